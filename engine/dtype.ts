@@ -1,0 +1,103 @@
+// Element types of tensors: names, sizes, typed arrays, WGSL storage types.
+
+import type { StorageType } from "../kernels/index.ts";
+
+/** Element types. `bool` is stored as u32 holding 0 or 1; `f16` needs the adapter feature `shader-f16`. */
+export type DType = "f32" | "f16" | "i32" | "u32" | "bool";
+
+/** What `read()` resolves to; f16 is widened to f32, bool becomes 0/1 in a Uint8Array. */
+export interface DTypeArrays {
+  f32: Float32Array<ArrayBuffer>;
+  f16: Float32Array<ArrayBuffer>;
+  i32: Int32Array<ArrayBuffer>;
+  u32: Uint32Array<ArrayBuffer>;
+  bool: Uint8Array<ArrayBuffer>;
+}
+
+export type TensorData = DTypeArrays[DType];
+
+/** Bytes of one stored element. */
+export const elementBytes = (dtype: DType): number => (dtype === "f16" ? 2 : 4);
+
+/** WGSL element type in storage. */
+export const storageType = (dtype: DType): StorageType => (dtype === "bool" ? "u32" : dtype);
+
+export const isFloat = (dtype: DType): boolean => dtype === "f32" || dtype === "f16";
+
+/** Bytes that a tensor of `n` elements occupies: at least one vec4, so that any kernel may bind it. */
+export const storageBytes = (n: number, dtype: DType): number => Math.max(16, Math.ceil((n * elementBytes(dtype)) / 16) * 16);
+
+const scratch = new Float32Array(1);
+const scratchBits = new Uint32Array(scratch.buffer);
+
+/** The IEEE half nearest to `value` (ties to even), as its 16 bits. */
+export function toHalf(value: number): number {
+  scratch[0] = value;
+  const bits = scratchBits[0] as number;
+  const sign = (bits >>> 16) & 0x8000;
+  const rest = bits & 0x7fffffff;
+  if (rest > 0x7f800000) return sign | 0x7e00;
+  if (rest >= 0x477ff000) return sign | 0x7c00;
+  if (rest < 0x38800000) {
+    // Subnormal half: a multiple of 2^-24.
+    return sign | roundHalfEven(Math.abs(scratch[0] as number) * 0x1000000);
+  }
+  const rounded = rest + 0x0fff + ((rest >>> 13) & 1);
+  return sign | ((rounded - 0x38000000) >>> 13);
+}
+
+function roundHalfEven(x: number): number {
+  const floor = Math.floor(x);
+  const fraction = x - floor;
+  if (fraction !== 0.5) return Math.round(x);
+  return floor + (floor & 1);
+}
+
+/** The number that 16 bits of an IEEE half stand for. */
+export function fromHalf(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >>> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** Bytes to upload for `data` as `dtype`. */
+export function encode(data: ArrayLike<number>, dtype: DType): ArrayBufferView<ArrayBuffer> {
+  switch (dtype) {
+    case "f32":
+      return data instanceof Float32Array ? (data as Float32Array<ArrayBuffer>) : Float32Array.from(data);
+    case "i32":
+      return data instanceof Int32Array ? (data as Int32Array<ArrayBuffer>) : Int32Array.from(data);
+    case "u32":
+      return data instanceof Uint32Array ? (data as Uint32Array<ArrayBuffer>) : Uint32Array.from(data);
+    case "bool":
+      return Uint32Array.from(data, (value) => (value ? 1 : 0));
+    case "f16": {
+      // Even length, so that the byte count is a multiple of four.
+      const half = new Uint16Array(data.length + (data.length & 1));
+      for (let i = 0; i < data.length; i++) half[i] = toHalf(data[i] as number);
+      return half;
+    }
+  }
+}
+
+/** Typed array of the `n` elements that `bytes` hold. */
+export function decode<D extends DType>(bytes: ArrayBuffer, n: number, dtype: D): DTypeArrays[D] {
+  const decoded = (): TensorData => {
+    switch (dtype) {
+      case "f32":
+        return new Float32Array(bytes, 0, n);
+      case "i32":
+        return new Int32Array(bytes, 0, n);
+      case "u32":
+        return new Uint32Array(bytes, 0, n);
+      case "bool":
+        return Uint8Array.from(new Uint32Array(bytes, 0, n));
+      default:
+        return Float32Array.from(new Uint16Array(bytes, 0, n), fromHalf);
+    }
+  };
+  return decoded() as DTypeArrays[D];
+}

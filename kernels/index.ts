@@ -1,0 +1,2 @@
+// Public entry of the kernels: WGSL texts and launch geometry, usable with any WebGPU host.
+export * from "./kernel.ts";
