@@ -1,0 +1,176 @@
+// Softmax and log-softmax over one axis, and their gradients.
+//   y_j = exp(x_j - m) / s,  log: y_j = x_j - m - log s,  with m = max_j x_j and s = sum_j exp(x_j - m)
+//   dx_j = y_j (g_j - sum_k g_k y_k),  log: dx_j = g_j - exp(y_j) sum_k g_k
+// Layout: [outer, len, inner]. inner = 1: a team per row (row.ts). inner > 1 (`strided`): a thread per line, or per 4
+// neighbouring lines. Statistics in f32, max and sum in one pass (the sum is rescaled when the maximum grows). A row that
+// holds NaN or +inf, or nothing but -inf, becomes NaN, as in PyTorch: 0/0 and inf - inf are left to the arithmetic.
+
+import { type Binding, ceilDiv, defineKernel, linearGrid } from "./kernel.ts";
+import {
+  type AdapterTraits,
+  bufferType,
+  type FloatStorage,
+  loadRow,
+  maxOf,
+  type RowSpec,
+  rowAxis,
+  rowCandidates,
+  rowEntry,
+  rowFeatures,
+  rowsPerGroup,
+  stored,
+  sumOf,
+  sweep,
+  sweepStore,
+  teamCall,
+  teamFunctions,
+  teamIndex,
+  valueType,
+} from "./row.ts";
+
+/** A row kernel over `strided` lines or contiguous rows, of probabilities or of their logarithms. */
+export type SoftmaxSpec = RowSpec & { readonly log: boolean; readonly strided: boolean };
+
+const uniforms = { outer: "u32", len: "u32", inner: "u32" } as const;
+type Uniform = keyof typeof uniforms;
+type SoftmaxDims = Readonly<Record<Uniform, number>>;
+
+/** Below every finite f32 that matters: the start of a running maximum (an infinity literal does not compile). */
+const LOWEST = "-3.4028234e38";
+
+const teams = ({ outer, inner }: SoftmaxDims, spec: SoftmaxSpec): number =>
+  outer * (spec.strided ? ceilDiv(inner, spec.width) : 1);
+
+const grid = (dims: SoftmaxDims, spec: SoftmaxSpec) => linearGrid(ceilDiv(teams(dims, spec), rowsPerGroup(spec)));
+const rows = (dims: SoftmaxDims, spec: SoftmaxSpec) => rowAxis(teams(dims, spec), spec);
+
+const buffers = (spec: SoftmaxSpec, names: readonly string[]): Binding[] =>
+  names.map((name, i) => {
+    const access = i === names.length - 1 ? "write" : "read";
+    return { name, access, type: bufferType(spec.dtype, spec.width) };
+  });
+
+// Strided lines keep one state per component; contiguous rows fold the components of a value into one state.
+const fold = (spec: SoftmaxSpec) => ({
+  state: spec.strided ? valueType(spec.width) : "f32",
+  sum: (value: string) => (spec.strided ? value : sumOf(value, spec.width)),
+  max: (value: string) => (spec.strided ? value : maxOf(value, spec.width)),
+});
+
+/** Declares the team's line: `first` element, `step` between elements, `n` steps, and whether the line `exists`. */
+function line(spec: SoftmaxSpec): string {
+  if (!spec.strided) {
+    return `${teamIndex(spec)}
+  let exists = team < u.outer;
+  let n = u.len / ${spec.width}u;
+  let base = min(team, u.outer - 1u) * n;`;
+  }
+  return `${teamIndex(spec)}
+  let inner = u.inner / ${spec.width}u;
+  let exists = team < u.outer * inner;
+  let own = min(team, u.outer * inner - 1u);
+  let n = u.len;
+  let base = own / inner * n * inner + own % inner;`;
+}
+
+/** `sweep`, with the step between elements that strided lines have. */
+function walk(spec: SoftmaxSpec, names: readonly string[], body: (values: readonly string[], at: string) => string): string {
+  if (!spec.strided) return sweep(spec, names, (values, j) => body(values, `base + ${j}`));
+  const type = valueType(spec.width);
+  const load = names.map((name) => `let ${name}_j = ${type}(${name}[base + j * inner]);`).join(" ");
+  const values = names.map((name) => `${name}_j`);
+  return `for (var j = 0u; j < n; j++) { ${load}\n${body(values, "base + j * inner")} }`;
+}
+
+/** `sweepStore`, likewise. */
+function store(spec: SoftmaxSpec, names: readonly string[], target: string, value: (values: readonly string[]) => string): string {
+  if (!spec.strided) return sweepStore(spec, names, target, value);
+  const put = `${target}[at] = ${stored("held", spec.dtype, spec.width)};`;
+  return `var held = ${valueType(spec.width)}();
+  var at = base;
+  ${walk(spec, names, (values, next) => `let value = ${value(values)}; ${put} held = value; at = ${next};`)}
+  ${put}`;
+}
+
+function forwardSource(spec: SoftmaxSpec): string {
+  const { state, sum, max } = fold(spec);
+  return `${teamFunctions(spec, ["team_max", "team_add"])}
+${rowEntry(spec)} {
+  ${line(spec)}
+  ${loadRow(spec, ["x"])}
+  var top = ${state}(${LOWEST});
+  ${spec.slots > 0 ? "" : `var total = ${state}();`}
+  ${walk(spec, ["x"], ([x]) =>
+    spec.slots > 0
+      ? `top = max(top, ${max(`${x}`)});`
+      : `let higher = max(top, ${max(`${x}`)}); let e = exp(${x} - higher);
+    total = total * exp(top - higher) + ${sum("e")}; top = higher;`,
+  )}
+  ${
+    spec.slots > 0
+      ? `top = ${teamCall("team_max", "top", spec)}; var total = ${state}();
+  ${walk(spec, ["x"], ([x]) => `let e = exp(${x} - top); total += ${sum("e")}; ${spec.log ? "" : `${x} = e;`}`)}
+  total = ${teamCall("team_add", "total", spec)};`
+      : `let local_top = top; top = ${teamCall("team_max", "local_top", spec)};
+  total = ${teamCall("team_add", "total * exp(local_top - top)", spec)};`
+  }
+  ${spec.log ? "let shift = log(total);" : "let scale = 1.0 / total;"}
+  if (exists) {
+    ${store(spec, ["x"], "y", ([x]) => {
+      if (spec.log) return `(${x} - top) - shift`;
+      return spec.slots > 0 ? `${x} * scale` : `exp(${x} - top) * scale`;
+    })}
+  }
+}`;
+}
+
+function backwardSource(spec: SoftmaxSpec): string {
+  const { state, sum } = fold(spec);
+  const { log } = spec;
+  return `${teamFunctions(spec, ["team_add"])}
+${rowEntry(spec)} {
+  ${line(spec)}
+  ${loadRow(spec, ["g", "y"])}
+  var total = ${state}();
+  ${walk(spec, log && spec.slots === 0 ? ["g"] : ["g", "y"], ([g, y]) =>
+    log ? `total += ${sum(`${g}`)};` : `let product = ${g} * ${y}; total += ${sum("product")};`,
+  )}
+  total = ${teamCall("team_add", "total", spec)};
+  if (exists) {
+    ${store(spec, ["g", "y"], "dx", ([g, y]) => (log ? `${g} - exp(${y}) * total` : `${y} * (${g} - total)`))}
+  }
+}`;
+}
+
+/** Softmax (or log-softmax) of x [outer, len, inner] over its middle axis. */
+export const softmaxForward = defineKernel<SoftmaxSpec, Uniform>({
+  name: "softmax",
+  bindings: (spec) => buffers(spec, ["x", "y"]),
+  uniforms,
+  features: rowFeatures,
+  source: forwardSource,
+  grid,
+  rows,
+});
+
+/** Gradient of softmax (or log-softmax) from its output y and the upstream gradient g. */
+export const softmaxBackward = defineKernel<SoftmaxSpec, Uniform>({
+  name: "softmaxBackward",
+  bindings: (spec) => buffers(spec, ["g", "y", "dx"]),
+  uniforms,
+  features: rowFeatures,
+  source: backwardSource,
+  grid,
+  rows,
+});
+
+/** Variants that fit a softmax over the middle axis of [outer, len, inner], best guess first. */
+export function softmaxCandidates(
+  { outer, len, inner, log, dtype }: SoftmaxDims & { readonly log: boolean; readonly dtype: FloatStorage },
+  traits: AdapterTraits,
+): SoftmaxSpec[] {
+  if (inner === 1) {
+    return rowCandidates({ rows: outer, length: len, dtype }, traits).map((spec) => ({ ...spec, log, strided: false }));
+  }
+  return [{ team: "thread", lanes: 1, width: inner % 4 === 0 ? 4 : 1, slots: 0, dtype, log, strided: true }];
+}
