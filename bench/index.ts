@@ -1,0 +1,100 @@
+// `npm run bench`: times the engine's kernels and training steps, alone or against its peers.
+//   --peers          also jax-js, tfjs and onnxruntime, installed on demand, on the same adapter in the same process
+//   --only REGEX     rows whose name matches; `probe` names the measurements that need fresh processes
+//   --engines A,B    these engines
+//   --repeat N       timed rounds (7), three times as many for short rows
+//   --quick          three rounds, and no rows of whole nets or fresh processes
+//   --json FILE      where to write (bench/results/<adapter>.json); a markdown page is written beside it
+
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { installCounters } from "./counters.ts";
+import type { BenchEngine } from "./engine.ts";
+import { engineNames, installPeers, loadEngine } from "./engines.ts";
+import { type AdapterDescription, describeAdapter, installWebGPU } from "./gpu.ts";
+import { measure } from "./measure.ts";
+import { consoleLine, type Probe, type Report, type Row, SELF, save } from "./report.ts";
+import { workloads } from "./workloads/index.ts";
+
+const { values: options } = parseArgs({
+  options: {
+    peers: { type: "boolean", default: false },
+    only: { type: "string", default: "" },
+    engines: { type: "string" },
+    repeat: { type: "string" },
+    quick: { type: "boolean", default: false },
+    json: { type: "string" },
+  },
+});
+
+const slug = ({ description, device }: AdapterDescription): string =>
+  (description || device || "adapter").toLowerCase().replaceAll(/[^a-z0-9.]+/g, "-").replaceAll(/^-|-$/g, "");
+
+function describeMachine(): Report["machine"] {
+  const file = fileURLToPath(import.meta.resolve("webgpu")).replace(/index\.js$/, "package.json");
+  const { version } = JSON.parse(readFileSync(file, "utf8")) as { readonly version: string };
+  return { cpu: cpus()[0]?.model.trim() ?? "", cores: cpus().length, node: process.versions.node, webgpu: version };
+}
+
+/** Runs `probe.ts` for one engine, with the driver's shader cache off, and puts both modes together. */
+function probe(engine: string): Probe {
+  const script = fileURLToPath(new URL("./probe.ts", import.meta.url));
+  const env = { ...process.env, MESA_SHADER_CACHE_DISABLE: "true" };
+  const run = (mode: string): Probe => {
+    try {
+      const stdio = ["ignore", "pipe", "ignore"] as const;
+      const text = execFileSync(process.execPath, ["--import", "tsx", script, engine, mode], { env, encoding: "utf8", stdio: [...stdio] });
+      return JSON.parse(text.trim().split("\n").at(-1) ?? "") as Probe;
+    } catch (error) {
+      return { engine, error: String(error).split("\n")[0] ?? "failed" };
+    }
+  };
+  return { ...run("overhead"), ...run("cold") };
+}
+
+/** The engines to measure: those asked for, else the project's own, and with `--peers` all. */
+function chosenEngines(): readonly string[] {
+  if (options.engines !== undefined) return options.engines.split(",");
+  return options.peers ? engineNames : [SELF];
+}
+
+async function main(): Promise<void> {
+  const adapter = await describeAdapter(installWebGPU());
+  installCounters();
+  const names = chosenEngines();
+  if (names.some((name) => name !== SELF)) installPeers();
+  const engines: BenchEngine[] = [];
+  for (const name of names) engines.push(await loadEngine(name));
+
+  const pattern = new RegExp(options.only);
+  const repeat = Number(options.repeat ?? (options.quick ? 3 : 7));
+  const isNet = (name: string) => /^(train|infer)/.test(name);
+  const rows: Row[] = [];
+  for (const workload of workloads) {
+    if (!pattern.test(workload.name) || (options.quick && isNet(workload.name))) continue;
+    const results = await measure(workload, engines, repeat);
+    const { name, flops } = workload;
+    const row = { name, flops, date: new Date().toISOString(), results: Object.fromEntries(results) };
+    rows.push(row);
+    console.log(consoleLine(row));
+  }
+  const probes: Probe[] = [];
+  if (pattern.test("probe") && !options.quick) {
+    for (const engine of names) {
+      if (engine === "onnxruntime") continue;
+      const found = probe(engine);
+      probes.push(found);
+      console.log(JSON.stringify(found));
+    }
+  }
+  const versions = Object.fromEntries(engines.map(({ name, version }) => [name, version]));
+  const file = options.json ?? fileURLToPath(new URL(`./results/${slug(adapter)}.json`, import.meta.url));
+  save(file, { adapter, machine: describeMachine(), versions, rows, probes }, workloads.map(({ name }) => name));
+  console.log(`written: ${file} and the page beside it`);
+}
+
+await main();
+process.exit(0);

@@ -1,0 +1,140 @@
+// Times one workload on several engines that take turns, and checks what they computed.
+
+import { type Counts, since, snapshot } from "./counters.ts";
+import type { BenchEngine, Prepared } from "./engine.ts";
+import type { Inputs, Workload } from "./workloads/workload.ts";
+
+/** One engine's figures for one workload; only `error` if it failed or computed something else. */
+export interface Result {
+  /** Median over the timed runs. */
+  readonly ms?: number;
+  /** Fastest of the timed runs. */
+  readonly best?: number;
+  readonly runs?: number;
+  /** The first run, with compilation of whatever was not compiled yet. */
+  readonly firstMs?: number;
+  /** Pipelines created by `prepare` and the first run. */
+  readonly pipelines?: number;
+  /** Of one warm run; absent where the engine's calls cannot be counted. */
+  readonly dispatches?: number;
+  readonly submits?: number;
+  readonly error?: string;
+}
+
+/** An engine with its workload made ready, and what has been measured so far. */
+interface Lane {
+  readonly engine: BenchEngine;
+  readonly prepared: Prepared;
+  readonly firstMs: number;
+  readonly pipelines: number;
+  readonly times: number[];
+  runs: number;
+  warm: Counts;
+  error: string | undefined;
+}
+
+/** Rows whose slowest engine stays below this are timed three times as often: they are noisier, and cheap. */
+const SHORT_MS = 40;
+
+/** The middle value. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Runs once and returns milliseconds; keeps the calls that reached WebGPU. */
+async function timed(lane: Lane): Promise<number> {
+  const before = snapshot();
+  const start = performance.now();
+  await lane.prepared.run();
+  const ms = performance.now() - start;
+  lane.warm = since(before);
+  lane.runs++;
+  return ms;
+}
+
+/** Reads the last output and compares it with the reference. */
+async function verify(lane: Lane, workload: Workload, inputs: Inputs): Promise<void> {
+  if (lane.engine.counted && lane.warm.dispatches === 0) lane.error = "the timed call dispatched nothing";
+  lane.error ??= workload.check(await lane.prepared.output(), inputs, lane.runs);
+}
+
+/** Runs `step` unless the lane has failed; a failure is recorded in its place. */
+async function attempt(lane: Lane, step: () => Promise<void>): Promise<void> {
+  if (lane.error !== undefined) return;
+  try {
+    await step();
+  } catch (error) {
+    lane.error = messageOf(error);
+  }
+}
+
+/** Prepares an engine, runs it twice, and checks the second output over poisoned memory. */
+async function open(engine: BenchEngine, workload: Workload, inputs: Inputs): Promise<Lane | Result | undefined> {
+  const before = snapshot();
+  try {
+    const prepared = await engine.prepare(workload, inputs);
+    if (!prepared) return undefined;
+    const start = performance.now();
+    await prepared.run();
+    const firstMs = performance.now() - start;
+    const { pipelines } = since(before);
+    const lane: Lane = { engine, prepared, firstMs, pipelines, times: [], runs: 1, warm: since(before), error: undefined };
+    await attempt(lane, () => verify(lane, workload, inputs));
+    await attempt(lane, async () => {
+      await prepared.poison?.();
+      await timed(lane);
+      await verify(lane, workload, inputs);
+    });
+    return lane;
+  } catch (error) {
+    return { error: messageOf(error) };
+  }
+}
+
+function summarise({ engine, error, times, firstMs, pipelines, warm }: Lane): Result {
+  if (error !== undefined) return { error };
+  const counted = engine.counted ? { pipelines, dispatches: warm.dispatches, submits: warm.submits } : {};
+  return { ms: median(times), best: Math.min(...times), runs: times.length, firstMs, ...counted };
+}
+
+/** Measures `workload` on every engine that can express it, in turns. */
+export async function measure(
+  workload: Workload,
+  engines: readonly BenchEngine[],
+  repeat: number,
+): Promise<Map<string, Result>> {
+  const inputs = workload.inputs();
+  const results = new Map<string, Result>();
+  const lanes: Lane[] = [];
+  for (const engine of engines) {
+    const lane = await open(engine, workload, inputs);
+    if (lane && "engine" in lane) lanes.push(lane);
+    else if (lane) results.set(engine.name, lane);
+  }
+  const slowest = async () => {
+    let worst = 0;
+    for (const lane of lanes) await attempt(lane, async () => { worst = Math.max(worst, await timed(lane)); });
+    return worst;
+  };
+  const rounds = (await slowest()) < SHORT_MS ? 3 * repeat : repeat;
+  for (let round = 0; round < rounds; round++) {
+    const turn = lanes.map((_, i) => lanes[(i + round) % lanes.length] as Lane);
+    for (const lane of turn) {
+      await attempt(lane, async () => {
+        if (round === rounds - 1) await lane.prepared.poison?.();
+        lane.times.push(await timed(lane));
+        if (workload.problem.kind === "train" || round === rounds - 1) await verify(lane, workload, inputs);
+      });
+    }
+  }
+  for (const lane of lanes) {
+    results.set(lane.engine.name, summarise(lane));
+    lane.prepared.dispose();
+  }
+  return results;
+}

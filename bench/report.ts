@@ -1,0 +1,154 @@
+// Turns results into JSON on disk, a markdown table beside it and lines on the console.
+
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import type { AdapterDescription } from "./gpu.ts";
+import type { Result } from "./measure.ts";
+
+/** One workload's figures by engine. */
+export interface Row {
+  readonly name: string;
+  readonly flops: number;
+  /** When it was measured, ISO 8601. All engines of a row took turns in one process. */
+  readonly date: string;
+  readonly results: Readonly<Record<string, Result>>;
+}
+
+/** What one engine needs for its first ResNet-20 step, in a process of its own, and what a step costs without a GPU. */
+export interface Probe {
+  readonly engine: string;
+  /** The first step, nothing compiled or cached. */
+  readonly coldMs?: number;
+  /** Largest sum of live buffers during that step, inputs and weights included. */
+  readonly peakBytes?: number;
+  readonly pipelines?: number;
+  /** A warm step on Dawn's null backend: JavaScript and Dawn alone. */
+  readonly overheadMs?: number;
+  readonly dispatches?: number;
+  readonly submits?: number;
+  readonly error?: string;
+}
+
+/** All that a results file holds. */
+export interface Report {
+  readonly adapter: AdapterDescription;
+  readonly machine: { readonly cpu: string; readonly cores: number; readonly node: string; readonly webgpu: string };
+  readonly versions: Readonly<Record<string, string>>;
+  readonly rows: readonly Row[];
+  readonly probes: readonly Probe[];
+}
+
+/** The name of the project's own engine in results; every other one is a peer. */
+export const SELF = "sortie";
+
+const gflops = (row: Row, ms: number): string => (row.flops > 0 ? ` (${(row.flops / ms / 1e6).toFixed(1)})` : "");
+const short = (ms: number): string => (ms < 10 ? ms.toFixed(2) : ms < 100 ? ms.toFixed(1) : ms.toFixed(0));
+
+/** The fastest peer of a row and its median. */
+export function fastestPeer(row: Row): { readonly engine: string; readonly ms: number } | undefined {
+  return Object.entries(row.results)
+    .flatMap(([engine, { ms }]) => (engine === SELF || ms === undefined ? [] : [{ engine, ms }]))
+    .toSorted((a, b) => a.ms - b.ms)[0];
+}
+
+/** How many times as fast as the fastest peer the project's engine is. */
+function ratio(row: Row): string {
+  const peer = fastestPeer(row);
+  const own = row.results[SELF]?.ms;
+  return peer && own !== undefined ? `${(peer.ms / own).toFixed(2)}x` : "";
+}
+
+function timeCell(row: Row, engine: string): string {
+  const result = row.results[engine];
+  if (!result) return "";
+  return result.ms === undefined ? "failed" : short(result.ms) + gflops(row, result.ms);
+}
+
+function countCell(row: Row, engine: string): string {
+  const result = row.results[engine];
+  if (result?.dispatches === undefined) return result?.firstMs === undefined ? "" : `- / - / - / ${result.firstMs.toFixed(0)}`;
+  return `${result.dispatches} / ${result.submits} / ${result.pipelines} / ${result.firstMs?.toFixed(0)}`;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
+}
+
+function probeCells({ engine, error, coldMs, peakBytes, pipelines, overheadMs, dispatches, submits }: Probe): string[] {
+  if (error !== undefined) return [engine, "failed", "", "", "", "", ""];
+  const number = (value: number | undefined, digits = 0) => (value === undefined ? "" : value.toFixed(digits));
+  const megabytes = peakBytes === undefined ? "" : (peakBytes / 1e6).toFixed(0);
+  return [engine, number(coldMs), number(pipelines), megabytes, number(overheadMs, 2), number(dispatches), number(submits)];
+}
+
+/** The report as markdown. */
+export function markdown({ adapter, machine, versions, rows, probes }: Report): string {
+  const engines = [...new Set(rows.flatMap((row) => Object.keys(row.results)))].toSorted((a, b) =>
+    a === SELF ? -1 : b === SELF ? 1 : a.localeCompare(b),
+  );
+  const times = rows.map((row) => [
+    row.name,
+    ...engines.map((engine) => timeCell(row, engine)),
+    fastestPeer(row)?.engine ?? "",
+    ratio(row),
+  ]);
+  const failures = rows.flatMap((row) =>
+    Object.entries(row.results).flatMap(([engine, { error }]) => (error ? [`- ${row.name}, ${engine}: ${error}`] : [])),
+  );
+  const probeHead = ["engine", "first step, ms", "pipelines", "peak MB", "overhead a step, ms", "dispatches", "submits"];
+  return [
+    `# Benchmark on ${adapter.description || adapter.device}`,
+    `${adapter.vendor} ${adapter.architecture}, subgroups of ${adapter.subgroupSizes.join("-")}; ${machine.cpu}, ${machine.cores} cores; ` +
+      `Node ${machine.node}, npm webgpu ${machine.webgpu}. ${Object.entries(versions).map((pair) => pair.join(" ")).join(", ")}.`,
+    "Float32. Medians in ms (GFLOP/s); the engines of a row took turns in one process. The last column is the fastest peer's time over ours.",
+    table(["workload", ...engines, "fastest peer", "ratio"], times),
+    "## Dispatches / submits / pipelines created / first run in ms",
+    table(["workload", ...engines], rows.map((row) => [row.name, ...engines.map((engine) => countCell(row, engine))])),
+    ...(probes.length > 0
+      ? ["## ResNet-20 training step at batch 32, each engine in a fresh process", table(probeHead, probes.map(probeCells))]
+      : []),
+    ...(failures.length > 0 ? ["## Failures", failures.join("\n")] : []),
+    "",
+  ].join("\n\n");
+}
+
+/** One line for the console. */
+export function consoleLine(row: Row): string {
+  const cells = Object.entries(row.results).map(([engine, { ms, dispatches, submits, error }]) =>
+    ms === undefined
+      ? `${engine} FAILED: ${error}`
+      : `${engine} ${short(ms)} ms${gflops(row, ms)}${dispatches === undefined ? "" : ` ${dispatches}d/${submits}s`}`,
+  );
+  return `${row.name.padEnd(20)} ${cells.join("   ")}   ${ratio(row)}`;
+}
+
+/** Replaces entries of `old` that `fresh` has anew, by `key`; others keep their place, new ones go last. */
+function merge<T>(old: readonly T[], fresh: readonly T[], key: (item: T) => string, order: (item: T) => number): T[] {
+  const byKey = new Map([...old, ...fresh].map((item) => [key(item), item]));
+  return [...byKey.values()].toSorted((a, b) => order(a) - order(b));
+}
+
+/**
+ * Writes `report` to `file` and a markdown page beside it. Rows already in the file and not measured this time stay,
+ * provided that adapter and machine are the same.
+ */
+export function save(file: string, report: Report, order: readonly string[]): Report {
+  let merged = report;
+  if (existsSync(file)) {
+    const old = JSON.parse(readFileSync(file, "utf8")) as Report;
+    const same = JSON.stringify([old.adapter, old.machine]) === JSON.stringify([report.adapter, report.machine]);
+    if (same) {
+      merged = {
+        ...report,
+        versions: { ...old.versions, ...report.versions },
+        rows: merge(old.rows, report.rows, (row) => row.name, (row) => order.indexOf(row.name)),
+        probes: merge(old.probes, report.probes, (probe) => probe.engine, () => 0),
+      };
+    }
+  }
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, `${JSON.stringify(merged, null, 2)}\n`);
+  writeFileSync(file.replace(/(\.json)?$/, ".md"), markdown(merged));
+  return merged;
+}
