@@ -1,0 +1,109 @@
+/**
+ * Conformal risk control (Angelopoulos et al., ICLR 2024) and upper confidence bounds, on a matrix of losses
+ * `[n, M]` over M settings of one knob in ascending order, larger = safer.
+ */
+
+import { clopperPearson, hoeffdingBentkusUpperBound, wsrUpperBound } from "./bounds.ts";
+import { check, checkLevel, checkNotEmpty } from "./errors.ts";
+import { checkLevels, type RiskLevels } from "./ltt.ts";
+
+/** Losses of n samples at M knob settings. */
+export interface LossTable {
+  /** `[n, M]`. */
+  readonly losses: ArrayLike<number>;
+  /** `[M]`, ascending. */
+  readonly lambdas: ArrayLike<number>;
+}
+
+/** The smallest admissible knob. */
+export interface KnobChoice {
+  readonly ok: boolean;
+  /** -1 if none is admissible. */
+  readonly index: number;
+  readonly lambda: number | undefined;
+  /** `[M]` what was compared with alpha. */
+  readonly bound: Float64Array;
+}
+
+/**
+ * Smallest lambda with `n/(n+1) * mean + B/(n+1) <= alpha`. For losses in [0, B] that do not increase in lambda the
+ * expected loss of a new sample is then at most alpha (over calibration and test draws together, "marginal").
+ * `monotonize` replaces each loss by its maximum over all larger lambdas first: valid for any losses, conservative.
+ */
+export function conformalRiskControl(
+  table: LossTable,
+  {
+    alpha,
+    lossBound = 1,
+    monotonize = false,
+  }: {
+    readonly alpha: number;
+    readonly lossBound?: number;
+    readonly monotonize?: boolean;
+  },
+): KnobChoice {
+  checkLevel("conformalRiskControl", "alpha", alpha);
+  const { n, m } = extents("conformalRiskControl", table);
+  const sums = new Float64Array(m);
+  for (let i = 0; i < n; i++) {
+    let worst = Number.NEGATIVE_INFINITY;
+    for (let k = m - 1; k >= 0; k--) {
+      worst = monotonize ? Math.max(worst, table.losses[i * m + k]!) : table.losses[i * m + k]!;
+      sums[k] = sums[k]! + worst;
+    }
+  }
+  const bound = sums.map((sum) => (sum + lossBound) / (n + 1));
+  return choose(
+    table,
+    bound,
+    bound.findIndex((b) => b <= alpha),
+  );
+}
+
+/** Which upper bound: betting for any losses in [0, 1], Hoeffding-Bentkus, or Clopper-Pearson for 0/1 losses. */
+export type UpperBound = "wsr" | "hoeffdingBentkus" | "clopperPearson";
+
+/**
+ * Smallest lambda such that it and all larger ones have an upper bound of at most alpha. For losses in [0, 1] whose
+ * mean does not increase in lambda, `P(risk > alpha) <= delta`.
+ */
+export function ucbThreshold(
+  table: LossTable,
+  { alpha, delta, bound = "wsr" }: RiskLevels & { readonly bound?: UpperBound },
+): KnobChoice {
+  checkLevels("ucbThreshold", { alpha, delta });
+  const { n, m } = extents("ucbThreshold", table);
+  const losses = new Float64Array(n);
+  const ucb = Float64Array.from({ length: m }, (_, k) => {
+    for (let i = 0; i < n; i++) losses[i] = table.losses[i * m + k]!;
+    return upperBound(losses, delta, bound);
+  });
+  let index = m;
+  while (index > 0 && ucb[index - 1]! <= alpha) index--;
+  return choose(table, ucb, index < m ? index : -1);
+}
+
+/** Upper confidence bound on the mean of losses in [0, 1] at level 1 - delta. */
+export function upperBound(losses: Float64Array, delta: number, bound: UpperBound): number {
+  const n = losses.length;
+  const sum = losses.reduce((a, b) => a + b, 0);
+  if (bound === "wsr") return wsrUpperBound(losses, delta);
+  if (bound === "hoeffdingBentkus") return hoeffdingBentkusUpperBound(sum / n, n, delta);
+  const isBinary = losses.every((x) => x === 0 || x === 1);
+  check(isBinary, "upperBound", "clopperPearson needs losses of 0 or 1", "other values");
+  return clopperPearson(sum, n, { alpha: delta, side: "upper" }).upper;
+}
+
+function choose({ lambdas }: LossTable, bound: Float64Array, index: number): KnobChoice {
+  return { ok: index >= 0, index, lambda: index >= 0 ? lambdas[index] : undefined, bound };
+}
+
+function extents(op: string, { losses, lambdas }: LossTable): { readonly n: number; readonly m: number } {
+  const m = lambdas.length;
+  checkNotEmpty(op, "losses", losses.length);
+  check(losses.length % m === 0, op, `losses must hold ${m} values a sample`, losses.length);
+  for (let k = 1; k < m; k++) {
+    check(lambdas[k]! >= lambdas[k - 1]!, op, "lambdas must ascend", `${lambdas[k - 1]} before ${lambdas[k]}`);
+  }
+  return { n: losses.length / m, m };
+}

@@ -1,0 +1,33 @@
+/**
+ * Calibration and risk control for early exits, on cached logits: numbers in, thresholds out.
+ * Synchronous, float64, no GPU, no dependency. Three steps: fit (scalers) on validation samples, calibrate
+ * (thresholds) on calibration samples, evaluate on test samples.
+ */
+
+export * from "./bootstrap.ts";
+export * from "./bounds.ts";
+export * from "./cpm.ts";
+export * from "./crc.ts";
+export * from "./curves.ts";
+export * from "./ece.ts";
+export * from "./eefp.ts";
+export { CalibrationError } from "./errors.ts";
+export * from "./failure.ts";
+export { fitGate, type Gate } from "./gate.ts";
+export * from "./ltt.ts";
+export * from "./msdnet-budget.ts";
+export * from "./multiple-testing.ts";
+export * from "./nested-sets.ts";
+export * from "./outcomes.ts";
+export * from "./overthinking.ts";
+export * from "./policies.ts";
+export * from "./proper.ts";
+export * from "./random.ts";
+export { midRanks, spearman } from "./ranks.ts";
+export * from "./result.ts";
+export * from "./safekd.ts";
+export * from "./scalers/logit-scalers.ts";
+export * from "./scores.ts";
+export * from "./sets.ts";
+export * from "./smooth-ece.ts";
+export * from "./table.ts";

@@ -1,0 +1,140 @@
+/** Minimisers for small smooth problems: L-BFGS for vectors, safeguarded Newton for one variable. */
+
+/** What a minimiser found, and whether to believe it. */
+export interface Minimum {
+  readonly x: Float64Array;
+  readonly value: number;
+  /** Largest absolute entry of the gradient. */
+  readonly gradient: number;
+  readonly iterations: number;
+  readonly converged: boolean;
+}
+
+/** Returns the value at `x` and writes the gradient. */
+export type Objective = (x: Float64Array, gradient: Float64Array) => number;
+
+const MEMORY = 10;
+
+/** L-BFGS with a backtracking Armijo search (Nocedal and Wright, algorithm 7.5). */
+export function minimise(
+  objective: Objective,
+  start: Float64Array,
+  { maxIterations = 200, tolerance = 1e-7 }: { readonly maxIterations?: number; readonly tolerance?: number } = {},
+): Minimum {
+  let x = Float64Array.from(start);
+  let g = new Float64Array(x.length);
+  let value = objective(x, g);
+  const steps: Float64Array[] = [];
+  const changes: Float64Array[] = [];
+  let iterations = 0;
+  while (iterations < maxIterations && largest(g) > tolerance) {
+    const direction = descent(g, steps, changes);
+    let slope = dot(direction, g);
+    if (slope >= 0) {
+      // curvature pairs have gone stale: start again from the steepest descent
+      steps.length = changes.length = 0;
+      for (let i = 0; i < g.length; i++) direction[i] = -g[i]!;
+      slope = -dot(g, g);
+    }
+    let t = steps.length === 0 ? Math.min(1, 1 / Math.sqrt(-slope)) : 1;
+    const next = new Float64Array(x.length);
+    const nextG = new Float64Array(x.length);
+    let nextValue = Number.POSITIVE_INFINITY;
+    for (let tries = 0; tries < 40; tries++, t /= 2) {
+      for (let i = 0; i < x.length; i++) next[i] = x[i]! + t * direction[i]!;
+      nextValue = objective(next, nextG);
+      if (nextValue <= value + 1e-4 * t * slope) break;
+    }
+    if (!(nextValue < value)) break; // no progress left in float64
+    const step = next.map((v, i) => v - x[i]!);
+    const change = nextG.map((v, i) => v - g[i]!);
+    if (dot(step, change) > 1e-12 * Math.sqrt(dot(step, step) * dot(change, change))) {
+      steps.push(step);
+      changes.push(change);
+      if (steps.length > MEMORY) {
+        steps.shift();
+        changes.shift();
+      }
+    }
+    x = next;
+    g = nextG;
+    value = nextValue;
+    iterations++;
+  }
+  const gradient = largest(g);
+  return { x, value, gradient, iterations, converged: gradient <= Math.max(tolerance, 1e-5) };
+}
+
+/** Minus the approximate inverse Hessian times the gradient (two-loop recursion). */
+function descent(g: Float64Array, steps: readonly Float64Array[], changes: readonly Float64Array[]): Float64Array {
+  const q = g.map((v) => -v);
+  const weights: number[] = [];
+  for (let k = steps.length - 1; k >= 0; k--) {
+    const s = steps[k]!;
+    const y = changes[k]!;
+    const a = dot(s, q) / dot(s, y);
+    weights[k] = a;
+    for (let i = 0; i < q.length; i++) q[i] = q[i]! - a * y[i]!;
+  }
+  const s = steps.at(-1);
+  const y = changes.at(-1);
+  if (s && y) {
+    const scale = dot(s, y) / dot(y, y);
+    for (let i = 0; i < q.length; i++) q[i] = q[i]! * scale;
+  }
+  for (let k = 0; k < steps.length; k++) {
+    const sk = steps[k]!;
+    const yk = changes[k]!;
+    const b = weights[k]! - dot(yk, q) / dot(sk, yk);
+    for (let i = 0; i < q.length; i++) q[i] = q[i]! + b * sk[i]!;
+  }
+  return q;
+}
+
+/**
+ * The root of an increasing function by Newton steps kept inside a shrinking bracket.
+ * `f` returns value and slope; a root outside the bracket ends at its nearest end.
+ */
+export function increasingRoot(
+  f: (x: number) => readonly [value: number, slope: number],
+  {
+    low,
+    high,
+    start,
+    tolerance = 1e-12,
+  }: {
+    readonly low: number;
+    readonly high: number;
+    readonly start: number;
+    readonly tolerance?: number;
+  },
+): { readonly x: number; readonly value: number; readonly iterations: number } {
+  let a = low;
+  let b = high;
+  let x = start;
+  let value = 0;
+  let iterations = 0;
+  for (; iterations < 100; iterations++) {
+    const [v, slope] = f(x);
+    value = v;
+    if (value > 0) b = x;
+    else a = x;
+    let next = x - value / slope;
+    if (!(next > a && next < b)) next = 0.5 * (a + b);
+    if (Math.abs(next - x) <= tolerance * Math.max(1, Math.abs(x))) break;
+    x = next;
+  }
+  return { x, value, iterations };
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+}
+
+function largest(g: Float64Array): number {
+  let best = 0;
+  for (const v of g) best = Math.max(best, Math.abs(v));
+  return best;
+}

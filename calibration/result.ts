@@ -1,0 +1,76 @@
+/** The answers of calibration: certified, with its guarantee, or refused, with what it would take. Never a bare number. */
+
+import type { Score } from "./scores.ts";
+import type { Table } from "./table.ts";
+
+/** What kind of promise a result makes. */
+export type GuaranteeKind = "marginal" | "with probability 1 - delta" | "none";
+
+/** A promise in words, and what it rests on. */
+export interface Guarantee {
+  readonly kind: GuaranteeKind;
+  /** One English sentence with the numbers in it. */
+  readonly promise: string;
+  readonly assumptions: readonly string[];
+}
+
+/** One tested group of calibration samples, usually those that leave at one exit. */
+export interface TestedGroup {
+  /** For instance "exit 0". */
+  readonly name: string;
+  readonly accepted: number;
+  readonly errors: number;
+  /** Null hypothesis: the group's true error rate is above alpha. */
+  readonly pValue: number;
+}
+
+/** What both answers have in common. */
+interface Answer {
+  /** For instance "learn then test, path, binomial". */
+  readonly method: string;
+  readonly alpha: number;
+  readonly delta: number | undefined;
+  /** Calibration samples that entered the tests. */
+  readonly n: number;
+  readonly guarantee: Guarantee;
+}
+
+/** Thresholds that keep the promise. */
+export interface Certified extends Answer {
+  readonly ok: true;
+  readonly score: Score | "given";
+  /** `[K-1]`, or `[K-1, C]` for class-wise rules; leave when score >= threshold. +Infinity: the exit stays closed. */
+  readonly thresholds: Float64Array;
+  /** The largest controlled risk as observed on the calibration samples (an estimate, not the bound). */
+  readonly risk: number;
+  /** Share of calibration samples that leave early. */
+  readonly coverage: number;
+  /** Mean cost on calibration samples as a share of the full network's. */
+  readonly cost: number;
+  readonly tests: readonly TestedGroup[];
+  /** Ids of the samples used, so that evaluating on them is refused. */
+  readonly ids: Table["ids"];
+}
+
+/** Nothing could be certified. */
+export interface Refused extends Answer {
+  readonly ok: false;
+  /** Why, in one sentence. */
+  readonly reason: string;
+  /** The smallest alpha that these samples could have certified somewhere; 1 if none. */
+  readonly smallestRisk: number;
+  /** Calibration samples needed for this alpha if error rates stay as observed; Infinity if more would not help. */
+  readonly neededSamples: number;
+}
+
+/** Certified or refused. */
+export type Calibration = Certified | Refused;
+
+/** i.i.d., as every test here assumes. */
+export const independentSamples = "calibration and future samples are independent draws from one distribution";
+
+/** Exchangeability, enough for marginal promises. */
+export const exchangeableSamples = "calibration and future samples are exchangeable";
+
+/** Thresholds and scores were fixed without the labels of the tested samples. */
+export const fixedBeforehand = "the model, its scaling and the tried thresholds were fixed without the tested samples";
