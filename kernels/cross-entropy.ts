@@ -1,0 +1,193 @@
+// Cross-entropy of logits z [N, K, C] (sample, exit, class) against class indices or distributions of the samples, per
+// (sample, exit), with label smoothing s and optional weights w [N, K]; K = 1 for plain [N, C].
+//   loss = w sum_c t'_c (lse(z) - z_c),  t' = (1 - s) t + s/C;   dz_c = g w (softmax(z)_c sum_k t'_k - t'_c)
+// A team per row of C logits (row.ts); row r belongs to target r / K. The forward pass reads the row once (running maximum
+// and rescaled sum) and keeps (logsumexp, sum of t') per row for the backward pass. f32 accumulation. A label outside
+// 0..C-1 gives a NaN loss and a NaN gradient row instead of an access out of bounds.
+
+import { type Binding, ceilDiv, defineKernel, linearGrid, wgsl } from "./kernel.ts";
+import {
+  type AdapterTraits,
+  bufferType,
+  type FloatStorage,
+  loadRow,
+  maxOf,
+  type RowSpec,
+  rowAxis,
+  rowCandidates,
+  rowEntry,
+  rowFeatures,
+  rowsPerGroup,
+  sumOf,
+  sweep,
+  sweepStore,
+  teamCall,
+  teamFunctions,
+  teamIndex,
+  valueType,
+} from "./row.ts";
+
+/** Structure of a cross-entropy: class indices or distributions, with or without smoothing and weights. */
+export type CrossEntropySpec = RowSpec & {
+  readonly target: "labels" | "distribution";
+  readonly smooth: boolean;
+  readonly weighted: boolean;
+};
+
+/** The backward kernel also knows whether g is one number for all rows (a reduced loss) or one per row. */
+export type CrossEntropyBackwardSpec = CrossEntropySpec & { readonly upstream: "scalar" | "row" };
+
+const LOWEST = "-3.4028234e38";
+
+// A NaN literal does not compile; a private variable keeps it out of constant evaluation.
+const NAN = "var<private> nan_bits: u32 = 0x7fc00000u;\nfn not_a_number() -> f32 { return bitcast<f32>(nan_bits); }";
+
+function targetBinding(spec: CrossEntropySpec): Binding {
+  const type = spec.target === "labels" ? "array<i32>" : bufferType("f32", spec.width);
+  return { name: spec.target, access: "read", type };
+}
+
+const logitsBinding = (spec: CrossEntropySpec): Binding => {
+  return { name: "z", access: "read", type: bufferType(spec.dtype, spec.width) };
+};
+
+const weightBinding = (spec: CrossEntropySpec): Binding[] =>
+  spec.weighted ? [{ name: "weight", access: "read", type: "array<f32>" }] : [];
+
+const perRow = (name: string, access: "read" | "write", type: string): Binding => ({ name, access, type: `array<${type}>` });
+
+const forwardUniforms = { rows: "u32", len: "u32", exits: "u32", smoothing: "f32" } as const;
+const backwardUniforms = { ...forwardUniforms, scale: "f32" } as const;
+
+const grid = (dims: { readonly rows: number }, spec: RowSpec) => linearGrid(ceilDiv(dims.rows, rowsPerGroup(spec)));
+const rows = (dims: { readonly rows: number }, spec: RowSpec) => rowAxis(dims.rows, spec);
+
+const locate = (spec: CrossEntropySpec): string => `${teamIndex(spec)}
+  let exists = team < u.rows;
+  let row = min(team, u.rows - 1u);
+  let n = u.len / ${spec.width}u;
+  let base = row * n;
+  let sample = row / u.exits;`;
+
+/** Statement that folds one step of the row into `top`, `total`, `linear` = sum of t z, `mass` = sum of t, `plain` = sum of z. */
+function accumulate(spec: CrossEntropySpec): string {
+  const type = valueType(spec.width);
+  return sweep(spec, ["z"], ([z], j) => {
+    const target = `let t = ${type}(distribution[sample * n + ${j}]); let tz = t * ${z};
+    linear += ${sumOf("tz", spec.width)}; mass += ${sumOf("t", spec.width)};`;
+    return `let higher = max(top, ${maxOf(`${z}`, spec.width)}); let e = exp(${z} - higher);
+    total = total * exp(top - higher) + ${sumOf("e", spec.width)}; top = higher;
+    ${spec.smooth ? `plain += ${sumOf(`${z}`, spec.width)};` : ""}
+    ${spec.target === "distribution" ? target : ""}`;
+  });
+}
+
+/** Expression of the loss, from the maximum `top` and `log_total` so that large logits cancel before they are rounded. */
+function lossValue(spec: CrossEntropySpec): string {
+  const hard = spec.target === "labels" ? "((top - picked) + log_total)" : "((mass * top - linear) + mass * log_total)";
+  if (!spec.smooth) return hard;
+  return `((1.0 - u.smoothing) * ${hard} + u.smoothing * ((top - plain / f32(u.len)) + log_total))`;
+}
+
+function forwardSource(spec: CrossEntropySpec): string {
+  const isLabels = spec.target === "labels";
+  const component = spec.width === 4 ? "z[(row * u.len + at) / 4u][(row * u.len + at) % 4u]" : "z[row * u.len + at]";
+  return wgsl`${NAN}
+${teamFunctions(spec, ["team_max", "team_add", "team_add2"])}
+${rowEntry(spec)} {
+  ${locate(spec)}
+  ${loadRow(spec, ["z"])}
+  var top = ${LOWEST};
+  var total = 0.0; var linear = 0.0; var mass = 0.0; var plain = 0.0;
+  ${accumulate(spec)}
+  let local_top = top;
+  top = ${teamCall("team_max", "local_top", spec)};
+  total = ${teamCall("team_add", "total * exp(local_top - top)", spec)};
+  ${spec.smooth ? `plain = ${teamCall("team_add", "plain", spec)};` : ""}
+  ${isLabels ? "" : `let target_sums = ${teamCall("team_add2", "vec2f(linear, mass)", spec)}; linear = target_sums.x; mass = target_sums.y;`}
+  if (exists && lane == 0u) {
+    let log_total = log(total);
+    ${
+      isLabels
+        ? `let label = labels[sample];
+    let at = u32(clamp(label, 0, i32(u.len) - 1));
+    let picked = f32(${component});
+    mass = 1.0;`
+        : ""
+    }
+    var value = ${lossValue(spec)};
+    ${isLabels ? "if (label < 0 || label >= i32(u.len)) { value = not_a_number(); }" : ""}
+    loss[row] = value${spec.weighted ? " * weight[row]" : ""};
+    saved[row] = vec2f(top + log_total, ${spec.smooth ? "mix(mass, 1.0, u.smoothing)" : "mass"});
+  }
+}`;
+}
+
+function backwardSource(spec: CrossEntropyBackwardSpec): string {
+  const { width, target, smooth } = spec;
+  const type = valueType(width);
+  const keep = smooth ? "(1.0 - u.smoothing)" : "1.0";
+  const classes = (j: string) => (width === 4 ? `vec4i(i32(${j}) * 4) + vec4i(0, 1, 2, 3)` : `i32(${j})`);
+  const own = width === 4 ? "vec4i(label)" : "label";
+  const hit = (j: string): string =>
+    target === "labels"
+      ? `select(${type}(), ${type}(${keep}), ${own} == ${classes(j)})`
+      : `${keep} * distribution[sample * n + ${j}]`;
+  const floor = smooth ? " - u.smoothing / f32(u.len)" : "";
+  return wgsl`${NAN}
+${rowEntry(spec)} {
+  ${locate(spec)}
+  var factor = ${spec.upstream === "scalar" ? "g[0] * u.scale" : "g[row] * u.scale"}${spec.weighted ? " * weight[row]" : ""};
+  ${target === "labels" ? "let label = labels[sample]; if (label < 0 || label >= i32(u.len)) { factor = not_a_number(); }" : ""}
+  let lse = saved[row].x;
+  let mass = saved[row].y;
+  ${loadRow(spec, ["z"])}
+  if (exists) {
+    ${sweepStore(spec, ["z"], "dz", ([z], j) => `factor * (mass * exp(${z} - lse) - ${hit(j)}${floor})`)}
+  }
+}`;
+}
+
+/** Loss per row [N * K], and (logsumexp, target mass) per row for the backward kernel. */
+export const crossEntropyForward = defineKernel<CrossEntropySpec, keyof typeof forwardUniforms>({
+  name: "crossEntropy",
+  bindings: (spec) => [
+    logitsBinding(spec),
+    targetBinding(spec),
+    ...weightBinding(spec),
+    perRow("loss", "write", "f32"),
+    perRow("saved", "write", "vec2f"),
+  ],
+  uniforms: forwardUniforms,
+  features: rowFeatures,
+  source: forwardSource,
+  grid,
+  rows,
+});
+
+/** Gradient of the logits, from g per row or from one g times `scale`. */
+export const crossEntropyBackward = defineKernel<CrossEntropyBackwardSpec, keyof typeof backwardUniforms>({
+  name: "crossEntropyBackward",
+  bindings: (spec) => [
+    perRow("g", "read", "f32"),
+    logitsBinding(spec),
+    targetBinding(spec),
+    ...weightBinding(spec),
+    perRow("saved", "read", "vec2f"),
+    { name: "dz", access: "write", type: bufferType(spec.dtype, spec.width) },
+  ],
+  uniforms: backwardUniforms,
+  features: rowFeatures,
+  source: backwardSource,
+  grid,
+  rows,
+});
+
+/** Variants for `rows` rows of `len` logits, best guess first. */
+export function crossEntropyCandidates(
+  { rows, len, dtype }: { readonly rows: number; readonly len: number; readonly dtype: FloatStorage },
+  structure: Pick<CrossEntropySpec, "target" | "smooth" | "weighted">,
+  traits: AdapterTraits,
+): CrossEntropySpec[] {
+  return rowCandidates({ rows, length: len, dtype }, traits).map((spec) => ({ ...spec, ...structure }));
+}
