@@ -2,7 +2,7 @@
 // It stores images [N, C, H, W] and conv weights [out, in, kh, kw]; conversions happen outside the timed calls.
 // Arrays are reference-counted by hand: an argument is consumed unless it is passed as `.ref`.
 
-import { defaultDevice, grad, init, jit, lax, nn, numpy as np, tree, valueAndGrad } from "@jax-js/jax";
+import { defaultDevice, grad, init, jit, lax, nn, numpy as np, tree, valueAndGrad, vjp } from "@jax-js/jax";
 import type { BenchEngine, Prepared } from "../engine.ts";
 import { initialParams, type Net, type NetOps, nets, SGD } from "../workloads/nets.ts";
 import type { ConvShape, Inputs, NdArray, Workload } from "../workloads/workload.ts";
@@ -71,27 +71,34 @@ function convolve(x: Array, w: Array, { stride, pad, groups }: Pick<ConvShape, "
   return lax.convGeneralDilated(x, w, [stride, stride], [padding, padding], { featureGroupCount: groups });
 }
 
-/**
- * A gradient of a convolution is the gradient of its inner product with g. It does not depend on the argument it is
- * taken in; zeros stand in for that one.
- */
+/** The gradient of the linear function `fn` along g. It does not depend on the point `zero` it is taken at. */
+function pullBack(fn: (v: Array) => Array, zero: Array, g: Array): Array {
+  const [y, back] = vjp(fn, [zero]);
+  tree.dispose(y);
+  const [gradient] = back(g) as [Array];
+  back.dispose();
+  return gradient;
+}
+
 function prepareConv(pass: "fwd" | "dx" | "dw", shape: ConvShape, inputs: Inputs): Prepared {
   const { n, h, w, c, o, k, groups } = shape;
   const image = (name: string) => upload(input(inputs, name), NHWC_TO_NCHW);
   const weights = () => upload(input(inputs, "w"), HWIO_TO_OIHW);
-  const zeros = (...extents: number[]) => upload({ shape: extents, data: new Float32Array(extents.reduce((a, b) => a * b, 1)) });
-  const inner = (x: Array, wt: Array, g: Array) => convolve(x, wt, shape).mul(g).sum();
   switch (pass) {
     case "fwd":
       return prepared((x, wt) => [convolve(x, wt, shape)], [image("x"), weights()], [NCHW_TO_NHWC]);
-    case "dx": {
-      const dx = grad(inner, { argnums: 0 });
-      return prepared((x, wt, g) => [dx(x, wt, g)], [zeros(n, c, h, w), weights(), image("g")], [NCHW_TO_NHWC]);
-    }
-    case "dw": {
-      const dw = grad(inner, { argnums: 1 });
-      return prepared((x, wt, g) => [dw(x, wt, g)], [image("x"), zeros(o, c / groups, k, k), image("g")], [OIHW_TO_HWIO]);
-    }
+    case "dx":
+      return prepared(
+        (wt, g) => [pullBack((x: Array) => convolve(x, wt, shape), np.zeros([n, c, h, w]), g)],
+        [weights(), image("g")],
+        [NCHW_TO_NHWC],
+      );
+    case "dw":
+      return prepared(
+        (x, g) => [pullBack((wt: Array) => convolve(x, wt, shape), np.zeros([o, c / groups, k, k]), g)],
+        [image("x"), image("g")],
+        [OIHW_TO_HWIO],
+      );
   }
 }
 
