@@ -1,0 +1,96 @@
+// Makes a fresh clone ready to run: node modules, then a WebGPU adapter. Plain Node, no dependency, quick when all is there.
+// Usage: node scripts/bootstrap.mjs
+
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, statSync, utimesSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { backportsEntry, isBookworm } from "./apt.mjs";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const isRoot = process.getuid?.() === 0;
+
+/** Installs what is missing. Ends the process with the command to run where it cannot. */
+export function bootstrap({ adapter = true, browser = false } = {}) {
+  installModules();
+  if (adapter) installAdapter();
+  if (browser) installBrowser();
+}
+
+/** Runs a TypeScript file with the arguments given and passes its exit code on. */
+export function runScript(file, args) {
+  const { status } = spawnSync(process.execPath, ["--import", "tsx", file, ...args], { cwd: root, stdio: "inherit" });
+  process.exitCode = status ?? 1;
+}
+
+/** `npm ci` when there are no node modules or the lock file changed since they were installed. */
+function installModules() {
+  const lock = join(root, "package-lock.json");
+  const stamp = join(root, "node_modules", ".package-lock.json");
+  if (existsSync(stamp) && statSync(stamp).mtimeMs >= statSync(lock).mtimeMs) return;
+  console.log("installing node modules ...");
+  run("npm", ["ci", "--no-audit", "--no-fund"]);
+  utimesSync(stamp, new Date(), new Date());
+}
+
+/** On Linux without any adapter: Mesa's software Vulkan driver. Elsewhere the system brings one. */
+function installAdapter() {
+  if (process.platform !== "linux" || hasAdapter()) return;
+  // Debian 12's own Mesa (22.3) lacks a feature that Dawn demands; backports has 25.
+  const source = isBookworm() ? backportsEntry() : undefined;
+  const from = isBookworm() ? ["-t", "bookworm-backports"] : [];
+  const install = ["apt-get", "install", "-y", "--no-install-recommends", ...from, "mesa-vulkan-drivers"];
+  const commands = [["apt-get", "update"], install];
+  if (source) commands.unshift(["sh", "-c", `echo '${source.line}' > ${source.file}`]);
+  aptOrStop(commands, "no WebGPU adapter was found; the software Vulkan driver is missing");
+  if (!hasAdapter())
+    stop("the Vulkan driver is installed, but WebGPU still finds no adapter (run `vulkaninfo --summary`).");
+}
+
+/** Debian's chromium for test/browser.test.ts. Without root that suite is skipped, with its reason printed. */
+function installBrowser() {
+  if (process.platform !== "linux" || !isRoot || existsSync("/usr/bin/chromium")) return;
+  aptOrStop(
+    [
+      ["apt-get", "update"],
+      ["apt-get", "install", "-y", "--no-install-recommends", "chromium"],
+    ],
+    "the browser test needs chromium",
+  );
+}
+
+/** Asked in a process of its own: without an adapter Dawn may print, and a driver may crash. */
+function hasAdapter() {
+  const ask = `
+    import { create } from "webgpu";
+    globalThis.gpu = create([]);
+    process.exit((await globalThis.gpu.requestAdapter()) ? 0 : 1);`;
+  return spawnSync(process.execPath, ["--input-type=module", "-e", ask], { cwd: root, stdio: "ignore" }).status === 0;
+}
+
+function aptOrStop(commands, why) {
+  const asText = commands.map((command) => command.map(quote).join(" ")).join(" && ");
+  if (!isRoot || !existsSync("/usr/bin/apt-get")) stop(`${why}. As root, run:\n\n  ${asText}\n`);
+  console.log(`${why}; running: ${asText}`);
+  for (const [command, ...args] of commands) run(command, args);
+}
+
+function run(command, args) {
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  try {
+    execFileSync(command, args, { cwd: root, env, stdio: ["ignore", "inherit", "inherit"] });
+  } catch (error) {
+    stop(`\`${command} ${args.join(" ")}\` failed: ${error.message}`);
+  }
+}
+
+function quote(word) {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `"${word.replace(/["\\$`]/g, "\\$&")}"`;
+}
+
+function stop(message) {
+  console.error(`bootstrap: ${message}`);
+  process.exit(1);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) bootstrap();

@@ -1,0 +1,16 @@
+// `npm run check`: types, lint and format, import boundaries. Any warning fails.
+
+import { spawnSync } from "node:child_process";
+import { bootstrap } from "./bootstrap.mjs";
+
+bootstrap({ adapter: false });
+const steps = [
+  ["types", "node_modules/.bin/tsc", "--noEmit"],
+  ["lint and format", "node_modules/.bin/biome", "check", "--error-on-warnings"],
+  ["import boundaries", process.execPath, "--import", "tsx", "test/run.ts", "boundaries"],
+];
+for (const [name, command, ...args] of steps) {
+  console.log(`== ${name}`);
+  const { status } = spawnSync(command, args, { stdio: "inherit" });
+  if (status !== 0) process.exitCode = 1;
+}

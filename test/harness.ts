@@ -1,0 +1,188 @@
+// A small test harness: suites, hooks, time limits and guards. Comparisons and their diffs come from uvu.
+// It differs from uvu's own runner on purpose: a suite needs no `.run()` that could be forgotten, a test that never settles
+// fails, and so do a suite without tests, a failing hook, a stray rejection and whatever a guard finds.
+
+import * as assert from "uvu/assert";
+
+export { assert };
+
+type Body = () => unknown;
+
+/** Options of `suite`. */
+export interface SuiteOptions {
+  /** Why this suite cannot run here; it is printed, and counts as a failure where `CI` is set. */
+  readonly skip?: string | undefined;
+  /** Milliseconds until a test of the suite fails; default 60 000. */
+  readonly timeout?: number;
+}
+
+/** Adds a test; `suite(name)` returns one. */
+export interface Suite {
+  (name: string, body: Body): void;
+  /** Runs once before the first test that is not filtered out. */
+  before(body: Body): void;
+  /** Runs once after the last test. */
+  after(body: Body): void;
+  beforeEach(body: Body): void;
+  afterEach(body: Body): void;
+}
+
+/** Looks at something around every test: `begin` before, `end` after; a throw of `end` fails the test. */
+export interface Guard {
+  begin(): unknown;
+  end(): unknown;
+}
+
+interface SuiteRecord {
+  readonly name: string;
+  readonly file: string;
+  readonly skip: string | undefined;
+  readonly timeout: number;
+  readonly tests: { readonly name: string; readonly body: Body }[];
+  readonly hooks: Record<"before" | "after" | "beforeEach" | "afterEach", Body[]>;
+}
+
+/** What became of one suite. */
+export interface SuiteResult {
+  readonly passed: number;
+  readonly failures: readonly { readonly test: string; readonly error: unknown }[];
+  readonly ms: number;
+}
+
+const suites: SuiteRecord[] = [];
+const guards: Guard[] = [];
+const finalizers: Body[] = [];
+const strays: unknown[] = [];
+let currentFile = "";
+
+/** Declares a suite: `const test = suite("shape"); test("broadcasts", () => { ... });`. */
+export function suite(name: string, options: SuiteOptions = {}): Suite {
+  const record: SuiteRecord = {
+    name,
+    file: currentFile,
+    skip: options.skip,
+    timeout: options.timeout ?? 60_000,
+    tests: [],
+    hooks: { before: [], after: [], beforeEach: [], afterEach: [] },
+  };
+  suites.push(record);
+  const add = (test: string, body: Body): void => {
+    if (record.tests.some((other) => other.name === test))
+      throw new Error(`suite ${name} has two tests named "${test}".`);
+    record.tests.push({ name: test, body });
+  };
+  const hook = (kind: keyof SuiteRecord["hooks"]) => (body: Body) => void record.hooks[kind].push(body);
+  return Object.assign(add, {
+    before: hook("before"),
+    after: hook("after"),
+    beforeEach: hook("beforeEach"),
+    afterEach: hook("afterEach"),
+  });
+}
+
+/** Puts a guard around every test of the process, of all files. */
+export const addGuard = (guard: Guard): void => void guards.push(guard);
+
+/** Runs `body` when all suites are done, e.g. to dispose a shared device. */
+export const atEnd = (body: Body): void => void finalizers.push(body);
+
+/** The error that `body` throws or rejects with; fails if there is none. */
+export async function errorOf(body: Body): Promise<Error> {
+  try {
+    await body();
+  } catch (error) {
+    assert.instance(error, Error);
+    return error as Error;
+  }
+  throw new assert.Assertion({
+    message: "Expected an error, got none",
+    operator: "errorOf",
+    expects: Error,
+    actual: undefined,
+  });
+}
+
+/** Asserts that `body` throws or rejects with an error of that class name and that message, word for word. */
+export async function failsWith(body: Body, name: string, message: string): Promise<void> {
+  const error = await errorOf(body);
+  assert.is(`${error.name}: ${error.message}`, `${name}: ${message}`);
+}
+
+/** Suites declared since the last call belong to `file`, which is loaded by `load`. */
+export async function loadFile(file: string, load: Body): Promise<void> {
+  currentFile = file;
+  await load();
+  currentFile = "";
+}
+
+export const declaredSuites = (): readonly SuiteRecord[] => suites;
+
+/** Runs the tests of one suite whose name passes `select`, one after the other. */
+export async function runSuite(record: SuiteRecord, select: (test: string) => boolean): Promise<SuiteResult> {
+  const start = performance.now();
+  const failures: { test: string; error: unknown }[] = [];
+  const tests = record.tests.filter(({ name }) => select(name));
+  if (record.tests.length === 0) failures.push({ test: "(none)", error: new Error("the suite has no test") });
+  let passed = 0;
+  const attempt = async (test: string, steps: () => Promise<void>): Promise<boolean> => {
+    try {
+      await inTime(steps(), record.timeout);
+      return true;
+    } catch (error) {
+      failures.push({ test, error });
+      return false;
+    }
+  };
+  const ready = tests.length === 0 || (await attempt("(before)", () => inOrder(record.hooks.before)));
+  for (const { name, body } of tests) {
+    if (ready && (await attempt(name, () => guarded(record, body)))) passed += 1;
+  }
+  if (tests.length > 0) await attempt("(after)", () => inOrder(record.hooks.after));
+  return { passed, failures, ms: performance.now() - start };
+}
+
+/** Runs what `atEnd` registered, last first. Throws what went astray outside of any test. */
+export async function finish(): Promise<void> {
+  for (const body of finalizers.splice(0).reverse()) await body();
+  if (strays.length > 0) throw strays[0];
+}
+
+async function inOrder(bodies: readonly Body[]): Promise<void> {
+  for (const body of bodies) await body();
+}
+
+/** One test with its hooks; everything that goes wrong on the way out is reported, the first error wins. */
+async function guarded(record: SuiteRecord, body: Body): Promise<void> {
+  const errors: unknown[] = [];
+  const step = async (run: Body): Promise<void> => {
+    try {
+      await run();
+    } catch (error) {
+      errors.push(error);
+    }
+  };
+  for (const guard of guards) await guard.begin();
+  await step(async () => {
+    await inOrder(record.hooks.beforeEach);
+    await body();
+  });
+  await step(() => inOrder(record.hooks.afterEach));
+  for (const guard of guards) await step(() => guard.end());
+  errors.push(...strays.splice(0));
+  if (errors.length > 0) throw errors[0];
+}
+
+async function inTime(work: Promise<void>, limit: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`did not settle within ${limit} ms`)), limit);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+process.on("unhandledRejection", (reason) => strays.push(reason));
+process.on("uncaughtException", (error) => strays.push(error));
