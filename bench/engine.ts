@@ -10,7 +10,7 @@ export interface Prepared {
   output(): Promise<Float32Array[]>;
   /** Fills the memory that the next outputs will likely take with NaN, where the engine lets one. */
   poison?(): Promise<void>;
-  dispose(): void;
+  dispose(): void | Promise<void>;
 }
 
 /** An engine under test. */

@@ -1,5 +1,6 @@
 // Times one workload on several engines that take turns, and checks what they computed.
 
+import { cpus } from "node:os";
 import { type Counts, since, snapshot } from "./counters.ts";
 import type { BenchEngine, Prepared } from "./engine.ts";
 import type { Inputs, Workload } from "./workloads/workload.ts";
@@ -10,6 +11,8 @@ export interface Result {
   readonly ms?: number;
   /** Fastest of the timed runs. */
   readonly best?: number;
+  /** Median processor time of this process over the core count: on a CPU adapter, the time of an unshared machine. */
+  readonly cpuMs?: number;
   readonly runs?: number;
   /** The first run, with compilation of whatever was not compiled yet. */
   readonly firstMs?: number;
@@ -28,6 +31,7 @@ interface Lane {
   readonly firstMs: number;
   readonly pipelines: number;
   readonly times: number[];
+  readonly cpuTimes: number[];
   runs: number;
   warm: Counts;
   error: string | undefined;
@@ -46,15 +50,17 @@ export function median(values: readonly number[]): number {
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** Runs once and returns milliseconds; keeps the calls that reached WebGPU. */
-async function timed(lane: Lane): Promise<number> {
+/** Runs once; returns wall and processor milliseconds and keeps the calls that reached WebGPU. */
+async function timed(lane: Lane): Promise<{ readonly ms: number; readonly cpuMs: number }> {
   const before = snapshot();
+  const cpuStart = process.cpuUsage();
   const start = performance.now();
   await lane.prepared.run();
   const ms = performance.now() - start;
+  const { user, system } = process.cpuUsage(cpuStart);
   lane.warm = since(before);
   lane.runs++;
-  return ms;
+  return { ms, cpuMs: (user + system) / 1000 / cpus().length };
 }
 
 /** Reads the last output and compares it with the reference. */
@@ -83,7 +89,7 @@ async function open(engine: BenchEngine, workload: Workload, inputs: Inputs): Pr
     await prepared.run();
     const firstMs = performance.now() - start;
     const { pipelines } = since(before);
-    const lane: Lane = { engine, prepared, firstMs, pipelines, times: [], runs: 1, warm: since(before), error: undefined };
+    const lane: Lane = { engine, prepared, firstMs, pipelines, times: [], cpuTimes: [], runs: 1, warm: since(before), error: undefined };
     await attempt(lane, () => verify(lane, workload, inputs));
     await attempt(lane, async () => {
       await prepared.poison?.();
@@ -96,10 +102,10 @@ async function open(engine: BenchEngine, workload: Workload, inputs: Inputs): Pr
   }
 }
 
-function summarise({ engine, error, times, firstMs, pipelines, warm }: Lane): Result {
+function summarise({ engine, error, times, cpuTimes, firstMs, pipelines, warm }: Lane): Result {
   if (error !== undefined) return { error };
   const counted = engine.counted ? { pipelines, dispatches: warm.dispatches, submits: warm.submits } : {};
-  return { ms: median(times), best: Math.min(...times), runs: times.length, firstMs, ...counted };
+  return { ms: median(times), best: Math.min(...times), cpuMs: median(cpuTimes), runs: times.length, firstMs, ...counted };
 }
 
 /** Measures `workload` on every engine that can express it, in turns. */
@@ -118,7 +124,7 @@ export async function measure(
   }
   const slowest = async () => {
     let worst = 0;
-    for (const lane of lanes) await attempt(lane, async () => { worst = Math.max(worst, await timed(lane)); });
+    for (const lane of lanes) await attempt(lane, async () => { worst = Math.max(worst, (await timed(lane)).ms); });
     return worst;
   };
   const rounds = (await slowest()) < SHORT_MS ? 3 * repeat : repeat;
@@ -127,14 +133,16 @@ export async function measure(
     for (const lane of turn) {
       await attempt(lane, async () => {
         if (round === rounds - 1) await lane.prepared.poison?.();
-        lane.times.push(await timed(lane));
+        const { ms, cpuMs } = await timed(lane);
+        lane.times.push(ms);
+        lane.cpuTimes.push(cpuMs);
         if (workload.problem.kind === "train" || round === rounds - 1) await verify(lane, workload, inputs);
       });
     }
   }
   for (const lane of lanes) {
     results.set(lane.engine.name, summarise(lane));
-    lane.prepared.dispose();
+    await lane.prepared.dispose();
   }
   return results;
 }

@@ -2,7 +2,7 @@
 // Its layouts are the canonical ones ([N, H, W, C], [kh, kw, in, out]).
 
 import type * as tfjs from "@tensorflow/tfjs-core";
-import type {} from "@tensorflow/tfjs-core/dist/public/chained_ops/register_all_chained_ops";
+import type {} from "@tensorflow/tfjs-core/dist/public/chained_ops/register_all_chained_ops.js";
 import type { BenchEngine, Prepared } from "../engine.ts";
 import { initialParams, type Net, type NetOps, nets, SGD } from "../workloads/nets.ts";
 import type { ConvShape, Inputs, NdArray, Workload } from "../workloads/workload.ts";
