@@ -73,10 +73,17 @@ export function unroll(n: number, line: (i: number) => string): string {
   return Array.from({ length: n }, (_, i) => line(i)).join("\n");
 }
 
+/** A spec as text, keys sorted. */
+export const specText = (spec: Spec): string =>
+  Object.keys(spec)
+    .sort()
+    .map((key) => `${key}=${spec[key]}`)
+    .join(",");
+
 /** Name of a pipeline: equal keys have equal texts. */
 export function pipelineKey(kernel: Kernel, spec: Spec): string {
-  const parts = Object.keys(spec).sort().map((key) => `${key}=${spec[key]}`);
-  return parts.length > 0 ? `${kernel.name}(${parts.join(",")})` : kernel.name;
+  const text = specText(spec);
+  return text ? `${kernel.name}(${text})` : kernel.name;
 }
 
 /** The whole WGSL module: features, uniform struct, bindings, then the kernel's own text. */

@@ -1,0 +1,170 @@
+// GPU memory: a pool of buffers by size class, and Storage, a promise of memory that is kept when its first writer is encoded.
+// Knows nothing of shapes or ops.
+
+import { DeviceError, DisposedError } from "./errors.ts";
+
+/** WebGPU's buffer usage bits, so that no global is needed in Node. */
+export const USAGE = {
+  mapRead: 0x1,
+  copySrc: 0x4,
+  copyDst: 0x8,
+  uniform: 0x40,
+  storage: 0x80,
+  indirect: 0x100,
+  queryResolve: 0x200,
+} as const;
+
+const TENSOR_USAGE = USAGE.storage | USAGE.copySrc | USAGE.copyDst | USAGE.indirect;
+
+/** What `device.memory()` reports; bytes of GPU buffers, staging and uniforms included. */
+export interface MemoryReport {
+  /** Bytes held by live tensors and captures. */
+  readonly bytes: number;
+  /** Buffers held by live tensors and captures. */
+  readonly buffers: number;
+  /** Bytes that are free, kept for reuse. */
+  readonly pooled: number;
+  /** Most bytes ever allocated at once (live and pooled). */
+  readonly peak: number;
+}
+
+/** Rounds up to a size class at most an eighth too large, so that buffers of similar sizes are shared. */
+export function sizeClass(bytes: number): number {
+  const step = Math.max(256, 2 ** Math.floor(Math.log2(Math.max(bytes, 256))) / 8);
+  return Math.ceil(bytes / step) * step;
+}
+
+/** Buffers by size class. Freed ones are reused; reuse is safe because one queue runs everything in order. */
+export class BufferPool {
+  readonly #device: GPUDevice;
+  readonly #free = new Map<number, GPUBuffer[]>();
+  #live = 0;
+  #liveBuffers = 0;
+  #pooled = 0;
+  #peak = 0;
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+  }
+
+  get report(): MemoryReport {
+    return { bytes: this.#live, buffers: this.#liveBuffers, pooled: this.#pooled, peak: this.#peak };
+  }
+
+  /** Throws DeviceError if the adapter allows no buffer, or no binding, of that size. */
+  checkSize(bytes: number, label: string): void {
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.#device.limits;
+    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    if (bytes > limit) {
+      throw new DeviceError(
+        `${label}: a tensor must fit in one buffer of the adapter; got ${bytes} bytes, the limit is ${limit}. Use smaller batches.`,
+      );
+    }
+  }
+
+  take(bytes: number): GPUBuffer {
+    const size = sizeClass(bytes);
+    this.#live += size;
+    this.#liveBuffers += 1;
+    const free = this.#free.get(size)?.pop();
+    if (free) {
+      this.#pooled -= size;
+      return free;
+    }
+    this.#peak = Math.max(this.#peak, this.#live + this.#pooled);
+    return this.#device.createBuffer({ size, usage: TENSOR_USAGE, label: `tensor ${size} B` });
+  }
+
+  give(buffer: GPUBuffer): void {
+    this.#live -= buffer.size;
+    this.#liveBuffers -= 1;
+    this.#pooled += buffer.size;
+    const free = this.#free.get(buffer.size);
+    if (free) free.push(buffer);
+    else this.#free.set(buffer.size, [buffer]);
+  }
+
+  /** Destroys the free buffers. */
+  trim(): void {
+    for (const list of this.#free.values()) for (const buffer of list) buffer.destroy();
+    this.#free.clear();
+    this.#pooled = 0;
+  }
+}
+
+/** Where a storage lies, once placed. */
+export interface Place {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+}
+
+/**
+ * Memory of a tensor. It is placed in a buffer only when the first command that uses it is encoded, so a value that was
+ * consumed before that never overlaps its successors, and a gradient can be directed into a slot of a flat buffer.
+ * Counted references: tensors, the tape and pending commands hold one each.
+ */
+export class Storage {
+  readonly bytes: number;
+  /** Raised by each write in place; a saved value whose version moved is refused by the tape. */
+  version = 0;
+  /** The capture that owns it, if any: its buffers stay out of the shared pool while the capture lives. */
+  owner: object | undefined;
+  /** Holds rows of a live batch: only the first n are computed (see capture). */
+  live = false;
+  #place: Place | undefined;
+  #references = 1;
+  #release: (() => void) | undefined;
+
+  constructor(bytes: number) {
+    this.bytes = bytes;
+  }
+
+  get placed(): boolean {
+    return this.#place !== undefined;
+  }
+
+  get place(): Place {
+    if (!this.#place) throw new DisposedError("storage: memory must be placed before it is bound; got a released one.");
+    return this.#place;
+  }
+
+  get references(): number {
+    return this.#references;
+  }
+
+  /** Puts the storage at `place`; `release` runs when the last reference goes. */
+  putAt(place: Place, release: () => void): void {
+    this.#place = place;
+    this.#release = release;
+  }
+
+  retain(): this {
+    this.#references += 1;
+    return this;
+  }
+
+  release(): void {
+    this.#references -= 1;
+    if (this.#references > 0) return;
+    this.#place = undefined;
+    this.#release?.();
+    this.#release = undefined;
+  }
+
+  /** A part of this storage as a storage of its own; `offset` must be a multiple of 256. */
+  slice(offset: number, bytes: number): Storage {
+    const part = new Storage(bytes);
+    const { buffer, offset: base } = this.place;
+    part.owner = this.owner;
+    this.retain();
+    part.putAt({ buffer, offset: base + offset }, () => this.release());
+    return part;
+  }
+
+  /** Makes this pending storage live inside `slot`. Only for a storage that nothing has placed yet. */
+  moveInto(slot: Storage): void {
+    slot.retain();
+    this.owner = slot.owner;
+    this.putAt(slot.place, () => slot.release());
+  }
+}

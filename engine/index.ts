@@ -1,0 +1,10 @@
+// Public entry of the engine.
+export { createDevice, type Device, type DeviceInfo, type DeviceOptions } from "./device.ts";
+export * from "./errors.ts";
+export { defineOp, type Backward, dispatch, type Inputs, noGrad, type Op, type OpRecord, type Run, single } from "./op.ts";
+export { elementwise, type Elementwise } from "./ops/elementwise.ts";
+export { addInto, copyInto } from "./ops/assign.ts";
+export { full, ones, onesLike, zeros, zerosLike } from "./ops/fill.ts";
+export * from "./ops/pointwise.ts";
+export { keep, openScope, Scope, scope } from "./scope.ts";
+export { arange, eye, read, Tensor, tensor, type DType, type TensorData, type TensorOptions } from "./tensor.ts";

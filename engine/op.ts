@@ -1,0 +1,168 @@
+// The op record: everything about one operation in one object - shape rule, launch, what it saves, its vjp -
+// and `defineOp`, which turns a record into a function on tensors. Users define their own ops by the same function.
+
+import type { Dims, Kernel, Spec } from "../kernels/index.ts";
+import { MAX_GROUPS } from "../kernels/index.ts";
+import type { Storage } from "./buffers.ts";
+import type { Device } from "./device.ts";
+import { ArgumentError, DeviceError } from "./errors.ts";
+import { Node } from "./graph.ts";
+import type { Described, Shape } from "./shape.ts";
+import { empty, Tensor } from "./tensor.ts";
+
+/** Optional operands (a missing bias) are undefined. */
+export type Inputs = readonly (Tensor | undefined)[];
+
+/** What `run` works with. */
+export interface Run<A> {
+  readonly device: Device;
+  readonly inputs: Inputs;
+  readonly outputs: readonly Tensor[];
+  readonly attrs: A;
+  /** Appends one dispatch; `bindings` and `dims` by the kernel's names. A grid with a zero runs nothing. */
+  dispatch<S extends Spec, U extends string>(
+    kernel: Kernel<S, U>,
+    spec: S,
+    bindings: Readonly<Record<string, Tensor>>,
+    dims: Dims<U>,
+  ): void;
+  /** Scratch memory that goes when the op has been encoded. */
+  temporary(shape: Shape, dtype?: Tensor["dtype"]): Tensor;
+  /** The variant that tuning found best for `key` on this adapter, else the first candidate. */
+  choose<S extends Spec>(key: string, candidates: readonly S[]): S;
+}
+
+/** What `vjp` works with. Values that the record does not save throw when they are asked for. */
+export interface Backward<A> {
+  readonly attrs: A;
+  /** Shapes and dtypes of the inputs, saved or not. */
+  readonly shapes: readonly (Described | undefined)[];
+  /** Shapes and dtypes of the outputs. */
+  readonly outputShapes: readonly Described[];
+  input(i: number): Tensor;
+  output(i: number): Tensor;
+  /** Whether input i was given at all. */
+  has(i: number): boolean;
+  /** Whether the gradient of input i is wanted. */
+  needs(i: number): boolean;
+}
+
+/** One operation. Only output 0 is differentiable; further outputs are results without gradient, or saved statistics. */
+export interface OpRecord<A> {
+  readonly name: string;
+  /** Checks operands and attributes (throws at the user's call) and describes the outputs. */
+  readonly infer: (inputs: Inputs, attrs: A) => readonly Described[];
+  /** Appends the dispatches. Absent: output 0 shares the memory of input 0 (a view). */
+  readonly run?: (run: Run<A>) => void;
+  /** Which inputs and outputs `vjp` needs, by index; default all of them. */
+  readonly saves?: { readonly inputs?: readonly number[] | "all"; readonly outputs?: readonly number[] | "all" };
+  /** Gradients of the inputs from the gradient `g` of output 0; broadcast axes are summed by the tape, not here. */
+  readonly vjp?: (g: Tensor, at: Backward<A>) => readonly (Tensor | undefined)[];
+}
+
+/** An operation on tensors: all its outputs. */
+export type Op<A> = (inputs: Inputs, attrs: A) => readonly Tensor[];
+
+let gradDepth = 0;
+
+/** Runs `fn` without recording anything for differentiation. */
+export function noGrad<T>(fn: () => T): T {
+  gradDepth += 1;
+  try {
+    return fn();
+  } finally {
+    gradDepth -= 1;
+  }
+}
+
+/** Whether results are recorded for differentiation at the moment. */
+export const isRecording = (): boolean => gradDepth === 0;
+
+/** Makes an operation from its record. */
+export function defineOp<A = Record<string, never>>(record: OpRecord<A>): Op<A> {
+  return (inputs, attrs) => {
+    const device = deviceOf(record.name, inputs);
+    const described = record.infer(inputs, attrs);
+    const outputs = record.run ? described.map(({ shape, dtype }) => empty(shape, { dtype, device })) : view(inputs, described);
+    if (record.run) execute(record, device, inputs, outputs, attrs);
+    if (record.vjp && isRecording() && inputs.some((input) => input?.isDifferentiable)) {
+      (outputs[0] as Tensor).attach(new Node(record as unknown as OpRecord<never>, attrs, inputs, outputs));
+    }
+    return outputs;
+  };
+}
+
+/** An operation with one output, as a function that returns it. */
+export function single<A>(op: Op<A>): (inputs: Inputs, attrs: A) => Tensor {
+  return (inputs, attrs) => op(inputs, attrs)[0] as Tensor;
+}
+
+function view(inputs: Inputs, [described]: readonly Described[]): Tensor[] {
+  const input = inputs[0] as Tensor;
+  const { shape, dtype } = described as Described;
+  return [new Tensor(input.device, input.storage.retain(), shape, dtype)];
+}
+
+function deviceOf(op: string, inputs: Inputs): Device {
+  let device: Device | undefined;
+  for (const input of inputs) {
+    if (input === undefined) continue;
+    if (!(input instanceof Tensor)) {
+      throw new ArgumentError(`${op}: operands must be tensors; got ${typeof input}. Use tensor(...) or full(...).`);
+    }
+    input.check(op);
+    device ??= input.device;
+    if (input.device !== device) throw new ArgumentError(`${op}: all operands must be on one device; got two.`);
+  }
+  if (!device) throw new ArgumentError(`${op}: at least one operand must be given; got none.`);
+  return device;
+}
+
+/** Runs a record's dispatches on given outputs. */
+export function execute<A>(record: OpRecord<A>, device: Device, inputs: Inputs, outputs: readonly Tensor[], attrs: A): void {
+  const temporaries: Tensor[] = [];
+  record.run?.({
+    device,
+    inputs,
+    outputs,
+    attrs,
+    dispatch: (kernel, spec, bindings, dims) => dispatch(device, record.name, kernel, spec, bindings, dims),
+    temporary: (shape, dtype = "f32") => {
+      const made = empty(shape, { dtype, device });
+      temporaries.push(made);
+      return made;
+    },
+    choose: (key, candidates) => device.tuner.choose(key, candidates),
+  });
+  for (const made of temporaries) made.dispose();
+  device.tuner.log(record as unknown as OpRecord<never>, inputs, outputs, attrs);
+}
+
+/** Appends one dispatch of `kernel` on behalf of `op`. */
+export function dispatch<S extends Spec, U extends string>(
+  device: Device,
+  op: string,
+  kernel: Kernel<S, U>,
+  spec: S,
+  bindings: Readonly<Record<string, Tensor>>,
+  dims: Dims<U>,
+): void {
+  const grid = kernel.grid(dims, spec);
+  if (grid.some((count) => count === 0)) return;
+  if (grid.some((count) => count > MAX_GROUPS)) {
+    throw new DeviceError(`${op}: a dispatch must have at most ${MAX_GROUPS} workgroups an axis; got [${grid.join(", ")}].`);
+  }
+  const program = device.pipelines.program(kernel as unknown as Kernel, spec);
+  const storages: Storage[] = program.bindings.map(({ name, access }) => {
+    const bound = bindings[name];
+    if (!bound) throw new ArgumentError(`${op}: kernel ${kernel.name} must get a tensor for ${name}; got none.`);
+    if (access !== "read") bound.storage.version += 1;
+    return bound.storage;
+  });
+  const uniforms = program.uniformNames.map((name) => {
+    const value = dims[name as U] as number | undefined;
+    if (value === undefined) throw new ArgumentError(`${op}: kernel ${kernel.name} must get a number for ${name}; got none.`);
+    return value;
+  });
+  device.stream.push({ kind: "dispatch", op, program, storages, uniforms, grid, rows: kernel.rows?.(dims, spec) });
+}

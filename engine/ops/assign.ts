@@ -1,0 +1,29 @@
+// The ops that write into an existing tensor. They carry no gradient; the tape refuses saved values that they changed.
+
+import { DTypeError, ShapeError } from "../errors.ts";
+import { describe, sameShape } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { launch } from "./elementwise.ts";
+
+function checkAlike(op: string, target: Tensor, value: Tensor): void {
+  target.check(op);
+  value.check(op);
+  if (!sameShape(target.shape, value.shape)) {
+    throw new ShapeError(`${op}: the value must have the target's shape; got ${describe(value)} for ${describe(target)}.`);
+  }
+  if (target.dtype !== value.dtype) {
+    throw new DTypeError(`${op}: the value must have the target's dtype; got ${describe(value)} for ${describe(target)}. Use cast().`);
+  }
+}
+
+/** Overwrites `target` with `value`, of the same shape and dtype. */
+export function copyInto(target: Tensor, value: Tensor): void {
+  checkAlike("copyInto", target, value);
+  launch("copyInto", { name: "copyInto", operands: ["x"], expr: "x" }, [value], target, target.dtype);
+}
+
+/** Adds `value` to `target` in place. */
+export function addInto(target: Tensor, value: Tensor): void {
+  checkAlike("addInto", target, value);
+  launch("addInto", { name: "addInto", operands: ["x"], expr: "y + x", inPlace: true }, [value], target, target.dtype);
+}

@@ -1,0 +1,148 @@
+// From one line about a function (expression, derivatives) to an op: broadcasting, dtypes, the launch, the vjp.
+
+import { type PointwiseFunction, type PointwiseSpec, pointwiseKernel } from "../../kernels/index.ts";
+import { type DType, isFloat } from "../dtype.ts";
+import { ArgumentError, DTypeError } from "../errors.ts";
+import { defineOp, dispatch, type Inputs, type OpRecord } from "../op.ts";
+import { broadcastShapes, broadcastStrides, collapse, type Described, describe, type Shape } from "../shape.ts";
+import { empty, Tensor } from "../tensor.ts";
+
+/** A function of tensors and numbers, element by element. */
+export interface Elementwise {
+  readonly name: string;
+  /** Operand names, in the order of the call. Each may be a tensor or a number. */
+  readonly operands: readonly string[];
+  /** WGSL in the operands' names; constants as `T(0.5)`. */
+  readonly y: string;
+  /** Derivatives by operand, in `g`, the operands and `y`. Operands without one get no gradient. */
+  readonly grads?: Readonly<Record<string, string>>;
+  /** Dtype of the result; default the promoted dtype of the operands. */
+  readonly out?: "bool";
+  /** Operands that are truth values, and stay out of the promotion. */
+  readonly conditions?: readonly string[];
+  /** Expression for i32 and u32 where it differs from `y`; null: floats only (ints are widened to f32). */
+  readonly integer?: string | null;
+}
+
+type Operand = Tensor | number;
+interface Attrs {
+  /** The numbers among the operands, by position. */
+  readonly numbers: readonly (number | undefined)[];
+}
+
+const RANKS: readonly DType[] = ["bool", "u32", "i32", "f16", "f32"];
+
+/** The dtype that operands of several dtypes meet in. Numbers take part only where they are fractions among integers. */
+export function promote(dtypes: readonly DType[]): DType {
+  return dtypes.reduce<DType>((a, b) => (RANKS.indexOf(b) > RANKS.indexOf(a) ? b : a), "bool");
+}
+
+const uses = (expr: string, name: string): boolean => new RegExp(`\\b${name}\\b`).test(expr);
+
+/** The op of a function: call it with its operands in order. */
+export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) => Tensor {
+  const { name, operands, y, grads, integer = y } = fn;
+  const isFloatOnly = integer === null;
+  const condition = operands.map((operand) => fn.conditions?.includes(operand) ?? false);
+  const promoted = (inputs: Inputs, numbers: Attrs["numbers"]): DType => {
+    const dtype = promote(inputs.flatMap((input, i) => (input && !condition[i] ? [input.dtype] : [])));
+    const hasFraction = numbers.some((number) => number !== undefined && !Number.isInteger(number));
+    return !isFloat(dtype) && (isFloatOnly || hasFraction) ? "f32" : dtype;
+  };
+  const gradients = Object.entries(grads ?? {});
+  const mentioned = (what: string) => gradients.some(([, expr]) => uses(expr, what));
+  const record: OpRecord<Attrs> = {
+    name,
+    infer: (inputs, { numbers }) => {
+      const given = inputs.filter((input) => input !== undefined);
+      return [{ shape: broadcastShapes(name, given), dtype: fn.out ?? promoted(inputs, numbers) }];
+    },
+    run: ({ inputs, outputs, attrs }) => {
+      const out = outputs[0] as Tensor;
+      const dtype = promoted(inputs, attrs.numbers);
+      const expr = isFloat(dtype) || integer === null ? y : integer;
+      const values = inputs.map((input, i) => input ?? (attrs.numbers[i] as number));
+      launch(name, { name: isFloat(dtype) || expr === y ? name : `${name}.int`, operands, expr }, values, out, dtype);
+    },
+    saves: {
+      inputs: operands.flatMap((operand, i) => (mentioned(operand) ? [i] : [])),
+      outputs: mentioned("y") ? [0] : [],
+    },
+    ...(grads && {
+      vjp: (g, at) =>
+        operands.map((operand, i) => {
+          const expr = grads[operand];
+          if (expr === undefined || !at.needs(i)) return undefined;
+          if (expr === "g") return g;
+          const all = ["g", ...operands, "y"];
+          const used = all.filter((what) => uses(expr, what));
+          const values = used.map((what) => {
+            if (what === "g") return g;
+            if (what === "y") return at.output(0);
+            const k = operands.indexOf(what);
+            return at.attrs.numbers[k] ?? at.input(k);
+          });
+          const target = at.outputShapes[0] as Described;
+          const dx = empty(target.shape, { dtype: target.dtype, device: g.device });
+          launch(name, { name: `${name}.d${operand}`, operands: used, expr }, values, dx, "f32");
+          return dx;
+        }),
+    }),
+  };
+  const op = defineOp(record);
+  return (...values) => {
+    if (values.length !== operands.length) {
+      throw new ArgumentError(`${name}: it takes ${operands.length} operands (${operands.join(", ")}); got ${values.length}.`);
+    }
+    const tensors = values.map((value) => (value instanceof Tensor ? value : undefined));
+    values.forEach((value, i) => {
+      if (!(value instanceof Tensor) && typeof value !== "number") {
+        throw new ArgumentError(`${name}: ${operands[i]} must be a tensor or a number; got ${value === null ? "null" : typeof value}.`);
+      }
+    });
+    return op(tensors, { numbers: values.map((value) => (typeof value === "number" ? value : undefined)) })[0] as Tensor;
+  };
+}
+
+/** Dispatches a pointwise function into `out`, whose shape is the operands' common one. */
+export function launch(op: string, fn: PointwiseFunction, operands: readonly Operand[], out: Tensor, compute: DType): void {
+  const shaped = operands.map((operand) => (typeof operand === "number" ? undefined : operand.shape));
+  const layout = layoutOf(shaped, out.shape);
+  const { shape, strides, inner, width, rank } = layout;
+  const dims: Record<string, number> = { n: out.size / width };
+  const bindings: Record<string, Tensor> = { out };
+  for (let i = 0; i < rank; i++) dims[`d${i}`] = shape[i] as number;
+  operands.forEach((operand, k) => {
+    const name = fn.operands[k] as string;
+    const isNumber = typeof operand === "number";
+    dims[`num_${name}`] = isNumber ? operand : 0;
+    for (let i = 0; i < rank; i++) dims[`${name}_${i}`] = isNumber ? 0 : ((strides[k] as number[])[i] as number);
+    if (!isNumber) bindings[`in_${name}`] = operand;
+  });
+  const spec: PointwiseSpec = {
+    types: operands.map((operand) => (typeof operand === "number" ? "number" : operand.dtype)).join(","),
+    compute: compute === "f16" ? "f32" : compute === "bool" ? "u32" : compute,
+    out: out.dtype,
+    inner,
+    width,
+  };
+  if (spec.compute !== "f32" && isFloat(out.dtype) && compute !== "bool") {
+    throw new DTypeError(`${op}: an integer expression must have an integer result; got ${describe(out)}.`);
+  }
+  dispatch(out.device, op, pointwiseKernel(fn, rank), spec, bindings, dims);
+}
+
+/** Merged extents and strides; rank 0 where every operand is contiguous or a single element. */
+function layoutOf(shapes: readonly (Shape | undefined)[], out: Shape) {
+  const given = shapes.map((shape) => broadcastStrides(shape ?? [], out));
+  const collapsed = collapse(out, given);
+  const { strides } = collapsed;
+  const extent = collapsed.shape.at(-1) ?? 1;
+  const inner = shapes
+    .map((shape, k) => (shape === undefined ? "s" : collapsed.shape.length === 0 || ((strides[k] as number[]).at(-1) as number) === 1 ? "1" : "0"))
+    .join("");
+  const rank = collapsed.shape.length <= 1 ? 0 : collapsed.shape.length;
+  const aligned = strides.every((list, k) => inner[k] !== "1" || list.slice(0, -1).every((stride) => stride % 4 === 0));
+  const width: 1 | 4 = extent % 4 === 0 && extent > 0 && aligned ? 4 : 1;
+  return { shape: collapsed.shape, strides, inner, width, rank };
+}

@@ -1,0 +1,103 @@
+// Compiled pipelines by key: one per (kernel, spec), with an explicit layout so that bind groups can be made early.
+
+import type { Binding, Kernel, Spec } from "../kernels/index.ts";
+import { pipelineKey, shaderText } from "../kernels/index.ts";
+import { DeviceError } from "./errors.ts";
+
+/** A kernel's text made ready for one device. `pipeline` is compiled at the first use, or ahead by `compileAll`. */
+export interface Program {
+  readonly key: string;
+  readonly kernel: Kernel;
+  readonly spec: Spec;
+  readonly bindings: readonly Binding[];
+  readonly uniformNames: readonly string[];
+  readonly layout: GPUBindGroupLayout;
+  readonly descriptor: GPUComputePipelineDescriptor;
+  pipeline: GPUComputePipeline | undefined;
+}
+
+export class PipelineCache {
+  readonly #device: GPUDevice;
+  readonly #programs = new Map<string, Program>();
+  readonly #layouts = new Map<string, { group: GPUBindGroupLayout; pipeline: GPUPipelineLayout }>();
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+  }
+
+  /** Number of distinct programs so far. */
+  get size(): number {
+    return this.#programs.size;
+  }
+
+  program(kernel: Kernel, spec: Spec): Program {
+    const key = pipelineKey(kernel, spec);
+    const known = this.#programs.get(key);
+    if (known) {
+      if (known.kernel !== kernel) {
+        throw new DeviceError(`${kernel.name}: kernel names must be unique on a device; two kernels share this one.`);
+      }
+      return known;
+    }
+    const bindings = kernel.bindings(spec);
+    const uniformNames = Object.keys(kernel.uniforms);
+    const limit = this.#device.limits.maxStorageBuffersPerShaderStage;
+    if (bindings.length > limit) {
+      throw new DeviceError(`${key}: at most ${limit} storage bindings are possible on this adapter; got ${bindings.length}.`);
+    }
+    const layout = this.#layout(bindings, uniformNames.length * 4);
+    const module = this.#device.createShaderModule({ label: key, code: shaderText(kernel, spec) });
+    const program: Program = {
+      key,
+      kernel,
+      spec,
+      bindings,
+      uniformNames,
+      layout: layout.group,
+      descriptor: { label: key, layout: layout.pipeline, compute: { module, entryPoint: "main" } },
+      pipeline: undefined,
+    };
+    this.#programs.set(key, program);
+    return program;
+  }
+
+  /** The compiled pipeline; compiles now if it must. */
+  pipeline(program: Program): GPUComputePipeline {
+    program.pipeline ??= this.#device.createComputePipeline(program.descriptor);
+    return program.pipeline;
+  }
+
+  /** Compiles all that are not compiled yet, in parallel where the driver can. */
+  async compileAll(programs: Iterable<Program>): Promise<void> {
+    const missing = [...new Set(programs)].filter((program) => !program.pipeline);
+    await Promise.all(
+      missing.map(async (program) => {
+        try {
+          program.pipeline = await this.#device.createComputePipelineAsync(program.descriptor);
+        } catch (cause) {
+          throw new DeviceError(`${program.key}: the kernel must compile; the driver says: ${String(cause)}`, { cause });
+        }
+      }),
+    );
+  }
+
+  #layout(bindings: readonly Binding[], uniformBytes: number): { group: GPUBindGroupLayout; pipeline: GPUPipelineLayout } {
+    const key = `${uniformBytes}:${bindings.map(({ access }) => (access === "read" ? "r" : "w")).join("")}`;
+    const known = this.#layouts.get(key);
+    if (known) return known;
+    const compute = 4; // GPUShaderStage.COMPUTE
+    const entries: GPUBindGroupLayoutEntry[] = bindings.map(({ access }, i) => ({
+      binding: i + 1,
+      visibility: compute,
+      buffer: { type: access === "read" ? "read-only-storage" : "storage" },
+    }));
+    if (uniformBytes > 0) {
+      entries.unshift({ binding: 0, visibility: compute, buffer: { type: "uniform", hasDynamicOffset: true } });
+    }
+    const group = this.#device.createBindGroupLayout({ label: key, entries });
+    const pipeline = this.#device.createPipelineLayout({ label: key, bindGroupLayouts: [group] });
+    const layout = { group, pipeline };
+    this.#layouts.set(key, layout);
+    return layout;
+  }
+}

@@ -1,0 +1,95 @@
+// Ownership: which handles a piece of code made, so that they can be freed together. Knows tensors only as disposables.
+
+import { ArgumentError, DisposedError } from "./errors.ts";
+
+/** Something a scope can free. */
+export interface Owned {
+  dispose(): void;
+}
+
+const stack: Scope[] = [];
+
+/** Frees on `dispose()` everything that was made while it was the innermost scope, except what was kept. */
+export class Scope {
+  readonly #owned = new Set<Owned>();
+  #isOpen = true;
+
+  constructor() {
+    stack.push(this);
+  }
+
+  add(owned: Owned): void {
+    this.#owned.add(owned);
+  }
+
+  remove(owned: Owned): void {
+    this.#owned.delete(owned);
+  }
+
+  /** Takes `value` out of the scope (into the one around it, if any) and returns it. */
+  keep<T>(value: T): T {
+    for (const owned of ownedIn(value)) {
+      if (!this.#owned.delete(owned)) continue;
+      stack[stack.indexOf(this) - 1]?.add(owned);
+    }
+    return value;
+  }
+
+  dispose(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    if (stack.pop() !== this) throw new DisposedError("scope: scopes must close in the reverse order of opening; an outer one closed first.");
+    for (const owned of this.#owned) owned.dispose();
+    this.#owned.clear();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** Opens a scope that `using` closes: `using s = openScope()`. */
+export function openScope(): Scope {
+  return new Scope();
+}
+
+/**
+ * Runs `fn` and frees every tensor it made, except those it returns (alone, or in arrays and plain objects) and leaf gradients.
+ * `fn` must be synchronous: a scope that stayed open across an `await` would catch other code's tensors.
+ */
+export function scope<T>(fn: () => T): T {
+  const current = new Scope();
+  try {
+    const result = fn();
+    if (result instanceof Promise) {
+      throw new ArgumentError("scope: fn must be synchronous; got a promise. Await reads outside, after returning the tensors.");
+    }
+    return current.keep(result);
+  } finally {
+    current.dispose();
+  }
+}
+
+/** Takes a value out of the innermost scope for good: the caller disposes it. */
+export function keep<T>(value: T): T {
+  for (const owned of ownedIn(value)) for (const open of stack) open.remove(owned);
+  return value;
+}
+
+/** Called by every new handle. */
+export function track(owned: Owned): void {
+  stack.at(-1)?.add(owned);
+}
+
+/** Called by a handle that is disposed early. */
+export function untrack(owned: Owned): void {
+  for (const open of stack) open.remove(owned);
+}
+
+function ownedIn(value: unknown): Owned[] {
+  if (typeof value !== "object" || value === null) return [];
+  if (Array.isArray(value)) return value.flatMap(ownedIn);
+  if (typeof (value as Partial<Owned>).dispose === "function") return [value as Owned];
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null ? Object.values(value).flatMap(ownedIn) : [];
+}

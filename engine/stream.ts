@@ -1,0 +1,344 @@
+// The order of GPU work: pending commands, their placement in memory, encoding, submission and read-back.
+// Dispatches gather until a read, a budget or the end of a step; a recorder (see capture) may take them instead.
+
+import type { Grid, RowAxis } from "../kernels/index.ts";
+import { type BufferPool, type Place, Storage, USAGE } from "./buffers.ts";
+import type { PipelineCache, Program } from "./pipelines.ts";
+
+/** One dispatch: what runs, on which memory, how large. */
+export interface Command {
+  readonly kind: "dispatch";
+  readonly op: string;
+  readonly program: Program;
+  /** In the order of the program's bindings. */
+  readonly storages: readonly Storage[];
+  /** In the order of the program's uniforms. */
+  readonly uniforms: readonly number[];
+  readonly grid: Grid;
+  /** How the grid depends on the leading extent; undefined if the kernel mixes rows. */
+  readonly rows: RowAxis | undefined;
+}
+
+/** A copy of bytes from one storage to another; ends the open compute pass, so ops avoid it. */
+export interface Copy {
+  readonly kind: "copy";
+  readonly from: Storage;
+  readonly to: Storage;
+  readonly bytes: number;
+}
+
+export type Work = Command | Copy;
+
+/** Takes work instead of the queue while a capture is being recorded. */
+export interface Recorder {
+  record(work: Work): void;
+}
+
+/** Encodes one dispatch; `encode` of the stream and of captures. */
+export interface Encoded {
+  readonly program: Program;
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  readonly uniformOffset: number;
+  readonly grid: Grid;
+  /** Indirect arguments instead of `grid`. */
+  readonly indirect: Place | undefined;
+  readonly bytes: number;
+}
+
+/** Told of every dispatch while `device.profile` runs; gives the pass descriptor that times it. */
+export interface PassTimer {
+  pass(encoded: Encoded): GPUComputePassDescriptor;
+  finish(encoder: GPUCommandEncoder): void;
+}
+
+/** Dispatches after which pending work is submitted unasked, so that the GPU starts while JavaScript goes on. */
+const BUDGET = 32;
+
+/** Counters since the device was made; `bench` and `profile` take differences. */
+export interface StreamCounters {
+  dispatches: number;
+  submits: number;
+}
+
+export class Stream {
+  readonly #device: GPUDevice;
+  readonly #pool: BufferPool;
+  readonly #pipelines: PipelineCache;
+  readonly uniforms: UniformWriter;
+  readonly counters: StreamCounters = { dispatches: 0, submits: 0 };
+  recorder: Recorder | undefined;
+  timer: PassTimer | undefined;
+  #pending: Work[] = [];
+  #staging = new Map<number, GPUBuffer[]>();
+
+  constructor(device: GPUDevice, pool: BufferPool, pipelines: PipelineCache) {
+    this.#device = device;
+    this.#pool = pool;
+    this.#pipelines = pipelines;
+    this.uniforms = new UniformWriter(device);
+  }
+
+  /** Appends work. The stream holds a reference to every storage until the work is encoded. */
+  push(work: Work): void {
+    for (const storage of storagesOf(work)) storage.retain();
+    if (this.recorder) {
+      this.recorder.record(work);
+      return;
+    }
+    this.#pending.push(work);
+    if (this.#pending.length >= BUDGET) this.flush();
+  }
+
+  /** Gives a storage memory from the pool, unless it has some. */
+  place(storage: Storage): void {
+    if (storage.placed) return;
+    const buffer = this.#pool.take(storage.bytes);
+    storage.putAt({ buffer, offset: 0 }, () => this.#pool.give(buffer));
+  }
+
+  /** Encodes and submits what is pending: one encoder, one compute pass, one submit. */
+  flush(): void {
+    if (this.#pending.length === 0) return;
+    const pending = this.#pending;
+    this.#pending = [];
+    const encoder = this.#device.createCommandEncoder({ label: "sortie" });
+    const uniforms = this.uniforms.begin();
+    const passes = new Passes(encoder, this.timer, this.counters);
+    const temporaries: Storage[] = [];
+    for (const work of pending) {
+      for (const storage of storagesOf(work)) this.place(storage);
+      if (work.kind === "copy") {
+        passes.end();
+        copyStorage(encoder, work);
+      } else {
+        const storages = this.#separate(work, (copy) => {
+          passes.end();
+          temporaries.push(copy.to);
+          copyStorage(encoder, copy);
+        });
+        const uniformOffset = uniforms.write(work.program, work.uniforms);
+        passes.dispatch(this.encode(work, storages, uniforms.buffer, uniformOffset));
+      }
+      for (const storage of storagesOf(work)) storage.release();
+    }
+    passes.end();
+    this.timer?.finish(encoder);
+    uniforms.upload();
+    this.#device.queue.submit([encoder.finish()]);
+    this.counters.submits += 1;
+    for (const storage of temporaries) storage.release();
+  }
+
+  /** A dispatch with its bind group and compiled pipeline. */
+  encode(command: Command, storages: readonly Storage[], uniformBuffer: GPUBuffer, uniformOffset: number): Encoded {
+    const { program } = command;
+    let bytes = 0;
+    const entries: GPUBindGroupEntry[] = storages.map((storage, i) => {
+      bytes += storage.bytes;
+      const { buffer, offset } = storage.place;
+      return { binding: i + 1, resource: { buffer, offset, size: storage.bytes } };
+    });
+    if (program.uniformNames.length > 0) {
+      entries.unshift({ binding: 0, resource: { buffer: uniformBuffer, offset: 0, size: uniformBytes(program) } });
+    }
+    return {
+      program,
+      pipeline: this.#pipelines.pipeline(program),
+      group: this.#device.createBindGroup({ label: command.op, layout: program.layout, entries }),
+      uniformOffset,
+      grid: command.grid,
+      indirect: undefined,
+      bytes,
+    };
+  }
+
+  /**
+   * WebGPU refuses a buffer that one dispatch both reads and writes, even in disjoint ranges (slots of a flat buffer).
+   * Such operands are read from a copy.
+   */
+  #separate(command: Command, copy: (copy: Copy) => void): readonly Storage[] {
+    return separate(command, (from) => {
+      const to = new Storage(from.bytes);
+      this.place(to);
+      copy({ kind: "copy", from, to, bytes: from.bytes });
+      return to;
+    });
+  }
+
+  /** Bytes of several storages with one wait. Pending work runs first. */
+  async read(items: readonly { storage: Storage; bytes: number }[]): Promise<ArrayBuffer[]> {
+    this.flush();
+    const offsets: number[] = [];
+    let total = 0;
+    for (const { bytes } of items) {
+      offsets.push(total);
+      total += Math.ceil(bytes / 8) * 8;
+    }
+    if (total === 0) return items.map(() => new ArrayBuffer(0));
+    const staging = this.#takeStaging(total);
+    const encoder = this.#device.createCommandEncoder({ label: "read" });
+    items.forEach(({ storage, bytes }, i) => {
+      if (bytes === 0) return;
+      this.place(storage);
+      const { buffer, offset } = storage.place;
+      encoder.copyBufferToBuffer(buffer, offset, staging, offsets[i] as number, Math.ceil(bytes / 4) * 4);
+    });
+    this.#device.queue.submit([encoder.finish()]);
+    this.counters.submits += 1;
+    await staging.mapAsync(1, 0, total); // GPUMapMode.READ
+    const mapped = staging.getMappedRange(0, total);
+    const result = items.map(({ bytes }, i) => mapped.slice(offsets[i] as number, (offsets[i] as number) + bytes));
+    staging.unmap();
+    this.#giveStaging(staging);
+    return result;
+  }
+
+  /** Writes host bytes into a storage, after all pending work. */
+  write(storage: Storage, data: ArrayBufferView<ArrayBuffer>): void {
+    if (storage.placed) this.flush();
+    this.place(storage);
+    const { buffer, offset } = storage.place;
+    if (data.byteLength > 0) this.#device.queue.writeBuffer(buffer, offset, data.buffer, data.byteOffset, data.byteLength);
+  }
+
+  /** Resolves when the GPU has finished everything so far. */
+  async sync(): Promise<void> {
+    this.flush();
+    await this.#device.queue.onSubmittedWorkDone();
+  }
+
+  destroy(): void {
+    for (const work of this.#pending) for (const storage of storagesOf(work)) storage.release();
+    this.#pending = [];
+    for (const list of this.#staging.values()) for (const buffer of list) buffer.destroy();
+    this.#staging.clear();
+    this.uniforms.destroy();
+  }
+
+  #takeStaging(bytes: number): GPUBuffer {
+    const size = 2 ** Math.ceil(Math.log2(Math.max(bytes, 256)));
+    return (
+      this.#staging.get(size)?.pop() ??
+      this.#device.createBuffer({ label: "read-back", size, usage: USAGE.mapRead | USAGE.copyDst })
+    );
+  }
+
+  #giveStaging(buffer: GPUBuffer): void {
+    // Large read-backs are rare: keeping their staging would double the memory for nothing.
+    if (buffer.size > 1 << 24) return buffer.destroy();
+    const list = this.#staging.get(buffer.size);
+    if (list) list.push(buffer);
+    else this.#staging.set(buffer.size, [buffer]);
+  }
+}
+
+export function storagesOf(work: Work): readonly Storage[] {
+  return work.kind === "copy" ? [work.from, work.to] : work.storages;
+}
+
+export function copyStorage(encoder: GPUCommandEncoder, { from, to, bytes }: Copy): void {
+  encoder.copyBufferToBuffer(from.place.buffer, from.place.offset, to.place.buffer, to.place.offset, bytes);
+}
+
+/** The command's storages, with those that are read from a buffer it also writes replaced by `copyOf` them. */
+export function separate(command: Command, copyOf: (from: Storage) => Storage): readonly Storage[] {
+  const { bindings } = command.program;
+  const written = command.storages.filter((_, i) => bindings[i]?.access !== "read").map((storage) => storage.place.buffer);
+  return command.storages.map((storage, i) =>
+    bindings[i]?.access === "read" && written.includes(storage.place.buffer) ? copyOf(storage) : storage,
+  );
+}
+
+/** Bytes of a program's uniform struct. */
+export const uniformBytes = (program: Program): number => Math.ceil((program.uniformNames.length * 4) / 16) * 16;
+
+/** Writes a call's uniforms into `view` at `offset`. */
+export function writeUniforms(view: DataView, offset: number, program: Program, values: readonly number[]): void {
+  program.uniformNames.forEach((name, i) => {
+    const value = values[i] as number;
+    const type = program.kernel.uniforms[name];
+    if (type === "f32") view.setFloat32(offset + 4 * i, value, true);
+    else if (type === "i32") view.setInt32(offset + 4 * i, value, true);
+    else view.setUint32(offset + 4 * i, value, true);
+  });
+}
+
+/** One slot per dispatch in one uniform buffer: a slot rewritten within an encoder would show only its last value. */
+class UniformWriter {
+  readonly #device: GPUDevice;
+  readonly align: number;
+  buffer: GPUBuffer;
+  #bytes: Uint8Array<ArrayBuffer>;
+  #view: DataView;
+  #used = 0;
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+    this.align = device.limits.minUniformBufferOffsetAlignment;
+    const size = BUDGET * 512;
+    this.buffer = device.createBuffer({ label: "uniforms", size, usage: USAGE.uniform | USAGE.copyDst });
+    this.#bytes = new Uint8Array(size);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  begin(): this {
+    this.#used = 0;
+    return this;
+  }
+
+  /** Offset of the slot that now holds `values`. */
+  write(program: Program, values: readonly number[]): number {
+    const offset = this.#used;
+    this.#used += Math.ceil(uniformBytes(program) / this.align) * this.align;
+    writeUniforms(this.#view, offset, program, values);
+    return offset;
+  }
+
+  upload(): void {
+    if (this.#used > 0) this.#device.queue.writeBuffer(this.buffer, 0, this.#bytes, 0, this.#used);
+  }
+
+  destroy(): void {
+    this.buffer.destroy();
+  }
+}
+
+/** The open compute pass of an encoder; under a timer, a pass of its own for each dispatch. */
+export class Passes {
+  readonly #encoder: GPUCommandEncoder;
+  readonly #timer: PassTimer | undefined;
+  readonly #counters: StreamCounters;
+  #pass: GPUComputePassEncoder | undefined;
+  readonly #offset = [0];
+
+  constructor(encoder: GPUCommandEncoder, timer: PassTimer | undefined, counters: StreamCounters) {
+    this.#encoder = encoder;
+    this.#timer = timer;
+    this.#counters = counters;
+  }
+
+  dispatch(encoded: Encoded): void {
+    if (this.#timer) {
+      this.end();
+      this.#pass = this.#encoder.beginComputePass(this.#timer.pass(encoded));
+    }
+    this.#pass ??= this.#encoder.beginComputePass();
+    const pass = this.#pass;
+    pass.setPipeline(encoded.pipeline);
+    if (encoded.program.uniformNames.length > 0) {
+      this.#offset[0] = encoded.uniformOffset;
+      pass.setBindGroup(0, encoded.group, this.#offset);
+    } else {
+      pass.setBindGroup(0, encoded.group);
+    }
+    if (encoded.indirect) pass.dispatchWorkgroupsIndirect(encoded.indirect.buffer, encoded.indirect.offset);
+    else pass.dispatchWorkgroups(encoded.grid[0], encoded.grid[1], encoded.grid[2]);
+    this.#counters.dispatches += 1;
+  }
+
+  end(): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+  }
+}

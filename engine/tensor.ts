@@ -1,0 +1,251 @@
+// The Tensor: a handle on row-major memory with a shape and a dtype. Knows storage, scopes and its place on the tape;
+// operations reach it as functions (and, through methods.ts, as methods).
+
+import { Storage } from "./buffers.ts";
+import type { Device } from "./device.ts";
+import { type DType, type DTypeArrays, decode, elementBytes, encode, isFloat, storageBytes, type TensorData } from "./dtype.ts";
+import { ArgumentError, DisposedError, DTypeError, GradientError, ShapeError } from "./errors.ts";
+import { defaultDevice } from "./registry.ts";
+import { track, untrack } from "./scope.ts";
+import { checkShape, describe, numel, type Shape } from "./shape.ts";
+import { Leaf, type Source } from "./graph.ts";
+
+const collected = new FinalizationRegistry<{ device: Device; storage: Storage }>(({ device, storage }) => {
+  if (device.isDisposed) return;
+  device.noteLeak();
+  storage.release();
+});
+
+/** A multi-dimensional array on a device. Immutable but for `assign`, `write` and optimiser steps. */
+export class Tensor {
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly device: Device;
+  readonly #storage: Storage;
+  #source: Source | undefined;
+  #isDisposed = false;
+
+  /** Takes over one reference to `storage` (and one to `source`). Use the creation functions instead. */
+  constructor(device: Device, storage: Storage, shape: Shape, dtype: DType, source?: Source) {
+    this.device = device;
+    this.shape = Object.freeze([...shape]);
+    this.dtype = dtype;
+    this.#storage = storage;
+    this.#source = source;
+    track(this);
+    collected.register(this, { device, storage }, this);
+  }
+
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return numel(this.shape);
+  }
+
+  /** Bytes of the elements, without padding. */
+  get bytes(): number {
+    return this.size * elementBytes(this.dtype);
+  }
+
+  get isDisposed(): boolean {
+    return this.#isDisposed;
+  }
+
+  /** The memory; throws DisposedError after `dispose()`. Engine internal. */
+  get storage(): Storage {
+    this.check("tensor");
+    return this.#storage;
+  }
+
+  /** Its place on the tape. Engine internal. */
+  get source(): Source | undefined {
+    return this.#source;
+  }
+
+  /** Gives a fresh result its place on the tape; takes over one reference. Engine internal. */
+  attach(source: Source): void {
+    this.#source = source;
+  }
+
+  /** Whether gradients flow to it. */
+  get isDifferentiable(): boolean {
+    return this.#source !== undefined;
+  }
+
+  /** Throws DisposedError if the tensor, or its device, is gone. `op` names the call for the message. */
+  check(op: string): void {
+    if (this.#isDisposed) {
+      throw new DisposedError(`${op}: a tensor must be alive; got ${describe(this)}, which was disposed. Keep it out of the scope that freed it.`);
+    }
+    this.device.check(op);
+  }
+
+  /** Makes this a leaf whose gradient `backward` computes; returns itself. */
+  requiresGrad(): this {
+    this.check("requiresGrad");
+    if (!isFloat(this.dtype)) throw new DTypeError(`requiresGrad: the dtype must be f32 or f16; got ${describe(this)}.`);
+    if (this.#source && !(this.#source instanceof Leaf)) {
+      throw new GradientError(`requiresGrad: only a leaf can be made one; got the result of ${this.#source.name}. Call detach() first.`);
+    }
+    this.#source ??= new Leaf(this);
+    return this;
+  }
+
+  /** The gradient that `backward` left at this leaf; throws GradientError if there is none. */
+  get grad(): Tensor {
+    this.check("grad");
+    if (this.#source instanceof Leaf && this.#source.grad) return this.#source.grad;
+    const why = this.#source ? (this.#source instanceof Leaf ? "backward() has not reached it" : "it is not a leaf") : "requiresGrad() was not called";
+    throw new GradientError(`grad: a gradient must exist; got none on ${describe(this)}: ${why}.`);
+  }
+
+  /** Whether `grad` has a value. */
+  get hasGrad(): boolean {
+    return this.#source instanceof Leaf && this.#source.grad !== undefined;
+  }
+
+  /** Drops the gradient, so that the next `backward` starts afresh. */
+  zeroGrad(): void {
+    if (this.#source instanceof Leaf) this.#source.clear();
+  }
+
+  /** The same memory without its history. */
+  detach(): Tensor {
+    return new Tensor(this.device, this.storage.retain(), this.shape, this.dtype);
+  }
+
+  /** All elements, row-major. Waits for the GPU. */
+  async read(): Promise<TensorData> {
+    const [data] = await read([this]);
+    return data as TensorData;
+  }
+
+  /** The only element of a one-element tensor. Waits for the GPU. */
+  async item(): Promise<number> {
+    if (this.size !== 1) throw new ShapeError(`item: the tensor must have one element; got ${describe(this)}. Use read().`);
+    return (await this.read())[0] as number;
+  }
+
+  /** Overwrites the elements with host data of the same length. */
+  write(data: ArrayLike<number>): void {
+    this.check("write");
+    if (data.length !== this.size) {
+      throw new ShapeError(`write: the data must have ${this.size} elements for ${describe(this)}; got ${data.length}.`);
+    }
+    this.device.stream.write(this.#storage, encode(data, this.dtype));
+    this.#storage.version += 1;
+  }
+
+  /** Frees the memory once nothing else needs it. Using the handle afterwards throws. */
+  dispose(): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    untrack(this);
+    collected.unregister(this);
+    this.#storage.release();
+    this.#source?.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  toString(): string {
+    return `Tensor ${describe(this)}`;
+  }
+}
+
+/** Host data of several tensors with a single wait, in order. */
+export async function read(tensors: readonly Tensor[]): Promise<TensorData[]> {
+  const first = tensors[0];
+  if (!first) return [];
+  for (const tensor of tensors) {
+    tensor.check("read");
+    if (tensor.device !== first.device) throw new ArgumentError("read: all tensors must be on one device; got two.");
+  }
+  const buffers = await first.device.readBytes(tensors.map(({ storage, bytes }) => ({ storage, bytes })));
+  return tensors.map((tensor, i) => decode(buffers[i] as ArrayBuffer, tensor.size, tensor.dtype));
+}
+
+/** Where and as what a tensor is made. */
+export interface TensorOptions {
+  readonly dtype?: DType;
+  readonly device?: Device;
+}
+
+/** A tensor whose memory is not written yet; for ops. */
+export function empty(shape: Shape, { dtype = "f32", device = defaultDevice() }: TensorOptions = {}): Tensor {
+  checkShape("tensor", shape);
+  const bytes = storageBytes(numel(shape), dtype);
+  device.check("tensor");
+  if (dtype === "f16" && !device.info.hasF16) {
+    throw new DTypeError(`tensor: f16 needs the adapter feature shader-f16; got ${describe({ shape, dtype })}. Use f32.`);
+  }
+  device.pool.checkSize(bytes, describe({ shape, dtype }));
+  const storage = new Storage(bytes);
+  storage.owner = device.stream.recorder;
+  return new Tensor(device, storage, shape, dtype);
+}
+
+/** Numbers in rows of rows, to any depth. */
+export type NestedNumbers = number | boolean | readonly NestedNumbers[];
+type NumberArray = Float32Array | Float64Array | Int32Array | Uint32Array | Uint8Array | Int8Array | Uint16Array | Int16Array | Uint8ClampedArray;
+
+const dtypeOf = (data: NumberArray): DType =>
+  data instanceof Uint32Array ? "u32" : data instanceof Float32Array || data instanceof Float64Array ? "f32" : "i32";
+
+/**
+ * A tensor of host data: nested arrays of numbers (dtype f32, or bool for booleans), or a typed array with a shape.
+ * A typed array's dtype is kept where there is one (Float64Array becomes f32, small integers i32).
+ */
+export function tensor(data: NestedNumbers | NumberArray, options: TensorOptions & { readonly shape?: Shape } = {}): Tensor {
+  const isTyped = ArrayBuffer.isView(data);
+  const inferred = isTyped ? [(data as NumberArray).length] : nestedShape(data as NestedNumbers);
+  const flat = isTyped ? (data as NumberArray) : flatten(data as NestedNumbers);
+  const shape = options.shape ?? inferred;
+  const dtype = options.dtype ?? (isTyped ? dtypeOf(data as NumberArray) : typeof flat[0] === "boolean" ? "bool" : "f32");
+  checkShape("tensor", shape);
+  if (numel(shape) !== flat.length) {
+    throw new ShapeError(`tensor: the data must have ${numel(shape)} elements for the shape [${shape.join(", ")}]; got ${flat.length}.`);
+  }
+  const result = empty(shape, { ...options, dtype });
+  result.device.stream.write(result.storage, encode(flat as ArrayLike<number>, dtype));
+  return result;
+}
+
+function flatten(data: NestedNumbers, into: (number | boolean)[] = []): (number | boolean)[] {
+  if (typeof data === "number" || typeof data === "boolean") into.push(data);
+  else for (const row of data) flatten(row, into);
+  return into;
+}
+
+function nestedShape(data: NestedNumbers): number[] {
+  if (typeof data === "number" || typeof data === "boolean") return [];
+  const shapes = data.map(nestedShape);
+  const first = shapes[0] ?? [];
+  const odd = shapes.find((shape) => shape.join() !== first.join());
+  if (odd) {
+    throw new ShapeError(`tensor: nested rows must have equal lengths; got rows of shape [${first.join(", ")}] and [${odd.join(", ")}].`);
+  }
+  return [data.length, ...first];
+}
+
+/** `0, step, ...` from `start` up to, not including, `end`; i32 unless a dtype is given. */
+export function arange(start: number, end?: number, step = 1, options: TensorOptions = {}): Tensor {
+  const [from, to] = end === undefined ? [0, start] : [start, end];
+  if (step === 0 || Number.isNaN(step)) throw new ArgumentError(`arange: step must not be 0; got ${step}.`);
+  const n = Math.max(0, Math.ceil((to - from) / step));
+  return tensor(Float64Array.from({ length: n }, (_, i) => from + i * step), { dtype: "i32", ...options });
+}
+
+/** The n x n identity matrix. */
+export function eye(n: number, options: TensorOptions = {}): Tensor {
+  const data = new Float32Array(n * n);
+  for (let i = 0; i < n; i++) data[i * (n + 1)] = 1;
+  return tensor(data, { shape: [n, n], ...options });
+}
+
+export type { DType, DTypeArrays, TensorData };
