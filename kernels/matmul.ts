@@ -1,0 +1,201 @@
+// C[b] = epilogue(op(A[b]) op(B[b])), op = identity or transpose of the last two axes, any batch broadcasting.
+// Layout: row-major, A [m, k] ([k, m] with `ta`), B [k, n] ([n, k] with `tb`), C [splits, batch, m, n].
+// Threads: see gemm.ts; grid x, y hold the row tiles (and what z cannot hold of the batch), z the column tiles x batch.
+// Numerics: f32 sums upwards in k. With splits > 1 every split sums its share of k and `sumParts` adds the shares in order.
+
+import { type EpilogueSpec, epilogueBindings, epilogueText } from "./epilogue.ts";
+import { arrayType, type GemmAdapter, type GemmTile, gemm, gemmTiles, quadLoad, quadStore, tileSize } from "./gemm.ts";
+import { ceilDiv, defineKernel, type KernelFeature, LINEAR_GROUP, linearGrid, MAX_GROUPS } from "./kernel.ts";
+
+/** Spec of `matmul`: its tile, its epilogue, and how the operands lie. */
+export type MatmulSpec = GemmTile &
+  EpilogueSpec & {
+    /** Storage type of A, B, bias and residual. */
+    readonly dtype: "f32" | "f16";
+    /** Storage type of C: `dtype`, or f32 for parts still to be summed. */
+    readonly out: "f32" | "f16";
+    readonly ta: boolean;
+    readonly tb: boolean;
+    /** Whether the innermost extent of A, of B, of C is a multiple of 4, so that quads are loads of one vec4. */
+    readonly va: boolean;
+    readonly vb: boolean;
+    readonly vc: boolean;
+  };
+
+/**
+ * Uniforms of `matmul`. The batch index splits into (outer, middle, inner), inner fastest, and each operand has an element
+ * stride for each (0 broadcasts). `splits` shares of `k_part` k each (a multiple of 32 if there are several).
+ */
+export type MatmulDims =
+  | "m" | "n" | "k" | "batch" | "middle" | "inner" | "splits" | "k_part"
+  | "a_outer" | "a_middle" | "a_inner" | "b_outer" | "b_middle" | "b_inner";
+
+const loads = ({ ta, tb, va, vb }: MatmulSpec): string => `
+${quadLoad("quad_a", "a", va)}
+${quadLoad("quad_b", "b", vb)}
+${
+  ta
+    ? `fn a_row(m: u32) -> u32 { return a_base + m; }
+fn a_load(row: u32, k: u32) -> vec4f { return quad_a(row + k * u.m, 4 * (k_end - i32(k))); }`
+    : `fn a_row(m: u32) -> u32 { return a_base + m * u.k; }
+fn a_load(row: u32, k: u32) -> vec4f { return quad_a(row + k, k_end - i32(k)); }`
+}
+${
+  tb
+    ? "fn b_load(k: u32, n: u32) -> vec4f { return quad_b(b_base + n * u.k + k, k_end - i32(k)); }"
+    : "fn b_load(k: u32, n: u32) -> vec4f { return quad_b(b_base + k * u.n + n, 4 * (k_end - i32(k))); }"
+}`;
+
+const functions = (spec: MatmulSpec): string => `
+var<private> a_base: u32;
+var<private> b_base: u32;
+var<private> c_base: u32;
+var<private> k_end: i32;
+${loads(spec)}
+${quadStore("quad_c", "c", spec.out, spec.vc)}
+${spec.keep ? quadStore("put_pre", "pre", spec.dtype, spec.vc) : ""}
+${epilogueText(spec, spec.vc)}
+fn c_row(m: u32) -> u32 { return c_base + m * u.n; }
+fn store(at: u32, n: u32, value: vec4f) {
+  let left = i32(u.n) - i32(n);
+  quad_c(at + n, left, finish(at + n, n, left, value));
+}`;
+
+/** Which tile, batch and share of k a workgroup has. */
+const place = (size: { m: number; n: number }): string => `
+let m_end = u.m;
+let n_end = u.n;
+let n_groups = (u.n + ${size.n - 1}u) / ${size.n}u;
+let m_groups = (u.m + ${size.m - 1}u) / ${size.m}u;
+let group = ${LINEAR_GROUP};
+let part = (group / m_groups) * (nwg.z / n_groups) + wid.z / n_groups;
+if (part >= u.batch * u.splits) { return; }
+let m_tile = (group % m_groups) * ${size.m}u;
+let n_tile = (wid.z % n_groups) * ${size.n}u;
+let batch = part % u.batch;
+let split = part / u.batch;
+let k_first = split * u.k_part;
+let k_last = min(u.k, k_first + u.k_part);
+let i = batch % u.inner;
+let j = (batch / u.inner) % u.middle;
+let o = batch / (u.inner * u.middle);
+k_end = i32(k_last);
+a_base = o * u.a_outer + j * u.a_middle + i * u.a_inner;
+b_base = o * u.b_outer + j * u.b_middle + i * u.b_inner;
+c_base = part * u.m * u.n;`;
+
+/** Parts (batch x splits) along z; the rest of them go to x and y. */
+const partsAlongZ = (parts: number, columns: number): number =>
+  Math.max(1, Math.min(parts, Math.floor(MAX_GROUPS / columns)));
+
+/** Features that a product's text needs. */
+export const gemmFeatures = (spec: { variant: string; dtype: string }): readonly KernelFeature[] => [
+  ...(spec.dtype === "f16" ? (["f16"] as const) : []),
+  ...(spec.variant === "subgroup" ? (["subgroups"] as const) : []),
+];
+
+/** Batched matrix product; see the head of this file. */
+export const matmul = defineKernel<MatmulSpec, MatmulDims>({
+  name: "matmul",
+  uniforms: {
+    m: "u32", n: "u32", k: "u32", batch: "u32", middle: "u32", inner: "u32", splits: "u32", k_part: "u32",
+    a_outer: "u32", a_middle: "u32", a_inner: "u32", b_outer: "u32", b_middle: "u32", b_inner: "u32",
+  },
+  features: gemmFeatures,
+  bindings: (spec) => [
+    { name: "a", access: "read", type: arrayType(spec.dtype, spec.va) },
+    { name: "b", access: "read", type: arrayType(spec.dtype, spec.vb) },
+    { name: "c", access: "write", type: arrayType(spec.out, spec.vc) },
+    ...epilogueBindings(spec, spec.dtype, spec.vc),
+  ],
+  source: (spec) =>
+    gemm(spec, {
+      a: spec.ta ? "mn" : "k",
+      b: spec.tb ? "k" : "mn",
+      functions: functions(spec),
+      place: place(tileSize(spec)),
+      loops: (enter, body, step) => `${enter}\nfor (var k = k_first; k < k_last; k += ${step}u) {\n${body}\n}`,
+    }),
+  grid: (dims, spec) => {
+    const size = tileSize(spec);
+    const columns = ceilDiv(dims.n, size.n);
+    const parts = dims.batch * dims.splits;
+    const along = partsAlongZ(parts, columns);
+    const [x, y] = linearGrid(ceilDiv(dims.m, size.m) * ceilDiv(parts, along));
+    return [x, y, columns * along];
+  },
+  rows: (dims, spec) =>
+    dims.batch * dims.splits === 1
+      ? { axis: 0, units: dims.m, perGroup: tileSize(spec).m, fold: true }
+      : undefined,
+});
+
+/** Spec of `sumParts`: `isVec` where the length is a multiple of 4. */
+export type SumPartsSpec = { readonly out: "f32" | "f16"; readonly isVec: boolean };
+
+const SUM_THREADS = 64;
+
+/** y[i] = sum over p of x[p, i], in order of p: adds up the parts of a product split along k. */
+export const sumParts = defineKernel<SumPartsSpec, "length" | "parts">({
+  name: "sumParts",
+  uniforms: { length: "u32", parts: "u32" },
+  features: (spec) => (spec.out === "f16" ? ["f16"] : []),
+  bindings: (spec) => [
+    { name: "x", access: "read", type: arrayType("f32", spec.isVec) },
+    { name: "y", access: "write", type: arrayType(spec.out, spec.isVec) },
+  ],
+  source: ({ out, isVec }) => {
+    const type = isVec ? "vec4f" : "f32";
+    return `
+@compute @workgroup_size(${SUM_THREADS})
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+  let count = u.length${isVec ? " / 4u" : ""};
+  let i = ${LINEAR_GROUP} * ${SUM_THREADS}u + li;
+  if (i >= count) { return; }
+  var total = ${type}();
+  for (var p = 0u; p < u.parts; p++) { total += x[p * count + i]; }
+  y[i] = ${isVec ? `vec4<${out}>` : out}(total);
+}`;
+  },
+  grid: (dims, { isVec }) => linearGrid(ceilDiv(isVec ? dims.length / 4 : dims.length, SUM_THREADS)),
+});
+
+/** One product, as far as the choice of its spec depends on it. */
+export interface MatmulCall {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly batch: number;
+  readonly ta: boolean;
+  readonly tb: boolean;
+  readonly dtype: "f32" | "f16";
+  readonly epilogue: EpilogueSpec;
+  /** True if C is a set of parts for `sumParts`. */
+  readonly isSplit: boolean;
+}
+
+/** Specs fit for a product on an adapter, the default first. */
+export function matmulSpecs(call: MatmulCall, adapter: GemmAdapter): readonly MatmulSpec[] {
+  const { m, n, k, batch, ta, tb, dtype } = call;
+  const tiles = gemmTiles({ m, n, k, parts: batch, a: ta ? "mn" : "k" }, adapter);
+  return tiles.map((tile) => ({
+    ...tile,
+    ...call.epilogue,
+    dtype,
+    out: call.isSplit ? "f32" : dtype,
+    ta,
+    tb,
+    va: (ta ? m : k) % 4 === 0,
+    vb: (tb ? k : n) % 4 === 0,
+    vc: n % 4 === 0,
+  }));
+}
+
+/** How many shares to cut `k` into, so that a product with few tiles of C still fills the adapter; a share has at least 256 k. */
+export function splitK(m: number, n: number, k: number, adapter: GemmAdapter): { splits: number; part: number } {
+  const tiles = ceilDiv(m, 32) * ceilDiv(n, 16);
+  const wanted = adapter.isCpu ? 32 : 512;
+  const splits = Math.max(1, Math.min(ceilDiv(wanted, tiles), Math.floor(k / 256)));
+  const part = ceilDiv(ceilDiv(k, splits), 32) * 32;
+  return { splits: ceilDiv(k, part), part };
+}
