@@ -1,0 +1,294 @@
+// Pooling over images x [n, h, w, c] -> y [n, oh, ow, c], and its gradients.
+//   max:      y = max of the window, where padding counts as -inf; the first maximum in row-major window order wins, and
+//             a NaN wins over every number. Its place in the window is kept for the gradient.
+//   average:  y = sum of the window / cells; fixed windows, or (adaptive) windows floor(i n/m) .. ceil((i+1) n/m) - 1.
+// Mapping: a thread per output value of `width` channels; gradients gather over the windows that cover a cell, so they
+// need no atomics and are deterministic. `split` > 1 shares a large window among that many threads through workgroup memory.
+
+import {
+  type Binding,
+  ceilDiv,
+  defineKernel,
+  ENTRY,
+  type Grid,
+  linearGrid,
+  LINEAR_GROUP,
+  type RowAxis,
+} from "./kernel.ts";
+import { bufferType, type FloatStorage, stored, valueType } from "./row.ts";
+
+/** Channels per access (4 where the channel count allows) and storage. */
+export type PoolSpec = { readonly width: 1 | 4; readonly dtype: FloatStorage };
+
+/** `places`: also write where each maximum was; needless without a gradient. */
+export type MaxPoolSpec = PoolSpec & { readonly places: boolean };
+
+/** `split`: threads that share one window, a power of two up to 64. */
+export type AveragePoolSpec = PoolSpec & { readonly split: number };
+
+const GROUP = 64;
+
+const image = { n: "u32", h: "u32", w: "u32", c: "u32", oh: "u32", ow: "u32" } as const;
+const windowed = { ...image, kh: "u32", kw: "u32", sh: "u32", sw: "u32", pt: "u32", pl: "u32" } as const;
+const averaged = { ...windowed, includePad: "u32" } as const;
+type ImageDims = Readonly<Record<keyof typeof image, number>>;
+
+const features = ({ dtype }: PoolSpec): readonly "f16"[] => (dtype === "f16" ? ["f16"] : []);
+const outputs = ({ n, oh, ow, c }: ImageDims, { width }: PoolSpec): number => (n * oh * ow * c) / width;
+const cells = ({ n, h, w, c }: ImageDims, { width }: PoolSpec): number => (n * h * w * c) / width;
+const launch = (threads: number, perGroup = GROUP): Grid => linearGrid(ceilDiv(threads, perGroup));
+const rowsOf = (units: number, perGroup = GROUP): RowAxis => ({ axis: 0, units, perGroup, fold: true });
+const floats = (name: string, access: "read" | "write", { dtype, width }: PoolSpec): Binding => ({
+  name,
+  access,
+  type: bufferType(dtype, width),
+});
+
+/** Places of maxima: one byte per channel in a word where channels go four at a time, else one word. */
+const places = (access: "read" | "write"): Binding => ({ name: "places", access, type: "array<u32>" });
+
+/** Largest window whose places fit bytes. */
+export const MAX_PACKED_WINDOW = 256;
+
+/** Words of the buffer `places` for `count` outputs. */
+export const placeWords = (count: number, { width }: PoolSpec): number => count / width;
+
+/** Declares batch `b`, position (`yy`, `xx`) and channel `ch` of element `i` of an image of `height` x `across`. */
+const locate = (height: string, across: string, { width }: PoolSpec): string => `
+  let channels = u.c / ${width}u;
+  let ch = i % channels;
+  let pixel = i / channels;
+  let xx = pixel % ${across};
+  let line = pixel / ${across};
+  let yy = line % ${height};
+  let b = line / ${height};`;
+
+/** How windows lie along one axis: `a` is "h" or "w"; ranges are half open, in cells (`start`, `stop`) or outputs. */
+interface Windows {
+  readonly start: (a: "h" | "w", o: string) => string;
+  readonly stop: (a: "h" | "w", o: string) => string;
+  /** First window, and one past the last, that covers cell `i`. */
+  readonly first: (a: "h" | "w", i: string) => string;
+  readonly last: (a: "h" | "w", i: string) => string;
+}
+
+const pad = (a: "h" | "w"): string => (a === "h" ? "u.pt" : "u.pl");
+
+const fixedWindows: Windows = {
+  start: (a, o) => `(max(${o} * u.s${a}, ${pad(a)}) - ${pad(a)})`,
+  stop: (a, o) => `min(max(${o} * u.s${a} + u.k${a}, ${pad(a)}) - ${pad(a)}, u.${a})`,
+  first: (a, i) => `((max(${i} + ${pad(a)} + u.s${a}, u.k${a}) - u.k${a}) / u.s${a})`,
+  last: (a, i) => `min((${i} + ${pad(a)}) / u.s${a} + 1u, u.o${a})`,
+};
+
+const adaptiveWindows: Windows = {
+  start: (a, o) => `(${o} * u.${a} / u.o${a})`,
+  stop: (a, o) => `(((${o} + 1u) * u.${a} + u.o${a} - 1u) / u.o${a})`,
+  first: (a, i) => `(${i} * u.o${a} / u.${a})`,
+  last: (a, i) => `(((${i} + 1u) * u.o${a} + u.${a} - 1u) / u.${a})`,
+};
+
+const LOWEST_BITS = "var<private> lowest_bits: u32 = 0xff800000u;";
+
+function maxSource(spec: MaxPoolSpec): string {
+  const { width, dtype } = spec;
+  const value = valueType(width);
+  const word = width === 4 ? "vec4u" : "u32";
+  const packed = "place.x | (place.y << 8u) | (place.z << 16u) | (place.w << 24u)";
+  const { start, stop } = fixedWindows;
+  return `${LOWEST_BITS}
+@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+  let i = ${LINEAR_GROUP} * ${GROUP}u + li;
+  if (i >= u.n * u.oh * u.ow * (u.c / ${width}u)) { return; }
+  ${locate("u.oh", "u.ow", spec)}
+  let y0 = ${start("h", "yy")}; let y1 = ${stop("h", "yy")};
+  let x0 = ${start("w", "xx")}; let x1 = ${stop("w", "xx")};
+  let corner = (yy * u.sh) * u.kw + xx * u.sw;
+  var best = ${value}(bitcast<f32>(lowest_bits));
+  var place = ${word}((y0 + u.pt) * u.kw + x0 + u.pl - corner);
+  for (var row = y0; row < y1; row++) {
+    for (var col = x0; col < x1; col++) {
+      let v = ${value}(x[((b * u.h + row) * u.w + col) * channels + ch]);
+      let is_nan = (bitcast<${word}>(v) & ${word}(0x7fffffffu)) > ${word}(0x7f800000u);
+      let takes = (v > best) | is_nan;
+      best = select(best, v, takes);
+      ${spec.places ? `place = select(place, ${word}((row + u.pt) * u.kw + col + u.pl - corner), takes);` : ""}
+    }
+  }
+  y[i] = ${stored("best", dtype, width)};
+  ${spec.places ? `places[i] = ${width === 4 ? packed : "place"};` : ""}
+}`;
+}
+
+function maxBackwardSource(spec: PoolSpec): string {
+  const { width, dtype } = spec;
+  const value = valueType(width);
+  const place = width === 4 ? "((vec4u(places[o]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u))" : "places[o]";
+  const { first, last } = fixedWindows;
+  return `
+@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+  let i = ${LINEAR_GROUP} * ${GROUP}u + li;
+  if (i >= u.n * u.h * u.w * (u.c / ${width}u)) { return; }
+  ${locate("u.h", "u.w", spec)}
+  let oy1 = ${last("h", "yy")}; let ox0 = ${first("w", "xx")}; let ox1 = ${last("w", "xx")};
+  var total = ${value}();
+  for (var oy = ${first("h", "yy")}; oy < oy1; oy++) {
+    for (var ox = ox0; ox < ox1; ox++) {
+      let o = ((b * u.oh + oy) * u.ow + ox) * channels + ch;
+      let mine = (yy + u.pt - oy * u.sh) * u.kw + xx + u.pl - ox * u.sw;
+      total += select(${value}(), ${value}(g[o]), ${place} == ${width === 4 ? "vec4u(mine)" : "mine"});
+    }
+  }
+  dx[i] = ${stored("total", dtype, width)};
+}`;
+}
+
+function averageSource(spec: AveragePoolSpec, { start, stop }: Windows, count: string): string {
+  const { width, dtype, split } = spec;
+  const value = valueType(width);
+  const lanes = GROUP / split;
+  const share = `
+  partial[li] = total;
+  for (var step = ${split / 2}u; step > 0u; step >>= 1u) {
+    workgroupBarrier();
+    if (part < step) { partial[li] += partial[li + step * ${lanes}u]; }
+  }
+  total = partial[li];`;
+  return `${split > 1 ? `var<workgroup> partial: array<${value}, ${GROUP}>;` : ""}
+@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+  let own = ${LINEAR_GROUP} * ${lanes}u + li % ${lanes}u;
+  let part = li / ${lanes}u;
+  let end = u.n * u.oh * u.ow * (u.c / ${width}u);
+  let i = min(own, end - 1u);
+  ${locate("u.oh", "u.ow", spec)}
+  let y0 = ${start("h", "yy")}; let y1 = ${stop("h", "yy")};
+  let x0 = ${start("w", "xx")}; let x1 = ${stop("w", "xx")};
+  let across = x1 - x0;
+  var total = ${value}();
+  ${
+    split > 1
+      ? `for (var k = part; k < (y1 - y0) * across; k += ${split}u) {
+    total += ${value}(x[((b * u.h + y0 + k / across) * u.w + x0 + k % across) * channels + ch]);
+  }
+  ${share}`
+      : `for (var row = y0; row < y1; row++) {
+    for (var at = (b * u.h + row) * u.w + x0; at < (b * u.h + row) * u.w + x1; at++) { total += ${value}(x[at * channels + ch]); }
+  }`
+  }
+  if (own < end && part == 0u) { let mean = total / f32(${count}); y[i] = ${stored("mean", dtype, width)}; }
+}`;
+}
+
+function averageBackwardSource(spec: PoolSpec, { start, stop, first, last }: Windows, count: string): string {
+  const { width, dtype } = spec;
+  const value = valueType(width);
+  return `
+@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+  let i = ${LINEAR_GROUP} * ${GROUP}u + li;
+  if (i >= u.n * u.h * u.w * (u.c / ${width}u)) { return; }
+  ${locate("u.h", "u.w", spec)}
+  let oy1 = ${last("h", "yy")}; let ox0 = ${first("w", "xx")}; let ox1 = ${last("w", "xx")};
+  var total = ${value}();
+  for (var oy = ${first("h", "yy")}; oy < oy1; oy++) {
+    let y0 = ${start("h", "oy")}; let y1 = ${stop("h", "oy")};
+    for (var ox = ox0; ox < ox1; ox++) {
+      let x0 = ${start("w", "ox")}; let x1 = ${stop("w", "ox")};
+      total += ${value}(g[((b * u.oh + oy) * u.ow + ox) * channels + ch]) / f32(${count});
+    }
+  }
+  dx[i] = ${stored("total", dtype, width)};
+}`;
+}
+
+const CELLS = "(y1 - y0) * (x1 - x0)";
+const FIXED_CELLS = `select(${CELLS}, u.kh * u.kw, u.includePad != 0u)`;
+
+/** Largest value of each window, and (`places`) where it was. Windows must not lie wholly in the padding. */
+export const maxPool = defineKernel<MaxPoolSpec, keyof typeof windowed>({
+  name: "maxPool2d",
+  bindings: (spec) => [
+    floats("x", "read", spec),
+    floats("y", "write", spec),
+    ...(spec.places ? [places("write")] : []),
+  ],
+  uniforms: windowed,
+  features,
+  source: maxSource,
+  grid: (dims, spec) => launch(outputs(dims, spec)),
+  rows: (dims, spec) => rowsOf(outputs(dims, spec)),
+});
+
+/** Gradient of `maxPool` from the places of the maxima. */
+export const maxPoolBackward = defineKernel<PoolSpec, keyof typeof windowed>({
+  name: "maxPool2dBackward",
+  bindings: (spec) => [floats("g", "read", spec), places("read"), floats("dx", "write", spec)],
+  uniforms: windowed,
+  features,
+  source: maxBackwardSource,
+  grid: (dims, spec) => launch(cells(dims, spec)),
+  rows: (dims, spec) => rowsOf(cells(dims, spec)),
+});
+
+const average = {
+  bindings: (spec: PoolSpec) => [floats("x", "read", spec), floats("y", "write", spec)],
+  features,
+  grid: (dims: ImageDims, spec: AveragePoolSpec) => launch(outputs(dims, spec), GROUP / spec.split),
+  rows: (dims: ImageDims, spec: AveragePoolSpec) => rowsOf(outputs(dims, spec), GROUP / spec.split),
+};
+
+const averageBackward = {
+  bindings: (spec: PoolSpec) => [floats("g", "read", spec), floats("dx", "write", spec)],
+  features,
+  grid: (dims: ImageDims, spec: PoolSpec) => launch(cells(dims, spec)),
+  rows: (dims: ImageDims, spec: PoolSpec) => rowsOf(cells(dims, spec)),
+};
+
+/** Mean of fixed windows; `includePad` counts the padding as cells of value 0. */
+export const avgPool = defineKernel<AveragePoolSpec, keyof typeof averaged>({
+  ...average,
+  name: "avgPool2d",
+  uniforms: averaged,
+  source: (spec) => averageSource(spec, fixedWindows, FIXED_CELLS),
+});
+
+/** Gradient of `avgPool`. */
+export const avgPoolBackward = defineKernel<PoolSpec, keyof typeof averaged>({
+  ...averageBackward,
+  name: "avgPool2dBackward",
+  uniforms: averaged,
+  source: (spec) => averageBackwardSource(spec, fixedWindows, FIXED_CELLS),
+});
+
+/** Mean over `oh` x `ow` windows that together cover the image; `oh = ow = 1` is the global average. */
+export const adaptiveAvgPool = defineKernel<AveragePoolSpec, keyof typeof image>({
+  ...average,
+  name: "adaptiveAvgPool2d",
+  uniforms: image,
+  source: (spec) => averageSource(spec, adaptiveWindows, CELLS),
+});
+
+/** Gradient of `adaptiveAvgPool`. */
+export const adaptiveAvgPoolBackward = defineKernel<PoolSpec, keyof typeof image>({
+  ...averageBackward,
+  name: "adaptiveAvgPool2dBackward",
+  uniforms: image,
+  source: (spec) => averageBackwardSource(spec, adaptiveWindows, CELLS),
+});
+
+/** Variants that fit an average over windows of `window` cells, best guess first. */
+export function averageCandidates(
+  {
+    count,
+    window,
+    c,
+    dtype,
+  }: { readonly count: number; readonly window: number; readonly c: number; readonly dtype: FloatStorage },
+  { subgroupSize }: { readonly subgroupSize: number },
+): AveragePoolSpec[] {
+  const width = c % 4 === 0 ? 4 : 1;
+  const plain: AveragePoolSpec = { width, dtype, split: 1 };
+  if (window < 16) return [plain];
+  const shared: AveragePoolSpec = { width, dtype, split: window < 64 ? 4 : 8 };
+  // Narrow subgroups mean a CPU, which a few hundred threads keep busy and where barriers cost.
+  return (subgroupSize > 0 && subgroupSize <= 8) || count / width > 65536 ? [plain, shared] : [shared, plain];
+}
