@@ -1,0 +1,111 @@
+// safetensors from and to the outside: files (Node), blobs, fetch responses. Node's modules are asked of the running process,
+// never imported, so that a browser bundle holds no trace of them.
+
+import { ArgumentError } from "./errors.ts";
+import { decodeSafetensors, encodeSafetensors, type SafetensorsFile, type StoredTensor } from "./safetensors.ts";
+
+/** How far a read has come; `total` is undefined where the source does not say. */
+export interface ReadProgress {
+  readonly loaded: number;
+  readonly total: number | undefined;
+}
+
+export interface ReadOptions {
+  /** Called after every chunk that arrives. */
+  readonly onProgress?: (progress: ReadProgress) => void;
+}
+
+/** Where a safetensors file can come from: its bytes, a path (Node), a Blob or File, or what `fetch(url)` returned. */
+export type SafetensorsSource = ArrayBuffer | ArrayBufferView | string | URL | Blob | Response | Promise<Response>;
+
+/** Bytes that are read from a file at once. */
+const CHUNK_BYTES = 1 << 24;
+
+/**
+ * Reads a safetensors file: `await readSafetensors("weights.safetensors")` in Node, `await readSafetensors(fetch(url))` anywhere.
+ * Throws FormatError for a malformed file and ArgumentError for a response that is not ok.
+ */
+export async function readSafetensors(source: SafetensorsSource, options: ReadOptions = {}): Promise<SafetensorsFile> {
+  const { onProgress = () => {} } = options;
+  const origin = await source;
+  if (typeof origin === "string" || origin instanceof URL) return decodeSafetensors(await readFile(origin, onProgress));
+  if (origin instanceof ArrayBuffer || ArrayBuffer.isView(origin)) return decodeSafetensors(origin);
+  if (origin instanceof Blob) return decodeSafetensors(await readStream(origin.stream(), origin.size, onProgress));
+  if (!origin.ok) {
+    const { status, statusText, url } = origin;
+    throw new ArgumentError(`readSafetensors: the response must be ok; got ${status} ${statusText} for ${url}.`);
+  }
+  if (!origin.body) return decodeSafetensors(await origin.arrayBuffer());
+  // Under a content encoding the header counts the encoded bytes, which says nothing of the decoded ones.
+  const length = origin.headers.get("content-encoding") ? null : origin.headers.get("content-length");
+  return decodeSafetensors(await readStream(origin.body, length === null ? undefined : Number(length), onProgress));
+}
+
+/**
+ * Writes a safetensors file (Node). The file appears under its name only when it is complete: it is written beside it under a
+ * temporary name, flushed to disk and renamed.
+ */
+export async function writeSafetensors(
+  path: string | URL,
+  tensors: Iterable<readonly [name: string, tensor: StoredTensor]>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const bytes = encodeSafetensors(tensors, metadata);
+  const fs = fileSystem("writeSafetensors", "encode by `encodeSafetensors` and offer the bytes as a download");
+  const target = path instanceof URL ? process.getBuiltinModule("node:url").fileURLToPath(path) : path;
+  const temporary = `${target}.${process.pid}-${Math.random().toString(36).slice(2)}.tmp`;
+  try {
+    await fs.writeFile(temporary, bytes, { flag: "wx", flush: true });
+    await fs.rename(temporary, target);
+  } catch (error) {
+    await fs.rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+function fileSystem(op: string, instead: string): typeof import("node:fs/promises") {
+  const fs = globalThis.process?.getBuiltinModule?.("node:fs/promises");
+  if (fs) return fs;
+  throw new ArgumentError(`${op}: a path needs Node 20.16 or newer; got another platform. Here, ${instead}.`);
+}
+
+async function readFile(path: string | URL, onProgress: (progress: ReadProgress) => void): Promise<Uint8Array> {
+  const fs = fileSystem("readSafetensors", "pass the bytes, a File or `fetch(url)`");
+  const file = await fs.open(path, "r");
+  try {
+    const { size: total } = await file.stat();
+    const bytes = new Uint8Array(total);
+    // By chunks: a single read ends at 2 GiB.
+    for (let loaded = 0; loaded < total; ) {
+      const { bytesRead } = await file.read(bytes, loaded, Math.min(CHUNK_BYTES, total - loaded), loaded);
+      if (bytesRead === 0) return bytes.subarray(0, loaded);
+      loaded += bytesRead;
+      onProgress({ loaded, total });
+    }
+    return bytes;
+  } finally {
+    await file.close();
+  }
+}
+
+async function readStream(
+  stream: ReadableStream<Uint8Array>,
+  total: number | undefined,
+  onProgress: (progress: ReadProgress) => void,
+): Promise<Uint8Array> {
+  let bytes = new Uint8Array(total ?? CHUNK_BYTES);
+  let loaded = 0;
+  const reader = stream.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return bytes.subarray(0, loaded);
+    if (loaded + value.byteLength > bytes.byteLength) {
+      const larger = new Uint8Array(Math.max(2 * bytes.byteLength, loaded + value.byteLength));
+      larger.set(bytes.subarray(0, loaded));
+      bytes = larger;
+    }
+    bytes.set(value, loaded);
+    loaded += value.byteLength;
+    onProgress({ loaded, total });
+  }
+}

@@ -1,0 +1,392 @@
+// safetensors: bytes against the format's own words, round trips, every malformed file by its message, fuzz, files, responses.
+
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import fc from "fast-check";
+import {
+  decodeSafetensors,
+  encodeSafetensors,
+  type StoredArrays,
+  type StoredDType,
+  type StoredTensor,
+} from "../../engine/safetensors.ts";
+import { type ReadProgress, readSafetensors, writeSafetensors } from "../../engine/safetensors-io.ts";
+import { assert, errorOf, failsWith, suite } from "../harness.ts";
+
+/** A file of these parts, whatever they are; `length` overrides the header length. */
+function fileOf(header: string | Uint8Array, body: ArrayLike<number> = [], length?: bigint): Uint8Array {
+  const head = typeof header === "string" ? new TextEncoder().encode(header) : header;
+  const file = new Uint8Array(8 + head.length + body.length);
+  new DataView(file.buffer).setBigUint64(0, length ?? BigInt(head.length), true);
+  file.set(head, 8);
+  file.set(body, 8 + head.length);
+  return file;
+}
+
+const entry = (dtype: string, shape: unknown, range: unknown): string =>
+  JSON.stringify({ dtype, shape, data_offsets: range });
+
+const EXAMPLES: readonly StoredTensor[] = [
+  { dtype: "F32", shape: [2, 2], data: Float32Array.of(1, -0, Number.NaN, Number.NEGATIVE_INFINITY) },
+  { dtype: "F64", shape: [1], data: Float64Array.of(Math.PI) },
+  { dtype: "F16", shape: [3], data: Float32Array.of(1.5, -65504, 2 ** -24) },
+  { dtype: "BF16", shape: [3], data: Float32Array.of(1.5, -3.3895313892515355e38, 2 ** -133) },
+  { dtype: "I64", shape: [2], data: BigInt64Array.of(-(2n ** 63n), 2n ** 63n - 1n) },
+  { dtype: "I32", shape: [], data: Int32Array.of(-(2 ** 31)) },
+  { dtype: "U8", shape: [0, 4], data: new Uint8Array(0) },
+  { dtype: "BOOL", shape: [3], data: Uint8Array.of(1, 0, 1) },
+];
+const named = EXAMPLES.map((tensor) => [`a.${tensor.dtype}`, tensor] as const);
+
+const test = suite("safetensors");
+
+test("reads every dtype from bytes written by hand", () => {
+  const body = [0, 0, 128, 63, 0, 60, 128, 63, 255, 255, 255, 255, 7, 1];
+  const header = `{"__metadata__":{"format":"pt"},"f":${entry("F32", [1], [0, 4])},"h":${entry("F16", [], [4, 6])},
+    "b":${entry("BF16", [1], [6, 8])},"i":${entry("I32", [1, 1], [8, 12])},"u":${entry("U8", [1], [12, 13])},
+    "t":${entry("BOOL", [1], [13, 14])}}  `;
+  const { tensors, metadata } = decodeSafetensors(fileOf(header, body));
+  assert.equal(metadata, { format: "pt" });
+  assert.equal([...tensors.keys()], ["f", "h", "b", "i", "u", "t"]);
+  assert.equal(
+    [...tensors.values()].map(({ data }) => Number(data[0])),
+    [1, 1, 1, -1, 7, 1],
+  );
+  const wide = decodeSafetensors(
+    fileOf(`{"d":${entry("F64", [1], [0, 8])},"l":${entry("I64", [1], [8, 16])}}`, [
+      ...[0, 0, 0, 0, 0, 0, 4, 64],
+      ...[254, 255, 255, 255, 255, 255, 255, 255],
+    ]),
+  );
+  assert.is(wide.tensors.get("d")?.data[0], 2.5);
+  assert.is(wide.tensors.get("l")?.data[0], -2n);
+});
+
+test("writes what it reads: all dtypes, shapes with zeros, metadata, order", () => {
+  const bytes = encodeSafetensors(named, { note: 'quoted "text"\n', __proto__x: "1" });
+  const { tensors, metadata } = decodeSafetensors(bytes);
+  assert.equal(metadata, { note: 'quoted "text"\n', __proto__x: "1" });
+  assert.equal(
+    [...tensors].map(([name, { dtype, shape, data }]) => [name, dtype, shape, [...data]]),
+    named.map(([name, { dtype, shape, data }]) => [name, dtype, shape, [...data]]),
+  );
+  assert.is((new DataView(bytes.buffer).getUint32(0, true) + 8) % 8, 0);
+});
+
+test("round trips any tensors", () => {
+  const values: { [D in StoredDType]: fc.Arbitrary<StoredArrays[D]> } = {
+    F64: fc.float64Array(),
+    F32: fc.float32Array(),
+    F16: fc.float32Array().map((data) => data.map(toHalfAndBack)),
+    BF16: fc.float32Array().map((data) => data.map((value) => bitsToFloat(floatToBits(value) & 0xffff0000))),
+    I64: fc.bigInt64Array(),
+    I32: fc.int32Array(),
+    U8: fc.uint8Array(),
+    BOOL: fc.uint8Array({ max: 1 }),
+  };
+  const tensor = fc
+    .constantFrom(...(Object.keys(values) as StoredDType[]))
+    .chain((dtype) =>
+      values[dtype].map((data) => ({ dtype, shape: [data.length, 1], data }) as unknown as StoredTensor),
+    );
+  const name = fc.string({ unit: "grapheme" }).filter((text) => text !== "__metadata__");
+  const file = fc.uniqueArray(fc.tuple(name, tensor), { selector: ([key]) => key, maxLength: 6 });
+  const strings = fc.dictionary(fc.string(), fc.string(), { noNullPrototype: true });
+  fc.assert(
+    fc.property(file, strings, fc.nat(7), (entries, metadata, shift) => {
+      const bytes = encodeSafetensors(entries, metadata);
+      // Anywhere in memory: most alignments force a copy.
+      const moved = new Uint8Array(bytes.length + shift);
+      moved.set(bytes, shift);
+      const back = decodeSafetensors(moved.subarray(shift));
+      assert.equal(back.metadata, metadata);
+      assert.is(back.tensors.size, entries.length);
+      for (const [key, { dtype, shape, data }] of entries) {
+        const got = back.tensors.get(key)!;
+        assert.equal([got.dtype, got.shape], [dtype, shape]);
+        assert.ok(sameValues(got.data, data), `${key}: ${dtype} ${got.data} instead of ${data}`);
+      }
+    }),
+  );
+});
+
+test("rounds to bfloat16 and to half as IEEE 754 does: nearest, ties to even", () => {
+  const round = (dtype: "BF16" | "F16", values: number[]): number[] => {
+    const data = Float32Array.from(values);
+    const file = encodeSafetensors([["x", { dtype, shape: [values.length], data }]]);
+    return [...(decodeSafetensors(file).tensors.get("x")!.data as Float32Array)];
+  };
+  const ulp = 2 ** -7;
+  assert.equal(round("BF16", [1 + ulp / 2, 1 + (3 * ulp) / 2, 1 + ulp * 0.51, -1 - ulp * 0.49, 3.4e38]), [
+    ...[1, 1 + 2 * ulp, 1 + ulp, -1],
+    Number.POSITIVE_INFINITY,
+  ]);
+  const half = 2 ** -10;
+  assert.equal(round("F16", [1 + half / 2, 1 + (3 * half) / 2, 65520, 2 ** -25, 2 ** -25 * 1.5]), [
+    ...[1, 1 + 2 * half],
+    Number.POSITIVE_INFINITY,
+    ...[0, 2 ** -24],
+  ]);
+  assert.equal(round("BF16", [Number.NaN]).concat(round("F16", [Number.NaN])), [Number.NaN, Number.NaN]);
+});
+
+test("is a view of the bytes where alignment allows, and widens halves once", () => {
+  const bytes = encodeSafetensors(named);
+  const { tensors } = decodeSafetensors(bytes);
+  assert.is(tensors.get("a.F32")?.data.buffer, bytes.buffer);
+  assert.is(tensors.get("a.I64")?.data.buffer, bytes.buffer);
+  const half = tensors.get("a.F16")!;
+  assert.is(half.data, half.data);
+});
+
+const f32 = (range: unknown, shape: unknown = [1]): string => entry("F32", shape, range);
+const MALFORMED: readonly (readonly [what: string, file: Uint8Array, message: string])[] = [
+  ["empty", new Uint8Array(0), "a file must begin with 8 bytes of header length; got 0 bytes in all."],
+  [
+    "a header that ends beyond the file",
+    fileOf("{}", [], 3n),
+    "the header must lie within the file; got a header of 3 bytes in 10. The file is truncated.",
+  ],
+  [
+    "a header that is too long",
+    fileOf("{}", [], 2n ** 63n),
+    "the header must have at most 100000000 bytes; got 9223372036854775808. This is no safetensors file, or a damaged one.",
+  ],
+  ["no header", fileOf(""), "the header must begin with {; got an empty header."],
+  ["a list", fileOf("[]"), 'the header must begin with {; got "[".'],
+  ["not UTF-8", fileOf(Uint8Array.of(123, 255, 125)), "the header must be UTF-8; got bytes that are not."],
+  ["a key twice", fileOf('{"a":1,"\\u0061":1}'), 'keys of the header must be distinct; got "a" twice.'],
+  ["a key twice inside", fileOf('{"a":{"x":"{,","x" : 1}}'), 'keys of the header must be distinct; got "x" twice.'],
+  ["metadata", fileOf('{"__metadata__":{"a":1}}'), "__metadata__ must map strings to strings; got an object."],
+  ["metadata null", fileOf('{"__metadata__":null}'), "__metadata__ must map strings to strings; got null."],
+  ["no object", fileOf('{"a":[1]}'), 'tensor "a" must be described by an object; got [1].'],
+  [
+    "unknown dtype",
+    fileOf(`{"a":${entry("F8_E4M3", [1], [0, 1])}}`, [0]),
+    'the dtype of tensor "a" must be one of F64, I64, F32, I32, F16, BF16, U8, BOOL; got "F8_E4M3".',
+  ],
+  [
+    "a dtype from the prototype",
+    fileOf(`{"a":${entry("toString", [1], [0, 1])}}`, [0]),
+    'the dtype of tensor "a" must be one of F64, I64, F32, I32, F16, BF16, U8, BOOL; got "toString".',
+  ],
+  [
+    "a negative extent",
+    fileOf(`{"a":${f32([0, 4], [-1])}}`, [0, 0, 0, 0]),
+    'the shape of tensor "a" must be a list of non-negative integers; got [-1].',
+  ],
+  [
+    "a nested shape",
+    fileOf(`{"a":${f32([0, 4], [[1]])}}`, [0, 0, 0, 0]),
+    'the shape of tensor "a" must be a list of non-negative integers; got a list of lists or objects.',
+  ],
+  [
+    "reversed offsets",
+    fileOf(`{"a":${f32([4, 0])}}`, [0, 0, 0, 0]),
+    'the data_offsets of tensor "a" must be [begin, end] with begin <= end; got [4,0].',
+  ],
+  [
+    "fractional offsets",
+    fileOf(`{"a":${f32([0, 4.5])}}`, [0, 0, 0, 0]),
+    'the data_offsets of tensor "a" must be [begin, end] with begin <= end; got [0,4.5].',
+  ],
+  [
+    "a shape that does not fit",
+    fileOf(`{"a":${f32([0, 4], [2])}}`, [0, 0, 0, 0]),
+    'tensor "a" must have 8 bytes, being F32[2]; got 4 bytes.',
+  ],
+  [
+    "a shape that overflows",
+    fileOf(`{"a":${f32([0, 0], [2 ** 32, 2 ** 32])}}`),
+    'tensor "a" must have 73786976294838210000 bytes, being F32[4294967296, 4294967296]; got 0 bytes.',
+  ],
+  [
+    "an overlap",
+    fileOf(`{"a":${f32([0, 4])},"b":${f32([2, 6])}}`, [0, 0, 0, 0, 0, 0]),
+    'tensor "b" must begin where the one before it ends (4); got 2. Tensors overlap.',
+  ],
+  [
+    "a hole",
+    fileOf(`{"a":${f32([0, 4])},"b":${f32([5, 9])}}`, new Array(9).fill(0)),
+    'tensor "b" must begin where the one before it ends (4); got 5. There is a hole.',
+  ],
+  [
+    "a truncated body",
+    fileOf(`{"a":${f32([0, 4])}}`, [0, 0, 0]),
+    "the file must hold 4 bytes of tensors; got 3. The file is truncated.",
+  ],
+  [
+    "bytes left over",
+    fileOf(`{"a":${f32([0, 4])}}`, [0, 0, 0, 0, 9]),
+    "the file must end after 4 bytes of tensors; got 5.",
+  ],
+  [
+    "a bool of 2",
+    fileOf(`{"a":${entry("BOOL", [2], [0, 2])}}`, [1, 2]),
+    'the bools of tensor "a" must be 0 or 1; got 2.',
+  ],
+];
+for (const [what, file, message] of MALFORMED) {
+  test(`refuses ${what}`, () => failsWith(() => decodeSafetensors(file), "FormatError", `safetensors: ${message}`));
+}
+
+test("refuses bad JSON, deep nesting and a long key with one line", async () => {
+  for (const header of ["{", '{"a":', "{a:1}", '{"a":{}} x', '{"a":'.repeat(1e5), `{"a":{"dtype":${"[".repeat(1e5)}`]) {
+    const error = await errorOf(() => decodeSafetensors(fileOf(header)));
+    assert.is(error.name, "FormatError");
+    assert.match(error.message, /^safetensors: the header must be JSON; got [^\n]{1,200}$/);
+  }
+  const deep = `{"a":{"dtype":"F32","shape":${"[".repeat(1e5)}${"]".repeat(1e5)}}}`;
+  assert.is((await errorOf(() => decodeSafetensors(fileOf(deep)))).name, "FormatError");
+  const long = await errorOf(() => decodeSafetensors(fileOf(`{${JSON.stringify("k".repeat(1e6))}:0}`)));
+  assert.ok(long.message.length < 200, `${long.message.length} characters`);
+});
+
+test("a damaged file gives a FormatError or tensors that fit their shapes, never anything else", () => {
+  const valid = encodeSafetensors(named, { a: "b" });
+  const headerEnd = 8 + new DataView(valid.buffer).getUint32(0, true);
+  const change = fc.record({
+    at: fc.nat(headerEnd - 1),
+    to: fc.oneof(fc.nat(255), fc.constantFrom(...'[]{}":,019-e'.split("").map((c) => c.charCodeAt(0)))),
+  });
+  let refused = 0;
+  fc.assert(
+    fc.property(fc.array(change, { minLength: 1, maxLength: 4 }), fc.option(fc.nat(valid.length)), (changes, cut) => {
+      const damaged = valid.slice(0, cut ?? valid.length);
+      for (const { at, to } of changes) if (at < damaged.length) damaged[at] = to;
+      try {
+        for (const { shape, data } of decodeSafetensors(damaged).tensors.values()) {
+          assert.is(
+            data.length,
+            shape.reduce((n, extent) => n * extent, 1),
+          );
+        }
+      } catch (error) {
+        assert.is((error as Error).name, "FormatError", String((error as Error).stack));
+        refused += 1;
+      }
+    }),
+    { numRuns: 2000 },
+  );
+  assert.ok(refused > 1000, `only ${refused} of 2000 damaged files were refused`);
+});
+
+test("every truncation of a file is refused", async () => {
+  const valid = encodeSafetensors(named);
+  for (let bytes = 0; bytes < valid.length; bytes++) {
+    assert.is((await errorOf(() => decodeSafetensors(valid.slice(0, bytes)))).name, "FormatError");
+  }
+});
+
+test("refuses to write what could not be read", async () => {
+  const tensor: StoredTensor = { dtype: "F32", shape: [2], data: Float32Array.of(1, 2) };
+  const writing =
+    (...tensors: [string, StoredTensor][]) =>
+    () =>
+      encodeSafetensors(tensors);
+  await failsWith(
+    writing(["x", { ...tensor, shape: [3] } as StoredTensor]),
+    "FormatError",
+    'safetensors: tensor "x" must have 3 values, being F32[3]; got 2.',
+  );
+  await failsWith(
+    writing(["x", tensor], ["x", tensor]),
+    "FormatError",
+    'safetensors: tensor names must be distinct; got "x" twice.',
+  );
+  await failsWith(
+    writing(["__metadata__", tensor]),
+    "FormatError",
+    "safetensors: a tensor must not be named __metadata__; got one that is. The format reserves the name.",
+  );
+});
+
+const io = suite("safetensors from files and responses");
+const folder = mkdtempSync(join(tmpdir(), "safetensors-"));
+io.after(() => rmSync(folder, { recursive: true }));
+
+io("writes a file whole or not at all", async () => {
+  const path = join(folder, "a.safetensors");
+  await writeSafetensors(path, named, { step: "1" });
+  assert.equal(readdirSync(folder), ["a.safetensors"]);
+  assert.equal(new Uint8Array(readFileSync(path)), encodeSafetensors(named, { step: "1" }));
+  const error = await errorOf(() => writeSafetensors(join(folder, "absent", "b.safetensors"), named));
+  assert.match(error.message, /ENOENT/);
+  // A rename onto a folder fails: nothing temporary stays behind.
+  await errorOf(() => writeSafetensors(folder, named));
+  assert.equal(readdirSync(folder), ["a.safetensors"]);
+});
+
+io("reads a path, a URL, bytes and a Blob, with progress", async () => {
+  const bytes = encodeSafetensors(named);
+  const path = join(folder, "c.safetensors");
+  await writeSafetensors(pathToFileURL(path), named);
+  for (const source of [path, pathToFileURL(path), new Blob([bytes])]) {
+    const seen: ReadProgress[] = [];
+    const file = await readSafetensors(source, { onProgress: (progress) => seen.push(progress) });
+    assert.is(file.tensors.size, named.length);
+    assert.equal(seen.at(-1), { loaded: bytes.length, total: bytes.length });
+  }
+  assert.is((await readSafetensors(bytes)).tensors.size, named.length);
+  assert.is((await readSafetensors(bytes.buffer)).tensors.size, named.length);
+});
+
+io("reads a response in chunks, with and without a known length", async () => {
+  const bytes = encodeSafetensors(named);
+  const respond = (headers: Record<string, string>): Response => {
+    let sent = 0;
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (sent >= bytes.length) controller.close();
+        else controller.enqueue(bytes.subarray(sent, Math.min(bytes.length, sent + 100)));
+        sent += 100;
+      },
+    });
+    return new Response(body, { headers });
+  };
+  const cases: [Record<string, string>, number | undefined][] = [
+    [{ "content-length": String(bytes.length) }, bytes.length],
+    [{}, undefined],
+    [{ "content-length": "7", "content-encoding": "gzip" }, undefined],
+  ];
+  for (const [headers, total] of cases) {
+    const seen: ReadProgress[] = [];
+    const file = await readSafetensors(Promise.resolve(respond(headers)), { onProgress: (p) => seen.push(p) });
+    assert.is(file.tensors.size, named.length);
+    assert.is(seen.length, Math.ceil(bytes.length / 100));
+    assert.equal(seen.at(-1), { loaded: bytes.length, total });
+  }
+});
+
+io("says what went wrong with a response", async () => {
+  await failsWith(
+    () => readSafetensors(new Response("gone", { status: 404, statusText: "Not Found" })),
+    "ArgumentError",
+    "readSafetensors: the response must be ok; got 404 Not Found for .",
+  );
+  await failsWith(
+    () => readSafetensors(new Response(null)),
+    "FormatError",
+    "safetensors: a file must begin with 8 bytes of header length; got 0 bytes in all.",
+  );
+});
+
+function floatToBits(value: number): number {
+  return new Uint32Array(Float32Array.of(value).buffer)[0]!;
+}
+
+function bitsToFloat(bits: number): number {
+  return new Float32Array(Uint32Array.of(bits).buffer)[0]!;
+}
+
+/** A float that binary16 holds exactly: 11 significant bits, in range. */
+function toHalfAndBack(value: number): number {
+  if (!Number.isFinite(value) || Math.abs(value) >= 65504 || Math.abs(value) < 2 ** -14) return Math.sign(value) || 0;
+  return bitsToFloat(floatToBits(value) & 0xffffe000);
+}
+
+function sameValues(a: ArrayLike<number | bigint>, b: ArrayLike<number | bigint>): boolean {
+  return a.length === b.length && Array.from({ length: a.length }, (_, i) => Object.is(a[i], b[i])).every(Boolean);
+}
