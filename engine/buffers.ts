@@ -107,8 +107,10 @@ export class Storage {
   readonly bytes: number;
   /** Raised by each write in place; a saved value whose version moved is refused by the tape. */
   version = 0;
-  /** The capture that owns it, if any: its buffers stay out of the shared pool while the capture lives. */
+  /** The recording it was made in, if any: its memory stays out of the shared pool while that capture lives. */
   owner: object | undefined;
+  /** The storage this one is a part of. */
+  #parent: Storage | undefined;
   /** Holds rows of a live batch: only the first n are computed (see capture). */
   live = false;
   #place: Place | undefined;
@@ -128,8 +130,9 @@ export class Storage {
     return this.#place;
   }
 
-  get references(): number {
-    return this.#references;
+  /** The whole that this storage is a part of; itself, if it is none. */
+  get root(): Storage {
+    return this.#parent?.root ?? this;
   }
 
   /** Puts the storage at `place`; `release` runs when the last reference goes. */
@@ -156,6 +159,7 @@ export class Storage {
     const part = new Storage(bytes);
     const { buffer, offset: base } = this.place;
     part.owner = this.owner;
+    part.#parent = this;
     this.retain();
     part.putAt({ buffer, offset: base + offset }, () => this.release());
     return part;
@@ -165,6 +169,7 @@ export class Storage {
   moveInto(slot: Storage): void {
     slot.retain();
     this.owner = slot.owner;
+    this.#parent = slot;
     this.putAt(slot.place, () => slot.release());
   }
 }

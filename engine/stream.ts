@@ -3,6 +3,7 @@
 
 import type { Grid, RowAxis } from "../kernels/index.ts";
 import { type BufferPool, type Place, Storage, USAGE } from "./buffers.ts";
+import { CaptureError } from "./errors.ts";
 import type { PipelineCache, Program } from "./pipelines.ts";
 
 /** One dispatch: what runs, on which memory, how large. */
@@ -32,6 +33,8 @@ export type Work = Command | Copy;
 /** Takes work instead of the queue while a capture is being recorded. */
 export interface Recorder {
   record(work: Work): void;
+  /** Memory for a storage of the recording that is written from the host, once. */
+  place(storage: Storage): void;
 }
 
 /** Encodes one dispatch; `encode` of the stream and of captures. */
@@ -93,6 +96,7 @@ export class Stream {
   /** Gives a storage memory from the pool, unless it has some. */
   place(storage: Storage): void {
     if (storage.placed) return;
+    if (this.recorder && storage.owner === this.recorder) return this.recorder.place(storage);
     const buffer = this.#pool.take(storage.bytes);
     storage.putAt({ buffer, offset: 0 }, () => this.#pool.give(buffer));
   }
@@ -168,6 +172,7 @@ export class Stream {
 
   /** Bytes of several storages with one wait. Pending work runs first. */
   async read(items: readonly { storage: Storage; bytes: number }[]): Promise<ArrayBuffer[]> {
+    this.#refuseRecording("read", false);
     this.flush();
     const offsets: number[] = [];
     let total = 0;
@@ -196,6 +201,7 @@ export class Stream {
 
   /** Writes host bytes into a storage, after all pending work. */
   write(storage: Storage, data: ArrayBufferView<ArrayBuffer>): void {
+    this.#refuseRecording("write", storage.owner !== undefined && !storage.placed);
     if (storage.placed) this.flush();
     this.place(storage);
     const { buffer, offset } = storage.place;
@@ -206,6 +212,11 @@ export class Stream {
   async sync(): Promise<void> {
     this.flush();
     await this.#device.queue.onSubmittedWorkDone();
+  }
+
+  #refuseRecording(what: string, isFresh: boolean): void {
+    if (!this.recorder || isFresh) return;
+    throw new CaptureError(`capture: the step must not ${what} tensors on the host; it did. Return what you want to read; declare what changes as an input.`);
   }
 
   destroy(): void {

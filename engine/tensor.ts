@@ -21,7 +21,7 @@ export class Tensor {
   readonly shape: Shape;
   readonly dtype: DType;
   readonly device: Device;
-  readonly #storage: Storage;
+  #storage: Storage;
   #source: Source | undefined;
   #isDisposed = false;
 
@@ -63,6 +63,15 @@ export class Tensor {
   /** Its place on the tape. Engine internal. */
   get source(): Source | undefined {
     return this.#source;
+  }
+
+  /** Moves the handle to other memory of the same size, whose reference it takes over. Engine internal. */
+  rebase(storage: Storage): void {
+    this.check("rebase");
+    collected.unregister(this);
+    collected.register(this, { device: this.device, storage }, this);
+    this.#storage.release();
+    this.#storage = storage;
   }
 
   /** Gives a fresh result its place on the tape; takes over one reference. Engine internal. */

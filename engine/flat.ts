@@ -1,0 +1,101 @@
+// Parameters side by side in one buffer, their gradients in another, so that an optimiser step is one dispatch.
+
+import { Leaf } from "./graph.ts";
+import { DTypeError, GradientError } from "./errors.ts";
+import { copyInto } from "./ops/assign.ts";
+import { full } from "./ops/fill.ts";
+import { describe } from "./shape.ts";
+import { Tensor } from "./tensor.ts";
+
+/** Elements to which each parameter is aligned: 256 bytes, WebGPU's storage offset alignment. */
+export const SEGMENT_ALIGN = 64;
+
+/** Where a parameter lies in the flat buffers, in elements. */
+export interface Segment {
+  readonly parameter: Tensor;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** The flat buffers of a list of parameters. Gaps between segments hold zeros. */
+export class Flat {
+  /** All values, f32[n]. Updating it updates the parameters. */
+  readonly values: Tensor;
+  /** All gradients, f32[n]. `backward` writes into it; call `settle` before reading it. */
+  readonly grads: Tensor;
+  readonly segments: readonly Segment[];
+
+  constructor(values: Tensor, grads: Tensor, segments: readonly Segment[]) {
+    this.values = values;
+    this.grads = grads;
+    this.segments = segments;
+  }
+
+  get size(): number {
+    return this.values.size;
+  }
+
+  /** The tensors that a captured step has to declare as state. */
+  get state(): readonly Tensor[] {
+    return [this.values, this.grads];
+  }
+
+  /** Makes `grads` whole: segments whose parameter got no gradient since `zeroGrad` are set to zero. */
+  settle(): void {
+    for (const { parameter } of this.segments) {
+      const leaf = parameter.source as Leaf;
+      if (leaf.grad || !leaf.slot) continue;
+      const slot = new Tensor(parameter.device, leaf.slot.retain(), parameter.shape, parameter.dtype);
+      const zero = full(parameter.shape, 0, parameter);
+      copyInto(slot, zero);
+      zero.dispose();
+      slot.dispose();
+    }
+  }
+
+  /** Drops all gradients, so that the next `backward` overwrites them. */
+  zeroGrad(): void {
+    for (const { parameter } of this.segments) parameter.zeroGrad();
+  }
+
+  dispose(): void {
+    this.values.dispose();
+    this.grads.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/**
+ * Moves parameters (f32 leaves of one device) into one flat buffer; their handles stay valid and see every update.
+ * Throws GradientError for a tensor that is no leaf or is flat already, DTypeError for another dtype.
+ */
+export function flatten(parameters: readonly Tensor[]): Flat {
+  const first = parameters[0];
+  if (!first) throw new GradientError("flatten: there must be a parameter; got an empty list.");
+  let size = 0;
+  const segments = parameters.map((parameter): Segment => {
+    parameter.check("flatten");
+    const { source } = parameter;
+    if (!(source instanceof Leaf)) throw new GradientError(`flatten: parameters must be leaves; got ${describe(parameter)}. Call requiresGrad() on it.`);
+    if (source.slot) throw new GradientError(`flatten: a parameter can be in one flat buffer; got ${describe(parameter)} twice.`);
+    if (parameter.dtype !== "f32") throw new DTypeError(`flatten: parameters must be f32; got ${describe(parameter)}.`);
+    const segment = { parameter, offset: size, size: parameter.size };
+    size += Math.max(1, Math.ceil(parameter.size / SEGMENT_ALIGN)) * SEGMENT_ALIGN;
+    return segment;
+  });
+  const { device } = first;
+  const [values, grads] = [full([size], 0, { device }), full([size], 0, { device })];
+  for (const flat of [values, grads]) device.stream.place(flat.storage);
+  for (const { parameter, offset } of segments) {
+    parameter.zeroGrad();
+    const { bytes } = parameter.storage;
+    const slot = values.storage.slice(offset * 4, bytes);
+    device.stream.push({ kind: "copy", from: parameter.storage, to: slot, bytes: parameter.bytes });
+    parameter.rebase(slot);
+    (parameter.source as Leaf).slot = grads.storage.slice(offset * 4, bytes);
+  }
+  return new Flat(values, grads, segments);
+}

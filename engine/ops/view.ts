@@ -1,0 +1,75 @@
+// Ops that change a tensor's shape or dtype and nothing else: reshape and its kin share memory, cast copies.
+
+import type { DType } from "../dtype.ts";
+import { isFloat } from "../dtype.ts";
+import { ShapeError } from "../errors.ts";
+import { defineOp } from "../op.ts";
+import { type Described, describe, formatShape, normalizeAxis, numel, type Shape } from "../shape.ts";
+import { empty, type Tensor } from "../tensor.ts";
+import { launch } from "./elementwise.ts";
+
+const reshapeOp = defineOp<{ shape: Shape }>({
+  name: "reshape",
+  infer: ([x], { shape }) => [{ shape, dtype: (x as Tensor).dtype }],
+  saves: { inputs: [], outputs: [] },
+  vjp: (g, at) => [reshape(g, (at.shapes[0] as Described).shape)],
+});
+
+/** The same elements in another shape; one extent may be -1. Shares memory. */
+export function reshape(x: Tensor, shape: Shape): Tensor {
+  const known = shape.reduce((n, extent) => (extent === -1 ? n : n * extent), 1);
+  const unknown = shape.filter((extent) => extent === -1).length;
+  const extent = unknown === 1 ? x.size / known : 0;
+  const full = shape.map((given) => (given === -1 ? extent : given));
+  const isWhole = unknown <= 1 && full.every((given) => Number.isInteger(given) && given >= 0);
+  if (!isWhole || numel(full) !== x.size) {
+    throw new ShapeError(`reshape: the new shape must hold ${x.size} elements, with at most one -1; got ${describe(x)} -> ${formatShape(shape)}.`);
+  }
+  return reshapeOp([x], { shape: full })[0] as Tensor;
+}
+
+/** Inserts an axis of extent 1 before `axis` of the result. */
+export function unsqueeze(x: Tensor, axis: number): Tensor {
+  const at = normalizeAxis("unsqueeze", axis, x.rank + 1);
+  return reshape(x, [...x.shape.slice(0, at), 1, ...x.shape.slice(at)]);
+}
+
+/** Drops an axis of extent 1, or all of them. */
+export function squeeze(x: Tensor, axis?: number): Tensor {
+  if (axis === undefined) return reshape(x, x.shape.filter((extent) => extent !== 1));
+  const at = normalizeAxis("squeeze", axis, x.rank);
+  if (x.shape[at] !== 1) throw new ShapeError(`squeeze: axis ${axis} must have extent 1; got ${describe(x)}.`);
+  return reshape(x, x.shape.filter((_, i) => i !== at));
+}
+
+/** Merges the axes from `start` to `end` (inclusive) into one. */
+export function flattenAxes(x: Tensor, start = 0, end = -1): Tensor {
+  if (x.rank === 0) return reshape(x, [1]);
+  const [from, to] = [normalizeAxis("flattenAxes", start, x.rank), normalizeAxis("flattenAxes", end, x.rank)];
+  if (from > to) throw new ShapeError(`flattenAxes: start must not come after end; got ${start} and ${end} for ${describe(x)}.`);
+  return reshape(x, [...x.shape.slice(0, from), numel(x.shape.slice(from, to + 1)), ...x.shape.slice(to + 1)]);
+}
+
+const castOp = defineOp<{ dtype: DType }>({
+  name: "cast",
+  infer: ([x], { dtype }) => [{ shape: (x as Tensor).shape, dtype }],
+  run: ({ inputs, outputs, attrs }) => convert(inputs[0] as Tensor, outputs[0] as Tensor, attrs.dtype),
+  saves: { inputs: [], outputs: [] },
+  vjp: (g, at) => {
+    const { shape, dtype } = at.shapes[0] as Described;
+    const dx = empty(shape, { dtype, device: g.device });
+    convert(g, dx, dtype);
+    return [dx];
+  },
+});
+
+function convert(x: Tensor, y: Tensor, to: DType): void {
+  const from: DType = x.dtype === "f16" ? "f32" : x.dtype;
+  if (to === "bool") launch("cast", { name: "cast.bool", operands: ["x"], expr: "x != T(0)" }, [x], y, from === "bool" ? "u32" : from);
+  else launch("cast", { name: "cast", operands: ["x"], expr: "x" }, [x], y, isFloat(to) ? "f32" : to);
+}
+
+/** The elements as another dtype: floats are cut towards zero on the way to integers, bool is `!= 0`. */
+export function cast(x: Tensor, dtype: DType): Tensor {
+  return x.dtype === dtype ? x : (castOp([x], { dtype })[0] as Tensor);
+}
