@@ -1,0 +1,181 @@
+// Data movement: elements go from one place to another, bit for bit, whatever they stand for.
+//   copy       y[o + sum i_d t_d] = x[p + sum i_d s_d]   permute, slice, flip, expand, and writing a region of y
+//   place      y[i] = x[(i_d - lo_d) / step_d] where that is a whole index of x, else `value`   pad; slice backwards
+//   transpose  y[b, c, r] = x[b, r, c] in 4 x 4 blocks kept in registers
+//   concat     y[r, from + j] = x_k[r, j - start_k]: up to six inputs side by side in one launch
+// A thread per element, or per four neighbours (`width` 4: offsets and strides then count vec4s). Four-byte types travel
+// as u32, so that NaN payloads and denormals survive.
+
+import { eachAxis, itemEntry, itemGrid, itemRows, type MoveUnit, numbered, unitFeatures, unitType } from "./items.ts";
+import { type Binding, ceilDiv, type Dims, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, unroll } from "./kernel.ts";
+
+const pair = ({ unit, width }: { readonly unit: MoveUnit; readonly width: 1 | 4 }): Binding[] => [
+  { name: "x", access: "read", type: `array<${unitType(unit, width)}>` },
+  { name: "y", access: "write", type: `array<${unitType(unit, width)}>` },
+];
+
+/** `region`: y is addressed by strides too, else it is contiguous. `rank` axes. */
+export type CopySpec = {
+  readonly unit: MoveUnit;
+  readonly width: 1 | 4;
+  readonly rank: number;
+  readonly region: boolean;
+};
+
+const copyUniforms = {
+  size: "u32",
+  from: "u32",
+  to: "u32",
+  ...numbered("n", "u32"),
+  ...numbered("s", "i32"),
+  ...numbered("t", "i32"),
+} as const;
+export type CopyUniform = keyof typeof copyUniforms;
+
+/** Strided copy of `size` items over axes n (row-major) from x at `from` with strides s to y at `to` with strides t. */
+export const stridedCopy = defineKernel<CopySpec, CopyUniform>({
+  name: "copy",
+  bindings: pair,
+  uniforms: copyUniforms,
+  features: unitFeatures,
+  source: ({ rank, region }) => `${itemEntry("u.size")}
+  var p = i32(u.from);
+  ${region ? "var q = i32(u.to);" : "let q = u.to + i;"}
+  ${eachAxis(rank, (axis, index) => `p += i32(${index}) * u.s${axis};${region ? ` q += i32(${index}) * u.t${axis};` : ""}`)}
+  y[q] = x[p];
+}`,
+  grid: ({ size }) => itemGrid(size),
+  rows: ({ size }) => itemRows(size),
+});
+
+/** `stepped`: some step is not 1. */
+export type PlaceSpec = {
+  readonly unit: MoveUnit;
+  readonly width: 1 | 4;
+  readonly rank: number;
+  readonly stepped: boolean;
+};
+
+const placeUniforms = {
+  size: "u32",
+  value: "u32",
+  ...numbered("n", "u32"),
+  ...numbered("m", "u32"),
+  ...numbered("lo", "i32"),
+  ...numbered("step", "u32"),
+  ...numbered("s", "u32"),
+} as const;
+export type PlaceUniform = keyof typeof placeUniforms;
+
+/**
+ * x [m0, ...] (strides s) laid into y [n0, ...] at `lo`, every `step`; the rest of y is `value`, given by its bits (for f16,
+ * by those of the f32). With negative `lo`, x is cut.
+ */
+export const stridedPlace = defineKernel<PlaceSpec, PlaceUniform>({
+  name: "place",
+  bindings: pair,
+  uniforms: placeUniforms,
+  features: unitFeatures,
+  source: ({ unit, width, rank, stepped }) => {
+    const visit = (axis: number, index: string): string => {
+      const within = stepped
+        ? `let k = u32(d) / u.step${axis}; inside = inside && d >= 0 && k * u.step${axis} == u32(d) && k < u.m${axis};`
+        : `let k = u32(d); inside = inside && k < u.m${axis};`;
+      return `{ let d = i32(${index}) - u.lo${axis}; ${within} p += k * u.s${axis}; }`;
+    };
+    const value = unit === "f16" ? "f16(bitcast<f32>(u.value))" : "u.value";
+    return `${itemEntry("u.size")}
+  var p = 0u;
+  var inside = true;
+  ${eachAxis(rank, visit)}
+  y[i] = select(${unitType(unit, width)}(${value}), x[select(0u, p, inside)], inside);
+}`;
+  },
+  grid: ({ size }) => itemGrid(size),
+  rows: ({ size }) => itemRows(size),
+});
+
+export type TransposeSpec = { readonly unit: MoveUnit };
+
+/** Threads of a workgroup form a square of 8 x 8 blocks, so that reads and writes both touch runs of eight vec4s. */
+const SIDE = 8;
+const transposeTiles = ({ batch, rows, cols }: Dims<"batch" | "rows" | "cols">): number =>
+  batch * ceilDiv(rows, 4 * SIDE) * ceilDiv(cols, 4 * SIDE);
+
+/** y [batch, cols, rows] = x [batch, rows, cols] transposed; rows and cols are multiples of 4. */
+export const blockTranspose = defineKernel<TransposeSpec, "batch" | "rows" | "cols">({
+  name: "transpose",
+  bindings: ({ unit }) => pair({ unit, width: 4 }),
+  uniforms: { batch: "u32", rows: "u32", cols: "u32" },
+  features: unitFeatures,
+  source: ({ unit }) => {
+    const column = (c: string): string => `vec4<${unit}>(a0.${c}, a1.${c}, a2.${c}, a3.${c})`;
+    return `@compute @workgroup_size(${SIDE * SIDE}) fn main(${ENTRY}) {
+  let rows = u.rows / 4u;
+  let cols = u.cols / 4u;
+  let down = (rows + ${SIDE - 1}u) / ${SIDE}u;
+  let across = (cols + ${SIDE - 1}u) / ${SIDE}u;
+  let tile = ${LINEAR_GROUP};
+  let b = tile / (down * across);
+  let r = tile / across % down * ${SIDE}u + li / ${SIDE}u;
+  let c = tile % across * ${SIDE}u + li % ${SIDE}u;
+  if (b >= u.batch || r >= rows || c >= cols) { return; }
+  let p = (b * u.rows + r * 4u) * cols + c;
+  let q = (b * u.cols + c * 4u) * rows + r;
+  ${unroll(4, (k) => `let a${k} = x[p + ${k}u * cols];`)}
+  ${["x", "y", "z", "w"].map((c, k) => `y[q + ${k}u * rows] = ${column(c)};`).join("\n  ")}
+}`;
+  },
+  grid: (dims) => linearGrid(transposeTiles(dims)),
+  rows: (dims) => ({ axis: 0, units: transposeTiles(dims), perGroup: 1, fold: true }),
+});
+
+/** Most inputs of one concat launch: with the output, seven of the eight storage buffers that every adapter has. */
+export const MAX_CONCAT = 6;
+
+/** `inputs` lie side by side in one launch. */
+export type ConcatSpec = { readonly unit: MoveUnit; readonly width: 1 | 4; readonly inputs: number };
+
+const concatUniforms = {
+  rows: "u32",
+  total: "u32",
+  from: "u32",
+  e0: "u32",
+  e1: "u32",
+  e2: "u32",
+  e3: "u32",
+  e4: "u32",
+  e5: "u32",
+} as const;
+export type ConcatUniform = keyof typeof concatUniforms;
+
+const concatItems = (dims: Dims<ConcatUniform>, { inputs }: ConcatSpec): number =>
+  dims.rows * dims[`e${inputs - 1}` as ConcatUniform];
+
+/** Rows of x0, x1, ... side by side, into columns `from` of y [rows, total]; input k ends at column `from + e_k`. */
+export const concatRows = defineKernel<ConcatSpec, ConcatUniform>({
+  name: "concat",
+  bindings: ({ unit, width, inputs }) => {
+    const type = `array<${unitType(unit, width)}>`;
+    const read = Array.from({ length: inputs }, (_, k): Binding => ({ name: `x${k}`, access: "read", type }));
+    return [...read, { name: "y", access: "write", type }];
+  },
+  uniforms: concatUniforms,
+  features: unitFeatures,
+  source: ({ unit, width, inputs }) => {
+    const branch = (k: number): string => {
+      const start = k === 0 ? "0u" : `u.e${k - 1}`;
+      return `if (j < u.e${k}) { value = x${k}[r * (u.e${k} - ${start}) + j - ${start}]; }`;
+    };
+    const span = `u.e${inputs - 1}`;
+    return `${itemEntry(`u.rows * ${span}`)}
+  let r = i / ${span};
+  let j = i - r * ${span};
+  var value = ${unitType(unit, width)}();
+  ${Array.from({ length: inputs }, (_, k) => branch(k)).join(" else ")}
+  y[r * u.total + u.from + j] = value;
+}`;
+  },
+  grid: (dims, spec) => itemGrid(concatItems(dims, spec)),
+  rows: (dims, spec) => itemRows(concatItems(dims, spec)),
+});
