@@ -1,0 +1,207 @@
+// Resizing images x [n, h, w, c] -> y [n, oh, ow, c], nearest or bilinear, and the gradients.
+//   Along an axis, output o reads at the source position (o step + offset) / unit, kept as whole numbers, so positions are
+//   exact on every device (f32 rounds 3 * (1/3) to either side of 1, and a nearest neighbour would flip).
+//   nearest:   y = x[floor(position)]
+//   bilinear:  positions below 0 count as 0; y = (1 - t) x[i] + t x[min(i + 1, h - 1)], i = floor(position), t = the rest
+// Mapping: a thread per output value of `width` channels. The gradient gathers over the outputs that read a cell, the exact
+// inverse of the same whole-number positions: no atomics, deterministic.
+
+import { ceilDiv, defineKernel, ENTRY, type Grid, linearGrid, LINEAR_GROUP, type RowAxis } from "./kernel.ts";
+import { bufferType, type FloatStorage, stored, valueType } from "./row.ts";
+
+/** `width`: channels per access. */
+export type ResizeSpec = {
+  readonly mode: "nearest" | "bilinear";
+  readonly width: 1 | 4;
+  readonly dtype: FloatStorage;
+};
+
+const GROUP = 64;
+
+const uniforms = {
+  n: "u32",
+  h: "u32",
+  w: "u32",
+  c: "u32",
+  oh: "u32",
+  ow: "u32",
+  stepH: "i32",
+  offsetH: "i32",
+  unitH: "i32",
+  stepW: "i32",
+  offsetW: "i32",
+  unitW: "i32",
+} as const;
+type ResizeDims = Readonly<Record<keyof typeof uniforms, number>>;
+
+/** Source positions along one axis: output o reads at `(o * step + offset) / unit`. */
+export interface Positions {
+  readonly step: number;
+  readonly offset: number;
+  readonly unit: number;
+}
+
+/**
+ * PyTorch's source positions for an axis of `size` cells resized to `out`.
+ * @param scale Output size over input size where the user gave one (positions then follow it, not the rounded sizes).
+ */
+export function resizePositions(
+  size: number,
+  out: number,
+  {
+    mode,
+    alignCorners,
+    scale,
+  }: { readonly mode: "nearest" | "bilinear"; readonly alignCorners: boolean; readonly scale?: number },
+): Positions {
+  if (mode === "bilinear" && alignCorners) {
+    return out > 1 ? { step: size - 1, offset: 0, unit: out - 1 } : { step: 0, offset: 0, unit: 1 };
+  }
+  const [cells, outputs] = scale === undefined ? reduced(size, out) : ratio(1 / scale);
+  if (mode === "nearest") return { step: cells, offset: 0, unit: outputs };
+  return { step: 2 * cells, offset: cells - outputs, unit: 2 * outputs };
+}
+
+/** Keeps positions below 2^31 for images of 2^17 cells a side. */
+const MAX_TERM = 4096;
+
+function reduced(a: number, b: number): [number, number] {
+  let [x, y] = [a, b];
+  while (y > 0) [x, y] = [y, x % y];
+  return x > 0 ? [a / x, b / x] : [a, b];
+}
+
+/** The continued fraction of `value` up to its last convergent with terms below `MAX_TERM`: exact for usual scales. */
+function ratio(value: number): [number, number] {
+  let [p0, q0, p1, q1] = [0, 1, 1, 0];
+  let rest = value;
+  for (;;) {
+    const whole = Math.floor(rest);
+    const [p2, q2] = [whole * p1 + p0, whole * q1 + q0];
+    if (q1 > 0 && Math.max(p2, q2) > MAX_TERM) return [p1, q1];
+    [p0, q0, p1, q1] = [p1, q1, p2, q2];
+    if (Math.abs(p1 / q1 - value) <= 1e-12 * value) return [p1, q1];
+    rest = 1 / (rest - whole);
+  }
+}
+
+const outputs = ({ n, oh, ow, c }: ResizeDims, { width }: ResizeSpec): number => (n * oh * ow * c) / width;
+const cells = ({ n, h, w, c }: ResizeDims, { width }: ResizeSpec): number => (n * h * w * c) / width;
+const launch = (threads: number): Grid => linearGrid(ceilDiv(threads, GROUP));
+const rowsOf = (units: number): RowAxis => ({ axis: 0, units, perGroup: GROUP, fold: true });
+const features = ({ dtype }: ResizeSpec): readonly "f16"[] => (dtype === "f16" ? ["f16"] : []);
+
+/** Declares batch `b`, position (`yy`, `xx`) and channel `ch` of element `i` of an image of `height` x `across`. */
+const locate = (height: string, across: string, { width }: ResizeSpec): string => `
+  let i = ${LINEAR_GROUP} * ${GROUP}u + li;
+  let channels = u.c / ${width}u;
+  if (i >= u.n * ${height} * ${across} * channels) { return; }
+  let ch = i % channels;
+  let pixel = i / channels;
+  let xx = pixel % ${across};
+  let line = pixel / ${across};
+  let yy = line % ${height};
+  let b = line / ${height};`;
+
+// Tap: where an output reads along an axis. `share` is the weight of the second cell, `next`.
+const TAP = `
+struct Tap { cell: i32, next: i32, share: f32 }
+fn tap(o: i32, size: i32, step: i32, offset: i32, unit: i32) -> Tap {
+  let at = max(o * step + offset, 0);
+  let cell = min(at / unit, size - 1);
+  return Tap(cell, min(cell + 1, size - 1), f32(at - cell * unit) / f32(unit));
+}
+fn tap_h(o: i32) -> Tap { return tap(o, i32(u.h), u.stepH, u.offsetH, u.unitH); }
+fn tap_w(o: i32) -> Tap { return tap(o, i32(u.w), u.stepW, u.offsetW, u.unitW); }`;
+
+function forwardSource(spec: ResizeSpec): string {
+  const value = valueType(spec.width);
+  const at = (y: string, x: string) => `${value}(x[((b * u.h + u32(${y})) * u.w + u32(${x})) * channels + ch])`;
+  return `${TAP}
+@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+  ${locate("u.oh", "u.ow", spec)}
+  let r = tap_h(i32(yy));
+  let s = tap_w(i32(xx));
+  ${
+    spec.mode === "nearest"
+      ? `let result = ${at("r.cell", "s.cell")};`
+      : `let upper = mix(${at("r.cell", "s.cell")}, ${at("r.cell", "s.next")}, s.share);
+  let lower = mix(${at("r.next", "s.cell")}, ${at("r.next", "s.next")}, s.share);
+  let result = mix(upper, lower, r.share);`
+  }
+  y[i] = ${stored("result", spec.dtype, spec.width)};
+}`;
+}
+
+// Outputs whose tap can touch cell i lie at positions in [i, i + 1), bilinear in (i - 1, i + 1); the range found here may
+// hold a neighbour too many, whose weight is 0. The first cell also serves all smaller positions, the last all larger ones.
+function rangeSource({ mode }: ResizeSpec): string {
+  const weight =
+    mode === "nearest"
+      ? "select(0.0, 1.0, t.cell == i)"
+      : "select(0.0, 1.0 - t.share, t.cell == i) + select(0.0, t.share, t.next == i)";
+  return `
+fn weight(t: Tap, i: i32) -> f32 { return ${weight}; }
+fn first_reader(i: i32, step: i32, offset: i32, unit: i32) -> i32 {
+  if (i == 0 || step == 0) { return 0; }
+  return max((i${mode === "nearest" ? "" : " - 1"}) * unit - offset, 0) / step;
+}
+fn end_of_readers(i: i32, size: i32, out: i32, step: i32, offset: i32, unit: i32) -> i32 {
+  if (i == size - 1 || step == 0) { return out; }
+  return min(((i + 1) * unit - offset) / step + 1, out);
+}`;
+}
+
+function backwardSource(spec: ResizeSpec): string {
+  const value = valueType(spec.width);
+  return `${TAP}
+${rangeSource(spec)}
+@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+  ${locate("u.h", "u.w", spec)}
+  let oy0 = first_reader(i32(yy), u.stepH, u.offsetH, u.unitH);
+  let oy1 = end_of_readers(i32(yy), i32(u.h), i32(u.oh), u.stepH, u.offsetH, u.unitH);
+  let ox0 = first_reader(i32(xx), u.stepW, u.offsetW, u.unitW);
+  let ox1 = end_of_readers(i32(xx), i32(u.w), i32(u.ow), u.stepW, u.offsetW, u.unitW);
+  var total = ${value}();
+  for (var oy = oy0; oy < oy1; oy++) {
+    let wy = weight(tap_h(oy), i32(yy));
+    if (wy == 0.0) { continue; }
+    for (var ox = ox0; ox < ox1; ox++) {
+      let wx = weight(tap_w(ox), i32(xx));
+      if (wx == 0.0) { continue; }
+      total += wy * wx * ${value}(g[((b * u.oh + u32(oy)) * u.ow + u32(ox)) * channels + ch]);
+    }
+  }
+  dx[i] = ${stored("total", spec.dtype, spec.width)};
+}`;
+}
+
+const buffers = (from: string, to: string) => (spec: ResizeSpec) => {
+  const type = bufferType(spec.dtype, spec.width);
+  return [
+    { name: from, access: "read", type },
+    { name: to, access: "write", type },
+  ] as const;
+};
+
+/** y = x resized, at the source positions of `resizePositions` (one per axis, in the uniforms). */
+export const resize = defineKernel<ResizeSpec, keyof typeof uniforms>({
+  name: "resize",
+  bindings: buffers("x", "y"),
+  uniforms,
+  features,
+  source: forwardSource,
+  grid: (dims, spec) => launch(outputs(dims, spec)),
+  rows: (dims, spec) => rowsOf(outputs(dims, spec)),
+});
+
+/** Gradient of `resize`, under the same uniforms. */
+export const resizeBackward = defineKernel<ResizeSpec, keyof typeof uniforms>({
+  name: "resizeBackward",
+  bindings: buffers("g", "dx"),
+  uniforms,
+  features,
+  source: backwardSource,
+  grid: (dims, spec) => launch(cells(dims, spec)),
+  rows: (dims, spec) => rowsOf(cells(dims, spec)),
+});
