@@ -57,6 +57,13 @@ let currentFile = "";
 
 /** Declares a suite: `const test = suite("shape"); test("broadcasts", () => { ... });`. */
 export function suite(name: string, options: SuiteOptions = {}): Suite {
+  const { record, test } = draftSuite(name, options);
+  suites.push(record);
+  return test;
+}
+
+/** A suite that is not declared, for the harness's own test. */
+export function draftSuite(name: string, options: SuiteOptions = {}): { record: SuiteRecord; test: Suite } {
   const record: SuiteRecord = {
     name,
     file: currentFile,
@@ -65,19 +72,20 @@ export function suite(name: string, options: SuiteOptions = {}): Suite {
     tests: [],
     hooks: { before: [], after: [], beforeEach: [], afterEach: [] },
   };
-  suites.push(record);
   const add = (test: string, body: Body): void => {
-    if (record.tests.some((other) => other.name === test))
+    if (record.tests.some((other) => other.name === test)) {
       throw new Error(`suite ${name} has two tests named "${test}".`);
+    }
     record.tests.push({ name: test, body });
   };
   const hook = (kind: keyof SuiteRecord["hooks"]) => (body: Body) => void record.hooks[kind].push(body);
-  return Object.assign(add, {
+  const test = Object.assign(add, {
     before: hook("before"),
     after: hook("after"),
     beforeEach: hook("beforeEach"),
     afterEach: hook("afterEach"),
   });
+  return { record, test };
 }
 
 /** Puts a guard around every test of the process, of all files. */
@@ -120,68 +128,66 @@ export const declaredSuites = (): readonly SuiteRecord[] => suites;
 /** Runs the tests of one suite whose name passes `select`, one after the other. */
 export async function runSuite(record: SuiteRecord, select: (test: string) => boolean): Promise<SuiteResult> {
   const start = performance.now();
-  const failures: { test: string; error: unknown }[] = [];
+  const { hooks, timeout } = record;
   const tests = record.tests.filter(({ name }) => select(name));
+  const failures: { test: string; error: unknown }[] = [];
   if (record.tests.length === 0) failures.push({ test: "(none)", error: new Error("the suite has no test") });
   let passed = 0;
-  const attempt = async (test: string, steps: () => Promise<void>): Promise<boolean> => {
-    try {
-      await inTime(steps(), record.timeout);
-      return true;
-    } catch (error) {
-      failures.push({ test, error });
-      return false;
-    }
+  const attempt = async (test: string, steps: readonly Body[]): Promise<boolean> => {
+    const errors = await inOrder(steps, timeout);
+    // The first error is the cause; what follows from it would only distract.
+    if (errors.length > 0) failures.push({ test, error: errors[0] });
+    return errors.length === 0;
   };
-  const ready = tests.length === 0 || (await attempt("(before)", () => inOrder(record.hooks.before)));
-  for (const { name, body } of tests) {
-    if (ready && (await attempt(name, () => guarded(record, body)))) passed += 1;
+  const isReady = tests.length === 0 || (await attempt("(before)", hooks.before));
+  for (const { name, body } of isReady ? tests : []) {
+    const arrange = async (): Promise<void> => {
+      for (const guard of guards) await guard.begin();
+      for (const step of hooks.beforeEach) await step();
+      await body();
+    };
+    const looks = guards.map((guard) => () => guard.end());
+    if (await attempt(name, [arrange, ...hooks.afterEach, ...looks, reportStrays])) passed += 1;
   }
-  if (tests.length > 0) await attempt("(after)", () => inOrder(record.hooks.after));
+  if (tests.length > 0) await attempt("(after)", hooks.after);
   return { passed, failures, ms: performance.now() - start };
 }
 
 /** Runs what `atEnd` registered, last first. Throws what went astray outside of any test. */
 export async function finish(): Promise<void> {
   for (const body of finalizers.splice(0).reverse()) await body();
-  if (strays.length > 0) throw strays[0];
+  reportStrays();
 }
 
-async function inOrder(bodies: readonly Body[]): Promise<void> {
-  for (const body of bodies) await body();
-}
-
-/** One test with its hooks; everything that goes wrong on the way out is reported, the first error wins. */
-async function guarded(record: SuiteRecord, body: Body): Promise<void> {
+/** Runs every step whatever became of those before it, each within the limit; the errors in order. */
+async function inOrder(steps: readonly Body[], limit: number): Promise<unknown[]> {
   const errors: unknown[] = [];
-  const step = async (run: Body): Promise<void> => {
+  for (const step of steps) {
     try {
-      await run();
+      await inTime(step, limit);
     } catch (error) {
       errors.push(error);
     }
-  };
-  for (const guard of guards) await guard.begin();
-  await step(async () => {
-    await inOrder(record.hooks.beforeEach);
-    await body();
-  });
-  await step(() => inOrder(record.hooks.afterEach));
-  for (const guard of guards) await step(() => guard.end());
-  errors.push(...strays.splice(0));
-  if (errors.length > 0) throw errors[0];
+  }
+  return errors;
 }
 
-async function inTime(work: Promise<void>, limit: number): Promise<void> {
+async function inTime(body: Body, limit: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`did not settle within ${limit} ms`)), limit);
   });
   try {
-    await Promise.race([work, late]);
+    await Promise.race([body(), late]);
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Rejections and exceptions that nobody awaited belong to the test in which they surface. */
+function reportStrays(): void {
+  const [first] = strays.splice(0);
+  if (first !== undefined) throw first;
 }
 
 process.on("unhandledRejection", (reason) => strays.push(reason));

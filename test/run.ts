@@ -66,7 +66,9 @@ function fail(title: string, error: unknown): void {
   const { message, stack, details } = error as Partial<Assertion>;
   console.log(indent(message ?? String(error)));
   if (details) console.log(indent(details));
-  const frames = (stack ?? "").split("\n").filter((line) => /^\s+at /.test(line) && !/node:|node_modules/.test(line));
+  const frames = (stack ?? "")
+    .split("\n")
+    .filter((line) => /^\s+at /.test(line) && !/node:|node_modules|test\/(harness|run)\.ts/.test(line));
   console.log(
     `${indent(frames.map((line) => line.trim().replace(`${pathToFileURL(root).href}`, "test/")).join("\n"))}\n`,
   );
