@@ -1,9 +1,10 @@
 // Public entry of the kernels: WGSL texts and launch geometry, usable with any WebGPU host.
-export * from "./kernel.ts";
-export * from "./pointwise.ts";
+
 export { MAX_AXES, type MoveUnit, unitOf } from "./items.ts";
+export * from "./kernel.ts";
 export * from "./move.ts";
 export * from "./move-plan.ts";
+export * from "./pointwise.ts";
 export * from "./reduce.ts";
 export * from "./reduce-plan.ts";
 export { type ReduceOp, stateWords } from "./reduction.ts";
