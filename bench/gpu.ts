@@ -33,7 +33,8 @@ export function installWebGPU(flags: readonly string[] = []): GPU {
 /** Describes the adapter that a plain request gives, which is what every engine here asks for. */
 export async function describeAdapter(gpu: GPU): Promise<AdapterDescription> {
   const adapter = await gpu.requestAdapter();
-  if (!adapter) throw new Error("bench: no WebGPU adapter found; install a Vulkan driver (mesa-vulkan-drivers has a software one)");
+  if (!adapter)
+    throw new Error("bench: no WebGPU adapter found; install a Vulkan driver (mesa-vulkan-drivers has a software one)");
   const { vendor, architecture, device, description, subgroupMinSize, subgroupMaxSize } = adapter.info;
   return {
     vendor,

@@ -31,7 +31,10 @@ const { values: options } = parseArgs({
 });
 
 const slug = ({ description, device }: AdapterDescription): string =>
-  (description || device || "adapter").toLowerCase().replaceAll(/[^a-z0-9.]+/g, "-").replaceAll(/^-|-$/g, "");
+  (description || device || "adapter")
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9.]+/g, "-")
+    .replaceAll(/^-|-$/g, "");
 
 function describeMachine(): Report["machine"] {
   const file = fileURLToPath(import.meta.resolve("webgpu")).replace(/index\.js$/, "package.json");
@@ -46,7 +49,11 @@ function probe(engine: string): Probe {
   const run = (mode: string): Probe => {
     try {
       const stdio = ["ignore", "pipe", "ignore"] as const;
-      const text = execFileSync(process.execPath, ["--import", "tsx", script, engine, mode], { env, encoding: "utf8", stdio: [...stdio] });
+      const text = execFileSync(process.execPath, ["--import", import.meta.resolve("tsx"), script, engine, mode], {
+        env,
+        encoding: "utf8",
+        stdio: [...stdio],
+      });
       return JSON.parse(text.trim().split("\n").at(-1) ?? "") as Probe;
     } catch (error) {
       return { engine, error: String(error).split("\n")[0] ?? "failed" };
@@ -92,7 +99,11 @@ async function main(): Promise<void> {
   }
   const versions = Object.fromEntries(engines.map(({ name, version }) => [name, version]));
   const file = options.json ?? fileURLToPath(new URL(`./results/${slug(adapter)}.json`, import.meta.url));
-  save(file, { adapter, machine: describeMachine(), versions, rows, probes }, workloads.map(({ name }) => name));
+  save(
+    file,
+    { adapter, machine: describeMachine(), versions, rows, probes },
+    workloads.map(({ name }) => name),
+  );
   console.log(`written: ${file} and the page beside it`);
 }
 

@@ -89,7 +89,17 @@ async function open(engine: BenchEngine, workload: Workload, inputs: Inputs): Pr
     await prepared.run();
     const firstMs = performance.now() - start;
     const { pipelines } = since(before);
-    const lane: Lane = { engine, prepared, firstMs, pipelines, times: [], cpuTimes: [], runs: 1, warm: since(before), error: undefined };
+    const lane: Lane = {
+      engine,
+      prepared,
+      firstMs,
+      pipelines,
+      times: [],
+      cpuTimes: [],
+      runs: 1,
+      warm: since(before),
+      error: undefined,
+    };
     await attempt(lane, () => verify(lane, workload, inputs));
     await attempt(lane, async () => {
       await prepared.poison?.();
@@ -105,7 +115,14 @@ async function open(engine: BenchEngine, workload: Workload, inputs: Inputs): Pr
 function summarise({ engine, error, times, cpuTimes, firstMs, pipelines, warm }: Lane): Result {
   if (error !== undefined) return { error };
   const counted = engine.counted ? { pipelines, dispatches: warm.dispatches, submits: warm.submits } : {};
-  return { ms: median(times), best: Math.min(...times), cpuMs: median(cpuTimes), runs: times.length, firstMs, ...counted };
+  return {
+    ms: median(times),
+    best: Math.min(...times),
+    cpuMs: median(cpuTimes),
+    runs: times.length,
+    firstMs,
+    ...counted,
+  };
 }
 
 /** Measures `workload` on every engine that can express it, in turns. */
@@ -124,7 +141,10 @@ export async function measure(
   }
   const slowest = async () => {
     let worst = 0;
-    for (const lane of lanes) await attempt(lane, async () => { worst = Math.max(worst, (await timed(lane)).ms); });
+    for (const lane of lanes)
+      await attempt(lane, async () => {
+        worst = Math.max(worst, (await timed(lane)).ms);
+      });
     return worst;
   };
   const rounds = (await slowest()) < SHORT_MS ? 3 * repeat : repeat;

@@ -34,7 +34,12 @@ async function probe(name: string, mode: string): Promise<Probe> {
   if (mode === "cold") {
     const error = workload.check(await prepared.output(), inputs, 1);
     if (error !== undefined) return { engine: name, error };
-    return { engine: name, coldMs: times[0] ?? Number.NaN, peakBytes: memory().peak, pipelines: since(before).pipelines };
+    return {
+      engine: name,
+      coldMs: times[0] ?? Number.NaN,
+      peakBytes: memory().peak,
+      pipelines: since(before).pipelines,
+    };
   }
   const { dispatches, submits } = since(counts);
   return { engine: name, overheadMs: median(times.slice(WARM_UP)), dispatches, submits };

@@ -66,7 +66,8 @@ function timeCell(row: Row, engine: string): string {
 
 function countCell(row: Row, engine: string): string {
   const result = row.results[engine];
-  if (result?.dispatches === undefined) return result?.firstMs === undefined ? "" : `- / - / - / ${result.firstMs.toFixed(0)}`;
+  if (result?.dispatches === undefined)
+    return result?.firstMs === undefined ? "" : `- / - / - / ${result.firstMs.toFixed(0)}`;
   return `${result.dispatches} / ${result.submits} / ${result.pipelines} / ${result.firstMs?.toFixed(0)}`;
 }
 
@@ -79,7 +80,15 @@ function probeCells({ engine, error, coldMs, peakBytes, pipelines, overheadMs, d
   if (error !== undefined) return [engine, "failed", "", "", "", "", ""];
   const number = (value: number | undefined, digits = 0) => (value === undefined ? "" : value.toFixed(digits));
   const megabytes = peakBytes === undefined ? "" : (peakBytes / 1e6).toFixed(0);
-  return [engine, number(coldMs), number(pipelines), megabytes, number(overheadMs, 2), number(dispatches), number(submits)];
+  return [
+    engine,
+    number(coldMs),
+    number(pipelines),
+    megabytes,
+    number(overheadMs, 2),
+    number(dispatches),
+    number(submits),
+  ];
 }
 
 /** The report as markdown. */
@@ -96,17 +105,33 @@ export function markdown({ adapter, machine, versions, rows, probes }: Report): 
   const failures = rows.flatMap((row) =>
     Object.entries(row.results).flatMap(([engine, { error }]) => (error ? [`- ${row.name}, ${engine}: ${error}`] : [])),
   );
-  const probeHead = ["engine", "first step, ms", "pipelines", "peak MB", "overhead a step, ms", "dispatches", "submits"];
+  const probeHead = [
+    "engine",
+    "first step, ms",
+    "pipelines",
+    "peak MB",
+    "overhead a step, ms",
+    "dispatches",
+    "submits",
+  ];
   return [
     `# Benchmark on ${adapter.description || adapter.device}`,
     `${adapter.vendor} ${adapter.architecture}, subgroups of ${adapter.subgroupSizes.join("-")}; ${machine.cpu}, ${machine.cores} cores; ` +
-      `Node ${machine.node}, npm webgpu ${machine.webgpu}. ${Object.entries(versions).map((pair) => pair.join(" ")).join(", ")}.`,
+      `Node ${machine.node}, npm webgpu ${machine.webgpu}. ${Object.entries(versions)
+        .map((pair) => pair.join(" "))
+        .join(", ")}.`,
     "Float32. Medians in ms (GFLOP/s); the engines of a row took turns in one process. The last column is the fastest peer's time over ours.",
     table(["workload", ...engines, "fastest peer", "ratio"], times),
     "## Dispatches / submits / pipelines created / first run in ms",
-    table(["workload", ...engines], rows.map((row) => [row.name, ...engines.map((engine) => countCell(row, engine))])),
+    table(
+      ["workload", ...engines],
+      rows.map((row) => [row.name, ...engines.map((engine) => countCell(row, engine))]),
+    ),
     ...(probes.length > 0
-      ? ["## ResNet-20 training step at batch 32, each engine in a fresh process", table(probeHead, probes.map(probeCells))]
+      ? [
+          "## ResNet-20 training step at batch 32, each engine in a fresh process",
+          table(probeHead, probes.map(probeCells)),
+        ]
       : []),
     ...(failures.length > 0 ? ["## Failures", failures.join("\n")] : []),
     "",
@@ -142,8 +167,18 @@ export function save(file: string, report: Report, order: readonly string[]): Re
       merged = {
         ...report,
         versions: { ...old.versions, ...report.versions },
-        rows: merge(old.rows, report.rows, (row) => row.name, (row) => order.indexOf(row.name)),
-        probes: merge(old.probes, report.probes, (probe) => probe.engine, () => 0),
+        rows: merge(
+          old.rows,
+          report.rows,
+          (row) => row.name,
+          (row) => order.indexOf(row.name),
+        ),
+        probes: merge(
+          old.probes,
+          report.probes,
+          (probe) => probe.engine,
+          () => 0,
+        ),
       };
     }
   }

@@ -37,7 +37,11 @@ async function download(array: Array, axes?: readonly number[]): Promise<Float32
 }
 
 /** A jitted function of resident arguments; `axes[i]` brings output i back to the canonical layout. */
-function prepared(fn: (...args: Array[]) => Array[], args: Array[], axes: readonly (readonly number[] | undefined)[] = []): Prepared {
+function prepared(
+  fn: (...args: Array[]) => Array[],
+  args: Array[],
+  axes: readonly (readonly number[] | undefined)[] = [],
+): Prepared {
   const compiled = jit(fn);
   let last: Array[] = [];
   return {
@@ -133,7 +137,11 @@ function prepareBatchNorm(inputs: Inputs): Prepared {
 /** Mean cross-entropy. Consumes both. */
 function crossEntropy(logits: Array, labels: Array): Array {
   const [rows = 1, classes = 1] = logits.shape;
-  return nn.logSoftmax(logits).mul(nn.oneHot(labels, classes)).sum().mul(-1 / rows);
+  return nn
+    .logSoftmax(logits)
+    .mul(nn.oneHot(labels, classes))
+    .sum()
+    .mul(-1 / rows);
 }
 
 /** The nets' operations on traced arrays. As the seam asks, arguments are never consumed. */
@@ -182,18 +190,27 @@ class JaxOps implements NetOps<Array> {
   embed(x: Array, { patch }: { readonly patch: number }): Array {
     const patches = this.conv(x, "patch", { stride: patch, pad: 0 });
     const [n = 1, d = 1, h = 1, w = 1] = patches.shape;
-    const tokens = patches.reshape([n, d, h * w]).transpose([0, 2, 1]).add(this.#param("patch.bias"));
+    const tokens = patches
+      .reshape([n, d, h * w])
+      .transpose([0, 2, 1])
+      .add(this.#param("patch.bias"));
     const cls = np.broadcastTo(this.#param("cls"), [n, 1, d]);
     return np.concatenate([cls, tokens], 1).add(this.#param("pos"));
   }
 
   layerNorm(x: Array, name: string): Array {
-    return standardise(x.ref, [-1], 1e-6).mul(this.#param(`${name}.weight`)).add(this.#param(`${name}.bias`));
+    return standardise(x.ref, [-1], 1e-6)
+      .mul(this.#param(`${name}.weight`))
+      .add(this.#param(`${name}.bias`));
   }
 
   attention(qkv: Array, heads: number): Array {
     const [n = 1, t = 1, d3 = 3] = qkv.shape;
-    const [q, k, v] = np.split(qkv.ref, 3, -1).map((part) => part.reshape([n, t, heads, d3 / 3 / heads])) as [Array, Array, Array];
+    const [q, k, v] = np.split(qkv.ref, 3, -1).map((part) => part.reshape([n, t, heads, d3 / 3 / heads])) as [
+      Array,
+      Array,
+      Array,
+    ];
     return nn.dotProductAttention(q, k, v).reshape([n, t, d3 / 3]);
   }
 
@@ -219,7 +236,9 @@ function prepareTraining(net: Net, inputs: Inputs): Prepared {
   const step = jit((params: Params, velocity: Params, x: Array, labels: Array): [Array, Params, Params] => {
     const [value, gradients] = valueAndGrad(loss)(tree.ref(params), x, labels) as [Array, Params];
     const names = Object.keys(params);
-    const moved = names.map((name) => [name, (velocity[name] as Array).mul(SGD.momentum).add(gradients[name] as Array)] as const);
+    const moved = names.map(
+      (name) => [name, (velocity[name] as Array).mul(SGD.momentum).add(gradients[name] as Array)] as const,
+    );
     const next = moved.map(([name, v]) => [name, (params[name] as Array).sub(v.ref.mul(SGD.lr))] as const);
     return [value, Object.fromEntries(next), Object.fromEntries(moved)];
   });
@@ -263,7 +282,10 @@ function prepare({ problem }: Workload, inputs: Inputs): Prepared {
     case "softmax":
       return prepared((x) => [nn.softmax(x, -1)], [plain("x")]);
     case "layerNorm":
-      return prepared((x, gamma, beta) => [standardise(x, [-1], 1e-5).mul(gamma).add(beta)], [plain("x"), plain("gamma"), plain("beta")]);
+      return prepared(
+        (x, gamma, beta) => [standardise(x, [-1], 1e-5).mul(gamma).add(beta)],
+        [plain("x"), plain("gamma"), plain("beta")],
+      );
     case "batchNorm":
       return prepareBatchNorm(inputs);
     case "crossEntropy": {

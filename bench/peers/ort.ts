@@ -126,7 +126,11 @@ function array(inputs: Inputs, name: string, axes?: readonly number[]): NdArray 
   return axes ? permute(found.data, found.shape, axes) : found;
 }
 
-const asConstant = (name: string, { shape, data }: NdArray): OnnxConstant => ({ name, shape, data: data as Float32Array });
+const asConstant = (name: string, { shape, data }: NdArray): OnnxConstant => ({
+  name,
+  shape,
+  data: data as Float32Array,
+});
 
 /** Convolution, or ConvTranspose for the input gradient. Weights are constants, as in any model. */
 function convGraph(pass: "fwd" | "dx", shape: ConvShape, inputs: Inputs, output: readonly number[]): Graph {
@@ -139,7 +143,12 @@ function convGraph(pass: "fwd" | "dx", shape: ConvShape, inputs: Inputs, output:
     nodes: [
       pass === "fwd"
         ? { op: "Conv", inputs: [name, "w"], outputs: ["y"], attrs }
-        : { op: "ConvTranspose", inputs: [name, "w"], outputs: ["y"], attrs: { ...attrs, output_padding: [gradientPad, gradientPad] } },
+        : {
+            op: "ConvTranspose",
+            inputs: [name, "w"],
+            outputs: ["y"],
+            attrs: { ...attrs, output_padding: [gradientPad, gradientPad] },
+          },
     ],
     inputs: [{ name, value: array(inputs, name, NHWC_TO_NCHW) }],
     constants: [asConstant("w", array(inputs, "w", pass === "fwd" ? HWIO_TO_OIHW : TRANSPOSED_WEIGHTS))],
@@ -219,10 +228,21 @@ function graphOf({ problem, outputs }: Workload, inputs: Inputs): Graph | undefi
     case "conv":
       return problem.pass === "dw" ? undefined : convGraph(problem.pass, problem.shape, inputs, shape);
     case "softmax":
-      return { nodes: [{ op: "Softmax", inputs: ["x"], outputs: ["y"], attrs: { axis: 1 } }], inputs: [feed("x")], output };
+      return {
+        nodes: [{ op: "Softmax", inputs: ["x"], outputs: ["y"], attrs: { axis: 1 } }],
+        inputs: [feed("x")],
+        output,
+      };
     case "layerNorm":
       return {
-        nodes: [{ op: "LayerNormalization", inputs: ["x", "gamma", "beta"], outputs: ["y"], attrs: { epsilon: { float: 1e-5 } } }],
+        nodes: [
+          {
+            op: "LayerNormalization",
+            inputs: ["x", "gamma", "beta"],
+            outputs: ["y"],
+            attrs: { epsilon: { float: 1e-5 } },
+          },
+        ],
         inputs: [feed("x")],
         constants: [asConstant("gamma", array(inputs, "gamma")), asConstant("beta", array(inputs, "beta"))],
         output,

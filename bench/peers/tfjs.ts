@@ -73,15 +73,24 @@ function prepareConv(pass: "fwd" | "dx" | "dw", shape: ConvShape, inputs: Inputs
   const arg = (name: string) => uploadInput(inputs, name);
   const weights = () => arg("w").reshape(filterShape);
   const common = { strides: [stride, stride], pad, dataFormat: "NHWC", dilations: [1, 1] };
-  const kernel = (name: string, tensors: Record<string, Tensor>, attrs: Record<string, unknown>) =>
-    [tf.engine().runKernel(name, tensors, { ...common, ...attrs } as tfjs.NamedAttrMap) as Tensor];
+  const kernel = (name: string, tensors: Record<string, Tensor>, attrs: Record<string, unknown>) => [
+    tf.engine().runKernel(name, tensors, { ...common, ...attrs } as tfjs.NamedAttrMap) as Tensor,
+  ];
   const family = isDepthwise ? "DepthwiseConv2dNative" : "Conv2D";
   switch (pass) {
     case "fwd":
-      return prepared((x, filter) => kernel(family, { x: x as Tensor, filter: filter as Tensor }, {}), [arg("x"), weights()]);
+      return prepared(
+        (x, filter) => kernel(family, { x: x as Tensor, filter: filter as Tensor }, {}),
+        [arg("x"), weights()],
+      );
     case "dx":
       return prepared(
-        (dy, filter) => kernel(`${family}BackpropInput`, { dy: dy as Tensor, filter: filter as Tensor }, { inputShape: [n, h, w, c] }),
+        (dy, filter) =>
+          kernel(
+            `${family}BackpropInput`,
+            { dy: dy as Tensor, filter: filter as Tensor },
+            { inputShape: [n, h, w, c] },
+          ),
         [arg("g"), weights()],
       );
     case "dw":
@@ -94,7 +103,14 @@ function prepareConv(pass: "fwd" | "dx" | "dw", shape: ConvShape, inputs: Inputs
 
 function batchNormTraining(x: Tensor, gamma: Tensor, beta: Tensor): Tensor {
   const { mean, variance } = tf.moments(x, [0, 1, 2]);
-  return tf.batchNorm(x, mean as tfjs.Tensor1D, variance as tfjs.Tensor1D, beta as tfjs.Tensor1D, gamma as tfjs.Tensor1D, 1e-5);
+  return tf.batchNorm(
+    x,
+    mean as tfjs.Tensor1D,
+    variance as tfjs.Tensor1D,
+    beta as tfjs.Tensor1D,
+    gamma as tfjs.Tensor1D,
+    1e-5,
+  );
 }
 
 function layerNorm(x: Tensor, gamma: Tensor, beta: Tensor, eps: number): Tensor {
@@ -134,7 +150,14 @@ class TfjsOps implements NetOps<Tensor> {
       y = batchNormTraining(x, gamma, beta);
     } else {
       const [mean, variance] = [this.#param(`${name}.mean`), this.#param(`${name}.var`)] as tfjs.Tensor1D[];
-      y = tf.batchNorm(x, mean as tfjs.Tensor1D, variance as tfjs.Tensor1D, beta as tfjs.Tensor1D, gamma as tfjs.Tensor1D, 1e-5);
+      y = tf.batchNorm(
+        x,
+        mean as tfjs.Tensor1D,
+        variance as tfjs.Tensor1D,
+        beta as tfjs.Tensor1D,
+        gamma as tfjs.Tensor1D,
+        1e-5,
+      );
     }
     if (options.residual) y = y.add(options.residual);
     return options.relu ? y.relu() : y;
@@ -167,9 +190,17 @@ class TfjsOps implements NetOps<Tensor> {
   attention(qkv: Tensor, heads: number): Tensor {
     const [n = 1, t = 1, d3 = 3] = qkv.shape;
     const width = d3 / 3 / heads;
-    const [q, k, v] = tf.split(qkv, 3, -1).map((part) => part.reshape([n, t, heads, width]).transpose([0, 2, 1, 3])) as [Tensor, Tensor, Tensor];
-    const weights = tf.matMul(q, k, false, true).mul(1 / Math.sqrt(width)).softmax();
-    return tf.matMul(weights, v).transpose([0, 2, 1, 3]).reshape([n, t, d3 / 3]);
+    const [q, k, v] = tf
+      .split(qkv, 3, -1)
+      .map((part) => part.reshape([n, t, heads, width]).transpose([0, 2, 1, 3])) as [Tensor, Tensor, Tensor];
+    const weights = tf
+      .matMul(q, k, false, true)
+      .mul(1 / Math.sqrt(width))
+      .softmax();
+    return tf
+      .matMul(weights, v)
+      .transpose([0, 2, 1, 3])
+      .reshape([n, t, d3 / 3]);
   }
 
   firstToken(x: Tensor): Tensor {
@@ -187,7 +218,9 @@ function prepareTraining(net: Net, inputs: Inputs): Prepared {
   let loss = new Float32Array(0);
   return {
     async run() {
-      const value = optimizer.minimize(() => crossEntropy(net.forward(new TfjsOps(params, true), x), labels), true, [...params.values()]);
+      const value = optimizer.minimize(() => crossEntropy(net.forward(new TfjsOps(params, true), x), labels), true, [
+        ...params.values(),
+      ]);
       loss = Float32Array.from((await value?.data()) ?? []);
       value?.dispose();
       await finish();
@@ -220,7 +253,9 @@ function prepareKernel({ problem }: Workload, inputs: Inputs): Prepared {
         [arg("x"), arg("gamma"), arg("beta")],
       );
     case "batchNorm": {
-      const both = tf.valueAndGrads((x, gamma, beta) => batchNormTraining(x as Tensor, gamma as Tensor, beta as Tensor));
+      const both = tf.valueAndGrads((x, gamma, beta) =>
+        batchNormTraining(x as Tensor, gamma as Tensor, beta as Tensor),
+      );
       return prepared(
         (x, gamma, beta, g) => {
           const { value, grads } = both([x, gamma, beta] as Tensor[], g);

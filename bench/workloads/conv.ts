@@ -21,7 +21,8 @@ function entry(pass: Pass, shape: ConvShape, inputs: Inputs): (i: number) => num
   const [x, weight, g] = [at("x"), at("w"), at("g")];
   const xAt = (b: number, y: number, col: number, ch: number) =>
     y < 0 || y >= h || col < 0 || col >= w ? 0 : (x[((b * h + y) * w + col) * c + ch] as number);
-  const wAt = (ky: number, kx: number, ci: number, co: number) => weight[((ky * k + kx) * inner + ci) * o + co] as number;
+  const wAt = (ky: number, kx: number, ci: number, co: number) =>
+    weight[((ky * k + kx) * inner + ci) * o + co] as number;
   const gAt = (b: number, y: number, col: number, co: number) => g[((b * oh + y) * ow + col) * o + co] as number;
 
   const forward = (i: number) => {
@@ -74,7 +75,11 @@ export function conv(name: string, pass: Pass, shape: ConvShape): Workload {
   const size = output.reduce((a, b) => a * b, 1);
   const array = (kind: "x" | "w" | "g", seed: number, std = 1) => ({
     shape: shapes[kind],
-    data: normal(shapes[kind].reduce((a, b) => a * b, 1), seed, std),
+    data: normal(
+      shapes[kind].reduce((a, b) => a * b, 1),
+      seed,
+      std,
+    ),
   });
   return {
     name: `${name}.${pass}`,

@@ -1,6 +1,7 @@
 // The nets in float64 on the CPU with reverse-mode gradients: the reference that every engine is held to.
 // Plain loops over typed arrays; slow, and independent of any engine.
 
+import { accumulate, gelu, geluSlope, rowTimes, rowTimesBackward, standardise } from "./math64.ts";
 import type { NetOps } from "./nets.ts";
 
 /** A value on the tape: data, its gradient once asked for, and how to pass that on. */
@@ -30,7 +31,14 @@ interface ConvGeometry {
 }
 
 /** All (output pixel, input pixel, tap) triples of a convolution, padding left out. */
-function geometry(x: readonly number[], w: readonly number[], stride: number, pad: number, oh: number, ow: number): ConvGeometry {
+function geometry(
+  x: readonly number[],
+  w: readonly number[],
+  stride: number,
+  pad: number,
+  oh: number,
+  ow: number,
+): ConvGeometry {
   const [n = 0, height = 0, width = 0, c = 0] = x;
   const [k = 0, , , o = 0] = w;
   return {
@@ -47,94 +55,6 @@ function geometry(x: readonly number[], w: readonly number[], stride: number, pa
       }
     },
   };
-}
-
-/** y[yo..] += sum over i of x[xo + i] * w[wo + i * n ..], a row times a matrix. */
-function rowTimes(x: Float64Array, xo: number, k: number, w: Float64Array, wo: number, n: number, y: Float64Array, yo: number): void {
-  for (let i = 0; i < k; i++) {
-    const value = x[xo + i] as number;
-    const base = wo + i * n;
-    for (let j = 0; j < n; j++) y[yo + j] = (y[yo + j] as number) + value * (w[base + j] as number);
-  }
-}
-
-/** The gradients of `rowTimes` in x and w. */
-function rowTimesBackward(
-  x: Float64Array, xo: number, k: number, w: Float64Array, wo: number, n: number,
-  g: Float64Array, go: number, dx: Float64Array, dw: Float64Array,
-): void {
-  for (let i = 0; i < k; i++) {
-    const value = x[xo + i] as number;
-    const base = wo + i * n;
-    let sum = 0;
-    for (let j = 0; j < n; j++) {
-      const gj = g[go + j] as number;
-      sum += gj * (w[base + j] as number);
-      dw[base + j] = (dw[base + j] as number) + value * gj;
-    }
-    dx[xo + i] = (dx[xo + i] as number) + sum;
-  }
-}
-
-/** erf by its series, or by the continued fraction of erfc for large arguments. */
-export function erf(x: number): number {
-  const a = Math.abs(x);
-  if (a > 6) return Math.sign(x);
-  if (a < 3) {
-    let term = x;
-    let sum = x;
-    for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(sum) && n < 200; n++) {
-      term *= (-x * x) / n;
-      sum += term / (2 * n + 1);
-    }
-    return (2 / Math.sqrt(Math.PI)) * sum;
-  }
-  let fraction = 0;
-  for (let n = 60; n > 0; n--) fraction = n / 2 / (a + fraction);
-  return Math.sign(x) * (1 - Math.exp(-a * a) / (Math.sqrt(Math.PI) * (a + fraction)));
-}
-
-const gelu = (v: number): number => 0.5 * v * (1 + erf(v / Math.SQRT2));
-const geluSlope = (v: number): number =>
-  0.5 * (1 + erf(v / Math.SQRT2)) + (v * Math.exp(-0.5 * v * v)) / Math.sqrt(2 * Math.PI);
-
-/** `into[i] += from[i]`. */
-function accumulate(into: Float64Array, from: Float64Array): void {
-  for (let i = 0; i < into.length; i++) into[i] = (into[i] as number) + (from[i] as number);
-}
-
-/**
- * Standardises groups of entries; entry j of group i is at `at(i, j)`.
- * @returns The standardised values, and the gradient in the input of a gradient in them.
- */
-function standardise(x: Float64Array, groups: number, n: number, eps: number, at: (group: number, j: number) => number) {
-  const hat = new Float64Array(x.length);
-  const rstd = new Float64Array(groups);
-  for (let i = 0; i < groups; i++) {
-    let sum = 0;
-    for (let j = 0; j < n; j++) sum += x[at(i, j)] as number;
-    let squares = 0;
-    for (let j = 0; j < n; j++) squares += ((x[at(i, j)] as number) - sum / n) ** 2;
-    rstd[i] = 1 / Math.sqrt(squares / n + eps);
-    for (let j = 0; j < n; j++) hat[at(i, j)] = ((x[at(i, j)] as number) - sum / n) * (rstd[i] as number);
-  }
-  const backward = (g: Float64Array, dx: Float64Array) => {
-    for (let i = 0; i < groups; i++) {
-      let sum = 0;
-      let sumHat = 0;
-      for (let j = 0; j < n; j++) {
-        const index = at(i, j);
-        sum += g[index] as number;
-        sumHat += (g[index] as number) * (hat[index] as number);
-      }
-      for (let j = 0; j < n; j++) {
-        const index = at(i, j);
-        const centred = (g[index] as number) - (sum + (hat[index] as number) * sumHat) / n;
-        dx[index] = (dx[index] as number) + (rstd[i] as number) * centred;
-      }
-    }
-  };
-  return { hat, backward };
 }
 
 /** The nets' operations in float64, recorded for `backward`. */
@@ -179,8 +99,14 @@ export class Float64Ops implements NetOps<Value> {
   }
 
   /** hat * weight + bias over the last axis, then residual and relu. */
-  #affine(shape: readonly number[], hat: Float64Array, name: string, residual: Value | undefined, relu: boolean,
-    backward: (g: Float64Array) => void): Value {
+  #affine(
+    shape: readonly number[],
+    hat: Float64Array,
+    name: string,
+    residual: Value | undefined,
+    relu: boolean,
+    backward: (g: Float64Array) => void,
+  ): Value {
     const [weight, bias] = [this.#param(`${name}.weight`), this.#param(`${name}.bias`)];
     const c = weight.data.length;
     const y = hat.map((v, i) => {
@@ -220,7 +146,9 @@ export class Float64Ops implements NetOps<Value> {
     const [n = 0, h = 0, w = 0, c = 0] = x.shape;
     const y = new Float64Array(n * c);
     const home = (i: number) => Math.floor(i / (h * w * c)) * c + (i % c);
-    x.data.forEach((v, i) => { y[home(i)] = (y[home(i)] as number) + v / (h * w); });
+    x.data.forEach((v, i) => {
+      y[home(i)] = (y[home(i)] as number) + v / (h * w);
+    });
     return this.#record([n, c], y, (g) => {
       const dx = x.grad;
       for (let i = 0; i < dx.length; i++) dx[i] = (dx[i] as number) + (g[home(i)] as number) / (h * w);
@@ -238,7 +166,9 @@ export class Float64Ops implements NetOps<Value> {
     return this.#record([...x.shape.slice(0, -1), n], y, (g) => {
       if (residual) accumulate(residual.grad, g);
       const before = options.gelu ? g.map((v, i) => v * geluSlope(sum[i] as number)) : g;
-      before.forEach((v, i) => { bias.grad[i % n] = (bias.grad[i % n] as number) + v; });
+      before.forEach((v, i) => {
+        bias.grad[i % n] = (bias.grad[i % n] as number) + v;
+      });
       for (let row = 0; row < rows; row++) {
         rowTimesBackward(x.data, row * k, k, w.data, 0, n, before, row * n, x.grad, w.grad);
       }
@@ -252,9 +182,10 @@ export class Float64Ops implements NetOps<Value> {
     const size = (h * w + 1) * d;
     const y = new Float64Array(n * size).map((_, i) => {
       const within = i % size;
-      const token = within < d
-        ? (cls.data[within] as number)
-        : (patches.data[Math.floor(i / size) * (size - d) + within - d] as number) + (bias.data[i % d] as number);
+      const token =
+        within < d
+          ? (cls.data[within] as number)
+          : (patches.data[Math.floor(i / size) * (size - d) + within - d] as number) + (bias.data[i % d] as number);
       return token + (pos.data[within] as number);
     });
     return this.#record([n, h * w + 1, d], y, (g) => {
@@ -328,7 +259,9 @@ export class Float64Ops implements NetOps<Value> {
     const [n = 0, t = 0, d = 0] = x.shape;
     const y = new Float64Array(n * d).map((_, i) => x.data[Math.floor(i / d) * t * d + (i % d)] as number);
     return this.#record([n, d], y, (g) => {
-      g.forEach((v, i) => { x.grad[Math.floor(i / d) * t * d + (i % d)] = v; });
+      g.forEach((v, i) => {
+        x.grad[Math.floor(i / d) * t * d + (i % d)] = v;
+      });
     });
   }
 

@@ -1,6 +1,6 @@
 // Floating-point operations of a net, counted by running it on shapes alone. Matrix products and convolutions only.
 
-import { type Net, type NetOps } from "./nets.ts";
+import type { Net, NetOps } from "./nets.ts";
 import { sizeOf } from "./workload.ts";
 
 type Shape = readonly number[];

@@ -127,8 +127,7 @@ const resnet20: Net = {
     let x = ops.batchNorm(ops.conv(image, "conv1", { stride: 1, pad: 1 }), "bn1", { relu: true });
     for (const { name, stride } of BLOCKS) {
       const y = ops.batchNorm(ops.conv(x, `${name}.conv1`, { stride, pad: 1 }), `${name}.bn1`, { relu: true });
-      const residual =
-        stride > 1 ? ops.batchNorm(ops.conv(x, `${name}.short`, { stride, pad: 0 }), `${name}.bns`) : x;
+      const residual = stride > 1 ? ops.batchNorm(ops.conv(x, `${name}.short`, { stride, pad: 0 }), `${name}.bns`) : x;
       x = ops.batchNorm(ops.conv(y, `${name}.conv2`, { stride: 1, pad: 1 }), `${name}.bn2`, { residual, relu: true });
     }
     return ops.linear(ops.globalAvgPool(x), "fc");

@@ -5,7 +5,11 @@ import { writeFileSync } from "node:fs";
 import { referenceLosses } from "./steps.ts";
 
 const STEPS = 12;
-const rows = [["cnn", 64], ["vit", 32], ["resnet20", 32]] as const;
+const rows = [
+  ["cnn", 64],
+  ["vit", 32],
+  ["resnet20", 32],
+] as const;
 
 const losses = Object.fromEntries(
   rows.map(([net, batch]) => {

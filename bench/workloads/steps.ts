@@ -1,11 +1,11 @@
 // Rows of whole nets: training steps, checked by their losses, and inference, checked by its logits.
 
 import { all, compare } from "./check.ts";
-import { countFlops } from "./flops.ts";
 import { Float64Ops, Value } from "./float64.ts";
+import { countFlops } from "./flops.ts";
 import losses from "./losses.json" with { type: "json" };
 import { initialParams, type Net, netInputs, nets, SGD } from "./nets.ts";
-import { f32, i32, type Inputs, type NetName, type Workload } from "./workload.ts";
+import { f32, type Inputs, i32, type NetName, type Workload } from "./workload.ts";
 
 /** Rows of an inference batch that are held to the reference; a row does not depend on the others. */
 const CHECKED_ROWS = 4;
