@@ -72,7 +72,7 @@ export async function runKernel<S extends Spec, U extends string>(
     const given = contents[name];
     if (given === undefined) throw new Error(`${kernel.name}: no contents for ${name}`);
     const words = typeof given === "number" ? new Uint32Array(given).fill(POISON) : given;
-    const size = Math.max(4, Math.ceil(words.byteLength / 4) * 4);
+    const size = Math.max(16, Math.ceil(words.byteLength / 4) * 4);
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const buffer = device.createBuffer({ label: name, size, usage, mappedAtCreation: true });
     const Type = words.constructor as Uint32ArrayConstructor;

@@ -1,0 +1,259 @@
+// Optimisers over one flat buffer of n parameters: one dispatch updates all of them. PyTorch's update rules (torch.optim);
+// with g the gradient, times the clip coefficient if there is one:
+//   sgd      g += d w;  m = mu m + (1 - dampening) g, at the first step m = g;  w -= lr (nesterov ? g + mu m : m)
+//   adam     g += d w (adamw: w *= 1 - lr d);  m += (1 - b1)(g - m);  v = b2 v + (1 - b2) g^2
+//            w -= lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps);  amsgrad: the largest v so far instead of v
+//   rmsprop  g += d w;  v = a v + (1 - a) g^2;  centered: q += (1 - a)(g - q);  r = g / (sqrt(v - q^2) + eps)
+//            with momentum: m = mu m + r, r = m;  w -= lr r
+//   ema      s += (1 - decay)(w - s)
+// What changes from step to step is read from small buffers, never from uniforms, so that a replayed step can change it:
+// `hyper`, written by the host, and for Adam (and dampening) `now`, which `optimAdvance` computes once a step from `hyper`
+// and a step counter on the GPU. 1 - beta and log beta come from the host in double: 1 - f32(0.999) is off by 5e-5.
+// Mapping: a thread per `width` parameters, repeated in strides. Stores lag one trip behind: see STORES.
+
+import { type Binding, ceilDiv, defineKernel, ENTRY, type Grid, LINEAR_GROUP, linearGrid } from "./kernel.ts";
+import { bufferType, valueType } from "./row.ts";
+
+/** What every optimiser has; `decay`: one weight decay for all, or times a factor per block of `BLOCK` parameters. */
+export type OptimSpec = {
+  readonly width: 1 | 4;
+  readonly decay: "none" | "all" | "blocks";
+  /** Multiply gradients by `clip[1]`, the coefficient that `clipCoefficient` leaves there. */
+  readonly clip: boolean;
+};
+
+export type SgdSpec = OptimSpec & {
+  readonly momentum: boolean;
+  readonly nesterov: boolean;
+  readonly dampening: boolean;
+};
+export type AdamSpec = OptimSpec & { readonly decoupled: boolean; readonly amsgrad: boolean };
+export type RmspropSpec = OptimSpec & { readonly momentum: boolean; readonly centered: boolean };
+
+/** Parameters per entry of a decay table; segments of the flat buffer start at multiples of it. */
+export const BLOCK = 64;
+
+/** Floats of `hyper`. */
+export const HYPER = 8;
+
+/** Floats of `now`: four of its own, then a copy of `hyper`, so that Adam with everything keeps to 8 bindings. */
+export const NOW = 4 + HYPER;
+
+/** What the host sets between steps; `momentum` is also Adam's first beta. */
+export interface HyperParameters {
+  readonly lr: number;
+  readonly momentum?: number;
+  /** Adam's second beta. */
+  readonly beta2?: number;
+  readonly weightDecay?: number;
+}
+
+/** The contents of `hyper`: lr, momentum, 1 - momentum, log momentum, beta2, 1 - beta2, log beta2, weight decay. */
+export function packHyper({
+  lr,
+  momentum = 0,
+  beta2 = 0,
+  weightDecay = 0,
+}: HyperParameters): Float32Array<ArrayBuffer> {
+  // log 0 is -inf, which WGSL may not know: exp(-1000 t) is 0 just as well.
+  const log = (beta: number): number => (beta > 0 ? Math.log(beta) : -1000);
+  return Float32Array.of(lr, momentum, 1 - momentum, log(momentum), beta2, 1 - beta2, log(beta2), weightDecay);
+}
+
+/** Contents of `hyper` for `emaStep`: it needs `momentum` alone, the decay. */
+export const packDecay = (decay: number): Float32Array<ArrayBuffer> => packHyper({ lr: 0, momentum: decay });
+
+const GROUP = 64;
+
+/** Trips per thread; more only make the last trip uneven. */
+const TRIPS = 4;
+
+const buffer = (name: string, access: Binding["access"], width: 1 | 4): Binding => ({
+  name,
+  access,
+  type: bufferType("f32", width),
+});
+const small = (name: string): Binding => ({ name, access: "read", type: "array<f32>" });
+const given = (condition: boolean, ...bindings: Binding[]): Binding[] => (condition ? bindings : []);
+const grid = ({ n }: { readonly n: number }, { width }: { readonly width: 1 | 4 }): Grid =>
+  linearGrid(ceilDiv(n / width, GROUP * TRIPS));
+
+const common = (spec: OptimSpec, constants = "hyper"): Binding[] => [
+  buffer("w", "update", spec.width),
+  buffer("g", "read", spec.width),
+  small(constants),
+  ...given(spec.decay === "blocks", small("decay")),
+  ...given(spec.clip, small("clip")),
+];
+
+/** What the loops read once, from `hyper` unless said otherwise. */
+const LR = "let lr = hyper[0];";
+const MOMENTUM = "let momentum = hyper[1];";
+
+const scales = ({ decay, clip }: OptimSpec, weightDecay = "hyper[7]"): string[] => [
+  ...(decay === "none" ? [] : [`let weight_decay = ${weightDecay};`]),
+  ...(clip ? ["let coefficient = clip[1];"] : []),
+];
+
+/**
+ * Loop over this thread's parameters: `targets` names the buffers to update, `update` turns their values `<name>_new` into
+ * the new ones, `constants` are read before. STORES: each trip stores what the trip before computed, and holds its own in
+ * registers. Stored at once, LLVM on CPU adapters sinks the arithmetic into the store's per-lane loop and runs it 8 times.
+ */
+function loop(width: 1 | 4, targets: readonly string[], constants: readonly string[], update: string): string {
+  const value = valueType(width);
+  const store = targets.map((name) => `${name}[at] = ${name}_held;`).join(" ");
+  return `
+@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+  let count = u.n / ${width}u;
+  let first = ${LINEAR_GROUP} * ${GROUP * TRIPS}u + li;
+  if (first >= count) { return; }
+  let end = min(first + ${GROUP * TRIPS}u, count);
+  ${constants.join("\n  ")}
+  var at = first;
+  ${targets.map((name) => `var ${name}_held = ${value}();`).join("\n  ")}
+  for (var i = first; i < end; i += ${GROUP}u) {
+    ${targets.map((name) => `var ${name}_new = ${name}[i];`).join("\n    ")}
+    ${update}
+    if (i > first) { ${store} }
+    ${targets.map((name) => `${name}_held = ${name}_new;`).join(" ")}
+    at = i;
+  }
+  ${store}
+}`;
+}
+
+/** Declares the gradient `d`, clipped, and the parameter's weight decay `rate`. */
+function gradient({ width, decay, clip }: OptimSpec): string {
+  const factor = decay === "blocks" ? ` * decay[i / ${BLOCK / width}u]` : "";
+  return `var d = g[i]${clip ? " * coefficient" : ""};
+    ${decay === "none" ? "" : `let rate = weight_decay${factor};`}`;
+}
+
+const coupled = ({ decay }: OptimSpec): string => (decay === "none" ? "" : "d += rate * w_new;");
+
+/** SGD. State m [n] with momentum; `now` with dampening. */
+export const sgdStep = defineKernel<SgdSpec, "n">({
+  name: "sgd",
+  bindings: (spec) => [
+    ...common(spec),
+    ...given(spec.momentum, buffer("m", "update", spec.width)),
+    ...given(spec.dampening, small("now")),
+  ],
+  uniforms: { n: "u32" },
+  grid,
+  source: (spec) => {
+    const fresh = spec.dampening ? "fresh * d" : "d";
+    const dampening = spec.dampening ? ["let fresh = now[3];"] : [];
+    return loop(
+      spec.width,
+      spec.momentum ? ["w", "m"] : ["w"],
+      [LR, ...(spec.momentum ? [MOMENTUM] : []), ...dampening, ...scales(spec)],
+      `${gradient(spec)}
+    ${coupled(spec)}
+    ${spec.momentum ? `m_new = momentum * m_new + ${fresh};` : ""}
+    ${spec.momentum ? `d = ${spec.nesterov ? "d + momentum * m_new" : "m_new"};` : ""}
+    w_new -= lr * d;`,
+    );
+  },
+});
+
+/** Adam and (`decoupled`) AdamW. State m, v [n], with amsgrad also `top` [n]; reads `now` alone. */
+export const adamStep = defineKernel<AdamSpec, "n" | "eps">({
+  name: "adam",
+  bindings: (spec) => [
+    ...common(spec, "now"),
+    buffer("m", "update", spec.width),
+    buffer("v", "update", spec.width),
+    ...given(spec.amsgrad, buffer("top", "update", spec.width)),
+  ],
+  uniforms: { n: "u32", eps: "f32" },
+  grid,
+  source: (spec) => {
+    const shrink = spec.decay === "none" ? "" : "w_new *= 1.0 - lr * rate;";
+    return loop(
+      spec.width,
+      spec.amsgrad ? ["w", "m", "v", "top"] : ["w", "m", "v"],
+      [
+        "let size = now[1]; let correction = now[2];",
+        "let lr = now[4]; let rest1 = now[6]; let beta2 = now[8]; let rest2 = now[9];",
+        ...scales(spec, "now[11]"),
+      ],
+      `${gradient(spec)}
+    ${spec.decoupled ? shrink : coupled(spec)}
+    m_new += rest1 * (d - m_new);
+    v_new = beta2 * v_new + rest2 * d * d;
+    ${spec.amsgrad ? "top_new = max(top_new, v_new);" : ""}
+    w_new -= size * m_new / (sqrt(${spec.amsgrad ? "top_new" : "v_new"}) / correction + u.eps);`,
+    );
+  },
+});
+
+/** RMSprop. State v [n], with momentum m [n], centered q [n]. `alpha` and `rest` = 1 - alpha are rounded from doubles. */
+export const rmspropStep = defineKernel<RmspropSpec, "n" | "eps" | "alpha" | "rest">({
+  name: "rmsprop",
+  bindings: (spec) => [
+    ...common(spec),
+    buffer("v", "update", spec.width),
+    ...given(spec.momentum, buffer("m", "update", spec.width)),
+    ...given(spec.centered, buffer("q", "update", spec.width)),
+  ],
+  uniforms: { n: "u32", eps: "f32", alpha: "f32", rest: "f32" },
+  grid,
+  source: (spec) => {
+    const zero = `${valueType(spec.width)}()`;
+    return loop(
+      spec.width,
+      ["w", "v", ...(spec.momentum ? ["m"] : []), ...(spec.centered ? ["q"] : [])],
+      [LR, ...(spec.momentum ? [MOMENTUM] : []), ...scales(spec)],
+      `${gradient(spec)}
+    ${coupled(spec)}
+    v_new = u.alpha * v_new + u.rest * d * d;
+    ${spec.centered ? "q_new += u.rest * (d - q_new);" : ""}
+    d /= sqrt(${spec.centered ? `max(v_new - q_new * q_new, ${zero})` : "v_new"}) + u.eps;
+    ${spec.momentum ? "m_new = momentum * m_new + d; d = m_new;" : ""}
+    w_new -= lr * d;`,
+    );
+  },
+});
+
+/** Exponential moving average: s follows w. `hyper` as `packDecay` makes it. */
+export const emaStep = defineKernel<{ readonly width: 1 | 4 }, "n">({
+  name: "ema",
+  bindings: ({ width }) => [buffer("s", "update", width), buffer("w", "read", width), small("hyper")],
+  uniforms: { n: "u32" },
+  grid,
+  source: ({ width }) => loop(width, ["s"], ["let rest = hyper[2];"], "s_new += rest * (w[i] - s_new);"),
+});
+
+/**
+ * Starts a step: step += 1, and `now` = [t, lr / (1 - b1^t), sqrt(1 - b2^t), share of a fresh gradient in m, ...hyper].
+ * A dispatch of its own, since no workgroup can know when the others have read a counter. 1 - beta^t is -expm1(t log beta),
+ * which for small arguments is summed as a series: 1 - exp would lose the digits of 1 - 0.999.
+ */
+export const optimAdvance = defineKernel<Record<string, never>, "dampening">({
+  name: "optimAdvance",
+  bindings: () => [
+    small("hyper"),
+    { name: "step", access: "update", type: "array<u32>" },
+    { name: "now", access: "write", type: "array<f32>" },
+  ],
+  uniforms: { dampening: "f32" },
+  grid: () => [1, 1, 1],
+  source: () => `
+fn minus_expm1(x: f32) -> f32 {
+  if (x < -0.5) { return 1.0 - exp(x); }
+  var sum = 0.0;
+  for (var k = 9; k > 0; k--) { sum = (sum + 1.0) * x / f32(k); }
+  return -sum;
+}
+@compute @workgroup_size(1) fn main() {
+  step[0] += 1u;
+  let t = f32(step[0]);
+  now[0] = t;
+  now[1] = hyper[0] / minus_expm1(t * hyper[3]);
+  now[2] = sqrt(minus_expm1(t * hyper[6]));
+  now[3] = select(1.0 - u.dampening, 1.0, step[0] == 1u);
+  for (var k = 0u; k < ${HYPER}u; k++) { now[4u + k] = hyper[k]; }
+}`,
+});
