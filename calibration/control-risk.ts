@@ -1,0 +1,177 @@
+/**
+ * One threshold for all exits, such that the mean loss over ALL samples is controlled ("Fast yet Safe", Jazbec et al.,
+ * NeurIPS 2024): conformal risk control (marginal), upper confidence bounds or Learn then Test (high probability).
+ * The error rate among early leavers alone is another question: see learn-then-test.ts.
+ */
+
+import { hoeffdingBentkusPValue, wsrPValue } from "./bounds.ts";
+import { conformalRiskControl, ucbThreshold, type UpperBound, upperBound } from "./crc.ts";
+import { check, checkLevel, checkNotEmpty } from "./errors.ts";
+import { type ExitLoss, exitLosses } from "./losses.ts";
+import { achieved, decide } from "./policies.ts";
+import { quantileOfSorted } from "./ranks.ts";
+import {
+  type Calibration,
+  exchangeableSamples,
+  fixedBeforehand,
+  type Guarantee,
+  independentSamples,
+  type Refused,
+} from "./result.ts";
+import { type Cascade, cascade, type Source } from "./scores.ts";
+import { type LayoutOptions, separate } from "./separate.ts";
+
+/** Options of `controlRisk`. */
+export interface ControlRiskOptions extends LayoutOptions {
+  readonly loss?: ExitLoss;
+  readonly alpha: number;
+  /** Required by `ucb` and `ltt`. */
+  readonly delta?: number;
+  /** `crc` (default): in the mean over calibrations. `ucb`, `ltt`: in a share 1 - delta of calibrations. */
+  readonly method?: "crc" | "ucb" | "ltt";
+  /** `ucb`: which bound; `ltt`: which p-value. */
+  readonly bound?: Exclude<UpperBound, "clopperPearson">;
+  readonly steps?: number;
+}
+
+/**
+ * The lowest shared threshold under which the expected loss is at most alpha. Losses are made monotone in the threshold
+ * first (each replaced by its maximum over all stricter thresholds), so the promise needs no assumption on the exits.
+ */
+export function controlRisk(source: Source, options: ControlRiskOptions): Calibration {
+  const { loss = "acceptedAndWrong", alpha, delta, method = "crc", bound = "wsr", steps = 50 } = options;
+  checkLevel("controlRisk", "alpha", alpha);
+  if (method !== "crc") checkLevel("controlRisk", "delta", delta ?? Number.NaN);
+  const all = cascade(source, options.score);
+  checkNotEmpty("controlRisk", "the calibration set", all.samples);
+  check(all.exits > 1, "controlRisk", "the table must have an early exit", `${all.exits} exit`);
+  // losses travel with their samples through the split, in the place of labels
+  const perExit = exitLosses(source, loss, options.score);
+  const { calibration, validation } = separate("controlRisk", { ...all, labels: rowNumbers(all.samples) }, options);
+  const lambdas = thresholdGrid(validation, steps);
+  const losses = monotoneLosses(calibration, perExit, lambdas);
+  const levels = { alpha, delta: delta ?? Number.NaN };
+  const index =
+    method === "crc"
+      ? conformalRiskControl({ losses, lambdas }, { alpha }).index
+      : method === "ucb"
+        ? ucbThreshold({ losses, lambdas }, { ...levels, bound }).index
+        : lttIndex(losses, lambdas.length, levels, bound);
+  const about = { method: name(method, bound), alpha, delta: method === "crc" ? undefined : delta, n: calibration.samples };
+  const guarantee = describe(method, loss, alpha, delta);
+  if (index < 0 || lambdas[index] === Number.POSITIVE_INFINITY) {
+    return refuse(losses, lambdas, { ...about, guarantee }, method, bound);
+  }
+  const thresholds = new Float64Array(all.exits - 1).fill(lambdas[index]!);
+  const { cost, fractions } = achieved(calibration, decide(calibration, thresholds));
+  const risk = columnOf(losses, lambdas.length, index).reduce((a, b) => a + b, 0) / calibration.samples;
+  return {
+    ok: true,
+    ...about,
+    guarantee,
+    score: all.score,
+    thresholds,
+    risk,
+    coverage: 1 - fractions.at(-1)!,
+    cost,
+    tests: [],
+    ids: all.ids,
+  };
+}
+
+/** Ascending: quantiles of all early validation scores, then +Infinity, under which nobody leaves early. */
+function thresholdGrid({ scores, exits }: Cascade, steps: number): Float64Array {
+  const early = scores.filter((_, at) => at % exits !== exits - 1).sort();
+  if (early.length === 0) return Float64Array.of(Number.POSITIVE_INFINITY);
+  const inner = Float64Array.from({ length: steps }, (_, k) => quantileOfSorted(early, k / steps));
+  return Float64Array.of(...new Set(inner), Number.POSITIVE_INFINITY);
+}
+
+/** `[n, M]`: loss under each threshold, replaced by the largest over all stricter thresholds. */
+function monotoneLosses(calibration: Cascade, perExit: Float64Array, lambdas: Float64Array): Float64Array {
+  const { samples, exits, scores, labels } = calibration;
+  const m = lambdas.length;
+  const out = new Float64Array(samples * m);
+  for (let i = 0; i < samples; i++) {
+    let worst = 0;
+    for (let k = m - 1; k >= 0; k--) {
+      let j = 0;
+      while (j < exits - 1 && scores[i * exits + j]! < lambdas[k]!) j++;
+      worst = Math.max(worst, perExit[labels[i]! * exits + j]!);
+      out[i * m + k] = worst;
+    }
+  }
+  return out;
+}
+
+/** Fixed sequence from the strictest threshold down; +Infinity is safe without a test. */
+function lttIndex(
+  losses: Float64Array,
+  m: number,
+  { alpha, delta }: { readonly alpha: number; readonly delta: number },
+  bound: "wsr" | "hoeffdingBentkus",
+): number {
+  let kept = m - 1;
+  for (let k = m - 2; k >= 0; k--) {
+    const own = columnOf(losses, m, k);
+    const risk = own.reduce((a, b) => a + b, 0) / own.length;
+    const p = bound === "wsr" ? wsrPValue(own, alpha, delta) : hoeffdingBentkusPValue({ risk }, own.length, alpha);
+    if (p > delta) break;
+    kept = k;
+  }
+  return kept;
+}
+
+function refuse(
+  losses: Float64Array,
+  lambdas: Float64Array,
+  about: Omit<Refused, "ok" | "reason" | "smallestRisk" | "neededSamples">,
+  method: "crc" | "ucb" | "ltt",
+  bound: UpperBound,
+): Refused {
+  const { alpha, delta, n } = about;
+  const strictest = Math.max(0, lambdas.length - 2);
+  const own = columnOf(losses, lambdas.length, strictest);
+  const mean = own.reduce((a, b) => a + b, 0) / n;
+  const smallestRisk = method === "crc" ? (n * mean + 1) / (n + 1) : upperBound(own, delta!, bound);
+  // crc: (n mean + 1)/(n + 1) <= alpha. Otherwise Bernstein's leading terms at level delta.
+  const slack = alpha - mean;
+  const log = Math.log(1 / (delta ?? 1));
+  const highProbability = (2 * log * alpha * (1 - alpha)) / slack ** 2 + log / slack;
+  const needed = method === "crc" ? (1 - alpha) / slack : highProbability;
+  const neededSamples = slack > 0 ? Math.ceil(needed) : Number.POSITIVE_INFINITY;
+  const rest =
+    slack > 0
+      ? `about ${Math.max(neededSamples, n + 1)} samples would be needed`
+      : "more samples would not help: even the most confident lose too much";
+  const reason = `${about.method}: no threshold keeps the loss at ${alpha} with ${n} samples; the smallest certifiable loss is about ${Number(smallestRisk.toPrecision(3))}, and ${rest}.`;
+  return { ok: false, ...about, smallestRisk, neededSamples, reason };
+}
+
+function describe(method: "crc" | "ucb" | "ltt", loss: ExitLoss, alpha: number, delta: number | undefined): Guarantee {
+  if (method === "crc") {
+    return {
+      kind: "marginal",
+      promise: `On average over calibration sets and future samples, the expected loss (${loss}) over all samples is at most ${alpha}; a single calibration may exceed it.`,
+      assumptions: [exchangeableSamples, fixedBeforehand],
+    };
+  }
+  return {
+    kind: "with probability 1 - delta",
+    promise: `With probability at least ${1 - delta!} over the calibration samples, the expected loss (${loss}) over all samples is at most ${alpha}.`,
+    assumptions: [independentSamples, fixedBeforehand],
+  };
+}
+
+function name(method: "crc" | "ucb" | "ltt", bound: string): string {
+  if (method === "crc") return "conformal risk control";
+  return method === "ucb" ? `upper confidence bound (${bound})` : `learn then test (mean loss, ${bound})`;
+}
+
+function columnOf(losses: Float64Array, m: number, k: number): Float64Array {
+  return Float64Array.from({ length: losses.length / m }, (_, i) => losses[i * m + k]!);
+}
+
+function rowNumbers(n: number): Int32Array {
+  return Int32Array.from({ length: n }, (_, i) => i);
+}

@@ -1,0 +1,111 @@
+/**
+ * Do live confidences still look like calibration confidences? A conformal test martingale (Vovk et al. 2021, "simple
+ * jumper"): needs no labels, may be looked at at any time, false alarm with probability at most delta in an unlimited run.
+ */
+
+import { check, checkLevel } from "./errors.ts";
+import type { Random } from "./random.ts";
+import { createRandom } from "./random.ts";
+
+/** What the test says after an observation. */
+export interface ExchangeabilityState {
+  /** Live samples so far. */
+  readonly n: number;
+  /** Conformal p-value of the last sample: the share of all samples seen that are less confident, ties broken at random. */
+  readonly pValue: number;
+  /** Evidence against exchangeability: a martingale started at 1. */
+  readonly eValue: number;
+  readonly isAlarm: boolean;
+  /** Live sample at which the alarm was raised; -1 if none. */
+  readonly alarmAt: number;
+}
+
+/** Watches a stream of confidences. */
+export interface ExchangeabilityMonitor {
+  /** Adds the confidence of one live sample, in order of arrival. */
+  observe(score: number): ExchangeabilityState;
+  readonly state: ExchangeabilityState;
+}
+
+/** Bets on p-values that are too small, uniform, too large. */
+const LEANS = [-1, 0, 1] as const;
+/** Share of the wealth that moves to the other bets at every step, so that a change of direction is noticed. */
+const JUMP = 0.01;
+
+/**
+ * A monitor started from the confidences of the calibration samples (of one exit, all of them, or its survivors; the
+ * live ones must be selected alike).
+ */
+export function createExchangeabilityMonitor(
+  calibrationScores: ArrayLike<number>,
+  { delta, seed = 0 }: { readonly delta: number; readonly seed?: number },
+): ExchangeabilityMonitor {
+  checkLevel("createExchangeabilityMonitor", "delta", delta);
+  const ranks = new SortedScores(calibrationScores);
+  const random: Random = createRandom(seed);
+  const wealth = new Float64Array(LEANS.length).fill(1 / LEANS.length);
+  let scale = 0; // log of the factor taken out of `wealth`, so that long runs neither overflow nor vanish
+  let state: ExchangeabilityState = { n: 0, pValue: Number.NaN, eValue: 1, isAlarm: false, alarmAt: -1 };
+  return {
+    observe(score) {
+      check(!Number.isNaN(score), "monitor.observe", "the score must be a number", score);
+      const { below, equal } = ranks.insert(score);
+      // the sample itself is among the equal ones, so the p-value is exactly uniform
+      const pValue = (below + random.uniform() * equal) / ranks.size;
+      const total = wealth[0]! + wealth[1]! + wealth[2]!;
+      LEANS.forEach((lean, k) => {
+        const mixed = (1 - JUMP) * wealth[k]! + (JUMP * total) / LEANS.length;
+        wealth[k] = mixed * (1 + lean * (pValue - 0.5));
+      });
+      const sum = wealth[0]! + wealth[1]! + wealth[2]!;
+      LEANS.forEach((_, k) => {
+        wealth[k] = wealth[k]! / sum;
+      });
+      scale += Math.log(sum);
+      const n = state.n + 1;
+      const isAlarm = state.isAlarm || scale >= Math.log(1 / delta);
+      const alarmAt = state.alarmAt >= 0 || !isAlarm ? state.alarmAt : n;
+      state = { n, pValue, eValue: Math.exp(scale), isAlarm, alarmAt };
+      return state;
+    },
+    get state() {
+      return state;
+    },
+  };
+}
+
+/** Scores in order, with counts below and equal at each insertion. Insertion moves memory, which is fast to 1e6 scores. */
+class SortedScores {
+  #values: Float64Array;
+  size: number;
+
+  constructor(scores: ArrayLike<number>) {
+    this.#values = Float64Array.from(scores).sort();
+    this.size = this.#values.length;
+  }
+
+  insert(score: number): { readonly below: number; readonly equal: number } {
+    if (this.size === this.#values.length) {
+      const larger = new Float64Array(Math.max(64, 2 * this.size));
+      larger.set(this.#values);
+      this.#values = larger;
+    }
+    const below = this.#countBelow((x) => x < score);
+    const upTo = this.#countBelow((x) => x <= score);
+    this.#values.copyWithin(upTo + 1, upTo, this.size);
+    this.#values[upTo] = score;
+    this.size++;
+    return { below, equal: upTo + 1 - below };
+  }
+
+  #countBelow(isBelow: (x: number) => boolean): number {
+    let low = 0;
+    let high = this.size;
+    while (low < high) {
+      const mid = (low + high) >> 1;
+      if (isBelow(this.#values[mid]!)) low = mid + 1;
+      else high = mid;
+    }
+    return low;
+  }
+}

@@ -1,0 +1,227 @@
+/**
+ * Thresholds with a high-probability promise on the error rate of samples that leave early, as a cascade really runs.
+ * Learn then Test (Angelopoulos et al. 2021) on cascade survivors.
+ */
+
+import { binomialPValue, hoeffdingBentkusPValue, wsrPValue } from "./bounds.ts";
+import { runChain } from "./chains.ts";
+import { check, checkNotEmpty } from "./errors.ts";
+import { checkLevels, type RiskLevels } from "./ltt.ts";
+import { type Correction, rejectHypotheses } from "./multiple-testing.ts";
+import { countGroups, designPath, groupCount, type PathControl } from "./path.ts";
+import { achieved, decide } from "./policies.ts";
+import { createRandom } from "./random.ts";
+import { refuse } from "./refusal.ts";
+import {
+  type Calibration,
+  type Certified,
+  fixedBeforehand,
+  type Guarantee,
+  independentSamples,
+  type TestedGroup,
+} from "./result.ts";
+import { type Cascade, cascade, type Source } from "./scores.ts";
+import { type LayoutOptions, separate } from "./separate.ts";
+
+/** How exits share the failure probability. `path` is strict and the default; the others are described in chains.ts. */
+export type Procedure = "path" | "sequential" | "split" | "union" | "allSamples";
+
+/**
+ * Whose error rate is promised: that of each exit, of all early leavers together, of each label's early leavers, or of
+ * each predicted class at each exit (thresholds `[K-1, C]`).
+ */
+export type Control = PathControl | "predictedClass";
+
+/** The p-value. Errors are 0/1, for which the binomial test is exact; the others are for comparison. */
+export type RiskTest = "binomial" | "hoeffdingBentkus" | "wsr";
+
+/** Options of `learnThenTest`. */
+export interface LearnThenTestOptions extends RiskLevels, LayoutOptions {
+  /** Whose risk is promised; default each exit's. */
+  readonly control?: Control;
+  /** Default `path`; for control "predictedClass" it is `split`. */
+  readonly procedure?: Procedure;
+  readonly test?: RiskTest;
+  /** `path` only: how the rows of the path are paid for. */
+  readonly correction?: Correction;
+  /** Threshold rows or grid points. */
+  readonly steps?: number;
+}
+
+/**
+ * Certifies thresholds: with probability at least 1 - delta over the calibration samples, the error rate of every
+ * promised group of early leavers is at most alpha. `ok: false` if nothing can be certified.
+ * Throws `CalibrationError` for levels outside (0, 1), an empty table, a single exit, or shared sample ids.
+ */
+export function learnThenTest(source: Source, options: LearnThenTestOptions): Calibration {
+  const { alpha, delta, control = "exit", test = "binomial", steps = 41, seed = 0 } = options;
+  const { procedure = control === "predictedClass" ? "split" : "path" } = options;
+  checkLevels("learnThenTest", { alpha, delta });
+  const all = cascade(source, options.score);
+  checkNotEmpty("learnThenTest", "the calibration set", all.samples);
+  check(all.exits > 1, "learnThenTest", "the table must have an early exit", `${all.exits} exit`);
+  checkCombination(control, procedure, test);
+  const { calibration, validation } = separate("learnThenTest", all, options);
+  const about = {
+    method: `learn then test (${procedure}, ${test})`,
+    guarantee: describe(procedure, control, { alpha, delta }),
+  };
+  const shared = { calibration, validation, steps, alpha, delta };
+  let thresholds: Float64Array | undefined;
+  if (validation.samples > 0 && procedure === "path" && control !== "predictedClass") {
+    const path = designPath({ ...shared, control, n: calibration.samples });
+    thresholds = testPath(calibration, path, { ...options, control, test });
+  } else if (validation.samples > 0 && procedure !== "path") {
+    const isByClass = control === "predictedClass";
+    const chain = runChain({ ...shared, procedure, isByClass, random: createRandom(seed + 1) });
+    if (chain.some((t) => t < Number.POSITIVE_INFINITY)) thresholds = chain;
+  }
+  if (!thresholds) return refuse(calibration, { alpha, delta }, about);
+  return certify(calibration, all, thresholds, { ...about, alpha, delta, control });
+}
+
+/**
+ * Tests row after row. A row's null hypothesis is "some group is above alpha"; it is rejected when every group's own
+ * test is (intersection-union), so groups cost nothing. Among the rejected rows the cheapest on these samples is taken.
+ */
+function testPath(
+  calibration: Cascade,
+  path: readonly Float64Array[],
+  options: LearnThenTestOptions & { readonly control: PathControl; readonly test: RiskTest },
+): Float64Array | undefined {
+  const { alpha, delta, control, test, correction = "fixedSequence" } = options;
+  const pValues: number[] = [];
+  const savings: number[] = [];
+  for (const row of path) {
+    const { p, saving } = testRow(calibration, row, control, test, { alpha, delta });
+    pValues.push(p);
+    savings.push(saving);
+    if (correction === "fixedSequence" && p > delta) break;
+  }
+  if (pValues.length === 0) return undefined;
+  const rejected = rejectHypotheses(pValues, delta, correction);
+  let best: Float64Array | undefined;
+  let bestSaving = 0;
+  rejected.forEach((isRejected, g) => {
+    if (isRejected === 0 || savings[g]! < bestSaving) return;
+    best = path[g]!;
+    bestSaving = savings[g]!;
+  });
+  return best;
+}
+
+/** The largest p-value over groups, and the cost saved. A closed exit passes: nothing is promised of it. */
+function testRow(
+  calibration: Cascade,
+  row: Float64Array,
+  control: PathControl,
+  test: RiskTest,
+  { alpha, delta }: RiskLevels,
+): { readonly p: number; readonly saving: number } {
+  const sequences = Array.from({ length: groupCount(control, calibration) }, (): number[] => []);
+  const visit = test === "wsr" ? (group: number, error: number) => sequences[group]!.push(error) : undefined;
+  const { accepted, errors, left } = countGroups(calibration, row, control, visit);
+  let worst = 0;
+  accepted.forEach((n, group) => {
+    if (control === "exit" && row[group] === Number.POSITIVE_INFINITY) return;
+    let p = 1;
+    if (test === "binomial") p = binomialPValue(errors[group]!, n, alpha);
+    else if (test === "hoeffdingBentkus") p = hoeffdingBentkusPValue({ errors: errors[group]! }, n, alpha);
+    else if (n > 0) p = wsrPValue(sequences[group]!, alpha, delta);
+    worst = Math.max(worst, p);
+  });
+  const saving = left.reduce((sum, count, j) => sum + count * (1 - calibration.costs[j]!), 0);
+  return { p: worst, saving };
+}
+
+function checkCombination(control: Control, procedure: Procedure, test: RiskTest): void {
+  const op = "learnThenTest";
+  if (procedure === "path") {
+    check(control !== "predictedClass", op, "predictedClass needs procedure split or sequential", procedure);
+    return;
+  }
+  check(test === "binomial", op, "procedures other than path use the binomial test", test);
+  const isClassChain = control === "predictedClass" && (procedure === "split" || procedure === "sequential");
+  check(control === "exit" || isClassChain, op, `procedure ${procedure} must control "exit"`, control);
+}
+
+function certify(
+  calibration: Cascade,
+  all: Cascade,
+  thresholds: Float64Array,
+  about: Pick<Certified, "method" | "guarantee" | "alpha"> & { readonly delta: number; readonly control: Control },
+): Certified {
+  const { control, ...rest } = about;
+  const exits = decide(calibration, thresholds);
+  const { cost, fractions } = achieved(calibration, exits);
+  const tests = testedGroups(calibration, exits, control, about.alpha);
+  return {
+    ok: true,
+    ...rest,
+    n: calibration.samples,
+    score: calibration.score,
+    thresholds,
+    risk: tests.reduce((worst, { errors, accepted }) => Math.max(worst, errors / accepted), 0),
+    coverage: 1 - fractions.at(-1)!,
+    cost,
+    tests,
+    ids: all.ids,
+  };
+}
+
+/** The counts behind the promise, group by group, in order of exit, label or class. */
+function testedGroups(calibration: Cascade, taken: Int32Array, control: Control, alpha: number): TestedGroup[] {
+  const { exits, classes, labels, predictions, errors } = calibration;
+  const keyOf = {
+    exit: (_: number, j: number) => j,
+    early: () => 0,
+    label: (i: number) => labels[i]!,
+    predictedClass: (i: number, j: number) => j * classes + predictions[i * exits + j]!,
+  }[control];
+  const nameOf = {
+    exit: (key: number) => `exit ${key}`,
+    early: () => "early exits",
+    label: (key: number) => `label ${key}`,
+    predictedClass: (key: number) => `exit ${Math.floor(key / classes)}, class ${key % classes}`,
+  }[control];
+  const accepted = new Float64Array(exits * classes);
+  const wrong = new Float64Array(exits * classes);
+  taken.forEach((j, i) => {
+    if (j === exits - 1) return;
+    const key = keyOf(i, j);
+    accepted[key] = accepted[key]! + 1;
+    wrong[key] = wrong[key]! + errors[i * exits + j]!;
+  });
+  const tests: TestedGroup[] = [];
+  accepted.forEach((n, key) => {
+    if (n === 0) return;
+    tests.push({ name: nameOf(key), accepted: n, errors: wrong[key]!, pValue: binomialPValue(wrong[key]!, n, alpha) });
+  });
+  return tests;
+}
+
+function describe(procedure: Procedure, control: Control, { alpha, delta }: RiskLevels): Guarantee {
+  const whose = {
+    exit: "for each early exit, at most",
+    early: "among all samples that leave early, at most",
+    label: "for each label, among its samples that leave early, at most",
+    predictedClass: "for each early exit and each class it answers, at most",
+  }[control];
+  const chance = `With probability at least ${1 - delta} over the calibration samples`;
+  if (procedure === "allSamples") {
+    return {
+      kind: "none",
+      promise: `None in operation: ${chance.toLowerCase()}, each exit USED ALONE would err on at most ${alpha} of the samples it accepts, but behind other exits it sees harder ones.`,
+      assumptions: [independentSamples, fixedBeforehand],
+    };
+  }
+  const assumptions = [independentSamples, fixedBeforehand];
+  if (procedure === "sequential") {
+    assumptions.push("using the same samples again at later exits does no harm (simulated, not proven)");
+  }
+  return {
+    kind: "with probability 1 - delta",
+    promise: `${chance}, ${whose} ${alpha} of the samples that really leave there are answered wrongly.`,
+    assumptions,
+  };
+}

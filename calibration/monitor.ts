@@ -1,0 +1,67 @@
+/**
+ * Does the promise still hold in use? An anytime-valid test of "early-exit risk <= alpha" by betting (Waudby-Smith and
+ * Ramdas 2024; Ville's inequality): it may be looked at after every label, and raises a false alarm with probability
+ * at most delta over an unlimited run.
+ */
+
+import { check } from "./errors.ts";
+import { checkLevels, type RiskLevels } from "./ltt.ts";
+
+/** What a monitor says after an observation. */
+export interface MonitorState {
+  /** Observations so far. */
+  readonly n: number;
+  /** Mean loss so far; NaN before the first. */
+  readonly risk: number;
+  /** Evidence against the promise: expectation at most 1 while it holds. */
+  readonly eValue: number;
+  /** True from the moment the evidence reached 1/delta on. */
+  readonly isAlarm: boolean;
+  /** Observation at which the alarm was raised; -1 if none. */
+  readonly alarmAt: number;
+}
+
+/** Watches a stream of losses in [0, 1]. */
+export interface RiskMonitor {
+  /** Adds the loss of one early leaver: 1 or true = wrong. Labels may arrive late and in any order not chosen by outcome. */
+  observe(loss: number | boolean): MonitorState;
+  readonly state: MonitorState;
+}
+
+/** Shares of the largest admissible bet that are mixed: small ones win against slow drift, large ones against breakage. */
+const BETS = [0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6] as const;
+
+/**
+ * A monitor for the samples that leave early (or at one exit, or of one class), with losses in [0, 1].
+ *
+ * Without labels, pass a proxy: disagreement with the full network on a random sample of early leavers ("consistency"),
+ * or `1 - confidence` if confidences are calibrated; the promise then is about the proxy.
+ */
+export function createRiskMonitor({ alpha, delta }: RiskLevels): RiskMonitor {
+  checkLevels("createRiskMonitor", { alpha, delta });
+  const goal = Math.log(1 / delta);
+  const logWealth = new Float64Array(BETS.length);
+  let sum = 0;
+  let state: MonitorState = { n: 0, risk: Number.NaN, eValue: 1, isAlarm: false, alarmAt: -1 };
+  return {
+    observe(loss) {
+      const x = Number(loss);
+      check(x >= 0 && x <= 1, "monitor.observe", "the loss must lie in [0, 1]", x);
+      // stake b/alpha on "the loss is above alpha": wealth stays non-negative because b <= 1
+      BETS.forEach((bet, k) => {
+        logWealth[k] = logWealth[k]! + Math.log1p((bet / alpha) * (x - alpha));
+      });
+      sum += x;
+      const n = state.n + 1;
+      const best = Math.max(...logWealth);
+      const mixed = best + Math.log(logWealth.reduce((total, w) => total + Math.exp(w - best), 0) / BETS.length);
+      const isAlarm = state.isAlarm || mixed >= goal;
+      const alarmAt = state.alarmAt >= 0 || !isAlarm ? state.alarmAt : n;
+      state = { n, risk: sum / n, eValue: Math.exp(mixed), isAlarm, alarmAt };
+      return state;
+    },
+    get state() {
+      return state;
+    },
+  };
+}

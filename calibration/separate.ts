@@ -1,0 +1,38 @@
+/** Keeps the samples that lay out what is tried apart from the samples that test it. */
+
+import { check } from "./errors.ts";
+import { createRandom, permutation } from "./random.ts";
+import { type Cascade, cascade, type Score, selectFromCascade, type Source } from "./scores.ts";
+import { checkDisjoint } from "./table.ts";
+
+/** Where thresholds to try come from. */
+export interface LayoutOptions {
+  /** Which confidence to threshold; default the largest probability. */
+  readonly score?: Score;
+  /**
+   * Samples on which thresholds to try are laid out; they never enter a test, so their labels may be used.
+   * Default: a third of the calibration samples, drawn with `seed`, is set aside.
+   */
+  readonly validation?: Source;
+  readonly seed?: number;
+}
+
+/** Calibration samples for tests and validation samples for the layout; the latter may be empty for tiny sets. */
+export function separate(
+  op: string,
+  all: Cascade,
+  { validation, score, seed = 0 }: LayoutOptions,
+): { readonly calibration: Cascade; readonly validation: Cascade } {
+  if (validation) {
+    const other = cascade(validation, score);
+    checkDisjoint(op, all, other, ["calibration", "validation"]);
+    check(other.exits === all.exits, op, `validation must have ${all.exits} exits`, other.exits);
+    return { calibration: all, validation: other };
+  }
+  const order = permutation(all.samples, createRandom(seed));
+  const held = Math.floor(all.samples / 3);
+  return {
+    calibration: selectFromCascade(all, order.subarray(held)),
+    validation: selectFromCascade(all, order.subarray(0, held)),
+  };
+}

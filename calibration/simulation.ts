@@ -1,0 +1,287 @@
+/**
+ * Cascades whose true risk is known exactly: a table of many samples IS the population, calibration sets are drawn
+ * from it with replacement, and every risk of every threshold pair is read off cumulative counts. For checking any
+ * calibration rule, also one's own, by repetition.
+ */
+
+import { check } from "./errors.ts";
+import type { Outcomes } from "./outcomes.ts";
+import { createRandom, type Random } from "./random.ts";
+import { normalCdf } from "./special.ts";
+
+/** The latent model of a three-exit cascade: difficulty h, logit margins `strength_j - spread h + noise eps_j`. */
+export interface PopulationOptions {
+  readonly seed?: number;
+  readonly size?: number;
+  readonly classes?: number;
+  /** Mean margin of the three exits; larger = more accurate. */
+  readonly strength?: readonly [number, number, number];
+  readonly spread?: number;
+  readonly noise?: number;
+  /** Correlation of the exits' errors beyond what confidence explains. */
+  readonly errorCorrelation?: number;
+  /** If set, the early exits err with this probability whatever their confidence: the hardest case for a false promise. */
+  readonly flatError?: number;
+  readonly costs?: readonly [number, number, number];
+}
+
+/** True risks under thresholds. */
+export interface Truth {
+  /** Error rate among those that leave at each early exit; NaN where nobody does. */
+  readonly exitRisk: readonly [number, number];
+  /** Error rate among all early leavers. */
+  readonly earlyRisk: number;
+  /** Largest error rate over labels, among each label's early leavers. */
+  readonly labelRisk: number;
+  /** Largest error rate over early exits and answered classes. */
+  readonly classRisk: number;
+  /** Probability of leaving early and being wrong. */
+  readonly acceptedAndWrong: number;
+  /** Probability of answering differently from the last exit. */
+  readonly disagreement: number;
+  /** Probability of being wrong where the last exit is right. */
+  readonly gap: number;
+  /** Share that leaves early. */
+  readonly coverage: number;
+  readonly cost: number;
+  readonly accuracy: number;
+}
+
+/** A population with three exits. */
+export interface Population {
+  /** n independent draws. */
+  draw(n: number, random: Random): Outcomes;
+  /** Thresholds `[2]`, or `[2, C]` by predicted class. */
+  truth(thresholds: ArrayLike<number>): Truth;
+  readonly classes: number;
+}
+
+const LEVELS = 256;
+const EXITS = 3;
+
+/** One sample is two levels and a cell of facts; counts are kept per (label, answer 1, answer 2, answer 3). */
+export function createPopulation(options: PopulationOptions = {}): Population {
+  const { size = 1_000_000, classes = 3, costs = [0.3, 0.6, 1] } = options;
+  const samples = generate(options, size, classes);
+  const counts = accumulate(samples, classes);
+  return {
+    classes,
+    draw: (n, random) => drawSamples(samples, n, random, { classes, costs }),
+    truth: (thresholds) => truthOf(counts, samples.values, thresholds, { size, classes, costs }),
+  };
+}
+
+/** The table behind a population. */
+interface Samples {
+  readonly labels: Uint8Array;
+  /** `[size, 3]`. */
+  readonly predictions: Uint8Array;
+  readonly levels: Uint8Array;
+  /** Probability the exit gives the label, `[size, 3]`. */
+  readonly labelProb: Float32Array;
+  /** Confidence of each level, ascending, `[3, LEVELS]`. */
+  readonly values: Float64Array;
+}
+
+function generate(options: PopulationOptions, size: number, classes: number): Samples {
+  const { seed = 1, strength = [1.15, 1.9, 2.9], spread = 1.6, noise = 0.8, errorCorrelation = 0.5 } = options;
+  const random = createRandom(seed);
+  const confidence = new Float64Array(size * EXITS);
+  const labels = new Uint8Array(size);
+  const predictions = new Uint8Array(size * EXITS);
+  for (let i = 0; i < size; i++) {
+    const difficulty = random.normal();
+    const common = random.normal();
+    const label = random.below(classes);
+    const confusion = (label + 1 + random.below(classes - 1)) % classes;
+    labels[i] = label;
+    for (let j = 0; j < EXITS; j++) {
+      const margin = strength[j]! - spread * difficulty + noise * random.normal();
+      const p = 1 / classes + (1 - 1 / classes) / (1 + Math.exp(-margin));
+      const right = j < EXITS - 1 && options.flatError !== undefined ? 1 - options.flatError : p;
+      const draw = Math.sqrt(errorCorrelation) * common + Math.sqrt(1 - errorCorrelation) * random.normal();
+      const isRight = normalCdf(draw) < right;
+      // half of the errors are the same at all exits
+      const other = random.uniform() < 0.5 ? confusion : (label + 1 + random.below(classes - 1)) % classes;
+      confidence[i * EXITS + j] = p;
+      predictions[i * EXITS + j] = isRight ? label : other;
+    }
+  }
+  return discretise(confidence, labels, predictions, random);
+}
+
+/** Cuts confidences into levels of equal mass, so that truth can be tabulated; ties are real ones. */
+function discretise(confidence: Float64Array, labels: Uint8Array, predictions: Uint8Array, random: Random): Samples {
+  const size = labels.length;
+  const levels = new Uint8Array(size * EXITS);
+  const values = new Float64Array(EXITS * LEVELS);
+  for (let j = 0; j < EXITS; j++) {
+    const ascending = Float64Array.from({ length: size }, (_, i) => confidence[i * EXITS + j]!).sort();
+    const edges = Float64Array.from({ length: LEVELS }, (_, k) => ascending[Math.floor((k * size) / LEVELS)]!);
+    for (let k = 0; k < LEVELS; k++) values[j * LEVELS + k] = ascending[Math.floor(((k + 0.5) * size) / LEVELS)]!;
+    for (let i = 0; i < size; i++) levels[i * EXITS + j] = Math.max(0, firstAbove(edges, 0, LEVELS, confidence[i * EXITS + j]!) - 1);
+  }
+  const labelProb = new Float32Array(size * EXITS);
+  for (let at = 0; at < labelProb.length; at++) {
+    const p = values[(at % EXITS) * LEVELS + levels[at]!]!;
+    const isRight = predictions[at] === labels[Math.floor(at / EXITS)];
+    labelProb[at] = isRight ? p : (1 - p) * random.uniform();
+  }
+  return { labels, predictions, levels, labelProb, values };
+}
+
+/** Cumulative counts `[cell, LEVELS + 1, LEVELS + 1]`: samples of a cell with level 1 < a and level 2 < b. */
+function accumulate({ labels, predictions, levels }: Samples, classes: number): Float64Array {
+  const side = LEVELS + 1;
+  const counts = new Float64Array(classes ** 4 * side * side);
+  for (let i = 0; i < labels.length; i++) {
+    const at = i * EXITS;
+    const cell = cellOf(labels[i]!, predictions[at]!, predictions[at + 1]!, predictions[at + 2]!, classes);
+    const index = (cell * side + levels[at]! + 1) * side + levels[at + 1]! + 1;
+    counts[index] = counts[index]! + 1;
+  }
+  for (let row = 0; row < classes ** 4 * side; row++) {
+    if (row % side === 0) continue;
+    let sum = 0;
+    for (let b = 1; b < side; b++) {
+      sum += counts[row * side + b]!;
+      counts[row * side + b] = sum + counts[(row - 1) * side + b]!;
+    }
+  }
+  return counts;
+}
+
+function drawSamples(
+  { labels, predictions, levels, labelProb, values }: Samples,
+  n: number,
+  random: Random,
+  { classes, costs }: { readonly classes: number; readonly costs: ArrayLike<number> },
+): Outcomes {
+  const drawn = {
+    labels: new Int32Array(n),
+    predictions: new Int32Array(n * EXITS),
+    errors: new Uint8Array(n * EXITS),
+    maxProb: new Float64Array(n * EXITS),
+    nll: new Float64Array(n * EXITS),
+  };
+  for (let i = 0; i < n; i++) {
+    const row = random.below(labels.length);
+    drawn.labels[i] = labels[row]!;
+    for (let j = 0; j < EXITS; j++) {
+      const from = row * EXITS + j;
+      const to = i * EXITS + j;
+      drawn.predictions[to] = predictions[from]!;
+      drawn.errors[to] = predictions[from] === labels[row] ? 0 : 1;
+      drawn.maxProb[to] = values[j * LEVELS + levels[from]!]!;
+      drawn.nll[to] = -Math.log(labelProb[from]!);
+    }
+  }
+  // only the confidence and the label's probability exist here; the other scores are not simulated
+  const absent = new Float64Array(0);
+  return {
+    ...drawn,
+    samples: n,
+    exits: EXITS,
+    classes,
+    costs: Float64Array.from(costs),
+    ids: undefined,
+    margin: absent,
+    entropy: absent,
+    logSumExp: absent,
+    maxLogit: absent,
+    brier: absent,
+  };
+}
+
+function truthOf(
+  counts: Float64Array,
+  values: Float64Array,
+  thresholds: ArrayLike<number>,
+  { size, classes, costs }: { readonly size: number; readonly classes: number; readonly costs: ArrayLike<number> },
+): Truth {
+  const isByClass = thresholds.length === 2 * classes;
+  check(isByClass || thresholds.length === 2, "truth", `thresholds must hold 2 or ${2 * classes} values`, thresholds.length);
+  const side = LEVELS + 1;
+  const cut = (j: number, c: number) =>
+    firstAtLeast(values, j * LEVELS, (j + 1) * LEVELS, thresholds[isByClass ? j * classes + c : j]!) - j * LEVELS;
+  const left = [new Float64Array(classes), new Float64Array(classes)] as const;
+  const wrong = [new Float64Array(classes), new Float64Array(classes)] as const;
+  const ofLabel = { left: new Float64Array(classes), wrong: new Float64Array(classes) };
+  let disagreement = 0;
+  let gap = 0;
+  let right = 0;
+  for (let cell = 0; cell < classes ** 4; cell++) {
+    const [y, first, second, last] = factsOf(cell, classes);
+    const base = cell * side * side;
+    const a = cut(0, first);
+    const b = cut(1, second);
+    const all = counts[base + LEVELS * side + LEVELS]!;
+    const refusedOnce = counts[base + a * side + LEVELS]!;
+    const refusedTwice = counts[base + a * side + b]!;
+    [
+      [0, all - refusedOnce, first],
+      [1, refusedOnce - refusedTwice, second],
+    ].forEach(([j, count, answer]) => {
+      const error = answer === y ? 0 : count!;
+      left[j as 0 | 1][answer!] = left[j as 0 | 1][answer!]! + count!;
+      wrong[j as 0 | 1][answer!] = wrong[j as 0 | 1][answer!]! + error;
+      ofLabel.left[y] = ofLabel.left[y]! + count!;
+      ofLabel.wrong[y] = ofLabel.wrong[y]! + error;
+      if (answer !== last) disagreement += count!;
+      if (last === y) gap += error;
+      right += count! - error;
+    });
+    if (last === y) right += refusedTwice;
+  }
+  const total = (x: Float64Array) => x.reduce((sum, v) => sum + v, 0);
+  const rates = (w: Float64Array, l: Float64Array) => Array.from(w, (v, c) => v / l[c]!);
+  const largest = (xs: readonly number[]) => xs.reduce((m, x) => (x > m ? x : m), 0); // skips NaN
+  const [left0, left1] = [total(left[0]), total(left[1])];
+  const allWrong = total(wrong[0]) + total(wrong[1]);
+  return {
+    exitRisk: [total(wrong[0]) / left0, total(wrong[1]) / left1],
+    earlyRisk: allWrong / (left0 + left1),
+    labelRisk: largest(rates(ofLabel.wrong, ofLabel.left)),
+    classRisk: largest([...rates(wrong[0], left[0]), ...rates(wrong[1], left[1])]),
+    acceptedAndWrong: allWrong / size,
+    disagreement: disagreement / size,
+    gap: gap / size,
+    coverage: (left0 + left1) / size,
+    cost: (left0 * costs[0]! + left1 * costs[1]! + (size - left0 - left1) * costs[2]!) / size,
+    accuracy: right / size,
+  };
+}
+
+function cellOf(label: number, first: number, second: number, last: number, classes: number): number {
+  return ((label * classes + first) * classes + second) * classes + last;
+}
+
+function factsOf(cell: number, classes: number): readonly [label: number, first: number, second: number, last: number] {
+  const rest = Math.floor(cell / classes);
+  const before = Math.floor(rest / classes);
+  return [Math.floor(before / classes), before % classes, rest % classes, cell % classes];
+}
+
+/** First index in from .. to-1 whose value is above x; `to` if none. */
+function firstAbove(ascending: Float64Array, from: number, to: number, x: number): number {
+  let low = from;
+  let high = to;
+  while (low < high) {
+    const mid = (low + high) >> 1;
+    if (ascending[mid]! > x) high = mid;
+    else low = mid + 1;
+  }
+  return low;
+}
+
+/** First index in from .. to-1 whose value is at least x; `to` if none. */
+function firstAtLeast(ascending: Float64Array, from: number, to: number, x: number): number {
+  let low = from;
+  let high = to;
+  while (low < high) {
+    const mid = (low + high) >> 1;
+    if (ascending[mid]! >= x) high = mid;
+    else low = mid + 1;
+  }
+  return low;
+}
