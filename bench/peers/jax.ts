@@ -204,14 +204,15 @@ class JaxOps implements NetOps<Array> {
       .add(this.#param(`${name}.bias`));
   }
 
+  /** By hand: `nn.dotProductAttention` needs iterator helpers, which Node 20 lacks. */
   attention(qkv: Array, heads: number): Array {
     const [n = 1, t = 1, d3 = 3] = qkv.shape;
-    const [q, k, v] = np.split(qkv.ref, 3, -1).map((part) => part.reshape([n, t, heads, d3 / 3 / heads])) as [
-      Array,
-      Array,
-      Array,
-    ];
-    return nn.dotProductAttention(q, k, v).reshape([n, t, d3 / 3]);
+    const width = d3 / 3 / heads;
+    const split = np.split(qkv.ref, 3, -1).map((part) => part.reshape([n, t, heads, width]));
+    const [q, k, v] = split as [Array, Array, Array];
+    const scores = np.matmul(q.transpose([0, 2, 1, 3]), k.transpose([0, 2, 3, 1])).mul(1 / Math.sqrt(width));
+    const mixed = np.matmul(nn.softmax(scores, -1), v.transpose([0, 2, 1, 3]));
+    return mixed.transpose([0, 2, 1, 3]).reshape([n, t, d3 / 3]);
   }
 
   firstToken(x: Array): Array {
