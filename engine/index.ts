@@ -10,3 +10,6 @@ export * from "./ops/reduce.ts";
 export * from "./ops/view.ts";
 export { keep, openScope, Scope, scope } from "./scope.ts";
 export { arange, eye, read, Tensor, tensor, type DType, type TensorData, type TensorOptions } from "./tensor.ts";
+export { readSafetensors, writeSafetensors, type ReadOptions, type ReadProgress, type SafetensorsSource } from "./safetensors-io.ts";
+export { decodeSafetensors, encodeSafetensors, type SafetensorsFile, type StoredDType, type StoredTensor } from "./safetensors.ts";
+export { backward, type BackwardOptions, grad, valueAndGrad } from "./tape.ts";

@@ -1,0 +1,50 @@
+/** Which function runs a case: one map per kind, from the op's name in the case to a runner through the public API. */
+
+import { calibrationCases } from "./calibration.ts";
+import { type Case, type CaseFunction, type CaseRunner, type CaseTensors, prefixed, tensorsOf } from "./case.ts";
+import { compareCase } from "./compare.ts";
+import { onEngine } from "./engine.ts";
+import { opCases } from "./op.ts";
+import { optimCases } from "./optim.ts";
+
+/** A map of functions as a map of runners. */
+function runners<F>(functions: Readonly<Record<string, F>>, runner: (fn: F) => CaseRunner): Map<string, CaseRunner> {
+  return new Map(Object.entries(functions).map(([op, fn]) => [op, runner(fn)]));
+}
+
+const onHost =
+  (fn: CaseFunction): CaseRunner =>
+  async (one: Case): Promise<CaseTensors> =>
+    prefixed("out", fn(tensorsOf(one, "in"), one.attrs));
+
+const KINDS: Readonly<Record<string, ReadonlyMap<string, CaseRunner>>> = {
+  op: runners(opCases, onEngine),
+  optim: new Map(Object.entries(optimCases)),
+  calibration: runners(calibrationCases, onHost),
+};
+
+/**
+ * Ops whose behaviour on NaN and infinities a GPU does not promise. A case of theirs is reported as unsupported, by name, if it is
+ * tagged `nonfinite`; nothing else ever is.
+ */
+const NONFINITE_UNSUPPORTED: ReadonlySet<string> = new Set([]);
+
+/** What became of a case. */
+export type Verdict =
+  | { readonly status: "passed" | "unsupported" }
+  | { readonly status: "failed"; readonly reasons: readonly string[] };
+
+/** Runs a case through the public API and compares all that it expects. */
+export async function runCase(one: Case): Promise<Verdict> {
+  if (one.tags.includes("nonfinite") && NONFINITE_UNSUPPORTED.has(`${one.kind}/${one.op}`))
+    return { status: "unsupported" };
+  const runner = KINDS[one.kind]?.get(one.op);
+  if (!runner) return { status: "failed", reasons: [`unknown op ${one.kind}/${one.op}`] };
+  try {
+    const reasons = compareCase(one, await runner(one));
+    return reasons.length > 0 ? { status: "failed", reasons } : { status: "passed" };
+  } catch (error) {
+    const { name, message } = error as Error;
+    return { status: "failed", reasons: [`${name}: ${message}`.replaceAll("\n", " ")] };
+  }
+}
