@@ -8,7 +8,7 @@
 // plain     A thread owns rows x cols and shares nothing. Where there are no subgroups and no fast workgroup memory.
 // Sums are f32 and run upwards in k whatever the storage type.
 
-import { ceilDiv, ENTRY, type StorageType } from "./kernel.ts";
+import { ceilDiv, ENTRY, type KernelFeature, type StorageType } from "./kernel.ts";
 
 /** How a product is cut into threads; part of the spec of every kernel built here. */
 export type GemmTile = {
@@ -264,6 +264,12 @@ function stage(threads: number, extent: number, depth: number, axis: QuadAxis) {
   };
 }
 
+/** Features that a product's text needs. */
+export const gemmFeatures = (spec: { variant: string; dtype: string }): readonly KernelFeature[] => [
+  ...(spec.dtype === "f16" ? (["f16"] as const) : []),
+  ...(spec.variant === "subgroup" ? (["subgroups"] as const) : []),
+];
+
 /** WGSL type of a storage array, read by quads or by elements. */
 export const arrayType = (dtype: StorageType, isVec: boolean): string =>
   isVec ? `array<vec4<${dtype}>>` : `array<${dtype}>`;
@@ -276,6 +282,19 @@ export function quadLoad(name: string, buffer: string, isVec: boolean): string {
   const scalar = (e: number): string => `select(0.0, f32(${buffer}[at + ${e}u]), left > ${e})`;
   const body = isVec ? `select(vec4f(), vec4f(${buffer}[at / 4u]), left > 0)` : `vec4f(${range(4).map(scalar).join(", ")})`;
   return `fn ${name}(at: u32, left: i32) -> vec4f { return ${body}; }`;
+}
+
+/**
+ * `fn <name>(at: i32, first: i32, last: i32) -> vec4f`: the quad that begins at element `at` of `buffer`, of which the
+ * values first <= e < last exist and the others read as 0: a window over an image row with padding on both sides.
+ */
+export function quadWindow(name: string, buffer: string, isVec: boolean): string {
+  const scalar = (e: number): string =>
+    `select(0.0, f32(${buffer}[u32(at${e > 0 ? ` + ${e}` : ""})]), first <= ${e} && last > ${e})`;
+  const body = isVec
+    ? `select(vec4f(), vec4f(${buffer}[u32(at) / 4u]), first <= 0 && last > 0)`
+    : `vec4f(${range(4).map(scalar).join(", ")})`;
+  return `fn ${name}(at: i32, first: i32, last: i32) -> vec4f { return ${body}; }`;
 }
 
 /** `fn <name>(at: u32, left: i32, value: vec4f)`: writes the first `left` values of a quad to `buffer` from element `at`. */

@@ -4,8 +4,8 @@
 // Numerics: f32 sums upwards in k. With splits > 1 every split sums its share of k and `sumParts` adds the shares in order.
 
 import { type EpilogueSpec, epilogueBindings, epilogueText } from "./epilogue.ts";
-import { arrayType, type GemmAdapter, type GemmTile, gemm, gemmTiles, quadLoad, quadStore, tileSize } from "./gemm.ts";
-import { ceilDiv, defineKernel, type KernelFeature, LINEAR_GROUP, linearGrid, MAX_GROUPS } from "./kernel.ts";
+import { arrayType, type GemmAdapter, type GemmTile, gemm, gemmFeatures, gemmTiles, quadLoad, quadStore, tileSize } from "./gemm.ts";
+import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, MAX_GROUPS } from "./kernel.ts";
 
 /** Spec of `matmul`: its tile, its epilogue, and how the operands lie. */
 export type MatmulSpec = GemmTile &
@@ -87,12 +87,6 @@ c_base = part * u.m * u.n;`;
 /** Parts (batch x splits) along z; the rest of them go to x and y. */
 const partsAlongZ = (parts: number, columns: number): number =>
   Math.max(1, Math.min(parts, Math.floor(MAX_GROUPS / columns)));
-
-/** Features that a product's text needs. */
-export const gemmFeatures = (spec: { variant: string; dtype: string }): readonly KernelFeature[] => [
-  ...(spec.dtype === "f16" ? (["f16"] as const) : []),
-  ...(spec.variant === "subgroup" ? (["subgroups"] as const) : []),
-];
 
 /** Batched matrix product; see the head of this file. */
 export const matmul = defineKernel<MatmulSpec, MatmulDims>({

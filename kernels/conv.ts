@@ -1,0 +1,162 @@
+// 2-D convolution (cross-correlation), NHWC x HWIO, as an implicit matrix product: rows are output pixels, columns output
+// channels, k runs over (ky, kx, c); nothing is unfolded in memory.
+// y[b, oy, ox, o] = epilogue(sum x[b, oy*sh - top + ky*dh, ox*sw - left + kx*dw, c] * w[ky, kx, c, o]), channels of the group of o.
+// A run of k is one tap, or all of a kernel row where its pixels are neighbours in memory (no groups, no dilation along x).
+// Threads: see gemm.ts; grid x, y hold the tiles of rows, z those of columns x groups. Sums are f32, upwards in (ky, kx, c).
+
+import { type EpilogueSpec, epilogueBindings, epilogueText } from "./epilogue.ts";
+import {
+  arrayType, type GemmAdapter, type GemmTile, gemm, gemmFeatures, gemmTiles, quadLoad, quadStore, quadWindow, tileSize,
+} from "./gemm.ts";
+import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid } from "./kernel.ts";
+
+/** Sizes of a convolution; a subset of what PyTorch calls its arguments, with the padding at top and left only. */
+export interface ConvGeometry {
+  readonly batch: number;
+  readonly h: number;
+  readonly w: number;
+  readonly c: number;
+  readonly oh: number;
+  readonly ow: number;
+  readonly o: number;
+  readonly kh: number;
+  readonly kw: number;
+  readonly stride: readonly [h: number, w: number];
+  readonly dilation: readonly [h: number, w: number];
+  readonly top: number;
+  readonly left: number;
+  readonly groups: number;
+}
+
+/** Uniforms shared by the three kernels of a convolution, made by `convDims`. */
+export type ConvDims =
+  | "batch" | "h" | "w" | "c" | "oh" | "ow" | "o" | "kh" | "kw" | "stride_h" | "stride_w" | "dilation_h" | "dilation_w"
+  | "top" | "left" | "group_c" | "group_o" | "groups" | "taps_x" | "run";
+
+/** The uniforms' types. */
+export const CONV_UNIFORMS: Readonly<Record<ConvDims, "i32">> = {
+  batch: "i32", h: "i32", w: "i32", c: "i32", oh: "i32", ow: "i32", o: "i32", kh: "i32", kw: "i32", stride_h: "i32",
+  stride_w: "i32", dilation_h: "i32", dilation_w: "i32", top: "i32", left: "i32", group_c: "i32", group_o: "i32",
+  groups: "i32", taps_x: "i32", run: "i32",
+};
+
+/** Uniforms of a convolution. A kernel row is `taps_x` runs of `run` elements that lie together in x and in w. */
+export function convDims(g: ConvGeometry): Record<ConvDims, number> {
+  const isWhole = g.groups === 1 && g.dilation[1] === 1;
+  const groupC = g.c / g.groups;
+  return {
+    batch: g.batch, h: g.h, w: g.w, c: g.c, oh: g.oh, ow: g.ow, o: g.o, kh: g.kh, kw: g.kw, stride_h: g.stride[0],
+    stride_w: g.stride[1], dilation_h: g.dilation[0], dilation_w: g.dilation[1], top: g.top, left: g.left,
+    group_c: groupC, group_o: g.o / g.groups, groups: g.groups,
+    taps_x: isWhole ? 1 : g.kw, run: isWhole ? g.kw * groupC : groupC,
+  };
+}
+
+/** Spec of the three kernels: a tile, storage types, and whether channels of x (`vx`) and of y (`vy`) come by quads. */
+export type ConvSpec = GemmTile & {
+  readonly dtype: "f32" | "f16";
+  readonly vx: boolean;
+  readonly vy: boolean;
+};
+
+const functions = (spec: ConvSpec & EpilogueSpec): string => `
+struct Row { image: i32, y: i32, x: i32 }
+struct Run { at: i32, x: i32 }
+var<private> w_at: i32;
+var<private> o_first: i32;
+var<private> c_first: i32;
+${quadWindow("quad_x", "x", spec.vx)}
+${quadLoad("quad_w", "weight", spec.vy)}
+${quadStore("quad_y", "y", spec.dtype, spec.vy)}
+${spec.keep ? quadStore("put_pre", "pre", spec.dtype, spec.vy) : ""}
+${epilogueText(spec, spec.vy)}
+fn a_row(m: u32) -> Row {
+  let line = i32(m) / u.ow;
+  let b = line / u.oh;
+  return Row(b * u.h * u.w * u.c + c_first, (line - b * u.oh) * u.stride_h - u.top, (i32(m) - line * u.ow) * u.stride_w - u.left);
+}
+fn a_run(row: Row, ty: i32, tx: i32) -> Run {
+  let y = row.y + ty * u.dilation_h;
+  let x = select(${OUTSIDE}, (row.x + tx * u.dilation_w) * u.c, u32(y) < u32(u.h));
+  return Run(row.image + y * u.w * u.c + x, x);
+}
+fn a_load(run: Run, k: u32) -> vec4f {
+  let x = run.x + i32(k);
+  return quad_x(run.at + i32(k), -x, min(u.w * u.c - x, u.run - i32(k)));
+}
+fn b_load(k: u32, n: u32) -> vec4f {
+  return quad_w(u32((w_at + i32(k)) * u.o + o_first) + n, 4 * (u.run - i32(k)));
+}
+fn c_row(m: u32) -> u32 { return m * u32(u.o) + u32(o_first); }
+fn store(at: u32, n: u32, value: vec4f) {
+  let left = u.group_o - i32(n);
+  quad_y(at + n, left, finish(at + n, u32(o_first) + n, left, value));
+}`;
+
+/** A column no image has: elements of a row of the padding are all out of the window. */
+export const OUTSIDE = "-0x40000000";
+
+const place = (size: { m: number; n: number }): string => `
+let m_end = u32(u.batch * u.oh * u.ow);
+let n_end = u32(u.group_o);
+let n_groups = (n_end + ${size.n - 1}u) / ${size.n}u;
+let m_tile = ${LINEAR_GROUP} * ${size.m}u;
+if (m_tile >= m_end) { return; }
+let n_tile = (wid.z % n_groups) * ${size.n}u;
+o_first = i32(wid.z / n_groups) * u.group_o;
+c_first = i32(wid.z / n_groups) * u.group_c;`;
+
+/** Forward convolution with bias, residual and activation; see the head of this file. */
+export const conv = defineKernel<ConvSpec & EpilogueSpec, ConvDims>({
+  name: "conv",
+  uniforms: CONV_UNIFORMS,
+  features: gemmFeatures,
+  bindings: (spec) => [
+    { name: "x", access: "read", type: arrayType(spec.dtype, spec.vx) },
+    { name: "weight", access: "read", type: arrayType(spec.dtype, spec.vy) },
+    { name: "y", access: "write", type: arrayType(spec.dtype, spec.vy) },
+    ...epilogueBindings(spec, spec.dtype, spec.vy),
+  ],
+  source: (spec) =>
+    gemm(spec, {
+      a: "k",
+      b: "mn",
+      functions: functions(spec),
+      place: place(tileSize(spec)),
+      run: (row) => `a_run(${row}, ty, tx)`,
+      loops: (enter, body, step) => `
+w_at = 0;
+for (var ty = 0; ty < u.kh; ty++) {
+for (var tx = 0; tx < u.taps_x; tx++) {
+${enter}
+for (var k = 0u; k < u32(u.run); k += ${step}u) {
+${body}
+}
+w_at += u.run;
+}
+}`,
+    }),
+  grid: (dims, spec) => {
+    const size = tileSize(spec);
+    const [x, y] = linearGrid(ceilDiv(dims.batch * dims.oh * dims.ow, size.m));
+    return [x, y, ceilDiv(dims.group_o, size.n) * dims.groups];
+  },
+  rows: (dims, spec) => ({ axis: 0, units: dims.batch * dims.oh * dims.ow, perGroup: tileSize(spec).m, fold: true }),
+});
+
+/** Whether quads of the channels of x and of y lie inside a group and are aligned. */
+export const convQuads = (g: ConvGeometry): { vx: boolean; vy: boolean } => ({
+  vx: (g.c / g.groups) % 4 === 0,
+  vy: (g.o / g.groups) % 4 === 0,
+});
+
+/** Specs of `conv` fit for a convolution on an adapter, the default first. */
+export function convSpecs(
+  g: ConvGeometry,
+  dtype: "f32" | "f16",
+  epilogue: EpilogueSpec,
+  adapter: GemmAdapter,
+): readonly (ConvSpec & EpilogueSpec)[] {
+  const sizes = { m: g.batch * g.oh * g.ow, n: g.o / g.groups, k: (g.kh * g.kw * g.c) / g.groups, parts: g.groups };
+  return gemmTiles({ ...sizes, a: "k" }, adapter).map((tile) => ({ ...tile, ...epilogue, ...convQuads(g), dtype }));
+}
