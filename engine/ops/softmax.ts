@@ -1,0 +1,77 @@
+// softmax and logSoftmax over one axis.
+
+import { softmaxBackward, softmaxCandidates, softmaxForward, type SoftmaxSpec } from "../../kernels/index.ts";
+import { defineOp, type Run, single } from "../op.ts";
+import { type Described, normalizeAxis, numel, type Shape } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { checkFloat, floatStorage, sizeClass } from "./rowwise.ts";
+
+/** The axis that sums to one. */
+export interface SoftmaxOptions {
+  /** Negative axes count from the end; default the last one. */
+  readonly dim?: number;
+}
+
+interface Attrs {
+  readonly axis: number;
+  readonly log: boolean;
+}
+
+const nameOf = ({ log }: Attrs): string => (log ? "logSoftmax" : "softmax");
+
+function planOf(shape: Shape, { axis }: Attrs) {
+  return { outer: numel(shape.slice(0, axis)), len: shape[axis] as number, inner: numel(shape.slice(axis + 1)) };
+}
+
+function specOf({ device, choose }: Pick<Run<Attrs>, "device" | "choose">, x: Described, attrs: Attrs, pass: string): SoftmaxSpec {
+  const dims = planOf(x.shape, attrs);
+  const candidates = softmaxCandidates({ ...dims, log: attrs.log, dtype: floatStorage(x) }, device.info);
+  return choose(`${nameOf(attrs)}.${pass}:${x.dtype}:${sizeClass(dims.outer, dims.len, dims.inner)}`, candidates);
+}
+
+// A softmax over no elements has no elements: nothing is launched.
+function makeOps(log: boolean) {
+  const name = log ? "logSoftmax" : "softmax";
+  const gradient = single(
+    defineOp<Attrs>({
+      name: `${name}Backward`,
+      infer: ([, y]) => [y as Tensor],
+      run: (run) => {
+        const [g, y] = run.inputs as readonly [Tensor, Tensor];
+        if (y.size === 0) return;
+        const spec = specOf(run, y, run.attrs, "backward");
+        run.dispatch(softmaxBackward, spec, { g, y, dx: run.outputs[0] as Tensor }, planOf(y.shape, run.attrs));
+      },
+    }),
+  );
+  return single(
+    defineOp<Attrs>({
+      name,
+      infer: ([x]) => {
+        checkFloat(name, "x", x as Tensor);
+        return [x as Tensor];
+      },
+      run: (run) => {
+        const x = run.inputs[0] as Tensor;
+        if (x.size === 0) return;
+        const spec = specOf(run, x, run.attrs, "forward");
+        run.dispatch(softmaxForward, spec, { x, y: run.outputs[0] as Tensor }, planOf(x.shape, run.attrs));
+      },
+      saves: { inputs: [], outputs: [0] },
+      vjp: (g, at) => [gradient([g, at.output(0)], at.attrs)],
+    }),
+  );
+}
+
+const softmaxOp = makeOps(false);
+const logSoftmaxOp = makeOps(true);
+
+/** exp(x) / sum of exp(x) along an axis. A line that holds NaN or +inf, or only -inf, becomes NaN. */
+export function softmax(x: Tensor, { dim = -1 }: SoftmaxOptions = {}): Tensor {
+  return softmaxOp([x], { axis: normalizeAxis("softmax", dim, x.rank), log: false });
+}
+
+/** x - log(sum of exp(x)) along an axis, without overflow. */
+export function logSoftmax(x: Tensor, { dim = -1 }: SoftmaxOptions = {}): Tensor {
+  return logSoftmaxOp([x], { axis: normalizeAxis("logSoftmax", dim, x.rank), log: true });
+}
