@@ -161,7 +161,7 @@ export class Capture<I, S, O> {
     ] as const) {
       const known = Object.keys(declared);
       const unknown = Object.keys(given).find((name) => !known.includes(name));
-      if (unknown !== undefined) throw new CaptureError(`capture: an ${what} must be one of [${known.join(", ")}]; got ${unknown}.`);
+      if (unknown !== undefined) throw new CaptureError(`capture: ${what} names must be among [${known.join(", ")}]; got ${unknown}.`);
       const missing = known.find((name) => !(name in given));
       if (all && missing !== undefined) throw new CaptureError(`capture: every ${what} must be given; ${missing} is missing.`);
     }

@@ -1,0 +1,105 @@
+// The device: limits and features, errors that reach the user, loss, disposal, processes that end.
+
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import * as s from "../../engine/index.ts";
+import { defineKernel } from "../../kernels/index.ts";
+import { device, gpuSuite } from "../gpu.ts";
+import { assert, suite } from "../harness.ts";
+import { messageOf, rejectionOf } from "./messages.ts";
+
+const test = gpuSuite("device");
+
+test("it asks for what the adapter has", () => {
+  const { gpu, info } = device();
+  assert.is(info.hasF16, gpu.features.has("shader-f16"));
+  assert.is(info.hasSubgroups, gpu.features.has("subgroups"));
+  assert.ok(gpu.limits.maxStorageBufferBindingSize >= 128 << 20);
+  assert.ok(gpu.limits.maxStorageBuffersPerShaderStage >= 8);
+});
+
+test("a device and an adapter of the user's own are taken", async () => {
+  using own = await s.createDevice({ device: device().gpu });
+  const x = s.tensor([1, 2], { device: own });
+  assert.equal([...(await s.add(x, 1).read())], [2, 3]);
+  x.dispose();
+  assert.is(
+    messageOf(() => s.add(s.tensor([1]), s.tensor([1], { device: own }))),
+    "ArgumentError: add: all operands must be on one device; got two.",
+  );
+});
+
+test("a kernel that does not compile is an error with its name", async () => {
+  const broken = defineKernel({
+    name: "broken",
+    uniforms: {},
+    bindings: () => [{ name: "y", access: "write", type: "array<f32>" }],
+    source: () => "@compute @workgroup_size(1) fn main() { y[0] = nothing; }",
+    grid: () => [1, 1, 1],
+  });
+  using own = await s.createDevice({ onError: () => {} });
+  s.dispatch(own, "broken", broken, {}, { y: s.zeros([1], { device: own }) }, {});
+  const message = await rejectionOf(own.sync());
+  assert.match(message, /^DeviceError: GPU error: /);
+  assert.match(message, /unresolved value 'nothing'|broken/);
+});
+
+test("profile attributes dispatches to kernels", async () => {
+  const x = s.full([1000], 2);
+  const profile = await device().profile(() => s.scope(() => [s.exp(x), s.exp(x), s.neg(x)].length));
+  const exp = profile.rows.find(({ kernel }) => kernel.startsWith("exp"));
+  assert.is(exp?.dispatches, 2);
+  assert.is(profile.dispatches, 3);
+  assert.ok(profile.wallMs > 0);
+  if (device().info.hasTimestamps) assert.ok(profile.rows.every(({ ms }) => ms >= 0));
+  assert.match(profile.table(), /^kernel +calls +ms +share +MB\n/);
+});
+
+test("a lost device fails pending and later calls, and says so", async () => {
+  const own = await s.createDevice();
+  const x = s.zeros([4], { device: own });
+  await x.read();
+  const pending = x.read();
+  own.gpu.destroy();
+  const late = await pending.then(() => "", String);
+  assert.ok(late === "" || late.startsWith("DeviceError: device: the GPU device was lost (destroyed)"), late);
+  await own.gpu.lost;
+  await Promise.resolve();
+  assert.match(messageOf(() => s.add(x, 1)), /^DeviceError: device: the GPU device was lost \(destroyed\): .* make a new device and reload from the last checkpoint\.$/s);
+  assert.match(await rejectionOf(x.read()), /^DeviceError: device: the GPU device was lost/);
+  own.dispose();
+});
+
+test("a disposed device is refused", async () => {
+  const own = await s.createDevice();
+  const x = s.zeros([4], { device: own });
+  own.dispose();
+  assert.is(messageOf(() => s.add(x, 1)), "DisposedError: add: the device must be alive; it was disposed.");
+  assert.is(await rejectionOf(own.sync()), "DisposedError: sync: the device must be alive; it was disposed.");
+});
+
+const processes = suite("device in a process");
+const root = fileURLToPath(new URL("../../", import.meta.url));
+
+/** Runs a script of the engine in a process of its own. */
+function run(body: string): Promise<{ code: number | null; output: string }> {
+  const script = `import * as s from "./engine/index.ts";\n${body}`;
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script], { cwd: root });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
+    child.on("close", (code) => resolve({ code, output }));
+  });
+}
+
+const USE = "const d = await s.createDevice(); console.log(await s.add(s.tensor([1]), 1).item());";
+processes("ends by itself after dispose", async () => {
+  const { code, output } = await run(`${USE} d.dispose();`);
+  assert.is(code, 0, output);
+  assert.match(output, /^2$/m);
+});
+processes("ends by itself when the device is forgotten", async () => {
+  const { code, output } = await run(USE);
+  assert.is(code, 0, output);
+  assert.match(output, /^2$/m);
+});

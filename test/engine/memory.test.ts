@@ -1,0 +1,116 @@
+// Ownership: scopes, use after dispose, no growth, reuse of memory, the leak count.
+
+import * as s from "../../engine/index.ts";
+import { device, gpuSuite } from "../gpu.ts";
+import { assert } from "../harness.ts";
+import { messageOf, rejectionOf } from "./messages.ts";
+
+const test = gpuSuite("memory");
+
+test("a scope frees all but what it returns", async () => {
+  const before = device().memory().buffers;
+  const kept = s.scope(() => {
+    const a = s.full([1000], 1);
+    return { sum: s.add(a, a), list: [s.mul(a, 3)] };
+  });
+  await device().sync();
+  assert.is(device().memory().buffers - before, 2);
+  assert.equal([...(await kept.sum.read()).slice(0, 2), ...(await (kept.list[0] as s.Tensor).read()).slice(0, 1)], [2, 2, 3]);
+});
+
+test("using closes scopes and tensors", async () => {
+  const before = device().memory().buffers;
+  {
+    using _scope = s.openScope();
+    using x = s.full([10], 1);
+    s.exp(s.mul(x, 2));
+  }
+  await device().sync();
+  assert.is(device().memory().buffers, before);
+});
+
+test("an outer scope takes what an inner one returns", async () => {
+  const before = device().memory().buffers;
+  s.scope(() => {
+    s.scope(() => s.full([4], 1));
+  });
+  await device().sync();
+  assert.is(device().memory().buffers, before);
+});
+
+test("a disposed tensor is refused by name", async () => {
+  const x = s.tensor([[1, 2]]);
+  x.dispose();
+  const gone = "a tensor must be alive; got f32[1, 2], which was disposed. Keep it out of the scope that freed it.";
+  assert.is(messageOf(() => s.add(x, 1)), `DisposedError: add: ${gone}`);
+  assert.is(await rejectionOf(x.read()), `DisposedError: read: ${gone}`);
+  x.dispose();
+});
+
+test("an async function is refused by scope", () => {
+  assert.is(
+    messageOf(() => s.scope(() => Promise.resolve(1))),
+    "ArgumentError: scope: fn must be synchronous; got a promise. Await reads outside, after returning the tensors.",
+  );
+});
+
+test("a thousand eager steps do not grow memory", async () => {
+  const w = s.full([64, 8], 0.1).requiresGrad();
+  const x = s.full([16, 64], 0.5);
+  const step = () =>
+    s.scope(() => {
+      w.zeroGrad();
+      s.backward(s.mean(s.square(s.matmul(x, w))));
+      s.copyInto(w, s.sub(w, s.mul(w.grad, 0.01)));
+    });
+  for (let i = 0; i < 20; i++) step();
+  await device().sync();
+  const { bytes, buffers, pooled } = device().memory();
+  for (let i = 0; i < 980; i++) step();
+  await device().sync();
+  assert.equal([device().memory().bytes, device().memory().buffers], [bytes, buffers]);
+  assert.ok(device().memory().pooled <= pooled, "the pool grew");
+});
+
+test("values consumed within one submission share memory", async () => {
+  device().pool.trim();
+  const bytes = device().memory().bytes;
+  const y = s.scope(() => {
+    let x = s.full([1 << 16], 1);
+    for (let i = 0; i < 20; i++) x = s.scope(() => s.add(x, 1));
+    return x;
+  });
+  await y.read();
+  const { bytes: now, pooled } = device().memory();
+  assert.ok(now + pooled - bytes < 21 * (1 << 18), `${now + pooled - bytes} bytes for a chain of 20`);
+});
+
+test("a buffer beyond the adapter's limit is refused at the call", () => {
+  const limit = Math.min(device().gpu.limits.maxBufferSize, device().gpu.limits.maxStorageBufferBindingSize);
+  const n = Math.floor(limit / 4) + 4;
+  const bytes = Math.ceil((4 * n) / 16) * 16;
+  assert.is(
+    messageOf(() => s.zeros([n])),
+    `DeviceError: f32[${n}]: a tensor must fit in one buffer of the adapter; got ${bytes} bytes, the limit is ${limit}. Use smaller batches.`,
+  );
+});
+
+test("several tensors are read with one wait", async () => {
+  const [a, b, c] = [s.tensor([1, 2, 3]), s.tensor(Int32Array.of(-4)), s.zeros([0, 2])];
+  const submits = device().stream.counters.submits;
+  const [x, y, z] = await s.read([a, b, c]);
+  assert.equal([[...(x as Float32Array)], [...(y as Int32Array)], z?.length], [[1, 2, 3], [-4], 0]);
+  assert.is(device().stream.counters.submits - submits, 1);
+});
+
+test("a forgotten tensor is counted once it is collected", async () => {
+  const collect = (globalThis as { gc?: () => void }).gc;
+  const before = device().memory().leaked;
+  s.keep(s.full([8], 1));
+  if (!collect) return;
+  for (let i = 0; i < 20 && device().memory().leaked === before; i++) {
+    collect();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assert.is(device().memory().leaked, before + 1);
+});

@@ -1,0 +1,140 @@
+// Differentiation: accumulation, multiple uses, what is freed, what is refused.
+
+import * as s from "../../engine/index.ts";
+import { gpuSuite } from "../gpu.ts";
+import { assert } from "../harness.ts";
+import { messageOf } from "./messages.ts";
+
+const test = gpuSuite("tape");
+const values = async (x: s.Tensor) => [...(await x.read())];
+
+test("a value used twice gets both gradients", async () => {
+  const x = s.tensor([1, 2, 3]).requiresGrad();
+  s.backward(s.sum(s.mul(x, s.add(x, x))));
+  assert.equal(await values(x.grad), [4, 8, 12]);
+});
+
+test("gradients accumulate until zeroGrad", async () => {
+  const x = s.tensor([1, 2]).requiresGrad();
+  for (let i = 0; i < 3; i++) s.backward(s.sum(s.square(x)));
+  assert.equal(await values(x.grad), [6, 12]);
+  x.zeroGrad();
+  assert.not.ok(x.hasGrad);
+});
+
+test("broadcast operands get summed gradients", async () => {
+  const a = s.full([2, 3], 2).requiresGrad();
+  const b = s.full([3, 1, 1], 5).requiresGrad();
+  s.backward(s.sum(s.mul(a, b)));
+  assert.equal(await values(a.grad), Array(6).fill(15));
+  assert.equal(await values(b.grad), [12, 12, 12]);
+  assert.equal(b.grad.shape, [3, 1, 1]);
+});
+
+test("detach and noGrad cut the graph", async () => {
+  const x = s.tensor([3]).requiresGrad();
+  assert.not.ok(x.detach().isDifferentiable);
+  assert.not.ok(s.noGrad(() => s.square(x)).isDifferentiable);
+  s.backward(s.sum(s.mul(x, x.detach())));
+  assert.equal(await values(x.grad), [3]);
+});
+
+test("grad and valueAndGrad leave their arguments alone", async () => {
+  const x = s.tensor([2, 3]);
+  const [dx] = s.grad((a: s.Tensor) => s.sum(s.square(a)))(x);
+  assert.equal(await values(dx as s.Tensor), [4, 6]);
+  assert.not.ok(x.isDifferentiable);
+  const { value, grads } = s.valueAndGrad((a: s.Tensor, b: s.Tensor) => s.sum(s.mul(a, b)))(x, x);
+  assert.is(await value.item(), 13);
+  assert.equal(await values(grads[1] as s.Tensor), [2, 3]);
+});
+
+test("an upstream gradient weighs the outputs", async () => {
+  const x = s.tensor([1, 2]).requiresGrad();
+  s.backward(s.square(x), { gradient: s.tensor([10, 100]) });
+  assert.equal(await values(x.grad), [20, 400]);
+});
+
+test("a graph runs backward twice only when retained", async () => {
+  const x = s.tensor([2]).requiresGrad();
+  const y = s.sum(s.square(x));
+  s.backward(y, { retain: true });
+  s.backward(y);
+  assert.equal(await values(x.grad), [8]);
+  assert.is(
+    messageOf(() => s.backward(y)),
+    "GradientError: backward: the graph of sum must still be there; it was freed by an earlier backward(). Pass { retain: true } to that one.",
+  );
+});
+
+test("a saved value that was written in place is refused", () => {
+  const x = s.tensor([2]).requiresGrad();
+  const y = s.mul(x, 3);
+  const z = s.sum(s.square(y));
+  s.noGrad(() => s.addInto(y, s.tensor([1])));
+  assert.is(
+    messageOf(() => s.backward(z)),
+    "GradientError: backward: values that square saved must be unchanged; input 0, f32[1], was written in place afterwards.",
+  );
+});
+
+test("disposing the user's handles does not break the graph", async () => {
+  const x = s.tensor([2, 3]).requiresGrad();
+  const y = s.square(x);
+  const z = s.exp(s.mul(y, 0.1));
+  const loss = s.sum(z);
+  y.dispose();
+  z.dispose();
+  s.backward(loss);
+  const want = [2, 3].map((v) => 0.2 * v * Math.exp(0.1 * v * v));
+  for (const [i, v] of (await values(x.grad)).entries()) assert.ok(Math.abs(v - (want[i] as number)) < 1e-5);
+});
+
+test("a chain of 20,000 ops neither overflows the stack nor keeps memory", async () => {
+  const x = s.tensor([1]).requiresGrad();
+  const y = s.scope(() => {
+    let at: s.Tensor = x;
+    for (let i = 0; i < 20_000; i++) at = s.add(at, x);
+    return at;
+  });
+  s.backward(y);
+  assert.equal(await values(x.grad), [20_001]);
+});
+
+test("a custom op runs through the public defineOp", async () => {
+  const cube = s.single(
+    s.defineOp({
+      name: "cube",
+      infer: ([x]) => [x as s.Tensor],
+      run: ({ inputs, outputs }) => {
+        const y = s.mul(s.square(inputs[0] as s.Tensor), inputs[0] as s.Tensor);
+        s.copyInto(outputs[0] as s.Tensor, y);
+        y.dispose();
+      },
+      saves: { inputs: [0], outputs: [] },
+      vjp: (g, at) => [s.mul(g, s.mul(s.square(at.input(0)), 3))],
+    }),
+  );
+  const x = s.tensor([2, -1]).requiresGrad();
+  const y = cube([x], {});
+  assert.equal(await values(y), [8, -1]);
+  s.backward(s.sum(y));
+  assert.equal(await values(x.grad), [12, 3]);
+});
+
+test("what cannot be differentiated says why", () => {
+  const x = s.tensor([1, 2]).requiresGrad();
+  assert.is(
+    messageOf(() => s.backward(s.square(x))),
+    "GradientError: backward: a result of several elements needs a gradient; got f32[2]. Reduce it, or pass { gradient }.",
+  );
+  assert.is(
+    messageOf(() => s.backward(s.tensor([1]))),
+    "GradientError: backward: the result must depend on a tensor with requiresGrad(); got f32[1], which does not.",
+  );
+  assert.is(messageOf(() => x.grad), "GradientError: grad: a gradient must exist; got none on f32[2]: backward() has not reached it.");
+  assert.is(
+    messageOf(() => s.tensor(Int32Array.of(1)).requiresGrad()),
+    "DTypeError: requiresGrad: the dtype must be f32 or f16; got i32[1].",
+  );
+});
