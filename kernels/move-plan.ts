@@ -16,6 +16,7 @@ import {
   stridedCopy,
   stridedPlace,
   type TransposeSpec,
+  type TransposeUniform,
 } from "./move.ts";
 
 const product = (extents: readonly number[]): number => extents.reduce((n, extent) => n * extent, 1);
@@ -38,6 +39,8 @@ export interface CopyProblem {
   readonly from?: number;
   readonly yStrides?: readonly number[];
   readonly to?: number;
+  /** The leading axis passes through: the launch may follow a live row count. */
+  readonly rowwise?: boolean;
 }
 
 export type CopyLaunch =
@@ -45,25 +48,25 @@ export type CopyLaunch =
   | {
       readonly kernel: typeof blockTranspose;
       readonly spec: TransposeSpec;
-      readonly dims: Dims<"batch" | "rows" | "cols">;
+      readonly dims: Dims<TransposeUniform>;
     };
 
 /** x [batch, rows, cols] with its last two axes exchanged, if that is what the copy is. */
-function asTranspose({ unit, shape, xStrides, from = 0, yStrides }: CopyProblem): CopyLaunch | undefined {
+function asTranspose({ unit, shape, xStrides, from = 0, yStrides, rowwise }: CopyProblem): CopyLaunch | undefined {
   const [cols, rows] = shape.slice(-2);
   const [batch] = shape.length === 3 ? shape : [1];
   if (yStrides || from !== 0 || shape.length < 2 || shape.length > 3) return undefined;
   if (batch === undefined || rows === undefined || cols === undefined || !isQuads([rows, cols])) return undefined;
   const expected = [...(shape.length === 3 ? [rows * cols] : []), 1, cols];
   if (!xStrides.every((stride, i) => stride === expected[i])) return undefined;
-  return { kernel: blockTranspose, spec: { unit }, dims: { batch, rows, cols } };
+  return { kernel: blockTranspose, spec: { unit }, dims: { rowwise: Number(rowwise ?? false), batch, rows, cols } };
 }
 
 /** The launch for a strided copy over at most eight axes, best collapsed before. */
 export function planCopy(problem: CopyProblem): CopyLaunch {
   const transposed = asTranspose(problem);
   if (transposed) return transposed;
-  const { unit, shape, xStrides, from = 0, yStrides, to = 0 } = problem;
+  const { unit, shape, xStrides, from = 0, yStrides, to = 0, rowwise = false } = problem;
   const all = [xStrides, ...(yStrides ? [yStrides] : [])];
   const isWide =
     all.every((strides) => strides.at(-1) === 1 && isQuads(strides.slice(0, -1))) &&
@@ -75,9 +78,10 @@ export function planCopy(problem: CopyProblem): CopyLaunch {
     kernel: stridedCopy,
     spec: { unit, width: isWide ? 4 : 1, rank: shape.length, region: yStrides !== undefined },
     dims: {
+      rowwise: Number(rowwise),
       size: product(extents),
-      from: isWide ? quarter(from) : from,
-      to: isWide ? quarter(to) : to,
+      origin: isWide ? quarter(from) : from,
+      place: isWide ? quarter(to) : to,
       ...numberedDims("n", extents, 1),
       ...numberedDims("s", s, 0),
       ...numberedDims("t", t, 0),
@@ -94,6 +98,8 @@ export interface PlaceProblem {
   readonly step: readonly number[];
   /** What fills the rest, as `place` wants it. */
   readonly valueBits: number;
+  /** The leading axis passes through: the launch may follow a live row count. */
+  readonly rowwise?: boolean;
 }
 
 const isIdle = (problem: PlaceProblem, i: number): boolean =>
@@ -123,7 +129,7 @@ export function planPlace(problem: PlaceProblem): {
   readonly spec: PlaceSpec;
   readonly dims: Dims<PlaceUniform>;
 } {
-  const { unit, shape, yShape, lo, step, valueBits } = mergeIdle(problem);
+  const { unit, shape, yShape, lo, step, valueBits, rowwise = false } = mergeIdle(problem);
   const isWide =
     shape.length > 0 && step.at(-1) === 1 && isQuads([shape.at(-1) ?? 1, yShape.at(-1) ?? 1, lo.at(-1) ?? 1]);
   const [m, n, offsets] = isWide ? [shape, yShape, lo].map(quarterLast) : [shape, yShape, lo];
@@ -132,6 +138,7 @@ export function planPlace(problem: PlaceProblem): {
     kernel: stridedPlace,
     spec: { unit, width: isWide ? 4 : 1, rank: shape.length, stepped: step.some((s) => s !== 1) },
     dims: {
+      rowwise: Number(rowwise),
       size: product(n ?? []),
       value: valueBits,
       ...numberedDims("n", n ?? [], 1),
@@ -148,6 +155,7 @@ export function planConcat(
   unit: MoveUnit,
   rows: number,
   lens: readonly number[],
+  rowwise: boolean,
 ): {
   readonly kernel: typeof concatRows;
   readonly spec: ConcatSpec;
@@ -169,7 +177,7 @@ export function planConcat(
     launches.push({
       kernel: concatRows,
       spec: { unit, width, inputs: inputs.length } as const,
-      dims: { rows, total: total / width, from: from / width, ...concatEnds(ends) },
+      dims: { rowwise: Number(rowwise), rows, total: total / width, offset: from / width, ...concatEnds(ends) },
       inputs,
     });
     from += end;

@@ -2,9 +2,10 @@
 //   copy       y[o + sum i_d t_d] = x[p + sum i_d s_d]   permute, slice, flip, expand, and writing a region of y
 //   place      y[i] = x[(i_d - lo_d) / step_d] where that is a whole index of x, else `value`   pad; slice backwards
 //   transpose  y[b, c, r] = x[b, r, c] in 4 x 4 blocks kept in registers
-//   concat     y[r, from + j] = x_k[r, j - start_k]: up to six inputs side by side in one launch
+//   concat     y[r, offset + j] = x_k[r, j - start_k]: up to six inputs side by side in one launch
 // A thread per element, or per four neighbours (`width` 4: offsets and strides then count vec4s). Four-byte types travel
-// as u32, so that NaN payloads and denormals survive.
+// as u32, so that NaN payloads and denormals survive. The uniform `rowwise` (0 or 1; texts do not read it) says that the
+// leading axis passes through, so that the launch can follow a live row count.
 
 import { eachAxis, itemEntry, itemGrid, itemRows, type MoveUnit, numbered, unitFeatures, unitType } from "./items.ts";
 import { type Binding, ceilDiv, type Dims, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, unroll } from "./kernel.ts";
@@ -23,29 +24,30 @@ export type CopySpec = {
 };
 
 const copyUniforms = {
+  rowwise: "u32",
   size: "u32",
-  from: "u32",
-  to: "u32",
+  origin: "u32",
+  place: "u32",
   ...numbered("n", "u32"),
   ...numbered("s", "i32"),
   ...numbered("t", "i32"),
 } as const;
 export type CopyUniform = keyof typeof copyUniforms;
 
-/** Strided copy of `size` items over axes n (row-major) from x at `from` with strides s to y at `to` with strides t. */
+/** Strided copy of `size` items over axes n (row-major) from x at `origin` with strides s to y at `place` with strides t. */
 export const stridedCopy = defineKernel<CopySpec, CopyUniform>({
   name: "copy",
   bindings: pair,
   uniforms: copyUniforms,
   features: unitFeatures,
   source: ({ rank, region }) => `${itemEntry("u.size")}
-  var p = i32(u.from);
-  ${region ? "var q = i32(u.to);" : "let q = u.to + i;"}
+  var p = i32(u.origin);
+  ${region ? "var q = i32(u.place);" : "let q = u.place + i;"}
   ${eachAxis(rank, (axis, index) => `p += i32(${index}) * u.s${axis};${region ? ` q += i32(${index}) * u.t${axis};` : ""}`)}
   y[q] = x[p];
 }`,
   grid: ({ size }) => itemGrid(size),
-  rows: ({ size }) => itemRows(size),
+  rows: ({ size, rowwise }) => (rowwise ? itemRows(size) : undefined),
 });
 
 /** `stepped`: some step is not 1. */
@@ -57,6 +59,7 @@ export type PlaceSpec = {
 };
 
 const placeUniforms = {
+  rowwise: "u32",
   size: "u32",
   value: "u32",
   ...numbered("n", "u32"),
@@ -92,9 +95,10 @@ export const stridedPlace = defineKernel<PlaceSpec, PlaceUniform>({
 }`;
   },
   grid: ({ size }) => itemGrid(size),
-  rows: ({ size }) => itemRows(size),
+  rows: ({ size, rowwise }) => (rowwise ? itemRows(size) : undefined),
 });
 
+export type TransposeUniform = "rowwise" | "batch" | "rows" | "cols";
 export type TransposeSpec = { readonly unit: MoveUnit };
 
 /** Threads of a workgroup form a square of 8 x 8 blocks, so that reads and writes both touch runs of eight vec4s. */
@@ -103,10 +107,10 @@ const transposeTiles = ({ batch, rows, cols }: Dims<"batch" | "rows" | "cols">):
   batch * ceilDiv(rows, 4 * SIDE) * ceilDiv(cols, 4 * SIDE);
 
 /** y [batch, cols, rows] = x [batch, rows, cols] transposed; rows and cols are multiples of 4. */
-export const blockTranspose = defineKernel<TransposeSpec, "batch" | "rows" | "cols">({
+export const blockTranspose = defineKernel<TransposeSpec, TransposeUniform>({
   name: "transpose",
   bindings: ({ unit }) => pair({ unit, width: 4 }),
-  uniforms: { batch: "u32", rows: "u32", cols: "u32" },
+  uniforms: { rowwise: "u32", batch: "u32", rows: "u32", cols: "u32" },
   features: unitFeatures,
   source: ({ unit }) => {
     const column = (c: string): string => `vec4<${unit}>(a0.${c}, a1.${c}, a2.${c}, a3.${c})`;
@@ -127,7 +131,7 @@ export const blockTranspose = defineKernel<TransposeSpec, "batch" | "rows" | "co
 }`;
   },
   grid: (dims) => linearGrid(transposeTiles(dims)),
-  rows: (dims) => ({ axis: 0, units: transposeTiles(dims), perGroup: 1, fold: true }),
+  rows: (dims) => (dims.rowwise ? { axis: 0, units: transposeTiles(dims), perGroup: 1, fold: true } : undefined),
 });
 
 /** Most inputs of one concat launch: with the output, seven of the eight storage buffers that every adapter has. */
@@ -137,9 +141,10 @@ export const MAX_CONCAT = 6;
 export type ConcatSpec = { readonly unit: MoveUnit; readonly width: 1 | 4; readonly inputs: number };
 
 const concatUniforms = {
+  rowwise: "u32",
   rows: "u32",
   total: "u32",
-  from: "u32",
+  offset: "u32",
   e0: "u32",
   e1: "u32",
   e2: "u32",
@@ -152,7 +157,7 @@ export type ConcatUniform = keyof typeof concatUniforms;
 const concatItems = (dims: Dims<ConcatUniform>, { inputs }: ConcatSpec): number =>
   dims.rows * dims[`e${inputs - 1}` as ConcatUniform];
 
-/** Rows of x0, x1, ... side by side, into columns `from` of y [rows, total]; input k ends at column `from + e_k`. */
+/** Rows of x0, x1, ... side by side, into columns `offset` on of y [rows, total]; input k ends at `offset + e_k`. */
 export const concatRows = defineKernel<ConcatSpec, ConcatUniform>({
   name: "concat",
   bindings: ({ unit, width, inputs }) => {
@@ -173,9 +178,9 @@ export const concatRows = defineKernel<ConcatSpec, ConcatUniform>({
   let j = i - r * ${span};
   var value = ${unitType(unit, width)}();
   ${Array.from({ length: inputs }, (_, k) => branch(k)).join(" else ")}
-  y[r * u.total + u.from + j] = value;
+  y[r * u.total + u.offset + j] = value;
 }`;
   },
   grid: (dims, spec) => itemGrid(concatItems(dims, spec)),
-  rows: (dims, spec) => itemRows(concatItems(dims, spec)),
+  rows: (dims, spec) => (dims.rowwise ? itemRows(concatItems(dims, spec)) : undefined),
 });

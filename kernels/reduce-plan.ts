@@ -11,14 +11,21 @@ import {
 import { type ReduceOp, stateWords } from "./reduction.ts";
 import type { AdapterTraits } from "./row.ts";
 
-/** What to reduce: x [outer, len, inner] over `len`. `correction` lowers the divisor of var. */
-export interface ReduceProblem {
+/** What all reductions have to say. */
+interface Reducing {
   readonly op: ReduceOp;
   readonly dtype: StorageType;
+  /** Lowers the divisor of var. */
+  readonly correction?: number;
+  /** The leading axis is kept: the launches may follow a live row count. */
+  readonly rowwise?: boolean;
+}
+
+/** What to reduce: x [outer, len, inner] over `len`. */
+export interface ReduceProblem extends Reducing {
   readonly outer: number;
   readonly len: number;
   readonly inner: number;
-  readonly correction?: number;
 }
 
 /** One launch. A step of stage `partial` writes `scratchBytes` of states, which the next step reads in place of x. */
@@ -83,12 +90,13 @@ function layoutFor({ outer, len, inner }: ReduceProblem, traits: AdapterTraits):
 /** The launches for a problem laid out so, as they are for a contiguous tensor. */
 function stepsFor(problem: ReduceProblem, layout: Layout, traits: AdapterTraits): ReduceStep[] {
   const { op, dtype, outer, len, inner, correction = 0 } = problem;
+  const rowwise = Number(problem.rowwise ?? false);
   const { parts: wanted, ...geometry } = layout;
   const count = len - correction;
   const align = geometry.across === "line" ? geometry.width : 1;
   const chunk = Math.max(align, ceilDiv(ceilDiv(len, wanted), align) * align);
   const parts = Math.max(1, ceilDiv(len, chunk));
-  const dims: ReduceDims = { outer, len, inner, parts, chunk, count };
+  const dims: ReduceDims = { outer, len, inner, parts, chunk, count, rowwise };
   if (parts === 1) return [{ spec: { op, dtype, stage: "whole", ...geometry }, dims, scratchBytes: 0 }];
   const { parts: _, ...finalGeometry } =
     inner === 1 ? lineLayout(outer, parts, 1, traits) : columnLayout(outer * inner, parts, 1, traits);
@@ -100,7 +108,7 @@ function stepsFor(problem: ReduceProblem, layout: Layout, traits: AdapterTraits)
     },
     {
       spec: { op, dtype, stage: "final", ...finalGeometry },
-      dims: { outer, len: parts, inner, parts: 1, chunk: parts, count },
+      dims: { outer, len: parts, inner, parts: 1, chunk: parts, count, rowwise },
       scratchBytes: 0,
     },
   ];
@@ -118,12 +126,9 @@ export interface StridedAxis {
 }
 
 /** What to reduce where reduced axes are scattered among kept ones; each list in row-major order, at most 4 long. */
-export interface StridedReduceProblem {
-  readonly op: ReduceOp;
-  readonly dtype: StorageType;
+export interface StridedReduceProblem extends Reducing {
   readonly kept: readonly StridedAxis[];
   readonly reduced: readonly StridedAxis[];
-  readonly correction?: number;
 }
 
 const extents = (axes: readonly StridedAxis[]): number => axes.reduce((n, { extent }) => n * extent, 1);
@@ -139,14 +144,14 @@ function numbered(axes: readonly StridedAxis[], extent: "n" | "m", stride: "s" |
 
 /** Launches that solve `problem`: one of `reduceAxes`, and, where lines were cut into parts, one of `reduceLines` after it. */
 export function planReduceStrided(
-  { op, dtype, kept, reduced, correction = 0 }: StridedReduceProblem,
+  { kept, reduced, ...what }: StridedReduceProblem,
   traits: AdapterTraits,
 ): { readonly first: ReduceStep<StridedReduceSpec, StridedReduceDims>; readonly rest: readonly ReduceStep[] } {
   const lines = extents(kept);
   const len = extents(reduced);
   const nearest = (axes: readonly StridedAxis[]): number => axes.at(-1)?.stride ?? Number.POSITIVE_INFINITY;
   const isAcrossLines = nearest(kept) < nearest(reduced);
-  const problem = { op, dtype, correction, len, outer: isAcrossLines ? 1 : lines, inner: isAcrossLines ? lines : 1 };
+  const problem = { ...what, len, outer: isAcrossLines ? 1 : lines, inner: isAcrossLines ? lines : 1 };
   const layout = isAcrossLines ? columnLayout(lines, len, 1, traits) : lineLayout(lines, len, 1, traits);
   const [first, ...rest] = stepsFor(problem, layout, traits) as [ReduceStep, ...ReduceStep[]];
   const dims = { ...first.dims, ...numbered(kept, "n", "s"), ...numbered(reduced, "m", "t") } as StridedReduceDims;

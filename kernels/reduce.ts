@@ -45,8 +45,19 @@ export type ReduceSpec = {
 /** A reduction over scattered axes: numbers of kept and of reduced axes, at most four each. */
 export type StridedReduceSpec = ReduceSpec & { readonly kept: number; readonly reduced: number };
 
-/** `count` divides: the number of elements for mean, less the correction for var. */
-const uniforms = { outer: "u32", len: "u32", inner: "u32", parts: "u32", chunk: "u32", count: "f32" } as const;
+/**
+ * `count` divides: the number of elements for mean, less the correction for var. `rowwise` (0 or 1; texts do not read it)
+ * says that the leading axis of x is kept, so that the launch can follow a live row count.
+ */
+const uniforms = {
+  outer: "u32",
+  len: "u32",
+  inner: "u32",
+  parts: "u32",
+  chunk: "u32",
+  count: "f32",
+  rowwise: "u32",
+} as const;
 export type ReduceUniform = keyof typeof uniforms;
 export type ReduceDims = Readonly<Record<ReduceUniform, number>>;
 
@@ -233,8 +244,7 @@ export const reduceLines = defineKernel<ReduceSpec, ReduceUniform>({
         : { base: "line * u.len * columns + column", step: "k * columns" },
     ),
   grid,
-  // With one outer line, the leading axis may be the one that is reduced.
-  rows: (dims, spec) => (dims.outer > 1 ? rowAxis(dims, spec) : undefined),
+  rows: (dims, spec) => (dims.rowwise ? rowAxis(dims, spec) : undefined),
 });
 
 /** Most axes that are kept, and most that are reduced, by `reduceAxes`. */
@@ -290,6 +300,6 @@ export const reduceAxes = defineKernel<StridedReduceSpec, StridedReduceUniform>(
       offsetFunction("kept_offset", "n", "s", spec.kept) + offsetFunction("reduced_offset", "m", "t", spec.reduced),
     ),
   grid,
-  // The leading axis must be kept, and its lines be a prefix of the units.
-  rows: (dims, spec) => (dims.s0 > dims.t0 && (dims.outer > 1 || dims.parts === 1) ? rowAxis(dims, spec) : undefined),
+  // The lines of the first rows must be a prefix of the units.
+  rows: (dims, spec) => (dims.rowwise && (dims.outer > 1 || dims.parts === 1) ? rowAxis(dims, spec) : undefined),
 });

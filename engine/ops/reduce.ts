@@ -92,6 +92,7 @@ function reduceInto(
   const dtype = storageType(x.dtype);
   const traits = run.device.info;
   const merged = mergedAxes(x.shape, axes);
+  const what = { op, dtype, correction, rowwise: !axes.includes(0) };
   let source = x;
   const chain = ({ spec, dims, scratchBytes }: ReduceStep): void => {
     const target = scratchBytes > 0 ? run.temporary([scratchBytes / 4], "u32") : y;
@@ -106,12 +107,12 @@ function reduceInto(
       at < 0
         ? [y.size, reducedCount(x.shape, axes), 1]
         : [extent(merged.slice(0, at)), extent(merged.slice(at, at + 1)), extent(merged.slice(at + 1))];
-    planReduce({ op, dtype, outer, len, inner, correction }, traits).forEach(chain);
+    planReduce({ ...what, outer, len, inner }, traits).forEach(chain);
     return;
   }
   const kept = merged.filter(({ isReduced }) => !isReduced);
   const reduced = merged.filter(({ isReduced }) => isReduced);
-  const { first, rest } = planReduceStrided({ op, dtype, kept, reduced, correction }, traits);
+  const { first, rest } = planReduceStrided({ ...what, kept, reduced }, traits);
   const target = first.scratchBytes > 0 ? run.temporary([first.scratchBytes / 4], "u32") : y;
   run.dispatch(reduceAxes, first.spec, { x, y: target }, first.dims);
   source = target;

@@ -1,0 +1,156 @@
+// Rows that stay: the indices of the rows whose mask is set, in order, and their number, on the GPU alone.
+//   survivors[0 .. count) = { i : mask[i] != 0 } ascending
+// Up to 1024 rows take one workgroup and one launch (`compactSmall`). Beyond: `countBlocks` counts per block of 1024 rows,
+// `scanBlocks` (one workgroup) turns counts into offsets and the total, `writeBlocks` ranks rows within their block.
+// A thread owns 4 neighbouring rows; ranks come from a scan over 256 threads in workgroup memory. With `live`, only the
+// first live[0] rows exist. `liveGrids` turns a row count into the workgroup counts of a list of launches.
+
+import { type Binding, ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, MAX_GROUPS, unroll } from "./kernel.ts";
+
+const THREADS = 256;
+const OWN = 4;
+
+/** Rows of one block: those that one workgroup ranks. */
+export const COMPACT_BLOCK = THREADS * OWN;
+
+/** `live`: a buffer says how many of the rows exist. */
+export type CompactSpec = { readonly live: boolean };
+
+const masks = ({ live }: CompactSpec): Binding[] => [
+  { name: "mask", access: "read", type: "array<vec4<u32>>" },
+  ...(live ? [{ name: "live", access: "read", type: "array<u32>" } as const] : []),
+];
+
+const SCAN = `
+var<workgroup> sums: array<u32, ${THREADS}>;
+// Sum of the values of threads 0..li (Hillis and Steele, 1986); afterwards sums[${THREADS - 1}] is the total.
+fn inclusive_scan(value: u32, li: u32) -> u32 {
+  workgroupBarrier();
+  sums[li] = value;
+  workgroupBarrier();
+  for (var step = 1u; step < ${THREADS}u; step <<= 1u) {
+    let before = select(0u, sums[max(li, step) - step], li >= step);
+    workgroupBarrier();
+    sums[li] += before;
+    workgroupBarrier();
+  }
+  return sums[li];
+}`;
+
+/** Declares `first`, the thread's first row; `stays`, 1 for each of its rows that stays; `kept`, their number. */
+const own = ({ live }: CompactSpec, block: string): string => `
+  let rows = ${live ? "min(u.rows, live[0])" : "u.rows"};
+  let first = ${block} * ${COMPACT_BLOCK}u + li * ${OWN}u;
+  let exists = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(rows);
+  let stays = vec4<u32>((mask[min(first, u.rows - 1u) / ${OWN}u] != vec4<u32>()) & exists);
+  let kept = stays.x + stays.y + stays.z + stays.w;`;
+
+const write = unroll(OWN, (k) => `  if (stays[${k}] != 0u) { survivors[at] = i32(first + ${k}u); at++; }`);
+
+const survivors: Binding = { name: "survivors", access: "write", type: "array<i32>" };
+const count: Binding = { name: "count", access: "write", type: "array<u32>" };
+
+/** Survivors and count of at most `COMPACT_BLOCK` rows, in one launch. */
+export const compactSmall = defineKernel<CompactSpec, "rows">({
+  name: "compact",
+  bindings: (spec) => [...masks(spec), survivors, count],
+  uniforms: { rows: "u32" },
+  source: (spec) => `${SCAN}
+@compute @workgroup_size(${THREADS}) fn main(${ENTRY}) {
+  ${own(spec, "0u")}
+  var at = inclusive_scan(kept, li) - kept;
+  if (li == 0u) { count[0] = sums[${THREADS - 1}]; }
+${write}
+}`,
+  grid: () => [1, 1, 1],
+});
+
+/** counts[b] = survivors in block b. */
+export const countBlocks = defineKernel<CompactSpec, "rows">({
+  name: "compact-count",
+  bindings: (spec) => [...masks(spec), { name: "counts", access: "write", type: "array<u32>" }],
+  uniforms: { rows: "u32" },
+  source: (spec) => `${SCAN}
+@compute @workgroup_size(${THREADS}) fn main(${ENTRY}) {
+  let block = ${LINEAR_GROUP};
+  ${own(spec, "block")}
+  let total = inclusive_scan(kept, li);
+  if (li == ${THREADS - 1}u && block * ${COMPACT_BLOCK}u < u.rows) { counts[block] = total; }
+}`,
+  grid: ({ rows }) => linearGrid(ceilDiv(rows, COMPACT_BLOCK)),
+});
+
+/** counts become the number of survivors in earlier blocks; count is the total. */
+export const scanBlocks = defineKernel<Record<string, never>, "blocks">({
+  name: "compact-scan",
+  bindings: () => [{ name: "counts", access: "update", type: "array<u32>" }, count],
+  uniforms: { blocks: "u32" },
+  source: () => `${SCAN}
+@compute @workgroup_size(${THREADS}) fn main(${ENTRY}) {
+  var before = 0u;
+  for (var start = 0u; start < u.blocks; start += ${THREADS}u) {
+    let i = start + li;
+    let value = select(0u, counts[min(i, u.blocks - 1u)], i < u.blocks);
+    let upto = inclusive_scan(value, li);
+    if (i < u.blocks) { counts[i] = before + upto - value; }
+    before += sums[${THREADS - 1}];
+  }
+  if (li == 0u) { count[0] = before; }
+}`,
+  grid: () => [1, 1, 1],
+});
+
+/** Survivors, from the offsets that `scanBlocks` left in counts. */
+export const writeBlocks = defineKernel<CompactSpec, "rows">({
+  name: "compact-write",
+  bindings: (spec) => [...masks(spec), { name: "counts", access: "read", type: "array<u32>" }, survivors],
+  uniforms: { rows: "u32" },
+  source: (spec) => `${SCAN}
+@compute @workgroup_size(${THREADS}) fn main(${ENTRY}) {
+  let block = ${LINEAR_GROUP};
+  ${own(spec, "block")}
+  let rank = inclusive_scan(kept, li) - kept;
+  if (block * ${COMPACT_BLOCK}u >= u.rows) { return; }
+  var at = counts[block] + rank;
+${write}
+}`,
+  grid: ({ rows }) => linearGrid(ceilDiv(rows, COMPACT_BLOCK)),
+});
+
+/** 32-bit words of one launch in the table of `liveGrids`, and in its results. */
+export const GRID_ENTRY_WORDS = 8;
+export const GRID_WORDS = 3;
+
+/**
+ * Workgroup counts of `launches` launches on the first count[0] rows (at most u.capacity). `args` holds the results, three
+ * words a launch (as indirect dispatches take them), and behind all of these the table: grid x, y, z for all rows; the
+ * axis that depends on the rows; units per row; units per group; whether the count is folded as by `linearGrid`; 0.
+ */
+export const liveGrids = defineKernel<Record<string, never>, "launches" | "capacity">({
+  name: "live-grids",
+  bindings: () => [
+    { name: "count", access: "read", type: "array<u32>" },
+    { name: "args", access: "update", type: "array<u32>" },
+  ],
+  uniforms: { launches: "u32", capacity: "u32" },
+  source: () => `
+@compute @workgroup_size(64) fn main(${ENTRY}) {
+  let i = ${LINEAR_GROUP} * 64u + li;
+  if (i >= u.launches) { return; }
+  let entry = u.launches * ${GRID_WORDS}u + i * ${GRID_ENTRY_WORDS}u;
+  let units = min(count[0], u.capacity) * args[entry + 4u];
+  let per_group = args[entry + 5u];
+  let groups = units / per_group + u32(units % per_group != 0u);
+  var grid = vec3u(args[entry], args[entry + 1u], args[entry + 2u]);
+  if (args[entry + 6u] != 0u) {
+    let y = max(1u, groups / ${MAX_GROUPS}u + u32(groups % ${MAX_GROUPS}u != 0u));
+    grid = vec3u(groups / y + u32(groups % y != 0u), y, 1u);
+  } else {
+    grid[args[entry + 3u]] = groups;
+  }
+  args[i * ${GRID_WORDS}u] = grid.x;
+  args[i * ${GRID_WORDS}u + 1u] = grid.y;
+  args[i * ${GRID_WORDS}u + 2u] = grid.z;
+}`,
+  grid: ({ launches }) => linearGrid(ceilDiv(launches, 64)),
+});

@@ -1,0 +1,255 @@
+// Rows and elements picked by index, and what flows back to where they came from.
+//   gatherRows      y[o, k, i] = x[o, index[k], i]           indexSelect, embedding
+//   gatherElements  y[p] = x[p with its coordinate along one axis replaced by index[p]]
+//   oneHot          y[k, c] = 1 if index[k] = c else 0
+// An index out of range reads `missing` (NaN for floats). Backwards, repeated indices accumulate: every element of dx is
+// owned by one thread, which adds its contributions in the order of the index list, so results are equal bit for bit from
+// run to run. Short lists are scanned whole (`sumRowsScanned`); for long ones `markRows` and `linkRows` chain the equal
+// indices first, and `sumRowsLinked` walks the chains. A thread per element, or per four neighbours along i. The uniform
+// `rowwise` (0 or 1; texts do not read it) says that the leading axis passes through, so that a launch can follow a live
+// row count.
+
+import { eachAxis, itemEntry, itemGrid, itemRows, type MoveUnit, numbered, unitFeatures, unitType } from "./items.ts";
+import { type Binding, type Dims, defineKernel, type KernelFeature } from "./kernel.ts";
+
+/** Elements in memory that gradients are summed over. */
+export type GradientStorage = "f32" | "f16";
+
+const indexBinding: Binding = { name: "index", access: "read", type: "array<i32>" };
+
+/** How picked rows travel. */
+export type GatherRowsSpec = { readonly unit: MoveUnit; readonly width: 1 | 4 };
+
+const rowUniforms = { outer: "u32", rows: "u32", count: "u32", inner: "u32" } as const;
+export type RowsUniform = keyof typeof rowUniforms;
+
+/** Items of y [outer, count, inner]. */
+const pickedItems = ({ outer, count, inner }: Dims<RowsUniform>): number => outer * count * inner;
+
+const missing = (unit: MoveUnit): string => (unit === "f16" ? "f16(bitcast<f32>(u.missing))" : "u.missing");
+
+/** y [outer, count, inner] = rows of x [outer, rows, inner]; `inner` counts items of `width` elements. */
+export const gatherRows = defineKernel<GatherRowsSpec, RowsUniform | "missing">({
+  name: "gather-rows",
+  bindings: ({ unit, width }) => [
+    { name: "x", access: "read", type: `array<${unitType(unit, width)}>` },
+    indexBinding,
+    { name: "y", access: "write", type: `array<${unitType(unit, width)}>` },
+  ],
+  uniforms: { ...rowUniforms, missing: "u32" },
+  features: unitFeatures,
+  source: ({ unit, width }) => `${itemEntry("u.outer * u.count * u.inner")}
+  let column = i % u.inner;
+  let line = i / u.inner;
+  let row = u32(index[line % u.count]);
+  let p = (line / u.count * u.rows + row) * u.inner + column;
+  y[i] = select(${unitType(unit, width)}(${missing(unit)}), x[select(0u, p, row < u.rows)], row < u.rows);
+}`,
+  grid: (dims) => itemGrid(pickedItems(dims)),
+  rows: (dims) => itemRows(pickedItems(dims)),
+});
+
+const elementUniforms = {
+  rowwise: "u32",
+  size: "u32",
+  rows: "u32",
+  stride: "u32",
+  missing: "u32",
+  ...numbered("n", "u32"),
+  ...numbered("s", "u32"),
+} as const;
+export type ElementsUniform = keyof typeof elementUniforms;
+
+/**
+ * y and index share the shape n; x has strides s, of which that of the picked axis is given as `stride` (and 0 in s), and
+ * `rows` elements along that axis.
+ */
+export const gatherElements = defineKernel<{ readonly unit: MoveUnit; readonly rank: number }, ElementsUniform>({
+  name: "gather-elements",
+  bindings: ({ unit }) => [
+    { name: "x", access: "read", type: `array<${unit}>` },
+    indexBinding,
+    { name: "y", access: "write", type: `array<${unit}>` },
+  ],
+  uniforms: elementUniforms,
+  features: unitFeatures,
+  source: ({ unit, rank }) => `${itemEntry("u.size")}
+  var p = 0u;
+  ${eachAxis(rank, (axis, at) => `p += ${at} * u.s${axis};`)}
+  let row = u32(index[i]);
+  y[i] = select(${missing(unit)}, x[select(0u, p + row * u.stride, row < u.rows)], row < u.rows);
+}`,
+  grid: ({ size }) => itemGrid(size),
+  rows: ({ size, rowwise }) => (rowwise ? itemRows(size) : undefined),
+});
+
+const scatterUniforms = {
+  rowwise: "u32",
+  size: "u32",
+  count: "u32",
+  stride: "u32",
+  axis: "u32",
+  ...numbered("n", "u32"),
+  ...numbered("m", "u32"),
+  ...numbered("s", "u32"),
+} as const;
+export type ScatterUniform = keyof typeof scatterUniforms;
+
+const gradientFeatures = ({ dtype }: { readonly dtype: GradientStorage }): KernelFeature[] =>
+  dtype === "f16" ? ["f16"] : [];
+
+/**
+ * dx [n] of `gatherElements`: each element scans the `count` indices of its line. g and index have extents m and strides s,
+ * of which that along `axis` is given as `stride` (and 0 in s).
+ */
+export const sumElements = defineKernel<{ readonly dtype: GradientStorage; readonly rank: number }, ScatterUniform>({
+  name: "sum-elements",
+  bindings: ({ dtype }) => [
+    { name: "g", access: "read", type: `array<${dtype}>` },
+    indexBinding,
+    { name: "dx", access: "write", type: `array<${dtype}>` },
+  ],
+  uniforms: scatterUniforms,
+  features: gradientFeatures,
+  source: ({ dtype, rank }) => `${itemEntry("u.size")}
+  var p = 0u;
+  var own = 0u;
+  var inside = true;
+  ${eachAxis(rank, (d, at) => `if (u.axis == ${d}u) { own = ${at}; } else { inside = inside && ${at} < u.m${d}; p += ${at} * u.s${d}; }`)}
+  var total = 0.0;
+  if (inside) {
+    for (var k = 0u; k < u.count; k++) {
+      let q = p + k * u.stride;
+      if (u32(index[q]) == own) { total += f32(g[q]); }
+    }
+  }
+  dx[i] = ${dtype}(total);
+}`,
+  grid: ({ size }) => itemGrid(size),
+  rows: ({ size, rowwise }) => (rowwise ? itemRows(size) : undefined),
+});
+
+/** y [count, classes] from index [count]. */
+export const oneHotRows = defineKernel<Record<string, never>, "count" | "classes">({
+  name: "one-hot",
+  bindings: () => [indexBinding, { name: "y", access: "write", type: "array<f32>" }],
+  uniforms: { count: "u32", classes: "u32" },
+  source: () => `${itemEntry("u.count * u.classes")}
+  y[i] = select(0.0, 1.0, u32(index[i / u.classes]) == i % u.classes);
+}`,
+  grid: ({ count, classes }) => itemGrid(count * classes),
+  rows: ({ count, classes }) => itemRows(count * classes),
+});
+
+/** How gradients of picked rows are summed. */
+export type SumRowsSpec = { readonly dtype: GradientStorage; readonly width: 1 | 4 };
+
+const summedItems = ({ outer, rows, inner }: Dims<RowsUniform>): number => outer * rows * inner;
+
+const gradientBindings = ({ dtype, width }: SumRowsSpec, lists: readonly Binding[]): Binding[] => {
+  const type = `array<${width === 4 ? `vec4<${dtype}>` : dtype}>`;
+  return [{ name: "g", access: "read", type }, ...lists, { name: "dx", access: "write", type }];
+};
+
+/** The body shared by both ways: `each` adds the rows k of g that belong to `row` by `total += G(k)`. */
+function sumRows({ dtype, width }: SumRowsSpec, each: string): string {
+  const [wide, stored] = width === 4 ? ["vec4f", `vec4<${dtype}>`] : ["f32", dtype];
+  return `${itemEntry("u.outer * u.rows * u.inner")}
+  let column = i % u.inner;
+  let row = i / u.inner % u.rows;
+  let first = i / u.inner / u.rows * u.count * u.inner + column;
+  var total = ${wide}();
+  ${each.replaceAll("G(k)", `${wide}(g[first + k * u.inner])`)}
+  dx[i] = ${stored}(total);
+}`;
+}
+
+/** dx [outer, rows, inner] of `gatherRows`, by a scan of the whole list for every item: for short lists. */
+export const sumRowsScanned = defineKernel<SumRowsSpec, RowsUniform>({
+  name: "sum-rows-scanned",
+  bindings: (spec) => gradientBindings(spec, [indexBinding]),
+  uniforms: rowUniforms,
+  features: gradientFeatures,
+  source: (spec) =>
+    sumRows(spec, "for (var k = 0u; k < u.count; k++) { if (u32(index[k]) == row) { total += G(k); } }"),
+  grid: (dims) => itemGrid(summedItems(dims)),
+});
+
+/**
+ * ends[v] = (count - first, last + 1) of the places k with index[k] = v. `ends` must be zero before. The result does not
+ * depend on the order of the atomic operations.
+ */
+export const markRows = defineKernel<Record<string, never>, "rows" | "count">({
+  name: "mark-rows",
+  bindings: () => [indexBinding, { name: "ends", access: "update", type: "array<atomic<u32>>" }],
+  uniforms: { rows: "u32", count: "u32" },
+  source: () => `${itemEntry("u.count")}
+  let row = u32(index[i]);
+  if (row >= u.rows) { return; }
+  atomicMax(&ends[2u * row], u.count - i);
+  atomicMax(&ends[2u * row + 1u], i + 1u);
+}`,
+  grid: ({ count }) => itemGrid(count),
+});
+
+/** next[k] = the next place with the same index as k. Only places with an equal one after them search. */
+export const linkRows = defineKernel<Record<string, never>, "rows" | "count">({
+  name: "link-rows",
+  bindings: () => [
+    indexBinding,
+    { name: "ends", access: "read", type: "array<vec2<u32>>" },
+    { name: "next", access: "write", type: "array<u32>" },
+  ],
+  uniforms: { rows: "u32", count: "u32" },
+  source: () => `${itemEntry("u.count")}
+  let row = index[i];
+  let last = select(0u, ends[u32(row)].y, u32(row) < u.rows);
+  var k = i + 1u;
+  while (k < last && index[k] != row) { k++; }
+  next[i] = k;
+}`,
+  grid: ({ count }) => itemGrid(count),
+});
+
+/** dx [outer, rows, inner] of `gatherRows`, along the chains of `markRows` and `linkRows`. */
+export const sumRowsLinked = defineKernel<SumRowsSpec, RowsUniform>({
+  name: "sum-rows-linked",
+  bindings: (spec) =>
+    gradientBindings(spec, [
+      { name: "ends", access: "read", type: "array<vec2<u32>>" },
+      { name: "next", access: "read", type: "array<u32>" },
+    ]),
+  uniforms: rowUniforms,
+  features: gradientFeatures,
+  source: (spec) =>
+    sumRows(
+      spec,
+      `let end = ends[row];
+  var k = u.count - end.x;
+  while (k < end.y) { total += G(k); k = next[k]; }`,
+    ),
+  grid: (dims) => itemGrid(summedItems(dims)),
+});
+
+/** Whether every item should scan the whole list: where chaining would cost more than it saves. */
+export const isScanCheaper = (dims: Dims<RowsUniform>): boolean =>
+  dims.count <= 4096 && summedItems(dims) * dims.count <= 1 << 22;
+
+/** With `live`, x has `live[0]` rows only. Writes rows of x [count, inner] to the rows `index` of y, in place; the indices are distinct. */
+export const scatterRows = defineKernel<GatherRowsSpec & { readonly live: boolean }, "rows" | "count" | "inner">({
+  name: "scatter-rows",
+  bindings: ({ unit, width, live }) => [
+    { name: "x", access: "read", type: `array<${unitType(unit, width)}>` },
+    indexBinding,
+    ...(live ? [{ name: "live", access: "read", type: "array<u32>" } as const] : []),
+    { name: "y", access: "update", type: `array<${unitType(unit, width)}>` },
+  ],
+  uniforms: { rows: "u32", count: "u32", inner: "u32" },
+  features: unitFeatures,
+  source: ({ live }) => `${itemEntry(live ? "min(u.count, live[0]) * u.inner" : "u.count * u.inner")}
+  let row = u32(index[i / u.inner]);
+  if (row < u.rows) { y[row * u.inner + i % u.inner] = x[i]; }
+}`,
+  grid: ({ count, inner }) => itemGrid(count * inner),
+  rows: ({ count, inner }) => itemRows(count * inner),
+});
