@@ -9,7 +9,7 @@
 // What changes from step to step is read from small buffers, never from uniforms, so that a replayed step can change it:
 // `hyper`, written by the host, and for Adam (and dampening) `now`, which `optimAdvance` computes once a step from `hyper`
 // and a step counter on the GPU. 1 - beta and log beta come from the host in double: 1 - f32(0.999) is off by 5e-5.
-// Mapping: a thread per `width` parameters, repeated in strides. Stores lag one trip behind: see STORES.
+// Mapping: a thread per `width` parameters, TRIPS times, so that the constants are loaded once for several.
 
 import { type Binding, ceilDiv, defineKernel, ENTRY, type Grid, LINEAR_GROUP, linearGrid } from "./kernel.ts";
 import { bufferType, valueType } from "./row.ts";
@@ -65,7 +65,7 @@ export const packDecay = (decay: number): Float32Array<ArrayBuffer> => packHyper
 
 const GROUP = 64;
 
-/** Trips per thread; more only make the last trip uneven. */
+/** Values of `width` parameters per thread. */
 const TRIPS = 4;
 
 const buffer = (name: string, access: Binding["access"], width: 1 | 4): Binding => ({
@@ -97,29 +97,19 @@ const scales = ({ decay, clip }: OptimSpec, weightDecay = "hyper[7]"): string[] 
 
 /**
  * Loop over this thread's parameters: `targets` names the buffers to update, `update` turns their values `<name>_new` into
- * the new ones, `constants` are read before. STORES: each trip stores what the trip before computed, and holds its own in
- * registers. Stored at once, LLVM on CPU adapters sinks the arithmetic into the store's per-lane loop and runs it 8 times.
+ * the new ones, `constants` are read before.
  */
 function loop(width: 1 | 4, targets: readonly string[], constants: readonly string[], update: string): string {
-  const value = valueType(width);
-  const store = targets.map((name) => `${name}[at] = ${name}_held;`).join(" ");
   return `
 @compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
-  let count = u.n / ${width}u;
   let first = ${LINEAR_GROUP} * ${GROUP * TRIPS}u + li;
-  if (first >= count) { return; }
-  let end = min(first + ${GROUP * TRIPS}u, count);
+  let end = min(first + ${GROUP * TRIPS}u, u.n / ${width}u);
   ${constants.join("\n  ")}
-  var at = first;
-  ${targets.map((name) => `var ${name}_held = ${value}();`).join("\n  ")}
   for (var i = first; i < end; i += ${GROUP}u) {
     ${targets.map((name) => `var ${name}_new = ${name}[i];`).join("\n    ")}
     ${update}
-    if (i > first) { ${store} }
-    ${targets.map((name) => `${name}_held = ${name}_new;`).join(" ")}
-    at = i;
+    ${targets.map((name) => `${name}[i] = ${name}_new;`).join("\n    ")}
   }
-  ${store}
 }`;
 }
 

@@ -11,8 +11,8 @@ import {
   defineKernel,
   ENTRY,
   type Grid,
-  linearGrid,
   LINEAR_GROUP,
+  linearGrid,
   type RowAxis,
 } from "./kernel.ts";
 import { bufferType, type FloatStorage, stored, valueType } from "./row.ts";

@@ -6,7 +6,7 @@
 // Mapping: a thread per output value of `width` channels. The gradient gathers over the outputs that read a cell, the exact
 // inverse of the same whole-number positions: no atomics, deterministic.
 
-import { ceilDiv, defineKernel, ENTRY, type Grid, linearGrid, LINEAR_GROUP, type RowAxis } from "./kernel.ts";
+import { ceilDiv, defineKernel, ENTRY, type Grid, LINEAR_GROUP, linearGrid, type RowAxis } from "./kernel.ts";
 import { bufferType, type FloatStorage, stored, valueType } from "./row.ts";
 
 /** `width`: channels per access. */

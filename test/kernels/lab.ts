@@ -1,8 +1,8 @@
 // Runs kernels on a bare WebGPU device, without the engine: for tests that compare a kernel's text with a formula.
 // Outputs start as NaN bits, and pipelines are made inside an error scope, so a shader that fails cannot seem to work.
 
-import type { Kernel, Spec } from "../../kernels/index.ts";
-import { pipelineKey, shaderText } from "../../kernels/index.ts";
+import type { Kernel, Spec } from "../../kernels/kernel.ts";
+import { pipelineKey, shaderText } from "../../kernels/kernel.ts";
 import { atEnd } from "../harness.ts";
 
 /** Host memory of one binding; a `number` asks for that many poisoned 32-bit words. */
@@ -78,7 +78,7 @@ export async function runKernel<S extends Spec, U extends string>(
     const Type = words.constructor as Uint32ArrayConstructor;
     new Type(buffer.getMappedRange()).set(words as Uint32Array);
     buffer.unmap();
-    return { name, access, buffer, size };
+    return { name, access, buffer, size, length: words.byteLength };
   });
   const uniforms = uniformBuffer(device, kernel, dims);
   const entries = buffers.map(({ buffer }, i): GPUBindGroupEntry => ({ binding: i + 1, resource: { buffer } }));
@@ -93,18 +93,18 @@ export async function runKernel<S extends Spec, U extends string>(
     pass.dispatchWorkgroups(...grid);
     pass.end();
   }
-  const results = buffers.map(({ name, buffer, size }) => {
+  const results = buffers.map(({ name, buffer, size, length }) => {
     const staging = device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
     encoder.copyBufferToBuffer(buffer, 0, staging, 0, size);
-    return { name, staging };
+    return { name, staging, length };
   });
   device.queue.submit([encoder.finish()]);
   const error = await device.popErrorScope();
   if (error) throw new Error(`${kernel.name}: ${error.message}`);
   const out: Record<string, Words> = {};
-  for (const { name, staging } of results) {
+  for (const { name, staging, length } of results) {
     await staging.mapAsync(GPUMapMode.READ);
-    out[name] = new Words(staging.getMappedRange().slice(0));
+    out[name] = new Words(staging.getMappedRange().slice(0, Math.ceil(length / 4) * 4));
     staging.destroy();
   }
   for (const { buffer } of buffers) buffer.destroy();

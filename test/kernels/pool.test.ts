@@ -86,7 +86,9 @@ function maxReference(dims: Image, geometry: Geometry, x: ArrayLike<number>, g: 
     cell[out] = at;
   });
   const dx = new Float64Array(inputs(dims));
-  cell.forEach((at, out) => void (dx[at] = (dx[at] as number) + (g[out] as number)));
+  cell.forEach((at, out) => {
+    dx[at] = (dx[at] as number) + (g[out] as number);
+  });
   return { y, dx };
 }
 

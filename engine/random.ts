@@ -1,0 +1,104 @@
+// Random numbers on the CPU, by the same counters as on the GPU (kernels/random.ts): Philox 4x32-10.
+// Words, uniforms, integers and masks are equal bit for bit; normals are equal to float rounding. Knows no tensor.
+
+/** Names a sequence of random numbers: same key, same numbers, on every machine. */
+export interface RandomKey {
+  /** Whole number in [0, 2^53). */
+  readonly seed: number;
+  /** Independent sequence of the same seed; default 0. */
+  readonly stream?: number;
+  /** Step of a training run; default 0. */
+  readonly step?: number;
+  /** Draw within the step; default 0. */
+  readonly call?: number;
+}
+
+/** Upper and lower half of a 32 x 32 bit product. */
+function highProduct(a: number, b: number): number {
+  const [a0, a1, b0, b1] = [a & 0xffff, a >>> 16, b & 0xffff, b >>> 16];
+  const cross = a1 * b0 + (((a0 * b0) >>> 0) >>> 16);
+  const carry = a0 * b1 + (cross & 0xffff);
+  return (a1 * b1 + Math.floor(cross / 65536) + Math.floor(carry / 65536)) >>> 0;
+}
+
+/**
+ * One block of Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+ * @param counter Four 32-bit words.
+ * @param key Two 32-bit words.
+ */
+export function philox(
+  counter: readonly [number, number, number, number],
+  key: readonly [number, number],
+): [number, number, number, number] {
+  let [c0, c1, c2, c3] = counter;
+  let [k0, k1] = key;
+  for (let round = 0; round < 10; round++) {
+    const high0 = highProduct(0xd2511f53, c0);
+    const high1 = highProduct(0xcd9e8d57, c2);
+    [c0, c1, c2, c3] = [
+      (high1 ^ c1 ^ k0) >>> 0,
+      Math.imul(0xcd9e8d57, c2) >>> 0,
+      (high0 ^ c3 ^ k1) >>> 0,
+      Math.imul(0xd2511f53, c0) >>> 0,
+    ];
+    k0 = (k0 + 0x9e3779b9) >>> 0;
+    k1 = (k1 + 0xbb67ae85) >>> 0;
+  }
+  return [c0, c1, c2, c3];
+}
+
+/** The four words `state` of a generator on the GPU. */
+export function randomState({ seed, stream = 0, step = 0 }: RandomKey): Uint32Array<ArrayBuffer> {
+  return Uint32Array.of(seed >>> 0, stream, step, Math.floor(seed / 2 ** 32));
+}
+
+/** `n` random 32-bit words. */
+export function randomWords(n: number, key: RandomKey): Uint32Array<ArrayBuffer> {
+  const [seed, stream, step, high] = randomState(key) as unknown as [number, number, number, number];
+  const words = new Uint32Array(Math.ceil(n / 4) * 4);
+  for (let i = 0; i < words.length; i += 4) {
+    words.set(philox([i / 4, key.call ?? 0, step, high], [seed, stream]), i);
+  }
+  return words.subarray(0, n);
+}
+
+/** `n` numbers uniform in [0, 1), multiples of 2^-24. */
+export function randomUniform(n: number, key: RandomKey): Float32Array<ArrayBuffer> {
+  return Float32Array.from(randomWords(n, key), (word) => (word >>> 8) * 2 ** -24);
+}
+
+/** `n` standard normal numbers (Box-Muller; at most 5.77 from 0). */
+export function randomNormal(n: number, key: RandomKey): Float32Array<ArrayBuffer> {
+  const words = randomWords(Math.ceil(n / 2) * 2, key);
+  const result = new Float32Array(words.length);
+  for (let i = 0; i < words.length; i += 2) {
+    const radius = Math.sqrt(-2 * Math.log(1 - ((words[i] as number) >>> 8) * 2 ** -24));
+    const angle = 2 * Math.PI * ((words[i + 1] as number) >>> 8) * 2 ** -24;
+    result[i] = radius * Math.cos(angle);
+    result[i + 1] = radius * Math.sin(angle);
+  }
+  return result.subarray(0, n);
+}
+
+/** `n` whole numbers in [low, high), by multiplication: no number is likelier than another by more than (high - low) / 2^32. */
+export function randomIntegers(n: number, low: number, high: number, key: RandomKey): Int32Array<ArrayBuffer> {
+  return Int32Array.from(randomWords(n, key), (word) => low + highProduct(word, high - low));
+}
+
+/** `n` times 1 with probability p, else 0; p counts in multiples of 2^-24. */
+export function randomBernoulli(n: number, p: number, key: RandomKey): Uint32Array<ArrayBuffer> {
+  const threshold = chance(p);
+  return randomWords(n, key).map((word) => (word >>> 8 < threshold ? 1 : 0));
+}
+
+/** A probability as the threshold that random 24-bit numbers are compared with. */
+export const chance = (p: number): number => Math.ceil(p * 2 ** 24);
+
+/** The numbers 0 .. n - 1 in random order: sorted by 53-bit random keys, so every machine finds the same order. */
+export function randomPermutation(n: number, key: RandomKey): Int32Array<ArrayBuffer> {
+  const words = randomWords(2 * n, key);
+  const keys = Float64Array.from({ length: n }, (_, i) => {
+    return (words[2 * i] as number) * 2 ** 21 + ((words[2 * i + 1] as number) >>> 11);
+  });
+  return Int32Array.from({ length: n }, (_, i) => i).sort((a, b) => (keys[a] as number) - (keys[b] as number) || a - b);
+}
