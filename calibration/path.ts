@@ -62,6 +62,9 @@ function predictedZ(errors: number, accepted: number, scale: number, alpha: numb
   return (alpha - rate) * Math.sqrt((accepted * scale) / (alpha * (1 - alpha)));
 }
 
+/** Weight of the newest z in a running mean over neighbouring thresholds: single validation samples should not decide. */
+const DAMPING = 0.2;
+
 /** An exit is opened only where its test is predicted to pass with a little room (the normal quantile of delta, about). */
 const roomyZ = (delta: number) => 0.75 * Math.sqrt(2 * Math.log(1 / delta));
 
@@ -102,6 +105,7 @@ function designRow(validation: Cascade, orders: readonly Int32Array[], goal: Row
   orders.forEach((order, j) => {
     let accepted = 0;
     let wrong = 0;
+    let damped = Number.NEGATIVE_INFINITY;
     let best = Number.NEGATIVE_INFINITY;
     let threshold = Number.POSITIVE_INFINITY;
     for (let rank = 0; rank < samples; rank++) {
@@ -119,7 +123,8 @@ function designRow(validation: Cascade, orders: readonly Int32Array[], goal: Row
       }
       const z = predictedZ(wrong, accepted, goal.scale, goal.alpha);
       best = Math.max(best, z);
-      if (z >= goal.z) threshold = score;
+      damped = damped === Number.NEGATIVE_INFINITY ? z : damped + DAMPING * (z - damped);
+      if (damped >= goal.z) threshold = score;
     }
     if ("z" in goal && best < goal.roomy) threshold = Number.POSITIVE_INFINITY;
     row[j] = threshold;

@@ -77,8 +77,8 @@ interface Samples {
   /** `[size, 3]`. */
   readonly predictions: Uint8Array;
   readonly levels: Uint8Array;
-  /** Probability the exit gives the label, `[size, 3]`. */
-  readonly labelProb: Float32Array;
+  /** -log of the probability the exit gives the label, `[size, 3]`. */
+  readonly nll: Float32Array;
   /** Confidence of each level, ascending, `[3, LEVELS]`. */
   readonly values: Float64Array;
 }
@@ -121,13 +121,13 @@ function discretise(confidence: Float64Array, labels: Uint8Array, predictions: U
     for (let k = 0; k < LEVELS; k++) values[j * LEVELS + k] = ascending[Math.floor(((k + 0.5) * size) / LEVELS)]!;
     for (let i = 0; i < size; i++) levels[i * EXITS + j] = Math.max(0, firstAbove(edges, 0, LEVELS, confidence[i * EXITS + j]!) - 1);
   }
-  const labelProb = new Float32Array(size * EXITS);
-  for (let at = 0; at < labelProb.length; at++) {
+  const nll = new Float32Array(size * EXITS);
+  for (let at = 0; at < nll.length; at++) {
     const p = values[(at % EXITS) * LEVELS + levels[at]!]!;
     const isRight = predictions[at] === labels[Math.floor(at / EXITS)];
-    labelProb[at] = isRight ? p : (1 - p) * random.uniform();
+    nll[at] = -Math.log(isRight ? p : (1 - p) * random.uniform());
   }
-  return { labels, predictions, levels, labelProb, values };
+  return { labels, predictions, levels, nll, values };
 }
 
 /** Cumulative counts `[cell, LEVELS + 1, LEVELS + 1]`: samples of a cell with level 1 < a and level 2 < b. */
@@ -152,7 +152,7 @@ function accumulate({ labels, predictions, levels }: Samples, classes: number): 
 }
 
 function drawSamples(
-  { labels, predictions, levels, labelProb, values }: Samples,
+  { labels, predictions, levels, nll, values }: Samples,
   n: number,
   random: Random,
   { classes, costs }: { readonly classes: number; readonly costs: ArrayLike<number> },
@@ -173,7 +173,7 @@ function drawSamples(
       drawn.predictions[to] = predictions[from]!;
       drawn.errors[to] = predictions[from] === labels[row] ? 0 : 1;
       drawn.maxProb[to] = values[j * LEVELS + levels[from]!]!;
-      drawn.nll[to] = -Math.log(labelProb[from]!);
+      drawn.nll[to] = nll[from]!;
     }
   }
   // only the confidence and the label's probability exist here; the other scores are not simulated
