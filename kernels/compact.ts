@@ -2,13 +2,13 @@
 //   survivors[0 .. count) = { i : mask[i] != 0 } ascending
 // Up to 1024 rows take one workgroup and one launch (`compactSmall`). Beyond: `countBlocks` counts per block of 1024 rows,
 // `scanBlocks` (one workgroup) turns counts into offsets and the total, `writeBlocks` ranks rows within their block.
-// A thread owns 4 neighbouring rows; ranks come from a scan over 256 threads in workgroup memory. With `live`, only the
+// A thread owns 16 neighbouring rows; ranks come from a scan over 64 threads in workgroup memory. With `live`, only the
 // first live[0] rows exist. `liveGrids` turns a row count into the workgroup counts of a list of launches.
 
 import { type Binding, ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, MAX_GROUPS, unroll } from "./kernel.ts";
 
-const THREADS = 256;
-const OWN = 4;
+const THREADS = 64;
+const OWN = 16;
 
 /** Rows of one block: those that one workgroup ranks. */
 export const COMPACT_BLOCK = THREADS * OWN;
@@ -37,15 +37,21 @@ fn inclusive_scan(value: u32, li: u32) -> u32 {
   return sums[li];
 }`;
 
-/** Declares `first`, the thread's first row; `stays`, 1 for each of its rows that stays; `kept`, their number. */
+/** Declares `first`, the thread's first row; `stays0 ...`, 1 for each of its rows that stays; `kept`, their number. */
 const own = ({ live }: CompactSpec, block: string): string => `
   let rows = ${live ? "min(u.rows, live[0])" : "u.rows"};
   let first = ${block} * ${COMPACT_BLOCK}u + li * ${OWN}u;
-  let exists = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(rows);
-  let stays = vec4<u32>((mask[min(first, u.rows - 1u) / ${OWN}u] != vec4<u32>()) & exists);
-  let kept = stays.x + stays.y + stays.z + stays.w;`;
+  var sum = vec4<u32>();
+  ${unroll(
+    OWN / 4,
+    (q) => `let at${q} = first + ${4 * q}u;
+  let exists${q} = vec4<u32>(at${q}) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(rows);
+  let stays${q} = vec4<u32>((mask[min(at${q}, u.rows - 1u) / 4u] != vec4<u32>()) & exists${q});
+  sum += stays${q};`,
+  )}
+  let kept = sum.x + sum.y + sum.z + sum.w;`;
 
-const write = unroll(OWN, (k) => `  if (stays[${k}] != 0u) { survivors[at] = i32(first + ${k}u); at++; }`);
+const write = unroll(OWN, (k) => `  if (stays${k >> 2}[${k & 3}] != 0u) { survivors[at] = i32(first + ${k}u); at++; }`);
 
 const survivors: Binding = { name: "survivors", access: "write", type: "array<i32>" };
 const count: Binding = { name: "count", access: "write", type: "array<u32>" };

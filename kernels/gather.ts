@@ -9,7 +9,7 @@
 // `rowwise` (0 or 1; texts do not read it) says that the leading axis passes through, so that a launch can follow a live
 // row count.
 
-import { eachAxis, itemEntry, itemGrid, itemRows, type MoveUnit, numbered, unitFeatures, unitType } from "./items.ts";
+import { eachAxis, itemGrid, itemLoop, itemRows, type MoveUnit, numbered, unitFeatures, unitType } from "./items.ts";
 import { type Binding, type Dims, defineKernel, type KernelFeature } from "./kernel.ts";
 
 /** Elements in memory that gradients are summed over. */
@@ -38,13 +38,15 @@ export const gatherRows = defineKernel<GatherRowsSpec, RowsUniform | "missing">(
   ],
   uniforms: { ...rowUniforms, missing: "u32" },
   features: unitFeatures,
-  source: ({ unit, width }) => `${itemEntry("u.outer * u.count * u.inner")}
-  let column = i % u.inner;
+  source: ({ unit, width }) =>
+    itemLoop(
+      "u.outer * u.count * u.inner",
+      `let column = i % u.inner;
   let line = i / u.inner;
   let row = u32(index[line % u.count]);
   let p = (line / u.count * u.rows + row) * u.inner + column;
-  y[i] = select(${unitType(unit, width)}(${missing(unit)}), x[select(0u, p, row < u.rows)], row < u.rows);
-}`,
+  y[i] = select(${unitType(unit, width)}(${missing(unit)}), x[select(0u, p, row < u.rows)], row < u.rows);`,
+    ),
   grid: (dims) => itemGrid(pickedItems(dims)),
   rows: (dims) => itemRows(pickedItems(dims)),
 });
@@ -73,12 +75,14 @@ export const gatherElements = defineKernel<{ readonly unit: MoveUnit; readonly r
   ],
   uniforms: elementUniforms,
   features: unitFeatures,
-  source: ({ unit, rank }) => `${itemEntry("u.size")}
-  var p = 0u;
+  source: ({ unit, rank }) =>
+    itemLoop(
+      "u.size",
+      `var p = 0u;
   ${eachAxis(rank, (axis, at) => `p += ${at} * u.s${axis};`)}
   let row = u32(index[i]);
-  y[i] = select(${missing(unit)}, x[select(0u, p + row * u.stride, row < u.rows)], row < u.rows);
-}`,
+  y[i] = select(${missing(unit)}, x[select(0u, p + row * u.stride, row < u.rows)], row < u.rows);`,
+    ),
   grid: ({ size }) => itemGrid(size),
   rows: ({ size, rowwise }) => (rowwise ? itemRows(size) : undefined),
 });
@@ -111,8 +115,10 @@ export const sumElements = defineKernel<{ readonly dtype: GradientStorage; reado
   ],
   uniforms: scatterUniforms,
   features: gradientFeatures,
-  source: ({ dtype, rank }) => `${itemEntry("u.size")}
-  var p = 0u;
+  source: ({ dtype, rank }) =>
+    itemLoop(
+      "u.size",
+      `var p = 0u;
   var own = 0u;
   var inside = true;
   ${eachAxis(rank, (d, at) => `if (u.axis == ${d}u) { own = ${at}; } else { inside = inside && ${at} < u.m${d}; p += ${at} * u.s${d}; }`)}
@@ -123,8 +129,8 @@ export const sumElements = defineKernel<{ readonly dtype: GradientStorage; reado
       if (u32(index[q]) == own) { total += f32(g[q]); }
     }
   }
-  dx[i] = ${dtype}(total);
-}`,
+  dx[i] = ${dtype}(total);`,
+    ),
   grid: ({ size }) => itemGrid(size),
   rows: ({ size, rowwise }) => (rowwise ? itemRows(size) : undefined),
 });
@@ -134,9 +140,7 @@ export const oneHotRows = defineKernel<Record<string, never>, "count" | "classes
   name: "one-hot",
   bindings: () => [indexBinding, { name: "y", access: "write", type: "array<f32>" }],
   uniforms: { count: "u32", classes: "u32" },
-  source: () => `${itemEntry("u.count * u.classes")}
-  y[i] = select(0.0, 1.0, u32(index[i / u.classes]) == i % u.classes);
-}`,
+  source: () => itemLoop("u.count * u.classes", `y[i] = select(0.0, 1.0, u32(index[i / u.classes]) == i % u.classes);`),
   grid: ({ count, classes }) => itemGrid(count * classes),
   rows: ({ count, classes }) => itemRows(count * classes),
 });
@@ -154,14 +158,15 @@ const gradientBindings = ({ dtype, width }: SumRowsSpec, lists: readonly Binding
 /** The body shared by both ways: `each` adds the rows k of g that belong to `row` by `total += G(k)`. */
 function sumRows({ dtype, width }: SumRowsSpec, each: string): string {
   const [wide, stored] = width === 4 ? ["vec4f", `vec4<${dtype}>`] : ["f32", dtype];
-  return `${itemEntry("u.outer * u.rows * u.inner")}
-  let column = i % u.inner;
+  return itemLoop(
+    "u.outer * u.rows * u.inner",
+    `let column = i % u.inner;
   let row = i / u.inner % u.rows;
   let first = i / u.inner / u.rows * u.count * u.inner + column;
   var total = ${wide}();
   ${each.replaceAll("G(k)", `${wide}(g[first + k * u.inner])`)}
-  dx[i] = ${stored}(total);
-}`;
+  dx[i] = ${stored}(total);`,
+  );
 }
 
 /** dx [outer, rows, inner] of `gatherRows`, by a scan of the whole list for every item: for short lists. */
@@ -183,12 +188,14 @@ export const markRows = defineKernel<Record<string, never>, "rows" | "count">({
   name: "mark-rows",
   bindings: () => [indexBinding, { name: "ends", access: "update", type: "array<atomic<u32>>" }],
   uniforms: { rows: "u32", count: "u32" },
-  source: () => `${itemEntry("u.count")}
-  let row = u32(index[i]);
+  source: () =>
+    itemLoop(
+      "u.count",
+      `let row = u32(index[i]);
   if (row >= u.rows) { return; }
   atomicMax(&ends[2u * row], u.count - i);
-  atomicMax(&ends[2u * row + 1u], i + 1u);
-}`,
+  atomicMax(&ends[2u * row + 1u], i + 1u);`,
+    ),
   grid: ({ count }) => itemGrid(count),
 });
 
@@ -201,13 +208,15 @@ export const linkRows = defineKernel<Record<string, never>, "rows" | "count">({
     { name: "next", access: "write", type: "array<u32>" },
   ],
   uniforms: { rows: "u32", count: "u32" },
-  source: () => `${itemEntry("u.count")}
-  let row = index[i];
+  source: () =>
+    itemLoop(
+      "u.count",
+      `let row = index[i];
   let last = select(0u, ends[u32(row)].y, u32(row) < u.rows);
   var k = i + 1u;
   while (k < last && index[k] != row) { k++; }
-  next[i] = k;
-}`,
+  next[i] = k;`,
+    ),
   grid: ({ count }) => itemGrid(count),
 });
 
@@ -246,10 +255,12 @@ export const scatterRows = defineKernel<GatherRowsSpec & { readonly live: boolea
   ],
   uniforms: { rows: "u32", count: "u32", inner: "u32" },
   features: unitFeatures,
-  source: ({ live }) => `${itemEntry(live ? "min(u.count, live[0]) * u.inner" : "u.count * u.inner")}
-  let row = u32(index[i / u.inner]);
-  if (row < u.rows) { y[row * u.inner + i % u.inner] = x[i]; }
-}`,
+  source: ({ live }) =>
+    itemLoop(
+      live ? "min(u.count, live[0]) * u.inner" : "u.count * u.inner",
+      `let row = u32(index[i / u.inner]);
+  if (row < u.rows) { y[row * u.inner + i % u.inner] = x[i]; }`,
+    ),
   grid: ({ count, inner }) => itemGrid(count * inner),
   rows: ({ count, inner }) => itemRows(count * inner),
 });

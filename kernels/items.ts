@@ -37,16 +37,27 @@ export const unitType = (unit: MoveUnit, width: 1 | 4): string => (width === 4 ?
 /** Features that kernels on `unit` need. */
 export const unitFeatures = ({ unit }: { readonly unit: MoveUnit }): KernelFeature[] => (unit === "f16" ? ["f16"] : []);
 
-/** Entry point of one thread per item; declares the item's index `i` and leaves where there is none. */
-export const itemEntry = (count: string): string => `@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
-  let i = ${LINEAR_GROUP} * ${GROUP}u + li;
-  if (i >= ${count}) { return; }`;
+/** Items that one thread moves, a workgroup apart: on CPU adapters a workgroup costs as much as some hundred items. */
+const ITEMS = 8;
+
+/** Items that one workgroup moves. */
+const PER_GROUP = GROUP * ITEMS;
+
+/** Entry point that runs `body` for each item index `i` below `count`. */
+export const itemLoop = (count: string, body: string): string => `fn item(i: u32) {
+  ${body}
+}
+@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+  let count = ${count};
+  let first = ${LINEAR_GROUP} * ${PER_GROUP}u + li;
+  for (var i = first; i < min(first + ${PER_GROUP}u, count); i += ${GROUP}u) { item(i); }
+}`;
 
 /** Launch geometry of `count` items. */
-export const itemGrid = (count: number) => linearGrid(ceilDiv(count, GROUP));
+export const itemGrid = (count: number) => linearGrid(ceilDiv(count, PER_GROUP));
 
 /** How `itemGrid` depends on the rows, whose items follow one another. */
-export const itemRows = (count: number) => ({ axis: 0, units: count, perGroup: GROUP, fold: true }) as const;
+export const itemRows = (count: number) => ({ axis: 0, units: count, perGroup: PER_GROUP, fold: true }) as const;
 
 /** Splits the row-major index `i` over axes of extents `u.n0 ...`: `visit(axis, index)` for each, innermost first. */
 export function eachAxis(rank: number, visit: (axis: number, index: string) => string): string {

@@ -7,7 +7,7 @@
 // as u32, so that NaN payloads and denormals survive. The uniform `rowwise` (0 or 1; texts do not read it) says that the
 // leading axis passes through, so that the launch can follow a live row count.
 
-import { eachAxis, itemEntry, itemGrid, itemRows, type MoveUnit, numbered, unitFeatures, unitType } from "./items.ts";
+import { eachAxis, itemGrid, itemLoop, itemRows, type MoveUnit, numbered, unitFeatures, unitType } from "./items.ts";
 import { type Binding, ceilDiv, type Dims, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, unroll } from "./kernel.ts";
 
 const pair = ({ unit, width }: { readonly unit: MoveUnit; readonly width: 1 | 4 }): Binding[] => [
@@ -40,12 +40,14 @@ export const stridedCopy = defineKernel<CopySpec, CopyUniform>({
   bindings: pair,
   uniforms: copyUniforms,
   features: unitFeatures,
-  source: ({ rank, region }) => `${itemEntry("u.size")}
-  var p = i32(u.origin);
+  source: ({ rank, region }) =>
+    itemLoop(
+      "u.size",
+      `var p = i32(u.origin);
   ${region ? "var q = i32(u.place);" : "let q = u.place + i;"}
   ${eachAxis(rank, (axis, index) => `p += i32(${index}) * u.s${axis};${region ? ` q += i32(${index}) * u.t${axis};` : ""}`)}
-  y[q] = x[p];
-}`,
+  y[q] = x[p];`,
+    ),
   grid: ({ size }) => itemGrid(size),
   rows: ({ size, rowwise }) => (rowwise ? itemRows(size) : undefined),
 });
@@ -87,12 +89,13 @@ export const stridedPlace = defineKernel<PlaceSpec, PlaceUniform>({
       return `{ let d = i32(${index}) - u.lo${axis}; ${within} p += k * u.s${axis}; }`;
     };
     const value = unit === "f16" ? "f16(bitcast<f32>(u.value))" : "u.value";
-    return `${itemEntry("u.size")}
-  var p = 0u;
+    return itemLoop(
+      "u.size",
+      `var p = 0u;
   var inside = true;
   ${eachAxis(rank, visit)}
-  y[i] = select(${unitType(unit, width)}(${value}), x[select(0u, p, inside)], inside);
-}`;
+  y[i] = select(${unitType(unit, width)}(${value}), x[select(0u, p, inside)], inside);`,
+    );
   },
   grid: ({ size }) => itemGrid(size),
   rows: ({ size, rowwise }) => (rowwise ? itemRows(size) : undefined),
@@ -173,13 +176,14 @@ export const concatRows = defineKernel<ConcatSpec, ConcatUniform>({
       return `if (j < u.e${k}) { value = x${k}[r * (u.e${k} - ${start}) + j - ${start}]; }`;
     };
     const span = `u.e${inputs - 1}`;
-    return `${itemEntry(`u.rows * ${span}`)}
-  let r = i / ${span};
+    return itemLoop(
+      `u.rows * ${span}`,
+      `let r = i / ${span};
   let j = i - r * ${span};
   var value = ${unitType(unit, width)}();
   ${Array.from({ length: inputs }, (_, k) => branch(k)).join(" else ")}
-  y[r * u.total + u.offset + j] = value;
-}`;
+  y[r * u.total + u.offset + j] = value;`,
+    );
   },
   grid: (dims, spec) => itemGrid(concatItems(dims, spec)),
   rows: (dims, spec) => (dims.rowwise ? itemRows(concatItems(dims, spec)) : undefined),
