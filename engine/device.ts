@@ -7,6 +7,7 @@ import { PipelineCache } from "./pipelines.ts";
 import { type Profile, profile } from "./profile.ts";
 import { registerDevice, unregisterDevice } from "./registry.ts";
 import { Stream } from "./stream.ts";
+import type { TracedOp } from "./trace.ts";
 import { Tuner } from "./tune.ts";
 
 /** Options of `createDevice`. */
@@ -140,6 +141,8 @@ export class Device {
   readonly pipelines: PipelineCache;
   readonly stream: Stream;
   readonly tuner: Tuner;
+  /** Told of every op while `trace` listens. Engine internal. */
+  onOp: ((op: TracedOp) => void) | undefined;
   readonly #isOwn: boolean;
   readonly #onError: (error: DeviceError) => void;
   readonly #errors: DeviceError[] = [];

@@ -14,3 +14,6 @@ export { arange, eye, read, Tensor, tensor, type DType, type TensorData, type Te
 export { readSafetensors, writeSafetensors, type ReadOptions, type ReadProgress, type SafetensorsSource } from "./safetensors-io.ts";
 export { decodeSafetensors, encodeSafetensors, type SafetensorsFile, type StoredDType, type StoredTensor } from "./safetensors.ts";
 export { backward, type BackwardOptions, grad, valueAndGrad } from "./tape.ts";
+export { type Described, describe, numel, sameShape, type Shape } from "./shape.ts";
+export { trace, type TracedOp } from "./trace.ts";
+export { randomBernoulli, randomIntegers, type RandomKey, randomNormal, randomPermutation, randomUniform } from "./random.ts";

@@ -85,6 +85,7 @@ export function defineOp<A = Record<string, never>>(record: OpRecord<A>): Op<A> 
     const described = record.infer(inputs, attrs);
     const outputs = record.run ? described.map(({ shape, dtype }) => empty(shape, { dtype, device })) : view(inputs, described);
     if (record.run) execute(record, device, inputs, outputs, attrs);
+    device.onOp?.({ name: record.name, inputs, outputs, attrs });
     if (record.vjp && isRecording() && inputs.some((input) => input?.isDifferentiable)) {
       (outputs[0] as Tensor).attach(new Node(record as unknown as OpRecord<never>, attrs, inputs, outputs));
     }

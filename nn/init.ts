@@ -1,0 +1,96 @@
+// Initialisers by name, PyTorch's and timm's, drawn on the CPU from a seed: the same weights on every machine.
+
+import { randomNormal, randomUniform, type Shape, Tensor, tensor, type Device } from "../engine/index.ts";
+
+/** Where values start: PyTorch's layer defaults (`torch`), He's for ReLU networks (`he`), timm's for ViT (`vit`). */
+export type InitScheme = "torch" | "he" | "vit";
+
+const count = (shape: Shape): number => shape.reduce((n, extent) => n * extent, 1);
+
+/** Draws parameters one after the other; each draw has a stream of its own, so the order of creation is what counts. */
+export class Init {
+  readonly seed: number;
+  readonly scheme: InitScheme;
+  readonly device: Device | undefined;
+  #stream = 0;
+
+  constructor({ seed, scheme = "torch", device }: { readonly seed: number; readonly scheme?: InitScheme; readonly device?: Device | undefined }) {
+    this.seed = seed;
+    this.scheme = scheme;
+    this.device = device;
+  }
+
+  #key() {
+    return { seed: this.seed, stream: this.#stream++ };
+  }
+
+  #make(data: Float32Array, shape: Shape): Tensor {
+    return tensor(data, { shape, ...(this.device && { device: this.device }) });
+  }
+
+  /** A trainable tensor. */
+  parameter(data: Float32Array, shape: Shape): Tensor {
+    return this.#make(data, shape).requiresGrad();
+  }
+
+  constant(shape: Shape, value: number): Tensor {
+    return this.parameter(new Float32Array(count(shape)).fill(value), shape);
+  }
+
+  /** A tensor that training updates without a gradient. */
+  buffer(shape: Shape, value: number): Tensor {
+    return this.#make(new Float32Array(count(shape)).fill(value), shape);
+  }
+
+  /** Uniform in [-bound, bound). */
+  uniform(shape: Shape, bound: number): Tensor {
+    return this.parameter(
+      randomUniform(count(shape), this.#key()).map((u) => (2 * u - 1) * bound),
+      shape,
+    );
+  }
+
+  normal(shape: Shape, std: number): Tensor {
+    return this.parameter(
+      randomNormal(count(shape), this.#key()).map((z) => z * std),
+      shape,
+    );
+  }
+
+  /** Normal, redrawn beyond two standard deviations. */
+  truncatedNormal(shape: Shape, std: number): Tensor {
+    const n = count(shape);
+    const key = this.#key();
+    const values = randomNormal(n, key);
+    for (let call = 1; values.some((z) => Math.abs(z) > 2); call++) {
+      const again = randomNormal(n, { ...key, call });
+      values.forEach((z, i) => {
+        if (Math.abs(z) > 2) values[i] = again[i] as number;
+      });
+    }
+    return this.parameter(
+      values.map((z) => z * std),
+      shape,
+    );
+  }
+
+  /** Weight of a linear layer, [in, out]: uniform in 1/sqrt(in) (PyTorch: kaiming with a = sqrt 5), or timm's truncated normal of 0.02. */
+  linearWeight(shape: readonly [number, number]): Tensor {
+    return this.scheme === "vit" ? this.truncatedNormal(shape, 0.02) : this.uniform(shape, 1 / Math.sqrt(shape[0]));
+  }
+
+  linearBias(inputs: number, outputs: number): Tensor {
+    return this.scheme === "vit" ? this.constant([outputs], 0) : this.uniform([outputs], 1 / Math.sqrt(inputs));
+  }
+
+  /** Weight of a convolution, [kh, kw, in / groups, out]: PyTorch's default, or He's normal over the fan out. */
+  convWeight([kh, kw, inputs, outputs]: readonly [number, number, number, number], groups: number): Tensor {
+    const shape = [kh, kw, inputs, outputs];
+    if (this.scheme === "he") return this.normal(shape, Math.sqrt(2 / ((kh * kw * outputs) / groups)));
+    return this.uniform(shape, 1 / Math.sqrt(kh * kw * inputs));
+  }
+
+  convBias([kh, kw, inputs]: readonly [number, number, number, number], outputs: number): Tensor {
+    return this.uniform([outputs], 1 / Math.sqrt(kh * kw * inputs));
+  }
+}
