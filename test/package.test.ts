@@ -1,0 +1,167 @@
+// The package as its users get it: built, packed, installed into an empty TypeScript project, run in Node, type-checked in strict
+// mode, bundled for browsers. Nothing is downloaded; tools are linked from this repository.
+
+import { execFileSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { BUDGET, measureEngine } from "../scripts/size.ts";
+import { assert, suite } from "./harness.ts";
+import { RULES } from "./imports.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const project = mkdtempSync(join(tmpdir(), "sortie-user-"));
+const installed = join(project, "node_modules", "sortie");
+
+const CONSUMER = `
+import { clopperPearson } from "sortie/calibration";
+import { createDevice, type Tensor, tensor } from "sortie/engine";
+import { pipelineKey } from "sortie/kernels";
+
+export async function gradient(): Promise<{ loss: number; grad: number[] }> {
+  using device = await createDevice();
+  const x: Tensor = tensor([[1, 2], [3, 4]]);
+  const w = tensor([[1], [1]], { device }).requiresGrad();
+  const loss = x.matmul(w).sum();
+  loss.backward();
+  return { loss: await loss.item(), grad: [...(await w.grad.read())] };
+}
+
+export const bound: number = clopperPearson(0, 10, { alpha: 0.05 }).upper;
+export const key: (kernel: never, spec: never) => string = pipelineKey;
+`;
+
+const MAIN = `
+import { gradient } from "./consumer.js";
+console.log(JSON.stringify(await gradient()));
+`;
+
+function run(command: string, ...args: string[]): string {
+  return execFileSync(command, args, { cwd: project, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+}
+
+/** All that a failed command printed, which is where tsc and npm say what is wrong. */
+function output(command: string, ...args: string[]): string {
+  try {
+    return run(command, ...args);
+  } catch (error) {
+    const { stdout, stderr } = error as { stdout: string; stderr: string };
+    throw new Error(`${command} ${args.join(" ")}: ${stdout}${stderr}`);
+  }
+}
+
+function link(name: string): void {
+  const target = join(project, "node_modules", name);
+  mkdirSync(join(target, ".."), { recursive: true });
+  symlinkSync(join(root, "node_modules", name), target);
+}
+
+const test = suite("package", { timeout: 180_000 });
+test.after(() => rmSync(project, { recursive: true }));
+
+test.before(() => {
+  output("npm", "pack", root, "--pack-destination", project);
+  const tarball = readdirSync(project).find((file) => file.endsWith(".tgz"));
+  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "user", private: true, type: "module" }));
+  output("npm", "install", "--offline", "--no-audit", "--no-fund", `./${tarball}`);
+  for (const name of ["webgpu", "typescript", "@typescript"]) link(name);
+  writeFileSync(join(project, "consumer.ts"), CONSUMER);
+  writeFileSync(join(project, "main.ts"), MAIN);
+});
+
+test("holds modules, declarations and papers, nothing else", () => {
+  const files = readdirSync(installed, { recursive: true, encoding: "utf8", withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
+  const loose = files.filter((entry) => entry.parentPath === installed).map(({ name }) => name);
+  assert.equal(loose.filter((name) => name !== "README.md").sort(), ["CHANGELOG.md", "LICENSE", "package.json"]);
+  const odd = files.filter(({ name, parentPath }) => parentPath !== installed && !/\.(js|d\.ts)$/.test(name));
+  assert.equal(odd, []);
+});
+
+test("exports every library folder, and nothing that is not there", () => {
+  const { exports } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as {
+    exports: Record<string, string | { types: string; default: string }>;
+  };
+  const folders = RULES["cli"]!.may.filter((folder) => existsSync(join(root, folder, "index.ts")));
+  assert.equal(Object.keys(exports).sort(), [...folders.map((folder) => `./${folder}`), "./package.json"].sort());
+  for (const target of Object.values(exports).flatMap((entry) =>
+    typeof entry === "string" ? entry : Object.values(entry),
+  )) {
+    assert.ok(existsSync(join(installed, target)), target);
+  }
+});
+
+for (const [module, moduleResolution] of [
+  ["NodeNext", "NodeNext"],
+  ["ESNext", "Bundler"],
+] as const) {
+  test(`type-checks in strict mode with ${moduleResolution} resolution, declarations included`, () => {
+    const compilerOptions = {
+      ...{
+        module,
+        moduleResolution,
+        target: "ES2022",
+        lib: ["ES2023", "ESNext.Disposable", "DOM", "DOM.Iterable"],
+        types: [],
+      },
+      ...{ strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, skipLibCheck: false },
+      outDir: "out",
+    };
+    writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["main.ts"] }));
+    assert.is(output(process.execPath, "node_modules/typescript/bin/tsc", "-p", "."), "");
+  });
+}
+
+test("runs in Node", () => {
+  assert.equal(JSON.parse(output(process.execPath, "out/main.js")), { loss: 10, grad: [4, 6] });
+});
+
+test("bundles for browsers without warnings, Node's modules or a dependency", async () => {
+  const { outputFiles, warnings } = await build({
+    absWorkingDir: project,
+    entryPoints: ["main.ts"],
+    bundle: true,
+    minify: true,
+    format: "esm",
+    platform: "browser",
+    target: "es2022",
+    write: false,
+    logLevel: "silent",
+  });
+  assert.equal(warnings, []);
+  const text = outputFiles[0]!.text;
+  assert.not.match(text, /\bfrom\s*"|\brequire\(|\bimport\s*"|\bimport\("/);
+});
+
+test("keeps the engine out of a bundle that only calibrates", async () => {
+  const { metafile } = await build({
+    absWorkingDir: project,
+    stdin: { contents: 'export { clopperPearson } from "sortie/calibration";', resolveDir: project },
+    bundle: true,
+    format: "esm",
+    metafile: true,
+    write: false,
+  });
+  const [bundle] = Object.values(metafile.outputs);
+  const used = Object.entries(bundle!.inputs).filter(([, { bytesInOutput }]) => bytesInOutput > 0);
+  const paths = used.map(([path]) => path);
+  assert.ok(paths.length > 0 && paths.every((path) => path.includes("dist/calibration/")), paths.join());
+  assert.ok(paths.length < 10, `${paths.length} modules for one function: ${paths.join()}`);
+});
+
+test("the engine alone is within its budget as a bundle", async () => {
+  const { gzip } = await measureEngine();
+  assert.ok(gzip <= BUDGET, `${gzip} bytes after gzip; the budget is ${BUDGET}`);
+});
