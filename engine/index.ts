@@ -7,6 +7,7 @@ export { addInto, copyInto } from "./ops/assign.ts";
 export { full, ones, onesLike, zeros, zerosLike } from "./ops/fill.ts";
 export * from "./ops/pointwise.ts";
 export * from "./ops/reduce.ts";
+export { concat, expand, flip, pad, permute, slice, stack, type SliceOptions } from "./ops/shape.ts";
 export * from "./ops/softmax.ts";
 export * from "./ops/view.ts";
 export { keep, openScope, Scope, scope } from "./scope.ts";

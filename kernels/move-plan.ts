@@ -44,8 +44,14 @@ export interface CopyProblem {
 }
 
 export type CopyLaunch =
-  | { readonly kernel: typeof stridedCopy; readonly spec: CopySpec; readonly dims: Dims<CopyUniform> }
   | {
+      readonly kind: "copy";
+      readonly kernel: typeof stridedCopy;
+      readonly spec: CopySpec;
+      readonly dims: Dims<CopyUniform>;
+    }
+  | {
+      readonly kind: "transpose";
       readonly kernel: typeof blockTranspose;
       readonly spec: TransposeSpec;
       readonly dims: Dims<TransposeUniform>;
@@ -59,7 +65,12 @@ function asTranspose({ unit, shape, xStrides, from = 0, yStrides, rowwise }: Cop
   if (batch === undefined || rows === undefined || cols === undefined || !isQuads([rows, cols])) return undefined;
   const expected = [...(shape.length === 3 ? [rows * cols] : []), 1, cols];
   if (!xStrides.every((stride, i) => stride === expected[i])) return undefined;
-  return { kernel: blockTranspose, spec: { unit }, dims: { rowwise: Number(rowwise ?? false), batch, rows, cols } };
+  return {
+    kind: "transpose",
+    kernel: blockTranspose,
+    spec: { unit },
+    dims: { rowwise: Number(rowwise ?? false), batch, rows, cols },
+  };
 }
 
 /** The launch for a strided copy over at most eight axes, best collapsed before. */
@@ -75,6 +86,7 @@ export function planCopy(problem: CopyProblem): CopyLaunch {
     ? [quarterLast(shape), quarterStrides(xStrides), quarterStrides(yStrides ?? [])]
     : [shape, xStrides, yStrides ?? []];
   return {
+    kind: "copy",
     kernel: stridedCopy,
     spec: { unit, width: isWide ? 4 : 1, rank: shape.length, region: yStrides !== undefined },
     dims: {

@@ -1,0 +1,358 @@
+// Ops that put elements elsewhere: permute, slice, flip, expand, pad, concat, stack. Each has a gradient of the same kind.
+
+import { MAX_AXES, planConcat, planCopy, planPlace, unitOf } from "../../kernels/index.ts";
+import { type DType, isFloat, storageType } from "../dtype.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
+import { defineOp, single } from "../op.ts";
+import {
+  collapse,
+  type Described,
+  describe,
+  formatShape,
+  normalizeAxes,
+  normalizeAxis,
+  numel,
+  type Shape,
+  sameShape,
+  strides,
+} from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { launch } from "./elementwise.ts";
+import { reshape, unsqueeze } from "./view.ts";
+
+const scratch = new Float32Array(1);
+const scratchBits = new Uint32Array(scratch.buffer);
+
+/** Bits of `value` as kernels that move memory want them: of an f32 for floats, else of the integer. */
+export function valueBits(value: number, dtype: DType): number {
+  if (dtype === "bool") return value === 0 ? 0 : 1;
+  if (!isFloat(dtype)) return value >>> 0;
+  scratch[0] = value;
+  return scratchBits[0] as number;
+}
+
+function checkRank(op: string, x: Described, rank: number): void {
+  if (rank > MAX_AXES) {
+    throw new ShapeError(
+      `${op}: at most ${MAX_AXES} axes may be left once neighbours are merged; got ${describe(x)}, which leaves ${rank}.`,
+    );
+  }
+}
+
+/** How the result's elements lie in x. */
+interface Reading {
+  readonly shape: Shape;
+  readonly strides: readonly number[];
+  readonly offset: number;
+  /** Whether row i of the result is made of row i of x. */
+  readonly rowwise: boolean;
+}
+
+/** An op whose result is x read by other strides; `reading` is called once shapes are known to fit. */
+function readingOp<A>(
+  name: string,
+  reading: (x: Described, attrs: A) => Reading,
+  dx: (g: Tensor, x: Described, attrs: A) => Tensor,
+) {
+  return single(
+    defineOp<A>({
+      name,
+      infer: ([x], attrs) => [{ shape: reading(x as Tensor, attrs).shape, dtype: (x as Tensor).dtype }],
+      run: ({ inputs, outputs, attrs, dispatch }) => {
+        const [x, y] = [inputs[0] as Tensor, outputs[0] as Tensor];
+        if (y.size === 0) return;
+        const { shape, strides: own, offset, rowwise } = reading(x, attrs);
+        const merged = collapse(shape, [own]);
+        checkRank(name, x, merged.shape.length);
+        const [xStrides = []] = merged.strides;
+        const unit = unitOf(storageType(x.dtype));
+        const plan = planCopy({ unit, shape: merged.shape, xStrides, from: offset, rowwise });
+        if (plan.kind === "transpose") dispatch(plan.kernel, plan.spec, { x, y }, plan.dims);
+        else dispatch(plan.kernel, plan.spec, { x, y }, plan.dims);
+      },
+      saves: { inputs: [], outputs: [] },
+      vjp: (g, at) => [dx(g, at.shapes[0] as Described, at.attrs)],
+    }),
+  );
+}
+
+const permuteOp = readingOp<{ readonly dims: readonly number[] }>(
+  "permute",
+  ({ shape }, { dims }) => {
+    const own = strides(shape);
+    return {
+      shape: dims.map((d) => shape[d] as number),
+      strides: dims.map((d) => own[d] as number),
+      offset: 0,
+      rowwise: dims[0] === 0,
+    };
+  },
+  (g, _, { dims }) =>
+    permute(
+      g,
+      dims.map((_, i) => dims.indexOf(i)),
+    ),
+);
+
+/** The same elements with axis `dims[i]` as axis i. A view where only extents of 1 move. */
+export function permute(x: Tensor, dims: readonly number[]): Tensor {
+  const given = dims.map((d) => normalizeAxis("permute", d, x.rank));
+  if (given.length !== x.rank || new Set(given).size !== x.rank) {
+    throw new ShapeError(
+      `permute: dims must name each of the ${x.rank} axes once; got [${dims.join(", ")}] for ${describe(x)}.`,
+    );
+  }
+  const moving = given.filter((d) => x.shape[d] !== 1);
+  const isOrdered = moving.every((d, i) => i === 0 || d > (moving[i - 1] as number));
+  return isOrdered
+    ? reshape(
+        x,
+        given.map((d) => x.shape[d] as number),
+      )
+    : permuteOp([x], { dims: given });
+}
+
+/** One axis of a slice in full: first index, step, number of elements. */
+interface Range {
+  readonly start: number;
+  readonly step: number;
+  readonly count: number;
+}
+
+const sliceOp = readingOp<{ readonly ranges: readonly Range[] }>(
+  "slice",
+  ({ shape }, { ranges }) => {
+    const own = strides(shape);
+    return {
+      shape: ranges.map(({ count }) => count),
+      strides: ranges.map(({ step }, i) => step * (own[i] as number)),
+      offset: ranges.reduce((sum, { start }, i) => sum + start * (own[i] as number), 0),
+      rowwise: isWhole(shape[0], ranges[0]),
+    };
+  },
+  (g, { shape }, { ranges }) => {
+    return placeOp([g], {
+      shape,
+      lo: ranges.map(({ start }) => start),
+      step: ranges.map(({ step }) => step),
+      value: 0,
+    });
+  },
+);
+
+const isWhole = (extent: number | undefined, range: Range | undefined): boolean =>
+  range === undefined || (range.start === 0 && range.step === 1 && range.count === extent);
+
+/** Where to start and end (exclusive) along each axis, and by which steps; null or a missing entry means the whole axis. */
+export interface SliceOptions {
+  readonly starts?: readonly (number | null)[];
+  readonly ends?: readonly (number | null)[];
+  readonly steps?: readonly (number | null)[];
+}
+
+/** A part of x by Python's rules: negative numbers count from the end, ranges are clipped, steps are positive. */
+export function slice(x: Tensor, { starts = [], ends = [], steps = [] }: SliceOptions): Tensor {
+  for (const [what, list] of Object.entries({ starts, ends, steps })) {
+    if (list.length > x.rank || list.some((entry) => entry !== null && !Number.isInteger(entry))) {
+      throw new ArgumentError(
+        `slice: ${what} must hold at most ${x.rank} integers for ${describe(x)}; got [${list.join(", ")}].`,
+      );
+    }
+  }
+  const ranges = x.shape.map((extent, i): Range => {
+    const step = steps[i] ?? 1;
+    if (step < 1)
+      throw new ArgumentError(
+        `slice: steps must be positive; got ${step} for axis ${i} of ${describe(x)}. Use flip().`,
+      );
+    const at = (index: number): number => Math.min(extent, Math.max(0, index < 0 ? index + extent : index));
+    const start = at(starts[i] ?? 0);
+    return { start, step, count: Math.max(0, Math.ceil((at(ends[i] ?? extent) - start) / step)) };
+  });
+  if (ranges.every((range, i) => isWhole(x.shape[i], range))) return reshape(x, x.shape);
+  return sliceOp([x], { ranges });
+}
+
+const flipOp = readingOp<{ readonly axes: readonly number[] }>(
+  "flip",
+  ({ shape }, { axes }) => {
+    const own = strides(shape);
+    return {
+      shape,
+      strides: own.map((step, i) => (axes.includes(i) ? -step : step)),
+      offset: axes.reduce((sum, axis) => sum + ((shape[axis] as number) - 1) * (own[axis] as number), 0),
+      rowwise: !axes.includes(0),
+    };
+  },
+  (g, _, { axes }) => flip(g, axes),
+);
+
+/** x with the order along `dims` reversed. */
+export function flip(x: Tensor, dims: number | readonly number[]): Tensor {
+  return flipOp([x], { axes: normalizeAxes("flip", typeof dims === "number" ? [dims] : dims, x.rank) });
+}
+
+const expandOp = single(
+  defineOp<{ readonly shape: Shape }>({
+    name: "expand",
+    infer: ([x], { shape }) => [{ shape, dtype: (x as Tensor).dtype }],
+    run: ({ inputs, outputs }) => {
+      const [x, y] = [inputs[0] as Tensor, outputs[0] as Tensor];
+      launch("expand", { name: "copy", operands: ["x"], expr: "x" }, [x], y, x.dtype === "bool" ? "u32" : x.dtype);
+    },
+    saves: { inputs: [], outputs: [] },
+    vjp: (g) => [g],
+  }),
+);
+
+/** x repeated along axes of extent 1, and along new leading axes, up to `shape`; -1 keeps an extent. */
+export function expand(x: Tensor, shape: Shape): Tensor {
+  const lead = shape.length - x.rank;
+  const full = shape.map((extent, i) => (extent === -1 && i >= lead ? (x.shape[i - lead] as number) : extent));
+  const fits =
+    lead >= 0 &&
+    full.every(
+      (extent, i) =>
+        Number.isInteger(extent) &&
+        extent >= 0 &&
+        (i < lead || x.shape[i - lead] === 1 || x.shape[i - lead] === extent),
+    );
+  if (!fits) {
+    throw new ShapeError(`expand: extents must be kept, or grow from 1; got ${describe(x)} -> ${formatShape(shape)}.`);
+  }
+  return numel(full) === x.size ? reshape(x, full) : expandOp([x], { shape: full });
+}
+
+/** x laid into `shape`: element k of axis d at `lo[d] + k step[d]`, what does not fit is dropped, the rest is `value`. */
+interface Place {
+  readonly shape: Shape;
+  readonly lo: readonly number[];
+  readonly step: readonly number[];
+  readonly value: number;
+}
+
+const placeOp = single(
+  defineOp<Place>({
+    name: "pad",
+    infer: ([x], { shape }) => [{ shape, dtype: (x as Tensor).dtype }],
+    run: ({ inputs, outputs, attrs, dispatch }) => {
+      const [x, y] = [inputs[0] as Tensor, outputs[0] as Tensor];
+      const { shape: yShape, lo, step, value } = attrs;
+      const unit = unitOf(storageType(x.dtype));
+      const rowwise = x.shape[0] === yShape[0] && lo[0] === 0 && step[0] === 1;
+      const plan = planPlace({ unit, shape: x.shape, yShape, lo, step, valueBits: valueBits(value, x.dtype), rowwise });
+      checkRank("pad", x, plan.spec.rank);
+      dispatch(plan.kernel, plan.spec, { x, y }, plan.dims);
+    },
+    saves: { inputs: [], outputs: [] },
+    // Steps other than 1 occur in gradients only, which have none of their own.
+    vjp: (g, at) => {
+      const { shape } = at.shapes[0] as Described;
+      return [placed(g, { shape, lo: at.attrs.lo.map((lo) => 0 - lo), step: at.attrs.step, value: 0 })];
+    },
+  }),
+);
+
+function placed(x: Tensor, attrs: Place): Tensor {
+  return placeOp([x], attrs);
+}
+
+/** x with `[before, after]` elements of `value` added along each axis; negative numbers take elements away. */
+export function pad(
+  x: Tensor,
+  padding: readonly (readonly [number, number])[],
+  { value = 0 }: { readonly value?: number } = {},
+): Tensor {
+  const isList =
+    padding.length === x.rank && padding.every((pair) => pair.length === 2 && pair.every(Number.isInteger));
+  const shape = isList
+    ? x.shape.map((extent, i) => extent + (padding[i] as [number, number])[0] + (padding[i] as [number, number])[1])
+    : [];
+  if (!isList || shape.some((extent) => extent < 0)) {
+    const list = padding.map((pair) => `[${pair.join(", ")}]`).join(", ");
+    throw new ShapeError(
+      `pad: padding must hold [before, after] for each axis and leave no extent below 0; got [${list}] for ${describe(x)}.`,
+    );
+  }
+  if (padding.every(([before, after]) => before === 0 && after === 0)) return reshape(x, x.shape);
+  return placeOp([x], { shape, lo: padding.map(([before]) => before), step: padding.map(() => 1), value });
+}
+
+const concatOp = single(
+  defineOp<{ readonly axis: number }>({
+    name: "concat",
+    infer: (inputs, { axis }) => {
+      const [first, ...others] = inputs as readonly [Tensor, ...Tensor[]];
+      for (const other of others) {
+        if (other.dtype !== first.dtype) {
+          throw new DTypeError(
+            `concat: all operands must have one dtype; got ${describe(first)} and ${describe(other)}. Use cast().`,
+          );
+        }
+        const fits =
+          other.rank === first.rank && other.shape.every((extent, i) => i === axis || extent === first.shape[i]);
+        if (!fits) {
+          throw new ShapeError(
+            `concat: shapes must agree but along axis ${axis}; got ${describe(first)} and ${describe(other)}.`,
+          );
+        }
+      }
+      const total = inputs.reduce((sum, input) => sum + ((input as Tensor).shape[axis] as number), 0);
+      return [{ shape: first.shape.map((extent, i) => (i === axis ? total : extent)), dtype: first.dtype }];
+    },
+    run: ({ inputs, outputs, attrs, dispatch }) => {
+      const y = outputs[0] as Tensor;
+      const rows = numel(y.shape.slice(0, attrs.axis));
+      const lens = inputs.map((input) => (rows === 0 ? 0 : (input as Tensor).size / rows));
+      for (const { kernel, spec, dims, inputs: own } of planConcat(
+        unitOf(storageType(y.dtype)),
+        rows,
+        lens,
+        attrs.axis > 0,
+      )) {
+        const bindings = Object.fromEntries(own.map((i, k) => [`x${k}`, inputs[i] as Tensor]));
+        dispatch(kernel, spec, { ...bindings, y }, dims);
+      }
+    },
+    saves: { inputs: [], outputs: [] },
+    vjp: (g, at) => {
+      let start = 0;
+      return at.shapes.map((described, k) => {
+        const { shape } = described as Described;
+        const own = start;
+        start += shape[at.attrs.axis] as number;
+        if (!at.needs(k)) return undefined;
+        return sliceOp([g], {
+          ranges: shape.map((count, i) => ({ start: i === at.attrs.axis ? own : 0, step: 1, count })),
+        });
+      });
+    },
+  }),
+);
+
+function checkList(op: string, tensors: readonly Tensor[]): Tensor {
+  const first = Array.isArray(tensors) ? (tensors as readonly Tensor[])[0] : undefined;
+  if (!first)
+    throw new ArgumentError(
+      `${op}: a list of at least one tensor must be given; got ${Array.isArray(tensors) ? "an empty list" : typeof tensors}.`,
+    );
+  return first;
+}
+
+/** Tensors one after another along `dim`. */
+export function concat(tensors: readonly Tensor[], { dim = 0 }: { readonly dim?: number } = {}): Tensor {
+  const first = checkList("concat", tensors);
+  return concatOp(tensors, { axis: normalizeAxis("concat", dim, first.rank) });
+}
+
+/** Tensors of one shape along a new axis `dim` of the result. */
+export function stack(tensors: readonly Tensor[], { dim = 0 }: { readonly dim?: number } = {}): Tensor {
+  const first = checkList("stack", tensors);
+  const axis = normalizeAxis("stack", dim, first.rank + 1);
+  const other = tensors.find(({ shape }) => !sameShape(shape, first.shape));
+  if (other) throw new ShapeError(`stack: shapes must agree; got ${describe(first)} and ${describe(other)}.`);
+  return concatOp(
+    tensors.map((tensor) => unsqueeze(tensor, axis)),
+    { axis },
+  );
+}
