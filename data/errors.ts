@@ -1,0 +1,37 @@
+// The error class of data sets and their files. One grammar for all messages: `op: what must hold; got what. Hint.`
+
+/** What a `DataError` knows beside its message. */
+export interface DataErrorDetails {
+  /** The file at fault, if it is one. */
+  readonly file?: string | undefined;
+  readonly cause?: unknown;
+}
+
+/** A missing, damaged or unfitting data file, or a data set that is asked for something it has not. */
+export class DataError extends Error {
+  override readonly name = "DataError";
+  readonly file: string | undefined;
+
+  constructor(message: string, { file, cause }: DataErrorDetails = {}) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.file = file;
+  }
+}
+
+/** Throws a `DataError` unless `holds`; the message is made only then. */
+export function require(holds: boolean, message: () => string, details?: DataErrorDetails): asserts holds {
+  if (!holds) throw new DataError(message(), details);
+}
+
+/** An integer option of at least `least`, or a `DataError` that names it. */
+export function requireCount(op: string, option: string, value: number, least = 0): void {
+  require(
+    Number.isSafeInteger(value) && value >= least,
+    () => `${op}: ${option} must be an integer of at least ${least}; got ${value}.`,
+  );
+}
+
+/** A number option within [low, high], or a `DataError` that names it. */
+export function requireWithin(op: string, option: string, value: number, low: number, high: number): void {
+  require(value >= low && value <= high, () => `${op}: ${option} must be within ${low} and ${high}; got ${value}.`);
+}

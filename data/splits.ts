@@ -1,0 +1,92 @@
+// Cuts a data set into train, validation, calibration and test parts that never share a sample.
+
+import { type Dataset, subset } from "./dataset.ts";
+import { DataError, require, requireCount } from "./errors.ts";
+import { permutation, Stream } from "./random.ts";
+
+/** Four parts of one data set without a common sample. */
+export interface Splits {
+  /** For the weights. */
+  readonly train: Dataset;
+  /** For choices: model, temperature, threshold grid. */
+  readonly validation: Dataset;
+  /** For thresholds with a guarantee, and nothing else. */
+  readonly calibration: Dataset;
+  /** For the report, and nothing else. */
+  readonly test: Dataset;
+  /** One sentence for the report: how the parts were made. */
+  readonly protocol: string;
+}
+
+/** `shuffled`: by the seed; `file`: consecutive, in the order of the file. */
+export type Order = "shuffled" | "file";
+
+/** How many samples each part gets. */
+export interface SplitOptions {
+  /** Default: what the others leave. */
+  readonly train?: number;
+  /** Default 5000. */
+  readonly validation?: number;
+  /** Default 5000. */
+  readonly calibration?: number;
+  /** Default 1. */
+  readonly seed?: number;
+  /** Default `shuffled`; `file` puts train first, then validation, then calibration. */
+  readonly order?: Order;
+}
+
+/**
+ * Cuts `n` samples into consecutive runs of an order: by seed, or as they lie.
+ * @throws DataError if more samples are asked for than there are.
+ */
+export function splitIndices(
+  op: string,
+  n: number,
+  counts: Readonly<Record<string, number>>,
+  { order, seed }: { readonly order: Order; readonly seed: number },
+): Record<string, Int32Array> {
+  for (const [name, count] of Object.entries(counts)) requireCount(op, name, count);
+  require(order === "file" || order === "shuffled", () => `${op}: order must be "file" or "shuffled"; got "${order}".`);
+  const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  require(total <= n, () => {
+    const parts = Object.entries(counts).map(([name, count]) => `${name} ${count}`);
+    return `${op}: the parts must have at most ${n} samples together; got ${parts.join(" + ")} = ${total}.`;
+  });
+  const all = order === "file" ? Int32Array.from({ length: n }, (_, i) => i) : permutation(n, new Stream(seed, "split"));
+  let start = 0;
+  return Object.fromEntries(
+    Object.entries(counts).map(([name, count]) => {
+      start += count;
+      return [name, all.slice(start - count, start)];
+    }),
+  );
+}
+
+/** Cuts the official training set in three; the official test set stays whole. */
+export function splitOfficial(op: string, training: Dataset, test: Dataset, options: SplitOptions = {}): Splits {
+  const { validation = 5000, calibration = 5000, seed = 1, order = "shuffled" } = options;
+  const train = options.train ?? Math.max(0, training.size - validation - calibration);
+  const parts = splitIndices(op, training.size, { train, validation, calibration }, { order, seed });
+  return checkSplits(op, {
+    train: subset(training, parts["train"]!, "train"),
+    validation: subset(training, parts["validation"]!, "validation"),
+    calibration: subset(training, parts["calibration"]!, "calibration"),
+    test,
+    protocol:
+      `${train} train, ${validation} validation and ${calibration} calibration samples of the official training set ` +
+      `(${order === "file" ? "in file order" : `shuffled by seed ${seed}`}), ${test.size} official test samples`,
+  });
+}
+
+/** Returns `splits` if no id is in it twice. @throws DataError that names an id and the two parts. */
+export function checkSplits(op: string, splits: Splits): Splits {
+  const owner = new Map<number, string>();
+  for (const name of ["train", "validation", "calibration", "test"] as const) {
+    for (const id of splits[name].ids) {
+      const other = owner.get(id);
+      if (other) throw new DataError(`${op}: parts must not share a sample; got id ${id} in ${other} and in ${name}.`);
+      owner.set(id, name);
+    }
+  }
+  return splits;
+}
