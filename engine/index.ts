@@ -2,9 +2,14 @@
 export { createDevice, type Device, type DeviceInfo, type DeviceOptions } from "./device.ts";
 export * from "./errors.ts";
 export { defineOp, type Backward, dispatch, type Inputs, noGrad, type Op, type OpRecord, type Run, single } from "./op.ts";
+export type { FusedOptions } from "./ops/activation.ts";
+export { type ConvOptions, conv2d, type PerAxis } from "./ops/conv.ts";
 export { elementwise, type Elementwise } from "./ops/elementwise.ts";
 export { addInto, copyInto } from "./ops/assign.ts";
+export { compact, type Survivors } from "./ops/compact.ts";
 export { full, ones, onesLike, zeros, zerosLike } from "./ops/fill.ts";
+export { linear, type MatmulOptions, matmul } from "./ops/matmul.ts";
+export { embedding, gather, indexSelect, oneHot, scatterRows } from "./ops/gather.ts";
 export * from "./ops/pointwise.ts";
 export * from "./ops/reduce.ts";
 export { concat, expand, flip, pad, permute, slice, stack, type SliceOptions } from "./ops/shape.ts";

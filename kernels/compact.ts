@@ -130,7 +130,8 @@ export const GRID_WORDS = 3;
 /**
  * Workgroup counts of `launches` launches on the first count[0] rows (at most u.capacity). `args` holds the results, three
  * words a launch (as indirect dispatches take them), and behind all of these the table: grid x, y, z for all rows; the
- * axis that depends on the rows; units per row; units per group; whether the count is folded as by `linearGrid`; 0.
+ * axis that depends on the rows; units per row; units per group, 0 if the rows do not
+ * matter; whether the count is folded as by `linearGrid`; 0.
  */
 export const liveGrids = defineKernel<Record<string, never>, "launches" | "capacity">({
   name: "live-grids",
@@ -146,9 +147,11 @@ export const liveGrids = defineKernel<Record<string, never>, "launches" | "capac
   let entry = u.launches * ${GRID_WORDS}u + i * ${GRID_ENTRY_WORDS}u;
   let units = min(count[0], u.capacity) * args[entry + 4u];
   let per_group = args[entry + 5u];
-  let groups = units / per_group + u32(units % per_group != 0u);
+  let groups = units / max(per_group, 1u) + u32(units % max(per_group, 1u) != 0u);
   var grid = vec3u(args[entry], args[entry + 1u], args[entry + 2u]);
-  if (args[entry + 6u] != 0u) {
+  if (per_group == 0u) {
+    // Independent of the rows: the grid stands.
+  } else if (args[entry + 6u] != 0u) {
     let y = max(1u, groups / ${MAX_GROUPS}u + u32(groups % ${MAX_GROUPS}u != 0u));
     grid = vec3u(groups / y + u32(groups % y != 0u), y, 1u);
   } else {

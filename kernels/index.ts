@@ -3,11 +3,17 @@
 export * from "./batch-norm.ts";
 export * from "./column-sums.ts";
 export * from "./compact.ts";
+export * from "./conv.ts";
+export * from "./conv-grad.ts";
 export * from "./cross-entropy.ts";
+export * from "./depthwise.ts";
+export * from "./epilogue.ts";
 export * from "./gather.ts";
-export { MAX_AXES, type MoveUnit, unitOf } from "./items.ts";
+export type { GemmAdapter, GemmTile } from "./gemm.ts";
+export { MAX_AXES, type MoveUnit, numberedDims, unitOf } from "./items.ts";
 export * from "./kernel.ts";
 export * from "./layer-norm.ts";
+export * from "./matmul.ts";
 export * from "./move.ts";
 export * from "./move-plan.ts";
 export * from "./pointwise.ts";

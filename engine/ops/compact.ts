@@ -1,0 +1,89 @@
+// Rows that stay: which rows of a mask survive, on the GPU alone; and the grids of launches on a live row count.
+
+import {
+  COMPACT_BLOCK,
+  ceilDiv,
+  compactSmall,
+  countBlocks,
+  GRID_ENTRY_WORDS,
+  GRID_WORDS,
+  type Grid,
+  liveGrids as liveGridsKernel,
+  type RowAxis,
+  scanBlocks,
+  writeBlocks,
+} from "../../kernels/index.ts";
+import { DTypeError, ShapeError } from "../errors.ts";
+import { defineOp, dispatch } from "../op.ts";
+import { describe } from "../shape.ts";
+import { empty, type Tensor } from "../tensor.ts";
+
+const compactOp = defineOp({
+  name: "compact",
+  infer: ([mask, live]) => {
+    const of = mask as Tensor;
+    if (of.dtype !== "bool" && of.dtype !== "u32" && of.dtype !== "i32") {
+      throw new DTypeError(`compact: the mask must be bool, u32 or i32; got ${describe(of)}.`);
+    }
+    if (of.rank !== 1) throw new ShapeError(`compact: the mask must have one axis; got ${describe(of)}.`);
+    if (live && (live.dtype !== "u32" || live.size !== 1)) {
+      throw new ShapeError(`compact: rows must be u32[1]; got ${describe(live)} for the mask ${describe(of)}.`);
+    }
+    return [
+      { shape: of.shape, dtype: "i32" },
+      { shape: [1], dtype: "u32" },
+    ];
+  },
+  run: ({ inputs, outputs, dispatch, temporary }) => {
+    const [mask, live] = inputs as readonly [Tensor, Tensor | undefined];
+    const [survivors, count] = outputs as readonly [Tensor, Tensor];
+    const rows = mask.size;
+    const spec = { live: live !== undefined };
+    const given = { mask, ...(live && { live }) };
+    if (rows <= COMPACT_BLOCK) return dispatch(compactSmall, spec, { ...given, survivors, count }, { rows });
+    const blocks = ceilDiv(rows, COMPACT_BLOCK);
+    const counts = temporary([blocks], "u32");
+    dispatch(countBlocks, spec, { ...given, counts }, { rows });
+    dispatch(scanBlocks, {}, { counts, count }, { blocks });
+    dispatch(writeBlocks, spec, { ...given, counts, survivors }, { rows });
+  },
+});
+
+/** What `compact` finds. */
+export interface Survivors {
+  /** i32[n]: the rows whose mask is set, ascending, in the first `count` places; the others hold anything. */
+  readonly indices: Tensor;
+  /** u32[1]: how many there are. */
+  readonly count: Tensor;
+}
+
+/** Rows of a mask [n] that are not 0; with `rows` (u32[1], on the GPU), among the first `rows` only. */
+export function compact(mask: Tensor, { rows }: { readonly rows?: Tensor } = {}): Survivors {
+  const [indices, count] = compactOp([mask, rows], {}) as readonly [Tensor, Tensor];
+  return { indices, count };
+}
+
+/** A launch that may follow the rows: its grid for all of them, and how that depends on them. */
+export interface LiveLaunch {
+  readonly grid: Grid;
+  readonly rows: RowAxis | undefined;
+}
+
+/**
+ * Indirect dispatch arguments (three u32 each, at the start of the result) of `launches` on the first `count` rows (u32[1])
+ * of `capacity`. One dispatch; engine internal.
+ */
+export function liveGrids(count: Tensor, launches: readonly LiveLaunch[], capacity: number): Tensor {
+  const table = launches.flatMap(({ grid, rows }) => {
+    const { axis, units, perGroup, fold = false } = rows ?? { axis: 0, units: 0, perGroup: 0 };
+    return [...grid, axis, units / capacity, perGroup, Number(fold), 0];
+  });
+  const args = empty([launches.length * (GRID_WORDS + GRID_ENTRY_WORDS)], { dtype: "u32", device: count.device });
+  // Memory of its own, written before the dispatch is recorded: a capture replays it with the table in place.
+  args.device.stream.write(
+    args.storage,
+    Uint32Array.from([...new Array(GRID_WORDS * launches.length).fill(0), ...table]),
+  );
+  dispatch(count.device, "liveGrids", liveGridsKernel, {}, { count, args }, { launches: launches.length, capacity });
+  return args;
+}

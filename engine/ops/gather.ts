@@ -1,0 +1,255 @@
+// Ops that pick by index: indexSelect, gather, embedding, oneHot; scatterRows writes rows back to where they came from.
+// An index out of range gives NaN (0 for integers), since the GPU cannot throw; backwards it is left out.
+
+import {
+  gatherElements,
+  gatherRows,
+  isScanCheaper,
+  linkRows,
+  MAX_AXES,
+  markRows,
+  numberedDims,
+  oneHotRows,
+  scatterRows as scatterRowsKernel,
+  sumElements,
+  sumRowsLinked,
+  sumRowsScanned,
+  unitOf,
+} from "../../kernels/index.ts";
+import { type DType, isFloat, storageType } from "../dtype.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
+import { defineOp, dispatch, single } from "../op.ts";
+import { collapse, type Described, describe, normalizeAxis, numel, type Shape, strides } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { launch } from "./elementwise.ts";
+import { valueBits } from "./shape.ts";
+import { reshape } from "./view.ts";
+
+/** What an index out of range reads. */
+const missingBits = (dtype: DType): number => valueBits(isFloat(dtype) ? Number.NaN : 0, dtype);
+
+function checkIndex(op: string, index: Tensor): void {
+  if (index.dtype !== "i32" && index.dtype !== "u32") {
+    throw new DTypeError(`${op}: the index must be i32 or u32; got ${describe(index)}.`);
+  }
+}
+
+/** Gradients are stored as the picked tensor is. */
+const gradientStorage = (dtype: DType): "f32" | "f16" => (dtype === "f16" ? "f16" : "f32");
+
+/** x [outer, rows, inner] as seen by an index along `axis`, and how wide its items are. */
+function rowsOf(shape: Shape, axis: number, count: number) {
+  const inner = numel(shape.slice(axis + 1));
+  const width: 1 | 4 = inner > 0 && inner % 4 === 0 ? 4 : 1;
+  return {
+    width,
+    dims: { outer: numel(shape.slice(0, axis)), rows: shape[axis] as number, count, inner: inner / width },
+  };
+}
+
+interface RowsAttrs {
+  readonly axis: number;
+}
+
+/** Gradient of `indexSelect` for x of `shape`: each row is the sum of the rows of g that were picked from it. */
+const selectGradient = single(
+  defineOp<RowsAttrs & { readonly shape: Shape }>({
+    name: "indexSelect",
+    infer: ([g], { shape }) => [{ shape, dtype: (g as Tensor).dtype }],
+    run: ({ inputs, outputs, attrs, dispatch, temporary }) => {
+      const [g, index] = inputs as readonly [Tensor, Tensor];
+      const dx = outputs[0] as Tensor;
+      const { width, dims } = rowsOf(attrs.shape, attrs.axis, index.size);
+      const spec = { dtype: gradientStorage(g.dtype), width };
+      if (isScanCheaper(dims)) return dispatch(sumRowsScanned, spec, { g, index, dx }, dims);
+      const ends = temporary([2 * dims.rows], "u32");
+      const next = temporary([dims.count], "u32");
+      launch("indexSelect", { name: "full", operands: ["value"], expr: "value" }, [0], ends, "u32");
+      dispatch(markRows, {}, { index, ends }, dims);
+      dispatch(linkRows, {}, { index, ends, next }, dims);
+      dispatch(sumRowsLinked, spec, { g, ends, next, dx }, dims);
+    },
+  }),
+);
+
+function selectOp(name: "indexSelect" | "embedding") {
+  return single(
+    defineOp<RowsAttrs>({
+      name,
+      infer: ([x, index], { axis }) => {
+        const { shape, dtype } = x as Tensor;
+        return [{ shape: shape.map((extent, i) => (i === axis ? (index as Tensor).size : extent)), dtype }];
+      },
+      run: ({ inputs, outputs, attrs, dispatch }) => {
+        const [x, index] = inputs as readonly [Tensor, Tensor];
+        const { width, dims } = rowsOf(x.shape, attrs.axis, index.size);
+        const spec = { unit: unitOf(storageType(x.dtype)), width };
+        dispatch(gatherRows, spec, { x, index, y: outputs[0] as Tensor }, { ...dims, missing: missingBits(x.dtype) });
+      },
+      saves: { inputs: [1], outputs: [] },
+      vjp: (g, at) => {
+        const { shape } = at.shapes[0] as Described;
+        return [selectGradient([g, at.input(1)], { axis: at.attrs.axis, shape }), undefined];
+      },
+    }),
+  );
+}
+const indexSelectOp = selectOp("indexSelect");
+const embeddingOp = selectOp("embedding");
+
+/** The slices `index[0], index[1], ...` (i32[n]) of x along `dim`. */
+export function indexSelect(x: Tensor, index: Tensor, { dim = 0 }: { readonly dim?: number } = {}): Tensor {
+  checkIndex("indexSelect", index);
+  if (index.rank !== 1)
+    throw new ShapeError(`indexSelect: the index must have one axis; got ${describe(index)} for ${describe(x)}.`);
+  return indexSelectOp([x, index], { axis: normalizeAxis("indexSelect", dim, x.rank) });
+}
+
+/** Rows of `weight` [V, D] by an index of any shape: [..., D]. */
+export function embedding(weight: Tensor, index: Tensor): Tensor {
+  checkIndex("embedding", index);
+  if (weight.rank !== 2) {
+    throw new ShapeError(
+      `embedding: the weight must have shape [V, D]; got ${describe(weight)} for an index ${describe(index)}.`,
+    );
+  }
+  const rows = embeddingOp([weight, reshape(index, [index.size])], { axis: 0 });
+  return reshape(rows, [...index.shape, weight.shape[1] as number]);
+}
+
+/** Gradient of `gather` for x of `shape`. */
+const gatherGradient = single(
+  defineOp<RowsAttrs & { readonly shape: Shape }>({
+    name: "gather",
+    infer: ([g], { shape }) => [{ shape, dtype: (g as Tensor).dtype }],
+    run: ({ inputs, outputs, attrs: { axis, shape }, dispatch }) => {
+      const [g, index] = inputs as readonly [Tensor, Tensor];
+      const steps = strides(index.shape);
+      const dims = {
+        rowwise: 0,
+        size: numel(shape),
+        count: index.shape[axis] as number,
+        stride: steps[axis] as number,
+        axis,
+        ...numberedDims("n", shape, 1),
+        ...numberedDims("m", index.shape, 1),
+        ...numberedDims("s", steps.with(axis, 0), 0),
+      };
+      const spec = { dtype: gradientStorage(g.dtype), rank: shape.length };
+      dispatch(sumElements, spec, { g, index, dx: outputs[0] as Tensor }, dims);
+    },
+  }),
+);
+
+const gatherOp = single(
+  defineOp<RowsAttrs>({
+    name: "gather",
+    infer: ([x, index], { axis }) => {
+      const [from, by] = [x as Tensor, index as Tensor];
+      const fits =
+        by.rank === from.rank && by.shape.every((extent, i) => i === axis || extent <= (from.shape[i] as number));
+      if (!fits || from.rank > MAX_AXES) {
+        throw new ShapeError(
+          `gather: the index must have the rank of x (at most ${MAX_AXES}), and no larger extent but along axis ${axis}; got ${describe(from)} by ${describe(by)}.`,
+        );
+      }
+      return [{ shape: by.shape, dtype: from.dtype }];
+    },
+    run: ({ inputs, outputs, attrs: { axis }, dispatch }) => {
+      const [x, index] = inputs as readonly [Tensor, Tensor];
+      if (index.size === 0) return;
+      const steps = strides(x.shape);
+      const merged = collapse(index.shape, [steps.with(axis, 0)]);
+      const dims = {
+        rowwise: Number(axis > 0 && index.shape[0] === x.shape[0]),
+        size: index.size,
+        rows: x.shape[axis] as number,
+        stride: steps[axis] as number,
+        missing: missingBits(x.dtype),
+        ...numberedDims("n", merged.shape, 1),
+        ...numberedDims("s", merged.strides[0] as number[], 0),
+      };
+      const spec = { unit: unitOf(storageType(x.dtype)), rank: merged.shape.length };
+      dispatch(gatherElements, spec, { x, index, y: outputs[0] as Tensor }, dims);
+    },
+    saves: { inputs: [1], outputs: [] },
+    vjp: (g, at) => {
+      const { shape } = at.shapes[0] as Described;
+      const { axis } = at.attrs;
+      const index = at.input(1);
+      // A single line is a list of rows of one element: chaining equal indices beats scanning it for each element.
+      if (numel(shape) === shape[axis]) {
+        const attrs = { axis: 0, shape: [numel(shape)] };
+        return [reshape(selectGradient([g, reshape(index, [index.size])], attrs), shape), undefined];
+      }
+      return [gatherGradient([g, index], { axis, shape }), undefined];
+    },
+  }),
+);
+
+/** Elements of x with the coordinate along `dim` replaced by `index`; the result has the shape of `index`. */
+export function gather(x: Tensor, index: Tensor, { dim = 0 }: { readonly dim?: number } = {}): Tensor {
+  checkIndex("gather", index);
+  return gatherOp([x, index], { axis: normalizeAxis("gather", dim, x.rank) });
+}
+
+const oneHotOp = single(
+  defineOp<{ readonly classes: number }>({
+    name: "oneHot",
+    infer: ([index], { classes }) => [{ shape: [...(index as Tensor).shape, classes], dtype: "f32" }],
+    run: ({ inputs, outputs, attrs: { classes }, dispatch }) => {
+      const index = inputs[0] as Tensor;
+      dispatch(oneHotRows, {}, { index, y: outputs[0] as Tensor }, { count: index.size, classes });
+    },
+  }),
+);
+
+/** f32[..., numClasses]: 1 at each index, 0 elsewhere; all 0 for an index out of range. */
+export function oneHot(index: Tensor, { numClasses }: { readonly numClasses: number }): Tensor {
+  checkIndex("oneHot", index);
+  if (!Number.isInteger(numClasses) || numClasses < 0) {
+    throw new ArgumentError(
+      `oneHot: numClasses must be a non-negative integer; got ${numClasses} for ${describe(index)}.`,
+    );
+  }
+  return oneHotOp([index], { classes: numClasses });
+}
+
+/**
+ * Overwrites the rows `index` (distinct) of `target` by the rows of x, in place and without a gradient. With `count`
+ * (u32[1], on the GPU), only the first `count` rows of x are written.
+ */
+export function scatterRows(
+  target: Tensor,
+  index: Tensor,
+  x: Tensor,
+  { count }: { readonly count?: Tensor } = {},
+): void {
+  for (const operand of [target, index, x, count]) operand?.check("scatterRows");
+  checkIndex("scatterRows", index);
+  const fits =
+    target.rank > 0 && x.rank === target.rank && x.shape.every((extent, i) => i === 0 || extent === target.shape[i]);
+  if (!fits || index.rank !== 1 || index.size !== x.shape[0]) {
+    throw new ShapeError(
+      `scatterRows: x must hold one row of the target per index; got ${describe(x)} by ${describe(index)} into ${describe(target)}.`,
+    );
+  }
+  if (x.dtype !== target.dtype) {
+    throw new DTypeError(
+      `scatterRows: x must have the target's dtype; got ${describe(x)} into ${describe(target)}. Use cast().`,
+    );
+  }
+  if (count && (count.dtype !== "u32" || count.size !== 1)) {
+    throw new ShapeError(`scatterRows: count must be u32[1]; got ${describe(count)}.`);
+  }
+  const { width, dims } = rowsOf(target.shape, 0, index.size);
+  const spec = { unit: unitOf(storageType(x.dtype)), width, live: count !== undefined };
+  dispatch(
+    target.device,
+    "scatterRows",
+    scatterRowsKernel,
+    spec,
+    { x, index, y: target, ...(count && { live: count }) },
+    dims,
+  );
+}
