@@ -7,9 +7,25 @@
 //             k runs along lines of output pixels. Grid: x row tiles, y column tiles x groups, z shares of the lines; with several
 //             shares each writes its own part, and `sumParts` adds the parts in order.
 
-import { CONV_UNIFORMS, type ConvDims, type ConvGeometry, type ConvSpec, convDims, convQuads, OUTSIDE } from "./conv.ts";
 import {
-  arrayType, type GemmAdapter, gemm, gemmFeatures, gemmTiles, quadLoad, quadStore, quadWindow, tileSize,
+  CONV_UNIFORMS,
+  type ConvDims,
+  type ConvGeometry,
+  type ConvSpec,
+  convDims,
+  convQuads,
+  OUTSIDE,
+} from "./conv.ts";
+import {
+  arrayType,
+  type GemmAdapter,
+  gemm,
+  gemmFeatures,
+  gemmTiles,
+  quadLoad,
+  quadStore,
+  quadWindow,
+  tileSize,
 } from "./gemm.ts";
 import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid } from "./kernel.ts";
 
@@ -62,8 +78,11 @@ let m_end = u32(u.batch * size.y * size.x);
 let m_tile = ${LINEAR_GROUP} * ${tile.m}u;
 if (m_tile >= m_end) { return; }`;
 
-// shift + rest/stride = (phase + padding - tap*dilation)/stride, kept up to date by subtraction; a tap counts if rest = 0.
-const inputLoops = (enter: string, body: string, step: number): string => `
+/**
+ * Loops of `inner` over the taps (ty, tx) that reach `phase`, with the shifts from an input pixel (in units of the stride)
+ * to the output pixel. shift + rest/stride = (phase + padding - tap*dilation)/stride is kept by subtraction: no division a tap.
+ */
+export const phaseTaps = (inner: string): string => `
 let stride = vec2i(u.stride_w, u.stride_h);
 let reach = phase + vec2i(u.left, u.top);
 let whole = vec2i(u.dilation_w, u.dilation_h) / stride;
@@ -76,11 +95,7 @@ var shift_x = reach.x / stride.x;
 var rest_x = reach.x - shift_x * stride.x;
 for (var tx = 0; tx < u.kw; tx++) {
 if (rest_x == 0) {
-w_at = (ty * u.kw + tx) * u.group_c;
-${enter}
-for (var k = 0u; k < u32(u.group_o); k += ${step}u) {
-${body}
-}
+${inner}
 }
 rest_x -= part.x;
 shift_x -= whole.x;
@@ -91,6 +106,13 @@ rest_y -= part.y;
 shift_y -= whole.y;
 if (rest_y < 0) { rest_y += stride.y; shift_y -= 1; }
 }`;
+
+const inputLoops = (enter: string, body: string, step: number): string =>
+  phaseTaps(`w_at = (ty * u.kw + tx) * u.group_c;
+${enter}
+for (var k = 0u; k < u32(u.group_o); k += ${step}u) {
+${body}
+}`);
 
 /** Gradient of a convolution with respect to its input; see the head of this file. */
 export const convInput = defineKernel<ConvSpec, ConvDims>({
@@ -232,7 +254,7 @@ export function convWeightDims(g: ConvGeometry, adapter: GemmAdapter): Record<Co
   const dims = convDims(g);
   const tiles = ceilDiv(dims.kh * dims.taps_x * dims.run, 128) * ceilDiv(dims.group_o, 16) * dims.groups;
   const lines = Math.max(1, g.batch * g.oh);
-  const wanted = ceilDiv(adapter.isCpu ? 16 : 512, tiles);
+  const wanted = ceilDiv(adapter.isSoftware ? 16 : 512, tiles);
   const enough = Math.max(1, Math.floor((lines * g.ow) / 256));
   const share = ceilDiv(lines, Math.max(1, Math.min(wanted, enough, lines)));
   return { ...dims, share, splits: ceilDiv(lines, share) };

@@ -6,7 +6,16 @@
 
 import { type EpilogueSpec, epilogueBindings, epilogueText } from "./epilogue.ts";
 import {
-  arrayType, type GemmAdapter, type GemmTile, gemm, gemmFeatures, gemmTiles, quadLoad, quadStore, quadWindow, tileSize,
+  arrayType,
+  type GemmAdapter,
+  type GemmTile,
+  gemm,
+  gemmFeatures,
+  gemmTiles,
+  quadLoad,
+  quadStore,
+  quadWindow,
+  tileSize,
 } from "./gemm.ts";
 import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid } from "./kernel.ts";
 
@@ -28,27 +37,60 @@ export interface ConvGeometry {
   readonly groups: number;
 }
 
-/** Uniforms shared by the three kernels of a convolution, made by `convDims`. */
-export type ConvDims =
-  | "batch" | "h" | "w" | "c" | "oh" | "ow" | "o" | "kh" | "kw" | "stride_h" | "stride_w" | "dilation_h" | "dilation_w"
-  | "top" | "left" | "group_c" | "group_o" | "groups" | "taps_x" | "run";
+const NAMES = [
+  "batch",
+  "h",
+  "w",
+  "c",
+  "oh",
+  "ow",
+  "o",
+  "kh",
+  "kw",
+  "stride_h",
+  "stride_w",
+  "dilation_h",
+  "dilation_w",
+  "top",
+  "left",
+  "group_c",
+  "group_o",
+  "groups",
+  "taps_x",
+  "run",
+] as const;
+
+/** Uniforms shared by the kernels of a convolution, made by `convDims`. */
+export type ConvDims = (typeof NAMES)[number];
 
 /** The uniforms' types. */
-export const CONV_UNIFORMS: Readonly<Record<ConvDims, "i32">> = {
-  batch: "i32", h: "i32", w: "i32", c: "i32", oh: "i32", ow: "i32", o: "i32", kh: "i32", kw: "i32", stride_h: "i32",
-  stride_w: "i32", dilation_h: "i32", dilation_w: "i32", top: "i32", left: "i32", group_c: "i32", group_o: "i32",
-  groups: "i32", taps_x: "i32", run: "i32",
-};
+export const CONV_UNIFORMS = Object.fromEntries(NAMES.map((name) => [name, "i32"])) as Record<ConvDims, "i32">;
 
 /** Uniforms of a convolution. A kernel row is `taps_x` runs of `run` elements that lie together in x and in w. */
 export function convDims(g: ConvGeometry): Record<ConvDims, number> {
   const isWhole = g.groups === 1 && g.dilation[1] === 1;
   const groupC = g.c / g.groups;
   return {
-    batch: g.batch, h: g.h, w: g.w, c: g.c, oh: g.oh, ow: g.ow, o: g.o, kh: g.kh, kw: g.kw, stride_h: g.stride[0],
-    stride_w: g.stride[1], dilation_h: g.dilation[0], dilation_w: g.dilation[1], top: g.top, left: g.left,
-    group_c: groupC, group_o: g.o / g.groups, groups: g.groups,
-    taps_x: isWhole ? 1 : g.kw, run: isWhole ? g.kw * groupC : groupC,
+    batch: g.batch,
+    h: g.h,
+    w: g.w,
+    c: g.c,
+    oh: g.oh,
+    ow: g.ow,
+    o: g.o,
+    kh: g.kh,
+    kw: g.kw,
+    stride_h: g.stride[0],
+    stride_w: g.stride[1],
+    dilation_h: g.dilation[0],
+    dilation_w: g.dilation[1],
+    top: g.top,
+    left: g.left,
+    group_c: groupC,
+    group_o: g.o / g.groups,
+    groups: g.groups,
+    taps_x: isWhole ? 1 : g.kw,
+    run: isWhole ? g.kw * groupC : groupC,
   };
 }
 

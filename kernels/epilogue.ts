@@ -42,7 +42,7 @@ const ERF = `fn erf(x: vec4f) -> vec4f {
 // tanh's argument is clamped: implementations may overflow in exp, and tanh(10) is 1 in f32.
 const ACTIVATIONS: Readonly<Record<Activation, string>> = {
   none: "x",
-  relu: "select(vec4f(), x, x > vec4f())",
+  relu: "select(x, vec4f(), x <= vec4f())",
   gelu: "0.5 * x * (1.0 + erf(x * 0.70710678))",
   geluTanh: "0.5 * x * (1.0 + tanh(clamp(0.79788456 * (x + 0.044715 * x * x * x), vec4f(-10.0), vec4f(10.0))))",
   silu: "x / (1.0 + exp(-x))",
@@ -70,5 +70,7 @@ export function epilogueText(spec: EpilogueSpec, isVec: boolean): string {
     bias ? quadLoad("load_bias", "bias", isVec) : "",
     residual !== "none" ? quadLoad("load_residual", "residual", isVec) : "",
     `fn finish(at: u32, n: u32, left: i32, value: vec4f) -> vec4f {\n${steps.filter(Boolean).join("\n")}\n}`,
-  ].filter(Boolean).join("\n");
+  ]
+    .filter(Boolean)
+    .join("\n");
 }

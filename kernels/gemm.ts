@@ -32,7 +32,7 @@ export interface GemmAdapter {
   readonly hasSubgroups: boolean;
   readonly subgroupSize: number;
   /** True where the adapter runs on the CPU and loads are dear. */
-  readonly isCpu?: boolean;
+  readonly isSoftware: boolean;
 }
 
 /** Along which axis the four values of one load lie. */
@@ -142,7 +142,9 @@ function rowStates(tile: GemmTile, parts: GemmParts, stride: number): { rows: st
 
 /** The four values of column quad `q` at `kk`, picked out of column-wise quads along k. */
 const gather = (column: (o: number) => string, kk: number, q: number): string =>
-  `vec4f(${range(4).map((o) => `${column(4 * q + o)}[${kk}]`).join(", ")})`;
+  `vec4f(${range(4)
+    .map((o) => `${column(4 * q + o)}[${kk}]`)
+    .join(", ")})`;
 
 function subgroupMain(tile: GemmTile, parts: GemmParts): string {
   const { lanes, rows, cols } = tile;
@@ -209,7 +211,9 @@ function tileMain(tile: GemmTile, parts: GemmParts): string {
   const enter = run ? lines(stageA.slots, (i) => `let run${i} = ${run(`row${i}`)};`) : "";
   const fill = [
     lines(stageA.slots, (i) => stageA.guard(i, `tile_a[${stageA.at(i)}] = a_load(${state}${i}, k + ${stageA.k(i)});`)),
-    lines(stageB.slots, (i) => stageB.guard(i, `tile_b[${stageB.at(i)}] = b_load(k + ${stageB.k(i)}, n_tile + ${stageB.mn(i)});`)),
+    lines(stageB.slots, (i) =>
+      stageB.guard(i, `tile_b[${stageB.at(i)}] = b_load(k + ${stageB.k(i)}, n_tile + ${stageB.mn(i)});`),
+    ),
   ].join("\n");
   const loadA =
     parts.a === "k"
@@ -218,7 +222,9 @@ function tileMain(tile: GemmTile, parts: GemmParts): string {
   const columns =
     parts.b === "k" ? lines(cols, (o) => `let t${o} = tile_b[(x * ${cols}u + ${o}u) * ${deep + 1}u + kq];`) : "";
   const b = (kk: number, q: number): string =>
-    parts.b === "mn" ? `tile_b[(4u * kq + ${kk}u) * ${size.n / 4}u + x * ${cols / 4}u + ${q}u]` : gather((o) => `t${o}`, kk, q);
+    parts.b === "mn"
+      ? `tile_b[(4u * kq + ${kk}u) * ${size.n / 4}u + x * ${cols / 4}u + ${q}u]`
+      : gather((o) => `t${o}`, kk, q);
   return `var<workgroup> tile_a: array<vec4f, ${stageA.quads}>;
 var<workgroup> tile_b: array<vec4f, ${stageB.quads}>;
 @compute @workgroup_size(${threads})
@@ -280,7 +286,9 @@ export const arrayType = (dtype: StorageType, isVec: boolean): string =>
  */
 export function quadLoad(name: string, buffer: string, isVec: boolean): string {
   const scalar = (e: number): string => `select(0.0, f32(${buffer}[at + ${e}u]), left > ${e})`;
-  const body = isVec ? `select(vec4f(), vec4f(${buffer}[at / 4u]), left > 0)` : `vec4f(${range(4).map(scalar).join(", ")})`;
+  const body = isVec
+    ? `select(vec4f(), vec4f(${buffer}[at / 4u]), left > 0)`
+    : `vec4f(${range(4).map(scalar).join(", ")})`;
   return `fn ${name}(at: u32, left: i32) -> vec4f { return ${body}; }`;
 }
 
@@ -324,7 +332,7 @@ export function gemmTiles(sizes: GemmSizes, adapter: GemmAdapter): readonly Gemm
   const grouped = adapter.hasSubgroups && [4, 8, 16, 32].includes(adapter.subgroupSize);
   const cpu = grouped ? subgroupTiles(sizes, adapter.subgroupSize) : [];
   const staged = stagedTiles(sizes);
-  return adapter.isCpu ? [...cpu, PLAIN] : [...staged, ...cpu.slice(0, 1), PLAIN];
+  return adapter.isSoftware ? [...cpu, PLAIN] : [...staged, ...cpu.slice(0, 1), PLAIN];
 }
 
 const PLAIN: GemmTile = { variant: "plain", threads: 64, across: 8, rows: 4, cols: 8, lanes: 0, depth: 0 };
@@ -335,7 +343,15 @@ function subgroupTiles({ m, n, k, parts, a }: GemmSizes, lanes: number): readonl
   const cols = n <= 8 || (a === "mn" && work <= SMALL_WORK) ? 8 : 16;
   const tile = (width: number): GemmTile => {
     const groups = ceilDiv(m, rows * 4 * lanes) * ceilDiv(n, width) * parts;
-    return { variant: "subgroup", threads: groups < 4 ? lanes : 4 * lanes, across: 1, rows, cols: width, lanes, depth: 0 };
+    return {
+      variant: "subgroup",
+      threads: groups < 4 ? lanes : 4 * lanes,
+      across: 1,
+      rows,
+      cols: width,
+      lanes,
+      depth: 0,
+    };
   };
   if (n < 32 || rows < 4) return [tile(cols)];
   return work >= WIDE_WORK ? [tile(32), tile(16)] : [tile(16), tile(32)];

@@ -4,7 +4,17 @@
 // Numerics: f32 sums upwards in k. With splits > 1 every split sums its share of k and `sumParts` adds the shares in order.
 
 import { type EpilogueSpec, epilogueBindings, epilogueText } from "./epilogue.ts";
-import { arrayType, type GemmAdapter, type GemmTile, gemm, gemmFeatures, gemmTiles, quadLoad, quadStore, tileSize } from "./gemm.ts";
+import {
+  arrayType,
+  type GemmAdapter,
+  type GemmTile,
+  gemm,
+  gemmFeatures,
+  gemmTiles,
+  quadLoad,
+  quadStore,
+  tileSize,
+} from "./gemm.ts";
 import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, MAX_GROUPS } from "./kernel.ts";
 
 /** Spec of `matmul`: its tile, its epilogue, and how the operands lie. */
@@ -22,13 +32,28 @@ export type MatmulSpec = GemmTile &
     readonly vc: boolean;
   };
 
+const NAMES = [
+  "m",
+  "n",
+  "k",
+  "batch",
+  "middle",
+  "inner",
+  "splits",
+  "k_part",
+  "a_outer",
+  "a_middle",
+  "a_inner",
+  "b_outer",
+  "b_middle",
+  "b_inner",
+] as const;
+
 /**
  * Uniforms of `matmul`. The batch index splits into (outer, middle, inner), inner fastest, and each operand has an element
  * stride for each (0 broadcasts). `splits` shares of `k_part` k each (a multiple of 32 if there are several).
  */
-export type MatmulDims =
-  | "m" | "n" | "k" | "batch" | "middle" | "inner" | "splits" | "k_part"
-  | "a_outer" | "a_middle" | "a_inner" | "b_outer" | "b_middle" | "b_inner";
+export type MatmulDims = (typeof NAMES)[number];
 
 const loads = ({ ta, tb, va, vb }: MatmulSpec): string => `
 ${quadLoad("quad_a", "a", va)}
@@ -91,10 +116,7 @@ const partsAlongZ = (parts: number, columns: number): number =>
 /** Batched matrix product; see the head of this file. */
 export const matmul = defineKernel<MatmulSpec, MatmulDims>({
   name: "matmul",
-  uniforms: {
-    m: "u32", n: "u32", k: "u32", batch: "u32", middle: "u32", inner: "u32", splits: "u32", k_part: "u32",
-    a_outer: "u32", a_middle: "u32", a_inner: "u32", b_outer: "u32", b_middle: "u32", b_inner: "u32",
-  },
+  uniforms: Object.fromEntries(NAMES.map((name) => [name, "u32"])) as Record<MatmulDims, "u32">,
   features: gemmFeatures,
   bindings: (spec) => [
     { name: "a", access: "read", type: arrayType(spec.dtype, spec.va) },
@@ -119,9 +141,7 @@ export const matmul = defineKernel<MatmulSpec, MatmulDims>({
     return [x, y, columns * along];
   },
   rows: (dims, spec) =>
-    dims.batch * dims.splits === 1
-      ? { axis: 0, units: dims.m, perGroup: tileSize(spec).m, fold: true }
-      : undefined,
+    dims.batch * dims.splits === 1 ? { axis: 0, units: dims.m, perGroup: tileSize(spec).m, fold: true } : undefined,
 });
 
 /** Spec of `sumParts`: `isVec` where the length is a multiple of 4. */
@@ -185,11 +205,18 @@ export function matmulSpecs(call: MatmulCall, adapter: GemmAdapter): readonly Ma
   }));
 }
 
-/** How many shares to cut `k` into, so that a product with few tiles of C still fills the adapter; a share has at least 256 k. */
+/** Multiply-adds below which a product is not split: its second dispatch would cost more than the wait. */
+const SPLIT_WORK = 4e6;
+
+/**
+ * Into how many shares of how many k to cut one product, so that a C of few tiles still fills the adapter.
+ * A share has at least 256 k.
+ */
 export function splitK(m: number, n: number, k: number, adapter: GemmAdapter): { splits: number; part: number } {
-  const tiles = ceilDiv(m, 32) * ceilDiv(n, 16);
-  const wanted = adapter.isCpu ? 32 : 512;
-  const splits = Math.max(1, Math.min(ceilDiv(wanted, tiles), Math.floor(k / 256)));
-  const part = ceilDiv(ceilDiv(k, splits), 32) * 32;
-  return { splits: ceilDiv(k, part), part };
+  const tiles = adapter.isSoftware ? ceilDiv(m, 128) * ceilDiv(n, 16) : ceilDiv(m, 32) * ceilDiv(n, 32);
+  const wanted = ceilDiv(adapter.isSoftware ? 8 : 256, Math.max(1, tiles));
+  const most = m * n * k < SPLIT_WORK ? 1 : Math.floor(k / 256);
+  const splits = Math.max(1, Math.min(wanted, most));
+  const part = Math.max(1, ceilDiv(ceilDiv(k, splits), 32)) * 32;
+  return { splits: Math.max(1, ceilDiv(k, part)), part };
 }

@@ -1,0 +1,75 @@
+// Activations fused into products and convolutions: their names, and the way back through them.
+
+import type { Activation } from "../../kernels/index.ts";
+import { ArgumentError } from "../errors.ts";
+import { isRecording } from "../op.ts";
+import type { Tensor } from "../tensor.ts";
+import { elementwise } from "./elementwise.ts";
+
+/** What a product or convolution may do on its way out: y = activation(x W + bias [+ residual]) [+ residual]. */
+export interface FusedOptions {
+  /** Applied to the result; default none. */
+  readonly activation?: Activation;
+  /** Added to the result; it has the result's shape. */
+  readonly residual?: Tensor | undefined;
+  /** Whether the residual is added before the activation (the default, as in a ResNet block) or after it. */
+  readonly residualAt?: "before" | "after";
+}
+
+/** A fused op's attributes. */
+export interface FusedAttrs {
+  readonly activation: Activation;
+  readonly residual: "none" | "before" | "after";
+  /** Whether output 1 is the activation's argument. */
+  readonly keep: boolean;
+}
+
+type Fused = Exclude<Activation, "none">;
+
+const S = "sigmoid(v)";
+const T = "safe_tanh(v)";
+const U = "safe_tanh(T(0.7978845608028654) * (v + T(0.044715) * v * v * v))";
+
+/** Derivatives times g, in the activation's argument `v`. */
+const BY_ARGUMENT: Readonly<Record<Fused, string>> = {
+  relu: "select(T(0.0), g, v > T(0.0))",
+  sigmoid: `g * ${S} * (T(1.0) - ${S})`,
+  tanh: `g * (T(1.0) - ${T} * ${T})`,
+  silu: `g * ${S} * (T(1.0) + v * (T(1.0) - ${S}))`,
+  gelu: "g * (phi(v) + v * T(0.3989422804014327) * exp(T(-0.5) * v * v))",
+  geluTanh: `g * T(0.5) * (T(1.0) + ${U} + v * (T(1.0) - ${U} * ${U}) * T(0.7978845608028654) * (T(1.0) + T(0.134145) * v * v))`,
+};
+
+/** The same in the activation's value `v`, where that is enough. */
+const BY_VALUE: Readonly<Partial<Record<Fused, string>>> = {
+  relu: BY_ARGUMENT.relu,
+  sigmoid: "g * v * (T(1.0) - v)",
+  tanh: "g * (T(1.0) - v * v)",
+};
+
+const made = new Map<string, (g: Tensor, v: Tensor) => Tensor>();
+
+/** Gradient at the argument of `activation` from the one at its value; `v` is the argument if `needsArgument`, else the value. */
+export function throughActivation(activation: Activation, g: Tensor, v: () => Tensor, isArgument: boolean): Tensor {
+  if (activation === "none") return g;
+  const expr = (isArgument ? undefined : BY_VALUE[activation]) ?? BY_ARGUMENT[activation];
+  const op = made.get(expr) ?? elementwise({ name: `${activation}Grad`, operands: ["g", "v"], y: expr });
+  made.set(expr, op);
+  return op(g, v());
+}
+
+/** Whether the gradient of `activation` must see its argument, because the result does not tell. */
+export const needsArgument = (activation: Activation, residualAt: "none" | "before" | "after"): boolean =>
+  activation !== "none" && (BY_VALUE[activation] === undefined || residualAt === "after");
+
+/** Attributes of a fused op; the activation's argument is kept only where a gradient will ask for it. */
+export function fusedAttrs(op: string, inputs: readonly (Tensor | undefined)[], options: FusedOptions): FusedAttrs {
+  const { activation = "none", residual, residualAt = "before" } = options;
+  const known: readonly string[] = ["none", "relu", "gelu", "geluTanh", "silu", "sigmoid", "tanh"];
+  if (!known.includes(activation)) {
+    throw new ArgumentError(`${op}: activation must be one of ${known.join(", ")}; got ${JSON.stringify(activation)}.`);
+  }
+  const at = residual ? residualAt : "none";
+  const isTaped = isRecording() && inputs.some((input) => input?.isDifferentiable);
+  return { activation, residual: at, keep: isTaped && needsArgument(activation, at) };
+}

@@ -1,0 +1,261 @@
+// 2-D convolution over NHWC activations and HWIO weights, with groups, dilation, strides and any padding, fused with bias,
+// residual and activation; its gradients are ops of their own. Depthwise convolutions have kernels of their own.
+
+import {
+  type ConvGeometry,
+  convDims,
+  convInput as convInputKernel,
+  convInputSpecs,
+  conv as convKernel,
+  convSpecs,
+  convWeightDims,
+  convWeight as convWeightKernel,
+  convWeightSpecs,
+  depthwise,
+  depthwiseInput,
+  depthwiseSpec,
+  depthwiseWeight,
+  depthwiseWeightDims,
+  NO_EPILOGUE,
+  sumParts,
+} from "../../kernels/index.ts";
+import { isFloat } from "../dtype.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
+import { defineOp, type Inputs, type OpRecord, type Run, single } from "../op.ts";
+import { type Described, describe, formatShape, type Shape } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { type FusedAttrs, type FusedOptions, fusedAttrs, throughActivation } from "./activation.ts";
+import { sumTo } from "./reduce.ts";
+import { sizeClass } from "./rowwise.ts";
+
+/** One number for both axes, or one for each. */
+export type PerAxis = number | readonly [height: number, width: number];
+
+/** Options of `conv2d`, PyTorch's names and defaults. */
+export interface ConvOptions extends FusedOptions {
+  readonly stride?: PerAxis;
+  /** Zeros around the image: all sides, [height, width], or [top, bottom, left, right]. */
+  readonly padding?: PerAxis | readonly [top: number, bottom: number, left: number, right: number];
+  readonly dilation?: PerAxis;
+  readonly groups?: number;
+}
+
+interface ConvAttrs {
+  readonly geometry: ConvGeometry;
+  /** Shape of the result, where the geometry's extents are not the tensors' (see `asLine`). */
+  readonly shape: Shape;
+}
+
+const floatType = (x: Tensor): "f32" | "f16" => x.dtype as "f32" | "f16";
+
+/** Key of a tuning choice: the class of the sizes, and all that makes another text. */
+function tuningKey(role: string, g: ConvGeometry, dtype: string, rest: readonly unknown[] = []): string {
+  const pixels = g.batch * g.oh * g.ow;
+  const alignment = [g.c / g.groups, g.o / g.groups].map((n) => (n % 4 === 0 ? 4 : 1)).join("");
+  const sizes = sizeClass(pixels, g.c / g.groups, g.o / g.groups, g.groups);
+  return [role, sizes, `${g.kh}x${g.kw}`, g.stride.join(""), g.dilation.join(""), alignment, dtype, ...rest].join(":");
+}
+
+const isDepthwise = ({ groups, c, o }: ConvGeometry): boolean => groups > 1 && groups === c && groups === o;
+
+function forward(run: Run<FusedAttrs & ConvAttrs>): void {
+  const { device, inputs, outputs, attrs, dispatch, choose } = run;
+  const [x, weight, bias, residual] = inputs as readonly [Tensor, Tensor, Tensor | undefined, Tensor | undefined];
+  const y = outputs[0] as Tensor;
+  const g = attrs.geometry;
+  const dtype = floatType(x);
+  const { activation, residual: at, keep } = attrs;
+  const epilogue = { bias: bias !== undefined, activation, residual: at, keep };
+  const optional = { ...(bias && { bias }), ...(residual && { residual }), ...(keep && { pre: outputs[1] as Tensor }) };
+  if (isDepthwise(g)) {
+    dispatch(
+      depthwise,
+      { ...depthwiseSpec(g, dtype), ...epilogue, isFlipped: false },
+      { x, weight, y, ...optional },
+      convDims(g),
+    );
+    return;
+  }
+  const key = tuningKey("conv", g, dtype, Object.values(epilogue));
+  const spec = choose(key, convSpecs(g, dtype, epilogue, device.info));
+  dispatch(convKernel, spec, { x, weight, y, ...optional }, convDims(g));
+}
+
+/** The convolution that turns the output's gradient into the input's, where the stride is 1. */
+const reversed = (g: ConvGeometry): ConvGeometry => ({
+  ...g,
+  h: g.oh,
+  w: g.ow,
+  oh: g.h,
+  ow: g.w,
+  top: g.dilation[0] * (g.kh - 1) - g.top,
+  left: g.dilation[1] * (g.kw - 1) - g.left,
+});
+
+const convInput = single(
+  defineOp<ConvAttrs>({
+    name: "conv2dInput",
+    infer: ([g], { shape }) => [{ shape, dtype: (g as Tensor).dtype }],
+    run: ({ device, inputs, outputs, attrs: { geometry }, dispatch, choose }) => {
+      const [g, weight] = inputs as readonly [Tensor, Tensor];
+      const dx = outputs[0] as Tensor;
+      const dtype = floatType(g);
+      if (!isDepthwise(geometry)) {
+        const spec = choose(tuningKey("convInput", geometry, dtype), convInputSpecs(geometry, dtype, device.info));
+        dispatch(convInputKernel, spec, { g, weight, dx }, convDims(geometry));
+      } else if (geometry.stride[0] === 1 && geometry.stride[1] === 1) {
+        const spec = { ...depthwiseSpec(geometry, dtype), ...NO_EPILOGUE, isFlipped: true };
+        dispatch(depthwise, spec, { x: g, weight, y: dx }, convDims(reversed(geometry)));
+      } else {
+        dispatch(depthwiseInput, depthwiseSpec(geometry, dtype), { g, weight, dx }, convDims(geometry));
+      }
+    },
+  }),
+);
+
+const convWeight = single(
+  defineOp<ConvAttrs>({
+    name: "conv2dWeight",
+    infer: ([x], { shape }) => [{ shape, dtype: (x as Tensor).dtype }],
+    run: ({ device, inputs, outputs, attrs: { geometry }, dispatch, choose, temporary }) => {
+      const [x, g] = inputs as readonly [Tensor, Tensor];
+      const y = outputs[0] as Tensor;
+      const dtype = floatType(x);
+      const isOwn = isDepthwise(geometry);
+      const dims = isOwn ? depthwiseWeightDims(geometry, device.info) : convWeightDims(geometry, device.info);
+      const { splits } = dims;
+      const dw = splits > 1 ? temporary([splits, ...y.shape]) : y;
+      if (isOwn) {
+        const out = splits > 1 ? "f32" : dtype;
+        dispatch(depthwiseWeight, { ...depthwiseSpec(geometry, dtype), out }, { x, g, dw }, dims);
+      } else {
+        const key = tuningKey("convWeight", geometry, dtype, [splits > 1]);
+        const spec = choose(key, convWeightSpecs(geometry, dtype, splits, device.info));
+        dispatch(convWeightKernel, spec, { x, g, dw }, dims);
+      }
+      if (splits === 1) return;
+      dispatch(sumParts, { out: dtype, isVec: y.size % 4 === 0 }, { x: dw, y }, { length: y.size, parts: splits });
+    },
+  }),
+);
+
+const convRecord = (isActivated: boolean): OpRecord<FusedAttrs & ConvAttrs> => ({
+  name: "conv2d",
+  infer: (inputs, { shape, keep }) => {
+    const out = { shape, dtype: (inputs[0] as Tensor).dtype };
+    checkExtras(inputs, out);
+    return keep ? [out, out] : [out];
+  },
+  run: forward,
+  saves: { inputs: [0, 1], outputs: isActivated ? "all" : [] },
+  vjp: (g, at) => {
+    const { activation, residual, keep, geometry } = at.attrs;
+    const inner = throughActivation(activation, g, () => at.output(keep ? 1 : 0), keep);
+    const shapeOf = (i: number): Shape => (at.shapes[i] as Described).shape;
+    return [
+      at.needs(0) ? convInput([inner, at.input(1)], { geometry, shape: shapeOf(0) }) : undefined,
+      at.needs(1) ? convWeight([at.input(0), inner], { geometry, shape: shapeOf(1) }) : undefined,
+      at.needs(2) ? sumTo(inner, [geometry.o]) : undefined,
+      at.needs(3) ? (residual === "after" ? g : inner) : undefined,
+    ];
+  },
+});
+
+const convPlain = defineOp(convRecord(false));
+const convActivated = defineOp(convRecord(true));
+
+function checkExtras([x, weight, bias, residual]: Inputs, out: Described): void {
+  const given = [x as Tensor, weight as Tensor, ...(bias ? [bias] : []), ...(residual ? [residual] : [])];
+  if (given.some(({ dtype }) => !isFloat(dtype) || dtype !== out.dtype)) {
+    throw new DTypeError(
+      `conv2d: all dtypes must be f32, or all f16; got ${given.map(describe).join(" x ")}. Use cast().`,
+    );
+  }
+  const o = out.shape[3] as number;
+  if (bias && (bias.rank !== 1 || bias.size !== o))
+    throw new ShapeError(`conv2d: the bias must be [${o}]; got ${describe(bias)}.`);
+  if (residual && residual.shape.join() !== out.shape.join()) {
+    throw new ShapeError(`conv2d: the residual must be ${describe(out)}; got ${describe(residual)}.`);
+  }
+}
+
+const isCount =
+  (least: number) =>
+  (n: number): boolean =>
+    Number.isSafeInteger(n) && n >= least;
+
+/** `[height, width]` of an option given as one number or two. */
+export function perAxis(op: string, name: string, value: PerAxis, least: number): readonly [number, number] {
+  const [height, width, ...rest] = typeof value === "number" ? [value, value] : value;
+  if (rest.length > 0 || ![height, width].every(isCount(least))) {
+    throw new ArgumentError(
+      `${op}: ${name} must be an integer of at least ${least}, or two of them; got ${JSON.stringify(value)}.`,
+    );
+  }
+  return [height, width];
+}
+
+/** `[top, bottom, left, right]` of padding given as one number, two, or four. */
+export function allSides(
+  op: string,
+  padding: NonNullable<ConvOptions["padding"]>,
+): readonly [number, number, number, number] {
+  const list: readonly number[] = typeof padding === "number" ? [padding, padding] : [...padding];
+  if ((list.length !== 2 && list.length !== 4) || !list.every(isCount(0))) {
+    throw new ArgumentError(
+      `${op}: padding must be an integer of at least 0, or two or four of them; got ${JSON.stringify(padding)}.`,
+    );
+  }
+  const [a, b, c = b, d = b] = list as [number, number, number?, number?];
+  return list.length === 2 ? [a, a, b, b] : [a, b, c, d];
+}
+
+function geometryOf(x: Tensor, weight: Tensor, options: ConvOptions): ConvGeometry {
+  const both = `x ${describe(x)} and weight ${describe(weight)}`;
+  if (x.rank !== 4) throw new ShapeError(`conv2d: x must be [batch, height, width, channels]; got ${describe(x)}.`);
+  if (weight.rank !== 4)
+    throw new ShapeError(`conv2d: the weight must be [height, width, in/groups, out]; got ${describe(weight)}.`);
+  const { groups = 1 } = options;
+  const [batch, h, w, c] = x.shape as readonly [number, number, number, number];
+  const [kh, kw, groupC, o] = weight.shape as readonly [number, number, number, number];
+  if (!isCount(1)(groups)) throw new ArgumentError(`conv2d: groups must be an integer of at least 1; got ${groups}.`);
+  if (groupC * groups !== c) {
+    const times = groups === 1 ? "" : ` * ${groups} groups`;
+    throw new ShapeError(`conv2d: the weight's input channels must be x's; got ${both} (${groupC}${times} != ${c}).`);
+  }
+  if (o % groups !== 0)
+    throw new ShapeError(`conv2d: groups must divide the output channels; got ${both} and ${groups} groups.`);
+  const stride = perAxis("conv2d", "stride", options.stride ?? 1, 1);
+  const dilation = perAxis("conv2d", "dilation", options.dilation ?? 1, 1);
+  const [top, bottom, left, right] = allSides("conv2d", options.padding ?? 0);
+  const extent = (size: number, pads: number, k: number, i: 0 | 1): number =>
+    Math.floor((size + pads - dilation[i] * (k - 1) - 1) / stride[i]) + 1;
+  const [oh, ow] = [extent(h, top + bottom, kh, 0), extent(w, left + right, kw, 1)];
+  if (oh < 1 || ow < 1 || kh < 1 || kw < 1) {
+    throw new ShapeError(
+      `conv2d: the kernel must fit into the padded image; got ${both} with padding ${formatShape([top, bottom, left, right])}.`,
+    );
+  }
+  return { batch, h, w, c, oh, ow, o, kh, kw, stride, dilation, top, left, groups };
+}
+
+/** A 1x1 convolution that skips no pixel sees each image as one line, which leaves no short lines to round up. */
+function asLine(g: ConvGeometry): ConvGeometry {
+  const isPointwise = g.kh * g.kw * g.stride[0] * g.stride[1] === 1 && g.oh === g.h && g.ow === g.w && !isDepthwise(g);
+  return isPointwise ? { ...g, h: 1, oh: 1, w: g.h * g.w, ow: g.h * g.w } : g;
+}
+
+/**
+ * Convolution (cross-correlation, as PyTorch's) of `x` [B, H, W, C] with `weight` [kh, kw, C/groups, O] to [B, OH, OW, O], with
+ * an optional bias [O], residual and activation in the same dispatch. OH = floor((H + top + bottom - dilation*(kh - 1) - 1)/stride) + 1.
+ * Throws ShapeError, DTypeError or ArgumentError for operands and options that do not fit.
+ */
+export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOptions = {}): Tensor {
+  x.check("conv2d");
+  weight.check("conv2d");
+  const geometry = geometryOf(x, weight, options);
+  const { batch, oh, ow, o } = geometry;
+  const inputs = [x, weight, bias, options.residual];
+  const attrs = { ...fusedAttrs("conv2d", inputs, options), geometry: asLine(geometry), shape: [batch, oh, ow, o] };
+  return (attrs.activation === "none" ? convPlain : convActivated)(inputs, attrs)[0] as Tensor;
+}

@@ -1,0 +1,286 @@
+// Matrix products: `matmul` with torch.matmul's rules, and `linear` with bias, residual and activation on the way out.
+// Gradients are products of the same kernel with other transpose flags; nothing is transposed in memory.
+
+import {
+  type EpilogueSpec,
+  type MatmulDims,
+  matmul as matmulKernel,
+  matmulSpecs,
+  NO_EPILOGUE,
+  splitK,
+  sumParts,
+} from "../../kernels/index.ts";
+import { isFloat } from "../dtype.ts";
+import { DTypeError, ShapeError } from "../errors.ts";
+import { defineOp, type OpRecord, type Run } from "../op.ts";
+import { broadcastShapes, broadcastStrides, collapse, type Described, describe, numel, type Shape } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { type FusedAttrs, type FusedOptions, fusedAttrs, throughActivation } from "./activation.ts";
+import { sumTo } from "./reduce.ts";
+import { sizeClass } from "./rowwise.ts";
+import { expand } from "./shape.ts";
+import { reshape } from "./view.ts";
+
+/** Options of `matmul`: swap the last two axes of an operand first. A vector has none to swap. */
+export interface MatmulOptions {
+  readonly transposeA?: boolean;
+  readonly transposeB?: boolean;
+}
+
+interface MatmulAttrs {
+  readonly ta: boolean;
+  readonly tb: boolean;
+}
+
+/** Axes of batch that one launch can step through; more are expanded in memory. */
+const MAX_BATCH_AXES = 3;
+
+/** Sizes of one launch, with the batch merged into as few axes as the operands' strides allow. */
+interface Plan {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  /** Outermost first. */
+  readonly batch: readonly number[];
+  readonly a: readonly number[];
+  readonly b: readonly number[];
+}
+
+const matrix = (shape: Shape, isSwapped: boolean): [rows: number, columns: number] => {
+  const [rows, columns] = shape.slice(-2) as [number, number];
+  return isSwapped ? [columns, rows] : [rows, columns];
+};
+
+function planMatmul(a: Shape, b: Shape, { ta, tb }: MatmulAttrs): Plan {
+  const [m, k] = matrix(a, ta);
+  const n = matrix(b, tb)[1];
+  const lead = [a.slice(0, -2), b.slice(0, -2)] as const;
+  const shape = broadcastShapes(
+    "matmul",
+    lead.map((batch) => ({ shape: batch, dtype: "f32" as const })),
+  );
+  const steps = [
+    broadcastStrides(lead[0], shape).map((s) => s * m * k),
+    broadcastStrides(lead[1], shape).map((s) => s * n * k),
+  ];
+  const merged = collapse(shape, steps);
+  return { m, n, k, batch: merged.shape, a: merged.strides[0] as number[], b: merged.strides[1] as number[] };
+}
+
+function checkOperands(a: Described, b: Described): void {
+  const pair = `${describe(a)} x ${describe(b)}`;
+  if (!isFloat(a.dtype) || a.dtype !== b.dtype) {
+    throw new DTypeError(`matmul: both dtypes must be f32, or both f16; got ${pair}. Use cast().`);
+  }
+  if (a.shape.length === 0 || b.shape.length === 0) {
+    throw new ShapeError(`matmul: operands must have at least one axis; got ${pair}. Use mul() for scalars.`);
+  }
+}
+
+/** Message of `matmul` and `linear` for extents that do not meet. */
+const innerMessage = (op: string, a: Described, b: Described, ka: number, kb: number, note = ""): string =>
+  `${op}: inner dimensions must match; got ${describe(a)} x ${describe(b)}${note} (${ka} != ${kb}).`;
+
+/** Dispatches one batched product into `c`. */
+function runMatmul(
+  run: Run<unknown>,
+  plan: Plan,
+  attrs: MatmulAttrs,
+  epilogue: EpilogueSpec,
+  bindings: Record<string, Tensor>,
+): void {
+  const { device, dispatch, temporary, choose } = run;
+  const { m, n, k } = plan;
+  const c = bindings["c"] as Tensor;
+  const dtype = c.dtype as "f32" | "f16";
+  const [outer = 1, middle = 1, inner = 1] = [
+    ...new Array<number>(MAX_BATCH_AXES - plan.batch.length).fill(1),
+    ...plan.batch,
+  ];
+  const at = (list: readonly number[], axis: number): number => list[axis - (MAX_BATCH_AXES - list.length)] ?? 0;
+  const batch = outer * middle * inner;
+  const isPlain = batch === 1 && epilogue === NO_EPILOGUE;
+  const { splits, part } = isPlain ? splitK(m, n, k, device.info) : { splits: 1, part: Math.max(1, k) };
+  const call = { m, n, k, batch: batch * splits, ...attrs, dtype, epilogue, isSplit: splits > 1 };
+  const flags = `${attrs.ta ? "t" : "n"}${attrs.tb ? "t" : "n"}${m % 4 === 0 ? 4 : 1}${n % 4 === 0 ? 4 : 1}${k % 4 === 0 ? 4 : 1}`;
+  const key = `matmul:${sizeClass(m, n, k, batch)}:${flags}:${dtype}:${splits > 1}:${Object.values(epilogue).join()}`;
+  const spec = choose(key, matmulSpecs(call, device.info));
+  const dims: Record<MatmulDims, number> = {
+    m,
+    n,
+    k,
+    batch,
+    middle,
+    inner,
+    splits,
+    k_part: part,
+    a_outer: at(plan.a, 0),
+    a_middle: at(plan.a, 1),
+    a_inner: at(plan.a, 2),
+    b_outer: at(plan.b, 0),
+    b_middle: at(plan.b, 1),
+    b_inner: at(plan.b, 2),
+  };
+  if (splits === 1) {
+    dispatch(matmulKernel, spec, bindings, dims);
+    return;
+  }
+  const parts = temporary([splits, m, n]);
+  dispatch(matmulKernel, spec, { ...bindings, c: parts }, dims);
+  dispatch(sumParts, { out: dtype, isVec: (m * n) % 4 === 0 }, { x: parts, y: c }, { length: m * n, parts: splits });
+}
+
+const matmulOp = defineOp<MatmulAttrs>({
+  name: "matmul",
+  infer: ([a, b], attrs) => {
+    const [x, y] = [a as Tensor, b as Tensor];
+    const { m, n } = planMatmul(x.shape, y.shape, attrs);
+    const lead = broadcastShapes(
+      "matmul",
+      [x, y].map(({ shape, dtype }) => ({ shape: shape.slice(0, -2), dtype })),
+    );
+    return [{ shape: [...lead, m, n], dtype: x.dtype }];
+  },
+  run: (run) => {
+    const [a, b] = run.inputs as [Tensor, Tensor];
+    runMatmul(run, planMatmul(a.shape, b.shape, run.attrs), run.attrs, NO_EPILOGUE, {
+      a,
+      b,
+      c: run.outputs[0] as Tensor,
+    });
+  },
+  saves: { outputs: [] },
+  vjp: (g, at) => {
+    const { ta, tb } = at.attrs;
+    const [a, b] = [() => at.input(0), () => at.input(1)];
+    return [
+      at.needs(0) ? (ta ? product(b(), g, tb, true) : product(g, b(), false, !tb)) : undefined,
+      at.needs(1) ? (tb ? product(g, a(), true, ta) : product(a(), g, !ta, false)) : undefined,
+    ];
+  },
+});
+
+/** A product of operands that have at least two axes each. */
+function product(a: Tensor, b: Tensor, ta: boolean, tb: boolean): Tensor {
+  if (planMatmul(a.shape, b.shape, { ta, tb }).batch.length <= MAX_BATCH_AXES)
+    return matmulOp([a, b], { ta, tb })[0] as Tensor;
+  const lead = broadcastShapes(
+    "matmul",
+    [a, b].map(({ shape, dtype }) => ({ shape: shape.slice(0, -2), dtype })),
+  );
+  const whole = (x: Tensor): Tensor => expand(x, [...lead, ...x.shape.slice(-2)]);
+  return matmulOp([whole(a), whole(b)], { ta, tb })[0] as Tensor;
+}
+
+/**
+ * Matrix product by torch.matmul's rules: [.., m, k] x [.., k, n] -> [.., m, n] with broadcast batches; a vector is a row on
+ * the left and a column on the right, and its axis is dropped. Throws ShapeError where extents do not meet, DTypeError for integers.
+ */
+export function matmul(a: Tensor, b: Tensor, { transposeA = false, transposeB = false }: MatmulOptions = {}): Tensor {
+  a.check("matmul");
+  b.check("matmul");
+  checkOperands(a, b);
+  const [ta, tb] = [transposeA && a.rank > 1, transposeB && b.rank > 1];
+  const left = a.rank === 1 ? reshape(a, [1, a.size]) : a;
+  const right = b.rank === 1 ? reshape(b, [b.size, 1]) : b;
+  const [ka, kb] = [matrix(left.shape, ta)[1], matrix(right.shape, tb)[0]];
+  if (ka !== kb) {
+    const swapped = [ta ? "a" : "", tb ? "b" : ""].filter(Boolean).join(" and ");
+    throw new ShapeError(innerMessage("matmul", a, b, ka, kb, swapped && ` with ${swapped} transposed`));
+  }
+  broadcastShapes(
+    "matmul",
+    [left, right].map(({ shape, dtype }) => ({ shape: shape.slice(0, -2), dtype })),
+  );
+  // A matrix on the right multiplies all rows alike: one product, and its gradient comes summed.
+  const isFlat = !ta && left.rank > 2 && right.rank === 2;
+  const rows = isFlat ? reshape(left, [numel(left.shape.slice(0, -1)), ka]) : left;
+  const y = product(rows, right, ta, tb);
+  const shape = isFlat ? [...left.shape.slice(0, -1), y.shape[1] as number] : y.shape;
+  const dropped = [
+    ...shape.slice(0, -2),
+    ...(a.rank > 1 ? shape.slice(-2, -1) : []),
+    ...(b.rank > 1 ? shape.slice(-1) : []),
+  ];
+  return isFlat || dropped.length < y.rank ? reshape(y, dropped) : y;
+}
+
+const linearRecord = (isActivated: boolean): OpRecord<FusedAttrs> => ({
+  name: "linear",
+  infer: ([x, weight, bias, residual], { keep }) => {
+    const [rows, w] = [x as Tensor, weight as Tensor];
+    const out = { shape: [...rows.shape.slice(0, -1), w.shape[1] as number], dtype: rows.dtype };
+    checkLinear(rows, w, bias, residual, out);
+    return keep ? [out, out] : [out];
+  },
+  run: (run) => {
+    const [x, weight, bias, residual] = run.inputs;
+    const w = weight as Tensor;
+    const [k, n] = w.shape as readonly [number, number];
+    const epilogue = { bias: bias !== undefined, ...run.attrs };
+    const isPlain = !epilogue.bias && epilogue.activation === "none" && epilogue.residual === "none";
+    const plan = { m: numel((x as Tensor).shape.slice(0, -1)), n, k, batch: [], a: [], b: [] };
+    const optional = {
+      ...(bias && { bias }),
+      ...(residual && { residual }),
+      ...(run.outputs[1] && { pre: run.outputs[1] }),
+    };
+    const bindings = { a: x as Tensor, b: w, c: run.outputs[0] as Tensor, ...optional };
+    runMatmul(run, plan, { ta: false, tb: false }, isPlain ? NO_EPILOGUE : epilogue, bindings);
+  },
+  saves: { inputs: [0, 1], outputs: isActivated ? "all" : [] },
+  vjp: (g, at) => {
+    const { activation, residual, keep } = at.attrs;
+    const inner = throughActivation(activation, g, () => at.output(keep ? 1 : 0), keep);
+    const { shape } = at.shapes[0] as Described;
+    const rows = numel(shape.slice(0, -1));
+    const flat = reshape(inner, [rows, inner.shape.at(-1) as number]);
+    return [
+      at.needs(0) ? reshape(product(flat, at.input(1), false, true), shape) : undefined,
+      at.needs(1) ? product(reshape(at.input(0), [rows, shape.at(-1) as number]), flat, true, false) : undefined,
+      at.needs(2) ? sumTo(flat, [flat.shape[1] as number]) : undefined,
+      at.needs(3) ? (residual === "after" ? g : inner) : undefined,
+    ];
+  },
+});
+
+const linearPlain = defineOp(linearRecord(false));
+const linearActivated = defineOp(linearRecord(true));
+
+function checkLinear(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | undefined,
+  residual: Tensor | undefined,
+  out: Described,
+): void {
+  const given = [x, weight, ...(bias ? [bias] : []), ...(residual ? [residual] : [])];
+  if (given.some(({ dtype }) => !isFloat(dtype) || dtype !== x.dtype)) {
+    throw new DTypeError(
+      `linear: all dtypes must be f32, or all f16; got ${given.map(describe).join(" x ")}. Use cast().`,
+    );
+  }
+  const n = weight.shape[1] as number;
+  if (bias && (bias.rank !== 1 || bias.size !== n))
+    throw new ShapeError(`linear: the bias must be [${n}]; got ${describe(bias)}.`);
+  if (residual && residual.shape.join() !== out.shape.join()) {
+    throw new ShapeError(`linear: the residual must be ${describe(out)}; got ${describe(residual)}.`);
+  }
+}
+
+/**
+ * `x [.., in] * weight [in, out] + bias [out]`, with an optional residual and activation in the same dispatch.
+ * Throws ShapeError where extents do not meet, DTypeError where dtypes differ.
+ */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor, options: FusedOptions = {}): Tensor {
+  x.check("linear");
+  weight.check("linear");
+  if (x.rank === 0 || weight.rank !== 2) {
+    throw new ShapeError(`linear: operands must be [.., in] x [in, out]; got ${describe(x)} x ${describe(weight)}.`);
+  }
+  const [ka, kb] = [x.shape.at(-1) as number, weight.shape[0] as number];
+  if (ka !== kb) throw new ShapeError(innerMessage("linear", x, weight, ka, kb));
+  const inputs = [x, weight, bias, options.residual];
+  const attrs = fusedAttrs("linear", inputs, options);
+  return (attrs.activation === "none" ? linearPlain : linearActivated)(inputs, attrs)[0] as Tensor;
+}
