@@ -1,6 +1,6 @@
 // Images in memory: bytes in NHWC order, labels, ids that stay with a sample through every split, and what is known of each sample.
 
-import { DataError, require } from "./errors.ts";
+import { DataError, ensure } from "./errors.ts";
 
 /** Height, width, channels of one image. */
 export type ImageShape = readonly [height: number, width: number, channels: number];
@@ -41,11 +41,11 @@ export function createDataset(parts: DatasetParts): Dataset {
   const op = `createDataset: ${meta.name}/${meta.split}`;
   const size = labels.length;
   const pixels = shape[0] * shape[1] * shape[2];
-  require(
+  ensure(
     shape.every((extent) => Number.isInteger(extent) && extent > 0),
     () => `${op}: height, width and channels must be positive integers; got ${printShape(shape)}.`,
   );
-  require(
+  ensure(
     images.length === size * pixels,
     () => `${op}: images must hold ${printShape([size, ...shape])} bytes; got ${images.length} (${size} labels).`,
   );
@@ -56,15 +56,16 @@ export function createDataset(parts: DatasetParts): Dataset {
     }
   }
   for (const [name, values] of [["mean", meta.mean] as const, ["std", meta.std] as const]) {
-    require(
+    ensure(
       values.length === shape[2] && values.every(Number.isFinite) && (name === "mean" || values.every((x) => x > 0)),
-      () => `${op}: ${name} must have ${shape[2]} ${name === "std" ? "positive " : ""}numbers; got [${values.join(", ")}].`,
+      () =>
+        `${op}: ${name} must have ${shape[2]} ${name === "std" ? "positive " : ""}numbers; got [${values.join(", ")}].`,
     );
   }
   const ids = parts.ids ?? Int32Array.from({ length: size }, (_, i) => i);
   const columns = parts.columns ?? {};
   for (const [name, column] of [["ids", ids] as const, ...Object.entries(columns)]) {
-    require(column.length === size, () => `${op}: ${name} must have ${size} entries; got ${column.length}.`);
+    ensure(column.length === size, () => `${op}: ${name} must have ${size} entries; got ${column.length}.`);
   }
   return { size, shape, images, labels, ids, classes, columns, meta };
 }
@@ -109,13 +110,16 @@ function pickImages(images: Uint8Array, indices: Int32Array, pixels: number): Ui
 
 /** The first `n` samples (all, if there are fewer). */
 export function head(data: Dataset, n: number): Dataset {
-  return subset(data, Int32Array.from({ length: Math.min(n, data.size) }, (_, i) => i));
+  return subset(
+    data,
+    Int32Array.from({ length: Math.min(n, data.size) }, (_, i) => i),
+  );
 }
 
 /** The bytes of one image, [height, width, channels]; a view, not a copy. */
 export function imageAt(data: Dataset, index: number): Uint8Array {
   const pixels = data.shape[0] * data.shape[1] * data.shape[2];
-  require(index >= 0 && index < data.size, () => `imageAt: index must be within 0 and ${data.size - 1}; got ${index}.`);
+  ensure(index >= 0 && index < data.size, () => `imageAt: index must be within 0 and ${data.size - 1}; got ${index}.`);
   return data.images.subarray(index * pixels, (index + 1) * pixels);
 }
 

@@ -19,19 +19,19 @@ export class DataError extends Error {
 }
 
 /** Throws a `DataError` unless `holds`; the message is made only then. */
-export function require(holds: boolean, message: () => string, details?: DataErrorDetails): asserts holds {
+export function ensure(holds: boolean, message: () => string, details?: DataErrorDetails): asserts holds {
   if (!holds) throw new DataError(message(), details);
 }
 
 /** An integer option of at least `least`, or a `DataError` that names it. */
-export function requireCount(op: string, option: string, value: number, least = 0): void {
-  require(
+export function ensureCount(op: string, option: string, value: number, least = 0): void {
+  ensure(
     Number.isSafeInteger(value) && value >= least,
     () => `${op}: ${option} must be an integer of at least ${least}; got ${value}.`,
   );
 }
 
 /** A number option within [low, high], or a `DataError` that names it. */
-export function requireWithin(op: string, option: string, value: number, low: number, high: number): void {
-  require(value >= low && value <= high, () => `${op}: ${option} must be within ${low} and ${high}; got ${value}.`);
+export function ensureWithin(op: string, option: string, value: number, low: number, high: number): void {
+  ensure(value >= low && value <= high, () => `${op}: ${option} must be within ${low} and ${high}; got ${value}.`);
 }

@@ -3,7 +3,7 @@
 // There is no state beyond the position in a stream: what belongs to sample 17 of epoch 3 is drawn from the stream ("augment", 3, 17)
 // whatever was drawn before, so a run that is resumed continues as if it had never stopped.
 
-import { require } from "./errors.ts";
+import { ensure } from "./errors.ts";
 import { log, sinCos } from "./numeric.ts";
 
 /** The high 32 bits of a 32 x 32 bit product. */
@@ -64,7 +64,10 @@ export class Stream {
 
   /** `seed`: an integer from 0 below 2^53; `purpose`: what is drawn; `a`, `b`: for whom, e.g. epoch and sample, below 2^32. */
   constructor(seed: number, purpose: string, a = 0, b = 0) {
-    require(Number.isSafeInteger(seed) && seed >= 0, () => `Stream: seed must be an integer of at least 0; got ${seed}.`);
+    ensure(
+      Number.isSafeInteger(seed) && seed >= 0,
+      () => `Stream: seed must be an integer of at least 0; got ${seed}.`,
+    );
     this.#key0 = seed >>> 0;
     this.#key1 = Math.floor(seed / 2 ** 32);
     this.#a = a;

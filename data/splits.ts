@@ -1,7 +1,7 @@
 // Cuts a data set into train, validation, calibration and test parts that never share a sample.
 
 import { type Dataset, subset } from "./dataset.ts";
-import { DataError, require, requireCount } from "./errors.ts";
+import { DataError, ensure, ensureCount } from "./errors.ts";
 import { permutation, Stream } from "./random.ts";
 
 /** Four parts of one data set without a common sample. */
@@ -45,14 +45,15 @@ export function splitIndices(
   counts: Readonly<Record<string, number>>,
   { order, seed }: { readonly order: Order; readonly seed: number },
 ): Record<string, Int32Array> {
-  for (const [name, count] of Object.entries(counts)) requireCount(op, name, count);
-  require(order === "file" || order === "shuffled", () => `${op}: order must be "file" or "shuffled"; got "${order}".`);
+  for (const [name, count] of Object.entries(counts)) ensureCount(op, name, count);
+  ensure(order === "file" || order === "shuffled", () => `${op}: order must be "file" or "shuffled"; got "${order}".`);
   const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
-  require(total <= n, () => {
+  ensure(total <= n, () => {
     const parts = Object.entries(counts).map(([name, count]) => `${name} ${count}`);
     return `${op}: the parts must have at most ${n} samples together; got ${parts.join(" + ")} = ${total}.`;
   });
-  const all = order === "file" ? Int32Array.from({ length: n }, (_, i) => i) : permutation(n, new Stream(seed, "split"));
+  const all =
+    order === "file" ? Int32Array.from({ length: n }, (_, i) => i) : permutation(n, new Stream(seed, "split"));
   let start = 0;
   return Object.fromEntries(
     Object.entries(counts).map(([name, count]) => {
