@@ -1,0 +1,124 @@
+// Scaled dot-product attention without the score matrix in memory: gradients.
+//   p_ij = exp(scale q_i . k_j - lse_i),  delta_i = do_i . o_i,  ds_ij = scale p_ij (do_i . v_j - delta_i)
+//   dq_i = sum_j ds_ij k_j,  dk_j = sum_i ds_ij q_i,  dv_j = sum_i p_ij do_i
+// Two dispatches, no atomics: a thread per query makes delta and dq while keys and values pass by; then a thread per key
+// makes dk and dv while queries and output gradients pass by. Scores are computed again from q and k. Sharing and
+// addressing as in attention-tile.ts; gradients have the layouts of what they belong to, so a packed projection gets a
+// packed gradient (`packed`: dk and dv are one binding). f32.
+
+import { attentionBinding, attentionGrid, attentionPlace, dotRows } from "./attention.ts";
+import {
+  type AttentionSpec,
+  attentionFeatures,
+  attentionUniforms,
+  type AttentionUniform,
+  loadFunction,
+  rowAddress,
+  storeRow,
+  tile,
+} from "./attention-tile.ts";
+import { type Binding, defineKernel, unroll } from "./kernel.ts";
+
+/** The backward kernels also know whether dk and dv are parts of one tensor. */
+export type AttentionBackwardSpec = AttentionSpec & { readonly packed: boolean };
+
+const perQuery = (name: string, access: "read" | "write"): Binding => ({ name, access, type: "array<f32>" });
+
+function querySource(spec: AttentionSpec): string {
+  const { depth, causal, step } = spec;
+  const keys = tile(spec, { first: "k", second: "v", len: "u.keys" });
+  const body = (row: (j: number) => string, index: string): string =>
+    unroll(step, (j) => {
+      const key = `${index} + ${j}u`;
+      const seen = causal ? `(${key} < u.keys && ${key} <= own)` : `${key} < u.keys`;
+      return `{
+      ${keys.read(row(j), j)}
+      let p = select(0.0, exp((${dotRows(spec, "q", `k${j}`)}) * u.scale - own_lse), ${seen});
+      let ds = p * ((${dotRows(spec, "g", `v${j}`)}) - own_delta) * u.scale;
+      ${unroll(depth, (d) => `dq_${d} += ds * k${j}_${d};`)}
+    }`;
+    });
+  return `${["q", "k", "v", "o", "g"].map((name) => loadFunction(spec, name)).join("\n")}
+${keys.declare}
+${attentionPlace(spec, "u.queries")}
+  let q_at = ${rowAddress(spec, "q", "own")};
+  let o_at = ${rowAddress(spec, "o", "own")};
+  var own_delta = 0.0;
+  ${unroll(depth, (d) => `let q_${d} = load_q(q_at, ${d}u); let g_${d} = load_g(o_at, ${d}u); var dq_${d} = vec4f();
+  own_delta += dot(g_${d}, load_o(o_at, ${d}u));`)}
+  let own_lse = lse[unit * u.queries + own];
+  let end = ${causal ? `min(u.keys, block + ${spec.group}u)` : "u.keys"};
+  ${keys.loop("0u", "end", body)}
+  if (exists) {
+    ${storeRow(spec, "dq", "q_at", (d) => `dq_${d}`)}
+    delta[unit * u.queries + own] = own_delta;
+  }
+}`;
+}
+
+function keySource(spec: AttentionBackwardSpec): string {
+  const { depth, causal, step, packed, rows } = spec;
+  const queries = tile(spec, { first: "q", second: "g", layouts: ["q", "o"], len: "u.queries", scalars: ["lse", "delta"] });
+  const body = (row: (j: number) => string, index: string): string =>
+    unroll(step, (j) => {
+      const query = `${index} + ${j}u`;
+      const seen = causal ? `(${query} < u.queries && own <= ${query})` : `${query} < u.queries`;
+      return `{
+      ${queries.read(row(j), j)}
+      let p = select(0.0, exp((${dotRows(spec, "k", `q${j}`)}) * u.scale - lse${j}), ${seen});
+      let ds = p * ((${dotRows(spec, "v", `g${j}`)}) - delta${j}) * u.scale;
+      ${unroll(depth, (d) => `dk_${d} += ds * q${j}_${d}; dv_${d} += p * g${j}_${d};`)}
+    }`;
+    });
+  const [dk, dv] = packed ? ["dkv", "dkv"] : ["dk", "dv"];
+  return `${["q", "k", "v", "g"].map((name) => loadFunction(spec, name)).join("\n")}
+${queries.declare}
+${attentionPlace(spec, "u.keys")}
+  let k_at = ${rowAddress(spec, "k", "own")};
+  let v_at = ${rowAddress(spec, "v", "own")};
+  ${unroll(depth, (d) => `let k_${d} = load_k(k_at, ${d}u); let v_${d} = load_v(v_at, ${d}u);
+  var dk_${d} = vec4f(); var dv_${d} = vec4f();`)}
+  ${queries.loop(causal ? `block / ${rows}u * ${rows}u` : "0u", "u.queries", body)}
+  if (exists) {
+    ${storeRow(spec, dk, "k_at", (d) => `dk_${d}`)}
+    ${storeRow(spec, dv, "v_at", (d) => `dv_${d}`)}
+  }
+}`;
+}
+
+/** dq, and delta for the second dispatch. `g` is the gradient of o. */
+export const attentionBackwardQuery = defineKernel<AttentionSpec, AttentionUniform>({
+  name: "attentionBackwardQuery",
+  bindings: (spec) => [
+    attentionBinding(spec, "q", "read"),
+    attentionBinding(spec, "k", "read"),
+    attentionBinding(spec, "v", "read"),
+    attentionBinding(spec, "o", "read"),
+    attentionBinding(spec, "g", "read"),
+    perQuery("lse", "read"),
+    attentionBinding(spec, "dq", "write"),
+    perQuery("delta", "write"),
+  ],
+  uniforms: attentionUniforms,
+  features: attentionFeatures,
+  source: querySource,
+  grid: ({ units, queries }, spec) => attentionGrid(units, queries, spec),
+});
+
+/** dk and dv. */
+export const attentionBackwardKey = defineKernel<AttentionBackwardSpec, AttentionUniform>({
+  name: "attentionBackwardKey",
+  bindings: (spec) => [
+    attentionBinding(spec, "q", "read"),
+    attentionBinding(spec, "k", "read"),
+    attentionBinding(spec, "v", "read"),
+    attentionBinding(spec, "g", "read"),
+    perQuery("lse", "read"),
+    perQuery("delta", "read"),
+    ...(spec.packed ? ["dkv"] : ["dk", "dv"]).map((name) => attentionBinding(spec, name, "write")),
+  ],
+  uniforms: attentionUniforms,
+  features: attentionFeatures,
+  source: keySource,
+  grid: ({ units, keys }, spec) => attentionGrid(units, keys, spec),
+});
