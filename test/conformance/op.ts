@@ -57,5 +57,11 @@ const shapes: Named = {
   reshape: (at, attrs) => ({ y: engine.reshape(at("x"), as<{ shape: number[] }>(attrs).shape) }),
 };
 
+const products: Named = {
+  matmul: (at, attrs) => ({ y: engine.matmul(at("a"), at("b"), as<engine.MatmulOptions>(attrs)) }),
+  linear: (at) => ({ y: engine.linear(at("x"), at("weight"), at.maybe("bias")) }),
+  conv2d: (at, attrs) => ({ y: engine.conv2d(at("x"), at("weight"), at.maybe("bias"), as<engine.ConvOptions>(attrs)) }),
+};
+
 /** Op name to function. */
-export const opCases: Named = { ...pointwise, ...reductions, ...shapes };
+export const opCases: Named = { ...pointwise, ...reductions, ...shapes, ...products };
