@@ -214,7 +214,7 @@ const otherRules: readonly Rule[] = [
 /** The true value of what a rule claims to control; 0 where nobody is concerned. */
 function claimedRisk(truth: Truth, claims: Rule["claims"]): number {
   const value = {
-    exit: truth.exitRisk.reduce((worst, risk) => (risk > worst ? risk : worst), 0),
+    exit: Math.max(0, ...truth.exitRisk.filter((risk) => !Number.isNaN(risk))),
     early: truth.earlyRisk,
     label: truth.labelRisk,
     class: truth.classRisk,
@@ -240,7 +240,9 @@ interface Sums {
 function repeat(setting: Setting, rules: readonly Rule[]): readonly Row[] {
   const population = populations[setting.population]!;
   const random = createRandom(17);
-  const sums = rules.map((): Sums => ({ refused: 0, violations: 0, risk: 0, square: 0, coverage: 0, saved: 0, accuracy: 0 }));
+  const sums = rules.map(
+    (): Sums => ({ refused: 0, violations: 0, risk: 0, square: 0, coverage: 0, saved: 0, accuracy: 0 }),
+  );
   for (let r = 0; r < repeats; r++) {
     const calibration = population.draw(setting.n, random);
     const validation = setting.validation > 0 ? population.draw(setting.validation, random) : undefined;
@@ -351,7 +353,10 @@ const started = performance.now();
 const everyRule = [...exitRules, ...wrongRules, ...otherRules];
 const rows: Row[] = [];
 for (const setting of new Set(everyRule.flatMap(settingsOf))) {
-  const found = repeat(setting, everyRule.filter((rule) => settingsOf(rule).includes(setting)));
+  const found = repeat(
+    setting,
+    everyRule.filter((rule) => settingsOf(rule).includes(setting)),
+  );
   rows.push(...found);
   for (const row of found) console.log(describe(row));
 }

@@ -116,7 +116,12 @@ function firstTestable(
   level: number,
 ): number {
   const at = (k: number) => alive[k]! * validation.exits + exit;
-  const counts = countOnGrid(grid, alive.length, (k) => validation.scores[at(k)]!, (k) => validation.errors[at(k)]!);
+  const counts = countOnGrid(
+    grid,
+    alive.length,
+    (k) => validation.scores[at(k)]!,
+    (k) => validation.errors[at(k)]!,
+  );
   const scale = n / alive.length;
   const nMin = smallestTestable(alpha, level);
   let best = 0;

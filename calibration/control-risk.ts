@@ -5,7 +5,7 @@
  */
 
 import { hoeffdingBentkusPValue, wsrPValue } from "./bounds.ts";
-import { conformalRiskControl, ucbThreshold, type UpperBound, upperBound } from "./crc.ts";
+import { conformalRiskControl, type UpperBound, ucbThreshold, upperBound } from "./crc.ts";
 import { check, checkLevel, checkNotEmpty } from "./errors.ts";
 import { type ExitLoss, exitLosses } from "./losses.ts";
 import { achieved, decide } from "./policies.ts";
@@ -57,7 +57,12 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
       : method === "ucb"
         ? ucbThreshold({ losses, lambdas }, { ...levels, bound }).index
         : lttIndex(losses, lambdas.length, levels, bound);
-  const about = { method: name(method, bound), alpha, delta: method === "crc" ? undefined : delta, n: calibration.samples };
+  const about = {
+    method: name(method, bound),
+    alpha,
+    delta: method === "crc" ? undefined : delta,
+    n: calibration.samples,
+  };
   const guarantee = describe(method, loss, alpha, delta);
   if (index < 0 || lambdas[index] === Number.POSITIVE_INFINITY) {
     return refuse(losses, lambdas, { ...about, guarantee }, method, bound);

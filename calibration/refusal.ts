@@ -1,11 +1,11 @@
 /** What to say when nothing can be certified: the smallest risk within reach, and the samples it would take. */
 
 import { clopperPearson, smallestTestable } from "./bounds.ts";
-import { column } from "./outcomes.ts";
+import { groupScores } from "./failure.ts";
 import type { RiskLevels } from "./ltt.ts";
+import { column } from "./outcomes.ts";
 import type { Guarantee, Refused } from "./result.ts";
 import type { Cascade } from "./scores.ts";
-import { groupScores } from "./failure.ts";
 import { binomialCdf } from "./special.ts";
 
 /**

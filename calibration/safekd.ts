@@ -4,8 +4,8 @@
  */
 
 import { check, checkLevel, checkNotEmpty } from "./errors.ts";
-import { column, correctness, type Outcomes } from "./outcomes.ts";
 import { groupScores } from "./failure.ts";
+import { column, correctness, type Outcomes } from "./outcomes.ts";
 import type { Guarantee } from "./result.ts";
 
 /** Thresholds of the released code. */

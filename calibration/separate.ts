@@ -2,7 +2,7 @@
 
 import { check } from "./errors.ts";
 import { createRandom, permutation } from "./random.ts";
-import { type Cascade, cascade, type Score, selectFromCascade, type Source } from "./scores.ts";
+import { type Cascade, cascade, type Score, type Source, selectFromCascade } from "./scores.ts";
 import { checkDisjoint } from "./table.ts";
 
 /** Where thresholds to try come from. */

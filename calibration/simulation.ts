@@ -119,7 +119,8 @@ function discretise(confidence: Float64Array, labels: Uint8Array, predictions: U
     const ascending = Float64Array.from({ length: size }, (_, i) => confidence[i * EXITS + j]!).sort();
     const edges = Float64Array.from({ length: LEVELS }, (_, k) => ascending[Math.floor((k * size) / LEVELS)]!);
     for (let k = 0; k < LEVELS; k++) values[j * LEVELS + k] = ascending[Math.floor(((k + 0.5) * size) / LEVELS)]!;
-    for (let i = 0; i < size; i++) levels[i * EXITS + j] = Math.max(0, firstAbove(edges, 0, LEVELS, confidence[i * EXITS + j]!) - 1);
+    for (let i = 0; i < size; i++)
+      levels[i * EXITS + j] = Math.max(0, firstAbove(edges, 0, LEVELS, confidence[i * EXITS + j]!) - 1);
   }
   const nll = new Float32Array(size * EXITS);
   for (let at = 0; at < nll.length; at++) {
@@ -200,7 +201,12 @@ function truthOf(
   { size, classes, costs }: { readonly size: number; readonly classes: number; readonly costs: ArrayLike<number> },
 ): Truth {
   const isByClass = thresholds.length === 2 * classes;
-  check(isByClass || thresholds.length === 2, "truth", `thresholds must hold 2 or ${2 * classes} values`, thresholds.length);
+  check(
+    isByClass || thresholds.length === 2,
+    "truth",
+    `thresholds must hold 2 or ${2 * classes} values`,
+    thresholds.length,
+  );
   const side = LEVELS + 1;
   const cut = (j: number, c: number) =>
     firstAtLeast(values, j * LEVELS, (j + 1) * LEVELS, thresholds[isByClass ? j * classes + c : j]!) - j * LEVELS;
@@ -235,7 +241,7 @@ function truthOf(
   }
   const total = (x: Float64Array) => x.reduce((sum, v) => sum + v, 0);
   const rates = (w: Float64Array, l: Float64Array) => Array.from(w, (v, c) => v / l[c]!);
-  const largest = (xs: readonly number[]) => xs.reduce((m, x) => (x > m ? x : m), 0); // skips NaN
+  const largest = (xs: readonly number[]) => Math.max(0, ...xs.filter((x) => !Number.isNaN(x)));
   const [left0, left1] = [total(left[0]), total(left[1])];
   const allWrong = total(wrong[0]) + total(wrong[1]);
   return {

@@ -92,7 +92,7 @@ export function binomialCdfRoot(k: number, n: number, level: number): number {
   return p;
 }
 
-/** Standard normal distribution function, to about 1e-15 (West 2005, Hart's rational approximation of 1968). */
+/** Standard normal distribution function, to about 1e-15 absolute (West 2005, Hart's rational approximation of 1968). */
 export function normalCdf(x: number): number {
   const z = Math.abs(x);
   if (z > 37) return x > 0 ? 1 : 0;
@@ -109,7 +109,10 @@ export function normalCdf(x: number): number {
     ].reduce((sum, c) => sum * z + c, 0);
     tail = (e * top) / bottom;
   } else {
-    tail = e / (z + 1 / (z + 2 / (z + 3 / (z + 4 / (z + 0.65))))) / 2.506628274631;
+    // Laplace's continued fraction, from the inside out
+    let fraction = z;
+    for (let k = 40; k > 0; k--) fraction = z + k / fraction;
+    tail = e / fraction / Math.sqrt(2 * Math.PI);
   }
   return x > 0 ? 1 - tail : tail;
 }

@@ -1,0 +1,82 @@
+/** Thresholds for a wanted accuracy, cost or latency, by search on validation samples. They carry no guarantee. */
+
+import { sweepThresholds } from "./curves.ts";
+import { check } from "./errors.ts";
+import { budgetThresholds } from "./msdnet-budget.ts";
+import { achieved, decide } from "./policies.ts";
+import type { Guarantee } from "./result.ts";
+import { type Cascade, cascade, type Score, type Source } from "./scores.ts";
+
+/** What to reach: the least cost at an accuracy, or the best accuracy at a cost or at a mean latency. */
+export type BudgetGoal =
+  | { readonly accuracy: number }
+  | { readonly cost: number }
+  /** `milliseconds[j]`: measured time of a sample that leaves at exit j; `budget`: mean milliseconds. */
+  | { readonly milliseconds: ArrayLike<number>; readonly budget: number };
+
+/** Thresholds found, or why not. */
+export type BudgetChoice = {
+  readonly guarantee: Guarantee;
+  readonly n: number;
+} & (
+  | {
+      readonly ok: true;
+      readonly score: Cascade["score"];
+      /** `[K-1]`. */
+      readonly thresholds: Float64Array;
+      /** On the validation samples. */
+      readonly accuracy: number;
+      /** Share of the full network's cost; for a latency goal, mean milliseconds. */
+      readonly cost: number;
+    }
+  | { readonly ok: false; readonly reason: string }
+);
+
+const guarantee: Guarantee = {
+  kind: "none",
+  promise:
+    "None: accuracy and cost were reached on the validation samples; on new samples they vary around these values.",
+  assumptions: ["validation and future samples come from one distribution"],
+};
+
+/** Searches shared thresholds and MSDNet budgets for the best setting that meets the goal on validation samples. */
+export function meetBudget(
+  validation: Source,
+  goal: BudgetGoal,
+  { score }: { readonly score?: Score } = {},
+): BudgetChoice {
+  const scored = cascade(validation, score);
+  const { exits, samples: n } = scored;
+  check(exits > 1, "meetBudget", "the table must have an early exit", `${exits} exit`);
+  const costs = "milliseconds" in goal ? Float64Array.from(goal.milliseconds) : scored.costs;
+  check(costs.length === exits, "meetBudget", `milliseconds must hold ${exits} values`, costs.length);
+  const limit = "budget" in goal ? goal.budget : "cost" in goal ? goal.cost : Number.POSITIVE_INFINITY;
+  const wanted = "accuracy" in goal ? goal.accuracy : Number.NEGATIVE_INFINITY;
+  const tried = candidates(scored).map((thresholds) => {
+    const { accuracy, fractions } = achieved(scored, decide(scored, thresholds));
+    return { thresholds, accuracy, cost: fractions.reduce((sum, share, j) => sum + share * costs[j]!, 0) };
+  });
+  const meeting = tried.filter(({ accuracy, cost }) => accuracy >= wanted && cost <= limit + 1e-12);
+  const isBetter = (a: (typeof tried)[number], b: (typeof tried)[number]) =>
+    "accuracy" in goal ? a.cost < b.cost : a.accuracy > b.accuracy || (a.accuracy === b.accuracy && a.cost < b.cost);
+  const [first, ...others] = meeting;
+  if (!first) return { ok: false, n, guarantee, reason: explain(goal, tried) };
+  const best = others.reduce((kept, one) => (isBetter(one, kept) ? one : kept), first);
+  return { ok: true, n, guarantee, score: scored.score, ...best };
+}
+
+function candidates(scored: Cascade): readonly Float64Array[] {
+  const early = scored.exits - 1;
+  const shared = Array.from(sweepThresholds(scored, 200), (t) => new Float64Array(early).fill(t));
+  const first = new Float64Array(early).fill(Number.NEGATIVE_INFINITY);
+  const budgets = Array.from({ length: 79 }, (_, k) => budgetThresholds(scored, (k + 1) / 40).thresholds);
+  return [...shared, ...budgets, first];
+}
+
+function explain(goal: BudgetGoal, tried: readonly { readonly accuracy: number; readonly cost: number }[]): string {
+  const best = Math.max(...tried.map(({ accuracy }) => accuracy));
+  const least = Math.min(...tried.map(({ cost }) => cost));
+  if ("accuracy" in goal) return `meetBudget: no thresholds reach accuracy ${goal.accuracy}; the best is ${best}.`;
+  const limit = "budget" in goal ? `${goal.budget} ms` : `cost ${goal.cost}`;
+  return `meetBudget: no thresholds stay within ${limit}; the least is ${least}.`;
+}

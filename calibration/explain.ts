@@ -1,0 +1,19 @@
+/** Results in plain English, two sentences: what is promised by which method, and under which assumption. */
+
+import type { Calibration } from "./result.ts";
+
+/** For reports and logs. */
+export function explain(result: Calibration): string {
+  const { guarantee, method, n } = result;
+  if (!result.ok) return `Nothing is promised, and no sample should leave early. ${capital(result.reason)}`;
+  const opening = guarantee.kind === "none" ? `No guarantee (${method})` : `By ${method} on ${n} samples`;
+  const promise = `${opening}: ${lower(guarantee.promise)}`;
+  return `${promise} This assumes that ${list(guarantee.assumptions)}.`;
+}
+
+function list(items: readonly string[]): string {
+  return items.length < 2 ? (items[0] ?? "nothing") : `${items.slice(0, -1).join(", ")}, and that ${items.at(-1)}`;
+}
+
+const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
+const lower = (text: string) => text.charAt(0).toLowerCase() + text.slice(1);

@@ -1,0 +1,130 @@
+/**
+ * Scalers that change one confidence in [0, 1] into a better one: histogram, isotonic and beta. They leave predictions
+ * alone. Histogram and isotonic make ties, so a threshold on their output is coarser.
+ */
+
+import { checkLengths, checkNotEmpty } from "../errors.ts";
+import { minimise } from "../optimise.ts";
+import { argsort, quantileOfSorted, sorted } from "../ranks.ts";
+
+/** How confidences are changed. */
+export type ConfidenceMethod = "histogram" | "isotonic" | "beta";
+
+/** A fitted map from confidence to probability of being right. */
+export interface ConfidenceScaler {
+  readonly method: ConfidenceMethod;
+  /** Histogram: upper bin edges. Isotonic: scores at which the map changes, ascending. Beta: empty. */
+  readonly knots: Float64Array;
+  /** Histogram, isotonic: the value up to / at each knot. Beta: `[a, b, c]` of `sigmoid(a ln s - b ln(1-s) + c)`. */
+  readonly values: Float64Array;
+  /** Beta only can fail to converge. */
+  readonly converged: boolean;
+}
+
+/** Fits on confidences and correctness of one exit. */
+export function fitConfidenceScaler(
+  scores: ArrayLike<number>,
+  correct: ArrayLike<number>,
+  method: ConfidenceMethod,
+  { nBins = 15 }: { readonly nBins?: number } = {},
+): ConfidenceScaler {
+  checkLengths("fit", "scores", scores.length, "correct", correct.length);
+  checkNotEmpty("fit", "scores", scores.length);
+  if (method === "histogram") return fitHistogram(scores, correct, nBins);
+  return method === "isotonic" ? fitIsotonic(scores, correct) : fitBeta(scores, correct);
+}
+
+/** The accuracy of each equal-mass bin (Zadrozny and Elkan 2001); an empty bin keeps its mid-point. */
+function fitHistogram(scores: ArrayLike<number>, correct: ArrayLike<number>, nBins: number): ConfidenceScaler {
+  const ascending = sorted(scores);
+  const edges = Float64Array.from({ length: nBins }, (_, k) =>
+    k === nBins - 1 ? 1 : quantileOfSorted(ascending, (k + 1) / nBins),
+  );
+  const counts = new Float64Array(nBins);
+  const hits = new Float64Array(nBins);
+  for (let i = 0; i < scores.length; i++) {
+    const bin = Math.min(nBins - 1, firstAtLeast(edges, scores[i]!));
+    counts[bin] = counts[bin]! + 1;
+    hits[bin] = hits[bin]! + correct[i]!;
+  }
+  const values = edges.map((edge, k) => (counts[k]! > 0 ? hits[k]! / counts[k]! : (edge + (edges[k - 1] ?? 0)) / 2));
+  return { method: "histogram", knots: edges, values, converged: true };
+}
+
+/** Pool adjacent violators: the non-decreasing map with the least squared error (Zadrozny and Elkan 2002). */
+function fitIsotonic(scores: ArrayLike<number>, correct: ArrayLike<number>): ConfidenceScaler {
+  const order = argsort(scores);
+  const means: number[] = [];
+  const weights: number[] = [];
+  const starts: number[] = [];
+  for (let k = 0; k < order.length; ) {
+    const score = scores[order[k]!]!;
+    let count = 0;
+    let hits = 0;
+    for (; k < order.length && scores[order[k]!]! === score; k++) {
+      count++;
+      hits += correct[order[k]!]!;
+    }
+    means.push(hits / count);
+    weights.push(count);
+    starts.push(score);
+    while (means.length > 1 && means.at(-2)! >= means.at(-1)!) {
+      const [mean, weight] = [means.pop()!, weights.pop()!];
+      starts.pop();
+      const total = weights.at(-1)! + weight;
+      means[means.length - 1] = (means.at(-1)! * weights.at(-1)! + mean * weight) / total;
+      weights[weights.length - 1] = total;
+    }
+  }
+  return { method: "isotonic", knots: Float64Array.from(starts), values: Float64Array.from(means), converged: true };
+}
+
+/** Beta calibration (Kull et al. 2017): logistic regression on `ln s` and `-ln(1-s)`. */
+function fitBeta(scores: ArrayLike<number>, correct: ArrayLike<number>): ConfidenceScaler {
+  const n = scores.length;
+  const objective = (x: Float64Array, g: Float64Array) => {
+    g.fill(0);
+    let loss = 0;
+    for (let i = 0; i < n; i++) {
+      const [u, v] = logOdds(scores[i]!);
+      const logit = x[0]! * u + x[1]! * v + x[2]!;
+      loss += (Math.max(logit, 0) - correct[i]! * logit + Math.log1p(Math.exp(-Math.abs(logit)))) / n;
+      const residual = (1 / (1 + Math.exp(-logit)) - correct[i]!) / n;
+      g[0] = g[0]! + residual * u;
+      g[1] = g[1]! + residual * v;
+      g[2] = g[2]! + residual;
+    }
+    return loss;
+  };
+  const { x, converged } = minimise(objective, Float64Array.of(1, 1, 0), { maxIterations: 500 });
+  return { method: "beta", knots: new Float64Array(0), values: x, converged };
+}
+
+/** The scaled confidence. */
+export function scaleConfidence({ method, knots, values }: ConfidenceScaler, score: number): number {
+  if (method === "beta") {
+    const [u, v] = logOdds(score);
+    return 1 / (1 + Math.exp(-(values[0]! * u + values[1]! * v + values[2]!)));
+  }
+  if (method === "histogram") return values[Math.min(values.length - 1, firstAtLeast(knots, score))]!;
+  // isotonic: a step begins at its knot; below the first, the first value
+  const above = firstAtLeast(knots, score);
+  const isAtKnot = above < knots.length && knots[above] === score;
+  return values[Math.max(0, isAtKnot ? above : above - 1)]!;
+}
+
+function logOdds(score: number): readonly [number, number] {
+  const s = Math.min(1 - 1e-12, Math.max(1e-12, score));
+  return [Math.log(s), -Math.log1p(-s)];
+}
+
+function firstAtLeast(ascending: Float64Array, x: number): number {
+  let low = 0;
+  let high = ascending.length;
+  while (low < high) {
+    const mid = (low + high) >> 1;
+    if (ascending[mid]! >= x) high = mid;
+    else low = mid + 1;
+  }
+  return low;
+}

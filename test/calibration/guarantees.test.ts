@@ -1,0 +1,348 @@
+/** Guarantees: answers at the extremes, what is refused, and validity by repetition (the long version: npm run validity). */
+
+import fc from "fast-check";
+import {
+  type Calibration,
+  cascade,
+  cascadeFromScores,
+  conformalRiskControl,
+  controlRisk,
+  countGroups,
+  createPopulation,
+  createRandom,
+  createTable,
+  decide,
+  type ExitLoss,
+  evaluatePolicy,
+  exitLosses,
+  exitRisks,
+  explain,
+  type LearnThenTestOptions,
+  learnThenTest,
+  lttPooled,
+  lttThreshold,
+  permutation,
+  safeKdReleasedCode,
+  safeKdText,
+  selectFromCascade,
+  sequentialSurvivors,
+  ucbThreshold,
+} from "../../calibration/index.ts";
+import { assert, failsWith, suite } from "../harness.ts";
+import { randomTable } from "./tables.ts";
+
+const test = suite("calibration guarantees");
+const population = createPopulation({ size: 100_000 });
+const levels = { alpha: 0.1, delta: 0.1 };
+
+const flat = (n: number, wrong: (i: number) => 0 | 1) => {
+  const random = createRandom(2);
+  const scores = Float64Array.from({ length: 3 * n }, () => random.uniform());
+  return cascadeFromScores({ scores, errors: Uint8Array.from(scores, (_, at) => wrong(Math.floor(at / 3))), exits: 3 });
+};
+
+test("all right: nearly everybody leaves at the first exit", () => {
+  const result = learnThenTest(
+    flat(600, () => 0),
+    levels,
+  );
+  assert.ok(result.ok);
+  assert.is(result.risk, 0);
+  assert.ok(result.coverage > 0.95, `coverage ${result.coverage}`);
+  assert.is(result.guarantee.kind, "with probability 1 - delta");
+  assert.is(result.n, 400);
+});
+
+test("all wrong: refused, and no number of samples would help", () => {
+  const result = learnThenTest(
+    flat(300, () => 1),
+    levels,
+  );
+  assert.not(result.ok);
+  if (result.ok) return;
+  assert.is(result.smallestRisk, 1);
+  assert.is(result.neededSamples, Number.POSITIVE_INFINITY);
+  assert.is(
+    result.reason,
+    "learn then test (path, binomial): no early exit could be certified at alpha 0.1, delta 0.1 with 200 samples; " +
+      "the smallest certifiable risk is about 1, and more samples would not help: even the most confident are wrong too often.",
+  );
+  assert.is(explain(result), `Nothing is promised, and no sample should leave early. L${result.reason.slice(1)}`);
+});
+
+test("too few: refused with the number needed, which then suffices", () => {
+  const few = learnThenTest(
+    flat(24, () => 0),
+    levels,
+  );
+  assert.not(few.ok);
+  if (few.ok) return;
+  assert.ok(few.smallestRisk > 0.1 && few.neededSamples >= 22 && few.neededSamples < 40, JSON.stringify(few));
+  const enough = learnThenTest(
+    flat(few.neededSamples * 3, () => 0),
+    levels,
+  );
+  assert.ok(enough.ok);
+});
+
+test("one sample is refused, not an error", () => {
+  const result = learnThenTest(
+    flat(1, () => 0),
+    levels,
+  );
+  assert.not(result.ok);
+});
+
+test("bad levels, tables and ids are refused word for word", async () => {
+  const source = flat(50, () => 0);
+  const message = (text: string, options: LearnThenTestOptions, of = source) =>
+    failsWith(() => learnThenTest(of, options), "CalibrationError", `learnThenTest: ${text}`);
+  await message("alpha must lie strictly between 0 and 1; got 0.", { alpha: 0, delta: 0.1 });
+  await message("alpha must lie strictly between 0 and 1; got NaN.", { alpha: Number.NaN, delta: 0.1 });
+  await message("delta must lie strictly between 0 and 1; got 1.", { alpha: 0.1, delta: 1 });
+  await message("the calibration set must not be empty; got 0 samples.", levels, selectFromCascade(source, []));
+  const single = cascadeFromScores({ scores: [0.5], errors: [0], exits: 1 });
+  await message("the table must have an early exit; got 1 exit.", levels, single);
+  await message('procedure union must control "exit"; got early.', { ...levels, procedure: "union", control: "early" });
+  await message("predictedClass needs procedure split or sequential; got path.", {
+    ...levels,
+    control: "predictedClass",
+    procedure: "path",
+  });
+  const ids = ["a", "b", "c"];
+  const table = randomTable(3, 2, 2, { ids });
+  await message(
+    "calibration and validation samples must differ; got 3 shared ids (first: a). " +
+      "A guarantee holds only for samples that were not used to choose the thresholds.",
+    { ...levels, validation: table },
+    cascade(table),
+  );
+  await failsWith(
+    () => controlRisk(source, { alpha: 0.1, method: "ltt" }),
+    "CalibrationError",
+    "controlRisk: delta must lie strictly between 0 and 1; got NaN.",
+  );
+});
+
+test("testing on calibration samples is refused", async () => {
+  const ids = Array.from({ length: 600 }, (_, i) => i);
+  const table = randomTable(600, 3, 3, { ids });
+  const result = learnThenTest(table, { alpha: 0.3, delta: 0.1 });
+  assert.ok(result.ok);
+  const other = randomTable(100, 3, 3, { seed: 2, ids: ids.slice(0, 100).map((id) => (id === 7 ? 7 : -1 - id)) });
+  await failsWith(
+    () => evaluatePolicy(other, result),
+    "CalibrationError",
+    "evaluatePolicy: calibration and test samples must differ; got 1 shared ids (first: 7). " +
+      "A guarantee holds only for samples that were not used to choose the thresholds.",
+  );
+  const fresh = evaluatePolicy(randomTable(100, 3, 3, { seed: 2 }), result);
+  assert.ok(Math.abs(fresh.fractions.reduce((a, b) => a + b, 0) - 1) < 1e-12);
+});
+
+test("the report says what is promised in two sentences", () => {
+  const result = learnThenTest(
+    flat(600, () => 0),
+    { ...levels, validation: flat(50, () => 0) },
+  );
+  assert.is(
+    explain(result),
+    "By learn then test (path, binomial) on 600 samples: with probability at least 0.9 over the calibration samples, " +
+      "for each early exit, at most 0.1 of the samples that really leave there are answered wrongly. This assumes that " +
+      "calibration and future samples are independent draws from one distribution, and that the model, its scaling and " +
+      "the tried thresholds were fixed without the tested samples.",
+  );
+});
+
+test("the result does not depend on the order of calibration samples, given validation samples", () => {
+  const validation = population.draw(400, createRandom(1));
+  const calibration = cascade(population.draw(800, createRandom(2)));
+  const mixed = selectFromCascade(calibration, permutation(800, createRandom(3)));
+  for (const procedure of ["path", "sequential", "union", "allSamples"] as const) {
+    const [a, b] = [calibration, mixed].map((c) => learnThenTest(c, { ...levels, validation, procedure }));
+    assert.equal(a, b);
+  }
+});
+
+test("a stricter alpha or delta never lets more samples leave", () => {
+  const scores = Float64Array.from({ length: 400 }, (_, i) => 1 - i / 400);
+  const grid = Float64Array.from({ length: 60 }, (_, g) => 1 - (g + 1) / 60);
+  fc.assert(
+    fc.property(
+      fc.nat(),
+      fc.double({ min: 0.02, max: 0.4, noNaN: true }),
+      fc.double({ min: 0.01, max: 0.3, noNaN: true }),
+      (seed, alpha, delta) => {
+        const random = createRandom(seed);
+        // errors at the loose end only: one sequence of tests, whatever the level
+        const errors = Uint8Array.from(scores, (s) => (s < 0.5 && random.uniform() < 0.5 ? 1 : 0));
+        const at = (a: number, d: number) => lttThreshold({ scores, errors, grid }, { alpha: a, delta: d }).threshold;
+        assert.ok(at(alpha, delta) <= at(alpha / 2, delta) && at(alpha, delta) <= at(alpha, delta / 2));
+      },
+    ),
+  );
+});
+
+test("thresholds at the ends: -Infinity takes everybody, +Infinity nobody, 0 and 1 are ordinary", () => {
+  const c = cascade(randomTable(50, 3, 4));
+  assert.equal([...new Set(decide(c, Number.NEGATIVE_INFINITY))], [0]);
+  assert.equal([...new Set(decide(c, Number.POSITIVE_INFINITY))], [2]);
+  assert.equal([...new Set(decide(c, 0))], [0]);
+  assert.equal([...new Set(decide(c, [2, 0]))], [1]);
+  const counts = countGroups(c, Float64Array.of(2, 0), "exit");
+  assert.equal([...counts.accepted], [0, 50]);
+});
+
+test("survivors: the certified group at exit 2 are those that exit 1 refused", () => {
+  const calibration = cascade(population.draw(3000, createRandom(5)));
+  const validation = population.draw(1000, createRandom(6));
+  const result = learnThenTest(calibration, { ...levels, validation, procedure: "union" });
+  assert.ok(result.ok);
+  const risks = exitRisks(calibration, result.thresholds);
+  result.tests.forEach(({ accepted, errors }, j) => {
+    assert.ok(Math.abs(errors / accepted - risks.operationalRisk[j]!) < 1e-12);
+  });
+  assert.is(result.tests.length, 2);
+});
+
+test("CRC is monotone, and refuses when n is too small for alpha", () => {
+  const lambdas = [0, 1, 2];
+  const losses = [1, 0, 0, 1, 1, 0, 0, 0, 0];
+  const choice = conformalRiskControl({ losses, lambdas }, { alpha: 0.5 });
+  assert.equal([...choice.bound], [0.75, 0.5, 0.25]);
+  assert.is(choice.index, 1);
+  assert.not(conformalRiskControl({ losses: [0, 0, 0], lambdas }, { alpha: 0.4 }).ok);
+  const ucb = ucbThreshold({ losses: new Float64Array(300), lambdas }, { ...levels, bound: "clopperPearson" });
+  assert.is(ucb.index, 0);
+  const refused = controlRisk(
+    flat(12, () => 0),
+    { alpha: 0.05 },
+  );
+  assert.not(refused.ok);
+  if (!refused.ok) assert.is(refused.neededSamples, 19);
+});
+
+test("losses relative to the full model vanish at the last exit and stay in [0, 1]", () => {
+  const table = randomTable(40, 3, 4);
+  const names: readonly ExitLoss[] = [
+    "acceptedAndWrong",
+    "disagreement",
+    "gap",
+    "brierGap",
+    "brierDisagreement",
+    "hellinger",
+  ];
+  for (const name of names) {
+    const losses = exitLosses(table, name);
+    losses.forEach((loss, at) => {
+      assert.ok(loss >= 0 && loss <= 1 && (at % 3 !== 2 || loss === 0), `${name} ${loss} at ${at}`);
+    });
+    assert.ok(
+      losses.some((loss) => loss > 0),
+      name,
+    );
+    const result = controlRisk(table, { alpha: 0.5, loss: name });
+    assert.is(result.guarantee.kind, "marginal");
+  }
+});
+
+test("CRC on one shared knob controls the disagreement it promises", () => {
+  const [alpha, repeats] = [0.1, 300];
+  let sum = 0;
+  for (let r = 0; r < repeats; r++) {
+    const result = controlRisk(population.draw(150, createRandom(r)), { alpha, loss: "disagreement", seed: r });
+    sum += result.ok ? population.truth(result.thresholds).disagreement : 0;
+  }
+  assert.ok(sum / repeats <= alpha && sum / repeats > 0.04, `mean ${sum / repeats}`);
+});
+
+/** Share of calibrations in which the true risk exceeds alpha. */
+function violations(
+  calibrate: (seed: number) => Calibration,
+  risk: (t: Float64Array) => number,
+  repeats: number,
+): number {
+  let count = 0;
+  for (let r = 0; r < repeats; r++) {
+    const result = calibrate(r);
+    if (result.ok && risk(result.thresholds) > levels.alpha) count++;
+  }
+  return count / repeats;
+}
+
+const worstExit = (t: Float64Array) => Math.max(0, ...population.truth(t).exitRisk.filter((r) => !Number.isNaN(r)));
+
+test("validity in small: strict promises hold, per exit on all samples they do not", () => {
+  const repeats = 200;
+  const limit = levels.delta + 3 * Math.sqrt((levels.delta * (1 - levels.delta)) / repeats);
+  const random = createRandom(77);
+  const run = (options: Partial<LearnThenTestOptions>) => (seed: number) =>
+    learnThenTest(population.draw(900, random), { ...levels, seed, ...options });
+  for (const procedure of ["path", "union", "split", "sequential"] as const) {
+    const rate = violations(run({ procedure }), worstExit, repeats);
+    assert.ok(rate <= limit, `${procedure}: ${rate}`);
+  }
+  const early = violations(run({ control: "early" }), (t) => population.truth(t).earlyRisk, repeats);
+  assert.ok(early <= limit, `early: ${early}`);
+  const label = violations(run({ control: "label" }), (t) => population.truth(t).labelRisk, repeats);
+  assert.ok(label <= limit, `label: ${label}`);
+  const byClass = violations(run({ control: "predictedClass" }), (t) => population.truth(t).classRisk, repeats);
+  assert.ok(byClass <= limit, `class: ${byClass}`);
+  const wrong = violations(run({ procedure: "allSamples" }), worstExit, repeats);
+  assert.ok(wrong > limit, `per exit on all samples should fail: ${wrong}`);
+});
+
+test("SAFE-KD's rules break the promise, and say that they make none", () => {
+  const draw = population.draw(2000, createRandom(8));
+  const code = safeKdReleasedCode(draw, { delta: 0.1 });
+  assert.is(code.guarantee.kind, "none");
+  assert.ok(worstExit(code.bar.subarray(0, 2)) > 0.15);
+  const tighter = safeKdReleasedCode(draw, { delta: 0.01 });
+  assert.ok(
+    tighter.bar.every((bar, j) => bar <= code.bar[j]!),
+    "inverted: a smaller delta lowers the bar",
+  );
+  const text = safeKdText(draw, { delta: 0.1 });
+  assert.is(text.guarantee.kind, "none");
+  assert.ok(worstExit(text.thresholds) > 0.1);
+});
+
+test("a population's truth is what a large sample shows", () => {
+  const big = cascade(population.draw(200_000, createRandom(9)));
+  const thresholds = [0.9, 0.93];
+  const truth = population.truth(thresholds);
+  const seen = exitRisks(big, thresholds);
+  assert.ok(Math.abs(truth.exitRisk[0] - seen.operationalRisk[0]!) < 0.005);
+  assert.ok(Math.abs(truth.exitRisk[1] - seen.operationalRisk[1]!) < 0.01);
+  assert.ok(Math.abs(truth.earlyRisk - seen.earlyRisk) < 0.005);
+  assert.ok(Math.abs(truth.coverage - (1 - seen.fraction[2]!)) < 0.005);
+});
+
+test("primitives answer +Infinity where nothing passes", () => {
+  const nothing = lttThreshold({ scores: [0.9, 0.8], errors: [0, 0], grid: [0.5] }, levels);
+  assert.equal(nothing, { ok: false, threshold: Number.POSITIVE_INFINITY, nMin: 22 });
+  const pooled = lttPooled({ scores: [0.9], errors: [0], grid: [0.5], earlyExits: 1 }, levels);
+  assert.equal(pooled, { ok: false, index: -1 });
+  const chain = sequentialSurvivors(
+    { scores: [0.9], errors: [0], validationScores: [0.9], earlyExits: 1, gridQuantiles: [0.5] },
+    levels,
+  );
+  assert.equal([...chain.thresholds], [Number.POSITIVE_INFINITY]);
+});
+
+test("a grid that is not strict to loose is refused", async () => {
+  await failsWith(
+    () => lttThreshold({ scores: [1], errors: [0], grid: [0.5, 0.6] }, levels),
+    "CalibrationError",
+    "lttThreshold: the grid must go from strict to loose; got 0.5 before 0.6.",
+  );
+});
+
+test("a table goes from logits to a policy in one call", () => {
+  const table = randomTable(2000, 3, 3);
+  const result = learnThenTest(table, { alpha: 0.25, delta: 0.1, score: "margin" });
+  assert.ok(result.ok);
+  assert.is(result.score, "margin");
+  const empty = createTable({ logits: table.read(0, 1), labels: [table.labels[0]!], shape: [1, 3, 3] });
+  assert.is(evaluatePolicy(empty, result).exits.length, 1);
+});
