@@ -6,9 +6,9 @@
 //   rmsprop  g += d w;  v = a v + (1 - a) g^2;  centered: q += (1 - a)(g - q);  r = g / (sqrt(v - q^2) + eps)
 //            with momentum: m = mu m + r, r = m;  w -= lr r
 //   ema      s += (1 - decay)(w - s)
-// What changes from step to step is read from small buffers, never from uniforms, so that a replayed step can change it:
-// `hyper`, written by the host, and for Adam (and dampening) `now`, which `optimAdvance` computes once a step from `hyper`
-// and a step counter on the GPU. 1 - beta and log beta come from the host in double: 1 - f32(0.999) is off by 5e-5.
+// What schedules move is read from small buffers, never from uniforms, so that a replayed step can change it: `hyper` and
+// `lr`, written by the host, and for Adam (and dampening) `now`, which `optimAdvance` computes once a step from those and a
+// step counter on the GPU. 1 - beta and log beta come from the host in double: 1 - f32(0.999) is off by 5e-5.
 // Mapping: a thread per `width` parameters, TRIPS times, so that the constants are loaded once for several.
 
 import { type Binding, ceilDiv, defineKernel, ENTRY, type Grid, LINEAR_GROUP, linearGrid } from "./kernel.ts";
@@ -33,35 +33,16 @@ export type RmspropSpec = OptimSpec & { readonly momentum: boolean; readonly cen
 /** Parameters per entry of a decay table; segments of the flat buffer start at multiples of it. */
 export const BLOCK = 64;
 
-/** Floats of `hyper`. */
-export const HYPER = 8;
+/** Floats of `now`. */
+export const NOW = 8;
 
-/** Floats of `now`: four of its own, then a copy of `hyper`, so that Adam with everything keeps to 8 bindings. */
-export const NOW = 4 + HYPER;
-
-/** What the host sets between steps; `momentum` is also Adam's first beta. */
-export interface HyperParameters {
-  readonly lr: number;
-  readonly momentum?: number;
-  /** Adam's second beta. */
-  readonly beta2?: number;
-  readonly weightDecay?: number;
+/** The contents of `hyper`: lr, momentum (Adam's first beta, or the decay of an average), 1 - momentum, log momentum. */
+export function packHyper(lr: number, momentum = 0): Float32Array<ArrayBuffer> {
+  return Float32Array.of(lr, momentum, 1 - momentum, logBeta(momentum));
 }
 
-/** The contents of `hyper`: lr, momentum, 1 - momentum, log momentum, beta2, 1 - beta2, log beta2, weight decay. */
-export function packHyper({
-  lr,
-  momentum = 0,
-  beta2 = 0,
-  weightDecay = 0,
-}: HyperParameters): Float32Array<ArrayBuffer> {
-  // log 0 is -inf, which WGSL may not know: exp(-1000 t) is 0 just as well.
-  const log = (beta: number): number => (beta > 0 ? Math.log(beta) : -1000);
-  return Float32Array.of(lr, momentum, 1 - momentum, log(momentum), beta2, 1 - beta2, log(beta2), weightDecay);
-}
-
-/** Contents of `hyper` for `emaStep`: it needs `momentum` alone, the decay. */
-export const packDecay = (decay: number): Float32Array<ArrayBuffer> => packHyper({ lr: 0, momentum: decay });
+/** log beta; for beta = 0 a number whose exponential is 0 as well, since WGSL may not know infinities. */
+export const logBeta = (beta: number): number => (beta > 0 ? Math.log(beta) : -1000);
 
 const GROUP = 64;
 
@@ -78,33 +59,21 @@ const given = (condition: boolean, ...bindings: Binding[]): Binding[] => (condit
 const grid = ({ n }: { readonly n: number }, { width }: { readonly width: 1 | 4 }): Grid =>
   linearGrid(ceilDiv(n / width, GROUP * TRIPS));
 
-const common = (spec: OptimSpec, constants = "hyper"): Binding[] => [
+const common = (spec: OptimSpec, ...constants: string[]): Binding[] => [
   buffer("w", "update", spec.width),
   buffer("g", "read", spec.width),
-  small(constants),
+  ...constants.map(small),
   ...given(spec.decay === "blocks", small("decay")),
   ...given(spec.clip, small("clip")),
 ];
 
-/** What the loops read once, from `hyper` unless said otherwise. */
-const LR = "let lr = hyper[0];";
-const MOMENTUM = "let momentum = hyper[1];";
-
-const scales = ({ decay, clip }: OptimSpec, weightDecay = "hyper[7]"): string[] => [
-  ...(decay === "none" ? [] : [`let weight_decay = ${weightDecay};`]),
-  ...(clip ? ["let coefficient = clip[1];"] : []),
-];
-
-/**
- * Loop over this thread's parameters: `targets` names the buffers to update, `update` turns their values `<name>_new` into
- * the new ones, `constants` are read before.
- */
-function loop(width: 1 | 4, targets: readonly string[], constants: readonly string[], update: string): string {
+/** Loop over this thread's parameters: `update` turns the values `<name>_new` of `targets` into the new ones. */
+function loop(width: 1 | 4, targets: readonly string[], constants: string, update: string): string {
   return `
 @compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
   let first = ${LINEAR_GROUP} * ${GROUP * TRIPS}u + li;
   let end = min(first + ${GROUP * TRIPS}u, u.n / ${width}u);
-  ${constants.join("\n  ")}
+  ${constants}
   for (var i = first; i < end; i += ${GROUP}u) {
     ${targets.map((name) => `var ${name}_new = ${name}[i];`).join("\n    ")}
     ${update}
@@ -117,39 +86,41 @@ function loop(width: 1 | 4, targets: readonly string[], constants: readonly stri
 function gradient({ width, decay, clip }: OptimSpec): string {
   const factor = decay === "blocks" ? ` * decay[i / ${BLOCK / width}u]` : "";
   return `var d = g[i]${clip ? " * coefficient" : ""};
-    ${decay === "none" ? "" : `let rate = weight_decay${factor};`}`;
+    ${decay === "none" ? "" : `let rate = u.weightDecay${factor};`}`;
 }
 
+const coefficient = ({ clip }: OptimSpec): string => (clip ? "let coefficient = clip[1];" : "");
 const coupled = ({ decay }: OptimSpec): string => (decay === "none" ? "" : "d += rate * w_new;");
 
 /** SGD. State m [n] with momentum; `now` with dampening. */
-export const sgdStep = defineKernel<SgdSpec, "n">({
+export const sgdKernel = defineKernel<SgdSpec, "n" | "weightDecay">({
   name: "sgd",
   bindings: (spec) => [
-    ...common(spec),
-    ...given(spec.momentum, buffer("m", "update", spec.width)),
+    ...common(spec, "lr"),
+    ...given(spec.momentum, small("hyper"), buffer("m", "update", spec.width)),
     ...given(spec.dampening, small("now")),
   ],
-  uniforms: { n: "u32" },
+  uniforms: { n: "u32", weightDecay: "f32" },
   grid,
   source: (spec) => {
-    const fresh = spec.dampening ? "fresh * d" : "d";
-    const dampening = spec.dampening ? ["let fresh = now[3];"] : [];
+    const { momentum, nesterov, dampening } = spec;
+    const moved = `m_new = momentum * m_new + ${dampening ? "fresh * d" : "d"};
+    d = ${nesterov ? "d + momentum * m_new" : "m_new"};`;
     return loop(
       spec.width,
-      spec.momentum ? ["w", "m"] : ["w"],
-      [LR, ...(spec.momentum ? [MOMENTUM] : []), ...dampening, ...scales(spec)],
+      momentum ? ["w", "m"] : ["w"],
+      `let step_size = lr[0]; ${momentum ? "let momentum = hyper[1];" : ""} ${dampening ? "let fresh = now[3];" : ""}
+  ${coefficient(spec)}`,
       `${gradient(spec)}
     ${coupled(spec)}
-    ${spec.momentum ? `m_new = momentum * m_new + ${fresh};` : ""}
-    ${spec.momentum ? `d = ${spec.nesterov ? "d + momentum * m_new" : "m_new"};` : ""}
-    w_new -= lr * d;`,
+    ${momentum ? moved : ""}
+    w_new -= step_size * d;`,
     );
   },
 });
 
-/** Adam and (`decoupled`) AdamW. State m, v [n], with amsgrad also `top` [n]; reads `now` alone. */
-export const adamStep = defineKernel<AdamSpec, "n" | "eps">({
+/** Adam and (`decoupled`) AdamW. State m, v [n], with amsgrad also `top` [n]; reads `now`. `rest2` = 1 - beta2. */
+export const adamKernel = defineKernel<AdamSpec, "n" | "eps" | "weightDecay" | "beta2" | "rest2">({
   name: "adam",
   bindings: (spec) => [
     ...common(spec, "now"),
@@ -157,78 +128,77 @@ export const adamStep = defineKernel<AdamSpec, "n" | "eps">({
     buffer("v", "update", spec.width),
     ...given(spec.amsgrad, buffer("top", "update", spec.width)),
   ],
-  uniforms: { n: "u32", eps: "f32" },
+  uniforms: { n: "u32", eps: "f32", weightDecay: "f32", beta2: "f32", rest2: "f32" },
   grid,
   source: (spec) => {
-    const shrink = spec.decay === "none" ? "" : "w_new *= 1.0 - lr * rate;";
+    const { decoupled, amsgrad, decay } = spec;
     return loop(
       spec.width,
-      spec.amsgrad ? ["w", "m", "v", "top"] : ["w", "m", "v"],
-      [
-        "let size = now[1]; let correction = now[2];",
-        "let lr = now[4]; let rest1 = now[6]; let beta2 = now[8]; let rest2 = now[9];",
-        ...scales(spec, "now[11]"),
-      ],
+      amsgrad ? ["w", "m", "v", "top"] : ["w", "m", "v"],
+      `let size = now[1]; let correction = now[2]; let lr = now[4]; let rest1 = now[6];
+  ${coefficient(spec)}`,
       `${gradient(spec)}
-    ${spec.decoupled ? shrink : coupled(spec)}
+    ${decoupled ? (decay === "none" ? "" : "w_new *= 1.0 - lr * rate;") : coupled(spec)}
     m_new += rest1 * (d - m_new);
-    v_new = beta2 * v_new + rest2 * d * d;
-    ${spec.amsgrad ? "top_new = max(top_new, v_new);" : ""}
-    w_new -= size * m_new / (sqrt(${spec.amsgrad ? "top_new" : "v_new"}) / correction + u.eps);`,
+    v_new = u.beta2 * v_new + u.rest2 * d * d;
+    ${amsgrad ? "top_new = max(top_new, v_new);" : ""}
+    w_new -= size * m_new / (sqrt(${amsgrad ? "top_new" : "v_new"}) / correction + u.eps);`,
     );
   },
 });
 
-/** RMSprop. State v [n], with momentum m [n], centered q [n]. `alpha` and `rest` = 1 - alpha are rounded from doubles. */
-export const rmspropStep = defineKernel<RmspropSpec, "n" | "eps" | "alpha" | "rest">({
+/** RMSprop. State v [n], with momentum m [n], centered q [n]. `rest` = 1 - alpha. */
+export const rmspropKernel = defineKernel<RmspropSpec, "n" | "eps" | "weightDecay" | "alpha" | "rest" | "momentum">({
   name: "rmsprop",
   bindings: (spec) => [
-    ...common(spec),
+    ...common(spec, "lr"),
     buffer("v", "update", spec.width),
     ...given(spec.momentum, buffer("m", "update", spec.width)),
     ...given(spec.centered, buffer("q", "update", spec.width)),
   ],
-  uniforms: { n: "u32", eps: "f32", alpha: "f32", rest: "f32" },
+  uniforms: { n: "u32", eps: "f32", weightDecay: "f32", alpha: "f32", rest: "f32", momentum: "f32" },
   grid,
   source: (spec) => {
-    const zero = `${valueType(spec.width)}()`;
+    const { momentum, centered } = spec;
+    const spread = centered ? `max(v_new - q_new * q_new, ${valueType(spec.width)}())` : "v_new";
     return loop(
       spec.width,
-      ["w", "v", ...(spec.momentum ? ["m"] : []), ...(spec.centered ? ["q"] : [])],
-      [LR, ...(spec.momentum ? [MOMENTUM] : []), ...scales(spec)],
+      ["w", "v", ...(momentum ? ["m"] : []), ...(centered ? ["q"] : [])],
+      `let step_size = lr[0]; ${coefficient(spec)}`,
       `${gradient(spec)}
     ${coupled(spec)}
     v_new = u.alpha * v_new + u.rest * d * d;
-    ${spec.centered ? "q_new += u.rest * (d - q_new);" : ""}
-    d /= sqrt(${spec.centered ? `max(v_new - q_new * q_new, ${zero})` : "v_new"}) + u.eps;
-    ${spec.momentum ? "m_new = momentum * m_new + d; d = m_new;" : ""}
-    w_new -= lr * d;`,
+    ${centered ? "q_new += u.rest * (d - q_new);" : ""}
+    d /= sqrt(${spread}) + u.eps;
+    ${momentum ? "m_new = u.momentum * m_new + d; d = m_new;" : ""}
+    w_new -= step_size * d;`,
     );
   },
 });
 
-/** Exponential moving average: s follows w. `hyper` as `packDecay` makes it. */
-export const emaStep = defineKernel<{ readonly width: 1 | 4 }, "n">({
+/** Exponential moving average: s follows w; the decay is the `momentum` of `hyper`. */
+export const emaKernel = defineKernel<{ readonly width: 1 | 4 }, "n">({
   name: "ema",
   bindings: ({ width }) => [buffer("s", "update", width), buffer("w", "read", width), small("hyper")],
   uniforms: { n: "u32" },
   grid,
-  source: ({ width }) => loop(width, ["s"], ["let rest = hyper[2];"], "s_new += rest * (w[i] - s_new);"),
+  source: ({ width }) => loop(width, ["s"], "let rest = hyper[2];", "s_new += rest * (w[i] - s_new);"),
 });
 
 /**
- * Starts a step: step += 1, and `now` = [t, lr / (1 - b1^t), sqrt(1 - b2^t), share of a fresh gradient in m, ...hyper].
- * A dispatch of its own, since no workgroup can know when the others have read a counter. 1 - beta^t is -expm1(t log beta),
- * which for small arguments is summed as a series: 1 - exp would lose the digits of 1 - 0.999.
+ * Starts a step: step += 1, and `now` = [t, lr / (1 - b1^t), sqrt(1 - b2^t), share of a fresh gradient in m, lr,
+ * momentum, 1 - momentum]. A dispatch of its own, since no workgroup can know when the others have read a counter.
+ * 1 - beta^t is -expm1(t log beta), a series for small arguments: 1 - exp would lose the digits of 1 - 0.999.
  */
-export const optimAdvance = defineKernel<Record<string, never>, "dampening">({
+export const optimAdvance = defineKernel<Record<string, never>, "dampening" | "logBeta2">({
   name: "optimAdvance",
   bindings: () => [
     small("hyper"),
+    small("lr"),
     { name: "step", access: "update", type: "array<u32>" },
     { name: "now", access: "write", type: "array<f32>" },
   ],
-  uniforms: { dampening: "f32" },
+  uniforms: { dampening: "f32", logBeta2: "f32" },
   grid: () => [1, 1, 1],
   source: () => `
 fn minus_expm1(x: f32) -> f32 {
@@ -241,9 +211,11 @@ fn minus_expm1(x: f32) -> f32 {
   step[0] += 1u;
   let t = f32(step[0]);
   now[0] = t;
-  now[1] = hyper[0] / minus_expm1(t * hyper[3]);
-  now[2] = sqrt(minus_expm1(t * hyper[6]));
+  now[1] = lr[0] / minus_expm1(t * hyper[3]);
+  now[2] = sqrt(minus_expm1(t * u.logBeta2));
   now[3] = select(1.0 - u.dampening, 1.0, step[0] == 1u);
-  for (var k = 0u; k < ${HYPER}u; k++) { now[4u + k] = hyper[k]; }
+  now[4] = lr[0];
+  now[5] = hyper[1];
+  now[6] = hyper[2];
 }`,
 });

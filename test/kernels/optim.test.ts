@@ -1,14 +1,14 @@
 import { clipCoefficient, type NormSpec, normPartials, partialCount, scaleByClip } from "../../kernels/norm-clip.ts";
 import {
-  adamStep,
+  adamKernel,
   BLOCK,
-  emaStep,
+  emaKernel,
+  logBeta,
   NOW,
   optimAdvance,
-  packDecay,
   packHyper,
-  rmspropStep,
-  sgdStep,
+  rmspropKernel,
+  sgdKernel,
 } from "../../kernels/optim.ts";
 import { assert, suite } from "../harness.ts";
 import { close, runKernel, sample } from "./lab.ts";
@@ -32,16 +32,19 @@ interface Check {
   readonly rule: () => Rule;
   readonly step: (
     width: 1 | 4,
-    dims: { n: number },
+    dims: { n: number; weightDecay: number },
     buffers: Record<string, Float32Array>,
   ) => Promise<Record<string, { f32: Float32Array }>>;
-  readonly hyper: { readonly momentum?: number; readonly beta2?: number; readonly weightDecay?: number };
+  readonly momentum?: number;
+  readonly beta2?: number;
+  readonly weightDecay?: number;
   readonly decay: "none" | "all" | "blocks";
   readonly clip?: number;
   readonly dampening?: number;
 }
 
-async function check({ state, rule, step, hyper, decay, clip = 1, dampening = 0 }: Check, n: number): Promise<void> {
+async function check(row: Check, n: number): Promise<void> {
+  const { state, rule, step, decay, clip = 1, dampening = 0, momentum = 0, beta2 = 0.5, weightDecay = 0 } = row;
   const buffers: Record<string, Float32Array> = { w: sample(n, 3), decay: decayOf(n), clip: Float32Array.of(9, clip) };
   for (const name of state) buffers[name] = new Float32Array(n);
   const want = Float64Array.from(buffers["w"] as Float32Array);
@@ -50,22 +53,23 @@ async function check({ state, rule, step, hyper, decay, clip = 1, dampening = 0 
   for (let t = 1; t <= STEPS; t++) {
     const lr = 0.1 / t;
     buffers["g"] = sample(n, 10 + t);
-    buffers["hyper"] = packHyper({ lr, ...hyper });
+    buffers["hyper"] = packHyper(lr, momentum);
+    buffers["lr"] = Float32Array.of(lr);
     const advanced = await runKernel(
       optimAdvance,
       {},
-      { dampening },
-      { hyper: buffers["hyper"], step: steps, now: NOW },
+      { dampening, logBeta2: logBeta(beta2) },
+      { ...buffers, step: steps, now: NOW },
     );
     steps = advanced["step"]!.u32;
     buffers["now"] = advanced["now"]!.f32;
-    const got = await step(widthOf(n), { n }, buffers);
+    const got = await step(widthOf(n), { n, weightDecay }, buffers);
     for (const name of ["w", ...state]) buffers[name] = got[name]!.f32;
     for (let i = 0; i < n; i++) {
       const factor =
         decay === "blocks" ? (buffers["decay"]![Math.floor(i / BLOCK)] as number) : decay === "all" ? 1 : 0;
       const g = (buffers["g"][i] as number) * clip;
-      want[i] = rules[i]!(want[i] as number, g, lr, (hyper.weightDecay ?? 0) * factor, t);
+      want[i] = rules[i]!(want[i] as number, g, lr, weightDecay * factor, t);
     }
     close(buffers["w"]!, want, { rtol: 2e-6, atol: 1e-6, title: `w after step ${t}, n ${n}` });
   }
@@ -107,15 +111,15 @@ const rmsprop = (alpha: number, eps: number, momentum: number, centered: boolean
 const sgdSpec = { decay: "none", clip: false, momentum: false, nesterov: false, dampening: false } as const;
 const adamSpec = { decay: "none", clip: false, decoupled: false, amsgrad: false } as const;
 const rmsSpec = { decay: "none", clip: false, momentum: false, centered: false } as const;
-const rms = { eps: 1e-8, alpha: 0.9, rest: 0.1 };
+const rms = { eps: 1e-8, alpha: 0.9, rest: 0.1, momentum: 0.9 };
+const betas = (beta2: number) => ({ beta2, rest2: 1 - beta2 });
 
 const checks: readonly Check[] = [
   {
     title: "sgd",
     state: [],
     rule: sgd(0, false, 0),
-    step: (width, dims, b) => runKernel(sgdStep, { ...sgdSpec, width }, dims, b),
-    hyper: {},
+    step: (width, dims, b) => runKernel(sgdKernel, { ...sgdSpec, width }, dims, b),
     decay: "none",
   },
   {
@@ -123,8 +127,9 @@ const checks: readonly Check[] = [
     state: ["m"],
     rule: sgd(0.9, false, 0.3),
     step: (width, dims, b) =>
-      runKernel(sgdStep, { ...sgdSpec, width, momentum: true, dampening: true, decay: "all" }, dims, b),
-    hyper: { momentum: 0.9, weightDecay: 0.05 },
+      runKernel(sgdKernel, { ...sgdSpec, width, momentum: true, dampening: true, decay: "all" }, dims, b),
+    momentum: 0.9,
+    weightDecay: 0.05,
     decay: "all",
     dampening: 0.3,
   },
@@ -133,8 +138,9 @@ const checks: readonly Check[] = [
     state: ["m"],
     rule: sgd(0.9, true, 0),
     step: (width, dims, b) =>
-      runKernel(sgdStep, { ...sgdSpec, width, momentum: true, nesterov: true, decay: "blocks", clip: true }, dims, b),
-    hyper: { momentum: 0.9, weightDecay: 0.05 },
+      runKernel(sgdKernel, { ...sgdSpec, width, momentum: true, nesterov: true, decay: "blocks", clip: true }, dims, b),
+    momentum: 0.9,
+    weightDecay: 0.05,
     decay: "blocks",
     clip: 0.25,
   },
@@ -142,8 +148,9 @@ const checks: readonly Check[] = [
     title: "adam",
     state: ["m", "v"],
     rule: adam(0.9, 0.999, 1e-8, false, false),
-    step: (width, dims, b) => runKernel(adamStep, { ...adamSpec, width }, { ...dims, eps: 1e-8 }, b),
-    hyper: { momentum: 0.9, beta2: 0.999 },
+    step: (width, dims, b) => runKernel(adamKernel, { ...adamSpec, width }, { ...dims, eps: 1e-8, ...betas(0.999) }, b),
+    momentum: 0.9,
+    beta2: 0.999,
     decay: "none",
   },
   {
@@ -151,8 +158,15 @@ const checks: readonly Check[] = [
     state: ["m", "v", "top"],
     rule: adam(0.8, 0.3, 1e-6, false, true),
     step: (width, dims, b) =>
-      runKernel(adamStep, { ...adamSpec, width, amsgrad: true, decay: "all" }, { ...dims, eps: 1e-6 }, b),
-    hyper: { momentum: 0.8, beta2: 0.3, weightDecay: 0.1 },
+      runKernel(
+        adamKernel,
+        { ...adamSpec, width, amsgrad: true, decay: "all" },
+        { ...dims, eps: 1e-6, ...betas(0.3) },
+        b,
+      ),
+    momentum: 0.8,
+    beta2: 0.3,
+    weightDecay: 0.1,
     decay: "all",
   },
   {
@@ -161,12 +175,14 @@ const checks: readonly Check[] = [
     rule: adam(0.9, 0.999, 1e-8, true, true),
     step: (width, dims, b) =>
       runKernel(
-        adamStep,
+        adamKernel,
         { width, decay: "blocks", clip: true, decoupled: true, amsgrad: true },
-        { ...dims, eps: 1e-8 },
+        { ...dims, eps: 1e-8, ...betas(0.999) },
         b,
       ),
-    hyper: { momentum: 0.9, beta2: 0.999, weightDecay: 0.1 },
+    momentum: 0.9,
+    beta2: 0.999,
+    weightDecay: 0.1,
     decay: "blocks",
     clip: 0.5,
   },
@@ -174,8 +190,8 @@ const checks: readonly Check[] = [
     title: "rmsprop with decay",
     state: ["v"],
     rule: rmsprop(0.9, 1e-8, 0, false),
-    step: (width, dims, b) => runKernel(rmspropStep, { ...rmsSpec, width, decay: "all" }, { ...dims, ...rms }, b),
-    hyper: { weightDecay: 0.1 },
+    step: (width, dims, b) => runKernel(rmspropKernel, { ...rmsSpec, width, decay: "all" }, { ...dims, ...rms }, b),
+    weightDecay: 0.1,
     decay: "all",
   },
   {
@@ -183,8 +199,8 @@ const checks: readonly Check[] = [
     state: ["v", "m", "q"],
     rule: rmsprop(0.9, 1e-8, 0.9, true),
     step: (width, dims, b) =>
-      runKernel(rmspropStep, { ...rmsSpec, width, momentum: true, centered: true }, { ...dims, ...rms }, b),
-    hyper: { momentum: 0.9 },
+      runKernel(rmspropKernel, { ...rmsSpec, width, momentum: true, centered: true }, { ...dims, ...rms }, b),
+    momentum: 0.9,
     decay: "none",
   },
 ];
@@ -198,10 +214,10 @@ for (const row of checks) {
 test("an empty buffer runs nothing", async () => {
   const none = new Float32Array(0);
   const got = await runKernel(
-    sgdStep,
+    sgdKernel,
     { ...sgdSpec, width: 4 },
-    { n: 0 },
-    { w: none, g: none, hyper: packHyper({ lr: 1 }) },
+    { n: 0, weightDecay: 0 },
+    { w: none, g: none, lr: Float32Array.of(1) },
   );
   assert.is(got["w"]!.f32.length, 0);
 });
@@ -210,7 +226,7 @@ test("ema", async () => {
   for (const n of SIZES) {
     const s = sample(n, 1);
     const w = sample(n, 2);
-    const got = await runKernel(emaStep, { width: widthOf(n) }, { n }, { s, w, hyper: packDecay(0.999) });
+    const got = await runKernel(emaKernel, { width: widthOf(n) }, { n }, { s, w, hyper: packHyper(0, 0.999) });
     const want = Array.from(s, (value, i) => 0.999 * value + (1 - 0.999) * (w[i] as number));
     close(got["s"]!.f32, want, { rtol: 1e-6, atol: 1e-9, title: `n ${n}` });
   }
@@ -223,13 +239,13 @@ test("bias corrections hold their digits at the first, the tenth and the hundred
       [0, 0.5],
       [0.99, 0.9999],
     ] as const) {
-      const hyper = packHyper({ lr: 0.25, momentum, beta2 });
-      const got = await runKernel(
-        optimAdvance,
-        {},
-        { dampening: 0.5 },
-        { hyper, step: Uint32Array.of(before), now: NOW },
-      );
+      const contents = {
+        hyper: packHyper(9, momentum),
+        lr: Float32Array.of(0.25),
+        step: Uint32Array.of(before),
+        now: NOW,
+      };
+      const got = await runKernel(optimAdvance, {}, { dampening: 0.5, logBeta2: logBeta(beta2) }, contents);
       const t = before + 1;
       assert.is(got["step"]!.u32[0], t);
       const want = [t, 0.25 / (1 - momentum ** t), Math.sqrt(1 - beta2 ** t), t === 1 ? 1 : 0.5];

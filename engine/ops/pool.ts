@@ -1,0 +1,202 @@
+// Max, average and adaptive average pooling over NHWC images [B, H, W, C] (or one image [H, W, C]).
+
+import {
+  adaptiveAvgPool,
+  adaptiveAvgPoolBackward,
+  averageCandidates,
+  avgPool,
+  avgPoolBackward,
+  MAX_PACKED_WINDOW,
+  maxPool,
+  maxPoolBackward,
+  type PoolSpec,
+  placeWords,
+} from "../../kernels/index.ts";
+import { ArgumentError, ShapeError } from "../errors.ts";
+import { defineOp, isRecording, type Run, single } from "../op.ts";
+import { type Described, describe } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { checkFloat, floatStorage, sizeClass } from "./rowwise.ts";
+
+/** One number for both axes, or [rows, columns]. */
+export type Pair = number | readonly [number, number];
+
+/** Windows of a pool. */
+export interface PoolOptions {
+  readonly kernel: Pair;
+  /** Default: the kernel. */
+  readonly stride?: Pair;
+  /** Rows and columns added on each side; at most half the kernel. Default 0. */
+  readonly padding?: Pair;
+}
+
+export interface AvgPoolOptions extends PoolOptions {
+  /** Whether padding counts as cells of value 0; default true. */
+  readonly countIncludePad?: boolean;
+}
+
+interface Image {
+  readonly n: number;
+  readonly h: number;
+  readonly w: number;
+  readonly c: number;
+  readonly oh: number;
+  readonly ow: number;
+}
+
+interface Windows extends Image {
+  readonly kh: number;
+  readonly kw: number;
+  readonly sh: number;
+  readonly sw: number;
+  readonly pt: number;
+  readonly pl: number;
+  readonly includePad: number;
+}
+
+/** Attributes of a gradient: the sizes of the pool, and the shape that comes out. */
+type Grad<D> = { readonly dims: D; readonly to: Described };
+
+/** `value` as two whole numbers of at least `least`. */
+export function pairOf(op: string, name: string, value: Pair, least: number): [number, number] {
+  const pair = typeof value === "number" ? [value, value] : value;
+  if (pair.length !== 2 || !pair.every((x) => Number.isInteger(x) && x >= least)) {
+    const what = `${name} must be a whole number of at least ${least}, or two`;
+    throw new ArgumentError(`${op}: ${what}; got ${JSON.stringify(value)}.`);
+  }
+  return [pair[0] as number, pair[1] as number];
+}
+
+/** Batch, height, width and channels of an image tensor [B, H, W, C] or [H, W, C]. */
+export function imageOf(op: string, x: Tensor): { n: number; h: number; w: number; c: number } {
+  x.check(op);
+  checkFloat(op, "x", x);
+  if (x.rank !== 4 && x.rank !== 3) {
+    throw new ShapeError(`${op}: x must have the shape [B, H, W, C] or [H, W, C]; got ${describe(x)}.`);
+  }
+  const [n, h, w, c] = (x.rank === 4 ? x.shape : [1, ...x.shape]) as [number, number, number, number];
+  return { n, h, w, c };
+}
+
+/** The image shape of `like` with other height and width. */
+export const resized = ({ shape, dtype }: Described, oh: number, ow: number): Described => {
+  return { shape: [...shape.slice(0, -3), oh, ow, shape.at(-1) as number], dtype };
+};
+
+const specOf = (x: Described, { c }: Image): PoolSpec => ({ width: c % 4 === 0 ? 4 : 1, dtype: floatStorage(x) });
+
+// Places are packed four to a word, a byte each, so large windows go one channel at a time.
+const maxSpec = (x: Described, dims: Windows): PoolSpec => {
+  return dims.kh * dims.kw > MAX_PACKED_WINDOW ? { width: 1, dtype: floatStorage(x) } : specOf(x, dims);
+};
+
+function windowsOf(op: string, x: Tensor, options: AvgPoolOptions): Windows {
+  const image = imageOf(op, x);
+  const [kh, kw] = pairOf(op, "kernel", options.kernel, 1);
+  const [sh, sw] = pairOf(op, "stride", options.stride ?? options.kernel, 1);
+  const [pt, pl] = pairOf(op, "padding", options.padding ?? 0, 0);
+  if (2 * pt > kh || 2 * pl > kw) {
+    throw new ArgumentError(
+      `${op}: padding must be at most half the kernel; got padding [${pt}, ${pl}] for kernel [${kh}, ${kw}].`,
+    );
+  }
+  const [oh, ow] = [Math.floor((image.h + 2 * pt - kh) / sh) + 1, Math.floor((image.w + 2 * pl - kw) / sw) + 1];
+  if (oh < 1 || ow < 1 || image.h === 0 || image.w === 0) {
+    throw new ShapeError(
+      `${op}: the kernel must fit in the padded image; got kernel [${kh}, ${kw}], padding [${pt}, ${pl}] and ${describe(x)}.`,
+    );
+  }
+  return { ...image, oh, ow, kh, kw, sh, sw, pt, pl, includePad: options.countIncludePad === false ? 0 : 1 };
+}
+
+const maxGrad = single(
+  defineOp<Grad<Windows>>({
+    name: "maxPool2dBackward",
+    infer: (_, { to }) => [to],
+    run: ({ inputs: [g, places], outputs: [dx], attrs: { dims, to }, dispatch }) => {
+      dispatch(maxPoolBackward, maxSpec(to, dims), { g: g!, places: places!, dx: dx! }, dims);
+    },
+  }),
+);
+
+const maxOp = defineOp<Windows>({
+  name: "maxPool2d",
+  infer: ([x], dims) => {
+    const y = resized(x!, dims.oh, dims.ow);
+    const words = placeWords(dims.n * dims.oh * dims.ow * dims.c, maxSpec(x!, dims));
+    return isRecording() && x!.isDifferentiable ? [y, { shape: [words], dtype: "u32" }] : [y];
+  },
+  run: ({ inputs: [x], outputs: [y, places], attrs, dispatch }) => {
+    const spec = { ...maxSpec(x!, attrs), places: places !== undefined };
+    dispatch(maxPool, spec, { x: x!, y: y!, ...(places && { places }) }, attrs);
+  },
+  saves: { inputs: [], outputs: [1] },
+  vjp: (g, at) => [maxGrad([g, at.output(1)], { dims: at.attrs, to: at.shapes[0]! })],
+});
+
+/** Which kernels average: fixed windows, or windows that adapt to the sizes. */
+type Average = { readonly adaptive: boolean; readonly dims: Windows };
+
+function averageSpec({ device, choose }: Run<Average>, x: Described, { n, h, w, c, oh, ow, kh, kw }: Windows) {
+  const window = Math.max(kh * kw, Math.ceil((h * w) / Math.max(1, oh * ow)));
+  const candidates = averageCandidates({ count: n * oh * ow * c, window, c, dtype: floatStorage(x) }, device.info);
+  return choose(`avgPool2d:${x.dtype}:${sizeClass(n * oh * ow * c, window)}:${c % 4 === 0}`, candidates);
+}
+
+const averageGrad = single(
+  defineOp<Average & Grad<Windows>>({
+    name: "avgPool2dBackward",
+    infer: (_, { to }) => [to],
+    run: ({ inputs: [g], outputs: [dx], attrs: { adaptive, dims, to }, dispatch }) => {
+      const bindings = { g: g!, dx: dx! };
+      if (adaptive) dispatch(adaptiveAvgPoolBackward, specOf(to, dims), bindings, dims);
+      else dispatch(avgPoolBackward, specOf(to, dims), bindings, dims);
+    },
+  }),
+);
+
+const averageOp = single(
+  defineOp<Average>({
+    name: "avgPool2d",
+    infer: ([x], { dims }) => [resized(x!, dims.oh, dims.ow)],
+    run: (run) => {
+      const {
+        inputs: [x],
+        outputs: [y],
+        attrs: { adaptive, dims },
+      } = run;
+      const spec = averageSpec(run, x!, dims);
+      if (adaptive) run.dispatch(adaptiveAvgPool, spec, { x: x!, y: y! }, dims);
+      else run.dispatch(avgPool, spec, { x: x!, y: y! }, dims);
+    },
+    saves: { inputs: [], outputs: [] },
+    vjp: (g, at) => [averageGrad([g], { ...at.attrs, to: at.shapes[0]! })],
+  }),
+);
+
+/** Largest value of each window. Padding counts as -inf; of equal maxima the first, row by row, takes the gradient. */
+export function maxPool2d(x: Tensor, options: PoolOptions): Tensor {
+  const [y, places] = maxOp([x], windowsOf("maxPool2d", x, options));
+  places?.dispose();
+  return y as Tensor;
+}
+
+/** Mean of each window. */
+export function avgPool2d(x: Tensor, options: AvgPoolOptions): Tensor {
+  return averageOp([x], { adaptive: false, dims: windowsOf("avgPool2d", x, options) });
+}
+
+/**
+ * Means over a grid of `outputSize` cells that cover the image: cell i of m over n rows takes rows
+ * floor(i n / m) .. ceil((i + 1) n / m) - 1. `outputSize: 1` is the global average.
+ */
+export function adaptiveAvgPool2d(x: Tensor, { outputSize }: { readonly outputSize: Pair }): Tensor {
+  const op = "adaptiveAvgPool2d";
+  const image = imageOf(op, x);
+  const [oh, ow] = pairOf(op, "outputSize", outputSize, 1);
+  if (image.h === 0 || image.w === 0)
+    throw new ShapeError(`${op}: the image must have rows and columns; got ${describe(x)}.`);
+  const [sh, sw] = [Math.floor(image.h / oh), Math.floor(image.w / ow)];
+  const adaptive = image.h % oh !== 0 || image.w % ow !== 0;
+  return averageOp([x], { adaptive, dims: { ...image, oh, ow, kh: sh, kw: sw, sh, sw, pt: 0, pl: 0, includePad: 1 } });
+}

@@ -1,0 +1,91 @@
+// Resizing of NHWC images [B, H, W, C] (or one image [H, W, C]).
+
+import { type ResizeSpec, resize, resizeBackward, resizePositions } from "../../kernels/index.ts";
+import { ArgumentError, ShapeError } from "../errors.ts";
+import { defineOp, single } from "../op.ts";
+import { type Described, describe } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { imageOf, type Pair, pairOf, resized } from "./pool.ts";
+import { floatStorage } from "./rowwise.ts";
+
+/** The new size, as `size` or as a `scale` of the old one (sizes round down). */
+export interface InterpolateOptions {
+  readonly size?: Pair;
+  readonly scale?: Pair;
+  /** Default "nearest". */
+  readonly mode?: "nearest" | "bilinear";
+  /** Bilinear: map corners to corners, instead of edges to edges. Default false. */
+  readonly alignCorners?: boolean;
+}
+
+type Dims = Parameters<typeof resize.grid>[0];
+type Attrs = { readonly mode: "nearest" | "bilinear"; readonly dims: Dims };
+
+const specOf = (x: Described, { mode, dims }: Attrs): ResizeSpec => {
+  return { mode, width: dims.c % 4 === 0 ? 4 : 1, dtype: floatStorage(x) };
+};
+
+const gradient = single(
+  defineOp<Attrs & { readonly to: Described }>({
+    name: "interpolateBackward",
+    infer: (_, { to }) => [to],
+    run: ({ inputs: [g], outputs: [dx], attrs, dispatch }) => {
+      dispatch(resizeBackward, specOf(attrs.to, attrs), { g: g!, dx: dx! }, attrs.dims);
+    },
+  }),
+);
+
+const interpolateOp = single(
+  defineOp<Attrs>({
+    name: "interpolate",
+    infer: ([x], { dims }) => [resized(x!, dims.oh, dims.ow)],
+    run: ({ inputs: [x], outputs: [y], attrs, dispatch }) =>
+      dispatch(resize, specOf(x!, attrs), { x: x!, y: y! }, attrs.dims),
+    saves: { inputs: [], outputs: [] },
+    vjp: (g, at) => [gradient([g], { ...at.attrs, to: at.shapes[0]! })],
+  }),
+);
+
+function scalesOf(scale: Pair): readonly [number, number] {
+  const [sh, sw] = typeof scale === "number" ? [scale, scale] : scale;
+  if (Number.isFinite(sh) && Number.isFinite(sw) && sh > 0 && sw > 0) return [sh, sw];
+  throw new ArgumentError(`interpolate: scale must be a positive number, or two; got ${JSON.stringify(scale)}.`);
+}
+
+/** The image at another size; positions as in torch.nn.functional.interpolate (half-pixel centres, edges clamped). */
+export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
+  const { n, h, w, c } = imageOf("interpolate", x);
+  const { size, scale, mode = "nearest", alignCorners = false } = options;
+  if (mode !== "nearest" && mode !== "bilinear") {
+    throw new ArgumentError(`interpolate: mode must be "nearest" or "bilinear"; got ${JSON.stringify(mode)}.`);
+  }
+  if ((size === undefined) === (scale === undefined)) {
+    throw new ArgumentError(
+      `interpolate: size or scale must be given; got ${size === undefined ? "neither" : "both"}.`,
+    );
+  }
+  const scales = scale === undefined ? [] : scalesOf(scale);
+  const [oh, ow] =
+    size === undefined
+      ? [Math.floor(h * scales[0]!), Math.floor(w * scales[1]!)]
+      : pairOf("interpolate", "size", size, 1);
+  if (h * w === 0 || oh * ow === 0) {
+    throw new ShapeError(
+      `interpolate: both images must have rows and columns; got ${describe(x)} for the size [${oh}, ${ow}].`,
+    );
+  }
+  const along = (extent: number, out: number, axis: 0 | 1) => {
+    const given = scales[axis];
+    return resizePositions(extent, out, { mode, alignCorners, ...(given !== undefined && { scale: given }) });
+  };
+  const [p, q] = [along(h, oh, 0), along(w, ow, 1)];
+  const positions = {
+    stepH: p.step,
+    offsetH: p.offset,
+    unitH: p.unit,
+    stepW: q.step,
+    offsetW: q.offset,
+    unitW: q.unit,
+  };
+  return interpolateOp([x], { mode, dims: { n, h, w, c, oh, ow, ...positions } });
+}
