@@ -55,6 +55,28 @@ const reductions: Named = {
 
 const shapes: Named = {
   reshape: (at, attrs) => ({ y: engine.reshape(at("x"), as<{ shape: number[] }>(attrs).shape) }),
+  permute: (at, attrs) => ({ y: engine.permute(at("x"), as<{ dims: number[] }>(attrs).dims) }),
+  expand: (at, attrs) => ({ y: engine.expand(at("x"), as<{ shape: number[] }>(attrs).shape) }),
+  flip: (at, attrs) => ({ y: engine.flip(at("x"), as<{ dims: number[] }>(attrs).dims) }),
+  slice: withOptions(engine.slice),
+  concat: (at, attrs) => ({ y: engine.concat(at.numbered("x"), attrs) }),
+  stack: (at, attrs) => ({ y: engine.stack(at.numbered("x"), attrs) }),
+  pad: (at, attrs) => {
+    const { padding, value } = as<{ padding: [number, number][]; value: number }>(attrs);
+    return { y: engine.pad(at("x"), padding, { value }) };
+  },
+};
+
+const selections: Named = {
+  indexSelect: (at, attrs) => ({ y: engine.indexSelect(at("x"), at("index"), attrs) }),
+  gather: (at, attrs) => ({ y: engine.gather(at("x"), at("index"), attrs) }),
+  embedding: (at) => ({ y: engine.embedding(at("weight"), at("index")) }),
+  oneHot: (at, attrs) => ({ y: engine.oneHot(at("index"), as<{ numClasses: number }>(attrs)) }),
+};
+
+const softmaxes: Named = {
+  softmax: withOptions(engine.softmax),
+  logSoftmax: withOptions(engine.logSoftmax),
 };
 
 const products: Named = {
@@ -64,4 +86,11 @@ const products: Named = {
 };
 
 /** Op name to function. */
-export const opCases: Named = { ...pointwise, ...reductions, ...shapes, ...products };
+export const opCases: Named = {
+  ...pointwise,
+  ...reductions,
+  ...shapes,
+  ...selections,
+  ...softmaxes,
+  ...products,
+};
