@@ -156,14 +156,14 @@ export function markdown({ adapter, machine, versions, rows, probes }: Report): 
   ].join("\n\n");
 }
 
-/** One line for the console. */
+/** One line for the console: wall ms, [processor ms], GFLOP/s, dispatches and submits of each engine; the ratio. */
 export function consoleLine(row: Row): string {
-  const cells = Object.entries(row.results).map(([engine, { ms, dispatches, submits, error }]) =>
-    ms === undefined
-      ? `${engine} FAILED: ${error}`
-      : `${engine} ${short(ms)} ms${gflops(row, ms)}${dispatches === undefined ? "" : ` ${dispatches}d/${submits}s`}`,
-  );
-  return `${row.name.padEnd(20)} ${cells.join("   ")}   ${ratio(row)}`;
+  const cells = Object.entries(row.results).map(([engine, { ms, cpuMs, dispatches, submits, error }]) => {
+    if (ms === undefined || cpuMs === undefined) return `${engine} FAILED: ${error}`;
+    const counts = dispatches === undefined ? "" : ` ${dispatches}d/${submits}s`;
+    return `${engine} ${short(ms)} [${short(cpuMs)}] ms${gflops(row, ms)}${counts}`;
+  });
+  return `${row.name.padEnd(20)} ${cells.join("   ")}   ${ratio(row)} [${ratio(row, "cpuMs")}]`;
 }
 
 /** Replaces entries of `old` that `fresh` has anew, by `key`; others keep their place, new ones go last. */
