@@ -222,7 +222,7 @@ const varOp = reduction({
   saves: { inputs: [0], outputs: [] },
   dx: (g, at) => {
     const x = at.input(0);
-    const center = meanOp([x], { ...at.attrs, keepdim: true });
+    const center = meanOp([x], { axes: at.attrs.axes, keepdim: true, correction: 0 });
     const scale = 2 / Math.max(0, countOf(at) - at.attrs.correction);
     // An infinite scale would make 0 * inf of the single element's zero deviation: NaN, as in PyTorch.
     return gradient(
