@@ -10,8 +10,10 @@ type Body = () => unknown;
 
 /** Options of `suite`. */
 export interface SuiteOptions {
-  /** Why this suite cannot run here; it is printed, and counts as a failure where `CI` is set. */
+  /** Why this suite cannot run here; it is printed, and counts as a failure where `CI` is set, unless the suite is optional. */
   readonly skip?: string | undefined;
+  /** It needs something that no machine can be asked to have. */
+  readonly isOptional?: boolean;
   /** Milliseconds until a test of the suite fails; default 60 000. */
   readonly timeout?: number;
 }
@@ -37,6 +39,7 @@ interface SuiteRecord {
   readonly name: string;
   readonly file: string;
   readonly skip: string | undefined;
+  readonly isOptional: boolean;
   readonly timeout: number;
   readonly tests: { readonly name: string; readonly body: Body }[];
   readonly hooks: Record<"before" | "after" | "beforeEach" | "afterEach", Body[]>;
@@ -68,6 +71,7 @@ export function draftSuite(name: string, options: SuiteOptions = {}): { record: 
     name,
     file: currentFile,
     skip: options.skip,
+    isOptional: options.isOptional ?? false,
     timeout: options.timeout ?? 60_000,
     tests: [],
     hooks: { before: [], after: [], beforeEach: [], afterEach: [] },

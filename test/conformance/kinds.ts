@@ -17,7 +17,8 @@ const onHost =
   async (one: Case): Promise<CaseTensors> =>
     prefixed("out", fn(tensorsOf(one, "in"), one.attrs));
 
-const KINDS: Readonly<Record<string, ReadonlyMap<string, CaseRunner>>> = {
+/** The kinds of cases that can be run, and their ops. */
+export const KINDS: Readonly<Record<string, ReadonlyMap<string, CaseRunner>>> = {
   op: runners(opCases, onEngine),
   optim: new Map(Object.entries(optimCases)),
   calibration: runners(calibrationCases, onHost),

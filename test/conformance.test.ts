@@ -1,0 +1,117 @@
+// The conformance cases beside this repository, where there are any, and the runner itself on cases made up here.
+
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type StoredTensor, writeSafetensors } from "../engine/index.ts";
+import type { CaseTensor } from "./conformance/case.ts";
+import { compareTensor } from "./conformance/compare.ts";
+import { KINDS } from "./conformance/kinds.ts";
+import { findCases, runFile } from "./conformance/runner.ts";
+import { gpuSuite } from "./gpu.ts";
+import { assert, suite } from "./harness.ts";
+
+const cases = fileURLToPath(new URL("../../shared/conformance", import.meta.url));
+
+for (const kind of Object.keys(KINDS)) {
+  const folder = join(cases, kind);
+  const skip = existsSync(folder)
+    ? undefined
+    : `there is no folder ../shared/conformance/${kind} beside the repository`;
+  const test = (kind === "calibration" ? suite : gpuSuite)(`conformance: ${kind}`, { skip, isOptional: true });
+  for (const name of skip === undefined ? findCases(folder) : []) {
+    test(name, async () => {
+      const verdict = await runFile(folder, name);
+      if (verdict.status === "failed") throw new Error(verdict.reasons.join("; "));
+    });
+  }
+}
+
+const comparison = suite("conformance: comparison");
+const f32 = (...data: number[]): CaseTensor => ({ dtype: "F32", shape: [data.length], data: Float32Array.from(data) });
+const rule = { rtol: 0.125, atol: 0.25 };
+
+comparison("accepts what lies within atol + rtol * |want|, and nothing beyond", () => {
+  assert.is(compareTensor(f32(2.5, -1.5, 0.25), f32(2, -2, 0), rule), undefined);
+  assert.is(
+    compareTensor(f32(2.5, -4.75, 0), f32(2, -4, 0.5), rule),
+    "worst error 0.500 at 2 of 3 (got 0, want 0.5), tolerance 0.25 + 0.125 * |want|",
+  );
+});
+
+comparison("matches NaN with NaN and infinities with themselves alone", () => {
+  const { NaN: nan, POSITIVE_INFINITY: inf } = Number;
+  assert.is(compareTensor(f32(nan, inf, -inf), f32(nan, inf, -inf), rule), undefined);
+  for (const [got, want] of [
+    [nan, 0],
+    [0, nan],
+    [inf, -inf],
+    [inf, 3],
+    [3, inf],
+    [nan, inf],
+  ] as const) {
+    assert.match(compareTensor(f32(got), f32(want), { rtol: 1, atol: 1 }) ?? "", /^worst error /, `${got} for ${want}`);
+  }
+});
+
+comparison("wants equal shapes, and equal dtypes and values of integers", () => {
+  const i32 = (...data: number[]): CaseTensor => ({ dtype: "I32", shape: [data.length], data: Int32Array.from(data) });
+  assert.is(compareTensor({ ...f32(1, 2), shape: [2, 1] }, f32(1, 2), rule), "shape [2, 1] instead of [2]");
+  assert.is(compareTensor(f32(1), i32(1), rule), "dtype F32 instead of I32");
+  assert.is(
+    compareTensor(i32(7, 3), i32(7, 4), rule),
+    "worst error 1.00 at 1 of 2 (got 3, want 4), tolerance equality",
+  );
+});
+
+const made = gpuSuite("conformance: runner");
+const folder = mkdtempSync(join(tmpdir(), "conformance-"));
+made.after(() => rmSync(folder, { recursive: true }));
+
+const x: StoredTensor = { dtype: "F32", shape: [2], data: Float32Array.of(-1, 3) };
+const ones: StoredTensor = { dtype: "F32", shape: [2], data: Float32Array.of(1, 1) };
+
+async function verdictOf(head: object, tensors: Record<string, StoredTensor>): Promise<string> {
+  const text = JSON.stringify({ kind: "op", op: "square", attrs: {}, rtol: 0, atol: 1e-6, ...head });
+  await writeSafetensors(join(folder, "case.safetensors"), Object.entries(tensors), { case: text });
+  const verdict = await runFile(folder, "case");
+  return verdict.status === "failed" ? verdict.reasons.join("; ") : verdict.status;
+}
+
+made("compares outputs and gradients; no gradient counts as zeros", async () => {
+  const y: StoredTensor = { dtype: "F32", shape: [2], data: Float32Array.of(1, 9) };
+  const dx: StoredTensor = { dtype: "F32", shape: [2], data: Float32Array.of(-2, 6) };
+  assert.is(await verdictOf({}, { "in.x": x, "out.y": y, "cotangent.y": ones, "grad.x": dx }), "passed");
+  const zeros: StoredTensor = { dtype: "F32", shape: [2], data: Float32Array.of(0, 0) };
+  assert.is(await verdictOf({}, { "in.x": x, "out.y": y, "grad.x": zeros }), "passed");
+  assert.is(
+    await verdictOf({}, { "in.x": x, "out.y": ones, "cotangent.y": ones, "grad.x": ones }),
+    "out.y: worst error 8.00 at 1 of 2 (got 9, want 1), tolerance 0.000001 + 0 * |want|; " +
+      "grad.x: worst error 5.00 at 1 of 2 (got 6, want 1), tolerance 0.000001 + 0 * |want|",
+  );
+  const loose = { tolerances: { "out.y": { rtol: 0, atol: 10 } } };
+  assert.is(await verdictOf(loose, { "in.x": x, "out.y": ones }), "passed");
+});
+
+made("fails what it cannot run", async () => {
+  assert.is(await verdictOf({ op: "sqare" }, { "in.x": x, "out.y": x }), "unknown op op/sqare");
+  assert.is(await verdictOf({ kind: "kind" }, { "in.x": x, "out.y": x }), "unknown op kind/square");
+  assert.is(await verdictOf({ op: "sqare", tags: ["nonfinite"] }, { "in.x": x, "out.y": x }), "unknown op op/sqare");
+  assert.is(await verdictOf({}, { "in.x": x }), "the case expects nothing");
+  assert.is(await verdictOf({}, { "in.x": x, "out.z": x }), "out.z: no value");
+  assert.is(await verdictOf({}, { "out.y": x }), "Error: the case has no input x");
+  assert.is(
+    await verdictOf({ weights: "nowhere.weights.safetensors" }, { "in.x": x, "out.y": x }),
+    "Error: its weights nowhere.weights.safetensors are in no folder above it",
+  );
+});
+
+made("finds cases in folders within folders, and no weights", async () => {
+  mkdirSync(join(folder, "a", "b"), { recursive: true });
+  await writeSafetensors(join(folder, "a", "b", "deep.safetensors"), []);
+  await writeSafetensors(join(folder, "a", "net.weights.safetensors"), []);
+  assert.equal(findCases(join(folder, "a")), ["b/deep"]);
+  const verdict = await runFile(join(folder, "a"), "b/deep");
+  assert.equal(verdict, { status: "failed", reasons: ["Error: the file has no `case` in its metadata"] });
+});
