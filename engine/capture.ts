@@ -219,6 +219,7 @@ class Recording implements Recorder {
   #rows: { count: Tensor; capacity: number } | undefined;
   #indirect: ReadonlyMap<Work, Place> = new Map();
   #uniforms: GPUBuffer | undefined;
+  #isLaidOut = false;
 
   constructor(device: Device, state: readonly (Tensor | { readonly state: readonly Tensor[] })[]) {
     this.#device = device;
@@ -258,13 +259,16 @@ class Recording implements Recorder {
   }
 
   record(work: Work): void {
+    if (work.kind === "copy") {
+      this.#checkWrite("copy", work.to);
+    } else {
+      const { bindings } = work.program;
+      work.storages.forEach((storage, i) => {
+        if (bindings[i]?.access !== "read") this.#checkWrite(work.op, storage);
+      });
+      if (this.#rows && work.storages.some((storage) => storage.live)) this.#spread(work, this.#rows.capacity);
+    }
     this.#work.push(work);
-    if (work.kind === "copy") return this.#checkWrite("copy", work.to);
-    const { bindings } = work.program;
-    work.storages.forEach((storage, i) => {
-      if (bindings[i]?.access !== "read") this.#checkWrite(work.op, storage);
-    });
-    if (this.#rows && work.storages.some((storage) => storage.live)) this.#spread(work, this.#rows.capacity);
   }
 
   #checkWrite(op: string, storage: Storage): void {
@@ -293,6 +297,7 @@ class Recording implements Recorder {
 
   /** Places all memory and makes all bind groups. */
   layOut(): Program {
+    this.#isLaidOut = true;
     const stride = (command: Command) => Math.ceil(uniformBytes(command.program) / align) * align;
     const align = this.#device.stream.uniforms.align;
     const commands = this.#work.filter((work) => work.kind === "dispatch");
@@ -339,6 +344,7 @@ class Recording implements Recorder {
   }
 
   dispose(): void {
+    if (!this.#isLaidOut) for (const work of this.#work) for (const storage of storagesOf(work)) storage.release();
     for (const storage of this.#held.splice(0)) storage.release();
     this.#uniforms?.destroy();
     this.#memory.dispose();

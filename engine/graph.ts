@@ -46,6 +46,8 @@ export class Leaf {
   release(): void {
     this.isGone = true;
     this.clear();
+    this.slot?.release();
+    this.slot = undefined;
   }
 }
 

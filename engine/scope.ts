@@ -1,6 +1,6 @@
 // Ownership: which handles a piece of code made, so that they can be freed together. Knows tensors only as disposables.
 
-import { ArgumentError, DisposedError } from "./errors.ts";
+import { ArgumentError } from "./errors.ts";
 
 /** Something a scope can free. */
 export interface Owned {
@@ -37,8 +37,10 @@ export class Scope {
 
   dispose(): void {
     if (!this.#isOpen) return;
+    // What was opened inside and never closed (an error passed through it) closes first.
+    while (stack.at(-1) !== this) stack.at(-1)?.dispose();
     this.#isOpen = false;
-    if (stack.pop() !== this) throw new DisposedError("scope: scopes must close in the reverse order of opening; an outer one closed first.");
+    stack.pop();
     for (const owned of this.#owned) owned.dispose();
     this.#owned.clear();
   }

@@ -84,11 +84,10 @@ export class Stream {
 
   /** Appends work. The stream holds a reference to every storage until the work is encoded. */
   push(work: Work): void {
+    // A recorder may refuse the work; only what was taken is held.
+    this.recorder?.record(work);
     for (const storage of storagesOf(work)) storage.retain();
-    if (this.recorder) {
-      this.recorder.record(work);
-      return;
-    }
+    if (this.recorder) return;
     this.#pending.push(work);
     if (this.#pending.length >= BUDGET) this.flush();
   }

@@ -9,7 +9,7 @@ import type { Storage } from "./buffers.ts";
 import { ArgumentError, GradientError, ShapeError } from "./errors.ts";
 import { Leaf, Node, type Saved, type Source } from "./graph.ts";
 import { type Backward, noGrad } from "./op.ts";
-import { keep, Scope } from "./scope.ts";
+import { keep, Scope, scope } from "./scope.ts";
 import { type Described, describe, sameShape } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -89,23 +89,21 @@ class Sweep {
     if (node.isFreed) {
       throw new GradientError(`backward: the graph of ${node.name} must still be there; it was freed by an earlier backward(). Pass { retain: true } to that one.`);
     }
-    if (g) {
-      const step = new Scope();
-      const gradients = node.record.vjp?.(g, new View(node) as unknown as Backward<never>) ?? [];
-      gradients.forEach((gradient, i) => {
-        const parent = node.parents[i];
-        const described = node.inputs[i];
-        if (!parent || !described) return;
-        // One gradient may be handed to several parents: each gets a handle of its own.
-        const own = gradient && step.keep(sumTo(gradient, described.shape).detach());
-        this.#receive(parent, own);
-      });
-      step.dispose();
-      g.dispose();
-    } else {
-      for (const parent of node.parents) if (parent) this.#receive(parent, undefined);
-    }
+    const gradients = g ? scope(() => this.#gradientsOf(node, g)) : [];
+    g?.dispose();
+    node.parents.forEach((parent, i) => {
+      if (parent) this.#receive(parent, gradients[i]);
+    });
     if (!this.#retain) node.free();
+  }
+
+  /** The vjp's results in the shapes of the inputs. One tensor may be handed to several parents: each gets a handle of its own. */
+  #gradientsOf(node: Node, g: Tensor): (Tensor | undefined)[] {
+    const gradients = node.record.vjp?.(g, new View(node) as unknown as Backward<never>) ?? [];
+    return node.inputs.map((described, i) => {
+      const gradient = node.parents[i] && gradients[i];
+      return described && gradient ? sumTo(gradient, described.shape).detach() : undefined;
+    });
   }
 
   #receive(source: Source, gradient: Tensor | undefined): void {

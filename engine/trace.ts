@@ -21,12 +21,13 @@ export function trace(device: Device, fn: () => unknown): TracedOp[] {
   if (stream.recorder) throw new CaptureError("trace: it must not run inside a capture or another trace.");
   stream.flush();
   const ops: TracedOp[] = [];
+  const held: Storage[] = [];
   const frame = new Scope();
   try {
     device.onOp = (op) => ops.push(op);
     stream.recorder = {
       record: (work: Work) => {
-        for (const storage of storagesOf(work)) storage.release();
+        held.push(...storagesOf(work));
       },
       place: (storage: Storage) => {
         const buffer = device.pool.take(storage.bytes);
@@ -38,6 +39,7 @@ export function trace(device: Device, fn: () => unknown): TracedOp[] {
     stream.recorder = undefined;
     device.onOp = undefined;
     frame.dispose();
+    for (const storage of held) storage.release();
   }
   return ops;
 }

@@ -24,7 +24,7 @@ const NOT_OPS = new Set([
     "empty",
   ],
   ...["backward", "grad", "valueAndGrad", "flatten", "capture", "addInto", "copyInto"],
-  ...["readSafetensors", "writeSafetensors", "loadSafetensors", "saveSafetensors"],
+  ...["readSafetensors", "writeSafetensors"],
 ]);
 
 const folder = new URL("./ops/", import.meta.url);
