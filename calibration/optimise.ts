@@ -91,6 +91,14 @@ function descent(g: Float64Array, steps: readonly Float64Array[], changes: reado
   return q;
 }
 
+/** Where an increasing function is zero. */
+export interface Root {
+  readonly x: number;
+  /** The last Newton step: the distance to the root, unless the function has gone flat. */
+  readonly step: number;
+  readonly iterations: number;
+}
+
 /**
  * The root of an increasing function by Newton steps kept inside a shrinking bracket.
  * `f` returns value and slope; a root outside the bracket ends at its nearest end.
@@ -102,29 +110,25 @@ export function increasingRoot(
     high,
     start,
     tolerance = 1e-12,
-  }: {
-    readonly low: number;
-    readonly high: number;
-    readonly start: number;
-    readonly tolerance?: number;
-  },
-): { readonly x: number; readonly value: number; readonly iterations: number } {
+  }: { readonly low: number; readonly high: number; readonly start: number; readonly tolerance?: number },
+): Root {
   let a = low;
   let b = high;
   let x = start;
-  let value = 0;
+  let step = Number.NaN;
   let iterations = 0;
   for (; iterations < 100; iterations++) {
-    const [v, slope] = f(x);
-    value = v;
+    const [value, slope] = f(x);
+    if (value === 0) return { x, step: iterations === 0 ? 0 : step, iterations };
     if (value > 0) b = x;
     else a = x;
-    let next = x - value / slope;
+    step = value / slope;
+    let next = x - step;
     if (!(next > a && next < b)) next = 0.5 * (a + b);
     if (Math.abs(next - x) <= tolerance * Math.max(1, Math.abs(x))) break;
     x = next;
   }
-  return { x, value, iterations };
+  return { x, step, iterations };
 }
 
 function dot(a: Float64Array, b: Float64Array): number {

@@ -74,13 +74,14 @@ export interface Achieved {
 /** Accuracy, cost and exit fractions of given decisions. */
 export function achieved(cascade: Cascade, exits: Int32Array): Achieved {
   checkLengths("achieved", "decisions", exits.length, "samples", cascade.samples);
-  const fractions = new Float64Array(cascade.exits);
+  const counts = new Float64Array(cascade.exits);
   let right = 0;
   for (let i = 0; i < exits.length; i++) {
     const j = exits[i]!;
-    fractions[j] = fractions[j]! + 1 / cascade.samples;
+    counts[j] = counts[j]! + 1;
     right += 1 - cascade.errors[i * cascade.exits + j]!;
   }
+  const fractions = counts.map((count) => count / cascade.samples);
   const cost = fractions.reduce((sum, share, j) => sum + share * cascade.costs[j]!, 0);
   return { accuracy: right / cascade.samples, cost, fractions };
 }

@@ -19,7 +19,7 @@ export interface LogitScaler {
   /** NLL before and after, on the samples fitted. */
   readonly nllBefore: number;
   readonly nll: number;
-  /** Largest entry of the gradient at the end. */
+  /** Largest entry of the gradient at the end (temperature: the derivative in log T). */
   readonly gradient: number;
   readonly iterations: number;
   /** False: the minimum was not reached (separable data, or too few iterations); do not trust the parameters. */
@@ -102,9 +102,10 @@ function fitTemperature(table: Table, exit: number): LogitScaler {
     parameters: Float64Array.of(Math.exp(-root.x)),
     nllBefore: before.loss,
     nll: after.loss,
-    gradient: Math.abs(root.value),
+    gradient: Math.abs(after.first / Math.exp(-root.x)),
     iterations: root.iterations,
-    converged: Math.abs(root.value) <= 1e-6 && Math.abs(root.x) < LARGEST_LOG_TEMPERATURE - 1e-6,
+    // where samples are separable the slope dies out but the steps do not
+    converged: Math.abs(root.step) <= 1e-6,
   };
 }
 

@@ -194,9 +194,9 @@ test("thresholds at the ends: -Infinity takes everybody, +Infinity nobody, 0 and
 });
 
 test("survivors: the certified group at exit 2 are those that exit 1 refused", () => {
-  const calibration = cascade(population.draw(3000, createRandom(5)));
-  const validation = population.draw(1000, createRandom(6));
-  const result = learnThenTest(calibration, { ...levels, validation, procedure: "union" });
+  const calibration = cascade(population.draw(6000, createRandom(5)));
+  const validation = population.draw(3000, createRandom(6));
+  const result = learnThenTest(calibration, { alpha: 0.05, delta: 0.1, validation });
   assert.ok(result.ok);
   const risks = exitRisks(calibration, result.thresholds);
   result.tests.forEach(({ accepted, errors }, j) => {

@@ -1,0 +1,269 @@
+/** Scalers, gates, budgets and curves: what each must achieve, and what happens where there is nothing to fit. */
+
+import fc from "fast-check";
+import {
+  accuracyAtCost,
+  achieved,
+  areaUnderCurve,
+  baselines,
+  budgetCurve,
+  budgetFractions,
+  budgetThresholds,
+  cascade,
+  classPrecisionMargin,
+  column,
+  correctness,
+  createRandom,
+  createTable,
+  decideAtRandom,
+  ece,
+  fit,
+  fitConfidenceScaler,
+  fitGate,
+  type LogitMethod,
+  learnThenTest,
+  mapLogits,
+  marginCurve,
+  meetBudget,
+  nll,
+  outcomes,
+  riskTargetCurve,
+  scaleConfidence,
+  scaleConfidences,
+  scaleLogits,
+  sweepThresholds,
+  thresholdCurve,
+} from "../../calibration/index.ts";
+import { assert, failsWith, suite } from "../harness.ts";
+import { randomTable } from "./tables.ts";
+
+const test = suite("calibration fit");
+
+/** A table whose logits are right up to a factor: labels are drawn from the softmax of z, the table holds factor * z. */
+function overconfident(samples: number, factor: number) {
+  const random = createRandom(12);
+  const [exits, classes] = [2, 4];
+  const logits = new Float64Array(samples * exits * classes);
+  const labels = new Int32Array(samples);
+  for (let i = 0; i < samples; i++) {
+    const z = Float64Array.from({ length: classes }, () => 1.5 * random.normal());
+    let left = random.uniform() * z.reduce((sum, v) => sum + Math.exp(v), 0);
+    while (labels[i]! < classes - 1 && left >= Math.exp(z[labels[i]!]!)) {
+      left -= Math.exp(z[labels[i]!]!);
+      labels[i] = labels[i]! + 1;
+    }
+    for (let k = 0; k < exits * classes; k++) logits[i * exits * classes + k] = factor * z[k % classes]!;
+  }
+  return createTable({ logits, labels, shape: [samples, exits, classes] });
+}
+
+test("temperature undoes a known factor", () => {
+  const table = overconfident(4000, 2.5);
+  const scaling = fit(table, { method: "temperature" });
+  assert.ok(scaling.converged);
+  scaling.scalers.forEach((scaler) => {
+    assert.ok("parameters" in scaler && Math.abs(scaler.parameters[0]! - 2.5) < 0.15);
+  });
+  const scaled = outcomes(scaleLogits(table, scaling));
+  const error = (all: typeof scaled) => ece(column(all.maxProb, 2, 0), correctness(all.errors, 2, 0));
+  assert.ok(error(outcomes(table)) > 0.1 && error(scaled) < 0.03);
+  assert.equal(scaled.predictions, outcomes(table).predictions);
+});
+
+test("richer scalers never fit worse on their own samples", () => {
+  const table = randomTable(300, 2, 3);
+  const at = (method: LogitMethod) => nll(outcomes(scaleLogits(table, fit(table, { method, penalty: 0 }))))[1]!;
+  const [temperature, vector, matrix, dirichlet] = [at("temperature"), at("vector"), at("matrix"), at("dirichlet")];
+  assert.ok(temperature <= nll(outcomes(table))[1]! + 1e-9);
+  assert.ok(vector <= temperature + 1e-6 && matrix <= vector + 1e-6);
+  // log softmax differs from z by a constant per sample, which a free matrix can undo up to that constant
+  assert.ok(dirichlet <= temperature + 1e-6);
+});
+
+test("the optimum of every logit scaler is stationary", () => {
+  const table = randomTable(200, 1, 3);
+  for (const method of ["temperature", "vector", "matrix", "dirichlet"] as const) {
+    const scaling = fit(table, { method });
+    const [scaler] = scaling.scalers;
+    assert.ok(scaling.converged && scaler && "gradient" in scaler && scaler.gradient < 1e-5, method);
+    assert.ok(scaler.nll <= scaler.nllBefore, method);
+  }
+});
+
+test("separable samples have no best temperature, and the fit says so", () => {
+  const logits = Float64Array.of(2, 0, 0, 2, 3, 1);
+  const table = createTable({ logits, labels: [0, 1, 0], shape: [3, 1, 2] });
+  assert.not(fit(table, { method: "temperature" }).converged);
+});
+
+test("fitting on survivors uses those that earlier exits refuse", () => {
+  const table = randomTable(500, 3, 3);
+  const all = outcomes(table);
+  const scaling = fit(table, { method: "temperature", survivorsOf: [0.8, 0.9] });
+  const refused = Array.from({ length: 500 }, (_, i) => all.maxProb[i * 3]! < 0.8).filter(Boolean).length;
+  assert.is(scaling.samples[0], 500);
+  assert.is(scaling.samples[1], refused);
+  assert.ok(scaling.samples[2]! < refused);
+});
+
+test("no survivor is an error that says where", () =>
+  failsWith(
+    () => fit(randomTable(10, 2, 2), { method: "isotonic", survivorsOf: [0] }),
+    "CalibrationError",
+    "fit: the survivors of exit 0 must not be empty; got 0 samples.",
+  ));
+
+test("confidence scalers are monotone where they must be, and calibrated on their own samples", () => {
+  const random = createRandom(3);
+  const scores = Float64Array.from({ length: 3000 }, () => random.uniform());
+  const correct = Uint8Array.from(scores, (s) => (random.uniform() < s ** 2 ? 1 : 0));
+  for (const method of ["histogram", "isotonic", "beta"] as const) {
+    const scaler = fitConfidenceScaler(scores, correct, method);
+    assert.ok(scaler.converged);
+    const scaled = scores.map((s) => scaleConfidence(scaler, s));
+    assert.ok(ece(scaled, correct) < 0.03, `${method} ${ece(scaled, correct)}`);
+    const steps = Float64Array.from({ length: 101 }, (_, k) => scaleConfidence(scaler, k / 100));
+    assert.ok(steps.every((v) => v >= 0 && v <= 1));
+    if (method !== "histogram")
+      assert.ok(
+        steps.every((v, k) => k === 0 || v >= steps[k - 1]! - 1e-12),
+        method,
+      );
+  }
+});
+
+test("isotonic regression is the best monotone fit", () => {
+  fc.assert(
+    fc.property(fc.array(fc.boolean(), { minLength: 1, maxLength: 8 }), (flags) => {
+      const scores = flags.map((_, i) => i / 10);
+      const correct = flags.map(Number);
+      const scaler = fitConfidenceScaler(scores, correct, "isotonic");
+      const fitted = scores.map((s) => scaleConfidence(scaler, s));
+      // min-max formula: max over starts of the min over ends of the mean
+      scores.forEach((_, i) => {
+        let best = Number.NEGATIVE_INFINITY;
+        for (let a = 0; a <= i; a++) {
+          let least = Number.POSITIVE_INFINITY;
+          for (let b = i; b < scores.length; b++) {
+            const part = correct.slice(a, b + 1);
+            least = Math.min(least, part.reduce((x, y) => x + y, 0) / part.length);
+          }
+          best = Math.max(best, least);
+        }
+        assert.ok(Math.abs(fitted[i]! - best) < 1e-12);
+      });
+    }),
+  );
+});
+
+test("scalers of the wrong kind are refused", async () => {
+  const table = randomTable(40, 2, 3);
+  const isotonic = fit(table, { method: "isotonic" });
+  assert.is(scaleConfidences(outcomes(table), isotonic).maxProb.length, 80);
+  await failsWith(
+    () => scaleLogits(table, isotonic).read(0, 1),
+    "CalibrationError",
+    "scaleLogits: scalers must change logits; got isotonic. Use scaleConfidences.",
+  );
+  await failsWith(
+    () => scaleConfidences(outcomes(table), fit(table, { method: "temperature" })),
+    "CalibrationError",
+    "scaleConfidences: scalers must change confidences; got temperature. Use scaleLogits.",
+  );
+});
+
+test("a gate learns the oracle's decision better than confidence ranks it, and keeps predictions", () => {
+  const [held, fresh] = [outcomes(randomTable(3000, 3, 4)), outcomes(randomTable(3000, 3, 4, { seed: 8 }))];
+  const gate = fitGate(held);
+  assert.ok(gate.converged);
+  const gated = cascade(fresh, gate);
+  assert.equal(gated.predictions, fresh.predictions);
+  assert.ok(gated.scores.every((s) => s >= 0 && s <= 1));
+  const curve = (scored: typeof gated) => {
+    const points = thresholdCurve(scored, sweepThresholds(scored));
+    return areaUnderCurve(
+      points.map((p) => p.cost),
+      points.map((p) => p.accuracy),
+    );
+  };
+  assert.ok(curve(gated) > curve(cascade(fresh)) - 0.01);
+});
+
+test("a curve runs from the full network to the first exit, below the oracle", () => {
+  const test = cascade(randomTable(800, 3, 4));
+  const points = thresholdCurve(test, sweepThresholds(test, 40));
+  const { oracle, fixed } = baselines(test);
+  assert.is(points[0]!.cost, 1);
+  assert.is(points[0]!.accuracy, fixed[2]!.accuracy);
+  const last = points.at(-1)!;
+  assert.ok(Math.abs(last.cost - 1 / 3) < 1e-12 && last.accuracy === fixed[0]!.accuracy);
+  points.forEach((point, k) => {
+    assert.ok(k === 0 || point.cost <= points[k - 1]!.cost + 1e-12, "looser is cheaper");
+    assert.ok(point.accuracy <= oracle.accuracy);
+  });
+});
+
+test("random exits with the same shares cost the same and answer worse than confidence", () => {
+  const test = cascade(randomTable(4000, 3, 4));
+  const { exits, expectedCost, fractions } = budgetThresholds(test, 1);
+  const random = achieved(test, decideAtRandom(test, fractions, 3));
+  assert.ok(Math.abs(random.cost - expectedCost) < 0.02);
+  assert.ok(achieved(test, exits).accuracy > random.accuracy + 0.03);
+});
+
+test("budget, margin and risk-target curves move with their knob", () => {
+  const validation = cascade(randomTable(1500, 3, 3));
+  const test = cascade(randomTable(1500, 3, 3, { seed: 5 }));
+  const budget = budgetCurve(validation, test);
+  assert.is(budget.length, 39);
+  assert.ok(budget[0]!.cost < budget[38]!.cost);
+  const margin = marginCurve(validation, test, [0, 0.05, 0.2]);
+  assert.ok(margin[0]!.cost >= margin[2]!.cost);
+  const target = riskTargetCurve((alpha) => learnThenTest(validation, { alpha, delta: 0.1 }), test, [0.001, 0.1, 0.3]);
+  assert.equal([target[0]!.ok, target[0]!.cost], [false, 1]);
+  assert.ok(target[2]!.ok && target[2]!.cost < target[1]!.cost);
+  assert.ok(Math.abs(budgetFractions(0.5, 4).reduce((a, b) => a + b, 0) - 1) < 1e-12);
+});
+
+test("areas and interpolation: duplicates keep the better, ends are held", () => {
+  assert.is(areaUnderCurve([1, 0.5, 0.5], [0.9, 0.7, 0.8]), 0.8500000000000001);
+  assert.is(areaUnderCurve([0.4], [0.7]), 0.7);
+  assert.ok(Math.abs(accuracyAtCost([0.5, 1], [0.8, 0.9], 0.75) - 0.85) < 1e-12);
+  assert.equal([accuracyAtCost([0.5, 1], [0.8, 0.9], 0.1), accuracyAtCost([0.5, 1], [0.8, 0.9], 2)], [0.8, 0.9]);
+});
+
+test("class precision margins: support counts, and a wider margin only loosens", () => {
+  const table = cascade(randomTable(600, 3, 3));
+  const strict = classPrecisionMargin(table, { margin: 0, minSupport: 20 });
+  const wide = classPrecisionMargin(table, { margin: 0.3, minSupport: 20 });
+  for (let c = 0; c < 3; c++) assert.ok(wide.thresholds[c]! <= strict.thresholds[c]!);
+  const none = classPrecisionMargin(table, { minSupport: 601 });
+  assert.ok(none.thresholds.every((t) => t === Number.POSITIVE_INFINITY) && none.exits.every((j) => j === 2));
+});
+
+test("budgets are met on validation, or refused with what is possible", () => {
+  const table = randomTable(900, 3, 3);
+  const cost = meetBudget(table, { cost: 0.6 });
+  assert.ok(cost.ok && cost.cost <= 0.6 && cost.guarantee.kind === "none");
+  const accuracy = meetBudget(table, { accuracy: cost.accuracy });
+  assert.ok(accuracy.ok && accuracy.cost <= cost.cost + 1e-12 && accuracy.accuracy >= cost.accuracy);
+  const latency = meetBudget(table, { milliseconds: [2, 5, 11], budget: 4 });
+  assert.ok(latency.ok && latency.cost <= 4);
+  const never = meetBudget(table, { cost: 0.1 });
+  assert.ok(!never.ok && never.reason.startsWith("meetBudget: no thresholds stay within cost 0.1; the least is 0.333"));
+  const slow = meetBudget(table, { milliseconds: [2, 5, 11], budget: 1 });
+  assert.ok(!slow.ok && slow.reason === "meetBudget: no thresholds stay within 1 ms; the least is 2.");
+});
+
+test("a table mapped as it is read leaves the original alone", () => {
+  const table = randomTable(5, 2, 2);
+  const before = Float64Array.from(table.read(0, 5));
+  const doubled = mapLogits(table, (values, at) => {
+    for (let k = 0; k < 4; k++) values[at + k] = 2 * values[at + k]!;
+  });
+  assert.equal(
+    doubled.read(1, 2),
+    before.slice(4, 12).map((v) => 2 * v),
+  );
+  assert.equal(Float64Array.from(table.read(0, 5)), before);
+});
