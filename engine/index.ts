@@ -12,6 +12,7 @@ export { linear, type MatmulOptions, matmul } from "./ops/matmul.ts";
 export { embedding, gather, indexSelect, oneHot, scatterRows } from "./ops/gather.ts";
 export * from "./ops/pointwise.ts";
 export { adaptiveAvgPool2d, avgPool2d, type AvgPoolOptions, maxPool2d, type Pair, type PoolOptions } from "./ops/pool.ts";
+export { bernoulli, dropout, Generator, permutation, rand, randint, randn, type RandomSource } from "./ops/random.ts";
 export * from "./ops/reduce.ts";
 export { interpolate, type InterpolateOptions } from "./ops/resize.ts";
 export { concat, expand, flip, pad, permute, slice, stack, type SliceOptions } from "./ops/shape.ts";
@@ -24,7 +25,6 @@ export { decodeSafetensors, encodeSafetensors, type SafetensorsFile, type Stored
 export { backward, type BackwardOptions, grad, valueAndGrad } from "./tape.ts";
 export { type Described, describe, numel, sameShape, type Shape } from "./shape.ts";
 export { trace, type TracedOp } from "./trace.ts";
-export { randomBernoulli, randomIntegers, type RandomKey, randomNormal, randomPermutation, randomUniform } from "./random.ts";
 export { Capture, capture, type CaptureOptions } from "./capture.ts";
 export { Flat, flatten, type Segment, SEGMENT_ALIGN } from "./flat.ts";
 export type { MemoryReport } from "./buffers.ts";

@@ -131,3 +131,51 @@ test("a capture fed something else names the input and both descriptions", async
   run.dispose();
   assert.is(messageOf(() => run.run({ x })), "DisposedError: capture: it must be alive to run; it was disposed.");
 });
+
+const live = gpuSuite("capture with live rows");
+
+/** A small stage: convolution, norm in evaluation mode by hand, pooling, linear. */
+const CAPACITY = 300;
+const imagesOf = (k: number) => Float32Array.from({ length: CAPACITY * 64 }, (_, i) => Math.sin(0.37 * i + k));
+
+function stage() {
+  const w = s.tensor(Float32Array.from({ length: 9 * 4 }, (_, i) => Math.cos(i)), { shape: [3, 3, 1, 4] });
+  const b = s.tensor(Float32Array.from({ length: 64 * 5 }, (_, i) => Math.sin(i)), { shape: [64, 5] });
+  const run = (x: s.Tensor) => {
+    const map = s.relu(s.conv2d(x, w, undefined, { stride: 2, padding: 1 }));
+    return s.softmax(s.matmul(map.reshape([-1, 64]), b), { dim: -1 });
+  };
+  return run;
+}
+
+live("covers the first n rows only, n known on the GPU alone", async () => {
+  const run = stage();
+  const count = s.tensor(Uint32Array.of(CAPACITY));
+  const captured = await s.capture({ inputs: { x: { shape: [CAPACITY, 8, 8, 1], dtype: "f32" } }, rows: count }, ({ x }) => run(x));
+  const eager = async (k: number) => [...(await s.scope(() => run(s.tensor(imagesOf(k), { shape: [CAPACITY, 8, 8, 1] }))).read())];
+  const [first, second] = [await eager(1), await eager(2)];
+  assert.equal([...(await captured.run({ x: imagesOf(1) }).read())], first);
+  for (const n of [1, 33, 100, 0]) {
+    captured.run({ x: imagesOf(1) });
+    count.write([n]);
+    const rows = [...(await captured.run({ x: imagesOf(2) }).read())];
+    assert.equal(rows.slice(0, 5 * n), second.slice(0, 5 * n), `the first ${n} rows`);
+    // The last rows were not computed again: the work was saved.
+    assert.equal(rows.slice(-5), first.slice(-5), `the last row at n = ${n}`);
+    count.write([CAPACITY]);
+  }
+  captured.dispose();
+});
+
+live("refuses ops that mix rows, by name", async () => {
+  const count = s.tensor(Uint32Array.of(4));
+  const over = (fn: (x: s.Tensor) => s.Tensor) => s.capture({ inputs: { x: { shape: [4, 3], dtype: "f32" } }, rows: count }, ({ x }) => fn(x));
+  const mixes = (op: string) => `CaptureError: capture: with live rows every op must treat rows independently; ${op} mixes them.`;
+  assert.is(await rejectionOf(over((x) => s.sum(x, { dims: [0] }))), mixes("sum"));
+  assert.is(await rejectionOf(over((x) => s.permute(x, [1, 0]))), mixes("permute"));
+  assert.is(await rejectionOf(over((x) => s.softmax(x, { dim: 0 }))), mixes("softmax"));
+  assert.is(
+    await rejectionOf(s.capture({ inputs: { x: s.zeros([4]), y: s.zeros([5]) }, rows: count }, ({ x }) => x)),
+    "CaptureError: capture: with live rows all inputs must have the leading extent 4; got f32[5] for y.",
+  );
+});
