@@ -1,0 +1,57 @@
+// What runs inside the browser: a part of the op table, on the page's own adapter. Bundled with the rows by test/browser.test.ts.
+
+import { createDevice, type Device } from "../../engine/index.ts";
+import { checkCase } from "../ops/check.ts";
+import type { OpCase, OpRow } from "../ops/row.ts";
+
+/** What the test calls in the page. */
+export interface Page {
+  /** Makes the device; says what it runs on. */
+  open(): Promise<string>;
+  readonly ops: readonly string[];
+  /** Checks the cases of an op that are chosen for the browser; their number. */
+  check(op: string): Promise<number>;
+  /** GPU errors, and buffers that are left in use. */
+  close(): Promise<number>;
+}
+
+/** Elements a case may have in all its inputs: software adapters in browsers are slow. */
+const MOST_ELEMENTS = 2000;
+/** Cases of an op. */
+const MOST_CASES = 3;
+
+const elements = ({ inputs }: OpCase): number =>
+  Object.values(inputs).reduce((sum, { shape }) => sum + shape.reduce((n, extent) => n * extent, 1), 0);
+
+/** The largest of the small cases, where tiles have edges and vectors have tails; the smallest if all are large. */
+function choose(cases: readonly OpCase[]): OpCase[] {
+  const sorted = [...cases].sort((a, b) => elements(b) - elements(a));
+  const small = sorted.filter((one) => elements(one) <= MOST_ELEMENTS);
+  return small.length > 0 ? small.slice(0, MOST_CASES) : sorted.slice(-1);
+}
+
+/** Puts a `Page` for these rows on `globalThis.page`. */
+export function expose(rows: readonly OpRow[]): void {
+  let device: Device | undefined;
+  const page: Page = {
+    async open() {
+      device = await createDevice();
+      const { vendor, architecture, description, subgroupSize } = device.info;
+      return `${vendor} ${architecture} ${description} (subgroups of ${subgroupSize})`;
+    },
+    ops: rows.map(({ op }) => op),
+    async check(op) {
+      const chosen = choose(rows.filter((row) => row.op === op).flatMap(({ cases }) => cases));
+      for (const [i, one] of chosen.entries()) await checkCase(device!, op, one, 2000 + i);
+      await device!.sync();
+      return chosen.length;
+    },
+    async close() {
+      await device!.sync();
+      const { buffers } = device!.memory();
+      device!.dispose();
+      return buffers;
+    },
+  };
+  Object.assign(globalThis, { page });
+}
