@@ -198,7 +198,9 @@ const expandOp = single(
     infer: ([x], { shape }) => [{ shape, dtype: (x as Tensor).dtype }],
     run: ({ inputs, outputs }) => {
       const [x, y] = [inputs[0] as Tensor, outputs[0] as Tensor];
-      launch("expand", { name: "copy", operands: ["x"], expr: "x" }, [x], y, x.dtype === "bool" ? "u32" : x.dtype);
+      const isBool = x.dtype === "bool";
+      const fn = isBool ? { name: "cast.bool", expr: "x != T(0)" } : { name: "copy", expr: "x" };
+      launch("expand", { ...fn, operands: ["x"] }, [x], y, isBool ? "u32" : x.dtype);
     },
     saves: { inputs: [], outputs: [] },
     vjp: (g) => [g],
