@@ -32,3 +32,4 @@ export { Profile, type ProfileRow } from "./profile.ts";
 export type { TuningResult, TuningTable } from "./tune.ts";
 export { empty } from "./tensor.ts";
 import "./methods.ts";
+export { type RandomKey, randomBernoulli, randomIntegers, randomNormal, randomPermutation, randomUniform } from "./random.ts";

@@ -1,0 +1,182 @@
+// Random tensors and dropout. Nothing is random by itself: every call names a seed, or a Generator whose step counter lives
+// on the GPU, so that a replayed step draws anew.
+
+import { dropout as dropoutKernel, type RandomKind, randomAdvance, randomFill } from "../../kernels/index.ts";
+import type { Device } from "../device.ts";
+import type { DType } from "../dtype.ts";
+import { ArgumentError } from "../errors.ts";
+import { defineOp, dispatch, type Inputs, single } from "../op.ts";
+import { chance, type RandomKey, randomPermutation, randomState } from "../random.ts";
+import { keep } from "../scope.ts";
+import { checkShape, numel, type Shape } from "../shape.ts";
+import type { Recorder } from "../stream.ts";
+import { type Tensor, tensor } from "../tensor.ts";
+import { checkFloat, floatStorage } from "./rowwise.ts";
+
+/** Where random numbers come from: a seed (the same numbers at each call) or a generator (new ones). */
+export type RandomSource =
+  | (RandomKey & { readonly device?: Device; readonly generator?: undefined })
+  | { readonly generator: Generator };
+
+/**
+ * A source of ever new random numbers: those of `seed` and `stream`, at a step that is counted on the GPU.
+ * Call `advance()` at the start of a training step; declare it as state of a captured one. Replays then differ from each
+ * other, and equal the same steps run eagerly.
+ */
+export class Generator {
+  readonly #state: Tensor;
+  #calls = 0;
+  #recorder: Recorder | undefined;
+  #recorded = 0;
+
+  constructor({ device, ...key }: RandomKey & { readonly device?: Device }) {
+    checkSeed("Generator", key.seed);
+    this.#state = keep(tensor(randomState(key), device && { device }));
+    this.#calls = key.call ?? 0;
+  }
+
+  /** What a captured step that draws has to declare: u32[4] = seed, stream, step, high bits of the seed. */
+  get state(): readonly Tensor[] {
+    return [this.#state];
+  }
+
+  /** Goes to the next step. What was drawn before can no longer be differentiated. */
+  advance(): void {
+    const { device } = this.#state;
+    const { recorder } = device.stream;
+    this.#recorder = recorder;
+    if (recorder) this.#recorded = 0;
+    else this.#calls = 0;
+    dispatch(device, "Generator.advance", randomAdvance, {}, { state: this.#state }, {});
+  }
+
+  /** Number of the next draw within the step. A recording numbers its own, and always advances first. Engine internal. */
+  next(): number {
+    const { recorder } = this.#state.device.stream;
+    if (!recorder) return this.#calls++;
+    if (recorder !== this.#recorder) this.advance();
+    const call = this.#recorded++;
+    // What is drawn outside shares the step with the latest replay, but not its numbers.
+    this.#calls = Math.max(this.#calls, this.#recorded);
+    return call;
+  }
+
+  dispose(): void {
+    this.#state.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+function checkSeed(op: string, seed: number): void {
+  if (Number.isSafeInteger(seed) && seed >= 0) return;
+  throw new ArgumentError(`${op}: seed must be a whole number in 0..2^53 - 1; got ${seed}.`);
+}
+
+/** Calls `draw` with the state and the number of a draw. */
+function from(op: string, source: RandomSource, draw: (state: Tensor, call: number) => Tensor): Tensor {
+  if (source.generator) return draw(source.generator.state[0] as Tensor, source.generator.next());
+  const { device, ...key } = source;
+  if (key.seed === undefined) {
+    throw new ArgumentError(`${op}: a seed or a generator must be given; got neither. Pass { seed: 1 }.`);
+  }
+  checkSeed(op, key.seed);
+  const state = tensor(randomState(key), device && { device });
+  const drawn = draw(state, key.call ?? 0);
+  state.dispose();
+  return drawn;
+}
+
+interface Draw {
+  readonly shape: Shape;
+  readonly call: number;
+  readonly low: number;
+  readonly span: number;
+  readonly threshold: number;
+}
+
+/** An op that fills a shape with random values of one kind. */
+function filler(name: string, kind: RandomKind, dtype: DType) {
+  const op = single(
+    defineOp<Draw>({
+      name,
+      infer: (_, { shape }) => [{ shape, dtype }],
+      run: ({ inputs: [state], outputs: [y], attrs, dispatch }) => {
+        const n = numel(attrs.shape);
+        dispatch(randomFill, { kind, width: n % 4 === 0 ? 4 : 1 }, { state: state!, y: y! }, { ...attrs, n });
+      },
+    }),
+  );
+  return (shape: Shape, source: RandomSource, { low = 0, span = 0, threshold = 0 } = {}): Tensor => {
+    checkShape(name, shape);
+    return from(name, source, (state, call) => op([state], { shape, call, low, span, threshold }));
+  };
+}
+
+const uniforms = filler("rand", "uniform", "f32");
+const normals = filler("randn", "normal", "f32");
+const integers = filler("randint", "integer", "i32");
+const coins = filler("bernoulli", "bernoulli", "bool");
+
+/** Uniform numbers in [0, 1), multiples of 2^-24; f32. */
+export const rand = (shape: Shape, source: RandomSource): Tensor => uniforms(shape, source);
+
+/** Standard normal numbers; f32. */
+export const randn = (shape: Shape, source: RandomSource): Tensor => normals(shape, source);
+
+/** Whole numbers in [low, high); i32. No number is likelier than another by more than (high - low) / 2^32. */
+export function randint(
+  shape: Shape,
+  options: RandomSource & { readonly low?: number; readonly high: number },
+): Tensor {
+  const { low = 0, high } = options;
+  const isRange = Number.isInteger(low) && Number.isInteger(high) && low < high && low >= -(2 ** 31) && high <= 2 ** 31;
+  if (!isRange)
+    throw new ArgumentError(`randint: low < high must be whole numbers of 32 bits; got low ${low}, high ${high}.`);
+  // A span of 2^32 does not fit the kernel's u32; the topmost number is then never drawn.
+  return integers(shape, options, { low, span: Math.min(high - low, 2 ** 32 - 1) });
+}
+
+function checkChance(op: string, p: number): void {
+  if (!(p >= 0 && p <= 1)) throw new ArgumentError(`${op}: p must be in 0..1; got ${p}.`);
+}
+
+/** true with probability p (in multiples of 2^-24); bool. */
+export function bernoulli(shape: Shape, options: RandomSource & { readonly p: number }): Tensor {
+  checkChance("bernoulli", options.p);
+  return coins(shape, options, { threshold: chance(options.p) });
+}
+
+/** The numbers 0 .. n - 1 in random order; i32[n]. Sorted on the CPU by random keys, so the same on every machine. */
+export function permutation(n: number, { device, ...key }: RandomKey & { readonly device?: Device }): Tensor {
+  checkShape("permutation", [n]);
+  checkSeed("permutation", key.seed);
+  return tensor(randomPermutation(n, key), device && { device });
+}
+
+type Mask = { readonly p: number; readonly call: number };
+
+const dropoutOp: (inputs: Inputs, mask: Mask) => Tensor = single(
+  defineOp<Mask>({
+    name: "dropout",
+    infer: ([, x]) => [x!],
+    run: ({ inputs: [state, x], outputs: [y], attrs: { p, call }, dispatch }) => {
+      const n = x!.size;
+      const spec = { width: n % 4 === 0 ? 4 : 1, dtype: floatStorage(x!) } as const;
+      const scale = p < 1 ? 1 / (1 - p) : 0;
+      dispatch(dropoutKernel, spec, { state: state!, x: x!, y: y! }, { n, call, threshold: chance(p), scale });
+    },
+    saves: { inputs: [0], outputs: [] },
+    // The mask is drawn again from the same counters.
+    vjp: (g, at) => [undefined, dropoutOp([at.input(0), g], at.attrs)],
+  }),
+);
+
+/** Zeros each element with probability p and scales the others by 1 / (1 - p). For training: leave it out otherwise. */
+export function dropout(x: Tensor, options: RandomSource & { readonly p: number }): Tensor {
+  checkFloat("dropout", "x", x);
+  checkChance("dropout", options.p);
+  return from("dropout", options, (state, call) => dropoutOp([state, x], { p: options.p, call }));
+}
