@@ -12,6 +12,8 @@ export interface PointwiseFunction {
   readonly operands: readonly string[];
   /** WGSL in the operands' names, valid for f32 and vec4f alike: constants as `T(0.5)`. */
   readonly expr: string;
+  /** The expression is a truth value (bool or vec4<bool>), stored as 0 or 1. */
+  readonly isTruth?: boolean;
   /** The result replaces what is there, which the expression may use as `y`. */
   readonly inPlace?: boolean;
 }
@@ -119,8 +121,8 @@ function loaded(value: string, type: string, spec: PointwiseSpec): string {
 const kernels = new Map<string, Kernel<PointwiseSpec, string>>();
 
 /** Uniforms: n (groups of `width`), the collapsed extents d0.., per operand its strides (`a0`..) or its number (`a`). */
-export function pointwiseKernel({ name, operands, expr, inPlace = false }: PointwiseFunction, rank: number): Kernel<PointwiseSpec, string> {
-  const id = `${name}/${operands.join()}/${rank}/${inPlace}: ${expr}`;
+export function pointwiseKernel({ name, operands, expr, isTruth = false, inPlace = false }: PointwiseFunction, rank: number): Kernel<PointwiseSpec, string> {
+  const id = `${name}/${operands.join()}/${rank}/${isTruth}/${inPlace}: ${expr}`;
   const known = kernels.get(id);
   if (known) return known;
   const uniforms: Record<string, "u32" | "f32"> = { n: "u32" };
@@ -161,7 +163,7 @@ export function pointwiseKernel({ name, operands, expr, inPlace = false }: Point
         const value = inner === "1" ? `in_${operand}[${index}]` : `${wide(stored(type), width)}(in_${operand}[${index}])`;
         return `let ${operand} = ${loaded(value, type, spec)};`;
       });
-      const result = spec.out === "bool" ? "select(U(0u), U(1u), result)" : `${wide(stored(spec.out), width)}(result)`;
+      const result = isTruth ? "select(U(0u), U(1u), result)" : `${wide(stored(spec.out), width)}(result)`;
       return wgsl`
 alias T = ${wide(compute, width)};
 alias U = ${wide("u32", width)};

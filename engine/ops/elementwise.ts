@@ -62,7 +62,8 @@ export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) 
       const dtype = promoted(inputs, attrs.numbers);
       const expr = isFloat(dtype) || integer === null ? y : integer;
       const values = inputs.map((input, i) => input ?? (attrs.numbers[i] as number));
-      launch(name, { name: isFloat(dtype) || expr === y ? name : `${name}.int`, operands, expr }, values, out, dtype);
+      const isTruth = fn.out === "bool";
+      launch(name, { name: isFloat(dtype) || expr === y ? name : `${name}.int`, operands, expr, isTruth }, values, out, dtype);
     },
     saves: {
       inputs: operands.flatMap((operand, i) => (mentioned(operand) ? [i] : [])),

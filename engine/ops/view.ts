@@ -65,7 +65,7 @@ const castOp = defineOp<{ dtype: DType }>({
 
 function convert(x: Tensor, y: Tensor, to: DType): void {
   const from: DType = x.dtype === "f16" ? "f32" : x.dtype;
-  if (to === "bool") launch("cast", { name: "cast.bool", operands: ["x"], expr: "x != T(0)" }, [x], y, from === "bool" ? "u32" : from);
+  if (to === "bool") launch("cast", { name: "cast.bool", operands: ["x"], expr: "x != T(0)", isTruth: true }, [x], y, from === "bool" ? "u32" : from);
   else launch("cast", { name: "cast", operands: ["x"], expr: "x" }, [x], y, isFloat(to) ? "f32" : to);
 }
 

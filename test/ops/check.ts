@@ -18,7 +18,7 @@ export function mulberry(seed: number): () => number {
 const count = (shape: readonly number[]) => shape.reduce((n, extent) => n * extent, 1);
 
 function draw({ shape, dtype = "f32", range = [-2, 2], values }: Draw, random: () => number): Ref {
-  const [low, high] = range;
+  const [low, high] = dtype === "bool" ? [0, 2] : range;
   const value = (i: number): number => {
     if (values) return values[i] as number;
     const x = low + (high - low) * random();
