@@ -4,7 +4,7 @@
 /** pi / 2 in two parts: the first has 33 bits, so its product with a small integer is exact. */
 const HALF_PI = 1.5707963267341256;
 const HALF_PI_REST = 6.077100506506192e-11;
-const LN2 = 0.6931471805599453;
+const LN2 = Math.LN2;
 
 /** [sin x, cos x] for |x| < 10^4, within 2e-15. */
 export function sinCos(x: number): readonly [sin: number, cos: number] {
@@ -45,7 +45,7 @@ export function log(x: number): number {
   return exponent * LN2 + 2 * s * sum;
 }
 
-/** e^x for |x| < 700, within 1e-14 of the value. */
+/** e^x for |x| < 100, within 1e-13 of the value. */
 export function exp(x: number): number {
   const exponent = Math.round(x / LN2);
   const r = x - exponent * LN2;
