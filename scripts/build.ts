@@ -1,7 +1,7 @@
 // `npm run build`: the library's folders as ESM with declarations in dist/, one module a source file, so that bundlers can drop
 // what is not used.
 
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -19,7 +19,12 @@ const sources = include
   .filter((file) => file.endsWith(".ts"));
 
 rmSync(dist, { recursive: true, force: true });
-execFileSync(join(root, "node_modules/.bin/tsc"), ["-p", "tsconfig.build.json"], { cwd: root, stdio: "inherit" });
+const { status } = spawnSync(join(root, "node_modules/.bin/tsc"), ["-p", "tsconfig.build.json"], {
+  cwd: root,
+  stdio: "inherit",
+});
+// tsc has said what is wrong.
+if (status !== 0) process.exit(1);
 await build({
   absWorkingDir: root,
   entryPoints: sources,
