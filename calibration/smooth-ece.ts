@@ -8,19 +8,31 @@ import { checkLengths, checkNotEmpty } from "./errors.ts";
 const CELLS = 1000;
 const REACH = 5; // kernel cut at 5 sigma: 6e-7 of its mass
 
-/** The sigma at which the smoothed error equals sigma, which is the SmoothECE. */
+/** The sigma at which the smoothed error equals sigma, which is the SmoothECE; to 1e-7. */
 export function smoothEce(scores: ArrayLike<number>, correct: ArrayLike<number>): number {
   checkLengths("smoothEce", "scores", scores.length, "correct", correct.length);
   checkNotEmpty("smoothEce", "scores", scores.length);
   const residuals = residualDensity(scores, correct);
+  // the smoothed error falls while sigma grows, so they cross once, between the narrowest kernel and its error
   let low = 1 / CELLS;
-  let high = 1;
-  if (smoothedError(residuals, low) <= low) return smoothedError(residuals, low);
-  // smoothedError falls in sigma while sigma grows, so they cross once
-  for (let step = 0; step < 24; step++) {
-    const sigma = 0.5 * (low + high);
-    if (smoothedError(residuals, sigma) > sigma) low = sigma;
-    else high = sigma;
+  let high = smoothedError(residuals, low);
+  if (high <= low) return high;
+  let above = high - low;
+  let below = smoothedError(residuals, high) - high;
+  // false position, with the Illinois rule against a stuck end
+  for (let step = 0; step < 60 && high - low > 1e-7; step++) {
+    const sigma = below === above ? high : low + ((high - low) * above) / (above - below);
+    const excess = smoothedError(residuals, sigma) - sigma;
+    if (Math.abs(excess) < 1e-9) return sigma;
+    if (excess > 0) {
+      low = sigma;
+      above = excess;
+      below /= 2;
+    } else {
+      high = sigma;
+      below = excess;
+      above /= 2;
+    }
   }
   return 0.5 * (low + high);
 }
@@ -42,23 +54,25 @@ function residualDensity(scores: ArrayLike<number>, correct: ArrayLike<number>):
 /** Integral over [0, 1] of the absolute smoothed residual. */
 function smoothedError(cells: Float64Array, sigma: number): number {
   const radius = Math.ceil(REACH * sigma * CELLS);
-  const kernel = new Float64Array(radius + 1);
-  let mass = 0;
-  for (let d = 0; d <= radius; d++) {
-    kernel[d] = Math.exp(-0.5 * (d / (sigma * CELLS)) ** 2);
-    mass += d === 0 ? kernel[d]! : 2 * kernel[d]!;
+  const kernel = Float64Array.from({ length: radius + 1 }, (_, d) => Math.exp(-0.5 * (d / (sigma * CELLS)) ** 2));
+  const mass = 2 * kernel.reduce((sum, v) => sum + v, 0) - kernel[0]!;
+  const reflected = reflect(cells, radius);
+  let total = 0;
+  for (let i = radius; i <= radius + CELLS; i++) {
+    let sum = kernel[0]! * reflected[i]!;
+    for (let d = 1; d <= radius; d++) sum += kernel[d]! * (reflected[i - d]! + reflected[i + d]!);
+    total += i === radius || i === radius + CELLS ? Math.abs(sum) / 2 : Math.abs(sum);
   }
-  const smooth = new Float64Array(CELLS + 1);
+  return total / mass;
+}
+
+/** The cells continued by `radius` on both sides as mirrors at 0 and 1 show them. */
+function reflect(cells: Float64Array, radius: number): Float64Array {
   const period = 2 * CELLS;
-  for (let i = 0; i <= CELLS; i++) {
-    const value = cells[i]! / mass;
-    if (value === 0) continue;
-    for (let d = -radius; d <= radius; d++) {
-      // reflect at 0 and at 1, as often as needed
-      let j = Math.abs(i + d) % period;
-      if (j > CELLS) j = period - j;
-      smooth[j] = smooth[j]! + value * kernel[Math.abs(d)]!;
-    }
-  }
-  return smooth.reduce((sum, v) => sum + Math.abs(v), 0);
+  return Float64Array.from({ length: CELLS + 1 + 2 * radius }, (_, k) => {
+    const folded = Math.abs(k - radius) % period;
+    const at = folded > CELLS ? period - folded : folded;
+    // a cell on a mirror coincides with its image
+    return at === 0 || at === CELLS ? 2 * cells[at]! : cells[at]!;
+  });
 }

@@ -167,6 +167,19 @@ test("a calibrated model has little calibration error, however it is measured; a
   }
 });
 
+test("smooth ECE of a constant score is its gap, also at 0 and at 1, where the kernel is reflected", () => {
+  for (const [score, rate] of [
+    [1, 0.7],
+    [0.5, 0.8],
+    [0, 0.25],
+  ] as const) {
+    const scores = new Float64Array(200).fill(score);
+    const correct = Uint8Array.from(scores, (_, i) => (i < 200 * rate ? 1 : 0));
+    const value = smoothEce(scores, correct);
+    assert.ok(Math.abs(value - Math.abs(score - rate)) < 1e-3, `${score}: ${value}`);
+  }
+});
+
 test("debiasing removes the error that sampling alone makes", () => {
   const random = createRandom(5);
   let plain = 0;
