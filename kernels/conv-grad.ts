@@ -72,19 +72,22 @@ let product = i32(wid.z / n_groups);
 let group = product % u.groups;
 o_first = group * u.group_o;
 c_first = group * u.group_c;
-phase = vec2i((product / u.groups) % u.stride_w, product / (u.groups * u.stride_w));
-size = (vec2i(u.w, u.h) - phase + vec2i(u.stride_w, u.stride_h) - 1) / vec2i(u.stride_w, u.stride_h);
-let m_end = u32(u.batch * size.y * size.x);
+let this_phase = vec2i((product / u.groups) % u.stride_w, product / (u.groups * u.stride_w));
+let this_size = (vec2i(u.w, u.h) - this_phase + vec2i(u.stride_w, u.stride_h) - 1) / vec2i(u.stride_w, u.stride_h);
+// The loops go by the local values: a barrier may not depend on a private variable, which counts as non-uniform.
+phase = this_phase;
+size = this_size;
+let m_end = u32(u.batch * this_size.y * this_size.x);
 let m_tile = ${LINEAR_GROUP} * ${tile.m}u;
 if (m_tile >= m_end) { return; }`;
 
 /**
- * Loops of `inner` over the taps (ty, tx) that reach `phase`, with the shifts from an input pixel (in units of the stride)
+ * Loops of `inner` over the taps (ty, tx) that reach the stride phase in the variable `phase`, with the shifts from an input pixel (in units of the stride)
  * to the output pixel. shift + rest/stride = (phase + padding - tap*dilation)/stride is kept by subtraction: no division a tap.
  */
-export const phaseTaps = (inner: string): string => `
+export const phaseTaps = (phase: string, inner: string): string => `
 let stride = vec2i(u.stride_w, u.stride_h);
-let reach = phase + vec2i(u.left, u.top);
+let reach = ${phase} + vec2i(u.left, u.top);
 let whole = vec2i(u.dilation_w, u.dilation_h) / stride;
 let part = vec2i(u.dilation_w, u.dilation_h) - whole * stride;
 var shift_y = reach.y / stride.y;
@@ -108,11 +111,14 @@ if (rest_y < 0) { rest_y += stride.y; shift_y -= 1; }
 }`;
 
 const inputLoops = (enter: string, body: string, step: number): string =>
-  phaseTaps(`w_at = (ty * u.kw + tx) * u.group_c;
+  phaseTaps(
+    "this_phase",
+    `w_at = (ty * u.kw + tx) * u.group_c;
 ${enter}
 for (var k = 0u; k < u32(u.group_o); k += ${step}u) {
 ${body}
-}`);
+}`,
+  );
 
 /** Gradient of a convolution with respect to its input; see the head of this file. */
 export const convInput = defineKernel<ConvSpec, ConvDims>({

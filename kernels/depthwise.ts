@@ -146,12 +146,15 @@ ${strip("size.x", "u.batch * size.y")}
 let b = line / size.y;
 let row = line - b * size.y;
 ${unroll(STRIP, (p) => `var c${p} = ${value(isVec)}();`)}
-${phaseTaps(`
+${phaseTaps(
+  "phase",
+  `
 let y = row + shift_y;
 let base = (b * u.oh + y) * u.ow;
 let width = select(0, u.ow, u32(y) < u32(u.oh));
 let w = ${value(isVec)}(weight[u32((ty * u.kw + tx) * channels() + q)]);
-${unroll(STRIP, (p) => `c${p} = fma(load_g(base, first + ${p} + shift_x, width, q), w, c${p});`)}`)}
+${unroll(STRIP, (p) => `c${p} = fma(load_g(base, first + ${p} + shift_x, width, q), w, c${p});`)}`,
+)}
 let at = (b * u.h + row * u.stride_h + phase.y) * u.w + phase.x;
 ${unroll(STRIP, (p) => `if (first + ${p} < size.x) { dx[u32((at + (first + ${p}) * u.stride_w) * channels() + q)] = ${stored(dtype, isVec)}(c${p}); }`)}
 }`,

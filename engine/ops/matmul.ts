@@ -77,6 +77,15 @@ function checkOperands(a: Described, b: Described): void {
   }
 }
 
+/** Throws unless the batch axes, those before the last two, broadcast. */
+function checkBatches(a: Described, b: Described, leadA: Shape, leadB: Shape): void {
+  for (let i = 1; i <= Math.min(leadA.length, leadB.length); i++) {
+    const [x, y] = [leadA.at(-i) as number, leadB.at(-i) as number];
+    if (x === y || x === 1 || y === 1) continue;
+    throw new ShapeError(`matmul: batch axes must broadcast; got ${describe(a)} x ${describe(b)} (${x} != ${y}).`);
+  }
+}
+
 /** Message of `matmul` and `linear` for extents that do not meet. */
 const innerMessage = (op: string, a: Described, b: Described, ka: number, kb: number, note = ""): string =>
   `${op}: inner dimensions must match; got ${describe(a)} x ${describe(b)}${note} (${ka} != ${kb}).`;
@@ -188,10 +197,7 @@ export function matmul(a: Tensor, b: Tensor, { transposeA = false, transposeB = 
     const swapped = [ta ? "a" : "", tb ? "b" : ""].filter(Boolean).join(" and ");
     throw new ShapeError(innerMessage("matmul", a, b, ka, kb, swapped && ` with ${swapped} transposed`));
   }
-  broadcastShapes(
-    "matmul",
-    [left, right].map(({ shape, dtype }) => ({ shape: shape.slice(0, -2), dtype })),
-  );
+  checkBatches(a, b, left.shape.slice(0, -2), right.shape.slice(0, -2));
   // A matrix on the right multiplies all rows alike: one product, and its gradient comes summed.
   const isFlat = !ta && left.rank > 2 && right.rank === 2;
   const rows = isFlat ? reshape(left, [numel(left.shape.slice(0, -1)), ka]) : left;
