@@ -5,52 +5,71 @@ import { join } from "node:path";
 
 const FOLDER = "/etc/apt/sources.list.d";
 
-/** Debian 12. */
+/**
+ * One mirror with what it serves.
+ * @typedef {{ uri: string, suites: string[], components: string[], signedBy: string | undefined }} Entry
+ */
+
+/** Whether this is Debian 12. */
 export function isBookworm() {
   return existsSync("/etc/os-release") && /^VERSION_CODENAME=bookworm$/m.test(readFileSync("/etc/os-release", "utf8"));
 }
 
+/** The file for an entry of our own. */
+export const BACKPORTS_FILE = join(FOLDER, "bookworm-backports.list");
+
 /**
- * The line that adds bookworm-backports from the mirror that serves bookworm here, and the file to put it in;
- * undefined where backports are configured already.
+ * The line that adds bookworm-backports from the mirror that serves bookworm; undefined where backports are there already.
+ * @param {Entry[]} entries
  */
-export function backportsEntry() {
-  const entries = readEntries();
+export function backportsLine(entries) {
   if (entries.some(({ suites }) => suites.includes("bookworm-backports"))) return undefined;
   const base = entries.find(({ suites, components }) => suites.includes("bookworm") && components.includes("main"));
   if (!base) throw new Error(`no entry for bookworm main in /etc/apt/sources.list or ${FOLDER}`);
   const signed = base.signedBy ? `[signed-by=${base.signedBy}] ` : "";
-  return { line: `deb ${signed}${base.uri} bookworm-backports main`, file: join(FOLDER, "bookworm-backports.list") };
+  return `deb ${signed}${base.uri} bookworm-backports main`;
 }
 
-function readEntries() {
+/**
+ * What apt reads on this machine.
+ * @returns {Entry[]}
+ */
+export function readEntries() {
   const names = existsSync(FOLDER) ? readdirSync(FOLDER).map((name) => join(FOLDER, name)) : [];
-  return ["/etc/apt/sources.list", ...names]
-    .filter((file) => existsSync(file))
-    .flatMap((file) => {
-      const text = readFileSync(file, "utf8");
-      if (file.endsWith(".list")) return parseList(text);
-      return file.endsWith(".sources") ? parseSources(text) : [];
-    });
+  const files = ["/etc/apt/sources.list", ...names].filter((file) => existsSync(file));
+  return files.flatMap((file) => {
+    const text = readFileSync(file, "utf8");
+    if (file.endsWith(".list")) return parseList(text);
+    return file.endsWith(".sources") ? parseSources(text) : [];
+  });
 }
 
-/** One-line format: `deb [options] uri suite component ...`. */
+/**
+ * One-line format: `deb [options] uri suite component ...`.
+ * @param {string} text
+ * @returns {Entry[]}
+ */
 export function parseList(text) {
   return text.split("\n").flatMap((line) => {
     const match = /^deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)\s+(.+)$/.exec(line.replace(/#.*/, "").trim());
     if (!match) return [];
-    const [, options = "", uri, suite, components] = match;
+    const [, options = "", uri = "", suite = "", components = ""] = match;
     const signedBy = /(?:^|\s)signed-by=(\S+)/.exec(options)?.[1];
     return [{ uri, suites: [suite], components: components.split(/\s+/), signedBy }];
   });
 }
 
-/** deb822 format: stanzas of `Field: value`, comments with `#`, continued by indentation. */
+/**
+ * deb822 format: stanzas of `Field: value`, comments with `#`, continued by indentation.
+ * @param {string} text
+ * @returns {Entry[]}
+ */
 export function parseSources(text) {
   const stanzas = text.replace(/^#.*\n/gm, "").split(/\n\s*\n/);
   return stanzas.flatMap((stanza) => {
-    const field = (name) => new RegExp(`^${name}:\\s*(.*(?:\\n[ \\t].*)*)`, "mi").exec(stanza)?.[1]?.trim();
-    const words = (name) => (field(name) ?? "").split(/\s+/).filter(Boolean);
+    const field = (/** @type {string} */ name) =>
+      new RegExp(`^${name}:[ \\t]*(.*(?:\\n[ \\t].*)*)`, "mi").exec(stanza)?.[1]?.trim();
+    const words = (/** @type {string} */ name) => (field(name) ?? "").split(/\s+/).filter(Boolean);
     if (!words("Types").includes("deb") || field("Enabled") === "no") return [];
     // A key written out in the stanza has no place in a one-line entry; apt then uses its own key ring.
     const signedBy = field("Signed-By")?.startsWith("/") ? field("Signed-By") : undefined;

@@ -5,9 +5,10 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, statSync, utimesSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { backportsEntry, isBookworm } from "./apt.mjs";
+import { BACKPORTS_FILE, backportsLine, isBookworm, readEntries } from "./apt.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const APT = "/usr/bin/apt-get";
 const isRoot = process.getuid?.() === 0;
 
 /** Installs what is missing. Ends the process with the command to run where it cannot. */
@@ -17,7 +18,11 @@ export function bootstrap({ adapter = true, browser = false } = {}) {
   if (browser) installBrowser();
 }
 
-/** Runs a TypeScript file with the arguments given and passes its exit code on. */
+/**
+ * Runs a TypeScript file with the arguments given and passes its exit code on.
+ * @param {string} file
+ * @param {string[]} args
+ */
 export function runScript(file, args) {
   const { status } = spawnSync(process.execPath, ["--import", "tsx", file, ...args], { cwd: root, stdio: "inherit" });
   process.exitCode = status ?? 1;
@@ -37,11 +42,11 @@ function installModules() {
 function installAdapter() {
   if (process.platform !== "linux" || hasAdapter()) return;
   // Debian 12's own Mesa (22.3) lacks a feature that Dawn demands; backports has 25.
-  const source = isBookworm() ? backportsEntry() : undefined;
+  const line = isBookworm() ? backportsLine(readEntries()) : undefined;
   const from = isBookworm() ? ["-t", "bookworm-backports"] : [];
   const install = ["apt-get", "install", "-y", "--no-install-recommends", ...from, "mesa-vulkan-drivers"];
   const commands = [["apt-get", "update"], install];
-  if (source) commands.unshift(["sh", "-c", `echo '${source.line}' > ${source.file}`]);
+  if (line) commands.unshift(["sh", "-c", `echo '${line}' > ${BACKPORTS_FILE}`]);
   aptOrStop(commands, "no WebGPU adapter was found; the software Vulkan driver is missing");
   if (!hasAdapter())
     stop("the Vulkan driver is installed, but WebGPU still finds no adapter (run `vulkaninfo --summary`).");
@@ -49,7 +54,7 @@ function installAdapter() {
 
 /** Debian's chromium for test/browser.test.ts. Without root that suite is skipped, with its reason printed. */
 function installBrowser() {
-  if (process.platform !== "linux" || !isRoot || existsSync("/usr/bin/chromium")) return;
+  if (!isRoot || !existsSync(APT) || existsSync("/usr/bin/chromium")) return;
   aptOrStop(
     [
       ["apt-get", "update"],
@@ -68,26 +73,40 @@ function hasAdapter() {
   return spawnSync(process.execPath, ["--input-type=module", "-e", ask], { cwd: root, stdio: "ignore" }).status === 0;
 }
 
+/**
+ * Runs the commands as root; prints them and stops otherwise.
+ * @param {string[][]} commands
+ * @param {string} why
+ */
 function aptOrStop(commands, why) {
   const asText = commands.map((command) => command.map(quote).join(" ")).join(" && ");
-  if (!isRoot || !existsSync("/usr/bin/apt-get")) stop(`${why}. As root, run:\n\n  ${asText}\n`);
+  if (!isRoot || !existsSync(APT)) stop(`${why}. As root, run:\n\n  ${asText}\n`);
   console.log(`${why}; running: ${asText}`);
-  for (const [command, ...args] of commands) run(command, args);
+  for (const [command = "", ...args] of commands) run(command, args);
 }
 
+/**
+ * @param {string} command
+ * @param {string[]} args
+ */
 function run(command, args) {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   try {
     execFileSync(command, args, { cwd: root, env, stdio: ["ignore", "inherit", "inherit"] });
   } catch (error) {
-    stop(`\`${command} ${args.join(" ")}\` failed: ${error.message}`);
+    stop(`\`${command} ${args.join(" ")}\` failed: ${String(error)}`);
   }
 }
 
+/** @param {string} word */
 function quote(word) {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `"${word.replace(/["\\$`]/g, "\\$&")}"`;
 }
 
+/**
+ * @param {string} message
+ * @returns {never}
+ */
 function stop(message) {
   console.error(`bootstrap: ${message}`);
   process.exit(1);

@@ -9,7 +9,7 @@ const steps = [
   ["lint and format", "node_modules/.bin/biome", "check", "--error-on-warnings"],
   ["import boundaries", process.execPath, "--import", "tsx", "test/run.ts", "boundaries"],
 ];
-for (const [name, command, ...args] of steps) {
+for (const [name = "", command = "", ...args] of steps) {
   console.log(`== ${name}`);
   const { status } = spawnSync(command, args, { stdio: "inherit" });
   if (status !== 0) process.exitCode = 1;

@@ -3,5 +3,5 @@
 import { bootstrap, runScript } from "./bootstrap.mjs";
 
 bootstrap();
-const [file, ...args] = process.argv.slice(2);
+const [file = "", ...args] = process.argv.slice(2);
 runScript(file, args);

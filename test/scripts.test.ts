@@ -1,0 +1,69 @@
+// The scripts that run before anything is installed: reading Debian's package sources in both formats.
+
+import { backportsLine, parseList, parseSources } from "../scripts/apt.mjs";
+import { assert, errorOf, suite } from "./harness.ts";
+
+const test = suite("package sources");
+const MIRROR = "http://mirror.invalid/debian";
+
+test("reads the one-line format: options, comments, other types", () => {
+  const text = [
+    "# deb http://no.invalid/debian bookworm main",
+    `deb [arch=amd64 signed-by=/usr/share/keyrings/a.gpg] ${MIRROR} bookworm main contrib # why`,
+    `deb-src ${MIRROR} bookworm main`,
+    `deb   ${MIRROR}-security   bookworm-security   main`,
+    "",
+  ].join("\n");
+  assert.equal(parseList(text), [
+    { uri: MIRROR, suites: ["bookworm"], components: ["main", "contrib"], signedBy: "/usr/share/keyrings/a.gpg" },
+    { uri: `${MIRROR}-security`, suites: ["bookworm-security"], components: ["main"], signedBy: undefined },
+  ]);
+});
+
+test("reads the stanza format: lists, continued lines, comments, disabled stanzas, keys written out", () => {
+  const text = [
+    "Types: deb deb-src",
+    "# a comment",
+    `URIs: ${MIRROR}`,
+    "Suites: bookworm",
+    " bookworm-updates",
+    "Components: main",
+    "Signed-By: /usr/share/keyrings/a.gpg",
+    "",
+    "Types: deb",
+    "URIs: http://off.invalid",
+    "Enabled: no",
+    "Suites: bookworm",
+    "Components: main",
+    "",
+    "Types: deb",
+    "URIs: http://key.invalid",
+    "Suites: stable",
+    "Components: main",
+    "Signed-By:",
+    " -----BEGIN PGP PUBLIC KEY BLOCK-----",
+    " .",
+    "",
+  ].join("\n");
+  assert.equal(parseSources(text), [
+    {
+      uri: MIRROR,
+      suites: ["bookworm", "bookworm-updates"],
+      components: ["main"],
+      signedBy: "/usr/share/keyrings/a.gpg",
+    },
+    { uri: "http://key.invalid", suites: ["stable"], components: ["main"], signedBy: undefined },
+  ]);
+});
+
+test("makes the backports line from the mirror of bookworm itself, once", async () => {
+  const base = { uri: MIRROR, suites: ["bookworm"], components: ["main"], signedBy: undefined };
+  const other = { ...base, uri: "http://other.invalid", suites: ["bookworm-security"] };
+  assert.is(backportsLine([other, base]), `deb ${MIRROR} bookworm-backports main`);
+  assert.is(
+    backportsLine([{ ...base, signedBy: "/k.gpg" }]),
+    `deb [signed-by=/k.gpg] ${MIRROR} bookworm-backports main`,
+  );
+  assert.is(backportsLine([base, { ...base, suites: ["bookworm-backports"] }]), undefined);
+  assert.match((await errorOf(() => backportsLine([other]))).message, /^no entry for bookworm main in /);
+});
