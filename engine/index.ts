@@ -30,6 +30,7 @@ export { Flat, flatten, type Segment, SEGMENT_ALIGN } from "./flat.ts";
 export type { MemoryReport } from "./buffers.ts";
 export { Profile, type ProfileRow } from "./profile.ts";
 export type { TuningResult, TuningTable } from "./tune.ts";
+export { defaultDevice } from "./registry.ts";
 export { empty } from "./tensor.ts";
 import "./methods.ts";
 export { type RandomKey, randomBernoulli, randomIntegers, randomNormal, randomPermutation, randomUniform } from "./random.ts";

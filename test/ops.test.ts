@@ -10,7 +10,7 @@ import type { OpRow } from "./ops/row.ts";
 /** Functions of the engine's entry that are no ops on tensors, or are tested in a suite of their own. */
 const NOT_OPS = new Set(
   [
-    "createDevice defineOp dispatch single elementwise noGrad scope openScope keep read tensor empty trace",
+    "createDevice defaultDevice defineOp dispatch single elementwise noGrad scope openScope keep read tensor empty trace",
     "backward grad valueAndGrad flatten capture addInto copyInto describe numel sameShape",
     "readSafetensors writeSafetensors decodeSafetensors encodeSafetensors",
     "randomBernoulli randomIntegers randomNormal randomPermutation randomUniform",

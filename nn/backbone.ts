@@ -1,0 +1,49 @@
+// What every backbone offers: named stages whose features exits can tap, one after the other, and a classifier of its own.
+
+import type { Tensor } from "../engine/index.ts";
+import { type Mode, Module } from "./module.ts";
+
+/** One stage of a backbone: where an exit can be attached. */
+export interface Stage {
+  readonly name: string;
+  /** Channels of a feature map, or width of a token. */
+  readonly channels: number;
+  /** Input pixels per feature pixel, along one axis. */
+  readonly reduction: number;
+  /** `map`: [B, H, W, C]. `tokens`: [B, 1 + T, C], class token first. */
+  readonly kind: "map" | "tokens";
+}
+
+/** A network in stages. */
+export abstract class Backbone extends Module {
+  /** In the order of computation. */
+  abstract readonly stages: readonly Stage[];
+  /** Shape of one input image, [H, W, C]. */
+  abstract readonly input: readonly [number, number, number];
+  abstract readonly classes: number;
+
+  /** Features after stage `i` from those after stage `i - 1` (from the images for stage 0). */
+  abstract stage(i: number, x: Tensor, mode: Mode): Tensor;
+
+  /** The backbone's own logits [B, classes] from the features of the last stage. */
+  abstract classify(features: Tensor, mode: Mode): Tensor;
+
+  /** Logits [B, classes] of images [B, H, W, C]. */
+  forward(x: Tensor, mode: Mode): Tensor {
+    let features = x;
+    for (let i = 0; i < this.stages.length; i++) features = this.stage(i, features, mode);
+    return this.classify(features, mode);
+  }
+
+  /**
+   * Yields each stage's features in turn. `next(rows)` goes on with other features of the same stage instead: fewer rows,
+   * when samples have left.
+   */
+  *features(x: Tensor, mode: Mode): Generator<Tensor, void, Tensor | undefined> {
+    let at = x;
+    for (let i = 0; i < this.stages.length; i++) {
+      const features = this.stage(i, at, mode);
+      at = (yield features) ?? features;
+    }
+  }
+}

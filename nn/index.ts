@@ -1,0 +1,10 @@
+// Public entry of nn: layers, backbones, optimisers, schedules, weights.
+export { Backbone, type Stage } from "./backbone.ts";
+export { Init, type InitScheme } from "./init.ts";
+export * from "./layers.ts";
+export { countMacs } from "./macs.ts";
+export { EVAL, type LoadReport, type Mode, Module, type NamedTensors, TRAIN } from "./module.ts";
+export * from "./resnet.ts";
+export * from "./schedules.ts";
+export * from "./vit.ts";
+export { fromTorchName, type HostTensor, loadTorch, permuteHost, type Renames, TORCHVISION, toTorch, toTorchName } from "./weights.ts";

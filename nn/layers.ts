@@ -1,0 +1,194 @@
+// Layers: parameters and a forward pass. Activations NHWC, convolution weights HWIO, linear weights [in, out].
+
+import {
+  avgPool2d,
+  batchNorm,
+  conv2d,
+  dropout,
+  type Generator,
+  groupNorm,
+  layerNorm,
+  linear,
+  qkvAttention,
+  type Shape,
+  type Tensor,
+} from "../engine/index.ts";
+import type { Init } from "./init.ts";
+import { type Mode, Module } from "./module.ts";
+
+/** Activations that products and norms can apply on their way out. */
+export type Activation = "none" | "relu" | "gelu" | "geluTanh" | "silu" | "sigmoid" | "tanh";
+
+/** What a layer may add and apply in the same dispatch: activation(y + residual), or activation(y) + residual. */
+export interface Fused {
+  readonly activation?: Activation;
+  readonly residual?: Tensor | undefined;
+  readonly residualAt?: "before" | "after";
+}
+
+/** y = x W + b over the last axis: [..., in] to [..., out]. */
+export class Linear extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor | undefined;
+
+  constructor(inputs: number, outputs: number, init: Init, { bias = true }: { readonly bias?: boolean } = {}) {
+    super();
+    this.weight = init.linearWeight([inputs, outputs]);
+    this.bias = bias ? init.linearBias(inputs, outputs) : undefined;
+  }
+
+  forward(x: Tensor, fused: Fused = {}): Tensor {
+    return linear(x, this.weight, this.bias, fused);
+  }
+}
+
+/** Options of Conv2d. */
+export interface ConvLayerOptions {
+  readonly kernel: number;
+  readonly stride?: number;
+  /** Default: half the kernel, which keeps the size at stride 1. */
+  readonly padding?: number;
+  readonly dilation?: number;
+  readonly groups?: number;
+  readonly bias?: boolean;
+}
+
+/** 2-D convolution, [B, H, W, in] to [B, H', W', out]. */
+export class Conv2d extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor | undefined;
+  readonly #options: { readonly stride: number; readonly padding: number; readonly dilation: number; readonly groups: number };
+
+  constructor(inputs: number, outputs: number, init: Init, options: ConvLayerOptions) {
+    super();
+    const { kernel, stride = 1, padding = (kernel - 1) >> 1, dilation = 1, groups = 1, bias = false } = options;
+    const shape = [kernel, kernel, inputs / groups, outputs] as const;
+    this.weight = init.convWeight(shape, groups);
+    this.bias = bias ? init.convBias(shape, outputs) : undefined;
+    this.#options = { stride, padding, dilation, groups };
+  }
+
+  forward(x: Tensor, fused: Fused = {}): Tensor {
+    return conv2d(x, this.weight, this.bias, { ...this.#options, ...fused });
+  }
+}
+
+/** Batch norm over all axes but the last; running statistics move in training only. */
+export class BatchNorm2d extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+  readonly runningMean: Tensor;
+  readonly runningVar: Tensor;
+  readonly #options: { readonly eps: number; readonly momentum: number };
+
+  constructor(channels: number, init: Init, { eps = 1e-5, momentum = 0.1 }: { readonly eps?: number; readonly momentum?: number } = {}) {
+    super();
+    this.weight = init.constant([channels], 1);
+    this.bias = init.constant([channels], 0);
+    this.runningMean = init.buffer([channels], 0);
+    this.runningVar = init.buffer([channels], 1);
+    this.#options = { eps, momentum };
+  }
+
+  /** With `relu` or a residual: relu(norm(x) + residual), in the same dispatches. */
+  forward(x: Tensor, { training }: Mode, fused: { readonly activation?: "none" | "relu"; readonly residual?: Tensor | undefined } = {}): Tensor {
+    return batchNorm(x, this.weight, this.bias, this.runningMean, this.runningVar, { ...this.#options, training, ...fused });
+  }
+}
+
+/** Layer norm over the last axis. */
+export class LayerNorm extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+  readonly #eps: number;
+
+  constructor(channels: number, init: Init, { eps = 1e-5 }: { readonly eps?: number } = {}) {
+    super();
+    this.weight = init.constant([channels], 1);
+    this.bias = init.constant([channels], 0);
+    this.#eps = eps;
+  }
+
+  forward(x: Tensor): Tensor {
+    return layerNorm(x, this.weight, this.bias, { normalizedShape: this.weight.shape, eps: this.#eps });
+  }
+}
+
+/** Group norm: statistics per sample and group of neighbouring channels, NHWC. */
+export class GroupNorm extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+  readonly #options: { readonly numGroups: number; readonly eps: number };
+
+  constructor(numGroups: number, channels: number, init: Init, { eps = 1e-5 }: { readonly eps?: number } = {}) {
+    super();
+    this.weight = init.constant([channels], 1);
+    this.bias = init.constant([channels], 0);
+    this.#options = { numGroups, eps };
+  }
+
+  forward(x: Tensor): Tensor {
+    return groupNorm(x, this.weight, this.bias, this.#options);
+  }
+}
+
+/** Zeroes elements with probability p in training, and scales the others by 1 / (1 - p). */
+export class Dropout extends Module {
+  readonly #p: number;
+  readonly #generator: Generator;
+
+  constructor(p: number, generator: Generator) {
+    super();
+    this.#p = p;
+    this.#generator = generator;
+  }
+
+  forward(x: Tensor, { training }: Mode): Tensor {
+    return training && this.#p > 0 ? dropout(x, { p: this.#p, generator: this.#generator }) : x;
+  }
+}
+
+/** Self-attention over tokens [B, T, D], heads side by side in one projection (timm's `qkv`, `proj`). */
+export class MultiHeadAttention extends Module {
+  readonly qkv: Linear;
+  readonly proj: Linear;
+  readonly #heads: number;
+
+  constructor(dim: number, heads: number, init: Init) {
+    super();
+    this.qkv = new Linear(dim, 3 * dim, init);
+    this.proj = new Linear(dim, dim, init);
+    this.#heads = heads;
+  }
+
+  /** Output projection plus `residual`. */
+  forward(x: Tensor, residual?: Tensor): Tensor {
+    const mixed = qkvAttention(this.qkv.forward(x), { heads: this.#heads });
+    return this.proj.forward(mixed, { residual });
+  }
+}
+
+/** Image patches as tokens: [B, H, W, C] to [B, H/p * W/p, D]. */
+export class PatchEmbed extends Module {
+  readonly proj: Conv2d;
+  readonly #dim: number;
+
+  constructor(patch: number, channels: number, dim: number, init: Init) {
+    super();
+    this.proj = new Conv2d(channels, dim, init, { kernel: patch, stride: patch, padding: 0, bias: true });
+    this.#dim = dim;
+  }
+
+  forward(x: Tensor): Tensor {
+    const map = this.proj.forward(x);
+    return map.reshape([map.shape[0] as number, -1, this.#dim]);
+  }
+}
+
+/** Mean over the image: [B, H, W, C] to [B, C]. */
+export function globalAveragePool(x: Tensor): Tensor {
+  const [batch, height, width, channels] = x.shape as unknown as readonly [number, number, number, number];
+  return avgPool2d(x, { kernel: [height, width] }).reshape([batch, channels]);
+}
+
+export type { Shape };

@@ -1,0 +1,228 @@
+// Residual networks: the CIFAR family (He et al. 2016, section 4.2) and ResNet-18/34/50 for ImageNet. Field names follow
+// the published weight files, so state loads by name.
+
+import { ArgumentError, type Device, maxPool2d, pad, slice, type Tensor } from "../engine/index.ts";
+import { Backbone, type Stage } from "./backbone.ts";
+import { Init, type InitScheme } from "./init.ts";
+import { BatchNorm2d, Conv2d, globalAveragePool, Linear } from "./layers.ts";
+import { type Mode, Module } from "./module.ts";
+
+/** How a block passes its input where the shape changes: strided with zero channels (A), or a strided 1x1 convolution and norm (B). */
+export type Shortcut = "A" | "B";
+
+/** A strided 1x1 convolution and its norm; a list, so that they are named `shortcut.0` and `shortcut.1`. */
+type Projection = readonly [Conv2d, BatchNorm2d];
+
+/** Where the input of a block goes besides the block. */
+abstract class Block extends Module {
+  /** Shape-changing projection; undefined for identity and for shortcut A. */
+  abstract readonly shortcut: Projection | undefined;
+  abstract forward(x: Tensor, mode: Mode): Tensor;
+
+  protected static projection(inputs: number, outputs: number, stride: number, init: Init): Projection {
+    return [new Conv2d(inputs, outputs, init, { kernel: 1, stride }), new BatchNorm2d(outputs, init)];
+  }
+
+  protected static project(x: Tensor, [conv, norm]: Projection, mode: Mode): Tensor {
+    return norm.forward(conv.forward(x), mode);
+  }
+}
+
+/** relu(norm(conv(relu(norm(conv x)))) + shortcut(x)) with 3x3 convolutions. */
+class BasicBlock extends Block {
+  readonly conv1: Conv2d;
+  readonly bn1: BatchNorm2d;
+  readonly conv2: Conv2d;
+  readonly bn2: BatchNorm2d;
+  readonly shortcut: Projection | undefined;
+  readonly #pad: { readonly stride: number; readonly extra: number } | undefined;
+
+  constructor(inputs: number, outputs: number, stride: number, kind: Shortcut, init: Init) {
+    super();
+    this.conv1 = new Conv2d(inputs, outputs, init, { kernel: 3, stride });
+    this.bn1 = new BatchNorm2d(outputs, init);
+    this.conv2 = new Conv2d(outputs, outputs, init, { kernel: 3 });
+    this.bn2 = new BatchNorm2d(outputs, init);
+    const isIdentity = stride === 1 && inputs === outputs;
+    this.shortcut = isIdentity || kind === "A" ? undefined : Block.projection(inputs, outputs, stride, init);
+    this.#pad = isIdentity || kind === "B" ? undefined : { stride, extra: outputs - inputs };
+  }
+
+  forward(x: Tensor, mode: Mode): Tensor {
+    const inner = this.bn1.forward(this.conv1.forward(x), mode, { activation: "relu" });
+    return this.bn2.forward(this.conv2.forward(inner), mode, { activation: "relu", residual: this.#residual(x, mode) });
+  }
+
+  #residual(x: Tensor, mode: Mode): Tensor {
+    if (this.shortcut) return Block.project(x, this.shortcut, mode);
+    if (!this.#pad) return x;
+    const { stride, extra } = this.#pad;
+    const strided = slice(x, { starts: [0, 0, 0, 0], ends: [...x.shape], steps: [1, stride, stride, 1] });
+    return pad(strided, [[0, 0], [0, 0], [0, 0], [extra >> 1, extra - (extra >> 1)]]);
+  }
+}
+
+/** The 1x1, 3x3, 1x1 block of ResNet-50; `outputs` is four times the inner width, the stride is at the 3x3. */
+class Bottleneck extends Block {
+  readonly conv1: Conv2d;
+  readonly bn1: BatchNorm2d;
+  readonly conv2: Conv2d;
+  readonly bn2: BatchNorm2d;
+  readonly conv3: Conv2d;
+  readonly bn3: BatchNorm2d;
+  readonly shortcut: Projection | undefined;
+
+  constructor(inputs: number, outputs: number, stride: number, init: Init) {
+    super();
+    const inner = outputs / 4;
+    this.conv1 = new Conv2d(inputs, inner, init, { kernel: 1 });
+    this.bn1 = new BatchNorm2d(inner, init);
+    this.conv2 = new Conv2d(inner, inner, init, { kernel: 3, stride });
+    this.bn2 = new BatchNorm2d(inner, init);
+    this.conv3 = new Conv2d(inner, outputs, init, { kernel: 1 });
+    this.bn3 = new BatchNorm2d(outputs, init);
+    this.shortcut = stride === 1 && inputs === outputs ? undefined : Block.projection(inputs, outputs, stride, init);
+  }
+
+  forward(x: Tensor, mode: Mode): Tensor {
+    const first = this.bn1.forward(this.conv1.forward(x), mode, { activation: "relu" });
+    const second = this.bn2.forward(this.conv2.forward(first), mode, { activation: "relu" });
+    const residual = this.shortcut ? Block.project(x, this.shortcut, mode) : x;
+    return this.bn3.forward(this.conv3.forward(second), mode, { activation: "relu", residual });
+  }
+}
+
+/** Options of the CIFAR family. */
+export interface ResNetOptions {
+  /** 6n + 2 layers, e.g. 8, 20, 32, 44, 56, 110. */
+  readonly depth: number;
+  readonly classes: number;
+  /** Shape of an image, [H, W, C]; default [32, 32, 3]. */
+  readonly input?: readonly [number, number, number];
+  /** Channels of the three stages; default [16, 32, 64]. */
+  readonly widths?: readonly [number, number, number];
+  /** Default B. */
+  readonly shortcut?: Shortcut;
+  /** Default PyTorch's. */
+  readonly init?: InitScheme;
+  readonly seed: number;
+  readonly device?: Device;
+}
+
+/** ResNet for small images: a 3x3 stem, three stages of n blocks, global average pool, linear. */
+export class CifarResNet extends Backbone {
+  readonly conv1: Conv2d;
+  readonly bn1: BatchNorm2d;
+  readonly layer1: readonly BasicBlock[];
+  readonly layer2: readonly BasicBlock[];
+  readonly layer3: readonly BasicBlock[];
+  readonly linear: Linear;
+  readonly stages: readonly Stage[];
+  readonly input: readonly [number, number, number];
+  readonly classes: number;
+
+  constructor(options: ResNetOptions) {
+    super();
+    const { depth, classes, input = [32, 32, 3], widths = [16, 32, 64], shortcut = "B", init: scheme = "torch", seed, device } = options;
+    const n = (depth - 2) / 6;
+    if (!Number.isInteger(n) || n < 1) throw new ArgumentError(`resnet: depth must be 6n + 2 (8, 14, 20, 32, 44, 56, 110); got ${depth}.`);
+    if (!Number.isInteger(classes) || classes < 1) throw new ArgumentError(`resnet: classes must be a positive integer; got ${classes}.`);
+    const init = new Init({ seed, scheme, device });
+    const [w1, w2, w3] = widths;
+    const stage = (inputs: number, outputs: number, stride: number) =>
+      Array.from({ length: n }, (_, i) => new BasicBlock(i === 0 ? inputs : outputs, outputs, i === 0 ? stride : 1, shortcut, init));
+    this.conv1 = new Conv2d(input[2], w1, init, { kernel: 3 });
+    this.bn1 = new BatchNorm2d(w1, init);
+    this.layer1 = stage(w1, w1, 1);
+    this.layer2 = stage(w1, w2, 2);
+    this.layer3 = stage(w2, w3, 2);
+    this.linear = new Linear(w3, classes, init);
+    this.stages = widths.map((channels, i) => ({ name: `stage${i + 1}`, channels, reduction: 2 ** i, kind: "map" }));
+    this.input = input;
+    this.classes = classes;
+  }
+
+  stage(i: number, x: Tensor, mode: Mode): Tensor {
+    const start = i === 0 ? this.bn1.forward(this.conv1.forward(x), mode, { activation: "relu" }) : x;
+    const blocks = [this.layer1, this.layer2, this.layer3][i] as readonly BasicBlock[];
+    return blocks.reduce((features, block) => block.forward(features, mode), start);
+  }
+
+  classify(features: Tensor): Tensor {
+    return this.linear.forward(globalAveragePool(features));
+  }
+}
+
+/** A ResNet for small images; see `ResNetOptions`. */
+export const resnet = (options: ResNetOptions): CifarResNet => new CifarResNet(options);
+
+/** Blocks per stage and their kind. */
+const IMAGENET = { 18: { counts: [2, 2, 2, 2], wide: 1 }, 34: { counts: [3, 4, 6, 3], wide: 1 }, 50: { counts: [3, 4, 6, 3], wide: 4 } } as const;
+
+/** Options of the ImageNet family. */
+export interface ImageNetResNetOptions {
+  readonly depth: keyof typeof IMAGENET;
+  readonly classes?: number;
+  /** Default [224, 224, 3]. */
+  readonly input?: readonly [number, number, number];
+  readonly seed: number;
+  readonly device?: Device;
+}
+
+/** ResNet-18, -34 and -50 as in torchvision: 7x7 stem of stride 2, 3x3 max pool of stride 2, four stages. */
+export class ImageNetResNet extends Backbone {
+  readonly conv1: Conv2d;
+  readonly bn1: BatchNorm2d;
+  readonly layer1: readonly Block[];
+  readonly layer2: readonly Block[];
+  readonly layer3: readonly Block[];
+  readonly layer4: readonly Block[];
+  readonly fc: Linear;
+  readonly stages: readonly Stage[];
+  readonly input: readonly [number, number, number];
+  readonly classes: number;
+
+  constructor({ depth, classes = 1000, input = [224, 224, 3], seed, device }: ImageNetResNetOptions) {
+    super();
+    const layout = IMAGENET[depth];
+    if (!layout) throw new ArgumentError(`imageNetResnet: depth must be one of ${Object.keys(IMAGENET).join(", ")}; got ${depth}.`);
+    const init = new Init({ seed, scheme: "he", device });
+    const widths = [64, 128, 256, 512].map((width) => width * layout.wide);
+    const stage = (i: number): Block[] => {
+      const outputs = widths[i] as number;
+      return Array.from({ length: layout.counts[i] as number }, (_, b) => {
+        const inputs = b > 0 ? outputs : i === 0 ? 64 : (widths[i - 1] as number);
+        const stride = b === 0 && i > 0 ? 2 : 1;
+        return layout.wide === 4 ? new Bottleneck(inputs, outputs, stride, init) : new BasicBlock(inputs, outputs, stride, "B", init);
+      });
+    };
+    this.conv1 = new Conv2d(input[2], 64, init, { kernel: 7, stride: 2 });
+    this.bn1 = new BatchNorm2d(64, init);
+    this.layer1 = stage(0);
+    this.layer2 = stage(1);
+    this.layer3 = stage(2);
+    this.layer4 = stage(3);
+    this.fc = new Linear(widths[3] as number, classes, new Init({ seed: seed + 1, device }));
+    this.stages = widths.map((channels, i) => ({ name: `stage${i + 1}`, channels, reduction: 4 * 2 ** i, kind: "map" }));
+    this.input = input;
+    this.classes = classes;
+  }
+
+  stage(i: number, x: Tensor, mode: Mode): Tensor {
+    const start = i === 0 ? this.#stem(x, mode) : x;
+    const blocks = [this.layer1, this.layer2, this.layer3, this.layer4][i] as readonly Block[];
+    return blocks.reduce((features, block) => block.forward(features, mode), start);
+  }
+
+  classify(features: Tensor): Tensor {
+    return this.fc.forward(globalAveragePool(features));
+  }
+
+  #stem(x: Tensor, mode: Mode): Tensor {
+    const features = this.bn1.forward(this.conv1.forward(x), mode, { activation: "relu" });
+    return maxPool2d(features, { kernel: 3, stride: 2, padding: 1 });
+  }
+}
+
+/** ResNet-18, -34 or -50; see `ImageNetResNetOptions`. */
+export const imageNetResnet = (options: ImageNetResNetOptions): ImageNetResNet => new ImageNetResNet(options);

@@ -1,0 +1,97 @@
+// Learning-rate schedules: pure functions of the step, counted from 0. Nothing here knows an optimiser.
+
+/** The value at a step. */
+export type Schedule = (step: number) => number;
+
+/** `lr` at every step. */
+export const lrConstant =
+  (lr: number): Schedule =>
+  () =>
+    lr;
+
+/** From a to b along half a cosine as u goes from 0 to 1. */
+const cosine = (a: number, b: number, u: number): number => b + ((a - b) / 2) * (1 + Math.cos(Math.PI * u));
+const linear = (a: number, b: number, u: number): number => a + (b - a) * u;
+
+/** Options of `lrCosine`. */
+export interface CosineOptions {
+  readonly baseLr: number;
+  /** What the last step approaches; default 0. */
+  readonly minLr?: number;
+  /** Length of the whole schedule; the rate stays at `minLr` after it. */
+  readonly steps: number;
+}
+
+/** Cosine annealing (Loshchilov and Hutter, SGDR, ICLR 2017, without restarts). */
+export function lrCosine(options: CosineOptions): Schedule {
+  return lrCosineWarmup({ ...options, warmupSteps: 0 });
+}
+
+/** Cosine annealing after a linear rise from `warmupStartFactor` times the base rate. */
+export function lrCosineWarmup({
+  baseLr,
+  minLr = 0,
+  steps,
+  warmupSteps,
+  warmupStartFactor: f = 0,
+}: CosineOptions & { readonly warmupSteps: number; readonly warmupStartFactor?: number }): Schedule {
+  return (t) => {
+    if (t < warmupSteps) return baseLr * linear(f, 1, t / warmupSteps);
+    return cosine(baseLr, minLr, Math.min(1, (t - warmupSteps) / Math.max(1, steps - warmupSteps)));
+  };
+}
+
+/** `baseLr * gamma^(number of milestones that are <= step)`. */
+export function lrMultiStep({
+  baseLr,
+  milestones,
+  gamma = 0.1,
+}: {
+  readonly baseLr: number;
+  readonly milestones: readonly number[];
+  readonly gamma?: number;
+}): Schedule {
+  return (t) => baseLr * gamma ** milestones.filter((milestone) => milestone <= t).length;
+}
+
+/** Options of `lrOneCycle` and `momentumOneCycle`; defaults as in PyTorch. */
+export interface OneCycleOptions {
+  readonly maxLr: number;
+  readonly steps: number;
+  /** Share of the steps in which the rate rises; default 0.3. */
+  readonly pctStart?: number;
+  readonly annealStrategy?: "cos" | "linear";
+  /** The rate starts at maxLr / divFactor; default 25. */
+  readonly divFactor?: number;
+  /** The rate ends at the starting rate / finalDivFactor; default 10 000. */
+  readonly finalDivFactor?: number;
+  readonly baseMomentum?: number;
+  readonly maxMomentum?: number;
+}
+
+/** low -> high -> end in the two phases of a cycle, the first of which ends at step pctStart * steps - 1. */
+function cycle(
+  [start, peak, end]: readonly [number, number, number],
+  options: Omit<OneCycleOptions, "maxLr">,
+): Schedule {
+  const { steps, pctStart = 0.3, annealStrategy = "cos" } = options;
+  const anneal = annealStrategy === "cos" ? cosine : linear;
+  const turn = pctStart * steps - 1;
+  return (t) => {
+    if (t <= turn) return turn > 0 ? anneal(start, peak, t / turn) : peak;
+    return anneal(peak, end, Math.min(1, (t - turn) / (steps - 1 - turn)));
+  };
+}
+
+/** The learning rate of one cycle (Smith and Topin, "Super-convergence", 2018; two phases). */
+export function lrOneCycle(options: OneCycleOptions): Schedule {
+  const { maxLr, divFactor = 25, finalDivFactor = 1e4 } = options;
+  const start = maxLr / divFactor;
+  return cycle([start, maxLr, start / finalDivFactor], options);
+}
+
+/** The momentum that goes with `lrOneCycle`: high where the rate is low. */
+export function momentumOneCycle(options: Omit<OneCycleOptions, "maxLr">): Schedule {
+  const { baseMomentum = 0.85, maxMomentum = 0.95 } = options;
+  return cycle([maxMomentum, baseMomentum, maxMomentum], options);
+}

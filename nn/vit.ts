@@ -1,0 +1,141 @@
+// Vision transformers (Dosovitskiy et al. 2021) in timm's form and names: class token, learned positions, pre-norm blocks.
+
+import { ArgumentError, add, concat, type Device, expand, slice, type Tensor } from "../engine/index.ts";
+import { Backbone, type Stage } from "./backbone.ts";
+import { Init } from "./init.ts";
+import { LayerNorm, Linear, MultiHeadAttention, PatchEmbed } from "./layers.ts";
+import { Module } from "./module.ts";
+
+/** The two-layer perceptron of a block, exact GELU between. */
+class Mlp extends Module {
+  readonly fc1: Linear;
+  readonly fc2: Linear;
+
+  constructor(dim: number, hidden: number, init: Init) {
+    super();
+    this.fc1 = new Linear(dim, hidden, init);
+    this.fc2 = new Linear(hidden, dim, init);
+  }
+
+  forward(x: Tensor, residual: Tensor): Tensor {
+    return this.fc2.forward(this.fc1.forward(x, { activation: "gelu" }), { residual });
+  }
+}
+
+/** x + attention(norm x), then x + mlp(norm x). */
+class TransformerBlock extends Module {
+  readonly norm1: LayerNorm;
+  readonly attn: MultiHeadAttention;
+  readonly norm2: LayerNorm;
+  readonly mlp: Mlp;
+
+  constructor(dim: number, heads: number, hidden: number, eps: number, init: Init) {
+    super();
+    this.norm1 = new LayerNorm(dim, init, { eps });
+    this.attn = new MultiHeadAttention(dim, heads, init);
+    this.norm2 = new LayerNorm(dim, init, { eps });
+    this.mlp = new Mlp(dim, hidden, init);
+  }
+
+  forward(x: Tensor): Tensor {
+    const mixed = this.attn.forward(this.norm1.forward(x), x);
+    return this.mlp.forward(this.norm2.forward(mixed), mixed);
+  }
+}
+
+/** Options of a vision transformer. */
+export interface VitOptions {
+  readonly imgSize: number;
+  readonly patchSize: number;
+  readonly embedDim: number;
+  readonly depth: number;
+  readonly numHeads: number;
+  readonly classes: number;
+  /** Default 3. */
+  readonly channels?: number;
+  /** Hidden width of the perceptron over `embedDim`; default 4. */
+  readonly mlpRatio?: number;
+  /** Default 1e-6. */
+  readonly layerNormEps?: number;
+  /** Blocks after which a stage ends, counted from 1; the last one must be `depth`. Default: thirds. */
+  readonly stageEnds?: readonly number[];
+  readonly seed: number;
+  readonly device?: Device;
+}
+
+/** A vision transformer whose blocks are grouped into stages. */
+export class VisionTransformer extends Backbone {
+  readonly clsToken: Tensor;
+  readonly posEmbed: Tensor;
+  readonly patchEmbed: PatchEmbed;
+  readonly blocks: readonly TransformerBlock[];
+  readonly norm: LayerNorm;
+  readonly head: Linear;
+  readonly stages: readonly Stage[];
+  readonly input: readonly [number, number, number];
+  readonly classes: number;
+  readonly #ends: readonly number[];
+
+  constructor(options: VitOptions) {
+    super();
+    const { imgSize, patchSize, embedDim, depth, numHeads, classes, channels = 3, mlpRatio = 4, layerNormEps: eps = 1e-6, seed, device } = options;
+    const thirds = [...new Set([Math.ceil(depth / 3), Math.ceil((2 * depth) / 3), depth])];
+    const { stageEnds = thirds } = options;
+    checkVit(options, stageEnds);
+    const init = new Init({ seed, scheme: "vit", device });
+    const tokens = (imgSize / patchSize) ** 2 + 1;
+    this.clsToken = init.normal([1, 1, embedDim], 1e-6);
+    this.posEmbed = init.truncatedNormal([1, tokens, embedDim], 0.02);
+    this.patchEmbed = new PatchEmbed(patchSize, channels, embedDim, init);
+    this.blocks = Array.from({ length: depth }, () => new TransformerBlock(embedDim, numHeads, mlpRatio * embedDim, eps, init));
+    this.norm = new LayerNorm(embedDim, init, { eps });
+    this.head = new Linear(embedDim, classes, init);
+    this.stages = stageEnds.map((_, i) => ({ name: `stage${i + 1}`, channels: embedDim, reduction: patchSize, kind: "tokens" }));
+    this.input = [imgSize, imgSize, channels];
+    this.classes = classes;
+    this.#ends = stageEnds;
+  }
+
+  /** Tokens [B, 1 + patches, D] of images: class token, patches, positions. */
+  embed(x: Tensor): Tensor {
+    const [, , dim] = this.clsToken.shape as readonly [number, number, number];
+    const tokens = concat([expand(this.clsToken, [x.shape[0] as number, 1, dim]), this.patchEmbed.forward(x)], { dim: 1 });
+    return add(tokens, this.posEmbed);
+  }
+
+  stage(i: number, x: Tensor): Tensor {
+    const from = i === 0 ? 0 : (this.#ends[i - 1] as number);
+    const tokens = i === 0 ? this.embed(x) : x;
+    return this.blocks.slice(from, this.#ends[i]).reduce((features, block) => block.forward(features), tokens);
+  }
+
+  /** Logits from the normalised class token. */
+  classify(features: Tensor): Tensor {
+    const [batch, , dim] = features.shape as readonly [number, number, number];
+    const token = slice(features, { starts: [0, 0, 0], ends: [batch, 1, dim] }).reshape([batch, dim]);
+    return this.head.forward(this.norm.forward(token));
+  }
+}
+
+function checkVit({ imgSize, patchSize, embedDim, depth, numHeads }: VitOptions, ends: readonly number[]): void {
+  if (imgSize % patchSize !== 0) throw new ArgumentError(`vit: patchSize must divide imgSize; got ${patchSize} and ${imgSize}.`);
+  if (embedDim % numHeads !== 0) throw new ArgumentError(`vit: numHeads must divide embedDim; got ${numHeads} and ${embedDim}.`);
+  const rising = ends.every((end, i) => Number.isInteger(end) && end > (ends[i - 1] ?? 0));
+  if (!rising || ends.at(-1) !== depth) {
+    throw new ArgumentError(`vit: stageEnds must rise to the depth, ${depth}; got [${ends.join(", ")}].`);
+  }
+}
+
+type Sized = Pick<VitOptions, "classes" | "seed"> & Partial<VitOptions>;
+
+/** A vision transformer; see `VitOptions`. */
+export const vit = (options: VitOptions): VisionTransformer => new VisionTransformer(options);
+/** ViT-Tiny: patch 16, width 192, 12 blocks, 3 heads, 224x224. */
+export const vitTiny = (options: Sized): VisionTransformer =>
+  vit({ imgSize: 224, patchSize: 16, embedDim: 192, depth: 12, numHeads: 3, ...options });
+/** ViT-Small: patch 16, width 384, 12 blocks, 6 heads, 224x224. */
+export const vitSmall = (options: Sized): VisionTransformer =>
+  vit({ imgSize: 224, patchSize: 16, embedDim: 384, depth: 12, numHeads: 6, ...options });
+/** A small one for 32x32 images: patch 4, width 64, 4 blocks, 4 heads. */
+export const vitSmallImage = (options: Sized): VisionTransformer =>
+  vit({ imgSize: 32, patchSize: 4, embedDim: 64, depth: 4, numHeads: 4, ...options });
