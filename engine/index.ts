@@ -34,3 +34,4 @@ export { defaultDevice } from "./registry.ts";
 export { empty } from "./tensor.ts";
 import "./methods.ts";
 export { type RandomKey, randomBernoulli, randomIntegers, randomNormal, randomPermutation, randomUniform } from "./random.ts";
+export { exitGates, type GateOptions } from "./ops/gate.ts";

@@ -1,5 +1,8 @@
 // Public entry of the kernels: WGSL texts and launch geometry, usable with any WebGPU host.
 
+export * from "./attention.ts";
+export * from "./attention-grad.ts";
+export { type AttentionDims, type AttentionSpec } from "./attention-tile.ts";
 export * from "./batch-norm.ts";
 export * from "./column-sums.ts";
 export * from "./compact.ts";
@@ -12,7 +15,9 @@ export * from "./gather.ts";
 export type { GemmAdapter, GemmTile } from "./gemm.ts";
 export { MAX_AXES, type MoveUnit, numberedDims, unitOf } from "./items.ts";
 export * from "./kernel.ts";
+export * from "./group-norm.ts";
 export * from "./layer-norm.ts";
+export * from "./nll.ts";
 export * from "./matmul.ts";
 export * from "./move.ts";
 export * from "./move-plan.ts";
@@ -27,3 +32,4 @@ export { type ReduceOp, stateWords } from "./reduction.ts";
 export * from "./resize.ts";
 export type { AdapterTraits, FloatStorage, RowSpec, Team } from "./row.ts";
 export * from "./softmax.ts";
+export * from "./gate.ts";
