@@ -1,0 +1,155 @@
+// CIFAR-10 and CIFAR-100, binary version (Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009):
+// 50,000 + 10,000 colour images of 32 x 32, read from the official archive or from its unpacked folder.
+
+import { createDataset, type Dataset } from "../dataset.ts";
+import { DataError, ensure } from "../errors.ts";
+import { findFault, folderOf, node, type OfficialFile, readBytes, readOfficial, sizeOf } from "../files.ts";
+import { CIFAR_SIZE, type CifarRecords, decodeCifar } from "../formats/cifar.ts";
+import { gunzip } from "../formats/gzip.ts";
+import { readTar } from "../formats/tar.ts";
+import { type Splits, splitOfficial } from "../splits.ts";
+import { CIFAR100_COARSE, CIFAR100_FINE } from "./cifar100-classes.ts";
+import { CIFAR10_CLASSES, type DataOptions } from "./options.ts";
+
+/** One of the two sets; files inside of the archive are `folder/name`, the last one holds the test samples. */
+interface CifarSet {
+  readonly op: string;
+  readonly name: string;
+  readonly labelBytes: 1 | 2;
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  readonly archive: OfficialFile;
+  readonly folder: string;
+  readonly members: readonly OfficialFile[];
+}
+
+const archive = (name: string, bytes: number, md5: string): OfficialFile => ({
+  name,
+  bytes,
+  checksum: { algorithm: "md5", hex: md5 },
+  urls: [`https://www.cs.toronto.edu/~kriz/${name}`],
+});
+
+const member = (name: string, bytes: number, checksum?: OfficialFile["checksum"]): OfficialFile => ({
+  name,
+  bytes,
+  urls: [],
+  ...(checksum && { checksum }),
+});
+
+const CIFAR10: CifarSet = {
+  op: "cifar10",
+  name: "cifar-10",
+  labelBytes: 1,
+  mean: [0.4914, 0.4822, 0.4465],
+  std: [0.247, 0.2435, 0.2616],
+  archive: archive("cifar-10-binary.tar.gz", 170052171, "c32a1d4ab5d03f1284b67883e8d87530"),
+  folder: "cifar-10-batches-bin",
+  members: [
+    member("data_batch_1.bin", 30730000, { algorithm: "git-blob", hex: "da09f891072747be90e69e4f00ba7cba870dc87e" }),
+    ...[2, 3, 4, 5].map((i) => member(`data_batch_${i}.bin`, 30730000)),
+    member("test_batch.bin", 30730000, { algorithm: "git-blob", hex: "e3f3b4653f18f27ada1558cabc3352a3ed1b25cc" }),
+  ],
+};
+
+const CIFAR100: CifarSet = {
+  op: "cifar100",
+  name: "cifar-100",
+  labelBytes: 2,
+  mean: [0.5071, 0.4865, 0.4409],
+  std: [0.2673, 0.2564, 0.2762],
+  archive: archive("cifar-100-binary.tar.gz", 168513733, "03b5dce01913d631647c71ecec9e9cb8"),
+  folder: "cifar-100-binary",
+  members: [
+    member("train.bin", 153700000, { algorithm: "md5", hex: "6172c7755cfe09b2fe270c85cebc1b15" }),
+    member("test.bin", 30740000, { algorithm: "md5", hex: "4499cfba6c016c1be1438163640a0898" }),
+  ],
+};
+
+/** The official file of CIFAR-10. */
+export const CIFAR10_FILES: readonly OfficialFile[] = [CIFAR10.archive];
+
+/** The official file of CIFAR-100. */
+export const CIFAR100_FILES: readonly OfficialFile[] = [CIFAR100.archive];
+
+/**
+ * CIFAR-10: 32 x 32 x 3, ten classes, normalised by .4914 .4822 .4465 / .2470 .2435 .2616. `dir` holds
+ * `cifar-10-binary.tar.gz` or what was unpacked from it.
+ * @throws DataError for a missing or damaged file, or parts that ask for more than 50,000 samples.
+ */
+export const cifar10 = (options: DataOptions = {}): Promise<Splits> => loadCifar(CIFAR10, CIFAR10_CLASSES, 0, options);
+
+/** Which of its two labels a CIFAR-100 sample gets. */
+export interface Cifar100Options extends DataOptions {
+  /** `fine`: 100 classes (default); `coarse`: 20. */
+  readonly labels?: "fine" | "coarse";
+}
+
+/** CIFAR-100: as `cifar10`, with 100 or 20 classes, normalised by .5071 .4865 .4409 / .2673 .2564 .2762. */
+export async function cifar100(options: Cifar100Options = {}): Promise<Splits> {
+  const { labels = "fine" } = options;
+  ensure(
+    labels === "fine" || labels === "coarse",
+    () => `cifar100: labels must be "fine" or "coarse"; got "${labels}".`,
+  );
+  const isFine = labels === "fine";
+  return loadCifar(CIFAR100, isFine ? CIFAR100_FINE : CIFAR100_COARSE, isFine ? 1 : 0, options);
+}
+
+async function loadCifar(
+  set: CifarSet,
+  classes: readonly string[],
+  label: number,
+  options: DataOptions,
+): Promise<Splits> {
+  const files = await readMembers(set, options);
+  const records = set.members.map(({ name }, i) => decodeCifar(files[i]!, { file: name, labelBytes: set.labelBytes }));
+  const toDataset = (parts: readonly CifarRecords[], split: string, firstId: number): Dataset => {
+    const count = parts.reduce((sum, part) => sum + part.count, 0);
+    const images = new Uint8Array(count * CIFAR_SIZE * CIFAR_SIZE * 3);
+    const labels = new Int32Array(count);
+    let at = 0;
+    for (const part of parts) {
+      images.set(part.images, at * CIFAR_SIZE * CIFAR_SIZE * 3);
+      labels.set(part.labels[label]!, at);
+      at += part.count;
+    }
+    const ids = Int32Array.from({ length: count }, (_, i) => firstId + i);
+    const meta = { name: set.name, split, mean: set.mean, std: set.std };
+    return createDataset({ images, labels, ids, classes, meta, shape: [CIFAR_SIZE, CIFAR_SIZE, 3] });
+  };
+  const training = toDataset(records.slice(0, -1), "train", 0);
+  return splitOfficial(set.op, training, toDataset(records.slice(-1), "test", training.size), options);
+}
+
+/** The set's files: from the unpacked folder if there is one, or else from the archive. */
+async function readMembers(set: CifarSet, options: DataOptions): Promise<Uint8Array[]> {
+  const path = node("node:path");
+  const root = folderOf(set.name, options);
+  for (const folder of [path.join(root, set.folder), root]) {
+    if ((await sizeOf(path.join(folder, set.members[0]!.name))) !== undefined) {
+      return Promise.all(set.members.map((file) => readMember(set, file, path.join(folder, file.name), options)));
+    }
+  }
+  const packed = await readOfficial(set.op, set.archive, root, options);
+  const found = new Map<string, Uint8Array>();
+  for await (const { name, content } of readTar([await gunzip(packed, set.archive.name)], set.archive.name)) {
+    found.set(name.replace(/^.*\//, ""), content);
+  }
+  return set.members.map(({ name }) => {
+    const content = found.get(name);
+    if (content) return content;
+    throw new DataError(
+      `${set.op}: ${set.archive.name} must have the file ${name}; got ${[...found.keys()].join(", ")}.`,
+      {
+        file: set.archive.name,
+      },
+    );
+  });
+}
+
+async function readMember(set: CifarSet, file: OfficialFile, path: string, options: DataOptions): Promise<Uint8Array> {
+  const fault = (options.verify ?? true) ? await findFault(file, path) : undefined;
+  ensure(!fault, () => `${set.op}: ${path} ${fault}`, { file: path });
+  return readBytes(path);
+}
