@@ -13,6 +13,7 @@ import {
   attentionUniforms,
   type AttentionUniform,
   loadFunction,
+  ownRow,
   rowAddress,
   storeRow,
   tile,
@@ -44,8 +45,10 @@ ${attentionPlace(spec, "u.queries")}
   let q_at = ${rowAddress(spec, "q", "own")};
   let o_at = ${rowAddress(spec, "o", "own")};
   var own_delta = 0.0;
-  ${unroll(depth, (d) => `let q_${d} = load_q(q_at, ${d}u); let g_${d} = load_g(o_at, ${d}u); var dq_${d} = vec4f();
-  own_delta += dot(g_${d}, load_o(o_at, ${d}u));`)}
+  ${ownRow(spec, "q", "q_at")}
+  ${ownRow(spec, "g", "o_at")}
+  ${ownRow(spec, "o", "o_at", "out")}
+  ${unroll(depth, (d) => `own_delta += dot(g_${d}, out_${d}); var dq_${d} = vec4f();`)}
   let own_lse = lse[unit * u.queries + own];
   let end = ${causal ? `min(u.keys, block + ${spec.group}u)` : "u.keys"};
   ${keys.loop("0u", "end", body)}
@@ -76,8 +79,9 @@ ${queries.declare}
 ${attentionPlace(spec, "u.keys")}
   let k_at = ${rowAddress(spec, "k", "own")};
   let v_at = ${rowAddress(spec, "v", "own")};
-  ${unroll(depth, (d) => `let k_${d} = load_k(k_at, ${d}u); let v_${d} = load_v(v_at, ${d}u);
-  var dk_${d} = vec4f(); var dv_${d} = vec4f();`)}
+  ${ownRow(spec, "k", "k_at")}
+  ${ownRow(spec, "v", "v_at")}
+  ${unroll(depth, (d) => `var dk_${d} = vec4f(); var dv_${d} = vec4f();`)}
   ${queries.loop(causal ? `block / ${rows}u * ${rows}u` : "0u", "u.queries", body)}
   if (exists) {
     ${storeRow(spec, dk, "k_at", (d) => `dk_${d}`)}

@@ -75,11 +75,33 @@ export function loadFunction({ width }: AttentionSpec, name: string): string {
 }`;
 }
 
+// CPU adapters spend tens of milliseconds of compilation on every load or store in the text. There, rows go through a
+// private array and a loop whose trip count the compiler cannot know, so that a row of any depth is one load.
+const isLooped = ({ share, depth }: AttentionSpec): boolean => share !== "workgroup" && depth > 1;
+
+const eachVector = (body: string): string => `for (var d = 0u; d < (u.dim + 3u) / 4u; d++) { ${body} }`;
+
+/** Declares `AS_0, AS_1 ...`: the row at `at` of the binding `name`. */
+export function ownRow(spec: AttentionSpec, name: string, at: string, as = name): string {
+  const { depth } = spec;
+  if (!isLooped(spec)) return unroll(depth, (d) => `let ${as}_${d} = load_${name}(${at}, ${d}u);`);
+  return `var ${as}_row: array<vec4f, ${depth}>;
+  ${eachVector(`${as}_row[d] = load_${name}(${at}, d);`)}
+  ${unroll(depth, (d) => `let ${as}_${d} = ${as}_row[${d}];`)}`;
+}
+
 /** Writes a row of values to the binding `name` at address `at`. */
-export function storeRow({ depth, width, dtype }: AttentionSpec, name: string, at: string, value: (d: number) => string): string {
-  if (width === 4) return unroll(depth, (d) => `${name}[${at} + ${d}u] = ${stored(value(d), dtype, 4)};`);
-  return unroll(depth, (d) => `{ let row = ${value(d)};
-    for (var c = 0u; c < 4u && ${4 * d}u + c < u.dim; c++) { ${name}[${at} + ${4 * d}u + c] = ${stored("row[c]", dtype, 1)}; } }`);
+export function storeRow(spec: AttentionSpec, name: string, at: string, value: (d: number) => string): string {
+  const { depth, width, dtype } = spec;
+  const put = (d: string, row: string) =>
+    width === 4
+      ? `${name}[${at} + ${d}] = ${stored(row, dtype, 4)};`
+      : `let row = ${row};
+    for (var c = 0u; c < 4u && 4u * ${d} + c < u.dim; c++) { ${name}[${at} + 4u * ${d} + c] = ${stored("row[c]", dtype, 1)}; }`;
+  if (!isLooped(spec)) return unroll(depth, (d) => `{ ${put(`${d}u`, value(d))} }`);
+  return `var ${at}_row: array<vec4f, ${depth}>;
+    ${unroll(depth, (d) => `${at}_row[${d}] = ${value(d)};`)}
+    ${eachVector(put("d", `${at}_row[d]`))}`;
 }
 
 /** The two operands of a tile by binding name, how each is laid out, the number of rows, and scalars per row, if any. */

@@ -14,13 +14,12 @@ import {
   type AttentionUniform,
   type AttentionDims,
   loadFunction,
+  ownRow,
   rowAddress,
   storeRow,
   tile,
 } from "./attention-tile.ts";
-import { type AdapterTraits, bufferType, type FloatStorage } from "./row.ts";
-
-const LOWEST = "-3.4028234e38";
+import { type AdapterTraits, bufferType, type FloatStorage, LOWEST_F32 } from "./row.ts";
 
 /** A binding of q, k, v, o or a gradient of theirs. */
 export const attentionBinding = (spec: AttentionSpec, name: string, access: "read" | "write"): Binding => {
@@ -59,7 +58,7 @@ function source(spec: AttentionSpec): string {
   const seen = (j: number) => (causal ? `(KEY + ${j}u < u.keys && KEY + ${j}u <= own)` : `(KEY + ${j}u < u.keys)`);
   const body = (row: (j: number) => string, index: string): string => `
     ${unroll(step, (j) => `${keys.read(row(j), j)}
-    let s${j} = select(${LOWEST}, (${dotRows(spec, "q", `k${j}`)}) * u.scale, ${seen(j).replaceAll("KEY", index)});`)}
+    let s${j} = select(${LOWEST_F32}, (${dotRows(spec, "q", `k${j}`)}) * u.scale, ${seen(j).replaceAll("KEY", index)});`)}
     var higher = top;
     ${unroll(step, (j) => `higher = max(higher, s${j});`)}
     let fade = exp(top - higher);
@@ -71,8 +70,9 @@ function source(spec: AttentionSpec): string {
 ${keys.declare}
 ${attentionPlace(spec, "u.queries")}
   let q_at = ${rowAddress(spec, "q", "own")};
-  ${unroll(depth, (d) => `let q_${d} = load_q(q_at, ${d}u); var acc_${d} = vec4f();`)}
-  var top = ${LOWEST};
+  ${ownRow(spec, "q", "q_at")}
+  ${unroll(depth, (d) => `var acc_${d} = vec4f();`)}
+  var top = ${LOWEST_F32};
   var total = 0.0;
   let end = ${causal ? `min(u.keys, block + ${spec.group}u)` : "u.keys"};
   ${keys.loop("0u", "end", body)}
@@ -114,8 +114,8 @@ export function attentionCandidates(
 ): AttentionSpec[] {
   const depth = Math.max(1, ceilDiv(dim, 4));
   const base = { depth, width: isAligned && dim % 4 === 0 ? 4 : 1, causal, dtype } as const;
-  // Past about 256 FMAs a loop body slows CPU adapters down; more keys than lanes would need a second broadcast source.
-  const step = Math.max(1, Math.min(subgroupSize, 2 ** Math.floor(Math.log2(Math.max(1, 32 / depth)))));
+  // 64 vec4 products a step: larger bodies run and, above all, compile slower on CPU adapters. At most a row per lane.
+  const step = Math.max(1, Math.min(subgroupSize, 2 ** Math.floor(Math.log2(Math.max(1, 16 / depth)))));
   const rows = Math.max(4, Math.min(32, 2 ** Math.floor(Math.log2(256 / depth))));
   const workgroup: AttentionSpec = { ...base, share: "workgroup", group: 64, rows, step: 4 };
   const none: AttentionSpec = { ...base, share: "none", group: 64, rows: 1, step: 1 };

@@ -5,13 +5,15 @@
 // and rescaled sum) and keeps (logsumexp, sum of t') per row for the backward pass. f32 accumulation. A label outside
 // 0..C-1 gives a NaN loss and a NaN gradient row instead of an access out of bounds.
 
-import { type Binding, ceilDiv, defineKernel, linearGrid, wgsl } from "./kernel.ts";
+import { type Binding, ceilDiv, defineKernel, linearGrid } from "./kernel.ts";
 import {
   type AdapterTraits,
   bufferType,
   type FloatStorage,
   loadRow,
+  LOWEST_F32,
   maxOf,
+  NAN_FUNCTION,
   type RowSpec,
   rowAxis,
   rowCandidates,
@@ -37,10 +39,6 @@ export type CrossEntropySpec = RowSpec & {
 /** The backward kernel also knows whether g is one number for all rows (a reduced loss) or one per row. */
 export type CrossEntropyBackwardSpec = CrossEntropySpec & { readonly upstream: "scalar" | "row" };
 
-const LOWEST = "-3.4028234e38";
-
-// A NaN literal does not compile; a private variable keeps it out of constant evaluation.
-const NAN = "var<private> nan_bits: u32 = 0x7fc00000u;\nfn not_a_number() -> f32 { return bitcast<f32>(nan_bits); }";
 
 function targetBinding(spec: CrossEntropySpec): Binding {
   const type = spec.target === "labels" ? "array<i32>" : bufferType("f32", spec.width);
@@ -92,12 +90,12 @@ function lossValue(spec: CrossEntropySpec): string {
 function forwardSource(spec: CrossEntropySpec): string {
   const isLabels = spec.target === "labels";
   const component = spec.width === 4 ? "z[(row * u.len + at) / 4u][(row * u.len + at) % 4u]" : "z[row * u.len + at]";
-  return wgsl`${NAN}
+  return `${NAN_FUNCTION}
 ${teamFunctions(spec, ["team_max", "team_add", "team_add2"])}
 ${rowEntry(spec)} {
   ${locate(spec)}
   ${loadRow(spec, ["z"])}
-  var top = ${LOWEST};
+  var top = ${LOWEST_F32};
   var total = 0.0; var linear = 0.0; var mass = 0.0; var plain = 0.0;
   ${accumulate(spec)}
   let local_top = top;
@@ -134,7 +132,7 @@ function backwardSource(spec: CrossEntropyBackwardSpec): string {
       ? `select(${type}(), ${type}(${keep}), ${own} == ${classes(j)})`
       : `${keep} * distribution[sample * n + ${j}]`;
   const floor = smooth ? " - u.smoothing / f32(u.len)" : "";
-  return wgsl`${NAN}
+  return `${NAN_FUNCTION}
 ${rowEntry(spec)} {
   ${locate(spec)}
   var factor = ${spec.upstream === "scalar" ? "g[0] * u.scale" : "g[row] * u.scale"}${spec.weighted ? " * weight[row]" : ""};

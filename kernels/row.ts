@@ -28,6 +28,13 @@ export interface AdapterTraits {
   readonly hasSubgroups: boolean;
 }
 
+/** The lowest finite f32: the start of a running maximum (an infinity literal does not compile). */
+export const LOWEST_F32 = "-3.4028234e38";
+
+/** Declares `not_a_number()`: a NaN literal does not compile, a private variable stays out of constant evaluation. */
+export const NAN_FUNCTION =
+  "var<private> nan_bits: u32 = 0x7fc00000u;\nfn not_a_number() -> f32 { return bitcast<f32>(nan_bits); }";
+
 /** Threads per workgroup when a team is smaller than a workgroup. */
 const GROUP = 64;
 

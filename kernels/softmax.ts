@@ -11,6 +11,7 @@ import {
   bufferType,
   type FloatStorage,
   loadRow,
+  LOWEST_F32,
   maxOf,
   type RowSpec,
   rowAxis,
@@ -34,9 +35,6 @@ export type SoftmaxSpec = RowSpec & { readonly log: boolean; readonly strided: b
 const uniforms = { outer: "u32", len: "u32", inner: "u32" } as const;
 type Uniform = keyof typeof uniforms;
 type SoftmaxDims = Readonly<Record<Uniform, number>>;
-
-/** Below every finite f32 that matters: the start of a running maximum (an infinity literal does not compile). */
-const LOWEST = "-3.4028234e38";
 
 const teams = ({ outer, inner }: SoftmaxDims, spec: SoftmaxSpec): number =>
   outer * (spec.strided ? ceilDiv(inner, spec.width) : 1);
@@ -98,7 +96,7 @@ function forwardSource(spec: SoftmaxSpec): string {
 ${rowEntry(spec)} {
   ${line(spec)}
   ${loadRow(spec, ["x"])}
-  var top = ${state}(${LOWEST});
+  var top = ${state}(${LOWEST_F32});
   ${spec.slots > 0 ? "" : `var total = ${state}();`}
   ${walk(spec, ["x"], ([x]) =>
     spec.slots > 0

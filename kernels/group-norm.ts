@@ -1,0 +1,206 @@
+// Group norm of x [N, S, C] (NHWC, S = H W): statistics per sample and group of C / groups consecutive channels, affine
+// parameters per channel.
+//   y = (x - mean) rstd w + b;  with h = g w:  dx = rstd (h - mean(h) - xhat mean(h xhat)),  dw = sum g xhat,  db = sum g
+// Forward: a team (row.ts) per sample and group; it walks the group's S rows of channels with an incremental index (no
+// division per element), twice. Backward: sums of g and g xhat per sample and channel, [N, 2, C]; then a team per sample
+// and group folds its channels' sums and writes dx; `columnSums` over N gives dw and db.
+// Numerics: f32; Welford on deviations from the group's first element, Chan's merge.
+
+import { type Binding, ceilDiv, defineKernel, linearGrid, type RowAxis } from "./kernel.ts";
+import {
+  type AdapterTraits,
+  bufferType,
+  type FloatStorage,
+  type RowSpec,
+  rowAxis,
+  rowCandidates,
+  rowEntry,
+  rowFeatures,
+  rowsPerGroup,
+  stored,
+  sumOf,
+  teamCall,
+  teamFunctions,
+  teamIndex,
+  valueType,
+} from "./row.ts";
+
+const sizes = { samples: "u32", positions: "u32", channels: "u32", groups: "u32" } as const;
+const forwardUniforms = { ...sizes, eps: "f32" } as const;
+type Size = keyof typeof sizes;
+type Sizes = Readonly<Record<Size, number>>;
+
+const activations = (spec: { readonly dtype: FloatStorage; readonly width: 1 | 4 }, name: string, access: "read" | "write"): Binding => {
+  return { name, access, type: bufferType(spec.dtype, spec.width) };
+};
+
+const channelwise = (width: 1 | 4, name: string, access: "read" | "write"): Binding => {
+  return { name, access, type: bufferType("f32", width) };
+};
+
+const grid = ({ samples, groups }: Sizes, spec: RowSpec) => linearGrid(ceilDiv(samples * groups, rowsPerGroup(spec)));
+const rows = ({ samples, groups }: Sizes, spec: RowSpec): RowAxis => rowAxis(samples * groups, spec);
+
+/** Declares the team's group: `columns` per group, `first` = its first element's index, `channel` = its first column. */
+const place = (spec: RowSpec): string => `${teamIndex(spec)}
+  let exists = team < u.samples * u.groups;
+  let own = min(team, u.samples * u.groups - 1u);
+  let row_length = u.channels / ${spec.width}u;
+  let columns = row_length / u.groups;
+  let channel = own % u.groups * columns;
+  let first = own / u.groups * u.positions * row_length + channel;
+  let count = f32(u.positions * columns * ${spec.width}u);
+  let column_step = ${spec.lanes}u % columns;
+  let row_step = ${spec.lanes}u / columns;`;
+
+/** Walks the group: `at` is the element's index, `column` its channel column within the group. */
+const walk = (body: string): string => `{
+    var column = lane % columns;
+    var position = lane / columns;
+    while (position < u.positions) {
+      let at = first + position * row_length + column;
+      ${body}
+      column += column_step;
+      position += row_step;
+      if (column >= columns) { column -= columns; position += 1u; }
+    }
+  }`;
+
+/** `walk` that stores `value` a trip late: see `sweepStore` in row.ts. */
+const walkStore = (spec: RowSpec, target: string, body: string): string => {
+  const store = `${target}[held_at] = ${stored("held", spec.dtype, spec.width)};`;
+  return `if (exists && lane < u.positions * columns) {
+    var held = ${valueType(spec.width)}();
+    var held_at = first + lane / columns * row_length + lane % columns;
+    ${walk(`${body} ${store} held = value; held_at = at;`)}
+    ${store}
+  }`;
+};
+
+function forwardSource(spec: RowSpec): string {
+  const { width } = spec;
+  const type = valueType(width);
+  return `${teamFunctions(spec, ["team_add"])}
+${rowEntry(spec)} {
+  ${place(spec)}
+  let shift = f32(x[first]${width === 4 ? ".x" : ""});
+  var n = 0.0;
+  var running = ${type}();
+  var m2 = ${type}();
+  ${walk(`n += 1.0; let d = ${type}(x[at]) - shift; let delta = d - running;
+      running += delta * (1.0 / n); m2 += delta * (d - running);`)}
+  let offset = ${teamCall("team_add", `n * ${sumOf("running", width)}`, spec)} / count;
+  let gap = running - offset;
+  let deviation = m2 + n * gap * gap;
+  let rstd = inverseSqrt(${teamCall("team_add", sumOf("deviation", width), spec)} / count + u.eps);
+  ${walkStore(
+    spec,
+    "y",
+    `let value = (${type}(x[at]) - shift - offset) * (rstd * weight[channel + column]) + bias[channel + column];`,
+  )}
+  if (exists && lane == 0u) { stats[own] = vec2f(shift + offset, rstd); }
+}`;
+}
+
+/** y and (mean, rstd) per sample and group. */
+export const groupNormForward = defineKernel<RowSpec, keyof typeof forwardUniforms>({
+  name: "groupNorm",
+  bindings: (spec) => [
+    activations(spec, "x", "read"),
+    channelwise(spec.width, "weight", "read"),
+    channelwise(spec.width, "bias", "read"),
+    activations(spec, "y", "write"),
+    { name: "stats", access: "write", type: "array<vec2f>" },
+  ],
+  uniforms: forwardUniforms,
+  features: rowFeatures,
+  source: forwardSource,
+  grid,
+  rows,
+});
+
+/** Elements per access and storage of the per-channel sums. */
+export type GroupNormSumsSpec = { readonly width: 1 | 4; readonly dtype: FloatStorage };
+
+/** Sums of g xhat and of g per sample and channel: [N, 2, C]. A thread per channel column; vec4 columns lie in one group. */
+export const groupNormBackwardSums = defineKernel<GroupNormSumsSpec, Size>({
+  name: "groupNormBackwardSums",
+  bindings: (spec) => [
+    activations(spec, "g", "read"),
+    activations(spec, "x", "read"),
+    { name: "stats", access: "read", type: "array<vec2f>" },
+    channelwise(spec.width, "sums", "write"),
+  ],
+  uniforms: sizes,
+  features: ({ dtype }) => (dtype === "f16" ? ["f16"] : []),
+  source: ({ width }) => `
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+  let row_length = u.channels / ${width}u;
+  if (id.x >= u.samples * row_length) { return; }
+  let sample = id.x / row_length;
+  let column = id.x % row_length;
+  let moments = stats[sample * u.groups + column / (row_length / u.groups)];
+  var dw = ${valueType(width)}();
+  var db = ${valueType(width)}();
+  for (var position = 0u; position < u.positions; position++) {
+    let at = (sample * u.positions + position) * row_length + column;
+    let g_at = ${valueType(width)}(g[at]);
+    dw += g_at * (${valueType(width)}(x[at]) - moments.x) * moments.y;
+    db += g_at;
+  }
+  sums[2u * sample * row_length + column] = dw;
+  sums[(2u * sample + 1u) * row_length + column] = db;
+}`,
+  grid: ({ samples, channels }, { width }) => [ceilDiv(samples * (channels / width), 64), 1, 1],
+});
+
+/** dx from g, x and the sums per sample and channel. */
+export const groupNormBackward = defineKernel<RowSpec, Size>({
+  name: "groupNormBackward",
+  bindings: (spec) => [
+    activations(spec, "g", "read"),
+    activations(spec, "x", "read"),
+    { name: "stats", access: "read", type: "array<vec2f>" },
+    channelwise(spec.width, "weight", "read"),
+    channelwise(spec.width, "sums", "read"),
+    activations(spec, "dx", "write"),
+  ],
+  uniforms: sizes,
+  features: rowFeatures,
+  source: (spec) => {
+    const { width, lanes } = spec;
+    const type = valueType(width);
+    return `${teamFunctions(spec, ["team_add2"])}
+${rowEntry(spec)} {
+  ${place(spec)}
+  let moments = stats[own];
+  let sample = own / u.groups;
+  var total = vec2f();
+  for (var c = channel + lane; c < channel + columns; c += ${lanes}u) {
+    let hx = weight[c] * sums[2u * sample * row_length + c];
+    let h = weight[c] * sums[(2u * sample + 1u) * row_length + c];
+    total += vec2f(${sumOf("h", width)}, ${sumOf("hx", width)});
+  }
+  let mean = ${teamCall("team_add2", "total", spec)} / count;
+  ${walkStore(
+    spec,
+    "dx",
+    `let xhat = (${type}(x[at]) - moments.x) * moments.y;
+      let value = moments.y * (${type}(g[at]) * weight[channel + column] - mean.x - xhat * mean.y);`,
+  )}
+}`;
+  },
+  grid,
+});
+
+/** Variants for groups of `size` elements in `channels / groups` channels, best guess first. */
+export function groupNormCandidates(
+  { samples, positions, channels, groups, dtype }: Sizes & { readonly dtype: FloatStorage },
+  traits: AdapterTraits,
+): RowSpec[] {
+  const perGroup = channels / groups;
+  const specs = rowCandidates({ rows: samples * groups, length: positions * perGroup, dtype }, traits);
+  const width = perGroup % 4 === 0 ? 4 : 1;
+  const streamed = specs.map((spec): RowSpec => ({ ...spec, width, slots: 0 }));
+  return streamed.filter((spec, i) => streamed.findIndex((other) => other.team === spec.team && other.lanes === spec.lanes) === i);
+}

@@ -1,0 +1,58 @@
+// Negative log-likelihood: loss_i = -p[i, label_i] for log-probabilities p [N, C], and its gradient.
+// A thread per row forwards; a thread per element backwards. A label outside 0..C-1 gives NaN, as in cross-entropy.ts.
+
+import { ceilDiv, defineKernel, ENTRY, type KernelFeature, LINEAR_GROUP, linearGrid } from "./kernel.ts";
+import { bufferType, type FloatStorage, NAN_FUNCTION, stored } from "./row.ts";
+
+/** Storage of p; backwards also whether g is one number for all rows (a reduced loss) or one per row. */
+export type NllSpec = { readonly dtype: FloatStorage };
+export type NllBackwardSpec = NllSpec & { readonly upstream: "scalar" | "row" };
+
+const GROUP = 64;
+const features = ({ dtype }: NllSpec): KernelFeature[] => (dtype === "f16" ? ["f16"] : []);
+
+/** loss [N]. */
+export const nllForward = defineKernel<NllSpec, "rows" | "len">({
+  name: "nllLoss",
+  bindings: ({ dtype }) => [
+    { name: "p", access: "read", type: bufferType(dtype, 1) },
+    { name: "labels", access: "read", type: "array<i32>" },
+    { name: "loss", access: "write", type: "array<f32>" },
+  ],
+  uniforms: { rows: "u32", len: "u32" },
+  features,
+  source: () => `${NAN_FUNCTION}
+@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+  let row = ${LINEAR_GROUP} * ${GROUP}u + li;
+  if (row >= u.rows) { return; }
+  let label = labels[row];
+  let is_class = label >= 0 && label < i32(u.len);
+  loss[row] = select(not_a_number(), -f32(p[row * u.len + u32(select(0, label, is_class))]), is_class);
+}`,
+  grid: ({ rows }) => linearGrid(ceilDiv(rows, GROUP)),
+  rows: ({ rows }) => ({ axis: 0, units: rows, perGroup: GROUP, fold: true }),
+});
+
+/** dp [N, C] from g per row, or from one g, times `scale`. */
+export const nllBackward = defineKernel<NllBackwardSpec, "rows" | "len" | "scale">({
+  name: "nllLossBackward",
+  bindings: ({ dtype }) => [
+    { name: "g", access: "read", type: "array<f32>" },
+    { name: "labels", access: "read", type: "array<i32>" },
+    { name: "dp", access: "write", type: bufferType(dtype, 1) },
+  ],
+  uniforms: { rows: "u32", len: "u32", scale: "f32" },
+  features,
+  source: ({ dtype, upstream }) => `${NAN_FUNCTION}
+@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+  let at = ${LINEAR_GROUP} * ${GROUP}u + li;
+  if (at >= u.rows * u.len) { return; }
+  let row = at / u.len;
+  let label = labels[row];
+  let is_class = label >= 0 && label < i32(u.len);
+  let hit = select(0.0, -g[${upstream === "scalar" ? "0" : "row"}] * u.scale, i32(at % u.len) == label);
+  dp[at] = ${stored("select(not_a_number(), hit, is_class)", dtype, 1)};
+}`,
+  grid: ({ rows, len }) => linearGrid(ceilDiv(rows * len, GROUP)),
+  rows: ({ rows, len }) => ({ axis: 0, units: rows * len, perGroup: GROUP, fold: true }),
+});
