@@ -10,12 +10,30 @@ export { compact, type Survivors } from "./ops/compact.ts";
 export { full, ones, onesLike, zeros, zerosLike } from "./ops/fill.ts";
 export { linear, type MatmulOptions, matmul } from "./ops/matmul.ts";
 export { embedding, gather, indexSelect, oneHot, scatterRows } from "./ops/gather.ts";
+export {
+  adamStep,
+  type AdamStepOptions,
+  advanceStep,
+  type ClipOptions,
+  emaStep,
+  gradNorm,
+  rmspropStep,
+  type RmspropStepOptions,
+  scaleGrads,
+  sgdStep,
+  type StepTensors,
+} from "./ops/optim.ts";
 export * from "./ops/pointwise.ts";
 export { adaptiveAvgPool2d, avgPool2d, type AvgPoolOptions, maxPool2d, type Pair, type PoolOptions } from "./ops/pool.ts";
 export { bernoulli, dropout, Generator, permutation, rand, randint, randn, type RandomSource } from "./ops/random.ts";
 export * from "./ops/reduce.ts";
 export { interpolate, type InterpolateOptions } from "./ops/resize.ts";
 export { concat, expand, flip, pad, permute, slice, stack, type SliceOptions } from "./ops/shape.ts";
+export * from "./ops/attention.ts";
+export * from "./ops/batch-norm.ts";
+export * from "./ops/cross-entropy.ts";
+export * from "./ops/losses.ts";
+export { groupNorm, layerNorm, type NormOptions } from "./ops/norm.ts";
 export * from "./ops/softmax.ts";
 export * from "./ops/view.ts";
 export { keep, openScope, Scope, scope } from "./scope.ts";
@@ -33,5 +51,6 @@ export type { TuningResult, TuningTable } from "./tune.ts";
 export { defaultDevice } from "./registry.ts";
 export { empty } from "./tensor.ts";
 import "./methods.ts";
+export { packHyper } from "../kernels/index.ts";
 export { type RandomKey, randomBernoulli, randomIntegers, randomNormal, randomPermutation, randomUniform } from "./random.ts";
 export { exitGates, type GateOptions } from "./ops/gate.ts";

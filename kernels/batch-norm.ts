@@ -34,8 +34,8 @@ export function batchNormParts(
   const columns = ceilDiv(channels, lanes * width);
   const wanted = group > 64 ? ceilDiv(256, columns) : ceilDiv(16, columns);
   const most = ceilDiv(rows, 8 * (group / lanes));
-  const chunk = ceilDiv(rows, Math.max(1, Math.min(wanted, most)));
-  return { parts: ceilDiv(rows, chunk), chunk };
+  const chunk = Math.max(1, ceilDiv(rows, Math.max(1, Math.min(wanted, most))));
+  return { parts: Math.max(1, ceilDiv(rows, chunk)), chunk };
 }
 
 /** Floats in the buffer of forward partials: mean and M2 per part, then weight and bias. */

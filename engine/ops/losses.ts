@@ -1,0 +1,89 @@
+// Losses of two tensors element by element: mse, klDiv, binaryCrossEntropyWithLogits. One pointwise dispatch, then a reduction.
+
+import { ShapeError } from "../errors.ts";
+import { describe, sameShape } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { elementwise } from "./elementwise.ts";
+import { div } from "./pointwise.ts";
+import { mean, sum } from "./reduce.ts";
+import { checkFloat, checkReduction, type Reduction } from "./rowwise.ts";
+
+/** Options of an element-wise loss. */
+export interface LossOptions {
+  /** Default "mean", over all elements. */
+  readonly reduction?: Reduction;
+}
+
+/** Options of `klDiv`. */
+export interface KlDivOptions {
+  /** "batchMean" divides the sum by the first extent, which is the divergence's definition; default "mean", as in PyTorch. */
+  readonly reduction?: Reduction | "batchMean";
+  /** Whether the target holds log-probabilities; default false. */
+  readonly logTarget?: boolean;
+}
+
+// `target` is a reserved word of WGSL: t.
+const operands = ["x", "t"];
+
+const mseOp = elementwise({
+  name: "mse",
+  operands,
+  y: "(x - t) * (x - t)",
+  grads: { x: "g * T(2.0) * (x - t)", t: "g * T(2.0) * (t - x)" },
+});
+
+const klDivOp = elementwise({
+  name: "klDiv",
+  operands,
+  y: "select(t * (log(t) - x), T(0.0), t == T(0.0))",
+  grads: { x: "-g * t", t: "select(g * (log(t) - x + T(1.0)), T(0.0), t == T(0.0))" },
+});
+
+const klDivLogOp = elementwise({
+  name: "klDivLog",
+  operands,
+  y: "exp(t) * (t - x)",
+  grads: { x: "-g * exp(t)", t: "g * exp(t) * (t - x + T(1.0))" },
+});
+
+// softplus(-|x|) = log(1 + exp(-|x|)) cannot overflow.
+const bceOp = elementwise({
+  name: "binaryCrossEntropyWithLogits",
+  operands,
+  y: "max(x, T(0.0)) - x * t + softplus(-abs(x))",
+  grads: { x: "g * (sigmoid(x) - t)", t: "-g * x" },
+});
+
+function checkAlike(op: string, what: string, x: Tensor, target: Tensor): void {
+  checkFloat(op, what, x);
+  checkFloat(op, "the target", target);
+  if (!sameShape(x.shape, target.shape)) {
+    throw new ShapeError(`${op}: ${what} and target must have one shape; got ${describe(x)} and ${describe(target)}.`);
+  }
+}
+
+const reduced = (loss: Tensor, reduction: Reduction): Tensor =>
+  reduction === "none" ? loss : reduction === "mean" ? mean(loss) : sum(loss);
+
+/** (input - target)^2. */
+export function mse(input: Tensor, target: Tensor, { reduction = "mean" }: LossOptions = {}): Tensor {
+  checkReduction("mse", reduction);
+  checkAlike("mse", "input", input, target);
+  return reduced(mseOp(input, target), reduction);
+}
+
+/** target (log target - input) for log-probabilities `input`; terms whose target is 0 are 0. */
+export function klDiv(input: Tensor, target: Tensor, { reduction = "mean", logTarget = false }: KlDivOptions = {}): Tensor {
+  checkReduction("klDiv", reduction, ["none", "mean", "sum", "batchMean"]);
+  checkAlike("klDiv", "input", input, target);
+  const loss = logTarget ? klDivLogOp(input, target) : klDivOp(input, target);
+  if (reduction !== "batchMean") return reduced(loss, reduction);
+  return div(sum(loss), input.shape[0] ?? 1);
+}
+
+/** -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)) for logits x and targets t in 0..1, without overflow. */
+export function binaryCrossEntropyWithLogits(logits: Tensor, target: Tensor, { reduction = "mean" }: LossOptions = {}): Tensor {
+  checkReduction("binaryCrossEntropyWithLogits", reduction);
+  checkAlike("binaryCrossEntropyWithLogits", "logits", logits, target);
+  return reduced(bceOp(logits, target), reduction);
+}

@@ -1,0 +1,198 @@
+// layerNorm and groupNorm. Statistics are kept for the gradient as (mean, rstd) pairs; batchNorm is in batch-norm.ts.
+
+import {
+  columnSums,
+  groupNormBackward,
+  groupNormBackwardSums,
+  groupNormCandidates,
+  groupNormForward,
+  layerNormBackward,
+  layerNormCandidates,
+  layerNormForward,
+  layerNormHasPartials,
+  layerNormParameterSums,
+  type LayerNormSpec,
+  layerNormTeams,
+} from "../../kernels/index.ts";
+import { ArgumentError, ShapeError } from "../errors.ts";
+import { defineOp, type Run, single } from "../op.ts";
+import { type Described, describe, formatShape, numel, sameShape, type Shape } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { full } from "./fill.ts";
+import { checkF32, checkFloat, floatStorage, sizeClass } from "./rowwise.ts";
+
+/** Options of the norms. */
+export interface NormOptions {
+  /** Added to the variance; default 1e-5. */
+  readonly eps?: number;
+}
+
+/** Throws ArgumentError unless eps is a number above zero or zero. */
+export function checkEps(op: string, eps: number): void {
+  if (!(eps >= 0)) throw new ArgumentError(`${op}: eps must not be negative; got ${eps}.`);
+}
+
+/** Throws unless a parameter is f32 of the wanted shape. */
+export function checkParameter(op: string, what: string, parameter: Tensor | undefined, shape: Shape): void {
+  if (!parameter) return;
+  checkF32(op, what, parameter);
+  if (!sameShape(parameter.shape, shape)) {
+    throw new ShapeError(`${op}: ${what} must have shape ${formatShape(shape)}; got ${describe(parameter)}.`);
+  }
+}
+
+interface LayerAttrs {
+  readonly len: number;
+  readonly eps: number;
+  readonly affine: LayerNormSpec["affine"];
+}
+
+function layerSpec({ device, choose }: Pick<Run<LayerAttrs>, "device" | "choose">, x: Described, attrs: LayerAttrs, pass: string): LayerNormSpec {
+  const rows = numel(x.shape) / attrs.len;
+  const candidates = layerNormCandidates({ rows, len: attrs.len, dtype: floatStorage(x) }, attrs.affine, device.info);
+  return choose(`layerNorm.${pass}:${x.dtype}:${attrs.affine}:${sizeClass(rows, attrs.len)}`, candidates);
+}
+
+/** Inputs: g, x, stats, weight. Outputs: dx, and with parameters dweight and dbias. */
+const layerNormGradient = defineOp<LayerAttrs>({
+  name: "layerNormBackward",
+  infer: ([, x, , weight]) => [x, ...(weight ? [weight, weight] : [])] as Tensor[],
+  run: (run) => {
+    const [g, x, stats, weight] = run.inputs as readonly [Tensor, Tensor, Tensor, Tensor | undefined];
+    const [dx, dweight, dbias] = run.outputs as readonly [Tensor, Tensor | undefined, Tensor | undefined];
+    const { len } = run.attrs;
+    const rows = x.size / len;
+    const spec = layerSpec(run, x, run.attrs, "backward");
+    const isPartial = layerNormHasPartials(spec);
+    const chunk = isPartial ? spec.span : Math.max(1, Math.ceil(rows / 64));
+    const parts = isPartial ? layerNormTeams(rows, spec) : Math.ceil(rows / chunk);
+    const partials = weight ? run.temporary([parts, 2, len]) : undefined;
+    run.dispatch(layerNormBackward, spec, { g, x, stats, dx, ...(weight && { weight }), ...(partials && { partials }) }, { rows, len });
+    if (!partials || !dweight || !dbias) return;
+    if (!isPartial) run.dispatch(layerNormParameterSums, spec, { g, x, stats, partials }, { rows, len, parts, chunk });
+    run.dispatch(columnSums, { width: spec.width }, { partials, first: dweight, second: dbias }, { parts, len });
+  },
+});
+
+const layerNormOp = single(
+  defineOp<LayerAttrs>({
+    name: "layerNorm",
+    infer: ([x], { len }) => {
+      const { shape, dtype } = x as Tensor;
+      return [
+        { shape, dtype },
+        { shape: [numel(shape) / len, 2], dtype: "f32" },
+      ];
+    },
+    run: (run) => {
+      const [x, weight, bias] = run.inputs as readonly [Tensor, Tensor | undefined, Tensor | undefined];
+      const [y, stats] = run.outputs as readonly [Tensor, Tensor];
+      const { len, eps } = run.attrs;
+      const buffers = { x, y, stats, ...(weight && { weight }), ...(bias && { bias }) };
+      run.dispatch(layerNormForward, layerSpec(run, x, run.attrs, "forward"), buffers, { rows: x.size / len, len, eps });
+    },
+    saves: { inputs: [0, 1], outputs: [1] },
+    vjp: (g, at) => layerNormGradient([g, at.input(0), at.output(1), at.has(1) ? at.input(1) : undefined], at.attrs),
+  }),
+);
+
+/**
+ * (x - mean) / sqrt(var + eps) * weight + bias over the trailing axes `normalizedShape` (or a single last extent), with
+ * the biased variance; weight and bias are f32 of that shape, or absent.
+ */
+export function layerNorm(
+  x: Tensor,
+  normalizedShape: number | readonly number[],
+  weight?: Tensor,
+  bias?: Tensor,
+  { eps = 1e-5 }: NormOptions = {},
+): Tensor {
+  const op = "layerNorm";
+  x.check(op);
+  checkFloat(op, "x", x);
+  checkEps(op, eps);
+  const shape = typeof normalizedShape === "number" ? [normalizedShape] : normalizedShape;
+  const len = numel(shape);
+  if (shape.length === 0 || shape.length > x.rank || len === 0 || !sameShape(x.shape.slice(-shape.length), shape)) {
+    throw new ShapeError(`${op}: normalizedShape must be the trailing axes of x, not empty; got ${formatShape(shape)} for ${describe(x)}.`);
+  }
+  if (bias && !weight) throw new ArgumentError(`${op}: a bias must come with a weight; got a bias alone. Pass ones().`);
+  checkParameter(op, "weight", weight, shape);
+  checkParameter(op, "bias", bias, shape);
+  return layerNormOp([x, weight, bias], { len, eps, affine: bias ? "both" : weight ? "weight" : "none" });
+}
+
+interface GroupAttrs {
+  readonly groups: number;
+  readonly eps: number;
+}
+
+const groupSizes = ({ shape }: Described, groups: number) => {
+  const [samples, channels] = [shape[0] as number, shape.at(-1) as number];
+  return { samples, positions: numel(shape.slice(1, -1)), channels, groups };
+};
+
+function groupSpec({ device, choose }: Pick<Run<GroupAttrs>, "device" | "choose">, x: Described, { groups }: GroupAttrs, pass: string) {
+  const sizes = groupSizes(x, groups);
+  const candidates = groupNormCandidates({ ...sizes, dtype: floatStorage(x) }, device.info);
+  return choose(`groupNorm.${pass}:${x.dtype}:${sizeClass(sizes.samples * groups, sizes.positions, sizes.channels / groups)}`, candidates);
+}
+
+/** Inputs: g, x, stats, weight. Outputs: dx, dweight, dbias. */
+const groupNormGradient = defineOp<GroupAttrs>({
+  name: "groupNormBackward",
+  infer: ([, x, , weight]) => [x, weight, weight] as Tensor[],
+  run: (run) => {
+    const [g, x, stats, weight] = run.inputs as readonly Tensor[] as [Tensor, Tensor, Tensor, Tensor];
+    const [dx, dweight, dbias] = run.outputs as [Tensor, Tensor, Tensor];
+    const sizes = groupSizes(x, run.attrs.groups);
+    const spec = groupSpec(run, x, run.attrs, "backward");
+    const sums = run.temporary([sizes.samples, 2, sizes.channels]);
+    run.dispatch(groupNormBackwardSums, { width: spec.width, dtype: spec.dtype }, { g, x, stats, sums }, sizes);
+    if (x.size > 0) run.dispatch(groupNormBackward, spec, { g, x, stats, weight, sums, dx }, sizes);
+    const dims = { parts: sizes.samples, len: sizes.channels };
+    run.dispatch(columnSums, { width: spec.width }, { partials: sums, first: dweight, second: dbias }, dims);
+  },
+});
+
+const groupNormOp = single(
+  defineOp<GroupAttrs>({
+    name: "groupNorm",
+    infer: ([x], { groups }) => {
+      const { shape, dtype } = x as Tensor;
+      return [
+        { shape, dtype },
+        { shape: [shape[0] as number, groups, 2], dtype: "f32" },
+      ];
+    },
+    run: (run) => {
+      const [x, weight, bias] = run.inputs as [Tensor, Tensor, Tensor];
+      const [y, stats] = run.outputs as [Tensor, Tensor];
+      if (x.size === 0) return;
+      const dims = { ...groupSizes(x, run.attrs.groups), eps: run.attrs.eps };
+      run.dispatch(groupNormForward, groupSpec(run, x, run.attrs, "forward"), { x, weight, bias, y, stats }, dims);
+    },
+    saves: { inputs: [0, 1], outputs: [1] },
+    vjp: (g, at) => groupNormGradient([g, at.input(0), at.output(1), at.input(1)], at.attrs),
+  }),
+);
+
+/**
+ * Group norm of x [N, ..., C]: statistics per sample over all positions of `numGroups` groups of consecutive channels,
+ * weight and bias (f32 [C]; default ones and zeros) per channel.
+ */
+export function groupNorm(x: Tensor, numGroups: number, weight?: Tensor, bias?: Tensor, { eps = 1e-5 }: NormOptions = {}): Tensor {
+  const op = "groupNorm";
+  x.check(op);
+  checkFloat(op, "x", x);
+  checkEps(op, eps);
+  const channels = x.shape.at(-1);
+  if (x.rank < 2 || !channels || !Number.isInteger(numGroups) || numGroups < 1 || channels % numGroups !== 0) {
+    throw new ShapeError(`${op}: x must be [N, ..., C] with C a multiple of numGroups; got ${describe(x)} for ${numGroups} groups.`);
+  }
+  checkParameter(op, "weight", weight, [channels]);
+  checkParameter(op, "bias", bias, [channels]);
+  const { device } = x;
+  const parameters = [weight ?? full([channels], 1, { device }), bias ?? full([channels], 0, { device })];
+  return groupNormOp([x, ...parameters], { groups: numGroups, eps });
+}
