@@ -1,172 +1,219 @@
-// Optimisers over parameters that lie in one flat buffer: one dispatch a step (Adam: two). They own their state and the
-// numbers that schedules move; the arithmetic is the engine's.
+// The optimisers: which state each keeps, and the engine's fused step it calls. Update rules and defaults are PyTorch's.
 
 import {
+  ArgumentError,
   adamStep,
   advanceStep,
-  ArgumentError,
   type ClipOptions,
   copy,
   emaStep,
-  Flat,
-  flatten,
+  type Flat,
   gradNorm,
   keep,
   packHyper,
   rmspropStep,
+  type StepTensors,
   scaleGrads,
-  SEGMENT_ALIGN,
   sgdStep,
+  slice,
   type Tensor,
   tensor,
-  zerosLike,
 } from "../engine/index.ts";
+import { atLeastZero, belowOne, Optimizer, type OptimizerOptions, type ParameterList } from "./optimizer.ts";
 
-/** Options that all optimisers share. */
-export interface OptimizerOptions {
-  readonly lr: number;
+export interface SgdOptions extends OptimizerOptions {
   /** Default 0. */
-  readonly weightDecay?: number;
-  /** Which parameters decay; default all. `isMatrix` leaves out norms and biases. */
-  readonly decays?: (parameter: Tensor) => boolean;
-  /** Clip the gradients of each step by their norm; default no clipping. */
-  readonly clip?: ClipOptions;
+  readonly momentum?: number;
+  /** Needs momentum and no dampening. */
+  readonly nesterov?: boolean;
+  readonly dampening?: number;
 }
 
-/** What may differ from step to step. */
-export interface StepOptions {
-  /** A scalar of a captured step, in place of the optimiser's own learning rate. */
-  readonly lr?: Tensor;
-}
+/** Stochastic gradient descent with momentum; one dispatch a step. */
+export class SGD extends Optimizer {
+  readonly #m: Tensor | undefined;
+  readonly #step: Tensor | undefined;
+  readonly #nesterov: boolean;
+  readonly #dampening: number;
 
-/** Whether a parameter has more than one axis: weights do, biases and norms do not. */
-export const isMatrix = (parameter: Tensor): boolean => parameter.rank > 1;
-
-/** Parameters in a list, which the optimiser flattens, or flat already. */
-export type Parameters = readonly Tensor[] | Flat;
-
-function ownFlat(parameters: Parameters): Flat {
-  if (parameters instanceof Flat) return parameters;
-  const flat = flatten(parameters);
-  keep([flat.values, flat.grads]);
-  return flat;
-}
-
-function atLeastZero(name: string, values: Readonly<Record<string, number>>): void {
-  for (const [option, value] of Object.entries(values)) {
-    if (!(value >= 0)) throw new ArgumentError(`${name}: ${option} must be a number of at least 0; got ${value}.`);
-  }
-}
-
-function belowOne(name: string, values: Readonly<Record<string, number>>): void {
-  for (const [option, value] of Object.entries(values)) {
-    if (!(value >= 0 && value < 1)) throw new ArgumentError(`${name}: ${option} must be in [0, 1); got ${value}.`);
-  }
-}
-
-/** Base of the optimisers. `lr` and `momentum` may be set between steps, replayed ones too. */
-export abstract class Optimizer {
-  /** The parameters and their gradients. */
-  readonly flat: Flat;
-  protected readonly hyper: Tensor;
-  protected readonly weightDecay: number;
-  readonly #decay: Tensor | undefined;
-  readonly #clip: ClipOptions | undefined;
-  readonly #moments = new Map<string, Tensor>();
-  #lr: number;
-  #momentum: number;
-
-  constructor(name: string, parameters: Parameters, { lr, weightDecay = 0, decays, clip }: OptimizerOptions, momentum: number) {
-    atLeastZero(name, { lr, weightDecay });
-    belowOne(name, { momentum });
-    this.flat = ownFlat(parameters);
-    this.weightDecay = weightDecay;
-    this.#clip = clip;
-    this.#lr = lr;
-    this.#momentum = momentum;
-    const { device } = this.flat.values;
-    this.hyper = keep(tensor(packHyper(lr, momentum), { device }));
-    const factors = decays && new Float32Array(this.flat.size / SEGMENT_ALIGN);
-    for (const { parameter, offset, size } of factors ? this.flat.segments : []) {
-      const first = offset / SEGMENT_ALIGN;
-      factors?.fill(decays?.(parameter) ? 1 : 0, first, first + Math.ceil(size / SEGMENT_ALIGN));
+  constructor(parameters: ParameterList, options: SgdOptions) {
+    const { momentum = 0, nesterov = false, dampening = 0 } = options;
+    if (nesterov && (momentum === 0 || dampening !== 0)) {
+      const got = `momentum ${momentum}, dampening ${dampening}`;
+      throw new ArgumentError(`SGD: nesterov needs momentum above 0 and no dampening; got ${got}.`);
     }
-    this.#decay = factors && keep(tensor(factors, { device }));
+    super("SGD", parameters, options, momentum);
+    this.#nesterov = nesterov;
+    this.#dampening = dampening;
+    if (momentum > 0) this.#m = this.moment("m");
+    if (momentum > 0 && dampening !== 0) this.#step = this.counter();
   }
 
-  /** Learning rate of the next step. */
-  get lr(): number {
-    return this.#lr;
+  protected override update(on: StepTensors, lr: Tensor): void {
+    const { hyper, weightDecay } = this;
+    const now = this.#step && advanceStep({ hyper, lr, step: this.#step }, { dampening: this.#dampening });
+    sgdStep({ ...on, m: this.#m, hyper, lr, now }, { weightDecay, nesterov: this.#nesterov });
+    now?.dispose();
+  }
+}
+
+export interface AdamOptions extends OptimizerOptions {
+  /** Decay of the mean gradient; default 0.9. */
+  readonly beta1?: number;
+  /** Decay of the mean square; default 0.999. */
+  readonly beta2?: number;
+  /** Default 1e-8. */
+  readonly eps?: number;
+  /** Divide by the largest mean square so far (Reddi et al., ICLR 2018). Default false. */
+  readonly amsgrad?: boolean;
+}
+
+/** Adam (Kingma and Ba, ICLR 2015); two dispatches a step. Weight decay joins the gradient. */
+export class Adam extends Optimizer {
+  readonly #m: Tensor;
+  readonly #v: Tensor;
+  readonly #top: Tensor | undefined;
+  readonly #step: Tensor;
+  readonly #options: { readonly beta2: number; readonly eps: number };
+  /** Whether weight decay shrinks the parameters instead of joining the gradient. */
+  protected readonly decoupled: boolean = false;
+
+  constructor(parameters: ParameterList, options: AdamOptions, name = "Adam") {
+    const { beta1 = 0.9, beta2 = 0.999, eps = 1e-8, amsgrad = false } = options;
+    belowOne(name, { beta1, beta2 });
+    atLeastZero(name, { eps });
+    super(name, parameters, options, beta1);
+    this.#options = { beta2, eps };
+    this.#m = this.moment("m");
+    this.#v = this.moment("v");
+    if (amsgrad) this.#top = this.moment("top");
+    this.#step = this.counter();
   }
 
-  set lr(value: number) {
-    this.#set(value, this.#momentum);
+  protected override update(on: StepTensors, lr: Tensor): void {
+    const { hyper, weightDecay, decoupled } = this;
+    const now = advanceStep({ hyper, lr, step: this.#step }, this.#options);
+    adamStep({ ...on, m: this.#m, v: this.#v, top: this.#top, now }, { ...this.#options, weightDecay, decoupled });
+    now.dispose();
+  }
+}
+
+/** Adam with decoupled weight decay (Loshchilov and Hutter, ICLR 2019); default decay 0.01. */
+export class AdamW extends Adam {
+  protected override readonly decoupled = true;
+
+  constructor(parameters: ParameterList, options: AdamOptions) {
+    super(parameters, { weightDecay: 0.01, ...options }, "AdamW");
+  }
+}
+
+export interface RmspropOptions extends OptimizerOptions {
+  /** Decay of the mean square; default 0.99. */
+  readonly alpha?: number;
+  /** Default 1e-8. */
+  readonly eps?: number;
+  readonly momentum?: number;
+  /** Subtract the squared mean gradient from the mean square. Default false. */
+  readonly centered?: boolean;
+}
+
+/** RMSprop (Tieleman and Hinton, 2012); one dispatch a step. */
+export class RMSprop extends Optimizer {
+  readonly #v: Tensor;
+  readonly #m: Tensor | undefined;
+  readonly #q: Tensor | undefined;
+  readonly #options: { readonly alpha: number; readonly eps: number };
+
+  constructor(parameters: ParameterList, options: RmspropOptions) {
+    const { alpha = 0.99, eps = 1e-8, momentum = 0, centered = false } = options;
+    belowOne("RMSprop", { alpha });
+    atLeastZero("RMSprop", { eps });
+    super("RMSprop", parameters, options, momentum);
+    this.#options = { alpha, eps };
+    this.#v = this.moment("v");
+    if (momentum > 0) this.#m = this.moment("m");
+    if (centered) this.#q = this.moment("q");
   }
 
-  /** Momentum (Adam: the first beta) of the next step. */
-  get momentum(): number {
-    return this.#momentum;
+  protected override update(on: StepTensors, lr: Tensor): void {
+    const { momentum, weightDecay } = this;
+    rmspropStep({ ...on, v: this.#v, m: this.#m, q: this.#q, lr }, { ...this.#options, momentum, weightDecay });
+  }
+}
+
+export interface EmaOptions {
+  readonly decay: number;
+  /** Tensors that become the averages, such as a teacher's parameters; default copies of the source. */
+  readonly target?: readonly Tensor[];
+}
+
+/** Exponential moving averages: `average = decay average + (1 - decay) source`, a dispatch for each tensor. */
+export class EMA {
+  readonly averages: readonly Tensor[];
+  readonly #source: readonly Tensor[];
+  readonly #hyper: Tensor;
+  readonly #isOwner: boolean;
+  #decay: number;
+
+  /** @param source The tensors to follow; of a flat buffer, `[flat.values]` follows all parameters at once. */
+  constructor(source: readonly Tensor[], { decay, target }: EmaOptions) {
+    belowOne("EMA", { decay });
+    const first = source[0];
+    if (!first || (target && target.length !== source.length)) {
+      throw new ArgumentError(
+        `EMA: there must be as many targets as sources, and some; got ${target?.length ?? 0} and ${source.length}.`,
+      );
+    }
+    this.#source = source;
+    this.#decay = decay;
+    this.#isOwner = target === undefined;
+    this.averages = target ?? source.map((tensor) => keep(copy(tensor.detach())));
+    this.#hyper = keep(tensor(packHyper(0, decay), { device: first.device }));
   }
 
-  set momentum(value: number) {
-    this.#set(this.#lr, value);
+  get decay(): number {
+    return this.#decay;
   }
 
-  /** What a captured step that contains `step()` has to declare. */
+  set decay(value: number) {
+    if (value === this.#decay) return;
+    belowOne("EMA", { decay: value });
+    this.#decay = value;
+    this.#hyper.write(packHyper(0, value));
+  }
+
+  /** What a captured step that contains `update()` has to declare. */
   get state(): readonly Tensor[] {
-    return [...this.flat.state, ...this.#moments.values()];
+    return this.averages;
   }
 
-  /** The optimiser's memory by name, for checkpoints. */
-  get moments(): ReadonlyMap<string, Tensor> {
-    return this.#moments;
+  /** Moves the averages towards the source. */
+  update(): void {
+    this.averages.forEach((average, i) => {
+      emaStep({ average, values: this.#source[i] as Tensor, hyper: this.#hyper });
+    });
   }
 
-  /** Updates the parameters from their gradients. A parameter without gradient since `zeroGrad` counts as having zeros. */
-  step(options: StepOptions = {}): void {
-    const { flat } = this;
-    flat.settle();
-    const clip = this.#clip && gradNorm(flat.grads, this.#clip);
-    this.update({ values: flat.values, grads: flat.grads, decay: this.#decay, clip }, options.lr ?? this.hyper);
-    clip?.dispose();
-  }
-
-  /** Drops all gradients. */
-  zeroGrad(): void {
-    this.flat.zeroGrad();
-  }
-
-  /** Frees the optimiser's memory; the parameters stay. */
+  /** Frees the averages, unless they are someone else's. */
   dispose(): void {
-    for (const owned of [...this.#moments.values(), this.hyper, this.#decay]) owned?.dispose();
+    if (this.#isOwner) for (const average of this.averages) average.dispose();
+    this.#hyper.dispose();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
 
-  /** One step of the method on the flat buffers. */
-  protected abstract update(on: Parameters_<typeof sgdStep>, lr: Tensor): void;
-
-  /** Memory that starts as zeros, one number a parameter. */
-  protected moment(name: string): Tensor {
-    return this.#remember(name, zerosLike(this.flat.values));
-  }
-
-  /** The step counter. */
-  protected counter(): Tensor {
-    return this.#remember("step", tensor(new Uint32Array(1), { device: this.flat.values.device }));
-  }
-
-  #remember(name: string, made: Tensor): Tensor {
-    this.#moments.set(name, keep(made));
-    return made;
-  }
-
-  #set(lr: number, momentum: number): void {
-    if (lr === this.#lr && momentum === this.#momentum) return;
-    this.#lr = lr;
-    this.#momentum = momentum;
-    this.hyper.write(packHyper(lr, momentum));
-  }
+/**
+ * Scales the gradients of a flat buffer in place so that their norm is at most `maxNorm`, and returns the norm they had
+ * (f32[1]). A norm of NaN makes them NaN, an infinite one zero. The `clip` option of an optimiser does it without a pass.
+ */
+export function clipGradNorm(flat: Flat, options: ClipOptions): Tensor {
+  flat.settle();
+  const clip = gradNorm(flat.grads, options);
+  scaleGrads(flat.grads, clip);
+  const norm = slice(clip, { starts: [0], ends: [1], steps: [1] });
+  clip.dispose();
+  return norm;
 }

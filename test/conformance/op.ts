@@ -85,6 +85,13 @@ const products: Named = {
   conv2d: (at, attrs) => ({ y: engine.conv2d(at("x"), at("weight"), at.maybe("bias"), as<engine.ConvOptions>(attrs)) }),
 };
 
+const pools: Named = {
+  maxPool2d: withOptions(engine.maxPool2d),
+  avgPool2d: withOptions(engine.avgPool2d),
+  adaptiveAvgPool2d: withOptions(engine.adaptiveAvgPool2d),
+  interpolate: withOptions(engine.interpolate),
+};
+
 /** Op name to function. */
 export const opCases: Named = {
   ...pointwise,
@@ -93,4 +100,5 @@ export const opCases: Named = {
   ...selections,
   ...softmaxes,
   ...products,
+  ...pools,
 };

@@ -1,0 +1,214 @@
+// Fused optimiser steps on flat tensors: one dispatch updates all parameters in place. What they update carries no gradient.
+// The classes in nn/optim.ts own the state; these functions own nothing.
+
+import {
+  adamKernel,
+  BLOCK,
+  clipCoefficient,
+  emaKernel,
+  logBeta,
+  NOW,
+  type NormSpec,
+  normPartials,
+  optimAdvance,
+  partialCount,
+  rmspropKernel,
+  scaleByClip,
+  sgdKernel,
+} from "../../kernels/index.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
+import { dispatch } from "../op.ts";
+import { describe } from "../shape.ts";
+import { empty, type Tensor } from "../tensor.ts";
+
+/** What every step updates, and from what. */
+export interface StepTensors {
+  /** Parameters f32[n], updated. */
+  readonly values: Tensor;
+  /** Gradients f32[n]. */
+  readonly grads: Tensor;
+  /** A factor on the weight decay for each 64 parameters (each segment of a flat buffer starts such a block). */
+  readonly decay?: Tensor | undefined;
+  /** What `gradNorm` returned: gradients are multiplied by its coefficient. */
+  readonly clip?: Tensor | undefined;
+}
+
+const widthOf = (x: Tensor): 1 | 4 => (x.size % 4 === 0 ? 4 : 1);
+
+function check(op: string, tensors: Readonly<Record<string, Tensor | undefined>>, size?: number): void {
+  for (const [name, x] of Object.entries(tensors)) {
+    if (!x) continue;
+    x.check(op);
+    if (x.dtype !== "f32") throw new DTypeError(`${op}: ${name} must be f32; got ${describe(x)}.`);
+    if (size !== undefined && x.size !== size) {
+      throw new ShapeError(`${op}: ${name} must have ${size} elements, like the parameters; got ${describe(x)}.`);
+    }
+  }
+}
+
+/** The structure that all optimisers share, checked, with the bindings that go with it. */
+function common(
+  op: string,
+  { values, grads, decay, clip }: StepTensors,
+  state: Readonly<Record<string, Tensor | undefined>>,
+  weightDecay: number,
+) {
+  check(op, { values, grads, ...state }, values.size);
+  check(op, { decay }, Math.ceil(values.size / BLOCK));
+  check(op, { clip }, 2);
+  const kind = weightDecay === 0 ? "none" : decay ? "blocks" : "all";
+  const given = Object.entries({ ...state, decay, clip }).filter(
+    (entry): entry is [string, Tensor] => entry[1] !== undefined,
+  );
+  return {
+    spec: { width: widthOf(values), decay: kind, clip: clip !== undefined } as const,
+    bindings: { w: values, g: grads, ...Object.fromEntries(given) },
+  };
+}
+
+/**
+ * SGD: g += wd w; m = mu m + (1 - dampening) g (m = g at the first step); w -= lr (nesterov ? g + mu m : m).
+ * @param on `m` with momentum; `hyper` as `packHyper` makes it; `lr` where it is not the first of `hyper`; `now`, from
+ *   `advanceStep`, where there is dampening.
+ */
+export function sgdStep(
+  on: StepTensors & {
+    readonly m?: Tensor | undefined;
+    readonly hyper: Tensor;
+    readonly lr?: Tensor | undefined;
+    readonly now?: Tensor | undefined;
+  },
+  { weightDecay = 0, nesterov = false }: { readonly weightDecay?: number; readonly nesterov?: boolean } = {},
+): void {
+  const { values, m, hyper, lr = hyper, now } = on;
+  const { spec, bindings } = common("sgdStep", on, { m }, weightDecay);
+  check("sgdStep", { hyper, lr, now });
+  const full = { ...spec, momentum: m !== undefined, nesterov, dampening: now !== undefined };
+  dispatch(
+    values.device,
+    "sgdStep",
+    sgdKernel,
+    full,
+    { ...bindings, hyper, lr, ...(now && { now }) },
+    { n: values.size, weightDecay },
+  );
+}
+
+/** Counts a step (`step`: u32[1]) and returns what Adam, or SGD with dampening, needs in it: f32[8]. */
+export function advanceStep(
+  { hyper, lr = hyper, step }: { readonly hyper: Tensor; readonly lr?: Tensor | undefined; readonly step: Tensor },
+  { beta2 = 0, dampening = 0 }: { readonly beta2?: number; readonly dampening?: number } = {},
+): Tensor {
+  check("advanceStep", { hyper, lr });
+  const { device } = step;
+  const now = empty([NOW], { device });
+  dispatch(device, "advanceStep", optimAdvance, {}, { hyper, lr, step, now }, { dampening, logBeta2: logBeta(beta2) });
+  return now;
+}
+
+/** Options of `adamStep`. */
+export interface AdamStepOptions {
+  readonly beta2: number;
+  readonly eps: number;
+  readonly weightDecay?: number;
+  /** AdamW: the decay shrinks the parameters instead of joining the gradient. */
+  readonly decoupled?: boolean;
+}
+
+/** Adam or AdamW; `top`, the largest v so far, makes it amsgrad. lr and the first beta are in `now`, from `advanceStep`. */
+export function adamStep(
+  on: StepTensors & { readonly m: Tensor; readonly v: Tensor; readonly top?: Tensor | undefined; readonly now: Tensor },
+  { beta2, eps, weightDecay = 0, decoupled = false }: AdamStepOptions,
+): void {
+  const { values, m, v, top, now } = on;
+  const { spec, bindings } = common("adamStep", on, { m, v, top }, weightDecay);
+  check("adamStep", { now }, NOW);
+  const dims = { n: values.size, eps, weightDecay, beta2, rest2: 1 - beta2 };
+  dispatch(
+    values.device,
+    "adamStep",
+    adamKernel,
+    { ...spec, decoupled, amsgrad: top !== undefined },
+    { ...bindings, now },
+    dims,
+  );
+}
+
+/** Options of `rmspropStep`. */
+export interface RmspropStepOptions {
+  readonly alpha: number;
+  readonly eps: number;
+  readonly momentum?: number;
+  readonly weightDecay?: number;
+}
+
+/** RMSprop; `m` holds the momentum, `q` the mean gradient of the centered form. The first element of `lr` counts. */
+export function rmspropStep(
+  on: StepTensors & {
+    readonly v: Tensor;
+    readonly m?: Tensor | undefined;
+    readonly q?: Tensor | undefined;
+    readonly lr: Tensor;
+  },
+  { alpha, eps, momentum = 0, weightDecay = 0 }: RmspropStepOptions,
+): void {
+  const { values, v, m, q, lr } = on;
+  const { spec, bindings } = common("rmspropStep", on, { v, m, q }, weightDecay);
+  check("rmspropStep", { lr });
+  const dims = { n: values.size, eps, weightDecay, alpha, rest: 1 - alpha, momentum };
+  const full = { ...spec, momentum: m !== undefined, centered: q !== undefined };
+  dispatch(values.device, "rmspropStep", rmspropKernel, full, { ...bindings, lr }, dims);
+}
+
+/** average = decay average + (1 - decay) values, in place; the decay is the momentum of `hyper`. */
+export function emaStep({
+  average,
+  values,
+  hyper,
+}: {
+  readonly average: Tensor;
+  readonly values: Tensor;
+  readonly hyper: Tensor;
+}): void {
+  check("emaStep", { average, values }, average.size);
+  check("emaStep", { hyper });
+  dispatch(
+    average.device,
+    "emaStep",
+    emaKernel,
+    { width: widthOf(average) },
+    { s: average, w: values, hyper },
+    { n: average.size },
+  );
+}
+
+/** Which norm, and from where on it is clipped. */
+export interface ClipOptions {
+  readonly maxNorm: number;
+  /** Euclidean, or the largest magnitude. Default 2. */
+  readonly normType?: 2 | "inf";
+}
+
+/** f32[2]: the norm of all of `grads`, and the coefficient min(1, maxNorm / (norm + 1e-6)) that clips it. */
+export function gradNorm(grads: Tensor, { maxNorm, normType = 2 }: ClipOptions): Tensor {
+  check("gradNorm", { grads });
+  if (normType !== 2 && normType !== "inf")
+    throw new ArgumentError(`gradNorm: normType must be 2 or "inf"; got ${JSON.stringify(normType)}.`);
+  if (!(maxNorm >= 0)) throw new ArgumentError(`gradNorm: maxNorm must be a number of at least 0; got ${maxNorm}.`);
+  const { device, size: n } = grads;
+  const spec: NormSpec = { norm: normType === 2 ? "2" : "inf", width: widthOf(grads) };
+  const count = partialCount(n, spec);
+  const partials = empty([count], { dtype: normType === 2 ? "f32" : "u32", device });
+  const clip = empty([2], { device });
+  dispatch(device, "gradNorm", normPartials, spec, { g: grads, partials }, { n });
+  dispatch(device, "gradNorm", clipCoefficient, spec, { partials, clip }, { count, maxNorm });
+  partials.dispose();
+  return clip;
+}
+
+/** Multiplies `grads` in place by the coefficient of `gradNorm`. */
+export function scaleGrads(grads: Tensor, clip: Tensor): void {
+  check("scaleGrads", { grads });
+  check("scaleGrads", { clip }, 2);
+  dispatch(grads.device, "scaleGrads", scaleByClip, { width: widthOf(grads) }, { g: grads, clip }, { n: grads.size });
+}

@@ -1,0 +1,184 @@
+// What optimisers have in common: parameters in one flat buffer, state, clipping, and the numbers that schedules move.
+
+import {
+  ArgumentError,
+  type ClipOptions,
+  Flat,
+  flatten,
+  gradNorm,
+  keep,
+  packHyper,
+  SEGMENT_ALIGN,
+  type StepTensors,
+  type Tensor,
+  tensor,
+  zerosLike,
+} from "../engine/index.ts";
+
+/** Options that all optimisers share. */
+export interface OptimizerOptions {
+  readonly lr: number;
+  /** Default 0. */
+  readonly weightDecay?: number;
+  /** Which parameters decay; default all. `isMatrix` leaves out norms and biases. */
+  readonly decays?: (parameter: Tensor) => boolean;
+  /** Clip the gradients of each step by their norm; default no clipping. */
+  readonly clip?: ClipOptions;
+}
+
+/** What may differ from step to step. */
+export interface StepOptions {
+  /** A scalar of a captured step, in place of the optimiser's own learning rate. */
+  readonly lr?: Tensor;
+}
+
+/** Whether a parameter has more than one axis: weights do, biases and norms do not. */
+export const isMatrix = (parameter: Tensor): boolean => parameter.rank > 1;
+
+/** Parameters in a list, which the optimiser flattens, or flat already. */
+export type ParameterList = readonly Tensor[] | Flat;
+
+/** The flat buffer of parameters; it outlives the scope it is made in. */
+export function ownFlat(parameters: ParameterList): Flat {
+  if (parameters instanceof Flat) return parameters;
+  const flat = flatten(parameters);
+  keep([flat.values, flat.grads]);
+  return flat;
+}
+
+/** Throws ArgumentError unless the options are numbers of at least 0. */
+export function atLeastZero(name: string, values: Readonly<Record<string, number>>): void {
+  for (const [option, value] of Object.entries(values)) {
+    if (!(value >= 0)) throw new ArgumentError(`${name}: ${option} must be a number of at least 0; got ${value}.`);
+  }
+}
+
+/** Throws ArgumentError unless the options are in [0, 1). */
+export function belowOne(name: string, values: Readonly<Record<string, number>>): void {
+  for (const [option, value] of Object.entries(values)) {
+    if (!(value >= 0 && value < 1)) throw new ArgumentError(`${name}: ${option} must be in [0, 1); got ${value}.`);
+  }
+}
+
+/** Base of the optimisers. `lr` and `momentum` may be set between steps, replayed ones too. */
+export abstract class Optimizer {
+  /** The parameters and their gradients. */
+  readonly flat: Flat;
+  protected readonly hyper: Tensor;
+  protected readonly weightDecay: number;
+  readonly #decay: Tensor | undefined;
+  readonly #clip: ClipOptions | undefined;
+  readonly #moments = new Map<string, Tensor>();
+  readonly #name: string;
+  readonly #hasMomentum: boolean;
+  #lr: number;
+  #momentum: number;
+
+  constructor(
+    name: string,
+    parameters: ParameterList,
+    { lr, weightDecay = 0, decays, clip }: OptimizerOptions,
+    momentum: number,
+  ) {
+    atLeastZero(name, { lr, weightDecay });
+    belowOne(name, { momentum });
+    this.flat = ownFlat(parameters);
+    this.weightDecay = weightDecay;
+    this.#clip = clip;
+    this.#lr = lr;
+    this.#momentum = momentum;
+    this.#name = name;
+    this.#hasMomentum = momentum > 0;
+    const { device } = this.flat.values;
+    this.hyper = keep(tensor(packHyper(lr, momentum), { device }));
+    const factors = decays && new Float32Array(this.flat.size / SEGMENT_ALIGN);
+    for (const { parameter, offset, size } of factors ? this.flat.segments : []) {
+      const first = offset / SEGMENT_ALIGN;
+      factors?.fill(decays?.(parameter) ? 1 : 0, first, first + Math.ceil(size / SEGMENT_ALIGN));
+    }
+    this.#decay = factors && keep(tensor(factors, { device }));
+  }
+
+  /** Learning rate of the next step. */
+  get lr(): number {
+    return this.#lr;
+  }
+
+  set lr(value: number) {
+    this.#set(value, this.#momentum);
+  }
+
+  /** Momentum (Adam: the first beta) of the next step. */
+  get momentum(): number {
+    return this.#momentum;
+  }
+
+  set momentum(value: number) {
+    this.#set(this.#lr, value);
+  }
+
+  /** What a captured step that contains `step()` has to declare. */
+  get state(): readonly Tensor[] {
+    return [...this.flat.state, ...this.#moments.values()];
+  }
+
+  /** The optimiser's memory by name, for checkpoints. */
+  get moments(): ReadonlyMap<string, Tensor> {
+    return this.#moments;
+  }
+
+  /** Updates the parameters from their gradients. A parameter without gradient since `zeroGrad` counts as having zeros. */
+  step(options: StepOptions = {}): void {
+    const { flat } = this;
+    flat.settle();
+    const clip = this.#clip && gradNorm(flat.grads, this.#clip);
+    this.update({ values: flat.values, grads: flat.grads, decay: this.#decay, clip }, options.lr ?? this.hyper);
+    clip?.dispose();
+  }
+
+  /** Drops all gradients. */
+  zeroGrad(): void {
+    this.flat.zeroGrad();
+  }
+
+  /** Frees the optimiser's memory; the parameters stay. */
+  dispose(): void {
+    for (const owned of [...this.#moments.values(), this.hyper, this.#decay]) owned?.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** One step of the method on the flat buffers. */
+  protected abstract update(on: StepTensors, lr: Tensor): void;
+
+  /** Memory that starts as zeros, one number a parameter. */
+  protected moment(name: string): Tensor {
+    return this.#remember(name, zerosLike(this.flat.values));
+  }
+
+  /** The step counter. */
+  protected counter(): Tensor {
+    return this.#remember("step", tensor(new Uint32Array(1), { device: this.flat.values.device }));
+  }
+
+  #remember(name: string, made: Tensor): Tensor {
+    this.#moments.set(name, keep(made));
+    return made;
+  }
+
+  #set(lr: number, momentum: number): void {
+    if (lr === this.#lr && momentum === this.#momentum) return;
+    atLeastZero(this.#name, { lr });
+    belowOne(this.#name, { momentum });
+    if (momentum > 0 && !this.#hasMomentum) {
+      throw new ArgumentError(
+        `${this.#name}: momentum can change only where there was some at the start; got ${momentum}.`,
+      );
+    }
+    this.#lr = lr;
+    this.#momentum = momentum;
+    this.hyper.write(packHyper(lr, momentum));
+  }
+}
