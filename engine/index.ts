@@ -33,7 +33,7 @@ export * from "./ops/attention.ts";
 export * from "./ops/batch-norm.ts";
 export * from "./ops/cross-entropy.ts";
 export * from "./ops/losses.ts";
-export { groupNorm, layerNorm, type NormOptions } from "./ops/norm.ts";
+export { groupNorm, type GroupNormOptions, layerNorm, type LayerNormOptions, type NormOptions } from "./ops/norm.ts";
 export * from "./ops/softmax.ts";
 export * from "./ops/view.ts";
 export { keep, openScope, Scope, scope } from "./scope.ts";

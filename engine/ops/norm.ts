@@ -96,25 +96,27 @@ const layerNormOp = single(
   }),
 );
 
+/** Options of `layerNorm`. */
+export interface LayerNormOptions extends NormOptions {
+  /** Trailing axes to normalise over; default the weight's shape, or the last axis. */
+  readonly normalizedShape?: readonly number[];
+}
+
 /**
- * (x - mean) / sqrt(var + eps) * weight + bias over the trailing axes `normalizedShape` (or a single last extent), with
- * the biased variance; weight and bias are f32 of that shape, or absent.
+ * (x - mean) / sqrt(var + eps) * weight + bias over trailing axes, with the biased variance; weight and bias are f32 of
+ * the shape of those axes, or absent.
  */
-export function layerNorm(
-  x: Tensor,
-  normalizedShape: number | readonly number[],
-  weight?: Tensor,
-  bias?: Tensor,
-  { eps = 1e-5 }: NormOptions = {},
-): Tensor {
+export function layerNorm(x: Tensor, weight?: Tensor, bias?: Tensor, { normalizedShape, eps = 1e-5 }: LayerNormOptions = {}): Tensor {
   const op = "layerNorm";
   x.check(op);
   checkFloat(op, "x", x);
   checkEps(op, eps);
-  const shape = typeof normalizedShape === "number" ? [normalizedShape] : normalizedShape;
+  const shape = normalizedShape ?? weight?.shape ?? x.shape.slice(-1);
   const len = numel(shape);
   if (shape.length === 0 || shape.length > x.rank || len === 0 || !sameShape(x.shape.slice(-shape.length), shape)) {
-    throw new ShapeError(`${op}: normalizedShape must be the trailing axes of x, not empty; got ${formatShape(shape)} for ${describe(x)}.`);
+    throw new ShapeError(
+      `${op}: normalizedShape must be the trailing axes of x, not empty; got ${formatShape(shape)} for ${describe(x)}.`,
+    );
   }
   if (bias && !weight) throw new ArgumentError(`${op}: a bias must come with a weight; got a bias alone. Pass ones().`);
   checkParameter(op, "weight", weight, shape);
@@ -177,11 +179,22 @@ const groupNormOp = single(
   }),
 );
 
+/** Options of `groupNorm`. */
+export interface GroupNormOptions extends NormOptions {
+  /** Number of groups of consecutive channels. */
+  readonly numGroups: number;
+}
+
 /**
- * Group norm of x [N, ..., C]: statistics per sample over all positions of `numGroups` groups of consecutive channels,
- * weight and bias (f32 [C]; default ones and zeros) per channel.
+ * Group norm of x [N, ..., C]: statistics per sample over all positions of each group of channels; weight and bias
+ * (f32 [C]; default ones and zeros) per channel.
  */
-export function groupNorm(x: Tensor, numGroups: number, weight?: Tensor, bias?: Tensor, { eps = 1e-5 }: NormOptions = {}): Tensor {
+export function groupNorm(
+  x: Tensor,
+  weight: Tensor | undefined,
+  bias: Tensor | undefined,
+  { numGroups, eps = 1e-5 }: GroupNormOptions,
+): Tensor {
   const op = "groupNorm";
   x.check(op);
   checkFloat(op, "x", x);
