@@ -32,6 +32,7 @@ export * from "./outcomes.ts";
 export * from "./overthinking.ts";
 export { countGroups, designPath, type GroupCounts, type PathControl, type PathInput } from "./path.ts";
 export * from "./policies.ts";
+export * from "./policy-file.ts";
 export * from "./proper.ts";
 export * from "./random.ts";
 export { midRanks, spearman } from "./ranks.ts";

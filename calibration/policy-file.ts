@@ -1,0 +1,78 @@
+/**
+ * Results as JSON, so that a policy calibrated in one place runs in another. Infinite numbers, which JSON has not, are
+ * written as strings; a refused result is written too, and stays refused.
+ */
+
+import { check, fail } from "./errors.ts";
+import type { Scaling } from "./fit.ts";
+import type { Calibration } from "./result.ts";
+import type { ConfidenceScaler } from "./scalers/confidence-scalers.ts";
+import type { LogitScaler } from "./scalers/logit-scalers.ts";
+
+/** A result with the scaling that belongs before it. */
+export interface PolicyFile {
+  readonly result: Calibration;
+  readonly scaling?: Scaling;
+}
+
+const FORMAT = "sortie-policy";
+const VERSION = 1;
+
+/** JSON text of a result, and of the scaling that was applied to the logits it was calibrated on. */
+export function encodePolicy({ result, scaling }: PolicyFile): string {
+  const plain = (_: string, value: unknown) => {
+    if (ArrayBuffer.isView(value)) return Array.from(value as Float64Array);
+    return typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
+  };
+  return JSON.stringify({ format: FORMAT, version: VERSION, result, scaling }, plain, 2);
+}
+
+/** The way back. Throws `CalibrationError` for text that is no policy of this version. */
+export function decodePolicy(text: string): PolicyFile {
+  let file: Record<string, unknown>;
+  try {
+    file = JSON.parse(text) as Record<string, unknown>;
+  } catch {
+    fail("decodePolicy", "the text must be JSON", "something else");
+  }
+  const isPolicy = file !== null && typeof file === "object" && file["format"] === FORMAT;
+  check(isPolicy, "decodePolicy", `the file must be a ${FORMAT}`, String(file?.["format"]));
+  check(file["version"] === VERSION, "decodePolicy", `the version must be ${VERSION}`, String(file["version"]));
+  const result = restoreResult(file["result"] as Record<string, unknown>);
+  const scaling = file["scaling"] as Scaling | undefined;
+  return scaling ? { result, scaling: restoreScaling(scaling) } : { result };
+}
+
+function restoreResult(plain: Record<string, unknown>): Calibration {
+  check(
+    typeof plain?.["ok"] === "boolean",
+    "decodePolicy",
+    "the result must say whether it is ok",
+    String(plain?.["ok"]),
+  );
+  const restored: Record<string, unknown> = { ...plain, delta: plain["delta"], ids: plain["ids"] };
+  if (plain["ok"] === true) {
+    restored["thresholds"] = floats(plain["thresholds"]);
+    const score = plain["score"] as { kind?: string; weights?: unknown } | string;
+    if (typeof score === "object") restored["score"] = { ...score, weights: floats(score.weights) };
+  } else {
+    restored["smallestRisk"] = Number(plain["smallestRisk"]);
+    restored["neededSamples"] = Number(plain["neededSamples"]);
+  }
+  return restored as unknown as Calibration;
+}
+
+function restoreScaling(plain: Scaling): Scaling {
+  const scalers = plain.scalers.map((scaler): LogitScaler | ConfidenceScaler =>
+    "parameters" in scaler
+      ? { ...scaler, parameters: floats(scaler.parameters) }
+      : { ...scaler, knots: floats(scaler.knots), values: floats(scaler.values) },
+  );
+  return { ...plain, scalers };
+}
+
+function floats(values: unknown): Float64Array {
+  const list = Array.isArray(values) ? values.map(Number) : undefined;
+  if (!list || list.some(Number.isNaN)) fail("decodePolicy", "numbers must be written as a list", String(values));
+  return Float64Array.from(list);
+}
