@@ -4,6 +4,8 @@ export { Init, type InitScheme } from "./init.ts";
 export * from "./layers.ts";
 export { countMacs } from "./macs.ts";
 export { EVAL, type LoadReport, type Mode, Module, type NamedTensors, TRAIN } from "./module.ts";
+export * from "./optim.ts";
+export { isMatrix, Optimizer, type OptimizerOptions, type ParameterList, type StepOptions } from "./optimizer.ts";
 export * from "./resnet.ts";
 export * from "./schedules.ts";
 export * from "./vit.ts";
