@@ -92,6 +92,39 @@ const pools: Named = {
   interpolate: withOptions(engine.interpolate),
 };
 
+const norms: Named = {
+  batchNorm: (at, attrs) => {
+    const [mean, variance] = [at("runningMean"), at("runningVar")];
+    const options = as<engine.BatchNormOptions>(attrs);
+    const y = engine.batchNorm(at("x"), at("weight"), at("bias"), mean, variance, options);
+    return options.training ? { y, runningMean: mean, runningVar: variance } : { y };
+  },
+  layerNorm: (at, attrs) => ({
+    y: engine.layerNorm(at("x"), at.maybe("weight"), at.maybe("bias"), as<engine.LayerNormOptions>(attrs)),
+  }),
+  groupNorm: (at, attrs) => ({
+    y: engine.groupNorm(at("x"), at("weight"), at("bias"), as<engine.GroupNormOptions>(attrs)),
+  }),
+};
+
+const losses: Named = {
+  crossEntropy: (at, attrs) => ({
+    y: engine.crossEntropy(at("logits"), at.maybe("labels") ?? at("target"), as<engine.CrossEntropyOptions>(attrs)),
+  }),
+  nllLoss: (at, attrs) => ({ y: engine.nllLoss(at("logProbs"), at("labels"), as<engine.LossOptions>(attrs)) }),
+  klDiv: (at, attrs) => ({ y: engine.klDiv(at("input"), at("target"), as<engine.KlDivOptions>(attrs)) }),
+  mse: (at, attrs) => ({ y: engine.mse(at("input"), at("target"), as<engine.LossOptions>(attrs)) }),
+  binaryCrossEntropyWithLogits: (at, attrs) => ({
+    y: engine.binaryCrossEntropyWithLogits(at("logits"), at("target"), as<engine.LossOptions>(attrs)),
+  }),
+};
+
+const attention: Named = {
+  scaledDotProductAttention: (at, attrs) => ({
+    y: engine.scaledDotProductAttention(at("q"), at("k"), at("v"), as<engine.AttentionOptions>(attrs)),
+  }),
+};
+
 /** Op name to function. */
 export const opCases: Named = {
   ...pointwise,
@@ -101,4 +134,7 @@ export const opCases: Named = {
   ...softmaxes,
   ...products,
   ...pools,
+  ...norms,
+  ...losses,
+  ...attention,
 };
