@@ -12,7 +12,6 @@ import {
   type StepTensors,
   type Tensor,
   tensor,
-  zerosLike,
 } from "../engine/index.ts";
 
 /** Options that all optimisers share. */
@@ -155,7 +154,8 @@ export abstract class Optimizer {
 
   /** Memory that starts as zeros, one number a parameter. */
   protected moment(name: string): Tensor {
-    return this.#remember(name, zerosLike(this.flat.values));
+    const { size, device } = this.flat.values;
+    return this.#remember(name, tensor(new Float32Array(size), { device }));
   }
 
   /** The step counter. */

@@ -1,0 +1,201 @@
+// Optimisers as users meet them: parameter lists, exclusions from decay, clipping, schedules, captured steps, checkpoints.
+
+import {
+  backward,
+  capture,
+  Flat,
+  mul,
+  noGrad,
+  ones,
+  randn,
+  scope,
+  square,
+  sub,
+  sum,
+  type Tensor,
+  tensor,
+} from "../../engine/index.ts";
+import { Adam, AdamW, clipGradNorm, EMA, RMSprop, SGD } from "../../nn/optim.ts";
+import { isMatrix, type Optimizer, type ParameterList } from "../../nn/optimizer.ts";
+import { gpuSuite } from "../gpu.ts";
+import { assert, failsWith } from "../harness.ts";
+
+const test = gpuSuite("optimisers");
+
+const parameters = (): Tensor[] => [randn([3, 5], { seed: 1 }).requiresGrad(), randn([70], { seed: 2 }).requiresGrad()];
+
+/** Frees what an optimiser and the parameters it flattened hold. */
+function release(optimizer: Optimizer): void {
+  optimizer.dispose();
+  optimizer.flat.dispose();
+}
+
+/** The loss sum (w - 1)^2 over all parameters, differentiated. */
+function descend(list: readonly Tensor[]): void {
+  for (const w of list) backward(sum(square(sub(w, 1))));
+}
+
+const makers: Readonly<Record<string, (list: ParameterList) => Optimizer>> = {
+  SGD: (list) => new SGD(list, { lr: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.01, clip: { maxNorm: 1 } }),
+  "SGD with dampening": (list) => new SGD(list, { lr: 0.1, momentum: 0.9, dampening: 0.5 }),
+  Adam: (list) => new Adam(list, { lr: 0.1, amsgrad: true }),
+  AdamW: (list) => new AdamW(list, { lr: 0.1, decays: isMatrix, clip: { maxNorm: 0.5, normType: "inf" } }),
+  RMSprop: (list) => new RMSprop(list, { lr: 0.05, momentum: 0.5, centered: true }),
+};
+
+for (const [name, make] of Object.entries(makers)) {
+  test(`${name}: captured steps equal eager ones bit for bit while the rate changes`, async () => {
+    const rate = (t: number) => 0.1 / (t + 1);
+    const run = async (isCaptured: boolean): Promise<ArrayLike<number>[]> => {
+      const list = parameters();
+      const optimizer = make(list);
+      const step = () => {
+        optimizer.zeroGrad();
+        descend(list);
+        optimizer.step();
+      };
+      const captured = isCaptured ? await capture({ state: [optimizer] }, step) : undefined;
+      for (let t = 0; t < 4; t++) {
+        optimizer.lr = rate(t);
+        if (captured) captured.run({});
+        else scope(step);
+      }
+      const values = await Promise.all(list.map((w) => w.read()));
+      captured?.dispose();
+      release(optimizer);
+      return values;
+    };
+    const [eager, replayed] = [await run(false), await run(true)];
+    assert.equal(replayed, eager);
+    assert.ok(Array.from(eager[0] as ArrayLike<number>).every(Number.isFinite));
+  });
+
+  test(`${name} comes closer to the minimum`, async () => {
+    const list = parameters();
+    const optimizer = make(list);
+    const distance = async () =>
+      (await Promise.all(list.map((w) => sum(square(sub(w, 1))).item()))).reduce((a, b) => a + b);
+    const before = await noGrad(distance);
+    for (let t = 0; t < 20; t++) {
+      optimizer.zeroGrad();
+      scope(() => descend(list));
+      optimizer.step();
+    }
+    assert.ok((await noGrad(distance)) < before / 2);
+    release(optimizer);
+  });
+}
+
+test("a captured step takes its rate as a scalar", async () => {
+  const w = tensor([1, 2]).requiresGrad();
+  const optimizer = new SGD([w], { lr: 9 });
+  const step = await capture({ state: [optimizer], scalars: { lr: 0.5 } }, (_, { lr }) => {
+    optimizer.zeroGrad();
+    backward(sum(w));
+    optimizer.step({ lr });
+  });
+  step.run({});
+  assert.equal([...(await w.read())], [0.5, 1.5]);
+  step.run({}, { lr: 0.25 });
+  assert.equal([...(await w.read())], [0.25, 1.25]);
+  step.dispose();
+  release(optimizer);
+});
+
+test("decays leaves parameters out of weight decay", async () => {
+  const [weight, bias] = [ones([65, 2]).requiresGrad(), ones([3]).requiresGrad()];
+  const optimizer = new SGD([weight, bias], { lr: 1, weightDecay: 0.25, decays: isMatrix });
+  backward(mul(sum(weight), 0));
+  backward(mul(sum(bias), 0));
+  optimizer.step();
+  assert.ok([...(await weight.read())].every((value) => value === 0.75));
+  assert.equal([...(await bias.read())], [1, 1, 1]);
+  release(optimizer);
+});
+
+test("a parameter without gradient is treated as having zeros, also after it had one", async () => {
+  const [a, b] = [ones([2]).requiresGrad(), ones([2]).requiresGrad()];
+  const optimizer = new SGD([a, b], { lr: 1 });
+  backward(sum(b));
+  optimizer.step();
+  optimizer.zeroGrad();
+  backward(sum(a));
+  optimizer.step();
+  assert.equal([...(await a.read()), ...(await b.read())], [0, 0, 0, 0]);
+  release(optimizer);
+});
+
+test("clipGradNorm returns the norm and scales what the leaves show", async () => {
+  const w = tensor([3, 4]).requiresGrad();
+  const optimizer = new SGD([w], { lr: 1 });
+  backward(sum(mul(w, tensor([3, 4]))));
+  const norm = clipGradNorm(optimizer.flat, { maxNorm: 1 });
+  assert.equal([...(await norm.read())], [5]);
+  const clipped = await w.grad.read();
+  assert.ok(Math.abs((clipped[0] as number) - 0.6) < 1e-6 && Math.abs((clipped[1] as number) - 0.8) < 1e-6);
+  release(optimizer);
+});
+
+test("averages follow a flat buffer, at a decay that may change", async () => {
+  const w = tensor([1, 2]).requiresGrad();
+  const optimizer = new SGD([w], { lr: 1 });
+  using ema = new EMA([optimizer.flat.values], { decay: 0.5 });
+  backward(sum(w));
+  optimizer.step();
+  ema.update();
+  assert.equal([...(await (ema.averages[0] as Tensor).read())].slice(0, 2), [0.5, 1.5]);
+  ema.decay = 0.75;
+  ema.update();
+  assert.equal([...(await (ema.averages[0] as Tensor).read())].slice(0, 2), [0.375, 1.375]);
+  release(optimizer);
+});
+
+test("moments and the step counter can be saved and put back", async () => {
+  const run = async (cut: boolean): Promise<ArrayLike<number>> => {
+    const w = tensor([1, 2]).requiresGrad();
+    let optimizer = new Adam([w], { lr: 0.1 });
+    for (let t = 0; t < 4; t++) {
+      if (cut && t === 2) {
+        const saved = await Promise.all(
+          [...optimizer.moments].map(async ([name, moment]) => [name, await moment.read()] as const),
+        );
+        const next = new Adam(optimizer.flat, { lr: 0.1 });
+        optimizer.dispose();
+        optimizer = next;
+        for (const [name, data] of saved) optimizer.moments.get(name)?.write(data);
+      }
+      optimizer.zeroGrad();
+      scope(() => backward(sum(square(w))));
+      optimizer.step();
+    }
+    const values = await w.read();
+    release(optimizer);
+    return values;
+  };
+  assert.equal(await run(true), await run(false));
+});
+
+test("errors name the method, the rule and what came", async () => {
+  const list = [ones([2]).requiresGrad()];
+  const fails = (make: () => unknown, message: string) => failsWith(make, "ArgumentError", message);
+  await fails(() => new SGD(list, { lr: -1 }), "SGD: lr must be a number of at least 0; got -1.");
+  await fails(
+    () => new SGD(list, { lr: 1, nesterov: true }),
+    "SGD: nesterov needs momentum above 0 and no dampening; got momentum 0, dampening 0.",
+  );
+  await fails(() => new AdamW(list, { lr: 1, beta2: 1 }), "AdamW: beta2 must be in [0, 1); got 1.");
+  await fails(
+    () => new EMA([], { decay: 0.5 }),
+    "EMA: there must be as many targets as sources, and some; got 0 and 0.",
+  );
+  const optimizer = new SGD(list, { lr: 1 });
+  assert.instance(optimizer.flat, Flat);
+  await fails(() => {
+    optimizer.momentum = 0.9;
+  }, "SGD: momentum can change only where there was some at the start; got 0.9.");
+  await fails(
+    () => clipGradNorm(optimizer.flat, { maxNorm: -1 }),
+    "gradNorm: maxNorm must be a number of at least 0; got -1.",
+  );
+  release(optimizer);
+});
