@@ -4,14 +4,6 @@
 import { DataError } from "./errors.ts";
 import { type FileOptions, findFault, node, type OfficialFile, sizeOf } from "./files.ts";
 
-/** How far a download is, in bytes. */
-export interface DownloadProgress {
-  readonly file: string;
-  readonly loaded: number;
-  /** Undefined if neither the publisher nor the server says. */
-  readonly total: number | undefined;
-}
-
 /** Times that one address is tried, as long as the line breaks. */
 const ATTEMPTS = 4;
 

@@ -1,7 +1,6 @@
-// Official files on disk: where they lie, whether they are the right ones, and how to get them. The only file that touches
-// Node's file system, and only when called, so that the rest of `data` also loads in a browser.
+// Files on disk: what is known of official ones, where they lie, whether they are intact. Node's modules are looked up when
+// called and never imported, so that `data` also loads in a browser.
 
-import { type DownloadProgress, download } from "./download.ts";
 import { DataError } from "./errors.ts";
 
 /** A file as its publisher gives it out. */
@@ -13,6 +12,14 @@ export interface OfficialFile {
   readonly checksum?: { readonly algorithm: "sha256" | "md5" | "git-blob"; readonly hex: string };
   /** Tried in this order. */
   readonly urls: readonly string[];
+}
+
+/** How far a download is, in bytes. */
+export interface DownloadProgress {
+  readonly file: string;
+  readonly loaded: number;
+  /** Undefined if neither the publisher nor the server says. */
+  readonly total: number | undefined;
 }
 
 /** Where files are looked for, and what may be done to get them. */
@@ -57,33 +64,6 @@ export function cacheFolder(): string {
 export const folderOf = (name: string, { dir }: FileOptions): string =>
   dir ?? node("node:path").join(cacheFolder(), name);
 
-/**
- * The path of an official file in `folder`, downloaded if need be and allowed, and checked.
- * @throws DataError naming the file, and its expected and found size or checksum.
- */
-export async function obtain(op: string, file: OfficialFile, folder: string, options: FileOptions): Promise<string> {
-  const target = node("node:path").join(folder, file.name);
-  if (!(await sizeOf(target))) {
-    if (!options.download) throw missing(op, file, target);
-    await download(op, file, target, options);
-  } else if (options.verify ?? true) {
-    const fault = await findFault(file, target);
-    const hint = " Delete it, and load again with download: true.";
-    if (fault) throw new DataError(`${op}: ${target} ${fault}${hint}`, { file: target });
-  }
-  return target;
-}
-
-/** The content of an official file; see `obtain`. */
-export async function readOfficial(
-  op: string,
-  file: OfficialFile,
-  folder: string,
-  options: FileOptions,
-): Promise<Uint8Array> {
-  return readBytes(await obtain(op, file, folder, options));
-}
-
 /** The content of a file, as bytes that start at offset 0 of their buffer. */
 export async function readBytes(path: string): Promise<Uint8Array> {
   try {
@@ -119,12 +99,4 @@ async function hashFile(path: string, algorithm: "sha256" | "md5" | "git-blob"):
   for await (const chunk of node("node:fs").createReadStream(path, { highWaterMark: 1 << 20 }))
     hash.update(chunk as Buffer);
   return hash.digest("hex");
-}
-
-function missing(op: string, file: OfficialFile, target: string): DataError {
-  const amount = file.bytes === undefined ? "it" : `${file.bytes} bytes`;
-  return new DataError(
-    `${op}: ${target} must exist; got no file. Name its folder by dir, or pass download: true to fetch ${amount} from ${file.urls[0]}.`,
-    { file: target },
-  );
 }

@@ -3,10 +3,11 @@
 
 import { createDataset, type Dataset } from "../dataset.ts";
 import { DataError, ensure } from "../errors.ts";
-import { findFault, folderOf, node, type OfficialFile, readBytes, readOfficial, sizeOf } from "../files.ts";
+import { findFault, folderOf, node, type OfficialFile, readBytes, sizeOf } from "../files.ts";
 import { CIFAR_SIZE, type CifarRecords, decodeCifar } from "../formats/cifar.ts";
 import { gunzip } from "../formats/gzip.ts";
 import { readTar } from "../formats/tar.ts";
+import { readOfficial } from "../obtain.ts";
 import { type Splits, splitOfficial } from "../splits.ts";
 import { CIFAR100_COARSE, CIFAR100_FINE } from "./cifar100-classes.ts";
 import { CIFAR10_CLASSES, type DataOptions } from "./options.ts";

@@ -3,9 +3,10 @@
 
 import { createDataset, type Dataset } from "../dataset.ts";
 import { ensure } from "../errors.ts";
-import { folderOf, type OfficialFile, readOfficial } from "../files.ts";
+import { folderOf, type OfficialFile } from "../files.ts";
 import { gunzip, isGzip } from "../formats/gzip.ts";
 import { decodeIdx } from "../formats/idx.ts";
+import { readOfficial } from "../obtain.ts";
 import { type Splits, splitOfficial } from "../splits.ts";
 import { type DataOptions, DIGITS } from "./options.ts";
 

@@ -1,0 +1,52 @@
+// Public entry of the data sets.
+
+export {
+  type Augmenter,
+  type AugmentOptions,
+  augmentStream,
+  CGT_AUGMENTATION,
+  type CropFlip,
+  createAugmenter,
+  drawCropFlip,
+  type EraseOptions,
+} from "./augment.ts";
+export { RAND_AUGMENT_OPERATIONS, type RandAugmentOptions } from "./augment-ops.ts";
+export {
+  channelStatistics,
+  countClasses,
+  createDataset,
+  type Dataset,
+  type DatasetMeta,
+  type DatasetParts,
+  head,
+  type ImageShape,
+  imageAt,
+  normalize,
+  subset,
+} from "./dataset.ts";
+export { DataError } from "./errors.ts";
+export { cacheFolder, type DownloadProgress, type FileOptions, type OfficialFile } from "./files.ts";
+export { decodeCifar } from "./formats/cifar.ts";
+export { gunzip } from "./formats/gzip.ts";
+export { decodeIdx, encodeIdx } from "./formats/idx.ts";
+export { decodeMat5 } from "./formats/mat5.ts";
+export { decodeNpy, decodeNpz, encodeNpy, encodeNpz } from "./formats/npy.ts";
+export { decodePng, encodePng, type PngImage } from "./formats/png.ts";
+export {
+  drawGlyph,
+  GLYPH_CLASSES,
+  GLYPH_FACTORS,
+  type GlyphFactors,
+  type GlyphOptions,
+  glyphs,
+} from "./glyphs.ts";
+export { type Batch, createLoader, type Loader, type LoaderOptions, type Position } from "./loader.ts";
+export { permutation, Stream } from "./random.ts";
+export { CIFAR10_FILES, CIFAR100_FILES, type Cifar100Options, cifar10, cifar100 } from "./sets/cifar.ts";
+export { CINIC10_FILES, type Cinic10Options, cinic10 } from "./sets/cinic10.ts";
+export { INDIAN_PINES_CLASSES, INDIAN_PINES_FILES, type IndianPinesOptions, indianPines } from "./sets/indian-pines.ts";
+export { FASHION_MNIST_FILES, fashionMnist, MNIST_FILES, mnist } from "./sets/mnist.ts";
+export { type NpzOptions, npz } from "./sets/npz.ts";
+export type { DataOptions } from "./sets/options.ts";
+export { SVHN_FILES, svhn } from "./sets/svhn.ts";
+export { checkSplits, type Order, type SplitOptions, type Splits } from "./splits.ts";

@@ -1,0 +1,199 @@
+// Batches in an order drawn per epoch. A batch is a pure function of the seed and its position (epoch, batch): a run that was
+// killed continues from a stored position with the batches that it would have seen.
+
+import { type AugmentOptions, augmentStream, createAugmenter, drawBeta } from "./augment.ts";
+import type { Dataset } from "./dataset.ts";
+import { ensure, ensureCount } from "./errors.ts";
+import { permutation, Stream } from "./random.ts";
+
+/** Where in training a batch stands; both count from 0. */
+export interface Position {
+  readonly epoch: number;
+  readonly batch: number;
+}
+
+/** Options of `createLoader`. */
+export interface LoaderOptions {
+  /** Samples per batch. */
+  readonly batch: number;
+  /** Default 1. */
+  readonly seed?: number;
+  /** A new order in each epoch; default true. False keeps the order of the data set. */
+  readonly shuffle?: boolean;
+  /**
+   * What becomes of a last batch that is not full: `keep` (default) it short, `drop` it, or `pad` it with the epoch's first
+   * samples, so that all batches have one shape; `count` says how many are meant.
+   */
+  readonly last?: "keep" | "drop" | "pad";
+  readonly augment?: AugmentOptions;
+  /** Batches made ahead by `batches()` while the consumer waits; default 2. */
+  readonly prefetch?: number;
+}
+
+/** Some samples of one epoch. */
+export interface Batch {
+  readonly position: Position;
+  /** Rows that are meant; any after them are padding. */
+  readonly count: number;
+  /** [B, height, width, channels] */
+  readonly images: Uint8Array;
+  /** [B] */
+  readonly labels: Int32Array;
+  /** [B] */
+  readonly ids: Int32Array;
+  /** With mixup: image i is `share[i]` of its own sample and the rest of one labelled `labels[i]`. */
+  readonly mixed?: { readonly labels: Int32Array; readonly share: Float32Array };
+}
+
+/** See `createLoader`. */
+export interface Loader {
+  readonly data: Dataset;
+  readonly batchesPerEpoch: number;
+  /** The batch at a position. */
+  at(position: Position): Batch;
+  /** The position after this one. */
+  next(position: Position): Position;
+  /** The batches from a position (default the first) to the end of the epochs (default 1), made ahead in idle time. */
+  batches(options?: { readonly from?: Position; readonly epochs?: number }): AsyncGenerator<Batch, void, undefined>;
+}
+
+/**
+ * Makes a loader of `data`. Normalisation is left to the GPU: see `data.meta.mean` and `.std`.
+ * @throws DataError for an option out of its range, or data that do not fill one batch where the last one is dropped.
+ */
+export function createLoader(data: Dataset, options: LoaderOptions): Loader {
+  const { batch: batchSize, last = "keep", prefetch = 2 } = options;
+  ensureCount("createLoader", "batch", batchSize, 1);
+  ensureCount("createLoader", "prefetch", prefetch);
+  ensure(
+    last === "keep" || last === "drop" || last === "pad",
+    () => `createLoader: last must be "keep", "drop" or "pad"; got "${last}".`,
+  );
+  const batchesPerEpoch = last === "drop" ? Math.floor(data.size / batchSize) : Math.ceil(data.size / batchSize);
+  ensure(
+    batchesPerEpoch > 0,
+    () =>
+      `createLoader: ${data.meta.name}/${data.meta.split} must fill a batch of ${batchSize}; got ${data.size} samples.`,
+  );
+  const orderOf = epochOrder(data.size, options);
+  const fill = batchFiller(data, options);
+  const at = (position: Position): Batch => {
+    ensureCount("loader", "epoch", position.epoch);
+    ensureCount("loader", "batch", position.batch);
+    ensure(
+      position.batch < batchesPerEpoch,
+      () => `loader: batch must be below ${batchesPerEpoch}; got ${position.batch}.`,
+    );
+    const order = orderOf(position.epoch);
+    const start = position.batch * batchSize;
+    const count = Math.min(batchSize, data.size - start);
+    const rows = order.subarray(start, start + count);
+    if (count === batchSize || last !== "pad") return fill(position, rows, count);
+    const padded = Int32Array.from({ length: batchSize }, (_, i) =>
+      i < count ? rows[i]! : order[(i - count) % data.size]!,
+    );
+    return fill(position, padded, count);
+  };
+  const next = ({ epoch, batch }: Position): Position =>
+    batch + 1 < batchesPerEpoch ? { epoch, batch: batch + 1 } : { epoch: epoch + 1, batch: 0 };
+  return {
+    data,
+    batchesPerEpoch,
+    at,
+    next,
+    batches: ({ from = { epoch: 0, batch: 0 }, epochs = 1 } = {}) => ahead(at, next, from, epochs, prefetch),
+  };
+}
+
+/** Makes batches ahead of the consumer, each in a task of its own, so that waiting for the GPU is put to use. */
+async function* ahead(
+  at: (position: Position) => Batch,
+  next: (position: Position) => Position,
+  from: Position,
+  epochs: number,
+  prefetch: number,
+): AsyncGenerator<Batch, void, undefined> {
+  const ready: Batch[] = [];
+  let upcoming = from;
+  let isScheduled = false;
+  let isClosed = false;
+  const make = (): void => {
+    ready.push(at(upcoming));
+    upcoming = next(upcoming);
+  };
+  const schedule = (): void => {
+    if (isScheduled || isClosed || ready.length >= prefetch || upcoming.epoch >= epochs) return;
+    isScheduled = true;
+    setTimeout(() => {
+      isScheduled = false;
+      if (isClosed || ready.length >= prefetch || upcoming.epoch >= epochs) return;
+      make();
+      schedule();
+    }, 0);
+  };
+  try {
+    for (;;) {
+      if (ready.length === 0 && upcoming.epoch < epochs) make();
+      const batch = ready.shift();
+      if (!batch) return;
+      schedule();
+      yield batch;
+    }
+  } finally {
+    isClosed = true;
+  }
+}
+
+/** The order of each epoch; the last one asked for is kept. */
+function epochOrder(size: number, { seed = 1, shuffle = true }: LoaderOptions): (epoch: number) => Int32Array {
+  const orderOf = (epoch: number): Int32Array =>
+    shuffle ? permutation(size, new Stream(seed, "shuffle", epoch)) : Int32Array.from({ length: size }, (_, i) => i);
+  let kept = { epoch: 0, order: orderOf(0) };
+  return (epoch) => {
+    if (shuffle && kept.epoch !== epoch) kept = { epoch, order: orderOf(epoch) };
+    return kept.order;
+  };
+}
+
+function batchFiller(
+  data: Dataset,
+  { seed = 1, augment }: LoaderOptions,
+): (position: Position, rows: Int32Array, count: number) => Batch {
+  const pixels = data.shape[0] * data.shape[1] * data.shape[2];
+  const augmenter = augment && createAugmenter(augment, data.shape, data.meta.mean);
+  return (position, rows, count) => {
+    const images = new Uint8Array(rows.length * pixels);
+    const labels = new Int32Array(rows.length);
+    const ids = new Int32Array(rows.length);
+    rows.forEach((row, i) => {
+      labels[i] = data.labels[row]!;
+      ids[i] = data.ids[row]!;
+      const source = data.images.subarray(row * pixels, (row + 1) * pixels);
+      const target = images.subarray(i * pixels, (i + 1) * pixels);
+      if (augmenter) augmenter(source, target, augmentStream(seed, position.epoch, ids[i]!));
+      else target.set(source);
+    });
+    const batch = { position, count, images, labels, ids };
+    return augment?.mixup === undefined ? batch : mix(batch, augment.mixup, seed, pixels);
+  };
+}
+
+/** Blends each image of a batch with that of another row; who with whom is drawn per batch, the share per image. */
+function mix(batch: Batch, alpha: number, seed: number, pixels: number): Batch {
+  const { images, labels, position } = batch;
+  const stream = new Stream(seed, "mixup", position.epoch, position.batch);
+  const partners = permutation(labels.length, stream);
+  const share = Float32Array.from(labels, () => drawBeta(alpha, stream));
+  const mixed = new Uint8Array(images.length);
+  partners.forEach((partner, i) => {
+    for (let p = 0; p < pixels; p++) {
+      const other = images[partner * pixels + p]!;
+      mixed[i * pixels + p] = Math.round(other + (images[i * pixels + p]! - other) * share[i]!);
+    }
+  });
+  return {
+    ...batch,
+    images: mixed,
+    mixed: { labels: Int32Array.from(partners, (partner) => labels[partner]!), share },
+  };
+}

@@ -1,0 +1,153 @@
+// CINIC-10 (Darlow et al. 2018): PNG folders train, valid and test of 90,000 colour images of 32 x 32 each, from CIFAR-10 and
+// ImageNet, in the classes of CIFAR-10. The official validation set gives the validation and the calibration part.
+
+import { createDataset, type Dataset } from "../dataset.ts";
+import { DataError, ensure } from "../errors.ts";
+import { type FileOptions, folderOf, node, type OfficialFile, readBytes } from "../files.ts";
+import { unpackStream } from "../formats/gzip.ts";
+import { decodePng } from "../formats/png.ts";
+import { readTar } from "../formats/tar.ts";
+import { obtain } from "../obtain.ts";
+import { checkSplits, type Splits, splitIndices } from "../splits.ts";
+import { CIFAR10_CLASSES, type DataOptions } from "./options.ts";
+
+const SIZE = 32;
+const PARTS = ["train", "valid", "test"] as const;
+type Part = (typeof PARTS)[number];
+
+const ARCHIVE: OfficialFile = {
+  name: "CINIC-10.tar.gz",
+  bytes: 687544992,
+  checksum: { algorithm: "md5", hex: "6ee4d0c996905fe93221de577967a372" },
+  urls: ["https://datashare.ed.ac.uk/bitstream/handle/10283/3192/CINIC-10.tar.gz"],
+};
+
+/** The official file of CINIC-10. */
+export const CINIC10_FILES: readonly OfficialFile[] = [ARCHIVE];
+
+/** The sizes of the parts; fewer images take less time, since only those are decoded. */
+export interface Cinic10Options extends Omit<DataOptions, "order"> {
+  /** Of the official test set; default all. */
+  readonly test?: number;
+}
+
+/**
+ * CINIC-10: 32 x 32 x 3, ten classes, normalised by .4789 .4723 .4305 / .2421 .2383 .2587. `dir` holds the folders train, valid
+ * and test, or `CINIC-10.tar.gz`, which is then unpacked beside itself.
+ * @throws DataError for a missing folder, a damaged image (by its path), or parts that ask for more samples than there are.
+ */
+export async function cinic10(options: Cinic10Options = {}): Promise<Splits> {
+  const { validation = 5000, calibration = 5000, seed = 1 } = options;
+  const root = await unpackedFolder(options);
+  const lists = {
+    train: await listPart(root, "train"),
+    valid: await listPart(root, "valid"),
+    test: await listPart(root, "test"),
+  };
+  const firstIds = { train: 0, valid: lists.train.length, test: lists.train.length + lists.valid.length };
+  const pick = (part: Part, counts: Record<string, number>) =>
+    splitIndices("cinic10", lists[part].length, counts, { order: "shuffled", seed });
+  const load = (part: Part, split: string, indices: Int32Array) =>
+    loadImages(lists[part], indices, split, firstIds[part]);
+  const train = options.train ?? lists.train.length;
+  const test = options.test ?? lists.test.length;
+  const held = pick("valid", { validation, calibration });
+  return checkSplits("cinic10", {
+    train: await load("train", "train", pick("train", { train })["train"]!),
+    validation: await load("valid", "validation", held["validation"]!),
+    calibration: await load("valid", "calibration", held["calibration"]!),
+    test: await load("test", "test", pick("test", { test })["test"]!),
+    protocol:
+      `${train} of the official training samples, ${validation} validation and ${calibration} calibration samples of the ` +
+      `official validation set, ${test} of the official test samples (by seed ${seed})`,
+  });
+}
+
+interface Listed {
+  readonly path: string;
+  readonly label: number;
+}
+
+/** The images of one part, sorted by class and name. */
+async function listPart(root: string, part: Part): Promise<Listed[]> {
+  const path = node("node:path");
+  const listed: Listed[] = [];
+  for (const [label, name] of CIFAR10_CLASSES.entries()) {
+    const folder = path.join(root, part, name);
+    const entries = await node("node:fs/promises")
+      .readdir(folder)
+      .catch((cause: unknown) => {
+        throw new DataError(`cinic10: ${folder} must be a folder of PNG files; got no folder.`, {
+          file: folder,
+          cause,
+        });
+      });
+    for (const entry of entries.filter((entry) => entry.endsWith(".png")).sort()) {
+      listed.push({ path: path.join(folder, entry), label });
+    }
+  }
+  return listed;
+}
+
+async function loadImages(
+  list: readonly Listed[],
+  indices: Int32Array,
+  split: string,
+  firstId: number,
+): Promise<Dataset> {
+  const pixels = SIZE * SIZE * 3;
+  const images = new Uint8Array(indices.length * pixels);
+  for (const [i, index] of indices.entries()) {
+    const { path } = list[index]!;
+    const { width, height, data } = decodePng(await readBytes(path), { file: path, channels: 3 });
+    ensure(
+      width === SIZE && height === SIZE,
+      () => `cinic10: ${path} must be [${SIZE}, ${SIZE}]; got [${height}, ${width}].`,
+      { file: path },
+    );
+    images.set(data, i * pixels);
+  }
+  return createDataset({
+    images,
+    labels: indices.map((index) => list[index]!.label),
+    ids: indices.map((index) => firstId + index),
+    shape: [SIZE, SIZE, 3],
+    classes: CIFAR10_CLASSES,
+    meta: {
+      name: "cinic-10",
+      split,
+      mean: [0.47889522, 0.47227842, 0.43047404],
+      std: [0.24205776, 0.23828046, 0.25874835],
+    },
+  });
+}
+
+/** The folder that has train, valid and test; made from the archive if they are missing. */
+async function unpackedFolder(options: FileOptions): Promise<string> {
+  const fs = node("node:fs/promises");
+  const path = node("node:path");
+  const root = folderOf("cinic-10", options);
+  const isThere = async (part: Part): Promise<boolean> =>
+    (await fs.stat(path.join(root, part)).catch(() => null)) !== null;
+  const found = await Promise.all(PARTS.map(isThere));
+  if (found.every(Boolean)) return root;
+  const archive = await obtain("cinic10", ARCHIVE, root, options);
+  // Unpacked aside and moved when whole, so that a kill leaves no folder that looks complete.
+  const aside = await fs.mkdtemp(path.join(root, ".unpacking-"));
+  try {
+    const packed = node("node:fs").createReadStream(archive);
+    for await (const { name, content } of readTar(unpackStream(packed), ARCHIVE.name)) {
+      const target = path.join(aside, name);
+      ensure(target.startsWith(aside + path.sep), () => `cinic10: ${archive}: names must stay inside; got ${name}.`);
+      await fs.mkdir(path.dirname(target), { recursive: true });
+      await fs.writeFile(target, content);
+    }
+    for (const part of PARTS) {
+      await fs.rm(path.join(root, part), { recursive: true, force: true });
+      await fs.rename(path.join(aside, part), path.join(root, part));
+    }
+  } finally {
+    await fs.rm(aside, { recursive: true, force: true });
+  }
+  return root;
+}

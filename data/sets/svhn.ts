@@ -1,0 +1,69 @@
+// SVHN, cropped digits (Netzer et al. 2011): MAT level 5 files of colour images of 32 x 32; 73,257 training, 26,032 test and
+// 531,131 extra samples. The file's label 10 is the digit 0.
+
+import { createDataset, type Dataset } from "../dataset.ts";
+import { ensure } from "../errors.ts";
+import { folderOf, type OfficialFile } from "../files.ts";
+import { toInt32 } from "../formats/bytes.ts";
+import { decodeMat5, type MatArray, matArray } from "../formats/mat5.ts";
+import { readOfficial } from "../obtain.ts";
+import { type Splits, splitOfficial } from "../splits.ts";
+import { type DataOptions, DIGITS } from "./options.ts";
+
+const file = (name: string, bytes: number, md5: string): OfficialFile => ({
+  name,
+  bytes,
+  checksum: { algorithm: "md5", hex: md5 },
+  urls: [`http://ufldl.stanford.edu/housenumbers/${name}`],
+});
+
+const TRAIN = file("train_32x32.mat", 182040794, "e26dedcc434d2e4c54c9b2d4a06d8373");
+const TEST = file("test_32x32.mat", 64275384, "eb5a983be6a315427106f1b164d9cef3");
+
+/** The official files of SVHN that are used. */
+export const SVHN_FILES: readonly OfficialFile[] = [TRAIN, TEST];
+
+/**
+ * SVHN: 32 x 32 x 3, ten digits, normalised by .4377 .4438 .4728 / .1980 .2010 .1970. The extra samples are left out.
+ * @throws DataError for a missing or damaged file, or parts that ask for more samples than there are.
+ */
+export async function svhn(options: DataOptions = {}): Promise<Splits> {
+  const training = await load(TRAIN, "train", 0, options);
+  return splitOfficial("svhn", training, await load(TEST, "test", training.size, options), options);
+}
+
+async function load(file: OfficialFile, split: string, firstId: number, options: DataOptions): Promise<Dataset> {
+  const arrays = await decodeMat5(await readOfficial("svhn", file, folderOf("svhn", options), options), file.name);
+  const images = matArray(arrays, "X", file.name);
+  const labels = toInt32(matArray(arrays, "y", file.name).data, `svhn: ${file.name}: labels`);
+  const [height, width, channels, count] = images.shape as [number, number, number, number];
+  ensure(
+    images.shape.length === 4 && channels === 3 && count === labels.length && images.data instanceof Uint8Array,
+    () =>
+      `svhn: ${file.name}: X must be bytes [32, 32, 3, ${labels.length}], as there are labels; got [${images.shape.join(", ")}].`,
+    { file: file.name },
+  );
+  return createDataset({
+    images: toImages(images),
+    labels: labels.map((label) => (label === 10 ? 0 : label)),
+    ids: Int32Array.from({ length: count }, (_, i) => firstId + i),
+    shape: [height, width, 3],
+    classes: DIGITS,
+    meta: { name: "svhn", split, mean: [0.4377, 0.4438, 0.4728], std: [0.198, 0.201, 0.197] },
+  });
+}
+
+/** Column-major [height, width, channels, count] to [count, height, width, channels]. */
+function toImages({ shape, data }: MatArray): Uint8Array {
+  const [height, width, channels, count] = shape as [number, number, number, number];
+  const images = new Uint8Array(data.length);
+  let to = 0;
+  for (let n = 0; n < count; n++) {
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        for (let c = 0; c < channels; c++) images[to++] = Number(data[y + height * (x + width * (c + channels * n))]);
+      }
+    }
+  }
+  return images;
+}
