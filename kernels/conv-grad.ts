@@ -248,11 +248,12 @@ export const convWeight = defineKernel<ConvWeightSpec, ConvWeightDims>({
 
 /** Specs of `convInput` fit for a convolution on an adapter, the default first. */
 export function convInputSpecs(g: ConvGeometry, dtype: "f32" | "f16", adapter: GemmAdapter): readonly ConvSpec[] {
+  const quads = convQuads(g);
   const phases = g.stride[0] * g.stride[1];
   const k = (g.kh * g.kw * g.o) / g.groups / phases;
   const m = g.batch * ceilDiv(g.h, g.stride[0]) * ceilDiv(g.w, g.stride[1]);
-  const tiles = gemmTiles({ m, n: g.c / g.groups, k, parts: g.groups * phases, a: "k" }, adapter);
-  return tiles.map((tile) => ({ ...tile, ...convQuads(g), dtype }));
+  const tiles = gemmTiles({ m, n: g.c / g.groups, k, parts: g.groups * phases, a: "k", isVec: quads.vy }, adapter);
+  return tiles.map((tile) => ({ ...tile, ...quads, dtype }));
 }
 
 /** Uniforms of `convWeight` for an adapter: the lines of output pixels are shared out until there are enough workgroups. */
@@ -276,5 +277,7 @@ export function convWeightSpecs(
   const k = ceilDiv(g.batch * g.oh * g.ow, splits);
   const sizes = { m: (g.kh * g.kw * g.c) / g.groups, n: g.o / g.groups, k, parts: g.groups * splits };
   const out = splits > 1 ? "f32" : dtype;
-  return gemmTiles({ ...sizes, a: "mn" }, adapter).map((tile) => ({ ...tile, ...convQuads(g), dtype, out }));
+  const quads = convQuads(g);
+  const tiles = gemmTiles({ ...sizes, a: "mn", isVec: quads.vx }, adapter);
+  return tiles.map((tile) => ({ ...tile, ...quads, dtype, out }));
 }

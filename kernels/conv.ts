@@ -110,8 +110,7 @@ var<private> c_first: i32;
 ${quadWindow("quad_x", "x", spec.vx)}
 ${quadLoad("quad_w", "weight", spec.vy)}
 ${quadStore("quad_y", "y", spec.dtype, spec.vy)}
-${spec.keep ? quadStore("put_pre", "pre", spec.dtype, spec.vy) : ""}
-${epilogueText(spec, spec.vy)}
+${epilogueText(spec, spec.dtype, spec.vy ? "vec" : "quad")}
 fn a_row(m: u32) -> Row {
   let line = i32(m) / u.ow;
   let b = line / u.oh;
@@ -199,6 +198,12 @@ export function convSpecs(
   epilogue: EpilogueSpec,
   adapter: GemmAdapter,
 ): readonly (ConvSpec & EpilogueSpec)[] {
+  const quads = convQuads(g);
   const sizes = { m: g.batch * g.oh * g.ow, n: g.o / g.groups, k: (g.kh * g.kw * g.c) / g.groups, parts: g.groups };
-  return gemmTiles({ ...sizes, a: "k" }, adapter).map((tile) => ({ ...tile, ...epilogue, ...convQuads(g), dtype }));
+  return gemmTiles({ ...sizes, a: "k", isVec: quads.vx }, adapter).map((tile) => ({
+    ...tile,
+    ...epilogue,
+    ...quads,
+    dtype,
+  }));
 }

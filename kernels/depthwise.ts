@@ -10,7 +10,7 @@
 import { CONV_UNIFORMS, type ConvDims, type ConvGeometry, convDims } from "./conv.ts";
 import { phaseTaps } from "./conv-grad.ts";
 import { type EpilogueSpec, epilogueBindings, epilogueText } from "./epilogue.ts";
-import { arrayType, type GemmAdapter, quadStore } from "./gemm.ts";
+import { arrayType, type GemmAdapter } from "./gemm.ts";
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, unroll } from "./kernel.ts";
 
 /** Spec of the depthwise kernels. `width` 0: kernel width, stride and dilation along x are only in the uniforms. */
@@ -90,13 +90,10 @@ export const depthwise = defineKernel<DepthwiseForwardSpec, ConvDims>({
   source: (spec) => `
 ${channels(spec.isVec)}
 ${pixelLoad("load_x", "x", spec.isVec)}
-${quadStore("put_y", "y", spec.dtype, spec.isVec)}
-${spec.keep ? quadStore("put_pre", "pre", spec.dtype, spec.isVec) : ""}
-${epilogueText(spec, spec.isVec)}
-fn store(pixel: i32, q: i32, value: ${value(spec.isVec)}) {
-  let n = u32(q${spec.isVec ? " * 4" : ""});
-  let at = u32(pixel * u.c) + n;
-  put_y(at, 1, finish(at, n, 1, vec4f(value)));
+${epilogueText(spec, spec.dtype, spec.isVec ? "vec" : "one")}
+fn store(pixel: i32, q: i32, value: Value) {
+  let at = u32(pixel * channels() + q);
+  y[at] = ${stored(spec.dtype, spec.isVec)}(finish(at${spec.isVec ? " * 4u" : ""}, u32(q)${spec.isVec ? " * 4u" : ""}, 1, value));
 }
 @compute @workgroup_size(${THREADS})
 fn main(${ENTRY}) {

@@ -1,7 +1,7 @@
 // What a matrix product or convolution does to a quad of C before it is written: bias, residual, activation.
 // y = activation(x W + bias [+ residual]) [+ residual]; everything in f32, rounded once when stored.
 
-import { arrayType, quadLoad } from "./gemm.ts";
+import { arrayType, quadLoad, quadStore } from "./gemm.ts";
 import type { Binding } from "./kernel.ts";
 
 /** Activations that a product can apply on its way out. `gelu` is the erf form, `geluTanh` its approximation. */
@@ -32,29 +32,44 @@ export function epilogueBindings(spec: EpilogueSpec, dtype: "f32" | "f16", isVec
 }
 
 // Abramowitz and Stegun 7.1.26: |error| < 1.5e-7, below f32's own on values near 1.
-const ERF = `fn erf(x: vec4f) -> vec4f {
+const ERF = `fn erf(x: Value) -> Value {
   let t = 1.0 / (1.0 + 0.3275911 * abs(x));
   let p = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
   return sign(x) * (1.0 - p * exp(-x * x));
 }
 `;
 
-// tanh's argument is clamped: implementations may overflow in exp, and tanh(10) is 1 in f32.
+// tanh's argument is clamped: implementations may overflow in exp, and tanh(10) is 1 in f32. NaN passes through relu.
 const ACTIVATIONS: Readonly<Record<Activation, string>> = {
   none: "x",
-  relu: "select(x, vec4f(), x <= vec4f())",
+  relu: "select(x, Value(), x <= Value())",
   gelu: "0.5 * x * (1.0 + erf(x * 0.70710678))",
-  geluTanh: "0.5 * x * (1.0 + tanh(clamp(0.79788456 * (x + 0.044715 * x * x * x), vec4f(-10.0), vec4f(10.0))))",
+  geluTanh: "0.5 * x * (1.0 + tanh(clamp(0.79788456 * (x + 0.044715 * x * x * x), Value(-10.0), Value(10.0))))",
   silu: "x / (1.0 + exp(-x))",
   sigmoid: "1.0 / (1.0 + exp(-x))",
-  tanh: "tanh(clamp(x, vec4f(-10.0), vec4f(10.0)))",
+  tanh: "tanh(clamp(x, Value(-10.0), Value(10.0)))",
 };
 
 /**
- * `fn finish(at: u32, n: u32, left: i32, value: vec4f) -> vec4f`: the value to store at element `at` for the columns
- * from n on, of which `left` exist. Needs `put_pre` (a `quadStore`) where the spec keeps the activation's argument.
+ * What a kernel hands over at a time: quads from arrays of vec4 ("vec") or of elements ("quad"), or single elements ("one").
  */
-export function epilogueText(spec: EpilogueSpec, isVec: boolean): string {
+export type EpilogueUnit = "vec" | "quad" | "one";
+
+const load = (name: string, buffer: string, unit: EpilogueUnit): string =>
+  unit === "one"
+    ? `fn ${name}(at: u32, left: i32) -> f32 { return f32(${buffer}[at]); }`
+    : quadLoad(name, buffer, unit === "vec");
+
+const put = (name: string, buffer: string, dtype: "f32" | "f16", unit: EpilogueUnit): string =>
+  unit === "one"
+    ? `fn ${name}(at: u32, left: i32, value: f32) { ${buffer}[at] = ${dtype}(value); }`
+    : quadStore(name, buffer, dtype, unit === "vec");
+
+/**
+ * `fn finish(at: u32, n: u32, left: i32, value: Value) -> Value`, with Value vec4f or f32: what to store at element `at` for
+ * the columns from n on, of which `left` exist.
+ */
+export function epilogueText(spec: EpilogueSpec, dtype: "f32" | "f16", unit: EpilogueUnit): string {
   const { bias, activation, residual, keep } = spec;
   const steps = [
     "var x = value;",
@@ -66,10 +81,12 @@ export function epilogueText(spec: EpilogueSpec, isVec: boolean): string {
     "return x;",
   ];
   return [
+    `alias Value = ${unit === "one" ? "f32" : "vec4f"};`,
     activation === "gelu" ? ERF : "",
-    bias ? quadLoad("load_bias", "bias", isVec) : "",
-    residual !== "none" ? quadLoad("load_residual", "residual", isVec) : "",
-    `fn finish(at: u32, n: u32, left: i32, value: vec4f) -> vec4f {\n${steps.filter(Boolean).join("\n")}\n}`,
+    bias ? load("load_bias", "bias", unit) : "",
+    residual !== "none" ? load("load_residual", "residual", unit) : "",
+    keep ? put("put_pre", "pre", dtype, unit) : "",
+    `fn finish(at: u32, n: u32, left: i32, value: Value) -> Value {\n${steps.filter(Boolean).join("\n")}\n}`,
   ]
     .filter(Boolean)
     .join("\n");

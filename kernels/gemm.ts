@@ -319,13 +319,15 @@ export interface GemmSizes {
   readonly n: number;
   readonly k: number;
   readonly parts: number;
+  /** How A's quads lie, and whether each is one load. */
   readonly a: QuadAxis;
+  readonly isVec: boolean;
 }
 
-/** Multiply-adds from which on a wider tile, faster by a fifth and twice as long to compile, pays on a CPU adapter. */
-const WIDE_WORK = 1e8;
-/** Multiply-adds below which a small text matters more than a fast one. */
+/** Multiply-adds below which the time to compile a text outweighs its speed. */
 const SMALL_WORK = 1e6;
+/** The same for texts that load A by elements: four loads a quad, and most of the time to compile goes into loads. */
+const SMALL_WORK_BY_ELEMENTS = 1e8;
 
 /** Tiles fit for a product on an adapter, the default first. */
 export function gemmTiles(sizes: GemmSizes, adapter: GemmAdapter): readonly GemmTile[] {
@@ -337,24 +339,19 @@ export function gemmTiles(sizes: GemmSizes, adapter: GemmAdapter): readonly Gemm
 
 const PLAIN: GemmTile = { variant: "plain", threads: 64, across: 8, rows: 4, cols: 8, lanes: 0, depth: 0 };
 
-function subgroupTiles({ m, n, k, parts, a }: GemmSizes, lanes: number): readonly GemmTile[] {
-  const work = m * n * k * parts;
-  const rows = a === "mn" || (m > 2 * lanes && work > SMALL_WORK) ? 4 : m > lanes && work > SMALL_WORK ? 2 : 1;
-  const cols = n <= 8 || (a === "mn" && work <= SMALL_WORK) ? 8 : 16;
+// Four rows a lane and 16 columns: 256 multiply-adds for 6 loads, as many as lavapipe compiles and runs well (32 columns
+// are within a tenth of it either way, and take twice the time to compile).
+function subgroupTiles({ m, n, k, parts, a, isVec }: GemmSizes, lanes: number): readonly GemmTile[] {
+  const isSmall = m * n * k * parts < (isVec ? SMALL_WORK : SMALL_WORK_BY_ELEMENTS);
+  const fitting = m <= lanes ? 1 : m <= 2 * lanes || isSmall ? 2 : 4;
+  const rows = a === "mn" ? 4 : fitting;
+  const cols = n <= 8 || (a === "mn" && isSmall) ? 8 : 16;
   const tile = (width: number): GemmTile => {
     const groups = ceilDiv(m, rows * 4 * lanes) * ceilDiv(n, width) * parts;
-    return {
-      variant: "subgroup",
-      threads: groups < 4 ? lanes : 4 * lanes,
-      across: 1,
-      rows,
-      cols: width,
-      lanes,
-      depth: 0,
-    };
+    const threads = groups < 4 ? lanes : 4 * lanes;
+    return { variant: "subgroup", threads, across: 1, rows, cols: width, lanes, depth: 0 };
   };
-  if (n < 32 || rows < 4) return [tile(cols)];
-  return work >= WIDE_WORK ? [tile(32), tile(16)] : [tile(16), tile(32)];
+  return n < 32 || rows < 4 ? [tile(cols)] : [tile(cols), tile(2 * cols)];
 }
 
 // Workgroup memory stays within the 16 KiB that every adapter has, padding included.

@@ -19,6 +19,7 @@ export * from "./group-norm.ts";
 export * from "./layer-norm.ts";
 export * from "./nll.ts";
 export * from "./matmul.ts";
+export * from "./matmul-small.ts";
 export * from "./move.ts";
 export * from "./move-plan.ts";
 export * from "./norm-clip.ts";

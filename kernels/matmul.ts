@@ -78,8 +78,7 @@ var<private> c_base: u32;
 var<private> k_end: i32;
 ${loads(spec)}
 ${quadStore("quad_c", "c", spec.out, spec.vc)}
-${spec.keep ? quadStore("put_pre", "pre", spec.dtype, spec.vc) : ""}
-${epilogueText(spec, spec.vc)}
+${epilogueText(spec, spec.dtype, spec.vc ? "vec" : "quad")}
 fn c_row(m: u32) -> u32 { return c_base + m * u.n; }
 fn store(at: u32, n: u32, value: vec4f) {
   let left = i32(u.n) - i32(n);
@@ -191,7 +190,8 @@ export interface MatmulCall {
 /** Specs fit for a product on an adapter, the default first. */
 export function matmulSpecs(call: MatmulCall, adapter: GemmAdapter): readonly MatmulSpec[] {
   const { m, n, k, batch, ta, tb, dtype } = call;
-  const tiles = gemmTiles({ m, n, k, parts: batch, a: ta ? "mn" : "k" }, adapter);
+  const va = (ta ? m : k) % 4 === 0;
+  const tiles = gemmTiles({ m, n, k, parts: batch, a: ta ? "mn" : "k", isVec: va }, adapter);
   return tiles.map((tile) => ({
     ...tile,
     ...call.epilogue,
@@ -199,7 +199,7 @@ export function matmulSpecs(call: MatmulCall, adapter: GemmAdapter): readonly Ma
     out: call.isSplit ? "f32" : dtype,
     ta,
     tb,
-    va: (ta ? m : k) % 4 === 0,
+    va,
     vb: (tb ? k : n) % 4 === 0,
     vc: n % 4 === 0,
   }));

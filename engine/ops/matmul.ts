@@ -3,10 +3,11 @@
 
 import {
   type EpilogueSpec,
-  type MatmulDims,
   matmul as matmulKernel,
+  matmulSmall,
   matmulSpecs,
   NO_EPILOGUE,
+  SMALL_PRODUCT,
   splitK,
   sumParts,
 } from "../../kernels/index.ts";
@@ -102,34 +103,24 @@ function runMatmul(
   const { m, n, k } = plan;
   const c = bindings["c"] as Tensor;
   const dtype = c.dtype as "f32" | "f16";
-  const [outer = 1, middle = 1, inner = 1] = [
-    ...new Array<number>(MAX_BATCH_AXES - plan.batch.length).fill(1),
-    ...plan.batch,
-  ];
-  const at = (list: readonly number[], axis: number): number => list[axis - (MAX_BATCH_AXES - list.length)] ?? 0;
-  const batch = outer * middle * inner;
+  const steps = batchSteps(plan);
+  const { batch } = steps;
+  if (m * n * k * batch <= SMALL_PRODUCT) {
+    const [a_m, a_k] = attrs.ta ? [1, m] : [k, 1];
+    const [b_k, b_n] = attrs.tb ? [1, k] : [n, 1];
+    dispatch(matmulSmall, { ...epilogue, dtype }, bindings, { m, n, k, ...steps, a_m, a_k, b_k, b_n });
+    return;
+  }
   const isPlain = batch === 1 && epilogue === NO_EPILOGUE;
-  const { splits, part } = isPlain ? splitK(m, n, k, device.info) : { splits: 1, part: Math.max(1, k) };
+  const { splits, part } = isPlain ? splitK(m, n, k, device.info) : { splits: 1, part: k };
   const call = { m, n, k, batch: batch * splits, ...attrs, dtype, epilogue, isSplit: splits > 1 };
-  const flags = `${attrs.ta ? "t" : "n"}${attrs.tb ? "t" : "n"}${m % 4 === 0 ? 4 : 1}${n % 4 === 0 ? 4 : 1}${k % 4 === 0 ? 4 : 1}`;
-  const key = `matmul:${sizeClass(m, n, k, batch)}:${flags}:${dtype}:${splits > 1}:${Object.values(epilogue).join()}`;
-  const spec = choose(key, matmulSpecs(call, device.info));
-  const dims: Record<MatmulDims, number> = {
-    m,
-    n,
-    k,
-    batch,
-    middle,
-    inner,
-    splits,
-    k_part: part,
-    a_outer: at(plan.a, 0),
-    a_middle: at(plan.a, 1),
-    a_inner: at(plan.a, 2),
-    b_outer: at(plan.b, 0),
-    b_middle: at(plan.b, 1),
-    b_inner: at(plan.b, 2),
-  };
+  const alignment = [m, n, k].map((extent) => (extent % 4 === 0 ? 4 : 1)).join("");
+  const flags = [attrs.ta, attrs.tb, splits > 1, ...Object.values(epilogue)].join();
+  const spec = choose(
+    `matmul:${sizeClass(m, n, k, batch)}:${alignment}:${dtype}:${flags}`,
+    matmulSpecs(call, device.info),
+  );
+  const dims = { m, n, k, ...steps, splits, k_part: part };
   if (splits === 1) {
     dispatch(matmulKernel, spec, bindings, dims);
     return;
@@ -137,6 +128,23 @@ function runMatmul(
   const parts = temporary([splits, m, n]);
   dispatch(matmulKernel, spec, { ...bindings, c: parts }, dims);
   dispatch(sumParts, { out: dtype, isVec: (m * n) % 4 === 0 }, { x: parts, y: c }, { length: m * n, parts: splits });
+}
+
+/** The batch as (outer, middle, inner), and each operand's element strides along them. */
+function batchSteps({ batch, a, b }: Plan) {
+  const last = (list: readonly number[], i: number, missing: number): number => list.at(-i) ?? missing;
+  const [inner, middle, outer] = [last(batch, 1, 1), last(batch, 2, 1), last(batch, 3, 1)];
+  return {
+    batch: outer * middle * inner,
+    middle,
+    inner,
+    a_outer: last(a, 3, 0),
+    a_middle: last(a, 2, 0),
+    a_inner: last(a, 1, 0),
+    b_outer: last(b, 3, 0),
+    b_middle: last(b, 2, 0),
+    b_inner: last(b, 1, 0),
+  };
 }
 
 const matmulOp = defineOp<MatmulAttrs>({

@@ -91,6 +91,13 @@ const products: OpRow = {
     product([2, 1, 4, 5], [3, 5, 6]),
     product([2, 3, 5, 4], [2, 1, 6, 5], both),
     product([2, 1, 2, 1, 3, 4], [1, 2, 1, 2, 4, 5]),
+    // Beyond the kernel for small products.
+    product([64, 40], [40, 48]),
+    product([65, 40], [41, 40], { transposeB: true }),
+    product([40, 66], [40, 44], { transposeA: true }),
+    product([33, 65], [63, 33], both),
+    product([2, 1, 20, 36], [3, 36, 31]),
+    product([3, 37, 40], [40, 30]),
     product([1200, 20], [1200, 12], { transposeA: true }, { label: "split along k", atol: 4e-4 }),
     product([12, 4800], [4800, 100], {}, { label: "split along k", grads: [], atol: 4e-4 }),
     ...(
@@ -207,6 +214,8 @@ const linears: OpRow = {
     linearCase([2, 3, 8], 12),
     linearCase([0, 8], 4, { bias: true }),
     linearCase([3, 0], 4, { bias: true }),
+    linearCase([66, 40], 44, { bias: true, activation: "gelu", hasResidual: true, residualAt: "after" }),
+    linearCase([66, 41], 43, { bias: true, activation: "relu", hasResidual: true }),
     ...FUSED.map((fused) => linearCase([6, 8], 12, fused)),
   ],
 };

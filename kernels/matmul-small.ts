@@ -1,0 +1,57 @@
+// The matrix product for the smallest sizes (the head of a small classifier and its gradients), where the time to compile and
+// launch counts and arithmetic does not: one short text for all transposes and alignments.
+// C[b] = epilogue(A[b] B[b]) with any element strides. A thread owns one element of C; f32 sums upwards in k.
+
+import { type EpilogueSpec, epilogueBindings, epilogueText } from "./epilogue.ts";
+import { arrayType } from "./gemm.ts";
+import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid } from "./kernel.ts";
+import type { MatmulDims } from "./matmul.ts";
+
+/** Spec of `matmulSmall`: storage type and epilogue. */
+export type MatmulSmallSpec = EpilogueSpec & { readonly dtype: "f32" | "f16" };
+
+/** Uniforms of `matmulSmall`: as of `matmul`, and the element strides along the axes of A and B. */
+export type MatmulSmallDims = Exclude<MatmulDims, "splits" | "k_part"> | "a_m" | "a_k" | "b_k" | "b_n";
+
+const NAMES = "m n k batch middle inner a_outer a_middle a_inner b_outer b_middle b_inner a_m a_k b_k b_n".split(" ");
+const THREADS = 64;
+
+/** Multiply-adds up to which a product takes this kernel; beyond it, a tile's shared loads win by far. */
+export const SMALL_PRODUCT = 1e5;
+
+/** Batched matrix product of few elements; see the head of this file. */
+export const matmulSmall = defineKernel<MatmulSmallSpec, MatmulSmallDims>({
+  name: "matmulSmall",
+  uniforms: Object.fromEntries(NAMES.map((name) => [name, "u32"])) as Record<MatmulSmallDims, "u32">,
+  features: (spec) => (spec.dtype === "f16" ? ["f16"] : []),
+  bindings: (spec) => [
+    { name: "a", access: "read", type: arrayType(spec.dtype, false) },
+    { name: "b", access: "read", type: arrayType(spec.dtype, false) },
+    { name: "c", access: "write", type: arrayType(spec.dtype, false) },
+    ...epilogueBindings(spec, spec.dtype, false),
+  ],
+  source: (spec) => `
+${epilogueText(spec, spec.dtype, "one")}
+@compute @workgroup_size(${THREADS})
+fn main(${ENTRY}) {
+let at = ${LINEAR_GROUP} * ${THREADS}u + li;
+let n = at % u.n;
+let row = at / u.n;
+let batch = row / u.m;
+if (batch >= u.batch) { return; }
+let i = batch % u.inner;
+let j = (batch / u.inner) % u.middle;
+let o = batch / (u.inner * u.middle);
+var a_at = o * u.a_outer + j * u.a_middle + i * u.a_inner + (row % u.m) * u.a_m;
+var b_at = o * u.b_outer + j * u.b_middle + i * u.b_inner + n * u.b_n;
+var sum = 0.0;
+for (var k = 0u; k < u.k; k++) {
+sum = fma(f32(a[a_at]), f32(b[b_at]), sum);
+a_at += u.a_k;
+b_at += u.b_k;
+}
+c[at] = ${spec.dtype}(finish(at, n, 1, sum));
+}`,
+  grid: (dims) => linearGrid(ceilDiv(dims.batch * dims.m * dims.n, THREADS)),
+  rows: (dims) => (dims.batch === 1 ? { axis: 0, units: dims.m * dims.n, perGroup: THREADS, fold: true } : undefined),
+});
