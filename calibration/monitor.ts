@@ -65,3 +65,42 @@ export function createRiskMonitor({ alpha, delta }: RiskLevels): RiskMonitor {
     },
   };
 }
+
+/** What a cascade monitor says: an alarm of any exit is an alarm. */
+export interface CascadeMonitorState {
+  readonly isAlarm: boolean;
+  /** `[K-1]` one state per early exit. */
+  readonly exits: readonly MonitorState[];
+}
+
+/** Watches the early exits of a cascade apart. */
+export interface CascadeMonitor {
+  /** Adds one sample by the exit it took and its loss, once that is known; samples of the last exit are passed over. */
+  observe(exit: number, loss: number | boolean): CascadeMonitorState;
+  readonly state: CascadeMonitorState;
+}
+
+/**
+ * A monitor for the promise of `learnThenTest`: the risk of every early exit at most alpha. Each of the K-1 monitors
+ * runs at delta/(K-1), so that a false alarm of any has probability at most delta.
+ */
+export function createCascadeMonitor({ alpha, delta, exits }: RiskLevels & { readonly exits: number }): CascadeMonitor {
+  check(Number.isInteger(exits) && exits > 1, "createCascadeMonitor", "exits must be a whole number above 1", exits);
+  const early = exits - 1;
+  const monitors = Array.from({ length: early }, () => createRiskMonitor({ alpha, delta: delta / early }));
+  const state = (): CascadeMonitorState => {
+    const states = monitors.map((monitor) => monitor.state);
+    return { isAlarm: states.some(({ isAlarm }) => isAlarm), exits: states };
+  };
+  return {
+    observe(exit, loss) {
+      const isExit = Number.isInteger(exit) && exit >= 0 && exit < exits;
+      check(isExit, "monitor.observe", `the exit must lie in 0..${early}`, exit);
+      monitors[exit]?.observe(loss);
+      return state();
+    },
+    get state() {
+      return state();
+    },
+  };
+}

@@ -3,6 +3,7 @@
 import fc from "fast-check";
 import {
   calibrateSets,
+  createCascadeMonitor,
   createExchangeabilityMonitor,
   createRandom,
   createRiskMonitor,
@@ -51,6 +52,26 @@ test("an alarm stays on, and says when it began", () => {
   for (let t = 0; t < 500; t++) monitor.observe(0);
   assert.ok(monitor.state.isAlarm && monitor.state.alarmAt === alarmAt && alarmAt <= 5);
   assert.ok(monitor.state.eValue < 1 && Math.abs(monitor.state.risk - 5 / 505) < 1e-12);
+});
+
+test("a cascade monitor notices the one exit that breaks, and passes over the last", async () => {
+  const monitor = createCascadeMonitor({ alpha: 0.1, delta: 0.1, exits: 3 });
+  for (let t = 0; t < 100; t++) {
+    monitor.observe(0, t % 20 === 0);
+    monitor.observe(1, t % 2 === 0);
+    monitor.observe(2, true);
+  }
+  const { isAlarm, exits } = monitor.state;
+  assert.ok(isAlarm);
+  assert.equal(
+    exits.map((exit) => exit.isAlarm),
+    [false, true],
+  );
+  await failsWith(
+    () => monitor.observe(3, 0),
+    "CalibrationError",
+    "monitor.observe: the exit must lie in 0..2; got 3.",
+  );
 });
 
 test("p-values against calibration scores are uniform under exchangeability, ties included", () => {
