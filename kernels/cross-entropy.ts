@@ -2,8 +2,9 @@
 // (sample, exit), with label smoothing s and optional weights w [N, K]; K = 1 for plain [N, C].
 //   loss = w sum_c t'_c (lse(z) - z_c),  t' = (1 - s) t + s/C;   dz_c = g w (softmax(z)_c sum_k t'_k - t'_c)
 // A team per row of C logits (row.ts); row r belongs to target r / K. The forward pass reads the row once (running maximum
-// and rescaled sum) and keeps (logsumexp, sum of t') per row for the backward pass. f32 accumulation. A label outside
-// 0..C-1 gives a NaN loss and a NaN gradient row instead of an access out of bounds.
+// and rescaled sum) and keeps maximum, 1 / sum and sum of t' per row for the backward pass: a logsumexp alone would round
+// away what tells large logits apart. f32 accumulation. A label outside 0..C-1 gives a NaN loss and a NaN gradient row
+// instead of an access out of bounds.
 
 import { type Binding, ceilDiv, defineKernel, linearGrid } from "./kernel.ts";
 import {
@@ -116,7 +117,9 @@ ${rowEntry(spec)} {
     var value = ${lossValue(spec)};
     ${isLabels ? "if (label < 0 || label >= i32(u.len)) { value = not_a_number(); }" : ""}
     loss[row] = value${spec.weighted ? " * weight[row]" : ""};
-    saved[row] = vec2f(top + log_total, ${spec.smooth ? "mix(mass, 1.0, u.smoothing)" : "mass"});
+    saved[row] = top;
+    saved[u.rows + row] = 1.0 / total;
+    saved[2u * u.rows + row] = ${spec.smooth ? "mix(mass, 1.0, u.smoothing)" : "mass"};
   }
 }`;
 }
@@ -137,16 +140,16 @@ ${rowEntry(spec)} {
   ${locate(spec)}
   var factor = ${spec.upstream === "scalar" ? "g[0] * u.scale" : "g[row] * u.scale"}${spec.weighted ? " * weight[row]" : ""};
   ${target === "labels" ? "let label = labels[sample]; if (label < 0 || label >= i32(u.len)) { factor = not_a_number(); }" : ""}
-  let lse = saved[row].x;
-  let mass = saved[row].y;
+  let top = saved[row];
+  let gain = saved[u.rows + row] * ${target === "labels" ? "1.0" : "saved[2u * u.rows + row]"};
   ${loadRow(spec, ["z"])}
   if (exists) {
-    ${sweepStore(spec, ["z"], "dz", ([z], j) => `factor * (mass * exp(${z} - lse) - ${hit(j)}${floor})`)}
+    ${sweepStore(spec, ["z"], "dz", ([z], j) => `factor * (gain * exp(${z} - top) - ${hit(j)}${floor})`)}
   }
 }`;
 }
 
-/** Loss per row [N * K], and (logsumexp, target mass) per row for the backward kernel. */
+/** Loss per row [N * K], and `saved` [3, N * K] for the backward kernel. */
 export const crossEntropyForward = defineKernel<CrossEntropySpec, keyof typeof forwardUniforms>({
   name: "crossEntropy",
   bindings: (spec) => [
@@ -154,7 +157,7 @@ export const crossEntropyForward = defineKernel<CrossEntropySpec, keyof typeof f
     targetBinding(spec),
     ...weightBinding(spec),
     perRow("loss", "write", "f32"),
-    perRow("saved", "write", "vec2f"),
+    perRow("saved", "write", "f32"),
   ],
   uniforms: forwardUniforms,
   features: rowFeatures,
@@ -171,7 +174,7 @@ export const crossEntropyBackward = defineKernel<CrossEntropyBackwardSpec, keyof
     logitsBinding(spec),
     targetBinding(spec),
     ...weightBinding(spec),
-    perRow("saved", "read", "vec2f"),
+    perRow("saved", "read", "f32"),
     { name: "dz", access: "write", type: bufferType(spec.dtype, spec.width) },
   ],
   uniforms: backwardUniforms,

@@ -85,7 +85,7 @@ const crossEntropyOp = single(
       const { rows } = sizesOf(inputs[0] as Tensor);
       return [
         { shape: reduction === "none" ? shape.slice(0, -1) : [], dtype: "f32" },
-        { shape: [rows, 2], dtype: "f32" },
+        { shape: [3, rows], dtype: "f32" },
       ];
     },
     run: (run) => {
