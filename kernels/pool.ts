@@ -23,8 +23,11 @@ export type PoolSpec = { readonly width: 1 | 4; readonly dtype: FloatStorage };
 /** `places`: also write where each maximum was; needless without a gradient. */
 export type MaxPoolSpec = PoolSpec & { readonly places: boolean };
 
+/** `adaptive`: windows that together cover the image, instead of fixed ones. */
+export type AveragePoolSpec = PoolSpec & { readonly adaptive: boolean };
+
 /** `split`: threads that share one window, a power of two up to 64. */
-export type AveragePoolSpec = PoolSpec & { readonly split: number };
+export type SplitPoolSpec = AveragePoolSpec & { readonly split: number };
 
 const GROUP = 64;
 
@@ -143,8 +146,17 @@ function maxBackwardSource(spec: PoolSpec): string {
 }`;
 }
 
-function averageSource(spec: AveragePoolSpec, { start, stop }: Windows, count: string): string {
+const windowsOf = ({ adaptive }: AveragePoolSpec): Windows => (adaptive ? adaptiveWindows : fixedWindows);
+
+/** Cells that a window's mean divides by. */
+function countOf({ adaptive }: AveragePoolSpec): string {
+  const inside = "(y1 - y0) * (x1 - x0)";
+  return adaptive ? inside : `select(${inside}, u.kh * u.kw, u.includePad != 0u)`;
+}
+
+function averageSource(spec: SplitPoolSpec): string {
   const { width, dtype, split } = spec;
+  const { start, stop } = windowsOf(spec);
   const value = valueType(width);
   const lanes = GROUP / split;
   const share = `
@@ -175,12 +187,13 @@ function averageSource(spec: AveragePoolSpec, { start, stop }: Windows, count: s
     for (var at = (b * u.h + row) * u.w + x0; at < (b * u.h + row) * u.w + x1; at++) { total += ${value}(x[at * channels + ch]); }
   }`
   }
-  if (own < end && part == 0u) { let mean = total / f32(${count}); y[i] = ${stored("mean", dtype, width)}; }
+  if (own < end && part == 0u) { let mean = total / f32(${countOf(spec)}); y[i] = ${stored("mean", dtype, width)}; }
 }`;
 }
 
-function averageBackwardSource(spec: PoolSpec, { start, stop, first, last }: Windows, count: string): string {
+function averageBackwardSource(spec: AveragePoolSpec): string {
   const { width, dtype } = spec;
+  const { start, stop, first, last } = windowsOf(spec);
   const value = valueType(width);
   return `
 @compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
@@ -193,15 +206,12 @@ function averageBackwardSource(spec: PoolSpec, { start, stop, first, last }: Win
     let y0 = ${start("h", "oy")}; let y1 = ${stop("h", "oy")};
     for (var ox = ox0; ox < ox1; ox++) {
       let x0 = ${start("w", "ox")}; let x1 = ${stop("w", "ox")};
-      total += ${value}(g[((b * u.oh + oy) * u.ow + ox) * channels + ch]) / f32(${count});
+      total += ${value}(g[((b * u.oh + oy) * u.ow + ox) * channels + ch]) / f32(${countOf(spec)});
     }
   }
   dx[i] = ${stored("total", dtype, width)};
 }`;
 }
-
-const CELLS = "(y1 - y0) * (x1 - x0)";
-const FIXED_CELLS = `select(${CELLS}, u.kh * u.kw, u.includePad != 0u)`;
 
 /** Largest value of each window, and (`places`) where it was. Windows must not lie wholly in the padding. */
 export const maxPool = defineKernel<MaxPoolSpec, keyof typeof windowed>({
@@ -229,66 +239,41 @@ export const maxPoolBackward = defineKernel<PoolSpec, keyof typeof windowed>({
   rows: (dims, spec) => rowsOf(cells(dims, spec)),
 });
 
-const average = {
-  bindings: (spec: PoolSpec) => [floats("x", "read", spec), floats("y", "write", spec)],
-  features,
-  grid: (dims: ImageDims, spec: AveragePoolSpec) => launch(outputs(dims, spec), GROUP / spec.split),
-  rows: (dims: ImageDims, spec: AveragePoolSpec) => rowsOf(outputs(dims, spec), GROUP / spec.split),
-};
-
-const averageBackward = {
-  bindings: (spec: PoolSpec) => [floats("g", "read", spec), floats("dx", "write", spec)],
-  features,
-  grid: (dims: ImageDims, spec: PoolSpec) => launch(cells(dims, spec)),
-  rows: (dims: ImageDims, spec: PoolSpec) => rowsOf(cells(dims, spec)),
-};
-
-/** Mean of fixed windows; `includePad` counts the padding as cells of value 0. */
-export const avgPool = defineKernel<AveragePoolSpec, keyof typeof averaged>({
-  ...average,
+/**
+ * Mean of each window; `includePad` counts the padding of fixed windows as cells of value 0. Adaptive windows use the sizes
+ * alone; with `oh = ow = 1` they are the global average.
+ */
+export const avgPool = defineKernel<SplitPoolSpec, keyof typeof averaged>({
   name: "avgPool2d",
+  bindings: (spec) => [floats("x", "read", spec), floats("y", "write", spec)],
   uniforms: averaged,
-  source: (spec) => averageSource(spec, fixedWindows, FIXED_CELLS),
+  features,
+  source: averageSource,
+  grid: (dims, spec) => launch(outputs(dims, spec), GROUP / spec.split),
+  rows: (dims, spec) => rowsOf(outputs(dims, spec), GROUP / spec.split),
 });
 
 /** Gradient of `avgPool`. */
-export const avgPoolBackward = defineKernel<PoolSpec, keyof typeof averaged>({
-  ...averageBackward,
+export const avgPoolBackward = defineKernel<AveragePoolSpec, keyof typeof averaged>({
   name: "avgPool2dBackward",
+  bindings: (spec) => [floats("g", "read", spec), floats("dx", "write", spec)],
   uniforms: averaged,
-  source: (spec) => averageBackwardSource(spec, fixedWindows, FIXED_CELLS),
-});
-
-/** Mean over `oh` x `ow` windows that together cover the image; `oh = ow = 1` is the global average. */
-export const adaptiveAvgPool = defineKernel<AveragePoolSpec, keyof typeof image>({
-  ...average,
-  name: "adaptiveAvgPool2d",
-  uniforms: image,
-  source: (spec) => averageSource(spec, adaptiveWindows, CELLS),
-});
-
-/** Gradient of `adaptiveAvgPool`. */
-export const adaptiveAvgPoolBackward = defineKernel<PoolSpec, keyof typeof image>({
-  ...averageBackward,
-  name: "adaptiveAvgPool2dBackward",
-  uniforms: image,
-  source: (spec) => averageBackwardSource(spec, adaptiveWindows, CELLS),
+  features,
+  source: averageBackwardSource,
+  grid: (dims, spec) => launch(cells(dims, spec)),
+  rows: (dims, spec) => rowsOf(cells(dims, spec)),
 });
 
 /** Variants that fit an average over windows of `window` cells, best guess first. */
 export function averageCandidates(
-  {
-    count,
-    window,
-    c,
-    dtype,
-  }: { readonly count: number; readonly window: number; readonly c: number; readonly dtype: FloatStorage },
+  spec: AveragePoolSpec,
+  { outputs, window }: { readonly outputs: number; readonly window: number },
   { subgroupSize }: { readonly subgroupSize: number },
-): AveragePoolSpec[] {
-  const width = c % 4 === 0 ? 4 : 1;
-  const plain: AveragePoolSpec = { width, dtype, split: 1 };
+): SplitPoolSpec[] {
+  const plain: SplitPoolSpec = { ...spec, split: 1 };
   if (window < 16) return [plain];
-  const shared: AveragePoolSpec = { width, dtype, split: window < 64 ? 4 : 8 };
+  const shared: SplitPoolSpec = { ...spec, split: window < 64 ? 4 : 8 };
   // Narrow subgroups mean a CPU, which a few hundred threads keep busy and where barriers cost.
-  return (subgroupSize > 0 && subgroupSize <= 8) || count / width > 65536 ? [plain, shared] : [shared, plain];
+  const isBusy = (subgroupSize > 0 && subgroupSize <= 8) || outputs / spec.width > 65536;
+  return isBusy ? [plain, shared] : [shared, plain];
 }

@@ -1,8 +1,6 @@
 // Max, average and adaptive average pooling over NHWC images [B, H, W, C] (or one image [H, W, C]).
 
 import {
-  adaptiveAvgPool,
-  adaptiveAvgPoolBackward,
   averageCandidates,
   avgPool,
   avgPoolBackward,
@@ -13,7 +11,7 @@ import {
   placeWords,
 } from "../../kernels/index.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
-import { defineOp, isRecording, type Run, single } from "../op.ts";
+import { defineOp, isRecording, single } from "../op.ts";
 import { type Described, describe } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { checkFloat, floatStorage, sizeClass } from "./rowwise.ts";
@@ -134,23 +132,15 @@ const maxOp = defineOp<Windows>({
   vjp: (g, at) => [maxGrad([g, at.output(1)], { dims: at.attrs, to: at.shapes[0]! })],
 });
 
-/** Which kernels average: fixed windows, or windows that adapt to the sizes. */
+/** Fixed windows, or windows that adapt to the sizes. */
 type Average = { readonly adaptive: boolean; readonly dims: Windows };
-
-function averageSpec({ device, choose }: Run<Average>, x: Described, { n, h, w, c, oh, ow, kh, kw }: Windows) {
-  const window = Math.max(kh * kw, Math.ceil((h * w) / Math.max(1, oh * ow)));
-  const candidates = averageCandidates({ count: n * oh * ow * c, window, c, dtype: floatStorage(x) }, device.info);
-  return choose(`avgPool2d:${x.dtype}:${sizeClass(n * oh * ow * c, window)}:${c % 4 === 0}`, candidates);
-}
 
 const averageGrad = single(
   defineOp<Average & Grad<Windows>>({
     name: "avgPool2dBackward",
     infer: (_, { to }) => [to],
     run: ({ inputs: [g], outputs: [dx], attrs: { adaptive, dims, to }, dispatch }) => {
-      const bindings = { g: g!, dx: dx! };
-      if (adaptive) dispatch(adaptiveAvgPoolBackward, specOf(to, dims), bindings, dims);
-      else dispatch(avgPoolBackward, specOf(to, dims), bindings, dims);
+      dispatch(avgPoolBackward, { ...specOf(to, dims), adaptive }, { g: g!, dx: dx! }, dims);
     },
   }),
 );
@@ -159,15 +149,11 @@ const averageOp = single(
   defineOp<Average>({
     name: "avgPool2d",
     infer: ([x], { dims }) => [resized(x!, dims.oh, dims.ow)],
-    run: (run) => {
-      const {
-        inputs: [x],
-        outputs: [y],
-        attrs: { adaptive, dims },
-      } = run;
-      const spec = averageSpec(run, x!, dims);
-      if (adaptive) run.dispatch(adaptiveAvgPool, spec, { x: x!, y: y! }, dims);
-      else run.dispatch(avgPool, spec, { x: x!, y: y! }, dims);
+    run: ({ device, inputs: [x], outputs: [y], attrs: { adaptive, dims }, dispatch, choose }) => {
+      const [outputs, window] = [y!.size, dims.kh * dims.kw];
+      const spec = { ...specOf(x!, dims), adaptive };
+      const key = `avgPool2d:${x!.dtype}:${sizeClass(outputs, window)}:${spec.width}:${adaptive}`;
+      dispatch(avgPool, choose(key, averageCandidates(spec, { outputs, window }, device.info)), { x: x!, y: y! }, dims);
     },
     saves: { inputs: [], outputs: [] },
     vjp: (g, at) => [averageGrad([g], { ...at.attrs, to: at.shapes[0]! })],

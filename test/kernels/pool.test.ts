@@ -1,12 +1,4 @@
-import {
-  adaptiveAvgPool,
-  adaptiveAvgPoolBackward,
-  avgPool,
-  avgPoolBackward,
-  maxPool,
-  maxPoolBackward,
-  placeWords,
-} from "../../kernels/pool.ts";
+import { avgPool, avgPoolBackward, maxPool, maxPoolBackward, placeWords } from "../../kernels/pool.ts";
 import { assert, suite } from "../harness.ts";
 import { close, hasF16, runKernel, sample } from "./lab.ts";
 
@@ -92,6 +84,9 @@ function maxReference(dims: Image, geometry: Geometry, x: ArrayLike<number>, g: 
   return { y, dx };
 }
 
+/** Adaptive windows follow from the sizes. */
+const NO_WINDOW = { kh: 0, kw: 0, sh: 0, sw: 0, pt: 0, pl: 0, includePad: 0 };
+
 const test = suite("pool");
 
 for (const geometry of geometries) {
@@ -131,11 +126,11 @@ for (const geometry of geometries) {
       });
       const all = { ...dims, includePad };
       for (const split of [1, 4, 64]) {
-        const spec = { width: widthOf(geometry.c), dtype: "f32", split } as const;
+        const spec = { width: widthOf(geometry.c), dtype: "f32", adaptive: false, split } as const;
         const got = await runKernel(avgPool, spec, all, { x, y: outs(dims) });
         close(got["y"]!.f32, y, { title: `y, split ${split}` });
       }
-      const spec = { width: widthOf(geometry.c), dtype: "f32" } as const;
+      const spec = { width: widthOf(geometry.c), dtype: "f32", adaptive: false } as const;
       const got = await runKernel(avgPoolBackward, spec, all, { g, dx: inputs(dims) });
       close(got["dx"]!.f32, dx, { title: "dx" });
     });
@@ -158,12 +153,13 @@ for (const dims of [
       y[out] = (y[out] as number) + (x[at] as number) / count;
       dx[at] = (dx[at] as number) + (g[out] as number) / count;
     });
-    const spec = { width: widthOf(dims.c), dtype: "f32" } as const;
+    const spec = { width: widthOf(dims.c), dtype: "f32", adaptive: true } as const;
+    const all = { ...dims, ...NO_WINDOW };
     for (const split of [1, 8]) {
-      const got = await runKernel(adaptiveAvgPool, { ...spec, split }, dims, { x, y: outs(dims) });
+      const got = await runKernel(avgPool, { ...spec, split }, all, { x, y: outs(dims) });
       close(got["y"]!.f32, y, { title: `y, split ${split}` });
     }
-    const got = await runKernel(adaptiveAvgPoolBackward, spec, dims, { g, dx: inputs(dims) });
+    const got = await runKernel(avgPoolBackward, spec, all, { g, dx: inputs(dims) });
     close(got["dx"]!.f32, dx, { title: "dx" });
   });
 }
@@ -183,6 +179,11 @@ test("f16 storage, accumulated in f32", async () => {
   const dims = { n: 1, h: 4, w: 4, c: 4, oh: 1, ow: 1 };
   // 0x3c00 is 1 in f16, 0x6400 is 1024: their sum, 16 x 512.5, is no f16 number, but its mean is.
   const x = Uint16Array.from({ length: 64 }, (_, i) => (i % 8 < 4 ? 0x3c00 : 0x6400));
-  const got = await runKernel(adaptiveAvgPool, { width: 4, dtype: "f16", split: 1 }, dims, { x, y: 2 });
+  const got = await runKernel(
+    avgPool,
+    { width: 4, dtype: "f16", split: 1, adaptive: true },
+    { ...dims, ...NO_WINDOW },
+    { x, y: 2 },
+  );
   assert.equal([...got["y"]!.u16], [0x6001, 0x6001, 0x6001, 0x6001]);
 });
