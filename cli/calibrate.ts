@@ -1,0 +1,167 @@
+/** `sortie calibrate`: thresholds with a guarantee from cached logits, written as a policy file. */
+
+import { writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import {
+  type Calibration,
+  type Control,
+  type ControlRiskOptions,
+  controlRisk,
+  type ExitLoss,
+  encodePolicy,
+  explain,
+  fit,
+  type LearnThenTestOptions,
+  type LogitMethod,
+  learnThenTest,
+  type PlainScore,
+  type Procedure,
+  type RunningScore,
+  type Scaling,
+  scaleLogits,
+  type Table,
+} from "../calibration/index.ts";
+import { checkChoice, numberFlag, type Print } from "./flags.ts";
+import { readLogits } from "./logits-file.ts";
+
+export const calibrateHelp = `sortie calibrate LOGITS [flags]
+
+Finds thresholds under which leaving early keeps its promise, from calibration logits (safetensors or npz with arrays
+logits [samples, exits, classes], labels, and optionally macs and ids), and writes them as a policy file.
+
+  --alpha A            target risk, between 0 and 1 (default 0.05)
+  --delta D            failure probability, between 0 and 1 (default 0.1)
+  --validation FILE    labelled logits on which thresholds to try are laid out (default: a third of LOGITS)
+  --method M           ltt: error rate of early leavers, with probability 1 - delta (default)
+                       crc: mean loss over all samples, on average; ucb: the same with probability 1 - delta
+  --control C          ltt: exit (default), early, label or predictedClass
+  --procedure P        ltt: path (default), union, split or sequential
+  --loss L             crc, ucb: acceptedAndWrong (default), disagreement, gap, brierGap, brierDisagreement, hellinger
+  --score S            maxProb (default), margin, entropy, normalisedEntropy, energy, maxLogit, patience,
+                       productOfExperts, geometricEnsemble or arithmeticEnsemble
+  --scale S            fit temperature, vector, matrix or dirichlet scaling on the validation logits first
+  --probabilities      the arrays hold probabilities
+  --seed N             of the split, where there is one (default 0)
+  --out FILE           the policy file (default policy.json)
+
+Exit code 0: certified. 2: nothing could be certified (the file says so too). 1: bad input.
+
+  sortie calibrate calibration.safetensors --alpha 0.05 --delta 0.1
+  sortie calibrate calibration.npz --validation validation.npz --method crc --loss disagreement --alpha 0.02
+`;
+
+const choices = {
+  method: ["ltt", "crc", "ucb"],
+  control: ["exit", "early", "label", "predictedClass"],
+  procedure: ["path", "union", "split", "sequential"],
+  loss: ["acceptedAndWrong", "disagreement", "gap", "brierGap", "brierDisagreement", "hellinger"],
+  score: [
+    "maxProb",
+    "margin",
+    "entropy",
+    "normalisedEntropy",
+    "energy",
+    "maxLogit",
+    "patience",
+    "productOfExperts",
+    "geometricEnsemble",
+    "arithmeticEnsemble",
+  ],
+  scale: ["temperature", "vector", "matrix", "dirichlet"],
+} as const;
+
+/** Runs the command; returns the exit code. Throws for bad input. */
+export function runCalibrate(args: readonly string[], print: Print = console.log): number {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      alpha: { type: "string", default: "0.05" },
+      delta: { type: "string", default: "0.1" },
+      validation: { type: "string" },
+      method: { type: "string", default: "ltt" },
+      control: { type: "string" },
+      procedure: { type: "string" },
+      loss: { type: "string" },
+      score: { type: "string" },
+      scale: { type: "string" },
+      probabilities: { type: "boolean", default: false },
+      seed: { type: "string", default: "0" },
+      out: { type: "string", default: "policy.json" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    print(calibrateHelp);
+    return 0;
+  }
+  const [path, ...rest] = positionals;
+  if (!path || rest.length > 0) throw new Error(`calibrate: one logits file must be given; got ${positionals.length}.`);
+  for (const [flag, allowed] of Object.entries(choices)) {
+    checkChoice("calibrate", flag, values[flag as keyof typeof choices], allowed);
+  }
+  const options = { isProbabilities: values.probabilities };
+  const tables = {
+    calibration: readLogits(path, options),
+    validation: values.validation === undefined ? undefined : readLogits(values.validation, options),
+  };
+  const { scaling, calibration, validation } = scaled(tables, values.scale as LogitMethod | undefined);
+  if (scaling && !scaling.converged)
+    print("warning: the scaling did not converge; see its parameters in the policy file.");
+  const shared = {
+    alpha: numberFlag("calibrate", "alpha", values.alpha),
+    delta: numberFlag("calibrate", "delta", values.delta),
+    seed: numberFlag("calibrate", "seed", values.seed),
+    ...(values.score && { score: values.score as PlainScore | RunningScore }),
+    ...(validation && { validation }),
+  };
+  const result =
+    values.method === "ltt"
+      ? learnThenTest(calibration, {
+          ...shared,
+          ...(values.control && { control: values.control as Control }),
+          ...(values.procedure && { procedure: values.procedure as Procedure }),
+        } satisfies LearnThenTestOptions)
+      : controlRisk(calibration, {
+          ...shared,
+          method: values.method as "crc" | "ucb",
+          ...(values.loss && { loss: values.loss as ExitLoss }),
+        } satisfies ControlRiskOptions);
+  writeFileSync(values.out, encodePolicy(scaling ? { result, scaling } : { result }));
+  for (const line of summary(result)) print(line);
+  print(`wrote ${values.out}`);
+  return result.ok ? 0 : 2;
+}
+
+/** Scaling is fitted on validation samples only: fitted on calibration samples it would spend their independence. */
+function scaled(
+  tables: { readonly calibration: Table; readonly validation: Table | undefined },
+  method: LogitMethod | undefined,
+): { readonly scaling?: Scaling; readonly calibration: Table; readonly validation: Table | undefined } {
+  if (!method) return tables;
+  if (!tables.validation) {
+    throw new Error(
+      "calibrate: --scale needs --validation; got none. Scaling must not be fitted on calibration samples.",
+    );
+  }
+  const scaling = fit(tables.validation, { method });
+  return {
+    scaling,
+    calibration: scaleLogits(tables.calibration, scaling),
+    validation: scaleLogits(tables.validation, scaling),
+  };
+}
+
+function summary(result: Calibration): readonly string[] {
+  if (!result.ok) return [explain(result)];
+  const thresholds = Array.from(result.thresholds, (t) =>
+    t === Number.POSITIVE_INFINITY ? "closed" : t.toPrecision(5),
+  );
+  const percent = (x: number) => `${(100 * x).toFixed(1)} %`;
+  return [
+    explain(result),
+    `thresholds (${String(typeof result.score === "string" ? result.score : result.score.kind)}): ${thresholds.join(", ")}`,
+    `on the calibration samples ${percent(result.coverage)} leave early, at ${percent(result.cost)} of the full cost`,
+    ...result.tests.map(({ name, accepted, errors }) => `  ${name}: ${errors} wrong of ${accepted}`),
+  ];
+}

@@ -1,0 +1,114 @@
+/** `sortie evaluate`: all metrics of a test table, and what a policy does on it, as a table and as JSON. */
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import {
+  cascade,
+  decodePolicy,
+  type Evaluation,
+  evaluate,
+  evaluatePolicy,
+  type PolicyEvaluation,
+  type PolicyFile,
+  scaleLogits,
+  type Table,
+} from "../calibration/index.ts";
+import type { Print } from "./flags.ts";
+import { readLogits } from "./logits-file.ts";
+
+export const evaluateHelp = `sortie evaluate LOGITS [flags]
+
+Metrics of every exit on test logits (safetensors or npz), and what a policy achieves on them.
+
+  --policy FILE        a policy of sortie calibrate; its scaling is applied first
+  --probabilities      the arrays hold probabilities
+  --json FILE          write everything as JSON too
+
+  sortie evaluate test.safetensors --policy policy.json
+`;
+
+/** Everything `evaluate` and `report` show. */
+export interface Findings {
+  readonly test: Table;
+  readonly metrics: Evaluation;
+  readonly file: PolicyFile | undefined;
+  /** Undefined without a policy, or if the policy refuses. */
+  readonly policy: PolicyEvaluation | undefined;
+}
+
+/** Reads the files and computes all there is to know. Refuses test samples that were used for calibration. */
+export function findings(path: string, policyPath: string | undefined, isProbabilities: boolean): Findings {
+  const raw = readLogits(path, { isProbabilities });
+  const file = policyPath === undefined ? undefined : decodePolicy(readFileSync(policyPath, "utf8"));
+  const test = file?.scaling ? scaleLogits(raw, file.scaling) : raw;
+  const result = file?.result;
+  return { test, file, metrics: evaluate(test), policy: result?.ok ? evaluatePolicy(test, result) : undefined };
+}
+
+/** Runs the command; returns the exit code. Throws for bad input. */
+export function runEvaluate(args: readonly string[], print: Print = console.log): number {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      policy: { type: "string" },
+      probabilities: { type: "boolean", default: false },
+      json: { type: "string" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    print(evaluateHelp);
+    return 0;
+  }
+  const [path, ...rest] = positionals;
+  if (!path || rest.length > 0) throw new Error(`evaluate: one logits file must be given; got ${positionals.length}.`);
+  const found = findings(path, values.policy, values.probabilities);
+  for (const line of [...metricLines(found.metrics), ...policyLines(found)]) print(line);
+  if (values.json !== undefined) writeFileSync(values.json, toJson(found));
+  return 0;
+}
+
+const columns = ["accuracy", "nll", "brier", "ece", "smoothEce", "auroc", "fprAt95Tpr", "aurc", "eefp"] as const;
+
+/** One line per exit. */
+export function metricLines({ samples, exits, overthinking }: Evaluation): readonly string[] {
+  const cell = (text: string) => text.padStart(11);
+  return [
+    `${samples} samples`,
+    ["exit", ...columns].map(cell).join(""),
+    ...exits.map((exit, j) => [String(j), ...columns.map((name) => exit[name].toFixed(4))].map(cell).join("")),
+    `overthinking: ${percent(overthinking.wasteful)} wasteful, ${percent(overthinking.destructive)} destructive`,
+  ];
+}
+
+/** What the policy does, if there is one. */
+export function policyLines({ test, file, policy }: Findings): readonly string[] {
+  if (!file) return [];
+  if (!policy || !file.result.ok) return ["the policy refuses: every sample runs the full network"];
+  const { accuracy, cost } = policy.intervals;
+  const interval = ({ lower, upper }: typeof accuracy) => `[${percent(lower)}, ${percent(upper)}]`;
+  const full = cascade(test).errors.reduce((sum, e, at) => (at % test.exits === test.exits - 1 ? sum + e : sum), 0);
+  const lines = Array.from(
+    policy.fractions,
+    (share, j) => `  exit ${j}: ${percent(share)} leave, error ${percent(policy.exitRisk[j]!)}`,
+  );
+  return [
+    `policy: accuracy ${percent(policy.accuracy)} ${interval(accuracy)} (full network ${percent(1 - full / test.samples)}), ` +
+      `cost ${percent(policy.cost)} ${interval(cost)}, early error ${percent(policy.earlyRisk)}`,
+    ...lines,
+  ];
+}
+
+function toJson({ metrics, file, policy }: Findings): string {
+  const plain = (_: string, value: unknown) => {
+    if (ArrayBuffer.isView(value)) return Array.from(value as Float64Array);
+    return typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
+  };
+  return JSON.stringify({ metrics, result: file?.result, policy }, plain, 2);
+}
+
+/** `-` where undefined. */
+export function percent(x: number): string {
+  return Number.isNaN(x) ? "-" : `${(100 * x).toFixed(1)} %`;
+}

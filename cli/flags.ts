@@ -1,0 +1,23 @@
+/** Checks of command-line values that name the flag. */
+
+/** Where a command writes its lines. */
+export type Print = (line: string) => void;
+
+/** A number, or an error that names the flag. */
+export function numberFlag(command: string, flag: string, text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || Number.isNaN(value))
+    throw new Error(`${command}: --${flag} must be a number; got "${text}".`);
+  return value;
+}
+
+/** One of the allowed words, if given at all. */
+export function checkChoice(
+  command: string,
+  flag: string,
+  value: string | undefined,
+  allowed: readonly string[],
+): void {
+  if (value === undefined || allowed.includes(value)) return;
+  throw new Error(`${command}: --${flag} must be one of ${allowed.join(", ")}; got "${value}".`);
+}

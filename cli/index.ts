@@ -1,0 +1,8 @@
+/** The commands as functions: arguments in, exit code out. `main.ts` is the `sortie` program around them. */
+
+export { calibrateHelp, runCalibrate } from "./calibrate.ts";
+export { evaluateHelp, type Findings, findings, runEvaluate } from "./evaluate.ts";
+export type { Print } from "./flags.ts";
+export { type LogitsOptions, readLogits } from "./logits-file.ts";
+export { type Command, commands, main } from "./main.ts";
+export { renderReport, reportHelp, runReport } from "./report.ts";

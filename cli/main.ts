@@ -1,0 +1,37 @@
+/** `sortie COMMAND ...`: finds the command, runs it, turns what it throws into one line and exit code 1. */
+
+import { calibrateHelp, runCalibrate } from "./calibrate.ts";
+import { evaluateHelp, runEvaluate } from "./evaluate.ts";
+import type { Print } from "./flags.ts";
+import { reportHelp, runReport } from "./report.ts";
+
+/** One command. */
+export interface Command {
+  readonly help: string;
+  /** Returns the exit code; throws for bad input. */
+  run(args: readonly string[], print: Print): number | Promise<number>;
+}
+
+/** By name. */
+export const commands: Readonly<Record<string, Command>> = {
+  calibrate: { help: calibrateHelp, run: runCalibrate },
+  evaluate: { help: evaluateHelp, run: runEvaluate },
+  report: { help: reportHelp, run: runReport },
+};
+
+/** Runs `args` (without node and script); the exit code. */
+export async function main(args: readonly string[], print: Print = console.log): Promise<number> {
+  const [name, ...rest] = args;
+  const command = name === undefined ? undefined : commands[name];
+  if (!command) {
+    const list = Object.values(commands).map(({ help }) => `  ${help.split("\n", 1)[0]}`);
+    print(["usage: sortie COMMAND ... (sortie COMMAND --help for its flags and examples)", "", ...list].join("\n"));
+    return name === undefined || name === "--help" ? 0 : 1;
+  }
+  try {
+    return await command.run(rest, print);
+  } catch (error) {
+    print(error instanceof Error ? error.message : String(error));
+    return 1;
+  }
+}
