@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { type Browser, type Page as BrowserPage, chromium } from "playwright-core";
+import { encodeSafetensors } from "../engine/index.ts";
 import type { Page } from "./browser/page.ts";
 import { assert, suite } from "./harness.ts";
 
@@ -21,6 +22,11 @@ const FLAGS = [
     "--disable-quic",
   ],
 ];
+
+const WEIGHTS = encodeSafetensors([
+  ["w", { dtype: "F32", shape: [2], data: Float32Array.of(1.5, -2) }],
+  ["half", { dtype: "F16", shape: [1], data: Float32Array.of(0.25) }],
+]);
 
 const folder = fileURLToPath(new URL(".", import.meta.url));
 const families = readdirSync(`${folder}ops`).filter((file) => !["check.ts", "row.ts"].includes(file));
@@ -44,8 +50,13 @@ async function bundle(): Promise<string> {
 function serve(script: string): Promise<Server> {
   const page =
     '<!doctype html><meta charset="utf-8"><title>sortie</title><script type="module" src="/page.js"></script>';
-  const server = createServer(({ url }, response) => {
-    const [type, body] = url === "/page.js" ? ["text/javascript", script] : ["text/html", page];
+  const routes: Record<string, readonly [type: string, body: string | Uint8Array]> = {
+    "/": ["text/html", page],
+    "/page.js": ["text/javascript", script],
+    "/weights.safetensors": ["application/octet-stream", WEIGHTS],
+  };
+  const server = createServer(({ url = "/" }, response) => {
+    const [type, body] = routes[url] ?? ["text/plain", ""];
     response.writeHead(200, { "content-type": type }).end(body);
   });
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
@@ -89,6 +100,13 @@ test("agrees with the oracle on a part of the op table", async () => {
   }
   assert.equal(faults, []);
   assert.ok(checked >= ops.length, `${checked} cases of ${ops.length} ops`);
+});
+
+test("reads weights from a server", async () => {
+  const fetched = await tab.evaluate(() =>
+    (globalThis as unknown as { page: Page }).page.fetch("/weights.safetensors"),
+  );
+  assert.equal(fetched, { values: { w: [1.5, -2], half: [0.25] }, loaded: WEIGHTS.byteLength });
 });
 
 test("leaves no buffer in use", async () => {

@@ -1,6 +1,6 @@
 // What runs inside the browser: a part of the op table, on the page's own adapter. Bundled with the rows by test/browser.test.ts.
 
-import { createDevice, type Device } from "../../engine/index.ts";
+import { createDevice, type Device, readSafetensors } from "../../engine/index.ts";
 import { checkCase } from "../ops/check.ts";
 import type { OpCase, OpRow } from "../ops/row.ts";
 
@@ -11,6 +11,8 @@ export interface Page {
   readonly ops: readonly string[];
   /** Checks the cases of an op that are chosen for the browser; their number. */
   check(op: string): Promise<number>;
+  /** Reads a safetensors file from the server: its values by name, and the bytes that progress reports counted. */
+  fetch(url: string): Promise<{ values: Record<string, number[]>; loaded: number }>;
   /** GPU errors, and buffers that are left in use. */
   close(): Promise<number>;
 }
@@ -45,6 +47,15 @@ export function expose(rows: readonly OpRow[]): void {
       for (const [i, one] of chosen.entries()) await checkCase(device!, op, one, 2000 + i);
       await device!.sync();
       return chosen.length;
+    },
+    async fetch(url) {
+      let loaded = 0;
+      const onProgress = (progress: { loaded: number }): void => {
+        loaded = progress.loaded;
+      };
+      const { tensors } = await readSafetensors(globalThis.fetch(url), { onProgress });
+      const values = [...tensors].map(([name, { data }]) => [name, Array.from(data, Number)]);
+      return { values: Object.fromEntries(values), loaded };
     },
     async close() {
       await device!.sync();
