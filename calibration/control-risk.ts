@@ -19,7 +19,7 @@ import {
   type Refused,
 } from "./result.ts";
 import { type Cascade, cascade, type Source } from "./scores.ts";
-import { type LayoutOptions, separate } from "./separate.ts";
+import { type LayoutOptions, separate, usedIds } from "./separate.ts";
 
 /** Options of `controlRisk`. */
 export interface ControlRiskOptions extends LayoutOptions {
@@ -80,7 +80,7 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
     coverage: 1 - fractions.at(-1)!,
     cost,
     tests: [],
-    ids: all.ids,
+    ids: usedIds(all, options.validation),
   };
 }
 

@@ -3,6 +3,7 @@
 import { type BootstrapResult, bootstrap } from "./bootstrap.ts";
 import { classwiseEce, ece, mce, type ReliabilityBin, reliability } from "./ece.ts";
 import { eefp } from "./eefp.ts";
+import { check } from "./errors.ts";
 import { type FailureMetrics, failureMetrics } from "./failure.ts";
 import { column, correctness, outcomes } from "./outcomes.ts";
 import { type Overthinking, overthinking } from "./overthinking.ts";
@@ -92,7 +93,9 @@ export function evaluatePolicy(
   { resamples = 500, seed = 0 }: { readonly resamples?: number; readonly seed?: number } = {},
 ): PolicyEvaluation {
   checkDisjoint("evaluatePolicy", { ids: policy.ids }, test);
-  const scored: Cascade = cascade(test, policy.score === "given" ? "maxProb" : policy.score);
+  const isGiven = policy.score === "given";
+  check(!isGiven || "scores" in test, "evaluatePolicy", "a policy on given scores needs given test scores", "a table");
+  const scored: Cascade = cascade(test, policy.score === "given" ? undefined : policy.score);
   const exits = decide(scored, policy.thresholds);
   const left = new Float64Array(scored.exits);
   const wrong = new Float64Array(scored.exits);

@@ -21,7 +21,7 @@ import {
   type TestedGroup,
 } from "./result.ts";
 import { type Cascade, cascade, type Source } from "./scores.ts";
-import { type LayoutOptions, separate } from "./separate.ts";
+import { type LayoutOptions, separate, usedIds } from "./separate.ts";
 
 /** How exits share the failure probability. `path` is strict and the default; the others are described in chains.ts. */
 export type Procedure = "path" | "sequential" | "split" | "union" | "allSamples";
@@ -77,7 +77,13 @@ export function learnThenTest(source: Source, options: LearnThenTestOptions): Ca
     if (chain.some((t) => t < Number.POSITIVE_INFINITY)) thresholds = chain;
   }
   if (!thresholds) return refuse(calibration, { alpha, delta }, about);
-  return certify(calibration, all, thresholds, { ...about, alpha, delta, control });
+  return certify(calibration, thresholds, {
+    ...about,
+    alpha,
+    delta,
+    control,
+    ids: usedIds(all, options.validation),
+  });
 }
 
 /**
@@ -147,9 +153,11 @@ function checkCombination(control: Control, procedure: Procedure, test: RiskTest
 
 function certify(
   calibration: Cascade,
-  all: Cascade,
   thresholds: Float64Array,
-  about: Pick<Certified, "method" | "guarantee" | "alpha"> & { readonly delta: number; readonly control: Control },
+  about: Pick<Certified, "method" | "guarantee" | "alpha" | "ids"> & {
+    readonly delta: number;
+    readonly control: Control;
+  },
 ): Certified {
   const { control, ...rest } = about;
   const exits = decide(calibration, thresholds);
@@ -165,7 +173,6 @@ function certify(
     coverage: 1 - fractions.at(-1)!,
     cost,
     tests,
-    ids: all.ids,
   };
 }
 

@@ -34,9 +34,17 @@ export interface Cascade {
 /** Anything a score can be read from. */
 export type Source = Table | Outcomes | Cascade;
 
-/** The confidences of a table under a score (default: the largest probability). A cascade is returned as it is. */
-export function cascade(source: Source, score: Score = "maxProb"): Cascade {
-  if ("scores" in source) return source;
+/**
+ * The confidences of a table under a score (default: the largest probability). A cascade is returned as it is, and
+ * refused if another score was asked for by name.
+ */
+export function cascade(source: Source, wanted?: Score): Cascade {
+  if ("scores" in source) {
+    const isOther = typeof wanted === "string" && source.score !== "given" && source.score !== wanted;
+    if (isOther) fail("cascade", `the scores must be ${wanted}`, scoreName(source.score));
+    return source;
+  }
+  const score = wanted ?? "maxProb";
   if (typeof score === "string" && isEnsemble(score)) {
     if (!("read" in source)) fail("cascade", `score ${score} needs a table of logits`, "outcomes");
     return ensembleCascade(source, score);
@@ -100,6 +108,11 @@ export function selectFromCascade(all: Cascade, rows: ArrayLike<number>): Cascad
   }
   const picked = ids && Array.from({ length: n }, (_, i) => ids[rows[i]!]!);
   return { ...all, samples: n, scores, predictions, errors, labels, ids: picked };
+}
+
+/** What a score is called. */
+export function scoreName(score: Score | "given"): string {
+  return typeof score === "string" ? score : score.kind;
 }
 
 function isEnsemble(score: PlainScore | RunningScore): score is Exclude<RunningScore, "patience"> {

@@ -17,6 +17,12 @@ export interface LayoutOptions {
   readonly seed?: number;
 }
 
+/** Ids of all samples that shaped a result, where they are known: none of them may test it. */
+export function usedIds(calibration: Source, validation: Source | undefined): Source["ids"] {
+  if (!validation?.ids) return calibration.ids;
+  return calibration.ids ? [...calibration.ids, ...validation.ids] : validation.ids;
+}
+
 /** Calibration samples for tests and validation samples for the layout; the latter may be empty for tiny sets. */
 export function separate(
   op: string,

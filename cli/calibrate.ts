@@ -19,6 +19,7 @@ import {
   type RunningScore,
   type Scaling,
   scaleLogits,
+  scoreName,
   type Table,
 } from "../calibration/index.ts";
 import { checkChoice, numberFlag, type Print } from "./flags.ts";
@@ -160,7 +161,7 @@ function summary(result: Calibration): readonly string[] {
   const percent = (x: number) => `${(100 * x).toFixed(1)} %`;
   return [
     explain(result),
-    `thresholds (${String(typeof result.score === "string" ? result.score : result.score.kind)}): ${thresholds.join(", ")}`,
+    `thresholds (${scoreName(result.score)}): ${thresholds.join(", ")}`,
     `on the calibration samples ${percent(result.coverage)} leave early, at ${percent(result.cost)} of the full cost`,
     ...result.tests.map(({ name, accepted, errors }) => `  ${name}: ${errors} wrong of ${accepted}`),
   ];

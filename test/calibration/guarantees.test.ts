@@ -140,6 +140,38 @@ test("testing on calibration samples is refused", async () => {
   assert.ok(Math.abs(fresh.fractions.reduce((a, b) => a + b, 0) - 1) < 1e-12);
 });
 
+test("validation samples may not test the result either, and scores must be the ones calibrated", async () => {
+  const validation = randomTable(300, 3, 3, { seed: 4, ids: Array.from({ length: 300 }, (_, i) => `v${i}`) });
+  const table = randomTable(900, 3, 3, { ids: Array.from({ length: 900 }, (_, i) => `c${i}`) });
+  for (const result of [
+    learnThenTest(table, { alpha: 0.3, delta: 0.1, validation }),
+    controlRisk(table, { alpha: 0.3, validation }),
+  ]) {
+    assert.ok(result.ok);
+    await failsWith(
+      () => evaluatePolicy(validation, result),
+      "CalibrationError",
+      "evaluatePolicy: calibration and test samples must differ; got 300 shared ids (first: v0). " +
+        "A guarantee holds only for samples that were not used to choose the thresholds.",
+    );
+  }
+  await failsWith(
+    () => learnThenTest(cascade(table, "margin"), { ...levels, score: "entropy" }),
+    "CalibrationError",
+    "cascade: the scores must be entropy; got margin.",
+  );
+  const given = learnThenTest(
+    flat(600, () => 0),
+    levels,
+  );
+  assert.ok(given.ok);
+  await failsWith(
+    () => evaluatePolicy(randomTable(9, 3, 2), given),
+    "CalibrationError",
+    "evaluatePolicy: a policy on given scores needs given test scores; got a table.",
+  );
+});
+
 test("the report says what is promised in two sentences", () => {
   const result = learnThenTest(
     flat(600, () => 0),
