@@ -2,8 +2,8 @@
 //   max:      y = max of the window, where padding counts as -inf; the first maximum in row-major window order wins, and
 //             a NaN wins over every number. Its place in the window is kept for the gradient.
 //   average:  y = sum of the window / cells; fixed windows, or (adaptive) windows floor(i n/m) .. ceil((i+1) n/m) - 1.
-// Mapping: a thread per output value of `width` channels; gradients gather over the windows that cover a cell, so they
-// need no atomics and are deterministic. `split` > 1 shares a large window among that many threads through workgroup memory.
+// Mapping: a thread per output value of `width` channels; gradients: a thread per row of `width` channels, which gathers
+// over the windows that cover each cell, so they need no atomics and are deterministic. `split` > 1 shares a large window among that many threads through workgroup memory.
 
 import {
   type Binding,
@@ -38,7 +38,7 @@ type ImageDims = Readonly<Record<keyof typeof image, number>>;
 
 const features = ({ dtype }: PoolSpec): readonly "f16"[] => (dtype === "f16" ? ["f16"] : []);
 const outputs = ({ n, oh, ow, c }: ImageDims, { width }: PoolSpec): number => (n * oh * ow * c) / width;
-const cells = ({ n, h, w, c }: ImageDims, { width }: PoolSpec): number => (n * h * w * c) / width;
+const lines = ({ n, h, c }: ImageDims, { width }: PoolSpec): number => (n * h * c) / width;
 const launch = (threads: number, perGroup = GROUP): Grid => linearGrid(ceilDiv(threads, perGroup));
 const rowsOf = (units: number, perGroup = GROUP): RowAxis => ({ axis: 0, units, perGroup, fold: true });
 const floats = (name: string, access: "read" | "write", { dtype, width }: PoolSpec): Binding => ({
@@ -70,9 +70,12 @@ const locate = (height: string, across: string, { width }: PoolSpec): string => 
 interface Windows {
   readonly start: (a: "h" | "w", o: string) => string;
   readonly stop: (a: "h" | "w", o: string) => string;
-  /** First window, and one past the last, that covers cell `i`. */
-  readonly first: (a: "h" | "w", i: string) => string;
-  readonly last: (a: "h" | "w", i: string) => string;
+  /** First window, and one past the last, that covers row `i`. */
+  readonly first: (i: string) => string;
+  readonly last: (i: string) => string;
+  /** Whether window `o` starts at column `i` or before; whether it ends before it. */
+  readonly opens: (o: string, i: string) => string;
+  readonly closed: (o: string, i: string) => string;
 }
 
 const pad = (a: "h" | "w"): string => (a === "h" ? "u.pt" : "u.pl");
@@ -80,15 +83,19 @@ const pad = (a: "h" | "w"): string => (a === "h" ? "u.pt" : "u.pl");
 const fixedWindows: Windows = {
   start: (a, o) => `(max(${o} * u.s${a}, ${pad(a)}) - ${pad(a)})`,
   stop: (a, o) => `min(max(${o} * u.s${a} + u.k${a}, ${pad(a)}) - ${pad(a)}, u.${a})`,
-  first: (a, i) => `((max(${i} + ${pad(a)} + u.s${a}, u.k${a}) - u.k${a}) / u.s${a})`,
-  last: (a, i) => `min((${i} + ${pad(a)}) / u.s${a} + 1u, u.o${a})`,
+  first: (i) => `((max(${i} + u.pt + u.sh, u.kh) - u.kh) / u.sh)`,
+  last: (i) => `min((${i} + u.pt) / u.sh + 1u, u.oh)`,
+  opens: (o, i) => `${o} * u.sw <= ${i} + u.pl`,
+  closed: (o, i) => `${o} * u.sw + u.kw <= ${i} + u.pl`,
 };
 
 const adaptiveWindows: Windows = {
   start: (a, o) => `(${o} * u.${a} / u.o${a})`,
   stop: (a, o) => `(((${o} + 1u) * u.${a} + u.o${a} - 1u) / u.o${a})`,
-  first: (a, i) => `(${i} * u.o${a} / u.${a})`,
-  last: (a, i) => `(((${i} + 1u) * u.o${a} + u.${a} - 1u) / u.${a})`,
+  first: (i) => `(${i} * u.oh / u.h)`,
+  last: (i) => `(((${i} + 1u) * u.oh + u.h - 1u) / u.h)`,
+  opens: (o, i) => `${o} * u.w < (${i} + 1u) * u.ow`,
+  closed: (o, i) => `(${o} + 1u) * u.w <= ${i} * u.ow`,
 };
 
 const LOWEST_BITS = "var<private> lowest_bits: u32 = 0xff800000u;";
@@ -123,27 +130,52 @@ function maxSource(spec: MaxPoolSpec): string {
 }`;
 }
 
-function maxBackwardSource(spec: PoolSpec): string {
+/**
+ * dx as the sum of `term` over the windows (`oy`, `ox`) that cover a cell (`yy`, `xx`); output `o` is theirs. A thread walks
+ * a row, so that the range of windows moves along by comparisons: a division for each cell costs more than its loads.
+ */
+function gradientSource(spec: PoolSpec, { first, last, opens, closed }: Windows, setup: string, term: string): string {
   const { width, dtype } = spec;
-  const value = valueType(width);
-  const place = width === 4 ? "((vec4u(places[o]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u))" : "places[o]";
-  const { first, last } = fixedWindows;
   return `
 @compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
   let i = ${LINEAR_GROUP} * ${GROUP}u + li;
-  if (i >= u.n * u.h * u.w * (u.c / ${width}u)) { return; }
-  ${locate("u.h", "u.w", spec)}
-  let oy1 = ${last("h", "yy")}; let ox0 = ${first("w", "xx")}; let ox1 = ${last("w", "xx")};
-  var total = ${value}();
-  for (var oy = ${first("h", "yy")}; oy < oy1; oy++) {
-    for (var ox = ox0; ox < ox1; ox++) {
-      let o = ((b * u.oh + oy) * u.ow + ox) * channels + ch;
-      let mine = (yy + u.pt - oy * u.sh) * u.kw + xx + u.pl - ox * u.sw;
-      total += select(${value}(), ${value}(g[o]), ${place} == ${width === 4 ? "vec4u(mine)" : "mine"});
+  let channels = u.c / ${width}u;
+  if (i >= u.n * u.h * channels) { return; }
+  let ch = i % channels;
+  let line = i / channels;
+  let yy = line % u.h;
+  let b = line / u.h;
+  let oy0 = ${first("yy")};
+  let oy1 = ${last("yy")};
+  var ox0 = 0u;
+  var ox1 = 0u;
+  for (var xx = 0u; xx < u.w; xx++) {
+    while (ox1 < u.ow && ${opens("ox1", "xx")}) { ox1++; }
+    while (ox0 < ox1 && ${closed("ox0", "xx")}) { ox0++; }
+    var total = ${valueType(width)}();
+    for (var oy = oy0; oy < oy1; oy++) {
+      ${setup}
+      for (var ox = ox0; ox < ox1; ox++) {
+        let o = ((b * u.oh + oy) * u.ow + ox) * channels + ch;
+        ${term}
+      }
     }
+    dx[(line * u.w + xx) * channels + ch] = ${stored("total", dtype, width)};
   }
-  dx[i] = ${stored("total", dtype, width)};
 }`;
+}
+
+function maxBackwardSource(spec: PoolSpec): string {
+  const value = valueType(spec.width);
+  const packed = spec.width === 4;
+  const place = packed ? "((vec4u(places[o]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u))" : "places[o]";
+  return gradientSource(
+    spec,
+    fixedWindows,
+    "let row = (yy + u.pt - oy * u.sh) * u.kw + u.pl;",
+    `let mine = row + xx - ox * u.sw;
+        total += select(${value}(), ${value}(g[o]), ${place} == ${packed ? "vec4u(mine)" : "mine"});`,
+  );
 }
 
 const windowsOf = ({ adaptive }: AveragePoolSpec): Windows => (adaptive ? adaptiveWindows : fixedWindows);
@@ -192,25 +224,15 @@ function averageSource(spec: SplitPoolSpec): string {
 }
 
 function averageBackwardSource(spec: AveragePoolSpec): string {
-  const { width, dtype } = spec;
-  const { start, stop, first, last } = windowsOf(spec);
-  const value = valueType(width);
-  return `
-@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
-  let i = ${LINEAR_GROUP} * ${GROUP}u + li;
-  if (i >= u.n * u.h * u.w * (u.c / ${width}u)) { return; }
-  ${locate("u.h", "u.w", spec)}
-  let oy1 = ${last("h", "yy")}; let ox0 = ${first("w", "xx")}; let ox1 = ${last("w", "xx")};
-  var total = ${value}();
-  for (var oy = ${first("h", "yy")}; oy < oy1; oy++) {
-    let y0 = ${start("h", "oy")}; let y1 = ${stop("h", "oy")};
-    for (var ox = ox0; ox < ox1; ox++) {
-      let x0 = ${start("w", "ox")}; let x1 = ${stop("w", "ox")};
-      total += ${value}(g[((b * u.oh + oy) * u.ow + ox) * channels + ch]) / f32(${countOf(spec)});
-    }
-  }
-  dx[i] = ${stored("total", dtype, width)};
-}`;
+  const windows = windowsOf(spec);
+  const { start, stop } = windows;
+  return gradientSource(
+    spec,
+    windows,
+    `let y0 = ${start("h", "oy")}; let y1 = ${stop("h", "oy")};`,
+    `let x0 = ${start("w", "ox")}; let x1 = ${stop("w", "ox")};
+        total += ${valueType(spec.width)}(g[o]) / f32(${countOf(spec)});`,
+  );
 }
 
 /** Largest value of each window, and (`places`) where it was. Windows must not lie wholly in the padding. */
@@ -235,8 +257,8 @@ export const maxPoolBackward = defineKernel<PoolSpec, keyof typeof windowed>({
   uniforms: windowed,
   features,
   source: maxBackwardSource,
-  grid: (dims, spec) => launch(cells(dims, spec)),
-  rows: (dims, spec) => rowsOf(cells(dims, spec)),
+  grid: (dims, spec) => launch(lines(dims, spec)),
+  rows: (dims, spec) => rowsOf(lines(dims, spec)),
 });
 
 /**
@@ -260,8 +282,8 @@ export const avgPoolBackward = defineKernel<AveragePoolSpec, keyof typeof averag
   uniforms: averaged,
   features,
   source: averageBackwardSource,
-  grid: (dims, spec) => launch(cells(dims, spec)),
-  rows: (dims, spec) => rowsOf(cells(dims, spec)),
+  grid: (dims, spec) => launch(lines(dims, spec)),
+  rows: (dims, spec) => rowsOf(lines(dims, spec)),
 });
 
 /** Variants that fit an average over windows of `window` cells, best guess first. */
