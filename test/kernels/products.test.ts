@@ -201,3 +201,20 @@ choice("more workgroups than an axis holds are folded", () => {
   const grid = matmul.grid(big, spec);
   assert.ok(grid.every((groups) => groups <= 65_535) && grid[0] * grid[1] * grid[2] >= 5_000_000, `${grid}`);
 });
+choice("texts for other subgroup sizes are valid", async () => {
+  for (const subgroupSize of [4, 8, 16, 32]) {
+    const adapter = { hasSubgroups: true, subgroupSize, isSoftware: true };
+    const texts = [
+      ...matmulSpecs(call(512, 512, 512, 1, false, true), adapter).map((spec) => shaderText(matmul, spec)),
+      ...convWeightSpecs(geometry, "f32", 1, adapter).map((spec) => shaderText(convWeight, spec)),
+    ];
+    for (const code of device().info.hasSubgroups ? texts : []) {
+      const { messages } = await device().gpu.createShaderModule({ code }).getCompilationInfo();
+      assert.equal(
+        messages.filter(({ type }) => type === "error").map(({ message }) => message),
+        [],
+        code,
+      );
+    }
+  }
+});
