@@ -10,7 +10,7 @@ import { binomialCdf } from "./special.ts";
 
 /**
  * Looks at every early exit alone, at every observed threshold: the smallest Clopper-Pearson bound is the smallest
- * alpha that could have been certified; the cheapest extrapolation at unchanged error rates is the n needed.
+ * alpha that could have been certified; the cheapest extrapolation at about the error rates seen is the n needed.
  */
 export function refuse(
   calibration: Cascade,
@@ -34,7 +34,8 @@ export function refuse(
       wrong += groups.errors[g]!;
       if (g % stride !== 0 && g !== groups.counts.length - 1) continue;
       smallestRisk = Math.min(smallestRisk, clopperPearson(wrong, accepted, { alpha: delta, side: "upper" }).upper);
-      const needed = acceptedNeeded(wrong / accepted, levels);
+      // half an error more than seen: one lucky sample is no evidence
+      const needed = acceptedNeeded((wrong + 0.5) / (accepted + 1), levels);
       neededSamples = Math.min(neededSamples, Math.ceil((samples * needed) / accepted));
     }
   }
@@ -44,7 +45,7 @@ export function refuse(
     const goal = `${about.method}: no early exit could be certified at alpha ${alpha}, delta ${delta} with ${samples} samples`;
     const reach = `the smallest certifiable risk is about ${Number(smallestRisk.toPrecision(3))}`;
     if (neededSamples === Number.POSITIVE_INFINITY) {
-      return `${goal}; ${reach}, and more samples would not help: even the most confident are wrong too often.`;
+      return `${goal}; ${reach}, and at the error rates seen more samples would not help: even the most confident are wrong too often.`;
     }
     return `${goal}; ${reach}, and about ${Math.max(neededSamples, samples + 1)} samples would be needed.`;
   }

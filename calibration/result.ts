@@ -59,7 +59,7 @@ export interface Refused extends Answer {
   readonly reason: string;
   /** The smallest alpha that these samples could have certified somewhere; 1 if none. */
   readonly smallestRisk: number;
-  /** Calibration samples needed for this alpha if error rates stay as observed; Infinity if more would not help. */
+  /** Calibration samples needed for this alpha if error rates stay about as observed; Infinity if more would not help. */
   readonly neededSamples: number;
 }
 
