@@ -34,6 +34,7 @@ export * from "./ops/batch-norm.ts";
 export * from "./ops/cross-entropy.ts";
 export * from "./ops/losses.ts";
 export { groupNorm, type GroupNormOptions, layerNorm, type LayerNormOptions, type NormOptions } from "./ops/norm.ts";
+export type { Reduction } from "./ops/rowwise.ts";
 export * from "./ops/softmax.ts";
 export * from "./ops/view.ts";
 export { keep, openScope, Scope, scope } from "./scope.ts";
