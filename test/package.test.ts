@@ -1,5 +1,5 @@
 // The package as its users get it: built, packed, installed into an empty TypeScript project, run in Node, type-checked in strict
-// mode, bundled for browsers. Nothing is downloaded; tools are linked from this repository.
+// mode, bundled for browsers. Tools are linked from this repository, and dependencies come from npm's cache.
 
 import { execFileSync } from "node:child_process";
 import {
@@ -74,7 +74,7 @@ test.before(() => {
   output("npm", "pack", root, "--pack-destination", project);
   const tarball = readdirSync(project).find((file) => file.endsWith(".tgz"));
   writeFileSync(join(project, "package.json"), JSON.stringify({ name: "user", private: true, type: "module" }));
-  output("npm", "install", "--offline", "--no-audit", "--no-fund", `./${tarball}`);
+  output("npm", "install", "--prefer-offline", "--no-audit", "--no-fund", `./${tarball}`);
   for (const name of ["webgpu", "typescript", "@typescript"]) link(name);
   writeFileSync(join(project, "consumer.ts"), CONSUMER);
   writeFileSync(join(project, "main.ts"), MAIN);
@@ -126,6 +126,10 @@ for (const [module, moduleResolution] of [
 
 test("runs in Node", () => {
   assert.equal(JSON.parse(output(process.execPath, "out/main.js")), { loss: 10, grad: [4, 6] });
+});
+
+test("brings the sortie command", () => {
+  assert.match(output(process.execPath, "node_modules/.bin/sortie"), /^usage: sortie COMMAND/);
 });
 
 test("bundles for browsers without warnings, Node's modules or a dependency", async () => {
