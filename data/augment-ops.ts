@@ -91,7 +91,7 @@ export function applyOperation(
 /** Takes each pixel from where `origin` says; coordinates count from the image's middle. */
 function warp(image: Uint8Array, shape: ImageShape, origin: (x: number, y: number) => readonly [number, number]): void {
   const [height, width, channels] = shape;
-  const source = image.slice();
+  const source = new Uint8Array(image);
   const middleX = (width - 1) / 2;
   const middleY = (height - 1) / 2;
   for (let y = 0; y < height; y++) {
@@ -130,7 +130,7 @@ function meanLuma(image: Uint8Array, channels: number): number {
 
 /** The image under the kernel 1 1 1 / 1 5 1 / 1 1 1 over 13; the border is left as it is. */
 function smoothed(image: Uint8Array, [height, width, channels]: ImageShape): Uint8Array {
-  const result = image.slice();
+  const result = new Uint8Array(image);
   for (let y = 1; y < height - 1; y++) {
     for (let x = 1; x < width - 1; x++) {
       for (let c = 0; c < channels; c++) {

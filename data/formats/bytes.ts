@@ -39,7 +39,8 @@ export const widthOf = (kind: NumericKind): number => Number(kind[1]);
 /** Copies `bytes`, which lie in a file of that byte order, into numbers of this platform's. */
 export function toNumbers(bytes: Uint8Array, kind: NumericKind, isLittleEndian: boolean): NumericArray {
   const width = widthOf(kind);
-  const copy = bytes.slice();
+  // Not slice: that of a Buffer is a view of the same memory.
+  const copy = new Uint8Array(bytes);
   if (width > 1 && isLittleEndian !== isLittleEndianHere) {
     for (let i = 0; i < copy.length; i += width) copy.subarray(i, i + width).reverse();
   }

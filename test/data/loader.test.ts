@@ -1,0 +1,270 @@
+// Batches: their order, their positions, and what augmentation does to them.
+
+import { createAugmenter, drawBeta } from "../../data/augment.ts";
+import { applyOperation, RAND_AUGMENT_OPERATIONS } from "../../data/augment-ops.ts";
+import { createDataset, type ImageShape } from "../../data/dataset.ts";
+import { type Batch, createLoader, type LoaderOptions } from "../../data/loader.ts";
+import { Stream } from "../../data/random.ts";
+import { assert, failsWith, suite } from "../harness.ts";
+import { pattern } from "./official.ts";
+
+const test = suite("data loader");
+
+const SHAPE: ImageShape = [6, 6, 3];
+const data = createDataset({
+  images: pattern(50 * 108),
+  labels: Int32Array.from({ length: 50 }, (_, i) => i % 7),
+  ids: Int32Array.from({ length: 50 }, (_, i) => 1000 + i),
+  shape: SHAPE,
+  classes: [..."abcdefg"],
+  meta: { name: "toy", split: "train", mean: [0.2, 0.4, 0.6], std: [1, 1, 1] },
+});
+const FULL = {
+  crop: 2,
+  flip: 0.5,
+  randAugment: { count: 2, magnitude: 9 },
+  erase: { probability: 0.5 },
+  mixup: 0.4,
+} as const;
+
+async function collect(
+  options: LoaderOptions,
+  range: { from?: Batch["position"]; epochs?: number } = {},
+): Promise<Batch[]> {
+  const batches: Batch[] = [];
+  for await (const batch of createLoader(data, options).batches(range)) batches.push(batch);
+  return batches;
+}
+
+test("an epoch has every sample once, in an order of its own", async () => {
+  const batches = await collect({ batch: 8 }, { epochs: 2 });
+  assert.equal(
+    batches.map(({ count }) => count),
+    [8, 8, 8, 8, 8, 8, 2, 8, 8, 8, 8, 8, 8, 2],
+  );
+  const epochs = [0, 1].map((epoch) =>
+    batches.filter(({ position }) => position.epoch === epoch).flatMap(({ ids }) => [...ids]),
+  );
+  for (const ids of epochs)
+    assert.equal(
+      [...ids].sort((a, b) => a - b),
+      [...data.ids],
+    );
+  assert.not.equal(epochs[0], epochs[1]);
+  for (const { ids, labels, images } of batches) {
+    ids.forEach((id, i) => {
+      const row = id - 1000;
+      assert.is(labels[i], data.labels[row]);
+      assert.equal(images.subarray(i * 108, (i + 1) * 108), data.images.subarray(row * 108, (row + 1) * 108));
+    });
+  }
+});
+
+test("a run resumed anywhere sees the batches of an undisturbed one", async () => {
+  const options = { batch: 8, seed: 3, last: "drop", augment: FULL } as const;
+  const whole = await collect(options, { epochs: 3 });
+  assert.is(whole.length, 18);
+  const loader = createLoader(data, options);
+  for (const stop of [1, 5, 6, 7, 17]) {
+    const from = loader.next(whole[stop - 1]!.position);
+    assert.equal(await collect(options, { from, epochs: 3 }), whole.slice(stop));
+  }
+  assert.equal(loader.at({ epoch: 2, batch: 3 }), whole[15]);
+  assert.equal(await collect(options, { from: { epoch: 3, batch: 0 }, epochs: 3 }), []);
+});
+
+test("how far batches are made ahead changes nothing", async () => {
+  const options = { batch: 7, seed: 4, augment: FULL };
+  const plain = await collect({ ...options, prefetch: 0 });
+  const slow: Batch[] = [];
+  for await (const batch of createLoader(data, { ...options, prefetch: 3 }).batches()) {
+    slow.push(batch);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  assert.equal(slow, plain);
+});
+
+test("augmentation depends on seed, epoch and id, not on the batch", () => {
+  const { mixup: _, ...augment } = FULL;
+  const imageOf = (options: Partial<LoaderOptions>, epoch: number, id: number): number[] => {
+    const loader = createLoader(data, { batch: 50, augment, ...options });
+    for (let batch = 0; batch < loader.batchesPerEpoch; batch++) {
+      const { ids, images } = loader.at({ epoch, batch });
+      const i = ids.indexOf(id);
+      if (i >= 0) return [...images.subarray(i * 108, (i + 1) * 108)];
+    }
+    throw new Error("no such id");
+  };
+  assert.equal(imageOf({}, 1, 1007), imageOf({ batch: 3, shuffle: false }, 1, 1007));
+  assert.not.equal(imageOf({}, 1, 1007), imageOf({}, 2, 1007));
+  assert.not.equal(imageOf({}, 1, 1007), imageOf({ seed: 2 }, 1, 1007));
+});
+
+test("a last batch is kept short, dropped or padded", () => {
+  const keep = createLoader(data, { batch: 8, shuffle: false });
+  assert.is(keep.batchesPerEpoch, 7);
+  assert.equal([...keep.at({ epoch: 0, batch: 6 }).ids], [1048, 1049]);
+  assert.is(createLoader(data, { batch: 8, last: "drop" }).batchesPerEpoch, 6);
+  const padded = createLoader(data, { batch: 8, shuffle: false, last: "pad" }).at({ epoch: 0, batch: 6 });
+  assert.is(padded.count, 2);
+  assert.equal([...padded.ids], [1048, 1049, 1000, 1001, 1002, 1003, 1004, 1005]);
+});
+
+test("options out of range are refused", async () => {
+  const fails = (options: LoaderOptions, message: string) =>
+    failsWith(() => createLoader(data, options), "DataError", message);
+  await fails({ batch: 0 }, "createLoader: batch must be an integer of at least 1; got 0.");
+  await fails({ batch: 64, last: "drop" }, "createLoader: toy/train must fill a batch of 64; got 50 samples.");
+  await fails({ batch: 8, augment: { flip: 2 } }, "augment: flip must be within 0 and 1; got 2.");
+  await fails({ batch: 8, augment: { mixup: 0 } }, "augment: mixup must be above 0 and at most 1; got 0.");
+  await fails({ batch: 8, augment: { crop: 1.5 } }, "augment: crop must be an integer of at least 0; got 1.5.");
+  await failsWith(
+    () => createLoader(data, { batch: 8 }).at({ epoch: 0, batch: 7 }),
+    "DataError",
+    "loader: batch must be below 7; got 7.",
+  );
+});
+
+test("crop and flip: every shift and both sides occur, and nothing else", () => {
+  const shape: ImageShape = [3, 4, 1];
+  const source = Uint8Array.from({ length: 12 }, (_, i) => i + 1);
+  const expected = new Set<string>();
+  for (const dy of [-1, 0, 1]) {
+    for (const dx of [-1, 0, 1]) {
+      for (const isFlipped of [false, true]) {
+        const at = (y: number, x: number) => (y < 0 || y > 2 || x < 0 || x > 3 ? 0 : y * 4 + x + 1);
+        expected.add(
+          Array.from({ length: 12 }, (_, i) => {
+            const [y, x] = [Math.floor(i / 4), i % 4];
+            return at(y + dy, (isFlipped ? 3 - x : x) + dx);
+          }).join(),
+        );
+      }
+    }
+  }
+  const augment = createAugmenter({ crop: 1, flip: 0.5 }, shape, [0]);
+  const seen = new Set<string>();
+  const target = new Uint8Array(12);
+  for (let i = 0; i < 500; i++) {
+    augment(source, target, new Stream(1, "test", i));
+    seen.add(target.join());
+  }
+  assert.equal([...seen].sort(), [...expected].sort());
+});
+
+test("erasing fills one rectangle of the area asked for with the mean colour", () => {
+  const shape: ImageShape = [32, 32, 3];
+  const augment = createAugmenter({ erase: { probability: 0.25, area: [0.05, 0.2] } }, shape, [0.2, 0.4, 0.6]);
+  const source = new Uint8Array(32 * 32 * 3).fill(9);
+  const target = new Uint8Array(source.length);
+  let erased = 0;
+  for (let i = 0; i < 2000; i++) {
+    augment(source, target, new Stream(1, "erase", i));
+    const hit = Array.from({ length: 1024 }, (_, p) => p).filter((p) => target[3 * p] !== 9);
+    if (hit.length === 0) continue;
+    erased++;
+    const [rows, columns] = [hit.map((p) => p >> 5), hit.map((p) => p & 31)];
+    const area = (Math.max(...rows) - Math.min(...rows) + 1) * (Math.max(...columns) - Math.min(...columns) + 1);
+    assert.is(area, hit.length);
+    // Whole pixels: sides are rounded.
+    assert.ok(area > 0.03 * 1024 && area < 0.23 * 1024, `area ${area}`);
+    assert.equal([...target.subarray(3 * hit[0]!, 3 * hit[0]! + 3)], [51, 102, 153]);
+  }
+  assert.ok(Math.abs(erased / 2000 - 0.25) < 0.04, `erased ${erased}`);
+});
+
+test("mixup blends by the share it reports", () => {
+  const plain = createLoader(data, { batch: 10, seed: 5 });
+  const mixing = createLoader(data, { batch: 10, seed: 5, augment: { mixup: 0.7 } });
+  const position = { epoch: 1, batch: 2 };
+  const [before, after] = [plain.at(position), mixing.at(position)];
+  assert.equal(after.labels, before.labels);
+  assert.equal([...after.mixed!.labels].sort(), [...before.labels].sort());
+  after.labels.forEach((_, i) => {
+    const share = after.mixed!.share[i]!;
+    const image = after.images.subarray(i * 108, (i + 1) * 108);
+    const own = before.images.subarray(i * 108, (i + 1) * 108);
+    // Some image of the batch with the partner's label explains every pixel.
+    const explains = Array.from({ length: 10 }, (_, k) => k).some(
+      (k) =>
+        before.labels[k] === after.mixed!.labels[i] &&
+        image.every((x, p) => Math.abs(x - (share * own[p]! + (1 - share) * before.images[k * 108 + p]!)) <= 0.51),
+    );
+    assert.ok(explains, `row ${i}`);
+  });
+});
+
+test("Beta(alpha, alpha) has mean 1/2 and variance 1 / (4 (2 alpha + 1))", () => {
+  for (const alpha of [0.2, 0.5, 1]) {
+    const stream = new Stream(1, "beta");
+    const values = Array.from({ length: 8000 }, () => drawBeta(alpha, stream));
+    const mean = values.reduce((a, b) => a + b) / values.length;
+    const variance = values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length;
+    assert.ok(Math.abs(mean - 0.5) < 0.02, `mean ${mean}`);
+    assert.ok(Math.abs(variance * 4 * (2 * alpha + 1) - 1) < 0.06, `variance ${variance}`);
+  }
+});
+
+test("each RandAugment operation does what its name says", () => {
+  const apply = (name: string, values: readonly number[], shape: ImageShape, strength: number, sign = 1): number[] => {
+    const image = Uint8Array.from(values);
+    applyOperation(name, image, shape, strength, sign);
+    return [...image];
+  };
+  const row: ImageShape = [1, 4, 1];
+  assert.equal(apply("identity", [1, 2, 3, 4], row, 1), [1, 2, 3, 4]);
+  assert.equal(apply("translateX", [1, 2, 3, 4], row, 0.6), [2, 3, 4, 0]);
+  assert.equal(apply("translateX", [1, 2, 3, 4], row, 0.6, -1), [0, 1, 2, 3]);
+  assert.equal(apply("translateY", [1, 2, 3, 4], [4, 1, 1], 0.6), [2, 3, 4, 0]);
+  assert.equal(apply("brightness", [0, 100, 200, 255], row, 1 / 0.9 / 2), [0, 150, 255, 255]);
+  assert.equal(apply("brightness", [0, 100, 200, 255], row, 1 / 0.9 / 2, -1), [0, 50, 100, 128]);
+  assert.equal(apply("contrast", [0, 100, 100, 200], row, 1 / 0.9 / 2, -1), [50, 100, 100, 150]);
+  assert.equal(apply("color", [100, 0, 0], [1, 1, 3], 1 / 0.9, -1), [30, 30, 30]);
+  assert.equal(apply("posterize", [255, 17, 16, 15], row, 1), [240, 16, 16, 0]);
+  assert.equal(apply("solarize", [0, 100, 200, 255], row, 0.5), [0, 100, 55, 0]);
+  assert.equal(apply("autoContrast", [50, 100, 125, 150], row, 0), [0, 128, 191, 255]);
+  assert.equal(apply("autoContrast", [7, 7, 7, 7], row, 0), [7, 7, 7, 7]);
+  const square: ImageShape = [3, 3, 1];
+  const dot = [0, 0, 0, 0, 130, 0, 0, 0, 0];
+  assert.equal(apply("sharpness", dot, square, 1 / 0.9, -1), [0, 0, 0, 0, 50, 0, 0, 0, 0]);
+  // Of 5 x 5: by 30 degrees either way, the middle of the top row comes from beside it.
+  const big = Array.from({ length: 25 }, (_, i) => i + 1);
+  assert.equal(
+    [1, -1].map((sign) => apply("rotate", big, [5, 5, 1], 1, sign)[2]),
+    [2, 4],
+  );
+  assert.equal(
+    [1, -1].map((sign) => apply("rotate", big, [5, 5, 1], 1, sign)[12]),
+    [13, 13],
+  );
+  assert.equal(apply("shearX", [1, 2, 3, 4, 5, 6, 7, 8, 9], square, 1), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  const tall = apply(
+    "shearX",
+    Array.from({ length: 25 }, (_, i) => i + 1),
+    [5, 5, 1],
+    1,
+  );
+  assert.equal(
+    [tall.slice(0, 5), tall.slice(20)],
+    [
+      [0, 1, 2, 3, 4],
+      [22, 23, 24, 25, 0],
+    ],
+  );
+  // Values of an even spread stay; a crowd of few values is spread over all.
+  const even = Array.from({ length: 512 }, (_, i) => i >> 1);
+  assert.equal(apply("equalize", even, [16, 32, 1], 0).slice(0, 6), [0, 0, 1, 1, 2, 2]);
+  const crowd = Array.from({ length: 512 }, (_, i) => 100 + (i >> 8));
+  assert.equal([...new Set(apply("equalize", crowd, [16, 32, 1], 0))], [0, 255]);
+});
+
+test("no operation changes an image at strength 0, but for contrast and histogram ones", () => {
+  const image = pattern(108);
+  const free = ["autoContrast", "equalize", "solarize"];
+  for (const name of RAND_AUGMENT_OPERATIONS.filter((name) => !free.includes(name))) {
+    const copy = image.slice();
+    applyOperation(name, copy, SHAPE, 0, 1);
+    assert.equal(copy, image, name);
+  }
+  assert.is(RAND_AUGMENT_OPERATIONS.length, 14);
+});

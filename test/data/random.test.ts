@@ -1,0 +1,118 @@
+// Random streams: the published generator, and the same numbers on every platform.
+
+import { exp, log, sinCos } from "../../data/numeric.ts";
+import { permutation, philox, Stream } from "../../data/random.ts";
+import { assert, failsWith, suite } from "../harness.ts";
+
+const test = suite("data random");
+
+test("philox gives the known answers of Random123", () => {
+  const cases: [counter: number[], key: [number, number], words: number[]][] = [
+    [
+      [0, 0, 0, 0],
+      [0, 0],
+      [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8],
+    ],
+    [
+      [0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff],
+      [0xffffffff, 0xffffffff],
+      [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd],
+    ],
+    [
+      [0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344],
+      [0xa4093822, 0x299f31d0],
+      [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1],
+    ],
+  ];
+  for (const [counter, [key0, key1], words] of cases) {
+    const block = Uint32Array.from(counter);
+    philox(block, key0, key1);
+    assert.equal([...block], words);
+  }
+});
+
+test("a stream is the blocks of its counter", () => {
+  const stream = new Stream(2 ** 32 * 7 + 5, "", 3, 4);
+  const got = Array.from({ length: 8 }, () => stream.word());
+  const blocks = [0, 1].flatMap((i) => {
+    // The hash of the empty name is FNV's offset basis.
+    const block = Uint32Array.of(i, 3, 4, 0x811c9dc5);
+    philox(block, 5, 7);
+    return [...block];
+  });
+  assert.equal(got, blocks);
+});
+
+test("seed, purpose, a and b each give another stream", () => {
+  const first = (...args: ConstructorParameters<typeof Stream>) => new Stream(...args).word();
+  const words = [
+    first(1, "a"),
+    first(2, "a"),
+    first(2 ** 32 + 1, "a"),
+    first(1, "b"),
+    first(1, "a", 1),
+    first(1, "a", 0, 1),
+  ];
+  assert.is(new Set(words).size, words.length);
+  assert.is(first(1, "a"), first(1, "a", 0, 0));
+});
+
+test("uniforms, integers and normals have their moments", () => {
+  const stream = new Stream(3, "moments");
+  const n = 20_000;
+  const moments = (draw: () => number): [number, number] => {
+    const values = Array.from({ length: n }, draw);
+    const mean = values.reduce((a, b) => a + b) / n;
+    return [mean, values.reduce((a, b) => a + (b - mean) ** 2, 0) / n];
+  };
+  const near = ([mean, variance]: [number, number], expected: [number, number]) => {
+    assert.ok(Math.abs(mean - expected[0]) < (4 * Math.sqrt(expected[1])) / Math.sqrt(n), `mean ${mean}`);
+    assert.ok(Math.abs(variance / expected[1] - 1) < 0.06, `variance ${variance}`);
+  };
+  near(
+    moments(() => stream.uniform()),
+    [0.5, 1 / 12],
+  );
+  near(
+    moments(() => stream.integer(6)),
+    [2.5, 35 / 12],
+  );
+  near(
+    moments(() => stream.normal()),
+    [0, 1],
+  );
+  near(
+    moments(() => stream.between(-3, 1)),
+    [-1, 16 / 12],
+  );
+});
+
+test("a permutation has every number once, and every order alike", () => {
+  assert.equal(
+    [...permutation(100, new Stream(1, "p"))].sort((a, b) => a - b),
+    Array.from({ length: 100 }, (_, i) => i),
+  );
+  const counts = new Map<string, number>();
+  for (let i = 0; i < 6000; i++) {
+    const key = permutation(3, new Stream(1, "orders", i)).join();
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  assert.is(counts.size, 6);
+  // Chi square with 5 degrees of freedom: 20.5 is passed once in 1000.
+  const chi = [...counts.values()].reduce((sum, count) => sum + (count - 1000) ** 2 / 1000, 0);
+  assert.ok(chi < 20.5, `chi square ${chi}`);
+});
+
+test("elementary functions agree with Math", () => {
+  for (let x = -40; x <= 40; x += 0.0371) {
+    const [sin, cos] = sinCos(x);
+    assert.ok(Math.abs(sin - Math.sin(x)) < 2e-15, `sin ${x}`);
+    assert.ok(Math.abs(cos - Math.cos(x)) < 2e-15, `cos ${x}`);
+    assert.ok(Math.abs(exp(x) / Math.exp(x) - 1) < 1e-13, `exp ${x}`);
+    const positive = Math.exp(x);
+    assert.ok(Math.abs(log(positive) - Math.log(positive)) < 1e-15 * Math.max(1, Math.abs(x)), `log ${positive}`);
+  }
+});
+
+test("a seed that is no whole number is refused", () =>
+  failsWith(() => new Stream(0.5, "x"), "DataError", "Stream: seed must be an integer of at least 0; got 0.5."));
