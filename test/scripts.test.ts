@@ -1,5 +1,6 @@
-// The scripts that run before anything is installed: reading Debian's package sources in both formats.
+// What runs before anything is installed: reading Debian's package sources in both formats, and the lock file.
 
+import { readFileSync } from "node:fs";
 import { backportsLine, parseList, parseSources } from "../scripts/apt.mjs";
 import { assert, errorOf, suite } from "./harness.ts";
 
@@ -66,4 +67,20 @@ test("makes the backports line from the mirror of bookworm itself, once", async 
   );
   assert.is(backportsLine([base, { ...base, suites: ["bookworm-backports"] }]), undefined);
   assert.match((await errorOf(() => backportsLine([other]))).message, /^no entry for bookworm main in /);
+});
+
+const lock = suite("lock file");
+
+lock("names no host, and holds every platform's part of the tools", () => {
+  const text = readFileSync(new URL("../package-lock.json", import.meta.url), "utf8");
+  const { packages } = JSON.parse(text) as {
+    packages: Record<string, { resolved?: string; optionalDependencies?: Record<string, string> }>;
+  };
+  const hosts = Object.values(packages).flatMap(({ resolved }) => resolved ?? []);
+  assert.equal(hosts, []);
+  // `npm ci` refuses a lock file that lacks an optional dependency of something in it.
+  const missing = Object.values(packages).flatMap(({ optionalDependencies = {} }) =>
+    Object.keys(optionalDependencies).filter((name) => !packages[`node_modules/${name}`]),
+  );
+  assert.equal(missing, []);
 });
