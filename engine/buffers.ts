@@ -105,8 +105,6 @@ export interface Place {
  */
 export class Storage {
   readonly bytes: number;
-  /** Raised by each write in place; a saved value whose version moved is refused by the tape. */
-  version = 0;
   /** The recording it was made in, if any: its memory stays out of the shared pool while that capture lives. */
   owner: object | undefined;
   /** The storage this one is a part of. */
@@ -115,6 +113,7 @@ export class Storage {
   live = false;
   #place: Place | undefined;
   #references = 1;
+  #writes = 0;
   #release: (() => void) | undefined;
 
   constructor(bytes: number) {
@@ -128,6 +127,16 @@ export class Storage {
   get place(): Place {
     if (!this.#place) throw new DisposedError("storage: memory must be placed before it is bound; got a released one.");
     return this.#place;
+  }
+
+  /** Raised by each write, also to another part of the same whole; the tape refuses a saved value whose version moved. */
+  get version(): number {
+    return this.root.#writes;
+  }
+
+  /** To be called for each write. */
+  touch(): void {
+    this.root.#writes += 1;
   }
 
   /** The whole that this storage is a part of; itself, if it is none. */

@@ -157,7 +157,7 @@ export function dispatch<S extends Spec, U extends string>(
   const storages: Storage[] = program.bindings.map(({ name, access }) => {
     const bound = bindings[name];
     if (!bound) throw new ArgumentError(`${op}: kernel ${kernel.name} must get a tensor for ${name}; got none.`);
-    if (access !== "read") bound.storage.version += 1;
+    if (access !== "read") bound.storage.touch();
     return bound.storage;
   });
   const uniforms = program.uniformNames.map((name) => {

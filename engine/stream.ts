@@ -200,8 +200,10 @@ export class Stream {
 
   /** Writes host bytes into a storage, after all pending work. */
   write(storage: Storage, data: ArrayBufferView<ArrayBuffer>): void {
-    this.#refuseRecording("write", storage.owner !== undefined && !storage.placed);
-    if (storage.placed) this.flush();
+    // Memory that nothing has been told to write yet can be filled at once; all else waits its turn.
+    const isFresh = !storage.placed && storage.version === 0;
+    this.#refuseRecording("write", isFresh && storage.owner === this.recorder);
+    if (!isFresh) this.flush();
     this.place(storage);
     const { buffer, offset } = storage.place;
     if (data.byteLength > 0) this.#device.queue.writeBuffer(buffer, offset, data.buffer, data.byteOffset, data.byteLength);

@@ -145,7 +145,7 @@ export class Tensor {
       throw new ShapeError(`write: the data must have ${this.size} elements for ${describe(this)}; got ${data.length}.`);
     }
     this.device.stream.write(this.#storage, encode(data, this.dtype));
-    this.#storage.version += 1;
+    this.#storage.touch();
   }
 
   /** Frees the memory once nothing else needs it. Using the handle afterwards throws. */

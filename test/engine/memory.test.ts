@@ -116,3 +116,9 @@ test("a forgotten tensor is counted once it is collected", async () => {
   }
   assert.is(device().memory().leaked, before + 1);
 });
+
+test("a host write comes after the pending write that made the tensor", async () => {
+  const x = s.zeros([2]);
+  x.write([1, 2]);
+  assert.equal([...(await s.add(x, 1).read())], [2, 3]);
+});

@@ -138,3 +138,14 @@ test("what cannot be differentiated says why", () => {
     "DTypeError: requiresGrad: the dtype must be f32 or f16; got i32[1].",
   );
 });
+
+test("an optimiser step between forward and backward is noticed through the flat buffer", () => {
+  const w = s.tensor([1, 2]).requiresGrad();
+  const flat = s.flatten([w]);
+  const loss = s.sum(s.square(w));
+  s.addInto(flat.values, s.ones([flat.size]));
+  assert.is(
+    messageOf(() => s.backward(loss)),
+    "GradientError: backward: values that square saved must be unchanged; input 0, f32[2], was written in place afterwards.",
+  );
+});
