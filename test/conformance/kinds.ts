@@ -4,6 +4,7 @@ import { calibrationCases } from "./calibration.ts";
 import { type Case, type CaseFunction, type CaseRunner, type CaseTensors, prefixed, tensorsOf } from "./case.ts";
 import { compareCase } from "./compare.ts";
 import { onEngine } from "./engine.ts";
+import { lossCases } from "./loss.ts";
 import { opCases } from "./op.ts";
 import { optimCases } from "./optim.ts";
 
@@ -21,6 +22,7 @@ const onHost =
 export const KINDS: Readonly<Record<string, ReadonlyMap<string, CaseRunner>>> = {
   op: runners(opCases, onEngine),
   optim: new Map(Object.entries(optimCases)),
+  loss: runners(lossCases, onEngine),
   calibration: runners(calibrationCases, onHost),
 };
 
