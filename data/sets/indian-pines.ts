@@ -77,6 +77,7 @@ export async function indianPines(options: IndianPinesOptions = {}): Promise<Spl
   ensureCount("indianPines", "block", block, 1);
   const total = PART_NAMES.reduce((sum, name) => sum + shares[name], 0);
   ensureWithin("indianPines", "the sum of the shares", total, 0, 1 + 1e-9);
+  ensure(shares.train > 0, () => `indianPines: the share of train must be positive; got ${shares.train}.`);
   const scene = await readScene(options);
   const isBlocked = split === "disjoint-block";
   const parts = isBlocked
@@ -148,7 +149,7 @@ function encodeBands({ height, width, bands, cube }: Scene, parts: Int8Array): C
       low = Math.min(low, valueAt(p));
       high = Math.max(high, valueAt(p));
     }
-    const scale = 255 / Math.max(high - low, Number.MIN_VALUE);
+    const scale = high > low ? 255 / (high - low) : 0;
     let count = 0;
     let sum = 0;
     let squares = 0;

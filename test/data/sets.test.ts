@@ -1,0 +1,382 @@
+// The data sets from their files: small ones written here in the official formats, and the real ones where they are at hand.
+
+import { copyFile, mkdir, readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import {
+  channelStatistics,
+  cifar10,
+  cifar100,
+  cinic10,
+  countClasses,
+  encodeNpz,
+  encodePng,
+  fashionMnist,
+  imageAt,
+  indianPines,
+  mnist,
+  npz,
+  svhn,
+} from "../../data/index.ts";
+import { assert, errorOf, failsWith, suite } from "../harness.ts";
+import { idxFile, inTemporaryFolder, matFile, pattern, realFolder, tarFile } from "./official.ts";
+
+const test = suite("data sets");
+const slow = suite("data sets: real files", { timeout: 120_000 });
+
+const labels = (n: number, classes = 10): Uint8Array => Uint8Array.from({ length: n }, (_, i) => (i * 3) % classes);
+
+async function writeIdx(folder: string, change: { labels?: number } = {}): Promise<void> {
+  for (const [name, n] of [
+    ["train", 30],
+    ["t10k", 8],
+  ] as const) {
+    await writeFile(join(folder, `${name}-images-idx3-ubyte.gz`), gzipSync(idxFile([n, 28, 28], pattern(n * 784, n))));
+    const count = change.labels ?? n;
+    await writeFile(join(folder, `${name}-labels-idx1-ubyte.gz`), gzipSync(idxFile([count], labels(count))));
+  }
+}
+
+test("idx sets: images, labels, ids and parts", () =>
+  inTemporaryFolder(async (dir) => {
+    await writeIdx(dir);
+    const splits = await fashionMnist({ dir, verify: false, validation: 5, calibration: 4, order: "file" });
+    const { train, validation, calibration, test: held } = splits;
+    assert.equal([train.size, validation.size, calibration.size, held.size], [21, 5, 4, 8]);
+    assert.equal(train.shape, [28, 28, 1]);
+    assert.equal([...imageAt(validation, 2)], [...pattern(784, 30 + 23 * 784 * 31)]);
+    assert.equal(
+      [...validation.labels],
+      [21, 22, 23, 24, 25].map((i) => (i * 3) % 10),
+    );
+    assert.equal([...held.ids], [30, 31, 32, 33, 34, 35, 36, 37]);
+    assert.is(train.classes[9], "Ankle boot");
+    assert.equal((await mnist({ dir, verify: false, validation: 1, calibration: 1 })).train.meta.mean, [0.1307]);
+  }));
+
+test("idx sets: a count that does not fit is named", () =>
+  inTemporaryFolder(async (dir) => {
+    await writeIdx(dir, { labels: 29 });
+    await failsWith(
+      () => fashionMnist({ dir, verify: false, validation: 1, calibration: 1 }),
+      "DataError",
+      "fashionMnist: train-labels-idx1-ubyte.gz must have 30 labels, one for each image; got 29.",
+    );
+  }));
+
+const cifarBatch = (n: number, labelBytes: number, start: number): Buffer =>
+  Buffer.concat(
+    Array.from({ length: n }, (_, i) =>
+      Buffer.concat([pattern(labelBytes, start + i).map((x) => x % 10), pattern(3072, i)]),
+    ),
+  );
+
+test("cifar: the archive and the unpacked folder give the same", () =>
+  inTemporaryFolder(async (dir) => {
+    const names = [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`).concat("test_batch.bin");
+    const files = names.map((name, i) => [`cifar-10-batches-bin/${name}`, cifarBatch(4, 1, i)] as const);
+    const archived = join(dir, "archived");
+    const unpacked = join(dir, "unpacked");
+    await mkdir(archived);
+    await mkdir(join(unpacked, "cifar-10-batches-bin"), { recursive: true });
+    await writeFile(join(archived, "cifar-10-binary.tar.gz"), gzipSync(tarFile([...files].reverse())));
+    for (const [name, content] of files) await writeFile(join(unpacked, name), content);
+    const options = { verify: false, validation: 3, calibration: 2 };
+    const a = await cifar10({ dir: archived, ...options });
+    assert.equal(await cifar10({ dir: unpacked, ...options }), a);
+    assert.equal(await cifar10({ dir: join(unpacked, "cifar-10-batches-bin"), ...options }), a);
+    assert.equal([a.train.size, a.validation.size, a.calibration.size, a.test.size], [15, 3, 2, 4]);
+    assert.equal(a.test.shape, [32, 32, 3]);
+    const { message } = await errorOf(() => cifar10({ dir: unpacked, validation: 3, calibration: 2 }));
+    assert.match(message, /^cifar10: .*data_batch_\d\.bin must have 30730000 bytes; got 12292\.$/);
+  }));
+
+test("cifar100: fine and coarse labels", () =>
+  inTemporaryFolder(async (dir) => {
+    await writeFile(join(dir, "train.bin"), Buffer.concat([Buffer.from([4, 99]), pattern(3072)]));
+    await writeFile(join(dir, "test.bin"), Buffer.concat([Buffer.from([19, 0]), pattern(3072)]));
+    const options = { dir, verify: false, validation: 0, calibration: 0 };
+    const fine = await cifar100(options);
+    const coarse = await cifar100({ ...options, labels: "coarse" });
+    assert.equal([fine.train.classes.length, coarse.train.classes.length], [100, 20]);
+    assert.equal([fine.train.classes[99], fine.test.classes[0]], ["worm", "apple"]);
+    assert.equal([fine.train.labels[0], coarse.train.labels[0]], [99, 4]);
+    assert.equal([fine.test.labels[0], coarse.test.labels[0]], [0, 19]);
+  }));
+
+test("an archive without a file is named", () =>
+  inTemporaryFolder(async (dir) => {
+    await writeFile(
+      join(dir, "cifar-100-binary.tar.gz"),
+      gzipSync(tarFile([["cifar-100-binary/train.bin", pattern(3074)]])),
+    );
+    await failsWith(
+      () => cifar100({ dir, verify: false }),
+      "DataError",
+      "cifar100: cifar-100-binary.tar.gz must have the file test.bin; got train.bin.",
+    );
+  }));
+
+test("svhn: column-major images and the label 10", () =>
+  inTemporaryFolder(async (dir) => {
+    for (const [name, n] of [
+      ["train", 6],
+      ["test", 2],
+    ] as const) {
+      const y = Uint8Array.from({ length: n }, (_, i) => 10 - i);
+      const X = pattern(32 * 32 * 3 * n);
+      const file = matFile(
+        [
+          { name: "X", shape: [32, 32, 3, n], data: X },
+          { name: "y", shape: [n, 1], data: y },
+        ],
+        { isCompressed: true },
+      );
+      await writeFile(join(dir, `${name}_32x32.mat`), file);
+    }
+    const { train, test: held } = await svhn({ dir, verify: false, validation: 1, calibration: 1, order: "file" });
+    assert.equal([...train.labels], [0, 9, 8, 7]);
+    const X = pattern(32 * 32 * 3 * 6);
+    for (const [n, y, x, c] of [
+      [0, 0, 1, 0],
+      [3, 5, 7, 2],
+    ] as const) {
+      assert.is(imageAt(train, n)[(y * 32 + x) * 3 + c], X[y + 32 * (x + 32 * (c + 3 * n))]);
+    }
+    assert.equal([...held.ids], [6, 7]);
+  }));
+
+/** A tiny CINIC-10: `n` images per class and part, each of one colour that tells part, class and number. */
+function cinicFiles(n: number): [name: string, content: Uint8Array][] {
+  const classes = "airplane automobile bird cat deer dog frog horse ship truck".split(" ");
+  return ["train", "valid", "test"].flatMap((part, p) =>
+    classes.flatMap((name, label) =>
+      Array.from({ length: n }, (_, i): [string, Uint8Array] => {
+        const data = new Uint8Array(32 * 32 * 3).map((_, k) => [p, label, i][k % 3]!);
+        return [`${part}/${name}/image-${i}.png`, encodePng({ width: 32, height: 32, channels: 3, data })];
+      }),
+    ),
+  );
+}
+
+test("cinic10: from the archive, which is unpacked once, and then from its folders", () =>
+  inTemporaryFolder(async (dir) => {
+    await writeFile(join(dir, "CINIC-10.tar.gz"), gzipSync(tarFile(cinicFiles(3))));
+    const options = { dir, verify: false, train: 20, validation: 9, calibration: 11, test: 12 };
+    const splits = await cinic10(options);
+    assert.equal((await readdir(dir)).sort(), ["CINIC-10.tar.gz", "test", "train", "valid"]);
+    for (const [name, part] of [
+      ["train", 0],
+      ["validation", 1],
+      ["calibration", 1],
+      ["test", 2],
+    ] as const) {
+      const data = splits[name];
+      assert.is(data.size, options[name]);
+      for (let i = 0; i < data.size; i++) {
+        const [p, label, number] = imageAt(data, i);
+        assert.equal([p, label], [part, data.labels[i]]);
+        assert.is(data.ids[i], part * 30 + label! * 3 + number!);
+      }
+    }
+    assert.equal(await cinic10(options), splits);
+  }));
+
+test("cinic10: a missing folder, an image of another size, and a name that leads out are refused", () =>
+  inTemporaryFolder(async (dir) => {
+    await mkdir(join(dir, "packed"));
+    const evil = tarFile([...cinicFiles(1), ["../evil.png", pattern(3)]]);
+    await writeFile(join(dir, "packed", "CINIC-10.tar.gz"), gzipSync(evil));
+    assert.match(
+      (await errorOf(() => cinic10({ dir: join(dir, "packed"), verify: false }))).message,
+      /names must stay inside; got \.\.\/evil\.png\.$/,
+    );
+    assert.equal(await readdir(join(dir, "packed")), ["CINIC-10.tar.gz"]);
+    for (const part of ["train", "valid", "test"]) await mkdir(join(dir, part));
+    const folder = join(dir, "train", "airplane");
+    const missing = `cinic10: ${folder} must be a folder of PNG files; got no folder.`;
+    await failsWith(() => cinic10({ dir }), "DataError", missing);
+    for (const [name, content] of cinicFiles(1)) {
+      await mkdir(join(dir, name, ".."), { recursive: true });
+      await writeFile(join(dir, name), content);
+    }
+    const path = join(folder, "image-0.png");
+    await writeFile(path, encodePng({ width: 8, height: 4, channels: 3, data: new Uint8Array(96) }));
+    await failsWith(
+      () => cinic10({ dir, validation: 1, calibration: 1 }),
+      "DataError",
+      `cinic10: ${path} must be [32, 32]; got [4, 8].`,
+    );
+  }));
+
+/** A scene of 40 x 30 pixels and 3 bands; band 0 is the row, band 1 the column, band 2 constant. Every pixel is labelled. */
+async function writeScene(dir: string): Promise<void> {
+  const [height, width] = [40, 30];
+  const cube = new Uint16Array(height * width * 3);
+  const truth = new Uint8Array(height * width);
+  for (let x = 0; x < width; x++) {
+    for (let y = 0; y < height; y++) {
+      cube[y + height * x] = 1000 + 10 * y;
+      cube[y + height * (x + width)] = 2000 + 10 * x;
+      cube[y + height * (x + 2 * width)] = 77;
+      truth[y + height * x] = 1 + (Math.floor(y / 10) % 2) + 2 * (Math.floor(x / 10) % 2);
+    }
+  }
+  const cubeFile = matFile([{ name: "indian_pines_corrected", shape: [height, width, 3], data: cube }]);
+  await writeFile(join(dir, "Indian_pines_corrected.mat"), cubeFile);
+  const truthFile = matFile([{ name: "indian_pines_gt", shape: [height, width], data: truth }], { isCompressed: true });
+  await writeFile(join(dir, "Indian_pines_gt.mat"), truthFile);
+}
+
+/** The pixels [row, column] that a patch shows; a blank pixel has the constant band's mean, and so has every other. */
+function centreOf(image: Uint8Array, patch: number): number[] {
+  const at = ((patch * patch - 1) / 2) * 3;
+  return [...image.subarray(at, at + 2)];
+}
+
+test("indianPines: patches stand around their pixel, in both ways of splitting", () =>
+  inTemporaryFolder(async (dir) => {
+    await writeScene(dir);
+    for (const split of ["random", "disjoint-block"] as const) {
+      const splits = await indianPines({ dir, verify: false, split, patch: 5, block: 8 });
+      const parts = [splits.train, splits.validation, splits.calibration, splits.test];
+      assert.match(splits.protocol, new RegExp(`^${split}: `));
+      // Values are linear in row and column, and cut to the range of the training pixels.
+      const codeOf = (name: "row" | "column", value: number): number => {
+        const seen = splits.train.columns[name]!;
+        const [low, high] = [Math.min(...seen), Math.max(...seen)];
+        return Math.min(255, Math.max(0, Math.round(((value - low) * 255) / (high - low))));
+      };
+      assert.is(
+        parts.reduce((sum, part) => sum + part.size, 0),
+        1200,
+      );
+      assert.equal(splits.train.shape, [5, 5, 3]);
+      for (const part of parts) {
+        assert.is(countClasses(part).filter((n) => n > 0).length, 4);
+        for (let i = 0; i < part.size; i++) {
+          const [row, column] = [part.columns["row"]![i]!, part.columns["column"]![i]!];
+          assert.is(part.labels[i], (Math.floor(row / 10) % 2) + 2 * (Math.floor(column / 10) % 2));
+          assert.equal(centreOf(imageAt(part, i), 5), [codeOf("row", row), codeOf("column", column)]);
+        }
+      }
+    }
+  }));
+
+test("indianPines: with disjoint blocks no patch shows a pixel of another part", () =>
+  inTemporaryFolder(async (dir) => {
+    await writeScene(dir);
+    const options = { dir, verify: false, patch: 7, block: 6 } as const;
+    const sharedPixels = async (split: "random" | "disjoint-block"): Promise<number> => {
+      const splits = await indianPines({ ...options, split });
+      const blank = splits.train.meta.mean.map((x) => Math.round(255 * x));
+      const shownBy = new Map<string, string>();
+      let shared = 0;
+      for (const name of ["train", "validation", "calibration", "test"] as const) {
+        const part = splits[name];
+        for (let i = 0; i < part.size; i++) {
+          const image = imageAt(part, i);
+          const [row, column] = [part.columns["row"]![i]!, part.columns["column"]![i]!];
+          for (let p = 0; p < 49; p++) {
+            if (blank.every((value, band) => image[3 * p + band] === value)) continue;
+            const pixel = `${row + Math.floor(p / 7) - 3},${column + (p % 7) - 3}`;
+            if ((shownBy.get(pixel) ?? name) !== name) shared++;
+            shownBy.set(pixel, name);
+          }
+        }
+      }
+      return shared;
+    };
+    assert.is(await sharedPixels("disjoint-block"), 0);
+    assert.ok((await sharedPixels("random")) > 1000);
+  }));
+
+test("indianPines: options and files that do not fit are refused", () =>
+  inTemporaryFolder(async (dir) => {
+    await writeScene(dir);
+    const fails = (options: object, message: string) =>
+      failsWith(() => indianPines({ dir, verify: false, ...options }), "DataError", `indianPines: ${message}`);
+    await fails({ patch: 4 }, "patch must be odd; got 4.");
+    await fails({ split: "blocks" }, 'split must be "random" or "disjoint-block"; got "blocks".');
+    await fails(
+      { shares: { train: 0.9, validation: 0.1, calibration: 0.1, test: 0 } },
+      "the sum of the shares must be within 0 and 1.000000001; got 1.1.",
+    );
+    const small = matFile([{ name: "indian_pines_gt", shape: [4, 4], data: pattern(16) }]);
+    await writeFile(join(dir, "Indian_pines_gt.mat"), small);
+    await fails({}, "Indian_pines_gt.mat must be [40, 30] as the cube; got [4, 4].");
+  }));
+
+test("npz: images and labels of one's own", () =>
+  inTemporaryFolder(async (dir) => {
+    const path = join(dir, "toy.npz");
+    const arrays = {
+      x_train: { shape: [6, 2, 3], data: pattern(36) },
+      y_train: { shape: [6], data: BigInt64Array.of(0n, 1n, 2n, 0n, 1n, 2n) },
+      x_test: { shape: [2, 2, 3, 1], data: pattern(12) },
+      y_test: { shape: [2], data: Uint8Array.of(2, 0) },
+    };
+    await writeFile(path, encodeNpz(new Map(Object.entries(arrays))));
+    const options = { validation: 1, calibration: 2, mean: [0.5], std: [0.2] };
+    const { train, test: held } = await npz(path, { ...options, order: "file" });
+    assert.equal([train.size, train.shape, train.classes.length], [3, [2, 3, 1], 3]);
+    assert.equal([...held.labels], [2, 0]);
+    await failsWith(
+      () => npz(path, { ...options, images: "images" }),
+      "DataError",
+      `npz: ${path} must have the array "images"; got x_train, y_train, x_test, y_test.`,
+    );
+    await failsWith(
+      () => npz(path, { ...options, labels: "y_test" }),
+      "DataError",
+      `npz: ${path}/x_train must be bytes [2, height, width, channels]; got uint8 [6, 2, 3].`,
+    );
+    await failsWith(
+      () => npz(path, { ...options, classes: ["a", "b"] }),
+      "DataError",
+      "createDataset: toy/train: labels must be within 0 and 1; got 2 at sample 2.",
+    );
+  }));
+
+slow("Fashion-MNIST: the first 50,000, 5,000 and 5,000 of the real files, with the published statistics", async () => {
+  const dir = realFolder("fashion-mnist");
+  if (!dir) return;
+  const { train, validation, calibration, test: held } = await fashionMnist({ dir, order: "file" });
+  assert.equal([train.size, validation.size, calibration.size, held.size], [50_000, 5_000, 5_000, 10_000]);
+  assert.equal(
+    [train.ids[49_999], validation.ids[0], calibration.ids[0], held.ids[0]],
+    [49_999, 50_000, 55_000, 60_000],
+  );
+  assert.equal([...held.labels.subarray(0, 5)], [9, 2, 1, 1, 6]);
+  assert.equal([...countClasses(held)], new Array(10).fill(1000));
+  const { mean, std } = channelStatistics(held);
+  assert.equal([mean[0]!.toFixed(4), std[0]!.toFixed(4)], ["0.2868", "0.3524"]);
+});
+
+slow("MNIST: the real files", async () => {
+  const dir = realFolder("mnist");
+  if (!dir) return;
+  const { train, test: held } = await mnist({ dir, validation: 0, calibration: 0, order: "file" });
+  assert.equal([...countClasses(train)], [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]);
+  const { mean, std } = channelStatistics(train);
+  assert.equal([mean[0]!.toFixed(4), std[0]!.toFixed(4)], ["0.1307", "0.3081"]);
+  assert.equal([...held.labels.subarray(0, 5)], [7, 2, 1, 0, 4]);
+});
+
+slow("a real file under another's name is noticed by its checksum", () =>
+  inTemporaryFolder(async (folder) => {
+    const dir = realFolder("fashion-mnist");
+    if (!dir) return;
+    for (const name of await readdir(dir)) {
+      const source = name.startsWith("t10k-labels") ? "t10k-labels-idx1-ubyte.gz" : name;
+      await copyFile(join(dir, source), join(folder, name));
+    }
+    const path = join(folder, "t10k-labels-idx1-ubyte.gz");
+    await copyFile(join(dir, "train-labels-idx1-ubyte.gz"), path);
+    await failsWith(
+      () => fashionMnist({ dir: folder }),
+      "DataError",
+      `fashionMnist: ${path} must have 5148 bytes; got 29515. Delete it, and load again with download: true.`,
+    );
+  }),
+);
