@@ -4,11 +4,13 @@
 //   --engines A,B    these engines
 //   --repeat N       timed rounds (7), three times as many for short rows
 //   --quick          three rounds, and no rows of whole nets or fresh processes
+//   --empty-cache    with `probe`: also the first step with the driver's shader cache empty (Mesa; takes minutes)
 //   --json FILE      where to write (bench/results/<adapter>.json); a markdown page is written beside it
 
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { installCounters } from "./counters.ts";
@@ -26,12 +28,15 @@ const { values: options } = parseArgs({
     engines: { type: "string" },
     repeat: { type: "string" },
     quick: { type: "boolean", default: false },
+    "empty-cache": { type: "boolean", default: false },
     json: { type: "string" },
   },
 });
 
+/** The adapter's name as a file name, without what stands in brackets or after them. */
 const slug = ({ description, device }: AdapterDescription): string =>
   (description || device || "adapter")
+    .replace(/\s*\(.*$/, "")
     .toLowerCase()
     .replaceAll(/[^a-z0-9.]+/g, "-")
     .replaceAll(/^-|-$/g, "");
@@ -42,24 +47,33 @@ function describeMachine(): Report["machine"] {
   return { cpu: cpus()[0]?.model.trim() ?? "", cores: cpus().length, node: process.versions.node, webgpu: version };
 }
 
-/** Runs `probe.ts` for one engine, with the driver's shader cache off, and puts both modes together. */
-function probe(engine: string): Probe {
+/** Runs `probe.ts` in a fresh process. */
+function runProbe(
+  engine: string,
+  mode: "cold" | "overhead",
+  environment: Readonly<Record<string, string>> = {},
+): Probe {
   const script = fileURLToPath(new URL("./probe.ts", import.meta.url));
-  const env = { ...process.env, MESA_SHADER_CACHE_DISABLE: "true" };
-  const run = (mode: string): Probe => {
-    try {
-      const stdio = ["ignore", "pipe", "ignore"] as const;
-      const text = execFileSync(process.execPath, ["--import", import.meta.resolve("tsx"), script, engine, mode], {
-        env,
-        encoding: "utf8",
-        stdio: [...stdio],
-      });
-      return JSON.parse(text.trim().split("\n").at(-1) ?? "") as Probe;
-    } catch (error) {
-      return { engine, error: String(error).split("\n")[0] ?? "failed" };
-    }
-  };
-  return { ...run("overhead"), ...run("cold") };
+  const args = ["--import", import.meta.resolve("tsx"), script, engine, mode];
+  const env = { ...process.env, ...environment };
+  try {
+    const text = execFileSync(process.execPath, args, { env, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+    return JSON.parse(text.trim().split("\n").at(-1) ?? "") as Probe;
+  } catch (error) {
+    return { engine, error: String(error).split("\n")[0] ?? "failed" };
+  }
+}
+
+/** The measurements of one engine that need fresh processes. */
+function probe(engine: string): Probe {
+  const overhead = runProbe(engine, "overhead");
+  runProbe(engine, "cold"); // so that the driver's cache on disk knows every engine's shaders
+  const cold = runProbe(engine, "cold");
+  if (!options["empty-cache"]) return { ...overhead, ...cold };
+  const folder = mkdtempSync(join(tmpdir(), "bench-driver-cache-"));
+  const empty = runProbe(engine, "cold", { MESA_SHADER_CACHE_DIR: folder });
+  rmSync(folder, { recursive: true });
+  return { ...overhead, ...cold, ...(empty.coldMs === undefined ? {} : { emptyCacheMs: empty.coldMs }) };
 }
 
 /** The engines to measure: those asked for, else the project's own, and with `--peers` all. */
