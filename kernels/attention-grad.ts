@@ -9,9 +9,9 @@
 import { attentionBinding, attentionGrid, attentionPlace, dotRows } from "./attention.ts";
 import {
   type AttentionSpec,
+  type AttentionUniform,
   attentionFeatures,
   attentionUniforms,
-  type AttentionUniform,
   loadFunction,
   ownRow,
   rowAddress,
@@ -61,7 +61,13 @@ ${attentionPlace(spec, "u.queries")}
 
 function keySource(spec: AttentionBackwardSpec): string {
   const { depth, causal, step, packed, rows } = spec;
-  const queries = tile(spec, { first: "q", second: "g", layouts: ["q", "o"], len: "u.queries", scalars: ["lse", "delta"] });
+  const queries = tile(spec, {
+    first: "q",
+    second: "g",
+    layouts: ["q", "o"],
+    len: "u.queries",
+    scalars: ["lse", "delta"],
+  });
   const body = (row: (j: number) => string, index: string): string =>
     unroll(step, (j) => {
       const query = `${index} + ${j}u`;

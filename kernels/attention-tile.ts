@@ -200,7 +200,9 @@ function workgroupTile(spec: AttentionSpec, operands: TileOperands): Tile {
   }`,
     read: (row, j) =>
       [
-        ...names(operands).map((name) => unroll(depth, (d) => `let ${name}${j}_${d} = ${name}_tile[${row} * ${depth}u + ${d}u];`)),
+        ...names(operands).map((name) =>
+          unroll(depth, (d) => `let ${name}${j}_${d} = ${name}_tile[${row} * ${depth}u + ${d}u];`),
+        ),
         ...scalars.map((name) => `let ${name}${j} = ${name}_tile[${row}];`),
       ].join("\n"),
   };

@@ -5,20 +5,29 @@
 // attention-tile.ts. q, k, v and o are addressed by strides, so that [B, H, L, D] tensors and a packed [B, T, 3, H, D]
 // projection need no copies. f32 arithmetic; scores are scaled before the maximum is taken.
 
-import { type Binding, ceilDiv, defineKernel, type Grid, LINEAR_GROUP, linearGrid, type RowAxis, unroll } from "./kernel.ts";
 import {
+  type AttentionDims,
   type AttentionSpec,
+  type AttentionUniform,
   attentionEntry,
   attentionFeatures,
   attentionUniforms,
-  type AttentionUniform,
-  type AttentionDims,
   loadFunction,
   ownRow,
   rowAddress,
   storeRow,
   tile,
 } from "./attention-tile.ts";
+import {
+  type Binding,
+  ceilDiv,
+  defineKernel,
+  type Grid,
+  LINEAR_GROUP,
+  linearGrid,
+  type RowAxis,
+  unroll,
+} from "./kernel.ts";
 import { type AdapterTraits, bufferType, type FloatStorage, LOWEST_F32 } from "./row.ts";
 
 /** A binding of q, k, v, o or a gradient of theirs. */
@@ -57,8 +66,11 @@ function source(spec: AttentionSpec): string {
   const step = spec.step;
   const seen = (j: number) => (causal ? `(KEY + ${j}u < u.keys && KEY + ${j}u <= own)` : `(KEY + ${j}u < u.keys)`);
   const body = (row: (j: number) => string, index: string): string => `
-    ${unroll(step, (j) => `${keys.read(row(j), j)}
-    let s${j} = select(${LOWEST_F32}, (${dotRows(spec, "q", `k${j}`)}) * u.scale, ${seen(j).replaceAll("KEY", index)});`)}
+    ${unroll(
+      step,
+      (j) => `${keys.read(row(j), j)}
+    let s${j} = select(${LOWEST_F32}, (${dotRows(spec, "q", `k${j}`)}) * u.scale, ${seen(j).replaceAll("KEY", index)});`,
+    )}
     var higher = top;
     ${unroll(step, (j) => `higher = max(higher, s${j});`)}
     let fade = exp(top - higher);
@@ -104,7 +116,12 @@ export const attentionForward = defineKernel<AttentionSpec, AttentionUniform>({
 
 /** Variants for heads of `dim` elements, best guess first. `isAligned`: all strides and offsets are multiples of 4. */
 export function attentionCandidates(
-  { dim, dtype, causal, isAligned }: {
+  {
+    dim,
+    dtype,
+    causal,
+    isAligned,
+  }: {
     readonly dim: number;
     readonly dtype: FloatStorage;
     readonly causal: boolean;
@@ -125,31 +142,40 @@ export function attentionCandidates(
 }
 
 /** Dims of attention over contiguous [B, H, L, D] tensors. */
-export function attentionDims(
-  { batch, heads, queries, keys, dim, scale }: {
-    readonly batch: number;
-    readonly heads: number;
-    readonly queries: number;
-    readonly keys: number;
-    readonly dim: number;
-    readonly scale: number;
-  },
-): AttentionDims {
+export function attentionDims({
+  batch,
+  heads,
+  queries,
+  keys,
+  dim,
+  scale,
+}: {
+  readonly batch: number;
+  readonly heads: number;
+  readonly queries: number;
+  readonly keys: number;
+  readonly dim: number;
+  readonly scale: number;
+}): AttentionDims {
   const at = (len: number) => ({ offset: 0, batch: heads * len * dim, head: len * dim, row: dim });
   const [q, k] = [at(queries), at(keys)];
   return pack({ units: batch * heads, heads, queries, keys, dim, scale }, { q, k, v: k, o: q });
 }
 
 /** Dims of self-attention over a packed projection [B, T, 3, H, D] with the result [B, T, H, D]. */
-export function packedAttentionDims(
-  { batch, heads, length, dim, scale }: {
-    readonly batch: number;
-    readonly heads: number;
-    readonly length: number;
-    readonly dim: number;
-    readonly scale: number;
-  },
-): AttentionDims {
+export function packedAttentionDims({
+  batch,
+  heads,
+  length,
+  dim,
+  scale,
+}: {
+  readonly batch: number;
+  readonly heads: number;
+  readonly length: number;
+  readonly dim: number;
+  readonly scale: number;
+}): AttentionDims {
   const width = heads * dim;
   const third = (i: number) => ({ offset: i * width, batch: length * 3 * width, head: dim, row: 3 * width });
   const o = { offset: 0, batch: length * width, head: dim, row: width };

@@ -11,8 +11,8 @@ import {
   type AdapterTraits,
   bufferType,
   type FloatStorage,
-  loadRow,
   LOWEST_F32,
+  loadRow,
   maxOf,
   NAN_FUNCTION,
   type RowSpec,
@@ -40,7 +40,6 @@ export type CrossEntropySpec = RowSpec & {
 /** The backward kernel also knows whether g is one number for all rows (a reduced loss) or one per row. */
 export type CrossEntropyBackwardSpec = CrossEntropySpec & { readonly upstream: "scalar" | "row" };
 
-
 function targetBinding(spec: CrossEntropySpec): Binding {
   const type = spec.target === "labels" ? "array<i32>" : bufferType("f32", spec.width);
   return { name: spec.target, access: "read", type };
@@ -53,7 +52,11 @@ const logitsBinding = (spec: CrossEntropySpec): Binding => {
 const weightBinding = (spec: CrossEntropySpec): Binding[] =>
   spec.weighted ? [{ name: "weight", access: "read", type: "array<f32>" }] : [];
 
-const perRow = (name: string, access: "read" | "write", type: string): Binding => ({ name, access, type: `array<${type}>` });
+const perRow = (name: string, access: "read" | "write", type: string): Binding => ({
+  name,
+  access,
+  type: `array<${type}>`,
+});
 
 const forwardUniforms = { rows: "u32", len: "u32", exits: "u32", smoothing: "f32" } as const;
 const backwardUniforms = { ...forwardUniforms, scale: "f32" } as const;

@@ -30,7 +30,11 @@ const forwardUniforms = { ...sizes, eps: "f32" } as const;
 type Size = keyof typeof sizes;
 type Sizes = Readonly<Record<Size, number>>;
 
-const activations = (spec: { readonly dtype: FloatStorage; readonly width: 1 | 4 }, name: string, access: "read" | "write"): Binding => {
+const activations = (
+  spec: { readonly dtype: FloatStorage; readonly width: 1 | 4 },
+  name: string,
+  access: "read" | "write",
+): Binding => {
   return { name, access, type: bufferType(spec.dtype, spec.width) };
 };
 
@@ -202,5 +206,7 @@ export function groupNormCandidates(
   const specs = rowCandidates({ rows: samples * groups, length: positions * perGroup, dtype }, traits);
   const width = perGroup % 4 === 0 ? 4 : 1;
   const streamed = specs.map((spec): RowSpec => ({ ...spec, width, slots: 0 }));
-  return streamed.filter((spec, i) => streamed.findIndex((other) => other.team === spec.team && other.lanes === spec.lanes) === i);
+  return streamed.filter(
+    (spec, i) => streamed.findIndex((other) => other.team === spec.team && other.lanes === spec.lanes) === i,
+  );
 }

@@ -104,7 +104,9 @@ ${rowEntry(spec)} {
     if (exists) {
       ${sweepStore(spec, ["x"], "y", ([x], j) => {
         const centred = slots > 0 ? `(${x} - offset)` : `(${x} - shift - offset)`;
-        const scaled = hasWeight ? `${centred} * (rstd * ${parameter(spec, "weight", `${x}`, j)})` : `${centred} * rstd`;
+        const scaled = hasWeight
+          ? `${centred} * (rstd * ${parameter(spec, "weight", `${x}`, j)})`
+          : `${centred} * rstd`;
         return affine === "both" ? `${scaled} + ${parameter(spec, "bias", `${x}`, j)}` : scaled;
       })}
       if (lane == 0u) { stats[row] = vec2f(shift + offset, rstd); }
@@ -122,7 +124,8 @@ function backwardSource(spec: LayerNormSpec): string {
   const isPartial = layerNormHasPartials(spec);
   const type = valueType(width);
   const weighted = (g: string, j: string) => (hasWeight ? `${g} * ${parameter(spec, "weight", g, j)}` : g);
-  const both = (x: string, g: string, j: string) => `let h = ${weighted(g, j)}; let xhat = (${x} - moments.x) * moments.y;`;
+  const both = (x: string, g: string, j: string) =>
+    `let h = ${weighted(g, j)}; let xhat = (${x} - moments.x) * moments.y;`;
   return `${teamFunctions(spec, ["team_add2"])}
 ${rowEntry(spec)} {
   ${teamIndex(spec)}

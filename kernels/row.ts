@@ -230,7 +230,8 @@ export function rowCandidates(
   const group = spec(hasSubgroups ? "workgroup-subgroups" : "workgroup", wide);
   const fixed = hasSubgroups && subgroupSize >= 4 && GROUP % subgroupSize === 0;
   const subgroup = fixed ? streamed(spec("subgroup", subgroupSize)) : [];
-  if (length <= 4 * Math.max(4, subgroupSize)) return length <= 32 ? [...thread, ...subgroup] : [...subgroup, ...thread];
+  if (length <= 4 * Math.max(4, subgroupSize))
+    return length <= 32 ? [...thread, ...subgroup] : [...subgroup, ...thread];
   // Adapters with narrow subgroups are CPUs, where barriers cost and a few long rows cannot starve the machine.
   const isNarrow = fixed && subgroupSize <= 8;
   if (isNarrow) return [...subgroup, group];

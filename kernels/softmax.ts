@@ -10,8 +10,8 @@ import {
   type AdapterTraits,
   bufferType,
   type FloatStorage,
-  loadRow,
   LOWEST_F32,
+  loadRow,
   maxOf,
   type RowSpec,
   rowAxis,
@@ -72,7 +72,11 @@ function line(spec: SoftmaxSpec): string {
 }
 
 /** `sweep`, with the step between elements that strided lines have. */
-function walk(spec: SoftmaxSpec, names: readonly string[], body: (values: readonly string[], at: string) => string): string {
+function walk(
+  spec: SoftmaxSpec,
+  names: readonly string[],
+  body: (values: readonly string[], at: string) => string,
+): string {
   if (!spec.strided) return sweep(spec, names, (values, j) => body(values, `base + ${j}`));
   const type = valueType(spec.width);
   const load = names.map((name) => `let ${name}_j = ${type}(${name}[base + j * inner]);`).join(" ");
@@ -81,7 +85,12 @@ function walk(spec: SoftmaxSpec, names: readonly string[], body: (values: readon
 }
 
 /** `sweepStore`, likewise. */
-function store(spec: SoftmaxSpec, names: readonly string[], target: string, value: (values: readonly string[]) => string): string {
+function store(
+  spec: SoftmaxSpec,
+  names: readonly string[],
+  target: string,
+  value: (values: readonly string[]) => string,
+): string {
   if (!spec.strided) return sweepStore(spec, names, target, value);
   const put = `${target}[at] = ${stored("held", spec.dtype, spec.width)};`;
   return `var held = ${valueType(spec.width)}();

@@ -74,10 +74,7 @@ test("the other losses describe both operands", () => {
 test("norms describe what does not fit x", () => {
   const x = s.zeros([4, 8]);
   const c = (n: number) => s.zeros([n]);
-  says(
-    () => s.batchNorm(x, c(8), c(4), c(8), c(8)),
-    "ShapeError: batchNorm: bias must have shape [8]; got f32[4].",
-  );
+  says(() => s.batchNorm(x, c(8), c(4), c(8), c(8)), "ShapeError: batchNorm: bias must have shape [8]; got f32[4].");
   says(
     () => s.batchNorm(s.zeros([1, 8]), c(8), c(8), c(8), c(8), { training: true }),
     "ShapeError: batchNorm: training must see more than one value per channel; got f32[1, 8].",
@@ -123,7 +120,10 @@ test("a label that is no class makes its own loss and gradient row NaN, and no o
   const isNan = [false, true, true, false];
   assert.equal(Array.from(a as Float32Array, Number.isNaN), isNan);
   assert.equal(Array.from(b as Float32Array, Number.isNaN), isNan);
-  assert.equal(Array.from(g as Float32Array, Number.isNaN), isNan.flatMap((nan) => Array<boolean>(5).fill(nan)));
+  assert.equal(
+    Array.from(g as Float32Array, Number.isNaN),
+    isNan.flatMap((nan) => Array<boolean>(5).fill(nan)),
+  );
 });
 
 test("NaN passes through the norms and the fused relu", async () => {
@@ -133,14 +133,23 @@ test("NaN passes through the norms and the fused relu", async () => {
   const [w, b, v] = [s.ones([4]), s.zeros([4]), s.ones([4])];
   const batch = s.batchNorm(at, w, b, s.zeros([4]), v, { training: true, activation: "relu" });
   const [y, layer] = await s.read([batch, s.layerNorm(at, w, b)]);
-  assert.equal(Array.from(y as Float32Array, Number.isNaN), Array.from(x, (_, i) => i % 4 === 1));
-  assert.equal(Array.from(layer as Float32Array, Number.isNaN), Array.from(x, (_, i) => Math.floor(i / 4) === 1));
+  assert.equal(
+    Array.from(y as Float32Array, Number.isNaN),
+    Array.from(x, (_, i) => i % 4 === 1),
+  );
+  assert.equal(
+    Array.from(layer as Float32Array, Number.isNaN),
+    Array.from(x, (_, i) => Math.floor(i / 4) === 1),
+  );
 });
 
 test("running statistics move in place, step by step, in training only", async () => {
   const [mean, variance] = [s.zeros([2]), s.ones([2])];
   const [w, b] = [s.ones([2]), s.zeros([2])];
-  const x = s.tensor([[1, 10], [3, 30]]);
+  const x = s.tensor([
+    [1, 10],
+    [3, 30],
+  ]);
   for (let step = 0; step < 3; step++) s.batchNorm(x, w, b, mean, variance, { training: true, momentum: 0.5 });
   s.batchNorm(x, w, b, mean, variance, { training: false });
   const [m, v] = await s.read([mean, variance]);
@@ -170,14 +179,24 @@ test("row ops store f16 and compute in f32", async () => {
       x.zeroGrad();
       const y = call(x);
       assert.is(y.dtype, name === "crossEntropy" ? "f32" : x.dtype, name);
-      const g = s.tensor(sample(y.size, 6).map((v) => Math.round(v * 64) / 64), { shape: y.shape, dtype: y.dtype });
+      const g = s.tensor(
+        sample(y.size, 6).map((v) => Math.round(v * 64) / 64),
+        { shape: y.shape, dtype: y.dtype },
+      );
       s.backward(y, { gradient: g });
       assert.is(x.grad.dtype, x.dtype, name);
       return [y, x.grad.detach()];
     });
-    const [[y32, g32], [y16, g16]] = (await Promise.all(results.map((pair) => s.read(pair)))) as [Float32Array[], Float32Array[]];
-    const near = (got: Float32Array, want: Float32Array, what: string) =>
-      want.forEach((v, i) => assert.ok(Math.abs((got[i] as number) - v) <= 4e-3 + 4e-3 * Math.abs(v), `${name}: ${what} ${i} is ${got[i]}, want ${v}`));
+    const [[y32, g32], [y16, g16]] = (await Promise.all(results.map((pair) => s.read(pair)))) as [
+      Float32Array[],
+      Float32Array[],
+    ];
+    const near = (got: Float32Array, want: Float32Array, what: string): void => {
+      for (const [i, v] of want.entries()) {
+        const isNear = Math.abs((got[i] as number) - v) <= 4e-3 + 4e-3 * Math.abs(v);
+        assert.ok(isNear, `${name}: ${what} ${i} is ${got[i]}, want ${v}`);
+      }
+    };
     near(y16 as Float32Array, y32 as Float32Array, "element");
     near(g16 as Float32Array, g32 as Float32Array, "gradient");
   }

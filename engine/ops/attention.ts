@@ -2,12 +2,12 @@
 
 import {
   type AttentionDims,
+  type AttentionSpec,
   attentionBackwardKey,
   attentionBackwardQuery,
   attentionCandidates,
   attentionDims,
   attentionForward,
-  type AttentionSpec,
   packedAttentionDims,
 } from "../../kernels/index.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
@@ -29,8 +29,23 @@ interface Attrs {
   readonly dims: AttentionDims;
 }
 
-function specOf({ device, choose }: Pick<Run<Attrs>, "device" | "choose">, x: Tensor, { causal, dims }: Attrs, pass: string): AttentionSpec {
-  const strides = [dims.q_row, dims.k_row, dims.v_row, dims.o_row, dims.q_head, dims.k_head, dims.o_head, dims.k_offset, dims.v_offset];
+function specOf(
+  { device, choose }: Pick<Run<Attrs>, "device" | "choose">,
+  x: Tensor,
+  { causal, dims }: Attrs,
+  pass: string,
+): AttentionSpec {
+  const strides = [
+    dims.q_row,
+    dims.k_row,
+    dims.v_row,
+    dims.o_row,
+    dims.q_head,
+    dims.k_head,
+    dims.o_head,
+    dims.k_offset,
+    dims.v_offset,
+  ];
   const isAligned = strides.every((stride) => stride % 4 === 0);
   const candidates = attentionCandidates({ dim: dims.dim, dtype: floatStorage(x), causal, isAligned }, device.info);
   const sizes = sizeClass(dims.units, dims.queries, dims.keys);
@@ -119,18 +134,29 @@ export function scaledDotProductAttention(
   { causal = false, scale = null }: AttentionOptions = {},
 ): Tensor {
   const op = "scaledDotProductAttention";
-  for (const [name, x] of [["q", q], ["k", k], ["v", v]] as const) {
+  for (const [name, x] of [
+    ["q", q],
+    ["k", k],
+    ["v", v],
+  ] as const) {
     x.check(op);
     checkFloat(op, name, x);
-    if (x.dtype !== q.dtype) throw new ArgumentError(`${op}: q, k and v must have one dtype; got ${describe(q)} and ${describe(x)}.`);
+    if (x.dtype !== q.dtype)
+      throw new ArgumentError(`${op}: q, k and v must have one dtype; got ${describe(q)} and ${describe(x)}.`);
   }
-  const fits = q.rank >= 2 && q.rank === k.rank && sameShape([...q.shape.slice(0, -2), q.shape.at(-1) as number], [...k.shape.slice(0, -2), k.shape.at(-1) as number]);
+  const fits =
+    q.rank >= 2 &&
+    q.rank === k.rank &&
+    sameShape([...q.shape.slice(0, -2), q.shape.at(-1) as number], [...k.shape.slice(0, -2), k.shape.at(-1) as number]);
   if (!fits || !sameShape(k.shape, v.shape)) {
-    throw new ShapeError(`${op}: q must be [..., L, D], k and v [..., M, D]; got ${describe(q)}, ${describe(k)}, ${describe(v)}.`);
+    throw new ShapeError(
+      `${op}: q must be [..., L, D], k and v [..., M, D]; got ${describe(q)}, ${describe(k)}, ${describe(v)}.`,
+    );
   }
   const [queries, dim] = q.shape.slice(-2) as [number, number];
   const keys = k.shape.at(-2) as number;
-  if (keys === 0 || dim === 0) throw new ShapeError(`${op}: there must be keys, and elements in a head; got ${describe(k)}.`);
+  if (keys === 0 || dim === 0)
+    throw new ShapeError(`${op}: there must be keys, and elements in a head; got ${describe(k)}.`);
   const dims = attentionDims({
     batch: numel(q.shape.slice(0, -2)),
     heads: 1,
@@ -143,7 +169,10 @@ export function scaledDotProductAttention(
 }
 
 /** Self-attention of a packed projection [B, T, 3 H D], ordered q, k, v and each split into `heads`: [B, T, H D]. */
-export function qkvAttention(qkv: Tensor, { heads, causal = false, scale = null }: AttentionOptions & { readonly heads: number }): Tensor {
+export function qkvAttention(
+  qkv: Tensor,
+  { heads, causal = false, scale = null }: AttentionOptions & { readonly heads: number },
+): Tensor {
   const op = "qkvAttention";
   qkv.check(op);
   checkFloat(op, "qkv", qkv);

@@ -2,6 +2,7 @@
 // training, one forward in evaluation.
 
 import {
+  type BatchNormSpec,
   batchNormApply,
   batchNormBackwardApply,
   batchNormBackwardSums,
@@ -10,7 +11,6 @@ import {
   batchNormPartialSize,
   batchNormParts,
   batchNormSavedSize,
-  type BatchNormSpec,
   batchNormStatistics,
 } from "../../kernels/index.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
@@ -40,11 +40,19 @@ interface Attrs {
   readonly residual: boolean;
 }
 
-function planOf({ device, choose }: Pick<Run<Attrs>, "device" | "choose">, x: Described, { relu, residual }: Attrs, pass: string) {
+function planOf(
+  { device, choose }: Pick<Run<Attrs>, "device" | "choose">,
+  x: Described,
+  { relu, residual }: Attrs,
+  pass: string,
+) {
   const channels = x.shape.at(-1) as number;
   const rows = x.shape.slice(0, -1).reduce((n, extent) => n * extent, 1);
   const candidates = batchNormCandidates({ channels, dtype: floatStorage(x) }, { relu, residual }, device.info);
-  const spec: BatchNormSpec = choose(`batchNorm.${pass}:${x.dtype}:${relu}:${residual}:${sizeClass(rows, channels)}`, candidates);
+  const spec: BatchNormSpec = choose(
+    `batchNorm.${pass}:${x.dtype}:${relu}:${residual}:${sizeClass(rows, channels)}`,
+    candidates,
+  );
   return { spec, sizes: { rows, channels, ...batchNormParts({ rows, channels }, spec) } };
 }
 
@@ -62,16 +70,37 @@ const batchNormGradient = defineOp<Attrs>({
     const { spec, sizes } = planOf(run, x, run.attrs, "backward");
     const partials = run.temporary([2 * sizes.parts, sizes.channels]);
     run.dispatch(batchNormBackwardSums, spec, { g, x, saved, partials, ...(y && dz && { y, dz_out: dz }) }, sizes);
-    run.dispatch(batchNormBackwardApply, { ...spec, training }, { g: dz ?? g, x, saved, partials, dx, dweight, dbias }, sizes);
+    run.dispatch(
+      batchNormBackwardApply,
+      { ...spec, training },
+      { g: dz ?? g, x, saved, partials, dx, dweight, dbias },
+      sizes,
+    );
   },
 });
 
 function forward(run: Run<Attrs>): void {
-  const [x, weight, bias, runningMean, runningVar, residual] = run.inputs as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | undefined];
+  const [x, weight, bias, runningMean, runningVar, residual] = run.inputs as [
+    Tensor,
+    Tensor,
+    Tensor,
+    Tensor,
+    Tensor,
+    Tensor | undefined,
+  ];
   const [y, saved] = run.outputs as [Tensor, Tensor];
   const { training, eps, momentum } = run.attrs;
   const { spec, sizes } = planOf(run, x, run.attrs, training ? "forward" : "inference");
-  const buffers = { x, weight, bias, running_mean: runningMean, running_var: runningVar, y, saved, ...(residual && { residual }) };
+  const buffers = {
+    x,
+    weight,
+    bias,
+    running_mean: runningMean,
+    running_var: runningVar,
+    y,
+    saved,
+    ...(residual && { residual }),
+  };
   if (!training) {
     run.dispatch(batchNormInference, spec, buffers, { ...sizes, eps });
     return;
@@ -118,7 +147,8 @@ export function batchNorm(
   checkFloat(op, "x", x);
   checkEps(op, eps);
   const channels = x.shape.at(-1);
-  if (x.rank < 2 || !channels) throw new ShapeError(`${op}: x must be [..., C] with at least one channel; got ${describe(x)}.`);
+  if (x.rank < 2 || !channels)
+    throw new ShapeError(`${op}: x must be [..., C] with at least one channel; got ${describe(x)}.`);
   const rows = x.size / channels;
   if (training && rows < 2) {
     throw new ShapeError(`${op}: training must see more than one value per channel; got ${describe(x)}.`);

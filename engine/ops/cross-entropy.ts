@@ -41,7 +41,12 @@ function sizesOf({ shape }: Described) {
 
 const scaleOf = (rows: number, reduction: Reduction): number => (reduction === "mean" ? 1 / rows : 1);
 
-function specOf(run: Pick<Run<Attrs>, "device" | "choose">, [logits, target, weights]: Inputs, { smoothing }: Attrs, pass: string) {
+function specOf(
+  run: Pick<Run<Attrs>, "device" | "choose">,
+  [logits, target, weights]: Inputs,
+  { smoothing }: Attrs,
+  pass: string,
+) {
   const z = logits as Tensor;
   const { rows, len } = sizesOf(z);
   const structure = {
@@ -64,7 +69,13 @@ const crossEntropyGradient = single(
     name: "crossEntropyBackward",
     infer: ([, logits]) => [logits as Tensor],
     run: (run) => {
-      const [g, z, target, weights, saved] = run.inputs as readonly [Tensor, Tensor, Tensor, Tensor | undefined, Tensor];
+      const [g, z, target, weights, saved] = run.inputs as readonly [
+        Tensor,
+        Tensor,
+        Tensor,
+        Tensor | undefined,
+        Tensor,
+      ];
       const { smoothing, reduction } = run.attrs;
       const sizes = sizesOf(z);
       const spec = specOf(run, [z, target, weights], run.attrs, "backward");
@@ -95,7 +106,12 @@ const crossEntropyOp = single(
       const sizes = sizesOf(z);
       const loss = reduction === "none" ? y : run.temporary([sizes.rows]);
       const spec = specOf(run, run.inputs, run.attrs, "forward");
-      run.dispatch(crossEntropyForward, spec, { z, loss, saved, ...bindings(target, weights) }, { ...sizes, smoothing });
+      run.dispatch(
+        crossEntropyForward,
+        spec,
+        { z, loss, saved, ...bindings(target, weights) },
+        { ...sizes, smoothing },
+      );
       if (reduction !== "none") reduceAll(run, reduction, loss, y);
     },
     saves: { inputs: [0, 1, 2], outputs: [1] },
@@ -109,7 +125,9 @@ function checkOperands([logits, target, weights]: Inputs): void {
   const [z, t] = [logits as Tensor, target as Tensor];
   checkFloat("crossEntropy", "logits", z);
   if ((z.rank !== 2 && z.rank !== 3) || z.shape.at(-1) === 0) {
-    throw new ShapeError(`crossEntropy: logits must be [N, C] or [N, K, C] with at least one class; got ${describe(z)}.`);
+    throw new ShapeError(
+      `crossEntropy: logits must be [N, C] or [N, K, C] with at least one class; got ${describe(z)}.`,
+    );
   }
   const [samples, classes] = [z.shape[0] as number, z.shape.at(-1) as number];
   if (t.dtype === "i32") {
@@ -117,17 +135,25 @@ function checkOperands([logits, target, weights]: Inputs): void {
       throw new ShapeError(`crossEntropy: labels must be [N]; got ${describe(t)} for logits ${describe(z)}.`);
     }
   } else if (t.dtype !== "f32") {
-    throw new DTypeError(`crossEntropy: the target must be i32 labels or an f32 distribution; got ${describe(t)}. Use cast().`);
+    throw new DTypeError(
+      `crossEntropy: the target must be i32 labels or an f32 distribution; got ${describe(t)}. Use cast().`,
+    );
   } else if (!sameShape(t.shape, [samples, classes])) {
-    throw new ShapeError(`crossEntropy: a target distribution must be [N, C]; got ${describe(t)} for logits ${describe(z)}.`);
+    throw new ShapeError(
+      `crossEntropy: a target distribution must be [N, C]; got ${describe(t)} for logits ${describe(z)}.`,
+    );
   }
   if (t.isDifferentiable) {
-    throw new GradientError(`crossEntropy: the target must carry no gradient; got ${describe(t)}, which does. Call detach().`);
+    throw new GradientError(
+      `crossEntropy: the target must carry no gradient; got ${describe(t)}, which does. Call detach().`,
+    );
   }
   if (weights) {
     checkF32("crossEntropy", "weights", weights);
     if (!sameShape(weights.shape, z.shape.slice(0, -1))) {
-      throw new ShapeError(`crossEntropy: weights must have a number per loss; got ${describe(weights)} for logits ${describe(z)}.`);
+      throw new ShapeError(
+        `crossEntropy: weights must have a number per loss; got ${describe(weights)} for logits ${describe(z)}.`,
+      );
     }
   }
 }
@@ -204,7 +230,11 @@ const nllOp = single(
 );
 
 /** -logProbs[i, label_i] for log-probabilities [N, C] and i32 labels [N]; NaN for a label outside 0..C-1. */
-export function nllLoss(logProbs: Tensor, labels: Tensor, { reduction = "mean" }: { readonly reduction?: Reduction } = {}): Tensor {
+export function nllLoss(
+  logProbs: Tensor,
+  labels: Tensor,
+  { reduction = "mean" }: { readonly reduction?: Reduction } = {},
+): Tensor {
   checkReduction("nllLoss", reduction);
   return nllOp([logProbs, labels], { reduction, shape: logProbs.shape as [number, number], dtype: logProbs.dtype });
 }

@@ -73,7 +73,11 @@ export function mse(input: Tensor, target: Tensor, { reduction = "mean" }: LossO
 }
 
 /** target (log target - input) for log-probabilities `input`; terms whose target is 0 are 0. */
-export function klDiv(input: Tensor, target: Tensor, { reduction = "mean", logTarget = false }: KlDivOptions = {}): Tensor {
+export function klDiv(
+  input: Tensor,
+  target: Tensor,
+  { reduction = "mean", logTarget = false }: KlDivOptions = {},
+): Tensor {
   checkReduction("klDiv", reduction, ["none", "mean", "sum", "batchMean"]);
   checkAlike("klDiv", "input", input, target);
   const loss = logTarget ? klDivLogOp(input, target) : klDivOp(input, target);
@@ -82,7 +86,11 @@ export function klDiv(input: Tensor, target: Tensor, { reduction = "mean", logTa
 }
 
 /** -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)) for logits x and targets t in 0..1, without overflow. */
-export function binaryCrossEntropyWithLogits(logits: Tensor, target: Tensor, { reduction = "mean" }: LossOptions = {}): Tensor {
+export function binaryCrossEntropyWithLogits(
+  logits: Tensor,
+  target: Tensor,
+  { reduction = "mean" }: LossOptions = {},
+): Tensor {
   checkReduction("binaryCrossEntropyWithLogits", reduction);
   checkAlike("binaryCrossEntropyWithLogits", "logits", logits, target);
   return reduced(bceOp(logits, target), reduction);

@@ -6,17 +6,17 @@ import {
   groupNormBackwardSums,
   groupNormCandidates,
   groupNormForward,
+  type LayerNormSpec,
   layerNormBackward,
   layerNormCandidates,
   layerNormForward,
   layerNormHasPartials,
   layerNormParameterSums,
-  type LayerNormSpec,
   layerNormTeams,
 } from "../../kernels/index.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { defineOp, type Run, single } from "../op.ts";
-import { type Described, describe, formatShape, numel, sameShape, type Shape } from "../shape.ts";
+import { type Described, describe, formatShape, numel, type Shape, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { full } from "./fill.ts";
 import { checkF32, checkFloat, floatStorage, sizeClass } from "./rowwise.ts";
@@ -47,7 +47,12 @@ interface LayerAttrs {
   readonly affine: LayerNormSpec["affine"];
 }
 
-function layerSpec({ device, choose }: Pick<Run<LayerAttrs>, "device" | "choose">, x: Described, attrs: LayerAttrs, pass: string): LayerNormSpec {
+function layerSpec(
+  { device, choose }: Pick<Run<LayerAttrs>, "device" | "choose">,
+  x: Described,
+  attrs: LayerAttrs,
+  pass: string,
+): LayerNormSpec {
   const rows = numel(x.shape) / attrs.len;
   const candidates = layerNormCandidates({ rows, len: attrs.len, dtype: floatStorage(x) }, attrs.affine, device.info);
   return choose(`layerNorm.${pass}:${x.dtype}:${attrs.affine}:${sizeClass(rows, attrs.len)}`, candidates);
@@ -67,7 +72,12 @@ const layerNormGradient = defineOp<LayerAttrs>({
     const chunk = isPartial ? spec.span : Math.max(1, Math.ceil(rows / 64));
     const parts = isPartial ? layerNormTeams(rows, spec) : Math.ceil(rows / chunk);
     const partials = weight ? run.temporary([parts, 2, len]) : undefined;
-    run.dispatch(layerNormBackward, spec, { g, x, stats, dx, ...(weight && { weight }), ...(partials && { partials }) }, { rows, len });
+    run.dispatch(
+      layerNormBackward,
+      spec,
+      { g, x, stats, dx, ...(weight && { weight }), ...(partials && { partials }) },
+      { rows, len },
+    );
     if (!partials || !dweight || !dbias) return;
     if (!isPartial) run.dispatch(layerNormParameterSums, spec, { g, x, stats, partials }, { rows, len, parts, chunk });
     run.dispatch(columnSums, { width: spec.width }, { partials, first: dweight, second: dbias }, { parts, len });
@@ -89,7 +99,11 @@ const layerNormOp = single(
       const [y, stats] = run.outputs as readonly [Tensor, Tensor];
       const { len, eps } = run.attrs;
       const buffers = { x, y, stats, ...(weight && { weight }), ...(bias && { bias }) };
-      run.dispatch(layerNormForward, layerSpec(run, x, run.attrs, "forward"), buffers, { rows: x.size / len, len, eps });
+      run.dispatch(layerNormForward, layerSpec(run, x, run.attrs, "forward"), buffers, {
+        rows: x.size / len,
+        len,
+        eps,
+      });
     },
     saves: { inputs: [0, 1], outputs: [1] },
     vjp: (g, at) => layerNormGradient([g, at.input(0), at.output(1), at.has(1) ? at.input(1) : undefined], at.attrs),
@@ -106,7 +120,12 @@ export interface LayerNormOptions extends NormOptions {
  * (x - mean) / sqrt(var + eps) * weight + bias over trailing axes, with the biased variance; weight and bias are f32 of
  * the shape of those axes, or absent.
  */
-export function layerNorm(x: Tensor, weight?: Tensor, bias?: Tensor, { normalizedShape, eps = 1e-5 }: LayerNormOptions = {}): Tensor {
+export function layerNorm(
+  x: Tensor,
+  weight?: Tensor,
+  bias?: Tensor,
+  { normalizedShape, eps = 1e-5 }: LayerNormOptions = {},
+): Tensor {
   const op = "layerNorm";
   x.check(op);
   checkFloat(op, "x", x);
@@ -134,10 +153,18 @@ const groupSizes = ({ shape }: Described, groups: number) => {
   return { samples, positions: numel(shape.slice(1, -1)), channels, groups };
 };
 
-function groupSpec({ device, choose }: Pick<Run<GroupAttrs>, "device" | "choose">, x: Described, { groups }: GroupAttrs, pass: string) {
+function groupSpec(
+  { device, choose }: Pick<Run<GroupAttrs>, "device" | "choose">,
+  x: Described,
+  { groups }: GroupAttrs,
+  pass: string,
+) {
   const sizes = groupSizes(x, groups);
   const candidates = groupNormCandidates({ ...sizes, dtype: floatStorage(x) }, device.info);
-  return choose(`groupNorm.${pass}:${x.dtype}:${sizeClass(sizes.samples * groups, sizes.positions, sizes.channels / groups)}`, candidates);
+  return choose(
+    `groupNorm.${pass}:${x.dtype}:${sizeClass(sizes.samples * groups, sizes.positions, sizes.channels / groups)}`,
+    candidates,
+  );
 }
 
 /** Inputs: g, x, stats, weight. Outputs: dx, dweight, dbias. */
@@ -201,7 +228,9 @@ export function groupNorm(
   checkEps(op, eps);
   const channels = x.shape.at(-1);
   if (x.rank < 2 || !channels || !Number.isInteger(numGroups) || numGroups < 1 || channels % numGroups !== 0) {
-    throw new ShapeError(`${op}: x must be [N, ..., C] with C a multiple of numGroups; got ${describe(x)} for ${numGroups} groups.`);
+    throw new ShapeError(
+      `${op}: x must be [N, ..., C] with C a multiple of numGroups; got ${describe(x)} for ${numGroups} groups.`,
+    );
   }
   checkParameter(op, "weight", weight, [channels]);
   checkParameter(op, "bias", bias, [channels]);

@@ -11,7 +11,11 @@ import type { Tensor } from "../tensor.ts";
 export type Reduction = "none" | "mean" | "sum";
 
 /** Throws ArgumentError unless `reduction` is one that `op` knows. */
-export function checkReduction(op: string, reduction: string, known: readonly string[] = ["none", "mean", "sum"]): void {
+export function checkReduction(
+  op: string,
+  reduction: string,
+  known: readonly string[] = ["none", "mean", "sum"],
+): void {
   if (known.includes(reduction)) return;
   const names = known.map((name) => `"${name}"`).join(", ");
   throw new ArgumentError(`${op}: reduction must be one of ${names}; got "${reduction}".`);

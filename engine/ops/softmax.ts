@@ -1,6 +1,6 @@
 // softmax and logSoftmax over one axis.
 
-import { softmaxBackward, softmaxCandidates, softmaxForward, type SoftmaxSpec } from "../../kernels/index.ts";
+import { type SoftmaxSpec, softmaxBackward, softmaxCandidates, softmaxForward } from "../../kernels/index.ts";
 import { defineOp, type Run, single } from "../op.ts";
 import { type Described, normalizeAxis, numel, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -23,7 +23,12 @@ function planOf(shape: Shape, { axis }: Attrs) {
   return { outer: numel(shape.slice(0, axis)), len: shape[axis] as number, inner: numel(shape.slice(axis + 1)) };
 }
 
-function specOf({ device, choose }: Pick<Run<Attrs>, "device" | "choose">, x: Described, attrs: Attrs, pass: string): SoftmaxSpec {
+function specOf(
+  { device, choose }: Pick<Run<Attrs>, "device" | "choose">,
+  x: Described,
+  attrs: Attrs,
+  pass: string,
+): SoftmaxSpec {
   const dims = planOf(x.shape, attrs);
   const candidates = softmaxCandidates({ ...dims, log: attrs.log, dtype: floatStorage(x) }, device.info);
   return choose(`${nameOf(attrs)}.${pass}:${x.dtype}:${sizeClass(dims.outer, dims.len, dims.inner)}`, candidates);

@@ -33,7 +33,13 @@ function everywhere<S extends Spec>(candidates: (traits: AdapterTraits) => reado
 const asRef = (shape: readonly number[], data: ArrayLike<number>): Ref => ref(shape, (i) => data[i] as number);
 
 /** f(x + h d) - f(x - h d) over 2 h, against the sum of gradient times d. */
-function along(gradient: Float32Array, x: Float32Array, of: (x: Ref) => number, shape: readonly number[], title: string): void {
+function along(
+  gradient: Float32Array,
+  x: Float32Array,
+  of: (x: Ref) => number,
+  shape: readonly number[],
+  title: string,
+): void {
   const d = sample(x.length, 99);
   const shifted = (h: number) => of(ref(shape, (i) => (x[i] as number) + h * (d[i] as number)));
   const want = (shifted(1e-5) - shifted(-1e-5)) / 2e-5;
@@ -76,7 +82,11 @@ test("cross-entropy of stacked exits", async () => {
     const given = { z, labels, weight };
     const of = (at: Ref) => crossEntropyOf(at, asRef([samples], labels), 0.1, asRef([samples, exits], weight));
     const shape = [samples, exits, len];
-    const { loss, saved } = await runKernel(ce.crossEntropyForward, spec, dims, { ...given, loss: rows, saved: 3 * rows });
+    const { loss, saved } = await runKernel(ce.crossEntropyForward, spec, dims, {
+      ...given,
+      loss: rows,
+      saved: 3 * rows,
+    });
     close(loss?.f32 ?? [], of(asRef(shape, z)).data, { rtol: 1e-4, atol: 1e-5, title: specText(spec) });
     const inputs = { ...given, g: Float32Array.of(1), saved: saved?.f32 ?? 0, dz: z.length };
     const { dz } = await runKernel(ce.crossEntropyBackward, { ...spec, upstream: "scalar" }, dims, inputs);
@@ -92,7 +102,8 @@ function rowNorm(x: Ref, len: number, weight: Float32Array, bias: Float32Array):
     const mean = line.reduce((a, b) => a + b, 0) / len;
     const variance = line.reduce((a, b) => a + (b - mean) ** 2, 0) / len;
     for (let j = 0; j < len; j++) {
-      y[at + j] = (((line[j] as number) - mean) / Math.sqrt(variance + 1e-5)) * (weight[j] as number) + (bias[j] as number);
+      y[at + j] =
+        (((line[j] as number) - mean) / Math.sqrt(variance + 1e-5)) * (weight[j] as number) + (bias[j] as number);
     }
   }
   return y;
@@ -111,14 +122,33 @@ for (const len of [24, 257]) {
       const isPartial = ln.layerNormHasPartials(spec);
       const parts = isPartial ? ln.layerNormTeams(rows, spec) : 5;
       const saved = { g, x, stats: stats?.f32 ?? 0 };
-      const backward = await runKernel(ln.layerNormBackward, spec, { rows, len }, { ...saved, weight, dx: x.length, partials: parts * 2 * len });
+      const backward = await runKernel(
+        ln.layerNormBackward,
+        spec,
+        { rows, len },
+        { ...saved, weight, dx: x.length, partials: parts * 2 * len },
+      );
       const value = (at: Ref) => dot(rowNorm(at, len, weight, bias), g);
       along(backward["dx"]?.f32 ?? new Float32Array(), x, value, [rows, len], title);
       const partials = isPartial
         ? backward["partials"]
-        : (await runKernel(ln.layerNormParameterSums, spec, { rows, len, parts, chunk: 8 }, { ...saved, partials: parts * 2 * len }))["partials"];
-      const sums = await runKernel(columnSums, { width: spec.width }, { parts, len }, { partials: partials?.f32 ?? 0, first: len, second: len });
-      const db = Float64Array.from({ length: len }, (_, j) => g.reduce((sum, v, i) => (i % len === j ? sum + v : sum), 0));
+        : (
+            await runKernel(
+              ln.layerNormParameterSums,
+              spec,
+              { rows, len, parts, chunk: 8 },
+              { ...saved, partials: parts * 2 * len },
+            )
+          )["partials"];
+      const sums = await runKernel(
+        columnSums,
+        { width: spec.width },
+        { parts, len },
+        { partials: partials?.f32 ?? 0, first: len, second: len },
+      );
+      const db = Float64Array.from({ length: len }, (_, j) =>
+        g.reduce((sum, v, i) => (i % len === j ? sum + v : sum), 0),
+      );
       close(sums["second"]?.f32 ?? [], db, { rtol: 1e-4, atol: 1e-4, title: `${title} dbias` });
       const byWeight = (w: Ref) => dot(rowNorm(asRef([rows, len], x), len, Float32Array.from(w.data), bias), g);
       const h = sample(len, 99);
@@ -145,7 +175,12 @@ test("batch norm in every workgroup shape", async () => {
     const { partials } = await runKernel(bn.batchNormStatistics, spec, dims, { x, weight, bias, partials: size });
     const running = { running_mean: new Float32Array(channels), running_var: new Float32Array(channels) };
     const outputs = { y: x.length, saved: bn.batchNormSavedSize(channels) };
-    const { y } = await runKernel(bn.batchNormApply, spec, dims, { x, partials: partials?.f32 ?? 0, ...running, ...outputs });
+    const { y } = await runKernel(bn.batchNormApply, spec, dims, {
+      x,
+      partials: partials?.f32 ?? 0,
+      ...running,
+      ...outputs,
+    });
     close(y?.f32 ?? [], want, { rtol: 1e-4, atol: 2e-5, title: specText(spec) });
   }
 });
@@ -153,13 +188,22 @@ test("batch norm in every workgroup shape", async () => {
 test("group norm in every team", async () => {
   const sizes = { samples: 3, positions: 15, channels: 24, groups: 3 };
   const { samples, positions, channels, groups } = sizes;
-  const [x, g, weight, bias] = [sample(samples * positions * channels, 12), sample(samples * positions * channels, 13), sample(channels, 14), sample(channels, 15)];
+  const [x, g, weight, bias] = [
+    sample(samples * positions * channels, 12),
+    sample(samples * positions * channels, 13),
+    sample(channels, 14),
+    sample(channels, 15),
+  ];
   const columns = channels / groups;
   const of = (at: Ref): Float64Array => {
     const len = positions * columns;
     const index = (i: number) => {
       const [unit, j] = [Math.floor(i / len), i % len];
-      return (Math.floor(unit / groups) * positions + Math.floor(j / columns)) * channels + (unit % groups) * columns + (j % columns);
+      return (
+        (Math.floor(unit / groups) * positions + Math.floor(j / columns)) * channels +
+        (unit % groups) * columns +
+        (j % columns)
+      );
     };
     const grouped = ref([samples * groups, len], (i) => at.data[index(i)] as number);
     const y = new Float64Array(x.length);
@@ -175,30 +219,53 @@ test("group norm in every team", async () => {
     close(y?.f32 ?? [], of(asRef([x.length], x)), { rtol: 1e-4, atol: 2e-5, title });
     const saved = { g, x, stats: stats?.f32 ?? 0 };
     const { sums } = await runKernel(gn.groupNormBackwardSums, spec, sizes, { ...saved, sums: 2 * samples * channels });
-    const { dx } = await runKernel(gn.groupNormBackward, spec, sizes, { ...saved, weight, sums: sums?.f32 ?? 0, dx: x.length });
+    const { dx } = await runKernel(gn.groupNormBackward, spec, sizes, {
+      ...saved,
+      weight,
+      sums: sums?.f32 ?? 0,
+      dx: x.length,
+    });
     along(dx?.f32 ?? new Float32Array(), x, (at) => dot(of(at), g), [x.length], title);
   }
 });
 
-for (const [dim, causal] of [[8, false], [12, true], [5, false]] as const) {
+for (const [dim, causal] of [
+  [8, false],
+  [12, true],
+  [5, false],
+] as const) {
   test(`attention of heads of ${dim}${causal ? ", causal" : ""}`, async () => {
     const [units, queries, keys] = [3, 19, 21];
     const dims = attentionDims({ batch: units, heads: 1, queries, keys, dim, scale: 0.4 });
     const shapes = { q: [units, queries, dim], k: [units, keys, dim] };
-    const [q, k, v] = [sample(units * queries * dim, 16), sample(units * keys * dim, 17), sample(units * keys * dim, 18)];
+    const [q, k, v] = [
+      sample(units * queries * dim, 16),
+      sample(units * keys * dim, 17),
+      sample(units * keys * dim, 18),
+    ];
     const g = sample(q.length, 19);
     const of = (at: Ref, which: "q" | "k" | "v") => {
       const [a, b, c] = [asRef(shapes.q, q), asRef(shapes.k, k), asRef(shapes.k, v)];
       return attentionOf(which === "q" ? at : a, which === "k" ? at : b, which === "v" ? at : c, causal, 0.4).data;
     };
-    for (const spec of everywhere((t) => attentionCandidates({ dim, dtype: "f32", causal, isAligned: dim % 4 === 0 }, t))) {
+    for (const spec of everywhere((t) =>
+      attentionCandidates({ dim, dtype: "f32", causal, isAligned: dim % 4 === 0 }, t),
+    )) {
       const title = specText(spec);
       const { o, lse } = await runKernel(attentionForward, spec, dims, { q, k, v, o: q.length, lse: units * queries });
       close(o?.f32 ?? [], of(asRef(shapes.q, q), "q"), { rtol: 1e-4, atol: 1e-5, title });
       const saved = { q, k, v, g, lse: lse?.f32 ?? 0 };
-      const { dq, delta } = await runKernel(attentionBackwardQuery, spec, dims, { ...saved, o: o?.f32 ?? 0, dq: q.length, delta: units * queries });
+      const { dq, delta } = await runKernel(attentionBackwardQuery, spec, dims, {
+        ...saved,
+        o: o?.f32 ?? 0,
+        dq: q.length,
+        delta: units * queries,
+      });
       const outputs = { delta: delta?.f32 ?? 0, dk: k.length, dv: v.length };
-      const { dk, dv } = await runKernel(attentionBackwardKey, { ...spec, packed: false }, dims, { ...saved, ...outputs });
+      const { dk, dv } = await runKernel(attentionBackwardKey, { ...spec, packed: false }, dims, {
+        ...saved,
+        ...outputs,
+      });
       along(dq?.f32 ?? new Float32Array(), q, (at) => dot(of(at, "q"), g), shapes.q, `${title} dq`);
       along(dk?.f32 ?? new Float32Array(), k, (at) => dot(of(at, "k"), g), shapes.k, `${title} dk`);
       along(dv?.f32 ?? new Float32Array(), v, (at) => dot(of(at, "v"), g), shapes.k, `${title} dv`);

@@ -14,20 +14,27 @@ export function attentionOf(q: Ref, k: Ref, v: Ref, causal: boolean, scale?: num
     const seen = causal ? Math.min(keys, (row % queries) + 1) : keys;
     const scores = Array.from({ length: seen }, (_, j) => {
       let sum = 0;
-      for (let d = 0; d < dim; d++) sum += (q.data[row * dim + d] as number) * (k.data[(unit * keys + j) * dim + d] as number);
+      for (let d = 0; d < dim; d++)
+        sum += (q.data[row * dim + d] as number) * (k.data[(unit * keys + j) * dim + d] as number);
       return sum * (scale ?? 1 / Math.sqrt(dim));
     });
     const top = Math.max(...scores);
     const total = scores.reduce((sum, score) => sum + Math.exp(score - top), 0);
     scores.forEach((score, j) => {
       const p = Math.exp(score - top) / total;
-      for (let d = 0; d < dim; d++) y[row * dim + d] = (y[row * dim + d] as number) + p * (v.data[(unit * keys + j) * dim + d] as number);
+      for (let d = 0; d < dim; d++)
+        y[row * dim + d] = (y[row * dim + d] as number) + p * (v.data[(unit * keys + j) * dim + d] as number);
     });
   }
   return ref(q.shape, (i) => y[i] as number);
 }
 
-function attention(q: readonly number[], keys: number, options: s.AttentionOptions = {}, rest: Partial<OpCase> = {}): OpCase {
+function attention(
+  q: readonly number[],
+  keys: number,
+  options: s.AttentionOptions = {},
+  rest: Partial<OpCase> = {},
+): OpCase {
   const k = [...q.slice(0, -2), keys, q.at(-1) as number];
   return {
     label: `[${q}] x ${keys} keys${options.causal ? ", causal" : ""}`,
@@ -46,12 +53,22 @@ function packedOf(qkv: Ref, heads: number, causal: boolean): Ref {
   const dim = width / 3 / heads;
   const part = (third: number) =>
     ref([batch, heads, length, dim], (i) => {
-      const [d, t, h, b] = [i % dim, Math.floor(i / dim) % length, Math.floor(i / dim / length) % heads, Math.floor(i / dim / length / heads)];
+      const [d, t, h, b] = [
+        i % dim,
+        Math.floor(i / dim) % length,
+        Math.floor(i / dim / length) % heads,
+        Math.floor(i / dim / length / heads),
+      ];
       return qkv.data[(b * length + t) * width + (third * heads + h) * dim + d] as number;
     });
   const y = attentionOf(part(0), part(1), part(2), causal);
   return ref([batch, length, width / 3], (i) => {
-    const [d, h, t, b] = [i % dim, Math.floor(i / dim) % heads, Math.floor((i * 3) / width) % length, Math.floor((i * 3) / width / length)];
+    const [d, h, t, b] = [
+      i % dim,
+      Math.floor(i / dim) % heads,
+      Math.floor((i * 3) / width) % length,
+      Math.floor((i * 3) / width / length),
+    ];
     return y.data[((b * heads + h) * length + t) * dim + d] as number;
   });
 }
@@ -80,5 +97,8 @@ export const rows: OpRow[] = [
       attention([1, 2, 0, 16], 5, {}, { grads: [] }),
     ],
   },
-  { op: "qkvAttention", cases: [packed([2, 9, 96], 2), packed([1, 33, 192], 4), packed([2, 10, 48], 1, true), packed([1, 6, 30], 2)] },
+  {
+    op: "qkvAttention",
+    cases: [packed([2, 9, 96], 2), packed([1, 33, 192], 4), packed([2, 10, 48], 1, true), packed([1, 6, 30], 2)],
+  },
 ];

@@ -22,7 +22,11 @@ export function crossEntropyOf(z: Ref, target: Ref, smoothing = 0, weights?: Ref
   return ref(z.shape.slice(0, -1), (row) => {
     const sample = Math.floor((row * samples) / rows);
     const given = (c: number) =>
-      target.data.length === samples ? (target.data[sample] === c ? 1 : 0) : (target.data[sample * classes + c] as number);
+      target.data.length === samples
+        ? target.data[sample] === c
+          ? 1
+          : 0
+        : (target.data[sample * classes + c] as number);
     let loss = 0;
     for (let c = 0; c < classes; c++) {
       const t = (1 - smoothing) * given(c) + smoothing / classes;
@@ -41,7 +45,14 @@ interface Loss {
   readonly reduction?: s.Reduction;
 }
 
-function crossEntropy({ logits, isDistribution, labelSmoothing = 0, isWeighted, learnsWeights, reduction }: Loss): OpCase {
+function crossEntropy({
+  logits,
+  isDistribution,
+  labelSmoothing = 0,
+  isWeighted,
+  learnsWeights,
+  reduction,
+}: Loss): OpCase {
   const [samples, classes] = [logits[0] as number, logits.at(-1) as number];
   return {
     label: `[${logits}] ${isDistribution ? "distribution" : "labels"} smoothing ${labelSmoothing} ${isWeighted ? "weighted " : ""}${reduction}`,
@@ -110,7 +121,12 @@ function pair(
   });
 }
 
-const mse = pair((x, t, options) => s.mse(x, t, options as s.LossOptions), (x, t) => (x - t) ** 2, [-2, 2], [-2, 2]);
+const mse = pair(
+  (x, t, options) => s.mse(x, t, options as s.LossOptions),
+  (x, t) => (x - t) ** 2,
+  [-2, 2],
+  [-2, 2],
+);
 const kl = pair(s.klDiv, (x, t) => (t === 0 ? 0 : t * (Math.log(t) - x)), [-4, 0], [0.1, 1]);
 const klLog = pair(s.klDiv, (x, t) => Math.exp(t) * (t - x), [-4, 0], [-4, 0]);
 const bce = pair(

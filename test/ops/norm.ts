@@ -13,7 +13,13 @@ function moments(x: Ref, indices: readonly number[]): { readonly mean: number; r
 }
 
 /** Normalises x by sets of elements: `setOf` names an element's set, `channelOf` its parameters. */
-function normalised(x: Ref, setOf: (i: number) => number, channelOf: (i: number) => number, weight?: Ref, bias?: Ref): Ref {
+function normalised(
+  x: Ref,
+  setOf: (i: number) => number,
+  channelOf: (i: number) => number,
+  weight?: Ref,
+  bias?: Ref,
+): Ref {
   const sets = new Map<number, number[]>();
   x.data.forEach((_, i) => {
     const set = sets.get(setOf(i));
@@ -42,9 +48,16 @@ function batchNormOf(inputs: Readonly<Record<string, Ref>>, { training, isRelu }
   const { x, w, b, m, v, r } = inputs as Record<"x" | "w" | "b" | "m" | "v", Ref> & { readonly r?: Ref };
   const channels = x.shape.at(-1) as number;
   const rows = x.data.length / channels;
-  const batch = Array.from({ length: channels }, (_, c) => moments(x, Array.from({ length: rows }, (_, i) => i * channels + c)));
+  const batch = Array.from({ length: channels }, (_, c) =>
+    moments(
+      x,
+      Array.from({ length: rows }, (_, i) => i * channels + c),
+    ),
+  );
   const used = (c: number) =>
-    training ? (batch[c] as { mean: number; variance: number }) : { mean: m.data[c] as number, variance: v.data[c] as number };
+    training
+      ? (batch[c] as { mean: number; variance: number })
+      : { mean: m.data[c] as number, variance: v.data[c] as number };
   const y = ref(x.shape, (i) => {
     const c = i % channels;
     const { mean, variance } = used(c);
@@ -52,7 +65,8 @@ function batchNormOf(inputs: Readonly<Record<string, Ref>>, { training, isRelu }
     const sum = xhat * (w.data[c] as number) + (b.data[c] as number) + (r?.data[i] ?? 0);
     return isRelu ? Math.max(sum, 0) : sum;
   });
-  const moved = (old: Ref, to: (c: number) => number) => ref([channels], (c) => 0.9 * (old.data[c] as number) + 0.1 * to(c));
+  const moved = (old: Ref, to: (c: number) => number) =>
+    ref([channels], (c) => 0.9 * (old.data[c] as number) + 0.1 * to(c));
   if (!training) return [y, m, v];
   return [y, moved(m, (c) => used(c).mean), moved(v, (c) => (used(c).variance * rows) / (rows - 1))];
 }
@@ -104,7 +118,12 @@ const batchNorms: OpRow = {
   ],
 };
 
-function layerNorm(shape: readonly number[], normalizedShape: readonly number[], parameters: "none" | "weight" | "both", rest: Partial<OpCase> = {}): OpCase {
+function layerNorm(
+  shape: readonly number[],
+  normalizedShape: readonly number[],
+  parameters: "none" | "weight" | "both",
+  rest: Partial<OpCase> = {},
+): OpCase {
   const len = normalizedShape.reduce((n, extent) => n * extent, 1);
   return {
     label: `[${shape}] over [${normalizedShape}], ${parameters}`,
@@ -114,7 +133,14 @@ function layerNorm(shape: readonly number[], normalizedShape: readonly number[],
       ...(parameters === "both" && { b: { shape: normalizedShape } }),
     },
     call: ({ x, w, b }) => s.layerNorm(x as Tensor, w, b, { normalizedShape }),
-    oracle: ({ x, w, b }) => normalised(x as Ref, (i) => Math.floor(i / len), (i) => i % len, w, b),
+    oracle: ({ x, w, b }) =>
+      normalised(
+        x as Ref,
+        (i) => Math.floor(i / len),
+        (i) => i % len,
+        w,
+        b,
+      ),
     grads: ["x", ...(parameters !== "none" ? ["w"] : []), ...(parameters === "both" ? ["b"] : [])],
     atol: 1e-4,
     ...rest,
@@ -134,14 +160,20 @@ const layerNorms: OpRow = {
       ...layerNorm([3, 8], [8], "both", { label: "constant rows", grads: ["w", "b"] }),
       inputs: { x: { shape: [3, 8], values: Array(24).fill(3.3) }, w: { shape: [8] }, b: { shape: [8] } },
     },
-    layerNorm([4, 64], [64], "both", { label: "far from zero", inputs: { x: { shape: [4, 64], range: [999, 1001] }, w: { shape: [64] }, b: { shape: [64] } }, atol: 2e-3, grads: ["b"] }),
+    layerNorm([4, 64], [64], "both", {
+      label: "far from zero",
+      inputs: { x: { shape: [4, 64], range: [999, 1001] }, w: { shape: [64] }, b: { shape: [64] } },
+      atol: 2e-3,
+      grads: ["b"],
+    }),
   ],
 };
 
 function groupNorm(shape: readonly number[], numGroups: number, hasParameters = true): OpCase {
   const channels = shape.at(-1) as number;
   const perSample = shape.slice(1).reduce((n, extent) => n * extent, 1);
-  const setOf = (i: number) => Math.floor(i / perSample) * numGroups + Math.floor(((i % channels) * numGroups) / channels);
+  const setOf = (i: number) =>
+    Math.floor(i / perSample) * numGroups + Math.floor(((i % channels) * numGroups) / channels);
   return {
     label: `[${shape}] in ${numGroups} groups`,
     inputs: { x: { shape }, ...(hasParameters && { w: { shape: [channels] }, b: { shape: [channels] } }) },

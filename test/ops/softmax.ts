@@ -5,7 +5,11 @@ import * as s from "../../engine/index.ts";
 import { type OpCase, type OpRow, type Ref, ref, SIZES } from "./row.ts";
 
 /** Softmax of each line of [outer, len, inner] along the middle, in float64. */
-export function softmaxLines({ data }: Ref, [outer, len, inner]: readonly [number, number, number], log: boolean): Float64Array {
+export function softmaxLines(
+  { data }: Ref,
+  [outer, len, inner]: readonly [number, number, number],
+  log: boolean,
+): Float64Array {
   const y = new Float64Array(data.length);
   for (let line = 0; line < outer * inner; line++) {
     const at = (j: number) => (Math.floor(line / inner) * len + j) * inner + (line % inner);
@@ -22,7 +26,11 @@ export function softmaxLines({ data }: Ref, [outer, len, inner]: readonly [numbe
 function softmaxOf(x: Ref, dim: number, log: boolean): Ref {
   const axis = dim < 0 ? dim + x.shape.length : dim;
   const extent = (shape: readonly number[]) => shape.reduce((n, e) => n * e, 1);
-  const y = softmaxLines(x, [extent(x.shape.slice(0, axis)), x.shape[axis] as number, extent(x.shape.slice(axis + 1))], log);
+  const y = softmaxLines(
+    x,
+    [extent(x.shape.slice(0, axis)), x.shape[axis] as number, extent(x.shape.slice(axis + 1))],
+    log,
+  );
   return ref(x.shape, (i) => y[i] as number);
 }
 
