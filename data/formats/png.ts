@@ -29,14 +29,18 @@ export function decodePng(
     const shift = png.depth === 16 ? 8 : 0;
     ensure(isIndexed || png.depth >= 8, () => `the depth must be 8 or 16 bits; got ${png.depth}`);
     const data = new Uint8Array(png.width * png.height * channels);
+    const [green, blue] = stored > 2 ? [1, 2] : [0, 0];
     for (let p = 0; p < png.width * png.height; p++) {
-      const [r, g, b] = [0, 1, 2].map((c) => values[p * stored + (stored > 2 ? c : 0)]! >> shift) as [
-        number,
-        number,
-        number,
-      ];
-      if (channels === 3) data.set([r, g, b], 3 * p);
-      else data[p] = stored > 2 ? Math.round(0.299 * r + 0.587 * g + 0.114 * b) : r;
+      const r = values[p * stored]! >> shift;
+      const g = values[p * stored + green]! >> shift;
+      const b = values[p * stored + blue]! >> shift;
+      if (channels === 1) {
+        data[p] = Math.round(0.299 * r + 0.587 * g + 0.114 * b);
+      } else {
+        data[3 * p] = r;
+        data[3 * p + 1] = g;
+        data[3 * p + 2] = b;
+      }
     }
     return { width: png.width, height: png.height, channels, data };
   } catch (cause) {

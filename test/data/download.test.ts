@@ -1,7 +1,8 @@
 // Downloads, from a server on this machine that can be told to misbehave.
 
 import { createHash } from "node:crypto";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -146,6 +147,21 @@ test("an abort stops it, and keeps the part", () =>
     const error = await errorOf(() => obtain("toy", fileAt("/slow"), folder, options)).catch((other: unknown) => other);
     assert.is((error as Error).name, "AbortError");
     assert.ok((await readFile(join(folder, "x.bin.part"))).equals(CONTENT.subarray(0, 70_000)));
+  }));
+
+test("a full disk is said to be one", () =>
+  inTemporaryFolder(async (folder) => {
+    // Linux has a device that is always full; elsewhere there is nothing to try this on.
+    if (!existsSync("/dev/full")) return;
+    answers.set("/a", serve(CONTENT));
+    await symlink("/dev/full", join(folder, "x.bin.part"));
+    await failsWith(
+      () => obtain("toy", fileAt("/a", "/a"), folder, { download: true }),
+      "DataError",
+      `toy: ${join(folder, "x.bin.part")} must have room for 300000 bytes; got a full disk. ` +
+        "What was loaded stays; free space and load again.",
+    );
+    assert.equal(await readdir(folder), ["x.bin.part"]);
   }));
 
 test("a missing file, one of another size and a damaged one are told apart", () =>

@@ -169,6 +169,19 @@ test("png: colour, grey and 16 bits become the channels asked for", () => {
   assert.equal([...decodePng(see, { file: "s.png", channels: 3 }).data], [1, 2, 3]);
 });
 
+test("png: palettes, of 2 bits and with transparency", () => {
+  // Written by Python's zlib and struct: a palette of 10 20 30, 200 100 50, 1 2 3; the indices 1 0 2 and, with tRNS, 0 2.
+  const palette =
+    "iVBORw0KGgoAAAANSUhEUgAAAAMAAAABAgMAAABmjvwnAAAADFBMVEUKFB7IZDIBAgP///8zQ2u2AAAACklEQVR4nGPwAAAASgBJoenHlwAAAABJRU5ErkJggg==";
+  const transparent =
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAMAAADD/I+4AAAADFBMVEUKFB7IZDIBAgP///8zQ2u2AAAAAXRSTlOArV5bRgAAAAtJREFUeJxjYGACAAAFAAMf5ob2AAAAAElFTkSuQmCC";
+  const colours = (base64: string) => [
+    ...decodePng(Buffer.from(base64, "base64"), { file: "p.png", channels: 3 }).data,
+  ];
+  assert.equal(colours(palette), [200, 100, 50, 10, 20, 30, 1, 2, 3]);
+  assert.equal(colours(transparent), [10, 20, 30, 1, 2, 3]);
+});
+
 test("png: a damaged file is named", async () => {
   const file = encodePng({ width: 8, height: 8, channels: 1, data: pattern(64) });
   file[45]! ^= 0xff;
