@@ -2,11 +2,11 @@
 // one submit. What may change between replays is declared: inputs, scalars, state. Everything else is constant; a write to
 // anything else is refused. Intermediates share private memory by liveness, which the fixed order makes exact.
 
-import { liveGrids } from "./ops/compact.ts";
 import { type BufferPool, type Place, Storage, USAGE } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import { encode } from "./dtype.ts";
 import { CaptureError, DisposedError } from "./errors.ts";
+import { liveGrids } from "./ops/compact.ts";
 import { defaultDevice } from "./registry.ts";
 import { keep, Scope } from "./scope.ts";
 import { type Described, describe, numel, sameShape } from "./shape.ts";
@@ -120,7 +120,8 @@ export class Capture<I, S, O> {
     this.#checkNames(inputs, scalars);
     stream.flush();
     const encoder = gpu.createCommandEncoder({ label: "capture" });
-    for (const [name, slot] of Object.entries(this.#inputs) as [keyof I & string, Tensor][]) this.#feed(encoder, name, slot, inputs[name]);
+    for (const [name, slot] of Object.entries(this.#inputs) as [keyof I & string, Tensor][])
+      this.#feed(encoder, name, slot, inputs[name]);
     this.#feedScalars(scalars);
     const passes = new Passes(encoder, stream.timer, stream.counters);
     for (const item of this.#program) {
@@ -161,9 +162,11 @@ export class Capture<I, S, O> {
     ] as const) {
       const known = Object.keys(declared);
       const unknown = Object.keys(given).find((name) => !known.includes(name));
-      if (unknown !== undefined) throw new CaptureError(`capture: ${what} names must be among [${known.join(", ")}]; got ${unknown}.`);
+      if (unknown !== undefined)
+        throw new CaptureError(`capture: ${what} names must be among [${known.join(", ")}]; got ${unknown}.`);
       const missing = known.find((name) => !(name in given));
-      if (all && missing !== undefined) throw new CaptureError(`capture: every ${what} must be given; ${missing} is missing.`);
+      if (all && missing !== undefined)
+        throw new CaptureError(`capture: every ${what} must be given; ${missing} is missing.`);
     }
   }
 
@@ -173,15 +176,24 @@ export class Capture<I, S, O> {
     if (value instanceof Tensor) {
       value.check("capture");
       if (!sameShape(value.shape, slot.shape) || value.dtype !== slot.dtype) {
-        throw new CaptureError(`capture: input ${name} must be ${describe(slot)}, as recorded; got ${describe(value)}. Capture again for other shapes.`);
+        throw new CaptureError(
+          `capture: input ${name} must be ${describe(slot)}, as recorded; got ${describe(value)}. Capture again for other shapes.`,
+        );
       }
       if (value.bytes === 0) return;
       stream.place(value.storage);
-      copyStorage(encoder, { kind: "copy", from: value.storage, to: slot.storage, bytes: Math.ceil(value.bytes / 4) * 4 });
+      copyStorage(encoder, {
+        kind: "copy",
+        from: value.storage,
+        to: slot.storage,
+        bytes: Math.ceil(value.bytes / 4) * 4,
+      });
       return;
     }
     if (value.length !== slot.size) {
-      throw new CaptureError(`capture: input ${name} must have ${slot.size} elements for ${describe(slot)}, as recorded; got ${value.length}.`);
+      throw new CaptureError(
+        `capture: input ${name} must have ${slot.size} elements for ${describe(slot)}, as recorded; got ${value.length}.`,
+      );
     }
     const data = encode(value, slot.dtype);
     if (data.byteLength > 0) gpu.queue.writeBuffer(buffer, offset, data.buffer, data.byteOffset, data.byteLength);
@@ -246,12 +258,16 @@ class Recording implements Recorder {
 
   /** From here on, dispatches that depend on the inputs cover only the first `count` rows. */
   live(count: Tensor, inputs: readonly (readonly [string, Tensor])[]): void {
-    if (numel(count.shape) !== 1 || count.dtype !== "u32") throw new CaptureError(`capture: rows must be u32[1]; got ${describe(count)}.`);
+    if (numel(count.shape) !== 1 || count.dtype !== "u32")
+      throw new CaptureError(`capture: rows must be u32[1]; got ${describe(count)}.`);
     const capacity = inputs[0]?.[1].shape[0];
-    if (capacity === undefined) throw new CaptureError("capture: live rows need an input with a leading axis; got none.");
+    if (capacity === undefined)
+      throw new CaptureError("capture: live rows need an input with a leading axis; got none.");
     for (const [name, input] of inputs) {
       if (input.shape[0] !== capacity) {
-        throw new CaptureError(`capture: with live rows all inputs must have the leading extent ${capacity}; got ${describe(input)} for ${name}.`);
+        throw new CaptureError(
+          `capture: with live rows all inputs must have the leading extent ${capacity}; got ${describe(input)} for ${name}.`,
+        );
       }
       input.storage.live = true;
     }
@@ -273,7 +289,9 @@ class Recording implements Recorder {
 
   #checkWrite(op: string, storage: Storage): void {
     if (storage.owner === this || this.#state.has(storage.root)) return;
-    throw new CaptureError(`capture: what the step writes in place must be declared as state; ${op} writes a tensor from outside that is not.`);
+    throw new CaptureError(
+      `capture: what the step writes in place must be declared as state; ${op} writes a tensor from outside that is not.`,
+    );
   }
 
   /** What a live dispatch writes is live too. */
@@ -302,7 +320,11 @@ class Recording implements Recorder {
     const align = this.#device.stream.uniforms.align;
     const commands = this.#work.filter((work) => work.kind === "dispatch");
     const size = commands.reduce((sum, command) => sum + stride(command), 0);
-    const uniforms = this.#device.gpu.createBuffer({ label: "capture uniforms", size: Math.max(16, size), usage: USAGE.uniform | USAGE.copyDst });
+    const uniforms = this.#device.gpu.createBuffer({
+      label: "capture uniforms",
+      size: Math.max(16, size),
+      usage: USAGE.uniform | USAGE.copyDst,
+    });
     this.#uniforms = uniforms;
     const bytes = new DataView(new ArrayBuffer(Math.max(16, size)));
     const program: (Encoded | Copy)[] = [];
@@ -333,9 +355,15 @@ class Recording implements Recorder {
 
   /** Prepends the dispatch that computes every live dispatch's grid from the row count. */
   #liveArguments({ count, capacity }: { count: Tensor; capacity: number }): Map<Work, Place> {
-    const commands = this.#work.filter((work): work is Command => work.kind === "dispatch" && work.storages.some((storage) => storage.live));
+    const commands = this.#work.filter(
+      (work): work is Command => work.kind === "dispatch" && work.storages.some((storage) => storage.live),
+    );
     const before = this.#work.length;
-    const args = liveGrids(count, commands.map((command) => ({ grid: command.grid, rows: command.rows })), capacity);
+    const args = liveGrids(
+      count,
+      commands.map((command) => ({ grid: command.grid, rows: command.rows })),
+      capacity,
+    );
     this.#work.unshift(...this.#work.splice(before));
     this.place(args.storage);
     const { buffer, offset } = args.storage.place;
@@ -371,7 +399,12 @@ class PrivateMemory {
     let best = -1;
     this.#free.forEach((buffer, i) => {
       const current = this.#free[best];
-      if (buffer.size >= storage.bytes && buffer.size <= Math.max(2 * storage.bytes, 4096) && (!current || buffer.size < current.size)) best = i;
+      if (
+        buffer.size >= storage.bytes &&
+        buffer.size <= Math.max(2 * storage.bytes, 4096) &&
+        (!current || buffer.size < current.size)
+      )
+        best = i;
     });
     const buffer = best >= 0 ? (this.#free.splice(best, 1)[0] as GPUBuffer) : this.#take(storage.bytes);
     storage.putAt({ buffer, offset: 0 }, () => {
@@ -392,7 +425,9 @@ class PrivateMemory {
 }
 
 function mapValues<T extends object, R>(object: T, fn: (value: T[keyof T]) => R): { [K in keyof T]: R } {
-  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, fn(value as T[keyof T])])) as { [K in keyof T]: R };
+  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, fn(value as T[keyof T])])) as {
+    [K in keyof T]: R;
+  };
 }
 
 function tensorsIn(value: unknown): Tensor[] {

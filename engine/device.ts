@@ -3,6 +3,7 @@
 
 import { BufferPool, type MemoryReport } from "./buffers.ts";
 import { DeviceError, DisposedError } from "./errors.ts";
+import { Patience } from "./patience.ts";
 import { PipelineCache } from "./pipelines.ts";
 import { type Profile, profile } from "./profile.ts";
 import { registerDevice, unregisterDevice } from "./registry.ts";
@@ -85,7 +86,9 @@ async function findAdapter(options: DeviceOptions): Promise<{ adapter: GPUAdapte
   try {
     dawn = (await import(/* @vite-ignore */ name)) as typeof dawn;
   } catch (cause) {
-    throw new DeviceError("createDevice: Node needs the package `webgpu`; it did not load. Run `npm install webgpu`.", { cause });
+    throw new DeviceError("createDevice: Node needs the package `webgpu`; it did not load. Run `npm install webgpu`.", {
+      cause,
+    });
   }
   const instance = dawn.create([...(options.dawn ?? [])]);
   const adapter = await instance.requestAdapter(request);
@@ -98,7 +101,8 @@ const isNode = (): boolean => typeof process !== "undefined" && process.versions
 /** What to do on this platform when there is no adapter. */
 function noAdapter(): string {
   const what = "createDevice: a WebGPU adapter must exist; found none.";
-  if (!isNode()) return `${what} Use a browser with WebGPU (Chrome or Edge 113, Safari 26, Firefox 141) over https or localhost.`;
+  if (!isNode())
+    return `${what} Use a browser with WebGPU (Chrome or Edge 113, Safari 26, Firefox 141) over https or localhost.`;
   if (process.platform === "linux") {
     return `${what} Install a Vulkan driver for your GPU, or the software one: \`apt-get install mesa-vulkan-drivers\` (Mesa 24 or newer; on Debian 12 add \`-t bookworm-backports\`).`;
   }
@@ -155,7 +159,7 @@ export class Device {
     this.info = describeDevice(gpu);
     this.pool = new BufferPool(gpu);
     this.pipelines = new PipelineCache(gpu);
-    this.stream = new Stream(gpu, this.pool, this.pipelines);
+    this.stream = new Stream(gpu, this.pool, this.pipelines, new Patience(isNode() && this.info.isSoftware));
     this.tuner = new Tuner(this);
     this.#isOwn = options.device === undefined;
     this.#onError = options.onError ?? ((error) => console.error(error.message));

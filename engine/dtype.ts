@@ -25,7 +25,8 @@ export const storageType = (dtype: DType): StorageType => (dtype === "bool" ? "u
 export const isFloat = (dtype: DType): boolean => dtype === "f32" || dtype === "f16";
 
 /** Bytes that a tensor of `n` elements occupies: at least one vec4, so that any kernel may bind it. */
-export const storageBytes = (n: number, dtype: DType): number => Math.max(16, Math.ceil((n * elementBytes(dtype)) / 16) * 16);
+export const storageBytes = (n: number, dtype: DType): number =>
+  Math.max(16, Math.ceil((n * elementBytes(dtype)) / 16) * 16);
 
 const scratch = new Float32Array(1);
 const scratchBits = new Uint32Array(scratch.buffer);

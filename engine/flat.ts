@@ -1,7 +1,7 @@
 // Parameters side by side in one buffer, their gradients in another, so that an optimiser step is one dispatch.
 
-import { Leaf } from "./graph.ts";
 import { DTypeError, GradientError } from "./errors.ts";
+import { Leaf } from "./graph.ts";
 import { copyInto } from "./ops/assign.ts";
 import { full } from "./ops/fill.ts";
 import { describe } from "./shape.ts";
@@ -79,8 +79,12 @@ export function flatten(parameters: readonly Tensor[]): Flat {
   const segments = parameters.map((parameter): Segment => {
     parameter.check("flatten");
     const { source } = parameter;
-    if (!(source instanceof Leaf)) throw new GradientError(`flatten: parameters must be leaves; got ${describe(parameter)}. Call requiresGrad() on it.`);
-    if (source.slot) throw new GradientError(`flatten: a parameter can be in one flat buffer; got ${describe(parameter)} twice.`);
+    if (!(source instanceof Leaf))
+      throw new GradientError(
+        `flatten: parameters must be leaves; got ${describe(parameter)}. Call requiresGrad() on it.`,
+      );
+    if (source.slot)
+      throw new GradientError(`flatten: a parameter can be in one flat buffer; got ${describe(parameter)} twice.`);
     if (parameter.dtype !== "f32") throw new DTypeError(`flatten: parameters must be f32; got ${describe(parameter)}.`);
     const segment = { parameter, offset: size, size: parameter.size };
     size += Math.max(1, Math.ceil(parameter.size / SEGMENT_ALIGN)) * SEGMENT_ALIGN;

@@ -64,7 +64,12 @@ export class Node {
   #references = 1;
   #isFreed = false;
 
-  constructor(record: OpRecord<never>, attrs: unknown, inputs: readonly (Tensor | undefined)[], outputs: readonly Tensor[]) {
+  constructor(
+    record: OpRecord<never>,
+    attrs: unknown,
+    inputs: readonly (Tensor | undefined)[],
+    outputs: readonly Tensor[],
+  ) {
     const { inputs: savesInputs = "all", outputs: savesOutputs = "all" } = record.saves ?? {};
     const save = (which: "all" | readonly number[], tensors: readonly (Tensor | undefined)[]) =>
       tensors.map((tensor, i) =>

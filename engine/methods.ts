@@ -10,14 +10,50 @@ import * as view from "./ops/view.ts";
 import { backward } from "./tape.ts";
 import { Tensor } from "./tensor.ts";
 
-const { neg, abs, square, exp, log, sqrt, rsqrt, relu, sigmoid, tanh, silu, softplus, erf, gelu, leakyRelu, clamp, copy } = pointwise;
+const {
+  neg,
+  abs,
+  square,
+  exp,
+  log,
+  sqrt,
+  rsqrt,
+  relu,
+  sigmoid,
+  tanh,
+  silu,
+  softplus,
+  erf,
+  gelu,
+  leakyRelu,
+  clamp,
+  copy,
+} = pointwise;
 const { add, sub, mul, div, pow, maximum, minimum, eq, ne, lt, le, gt, ge } = pointwise;
 const { sum, mean, max, min, variance, logsumexp, argmax, argmin } = reduce;
 const { permute, slice, flip, expand, pad } = move;
 const { reshape, squeeze, unsqueeze, flattenAxes, cast } = view;
 
 const methods = {
-  ...{ neg, abs, square, exp, log, sqrt, rsqrt, relu, sigmoid, tanh, silu, softplus, erf, gelu, leakyRelu, clamp, copy },
+  ...{
+    neg,
+    abs,
+    square,
+    exp,
+    log,
+    sqrt,
+    rsqrt,
+    relu,
+    sigmoid,
+    tanh,
+    silu,
+    softplus,
+    erf,
+    gelu,
+    leakyRelu,
+    clamp,
+    copy,
+  },
   ...{ add, sub, mul, div, pow, maximum, minimum, eq, ne, lt, le, gt, ge },
   ...{ sum, mean, max, min, variance, logsumexp, argmax, argmin },
   ...{ permute, slice, flip, expand, pad, reshape, squeeze, unsqueeze, flattenAxes, cast },
@@ -26,7 +62,9 @@ const methods = {
 };
 
 type Methods = {
-  [K in keyof typeof methods]: (typeof methods)[K] extends (x: Tensor, ...rest: infer Rest) => infer Result ? (...rest: Rest) => Result : never;
+  [K in keyof typeof methods]: (typeof methods)[K] extends (x: Tensor, ...rest: infer Rest) => infer Result
+    ? (...rest: Rest) => Result
+    : never;
 };
 
 declare module "./tensor.ts" {

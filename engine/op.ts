@@ -83,7 +83,9 @@ export function defineOp<A = Record<string, never>>(record: OpRecord<A>): Op<A> 
   return (inputs, attrs) => {
     const device = deviceOf(record.name, inputs);
     const described = record.infer(inputs, attrs);
-    const outputs = record.run ? described.map(({ shape, dtype }) => empty(shape, { dtype, device })) : view(inputs, described);
+    const outputs = record.run
+      ? described.map(({ shape, dtype }) => empty(shape, { dtype, device }))
+      : view(inputs, described);
     if (record.run) execute(record, device, inputs, outputs, attrs);
     device.onOp?.({ name: record.name, inputs, outputs, attrs });
     if (record.vjp && isRecording() && inputs.some((input) => input?.isDifferentiable)) {
@@ -120,7 +122,13 @@ function deviceOf(op: string, inputs: Inputs): Device {
 }
 
 /** Runs a record's dispatches on given outputs. */
-export function execute<A>(record: OpRecord<A>, device: Device, inputs: Inputs, outputs: readonly Tensor[], attrs: A): void {
+export function execute<A>(
+  record: OpRecord<A>,
+  device: Device,
+  inputs: Inputs,
+  outputs: readonly Tensor[],
+  attrs: A,
+): void {
   const temporaries: Tensor[] = [];
   record.run?.({
     device,
@@ -151,7 +159,9 @@ export function dispatch<S extends Spec, U extends string>(
   const grid = kernel.grid(dims, spec);
   if (grid.some((count) => count === 0)) return;
   if (grid.some((count) => count > MAX_GROUPS)) {
-    throw new DeviceError(`${op}: a dispatch must have at most ${MAX_GROUPS} workgroups an axis; got [${grid.join(", ")}].`);
+    throw new DeviceError(
+      `${op}: a dispatch must have at most ${MAX_GROUPS} workgroups an axis; got [${grid.join(", ")}].`,
+    );
   }
   const program = device.pipelines.program(kernel as unknown as Kernel, spec);
   const storages: Storage[] = program.bindings.map(({ name, access }) => {
@@ -162,7 +172,8 @@ export function dispatch<S extends Spec, U extends string>(
   });
   const uniforms = program.uniformNames.map((name) => {
     const value = dims[name as U] as number | undefined;
-    if (value === undefined) throw new ArgumentError(`${op}: kernel ${kernel.name} must get a number for ${name}; got none.`);
+    if (value === undefined)
+      throw new ArgumentError(`${op}: kernel ${kernel.name} must get a number for ${name}; got none.`);
     return value;
   });
   device.stream.push({ kind: "dispatch", op, program, storages, uniforms, grid, rows: kernel.rows?.(dims, spec) });

@@ -43,7 +43,9 @@ export class PipelineCache {
     const uniformNames = Object.keys(kernel.uniforms);
     const limit = this.#device.limits.maxStorageBuffersPerShaderStage;
     if (bindings.length > limit) {
-      throw new DeviceError(`${key}: at most ${limit} storage bindings are possible on this adapter; got ${bindings.length}.`);
+      throw new DeviceError(
+        `${key}: at most ${limit} storage bindings are possible on this adapter; got ${bindings.length}.`,
+      );
     }
     const layout = this.#layout(bindings, uniformNames.length * 4);
     const module = this.#device.createShaderModule({ label: key, code: shaderText(kernel, spec) });
@@ -75,13 +77,18 @@ export class PipelineCache {
         try {
           program.pipeline = await this.#device.createComputePipelineAsync(program.descriptor);
         } catch (cause) {
-          throw new DeviceError(`${program.key}: the kernel must compile; the driver says: ${String(cause)}`, { cause });
+          throw new DeviceError(`${program.key}: the kernel must compile; the driver says: ${String(cause)}`, {
+            cause,
+          });
         }
       }),
     );
   }
 
-  #layout(bindings: readonly Binding[], uniformBytes: number): { group: GPUBindGroupLayout; pipeline: GPUPipelineLayout } {
+  #layout(
+    bindings: readonly Binding[],
+    uniformBytes: number,
+  ): { group: GPUBindGroupLayout; pipeline: GPUPipelineLayout } {
     const key = `${uniformBytes}:${bindings.map(({ access }) => (access === "read" ? "r" : "w")).join("")}`;
     const known = this.#layouts.get(key);
     if (known) return known;

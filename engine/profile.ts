@@ -40,7 +40,13 @@ export class Profile {
       `${kernel.padEnd(width)} ${n.padStart(6)} ${ms.padStart(10)} ${share.padStart(7)} ${mb.padStart(10)}`;
     const total = this.ms;
     const body = this.rows.map((row) =>
-      line(row.kernel, `${row.dispatches}`, row.ms.toFixed(3), `${((100 * row.ms) / total).toFixed(1)} %`, (row.bytes / 1e6).toFixed(2)),
+      line(
+        row.kernel,
+        `${row.dispatches}`,
+        row.ms.toFixed(3),
+        `${((100 * row.ms) / total).toFixed(1)} %`,
+        (row.bytes / 1e6).toFixed(2),
+      ),
     );
     const sum = line("total", `${this.dispatches}`, total.toFixed(3), `of ${this.wallMs.toFixed(1)} ms wall`, "");
     return [line("kernel", "calls", "ms", "share", "MB"), ...body, sum.trimEnd()].join("\n");

@@ -64,7 +64,9 @@ export function scope<T>(fn: () => T): T {
   try {
     const result = fn();
     if (result instanceof Promise) {
-      throw new ArgumentError("scope: fn must be synchronous; got a promise. Await reads outside, after returning the tensors.");
+      throw new ArgumentError(
+        "scope: fn must be synchronous; got a promise. Await reads outside, after returning the tensors.",
+      );
     }
     return current.keep(result);
   } finally {

@@ -14,7 +14,8 @@ export interface Described {
 /** Number of elements; 1 for a scalar. */
 export const numel = (shape: Shape): number => shape.reduce((n, extent) => n * extent, 1);
 
-export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((extent, i) => extent === b[i]);
+export const sameShape = (a: Shape, b: Shape): boolean =>
+  a.length === b.length && a.every((extent, i) => extent === b[i]);
 
 /** `[2, 3]`. */
 export const formatShape = (shape: Shape): string => `[${shape.join(", ")}]`;
@@ -84,7 +85,10 @@ export function broadcastAxes(from: Shape, to: Shape): number[] {
 }
 
 /** Merges neighbouring axes of `shape` as long as every operand's strides allow it; drops axes of extent 1. */
-export function collapse(shape: Shape, operandStrides: readonly (readonly number[])[]): { shape: number[]; strides: number[][] } {
+export function collapse(
+  shape: Shape,
+  operandStrides: readonly (readonly number[])[],
+): { shape: number[]; strides: number[][] } {
   const out: number[] = [];
   const outStrides: number[][] = operandStrides.map(() => []);
   for (let i = shape.length - 1; i >= 0; i--) {

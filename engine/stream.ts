@@ -4,6 +4,7 @@
 import type { Grid, RowAxis } from "../kernels/index.ts";
 import { type BufferPool, type Place, Storage, USAGE } from "./buffers.ts";
 import { CaptureError } from "./errors.ts";
+import type { Patience } from "./patience.ts";
 import type { PipelineCache, Program } from "./pipelines.ts";
 
 /** One dispatch: what runs, on which memory, how large. */
@@ -72,11 +73,14 @@ export class Stream {
   readonly counters: StreamCounters = { dispatches: 0, submits: 0 };
   recorder: Recorder | undefined;
   timer: PassTimer | undefined;
+  readonly #patience: Patience;
+  #waited = 0;
   #pending: Work[] = [];
   #staging = new Map<number, GPUBuffer[]>();
 
-  constructor(device: GPUDevice, pool: BufferPool, pipelines: PipelineCache) {
+  constructor(device: GPUDevice, pool: BufferPool, pipelines: PipelineCache, patience: Patience) {
     this.#device = device;
+    this.#patience = patience;
     this.#pool = pool;
     this.#pipelines = pipelines;
     this.uniforms = new UniformWriter(device);
@@ -95,7 +99,10 @@ export class Stream {
   /** Gives a storage memory from the pool, unless it has some. */
   place(storage: Storage): void {
     if (storage.placed) return;
-    if (this.recorder && storage.owner === this.recorder) return this.recorder.place(storage);
+    if (this.recorder && storage.owner === this.recorder) {
+      this.recorder.place(storage);
+      return;
+    }
     const buffer = this.#pool.take(storage.bytes);
     storage.putAt({ buffer, offset: 0 }, () => this.#pool.give(buffer));
   }
@@ -190,7 +197,7 @@ export class Stream {
     });
     this.#device.queue.submit([encoder.finish()]);
     this.counters.submits += 1;
-    await staging.mapAsync(1, 0, total); // GPUMapMode.READ
+    await this.#wait(() => staging.mapAsync(1, 0, total)); // GPUMapMode.READ
     const mapped = staging.getMappedRange(0, total);
     const result = items.map(({ bytes }, i) => mapped.slice(offsets[i] as number, (offsets[i] as number) + bytes));
     staging.unmap();
@@ -206,18 +213,27 @@ export class Stream {
     if (!isFresh) this.flush();
     this.place(storage);
     const { buffer, offset } = storage.place;
-    if (data.byteLength > 0) this.#device.queue.writeBuffer(buffer, offset, data.buffer, data.byteOffset, data.byteLength);
+    if (data.byteLength > 0)
+      this.#device.queue.writeBuffer(buffer, offset, data.buffer, data.byteOffset, data.byteLength);
   }
 
   /** Resolves when the GPU has finished everything so far. */
   async sync(): Promise<void> {
     this.flush();
-    await this.#device.queue.onSubmittedWorkDone();
+    await this.#wait(() => this.#device.queue.onSubmittedWorkDone());
+  }
+
+  #wait<T>(done: () => Promise<T>): Promise<T> {
+    const dispatches = this.counters.dispatches - this.#waited;
+    this.#waited = this.counters.dispatches;
+    return this.#patience.wait(dispatches, done);
   }
 
   #refuseRecording(what: string, isFresh: boolean): void {
     if (!this.recorder || isFresh) return;
-    throw new CaptureError(`capture: the step must not ${what} tensors on the host; it did. Return what you want to read; declare what changes as an input.`);
+    throw new CaptureError(
+      `capture: the step must not ${what} tensors on the host; it did. Return what you want to read; declare what changes as an input.`,
+    );
   }
 
   destroy(): void {
@@ -238,9 +254,9 @@ export class Stream {
 
   #giveStaging(buffer: GPUBuffer): void {
     // Large read-backs are rare: keeping their staging would double the memory for nothing.
-    if (buffer.size > 1 << 24) return buffer.destroy();
     const list = this.#staging.get(buffer.size);
-    if (list) list.push(buffer);
+    if (buffer.size > 1 << 24) buffer.destroy();
+    else if (list) list.push(buffer);
     else this.#staging.set(buffer.size, [buffer]);
   }
 }
@@ -256,7 +272,9 @@ export function copyStorage(encoder: GPUCommandEncoder, { from, to, bytes }: Cop
 /** The command's storages, with those that are read from a buffer it also writes replaced by `copyOf` them. */
 export function separate(command: Command, copyOf: (from: Storage) => Storage): readonly Storage[] {
   const { bindings } = command.program;
-  const written = command.storages.filter((_, i) => bindings[i]?.access !== "read").map((storage) => storage.place.buffer);
+  const written = command.storages
+    .filter((_, i) => bindings[i]?.access !== "read")
+    .map((storage) => storage.place.buffer);
   return command.storages.map((storage, i) =>
     bindings[i]?.access === "read" && written.includes(storage.place.buffer) ? copyOf(storage) : storage,
   );

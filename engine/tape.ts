@@ -1,14 +1,14 @@
 // Reverse-mode differentiation: walks the graph from a result back to its leaves, calls each record's vjp,
 // sums back what was broadcast, adds up what was used twice, and leaves gradients at the leaves.
 
-import { add } from "./ops/pointwise.ts";
-import { addInto, copyInto } from "./ops/assign.ts";
-import { sumTo } from "./ops/reduce.ts";
-import { full } from "./ops/fill.ts";
 import type { Storage } from "./buffers.ts";
 import { ArgumentError, GradientError, ShapeError } from "./errors.ts";
 import { Leaf, Node, type Saved, type Source } from "./graph.ts";
 import { type Backward, noGrad } from "./op.ts";
+import { addInto, copyInto } from "./ops/assign.ts";
+import { full } from "./ops/fill.ts";
+import { add } from "./ops/pointwise.ts";
+import { sumTo } from "./ops/reduce.ts";
 import { keep, Scope, scope } from "./scope.ts";
 import { type Described, describe, sameShape } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
@@ -26,13 +26,19 @@ export function backward(result: Tensor, { gradient, retain = false }: BackwardO
   result.check("backward");
   const root = result.source;
   if (!root) {
-    throw new GradientError(`backward: the result must depend on a tensor with requiresGrad(); got ${describe(result)}, which does not.`);
+    throw new GradientError(
+      `backward: the result must depend on a tensor with requiresGrad(); got ${describe(result)}, which does not.`,
+    );
   }
   if (gradient && !sameShape(gradient.shape, result.shape)) {
-    throw new ShapeError(`backward: the gradient must have the result's shape; got ${describe(gradient)} for ${describe(result)}.`);
+    throw new ShapeError(
+      `backward: the gradient must have the result's shape; got ${describe(gradient)} for ${describe(result)}.`,
+    );
   }
   if (!gradient && result.size !== 1) {
-    throw new GradientError(`backward: a result of several elements needs a gradient; got ${describe(result)}. Reduce it, or pass { gradient }.`);
+    throw new GradientError(
+      `backward: a result of several elements needs a gradient; got ${describe(result)}. Reduce it, or pass { gradient }.`,
+    );
   }
   noGrad(() => new Sweep(root, retain).run(result, gradient));
 }
@@ -87,7 +93,9 @@ class Sweep {
     const g = this.#gradients.get(node);
     this.#gradients.delete(node);
     if (node.isFreed) {
-      throw new GradientError(`backward: the graph of ${node.name} must still be there; it was freed by an earlier backward(). Pass { retain: true } to that one.`);
+      throw new GradientError(
+        `backward: the graph of ${node.name} must still be there; it was freed by an earlier backward(). Pass { retain: true } to that one.`,
+      );
     }
     const gradients = g ? scope(() => this.#gradientsOf(node, g)) : [];
     g?.dispose();
@@ -198,7 +206,9 @@ class View implements Backward<unknown> {
 }
 
 /** Value and gradients of `fn` at its arguments, which need no `requiresGrad()`. `fn` returns a one-element tensor. */
-export function valueAndGrad<T extends readonly Tensor[]>(fn: (...args: T) => Tensor): (...args: T) => { value: Tensor; grads: Tensor[] } {
+export function valueAndGrad<T extends readonly Tensor[]>(
+  fn: (...args: T) => Tensor,
+): (...args: T) => { value: Tensor; grads: Tensor[] } {
   return (...args) => {
     const inner = new Scope();
     try {

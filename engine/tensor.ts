@@ -3,12 +3,21 @@
 
 import { Storage } from "./buffers.ts";
 import type { Device } from "./device.ts";
-import { type DType, type DTypeArrays, decode, elementBytes, encode, isFloat, storageBytes, type TensorData } from "./dtype.ts";
+import {
+  type DType,
+  type DTypeArrays,
+  decode,
+  elementBytes,
+  encode,
+  isFloat,
+  storageBytes,
+  type TensorData,
+} from "./dtype.ts";
 import { ArgumentError, DisposedError, DTypeError, GradientError, ShapeError } from "./errors.ts";
+import { Leaf, type Source } from "./graph.ts";
 import { defaultDevice } from "./registry.ts";
 import { track, untrack } from "./scope.ts";
 import { checkShape, describe, numel, type Shape } from "./shape.ts";
-import { Leaf, type Source } from "./graph.ts";
 
 const collected = new FinalizationRegistry<{ device: Device; storage: Storage }>(({ device, storage }) => {
   if (device.isDisposed) return;
@@ -87,7 +96,9 @@ export class Tensor {
   /** Throws DisposedError if the tensor, or its device, is gone. `op` names the call for the message. */
   check(op: string): void {
     if (this.#isDisposed) {
-      throw new DisposedError(`${op}: a tensor must be alive; got ${describe(this)}, which was disposed. Keep it out of the scope that freed it.`);
+      throw new DisposedError(
+        `${op}: a tensor must be alive; got ${describe(this)}, which was disposed. Keep it out of the scope that freed it.`,
+      );
     }
     this.device.check(op);
   }
@@ -95,9 +106,12 @@ export class Tensor {
   /** Makes this a leaf whose gradient `backward` computes; returns itself. */
   requiresGrad(): this {
     this.check("requiresGrad");
-    if (!isFloat(this.dtype)) throw new DTypeError(`requiresGrad: the dtype must be f32 or f16; got ${describe(this)}.`);
+    if (!isFloat(this.dtype))
+      throw new DTypeError(`requiresGrad: the dtype must be f32 or f16; got ${describe(this)}.`);
     if (this.#source && !(this.#source instanceof Leaf)) {
-      throw new GradientError(`requiresGrad: only a leaf can be made one; got the result of ${this.#source.name}. Call detach() first.`);
+      throw new GradientError(
+        `requiresGrad: only a leaf can be made one; got the result of ${this.#source.name}. Call detach() first.`,
+      );
     }
     this.#source ??= new Leaf(this);
     return this;
@@ -107,7 +121,11 @@ export class Tensor {
   get grad(): Tensor {
     this.check("grad");
     if (this.#source instanceof Leaf && this.#source.grad) return this.#source.grad;
-    const why = this.#source ? (this.#source instanceof Leaf ? "backward() has not reached it" : "it is not a leaf") : "requiresGrad() was not called";
+    const why = this.#source
+      ? this.#source instanceof Leaf
+        ? "backward() has not reached it"
+        : "it is not a leaf"
+      : "requiresGrad() was not called";
     throw new GradientError(`grad: a gradient must exist; got none on ${describe(this)}: ${why}.`);
   }
 
@@ -134,7 +152,8 @@ export class Tensor {
 
   /** The only element of a one-element tensor. Waits for the GPU. */
   async item(): Promise<number> {
-    if (this.size !== 1) throw new ShapeError(`item: the tensor must have one element; got ${describe(this)}. Use read().`);
+    if (this.size !== 1)
+      throw new ShapeError(`item: the tensor must have one element; got ${describe(this)}. Use read().`);
     return (await this.read())[0] as number;
   }
 
@@ -142,7 +161,9 @@ export class Tensor {
   write(data: ArrayLike<number>): void {
     this.check("write");
     if (data.length !== this.size) {
-      throw new ShapeError(`write: the data must have ${this.size} elements for ${describe(this)}; got ${data.length}.`);
+      throw new ShapeError(
+        `write: the data must have ${this.size} elements for ${describe(this)}; got ${data.length}.`,
+      );
     }
     this.device.stream.write(this.#storage, encode(data, this.dtype));
     this.#storage.touch();
@@ -191,7 +212,9 @@ export function empty(shape: Shape, { dtype = "f32", device = defaultDevice() }:
   const bytes = storageBytes(numel(shape), dtype);
   device.check("tensor");
   if (dtype === "f16" && !device.info.hasF16) {
-    throw new DTypeError(`tensor: f16 needs the adapter feature shader-f16; got ${describe({ shape, dtype })}. Use f32.`);
+    throw new DTypeError(
+      `tensor: f16 needs the adapter feature shader-f16; got ${describe({ shape, dtype })}. Use f32.`,
+    );
   }
   device.pool.checkSize(bytes, describe({ shape, dtype }));
   const storage = new Storage(bytes);
@@ -201,7 +224,16 @@ export function empty(shape: Shape, { dtype = "f32", device = defaultDevice() }:
 
 /** Numbers in rows of rows, to any depth. */
 export type NestedNumbers = number | boolean | readonly NestedNumbers[];
-type NumberArray = Float32Array | Float64Array | Int32Array | Uint32Array | Uint8Array | Int8Array | Uint16Array | Int16Array | Uint8ClampedArray;
+type NumberArray =
+  | Float32Array
+  | Float64Array
+  | Int32Array
+  | Uint32Array
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint8ClampedArray;
 
 const dtypeOf = (data: NumberArray): DType =>
   data instanceof Uint32Array ? "u32" : data instanceof Float32Array || data instanceof Float64Array ? "f32" : "i32";
@@ -210,15 +242,21 @@ const dtypeOf = (data: NumberArray): DType =>
  * A tensor of host data: nested arrays of numbers (dtype f32, or bool for booleans), or a typed array with a shape.
  * A typed array's dtype is kept where there is one (Float64Array becomes f32, small integers i32).
  */
-export function tensor(data: NestedNumbers | NumberArray, options: TensorOptions & { readonly shape?: Shape } = {}): Tensor {
+export function tensor(
+  data: NestedNumbers | NumberArray,
+  options: TensorOptions & { readonly shape?: Shape } = {},
+): Tensor {
   const isTyped = ArrayBuffer.isView(data);
   const inferred = isTyped ? [(data as NumberArray).length] : nestedShape(data as NestedNumbers);
   const flat = isTyped ? (data as NumberArray) : flatten(data as NestedNumbers);
   const shape = options.shape ?? inferred;
-  const dtype = options.dtype ?? (isTyped ? dtypeOf(data as NumberArray) : typeof flat[0] === "boolean" ? "bool" : "f32");
+  const dtype =
+    options.dtype ?? (isTyped ? dtypeOf(data as NumberArray) : typeof flat[0] === "boolean" ? "bool" : "f32");
   checkShape("tensor", shape);
   if (numel(shape) !== flat.length) {
-    throw new ShapeError(`tensor: the data must have ${numel(shape)} elements for the shape [${shape.join(", ")}]; got ${flat.length}.`);
+    throw new ShapeError(
+      `tensor: the data must have ${numel(shape)} elements for the shape [${shape.join(", ")}]; got ${flat.length}.`,
+    );
   }
   const result = empty(shape, { ...options, dtype });
   result.device.stream.write(result.storage, encode(flat as ArrayLike<number>, dtype));
@@ -237,7 +275,9 @@ function nestedShape(data: NestedNumbers): number[] {
   const first = shapes[0] ?? [];
   const odd = shapes.find((shape) => shape.join() !== first.join());
   if (odd) {
-    throw new ShapeError(`tensor: nested rows must have equal lengths; got rows of shape [${first.join(", ")}] and [${odd.join(", ")}].`);
+    throw new ShapeError(
+      `tensor: nested rows must have equal lengths; got rows of shape [${first.join(", ")}] and [${odd.join(", ")}].`,
+    );
   }
   return [data.length, ...first];
 }
@@ -247,7 +287,10 @@ export function arange(start: number, end?: number, step = 1, options: TensorOpt
   const [from, to] = end === undefined ? [0, start] : [start, end];
   if (step === 0 || Number.isNaN(step)) throw new ArgumentError(`arange: step must not be 0; got ${step}.`);
   const n = Math.max(0, Math.ceil((to - from) / step));
-  return tensor(Float64Array.from({ length: n }, (_, i) => from + i * step), { dtype: "i32", ...options });
+  return tensor(
+    Float64Array.from({ length: n }, (_, i) => from + i * step),
+    { dtype: "i32", ...options },
+  );
 }
 
 /** The n x n identity matrix. */

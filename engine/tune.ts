@@ -60,7 +60,13 @@ export class Tuner {
     const id = [...keys.keys()].join(";");
     if (this.#requests.has(id)) return;
     const alias = (tensor: Tensor) => tensor.detach();
-    this.#requests.set(id, { keys, record, inputs: inputs.map((input) => input && alias(input)), outputs: outputs.map(alias), attrs });
+    this.#requests.set(id, {
+      keys,
+      record,
+      inputs: inputs.map((input) => input && alias(input)),
+      outputs: outputs.map(alias),
+      attrs,
+    });
   }
 
   /**
@@ -81,7 +87,8 @@ export class Tuner {
     const results: TuningResult[] = [];
     for (const request of requests) {
       for (const [key, candidates] of request.keys) {
-        if (candidates.length > 1 && !this.#table.has(key)) results.push(await this.#measure(request, key, candidates, repeats));
+        if (candidates.length > 1 && !this.#table.has(key))
+          results.push(await this.#measure(request, key, candidates, repeats));
       }
       for (const tensor of [...request.inputs, ...request.outputs]) tensor?.dispose();
     }

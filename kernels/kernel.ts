@@ -60,7 +60,10 @@ export function defineKernel<S extends Spec, U extends string>(kernel: Kernel<S,
 }
 
 /** Tagged template for WGSL: drops a common indent, joins array values line by line. */
-export function wgsl(strings: TemplateStringsArray, ...values: readonly (string | number | readonly string[])[]): string {
+export function wgsl(
+  strings: TemplateStringsArray,
+  ...values: readonly (string | number | readonly string[])[]
+): string {
   let text = strings[0] ?? "";
   values.forEach((value, i) => {
     text += (Array.isArray(value) ? value.join("\n") : String(value)) + (strings[i + 1] ?? "");
@@ -90,11 +93,16 @@ export function pipelineKey(kernel: Kernel, spec: Spec): string {
 export function shaderText<S extends Spec, U extends string>(kernel: Kernel<S, U>, spec: S): string {
   const names = Object.keys(kernel.uniforms) as U[];
   const features = (kernel.features?.(spec) ?? []).map((feature) => `enable ${feature};\n`).join("");
-  const struct = names.length > 0
-    ? `struct Uniforms {\n${names.map((name) => `  ${name}: ${kernel.uniforms[name]},\n`).join("")}}\n@group(0) @binding(0) var<uniform> u: Uniforms;\n`
-    : "";
-  const bindings = kernel.bindings(spec)
-    .map(({ name, access, type }, i) => `@group(0) @binding(${i + 1}) var<storage, ${access === "read" ? "read" : "read_write"}> ${name}: ${type};\n`)
+  const struct =
+    names.length > 0
+      ? `struct Uniforms {\n${names.map((name) => `  ${name}: ${kernel.uniforms[name]},\n`).join("")}}\n@group(0) @binding(0) var<uniform> u: Uniforms;\n`
+      : "";
+  const bindings = kernel
+    .bindings(spec)
+    .map(
+      ({ name, access, type }, i) =>
+        `@group(0) @binding(${i + 1}) var<storage, ${access === "read" ? "read" : "read_write"}> ${name}: ${type};\n`,
+    )
     .join("");
   return features + struct + bindings + kernel.source(spec);
 }

@@ -95,7 +95,11 @@ fn power(a: T, b: T) -> T {
 }`,
   phi: "fn phi(x: T) -> T { return T(0.5) * (T(1.0) + erf(x * T(0.7071067811865476))); }",
 };
-const HELPER_NEEDS: Readonly<Record<string, readonly string[]>> = { any_nan: ["is_nan"], phi: ["erf"], power: ["is_nan", "any_nan"] };
+const HELPER_NEEDS: Readonly<Record<string, readonly string[]>> = {
+  any_nan: ["is_nan"],
+  phi: ["erf"],
+  power: ["is_nan", "any_nan"],
+};
 
 const uses = (expr: string, name: string): boolean => new RegExp(`\\b${name}\\b`).test(expr);
 
@@ -121,7 +125,10 @@ function loaded(value: string, type: string, spec: PointwiseSpec): string {
 const kernels = new Map<string, Kernel<PointwiseSpec, string>>();
 
 /** Uniforms: n (groups of `width`), the collapsed extents d0.., per operand its strides (`a0`..) or its number (`a`). */
-export function pointwiseKernel({ name, operands, expr, isTruth = false, inPlace = false }: PointwiseFunction, rank: number): Kernel<PointwiseSpec, string> {
+export function pointwiseKernel(
+  { name, operands, expr, isTruth = false, inPlace = false }: PointwiseFunction,
+  rank: number,
+): Kernel<PointwiseSpec, string> {
   const id = `${name}/${operands.join()}/${rank}/${isTruth}/${inPlace}: ${expr}`;
   const known = kernels.get(id);
   if (known) return known;
@@ -141,7 +148,13 @@ export function pointwiseKernel({ name, operands, expr, isTruth = false, inPlace
         const inner = spec.inner[k];
         if (inner === "s") return [];
         const type = stored(types(spec)[k] as string);
-        return [{ name: `in_${operand}`, access: "read" as const, type: `array<${inner === "1" ? wide(type, spec.width) : type}>` }];
+        return [
+          {
+            name: `in_${operand}`,
+            access: "read" as const,
+            type: `array<${inner === "1" ? wide(type, spec.width) : type}>`,
+          },
+        ];
       }),
       { name: "out", access: inPlace ? "update" : "write", type: `array<${wide(stored(spec.out), spec.width)}>` },
     ],
@@ -157,10 +170,15 @@ export function pointwiseKernel({ name, operands, expr, isTruth = false, inPlace
         const inner = spec.inner[k];
         if (inner === "s") return `let ${operand} = T(${compute === "f32" ? "" : compute}(u.num_${operand}));`;
         const terms = Array.from({ length: rank }, (_, i) =>
-          i === rank - 1 ? (inner === "1" ? position(i) : "") : `${position(i)} * u.${operand}_${i}${width === 4 && inner === "1" ? " / 4u" : ""}`,
+          i === rank - 1
+            ? inner === "1"
+              ? position(i)
+              : ""
+            : `${position(i)} * u.${operand}_${i}${width === 4 && inner === "1" ? " / 4u" : ""}`,
         ).filter((term) => term !== "");
         const index = rank === 0 ? (inner === "1" ? "i" : "0u") : terms.join(" + ") || "0u";
-        const value = inner === "1" ? `in_${operand}[${index}]` : `${wide(stored(type), width)}(in_${operand}[${index}])`;
+        const value =
+          inner === "1" ? `in_${operand}[${index}]` : `${wide(stored(type), width)}(in_${operand}[${index}])`;
         return `let ${operand} = ${loaded(value, type, spec)};`;
       });
       const result = isTruth ? "select(U(0u), U(1u), result)" : `${wide(stored(spec.out), width)}(result)`;

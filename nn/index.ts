@@ -2,11 +2,20 @@
 export { Backbone, type Stage } from "./backbone.ts";
 export { Init, type InitScheme } from "./init.ts";
 export * from "./layers.ts";
-export { countMacs } from "./macs.ts";
+export { countMacs, countWork, describeStages, type StageInfo, type Work } from "./macs.ts";
 export { EVAL, type LoadReport, type Mode, Module, type NamedTensors, TRAIN } from "./module.ts";
 export * from "./optim.ts";
 export { isMatrix, Optimizer, type OptimizerOptions, type ParameterList, type StepOptions } from "./optimizer.ts";
 export * from "./resnet.ts";
 export * from "./schedules.ts";
 export * from "./vit.ts";
-export { fromTorchName, type HostTensor, loadTorch, permuteHost, type Renames, TORCHVISION, toTorch, toTorchName } from "./weights.ts";
+export {
+  fromTorchName,
+  type HostTensor,
+  loadTorch,
+  permuteHost,
+  type Renames,
+  TORCHVISION,
+  toTorch,
+  toTorchName,
+} from "./weights.ts";

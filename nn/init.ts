@@ -1,6 +1,6 @@
 // Initialisers by name, PyTorch's and timm's, drawn on the CPU from a seed: the same weights on every machine.
 
-import { randomNormal, randomUniform, type Shape, Tensor, tensor, type Device } from "../engine/index.ts";
+import { type Device, randomNormal, randomUniform, type Shape, type Tensor, tensor } from "../engine/index.ts";
 
 /** Where values start: PyTorch's layer defaults (`torch`), He's for ReLU networks (`he`), timm's for ViT (`vit`). */
 export type InitScheme = "torch" | "he" | "vit";
@@ -14,7 +14,11 @@ export class Init {
   readonly device: Device | undefined;
   #stream = 0;
 
-  constructor({ seed, scheme = "torch", device }: { readonly seed: number; readonly scheme?: InitScheme; readonly device?: Device | undefined }) {
+  constructor({
+    seed,
+    scheme = "torch",
+    device,
+  }: { readonly seed: number; readonly scheme?: InitScheme; readonly device?: Device | undefined }) {
     this.seed = seed;
     this.scheme = scheme;
     this.device = device;

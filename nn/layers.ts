@@ -57,7 +57,12 @@ export interface ConvLayerOptions {
 export class Conv2d extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor | undefined;
-  readonly #options: { readonly stride: number; readonly padding: number; readonly dilation: number; readonly groups: number };
+  readonly #options: {
+    readonly stride: number;
+    readonly padding: number;
+    readonly dilation: number;
+    readonly groups: number;
+  };
 
   constructor(inputs: number, outputs: number, init: Init, options: ConvLayerOptions) {
     super();
@@ -81,7 +86,11 @@ export class BatchNorm2d extends Module {
   readonly runningVar: Tensor;
   readonly #options: { readonly eps: number; readonly momentum: number };
 
-  constructor(channels: number, init: Init, { eps = 1e-5, momentum = 0.1 }: { readonly eps?: number; readonly momentum?: number } = {}) {
+  constructor(
+    channels: number,
+    init: Init,
+    { eps = 1e-5, momentum = 0.1 }: { readonly eps?: number; readonly momentum?: number } = {},
+  ) {
     super();
     this.weight = init.constant([channels], 1);
     this.bias = init.constant([channels], 0);
@@ -91,8 +100,16 @@ export class BatchNorm2d extends Module {
   }
 
   /** With `relu` or a residual: relu(norm(x) + residual), in the same dispatches. */
-  forward(x: Tensor, { training }: Mode, fused: { readonly activation?: "none" | "relu"; readonly residual?: Tensor | undefined } = {}): Tensor {
-    return batchNorm(x, this.weight, this.bias, this.runningMean, this.runningVar, { ...this.#options, training, ...fused });
+  forward(
+    x: Tensor,
+    { training }: Mode,
+    fused: { readonly activation?: "none" | "relu"; readonly residual?: Tensor | undefined } = {},
+  ): Tensor {
+    return batchNorm(x, this.weight, this.bias, this.runningMean, this.runningVar, {
+      ...this.#options,
+      training,
+      ...fused,
+    });
   }
 }
 

@@ -1,6 +1,18 @@
-// Multiply-accumulates, counted from the ops that a forward pass really calls, without running it.
+// Multiply-accumulates and parameters, counted from the ops that a forward pass really calls, without running it.
 
-import { type Device, defaultDevice, empty, noGrad, numel, type Shape, type Tensor, type TracedOp, trace } from "../engine/index.ts";
+import {
+  type Device,
+  defaultDevice,
+  empty,
+  noGrad,
+  numel,
+  type Shape,
+  type Tensor,
+  type TracedOp,
+  trace,
+} from "../engine/index.ts";
+import type { Backbone, Stage } from "./backbone.ts";
+import { EVAL, type Module } from "./module.ts";
 
 /** MACs of one traced op: products only, as is usual; norms, pools and pointwise ops count nothing. */
 function macsOf({ name, inputs, outputs, attrs }: TracedOp): number {
@@ -28,4 +40,39 @@ function macsOf({ name, inputs, outputs, attrs }: TracedOp): number {
 export function countMacs(input: Shape, fn: (x: Tensor) => unknown, device: Device = defaultDevice()): number {
   const ops = trace(device, () => noGrad(() => fn(empty([1, ...input], { device }))));
   return ops.reduce((sum, op) => sum + macsOf(op), 0);
+}
+
+/** What a part of a network does to one input. */
+export interface Work {
+  readonly macs: number;
+  /** Trainable numbers that it uses. */
+  readonly parameters: number;
+  /** Shape of its result, without the batch axis. */
+  readonly shape: Shape;
+}
+
+/** MACs, parameters and result of the part `fn` of `module` on one input. Nothing runs on the GPU. */
+export function countWork(module: Module, input: Shape, fn: (x: Tensor) => Tensor): Work {
+  const all = module.parameters();
+  const device = all[0]?.device ?? defaultDevice();
+  let shape: Shape = [];
+  const ops = trace(device, () => {
+    shape = noGrad(() => fn(empty([1, ...input], { device }))).shape.slice(1);
+  });
+  const used = new Set<unknown>(ops.flatMap(({ inputs }) => inputs));
+  const parameters = all.reduce((sum, parameter) => sum + (used.has(parameter) ? parameter.size : 0), 0);
+  return { macs: ops.reduce((sum, op) => sum + macsOf(op), 0), parameters, shape };
+}
+
+/** A stage and what it costs. */
+export type StageInfo = Stage & Work;
+
+/** Every stage of a backbone on one of its images; `input` may be another image size. */
+export function describeStages(backbone: Backbone, input: Shape = backbone.input): StageInfo[] {
+  const found: StageInfo[] = [];
+  for (const [i, stage] of backbone.stages.entries()) {
+    const shape = found.at(-1)?.shape ?? input;
+    found.push({ ...stage, ...countWork(backbone, shape, (x) => backbone.stage(i, x, EVAL)) });
+  }
+  return found;
 }

@@ -1,7 +1,7 @@
 // Models as plain objects: a Module is a class whose fields are tensors (parameters, buffers), modules, or lists of modules.
 // Names are the fields' paths, joined by dots; nothing is registered and no mode is stored.
 
-import { ArgumentError, describe, sameShape, ShapeError, Tensor } from "../engine/index.ts";
+import { ArgumentError, describe, ShapeError, sameShape, Tensor } from "../engine/index.ts";
 
 /** How a forward pass runs; passed explicitly, never stored in a module. */
 export interface Mode {
@@ -55,7 +55,10 @@ export abstract class Module {
    * Overwrites tensors by name with host data. Shapes must agree. With `strict` (the default) missing or unexpected names
    * are an error, and nothing is written; otherwise they are reported.
    */
-  loadState(source: ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: ArrayLike<number> }>, { strict = true } = {}): LoadReport {
+  loadState(
+    source: ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: ArrayLike<number> }>,
+    { strict = true } = {},
+  ): LoadReport {
     const own = this.state();
     const missing = [...own.keys()].filter((name) => !source.has(name));
     const unexpected = [...source.keys()].filter((name) => !own.has(name));
@@ -67,7 +70,9 @@ export abstract class Module {
     for (const [name, tensor] of own) {
       const given = source.get(name);
       if (given && !sameShape(given.shape, tensor.shape)) {
-        throw new ShapeError(`loadState: shapes must agree; got [${given.shape.join(", ")}] for ${name}, ${describe(tensor)}.`);
+        throw new ShapeError(
+          `loadState: shapes must agree; got [${given.shape.join(", ")}] for ${name}, ${describe(tensor)}.`,
+        );
       }
     }
     for (const [name, tensor] of own) {

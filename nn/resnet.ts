@@ -58,7 +58,12 @@ class BasicBlock extends Block {
     if (!this.#pad) return x;
     const { stride, extra } = this.#pad;
     const strided = slice(x, { starts: [0, 0, 0, 0], ends: [...x.shape], steps: [1, stride, stride, 1] });
-    return pad(strided, [[0, 0], [0, 0], [0, 0], [extra >> 1, extra - (extra >> 1)]]);
+    return pad(strided, [
+      [0, 0],
+      [0, 0],
+      [0, 0],
+      [extra >> 1, extra - (extra >> 1)],
+    ]);
   }
 }
 
@@ -123,14 +128,28 @@ export class CifarResNet extends Backbone {
 
   constructor(options: ResNetOptions) {
     super();
-    const { depth, classes, input = [32, 32, 3], widths = [16, 32, 64], shortcut = "B", init: scheme = "torch", seed, device } = options;
+    const {
+      depth,
+      classes,
+      input = [32, 32, 3],
+      widths = [16, 32, 64],
+      shortcut = "B",
+      init: scheme = "torch",
+      seed,
+      device,
+    } = options;
     const n = (depth - 2) / 6;
-    if (!Number.isInteger(n) || n < 1) throw new ArgumentError(`resnet: depth must be 6n + 2 (8, 14, 20, 32, 44, 56, 110); got ${depth}.`);
-    if (!Number.isInteger(classes) || classes < 1) throw new ArgumentError(`resnet: classes must be a positive integer; got ${classes}.`);
+    if (!Number.isInteger(n) || n < 1)
+      throw new ArgumentError(`resnet: depth must be 6n + 2 (8, 14, 20, 32, 44, 56, 110); got ${depth}.`);
+    if (!Number.isInteger(classes) || classes < 1)
+      throw new ArgumentError(`resnet: classes must be a positive integer; got ${classes}.`);
     const init = new Init({ seed, scheme, device });
     const [w1, w2, w3] = widths;
     const stage = (inputs: number, outputs: number, stride: number) =>
-      Array.from({ length: n }, (_, i) => new BasicBlock(i === 0 ? inputs : outputs, outputs, i === 0 ? stride : 1, shortcut, init));
+      Array.from(
+        { length: n },
+        (_, i) => new BasicBlock(i === 0 ? inputs : outputs, outputs, i === 0 ? stride : 1, shortcut, init),
+      );
     this.conv1 = new Conv2d(input[2], w1, init, { kernel: 3 });
     this.bn1 = new BatchNorm2d(w1, init);
     this.layer1 = stage(w1, w1, 1);
@@ -157,7 +176,11 @@ export class CifarResNet extends Backbone {
 export const resnet = (options: ResNetOptions): CifarResNet => new CifarResNet(options);
 
 /** Blocks per stage and their kind. */
-const IMAGENET = { 18: { counts: [2, 2, 2, 2], wide: 1 }, 34: { counts: [3, 4, 6, 3], wide: 1 }, 50: { counts: [3, 4, 6, 3], wide: 4 } } as const;
+const IMAGENET = {
+  18: { counts: [2, 2, 2, 2], wide: 1 },
+  34: { counts: [3, 4, 6, 3], wide: 1 },
+  50: { counts: [3, 4, 6, 3], wide: 4 },
+} as const;
 
 /** Options of the ImageNet family. */
 export interface ImageNetResNetOptions {
@@ -185,7 +208,10 @@ export class ImageNetResNet extends Backbone {
   constructor({ depth, classes = 1000, input = [224, 224, 3], seed, device }: ImageNetResNetOptions) {
     super();
     const layout = IMAGENET[depth];
-    if (!layout) throw new ArgumentError(`imageNetResnet: depth must be one of ${Object.keys(IMAGENET).join(", ")}; got ${depth}.`);
+    if (!layout)
+      throw new ArgumentError(
+        `imageNetResnet: depth must be one of ${Object.keys(IMAGENET).join(", ")}; got ${depth}.`,
+      );
     const init = new Init({ seed, scheme: "he", device });
     const widths = [64, 128, 256, 512].map((width) => width * layout.wide);
     const stage = (i: number): Block[] => {
@@ -193,7 +219,9 @@ export class ImageNetResNet extends Backbone {
       return Array.from({ length: layout.counts[i] as number }, (_, b) => {
         const inputs = b > 0 ? outputs : i === 0 ? 64 : (widths[i - 1] as number);
         const stride = b === 0 && i > 0 ? 2 : 1;
-        return layout.wide === 4 ? new Bottleneck(inputs, outputs, stride, init) : new BasicBlock(inputs, outputs, stride, "B", init);
+        return layout.wide === 4
+          ? new Bottleneck(inputs, outputs, stride, init)
+          : new BasicBlock(inputs, outputs, stride, "B", init);
       });
     };
     this.conv1 = new Conv2d(input[2], 64, init, { kernel: 7, stride: 2 });
@@ -203,7 +231,12 @@ export class ImageNetResNet extends Backbone {
     this.layer3 = stage(2);
     this.layer4 = stage(3);
     this.fc = new Linear(widths[3] as number, classes, new Init({ seed: seed + 1, device }));
-    this.stages = widths.map((channels, i) => ({ name: `stage${i + 1}`, channels, reduction: 4 * 2 ** i, kind: "map" }));
+    this.stages = widths.map((channels, i) => ({
+      name: `stage${i + 1}`,
+      channels,
+      reduction: 4 * 2 ** i,
+      kind: "map",
+    }));
     this.input = input;
     this.classes = classes;
   }

@@ -78,7 +78,19 @@ export class VisionTransformer extends Backbone {
 
   constructor(options: VitOptions) {
     super();
-    const { imgSize, patchSize, embedDim, depth, numHeads, classes, channels = 3, mlpRatio = 4, layerNormEps: eps = 1e-6, seed, device } = options;
+    const {
+      imgSize,
+      patchSize,
+      embedDim,
+      depth,
+      numHeads,
+      classes,
+      channels = 3,
+      mlpRatio = 4,
+      layerNormEps: eps = 1e-6,
+      seed,
+      device,
+    } = options;
     const thirds = [...new Set([Math.ceil(depth / 3), Math.ceil((2 * depth) / 3), depth])];
     const { stageEnds = thirds } = options;
     checkVit(options, stageEnds);
@@ -87,10 +99,18 @@ export class VisionTransformer extends Backbone {
     this.clsToken = init.normal([1, 1, embedDim], 1e-6);
     this.posEmbed = init.truncatedNormal([1, tokens, embedDim], 0.02);
     this.patchEmbed = new PatchEmbed(patchSize, channels, embedDim, init);
-    this.blocks = Array.from({ length: depth }, () => new TransformerBlock(embedDim, numHeads, mlpRatio * embedDim, eps, init));
+    this.blocks = Array.from(
+      { length: depth },
+      () => new TransformerBlock(embedDim, numHeads, mlpRatio * embedDim, eps, init),
+    );
     this.norm = new LayerNorm(embedDim, init, { eps });
     this.head = new Linear(embedDim, classes, init);
-    this.stages = stageEnds.map((_, i) => ({ name: `stage${i + 1}`, channels: embedDim, reduction: patchSize, kind: "tokens" }));
+    this.stages = stageEnds.map((_, i) => ({
+      name: `stage${i + 1}`,
+      channels: embedDim,
+      reduction: patchSize,
+      kind: "tokens",
+    }));
     this.input = [imgSize, imgSize, channels];
     this.classes = classes;
     this.#ends = stageEnds;
@@ -99,7 +119,9 @@ export class VisionTransformer extends Backbone {
   /** Tokens [B, 1 + patches, D] of images: class token, patches, positions. */
   embed(x: Tensor): Tensor {
     const [, , dim] = this.clsToken.shape as readonly [number, number, number];
-    const tokens = concat([expand(this.clsToken, [x.shape[0] as number, 1, dim]), this.patchEmbed.forward(x)], { dim: 1 });
+    const tokens = concat([expand(this.clsToken, [x.shape[0] as number, 1, dim]), this.patchEmbed.forward(x)], {
+      dim: 1,
+    });
     return add(tokens, this.posEmbed);
   }
 
@@ -118,8 +140,10 @@ export class VisionTransformer extends Backbone {
 }
 
 function checkVit({ imgSize, patchSize, embedDim, depth, numHeads }: VitOptions, ends: readonly number[]): void {
-  if (imgSize % patchSize !== 0) throw new ArgumentError(`vit: patchSize must divide imgSize; got ${patchSize} and ${imgSize}.`);
-  if (embedDim % numHeads !== 0) throw new ArgumentError(`vit: numHeads must divide embedDim; got ${numHeads} and ${embedDim}.`);
+  if (imgSize % patchSize !== 0)
+    throw new ArgumentError(`vit: patchSize must divide imgSize; got ${patchSize} and ${imgSize}.`);
+  if (embedDim % numHeads !== 0)
+    throw new ArgumentError(`vit: numHeads must divide embedDim; got ${numHeads} and ${embedDim}.`);
   const rising = ends.every((end, i) => Number.isInteger(end) && end > (ends[i - 1] ?? 0));
   if (!rising || ends.at(-1) !== depth) {
     throw new ArgumentError(`vit: stageEnds must rise to the depth, ${depth}; got [${ends.join(", ")}].`);

@@ -73,7 +73,8 @@ export function loadTorch(
   const state = new Map<string, HostTensor>();
   for (const [name, { shape, data }] of tensors) {
     if (name.endsWith("num_batches_tracked")) continue;
-    if (data instanceof BigInt64Array) throw new FormatError(`loadTorch: weights must be numbers; got 64-bit integers for ${name}.`);
+    if (data instanceof BigInt64Array)
+      throw new FormatError(`loadTorch: weights must be numbers; got 64-bit integers for ${name}.`);
     const ours = fromTorchName(name, renames);
     state.set(ours, toOurs(ours, { shape, data }));
   }

@@ -3,15 +3,17 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
-import { assert } from "./harness.ts";
 import { gpuSuite } from "./gpu.ts";
+import { assert } from "./harness.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const test = gpuSuite("README", { timeout: 120_000 });
 
 /** All blocks of a language, in order. */
 const blocks = (markdown: string, language: string): string[] =>
-  [...markdown.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].flatMap(([, name, text]) => (name === language ? [text as string] : []));
+  [...markdown.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].flatMap(([, name, text]) =>
+    name === language ? [text as string] : [],
+  );
 
 test("its code runs and prints what it says", async () => {
   const program = blocks(readFileSync(`${root}README.md`, "utf8"), "ts").join("\n");
@@ -21,9 +23,21 @@ test("its code runs and prints what it says", async () => {
   const { log } = console;
   try {
     writeFileSync(`${folder}/readme.ts`, program);
-    const alias = Object.fromEntries(["engine", "nn", "exits", "calibration", "data"].map((name) => [`sortie/${name}`, `${root}${name}/index.ts`]));
+    const alias = Object.fromEntries(
+      ["engine", "nn", "exits", "calibration", "data"].map((name) => [`sortie/${name}`, `${root}${name}/index.ts`]),
+    );
     // `webgpu` stays outside, as for a user; `using` is lowered for Node 20.
-    await build({ entryPoints: [`${folder}/readme.ts`], outfile: `${folder}/readme.mjs`, bundle: true, format: "esm", platform: "node", target: "node20", packages: "external", alias, logLevel: "error" });
+    await build({
+      entryPoints: [`${folder}/readme.ts`],
+      outfile: `${folder}/readme.mjs`,
+      bundle: true,
+      format: "esm",
+      platform: "node",
+      target: "node20",
+      packages: "external",
+      alias,
+      logLevel: "error",
+    });
     console.log = (...values: unknown[]) => lines.push(values.map(String).join(" "));
     await import(pathToFileURL(`${folder}/readme.mjs`).href);
   } finally {

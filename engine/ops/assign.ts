@@ -9,10 +9,14 @@ function checkAlike(op: string, target: Tensor, value: Tensor): void {
   target.check(op);
   value.check(op);
   if (!sameShape(target.shape, value.shape)) {
-    throw new ShapeError(`${op}: the value must have the target's shape; got ${describe(value)} for ${describe(target)}.`);
+    throw new ShapeError(
+      `${op}: the value must have the target's shape; got ${describe(value)} for ${describe(target)}.`,
+    );
   }
   if (target.dtype !== value.dtype) {
-    throw new DTypeError(`${op}: the value must have the target's dtype; got ${describe(value)} for ${describe(target)}. Use cast().`);
+    throw new DTypeError(
+      `${op}: the value must have the target's dtype; got ${describe(value)} for ${describe(target)}. Use cast().`,
+    );
   }
 }
 

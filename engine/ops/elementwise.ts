@@ -63,7 +63,13 @@ export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) 
       const expr = isFloat(dtype) || integer === null ? y : integer;
       const values = inputs.map((input, i) => input ?? (attrs.numbers[i] as number));
       const isTruth = fn.out === "bool";
-      launch(name, { name: isFloat(dtype) || expr === y ? name : `${name}.int`, operands, expr, isTruth }, values, out, dtype);
+      launch(
+        name,
+        { name: isFloat(dtype) || expr === y ? name : `${name}.int`, operands, expr, isTruth },
+        values,
+        out,
+        dtype,
+      );
     },
     saves: {
       inputs: operands.flatMap((operand, i) => (mentioned(operand) ? [i] : [])),
@@ -93,20 +99,32 @@ export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) 
   const op = defineOp(record);
   return (...values) => {
     if (values.length !== operands.length) {
-      throw new ArgumentError(`${name}: it takes ${operands.length} operands (${operands.join(", ")}); got ${values.length}.`);
+      throw new ArgumentError(
+        `${name}: it takes ${operands.length} operands (${operands.join(", ")}); got ${values.length}.`,
+      );
     }
     const tensors = values.map((value) => (value instanceof Tensor ? value : undefined));
     values.forEach((value, i) => {
       if (!(value instanceof Tensor) && typeof value !== "number") {
-        throw new ArgumentError(`${name}: ${operands[i]} must be a tensor or a number; got ${value === null ? "null" : typeof value}.`);
+        throw new ArgumentError(
+          `${name}: ${operands[i]} must be a tensor or a number; got ${value === null ? "null" : typeof value}.`,
+        );
       }
     });
-    return op(tensors, { numbers: values.map((value) => (typeof value === "number" ? value : undefined)) })[0] as Tensor;
+    return op(tensors, {
+      numbers: values.map((value) => (typeof value === "number" ? value : undefined)),
+    })[0] as Tensor;
   };
 }
 
 /** Dispatches a pointwise function into `out`, whose shape is the operands' common one. */
-export function launch(op: string, fn: PointwiseFunction, operands: readonly Operand[], out: Tensor, compute: DType): void {
+export function launch(
+  op: string,
+  fn: PointwiseFunction,
+  operands: readonly Operand[],
+  out: Tensor,
+  compute: DType,
+): void {
   const shaped = operands.map((operand) => (typeof operand === "number" ? undefined : operand.shape));
   const layout = layoutOf(shaped, out.shape);
   const { shape, strides, inner, width, rank } = layout;
@@ -140,7 +158,13 @@ function layoutOf(shapes: readonly (Shape | undefined)[], out: Shape) {
   const { strides } = collapsed;
   const extent = collapsed.shape.at(-1) ?? 1;
   const inner = shapes
-    .map((shape, k) => (shape === undefined ? "s" : collapsed.shape.length === 0 || ((strides[k] as number[]).at(-1) as number) === 1 ? "1" : "0"))
+    .map((shape, k) =>
+      shape === undefined
+        ? "s"
+        : collapsed.shape.length === 0 || ((strides[k] as number[]).at(-1) as number) === 1
+          ? "1"
+          : "0",
+    )
     .join("");
   const rank = collapsed.shape.length <= 1 ? 0 : collapsed.shape.length;
   const aligned = strides.every((list, k) => inner[k] !== "1" || list.slice(0, -1).every((stride) => stride % 4 === 0));

@@ -1,15 +1,21 @@
 // Tensors of one value, made on the GPU.
 
 import type { DType } from "../dtype.ts";
-import { empty, type Tensor, type TensorOptions } from "../tensor.ts";
 import type { Shape } from "../shape.ts";
+import { empty, type Tensor, type TensorOptions } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
 
 /** A tensor whose elements all are `value` (f32 unless a dtype is given). */
 export function full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
   const out = empty(shape, options);
   const compute: DType = out.dtype === "bool" ? "u32" : out.dtype;
-  launch("full", { name: "full", operands: ["value"], expr: "value" }, [out.dtype === "bool" ? Number(value !== 0) : value], out, compute);
+  launch(
+    "full",
+    { name: "full", operands: ["value"], expr: "value" },
+    [out.dtype === "bool" ? Number(value !== 0) : value],
+    out,
+    compute,
+  );
   return out;
 }
 

@@ -74,7 +74,10 @@ const clampHigh = elementwise({
 });
 
 /** x limited to `min..max`; either may be missing. The gradient is 1 inside and on the ends. */
-export function clamp(x: Tensor, { min = null, max = null }: { readonly min?: number | null; readonly max?: number | null } = {}): Tensor {
+export function clamp(
+  x: Tensor,
+  { min = null, max = null }: { readonly min?: number | null; readonly max?: number | null } = {},
+): Tensor {
   if (min !== null && max !== null) return clampBoth(x, min, max);
   if (min !== null) return clampLow(x, min);
   if (max !== null) return clampHigh(x, max);
@@ -94,8 +97,20 @@ export const mul: Binary = binary("mul", "a * b", "g * b", "g * a");
 export const div: Binary = binary("div", "a / b", "g / b", "-g * a / (b * b)", null);
 
 const share = (wins: string) => `select(select(T(0.0), T(0.5) * g, a == b), g, ${wins})`;
-export const maximum: Binary = binary("maximum", "any_nan(any_nan(max(a, b), a), b)", share("a > b"), share("b > a"), "max(a, b)");
-export const minimum: Binary = binary("minimum", "any_nan(any_nan(min(a, b), a), b)", share("a < b"), share("b < a"), "min(a, b)");
+export const maximum: Binary = binary(
+  "maximum",
+  "any_nan(any_nan(max(a, b), a), b)",
+  share("a > b"),
+  share("b > a"),
+  "max(a, b)",
+);
+export const minimum: Binary = binary(
+  "minimum",
+  "any_nan(any_nan(min(a, b), a), b)",
+  share("a < b"),
+  share("b < a"),
+  "min(a, b)",
+);
 
 // `power` rather than WGSL's pow, which has no negative bases and is inexact for small integral exponents.
 const power = elementwise({

@@ -23,7 +23,9 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   const full = shape.map((given) => (given === -1 ? extent : given));
   const isWhole = unknown <= 1 && full.every((given) => Number.isInteger(given) && given >= 0);
   if (!isWhole || numel(full) !== x.size) {
-    throw new ShapeError(`reshape: the new shape must hold ${x.size} elements, with at most one -1; got ${describe(x)} -> ${formatShape(shape)}.`);
+    throw new ShapeError(
+      `reshape: the new shape must hold ${x.size} elements, with at most one -1; got ${describe(x)} -> ${formatShape(shape)}.`,
+    );
   }
   return reshapeOp([x], { shape: full })[0] as Tensor;
 }
@@ -36,17 +38,25 @@ export function unsqueeze(x: Tensor, axis: number): Tensor {
 
 /** Drops an axis of extent 1, or all of them. */
 export function squeeze(x: Tensor, axis?: number): Tensor {
-  if (axis === undefined) return reshape(x, x.shape.filter((extent) => extent !== 1));
+  if (axis === undefined)
+    return reshape(
+      x,
+      x.shape.filter((extent) => extent !== 1),
+    );
   const at = normalizeAxis("squeeze", axis, x.rank);
   if (x.shape[at] !== 1) throw new ShapeError(`squeeze: axis ${axis} must have extent 1; got ${describe(x)}.`);
-  return reshape(x, x.shape.filter((_, i) => i !== at));
+  return reshape(
+    x,
+    x.shape.filter((_, i) => i !== at),
+  );
 }
 
 /** Merges the axes from `start` to `end` (inclusive) into one. */
 export function flattenAxes(x: Tensor, start = 0, end = -1): Tensor {
   if (x.rank === 0) return reshape(x, [1]);
   const [from, to] = [normalizeAxis("flattenAxes", start, x.rank), normalizeAxis("flattenAxes", end, x.rank)];
-  if (from > to) throw new ShapeError(`flattenAxes: start must not come after end; got ${start} and ${end} for ${describe(x)}.`);
+  if (from > to)
+    throw new ShapeError(`flattenAxes: start must not come after end; got ${start} and ${end} for ${describe(x)}.`);
   return reshape(x, [...x.shape.slice(0, from), numel(x.shape.slice(from, to + 1)), ...x.shape.slice(to + 1)]);
 }
 
@@ -65,7 +75,14 @@ const castOp = defineOp<{ dtype: DType }>({
 
 function convert(x: Tensor, y: Tensor, to: DType): void {
   const from: DType = x.dtype === "f16" ? "f32" : x.dtype;
-  if (to === "bool") launch("cast", { name: "cast.bool", operands: ["x"], expr: "x != T(0)", isTruth: true }, [x], y, from === "bool" ? "u32" : from);
+  if (to === "bool")
+    launch(
+      "cast",
+      { name: "cast.bool", operands: ["x"], expr: "x != T(0)", isTruth: true },
+      [x],
+      y,
+      from === "bool" ? "u32" : from,
+    );
   else launch("cast", { name: "cast", operands: ["x"], expr: "x" }, [x], y, isFloat(to) ? "f32" : to);
 }
 

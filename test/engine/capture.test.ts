@@ -34,11 +34,15 @@ const SHAPES = { x: { shape: [5, 6], dtype: "f32" }, y: { shape: [5, 1], dtype: 
 test("50 captured steps equal 50 eager ones bit for bit, with the pool churned between", async () => {
   const [eager, captured] = [model(1), model(1)];
   const losses: number[][] = [[], []];
-  const run = await s.capture({ inputs: SHAPES, scalars: { lr: 0.1 }, state: [captured.flat] }, ({ x, y }, { lr }) => captured.step(x, y, lr));
+  const run = await s.capture({ inputs: SHAPES, scalars: { lr: 0.1 }, state: [captured.flat] }, ({ x, y }, { lr }) =>
+    captured.step(x, y, lr),
+  );
   for (let k = 0; k < 50; k++) {
     const { x, y } = batch(k);
     const lr = 0.1 / (1 + k);
-    const loss = s.scope(() => eager.step(s.tensor(x, { shape: [5, 6] }), s.tensor(y, { shape: [5, 1] }), s.full([], lr)));
+    const loss = s.scope(() =>
+      eager.step(s.tensor(x, { shape: [5, 6] }), s.tensor(y, { shape: [5, 1] }), s.full([], lr)),
+    );
     losses[0]?.push(await loss.item());
     // Buffers of all the sizes at hand, filled with garbage and given back.
     s.scope(() => [16, 64, 96, 256, 1024].map((n) => s.full([n], Number.NaN).shape));
@@ -51,7 +55,9 @@ test("50 captured steps equal 50 eager ones bit for bit, with the pool churned b
 
 test("a replay is one submit, and gradients need no copy into the flat buffer", async () => {
   const { flat, step } = model(2);
-  const run = await s.capture({ inputs: SHAPES, scalars: { lr: 0.1 }, state: [flat] }, ({ x, y }, { lr }) => step(x, y, lr));
+  const run = await s.capture({ inputs: SHAPES, scalars: { lr: 0.1 }, state: [flat] }, ({ x, y }, { lr }) =>
+    step(x, y, lr),
+  );
   const { submits, dispatches } = device().stream.counters;
   run.run(batch(0));
   assert.is(device().stream.counters.submits - submits, 1);
@@ -76,7 +82,9 @@ test("intermediates share private memory by liveness", async () => {
 
 test("a thousand replays do not grow memory", async () => {
   const { flat, step } = model(3);
-  const run = await s.capture({ inputs: SHAPES, scalars: { lr: 0.01 }, state: [flat] }, ({ x, y }, { lr }) => step(x, y, lr));
+  const run = await s.capture({ inputs: SHAPES, scalars: { lr: 0.01 }, state: [flat] }, ({ x, y }, { lr }) =>
+    step(x, y, lr),
+  );
   run.run(batch(0));
   await device().sync();
   const before = device().memory();
@@ -115,21 +123,38 @@ test("what is not declared is refused", async () => {
     await rejectionOf(s.capture({}, () => w.write([2]))),
     "CaptureError: capture: the step must not write tensors on the host; it did. Return what you want to read; declare what changes as an input.",
   );
-  assert.is(await rejectionOf(s.capture({}, async () => w)), "CaptureError: capture: the step must be synchronous; got a promise.");
+  assert.is(
+    await rejectionOf(s.capture({}, async () => w)),
+    "CaptureError: capture: the step must be synchronous; got a promise.",
+  );
 });
 
 test("a capture fed something else names the input and both descriptions", async () => {
-  const run = await s.capture({ inputs: { x: { shape: [2, 3], dtype: "f32" } }, scalars: { lr: 1 } }, ({ x }, { lr }) => s.mul(x, lr));
+  const run = await s.capture({ inputs: { x: { shape: [2, 3], dtype: "f32" } }, scalars: { lr: 1 } }, ({ x }, { lr }) =>
+    s.mul(x, lr),
+  );
   const x = new Float32Array(6);
   assert.is(
     messageOf(() => run.run({ x: s.zeros([3, 2]) })),
     "CaptureError: capture: input x must be f32[2, 3], as recorded; got f32[3, 2]. Capture again for other shapes.",
   );
-  assert.is(messageOf(() => run.run({ x: [1] })), "CaptureError: capture: input x must have 6 elements for f32[2, 3], as recorded; got 1.");
-  assert.is(messageOf(() => run.run({ x }, { rate: 1 } as never)), "CaptureError: capture: scalar names must be among [lr]; got rate.");
-  assert.is(messageOf(() => run.run({} as never)), "CaptureError: capture: every input must be given; x is missing.");
+  assert.is(
+    messageOf(() => run.run({ x: [1] })),
+    "CaptureError: capture: input x must have 6 elements for f32[2, 3], as recorded; got 1.",
+  );
+  assert.is(
+    messageOf(() => run.run({ x }, { rate: 1 } as never)),
+    "CaptureError: capture: scalar names must be among [lr]; got rate.",
+  );
+  assert.is(
+    messageOf(() => run.run({} as never)),
+    "CaptureError: capture: every input must be given; x is missing.",
+  );
   run.dispose();
-  assert.is(messageOf(() => run.run({ x })), "DisposedError: capture: it must be alive to run; it was disposed.");
+  assert.is(
+    messageOf(() => run.run({ x })),
+    "DisposedError: capture: it must be alive to run; it was disposed.",
+  );
 });
 
 const live = gpuSuite("capture with live rows");
@@ -139,8 +164,14 @@ const CAPACITY = 300;
 const imagesOf = (k: number) => Float32Array.from({ length: CAPACITY * 64 }, (_, i) => Math.sin(0.37 * i + k));
 
 function stage() {
-  const w = s.tensor(Float32Array.from({ length: 9 * 4 }, (_, i) => Math.cos(i)), { shape: [3, 3, 1, 4] });
-  const b = s.tensor(Float32Array.from({ length: 64 * 5 }, (_, i) => Math.sin(i)), { shape: [64, 5] });
+  const w = s.tensor(
+    Float32Array.from({ length: 9 * 4 }, (_, i) => Math.cos(i)),
+    { shape: [3, 3, 1, 4] },
+  );
+  const b = s.tensor(
+    Float32Array.from({ length: 64 * 5 }, (_, i) => Math.sin(i)),
+    { shape: [64, 5] },
+  );
   const run = (x: s.Tensor) => {
     const map = s.relu(s.conv2d(x, w, undefined, { stride: 2, padding: 1 }));
     return s.softmax(s.matmul(map.reshape([-1, 64]), b), { dim: -1 });
@@ -151,8 +182,13 @@ function stage() {
 live("covers the first n rows only, n known on the GPU alone", async () => {
   const run = stage();
   const count = s.tensor(Uint32Array.of(CAPACITY));
-  const captured = await s.capture({ inputs: { x: { shape: [CAPACITY, 8, 8, 1], dtype: "f32" } }, rows: count }, ({ x }) => run(x));
-  const eager = async (k: number) => [...(await s.scope(() => run(s.tensor(imagesOf(k), { shape: [CAPACITY, 8, 8, 1] }))).read())];
+  const captured = await s.capture(
+    { inputs: { x: { shape: [CAPACITY, 8, 8, 1], dtype: "f32" } }, rows: count },
+    ({ x }) => run(x),
+  );
+  const eager = async (k: number) => [
+    ...(await s.scope(() => run(s.tensor(imagesOf(k), { shape: [CAPACITY, 8, 8, 1] }))).read()),
+  ];
   const [first, second] = [await eager(1), await eager(2)];
   assert.equal([...(await captured.run({ x: imagesOf(1) }).read())], first);
   for (const n of [1, 33, 100, 0]) {
@@ -169,8 +205,10 @@ live("covers the first n rows only, n known on the GPU alone", async () => {
 
 live("refuses ops that mix rows, by name", async () => {
   const count = s.tensor(Uint32Array.of(4));
-  const over = (fn: (x: s.Tensor) => s.Tensor) => s.capture({ inputs: { x: { shape: [4, 3], dtype: "f32" } }, rows: count }, ({ x }) => fn(x));
-  const mixes = (op: string) => `CaptureError: capture: with live rows every op must treat rows independently; ${op} mixes them.`;
+  const over = (fn: (x: s.Tensor) => s.Tensor) =>
+    s.capture({ inputs: { x: { shape: [4, 3], dtype: "f32" } }, rows: count }, ({ x }) => fn(x));
+  const mixes = (op: string) =>
+    `CaptureError: capture: with live rows every op must treat rows independently; ${op} mixes them.`;
   assert.is(await rejectionOf(over((x) => s.sum(x, { dims: [0] }))), mixes("sum"));
   assert.is(await rejectionOf(over((x) => s.permute(x, [1, 0]))), mixes("permute"));
   assert.is(await rejectionOf(over((x) => s.softmax(x, { dim: 0 }))), mixes("softmax"));

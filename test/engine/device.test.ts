@@ -65,7 +65,10 @@ test("a lost device fails pending and later calls, and says so", async () => {
   assert.ok(late === "" || late.startsWith("DeviceError: device: the GPU device was lost (destroyed)"), late);
   await own.gpu.lost;
   await Promise.resolve();
-  assert.match(messageOf(() => s.add(x, 1)), /^DeviceError: device: the GPU device was lost \(destroyed\): .* make a new device and reload from the last checkpoint\.$/s);
+  assert.match(
+    messageOf(() => s.add(x, 1)),
+    /^DeviceError: device: the GPU device was lost \(destroyed\): .* make a new device and reload from the last checkpoint\.$/s,
+  );
   assert.match(await rejectionOf(x.read()), /^DeviceError: device: the GPU device was lost/);
   own.dispose();
 });
@@ -74,7 +77,10 @@ test("a disposed device is refused", async () => {
   const own = await s.createDevice();
   const x = s.zeros([4], { device: own });
   own.dispose();
-  assert.is(messageOf(() => s.add(x, 1)), "DisposedError: add: the device must be alive; it was disposed.");
+  assert.is(
+    messageOf(() => s.add(x, 1)),
+    "DisposedError: add: the device must be alive; it was disposed.",
+  );
   assert.is(await rejectionOf(own.sync()), "DisposedError: sync: the device must be alive; it was disposed.");
 });
 

@@ -17,7 +17,10 @@ test("a scope frees all but what it returns", async () => {
   });
   await device().sync();
   assert.is(device().memory().buffers - before, 2);
-  assert.equal([...(await kept.sum.read()).slice(0, 2), ...(await (kept.list[0] as s.Tensor).read()).slice(0, 1)], [2, 2, 3]);
+  assert.equal(
+    [...(await kept.sum.read()).slice(0, 2), ...(await (kept.list[0] as s.Tensor).read()).slice(0, 1)],
+    [2, 2, 3],
+  );
 });
 
 test("using closes scopes and tensors", async () => {
@@ -44,7 +47,10 @@ test("a disposed tensor is refused by name", async () => {
   const x = s.tensor([[1, 2]]);
   x.dispose();
   const gone = "a tensor must be alive; got f32[1, 2], which was disposed. Keep it out of the scope that freed it.";
-  assert.is(messageOf(() => s.add(x, 1)), `DisposedError: add: ${gone}`);
+  assert.is(
+    messageOf(() => s.add(x, 1)),
+    `DisposedError: add: ${gone}`,
+  );
   assert.is(await rejectionOf(x.read()), `DisposedError: read: ${gone}`);
   x.dispose();
 });

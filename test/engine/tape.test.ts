@@ -132,7 +132,10 @@ test("what cannot be differentiated says why", () => {
     messageOf(() => s.backward(s.tensor([1]))),
     "GradientError: backward: the result must depend on a tensor with requiresGrad(); got f32[1], which does not.",
   );
-  assert.is(messageOf(() => x.grad), "GradientError: grad: a gradient must exist; got none on f32[2]: backward() has not reached it.");
+  assert.is(
+    messageOf(() => x.grad),
+    "GradientError: grad: a gradient must exist; got none on f32[2]: backward() has not reached it.",
+  );
   assert.is(
     messageOf(() => s.tensor(Int32Array.of(1)).requiresGrad()),
     "DTypeError: requiresGrad: the dtype must be f32 or f16; got i32[1].",

@@ -1,7 +1,7 @@
 // Runs a case of the op table: values against the float64 oracle, gradients against its central differences.
 
-import { backward, type DType, scope, Tensor, tensor } from "../../engine/index.ts";
 import type { Device } from "../../engine/index.ts";
+import { backward, type DType, scope, type Tensor, tensor } from "../../engine/index.ts";
 import type { Draw, OpCase, Ref } from "./row.ts";
 
 /** A small generator of the tests' own, so that they do not lean on the engine's. */
@@ -48,7 +48,12 @@ const worst = (got: ArrayLike<number>, want: Float64Array, rtol: number, atol: n
 export async function checkCase(device: Device, op: string, one: OpCase, seed: number): Promise<void> {
   const { inputs, rtol = 2e-5, atol = 2e-5, grads = [], step = 1e-5 } = one;
   const random = mulberry(seed);
-  const label = `${op} ${one.label ?? Object.values(inputs).map(({ shape }) => `[${shape}]`).join(" x ")}`;
+  const label = `${op} ${
+    one.label ??
+    Object.values(inputs)
+      .map(({ shape }) => `[${shape}]`)
+      .join(" x ")
+  }`;
   const refs = Object.fromEntries(Object.entries(inputs).map(([name, spec]) => [name, draw(spec, random)]));
   const wants = list(one.oracle(refs));
   const first = wants[0] as Ref;
@@ -63,7 +68,8 @@ export async function checkCase(device: Device, op: string, one: OpCase, seed: n
     const outputs = scope(() => list(one.call(tensors)).slice());
     for (const [i, want] of wants.entries()) {
       const got = outputs[i] as Tensor;
-      if (got.shape.join() !== want.shape.join()) throw new Error(`${label}: output ${i} has shape [${got.shape}], want [${want.shape}]`);
+      if (got.shape.join() !== want.shape.join())
+        throw new Error(`${label}: output ${i} has shape [${got.shape}], want [${want.shape}]`);
       const wrong = worst(await got.read(), want.data, rtol, atol);
       if (wrong) throw new Error(`${label}: output ${i}, ${wrong}`);
     }
@@ -71,8 +77,10 @@ export async function checkCase(device: Device, op: string, one: OpCase, seed: n
       const g = tensor(cotangent, { shape: first.shape, device });
       scope(() => backward(outputs[0] as Tensor, { gradient: g }));
       g.dispose();
-      const value = (shifted: Record<string, Ref>) => (list(one.oracle(shifted))[0] as Ref).data.reduce((sum, y, i) => sum + y * (cotangent[i] as number), 0);
-      for (const name of grads) await checkGradient(label, name, refs, tensors[name] as Tensor, value, { random, step, rtol, atol });
+      const value = (shifted: Record<string, Ref>) =>
+        (list(one.oracle(shifted))[0] as Ref).data.reduce((sum, y, i) => sum + y * (cotangent[i] as number), 0);
+      for (const name of grads)
+        await checkGradient(label, name, refs, tensors[name] as Tensor, value, { random, step, rtol, atol });
     }
     for (const output of outputs) output.dispose();
   } finally {
@@ -92,13 +100,16 @@ async function checkGradient(
   const gradient = leaf.hasGrad ? await leaf.grad.read() : new Float32Array(x.data.length);
   for (let k = 0; k < 3; k++) {
     const direction = x.data.map(() => 2 * random() - 1);
-    const at = (h: number) => value({ ...refs, [name]: { shape: x.shape, data: x.data.map((v, i) => v + h * (direction[i] as number)) } });
+    const at = (h: number) =>
+      value({ ...refs, [name]: { shape: x.shape, data: x.data.map((v, i) => v + h * (direction[i] as number)) } });
     const want = (at(step) - at(-step)) / (2 * step);
     const got = direction.reduce((sum, v, i) => sum + v * (gradient[i] as number), 0);
     const scale = direction.reduce((sum, v, i) => sum + Math.abs(v * (gradient[i] as number)), 0);
     const tolerance = 10 * atol + 10 * rtol * (scale + Math.abs(want));
     if (!(Math.abs(got - want) <= tolerance)) {
-      throw new Error(`${label}: gradient of ${name} along direction ${k} is ${got}, central difference ${want} (tolerance ${tolerance})`);
+      throw new Error(
+        `${label}: gradient of ${name} along direction ${k} is ${got}, central difference ${want} (tolerance ${tolerance})`,
+      );
     }
   }
 }

@@ -1,7 +1,7 @@
 // Rows of the exit gates: the formulas of Confidence-Gated Training in float64.
 
-import * as s from "../../engine/index.ts";
 import type { Tensor } from "../../engine/index.ts";
+import * as s from "../../engine/index.ts";
 import { type OpCase, type OpRow, type Ref, ref } from "./row.ts";
 
 const MODES = ["hard", "soft", "confidence", "open"] as const;
@@ -17,9 +17,19 @@ function gates(mode: (typeof MODES)[number], n: number, k: number, c: number, no
   const [tau, kappa, leak] = [0.6, 7, 0.01];
   return {
     label: `${mode} [${n}, ${k}, ${c}]${normalise ? " normalised" : ""}`,
-    inputs: { z: { shape: [n, k, c], range: [-3, 3] }, y: { shape: [n], dtype: "i32", range: [0, c] }, lambda: { shape: [k], range: [0.1, 1] } },
+    inputs: {
+      z: { shape: [n, k, c], range: [-3, 3] },
+      y: { shape: [n], dtype: "i32", range: [0, c] },
+      lambda: { shape: [k], range: [0.1, 1] },
+    },
     call: (t) => {
-      const { weights, eligibility } = s.exitGates(t.z as Tensor, t.y as Tensor, t.lambda as Tensor, { mode, tau, kappa, leak, normalise });
+      const { weights, eligibility } = s.exitGates(t.z as Tensor, t.y as Tensor, t.lambda as Tensor, {
+        mode,
+        tau,
+        kappa,
+        leak,
+        normalise,
+      });
       return [weights, eligibility];
     },
     oracle: (t) => {
@@ -47,5 +57,13 @@ function gates(mode: (typeof MODES)[number], n: number, k: number, c: number, no
 }
 
 export const rows: readonly OpRow[] = [
-  { op: "exitGates", cases: [...MODES.map((mode) => gates(mode, 65, 3, 5, false)), gates("hard", 1, 1, 2, true), gates("soft", 33, 4, 10, true), gates("open", 0, 3, 4, false)] },
+  {
+    op: "exitGates",
+    cases: [
+      ...MODES.map((mode) => gates(mode, 65, 3, 5, false)),
+      gates("hard", 1, 1, 2, true),
+      gates("soft", 33, 4, 10, true),
+      gates("open", 0, 3, 4, false),
+    ],
+  },
 ];

@@ -1,7 +1,7 @@
 // Rows of the pointwise ops: formulas in float64, broadcasting, kinks, promotion.
 
-import * as s from "../../engine/index.ts";
 import type { Tensor } from "../../engine/index.ts";
+import * as s from "../../engine/index.ts";
 import { type Draw, type OpCase, type OpRow, type Ref, ref, SIZES } from "./row.ts";
 
 type Range = readonly [number, number];
@@ -25,7 +25,13 @@ export function erf(x: number): number {
 const phi = (x: number): number => 0.5 * (1 + erf(x / Math.SQRT2));
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 
-function unary(op: string, call: (x: Tensor) => Tensor, y: (x: number) => number, range: Range = [-2, 2], rest: Partial<OpCase> = {}): OpRow {
+function unary(
+  op: string,
+  call: (x: Tensor) => Tensor,
+  y: (x: number) => number,
+  range: Range = [-2, 2],
+  rest: Partial<OpCase> = {},
+): OpRow {
   const one = (shape: readonly number[], grads: readonly string[]): OpCase => ({
     inputs: { x: { shape, range } },
     call: ({ x }) => call(x as Tensor),
@@ -60,30 +66,64 @@ const common = (a: readonly number[], b: readonly number[]): number[] => {
 const PAIRS: readonly (readonly [readonly number[], readonly number[]])[] = [
   [[257], [257]],
   [[3, 4, 8], [8]],
-  [[3, 4, 7], [4, 1]],
-  [[2, 1, 5], [3, 1]],
+  [
+    [3, 4, 7],
+    [4, 1],
+  ],
+  [
+    [2, 1, 5],
+    [3, 1],
+  ],
   [[4, 4], []],
-  [[1, 33], [32, 1]],
-  [[2, 1, 3, 1, 4], [1, 5, 1, 2, 4]],
+  [
+    [1, 33],
+    [32, 1],
+  ],
+  [
+    [2, 1, 3, 1, 4],
+    [1, 5, 1, 2, 4],
+  ],
   [[0, 3], [3]],
 ];
 
-function binary(op: string, call: (a: Tensor, b: Tensor) => Tensor, y: (a: number, b: number) => number, draws: readonly [Partial<Draw>, Partial<Draw>] = [{}, {}], hasGrads = true): OpRow {
+function binary(
+  op: string,
+  call: (a: Tensor, b: Tensor) => Tensor,
+  y: (a: number, b: number) => number,
+  draws: readonly [Partial<Draw>, Partial<Draw>] = [{}, {}],
+  hasGrads = true,
+): OpRow {
   const one = (a: Draw, b: Draw, grads: readonly string[]): OpCase => ({
     inputs: { a, b },
     call: (t) => call(t.a as Tensor, t.b as Tensor),
     oracle: (t) => {
       const [p, q] = [t.a as Ref, t.b as Ref];
       const shape = common(p.shape, q.shape);
-      return ref(shape, (i) => y(p.data[source(p.shape, shape, i)] as number, q.data[source(q.shape, shape, i)] as number));
+      return ref(shape, (i) =>
+        y(p.data[source(p.shape, shape, i)] as number, q.data[source(q.shape, shape, i)] as number),
+      );
     },
     grads,
   });
-  return { op, cases: PAIRS.map(([a, b], i) => one({ shape: a, ...draws[0] }, { shape: b, ...draws[1] }, hasGrads && i > 0 && i < 7 ? ["a", "b"] : [])) };
+  return {
+    op,
+    cases: PAIRS.map(([a, b], i) =>
+      one({ shape: a, ...draws[0] }, { shape: b, ...draws[1] }, hasGrads && i > 0 && i < 7 ? ["a", "b"] : []),
+    ),
+  };
 }
 
 const compare = (op: "eq" | "ne" | "lt" | "le" | "gt" | "ge", y: (a: number, b: number) => boolean): OpRow =>
-  binary(op, (a, b) => s[op](a, b), (a, b) => Number(y(a, b)), [{ dtype: "i32", range: [0, 3] }, { dtype: "i32", range: [0, 3] }], false);
+  binary(
+    op,
+    (a, b) => s[op](a, b),
+    (a, b) => Number(y(a, b)),
+    [
+      { dtype: "i32", range: [0, 3] },
+      { dtype: "i32", range: [0, 3] },
+    ],
+    false,
+  );
 
 export const rows: readonly OpRow[] = [
   unary("neg", s.neg, (x) => -x),
@@ -103,18 +143,48 @@ export const rows: readonly OpRow[] = [
   {
     op: "gelu",
     cases: [
-      ...unary("gelu", (x) => s.gelu(x), (x) => x * phi(x), [-4, 4]).cases,
-      ...unary("gelu", (x) => s.gelu(x, { approximate: "tanh" }), (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))), [-4, 4]).cases,
+      ...unary(
+        "gelu",
+        (x) => s.gelu(x),
+        (x) => x * phi(x),
+        [-4, 4],
+      ).cases,
+      ...unary(
+        "gelu",
+        (x) => s.gelu(x, { approximate: "tanh" }),
+        (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+        [-4, 4],
+      ).cases,
     ],
   },
-  unary("leakyRelu", (x) => s.leakyRelu(x, { negativeSlope: 0.2 }), (x) => (x > 0 ? x : 0.2 * x)),
+  unary(
+    "leakyRelu",
+    (x) => s.leakyRelu(x, { negativeSlope: 0.2 }),
+    (x) => (x > 0 ? x : 0.2 * x),
+  ),
   {
     op: "clamp",
     cases: [
-      ...unary("clamp", (x) => s.clamp(x, { min: -1, max: 0.5 }), (x) => Math.min(Math.max(x, -1), 0.5)).cases,
-      ...unary("clamp", (x) => s.clamp(x, { min: 0.25 }), (x) => Math.max(x, 0.25)).cases.slice(-2),
-      ...unary("clamp", (x) => s.clamp(x, { max: 0.25 }), (x) => Math.min(x, 0.25)).cases.slice(-2),
-      ...unary("clamp", (x) => s.clamp(x), (x) => x).cases.slice(-2),
+      ...unary(
+        "clamp",
+        (x) => s.clamp(x, { min: -1, max: 0.5 }),
+        (x) => Math.min(Math.max(x, -1), 0.5),
+      ).cases,
+      ...unary(
+        "clamp",
+        (x) => s.clamp(x, { min: 0.25 }),
+        (x) => Math.max(x, 0.25),
+      ).cases.slice(-2),
+      ...unary(
+        "clamp",
+        (x) => s.clamp(x, { max: 0.25 }),
+        (x) => Math.min(x, 0.25),
+      ).cases.slice(-2),
+      ...unary(
+        "clamp",
+        (x) => s.clamp(x),
+        (x) => x,
+      ).cases.slice(-2),
     ],
   },
   binary("add", s.add, (a, b) => a + b),
@@ -127,8 +197,22 @@ export const rows: readonly OpRow[] = [
     op: "pow",
     cases: [
       ...binary("pow", s.pow, (a, b) => a ** b, [{ range: [0.2, 3] }, {}]).cases,
-      ...[-3, -1, 0, 1, 2, 3, 6, 11].flatMap((n) => unary("pow", (x) => s.pow(x, n), (x) => x ** n, [-1.5, -0.5]).cases.slice(-2)),
-      ...[0.5, -0.5, 1.7].flatMap((n) => unary("pow", (x) => s.pow(x, n), (x) => x ** n, [0.3, 3]).cases.slice(-2)),
+      ...[-3, -1, 0, 1, 2, 3, 6, 11].flatMap((n) =>
+        unary(
+          "pow",
+          (x) => s.pow(x, n),
+          (x) => x ** n,
+          [-1.5, -0.5],
+        ).cases.slice(-2),
+      ),
+      ...[0.5, -0.5, 1.7].flatMap((n) =>
+        unary(
+          "pow",
+          (x) => s.pow(x, n),
+          (x) => x ** n,
+          [0.3, 3],
+        ).cases.slice(-2),
+      ),
     ],
   },
   compare("eq", (a, b) => a === b),
@@ -158,7 +242,14 @@ export const rows: readonly OpRow[] = [
       label: dtype,
       inputs: { x: { shape: [3, 5], range: [0, 3] } },
       call: ({ x }) => s.cast(x as Tensor, dtype),
-      oracle: ({ x }) => ref([3, 5], (i) => (dtype === "f32" ? ((x as Ref).data[i] as number) : dtype === "bool" ? Number((x as Ref).data[i] !== 0) : Math.trunc((x as Ref).data[i] as number))),
+      oracle: ({ x }) =>
+        ref([3, 5], (i) =>
+          dtype === "f32"
+            ? ((x as Ref).data[i] as number)
+            : dtype === "bool"
+              ? Number((x as Ref).data[i] !== 0)
+              : Math.trunc((x as Ref).data[i] as number),
+        ),
     })),
   },
   ...(["reshape", "unsqueeze", "squeeze", "flattenAxes"] as const).map((op): OpRow => {
@@ -171,14 +262,37 @@ export const rows: readonly OpRow[] = [
     const { call, shape } = calls[op];
     return {
       op,
-      cases: [{ inputs: { x: { shape: [2, 1, 3] } }, call: ({ x }) => call(x as Tensor), oracle: ({ x }) => ref(shape, (i) => (x as Ref).data[i] as number), grads: ["x"] }],
+      cases: [
+        {
+          inputs: { x: { shape: [2, 1, 3] } },
+          call: ({ x }) => call(x as Tensor),
+          oracle: ({ x }) => ref(shape, (i) => (x as Ref).data[i] as number),
+          grads: ["x"],
+        },
+      ],
     };
   }),
   ...(["full", "zeros", "ones", "zerosLike", "onesLike"] as const).map((op): OpRow => {
     const value = op === "full" ? 2.5 : op.startsWith("ones") ? 1 : 0;
-    const make = (x: Tensor) => (op === "full" ? s.full(x.shape, 2.5) : op === "zeros" || op === "ones" ? s[op](x.shape) : s[op](x));
-    return { op, cases: SIZES.map((n) => ({ inputs: { x: { shape: [n] } }, call: ({ x }) => make(x as Tensor), oracle: () => ref([n], () => value) })) };
+    const make = (x: Tensor) =>
+      op === "full" ? s.full(x.shape, 2.5) : op === "zeros" || op === "ones" ? s[op](x.shape) : s[op](x);
+    return {
+      op,
+      cases: SIZES.map((n) => ({
+        inputs: { x: { shape: [n] } },
+        call: ({ x }) => make(x as Tensor),
+        oracle: () => ref([n], () => value),
+      })),
+    };
   }),
-  { op: "arange", cases: [{ label: "2..9 by 3", inputs: {}, call: () => s.arange(2, 9, 3), oracle: () => ref([3], (i) => 2 + 3 * i) }] },
-  { op: "eye", cases: [{ label: "3", inputs: {}, call: () => s.eye(3), oracle: () => ref([3, 3], (i) => Number(i % 4 === 0)) }] },
+  {
+    op: "arange",
+    cases: [
+      { label: "2..9 by 3", inputs: {}, call: () => s.arange(2, 9, 3), oracle: () => ref([3], (i) => 2 + 3 * i) },
+    ],
+  },
+  {
+    op: "eye",
+    cases: [{ label: "3", inputs: {}, call: () => s.eye(3), oracle: () => ref([3, 3], (i) => Number(i % 4 === 0)) }],
+  },
 ];

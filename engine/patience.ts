@@ -1,0 +1,34 @@
+// Waiting without stealing the worker's core. Dawn's Node binding polls on the main thread for as long as a promise of its
+// own is pending; on an adapter that runs on the CPU this takes a core from the driver. So the wait for work that has been
+// seen before begins with a sleep of most of the time it took last (a quarter off a training step on two cores).
+
+/** Waits shorter than this are left to polling, in milliseconds. */
+const SHORT = 5;
+/** How much of the expected time is slept. */
+const SLEPT = 0.8;
+
+/** Remembers how long work of a given number of dispatches took. */
+export class Patience {
+  readonly #isOn: boolean;
+  readonly #expected = new Map<number, number>();
+
+  constructor(isOn: boolean) {
+    this.#isOn = isOn;
+  }
+
+  /** Resolves as `done()` does; `dispatches` is the work since the last wait. */
+  async wait<T>(dispatches: number, done: () => Promise<T>): Promise<T> {
+    if (!this.#isOn) return done();
+    const start = performance.now();
+    const expected = this.#expected.get(dispatches) ?? 0;
+    const isSlept = expected > SHORT;
+    if (isSlept) await new Promise((resolve) => setTimeout(resolve, SLEPT * expected));
+    const woken = performance.now();
+    const result = await done();
+    const end = performance.now();
+    // Slept past the end: other work of the same count. Forget, and measure the next one by polling.
+    if (isSlept && end - woken < 1) this.#expected.delete(dispatches);
+    else this.#expected.set(dispatches, end - start);
+    return result;
+  }
+}
