@@ -5,6 +5,7 @@ import { type Case, type CaseFunction, type CaseRunner, type CaseTensors, prefix
 import { compareCase } from "./compare.ts";
 import { onEngine } from "./engine.ts";
 import { lossCases } from "./loss.ts";
+import { modelCases } from "./model.ts";
 import { opCases } from "./op.ts";
 import { optimCases } from "./optim.ts";
 
@@ -22,6 +23,7 @@ const onHost =
 export const KINDS: Readonly<Record<string, ReadonlyMap<string, CaseRunner>>> = {
   op: runners(opCases, onEngine),
   optim: new Map(Object.entries(optimCases)),
+  model: new Map(Object.entries(modelCases)),
   loss: runners(lossCases, onEngine),
   calibration: runners(calibrationCases, onHost),
 };

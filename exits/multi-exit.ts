@@ -1,0 +1,149 @@
+// A backbone with several exits. All exits at once for training; one segment after the other for inference on fewer rows.
+
+import { ArgumentError, type Shape, slice, stack, type Tensor } from "../engine/index.ts";
+import { type Backbone, countWork, describeStages, EVAL, Init, type Mode, Module } from "../nn/index.ts";
+import { type Head, type HeadFactory, type HeadKind, makeHead } from "./heads.ts";
+
+/** Options of `multiExit`. */
+export interface MultiExitOptions {
+  /** Names of the stages that early exits follow, in order; the last exit follows the last stage. */
+  readonly after: readonly string[];
+  /** One kind for all early exits, or one for each; default `gap-linear` on maps, `class-token` on tokens. */
+  readonly head?: HeadKind | HeadFactory | readonly (HeadKind | HeadFactory)[];
+  /** Default: the backbone's own classifier. */
+  readonly last?: HeadKind | HeadFactory;
+  /** Of the heads' weights; default 0. */
+  readonly seed?: number;
+}
+
+/** An exit and what it costs. */
+export interface ExitInfo {
+  /** The stage in front of it. */
+  readonly stage: string;
+  /** MACs of an image that leaves here, heads passed included. */
+  readonly macs: number;
+  /** MACs and parameters of the head alone. */
+  readonly head: { readonly macs: number; readonly parameters: number };
+}
+
+/** A network with several exits; make it by `multiExit`. */
+export class MultiExit extends Module {
+  readonly backbone: Backbone;
+  /** One for each early exit, and one for the last if it has a head of its own. */
+  readonly heads: readonly Head[];
+  /** Stage in front of each exit. */
+  readonly #stages: readonly number[];
+
+  constructor(backbone: Backbone, heads: readonly Head[], stages: readonly number[]) {
+    super();
+    this.backbone = backbone;
+    this.heads = heads;
+    this.#stages = stages;
+  }
+
+  /** Number of exits, K. */
+  get exits(): number {
+    return this.#stages.length;
+  }
+
+  get classes(): number {
+    return this.backbone.classes;
+  }
+
+  /** Shape of one image, [H, W, C]. */
+  get input(): readonly [number, number, number] {
+    return this.backbone.input;
+  }
+
+  /** Logits of all exits, [N, K, C], for images [N, H, W, C]. */
+  forward(x: Tensor, mode: Mode): Tensor {
+    const logits: Tensor[] = [];
+    let features = x;
+    for (let j = 0; j < this.exits; j++) {
+      features = this.segment(j, features, mode);
+      logits.push(this.answer(j, features, mode));
+    }
+    return stack(logits, { dim: 1 });
+  }
+
+  /** Features in front of exit `j` from those in front of exit `j - 1` (from images for the first). */
+  segment(j: number, x: Tensor, mode: Mode): Tensor {
+    const from = j === 0 ? 0 : (this.#stages[j - 1] as number) + 1;
+    let features = x;
+    for (let i = from; i <= (this.#stages[j] as number); i++) features = this.backbone.stage(i, features, mode);
+    return features;
+  }
+
+  /** Logits [N, C] of exit `j` from the features in front of it. */
+  answer(j: number, features: Tensor, mode: Mode): Tensor {
+    return this.heads[j]?.forward(features, mode) ?? this.backbone.classify(features, mode);
+  }
+
+  /** The last exit's logits, [N, C], of all exits', [N, K, C]. */
+  lastOf(logits: Tensor): Tensor {
+    const [n, k, c] = logits.shape as readonly [number, number, number];
+    return slice(logits, { starts: [0, k - 1, 0], ends: [n, k, c] }).reshape([n, c]);
+  }
+
+  /** Every exit's cost, counted from the ops it runs; `input` may be another image size. */
+  describe(input: Shape = this.input): ExitInfo[] {
+    const found: ExitInfo[] = [];
+    let shape = input;
+    let passed = 0;
+    for (let j = 0; j < this.exits; j++) {
+      const segment = countWork(this, shape, (x) => this.segment(j, x, EVAL));
+      const head = countWork(this, segment.shape, (x) => this.answer(j, x, EVAL));
+      passed += segment.macs + head.macs;
+      shape = segment.shape;
+      const stage = this.backbone.stages[this.#stages[j] as number]?.name as string;
+      found.push({ stage, macs: passed, head: { macs: head.macs, parameters: head.parameters } });
+    }
+    return found;
+  }
+
+  /** MACs of an image that leaves at each exit, heads passed included. */
+  macs(input: Shape = this.input): number[] {
+    return this.describe(input).map(({ macs }) => macs);
+  }
+}
+
+function stagesOf({ stages }: Backbone, after: readonly string[]): number[] {
+  const names = stages.map(({ name }) => name);
+  const last = names.length - 1;
+  const found = after.map((name) => names.indexOf(name));
+  const isRising = found.every((at, i) => at > (found[i - 1] ?? -1) && at < last);
+  if (!isRising) {
+    const early = names.slice(0, -1).join(", ");
+    throw new ArgumentError(
+      `multiExit: after must name some of ${early}, in this order; got [${after.join(", ")}]. The last exit is always there.`,
+    );
+  }
+  return [...found, last];
+}
+
+/** Names heads' random streams apart from the backbone's, whatever seeds both are given. */
+const HEAD_SEEDS = 2 ** 40;
+
+/** Attaches exits to a backbone; see `MultiExitOptions`. The network owns the backbone. */
+export function multiExit(backbone: Backbone, { after, head, last, seed = 0 }: MultiExitOptions): MultiExit {
+  const at = stagesOf(backbone, after);
+  const kinds = Array.isArray(head) ? (head as readonly (HeadKind | HeadFactory)[]) : undefined;
+  if (kinds && kinds.length !== after.length) {
+    throw new ArgumentError(
+      `multiExit: there must be one head for each of ${after.length} early exits; got ${kinds.length}.`,
+    );
+  }
+  const device = backbone.parameters()[0]?.device;
+  const init = new Init({ seed: HEAD_SEEDS + seed, device });
+  const stages = describeStages(backbone);
+  const headAt = (i: number, kind: HeadKind | HeadFactory | undefined): Head => {
+    const stage = stages[i] as (typeof stages)[number];
+    const site = { stage, behind: stages.length - 1 - i, classes: backbone.classes, init };
+    return makeHead(kind ?? (stage.kind === "map" ? "gap-linear" : "class-token"), site);
+  };
+  const heads = after.map((_, j) =>
+    headAt(at[j] as number, kinds ? kinds[j] : (head as HeadKind | HeadFactory | undefined)),
+  );
+  if (last !== undefined) heads.push(headAt(stages.length - 1, last));
+  return new MultiExit(backbone, heads, at);
+}

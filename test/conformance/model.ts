@@ -1,0 +1,303 @@
+/** Conformance cases of kind "model": networks with PyTorch weights by name, taps, training steps and their gradients. */
+
+import {
+  backward,
+  crossEntropy,
+  maxPool2d,
+  noGrad,
+  openScope,
+  readSafetensors,
+  type StoredTensor,
+  type Tensor,
+  tensor,
+} from "../../engine/index.ts";
+import { jointCrossEntropy } from "../../exits/joint.ts";
+import { type MultiExit, multiExit } from "../../exits/multi-exit.ts";
+import type { Objective } from "../../exits/objective.ts";
+import { safeKd } from "../../exits/safe-kd.ts";
+import {
+  Backbone,
+  BatchNorm2d,
+  type CifarResNet,
+  Conv2d,
+  EMA,
+  EVAL,
+  type ImageNetResNet,
+  Init,
+  imageNetResnet,
+  loadTorch,
+  type Mode,
+  type Module,
+  type Renames,
+  resnet,
+  SGD,
+  type Stage,
+  TORCHVISION,
+  TRAIN,
+  toTorch,
+  toTorchName,
+  type VisionTransformer,
+  vit,
+} from "../../nn/index.ts";
+import type { Case, CaseAttrs, CaseRunner, CaseTensor, CaseTensors } from "./case.ts";
+import { toDevice, toHost } from "./engine.ts";
+
+type Size = readonly [number, number, number];
+
+/** Features by PyTorch's module names, each computed when asked for. */
+type Taps = (x: Tensor) => (module: string) => Tensor;
+
+/** A network of a case and where its taps are. */
+interface Subject<N extends Backbone> {
+  readonly make: (attrs: CaseAttrs, input: Size) => N;
+  readonly taps: (net: N) => Taps;
+}
+
+const get = (one: Case, name: string): CaseTensor => {
+  const found = one.tensors[`in.${name}`];
+  if (!found) throw new Error(`the case has no input ${name}`);
+  return found;
+};
+
+async function weightsOf(one: Case): Promise<Map<string, StoredTensor>> {
+  if (one.weights === undefined) throw new Error("the case names no weights");
+  return (await readSafetensors(one.weights)).tensors;
+}
+
+/** Runs layers `from the start` up to the named block, `layerL.B` or `layerL` for its last. */
+function blockTap(
+  layers: readonly (readonly { forward(x: Tensor, mode: Mode): Tensor }[])[],
+  name: string,
+  start: Tensor,
+): Tensor {
+  const [layer, block] = name.replace("layer", "").split(".").map(Number) as [number, number | undefined];
+  return layers.slice(0, layer).reduce((x, blocks, i) => {
+    const count = i === layer - 1 && block !== undefined ? block + 1 : blocks.length;
+    return blocks.slice(0, count).reduce((y, one) => one.forward(y, EVAL), x);
+  }, start);
+}
+
+const cifar: Subject<CifarResNet> = {
+  make: ({ shortcut, numClasses }, input) =>
+    resnet({ depth: 20, classes: numClasses as number, input, shortcut: shortcut as "A" | "B", seed: 1 }),
+  taps: (net) => (x) => (name) => {
+    const start = (activation: "none" | "relu") => net.bn1.forward(net.conv1.forward(x), EVAL, { activation });
+    return name === "bn1" ? start("none") : blockTap([net.layer1, net.layer2, net.layer3], name, start("relu"));
+  },
+};
+
+const imageNet: Subject<ImageNetResNet> = {
+  make: ({ numClasses }, input) => imageNetResnet({ depth: 18, classes: numClasses as number, input, seed: 1 }),
+  taps: (net) => (x) => (name) => {
+    const stem = net.bn1.forward(net.conv1.forward(x), EVAL, { activation: "relu" });
+    const start = maxPool2d(stem, { kernel: 3, stride: 2, padding: 1 });
+    if (name === "maxpool") return start;
+    const features = blockTap(
+      [net.layer1, net.layer2, net.layer3, net.layer4],
+      name.replace("avgpool", "layer4"),
+      start,
+    );
+    return name === "avgpool" ? features.mean({ dims: [1, 2], keepdim: true }) : features;
+  },
+};
+
+const transformer: Subject<VisionTransformer> = {
+  make: (attrs) => {
+    const { numClasses: classes, ...sizes } = attrs as unknown as Omit<Parameters<typeof vit>[0], "classes"> & {
+      numClasses: number;
+    };
+    return vit({ ...sizes, classes, seed: 1 });
+  },
+  taps: (net) => (x) => (name) => {
+    const last = name === "norm" ? net.blocks.length : Number(name.replace("blocks.", "")) + 1;
+    const tokens = net.blocks.slice(0, last).reduce((y, block) => block.forward(y), net.embed(x));
+    return name === "norm" ? net.norm.forward(tokens) : tokens;
+  },
+};
+
+/** Host tensors of ours under PyTorch's names and in its layouts. */
+function inTorch(prefix: string, tensors: CaseTensors, rename: (name: string) => string): CaseTensors {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, { shape, data }]) => {
+      const there = toTorch(name, { shape, data });
+      return [
+        `${prefix}${rename(name)}`,
+        { dtype: "F32", shape: [...there.shape], data: Float32Array.from(there.data) },
+      ];
+    }),
+  );
+}
+
+/** One training step's loss, gradients and running statistics. */
+async function trained(net: Backbone, one: Case): Promise<CaseTensors> {
+  const x = toDevice(get(one, "x")).requiresGrad();
+  const logits = net.forward(x, TRAIN);
+  const loss = crossEntropy(logits, toDevice(get(one, "labels")));
+  backward(loss);
+  const grads = Object.fromEntries([...net.namedParameters()].map(([name, parameter]) => [name, parameter.grad]));
+  return {
+    ...(await toHost({ "out.loss": loss, "out.logits": logits, "grad.x": x.grad })),
+    ...inTorch("grad.param.", await toHost(grads), toTorchName),
+    ...inTorch("out.buffer.", await toHost(Object.fromEntries(net.namedBuffers())), toTorchName),
+  };
+}
+
+function forwardCase<N extends Backbone>({ make, taps }: Subject<N>): CaseRunner {
+  return async (one) => {
+    using _ = openScope();
+    const weights = await weightsOf(one);
+    const net = make(one.attrs, get(one, "x").shape.slice(1) as unknown as Size);
+    loadTorch(net, weights, { renames: TORCHVISION });
+    if (one.attrs["mode"] === "train") return await trained(net, one);
+    return await noGradHost(() => {
+      const x = toDevice(get(one, "x"));
+      const at = taps(net)(x);
+      const tapped = Object.entries((one.attrs["taps"] ?? {}) as Record<string, string>);
+      return {
+        "out.logits": net.forward(x, EVAL),
+        ...Object.fromEntries(tapped.map(([label, name]) => [`out.tap.${label}`, at(name)])),
+      };
+    });
+  };
+}
+
+const noGradHost = (fn: () => Record<string, Tensor>): Promise<CaseTensors> => toHost(noGrad(fn));
+
+/** The small convolutional network of the training cases: a stem, then blocks of convolution, norm and relu. */
+class PlainCnn extends Backbone {
+  readonly stem: readonly [Conv2d, BatchNorm2d];
+  readonly blocks: readonly (readonly [Conv2d, BatchNorm2d])[];
+  readonly stages: readonly Stage[];
+  readonly input: Size;
+  readonly classes: number;
+
+  constructor(
+    { channels, strides, numClasses }: { channels: number[]; strides: number[]; numClasses: number },
+    input: Size,
+  ) {
+    super();
+    const init = new Init({ seed: 1 });
+    const block = (inputs: number, outputs: number, stride: number) =>
+      [new Conv2d(inputs, outputs, init, { kernel: 3, stride }), new BatchNorm2d(outputs, init)] as const;
+    const at = (i: number) => channels[i] as number;
+    this.stem = block(input[2], at(0), 1);
+    this.blocks = strides.map((stride, i) => block(at(i), at(i + 1), stride));
+    this.stages = strides.map((_, i) => ({ name: `stage${i + 1}`, channels: at(i + 1), reduction: 1, kind: "map" }));
+    this.input = input;
+    this.classes = numClasses;
+  }
+
+  stage(i: number, x: Tensor, mode: Mode): Tensor {
+    const run = (y: Tensor, [conv, norm]: readonly [Conv2d, BatchNorm2d]) =>
+      norm.forward(conv.forward(y), mode, { activation: "relu" });
+    return run(i === 0 ? run(x, this.stem) : x, this.blocks[i] as readonly [Conv2d, BatchNorm2d]);
+  }
+
+  classify(): Tensor {
+    throw new Error("every exit of this network is a head");
+  }
+}
+
+/** PyTorch's names of the case against those of a multi-exit network. */
+const RENAMES: Renames = [
+  [/^(stem|blocks)\./, "backbone.$1."],
+  [/^exits\.(\d+)\./, "heads.$1.linear."],
+];
+const toCase = (name: string): string =>
+  toTorchName(name.replace(/^backbone\./, "").replace(/^heads\.(\d+)\.linear\./, "exits.$1."));
+
+interface TrainingAttrs {
+  readonly objective: "jointCrossEntropy" | "safeKd";
+  readonly steps: number;
+  readonly exitWeights: number[];
+  readonly labelSmoothing: number;
+  readonly lr: number;
+  readonly momentum: number;
+  readonly nesterov: boolean;
+  readonly weightDecay: number;
+  readonly alpha: number;
+  readonly beta: number;
+  readonly T: number;
+  readonly emaDecay: number;
+}
+
+function objectiveOf({
+  objective,
+  exitWeights: weights,
+  labelSmoothing,
+  alpha,
+  beta,
+  T: temperature,
+  emaDecay,
+}: TrainingAttrs): Objective {
+  if (objective === "jointCrossEntropy") return jointCrossEntropy({ weights, labelSmoothing });
+  return safeKd({ weights, alpha, beta, temperature, emaDecay, labelSmoothing });
+}
+
+/** Row `t` of an input over steps, on the device. */
+function stepInput(one: Case, name: string, t: number): Tensor {
+  const { dtype, shape, data } = get(one, name);
+  const size = data.length / (shape[0] as number);
+  return toDevice({ dtype, shape: shape.slice(1), data: data.slice(t * size, (t + 1) * size) });
+}
+
+/** Values of several steps, one above the other. */
+function overSteps(steps: readonly CaseTensors[]): CaseTensors {
+  return Object.fromEntries(
+    Object.entries(steps[0] ?? {}).map(([name, { shape }]) => {
+      const data = Float32Array.from(steps.flatMap((values) => Array.from(values[name]?.data ?? [])));
+      return [name, { dtype: "F32", shape: [steps.length, ...shape], data }];
+    }),
+  );
+}
+
+const multiExitTraining: CaseRunner = async (one) => {
+  using _ = openScope();
+  const attrs = one.attrs as unknown as TrainingAttrs;
+  const weights = await weightsOf(one);
+  const input = get(one, "x").shape.slice(2) as unknown as Size;
+  const make = (): MultiExit => {
+    const backbone = new PlainCnn(one.attrs as never, input);
+    const net = multiExit(backbone, { after: ["stage1", "stage2"], head: "gap-linear", last: "gap-linear" });
+    loadTorch(net, weights, { renames: RENAMES });
+    return net;
+  };
+  const net = make();
+  const objective = objectiveOf(attrs);
+  const everything = (of: Module) => [...of.state().values()];
+  const teacher = objective.teacherDecay === undefined ? undefined : make();
+  using optimizer = new SGD(net.parameters(), attrs);
+  using _flat = optimizer.flat;
+  using average = teacher && new EMA(everything(net), { decay: attrs.emaDecay, target: everything(teacher) });
+  const schedule = tensor(Float32Array.from(objective.schedule(net.exits, { epoch: 1, epochs: 1 })));
+  const history: CaseTensors[] = [];
+  for (let t = 0; t < attrs.steps; t++) {
+    using __ = openScope();
+    const [x, labels] = [stepInput(one, "x", t), stepInput(one, "labels", t)];
+    const taught = teacher && noGrad(() => net.lastOf(teacher.forward(x, EVAL)));
+    const logits = net.forward(x, TRAIN);
+    const { loss, exitLosses } = objective.losses({ logits, labels, schedule, teacher: taught });
+    optimizer.zeroGrad();
+    backward(loss);
+    optimizer.step();
+    average?.update();
+    const seen = { "out.loss": loss, "out.exitLoss": exitLosses, "out.logits": logits };
+    history.push(await toHost(taught ? { ...seen, "out.teacherLogits": taught } : seen));
+  }
+  return {
+    ...overSteps(history),
+    ...inTorch("out.param.", await toHost(Object.fromEntries(net.namedParameters())), toCase),
+    ...inTorch("out.buffer.", await toHost(Object.fromEntries(net.namedBuffers())), toCase),
+    ...(teacher && inTorch("out.teacher.", await toHost(Object.fromEntries(teacher.state())), toCase)),
+    ...(await noGradHost(() => ({ "out.evalLogits": net.forward(toDevice(get(one, "evalX")), EVAL) }))),
+  };
+};
+
+/** Op name to runner. */
+export const modelCases: Record<string, CaseRunner> = {
+  cifarResNet: forwardCase(cifar),
+  resnet18: forwardCase(imageNet),
+  vit: forwardCase(transformer),
+  vitTiny: forwardCase(transformer),
+  multiExitTraining,
+};
