@@ -93,3 +93,6 @@ export {
   randomPermutation,
   randomUniform,
 } from "./random.ts";
+export { normaliseImages, type NormaliseOptions, packedWords } from "./ops/images.ts";
+export { exitTally, readTally, type Tally } from "./ops/tally.ts";
+export { tallySize } from "../kernels/index.ts";

@@ -12,6 +12,8 @@ export * from "./cross-entropy.ts";
 export * from "./depthwise.ts";
 export * from "./epilogue.ts";
 export * from "./gate.ts";
+export * from "./images.ts";
+export * from "./tally.ts";
 export * from "./gather.ts";
 export type { GemmAdapter, GemmTile } from "./gemm.ts";
 export * from "./group-norm.ts";

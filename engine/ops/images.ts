@@ -1,0 +1,65 @@
+// Images as bytes on the way in: unpacked, mirrored and normalised on the GPU in one dispatch.
+
+import { normaliseImages as kernel } from "../../kernels/index.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
+import { defineOp, single } from "../op.ts";
+import { describe, numel, type Shape } from "../shape.ts";
+import { type Tensor, tensor } from "../tensor.ts";
+
+/** Options of `normaliseImages`. */
+export interface NormaliseOptions {
+  /** [B, H, W, C] */
+  readonly shape: Shape;
+  /** Of each channel, for values in 0..1. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  /** [B], bool or u32: images to mirror left to right. */
+  readonly flips?: Tensor | undefined;
+}
+
+/** Words that hold the bytes of images [B, H, W, C]: what `normaliseImages` takes. */
+export const packedWords = (shape: Shape): number => Math.ceil(numel(shape) / 4);
+
+const op = single(
+  defineOp<{ readonly shape: Shape }>({
+    name: "normaliseImages",
+    infer: (_, { shape }) => [{ shape, dtype: "f32" }],
+    run: ({ inputs: [bytes, affine, flips], outputs: [y], attrs: { shape }, dispatch }) => {
+      const [, height, width, channels] = shape as readonly [number, number, number, number];
+      const dims = { n: numel(shape), width, channels, pixels: height * width * channels };
+      const bindings = { bytes: bytes!, affine: affine!, y: y!, ...(flips && { flips }) };
+      dispatch(kernel, { flips: flips !== undefined }, bindings, dims);
+    },
+  }),
+);
+
+/**
+ * `(byte / 255 - mean) / std` of images given as bytes, four to a word in the order of the shape (u32, little-endian, as a
+ * Uint32Array on the bytes has them): f32 [B, H, W, C]. No gradient.
+ */
+export function normaliseImages(bytes: Tensor, { shape, mean, std, flips }: NormaliseOptions): Tensor {
+  const name = "normaliseImages";
+  bytes.check(name);
+  const [batch, , , channels] = shape;
+  if (shape.length !== 4) throw new ShapeError(`${name}: the shape must be [B, H, W, C]; got [${shape.join(", ")}].`);
+  if (bytes.dtype !== "u32") throw new DTypeError(`${name}: bytes must be packed in u32; got ${describe(bytes)}.`);
+  if (bytes.size !== packedWords(shape)) {
+    throw new ShapeError(
+      `${name}: images [${shape.join(", ")}] must come in ${packedWords(shape)} words; got ${describe(bytes)}.`,
+    );
+  }
+  const isFit = mean.length === channels && std.length === channels && std.every((x) => x > 0);
+  if (!isFit) {
+    throw new ArgumentError(
+      `${name}: mean and std must have ${channels} numbers, std positive ones; got [${mean.join(", ")}] and [${std.join(", ")}].`,
+    );
+  }
+  if (flips && (flips.rank !== 1 || flips.size !== batch || (flips.dtype !== "bool" && flips.dtype !== "u32"))) {
+    throw new ShapeError(`${name}: flips must be bool [${batch}]; got ${describe(flips)}.`);
+  }
+  const affine = mean.flatMap((m, c) => [1 / (255 * (std[c] as number)), -m / (std[c] as number)]);
+  const factors = tensor(Float32Array.from(affine), { device: bytes.device });
+  const y = op([bytes, factors, flips], { shape });
+  factors.dispose();
+  return y;
+}
