@@ -10,6 +10,7 @@ import { registerDevice, unregisterDevice } from "./registry.ts";
 import { Stream } from "./stream.ts";
 import type { TracedOp } from "./trace.ts";
 import { Tuner } from "./tune.ts";
+import { loadTuning, saveTuning } from "./tune-cache.ts";
 
 /** Options of `createDevice`. */
 export interface DeviceOptions {
@@ -20,6 +21,11 @@ export interface DeviceOptions {
   readonly powerPreference?: GPUPowerPreference;
   /** Node only: options for Dawn's `create`, e.g. `["backend=null"]`. */
   readonly dawn?: readonly string[];
+  /**
+   * `cached`: take the kernel variants that `tuner.tune` chose earlier on this adapter, and store what it chooses now (a file
+   * in Node, IndexedDB in a page). `off`, the default: defaults by the adapter's traits, so that runs repeat bit for bit.
+   */
+  readonly tuning?: "off" | "cached";
   /** Called for GPU errors that no call can throw any more; default: `console.error`. */
   readonly onError?: (error: DeviceError) => void;
 }
@@ -68,6 +74,7 @@ export async function createDevice(options: DeviceOptions = {}): Promise<Device>
   const device = new Device(gpu, options);
   if (instance) instances.set(device, instance);
   registerDevice(device);
+  if (options.tuning === "cached") device.tuner.load(await loadTuning(device.info));
   return device;
 }
 
@@ -160,7 +167,7 @@ export class Device {
     this.pool = new BufferPool(gpu);
     this.pipelines = new PipelineCache(gpu);
     this.stream = new Stream(gpu, this.pool, this.pipelines, new Patience(isNode() && this.info.isSoftware));
-    this.tuner = new Tuner(this);
+    this.tuner = new Tuner(this, options.tuning === "cached" ? (table) => saveTuning(this.info, table) : undefined);
     this.#isOwn = options.device === undefined;
     this.#onError = options.onError ?? ((error) => console.error(error.message));
     gpu.addEventListener("uncapturederror", (event) => {

@@ -4,6 +4,7 @@ import type { Spec } from "../kernels/index.ts";
 import { specText } from "../kernels/index.ts";
 import type { Device } from "./device.ts";
 import { execute, type Inputs, type OpRecord } from "./op.ts";
+import { keep } from "./scope.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** Choices by key, as kept between runs: the spec's text form. */
@@ -28,12 +29,15 @@ export interface TuningResult {
 /** Times candidates by running the ops that asked for them again, on their own operands. */
 export class Tuner {
   readonly #device: Device;
+  readonly #save: ((table: TuningTable) => Promise<void>) | undefined;
   readonly #table = new Map<string, string>();
   #requests: Map<string, Request> | undefined;
   #asked = new Map<string, readonly Spec[]>();
 
-  constructor(device: Device) {
+  /** `save` is called with all choices after each `tune`. */
+  constructor(device: Device, save?: (table: TuningTable) => Promise<void>) {
     this.#device = device;
+    this.#save = save;
   }
 
   /** The choices made so far, to be stored; `load` takes them back. */
@@ -59,7 +63,8 @@ export class Tuner {
     this.#asked = new Map();
     const id = [...keys.keys()].join(";");
     if (this.#requests.has(id)) return;
-    const alias = (tensor: Tensor) => tensor.detach();
+    // Out of the scopes of the code under `tune`.
+    const alias = (tensor: Tensor) => keep(tensor.detach());
     this.#requests.set(id, {
       keys,
       record,
@@ -92,12 +97,14 @@ export class Tuner {
       }
       for (const tensor of [...request.inputs, ...request.outputs]) tensor?.dispose();
     }
+    if (results.length > 0) await this.#save?.(this.table);
     return results;
   }
 
   async #measure(request: Request, key: string, candidates: readonly Spec[], repeats: number): Promise<TuningResult> {
     const { record, inputs, outputs, attrs } = request;
     const measured: { spec: string; ms: number }[] = [];
+    let failure: unknown;
     for (const candidate of candidates) {
       const spec = specText(candidate);
       this.#table.set(key, spec);
@@ -111,11 +118,13 @@ export class Tuner {
         }
         times.sort((a, b) => a - b);
         measured.push({ spec, ms: times[times.length >> 1] as number });
-      } catch {
+      } catch (error) {
+        failure = error;
         // A variant that does not compile on this adapter is simply not chosen.
         measured.push({ spec, ms: Number.NaN });
       }
     }
+    if (measured.every(({ ms }) => Number.isNaN(ms))) throw failure;
     const best = measured.reduce((a, b) => (b.ms < a.ms || Number.isNaN(a.ms) ? b : a));
     this.#table.set(key, best.spec);
     return { key, chosen: best.spec, candidates: measured };

@@ -1,0 +1,73 @@
+// Where tuned choices survive the process: a file in Node, IndexedDB in a page. One table per adapter.
+
+import type { DeviceInfo } from "./device.ts";
+import type { TuningTable } from "./tune.ts";
+
+/** Raised when kernels' candidates change their meaning, so that old tables are not read. */
+const FORMAT = 1;
+
+/** Name of an adapter's table: choices of one adapter and driver are of no use to another. */
+const tableName = ({ vendor, architecture, description }: DeviceInfo): string =>
+  `tuning-${FORMAT}-${vendor}-${architecture}-${description}`.toLowerCase().replace(/[^a-z0-9]+/g, "-");
+
+/** The choices stored for this adapter; empty where there are none or they cannot be read. */
+export async function loadTuning(info: DeviceInfo): Promise<TuningTable> {
+  const text = await (inNode() ? readFile(info) : readDatabase(info)).catch(() => undefined);
+  try {
+    const table: unknown = JSON.parse(text ?? "{}");
+    return typeof table === "object" && table !== null ? (table as TuningTable) : {};
+  } catch {
+    return {};
+  }
+}
+
+/** Stores the choices; a place that cannot be written is no error, tuning just starts anew next time. */
+export async function saveTuning(info: DeviceInfo, table: TuningTable): Promise<void> {
+  const text = JSON.stringify(table, undefined, 1);
+  await (inNode() ? writeFile(info, text) : writeDatabase(info, text)).catch(() => undefined);
+}
+
+const inNode = (): boolean => typeof process !== "undefined" && process.versions?.node !== undefined;
+
+/** `$SORTIE_CACHE`, else `sortie` in the user's cache folder. */
+function filePath(info: DeviceInfo): string {
+  const { SORTIE_CACHE, XDG_CACHE_HOME, HOME, LOCALAPPDATA } = process.env;
+  const folder = SORTIE_CACHE ?? `${XDG_CACHE_HOME ?? LOCALAPPDATA ?? `${HOME ?? "."}/.cache`}/sortie`;
+  return `${folder}/${tableName(info)}.json`;
+}
+
+async function readFile(info: DeviceInfo): Promise<string> {
+  return process.getBuiltinModule("node:fs/promises").readFile(filePath(info), "utf8");
+}
+
+async function writeFile(info: DeviceInfo, text: string): Promise<void> {
+  const fs = process.getBuiltinModule("node:fs/promises");
+  const path = filePath(info);
+  const temporary = `${path}.${process.pid}`;
+  await fs.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+  await fs.writeFile(temporary, text);
+  await fs.rename(temporary, path);
+}
+
+/** Runs one request on the store `tuning` of the database `sortie`. */
+function onStore<T>(mode: IDBTransactionMode, request: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const open = indexedDB.open("sortie", 1);
+    open.onupgradeneeded = () => open.result.createObjectStore("tuning");
+    open.onerror = () => reject(open.error);
+    open.onsuccess = () => {
+      const database = open.result;
+      const asked = request(database.transaction("tuning", mode).objectStore("tuning"));
+      asked.onsuccess = () => resolve(asked.result);
+      asked.onerror = () => reject(asked.error);
+      asked.transaction?.addEventListener("complete", () => database.close());
+    };
+  });
+}
+
+const readDatabase = (info: DeviceInfo): Promise<string | undefined> =>
+  onStore<string | undefined>("readonly", (store) => store.get(tableName(info)));
+
+const writeDatabase = async (info: DeviceInfo, text: string): Promise<void> => {
+  await onStore("readwrite", (store) => store.put(text, tableName(info)));
+};
