@@ -1,6 +1,8 @@
 /** `sortie COMMAND ...`: finds the command, runs it, turns what it throws into one line and exit code 1. */
 
 import { calibrateHelp, runCalibrate } from "./calibrate.ts";
+import { dataHelp, runData } from "./data.ts";
+import { doctorHelp, runDoctor } from "./doctor.ts";
 import { evaluateHelp, runEvaluate } from "./evaluate.ts";
 import type { Print } from "./flags.ts";
 import { reportHelp, runReport } from "./report.ts";
@@ -17,6 +19,8 @@ export const commands: Readonly<Record<string, Command>> = {
   calibrate: { help: calibrateHelp, run: runCalibrate },
   evaluate: { help: evaluateHelp, run: runEvaluate },
   report: { help: reportHelp, run: runReport },
+  data: { help: dataHelp, run: runData },
+  doctor: { help: doctorHelp, run: runDoctor },
 };
 
 /** Runs `args` (without node and script); the exit code. */

@@ -1,0 +1,54 @@
+/** Files of a run: written whole or not at all, read with an error that names the file. */
+
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+
+/**
+ * Writes a file beside its place and then renames it: a kill or a full disk leaves the old file, or none, but no half.
+ * @throws Error that names the file, and says so where the disk is full.
+ */
+export function writeWhole(path: string, content: string | Uint8Array): void {
+  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+  const part = `${path}.part`;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    const file = openSync(part, "w");
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(part, path);
+  } catch (cause) {
+    rmSync(part, { force: true });
+    throw writeError(path, bytes.length, cause);
+  }
+}
+
+function writeError(path: string, bytes: number, cause: unknown): Error {
+  const { code } = cause as NodeJS.ErrnoException;
+  const message =
+    code === "ENOSPC"
+      ? `${path} needs ${bytes} bytes; the disk is full. Nothing half-written is left; free space and run the command again.`
+      : `${path} must be writable; got ${code ?? String(cause)}.`;
+  return new Error(message, { cause });
+}
+
+/** What a JSON file holds. @throws Error that names the file. */
+export function readJson(path: string): unknown {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new Error(`${path} must be a readable file; got ${(cause as NodeJS.ErrnoException).code}.`, { cause });
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new Error(`${path} must be JSON; ${(cause as Error).message}.`, { cause });
+  }
+}
+
+/** JSON for people: indented, with a line break at its end. */
+export const toJson = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
