@@ -58,32 +58,29 @@ const WANTED_LIMITS = [
   "minUniformBufferOffsetAlignment",
 ] as const;
 
-/** Dawn's instances: one that is garbage-collected while its device lives takes the process down. */
-const instances = new Map<Device, unknown>();
+/**
+ * Dawn's instances by their options, kept for good: one that is garbage-collected while anything made by it is still
+ * reachable, a buffer of a disposed device included, takes the process down.
+ */
+const instances = new Map<string, GPU>();
 
 /** Makes a device. The first one made is the one that tensors are created on by default. Throws DeviceError without an adapter. */
 export async function createDevice(options: DeviceOptions = {}): Promise<Device> {
-  let instance: unknown;
   let adapter = options.adapter;
-  if (!options.device && !adapter) {
-    const found = await findAdapter(options);
-    instance = found.instance;
-    adapter = found.adapter;
-  }
+  if (!options.device && !adapter) adapter = await findAdapter(options);
   const gpu = options.device ?? (await requestDevice(adapter as GPUAdapter));
   const device = new Device(gpu, options);
-  if (instance) instances.set(device, instance);
   registerDevice(device);
   if (options.tuning === "cached") device.tuner.load(await loadTuning(device.info));
   return device;
 }
 
-async function findAdapter(options: DeviceOptions): Promise<{ adapter: GPUAdapter; instance: unknown }> {
+async function findAdapter(options: DeviceOptions): Promise<GPUAdapter> {
   const request = options.powerPreference ? { powerPreference: options.powerPreference } : {};
   const own = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
   if (own && !options.dawn) {
     const adapter = await own.requestAdapter(request);
-    if (adapter) return { adapter, instance: own };
+    if (adapter) return adapter;
     throw new DeviceError(noAdapter());
   }
   if (!isNode()) throw new DeviceError(noAdapter());
@@ -97,10 +94,12 @@ async function findAdapter(options: DeviceOptions): Promise<{ adapter: GPUAdapte
       cause,
     });
   }
-  const instance = dawn.create([...(options.dawn ?? [])]);
+  const key = (options.dawn ?? []).join(" ");
+  const instance = instances.get(key) ?? dawn.create([...(options.dawn ?? [])]);
+  instances.set(key, instance);
   const adapter = await instance.requestAdapter(request);
   if (!adapter) throw new DeviceError(noAdapter());
-  return { adapter, instance };
+  return adapter;
 }
 
 const isNode = (): boolean => typeof process !== "undefined" && process.versions?.node !== undefined;
@@ -223,7 +222,6 @@ export class Device {
     this.pool.trim();
     unregisterDevice(this);
     if (this.#isOwn) this.gpu.destroy();
-    instances.delete(this);
   }
 
   [Symbol.dispose](): void {
