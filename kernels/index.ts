@@ -3,7 +3,17 @@
 export * from "./attention.ts";
 export * from "./attention-grad.ts";
 export type { AttentionDims, AttentionSpec } from "./attention-tile.ts";
-export * from "./batch-norm.ts";
+export {
+  batchNormApply,
+  batchNormCandidates,
+  batchNormInference,
+  batchNormMomentRows,
+  batchNormParts,
+  type BatchNormShape,
+  type BatchNormSpec,
+  batchNormStatistics,
+} from "./batch-norm.ts";
+export * from "./batch-norm-grad.ts";
 export * from "./column-sums.ts";
 export * from "./compact.ts";
 export * from "./conv.ts";

@@ -2,23 +2,23 @@
 // training, one forward in evaluation.
 
 import {
-  type BatchNormSpec,
+  type BatchNormShape,
   batchNormApply,
   batchNormBackwardApply,
   batchNormBackwardSums,
   batchNormCandidates,
   batchNormInference,
-  batchNormPartialSize,
+  batchNormMomentRows,
   batchNormParts,
-  batchNormSavedSize,
   batchNormStatistics,
+  batchNormSumRows,
 } from "../../kernels/index.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
-import { defineOp, type Op, type OpRecord, type Run } from "../op.ts";
-import { type Described, describe, sameShape } from "../shape.ts";
+import { defineOp, type Inputs, type Op, type Run } from "../op.ts";
+import { type Described, describe, numel, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { checkEps, checkParameter, type NormOptions } from "./norm.ts";
-import { checkFloat, floatStorage, sizeClass } from "./rowwise.ts";
+import { checkFloat, floatStorage } from "./rowwise.ts";
 
 /** Options of `batchNorm`. */
 export interface BatchNormOptions extends NormOptions {
@@ -38,49 +38,53 @@ interface Attrs {
   readonly eps: number;
   readonly relu: boolean;
   readonly residual: boolean;
+  /** Forward and backward must agree on it: the moments are laid out by it. So it is no matter of tuning. */
+  readonly shape: BatchNormShape;
 }
 
-function planOf(
-  { device, choose }: Pick<Run<Attrs>, "device" | "choose">,
-  x: Described,
-  { relu, residual }: Attrs,
-  pass: string,
-) {
+function planOf(x: Described, { shape, relu, residual }: Attrs) {
   const channels = x.shape.at(-1) as number;
-  const rows = x.shape.slice(0, -1).reduce((n, extent) => n * extent, 1);
-  const candidates = batchNormCandidates({ channels, dtype: floatStorage(x) }, { relu, residual }, device.info);
-  const spec: BatchNormSpec = choose(
-    `batchNorm.${pass}:${x.dtype}:${relu}:${residual}:${sizeClass(rows, channels)}`,
-    candidates,
-  );
-  return { spec, sizes: { rows, channels, ...batchNormParts({ rows, channels }, spec) } };
+  const rows = numel(x.shape.slice(0, -1));
+  return {
+    spec: { ...shape, relu, residual },
+    sizes: { rows, channels, ...batchNormParts({ rows, channels }, shape) },
+  };
 }
 
-/** Inputs: g, x, saved, y (relu and residual only). Outputs: dx, dweight, dbias, and in that case dresidual. */
+/** Inputs: g, x, weight, bias, moments (training) or runningMean and runningVar, y (relu and residual). Outputs: dx, dweight, dbias, dz. */
 const batchNormGradient = defineOp<Attrs>({
   name: "batchNormBackward",
-  infer: ([, x, , y]) => {
-    const perChannel: Described = { shape: [(x as Tensor).shape.at(-1) as number], dtype: "f32" };
-    return [x as Tensor, perChannel, perChannel, ...(y ? [y] : [])];
-  },
+  infer: ([, x, weight, bias, , , , y]) => [x, weight, bias, ...(y ? [y] : [])] as Tensor[],
   run: (run) => {
-    const [g, x, saved, y] = run.inputs as readonly [Tensor, Tensor, Tensor, Tensor | undefined];
+    const [g, x, weight, bias, moments, mean, variance, y] = run.inputs as readonly [
+      Tensor,
+      Tensor,
+      Tensor,
+      Tensor,
+      ...Inputs,
+    ];
     const [dx, dweight, dbias, dz] = run.outputs as readonly [Tensor, Tensor, Tensor, Tensor | undefined];
-    const { training } = run.attrs;
-    const { spec, sizes } = planOf(run, x, run.attrs, "backward");
-    const partials = run.temporary([2 * sizes.parts, sizes.channels]);
-    run.dispatch(batchNormBackwardSums, spec, { g, x, saved, partials, ...(y && dz && { y, dz_out: dz }) }, sizes);
+    const { training, eps } = run.attrs;
+    const { spec, sizes } = planOf(x, run.attrs);
+    const sums = run.temporary([batchNormSumRows(sizes.parts, spec), sizes.channels]);
+    const statistics = {
+      ...(moments && { moments }),
+      ...(mean && variance && { running_mean: mean, running_var: variance }),
+    };
+    const masks = y && dz ? { y, dz_out: dz } : { weight, bias };
     run.dispatch(
-      batchNormBackwardApply,
+      batchNormBackwardSums,
       { ...spec, training },
-      { g: dz ?? g, x, saved, partials, dx, dweight, dbias },
-      sizes,
+      { g, x, ...statistics, ...masks, sums_out: sums },
+      { ...sizes, eps },
     );
+    const buffers = { g: dz ?? g, x, sums_in: sums, weight, dx, dweight, dbias };
+    run.dispatch(batchNormBackwardApply, { ...spec, training }, buffers, sizes);
   },
 });
 
 function forward(run: Run<Attrs>): void {
-  const [x, weight, bias, runningMean, runningVar, residual] = run.inputs as [
+  const [x, weight, bias, mean, variance, residual] = run.inputs as readonly [
     Tensor,
     Tensor,
     Tensor,
@@ -88,46 +92,45 @@ function forward(run: Run<Attrs>): void {
     Tensor,
     Tensor | undefined,
   ];
-  const [y, saved] = run.outputs as [Tensor, Tensor];
-  const { training, eps, momentum } = run.attrs;
-  const { spec, sizes } = planOf(run, x, run.attrs, training ? "forward" : "inference");
-  const buffers = {
-    x,
-    weight,
-    bias,
-    running_mean: runningMean,
-    running_var: runningVar,
-    y,
-    saved,
-    ...(residual && { residual }),
-  };
-  if (!training) {
+  const [y, moments] = run.outputs as readonly [Tensor, Tensor | undefined];
+  const { eps, momentum } = run.attrs;
+  const { spec, sizes } = planOf(x, run.attrs);
+  const buffers = { x, weight, bias, running_mean: mean, running_var: variance, y, ...(residual && { residual }) };
+  if (moments) {
+    run.dispatch(batchNormStatistics, run.attrs.shape, { x, moments }, sizes);
+    run.dispatch(batchNormApply, spec, { ...buffers, moments }, { ...sizes, eps, momentum });
+  } else {
     run.dispatch(batchNormInference, spec, buffers, { ...sizes, eps });
-    return;
   }
-  const partials = run.temporary([batchNormPartialSize(sizes.parts, sizes.channels)]);
-  run.dispatch(batchNormStatistics, spec, { ...buffers, partials }, sizes);
-  run.dispatch(batchNormApply, spec, { ...buffers, partials }, { ...sizes, eps, momentum });
 }
 
-// With relu and residual the mask needs y; otherwise it follows from x, and y need not be kept.
-function makeOp(savesResult: boolean): Op<Attrs> {
-  const record: OpRecord<Attrs> = {
+// What is saved depends on the mode: moments in training, else the running statistics; y only if it holds the relu's mask.
+function makeOp(training: boolean, savesResult: boolean): Op<Attrs> {
+  return defineOp<Attrs>({
     name: "batchNorm",
-    infer: ([x]) => [x as Tensor, { shape: [batchNormSavedSize((x as Tensor).shape.at(-1) as number)], dtype: "f32" }],
+    infer: ([input], attrs) => {
+      const x = input as Tensor;
+      const { spec, sizes } = planOf(x, attrs);
+      const moments: Described = { shape: [batchNormMomentRows(sizes.parts, spec), sizes.channels], dtype: "f32" };
+      return training ? [x, moments] : [x];
+    },
     run: forward,
-    saves: { inputs: [0], outputs: savesResult ? [0, 1] : [1] },
+    saves: {
+      inputs: training ? [0, 1, 2] : [0, 1, 2, 3, 4],
+      outputs: [...(savesResult ? [0] : []), ...(training ? [1] : [])],
+    },
     vjp: (g, at) => {
+      const statistics = training ? [at.output(1), undefined, undefined] : [undefined, at.input(3), at.input(4)];
       const y = savesResult ? at.output(0) : undefined;
-      const [dx, dweight, dbias, dz] = batchNormGradient([g, at.input(0), at.output(1), y], at.attrs);
+      const inputs = [g, at.input(0), at.input(1), at.input(2), ...statistics, y];
+      const [dx, dweight, dbias, dz] = batchNormGradient(inputs, at.attrs);
       return [dx, dweight, dbias, undefined, undefined, at.has(5) ? (dz ?? g) : undefined];
     },
-  };
-  return defineOp(record);
+  });
 }
 
-const batchNormOp = makeOp(false);
-const batchNormResidualReluOp = makeOp(true);
+const trainingOps = [makeOp(true, false), makeOp(true, true)] as const;
+const evaluationOps = [makeOp(false, false), makeOp(false, true)] as const;
 
 /**
  * Batch norm of x [..., C] per channel: act((x - mean) / sqrt(var + eps) * weight + bias + residual). Training uses the
@@ -142,27 +145,28 @@ export function batchNorm(
   runningVar: Tensor,
   { training = false, momentum = 0.1, eps = 1e-5, activation = "none", residual }: BatchNormOptions = {},
 ): Tensor {
-  const op = "batchNorm";
-  x.check(op);
-  checkFloat(op, "x", x);
-  checkEps(op, eps);
+  const name = "batchNorm";
+  x.check(name);
+  checkFloat(name, "x", x);
+  checkEps(name, eps);
   const channels = x.shape.at(-1);
   if (x.rank < 2 || !channels)
-    throw new ShapeError(`${op}: x must be [..., C] with at least one channel; got ${describe(x)}.`);
+    throw new ShapeError(`${name}: x must be [..., C] with at least one channel; got ${describe(x)}.`);
   const rows = x.size / channels;
   if (training && rows < 2) {
-    throw new ShapeError(`${op}: training must see more than one value per channel; got ${describe(x)}.`);
+    throw new ShapeError(`${name}: training must see more than one value per channel; got ${describe(x)}.`);
   }
   if (activation !== "none" && activation !== "relu") {
-    throw new ArgumentError(`${op}: activation must be "none" or "relu"; got "${String(activation)}".`);
+    throw new ArgumentError(`${name}: activation must be "none" or "relu"; got "${String(activation)}".`);
   }
-  for (const [name, parameter] of Object.entries({ weight, bias, runningMean, runningVar })) {
-    checkParameter(op, name, parameter, [channels]);
+  for (const [what, parameter] of Object.entries({ weight, bias, runningMean, runningVar })) {
+    checkParameter(name, what, parameter, [channels]);
   }
   if (residual && (!sameShape(residual.shape, x.shape) || residual.dtype !== x.dtype)) {
-    throw new ShapeError(`${op}: the residual must be like x; got ${describe(residual)} for ${describe(x)}.`);
+    throw new ShapeError(`${name}: the residual must be like x; got ${describe(residual)} for ${describe(x)}.`);
   }
-  const attrs = { training, momentum, eps, relu: activation === "relu", residual: residual !== undefined };
-  const run = attrs.relu && attrs.residual ? batchNormResidualReluOp : batchNormOp;
-  return run([x, weight, bias, runningMean, runningVar, residual], attrs)[0] as Tensor;
+  const [shape] = batchNormCandidates({ channels, dtype: floatStorage(x) }, x.device.info) as [BatchNormShape];
+  const attrs = { training, momentum, eps, relu: activation === "relu", residual: residual !== undefined, shape };
+  const op = (training ? trainingOps : evaluationOps)[attrs.relu && attrs.residual ? 1 : 0];
+  return op([x, weight, bias, runningMean, runningVar, residual], attrs)[0] as Tensor;
 }

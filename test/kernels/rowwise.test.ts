@@ -4,6 +4,7 @@
 import { attentionCandidates, attentionDims, attentionForward } from "../../kernels/attention.ts";
 import { attentionBackwardKey, attentionBackwardQuery } from "../../kernels/attention-grad.ts";
 import * as bn from "../../kernels/batch-norm.ts";
+import { batchNormBackwardApply, batchNormBackwardSums, batchNormSumRows } from "../../kernels/batch-norm-grad.ts";
 import { columnSums } from "../../kernels/column-sums.ts";
 import * as ce from "../../kernels/cross-entropy.ts";
 import * as gn from "../../kernels/group-norm.ts";
@@ -162,26 +163,32 @@ for (const len of [24, 257]) {
 test("batch norm in every workgroup shape", async () => {
   const [rows, channels] = [203, 20];
   const [x, weight, bias] = [sample(rows * channels, 9), sample(channels, 10), sample(channels, 11)];
-  const turned = ref([channels, rows], (i) => x[(i % rows) * channels + Math.floor(i / rows)] as number);
-  const plain = rowNorm(turned, rows, new Float32Array(rows).fill(1), new Float32Array(rows));
-  const want = Float64Array.from(x, (_, i) => {
-    const [row, c] = [Math.floor(i / channels), i % channels];
-    return (plain[c * rows + row] as number) * (weight[c] as number) + (bias[c] as number);
-  });
-  const fused = { relu: false, residual: false };
-  for (const spec of everywhere((t) => bn.batchNormCandidates({ channels, dtype: "f32" }, fused, t))) {
-    const dims = { rows, channels, ...bn.batchNormParts({ rows, channels }, spec), eps: 1e-5, momentum: 0.1 };
-    const size = bn.batchNormPartialSize(dims.parts, channels);
-    const { partials } = await runKernel(bn.batchNormStatistics, spec, dims, { x, weight, bias, partials: size });
-    const running = { running_mean: new Float32Array(channels), running_var: new Float32Array(channels) };
-    const outputs = { y: x.length, saved: bn.batchNormSavedSize(channels) };
-    const { y } = await runKernel(bn.batchNormApply, spec, dims, {
-      x,
-      partials: partials?.f32 ?? 0,
-      ...running,
-      ...outputs,
+  const of = (at: Ref): Float64Array => {
+    const turned = ref([channels, rows], (i) => at.data[(i % rows) * channels + Math.floor(i / rows)] as number);
+    const plain = rowNorm(turned, rows, new Float32Array(rows).fill(1), new Float32Array(rows));
+    return Float64Array.from(at.data, (_, i) => {
+      const [row, c] = [Math.floor(i / channels), i % channels];
+      return (plain[c * rows + row] as number) * (weight[c] as number) + (bias[c] as number);
     });
-    close(y?.f32 ?? [], want, { rtol: 1e-4, atol: 2e-5, title: specText(spec) });
+  };
+  const fused = { relu: false, residual: false };
+  const g = sample(x.length, 20);
+  for (const shape of everywhere((t) => bn.batchNormCandidates({ channels, dtype: "f32" }, t))) {
+    const title = specText(shape);
+    const dims = { rows, channels, ...bn.batchNormParts({ rows, channels }, shape), eps: 1e-5, momentum: 0.1 };
+    const size = bn.batchNormMomentRows(dims.parts, shape) * channels;
+    const { moments } = await runKernel(bn.batchNormStatistics, shape, dims, { x, moments: size });
+    const running = { running_mean: new Float32Array(channels), running_var: new Float32Array(channels) };
+    const forward = { x, weight, bias, ...running, moments: moments?.f32 ?? 0, y: x.length };
+    const { y } = await runKernel(bn.batchNormApply, { ...shape, ...fused }, dims, forward);
+    close(y?.f32 ?? [], of(asRef([rows, channels], x)), { rtol: 1e-4, atol: 2e-5, title });
+    const spec = { ...shape, ...fused, training: true };
+    const sums = { g, x, moments: moments?.f32 ?? 0, sums_out: batchNormSumRows(dims.parts, shape) * channels };
+    const { sums_out } = await runKernel(batchNormBackwardSums, spec, dims, sums);
+    const outputs = { dx: x.length, dweight: channels, dbias: channels };
+    const backward = { g, x, sums_in: sums_out?.f32 ?? 0, weight, ...outputs };
+    const { dx } = await runKernel(batchNormBackwardApply, spec, dims, backward);
+    along(dx?.f32 ?? new Float32Array(), x, (at) => dot(of(at), g), [rows, channels], title);
   }
 });
 

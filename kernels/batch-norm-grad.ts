@@ -1,0 +1,150 @@
+// Batch norm over x [rows, C]: gradients. With dz = g where y > 0 (relu), else g, and xhat = (x - mean) rstd:
+//   dbias = sum dz,  dweight = sum dz xhat,  dresidual = dz
+//   training: dx = weight rstd (dz - dbias/rows - xhat dweight/rows);  evaluation: dx = weight rstd dz
+// Two dispatches: sums over blocks of rows, then an apply kernel that merges the few partial sums itself and whose first
+// block's threads write dweight and dbias. Mean and rstd come from the forward pass's partial moments (training) or from the
+// running statistics; the first dispatch leaves them, and the bias, in three rows after its sums for the second.
+// The relu's mask follows from x, which is read anyway; with a residual it is read from y, and dz is written on the way.
+// Threads and numerics as in batch-norm.ts.
+
+import {
+  activations,
+  type BatchNormShape,
+  type BatchNormSize,
+  type BatchNormSpec,
+  batchNormFeatures,
+  batchNormGrid,
+  batchNormMomentRows,
+  batchNormPlace,
+  batchNormRows,
+  batchNormSizes,
+  eachPart,
+  loadPair,
+  mergeMoments,
+  mergeRowLanes,
+  momentFunctions,
+  perChannel,
+} from "./batch-norm.ts";
+import { defineKernel } from "./kernel.ts";
+import { stored, valueType } from "./row.ts";
+
+/** Backward kernels differ between training and evaluation. */
+export type BatchNormBackwardSpec = BatchNormSpec & { readonly training: boolean };
+
+/** Rows of C floats in the buffer of partial sums: two per part, then mean, rstd and bias. */
+export const batchNormSumRows = (parts: number, shape: BatchNormShape): number => batchNormMomentRows(parts, shape) + 3;
+
+/** Whether the first dispatch writes dz: the residual's gradient, and what the second reads in place of g. */
+export const batchNormWritesDz = ({ relu, residual }: BatchNormSpec): boolean => relu && residual;
+
+function maskedGradient({ width, relu, residual }: BatchNormSpec): string {
+  const type = valueType(width);
+  if (!relu) return `let dz = ${type}(g[at]);`;
+  const on = residual ? `${type}(y[at]) > ${type}()` : `centred * gain + offset > ${type}()`;
+  return `let dz = select(${type}(), ${type}(g[at]), ${on});`;
+}
+
+const sumFunctions = (spec: BatchNormSpec): string => `
+struct Sums { dz: ${valueType(spec.width)}, dz_xhat: ${valueType(spec.width)} }
+${mergeRowLanes(spec, "Sums", "Sums(a.dz + b.dz, a.dz_xhat + b.dz_xhat)")}`;
+
+function sumsSource(spec: BatchNormBackwardSpec): string {
+  const { training, merge, group, lanes, relu, residual } = spec;
+  const type = valueType(spec.width);
+  const splits = merge ? 1 : group / lanes;
+  const statistics = training
+    ? `${mergeMoments(spec)}
+  let rstd = inverseSqrt(all.m2 / f32(u.rows) + u.eps);`
+    : "let mean = running_mean[c];\n  let rstd = inverseSqrt(running_var[c] + u.eps);";
+  return `${training ? momentFunctions(spec) : ""}
+${sumFunctions(spec)}
+${batchNormPlace(spec)}
+  ${statistics}
+  ${relu && !residual ? "let gain = rstd * weight[c];\n  let offset = bias[c];" : `let offset = ${type}();`}
+  var sums = Sums();
+  for (var row = first; row < last; row += row_lanes) {
+    let at = row * columns + c;
+    let centred = ${type}(x[at]) - mean;
+    ${maskedGradient(spec)}
+    ${batchNormWritesDz(spec) ? `if (inside) { dz_out[at] = ${stored("dz", spec.dtype, spec.width)}; }` : ""}
+    sums.dz += dz;
+    sums.dz_xhat += dz * centred;
+  }
+  ${merge ? "sums = merge_Sums(sums, li);" : ""}
+  // One store for all five rows (see storePair): two of the part, three of the channel by the first block.
+  var values = array<${type}, 5>(sums.dz, sums.dz_xhat * rstd, mean, rstd, offset);
+  let last_value = select(2u, 5u, part == 0u);
+  for (var k = wid.z; k < last_value; k++) {
+    let target_row = select(2u * part + k, 2u * u.parts * ${splits}u + k - 2u, k >= 2u);
+    if (leaves) { sums_out[target_row * columns + c] = values[k]; }
+  }
+}`;
+}
+
+/** First dispatch: sums of dz and dz xhat per part; mean, rstd and bias; with relu and residual also `dz_out`. */
+export const batchNormBackwardSums = defineKernel<BatchNormBackwardSpec, BatchNormSize | "eps">({
+  name: "batchNormBackwardSums",
+  bindings: (spec) => [
+    activations(spec, "g", "read"),
+    activations(spec, "x", "read"),
+    ...(spec.training
+      ? [perChannel(spec, "moments", "read")]
+      : [perChannel(spec, "running_mean", "read"), perChannel(spec, "running_var", "read")]),
+    ...(spec.relu && !spec.residual ? [perChannel(spec, "weight", "read"), perChannel(spec, "bias", "read")] : []),
+    ...(batchNormWritesDz(spec) ? [activations(spec, "y", "read"), activations(spec, "dz_out", "write")] : []),
+    perChannel(spec, "sums_out", "write"),
+  ],
+  uniforms: { ...batchNormSizes, eps: "f32" },
+  features: batchNormFeatures,
+  source: sumsSource,
+  grid: batchNormGrid,
+});
+
+function applySource(spec: BatchNormBackwardSpec): string {
+  const { training, merge, group, lanes } = spec;
+  const type = valueType(spec.width);
+  const splits = merge ? 1 : group / lanes;
+  const masked = maskedGradient(batchNormWritesDz(spec) ? { ...spec, relu: false } : spec);
+  const centre = training ? " - mean_dz - centred * slope" : "";
+  return `${sumFunctions(spec)}
+${batchNormPlace(spec)}
+  var own = Sums();
+  ${eachPart(spec)} {
+    ${loadPair(spec, "sums_in", "p")}
+    own.dz += pair[0];
+    own.dz_xhat += pair[1];
+  }
+  let all = ${merge ? "merge_Sums(own, li)" : "own"};
+  var state = array<${type}, 3>();
+  for (var k = wid.z; k < 3u; k++) { state[k] = sums_in[(2u * u.parts * ${splits}u + k) * columns + c]; }
+  let mean = state[0];
+  let rstd = state[1];
+  let offset = state[2];
+  let gain = rstd * weight[c];
+  if (inside && wid.y == 0u && row_lane == 0u) {
+    dweight[c] = all.dz_xhat;
+    dbias[c] = all.dz;
+  }
+  let mean_dz = all.dz / f32(u.rows);
+  let slope = all.dz_xhat * rstd / f32(u.rows);
+  ${batchNormRows(spec, "dx", `let centred = ${type}(x[at]) - mean;\n${masked}\nlet value = gain * (dz${centre});`)}
+}`;
+}
+
+/** Second dispatch: dx, dweight, dbias. With relu and residual, `g` is the first dispatch's dz. */
+export const batchNormBackwardApply = defineKernel<BatchNormBackwardSpec, BatchNormSize>({
+  name: "batchNormBackwardApply",
+  bindings: (spec) => [
+    activations(spec, "g", "read"),
+    activations(spec, "x", "read"),
+    perChannel(spec, "sums_in", "read"),
+    perChannel(spec, "weight", "read"),
+    activations(spec, "dx", "write"),
+    perChannel(spec, "dweight", "write"),
+    perChannel(spec, "dbias", "write"),
+  ],
+  uniforms: batchNormSizes,
+  features: batchNormFeatures,
+  source: applySource,
+  grid: batchNormGrid,
+});
