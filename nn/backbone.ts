@@ -1,6 +1,6 @@
 // What every backbone offers: named stages whose features exits can tap, one after the other, and a classifier of its own.
 
-import type { Tensor } from "../engine/index.ts";
+import type { Tensor } from "../engine/functions.ts";
 import { type Mode, Module } from "./module.ts";
 
 /** One stage of a backbone: where an exit can be attached. */

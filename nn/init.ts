@@ -1,6 +1,6 @@
 // Initialisers by name, PyTorch's and timm's, drawn on the CPU from a seed: the same weights on every machine.
 
-import { type Device, randomNormal, randomUniform, type Shape, type Tensor, tensor } from "../engine/index.ts";
+import { type Device, randomNormal, randomUniform, type Shape, type Tensor, tensor } from "../engine/functions.ts";
 
 /** Where values start: PyTorch's layer defaults (`torch`), He's for ReLU networks (`he`), timm's for ViT (`vit`). */
 export type InitScheme = "torch" | "he" | "vit";

@@ -10,9 +10,10 @@ import {
   layerNorm,
   linear,
   qkvAttention,
+  reshape,
   type Shape,
   type Tensor,
-} from "../engine/index.ts";
+} from "../engine/functions.ts";
 import type { Init } from "./init.ts";
 import { type Mode, Module } from "./module.ts";
 
@@ -198,14 +199,14 @@ export class PatchEmbed extends Module {
 
   forward(x: Tensor): Tensor {
     const map = this.proj.forward(x);
-    return map.reshape([map.shape[0] as number, -1, this.#dim]);
+    return reshape(map, [map.shape[0] as number, -1, this.#dim]);
   }
 }
 
 /** Mean over the image: [B, H, W, C] to [B, C]. */
 export function globalAveragePool(x: Tensor): Tensor {
   const [batch, height, width, channels] = x.shape as unknown as readonly [number, number, number, number];
-  return avgPool2d(x, { kernel: [height, width] }).reshape([batch, channels]);
+  return reshape(avgPool2d(x, { kernel: [height, width] }), [batch, channels]);
 }
 
 export type { Shape };

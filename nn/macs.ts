@@ -10,7 +10,7 @@ import {
   type Tensor,
   type TracedOp,
   trace,
-} from "../engine/index.ts";
+} from "../engine/functions.ts";
 import type { Backbone, Stage } from "./backbone.ts";
 import { EVAL, type Module } from "./module.ts";
 

@@ -1,7 +1,7 @@
 // Models as plain objects: a Module is a class whose fields are tensors (parameters, buffers), modules, or lists of modules.
 // Names are the fields' paths, joined by dots; nothing is registered and no mode is stored.
 
-import { ArgumentError, describe, ShapeError, sameShape, Tensor } from "../engine/index.ts";
+import { ArgumentError, describe, ShapeError, sameShape, Tensor } from "../engine/functions.ts";
 
 /** How a forward pass runs; passed explicitly, never stored in a module. */
 export interface Mode {

@@ -18,7 +18,7 @@ import {
   slice,
   type Tensor,
   tensor,
-} from "../engine/index.ts";
+} from "../engine/functions.ts";
 import { atLeastZero, belowOne, Optimizer, type OptimizerOptions, type ParameterList } from "./optimizer.ts";
 
 export interface SgdOptions extends OptimizerOptions {

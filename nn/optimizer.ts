@@ -12,7 +12,7 @@ import {
   type StepTensors,
   type Tensor,
   tensor,
-} from "../engine/index.ts";
+} from "../engine/functions.ts";
 
 /** Options that all optimisers share. */
 export interface OptimizerOptions {

@@ -1,7 +1,7 @@
 // Residual networks: the CIFAR family (He et al. 2016, section 4.2) and ResNet-18/34/50 for ImageNet. Field names follow
 // the published weight files, so state loads by name.
 
-import { ArgumentError, type Device, maxPool2d, pad, slice, type Tensor } from "../engine/index.ts";
+import { ArgumentError, type Device, maxPool2d, pad, slice, type Tensor } from "../engine/functions.ts";
 import { Backbone, type Stage } from "./backbone.ts";
 import { Init, type InitScheme } from "./init.ts";
 import { BatchNorm2d, Conv2d, globalAveragePool, Linear } from "./layers.ts";

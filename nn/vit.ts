@@ -1,6 +1,6 @@
 // Vision transformers (Dosovitskiy et al. 2021) in timm's form and names: class token, learned positions, pre-norm blocks.
 
-import { ArgumentError, add, concat, type Device, expand, slice, type Tensor } from "../engine/index.ts";
+import { ArgumentError, add, concat, type Device, expand, reshape, slice, type Tensor } from "../engine/functions.ts";
 import { Backbone, type Stage } from "./backbone.ts";
 import { Init } from "./init.ts";
 import { LayerNorm, Linear, MultiHeadAttention, PatchEmbed } from "./layers.ts";
@@ -134,7 +134,7 @@ export class VisionTransformer extends Backbone {
   /** Logits from the normalised class token. */
   classify(features: Tensor): Tensor {
     const [batch, , dim] = features.shape as readonly [number, number, number];
-    const token = slice(features, { starts: [0, 0, 0], ends: [batch, 1, dim] }).reshape([batch, dim]);
+    const token = reshape(slice(features, { starts: [0, 0, 0], ends: [batch, 1, dim] }), [batch, dim]);
     return this.head.forward(this.norm.forward(token));
   }
 }

@@ -1,7 +1,7 @@
 // PyTorch state dicts in and out: torchvision's and timm's names and layouts against ours.
 // Names: runningMean is running_mean, and so on. Layouts: convolutions OIHW there, HWIO here; linear [out, in] there.
 
-import { FormatError, numel, type StoredTensor } from "../engine/index.ts";
+import { FormatError, numel, type StoredTensor } from "../engine/functions.ts";
 import type { LoadReport, Module } from "./module.ts";
 
 /** A tensor on the host. */

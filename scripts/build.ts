@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { markPure } from "./pure.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
@@ -36,7 +37,8 @@ await build({
 for (const file of readdirSync(dist, { recursive: true, encoding: "utf8" })) {
   if (!/\.(js|d\.ts)$/.test(file)) continue;
   const path = join(dist, file);
-  writeFileSync(path, toJsSpecifiers(readFileSync(path, "utf8")));
+  const text = toJsSpecifiers(readFileSync(path, "utf8"));
+  writeFileSync(path, path.endsWith(".js") ? markPure(text) : text);
 }
 console.log(`built ${sources.length} modules in dist/`);
 

@@ -9,6 +9,8 @@ interface Rule {
   readonly typesOnly?: readonly string[];
   /** No package and no Node module by a static import: it runs in browsers as it is. */
   readonly isPortable?: boolean;
+  /** Files that others may import, besides `index.ts`. */
+  readonly entries?: readonly string[];
 }
 
 const LIBRARY = ["kernels", "engine", "nn", "calibration", "exits", "data"];
@@ -16,7 +18,7 @@ const LIBRARY = ["kernels", "engine", "nn", "calibration", "exits", "data"];
 /** The map of the repository; a folder with TypeScript in it that is missing here is a fault. */
 export const RULES: Readonly<Record<string, Rule>> = {
   kernels: { may: [], isPortable: true },
-  engine: { may: ["kernels"], isPortable: true },
+  engine: { may: ["kernels"], isPortable: true, entries: ["functions.ts"] },
   nn: { may: ["engine"], isPortable: true },
   calibration: { may: [], isPortable: true },
   exits: { may: ["nn", "engine", "calibration"], isPortable: true },
@@ -90,8 +92,9 @@ function faultOf(file: string, target: string, entry: Import, files: ReadonlyMap
   const rule = RULES[folder]!;
   if (!rule.may.includes(other!)) return `${folder} must not import ${other} (${target})`;
   if (rule.typesOnly?.includes(other!) && !entry.isType) return `${folder} may import ${other} by \`import type\` only`;
-  if (folder !== "test" && rest.join("/") !== "index.ts")
-    return `only ${other}/index.ts may be imported, not ${target}`;
+  const entries = ["index.ts", ...(RULES[other!]?.entries ?? [])];
+  if (folder !== "test" && !entries.includes(rest.join("/")))
+    return `only ${entries.map((entry) => `${other}/${entry}`).join(" or ")} may be imported, not ${target}`;
   return undefined;
 }
 

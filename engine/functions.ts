@@ -1,0 +1,95 @@
+// All of the engine as functions. `index.ts` adds the methods of tensors, which keep what they call in every bundle: code that
+// takes functions from here, as nn does, brings only what it calls.
+
+export { packHyper, tallySize } from "../kernels/index.ts";
+export type { MemoryReport } from "./buffers.ts";
+export { Capture, type CaptureOptions, capture } from "./capture.ts";
+export { createDevice, type Device, type DeviceInfo, type DeviceOptions } from "./device.ts";
+export * from "./errors.ts";
+export { Flat, flatten, SEGMENT_ALIGN, type Segment } from "./flat.ts";
+export {
+  type Backward,
+  defineOp,
+  dispatch,
+  type Inputs,
+  noGrad,
+  type Op,
+  type OpRecord,
+  type Run,
+  single,
+} from "./op.ts";
+export type { FusedOptions } from "./ops/activation.ts";
+export { addInto, copyInto } from "./ops/assign.ts";
+export * from "./ops/attention.ts";
+export * from "./ops/batch-norm.ts";
+export { compact, type Survivors } from "./ops/compact.ts";
+export { type ConvOptions, conv2d, type PerAxis } from "./ops/conv.ts";
+export * from "./ops/cross-entropy.ts";
+export { type Elementwise, elementwise } from "./ops/elementwise.ts";
+export { full, ones, onesLike, zeros, zerosLike } from "./ops/fill.ts";
+export { exitGates, type GateOptions } from "./ops/gate.ts";
+export { embedding, gather, indexSelect, oneHot, scatterRows } from "./ops/gather.ts";
+export { type NormaliseOptions, normaliseImages, packedWords } from "./ops/images.ts";
+export * from "./ops/losses.ts";
+export { linear, type MatmulOptions, matmul } from "./ops/matmul.ts";
+export { type GroupNormOptions, groupNorm, type LayerNormOptions, layerNorm, type NormOptions } from "./ops/norm.ts";
+export {
+  type AdamStepOptions,
+  adamStep,
+  advanceStep,
+  type ClipOptions,
+  emaStep,
+  gradNorm,
+  type RmspropStepOptions,
+  rmspropStep,
+  type StepTensors,
+  scaleGrads,
+  sgdStep,
+} from "./ops/optim.ts";
+export * from "./ops/pointwise.ts";
+export {
+  type AvgPoolOptions,
+  adaptiveAvgPool2d,
+  avgPool2d,
+  maxPool2d,
+  type Pair,
+  type PoolOptions,
+} from "./ops/pool.ts";
+export { bernoulli, dropout, Generator, permutation, type RandomSource, rand, randint, randn } from "./ops/random.ts";
+export * from "./ops/reduce.ts";
+export { type InterpolateOptions, interpolate } from "./ops/resize.ts";
+export type { Reduction } from "./ops/rowwise.ts";
+export { concat, expand, flip, pad, permute, type SliceOptions, slice, stack } from "./ops/shape.ts";
+export * from "./ops/softmax.ts";
+export { exitTally, readTally, type Tally } from "./ops/tally.ts";
+export * from "./ops/view.ts";
+export { Profile, type ProfileRow } from "./profile.ts";
+export {
+  type RandomKey,
+  randomBernoulli,
+  randomIntegers,
+  randomNormal,
+  randomPermutation,
+  randomUniform,
+} from "./random.ts";
+export { defaultDevice } from "./registry.ts";
+export {
+  decodeSafetensors,
+  encodeSafetensors,
+  type SafetensorsFile,
+  type StoredDType,
+  type StoredTensor,
+} from "./safetensors.ts";
+export {
+  type ReadOptions,
+  type ReadProgress,
+  readSafetensors,
+  type SafetensorsSource,
+  writeSafetensors,
+} from "./safetensors-io.ts";
+export { keep, openScope, Scope, scope } from "./scope.ts";
+export { type Described, describe, numel, type Shape, sameShape } from "./shape.ts";
+export { type BackwardOptions, backward, grad, valueAndGrad } from "./tape.ts";
+export { arange, type DType, empty, eye, read, Tensor, type TensorData, type TensorOptions, tensor } from "./tensor.ts";
+export { type TracedOp, trace } from "./trace.ts";
+export type { TuningResult, TuningTable } from "./tune.ts";
