@@ -1,6 +1,6 @@
 // A backbone with several exits. All exits at once for training; one segment after the other for inference on fewer rows.
 
-import { ArgumentError, type Shape, slice, stack, type Tensor } from "../engine/index.ts";
+import { ArgumentError, type Flat, flatten, keep, type Shape, slice, stack, type Tensor } from "../engine/index.ts";
 import { type Backbone, countWork, describeStages, EVAL, Init, type Mode, Module } from "../nn/index.ts";
 import { type Head, type HeadFactory, type HeadKind, makeHead } from "./heads.ts";
 
@@ -33,6 +33,7 @@ export class MultiExit extends Module {
   readonly heads: readonly Head[];
   /** Stage in front of each exit. */
   readonly #stages: readonly number[];
+  #flat: Flat | undefined;
 
   constructor(backbone: Backbone, heads: readonly Head[], stages: readonly number[]) {
     super();
@@ -53,6 +54,20 @@ export class MultiExit extends Module {
   /** Shape of one image, [H, W, C]. */
   get input(): readonly [number, number, number] {
     return this.backbone.input;
+  }
+
+  /** All parameters side by side in one buffer, where they lie from the first call on. The network owns it. */
+  flat(): Flat {
+    if (!this.#flat) {
+      this.#flat = flatten(this.parameters());
+      keep([this.#flat.values, this.#flat.grads]);
+    }
+    return this.#flat;
+  }
+
+  override dispose(): void {
+    super.dispose();
+    this.#flat?.dispose();
   }
 
   /** Logits of all exits, [N, K, C], for images [N, H, W, C]. */

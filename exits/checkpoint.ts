@@ -1,0 +1,137 @@
+// Checkpoints: one safetensors file with everything that a run needs to go on as if it had never stopped. It appears under its
+// name only when it is complete, so a process may be killed at any moment.
+
+import {
+  FormatError,
+  read,
+  readSafetensors,
+  type SafetensorsFile,
+  type StoredTensor,
+  sameShape,
+  type Tensor,
+  writeSafetensors,
+} from "../engine/index.ts";
+import { CheckpointError } from "./errors.ts";
+import { exists } from "./files.ts";
+
+/** Where a run stands. */
+export interface Position {
+  /** Steps done. */
+  readonly step: number;
+  /** The evaluation with the best last exit so far. */
+  readonly best?: { readonly step: number; readonly accuracy: number } | undefined;
+}
+
+/** All that makes a run what it is; a checkpoint of another one is refused. */
+export type RunOptions = Readonly<Record<string, unknown>>;
+
+const FORMAT = "sortie-checkpoint";
+const VERSION = "1";
+
+/** Saves tensors by name, where the run stands, and what run it is. */
+export async function saveCheckpoint(
+  path: string,
+  tensors: ReadonlyMap<string, Tensor>,
+  { position, run }: { readonly position: Position; readonly run: RunOptions },
+): Promise<void> {
+  const names = [...tensors.keys()];
+  const data = await read([...tensors.values()]);
+  const stored = names.map((name, i): readonly [string, StoredTensor] => {
+    const { shape, dtype } = tensors.get(name) as Tensor;
+    const values = data[i] as Float32Array | Uint32Array | Int32Array;
+    // The format has no u32 here: counters travel as their bits.
+    if (dtype !== "f32") return [name, { dtype: "I32", shape, data: new Int32Array(values.buffer) }];
+    return [name, { dtype: "F32", shape, data: values as Float32Array }];
+  });
+  const metadata = { format: FORMAT, version: VERSION, run: JSON.stringify(run), position: JSON.stringify(position) };
+  await writeSafetensors(path, stored, metadata);
+}
+
+/** Reads and checks a checkpoint file. Throws CheckpointError for a file that is none. */
+async function open(path: string): Promise<SafetensorsFile> {
+  let file: SafetensorsFile;
+  try {
+    file = await readSafetensors(path);
+  } catch (cause) {
+    if (!(cause instanceof FormatError)) throw cause;
+    throw new CheckpointError(
+      `checkpoint: ${path} must be whole; it is not: ${cause.message} Delete it to start afresh.`,
+      { cause },
+    );
+  }
+  const { format, version } = file.metadata;
+  if (format !== FORMAT || version !== VERSION) {
+    throw new CheckpointError(
+      `checkpoint: ${path} must be a ${FORMAT} of version ${VERSION}; got ${format ?? "another file"} ${version ?? ""}.`,
+    );
+  }
+  return file;
+}
+
+/** Where two values first differ, as a dotted path with both; undefined if they are equal as JSON. */
+export function firstDifference(a: unknown, b: unknown, path = ""): string | undefined {
+  const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
+  if (!isObject(a) || !isObject(b)) {
+    const [left, right] = [JSON.stringify(a), JSON.stringify(b)];
+    return left === right ? undefined : `${path} ${left} there, ${right} here`;
+  }
+  for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
+    const found = firstDifference(a[key], b[key], path === "" ? key : `${path}.${key}`);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/**
+ * Loads a checkpoint into tensors by name and returns where the run stood; undefined where there is no file. Nothing is written
+ * unless the run's options, all names and all shapes agree; otherwise throws CheckpointError.
+ */
+export async function loadCheckpoint(
+  path: string,
+  tensors: ReadonlyMap<string, Tensor>,
+  run: RunOptions,
+): Promise<Position | undefined> {
+  if (!(await exists(path))) return undefined;
+  const { tensors: stored, metadata } = await open(path);
+  const difference = firstDifference(JSON.parse(metadata["run"] ?? "null"), JSON.parse(JSON.stringify(run)));
+  if (difference !== undefined) {
+    throw new CheckpointError(
+      `checkpoint: ${path} must be of the same run; ${difference}. Use another folder, or the same options.`,
+    );
+  }
+  writeAll(path, tensors, stored);
+  return JSON.parse(metadata["position"] ?? "null") as Position;
+}
+
+/** Loads the tensors under a prefix, such as a network's `net.`, from any checkpoint of that network. */
+export async function loadWeights(path: string, tensors: ReadonlyMap<string, Tensor>, prefix = "net."): Promise<void> {
+  const { tensors: stored } = await open(path);
+  const chosen = [...stored].flatMap(([name, tensor]) =>
+    name.startsWith(prefix) ? [[name.slice(prefix.length), tensor] as const] : [],
+  );
+  writeAll(path, tensors, new Map(chosen));
+}
+
+function writeAll(path: string, tensors: ReadonlyMap<string, Tensor>, stored: ReadonlyMap<string, StoredTensor>): void {
+  const missing = [...tensors.keys()].filter((name) => !stored.has(name));
+  const unexpected = [...stored.keys()].filter((name) => !tensors.has(name));
+  if (missing.length + unexpected.length > 0) {
+    const list = (names: readonly string[]) => `[${names.slice(0, 5).join(", ")}${names.length > 5 ? ", ..." : ""}]`;
+    throw new CheckpointError(
+      `checkpoint: ${path} must be of the same network; missing: ${list(missing)}, unexpected: ${list(unexpected)}.`,
+    );
+  }
+  for (const [name, { shape }] of tensors) {
+    const there = (stored.get(name) as StoredTensor).shape;
+    if (!sameShape(shape, there)) {
+      throw new CheckpointError(
+        `checkpoint: ${path} must be of the same network; ${name} is [${there.join(", ")}] there, [${shape.join(", ")}] here.`,
+      );
+    }
+  }
+  for (const [name, tensor] of tensors) {
+    const { data } = stored.get(name) as StoredTensor;
+    const { buffer, byteOffset, length } = data as Int32Array;
+    tensor.write(tensor.dtype === "u32" ? new Uint32Array(buffer, byteOffset, length) : (data as Float32Array));
+  }
+}

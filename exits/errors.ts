@@ -1,0 +1,13 @@
+// Errors of training and its files, in the engine's grammar: `op: what must hold; got what. Hint.`
+
+import { SortieError } from "../engine/index.ts";
+
+/** A training run that cannot go on: a loss that is not finite, an interruption, a lost device. */
+export class TrainingError extends SortieError {
+  override readonly name = "TrainingError";
+}
+
+/** A checkpoint or cached file that does not belong to the run at hand. */
+export class CheckpointError extends SortieError {
+  override readonly name = "CheckpointError";
+}

@@ -1,0 +1,27 @@
+// Public entry of exits: multi-exit networks, training objectives, training.
+
+export { loadWeights } from "./checkpoint.ts";
+export { type DkdOptions, dkd, entropy, kd } from "./distill.ts";
+export { CheckpointError, TrainingError } from "./errors.ts";
+export { type Anneal, annealed, confidenceGated, type GatedOptions, scheduleOnly } from "./gated.ts";
+export { Head, type HeadFactory, type HeadKind, type HeadSite } from "./heads.ts";
+export type { BatchSource, ImageBatch, ImageSet, ImageSplits, Split } from "./images.ts";
+export { type JointOptions, jointCrossEntropy, type LinearWeights, type SdnWeights } from "./joint.ts";
+export { type CachedLogits, readLogits, toTable, writeLogits } from "./logits.ts";
+export type { EvaluationRow, ExitScore, MetricsRow, TrainingRow } from "./metrics.ts";
+export { type ExitInfo, MultiExit, type MultiExitOptions, multiExit } from "./multi-exit.ts";
+export type { Epoch, ExitBatch, ExitLosses, Objective } from "./objective.ts";
+export {
+  clock,
+  defaultReport,
+  describeProgress,
+  type LineStream,
+  lineReport,
+  type Progress,
+  type Report,
+} from "./progress.ts";
+export type { OptimizerRecipe, Recipe, ScheduleRecipe } from "./recipe.ts";
+export { RUN_FILES, Run, type RunParts } from "./run.ts";
+export { type SafeKdOptions, safeKd } from "./safe-kd.ts";
+export { Evaluator } from "./step.ts";
+export { type TrainOptions, train } from "./train.ts";

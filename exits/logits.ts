@@ -1,0 +1,104 @@
+// Cached logits: what calibration works on. One safetensors file a split: `logits` [samples, exits, classes], `labels`, `ids`
+// [samples], `macs` [exits], and in the metadata what they were made from.
+
+import { createTable, type Table } from "../calibration/index.ts";
+import {
+  read,
+  readSafetensors,
+  type SafetensorsFile,
+  type StoredTensor,
+  type Tensor,
+  writeSafetensors,
+} from "../engine/index.ts";
+import { CheckpointError } from "./errors.ts";
+import type { ImageSet } from "./images.ts";
+
+/** All exits' logits of a set of images. */
+export interface CachedLogits {
+  /** [samples, exits, classes] */
+  readonly shape: readonly [number, number, number];
+  readonly logits: Float32Array;
+  readonly labels: Int32Array;
+  readonly ids: Int32Array;
+  /** [exits]: MACs of an image that leaves there, heads passed included. */
+  readonly macs: readonly number[];
+}
+
+const FORMAT = "sortie-logits";
+const VERSION = "1";
+
+/** The table that calibration works on. */
+export function toTable({ shape, logits, labels, ids, macs }: CachedLogits): Table {
+  return createTable({ shape, logits, labels, ids: [...ids], macs });
+}
+
+/** Writes a file of cached logits; `about` says what they were made from. */
+export async function writeLogits(
+  path: string,
+  cached: CachedLogits,
+  about: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const [samples, exits] = cached.shape;
+  const tensors: [string, StoredTensor][] = [
+    ["logits", { dtype: "F32", shape: cached.shape, data: cached.logits }],
+    ["labels", { dtype: "I32", shape: [samples], data: cached.labels }],
+    ["ids", { dtype: "I32", shape: [samples], data: cached.ids }],
+    ["macs", { dtype: "F64", shape: [exits], data: Float64Array.from(cached.macs) }],
+  ];
+  await writeSafetensors(path, tensors, { ...about, format: FORMAT, version: VERSION });
+}
+
+/** Reads a file that `writeLogits` wrote. Throws CheckpointError for another one. */
+export async function readLogits(
+  path: string,
+): Promise<CachedLogits & { readonly about: Readonly<Record<string, string>> }> {
+  const file = await readSafetensors(path);
+  if (file.metadata["format"] !== FORMAT || file.metadata["version"] !== VERSION) {
+    throw new CheckpointError(`readLogits: ${path} must be ${FORMAT} of version ${VERSION}; it is not.`);
+  }
+  const logits = tensorOf(file, path, "logits", "F32");
+  if (logits.shape.length !== 3)
+    throw new CheckpointError(
+      `readLogits: logits in ${path} must be [samples, exits, classes]; got [${logits.shape.join(", ")}].`,
+    );
+  return {
+    shape: logits.shape as unknown as [number, number, number],
+    logits: logits.data,
+    labels: tensorOf(file, path, "labels", "I32").data,
+    ids: tensorOf(file, path, "ids", "I32").data,
+    macs: [...tensorOf(file, path, "macs", "F64").data],
+    about: file.metadata,
+  };
+}
+
+function tensorOf<D extends StoredTensor["dtype"]>(
+  file: SafetensorsFile,
+  path: string,
+  name: string,
+  dtype: D,
+): Extract<StoredTensor, { dtype: D }> {
+  const found = file.tensors.get(name);
+  if (found?.dtype === dtype) return found as Extract<StoredTensor, { dtype: D }>;
+  throw new CheckpointError(`readLogits: ${path} must hold ${name} as ${dtype}; got ${found?.dtype ?? "none"}.`);
+}
+
+/** SHA-256 of the values of tensors, in hexadecimal: tells whether cached logits are of these weights. */
+export async function digest(tensors: Iterable<Tensor>): Promise<string> {
+  const data = (await read([...tensors])) as Float32Array<ArrayBuffer>[];
+  const bytes = new Uint8Array(data.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const { buffer, byteOffset, byteLength } of data) {
+    bytes.set(new Uint8Array(buffer, byteOffset, byteLength), at);
+    at += byteLength;
+  }
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Names of what cached logits were made from. */
+export const aboutLogits = (set: ImageSet, weights: string): Record<string, string> => ({
+  data: set.meta.name,
+  split: set.meta.split,
+  samples: String(set.size),
+  weights,
+});

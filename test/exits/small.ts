@@ -1,0 +1,37 @@
+// A data set and a network small enough to train within a test: four classes of bars on 8x8 images.
+
+import { type ImageSet, type ImageSplits, type MultiExit, multiExit } from "../../exits/index.ts";
+import { resnet } from "../../nn/index.ts";
+import { mulberry } from "../ops/check.ts";
+
+const CLASSES = ["left", "right", "top", "bottom"];
+
+/** `n` images whose bright half tells the class, under noise; sample ids start at `first`. */
+export function bars(n: number, split: string, first: number): ImageSet {
+  const random = mulberry(first + 1);
+  const labels = Int32Array.from({ length: n }, (_, i) => i % CLASSES.length);
+  const images = new Uint8Array(n * 64);
+  for (let i = 0; i < images.length; i++) {
+    const [x, y] = [i % 8, Math.floor(i / 8) % 8];
+    const isBright = [x < 4, x >= 4, y < 4, y >= 4][labels[Math.floor(i / 64)]!];
+    images[i] = Math.floor((isBright ? 90 : 30) + 120 * random());
+  }
+  const ids = Int32Array.from({ length: n }, (_, i) => first + i);
+  return { size: n, shape: [8, 8, 1], images, labels, ids, classes: CLASSES, meta: { name: "bars", split, mean: [0.5], std: [0.25] } };
+}
+
+/** 72 images to train on (four batches of 16, the rest dropped) and smaller parts for the rest. */
+export const barSplits = (): ImageSplits => ({
+  train: bars(72, "train", 0),
+  validation: bars(40, "validation", 1000),
+  calibration: bars(50, "calibration", 2000),
+  test: bars(30, "test", 3000),
+});
+
+/** Three exits, a few thousand weights. */
+export const smallNet = (seed = 1): MultiExit =>
+  multiExit(resnet({ depth: 8, classes: 4, input: [8, 8, 1], widths: [4, 8, 8], seed }), {
+    after: ["stage1", "stage2"],
+    head: "gap-linear",
+    seed,
+  });
