@@ -16,7 +16,7 @@ export function markPure(code: string): string {
 export const asBuilt: Plugin = {
   name: "as-built",
   setup(build) {
-    build.onLoad({ filter: /^(?!.*node_modules).*\.ts$/ }, async ({ path }) => {
+    build.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
       const { code } = await transform(readFileSync(path, "utf8"), {
         loader: "ts",
         target: "es2022",

@@ -16,7 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { BUDGET, measureEngine } from "../scripts/size.ts";
+import { BUNDLES, measure } from "../scripts/size.ts";
 import { assert, suite } from "./harness.ts";
 import { RULES } from "./imports.ts";
 
@@ -40,6 +40,26 @@ export async function gradient(): Promise<{ loss: number; grad: number[] }> {
 
 export const bound: number = clopperPearson(0, 10, { alpha: 0.05 }).upper;
 export const key: (kernel: never, spec: never) => string = pipelineKey;
+`;
+
+// What functions alone bring: nn trains without a single method on tensors.
+const PLAIN = `
+import { backward, createDevice, crossEntropy, randn, Tensor, tensor } from "sortie/engine/functions";
+import { resnet, SGD, TRAIN, vit } from "sortie/nn";
+
+using device = await createDevice();
+const y = tensor([1, 2], { dtype: "i32" });
+const nets = [resnet({ depth: 8, classes: 3, seed: 1 }), vit({ imgSize: 8, patchSize: 4, embedDim: 8, depth: 3, numHeads: 2, classes: 3, seed: 1 })];
+const losses: number[] = [];
+for (const [i, net] of nets.entries()) {
+  const optimizer = new SGD(net.parameters(), { lr: 0.1 });
+  const size = i === 0 ? 32 : 8;
+  const loss = crossEntropy(net.forward(randn([2, size, size, 3], { seed: 2 }), TRAIN), y);
+  backward(loss);
+  optimizer.step();
+  losses.push(await loss.item());
+}
+console.log(JSON.stringify({ methods: "reshape" in Tensor.prototype, isFinite: losses.every(Number.isFinite) }));
 `;
 
 const MAIN = `
@@ -78,6 +98,7 @@ test.before(() => {
   for (const name of ["webgpu", "typescript", "@typescript"]) link(name);
   writeFileSync(join(project, "consumer.ts"), CONSUMER);
   writeFileSync(join(project, "main.ts"), MAIN);
+  writeFileSync(join(project, "plain.ts"), PLAIN);
 });
 
 test("holds modules, declarations and papers, nothing else", () => {
@@ -95,7 +116,11 @@ test("exports every library folder, and nothing that is not there", () => {
     exports: Record<string, string | { types: string; default: string }>;
   };
   const folders = RULES["cli"]!.may.filter((folder) => existsSync(join(root, folder, "index.ts")));
-  assert.equal(Object.keys(exports).sort(), [...folders.map((folder) => `./${folder}`), "./package.json"].sort());
+  const entries = folders.flatMap((folder) => [
+    `./${folder}`,
+    ...(RULES[folder]!.entries ?? []).map((file) => `./${folder}/${file.replace(/\.ts$/, "")}`),
+  ]);
+  assert.equal(Object.keys(exports).sort(), [...entries, "./package.json"].sort());
   for (const target of Object.values(exports).flatMap((entry) =>
     typeof entry === "string" ? entry : Object.values(entry),
   )) {
@@ -119,13 +144,17 @@ for (const [module, moduleResolution] of [
       ...{ strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, skipLibCheck: false },
       outDir: "out",
     };
-    writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["main.ts"] }));
+    writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["main.ts", "plain.ts"] }));
     assert.is(output(process.execPath, "node_modules/typescript/bin/tsc", "-p", "."), "");
   });
 }
 
 test("runs in Node", () => {
   assert.equal(JSON.parse(output(process.execPath, "out/main.js")), { loss: 10, grad: [4, 6] });
+});
+
+test("runs in Node on functions alone", () => {
+  assert.equal(JSON.parse(output(process.execPath, "out/plain.js")), { methods: false, isFinite: true });
 });
 
 test("brings the sortie command", () => {
@@ -165,7 +194,27 @@ test("keeps the engine out of a bundle that only calibrates", async () => {
   assert.ok(paths.length < 10, `${paths.length} modules for one function: ${paths.join()}`);
 });
 
-test("the engine alone is within its budget as a bundle", async () => {
-  const { gzip } = await measureEngine();
-  assert.ok(gzip <= BUDGET, `${gzip} bytes after gzip; the budget is ${BUDGET}`);
+test("bundles of the installed package are as small as those of the sources", async () => {
+  const source = 'export { createDevice, matmul } from "sortie/engine/functions";';
+  const { outputFiles } = await build({
+    absWorkingDir: project,
+    stdin: { contents: source, resolveDir: project },
+    bundle: true,
+    minify: true,
+    format: "esm",
+    write: false,
+  });
+  const contents = source.replace("sortie/engine/functions", "./engine/functions.ts");
+  const { bytes } = await measure({ what: "matmul", source: contents, budget: 0 });
+  assert.ok(
+    Math.abs(outputFiles[0]!.contents.byteLength / bytes - 1) < 0.02,
+    `${outputFiles[0]!.contents.byteLength}, ${bytes}`,
+  );
 });
+
+for (const bundle of BUNDLES) {
+  test(`is within its budget: ${bundle.what}`, async () => {
+    const { gzip } = await measure(bundle);
+    assert.ok(gzip <= bundle.budget, `${gzip} bytes after gzip; the budget is ${bundle.budget}`);
+  });
+}
