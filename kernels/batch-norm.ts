@@ -8,7 +8,7 @@
 // Numerics: f32; Welford updates of x - x[0, c] and Chan's merge, so neither a large mean nor a constant channel hurts.
 
 import { type Binding, ceilDiv, defineKernel, type Grid, type KernelFeature, type RowAxis } from "./kernel.ts";
-import { type AdapterTraits, bufferType, type FloatStorage, stored, valueType } from "./row.ts";
+import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, stored, valueType } from "./row.ts";
 
 /** Shape of a workgroup: threads, channel columns (powers of two), channels per column, and how row lanes meet. */
 export type BatchNormShape = {
@@ -253,7 +253,7 @@ export const batchNormInference = defineKernel<BatchNormSpec, BatchNormSize | "e
 /** Workgroup shapes for [rows, channels], best guess first: single subgroups where they are narrow (CPU adapters). */
 export function batchNormCandidates(
   { channels, dtype }: { readonly channels: number; readonly dtype: FloatStorage },
-  { subgroupSize }: AdapterTraits,
+  traits: AdapterTraits,
 ): BatchNormShape[] {
   const width = channels % 4 === 0 ? 4 : 1;
   const columns = 2 ** Math.ceil(Math.log2(Math.max(1, channels / width)));
@@ -263,5 +263,5 @@ export function batchNormCandidates(
   const small = shape(8, 8, false);
   // 128 threads: moments and sums of 256 would not fit the 16 KiB of workgroup memory that WebGPU promises.
   const large = shape(128, 16, true);
-  return subgroupSize > 0 && subgroupSize <= 8 ? [small, large] : [large, small];
+  return isNarrow(traits) ? [small, large] : [large, small];
 }

@@ -1,15 +1,24 @@
-// Sums of partial gradients of two parameter vectors: partials [parts, 2, len] -> first [len], second [len].
-// A workgroup of 64 threads takes 8 columns (of `width`); its 8 threads per column walk the parts and meet in workgroup
-// memory. f32.
+// Sums of partial gradients of two parameter vectors: partials [parts, 2, len] -> first [len], second [len]. f32.
+// A workgroup takes 8 columns (of `width`) of the 2 len; with `merge`, 8 threads per column walk the parts and meet in
+// workgroup memory (GPUs), else one thread per column walks them all (CPU adapters: little text, no barrier).
 
 import { ceilDiv, defineKernel } from "./kernel.ts";
-import { bufferType, valueType } from "./row.ts";
+import { type AdapterTraits, bufferType, isNarrow, valueType } from "./row.ts";
 
-/** Elements per access. */
-export type ColumnSumsSpec = { readonly width: 1 | 4 };
+/** Elements per access, and whether threads share a column. */
+export type ColumnSumsSpec = { readonly width: 1 | 4; readonly merge: boolean };
 
 const COLUMNS = 8;
-const GROUP = 64;
+const LANES = 8;
+
+function reduction(): string {
+  return `totals[li] = own;
+  for (var half = ${(LANES * COLUMNS) / 2}u; half >= ${COLUMNS}u; half >>= 1u) {
+    workgroupBarrier();
+    if (li < half) { totals[li] += totals[li + half]; }
+  }
+  own = totals[li];`;
+}
 
 /** Adds `parts` pairs of partial rows. */
 export const columnSums = defineKernel<ColumnSumsSpec, "parts" | "len">({
@@ -20,27 +29,26 @@ export const columnSums = defineKernel<ColumnSumsSpec, "parts" | "len">({
     { name: "second", access: "write", type: bufferType("f32", width) },
   ],
   uniforms: { parts: "u32", len: "u32" },
-  source: ({ width }) => `
-struct Pair { a: ${valueType(width)}, b: ${valueType(width)} }
-var<workgroup> pairs: array<Pair, ${GROUP}>;
-@compute @workgroup_size(${GROUP}) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: u32) {
+  source: ({ width, merge }) => {
+    const lanes = merge ? LANES : 1;
+    const type = valueType(width);
+    return `${merge ? `var<workgroup> totals: array<${type}, ${LANES * COLUMNS}>;` : ""}
+@compute @workgroup_size(${lanes * COLUMNS})
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: u32) {
   let n = u.len / ${width}u;
   let column = wid.x * ${COLUMNS}u + li % ${COLUMNS}u;
-  let at = min(column, n - 1u);
-  var own = Pair();
-  for (var part = li / ${COLUMNS}u; part < u.parts; part += ${GROUP / COLUMNS}u) {
-    own.a += partials[2u * part * n + at];
-    own.b += partials[(2u * part + 1u) * n + at];
-  }
-  pairs[li] = own;
-  for (var half = ${GROUP / 2}u; half >= ${COLUMNS}u; half >>= 1u) {
-    workgroupBarrier();
-    if (li < half) { pairs[li] = Pair(pairs[li].a + pairs[li + half].a, pairs[li].b + pairs[li + half].b); }
-  }
-  if (li < ${COLUMNS}u && column < n) {
-    first[column] = pairs[li].a;
-    second[column] = pairs[li].b;
-  }
-}`,
-  grid: ({ len }, { width }) => [ceilDiv(len, COLUMNS * width), 1, 1],
+  let at = min(column, 2u * n - 1u);
+  var own = ${type}();
+  for (var part = li / ${COLUMNS}u; part < u.parts; part += ${lanes}u) { own += partials[2u * part * n + at]; }
+  ${merge ? reduction() : ""}
+  if (li < ${COLUMNS}u && column < n) { first[column] = own; }
+  if (li < ${COLUMNS}u && column >= n && column < 2u * n) { second[column - n] = own; }
+}`;
+  },
+  grid: ({ len }, { width }) => [ceilDiv(2 * len, COLUMNS * width), 1, 1],
 });
+
+/** The variant for an adapter: threads share columns unless subgroups are narrow. */
+export function columnSumsSpec(width: 1 | 4, traits: AdapterTraits): ColumnSumsSpec {
+  return { width, merge: !isNarrow(traits) };
+}

@@ -71,15 +71,25 @@ const walk = (body: string): string => `{
   }`;
 
 /** `walk` that stores `value` a trip late: see `sweepStore` in row.ts. */
-const walkStore = (spec: RowSpec, target: string, body: string): string => {
-  const store = `${target}[held_at] = ${stored("held", spec.dtype, spec.width)};`;
-  return `if (exists && lane < u.positions * columns) {
+const walkStore = (spec: RowSpec, target: string, body: string): string => `if (exists) {
     var held = ${valueType(spec.width)}();
-    var held_at = first + lane / columns * row_length + lane % columns;
-    ${walk(`${body} ${store} held = value; held_at = at;`)}
-    ${store}
+    var held_at = 0u;
+    var column = lane % columns;
+    var position = lane / columns;
+    var is_first = true;
+    while (true) {
+      if (!is_first) { ${target}[held_at] = ${stored("held", spec.dtype, spec.width)}; }
+      if (position >= u.positions) { break; }
+      let at = first + position * row_length + column;
+      ${body}
+      held = value;
+      held_at = at;
+      is_first = false;
+      column += column_step;
+      position += row_step;
+      if (column >= columns) { column -= columns; position += 1u; }
+    }
   }`;
-};
 
 function forwardSource(spec: RowSpec): string {
   const { width } = spec;

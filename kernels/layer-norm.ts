@@ -11,6 +11,7 @@ import {
   type AdapterTraits,
   bufferType,
   type FloatStorage,
+  isNarrow,
   loadRow,
   type RowSpec,
   rowCandidates,
@@ -239,8 +240,7 @@ export function layerNormCandidates(
   traits: AdapterTraits,
 ): LayerNormSpec[] {
   return rowCandidates({ rows: rowCount, length: len, dtype }, traits).map((spec) => {
-    const isNarrow = traits.subgroupSize > 0 && traits.subgroupSize <= 8;
-    const teams = isNarrow ? 128 : 4096;
+    const teams = isNarrow(traits) ? 128 : 4096;
     const span = spec.slots === 0 ? 1 : 2 ** Math.floor(Math.log2(Math.max(1, Math.min(32, rowCount / teams))));
     return { ...spec, affine, span };
   });

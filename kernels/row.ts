@@ -183,8 +183,8 @@ export function sweep(
 }
 
 /**
- * Like `sweep`, but stores `value` of each step to `target`. Outside registers it stores the value of the step before and
- * holds the present one: LLVM on CPU adapters else sinks the arithmetic into the per-lane loop of the store, eight times.
+ * Like `sweep`, but stores `value` of each step to `target`. Outside registers a trip stores what the trip before made:
+ * LLVM would else sink the arithmetic into the store's loop over lanes, and repeat it eight times (CPU adapters).
  */
 export function sweepStore(
   spec: RowSpec,
@@ -193,47 +193,56 @@ export function sweepStore(
   value: (values: readonly string[], j: string) => string,
   base = "base",
 ): string {
-  const { dtype, width } = spec;
+  const { dtype, width, lanes } = spec;
   if (spec.slots > 0) {
     return sweep(spec, names, (v, j) => `${target}[${base} + ${j}] = ${stored(value(v, j), dtype, width)};`, base);
   }
-  const store = `${target}[${base} + at] = ${stored("held", dtype, width)};`;
-  return `if (lane < n) {
-    var held = ${valueType(width)}();
-    var at = lane;
-    ${sweep(spec, names, (v, j) => `let value = ${value(v, j)}; ${store} held = value; at = ${j};`, base)}
-    ${store}
-  }`;
+  const type = valueType(width);
+  const load = names.map((name) => `let ${name}_j = ${type}(${name}[${base} + j]);`).join(" ");
+  const values = names.map((name) => `${name}_j`);
+  return `var held = ${type}();
+    for (var j = lane; j < n + ${lanes}u; j += ${lanes}u) {
+      if (j != lane) { ${target}[${base} + j - ${lanes}u] = ${stored("held", dtype, width)}; }
+      if (j < n) { ${load}\n held = ${value(values, "j")}; }
+    }`;
 }
 
-/** Longest row share that is kept in registers: 8 `vec4f` a lane; more spill on GPUs and slow the compiler down. */
+/** Longest row share that is kept in registers, in `vec4f` a lane; more spill on GPUs. */
 const MAX_SLOTS = 8;
 
+/** On CPU adapters every load in the text costs some 35 ms of compilation: two is the most by default. */
+const MAX_CHEAP_SLOTS = 2;
+
 /** Register slots that hold a row of `length` elements: the next power of two, 0 where the row is too long. */
-function slotsFor(length: number, lanes: number, width: number, most = MAX_SLOTS): number {
+function slotsFor(length: number, lanes: number, width: number): number {
   const need = ceilDiv(length, lanes * width);
-  return need > most ? 0 : 2 ** Math.ceil(Math.log2(Math.max(1, need)));
+  return need > MAX_SLOTS ? 0 : 2 ** Math.ceil(Math.log2(Math.max(1, need)));
 }
+
+/** Whether subgroups are so narrow that the adapter is a CPU, where barriers cost and text is slow to compile. */
+export const isNarrow = ({ subgroupSize }: AdapterTraits): boolean => subgroupSize > 0 && subgroupSize <= 8;
 
 /** Sound choices of team, best guess first, for rows of `length` contiguous elements. */
 export function rowCandidates(
   { rows, length, dtype }: { readonly rows: number; readonly length: number; readonly dtype: FloatStorage },
-  { subgroupSize, hasSubgroups }: AdapterTraits,
+  traits: AdapterTraits,
 ): RowSpec[] {
+  const { subgroupSize, hasSubgroups } = traits;
   const width = length % 4 === 0 ? 4 : 1;
   const spec = (team: Team, lanes: number): RowSpec => {
     return { team, lanes, width, slots: slotsFor(length, lanes, width), dtype };
   };
-  const streamed = (s: RowSpec): RowSpec[] => (s.slots > 0 ? [s, { ...s, slots: 0 }] : [s]);
-  const thread = streamed(spec("thread", 1));
-  const wide = length >= 4096 ? 256 : 128;
-  const group = spec(hasSubgroups ? "workgroup-subgroups" : "workgroup", wide);
-  const fixed = hasSubgroups && subgroupSize >= 4 && GROUP % subgroupSize === 0;
-  const subgroup = fixed ? streamed(spec("subgroup", subgroupSize)) : [];
+  const both = (s: RowSpec): RowSpec[] => {
+    const streamed = { ...s, slots: 0 };
+    if (s.slots === 0) return [streamed];
+    return isNarrow(traits) && s.slots > MAX_CHEAP_SLOTS ? [streamed, s] : [s, streamed];
+  };
+  const thread = both(spec("thread", 1));
+  const group = spec(hasSubgroups ? "workgroup-subgroups" : "workgroup", length >= 4096 ? 256 : 128);
+  const isFixed = hasSubgroups && subgroupSize >= 4 && GROUP % subgroupSize === 0;
+  const subgroup = isFixed ? both(spec("subgroup", subgroupSize)) : [];
   if (length <= 4 * Math.max(4, subgroupSize))
     return length <= 32 ? [...thread, ...subgroup] : [...subgroup, ...thread];
-  // Adapters with narrow subgroups are CPUs, where barriers cost and a few long rows cannot starve the machine.
-  const isNarrow = fixed && subgroupSize <= 8;
-  if (isNarrow) return [...subgroup, group];
-  return length > 2048 || rows < 64 || !fixed ? [group, ...subgroup, ...thread] : [...subgroup, group];
+  if (isFixed && isNarrow(traits)) return [...subgroup, group];
+  return length > 2048 || rows < 64 || !isFixed ? [group, ...subgroup, ...thread] : [...subgroup, group];
 }

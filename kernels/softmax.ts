@@ -92,11 +92,13 @@ function store(
   value: (values: readonly string[]) => string,
 ): string {
   if (!spec.strided) return sweepStore(spec, names, target, value);
-  const put = `${target}[at] = ${stored("held", spec.dtype, spec.width)};`;
-  return `var held = ${valueType(spec.width)}();
-  var at = base;
-  ${walk(spec, names, (values, next) => `let value = ${value(values)}; ${put} held = value; at = ${next};`)}
-  ${put}`;
+  const type = valueType(spec.width);
+  const load = names.map((name) => `let ${name}_j = ${type}(${name}[base + j * inner]);`).join(" ");
+  return `var held = ${type}();
+    for (var j = 0u; j < n + 1u; j++) {
+      if (j > 0u) { ${target}[base + (j - 1u) * inner] = ${stored("held", spec.dtype, spec.width)}; }
+      if (j < n) { ${load}\n held = ${value(names.map((name) => `${name}_j`))}; }
+    }`;
 }
 
 function forwardSource(spec: SoftmaxSpec): string {

@@ -2,6 +2,7 @@
 
 import {
   columnSums,
+  columnSumsSpec,
   groupNormBackward,
   groupNormBackwardSums,
   groupNormCandidates,
@@ -80,7 +81,12 @@ const layerNormGradient = defineOp<LayerAttrs>({
     );
     if (!partials || !dweight || !dbias) return;
     if (!isPartial) run.dispatch(layerNormParameterSums, spec, { g, x, stats, partials }, { rows, len, parts, chunk });
-    run.dispatch(columnSums, { width: spec.width }, { partials, first: dweight, second: dbias }, { parts, len });
+    run.dispatch(
+      columnSums,
+      columnSumsSpec(spec.width, run.device.info),
+      { partials, first: dweight, second: dbias },
+      { parts, len },
+    );
   },
 });
 
@@ -180,7 +186,12 @@ const groupNormGradient = defineOp<GroupAttrs>({
     run.dispatch(groupNormBackwardSums, { width: spec.width, dtype: spec.dtype }, { g, x, stats, sums }, sizes);
     if (x.size > 0) run.dispatch(groupNormBackward, spec, { g, x, stats, weight, sums, dx }, sizes);
     const dims = { parts: sizes.samples, len: sizes.channels };
-    run.dispatch(columnSums, { width: spec.width }, { partials: sums, first: dweight, second: dbias }, dims);
+    run.dispatch(
+      columnSums,
+      columnSumsSpec(spec.width, run.device.info),
+      { partials: sums, first: dweight, second: dbias },
+      dims,
+    );
   },
 });
 

@@ -143,7 +143,7 @@ for (const len of [24, 257]) {
           )["partials"];
       const sums = await runKernel(
         columnSums,
-        { width: spec.width },
+        { width: spec.width, merge: spec.slots > 0 },
         { parts, len },
         { partials: partials?.f32 ?? 0, first: len, second: len },
       );
