@@ -5,7 +5,7 @@
 //   --repeat N       timed rounds (7), three times as many for short rows
 //   --quick          three rounds, and no rows of whole nets or fresh processes
 //   --empty-cache    with `probe`: also the first step with the driver's shader cache empty (Mesa; takes minutes)
-//   --json FILE      where to write (bench/results/<adapter>.json); a markdown page is written beside it
+//   --json FILE      where to write, a markdown page beside it (with peers: bench/results/<adapter>.json; else nowhere)
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -33,13 +33,15 @@ const { values: options } = parseArgs({
   },
 });
 
-/** The adapter's name as a file name, without what stands in brackets or after them. */
-const slug = ({ description, device }: AdapterDescription): string =>
-  (description || device || "adapter")
+/** Where an adapter's results go: its name, without what stands in brackets or after them. */
+function resultsFile({ description, device }: AdapterDescription): string {
+  const name = (description || device || "adapter")
     .replace(/\s*\(.*$/, "")
     .toLowerCase()
     .replaceAll(/[^a-z0-9.]+/g, "-")
     .replaceAll(/^-|-$/g, "");
+  return fileURLToPath(new URL(`./results/${name}.json`, import.meta.url));
+}
 
 function describeMachine(): Report["machine"] {
   const file = fileURLToPath(import.meta.resolve("webgpu")).replace(/index\.js$/, "package.json");
@@ -111,13 +113,13 @@ async function main(): Promise<void> {
       console.log(JSON.stringify(found));
     }
   }
+  // Figures of one engine alone would replace rows in which all took turns.
+  const isAlone = names.every((name) => name === SELF);
+  const file = options.json ?? (isAlone ? undefined : resultsFile(adapter));
+  if (file === undefined) return;
   const versions = Object.fromEntries(engines.map(({ name, version }) => [name, version]));
-  const file = options.json ?? fileURLToPath(new URL(`./results/${slug(adapter)}.json`, import.meta.url));
-  save(
-    file,
-    { adapter, machine: describeMachine(), versions, rows, probes },
-    workloads.map(({ name }) => name),
-  );
+  const order = workloads.map(({ name }) => name);
+  save(file, { adapter, machine: describeMachine(), versions, rows, probes }, order);
   console.log(`written: ${file} and the page beside it`);
 }
 

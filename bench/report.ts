@@ -159,7 +159,8 @@ export function consoleLine(row: Row): string {
     const counts = dispatches === undefined ? "" : ` ${dispatches}d/${submits}s`;
     return `${engine} ${short(ms)} [${short(cpuMs)}] ms${gflops(row, ms)}${counts}`;
   });
-  return `${row.name.padEnd(20)} ${cells.join("   ")}   ${ratio(row)} [${ratio(row, "cpuMs")}]`;
+  const ratios = ratio(row) === "" ? "" : `   ${ratio(row)} [${ratio(row, "cpuMs")}]`;
+  return `${row.name.padEnd(20)} ${cells.join("   ")}${ratios}`;
 }
 
 /** Replaces entries of `old` that `fresh` has anew, by `key`; others keep their place, new ones go last. */
