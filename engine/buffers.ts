@@ -28,6 +28,12 @@ export interface MemoryReport {
   readonly peak: number;
 }
 
+/**
+ * Free buffers kept of one size. Thousands of tiny ones are no use, and each is a memory mapping on some drivers: lavapipe
+ * runs into the kernel's limit of 65,530.
+ */
+export const KEPT_PER_SIZE = 1024;
+
 /** Rounds up to a size class at most an eighth too large, so that buffers of similar sizes are shared. */
 export function sizeClass(bytes: number): number {
   const step = Math.max(256, 2 ** Math.floor(Math.log2(Math.max(bytes, 256))) / 8);
@@ -84,11 +90,14 @@ export class BufferPool {
     else this.#free.set(buffer.size, [buffer]);
   }
 
-  /** Destroys the free buffers. */
-  trim(): void {
-    for (const list of this.#free.values()) for (const buffer of list) buffer.destroy();
-    this.#free.clear();
-    this.#pooled = 0;
+  /** Destroys the free buffers, or those beyond `keep` of each size; all encoded work must have been submitted. */
+  trim(keep = 0): void {
+    for (const list of this.#free.values()) {
+      for (const buffer of list.splice(keep)) {
+        this.#pooled -= buffer.size;
+        buffer.destroy();
+      }
+    }
   }
 }
 

@@ -2,7 +2,7 @@
 // Dispatches gather until a read, a budget or the end of a step; a recorder (see capture) may take them instead.
 
 import type { Grid, RowAxis } from "../kernels/index.ts";
-import { type BufferPool, type Place, Storage, USAGE } from "./buffers.ts";
+import { type BufferPool, KEPT_PER_SIZE, type Place, Storage, USAGE } from "./buffers.ts";
 import { CaptureError } from "./errors.ts";
 import type { Patience } from "./patience.ts";
 import type { PipelineCache, Program } from "./pipelines.ts";
@@ -138,6 +138,7 @@ export class Stream {
     this.#device.queue.submit([encoder.finish()]);
     this.counters.submits += 1;
     for (const storage of temporaries) storage.release();
+    this.#pool.trim(KEPT_PER_SIZE);
   }
 
   /** A dispatch with its bind group and compiled pipeline. */

@@ -128,3 +128,15 @@ test("a host write comes after the pending write that made the tensor", async ()
   x.write([1, 2]);
   assert.equal([...(await s.add(x, 1).read())], [2, 3]);
 });
+
+test("the pool lets go of what is far too much", async () => {
+  device().pool.trim();
+  s.scope(() => {
+    for (let i = 0; i < 2500; i++) s.full([3], i);
+  });
+  s.scope(() => s.full([3], 1));
+  await device().sync();
+  s.scope(() => s.full([3], 1));
+  await device().sync();
+  assert.ok(device().memory().pooled <= 1024 * 256, `${device().memory().pooled} bytes pooled`);
+});
