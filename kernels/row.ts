@@ -243,6 +243,6 @@ export function rowCandidates(
   const subgroup = isFixed ? both(spec("subgroup", subgroupSize)) : [];
   if (length <= 4 * Math.max(4, subgroupSize))
     return length <= 32 ? [...thread, ...subgroup] : [...subgroup, ...thread];
-  if (isFixed && isNarrow(traits)) return [...subgroup, group];
+  if (isFixed && isNarrow(traits)) return [...subgroup, { ...spec("thread", 1), slots: 0 }, group];
   return length > 2048 || rows < 64 || !isFixed ? [group, ...subgroup, ...thread] : [...subgroup, group];
 }
