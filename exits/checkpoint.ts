@@ -10,7 +10,7 @@ import {
   sameShape,
   type Tensor,
   writeSafetensors,
-} from "../engine/index.ts";
+} from "../engine/functions.ts";
 import { CheckpointError } from "./errors.ts";
 import { exists } from "./files.ts";
 

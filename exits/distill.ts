@@ -1,7 +1,21 @@
 // Distillation losses between logits, per sample: KL at a temperature (Hinton et al. 2015) and its decoupled form (Zhao et al.,
 // CVPR 2022). The teacher's side never carries a gradient. Sums are exact: no epsilon inside logarithms.
 
-import { add, exp, logSoftmax, logsumexp, mul, neg, oneHot, sub, sum, type Tensor, where } from "../engine/index.ts";
+import {
+  add,
+  exp,
+  logSoftmax,
+  logsumexp,
+  mul,
+  ne,
+  neg,
+  oneHot,
+  reshape,
+  sub,
+  sum,
+  type Tensor,
+  where,
+} from "../engine/functions.ts";
 
 /** KL_T(teacher || student) = T^2 sum_c p_c (log p_c - log q_c) over the last axis; shapes broadcast. */
 export function kd(student: Tensor, teacher: Tensor, { temperature: t }: { readonly temperature: number }): Tensor {
@@ -33,7 +47,7 @@ function split(logits: Tensor, isTarget: Tensor, t: number): Split {
   const log = logSoftmax(mul(logits, 1 / t));
   const target = sum(where(isTarget, log, 0), { dims: -1 });
   const rest = logsumexp(where(isTarget, NEVER, log), { dims: -1, keepdim: true });
-  return { target, rest: rest.reshape(target.shape), others: where(isTarget, 0, sub(log, rest)) };
+  return { target, rest: reshape(rest, target.shape), others: where(isTarget, 0, sub(log, rest)) };
 }
 
 /** Both parts of the decoupled loss per sample, without the factor T^2. */
@@ -49,7 +63,7 @@ export function dkdParts(student: Tensor, teacher: Tensor, labels: Tensor, tempe
   const classes = student.shape.at(-1) as number;
   const hot = oneHot(labels, { numClasses: classes });
   const between = student.shape.slice(1, -1).map(() => 1);
-  const isTarget = hot.reshape([labels.size, ...between, classes]).ne(0);
+  const isTarget = ne(reshape(hot, [labels.size, ...between, classes]), 0);
   const s = split(student, isTarget, temperature);
   const p = split(teacher.detach(), isTarget, temperature);
   const term = (from: Tensor, to: Tensor) => mul(exp(from), sub(from, to));

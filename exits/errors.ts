@@ -1,6 +1,6 @@
 // Errors of training and its files, in the engine's grammar: `op: what must hold; got what. Hint.`
 
-import { SortieError } from "../engine/index.ts";
+import { SortieError } from "../engine/functions.ts";
 
 /** A training run that cannot go on: a loss that is not finite, an interruption, a lost device. */
 export class TrainingError extends SortieError {

@@ -3,7 +3,7 @@
 // defined in kernels/gate.ts. Defaults are those of the authors' public code; the paper's plain form is leak 0, normalise
 // false, anneal false, labelSmoothing 0.
 
-import { ArgumentError, exitGates, mul, sum } from "../engine/index.ts";
+import { ArgumentError, exitGates, mul, sum } from "../engine/functions.ts";
 import {
   checkEpoch,
   checkFactors,

@@ -7,13 +7,15 @@ import {
   avgPool2d,
   interpolate,
   maxPool2d,
+  mean,
   mul,
+  reshape,
   type Shape,
   sigmoid,
   slice,
   sub,
   type Tensor,
-} from "../engine/index.ts";
+} from "../engine/functions.ts";
 import {
   BatchNorm2d,
   Conv2d,
@@ -98,7 +100,7 @@ class MixedPool extends Module {
     const options = { kernel: this.#kernel };
     const average = avgPool2d(x, options);
     const mixed = add(average, mul(sub(maxPool2d(x, options), average), this.share));
-    return mixed.reshape([x.shape[0] as number, this.shape.reduce((n, extent) => n * extent, 1)]);
+    return reshape(mixed, [x.shape[0] as number, this.shape.reduce((n, extent) => n * extent, 1)]);
   }
 }
 
@@ -201,8 +203,8 @@ class TokenLinear extends Head {
 
   forward(features: Tensor): Tensor {
     const [batch, , dim] = features.shape as readonly [number, number, number];
-    const first = () => slice(features, { starts: [0, 0, 0], ends: [batch, 1, dim] }).reshape([batch, dim]);
-    const token = this.#token === "class" ? first() : features.mean({ dims: 1 });
+    const first = () => reshape(slice(features, { starts: [0, 0, 0], ends: [batch, 1, dim] }), [batch, dim]);
+    const token = this.#token === "class" ? first() : mean(features, { dims: 1 });
     return this.linear.forward(this.norm.forward(token));
   }
 }

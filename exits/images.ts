@@ -1,6 +1,6 @@
 // What training needs of a data set - any object of this form will do - and its batches, in an order drawn per epoch.
 
-import { ArgumentError, randomPermutation } from "../engine/index.ts";
+import { ArgumentError, randomPermutation } from "../engine/functions.ts";
 
 /** Labelled images of one size, as bytes. `sortie/data` makes such sets. */
 export interface ImageSet {
@@ -110,4 +110,11 @@ export function checkImages(
     );
   }
   if (set.size === 0) throw new ArgumentError(`${op}: there must be images; got none in ${name}/${split}.`);
+}
+
+/** A number that changes with the samples or their order: FNV-1a over ids. */
+export function checksum(ids: Int32Array): number {
+  let hash = 0x811c9dc5;
+  for (const id of ids) hash = Math.imul(hash ^ id, 0x01000193);
+  return hash >>> 0;
 }

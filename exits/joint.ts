@@ -1,6 +1,6 @@
 // Jointly weighted cross-entropy: L = sum_j w_j mean_i CE(z_j, y), the weights fixed, rising with depth, or rising with time.
 
-import { ArgumentError } from "../engine/index.ts";
+import { ArgumentError } from "../engine/functions.ts";
 import {
   checkEpoch,
   checkFactors,

@@ -9,7 +9,7 @@ import {
   type StoredTensor,
   type Tensor,
   writeSafetensors,
-} from "../engine/index.ts";
+} from "../engine/functions.ts";
 import { CheckpointError } from "./errors.ts";
 import type { ImageSet } from "./images.ts";
 

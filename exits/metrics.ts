@@ -1,6 +1,6 @@
 // What was measured while training: rows in memory and, with a run folder, lines of metrics.jsonl.
 
-import type { Tally } from "../engine/index.ts";
+import type { Tally } from "../engine/functions.ts";
 import { fileSystem, readText, writeText } from "./files.ts";
 
 /** Mean cross-entropy and share of right answers of one exit. */

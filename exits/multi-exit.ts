@@ -1,6 +1,16 @@
 // A backbone with several exits. All exits at once for training; one segment after the other for inference on fewer rows.
 
-import { ArgumentError, type Flat, flatten, keep, type Shape, slice, stack, type Tensor } from "../engine/index.ts";
+import {
+  ArgumentError,
+  type Flat,
+  flatten,
+  keep,
+  reshape,
+  type Shape,
+  slice,
+  stack,
+  type Tensor,
+} from "../engine/functions.ts";
 import { type Backbone, countWork, describeStages, EVAL, Init, type Mode, Module } from "../nn/index.ts";
 import { type Head, type HeadFactory, type HeadKind, makeHead } from "./heads.ts";
 
@@ -97,7 +107,7 @@ export class MultiExit extends Module {
   /** The last exit's logits, [N, C], of all exits', [N, K, C]. */
   lastOf(logits: Tensor): Tensor {
     const [n, k, c] = logits.shape as readonly [number, number, number];
-    return slice(logits, { starts: [0, k - 1, 0], ends: [n, k, c] }).reshape([n, c]);
+    return reshape(slice(logits, { starts: [0, k - 1, 0], ends: [n, k, c] }), [n, c]);
   }
 
   /** Every exit's cost, counted from the ops it runs; `input` may be another image size. */

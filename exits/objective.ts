@@ -1,7 +1,7 @@
 // What a training objective is: a function from all exits' logits to one loss, and the factors of the exits in each epoch.
 // Objectives are plain data and functions; nothing in them runs on the host during a step.
 
-import { ArgumentError, crossEntropy, mean, mul, ShapeError, sum, type Tensor } from "../engine/index.ts";
+import { ArgumentError, crossEntropy, mean, mul, ShapeError, sum, type Tensor } from "../engine/functions.ts";
 
 /** What an objective sees of a batch, all of it on the GPU. */
 export interface ExitBatch {

@@ -1,6 +1,6 @@
 // How weights are trained, as plain data that can stand in a configuration file: optimiser, learning rate, batches, epochs.
 
-import { ArgumentError, type Flat } from "../engine/index.ts";
+import { ArgumentError, type Flat } from "../engine/functions.ts";
 import {
   Adam,
   AdamW,

@@ -1,7 +1,7 @@
 // SAFE-KD (Khazem and Talan, arXiv 2602.03043): every exit learns from the labels, from the last exit of an averaged teacher
 // (decoupled distillation), and from the network's own last exit. Formula of the paper and the public code, which agree.
 
-import { ArgumentError, add, mul, pad, slice } from "../engine/index.ts";
+import { ArgumentError, add, mul, pad, reshape, slice } from "../engine/functions.ts";
 import { dkd, kd } from "./distill.ts";
 import { checkFactors, checkNumbers, exitCrossEntropy, meanPerExit, type Objective, weighExits } from "./objective.ts";
 
@@ -44,7 +44,7 @@ export function safeKd(options: SafeKdOptions = {}): Objective {
       const { logits, labels, schedule, teacher } = batch;
       if (!teacher) throw new ArgumentError("safeKd: the teacher's logits must be given; got none.");
       const [n, exits, classes] = logits.shape as readonly [number, number, number];
-      const taught = dkd(logits, teacher.reshape([n, 1, classes]), labels, { temperature, alpha: 1, beta: 1 });
+      const taught = dkd(logits, reshape(teacher, [n, 1, classes]), labels, { temperature, alpha: 1, beta: 1 });
       let losses = add(exitCrossEntropy(batch, labelSmoothing), mul(taught, alpha));
       if (exits > 1) {
         const early = slice(logits, { starts: [0, 0, 0], ends: [n, exits - 1, classes] });

@@ -17,7 +17,7 @@ import {
   type Tensor,
   tallySize,
   zeros,
-} from "../engine/index.ts";
+} from "../engine/functions.ts";
 import { EMA, EVAL, type Optimizer, TRAIN } from "../nn/index.ts";
 import { TrainingError } from "./errors.ts";
 import { type ImageBatch, type ImageSet, packBytes } from "./images.ts";

@@ -1,12 +1,12 @@
 // Training of a multi-exit network: one captured step a batch, progress, evaluation, checkpoints. A run that is stopped - killed,
 // interrupted, its device lost - goes on from its folder and ends with the weights, bit for bit, that it would have ended with.
 
-import { copyInto, DeviceError, type Generator, type Tally, type Tensor } from "../engine/index.ts";
+import { copyInto, DeviceError, type Generator, type Tally, type Tensor } from "../engine/functions.ts";
 import type { Optimizer, Schedule } from "../nn/index.ts";
 import { loadCheckpoint, type Position, type RunOptions, saveCheckpoint } from "./checkpoint.ts";
 import { TrainingError } from "./errors.ts";
 import { fileSystem } from "./files.ts";
-import { type BatchSource, checkImages, type ImageSet, type ImageSplits, shuffledBatches } from "./images.ts";
+import { type BatchSource, checkImages, checksum, type ImageSet, type ImageSplits, shuffledBatches } from "./images.ts";
 import { exitScores, Metrics } from "./metrics.ts";
 import type { MultiExit } from "./multi-exit.ts";
 import type { Objective } from "./objective.ts";
@@ -253,12 +253,12 @@ class Trainer {
   /** What must agree for a checkpoint to be of this run. */
   #identity(): RunOptions {
     const { objective, seed = 0 } = this.#options;
-    const { size, shape, meta } = this.#data.train;
+    const { size, shape, meta, ids } = this.#data.train;
     return {
       objective: { name: objective.name, ...objective.options },
       recipe: this.#recipe,
       seed,
-      data: { name: meta.name, split: meta.split, size, shape, mean: meta.mean, std: meta.std },
+      data: { name: meta.name, split: meta.split, size, shape, mean: meta.mean, std: meta.std, ids: checksum(ids) },
       exits: this.#net.exits,
       classes: this.#net.classes,
     };

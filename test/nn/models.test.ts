@@ -1,0 +1,208 @@
+// Networks as objects: names, loading, where weights start, and work and parameters against hand counts.
+
+import { randn, read, type Tensor } from "../../engine/index.ts";
+import {
+  type Backbone,
+  countMacs,
+  describeStages,
+  EVAL,
+  Init,
+  imageNetResnet,
+  Linear,
+  resnet,
+  TRAIN,
+  vitSmallImage,
+  vitTiny,
+} from "../../nn/index.ts";
+import { device, gpuSuite } from "../gpu.ts";
+import { assert, failsWith } from "../harness.ts";
+
+const names = gpuSuite("nn: names and state");
+
+names("tensors are named by the path of their fields, as in PyTorch but for the case", () => {
+  const net = resnet({ depth: 8, classes: 10, seed: 1 });
+  const parameters = [...net.namedParameters().keys()];
+  assert.equal(parameters.slice(0, 4), ["conv1.weight", "bn1.weight", "bn1.bias", "layer1.0.conv1.weight"]);
+  assert.ok(parameters.includes("layer2.0.shortcut.1.bias") && parameters.includes("linear.bias"));
+  assert.is(parameters.length, 3 + 3 * 6 + 2 * 3 + 2);
+  assert.equal([...net.namedBuffers().keys()].slice(0, 2), ["bn1.runningMean", "bn1.runningVar"]);
+  assert.is(net.state().size, parameters.length + net.buffers().length);
+});
+
+names("vision transformers have timm's names", () => {
+  const net = vitSmallImage({ classes: 10, seed: 1 });
+  const found = [...net.state().keys()];
+  assert.equal(found.slice(0, 6), [
+    "clsToken",
+    "posEmbed",
+    "patchEmbed.proj.weight",
+    "patchEmbed.proj.bias",
+    "blocks.0.norm1.weight",
+    "blocks.0.norm1.bias",
+  ]);
+  assert.ok(
+    found.includes("blocks.3.attn.qkv.weight") &&
+      found.includes("blocks.0.mlp.fc2.bias") &&
+      found.at(-1) === "head.bias",
+  );
+});
+
+names("loadState refuses what does not fit, and then writes nothing", async () => {
+  const layer = new Linear(2, 3, new Init({ seed: 1 }));
+  const before = [...(await layer.weight.read())];
+  const weight = { shape: [2, 3], data: new Float32Array(6) };
+  await failsWith(
+    () =>
+      layer.loadState(
+        new Map([
+          ["weight", weight],
+          ["gain", weight],
+        ]),
+      ),
+    "ArgumentError",
+    "loadState: names must agree; missing: [bias], unexpected: [gain]. Pass { strict: false } to load what fits.",
+  );
+  const wide = { shape: [4], data: new Float32Array(4) };
+  await failsWith(
+    () =>
+      layer.loadState(
+        new Map([
+          ["weight", weight],
+          ["bias", wide],
+        ]),
+      ),
+    "ShapeError",
+    "loadState: shapes must agree; got [4] for bias, f32[3].",
+  );
+  assert.equal([...(await layer.weight.read())], before);
+  const report = layer.loadState(
+    new Map([
+      ["weight", weight],
+      ["gain", weight],
+    ]),
+    { strict: false },
+  );
+  assert.equal(report, { missing: ["bias"], unexpected: ["gain"] });
+  assert.equal([...(await layer.weight.read())], [0, 0, 0, 0, 0, 0]);
+});
+
+names("a seed names the weights; another one has others", async () => {
+  const [a, b, c] = [1, 1, 2].map(
+    (seed) => resnet({ depth: 8, classes: 4, input: [8, 8, 1], widths: [4, 4, 4], seed }).conv1.weight,
+  );
+  const [x, y, z] = await read([a, b, c] as Tensor[]);
+  assert.equal(x, y);
+  assert.not.equal(x, z);
+});
+
+const starts = gpuSuite("nn: initial weights");
+
+/** Mean, standard deviation and largest magnitude. */
+async function moments(x: Tensor): Promise<{ mean: number; std: number; most: number }> {
+  const values = Array.from(await x.read());
+  const mean = values.reduce((sum, v) => sum + v, 0) / values.length;
+  const std = Math.sqrt(values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / values.length);
+  return { mean, std, most: values.reduce((top, v) => Math.max(top, Math.abs(v)), 0) };
+}
+
+const near = (got: number, want: number, by: number, what: string) =>
+  assert.ok(Math.abs(got - want) <= by, `${what}: got ${got}, want ${want} within ${by}`);
+
+starts("PyTorch's default is uniform within 1 / sqrt(fan in), biases too", async () => {
+  const init = new Init({ seed: 3 });
+  const bound = 1 / Math.sqrt(3 * 3 * 32);
+  const { mean, std, most } = await moments(init.convWeight([3, 3, 32, 64], 1));
+  near(mean, 0, 1e-3, "mean");
+  near(std, bound / Math.sqrt(3), 4e-4, "std");
+  assert.ok(most <= bound && most > 0.99 * bound, `largest ${most} for the bound ${bound}`);
+  assert.ok((await moments(init.linearBias(100, 500))).most <= 0.1);
+});
+
+starts("He's is normal over the fan out, timm's normal of 0.02 cut at two deviations", async () => {
+  const he = await moments(new Init({ seed: 3, scheme: "he" }).convWeight([3, 3, 32, 64], 1));
+  near(he.std, Math.sqrt(2 / (9 * 64)), 1.2e-3, "std");
+  const timm = await moments(new Init({ seed: 3, scheme: "vit" }).linearWeight([200, 100]));
+  assert.ok(timm.most <= 0.04 + 1e-7, `largest ${timm.most}`);
+  near(timm.std, 0.88 * 0.02, 2e-4, "std");
+});
+
+starts("depthwise weights count the inputs of their group alone", async () => {
+  const bound = 1 / Math.sqrt(9);
+  const { most } = await moments(new Init({ seed: 4 }).convWeight([3, 3, 1, 256], 256));
+  assert.ok(most <= bound && most > 0.95 * bound, `largest ${most}`);
+});
+
+const work = gpuSuite("nn: work and parameters");
+
+const macs = (net: Backbone): number => countMacs(net.input, (x) => net.forward(x, EVAL));
+const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+
+work("ResNet-8 on 28x28, by hand", () => {
+  const net = resnet({ depth: 8, classes: 10, input: [28, 28, 1], seed: 1 });
+  const stem = 28 * 28 * 9 * 16;
+  const stages = [
+    2 * 28 * 28 * 9 * 16 * 16,
+    14 * 14 * 32 * (9 * 16 + 9 * 32 + 16),
+    7 * 7 * 64 * (9 * 32 + 9 * 64 + 32),
+  ];
+  assert.is(macs(net), stem + sum(stages) + 640);
+  const found = describeStages(net);
+  assert.equal(
+    found.map((stage) => stage.macs),
+    [stem + stages[0]!, stages[1], stages[2]],
+  );
+  assert.equal(
+    found.map(({ name, channels, reduction, shape }) => [name, channels, reduction, shape]),
+    [
+      ["stage1", 16, 1, [28, 28, 16]],
+      ["stage2", 32, 2, [14, 14, 32]],
+      ["stage3", 64, 4, [7, 7, 64]],
+    ],
+  );
+  assert.is(sum(found.map(({ parameters }) => parameters)) + 650, net.countParameters());
+});
+
+work("published sizes: ResNet-20, -18, -50, ViT-Tiny", () => {
+  const sizes = (net: Backbone) => [net.countParameters(), macs(net)];
+  assert.equal(sizes(resnet({ depth: 20, classes: 10, shortcut: "A", seed: 1 })), [269_722, 40_551_040]);
+  assert.equal(sizes(resnet({ depth: 20, classes: 10, seed: 1 })), [272_474, 40_813_184]);
+  assert.equal(sizes(imageNetResnet({ depth: 18, seed: 1 })), [11_689_512, 1_814_073_344]);
+  assert.equal(sizes(imageNetResnet({ depth: 50, seed: 1 })), [25_557_032, 4_089_184_256]);
+  const [t, d] = [197, 192];
+  const blocks = 12 * (12 * t * d * d + 2 * t * t * d);
+  assert.equal(sizes(vitTiny({ classes: 1000, seed: 1 })), [5_717_416, 196 * 768 * d + blocks + d * 1000]);
+});
+
+work("counting runs nothing on the GPU and leaves nothing behind", () => {
+  const net = resnet({ depth: 8, classes: 4, input: [8, 8, 1], widths: [4, 4, 4], seed: 1 });
+  const before = { ...device().stream.counters };
+  macs(net);
+  assert.is(device().stream.counters.dispatches, before.dispatches);
+});
+
+const passes = gpuSuite("nn: forward passes");
+
+passes("stage by stage is the whole; fewer rows may go on", async () => {
+  const net = resnet({ depth: 8, classes: 4, input: [8, 8, 1], widths: [4, 4, 4], seed: 1 });
+  const x = randn([3, 8, 8, 1], { seed: 5 });
+  const whole = await net.forward(x, EVAL).read();
+  const steps = net.features(x, EVAL);
+  const first = steps.next().value as Tensor;
+  const kept = first.slice({ starts: [1, 0, 0, 0], ends: [3, 8, 8, 4] });
+  const second = steps.next(kept).value as Tensor;
+  const third = steps.next().value as Tensor;
+  assert.is(steps.next().done, true);
+  assert.equal(second.shape, [2, 4, 4, 4]);
+  const rest = await net.classify(third).read();
+  for (const [i, value] of rest.entries()) near(value, whole[4 + i]!, 1e-5, `logit ${i}`);
+});
+
+passes("running statistics move in training alone", async () => {
+  const net = resnet({ depth: 8, classes: 4, input: [8, 8, 1], widths: [4, 4, 4], seed: 1 });
+  const x = randn([4, 8, 8, 1], { seed: 6 });
+  const before = [...(await net.bn1.runningVar.read())];
+  net.forward(x, EVAL);
+  assert.equal([...(await net.bn1.runningVar.read())], before);
+  net.forward(x, TRAIN);
+  assert.not.equal([...(await net.bn1.runningVar.read())], before);
+});
