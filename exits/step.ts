@@ -84,14 +84,9 @@ export class TrainingStep {
   readonly #average: EMA | undefined;
   readonly #words: number;
 
-  private constructor(
-    parts: Pick<TrainingStep, "totals" | "generator">,
-    captured: StepCapture,
-    average: EMA | undefined,
-    words: number,
-  ) {
-    this.totals = parts.totals;
-    this.generator = parts.generator;
+  private constructor({ totals, generator, average }: StepState, captured: StepCapture, words: number) {
+    this.totals = totals;
+    this.generator = generator;
     this.#capture = captured;
     this.#average = average;
     this.#words = words;
@@ -99,36 +94,18 @@ export class TrainingStep {
 
   /** Records the step without running it. */
   static async record(parts: StepParts): Promise<TrainingStep> {
-    const { net, objective, optimizer, set, batch, seed, teacher, generators = [] } = parts;
+    const { net, seed } = parts;
     const device = deviceOf(net);
+    const average = teacherAverage(parts);
     const totals = new Totals(net.exits, device);
     const generator = new Generator({ seed, stream: MASK_STREAM, device });
-    const average = teacherAverage(parts);
-    const words = packedWords([batch, ...set.shape]);
-    const captured = await capture(
-      {
-        device,
-        inputs: {
-          bytes: { shape: [words], dtype: "u32" },
-          labels: { shape: [batch], dtype: "i32" },
-          schedule: { shape: [net.exits], dtype: "f32" },
-        },
-        scalars: { lr: 0 },
-        state: [optimizer, generator, ...generators, ...net.buffers(), totals.tensor, ...(average ? [average] : [])],
-      },
-      ({ bytes, labels, schedule }, { lr }) => {
-        const images = imagesOf(parts, bytes, generator);
-        const taught = teacher && noGrad(() => teacher.lastOf(teacher.forward(images, EVAL)));
-        const logits = net.forward(images, TRAIN);
-        const { loss } = objective.losses({ logits, labels, schedule, teacher: taught });
-        optimizer.zeroGrad();
-        backward(loss);
-        optimizer.step({ lr });
-        average?.update();
-        exitTally(logits, labels, totals.tensor, { loss });
-      },
-    );
-    return new TrainingStep({ totals, generator }, captured, average, words);
+    try {
+      const captured = await captureStep(parts, { totals, generator, average });
+      return new TrainingStep({ totals, generator, average }, captured, packedWords([parts.batch, ...parts.set.shape]));
+    } catch (error) {
+      for (const made of [average, totals, generator]) made?.dispose();
+      throw error;
+    }
   }
 
   /** Dispatches of one step. */
@@ -147,6 +124,37 @@ export class TrainingStep {
     this.generator.dispose();
     this.totals.dispose();
   }
+}
+
+/** What a step changes besides the network and its optimiser. */
+interface StepState {
+  readonly totals: Totals;
+  readonly generator: Generator;
+  readonly average: EMA | undefined;
+}
+
+function captureStep(parts: StepParts, { totals, generator, average }: StepState): Promise<StepCapture> {
+  const { net, objective, optimizer, set, batch, teacher, generators = [] } = parts;
+  const inputs = {
+    bytes: { shape: [packedWords([batch, ...set.shape])], dtype: "u32" as const },
+    labels: { shape: [batch], dtype: "i32" as const },
+    schedule: { shape: [net.exits], dtype: "f32" as const },
+  };
+  const state = [optimizer, generator, ...generators, ...net.buffers(), totals.tensor, ...(average ? [average] : [])];
+  return capture(
+    { device: deviceOf(net), inputs, scalars: { lr: 0 }, state },
+    ({ bytes, labels, schedule }, { lr }) => {
+      const images = imagesOf(parts, bytes, generator);
+      const taught = teacher && noGrad(() => teacher.lastOf(teacher.forward(images, EVAL)));
+      const logits = net.forward(images, TRAIN);
+      const { loss } = objective.losses({ logits, labels, schedule, teacher: taught });
+      optimizer.zeroGrad();
+      backward(loss);
+      optimizer.step({ lr });
+      average?.update();
+      exitTally(logits, labels, totals.tensor, { loss });
+    },
+  );
 }
 
 function imagesOf({ set, batch, flip }: StepParts, bytes: Tensor, generator: Generator): Tensor {

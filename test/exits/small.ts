@@ -17,7 +17,15 @@ export function bars(n: number, split: string, first: number): ImageSet {
     images[i] = Math.floor((isBright ? 90 : 30) + 120 * random());
   }
   const ids = Int32Array.from({ length: n }, (_, i) => first + i);
-  return { size: n, shape: [8, 8, 1], images, labels, ids, classes: CLASSES, meta: { name: "bars", split, mean: [0.5], std: [0.25] } };
+  return {
+    size: n,
+    shape: [8, 8, 1],
+    images,
+    labels,
+    ids,
+    classes: CLASSES,
+    meta: { name: "bars", split, mean: [0.5], std: [0.25] },
+  };
 }
 
 /** 72 images to train on (four batches of 16, the rest dropped) and smaller parts for the rest. */

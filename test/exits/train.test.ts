@@ -1,0 +1,285 @@
+// Training as a user meets it: it learns, repeats itself, survives being killed, and says what is wrong.
+
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { createDevice, readSafetensors, type Tensor } from "../../engine/index.ts";
+import {
+  confidenceGated,
+  jointCrossEntropy,
+  type MetricsRow,
+  type MultiExit,
+  multiExit,
+  type Objective,
+  type Progress,
+  safeKd,
+  scheduleOnly,
+  type TrainOptions,
+  train,
+} from "../../exits/index.ts";
+import { resnet } from "../../nn/index.ts";
+import { device, gpuSuite } from "../gpu.ts";
+import { assert, errorOf, failsWith } from "../harness.ts";
+import { barSplits, bars, smallNet } from "./small.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "sortie-train-"));
+const test = gpuSuite("exits: training", { timeout: 120_000 });
+test.after(() => rmSync(folder, { recursive: true }));
+
+const quiet = { epochs: 2, batch: 16, schedule: { warmup: 3 }, report: () => {} } as const;
+const joint = jointCrossEntropy({ weights: 0.5 });
+
+/** All weights and running statistics of a network after a short run. */
+async function weightsAfter(
+  options: Partial<TrainOptions> & { readonly objective: Objective },
+  net = smallNet(),
+): Promise<number[][]> {
+  const run = await train(net, barSplits(), { ...quiet, ...options });
+  const state = await weightsOf(net);
+  run.dispose();
+  net.dispose();
+  return state;
+}
+
+const weightsOf = async (net: MultiExit): Promise<number[][]> =>
+  Promise.all([...net.state().values()].map(async (tensor) => Array.from(await tensor.read())));
+
+test("learns; the history says how", async () => {
+  const net = smallNet();
+  const run = await train(net, barSplits(), { ...quiet, objective: joint, epochs: 12, optimizer: { lr: 0.05 } });
+  const scores = await run.evaluate("test");
+  assert.ok(scores[2]!.accuracy > 0.9, `the last exit is right in ${scores[2]!.accuracy} of the cases`);
+  const rows = run.history.filter((row) => row.kind === "train");
+  assert.equal([rows[0]?.step, rows.at(-1)?.step], [1, 48]);
+  assert.ok(rows.at(-1)!.loss < 0.7 * rows[0]!.loss, `the loss went from ${rows[0]!.loss} to ${rows.at(-1)!.loss}`);
+  assert.is(run.history.filter((row) => row.kind === "evaluation").length, 12);
+  run.dispose();
+  net.dispose();
+});
+
+test("the same seed gives the same weights, bit for bit; another order and other mirrors give others", async () => {
+  const objective = confidenceGated({ gate: "hard", tau: 0.4 });
+  const first = await weightsAfter({ objective, flip: 0.5, seed: 3 });
+  assert.equal(await weightsAfter({ objective, flip: 0.5, seed: 3, logEvery: 1 }), first);
+  assert.not.equal(await weightsAfter({ objective, flip: 0.5, seed: 4 }), first);
+});
+
+test("gates, the schedule alone and plain sums train different weights", async () => {
+  const objectives = [joint, confidenceGated(), confidenceGated({ gate: "hard", tau: 0.3 }), scheduleOnly()];
+  const all: string[] = [];
+  for (const objective of objectives) all.push(JSON.stringify(await weightsAfter({ objective, epochs: 1 })));
+  assert.is(new Set(all).size, objectives.length);
+});
+
+test("nothing is read back within the steps", async () => {
+  const net = smallNet();
+  const { readBytes } = device();
+  let reads = 0;
+  device().readBytes = (items) => {
+    reads += 1;
+    return readBytes.call(device(), items);
+  };
+  try {
+    (await train(net, barSplits(), { ...quiet, objective: joint, epochs: 1, logEvery: 1000 })).dispose();
+  } finally {
+    device().readBytes = readBytes;
+  }
+  // After the first step, at the end of the epoch, and twice for the evaluation.
+  assert.is(reads, 4);
+  net.dispose();
+});
+
+test("a teacher becomes the average of the network", async () => {
+  const [net, teacher] = [smallNet(1), smallNet(2)];
+  const objective = safeKd({ emaDecay: 0 });
+  const run = await train(net, barSplits(), { ...quiet, objective, epochs: 1, teacher });
+  assert.equal(await weightsOf(teacher), await weightsOf(net));
+  run.dispose();
+  net.dispose();
+  teacher.dispose();
+  const alone = smallNet();
+  await failsWith(
+    () => train(alone, barSplits(), { ...quiet, objective }),
+    "TrainingError",
+    "train: safeKd learns from an averaged copy; got no teacher. Pass { teacher }, a second network made like the first.",
+  );
+  alone.dispose();
+});
+
+test("a loss that is not finite stops the run and names the step and the learning rate", async () => {
+  const net = smallNet();
+  const dir = join(folder, "nan");
+  const optimizer = { lr: 1e30, momentum: 0, nesterov: false, weightDecay: 0 };
+  await failsWith(
+    () =>
+      train(net, barSplits(), {
+        ...quiet,
+        objective: joint,
+        optimizer,
+        schedule: { kind: "constant", warmup: 0 },
+        dir,
+      }),
+    "TrainingError",
+    "train: the loss must stay finite; it was NaN or infinite at step 2 of 8 (epoch 1), learning rate 1e+30. Lower the rate or lengthen the warm-up.",
+  );
+  assert.not(existsSync(join(dir, "last.safetensors")));
+  net.dispose();
+});
+
+test("an abort leaves a checkpoint, and the run goes on from it", async () => {
+  const objective = confidenceGated({ gate: "soft", kappa: 10 });
+  const options = { objective, flip: 0.5, logEvery: 1 };
+  const undisturbed = await weightsAfter(options);
+  const dir = join(folder, "abort");
+  const stop = new AbortController();
+  const report = (event: Progress) => {
+    if (event.kind === "train" && event.step === 3) stop.abort();
+  };
+  const net = smallNet();
+  await failsWith(
+    () => train(net, barSplits(), { ...quiet, ...options, dir, report, signal: stop.signal }),
+    "TrainingError",
+    `train: it was stopped at step 4 of 8. Run the same again to resume at step 4 from ${dir}.`,
+  );
+  net.dispose();
+  const events: Progress[] = [];
+  assert.equal(await weightsAfter({ ...options, dir, report: (event) => void events.push(event) }), undisturbed);
+  assert.equal([events[0]?.kind, (events[0] as { step: number }).step], ["start", 4]);
+  // What is done stays done.
+  assert.equal(await weightsAfter({ ...options, dir }), undisturbed);
+});
+
+const child = fileURLToPath(new URL("./train-child.ts", import.meta.url));
+
+/** Runs the child until it ends, or until it says `until` and is killed without warning; its lines. */
+function runChild(dir: string, until?: string): Promise<string[]> {
+  const process_ = spawn(process.execPath, ["--import", "tsx", child, dir], { stdio: ["ignore", "pipe", "inherit"] });
+  const lines: string[] = [];
+  process_.stdout.setEncoding("utf8").on("data", (text: string) => {
+    lines.push(...text.split("\n").filter((line) => line !== ""));
+    if (until !== undefined && lines.includes(until)) process_.kill("SIGKILL");
+  });
+  return new Promise((resolve, reject) => {
+    process_.on("error", reject);
+    process_.on("close", (code, signal) => {
+      if (code === 0 || (until !== undefined && signal === "SIGKILL")) resolve(lines);
+      else reject(new Error(`the child ended with ${code ?? signal}`));
+    });
+  });
+}
+
+test("killed at once and started again, a run ends as if nothing had happened", async () => {
+  const [whole, broken] = [join(folder, "whole"), join(folder, "broken")];
+  await runChild(whole);
+  await runChild(broken, "train 8");
+  const lines = await runChild(broken);
+  assert.match(lines[0]!, /^start [1-9]/);
+  const files = await Promise.all([whole, broken].map((dir) => readSafetensors(join(dir, "last.safetensors"))));
+  const [want, got] = files.map(({ tensors }) => [...tensors].map(([name, { data }]) => [name, [...data]]));
+  assert.equal(got, want);
+  assert.is(files[1]!.metadata["position"], files[0]!.metadata["position"]);
+  const rows = (dir: string) =>
+    readFileSync(join(dir, "metrics.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => ({ ...(JSON.parse(line) as MetricsRow), imagesPerSecond: 0 }));
+  assert.equal(rows(broken), rows(whole));
+});
+
+test("a lost device is named, and another one resumes", async () => {
+  const undisturbed = await weightsAfter({ objective: joint });
+  const dir = join(folder, "lost");
+  const other = await createDevice();
+  const net = multiExit(resnet({ depth: 8, classes: 4, input: [8, 8, 1], widths: [4, 8, 8], seed: 1, device: other }), {
+    after: ["stage1", "stage2"],
+    seed: 1,
+  });
+  const report = (event: Progress) => {
+    if (event.kind === "train" && event.step === 6) other.gpu.destroy();
+  };
+  const error = await errorOf(() => train(net, barSplits(), { ...quiet, objective: joint, dir, logEvery: 2, report }));
+  assert.is(error.name, "DeviceError");
+  assert.match(error.message, /the GPU device was lost .* Run the same again to resume at step 4 from /);
+  other.dispose();
+  assert.equal(await weightsAfter({ objective: joint, dir }), undisturbed);
+});
+
+test("a folder of another run, another network or a broken file is refused", async () => {
+  const dir = join(folder, "others");
+  await weightsAfter({ objective: joint, epochs: 1, dir });
+  const path = join(dir, "last.safetensors");
+  const again = (options: Partial<TrainOptions>, net: MultiExit) =>
+    train(net, barSplits(), { ...quiet, objective: joint, epochs: 1, dir, ...options }).finally(() => net.dispose());
+  await failsWith(
+    () => again({ epochs: 3 }, smallNet()),
+    "CheckpointError",
+    `checkpoint: ${path} must be of the same run; recipe.epochs 1 there, 3 here. Use another folder, or the same options.`,
+  );
+  const wider = () =>
+    multiExit(resnet({ depth: 8, classes: 4, input: [8, 8, 1], widths: [4, 8, 16], seed: 1 }), {
+      after: ["stage1", "stage2"],
+    });
+  await failsWith(
+    () => again({}, wider()),
+    "CheckpointError",
+    `checkpoint: ${path} must be of the same network; net.backbone.layer3.0.conv1.weight is [3, 3, 8, 8] there, [3, 3, 8, 16] here.`,
+  );
+  writeFileSync(path, readFileSync(path).subarray(0, 1000));
+  const error = await errorOf(() => again({}, smallNet()));
+  assert.is(error.name, "CheckpointError");
+  assert.match(error.message, /must be whole; it is not: .* Delete it to start afresh\./);
+});
+
+test("images and classes must be the network's", async () => {
+  const net = smallNet();
+  const wrong = (change: object) => ({ ...barSplits(), train: { ...bars(72, "train", 0), ...change } });
+  await failsWith(
+    () => train(net, wrong({ shape: [4, 16, 1] }), { ...quiet, objective: joint }),
+    "ArgumentError",
+    "train: images must be [8, 8, 1], as the network takes them; got [4, 16, 1] in bars/train.",
+  );
+  await failsWith(
+    () => train(net, wrong({ classes: ["a", "b"] }), { ...quiet, objective: joint }),
+    "ArgumentError",
+    "train: the network must have one output per class; got 4 for 2 classes of bars/train.",
+  );
+  await failsWith(
+    () => train(net, barSplits(), { ...quiet, objective: joint, batch: 100 }),
+    "ArgumentError",
+    "train: bars/train must fill a batch of 100; got 72 images.",
+  );
+  net.dispose();
+});
+
+test("cached logits are those of the network, and are made again when its weights change", async () => {
+  const net = smallNet();
+  const dir = join(folder, "logits");
+  const run = await train(net, barSplits(), { ...quiet, objective: joint, epochs: 1, dir });
+  const table = await run.logits("calibration");
+  assert.equal([table.samples, table.exits, table.classes], [50, 3, 4]);
+  assert.equal(table.ids, [...run.data.calibration.ids]);
+  assert.equal([...table.labels], [...run.data.calibration.labels]);
+  const macs = net.macs();
+  assert.equal(
+    [...table.costs],
+    macs.map((m) => m / macs[2]!),
+  );
+  const path = join(dir, "logits.calibration.safetensors");
+  const stamp = readFileSync(path);
+  const rows = Float32Array.from(table.read(0, 50));
+  const scores = await run.evaluate("calibration");
+  const right = Array.from({ length: 50 }, (_, i) => rows.subarray((i * 3 + 2) * 4, (i * 3 + 3) * 4)).filter(
+    (row, i) => row.indexOf(Math.max(...row)) === table.labels[i],
+  );
+  assert.is(Math.fround(scores[2]!.accuracy), Math.fround(right.length / 50));
+  assert.equal([...(await run.logits("calibration")).read(0, 50)], [...rows]);
+  assert.equal(readFileSync(path), stamp);
+  (net.parameters()[0] as Tensor).write(new Float32Array(36));
+  assert.not.equal([...(await run.logits("calibration")).read(0, 50)], [...rows]);
+  await run.load("last");
+  assert.equal([...(await run.logits("calibration")).read(0, 50)], [...rows]);
+  run.dispose();
+  net.dispose();
+});
