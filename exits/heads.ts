@@ -80,9 +80,9 @@ class GapNormLinear extends Head {
 /** Longest side of a map that mixed pooling leaves. */
 const MIXED_SIDE = 4;
 
-/** a max-pool + (1 - a) average-pool to at most 4x4, a learned (Shallow-Deep Networks, Kaya et al., ICML 2019). */
+/** a max-pool + (1 - a) average-pool to at most 4x4, a learned (Shallow-Deep Networks, Kaya et al., ICML 2019); small maps pass. */
 class MixedPool extends Module {
-  readonly share: Tensor;
+  readonly share: Tensor | undefined;
   readonly shape: Shape;
   readonly #kernel: readonly [number, number];
 
@@ -90,17 +90,21 @@ class MixedPool extends Module {
     super();
     const side = (extent: number) => Math.ceil(extent / MIXED_SIDE);
     this.#kernel = [side(height as number), side(width as number)];
-    this.share = init.constant([1], 0.5);
     const [kh, kw] = this.#kernel;
+    this.share = kh * kw > 1 ? init.constant([1], 0.5) : undefined;
     this.shape = [Math.floor((height as number) / kh), Math.floor((width as number) / kw), channels as number];
   }
 
   /** [B, H, W, C] to [B, h w C]. */
   forward(x: Tensor): Tensor {
+    return this.#mix(x).reshape([x.shape[0] as number, this.shape.reduce((n, extent) => n * extent, 1)]);
+  }
+
+  #mix(x: Tensor): Tensor {
+    if (!this.share) return x;
     const options = { kernel: this.#kernel };
     const average = avgPool2d(x, options);
-    const mixed = add(average, mul(sub(maxPool2d(x, options), average), this.share));
-    return reshape(mixed, [x.shape[0] as number, this.shape.reduce((n, extent) => n * extent, 1)]);
+    return add(average, mul(sub(maxPool2d(x, options), average), this.share));
   }
 }
 
