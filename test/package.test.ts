@@ -42,14 +42,22 @@ export const bound: number = clopperPearson(0, 10, { alpha: 0.05 }).upper;
 export const key: (kernel: never, spec: never) => string = pipelineKey;
 `;
 
-// What functions alone bring: nn trains without a single method on tensors.
+// What functions alone bring: nn and exits train without a single method on tensors.
 const PLAIN = `
 import { backward, createDevice, crossEntropy, randn, Tensor, tensor } from "sortie/engine/functions";
+import { multiExit } from "sortie/exits";
 import { resnet, SGD, TRAIN, vit } from "sortie/nn";
 
 using device = await createDevice();
 const y = tensor([1, 2], { dtype: "i32" });
-const nets = [resnet({ depth: 8, classes: 3, seed: 1 }), vit({ imgSize: 8, patchSize: 4, embedDim: 8, depth: 3, numHeads: 2, classes: 3, seed: 1 })];
+const nets = [
+  multiExit(resnet({ depth: 8, classes: 3, seed: 1 }), { after: ["stage1"], head: "pool-linear", seed: 1 }),
+  multiExit(vit({ imgSize: 8, patchSize: 4, embedDim: 8, depth: 3, numHeads: 2, classes: 3, seed: 1 }), {
+    after: ["stage1"],
+    head: "mean-token",
+    seed: 1,
+  }),
+];
 const losses: number[] = [];
 for (const [i, net] of nets.entries()) {
   const optimizer = new SGD(net.parameters(), { lr: 0.1 });
