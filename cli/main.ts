@@ -6,6 +6,7 @@ import { doctorHelp, runDoctor } from "./doctor.ts";
 import { evaluateHelp, runEvaluate } from "./evaluate.ts";
 import type { Print } from "./flags.ts";
 import { reportHelp, runReport } from "./report.ts";
+import { runTrain, trainHelp } from "./train.ts";
 
 /** One command. */
 export interface Command {
@@ -16,6 +17,7 @@ export interface Command {
 
 /** By name. */
 export const commands: Readonly<Record<string, Command>> = {
+  train: { help: trainHelp, run: runTrain },
   calibrate: { help: calibrateHelp, run: runCalibrate },
   evaluate: { help: evaluateHelp, run: runEvaluate },
   report: { help: reportHelp, run: runReport },

@@ -23,7 +23,7 @@ export interface Leaf {
 /** Short flags for keys: `{ epochs: "train.epochs" }`. */
 export type Aliases = Readonly<Record<string, string>>;
 
-/** A description that also goes into messages: `an integer of at least 1`. */
+/** A description for help, `what it is: what it must be`; the second part goes into messages. */
 export const describe = <T extends v.GenericSchema>(schema: T, text: string) => v.pipe(schema, v.description(text));
 
 type Unknown = v.GenericSchema & {
@@ -50,16 +50,14 @@ function kindOf({ type }: Unknown): Leaf["kind"] {
   return type === "array" || type === "tuple" ? "list" : "text";
 }
 
-/** What `parseArgs` is told: a flag for each key by its dotted name, and one for each alias. */
+/** What `parseArgs` is told: a flag for each key by its dotted name, and one for each alias; an alias of a boolean stands alone. */
 export function flagOptions(leaves: readonly Leaf[], aliases: Aliases): NonNullable<ParseArgsConfig["options"]> {
   const kinds = new Map(leaves.map(({ path, kind }) => [path, kind]));
-  const names = [...kinds.keys(), ...Object.keys(aliases)];
-  return Object.fromEntries(
-    names.map((name) => [
-      name,
-      { type: kinds.get(aliases[name] ?? name) === "boolean" ? ("boolean" as const) : ("string" as const) },
-    ]),
-  );
+  const isSwitch = (alias: string) => kinds.get(aliases[alias] ?? "") === "boolean";
+  return Object.fromEntries([
+    ...leaves.map(({ path }) => [path, { type: "string" }] as const),
+    ...Object.keys(aliases).map((alias) => [alias, { type: isSwitch(alias) ? "boolean" : "string" }] as const),
+  ]);
 }
 
 /** The flags that were given, as nested settings. @throws Error that names the flag of a number that is none. */
@@ -80,7 +78,11 @@ export function settingsOfFlags(
 }
 
 function read(command: string, flag: string, kind: Leaf["kind"], value: string | boolean): unknown {
-  if (typeof value === "boolean" || kind === "text" || kind === "boolean") return value;
+  if (typeof value === "boolean" || kind === "text") return value;
+  if (kind === "boolean") {
+    if (value === "true" || value === "false") return value === "true";
+    throw new Error(`${command}: --${flag} must be true or false; got "${value}".`);
+  }
   const number = (text: string) => {
     const found = Number(text);
     if (text.trim() !== "" && !Number.isNaN(found)) return found;
@@ -124,9 +126,10 @@ export function checkSettings<T extends v.GenericSchema>(
     throw new Error(`${where}: unknown key "${path}". Known keys: ${near(path, known).join(", ")}.`);
   }
   const leaf = leavesOf(schema).find((each) => path === each.path || path.startsWith(`${each.path}.`));
-  const wanted = leaf ? leaf.description : "an object of settings";
+  // Descriptions say what a key is, a colon, and what it must be.
+  const wanted = leaf ? leaf.description.replace(/^.*?: /, "") : "an object of settings";
   const got = issue.input === undefined ? "nothing" : JSON.stringify(issue.input);
-  throw new Error(`${where}: ${path || "the settings"} must be ${wanted}; got ${got}.`);
+  throw new Error(`${where}: ${(leaf?.path ?? path) || "the settings"} must be ${wanted}; got ${got}.`);
 }
 
 /** The keys in the same object as `path`, or all. */

@@ -1,0 +1,218 @@
+/** What `sortie train` can be told: the keys of its config file, their flags, and what is preset for each data set. */
+
+import { parseArgs } from "node:util";
+import * as v from "valibot";
+import { readJson } from "./files.ts";
+import { SET_NAMES } from "./sets.ts";
+import {
+  type Aliases,
+  checkSettings,
+  describe,
+  describeSettings,
+  flagOptions,
+  leavesOf,
+  merge,
+  type Plain,
+  settingsOfFlags,
+} from "./settings.ts";
+
+const whole = (least: number, text: string) =>
+  describe(v.pipe(v.number(), v.integer(), v.minValue(least)), `${text}: a whole number of at least ${least}`);
+const within = (low: number, high: number, text: string) =>
+  describe(v.pipe(v.number(), v.minValue(low), v.maxValue(high)), `${text}: within ${low} and ${high}`);
+const positive = (text: string) => describe(v.pipe(v.number(), v.finite(), v.gtValue(0)), `${text}: a number above 0`);
+const atLeast0 = (text: string) =>
+  describe(v.pipe(v.number(), v.finite(), v.minValue(0)), `${text}: a number of at least 0`);
+const yes = (text: string) => describe(v.boolean(), `${text}: true or false`);
+const words = (text: string) => describe(v.pipe(v.string(), v.minLength(1)), `${text}: a text`);
+const choice = <const T extends readonly string[]>(options: T, text: string) =>
+  describe(v.picklist(options), `${text}: one of ${options.join(", ")}`);
+
+const HEADS = [
+  "gap-linear",
+  "gap-norm-linear",
+  "pool-linear",
+  "conv-pool-linear",
+  "attention",
+  "class-token",
+  "mean-token",
+] as const;
+
+/** Ways to train, by the name that `--objective` takes. */
+export const METHODS = ["joint", "soft-cgt", "hard-cgt", "schedule-only", "safe-kd"] as const;
+
+const SCHEMA = v.strictObject({
+  name: v.optional(words("name of the run's folder (default: data, objective and seed)")),
+  out: words("folder of all runs"),
+  seed: whole(0, "seed of weights, order and masks"),
+  data: v.strictObject({
+    name: choice(SET_NAMES, "data set"),
+    dir: v.optional(words("folder of its files (default: the cache, see sortie data)")),
+    download: yes("fetch missing files"),
+    train: v.optional(whole(1, "training images")),
+    validation: whole(1, "images for choices"),
+    calibration: whole(1, "images for thresholds"),
+    test: v.optional(whole(1, "test images, where the set does not fix them")),
+    order: choice(["shuffled", "file"], "how the official training images are split"),
+  }),
+  model: v.strictObject({
+    backbone: choice(["resnet", "vit"], "backbone"),
+    depth: whole(1, "layers of a resnet (8, 14, 20, ...), blocks of a vit"),
+    widths: describe(
+      v.array(v.pipe(v.number(), v.integer(), v.minValue(1))),
+      "channels of the resnet's stages, width of the vit: a list of whole numbers, 16,32,64",
+    ),
+    patch: whole(1, "side of the vit's patches"),
+    exits: describe(v.array(v.string()), "stages that early exits follow: a list, stage1,stage2"),
+    head: choice(HEADS, "kind of the early exits' heads"),
+    last: choice(["own", ...HEADS], "head of the last exit; own is the backbone's"),
+  }),
+  objective: v.strictObject({
+    method: choice(METHODS, "objective"),
+    tau: v.optional(within(0, 1, "cgt: confidence that counts as handled")),
+    kappa: v.optional(positive("soft-cgt: steepness of the gate")),
+    leak: v.optional(atLeast0("cgt: added to every weight")),
+    normalise: v.optional(yes("cgt: divide each sample's weights by their sum")),
+    anneal: v.optional(yes("cgt: move the weights to later exits over the epochs")),
+    labelSmoothing: v.optional(within(0, 1, "label smoothing")),
+    weights: v.optional(
+      describe(v.array(v.pipe(v.number(), v.minValue(0))), "joint, safe-kd: weight of each exit, a list of numbers"),
+    ),
+    temperature: v.optional(positive("safe-kd: temperature")),
+    emaDecay: v.optional(within(0, 1, "safe-kd: decay of the teacher's averages")),
+  }),
+  train: v.strictObject({
+    epochs: whole(1, "passes over the training images"),
+    batch: whole(1, "images a step"),
+    flip: within(0, 1, "chance of mirroring an image"),
+    augment: choice(["none", "cgt"], "crops, RandAugment and erasing as in CGT's public code, or none"),
+    optimizer: choice(["sgd", "adam", "adamw", "rmsprop"], "optimiser"),
+    lr: positive("learning rate"),
+    momentum: v.optional(within(0, 1, "sgd, rmsprop: momentum")),
+    nesterov: v.optional(yes("sgd: Nesterov's momentum")),
+    weightDecay: v.optional(atLeast0("weight decay")),
+    clipNorm: v.optional(positive("largest norm of the gradients")),
+    schedule: choice(["cosine", "constant", "steps", "oneCycle"], "how the learning rate goes"),
+    warmup: whole(0, "steps of rising learning rate"),
+    evaluateEvery: v.optional(whole(1, "steps between evaluations besides those after epochs")),
+    checkpointEvery: whole(1, "steps between checkpoints besides those after epochs"),
+    logEvery: whole(1, "steps between rows of metrics.jsonl"),
+  }),
+  calibration: v.strictObject({
+    alpha: describe(v.pipe(v.number(), v.gtValue(0), v.ltValue(1)), "target risk: between 0 and 1"),
+    delta: describe(v.pipe(v.number(), v.gtValue(0), v.ltValue(1)), "failure probability: between 0 and 1"),
+    scale: choice(["temperature", "vector", "none"], "scaling of the logits, fitted on validation"),
+    control: choice(["exit", "early", "label", "predictedClass"], "whose error rate is promised"),
+  }),
+});
+
+/** All settings of a run. */
+export type Config = v.InferOutput<typeof SCHEMA>;
+
+const ALIASES: Aliases = {
+  data: "data.name",
+  "data-dir": "data.dir",
+  download: "data.download",
+  objective: "objective.method",
+  epochs: "train.epochs",
+  batch: "train.batch",
+  lr: "train.lr",
+  alpha: "calibration.alpha",
+  delta: "calibration.delta",
+};
+
+const LEAVES = leavesOf(SCHEMA);
+
+const BASE: Plain = {
+  out: "runs",
+  seed: 1,
+  data: { name: "glyphs", download: false, validation: 5000, calibration: 5000, order: "shuffled" },
+  model: {
+    backbone: "resnet",
+    depth: 8,
+    widths: [16, 32, 64],
+    patch: 4,
+    exits: ["stage1", "stage2"],
+    head: "gap-linear",
+    last: "own",
+  },
+  objective: { method: "soft-cgt" },
+  train: {
+    epochs: 5,
+    batch: 128,
+    flip: 0,
+    augment: "none",
+    optimizer: "sgd",
+    lr: 0.1,
+    schedule: "cosine",
+    warmup: 200,
+    checkpointEvery: 200,
+    logEvery: 20,
+  },
+  calibration: { alpha: 0.05, delta: 0.1, scale: "temperature", control: "exit" },
+};
+
+/** What differs from `BASE`. Digits and letters are not mirrored; photographs and clothes are. */
+const PRESETS: Readonly<Record<string, Plain>> = {
+  glyphs: {
+    data: { train: 8000, validation: 1000, calibration: 2000, test: 2000 },
+    model: { widths: [8, 16, 32], head: "pool-linear", last: "pool-linear" },
+    train: { epochs: 4, warmup: 50, logEvery: 10 },
+  },
+  // The first 50,000 images of the file are for training, as in the published comparisons of this recipe.
+  "fashion-mnist": { data: { order: "file" }, train: { flip: 0.5 } },
+  cifar10: { train: { flip: 0.5 } },
+  cifar100: { train: { flip: 0.5 } },
+  cinic10: { train: { flip: 0.5 } },
+};
+
+/** Flags and a config file as far as read. */
+export interface Given {
+  readonly config: Config;
+  readonly isHelp: boolean;
+  /** Start over, whatever the folder holds. */
+  readonly isFresh: boolean;
+}
+
+/**
+ * The settings of a command line: what is preset for the data set, under the file of `--config`, under the other flags.
+ * @throws Error that names the key or flag.
+ */
+export function readConfig(command: string, args: readonly string[]): Given {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      ...flagOptions(LEAVES, ALIASES),
+      config: { type: "string" },
+      fresh: { type: "boolean" },
+      help: { type: "boolean" },
+    },
+  });
+  const flags = settingsOfFlags(command, values, LEAVES, ALIASES);
+  const path = values["config"] as string | undefined;
+  const file = path === undefined ? {} : readFile(path);
+  return {
+    config: completeConfig(command, merge(file, flags)),
+    isHelp: values["help"] === true,
+    isFresh: values["fresh"] === true,
+  };
+}
+
+/** Checked before flags are laid over it, so that a message names the file if the fault is there. */
+function readFile(path: string): Plain {
+  const settings = readJson(path);
+  if (typeof settings !== "object" || settings === null || Array.isArray(settings))
+    throw new Error(`${path}: the settings must be an object; got ${JSON.stringify(settings)}.`);
+  completeConfig(path, settings as Plain);
+  return settings as Plain;
+}
+
+/** Fills the gaps of settings. @throws Error that names the key. */
+export function completeConfig(where: string, settings: Plain): Config {
+  const name = (settings["data"] as Plain | undefined)?.["name"] ?? "glyphs";
+  const preset = PRESETS[String(name)] ?? {};
+  return checkSettings(where, SCHEMA, merge(merge(BASE, preset), settings));
+}
+
+/** The settings as help: one line each. */
+export const configHelp = describeSettings(LEAVES, ALIASES);
