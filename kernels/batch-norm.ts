@@ -75,21 +75,13 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: 
   let leaves = inside${merge ? " && row_lane == 0u" : ""};`;
 }
 
-// A value is stored on the trip after the one that made it: LLVM would else sink the arithmetic into the store's loop over
-// lanes, and repeat it eight times (CPU adapters).
 /** Walks the thread's rows: `value` (a statement that declares it) of the element at `at` goes to `target`. */
 export function batchNormRows(spec: BatchNormShape, target: string, value: string): string {
   return `if (inside) {
-    var held = ${valueType(spec.width)}();
-    var held_at = 0u;
-    for (var row = first; row < last + row_lanes; row += row_lanes) {
-      if (row != first) { ${target}[held_at] = ${stored("held", spec.dtype, spec.width)}; }
-      if (row < last) {
-        let at = row * columns + c;
-        ${value}
-        held = value;
-        held_at = at;
-      }
+    for (var row = first; row < last; row += row_lanes) {
+      let at = row * columns + c;
+      ${value}
+      ${target}[at] = ${stored("value", spec.dtype, spec.width)};
     }
   }`;
 }

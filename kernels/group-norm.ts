@@ -70,26 +70,9 @@ const walk = (body: string): string => `{
     }
   }`;
 
-/** `walk` that stores `value` a trip late: see `sweepStore` in row.ts. */
-const walkStore = (spec: RowSpec, target: string, body: string): string => `if (exists) {
-    var held = ${valueType(spec.width)}();
-    var held_at = 0u;
-    var column = lane % columns;
-    var position = lane / columns;
-    var is_first = true;
-    while (true) {
-      if (!is_first) { ${target}[held_at] = ${stored("held", spec.dtype, spec.width)}; }
-      if (position >= u.positions) { break; }
-      let at = first + position * row_length + column;
-      ${body}
-      held = value;
-      held_at = at;
-      is_first = false;
-      column += column_step;
-      position += row_step;
-      if (column >= columns) { column -= columns; position += 1u; }
-    }
-  }`;
+/** `walk` that stores the `value` which `body` declares. */
+const walkStore = (spec: RowSpec, target: string, body: string): string =>
+  `if (exists) ${walk(`${body} ${target}[at] = ${stored("value", spec.dtype, spec.width)};`)}`;
 
 function forwardSource(spec: RowSpec): string {
   const { width } = spec;

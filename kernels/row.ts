@@ -182,10 +182,7 @@ export function sweep(
   return `for (var j = lane; j < n; j += ${spec.lanes}u) { ${load}\n${body(values, "j")} }`;
 }
 
-/**
- * Like `sweep`, but stores `value` of each step to `target`. Outside registers a trip stores what the trip before made:
- * LLVM would else sink the arithmetic into the store's loop over lanes, and repeat it eight times (CPU adapters).
- */
+/** Like `sweep`, but stores `value` of each step to `target`. */
 export function sweepStore(
   spec: RowSpec,
   names: readonly string[],
@@ -193,18 +190,8 @@ export function sweepStore(
   value: (values: readonly string[], j: string) => string,
   base = "base",
 ): string {
-  const { dtype, width, lanes } = spec;
-  if (spec.slots > 0) {
-    return sweep(spec, names, (v, j) => `${target}[${base} + ${j}] = ${stored(value(v, j), dtype, width)};`, base);
-  }
-  const type = valueType(width);
-  const load = names.map((name) => `let ${name}_j = ${type}(${name}[${base} + j]);`).join(" ");
-  const values = names.map((name) => `${name}_j`);
-  return `var held = ${type}();
-    for (var j = lane; j < n + ${lanes}u; j += ${lanes}u) {
-      if (j != lane) { ${target}[${base} + j - ${lanes}u] = ${stored("held", dtype, width)}; }
-      if (j < n) { ${load}\n held = ${value(values, "j")}; }
-    }`;
+  const { dtype, width } = spec;
+  return sweep(spec, names, (v, j) => `${target}[${base} + ${j}] = ${stored(value(v, j), dtype, width)};`, base);
 }
 
 /** Longest row share that is kept in registers, in `vec4f` a lane; more spill on GPUs. */

@@ -22,7 +22,6 @@ import {
   stored,
   sumOf,
   sweep,
-  sweepStore,
   teamCall,
   teamFunctions,
   teamIndex,
@@ -84,21 +83,14 @@ function walk(
   return `for (var j = 0u; j < n; j++) { ${load}\n${body(values, "base + j * inner")} }`;
 }
 
-/** `sweepStore`, likewise. */
+/** `walk` that stores `value` of each step to `target`. */
 function store(
   spec: SoftmaxSpec,
   names: readonly string[],
   target: string,
   value: (values: readonly string[]) => string,
 ): string {
-  if (!spec.strided) return sweepStore(spec, names, target, value);
-  const type = valueType(spec.width);
-  const load = names.map((name) => `let ${name}_j = ${type}(${name}[base + j * inner]);`).join(" ");
-  return `var held = ${type}();
-    for (var j = 0u; j < n + 1u; j++) {
-      if (j > 0u) { ${target}[base + (j - 1u) * inner] = ${stored("held", spec.dtype, spec.width)}; }
-      if (j < n) { ${load}\n held = ${value(names.map((name) => `${name}_j`))}; }
-    }`;
+  return walk(spec, names, (values, at) => `${target}[${at}] = ${stored(value(values), spec.dtype, spec.width)};`);
 }
 
 function forwardSource(spec: SoftmaxSpec): string {
