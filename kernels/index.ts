@@ -4,13 +4,13 @@ export * from "./attention.ts";
 export * from "./attention-grad.ts";
 export type { AttentionDims, AttentionSpec } from "./attention-tile.ts";
 export {
+  type BatchNormShape,
+  type BatchNormSpec,
   batchNormApply,
   batchNormCandidates,
   batchNormInference,
   batchNormMomentRows,
   batchNormParts,
-  type BatchNormShape,
-  type BatchNormSpec,
   batchNormStatistics,
 } from "./batch-norm.ts";
 export * from "./batch-norm-grad.ts";
@@ -22,11 +22,10 @@ export * from "./cross-entropy.ts";
 export * from "./depthwise.ts";
 export * from "./epilogue.ts";
 export * from "./gate.ts";
-export * from "./images.ts";
-export * from "./tally.ts";
 export * from "./gather.ts";
 export type { GemmAdapter, GemmTile } from "./gemm.ts";
 export * from "./group-norm.ts";
+export * from "./images.ts";
 export { MAX_AXES, type MoveUnit, numberedDims, unitOf } from "./items.ts";
 export * from "./kernel.ts";
 export * from "./layer-norm.ts";
@@ -46,3 +45,4 @@ export { type ReduceOp, stateWords } from "./reduction.ts";
 export * from "./resize.ts";
 export type { AdapterTraits, FloatStorage, RowSpec, Team } from "./row.ts";
 export * from "./softmax.ts";
+export * from "./tally.ts";
