@@ -14,10 +14,10 @@ import { asBuilt } from "./pure.ts";
 /** Bytes after gzip that the engine's browser bundle shall have. */
 export const TARGET = 45_000;
 
-/** One bundle to measure: TypeScript that imports the repository's folders, and what it may weigh after gzip. */
+/** One bundle to measure: its entry, modules left out, and what it may weigh after gzip. */
 export interface Measured {
   readonly what: string;
-  readonly source: string;
+  readonly entry: string;
   readonly external?: readonly string[];
   readonly budget: number;
 }
@@ -29,55 +29,25 @@ export interface BundleSize {
   readonly modules: ReadonlyMap<string, number>;
 }
 
-const PRODUCT = `
-  import { createDevice, matmul, tensor } from "./engine/functions.ts";
-  await createDevice();
-  console.log(await matmul(tensor([[1, 2]]), tensor([[3], [4]])).read());`;
-
-const INFERENCE = `
-  import { capture, createDevice, readSafetensors, softmax } from "./engine/functions.ts";
-  import { EVAL, loadTorch, resnet } from "./nn/index.ts";
-  await createDevice();
-  const net = resnet({ depth: 20, classes: 10 });
-  loadTorch(net, (await readSafetensors("weights.safetensors")).tensors);
-  export const classifier = await capture({ inputs: { x: { shape: [1, 32, 32, 3], dtype: "f32" } } }, ({ x }) => ({
-    p: softmax(net.forward(x, EVAL), { dim: 1 }),
-  }));`;
-
-const TRAINING = `
-  import { backward, capture, createDevice, crossEntropy } from "./engine/functions.ts";
-  import { resnet, SGD, TRAIN } from "./nn/index.ts";
-  await createDevice();
-  const net = resnet({ depth: 20, classes: 10 });
-  const optimizer = new SGD(net.parameters(), { lr: 0.1, momentum: 0.9 });
-  const inputs = { x: { shape: [32, 32, 32, 3], dtype: "f32" }, y: { shape: [32], dtype: "i32" } };
-  export const step = await capture({ inputs, state: [optimizer, ...net.buffers()] }, ({ x, y }) => {
-    const loss = crossEntropy(net.forward(x, TRAIN), y);
-    backward(loss);
-    optimizer.step();
-    optimizer.zeroGrad();
-    return { loss };
-  });`;
-
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", source: 'export * from "./engine/index.ts";', budget: 82_000 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 82_000 },
   {
     what: "engine without the kernels",
-    source: 'export * from "./engine/index.ts";',
+    entry: "engine/index.ts",
     external: ["*/kernels/index.ts"],
     budget: TARGET,
   },
-  { what: "app: a matrix product", source: PRODUCT, budget: 27_000 },
-  { what: "app: inference of a CNN", source: INFERENCE, budget: 52_000 },
-  { what: "app: training of a CNN", source: TRAINING, budget: 55_000 },
+  { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 27_000 },
+  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 52_000 },
+  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 55_000 },
 ];
 
 /** Bundles for browsers as an app of the built package would. */
-export async function measure({ source, external = [] }: Measured): Promise<BundleSize> {
+export async function measure({ entry, external = [] }: Omit<Measured, "what" | "budget">): Promise<BundleSize> {
   const { metafile, outputFiles } = await build({
     absWorkingDir: fileURLToPath(new URL("..", import.meta.url)),
-    stdin: { contents: source, resolveDir: fileURLToPath(new URL("..", import.meta.url)), loader: "ts" },
+    entryPoints: [entry],
     outfile: "bundle.js",
     bundle: true,
     minify: true,
