@@ -114,25 +114,26 @@ export const attentionForward = defineKernel<AttentionSpec, AttentionUniform>({
   rows: ({ units, queries }, spec) => attentionRows(units, queries, spec),
 });
 
-/** Variants for heads of `dim` elements, best guess first. `isAligned`: all strides and offsets are multiples of 4. */
+/** What the choice of a variant depends on. `isAligned`: all strides and offsets are multiples of 4. */
+export interface AttentionCase {
+  readonly dim: number;
+  readonly dtype: FloatStorage;
+  readonly causal: boolean;
+  readonly isAligned: boolean;
+  readonly pass: "forward" | "backward";
+}
+
+/** Variants for heads of `dim` elements, best guess first. */
 export function attentionCandidates(
-  {
-    dim,
-    dtype,
-    causal,
-    isAligned,
-  }: {
-    readonly dim: number;
-    readonly dtype: FloatStorage;
-    readonly causal: boolean;
-    readonly isAligned: boolean;
-  },
+  { dim, dtype, causal, isAligned, pass }: AttentionCase,
   { subgroupSize, hasSubgroups }: AdapterTraits,
 ): AttentionSpec[] {
   const depth = Math.max(1, ceilDiv(dim, 4));
   const base = { depth, width: isAligned && dim % 4 === 0 ? 4 : 1, causal, dtype } as const;
-  // 64 vec4 products a step: larger bodies run and, above all, compile slower on CPU adapters. At most a row per lane.
-  const step = Math.max(1, Math.min(subgroupSize, 2 ** Math.floor(Math.log2(Math.max(1, 16 / depth)))));
+  // Some 32 products of vec4s a step, and the backward pass has twice as many a row: larger bodies run and, above all,
+  // compile slower on CPU adapters. At most a row per lane.
+  const most = Math.max(1, (pass === "forward" ? 16 : 8) / depth);
+  const step = Math.max(1, Math.min(subgroupSize, 2 ** Math.floor(Math.log2(most))));
   const rows = Math.max(4, Math.min(32, 2 ** Math.floor(Math.log2(256 / depth))));
   const workgroup: AttentionSpec = { ...base, share: "workgroup", group: 64, rows, step: 4 };
   const none: AttentionSpec = { ...base, share: "none", group: 64, rows: 1, step: 1 };

@@ -29,27 +29,17 @@ interface Attrs {
   readonly dims: AttentionDims;
 }
 
+// Both layouts have strides and offsets that are multiples of the head's size: it alone decides on alignment.
 function specOf(
   { device, choose }: Pick<Run<Attrs>, "device" | "choose">,
   x: Tensor,
   { causal, dims }: Attrs,
-  pass: string,
+  pass: "forward" | "backward",
 ): AttentionSpec {
-  const strides = [
-    dims.q_row,
-    dims.k_row,
-    dims.v_row,
-    dims.o_row,
-    dims.q_head,
-    dims.k_head,
-    dims.o_head,
-    dims.k_offset,
-    dims.v_offset,
-  ];
-  const isAligned = strides.every((stride) => stride % 4 === 0);
-  const candidates = attentionCandidates({ dim: dims.dim, dtype: floatStorage(x), causal, isAligned }, device.info);
-  const sizes = sizeClass(dims.units, dims.queries, dims.keys);
-  return choose(`attention.${pass}:${x.dtype}:${dims.dim}:${causal}:${sizes}`, candidates);
+  const { dim, units, queries, keys } = dims;
+  const given = { dim, dtype: floatStorage(x), causal, isAligned: dim % 4 === 0, pass };
+  const key = `attention.${pass}:${x.dtype}:${dim}:${causal}:${sizeClass(units, queries, keys)}`;
+  return choose(key, attentionCandidates(given, device.info));
 }
 
 /** Inputs: g, q, k, v, o, lse. Outputs: dq, dk, dv, delta. */
@@ -95,7 +85,7 @@ const packedGradient = defineOp<Attrs>({
     const [g, qkv, o, lse] = run.inputs as [Tensor, Tensor, Tensor, Tensor];
     const [dqkv, delta] = run.outputs as [Tensor, Tensor];
     const { dims } = run.attrs;
-    const spec = specOf(run, qkv, run.attrs, "packed.backward");
+    const spec = specOf(run, qkv, run.attrs, "backward");
     const all = { q: qkv, k: qkv, v: qkv, g, lse, delta };
     run.dispatch(attentionBackwardQuery, spec, { ...all, o, dq: dqkv }, dims);
     run.dispatch(attentionBackwardKey, { ...spec, packed: true }, { ...all, dkv: dqkv }, dims);
@@ -115,7 +105,7 @@ const packedOp = single(
     run: (run) => {
       const qkv = run.inputs[0] as Tensor;
       const [o, lse] = run.outputs as [Tensor, Tensor];
-      const spec = specOf(run, qkv, run.attrs, "packed.forward");
+      const spec = specOf(run, qkv, run.attrs, "forward");
       run.dispatch(attentionForward, spec, { q: qkv, k: qkv, v: qkv, o, lse }, run.attrs.dims);
     },
     saves: { inputs: "all", outputs: "all" },

@@ -256,7 +256,7 @@ for (const [dim, causal] of [
       return attentionOf(which === "q" ? at : a, which === "k" ? at : b, which === "v" ? at : c, causal, 0.4).data;
     };
     for (const spec of everywhere((t) =>
-      attentionCandidates({ dim, dtype: "f32", causal, isAligned: dim % 4 === 0 }, t),
+      attentionCandidates({ dim, dtype: "f32", causal, isAligned: dim % 4 === 0, pass: "backward" }, t),
     )) {
       const title = specText(spec);
       const { o, lse } = await runKernel(attentionForward, spec, dims, { q, k, v, o: q.length, lse: units * queries });
