@@ -80,6 +80,9 @@ test("finds a forbidden edge, an inner file, a value import of types, a package,
   assert.equal(tree({ ...engine, "nn/a.ts": 'import { x } from "../engine/tensor.ts";' }), [
     "nn/a.ts: only engine/index.ts or engine/functions.ts may be imported, not engine/tensor.ts",
   ]);
+  assert.equal(tree({ ...engine, "nn/a.ts": 'import { x } from "../engine/index.ts";' }), [
+    "nn/a.ts: nn must import engine/functions.ts: engine/index.ts brings the methods on tensors into every bundle",
+  ]);
   assert.equal(tree({ ...engine, "data/a.ts": 'import { x } from "../engine/index.ts";' }), [
     "data/a.ts: data may import engine by `import type` only",
   ]);

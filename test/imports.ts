@@ -11,6 +11,8 @@ interface Rule {
   readonly isPortable?: boolean;
   /** Files that others may import, besides `index.ts`. */
   readonly entries?: readonly string[];
+  /** Takes the engine's functions, not its index: the methods on tensors would be in every bundle. */
+  readonly isPlain?: boolean;
 }
 
 const LIBRARY = ["kernels", "engine", "nn", "calibration", "exits", "data"];
@@ -19,9 +21,9 @@ const LIBRARY = ["kernels", "engine", "nn", "calibration", "exits", "data"];
 export const RULES: Readonly<Record<string, Rule>> = {
   kernels: { may: [], isPortable: true },
   engine: { may: ["kernels"], isPortable: true, entries: ["functions.ts"] },
-  nn: { may: ["engine"], isPortable: true },
+  nn: { may: ["engine"], isPortable: true, isPlain: true },
   calibration: { may: [], isPortable: true },
-  exits: { may: ["nn", "engine", "calibration"], isPortable: true },
+  exits: { may: ["nn", "engine", "calibration"], isPortable: true, isPlain: true },
   data: { may: ["engine"], typesOnly: ["engine"] },
   cli: { may: LIBRARY },
   examples: { may: LIBRARY },
@@ -92,6 +94,8 @@ function faultOf(file: string, target: string, entry: Import, files: ReadonlyMap
   const rule = RULES[folder]!;
   if (!rule.may.includes(other!)) return `${folder} must not import ${other} (${target})`;
   if (rule.typesOnly?.includes(other!) && !entry.isType) return `${folder} may import ${other} by \`import type\` only`;
+  if (rule.isPlain && target === "engine/index.ts" && !entry.isType)
+    return `${folder} must import engine/functions.ts: engine/index.ts brings the methods on tensors into every bundle`;
   const entries = ["index.ts", ...(RULES[other!]?.entries ?? [])];
   if (folder !== "test" && !entries.includes(rest.join("/")))
     return `only ${entries.map((entry) => `${other}/${entry}`).join(" or ")} may be imported, not ${target}`;
