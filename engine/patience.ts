@@ -7,10 +7,10 @@ const SHORT = 5;
 /** How much of the expected time is slept. */
 const SLEPT = 0.8;
 
-/** Remembers how long work of a given number of dispatches took. */
+/** Remembers how long work of a given number of dispatches took, the last two times: the first may have compiled shaders. */
 export class Patience {
   readonly #isOn: boolean;
-  readonly #expected = new Map<number, number>();
+  readonly #seen = new Map<number, { readonly last: number; readonly before: number }>();
 
   constructor(isOn: boolean) {
     this.#isOn = isOn;
@@ -20,15 +20,16 @@ export class Patience {
   async wait<T>(dispatches: number, done: () => Promise<T>): Promise<T> {
     if (!this.#isOn) return done();
     const start = performance.now();
-    const expected = this.#expected.get(dispatches) ?? 0;
+    const { last, before } = this.#seen.get(dispatches) ?? { last: 0, before: 0 };
+    const expected = Math.min(last, before);
     const isSlept = expected > SHORT;
     if (isSlept) await new Promise((resolve) => setTimeout(resolve, SLEPT * expected));
     const woken = performance.now();
     const result = await done();
     const end = performance.now();
     // Slept past the end: other work of the same count. Forget, and measure the next one by polling.
-    if (isSlept && end - woken < 1) this.#expected.delete(dispatches);
-    else this.#expected.set(dispatches, end - start);
+    if (isSlept && end - woken < 1) this.#seen.delete(dispatches);
+    else this.#seen.set(dispatches, { last: end - start, before: last });
     return result;
   }
 }
