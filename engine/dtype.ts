@@ -31,17 +31,22 @@ export const storageBytes = (n: number, dtype: DType): number =>
 const scratch = new Float32Array(1);
 const scratchBits = new Uint32Array(scratch.buffer);
 
+/** Bits of the f32 nearest to `value`. */
+export function floatBits(value: number): number {
+  scratch[0] = value;
+  return scratchBits[0] as number;
+}
+
 /** The IEEE half nearest to `value` (ties to even), as its 16 bits. */
 export function toHalf(value: number): number {
-  scratch[0] = value;
-  const bits = scratchBits[0] as number;
+  const bits = floatBits(value);
   const sign = (bits >>> 16) & 0x8000;
   const rest = bits & 0x7fffffff;
   if (rest > 0x7f800000) return sign | 0x7e00;
   if (rest >= 0x477ff000) return sign | 0x7c00;
   if (rest < 0x38800000) {
     // Subnormal half: a multiple of 2^-24.
-    return sign | roundHalfEven(Math.abs(scratch[0] as number) * 0x1000000);
+    return sign | roundHalfEven(Math.abs(Math.fround(value)) * 0x1000000);
   }
   const rounded = rest + 0x0fff + ((rest >>> 13) & 1);
   return sign | ((rounded - 0x38000000) >>> 13);

@@ -2,7 +2,7 @@
 // Knows typed arrays only: no Tensor, no device, no files (those are safetensors-io.ts).
 // Checks follow the reference implementation (huggingface/safetensors, `Metadata::validate`), and are as strict.
 
-import { fromHalf, toHalf } from "./dtype.ts";
+import { floatBits, fromHalf, toHalf } from "./dtype.ts";
 import { FormatError } from "./errors.ts";
 import { formatShape, numel, type Shape } from "./shape.ts";
 
@@ -282,13 +282,9 @@ function toBytes({ dtype, data }: StoredTensor): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-const scratch = new Float32Array(1);
-const scratchBits = new Uint32Array(scratch.buffer);
-
 /** The upper 16 bits of the f32 nearest among those with zero lower bits, ties to even. */
 function toBrainFloat(value: number): number {
-  scratch[0] = value;
-  const bits = scratchBits[0]!;
+  const bits = floatBits(value);
   if (Number.isNaN(value)) return (bits >>> 16) | 0x40;
   return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
 }

@@ -1,7 +1,7 @@
 // Ops that put elements elsewhere: permute, slice, flip, expand, pad, concat, stack. Each has a gradient of the same kind.
 
 import { MAX_AXES, planConcat, planCopy, planPlace, unitOf } from "../../kernels/index.ts";
-import { type DType, isFloat, storageType } from "../dtype.ts";
+import { type DType, floatBits, isFloat, storageType } from "../dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
 import {
@@ -20,15 +20,10 @@ import type { Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
 import { reshape, unsqueeze } from "./view.ts";
 
-const scratch = new Float32Array(1);
-const scratchBits = new Uint32Array(scratch.buffer);
-
 /** Bits of `value` as kernels that move memory want them: of an f32 for floats, else of the integer. */
 export function valueBits(value: number, dtype: DType): number {
   if (dtype === "bool") return value === 0 ? 0 : 1;
-  if (!isFloat(dtype)) return value >>> 0;
-  scratch[0] = value;
-  return scratchBits[0] as number;
+  return isFloat(dtype) ? floatBits(value) : value >>> 0;
 }
 
 function checkRank(op: string, x: Described, rank: number): void {
