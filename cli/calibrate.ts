@@ -1,6 +1,5 @@
 /** `sortie calibrate`: thresholds with a guarantee from cached logits, written as a policy file. */
 
-import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import {
   type Calibration,
@@ -22,13 +21,16 @@ import {
   scoreName,
   type Table,
 } from "../calibration/index.ts";
+import { writeWhole } from "./files.ts";
 import { checkChoice, numberFlag, type Print } from "./flags.ts";
 import { readLogits } from "./logits-file.ts";
+import { RunFolder } from "./run-folder.ts";
 
-export const calibrateHelp = `sortie calibrate LOGITS [flags]
+export const calibrateHelp = `sortie calibrate LOGITS | RUN [flags]
 
 Finds thresholds under which leaving early keeps its promise, from calibration logits (safetensors or npz with arrays
-logits [samples, exits, classes], labels, and optionally macs and ids), and writes them as a policy file.
+logits [samples, exits, classes], labels, and optionally macs and ids), and writes them as a policy file. For the folder of a
+run, its logits and the settings in its config.json take the place of the defaults.
 
   --alpha A            target risk, between 0 and 1 (default 0.05)
   --delta D            failure probability, between 0 and 1 (default 0.1)
@@ -71,14 +73,30 @@ const choices = {
   scale: ["temperature", "vector", "matrix", "dirichlet"],
 } as const;
 
+/** Flags as text, as far as they have one. */
+type Flags = Partial<Record<"validation" | "scale" | "control" | "out", string>>;
+
+const DEFAULTS: Flags & Record<"alpha" | "delta" | "out", string> = { alpha: "0.05", delta: "0.1", out: "policy.json" };
+
+/** What the flags are for the folder of a run, unless given. */
+function runDefaults(folder: RunFolder): Flags {
+  const { alpha, delta, control, scale } = folder.config().calibration;
+  return {
+    ...{ alpha: String(alpha), delta: String(delta), control },
+    ...(scale !== "none" && { scale }),
+    validation: folder.logits("validation"),
+    out: folder.path("policy"),
+  };
+}
+
 /** Runs the command; returns the exit code. Throws for bad input. */
 export function runCalibrate(args: readonly string[], print: Print = console.log): number {
-  const { values, positionals } = parseArgs({
+  const { values: given, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
     options: {
-      alpha: { type: "string", default: "0.05" },
-      delta: { type: "string", default: "0.1" },
+      alpha: { type: "string" },
+      delta: { type: "string" },
       validation: { type: "string" },
       method: { type: "string", default: "ltt" },
       control: { type: "string" },
@@ -88,22 +106,24 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
       scale: { type: "string" },
       probabilities: { type: "boolean", default: false },
       seed: { type: "string", default: "0" },
-      out: { type: "string", default: "policy.json" },
+      out: { type: "string" },
       help: { type: "boolean", default: false },
     },
   });
-  if (values.help) {
+  if (given.help) {
     print(calibrateHelp);
     return 0;
   }
   const [path, ...rest] = positionals;
   if (!path || rest.length > 0) throw new Error(`calibrate: one logits file must be given; got ${positionals.length}.`);
+  const folder = RunFolder.at(path);
+  const values = { ...DEFAULTS, ...(folder && runDefaults(folder)), ...given };
   for (const [flag, allowed] of Object.entries(choices)) {
     checkChoice("calibrate", flag, values[flag as keyof typeof choices], allowed);
   }
   const options = { isProbabilities: values.probabilities };
   const tables = {
-    calibration: readLogits(path, options),
+    calibration: readLogits(folder?.logits("calibration") ?? path, options),
     validation: values.validation === undefined ? undefined : readLogits(values.validation, options),
   };
   const { scaling, calibration, validation } = scaled(tables, values.scale as LogitMethod | undefined);
@@ -128,7 +148,7 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
           method: values.method as "crc" | "ucb",
           ...(values.loss && { loss: values.loss as ExitLoss }),
         } satisfies ControlRiskOptions);
-  writeFileSync(values.out, encodePolicy(scaling ? { result, scaling } : { result }));
+  writeWhole(values.out, encodePolicy(scaling ? { result, scaling } : { result }));
   for (const line of summary(result)) print(line);
   print(`wrote ${values.out}`);
   return result.ok ? 0 : 2;

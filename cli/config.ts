@@ -156,8 +156,8 @@ const BASE: Plain = {
 const PRESETS: Readonly<Record<string, Plain>> = {
   glyphs: {
     data: { train: 8000, validation: 1000, calibration: 2000, test: 2000 },
-    model: { widths: [8, 16, 32], head: "pool-linear", last: "pool-linear" },
-    train: { epochs: 4, warmup: 50, logEvery: 10 },
+    model: { widths: [4, 16, 32], head: "pool-linear", last: "pool-linear" },
+    train: { epochs: 3, warmup: 50, logEvery: 10 },
   },
   // The first 50,000 images of the file are for training, as in the published comparisons of this recipe.
   "fashion-mnist": { data: { order: "file" }, train: { flip: 0.5 } },

@@ -1,6 +1,6 @@
 /** `sortie evaluate`: all metrics of a test table, and what a policy does on it, as a table and as JSON. */
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import {
   cascade,
@@ -13,12 +13,15 @@ import {
   scaleLogits,
   type Table,
 } from "../calibration/index.ts";
+import { writeWhole } from "./files.ts";
 import type { Print } from "./flags.ts";
 import { readLogits } from "./logits-file.ts";
+import { RunFolder } from "./run-folder.ts";
 
-export const evaluateHelp = `sortie evaluate LOGITS [flags]
+export const evaluateHelp = `sortie evaluate LOGITS | RUN [flags]
 
-Metrics of every exit on test logits (safetensors or npz), and what a policy achieves on them.
+Metrics of every exit on test logits (safetensors or npz), and what a policy achieves on them. For the folder of a run: its test
+logits, its policy if there is one, and evaluation.json.
 
   --policy FILE        a policy of sortie calibrate; its scaling is applied first
   --probabilities      the arrays hold probabilities
@@ -36,10 +39,16 @@ export interface Findings {
   readonly policy: PolicyEvaluation | undefined;
 }
 
-/** Reads the files and computes all there is to know. Refuses test samples that were used for calibration. */
+/**
+ * Reads the files, or those of the run in the folder `path`, and computes all there is to know. Refuses test samples that were used
+ * for calibration.
+ */
 export function findings(path: string, policyPath: string | undefined, isProbabilities: boolean): Findings {
-  const raw = readLogits(path, { isProbabilities });
-  const file = policyPath === undefined ? undefined : decodePolicy(readFileSync(policyPath, "utf8"));
+  const folder = RunFolder.at(path);
+  const raw = readLogits(folder?.logits("test") ?? path, { isProbabilities });
+  const own = folder && existsSync(folder.path("policy")) ? folder.path("policy") : undefined;
+  const chosen = policyPath ?? own;
+  const file = chosen === undefined ? undefined : decodePolicy(readFileSync(chosen, "utf8"));
   const test = file?.scaling ? scaleLogits(raw, file.scaling) : raw;
   const result = file?.result;
   return { test, file, metrics: evaluate(test), policy: result?.ok ? evaluatePolicy(test, result) : undefined };
@@ -63,9 +72,11 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
   }
   const [path, ...rest] = positionals;
   if (!path || rest.length > 0) throw new Error(`evaluate: one logits file must be given; got ${positionals.length}.`);
+  const folder = RunFolder.at(path);
   const found = findings(path, values.policy, values.probabilities);
   for (const line of [...metricLines(found.metrics), ...policyLines(found)]) print(line);
-  if (values.json !== undefined) writeFileSync(values.json, toJson(found));
+  const json = values.json ?? folder?.path("evaluation");
+  if (json !== undefined) writeWhole(json, toJson(found));
   return 0;
 }
 

@@ -5,4 +5,5 @@ export { evaluateHelp, type Findings, findings, runEvaluate } from "./evaluate.t
 export type { Print } from "./flags.ts";
 export { type LogitsOptions, readLogits } from "./logits-file.ts";
 export { type Command, commands, main } from "./main.ts";
-export { renderReport, reportHelp, runReport } from "./report.ts";
+export { renderPage } from "./page.ts";
+export { reportHelp, runReport } from "./report.ts";

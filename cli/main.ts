@@ -6,6 +6,7 @@ import { doctorHelp, runDoctor } from "./doctor.ts";
 import { evaluateHelp, runEvaluate } from "./evaluate.ts";
 import type { Print } from "./flags.ts";
 import { reportHelp, runReport } from "./report.ts";
+import { runAll, runHelp } from "./run.ts";
 import { runTrain, trainHelp } from "./train.ts";
 
 /** One command. */
@@ -17,6 +18,7 @@ export interface Command {
 
 /** By name. */
 export const commands: Readonly<Record<string, Command>> = {
+  run: { help: runHelp, run: runAll },
   train: { help: trainHelp, run: runTrain },
   calibrate: { help: calibrateHelp, run: runCalibrate },
   evaluate: { help: evaluateHelp, run: runEvaluate },

@@ -66,7 +66,7 @@ test("a file is the table that was saved, and npz is the same", () => {
   assert.equal(readLogits(file("small.npz")).read(0, 30), Float64Array.from(table.read(0, 30)));
 });
 
-test("calibrate, evaluate, report: from logits to a page", () => {
+test("calibrate, evaluate, report: from logits to a page", async () => {
   const validation = save("validation.safetensors", randomTable(800, 3, 4, { seed: 2 }), 0);
   const calibration = save("calibration.safetensors", randomTable(2000, 3, 4, { seed: 3 }), 10_000);
   const fresh = save("test.safetensors", randomTable(1500, 3, 4, { seed: 4 }), 20_000);
@@ -86,7 +86,7 @@ test("calibrate, evaluate, report: from logits to a page", () => {
   const all = JSON.parse(readFileSync(file("all.json"), "utf8")) as { policy: { exits: number[] } };
   assert.is(all.policy.exits.length, 1500);
 
-  assert.is(runReport([fresh, "--policy", policy, "--out", file("report.html")], print), 0);
+  assert.is(await runReport([fresh, "--policy", policy, "--out", file("report.html")], print), 0);
   const page = readFileSync(file("report.html"), "utf8");
   assert.ok(page.includes("This assumes that calibration and future samples are independent draws"));
   assert.ok(!page.includes("NaN") && !page.includes("<script"));
