@@ -2,6 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { create } from "webgpu";
 import * as s from "../../engine/index.ts";
 import { defineKernel } from "../../kernels/index.ts";
 import { device, gpuSuite } from "../gpu.ts";
@@ -18,7 +19,7 @@ test("it asks for what the adapter has", () => {
   assert.ok(gpu.limits.maxStorageBuffersPerShaderStage >= 8);
 });
 
-test("a device and an adapter of the user's own are taken", async () => {
+test("a device of the user's own is taken", async () => {
   using own = await s.createDevice({ device: device().gpu });
   const x = s.tensor([1, 2], { device: own });
   assert.equal([...(await s.add(x, 1).read())], [2, 3]);
@@ -27,6 +28,14 @@ test("a device and an adapter of the user's own are taken", async () => {
     messageOf(() => s.add(s.tensor([1]), s.tensor([1], { device: own }))),
     "ArgumentError: add: all operands must be on one device; got two.",
   );
+});
+
+test("an adapter of the user's own is taken", async () => {
+  const adapter = await create([]).requestAdapter();
+  using own = await s.createDevice({ adapter: adapter as GPUAdapter });
+  const x = s.tensor([1, 2], { device: own });
+  assert.equal([...(await s.mul(x, 3).read())], [3, 6]);
+  x.dispose();
 });
 
 test("a kernel that does not compile is an error with its name", async () => {
@@ -88,10 +97,16 @@ const processes = suite("device in a process");
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
 /** Runs a script of the engine in a process of its own. */
-function run(body: string): Promise<{ code: number | null; output: string }> {
+function run(
+  body: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ code: number | null; output: string }> {
   const script = `import * as s from "./engine/index.ts";\n${body}`;
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script], { cwd: root });
+    const child = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script], {
+      cwd: root,
+      env: { ...process.env, ...env },
+    });
     let output = "";
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
     child.on("close", (code) => resolve({ code, output }));
@@ -108,4 +123,15 @@ processes("ends by itself when the device is forgotten", async () => {
   const { code, output } = await run(USE);
   assert.is(code, 0, output);
   assert.match(output, /^2$/m);
+});
+
+processes("without an adapter, the error names the remedy", async () => {
+  const none = { VK_DRIVER_FILES: "/nonexistent.json", VK_ICD_FILENAMES: "/nonexistent.json" };
+  const body =
+    "await s.createDevice({ dawn: ['backend=vulkan'] }).then(() => console.log('made'), (error) => console.log(String(error)));";
+  const { output } = await run(body, none);
+  assert.match(
+    output,
+    /^DeviceError: createDevice: a WebGPU adapter must exist; found none\. .*(mesa-vulkan-drivers|graphics driver)/m,
+  );
 });
