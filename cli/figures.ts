@@ -11,11 +11,11 @@ const HIGH = 260;
 const percentAxis = (title: string) => ({ title, format: ".0%" as const });
 
 /** One colour per exit, in their order. */
-const byExit = (names: readonly string[], title: string | null = null) => ({
+const byExit = (names: readonly string[]) => ({
   field: "exit",
   type: "nominal" as const,
   scale: { domain: [...names], range: [...exitColours(names.length)] },
-  legend: { title, orient: "bottom" as const, direction: "horizontal" as const },
+  legend: { title: null, orient: "bottom" as const, direction: "horizontal" as const },
 });
 
 /** What `accuracyCurve` shows. */
@@ -45,7 +45,7 @@ export function accuracyCurve({ names, sweep, fixed, oracle, policy }: AccuracyC
     field: "series",
     type: "nominal" as const,
     scale: { domain: series, range: [COLOURS.line, COLOURS.faint, COLOURS.oracle, COLOURS.accent] },
-    legend: { title: null, orient: "bottom" as const, direction: "horizontal" as const, columns: 2 },
+    legend: { title: null, orient: "bottom" as const, direction: "horizontal" as const },
   };
   const x = {
     field: "cost",
@@ -60,8 +60,8 @@ export function accuracyCurve({ names, sweep, fixed, oracle, policy }: AccuracyC
     axis: percentAxis("accuracy on test images"),
   };
   return {
-    width: WIDE,
-    height: HIGH,
+    width: 680,
+    height: 320,
     layer: [
       {
         data: { values: [{ accuracy: oracle.accuracy }] },
@@ -103,7 +103,6 @@ export function accuracyCurve({ names, sweep, fixed, oracle, policy }: AccuracyC
             field: "series",
             type: "nominal",
             scale: { domain: series, range: ["circle", "circle", "diamond", "square"] },
-            legend: null,
           },
         },
       },
@@ -133,7 +132,7 @@ export function exitShares(
   const x = { field: "exit", type: "nominal" as const, sort: [...names], axis: { title: "leaves at", labelAngle: 0 } };
   const y = { field: "share", type: "quantitative" as const, axis: percentAxis("share of test images") };
   return {
-    width: WIDE,
+    width: 90 * names.length,
     height: HIGH,
     layer: [
       {
@@ -279,7 +278,8 @@ const costAxis = {
   field: "cost",
   type: "quantitative" as const,
   scale: { domain: [0, 1] },
-  axis: percentAxis("mean MACs, share of the full network"),
+  // Without a canvas vega takes text for wider than it is: a longer title would push the plot down.
+  axis: percentAxis("mean MACs, share of all"),
 };
 
 /** Rows of metrics.jsonl. */
@@ -308,12 +308,12 @@ export function learningCurves(
       {
         transform: [{ filter: "datum.kind === 'train'" }],
         mark: { type: "line", strokeWidth: 1.5, opacity: 0.85 },
-        encoding: { x, y, color: byExit(names, "line: training, dots: validation") },
+        encoding: { x, y, color: byExit(names) },
       },
       {
         transform: [{ filter: "datum.kind === 'evaluation'" }],
         mark: { type: "point", filled: true, size: 70, opacity: 1, stroke: "white", strokeWidth: 1 },
-        encoding: { x, y, color: byExit(names, "line: training, dots: validation") },
+        encoding: { x, y, color: byExit(names) },
       },
     ],
   };

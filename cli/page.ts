@@ -106,8 +106,10 @@ async function exitSection({ found: { policy, test, metrics, file }, run, names 
     "Where images leave",
     `An image leaves at the first exit whose confidence reaches the threshold; what no exit takes runs to the end.
 The promise is about early leavers: the last exit answers all that is left, the hardest images.`,
-    figure(plot) +
+    row(
+      figure(plot),
       table(["exit", run ? "MACs" : "cost", "accuracy on all", "threshold", "leave here", "wrong among them"], rows),
+    ),
   );
 }
 
@@ -141,7 +143,7 @@ async function targetSection({ run }: Content): Promise<string> {
     "Risk against target",
     `The same network calibrated for other targets. A promise holds with probability ${1 - delta} over calibration sets, so
 a point may lie in the shaded half now and then; the dotted line is this run's target.${note}`,
-    plots.map(figure).join(""),
+    figures(plots),
   );
 }
 
@@ -165,14 +167,17 @@ async function difficultySection({ found: { test, policy }, run, names }: Conten
     "Difficulty and exits",
     `The images are drawn by code, with a known difficulty. Spearman's correlation between difficulty and exit is
 <b>${rho.toFixed(2)}</b>; that of each disturbance is in the table.`,
-    plots.map(figure).join("") + table(["disturbance", "correlation with exit"], rows),
+    row(...plots.map(figure), table(["disturbance", "correlation with exit"], rows)),
   );
 }
+
+/** Per exit: one row on a wide screen. */
+const EXAMPLES = 14;
 
 async function exampleSection({ found: { test, policy }, run, names }: Content): Promise<string> {
   if (!policy || !run) return "";
   if (typeof run.images === "string") return section("Examples", escapeHtml(`No images: ${run.images}`), "");
-  const examples = examplesPerExit(run.images as Dataset, departures(test, policy.exits), test.exits, 16);
+  const examples = examplesPerExit(run.images as Dataset, departures(test, policy.exits), test.exits, EXAMPLES);
   const what = (j: number) =>
     j === 0
       ? "leave first: the surest"
@@ -203,7 +208,11 @@ async function learningSection({ run, names }: Content): Promise<string> {
     await drawPlot(learningCurves(run.history, names, "loss"), "loss over steps"),
     await drawPlot(learningCurves(run.history, names, "accuracy"), "accuracy over steps"),
   ];
-  return section("Learning curves", "", plots.map(figure).join(""));
+  return section(
+    "Learning curves",
+    "Lines: training, means between two rows of metrics.jsonl. Dots: validation images, after each epoch.",
+    figures(plots),
+  );
 }
 
 async function reliabilitySection({ found: { metrics, file }, names }: Content): Promise<string> {
@@ -218,7 +227,7 @@ async function reliabilitySection({ found: { metrics, file }, names }: Content):
   return section(
     "Reliability",
     `How often an exit is right, against how sure it is${file?.scaling ? ", after scaling" : ""}; all test images. Dark bars hold many images.`,
-    plots.map(figure).join(""),
+    figures(plots),
   );
 }
 
@@ -272,6 +281,8 @@ const section = (title: string, text: string, body: string): string =>
   `<section>\n<h2>${title}</h2>\n${text && `<p>${text}</p>\n`}${body}\n</section>`;
 
 const figure = (svg: string): string => `<div class="plot">${svg}</div>`;
+const row = (...parts: readonly string[]): string => `<div class="row">${parts.join("")}</div>`;
+const figures = (svgs: readonly string[]): string => row(...svgs.map(figure));
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = (row: readonly string[], tag: string) =>

@@ -1,6 +1,6 @@
 /** The folder of a run: what lies in it under which name, and what its record says. */
 
-import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { RUN_FILES, type Split } from "../exits/index.ts";
 import { type Config, completeConfig } from "./config.ts";
@@ -74,22 +74,20 @@ export class RunFolder {
     throw new Error(`${path} must exist; training has not come to its end. Run the same sortie train again.`);
   }
 
-  /** Takes the folder for a run of these settings. @throws Error if it holds a run of others, naming the first that differs. */
+  /** @throws Error if the folder holds a run of other settings, naming the first that differs. Writes nothing. */
+  check(config: Config): void {
+    if (!existsSync(this.path("config"))) return;
+    const difference = firstDifference(trained(this.config()), trained(config));
+    if (!difference) return;
+    const [key, before, now] = difference;
+    const values = `${key} ${JSON.stringify(before)}; now it is ${JSON.stringify(now)}`;
+    throw new Error(`${this.dir} holds a run with ${values}. Choose another --name, or start over by --fresh.`);
+  }
+
+  /** Takes the folder for a run of these settings, and empties it of another's files if that is wanted. */
   claim(config: Config, { isFresh }: { readonly isFresh: boolean }): void {
     if (isFresh) this.#clear();
-    const path = this.path("config");
-    if (existsSync(path)) {
-      const there = this.config();
-      const difference = firstDifference(trained(there), trained(config));
-      if (difference) {
-        const [key, before, now] = difference.map((value, i) => (i === 0 ? value : JSON.stringify(value)));
-        throw new Error(
-          `${this.dir} holds a run with ${key} ${before}; now it is ${now}. Choose another --name, or start over by --fresh.`,
-        );
-      }
-    }
-    mkdirSync(this.dir, { recursive: true });
-    writeWhole(path, toJson(config));
+    writeWhole(this.path("config"), toJson(config));
   }
 
   /** The settings it was made with. */

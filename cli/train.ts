@@ -50,13 +50,14 @@ export interface TrainingContext {
 export async function trainInto(config: Config, { isFresh, print }: TrainingContext): Promise<number> {
   // Bad settings are found before anything is written.
   const objective = makeObjective(config);
+  const folder = RunFolder.of(config);
+  if (!isFresh) folder.check(config);
   const device = await createDevice();
   const interrupt = interruption();
   try {
     const laps = stopwatch();
     const data = await loadData(config, print);
     const net = makeNetwork(config, data, device);
-    const folder = RunFolder.of(config);
     folder.claim(config, { isFresh });
     laps.end("data");
     const record = folder.recordOrNone() ?? recordOf(net, data, device);
@@ -84,7 +85,7 @@ export async function trainInto(config: Config, { isFresh, print }: TrainingCont
     print(`wrote ${folder.dir}: weights, metrics.jsonl, logits of ${LOGIT_SPLITS.join(", ")}`);
     return 0;
   } catch (error) {
-    if (!interrupt.signal.aborted) throw withDisk(error, RunFolder.of(config).dir);
+    if (!interrupt.signal.aborted) throw withDisk(error, folder.dir);
     print((error as Error).message);
     return 130;
   } finally {

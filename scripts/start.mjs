@@ -1,6 +1,9 @@
-// `npm start`: makes the clone ready, then runs the `sortie` command with the arguments given.
+// `npm start`: makes the clone ready, then runs the whole path (`sortie run`) with the flags given. A command in front of them is run
+// instead: `npm start -- doctor`.
 
 import { bootstrap, runScript } from "./bootstrap.mjs";
 
 bootstrap();
-runScript("cli/bin.ts", process.argv.slice(2));
+const args = process.argv.slice(2);
+const isCommand = args[0] !== undefined && !args[0].startsWith("-");
+runScript("cli/bin.ts", isCommand ? args : ["run", ...args]);
