@@ -4,7 +4,7 @@ import { sweepThresholds } from "./curves.ts";
 import { check } from "./errors.ts";
 import { budgetThresholds } from "./msdnet-budget.ts";
 import { achieved, decide } from "./policies.ts";
-import type { Guarantee } from "./result.ts";
+import { type Guarantee, similarSamples } from "./result.ts";
 import { type Cascade, cascade, type Score, type Source } from "./scores.ts";
 
 /** What to reach: the least cost at an accuracy, or the best accuracy at a cost or at a mean latency. */
@@ -16,6 +16,7 @@ export type BudgetGoal =
 
 /** Thresholds found, or why not. */
 export type BudgetChoice = {
+  readonly method: "budget search";
   readonly guarantee: Guarantee;
   readonly n: number;
 } & (
@@ -28,15 +29,16 @@ export type BudgetChoice = {
       readonly accuracy: number;
       /** Share of the full network's cost; for a latency goal, mean milliseconds. */
       readonly cost: number;
+      /** Ids of the samples used, so that evaluating on them is refused. */
+      readonly ids: Cascade["ids"];
     }
   | { readonly ok: false; readonly reason: string }
 );
 
 const guarantee: Guarantee = {
   kind: "none",
-  promise:
-    "None: accuracy and cost were reached on the validation samples; on new samples they vary around these values.",
-  assumptions: ["validation and future samples come from one distribution"],
+  promise: "accuracy and cost were reached on the samples searched; on new samples they vary around these values.",
+  assumptions: [similarSamples],
 };
 
 /** Searches shared thresholds and MSDNet budgets for the best setting that meets the goal on validation samples. */
@@ -60,9 +62,10 @@ export function meetBudget(
   const isBetter = (a: (typeof tried)[number], b: (typeof tried)[number]) =>
     "accuracy" in goal ? a.cost < b.cost : a.accuracy > b.accuracy || (a.accuracy === b.accuracy && a.cost < b.cost);
   const [first, ...others] = meeting;
-  if (!first) return { ok: false, n, guarantee, reason: explain(goal, tried) };
+  const about = { method: "budget search", n, guarantee } as const;
+  if (!first) return { ok: false, ...about, reason: explain(goal, tried) };
   const best = others.reduce((kept, one) => (isBetter(one, kept) ? one : kept), first);
-  return { ok: true, n, guarantee, score: scored.score, ...best };
+  return { ok: true, ...about, score: scored.score, ids: scored.ids, ...best };
 }
 
 function candidates(scored: Cascade): readonly Float64Array[] {
@@ -76,7 +79,7 @@ function candidates(scored: Cascade): readonly Float64Array[] {
 function explain(goal: BudgetGoal, tried: readonly { readonly accuracy: number; readonly cost: number }[]): string {
   const best = Math.max(...tried.map(({ accuracy }) => accuracy));
   const least = Math.min(...tried.map(({ cost }) => cost));
-  if ("accuracy" in goal) return `meetBudget: no thresholds reach accuracy ${goal.accuracy}; the best is ${best}.`;
+  if ("accuracy" in goal) return `budget search: no thresholds reach accuracy ${goal.accuracy}; the best is ${best}.`;
   const limit = "budget" in goal ? `${goal.budget} ms` : `cost ${goal.cost}`;
-  return `meetBudget: no thresholds stay within ${limit}; the least is ${least}.`;
+  return `budget search: no thresholds stay within ${limit}; the least is ${least}.`;
 }

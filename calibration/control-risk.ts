@@ -4,14 +4,15 @@
  * The error rate among early leavers alone is another question: see learn-then-test.ts.
  */
 
-import { hoeffdingBentkusPValue, wsrPValue } from "./bounds.ts";
-import { conformalRiskControl, type UpperBound, ucbThreshold, upperBound } from "./crc.ts";
+import { conformalRiskControl, meanPValue, type UpperBound, ucbThreshold, upperBound } from "./crc.ts";
 import { check, checkLevel, checkNotEmpty } from "./errors.ts";
-import { type ExitLoss, exitLosses } from "./losses.ts";
+import { type ExitLoss, exitLosses, isBinaryLoss } from "./losses.ts";
+import type { RiskLevels } from "./ltt.ts";
 import { achieved, decide } from "./policies.ts";
 import { quantileOfSorted } from "./ranks.ts";
 import {
   type Calibration,
+  complement,
   exchangeableSamples,
   fixedBeforehand,
   type Guarantee,
@@ -29,8 +30,8 @@ export interface ControlRiskOptions extends LayoutOptions {
   readonly delta?: number;
   /** `crc` (default): in the mean over calibrations. `ucb`, `ltt`: in a share 1 - delta of calibrations. */
   readonly method?: "crc" | "ucb" | "ltt";
-  /** `ucb`: which bound; `ltt`: which p-value. */
-  readonly bound?: Exclude<UpperBound, "clopperPearson">;
+  /** `ucb`: which bound; `ltt`: which p-value. Default: exact for 0/1 losses, betting for the others. */
+  readonly bound?: UpperBound;
   readonly steps?: number;
 }
 
@@ -39,7 +40,8 @@ export interface ControlRiskOptions extends LayoutOptions {
  * first (each replaced by its maximum over all stricter thresholds), so the promise needs no assumption on the exits.
  */
 export function controlRisk(source: Source, options: ControlRiskOptions): Calibration {
-  const { loss = "acceptedAndWrong", alpha, delta, method = "crc", bound = "wsr", steps = 50 } = options;
+  const { loss = "acceptedAndWrong", alpha, delta, method = "crc", steps = 50 } = options;
+  const { bound = isBinaryLoss(loss) ? "clopperPearson" : "wsr" } = options;
   checkLevel("controlRisk", "alpha", alpha);
   if (method !== "crc") checkLevel("controlRisk", "delta", delta ?? Number.NaN);
   const all = cascade(source, options.score);
@@ -47,7 +49,12 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
   check(all.exits > 1, "controlRisk", "the table must have an early exit", `${all.exits} exit`);
   // losses travel with their samples through the split, in the place of labels
   const perExit = exitLosses(source, loss, options.score);
-  const { calibration, validation } = separate("controlRisk", { ...all, labels: rowNumbers(all.samples) }, options);
+  const { calibration, validation } = separate(
+    "controlRisk",
+    source,
+    { ...all, labels: rowNumbers(all.samples) },
+    options,
+  );
   const lambdas = thresholdGrid(validation, steps);
   const losses = monotoneLosses(calibration, perExit, lambdas);
   const levels = { alpha, delta: delta ?? Number.NaN };
@@ -110,18 +117,10 @@ function monotoneLosses(calibration: Cascade, perExit: Float64Array, lambdas: Fl
 }
 
 /** Fixed sequence from the strictest threshold down; +Infinity is safe without a test. */
-function lttIndex(
-  losses: Float64Array,
-  m: number,
-  { alpha, delta }: { readonly alpha: number; readonly delta: number },
-  bound: "wsr" | "hoeffdingBentkus",
-): number {
+function lttIndex(losses: Float64Array, m: number, levels: RiskLevels, bound: UpperBound): number {
   let kept = m - 1;
   for (let k = m - 2; k >= 0; k--) {
-    const own = columnOf(losses, m, k);
-    const risk = own.reduce((a, b) => a + b, 0) / own.length;
-    const p = bound === "wsr" ? wsrPValue(own, alpha, delta) : hoeffdingBentkusPValue({ risk }, own.length, alpha);
-    if (p > delta) break;
+    if (meanPValue(columnOf(losses, m, k), levels, bound) > levels.delta) break;
     kept = k;
   }
   return kept;
@@ -163,7 +162,7 @@ function describe(method: "crc" | "ucb" | "ltt", loss: ExitLoss, alpha: number, 
   }
   return {
     kind: "with probability 1 - delta",
-    promise: `With probability at least ${1 - delta!} over the calibration samples, the expected loss (${loss}) over all samples is at most ${alpha}.`,
+    promise: `With probability at least ${complement(delta!)} over the calibration samples, the expected loss (${loss}) over all samples is at most ${alpha}.`,
     assumptions: [independentSamples, fixedBeforehand],
   };
 }

@@ -6,7 +6,8 @@
 import { check } from "./errors.ts";
 import { groupScores } from "./failure.ts";
 import { decide } from "./policies.ts";
-import type { Cascade } from "./scores.ts";
+import { type Guarantee, similarSamples } from "./result.ts";
+import { type Cascade, checkKnown } from "./scores.ts";
 
 /** Options; published: smallest t with precision >= (1 - m) x backbone precision. The subtractive form is our reading. */
 export interface PrecisionMarginOptions {
@@ -24,6 +25,8 @@ export interface PrecisionMargin {
   readonly backbonePrecision: Float64Array;
   /** `[N]`, the exit of every sample under these thresholds. */
   readonly exits: Int32Array;
+  readonly n: number;
+  readonly guarantee: Guarantee;
 }
 
 /** The last exit of the cascade is the backbone; the others are the branches, calibrated in order on survivors. */
@@ -32,6 +35,7 @@ export function classPrecisionMargin(
   { margin = 0, mode = "multiplicative", minSupport = 30 }: PrecisionMarginOptions = {},
 ): PrecisionMargin {
   check(margin >= 0, "classPrecisionMargin", "margin must not be negative", margin);
+  checkKnown("classPrecisionMargin", "predictions", cascade);
   const { samples, exits, classes, scores, predictions, errors } = cascade;
   const backbonePrecision = precisions(cascade, exits - 1);
   const thresholds = new Float64Array((exits - 1) * classes).fill(Number.POSITIVE_INFINITY);
@@ -53,7 +57,12 @@ export function classPrecisionMargin(
       return scores[at]! < thresholds[b * classes + predictions[at]!]!;
     });
   }
-  return { thresholds, backbonePrecision, exits: decide(cascade, thresholds) };
+  const guarantee: Guarantee = {
+    kind: "none",
+    promise: "each branch is about as precise as the backbone, class by class, on the samples used; nothing is tested.",
+    assumptions: [similarSamples],
+  };
+  return { thresholds, backbonePrecision, exits: decide(cascade, thresholds), n: samples, guarantee };
 }
 
 /** The smallest observed score at or above which precision and support suffice. */

@@ -3,7 +3,14 @@
  * `[n, M]` over M settings of one knob in ascending order, larger = safer.
  */
 
-import { clopperPearson, hoeffdingBentkusUpperBound, wsrUpperBound } from "./bounds.ts";
+import {
+  binomialPValue,
+  clopperPearson,
+  hoeffdingBentkusPValue,
+  hoeffdingBentkusUpperBound,
+  wsrPValue,
+  wsrUpperBound,
+} from "./bounds.ts";
 import { check, checkLevel, checkNotEmpty } from "./errors.ts";
 import { checkLevels, type RiskLevels } from "./ltt.ts";
 
@@ -60,7 +67,7 @@ export function conformalRiskControl(
   );
 }
 
-/** Which upper bound: betting for any losses in [0, 1], Hoeffding-Bentkus, or Clopper-Pearson for 0/1 losses. */
+/** Betting or Hoeffding-Bentkus for any losses in [0, 1]; Clopper-Pearson, exact and the tightest, for 0/1 losses. */
 export type UpperBound = "wsr" | "hoeffdingBentkus" | "clopperPearson";
 
 /**
@@ -89,9 +96,23 @@ export function upperBound(losses: Float64Array, delta: number, bound: UpperBoun
   const sum = losses.reduce((a, b) => a + b, 0);
   if (bound === "wsr") return wsrUpperBound(losses, delta);
   if (bound === "hoeffdingBentkus") return hoeffdingBentkusUpperBound(sum / n, n, delta);
-  const isBinary = losses.every((x) => x === 0 || x === 1);
-  check(isBinary, "upperBound", "clopperPearson needs losses of 0 or 1", "other values");
+  checkBinary("upperBound", losses);
   return clopperPearson(sum, n, { alpha: delta, side: "upper" }).upper;
+}
+
+/** The p-value of "the mean is above alpha" that `upperBound` inverts; `delta` only tunes the bets of `wsr`. */
+export function meanPValue(losses: Float64Array, { alpha, delta }: RiskLevels, bound: UpperBound): number {
+  if (bound === "wsr") return wsrPValue(losses, alpha, delta);
+  const n = losses.length;
+  const sum = losses.reduce((a, b) => a + b, 0);
+  if (bound === "hoeffdingBentkus") return hoeffdingBentkusPValue({ risk: sum / n }, n, alpha);
+  checkBinary("meanPValue", losses);
+  return binomialPValue(sum, n, alpha);
+}
+
+function checkBinary(op: string, losses: Float64Array): void {
+  const isBinary = losses.every((x) => x === 0 || x === 1);
+  check(isBinary, op, "clopperPearson needs losses of 0 or 1", "other values");
 }
 
 function choose({ lambdas }: LossTable, bound: Float64Array, index: number): KnobChoice {

@@ -61,12 +61,23 @@ export function riskTargetCurve(
   });
 }
 
-/** The lines to draw beside a curve: the oracle, and every exit alone. */
-export function baselines(test: Cascade): { readonly oracle: Achieved; readonly fixed: readonly Achieved[] } {
-  return {
-    oracle: achieved(test, decideByOracle(test)),
-    fixed: Array.from({ length: test.exits }, (_, j) => achieved(test, decideFixed(test, j))),
-  };
+/** What to draw beside a curve. */
+export interface Baselines {
+  readonly oracle: Achieved;
+  /** `[K]` every exit alone. */
+  readonly fixed: readonly Achieved[];
+  /** Exits drawn at random with the given shares, in expectation. */
+  readonly random: Achieved;
+}
+
+/** The oracle, every exit alone, and random exits with shares `fractions` (`[K]`; default all equal). */
+export function baselines(test: Cascade, fractions?: ArrayLike<number>): Baselines {
+  const fixed = Array.from({ length: test.exits }, (_, j) => achieved(test, decideFixed(test, j)));
+  const shares = Float64Array.from(fractions ?? fixed.map(() => 1 / test.exits));
+  checkLengths("baselines", "fractions", shares.length, "exits", test.exits);
+  const mean = (of: (at: Achieved) => number) => fixed.reduce((sum, at, j) => sum + shares[j]! * of(at), 0);
+  const random = { accuracy: mean((at) => at.accuracy), cost: mean((at) => at.cost), fractions: shares };
+  return { oracle: achieved(test, decideByOracle(test)), fixed, random };
 }
 
 /** Points by rising cost; equal costs keep the largest accuracy. */

@@ -1,20 +1,28 @@
 /** The last of the three steps: all metrics of a test table, exit by exit, and what a policy achieves on it. */
 
-import { type BootstrapResult, bootstrap } from "./bootstrap.ts";
+import { type BootstrapResult, bootstrapAll } from "./bootstrap.ts";
+import { clopperPearson, type Interval } from "./bounds.ts";
 import { classwiseEce, ece, mce, type ReliabilityBin, reliability } from "./ece.ts";
-import { eefp } from "./eefp.ts";
+import { eefp, eefpTargets } from "./eefp.ts";
 import { check } from "./errors.ts";
-import { type FailureMetrics, failureMetrics } from "./failure.ts";
-import { column, correctness, outcomes } from "./outcomes.ts";
+import {
+  auroc,
+  type FailureMetrics,
+  groupCoverageAtRisk,
+  groupFailureMetrics,
+  groupRiskAtCoverage,
+  groupScores,
+} from "./failure.ts";
+import { isLogitScaling, type Scaling, scaleConfidences, scaleLogits } from "./fit.ts";
+import { column, type Outcomes, outcomes } from "./outcomes.ts";
 import { type Overthinking, overthinking } from "./overthinking.ts";
 import { type Achieved, achieved, decide } from "./policies.ts";
-import { accuracy, brier, nll } from "./proper.ts";
 import { type Cascade, cascade, type Score, type Source } from "./scores.ts";
 import { smoothEce } from "./smooth-ece.ts";
 import { checkDisjoint, type Table } from "./table.ts";
 
-/** Metrics of one exit on all samples. */
-export interface ExitMetrics extends FailureMetrics {
+/** Metrics of one exit on all samples, each a number; defined in the files of their names. */
+export interface SampleMetrics extends FailureMetrics {
   readonly accuracy: number;
   readonly nll: number;
   readonly brier: number;
@@ -22,12 +30,22 @@ export interface ExitMetrics extends FailureMetrics {
   readonly eceQuantile: number;
   readonly eceL2: number;
   readonly eceDebiased: number;
-  readonly classwiseEce: number;
   readonly smoothEce: number;
   readonly mce: number;
+  /** Largest coverage whose selective risk is at most `EvaluateOptions.risk`. */
+  readonly coverageAtRisk: number;
+  /** Selective risk at the coverage `EvaluateOptions.coverage`. */
+  readonly riskAtCoverage: number;
   /** AUROC against "may leave here"; NaN at the last exit. */
   readonly eefp: number;
+}
+
+/** Metrics of one exit. */
+export interface ExitMetrics extends SampleMetrics {
+  readonly classwiseEce: number;
   readonly reliability: readonly ReliabilityBin[];
+  /** Bootstrap intervals, if resamples were asked for. */
+  readonly intervals?: Readonly<Record<keyof SampleMetrics, BootstrapResult>>;
 }
 
 /** Metrics of a table. */
@@ -38,34 +56,94 @@ export interface Evaluation {
   readonly overthinking: Overthinking;
 }
 
-/** All metrics, on the largest probability, with 15 bins. Reads the table twice. */
-export function evaluate(table: Table, { nBins = 15 }: { readonly nBins?: number } = {}): Evaluation {
-  const all = outcomes(table);
-  const classwise = classwiseEce(table, nBins);
-  const early = eefp({ scores: all.maxProb, errors: all.errors, exits: all.exits });
-  const means = { accuracy: accuracy(all), nll: nll(all), brier: brier(all) };
+/** What `evaluate` is to compute. */
+export interface EvaluateOptions {
+  readonly nBins?: number;
+  /** For `coverageAtRisk`, default 0.05, and `riskAtCoverage`, default 0.8. */
+  readonly risk?: number;
+  readonly coverage?: number;
+  /** Applied first. Scalers of confidences leave NLL, Brier and class-wise ECE as they are. */
+  readonly scaling?: Scaling;
+  /** Resamples for 95 % bootstrap intervals; default 0, no intervals. */
+  readonly resamples?: number;
+  readonly seed?: number;
+}
+
+/** One exit's samples. */
+interface ExitSamples {
+  readonly scores: Float64Array;
+  readonly correct: Uint8Array;
+  readonly nll: Float64Array;
+  readonly brier: Float64Array;
+  /** 1 where leaving here is as good as going on; undefined at the last exit. */
+  readonly mayLeave: Uint8Array | undefined;
+}
+
+/** All metrics, on the largest probability. Reads the table twice. */
+export function evaluate(table: Table, options: EvaluateOptions = {}): Evaluation {
+  const { nBins = 15, scaling, resamples = 0, seed = 0 } = options;
+  const isLogits = scaling !== undefined && isLogitScaling(scaling);
+  const scaled = isLogits ? scaleLogits(table, scaling) : table;
+  const plain = outcomes(scaled);
+  const all = scaling && !isLogits ? scaleConfidences(plain, scaling) : plain;
+  const classwise = classwiseEce(scaled, nBins);
+  const targets = eefpTargets(all.errors, all.exits);
   const exits = Array.from({ length: all.exits }, (_, j): ExitMetrics => {
-    const scores = clipped(column(all.maxProb, all.exits, j));
-    const correct = correctness(all.errors, all.exits, j);
+    const own = exitSamples(all, targets, j);
+    const statistics = (rows: Int32Array) => ({ ...sampleMetrics(own, rows, options) });
     return {
-      accuracy: means.accuracy[j]!,
-      nll: means.nll[j]!,
-      brier: means.brier[j]!,
-      ece: ece(scores, correct, { nBins }),
-      eceQuantile: ece(scores, correct, { nBins, binning: "quantile" }),
-      eceL2: ece(scores, correct, { nBins, norm: "l2" }),
-      eceDebiased: ece(scores, correct, { nBins, norm: "l2", debiased: true }),
+      ...sampleMetrics(own, undefined, options),
       classwiseEce: classwise[j]!,
-      smoothEce: smoothEce(scores, correct),
-      mce: mce(scores, correct, nBins),
-      ...failureMetrics(scores, correct),
-      eefp: early.perExit[j] ?? Number.NaN,
-      reliability: reliability(scores, correct, { nBins }),
+      reliability: reliability(own.scores, own.correct, { nBins }),
+      ...(resamples > 0 && { intervals: bootstrapAll(statistics, all.samples, { resamples, seed }) }),
     };
   });
-  const thinking = overthinking(all.errors, all.exits);
-  return { samples: all.samples, exits, eefpMean: early.mean, overthinking: thinking };
+  const { mean: eefpMean } = eefp({ scores: all.maxProb, errors: all.errors, exits: all.exits });
+  return { samples: all.samples, exits, eefpMean, overthinking: overthinking(all.errors, all.exits) };
 }
+
+function exitSamples(all: Outcomes, targets: Uint8Array, exit: number): ExitSamples {
+  const { exits } = all;
+  return {
+    // rounding may lift a probability of 1 by an ulp
+    scores: column(all.maxProb, exits, exit).map((s) => Math.min(1, s)),
+    correct: Uint8Array.from(column(all.errors, exits, exit), (e) => 1 - e),
+    nll: column(all.nll, exits, exit),
+    brier: column(all.brier, exits, exit),
+    mayLeave: exit < exits - 1 ? Uint8Array.from(column(targets, exits, exit)) : undefined,
+  };
+}
+
+/** All numbers of one exit, on some rows (with repeats) or on all. */
+function sampleMetrics(
+  own: ExitSamples,
+  rows: Int32Array | undefined,
+  { nBins = 15, risk = 0.05, coverage = 0.8 }: EvaluateOptions,
+): SampleMetrics {
+  const pick = (values: Float64Array) => (rows ? Float64Array.from(rows, (i) => values[i]!) : values);
+  const flags = (values: Uint8Array) => (rows ? Uint8Array.from(rows, (i) => values[i]!) : values);
+  const mean = (values: Float64Array) => values.reduce(add, 0) / values.length;
+  const scores = pick(own.scores);
+  const correct = flags(own.correct);
+  const groups = groupScores(scores, correct);
+  return {
+    accuracy: 1 - groups.wrong / groups.samples,
+    nll: mean(pick(own.nll)),
+    brier: mean(pick(own.brier)),
+    ece: ece(scores, correct, { nBins }),
+    eceQuantile: ece(scores, correct, { nBins, binning: "quantile" }),
+    eceL2: ece(scores, correct, { nBins, norm: "l2" }),
+    eceDebiased: ece(scores, correct, { nBins, norm: "l2", debiased: true }),
+    smoothEce: smoothEce(scores, correct),
+    mce: mce(scores, correct, nBins),
+    ...groupFailureMetrics(groups),
+    coverageAtRisk: groupCoverageAtRisk(groups, risk).coverage,
+    riskAtCoverage: groupRiskAtCoverage(groups, coverage).risk,
+    eefp: own.mayLeave ? auroc(scores, flags(own.mayLeave)) : Number.NaN,
+  };
+}
+
+const add = (a: number, b: number) => a + b;
 
 /** A policy as `evaluatePolicy` needs it: every certified result is one. */
 export interface ThresholdPolicy {
@@ -82,8 +160,13 @@ export interface PolicyEvaluation extends Achieved {
   readonly exitRisk: Float64Array;
   /** Error rate of all early leavers. */
   readonly earlyRisk: number;
-  /** 95 % bootstrap intervals. */
-  readonly intervals: { readonly accuracy: BootstrapResult; readonly cost: BootstrapResult };
+  /** At 95 %: means by bootstrap, error rates by Clopper and Pearson ([0, 1] where nobody leaves). */
+  readonly intervals: {
+    readonly accuracy: BootstrapResult;
+    readonly cost: BootstrapResult;
+    readonly exitRisk: readonly Interval[];
+    readonly earlyRisk: Interval;
+  };
 }
 
 /** Applies thresholds to a test table. Throws `CalibrationError` if it shares ids with the calibration samples. */
@@ -96,36 +179,36 @@ export function evaluatePolicy(
   const isGiven = policy.score === "given";
   check(!isGiven || "scores" in test, "evaluatePolicy", "a policy on given scores needs given test scores", "a table");
   const scored: Cascade = cascade(test, policy.score === "given" ? undefined : policy.score);
+  const { samples, costs, errors } = scored;
   const exits = decide(scored, policy.thresholds);
   const left = new Float64Array(scored.exits);
   const wrong = new Float64Array(scored.exits);
   exits.forEach((j, i) => {
     left[j] = left[j]! + 1;
-    wrong[j] = wrong[j]! + scored.errors[i * scored.exits + j]!;
+    wrong[j] = wrong[j]! + errors[i * scored.exits + j]!;
   });
-  const last = scored.exits - 1;
-  const early = (counts: Float64Array) => counts.reduce((sum, v, j) => (j < last ? sum + v : sum), 0);
-  const meanOf = (value: (i: number, exit: number) => number) => (rows: Int32Array) =>
-    rows.reduce((sum, i) => sum + value(i, exits[i]!), 0) / rows.length;
-  const isRight = (i: number, exit: number) => 1 - scored.errors[i * scored.exits + exit]!;
-  const options = { resamples, seed };
+  const [leftEarly, wrongEarly] = [left, wrong].map((counts) => counts.subarray(0, -1).reduce(add, 0)) as [
+    number,
+    number,
+  ];
+  const statistics = (rows: Int32Array) => {
+    let right = 0;
+    let cost = 0;
+    for (const i of rows) {
+      right += 1 - errors[i * scored.exits + exits[i]!]!;
+      cost += costs[exits[i]!]!;
+    }
+    return { accuracy: right / rows.length, cost: cost / rows.length };
+  };
   return {
     ...achieved(scored, exits),
     exits,
     exitRisk: wrong.map((count, j) => count / left[j]!),
-    earlyRisk: early(wrong) / early(left),
+    earlyRisk: wrongEarly / leftEarly,
     intervals: {
-      accuracy: bootstrap(meanOf(isRight), scored.samples, options),
-      cost: bootstrap(
-        meanOf((_, exit) => scored.costs[exit]!),
-        scored.samples,
-        options,
-      ),
+      ...bootstrapAll(statistics, samples, { resamples, seed }),
+      exitRisk: Array.from(left, (n, j) => clopperPearson(wrong[j]!, n, { alpha: 0.05 })),
+      earlyRisk: clopperPearson(wrongEarly, leftEarly, { alpha: 0.05 }),
     },
   };
-}
-
-/** Rounding may lift a probability of 1 by an ulp. */
-function clipped(scores: Float64Array): Float64Array {
-  return scores.map((s) => Math.min(1, s));
 }

@@ -1,11 +1,12 @@
 /**
- * Do live confidences still look like calibration confidences? A conformal test martingale (Vovk et al. 2021, "simple
- * jumper"): needs no labels, may be looked at at any time, false alarm with probability at most delta in an unlimited run.
+ * Do live confidences still look like calibration confidences? Neither test needs labels. As a stream: a conformal test
+ * martingale (Vovk et al. 2021, "simple jumper"), which may be looked at at any time and raises a false alarm with
+ * probability at most delta in an unlimited run. As one batch: a permutation test, valid for one look.
  */
 
-import { check, checkLevel } from "./errors.ts";
-import type { Random } from "./random.ts";
-import { createRandom } from "./random.ts";
+import { check, checkLevel, checkNotEmpty } from "./errors.ts";
+import { createRandom, type Random } from "./random.ts";
+import { argsort } from "./ranks.ts";
 
 /** What the test says after an observation. */
 export interface ExchangeabilityState {
@@ -108,4 +109,59 @@ class SortedScores {
     }
     return low;
   }
+}
+
+/** What the batch test says. */
+export interface ExchangeabilityTest {
+  /** Largest distance between the two distribution functions (Kolmogorov and Smirnov), 0 to 1. */
+  readonly distance: number;
+  /** Probability of such a distance or a larger one if live and calibration samples are exchangeable. */
+  readonly pValue: number;
+}
+
+/**
+ * Compares two sets of confidences once. The p-value comes from random relabellings of the samples, so it is valid at
+ * every size and with ties; the smallest possible is 1 / (permutations + 1).
+ */
+export function testExchangeability(
+  calibrationScores: ArrayLike<number>,
+  liveScores: ArrayLike<number>,
+  { permutations = 999, seed = 0 }: { readonly permutations?: number; readonly seed?: number } = {},
+): ExchangeabilityTest {
+  checkNotEmpty("testExchangeability", "the calibration scores", calibrationScores.length);
+  checkNotEmpty("testExchangeability", "the live scores", liveScores.length);
+  const n = calibrationScores.length;
+  const pooled = new Float64Array(n + liveScores.length);
+  pooled.set(calibrationScores);
+  pooled.set(liveScores, n);
+  const bad = pooled.findIndex(Number.isNaN);
+  check(bad < 0, "testExchangeability", "scores must be numbers", `NaN at ${bad}`);
+  const order = argsort(pooled);
+  const isTied = Uint8Array.from(order, (i, k) => (pooled[i] === pooled[order[k + 1] ?? -1] ? 1 : 0));
+  const isLive = Uint8Array.from(order, (i) => (i < n ? 0 : 1));
+  const distance = largestGap(isLive, isTied, n);
+  const random = createRandom(seed);
+  let asLarge = 0;
+  for (let r = 0; r < permutations; r++) {
+    for (let i = isLive.length - 1; i > 0; i--) {
+      const j = random.below(i + 1);
+      const kept = isLive[i]!;
+      isLive[i] = isLive[j]!;
+      isLive[j] = kept;
+    }
+    if (largestGap(isLive, isTied, n) >= distance - 1e-12) asLarge++;
+  }
+  return { distance, pValue: (asLarge + 1) / (permutations + 1) };
+}
+
+/** Largest difference of the two distribution functions over sorted samples; inside a tie nothing is compared. */
+function largestGap(isLive: Uint8Array, isTied: Uint8Array, nCalibration: number): number {
+  const [up, down] = [1 / (isLive.length - nCalibration), 1 / nCalibration];
+  let gap = 0;
+  let largest = 0;
+  for (let k = 0; k < isLive.length; k++) {
+    gap += isLive[k] === 1 ? up : -down;
+    if (isTied[k] === 0) largest = Math.max(largest, Math.abs(gap));
+  }
+  return largest;
 }

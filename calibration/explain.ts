@@ -1,12 +1,17 @@
 /** Results in plain English, two sentences: what is promised by which method, and under which assumption. */
 
+import type { BudgetChoice } from "./budgets.ts";
 import type { Calibration } from "./result.ts";
 
 /** For reports and logs. */
-export function explain(result: Calibration): string {
+export function explain(result: Calibration | BudgetChoice): string {
   const { guarantee, method, n } = result;
-  if (!result.ok) return `Nothing is promised, and no sample should leave early. ${capital(result.reason)}`;
-  const opening = guarantee.kind === "none" ? `No guarantee (${method})` : `By ${method} on ${n} samples`;
+  if (!result.ok) {
+    const advice = "alpha" in result ? ", and no sample should leave early" : "";
+    return `Nothing is promised${advice}. ${capital(result.reason)}`;
+  }
+  const by = `${method} on ${n} samples`;
+  const opening = guarantee.kind === "none" ? `There is no guarantee (${by})` : `By ${by}`;
   const promise = `${opening}: ${lower(guarantee.promise)}`;
   return `${promise} This assumes that ${list(guarantee.assumptions)}.`;
 }

@@ -195,7 +195,11 @@ export interface FailureMetrics {
 
 /** All of them from one sort. */
 export function failureMetrics(scores: ArrayLike<number>, correct: ArrayLike<number>): FailureMetrics {
-  const groups = groupScores(scores, correct);
+  return groupFailureMetrics(groupScores(scores, correct));
+}
+
+/** `failureMetrics` of groups. */
+export function groupFailureMetrics(groups: ScoreGroups): FailureMetrics {
   return {
     auroc: groupAuroc(groups),
     auprSuccess: groupAupr(groups, "success"),

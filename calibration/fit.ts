@@ -96,6 +96,11 @@ export function scaleConfidences(all: Outcomes, scaling: Scaling): Outcomes {
   return { ...all, maxProb };
 }
 
+/** True for scalings of logits, false for scalings of confidences. */
+export function isLogitScaling({ scalers }: Scaling): boolean {
+  return scalers.every((scaler) => "parameters" in scaler);
+}
+
 function isLogitMethod(method: LogitMethod | ConfidenceMethod): method is LogitMethod {
   return method === "temperature" || method === "vector" || method === "matrix" || method === "dirichlet";
 }

@@ -15,12 +15,13 @@ import { refuse } from "./refusal.ts";
 import {
   type Calibration,
   type Certified,
+  complement,
   fixedBeforehand,
   type Guarantee,
   independentSamples,
   type TestedGroup,
 } from "./result.ts";
-import { type Cascade, cascade, type Source } from "./scores.ts";
+import { type Cascade, cascade, checkKnown, type Source } from "./scores.ts";
 import { type LayoutOptions, separate, usedIds } from "./separate.ts";
 
 /** How exits share the failure probability. `path` is strict and the default; the others are described in chains.ts. */
@@ -61,7 +62,9 @@ export function learnThenTest(source: Source, options: LearnThenTestOptions): Ca
   checkNotEmpty("learnThenTest", "the calibration set", all.samples);
   check(all.exits > 1, "learnThenTest", "the table must have an early exit", `${all.exits} exit`);
   checkCombination(control, procedure, test);
-  const { calibration, validation } = separate("learnThenTest", all, options);
+  if (control === "label") checkKnown("learnThenTest", "labels", all);
+  if (control === "predictedClass") checkKnown("learnThenTest", "predictions", all);
+  const { calibration, validation } = separate("learnThenTest", source, all, options);
   const about = {
     method: `learn then test (${procedure}, ${test})`,
     guarantee: describe(procedure, control, { alpha, delta }),
@@ -76,7 +79,15 @@ export function learnThenTest(source: Source, options: LearnThenTestOptions): Ca
     const chain = runChain({ ...shared, procedure, isByClass, random: createRandom(seed + 1) });
     if (chain.some((t) => t < Number.POSITIVE_INFINITY)) thresholds = chain;
   }
-  if (!thresholds) return refuse(calibration, { alpha, delta }, about);
+  if (!thresholds) {
+    const early = all.exits - 1;
+    const groups = control === "predictedClass" ? early * all.classes : early;
+    return refuse(calibration, { alpha, delta }, about, {
+      ...((control === "label" || control === "predictedClass") && { by: control }),
+      level: procedure === "path" ? delta : delta / groups,
+      share: procedure === "split" ? 1 / early : 1,
+    });
+  }
   return certify(calibration, thresholds, {
     ...about,
     alpha,
@@ -214,11 +225,11 @@ function describe(procedure: Procedure, control: Control, { alpha, delta }: Risk
     label: "for each label, among its samples that leave early, at most",
     predictedClass: "for each early exit and each class it answers, at most",
   }[control];
-  const chance = `With probability at least ${1 - delta} over the calibration samples`;
+  const chance = `With probability at least ${complement(delta)} over the calibration samples`;
   if (procedure === "allSamples") {
     return {
       kind: "none",
-      promise: `None in operation: ${chance.toLowerCase()}, each exit USED ALONE would err on at most ${alpha} of the samples it accepts, but behind other exits it sees harder ones.`,
+      promise: `${chance.toLowerCase()}, each exit used alone would err on at most ${alpha} of the samples it accepts, but behind other exits it sees harder ones.`,
       assumptions: [independentSamples, fixedBeforehand],
     };
   }

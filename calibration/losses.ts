@@ -1,8 +1,8 @@
 /** What leaving at an exit costs in quality, `[N, K]` in [0, 1]. Leaving at the last exit costs nothing. */
 
 import { fail } from "./errors.ts";
-import { type Cascade, cascade, type Score, type Source } from "./scores.ts";
-import { argmax, softmaxInto } from "./softmax.ts";
+import { type Cascade, cascade, checkKnown, exitProbabilities, type Score, type Source } from "./scores.ts";
+import { argmax } from "./softmax.ts";
 import { forEachChunk, type Table } from "./table.ts";
 
 /**
@@ -21,11 +21,17 @@ export function exitLosses(source: Source, loss: ExitLoss, score?: Score): Float
     return flagLosses(cascade(source, score), loss);
   }
   if (!("read" in source)) fail("exitLosses", `loss ${loss} needs a table of logits`, "scores only");
-  return probabilityLosses(source, loss);
+  return probabilityLosses(source, loss, score);
+}
+
+/** True for losses that are 0 or 1, for which exact tests exist. */
+export function isBinaryLoss(loss: ExitLoss): boolean {
+  return loss === "acceptedAndWrong" || loss === "disagreement" || loss === "gap";
 }
 
 function flagLosses(c: Cascade, loss: "acceptedAndWrong" | "disagreement" | "gap"): Float64Array {
   const { exits, errors, predictions } = c;
+  if (loss === "disagreement") checkKnown("exitLosses", "predictions", c);
   const last = exits - 1;
   return Float64Array.from(errors, (error, at) => {
     const j = at % exits;
@@ -37,14 +43,19 @@ function flagLosses(c: Cascade, loss: "acceptedAndWrong" | "disagreement" | "gap
   });
 }
 
-function probabilityLosses(table: Table, loss: "brierGap" | "brierDisagreement" | "hellinger"): Float64Array {
+function probabilityLosses(
+  table: Table,
+  loss: "brierGap" | "brierDisagreement" | "hellinger",
+  score: Score | undefined,
+): Float64Array {
   const { samples, exits, classes, labels } = table;
+  const probabilities = exitProbabilities(score);
   const out = new Float64Array(samples * exits);
   const p = new Float64Array(exits * classes);
   const last = (exits - 1) * classes;
   forEachChunk(table, (rows, first, count) => {
     for (let i = 0; i < count; i++) {
-      for (let j = 0; j < exits; j++) softmaxInto(rows, (i * exits + j) * classes, classes, p, j * classes);
+      probabilities(rows, i * exits * classes, exits, classes, p);
       const target = loss === "brierGap" ? labels[first + i]! : argmax(p, last, classes);
       const finalBrier = brierAt(p, last, classes, target);
       for (let j = 0; j < exits - 1; j++) {

@@ -94,8 +94,7 @@ export function createCascadeMonitor({ alpha, delta, exits }: RiskLevels & { rea
   };
   return {
     observe(exit, loss) {
-      const isExit = Number.isInteger(exit) && exit >= 0 && exit < exits;
-      check(isExit, "monitor.observe", `the exit must lie in 0..${early}`, exit);
+      checkExit("monitor.observe", exit, exits);
       monitors[exit]?.observe(loss);
       return state();
     },
@@ -103,4 +102,51 @@ export function createCascadeMonitor({ alpha, delta, exits }: RiskLevels & { rea
       return state();
     },
   };
+}
+
+/** What a deployment monitor says: also how many decisions still wait for their label. */
+export interface DeploymentMonitorState extends CascadeMonitorState {
+  readonly pending: number;
+}
+
+/** Watches decisions whose labels arrive later, in any order that errors do not choose. */
+export interface DeploymentMonitor {
+  /** A sample was answered at an exit. */
+  decided(id: string | number, exit: number, prediction: number): void;
+  /** Its label has arrived, or, as a label-free proxy, the full network's answer to it. */
+  resolved(id: string | number, answer: number): DeploymentMonitorState;
+  readonly state: DeploymentMonitorState;
+}
+
+/**
+ * A cascade monitor that keeps decisions until they can be judged. With labels it tests the promise of `learnThenTest`;
+ * with the full network's answers to a random part of the samples it tests that early answers disagree with it at most
+ * alpha of the time. Throws `CalibrationError` for an id decided twice, or resolved without a decision.
+ */
+export function createDeploymentMonitor(options: RiskLevels & { readonly exits: number }): DeploymentMonitor {
+  const monitor = createCascadeMonitor(options);
+  const waiting = new Map<string | number, { readonly exit: number; readonly prediction: number }>();
+  const state = (): DeploymentMonitorState => ({ ...monitor.state, pending: waiting.size });
+  return {
+    decided(id, exit, prediction) {
+      checkExit("monitor.decided", exit, options.exits);
+      check(!waiting.has(id), "monitor.decided", "ids of waiting decisions must differ", String(id));
+      waiting.set(id, { exit, prediction });
+    },
+    resolved(id, answer) {
+      const decision = waiting.get(id);
+      check(decision !== undefined, "monitor.resolved", "the id must belong to a waiting decision", String(id));
+      waiting.delete(id);
+      monitor.observe(decision.exit, decision.prediction !== answer);
+      return state();
+    },
+    get state() {
+      return state();
+    },
+  };
+}
+
+function checkExit(op: string, exit: number, exits: number): void {
+  const isExit = Number.isInteger(exit) && exit >= 0 && exit < exits;
+  check(isExit, op, `the exit must lie in 0..${exits - 1}`, exit);
 }

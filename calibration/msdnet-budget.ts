@@ -3,6 +3,7 @@
 import { check } from "./errors.ts";
 import { achieved, decide } from "./policies.ts";
 import { sorted } from "./ranks.ts";
+import { type Guarantee, similarSamples } from "./result.ts";
 import type { Cascade } from "./scores.ts";
 
 /** Shares, thresholds and what they give on the samples they were set on. */
@@ -13,7 +14,15 @@ export interface Budget {
   readonly thresholds: Float64Array;
   readonly exits: Int32Array;
   readonly expectedCost: number;
+  readonly n: number;
+  readonly guarantee: Guarantee;
 }
+
+const guarantee: Guarantee = {
+  kind: "none",
+  promise: "the wanted shares leave on the samples used; nothing is said about errors.",
+  assumptions: [similarSamples],
+};
 
 /** `q_j = p^j / sum p^j`, j = 1 .. K: small p leaves early, large p late. */
 export function budgetFractions(p: number, exits: number): Float64Array {
@@ -41,5 +50,6 @@ export function budgetThresholds(cascade: Cascade, p: number): Budget {
     alive = alive.filter((i) => scores[i * exits + j]! < threshold);
   }
   const taken = decide(cascade, thresholds);
-  return { fractions, thresholds, exits: taken, expectedCost: achieved(cascade, taken).cost };
+  const { cost: expectedCost } = achieved(cascade, taken);
+  return { fractions, thresholds, exits: taken, expectedCost, n: samples, guarantee };
 }

@@ -1,10 +1,13 @@
 /**
- * Anytime-valid nested prediction sets along the exits (Jazbec et al., UAI 2024): a class, once excluded, stays out,
- * and by Ville's inequality the label is excluded at any exit with probability at most alpha - provided the ratios
- * are those of a true martingale, that is, of a correct predictive model. Misspecified ratios void the promise.
+ * Prediction sets along the exits that only shrink: a class, once excluded, stays out, and whichever exit answers, the
+ * label was excluded at or before it with probability at most alpha. Two ways: from predictive ratios under a correct
+ * model (Jazbec et al., UAI 2024), and conformal, which needs no model.
  */
 
-import { check, checkLevel } from "./errors.ts";
+import { check, checkLevel, checkNotEmpty } from "./errors.ts";
+import type { Guarantee } from "./result.ts";
+import { type SetOptions, type SetRule, setRule, setScores } from "./sets.ts";
+import { forEachChunk, type Table } from "./table.ts";
 
 /** Membership per sample, exit and class, and set sizes. */
 export interface NestedSets {
@@ -12,36 +15,75 @@ export interface NestedSets {
   readonly sets: Uint8Array;
   /** `[N, K]`; may reach 0, which says that the model contradicts itself. */
   readonly size: Int32Array;
+  readonly guarantee: Guarantee;
 }
 
-/** From predictive ratios `[N, K, C]`: class c is in set j if the running product is <= 1/alpha at every exit up to j. */
+/**
+ * From predictive ratios `[N, K, C]`: class c is in set j if the running product is <= 1/alpha at every exit up to j.
+ * Anytime-valid by Ville's inequality if the ratios of the true class form a martingale; misspecified ratios void that.
+ */
 export function nestedSets(
   ratios: ArrayLike<number>,
   { exits, classes, alpha }: { readonly exits: number; readonly classes: number; readonly alpha: number },
 ): NestedSets {
   checkLevel("nestedSets", "alpha", alpha);
-  const samples = ratios.length / (exits * classes);
-  check(
-    Number.isInteger(samples),
-    "nestedSets",
-    `ratios must hold ${exits} x ${classes} values a sample`,
-    ratios.length,
-  );
-  const sets = new Uint8Array(ratios.length);
-  const size = new Int32Array(samples * exits);
-  for (let i = 0; i < samples; i++) {
-    for (let c = 0; c < classes; c++) {
-      let product = 1;
-      let isIn = true;
-      for (let j = 0; j < exits; j++) {
-        const at = (i * exits + j) * classes + c;
-        product *= ratios[at]!;
-        isIn &&= product <= 1 / alpha;
-        if (!isIn) break;
-        sets[at] = 1;
-        size[i * exits + j] = size[i * exits + j]! + 1;
-      }
+  const width = exits * classes;
+  const isWhole = Number.isInteger(ratios.length / width);
+  check(isWhole, "nestedSets", `ratios must hold ${exits} x ${classes} values a sample`, ratios.length);
+  const products = new Float64Array(ratios.length);
+  for (let at = 0; at < ratios.length; at++) {
+    products[at] = ratios[at]! * (at % width < classes ? 1 : products[at - classes]!);
+  }
+  const guarantee: Guarantee = {
+    kind: "marginal",
+    promise: `The label is excluded at any exit with probability at most ${alpha}.`,
+    assumptions: ["the predictive ratios of the true class form a martingale, that is, the model is correct"],
+  };
+  return { ...nest(products, exits, classes, 1 / alpha), guarantee };
+}
+
+/**
+ * Conformal nested sets: a class is as strange as its strangest exit so far, and the quantile is taken of the label's
+ * strangeness over all exits. Exact in finite samples for any network; read with `predictNestedSets`.
+ */
+export function calibrateNestedSets(table: Table, options: SetOptions): SetRule {
+  checkLevel("calibrateNestedSets", "alpha", options.alpha);
+  const { exits, classes, labels } = table;
+  const own = new Float64Array(table.samples).fill(Number.NEGATIVE_INFINITY);
+  forEachChunk(table, (logits, first, count) => {
+    const scores = setScores({ logits, classes }, options);
+    for (let row = 0; row < count * exits; row++) {
+      const i = first + Math.floor(row / exits);
+      own[i] = Math.max(own[i]!, scores[row * classes + labels[i]!]!);
     }
+  });
+  return setRule(own, options, "the sets of all exits contain the label");
+}
+
+/** The sets of every sample at every exit. */
+export function predictNestedSets(table: Table, rule: SetRule): NestedSets {
+  const { samples, exits, classes } = table;
+  checkNotEmpty("predictNestedSets", "the table", samples);
+  const sets = new Uint8Array(samples * exits * classes);
+  const size = new Int32Array(samples * exits);
+  forEachChunk(table, (logits, first) => {
+    const found = nest(setScores({ logits, classes }, rule), exits, classes, rule.quantile);
+    sets.set(found.sets, first * exits * classes);
+    size.set(found.size, first * exits);
+  });
+  return { sets, size, guarantee: rule.guarantee };
+}
+
+/** A class belongs to set j if its value is at most `limit` at every exit up to j. */
+function nest(values: Float64Array, exits: number, classes: number, limit: number): Pick<NestedSets, "sets" | "size"> {
+  const sets = new Uint8Array(values.length);
+  const size = new Int32Array(values.length / classes);
+  for (let at = 0; at < values.length; at++) {
+    const row = Math.floor(at / classes);
+    const wasIn = row % exits === 0 || sets[at - classes] === 1;
+    if (!wasIn || !(values[at]! <= limit)) continue;
+    sets[at] = 1;
+    size[row] = size[row]! + 1;
   }
   return { sets, size };
 }

@@ -4,7 +4,7 @@
  */
 
 import type { RiskLevels } from "./ltt.ts";
-import { argsort } from "./ranks.ts";
+import { fallingOrder } from "./ranks.ts";
 import type { Cascade } from "./scores.ts";
 
 /** Which samples share one promise on a path: those of each exit, all that leave early, or those of each label. */
@@ -76,9 +76,9 @@ const roomyZ = (delta: number) => 0.75 * Math.sqrt(2 * Math.log(1 / delta));
  */
 export function designPath(input: PathInput): readonly Float64Array[] {
   const { validation, control, n, steps, alpha, delta } = input;
-  const { exits } = validation;
+  const { exits, scores } = validation;
   const scale = n / validation.samples;
-  const orders = Array.from({ length: exits - 1 }, (_, j) => fallingOrder(validation, j));
+  const orders = Array.from({ length: exits - 1 }, (_, j) => fallingOrder(scores, exits, j));
   const rows: Float64Array[] = [];
   for (let g = 0; g < steps; g++) {
     const progress = g / Math.max(1, steps - 1);
@@ -150,9 +150,4 @@ function firstPromising(rows: readonly Float64Array[], input: PathInput, scale: 
     }
   }
   return best;
-}
-
-function fallingOrder({ scores, exits }: Cascade, exit: number): Int32Array {
-  const n = scores.length / exits;
-  return argsort(Float64Array.from({ length: n }, (_, i) => -scores[i * exits + exit]!));
 }

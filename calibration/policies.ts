@@ -3,7 +3,7 @@
 import { eefpTargets } from "./eefp.ts";
 import { check, checkLengths } from "./errors.ts";
 import { createRandom } from "./random.ts";
-import type { Cascade } from "./scores.ts";
+import { type Cascade, checkKnown } from "./scores.ts";
 
 /**
  * The exit of every sample: the first whose score reaches its threshold; the last always answers.
@@ -15,6 +15,7 @@ export function decide(cascade: Cascade, thresholds: ArrayLike<number> | number)
   const values = typeof thresholds === "number" ? [thresholds] : thresholds;
   const perExit = thresholdStep(values.length, exits, classes);
   const isByClass = values.length > 1 && values.length !== exits - 1;
+  if (isByClass) checkKnown("decide", "predictions", cascade);
   const out = new Int32Array(samples);
   for (let i = 0; i < samples; i++) {
     let j = 0;

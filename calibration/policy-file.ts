@@ -3,6 +3,7 @@
  * written as strings; a refused result is written too, and stays refused.
  */
 
+import type { BudgetChoice } from "./budgets.ts";
 import { check, fail } from "./errors.ts";
 import type { Scaling } from "./fit.ts";
 import type { Calibration } from "./result.ts";
@@ -11,7 +12,7 @@ import type { LogitScaler } from "./scalers/logit-scalers.ts";
 
 /** A result with the scaling that belongs before it. */
 export interface PolicyFile {
-  readonly result: Calibration;
+  readonly result: Calibration | BudgetChoice;
   readonly scaling?: Scaling;
 }
 
@@ -43,23 +44,26 @@ export function decodePolicy(text: string): PolicyFile {
   return scaling ? { result, scaling: restoreScaling(scaling) } : { result };
 }
 
-function restoreResult(plain: Record<string, unknown>): Calibration {
+function restoreResult(plain: Record<string, unknown>): PolicyFile["result"] {
   check(
     typeof plain?.["ok"] === "boolean",
     "decodePolicy",
     "the result must say whether it is ok",
     String(plain?.["ok"]),
   );
-  const restored: Record<string, unknown> = { ...plain, delta: plain["delta"], ids: plain["ids"] };
+  const isBudget = plain["method"] === "budget search";
+  const restored: Record<string, unknown> = { ...plain };
+  if (!isBudget) restored["delta"] = plain["delta"]; // absent from the text where there is none
   if (plain["ok"] === true) {
+    restored["ids"] = plain["ids"];
     restored["thresholds"] = floats(plain["thresholds"]);
     const score = plain["score"] as { kind?: string; weights?: unknown } | string;
     if (typeof score === "object") restored["score"] = { ...score, weights: floats(score.weights) };
-  } else {
+  } else if (!isBudget) {
     restored["smallestRisk"] = Number(plain["smallestRisk"]);
     restored["neededSamples"] = Number(plain["neededSamples"]);
   }
-  return restored as unknown as Calibration;
+  return restored as unknown as PolicyFile["result"];
 }
 
 function restoreScaling(plain: Scaling): Scaling {

@@ -15,6 +15,11 @@ export function argsort(values: ArrayLike<number>): Int32Array {
   });
 }
 
+/** Samples by falling score of one exit, for scores `[N, K]`. */
+export function fallingOrder(scores: ArrayLike<number>, exits: number, exit: number): Int32Array {
+  return argsort(Float64Array.from({ length: scores.length / exits }, (_, i) => -scores[i * exits + exit]!));
+}
+
 /** A sorted copy in float64. */
 export function sorted(values: ArrayLike<number>): Float64Array {
   return Float64Array.from(values).sort();

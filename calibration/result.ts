@@ -9,7 +9,7 @@ export type GuaranteeKind = "marginal" | "with probability 1 - delta" | "none";
 /** A promise in words, and what it rests on. */
 export interface Guarantee {
   readonly kind: GuaranteeKind;
-  /** One English sentence with the numbers in it. */
+  /** One English sentence with the numbers in it; for kind "none", what is known instead of a promise. */
   readonly promise: string;
   readonly assumptions: readonly string[];
 }
@@ -66,11 +66,19 @@ export interface Refused extends Answer {
 /** Certified or refused. */
 export type Calibration = Certified | Refused;
 
+/** 1 - level as one would write it: 0.3, not 0.30000000000000004. */
+export function complement(level: number): number {
+  return Number((1 - level).toPrecision(12));
+}
+
 /** i.i.d., as every test here assumes. */
 export const independentSamples = "calibration and future samples are independent draws from one distribution";
 
 /** Exchangeability, enough for marginal promises. */
 export const exchangeableSamples = "calibration and future samples are exchangeable";
+
+/** What every rule without a guarantee rests on. */
+export const similarSamples = "the samples used and future samples come from one distribution";
 
 /** Thresholds and scores were fixed without the labels of the tested samples. */
 export const fixedBeforehand = "the model, its scaling and the tried thresholds were fixed without the tested samples";

@@ -6,7 +6,7 @@
 import { check, checkLevel, checkNotEmpty } from "./errors.ts";
 import { groupScores } from "./failure.ts";
 import { column, correctness, type Outcomes } from "./outcomes.ts";
-import type { Guarantee } from "./result.ts";
+import { complement, exchangeableSamples, type Guarantee } from "./result.ts";
 
 /** Thresholds of the released code. */
 export interface SafeKdCode {
@@ -16,6 +16,7 @@ export interface SafeKdCode {
   readonly bar: Float64Array;
   /** Zero-based rank of tau among the calibration scores. */
   readonly rank: number;
+  readonly n: number;
   readonly guarantee: Guarantee;
 }
 
@@ -33,12 +34,13 @@ export function safeKdReleasedCode(all: Outcomes, { delta }: { readonly delta: n
     tau,
     bar: tau.map((t) => 1 - t),
     rank,
+    n,
     guarantee: {
       kind: "none",
       promise:
-        "None on errors: it only promises that the label's own probability reaches the bar in a share 1 - delta of " +
-        "samples. It does not bound the error rate of the samples that leave early.",
-      assumptions: ["calibration and test samples are exchangeable"],
+        `the label's own probability reaches the bar in a share ${complement(delta)} of samples at each exit, ` +
+        "which does not bound the error rate of the samples that leave early.",
+      assumptions: [exchangeableSamples],
     },
   };
 }
@@ -47,6 +49,7 @@ export function safeKdReleasedCode(all: Outcomes, { delta }: { readonly delta: n
 export interface SafeKdText {
   /** `[K-1]` on the largest probability; +Infinity closes an exit. */
   readonly thresholds: Float64Array;
+  readonly n: number;
   readonly guarantee: Guarantee;
 }
 
@@ -56,18 +59,20 @@ export interface SafeKdText {
  */
 export function safeKdText(all: Outcomes, { delta }: { readonly delta: number }): SafeKdText {
   checkLevel("safeKdText", "delta", delta);
+  checkNotEmpty("safeKdText", "the calibration set", all.samples);
   check(all.exits > 1, "safeKdText", "the table must have an early exit", `${all.exits} exits`);
   const thresholds = Float64Array.from({ length: all.exits - 1 }, (_, j) =>
     loosestPlusOne(column(all.maxProb, all.exits, j), correctness(all.errors, all.exits, j), delta),
   );
   return {
     thresholds,
+    n: all.samples,
     guarantee: {
       kind: "none",
       promise:
-        "None in operation: each exit is judged on all samples, but serves only those that earlier exits refused; " +
-        "and even on all samples the mean is only about delta, exceeded in about half of all calibrations.",
-      assumptions: ["calibration and test samples are exchangeable"],
+        "each exit is judged on all samples, but serves only those that earlier exits refused; " +
+        `and even on all samples the error rate is only about ${delta} on average, exceeded in about half of all calibrations.`,
+      assumptions: [exchangeableSamples],
     },
   };
 }

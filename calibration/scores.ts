@@ -22,9 +22,12 @@ export interface Cascade {
   readonly classes: number;
   /** Higher = more confident. */
   readonly score: Score | "given";
+  /** Finite. */
   readonly scores: Float64Array;
+  /** -1 where unknown. */
   readonly predictions: Int32Array;
   readonly errors: Uint8Array;
+  /** `[N]`; -1 where unknown. */
   readonly labels: Int32Array;
   /** `[K]`, the last is 1. */
   readonly costs: Float64Array;
@@ -54,7 +57,10 @@ export function cascade(source: Source, wanted?: Score): Cascade {
   return pick(all, score, scores, all.predictions, all.errors);
 }
 
-/** A cascade from scores computed elsewhere. Predictions are optional: without them no class-wise rule can be used. */
+/**
+ * A cascade from scores computed elsewhere. Predictions and labels are optional: rules that need them refuse a cascade
+ * without. Throws `CalibrationError` for lengths that disagree, scores that are not finite, errors other than 0 and 1.
+ */
 export function cascadeFromScores(input: {
   readonly scores: ArrayLike<number>;
   readonly errors: ArrayLike<number>;
@@ -71,22 +77,33 @@ export function cascadeFromScores(input: {
   const samples = input.scores.length / exits;
   check(Number.isInteger(samples), "cascade", `scores must hold ${exits} values a sample`, input.scores.length);
   const scores = Float64Array.from(input.scores);
-  const bad = scores.findIndex(Number.isNaN);
-  check(bad < 0, "cascade", "scores must not be NaN", `NaN at sample ${Math.floor(bad / exits)}, exit ${bad % exits}`);
+  // an infinite score would pass the infinite threshold of a closed exit
+  const bad = scores.findIndex((s) => !Number.isFinite(s));
+  const place = `${scores[bad]} at sample ${Math.floor(bad / exits)}, exit ${bad % exits}`;
+  check(bad < 0, "cascade", "scores must be finite", place);
   const isFlag = Array.prototype.every.call(input.errors, (e: unknown) => e === 0 || e === 1);
   check(isFlag, "cascade", "errors must be 0 or 1", "something else");
+  const { predictions, labels, ids } = input;
+  if (predictions) checkLengths("cascade", "predictions", predictions.length, "scores", scores.length);
+  if (labels) checkLengths("cascade", "labels", labels.length, "samples", samples);
+  if (ids) checkLengths("cascade", "ids", ids.length, "samples", samples);
   return {
     samples,
     exits,
     classes: input.classes ?? 2,
     score: "given",
     scores,
-    predictions: Int32Array.from(input.predictions ?? new Int32Array(scores.length)),
+    predictions: Int32Array.from(predictions ?? new Int32Array(scores.length).fill(-1)),
     errors: Uint8Array.from(input.errors),
-    labels: Int32Array.from(input.labels ?? new Int32Array(samples)),
+    labels: Int32Array.from(labels ?? new Int32Array(samples).fill(-1)),
     costs: relativeCosts(input.macs, exits),
-    ids: input.ids,
+    ids,
   };
+}
+
+/** Refuses a cascade from given scores that lacks what a rule is about. */
+export function checkKnown(op: string, what: "predictions" | "labels", cascade: Cascade): void {
+  check(cascade[what][0] !== -1, op, `the cascade must know its ${what}`, "scores and errors only");
 }
 
 /** The cascade restricted to some samples, in the given order. */
@@ -113,6 +130,11 @@ export function selectFromCascade(all: Cascade, rows: ArrayLike<number>): Cascad
 /** What a score is called. */
 export function scoreName(score: Score | "given"): string {
   return typeof score === "string" ? score : score.kind;
+}
+
+/** The probabilities a score looks at: those of an ensemble, or every exit's own. */
+export function exitProbabilities(score: Score = "maxProb"): Ensemble {
+  return typeof score === "string" && isEnsemble(score) ? ensembles[score] : separateExits;
 }
 
 function isEnsemble(score: PlainScore | RunningScore): score is Exclude<RunningScore, "patience"> {
@@ -154,9 +176,14 @@ export function patience(predictions: Int32Array, exits: number): Float64Array {
 /** Turns the `[K, C]` logits of one sample into the `[K, C]` probabilities of an ensemble of each exit with all before it. */
 export type Ensemble = (z: Values, at: number, exits: number, classes: number, out: Float64Array) => void;
 
+/** No ensemble: the softmax of every exit. */
+const separateExits: Ensemble = (z, at, exits, classes, out) => {
+  for (let j = 0; j < exits; j++) softmaxInto(z, at + j * classes, classes, out, j * classes);
+};
+
 /** Mean of the probabilities of exits 1 .. j. */
 const arithmetic: Ensemble = (z, at, exits, classes, out) => {
-  for (let j = 0; j < exits; j++) softmaxInto(z, at + j * classes, classes, out, j * classes);
+  separateExits(z, at, exits, classes, out);
   for (let j = 1; j < exits; j++) {
     for (let c = 0; c < classes; c++) {
       out[j * classes + c] = (j * out[(j - 1) * classes + c]! + out[j * classes + c]!) / (j + 1);

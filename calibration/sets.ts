@@ -4,6 +4,7 @@
  */
 
 import { check, checkLengths, checkLevel, checkNotEmpty } from "./errors.ts";
+import { complement, exchangeableSamples, fixedBeforehand, type Guarantee } from "./result.ts";
 import { softmaxInto } from "./softmax.ts";
 import type { Values } from "./table.ts";
 
@@ -33,11 +34,13 @@ export interface SetRule extends SetOptions {
   /** False if rank > n: the sets are complete and say nothing. */
   readonly ok: boolean;
   readonly n: number;
-  readonly guarantee: "marginal";
+  /** Fewest calibration samples at which sets can exclude anything at this alpha. */
+  readonly neededSamples: number;
+  readonly guarantee: Guarantee;
 }
 
-/** Scores of all classes for all samples, `[N, C]`. */
-function setScores(input: SetInput, options: SetOptions): Float64Array {
+/** Strangeness of all classes for all rows, `[N, C]`. */
+export function setScores(input: SetInput, options: SetOptions): Float64Array {
   const { logits, classes, u } = input;
   const { method, lambda = 0, kReg = 0 } = options;
   const scores = new Float64Array(logits.length);
@@ -66,6 +69,7 @@ export function calibrateSets(input: SetInput & { readonly labels: ArrayLike<num
   checkLevel("calibrateSets", "alpha", options.alpha);
   const n = input.labels.length;
   checkNotEmpty("calibrateSets", "the calibration set", n);
+  if (input.u) checkLengths("calibrateSets", "u", input.u.length, "labels", n);
   checkLengths("calibrateSets", "logits / classes", input.logits.length / input.classes, "labels", n);
   const all = setScores(input, options);
   const own = Float64Array.from({ length: n }, (_, i) => {
@@ -73,11 +77,20 @@ export function calibrateSets(input: SetInput & { readonly labels: ArrayLike<num
     const isClass = Number.isInteger(label) && label >= 0 && label < input.classes;
     check(isClass, "calibrateSets", `labels must lie in 0..${input.classes - 1}`, label);
     return all[i * input.classes + label]!;
-  }).sort();
-  const rank = Math.ceil((n + 1) * (1 - options.alpha));
+  });
+  return setRule(own, options, "the set contains the label");
+}
+
+/** The rule from the labels' strangeness on calibration samples. */
+export function setRule(labelScores: Float64Array, options: SetOptions, event: string): SetRule {
+  const { alpha } = options;
+  const n = labelScores.length;
+  const rank = Math.ceil((n + 1) * (1 - alpha));
   const ok = rank <= n;
-  const quantile = ok ? own[rank - 1]! : Number.POSITIVE_INFINITY;
-  return { ...options, quantile, rank, ok, n, guarantee: "marginal" };
+  const quantile = ok ? labelScores.sort()[rank - 1]! : Number.POSITIVE_INFINITY;
+  const promise = `On average over calibration sets and future samples, ${event} with probability at least ${complement(alpha)}.`;
+  const guarantee: Guarantee = { kind: "marginal", promise, assumptions: [exchangeableSamples, fixedBeforehand] };
+  return { ...options, quantile, rank, ok, n, neededSamples: Math.ceil(1 / alpha - 1 - 1e-9), guarantee };
 }
 
 /** 1 where a class belongs to the set, `[N, C]`. A set may be empty. */

@@ -3,7 +3,7 @@
  * chosen where it equals the error it measures. No bin count to choose, continuous in the scores.
  */
 
-import { checkLengths, checkNotEmpty } from "./errors.ts";
+import { check, checkLengths, checkNotEmpty } from "./errors.ts";
 
 const CELLS = 1000;
 const REACH = 5; // kernel cut at 5 sigma: 6e-7 of its mass
@@ -41,6 +41,8 @@ export function smoothEce(scores: ArrayLike<number>, correct: ArrayLike<number>)
 function residualDensity(scores: ArrayLike<number>, correct: ArrayLike<number>): Float64Array {
   const cells = new Float64Array(CELLS + 1);
   for (let i = 0; i < scores.length; i++) {
+    const isProbability = scores[i]! >= 0 && scores[i]! <= 1;
+    check(isProbability, "smoothEce", "scores must be probabilities in [0, 1]", `${scores[i]} at ${i}`);
     const position = scores[i]! * CELLS;
     const cell = Math.min(CELLS - 1, Math.floor(position));
     const residual = (correct[i]! - scores[i]!) / scores.length;

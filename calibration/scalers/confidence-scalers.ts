@@ -4,7 +4,7 @@
  */
 
 import { checkLengths, checkNotEmpty } from "../errors.ts";
-import { minimise } from "../optimise.ts";
+import { type Minimum, minimise } from "../optimise.ts";
 import { argsort, quantileOfSorted, sorted } from "../ranks.ts";
 
 /** How confidences are changed. */
@@ -79,8 +79,26 @@ function fitIsotonic(scores: ArrayLike<number>, correct: ArrayLike<number>): Con
   return { method: "isotonic", knots: Float64Array.from(starts), values: Float64Array.from(means), converged: true };
 }
 
-/** Beta calibration (Kull et al. 2017): logistic regression on `ln s` and `-ln(1-s)`. */
+/**
+ * Beta calibration (Kull et al. 2017): logistic regression on `ln s` and `-ln(1-s)`. A negative coefficient would make the
+ * map fall somewhere; as published, it is then set to 0 and the rest fitted again.
+ */
 function fitBeta(scores: ArrayLike<number>, correct: ArrayLike<number>): ConfidenceScaler {
+  const isFree = [true, true];
+  let found = betaRegression(scores, correct, isFree);
+  for (
+    let k = found.x.findIndex((v, at) => at < 2 && v < 0);
+    k >= 0;
+    k = found.x.findIndex((v, at) => at < 2 && v < 0)
+  ) {
+    isFree[k] = false;
+    found = betaRegression(scores, correct, isFree);
+  }
+  return { method: "beta", knots: new Float64Array(0), values: found.x, converged: found.converged };
+}
+
+/** `[a, b, c]`, with a and b held at 0 where they are not free. */
+function betaRegression(scores: ArrayLike<number>, correct: ArrayLike<number>, isFree: readonly boolean[]): Minimum {
   const n = scores.length;
   const objective = (x: Float64Array, g: Float64Array) => {
     g.fill(0);
@@ -90,14 +108,13 @@ function fitBeta(scores: ArrayLike<number>, correct: ArrayLike<number>): Confide
       const logit = x[0]! * u + x[1]! * v + x[2]!;
       loss += (Math.max(logit, 0) - correct[i]! * logit + Math.log1p(Math.exp(-Math.abs(logit)))) / n;
       const residual = (1 / (1 + Math.exp(-logit)) - correct[i]!) / n;
-      g[0] = g[0]! + residual * u;
-      g[1] = g[1]! + residual * v;
+      if (isFree[0]) g[0] = g[0]! + residual * u;
+      if (isFree[1]) g[1] = g[1]! + residual * v;
       g[2] = g[2]! + residual;
     }
     return loss;
   };
-  const { x, converged } = minimise(objective, Float64Array.of(1, 1, 0), { maxIterations: 500 });
-  return { method: "beta", knots: new Float64Array(0), values: x, converged };
+  return minimise(objective, Float64Array.of(Number(isFree[0]), Number(isFree[1]), 0), { maxIterations: 500 });
 }
 
 /** The scaled confidence. */

@@ -156,6 +156,16 @@ test("isotonic regression is the best monotone fit", () => {
   );
 });
 
+test("beta calibration never falls, also where confidence ranks backwards", () => {
+  const scores = Float64Array.from({ length: 200 }, (_, i) => (i + 1) / 201);
+  for (const correct of [scores.map((s) => (s < 0.5 ? 1 : 0)), scores.map((s) => (Math.abs(s - 0.5) < 0.2 ? 1 : 0))]) {
+    const scaler = fitConfidenceScaler(scores, correct, "beta");
+    assert.ok(scaler.values[0]! >= 0 && scaler.values[1]! >= 0);
+    const scaled = scores.map((s) => scaleConfidence(scaler, s));
+    assert.ok(scaled.every((v, k) => k === 0 || v >= scaled[k - 1]! - 1e-12));
+  }
+});
+
 test("scalers of the wrong kind are refused", async () => {
   const table = randomTable(40, 2, 3);
   const isotonic = fit(table, { method: "isotonic" });
@@ -192,7 +202,9 @@ test("a gate learns the oracle's decision better than confidence ranks it, and k
 test("a curve runs from the full network to the first exit, below the oracle", () => {
   const test = cascade(randomTable(800, 3, 4));
   const points = thresholdCurve(test, sweepThresholds(test, 40));
-  const { oracle, fixed } = baselines(test);
+  const { oracle, fixed, random } = baselines(test, [0.5, 0, 0.5]);
+  assert.ok(Math.abs(random.cost - 2 / 3) < 1e-12);
+  assert.ok(Math.abs(random.accuracy - (fixed[0]!.accuracy + fixed[2]!.accuracy) / 2) < 1e-12);
   assert.is(points[0]!.cost, 1);
   assert.is(points[0]!.accuracy, fixed[2]!.accuracy);
   const last = points.at(-1)!;
@@ -250,9 +262,11 @@ test("budgets are met on validation, or refused with what is possible", () => {
   const latency = meetBudget(table, { milliseconds: [2, 5, 11], budget: 4 });
   assert.ok(latency.ok && latency.cost <= 4);
   const never = meetBudget(table, { cost: 0.1 });
-  assert.ok(!never.ok && never.reason.startsWith("meetBudget: no thresholds stay within cost 0.1; the least is 0.333"));
+  assert.ok(
+    !never.ok && never.reason.startsWith("budget search: no thresholds stay within cost 0.1; the least is 0.333"),
+  );
   const slow = meetBudget(table, { milliseconds: [2, 5, 11], budget: 1 });
-  assert.ok(!slow.ok && slow.reason === "meetBudget: no thresholds stay within 1 ms; the least is 2.");
+  assert.ok(!slow.ok && slow.reason === "budget search: no thresholds stay within 1 ms; the least is 2.");
 });
 
 test("a table mapped as it is read leaves the original alone", () => {

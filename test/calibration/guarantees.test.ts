@@ -124,6 +124,64 @@ test("bad levels, tables and ids are refused word for word", async () => {
   );
 });
 
+test("one table for two purposes, repeated ids, and cascades without what a rule needs are refused", async () => {
+  const table = randomTable(60, 3, 3);
+  const message = (calibrate: () => unknown, text: string) => failsWith(calibrate, "CalibrationError", text);
+  await message(
+    () => learnThenTest(table, { ...levels, validation: table }),
+    "learnThenTest: validation samples must not be the calibration samples; got one table for both.",
+  );
+  const repeated = randomTable(3, 2, 2, { ids: ["a", "b", "a"] });
+  await message(
+    () => controlRisk(repeated, { alpha: 0.1 }),
+    "controlRisk: ids of calibration samples must differ; got 2 ids for 3 samples.",
+  );
+  const bare = flat(60, () => 0);
+  await message(
+    () => controlRisk(bare, { alpha: 0.1, loss: "disagreement" }),
+    "exitLosses: the cascade must know its predictions; got scores and errors only.",
+  );
+  for (const [control, what] of [
+    ["label", "labels"],
+    ["predictedClass", "predictions"],
+  ] as const) {
+    await message(
+      () => learnThenTest(bare, { ...levels, control }),
+      `learnThenTest: the cascade must know its ${what}; got scores and errors only.`,
+    );
+  }
+});
+
+test("a file sorted by errors is no better than a shuffled one: betting tests see a random order", () => {
+  const draw = (n: number, rate: number, seed: number) => {
+    const random = createRandom(seed);
+    const first = Array.from({ length: n }, () => (random.uniform() < rate ? 1 : 0)).sort();
+    const scores = Float64Array.from({ length: 2 * n }, () => random.uniform());
+    return cascadeFromScores({ scores, errors: first.flatMap((error) => [error, 0]), exits: 2 });
+  };
+  let violations = 0;
+  for (let seed = 0; seed < 200; seed++) {
+    const result = learnThenTest(draw(300, 0.11, seed), {
+      ...levels,
+      validation: draw(300, 0.02, seed + 999),
+      test: "wsr",
+      seed,
+    });
+    if (result.ok) violations++;
+  }
+  assert.ok(violations / 200 <= 0.1 + 3 * Math.sqrt(0.09 / 200), `${violations} of 200`);
+});
+
+test("a refusal by label or class speaks of labels and classes: every label must pass, each at its own level", () => {
+  const table = randomTable(240, 2, 6);
+  const reach = (control: "exit" | "label" | "predictedClass") => {
+    const result = learnThenTest(table, { alpha: 0.02, delta: 0.05, control });
+    assert.not(result.ok);
+    return result.ok ? 0 : result.smallestRisk;
+  };
+  assert.ok(reach("label") > reach("exit") && reach("predictedClass") > reach("exit"));
+});
+
 test("testing on calibration samples is refused", async () => {
   const ids = Array.from({ length: 600 }, (_, i) => i);
   const table = randomTable(600, 3, 3, { ids });
@@ -276,6 +334,32 @@ test("losses relative to the full model vanish at the last exit and stay in [0, 
     const result = controlRisk(table, { alpha: 0.5, loss: name });
     assert.is(result.guarantee.kind, "marginal");
   }
+});
+
+test("for 0/1 losses the exact test is the default, and saves at least as much as the others", () => {
+  const source = population.draw(600, createRandom(4));
+  const validation = population.draw(300, createRandom(5));
+  for (const method of ["ucb", "ltt"] as const) {
+    const cost = (bound?: "wsr" | "hoeffdingBentkus" | "clopperPearson") => {
+      const result = controlRisk(source, { alpha: 0.1, delta: 0.1, method, validation, ...(bound && { bound }) });
+      return result.ok ? result.cost : 1;
+    };
+    assert.is(cost(), cost("clopperPearson"));
+    assert.ok(cost() <= cost("wsr") && cost() < cost("hoeffdingBentkus"));
+  }
+});
+
+test("losses of an ensemble are those of the ensemble's answers", () => {
+  const table = randomTable(1, 2, 3);
+  const z = table.read(0, 1);
+  const softmax = (of: ArrayLike<number>) => {
+    const e = Array.from(of, Math.exp);
+    return e.map((v) => v / e.reduce((a, b) => a + b, 0));
+  };
+  const [first, second] = [softmax(z.subarray(0, 3)), softmax(z.subarray(3, 6))];
+  const mean = first.map((p, c) => (p + second[c]!) / 2);
+  const hellinger = Math.sqrt(first.reduce((sum, p, c) => sum + (Math.sqrt(p) - Math.sqrt(mean[c]!)) ** 2, 0) / 2);
+  assert.ok(Math.abs(exitLosses(table, "hellinger", "arithmeticEnsemble")[0]! - hellinger) < 1e-12);
 });
 
 test("CRC on one shared knob controls the disagreement it promises", () => {

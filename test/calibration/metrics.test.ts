@@ -12,6 +12,7 @@ import {
   eefpTargets,
   evaluate,
   failureMetrics,
+  fit,
   groupAugrc,
   groupAurc,
   groupCoverageAtRisk,
@@ -260,6 +261,34 @@ test("bootstrap intervals are reproducible and cover", () => {
   assert.ok(covered >= 85, `covered ${covered} of 100`);
 });
 
+test("evaluate gives intervals on request: around the values, the same for the same seed, wider for fewer samples", () => {
+  const [large, small] = [randomTable(400, 2, 3), randomTable(40, 2, 3)].map((table) =>
+    evaluate(table, { resamples: 25, seed: 3 }),
+  ) as [ReturnType<typeof evaluate>, ReturnType<typeof evaluate>];
+  assert.equal(large, evaluate(randomTable(400, 2, 3), { resamples: 25, seed: 3 }));
+  for (const exit of large.exits) {
+    for (const name of ["accuracy", "nll", "brier", "auroc", "aurc", "riskAtCoverage"] as const) {
+      const { value, lower, upper } = exit.intervals![name];
+      assert.ok(value === exit[name] && lower < value && value < upper, name);
+    }
+  }
+  const width = ({ exits }: typeof large) => exits[0]!.intervals!.accuracy.upper - exits[0]!.intervals!.accuracy.lower;
+  assert.ok(width(small) > 1.5 * width(large));
+  assert.is(evaluate(randomTable(20, 2, 3)).exits[0]!.intervals, undefined);
+});
+
+test("evaluate applies a scaling of either kind", () => {
+  const table = randomTable(600, 2, 3);
+  for (const method of ["temperature", "isotonic"] as const) {
+    const scaling = fit(randomTable(600, 2, 3, { seed: 4 }), { method });
+    const [plain, scaled] = [evaluate(table), evaluate(table, { scaling })];
+    const [before, after] = [plain.exits[0]!, scaled.exits[0]!];
+    assert.is(after.accuracy, before.accuracy);
+    if (method === "temperature") assert.ok(after.nll < before.nll);
+    else assert.ok(after.ece < before.ece && after.nll === before.nll);
+  }
+});
+
 test("bad input is named", async () => {
   await failsWith(
     () => auroc([1, 2], [1]),
@@ -273,4 +302,9 @@ test("bad input is named", async () => {
     "ece: scores must be probabilities in [0, 1]; got 1.5 at 0.",
   );
   await failsWith(() => ece([], []), "CalibrationError", "ece: scores must not be empty; got 0 samples.");
+  await failsWith(
+    () => smoothEce([0.5, -0.1], [1, 1]),
+    "CalibrationError",
+    "smoothEce: scores must be probabilities in [0, 1]; got -0.1 at 1.",
+  );
 });

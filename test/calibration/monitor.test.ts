@@ -2,16 +2,21 @@
 
 import fc from "fast-check";
 import {
+  calibrateNestedSets,
   calibrateSets,
   createCascadeMonitor,
+  createDeploymentMonitor,
   createExchangeabilityMonitor,
   createRandom,
   createRiskMonitor,
   nestedSets,
+  predictNestedSets,
   predictSets,
   setQuality,
+  testExchangeability,
 } from "../../calibration/index.ts";
 import { assert, failsWith, suite } from "../harness.ts";
+import { randomTable } from "./tables.ts";
 
 const test = suite("calibration monitors and sets");
 
@@ -71,6 +76,55 @@ test("a cascade monitor notices the one exit that breaks, and passes over the la
     () => monitor.observe(3, 0),
     "CalibrationError",
     "monitor.observe: the exit must lie in 0..2; got 3.",
+  );
+});
+
+test("a deployment monitor waits for labels, which may come late and in another order", async () => {
+  const monitor = createDeploymentMonitor({ alpha: 0.1, delta: 0.1, exits: 3 });
+  for (let id = 0; id < 90; id++) monitor.decided(id, id % 3, 7);
+  assert.equal([monitor.state.pending, monitor.state.isAlarm], [90, false]);
+  for (let id = 89; id >= 0; id--) monitor.resolved(id, id % 3 === 1 ? 5 : 7);
+  const { pending, isAlarm, exits } = monitor.state;
+  assert.equal([pending, isAlarm], [0, true]);
+  assert.equal(
+    exits.map(({ n, risk }) => [n, risk]),
+    [
+      [30, 0],
+      [30, 1],
+    ],
+  );
+  await failsWith(
+    () => monitor.resolved(5, 7),
+    "CalibrationError",
+    "monitor.resolved: the id must belong to a waiting decision; got 5.",
+  );
+  monitor.decided("a", 0, 1);
+  await failsWith(
+    () => monitor.decided("a", 1, 1),
+    "CalibrationError",
+    "monitor.decided: ids of waiting decisions must differ; got a.",
+  );
+});
+
+test("two batches of confidences: a uniform p-value without a shift, ties or not, and power with one", async () => {
+  const random = createRandom(8);
+  const pValues = (shift: number, digits: number) =>
+    Array.from({ length: 200 }, (_, seed) => {
+      const draw = (n: number, by: number) =>
+        Float64Array.from({ length: n }, () => Number((random.normal() + by).toFixed(digits)));
+      return testExchangeability(draw(60, 0), draw(40, shift), { permutations: 99, seed }).pValue;
+    });
+  for (const digits of [0, 9]) {
+    const small = pValues(0, digits).filter((p) => p <= 0.1).length / 200;
+    assert.ok(small <= 0.1 + 3 * Math.sqrt(0.09 / 200), `${small}`);
+    assert.ok(pValues(1, digits).filter((p) => p <= 0.1).length > 180);
+  }
+  assert.equal(testExchangeability([0.5, 0.5], [0.5]), { distance: 0, pValue: 1 });
+  assert.is(testExchangeability([1, 2], [3]).distance, 1);
+  await failsWith(
+    () => testExchangeability([0.5], []),
+    "CalibrationError",
+    "testExchangeability: the live scores must not be empty; got 0 samples.",
   );
 });
 
@@ -150,6 +204,24 @@ test("nested sets only shrink along the exits", () => {
       }
     }),
   );
+});
+
+test("conformal nested sets shrink, and keep the label at every exit as often as promised", () => {
+  let missed = 0;
+  const repeats = 150;
+  for (let r = 0; r < repeats; r++) {
+    const rule = calibrateNestedSets(randomTable(79, 3, 4, { seed: 2 * r }), { method: "aps", alpha: 0.2 });
+    const test = randomTable(50, 3, 4, { seed: 2 * r + 1 });
+    const { sets, size } = predictNestedSets(test, rule);
+    for (let i = 0; i < 50; i++) {
+      assert.ok(size[3 * i]! >= size[3 * i + 1]! && size[3 * i + 1]! >= size[3 * i + 2]!);
+      missed += (1 - sets[(3 * i + 2) * 4 + test.labels[i]!]!) / (50 * repeats);
+    }
+  }
+  assert.ok(missed < 0.22 && missed > 0.15, `${missed}`);
+  const none = calibrateNestedSets(randomTable(3, 2, 3), { method: "thr", alpha: 0.1 });
+  assert.equal([none.ok, none.neededSamples], [false, 9]);
+  assert.ok(predictNestedSets(randomTable(4, 2, 3), none).sets.every((isIn) => isIn === 1));
 });
 
 test("sets refuse bad labels and levels", async () => {

@@ -142,7 +142,17 @@ test("scores given directly are checked", async () => {
   await failsWith(
     () => cascadeFromScores({ scores: [0.5, Number.NaN], errors: [0, 1], exits: 2 }),
     "CalibrationError",
-    "cascade: scores must not be NaN; got NaN at sample 0, exit 1.",
+    "cascade: scores must be finite; got NaN at sample 0, exit 1.",
+  );
+  await failsWith(
+    () => cascadeFromScores({ scores: [0.5, Number.POSITIVE_INFINITY], errors: [0, 1], exits: 1 }),
+    "CalibrationError",
+    "cascade: scores must be finite; got Infinity at sample 1, exit 0.",
+  );
+  await failsWith(
+    () => cascadeFromScores({ scores: [0.5, 0.6], errors: [0, 1], exits: 2, labels: [1, 2] }),
+    "CalibrationError",
+    "cascade: labels and samples must have equal length; got 2 and 1.",
   );
   await failsWith(
     () => cascadeFromScores({ scores: [0.5], errors: [2], exits: 1 }),

@@ -152,17 +152,21 @@ const bounds: Record<string, CaseFunction> = {
   binomialPValue: (inputs, attrs) => {
     const alpha = number(attrs, "alpha");
     return {
-      p: tensor(pairwise(inputs, "errors", "n", (errors, n) => cal.binomialPValue(errors, n, alpha))),
+      p: tensor(
+        pairwise(inputs, "errors", "n", (errors, n) => cal.binomialPValue(errors, n, alpha)),
+        get(inputs, "errors").shape,
+      ),
       nMin: whole([0.05, 0.1].map((delta) => cal.smallestTestable(alpha, delta))),
     };
   },
   hoeffdingBentkus: (inputs, attrs) => {
     const alpha = number(attrs, "alpha");
     const isBinary = attrs["lossType"] === "binary";
-    const p = pairwise(inputs, isBinary ? "errors" : "risk", "n", (x, n) =>
+    const name = isBinary ? "errors" : "risk";
+    const p = pairwise(inputs, name, "n", (x, n) =>
       cal.hoeffdingBentkusPValue(isBinary ? { errors: x } : { risk: x }, n, alpha),
     );
-    return { p: tensor(p) };
+    return { p: tensor(p, get(inputs, name).shape) };
   },
   wsrUpperBound: (inputs, attrs) => ({
     upper: scalar(cal.wsrUpperBound(data(inputs, "losses"), number(attrs, "delta"))),
