@@ -69,17 +69,17 @@ const SCHEMA = v.strictObject({
   }),
   objective: v.strictObject({
     method: choice(METHODS, "objective"),
-    tau: v.optional(within(0, 1, "cgt: confidence that counts as handled")),
-    kappa: v.optional(positive("soft-cgt: steepness of the gate")),
-    leak: v.optional(atLeast0("cgt: added to every weight")),
-    normalise: v.optional(yes("cgt: divide each sample's weights by their sum")),
-    anneal: v.optional(yes("cgt: move the weights to later exits over the epochs")),
+    tau: v.optional(within(0, 1, "confidence that counts as handled (cgt)")),
+    kappa: v.optional(positive("steepness of the gate (soft-cgt)")),
+    leak: v.optional(atLeast0("added to every weight (cgt)")),
+    normalise: v.optional(yes("divide each sample's weights by their sum (cgt)")),
+    anneal: v.optional(yes("move the weights to later exits over the epochs (cgt)")),
     labelSmoothing: v.optional(within(0, 1, "label smoothing")),
     weights: v.optional(
-      describe(v.array(v.pipe(v.number(), v.minValue(0))), "joint, safe-kd: weight of each exit, a list of numbers"),
+      describe(v.array(v.pipe(v.number(), v.minValue(0))), "weight of each exit (joint, safe-kd): a list of numbers"),
     ),
-    temperature: v.optional(positive("safe-kd: temperature")),
-    emaDecay: v.optional(within(0, 1, "safe-kd: decay of the teacher's averages")),
+    temperature: v.optional(positive("temperature (safe-kd)")),
+    emaDecay: v.optional(within(0, 1, "decay of the teacher's averages (safe-kd)")),
   }),
   train: v.strictObject({
     epochs: whole(1, "passes over the training images"),
@@ -88,8 +88,8 @@ const SCHEMA = v.strictObject({
     augment: choice(["none", "cgt"], "crops, RandAugment and erasing as in CGT's public code, or none"),
     optimizer: choice(["sgd", "adam", "adamw", "rmsprop"], "optimiser"),
     lr: positive("learning rate"),
-    momentum: v.optional(within(0, 1, "sgd, rmsprop: momentum")),
-    nesterov: v.optional(yes("sgd: Nesterov's momentum")),
+    momentum: v.optional(within(0, 1, "momentum (sgd, rmsprop)")),
+    nesterov: v.optional(yes("Nesterov's momentum (sgd)")),
     weightDecay: v.optional(atLeast0("weight decay")),
     clipNorm: v.optional(positive("largest norm of the gradients")),
     schedule: choice(["cosine", "constant", "steps", "oneCycle"], "how the learning rate goes"),
@@ -156,7 +156,7 @@ const BASE: Plain = {
 const PRESETS: Readonly<Record<string, Plain>> = {
   glyphs: {
     data: { train: 8000, validation: 2000, calibration: 4000, test: 2000 },
-    model: { widths: [4, 16, 32], head: "pool-linear", last: "pool-linear" },
+    model: { widths: [4, 16, 32], head: "gap-norm-linear", last: "pool-linear" },
     // The paper's plain form with a gate steep enough to look at the sample; its public code's defaults leave 2 points less.
     objective: { method: "soft-cgt", kappa: 10, normalise: false, anneal: false, labelSmoothing: 0 },
     train: { epochs: 4, warmup: 50, logEvery: 10 },

@@ -88,7 +88,6 @@ export function accuracyCurve({ names, sweep, fixed, oracle, policy }: AccuracyC
                 [1, 0],
               ],
             },
-            legend: null,
           },
         },
       },

@@ -21,9 +21,16 @@ export function writeWhole(path: string, content: string | Uint8Array): void {
     }
     renameSync(part, path);
   } catch (cause) {
-    rmSync(part, { force: true });
+    removeQuietly(part);
     throw writeError(path, bytes.length, cause);
   }
+}
+
+/** The error that matters is the one before. */
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {}
 }
 
 function writeError(path: string, bytes: number, cause: unknown): Error {

@@ -1,0 +1,132 @@
+// Settings from presets, a file and flags; their messages, word for word.
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { completeConfig, readConfig } from "../../cli/config.ts";
+import { makeNetwork, makeObjective } from "../../cli/model.ts";
+import { firstDifference, merge } from "../../cli/settings.ts";
+import { glyphs } from "../../data/index.ts";
+import { device, gpuSuite } from "../gpu.ts";
+import { assert, errorOf, suite } from "../harness.ts";
+
+const test = suite("cli settings");
+const folder = mkdtempSync(join(tmpdir(), "sortie-config-"));
+test.after(() => rmSync(folder, { recursive: true }));
+
+const config = (...args: string[]) => readConfig("train", args).config;
+const refuses = async (fn: () => unknown, message: string) => assert.is((await errorOf(fn)).message, message);
+
+function file(name: string, content: string): string {
+  writeFileSync(join(folder, name), content);
+  return join(folder, name);
+}
+
+test("flags lie over the file, the file over what is preset for the data set", () => {
+  const path = file("a.json", JSON.stringify({ data: { name: "fashion-mnist" }, train: { epochs: 7, lr: 0.05 } }));
+  const { train, data, model } = config("--config", path, "--lr", "0.2", "--model.widths", "8,16,32");
+  assert.equal([train.epochs, train.lr, train.flip], [7, 0.2, 0.5]);
+  assert.equal([data.name, data.order], ["fashion-mnist", "file"]);
+  assert.equal(model.widths, [8, 16, 32]);
+  assert.is(config("--data", "mnist").train.flip, 0);
+});
+
+test("flags by dotted names and aliases; switches stand alone, other truths are told", () => {
+  assert.is(config("--train.epochs", "3").train.epochs, config("--epochs", "3").train.epochs);
+  assert.is(config("--download").data.download, true);
+  assert.is(config("--objective.normalise", "true").objective.normalise, true);
+  assert.equal(config("--model.exits", "stage2").model.exits, ["stage2"]);
+});
+
+test("another method starts from its own defaults", () => {
+  assert.equal(config("--objective", "joint").objective, { method: "joint" });
+  assert.is(config("--objective.tau", "0.8").objective.tau, 0.8);
+  assert.is(makeObjective(config("--objective", "joint")).name, "jointCrossEntropy");
+});
+
+test("faults name the key, what it must be, and what it is", async () => {
+  await refuses(() => config("--epochs", "many"), 'train: --epochs must be a number; got "many".');
+  await refuses(() => config("--epochs", "0.5"), "train: train.epochs must be a whole number of at least 1; got 0.5.");
+  await refuses(() => config("--objective.leak=-1"), "train: objective.leak must be a number of at least 0; got -1.");
+  await refuses(() => config("--alpha", "1"), "train: calibration.alpha must be between 0 and 1; got 1.");
+  await refuses(
+    () => config("--objective.anneal", "yes"),
+    'train: --objective.anneal must be true or false; got "yes".',
+  );
+  await refuses(
+    () => config("--data", "emnist"),
+    'train: data.name must be one of glyphs, fashion-mnist, mnist, cifar10, cifar100, svhn, cinic10, indian-pines; got "emnist".',
+  );
+  await refuses(
+    () => completeConfig("my.json", { calibration: { alhpa: 0.1 } }),
+    'my.json: unknown key "calibration.alhpa". Known keys: calibration.alpha, calibration.delta, calibration.scale, calibration.control.',
+  );
+  await refuses(
+    () => completeConfig("my.json", { model: { widths: [8, "wide", 32] } }),
+    'my.json: model.widths must be a list of whole numbers, 16,32,64; got "wide".',
+  );
+  await refuses(() => completeConfig("my.json", { train: 4 }), "my.json: train must be an object of settings; got 4.");
+  await refuses(
+    () => makeObjective(config("--objective", "joint", "--objective.tau", "0.8")),
+    "train: objective.tau is no setting of joint, which takes labelSmoothing, weights. Leave it out.",
+  );
+  assert.match((await errorOf(() => config("--epoch", "3"))).message, "--epoch");
+});
+
+test("faults of a file name the file, even where flags lie over them", async () => {
+  const path = file("bad.json", '{ "train": { "epochs": 0 } }');
+  await refuses(
+    () => config("--config", path, "--epochs", "3"),
+    `${path}: train.epochs must be a whole number of at least 1; got 0.`,
+  );
+  const list = file("list.json", "[1]");
+  await refuses(() => config("--config", list), `${list}: the settings must be an object; got [1].`);
+  assert.match((await errorOf(() => config("--config", file("cut.json", "{")))).message, /cut\.json must be JSON; /);
+  const absent = join(folder, "absent.json");
+  await refuses(() => config("--config", absent), `${absent} must be a readable file; got ENOENT.`);
+});
+
+test("settings merge by key; lists are replaced; the first difference is named", () => {
+  assert.equal(merge({ a: { b: 1, c: [1, 2] }, d: 3 }, { a: { c: [4] } }), { a: { b: 1, c: [4] }, d: 3 });
+  assert.equal(firstDifference({ a: { b: [1] } }, { a: { b: [2] } }), ["a.b", [1], [2]]);
+  assert.equal(firstDifference({ a: 1 }, { a: 1, b: 2 }), ["b", undefined, 2]);
+  assert.is(firstDifference({ a: { b: 1 } }, { a: { b: 1 } }), undefined);
+});
+
+const networks = gpuSuite("cli networks");
+const data = glyphs({ train: 1, validation: 1, calibration: 1, test: 1 });
+
+networks("a resnet and a vit for the data's images, with the exits asked for", () => {
+  const small = makeNetwork(config(), data, device());
+  assert.equal([small.exits, small.classes], [3, 10]);
+  const two = makeNetwork(config("--model.exits", "stage2"), data, device());
+  assert.is(two.exits, 2);
+  const vit = makeNetwork(
+    config("--model.backbone", "vit", "--model.depth", "3", "--model.widths", "32", "--model.last", "own"),
+    data,
+    device(),
+  );
+  assert.equal([...vit.input], [28, 28, 1]);
+  assert.ok(vit.macs().every((macs, j, all) => j === 0 || macs > all[j - 1]!));
+});
+
+networks("a network that cannot be made says why", async () => {
+  const network = (...args: string[]) => makeNetwork(config(...args), data, device());
+  await refuses(
+    () => network("--model.widths", "8,16"),
+    "train: model.widths must be three numbers for a resnet; got 8,16.",
+  );
+  await refuses(
+    () => network("--model.backbone", "vit", "--model.widths", "30"),
+    "train: model.widths must end in a multiple of 16 for a vit; got 30.",
+  );
+  await refuses(
+    () => network("--model.depth", "9"),
+    "resnet: depth must be 6n + 2 (8, 14, 20, 32, 44, 56, 110); got 9.",
+  );
+  const wide = { ...data, train: { ...data.train, shape: [28, 20, 1] as const } };
+  await refuses(
+    () => makeNetwork(config("--model.backbone", "vit", "--model.widths", "32"), wide, device()),
+    "train: a vit needs square images; got 28 x 20.",
+  );
+});
