@@ -27,8 +27,9 @@ export type BudgetChoice = {
       readonly thresholds: Float64Array;
       /** On the validation samples. */
       readonly accuracy: number;
-      /** Share of the full network's cost; for a latency goal, mean milliseconds. */
+      /** Share of the full network's cost; mean milliseconds where `isTime`. */
       readonly cost: number;
+      readonly isTime: boolean;
       /** Ids of the samples used, so that evaluating on them is refused. */
       readonly ids: Cascade["ids"];
     }
@@ -65,7 +66,7 @@ export function meetBudget(
   const about = { method: "budget search", n, guarantee } as const;
   if (!first) return { ok: false, ...about, reason: explain(goal, tried) };
   const best = others.reduce((kept, one) => (isBetter(one, kept) ? one : kept), first);
-  return { ok: true, ...about, score: scored.score, ids: scored.ids, ...best };
+  return { ok: true, ...about, score: scored.score, ids: scored.ids, isTime: "milliseconds" in goal, ...best };
 }
 
 function candidates(scored: Cascade): readonly Float64Array[] {

@@ -66,6 +66,11 @@ export function fit(table: Table, options: ScalingOptions): Scaling {
   return { scalers, samples, converged: scalers.every((scaler) => scaler.converged) };
 }
 
+/** The table or its outcomes, scaled: whichever this kind of scaling changes. */
+export function applyScaling(table: Table, scaling: Scaling): Table | Outcomes {
+  return isLogitScaling(scaling) ? scaleLogits(table, scaling) : scaleConfidences(outcomes(table), scaling);
+}
+
 /** The table with every exit's logits scaled, computed as it is read. For temperature, vector, matrix and Dirichlet. */
 export function scaleLogits(table: Table, scaling: Scaling): Table {
   checkCount(table, scaling);

@@ -6,23 +6,30 @@
 import { check, checkLengths, checkNotEmpty } from "./errors.ts";
 
 const CELLS = 1000;
-const REACH = 5; // kernel cut at 5 sigma: 6e-7 of its mass
+/** Waves damped below exp(-DAMPED) are left out. */
+const DAMPED = 30;
+/** cos(pi k / CELLS) over one period. */
+const COSINES = Float64Array.from({ length: 2 * CELLS }, (_, k) => Math.cos((Math.PI * k) / CELLS));
 
 /** The sigma at which the smoothed error equals sigma, which is the SmoothECE; to 1e-7. */
 export function smoothEce(scores: ArrayLike<number>, correct: ArrayLike<number>): number {
   checkLengths("smoothEce", "scores", scores.length, "correct", correct.length);
   checkNotEmpty("smoothEce", "scores", scores.length);
-  const residuals = residualDensity(scores, correct);
-  // the smoothed error falls while sigma grows, so they cross once, between the narrowest kernel and its error
-  let low = 1 / CELLS;
-  let high = smoothedError(residuals, low);
-  if (high <= low) return high;
-  let above = high - low;
-  let below = smoothedError(residuals, high) - high;
+  const cells = residualDensity(scores, correct);
+  const error = (sigma: number) => smoothedError(cells, sigma);
+  // smoothing only lowers the error, and more of it lowers it more: it meets sigma between error(high) and high
+  let high = Math.max(
+    1 / CELLS,
+    cells.reduce((sum, v) => sum + Math.abs(v), 0),
+  );
+  let below = error(high) - high;
+  let low = Math.max(1 / CELLS, below + high);
+  let above = error(low) - low;
+  if (above <= 0) return above + low;
   // false position, with the Illinois rule against a stuck end
   for (let step = 0; step < 60 && high - low > 1e-7; step++) {
     const sigma = below === above ? high : low + ((high - low) * above) / (above - below);
-    const excess = smoothedError(residuals, sigma) - sigma;
+    const excess = error(sigma) - sigma;
     if (Math.abs(excess) < 1e-9) return sigma;
     if (excess > 0) {
       low = sigma;
@@ -53,28 +60,22 @@ function residualDensity(scores: ArrayLike<number>, correct: ArrayLike<number>):
   return cells;
 }
 
-/** Integral over [0, 1] of the absolute smoothed residual. */
+/**
+ * Integral over [0, 1] of the absolute residual smoothed by a Gaussian. Mirrors at 0 and 1 leave waves cos(pi k x) only,
+ * and the Gaussian damps wave k by exp(-(pi k sigma)^2 / 2).
+ */
 function smoothedError(cells: Float64Array, sigma: number): number {
-  const radius = Math.ceil(REACH * sigma * CELLS);
-  const kernel = Float64Array.from({ length: radius + 1 }, (_, d) => Math.exp(-0.5 * (d / (sigma * CELLS)) ** 2));
-  const mass = 2 * kernel.reduce((sum, v) => sum + v, 0) - kernel[0]!;
-  const reflected = reflect(cells, radius);
-  let total = 0;
-  for (let i = radius; i <= radius + CELLS; i++) {
-    let sum = kernel[0]! * reflected[i]!;
-    for (let d = 1; d <= radius; d++) sum += kernel[d]! * (reflected[i - d]! + reflected[i + d]!);
-    total += i === radius || i === radius + CELLS ? Math.abs(sum) / 2 : Math.abs(sum);
+  const last = Math.min(CELLS, Math.ceil(Math.sqrt(2 * DAMPED) / (Math.PI * sigma)));
+  const smooth = new Float64Array(CELLS + 1);
+  for (let k = 0; k <= last; k++) {
+    let amplitude = 0;
+    for (let i = 0, at = 0; i <= CELLS; i++, at = next(at, k)) amplitude += cells[i]! * COSINES[at]!;
+    amplitude *= (k === 0 ? 1 : 2) * Math.exp(-0.5 * (Math.PI * k * sigma) ** 2);
+    for (let i = 0, at = 0; i <= CELLS; i++, at = next(at, k)) smooth[i] = smooth[i]! + amplitude * COSINES[at]!;
   }
-  return total / mass;
+  const ends = (Math.abs(smooth[0]!) + Math.abs(smooth[CELLS]!)) / 2;
+  return (smooth.reduce((sum, v) => sum + Math.abs(v), 0) - ends) / CELLS;
 }
 
-/** The cells continued by `radius` on both sides as mirrors at 0 and 1 show them. */
-function reflect(cells: Float64Array, radius: number): Float64Array {
-  const period = 2 * CELLS;
-  return Float64Array.from({ length: CELLS + 1 + 2 * radius }, (_, k) => {
-    const folded = Math.abs(k - radius) % period;
-    const at = folded > CELLS ? period - folded : folded;
-    // a cell on a mirror coincides with its image
-    return at === 0 || at === CELLS ? 2 * cells[at]! : cells[at]!;
-  });
-}
+/** k cells further round the period of `COSINES`. */
+const next = (at: number, k: number) => (at + k < 2 * CELLS ? at + k : at + k - 2 * CELLS);

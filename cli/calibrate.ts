@@ -2,22 +2,20 @@
 
 import { parseArgs } from "node:util";
 import {
-  type Calibration,
-  type Control,
+  applyScaling,
+  type BudgetGoal,
   type ControlRiskOptions,
   controlRisk,
-  type ExitLoss,
   encodePolicy,
   explain,
   fit,
   type LearnThenTestOptions,
-  type LogitMethod,
   learnThenTest,
-  type PlainScore,
-  type Procedure,
-  type RunningScore,
+  meetBudget,
+  type PolicyFile,
   type Scaling,
-  scaleLogits,
+  type ScalingOptions,
+  type Source,
   scoreName,
   type Table,
 } from "../calibration/index.ts";
@@ -37,12 +35,19 @@ run, its logits and the settings in its config.json take the place of the defaul
   --validation FILE    labelled logits on which thresholds to try are laid out (default: a third of LOGITS)
   --method M           ltt: error rate of early leavers, with probability 1 - delta (default)
                        crc: mean loss over all samples, on average; ucb: the same with probability 1 - delta
+                       budget: no guarantee; the best thresholds on LOGITS for one of
+                         --accuracy A   the least cost at this accuracy
+                         --cost C       the best accuracy at this share of the full network's cost
+                         --milliseconds T1,T2,... --budget T   measured time up to each exit, and the mean time allowed
   --control C          ltt: exit (default), early, label or predictedClass
   --procedure P        ltt: path (default), union, split or sequential
+  --test T             ltt: binomial (default), hoeffdingBentkus or wsr; --correction: fixedSequence (default), holm, bonferroni
   --loss L             crc, ucb: acceptedAndWrong (default), disagreement, gap, brierGap, brierDisagreement, hellinger
+  --bound B            ucb: clopperPearson (default for losses of 0 or 1), wsr or hoeffdingBentkus
   --score S            maxProb (default), margin, entropy, normalisedEntropy, energy, maxLogit, patience,
                        productOfExperts, geometricEnsemble or arithmeticEnsemble
-  --scale S            fit temperature, vector, matrix or dirichlet scaling on the validation logits first
+  --scale S            fit temperature, vector, matrix, dirichlet, histogram, isotonic or beta scaling on the validation
+                       logits first; the last three change the score maxProb only
   --probabilities      the arrays hold probabilities
   --seed N             of the split, where there is one (default 0)
   --out FILE           the policy file (default policy.json)
@@ -51,12 +56,16 @@ Exit code 0: certified. 2: nothing could be certified (the file says so too). 1:
 
   sortie calibrate calibration.safetensors --alpha 0.05 --delta 0.1
   sortie calibrate calibration.npz --validation validation.npz --method crc --loss disagreement --alpha 0.02
+  sortie calibrate validation.npz --method budget --milliseconds 2.1,4.0,7.5 --budget 4
 `;
 
 const choices = {
-  method: ["ltt", "crc", "ucb"],
+  method: ["ltt", "crc", "ucb", "budget"],
   control: ["exit", "early", "label", "predictedClass"],
   procedure: ["path", "union", "split", "sequential"],
+  test: ["binomial", "hoeffdingBentkus", "wsr"],
+  correction: ["fixedSequence", "holm", "bonferroni"],
+  bound: ["clopperPearson", "wsr", "hoeffdingBentkus"],
   loss: ["acceptedAndWrong", "disagreement", "gap", "brierGap", "brierDisagreement", "hellinger"],
   score: [
     "maxProb",
@@ -70,8 +79,11 @@ const choices = {
     "geometricEnsemble",
     "arithmeticEnsemble",
   ],
-  scale: ["temperature", "vector", "matrix", "dirichlet"],
+  scale: ["temperature", "vector", "matrix", "dirichlet", "histogram", "isotonic", "beta"],
 } as const;
+
+/** Checked values of the flags in `choices`. */
+type Choices = { readonly [Flag in keyof typeof choices]?: (typeof choices)[Flag][number] };
 
 /** Flags as text, as far as they have one. */
 type Flags = Partial<Record<"validation" | "scale" | "control" | "out", string>>;
@@ -101,6 +113,13 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
       method: { type: "string", default: "ltt" },
       control: { type: "string" },
       procedure: { type: "string" },
+      test: { type: "string" },
+      correction: { type: "string" },
+      bound: { type: "string" },
+      accuracy: { type: "string" },
+      cost: { type: "string" },
+      milliseconds: { type: "string" },
+      budget: { type: "string" },
       loss: { type: "string" },
       score: { type: "string" },
       scale: { type: "string" },
@@ -126,39 +145,67 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
     calibration: readLogits(folder?.logits("calibration") ?? path, options),
     validation: values.validation === undefined ? undefined : readLogits(values.validation, options),
   };
-  const { scaling, calibration, validation } = scaled(tables, values.scale as LogitMethod | undefined);
+  const chosen = values as Choices;
+  const { scaling, calibration, validation } = scaled(tables, chosen.scale);
   if (scaling && !scaling.converged)
     print("warning: the scaling did not converge; see its parameters in the policy file.");
+  const { method, score } = chosen;
   const shared = {
     alpha: numberFlag("calibrate", "alpha", values.alpha),
     delta: numberFlag("calibrate", "delta", values.delta),
     seed: numberFlag("calibrate", "seed", values.seed),
-    ...(values.score && { score: values.score as PlainScore | RunningScore }),
+    ...(score && { score }),
     ...(validation && { validation }),
   };
   const result =
-    values.method === "ltt"
-      ? learnThenTest(calibration, {
-          ...shared,
-          ...(values.control && { control: values.control as Control }),
-          ...(values.procedure && { procedure: values.procedure as Procedure }),
-        } satisfies LearnThenTestOptions)
-      : controlRisk(calibration, {
-          ...shared,
-          method: values.method as "crc" | "ucb",
-          ...(values.loss && { loss: values.loss as ExitLoss }),
-        } satisfies ControlRiskOptions);
+    method === "budget"
+      ? meetBudget(calibration, budgetGoal(values), score ? { score } : {})
+      : method === "ltt"
+        ? learnThenTest(calibration, { ...shared, ...pickChosen(chosen, lttFlags) } satisfies LearnThenTestOptions)
+        : controlRisk(calibration, {
+            ...shared,
+            method: method as "crc" | "ucb",
+            ...pickChosen(chosen, meanFlags),
+          } satisfies ControlRiskOptions);
   writeWhole(values.out, encodePolicy(scaling ? { result, scaling } : { result }));
   for (const line of summary(result)) print(line);
   print(`wrote ${values.out}`);
   return result.ok ? 0 : 2;
 }
 
+const lttFlags = ["control", "procedure", "test", "correction"] as const;
+const meanFlags = ["loss", "bound"] as const;
+
+/** The given ones among some flags. */
+function pickChosen<Flag extends keyof Choices>(chosen: Choices, flags: readonly Flag[]): Pick<Choices, Flag> {
+  const given = flags.filter((flag) => chosen[flag] !== undefined).map((flag) => [flag, chosen[flag]]);
+  return Object.fromEntries(given) as Pick<Choices, Flag>;
+}
+
+const goalFlags = ["accuracy", "cost", "milliseconds", "budget"] as const;
+
+/** What `--method budget` is to reach, from exactly one of its goals. */
+function budgetGoal(values: Partial<Record<(typeof goalFlags)[number], string>>): BudgetGoal {
+  const { accuracy, cost, milliseconds, budget } = values;
+  const given = goalFlags.filter((flag) => values[flag] !== undefined).join(", ");
+  if (given === "accuracy") return { accuracy: numberFlag("calibrate", "accuracy", accuracy!) };
+  if (given === "cost") return { cost: numberFlag("calibrate", "cost", cost!) };
+  if (given === "milliseconds, budget") {
+    return {
+      milliseconds: milliseconds!.split(",").map((text) => numberFlag("calibrate", "milliseconds", text)),
+      budget: numberFlag("calibrate", "budget", budget!),
+    };
+  }
+  throw new Error(
+    `calibrate: --method budget needs one goal: --accuracy, --cost, or --milliseconds with --budget; got ${given || "none"}.`,
+  );
+}
+
 /** Scaling is fitted on validation samples only: fitted on calibration samples it would spend their independence. */
 function scaled(
   tables: { readonly calibration: Table; readonly validation: Table | undefined },
-  method: LogitMethod | undefined,
-): { readonly scaling?: Scaling; readonly calibration: Table; readonly validation: Table | undefined } {
+  method: ScalingOptions["method"] | undefined,
+): { readonly scaling?: Scaling; readonly calibration: Source; readonly validation: Source | undefined } {
   if (!method) return tables;
   if (!tables.validation) {
     throw new Error(
@@ -168,20 +215,24 @@ function scaled(
   const scaling = fit(tables.validation, { method });
   return {
     scaling,
-    calibration: scaleLogits(tables.calibration, scaling),
-    validation: scaleLogits(tables.validation, scaling),
+    calibration: applyScaling(tables.calibration, scaling),
+    validation: applyScaling(tables.validation, scaling),
   };
 }
 
-function summary(result: Calibration): readonly string[] {
+function summary(result: PolicyFile["result"]): readonly string[] {
   if (!result.ok) return [explain(result)];
   const thresholds = Array.from(result.thresholds, (t) =>
     t === Number.POSITIVE_INFINITY ? "closed" : t.toPrecision(5),
   );
   const percent = (x: number) => `${(100 * x).toFixed(1)} %`;
+  const found = [explain(result), `thresholds (${scoreName(result.score)}): ${thresholds.join(", ")}`];
+  if (!("alpha" in result)) {
+    const cost = result.isTime ? `${result.cost.toFixed(3)} ms on average` : `${percent(result.cost)} of the full cost`;
+    return [...found, `on these samples accuracy ${percent(result.accuracy)} at ${cost}`];
+  }
   return [
-    explain(result),
-    `thresholds (${scoreName(result.score)}): ${thresholds.join(", ")}`,
+    ...found,
     `on the calibration samples ${percent(result.coverage)} leave early, at ${percent(result.cost)} of the full cost`,
     ...result.tests.map(({ name, accepted, errors }) => `  ${name}: ${errors} wrong of ${accepted}`),
   ];

@@ -3,6 +3,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import {
+  applyScaling,
+  type BootstrapResult,
   cascade,
   decodePolicy,
   type Evaluation,
@@ -10,11 +12,11 @@ import {
   evaluatePolicy,
   type PolicyEvaluation,
   type PolicyFile,
-  scaleLogits,
+  type Source,
   type Table,
 } from "../calibration/index.ts";
 import { writeWhole } from "./files.ts";
-import type { Print } from "./flags.ts";
+import { numberFlag, type Print } from "./flags.ts";
 import { readLogits } from "./logits-file.ts";
 import { RunFolder } from "./run-folder.ts";
 
@@ -24,6 +26,7 @@ Metrics of every exit on test logits (safetensors or npz), and what a policy ach
 logits, its policy if there is one, and evaluation.json.
 
   --policy FILE        a policy of sortie calibrate; its scaling is applied first
+  --resamples N        resamples for 95 % bootstrap intervals of every metric (default 0: none)
   --probabilities      the arrays hold probabilities
   --json FILE          write everything as JSON too
 
@@ -32,6 +35,7 @@ logits, its policy if there is one, and evaluation.json.
 
 /** Everything `evaluate` and `report` show. */
 export interface Findings {
+  /** With scaled logits, if the policy has such a scaling. */
   readonly test: Table;
   readonly metrics: Evaluation;
   readonly file: PolicyFile | undefined;
@@ -43,15 +47,25 @@ export interface Findings {
  * Reads the files, or those of the run in the folder `path`, and computes all there is to know. Refuses test samples that were used
  * for calibration.
  */
-export function findings(path: string, policyPath: string | undefined, isProbabilities: boolean): Findings {
+export function findings(
+  path: string,
+  policyPath: string | undefined,
+  { isProbabilities = false, resamples = 0 }: { readonly isProbabilities?: boolean; readonly resamples?: number } = {},
+): Findings {
   const folder = RunFolder.at(path);
   const raw = readLogits(folder?.logits("test") ?? path, { isProbabilities });
   const own = folder && existsSync(folder.path("policy")) ? folder.path("policy") : undefined;
   const chosen = policyPath ?? own;
   const file = chosen === undefined ? undefined : decodePolicy(readFileSync(chosen, "utf8"));
-  const test = file?.scaling ? scaleLogits(raw, file.scaling) : raw;
+  const scaling = file?.scaling;
+  const source: Source = scaling ? applyScaling(raw, scaling) : raw;
   const result = file?.result;
-  return { test, file, metrics: evaluate(test), policy: result?.ok ? evaluatePolicy(test, result) : undefined };
+  return {
+    test: "read" in source ? source : raw,
+    file,
+    metrics: evaluate(raw, { resamples, ...(scaling && { scaling }) }),
+    policy: result?.ok ? evaluatePolicy(source, result) : undefined,
+  };
 }
 
 /** Runs the command; returns the exit code. Throws for bad input. */
@@ -62,6 +76,7 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
     options: {
       policy: { type: "string" },
       probabilities: { type: "boolean", default: false },
+      resamples: { type: "string", default: "0" },
       json: { type: "string" },
       help: { type: "boolean", default: false },
     },
@@ -73,7 +88,8 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
   const [path, ...rest] = positionals;
   if (!path || rest.length > 0) throw new Error(`evaluate: one logits file must be given; got ${positionals.length}.`);
   const folder = RunFolder.at(path);
-  const found = findings(path, values.policy, values.probabilities);
+  const resamples = numberFlag("evaluate", "resamples", values.resamples);
+  const found = findings(path, values.policy, { isProbabilities: values.probabilities, resamples });
   for (const line of [...metricLines(found.metrics), ...policyLines(found)]) print(line);
   const json = values.json ?? folder?.path("evaluation");
   if (json !== undefined) writeWhole(json, toJson(found));
@@ -88,7 +104,12 @@ export function metricLines({ samples, exits, overthinking }: Evaluation): reado
   return [
     `${samples} samples`,
     ["exit", ...columns].map(cell).join(""),
-    ...exits.map((exit, j) => [String(j), ...columns.map((name) => exit[name].toFixed(4))].map(cell).join("")),
+    ...exits.flatMap(({ intervals, ...exit }, j) => [
+      [String(j), ...columns.map((name) => number(exit[name]))].map(cell).join(""),
+      ...(intervals ? (["lower", "upper"] as const) : []).map((end) =>
+        [end, ...columns.map((name) => number(intervals![name][end]))].map(cell).join(""),
+      ),
+    ]),
     `overthinking: ${percent(overthinking.wasteful)} wasteful, ${percent(overthinking.destructive)} destructive`,
   ];
 }
@@ -97,16 +118,18 @@ export function metricLines({ samples, exits, overthinking }: Evaluation): reado
 export function policyLines({ test, file, policy }: Findings): readonly string[] {
   if (!file) return [];
   if (!policy || !file.result.ok) return ["the policy refuses: every sample runs the full network"];
-  const { accuracy, cost } = policy.intervals;
-  const interval = ({ lower, upper }: typeof accuracy) => `[${percent(lower)}, ${percent(upper)}]`;
+  const { accuracy, cost, exitRisk, earlyRisk } = policy.intervals;
+  const interval = ({ lower, upper }: Pick<BootstrapResult, "lower" | "upper">) =>
+    `[${percent(lower)}, ${percent(upper)}]`;
   const full = cascade(test).errors.reduce((sum, e, at) => (at % test.exits === test.exits - 1 ? sum + e : sum), 0);
   const lines = Array.from(
     policy.fractions,
-    (share, j) => `  exit ${j}: ${percent(share)} leave, error ${percent(policy.exitRisk[j]!)}`,
+    (share, j) =>
+      `  exit ${j}: ${percent(share)} leave${share > 0 ? `, error ${percent(policy.exitRisk[j]!)} ${interval(exitRisk[j]!)}` : ""}`,
   );
   return [
     `policy: accuracy ${percent(policy.accuracy)} ${interval(accuracy)} (full network ${percent(1 - full / test.samples)}), ` +
-      `cost ${percent(policy.cost)} ${interval(cost)}, early error ${percent(policy.earlyRisk)}`,
+      `cost ${percent(policy.cost)} ${interval(cost)}, early error ${percent(policy.earlyRisk)} ${interval(earlyRisk)}`,
     ...lines,
   ];
 }
@@ -118,6 +141,8 @@ function toJson({ metrics, file, policy }: Findings): string {
   };
   return JSON.stringify({ metrics, result: file?.result, policy }, plain, 2);
 }
+
+const number = (x: number) => (Number.isNaN(x) ? "-" : x.toFixed(4));
 
 /** `-` where undefined. */
 export function percent(x: number): string {

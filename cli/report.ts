@@ -41,7 +41,7 @@ export async function runReport(args: readonly string[], print: Print = console.
   const [path, ...rest] = positionals;
   if (!path || rest.length > 0) throw new Error(`report: one logits file must be given; got ${positionals.length}.`);
   const folder = RunFolder.at(path);
-  const found = findings(path, values.policy, values.probabilities);
+  const found = findings(path, values.policy, { isProbabilities: values.probabilities });
   const page = await renderPage(found, folder && (await readDetails(folder, found.file)));
   const out = values.out ?? folder?.path("report") ?? "report.html";
   writeWhole(out, page);

@@ -3,6 +3,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { zipSync } from "fflate";
 import {
   decodePolicy,
   encodePolicy,
@@ -66,6 +67,102 @@ test("a file is the table that was saved, and npz is the same", () => {
   assert.equal(readLogits(file("small.npz")).read(0, 30), Float64Array.from(table.read(0, 30)));
 });
 
+/** An npy file as NumPy writes it. */
+function npy(descr: string, shape: string, data: Uint8Array): Uint8Array {
+  const header = `{'descr': '${descr}', 'fortran_order': False, 'shape': ${shape}, }`.padEnd(117, " ");
+  return Buffer.concat([Buffer.from("\x93NUMPY\x01\x00\x76\x00", "latin1"), Buffer.from(`${header}\n`), data]);
+}
+
+test("np.savez without compression is read in place: half precision, small integers, text ids", async () => {
+  const bytes = (values: ArrayBufferView) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  const ids = Uint32Array.from([..."a1", ..."b"].map((c) => c.codePointAt(0)!).concat(0));
+  const archive = (logits: Uint8Array) => ({
+    "logits.npy": logits,
+    "labels.npy": npy("|u1", "(2,)", Uint8Array.of(0, 1)),
+    "ids.npy": npy("<U2", "(2,)", bytes(ids)),
+  });
+  const halves = npy("<f2", "(2, 1, 2)", bytes(Uint16Array.of(0x3c00, 0xc000, 0x3555, 0x0001)));
+  for (const level of [0, 6] as const) {
+    writeFileSync(file("half.npz"), zipSync(archive(halves), { level }));
+    const table = readLogits(file("half.npz"));
+    assert.equal([...table.read(0, 2)], [1, -2, 0.333251953125, 2 ** -24]);
+    assert.equal(
+      [[...table.labels], table.ids],
+      [
+        [0, 1],
+        ["a1", "b"],
+      ],
+    );
+  }
+  const refuses = (logits: Uint8Array, message: string) => {
+    writeFileSync(file("bad.npz"), zipSync(archive(logits), { level: 0 }));
+    return failsWith(() => readLogits(file("bad.npz")), "Error", `${file("bad.npz")}/logits.npy: ${message}`);
+  };
+  await refuses(
+    npy(">f4", "(1, 1, 1)", new Uint8Array(4)),
+    'the type must be a little-endian number or text; got ">f4".',
+  );
+  await refuses(npy("<f4", "(2, 1, 2)", new Uint8Array(4)), "[2, 1, 2] of <f4 needs 16 bytes; got 4.");
+  await refuses(new Uint8Array(4), "must be an npy file; got something else.");
+  writeFileSync(file("bad.npz"), "no archive");
+  await failsWith(
+    () => readLogits(file("bad.npz")),
+    "Error",
+    `${file("bad.npz")}: must be an npz archive; got a file without a zip directory.`,
+  );
+});
+
+test("budgets and scaled confidences make policies too", async () => {
+  const validation = save("v.safetensors", randomTable(900, 3, 4, { seed: 2 }), 0);
+  const calibration = save("c.safetensors", randomTable(1500, 3, 4, { seed: 3 }), 10_000);
+  const fresh = save("t.safetensors", randomTable(900, 3, 4, { seed: 4 }), 20_000);
+  const lines: string[] = [];
+  const print = (line: string) => lines.push(line);
+  const policy = file("other.json");
+  const isotonic = [
+    "--validation",
+    validation,
+    "--scale",
+    "isotonic",
+    "--alpha",
+    "0.15",
+    "--test",
+    "wsr",
+    "--out",
+    policy,
+  ];
+  assert.is(runCalibrate([calibration, ...isotonic], print), 0);
+  assert.ok(lines[0]!.startsWith("By learn then test (path, wsr) on 1500 samples"));
+  lines.length = 0;
+  runEvaluate([fresh, "--policy", policy, "--resamples", "5"], print);
+  assert.ok(lines.some((line) => line.startsWith("      lower")) && lines.some((line) => line.startsWith("policy: ")));
+
+  const latency = ["--method", "budget", "--milliseconds", "2,3,5", "--budget", "3", "--out", policy];
+  lines.length = 0;
+  assert.is(runCalibrate([validation, ...latency], print), 0);
+  assert.ok(
+    lines[0]!.startsWith("There is no guarantee (budget search on 900 samples): accuracy and cost were reached"),
+  );
+  assert.ok(/^on these samples accuracy \d\d\.\d % at [12]\.\d+ ms on average$/.test(lines[2]!), lines[2]);
+  await failsWith(
+    () => runEvaluate([validation, "--policy", policy], print),
+    "CalibrationError",
+    "evaluatePolicy: calibration and test samples must differ; got 900 shared ids (first: 0). " +
+      "A guarantee holds only for samples that were not used to choose the thresholds.",
+  );
+  assert.is(runCalibrate([validation, "--method", "budget", "--accuracy", "1", "--out", policy], print), 2);
+  assert.ok(
+    lines.at(-2)!.startsWith("Nothing is promised. Budget search: no thresholds reach accuracy 1; the best is 0."),
+  );
+  const { result } = decodePolicy(readFileSync(policy, "utf8"));
+  assert.not(result.ok);
+  await failsWith(
+    () => runCalibrate([validation, "--method", "budget", "--cost", "0.5", "--accuracy", "0.5"], print),
+    "Error",
+    "calibrate: --method budget needs one goal: --accuracy, --cost, or --milliseconds with --budget; got accuracy, cost.",
+  );
+});
+
 test("calibrate, evaluate, report: from logits to a page", async () => {
   const validation = save("validation.safetensors", randomTable(800, 3, 4, { seed: 2 }), 0);
   const calibration = save("calibration.safetensors", randomTable(2000, 3, 4, { seed: 3 }), 10_000);
@@ -126,7 +223,7 @@ test("bad flags and files are named", async () => {
     failsWith(() => runCalibrate(args, () => {}), "Error", message);
   await fails([], "calibrate: one logits file must be given; got 0.");
   await fails([path, "--alpha", "much"], 'calibrate: --alpha must be a number; got "much".');
-  await fails([path, "--method", "magic"], 'calibrate: --method must be one of ltt, crc, ucb; got "magic".');
+  await fails([path, "--method", "magic"], 'calibrate: --method must be one of ltt, crc, ucb, budget; got "magic".');
   await fails(
     [path, "--scale", "temperature"],
     "calibrate: --scale needs --validation; got none. Scaling must not be fitted on calibration samples.",
