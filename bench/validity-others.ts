@@ -1,13 +1,19 @@
 /** Validity by simulation of prediction sets (coverage known from a million-sample table) and of the monitors in use. */
 
 import {
+  calibrateNestedSets,
   calibrateSets,
+  createCascadeMonitor,
   createExchangeabilityMonitor,
   createRandom,
   createRiskMonitor,
+  createTable,
   nestedSets,
   type Random,
   type SetOptions,
+  selectSamples,
+  setScores,
+  testExchangeability,
 } from "../calibration/index.ts";
 
 /** A table row and whether the promise was kept. */
@@ -18,7 +24,8 @@ export interface OtherRow {
 
 const CLASSES = 4;
 
-function row(
+/** One line of the table; kept if the observation is at most three standard errors above the promise. */
+export function row(
   rule: string,
   setting: string,
   promised: number,
@@ -87,7 +94,41 @@ export function setRows(repeats: number): readonly OtherRow[] {
     const error = Math.sqrt((square / repeats - mean ** 2) / repeats);
     return row(`conformal sets, ${options.method}`, `n ${n}, label missed (mean)`, options.alpha, mean, error, "");
   });
-  return [...rows, nestedRow(repeats)];
+  return [...rows, nestedConformalRow(repeats), nestedRow(repeats)];
+}
+
+/** Nested conformal sets over three exits, each a less noisy view of the same logits. */
+function nestedConformalRow(repeats: number): OtherRow {
+  const random = createRandom(37);
+  const [size, exits, n, alpha] = [1_000_000, 3, 100, 0.1];
+  const { logits: last, labels } = drawLogits(size, random);
+  const logits = new Float32Array(size * exits * CLASSES);
+  for (let i = 0; i < size; i++) {
+    for (let k = 0; k < exits * CLASSES; k++) {
+      const noise = exits - 1 - Math.floor(k / CLASSES);
+      logits[i * exits * CLASSES + k] = last[i * CLASSES + (k % CLASSES)]! + noise * random.normal();
+    }
+  }
+  const options = { method: "thr", alpha } as const;
+  const population = createTable({ logits, labels, shape: [size, exits, CLASSES] });
+  const own = setScores({ logits, classes: CLASSES }, options);
+  // the label's strangeness over all exits, of the whole population
+  const strangest = Float64Array.from(labels, (label, i) => {
+    const at = (j: number) => own[(i * exits + j) * CLASSES + label]!;
+    return Math.max(at(0), at(1), at(2));
+  }).sort();
+  let missed = 0;
+  let square = 0;
+  for (let r = 0; r < repeats; r++) {
+    const rows = Int32Array.from({ length: n }, () => random.below(size));
+    const { quantile } = calibrateNestedSets(selectSamples(population, rows), options);
+    const miss = 1 - countAtMost(strangest, quantile) / size;
+    missed += miss;
+    square += miss * miss;
+  }
+  const mean = missed / repeats;
+  const error = Math.sqrt((square / repeats - mean ** 2) / repeats);
+  return row("nested conformal sets, thr", `n ${n}, label excluded at any of 3 exits (mean)`, alpha, mean, error, "");
 }
 
 /** Label scores of the population, sorted; computed one sample at a time through the public rule. */
@@ -177,8 +218,39 @@ export function monitorRows(repeats: number): readonly OtherRow[] {
   const shifted = summary((k) => scoreRun(0.5, 500, k));
   const quietRisk = summary(() => riskRun(alpha, 1000)).rate;
   const quietScores = summary((k) => scoreRun(0, 500, k)).rate;
+  const cascadeRun = (risk: number) => {
+    const monitor = createCascadeMonitor({ alpha, delta, exits: 4 });
+    for (let t = 0; t < 1500 && !monitor.state.isAlarm; t++) monitor.observe(t % 4, random.uniform() < risk);
+    return monitor.state.isAlarm ? 0 : -1;
+  };
+  const quietExits = summary(() => cascadeRun(alpha)).rate;
+  const looseExits = summary(() => cascadeRun(3 * alpha)).rate;
+  const batchRun = (shift: number, seed: number) => {
+    const draw = (n: number, by: number) =>
+      Float64Array.from({ length: n }, () => Math.round(4 * (random.normal() - by)));
+    const { pValue } = testExchangeability(draw(300, 0), draw(100, shift), { permutations: 99, seed });
+    return pValue <= delta ? 0 : -1;
+  };
+  const quietBatch = summary((k) => batchRun(0, k)).rate;
+  const shiftedBatch = summary((k) => batchRun(0.5, k)).rate;
   return [
     row("risk monitor", "risk = alpha = 0.05, 1000 labels; then 2 alpha", delta, quietRisk, error, noticed(doubled)),
+    row(
+      "cascade monitor",
+      "risk = alpha = 0.05 at all of 3 exits, 1125 labels; then 3 alpha",
+      delta,
+      quietExits,
+      error,
+      `${(100 * looseExits).toFixed(1)} % noticed`,
+    ),
+    row(
+      "exchangeability test",
+      "300 and 100 scores with ties, no shift; then half a sigma",
+      delta,
+      quietBatch,
+      error,
+      `${(100 * shiftedBatch).toFixed(1)} % noticed`,
+    ),
     row(
       "exchangeability monitor",
       "no shift, 500 samples; then half a sigma",

@@ -7,6 +7,7 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { createPopulation, createRandom, type Population, type Truth } from "../calibration/index.ts";
+import { lossRows } from "./validity-losses.ts";
 import { monitorRows, setRows } from "./validity-others.ts";
 import { exitRules, otherRules, type Rule, type Setting, wrongRules } from "./validity-rules.ts";
 
@@ -180,7 +181,7 @@ for (const setting of new Set(everyRule.flatMap(settingsOf))) {
   rows.push(...found);
   for (const row of found) console.log(describe(row));
 }
-const others = [...setRows(repeats), ...monitorRows(repeats)];
+const others = [...lossRows(repeats), ...setRows(repeats), ...monitorRows(repeats)];
 for (const other of others) console.log(other.line);
 
 const broken = rows.filter((row) => !row.rule.isWrong && !row.isKept);
@@ -213,7 +214,7 @@ three-exit cascade of 1,000,000 samples and looks the true risk of the chosen th
 ${section("Risk of each exit in operation, high probability", exitRules)}
 ${section("Rules that promise too much (must be broken somewhere)", wrongRules)}
 ${section("Other promises", otherRules)}
-## Prediction sets and monitors
+## Losses of probabilities, prediction sets, monitors
 
 | rule | setting | promised at most | observed | power | promise |
 |---|---|---|---|---|---|
@@ -231,25 +232,34 @@ process.exitCode = isSound ? 0 : 1;
 
 /** The argument for the default, from the rows themselves. */
 function conclusion(): string {
+  const rank = (rules: readonly Rule[], settings: readonly Setting[]) =>
+    settings
+      .filter((setting) => !setting.population.startsWith("flat"))
+      .map((setting) => {
+        const saved = rules
+          .map((rule) => rows.find((row) => row.rule === rule && row.setting === setting))
+          .filter((row) => row !== undefined)
+          .sort((a, b) => b.saved - a.saved);
+        const { population, alpha, delta, n, validation } = setting;
+        const ranking = saved.map((row) => `${row.rule.name} ${percent(row.saved)}`).join(", ");
+        return `- ${population}, alpha ${alpha}, delta ${delta}, n ${n} + ${validation}: ${ranking}.`;
+      })
+      .join("\n");
   const strict = exitRules.filter((rule) => !rule.name.includes("not strict"));
-  const lines = sharpSettings
-    .filter((setting) => !setting.population.startsWith("flat"))
-    .map((setting) => {
-      const saved = strict
-        .map((rule) => rows.find((row) => row.rule === rule && row.setting === setting))
-        .filter((row) => row !== undefined)
-        .sort((a, b) => b.saved - a.saved);
-      const { population, alpha, delta, n, validation } = setting;
-      const ranking = saved.map((row) => `${row.rule.name} ${percent(row.saved)}`).join(", ");
-      return `- ${population}, alpha ${alpha}, delta ${delta}, n ${n} + ${validation}: ${ranking}.`;
-    });
-  return `## Why the path is the default
+  const means = otherRules.filter((rule) => rule.claims === "acceptedAndWrong" && rule.kind === "high probability");
+  return `## Why these are the defaults
 
 Percent of cost saved by the rules with the same strict promise (risk of each exit in operation, probability 1 - delta), best first:
 
-${lines.join("\n")}
+${rank(strict, sharpSettings)}
 
 The path needs no share of delta per exit (a row is rejected only if all its exits pass, an intersection-union test), uses every
 calibration sample at every exit, and is laid out on labelled samples that are never tested. The sequential rule divides delta by
-K-1 and tests exit 2 on samples chosen with labels it uses again: it held its level in every row above, but no proof says it must.`;
+K-1 and tests exit 2 on samples chosen with labels it uses again: it held its level in every row above, but no proof says it must.
+
+The same for the mean of "leaves early and is wrong" over all samples, a loss of 0 or 1:
+
+${rank(means, meanSettings)}
+
+The exact bound is the default for such losses; for losses between 0 and 1 it does not exist, and betting is.`;
 }

@@ -10,6 +10,7 @@ import { type ExitLoss, exitLosses, isBinaryLoss } from "./losses.ts";
 import type { RiskLevels } from "./ltt.ts";
 import { achieved, decide } from "./policies.ts";
 import { quantileOfSorted } from "./ranks.ts";
+import { outlook } from "./refusal.ts";
 import {
   type Calibration,
   complement,
@@ -137,19 +138,15 @@ function refuse(
   const strictest = Math.max(0, lambdas.length - 2);
   const own = columnOf(losses, lambdas.length, strictest);
   const mean = own.reduce((a, b) => a + b, 0) / n;
-  const smallestRisk = method === "crc" ? (n * mean + 1) / (n + 1) : upperBound(own, delta!, bound);
+  const reach = method === "crc" ? (n * mean + 1) / (n + 1) : upperBound(own, delta!, bound);
   // crc: (n mean + 1)/(n + 1) <= alpha. Otherwise Bernstein's leading terms at level delta.
   const slack = alpha - mean;
   const log = Math.log(1 / (delta ?? 1));
   const highProbability = (2 * log * alpha * (1 - alpha)) / slack ** 2 + log / slack;
-  const needed = method === "crc" ? (1 - alpha) / slack : highProbability;
-  const neededSamples = slack > 0 ? Math.ceil(needed) : Number.POSITIVE_INFINITY;
-  const rest =
-    slack > 0
-      ? `about ${Math.max(neededSamples, n + 1)} samples would be needed`
-      : "more samples would not help: even the most confident lose too much";
-  const reason = `${about.method}: no threshold keeps the loss at ${alpha} with ${n} samples; the smallest certifiable loss is about ${Number(smallestRisk.toPrecision(3))}, and ${rest}.`;
-  return { ok: false, ...about, smallestRisk, neededSamples, reason };
+  const enough = method === "crc" ? (1 - alpha) / slack : highProbability;
+  const needed = slack > 0 ? Math.ceil(enough - 1e-9) : Number.POSITIVE_INFINITY;
+  const goal = `${about.method}: no threshold keeps the loss at ${alpha} with ${n} samples`;
+  return { ok: false, ...about, ...outlook(goal, { reach, needed, alpha, n }) };
 }
 
 function describe(method: "crc" | "ucb" | "ltt", loss: ExitLoss, alpha: number, delta: number | undefined): Guarantee {

@@ -41,16 +41,24 @@ export function refuse(
     reach = Math.min(reach, found.risk);
     needed = Math.min(needed, found.samples);
   }
-  const smallestRisk = Math.max(reach, alpha);
-  const neededSamples = Math.max(needed, samples + 1);
   const goal = `${about.method}: no early exit could be certified at alpha ${alpha}, delta ${delta} with ${samples} samples`;
+  return { ok: false, ...about, ...levels, n: samples, ...outlook(goal, { reach, needed, alpha, n: samples }) };
+}
+
+/** The numbers and the sentence of a refusal; what was refused at alpha with n samples needs more of either. */
+export function outlook(
+  goal: string,
+  found: { readonly reach: number; readonly needed: number; readonly alpha: number; readonly n: number },
+): Pick<Refused, "smallestRisk" | "neededSamples" | "reason"> {
+  const { reach, alpha, n } = found;
+  const neededSamples = Math.max(found.needed, n + 1);
   const risk = reach > alpha ? `about ${Number(reach.toPrecision(3))}` : `just above ${alpha}`;
   const rest =
     neededSamples === Number.POSITIVE_INFINITY
       ? "at the error rates seen more samples would not help: even the most confident are wrong too often"
       : `about ${neededSamples} samples would be needed`;
   const reason = `${goal}; the smallest certifiable risk is ${risk}, and ${rest}.`;
-  return { ok: false, ...about, ...levels, n: samples, smallestRisk, neededSamples, reason };
+  return { smallestRisk: Math.max(reach, alpha), neededSamples, reason };
 }
 
 /** The best of one exit's thresholds: the smallest risk certifiable, and the fewest samples for alpha. */
