@@ -30,8 +30,17 @@ const { values: options } = parseArgs({
     quick: { type: "boolean", default: false },
     "empty-cache": { type: "boolean", default: false },
     json: { type: "string" },
+    help: { type: "boolean", default: false },
   },
 });
+
+if (options.help) {
+  // The head of this file is the usage.
+  console.log(
+    (readFileSync(fileURLToPath(import.meta.url), "utf8").split("\n\n")[0] as string).replace(/^\/\/ ?/gm, ""),
+  );
+  process.exit(0);
+}
 
 /** Where an adapter's results go: its name, without what stands in brackets or after them. */
 function resultsFile({ description, device }: AdapterDescription): string {
