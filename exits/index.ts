@@ -1,6 +1,7 @@
 // Public entry of exits: multi-exit networks, training objectives, training.
 
 export { loadWeights } from "./checkpoint.ts";
+export { type Answers, Classifier, type DeployOptions, deploy, type ExitPolicy, type Images } from "./deploy.ts";
 export { type DkdOptions, dkd, entropy, kd } from "./distill.ts";
 export { CheckpointError, TrainingError } from "./errors.ts";
 export { type Anneal, annealed, confidenceGated, type GatedOptions, scheduleOnly } from "./gated.ts";

@@ -19,6 +19,7 @@ export * from "./compact.ts";
 export * from "./conv.ts";
 export * from "./conv-grad.ts";
 export * from "./cross-entropy.ts";
+export * from "./decide.ts";
 export * from "./depthwise.ts";
 export * from "./epilogue.ts";
 export * from "./gate.ts";
