@@ -3,4 +3,4 @@
 
 import { main } from "./main.ts";
 
-process.exitCode = await main(process.argv.slice(2), console.log);
+process.exitCode = await main(process.argv.slice(2), console.log, console.error);

@@ -26,15 +26,21 @@ export function examplesPerExit(data: Dataset, left: Departures, nExits: number,
   return Array.from({ length: nExits }, (_, j) => {
     const there = Array.from(left.exits).flatMap((exit, i) => (exit === j ? [i] : []));
     there.sort((a, b) => left.confidences[b]! - left.confidences[a]! || a - b);
-    if (j === nExits - 1) there.reverse();
-    else if (j > 0) there.splice(0, Math.max(0, (there.length - count) >> 1));
-    return mixed(there, data, count).map((i) => ({
+    return mixed(part(there, j, nExits, count), data, count).map((i) => ({
       picture: pictureOf(data, i),
       label: data.classes[data.labels[i]!]!,
       answer: data.classes[left.answers[i]!]!,
       confidence: left.confidences[i]!,
     }));
   });
+}
+
+/** The half of the surest at the first exit, the middle half in between, the half of the least sure at the last, from its end. */
+function part(order: readonly number[], exit: number, nExits: number, count: number): readonly number[] {
+  const half = Math.max(count, Math.ceil(order.length / 2));
+  if (exit === nExits - 1) return order.slice(-half).reverse();
+  const from = exit === 0 ? 0 : Math.max(0, (order.length - half) >> 1);
+  return order.slice(from, from + half);
 }
 
 /** The first `count` of an order, going round the classes. */

@@ -27,8 +27,12 @@ export const commands: Readonly<Record<string, Command>> = {
   doctor: { help: doctorHelp, run: runDoctor },
 };
 
-/** Runs `args` (without node and script); the exit code. */
-export async function main(args: readonly string[], print: Print = console.log): Promise<number> {
+/** Runs `args` (without node and script); the exit code. Faults go to `complain`, by default where everything goes. */
+export async function main(
+  args: readonly string[],
+  print: Print = console.log,
+  complain: Print = print,
+): Promise<number> {
   const [name, ...rest] = args;
   const command = name === undefined ? undefined : commands[name];
   if (!command) {
@@ -39,7 +43,7 @@ export async function main(args: readonly string[], print: Print = console.log):
   try {
     return await command.run(rest, print);
   } catch (error) {
-    print(error instanceof Error ? error.message : String(error));
+    complain(error instanceof Error ? error.message : String(error));
     return 1;
   }
 }
