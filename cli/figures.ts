@@ -38,9 +38,9 @@ export function accuracyCurve({ names, sweep, fixed, oracle, policy }: AccuracyC
   const marks = [
     ...fixed.map(({ cost, accuracy }, j) => ({ cost, accuracy, series: "fixed exits", label: names[j]! })),
     { cost: oracle.cost, accuracy: oracle.accuracy, series: "oracle", label: "oracle" },
-    ...(policy ? [{ cost: policy.cost, accuracy: policy.accuracy, series: "certified policy", label: "policy" }] : []),
+    ...(policy ? [{ cost: policy.cost, accuracy: policy.accuracy, series: "policy", label: "policy" }] : []),
   ];
-  const series = ["one threshold, swept", "fixed exits", "oracle", "certified policy"];
+  const series = ["one threshold, swept", "fixed exits", "oracle", ...(policy ? ["policy"] : [])];
   const colour = {
     field: "series",
     type: "nominal" as const,

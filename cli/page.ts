@@ -1,6 +1,14 @@
 /** The report as one HTML page: sections from findings, and from a run where there is one. No script, no network. */
 
-import { baselines, cascade, explain, spearman, sweepThresholds, thresholdCurve } from "../calibration/index.ts";
+import {
+  baselines,
+  cascade,
+  explain,
+  type Interval,
+  spearman,
+  sweepThresholds,
+  thresholdCurve,
+} from "../calibration/index.ts";
 import type { Dataset } from "../data/index.ts";
 import { type Findings, percent } from "./evaluate.ts";
 import { type Example, examplesPerExit } from "./examples.ts";
@@ -86,7 +94,8 @@ const found = ({ overthinking }: Findings["metrics"]): number => overthinking.or
 
 function promise({ found: { file } }: Content): string {
   const text = file ? explain(file.result) : "No policy was given: this page describes the exits alone.";
-  return `<p class="promise ${file?.result.ok ? "kept" : "none"}">${escapeHtml(text)}</p>`;
+  const isPromise = file?.result.ok && file.result.guarantee.kind !== "none";
+  return `<p class="promise ${isPromise ? "kept" : "none"}">${escapeHtml(text)}</p>`;
 }
 
 async function exitSection({ found: { policy, test, metrics, file }, run, names }: Content): Promise<string> {
@@ -100,6 +109,7 @@ async function exitSection({ found: { policy, test, metrics, file }, run, names 
     isPerExit ? threshold(thresholds[j]) : "",
     percent(policy.fractions[j]!),
     percent(policy.exitRisk[j]!),
+    policy.fractions[j]! > 0 ? interval(policy.intervals.exitRisk[j]!) : "",
   ]);
   const plot = await drawPlot(exitShares(names, policy.fractions, policy.exitRisk), "shares of images per exit");
   return section(
@@ -108,10 +118,23 @@ async function exitSection({ found: { policy, test, metrics, file }, run, names 
 The promise is about early leavers: the last exit answers all that is left, the hardest images.`,
     row(
       figure(plot),
-      table(["exit", run ? "MACs" : "cost", "accuracy on all", "threshold", "leave here", "wrong among them"], rows),
+      table(
+        [
+          "exit",
+          run ? "MACs" : "cost",
+          "accuracy on all",
+          "threshold",
+          "leave here",
+          "wrong among them",
+          "95 % interval",
+        ],
+        rows,
+      ),
     ),
   );
 }
+
+const interval = ({ lower, upper }: Interval): string => `${percent(lower)} to ${percent(upper)}`;
 
 const threshold = (value: number | undefined): string =>
   value === undefined ? "" : value === Number.POSITIVE_INFINITY ? "closed" : value.toFixed(4);
@@ -123,8 +146,9 @@ async function accuracySection({ found: { test, policy }, names }: Content): Pro
   const plot = await drawPlot(accuracyCurve({ names, sweep, fixed, oracle, policy }), "accuracy against MACs");
   return section(
     "Accuracy against MACs",
-    `Solid: one confidence threshold for all exits, swept. Dashed: every image takes the same exit. Diamond: the oracle,
-which knows the first exit that is right. Square: the certified policy.`,
+    `Solid: one confidence threshold for all exits, swept. Dashed: every image takes the same exit, and
+between them exits drawn at random. Diamond: the oracle,
+which knows the first exit that is right.${policy ? " Square: the policy." : ""}`,
     figure(plot),
   );
 }

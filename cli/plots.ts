@@ -61,7 +61,8 @@ const LOOK = {
 /** A specification as SVG text, without scripts; `label` is read out to those who cannot see it. */
 export async function drawPlot(spec: TopLevelSpec, label: string): Promise<string> {
   const [vega, { compile }] = await Promise.all([import("vega"), import("vega-lite")]);
-  const compiled = compile({ ...spec, config: { ...LOOK, ...spec.config } } as TopLevelSpec).spec;
+  const quiet = { logger: vega.logger(vega.Error) };
+  const compiled = compile({ ...spec, config: { ...LOOK, ...spec.config } } as TopLevelSpec, quiet).spec;
   const view = new vega.View(vega.parse(compiled), { renderer: "none", logLevel: vega.Error });
   try {
     const svg = await view.toSVG();
