@@ -20,7 +20,7 @@ import {
   type Table,
 } from "../calibration/index.ts";
 import { writeWhole } from "./files.ts";
-import { checkChoice, numberFlag, type Print } from "./flags.ts";
+import { checkChoice, numberFlag, onePath, type Print } from "./flags.ts";
 import { readLogits } from "./logits-file.ts";
 import { RunFolder } from "./run-folder.ts";
 
@@ -133,8 +133,7 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
     print(calibrateHelp);
     return 0;
   }
-  const [path, ...rest] = positionals;
-  if (!path || rest.length > 0) throw new Error(`calibrate: one logits file must be given; got ${positionals.length}.`);
+  const path = onePath("calibrate", positionals);
   const folder = RunFolder.at(path);
   const values = { ...DEFAULTS, ...(folder && runDefaults(folder)), ...given };
   for (const [flag, allowed] of Object.entries(choices)) {

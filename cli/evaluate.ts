@@ -16,7 +16,7 @@ import {
   type Table,
 } from "../calibration/index.ts";
 import { writeWhole } from "./files.ts";
-import { numberFlag, type Print } from "./flags.ts";
+import { numberFlag, onePath, type Print } from "./flags.ts";
 import { readLogits } from "./logits-file.ts";
 import { RunFolder } from "./run-folder.ts";
 
@@ -85,8 +85,7 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
     print(evaluateHelp);
     return 0;
   }
-  const [path, ...rest] = positionals;
-  if (!path || rest.length > 0) throw new Error(`evaluate: one logits file must be given; got ${positionals.length}.`);
+  const path = onePath("evaluate", positionals);
   const folder = RunFolder.at(path);
   const resamples = numberFlag("evaluate", "resamples", values.resamples);
   const found = findings(path, values.policy, { isProbabilities: values.probabilities, resamples });

@@ -21,3 +21,11 @@ export function checkChoice(
   if (value === undefined || allowed.includes(value)) return;
   throw new Error(`${command}: --${flag} must be one of ${allowed.join(", ")}; got "${value}".`);
 }
+
+/** The one file or folder a command works on. */
+export function onePath(command: string, positionals: readonly string[]): string {
+  const [path, ...rest] = positionals;
+  if (!path || rest.length > 0)
+    throw new Error(`${command}: one logits file must be given; got ${positionals.length}.`);
+  return path;
+}

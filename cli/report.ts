@@ -3,7 +3,7 @@
 import { parseArgs } from "node:util";
 import { findings } from "./evaluate.ts";
 import { writeWhole } from "./files.ts";
-import type { Print } from "./flags.ts";
+import { onePath, type Print } from "./flags.ts";
 import { renderPage } from "./page.ts";
 import { readDetails } from "./run-details.ts";
 import { RunFolder } from "./run-folder.ts";
@@ -38,8 +38,7 @@ export async function runReport(args: readonly string[], print: Print = console.
     print(reportHelp);
     return 0;
   }
-  const [path, ...rest] = positionals;
-  if (!path || rest.length > 0) throw new Error(`report: one logits file must be given; got ${positionals.length}.`);
+  const path = onePath("report", positionals);
   const folder = RunFolder.at(path);
   const found = findings(path, values.policy, { isProbabilities: values.probabilities });
   const page = await renderPage(found, folder && (await readDetails(folder, found.file)));
