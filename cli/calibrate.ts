@@ -101,34 +101,54 @@ function runDefaults(folder: RunFolder): Flags {
   };
 }
 
+const lttFlags = ["control", "procedure", "test", "correction"] as const;
+const meanFlags = ["loss", "bound"] as const;
+const goalFlags = ["accuracy", "cost", "milliseconds", "budget"] as const;
+
+/** Flags that mean something to one method only. */
+const methodFlags: Readonly<Record<(typeof choices.method)[number], readonly string[]>> = {
+  ltt: lttFlags,
+  crc: ["loss"],
+  ucb: meanFlags,
+  budget: goalFlags,
+};
+
+/** A flag of another method would be passed over in silence: refuse it. */
+function checkMethodFlags(given: Readonly<Record<string, unknown>>, method: keyof typeof methodFlags): void {
+  for (const flag of Object.values(methodFlags).flat()) {
+    if (given[flag] === undefined || methodFlags[method].includes(flag)) continue;
+    const own = Object.entries(methodFlags).filter(([, flags]) => flags.includes(flag));
+    const names = own.map(([name]) => name).join(" or ");
+    throw new Error(`calibrate: --${flag} goes with --method ${names}; got --method ${method}.`);
+  }
+}
+
+const flagOptions = {
+  alpha: { type: "string" },
+  delta: { type: "string" },
+  validation: { type: "string" },
+  method: { type: "string", default: "ltt" },
+  control: { type: "string" },
+  procedure: { type: "string" },
+  test: { type: "string" },
+  correction: { type: "string" },
+  bound: { type: "string" },
+  accuracy: { type: "string" },
+  cost: { type: "string" },
+  milliseconds: { type: "string" },
+  budget: { type: "string" },
+  loss: { type: "string" },
+  score: { type: "string" },
+  scale: { type: "string" },
+  probabilities: { type: "boolean", default: false },
+  seed: { type: "string", default: "0" },
+  out: { type: "string" },
+  help: { type: "boolean", default: false },
+} as const;
+
 /** Runs the command; returns the exit code. Throws for bad input. */
 export function runCalibrate(args: readonly string[], print: Print = console.log): number {
-  const { values: given, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      alpha: { type: "string" },
-      delta: { type: "string" },
-      validation: { type: "string" },
-      method: { type: "string", default: "ltt" },
-      control: { type: "string" },
-      procedure: { type: "string" },
-      test: { type: "string" },
-      correction: { type: "string" },
-      bound: { type: "string" },
-      accuracy: { type: "string" },
-      cost: { type: "string" },
-      milliseconds: { type: "string" },
-      budget: { type: "string" },
-      loss: { type: "string" },
-      score: { type: "string" },
-      scale: { type: "string" },
-      probabilities: { type: "boolean", default: false },
-      seed: { type: "string", default: "0" },
-      out: { type: "string" },
-      help: { type: "boolean", default: false },
-    },
-  });
+  const { values: given, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: flagOptions });
   if (given.help) {
     print(calibrateHelp);
     return 0;
@@ -139,16 +159,17 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
   for (const [flag, allowed] of Object.entries(choices)) {
     checkChoice("calibrate", flag, values[flag as keyof typeof choices], allowed);
   }
+  const chosen = values as Choices;
+  const { method = "ltt", score } = chosen;
+  checkMethodFlags(given, method);
   const options = { isProbabilities: values.probabilities };
   const tables = {
     calibration: readLogits(folder?.logits("calibration") ?? path, options),
     validation: values.validation === undefined ? undefined : readLogits(values.validation, options),
   };
-  const chosen = values as Choices;
   const { scaling, calibration, validation } = scaled(tables, chosen.scale);
   if (scaling && !scaling.converged)
     print("warning: the scaling did not converge; see its parameters in the policy file.");
-  const { method, score } = chosen;
   const shared = {
     alpha: numberFlag("calibrate", "alpha", values.alpha),
     delta: numberFlag("calibrate", "delta", values.delta),
@@ -163,7 +184,7 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
         ? learnThenTest(calibration, { ...shared, ...pickChosen(chosen, lttFlags) } satisfies LearnThenTestOptions)
         : controlRisk(calibration, {
             ...shared,
-            method: method as "crc" | "ucb",
+            method,
             ...pickChosen(chosen, meanFlags),
           } satisfies ControlRiskOptions);
   writeWhole(values.out, encodePolicy(scaling ? { result, scaling } : { result }));
@@ -172,16 +193,11 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
   return result.ok ? 0 : 2;
 }
 
-const lttFlags = ["control", "procedure", "test", "correction"] as const;
-const meanFlags = ["loss", "bound"] as const;
-
 /** The given ones among some flags. */
 function pickChosen<Flag extends keyof Choices>(chosen: Choices, flags: readonly Flag[]): Pick<Choices, Flag> {
   const given = flags.filter((flag) => chosen[flag] !== undefined).map((flag) => [flag, chosen[flag]]);
   return Object.fromEntries(given) as Pick<Choices, Flag>;
 }
-
-const goalFlags = ["accuracy", "cost", "milliseconds", "budget"] as const;
 
 /** What `--method budget` is to reach, from exactly one of its goals. */
 function budgetGoal(values: Partial<Record<(typeof goalFlags)[number], string>>): BudgetGoal {

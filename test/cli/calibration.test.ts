@@ -224,6 +224,7 @@ test("bad flags and files are named", async () => {
   await fails([], "calibrate: one logits file must be given; got 0.");
   await fails([path, "--alpha", "much"], 'calibrate: --alpha must be a number; got "much".');
   await fails([path, "--method", "magic"], 'calibrate: --method must be one of ltt, crc, ucb, budget; got "magic".');
+  await fails([path, "--loss", "disagreement"], "calibrate: --loss goes with --method crc or ucb; got --method ltt.");
   await fails(
     [path, "--scale", "temperature"],
     "calibrate: --scale needs --validation; got none. Scaling must not be fitted on calibration samples.",
