@@ -11,15 +11,7 @@ import type { RiskLevels } from "./ltt.ts";
 import { achieved, decide } from "./policies.ts";
 import { quantileOfSorted } from "./ranks.ts";
 import { outlook } from "./refusal.ts";
-import {
-  type Calibration,
-  complement,
-  exchangeableSamples,
-  fixedBeforehand,
-  type Guarantee,
-  independentSamples,
-  type Refused,
-} from "./result.ts";
+import { type Calibration, highProbability, onAverage, type Refused } from "./result.ts";
 import { type Cascade, cascade, type Source } from "./scores.ts";
 import { type LayoutOptions, separate, usedIds } from "./separate.ts";
 
@@ -71,7 +63,8 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
     delta: method === "crc" ? undefined : delta,
     n: calibration.samples,
   };
-  const guarantee = describe(method, loss, alpha, delta);
+  const what = `the expected loss (${loss}) over all samples`;
+  const guarantee = method === "crc" ? onAverage(what, alpha) : highProbability(what, levels);
   if (index < 0 || lambdas[index] === Number.POSITIVE_INFINITY) {
     return refuse(losses, lambdas, { ...about, guarantee }, method, bound);
   }
@@ -147,21 +140,6 @@ function refuse(
   const needed = slack > 0 ? Math.ceil(enough - 1e-9) : Number.POSITIVE_INFINITY;
   const goal = `${about.method}: no threshold keeps the loss at ${alpha} with ${n} samples`;
   return { ok: false, ...about, ...outlook(goal, { reach, needed, alpha, n }) };
-}
-
-function describe(method: "crc" | "ucb" | "ltt", loss: ExitLoss, alpha: number, delta: number | undefined): Guarantee {
-  if (method === "crc") {
-    return {
-      kind: "marginal",
-      promise: `On average over calibration sets and future samples, the expected loss (${loss}) over all samples is at most ${alpha}; a single calibration may exceed it.`,
-      assumptions: [exchangeableSamples, fixedBeforehand],
-    };
-  }
-  return {
-    kind: "with probability 1 - delta",
-    promise: `With probability at least ${complement(delta!)} over the calibration samples, the expected loss (${loss}) over all samples is at most ${alpha}.`,
-    assumptions: [independentSamples, fixedBeforehand],
-  };
 }
 
 function name(method: "crc" | "ucb" | "ltt", bound: string): string {

@@ -13,6 +13,7 @@ import {
 } from "./bounds.ts";
 import { check, checkLevel, checkNotEmpty } from "./errors.ts";
 import { checkLevels, type RiskLevels } from "./ltt.ts";
+import { type Guarantee, highProbability, onAverage } from "./result.ts";
 
 /** Losses of n samples at M knob settings. */
 export interface LossTable {
@@ -30,6 +31,8 @@ export interface KnobChoice {
   readonly lambda: number | undefined;
   /** `[M]` what was compared with alpha. */
   readonly bound: Float64Array;
+  readonly n: number;
+  readonly guarantee: Guarantee;
 }
 
 /**
@@ -60,11 +63,11 @@ export function conformalRiskControl(
     }
   }
   const bound = sums.map((sum) => (sum + lossBound) / (n + 1));
-  return choose(
-    table,
-    bound,
-    bound.findIndex((b) => b <= alpha),
-  );
+  const index = bound.findIndex((b) => b <= alpha);
+  const guarantee = onAverage("the expected loss", alpha);
+  const { assumptions } = guarantee;
+  const needed = monotonize ? assumptions : [...assumptions, "no sample's loss increases in lambda"];
+  return { ...choose(table, bound, index), n, guarantee: { ...guarantee, assumptions: needed } };
 }
 
 /** Betting or Hoeffding-Bentkus for any losses in [0, 1]; Clopper-Pearson, exact and the tightest, for 0/1 losses. */
@@ -87,7 +90,9 @@ export function ucbThreshold(
   });
   let index = m;
   while (index > 0 && ucb[index - 1]! <= alpha) index--;
-  return choose(table, ucb, index < m ? index : -1);
+  const guarantee = highProbability("the expected loss", { alpha, delta });
+  const assumptions = [...guarantee.assumptions, "the expected loss does not increase in lambda"];
+  return { ...choose(table, ucb, index < m ? index : -1), n, guarantee: { ...guarantee, assumptions } };
 }
 
 /** Upper confidence bound on the mean of losses in [0, 1] at level 1 - delta. */
@@ -115,7 +120,7 @@ function checkBinary(op: string, losses: Float64Array): void {
   check(isBinary, op, "clopperPearson needs losses of 0 or 1", "other values");
 }
 
-function choose({ lambdas }: LossTable, bound: Float64Array, index: number): KnobChoice {
+function choose({ lambdas }: LossTable, bound: Float64Array, index: number): Omit<KnobChoice, "n" | "guarantee"> {
   return { ok: index >= 0, index, lambda: index >= 0 ? lambdas[index] : undefined, bound };
 }
 

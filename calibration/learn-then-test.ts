@@ -6,7 +6,7 @@
 import { binomialPValue, hoeffdingBentkusPValue, wsrPValue } from "./bounds.ts";
 import { runChain } from "./chains.ts";
 import { check, checkNotEmpty } from "./errors.ts";
-import { checkLevels, type RiskLevels } from "./ltt.ts";
+import { checkLevels, harmlessReuse, type RiskLevels } from "./ltt.ts";
 import { type Correction, rejectHypotheses } from "./multiple-testing.ts";
 import { countGroups, designPath, groupCount, type PathControl } from "./path.ts";
 import { achieved, decide } from "./policies.ts";
@@ -235,7 +235,7 @@ function describe(procedure: Procedure, control: Control, { alpha, delta }: Risk
   }
   const assumptions = [independentSamples, fixedBeforehand];
   if (procedure === "sequential") {
-    assumptions.push("using the same samples again at later exits does no harm (simulated, not proven)");
+    assumptions.push(harmlessReuse);
   }
   return {
     kind: "with probability 1 - delta",

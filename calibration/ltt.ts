@@ -6,6 +6,7 @@
 import { binomialPValue, smallestTestable } from "./bounds.ts";
 import { check, checkLengths, checkLevel, checkNotEmpty } from "./errors.ts";
 import { quantileOfSorted } from "./ranks.ts";
+import { type Guarantee, highProbability } from "./result.ts";
 
 /** Target risk and failure probability. */
 export interface RiskLevels {
@@ -73,6 +74,8 @@ export interface ThresholdTest {
   readonly threshold: number;
   /** Fewest accepted samples that could pass. */
   readonly nMin: number;
+  readonly n: number;
+  readonly guarantee: Guarantee;
 }
 
 /**
@@ -98,6 +101,8 @@ export function lttThreshold(
     ok: kept >= 0,
     threshold: kept >= 0 ? grid[kept]! : Number.POSITIVE_INFINITY,
     nMin: smallestTestable(levels.alpha, levels.delta),
+    n: scores.length,
+    guarantee: highProbability("the error rate among the accepted", levels),
   };
 }
 
@@ -107,7 +112,12 @@ export interface SurvivorThresholds {
   readonly thresholds: Float64Array;
   /** Calibration samples refused by every early exit. */
   readonly survivors: number;
+  readonly n: number;
+  readonly guarantee: Guarantee;
 }
+
+/** What the sequential rule takes for granted. */
+export const harmlessReuse = "using the same samples again at later exits does no harm (simulated, not proven)";
 
 /**
  * The simple sequential rule: each early exit is tested at delta / (K-1) on the samples all earlier exits refused,
@@ -151,7 +161,18 @@ export function sequentialSurvivors(
     alive = alive.filter((i) => scores[at(i)]! < threshold);
     aliveValidation = aliveValidation.filter((i) => validationScores[at(i)]! < threshold);
   }
-  return { thresholds, survivors: alive.length };
+  const guarantee = highProbability("the error rate of those that leave at each early exit", { alpha, delta });
+  const assumptions = [...guarantee.assumptions, harmlessReuse];
+  const n = scores.length / earlyExits;
+  return { thresholds, survivors: alive.length, n, guarantee: { ...guarantee, assumptions } };
+}
+
+/** One row of thresholds, or none. */
+export interface PooledTest {
+  readonly ok: boolean;
+  readonly index: number;
+  readonly n: number;
+  readonly guarantee: Guarantee;
 }
 
 /**
@@ -166,7 +187,7 @@ export function lttPooled(
     readonly earlyExits: number;
   },
   levels: RiskLevels,
-): { readonly ok: boolean; readonly index: number } {
+): PooledTest {
   checkLevels("lttPooled", levels);
   const { scores, errors, grid, earlyExits } = input;
   checkLengths("lttPooled", "scores", scores.length, "errors", errors.length);
@@ -182,7 +203,8 @@ export function lttPooled(
     }
   }
   const index = fixedSequence(counts, levels);
-  return { ok: index >= 0, index };
+  const guarantee = highProbability("the error rate of all that leave early", levels);
+  return { ok: index >= 0, index, n: scores.length / earlyExits, guarantee };
 }
 
 /** Both levels strictly between 0 and 1. */

@@ -1,5 +1,6 @@
 /** The answers of calibration: certified, with its guarantee, or refused, with what it would take. Never a bare number. */
 
+import type { RiskLevels } from "./ltt.ts";
 import type { Score } from "./scores.ts";
 import type { Table } from "./table.ts";
 
@@ -82,3 +83,21 @@ export const similarSamples = "the samples used and future samples come from one
 
 /** Thresholds and scores were fixed without the labels of the tested samples. */
 export const fixedBeforehand = "the model, its scaling and the tried thresholds were fixed without the tested samples";
+
+/** The promise of a high-probability rule about `what`, for instance "the mean loss". */
+export function highProbability(what: string, { alpha, delta }: RiskLevels): Guarantee {
+  return {
+    kind: "with probability 1 - delta",
+    promise: `With probability at least ${complement(delta)} over the calibration samples, ${what} is at most ${alpha}.`,
+    assumptions: [independentSamples, fixedBeforehand],
+  };
+}
+
+/** The promise of a rule that holds on average only. */
+export function onAverage(what: string, alpha: number): Guarantee {
+  return {
+    kind: "marginal",
+    promise: `On average over calibration sets and future samples, ${what} is at most ${alpha}; a single calibration may exceed it.`,
+    assumptions: [exchangeableSamples, fixedBeforehand],
+  };
+}

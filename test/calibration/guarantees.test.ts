@@ -436,14 +436,18 @@ test("a population's truth is what a large sample shows", () => {
 
 test("primitives answer +Infinity where nothing passes", () => {
   const nothing = lttThreshold({ scores: [0.9, 0.8], errors: [0, 0], grid: [0.5] }, levels);
-  assert.equal(nothing, { ok: false, threshold: Number.POSITIVE_INFINITY, nMin: 22 });
+  assert.equal([nothing.ok, nothing.threshold, nothing.nMin, nothing.n], [false, Number.POSITIVE_INFINITY, 22, 2]);
   const pooled = lttPooled({ scores: [0.9], errors: [0], grid: [0.5], earlyExits: 1 }, levels);
-  assert.equal(pooled, { ok: false, index: -1 });
+  assert.equal([pooled.ok, pooled.index, pooled.n], [false, -1, 1]);
   const chain = sequentialSurvivors(
     { scores: [0.9], errors: [0], validationScores: [0.9], earlyExits: 1, gridQuantiles: [0.5] },
     levels,
   );
   assert.equal([...chain.thresholds], [Number.POSITIVE_INFINITY]);
+  for (const { guarantee } of [nothing, pooled, chain]) {
+    assert.is(guarantee.kind, "with probability 1 - delta");
+    assert.ok(guarantee.promise.endsWith("at most 0.1.") && guarantee.assumptions.length >= 2);
+  }
 });
 
 test("a grid that is not strict to loose is refused", async () => {
