@@ -200,7 +200,7 @@ writeFileSync(
   flags.out,
   `# Do the guarantees hold?
 
-Written by \`npm run validity\` (${repeats} calibrations a row, ${seconds} s on one core). Each row draws calibration sets from a
+Written by \`npm run validity\` (${repeats} calibrations a row, ${seconds} s elapsed, one core at most). Each row draws calibration sets from a
 three-exit cascade of 1,000,000 samples and looks the true risk of the chosen thresholds up in that table.
 
 - *violations*: share of calibrations whose true risk is above alpha; kept if at most delta plus three binomial standard errors.
