@@ -30,7 +30,7 @@ import {
   type Tensor,
   tensor,
   zeros,
-} from "../engine/index.ts";
+} from "../engine/functions.ts";
 import { EVAL } from "../nn/index.ts";
 import { packBytes } from "./images.ts";
 import type { MultiExit } from "./multi-exit.ts";
