@@ -2,11 +2,12 @@
 // one submit. What may change between replays is declared: inputs, scalars, state. Everything else is constant; a write to
 // anything else is refused. Intermediates share private memory by liveness, which the fixed order makes exact.
 
-import { type BufferPool, type Place, Storage, USAGE } from "./buffers.ts";
+import { type Place, Storage, USAGE } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import { encode } from "./dtype.ts";
 import { CaptureError, DisposedError } from "./errors.ts";
 import { liveGrids } from "./ops/compact.ts";
+import { PrivateMemory } from "./private-memory.ts";
 import { defaultDevice } from "./registry.ts";
 import { keep, Scope } from "./scope.ts";
 import { type Described, describe, numel, sameShape } from "./shape.ts";
@@ -376,51 +377,6 @@ class Recording implements Recorder {
     for (const storage of this.#held.splice(0)) storage.release();
     this.#uniforms?.destroy();
     this.#memory.dispose();
-  }
-}
-
-/** Memory of one capture: taken from the shared pool, returned to it only when the capture goes. */
-class PrivateMemory {
-  readonly #pool: BufferPool;
-  readonly #all: GPUBuffer[] = [];
-  readonly #free: GPUBuffer[] = [];
-
-  constructor(pool: BufferPool) {
-    this.#pool = pool;
-  }
-
-  get bytes(): number {
-    return this.#all.reduce((sum, buffer) => sum + buffer.size, 0);
-  }
-
-  /** The smallest free buffer that fits without wasting more than half, else a new one. */
-  place(storage: Storage): void {
-    if (storage.placed) return;
-    let best = -1;
-    this.#free.forEach((buffer, i) => {
-      const current = this.#free[best];
-      if (
-        buffer.size >= storage.bytes &&
-        buffer.size <= Math.max(2 * storage.bytes, 4096) &&
-        (!current || buffer.size < current.size)
-      )
-        best = i;
-    });
-    const buffer = best >= 0 ? (this.#free.splice(best, 1)[0] as GPUBuffer) : this.#take(storage.bytes);
-    storage.putAt({ buffer, offset: 0 }, () => {
-      this.#free.push(buffer);
-    });
-  }
-
-  #take(bytes: number): GPUBuffer {
-    const buffer = this.#pool.take(bytes);
-    this.#all.push(buffer);
-    return buffer;
-  }
-
-  dispose(): void {
-    for (const buffer of this.#all.splice(0)) this.#pool.give(buffer);
-    this.#free.length = 0;
   }
 }
 
