@@ -1,37 +1,54 @@
-// Waiting for work seen before: how long is slept, and what makes it forget.
+// Waiting for work seen before: how long is slept, and what makes it forget. On a clock that the test moves.
 
-import { Patience } from "../../engine/patience.ts";
+import { type Clock, Patience } from "../../engine/patience.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("patience");
 
-/** Waits for work of `ms` once; what was awaited asks the clock when it began. */
-async function wait(patience: Patience, dispatches: number, ms: number): Promise<number> {
-  const start = performance.now();
-  let asked = 0;
-  await patience.wait(dispatches, () => {
-    asked = performance.now() - start;
-    return asked < ms ? new Promise((resolve) => setTimeout(resolve, ms - asked)) : Promise.resolve();
-  });
-  return asked;
+/** A clock that only sleeping and working move. */
+class Hand implements Clock {
+  #now = 0;
+  now(): number {
+    return this.#now;
+  }
+  async sleep(ms: number): Promise<void> {
+    this.#now += ms;
+  }
+
+  /** Waits for work of `ms` that starts now; the milliseconds slept before it was asked for. */
+  async wait(patience: Patience, dispatches: number, ms: number): Promise<number> {
+    const start = this.#now;
+    let slept = 0;
+    await patience.wait(dispatches, async () => {
+      slept = this.#now - start;
+      this.#now = Math.max(this.#now, start + ms);
+    });
+    return slept;
+  }
 }
 
-test("known work is asked for late, unknown work at once", async () => {
-  const patience = new Patience(true);
-  assert.ok((await wait(patience, 7, 60)) < 30, "the first time");
-  assert.ok((await wait(patience, 7, 60)) < 30, "the second time: the first may have compiled shaders");
-  assert.ok((await wait(patience, 7, 60)) >= 40, "the third time");
-  assert.ok((await wait(patience, 8, 60)) < 30, "other work");
+test("work is slept for once it was seen twice", async () => {
+  const hand = new Hand();
+  const patience = new Patience(true, hand);
+  assert.is(await hand.wait(patience, 7, 900), 0, "unknown");
+  assert.is(await hand.wait(patience, 7, 100), 0, "the first may have compiled shaders");
+  assert.is(await hand.wait(patience, 7, 100), 80);
+  assert.is(await hand.wait(patience, 8, 100), 0, "other work");
 });
 
 test("sleeping past the end is done once", async () => {
-  const patience = new Patience(true);
-  for (const ms of [60, 60]) await wait(patience, 3, ms);
-  assert.ok((await wait(patience, 3, 0)) >= 40);
-  assert.ok((await wait(patience, 3, 0)) < 30);
+  const hand = new Hand();
+  const patience = new Patience(true, hand);
+  for (const ms of [100, 100]) await hand.wait(patience, 3, ms);
+  assert.is(await hand.wait(patience, 3, 10), 80);
+  assert.is(await hand.wait(patience, 3, 10), 0);
 });
 
-test("off, it never sleeps", async () => {
-  const patience = new Patience(false);
-  for (let i = 0; i < 4; i++) assert.ok((await wait(patience, 1, 30)) < 20);
+test("short work is left to polling, and off it never sleeps", async () => {
+  const hand = new Hand();
+  const [on, off] = [new Patience(true, hand), new Patience(false, hand)];
+  for (let i = 0; i < 4; i++) {
+    assert.is(await hand.wait(on, 1, 4), 0);
+    assert.is(await hand.wait(off, 1, 400), 0);
+  }
 });
