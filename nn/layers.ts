@@ -11,7 +11,6 @@ import {
   linear,
   qkvAttention,
   reshape,
-  type Shape,
   type Tensor,
 } from "../engine/functions.ts";
 import type { Init } from "./init.ts";
@@ -208,5 +207,3 @@ export function globalAveragePool(x: Tensor): Tensor {
   const [batch, height, width, channels] = x.shape as unknown as readonly [number, number, number, number];
   return reshape(avgPool2d(x, { kernel: [height, width] }), [batch, channels]);
 }
-
-export type { Shape };
