@@ -4,28 +4,46 @@
  */
 
 import type { BudgetChoice } from "./budgets.ts";
+import type { ControlRiskOptions } from "./control-risk.ts";
 import { check, fail } from "./errors.ts";
 import type { Scaling } from "./fit.ts";
+import type { LearnThenTestOptions } from "./learn-then-test.ts";
 import type { Calibration } from "./result.ts";
 import type { ConfidenceScaler } from "./scalers/confidence-scalers.ts";
 import type { LogitScaler } from "./scalers/logit-scalers.ts";
+import type { PlainScore, RunningScore } from "./scores.ts";
+
+/** What was asked for besides the levels, so that the same can be asked again for another target. */
+export type PolicyRequest = { readonly score?: PlainScore | RunningScore } & (
+  | ({ readonly rule: "learnThenTest" } & Pick<
+      LearnThenTestOptions,
+      "control" | "procedure" | "test" | "correction" | "steps" | "seed"
+    >)
+  | ({ readonly rule: "controlRisk" } & Pick<ControlRiskOptions, "method" | "loss" | "bound" | "steps" | "seed">)
+);
 
 /** A result with the scaling that belongs before it. */
 export interface PolicyFile {
   readonly result: Calibration | BudgetChoice;
   readonly scaling?: Scaling;
+  readonly request?: PolicyRequest;
 }
 
 const FORMAT = "sortie-policy";
 const VERSION = 1;
 
-/** JSON text of a result, and of the scaling that was applied to the logits it was calibrated on. */
-export function encodePolicy({ result, scaling }: PolicyFile): string {
-  const plain = (_: string, value: unknown) => {
-    if (ArrayBuffer.isView(value)) return Array.from(value as Float64Array);
-    return typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
+/** JSON text of a result, of the scaling that was applied to the logits it was calibrated on, and of how it was asked for. */
+export function encodePolicy({ result, scaling, request }: PolicyFile): string {
+  return plainJson({ format: FORMAT, version: VERSION, result, scaling, request });
+}
+
+/** Indented JSON text of anything made of plain objects and typed arrays: those as lists, NaN and infinities as strings. */
+export function plainJson(value: unknown): string {
+  const plain = (_: string, part: unknown) => {
+    if (ArrayBuffer.isView(part)) return Array.from(part as Float64Array);
+    return typeof part === "number" && !Number.isFinite(part) ? String(part) : part;
   };
-  return JSON.stringify({ format: FORMAT, version: VERSION, result, scaling }, plain, 2);
+  return JSON.stringify(value, plain, 2);
 }
 
 /** The way back. Throws `CalibrationError` for text that is no policy of this version. */
@@ -41,7 +59,10 @@ export function decodePolicy(text: string): PolicyFile {
   check(file["version"] === VERSION, "decodePolicy", `the version must be ${VERSION}`, String(file["version"]));
   const result = restoreResult(file["result"] as Record<string, unknown>);
   const scaling = file["scaling"] as Scaling | undefined;
-  return scaling ? { result, scaling: restoreScaling(scaling) } : { result };
+  const request = file["request"] as PolicyRequest | undefined;
+  const isRule = !request || request.rule === "learnThenTest" || request.rule === "controlRisk";
+  check(isRule, "decodePolicy", "the request must be of learnThenTest or controlRisk", String(request?.rule));
+  return { result, ...(scaling && { scaling: restoreScaling(scaling) }), ...(request && { request }) };
 }
 
 function restoreResult(plain: Record<string, unknown>): PolicyFile["result"] {
