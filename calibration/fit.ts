@@ -44,7 +44,7 @@ export function fit(table: Table, options: ScalingOptions): Scaling {
   const scalers: (LogitScaler | ConfidenceScaler)[] = [];
   const samples: number[] = [];
   for (let j = 0; j < table.exits; j++) {
-    checkNotEmpty("fit", `the survivors of exit ${j - 1}`, alive.length);
+    checkNotEmpty("fit", `the survivors of exit ${j - 1} (counted from 0)`, alive.length);
     if (isLogitMethod(method)) {
       const own = alive.length === table.samples ? table : selectSamples(table, alive);
       scalers.push(fitLogitScaler(own, j, method, options));

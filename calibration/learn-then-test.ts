@@ -19,7 +19,7 @@ import {
   fixedBeforehand,
   type Guarantee,
   independentSamples,
-  type TestedGroup,
+  type PromisedGroup,
 } from "./result.ts";
 import { type Cascade, cascade, checkKnown, type Source } from "./scores.ts";
 import { type LayoutOptions, separate, usedIds } from "./separate.ts";
@@ -173,7 +173,10 @@ function certify(
   const { control, ...rest } = about;
   const exits = decide(calibration, thresholds);
   const { cost, fractions } = achieved(calibration, exits);
-  const tests = testedGroups(calibration, exits, control, about.alpha);
+  const tests = promisedGroups(calibration, exits, control).map((group) => ({
+    ...group,
+    pValue: binomialPValue(group.errors, group.accepted, about.alpha),
+  }));
   return {
     ok: true,
     ...rest,
@@ -187,20 +190,23 @@ function certify(
   };
 }
 
-/** The counts behind the promise, group by group, in order of exit, label or class. */
-function testedGroups(calibration: Cascade, taken: Int32Array, control: Control, alpha: number): TestedGroup[] {
-  const { exits, classes, labels, predictions, errors } = calibration;
+/** The groups that a promise is about, as far as samples leave in them, in order of exit, label or class. */
+export function promisedGroups(scored: Cascade, taken: Int32Array, control: Control): readonly PromisedGroup[] {
+  const { exits, classes, labels, predictions, errors } = scored;
   const keyOf = {
     exit: (_: number, j: number) => j,
     early: () => 0,
     label: (i: number) => labels[i]!,
     predictedClass: (i: number, j: number) => j * classes + predictions[i * exits + j]!,
   }[control];
-  const nameOf = {
-    exit: (key: number) => `exit ${key}`,
-    early: () => "early exits",
-    label: (key: number) => `label ${key}`,
-    predictedClass: (key: number) => `exit ${Math.floor(key / classes)}, class ${key % classes}`,
+  const describe = {
+    exit: (key: number) => ({ name: `exit ${key + 1}`, exit: key }),
+    early: () => ({ name: "early exits" }),
+    label: (key: number) => ({ name: `label ${key}` }),
+    predictedClass: (key: number) => {
+      const exit = Math.floor(key / classes);
+      return { name: `exit ${exit + 1}, class ${key % classes}`, exit };
+    },
   }[control];
   const accepted = new Float64Array(exits * classes);
   const wrong = new Float64Array(exits * classes);
@@ -210,12 +216,9 @@ function testedGroups(calibration: Cascade, taken: Int32Array, control: Control,
     accepted[key] = accepted[key]! + 1;
     wrong[key] = wrong[key]! + errors[i * exits + j]!;
   });
-  const tests: TestedGroup[] = [];
-  accepted.forEach((n, key) => {
-    if (n === 0) return;
-    tests.push({ name: nameOf(key), accepted: n, errors: wrong[key]!, pValue: binomialPValue(wrong[key]!, n, alpha) });
-  });
-  return tests;
+  return Array.from(accepted).flatMap((n, key) =>
+    n === 0 ? [] : [{ ...describe(key), accepted: n, errors: wrong[key]! }],
+  );
 }
 
 function describe(procedure: Procedure, control: Control, { alpha, delta }: RiskLevels): Guarantee {

@@ -15,12 +15,18 @@ export interface Guarantee {
   readonly assumptions: readonly string[];
 }
 
-/** One tested group of calibration samples, usually those that leave at one exit. */
-export interface TestedGroup {
-  /** For instance "exit 0". */
+/** Samples that share one promise, usually those that leave at one exit. */
+export interface PromisedGroup {
+  /** For people, who count from 1: "exit 1" is the exit of index 0. */
   readonly name: string;
+  /** Index of the exit, from 0; absent where the group is of all early exits. */
+  readonly exit?: number;
   readonly accepted: number;
   readonly errors: number;
+}
+
+/** A group of calibration samples, tested. */
+export interface TestedGroup extends PromisedGroup {
   /** Null hypothesis: the group's true error rate is above alpha. */
   readonly pValue: number;
 }

@@ -79,7 +79,7 @@ export function cascadeFromScores(input: {
   const scores = Float64Array.from(input.scores);
   // an infinite score would pass the infinite threshold of a closed exit
   const bad = scores.findIndex((s) => !Number.isFinite(s));
-  const place = `${scores[bad]} at sample ${Math.floor(bad / exits)}, exit ${bad % exits}`;
+  const place = `${scores[bad]} at sample ${Math.floor(bad / exits)}, exit ${bad % exits} (counted from 0)`;
   check(bad < 0, "cascade", "scores must be finite", place);
   const isFlag = Array.prototype.every.call(input.errors, (e: unknown) => e === 0 || e === 1);
   check(isFlag, "cascade", "errors must be 0 or 1", "something else");

@@ -191,5 +191,5 @@ function logProbabilities(rows: Values, first: number, exits: number, classes: n
 function position(index: number, first: number, exits: number, classes: number, withClass = true): string {
   const row = Math.floor(index / classes);
   const place = `sample ${first + Math.floor(row / exits)}, exit ${row % exits}`;
-  return withClass ? `${place}, class ${index % classes}` : place;
+  return `${withClass ? `${place}, class ${index % classes}` : place} (counted from 0)`;
 }

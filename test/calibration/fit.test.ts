@@ -110,7 +110,7 @@ test("no survivor is an error that says where", () =>
   failsWith(
     () => fit(randomTable(10, 2, 2), { method: "isotonic", survivorsOf: [0] }),
     "CalibrationError",
-    "fit: the survivors of exit 0 must not be empty; got 0 samples.",
+    "fit: the survivors of exit 0 (counted from 0) must not be empty; got 0 samples.",
   ));
 
 test("confidence scalers are monotone where they must be, and calibrated on their own samples", () => {

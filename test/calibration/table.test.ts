@@ -57,7 +57,7 @@ test("bad tables are refused word for word", async () => {
   ] as const) {
     await refuses(
       { logits: Float32Array.of(0, 1, value, 3), labels: [0], shape: [1, 2, 2] },
-      `table: logits must be finite; got ${name} at sample 0, exit 1, class 0.`,
+      `table: logits must be finite; got ${name} at sample 0, exit 1, class 0 (counted from 0).`,
     );
   }
 });
@@ -66,11 +66,11 @@ test("probabilities must be probabilities", async () => {
   const shape = [1, 1, 2] as const;
   await refuses(
     { logits: Float64Array.of(0.5, 0.6), labels: [0], shape, values: "probabilities" },
-    'table: probabilities must sum to 1 over classes; got 1.1 at sample 0, exit 0. For unnormalised outputs use values: "logits".',
+    'table: probabilities must sum to 1 over classes; got 1.1 at sample 0, exit 0 (counted from 0). For unnormalised outputs use values: "logits".',
   );
   await refuses(
     { logits: Float64Array.of(-0.5, 1.5), labels: [0], shape, values: "probabilities" },
-    "table: probabilities must not be negative; got -0.5 at sample 0, exit 0, class 0.",
+    "table: probabilities must not be negative; got -0.5 at sample 0, exit 0, class 0 (counted from 0).",
   );
   const table = createTable({ logits: Float64Array.of(0.25, 0.75), labels: [0], shape, values: "probabilities" });
   assert.ok(Math.abs(outcomes(table).maxProb[0]! - 0.75) < 1e-15);
@@ -142,12 +142,12 @@ test("scores given directly are checked", async () => {
   await failsWith(
     () => cascadeFromScores({ scores: [0.5, Number.NaN], errors: [0, 1], exits: 2 }),
     "CalibrationError",
-    "cascade: scores must be finite; got NaN at sample 0, exit 1.",
+    "cascade: scores must be finite; got NaN at sample 0, exit 1 (counted from 0).",
   );
   await failsWith(
     () => cascadeFromScores({ scores: [0.5, Number.POSITIVE_INFINITY], errors: [0, 1], exits: 1 }),
     "CalibrationError",
-    "cascade: scores must be finite; got Infinity at sample 1, exit 0.",
+    "cascade: scores must be finite; got Infinity at sample 1, exit 0 (counted from 0).",
   );
   await failsWith(
     () => cascadeFromScores({ scores: [0.5, 0.6], errors: [0, 1], exits: 2, labels: [1, 2] }),

@@ -217,6 +217,31 @@ test("a result survives the way through a file", () => {
   }
 });
 
+test("groups are named for people, from 1, with the index from 0; how a policy was asked for goes with it", async () => {
+  const table = randomTable(3000, 3, 3);
+  const groups = (control: "exit" | "early" | "predictedClass") => {
+    const result = learnThenTest(table, { alpha: 0.3, delta: 0.1, control });
+    assert.ok(result.ok);
+    return result.tests.map(({ name, exit }) => [name, exit]);
+  };
+  assert.equal(groups("exit"), [
+    ["exit 1", 0],
+    ["exit 2", 1],
+  ]);
+  assert.equal(groups("early"), [["early exits", undefined]]);
+  const byClass = groups("predictedClass");
+  assert.ok(byClass.some(([name, exit]) => name === "exit 2, class 0" && exit === 1), JSON.stringify(byClass));
+  const result = learnThenTest(table, { alpha: 0.25, delta: 0.1 });
+  const request = { rule: "learnThenTest", procedure: "union", seed: 3 } as const;
+  assert.equal(decodePolicy(encodePolicy({ result, request })), { result, request });
+  const text = encodePolicy({ result, request }).replace('"rule": "learnThenTest"', '"rule": "guess"');
+  await failsWith(
+    () => decodePolicy(text),
+    "CalibrationError",
+    "decodePolicy: the request must be of learnThenTest or controlRisk; got guess.",
+  );
+});
+
 test("bad flags and files are named", async () => {
   const path = save("flags.safetensors", randomTable(20, 2, 3), 0);
   const fails = (args: readonly string[], message: string) =>
