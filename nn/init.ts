@@ -1,11 +1,17 @@
 // Initialisers by name, PyTorch's and timm's, drawn on the CPU from a seed: the same weights on every machine.
 
-import { type Device, randomNormal, randomUniform, type Shape, type Tensor, tensor } from "../engine/functions.ts";
+import {
+  type Device,
+  numel,
+  randomNormal,
+  randomUniform,
+  type Shape,
+  type Tensor,
+  tensor,
+} from "../engine/functions.ts";
 
 /** Where values start: PyTorch's layer defaults (`torch`), He's for ReLU networks (`he`), timm's for ViT (`vit`). */
 export type InitScheme = "torch" | "he" | "vit";
-
-const count = (shape: Shape): number => shape.reduce((n, extent) => n * extent, 1);
 
 /** Draws parameters one after the other; each draw has a stream of its own, so the order of creation is what counts. */
 export class Init {
@@ -38,32 +44,32 @@ export class Init {
   }
 
   constant(shape: Shape, value: number): Tensor {
-    return this.parameter(new Float32Array(count(shape)).fill(value), shape);
+    return this.parameter(new Float32Array(numel(shape)).fill(value), shape);
   }
 
   /** A tensor that training updates without a gradient. */
   buffer(shape: Shape, value: number): Tensor {
-    return this.#make(new Float32Array(count(shape)).fill(value), shape);
+    return this.#make(new Float32Array(numel(shape)).fill(value), shape);
   }
 
   /** Uniform in [-bound, bound). */
   uniform(shape: Shape, bound: number): Tensor {
     return this.parameter(
-      randomUniform(count(shape), this.#key()).map((u) => (2 * u - 1) * bound),
+      randomUniform(numel(shape), this.#key()).map((u) => (2 * u - 1) * bound),
       shape,
     );
   }
 
   normal(shape: Shape, std: number): Tensor {
     return this.parameter(
-      randomNormal(count(shape), this.#key()).map((z) => z * std),
+      randomNormal(numel(shape), this.#key()).map((z) => z * std),
       shape,
     );
   }
 
   /** Normal, redrawn beyond two standard deviations. */
   truncatedNormal(shape: Shape, std: number): Tensor {
-    const n = count(shape);
+    const n = numel(shape);
     const key = this.#key();
     const values = randomNormal(n, key);
     for (let call = 1; values.some((z) => Math.abs(z) > 2); call++) {
