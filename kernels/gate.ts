@@ -4,7 +4,7 @@
 //     soft        1 - sigmoid(kappa (softmax(z_k)_y - tau))
 //     confidence  1 - c_k
 //     open        1: no gate, the schedule alone
-//   eligibility_e = prod_{k<e} r_k;  weight_e = schedule_e eligibility_e + leak, divided by the sum over exits if normalised
+//   eligibility_e = prod_{k<e} r_k;  weight_e = schedule_e eligibility_e + leak, divided by the sum over exits + 1e-12 if normalised
 // A thread owns a sample and walks its exits from shallow to deep. Softmax is max-subtracted, sums are f32.
 
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid } from "./kernel.ts";
@@ -62,7 +62,7 @@ fn residual(row: u32, label: u32) -> f32 {
     sum += weight;
     if (e + 1u < u.exits) { eligible *= residual((first + e) * u.classes, label); }
   }
-  ${normalise ? "for (var e = 0u; e < u.exits; e++) { weights[first + e] /= sum; }" : ""}
+  ${normalise ? "for (var e = 0u; e < u.exits; e++) { weights[first + e] /= sum + 1e-12; }" : ""}
 }`,
   grid: ({ n }) => linearGrid(ceilDiv(n, WORKGROUP)),
   rows: ({ n }) => ({ axis: 0, units: n, perGroup: WORKGROUP, fold: true }),
