@@ -41,7 +41,7 @@ export interface Batch {
   readonly labels: Int32Array;
   /** [B] */
   readonly ids: Int32Array;
-  /** With mixup: image i is `share[i]` of its own sample and the rest of one labelled `labels[i]`. */
+  /** With mixup: image i is `share[i]` of its own sample, at least half of it, and the rest of one labelled `mixed.labels[i]`. */
   readonly mixed?: { readonly labels: Int32Array; readonly share: Float32Array };
 }
 
@@ -49,6 +49,10 @@ export interface Batch {
 export interface Loader {
   readonly data: Dataset;
   readonly batchesPerEpoch: number;
+  /** Whether batches are `mixed`. */
+  readonly isMixed: boolean;
+  /** All that decides what a batch holds, besides the data. */
+  readonly options: Readonly<Record<string, unknown>>;
   /** The batch at a position. */
   at(position: Position): Batch;
   /** The position after this one. */
@@ -62,7 +66,7 @@ export interface Loader {
  * @throws DataError for an option out of its range, or data that do not fill one batch where the last one is dropped.
  */
 export function createLoader(data: Dataset, options: LoaderOptions): Loader {
-  const { batch: batchSize, last = "keep", prefetch = 2 } = options;
+  const { batch: batchSize, seed = 1, shuffle = true, last = "keep", augment = {}, prefetch = 2 } = options;
   ensureCount("createLoader", "batch", batchSize, 1);
   ensureCount("createLoader", "prefetch", prefetch);
   ensure(
@@ -99,6 +103,8 @@ export function createLoader(data: Dataset, options: LoaderOptions): Loader {
   return {
     data,
     batchesPerEpoch,
+    isMixed: augment.mixup !== undefined,
+    options: { batch: batchSize, seed, shuffle, last, augment },
     at,
     next,
     batches: ({ from = { epoch: 0, batch: 0 }, epochs = 1 } = {}) => ahead(at, next, from, epochs, prefetch),
@@ -183,7 +189,11 @@ function mix(batch: Batch, alpha: number, seed: number, pixels: number): Batch {
   const { images, labels, position } = batch;
   const stream = new Stream(seed, "mixup", position.epoch, position.batch);
   const partners = permutation(labels.length, stream);
-  const share = Float32Array.from(labels, () => drawBeta(alpha, stream));
+  // Either image of a pair may count as the own one: let it be the one that is seen more.
+  const share = Float32Array.from(labels, () => {
+    const drawn = drawBeta(alpha, stream);
+    return Math.max(drawn, 1 - drawn);
+  });
   const mixed = new Uint8Array(images.length);
   partners.forEach((partner, i) => {
     for (let p = 0; p < pixels; p++) {

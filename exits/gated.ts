@@ -8,6 +8,7 @@ import {
   checkEpoch,
   checkFactors,
   checkNumbers,
+  checkOneLabel,
   type Epoch,
   exitCrossEntropy,
   meanPerExit,
@@ -86,13 +87,17 @@ export function confidenceGated(options: GatedOptions = {}): Objective {
     schedule: (exits, at) => annealed(factorsOf(anneal, exits), at),
     losses: (batch) => {
       const { logits, labels, schedule } = batch;
+      if (gate === "hard" || gate === "soft") checkOneLabel(op, batch, `a ${gate} gate`);
       const gates = { mode: gate, tau, kappa, leak, normalise };
       const { weights, eligibility } = exitGates(logits.detach(), labels, schedule, gates);
       const losses = exitCrossEntropy(batch, labelSmoothing);
       // Per exit first: the same sums as the reported ones, of few terms each.
       return {
         loss: sum(meanPerExit(mul(losses, weights))),
-        exitLosses: meanPerExit(losses.detach()),
+        // Computed only for who asks: training counts its own.
+        get exitLosses() {
+          return meanPerExit(losses.detach());
+        },
         weights,
         eligibility,
       };

@@ -42,11 +42,19 @@ export interface ImageBatch {
   readonly images: Uint8Array;
   /** [B] */
   readonly labels: Int32Array;
+  /** With mixup: image i is `share[i]` of one labelled `labels[i]`, and the rest of one labelled `mixed.labels[i]`. */
+  readonly mixed?: { readonly labels: Int32Array; readonly share: Float32Array };
+  /** Images that are meant, if not all. */
+  readonly count?: number;
 }
 
 /** Batches by position: a pure function of it, so that a resumed run sees what an undisturbed one sees. */
 export interface BatchSource {
   readonly batchesPerEpoch: number;
+  /** Whether its batches are `mixed`; default false. */
+  readonly isMixed?: boolean;
+  /** All that decides what its batches hold, as JSON: a run is not resumed under other ones. */
+  readonly options?: Readonly<Record<string, unknown>>;
   at(position: { readonly epoch: number; readonly batch: number }): ImageBatch;
 }
 
@@ -92,7 +100,7 @@ export function packBytes(images: Uint8Array, words: number): Uint32Array<ArrayB
   return new Uint32Array(bytes.buffer);
 }
 
-/** Throws ArgumentError unless the images are what the network takes, and its classes those of the set. */
+/** Throws ArgumentError unless the set is whole, the images are what the network takes, and its classes those of the set. */
 export function checkImages(
   op: string,
   set: ImageSet,
@@ -110,11 +118,30 @@ export function checkImages(
     );
   }
   if (set.size === 0) throw new ArgumentError(`${op}: there must be images; got none in ${name}/${split}.`);
+  const values = set.size * set.shape[0] * set.shape[1] * set.shape[2];
+  for (const [what, length, wanted] of [
+    ["bytes of images", set.images.length, values],
+    ["labels", set.labels.length, set.size],
+    ["ids", set.ids.length, set.size],
+  ] as const) {
+    if (length !== wanted) {
+      throw new ArgumentError(
+        `${op}: ${name}/${split} must have ${wanted} ${what} for ${set.size} images; got ${length}.`,
+      );
+    }
+  }
+  const wrong = set.labels.findIndex((label) => !(label >= 0 && label < net.classes));
+  if (wrong < 0) return;
+  throw new ArgumentError(
+    `${op}: labels must be in 0..${net.classes - 1}; got ${set.labels[wrong]} for sample ${set.ids[wrong]} of ${name}/${split}.`,
+  );
 }
 
-/** A number that changes with the samples or their order: FNV-1a over ids. */
-export function checksum(ids: Int32Array): number {
+/** A number that changes with what a set holds - pixels, labels, ids - or its order: FNV-1a. */
+export function checksum({ images, labels, ids }: ImageSet): number {
   let hash = 0x811c9dc5;
-  for (const id of ids) hash = Math.imul(hash ^ id, 0x01000193);
+  for (const values of [ids, labels, images]) {
+    for (let i = 0; i < values.length; i++) hash = Math.imul(hash ^ (values[i] as number), 0x01000193);
+  }
   return hash >>> 0;
 }

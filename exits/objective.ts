@@ -1,7 +1,26 @@
 // What a training objective is: a function from all exits' logits to one loss, and the factors of the exits in each epoch.
 // Objectives are plain data and functions; nothing in them runs on the host during a step.
 
-import { ArgumentError, crossEntropy, mean, mul, ShapeError, sum, type Tensor } from "../engine/functions.ts";
+import {
+  ArgumentError,
+  add,
+  crossEntropy,
+  mean,
+  mul,
+  reshape,
+  ShapeError,
+  sub,
+  sum,
+  type Tensor,
+} from "../engine/functions.ts";
+
+/** The other half of images that are blends of two (mixup). */
+export interface Blend {
+  /** i32 [N]: the other images' labels. */
+  readonly labels: Tensor;
+  /** f32 [N]: what part of each image is its own; the rest is the other's. */
+  readonly share: Tensor;
+}
 
 /** What an objective sees of a batch, all of it on the GPU. */
 export interface ExitBatch {
@@ -11,6 +30,8 @@ export interface ExitBatch {
   readonly labels: Tensor;
   /** f32 [K]: the epoch's factors. */
   readonly schedule: Tensor;
+  /** Only with mixup. */
+  readonly mixed?: Blend | undefined;
   /** Final logits of a teacher, [N, C], without gradient; only for objectives that ask for one. */
   readonly teacher?: Tensor | undefined;
 }
@@ -45,9 +66,21 @@ export interface Objective {
   readonly teacherDecay?: number;
 }
 
-/** Cross-entropy of every sample at every exit, [N, K]. */
-export const exitCrossEntropy = ({ logits, labels }: ExitBatch, labelSmoothing: number): Tensor =>
-  crossEntropy(logits, labels, { labelSmoothing, reduction: "none" });
+/** Cross-entropy of every sample at every exit, [N, K]; of a blend, the mean under both labels by their shares. */
+export function exitCrossEntropy({ logits, labels, mixed }: ExitBatch, labelSmoothing: number): Tensor {
+  const under = (target: Tensor) => crossEntropy(logits, target, { labelSmoothing, reduction: "none" });
+  if (!mixed) return under(labels);
+  const share = reshape(mixed.share, [labels.size, 1]);
+  return add(mul(under(labels), share), mul(under(mixed.labels), sub(1, share)));
+}
+
+/** Throws ArgumentError for blended images, whose two labels `what` cannot make use of. */
+export function checkOneLabel(op: string, { mixed }: ExitBatch, what: string): void {
+  if (!mixed) return;
+  throw new ArgumentError(
+    `${op}: images must have one label, which ${what} looks at; got images blended by mixup. Train without mixup, or by jointCrossEntropy.`,
+  );
+}
 
 /** Mean over the batch, per exit: [N, K] to [K]. */
 export const meanPerExit = (losses: Tensor): Tensor => mean(losses, { dims: 0 });

@@ -3,7 +3,15 @@
 
 import { ArgumentError, add, mul, pad, reshape, slice } from "../engine/functions.ts";
 import { dkd, kd } from "./distill.ts";
-import { checkFactors, checkNumbers, exitCrossEntropy, meanPerExit, type Objective, weighExits } from "./objective.ts";
+import {
+  checkFactors,
+  checkNumbers,
+  checkOneLabel,
+  exitCrossEntropy,
+  meanPerExit,
+  type Objective,
+  weighExits,
+} from "./objective.ts";
 
 /** Options of `safeKd`; defaults as in the public code. */
 export interface SafeKdOptions {
@@ -42,6 +50,7 @@ export function safeKd(options: SafeKdOptions = {}): Objective {
     },
     losses: (batch) => {
       const { logits, labels, schedule, teacher } = batch;
+      checkOneLabel("safeKd", batch, "decoupled distillation");
       if (!teacher) throw new ArgumentError("safeKd: the teacher's logits must be given; got none.");
       const [n, exits, classes] = logits.shape as readonly [number, number, number];
       const taught = dkd(logits, reshape(teacher, [n, 1, classes]), labels, { temperature, alpha: 1, beta: 1 });

@@ -1,6 +1,7 @@
 // One training step as a capture - bytes in, parameters changed, totals moved - and evaluation as another.
 
 import {
+  ArgumentError,
   backward,
   bernoulli,
   type Capture,
@@ -35,6 +36,8 @@ export interface StepParts {
   /** Chance of mirroring an image. */
   readonly flip: number;
   readonly seed: number;
+  /** Whether batches are blends of two images each; default false. */
+  readonly isMixed?: boolean | undefined;
   /** A second network of the same form, if the objective wants a teacher; it becomes the average of the first. */
   readonly teacher?: MultiExit | undefined;
   /** What random layers of the network draw from. */
@@ -47,7 +50,14 @@ const MASK_STREAM = 0xf11b;
 /** What a captured pass is fed. */
 type Images = { readonly bytes: Tensor; readonly labels: Tensor };
 
-type StepCapture = Capture<Images & { readonly schedule: Tensor }, { readonly lr: number }, unknown>;
+/** What a step is fed besides; the last two for blended images only. */
+type StepInputs = Images & {
+  readonly schedule: Tensor;
+  readonly otherLabels?: Tensor;
+  readonly share?: Tensor;
+};
+
+type StepCapture = Capture<StepInputs, { readonly lr: number }, unknown>;
 type ForwardCapture = Capture<Images, Record<string, number>, Tensor>;
 
 /** The device that a network lies on. */
@@ -82,14 +92,14 @@ export class TrainingStep {
   readonly generator: Generator;
   readonly #capture: StepCapture;
   readonly #average: EMA | undefined;
-  readonly #words: number;
+  readonly #parts: StepParts;
 
-  private constructor({ totals, generator, average }: StepState, captured: StepCapture, words: number) {
+  private constructor({ totals, generator, average }: StepState, captured: StepCapture, parts: StepParts) {
     this.totals = totals;
     this.generator = generator;
     this.#capture = captured;
     this.#average = average;
-    this.#words = words;
+    this.#parts = parts;
   }
 
   /** Records the step without running it. */
@@ -101,7 +111,7 @@ export class TrainingStep {
     const generator = new Generator({ seed, stream: MASK_STREAM, device });
     try {
       const captured = await captureStep(parts, { totals, generator, average });
-      return new TrainingStep({ totals, generator, average }, captured, packedWords([parts.batch, ...parts.set.shape]));
+      return new TrainingStep({ totals, generator, average }, captured, parts);
     } catch (error) {
       for (const made of [average, totals, generator]) made?.dispose();
       throw error;
@@ -113,9 +123,20 @@ export class TrainingStep {
     return this.#capture.dispatches;
   }
 
-  /** Encodes one step; returns at once. */
-  run({ images, labels }: ImageBatch, schedule: readonly number[], lr: number): void {
-    this.#capture.run({ bytes: packBytes(images, this.#words), labels, schedule }, { lr });
+  /** Encodes one step; returns at once. Throws ArgumentError for a batch that is not as the source said. */
+  run(given: ImageBatch, schedule: readonly number[], lr: number): void {
+    const { batch, set, isMixed = false } = this.#parts;
+    const { images, labels, mixed, count = labels.length } = given;
+    if (labels.length !== batch || count !== batch)
+      throw new ArgumentError(
+        `train: every batch must have ${batch} images; got ${count}. Drop the last batch of an epoch if it is not full.`,
+      );
+    if ((mixed !== undefined) !== isMixed)
+      throw new ArgumentError(
+        `train: a batch must be mixed if and only if its source says so; got ${mixed ? "a mixed" : "a plain"} one. Set isMixed there.`,
+      );
+    const inputs = { bytes: packBytes(images, packedWords([batch, ...set.shape])), labels, schedule };
+    this.#capture.run(mixed ? { ...inputs, otherLabels: mixed.labels, share: mixed.share } : inputs, { lr });
   }
 
   dispose(): void {
@@ -134,20 +155,25 @@ interface StepState {
 }
 
 function captureStep(parts: StepParts, { totals, generator, average }: StepState): Promise<StepCapture> {
-  const { net, objective, optimizer, set, batch, teacher, generators = [] } = parts;
+  const { net, objective, optimizer, set, batch, isMixed, teacher, generators = [] } = parts;
   const inputs = {
     bytes: { shape: [packedWords([batch, ...set.shape])], dtype: "u32" as const },
     labels: { shape: [batch], dtype: "i32" as const },
     schedule: { shape: [net.exits], dtype: "f32" as const },
+    ...(isMixed && {
+      otherLabels: { shape: [batch], dtype: "i32" as const },
+      share: { shape: [batch], dtype: "f32" as const },
+    }),
   };
   const state = [optimizer, generator, ...generators, ...net.buffers(), totals.tensor, ...(average ? [average] : [])];
   return capture(
     { device: deviceOf(net), inputs, scalars: { lr: 0 }, state },
-    ({ bytes, labels, schedule }, { lr }) => {
+    ({ bytes, labels, schedule, otherLabels, share }: StepInputs, { lr }) => {
       const images = imagesOf(parts, bytes, generator);
+      const mixed = otherLabels && share && { labels: otherLabels, share };
       const taught = teacher && noGrad(() => teacher.lastOf(teacher.forward(images, EVAL)));
       const logits = net.forward(images, TRAIN);
-      const { loss } = objective.losses({ logits, labels, schedule, teacher: taught });
+      const { loss } = objective.losses({ logits, labels, schedule, mixed, teacher: taught });
       optimizer.zeroGrad();
       backward(loss);
       optimizer.step({ lr });

@@ -182,6 +182,7 @@ test("mixup blends by the share it reports", () => {
   assert.equal([...after.mixed!.labels].sort(), [...before.labels].sort());
   after.labels.forEach((_, i) => {
     const share = after.mixed!.share[i]!;
+    assert.ok(share >= 0.5 && share <= 1, `share ${share}`);
     const image = after.images.subarray(i * 108, (i + 1) * 108);
     const own = before.images.subarray(i * 108, (i + 1) * 108);
     // Some image of the batch with the partner's label explains every pixel.

@@ -108,6 +108,14 @@ test("open gates leave the schedule alone", async () => {
     assert.ok(Math.abs(w - [0.125, 0.25, 0.625][i % 3]!) < 1e-6, `weight ${i}: ${w}`);
 });
 
+test("a sample that no exit is to learn from weighs nothing, not NaN", async () => {
+  // Every answer counts as sure, so whoever is right at the first exit, whose factor is 0, is left without any weight.
+  const { weights, loss } = await lossOf(confidenceGated({ gate: "hard", tau: 0, leak: 0 }), [0, 1, 1]);
+  assert.ok(Number.isFinite(loss));
+  const sums = labels.map((_, i) => weights!.slice(3 * i, 3 * i + 3).reduce((sum, w) => sum + w, 0));
+  assert.ok(sums.every((sum) => sum === 0 || Math.abs(sum - 1) < 1e-6) && sums.includes(0), `sums ${sums}`);
+});
+
 test("a factor of zero silences an exit; the teacher's side has no gradient", async () => {
   const silent = await lossOf(jointCrossEntropy(), [0, 1, 1]);
   silent.grad.forEach((g, i) => {
