@@ -57,6 +57,7 @@ export async function trainInto(config: Config, { isFresh, print }: TrainingCont
   try {
     const laps = stopwatch();
     const data = await loadData(config, print);
+    interrupt.signal.throwIfAborted();
     const net = makeNetwork(config, data, device);
     folder.claim(config, { isFresh });
     laps.end("data");
@@ -69,6 +70,7 @@ export async function trainInto(config: Config, { isFresh, print }: TrainingCont
       objective,
       seed: config.seed,
       dir: folder.dir,
+      made: record.made,
       checkpointEvery,
       logEvery,
       ...defined({ evaluateEvery }),
@@ -77,7 +79,10 @@ export async function trainInto(config: Config, { isFresh, print }: TrainingCont
       signal: interrupt.signal,
     });
     laps.end("training");
-    for (const split of LOGIT_SPLITS) await run.logits(split);
+    for (const split of LOGIT_SPLITS) {
+      interrupt.signal.throwIfAborted();
+      await run.logits(split);
+    }
     laps.end("logits");
     run.dispose();
     const ended = { ...record, finished: new Date().toISOString(), seconds: laps.seconds };
@@ -85,7 +90,9 @@ export async function trainInto(config: Config, { isFresh, print }: TrainingCont
     print(`wrote ${folder.dir}: weights, metrics.jsonl, logits of ${LOGIT_SPLITS.join(", ")}`);
     return 0;
   } catch (error) {
-    if (!interrupt.signal.aborted) throw withDisk(error, folder.dir);
+    const { reason } = interrupt.signal;
+    const isInterrupted = reason !== undefined && (error === reason || (error as Error).cause === reason);
+    if (!isInterrupted) throw withDisk(error, folder.dir);
     print((error as Error).message);
     return 130;
   } finally {
@@ -126,7 +133,7 @@ function reportTo(print: Print): Report {
 function interruption(): { readonly signal: AbortSignal; stop(): void } {
   const controller = new AbortController();
   const onSignal = () => {
-    controller.abort(new Error("interrupted"));
+    controller.abort(new Error("train: interrupted. The same command goes on from here."));
     process.removeListener("SIGINT", onSignal);
   };
   process.on("SIGINT", onSignal);

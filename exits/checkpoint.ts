@@ -28,14 +28,18 @@ export type RunOptions = Readonly<Record<string, unknown>>;
 const FORMAT = "sortie-checkpoint";
 const VERSION = "1";
 
-/** Saves tensors by name, where the run stands, and what run it is. */
+/**
+ * Saves tensors by name, where the run stands, and what run it is. Returns false, and leaves what was there, if a value is not
+ * finite: nobody wants to go on from such a state.
+ */
 export async function saveCheckpoint(
   path: string,
   tensors: ReadonlyMap<string, Tensor>,
   { position, run }: { readonly position: Position; readonly run: RunOptions },
-): Promise<void> {
+): Promise<boolean> {
   const names = [...tensors.keys()];
   const data = await read([...tensors.values()]);
+  if (!data.every((values) => values.every(Number.isFinite))) return false;
   const stored = names.map((name, i): readonly [string, StoredTensor] => {
     const { shape, dtype } = tensors.get(name) as Tensor;
     const values = data[i] as Float32Array | Uint32Array | Int32Array;
@@ -45,6 +49,7 @@ export async function saveCheckpoint(
   });
   const metadata = { format: FORMAT, version: VERSION, run: JSON.stringify(run), position: JSON.stringify(position) };
   await writeSafetensors(path, stored, metadata);
+  return true;
 }
 
 /** Reads and checks a checkpoint file. Throws CheckpointError for a file that is none. */
@@ -94,6 +99,8 @@ export async function loadCheckpoint(
   if (!(await exists(path))) return undefined;
   const { tensors: stored, metadata } = await open(path);
   const difference = firstDifference(JSON.parse(metadata["run"] ?? "null"), JSON.parse(JSON.stringify(run)));
+  // A tensor of another shape says more than the network's costs do.
+  if (difference?.startsWith("network.")) checkAll(path, tensors, stored);
   if (difference !== undefined) {
     throw new CheckpointError(
       `checkpoint: ${path} must be of the same run; ${difference}. Use another folder, or the same options.`,
@@ -112,7 +119,10 @@ export async function loadWeights(path: string, tensors: ReadonlyMap<string, Ten
   writeAll(path, tensors, new Map(chosen));
 }
 
-function writeAll(path: string, tensors: ReadonlyMap<string, Tensor>, stored: ReadonlyMap<string, StoredTensor>): void {
+/** Tensors by name, in the network and in a file. */
+type Check = (path: string, tensors: ReadonlyMap<string, Tensor>, stored: ReadonlyMap<string, StoredTensor>) => void;
+
+const checkAll: Check = (path, tensors, stored) => {
   const missing = [...tensors.keys()].filter((name) => !stored.has(name));
   const unexpected = [...stored.keys()].filter((name) => !tensors.has(name));
   if (missing.length + unexpected.length > 0) {
@@ -129,9 +139,13 @@ function writeAll(path: string, tensors: ReadonlyMap<string, Tensor>, stored: Re
       );
     }
   }
+};
+
+const writeAll: Check = (path, tensors, stored) => {
+  checkAll(path, tensors, stored);
   for (const [name, tensor] of tensors) {
     const { data } = stored.get(name) as StoredTensor;
     const { buffer, byteOffset, length } = data as Int32Array;
     tensor.write(tensor.dtype === "u32" ? new Uint32Array(buffer, byteOffset, length) : (data as Float32Array));
   }
-}
+};

@@ -11,7 +11,7 @@ import {
   writeSafetensors,
 } from "../engine/functions.ts";
 import { CheckpointError } from "./errors.ts";
-import type { ImageSet } from "./images.ts";
+import { checksum, type ImageSet } from "./images.ts";
 
 /** All exits' logits of a set of images. */
 export interface CachedLogits {
@@ -95,10 +95,12 @@ export async function digest(tensors: Iterable<Tensor>): Promise<string> {
   return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Names of what cached logits were made from. */
+/** What cached logits were made from; they are made again when any of it changes. */
 export const aboutLogits = (set: ImageSet, weights: string): Record<string, string> => ({
   data: set.meta.name,
   split: set.meta.split,
   samples: String(set.size),
+  content: String(checksum(set)),
+  normalisation: JSON.stringify({ mean: set.meta.mean, std: set.meta.std }),
   weights,
 });

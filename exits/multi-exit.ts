@@ -32,8 +32,8 @@ export interface ExitInfo {
   readonly stage: string;
   /** MACs of an image that leaves here, heads passed included. */
   readonly macs: number;
-  /** MACs and parameters of the head alone. */
-  readonly head: { readonly macs: number; readonly parameters: number };
+  /** Its kind (`own`: the backbone's classifier, `custom`: made by a factory), and MACs and parameters of the head alone. */
+  readonly head: { readonly kind: HeadKind | "own" | "custom"; readonly macs: number; readonly parameters: number };
 }
 
 /** A network with several exits; make it by `multiExit`. */
@@ -43,13 +43,19 @@ export class MultiExit extends Module {
   readonly heads: readonly Head[];
   /** Stage in front of each exit. */
   readonly #stages: readonly number[];
+  readonly #kinds: readonly (HeadKind | "custom")[];
   #flat: Flat | undefined;
 
-  constructor(backbone: Backbone, heads: readonly Head[], stages: readonly number[]) {
+  constructor(
+    backbone: Backbone,
+    heads: readonly Head[],
+    { stages, kinds }: { readonly stages: readonly number[]; readonly kinds: readonly (HeadKind | "custom")[] },
+  ) {
     super();
     this.backbone = backbone;
     this.heads = heads;
     this.#stages = stages;
+    this.#kinds = kinds;
   }
 
   /** Number of exits, K. */
@@ -121,7 +127,8 @@ export class MultiExit extends Module {
       passed += segment.macs + head.macs;
       shape = segment.shape;
       const stage = this.backbone.stages[this.#stages[j] as number]?.name as string;
-      found.push({ stage, macs: passed, head: { macs: head.macs, parameters: head.parameters } });
+      const kind = this.#kinds[j] ?? "own";
+      found.push({ stage, macs: passed, head: { kind, macs: head.macs, parameters: head.parameters } });
     }
     return found;
   }
@@ -161,14 +168,17 @@ export function multiExit(backbone: Backbone, { after, head, last, seed = 0 }: M
   const device = backbone.parameters()[0]?.device;
   const init = new Init({ seed: HEAD_SEEDS + seed, device });
   const stages = describeStages(backbone);
-  const headAt = (i: number, kind: HeadKind | HeadFactory | undefined): Head => {
-    const stage = stages[i] as (typeof stages)[number];
-    const site = { stage, behind: stages.length - 1 - i, classes: backbone.classes, init };
-    return makeHead(kind ?? (stage.kind === "map" ? "gap-linear" : "class-token"), site);
-  };
-  const heads = after.map((_, j) =>
-    headAt(at[j] as number, kinds ? kinds[j] : (head as HeadKind | HeadFactory | undefined)),
+  const chosen = after.map((_, j) => (kinds ? kinds[j] : (head as HeadKind | HeadFactory | undefined)));
+  const all = last === undefined ? chosen : [...chosen, last];
+  const made = all.map((given, j) => {
+    const stage = stages[at[j] as number] as (typeof stages)[number];
+    const kind = given ?? (stage.kind === "map" ? "gap-linear" : "class-token");
+    const site = { stage, behind: stages.length - 1 - (at[j] as number), classes: backbone.classes, init };
+    return { head: makeHead(kind, site), kind: typeof kind === "function" ? ("custom" as const) : kind };
+  });
+  return new MultiExit(
+    backbone,
+    made.map((each) => each.head),
+    { stages: at, kinds: made.map((each) => each.kind) },
   );
-  if (last !== undefined) heads.push(headAt(stages.length - 1, last));
-  return new MultiExit(backbone, heads, at);
 }

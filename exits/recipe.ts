@@ -10,22 +10,37 @@ import {
   lrMultiStep,
   lrOneCycle,
   lrRamp,
+  momentumOneCycle,
   type Optimizer,
   RMSprop,
   type Schedule,
   SGD,
 } from "../nn/index.ts";
 
-/** Which optimiser, by name; options as in nn. */
+/** Which optimiser, by name, and its options as in nn; what only some methods have is refused by the others. */
 export interface OptimizerRecipe {
   /** Default sgd. */
   readonly method?: "sgd" | "adam" | "adamw" | "rmsprop";
   /** Default 0.1 for sgd, 0.001 for others. */
   readonly lr?: number;
-  /** Default 0.9 for sgd, 0 for rmsprop. */
+  /** sgd, default 0.9; rmsprop, default 0. */
   readonly momentum?: number;
-  /** sgd only; default true. */
+  /** sgd; default true. */
   readonly nesterov?: boolean;
+  /** sgd */
+  readonly dampening?: number;
+  /** adam, adamw */
+  readonly beta1?: number;
+  /** adam, adamw */
+  readonly beta2?: number;
+  /** adam, adamw, rmsprop */
+  readonly eps?: number;
+  /** adam, adamw */
+  readonly amsgrad?: boolean;
+  /** rmsprop */
+  readonly alpha?: number;
+  /** rmsprop */
+  readonly centered?: boolean;
   /** Default 0.0005 for sgd, 0.05 for adamw, 0 for others. */
   readonly weightDecay?: number;
   /** Which parameters decay; default all. `matrices` leaves out biases and norms. */
@@ -36,7 +51,7 @@ export interface OptimizerRecipe {
 
 /** How the learning rate goes. */
 export interface ScheduleRecipe {
-  /** Default cosine, to `minLr` (0) at the end. */
+  /** Default cosine, to `minLr` (0) at the end. `oneCycle` moves the momentum (Adam: beta1) too, as PyTorch does. */
   readonly kind?: "cosine" | "constant" | "steps" | "oneCycle";
   /** Steps over which the rate is multiplied by (t + 1) / warmup; default 200, 0 for oneCycle. */
   readonly warmup?: number;
@@ -80,6 +95,11 @@ export function completeRecipe({ epochs, batch = 128, optimizer = {}, schedule =
   const { kind = "cosine" } = schedule;
   if (!(method in MAKERS))
     throw new ArgumentError(`train: optimizer.method must be one of ${Object.keys(MAKERS).join(", ")}; got ${method}.`);
+  const stranger = Object.keys(optimizer).find((name) => !SHARED.includes(name) && !OWN[method].includes(name));
+  if (stranger !== undefined)
+    throw new ArgumentError(
+      `train: optimizer.${stranger} must be an option of ${method}; it has ${OWN[method].join(", ")}.`,
+    );
   if (!(kind in SCHEDULES))
     throw new ArgumentError(`train: schedule.kind must be one of ${Object.keys(SCHEDULES).join(", ")}; got ${kind}.`);
   return {
@@ -103,6 +123,17 @@ const DEFAULTS: Readonly<Record<NonNullable<OptimizerRecipe["method"]>, Optimize
   adam: { lr: 1e-3, weightDecay: 0 },
   adamw: { lr: 1e-3, weightDecay: 0.05 },
   rmsprop: { lr: 1e-3, momentum: 0, weightDecay: 0 },
+};
+
+/** Options of every method. */
+const SHARED: readonly string[] = ["method", "lr", "weightDecay", "decay", "clipNorm"];
+
+/** Options of one method. */
+const OWN: Readonly<Record<NonNullable<OptimizerRecipe["method"]>, readonly string[]>> = {
+  sgd: ["momentum", "nesterov", "dampening"],
+  adam: ["beta1", "beta2", "eps", "amsgrad"],
+  adamw: ["beta1", "beta2", "eps", "amsgrad"],
+  rmsprop: ["alpha", "eps", "momentum", "centered"],
 };
 
 const MAKERS = {
@@ -131,6 +162,11 @@ const SCHEDULES: Readonly<
     lrMultiStep({ baseLr, milestones: milestones.map((share) => Math.round(share * steps)), gamma }),
   oneCycle: (maxLr, steps) => lrOneCycle({ maxLr, steps }),
 };
+
+/** The momentum of each of `steps` steps, where it moves: in one cycle, of an optimiser that has some. */
+export function makeMomentum({ schedule }: FullRecipe, { momentum }: Optimizer, steps: number): Schedule | undefined {
+  return schedule.kind === "oneCycle" && momentum > 0 ? momentumOneCycle({ steps }) : undefined;
+}
 
 /** The learning rate of each of `steps` steps. */
 export function makeSchedule({ optimizer, schedule }: FullRecipe, steps: number): Schedule {

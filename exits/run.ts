@@ -26,6 +26,8 @@ export interface RunParts {
   readonly net: MultiExit;
   readonly data: ImageSplits;
   readonly dir: string | undefined;
+  /** What is written beside cached logits: versions, adapter, commit. */
+  readonly made?: Readonly<Record<string, string>> | undefined;
   readonly history: readonly MetricsRow[];
   readonly evaluator?: Evaluator | undefined;
 }
@@ -38,12 +40,14 @@ export class Run {
   readonly dir: string | undefined;
   /** Everything that was measured. */
   readonly history: readonly MetricsRow[];
+  readonly #made: Readonly<Record<string, string>>;
   #evaluator: Evaluator | undefined;
 
-  constructor({ net, data, dir, history, evaluator }: RunParts) {
+  constructor({ net, data, dir, made = {}, history, evaluator }: RunParts) {
     this.net = net;
     this.data = data;
     this.dir = dir;
+    this.#made = made;
     this.history = history;
     this.#evaluator = evaluator;
   }
@@ -63,7 +67,7 @@ export class Run {
     const set = this.#set(split);
     const path = this.dir === undefined ? undefined : inFolder(this.dir, RUN_FILES.logits(split));
     const about = aboutLogits(set, await digest(this.net.state().values()));
-    const cached = path === undefined ? undefined : await findCached(path, about, set);
+    const cached = path === undefined ? undefined : await findCached(path, about);
     if (cached) return cached;
     const logits = await (await this.#evaluate()).logits(set);
     const { labels, ids, size } = set;
@@ -74,7 +78,7 @@ export class Run {
       ids,
       macs: this.net.macs(),
     };
-    if (path !== undefined) await writeLogits(path, made, about);
+    if (path !== undefined) await writeLogits(path, made, { ...prefixed(this.#made), ...about });
     return made;
   }
 
@@ -107,16 +111,13 @@ export class Run {
   }
 }
 
+/** Facts about the making under names of their own. */
+const prefixed = (made: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(made).map(([name, value]) => [`made.${name}`, value]));
+
 /** Cached logits of these weights and samples, if the file holds them. */
-async function findCached(
-  path: string,
-  about: Readonly<Record<string, string>>,
-  { ids }: ImageSet,
-): Promise<CachedLogits | undefined> {
+async function findCached(path: string, about: Readonly<Record<string, string>>): Promise<CachedLogits | undefined> {
   if (!(await exists(path))) return undefined;
   const cached = await readLogits(path);
-  const isSame =
-    Object.entries(about).every(([name, value]) => cached.about[name] === value) &&
-    ids.every((id, i) => cached.ids[i] === id);
-  return isSame ? cached : undefined;
+  return Object.entries(about).every(([name, value]) => cached.about[name] === value) ? cached : undefined;
 }

@@ -1,7 +1,7 @@
 // Training of a multi-exit network: one captured step a batch, progress, evaluation, checkpoints. A run that is stopped - killed,
 // interrupted, its device lost - goes on from its folder and ends with the weights, bit for bit, that it would have ended with.
 
-import { copyInto, DeviceError, type Generator, type Tally, type Tensor } from "../engine/functions.ts";
+import { copyInto, DeviceError, type Generator, type Tensor } from "../engine/functions.ts";
 import type { Optimizer, Schedule } from "../nn/index.ts";
 import { loadCheckpoint, type Position, type RunOptions, saveCheckpoint } from "./checkpoint.ts";
 import { TrainingError } from "./errors.ts";
@@ -11,7 +11,7 @@ import { exitScores, Metrics } from "./metrics.ts";
 import type { MultiExit } from "./multi-exit.ts";
 import type { Objective } from "./objective.ts";
 import { defaultReport, type Report } from "./progress.ts";
-import { completeRecipe, type FullRecipe, makeOptimizer, makeSchedule, type Recipe } from "./recipe.ts";
+import { completeRecipe, type FullRecipe, makeMomentum, makeOptimizer, makeSchedule, type Recipe } from "./recipe.ts";
 import { inFolder, RUN_FILES, Run } from "./run.ts";
 import { deviceOf, Evaluator, TrainingStep } from "./step.ts";
 
@@ -26,6 +26,8 @@ export interface TrainOptions extends Recipe {
   readonly teacher?: MultiExit;
   /** Batches in place of plain shuffled ones, for instance augmented ones; must depend on the position alone. */
   readonly batches?: (set: ImageSet, options: { readonly batch: number; readonly seed: number }) => BatchSource;
+  /** Versions, adapter, commit: written beside the cached logits, for whoever finds them. */
+  readonly made?: Readonly<Record<string, string>>;
   /** Generators that random layers of the network draw from. */
   readonly generators?: readonly Generator[];
   /** Steps between two reports; default 20. Nothing is read from the GPU in between. */
@@ -69,10 +71,14 @@ class Trainer {
   readonly #optimizer: Optimizer;
   readonly #step: TrainingStep;
   readonly #lr: Schedule;
+  readonly #momentum: Schedule | undefined;
   readonly #steps: number;
   readonly #metrics: Metrics;
   readonly #report: Report;
+  readonly #identity: RunOptions;
   readonly #queue: Promise<unknown>[] = [];
+  /** Ends the wait for a step: the device will not. */
+  #wake = () => {};
   #evaluator: Evaluator | undefined;
   #position: Position = { step: 0 };
   #saved = 0;
@@ -89,6 +95,8 @@ class Trainer {
     this.#step = parts.step;
     this.#steps = parts.recipe.epochs * parts.source.batchesPerEpoch;
     this.#lr = makeSchedule(parts.recipe, this.#steps);
+    this.#momentum = makeMomentum(parts.recipe, parts.optimizer, this.#steps);
+    this.#identity = identityOf(net, data, options, parts);
     this.#metrics = new Metrics(options.dir === undefined ? undefined : inFolder(options.dir, RUN_FILES.metrics));
     this.#report = options.report ?? defaultReport();
   }
@@ -96,8 +104,9 @@ class Trainer {
   static async start(net: MultiExit, data: ImageSplits, options: TrainOptions): Promise<Trainer> {
     const { objective, seed = 0, teacher, batches = shuffledBatches } = options;
     const recipe = completeRecipe(options);
-    for (const set of [data.train, data.validation]) checkImages("train", set, net);
-    if (options.dir !== undefined) await fileSystem("train").mkdir(options.dir, { recursive: true });
+    // All parts now: a fault in the test images must not show after hours of training.
+    for (const set of [data.train, data.validation, data.calibration, data.test]) checkImages("train", set, net);
+    if (options.dir !== undefined) await prepareFolder(options.dir);
     const source = batches(data.train, { batch: recipe.batch, seed });
     const optimizer = makeOptimizer(net.flat(), recipe);
     try {
@@ -112,6 +121,7 @@ class Trainer {
         batch,
         flip,
         seed,
+        isMixed: source.isMixed,
       });
       return new Trainer(net, data, options, { recipe, source, optimizer, step });
     } catch (error) {
@@ -121,18 +131,20 @@ class Trainer {
   }
 
   async run(): Promise<Run> {
-    const { dir } = this.#options;
+    const { dir, made } = this.#options;
     const last = dir === undefined ? undefined : inFolder(dir, RUN_FILES.last);
-    const found = last === undefined ? undefined : await loadCheckpoint(last, this.#tensors(), this.#identity());
+    const found = last === undefined ? undefined : await loadCheckpoint(last, this.#tensors(), this.#identity);
     this.#position = found ?? this.#position;
     this.#saved = this.#position.step;
     await this.#metrics.resume(this.#position.step);
     this.#report({ kind: "start", step: this.#position.step, steps: this.#steps, resumedFrom: found && last });
+    void deviceOf(this.#net).gpu.lost.then(() => this.#wake());
     const began = performance.now();
     this.#window = { step: this.#position.step, time: began };
     for (let t = this.#position.step; t < this.#steps; t++) await this.#advance(t);
     this.#report({ kind: "end", step: this.#steps, seconds: (performance.now() - began) / 1000 });
-    return new Run({ net: this.#net, data: this.#data, dir, history: this.#metrics.rows, evaluator: this.#evaluator });
+    const history = this.#metrics.rows;
+    return new Run({ net: this.#net, data: this.#data, dir, made, history, evaluator: this.#evaluator });
   }
 
   /** Step `t` and what is due after it. */
@@ -148,6 +160,7 @@ class Trainer {
     const epoch = Math.floor(t / batchesPerEpoch);
     const batch = this.#source.at({ epoch, batch: t % batchesPerEpoch });
     const factors = objective.schedule(this.#net.exits, { epoch: epoch + 1, epochs: this.#recipe.epochs });
+    if (this.#momentum) this.#optimizer.momentum = this.#momentum(t);
     this.#step.run(batch, factors, this.#lr(t));
     await this.#throttle();
     const done = t + 1;
@@ -171,14 +184,17 @@ class Trainer {
     const device = deviceOf(this.#net);
     this.#queue.push(device.gpu.queue.onSubmittedWorkDone().catch(() => {}));
     if (this.#queue.length <= AHEAD) return;
-    await Promise.race([this.#queue.shift(), device.gpu.lost]);
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      void this.#queue.shift()?.then(() => resolve());
+    });
     device.check("train");
   }
 
   /** Reads the totals: one row of metrics. Throws TrainingError for a loss that was not finite. */
   async #log(epoch: number, t: number): Promise<void> {
     const tally = await this.#step.totals.take();
-    if (tally.firstBad > 0) throw this.#notFinite(tally);
+    if (tally.firstBad > 0) throw this.#notFinite("the loss", this.#window.step + tally.firstBad);
     const now = performance.now();
     const seconds = (now - this.#window.time) / 1000;
     const row = {
@@ -196,15 +212,14 @@ class Trainer {
     this.#report({ ...row, steps: this.#steps, epochs: this.#recipe.epochs, secondsLeft });
   }
 
-  #notFinite({ firstBad }: Tally): TrainingError {
-    const step = this.#window.step + firstBad;
+  #notFinite(what: string, step: number): TrainingError {
     const epoch = Math.floor((step - 1) / this.#source.batchesPerEpoch) + 1;
     const rate = Number(this.#lr(step - 1).toPrecision(3));
     const place = `step ${step} of ${this.#steps} (epoch ${epoch}), learning rate ${rate}`;
     const last =
       this.#options.dir !== undefined && this.#saved > 0 ? ` The last checkpoint is from step ${this.#saved}.` : "";
     return new TrainingError(
-      `train: the loss must stay finite; it was NaN or infinite at ${place}. Lower the rate or lengthen the warm-up.${last}`,
+      `train: ${what} must stay finite; it was NaN or infinite at ${place}. Lower the rate or lengthen the warm-up.${last}`,
     );
   }
 
@@ -214,6 +229,8 @@ class Trainer {
     const { step, best } = this.#position;
     this.#evaluator ??= await Evaluator.record(this.#net, validation);
     const exits = exitScores(await this.#evaluator.tally(validation));
+    // The update after the last loss that was looked at may have been the bad one; such weights are not kept.
+    if (!exits.every(({ loss }) => Number.isFinite(loss))) throw this.#notFinite("the loss on validation", step);
     const { accuracy } = exits.at(-1) as { readonly accuracy: number };
     const isBest = best === undefined || accuracy > best.accuracy;
     const row = { kind: "evaluation", step, epoch: epoch + 1, exits, isBest } as const;
@@ -230,8 +247,13 @@ class Trainer {
   async #save(name: string): Promise<void> {
     const { dir } = this.#options;
     if (dir === undefined) return;
-    await saveCheckpoint(inFolder(dir, name), this.#tensors(), { position: this.#position, run: this.#identity() });
-    this.#saved = this.#position.step;
+    const { step } = this.#position;
+    const isSaved = await saveCheckpoint(inFolder(dir, name), this.#tensors(), {
+      position: this.#position,
+      run: this.#identity,
+    });
+    if (!isSaved) throw this.#notFinite("the network", step);
+    this.#saved = step;
   }
 
   /** Everything that a step reads and changes. */
@@ -250,20 +272,6 @@ class Trainer {
     ]);
   }
 
-  /** What must agree for a checkpoint to be of this run. */
-  #identity(): RunOptions {
-    const { objective, seed = 0 } = this.#options;
-    const { size, shape, meta, ids } = this.#data.train;
-    return {
-      objective: { name: objective.name, ...objective.options },
-      recipe: this.#recipe,
-      seed,
-      data: { name: meta.name, split: meta.split, size, shape, mean: meta.mean, std: meta.std, ids: checksum(ids) },
-      exits: this.#net.exits,
-      classes: this.#net.classes,
-    };
-  }
-
   #howToResume(): string {
     const { dir } = this.#options;
     return dir === undefined ? "" : ` Run the same again to resume at step ${this.#saved} from ${dir}.`;
@@ -271,8 +279,13 @@ class Trainer {
 
   /** The error as the user is to see it. */
   explain(error: unknown): unknown {
-    if (!(error instanceof DeviceError)) return error;
-    return new DeviceError(`${error.message}${this.#howToResume()}`, { cause: error });
+    if (error instanceof DeviceError)
+      return new DeviceError(`${error.message}${this.#howToResume()}`, { cause: error });
+    if ((error as { readonly code?: string }).code !== "ENOSPC") return error;
+    return new TrainingError(
+      `train: the disk of ${this.#options.dir} is full. Nothing half-written is left; free space.${this.#howToResume()}`,
+      { cause: error },
+    );
   }
 
   /** Frees the evaluator, which a successful run passes on. */
@@ -292,6 +305,43 @@ interface Made {
   readonly source: BatchSource;
   readonly optimizer: Optimizer;
   readonly step: TrainingStep;
+}
+
+/** What must agree for a checkpoint to be of this run: all that decides the weights, bit for bit, on one adapter. */
+function identityOf(net: MultiExit, data: ImageSplits, options: TrainOptions, { recipe, source }: Made): RunOptions {
+  const { objective, seed = 0, batches } = options;
+  const part = (set: ImageSet) => ({
+    name: set.meta.name,
+    split: set.meta.split,
+    size: set.size,
+    shape: set.shape,
+    mean: set.meta.mean,
+    std: set.meta.std,
+    content: checksum(set),
+  });
+  return {
+    objective: { name: objective.name, ...objective.options },
+    recipe,
+    seed,
+    batches: batches ? (source.options ?? "given") : "shuffled",
+    data: part(data.train),
+    // Decides which weights are the best.
+    validation: part(data.validation),
+    network: { classes: net.classes, exits: net.describe() },
+    // Other variants of a kernel sum in another order.
+    tuning: deviceOf(net).tuner.table,
+  };
+}
+
+/** Makes the run folder, and removes what a killed process left half-written there. */
+async function prepareFolder(dir: string): Promise<void> {
+  const fs = fileSystem("train");
+  await fs.mkdir(dir, { recursive: true });
+  const own = [RUN_FILES.last, RUN_FILES.best, RUN_FILES.metrics];
+  for (const name of await fs.readdir(dir)) {
+    const isLeft = name.endsWith(".tmp") && own.some((file) => name.startsWith(`${file}.`));
+    if (isLeft) await fs.rm(inFolder(dir, name), { force: true });
+  }
 }
 
 /** Makes `to` a copy of `from`, tensor by tensor. */

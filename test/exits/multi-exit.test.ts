@@ -1,6 +1,6 @@
 // Heads and multi-exit networks: shapes, names, costs by hand, what each head computes, and what cannot be attached.
 
-import { avgPool2d, linear, maxPool2d, randn, read, type Tensor } from "../../engine/index.ts";
+import { avgPool2d, conv2d, interpolate, linear, maxPool2d, randn, read, type Tensor } from "../../engine/index.ts";
 import { type HeadKind, multiExit } from "../../exits/index.ts";
 import { EVAL, resnet, TRAIN, vit } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
@@ -13,7 +13,7 @@ const backbone = () => resnet({ depth: 8, classes: 5, input: [8, 10, 3], widths:
 const tokens = () => vit({ imgSize: 8, patchSize: 4, embedDim: 8, depth: 3, numHeads: 2, classes: 5, seed: 1 });
 const early = ["stage1", "stage2"];
 
-/** What `work` computes, with no more than float noise between the two lists. */
+/** The same shape, and the same values but for float noise. */
 async function same(a: Tensor, b: Tensor): Promise<void> {
   const [x, y] = await read([a, b]);
   assert.equal(a.shape, b.shape);
@@ -103,6 +103,33 @@ test("the attention head is four separable convolutions, a map and a linear laye
   const separable = (pixels: number, channels: number, out: number) =>
     pixels * (9 * channels + channels * channels + 9 * channels + channels * out);
   assert.is(head.macs, separable(2 * 3, 8, 8) + separable(2 * 3, 8, 16) + 16 * 5);
+});
+
+test("the attention head weighs features by a map of half their size, then convolves and pools", async () => {
+  const net = multiExit(backbone(), { after: ["stage2"], head: "attention" });
+  const parts = net.state();
+  const part = (name: string) => parts.get(`heads.0.${name}`) as Tensor;
+  const normed = (x: Tensor, name: string) => {
+    const [weight, bias, mean, variance] = ["weight", "bias", "runningMean", "runningVar"].map((each) =>
+      part(`${name}.${each}`),
+    ) as [Tensor, Tensor, Tensor, Tensor];
+    return x.sub(mean).div(variance.add(1e-5).sqrt()).mul(weight).add(bias).relu();
+  };
+  // Depthwise, pointwise, norm, twice; a layer of each has three entries in the list.
+  const separable = (x: Tensor, name: string) =>
+    [0, 3].reduce((y, at) => {
+      const depthwise = conv2d(y, part(`${name}.${at}.weight`), undefined, {
+        stride: at === 0 ? 2 : 1,
+        padding: 1,
+        groups: y.shape[3]!,
+      });
+      return normed(conv2d(depthwise, part(`${name}.${at + 1}.weight`)), `${name}.${at + 2}`);
+    }, x);
+  const x = randn([2, 4, 6, 8], { seed: 12 });
+  const map = normed(separable(x, "attention.layers"), "norm");
+  const seen = x.mul(interpolate(map, { size: [4, 6], mode: "bilinear" }).sigmoid());
+  const pooled = separable(seen, "reduce.0.layers").mean({ dims: [1, 2] });
+  await same(net.answer(0, x, EVAL), linear(pooled, part("linear.weight"), part("linear.bias")));
 });
 
 test("parameters lie in one buffer from the first call of flat() on, with their values", async () => {

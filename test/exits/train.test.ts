@@ -1,13 +1,16 @@
 // Training as a user meets it: it learns, repeats itself, survives being killed, and says what is wrong.
 
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createDevice, readSafetensors, type Tensor } from "../../engine/index.ts";
 import {
+  type BatchSource,
   confidenceGated,
+  type ImageBatch,
+  type ImageSet,
   jointCrossEntropy,
   type MetricsRow,
   type MultiExit,
@@ -36,11 +39,13 @@ async function weightsAfter(
   options: Partial<TrainOptions> & { readonly objective: Objective },
   net = smallNet(),
 ): Promise<number[][]> {
-  const run = await train(net, barSplits(), { ...quiet, ...options });
-  const state = await weightsOf(net);
-  run.dispose();
-  net.dispose();
-  return state;
+  try {
+    using _ = await train(net, barSplits(), { ...quiet, ...options });
+    return await weightsOf(net);
+  } finally {
+    net.dispose();
+    options.teacher?.dispose();
+  }
 }
 
 const weightsOf = async (net: MultiExit): Promise<number[][]> =>
@@ -128,6 +133,51 @@ test("a loss that is not finite stops the run and names the step and the learnin
   net.dispose();
 });
 
+test("weights that the last update of an epoch made infinite are not kept", async () => {
+  const net = smallNet();
+  const dir = join(folder, "nan-late");
+  // One step an epoch: its loss is fine, and what it makes of the weights is not.
+  await failsWith(
+    () =>
+      train(net, barSplits(), {
+        ...quiet,
+        objective: joint,
+        batch: 72,
+        epochs: 1,
+        optimizer: { lr: 1e38, momentum: 0, nesterov: false, weightDecay: 0 },
+        schedule: { kind: "constant", warmup: 0 },
+        dir,
+      }),
+    "TrainingError",
+    "train: the loss on validation must stay finite; it was NaN or infinite at step 1 of 1 (epoch 1), learning rate 1e+38. Lower the rate or lengthen the warm-up.",
+  );
+  assert.not(existsSync(join(dir, "last.safetensors")));
+  assert.not(existsSync(join(dir, "best.safetensors")));
+  net.dispose();
+});
+
+test("a full disk is named, and what a killed process left is removed", async () => {
+  const fs = process.getBuiltinModule("node:fs/promises");
+  const dir = join(folder, "full");
+  mkdirSync(dir);
+  writeFileSync(join(dir, "last.safetensors.1-x.tmp"), "half");
+  writeFileSync(join(dir, "notes.tmp"), "the user's");
+  const { appendFile } = fs;
+  fs.appendFile = () => Promise.reject(Object.assign(new Error("ENOSPC: no space left"), { code: "ENOSPC" }));
+  const net = smallNet();
+  try {
+    await failsWith(
+      () => train(net, barSplits(), { ...quiet, objective: joint, dir }),
+      "TrainingError",
+      `train: the disk of ${dir} is full. Nothing half-written is left; free space. Run the same again to resume at step 0 from ${dir}.`,
+    );
+  } finally {
+    fs.appendFile = appendFile;
+    net.dispose();
+  }
+  assert.equal(readdirSync(dir).sort(), ["metrics.jsonl", "notes.tmp"]);
+});
+
 test("an abort leaves a checkpoint, and the run goes on from it", async () => {
   const objective = confidenceGated({ gate: "soft", kappa: 10 });
   const options = { objective, flip: 0.5, logEvery: 1 };
@@ -149,6 +199,133 @@ test("an abort leaves a checkpoint, and the run goes on from it", async () => {
   assert.equal([events[0]?.kind, (events[0] as { step: number }).step], ["start", 4]);
   // What is done stays done.
   assert.equal(await weightsAfter({ ...options, dir }), undisturbed);
+});
+
+/** Interrupts a run after step 3, takes it up again, and compares the end with that of an undisturbed run. */
+async function resumes(
+  name: string,
+  options: Partial<TrainOptions> & { readonly objective: Objective },
+  teachers = () => ({}) as { readonly teacher?: MultiExit },
+): Promise<void> {
+  const undisturbed = await weightsAfter({ ...options, ...teachers() });
+  const dir = join(folder, name);
+  const stop = new AbortController();
+  const report = (event: Progress) => {
+    if (event.kind === "train" && event.step === 3) stop.abort();
+  };
+  const halted = { ...options, ...teachers(), dir, logEvery: 1, report, signal: stop.signal };
+  assert.is((await errorOf(() => weightsAfter(halted))).name, "TrainingError");
+  assert.equal(await weightsAfter({ ...options, ...teachers(), dir }), undisturbed);
+}
+
+test("moments and counters of AdamW, the momentum of one cycle and clipping are taken up again", async () => {
+  await resumes("adamw", { objective: joint, optimizer: { method: "adamw", clipNorm: 1, beta2: 0.98 } });
+  await resumes("one-cycle", { objective: joint, schedule: { kind: "oneCycle" } });
+});
+
+test("an averaged teacher is taken up again", () =>
+  resumes("teacher", { objective: safeKd({ emaDecay: 0.5 }) }, () => ({ teacher: smallNet(7) })));
+
+test("the momentum of one cycle moves: another one trains other weights", async () => {
+  const schedule = { kind: "oneCycle" } as const;
+  const cycled = await weightsAfter({ objective: joint, schedule });
+  // Without momentum nothing can cycle, with RMSprop's zero neither.
+  assert.not.equal(
+    await weightsAfter({ objective: joint, schedule, optimizer: { momentum: 0, nesterov: false } }),
+    cycled,
+  );
+  await weightsAfter({ objective: joint, schedule, optimizer: { method: "rmsprop" } });
+});
+
+test("options of another optimiser are refused", () =>
+  failsWith(
+    () => weightsAfter({ objective: joint, optimizer: { method: "sgd", beta1: 0.9 } }),
+    "ArgumentError",
+    "train: optimizer.beta1 must be an option of sgd; it has momentum, nesterov, dampening.",
+  ));
+
+/** Every image blended half and half, or as `share` says, with one of the next class. */
+const blends =
+  (share: number, options = {}) =>
+  (set: ImageSet): BatchSource => ({
+    batchesPerEpoch: 4,
+    isMixed: true,
+    options,
+    at: ({ batch }) => {
+      const labels = set.labels.slice(16 * batch, 16 * (batch + 1));
+      const mixed = { labels: labels.map((label) => (label + 1) % 4), share: new Float32Array(16).fill(share) };
+      return { images: set.images.slice(1024 * batch, 1024 * (batch + 1)), labels, mixed };
+    },
+  });
+
+test("blended images learn from both labels by their shares", async () => {
+  const other = (set: ImageSet): BatchSource => {
+    const { at, ...source } = blends(1)(set);
+    return {
+      ...source,
+      isMixed: false,
+      at: (position) => {
+        const { images, mixed } = at(position);
+        return { images, labels: mixed!.labels };
+      },
+    };
+  };
+  const after = (batches: (set: ImageSet) => BatchSource) => weightsAfter({ objective: joint, epochs: 1, batches });
+  // All of the other image: as if its label were the only one.
+  assert.equal(await after(blends(0)), await after(other));
+  assert.not.equal(await after(blends(0.7)), await after(other));
+  const gated = confidenceGated({ gate: "hard" });
+  await failsWith(
+    () => weightsAfter({ objective: gated, batches: blends(0.7) }),
+    "ArgumentError",
+    "confidenceGated: images must have one label, which a hard gate looks at; got images blended by mixup. Train without mixup, or by jointCrossEntropy.",
+  );
+});
+
+test("batches that are short, or not what their source says, are refused", async () => {
+  const change =
+    (wrong: Partial<ImageBatch>, isMixed = true) =>
+    (set: ImageSet): BatchSource => {
+      const { at, ...source } = blends(0.7)(set);
+      return { ...source, isMixed, at: (position) => ({ ...at(position), ...wrong }) };
+    };
+  await failsWith(
+    () => weightsAfter({ objective: joint, batches: change({ count: 5 }) }),
+    "ArgumentError",
+    "train: every batch must have 16 images; got 5. Drop the last batch of an epoch if it is not full.",
+  );
+  await failsWith(
+    () => weightsAfter({ objective: joint, batches: change({}, false) }),
+    "ArgumentError",
+    "train: a batch must be mixed if and only if its source says so; got a mixed one. Set isMixed there.",
+  );
+});
+
+test("evaluations between epochs, and the best weights, which may be other ones than the last", async () => {
+  const dir = join(folder, "best");
+  const net = smallNet();
+  const optimizer = { lr: 0.3 };
+  const run = await train(net, barSplits(), {
+    ...quiet,
+    objective: joint,
+    epochs: 3,
+    evaluateEvery: 3,
+    optimizer,
+    dir,
+  });
+  const rows = run.history.filter((row) => row.kind === "evaluation");
+  assert.equal(
+    rows.map(({ step }) => step),
+    [3, 4, 6, 8, 9, 12],
+  );
+  const best = rows.filter(({ isBest }) => isBest);
+  assert.ok(best.every(({ exits }, i) => i === 0 || exits[2]!.accuracy > best[i - 1]!.exits[2]!.accuracy));
+  const top = Math.max(...rows.map(({ exits }) => exits[2]!.accuracy));
+  assert.is(best.at(-1)!.exits[2]!.accuracy, top);
+  await run.load("best");
+  assert.is((await run.evaluate("validation"))[2]!.accuracy, top);
+  run.dispose();
+  net.dispose();
 });
 
 const child = fileURLToPath(new URL("./train-child.ts", import.meta.url));
@@ -217,6 +394,14 @@ test("a folder of another run, another network or a broken file is refused", asy
     "CheckpointError",
     `checkpoint: ${path} must be of the same run; recipe.epochs 1 there, 3 here. Use another folder, or the same options.`,
   );
+  const pixels = barSplits();
+  pixels.train.images[5]! ^= 1;
+  const net = smallNet();
+  const other = await errorOf(() => train(net, pixels, { ...quiet, objective: joint, epochs: 1, dir }));
+  net.dispose();
+  assert.match(other.message, /must be of the same run; data\.content \d+ there, \d+ here\./);
+  const augmented = await errorOf(() => again({ batches: blends(0.7, { mixup: 0.7 }) }, smallNet()));
+  assert.match(augmented.message, /must be of the same run; batches "shuffled" there, \{"mixup":0\.7\} here\./);
   const wider = () =>
     multiExit(resnet({ depth: 8, classes: 4, input: [8, 8, 1], widths: [4, 8, 16], seed: 1 }), {
       after: ["stage1", "stage2"],
@@ -249,6 +434,19 @@ test("images and classes must be the network's", async () => {
     () => train(net, barSplits(), { ...quiet, objective: joint, batch: 100 }),
     "ArgumentError",
     "train: bars/train must fill a batch of 100; got 72 images.",
+  );
+  // Of every part, before the first step.
+  const late = barSplits();
+  late.test.labels[7] = 12;
+  await failsWith(
+    () => train(net, late, { ...quiet, objective: joint }),
+    "ArgumentError",
+    "train: labels must be in 0..3; got 12 for sample 3007 of bars/test.",
+  );
+  await failsWith(
+    () => train(net, wrong({ images: new Uint8Array(100) }), { ...quiet, objective: joint }),
+    "ArgumentError",
+    "train: bars/train must have 4608 bytes of images for 72 images; got 100.",
   );
   net.dispose();
 });
