@@ -10,7 +10,11 @@ import {
   tensor,
 } from "../engine/functions.ts";
 
-/** Where values start: PyTorch's layer defaults (`torch`), He's for ReLU networks (`he`), timm's for ViT (`vit`). */
+/**
+ * Where values start. `torch`: PyTorch's layer defaults. `he`: those, but convolutions by He's normal over the fan out (torchvision's
+ * ResNets). `vit`: those, but linear layers by timm's truncated normal of 0.02 and no bias (timm's `init_weights_vit_timm`; the patch
+ * embedding, a convolution, stays as PyTorch has it).
+ */
 export type InitScheme = "torch" | "he" | "vit";
 
 /** Draws parameters one after the other; each draw has a stream of its own, so the order of creation is what counts. */
@@ -67,15 +71,19 @@ export class Init {
     );
   }
 
-  /** Normal, redrawn beyond two standard deviations. */
-  truncatedNormal(shape: Shape, std: number): Tensor {
+  /**
+   * Normal, redrawn outside [-bound, bound]: `trunc_normal_` of PyTorch and timm. The bound is a value, not a number of deviations: at the
+   * default and a deviation of 0.02 nothing is ever cut.
+   */
+  truncatedNormal(shape: Shape, std: number, { bound = 2 }: { readonly bound?: number } = {}): Tensor {
     const n = numel(shape);
     const key = this.#key();
+    const isOutside = (z: number) => Math.abs(z * std) > bound;
     const values = randomNormal(n, key);
-    for (let call = 1; values.some((z) => Math.abs(z) > 2); call++) {
+    for (let call = 1; values.some(isOutside); call++) {
       const again = randomNormal(n, { ...key, call });
       values.forEach((z, i) => {
-        if (Math.abs(z) > 2) values[i] = again[i] as number;
+        if (isOutside(z)) values[i] = again[i] as number;
       });
     }
     return this.parameter(

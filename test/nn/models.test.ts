@@ -11,6 +11,7 @@ import {
   Linear,
   resnet,
   TRAIN,
+  vit,
   vitSmallImage,
   vitTiny,
 } from "../../nn/index.ts";
@@ -118,13 +119,43 @@ starts("PyTorch's default is uniform within 1 / sqrt(fan in), biases too", async
   assert.ok((await moments(init.linearBias(100, 500))).most <= 0.1);
 });
 
-starts("He's is normal over the fan out, timm's normal of 0.02 cut at two deviations", async () => {
+starts("He's is normal over the fan out", async () => {
   const he = await moments(new Init({ seed: 3, scheme: "he" }).convWeight([3, 3, 32, 64], 1));
   near(he.std, Math.sqrt(2 / (9 * 64)), 1.2e-3, "std");
-  const timm = await moments(new Init({ seed: 3, scheme: "vit" }).linearWeight([200, 100]));
-  assert.ok(timm.most <= 0.04 + 1e-7, `largest ${timm.most}`);
-  near(timm.std, 0.88 * 0.02, 2e-4, "std");
 });
+
+starts("a truncated normal is cut at a value, whatever its deviation", async () => {
+  const init = new Init({ seed: 3 });
+  const cut = await moments(init.truncatedNormal([200, 100], 1));
+  assert.ok(cut.most <= 2 && cut.most > 1.99, `largest ${cut.most}`);
+  near(cut.std, 0.8796, 0.01, "std of a normal cut at two deviations");
+  assert.ok((await moments(init.truncatedNormal([200, 100], 1, { bound: 0.5 }))).most <= 0.5);
+});
+
+starts(
+  "timm's vision transformers: normals of 0.02 without a cut that shows, zero biases, PyTorch's patch embedding",
+  async () => {
+    const net = vit({ imgSize: 32, patchSize: 4, embedDim: 128, depth: 1, numHeads: 4, classes: 100, seed: 3 });
+    const [block] = net.blocks;
+    const linears = [block!.attn.qkv, block!.attn.proj, block!.mlp.fc1, block!.mlp.fc2, net.head];
+    for (const weight of [...linears.map((layer) => layer.weight), net.posEmbed]) {
+      const { mean, std, most } = await moments(weight);
+      near(mean, 0, 1e-3, "mean");
+      near(std, 0.02, 5e-4, "std");
+      assert.ok(most > 0.06, `largest of ${weight.size}: ${most}`);
+    }
+    for (const { bias } of linears) assert.is((await moments(bias as Tensor)).most, 0);
+    near((await moments(net.clsToken)).std, 1e-6, 2e-7, "std of the class token");
+    const bound = 1 / Math.sqrt(4 * 4 * 3);
+    for (const patch of [net.patchEmbed.proj.weight, net.patchEmbed.proj.bias as Tensor]) {
+      const { std, most } = await moments(patch);
+      near(std, bound / Math.sqrt(3), 0.1 * bound, "std");
+      assert.ok(most <= bound && most > 0.95 * bound, `largest ${most} for the bound ${bound}`);
+    }
+    assert.equal([...(await net.norm.weight.read())], new Array(128).fill(1));
+    assert.equal([...(await net.norm.bias.read())], new Array(128).fill(0));
+  },
+);
 
 starts("depthwise weights count the inputs of their group alone", async () => {
   const bound = 1 / Math.sqrt(9);
