@@ -101,10 +101,13 @@ export class Init {
     return this.scheme === "vit" ? this.constant([outputs], 0) : this.uniform([outputs], 1 / Math.sqrt(inputs));
   }
 
-  /** Weight of a convolution, [kh, kw, in / groups, out]: PyTorch's default, or He's normal over the fan out. */
-  convWeight([kh, kw, inputs, outputs]: readonly [number, number, number, number], groups: number): Tensor {
+  /**
+   * Weight of a convolution, [kh, kw, in / groups, out]: PyTorch's default, uniform in 1/sqrt(fan in), or He's normal of deviation
+   * sqrt(2 / fan out). As in PyTorch, the fan in is that of a group and the fan out that of all groups.
+   */
+  convWeight([kh, kw, inputs, outputs]: readonly [number, number, number, number]): Tensor {
     const shape = [kh, kw, inputs, outputs];
-    if (this.scheme === "he") return this.normal(shape, Math.sqrt(2 / ((kh * kw * outputs) / groups)));
+    if (this.scheme === "he") return this.normal(shape, Math.sqrt(2 / (kh * kw * outputs)));
     return this.uniform(shape, 1 / Math.sqrt(kh * kw * inputs));
   }
 

@@ -68,7 +68,7 @@ export class Conv2d extends Module {
     super();
     const { kernel, stride = 1, padding = (kernel - 1) >> 1, dilation = 1, groups = 1, bias = false } = options;
     const shape = [kernel, kernel, inputs / groups, outputs] as const;
-    this.weight = init.convWeight(shape, groups);
+    this.weight = init.convWeight(shape);
     this.bias = bias ? init.convBias(shape, outputs) : undefined;
     this.#options = { stride, padding, dilation, groups };
   }

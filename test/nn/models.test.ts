@@ -3,6 +3,7 @@
 import { randn, read, type Tensor } from "../../engine/index.ts";
 import {
   type Backbone,
+  Conv2d,
   countMacs,
   describeStages,
   EVAL,
@@ -112,7 +113,7 @@ const near = (got: number, want: number, by: number, what: string) =>
 starts("PyTorch's default is uniform within 1 / sqrt(fan in), biases too", async () => {
   const init = new Init({ seed: 3 });
   const bound = 1 / Math.sqrt(3 * 3 * 32);
-  const { mean, std, most } = await moments(init.convWeight([3, 3, 32, 64], 1));
+  const { mean, std, most } = await moments(init.convWeight([3, 3, 32, 64]));
   near(mean, 0, 1e-3, "mean");
   near(std, bound / Math.sqrt(3), 4e-4, "std");
   assert.ok(most <= bound && most > 0.99 * bound, `largest ${most} for the bound ${bound}`);
@@ -120,7 +121,7 @@ starts("PyTorch's default is uniform within 1 / sqrt(fan in), biases too", async
 });
 
 starts("He's is normal over the fan out", async () => {
-  const he = await moments(new Init({ seed: 3, scheme: "he" }).convWeight([3, 3, 32, 64], 1));
+  const he = await moments(new Init({ seed: 3, scheme: "he" }).convWeight([3, 3, 32, 64]));
   near(he.std, Math.sqrt(2 / (9 * 64)), 1.2e-3, "std");
 });
 
@@ -157,10 +158,13 @@ starts(
   },
 );
 
-starts("depthwise weights count the inputs of their group alone", async () => {
+starts("grouped weights count the inputs of their group and the outputs of all, as PyTorch does", async () => {
+  const options = { kernel: 3, groups: 64 };
+  const depthwise = (init: Init) => new Conv2d(64, 256, init, options).weight;
   const bound = 1 / Math.sqrt(9);
-  const { most } = await moments(new Init({ seed: 4 }).convWeight([3, 3, 1, 256], 256));
+  const { most } = await moments(depthwise(new Init({ seed: 4 })));
   assert.ok(most <= bound && most > 0.95 * bound, `largest ${most}`);
+  near((await moments(depthwise(new Init({ seed: 4, scheme: "he" })))).std, Math.sqrt(2 / (9 * 256)), 2e-3, "std");
 });
 
 const work = gpuSuite("nn: work and parameters");
