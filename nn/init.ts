@@ -17,6 +17,9 @@ import {
  */
 export type InitScheme = "torch" | "he" | "vit";
 
+/** What a linear layer is a part of; attention's projections (packed queries, keys and values; output) start otherwise. */
+export type LinearPart = "layer" | "attentionIn" | "attentionOut";
+
 /** Draws parameters one after the other; each draw has a stream of its own, so the order of creation is what counts. */
 export class Init {
   readonly seed: number;
@@ -92,13 +95,20 @@ export class Init {
     );
   }
 
-  /** Weight of a linear layer, [in, out]: uniform in 1/sqrt(in) (PyTorch: kaiming with a = sqrt 5), or timm's truncated normal of 0.02. */
-  linearWeight(shape: readonly [number, number]): Tensor {
-    return this.scheme === "vit" ? this.truncatedNormal(shape, 0.02) : this.uniform(shape, 1 / Math.sqrt(shape[0]));
+  /**
+   * Weight of a linear layer, [in, out]: uniform in 1/sqrt(in) (PyTorch: kaiming with a = sqrt 5); `attentionIn` by Xavier's uniform over the
+   * packed matrix (PyTorch's MultiheadAttention). timm: truncated normal of 0.02, whatever the part.
+   */
+  linearWeight(shape: readonly [number, number], part: LinearPart = "layer"): Tensor {
+    const [inputs, outputs] = shape;
+    if (this.scheme === "vit") return this.truncatedNormal(shape, 0.02);
+    return this.uniform(shape, part === "attentionIn" ? Math.sqrt(6 / (inputs + outputs)) : 1 / Math.sqrt(inputs));
   }
 
-  linearBias(inputs: number, outputs: number): Tensor {
-    return this.scheme === "vit" ? this.constant([outputs], 0) : this.uniform([outputs], 1 / Math.sqrt(inputs));
+  /** Uniform in 1/sqrt(in); zeros in attention and for timm. */
+  linearBias(inputs: number, outputs: number, part: LinearPart = "layer"): Tensor {
+    const isZero = this.scheme === "vit" || part !== "layer";
+    return isZero ? this.constant([outputs], 0) : this.uniform([outputs], 1 / Math.sqrt(inputs));
   }
 
   /**

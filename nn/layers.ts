@@ -13,7 +13,7 @@ import {
   reshape,
   type Tensor,
 } from "../engine/functions.ts";
-import type { Init } from "./init.ts";
+import type { Init, LinearPart } from "./init.ts";
 import { type Mode, Module } from "./module.ts";
 
 /** Activations that products and norms can apply on their way out. */
@@ -26,15 +26,23 @@ export interface Fused {
   readonly residualAt?: "before" | "after";
 }
 
+/** Options of Linear. */
+export interface LinearOptions {
+  /** Default true. */
+  readonly bias?: boolean;
+  /** Decides where weights start; default a layer of its own. */
+  readonly part?: LinearPart;
+}
+
 /** y = x W + b over the last axis: [..., in] to [..., out]. */
 export class Linear extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor | undefined;
 
-  constructor(inputs: number, outputs: number, init: Init, { bias = true }: { readonly bias?: boolean } = {}) {
+  constructor(inputs: number, outputs: number, init: Init, { bias = true, part = "layer" }: LinearOptions = {}) {
     super();
-    this.weight = init.linearWeight([inputs, outputs]);
-    this.bias = bias ? init.linearBias(inputs, outputs) : undefined;
+    this.weight = init.linearWeight([inputs, outputs], part);
+    this.bias = bias ? init.linearBias(inputs, outputs, part) : undefined;
   }
 
   forward(x: Tensor, fused: Fused = {}): Tensor {
@@ -165,7 +173,10 @@ export class Dropout extends Module {
   }
 }
 
-/** Self-attention over tokens [B, T, D], heads side by side in one projection (timm's `qkv`, `proj`). */
+/**
+ * Self-attention over tokens [B, T, D], heads side by side in one projection. Names are timm's (`qkv`, `proj`; `in_proj` and `out_proj` of
+ * PyTorch's MultiheadAttention); where weights start, the scheme says.
+ */
 export class MultiHeadAttention extends Module {
   readonly qkv: Linear;
   readonly proj: Linear;
@@ -173,8 +184,8 @@ export class MultiHeadAttention extends Module {
 
   constructor(dim: number, heads: number, init: Init) {
     super();
-    this.qkv = new Linear(dim, 3 * dim, init);
-    this.proj = new Linear(dim, dim, init);
+    this.qkv = new Linear(dim, 3 * dim, init, { part: "attentionIn" });
+    this.proj = new Linear(dim, dim, init, { part: "attentionOut" });
     this.#heads = heads;
   }
 

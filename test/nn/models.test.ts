@@ -10,6 +10,7 @@ import {
   Init,
   imageNetResnet,
   Linear,
+  MultiHeadAttention,
   resnet,
   TRAIN,
   vit,
@@ -157,6 +158,16 @@ starts(
     assert.equal([...(await net.norm.bias.read())], new Array(128).fill(0));
   },
 );
+
+starts("attention starts as PyTorch's MultiheadAttention does, unless timm's scheme is asked for", async () => {
+  const { qkv, proj } = new MultiHeadAttention(96, 4, new Init({ seed: 5 }));
+  const xavier = Math.sqrt(6 / (96 + 3 * 96));
+  const packed = await moments(qkv.weight);
+  assert.ok(packed.most <= xavier && packed.most > 0.99 * xavier, `largest ${packed.most} for ${xavier}`);
+  const out = await moments(proj.weight);
+  assert.ok(out.most <= 1 / Math.sqrt(96) && out.most > 0.99 / Math.sqrt(96), `largest ${out.most}`);
+  for (const { bias } of [qkv, proj]) assert.is((await moments(bias as Tensor)).most, 0);
+});
 
 starts("grouped weights count the inputs of their group and the outputs of all, as PyTorch does", async () => {
   const options = { kernel: 3, groups: 64 };
