@@ -11,10 +11,10 @@ import { type Mode, Module } from "./module.ts";
 export type Shortcut = "A" | "B";
 
 /** A strided 1x1 convolution and its norm; a list, so that they are named `shortcut.0` and `shortcut.1`. */
-type Projection = readonly [Conv2d, BatchNorm2d];
+export type Projection = readonly [Conv2d, BatchNorm2d];
 
-/** Where the input of a block goes besides the block. */
-abstract class Block extends Module {
+/** Base of the residual blocks: relu(f(x) + shortcut(x)), [B, H, W, inputs] to [B, ceil(H / stride), ceil(W / stride), outputs]. */
+export abstract class ResidualBlock extends Module {
   /** Shape-changing projection; undefined for identity and for shortcut A. */
   abstract readonly shortcut: Projection | undefined;
   abstract forward(x: Tensor, mode: Mode): Tensor;
@@ -28,8 +28,19 @@ abstract class Block extends Module {
   }
 }
 
-/** relu(norm(conv(relu(norm(conv x)))) + shortcut(x)) with 3x3 convolutions. */
-class BasicBlock extends Block {
+/** Options of BasicBlock. */
+export interface BasicBlockOptions {
+  /** Of the first convolution and the shortcut; default 1. */
+  readonly stride?: number;
+  /** Where the shape changes; default B. */
+  readonly shortcut?: Shortcut;
+}
+
+/**
+ * The block of two 3x3 convolutions (He et al. 2016): relu(norm(conv(relu(norm(conv x)))) + shortcut(x)). Throws ArgumentError if
+ * shortcut A would have to drop channels.
+ */
+export class BasicBlock extends ResidualBlock {
   readonly conv1: Conv2d;
   readonly bn1: BatchNorm2d;
   readonly conv2: Conv2d;
@@ -37,14 +48,24 @@ class BasicBlock extends Block {
   readonly shortcut: Projection | undefined;
   readonly #pad: { readonly stride: number; readonly extra: number } | undefined;
 
-  constructor(inputs: number, outputs: number, stride: number, kind: Shortcut, init: Init) {
+  constructor(
+    inputs: number,
+    outputs: number,
+    init: Init,
+    { stride = 1, shortcut: kind = "B" }: BasicBlockOptions = {},
+  ) {
     super();
+    if (kind === "A" && outputs < inputs) {
+      throw new ArgumentError(
+        `BasicBlock: outputs must be at least inputs with shortcut A, which pads with zeros; got ${inputs} to ${outputs}. Use shortcut B.`,
+      );
+    }
     this.conv1 = new Conv2d(inputs, outputs, init, { kernel: 3, stride });
     this.bn1 = new BatchNorm2d(outputs, init);
     this.conv2 = new Conv2d(outputs, outputs, init, { kernel: 3 });
     this.bn2 = new BatchNorm2d(outputs, init);
     const isIdentity = stride === 1 && inputs === outputs;
-    this.shortcut = isIdentity || kind === "A" ? undefined : Block.projection(inputs, outputs, stride, init);
+    this.shortcut = isIdentity || kind === "A" ? undefined : ResidualBlock.projection(inputs, outputs, stride, init);
     this.#pad = isIdentity || kind === "B" ? undefined : { stride, extra: outputs - inputs };
   }
 
@@ -54,7 +75,7 @@ class BasicBlock extends Block {
   }
 
   #residual(x: Tensor, mode: Mode): Tensor {
-    if (this.shortcut) return Block.project(x, this.shortcut, mode);
+    if (this.shortcut) return ResidualBlock.project(x, this.shortcut, mode);
     if (!this.#pad) return x;
     const { stride, extra } = this.#pad;
     const strided = slice(x, { starts: [0, 0, 0, 0], ends: [...x.shape], steps: [1, stride, stride, 1] });
@@ -67,8 +88,11 @@ class BasicBlock extends Block {
   }
 }
 
-/** The 1x1, 3x3, 1x1 block of ResNet-50; `outputs` is four times the inner width, the stride is at the 3x3. */
-class Bottleneck extends Block {
+/**
+ * The block of a 1x1, a 3x3 and a 1x1 convolution (He et al. 2016), as in torchvision's ResNet-50: the inner width is a quarter of
+ * `outputs`, the stride is at the 3x3, the shortcut is B where the shape changes. Throws ArgumentError if 4 does not divide `outputs`.
+ */
+export class Bottleneck extends ResidualBlock {
   readonly conv1: Conv2d;
   readonly bn1: BatchNorm2d;
   readonly conv2: Conv2d;
@@ -77,22 +101,25 @@ class Bottleneck extends Block {
   readonly bn3: BatchNorm2d;
   readonly shortcut: Projection | undefined;
 
-  constructor(inputs: number, outputs: number, stride: number, init: Init) {
+  constructor(inputs: number, outputs: number, init: Init, { stride = 1 }: { readonly stride?: number } = {}) {
     super();
     const inner = outputs / 4;
+    if (!Number.isInteger(inner))
+      throw new ArgumentError(`Bottleneck: outputs must be a multiple of 4; got ${outputs}.`);
     this.conv1 = new Conv2d(inputs, inner, init, { kernel: 1 });
     this.bn1 = new BatchNorm2d(inner, init);
     this.conv2 = new Conv2d(inner, inner, init, { kernel: 3, stride });
     this.bn2 = new BatchNorm2d(inner, init);
     this.conv3 = new Conv2d(inner, outputs, init, { kernel: 1 });
     this.bn3 = new BatchNorm2d(outputs, init);
-    this.shortcut = stride === 1 && inputs === outputs ? undefined : Block.projection(inputs, outputs, stride, init);
+    this.shortcut =
+      stride === 1 && inputs === outputs ? undefined : ResidualBlock.projection(inputs, outputs, stride, init);
   }
 
   forward(x: Tensor, mode: Mode): Tensor {
     const first = this.bn1.forward(this.conv1.forward(x), mode, { activation: "relu" });
     const second = this.bn2.forward(this.conv2.forward(first), mode, { activation: "relu" });
-    const residual = this.shortcut ? Block.project(x, this.shortcut, mode) : x;
+    const residual = this.shortcut ? ResidualBlock.project(x, this.shortcut, mode) : x;
     return this.bn3.forward(this.conv3.forward(second), mode, { activation: "relu", residual });
   }
 }
@@ -148,7 +175,7 @@ export class CifarResNet extends Backbone {
     const stage = (inputs: number, outputs: number, stride: number) =>
       Array.from(
         { length: n },
-        (_, i) => new BasicBlock(i === 0 ? inputs : outputs, outputs, i === 0 ? stride : 1, shortcut, init),
+        (_, i) => new BasicBlock(i === 0 ? inputs : outputs, outputs, init, { stride: i === 0 ? stride : 1, shortcut }),
       );
     this.conv1 = new Conv2d(input[2], w1, init, { kernel: 3 });
     this.bn1 = new BatchNorm2d(w1, init);
@@ -196,10 +223,10 @@ export interface ImageNetResNetOptions {
 export class ImageNetResNet extends Backbone {
   readonly conv1: Conv2d;
   readonly bn1: BatchNorm2d;
-  readonly layer1: readonly Block[];
-  readonly layer2: readonly Block[];
-  readonly layer3: readonly Block[];
-  readonly layer4: readonly Block[];
+  readonly layer1: readonly ResidualBlock[];
+  readonly layer2: readonly ResidualBlock[];
+  readonly layer3: readonly ResidualBlock[];
+  readonly layer4: readonly ResidualBlock[];
   readonly fc: Linear;
   readonly stages: readonly Stage[];
   readonly input: readonly [number, number, number];
@@ -214,14 +241,14 @@ export class ImageNetResNet extends Backbone {
       );
     const init = new Init({ seed, scheme: "he", device });
     const widths = [64, 128, 256, 512].map((width) => width * layout.wide);
-    const stage = (i: number): Block[] => {
+    const stage = (i: number): ResidualBlock[] => {
       const outputs = widths[i] as number;
       return Array.from({ length: layout.counts[i] as number }, (_, b) => {
         const inputs = b > 0 ? outputs : i === 0 ? 64 : (widths[i - 1] as number);
         const stride = b === 0 && i > 0 ? 2 : 1;
         return layout.wide === 4
-          ? new Bottleneck(inputs, outputs, stride, init)
-          : new BasicBlock(inputs, outputs, stride, "B", init);
+          ? new Bottleneck(inputs, outputs, init, { stride })
+          : new BasicBlock(inputs, outputs, init, { stride });
       });
     };
     this.conv1 = new Conv2d(input[2], 64, init, { kernel: 7, stride: 2 });
@@ -243,7 +270,7 @@ export class ImageNetResNet extends Backbone {
 
   stage(i: number, x: Tensor, mode: Mode): Tensor {
     const start = i === 0 ? this.#stem(x, mode) : x;
-    const blocks = [this.layer1, this.layer2, this.layer3, this.layer4][i] as readonly Block[];
+    const blocks = [this.layer1, this.layer2, this.layer3, this.layer4][i] as readonly ResidualBlock[];
     return blocks.reduce((features, block) => block.forward(features, mode), start);
   }
 

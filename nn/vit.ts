@@ -6,8 +6,8 @@ import { Init } from "./init.ts";
 import { LayerNorm, Linear, MultiHeadAttention, PatchEmbed } from "./layers.ts";
 import { Module } from "./module.ts";
 
-/** The two-layer perceptron of a block, exact GELU between. */
-class Mlp extends Module {
+/** The two-layer perceptron of a transformer block, [..., D] to [..., D], exact GELU between; timm's `fc1`, `fc2`. */
+export class Mlp extends Module {
   readonly fc1: Linear;
   readonly fc2: Linear;
 
@@ -17,19 +17,28 @@ class Mlp extends Module {
     this.fc2 = new Linear(hidden, dim, init);
   }
 
-  forward(x: Tensor, residual: Tensor): Tensor {
+  /** The perceptron's output plus `residual`. */
+  forward(x: Tensor, residual?: Tensor): Tensor {
     return this.fc2.forward(this.fc1.forward(x, { activation: "gelu" }), { residual });
   }
 }
 
-/** x + attention(norm x), then x + mlp(norm x). */
-class TransformerBlock extends Module {
+/** Options of TransformerBlock. */
+export interface TransformerBlockOptions {
+  /** Width of the perceptron; default 4 D. */
+  readonly hidden?: number;
+  /** Of both layer norms; default 1e-6, as timm's. */
+  readonly eps?: number;
+}
+
+/** Pre-norm block on tokens [B, T, D]: x + attention(norm x), then x + mlp(norm x). timm's names. */
+export class TransformerBlock extends Module {
   readonly norm1: LayerNorm;
   readonly attn: MultiHeadAttention;
   readonly norm2: LayerNorm;
   readonly mlp: Mlp;
 
-  constructor(dim: number, heads: number, hidden: number, eps: number, init: Init) {
+  constructor(dim: number, heads: number, init: Init, { hidden = 4 * dim, eps = 1e-6 }: TransformerBlockOptions = {}) {
     super();
     this.norm1 = new LayerNorm(dim, init, { eps });
     this.attn = new MultiHeadAttention(dim, heads, init);
@@ -101,7 +110,7 @@ export class VisionTransformer extends Backbone {
     this.patchEmbed = new PatchEmbed(patchSize, channels, embedDim, init);
     this.blocks = Array.from(
       { length: depth },
-      () => new TransformerBlock(embedDim, numHeads, mlpRatio * embedDim, eps, init),
+      () => new TransformerBlock(embedDim, numHeads, init, { hidden: mlpRatio * embedDim, eps }),
     );
     this.norm = new LayerNorm(embedDim, init, { eps });
     this.head = new Linear(embedDim, classes, init);

@@ -1,8 +1,10 @@
 // Networks as objects: names, loading, where weights start, and work and parameters against hand counts.
 
-import { randn, read, type Tensor } from "../../engine/index.ts";
+import { randn, read, relu, type Tensor, tensor } from "../../engine/index.ts";
 import {
   type Backbone,
+  BasicBlock,
+  Bottleneck,
   Conv2d,
   countMacs,
   describeStages,
@@ -13,6 +15,7 @@ import {
   MultiHeadAttention,
   resnet,
   TRAIN,
+  TransformerBlock,
   vit,
   vitSmallImage,
   vitTiny,
@@ -251,4 +254,53 @@ passes("running statistics move in training alone", async () => {
   assert.equal([...(await net.bn1.runningVar.read())], before);
   net.forward(x, TRAIN);
   assert.not.equal([...(await net.bn1.runningVar.read())], before);
+});
+
+const blocks = gpuSuite("nn: blocks on their own");
+
+blocks("residual blocks stride, widen, and are relu(f(x) + x) where the shape stays", async () => {
+  const init = new Init({ seed: 7 });
+  const x = randn([2, 5, 5, 8], { seed: 8 });
+  const shapes = [
+    new BasicBlock(8, 12, init, { stride: 2 }),
+    new BasicBlock(8, 12, init, { stride: 2, shortcut: "A" }),
+    new Bottleneck(8, 12, init, { stride: 2 }),
+  ].map((block) => block.forward(x, EVAL).shape);
+  assert.equal(shapes, new Array(3).fill([2, 3, 3, 12]));
+  for (const block of [new BasicBlock(8, 8, init), new Bottleneck(8, 8, init)]) {
+    assert.is(block.shortcut, undefined);
+    const last = block instanceof Bottleneck ? block.bn3 : block.bn2;
+    last.weight.write(new Float32Array(8));
+    assert.equal(await block.forward(x, EVAL).read(), await relu(x).read());
+  }
+});
+
+blocks("shortcut A pads with zero channels on both sides", async () => {
+  const block = new BasicBlock(2, 5, new Init({ seed: 7 }), { stride: 2, shortcut: "A" });
+  block.bn2.weight.write(new Float32Array(5));
+  const x = tensor(Float32Array.from({ length: 8 }, (_, i) => i + 1)).reshape([1, 2, 2, 2]);
+  assert.equal([...(await block.forward(x, EVAL).read())], [0, 1, 2, 0, 0]);
+});
+
+blocks("a transformer block without its projections is the identity", async () => {
+  const block = new TransformerBlock(8, 2, new Init({ seed: 7, scheme: "vit" }));
+  assert.equal(block.mlp.fc1.weight.shape, [8, 32]);
+  const x = randn([2, 3, 8], { seed: 9 });
+  assert.not.equal(await block.forward(x).read(), await x.read());
+  for (const { weight } of [block.attn.proj, block.mlp.fc2]) weight.write(new Float32Array(weight.size));
+  assert.equal(await block.forward(x).read(), await x.read());
+});
+
+blocks("refuse widths that do not work out", async () => {
+  const init = new Init({ seed: 7 });
+  await failsWith(
+    () => new BasicBlock(8, 4, init, { shortcut: "A" }),
+    "ArgumentError",
+    "BasicBlock: outputs must be at least inputs with shortcut A, which pads with zeros; got 8 to 4. Use shortcut B.",
+  );
+  await failsWith(
+    () => new Bottleneck(8, 6, init),
+    "ArgumentError",
+    "Bottleneck: outputs must be a multiple of 4; got 6.",
+  );
 });
