@@ -6,6 +6,7 @@ import {
   read,
   readSafetensors,
   type SafetensorsFile,
+  type SafetensorsSource,
   type StoredTensor,
   sameShape,
   type Tensor,
@@ -52,11 +53,16 @@ export async function saveCheckpoint(
   return true;
 }
 
+/** How messages call a source. */
+const nameOf = (source: SafetensorsSource): string =>
+  typeof source === "string" || source instanceof URL ? String(source) : "the file";
+
 /** Reads and checks a checkpoint file. Throws CheckpointError for a file that is none. */
-async function open(path: string): Promise<SafetensorsFile> {
+async function open(source: SafetensorsSource): Promise<SafetensorsFile> {
+  const path = nameOf(source);
   let file: SafetensorsFile;
   try {
-    file = await readSafetensors(path);
+    file = await readSafetensors(source);
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause;
     throw new CheckpointError(
@@ -110,13 +116,20 @@ export async function loadCheckpoint(
   return JSON.parse(metadata["position"] ?? "null") as Position;
 }
 
-/** Loads the tensors under a prefix, such as a network's `net.`, from any checkpoint of that network. */
-export async function loadWeights(path: string, tensors: ReadonlyMap<string, Tensor>, prefix = "net."): Promise<void> {
-  const { tensors: stored } = await open(path);
+/**
+ * Loads the tensors under a prefix, such as a network's `net.`, from any checkpoint of that network: a path (Node), a Blob, or what
+ * `fetch` returned. Throws CheckpointError for a file that is none, or of another network; then nothing is written.
+ */
+export async function loadWeights(
+  source: SafetensorsSource,
+  tensors: ReadonlyMap<string, Tensor>,
+  prefix = "net.",
+): Promise<void> {
+  const { tensors: stored } = await open(source);
   const chosen = [...stored].flatMap(([name, tensor]) =>
     name.startsWith(prefix) ? [[name.slice(prefix.length), tensor] as const] : [],
   );
-  writeAll(path, tensors, new Map(chosen));
+  writeAll(nameOf(source), tensors, new Map(chosen));
 }
 
 /** Tensors by name, in the network and in a file. */

@@ -12,6 +12,7 @@ import {
   type ImageBatch,
   type ImageSet,
   jointCrossEntropy,
+  loadWeights,
   type MetricsRow,
   type MultiExit,
   multiExit,
@@ -324,6 +325,11 @@ test("evaluations between epochs, and the best weights, which may be other ones 
   assert.is(best.at(-1)!.exits[2]!.accuracy, top);
   await run.load("best");
   assert.is((await run.evaluate("validation"))[2]!.accuracy, top);
+  // As a page gets them, from `fetch` or a file that was dropped on it.
+  await loadWeights(new Blob([readFileSync(join(dir, "last.safetensors"))]), net.state());
+  assert.is((await run.evaluate("validation"))[2]!.accuracy, rows.at(-1)!.exits[2]!.accuracy);
+  const error = await errorOf(() => loadWeights(new Blob(["no safetensors, however one reads it"]), net.state()));
+  assert.match(`${error.name}: ${error.message}`, /^CheckpointError: checkpoint: the file must be whole; it is not: /);
   run.dispose();
   net.dispose();
 });
