@@ -42,14 +42,18 @@ function writeError(path: string, bytes: number, cause: unknown): Error {
   return new Error(message, { cause });
 }
 
-/** What a JSON file holds. @throws Error that names the file. */
-export function readJson(path: string): unknown {
-  let text: string;
+/** What a text file holds. @throws Error that names the file. */
+export function readText(path: string): string {
   try {
-    text = readFileSync(path, "utf8");
+    return readFileSync(path, "utf8");
   } catch (cause) {
     throw new Error(`${path} must be a readable file; got ${(cause as NodeJS.ErrnoException).code}.`, { cause });
   }
+}
+
+/** What a JSON file holds. @throws Error that names the file. */
+export function readJson(path: string): unknown {
+  const text = readText(path);
   try {
     return JSON.parse(text);
   } catch (cause) {
