@@ -3,7 +3,16 @@ export { Backbone, type Stage } from "./backbone.ts";
 export { Init, type InitScheme, type LinearPart } from "./init.ts";
 export * from "./layers.ts";
 export { countMacs, countWork, describeStages, type StageInfo, type Work } from "./macs.ts";
-export { EVAL, type LoadReport, type Mode, Module, type NamedTensors, TRAIN } from "./module.ts";
+export {
+  EVAL,
+  type LoadReport,
+  type Mode,
+  Module,
+  type NamedTensors,
+  type ShapeMismatch,
+  type StateTensor,
+  TRAIN,
+} from "./module.ts";
 export * from "./optim.ts";
 export { isMatrix, Optimizer, type OptimizerOptions, type ParameterList, type StepOptions } from "./optimizer.ts";
 export * from "./resnet.ts";
@@ -11,7 +20,7 @@ export * from "./schedules.ts";
 export * from "./vit.ts";
 export {
   fromTorchName,
-  type HostTensor,
+  type LoadTorchOptions,
   loadTorch,
   permuteHost,
   type Renames,

@@ -1,7 +1,7 @@
 // Models as plain objects: a Module is a class whose fields are tensors (parameters, buffers), modules, or lists of modules.
 // Names are the fields' paths, joined by dots; nothing is registered and no mode is stored.
 
-import { ArgumentError, describe, ShapeError, sameShape, Tensor } from "../engine/functions.ts";
+import { ArgumentError, type Shape, ShapeError, sameShape, Tensor } from "../engine/functions.ts";
 
 /** How a forward pass runs; passed explicitly, never stored in a module. */
 export interface Mode {
@@ -12,14 +12,32 @@ export interface Mode {
 export const TRAIN: Mode = { training: true };
 export const EVAL: Mode = { training: false };
 
-/** What loading found: names the model has and the file lacks, and the reverse. */
+/** A tensor that the model has in another shape than what is loaded. */
+export interface ShapeMismatch {
+  readonly name: string;
+  /** What came. */
+  readonly given: Shape;
+  /** What the model has. */
+  readonly wanted: Shape;
+}
+
+/** What loading found; what is named here was left as it is. */
 export interface LoadReport {
+  /** Names that the model has and the source lacks. */
   readonly missing: readonly string[];
+  /** Names that the source has and the model lacks. */
   readonly unexpected: readonly string[];
+  readonly mismatched: readonly ShapeMismatch[];
 }
 
 /** Tensors by dotted name. */
 export type NamedTensors = ReadonlyMap<string, Tensor>;
+
+/** A tensor on the host, as `loadState` takes it. */
+export interface StateTensor {
+  readonly shape: Shape;
+  readonly data: ArrayLike<number>;
+}
 
 /** Base of all layers and networks. */
 export abstract class Module {
@@ -52,34 +70,18 @@ export abstract class Module {
   }
 
   /**
-   * Overwrites tensors by name with host data. Shapes must agree. With `strict` (the default) missing or unexpected names
-   * are an error, and nothing is written; otherwise they are reported.
+   * Overwrites tensors by name with host data. With `strict` (the default) missing and unexpected names and other shapes are an
+   * error, and nothing is written; otherwise they are reported, and what fits is written.
    */
-  loadState(
-    source: ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: ArrayLike<number> }>,
-    { strict = true } = {},
-  ): LoadReport {
+  loadState(source: ReadonlyMap<string, StateTensor>, { strict = true } = {}): LoadReport {
     const own = this.state();
-    const missing = [...own.keys()].filter((name) => !source.has(name));
-    const unexpected = [...source.keys()].filter((name) => !own.has(name));
-    if (strict && missing.length + unexpected.length > 0) {
-      throw new ArgumentError(
-        `loadState: names must agree; missing: [${missing.join(", ")}], unexpected: [${unexpected.join(", ")}]. Pass { strict: false } to load what fits.`,
-      );
+    const report = compareState(own, source);
+    if (strict) refuseMisfits("loadState", report);
+    const misfits = new Set(report.mismatched.map(({ name }) => name));
+    for (const [name, { data }] of source) {
+      if (!misfits.has(name)) own.get(name)?.write(data);
     }
-    for (const [name, tensor] of own) {
-      const given = source.get(name);
-      if (given && !sameShape(given.shape, tensor.shape)) {
-        throw new ShapeError(
-          `loadState: shapes must agree; got [${given.shape.join(", ")}] for ${name}, ${describe(tensor)}.`,
-        );
-      }
-    }
-    for (const [name, tensor] of own) {
-      const given = source.get(name);
-      if (given) tensor.write(given.data);
-    }
-    return { missing, unexpected };
+    return report;
   }
 
   /** Frees all tensors of the module. */
@@ -103,5 +105,35 @@ function* named(value: unknown, path: string): Iterable<[string, Tensor]> {
     for (const [i, item] of value.entries()) yield* named(item, `${path}.${i}`);
   } else if (value instanceof Tensor) {
     yield [path, value];
+  }
+}
+
+/** How host tensors fit those of a model. */
+export function compareState(own: NamedTensors, source: ReadonlyMap<string, { readonly shape: Shape }>): LoadReport {
+  const mismatched: ShapeMismatch[] = [];
+  for (const [name, { shape: wanted }] of own) {
+    const given = source.get(name)?.shape;
+    if (given && !sameShape(given, wanted)) mismatched.push({ name, given, wanted });
+  }
+  return {
+    missing: [...own.keys()].filter((name) => !source.has(name)),
+    unexpected: [...source.keys()].filter((name) => !own.has(name)),
+    mismatched,
+  };
+}
+
+/** Throws what a report holds: ArgumentError for names, ShapeError for shapes. */
+export function refuseMisfits(op: string, { missing, unexpected, mismatched }: LoadReport): void {
+  const hint = "Pass { strict: false } to load what fits.";
+  if (missing.length + unexpected.length > 0) {
+    throw new ArgumentError(
+      `${op}: names must agree; missing: [${missing.join(", ")}], unexpected: [${unexpected.join(", ")}]. ${hint}`,
+    );
+  }
+  if (mismatched.length > 0) {
+    const got = mismatched.map(
+      ({ name, given, wanted }) => `${name} as [${given.join(", ")}] for [${wanted.join(", ")}]`,
+    );
+    throw new ShapeError(`${op}: shapes must agree; got ${got.join(", ")}. ${hint}`);
   }
 }

@@ -1,26 +1,30 @@
 // PyTorch state dicts in and out: torchvision's and timm's names and layouts against ours.
 // Names: runningMean is running_mean, and so on. Layouts: convolutions OIHW there, HWIO here; linear [out, in] there.
 
-import { FormatError, numel, type StoredTensor } from "../engine/functions.ts";
-import type { LoadReport, Module } from "./module.ts";
+import { FormatError, numel, type Shape, type StoredTensor } from "../engine/functions.ts";
+import { compareState, type LoadReport, type Module, refuseMisfits, type StateTensor } from "./module.ts";
 
-/** A tensor on the host. */
-export interface HostTensor {
-  readonly shape: readonly number[];
-  readonly data: ArrayLike<number>;
+/** What a file calls otherwise than the model; on PyTorch's snake_case names, both ways. */
+export interface Renames {
+  /** The model's name of what the file calls `name`. */
+  readonly fromFile: (name: string) => string;
+  /** The file's name of what the model calls `name`. */
+  readonly toFile: (name: string) => string;
 }
 
-/** Names in the file that stand for other names here, as [pattern, replacement]; tried in order on the snake_case name. */
-export type Renames = readonly (readonly [RegExp, string])[];
-
 /** torchvision calls a block's projection `downsample`. */
-export const TORCHVISION: Renames = [[/\bdownsample\./, "shortcut."]];
+export const TORCHVISION: Renames = {
+  fromFile: (name) => name.replace(/\bdownsample\./, "shortcut."),
+  toFile: (name) => name.replace(/\bshortcut\./, "downsample."),
+};
+
+const SAME: Renames = { fromFile: (name) => name, toFile: (name) => name };
 
 const camel = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 /** Transposes host data by `order` (output axis i is input axis order[i]). */
-export function permuteHost({ shape, data }: HostTensor, order: readonly number[]): HostTensor {
+export function permuteHost({ shape, data }: StateTensor, order: readonly number[]): StateTensor {
   const strides = shape.map((_, i) => numel(shape.slice(i + 1)));
   const out = order.map((axis) => shape[axis] as number);
   const steps = order.map((axis) => strides[axis] as number);
@@ -40,43 +44,79 @@ export function permuteHost({ shape, data }: HostTensor, order: readonly number[
   return { shape: out, data: result };
 }
 
-/** From PyTorch's layout to ours: by the rank, since only products have weights of two or four axes. */
-const toOurs = (name: string, tensor: HostTensor): HostTensor => {
-  if (!name.endsWith("weight")) return tensor;
-  if (tensor.shape.length === 4) return permuteHost(tensor, [2, 3, 1, 0]);
-  return tensor.shape.length === 2 ? permuteHost(tensor, [1, 0]) : tensor;
-};
+/** Axes of our layout in PyTorch's, by the rank, since only products have weights of two or four axes. */
+function axesInTorch(name: string, rank: number): readonly number[] | undefined {
+  if (!name.endsWith("weight")) return undefined;
+  return rank === 4 ? [3, 2, 0, 1] : rank === 2 ? [1, 0] : undefined;
+}
 
-/** From our layout to PyTorch's. */
-export const toTorch = (name: string, tensor: HostTensor): HostTensor => {
-  if (!name.endsWith("weight")) return tensor;
-  if (tensor.shape.length === 4) return permuteHost(tensor, [3, 2, 0, 1]);
-  return tensor.shape.length === 2 ? permuteHost(tensor, [1, 0]) : tensor;
-};
+/** From our layout to PyTorch's; `name` is ours or PyTorch's. */
+export function toTorch(name: string, tensor: StateTensor): StateTensor {
+  const axes = axesInTorch(name, tensor.shape.length);
+  return axes ? permuteHost(tensor, axes) : tensor;
+}
+
+/** From PyTorch's layout to ours. */
+function fromTorch(name: string, tensor: StateTensor): StateTensor {
+  const axes = axesInTorch(name, tensor.shape.length);
+  const back = axes?.map((_, i) => axes.indexOf(i));
+  return back ? permuteHost(tensor, back) : tensor;
+}
 
 /** Our name of a tensor that PyTorch calls `name`. */
-export const fromTorchName = (name: string, renames: Renames = []): string =>
-  camel(renames.reduce((text, [pattern, replacement]) => text.replace(pattern, replacement), name));
+export const fromTorchName = (name: string, { fromFile }: Renames = SAME): string => camel(fromFile(name));
 
-/** PyTorch's name of a tensor of ours (before any renames). */
-export const toTorchName = snake;
+/** PyTorch's name of a tensor of ours. */
+export const toTorchName = (name: string, { toFile }: Renames = SAME): string => toFile(snake(name));
+
+/** A report in the names and layouts of the file, `files` being its names by ours. */
+function reportInFile(report: LoadReport, files: ReadonlyMap<string, string>, renames: Renames): LoadReport {
+  // A file that uses none of the renamed names would not use them for what it lacks.
+  const isRenamed = [...files.values()].some((name) => renames.fromFile(name) !== name);
+  const name = (ours: string) => files.get(ours) ?? toTorchName(ours, isRenamed ? renames : SAME);
+  const shape = (ours: string, found: Shape) =>
+    axesInTorch(ours, found.length)?.map((axis) => found[axis] as number) ?? found;
+  return {
+    missing: report.missing.map(name),
+    unexpected: report.unexpected.map(name),
+    mismatched: report.mismatched.map(({ name: ours, given, wanted }) => ({
+      name: name(ours),
+      given: shape(ours, given),
+      wanted: shape(ours, wanted),
+    })),
+  };
+}
+
+/** Options of `loadTorch`. */
+export interface LoadTorchOptions {
+  /** Whether everything has to fit; default true. */
+  readonly strict?: boolean;
+  /** Default `TORCHVISION`; timm needs none. */
+  readonly renames?: Renames;
+}
 
 /**
  * Loads a PyTorch state dict by name. Counters (`num_batches_tracked`) are skipped. With `strict` (the default) missing and
- * unexpected names are an error; otherwise they are reported, in our names.
+ * unexpected names and other shapes are an error, and nothing is written; otherwise what fits is written, and the rest - a classifier
+ * of other classes, say - is reported and stays. Errors and the report speak of the file's names and PyTorch's layouts.
  */
 export function loadTorch(
   module: Module,
   tensors: ReadonlyMap<string, StoredTensor>,
-  { strict = true, renames = TORCHVISION }: { readonly strict?: boolean; readonly renames?: Renames } = {},
+  { strict = true, renames = TORCHVISION }: LoadTorchOptions = {},
 ): LoadReport {
-  const state = new Map<string, HostTensor>();
+  const state = new Map<string, StateTensor>();
+  const files = new Map<string, string>();
   for (const [name, { shape, data }] of tensors) {
     if (name.endsWith("num_batches_tracked")) continue;
     if (data instanceof BigInt64Array)
       throw new FormatError(`loadTorch: weights must be numbers; got 64-bit integers for ${name}.`);
     const ours = fromTorchName(name, renames);
-    state.set(ours, toOurs(ours, { shape, data }));
+    files.set(ours, name);
+    state.set(ours, fromTorch(ours, { shape, data }));
   }
-  return module.loadState(state, { strict });
+  const report = reportInFile(compareState(module.state(), state), files, renames);
+  if (strict) refuseMisfits("loadTorch", report);
+  module.loadState(state, { strict: false });
+  return report;
 }

@@ -199,12 +199,11 @@ class PlainCnn extends Backbone {
 }
 
 /** PyTorch's names of the case against those of a multi-exit network. */
-const RENAMES: Renames = [
-  [/^(stem|blocks)\./, "backbone.$1."],
-  [/^exits\.(\d+)\./, "heads.$1.linear."],
-];
-const toCase = (name: string): string =>
-  toTorchName(name.replace(/^backbone\./, "").replace(/^heads\.(\d+)\.linear\./, "exits.$1."));
+const RENAMES: Renames = {
+  fromFile: (name) => name.replace(/^(stem|blocks)\./, "backbone.$1.").replace(/^exits\.(\d+)\./, "heads.$1.linear."),
+  toFile: (name) => name.replace(/^backbone\./, "").replace(/^heads\.(\d+)\.linear\./, "exits.$1."),
+};
+const toCase = (name: string): string => toTorchName(name, RENAMES);
 
 interface TrainingAttrs {
   readonly objective: "jointCrossEntropy" | "safeKd";

@@ -78,7 +78,7 @@ names("loadState refuses what does not fit, and then writes nothing", async () =
         ]),
       ),
     "ShapeError",
-    "loadState: shapes must agree; got [4] for bias, f32[3].",
+    "loadState: shapes must agree; got bias as [4] for [3]. Pass { strict: false } to load what fits.",
   );
   assert.equal([...(await layer.weight.read())], before);
   const report = layer.loadState(
@@ -88,7 +88,7 @@ names("loadState refuses what does not fit, and then writes nothing", async () =
     ]),
     { strict: false },
   );
-  assert.equal(report, { missing: ["bias"], unexpected: ["gain"] });
+  assert.equal(report, { missing: ["bias"], unexpected: ["gain"], mismatched: [] });
   assert.equal([...(await layer.weight.read())], [0, 0, 0, 0, 0, 0]);
 });
 
