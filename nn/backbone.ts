@@ -3,7 +3,7 @@
 import type { Tensor } from "../engine/functions.ts";
 import { type Mode, Module } from "./module.ts";
 
-/** One stage of a backbone: where an exit can be attached. */
+/** One stage of a backbone: where an exit can be attached. `describeStages` adds what it costs. */
 export interface Stage {
   readonly name: string;
   /** Channels of a feature map, or width of a token. */

@@ -64,10 +64,13 @@ export function countWork(module: Module, input: Shape, fn: (x: Tensor) => Tenso
   return { macs: ops.reduce((sum, op) => sum + macsOf(op), 0), parameters, shape };
 }
 
-/** A stage and what it costs. */
+/**
+ * A stage and what it costs: `channels`, `reduction` and `macs` among others. Multiply-accumulates are what much of the literature, and
+ * torchvision's tables, call FLOPs; counted as separate operations, FLOPs are twice as many.
+ */
 export type StageInfo = Stage & Work;
 
-/** Every stage of a backbone on one of its images; `input` may be another image size. */
+/** What every stage of a backbone is and costs on one of its images; `input` may be another image size. Nothing runs on the GPU. */
 export function describeStages(backbone: Backbone, input: Shape = backbone.input): StageInfo[] {
   const found: StageInfo[] = [];
   for (const [i, stage] of backbone.stages.entries()) {

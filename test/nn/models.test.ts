@@ -17,6 +17,7 @@ import {
   TRAIN,
   TransformerBlock,
   vit,
+  vitSmall,
   vitSmallImage,
   vitTiny,
 } from "../../nn/index.ts";
@@ -220,6 +221,41 @@ work("published sizes: ResNet-20, -18, -50, ViT-Tiny", () => {
   const [t, d] = [197, 192];
   const blocks = 12 * (12 * t * d * d + 2 * t * t * d);
   assert.equal(sizes(vitTiny({ classes: 1000, seed: 1 })), [5_717_416, 196 * 768 * d + blocks + d * 1000]);
+});
+
+work("ResNet-34 as torchvision has it (21.80 M, 3.66 GMACs), by hand and by stage", () => {
+  const net = imageNetResnet({ depth: 34, seed: 1 });
+  assert.equal([net.countParameters(), macs(net)], [21_797_672, 3_663_761_408]);
+  // A 3x3 convolution costs the same in every stage: half the side, twice the channels. The first one of a stage has half the inputs.
+  const conv = 56 * 56 * 9 * 64 * 64;
+  const entry = conv / 2 + 28 * 28 * 64 * 128;
+  const stages = [112 * 112 * 49 * 3 * 64 + 6 * conv, entry + 7 * conv, entry + 11 * conv, entry + 5 * conv];
+  const found = describeStages(net);
+  assert.equal(
+    found.map((stage) => stage.macs),
+    stages,
+  );
+  assert.is(sum(stages) + 512 * 1000, macs(net));
+  for (const { reduction, channels, shape } of found) {
+    assert.equal(shape, [224 / reduction, 224 / reduction, channels]);
+  }
+  assert.equal(
+    found.map(({ reduction }) => reduction),
+    [4, 8, 16, 32],
+  );
+});
+
+work("ViT-Small as timm has it (22.05 M, 4.6 GMACs), by hand and by stage", () => {
+  const net = vitSmall({ classes: 1000, seed: 1 });
+  const [t, d] = [197, 384];
+  const block = 12 * t * d * d + 2 * t * t * d;
+  assert.equal([net.countParameters(), macs(net)], [22_050_664, 196 * 768 * d + 12 * block + d * 1000]);
+  const found = describeStages(net);
+  assert.equal(
+    found.map((stage) => stage.macs),
+    [196 * 768 * d + 4 * block, 4 * block, 4 * block],
+  );
+  for (const { reduction, channels, shape } of found) assert.equal(shape, [(224 / reduction) ** 2 + 1, channels]);
 });
 
 work("counting runs nothing on the GPU and leaves nothing behind", () => {
