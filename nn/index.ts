@@ -22,7 +22,6 @@ export {
   fromTorchName,
   type LoadTorchOptions,
   loadTorch,
-  permuteHost,
   type Renames,
   TORCHVISION,
   toTorch,

@@ -24,7 +24,7 @@ const camel = (name: string): string => name.replace(/_([a-z])/g, (_, letter: st
 const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 /** Transposes host data by `order` (output axis i is input axis order[i]). */
-export function permuteHost({ shape, data }: StateTensor, order: readonly number[]): StateTensor {
+function permuteHost({ shape, data }: StateTensor, order: readonly number[]): StateTensor {
   const strides = shape.map((_, i) => numel(shape.slice(i + 1)));
   const out = order.map((axis) => shape[axis] as number);
   const steps = order.map((axis) => strides[axis] as number);
