@@ -16,7 +16,7 @@ import {
 import type { Init, LinearPart } from "./init.ts";
 import { type Mode, Module } from "./module.ts";
 
-/** Activations that products and norms can apply on their way out. */
+/** Activations that products can apply on their way out; `gelu` is the exact one, by erf. */
 export type Activation = "none" | "relu" | "gelu" | "geluTanh" | "silu" | "sigmoid" | "tanh";
 
 /** What a layer may add and apply in the same dispatch: activation(y + residual), or activation(y) + residual. */
@@ -54,7 +54,7 @@ export class Linear extends Module {
 export interface ConvLayerOptions {
   readonly kernel: number;
   readonly stride?: number;
-  /** Default: half the kernel, which keeps the size at stride 1. */
+  /** Default (kernel - 1) / 2, rounded down: an odd kernel without dilation keeps the size at stride 1. */
   readonly padding?: number;
   readonly dilation?: number;
   readonly groups?: number;

@@ -29,7 +29,7 @@ export interface SgdOptions extends OptimizerOptions {
   readonly dampening?: number;
 }
 
-/** Stochastic gradient descent with momentum; one dispatch a step. */
+/** Stochastic gradient descent with momentum; one dispatch a step, two with dampening. Clipping costs its own. */
 export class SGD extends Optimizer {
   readonly #m: Tensor | undefined;
   readonly #step: Tensor | undefined;
@@ -207,7 +207,8 @@ export class EMA {
 
 /**
  * Scales the gradients of a flat buffer in place so that their norm is at most `maxNorm`, and returns the norm they had
- * (f32[1]). A norm of NaN makes them NaN, an infinite one zero. The `clip` option of an optimiser does it without a pass.
+ * (f32[1]). As in PyTorch, a norm of NaN makes them NaN; an infinite one makes them zero, and NaN where they are infinite. The
+ * `clip` option of an optimiser does it without a pass.
  */
 export function clipGradNorm(flat: Flat, options: ClipOptions): Tensor {
   flat.settle();

@@ -1,5 +1,5 @@
 // Residual networks: the CIFAR family (He et al. 2016, section 4.2) and ResNet-18/34/50 for ImageNet. Field names follow
-// the published weight files, so state loads by name.
+// the published weight files, so state loads by name (torchvision's `downsample` is `shortcut` here; see weights.ts).
 
 import { ArgumentError, type Device, maxPool2d, pad, slice, type Tensor } from "../engine/functions.ts";
 import { Backbone, type Stage } from "./backbone.ts";

@@ -136,6 +136,18 @@ test("clipGradNorm returns the norm and scales what the leaves show", async () =
   release(optimizer);
 });
 
+test("clipGradNorm zeroes what is finite beside an infinite gradient", async () => {
+  const w = tensor([1, 2, 3]).requiresGrad();
+  const optimizer = new SGD([w], { lr: 1 });
+  backward(sum(mul(w, tensor([3, Number.POSITIVE_INFINITY, 4]))));
+  const norm = clipGradNorm(optimizer.flat, { maxNorm: 1 });
+  assert.equal([...(await norm.read())], [Number.POSITIVE_INFINITY]);
+  const [first, infinite, last] = await w.grad.read();
+  assert.equal([first, last], [0, 0]);
+  assert.ok(Number.isNaN(infinite), `${infinite}`);
+  release(optimizer);
+});
+
 test("averages follow a flat buffer, at a decay that may change", async () => {
   const w = tensor([1, 2]).requiresGrad();
   const optimizer = new SGD([w], { lr: 1 });
