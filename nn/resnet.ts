@@ -257,7 +257,7 @@ export class ImageNetResNet extends Backbone {
     this.layer2 = stage(1);
     this.layer3 = stage(2);
     this.layer4 = stage(3);
-    this.fc = new Linear(widths[3] as number, classes, new Init({ seed: seed + 1, device }));
+    this.fc = new Linear(widths[3] as number, classes, init);
     this.stages = widths.map((channels, i) => ({
       name: `stage${i + 1}`,
       channels,

@@ -130,6 +130,23 @@ starts("He's is normal over the fan out", async () => {
   near(he.std, Math.sqrt(2 / (9 * 64)), 1.2e-3, "std");
 });
 
+starts(
+  "torchvision's ResNets: He's for all convolutions, PyTorch's for the classifier, every stream of the network's seed",
+  async () => {
+    const net = imageNetResnet({ depth: 18, classes: 10, input: [32, 32, 3], seed: 1 });
+    const second = net.layer2[0]!;
+    for (const { weight } of [net.conv1, (second as BasicBlock).conv1, second.shortcut![0]]) {
+      const [kh, kw, , outputs] = weight.shape as readonly [number, number, number, number];
+      const want = Math.sqrt(2 / (kh * kw * outputs));
+      near((await moments(weight)).std / want, 1, 0.03, "std over He's");
+    }
+    const { most } = await moments(net.fc.weight);
+    assert.ok(most <= 1 / Math.sqrt(512) && most > 0.99 / Math.sqrt(512), `largest ${most}`);
+    const next = new Init({ seed: 2 }).linearWeight([512, 10]);
+    assert.not.equal(await net.fc.weight.read(), await next.read());
+  },
+);
+
 starts("a truncated normal is cut at a value, whatever its deviation", async () => {
   const init = new Init({ seed: 3 });
   const cut = await moments(init.truncatedNormal([200, 100], 1));
