@@ -74,7 +74,6 @@ export class Stream {
   recorder: Recorder | undefined;
   timer: PassTimer | undefined;
   readonly #patience: Patience;
-  #waited = 0;
   #pending: Work[] = [];
   #staging = new Map<number, GPUBuffer[]>();
 
@@ -198,7 +197,7 @@ export class Stream {
     });
     this.#device.queue.submit([encoder.finish()]);
     this.counters.submits += 1;
-    await this.#wait(() => staging.mapAsync(1, 0, total)); // GPUMapMode.READ
+    await this.#patience.wait(() => staging.mapAsync(1, 0, total)); // GPUMapMode.READ
     const mapped = staging.getMappedRange(0, total);
     const result = items.map(({ bytes }, i) => mapped.slice(offsets[i] as number, (offsets[i] as number) + bytes));
     staging.unmap();
@@ -221,13 +220,7 @@ export class Stream {
   /** Resolves when the GPU has finished everything so far. */
   async sync(): Promise<void> {
     this.flush();
-    await this.#wait(() => this.#device.queue.onSubmittedWorkDone());
-  }
-
-  #wait<T>(done: () => Promise<T>): Promise<T> {
-    const dispatches = this.counters.dispatches - this.#waited;
-    this.#waited = this.counters.dispatches;
-    return this.#patience.wait(dispatches, done);
+    await this.#patience.wait(() => this.#device.queue.onSubmittedWorkDone());
   }
 
   #refuseRecording(what: string, isFresh: boolean): void {

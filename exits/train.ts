@@ -179,9 +179,13 @@ class Trainer {
     }
   }
 
-  /** Keeps the host at most `AHEAD` steps in front of the GPU, which bounds memory and lets timers run. */
+  /**
+   * Keeps the host at most `AHEAD` steps in front of the GPU, which bounds memory and lets timers run. Where the GPU is software it
+   * needs the processor that preparing and waiting would take: the host stays with it, step by step.
+   */
   async #throttle(): Promise<void> {
     const device = deviceOf(this.#net);
+    if (device.info.isSoftware) return device.sync();
     this.#queue.push(device.gpu.queue.onSubmittedWorkDone().catch(() => {}));
     if (this.#queue.length <= AHEAD) return;
     await new Promise<void>((resolve) => {

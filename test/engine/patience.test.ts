@@ -1,54 +1,69 @@
-// Waiting for work seen before: how long is slept, and what makes it forget. On a clock that the test moves.
+// Waiting on an adapter that runs on the CPU: how long the event loop is blocked, and when it is left alone. On a clock that the
+// test moves.
 
 import { type Clock, Patience } from "../../engine/patience.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("patience");
 
-/** A clock that only sleeping and working move. */
+/** A clock that moves by naps, and by 0.1 ms for each turn of the loop. */
 class Hand implements Clock {
+  readonly naps: number[] = [];
   #now = 0;
-  now(): number {
-    return this.#now;
-  }
-  async sleep(ms: number): Promise<void> {
-    this.#now += ms;
-  }
+  #turn: (() => void) | undefined;
 
-  /** Waits for work of `ms` that starts now; the milliseconds slept before it was asked for. */
-  async wait(patience: Patience, dispatches: number, ms: number): Promise<number> {
-    const start = this.#now;
-    let slept = 0;
-    await patience.wait(dispatches, async () => {
-      slept = this.#now - start;
-      this.#now = Math.max(this.#now, start + ms);
-    });
-    return slept;
+  readonly now = (): number => this.#now;
+  readonly block = (ms: number): void => {
+    this.naps.push(ms);
+    this.#now += ms;
+  };
+  readonly next = (turn: () => void): void => {
+    this.#turn = turn;
+  };
+
+  /** Turns the loop until `ms` have gone by; whether it still naps then. */
+  pass(ms: number): boolean {
+    const end = this.#now + ms;
+    while (this.#now < end) {
+      this.#now += 0.1;
+      const turn = this.#turn;
+      this.#turn = undefined;
+      turn?.();
+    }
+    return this.#turn !== undefined;
   }
 }
 
-test("work is slept for once it was seen twice", async () => {
+test("naps grow with the wait, to 2 ms, and end with it", async () => {
   const hand = new Hand();
-  const patience = new Patience(true, hand);
-  assert.is(await hand.wait(patience, 7, 900), 0, "unknown");
-  assert.is(await hand.wait(patience, 7, 100), 0, "the first may have compiled shaders");
-  assert.is(await hand.wait(patience, 7, 100), 80);
-  assert.is(await hand.wait(patience, 8, 100), 0, "other work");
+  let end = (_: string) => {};
+  const waiting = new Patience(true, hand).wait(
+    () =>
+      new Promise<string>((resolve) => {
+        end = resolve;
+      }),
+  );
+  assert.ok(hand.pass(400));
+  assert.ok(hand.naps[0]! < 0.01, `the first nap is ${hand.naps[0]}`);
+  assert.ok(hand.naps.every((nap, i) => nap <= 2 && nap >= (hand.naps[i - 1] ?? 0)));
+  assert.is(hand.naps.at(-1), 2);
+  // Most of the time is slept, so the worker has the core.
+  assert.ok(hand.naps.reduce((sum, nap) => sum + nap, 0) > 0.9 * 400);
+  end("done");
+  assert.is(await waiting, "done");
+  assert.not(hand.pass(1));
 });
 
-test("sleeping past the end is done once", async () => {
+test("an error ends the naps too", async () => {
   const hand = new Hand();
-  const patience = new Patience(true, hand);
-  for (const ms of [100, 100]) await hand.wait(patience, 3, ms);
-  assert.is(await hand.wait(patience, 3, 10), 80);
-  assert.is(await hand.wait(patience, 3, 10), 0);
+  const waiting = new Patience(true, hand).wait(() => Promise.reject(new Error("lost")));
+  assert.is(await waiting.catch((error: Error) => error.message), "lost");
+  assert.not(hand.pass(1));
 });
 
-test("short work is left to polling, and off it never sleeps", async () => {
+test("off, it never naps", async () => {
   const hand = new Hand();
-  const [on, off] = [new Patience(true, hand), new Patience(false, hand)];
-  for (let i = 0; i < 4; i++) {
-    assert.is(await hand.wait(on, 1, 4), 0);
-    assert.is(await hand.wait(off, 1, 400), 0);
-  }
+  assert.is(await new Patience(false, hand).wait(async () => 7), 7);
+  assert.not(hand.pass(1));
+  assert.equal(hand.naps, []);
 });
