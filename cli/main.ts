@@ -8,6 +8,7 @@ import type { Print } from "./flags.ts";
 import { reportHelp, runReport } from "./report.ts";
 import { runAll, runHelp } from "./run.ts";
 import { runTrain, trainHelp } from "./train.ts";
+import { version } from "./versions.ts";
 
 /** One command. */
 export interface Command {
@@ -33,17 +34,28 @@ export async function main(
   print: Print = console.log,
   complain: Print = print,
 ): Promise<number> {
-  const [name, ...rest] = args;
-  const command = name === undefined ? undefined : commands[name];
+  const [first = "--help", ...rest] = args.map((arg) => (arg === "-h" ? "--help" : arg));
+  const isHelp = first === "--help" || first === "help";
+  if (first === "--version" || (isHelp && rest.length === 0)) {
+    print(isHelp ? usage() : version());
+    return 0;
+  }
+  // sortie help train: sortie train --help
+  const [name, given] = isHelp ? [rest[0]!, ["--help"]] : [first, rest];
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!command) {
-    const list = Object.values(commands).map(({ help }) => `  ${help.split("\n", 1)[0]}`);
-    print(["usage: sortie COMMAND ... (sortie COMMAND --help for its flags and examples)", "", ...list].join("\n"));
-    return name === undefined || name === "--help" ? 0 : 1;
+    complain(`sortie: unknown command "${name}". The commands are ${Object.keys(commands).join(", ")}.`);
+    return 1;
   }
   try {
-    return await command.run(rest, print);
+    return await command.run(given, print);
   } catch (error) {
     complain(error instanceof Error ? error.message : String(error));
     return 1;
   }
+}
+
+function usage(): string {
+  const list = Object.values(commands).map(({ help }) => `  ${help.split("\n", 1)[0]}`);
+  return ["usage: sortie COMMAND ... (sortie COMMAND --help for its flags and examples)", "", ...list].join("\n");
 }

@@ -11,12 +11,15 @@ import type { DeviceInfo } from "../engine/index.ts";
 /** Text by name, as it goes into records and tables. */
 export type Facts = Readonly<Record<string, string>>;
 
+/** This package's version. */
+export const version = (): string => versionAt(join(projectFolder(), "package.json"));
+
 /** Versions and machine. */
 export function versions(): Facts {
   const home = projectFolder();
   const commit = commitOf(home);
   return {
-    sortie: versionAt(join(home, "package.json")),
+    sortie: version(),
     ...(commit !== undefined && { commit }),
     node: process.version,
     webgpu: packageVersion("webgpu"),
