@@ -1,6 +1,7 @@
 /** Plots as SVG text: vega-lite specifications drawn by vega in Node, all in one look. Loaded when first needed. */
 
 import type { TopLevelSpec } from "vega-lite";
+import { escapeHtml } from "./html.ts";
 
 /** Colours by meaning; exits go from light to dark with depth. */
 export const COLOURS = {
@@ -42,6 +43,7 @@ const LOOK = {
     domainColor: "#aab4be",
     tickColor: "#aab4be",
     titlePadding: 8,
+    labelFlush: false,
   },
   legend: {
     labelColor: "#45525f",
@@ -71,8 +73,3 @@ export async function drawPlot(spec: TopLevelSpec, label: string): Promise<strin
     view.finalize();
   }
 }
-
-const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
-
-/** Text that may stand in HTML, also within quotes. */
-export const escapeHtml = (text: string): string => text.replace(/[&<>"]/g, (c) => ENTITIES[c]!);

@@ -1,0 +1,63 @@
+/** Pieces that figures share: sizes, axes, legends, marks for a target, tenths of a range. */
+
+import { COLOURS, exitColours } from "../plots.ts";
+
+/** Of a figure beside others, labels and legend included: equal sizes make equal scales on the page. */
+const sized = (width: number, height: number) =>
+  ({ width, height, autosize: { type: "fit", contains: "padding" } }) as const;
+
+/** A figure that takes all the width. */
+export const WHOLE = sized(960, 430);
+/** Two in a row. */
+export const HALF = sized(468, 330);
+/** Three in a row. */
+export const THIRD = sized(304, 290);
+
+/** An axis of shares, in percent. */
+export const percentAxis = (title: string) => ({ title, format: ".2~%" as const });
+
+/** A quantitative field of shares from 0 on, in percent. */
+export const shareField = (field: string, title: string) => ({
+  field,
+  type: "quantitative" as const,
+  axis: percentAxis(title),
+});
+
+/** A legend in one line under the figure. */
+export const legendBelow = (title: string | null = null) => ({
+  title,
+  orient: "bottom" as const,
+  direction: "horizontal" as const,
+});
+
+/** Colours for named series, with a legend below. */
+export const colourOf = (field: string, colours: Readonly<Record<string, string>>, title: string | null = null) => ({
+  field,
+  type: "nominal" as const,
+  scale: { domain: Object.keys(colours), range: Object.values(colours) },
+  legend: legendBelow(title),
+});
+
+/** One colour per exit, in their order. */
+export function byExit(names: readonly string[]) {
+  const colours = exitColours(names.length);
+  return colourOf("exit", Object.fromEntries(names.map((name, j) => [name, colours[j]!])));
+}
+
+/** A faint upright line at a value of an x axis. */
+export const ruleAt = <X extends { readonly field: string }>(x: X, value: number) => ({
+  data: { values: [{ [x.field]: value }] },
+  mark: { type: "rule" as const, color: COLOURS.faint, strokeDash: [2, 3] },
+  encoding: { x },
+});
+
+/** Positions of the samples in each tenth of [0, 1], with its bounds; empty tenths are left out. */
+export function tenths(
+  values: ArrayLike<number>,
+): readonly { readonly from: number; readonly to: number; readonly samples: readonly number[] }[] {
+  const bins = Array.from({ length: 10 }, (_, b) => ({ from: b / 10, to: (b + 1) / 10, samples: [] as number[] }));
+  Array.from(values).forEach((value, i) => {
+    bins[Math.min(9, Math.floor(10 * value))]!.samples.push(i);
+  });
+  return bins.filter(({ samples }) => samples.length > 0);
+}

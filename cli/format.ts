@@ -1,0 +1,17 @@
+/** Numbers as people read them, the same in every command. */
+
+/** A share in percent; `-` where undefined. */
+export const percent = (share: number): string => (Number.isNaN(share) ? "-" : `${(100 * share).toFixed(1)} %`);
+
+/** Two shares as a range: `1.7 - 4.3 %`, with the dash of print. */
+export const percentRange = ({ lower, upper }: { readonly lower: number; readonly upper: number }): string =>
+  `${(100 * lower).toFixed(1)} – ${percent(upper)}`;
+
+/** Four digits after the point, or as many as said; `-` where undefined. */
+export const number = (value: number, digits = 4): string => (Number.isNaN(value) ? "-" : value.toFixed(digits));
+
+/** The confidence from which on samples leave. */
+export function threshold(value: number): string {
+  if (Number.isFinite(value)) return value.toPrecision(4);
+  return value > 0 ? "closed" : "open to all";
+}

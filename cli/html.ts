@@ -1,0 +1,28 @@
+/** Pieces of HTML text. Bodies are HTML already; everything else is text and becomes safe here. */
+
+const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
+
+/** Text that may stand in HTML, also within quotes. */
+export const escapeHtml = (text: string): string => text.replace(/[&<>"]/g, (c) => ENTITIES[c]!);
+
+/** A section with its heading, a paragraph of HTML, and what follows it. */
+export const section = (title: string, text: string, body = ""): string =>
+  `<section>\n<h2>${escapeHtml(title)}</h2>\n${text && `<p>${text}</p>\n`}${body}\n</section>`;
+
+/** A drawn plot. */
+export const figure = (svg: string): string => `<div class="plot">${svg}</div>`;
+
+/** Things beside each other, as far as there is room. */
+export const row = (...parts: readonly string[]): string => `<div class="row">${parts.join("")}</div>`;
+
+/** Plots in columns of one width: two, or three if they are small. */
+export const figures = (svgs: readonly string[], size: "halves" | "thirds" = "halves"): string =>
+  `<div class="${size}">${svgs.map(figure).join("")}</div>`;
+
+/** A table of text; a head of empty cells is left out. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const cells = (texts: readonly string[], tag: string) =>
+    texts.map((text) => `<${tag}>${escapeHtml(text)}</${tag}>`).join("");
+  const top = head.some((text) => text !== "") ? `<thead><tr>${cells(head, "th")}</tr></thead>` : "";
+  return `<table>${top}<tbody>${rows.map((texts) => `<tr>${cells(texts, "td")}</tr>`).join("")}</tbody></table>`;
+}
