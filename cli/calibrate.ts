@@ -4,25 +4,26 @@ import { parseArgs } from "node:util";
 import {
   applyScaling,
   type BudgetGoal,
-  type ControlRiskOptions,
-  controlRisk,
   encodePolicy,
   explain,
   fit,
-  type LearnThenTestOptions,
-  learnThenTest,
   meetBudget,
   type PolicyFile,
+  type PolicyRequest,
+  type PromisedGroup,
   type Scaling,
   type ScalingOptions,
   type Source,
   scoreName,
   type Table,
 } from "../calibration/index.ts";
+import { exitNames } from "./exit-names.ts";
 import { writeWhole } from "./files.ts";
-import { checkChoice, numberFlag, onePath, type Print } from "./flags.ts";
+import { checkChoice, numberFlag, onePath, type Print, wholeFlag } from "./flags.ts";
+import { percent, threshold } from "./format.ts";
 import { readLogits } from "./logits-file.ts";
 import { RunFolder } from "./run-folder.ts";
+import { calibrateBy } from "./targets.ts";
 
 export const calibrateHelp = `sortie calibrate LOGITS | RUN [flags]
 
@@ -170,27 +171,28 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
   const { scaling, calibration, validation } = scaled(tables, chosen.scale);
   if (scaling && !scaling.converged)
     print("warning: the scaling did not converge; see its parameters in the policy file.");
-  const shared = {
+  const request = requestOf(chosen, wholeFlag("calibrate", "seed", values.seed));
+  const levels = {
     alpha: numberFlag("calibrate", "alpha", values.alpha),
     delta: numberFlag("calibrate", "delta", values.delta),
-    seed: numberFlag("calibrate", "seed", values.seed),
-    ...(score && { score }),
-    ...(validation && { validation }),
   };
-  const result =
-    method === "budget"
-      ? meetBudget(calibration, budgetGoal(values), score ? { score } : {})
-      : method === "ltt"
-        ? learnThenTest(calibration, { ...shared, ...pickChosen(chosen, lttFlags) } satisfies LearnThenTestOptions)
-        : controlRisk(calibration, {
-            ...shared,
-            method,
-            ...pickChosen(chosen, meanFlags),
-          } satisfies ControlRiskOptions);
-  writeWhole(values.out, encodePolicy(scaling ? { result, scaling } : { result }));
-  for (const line of summary(result)) print(line);
+  const result = request
+    ? calibrateBy(request, levels, { calibration, validation })
+    : meetBudget(calibration, budgetGoal(values), score ? { score } : {});
+  writeWhole(values.out, encodePolicy({ result, ...(scaling && { scaling }), ...(request && { request }) }));
+  for (const line of summary(result, exitNames(calibration.exits, folder))) print(line);
   print(`wrote ${values.out}`);
   return result.ok ? 0 : 2;
+}
+
+/** What is asked for besides the levels; undefined for a budget, which promises nothing. */
+function requestOf(chosen: Choices, seed: number): PolicyRequest | undefined {
+  const { method = "ltt", score } = chosen;
+  if (method === "budget") return undefined;
+  const shared = { seed, ...(score && { score }) };
+  return method === "ltt"
+    ? { rule: "learnThenTest", ...shared, ...pickChosen(chosen, lttFlags) }
+    : { rule: "controlRisk", method, ...shared, ...pickChosen(chosen, meanFlags) };
 }
 
 /** The given ones among some flags. */
@@ -235,13 +237,9 @@ function scaled(
   };
 }
 
-function summary(result: PolicyFile["result"]): readonly string[] {
+function summary(result: PolicyFile["result"], names: readonly string[]): readonly string[] {
   if (!result.ok) return [explain(result)];
-  const thresholds = Array.from(result.thresholds, (t) =>
-    t === Number.POSITIVE_INFINITY ? "closed" : t.toPrecision(5),
-  );
-  const percent = (x: number) => `${(100 * x).toFixed(1)} %`;
-  const found = [explain(result), `thresholds (${scoreName(result.score)}): ${thresholds.join(", ")}`];
+  const found = [explain(result), ...thresholdLines(result, names)];
   if (!("alpha" in result)) {
     const cost = result.isTime ? `${result.cost.toFixed(3)} ms on average` : `${percent(result.cost)} of the full cost`;
     return [...found, `on these samples accuracy ${percent(result.accuracy)} at ${cost}`];
@@ -249,6 +247,23 @@ function summary(result: PolicyFile["result"]): readonly string[] {
   return [
     ...found,
     `on the calibration samples ${percent(result.coverage)} leave early, at ${percent(result.cost)} of the full cost`,
-    ...result.tests.map(({ name, accepted, errors }) => `  ${name}: ${errors} wrong of ${accepted}`),
+    ...result.tests.map((group) => `  ${groupName(group, names)}: ${group.errors} wrong of ${group.accepted}`),
   ];
 }
+
+/** One line, or one for each exit whose thresholds differ by class. */
+function thresholdLines(
+  { thresholds, score }: Extract<PolicyFile["result"], { readonly ok: true }>,
+  names: readonly string[],
+): readonly string[] {
+  const early = names.slice(0, -1);
+  const perExit = thresholds.length / early.length;
+  const of = (j: number) => Array.from(thresholds.subarray(j * perExit, (j + 1) * perExit), threshold).join(" ");
+  const title = `thresholds (${scoreName(score)})`;
+  if (perExit === 1) return [`${title}: ${early.map((name, j) => `${name} ${of(j)}`).join(", ")}`];
+  return early.map((name, j) => `${title} of ${name} by class: ${of(j)}`);
+}
+
+/** A group with the name of its exit as it is called here. */
+const groupName = ({ name, exit }: PromisedGroup, names: readonly string[]): string =>
+  exit === undefined ? name : name.replace(`exit ${exit + 1}`, names[exit]!);

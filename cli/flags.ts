@@ -11,6 +11,13 @@ export function numberFlag(command: string, flag: string, text: string): number 
   return value;
 }
 
+/** A whole number of at least 0, or an error that names the flag. */
+export function wholeFlag(command: string, flag: string, text: string): number {
+  const value = numberFlag(command, flag, text);
+  if (Number.isSafeInteger(value) && value >= 0) return value;
+  throw new Error(`${command}: --${flag} must be a whole number of at least 0; got "${text}".`);
+}
+
 /** One of the allowed words, if given at all. */
 export function checkChoice(
   command: string,
@@ -26,6 +33,6 @@ export function checkChoice(
 export function onePath(command: string, positionals: readonly string[]): string {
   const [path, ...rest] = positionals;
   if (!path || rest.length > 0)
-    throw new Error(`${command}: one logits file must be given; got ${positionals.length}.`);
+    throw new Error(`${command}: one logits file or one folder of a run must be given; got ${positionals.length}.`);
   return path;
 }
