@@ -1,24 +1,30 @@
 /** `sortie evaluate`: all metrics of a test table, and what a policy does on it, as a table and as JSON. */
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
 import {
   applyScaling,
-  type BootstrapResult,
+  type Cascade,
   cascade,
   decodePolicy,
   type Evaluation,
   evaluate,
   evaluatePolicy,
+  explain,
+  type Interval,
   type PolicyEvaluation,
   type PolicyFile,
+  plainJson,
   type Source,
   type Table,
 } from "../calibration/index.ts";
-import { writeWhole } from "./files.ts";
-import { numberFlag, onePath, type Print } from "./flags.ts";
+import { exitNames } from "./exit-names.ts";
+import { readText, writeWhole } from "./files.ts";
+import { onePath, type Print, wholeFlag } from "./flags.ts";
+import { number, percent } from "./format.ts";
 import { readLogits } from "./logits-file.ts";
 import { RunFolder } from "./run-folder.ts";
+import { promisedRisk } from "./targets.ts";
 
 export const evaluateHelp = `sortie evaluate LOGITS | RUN [flags]
 
@@ -35,17 +41,21 @@ logits, its policy if there is one, and evaluation.json.
 
 /** Everything `evaluate` and `report` show. */
 export interface Findings {
-  /** With scaled logits, if the policy has such a scaling. */
-  readonly test: Table;
+  /** What the exits are called. */
+  readonly names: readonly string[];
   readonly metrics: Evaluation;
+  /** The test samples as the policy sees them: after its scaling, if it has one. */
+  readonly source: Source;
+  /** By the policy's score, or the largest probability without one. */
+  readonly scored: Cascade;
   readonly file: PolicyFile | undefined;
-  /** Undefined without a policy, or if the policy refuses. */
+  /** Undefined without a policy, or if the policy refuses: then everything runs to the end. */
   readonly policy: PolicyEvaluation | undefined;
 }
 
 /**
  * Reads the files, or those of the run in the folder `path`, and computes all there is to know. Refuses test samples that were used
- * for calibration.
+ * for calibration, and a policy of another network.
  */
 export function findings(
   path: string,
@@ -53,19 +63,47 @@ export function findings(
   { isProbabilities = false, resamples = 0 }: { readonly isProbabilities?: boolean; readonly resamples?: number } = {},
 ): Findings {
   const folder = RunFolder.at(path);
-  const raw = readLogits(folder?.logits("test") ?? path, { isProbabilities });
+  const testPath = folder?.logits("test") ?? path;
+  const raw = readLogits(testPath, { isProbabilities });
   const own = folder && existsSync(folder.path("policy")) ? folder.path("policy") : undefined;
   const chosen = policyPath ?? own;
-  const file = chosen === undefined ? undefined : decodePolicy(readFileSync(chosen, "utf8"));
-  const scaling = file?.scaling;
-  const source: Source = scaling ? applyScaling(raw, scaling) : raw;
-  const result = file?.result;
+  const file = chosen === undefined ? undefined : readPolicy(chosen);
+  if (file) checkFits(`${chosen} must fit the ${raw.exits} exits of ${testPath}`, file, raw);
+  const { result, scaling, request } = file ?? {};
+  const source = scaling ? applyScaling(raw, scaling) : raw;
+  const score = result?.ok ? result.score : request?.score;
   return {
-    test: "read" in source ? source : raw,
-    file,
+    names: exitNames(raw.exits, folder),
     metrics: evaluate(raw, { resamples, ...(scaling && { scaling }) }),
+    source,
+    scored: cascade(source, score === "given" ? undefined : score),
+    file,
     policy: result?.ok ? evaluatePolicy(source, result) : undefined,
   };
+}
+
+/** A policy file. @throws Error that names the file. */
+function readPolicy(path: string): PolicyFile {
+  const text = readText(path);
+  try {
+    return decodePolicy(text);
+  } catch (cause) {
+    throw new Error(`${path} must be a policy of sortie calibrate; ${(cause as Error).message}`, { cause });
+  }
+}
+
+function checkFits(requirement: string, { result, scaling }: PolicyFile, { exits, classes }: Table): void {
+  const early = exits - 1;
+  const thresholds = result.ok ? result.thresholds.length : early;
+  const scalers = scaling?.scalers.length ?? exits;
+  if ((thresholds === early || thresholds === early * classes) && scalers === exits) return;
+  const held = [
+    ...(result.ok ? [`${thresholds} ${thresholds === 1 ? "threshold" : "thresholds"}`] : []),
+    ...(scaling ? [`the scaling of ${scalers} exits`] : []),
+  ];
+  throw new Error(
+    `${requirement}, ${early} of them early, and its ${classes} classes; it holds ${held.join(" and ")}.`,
+  );
 }
 
 /** Runs the command; returns the exit code. Throws for bad input. */
@@ -87,63 +125,67 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
   }
   const path = onePath("evaluate", positionals);
   const folder = RunFolder.at(path);
-  const resamples = numberFlag("evaluate", "resamples", values.resamples);
+  const resamples = wholeFlag("evaluate", "resamples", values.resamples);
   const found = findings(path, values.policy, { isProbabilities: values.probabilities, resamples });
-  for (const line of [...metricLines(found.metrics), ...policyLines(found)]) print(line);
+  for (const line of [...metricLines(found.metrics, found.names), ...policyLines(found)]) print(line);
   const json = values.json ?? folder?.path("evaluation");
-  if (json !== undefined) writeWhole(json, toJson(found));
+  const { metrics, file, policy } = found;
+  if (json !== undefined) writeWhole(json, plainJson({ metrics, result: file?.result, policy }));
   return 0;
 }
 
 const columns = ["accuracy", "nll", "brier", "ece", "smoothEce", "auroc", "fprAt95Tpr", "aurc", "eefp"] as const;
 
 /** One line per exit. */
-export function metricLines({ samples, exits, overthinking }: Evaluation): readonly string[] {
-  const cell = (text: string) => text.padStart(11);
+export function metricLines({ samples, exits, overthinking }: Evaluation, names: readonly string[]): readonly string[] {
+  const width = Math.max(11, ...names.map(({ length }) => length + 2));
+  const line = (first: string, cells: readonly string[]) =>
+    `${first.padStart(width)}${cells.map((cell) => cell.padStart(11)).join("")}`;
   return [
     `${samples} samples`,
-    ["exit", ...columns].map(cell).join(""),
+    line("exit", columns),
     ...exits.flatMap(({ intervals, ...exit }, j) => [
-      [String(j), ...columns.map((name) => number(exit[name]))].map(cell).join(""),
+      line(
+        names[j]!,
+        columns.map((name) => number(exit[name])),
+      ),
       ...(intervals ? (["lower", "upper"] as const) : []).map((end) =>
-        [end, ...columns.map((name) => number(intervals![name][end]))].map(cell).join(""),
+        line(
+          end,
+          columns.map((name) => number(intervals![name][end])),
+        ),
       ),
     ]),
     `overthinking: ${percent(overthinking.wasteful)} wasteful, ${percent(overthinking.destructive)} destructive`,
   ];
 }
 
-/** What the policy does, if there is one. */
-export function policyLines({ test, file, policy }: Findings): readonly string[] {
+/** What is promised, and what the policy does, if there is one. */
+export function policyLines({ names, metrics, source, file, policy }: Findings): readonly string[] {
   if (!file) return [];
-  if (!policy || !file.result.ok) return ["the policy refuses: every sample runs the full network"];
+  const full = percent(metrics.exits.at(-1)!.accuracy);
+  if (!policy) {
+    return [explain(file.result), `the policy refuses: every sample runs the full network (accuracy ${full})`];
+  }
   const { accuracy, cost, exitRisk, earlyRisk } = policy.intervals;
-  const interval = ({ lower, upper }: Pick<BootstrapResult, "lower" | "upper">) =>
-    `[${percent(lower)}, ${percent(upper)}]`;
-  const full = cascade(test).errors.reduce((sum, e, at) => (at % test.exits === test.exits - 1 ? sum + e : sum), 0);
-  const lines = Array.from(
-    policy.fractions,
-    (share, j) =>
-      `  exit ${j}: ${percent(share)} leave${share > 0 ? `, error ${percent(policy.exitRisk[j]!)} ${interval(exitRisk[j]!)}` : ""}`,
-  );
+  const lines = Array.from(policy.fractions, (share, j) => {
+    const risk = share > 0 ? `, error ${percent(policy.exitRisk[j]!)} ${interval(exitRisk[j]!)}` : "";
+    return `  ${names[j]}: ${percent(share)} leave${risk}`;
+  });
   return [
-    `policy: accuracy ${percent(policy.accuracy)} ${interval(accuracy)} (full network ${percent(1 - full / test.samples)}), ` +
+    explain(file.result),
+    `policy: accuracy ${percent(policy.accuracy)} ${interval(accuracy)} (full network ${full}), ` +
       `cost ${percent(policy.cost)} ${interval(cost)}, early error ${percent(policy.earlyRisk)} ${interval(earlyRisk)}`,
     ...lines,
+    ...promisedLine(file, source, policy),
   ];
 }
 
-function toJson({ metrics, file, policy }: Findings): string {
-  const plain = (_: string, value: unknown) => {
-    if (ArrayBuffer.isView(value)) return Array.from(value as Float64Array);
-    return typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
-  };
-  return JSON.stringify({ metrics, result: file?.result, policy }, plain, 2);
+/** The promised risk and the observed one, where the file says which risk it is. */
+function promisedLine({ result, request }: PolicyFile, source: Source, { exits }: PolicyEvaluation): readonly string[] {
+  if (!request || !("alpha" in result)) return [];
+  const { what, observe } = promisedRisk(request, source);
+  return [`promised: ${what} at most ${percent(result.alpha)}; on these samples ${percent(observe(exits))}`];
 }
 
-const number = (x: number) => (Number.isNaN(x) ? "-" : x.toFixed(4));
-
-/** `-` where undefined. */
-export function percent(x: number): string {
-  return Number.isNaN(x) ? "-" : `${(100 * x).toFixed(1)} %`;
-}
+const interval = ({ lower, upper }: Interval): string => `[${percent(lower)}, ${percent(upper)}]`;

@@ -41,7 +41,7 @@ export async function runReport(args: readonly string[], print: Print = console.
   const path = onePath("report", positionals);
   const folder = RunFolder.at(path);
   const found = findings(path, values.policy, { isProbabilities: values.probabilities });
-  const page = await renderPage(found, folder && (await readDetails(folder, found.file)));
+  const page = await renderPage(found, folder && (await readDetails(folder, found)));
   const out = values.out ?? folder?.path("report") ?? "report.html";
   writeWhole(out, page);
   print(`wrote ${out}`);
