@@ -8,10 +8,14 @@ export function randomTable(
   samples: number,
   exits: number,
   classes: number,
-  { seed = 1, ids }: { readonly seed?: number; readonly ids?: readonly (string | number)[] } = {},
+  {
+    seed = 1,
+    ids,
+    labels: given,
+  }: { readonly seed?: number; readonly ids?: readonly (string | number)[]; readonly labels?: Int32Array } = {},
 ): Table {
   const random = createRandom(seed);
-  const labels = Int32Array.from({ length: samples }, () => random.below(classes));
+  const labels = given ?? Int32Array.from({ length: samples }, () => random.below(classes));
   const logits = new Float64Array(samples * exits * classes);
   for (let i = 0; i < samples; i++) {
     const difficulty = random.normal();

@@ -19,35 +19,22 @@ import { readLogits } from "../../cli/logits-file.ts";
 import { main } from "../../cli/main.ts";
 import { runReport } from "../../cli/report.ts";
 import { encodeNpz } from "../../data/index.ts";
-import { encodeSafetensors, type StoredTensor } from "../../engine/index.ts";
 import { randomTable } from "../calibration/tables.ts";
 import { assert, failsWith, suite } from "../harness.ts";
+import { saveTable } from "./synthetic-run.ts";
 
 const test = suite("calibration commands");
 const folder = mkdtempSync(join(tmpdir(), "sortie-cli-"));
 const file = (name: string) => join(folder, name);
 test.after(() => rmSync(folder, { recursive: true }));
 
-/** A table as PyTorch would save it: float32 logits, int64 labels and ids. */
+/** A table with ids that count from `firstId`. */
 function save(name: string, table: Table, firstId: number): string {
-  const { samples, exits, classes, labels } = table;
-  const integers = (values: Int32Array): StoredTensor => ({
-    dtype: "I64",
-    shape: [values.length],
-    data: BigInt64Array.from(values, BigInt),
-  });
-  const floats = (values: ArrayLike<number>, shape: number[]): StoredTensor => ({
-    dtype: "F32",
-    shape,
-    data: Float32Array.from(values),
-  });
-  const bytes = encodeSafetensors([
-    ["logits", floats(table.read(0, samples), [samples, exits, classes])],
-    ["labels", integers(labels)],
-    ["ids", integers(Int32Array.from({ length: samples }, (_, i) => firstId + i))],
-    ["macs", floats([200, 300, 400].slice(0, exits), [exits])],
-  ]);
-  writeFileSync(file(name), bytes);
+  saveTable(
+    file(name),
+    table,
+    Int32Array.from({ length: table.samples }, (_, i) => firstId + i),
+  );
   return file(name);
 }
 
@@ -179,7 +166,12 @@ test("calibrate, evaluate, report: from logits to a page", async () => {
   lines.length = 0;
   assert.is(runEvaluate([fresh, "--policy", policy, "--json", file("all.json")], print), 0);
   assert.is(lines[0], "1500 samples");
-  assert.ok(lines.some((line) => line.startsWith("policy: accuracy ")));
+  const promise = lines.findIndex((line) => line.startsWith("By learn then test (path, binomial) on 2000 samples: "));
+  assert.ok(promise > 0 && lines[promise + 1]!.startsWith("policy: accuracy "), lines.join("\n"));
+  assert.match(lines[promise + 2]!, /^ {2}exit 1: \d+\.\d % leave, error /);
+  assert.match(lines[promise + 4]!, /^ {2}exit 3: /);
+  assert.match(lines.at(-1)!, /^promised: worst exit at most 10\.0 %; on these samples \d+\.\d %$/);
+  assert.ok(lines[2]!.trim().startsWith("exit 1 "));
   const all = JSON.parse(readFileSync(file("all.json"), "utf8")) as { policy: { exits: number[] } };
   assert.is(all.policy.exits.length, 1500);
 
@@ -202,7 +194,8 @@ test("nothing to certify: exit code 2, and the policy file stays a refusal", () 
     runEvaluate([path, "--policy", policy], (line) => lines.push(line)),
     0,
   );
-  assert.is(lines.at(-1), "the policy refuses: every sample runs the full network");
+  assert.match(lines.at(-2)!, /^Nothing is promised, and no sample should leave early\. Learn then test /);
+  assert.match(lines.at(-1)!, /^the policy refuses: every sample runs the full network \(accuracy \d\d\.\d %\)$/);
 });
 
 test("a result survives the way through a file", () => {
@@ -230,7 +223,10 @@ test("groups are named for people, from 1, with the index from 0; how a policy w
   ]);
   assert.equal(groups("early"), [["early exits", undefined]]);
   const byClass = groups("predictedClass");
-  assert.ok(byClass.some(([name, exit]) => name === "exit 2, class 0" && exit === 1), JSON.stringify(byClass));
+  assert.ok(
+    byClass.some(([name, exit]) => name === "exit 2, class 0" && exit === 1),
+    JSON.stringify(byClass),
+  );
   const result = learnThenTest(table, { alpha: 0.25, delta: 0.1 });
   const request = { rule: "learnThenTest", procedure: "union", seed: 3 } as const;
   assert.equal(decodePolicy(encodePolicy({ result, request })), { result, request });
@@ -246,8 +242,14 @@ test("bad flags and files are named", async () => {
   const path = save("flags.safetensors", randomTable(20, 2, 3), 0);
   const fails = (args: readonly string[], message: string) =>
     failsWith(() => runCalibrate(args, () => {}), "Error", message);
-  await fails([], "calibrate: one logits file must be given; got 0.");
+  await fails([], "calibrate: one logits file or one folder of a run must be given; got 0.");
   await fails([path, "--alpha", "much"], 'calibrate: --alpha must be a number; got "much".');
+  await fails([path, "--seed", "0.5"], 'calibrate: --seed must be a whole number of at least 0; got "0.5".');
+  await failsWith(
+    () => runEvaluate([path, "--resamples=-1"], () => {}),
+    "Error",
+    'evaluate: --resamples must be a whole number of at least 0; got "-1".',
+  );
   await fails([path, "--method", "magic"], 'calibrate: --method must be one of ltt, crc, ucb, budget; got "magic".');
   await fails([path, "--loss", "disagreement"], "calibrate: --loss goes with --method crc or ucb; got --method ltt.");
   await fails(
@@ -284,12 +286,54 @@ test("bad flags and files are named", async () => {
   );
 });
 
+test("a policy of another network is refused by name, and so are files that are none", async () => {
+  const two = save("two.safetensors", randomTable(2000, 2, 4, { seed: 3 }), 0);
+  const three = save("three.safetensors", randomTable(200, 3, 4, { seed: 4 }), 5000);
+  const policy = file("two.json");
+  const flags = [
+    "--validation",
+    save("two-v.safetensors", randomTable(600, 2, 4, { seed: 5 }), 9000),
+    "--alpha",
+    "0.2",
+  ];
+  const fails = (message: string, path = policy) =>
+    failsWith(() => runEvaluate([three, "--policy", path], () => {}), "Error", message);
+  const needed = `${policy} must fit the 3 exits of ${three}, 2 of them early, and its 4 classes; it holds`;
+  runCalibrate([two, ...flags, "--out", policy], () => {});
+  await fails(`${needed} 1 threshold.`);
+  runCalibrate([two, ...flags, "--scale", "temperature", "--out", policy], () => {});
+  await fails(`${needed} 1 threshold and the scaling of 2 exits.`);
+  writeFileSync(policy, "{");
+  await fails(
+    `${policy} must be a policy of sortie calibrate; decodePolicy: the text must be JSON; got something else.`,
+  );
+  await fails(`${file("absent.json")} must be a readable file; got ENOENT.`, file("absent.json"));
+});
+
 test("main lists its commands, and turns errors into one line and exit code 1", async () => {
   const lines: string[] = [];
   const print = (line: string) => lines.push(line);
   assert.is(await main([], print), 0);
   for (const name of ["calibrate", "evaluate", "report"]) assert.ok(lines[0]!.includes(`sortie ${name} `), name);
-  assert.is(await main(["juggle"], print), 1);
+  for (const ask of ["help", "--help", "-h"]) {
+    assert.is(await main([ask], print), 0);
+    assert.is(lines.at(-1), lines[0]);
+  }
+  for (const ask of [
+    ["help", "evaluate"],
+    ["evaluate", "-h"],
+  ]) {
+    assert.is(await main(ask, print), 0);
+    assert.ok(lines.at(-1)!.startsWith("sortie evaluate LOGITS | RUN"));
+  }
+  assert.is(await main(["--version"], print), 0);
+  assert.match(lines.at(-1)!, /^\d+\.\d+\.\d+$/);
+  for (const name of ["juggle", "toString", "constructor"]) {
+    const faults: string[] = [];
+    assert.is(await main([name], print, (line) => faults.push(line)), 1);
+    const known = "run, train, calibrate, evaluate, report, data, doctor";
+    assert.equal(faults, [`sortie: unknown command "${name}". The commands are ${known}.`]);
+  }
   assert.is(await main(["evaluate", "--help"], print), 0);
   assert.ok(lines.at(-1)!.includes("--policy FILE"));
   assert.is(await main(["evaluate", file("absent.safetensors")], print), 1);

@@ -1,10 +1,22 @@
-// The parts of the report: which images stand for an exit, plots as text, bins by difficulty.
+// The report of a run under every kind of policy, and its parts: which images stand for an exit, plots as text, bins by difficulty.
 
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { evaluatePolicy, learnThenTest } from "../../calibration/index.ts";
 import { examplesPerExit } from "../../cli/examples.ts";
-import { errorsByDifficulty, exitShares, exitsByDifficulty } from "../../cli/figures.ts";
-import { drawPlot, escapeHtml, exitColours } from "../../cli/plots.ts";
+import { errorsByDifficulty, exitsByDifficulty } from "../../cli/figures/difficulty.ts";
+import { exitShares } from "../../cli/figures/policy.ts";
+import { riskAgainstTarget } from "../../cli/figures/targets.ts";
+import { escapeHtml } from "../../cli/html.ts";
+import { main } from "../../cli/main.ts";
+import { drawPlot, exitColours } from "../../cli/plots.ts";
+import { readHistory } from "../../cli/run-details.ts";
+import { sweepTargets, type TargetSweep } from "../../cli/targets.ts";
 import { createDataset, decodePng, glyphs } from "../../data/index.ts";
-import { assert, suite } from "../harness.ts";
+import { randomTable } from "../calibration/tables.ts";
+import { assert, errorOf, failsWith, suite } from "../harness.ts";
+import { writeRun } from "./synthetic-run.ts";
 
 const test = suite("report parts");
 
@@ -71,7 +83,7 @@ test("tenths of difficulty hold the shares of exits and of errors", () => {
       [0.9, "late", 1],
     ],
   );
-  const errors = values(errorsByDifficulty(difficulty, [{ name: "policy", wrong: [0, 1, 0, 1, 0] }]));
+  const errors = values(errorsByDifficulty(difficulty, [{ name: "policy", kind: "policy", wrong: [0, 1, 0, 1, 0] }]));
   assert.equal(
     errors.map(({ difficulty: at, error }) => [at, Number((error as number).toFixed(3))]),
     [
@@ -86,4 +98,143 @@ test("colours go from light to dark, and text is safe in HTML", () => {
   assert.is(exitColours(1)[0], "#123f75");
   assert.is(new Set(exitColours(7)).size, 7);
   assert.is(escapeHtml('<a href="x">&'), "&lt;a href=&quot;x&quot;&gt;&amp;");
+});
+
+const runs = suite("report of a run", { timeout: 120_000 });
+const dir = mkdtempSync(join(tmpdir(), "sortie-report-"));
+runs.before(() => writeRun(dir));
+runs.after(() => rmSync(dir, { recursive: true }));
+
+async function run(...args: string[]): Promise<{ code: number; text: string }> {
+  const lines: string[] = [];
+  const code = await main(args, (line) => lines.push(line));
+  return { code, text: lines.join("\n") };
+}
+
+/** Calibrates with flags and gives the report's text, without tags, as one line; by title of section. */
+async function reportAfter(
+  ...flags: string[]
+): Promise<{ section(title: string): string; page: string; said: string }> {
+  const { text: said } = await run("calibrate", dir, ...flags);
+  const report = await run("report", dir);
+  assert.is(report.code, 0, report.text);
+  const page = readFileSync(join(dir, "report.html"), "utf8");
+  const plain = (html: string) => html.replace(/<[^>]*>/g, " ").replace(/\s+/g, " ");
+  const sections = page.split("<section>").slice(1);
+  return {
+    said,
+    page,
+    section: (title) => plain(sections.find((html) => html.includes(`<h2>${title}</h2>`)) ?? `no section ${title}`),
+  };
+}
+
+runs("the sweep asks the policy's own question, about its own risk, around its own target", async () => {
+  const exit = await reportAfter("--alpha", "0.2");
+  assert.match(exit.section("Risk against target"), "learn then test (path, binomial)");
+  assert.match(
+    exit.section("Risk against target"),
+    "with probability 0.9 over calibration sets: at every early exit the error",
+  );
+  assert.match(exit.section("Risk against target"), "worst exit all early leavers");
+  const crc = await reportAfter("--method", "crc", "--alpha", "0.05", "--loss", "disagreement");
+  const text = crc.section("Risk against target");
+  assert.match(text, "conformal risk control");
+  assert.match(
+    text,
+    "on average over calibration sets: the mean loss (disagreement) over all samples is at most the target",
+  );
+  assert.ok(text.includes("mean loss (disagreement)") && !text.includes("worst exit"));
+  const early = await reportAfter("--control", "early", "--delta", "0.2", "--alpha", "0.3");
+  assert.match(
+    early.section("Risk against target"),
+    "with probability 0.8 over calibration sets: the error rate of all that leave",
+  );
+  assert.not.match(early.section("Risk against target"), "worst exit");
+  const byClass = await reportAfter("--control", "predictedClass", "--alpha", "0.4");
+  assert.match(
+    byClass.section("Risk against target"),
+    "at every early exit, for every class it answers, the error rate is at most",
+  );
+  assert.match(byClass.section("Where images leave"), "by class");
+});
+
+runs("the dotted line is at the policy's alpha, within the axis, and the policy itself is a point of the sweep", () => {
+  const table = (seed: number, samples: number) => randomTable(samples, 3, 4, { seed });
+  const sources = { validation: table(2, 800), calibration: table(3, 2000), test: table(4, 900) };
+  const { validation, calibration, test: fresh } = sources;
+  for (const alpha of [0.1, 0.3]) {
+    const request = { rule: "learnThenTest", seed: 1 } as const;
+    const result = learnThenTest(calibration, { alpha, delta: 0.1, validation, seed: 1 });
+    assert.ok(result.ok);
+    const sweep = sweepTargets({ result, request }, sources) as TargetSweep;
+    const targets = sweep.points.map(({ target }) => target);
+    assert.equal([sweep.alpha, Math.max(...targets)], [alpha, Number((3 * alpha).toPrecision(6))]);
+    const own = sweep.points[targets.indexOf(alpha)]!;
+    const { cost, exitRisk, earlyRisk } = evaluatePolicy(fresh, result);
+    assert.equal([own.cost, own.risk, own.early], [cost, Math.max(...exitRisk.slice(0, -1)), earlyRisk]);
+    const { layer } = riskAgainstTarget(sweep) as unknown as {
+      layer: { data: { values: object[] }; mark: { type: string }; encoding: { x: { scale: object } } }[];
+    };
+    const rule = layer.find(({ mark }) => mark.type === "rule")!;
+    assert.equal(rule.data.values, [{ target: alpha }]);
+    assert.equal(rule.encoding.x.scale, { domain: [0, Math.max(...targets)], nice: false });
+  }
+});
+
+runs("scalings of confidences, other scores and budgets have their report too", async () => {
+  for (const scale of ["isotonic", "histogram", "beta"]) {
+    const { section } = await reportAfter("--scale", scale, "--alpha", "0.3");
+    assert.match(section("Reliability"), "after scaling");
+    assert.match(section("Risk against target"), "worst exit");
+  }
+  const { section, said } = await reportAfter("--score", "productOfExperts", "--alpha", "0.3");
+  assert.match(said, /thresholds \(productOfExperts\): stage1 (closed|0\.\d+), stage2 0\.\d+/);
+  assert.match(said, /stage2: \d+ wrong of \d+/);
+  assert.match(section("Accuracy against MACs"), "productOfExperts");
+  const budget = await reportAfter("--method", "budget", "--cost", "0.8");
+  assert.match(budget.section("Risk against target"), "it has no target risk, and promises none");
+});
+
+runs("a policy that refuses leaves no section out, and says what happens instead", async () => {
+  const { section, said } = await reportAfter("--alpha", "0.0005");
+  assert.match(said, "Nothing is promised");
+  const refused = "The policy refuses: nothing could be certified.";
+  assert.match(section("Where images leave"), `${refused} Every image runs to the end, stage3.`);
+  assert.match(section("Difficulty and exits"), `${refused} No image leaves early`);
+  assert.match(section("Difficulty and exits"), "full network");
+  assert.match(section("Examples"), `${refused} All images run to the end.`);
+  assert.match(section("Examples"), "stage3 stay to the end");
+  assert.match(section("Risk against target"), "Nothing could be certified at 0.0 %, ");
+});
+
+runs("without a policy, and with one of an older kind, the report says so", async () => {
+  const policy = join(dir, "policy.json");
+  await run("calibrate", dir);
+  const { request: _, ...old } = JSON.parse(readFileSync(policy, "utf8")) as Record<string, unknown>;
+  writeFileSync(join(dir, "old.json"), JSON.stringify(old));
+  rmSync(policy);
+  const none = await run("report", dir);
+  assert.is(none.code, 0, none.text);
+  const page = readFileSync(join(dir, "report.html"), "utf8");
+  assert.match(page, "There is no policy yet, and so no target");
+  assert.match(page, "There is no policy. Every image runs to the end, stage3.");
+  copyFileSync(join(dir, "old.json"), policy);
+  await run("report", dir);
+  assert.match(readFileSync(join(dir, "report.html"), "utf8"), "The policy file does not say how it was made");
+});
+
+runs("measurements that are damaged are named by file and line", async () => {
+  const path = join(dir, "damaged.jsonl");
+  const good = readFileSync(join(dir, "metrics.jsonl"), "utf8");
+  const refuses = async (content: string, message: string) => {
+    writeFileSync(path, content);
+    await failsWith(() => readHistory(path, 3), "Error", `${path}, ${message}`);
+  };
+  await refuses(`${good}{"kind":"tra`, 'line 4 must be a row of measurements of 3 exits; got {"kind":"tra');
+  await refuses(`null\n${good}`, "line 1 must be a row of measurements of 3 exits; got null");
+  writeFileSync(path, good);
+  assert.is(readHistory(path, 3).length, 3);
+  assert.match((await errorOf(() => readHistory(path, 2))).message, "line 1 must be a row of measurements of 2 exits");
+  const absent = join(dir, "absent.jsonl");
+  await failsWith(() => readHistory(absent, 3), "Error", `${absent} must be a readable file; got ENOENT.`);
 });
