@@ -164,8 +164,9 @@ export class Device {
     this.gpu = gpu;
     this.info = describeDevice(gpu);
     this.pool = new BufferPool(gpu);
-    this.pipelines = new PipelineCache(gpu);
-    this.stream = new Stream(gpu, this.pool, this.pipelines, new Patience(isNode() && this.info.isSoftware));
+    const patience = new Patience(isNode() && this.info.isSoftware);
+    this.pipelines = new PipelineCache(gpu, patience);
+    this.stream = new Stream(gpu, this.pool, this.pipelines, patience);
     this.tuner = new Tuner(this, options.tuning === "cached" ? (table) => saveTuning(this.info, table) : undefined);
     this.#isOwn = options.device === undefined;
     this.#onError = options.onError ?? ((error) => console.error(error.message));

@@ -3,6 +3,7 @@
 import type { Binding, Kernel, Spec } from "../kernels/index.ts";
 import { pipelineKey, shaderText } from "../kernels/index.ts";
 import { DeviceError } from "./errors.ts";
+import type { Patience } from "./patience.ts";
 
 /** A kernel's text made ready for one device. `pipeline` is compiled at the first use, or ahead by `compileAll`. */
 export interface Program {
@@ -18,11 +19,13 @@ export interface Program {
 
 export class PipelineCache {
   readonly #device: GPUDevice;
+  readonly #patience: Patience;
   readonly #programs = new Map<string, Program>();
   readonly #layouts = new Map<string, { group: GPUBindGroupLayout; pipeline: GPUPipelineLayout }>();
 
-  constructor(device: GPUDevice) {
+  constructor(device: GPUDevice, patience: Patience) {
     this.#device = device;
+    this.#patience = patience;
   }
 
   /** Number of distinct programs so far. */
@@ -72,17 +75,14 @@ export class PipelineCache {
   /** Compiles all that are not compiled yet, in parallel where the driver can. */
   async compileAll(programs: Iterable<Program>): Promise<void> {
     const missing = [...new Set(programs)].filter((program) => !program.pipeline);
-    await Promise.all(
-      missing.map(async (program) => {
-        try {
-          program.pipeline = await this.#device.createComputePipelineAsync(program.descriptor);
-        } catch (cause) {
-          throw new DeviceError(`${program.key}: the kernel must compile; the driver says: ${String(cause)}`, {
-            cause,
-          });
-        }
-      }),
-    );
+    const compile = async (program: Program) => {
+      try {
+        program.pipeline = await this.#device.createComputePipelineAsync(program.descriptor);
+      } catch (cause) {
+        throw new DeviceError(`${program.key}: the kernel must compile; the driver says: ${String(cause)}`, { cause });
+      }
+    };
+    await this.#patience.wait(() => Promise.all(missing.map(compile)));
   }
 
   #layout(
