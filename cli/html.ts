@@ -19,10 +19,10 @@ export const row = (...parts: readonly string[]): string => `<div class="row">${
 export const figures = (svgs: readonly string[], size: "halves" | "thirds" = "halves"): string =>
   `<div class="${size}">${svgs.map(figure).join("")}</div>`;
 
-/** A table of text; a head of empty cells is left out. */
+/** A table of text, which scrolls on a narrow screen; a head of empty cells is left out. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = (texts: readonly string[], tag: string) =>
     texts.map((text) => `<${tag}>${escapeHtml(text)}</${tag}>`).join("");
   const top = head.some((text) => text !== "") ? `<thead><tr>${cells(head, "th")}</tr></thead>` : "";
-  return `<table>${top}<tbody>${rows.map((texts) => `<tr>${cells(texts, "td")}</tr>`).join("")}</tbody></table>`;
+  return `<div class="scroll"><table>${top}<tbody>${rows.map((texts) => `<tr>${cells(texts, "td")}</tr>`).join("")}</tbody></table></div>`;
 }

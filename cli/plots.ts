@@ -45,6 +45,8 @@ const LOOK = {
     titlePadding: 8,
     labelFlush: false,
   },
+  // Of one width for all labels: sized figures are laid out before their last labels are known.
+  axisY: { minExtent: 44 },
   legend: {
     labelColor: "#45525f",
     titleColor: "#45525f",
