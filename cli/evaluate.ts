@@ -21,7 +21,7 @@ import {
 import { exitNames } from "./exit-names.ts";
 import { readText, writeWhole } from "./files.ts";
 import { onePath, type Print, wholeFlag } from "./flags.ts";
-import { number, percent } from "./format.ts";
+import { level, number, percent } from "./format.ts";
 import { readLogits } from "./logits-file.ts";
 import { RunFolder } from "./run-folder.ts";
 import { promisedRisk } from "./targets.ts";
@@ -185,7 +185,7 @@ export function policyLines({ names, metrics, source, file, policy }: Findings):
 function promisedLine({ result, request }: PolicyFile, source: Source, { exits }: PolicyEvaluation): readonly string[] {
   if (!request || !("alpha" in result)) return [];
   const { what, observe } = promisedRisk(request, source);
-  return [`promised: ${what} at most ${percent(result.alpha)}; on these samples ${percent(observe(exits))}`];
+  return [`promised: ${what} at most ${level(result.alpha)}; on these samples ${percent(observe(exits))}`];
 }
 
 const interval = ({ lower, upper }: Interval): string => `[${percent(lower)}, ${percent(upper)}]`;

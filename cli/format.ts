@@ -3,6 +3,9 @@
 /** A share in percent; `-` where undefined. */
 export const percent = (share: number): string => (Number.isNaN(share) ? "-" : `${(100 * share).toFixed(1)} %`);
 
+/** A level that somebody chose, such as a target risk, with the digits it was given: `0.05 %`. */
+export const level = (share: number): string => `${Number((100 * share).toPrecision(4))} %`;
+
 /** Two shares as a range: `1.7 - 4.3 %`, with the dash of print. */
 export const percentRange = ({ lower, upper }: { readonly lower: number; readonly upper: number }): string =>
   `${(100 * lower).toFixed(1)} – ${percent(upper)}`;

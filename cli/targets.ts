@@ -75,7 +75,7 @@ export function promisedRisk(request: PolicyRequest, source: Source): PromisedRi
   return { what, meaning, observe };
 }
 
-/** Multiples of the policy's target that are tried: dense where they are hard to keep. */
+/** Multiples of one target that are tried: dense where they are hard to keep. */
 const MULTIPLES = [0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1, 1.2, 1.6, 2, 2.5, 3];
 
 /** Calibrates by the policy's rule for each of many targets, and looks what comes of it on test samples; or says why not. */
@@ -90,8 +90,7 @@ export function sweepTargets(
   const test = cascade(sources.test, request.score);
   const promised = promisedRisk(request, sources.test);
   const isEarlyShown = request.rule === "learnThenTest" && request.control !== "early";
-  const targets = MULTIPLES.map((times) => Number((times * result.alpha).toPrecision(6))).filter((t) => t < 1);
-  const points = targets.map((target): TargetPoint => {
+  const points = targetsAround(result).map((target): TargetPoint => {
     const again = calibrateBy(request, { ...result, alpha: target }, sources);
     const exits = decide(test, again.ok ? again.thresholds : Number.POSITIVE_INFINITY);
     const isEarly = exits.some((exit) => exit < test.exits - 1);
@@ -105,6 +104,14 @@ export function sweepTargets(
   });
   const { what, meaning } = promised;
   return { alpha: result.alpha, risk: { what, meaning }, holds: whenItHolds(result), points };
+}
+
+/** Around the policy's target; where that was refused, around the smallest that may not be, so that something is to be seen. */
+function targetsAround(result: Calibration): readonly number[] {
+  const isWithin = result.ok || result.smallestRisk > 0.5;
+  const centre = isWithin ? result.alpha : Number(result.smallestRisk.toPrecision(2));
+  const targets = MULTIPLES.map((times) => Number((times * centre).toPrecision(6))).filter((target) => target < 1);
+  return [...new Set([...targets, result.alpha])].sort((a, b) => a - b);
 }
 
 /** Does what a request asks for, at given levels. */

@@ -14,7 +14,7 @@ export const HALF = sized(468, 330);
 export const THIRD = sized(304, 290);
 
 /** An axis of shares, in percent. */
-export const percentAxis = (title: string) => ({ title, format: ".2~%" as const });
+export const percentAxis = (title: string) => ({ title, format: ".4~%" as const });
 
 /** A quantitative field of shares from 0 on, in percent. */
 export const shareField = (field: string, title: string) => ({

@@ -18,10 +18,9 @@ export function riskAgainstTarget(sweep: TargetSweep): TopLevelSpec {
   const { points } = sweep;
   const { what } = sweep.risk;
   const values = points.flatMap(({ target, ok, risk, early }) => {
-    const seen = [
-      { target, risk, series: what },
-      ...(early === undefined ? [] : [{ target, risk: early, series: EARLY }]),
-    ];
+    const seen = [{ target, risk, series: what }];
+    // First, so that what is promised lies over it.
+    if (early !== undefined) seen.unshift({ target, risk: early, series: EARLY });
     return ok ? seen.filter((point) => !Number.isNaN(point.risk)) : [];
   });
   const x = targetAxis(sweep);

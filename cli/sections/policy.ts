@@ -3,9 +3,10 @@
 import { baselines, scoreName, sweepThresholds, thresholdCurve } from "../../calibration/index.ts";
 import { accuracyCurve, exitShares } from "../figures/policy.ts";
 import { costAgainstTarget, riskAgainstTarget } from "../figures/targets.ts";
-import { percent, percentRange, threshold } from "../format.ts";
+import { level, percent, percentRange, threshold } from "../format.ts";
 import { escapeHtml, figure, figures, row, section, table } from "../html.ts";
 import { drawPlot } from "../plots.ts";
+import type { TargetSweep } from "../targets.ts";
 import { type Content, whyAllStay } from "./content.ts";
 
 /** Where images leave, and how often they are answered wrongly there. */
@@ -67,14 +68,21 @@ export async function targetSection({ found: { file }, run }: Content): Promise<
     await drawPlot(riskAgainstTarget(sweep), "observed risk against target risk"),
     await drawPlot(costAgainstTarget(sweep), "cost against target risk"),
   ];
-  const refused = sweep.points.filter(({ ok }) => !ok).map(({ target }) => percent(target));
-  const note =
-    refused.length > 0 ? ` Nothing could be certified at ${refused.join(", ")}: there all images run to the end.` : "";
   return section(
     title,
     `This run calibrated for other targets by the policy's method, ${escapeHtml(file!.result.method)}. The promise, which holds
 ${sweep.holds}: ${escapeHtml(sweep.risk.meaning)} is at most the target. So a point may lie in the shaded half now and then. The
-dotted line is the policy's target.${note}`,
+dotted line is the policy's target.${refusals(sweep)}`,
     figures(plots),
   );
+}
+
+/** Where nothing could be certified, in a sentence; nothing to say if that is nowhere. */
+function refusals({ points }: TargetSweep): string {
+  const refused = points.filter(({ ok }) => !ok).map(({ target }) => target);
+  if (refused.length === 0) return "";
+  const [last, isAllBelow] = [refused.at(-1)!, points.findIndex(({ ok }) => ok) === refused.length];
+  const all = refused.length === points.length;
+  const where = all ? "any of these targets" : isAllBelow ? `${level(last)} or less` : refused.map(level).join(", ");
+  return ` Nothing could be certified at ${where}: there all images run to the end.`;
 }
