@@ -6,7 +6,7 @@ import { percent } from "./format.ts";
 import { escapeHtml, section, table } from "./html.ts";
 import { STYLE } from "./page-style.ts";
 import type { RunDetails } from "./run-details.ts";
-import type { Content } from "./sections/content.ts";
+import { type Content, unitOf } from "./sections/content.ts";
 import { learningSection, metricSection, reliabilitySection } from "./sections/exits.ts";
 import { difficultySection, exampleSection } from "./sections/images.ts";
 import { accuracySection, exitSection, targetSection } from "./sections/policy.ts";
@@ -37,7 +37,7 @@ export async function renderPage(found: Findings, run?: RunDetails): Promise<str
 <header>
 <p class="brand">sortie report</p>
 <h1>${escapeHtml(title)}</h1>
-${tiles(found)}
+${tiles(content)}
 ${promise(found)}
 </header>
 ${sections.filter((text) => text !== "").join("\n")}
@@ -48,12 +48,15 @@ ${runSection(content)}
 `;
 }
 
-function tiles({ scored: { samples }, metrics: { exits, overthinking }, policy }: Findings): string {
+function tiles({ found, run }: Content): string {
+  const { metrics, policy, scored } = found;
+  const { exits, overthinking } = metrics;
+  const { samples } = scored;
   const last = percent(exits.at(-1)!.accuracy);
   const shown: [string, string, string][] = policy
     ? [
         [percent(policy.accuracy), "accuracy with early exits", `${last} without`],
-        [percent(policy.cost), "of the full network's MACs", "on average"],
+        [percent(policy.cost), `of the full network's ${unitOf(run)}`, "on average"],
         [percent(1 - policy.fractions.at(-1)!), "leave early", `of ${samples} test images`],
         [percent(policy.earlyRisk), "of early answers are wrong", "on the test images"],
       ]

@@ -8,6 +8,8 @@ import { colourOf, legendBelow, percentAxis, shareField, WHOLE } from "./parts.t
 /** What `accuracyCurve` shows. */
 export interface AccuracyCurve {
   readonly names: readonly string[];
+  /** What costs are counted in. */
+  readonly unit: string;
   /** One threshold for all exits, swept. */
   readonly sweep: readonly Achieved[];
   /** Each exit alone. */
@@ -40,7 +42,7 @@ export function accuracyCurve(curve: AccuracyCurve): TopLevelSpec {
     legend: legendBelow(),
   };
   const colour = colourOf("series", Object.fromEntries(shown.map((name) => [name, SERIES[name].colour])));
-  const [x, y] = [COST, ACCURACY];
+  const [x, y] = [costOf(curve.unit), ACCURACY];
   // Dashes as an encoding would go around the legend's small symbols too.
   const line = (values: object[], strokeDash = [1, 0]) => ({
     data: { values },
@@ -62,22 +64,22 @@ export function accuracyCurve(curve: AccuracyCurve): TopLevelSpec {
         mark: { type: "point", filled: true, size: 90, opacity: 1 },
         encoding: { x, y, color: colour, shape },
       },
-      ...labelLayers(marksOf(curve)),
+      ...labelLayers(marksOf(curve), x),
     ],
   };
 }
 
-const COST = {
+const costOf = (unit: string) => ({
   field: "cost",
   type: "quantitative" as const,
   scale: { domain: [0, 1.04], nice: false },
-  axis: { ...percentAxis("mean MACs, share of the full network"), tickCount: 10 },
-};
+  axis: { ...percentAxis(`mean ${unit}, share of the full network`), tickCount: 10 },
+});
 
 const ACCURACY = {
   field: "accuracy",
   type: "quantitative" as const,
-  scale: { zero: false, padding: 16 },
+  scale: { zero: false, nice: false, padding: 20 },
   axis: percentAxis("accuracy on test images"),
 };
 
@@ -94,21 +96,21 @@ function marksOf({ names, fixed, oracle, policy }: AccuracyCurve) {
   ];
 }
 
-/** The oracle is labelled above, the others below and right of the curve, where nothing else is drawn; the last exit, below it. */
-function labelLayers(marks: ReturnType<typeof marksOf>) {
-  const [x, y] = [COST, ACCURACY];
-  const layer = (values: typeof marks, place: { dx?: number; dy: number; align: "left" | "center" }) => ({
+/** The policy is labelled above and left of the curve, fixed exits below and right of it, where nothing else is drawn. */
+function labelLayers(marks: ReturnType<typeof marksOf>, x: ReturnType<typeof costOf>) {
+  const layer = (values: typeof marks, place: { dx: number; dy: number; align: "left" | "center" | "right" }) => ({
     data: { values },
     mark: { type: "text" as const, fontSize: 11, color: COLOURS.ink, ...place },
-    encoding: { x, y, text: { field: "label" } },
+    encoding: { x, y: ACCURACY, text: { field: "label" } },
   });
+  const of = (series: SeriesName) => marks.filter((mark) => mark.series === series);
   const isAtEnd = ({ cost }: { readonly cost: number }) => cost > 0.9;
-  const [above, rest] = [marks.filter((mark) => mark.series === "oracle"), marks.filter((m) => m.series !== "oracle")];
   return [
-    layer(above, { dy: -12, align: "center" }),
-    layer(rest.filter(isAtEnd), { dy: 14, align: "center" }),
+    layer(of("oracle"), { dx: 0, dy: -12, align: "center" }),
+    layer(of("policy"), { dx: -8, dy: -8, align: "right" }),
+    layer(of(FIXED).filter(isAtEnd), { dx: 0, dy: 14, align: "center" }),
     layer(
-      rest.filter((mark) => !isAtEnd(mark)),
+      of(FIXED).filter((mark) => !isAtEnd(mark)),
       { dx: 8, dy: 9, align: "left" },
     ),
   ];

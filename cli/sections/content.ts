@@ -11,6 +11,9 @@ export interface Content {
   readonly taken: Int32Array;
 }
 
+/** What costs are counted in: a file of logits may count milliseconds, or depth where it says nothing. */
+export const unitOf = (run: RunDetails | undefined): string => (run ? "MACs" : "cost");
+
 /** Why all samples run to the end where no policy says otherwise; undefined where one does. */
 export function whyAllStay({ file, policy }: Findings): string | undefined {
   if (policy) return undefined;

@@ -35,11 +35,14 @@ export async function difficultySection({ found, run, taken }: Content): Promise
       "error rate by difficulty",
     ),
   ];
+  const rho = spearman(difficulty, taken);
+  if (Number.isNaN(rho))
+    return section(title, `${known} All images leave at one exit, whatever it is.`, figures(plots));
   const factors = Object.entries(images.columns);
   const correlations = factors.map(([, values]) => number(spearman(values, taken), 2));
   return section(
     title,
-    `${known} Spearman's correlation between difficulty and exit is <b>${number(spearman(difficulty, taken), 2)}</b>; the table
+    `${known} Spearman's correlation between difficulty and exit is <b>${number(rho, 2)}</b>; the table
 has that of each disturbance.`,
     figures(plots) +
       table(["disturbance", ...factors.map(([name]) => name)], [["correlation with exit", ...correlations]]),

@@ -7,7 +7,7 @@ import { level, percent, percentRange, threshold } from "../format.ts";
 import { escapeHtml, figure, figures, row, section, table } from "../html.ts";
 import { drawPlot } from "../plots.ts";
 import type { TargetSweep } from "../targets.ts";
-import { type Content, whyAllStay } from "./content.ts";
+import { type Content, unitOf, whyAllStay } from "./content.ts";
 
 /** Where images leave, and how often they are answered wrongly there. */
 export async function exitSection({ found, run }: Content): Promise<string> {
@@ -18,7 +18,7 @@ export async function exitSection({ found, run }: Content): Promise<string> {
     return count === undefined ? percent(scored.costs[j]!) : `${(count / 1e6).toFixed(2)} M`;
   };
   const about = names.map((name, j) => [name, macs(j), percent(metrics.exits[j]!.accuracy)]);
-  const head = ["exit", run ? "MACs" : "cost", "accuracy on all"];
+  const head = ["exit", unitOf(run), "accuracy on all"];
   if (!policy || !file?.result.ok) {
     const last = escapeHtml(names.at(-1)!);
     return section(title, `${whyAllStay(found)} Every image runs to the end, ${last}.`, table(head, about));
@@ -45,12 +45,13 @@ function thresholdAt(thresholds: Float64Array, exit: number, nExits: number): st
 }
 
 /** What thresholds on the policy's score could reach, beside other ways to spend as much. */
-export async function accuracySection({ found: { names, scored, policy } }: Content): Promise<string> {
+export async function accuracySection({ found: { names, scored, policy }, run }: Content): Promise<string> {
+  const unit = unitOf(run);
   const { oracle, fixed } = baselines(scored);
   const sweep = thresholdCurve(scored, sweepThresholds(scored, 60));
-  const plot = await drawPlot(accuracyCurve({ names, sweep, fixed, oracle, policy }), "accuracy against MACs");
+  const plot = await drawPlot(accuracyCurve({ names, unit, sweep, fixed, oracle, policy }), `accuracy against ${unit}`);
   return section(
-    "Accuracy against MACs",
+    `Accuracy against ${unit}`,
     `Solid: one threshold on the confidence (${scoreName(scored.score)}) for all exits, swept. Dashed: every image takes the
 same exit, and between them exits drawn at random. Diamond: the oracle, which knows the first exit that is
 right.${policy ? " Square: the policy." : ""}`,

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { evaluatePolicy, learnThenTest } from "../../calibration/index.ts";
 import { examplesPerExit } from "../../cli/examples.ts";
 import { errorsByDifficulty, exitsByDifficulty } from "../../cli/figures/difficulty.ts";
-import { exitShares } from "../../cli/figures/policy.ts";
+import { accuracyCurve, exitShares } from "../../cli/figures/policy.ts";
 import { riskAgainstTarget } from "../../cli/figures/targets.ts";
 import { escapeHtml } from "../../cli/html.ts";
 import { main } from "../../cli/main.ts";
@@ -208,6 +208,23 @@ runs("a policy that refuses leaves no section out, and says what happens instead
   assert.match(section("Risk against target"), /Nothing could be certified at \d\.\d+ % or less: there all images run/);
   assert.match(section("Risk against target"), "certified refused");
 });
+
+runs(
+  "labels stand apart where the policy is an exit, and difficulty without two exits has no correlation",
+  async () => {
+    const { section } = await reportAfter("--alpha", "0.97");
+    assert.match(section("Difficulty and exits"), "All images leave at one exit, whatever it is.");
+    const at = { accuracy: 0.9, cost: 0.5, fractions: Float64Array.of(1, 0) };
+    const { layer } = accuracyCurve({
+      ...{ names: ["first", "last"], unit: "cost", sweep: [at], oracle: at, policy: at },
+      fixed: [at, { ...at, cost: 1 }],
+    }) as unknown as { layer: { data: { values: { label: string }[] }; mark: { type: string; align: string } }[] };
+    const texts = layer.filter(({ mark }) => mark.type === "text");
+    const places = texts.flatMap(({ data, mark }) => data.values.map(({ label }) => [label, mark.align]));
+    assert.equal(Object.fromEntries(places), { oracle: "center", policy: "right", first: "left", last: "center" });
+    assert.match(JSON.stringify(layer), "mean cost, share of the full network");
+  },
+);
 
 runs("without a policy, and with one of an older kind, the report says so", async () => {
   const policy = join(dir, "policy.json");
