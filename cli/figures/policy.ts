@@ -2,6 +2,7 @@
 
 import type { TopLevelSpec } from "vega-lite";
 import type { Achieved } from "../../calibration/index.ts";
+import { percent } from "../format.ts";
 import { COLOURS } from "../plots.ts";
 import { colourOf, legendBelow, percentAxis, shareField, WHOLE } from "./parts.ts";
 
@@ -129,7 +130,7 @@ export function exitShares(
       { exit, answer: "wrong", share: wrong, order: 1 },
     ];
   });
-  const totals = names.map((exit, j) => ({ exit, share: shares[j]!, label: `${(100 * shares[j]!).toFixed(1)} %` }));
+  const totals = names.map((exit, j) => ({ exit, share: shares[j]!, label: percent(shares[j]!) }));
   const x = { field: "exit", type: "nominal" as const, sort: [...names], axis: { title: "leaves at", labelAngle: 0 } };
   // Room for the label of the highest bar.
   const top = Math.min(1.08, 1.15 * Math.max(...Array.from(shares)));
