@@ -1,12 +1,13 @@
-// Ops that change a tensor's shape or dtype and nothing else: reshape and its kin share memory, cast copies.
+// Ops that change a tensor's shape or dtype, or its gradient, and nothing else: all but cast share memory.
 
 import type { DType } from "../dtype.ts";
 import { isFloat } from "../dtype.ts";
-import { ShapeError } from "../errors.ts";
+import { ArgumentError, ShapeError } from "../errors.ts";
 import { defineOp } from "../op.ts";
 import { type Described, describe, formatShape, normalizeAxis, numel, type Shape } from "../shape.ts";
 import { empty, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
+import { mul } from "./pointwise.ts";
 
 const reshapeOp = defineOp<{ shape: Shape }>({
   name: "reshape",
@@ -89,4 +90,17 @@ function convert(x: Tensor, y: Tensor, to: DType): void {
 /** The elements as another dtype: floats are cut towards zero on the way to integers, bool is `!= 0`. */
 export function cast(x: Tensor, dtype: DType): Tensor {
   return x.dtype === dtype ? x : (castOp([x], { dtype })[0] as Tensor);
+}
+
+const scaleGradientOp = defineOp<{ factor: number }>({
+  name: "scaleGradient",
+  infer: ([x]) => [x as Tensor],
+  saves: { inputs: [], outputs: [] },
+  vjp: (g, { attrs }) => [mul(g, attrs.factor)],
+});
+
+/** x as it is, whose gradient is multiplied by `factor` on its way back. Shares memory. */
+export function scaleGradient(x: Tensor, factor: number): Tensor {
+  if (!Number.isFinite(factor)) throw new ArgumentError(`scaleGradient: the factor must be finite; got ${factor}.`);
+  return scaleGradientOp([x], { factor })[0] as Tensor;
 }

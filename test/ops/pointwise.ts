@@ -272,6 +272,21 @@ export const rows: readonly OpRow[] = [
       ],
     };
   }),
+  {
+    op: "scaleGradient",
+    // The gradient is no derivative, so that it is an output of the case.
+    cases: [-0.25, 0, 3].map((factor) => ({
+      label: `by ${factor}`,
+      inputs: { x: { shape: [2, 3] }, g: { shape: [2, 3] } },
+      call: ({ x, g }) => {
+        const leaf = (x as Tensor).detach().requiresGrad();
+        const y = s.scaleGradient(leaf, factor);
+        s.backward(y, { gradient: g as Tensor });
+        return [y, s.copy(leaf.grad)];
+      },
+      oracle: ({ x, g }) => [x as Ref, ref([2, 3], (i) => factor * ((g as Ref).data[i] as number))],
+    })),
+  },
   ...(["full", "zeros", "ones", "zerosLike", "onesLike"] as const).map((op): OpRow => {
     const value = op === "full" ? 2.5 : op.startsWith("ones") ? 1 : 0;
     const make = (x: Tensor) =>
