@@ -1,12 +1,17 @@
 // Public entry of exits: multi-exit networks, training objectives, training.
 
+export { type BoostLosses, type BoostOptions, boostedLogits, boostLosses } from "./boost.ts";
+export { type CalexnetLosses, type CalexnetOptions, calexnetLosses } from "./calexnet.ts";
 export { loadWeights } from "./checkpoint.ts";
 export { type Answers, Classifier, type DeployOptions, deploy, type ExitPolicy, type Images } from "./deploy.ts";
 export { type DkdOptions, dkd, entropy, kd } from "./distill.ts";
+export { type ErdeOptions, erdeLosses } from "./erde.ts";
 export { CheckpointError, TrainingError } from "./errors.ts";
 export { type Anneal, annealed, confidenceGated, type GatedOptions, scheduleOnly } from "./gated.ts";
+export { type Equilibrium, gradientEquilibrium } from "./gradient-equilibrium.ts";
 export { Head, type HeadFactory, type HeadKind, type HeadSite } from "./heads.ts";
 export type { BatchSource, ImageBatch, ImageSet, ImageSplits, Split } from "./images.ts";
+export { type ExitGates, exitStatistics, type JeiDnnLosses, type JeiDnnOptions, jeiDnnLosses } from "./jei-dnn.ts";
 export { type JointOptions, jointCrossEntropy, type LinearWeights, type SdnWeights } from "./joint.ts";
 export { type CachedLogits, readLogits, toTable, writeLogits } from "./logits.ts";
 export type { EvaluationRow, ExitScore, MetricsRow, TrainingRow } from "./metrics.ts";
@@ -21,8 +26,11 @@ export {
   type Progress,
   type Report,
 } from "./progress.ts";
+export { type PteeLoss, type PteeOptions, pteeLoss } from "./ptee.ts";
 export type { OptimizerRecipe, Recipe, ScheduleRecipe } from "./recipe.ts";
 export { RUN_FILES, Run, type RunParts } from "./run.ts";
 export { type SafeKdOptions, safeKd } from "./safe-kd.ts";
+export { type SelfDistillation, type SelfDistillationOptions, selfDistillation } from "./self-distill.ts";
 export { Evaluator } from "./step.ts";
 export { type TrainOptions, train } from "./train.ts";
+export { type ZtwHeadParameters, ztwEnsemble, ztwHead } from "./ztw.ts";

@@ -1,11 +1,31 @@
 /** Conformance cases of kind "loss": training objectives on logits, and the weights behind them. */
 
-import { add, crossEntropy, mean, mul, sub, type Tensor, tensor } from "../../engine/index.ts";
-import { dkd, dkdParts, entropy, kd } from "../../exits/distill.ts";
-import { annealed, confidenceGated, type GatedOptions } from "../../exits/gated.ts";
-import { type JointOptions, jointCrossEntropy } from "../../exits/joint.ts";
-import type { Objective } from "../../exits/objective.ts";
-import { safeKd } from "../../exits/safe-kd.ts";
+import { add, crossEntropy, mean, mul, softmax, stack, sub, sum, type Tensor, tensor } from "../../engine/index.ts";
+import { dkdParts } from "../../exits/distill.ts";
+import {
+  annealed,
+  boostLosses,
+  calexnetLosses,
+  confidenceGated,
+  dkd,
+  type ErdeOptions,
+  entropy,
+  erdeLosses,
+  type GatedOptions,
+  gradientEquilibrium,
+  type JeiDnnOptions,
+  type JointOptions,
+  jeiDnnLosses,
+  jointCrossEntropy,
+  kd,
+  type Objective,
+  type PteeOptions,
+  pteeLoss,
+  safeKd,
+  selfDistillation,
+  ztwEnsemble,
+  ztwHead,
+} from "../../exits/index.ts";
 import type { CaseAttrs } from "./case.ts";
 import type { EngineFunction, Operands } from "./engine.ts";
 
@@ -87,5 +107,64 @@ export const lossCases: Record<string, EngineFunction> = {
     const plain = entropy(logits);
     const h = normalised ? mul(plain, 1 / Math.log(logits.shape[1] as number)) : plain;
     return averaged(sub(crossEntropy(logits, at("labels"), { reduction: "none" }), mul(h, beta)), { entropy: h });
+  },
+  erde: (at, attrs) => {
+    const { T: temperature, ...rest } = as<{ T: number } & ErdeOptions>(attrs);
+    const perSampleExit = erdeLosses(at("student"), at("teacher"), at("labels"), { ...rest, temperature });
+    return { loss: mean(perSampleExit), perSampleExit };
+  },
+  calexnet: (at, attrs) => {
+    const { T: temperature, ...rest } = as<{ T: number; kappa: number; floor: number }>(attrs);
+    const found = calexnetLosses(at("logits"), at("backbone"), at("tau"), { ...rest, temperature });
+    return { loss: found.loss, perExit: found.exitLosses, survival: found.survival, weights: found.weights };
+  },
+  ptee: (at, attrs) => {
+    const { loss, cost, mixture } = pteeLoss(at("logits"), at("confidence"), at("target"), as<PteeOptions>(attrs));
+    return { loss, cost, mixture };
+  },
+  boostNet: (at, attrs) => {
+    const { loss, additive } = boostLosses(at("logits"), at("labels"), as(attrs));
+    return { loss, additive };
+  },
+  ztwEnsemble: (at) => {
+    const logits = ztwEnsemble(at("logits"), at("w"), at("b"));
+    return { ensemble: softmax(logits), loss: crossEntropy(logits, at("labels")) };
+  },
+  ztwHead: (at, attrs) => {
+    const parameters = { normWeight: at("lnWeight"), normBias: at("lnBias"), weight: at("weight"), bias: at("bias") };
+    const logits = ztwHead(at("features"), at("prevLogits"), parameters, as(attrs));
+    return { logits, loss: crossEntropy(logits, at("labels")) };
+  },
+  beYourOwnTeacher: (at, attrs) => {
+    const { T: temperature, ...rest } = as<{ T: number; a: number; b: number }>(attrs);
+    const found = selfDistillation(at("logits"), at("features"), at("labels"), { ...rest, temperature });
+    return { loss: found.loss, ce: found.ce, kd: found.kd, hint: found.hint };
+  },
+  gradientEquilibrium: (at, attrs) => {
+    const { exits, rescale } = as<{ exits: number; rescale: boolean }>(attrs);
+    let h = at("x");
+    const logits = Array.from({ length: exits }, (_, exit) => {
+      const features = h.matmul(at(`block${exit}`)).tanh();
+      const split = rescale ? gradientEquilibrium(features, { exit, exits }) : undefined;
+      h = split?.onward ?? features;
+      return (split?.classifier ?? features).matmul(at(`head${exit}`));
+    });
+    const stacked = stack(logits, { dim: 1 });
+    return {
+      logits: stacked,
+      loss: sum(mean(crossEntropy(stacked, at("labels"), { reduction: "none" }), { dims: 0 })),
+    };
+  },
+  jeiDnn: (at, attrs) => {
+    const gates = { weight: at("gateWeight"), bias: at("gateBias") };
+    const options = { ...as<JeiDnnOptions>(attrs), balance: false };
+    const found = jeiDnnLosses(at("logits"), at("labels"), gates, options);
+    return {
+      classifierLoss: found.classifierLoss,
+      gateLoss: found.gateLoss,
+      statistics: found.statistics,
+      exitProb: found.exitProbabilities,
+      gateTarget: found.gateTargets,
+    };
   },
 };
