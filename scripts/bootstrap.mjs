@@ -2,7 +2,7 @@
 // Usage: node scripts/bootstrap.mjs
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, statSync, utimesSync } from "node:fs";
+import { existsSync, readFileSync, statSync, utimesSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BACKPORTS_FILE, backportsLine, isBookworm, readEntries } from "./apt.mjs";
@@ -13,9 +13,30 @@ const isRoot = process.getuid?.() === 0;
 
 /** Installs what is missing. Ends the process with the command to run where it cannot. */
 export function bootstrap({ adapter = true, browser = false } = {}) {
+  const { engines } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const fault = nodeFault(process.versions.node, engines.node);
+  if (fault) stop(fault);
   installModules();
   if (adapter) installAdapter();
   if (browser) installBrowser();
+}
+
+/**
+ * What is wrong with a version of Node, if anything: an older one fails later, and far from the cause.
+ * @param {string} running e.g. `20.11.1`
+ * @param {string} required of package.json, `>=20.16`
+ * @returns {string | undefined}
+ */
+export function nodeFault(running, required) {
+  const numbers = (/** @type {string} */ text) =>
+    text
+      .replace(/^[^\d]*/, "")
+      .split(".")
+      .map(Number.parseFloat);
+  const [here, least] = [numbers(running), numbers(required)];
+  const i = least.findIndex((number, k) => here[k] !== number);
+  if (i < 0 || (here[i] ?? 0) > (least[i] ?? 0)) return undefined;
+  return `Node must be ${required}; got ${running} (${process.execPath}). Install a newer one.`;
 }
 
 /**

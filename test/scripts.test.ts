@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { backportsLine, parseList, parseSources } from "../scripts/apt.mjs";
+import { nodeFault } from "../scripts/bootstrap.mjs";
 import { assert, errorOf, suite } from "./harness.ts";
 
 const test = suite("package sources");
@@ -83,4 +84,17 @@ lock("names no host, and holds every platform's part of the tools", () => {
     Object.keys(optionalDependencies).filter((name) => !packages[`node_modules/${name}`]),
   );
   assert.equal(missing, []);
+});
+
+const versions = suite("version of Node");
+
+versions("one older than package.json demands is refused in words, before anything is installed", () => {
+  for (const old of ["18.20.4", "20.9.0", "20.15.1"]) {
+    assert.is(
+      nodeFault(old, ">=20.16"),
+      `Node must be >=20.16; got ${old} (${process.execPath}). Install a newer one.`,
+    );
+  }
+  for (const fit of ["20.16.0", "20.19.5", "22.0.0", "24.1.0"]) assert.is(nodeFault(fit, ">=20.16"), undefined);
+  assert.is(nodeFault("20.15.0", ">=20.15.0"), undefined);
 });
