@@ -26,9 +26,8 @@ export interface BoostLosses {
  * on. Gradients reach an exit's own increment alone. Throws ShapeError, DTypeError or ArgumentError for what does not fit.
  */
 export function boostedLogits(increments: Tensor, { t = 0.5 }: BoostOptions = {}): Tensor {
-  const op = "boostedLogits";
-  checkNumbers(op, { t });
-  const { K: exits } = checkOperands(op, { increments: [increments, "N K C"] }, { K: 1, C: 1 });
+  const { K: exits } = checkOperands("boostedLogits", { increments: [increments, "N K C"] }, { K: 1, C: 1 });
+  checkNumbers("boostedLogits", { t });
   const earlier = matrix([exits, exits], increments, (j, k) => (k < j ? t ** (j - k) : 0));
   return add(increments, matmul(earlier, increments.detach()));
 }
@@ -37,9 +36,11 @@ export function boostedLogits(increments: Tensor, { t = 0.5 }: BoostOptions = {}
  * sum_j mean CE(f_j + sg(t F_{j-1}), y) of increments f32[N, K, C] and labels i32[N]. Throws ShapeError, DTypeError or
  * ArgumentError for what does not fit.
  */
-export function boostLosses(increments: Tensor, labels: Tensor, options: BoostOptions = {}): BoostLosses {
-  checkOperands("boostLosses", { increments: [increments, "N K C"], labels: [labels, "N", "i32"] });
-  const additive = boostedLogits(increments, options);
+export function boostLosses(increments: Tensor, labels: Tensor, { t = 0.5 }: BoostOptions = {}): BoostLosses {
+  const operands = { increments: [increments, "N K C"], labels: [labels, "N", "i32"] } as const;
+  checkOperands("boostLosses", operands, { K: 1, C: 1 });
+  checkNumbers("boostLosses", { t });
+  const additive = boostedLogits(increments, { t });
   const exitLosses = meanPerExit(crossEntropy(additive, labels, { reduction: "none" }));
   return { loss: sum(exitLosses), exitLosses, additive };
 }

@@ -1,7 +1,7 @@
 // Be Your Own Teacher (Zhang et al., ICCV 2019): early exits learn from the labels, from the last exit's answers, and from its
 // features. Defaults are those of a widely used port (luanyunteng/pytorch-be-your-own-teacher); the paper tunes them.
 
-import { add, crossEntropy, mul, slice, square, sub, sum, type Tensor } from "../engine/functions.ts";
+import { ArgumentError, add, crossEntropy, mul, slice, square, sub, sum, type Tensor } from "../engine/functions.ts";
 import { kd } from "./distill.ts";
 import { checkNumbers, meanPerExit } from "./objective.ts";
 import { checkOperands, checkPositive } from "./stacked.ts";
@@ -41,7 +41,8 @@ export function selfDistillation(
 ): SelfDistillation {
   const op = "selfDistillation";
   checkPositive(op, { temperature });
-  checkNumbers(op, { a, b, "1 - a": 1 - a });
+  checkNumbers(op, { b });
+  if (!(a >= 0 && a <= 1)) throw new ArgumentError(`${op}: a must be in 0..1; got ${a}.`);
   const operands = { logits: [logits, "N K C"], features: [features, "N K D"], labels: [labels, "N", "i32"] } as const;
   const { N: n, K: exits } = checkOperands(op, operands, { K: 1, C: 1 });
   const early = (x: Tensor) => slice(x, { ends: [n, exits - 1] });
