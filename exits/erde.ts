@@ -45,6 +45,18 @@ export interface ErdeOptions {
   readonly entropyVariant?: "normalisedEntropy" | "klUniform";
 }
 
+const DEFAULTS: Required<ErdeOptions> = {
+  temperature: 4,
+  ceWeight: 0.1,
+  alpha: 0.9,
+  gamma: 0.3,
+  gateOn: "exit",
+  klWhenTeacherWrong: "drop",
+  entropySign: 1,
+  entropyLastExit: false,
+  entropyVariant: "normalisedEntropy",
+};
+
 /** Throws ArgumentError for a choice that is none of `known`. */
 function checkChoice(name: string, value: unknown, known: readonly unknown[]): void {
   if (known.includes(value)) return;
@@ -66,11 +78,7 @@ function doubtLoss(logits: Tensor, { entropySign: sign, entropyVariant }: Requir
  */
 export function erdeLosses(student: Tensor, teacher: Tensor, labels: Tensor, options: ErdeOptions = {}): Tensor {
   const op = "erdeLosses";
-  const all: Required<ErdeOptions> = {
-    ...{ temperature: 4, ceWeight: 0.1, alpha: 0.9, gamma: 0.3 },
-    ...{ gateOn: "exit", klWhenTeacherWrong: "drop", entropySign: 1, entropyLastExit: false },
-    ...{ entropyVariant: "normalisedEntropy", ...options },
-  };
+  const all = { ...DEFAULTS, ...options };
   const { temperature, ceWeight, alpha, gamma, gateOn, klWhenTeacherWrong, entropyLastExit } = all;
   checkPositive(op, { temperature });
   checkNumbers(op, { ceWeight, alpha, gamma });

@@ -1,4 +1,4 @@
-// Public entry of exits: multi-exit networks, training objectives, training.
+// Public entry of exits: multi-exit networks, training objectives and other methods' losses, training.
 
 export { type BoostLosses, type BoostOptions, boostedLogits, boostLosses } from "./boost.ts";
 export { type CalexnetLosses, type CalexnetOptions, calexnetLosses } from "./calexnet.ts";

@@ -139,15 +139,13 @@ export function jeiDnnLosses(
   if (rescale !== "detachedRatio" && rescale !== "none") {
     throw new ArgumentError(`${op}: rescale must be "detachedRatio" or "none"; got ${JSON.stringify(rescale)}.`);
   }
-  const { N: n, K: exits } = checkOperands(
-    op,
-    {
-      logits: [logits, "N K C"],
-      labels: [labels, "N", "i32"],
-      ...{ "gates.weight": [gates.weight, "K-1 4"], "gates.bias": [gates.bias, "K-1"] },
-    },
-    { K: 2, C: 2 },
-  );
+  const operands = {
+    logits: [logits, "N K C"],
+    labels: [labels, "N", "i32"],
+    "gates.weight": [gates.weight, "K-1 4"],
+    "gates.bias": [gates.bias, "K-1"],
+  } as const;
+  const { N: n, K: exits } = checkOperands(op, operands, { K: 2, C: 2 });
   checkFactors(op, "costs", costs, exits);
 
   const statistics = exitStatistics(logits);

@@ -27,7 +27,11 @@ type Row = readonly number[];
 export function caseOf({ inputs, call, value, grads }: Formula): OpCase {
   let held: Refs | undefined;
   return {
-    ...{ inputs, call, grads, rtol: 1e-5, atol: 5e-6 },
+    inputs,
+    call,
+    grads,
+    rtol: 1e-5,
+    atol: 5e-6,
     oracle: (x) => {
       held ??= x;
       const found = value(x, held);

@@ -108,7 +108,8 @@ test("CalexNet's first branch learns from all samples alike; thresholds out of r
 
 test("CalexNet's weights have mean 1 even if no sample is likely to get that far", async () => {
   const { survival, weights, loss } = calexnetLosses(drawn([6, 3, 5], 1), drawn([6, 5], 2), zeros([3, 5]), {
-    ...{ kappa: 1e-3, floor: 0 },
+    kappa: 1e-3,
+    floor: 0,
   });
   await allOf(slice(survival, { starts: [0, 1] }), (x) => x === 0);
   await alike(mean(weights, { dims: 0 }), ones([3]), 1e-3);
