@@ -1,13 +1,13 @@
-// A data set of one's own: images and labels from an npz file.
+// A data set of one's own: images and labels from an npz file, or from the npy files of a folder.
 
-import { createDataset, type ImageShape } from "../dataset.ts";
-import { DataError, ensure } from "../errors.ts";
-import { readBytes } from "../files.ts";
+import { channelStatistics, createDataset, type ImageShape } from "../dataset.ts";
+import { ensure } from "../errors.ts";
+import { node, readBytes } from "../files.ts";
 import { toInt32 } from "../formats/bytes.ts";
-import { decodeNpz, type NpyArray } from "../formats/npy.ts";
+import { decodeNpy, type NpyArray, openNpz } from "../formats/npy.ts";
 import { type SplitOptions, type Splits, splitOfficial } from "../splits.ts";
 
-/** What an npz file holds under which name. */
+/** What is held under which name. */
 export interface NpzOptions extends SplitOptions {
   /** Default `x_train`: bytes [n, height, width] or [n, height, width, channels]. */
   readonly images?: string;
@@ -19,34 +19,25 @@ export interface NpzOptions extends SplitOptions {
   readonly testLabels?: string;
   /** Default: the numbers from 0 to the largest label. */
   readonly classes?: readonly string[];
-  /** Per channel, of values divided by 255. */
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
+  /** Per channel, of values divided by 255; default: of the training part. */
+  readonly mean?: readonly number[];
+  readonly std?: readonly number[];
 }
 
 /**
- * Images and labels from the npz file at `path`, cut as `splitOfficial` does.
+ * Images and labels from the npz file at `path`, or from `x_train.npy`, `y_train.npy` and so on in the folder there, cut as
+ * `splitOfficial` does.
  * @throws DataError naming the file and the array that is missing or does not fit.
  */
-export async function npz(path: string, options: NpzOptions): Promise<Splits> {
-  const { images = "x_train", labels = "y_train", testImages = "x_test", testLabels = "y_test", mean, std } = options;
-  const arrays = decodeNpz(await readBytes(path), path);
-  const get = (name: string): NpyArray => {
-    const array = arrays.get(name);
-    if (array) return array;
-    throw new DataError(`npz: ${path} must have the array "${name}"; got ${[...arrays.keys()].join(", ")}.`, {
-      file: path,
-    });
-  };
-  const trainLabels = toInt32(get(labels).data, `npz: ${path}/${labels}`);
-  const heldLabels = toInt32(get(testLabels).data, `npz: ${path}/${testLabels}`);
-  const largest = Math.max(
-    trainLabels.reduce((a, b) => Math.max(a, b), 0),
-    heldLabels.reduce((a, b) => Math.max(a, b), 0),
-  );
-  const classes = options.classes ?? Array.from({ length: largest + 1 }, (_, label) => String(label));
-  const toDataset = (name: string, split: string, values: Int32Array, firstId: number) => {
-    const { shape, data } = get(name);
+export async function npz(path: string, options: NpzOptions = {}): Promise<Splits> {
+  const { images = "x_train", labels = "y_train", testImages = "x_test", testLabels = "y_test" } = options;
+  const get = await openArrays(path);
+  const labelsOf = async (name: string) => toInt32((await get(name)).data, `npz: ${path}/${name}`);
+  const [trainLabels, heldLabels] = [await labelsOf(labels), await labelsOf(testLabels)];
+  const largest = [trainLabels, heldLabels].flatMap((values) => values.reduce((a, b) => Math.max(a, b), 0));
+  const classes = options.classes ?? Array.from({ length: Math.max(...largest) + 1 }, (_, label) => String(label));
+  const toDataset = async (name: string, split: string, values: Int32Array, firstId: number) => {
+    const { shape, data } = await get(name);
     ensure(
       data instanceof Uint8Array && (shape.length === 3 || shape.length === 4) && shape[0] === values.length,
       () =>
@@ -55,12 +46,45 @@ export async function npz(path: string, options: NpzOptions): Promise<Splits> {
     );
     const image: ImageShape = [shape[1]!, shape[2]!, shape[3] ?? 1];
     const ids = Int32Array.from(values, (_, i) => firstId + i);
-    const meta = { name: path.replace(/^.*[/\\]|\.npz$/g, ""), split, mean, std };
+    const each = <T>(value: T): T[] => new Array<T>(image[2]).fill(value);
+    const { mean = each(0), std = each(1) } = options;
+    const meta = { name: path.replace(/[/\\]+$/, "").replace(/^.*[/\\]|\.npz$/g, ""), split, mean, std };
     return createDataset({ images: data, labels: values, ids, shape: image, classes, meta });
   };
-  const training = toDataset(images, "train", trainLabels, 0);
-  const test = toDataset(testImages, "test", heldLabels, training.size);
-  return splitOfficial("npz", training, test, options);
+  const training = await toDataset(images, "train", trainLabels, 0);
+  const test = await toDataset(testImages, "test", heldLabels, training.size);
+  return withStatistics(splitOfficial("npz", training, test, options), options);
+}
+
+/** Finds an array by its name. */
+async function openArrays(path: string): Promise<(name: string) => Promise<NpyArray>> {
+  const files = await node("node:fs/promises")
+    .readdir(path)
+    .catch(() => undefined);
+  const archive = files ? undefined : openNpz(await readBytes(path), path);
+  const names = archive?.names ?? files!.filter((file) => file.endsWith(".npy")).map((file) => file.slice(0, -4));
+  return async (name) => {
+    const list = names.join(", ") || "none";
+    ensure(names.includes(name), () => `npz: ${path} must have the array "${name}"; got ${list}.`, { file: path });
+    const file = node("node:path").join(path, `${name}.npy`);
+    return archive ? archive.get(name) : decodeNpy(await readBytes(file), file);
+  };
+}
+
+/** Nothing but the training part decides the scale, so that no test value leaks into it. */
+function withStatistics(splits: Splits, { mean, std }: NpzOptions): Splits {
+  const { train, validation, calibration, test } = splits;
+  const found = channelStatistics(train);
+  // A channel without variation would divide by zero; one step of a byte is the least that can be told.
+  const scale = { mean: mean ?? found.mean, std: std ?? found.std.map((x) => Math.max(x, 1 / 255)) };
+  const scaled = (part: typeof train) => ({ ...part, meta: { ...part.meta, ...scale } });
+  return {
+    ...splits,
+    train: scaled(train),
+    validation: scaled(validation),
+    calibration: scaled(calibration),
+    test: scaled(test),
+  };
 }
 
 const kindOf = (data: NpyArray["data"]): string => data.constructor.name.replace("Array", "").toLowerCase();
