@@ -14,6 +14,23 @@ export interface OfficialFile {
   readonly urls: readonly string[];
 }
 
+/** Where a data set comes from, and what of it lies on disk. */
+export interface Source {
+  /** Its folder in `cacheFolder()`. */
+  readonly folder: string;
+  readonly files: readonly OfficialFile[];
+  /** What unpacking them leaves: these names, in the folder itself or in one of that name inside of it. */
+  readonly unpacked?: { readonly folder?: string; readonly names: readonly string[] };
+}
+
+/** How a file was found to be right. */
+export interface FileCheck {
+  /** Its path. */
+  readonly file: string;
+  /** `size`: no checksum is known. `content`: it could be decoded, and nothing else is known of it. */
+  readonly by: "checksum" | "size" | "content";
+}
+
 /** How far a download is, in bytes. */
 export interface DownloadProgress {
   readonly file: string;
@@ -30,6 +47,8 @@ export interface FileOptions {
   readonly download?: boolean;
   /** Check sizes and checksums; default true. */
   readonly verify?: boolean;
+  /** Called for each file that was checked. */
+  readonly onChecked?: (check: FileCheck) => void;
   readonly onProgress?: (progress: DownloadProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -61,8 +80,39 @@ export function cacheFolder(): string {
 }
 
 /** The folder of a data set: `dir`, or its place in the cache. */
-export const folderOf = (name: string, { dir }: FileOptions): string =>
-  dir ?? node("node:path").join(cacheFolder(), name);
+export const folderOf = (source: Source, { dir }: Pick<FileOptions, "dir">): string =>
+  dir ?? node("node:path").join(cacheFolder(), source.folder);
+
+/** What of a data set is on disk. */
+export interface Presence {
+  /** Where its files belong. */
+  readonly folder: string;
+  /** How many of its files are there. */
+  readonly files: number;
+  /** The folder that has some of what unpacking leaves, and what it has. */
+  readonly unpacked?: { readonly folder: string; readonly names: readonly string[]; readonly isWhole: boolean };
+}
+
+/** Looks for a data set's files, and for what was unpacked from them. */
+export async function lookFor(source: Source, options: Pick<FileOptions, "dir"> = {}): Promise<Presence> {
+  const { join } = node("node:path");
+  const folder = folderOf(source, options);
+  const namesIn = async (place: string, names: readonly string[]): Promise<readonly string[]> => {
+    const entries = await node("node:fs/promises")
+      .readdir(place)
+      .catch((): string[] => []);
+    return names.filter((name) => entries.includes(name));
+  };
+  const names = source.files.map(({ name }) => name);
+  const found = { folder, files: (await namesIn(folder, names)).length };
+  const { unpacked } = source;
+  for (const place of unpacked ? [join(folder, unpacked.folder ?? ""), folder] : []) {
+    const there = await namesIn(place, unpacked!.names);
+    if (there.length === 0) continue;
+    return { ...found, unpacked: { folder: place, names: there, isWhole: there.length === unpacked!.names.length } };
+  }
+  return found;
+}
 
 /** The content of a file, as bytes that start at offset 0 of their buffer. */
 export async function readBytes(path: string): Promise<Uint8Array> {

@@ -25,12 +25,30 @@ export {
   subset,
 } from "./dataset.ts";
 export { DataError } from "./errors.ts";
-export { cacheFolder, type DownloadProgress, type FileOptions, type OfficialFile } from "./files.ts";
+export {
+  cacheFolder,
+  type DownloadProgress,
+  type FileCheck,
+  type FileOptions,
+  lookFor,
+  type OfficialFile,
+  type Presence,
+  type Source,
+} from "./files.ts";
 export { decodeCifar } from "./formats/cifar.ts";
 export { gunzip } from "./formats/gzip.ts";
 export { decodeIdx, encodeIdx } from "./formats/idx.ts";
 export { decodeMat5 } from "./formats/mat5.ts";
-export { decodeNpy, decodeNpz, encodeNpy, encodeNpz } from "./formats/npy.ts";
+export {
+  decodeNpy,
+  encodeNpy,
+  encodeNpz,
+  NPY_HEADER_BYTES,
+  type NpyHeader,
+  type NpzArchive,
+  npyHeader,
+  openNpz,
+} from "./formats/npy.ts";
 export { decodePng, encodePng, type PngImage } from "./formats/png.ts";
 export {
   drawGlyph,
@@ -42,11 +60,16 @@ export {
 } from "./glyphs.ts";
 export { type Batch, createLoader, type Loader, type LoaderOptions, type Position } from "./loader.ts";
 export { permutation, Stream } from "./random.ts";
-export { CIFAR10_FILES, CIFAR100_FILES, type Cifar100Options, cifar10, cifar100 } from "./sets/cifar.ts";
-export { CINIC10_FILES, type Cinic10Options, cinic10 } from "./sets/cinic10.ts";
-export { INDIAN_PINES_CLASSES, INDIAN_PINES_FILES, type IndianPinesOptions, indianPines } from "./sets/indian-pines.ts";
-export { FASHION_MNIST_FILES, fashionMnist, MNIST_FILES, mnist } from "./sets/mnist.ts";
+export { CIFAR10_SOURCE, CIFAR100_SOURCE, type Cifar100Options, cifar10, cifar100 } from "./sets/cifar.ts";
+export { CINIC10_SOURCE, type Cinic10Options, cinic10 } from "./sets/cinic10.ts";
+export {
+  INDIAN_PINES_CLASSES,
+  INDIAN_PINES_SOURCE,
+  type IndianPinesOptions,
+  indianPines,
+} from "./sets/indian-pines.ts";
+export { FASHION_MNIST_SOURCE, fashionMnist, MNIST_SOURCE, mnist } from "./sets/mnist.ts";
 export { type NpzOptions, npz } from "./sets/npz.ts";
 export type { DataOptions } from "./sets/options.ts";
-export { SVHN_FILES, svhn } from "./sets/svhn.ts";
+export { SVHN_SOURCE, svhn } from "./sets/svhn.ts";
 export { checkSplits, type Order, type SplitOptions, type Splits } from "./splits.ts";

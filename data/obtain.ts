@@ -10,14 +10,11 @@ import { type FileOptions, findFault, node, type OfficialFile, readBytes, sizeOf
  */
 export async function obtain(op: string, file: OfficialFile, folder: string, options: FileOptions): Promise<string> {
   const target = node("node:path").join(folder, file.name);
-  if (!(await sizeOf(target))) {
-    if (!options.download) throw missing(op, file, target);
-    await download(op, file, target, options);
-  } else if (options.verify ?? true) {
-    const fault = await findFault(file, target);
-    const hint = " Delete it, and load again with download: true.";
-    if (fault) throw new DataError(`${op}: ${target} ${fault}${hint}`, { file: target });
-  }
+  const size = await sizeOf(target);
+  if (size === undefined && !options.download) throw missing(op, file, target);
+  // What an interrupted copy leaves may be empty; nothing is lost with it.
+  if (!size && options.download) await download(op, file, target, options);
+  await checkFile(op, file, target, options);
   return target;
 }
 
@@ -31,10 +28,25 @@ export async function readOfficial(
   return readBytes(await obtain(op, file, folder, options));
 }
 
+/** Compares a file at `path` with what is known of it. @throws DataError with its expected and found size or checksum. */
+export async function checkFile(
+  op: string,
+  file: OfficialFile,
+  path: string,
+  { verify = true, onChecked }: FileOptions,
+): Promise<void> {
+  if (!verify) return;
+  const again = "load again with download: true (--download).";
+  const fail = (fault: string): DataError => new DataError(`${op}: ${path} ${fault}`, { file: path });
+  if ((await sizeOf(path)) === undefined) throw fail(`must exist; got no file. Put it there, or ${again}`);
+  const fault = await findFault(file, path);
+  if (fault) throw fail(`${fault} Delete it, and ${again}`);
+  const sizeOrLess = file.bytes === undefined ? "content" : "size";
+  onChecked?.({ file: path, by: file.checksum ? "checksum" : sizeOrLess });
+}
+
 function missing(op: string, file: OfficialFile, target: string): DataError {
   const amount = file.bytes === undefined ? "it" : `${file.bytes} bytes`;
-  return new DataError(
-    `${op}: ${target} must exist; got no file. Name its folder by dir, or pass download: true to fetch ${amount} from ${file.urls[0]}.`,
-    { file: target },
-  );
+  const ways = `Name its folder by dir (--data-dir), or pass download: true (--download) to fetch ${amount} from ${file.urls[0]}.`;
+  return new DataError(`${op}: ${target} must exist; got no file. ${ways}`, { file: target });
 }

@@ -3,24 +3,22 @@
 
 import { createDataset, type Dataset } from "../dataset.ts";
 import { DataError, ensure } from "../errors.ts";
-import { findFault, folderOf, node, type OfficialFile, readBytes, sizeOf } from "../files.ts";
+import { folderOf, lookFor, node, type OfficialFile, readBytes, type Source } from "../files.ts";
 import { CIFAR_SIZE, type CifarRecords, decodeCifar } from "../formats/cifar.ts";
 import { gunzip } from "../formats/gzip.ts";
 import { readTar } from "../formats/tar.ts";
-import { readOfficial } from "../obtain.ts";
+import { checkFile, readOfficial } from "../obtain.ts";
 import { type Splits, splitOfficial } from "../splits.ts";
 import { CIFAR100_COARSE, CIFAR100_FINE } from "./cifar100-classes.ts";
 import { CIFAR10_CLASSES, type DataOptions } from "./options.ts";
 
-/** One of the two sets; files inside of the archive are `folder/name`, the last one holds the test samples. */
+/** One of the two sets: its archive, and the files inside of it, of which the last one holds the test samples. */
 interface CifarSet {
   readonly op: string;
-  readonly name: string;
   readonly labelBytes: 1 | 2;
   readonly mean: readonly number[];
   readonly std: readonly number[];
-  readonly archive: OfficialFile;
-  readonly folder: string;
+  readonly source: Source;
   readonly members: readonly OfficialFile[];
 }
 
@@ -31,6 +29,12 @@ const archive = (name: string, bytes: number, md5: string): OfficialFile => ({
   urls: [`https://www.cs.toronto.edu/~kriz/${name}`],
 });
 
+const sourceOf = (folder: string, packed: OfficialFile, inside: string, members: readonly OfficialFile[]): Source => ({
+  folder,
+  files: [packed],
+  unpacked: { folder: inside, names: members.map(({ name }) => name) },
+});
+
 const member = (name: string, bytes: number, checksum?: OfficialFile["checksum"]): OfficialFile => ({
   name,
   bytes,
@@ -38,40 +42,51 @@ const member = (name: string, bytes: number, checksum?: OfficialFile["checksum"]
   ...(checksum && { checksum }),
 });
 
+/** No published checksum of the batches 2 to 5 is known, only their size; that of the archive covers them. */
+const CIFAR10_MEMBERS = [
+  member("data_batch_1.bin", 30730000, { algorithm: "git-blob", hex: "da09f891072747be90e69e4f00ba7cba870dc87e" }),
+  ...[2, 3, 4, 5].map((i) => member(`data_batch_${i}.bin`, 30730000)),
+  member("test_batch.bin", 30730000, { algorithm: "git-blob", hex: "e3f3b4653f18f27ada1558cabc3352a3ed1b25cc" }),
+];
+
+const CIFAR100_MEMBERS = [
+  member("train.bin", 153700000, { algorithm: "md5", hex: "6172c7755cfe09b2fe270c85cebc1b15" }),
+  member("test.bin", 30740000, { algorithm: "md5", hex: "4499cfba6c016c1be1438163640a0898" }),
+];
+
+/** The official file of CIFAR-10. */
+export const CIFAR10_SOURCE: Source = sourceOf(
+  "cifar-10",
+  archive("cifar-10-binary.tar.gz", 170052171, "c32a1d4ab5d03f1284b67883e8d87530"),
+  "cifar-10-batches-bin",
+  CIFAR10_MEMBERS,
+);
+
+/** The official file of CIFAR-100. */
+export const CIFAR100_SOURCE: Source = sourceOf(
+  "cifar-100",
+  archive("cifar-100-binary.tar.gz", 168513733, "03b5dce01913d631647c71ecec9e9cb8"),
+  "cifar-100-binary",
+  CIFAR100_MEMBERS,
+);
+
 const CIFAR10: CifarSet = {
   op: "cifar10",
-  name: "cifar-10",
   labelBytes: 1,
   mean: [0.4914, 0.4822, 0.4465],
   std: [0.247, 0.2435, 0.2616],
-  archive: archive("cifar-10-binary.tar.gz", 170052171, "c32a1d4ab5d03f1284b67883e8d87530"),
-  folder: "cifar-10-batches-bin",
-  members: [
-    member("data_batch_1.bin", 30730000, { algorithm: "git-blob", hex: "da09f891072747be90e69e4f00ba7cba870dc87e" }),
-    ...[2, 3, 4, 5].map((i) => member(`data_batch_${i}.bin`, 30730000)),
-    member("test_batch.bin", 30730000, { algorithm: "git-blob", hex: "e3f3b4653f18f27ada1558cabc3352a3ed1b25cc" }),
-  ],
+  source: CIFAR10_SOURCE,
+  members: CIFAR10_MEMBERS,
 };
 
 const CIFAR100: CifarSet = {
   op: "cifar100",
-  name: "cifar-100",
   labelBytes: 2,
   mean: [0.5071, 0.4865, 0.4409],
   std: [0.2673, 0.2564, 0.2762],
-  archive: archive("cifar-100-binary.tar.gz", 168513733, "03b5dce01913d631647c71ecec9e9cb8"),
-  folder: "cifar-100-binary",
-  members: [
-    member("train.bin", 153700000, { algorithm: "md5", hex: "6172c7755cfe09b2fe270c85cebc1b15" }),
-    member("test.bin", 30740000, { algorithm: "md5", hex: "4499cfba6c016c1be1438163640a0898" }),
-  ],
+  source: CIFAR100_SOURCE,
+  members: CIFAR100_MEMBERS,
 };
-
-/** The official file of CIFAR-10. */
-export const CIFAR10_FILES: readonly OfficialFile[] = [CIFAR10.archive];
-
-/** The official file of CIFAR-100. */
-export const CIFAR100_FILES: readonly OfficialFile[] = [CIFAR100.archive];
 
 /**
  * CIFAR-10: 32 x 32 x 3, ten classes, normalised by .4914 .4822 .4465 / .2470 .2435 .2616. `dir` holds
@@ -116,41 +131,35 @@ async function loadCifar(
       at += part.count;
     }
     const ids = Int32Array.from({ length: count }, (_, i) => firstId + i);
-    const meta = { name: set.name, split, mean: set.mean, std: set.std };
+    const meta = { name: set.source.folder, split, mean: set.mean, std: set.std };
     return createDataset({ images, labels, ids, classes, meta, shape: [CIFAR_SIZE, CIFAR_SIZE, 3] });
   };
   const training = toDataset(records.slice(0, -1), "train", 0);
   return splitOfficial(set.op, training, toDataset(records.slice(-1), "test", training.size), options);
 }
 
-/** The set's files: from the unpacked folder if there is one, or else from the archive. */
-async function readMembers(set: CifarSet, options: DataOptions): Promise<Uint8Array[]> {
-  const path = node("node:path");
-  const root = folderOf(set.name, options);
-  for (const folder of [path.join(root, set.folder), root]) {
-    if ((await sizeOf(path.join(folder, set.members[0]!.name))) !== undefined) {
-      return Promise.all(set.members.map((file) => readMember(set, file, path.join(folder, file.name), options)));
-    }
+/** The set's files: from the unpacked folder if it is whole, or else from the archive. */
+async function readMembers({ op, source, members }: CifarSet, options: DataOptions): Promise<Uint8Array[]> {
+  const { join } = node("node:path");
+  const { files, unpacked } = await lookFor(source, options);
+  if (unpacked && (unpacked.isWhole || !(files || options.download))) {
+    return Promise.all(members.map((file) => readMember(op, file, join(unpacked.folder, file.name), options)));
   }
-  const packed = await readOfficial(set.op, set.archive, root, options);
+  const [archive] = source.files as [OfficialFile];
+  const packed = await readOfficial(op, archive, folderOf(source, options), options);
   const found = new Map<string, Uint8Array>();
-  for await (const { name, content } of readTar([await gunzip(packed, set.archive.name)], set.archive.name)) {
+  for await (const { name, content } of readTar([await gunzip(packed, archive.name)], archive.name)) {
     found.set(name.replace(/^.*\//, ""), content);
   }
-  return set.members.map(({ name }) => {
+  return members.map(({ name }) => {
     const content = found.get(name);
     if (content) return content;
-    throw new DataError(
-      `${set.op}: ${set.archive.name} must have the file ${name}; got ${[...found.keys()].join(", ")}.`,
-      {
-        file: set.archive.name,
-      },
-    );
+    const names = [...found.keys()].join(", ");
+    throw new DataError(`${op}: ${archive.name} must have the file ${name}; got ${names}.`, { file: archive.name });
   });
 }
 
-async function readMember(set: CifarSet, file: OfficialFile, path: string, options: DataOptions): Promise<Uint8Array> {
-  const fault = (options.verify ?? true) ? await findFault(file, path) : undefined;
-  ensure(!fault, () => `${set.op}: ${path} ${fault}`, { file: path });
+async function readMember(op: string, file: OfficialFile, path: string, options: DataOptions): Promise<Uint8Array> {
+  await checkFile(op, file, path, options);
   return readBytes(path);
 }

@@ -3,7 +3,7 @@
 
 import { createDataset, type Dataset } from "../dataset.ts";
 import { DataError, ensure } from "../errors.ts";
-import { type FileOptions, folderOf, node, type OfficialFile, readBytes } from "../files.ts";
+import { type FileOptions, lookFor, node, type OfficialFile, readBytes, type Source } from "../files.ts";
 import { unpackStream } from "../formats/gzip.ts";
 import { decodePng } from "../formats/png.ts";
 import { readTar } from "../formats/tar.ts";
@@ -23,7 +23,7 @@ const ARCHIVE: OfficialFile = {
 };
 
 /** The official file of CINIC-10. */
-export const CINIC10_FILES: readonly OfficialFile[] = [ARCHIVE];
+export const CINIC10_SOURCE: Source = { folder: "cinic-10", files: [ARCHIVE], unpacked: { names: PARTS } };
 
 /** The sizes of the parts; fewer images take less time, since only those are decoded. */
 export interface Cinic10Options extends Omit<DataOptions, "order"> {
@@ -46,9 +46,13 @@ export async function cinic10(options: Cinic10Options = {}): Promise<Splits> {
   };
   const firstIds = { train: 0, valid: lists.train.length, test: lists.train.length + lists.valid.length };
   const pick = (part: Part, counts: Record<string, number>) =>
-    splitIndices("cinic10", lists[part].length, counts, { order: "shuffled", seed });
-  const load = (part: Part, split: string, indices: Int32Array) =>
-    loadImages(lists[part], indices, split, firstIds[part]);
+    splitIndices(`cinic10: ${part}`, lists[part].length, counts, { order: "shuffled", seed });
+  const load = async (part: Part, split: string, indices: Int32Array) => {
+    const images = await loadImages(lists[part], indices, split, firstIds[part]);
+    // PNG files have checksums of their own, which show damage, but none that is published.
+    if (indices.length > 0) options.onChecked?.({ file: node("node:path").join(root, part), by: "content" });
+    return images;
+  };
   const train = options.train ?? lists.train.length;
   const test = options.test ?? lists.test.length;
   const held = pick("valid", { validation, calibration });
@@ -126,11 +130,8 @@ async function loadImages(
 async function unpackedFolder(options: FileOptions): Promise<string> {
   const fs = node("node:fs/promises");
   const path = node("node:path");
-  const root = folderOf("cinic-10", options);
-  const isThere = async (part: Part): Promise<boolean> =>
-    (await fs.stat(path.join(root, part)).catch(() => null)) !== null;
-  const found = await Promise.all(PARTS.map(isThere));
-  if (found.every(Boolean)) return root;
+  const { folder: root, unpacked } = await lookFor(CINIC10_SOURCE, options);
+  if (unpacked?.isWhole) return root;
   const archive = await obtain("cinic10", ARCHIVE, root, options);
   // Unpacked aside and moved when whole, so that a kill leaves no folder that looks complete.
   const aside = await fs.mkdtemp(path.join(root, ".unpacking-"));
@@ -146,6 +147,13 @@ async function unpackedFolder(options: FileOptions): Promise<string> {
       await fs.rm(path.join(root, part), { recursive: true, force: true });
       await fs.rename(path.join(aside, part), path.join(root, part));
     }
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "ENOSPC") throw cause;
+    const hint = "Nothing half-unpacked is left; free space and load again.";
+    throw new DataError(`cinic10: ${root} must have room for what ${ARCHIVE.name} holds; got a full disk. ${hint}`, {
+      file: root,
+      cause,
+    });
   } finally {
     await fs.rm(aside, { recursive: true, force: true });
   }

@@ -4,7 +4,7 @@
 
 import { createDataset, type Dataset } from "../dataset.ts";
 import { DataError, ensure, ensureCount } from "../errors.ts";
-import { type FileOptions, folderOf, type OfficialFile } from "../files.ts";
+import { type FileOptions, folderOf, type OfficialFile, type Source } from "../files.ts";
 import { toInt32 } from "../formats/bytes.ts";
 import { decodeMat5, type MatArray, matArray } from "../formats/mat5.ts";
 import { readOfficial } from "../obtain.ts";
@@ -24,7 +24,7 @@ const TRUTH: OfficialFile = {
 };
 
 /** The official files of Indian Pines. */
-export const INDIAN_PINES_FILES: readonly OfficialFile[] = [CUBE, TRUTH];
+export const INDIAN_PINES_SOURCE: Source = { folder: "indian-pines", files: [CUBE, TRUTH] };
 
 /** The 16 classes. */
 export const INDIAN_PINES_CLASSES: readonly string[] = [
@@ -110,7 +110,7 @@ interface Scene {
 }
 
 async function readScene(options: FileOptions): Promise<Scene> {
-  const folder = folderOf("indian-pines", options);
+  const folder = folderOf(INDIAN_PINES_SOURCE, options);
   const read = async (file: OfficialFile, name: string): Promise<MatArray> =>
     matArray(await decodeMat5(await readOfficial("indianPines", file, folder, options), file.name), name, file.name);
   const cube = await read(CUBE, "indian_pines_corrected");

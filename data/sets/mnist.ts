@@ -3,7 +3,7 @@
 
 import { createDataset, type Dataset } from "../dataset.ts";
 import { ensure } from "../errors.ts";
-import { folderOf, type OfficialFile } from "../files.ts";
+import { folderOf, type OfficialFile, type Source } from "../files.ts";
 import { gunzip, isGzip } from "../formats/gzip.ts";
 import { decodeIdx } from "../formats/idx.ts";
 import { readOfficial } from "../obtain.ts";
@@ -15,29 +15,31 @@ const NAMES = ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t1
 /** What tells one IDX data set from another. */
 interface IdxSet {
   readonly op: string;
-  readonly name: string;
   readonly classes: readonly string[];
   readonly mean: number;
   readonly std: number;
-  readonly files: readonly OfficialFile[];
+  readonly source: Source;
 }
 
-const idxFiles = (
+const idxSource = (
+  folder: string,
   addresses: readonly string[],
   entries: readonly (readonly [bytes: number, sha256: string])[],
-): OfficialFile[] =>
-  entries.map(([bytes, hex], i) => {
+): Source => ({
+  folder,
+  files: entries.map(([bytes, hex], i) => {
     const name = `${NAMES[i]}-ubyte.gz`;
     return { name, bytes, checksum: { algorithm: "sha256", hex }, urls: addresses.map((address) => address + name) };
-  });
+  }),
+});
 
 const FASHION_MNIST: IdxSet = {
   op: "fashionMnist",
-  name: "fashion-mnist",
   classes: ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"],
   mean: 0.286,
   std: 0.353,
-  files: idxFiles(
+  source: idxSource(
+    "fashion-mnist",
     [
       "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
       "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
@@ -53,11 +55,11 @@ const FASHION_MNIST: IdxSet = {
 
 const MNIST: IdxSet = {
   op: "mnist",
-  name: "mnist",
   classes: DIGITS,
   mean: 0.1307,
   std: 0.3081,
-  files: idxFiles(
+  source: idxSource(
+    "mnist",
     ["https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"],
     [
       [9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"],
@@ -69,10 +71,10 @@ const MNIST: IdxSet = {
 };
 
 /** The official files of Fashion-MNIST. */
-export const FASHION_MNIST_FILES: readonly OfficialFile[] = FASHION_MNIST.files;
+export const FASHION_MNIST_SOURCE: Source = FASHION_MNIST.source;
 
 /** The official files of MNIST. */
-export const MNIST_FILES: readonly OfficialFile[] = MNIST.files;
+export const MNIST_SOURCE: Source = MNIST.source;
 
 /**
  * Fashion-MNIST: 28 x 28 x 1, ten classes, normalised by .2860 / .3530. Ids are places in the training file, those of test
@@ -91,7 +93,7 @@ async function loadIdxSet(set: IdxSet, options: DataOptions): Promise<Splits> {
 }
 
 async function loadPart(set: IdxSet, split: "train" | "test", firstId: number, options: DataOptions): Promise<Dataset> {
-  const [imageFile, labelFile] = (split === "train" ? set.files.slice(0, 2) : set.files.slice(2)) as [
+  const [imageFile, labelFile] = (split === "train" ? set.source.files.slice(0, 2) : set.source.files.slice(2)) as [
     OfficialFile,
     OfficialFile,
   ];
@@ -109,11 +111,11 @@ async function loadPart(set: IdxSet, split: "train" | "test", firstId: number, o
     ids: Int32Array.from({ length: count }, (_, i) => firstId + i),
     shape: [height, width, 1],
     classes: set.classes,
-    meta: { name: set.name, split, mean: [set.mean], std: [set.std] },
+    meta: { name: set.source.folder, split, mean: [set.mean], std: [set.std] },
   });
 }
 
 async function loadIdx(set: IdxSet, file: OfficialFile, rank: number, options: DataOptions) {
-  const bytes = await readOfficial(set.op, file, folderOf(set.name, options), options);
+  const bytes = await readOfficial(set.op, file, folderOf(set.source, options), options);
   return decodeIdx(isGzip(bytes) ? await gunzip(bytes, file.name) : bytes, { file: file.name, rank });
 }

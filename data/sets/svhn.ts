@@ -3,7 +3,7 @@
 
 import { createDataset, type Dataset } from "../dataset.ts";
 import { ensure } from "../errors.ts";
-import { folderOf, type OfficialFile } from "../files.ts";
+import { folderOf, type OfficialFile, type Source } from "../files.ts";
 import { toInt32 } from "../formats/bytes.ts";
 import { decodeMat5, type MatArray, matArray } from "../formats/mat5.ts";
 import { readOfficial } from "../obtain.ts";
@@ -21,7 +21,7 @@ const TRAIN = file("train_32x32.mat", 182040794, "e26dedcc434d2e4c54c9b2d4a06d83
 const TEST = file("test_32x32.mat", 64275384, "eb5a983be6a315427106f1b164d9cef3");
 
 /** The official files of SVHN that are used. */
-export const SVHN_FILES: readonly OfficialFile[] = [TRAIN, TEST];
+export const SVHN_SOURCE: Source = { folder: "svhn", files: [TRAIN, TEST] };
 
 /**
  * SVHN: 32 x 32 x 3, ten digits, normalised by .4377 .4438 .4728 / .1980 .2010 .1970. The extra samples are left out.
@@ -33,7 +33,8 @@ export async function svhn(options: DataOptions = {}): Promise<Splits> {
 }
 
 async function load(file: OfficialFile, split: string, firstId: number, options: DataOptions): Promise<Dataset> {
-  const arrays = await decodeMat5(await readOfficial("svhn", file, folderOf("svhn", options), options), file.name);
+  const bytes = await readOfficial("svhn", file, folderOf(SVHN_SOURCE, options), options);
+  const arrays = await decodeMat5(bytes, file.name);
   const images = matArray(arrays, "X", file.name);
   const labels = toInt32(matArray(arrays, "y", file.name).data, `svhn: ${file.name}: labels`);
   const [height, width, channels, count] = images.shape as [number, number, number, number];

@@ -170,13 +170,13 @@ test("a missing file, one of another size and a damaged one are told apart", () 
     await failsWith(
       () => obtain("toy", fileAt("/a"), folder, {}),
       "DataError",
-      `toy: ${path} must exist; got no file. Name its folder by dir, or pass download: true to fetch 300000 bytes from ${address}/a.`,
+      `toy: ${path} must exist; got no file. Name its folder by dir (--data-dir), or pass download: true (--download) to fetch 300000 bytes from ${address}/a.`,
     );
     await writeFile(path, CONTENT.subarray(1));
     await failsWith(
       () => obtain("toy", fileAt("/a"), folder, { download: true }),
       "DataError",
-      `toy: ${path} must have 300000 bytes; got 299999. Delete it, and load again with download: true.`,
+      `toy: ${path} must have 300000 bytes; got 299999. Delete it, and load again with download: true (--download).`,
     );
     const damaged = Buffer.from(CONTENT);
     damaged[5]! ^= 1;
@@ -185,8 +185,15 @@ test("a missing file, one of another size and a damaged one are told apart", () 
     await failsWith(
       () => obtain("toy", fileAt("/a"), folder, {}),
       "DataError",
-      `toy: ${path} must have sha256 ${SHA256}; got ${found}. Delete it, and load again with download: true.`,
+      `toy: ${path} must have sha256 ${SHA256}; got ${found}. Delete it, and load again with download: true (--download).`,
     );
+    await writeFile(path, "");
+    await failsWith(
+      () => obtain("toy", fileAt("/a"), folder, {}),
+      "DataError",
+      `toy: ${path} must have 300000 bytes; got 0. Delete it, and load again with download: true (--download).`,
+    );
+    await writeFile(path, damaged);
     assert.is(await obtain("toy", fileAt("/a"), folder, { verify: false }), path);
     assert.is(ranges.length, 0);
   }));
