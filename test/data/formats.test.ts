@@ -3,18 +3,21 @@
 import { readFile } from "node:fs/promises";
 import { gzipSync } from "node:zlib";
 import { encode } from "fast-png";
+import { zipSync } from "fflate";
 import { toInt32 } from "../../data/formats/bytes.ts";
 import { decodeCifar } from "../../data/formats/cifar.ts";
 import { gunzip } from "../../data/formats/gzip.ts";
 import { decodeIdx, encodeIdx } from "../../data/formats/idx.ts";
 import { decodeMat5, matArray } from "../../data/formats/mat5.ts";
-import { decodeNpy, decodeNpz, encodeNpy, encodeNpz, type NpyArray } from "../../data/formats/npy.ts";
+import { decodeNpy, encodeNpy, encodeNpz, type NpyArray, openNpz } from "../../data/formats/npy.ts";
 import { decodePng, encodePng } from "../../data/formats/png.ts";
 import { readTar } from "../../data/formats/tar.ts";
 import { assert, errorOf, failsWith, suite } from "../harness.ts";
-import { idxFile, matFile, pattern, realFolder, tarFile } from "./official.ts";
+import { idxFile, matFile, pattern, realFolder, skipWithout, tarFile } from "./official.ts";
 
 const test = suite("data formats");
+const cifarFiles = suite("data formats: real CIFAR-10", skipWithout("cifar10-partial"));
+const sceneFiles = suite("data formats: real Indian Pines", skipWithout("indian-pines-gt-only"));
 
 test("idx: shape and values, and back", () => {
   const file = idxFile([2, 3, 4], pattern(24));
@@ -80,9 +83,8 @@ test("cifar: a file that is no whole number of records is refused", () =>
     "decodeCifar: b.bin: the file must have a multiple of 3073 bytes; got 3072.",
   ));
 
-test("cifar: the real part has the published labels and means", async () => {
+cifarFiles("the real part has the published labels and means", async () => {
   const folder = realFolder("cifar10-partial");
-  if (!folder) return;
   const bytes = await readFile(`${folder}/data_batch_1.first4000.bin`);
   const { count, images, labels } = decodeCifar(bytes, { file: "data_batch_1.bin", labelBytes: 1 });
   assert.is(count, 4000);
@@ -143,9 +145,8 @@ test("mat5: what is wrong is said", async () => {
   );
 });
 
-test("mat5: the real ground truth of Indian Pines", async () => {
+sceneFiles("the real ground truth of Indian Pines", async () => {
   const folder = realFolder("indian-pines-gt-only");
-  if (!folder) return;
   const arrays = await decodeMat5(await readFile(`${folder}/Indian_pines_gt.mat`), "gt");
   const { shape, data } = matArray(arrays, "indian_pines_gt", "gt");
   assert.equal(shape, [145, 145]);
@@ -202,7 +203,7 @@ test("npy: every type there and back", () => {
     { shape: [], data: Float64Array.of(Math.PI) },
   ];
   for (const array of arrays) assert.equal(decodeNpy(encodeNpy(array), "a.npy"), array);
-  const npz = decodeNpz(encodeNpz(new Map(arrays.map((array, i) => [`a${i}`, array]))), "a.npz");
+  const npz = openNpz(encodeNpz(new Map(arrays.map((array, i) => [`a${i}`, array]))), "a.npz");
   arrays.forEach((array, i) => {
     assert.equal(npz.get(`a${i}`), array);
   });
@@ -226,13 +227,34 @@ test("npy: what is wrong is said", async () => {
     failsWith(() => decodeNpy(bytes, "a.npy"), "DataError", `decodeNpy: a.npy: ${message}`);
   await fails(file.subarray(0, file.length - 1), "[2, 2] of |u1 must have 4 bytes; got 3.");
   await fails(edited("|u1", "<f2"), 'the type must be an integer, f4, f8 or b1; got "<f2".');
-  await fails(edited("False", "True "), "the array must be in C order; got Fortran order.");
+  await fails(
+    edited("False", "True "),
+    "the array must be in C order; got Fortran order. Save np.ascontiguousarray of it.",
+  );
+  await fails(
+    edited("'|u1'", "[1,2]"),
+    "the header must name descr and shape; got \"{'descr': [1,2], 'fortran_order': False, 'shape': (2, 2,), }\".",
+  );
   await fails(pattern(64), 'the file must begin with the npy magic; got "??>]|?".');
   await failsWith(
-    () => decodeNpz(pattern(64), "a.npz"),
+    () => openNpz(pattern(64), "a.npz"),
     "DataError",
-    'decodeNpz: a.npz must be an intact npz archive; got "invalid zip data".',
+    'openNpz: a.npz must be an intact npz archive; got "invalid zip data".',
   );
+});
+
+test("npz: arrays are decoded when asked for, so that a text array is in nobody's way", async () => {
+  const numbers = encodeNpy({ shape: [2], data: Uint8Array.of(4, 5) });
+  const text = Buffer.from(Buffer.from(numbers).toString("latin1").replace("|u1", "<U1"), "latin1");
+  const archive = openNpz(zipSync({ "names.npy": text, "x.npy": numbers }), "a.npz");
+  assert.equal(archive.names, ["names", "x"]);
+  assert.equal([...archive.get("x").data], [4, 5]);
+  await failsWith(
+    () => archive.get("names"),
+    "DataError",
+    'decodeNpy: a.npz/names.npy: the type must be an integer, f4, f8 or b1; got "<U1".',
+  );
+  await failsWith(() => archive.get("y"), "DataError", 'openNpz: a.npz must have the array "y"; got names, x.');
 });
 
 test("tar: entries come out whole whatever the chunks; long names", async () => {

@@ -1,16 +1,21 @@
 // Writes files in the official formats, independently of the readers under test, and finds the real ones if they are at hand.
 
 import { existsSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { deflateSync } from "node:zlib";
+import type { SuiteOptions } from "../harness.ts";
 
-/** The folder of real files `name`, or undefined where there is none. */
-export function realFolder(name: string): string | undefined {
-  const folder = fileURLToPath(new URL(`../../../shared/data/${name}`, import.meta.url));
-  return existsSync(folder) ? folder : undefined;
+/** The folder of real files `name`; suites that read it are declared by `skipWithout`. */
+export const realFolder = (name: string): string =>
+  fileURLToPath(new URL(`../../../shared/data/${name}`, import.meta.url));
+
+/** Options of a suite that needs real files: where they are not at hand, it is skipped, and the reason printed. */
+export function skipWithout(name: string): SuiteOptions {
+  const skip = existsSync(realFolder(name)) ? undefined : `no folder of the real files, ../shared/data/${name}`;
+  return { skip, isOptional: true, timeout: 120_000 };
 }
 
 /** Calls `body` with an empty folder that is removed afterwards. */
@@ -102,4 +107,23 @@ export function tarFile(entries: readonly (readonly [name: string, content: Uint
     block(name, name.endsWith("/") ? "5" : "0", content),
   ]);
   return Buffer.concat([...parts, Buffer.alloc(1024)]);
+}
+
+/** Writes the files of Indian Pines with a scene of 40 x 30 pixels and 3 bands; band 0 is the row, band 1 the column, band 2 constant. Every pixel is labelled. */
+export async function writeScene(dir: string): Promise<void> {
+  const [height, width] = [40, 30];
+  const cube = new Uint16Array(height * width * 3);
+  const truth = new Uint8Array(height * width);
+  for (let x = 0; x < width; x++) {
+    for (let y = 0; y < height; y++) {
+      cube[y + height * x] = 1000 + 10 * y;
+      cube[y + height * (x + width)] = 2000 + 10 * x;
+      cube[y + height * (x + 2 * width)] = 77;
+      truth[y + height * x] = 1 + (Math.floor(y / 10) % 2) + 2 * (Math.floor(x / 10) % 2);
+    }
+  }
+  const cubeFile = matFile([{ name: "indian_pines_corrected", shape: [height, width, 3], data: cube }]);
+  await writeFile(join(dir, "Indian_pines_corrected.mat"), cubeFile);
+  const truthFile = matFile([{ name: "indian_pines_gt", shape: [height, width], data: truth }], { isCompressed: true });
+  await writeFile(join(dir, "Indian_pines_gt.mat"), truthFile);
 }

@@ -4,25 +4,41 @@ import { copyFile, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import {
+  CIFAR100_SOURCE,
   channelStatistics,
   cifar10,
   cifar100,
   cinic10,
   countClasses,
+  encodeNpy,
   encodeNpz,
   encodePng,
+  type FileCheck,
   fashionMnist,
   imageAt,
   indianPines,
+  lookFor,
   mnist,
   npz,
+  type OfficialFile,
   svhn,
 } from "../../data/index.ts";
+import { checkFile } from "../../data/obtain.ts";
 import { assert, errorOf, failsWith, suite } from "../harness.ts";
-import { idxFile, inTemporaryFolder, matFile, pattern, realFolder, tarFile } from "./official.ts";
+import {
+  idxFile,
+  inTemporaryFolder,
+  matFile,
+  pattern,
+  realFolder,
+  skipWithout,
+  tarFile,
+  writeScene,
+} from "./official.ts";
 
 const test = suite("data sets");
-const slow = suite("data sets: real files", { timeout: 120_000 });
+const clothes = suite("data sets: real Fashion-MNIST", skipWithout("fashion-mnist"));
+const digits = suite("data sets: real MNIST", skipWithout("mnist"));
 
 const labels = (n: number, classes = 10): Uint8Array => Uint8Array.from({ length: n }, (_, i) => (i * 3) % classes);
 
@@ -88,7 +104,42 @@ test("cifar: the archive and the unpacked folder give the same", () =>
     assert.equal([a.train.size, a.validation.size, a.calibration.size, a.test.size], [15, 3, 2, 4]);
     assert.equal(a.test.shape, [32, 32, 3]);
     const { message } = await errorOf(() => cifar10({ dir: unpacked, validation: 3, calibration: 2 }));
-    assert.match(message, /^cifar10: .*data_batch_\d\.bin must have 30730000 bytes; got 12292\.$/);
+    const fault = "must have 30730000 bytes; got 12292. Delete it, and load again with download: true (--download).";
+    assert.match(message, /^cifar10: .*data_batch_\d\.bin /);
+    assert.ok(message.endsWith(fault), message);
+  }));
+
+test("cifar: of a folder that lacks a file, the file is named; with the archive beside it, that is read", () =>
+  inTemporaryFolder(async (dir) => {
+    const train = Buffer.concat([Buffer.from([4, 99]), pattern(3072)]);
+    await writeFile(join(dir, "train.bin"), train);
+    assert.is((await lookFor(CIFAR100_SOURCE, { dir })).unpacked?.isWhole, false);
+    const options = { dir, validation: 0, calibration: 0 };
+    const { message } = await errorOf(() => cifar100({ ...options, verify: false }));
+    assert.is(message, `readBytes: ${join(dir, "test.bin")} must be a readable file; got ENOENT.`);
+    const files = [`train.bin`, `test.bin`].map((name) => [`cifar-100-binary/${name}`, train] as const);
+    await writeFile(join(dir, "cifar-100-binary.tar.gz"), gzipSync(tarFile(files)));
+    assert.is((await cifar100({ ...options, verify: false })).test.size, 1);
+  }));
+
+test("what was checked of a file is told: its checksum, its size, or that it could be read", () =>
+  inTemporaryFolder(async (dir) => {
+    const checks: FileCheck[] = [];
+    const onChecked = (check: FileCheck) => void checks.push(check);
+    const file = (name: string, known: Partial<OfficialFile>) => ({ name, urls: [], ...known });
+    await writeFile(join(dir, "a"), "hello\n");
+    const checksum = { algorithm: "md5", hex: "b1946ac92492d2347c6235b4d2611184" } as const;
+    for (const known of [{ bytes: 6, checksum }, { bytes: 6 }, {}]) {
+      await checkFile("toy", file("a", known), join(dir, "a"), { onChecked });
+    }
+    assert.equal(
+      checks.map(({ by }) => by),
+      ["checksum", "size", "content"],
+    );
+    await checkFile("toy", file("a", { bytes: 1 }), join(dir, "a"), { onChecked, verify: false });
+    assert.is(checks.length, 3);
+    const gone = `toy: ${join(dir, "b")} must exist; got no file. Put it there, or load again with download: true (--download).`;
+    await failsWith(() => checkFile("toy", file("b", {}), join(dir, "b"), { onChecked }), "DataError", gone);
   }));
 
 test("cifar100: fine and coarse labels", () =>
@@ -179,7 +230,35 @@ test("cinic10: from the archive, which is unpacked once, and then from its folde
         assert.is(data.ids[i], part * 30 + label! * 3 + number!);
       }
     }
-    assert.equal(await cinic10(options), splits);
+    const read: string[] = [];
+    assert.equal(await cinic10({ ...options, onChecked: ({ file, by }) => void read.push(`${by} ${file}`) }), splits);
+    assert.equal(
+      [...new Set(read)],
+      ["train", "valid", "test"].map((part) => `content ${join(dir, part)}`),
+    );
+    await failsWith(
+      () => cinic10({ ...options, validation: 90_000, calibration: 0 }),
+      "DataError",
+      "cinic10: valid: the parts must have at most 30 samples together; got validation 90000 + calibration 0 = 90000.",
+    );
+  }));
+
+test("cinic10: a disk that is full while unpacking is named, and nothing half-unpacked stays", () =>
+  inTemporaryFolder(async (dir) => {
+    await writeFile(join(dir, "CINIC-10.tar.gz"), gzipSync(tarFile(cinicFiles(1))));
+    const fs = process.getBuiltinModule("node:fs/promises");
+    const { writeFile: write } = fs;
+    fs.writeFile = () => Promise.reject(Object.assign(new Error("no space left on device"), { code: "ENOSPC" }));
+    try {
+      await failsWith(
+        () => cinic10({ dir, verify: false }),
+        "DataError",
+        `cinic10: ${dir} must have room for what CINIC-10.tar.gz holds; got a full disk. Nothing half-unpacked is left; free space and load again.`,
+      );
+    } finally {
+      fs.writeFile = write;
+    }
+    assert.equal(await readdir(dir), ["CINIC-10.tar.gz"]);
   }));
 
 test("cinic10: a missing folder, an image of another size, and a name that leads out are refused", () =>
@@ -208,25 +287,6 @@ test("cinic10: a missing folder, an image of another size, and a name that leads
       `cinic10: ${path} must be [32, 32]; got [4, 8].`,
     );
   }));
-
-/** A scene of 40 x 30 pixels and 3 bands; band 0 is the row, band 1 the column, band 2 constant. Every pixel is labelled. */
-async function writeScene(dir: string): Promise<void> {
-  const [height, width] = [40, 30];
-  const cube = new Uint16Array(height * width * 3);
-  const truth = new Uint8Array(height * width);
-  for (let x = 0; x < width; x++) {
-    for (let y = 0; y < height; y++) {
-      cube[y + height * x] = 1000 + 10 * y;
-      cube[y + height * (x + width)] = 2000 + 10 * x;
-      cube[y + height * (x + 2 * width)] = 77;
-      truth[y + height * x] = 1 + (Math.floor(y / 10) % 2) + 2 * (Math.floor(x / 10) % 2);
-    }
-  }
-  const cubeFile = matFile([{ name: "indian_pines_corrected", shape: [height, width, 3], data: cube }]);
-  await writeFile(join(dir, "Indian_pines_corrected.mat"), cubeFile);
-  const truthFile = matFile([{ name: "indian_pines_gt", shape: [height, width], data: truth }], { isCompressed: true });
-  await writeFile(join(dir, "Indian_pines_gt.mat"), truthFile);
-}
 
 /** The pixels [row, column] that a patch shows; a blank pixel has the constant band's mean, and so has every other. */
 function centreOf(image: Uint8Array, patch: number): number[] {
@@ -321,6 +381,23 @@ test("npz: images and labels of one's own", () =>
     const { train, test: held } = await npz(path, { ...options, order: "file" });
     assert.equal([train.size, train.shape, train.classes.length], [3, [2, 3, 1], 3]);
     assert.equal([...held.labels], [2, 0]);
+    assert.equal(held.meta, { name: "toy", split: "test", mean: [0.5], std: [0.2] });
+    const own = await npz(path, { validation: 1, calibration: 2 });
+    const { mean, std } = channelStatistics(own.train);
+    for (const part of [own.train, own.validation, own.calibration, own.test]) {
+      assert.equal([part.meta.mean, part.meta.std], [mean, std]);
+    }
+    const pairs = join(dir, "pairs");
+    await mkdir(pairs);
+    for (const [name, array] of Object.entries(arrays)) await writeFile(join(pairs, `${name}.npy`), encodeNpy(array));
+    const separate = await npz(pairs, { ...options, order: "file" });
+    assert.is(separate.test.meta.name, "pairs");
+    assert.equal(separate.train.images, train.images);
+    await failsWith(
+      () => npz(pairs, { images: "images" }),
+      "DataError",
+      `npz: ${pairs} must have the array "images"; got x_test, x_train, y_test, y_train.`,
+    );
     await failsWith(
       () => npz(path, { ...options, images: "images" }),
       "DataError",
@@ -338,9 +415,8 @@ test("npz: images and labels of one's own", () =>
     );
   }));
 
-slow("Fashion-MNIST: the first 50,000, 5,000 and 5,000 of the real files, with the published statistics", async () => {
+clothes("the first 50,000, 5,000 and 5,000 of the real files, with the published statistics", async () => {
   const dir = realFolder("fashion-mnist");
-  if (!dir) return;
   const { train, validation, calibration, test: held } = await fashionMnist({ dir, order: "file" });
   assert.equal([train.size, validation.size, calibration.size, held.size], [50_000, 5_000, 5_000, 10_000]);
   assert.equal(
@@ -353,9 +429,8 @@ slow("Fashion-MNIST: the first 50,000, 5,000 and 5,000 of the real files, with t
   assert.equal([mean[0]!.toFixed(4), std[0]!.toFixed(4)], ["0.2868", "0.3524"]);
 });
 
-slow("MNIST: the real files", async () => {
+digits("the published counts and statistics", async () => {
   const dir = realFolder("mnist");
-  if (!dir) return;
   const { train, test: held } = await mnist({ dir, validation: 0, calibration: 0, order: "file" });
   assert.equal([...countClasses(train)], [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]);
   const { mean, std } = channelStatistics(train);
@@ -363,10 +438,9 @@ slow("MNIST: the real files", async () => {
   assert.equal([...held.labels.subarray(0, 5)], [7, 2, 1, 0, 4]);
 });
 
-slow("a real file under another's name is noticed by its checksum", () =>
+clothes("a file under another's name is noticed by its checksum", () =>
   inTemporaryFolder(async (folder) => {
     const dir = realFolder("fashion-mnist");
-    if (!dir) return;
     for (const name of await readdir(dir)) {
       const source = name.startsWith("t10k-labels") ? "t10k-labels-idx1-ubyte.gz" : name;
       await copyFile(join(dir, source), join(folder, name));
@@ -376,7 +450,7 @@ slow("a real file under another's name is noticed by its checksum", () =>
     await failsWith(
       () => fashionMnist({ dir: folder }),
       "DataError",
-      `fashionMnist: ${path} must have 5148 bytes; got 29515. Delete it, and load again with download: true.`,
+      `fashionMnist: ${path} must have 5148 bytes; got 29515. Delete it, and load again with download: true (--download).`,
     );
   }),
 );
