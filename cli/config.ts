@@ -3,7 +3,7 @@
 import { parseArgs } from "node:util";
 import * as v from "valibot";
 import { readJson } from "./files.ts";
-import { SET_NAMES } from "./sets.ts";
+import { knownSet, SET_NAMES, type SetKey, type SetName } from "./sets.ts";
 import {
   type Aliases,
   checkSettings,
@@ -13,6 +13,7 @@ import {
   leavesOf,
   merge,
   type Plain,
+  settingsAsFlags,
   settingsOfFlags,
 } from "./settings.ts";
 
@@ -48,13 +49,24 @@ const SCHEMA = v.strictObject({
   data: v.strictObject({
     name: choice(SET_NAMES, "data set"),
     dir: v.optional(words("folder of its files (default: the cache, see sortie data)")),
-    download: yes("fetch missing files"),
-    train: v.optional(whole(1, "training images")),
-    validation: whole(1, "images for choices"),
-    calibration: whole(1, "images for thresholds"),
+    download: v.optional(yes("fetch missing files")),
+    file: v.optional(words("npz file, or folder of npy files (npz)")),
+    train: v.optional(whole(1, "training images (default: all that the others leave)")),
+    validation: v.optional(whole(1, "images for choices")),
+    calibration: v.optional(whole(1, "images for thresholds")),
     test: v.optional(whole(1, "test images, where the set does not fix them")),
-    order: choice(["shuffled", "file"], "how the official training images are split"),
-  }),
+    order: v.optional(choice(["shuffled", "file"], "how the official training images are split")),
+    labels: v.optional(choice(["fine", "coarse"], "100 or 20 classes (cifar100)")),
+    split: v.optional(choice(["disjoint-block", "random"], "how the scene is split (indian-pines)")),
+    patch: v.optional(whole(1, "side of a sample in pixels, odd (indian-pines)")),
+    block: v.optional(whole(1, "side of a block in pixels (indian-pines)")),
+    shares: v.optional(
+      describe(
+        v.pipe(v.array(v.pipe(v.number(), v.minValue(0), v.maxValue(1))), v.length(4)),
+        "shares of train, validation, calibration and test (indian-pines): a list of four numbers, 0.4,0.1,0.2,0.3",
+      ),
+    ),
+  } satisfies Record<SetKey | "name", unknown>),
   model: v.strictObject({
     backbone: choice(["resnet", "vit"], "backbone"),
     depth: whole(1, "layers of a resnet (8, 14, 20, ...), blocks of a vit"),
@@ -113,6 +125,7 @@ const ALIASES: Aliases = {
   data: "data.name",
   "data-dir": "data.dir",
   download: "data.download",
+  file: "data.file",
   objective: "objective.method",
   epochs: "train.epochs",
   batch: "train.batch",
@@ -123,10 +136,11 @@ const ALIASES: Aliases = {
 
 const LEAVES = leavesOf(SCHEMA);
 
+/** For every data set; of `data`, what a set takes. */
 const BASE: Plain = {
   out: "runs",
   seed: 1,
-  data: { name: "glyphs", download: false, validation: 5000, calibration: 5000, order: "shuffled" },
+  data: { name: "glyphs", validation: 5000, calibration: 5000, order: "shuffled" },
   model: {
     backbone: "resnet",
     depth: 8,
@@ -153,7 +167,7 @@ const BASE: Plain = {
 };
 
 /** What differs from `BASE`. Digits and letters are not mirrored; photographs and clothes are. */
-const PRESETS: Readonly<Record<string, Plain>> = {
+const PRESETS: Readonly<Partial<Record<SetName, Plain>>> = {
   glyphs: {
     data: { train: 8000, validation: 2000, calibration: 4000, test: 2000 },
     model: { widths: [4, 16, 32], head: "gap-norm-linear", last: "pool-linear" },
@@ -164,8 +178,13 @@ const PRESETS: Readonly<Record<string, Plain>> = {
   // The first 50,000 images of the file are for training, as in the published comparisons of this recipe.
   "fashion-mnist": { data: { order: "file" }, train: { flip: 0.5 } },
   cifar10: { train: { flip: 0.5 } },
-  cifar100: { train: { flip: 0.5 } },
+  cifar100: { data: { labels: "fine" }, train: { flip: 0.5 } },
   cinic10: { train: { flip: 0.5 } },
+  // Four tenths of 10,249 pixels make 64 steps an epoch. From the air, left and right mean nothing.
+  "indian-pines": {
+    data: { split: "disjoint-block", patch: 9, block: 12, shares: [0.4, 0.1, 0.2, 0.3] },
+    train: { epochs: 30, batch: 64, flip: 0.5, warmup: 100 },
+  },
 };
 
 /** Flags and a config file as far as read. */
@@ -205,14 +224,26 @@ function readFile(path: string): Plain {
   const settings = readJson(path);
   if (typeof settings !== "object" || settings === null || Array.isArray(settings))
     throw new Error(`${path}: the settings must be an object; got ${JSON.stringify(settings)}.`);
-  completeConfig(path, settings as Plain);
+  fillGaps(path, settings as Plain);
   return settings as Plain;
 }
 
-/** Fills the gaps of settings. @throws Error that names the key. */
+/** Fills the gaps of settings. @throws Error that names the key: one that is unknown, of a wrong value, or not for this data set. */
 export function completeConfig(where: string, settings: Plain): Config {
-  const name = (settings["data"] as Plain | undefined)?.["name"] ?? "glyphs";
-  const preset = merge(BASE, PRESETS[String(name)] ?? {});
+  const config = fillGaps(where, settings);
+  const { name, ...given } = config.data;
+  const { takes } = knownSet(where, name);
+  for (const key of Object.keys(given) as SetKey[]) {
+    if (takes.includes(key)) continue;
+    throw new Error(`${where}: data.${key} is no setting of ${name}, which takes ${takes.join(", ")}. Leave it out.`);
+  }
+  return config;
+}
+
+/** Each key is right in itself; whether the data set takes it is another question, since a flag may still name the set. */
+function fillGaps(where: string, settings: Plain): Config {
+  const name = String((settings["data"] as Plain | undefined)?.["name"] ?? "glyphs");
+  const preset = presetOf(name);
   const { objective } = preset as { readonly objective: Plain };
   const method = (settings["objective"] as Plain | undefined)?.["method"] ?? objective["method"];
   // What is preset for one method means nothing to another.
@@ -220,5 +251,38 @@ export function completeConfig(where: string, settings: Plain): Config {
   return checkSettings(where, SCHEMA, merge(fitting, settings));
 }
 
-/** The settings as help: one line each. */
-export const configHelp = describeSettings(LEAVES, ALIASES);
+function presetOf(name: string): Plain {
+  const preset = merge(BASE, PRESETS[name as SetName] ?? {});
+  // The schema refuses the name of an unknown set.
+  const takes: readonly string[] = SET_NAMES.includes(name as SetName) ? knownSet("config", name).takes : [];
+  const data = Object.entries(preset["data"] as Plain).filter(([key]) => takes.includes(key));
+  return { ...preset, data: { name, ...Object.fromEntries(data) } };
+}
+
+/** Settings of `data` that say which files and labels there are, not how many of them are used. */
+const DATA_PATHS = ["dir", "download", "file", "labels", "split", "patch", "block", "shares"].map(
+  (key) => `data.${key}`,
+);
+const DATA_LEAVES = LEAVES.filter(({ path }) => DATA_PATHS.includes(path));
+const DATA_ALIASES = Object.fromEntries(Object.entries(ALIASES).filter(([, path]) => DATA_PATHS.includes(path)));
+
+/** Flags of commands that look at a data set, as `parseArgs` takes them. */
+export const dataFlags = flagOptions(DATA_LEAVES, DATA_ALIASES);
+
+/** Those flags as help. */
+export const dataFlagsHelp = describeSettings(DATA_LEAVES, DATA_ALIASES);
+
+/** What those flags and the presets say of a data set. @throws Error that names the flag or key. */
+export function dataSettings(command: string, name: string, flags: Readonly<Record<string, unknown>>): Config["data"] {
+  const data = settingsOfFlags(command, flags, DATA_LEAVES, DATA_ALIASES);
+  return completeConfig(command, merge({ data: { name } }, data)).data;
+}
+
+/** The settings as help: one line each, with what is preset; then what a data set presets otherwise. */
+export const configHelp = [
+  describeSettings(LEAVES, ALIASES, BASE),
+  "",
+  "In brackets is what is preset; of data, a set takes a part. Some sets differ:",
+  "",
+  ...Object.entries(PRESETS).map(([name, preset]) => `  ${name}: ${settingsAsFlags(preset, ALIASES).join(" ")}`),
+].join("\n");

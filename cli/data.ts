@@ -1,21 +1,23 @@
 /** `sortie data`: which data sets there are, whether their files are whole, and how to get them. */
 
-import { statSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
-import { cacheFolder, channelStatistics, countClasses, type Splits } from "../data/index.ts";
+import { cacheFolder, channelStatistics, countClasses, type FileCheck, lookFor, type Splits } from "../data/index.ts";
+import { dataFlags, dataFlagsHelp, dataSettings } from "./config.ts";
 import type { Print } from "./flags.ts";
-import { type KnownSet, knownSet, SETS } from "./sets.ts";
+import { defined, type KnownSet, knownSet, SET_NAMES } from "./sets.ts";
 
 export const dataHelp = `sortie data list | verify NAME | download NAME [flags]
 
-Lists the data sets and where their files are looked for; reads one and checks size and checksum of every file; or
-downloads the official files, carrying on where an earlier download broke off.
+Lists the data sets and where their files are looked for; reads one whole, and says what is known of each file to check it
+by: a checksum, its size, or no more than that it can be read; or downloads the official files, carrying on where an earlier
+download broke off.
 
-  --data-dir DIR       the folder of the files (default: a folder of the set's name in the cache, see list)
+${dataFlagsHelp}
 
   sortie data list
   sortie data verify fashion-mnist --data-dir data/fashion-mnist
+  sortie data verify indian-pines --data.split random
   sortie data download cifar10
 `;
 
@@ -24,7 +26,7 @@ export async function runData(args: readonly string[], print: Print = console.lo
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: { "data-dir": { type: "string" }, help: { type: "boolean", default: false } },
+    options: { ...dataFlags, help: { type: "boolean" } },
   });
   const [action = "list", name, ...rest] = positionals;
   if (values.help) {
@@ -32,41 +34,66 @@ export async function runData(args: readonly string[], print: Print = console.lo
     return 0;
   }
   if (action === "list" && name === undefined) {
-    for (const line of listLines(values["data-dir"])) print(line);
+    for (const line of await listLines((values as Readonly<Record<string, unknown>>)["data-dir"] as string | undefined))
+      print(line);
     return 0;
   }
   if (!["verify", "download"].includes(action) || name === undefined || rest.length > 0) {
     throw new Error(`data: the arguments must be list, verify NAME or download NAME; got "${positionals.join(" ")}".`);
   }
   const set = knownSet("data", name);
-  const dir = values["data-dir"] === undefined ? {} : { dir: values["data-dir"] };
-  // All of the training set, so that every file and label is looked at.
-  const options = { ...dir, download: action === "download", validation: 0, calibration: 0 };
-  const splits = await set.load({ ...options, onProgress: downloadProgress(print) });
-  for (const line of summary(name, set, splits)) print(line);
+  const { name: _, ...settings } = dataSettings("data", name, values);
+  const checks: FileCheck[] = [];
+  const splits = await set.load({
+    ...defined(settings),
+    ...set.whole,
+    ...(action === "download" && { download: true }),
+    onProgress: downloadProgress(print),
+    onChecked: (check) => void checks.push(check),
+  });
+  for (const line of summary(name, set, splits, checks)) print(line);
   return 0;
 }
 
-/** One line per data set, with how many of its files are there. */
-function listLines(dir: string | undefined): readonly string[] {
-  const rows = Object.entries(SETS).map(([name, { title, files }]) => {
-    const folder = dir ?? join(cacheFolder(), name);
-    const there = files.filter((file) => statSync(join(folder, file.name), { throwIfNoEntry: false })?.isFile()).length;
-    const state = files.length === 0 ? "built in" : `${there} of ${files.length} files`;
-    return `  ${name.padEnd(14)} ${state.padEnd(14)} ${title}`;
+/** One line per data set, with how much of its files is there. */
+async function listLines(dir: string | undefined): Promise<readonly string[]> {
+  const rows = SET_NAMES.map(async (name) => {
+    const { title, ...set } = knownSet("data", name);
+    return `  ${name.padEnd(14)} ${(await stateOf(set, dir)).padEnd(14)} ${title}`;
   });
-  return [...rows, `files are looked for in ${dir ?? join(cacheFolder(), "NAME")}`];
+  return [...(await Promise.all(rows)), `files are looked for in ${dir ?? join(cacheFolder(), "NAME")}`];
 }
 
-function summary(name: string, { files }: KnownSet, { train, test, calibration }: Splits): readonly string[] {
+async function stateOf({ source, takes }: Pick<KnownSet, "source" | "takes">, dir: string | undefined) {
+  if (!source) return takes.includes("file") ? "by --file" : "built in";
+  const { files, unpacked } = await lookFor(source, defined({ dir }));
+  return unpacked?.isWhole ? "unpacked" : `${files} of ${source.files.length} files`;
+}
+
+const CHECKED = {
+  checksum: "checksum as published",
+  size: "size as published (no checksum is known)",
+  content: "could be read (nothing is known to check it by)",
+} as const;
+
+function summary(name: string, set: KnownSet, splits: Splits, checks: readonly FileCheck[]): readonly string[] {
+  const { train, validation, calibration, test, protocol } = splits;
   const { mean, std } = channelStatistics(train);
   const counts = countClasses(train);
   const list = (values: readonly number[]) =>
     values.length > 4 ? `${values.length} channels` : values.map((value) => value.toFixed(4)).join(" ");
-  const held = calibration.size > 0 ? ` + ${calibration.size} for calibration` : "";
+  const parts = Object.entries({ training: train, validation, calibration, test })
+    .filter(([, { size }]) => size > 0)
+    .map(([part, { size }]) => `${size} ${part}`);
+  const checkLines = (["checksum", "size", "content"] as const).flatMap((by) => {
+    const files = checks.filter((check) => check.by === by).map(({ file }) => basename(file));
+    return files.length > 0 ? [`  ${CHECKED[by]}: ${[...new Set(files)].join(", ")}`] : [];
+  });
   return [
-    `${name}: ${files.length === 0 ? "drawn by code" : `${files.length} files intact`}`,
-    `  ${train.size} training${held} + ${test.size} test images of ${train.shape.join(" x ")}, ${train.classes.length} classes`,
+    `${name}: ${parts.join(" + ")} images of ${train.shape.join(" x ")}, ${train.classes.length} classes`,
+    ...checkLines,
+    // Of a set that was read whole, the parts say nothing of what training would use.
+    ...(set.whole ? [] : [`  ${protocol}`]),
     `  ${Math.min(...counts)} to ${Math.max(...counts)} training images a class; mean ${list(mean)}, deviation ${list(std)}`,
   ];
 }

@@ -18,12 +18,12 @@ import { resnet, VisionTransformer } from "../nn/index.ts";
 import type { Config, METHODS } from "./config.ts";
 import { downloadProgress } from "./data.ts";
 import type { Print } from "./flags.ts";
-import { defined, SETS } from "./sets.ts";
+import { defined, knownSet } from "./sets.ts";
 
 /** Loads the data set of a run. @throws DataError that names a missing or damaged file. */
 export async function loadData({ data, seed }: Config, print: Print): Promise<Splits> {
   const { name, ...options } = data;
-  return SETS[name].load({ ...defined({ ...options, seed }), onProgress: downloadProgress(print) });
+  return knownSet("train", name).load({ ...defined({ ...options, seed }), onProgress: downloadProgress(print) });
 }
 
 /** The network of a run, for images as the data has them. */
@@ -116,8 +116,7 @@ export function makeRecipe({ train, seed }: Config): Recipe & Pick<TrainOptions,
   const { epochs, batch, flip, augment, optimizer: method, schedule: kind, warmup } = train;
   const { lr, momentum, nesterov, weightDecay, clipNorm } = train;
   // The augmentation flips by itself.
-  const augmented: AugmentOptions | undefined =
-    augment === "cgt" ? { ...CGT_AUGMENTATION, flip: flip || 0 } : undefined;
+  const augmented: AugmentOptions | undefined = augment === "cgt" ? { ...CGT_AUGMENTATION, flip } : undefined;
   return {
     epochs,
     batch,

@@ -126,8 +126,8 @@ export function checkSettings<T extends v.GenericSchema>(
     throw new Error(`${where}: unknown key "${path}". Known keys: ${near(path, known).join(", ")}.`);
   }
   const leaf = leavesOf(schema).find((each) => path === each.path || path.startsWith(`${each.path}.`));
-  // Descriptions say what a key is, a colon, and what it must be.
-  const wanted = leaf ? leaf.description.replace(/^.*?: /, "") : "an object of settings";
+  // Descriptions say what a key is, a colon, and what it must be; the first part may have colons of its own.
+  const wanted = leaf ? leaf.description.replace(/^.*: /, "") : "an object of settings";
   const got = issue.input === undefined ? "nothing" : JSON.stringify(issue.input);
   throw new Error(`${where}: ${(leaf?.path ?? path) || "the settings"} must be ${wanted}; got ${got}.`);
 }
@@ -153,10 +153,29 @@ export function firstDifference(
   return undefined;
 }
 
-/** A line for each key: its flag, and what it must be. */
-export function describeSettings(leaves: readonly Leaf[], aliases: Aliases): string {
-  const names = new Map(Object.entries(aliases).map(([alias, path]) => [path, alias]));
+/** A line for each key: its flag, what it must be, and in brackets what is preset. */
+export function describeSettings(leaves: readonly Leaf[], aliases: Aliases, preset: Plain = {}): string {
+  const names = shortNames(aliases);
+  const values = new Map(entriesOf(preset));
   const flags = leaves.map(({ path }) => `--${names.has(path) ? `${names.get(path)}, --` : ""}${path}`);
   const width = Math.max(...flags.map(({ length }) => length));
-  return leaves.map(({ description }, i) => `  ${flags[i]!.padEnd(width)}  ${description}`).join("\n");
+  const lineOf = ({ path, description }: Leaf, i: number) =>
+    `  ${flags[i]!.padEnd(width)}  ${description}${values.has(path) ? ` [${values.get(path)}]` : ""}`;
+  return leaves.map(lineOf).join("\n");
+}
+
+/** Settings as the flags that say the same: `--epochs 3`. */
+export function settingsAsFlags(settings: Plain, aliases: Aliases): readonly string[] {
+  const names = shortNames(aliases);
+  return entriesOf(settings).map(([path, value]) => `--${names.get(path) ?? path} ${value}`);
+}
+
+const shortNames = (aliases: Aliases): ReadonlyMap<string, string> =>
+  new Map(Object.entries(aliases).map(([alias, path]) => [path, alias]));
+
+/** All values with their dotted keys. */
+function entriesOf(settings: Plain, prefix = ""): readonly (readonly [path: string, value: unknown])[] {
+  return Object.entries(settings).flatMap(([key, value]) =>
+    isObject(value) ? entriesOf(value, `${prefix}${key}.`) : [[`${prefix}${key}`, value] as const],
+  );
 }

@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { completeConfig, readConfig } from "../../cli/config.ts";
+import { completeConfig, configHelp, readConfig } from "../../cli/config.ts";
 import { makeNetwork, makeObjective } from "../../cli/model.ts";
 import { firstDifference, merge } from "../../cli/settings.ts";
 import { glyphs } from "../../data/index.ts";
@@ -33,9 +33,55 @@ test("flags lie over the file, the file over what is preset for the data set", (
 
 test("flags by dotted names and aliases; switches stand alone, other truths are told", () => {
   assert.is(config("--train.epochs", "3").train.epochs, config("--epochs", "3").train.epochs);
-  assert.is(config("--download").data.download, true);
+  assert.is(config("--data", "mnist", "--download").data.download, true);
   assert.is(config("--objective.normalise", "true").objective.normalise, true);
   assert.equal(config("--model.exits", "stage2").model.exits, ["stage2"]);
+});
+
+test("settings hold what their data set takes, and other keys are refused", async () => {
+  const keys = (name: string) => Object.keys(config("--data", name).data).sort().join(" ");
+  assert.is(keys("glyphs"), "calibration name test train validation");
+  assert.is(keys("mnist"), "calibration name order validation");
+  assert.is(keys("cifar100"), "calibration labels name order validation");
+  assert.is(keys("cinic10"), "calibration name validation");
+  assert.is(keys("indian-pines"), "block name patch shares split");
+  const given = config("--data", "indian-pines", "--data.split", "random", "--data.shares", "0.5,0.1,0.2,0.2");
+  assert.equal([given.data.split, given.data.shares], ["random", [0.5, 0.1, 0.2, 0.2]]);
+  const official = "dir, download, train, validation, calibration, order. Leave it out.";
+  for (const [set, key, value, takes] of [
+    ["indian-pines", "train", "5", "dir, download, split, patch, block, shares. Leave it out."],
+    ["cinic10", "order", "file", "dir, download, train, validation, calibration, test. Leave it out."],
+    ["mnist", "test", "5", official],
+    ["svhn", "labels", "coarse", official],
+    ["glyphs", "dir", "x", "train, validation, calibration, test. Leave it out."],
+    ["npz", "download", "false", "file, train, validation, calibration, order. Leave it out."],
+  ] as const) {
+    const message = `train: data.${key} is no setting of ${set}, which takes ${takes}`;
+    await refuses(() => config("--data", set, `--data.${key}`, value), message);
+  }
+  await refuses(
+    () => config("--data", "indian-pines", "--data.shares", "0.5,0.5"),
+    "train: data.shares must be a list of four numbers, 0.4,0.1,0.2,0.3; got [0.5,0.5].",
+  );
+  // The file does not say which set it is for; the flag does.
+  const path = file("pines.json", '{ "data": { "split": "random" } }');
+  assert.is(config("--config", path, "--data", "indian-pines").data.split, "random");
+  await refuses(
+    () => config("--config", path),
+    "train: data.split is no setting of glyphs, which takes train, validation, calibration, test. Leave it out.",
+  );
+});
+
+test("the learning rate has risen long before training ends, whatever the data set", () => {
+  const { train, data } = config("--data", "indian-pines");
+  const steps = train.epochs * Math.floor((10_249 * data.shares![0]!) / train.batch);
+  assert.ok(train.warmup < steps / 10, `${train.warmup} of ${steps}`);
+});
+
+test("help says what is preset, and for which data set otherwise", () => {
+  const lines = configHelp.split("\n");
+  assert.ok(lines.some((line) => /--batch, --train\.batch +images a step: .* \[128\]$/.test(line)));
+  assert.ok(lines.includes("  fashion-mnist: --data.order file --train.flip 0.5"));
 });
 
 test("another method starts from its own defaults", () => {
@@ -47,6 +93,7 @@ test("another method starts from its own defaults", () => {
 test("faults name the key, what it must be, and what it is", async () => {
   await refuses(() => config("--epochs", "many"), 'train: --epochs must be a number; got "many".');
   await refuses(() => config("--epochs", "0.5"), "train: train.epochs must be a whole number of at least 1; got 0.5.");
+  await refuses(() => config("--data.train", "0"), "train: data.train must be a whole number of at least 1; got 0.");
   await refuses(() => config("--objective.leak=-1"), "train: objective.leak must be a number of at least 0; got -1.");
   await refuses(() => config("--alpha", "1"), "train: calibration.alpha must be between 0 and 1; got 1.");
   await refuses(
@@ -55,7 +102,7 @@ test("faults name the key, what it must be, and what it is", async () => {
   );
   await refuses(
     () => config("--data", "emnist"),
-    'train: data.name must be one of glyphs, fashion-mnist, mnist, cifar10, cifar100, svhn, cinic10, indian-pines; got "emnist".',
+    'train: data.name must be one of glyphs, fashion-mnist, mnist, cifar10, cifar100, svhn, cinic10, indian-pines, npz; got "emnist".',
   );
   await refuses(
     () => completeConfig("my.json", { calibration: { alhpa: 0.1 } }),

@@ -11,9 +11,14 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { readConfig } from "../../cli/config.ts";
 import { writeWhole } from "../../cli/files.ts";
 import { main } from "../../cli/main.ts";
+import { loadData } from "../../cli/model.ts";
+import { type KnownSet, knownSet, SET_NAMES, SETS } from "../../cli/sets.ts";
+import { encodeNpz } from "../../data/index.ts";
+import { inTemporaryFolder, pattern, realFolder, skipWithout, writeScene } from "../data/official.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, errorOf, suite } from "../harness.ts";
 
@@ -57,6 +62,139 @@ sets("list says what is there", async () => {
   assert.match(lines[0]!, /^ {2}glyphs +built in /);
   assert.match(lines[1]!, /^ {2}fashion-mnist +1 of 4 files /);
 });
+
+sets(
+  "list looks where the loaders do: in the cache, for official files and for what was unpacked from them",
+  async () => {
+    const cache = mkdtempSync(join(tmpdir(), "sortie-cache-"));
+    const before = process.env["SORTIE_CACHE"];
+    process.env["SORTIE_CACHE"] = cache;
+    try {
+      // Each loader says itself where it misses its files.
+      for (const name of SET_NAMES) {
+        const [archive] = knownSet("test", name).source?.files ?? [];
+        if (!archive) continue;
+        const { lines } = await run("data", "verify", name);
+        const path = /^\w+: (.*) must exist; got no file\./.exec(lines[0]!)![1]!;
+        assert.is(path, join(cache, knownSet("test", name).source!.folder, archive.name));
+        mkdirSync(dirname(path));
+        writeFileSync(path, "x");
+      }
+      mkdirSync(join(cache, "cifar-10", "cifar-10-batches-bin"));
+      for (const name of ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"])
+        writeFileSync(join(cache, "cifar-10", "cifar-10-batches-bin", `${name}.bin`), "x");
+      for (const part of ["train", "valid", "test"]) mkdirSync(join(cache, "cinic-10", part));
+      const { lines } = await run("data", "list");
+      const states = lines.map((line) => line.trim().split(/ {2,}/).slice(0, 2).join(": "));
+      assert.equal(states, [
+        "glyphs: built in",
+        "fashion-mnist: 1 of 4 files",
+        "mnist: 1 of 4 files",
+        "cifar10: unpacked",
+        "cifar100: 1 of 1 files",
+        "svhn: 1 of 2 files",
+        "cinic10: unpacked",
+        "indian-pines: 1 of 2 files",
+        "npz: by --file",
+        `files are looked for in ${join(cache, "NAME")}`,
+      ]);
+    } finally {
+      if (before === undefined) delete process.env["SORTIE_CACHE"];
+      else process.env["SORTIE_CACHE"] = before;
+      rmSync(cache, { recursive: true });
+    }
+  },
+);
+
+/** Calls `body` while a set takes files of any content. */
+async function unchecked(name: "indian-pines" | "cifar100", body: () => Promise<void>): Promise<void> {
+  const set: { load: KnownSet["load"] } = SETS[name];
+  const { load } = set;
+  set.load = (options) => load({ ...options, verify: false });
+  try {
+    await body();
+  } finally {
+    set.load = load;
+  }
+}
+
+sets("verify prints how a scene is split, as it was asked for", () =>
+  inTemporaryFolder(async (dir) => {
+    await writeScene(dir);
+    await unchecked("indian-pines", async () => {
+      const verify = (...flags: string[]) => run("data", "verify", "indian-pines", "--data-dir", dir, ...flags);
+      const blocks = await verify();
+      assert.is(blocks.code, 0, blocks.lines.join("\n"));
+      assert.match(blocks.lines[0]!, /^indian-pines: \d+ training \+ .* images of 9 x 9 x 3, 16 classes$/);
+      assert.match(blocks.lines[1]!, /^ {2}disjoint-block: blocks of 12 x 12 pixels by seed 1; /);
+      const random = await verify("--data.split", "random", "--data.patch", "5");
+      assert.match(random.lines[1]!, /^ {2}random: pixels by seed 1; .* \(patch 5 x 5; 480 train, /);
+    });
+  }),
+);
+
+sets("CIFAR-100 has 100 classes, or 20", () =>
+  inTemporaryFolder(async (dir) => {
+    const record = Buffer.concat([Buffer.from([4, 99]), pattern(3072)]);
+    for (const name of ["train.bin", "test.bin"]) writeFileSync(join(dir, name), record);
+    await unchecked("cifar100", async () => {
+      const verify = (...flags: string[]) => run("data", "verify", "cifar100", "--data-dir", dir, ...flags);
+      assert.match((await verify()).lines[0]!, /, 100 classes$/);
+      assert.match((await verify("--data.labels", "coarse")).lines[0]!, /, 20 classes$/);
+    });
+  }),
+);
+
+sets("images of one's own come from an npz file", () =>
+  inTemporaryFolder(async (dir) => {
+    const path = join(dir, "toy.npz");
+    const arrays = {
+      x_train: { shape: [6, 2, 3], data: pattern(36) },
+      y_train: { shape: [6], data: Uint8Array.of(0, 1, 2, 0, 1, 2) },
+      x_test: { shape: [2, 2, 3], data: pattern(12) },
+      y_test: { shape: [2], data: Uint8Array.of(2, 0) },
+    };
+    writeFileSync(path, encodeNpz(new Map(Object.entries(arrays))));
+    const { code, lines } = await run("data", "verify", "npz", "--file", path);
+    assert.is(code, 0, lines.join("\n"));
+    assert.is(lines[0], "npz: 6 training + 2 test images of 2 x 3 x 1, 3 classes");
+    const without = await run("data", "verify", "npz");
+    assert.is(
+      without.lines[0],
+      "npz: data.file must name an npz file or a folder of npy files; got nothing. Give --file.",
+    );
+    const flags = ["--data", "npz", "--file", path, "--data.validation", "1", "--data.calibration", "2"];
+    const { train, calibration } = await loadData(readConfig("train", flags).config, () => {});
+    assert.equal([train.size, calibration.size], [3, 2]);
+  }),
+);
+
+sets("what is drawn by code is in the parts that training uses", async () => {
+  const { lines } = await run("data", "verify", "glyphs");
+  const parts = "8000 training + 2000 validation + 4000 calibration + 2000 test";
+  assert.is(lines[0], `glyphs: ${parts} images of 28 x 28 x 1, 10 classes`);
+});
+
+const real = suite("cli data: real files", skipWithout("fashion-mnist"));
+
+real("verify says by what each file was checked", async () => {
+  const { lines } = await run("data", "verify", "fashion-mnist", "--data-dir", realFolder("fashion-mnist"));
+  assert.match(lines[1]!, /^ {2}checksum as published: train-images-idx3-ubyte\.gz, train-labels-.*, t10k-labels-/);
+});
+
+sets("an unpacked CINIC-10 that is not whole is refused", () =>
+  inTemporaryFolder(async (dir) => {
+    for (const part of ["train", "valid", "test"]) {
+      for (const name of "airplane automobile bird cat deer dog frog horse ship truck".split(" "))
+        mkdirSync(join(dir, part, name), { recursive: true });
+    }
+    const { lines } = await run("data", "verify", "cinic10", "--data-dir", dir);
+    assert.is(
+      lines[0],
+      "cinic10: valid: the parts must have at most 0 samples together; got validation 90000 + calibration 0 = 90000.",
+    );
+  }),
+);
 
 sets("verify reads what is drawn by code, and refuses missing and damaged files by name", async () => {
   const dir = mkdtempSync(join(tmpdir(), "sortie-sets-"));
