@@ -1,5 +1,6 @@
-// RandAugment (Cubuk et al. 2020) on bytes, with the fourteen operations and the ranges of torchvision: magnitudes 0 to 30 are 31
-// even steps from nothing to the most; geometric operations take the nearest pixel and fill with black.
+// RandAugment (Cubuk et al. 2020) on bytes, with the fourteen operations and the ranges of torchvision, and to the byte what its
+// `RandAugment` makes of a PIL image: magnitudes 0 to 30 are 31 even steps from nothing to the most; geometric operations take the
+// nearest pixel and fill with black.
 
 import type { ImageShape } from "./dataset.ts";
 import { sinCos } from "./numeric.ts";
@@ -25,36 +26,41 @@ const MOST_BITS_DROPPED = 4;
 /** By name, in torchvision's order. */
 const OPERATIONS: Readonly<Record<string, Operation>> = {
   identity: () => {},
-  shearX: (image, shape, m, sign) => warp(image, shape, (x, y) => [x + sign * m * MOST_SHEAR * y, y]),
-  shearY: (image, shape, m, sign) => warp(image, shape, (x, y) => [x, y + sign * m * MOST_SHEAR * x]),
+  // About the upper left corner, not the middle.
+  shearX: (image, shape, m, sign) => warp(image, shape, [1, sign * m * MOST_SHEAR, 0, 0, 1, 0]),
+  shearY: (image, shape, m, sign) => warp(image, shape, [1, 0, 0, sign * m * MOST_SHEAR, 1, 0]),
   translateX: (image, shape, m, sign) =>
-    warp(image, shape, (x, y) => [x + Math.round(sign * m * MOST_SHIFT * shape[1]), y]),
+    warp(image, shape, [1, 0, -sign * Math.trunc(m * MOST_SHIFT * shape[1]), 0, 1, 0]),
   translateY: (image, shape, m, sign) =>
-    warp(image, shape, (x, y) => [x, y + Math.round(sign * m * MOST_SHIFT * shape[0])]),
+    warp(image, shape, [1, 0, 0, 0, 1, -sign * Math.trunc(m * MOST_SHIFT * shape[0])]),
   rotate: (image, shape, m, sign) => {
     const [sin, cos] = sinCos((sign * m * MOST_DEGREES * Math.PI) / 180);
-    warp(image, shape, (x, y) => [x * cos + y * sin, y * cos - x * sin]);
+    const [y, x] = [shape[0] / 2, shape[1] / 2];
+    warp(image, shape, [cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y]);
   },
-  brightness: (image, _, m, sign) => blend(image, () => 0, 1 + sign * m * MOST_BLEND),
+  brightness: (image, _, m, sign) => mapBytes(image, (v) => blend(0, v, shareOf(m, sign))),
   color: (image, shape, m, sign) => {
-    if (shape[2] === 3) blend(image, (i) => luma(image, i - (i % 3)), 1 + sign * m * MOST_BLEND, true);
+    if (shape[2] !== 3) return;
+    const share = shareOf(m, sign);
+    for (let i = 0; i < image.length; i += 3) {
+      const grey = luma(image, i);
+      for (let k = i; k < i + 3; k++) image[k] = blend(grey, image[k]!, share);
+    }
   },
   contrast: (image, shape, m, sign) => {
     const mean = meanLuma(image, shape[2]);
-    blend(image, () => mean, 1 + sign * m * MOST_BLEND);
+    mapBytes(image, (v) => blend(mean, v, shareOf(m, sign)));
   },
   sharpness: (image, shape, m, sign) => {
     const smooth = smoothed(image, shape);
-    blend(image, (i) => smooth[i]!, 1 + sign * m * MOST_BLEND);
+    const share = shareOf(m, sign);
+    for (let i = 0; i < image.length; i++) image[i] = blend(smooth[i]!, image[i]!, share);
   },
   posterize: (image, _, m) => {
     const mask = (0xff << Math.round(m * MOST_BITS_DROPPED)) & 0xff;
-    for (let i = 0; i < image.length; i++) image[i] = image[i]! & mask;
+    mapBytes(image, (v) => v & mask);
   },
-  solarize: (image, _, m) => {
-    const threshold = 255 * (1 - m);
-    for (let i = 0; i < image.length; i++) if (image[i]! >= threshold) image[i] = 255 - image[i]!;
-  },
+  solarize: (image, _, m) => mapBytes(image, (v) => (v >= 255 * (1 - m) ? 255 - v : v)),
   autoContrast: (image, shape) => mapChannels(image, shape, stretchTable),
   equalize: (image, shape) => mapChannels(image, shape, equalizeTable),
 };
@@ -88,44 +94,50 @@ export function applyOperation(
   OPERATIONS[name]!(image, shape, strength, sign);
 }
 
-/** Takes each pixel from where `origin` says; coordinates count from the image's middle. */
-function warp(image: Uint8Array, shape: ImageShape, origin: (x: number, y: number) => readonly [number, number]): void {
-  const [height, width, channels] = shape;
+/** [a, b, c, d, e, f]: what is shown at (x, y) comes from (a x + b y + c, d x + e y + f), in pixels from the upper left corner. */
+type Affine = readonly [number, number, number, number, number, number];
+
+/** Coordinates in PIL's fixed point, of 16 bits after the point, at the middle of pixels. */
+function warp(image: Uint8Array, [height, width, channels]: ImageShape, [a, b, c, d, e, f]: Affine): void {
   const source = new Uint8Array(image);
-  const middleX = (width - 1) / 2;
-  const middleY = (height - 1) / 2;
+  const fixed = (value: number): number => Math.floor(value * 65536 + 0.5);
+  const [stepX, stepY, downX, downY] = [fixed(a), fixed(d), fixed(b), fixed(e)];
+  let to = 0;
   for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const [fromX, fromY] = origin(x - middleX, y - middleY);
-      const column = Math.round(fromX + middleX);
-      const row = Math.round(fromY + middleY);
+    let fromX = fixed(c + a / 2 + b / 2) + y * downX;
+    let fromY = fixed(f + d / 2 + e / 2) + y * downY;
+    for (let x = 0; x < width; x++, fromX += stepX, fromY += stepY) {
+      const column = fromX >> 16;
+      const row = fromY >> 16;
       const isInside = column >= 0 && column < width && row >= 0 && row < height;
-      for (let c = 0; c < channels; c++) {
-        image[(y * width + x) * channels + c] = isInside ? source[(row * width + column) * channels + c]! : 0;
-      }
+      const from = (row * width + column) * channels;
+      for (let k = 0; k < channels; k++) image[to++] = isInside ? source[from + k]! : 0;
     }
   }
 }
 
-/** `share` of the image and 1 - share of `other`, cut to bytes. `perPixel`: `other` reads a pixel's channels together. */
-function blend(image: Uint8Array, other: (index: number) => number, share: number, perPixel = false): void {
-  const step = perPixel ? 3 : 1;
-  for (let i = 0; i < image.length; i += step) {
-    const base = other(i);
-    for (let k = i; k < i + step; k++) {
-      image[k] = Math.min(255, Math.max(0, Math.round(base + (image[k]! - base) * share)));
-    }
-  }
+const shareOf = (m: number, sign: number): number => Math.fround(1 + sign * m * MOST_BLEND);
+
+/** `share` of `value` and 1 - share of `base`, cut to a byte as PIL does: in single precision, without rounding. */
+function blend(base: number, value: number, share: number): number {
+  const mixed = Math.fround(base + Math.fround(share * (value - base)));
+  return mixed <= 0 ? 0 : mixed >= 255 ? 255 : Math.trunc(mixed);
 }
 
-/** Rec. 601, of the pixel that begins at `i`. */
+/** Each byte by a table of what `change` makes of it. */
+function mapBytes(image: Uint8Array, change: (value: number) => number): void {
+  const table = Uint8Array.from({ length: 256 }, (_, value) => change(value));
+  for (let i = 0; i < image.length; i++) image[i] = table[image[i]!]!;
+}
+
+/** Rec. 601 as an integer, of the pixel that begins at `i`. */
 const luma = (image: Uint8Array, i: number): number =>
-  0.299 * image[i]! + 0.587 * image[i + 1]! + 0.114 * image[i + 2]!;
+  (19595 * image[i]! + 38470 * image[i + 1]! + 7471 * image[i + 2]! + 0x8000) >> 16;
 
 function meanLuma(image: Uint8Array, channels: number): number {
   let sum = 0;
   for (let i = 0; i < image.length; i += channels) sum += channels === 3 ? luma(image, i) : image[i]!;
-  return Math.round((sum * channels) / image.length);
+  return Math.trunc((sum * channels) / image.length + 0.5);
 }
 
 /** The image under the kernel 1 1 1 / 1 5 1 / 1 1 1 over 13; the border is left as it is. */
@@ -162,7 +174,8 @@ function stretchTable(histogram: Int32Array): Uint8Array | undefined {
   const low = histogram.findIndex((n) => n > 0);
   const high = histogram.findLastIndex((n) => n > 0);
   if (high <= low) return undefined;
-  return Uint8Array.from(histogram, (_, v) => Math.min(255, Math.max(0, Math.round(((v - low) * 255) / (high - low)))));
+  const scale = 255 / (high - low);
+  return Uint8Array.from(histogram, (_, v) => Math.min(255, Math.max(0, Math.trunc(v * scale - low * scale))));
 }
 
 /** Values spread so that each is about as frequent as the others (the rounding is PIL's). */

@@ -1,5 +1,6 @@
 // Batches: their order, their positions, and what augmentation does to them.
 
+import { createHash } from "node:crypto";
 import { createAugmenter, drawBeta } from "../../data/augment.ts";
 import { applyOperation, RAND_AUGMENT_OPERATIONS } from "../../data/augment-ops.ts";
 import { createDataset, type ImageShape } from "../../data/dataset.ts";
@@ -206,6 +207,56 @@ test("Beta(alpha, alpha) has mean 1/2 and variance 1 / (4 (2 alpha + 1))", () =>
   }
 });
 
+/**
+ * What Pillow 12.3 makes of an image by torchvision's calls (`_apply_op` with the ranges of `RandAugment`), as the first eight
+ * digits of SHA-1: in colour, then in grey, each by magnitude 9 and sign +, 9 -, 30 +, 30 -.
+ */
+const PILLOW = `
+  identity aea121aa aea121aa aea121aa aea121aa e207acfe e207acfe e207acfe e207acfe
+  shearX 75426915 90383ab8 c1b7b411 97018936 b150e17b a5a960ef 4a7ef83d 40f9eed5
+  shearY f10b0298 b0dad9f4 7e5ba850 8ecdaf69 32ed1dd8 80d14d12 f4adbb2b 709a3011
+  translateX e0bab7bd e5daa940 551bc033 786c9077 7cf803ce ad0797d6 1704860c be4edab4
+  translateY 82999ded 21be6528 771b60ad 78e48c15 c834db28 4bdabff5 506042b2 5f6447c7
+  rotate 01379e81 0b4d1ee1 fa0edc8d 928afbf0 6958299b 9c0140bf 8fb26624 c6367d67
+  brightness 3344272a 09b1d3d3 d4b97209 7cfcff21 1d7046bb 3afd727e 9e5520ae dd946fe1
+  color 951f14d7 8c3894ef e75cccef 5df60b33 e207acfe e207acfe e207acfe e207acfe
+  contrast bc40042e 5a9d5b60 1e5fa89c 308bf99d 738ffb5e b5617977 f9bf8221 ba6465ff
+  sharpness cc3a9b84 ba32f29e 527f1b7a 3a19b025 a3a8aca0 46b39b80 d3314e1b b5654297
+  posterize 9dfb4a21 9dfb4a21 3df09327 3df09327 958bf60d 958bf60d ac32a67f ac32a67f
+  solarize bdd33075 bdd33075 ae25dc06 ae25dc06 448e80c1 448e80c1 b0b87b46 b0b87b46
+  autoContrast d51e304c d51e304c d51e304c d51e304c b15b696d b15b696d b15b696d b15b696d
+  equalize c6582cad c6582cad c6582cad c6582cad d166f775 d166f775 d166f775 d166f775`;
+
+test("each RandAugment operation gives torchvision's bytes", () => {
+  const [height, width] = [24, 20];
+  const lines = PILLOW.trim()
+    .split("\n")
+    .map((line) => line.trim().split(" "));
+  assert.equal(
+    lines.map(([name]) => name),
+    RAND_AUGMENT_OPERATIONS,
+  );
+  for (const [name, ...hashes] of lines) {
+    const found = [3, 1].flatMap((channels) => {
+      const image = Uint8Array.from({ length: height * width * channels }, (_, i) => {
+        const [c, x, y] = [i % channels, Math.floor(i / channels) % width, Math.floor(i / channels / width)];
+        const value = ((x * 7 + y * 13 + c * 50) ^ (x * y)) & 255;
+        // Of a full range there is nothing to stretch.
+        if (name === "autoContrast") return 40 + (value >> 1);
+        return name === "equalize" ? Math.floor(value / 3) : value;
+      });
+      return [9, 30].flatMap((magnitude) =>
+        [1, -1].map((sign) => {
+          const changed = image.slice();
+          applyOperation(name!, changed, [height, width, channels], magnitude / 30, sign);
+          return createHash("sha1").update(changed).digest("hex").slice(0, 8);
+        }),
+      );
+    });
+    assert.equal(found, hashes, name);
+  }
+});
+
 test("each RandAugment operation does what its name says", () => {
   const apply = (name: string, values: readonly number[], shape: ImageShape, strength: number, sign = 1): number[] => {
     const image = Uint8Array.from(values);
@@ -214,41 +265,37 @@ test("each RandAugment operation does what its name says", () => {
   };
   const row: ImageShape = [1, 4, 1];
   assert.equal(apply("identity", [1, 2, 3, 4], row, 1), [1, 2, 3, 4]);
-  assert.equal(apply("translateX", [1, 2, 3, 4], row, 0.6), [2, 3, 4, 0]);
-  assert.equal(apply("translateX", [1, 2, 3, 4], row, 0.6, -1), [0, 1, 2, 3]);
-  assert.equal(apply("translateY", [1, 2, 3, 4], [4, 1, 1], 0.6), [2, 3, 4, 0]);
+  // Of 4 x 150 / 331 = 1.81 pixels, the whole ones.
+  assert.equal(apply("translateX", [1, 2, 3, 4], row, 1), [0, 1, 2, 3]);
+  assert.equal(apply("translateX", [1, 2, 3, 4], row, 1, -1), [2, 3, 4, 0]);
+  assert.equal(apply("translateY", [1, 2, 3, 4], [4, 1, 1], 1), [0, 1, 2, 3]);
   assert.equal(apply("brightness", [0, 100, 200, 255], row, 1 / 0.9 / 2), [0, 150, 255, 255]);
-  assert.equal(apply("brightness", [0, 100, 200, 255], row, 1 / 0.9 / 2, -1), [0, 50, 100, 128]);
+  assert.equal(apply("brightness", [0, 100, 200, 255], row, 1 / 0.9 / 2, -1), [0, 50, 100, 127]);
   assert.equal(apply("contrast", [0, 100, 100, 200], row, 1 / 0.9 / 2, -1), [50, 100, 100, 150]);
   assert.equal(apply("color", [100, 0, 0], [1, 1, 3], 1 / 0.9, -1), [30, 30, 30]);
   assert.equal(apply("posterize", [255, 17, 16, 15], row, 1), [240, 16, 16, 0]);
   assert.equal(apply("solarize", [0, 100, 200, 255], row, 0.5), [0, 100, 55, 0]);
-  assert.equal(apply("autoContrast", [50, 100, 125, 150], row, 0), [0, 128, 191, 255]);
+  assert.equal(apply("autoContrast", [50, 100, 125, 150], row, 0), [0, 127, 191, 255]);
   assert.equal(apply("autoContrast", [7, 7, 7, 7], row, 0), [7, 7, 7, 7]);
-  const square: ImageShape = [3, 3, 1];
   const dot = [0, 0, 0, 0, 130, 0, 0, 0, 0];
-  assert.equal(apply("sharpness", dot, square, 1 / 0.9, -1), [0, 0, 0, 0, 50, 0, 0, 0, 0]);
-  // Of 5 x 5: by 30 degrees either way, the middle of the top row comes from beside it.
+  assert.equal(apply("sharpness", dot, [3, 3, 1], 1 / 0.9, -1), [0, 0, 0, 0, 50, 0, 0, 0, 0]);
+  // 5 x 5, numbered from 1. Rotated by 30 degrees, the middle stays, and what is beside the middle of the top row comes there.
   const big = Array.from({ length: 25 }, (_, i) => i + 1);
+  const turned = [1, -1].map((sign) => apply("rotate", big, [5, 5, 1], 1, sign));
   assert.equal(
-    [1, -1].map((sign) => apply("rotate", big, [5, 5, 1], 1, sign)[2]),
-    [2, 4],
-  );
-  assert.equal(
-    [1, -1].map((sign) => apply("rotate", big, [5, 5, 1], 1, sign)[12]),
-    [13, 13],
-  );
-  assert.equal(apply("shearX", [1, 2, 3, 4, 5, 6, 7, 8, 9], square, 1), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
-  const tall = apply(
-    "shearX",
-    Array.from({ length: 25 }, (_, i) => i + 1),
-    [5, 5, 1],
-    1,
-  );
-  assert.equal(
-    [tall.slice(0, 5), tall.slice(20)],
+    turned.map((image) => [image[2], image[12]]),
     [
-      [0, 1, 2, 3, 4],
+      [4, 13],
+      [2, 13],
+    ],
+  );
+  // Sheared about the upper left corner: the lower a row, the farther it moves.
+  const sheared = apply("shearX", big, [5, 5, 1], 1);
+  assert.equal(
+    [sheared.slice(0, 5), sheared.slice(10, 15), sheared.slice(20)],
+    [
+      [1, 2, 3, 4, 5],
+      [12, 13, 14, 15, 0],
       [22, 23, 24, 25, 0],
     ],
   );
