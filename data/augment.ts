@@ -105,11 +105,17 @@ export const augmentStream = (seed: number, epoch: number, id: number): Stream =
 function cropFlip(source: Uint8Array, target: Uint8Array, shape: ImageShape, { dy, dx, isFlipped }: CropFlip): void {
   const [height, width, channels] = shape;
   target.fill(0);
+  const [left, right] = [Math.max(0, -dx), Math.min(width, width - dx)];
   for (let y = Math.max(0, -dy); y < Math.min(height, height - dy); y++) {
-    for (let x = Math.max(0, -dx); x < Math.min(width, width - dx); x++) {
-      const from = ((y + dy) * width + x + dx) * channels;
-      const to = (y * width + (isFlipped ? width - 1 - x : x)) * channels;
-      for (let c = 0; c < channels; c++) target[to + c] = source[from + c]!;
+    const from = ((y + dy) * width + dx) * channels;
+    if (!isFlipped) {
+      const row = source.subarray(from + left * channels, from + right * channels);
+      target.set(row, (y * width + left) * channels);
+      continue;
+    }
+    for (let x = left; x < right; x++) {
+      const to = (y * width + width - 1 - x) * channels;
+      for (let c = 0; c < channels; c++) target[to + c] = source[from + x * channels + c]!;
     }
   }
 }
