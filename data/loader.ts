@@ -1,5 +1,6 @@
 // Batches in an order drawn per epoch. A batch is a pure function of the seed and its position (epoch, batch): a run that was
-// killed continues from a stored position with the batches that it would have seen.
+// killed continues from a stored position with the batches that it would have seen. Nothing is made ahead here: training queues
+// steps on the GPU and makes the next batch while they run, so neither waits for the other as long as a batch takes less than a step.
 
 import { type AugmentOptions, augmentStream, createAugmenter, drawBeta } from "./augment.ts";
 import type { Dataset } from "./dataset.ts";
@@ -26,8 +27,6 @@ export interface LoaderOptions {
    */
   readonly last?: "keep" | "drop" | "pad";
   readonly augment?: AugmentOptions;
-  /** Batches made ahead by `batches()` while the consumer waits; default 2. */
-  readonly prefetch?: number;
 }
 
 /** Some samples of one epoch. */
@@ -57,8 +56,6 @@ export interface Loader {
   at(position: Position): Batch;
   /** The position after this one. */
   next(position: Position): Position;
-  /** The batches from a position (default the first) to the end of the epochs (default 1), made ahead in idle time. */
-  batches(options?: { readonly from?: Position; readonly epochs?: number }): AsyncGenerator<Batch, void, undefined>;
 }
 
 /**
@@ -66,9 +63,8 @@ export interface Loader {
  * @throws DataError for an option out of its range, or data that do not fill one batch where the last one is dropped.
  */
 export function createLoader(data: Dataset, options: LoaderOptions): Loader {
-  const { batch: batchSize, seed = 1, shuffle = true, last = "keep", augment = {}, prefetch = 2 } = options;
+  const { batch: batchSize, seed = 1, shuffle = true, last = "keep", augment = {} } = options;
   ensureCount("createLoader", "batch", batchSize, 1);
-  ensureCount("createLoader", "prefetch", prefetch);
   ensure(
     last === "keep" || last === "drop" || last === "pad",
     () => `createLoader: last must be "keep", "drop" or "pad"; got "${last}".`,
@@ -107,47 +103,7 @@ export function createLoader(data: Dataset, options: LoaderOptions): Loader {
     options: { batch: batchSize, seed, shuffle, last, augment },
     at,
     next,
-    batches: ({ from = { epoch: 0, batch: 0 }, epochs = 1 } = {}) => ahead(at, next, from, epochs, prefetch),
   };
-}
-
-/** Makes batches ahead of the consumer, each in a task of its own, so that waiting for the GPU is put to use. */
-async function* ahead(
-  at: (position: Position) => Batch,
-  next: (position: Position) => Position,
-  from: Position,
-  epochs: number,
-  prefetch: number,
-): AsyncGenerator<Batch, void, undefined> {
-  const ready: Batch[] = [];
-  let upcoming = from;
-  let isScheduled = false;
-  let isClosed = false;
-  const make = (): void => {
-    ready.push(at(upcoming));
-    upcoming = next(upcoming);
-  };
-  const schedule = (): void => {
-    if (isScheduled || isClosed || ready.length >= prefetch || upcoming.epoch >= epochs) return;
-    isScheduled = true;
-    setTimeout(() => {
-      isScheduled = false;
-      if (isClosed || ready.length >= prefetch || upcoming.epoch >= epochs) return;
-      make();
-      schedule();
-    }, 0);
-  };
-  try {
-    for (;;) {
-      if (ready.length === 0 && upcoming.epoch < epochs) make();
-      const batch = ready.shift();
-      if (!batch) return;
-      schedule();
-      yield batch;
-    }
-  } finally {
-    isClosed = true;
-  }
 }
 
 /** The order of each epoch; the last one asked for is kept. */

@@ -28,17 +28,19 @@ const FULL = {
   mixup: 0.4,
 } as const;
 
-async function collect(
+/** The batches from a position to the end of the epochs. */
+function collect(
   options: LoaderOptions,
-  range: { from?: Batch["position"]; epochs?: number } = {},
-): Promise<Batch[]> {
+  { from = { epoch: 0, batch: 0 }, epochs = 1 }: { from?: Batch["position"]; epochs?: number } = {},
+): Batch[] {
+  const loader = createLoader(data, options);
   const batches: Batch[] = [];
-  for await (const batch of createLoader(data, options).batches(range)) batches.push(batch);
+  for (let at = from; at.epoch < epochs; at = loader.next(at)) batches.push(loader.at(at));
   return batches;
 }
 
-test("an epoch has every sample once, in an order of its own", async () => {
-  const batches = await collect({ batch: 8 }, { epochs: 2 });
+test("an epoch has every sample once, in an order of its own", () => {
+  const batches = collect({ batch: 8 }, { epochs: 2 });
   assert.equal(
     batches.map(({ count }) => count),
     [8, 8, 8, 8, 8, 8, 2, 8, 8, 8, 8, 8, 8, 2],
@@ -61,28 +63,16 @@ test("an epoch has every sample once, in an order of its own", async () => {
   }
 });
 
-test("a run resumed anywhere sees the batches of an undisturbed one", async () => {
+test("a run resumed anywhere sees the batches of an undisturbed one", () => {
   const options = { batch: 8, seed: 3, last: "drop", augment: FULL } as const;
-  const whole = await collect(options, { epochs: 3 });
+  const whole = collect(options, { epochs: 3 });
   assert.is(whole.length, 18);
   const loader = createLoader(data, options);
   for (const stop of [1, 5, 6, 7, 17]) {
     const from = loader.next(whole[stop - 1]!.position);
-    assert.equal(await collect(options, { from, epochs: 3 }), whole.slice(stop));
+    assert.equal(collect(options, { from, epochs: 3 }), whole.slice(stop));
   }
   assert.equal(loader.at({ epoch: 2, batch: 3 }), whole[15]);
-  assert.equal(await collect(options, { from: { epoch: 3, batch: 0 }, epochs: 3 }), []);
-});
-
-test("how far batches are made ahead changes nothing", async () => {
-  const options = { batch: 7, seed: 4, augment: FULL };
-  const plain = await collect({ ...options, prefetch: 0 });
-  const slow: Batch[] = [];
-  for await (const batch of createLoader(data, { ...options, prefetch: 3 }).batches()) {
-    slow.push(batch);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-  assert.equal(slow, plain);
 });
 
 test("augmentation depends on seed, epoch and id, not on the batch", () => {
