@@ -1,6 +1,16 @@
 /** Files of a run: written whole or not at all, read with an error that names the file. */
 
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
 
 /**
@@ -43,9 +53,19 @@ function writeError(path: string, bytes: number, cause: unknown): Error {
 }
 
 /** What a text file holds. @throws Error that names the file. */
-export function readText(path: string): string {
+export const readText = (path: string): string => reading(path, () => readFileSync(path, "utf8"));
+
+/** The size of a file in bytes. @throws Error that names the file. */
+export function sizeOf(path: string): number {
+  const stat = reading(path, () => statSync(path));
+  if (stat.isFile()) return stat.size;
+  throw new Error(`${path} must be a readable file; got a folder.`);
+}
+
+/** What `read` returns. @throws Error that names the file, where the system refuses it. */
+export function reading<T>(path: string, read: () => T): T {
   try {
-    return readFileSync(path, "utf8");
+    return read();
   } catch (cause) {
     throw new Error(`${path} must be a readable file; got ${(cause as NodeJS.ErrnoException).code}.`, { cause });
   }
@@ -63,3 +83,11 @@ export function readJson(path: string): unknown {
 
 /** JSON for people: indented, with a line break at its end. */
 export const toJson = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+
+/** A full disk in words, with the path that the error names, or else the folder; other errors as they are. */
+export function withDisk(error: unknown, folder: string): unknown {
+  const { code, path = folder } = error as NodeJS.ErrnoException;
+  if (code !== "ENOSPC") return error;
+  const hint = "Nothing half-written is left; free space, and run the same again to go on from the last checkpoint.";
+  return new Error(`train: the disk of ${path} is full. ${hint}`, { cause: error });
+}

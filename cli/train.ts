@@ -4,7 +4,7 @@ import type { Splits } from "../data/index.ts";
 import { createDevice, type Device } from "../engine/index.ts";
 import { defaultReport, lineReport, type MultiExit, type Report, train } from "../exits/index.ts";
 import { type Config, configHelp, readConfig } from "./config.ts";
-import { toJson } from "./files.ts";
+import { toJson, withDisk } from "./files.ts";
 import type { Print } from "./flags.ts";
 import { loadData, makeNetwork, makeObjective, makeRecipe } from "./model.ts";
 import { LOGIT_SPLITS, RunFolder, type RunRecord } from "./run-folder.ts";
@@ -151,11 +151,4 @@ function stopwatch(): { readonly seconds: Record<string, number>; end(lap: strin
       last = now;
     },
   };
-}
-
-/** A full disk in words; other errors as they are. */
-function withDisk(error: unknown, dir: string): unknown {
-  if ((error as NodeJS.ErrnoException).code !== "ENOSPC") return error;
-  const hint = "Nothing half-written is left; free space, and run the same again to go on from the last checkpoint.";
-  return new Error(`train: the disk of ${dir} is full. ${hint}`, { cause: error });
 }

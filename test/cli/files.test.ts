@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { readConfig } from "../../cli/config.ts";
-import { writeWhole } from "../../cli/files.ts";
+import { withDisk, writeWhole } from "../../cli/files.ts";
 import { main } from "../../cli/main.ts";
 import { loadData } from "../../cli/model.ts";
 import { type KnownSet, knownSet, SET_NAMES, SETS } from "../../cli/sets.ts";
@@ -43,6 +43,18 @@ test("what is in the way is named", async () => {
   const path = join(folder, "policy.json", "inside.json");
   const { message } = await errorOf(() => writeWhole(path, "x"));
   assert.ok(message.startsWith(`${path} must be writable; got E`), message);
+});
+
+const disks = suite("cli full disk");
+
+disks("the path is that of the error, or else the run's folder; other errors stay as they are", () => {
+  const full = (path?: string) => Object.assign(new Error("no space left on device"), { code: "ENOSPC", path });
+  const hint = "Nothing half-written is left; free space, and run the same again to go on from the last checkpoint.";
+  const messageOf = (error: unknown) => (withDisk(error, "runs/a") as Error).message;
+  assert.is(messageOf(full("/cache/x.part")), `train: the disk of /cache/x.part is full. ${hint}`);
+  assert.is(messageOf(full()), `train: the disk of runs/a is full. ${hint}`);
+  const other = new Error("other");
+  assert.is(withDisk(other, "runs/a"), other);
 });
 
 const sets = suite("cli data");
