@@ -3,9 +3,10 @@
  * `logits` [samples, exits, classes], `labels` [samples], and optionally `macs` [exits] and `ids` [samples].
  */
 
-import { statSync } from "node:fs";
+import * as v from "valibot";
 import { createTable, type Table } from "../calibration/index.ts";
-import { npzArrays } from "./npz-file.ts";
+import { sizeOf } from "./files.ts";
+import { npzArrays, type StoredArrays } from "./npz-file.ts";
 import { bytesOf, readBytes, type StoredArray, storedArray } from "./stored-array.ts";
 
 /** Options of `readLogits`. */
@@ -39,10 +40,7 @@ export function readLogits(path: string, { isProbabilities = false }: LogitsOpti
   });
 }
 
-/** Arrays by name; text, where a file can hold it. */
-type Arrays = ReadonlyMap<string, StoredArray | readonly string[]>;
-
-function need(arrays: Arrays, name: string, path: string): StoredArray {
+function need(arrays: StoredArrays, name: string, path: string): StoredArray {
   const found = arrays.get(name);
   if (!found || !("all" in found)) {
     throw new Error(`${path}: the file must hold numbers "${name}"; got ${[...arrays.keys()].join(", ") || "none"}.`);
@@ -53,31 +51,51 @@ function need(arrays: Arrays, name: string, path: string): StoredArray {
 /** Longer headers are an attack or not a header (the limit of the reference implementation). */
 const LONGEST_HEADER = 100_000_000;
 
-function safetensorsArrays(path: string): Arrays {
-  const size = statSync(path).size;
+const COUNT = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+/** What a header says of an array; arrays of a dtype that is no number here are passed over, as nobody asks for them. */
+const ENTRY = v.object({ dtype: v.string(), shape: v.array(COUNT), data_offsets: v.tuple([COUNT, COUNT]) });
+
+function safetensorsArrays(path: string): StoredArrays {
+  const size = sizeOf(path);
   const length = size >= 8 ? Number(readBytes(path, 0, 8).getBigUint64(0, true)) : 0;
-  if (length < 2 || length > LONGEST_HEADER || 8 + length > size)
-    throw new Error(`${path}: is not a safetensors file.`);
-  const header = JSON.parse(new TextDecoder().decode(readBytes(path, 8, length))) as Record<string, HeaderEntry>;
+  if (length < 2 || length > LONGEST_HEADER || 8 + length > size) {
+    throw new Error(`${path} must be a safetensors file; got ${size} bytes that begin with no length of a header.`);
+  }
   const arrays = new Map<string, StoredArray>();
-  for (const [name, entry] of Object.entries(header)) {
+  for (const [name, entry] of Object.entries(readHeader(path, length))) {
     if (name === "__metadata__") continue;
-    const { dtype, shape, data_offsets: offsets } = entry;
+    const { success, output } = v.safeParse(ENTRY, entry);
+    if (!success) {
+      const got = JSON.stringify(entry).slice(0, 80);
+      throw new Error(`${path}: array "${name}" must have dtype, shape and data_offsets; got ${got}.`);
+    }
+    const { dtype, shape, data_offsets: offsets } = output;
     const width = bytesOf(dtype);
-    if (width === undefined) continue; // an array of another kind that nobody asks for
-    const start = 8 + length + offsets[0];
-    const isWhole = offsets[1] - offsets[0] === width * shape.reduce((a, b) => a * b, 1);
-    if (!isWhole || 8 + length + offsets[1] > size) throw new Error(`${path}: array "${name}" is cut off.`);
+    if (width === undefined) continue;
+    const bytes = shape.reduce((a, b) => a * b, width);
+    const [from, to] = offsets.map((offset) => 8 + length + offset) as [number, number];
+    if (to - from !== bytes || to > size) {
+      const got = to > size ? `${Math.max(0, size - from)} before the file ends` : to - from;
+      throw new Error(
+        `${path}: array "${name}" of ${dtype} [${shape.join(", ")}] must have ${bytes} bytes; got ${got}.`,
+      );
+    }
     arrays.set(
       name,
-      storedArray(dtype, shape, (from, count) => readBytes(path, start + from, count)),
+      storedArray(dtype, shape, (first, count) => readBytes(path, from + first, count)),
     );
   }
   return arrays;
 }
 
-interface HeaderEntry {
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly data_offsets: readonly [number, number];
+function readHeader(path: string, length: number): Record<string, unknown> {
+  const text = new TextDecoder().decode(readBytes(path, 8, length));
+  const refuse = (got: string) => new Error(`${path}: the header must be a JSON object; got ${got}.`);
+  try {
+    const header: unknown = JSON.parse(text);
+    if (!Array.isArray(header) && v.is(v.record(v.string(), v.unknown()), header)) return header;
+  } catch {
+    throw refuse("a text that is none");
+  }
+  throw refuse(text.trim().slice(0, 40));
 }

@@ -3,8 +3,9 @@
  * range of the file and an archive may be larger than memory. Compressed entries (np.savez_compressed) are unpacked whole.
  */
 
-import { statSync } from "node:fs";
 import { inflateSync } from "fflate";
+import { NPY_HEADER_BYTES, npyHeader } from "../data/index.ts";
+import { sizeOf } from "./files.ts";
 import { bytesOf, type ReadBytes, readBytes, type StoredArray, storedArray } from "./stored-array.ts";
 
 /** Where an entry of the archive lies. */
@@ -22,14 +23,38 @@ const CENTRAL = 0x02014b50;
 /** Says that the true number stands in the zip64 field. */
 const ELSEWHERE = 0xffffffff;
 
-/** Arrays by name. Text arrays come as lists of strings. @throws Error for another kind of file or array. */
-export function npzArrays(path: string): ReadonlyMap<string, StoredArray | readonly string[]> {
-  return new Map(places(path).map((place) => [place.name.replace(/\.npy$/, ""), openEntry(path, place)]));
+/** Arrays by name, each opened when it is asked for: those that nobody needs may be of any type. */
+export interface StoredArrays {
+  keys(): Iterable<string>;
+  /** Texts come as a list. */
+  get(name: string): StoredArray | readonly string[] | undefined;
+}
+
+/** The arrays of an archive. @throws Error that names the file, or the array, of another kind. */
+export function npzArrays(path: string): StoredArrays {
+  const entries = new Map(placesOrFault(path).map((place) => [place.name.replace(/\.npy$/, ""), place]));
+  return {
+    keys: () => entries.keys(),
+    get(name) {
+      const place = entries.get(name);
+      return place && openEntry(path, place);
+    },
+  };
+}
+
+/** Damage shows as numbers that lead out of the file. */
+function placesOrFault(path: string): readonly Place[] {
+  try {
+    return places(path);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new Error(`${path}: must be an intact npz archive; got a damaged zip directory.`, { cause });
+  }
 }
 
 /** The central directory, found from the end of the file. */
 function places(path: string): readonly Place[] {
-  const size = statSync(path).size;
+  const size = sizeOf(path);
   const tail = readBytes(path, Math.max(0, size - 65_557), Math.min(size, 65_557));
   let end = tail.byteLength - 22;
   while (end >= 0 && tail.getUint32(end, true) !== END) end--;
@@ -71,41 +96,40 @@ function openEntry(path: string, { name, isCompressed, at, packed, size }: Place
   const start = at + 30 + local.getUint16(26, true) + local.getUint16(28, true);
   let bytes: ReadBytes = (from, count) => readBytes(path, start + from, count);
   if (isCompressed) {
-    const stored = readBytes(path, start, packed);
-    const whole = inflateSync(new Uint8Array(stored.buffer), { out: new Uint8Array(size) });
+    const whole = inflateEntry(`${path}/${name}`, readBytes(path, start, packed), size);
     bytes = (from, count) => new DataView(whole.slice(from, from + count).buffer);
   }
   return npyArray(`${path}/${name}`, bytes, size);
 }
 
+function inflateEntry(name: string, stored: DataView, size: number): Uint8Array<ArrayBuffer> {
+  try {
+    return inflateSync(new Uint8Array(stored.buffer), { out: new Uint8Array(size) });
+  } catch (cause) {
+    throw new Error(`${name}: must be intact compressed data; got "${(cause as Error).message}".`, { cause });
+  }
+}
+
 /** NumPy's letters for the dtypes of safetensors. */
 const LETTERS: Readonly<Record<string, string>> = { f: "F", i: "I", u: "U" };
 
-/** An npy file: magic, version, a Python dictionary as header, then the values. */
 function npyArray(name: string, bytes: ReadBytes, size: number): StoredArray | readonly string[] {
-  const fail = (must: string, got: string, hint = "") =>
-    new Error(`${name}: ${must}; got ${got}.${hint && ` ${hint}`}`);
-  const head = bytes(0, Math.min(size, 12));
-  if (size < 12 || head.getUint32(0) !== 0x934e554d) throw fail("must be an npy file", "something else");
-  const isVersion1 = head.getUint8(6) === 1;
-  const begin = isVersion1 ? 10 : 12;
-  const start = begin + (isVersion1 ? head.getUint16(8, true) : head.getUint32(8, true));
-  const text = new TextDecoder("latin1").decode(bytes(begin, start - begin));
-  const descr = /'descr':\s*'([^']*)'/.exec(text)?.[1] ?? "a structure";
-  const extents = /'shape':\s*\(([^)]*)\)/.exec(text)?.[1] ?? "";
-  const shape = extents.split(",").flatMap((extent) => (extent.trim() === "" ? [] : [Number(extent)]));
-  if (/'fortran_order':\s*True/.test(text) && shape.length > 1) {
-    throw fail("the array must be in C order", "Fortran order", "Save np.ascontiguousarray of it.");
-  }
-  const data: ReadBytes = (from, count) => bytes(start + from, count);
-  const count = shape.reduce((a, b) => a * b, 1);
-  const [, letter = "", digits = ""] = /^[<|]([fiubU])(\d+)$/.exec(descr) ?? [];
+  const head = bytes(0, Math.min(size, NPY_HEADER_BYTES));
+  const header = npyHeader(new Uint8Array(head.buffer, head.byteOffset, head.byteLength), name);
+  const { shape, descr, type, start, bytes: expected, isLittleEndian } = header;
+  const [letter = "", digits] = [type[0], type.slice(1)];
   const dtype = letter === "b" ? "BOOL" : `${LETTERS[letter]}${8 * Number(digits)}`;
-  const width = letter === "U" ? 4 * Number(digits) : bytesOf(dtype);
-  if (width === undefined) throw fail("the type must be a little-endian number or text", `"${descr}"`);
-  if (size - start !== count * width)
-    throw fail(`[${shape.join(", ")}] of ${descr} needs ${count * width} bytes`, `${size - start}`);
-  return letter === "U" ? textArray(data(0, count * width), count, width) : storedArray(dtype, shape, data);
+  if (!isLittleEndian || (letter !== "U" && bytesOf(dtype) === undefined))
+    throw new Error(`${name}: the type must be a little-endian number or text; got "${descr}".`);
+  if (size - start !== expected)
+    throw new Error(`${name}: [${shape.join(", ")}] of ${descr} must have ${expected} bytes; got ${size - start}.`);
+  const data: ReadBytes = (from, count) => bytes(start + from, count);
+  if (letter !== "U") return storedArray(dtype, shape, data);
+  return textArray(
+    data(0, expected),
+    shape.reduce((a, b) => a * b, 1),
+    4 * Number(digits),
+  );
 }
 
 /** UTF-32 texts of equal width, padded with zeros. */

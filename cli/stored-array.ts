@@ -2,6 +2,7 @@
 
 import { closeSync, openSync, readSync } from "node:fs";
 import type { Values } from "../calibration/index.ts";
+import { reading, sizeOf } from "./files.ts";
 
 /** An array in a file. */
 export interface StoredArray {
@@ -54,12 +55,11 @@ export function storedArray(dtype: string, shape: readonly number[], bytes: Read
 /** Part of a file. @throws Error if the file is shorter. */
 export function readBytes(path: string, from: number, count: number): DataView {
   const bytes = new Uint8Array(count);
-  const file = openSync(path, "r");
+  const file = reading(path, () => openSync(path, "r"));
   try {
-    let done = 0;
-    while (done < count) {
-      const got = readSync(file, bytes, done, count - done, from + done);
-      if (got === 0) throw new Error(`${path}: the file ended early.`);
+    for (let done = 0; done < count; ) {
+      const got = reading(path, () => readSync(file, bytes, done, count - done, from + done));
+      if (got === 0) throw new Error(`${path} must have ${from + count} bytes; got ${sizeOf(path)}. It is cut off.`);
       done += got;
     }
   } finally {

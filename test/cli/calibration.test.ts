@@ -20,7 +20,7 @@ import { main } from "../../cli/main.ts";
 import { runReport } from "../../cli/report.ts";
 import { encodeNpz } from "../../data/index.ts";
 import { randomTable } from "../calibration/tables.ts";
-import { assert, failsWith, suite } from "../harness.ts";
+import { assert, errorOf, failsWith, suite } from "../harness.ts";
 import { saveTable } from "./synthetic-run.ts";
 
 const test = suite("calibration commands");
@@ -54,6 +54,47 @@ test("a file is the table that was saved, and npz is the same", () => {
   assert.equal(readLogits(file("small.npz")).read(0, 30), Float64Array.from(table.read(0, 30)));
 });
 
+test("a file of logits that is missing or damaged is named, with what it must be", async () => {
+  const refuses = (name: string, message: string) =>
+    failsWith(() => readLogits(file(name)), "Error", file(name) + message);
+  /** A file with this header and 4 bytes of data. */
+  const header = (text: string) => {
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(text.length));
+    writeFileSync(file("h.safetensors"), Buffer.concat([length, Buffer.from(text), Buffer.alloc(4)]));
+  };
+  await refuses("none.safetensors", " must be a readable file; got ENOENT.");
+  await refuses("none.npz", " must be a readable file; got ENOENT.");
+  await failsWith(() => readLogits(folder), "Error", `${folder} must be a readable file; got a folder.`);
+  header("{ damaged");
+  await refuses("h.safetensors", ": the header must be a JSON object; got a text that is none.");
+  header("[1, 2]");
+  await refuses("h.safetensors", ": the header must be a JSON object; got [1, 2].");
+  header('{"logits": {"dtype": "F32"}}');
+  const parts = "must have dtype, shape and data_offsets";
+  await refuses("h.safetensors", `: array "logits" ${parts}; got {"dtype":"F32"}.`);
+  header('{"logits": null}');
+  await refuses("h.safetensors", `: array "logits" ${parts}; got null.`);
+  header('{"logits": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}');
+  await refuses("h.safetensors", `: array "logits" ${parts}; got {"dtype":"F32","shape":[-1],"data_offsets":[0,4]}.`);
+  header('{"logits": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}');
+  await refuses("h.safetensors", ': the file must hold numbers "labels"; got logits.');
+  const archive = zipSync({ "logits.npy": new Uint8Array(50) });
+  const view = new DataView(archive.buffer);
+  const [bytes, begin] = [view.getUint32(archive.length - 10, true), view.getUint32(archive.length - 6, true)];
+  view.setUint16(begin + 28, 0xffff, true);
+  writeFileSync(file("bad.npz"), archive);
+  await refuses("bad.npz", ": must be an intact npz archive; got a damaged zip directory.");
+  view.setUint32(archive.length - 6, 0xffffff, true);
+  writeFileSync(file("bad.npz"), archive);
+  await refuses("bad.npz", ` must have ${0xffffff + bytes} bytes; got ${archive.length}. It is cut off.`);
+  const packed = zipSync({ "logits.npy": new Uint8Array(5000) }, { level: 6 });
+  packed.fill(0xff, 40, 50);
+  writeFileSync(file("bad.npz"), packed);
+  const { message } = await errorOf(() => readLogits(file("bad.npz")));
+  assert.ok(message.startsWith(`${file("bad.npz")}/logits.npy: must be intact compressed data; got "`), message);
+});
+
 /** An npy file as NumPy writes it. */
 function npy(descr: string, shape: string, data: Uint8Array): Uint8Array {
   const header = `{'descr': '${descr}', 'fortran_order': False, 'shape': ${shape}, }`.padEnd(117, " ");
@@ -67,6 +108,8 @@ test("np.savez without compression is read in place: half precision, small integ
     "logits.npy": logits,
     "labels.npy": npy("|u1", "(2,)", Uint8Array.of(0, 1)),
     "ids.npy": npy("<U2", "(2,)", bytes(ids)),
+    // Nobody asks for it.
+    "extra.npy": npy("<c8", "(1,)", new Uint8Array(8)),
   });
   const halves = npy("<f2", "(2, 1, 2)", bytes(Uint16Array.of(0x3c00, 0xc000, 0x3555, 0x0001)));
   for (const level of [0, 6] as const) {
@@ -81,16 +124,16 @@ test("np.savez without compression is read in place: half precision, small integ
       ],
     );
   }
-  const refuses = (logits: Uint8Array, message: string) => {
+  const refuses = (logits: Uint8Array, message: string, kind = "Error") => {
     writeFileSync(file("bad.npz"), zipSync(archive(logits), { level: 0 }));
-    return failsWith(() => readLogits(file("bad.npz")), "Error", `${file("bad.npz")}/logits.npy: ${message}`);
+    return failsWith(() => readLogits(file("bad.npz")), kind, `${file("bad.npz")}/logits.npy: ${message}`);
   };
   await refuses(
     npy(">f4", "(1, 1, 1)", new Uint8Array(4)),
     'the type must be a little-endian number or text; got ">f4".',
   );
-  await refuses(npy("<f4", "(2, 1, 2)", new Uint8Array(4)), "[2, 1, 2] of <f4 needs 16 bytes; got 4.");
-  await refuses(new Uint8Array(4), "must be an npy file; got something else.");
+  await refuses(npy("<f4", "(2, 1, 2)", new Uint8Array(4)), "[2, 1, 2] of <f4 must have 16 bytes; got 4.");
+  await refuses(new Uint8Array(4), 'the file must begin with the npy magic; got "????".', "DataError");
   writeFileSync(file("bad.npz"), "no archive");
   await failsWith(
     () => readLogits(file("bad.npz")),
@@ -271,13 +314,13 @@ test("bad flags and files are named", async () => {
   await failsWith(
     () => readLogits(file("text.safetensors")),
     "Error",
-    `${file("text.safetensors")}: is not a safetensors file.`,
+    `${file("text.safetensors")} must be a safetensors file; got 29 bytes that begin with no length of a header.`,
   );
   writeFileSync(file("cut.safetensors"), readFileSync(path).subarray(0, 900));
   await failsWith(
     () => readLogits(file("cut.safetensors")),
     "Error",
-    `${file("cut.safetensors")}: array "logits" is cut off.`,
+    `${file("cut.safetensors")}: array "logits" of F32 [20, 2, 3] must have 480 bytes; got 316 before the file ends.`,
   );
   await failsWith(
     () => decodePolicy('{"format":"other"}'),
