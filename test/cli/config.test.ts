@@ -157,6 +157,14 @@ networks("a resnet and a vit for the data's images, with the exits asked for", (
   assert.ok(vit.macs().every((macs, j, all) => j === 0 || macs > all[j - 1]!));
 });
 
+networks("what is preset for a scene fits its patches: three exits on 9 x 9 pixels of 200 bands", () => {
+  const settings = config("--data", "indian-pines");
+  const { patch = 0 } = settings.data;
+  const scene = { ...data, train: { ...data.train, shape: [patch, patch, 200] as const } };
+  const net = makeNetwork(settings, scene, device());
+  assert.equal([net.exits, [...net.input]], [3, [9, 9, 200]]);
+});
+
 networks("a network that cannot be made says why", async () => {
   const network = (...args: string[]) => makeNetwork(config(...args), data, device());
   await refuses(
