@@ -40,7 +40,30 @@ const HEADS = [
 ] as const;
 
 /** Ways to train, by the name that `--objective` takes. */
-export const METHODS = ["joint", "soft-cgt", "hard-cgt", "schedule-only", "safe-kd"] as const;
+export const METHODS = ["joint", "soft-cgt", "hard-cgt", "confidence-cgt", "schedule-only", "safe-kd"] as const;
+
+/** Backbones, by the name that `--model.backbone` takes: what is preset for each, and which settings it alone takes. */
+const BACKBONES = {
+  resnet: {
+    model: { depth: 8, widths: [16, 32, 64], exits: ["stage1", "stage2"], head: "gap-linear" },
+    train: {},
+    takes: ["widths", "shortcut"],
+  },
+  "imagenet-resnet": {
+    model: { depth: 18, stem: "small", exits: ["stage1", "stage2", "stage3"], head: "gap-linear" },
+    train: {},
+    takes: ["stem"],
+  },
+  vit: {
+    model: { depth: 6, dim: 64, patch: 4, exits: ["stage1", "stage2"], head: "class-token" },
+    train: { optimizer: "adamw" },
+    takes: ["dim", "patch"],
+  },
+} as const;
+
+const BACKBONE_NAMES = Object.keys(BACKBONES) as readonly (keyof typeof BACKBONES)[];
+
+const list = <T extends v.GenericSchema>(item: T, text: string) => describe(v.array(item), text);
 
 const SCHEMA = v.strictObject({
   name: v.optional(words("name of the run's folder (default: data, objective and seed)")),
@@ -68,14 +91,19 @@ const SCHEMA = v.strictObject({
     ),
   } satisfies Record<SetKey | "name", unknown>),
   model: v.strictObject({
-    backbone: choice(["resnet", "vit"], "backbone"),
-    depth: whole(1, "layers of a resnet (8, 14, 20, ...), blocks of a vit"),
-    widths: describe(
-      v.array(v.pipe(v.number(), v.integer(), v.minValue(1))),
-      "channels of the resnet's stages, width of the vit: a list of whole numbers, 16,32,64",
+    backbone: choice(BACKBONE_NAMES, "backbone"),
+    depth: whole(1, "layers of a resnet (8, 14, 20, ... or 18, 34, 50), blocks of a vit"),
+    widths: v.optional(
+      list(
+        v.pipe(v.number(), v.integer(), v.minValue(1)),
+        "channels of the stages (resnet): a list of whole numbers, 16,32,64",
+      ),
     ),
-    patch: whole(1, "side of the vit's patches"),
-    exits: describe(v.array(v.string()), "stages that early exits follow: a list, stage1,stage2"),
+    shortcut: v.optional(choice(["A", "B"], "where shapes change: A pads, B projects (resnet)")),
+    stem: v.optional(choice(["large", "small"], "7x7 and a pool, or 3x3 for small images (imagenet-resnet)")),
+    dim: v.optional(whole(1, "width of the tokens (vit)")),
+    patch: v.optional(whole(1, "side of the patches (vit)")),
+    exits: list(v.string(), "stages that early exits follow: a list, stage1,stage2"),
     head: choice(HEADS, "kind of the early exits' heads"),
     last: choice(["own", ...HEADS], "head of the last exit; own is the backbone's"),
   }),
@@ -86,9 +114,21 @@ const SCHEMA = v.strictObject({
     leak: v.optional(atLeast0("added to every weight (cgt)")),
     normalise: v.optional(yes("divide each sample's weights by their sum (cgt)")),
     anneal: v.optional(yes("move the weights to later exits over the epochs (cgt)")),
+    annealFrom: v.optional(
+      list(v.pipe(v.number(), v.minValue(0)), "factor of each exit in the first epoch (cgt): a list of numbers"),
+    ),
+    annealTo: v.optional(
+      list(v.pipe(v.number(), v.minValue(0)), "factor of each exit in the last epoch (cgt): a list of numbers"),
+    ),
     labelSmoothing: v.optional(within(0, 1, "label smoothing")),
     weights: v.optional(
-      describe(v.array(v.pipe(v.number(), v.minValue(0))), "weight of each exit (joint, safe-kd): a list of numbers"),
+      list(v.pipe(v.number(), v.minValue(0)), "weight of each exit (joint, safe-kd): a list of numbers"),
+    ),
+    weighting: v.optional(
+      choice(
+        ["fixed", "linear", "sdn"],
+        "weights are those of the exits, of the first and the last, or what early ones grow to (joint)",
+      ),
     ),
     temperature: v.optional(positive("temperature (safe-kd)")),
     emaDecay: v.optional(within(0, 1, "decay of the teacher's averages (safe-kd)")),
@@ -99,13 +139,19 @@ const SCHEMA = v.strictObject({
     flip: within(0, 1, "chance of mirroring an image"),
     augment: choice(["none", "cgt"], "crops, RandAugment and erasing as in CGT's public code, or none"),
     optimizer: choice(["sgd", "adam", "adamw", "rmsprop"], "optimiser"),
-    lr: positive("learning rate"),
+    lr: v.optional(positive("learning rate (default 0.1 for sgd, 0.001 for others)")),
     momentum: v.optional(within(0, 1, "momentum (sgd, rmsprop)")),
     nesterov: v.optional(yes("Nesterov's momentum (sgd)")),
-    weightDecay: v.optional(atLeast0("weight decay")),
+    weightDecay: v.optional(atLeast0("weight decay (default 0.0005 for sgd, 0.05 for adamw, 0 for others)")),
+    decay: v.optional(choice(["all", "matrices"], "what decays: all, or all but biases and norms")),
     clipNorm: v.optional(positive("largest norm of the gradients")),
     schedule: choice(["cosine", "constant", "steps", "oneCycle"], "how the learning rate goes"),
-    warmup: whole(0, "steps of rising learning rate"),
+    warmup: v.optional(whole(0, "steps of rising learning rate (default 200, 0 for oneCycle)")),
+    minLr: v.optional(atLeast0("learning rate at the end (cosine)")),
+    milestones: v.optional(
+      list(within(0, 1, "share"), "shares of the run after which the rate falls (steps): a list, 0.5,0.75"),
+    ),
+    gamma: v.optional(positive("factor by which it falls (steps)")),
     evaluateEvery: v.optional(whole(1, "steps between evaluations besides those after epochs")),
     checkpointEvery: whole(1, "steps between checkpoints besides those after epochs"),
     logEvery: whole(1, "steps between rows of metrics.jsonl"),
@@ -141,15 +187,7 @@ const BASE: Plain = {
   out: "runs",
   seed: 1,
   data: { name: "glyphs", validation: 5000, calibration: 5000, order: "shuffled" },
-  model: {
-    backbone: "resnet",
-    depth: 8,
-    widths: [16, 32, 64],
-    patch: 4,
-    exits: ["stage1", "stage2"],
-    head: "gap-linear",
-    last: "own",
-  },
+  model: { backbone: "resnet", last: "own" },
   objective: { method: "soft-cgt" },
   train: {
     epochs: 5,
@@ -157,9 +195,7 @@ const BASE: Plain = {
     flip: 0,
     augment: "none",
     optimizer: "sgd",
-    lr: 0.1,
     schedule: "cosine",
-    warmup: 200,
     checkpointEvery: 200,
     logEvery: 20,
   },
@@ -228,31 +264,64 @@ function readFile(path: string): Plain {
   return settings as Plain;
 }
 
-/** Fills the gaps of settings. @throws Error that names the key: one that is unknown, of a wrong value, or not for this data set. */
+/**
+ * Fills the gaps of settings. @throws Error that names the key: one that is unknown, of a wrong value, or not for this data set or
+ * backbone.
+ */
 export function completeConfig(where: string, settings: Plain): Config {
   const config = fillGaps(where, settings);
-  const { name, ...given } = config.data;
-  const { takes } = knownSet(where, name);
-  for (const key of Object.keys(given) as SetKey[]) {
-    if (takes.includes(key)) continue;
-    throw new Error(`${where}: data.${key} is no setting of ${name}, which takes ${takes.join(", ")}. Leave it out.`);
-  }
+  const { data, model } = config;
+  checkTaken(where, "data", data, { owner: data.name, shared: ["name"], takes: knownSet(where, data.name).takes });
+  const shared = ["backbone", "depth", "exits", "head", "last"];
+  checkTaken(where, "model", model, { owner: model.backbone, shared, takes: BACKBONES[model.backbone].takes });
   return config;
+}
+
+/** Throws Error for a key of a group that is neither `shared` nor among those that `owner` takes. */
+function checkTaken(
+  where: string,
+  group: string,
+  given: Plain,
+  {
+    owner,
+    shared,
+    takes,
+  }: { readonly owner: string; readonly shared: readonly string[]; readonly takes: readonly string[] },
+): void {
+  const stranger = Object.keys(given).find((key) => !shared.includes(key) && !takes.includes(key));
+  if (stranger === undefined) return;
+  throw new Error(
+    `${where}: ${group}.${stranger} is no setting of ${owner}, which takes ${takes.join(", ")}. Leave it out.`,
+  );
 }
 
 /** Each key is right in itself; whether the data set takes it is another question, since a flag may still name the set. */
 function fillGaps(where: string, settings: Plain): Config {
   const name = String((settings["data"] as Plain | undefined)?.["name"] ?? "glyphs");
-  const preset = presetOf(name);
-  const { objective } = preset as { readonly objective: Plain };
-  const method = (settings["objective"] as Plain | undefined)?.["method"] ?? objective["method"];
-  // What is preset for one method means nothing to another.
-  const fitting = method === objective["method"] ? preset : { ...preset, objective: { method } };
-  return checkSettings(where, SCHEMA, merge(fitting, settings));
+  return checkSettings(where, SCHEMA, merge(fittingPreset(presetOf(name), settings), settings));
 }
 
-function presetOf(name: string): Plain {
-  const preset = merge(BASE, PRESETS[name as SetName] ?? {});
+/** What is preset for one method, backbone or schedule means nothing to another: without it, if the settings choose another. */
+function fittingPreset({ objective, model, train, ...rest }: Preset, settings: Plain): Plain {
+  const chosen = (group: string, key: string) => (settings[group] as Plain | undefined)?.[key];
+  const method = chosen("objective", "method") ?? objective["method"];
+  const backbone = String(chosen("model", "backbone") ?? model["backbone"]);
+  const schedule = chosen("train", "schedule") ?? train["schedule"];
+  const own = BACKBONES[backbone as keyof typeof BACKBONES] ?? BACKBONES.resnet;
+  const { warmup: _, ...withoutWarmup } = train;
+  return {
+    ...rest,
+    objective: method === objective["method"] ? objective : { method },
+    model: merge(own.model, backbone === model["backbone"] ? model : { backbone, last: "own" }),
+    train: merge(schedule === train["schedule"] ? train : withoutWarmup, own.train),
+  };
+}
+
+/** Settings of which some groups are looked into. */
+type Preset = Plain & Readonly<Record<"objective" | "model" | "train", Plain>>;
+
+function presetOf(name: string): Preset {
+  const preset = merge(BASE, PRESETS[name as SetName] ?? {}) as Preset;
   // The schema refuses the name of an unknown set.
   const takes: readonly string[] = SET_NAMES.includes(name as SetName) ? knownSet("config", name).takes : [];
   const data = Object.entries(preset["data"] as Plain).filter(([key]) => takes.includes(key));
@@ -278,11 +347,15 @@ export function dataSettings(command: string, name: string, flags: Readonly<Reco
   return completeConfig(command, merge({ data: { name } }, data)).data;
 }
 
-/** The settings as help: one line each, with what is preset; then what a data set presets otherwise. */
+const backbonePresets = Object.entries(BACKBONES).map(([name, { model, train }]) => [name, { model, train }] as const);
+
+/** The settings as help: one line each, with what is preset; then what a backbone or a data set presets otherwise. */
 export const configHelp = [
   describeSettings(LEAVES, ALIASES, BASE),
   "",
-  "In brackets is what is preset; of data, a set takes a part. Some sets differ:",
+  "In brackets is what is preset; of data, a set takes a part. Backbones and some sets preset more:",
   "",
-  ...Object.entries(PRESETS).map(([name, preset]) => `  ${name}: ${settingsAsFlags(preset, ALIASES).join(" ")}`),
+  ...[...backbonePresets, ...Object.entries(PRESETS)].map(
+    ([name, preset]) => `  ${name}: ${settingsAsFlags(preset, ALIASES).join(" ")}`,
+  ),
 ].join("\n");

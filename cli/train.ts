@@ -28,6 +28,7 @@ Exit code 0: trained. 1: bad input, or training could not go on. 130: interrupte
   sortie train
   sortie train --data fashion-mnist --data-dir data/fashion-mnist --epochs 10
   sortie train --config my.json --objective hard-cgt --seed 2
+  sortie train --data cifar100 --model.backbone imagenet-resnet --model.head attention --train.augment cgt
 `;
 
 /** Runs the command; returns the exit code. Throws for bad input. */

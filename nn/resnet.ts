@@ -215,11 +215,16 @@ export interface ImageNetResNetOptions {
   readonly classes?: number;
   /** Default [224, 224, 3]. */
   readonly input?: readonly [number, number, number];
+  /**
+   * `large` (default): 7x7 of stride 2 and a 3x3 max pool of stride 2, as in torchvision. `small`: 3x3 of stride 1 and no pool, for
+   * images of 32x32, as published for CIFAR (CGT among others).
+   */
+  readonly stem?: "large" | "small";
   readonly seed: number;
   readonly device?: Device;
 }
 
-/** ResNet-18, -34 and -50 as in torchvision: 7x7 stem of stride 2, 3x3 max pool of stride 2, four stages. */
+/** ResNet-18, -34 and -50 as in torchvision: a stem, four stages, global average pool, linear. */
 export class ImageNetResNet extends Backbone {
   readonly conv1: Conv2d;
   readonly bn1: BatchNorm2d;
@@ -231,14 +236,17 @@ export class ImageNetResNet extends Backbone {
   readonly stages: readonly Stage[];
   readonly input: readonly [number, number, number];
   readonly classes: number;
+  readonly #hasPool: boolean;
 
-  constructor({ depth, classes = 1000, input = [224, 224, 3], seed, device }: ImageNetResNetOptions) {
+  constructor({ depth, classes = 1000, input = [224, 224, 3], stem = "large", seed, device }: ImageNetResNetOptions) {
     super();
     const layout = IMAGENET[depth];
     if (!layout)
       throw new ArgumentError(
         `imageNetResnet: depth must be one of ${Object.keys(IMAGENET).join(", ")}; got ${depth}.`,
       );
+    if (stem !== "large" && stem !== "small")
+      throw new ArgumentError(`imageNetResnet: stem must be "large" or "small"; got ${JSON.stringify(stem)}.`);
     const init = new Init({ seed, scheme: "he", device });
     const widths = [64, 128, 256, 512].map((width) => width * layout.wide);
     const stage = (i: number): ResidualBlock[] => {
@@ -251,7 +259,8 @@ export class ImageNetResNet extends Backbone {
           : new BasicBlock(inputs, outputs, init, { stride });
       });
     };
-    this.conv1 = new Conv2d(input[2], 64, init, { kernel: 7, stride: 2 });
+    this.#hasPool = stem === "large";
+    this.conv1 = new Conv2d(input[2], 64, init, stem === "large" ? { kernel: 7, stride: 2 } : { kernel: 3 });
     this.bn1 = new BatchNorm2d(64, init);
     this.layer1 = stage(0);
     this.layer2 = stage(1);
@@ -261,7 +270,7 @@ export class ImageNetResNet extends Backbone {
     this.stages = widths.map((channels, i) => ({
       name: `stage${i + 1}`,
       channels,
-      reduction: 4 * 2 ** i,
+      reduction: (stem === "large" ? 4 : 1) * 2 ** i,
       kind: "map",
     }));
     this.input = input;
@@ -280,7 +289,7 @@ export class ImageNetResNet extends Backbone {
 
   #stem(x: Tensor, mode: Mode): Tensor {
     const features = this.bn1.forward(this.conv1.forward(x), mode, { activation: "relu" });
-    return maxPool2d(features, { kernel: 3, stride: 2, padding: 1 });
+    return this.#hasPool ? maxPool2d(features, { kernel: 3, stride: 2, padding: 1 }) : features;
   }
 }
 

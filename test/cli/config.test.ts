@@ -4,9 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { completeConfig, configHelp, readConfig } from "../../cli/config.ts";
-import { makeNetwork, makeObjective } from "../../cli/model.ts";
+import { makeNetwork, makeObjective, makeRecipe } from "../../cli/model.ts";
 import { firstDifference, merge } from "../../cli/settings.ts";
 import { glyphs } from "../../data/index.ts";
+import { completeRecipe } from "../../exits/recipe.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, errorOf, suite } from "../harness.ts";
 
@@ -75,13 +76,69 @@ test("settings hold what their data set takes, and other keys are refused", asyn
 test("the learning rate has risen long before training ends, whatever the data set", () => {
   const { train, data } = config("--data", "indian-pines");
   const steps = train.epochs * Math.floor((10_249 * data.shares![0]!) / train.batch);
-  assert.ok(train.warmup < steps / 10, `${train.warmup} of ${steps}`);
+  assert.ok(train.warmup! < steps / 10, `${train.warmup} of ${steps}`);
 });
 
 test("help says what is preset, and for which data set otherwise", () => {
   const lines = configHelp.split("\n");
   assert.ok(lines.some((line) => /--batch, --train\.batch +images a step: .* \[128\]$/.test(line)));
   assert.ok(lines.includes("  fashion-mnist: --data.order file --train.flip 0.5"));
+});
+
+test("what only one backbone has is refused by the others", async () => {
+  const { model } = config("--data", "mnist", "--model.backbone", "imagenet-resnet", "--model.depth", "34");
+  assert.equal(model, {
+    ...{ backbone: "imagenet-resnet", depth: 34, stem: "small" },
+    ...{ exits: ["stage1", "stage2", "stage3"], head: "gap-linear", last: "own" },
+  });
+  // Nothing is left of the glyphs' resnet.
+  assert.equal(
+    [config("--model.backbone", "vit").model.last, config("--model.backbone", "vit").model.widths],
+    ["own", undefined],
+  );
+  await refuses(
+    () => config("--model.backbone", "vit", "--model.widths", "8,16,32"),
+    "train: model.widths is no setting of vit, which takes dim, patch. Leave it out.",
+  );
+  await refuses(
+    () => config("--model.dim", "32"),
+    "train: model.dim is no setting of resnet, which takes widths, shortcut. Leave it out.",
+  );
+});
+
+test("each optimiser and schedule starts from its own rate and warm-up", () => {
+  const rates = (...args: string[]) => {
+    const { optimizer, schedule } = completeRecipe(makeRecipe(config(...args)));
+    return [optimizer.method, optimizer.lr, schedule.warmup];
+  };
+  assert.equal(rates(), ["sgd", 0.1, 50]);
+  assert.equal(rates("--data", "mnist"), ["sgd", 0.1, 200]);
+  assert.equal(rates("--train.optimizer", "adam"), ["adam", 0.001, 50]);
+  assert.equal(rates("--train.schedule", "oneCycle"), ["sgd", 0.1, 0]);
+  assert.equal(rates("--model.backbone", "vit", "--lr", "0.01"), ["adamw", 0.01, 50]);
+  const steps = makeRecipe(
+    config("--train.schedule", "steps", "--train.milestones", "0.8,0.9", "--train.gamma", "0.2"),
+  );
+  assert.equal(steps.schedule, { kind: "steps", milestones: [0.8, 0.9], gamma: 0.2 });
+});
+
+test("weights of the exits: given, between two ends, growing, annealed", async () => {
+  const factors = (...args: string[]) => makeObjective(config(...args)).schedule(3, { epoch: 1, epochs: 2 });
+  const joint = ["--objective", "joint", "--objective.weights"];
+  assert.equal(factors(...joint, "1,2,3"), [1, 2, 3]);
+  assert.equal(factors(...joint, "1,2", "--objective.weighting", "linear"), [1, 1.5, 2]);
+  assert.equal(factors(...joint, "0.5,0.005", "--objective.weighting", "sdn"), [0.26, 0.005, 1]);
+  const anneal = ["--objective", "hard-cgt", "--objective.annealFrom", "1,1,0.5"];
+  assert.equal(factors(...anneal, "--objective.annealTo", "0,1,1"), [1, 1, 0.5]);
+  assert.is(makeObjective(config("--objective", "confidence-cgt")).options["gate"], "confidence");
+  await refuses(
+    () => factors(...joint, "1,2,3", "--objective.weighting", "linear"),
+    "train: objective.weights must be two numbers, of the first and the last exit, for linear weighting; got 1,2,3.",
+  );
+  await refuses(
+    () => factors(...anneal),
+    "train: objective.annealFrom and annealTo must come together, and without anneal.",
+  );
 });
 
 test("another method starts from its own defaults", () => {
@@ -115,7 +172,7 @@ test("faults name the key, what it must be, and what it is", async () => {
   await refuses(() => completeConfig("my.json", { train: 4 }), "my.json: train must be an object of settings; got 4.");
   await refuses(
     () => makeObjective(config("--objective", "joint", "--objective.tau", "0.8")),
-    "train: objective.tau is no setting of joint, which takes labelSmoothing, weights. Leave it out.",
+    "train: objective.tau is no setting of joint, which takes labelSmoothing, weights, weighting. Leave it out.",
   );
   assert.match((await errorOf(() => config("--epoch", "3"))).message, "--epoch");
 });
@@ -148,11 +205,7 @@ networks("a resnet and a vit for the data's images, with the exits asked for", (
   assert.equal([small.exits, small.classes], [3, 10]);
   const two = makeNetwork(config("--model.exits", "stage2"), data, device());
   assert.is(two.exits, 2);
-  const vit = makeNetwork(
-    config("--model.backbone", "vit", "--model.depth", "3", "--model.widths", "32", "--model.last", "own"),
-    data,
-    device(),
-  );
+  const vit = makeNetwork(config("--model.backbone", "vit", "--model.depth", "3", "--model.dim", "32"), data, device());
   assert.equal([...vit.input], [28, 28, 1]);
   assert.ok(vit.macs().every((macs, j, all) => j === 0 || macs > all[j - 1]!));
 });
@@ -172,8 +225,16 @@ networks("a network that cannot be made says why", async () => {
     "train: model.widths must be three numbers for a resnet; got 8,16.",
   );
   await refuses(
-    () => network("--model.backbone", "vit", "--model.widths", "30"),
-    "train: model.widths must end in a multiple of 16 for a vit; got 30.",
+    () => network("--model.backbone", "vit", "--model.dim", "30"),
+    "train: model.dim must be a multiple of 16 for a vit; got 30.",
+  );
+  await refuses(
+    () => network("--model.backbone", "vit", "--model.head", "attention"),
+    "multiExit: head must fit the tokens of stage1; got attention. Use one of class-token, mean-token.",
+  );
+  await refuses(
+    () => network("--model.backbone", "imagenet-resnet", "--model.depth", "20"),
+    "imageNetResnet: depth must be one of 18, 34, 50; got 20.",
   );
   await refuses(
     () => network("--model.depth", "9"),
@@ -181,7 +242,7 @@ networks("a network that cannot be made says why", async () => {
   );
   const wide = { ...data, train: { ...data.train, shape: [28, 20, 1] as const } };
   await refuses(
-    () => makeNetwork(config("--model.backbone", "vit", "--model.widths", "32"), wide, device()),
+    () => makeNetwork(config("--model.backbone", "vit", "--model.dim", "32"), wide, device()),
     "train: a vit needs square images; got 28 x 20.",
   );
 });

@@ -235,6 +235,13 @@ work("published sizes: ResNet-20, -18, -50, ViT-Tiny", () => {
   assert.equal(sizes(resnet({ depth: 20, classes: 10, seed: 1 })), [272_474, 40_813_184]);
   assert.equal(sizes(imageNetResnet({ depth: 18, seed: 1 })), [11_689_512, 1_814_073_344]);
   assert.equal(sizes(imageNetResnet({ depth: 50, seed: 1 })), [25_557_032, 4_089_184_256]);
+  // With the small stem, by hand: 3x3 convolutions at 32, 16, 8, 4 pixels, projections where the shape changes.
+  const inner = 32 * 32 * 9 * 64 * 64;
+  const small = imageNetResnet({ depth: 18, classes: 10, input: [32, 32, 3], stem: "small", seed: 1 });
+  assert.equal(sizes(small), [
+    11_173_962,
+    32 * 32 * 27 * 64 + 4 * inner + 3 * (inner / 2 + 3 * inner + 16 * 16 * 64 * 128) + 5120,
+  ]);
   const [t, d] = [197, 192];
   const blocks = 12 * (12 * t * d * d + 2 * t * t * d);
   assert.equal(sizes(vitTiny({ classes: 1000, seed: 1 })), [5_717_416, 196 * 768 * d + blocks + d * 1000]);
