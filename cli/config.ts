@@ -1,6 +1,6 @@
 /** What `sortie train` can be told: the keys of its config file, their flags, and what is preset for each data set. */
 
-import { parseArgs } from "node:util";
+import { type ParseArgsConfig, parseArgs } from "node:util";
 import * as v from "valibot";
 import { readJson } from "./files.ts";
 import { knownSet, SET_NAMES, type SetKey, type SetName } from "./sets.ts";
@@ -336,7 +336,7 @@ const DATA_LEAVES = LEAVES.filter(({ path }) => DATA_PATHS.includes(path));
 const DATA_ALIASES = Object.fromEntries(Object.entries(ALIASES).filter(([, path]) => DATA_PATHS.includes(path)));
 
 /** Flags of commands that look at a data set, as `parseArgs` takes them. */
-export const dataFlags = flagOptions(DATA_LEAVES, DATA_ALIASES);
+export const dataFlags: NonNullable<ParseArgsConfig["options"]> = flagOptions(DATA_LEAVES, DATA_ALIASES);
 
 /** Those flags as help. */
 export const dataFlagsHelp = describeSettings(DATA_LEAVES, DATA_ALIASES);
