@@ -1,6 +1,16 @@
-// A data set and a network small enough to train within a test: four classes of bars on 8x8 images.
+// A data set and a network small enough to train within a test, and short runs on them: four classes of bars on 8x8 images.
 
-import { type ImageSet, type ImageSplits, type MultiExit, multiExit } from "../../exits/index.ts";
+import {
+  type BatchSource,
+  type ImageSet,
+  type ImageSplits,
+  jointCrossEntropy,
+  type MultiExit,
+  multiExit,
+  type Objective,
+  type TrainOptions,
+  train,
+} from "../../exits/index.ts";
 import { resnet } from "../../nn/index.ts";
 import { mulberry } from "../ops/check.ts";
 
@@ -42,4 +52,41 @@ export const smallNet = (seed = 1): MultiExit =>
     after: ["stage1", "stage2"],
     head: "gap-linear",
     seed,
+  });
+
+/** Options of a short run that says nothing. */
+export const quiet = { epochs: 2, batch: 16, schedule: { warmup: 3 }, report: () => {} } as const;
+/** Half the sum of the exits' losses. */
+export const joint = jointCrossEntropy({ weights: 0.5 });
+
+/** All weights and running statistics of a network after a short run. */
+export async function weightsAfter(
+  options: Partial<TrainOptions> & { readonly objective: Objective },
+  net = smallNet(),
+): Promise<number[][]> {
+  try {
+    using _ = await train(net, barSplits(), { ...quiet, ...options });
+    return await weightsOf(net);
+  } finally {
+    net.dispose();
+    options.teacher?.dispose();
+  }
+}
+
+/** All values of a network. */
+export const weightsOf = async (net: MultiExit): Promise<number[][]> =>
+  Promise.all([...net.state().values()].map(async (tensor) => Array.from(await tensor.read())));
+
+/** Every image blended half and half, or as `share` says, with one of the next class. */
+export const blends =
+  (share: number, options = {}) =>
+  (set: ImageSet): BatchSource => ({
+    batchesPerEpoch: 4,
+    isMixed: true,
+    options,
+    at: ({ batch }) => {
+      const labels = set.labels.slice(16 * batch, 16 * (batch + 1));
+      const mixed = { labels: labels.map((label) => (label + 1) % 4), share: new Float32Array(16).fill(share) };
+      return { images: set.images.slice(1024 * batch, 1024 * (batch + 1)), labels, mixed };
+    },
   });
