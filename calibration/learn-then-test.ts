@@ -222,11 +222,12 @@ export function promisedGroups(scored: Cascade, taken: Int32Array, control: Cont
 }
 
 function describe(procedure: Procedure, control: Control, { alpha, delta }: RiskLevels): Guarantee {
-  const whose = {
-    exit: "for each early exit, at most",
-    early: "among all samples that leave early, at most",
-    label: "for each label, among its samples that leave early, at most",
-    predictedClass: "for each early exit and each class it answers, at most",
+  const few = `at most ${alpha} of`;
+  const wrong = {
+    exit: `for each early exit, ${few} the samples that really leave there are answered wrongly`,
+    early: `${few} the samples that leave early are answered wrongly`,
+    label: `for each label, ${few} its samples that leave early are answered wrongly`,
+    predictedClass: `for each early exit and each class, ${few} the samples that really leave there with this answer are answered wrongly`,
   }[control];
   const chance = `With probability at least ${complement(delta)} over the calibration samples`;
   if (procedure === "allSamples") {
@@ -242,7 +243,7 @@ function describe(procedure: Procedure, control: Control, { alpha, delta }: Risk
   }
   return {
     kind: "with probability 1 - delta",
-    promise: `${chance}, ${whose} ${alpha} of the samples that really leave there are answered wrongly.`,
+    promise: `${chance}, ${wrong}.`,
     assumptions,
   };
 }

@@ -5,6 +5,7 @@
 
 import type { ParseArgsConfig } from "node:util";
 import * as v from "valibot";
+import { numberFlag } from "./flags.ts";
 
 /** Nested objects of plain values, as JSON has them. */
 export type Plain = { readonly [key: string]: unknown };
@@ -83,11 +84,7 @@ function read(command: string, flag: string, kind: Leaf["kind"], value: string |
     if (value === "true" || value === "false") return value === "true";
     throw new Error(`${command}: --${flag} must be true or false; got "${value}".`);
   }
-  const number = (text: string) => {
-    const found = Number(text);
-    if (text.trim() !== "" && !Number.isNaN(found)) return found;
-    throw new Error(`${command}: --${flag} must be a number; got "${text}".`);
-  };
+  const number = (text: string) => numberFlag(command, flag, text);
   if (kind === "number") return number(value);
   return value.split(",").map((item) => (/^[-+.\d]/.test(item) ? number(item) : item));
 }

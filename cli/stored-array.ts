@@ -2,6 +2,7 @@
 
 import { closeSync, openSync, readSync } from "node:fs";
 import type { Values } from "../calibration/index.ts";
+import { fromHalf } from "../engine/index.ts";
 import { reading, sizeOf } from "./files.ts";
 
 /** An array in a file. */
@@ -19,7 +20,7 @@ export type ReadBytes = (from: number, count: number) => DataView;
 const readers: Readonly<Record<string, { readonly bytes: number; at(view: DataView, offset: number): number }>> = {
   F64: { bytes: 8, at: (view, offset) => view.getFloat64(offset, true) },
   F32: { bytes: 4, at: (view, offset) => view.getFloat32(offset, true) },
-  F16: { bytes: 2, at: (view, offset) => halfToNumber(view.getUint16(offset, true)) },
+  F16: { bytes: 2, at: (view, offset) => fromHalf(view.getUint16(offset, true)) },
   BF16: { bytes: 2, at: (view, offset) => bfloatToNumber(view.getUint16(offset, true)) },
   I64: { bytes: 8, at: (view, offset) => Number(view.getBigInt64(offset, true)) },
   U64: { bytes: 8, at: (view, offset) => Number(view.getBigUint64(offset, true)) },
@@ -66,15 +67,6 @@ export function readBytes(path: string, from: number, count: number): DataView {
     closeSync(file);
   }
   return new DataView(bytes.buffer);
-}
-
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
 function bfloatToNumber(bits: number): number {

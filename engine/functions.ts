@@ -5,6 +5,7 @@ export { packHyper, tallySize } from "../kernels/index.ts";
 export type { MemoryReport } from "./buffers.ts";
 export { Capture, type CaptureOptions, capture } from "./capture.ts";
 export { createDevice, type Device, type DeviceInfo, type DeviceOptions } from "./device.ts";
+export { fromHalf } from "./dtype.ts";
 export * from "./errors.ts";
 export { Flat, flatten, SEGMENT_ALIGN, type Segment } from "./flat.ts";
 export {
