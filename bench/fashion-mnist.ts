@@ -21,23 +21,36 @@ const PLAIN = [
 /** What is compared: the objective, its flags, and what it is. */
 const METHODS = {
   joint: {
+    seeds: [0, 1],
     objective: "joint",
     flags: ["--objective.weights", "0.5,0.5,0.5"],
-    is: "half the sum of the exits' cross-entropies",
+    is: "half the sum of the exits' cross-entropies, as the reference has it",
+  },
+  "joint-sum": {
+    seeds: [0],
+    objective: "joint",
+    flags: ["--objective.weights", "1,1,1"],
+    is: "the whole sum: gradients of the size that gated ones without normalisation have",
   },
   "soft-cgt": {
+    seeds: [0, 1],
     objective: "soft-cgt",
     flags: [],
     is: "soft gates as the authors' public code has them: tau 0.9, kappa 1, leak, normalised, annealed, label smoothing 0.1",
   },
-  "hard-cgt": { objective: "hard-cgt", flags: [], is: "the same with hard gates, tau 0.5" },
-  "schedule-only": { objective: "schedule-only", flags: [], is: "the same with every gate open: the control" },
+  "hard-cgt": { seeds: [0, 1], objective: "hard-cgt", flags: [], is: "the same with hard gates, tau 0.5" },
+  "schedule-only": {
+    seeds: [0],
+    objective: "schedule-only",
+    flags: [],
+    is: "the same with every gate open: the control",
+  },
   "soft-cgt-plain": {
+    seeds: [0],
     objective: "soft-cgt",
     flags: ["--objective.kappa", "10", ...PLAIN],
     is: "soft gates as the paper prints them, tau 0.9, with a kappa of 10: no leak, no normalisation, no annealing, no label smoothing",
   },
-  "hard-cgt-plain": { objective: "hard-cgt", flags: PLAIN, is: "hard gates as the paper prints them, tau 0.5" },
 } as const;
 
 type Method = keyof typeof METHODS;
@@ -64,9 +77,7 @@ const { values: flags } = parseArgs({
 const METHOD_NAMES = Object.keys(METHODS) as readonly Method[];
 const plans: readonly Plan[] = [
   { method: "joint", epochs: 10, seed: 0 },
-  ...METHOD_NAMES.flatMap((method) =>
-    [0, 1].flatMap((seed) => (method.endsWith("plain") && seed > 0 ? [] : [{ method, epochs: 5, seed }])),
-  ),
+  ...METHOD_NAMES.flatMap((method) => METHODS[method].seeds.map((seed) => ({ method, epochs: 5, seed }))),
 ];
 
 const nameOf = ({ method, epochs, seed }: Plan): string => `${method}-${epochs}-seed${seed}`;
@@ -179,6 +190,23 @@ const table = (header: readonly string[], rows: readonly (readonly (string | num
 
 const mean = (values: readonly number[]): number => values.reduce((sum, x) => sum + x, 0) / values.length;
 
+/** What the runs of 2026-11-21 say; whoever runs others writes other words. */
+const READING = `## Reading
+
+- \`joint\` ends 0.2 to 0.3 points below PyTorch's one run at the last exit, which is seed noise; exit 1 at 5 epochs is a point below, and not at 10.
+- Of the public code's forms none beats \`joint\` at any share of the MACs in these five epochs. Its soft gates lose 1.3 points at the last exit; half of
+  that their control loses too, which has the same schedule and label smoothing and no gate. Against the control the gates move accuracy forwards: 2.4
+  points more at exit 1, 0.7 fewer at the last, ahead by 0.3 at half of the MACs and behind by 0.4 to 0.6 above. With a kappa of 1 a gate lies between
+  0.475 and 0.711 whatever the sample, so this is a discount by depth more than a choice of samples.
+- The paper's printed form with a gate that looks at the sample (\`soft-cgt-plain\`, one seed) beats \`joint\`: 2.2 / 0.5 / 0.9 points at the exits, 90.2 %
+  certified for 59.2 % of the MACs against 89.4 % for 61.3 %. Its loss is about twice as large as half a sum, though: which one run cannot separate.
+- Hard gates spoil the deep exits (76 % at the last). Normalised weights let these learn only from images that an earlier exit got wrong or was unsure of,
+  and whether it was wrong is told by the label. At test time there is no label: images arrive that the first exit had right without being sure, and the
+  deep exits have learned to contradict it. So a higher threshold makes the cascade worse, from 84.6 % at 0.5, where it was trained, to 77.6 % at 0.9.
+- The certified error of early leavers was kept at every exit of every run (at most 5 %; found 2.0 to 4.9 %).
+- One small network, five epochs, one or two seeds: the paper trains others for 300. What holds beyond this table is not said here.
+`;
+
 function page(results: readonly Result[]): string {
   const label = ({ plan: { method, epochs, seed } }: Result) => [method, epochs, seed];
   const five = METHOD_NAMES.map((method) => ({
@@ -281,6 +309,7 @@ ${table(
   ]),
 )}
 
+${READING}
 ## Commands
 
 Each with \`npm start -- --data fashion-mnist --data-dir DIR\` in front:
