@@ -2,10 +2,10 @@
 
 import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { RUN_FILES, type Split } from "../exits/index.ts";
+import { firstDifference, RUN_FILES, type Split } from "../exits/index.ts";
 import { type Config, completeConfig } from "./config.ts";
 import { readJson, toJson, writeWhole } from "./files.ts";
-import { firstDifference, type Plain } from "./settings.ts";
+import type { Plain } from "./settings.ts";
 import type { Facts } from "./versions.ts";
 
 /** Names in a run folder, besides those that training writes. */

@@ -136,20 +136,6 @@ function near(path: string, known: readonly string[]): readonly string[] {
   return siblings.length > 0 ? siblings : known;
 }
 
-/** The first key in which two settings differ, with both values; undefined if they are equal. */
-export function firstDifference(
-  a: unknown,
-  b: unknown,
-  path = "",
-): readonly [path: string, a: unknown, b: unknown] | undefined {
-  if (!isObject(a) || !isObject(b)) return JSON.stringify(a) === JSON.stringify(b) ? undefined : [path, a, b];
-  for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
-    const found = firstDifference(a[key], b[key], path === "" ? key : `${path}.${key}`);
-    if (found) return found;
-  }
-  return undefined;
-}
-
 /** A line for each key: its flag, what it must be, and in brackets what is preset. */
 export function describeSettings(leaves: readonly Leaf[], aliases: Aliases, preset: Plain = {}): string {
   const names = shortNames(aliases);

@@ -79,16 +79,18 @@ async function open(source: SafetensorsSource): Promise<SafetensorsFile> {
   return file;
 }
 
-/** Where two values first differ, as a dotted path with both; undefined if they are equal as JSON. */
-export function firstDifference(a: unknown, b: unknown, path = ""): string | undefined {
-  const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
-  if (!isObject(a) || !isObject(b)) {
-    const [left, right] = [JSON.stringify(a), JSON.stringify(b)];
-    return left === right ? undefined : `${path} ${left} there, ${right} here`;
-  }
+/** The dotted path at which two values first differ as JSON, and both values there; undefined if they are equal. Lists are whole. */
+export function firstDifference(
+  a: unknown,
+  b: unknown,
+  path = "",
+): readonly [path: string, a: unknown, b: unknown] | undefined {
+  const isObject = (value: unknown): value is Record<string, unknown> =>
+    typeof value === "object" && value !== null && !Array.isArray(value);
+  if (!isObject(a) || !isObject(b)) return JSON.stringify(a) === JSON.stringify(b) ? undefined : [path, a, b];
   for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
     const found = firstDifference(a[key], b[key], path === "" ? key : `${path}.${key}`);
-    if (found !== undefined) return found;
+    if (found) return found;
   }
   return undefined;
 }
@@ -105,11 +107,13 @@ export async function loadCheckpoint(
   if (!(await exists(path))) return undefined;
   const { tensors: stored, metadata } = await open(path);
   const difference = firstDifference(JSON.parse(metadata["run"] ?? "null"), JSON.parse(JSON.stringify(run)));
-  // A tensor of another shape says more than the network's costs do.
-  if (difference?.startsWith("network.")) checkAll(path, tensors, stored);
-  if (difference !== undefined) {
+  if (difference) {
+    const [key, there, here] = difference;
+    // A tensor of another shape says more than the network's costs do.
+    if (key.startsWith("network.")) checkAll(path, tensors, stored);
+    const values = `${key} ${JSON.stringify(there)} there, ${JSON.stringify(here)} here`;
     throw new CheckpointError(
-      `checkpoint: ${path} must be of the same run; ${difference}. Use another folder, or the same options.`,
+      `checkpoint: ${path} must be of the same run; ${values}. Use another folder, or the same options.`,
     );
   }
   writeAll(path, tensors, stored);

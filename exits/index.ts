@@ -2,7 +2,7 @@
 
 export { type BoostLosses, type BoostOptions, boostedLogits, boostLosses } from "./boost.ts";
 export { type CalexnetLosses, type CalexnetOptions, calexnetLosses } from "./calexnet.ts";
-export { loadWeights } from "./checkpoint.ts";
+export { firstDifference, loadWeights } from "./checkpoint.ts";
 export { type Answers, Classifier, type DeployOptions, deploy, type ExitPolicy, type Images } from "./deploy.ts";
 export { type DkdOptions, dkd, entropy, kd } from "./distill.ts";
 export { type ErdeOptions, erdeLosses } from "./erde.ts";

@@ -331,7 +331,7 @@ function identityOf(net: MultiExit, data: ImageSplits, options: TrainOptions, { 
     data: part(data.train),
     // Decides which weights are the best.
     validation: part(data.validation),
-    network: { classes: net.classes, exits: net.describe() },
+    network: { classes: net.classes, ...Object.fromEntries(net.describe().map(({ stage, ...exit }) => [stage, exit])) },
     // Other variants of a kernel sum in another order.
     tuning: deviceOf(net).tuner.table,
   };

@@ -16,6 +16,7 @@ import {
   train,
 } from "../../exits/index.ts";
 
+import { momentumOneCycle, Optimizer } from "../../nn/index.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith } from "../harness.ts";
 import { barSplits, bars, blends, joint, quiet, smallNet, weightsAfter, weightsOf } from "./small.ts";
@@ -151,15 +152,30 @@ test("a full disk is named, and what a killed process left is removed", async ()
   assert.equal(readdirSync(dir).sort(), ["metrics.jsonl", "notes.tmp"]);
 });
 
-test("the momentum of one cycle moves: another one trains other weights", async () => {
+test("one cycle moves the momentum of every step, where there is some", async () => {
+  const original = Object.getOwnPropertyDescriptor(Optimizer.prototype, "momentum")!;
+  const given: number[] = [];
+  Object.defineProperty(Optimizer.prototype, "momentum", {
+    ...original,
+    set(this: Optimizer, value: number) {
+      given.push(value);
+      original.set!.call(this, value);
+    },
+  });
   const schedule = { kind: "oneCycle" } as const;
-  const cycled = await weightsAfter({ objective: joint, schedule });
-  // Without momentum nothing can cycle, with RMSprop's zero neither.
-  assert.not.equal(
-    await weightsAfter({ objective: joint, schedule, optimizer: { momentum: 0, nesterov: false } }),
-    cycled,
+  try {
+    await weightsAfter({ objective: joint, schedule, optimizer: { method: "rmsprop" } });
+    assert.equal(given, []);
+    await weightsAfter({ objective: joint, schedule });
+  } finally {
+    Object.defineProperty(Optimizer.prototype, "momentum", original);
+  }
+  const moves = momentumOneCycle({ steps: 8 });
+  assert.equal(
+    given,
+    Array.from({ length: 8 }, (_, t) => moves(t)),
   );
-  await weightsAfter({ objective: joint, schedule, optimizer: { method: "rmsprop" } });
+  assert.ok(new Set(given).size > 4, `momenta ${given}`);
 });
 
 test("options of another optimiser are refused", () =>
