@@ -3,10 +3,15 @@
  * Grammar of every message: `op: what must hold; got what. Hint.`
  */
 
+import { optionsReader, SortieError } from "../base/index.ts";
+
 /** Thrown for input that no calibration could make sense of. Never thrown for "nothing is safe": that is a result. */
-export class CalibrationError extends Error {
+export class CalibrationError extends SortieError {
   override readonly name = "CalibrationError";
 }
+
+/** Checks the options of a function. @throws CalibrationError */
+export const readOptions = optionsReader(CalibrationError);
 
 /** Throws `op: requirement; got actual. hint` unless `condition` holds. */
 export function check(

@@ -4,6 +4,7 @@
  * (thresholds) on calibration samples, evaluate on test samples.
  */
 
+export { SortieError } from "../base/index.ts";
 export * from "./bootstrap.ts";
 export * from "./bounds.ts";
 export * from "./budgets.ts";

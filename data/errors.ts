@@ -1,5 +1,7 @@
 // The error class of data sets and their files. One grammar for all messages: `op: what must hold; got what. Hint.`
 
+import { optionsReader, SortieError } from "../base/index.ts";
+
 /** What a `DataError` knows beside its message. */
 export interface DataErrorDetails {
   /** The file at fault, if it is one. */
@@ -8,7 +10,7 @@ export interface DataErrorDetails {
 }
 
 /** A missing, damaged or unfitting data file, or a data set that is asked for something it has not. */
-export class DataError extends Error {
+export class DataError extends SortieError {
   override readonly name = "DataError";
   readonly file: string | undefined;
 
@@ -17,6 +19,9 @@ export class DataError extends Error {
     this.file = file;
   }
 }
+
+/** Checks the options of a function. @throws DataError */
+export const readOptions = optionsReader(DataError);
 
 /** Throws a `DataError` unless `holds`; the message is made only then. */
 export function ensure(holds: boolean, message: () => string, details?: DataErrorDetails): asserts holds {

@@ -1,5 +1,6 @@
 // Public entry of the data sets.
 
+export { SortieError } from "../base/index.ts";
 export {
   type Augmenter,
   type AugmentOptions,

@@ -1,9 +1,8 @@
-// The engine's error classes. One grammar for all messages: `op: what must hold; got what. Hint.`
+// The engine's error classes, and its reader of options, which throws one of them.
 
-/** Base of everything that the library throws on purpose. */
-export class SortieError extends Error {
-  override readonly name: string = "SortieError";
-}
+import { optionsReader, SortieError } from "../base/index.ts";
+
+export { SortieError };
 
 /** Shapes, axes or extents that do not fit an operation. */
 export class ShapeError extends SortieError {
@@ -19,6 +18,9 @@ export class DTypeError extends SortieError {
 export class ArgumentError extends SortieError {
   override readonly name = "ArgumentError";
 }
+
+/** Checks the options of an op. @throws ArgumentError */
+export const readOptions = optionsReader(ArgumentError);
 
 /** No adapter, a lost device, an exceeded limit, or a GPU error. */
 export class DeviceError extends SortieError {

@@ -13,18 +13,21 @@ interface Rule {
   readonly entries?: readonly string[];
   /** Takes the engine's functions, not its index: the methods on tensors would be in every bundle. */
   readonly isPlain?: boolean;
+  /** No entry of the package: users do not see it. */
+  readonly isInner?: boolean;
 }
 
-const LIBRARY = ["kernels", "engine", "nn", "calibration", "exits", "data"];
+const LIBRARY = ["base", "kernels", "engine", "nn", "calibration", "exits", "data"];
 
 /** The map of the repository; a folder with TypeScript in it that is missing here is a fault. */
 export const RULES: Readonly<Record<string, Rule>> = {
+  base: { may: [], isPortable: true, isInner: true },
   kernels: { may: [], isPortable: true },
-  engine: { may: ["kernels"], isPortable: true, entries: ["functions.ts"] },
-  nn: { may: ["engine"], isPortable: true, isPlain: true },
-  calibration: { may: [], isPortable: true },
-  exits: { may: ["nn", "engine", "calibration"], isPortable: true, isPlain: true },
-  data: { may: ["engine"], typesOnly: ["engine"] },
+  engine: { may: ["base", "kernels"], isPortable: true, entries: ["functions.ts"] },
+  nn: { may: ["base", "engine"], isPortable: true, isPlain: true },
+  calibration: { may: ["base"], isPortable: true },
+  exits: { may: ["base", "nn", "engine", "calibration"], isPortable: true, isPlain: true },
+  data: { may: ["base", "engine"], typesOnly: ["engine"] },
   cli: { may: LIBRARY },
   examples: { may: LIBRARY },
   scripts: { may: [] },

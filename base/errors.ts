@@ -1,0 +1,6 @@
+// The root of every error that the library throws on purpose. One grammar for all messages: `op: what must hold; got what. Hint.`
+
+/** Base of everything that the library throws on purpose: `error instanceof SortieError` tells it from a defect. */
+export class SortieError extends Error {
+  override readonly name: string = "SortieError";
+}

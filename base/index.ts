@@ -1,0 +1,5 @@
+// The ground floor: what every folder needs and no user calls.
+
+export { SortieError } from "./errors.ts";
+export { nearest } from "./nearest.ts";
+export { type Kinds, type OptionsReader, optionsReader, what } from "./options.ts";

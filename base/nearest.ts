@@ -1,0 +1,30 @@
+// The name that was probably meant: the nearest one by edit distance, for "Did you mean ...?".
+
+/** Capitals and the marks between words say nothing: `keep_dim`, `keep-dim` and `keepDim` are one name. */
+const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, "");
+
+/** Insertions, deletions and replacements that make `b` of `a` (Levenshtein's distance, one row at a time). */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] as number;
+}
+
+/** Which of `names` is nearest to `name`; undefined where even that differs in more than a third of its letters. */
+export function nearest(name: string, names: Iterable<string>): string | undefined {
+  let [best, least]: [string | undefined, number] = [undefined, Infinity];
+  const word = plain(name);
+  for (const candidate of names) {
+    const other = plain(candidate);
+    const apart = distance(word, other);
+    if (apart < least && 3 * apart <= Math.max(word.length, other.length)) [best, least] = [candidate, apart];
+  }
+  return best;
+}

@@ -1,0 +1,106 @@
+// The reader of options, the nearest name, and the one root of all errors.
+
+import { nearest, optionsReader, SortieError } from "../../base/index.ts";
+import * as calibration from "../../calibration/index.ts";
+import * as data from "../../data/index.ts";
+import * as engine from "../../engine/functions.ts";
+import * as exits from "../../exits/index.ts";
+import * as nn from "../../nn/index.ts";
+import { assert, suite } from "../harness.ts";
+
+const test = suite("options");
+
+class Refused extends SortieError {}
+const read = optionsReader(Refused);
+
+interface Options {
+  readonly seed: number;
+  readonly momentum?: number;
+  readonly keepdim?: boolean;
+  readonly reduction?: "none" | "mean";
+  readonly dim?: number | readonly number[];
+  readonly onStep?: (step: number) => void;
+}
+const KINDS = {
+  seed: "number!",
+  momentum: "number",
+  keepdim: "boolean",
+  reduction: "string",
+  dim: "any",
+  onStep: "function",
+} as const;
+const ALL = "It takes seed, momentum, keepdim, reduction, dim, onStep.";
+
+function refusal(given: unknown): string {
+  try {
+    read("f", given as Options, KINDS);
+  } catch (error) {
+    assert.instance(error, Refused);
+    return (error as Error).message;
+  }
+  return "taken";
+}
+
+test("takes what fits, and gives back the same object", () => {
+  const given: Options = { seed: 1, dim: [0, 1], reduction: "mean", onStep: () => undefined };
+  assert.is(read<Options>("f", given, KINDS), given);
+  assert.equal(refusal({ seed: Infinity, momentum: undefined }), "taken");
+  assert.equal(refusal(Object.assign(Object.create(null), { seed: 1 })), "taken");
+});
+
+test("names an unknown option, the nearest one, and all", () => {
+  assert.equal(refusal({ seed: 1, momentun: 0.9 }), `f: unknown option "momentun". Did you mean "momentum"? ${ALL}`);
+  assert.equal(refusal({ seed: 1, keep_dim: true }), `f: unknown option "keep_dim". Did you mean "keepdim"? ${ALL}`);
+  assert.equal(refusal({ seed: 1, dims: 0 }), `f: unknown option "dims". Did you mean "dim"? ${ALL}`);
+  assert.equal(refusal({ seed: 1, ceilMode: undefined }), `f: unknown option "ceilMode". ${ALL}`);
+  assert.equal(refusal({ seed: 1, toString: 1 }), `f: unknown option "toString". ${ALL}`);
+});
+
+test("names an option that is missing, not a number, or of another kind", () => {
+  assert.equal(refusal({}), `f: seed must be given; got none. ${ALL}`);
+  assert.equal(refusal({ seed: NaN }), "f: seed must be a number; got NaN.");
+  assert.equal(refusal({ seed: "1" }), 'f: seed must be a number; got "1".');
+  assert.equal(refusal({ seed: null }), "f: seed must be a number; got null.");
+  assert.equal(refusal({ seed: 1, keepdim: 1 }), "f: keepdim must be a boolean; got 1.");
+  assert.equal(refusal({ seed: 1, onStep: [1, 2] }), "f: onStep must be a function; got an array of 2.");
+  assert.equal(
+    refusal({ seed: Promise.resolve(1) }),
+    "f: seed must be a number; got a Promise (is an await missing?).",
+  );
+});
+
+test("refuses what is no object of options", () => {
+  const got = (value: unknown): string | undefined =>
+    /plain object; got (.*)\. It takes seed/.exec(refusal(value))?.[1];
+  assert.equal(got(undefined), "undefined");
+  assert.equal(got(null), "null");
+  assert.equal(got(3), "3");
+  assert.equal(got([1]), "an array of 1");
+  assert.equal(got(new Float32Array(2)), "a Float32Array");
+  assert.equal(got(new Map()), "a Map");
+  assert.equal(got(Promise.resolve({})), "a Promise (is an await missing?)");
+});
+
+test("finds the nearest name, and none where nothing is near", () => {
+  const names = ["dim", "keepdim", "labelSmoothing", "betas"];
+  assert.equal(nearest("label_smoothing", names), "labelSmoothing");
+  assert.equal(nearest("beta", names), "betas");
+  assert.equal(nearest("Dim", names), "dim");
+  assert.equal(nearest("axis", names), undefined);
+  assert.equal(nearest("x", ["y"]), undefined);
+  assert.equal(nearest("x", []), undefined);
+});
+
+test("every error class of every entry has one root", () => {
+  const classes = [engine, nn, exits, calibration, data].flatMap((entry) =>
+    Object.values(entry as Record<string, unknown>).filter(
+      (value): value is typeof Error => typeof value === "function" && value.prototype instanceof Error,
+    ),
+  );
+  assert.ok(classes.length > 10, `${classes.length} classes`);
+  const strangers = classes.filter((Class) => Class !== SortieError && !(Class.prototype instanceof SortieError));
+  assert.equal(
+    strangers.map(({ name }) => name),
+    [],
+  );
+});
