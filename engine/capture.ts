@@ -2,6 +2,7 @@
 // one submit. What may change between replays is declared: inputs, scalars, state. Everything else is constant; a write to
 // anything else is refused. Intermediates share private memory by liveness, which the fixed order makes exact.
 
+import { liveGrid } from "../kernels/index.ts";
 import { type Place, Storage, USAGE } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import { encode } from "./dtype.ts";
@@ -299,6 +300,12 @@ class Recording implements Recorder {
   #spread(work: Command, capacity: number): void {
     if (!work.rows || work.rows.units % capacity !== 0) {
       throw new CaptureError(`capture: with live rows every op must treat rows independently; ${work.op} mixes them.`);
+    }
+    const grid = liveGrid(work.grid, work.rows);
+    if (grid.join() !== work.grid.join()) {
+      throw new CaptureError(
+        `capture: for all rows the launches of ${work.op} must have their grid [${work.grid.join(", ")}]; its kernel's rows give [${grid.join(", ")}].`,
+      );
     }
     work.storages.forEach((storage, i) => {
       if (work.program.bindings[i]?.access !== "read") storage.live = true;

@@ -131,7 +131,7 @@ export const GRID_WORDS = 3;
  * Workgroup counts of `launches` launches on the first count[0] rows (at most u.capacity). `args` holds the results, three
  * words a launch (as indirect dispatches take them), and behind all of these the table: grid x, y, z for all rows; the
  * axis that depends on the rows; units per row; units per group, 0 if the rows do not
- * matter; whether the count is folded as by `linearGrid`; 0.
+ * matter; whether the count is folded as by `linearGrid` (then over x and y); 0. Other axes stand. The rule is `liveGrid`'s.
  */
 export const liveGrids = defineKernel<Record<string, never>, "launches" | "capacity">({
   name: "live-grids",
@@ -153,7 +153,7 @@ export const liveGrids = defineKernel<Record<string, never>, "launches" | "capac
     // Independent of the rows: the grid stands.
   } else if (args[entry + 6u] != 0u) {
     let y = max(1u, groups / ${MAX_GROUPS}u + u32(groups % ${MAX_GROUPS}u != 0u));
-    grid = vec3u(groups / y + u32(groups % y != 0u), y, 1u);
+    grid = vec3u(groups / y + u32(groups % y != 0u), y, grid.z);
   } else {
     grid[args[entry + 3u]] = groups;
   }

@@ -30,7 +30,8 @@ export type Dims<U extends string = string> = Readonly<Record<U, number>>;
 
 /**
  * How a launch depends on the number of rows (leading extent of the batch): grid axis `axis` is
- * `ceil(units / perGroup)`, where `units` is proportional to the rows. With `fold`, the count is laid out by `linearGrid`.
+ * `ceil(units / perGroup)`, where `units` is proportional to the rows. With `fold`, the count is laid out by `linearGrid`, over
+ * x and y. Other axes do not depend on the rows.
  */
 export interface RowAxis {
   readonly axis: 0 | 1 | 2;
@@ -114,6 +115,16 @@ export const MAX_GROUPS = 65535;
 export function linearGrid(groups: number): Grid {
   const y = Math.max(1, Math.ceil(groups / MAX_GROUPS));
   return [Math.ceil(groups / y), y, 1];
+}
+
+/**
+ * The grid of a launch on as many rows as make `units` (default: all): what the kernel `liveGrids` computes on the GPU. For all
+ * rows it must be the launch's own grid.
+ */
+export function liveGrid(grid: Grid, { axis, perGroup, fold, ...rows }: RowAxis, units = rows.units): Grid {
+  const groups = ceilDiv(units, perGroup);
+  const [x, y] = linearGrid(groups);
+  return fold ? [x, y, grid[2]] : (grid.map((count, i) => (i === axis ? groups : count)) as unknown as Grid);
 }
 
 /** WGSL expression for the index of a workgroup in a `linearGrid` launch; needs the parameters `ENTRY` declares. */

@@ -1,8 +1,10 @@
 // Capture and replay: equal to eager bit for bit, private memory, declared changes, refusals word for word.
 
 import * as s from "../../engine/index.ts";
+import type { Kernel } from "../../kernels/index.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
+import { sample } from "../kernels/lab.ts";
 import { messageOf, rejectionOf } from "./messages.ts";
 
 const test = gpuSuite("capture");
@@ -203,6 +205,31 @@ live("covers the first n rows only, n known on the GPU alone", async () => {
   captured.dispose();
 });
 
+live("refuses a kernel whose rows do not describe its grid", async () => {
+  const kernel = {
+    name: "halves",
+    bindings: () => [
+      { name: "x", access: "read", type: "array<f32>" } as const,
+      { name: "y", access: "write", type: "array<f32>" } as const,
+    ],
+    uniforms: { n: "u32" },
+    source: () => "@compute @workgroup_size(1) fn main() { y[0] = x[0]; }",
+    grid: ({ n }) => [n, 2, 1],
+    rows: ({ n }) => ({ axis: 0, units: n, perGroup: 2 }),
+  } satisfies Kernel<Record<string, never>, "n">;
+  const op = s.defineOp({
+    name: "halves",
+    infer: ([x]) => [{ shape: (x as s.Tensor).shape, dtype: "f32" }],
+    run: ({ inputs: [x], outputs: [y], dispatch }) =>
+      dispatch(kernel, {}, { x: x as s.Tensor, y: y as s.Tensor }, { n: (x as s.Tensor).size }),
+  });
+  const rows = s.tensor(Uint32Array.of(8));
+  assert.is(
+    await rejectionOf(s.capture({ inputs: { x: { shape: [8], dtype: "f32" } }, rows }, ({ x }) => op([x], {}))),
+    "CaptureError: capture: for all rows the launches of halves must have their grid [8, 2, 1]; its kernel's rows give [4, 2, 1].",
+  );
+});
+
 live("refuses ops that mix rows, by name", async () => {
   const count = s.tensor(Uint32Array.of(4));
   const over = (fn: (x: s.Tensor) => s.Tensor) =>
@@ -216,4 +243,19 @@ live("refuses ops that mix rows, by name", async () => {
     await rejectionOf(s.capture({ inputs: { x: s.zeros([4]), y: s.zeros([5]) }, rows: count }, ({ x }) => x)),
     "CaptureError: capture: with live rows all inputs must have the leading extent 4; got f32[5] for y.",
   );
+});
+
+live("keeps the tiles of columns along z: wide convolutions and products are whole", async () => {
+  const weight = s.tensor(sample(9 * 8 * 40, 1), { shape: [3, 3, 8, 40] });
+  const b = s.tensor(sample(40 * 200, 2), { shape: [40, 200] });
+  const run = (x: s.Tensor) => s.matmul(s.conv2d(x, weight, undefined, { padding: 1 }).mean({ dims: [1, 2] }), b);
+  const x = s.tensor(sample(40 * 16 * 8, 3), { shape: [40, 4, 4, 8] });
+  const want = await s.scope(() => run(x)).read();
+  const count = s.tensor(Uint32Array.of(40));
+  using captured = await s.capture({ inputs: { x }, rows: count }, (t) => run(t.x));
+  for (const n of [40, 33, 1]) {
+    count.write([n]);
+    const got = await captured.run({ x }).read();
+    assert.equal([...got.slice(0, 200 * n)], [...want.slice(0, 200 * n)], `the first ${n} rows`);
+  }
 });
