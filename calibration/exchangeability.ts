@@ -7,6 +7,7 @@
 import { check, checkLevel, checkNotEmpty } from "./errors.ts";
 import { createRandom, type Random } from "./random.ts";
 import { argsort } from "./ranks.ts";
+import { RestartedBets } from "./restarted-bets.ts";
 
 /** What the test says after an observation. */
 export interface ExchangeabilityState {
@@ -14,7 +15,7 @@ export interface ExchangeabilityState {
   readonly n: number;
   /** Conformal p-value of the last sample: the share of all samples seen that are less confident, ties broken at random. */
   readonly pValue: number;
-  /** Evidence against exchangeability: a martingale started at 1. */
+  /** Evidence against exchangeability: a martingale started at 1, part of which is laid anew at every step. */
   readonly eValue: number;
   readonly isAlarm: boolean;
   /** Live sample at which the alarm was raised; -1 if none. */
@@ -44,8 +45,8 @@ export function createExchangeabilityMonitor(
   checkLevel("createExchangeabilityMonitor", "delta", delta);
   const ranks = new SortedScores(calibrationScores);
   const random: Random = createRandom(seed);
-  const wealth = new Float64Array(LEANS.length).fill(1 / LEANS.length);
-  let scale = 0; // log of the factor taken out of `wealth`, so that long runs neither overflow nor vanish
+  const goal = Math.log(1 / delta);
+  const bets = new RestartedBets(LEANS.length);
   let state: ExchangeabilityState = { n: 0, pValue: Number.NaN, eValue: 1, isAlarm: false, alarmAt: -1 };
   return {
     observe(score) {
@@ -53,20 +54,16 @@ export function createExchangeabilityMonitor(
       const { below, equal } = ranks.insert(score);
       // the sample itself is among the equal ones, so the p-value is exactly uniform
       const pValue = (below + random.uniform() * equal) / ranks.size;
-      const total = wealth[0]! + wealth[1]! + wealth[2]!;
-      LEANS.forEach((lean, k) => {
-        const mixed = (1 - JUMP) * wealth[k]! + (JUMP * total) / LEANS.length;
-        wealth[k] = mixed * (1 + lean * (pValue - 0.5));
+      const evidence = bets.step((wealth) => {
+        const share = (JUMP * (wealth[0]! + wealth[1]! + wealth[2]!)) / LEANS.length;
+        LEANS.forEach((lean, k) => {
+          wealth[k] = ((1 - JUMP) * wealth[k]! + share) * (1 + lean * (pValue - 0.5));
+        });
       });
-      const sum = wealth[0]! + wealth[1]! + wealth[2]!;
-      LEANS.forEach((_, k) => {
-        wealth[k] = wealth[k]! / sum;
-      });
-      scale += Math.log(sum);
       const n = state.n + 1;
-      const isAlarm = state.isAlarm || scale >= Math.log(1 / delta);
+      const isAlarm = state.isAlarm || evidence >= goal;
       const alarmAt = state.alarmAt >= 0 || !isAlarm ? state.alarmAt : n;
-      state = { n, pValue, eValue: Math.exp(scale), isAlarm, alarmAt };
+      state = { n, pValue, eValue: Math.exp(evidence), isAlarm, alarmAt };
       return state;
     },
     get state() {

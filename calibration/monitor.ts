@@ -1,11 +1,12 @@
 /**
  * Does the promise still hold in use? An anytime-valid test of "early-exit risk <= alpha" by betting (Waudby-Smith and
  * Ramdas 2024; Ville's inequality): it may be looked at after every label, and raises a false alarm with probability
- * at most delta over an unlimited run.
+ * at most delta over an unlimited run. Bets are laid anew all the time, so that a break is noticed however late it comes.
  */
 
 import { check } from "./errors.ts";
 import { checkLevels, type RiskLevels } from "./ltt.ts";
+import { RestartedBets } from "./restarted-bets.ts";
 
 /** What a monitor says after an observation. */
 export interface MonitorState {
@@ -40,7 +41,7 @@ const BETS = [0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6] as const;
 export function createRiskMonitor({ alpha, delta }: RiskLevels): RiskMonitor {
   checkLevels("createRiskMonitor", { alpha, delta });
   const goal = Math.log(1 / delta);
-  const logWealth = new Float64Array(BETS.length);
+  const bets = new RestartedBets(BETS.length);
   let sum = 0;
   let state: MonitorState = { n: 0, risk: Number.NaN, eValue: 1, isAlarm: false, alarmAt: -1 };
   return {
@@ -48,16 +49,16 @@ export function createRiskMonitor({ alpha, delta }: RiskLevels): RiskMonitor {
       const x = Number(loss);
       check(x >= 0 && x <= 1, "monitor.observe", "the loss must lie in [0, 1]", x);
       // stake b/alpha on "the loss is above alpha": wealth stays non-negative because b <= 1
-      BETS.forEach((bet, k) => {
-        logWealth[k] = logWealth[k]! + Math.log1p((bet / alpha) * (x - alpha));
+      const evidence = bets.step((wealth) => {
+        BETS.forEach((bet, k) => {
+          wealth[k] = wealth[k]! * (1 + (bet / alpha) * (x - alpha));
+        });
       });
       sum += x;
       const n = state.n + 1;
-      const best = Math.max(...logWealth);
-      const mixed = best + Math.log(logWealth.reduce((total, w) => total + Math.exp(w - best), 0) / BETS.length);
-      const isAlarm = state.isAlarm || mixed >= goal;
+      const isAlarm = state.isAlarm || evidence >= goal;
       const alarmAt = state.alarmAt >= 0 || !isAlarm ? state.alarmAt : n;
-      state = { n, risk: sum / n, eValue: Math.exp(mixed), isAlarm, alarmAt };
+      state = { n, risk: sum / n, eValue: Math.exp(evidence), isAlarm, alarmAt };
       return state;
     },
     get state() {

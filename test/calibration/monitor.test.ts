@@ -59,6 +59,69 @@ test("an alarm stays on, and says when it began", () => {
   assert.ok(monitor.state.eValue < 1 && Math.abs(monitor.state.risk - 5 / 505) < 1e-12);
 });
 
+/** Observations from the change to the alarm, median over runs that were quiet before; and how many were not. */
+function delays(runs: number, make: (seed: number) => { quiet(): boolean; changed(): boolean }, before: number) {
+  const found: number[] = [];
+  for (let seed = 0; seed < runs; seed++) {
+    const stream = make(seed);
+    let isAlarm = false;
+    for (let t = 0; t < before && !isAlarm; t++) isAlarm = stream.quiet();
+    if (isAlarm) continue;
+    let n = 1;
+    while (n < 20_000 && !stream.changed()) n++;
+    found.push(n);
+  }
+  return { median: found.sort((a, b) => a - b)[found.length >> 1]!, falseAlarms: runs - found.length };
+}
+
+test("a break is noticed about as soon after 20,000 good labels as after 1,000, by every monitor", () => {
+  const risks = (bad: number) => (seed: number) => {
+    const random = createRandom(seed);
+    const monitor = createRiskMonitor({ alpha: 0.05, delta: 0.1 });
+    const at = (risk: number) => () => monitor.observe(random.uniform() < risk).isAlarm;
+    return { quiet: at(0.03), changed: at(bad) };
+  };
+  const exits = (seed: number) => {
+    const random = createRandom(seed);
+    const monitor = createCascadeMonitor({ alpha: 0.05, delta: 0.1, exits: 3 });
+    const at = (risk: number) => () => monitor.observe(1, random.uniform() < risk).isAlarm;
+    return { quiet: at(0.03), changed: at(0.2) };
+  };
+  const scores = (seed: number) => {
+    const random = createRandom(seed);
+    const reference = Float64Array.from({ length: 500 }, () => random.normal());
+    const monitor = createExchangeabilityMonitor(reference, { delta: 0.1, seed });
+    const at = (shift: number) => () => monitor.observe(random.normal() - shift).isAlarm;
+    return { quiet: at(0), changed: at(0.5) };
+  };
+  for (const [name, make, early, late] of [
+    ["twice the risk", risks(0.1), 180, 1000],
+    ["four times the risk", risks(0.2), 40, 160],
+    ["one exit of a cascade", exits, 60, 200],
+    ["scores", scores, 70, 250],
+  ] as const) {
+    for (const [before, limit] of [
+      [0, early],
+      [20_000, late],
+    ] as const) {
+      const { median, falseAlarms } = delays(15, make, before);
+      assert.ok(median <= limit && falseAlarms <= 5, `${name}, ${before} before: ${median}, ${falseAlarms} false`);
+    }
+  }
+});
+
+test("bets that are laid for ever keep the level in long runs, with the risk at alpha all the time", () => {
+  const [runs, delta] = [400, 0.1];
+  const random = createRandom(5);
+  let alarms = 0;
+  for (let run = 0; run < runs; run++) {
+    const monitor = createRiskMonitor({ alpha: 0.05, delta });
+    for (let t = 0; t < 4000 && !monitor.state.isAlarm; t++) monitor.observe(random.uniform() < 0.05);
+    if (monitor.state.isAlarm) alarms++;
+  }
+  assert.ok(alarms / runs <= delta + 3 * Math.sqrt((delta * (1 - delta)) / runs), `${alarms} of ${runs}`);
+});
+
 test("a cascade monitor notices the one exit that breaks, and passes over the last", async () => {
   const monitor = createCascadeMonitor({ alpha: 0.1, delta: 0.1, exits: 3 });
   for (let t = 0; t < 100; t++) {

@@ -1,0 +1,35 @@
+/**
+ * Fair bets that are laid anew at every step, each time with a share of the stake kept aside for it. Bets laid at the first
+ * step alone lose while all is well, and must win that back before they can tell of a change.
+ */
+
+/**
+ * Stake still aside after n steps: half is laid at the first, and then so little less for ever that a restart near any step
+ * n is worth about 1 / (n log^2 n). All shares together are at most 1, so the game stays fair (its expectation is at most 1).
+ */
+const aside = (n: number) => (n === 0 ? 1 : (0.5 * Math.log(3)) / Math.log(n + 2));
+
+/** The wealth of several bets, and what is aside. Starts at 1; by Ville's inequality it ever reaches 1/delta with probability at most delta. */
+export class RestartedBets {
+  /** In units of exp(#scale), so that long runs neither overflow nor vanish. */
+  readonly #wealth: Float64Array;
+  #scale = 0;
+  #steps = 0;
+
+  constructor(bets: number) {
+    this.#wealth = new Float64Array(bets);
+  }
+
+  /** Lays the next share, equally on all bets, then `play` multiplies or moves wealth by a fair rule. Returns the log of the total. */
+  step(play: (wealth: Float64Array) => void): number {
+    const wealth = this.#wealth;
+    const fresh = ((aside(this.#steps) - aside(++this.#steps)) * Math.exp(-this.#scale)) / wealth.length;
+    for (let k = 0; k < wealth.length; k++) wealth[k] = wealth[k]! + fresh;
+    play(wealth);
+    const total = wealth.reduce((sum, w) => sum + w, 0);
+    for (let k = 0; k < wealth.length; k++) wealth[k] = wealth[k]! / total;
+    this.#scale += Math.log(total);
+    const rest = Math.log(aside(this.#steps));
+    return Math.max(this.#scale, rest) + Math.log1p(Math.exp(-Math.abs(this.#scale - rest)));
+  }
+}
