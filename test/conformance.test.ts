@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type StoredTensor, writeSafetensors } from "../engine/index.ts";
+import { randn, type StoredTensor, writeSafetensors } from "../engine/index.ts";
+import { EVAL, resnet, toTorch, toTorchName } from "../nn/index.ts";
 import type { CaseTensor } from "./conformance/case.ts";
 import { compareTensor } from "./conformance/compare.ts";
 import { KINDS } from "./conformance/kinds.ts";
@@ -94,6 +95,46 @@ made("compares outputs and gradients; no gradient counts as zeros", async () => 
   );
   const loose = { tolerances: { "out.y": { rtol: 0, atol: 10 } } };
   assert.is(await verdictOf(loose, { "in.x": x, "out.y": ones }), "passed");
+});
+
+made("fails an attribute that its runner does not look at", async () => {
+  const y: StoredTensor = { dtype: "F32", shape: [2], data: Float32Array.of(1, 9) };
+  const attrs = { power: 3, base: 2 };
+  assert.is(
+    await verdictOf({ attrs }, { "in.x": x, "out.y": y }),
+    "attribute power is not used; attribute base is not used",
+  );
+  const result: StoredTensor = { dtype: "F32", shape: [], data: Float32Array.of(8) };
+  const optim = { kind: "optim", op: "adam", attrs: { lr: 0.1, amsgrad: true, steps: 1 } };
+  assert.is(
+    await verdictOf(optim, { "in.w": x, "in.grads.w": x, "out.w": result }),
+    "Error: attribute amsgrad must be false; got true",
+  );
+});
+
+made("runs the architecture that a case names", async () => {
+  const net = resnet({ depth: 14, classes: 10, input: [8, 8, 3], shortcut: "A", seed: 3 });
+  const images = randn([2, 8, 8, 3], { seed: 4 });
+  const logits = net.forward(images, EVAL);
+  const weights = await Promise.all(
+    [...net.state()].map(async ([name, value]): Promise<[string, StoredTensor]> => {
+      const there = toTorch(name, { shape: value.shape, data: await value.read() });
+      return [toTorchName(name), { dtype: "F32", shape: there.shape, data: Float32Array.from(there.data) }];
+    }),
+  );
+  await writeSafetensors(join(folder, "net.weights.safetensors"), weights);
+  const tensors = {
+    "in.x": { dtype: "F32", shape: images.shape, data: (await images.read()) as Float32Array<ArrayBuffer> },
+    "out.logits": { dtype: "F32", shape: logits.shape, data: (await logits.read()) as Float32Array<ArrayBuffer> },
+  } as const;
+  const attrs = { arch: "cifarResNet14", numClasses: 10, shortcut: "A", mode: "eval" };
+  const head = { kind: "model", op: "cifarResNet", weights: "net.weights.safetensors" };
+  assert.is(await verdictOf({ ...head, attrs }, tensors), "passed");
+  assert.match(await verdictOf({ ...head, attrs: { ...attrs, arch: "cifarResNet20" } }, tensors), /missing/);
+  assert.match(await verdictOf({ ...head, attrs: { ...attrs, arch: "wide" } }, tensors), /attribute arch must be/);
+  images.dispose();
+  logits.dispose();
+  net.dispose();
 });
 
 made("fails what it cannot run", async () => {

@@ -1,6 +1,7 @@
 /** Conformance cases of kind "calibration", each through the public functions of calibration/index.ts. */
 
 import * as cal from "../../calibration/index.ts";
+import { demand } from "./attrs.ts";
 import type { CaseFunction, CaseTensor } from "./case.ts";
 
 type Inputs = Record<string, CaseTensor>;
@@ -95,11 +96,12 @@ const metrics: Record<string, CaseFunction> = {
   },
   eefp: (inputs, attrs) => {
     const c = cal.cascade(table(inputs), attrs["score"] as cal.PlainScore);
+    demand(attrs, "population", "all", "reached");
+    const threshold = number(attrs, "threshold");
+    // Cases over all samples name the threshold of their neighbours, which decides nothing there.
     const { target, perExit, mean } = cal.eefp(
       c,
-      attrs["population"] === "reached"
-        ? { population: "reached", threshold: number(attrs, "threshold") }
-        : { population: "all" },
+      attrs["population"] === "reached" ? { population: "reached", threshold } : { population: "all" },
     );
     return { target: flags(target, [c.samples, c.exits]), perExit: tensor(perExit), mean: scalar(mean) };
   },

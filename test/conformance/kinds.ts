@@ -1,5 +1,6 @@
 /** Which function runs a case: one map per kind, from the op's name in the case to a runner through the public API. */
 
+import { watched } from "./attrs.ts";
 import { calibrationCases } from "./calibration.ts";
 import { type Case, type CaseFunction, type CaseRunner, type CaseTensors, prefixed, tensorsOf } from "./case.ts";
 import { compareCase } from "./compare.ts";
@@ -46,7 +47,9 @@ export async function runCase(one: Case): Promise<Verdict> {
   const runner = KINDS[one.kind]?.get(one.op);
   if (!runner) return { status: "failed", reasons: [`unknown op ${one.kind}/${one.op}`] };
   try {
-    const reasons = compareCase(one, await runner(one));
+    const { attrs, unread } = watched(one.attrs);
+    const faults = compareCase(one, await runner({ ...one, attrs }));
+    const reasons = [...faults, ...unread().map((name) => `attribute ${name} is not used`)];
     return reasons.length > 0 ? { status: "failed", reasons } : { status: "passed" };
   } catch (error) {
     const { name, message } = error as Error;

@@ -39,6 +39,7 @@ import {
   type VisionTransformer,
   vit,
 } from "../../nn/index.ts";
+import { demand, pick } from "./attrs.ts";
 import type { Case, CaseAttrs, CaseRunner, CaseTensor, CaseTensors } from "./case.ts";
 import { toDevice, toHost } from "./engine.ts";
 
@@ -77,9 +78,19 @@ function blockTap(
   }, start);
 }
 
+/** The number of layers in the name of an architecture: `cifarResNet56` is 56 layers of `cifarResNet`. */
+function depthOf({ arch }: CaseAttrs, family: string): number {
+  const depth = new RegExp(`^${family}(\\d+)$`).exec(String(arch))?.[1];
+  if (depth === undefined)
+    throw new Error(`attribute arch must be "${family}" and a number; got ${JSON.stringify(arch)}`);
+  return Number(depth);
+}
+
 const cifar: Subject<CifarResNet> = {
-  make: ({ shortcut, numClasses }, input) =>
-    resnet({ depth: 20, classes: numClasses as number, input, shortcut: shortcut as "A" | "B", seed: 1 }),
+  make: (attrs, input) => {
+    const { shortcut, numClasses: classes } = attrs as { shortcut: "A" | "B"; numClasses: number };
+    return resnet({ depth: depthOf(attrs, "cifarResNet"), classes, input, shortcut, seed: 1 });
+  },
   taps: (net) => (x) => (name) => {
     const start = (activation: "none" | "relu") => net.bn1.forward(net.conv1.forward(x), EVAL, { activation });
     return name === "bn1" ? start("none") : blockTap([net.layer1, net.layer2, net.layer3], name, start("relu"));
@@ -87,7 +98,11 @@ const cifar: Subject<CifarResNet> = {
 };
 
 const imageNet: Subject<ImageNetResNet> = {
-  make: ({ numClasses }, input) => imageNetResnet({ depth: 18, classes: numClasses as number, input, seed: 1 }),
+  make: (attrs, input) => {
+    demand(attrs, "naming", "torchvision");
+    const depth = depthOf(attrs, "resnet") as 18 | 34 | 50;
+    return imageNetResnet({ depth, classes: attrs["numClasses"] as number, input, seed: 1 });
+  },
   taps: (net) => (x) => (name) => {
     const stem = net.bn1.forward(net.conv1.forward(x), EVAL, { activation: "relu" });
     const start = maxPool2d(stem, { kernel: 3, stride: 2, padding: 1 });
@@ -102,11 +117,16 @@ const imageNet: Subject<ImageNetResNet> = {
 };
 
 const transformer: Subject<VisionTransformer> = {
-  make: (attrs) => {
-    const { numClasses: classes, ...sizes } = attrs as unknown as Omit<Parameters<typeof vit>[0], "classes"> & {
-      numClasses: number;
-    };
-    return vit({ ...sizes, classes, seed: 1 });
+  make: (attrs, [height, width]) => {
+    demand(attrs, "naming", "timm");
+    // The name of a published size says what the sizes beside it say.
+    const [, patch, image] = /_patch(\d+)_(\d+)$/.exec(String(attrs["arch"])) ?? [];
+    demand(attrs, "patchSize", ...(patch === undefined ? [attrs["patchSize"]] : [Number(patch)]));
+    demand(attrs, "imgSize", ...(image === undefined ? [height] : [Number(image)]));
+    if (height !== width) throw new Error(`images must be square; got ${height} x ${width}`);
+    const sizes = ["imgSize", "patchSize", "embedDim", "depth", "numHeads", "mlpRatio", "layerNormEps"];
+    type Sizes = Omit<Parameters<typeof vit>[0], "classes" | "seed">;
+    return vit({ ...pick<Sizes>(attrs, ...sizes), classes: attrs["numClasses"] as number, seed: 1 });
   },
   taps: (net) => (x) => (name) => {
     const last = name === "norm" ? net.blocks.length : Number(name.replace("blocks.", "")) + 1;
@@ -132,7 +152,9 @@ function inTorch(prefix: string, tensors: CaseTensors, rename: (name: string) =>
 async function trained(net: Backbone, one: Case): Promise<CaseTensors> {
   const x = toDevice(get(one, "x")).requiresGrad();
   const logits = net.forward(x, TRAIN);
-  const loss = crossEntropy(logits, toDevice(get(one, "labels")));
+  demand(one.attrs, "loss", "crossEntropy");
+  const reduction = pick<{ reduction?: "mean" | "sum" }>(one.attrs, "reduction");
+  const loss = crossEntropy(logits, toDevice(get(one, "labels")), reduction);
   backward(loss);
   const grads = Object.fromEntries([...net.namedParameters()].map(([name, parameter]) => [name, parameter.grad]));
   return {
@@ -148,6 +170,7 @@ function forwardCase<N extends Backbone>({ make, taps }: Subject<N>): CaseRunner
     const weights = await weightsOf(one);
     const net = make(one.attrs, get(one, "x").shape.slice(1) as unknown as Size);
     loadTorch(net, weights, { renames: TORCHVISION });
+    demand(one.attrs, "mode", "train", "eval");
     if (one.attrs["mode"] === "train") return await trained(net, one);
     return await noGradHost(() => {
       const x = toDevice(get(one, "x"));
@@ -252,6 +275,9 @@ function overSteps(steps: readonly CaseTensors[]): CaseTensors {
 
 const multiExitTraining: CaseRunner = async (one) => {
   using _ = openScope();
+  demand(one.attrs, "arch", "multiExitCnn");
+  demand(one.attrs, "optimizer", "sgd");
+  demand(one.attrs, "objective", "jointCrossEntropy", "safeKd");
   const attrs = one.attrs as unknown as TrainingAttrs;
   const weights = await weightsOf(one);
   const input = get(one, "x").shape.slice(2) as unknown as Size;
@@ -265,7 +291,10 @@ const multiExitTraining: CaseRunner = async (one) => {
   const objective = objectiveOf(attrs);
   const everything = (of: Module) => [...of.state().values()];
   const teacher = objective.teacherDecay === undefined ? undefined : make();
-  using optimizer = new SGD(net.parameters(), attrs);
+  using optimizer = new SGD(
+    net.parameters(),
+    pick(one.attrs, "lr", "momentum", "nesterov", "weightDecay", "dampening"),
+  );
   using _flat = optimizer.flat;
   using average = teacher && new EMA(everything(net), { decay: attrs.emaDecay, target: everything(teacher) });
   const schedule = tensor(Float32Array.from(objective.schedule(net.exits, { epoch: 1, epochs: 1 })));
@@ -296,6 +325,8 @@ const multiExitTraining: CaseRunner = async (one) => {
 export const modelCases: Record<string, CaseRunner> = {
   cifarResNet: forwardCase(cifar),
   resnet18: forwardCase(imageNet),
+  resnet34: forwardCase(imageNet),
+  resnet50: forwardCase(imageNet),
   vit: forwardCase(transformer),
   vitTiny: forwardCase(transformer),
   multiExitTraining,

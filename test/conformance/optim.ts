@@ -11,11 +11,18 @@ import {
   momentumOneCycle,
   type Schedule,
 } from "../../nn/schedules.ts";
+import { demand, without } from "./attrs.ts";
 import type { Case, CaseAttrs, CaseRunner, CaseTensor, CaseTensors } from "./case.ts";
 import { tensorsOf } from "./case.ts";
 import { toDevice, toHost } from "./engine.ts";
 
 const as = <T>(attrs: CaseAttrs): T => attrs as T;
+
+/** The options of an optimiser: all but how many steps the case has. */
+const settings = <T>(attrs: CaseAttrs): T => {
+  demand(attrs, "amsgrad", false);
+  return without(attrs, "steps", "amsgrad");
+};
 
 /** Row `i` of a tensor over steps. */
 function row({ dtype, shape, data }: CaseTensor, i: number): CaseTensor {
@@ -107,7 +114,7 @@ const ema: CaseRunner = async (one) => {
   const shadow = toDevice(one.tensors["in.shadow"] as CaseTensor);
   using average = new EMA([source], { decay: one.attrs["decay"] as number, target: [shadow] });
   const history: ArrayLike<number>[] = [];
-  for (let t = 0; t < (values.shape[0] as number); t++) {
+  for (let t = 0; t < (one.attrs["steps"] as number); t++) {
     source.write(row(values, t).data);
     average.update();
     history.push(await shadow.read());
@@ -117,14 +124,19 @@ const ema: CaseRunner = async (one) => {
 
 /** Op name to runner. */
 export const optimCases: Record<string, CaseRunner> = {
-  sgd: steps((parameters, attrs) => new SGD(parameters, as(attrs))),
-  adam: steps((parameters, attrs) => new Adam(parameters, as(attrs))),
-  adamw: steps((parameters, attrs) => new AdamW(parameters, as(attrs))),
-  rmsprop: steps((parameters, attrs) => new RMSprop(parameters, as(attrs))),
+  sgd: steps((parameters, attrs) => new SGD(parameters, settings(attrs))),
+  adam: steps((parameters, attrs) => new Adam(parameters, settings(attrs))),
+  adamw: steps((parameters, attrs) => new AdamW(parameters, settings(attrs))),
+  rmsprop: steps((parameters, attrs) => new RMSprop(parameters, settings(attrs))),
   lrCosine: schedule((attrs) => ({ lr: lrCosine(as(attrs)) })),
   lrCosineWarmup: schedule((attrs) => ({ lr: lrCosineWarmup(as(attrs)) })),
   lrMultiStep: schedule((attrs) => ({ lr: lrMultiStep(as(attrs)) })),
-  lrOneCycle: schedule((attrs) => ({ lr: lrOneCycle(as(attrs)), momentum: momentumOneCycle(as(attrs)) })),
+  lrOneCycle: schedule((attrs) => {
+    // For information: what the other two give.
+    demand(attrs, "baseLr", (attrs["maxLr"] as number) / (attrs["divFactor"] as number));
+    const options = without<Parameters<typeof lrOneCycle>[0]>(attrs, "baseLr");
+    return { lr: lrOneCycle(options), momentum: momentumOneCycle(options) };
+  }),
   clipGradNorm: clip,
   ema,
 };
