@@ -56,7 +56,7 @@ function logSurvival(logits: Tensor, tau: Tensor, kappa: number): Tensor {
   const early = slice(logits, { ends: [n, exits - 1] });
   const predicted = permute(argmax(early, { dim: -1 }), [1, 0]);
   const bars = slice(clamp(tau, { max: UNREACHED }), { ends: [exits - 1] });
-  const confidence = exp(max(logSoftmax(early), { dims: -1 }));
+  const confidence = exp(max(logSoftmax(early), { dim: -1 }));
   const margin = sub(confidence, permute(gather(bars, predicted, { dim: 1 }), [1, 0]));
   return matmul(mul(softplus(mul(margin, 1 / kappa)), -1), beforeEach(exits, logits));
 }
@@ -82,7 +82,7 @@ export function calexnetLosses(
   const { survival, weights } = noGrad(() => {
     const log = logSurvival(logits, tau, kappa);
     // In logarithms, so that a batch none of which is likely to get so far still has weights.
-    const share = exp(add(sub(log, logsumexp(log, { dims: 0, keepdim: true })), Math.log(n)));
+    const share = exp(add(sub(log, logsumexp(log, { dim: 0, keepdim: true })), Math.log(n)));
     return { survival: exp(log), weights: clamp(share, { min: floor }) };
   });
   const losses = kd(logits, reshape(backbone, [n, 1, classes]), { temperature });

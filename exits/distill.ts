@@ -21,7 +21,7 @@ import {
 export function kd(student: Tensor, teacher: Tensor, { temperature: t }: { readonly temperature: number }): Tensor {
   const logQ = logSoftmax(mul(student, 1 / t));
   const logP = logSoftmax(mul(teacher.detach(), 1 / t));
-  return mul(sum(mul(exp(logP), sub(logP, logQ)), { dims: -1 }), t * t);
+  return mul(sum(mul(exp(logP), sub(logP, logQ)), { dim: -1 }), t * t);
 }
 
 /** Options of `dkd`. */
@@ -45,8 +45,8 @@ const NEVER = -1e30;
 
 function split(logits: Tensor, isTarget: Tensor, t: number): Split {
   const log = logSoftmax(mul(logits, 1 / t));
-  const target = sum(where(isTarget, log, 0), { dims: -1 });
-  const rest = logsumexp(where(isTarget, NEVER, log), { dims: -1, keepdim: true });
+  const target = sum(where(isTarget, log, 0), { dim: -1 });
+  const rest = logsumexp(where(isTarget, NEVER, log), { dim: -1, keepdim: true });
   return { target, rest: reshape(rest, target.shape), others: where(isTarget, 0, sub(log, rest)) };
 }
 
@@ -68,7 +68,7 @@ export function dkdParts(student: Tensor, teacher: Tensor, labels: Tensor, tempe
   const p = split(teacher.detach(), isTarget, temperature);
   const term = (from: Tensor, to: Tensor) => mul(exp(from), sub(from, to));
   // Of a target both logarithms are 0 here, so that its exponential, 1, counts nothing.
-  const others = sum(mul(exp(p.others), sub(p.others, s.others)), { dims: -1 });
+  const others = sum(mul(exp(p.others), sub(p.others, s.others)), { dim: -1 });
   return { target: add(term(p.target, s.target), term(p.rest, s.rest)), others };
 }
 
@@ -86,5 +86,5 @@ export function dkd(
 /** -sum p log p over the last axis, in nats. */
 export function entropy(logits: Tensor): Tensor {
   const log = logSoftmax(logits);
-  return neg(sum(mul(exp(log), log), { dims: -1 }));
+  return neg(sum(mul(exp(log), log), { dim: -1 }));
 }

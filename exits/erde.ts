@@ -68,7 +68,7 @@ function checkChoice(name: string, value: unknown, known: readonly unknown[]): v
 function doubtLoss(logits: Tensor, { entropySign: sign, entropyVariant }: Required<ErdeOptions>): Tensor {
   const most = Math.log(logits.shape.at(-1) as number);
   if (entropyVariant === "normalisedEntropy") return mul(entropy(logits), -sign / most);
-  return add(mul(mean(logSoftmax(logits), { dims: -1 }), -sign), -sign * most);
+  return add(mul(mean(logSoftmax(logits), { dim: -1 }), -sign), -sign * most);
 }
 
 /**

@@ -208,7 +208,7 @@ class TokenLinear extends Head {
   forward(features: Tensor): Tensor {
     const [batch, , dim] = features.shape as readonly [number, number, number];
     const first = () => reshape(slice(features, { starts: [0, 0, 0], ends: [batch, 1, dim] }), [batch, dim]);
-    const token = this.#token === "class" ? first() : mean(features, { dims: 1 });
+    const token = this.#token === "class" ? first() : mean(features, { dim: 1 });
     return this.linear.forward(this.norm.forward(token));
   }
 }

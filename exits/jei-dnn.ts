@@ -84,9 +84,9 @@ export function exitStatistics(logits: Tensor): Tensor {
   const { C: classes } = checkOperands("exitStatistics", { logits: [logits, "N K C"] }, { C: 2 });
   return noGrad(() => {
     const p = exp(logSoftmax(logits));
-    const first = max(p, { dims: -1 });
+    const first = max(p, { dim: -1 });
     const others = sub(1, oneHot(argmax(p, { dim: -1 }), { numClasses: classes }));
-    const margin = sub(first, max(mul(p, others), { dims: -1 }));
+    const margin = sub(first, max(mul(p, others), { dim: -1 }));
     return stack([first, entropy(logits), margin, entropy(mul(logits, 2))], { dim: -1 });
   });
 }
@@ -105,8 +105,8 @@ function exitProbabilities(gates: Tensor): Tensor {
 /** P times, if `isRescaled`, the ratio by which a sample's loss keeps its size; 1 where all that its exits could learn is 0. */
 function classifierWeights(losses: Tensor, probabilities: Tensor, isRescaled: boolean): Tensor {
   if (!isRescaled) return probabilities;
-  const gated = sum(mul(losses, probabilities), { dims: 1, keepdim: true });
-  const ratio = div(sum(losses, { dims: 1, keepdim: true }), gated);
+  const gated = sum(mul(losses, probabilities), { dim: 1, keepdim: true });
+  const ratio = div(sum(losses, { dim: 1, keepdim: true }), gated);
   return mul(probabilities, where(gt(gated, 0), ratio, 1));
 }
 
@@ -150,7 +150,7 @@ export function jeiDnnLosses(
 
   const statistics = exitStatistics(logits);
   const seen = slice(statistics, { ends: [n, exits - 1] });
-  const gateLogits = add(sum(mul(seen, gates.weight), { dims: -1 }), gates.bias);
+  const gateLogits = add(sum(mul(seen, gates.weight), { dim: -1 }), gates.bias);
   const losses = crossEntropy(logits, labels, { reduction: "none" });
   const { probabilities, weights, targets } = noGrad(() => {
     const price = tensor(

@@ -83,7 +83,7 @@ export function checkOneLabel(op: string, { mixed }: ExitBatch, what: string): v
 }
 
 /** Mean over the batch, per exit: [N, K] to [K]. */
-export const meanPerExit = (losses: Tensor): Tensor => mean(losses, { dims: 0 });
+export const meanPerExit = (losses: Tensor): Tensor => mean(losses, { dim: 0 });
 
 /** sum_j schedule_j losses_j */
 export const weighExits = (exitLosses: Tensor, schedule: Tensor): Tensor => sum(mul(exitLosses, schedule));

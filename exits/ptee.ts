@@ -81,12 +81,12 @@ export function pteeLoss(
 
   const leaving = logExitProbabilities(confidence);
   const wrong = crossEntropy(detachFinal ? withoutLast(logits, n, exits) : logits, target, { reduction: "none" });
-  const cost = sum(mul(exp(leaving), tensor(Float32Array.from(costs), { device: logits.device })), { dims: 1 });
+  const cost = sum(mul(exp(leaving), tensor(Float32Array.from(costs), { device: logits.device })), { dim: 1 });
   return {
-    loss: sub(mul(mean(cost), lambda), mean(logsumexp(sub(leaving, wrong), { dims: 1 }))),
+    loss: sub(mul(mean(cost), lambda), mean(logsumexp(sub(leaving, wrong), { dim: 1 }))),
     cost,
     get mixture() {
-      return noGrad(() => sum(exp(add(logSoftmax(logits), reshape(leaving, [n, exits, 1]))), { dims: 1 }));
+      return noGrad(() => sum(exp(add(logSoftmax(logits), reshape(leaving, [n, exits, 1]))), { dim: 1 }));
     },
   };
 }

@@ -31,7 +31,7 @@ import { reshape } from "./view.ts";
 /** Which axes to reduce, and whether they stay as extents of 1. */
 export interface ReduceOptions {
   /** One axis or several, negative ones from the end; null, none or an empty list means all. */
-  readonly dims?: number | readonly number[] | null;
+  readonly dim?: number | readonly number[] | null;
   readonly keepdim?: boolean;
 }
 
@@ -243,8 +243,8 @@ const logsumexpOp = reduction({
 const argmaxOp = reduction({ name: "argmax", needsElements: true, out: () => "i32" });
 const argminOp = reduction({ name: "argmin", needsElements: true, out: () => "i32" });
 
-function attrsOf(op: string, x: Tensor, { dims = null, keepdim = false }: ReduceOptions, correction = 0): Attrs {
-  const list = typeof dims === "number" ? [dims] : dims;
+function attrsOf(op: string, x: Tensor, { dim = null, keepdim = false }: ReduceOptions, correction = 0): Attrs {
+  const list = typeof dim === "number" ? [dim] : dim;
   return { axes: normalizeAxes(op, list?.length === 0 ? null : list, x.rank), keepdim, correction };
 }
 

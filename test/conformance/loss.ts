@@ -152,7 +152,7 @@ export const lossCases: Record<string, EngineFunction> = {
     const stacked = stack(logits, { dim: 1 });
     return {
       logits: stacked,
-      loss: sum(mean(crossEntropy(stacked, at("labels"), { reduction: "none" }), { dims: 0 })),
+      loss: sum(mean(crossEntropy(stacked, at("labels"), { reduction: "none" }), { dim: 0 })),
     };
   },
   jeiDnn: (at, attrs) => {

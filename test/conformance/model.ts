@@ -112,7 +112,7 @@ const imageNet: Subject<ImageNetResNet> = {
       name.replace("avgpool", "layer4"),
       start,
     );
-    return name === "avgpool" ? features.mean({ dims: [1, 2], keepdim: true }) : features;
+    return name === "avgpool" ? features.mean({ dim: [1, 2], keepdim: true }) : features;
   },
 };
 

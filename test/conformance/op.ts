@@ -42,13 +42,18 @@ const pointwise: Named = {
   where: (at) => ({ y: engine.where(at("cond"), at("a"), at("b")) }),
 };
 
+/** A reduction: the cases call its axes `dims`, the engine calls them `dim`. */
+const over = <O>(fn: (x: Tensor, options: O) => Tensor): EngineFunction => {
+  return (at, { dims, ...attrs }) => ({ y: fn(at("x"), as<O>(dims === undefined ? attrs : { ...attrs, dim: dims })) });
+};
+
 const reductions: Named = {
-  sum: withOptions(engine.sum),
-  mean: withOptions(engine.mean),
-  max: withOptions(engine.max),
-  min: withOptions(engine.min),
-  var: withOptions(engine.variance),
-  logsumexp: withOptions(engine.logsumexp),
+  sum: over(engine.sum),
+  mean: over(engine.mean),
+  max: over(engine.max),
+  min: over(engine.min),
+  var: over(engine.variance),
+  logsumexp: over(engine.logsumexp),
   argmax: withOptions(engine.argmax),
   argmin: withOptions(engine.argmin),
 };

@@ -236,7 +236,7 @@ live("refuses ops that mix rows, by name", async () => {
     s.capture({ inputs: { x: { shape: [4, 3], dtype: "f32" } }, rows: count }, ({ x }) => fn(x));
   const mixes = (op: string) =>
     `CaptureError: capture: with live rows every op must treat rows independently; ${op} mixes them.`;
-  assert.is(await rejectionOf(over((x) => s.sum(x, { dims: [0] }))), mixes("sum"));
+  assert.is(await rejectionOf(over((x) => s.sum(x, { dim: [0] }))), mixes("sum"));
   assert.is(await rejectionOf(over((x) => s.permute(x, [1, 0]))), mixes("permute"));
   assert.is(await rejectionOf(over((x) => s.softmax(x, { dim: 0 }))), mixes("softmax"));
   assert.is(
@@ -248,7 +248,7 @@ live("refuses ops that mix rows, by name", async () => {
 live("keeps the tiles of columns along z: wide convolutions and products are whole", async () => {
   const weight = s.tensor(sample(9 * 8 * 40, 1), { shape: [3, 3, 8, 40] });
   const b = s.tensor(sample(40 * 200, 2), { shape: [40, 200] });
-  const run = (x: s.Tensor) => s.matmul(s.conv2d(x, weight, undefined, { padding: 1 }).mean({ dims: [1, 2] }), b);
+  const run = (x: s.Tensor) => s.matmul(s.conv2d(x, weight, undefined, { padding: 1 }).mean({ dim: [1, 2] }), b);
   const x = s.tensor(sample(40 * 16 * 8, 3), { shape: [40, 4, 4, 8] });
   const want = await s.scope(() => run(x)).read();
   const count = s.tensor(Uint32Array.of(40));

@@ -10,7 +10,7 @@ const f32 = (shape: readonly number[]) => s.zeros(shape);
 
 test("reductions refuse what has no result", async () => {
   await failsWith(
-    () => s.max(f32([2, 0]), { dims: 1 }),
+    () => s.max(f32([2, 0]), { dim: 1 }),
     "ShapeError",
     "max: reduced axes must not be empty; got f32[2, 0] over axes [1].",
   );
@@ -24,15 +24,15 @@ test("reductions refuse what has no result", async () => {
     "DTypeError",
     "mean: the dtype must be f32 or f16; got i32[3]. Use cast().",
   );
-  await failsWith(() => s.sum(f32([2, 3]), { dims: 2 }), "ShapeError", "sum: axis must be in -2..1; got 2.");
+  await failsWith(() => s.sum(f32([2, 3]), { dim: 2 }), "ShapeError", "sum: axis must be in -2..1; got 2.");
   await failsWith(
-    () => s.sum(f32([2, 3]), { dims: [1, -1] }),
+    () => s.sum(f32([2, 3]), { dim: [1, -1] }),
     "ShapeError",
     "sum: axes must be distinct; got [1, -1] (axis 1 twice).",
   );
   const alternating = Array.from({ length: 10 }, () => 2);
   await failsWith(
-    () => s.sum(f32(alternating), { dims: [0, 2, 4, 6, 8] }),
+    () => s.sum(f32(alternating), { dim: [0, 2, 4, 6, 8] }),
     "ShapeError",
     `sum: kept and reduced axes must form at most 8 alternating groups; got f32[${alternating.join(", ")}] over axes [0, 2, 4, 6, 8]. Permute first.`,
   );
@@ -176,8 +176,8 @@ test("f16 is stored as such, and summed in f32", async () => {
 
 /** Ops that treat rows apart: each row of the result comes from the same row of x. */
 const ROWWISE: Readonly<Record<string, (x: s.Tensor) => s.Tensor>> = {
-  sum: (x) => s.sum(x, { dims: [1, 2] }),
-  "scattered axes": (x) => s.variance(s.reshape(x, [70, 2, 3, -1]), { dims: [1, 3] }),
+  sum: (x) => s.sum(x, { dim: [1, 2] }),
+  "scattered axes": (x) => s.variance(s.reshape(x, [70, 2, 3, -1]), { dim: [1, 3] }),
   argmax: (x) => s.cast(s.argmax(x, { dim: 1 }), "f32"),
   permute: (x) => s.permute(x, [0, 2, 1]),
   slice: (x) => s.slice(x, { starts: [0, 1], steps: [1, 2] }),
@@ -238,8 +238,8 @@ test("captured row by row, the last rows are not touched when only the first is 
 
 test("captured row by row, ops that mix rows are refused", async () => {
   const mixing: Readonly<Record<string, (x: s.Tensor) => s.Tensor>> = {
-    sum: (x) => s.sum(x, { dims: 0 }),
-    max: (x) => s.max(x, { dims: [0, 2] }),
+    sum: (x) => s.sum(x, { dim: 0 }),
+    max: (x) => s.max(x, { dim: [0, 2] }),
     permute: (x) => s.permute(x, [1, 0, 2]),
     slice: (x) => s.slice(x, { ends: [32] }),
     pad: (x) =>

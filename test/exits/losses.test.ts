@@ -83,11 +83,11 @@ test("ERDE rewards doubt where the teacher is wrong, and at the last exit only i
   const base = { gamma: 1, ceWeight: 0 } as const;
   const doubt = (options: object) => erdeLosses(student, wrong, labels(), { ...base, ...options });
   const log = logSoftmax(student);
-  const entropies = mul(sum(mul(exp(log), log), { dims: -1 }), 1 / Math.log(5));
+  const entropies = mul(sum(mul(exp(log), log), { dim: -1 }), 1 / Math.log(5));
   const mask = tensor([[1, 1, 0]]);
   await alike(doubt({}), mul(entropies, mask));
   await alike(doubt({ entropyLastExit: true, entropySign: -1 }), mul(entropies, -1));
-  const divergence = add(mul(mean(log, { dims: -1 }), -1), -Math.log(5));
+  const divergence = add(mul(mean(log, { dim: -1 }), -1), -Math.log(5));
   await alike(doubt({ entropyVariant: "klUniform" }), mul(divergence, mask));
   await alike(doubt({ gateOn: "final", entropyLastExit: true }), entropies);
 });
@@ -98,7 +98,7 @@ test("CalexNet's first branch learns from all samples alike; thresholds out of r
   const { loss, exitLosses, survival, weights } = calexnetLosses(logits, backbone, never);
   await alike(survival, ones([6, 3]), 0);
   await alike(weights, ones([6, 3]));
-  await alike(exitLosses, mean(kd(logits, reshape(backbone, [6, 1, 5]), { temperature: 4 }), { dims: 0 }));
+  await alike(exitLosses, mean(kd(logits, reshape(backbone, [6, 1, 5]), { temperature: 4 }), { dim: 0 }));
   backward(loss);
   assert.ok(logits.hasGrad);
   assert.not(backbone.hasGrad);
@@ -112,7 +112,7 @@ test("CalexNet's weights have mean 1 even if no sample is likely to get that far
     floor: 0,
   });
   await allOf(slice(survival, { starts: [0, 1] }), (x) => x === 0);
-  await alike(mean(weights, { dims: 0 }), ones([3]), 1e-3);
+  await alike(mean(weights, { dim: 0 }), ones([3]), 1e-3);
   assert.ok(Number.isFinite(await loss.item()));
 });
 
@@ -141,9 +141,9 @@ test("PTEEnet's mixture is a distribution, and its loss stays finite where all p
   const confidence = zeros([1, 2]).requiresGrad();
   const { loss, mixture } = pteeLoss(hopeless, confidence, tensor(Int32Array.of(0)), { costs: [0, 0, 0] });
   await alike(loss, tensor(300));
-  await alike(sum(mixture, { dims: 1 }), ones([1]));
+  await alike(sum(mixture, { dim: 1 }), ones([1]));
   backward(loss);
-  await alike(sum(hopeless.grad, { dims: 1 }), tensor([[-0.75, 0.75]]));
+  await alike(sum(hopeless.grad, { dim: 1 }), tensor([[-0.75, 0.75]]));
 });
 
 test("PTEEnet's last exit gets a gradient only if asked for", async () => {
@@ -242,7 +242,7 @@ test("JEI-DNN: classifiers and gates do not reach each other; exit probabilities
   const logits = drawn([6, 3, 5], 1).requiresGrad();
   const gates = GATES();
   const found = jeiDnnLosses(logits, labels(), gates, { costs: [0.25, 0.5, 1] });
-  await alike(sum(found.exitProbabilities, { dims: 1 }), ones([6]));
+  await alike(sum(found.exitProbabilities, { dim: 1 }), ones([6]));
   await alike(found.statistics, exitStatistics(logits), 0);
   // The ratio gives a sample's loss the size that it has without gates.
   await alike(found.classifierLoss, mul(crossEntropy(logits, labels()), 3));

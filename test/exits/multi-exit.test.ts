@@ -128,7 +128,7 @@ test("the attention head weighs features by a map of half their size, then convo
   const x = randn([2, 4, 6, 8], { seed: 12 });
   const map = normed(separable(x, "attention.layers"), "norm");
   const seen = x.mul(interpolate(map, { size: [4, 6], mode: "bilinear" }).sigmoid());
-  const pooled = separable(seen, "reduce.0.layers").mean({ dims: [1, 2] });
+  const pooled = separable(seen, "reduce.0.layers").mean({ dim: [1, 2] });
   await same(net.answer(0, x, EVAL), linear(pooled, part("linear.weight"), part("linear.bias")));
 });
 

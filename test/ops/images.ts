@@ -19,7 +19,7 @@ function images(shape: readonly [number, number, number, number], flips: boolean
     call: ({ bytes, flips: mirrored }) => {
       // Powers of two, so that a sum of products packs four bytes exactly.
       const places = s.tensor(Uint32Array.of(1, 256, 65536, 16777216));
-      const packed = s.sum(s.mul(bytes as Tensor, places), { dims: 1 });
+      const packed = s.sum(s.mul(bytes as Tensor, places), { dim: 1 });
       return s.normaliseImages(packed, { shape, mean, std, flips: mirrored });
     },
     oracle: ({ bytes, flips: mirrored }) =>

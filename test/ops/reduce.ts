@@ -54,9 +54,8 @@ const firstOf =
 
 type Options = s.ReduceOptions & { readonly unbiased?: boolean };
 
-const axesOf = ({ dims = null }: Options, rank: number): number[] => {
-  const list =
-    dims === null ? Array.from({ length: rank }, (_, i) => i) : typeof dims === "number" ? [dims] : [...dims];
+const axesOf = ({ dim = null }: Options, rank: number): number[] => {
+  const list = dim === null ? Array.from({ length: rank }, (_, i) => i) : typeof dim === "number" ? [dim] : [...dim];
   return list.map((axis) => (axis < 0 ? axis + rank : axis));
 };
 
@@ -64,18 +63,18 @@ const axesOf = ({ dims = null }: Options, rank: number): number[] => {
 const CASES: readonly (readonly [readonly number[], Options, boolean])[] = [
   [[], {}, true],
   [[7], { keepdim: true }, true],
-  [[3, 5], { dims: -1 }, true],
-  [[5, 4], { dims: [0] }, true],
-  [[2, 3, 4], { dims: [0, 2], keepdim: true }, true],
-  [[2, 3, 4, 5], { dims: [-1, 1] }, true],
-  [[3, 1, 4], { dims: 1 }, false],
-  [[1, 6, 1], { dims: [0, 2] }, false],
-  [[2, 3, 2, 3, 2, 3], { dims: [0, 2, 4] }, false],
-  [[3, 0], { dims: 0 }, false],
-  [[33, 257], { dims: 1 }, false],
-  [[257, 33], { dims: 0, keepdim: true }, false],
-  [[2, 20000], { dims: 1 }, false],
-  [[3000, 8], { dims: 0 }, false],
+  [[3, 5], { dim: -1 }, true],
+  [[5, 4], { dim: [0] }, true],
+  [[2, 3, 4], { dim: [0, 2], keepdim: true }, true],
+  [[2, 3, 4, 5], { dim: [-1, 1] }, true],
+  [[3, 1, 4], { dim: 1 }, false],
+  [[1, 6, 1], { dim: [0, 2] }, false],
+  [[2, 3, 2, 3, 2, 3], { dim: [0, 2, 4] }, false],
+  [[3, 0], { dim: 0 }, false],
+  [[33, 257], { dim: 1 }, false],
+  [[257, 33], { dim: 0, keepdim: true }, false],
+  [[2, 20000], { dim: 1 }, false],
+  [[3000, 8], { dim: 0 }, false],
 ];
 
 function row(
@@ -127,7 +126,7 @@ const tied = (op: "max" | "min", sign: number): OpCase => ({
   inputs: { x: { shape: [2, 3], values: [1, 4, 4, 2, 2, 2].map((value) => sign * value) } },
   call: ({ x }) => {
     const leaf = (x as Tensor).detach().requiresGrad();
-    s.backward(s.sum(EXTREMES[op](leaf, { dims: 1 })));
+    s.backward(s.sum(EXTREMES[op](leaf, { dim: 1 })));
     return s.copy(leaf.grad);
   },
   oracle: () => ref([2, 3], (i) => [0, 0.5, 0.5, 1 / 3, 1 / 3, 1 / 3][i] as number),
@@ -138,7 +137,7 @@ function argRow(op: "argmax" | "argmin", best: Lines): OpRow {
     label: `${JSON.stringify(x.shape)} along ${dim}`,
     inputs: { x },
     call: (t) => SEARCHES[op](t.x as Tensor, { dim, keepdim }),
-    oracle: (t) => reduced(t.x as Ref, axesOf({ dims: dim }, x.shape.length), keepdim, firstOf(best)),
+    oracle: (t) => reduced(t.x as Ref, axesOf({ dim: dim }, x.shape.length), keepdim, firstOf(best)),
   });
   return {
     op,
