@@ -5,7 +5,7 @@ import { check } from "./errors.ts";
 import { budgetThresholds } from "./msdnet-budget.ts";
 import { achieved, decide } from "./policies.ts";
 import { type Guarantee, similarSamples } from "./result.ts";
-import { type Cascade, cascade, type Score, type Source } from "./scores.ts";
+import { betweenScores, type Cascade, cascade, type Score, type Source } from "./scores.ts";
 
 /** What to reach: the least cost at an accuracy, or the best accuracy at a cost or at a mean latency. */
 export type BudgetGoal =
@@ -66,7 +66,16 @@ export function meetBudget(
   const about = { method: "budget search", n, guarantee } as const;
   if (!first) return { ok: false, ...about, reason: explain(goal, tried) };
   const best = others.reduce((kept, one) => (isBetter(one, kept) ? one : kept), first);
-  return { ok: true, ...about, score: scored.score, ids: scored.ids, isTime: "milliseconds" in goal, ...best };
+  const thresholds = betweenScores(scored)(best.thresholds);
+  return {
+    ok: true,
+    ...about,
+    score: scored.score,
+    ids: scored.ids,
+    isTime: "milliseconds" in goal,
+    ...best,
+    thresholds,
+  };
 }
 
 function candidates(scored: Cascade): readonly Float64Array[] {

@@ -6,7 +6,7 @@
 import { smallestTestable } from "./bounds.ts";
 import { countOnGrid, fixedSequence, type RiskLevels } from "./ltt.ts";
 import { permutation, type Random } from "./random.ts";
-import { quantileOfSorted } from "./ranks.ts";
+import { betweenValues, quantileOfSorted } from "./ranks.ts";
 import type { Cascade } from "./scores.ts";
 
 /**
@@ -99,7 +99,9 @@ function samplesPerExit({ calibration, procedure, random }: ChainInput, early: n
 /** Quantiles of the validation survivors' scores, strict to loose. */
 function quantileGrid(validation: Cascade, exit: number, alive: Int32Array, steps: number): Float64Array {
   const ascending = Float64Array.from(alive, (i) => validation.scores[i * validation.exits + exit]!).sort();
-  return Float64Array.from({ length: steps }, (_, g) => quantileOfSorted(ascending, 1 - (g + 1) / (steps + 1)));
+  return Float64Array.from({ length: steps }, (_, g) =>
+    betweenValues(ascending, quantileOfSorted(ascending, 1 - (g + 1) / (steps + 1))),
+  );
 }
 
 /**

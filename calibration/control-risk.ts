@@ -9,7 +9,7 @@ import { check, checkLevel, checkNotEmpty } from "./errors.ts";
 import { type ExitLoss, exitLosses, isBinaryLoss } from "./losses.ts";
 import type { RiskLevels } from "./ltt.ts";
 import { achieved, decide } from "./policies.ts";
-import { quantileOfSorted } from "./ranks.ts";
+import { betweenValues, quantileOfSorted } from "./ranks.ts";
 import { outlook } from "./refusal.ts";
 import { type Calibration, highProbability, onAverage, type Refused } from "./result.ts";
 import { type Cascade, cascade, type Source } from "./scores.ts";
@@ -89,7 +89,9 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
 function thresholdGrid({ scores, exits }: Cascade, steps: number): Float64Array {
   const early = scores.filter((_, at) => at % exits !== exits - 1).sort();
   if (early.length === 0) return Float64Array.of(Number.POSITIVE_INFINITY);
-  const inner = Float64Array.from({ length: steps }, (_, k) => quantileOfSorted(early, k / steps));
+  const inner = Float64Array.from({ length: steps }, (_, k) =>
+    betweenValues(early, quantileOfSorted(early, k / steps)),
+  );
   return Float64Array.of(...new Set(inner), Number.POSITIVE_INFINITY);
 }
 

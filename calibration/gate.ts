@@ -4,6 +4,7 @@
  * (arXiv 2508.21495 v3, details not published): BCE against the oracle's decision on held-out samples.
  */
 
+import { orderedProbability } from "./certainty.ts";
 import { eefpTargets } from "./eefp.ts";
 import { check } from "./errors.ts";
 import { minimise } from "./optimise.ts";
@@ -59,7 +60,7 @@ export function fitGate(held: Outcomes, { target = "oracle" }: { readonly target
   return { kind: "gate", weights, converged };
 }
 
-/** The gate's probability of leaving, `[N, K]`. */
+/** The gate's probability of leaving, `[N, K]`, ordered near 1 (certainty.ts). */
 export function gateScores(all: Outcomes, gate: Gate): Float64Array {
   const { exits } = all;
   const count = gate.weights.length / FEATURES;
@@ -68,7 +69,9 @@ export function gateScores(all: Outcomes, gate: Gate): Float64Array {
   const out = new Float64Array(all.samples * exits);
   for (let i = 0; i < out.length; i++) {
     features(all, i, x);
-    out[i] = 1 / (1 + Math.exp(-inner(gate.weights, (i % exits) * FEATURES, x)));
+    const logit = inner(gate.weights, (i % exits) * FEATURES, x);
+    const logRest = -Math.max(logit, 0) - Math.log1p(Math.exp(-Math.abs(logit)));
+    out[i] = orderedProbability(1 / (1 + Math.exp(-logit)), logRest);
   }
   return out;
 }

@@ -8,6 +8,7 @@ export { SortieError } from "../base/index.ts";
 export * from "./bootstrap.ts";
 export * from "./bounds.ts";
 export * from "./budgets.ts";
+export { logEntropyOf, logRestOf } from "./certainty.ts";
 export type { ChainProcedure } from "./chains.ts";
 export * from "./control-risk.ts";
 export * from "./cpm.ts";

@@ -21,7 +21,7 @@ import {
   independentSamples,
   type PromisedGroup,
 } from "./result.ts";
-import { type Cascade, cascade, checkKnown, type Source } from "./scores.ts";
+import { betweenScores, type Cascade, cascade, checkKnown, type Source } from "./scores.ts";
 import { type LayoutOptions, separate, usedIds } from "./separate.ts";
 
 /** How exits share the failure probability. `path` is strict and the default; the others are described in chains.ts. */
@@ -72,7 +72,7 @@ export function learnThenTest(source: Source, options: LearnThenTestOptions): Ca
   const shared = { calibration, validation, steps, alpha, delta };
   let thresholds: Float64Array | undefined;
   if (validation.samples > 0 && procedure === "path" && control !== "predictedClass") {
-    const path = designPath({ ...shared, control, n: calibration.samples });
+    const path = designPath({ ...shared, control, n: calibration.samples }).map(betweenScores(validation));
     thresholds = testPath(calibration, path, { ...options, control, test });
   } else if (validation.samples > 0 && procedure !== "path") {
     const isByClass = control === "predictedClass";

@@ -38,6 +38,31 @@ export function quantileOfSorted(values: Float64Array, q: number): number {
   return t >= 0.5 ? b - (b - a) * (1 - t) : a + (b - a) * t;
 }
 
+/**
+ * Thresholds that let through the same of `ascending` values and none of them barely: each midway between the values that it parts.
+ * A value computed again elsewhere, in other arithmetic, falls on the same side.
+ */
+export function betweenValues(ascending: Float64Array, threshold: number): number {
+  const at = firstAtLeast(ascending, threshold);
+  const upper = ascending[at];
+  if (upper === undefined) return threshold;
+  const lower = ascending[at - 1] ?? upper - 2e-3 * Math.abs(upper);
+  const middle = lower + (upper - lower) / 2;
+  return middle > lower ? middle : upper;
+}
+
+/** Index of the first of ascending values that is at least `x`; their number if none is. */
+function firstAtLeast(ascending: Float64Array, x: number): number {
+  let low = 0;
+  let high = ascending.length;
+  while (low < high) {
+    const mid = (low + high) >> 1;
+    if (ascending[mid]! >= x) high = mid;
+    else low = mid + 1;
+  }
+  return low;
+}
+
 /** Ranks from 1; tied values share the mean of their ranks. */
 export function midRanks(values: ArrayLike<number>): Float64Array {
   const order = argsort(values);

@@ -1,10 +1,13 @@
 /**
- * From outcomes to one confidence per sample and exit. Higher always means more confident: uncertainties are negated.
+ * From outcomes to one confidence per sample and exit. Higher always means more confident: uncertainties are negated. Probabilities
+ * near 1 keep their order (certainty.ts), so that thresholds can tell apart what a rounded probability could not.
  */
 
+import { orderedProbability } from "./certainty.ts";
 import { check, checkLengths, checkNotEmpty, fail } from "./errors.ts";
 import { type Gate, gateScores } from "./gate.ts";
-import { type Outcomes, outcomes } from "./outcomes.ts";
+import { column, type Outcomes, outcomes } from "./outcomes.ts";
+import { betweenValues, sorted } from "./ranks.ts";
 import { argmax, softmaxInto } from "./softmax.ts";
 import { forEachChunk, relativeCosts, type Table, type Values } from "./table.ts";
 
@@ -127,6 +130,12 @@ export function selectFromCascade(all: Cascade, rows: ArrayLike<number>): Cascad
   return { ...all, samples: n, scores, predictions, errors, labels, ids: picked };
 }
 
+/** Moves thresholds `[K-1]` midway between scores: the same samples pass, and none of them barely; see `betweenValues`. */
+export function betweenScores({ scores, exits }: Cascade): (thresholds: Float64Array) => Float64Array {
+  const ascending = Array.from({ length: exits - 1 }, (_, j) => sorted(column(scores, exits, j)));
+  return (thresholds) => thresholds.map((threshold, j) => betweenValues(ascending[j]!, threshold));
+}
+
 /** What a score is called. */
 export function scoreName(score: Score | "given"): string {
   return typeof score === "string" ? score : score.kind;
@@ -235,7 +244,9 @@ function ensembleCascade(table: Table, score: keyof typeof ensembles): Cascade {
       for (let j = 0; j < exits; j++) {
         const at = (first + i) * exits + j;
         const prediction = argmax(probabilities, j * classes, classes);
-        scores[at] = probabilities[j * classes + prediction]!;
+        let rest = 0;
+        for (let c = 0; c < classes; c++) if (c !== prediction) rest += probabilities[j * classes + c]!;
+        scores[at] = orderedProbability(probabilities[j * classes + prediction]!, Math.log(rest));
         predictions[at] = prediction;
         errors[at] = prediction === labels[first + i] ? 0 : 1;
       }

@@ -1,5 +1,6 @@
 /** Softmax of one row of logits and all that is read off it. The only place of calibration that exponentiates logits. */
 
+import { orderedEntropy, orderedProbability } from "./certainty.ts";
 import type { Values } from "./table.ts";
 
 /** Statistics of one row, overwritten by every `read`: one object serves a whole table without allocation. */
@@ -12,11 +13,11 @@ export class SoftmaxRow {
   second = 0;
   /** log sum exp. */
   logSumExp = 0;
-  /** Largest probability. */
+  /** Largest probability, ordered near 1 (certainty.ts). */
   maxProb = 0;
-  /** Difference of the two largest probabilities. */
+  /** Difference of the two largest probabilities, ordered near 1. */
   margin = 0;
-  /** Entropy in nats. */
+  /** Entropy in nats, ordered near 0. */
   entropy = 0;
   /** Sum of squared probabilities. */
   squares = 0;
@@ -33,24 +34,33 @@ export class SoftmaxRow {
         prediction = c;
       } else if (x > second) second = x;
     }
-    let sum = 0;
-    let weighted = 0;
-    let squares = 0;
+    // All but the largest, relative to the second: what makes the difference to certainty must not be a difference to 1.
+    const gap = second - max;
+    let rest = 0;
+    let mass = 0;
+    let restSquares = 0;
     for (let c = 0; c < classes; c++) {
-      const shifted = z[at + c]! - max;
-      const e = Math.exp(shifted);
-      sum += e;
-      weighted += e * shifted;
-      squares += e * e;
+      if (c === prediction) continue;
+      const x = z[at + c]!;
+      const e = Math.exp(x - second);
+      rest += e;
+      mass += e * (max - x);
+      restSquares += e * e;
     }
+    const p2 = Math.exp(gap);
+    const odds = p2 * rest;
+    const total = 1 + odds;
+    const logTotal = Math.log1p(odds);
     this.prediction = prediction;
     this.max = max;
     this.second = second;
-    this.logSumExp = max + Math.log(sum);
-    this.maxProb = 1 / sum;
-    this.margin = (1 - Math.exp(second - max)) / sum;
-    this.entropy = Math.max(0, Math.log(sum) - weighted / sum);
-    this.squares = squares / (sum * sum);
+    this.logSumExp = max + Math.log(total);
+    this.maxProb = orderedProbability(1 / total, gap + Math.log(rest) - logTotal);
+    this.margin = orderedProbability((1 - p2) / total, gap + Math.log(rest + 1) - logTotal);
+    const share = odds > 0 ? logTotal / odds : 1;
+    const perSecond = rest * share + mass / total;
+    this.entropy = orderedEntropy(p2 * perSecond, gap + Math.log(perSecond));
+    this.squares = (1 + p2 * p2 * restSquares) / (total * total);
   }
 }
 

@@ -26,7 +26,7 @@ export * from "./ops/batch-norm.ts";
 export { compact, type Survivors } from "./ops/compact.ts";
 export { type ConvOptions, conv2d, type PerAxis } from "./ops/conv.ts";
 export * from "./ops/cross-entropy.ts";
-export { type DecideOptions, type ExitResults, type ExitScore, exitDecide } from "./ops/decide.ts";
+export { type DecideOptions, decideError, type ExitResults, type ExitScore, exitDecide } from "./ops/decide.ts";
 export { type Elementwise, elementwise } from "./ops/elementwise.ts";
 export { full, ones, onesLike, zeros, zerosLike } from "./ops/fill.ts";
 export { exitGates, type GateOptions } from "./ops/gate.ts";

@@ -35,6 +35,7 @@ import { EVAL } from "../nn/index.ts";
 import { packBytes } from "./images.ts";
 import type { MultiExit } from "./multi-exit.ts";
 import { deviceOf } from "./step.ts";
+import { levelFrom, thresholdsPerExit } from "./thresholds.ts";
 
 /** What decides who leaves: a certified result of calibration, or thresholds set by hand. */
 export interface ExitPolicy {
@@ -65,34 +66,6 @@ export interface Answers {
 }
 
 const SCORES: readonly ExitScore[] = ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"];
-
-/**
- * Thresholds are calibrated in f64, often to a sample's very score; scores here are f32. Lowered by this share of their size, they
- * accept that sample here too.
- */
-const SLACK = 2e-6;
-const LARGEST = 3.4e38;
-
-const lowered = (threshold: number): number => {
-  const clamped = Math.min(LARGEST, Math.max(-LARGEST, threshold));
-  return Math.abs(clamped) === LARGEST ? clamped : clamped - SLACK * Math.max(1, Math.abs(clamped));
-};
-
-/** Thresholds of each early exit, one or C of them. */
-function thresholdsOf(net: MultiExit, { thresholds }: ExitPolicy): number[][] {
-  const all = Array.from(thresholds, lowered);
-  const early = net.exits - 1;
-  if (Array.from(thresholds).some(Number.isNaN))
-    throw new ArgumentError("deploy: thresholds must be numbers; got NaN.");
-  if (all.length === 1) return Array.from({ length: early }, () => all);
-  if (all.length !== early && all.length !== early * net.classes) {
-    throw new ArgumentError(
-      `deploy: there must be 1, ${early} or ${early * net.classes} thresholds for ${early} early exits; got ${all.length}.`,
-    );
-  }
-  const each = all.length / early;
-  return Array.from({ length: early }, (_, j) => all.slice(j * each, (j + 1) * each));
-}
 
 function scoreOf({ score = "maxProb" }: ExitPolicy): ExitScore {
   const found = SCORES.find((known) => known === score);
@@ -187,7 +160,11 @@ export async function deploy(net: MultiExit, policy: ExitPolicy, options: Deploy
   const { batch = 64, scaling, normalise } = options;
   if (!Number.isInteger(batch) || batch < 1)
     throw new ArgumentError(`deploy: batch must be a whole number of at least 1; got ${batch}.`);
-  const [thresholds, score, temperatures] = [thresholdsOf(net, policy), scoreOf(policy), temperaturesOf(net, scaling)];
+  const [score, temperatures] = [scoreOf(policy), temperaturesOf(net, scaling)];
+  const thresholds = thresholdsPerExit(policy.thresholds, net).map((values, j) => {
+    const temperature = temperatures[j] as number;
+    return values.map((value) => levelFrom(value, { score, classes: net.classes, temperature }));
+  });
   const device = deviceOf(net);
   const owned: { dispose(): void }[] = [];
   const own = <T extends { dispose(): void }>(made: T): T => {

@@ -1,10 +1,13 @@
 // An exit's decision on the rows that are still undecided: logits z [n, C] to a confidence s, a prediction, and stay or leave.
 //   s by score, of p = softmax(z / T):  maxProb max p · margin p(1) - p(2) · entropy -H(p) · normalisedEntropy -H(p) / log C ·
 //   energy log sum exp(z / T) · maxLogit max z / T
-//   stays[r] = 0 if s >= threshold (one, or one per predicted class) or this is the last exit, else 1
+// Compared is a level, which rises with s and keeps its digits where s has none left (an f32 probability of 1 - 1e-9 is 1):
+//   maxProb log(p / (1 - p)) · margin -log(1 - s) · entropy, normalisedEntropy -log H · the others s
+//   stays[r] = 0 if level >= threshold (one, or one per predicted class) or this is the last exit, else 1
 // With `live`, only the first live[0] rows exist: launches cover whole workgroups, and what lies behind must not write.
 // A row that leaves writes its prediction, the exit and s to the results at ids[r], the place of its sample. A thread owns a row.
-// Sums are f32 of max-subtracted exponentials. Thresholds come lowered by a few units in the last place, since the host's are f64.
+// With g = (z(2) - z(1)) / T <= 0, all but the largest are summed relative to the second: R = sum exp((z - z(2)) / T) within 1..C-1,
+// so that log(p / (1 - p)) = -g - log R never cancels. `decideError` bounds how far a level is from the exact one.
 
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid } from "./kernel.ts";
 
@@ -21,14 +24,36 @@ export type DecideSpec = {
 
 const WORKGROUP = 64;
 
+/** What people are told, of: g, exp(g), odds = R exp(g), total = 1 + odds, H. */
 const CONFIDENCE: Readonly<Record<ExitScore, string>> = {
   maxProb: "1.0 / total",
-  margin: "(1.0 - exp(second - top)) / total",
-  entropy: "mass / total - log(total)",
-  normalisedEntropy: "(mass / total - log(total)) / log(max(2.0, f32(u.classes)))",
-  energy: "top + log(total)",
-  maxLogit: "top",
+  margin: "(1.0 - second_share) / total",
+  entropy: "-second_share * spread",
+  normalisedEntropy: "-second_share * spread / log(max(2.0, f32(u.classes)))",
+  energy: "top * u.sharpness + log_total",
+  maxLogit: "top * u.sharpness",
 };
+
+/** What is compared. */
+const LEVEL: Readonly<Record<ExitScore, string>> = {
+  maxProb: "-gap - log(rest)",
+  margin: "log_total - gap - log(rest + 1.0)",
+  entropy: "-gap - log(spread)",
+  normalisedEntropy: "-gap - log(spread)",
+  energy: "s",
+  maxLogit: "s",
+};
+
+/**
+ * A level near `level`, of C classes, is at most this far from the one of exact arithmetic on the same logits: WGSL's bounds of exp, log
+ * and division, the sum over classes, the rounding of 1 / T, and the doubles of a table, whose steps grow with the square of a level.
+ */
+export function decideError(score: ExitScore, level: number, classes: number, temperature: number): number {
+  const ulp = 2 ** -23;
+  const size = Math.abs(level);
+  if (score === "maxLogit") return temperature === 1 ? 0 : 2 * ulp * size;
+  return ulp * (4 * size + 16 * Math.log(classes) + classes + 32) + 2 ** -33 * size * size;
+}
 
 export const exitDecide = defineKernel({
   name: "exitDecide",
@@ -44,27 +69,41 @@ export const exitDecide = defineKernel({
     { name: "scores", access: "update", type: "array<f32>" },
   ],
   source: ({ score, isLast, byClass, live }) => `
+fn log1p_over(x: f32) -> f32 {
+  if (x > 1.0) { return log(1.0 + x) / x; }
+  let y = x / (2.0 + x);
+  let q = y * y;
+  return (2.0 / (2.0 + x)) * (1.0 + q * (0.33333333 + q * (0.2 + q * (0.14285714 + q * (0.11111111 + q * (0.09090909 + q * 0.07692308))))));
+}
 @compute @workgroup_size(${WORKGROUP}) fn main(${ENTRY}) {
   let r = ${LINEAR_GROUP} * ${WORKGROUP}u + li;
   if (r >= ${live ? "min(u.n, live[0])" : "u.n"}) { return; }
   let row = r * u.classes;
-  var top = logits[row] * u.sharpness;
+  var top = logits[row];
   var second = -3.0e38;
   var best = 0u;
   for (var c = 1u; c < u.classes; c++) {
-    let z = logits[row + c] * u.sharpness;
+    let z = logits[row + c];
     if (z > top) { second = top; top = z; best = c; } else { second = max(second, z); }
   }
-  var total = 0.0;
+  let gap = select((second - top) * u.sharpness, -1.0e30, u.classes == 1u);
+  var rest = select(0.0, 1.0, u.classes == 1u);
   var mass = 0.0;
   for (var c = 0u; c < u.classes; c++) {
-    let z = logits[row + c] * u.sharpness - top;
-    let e = exp(z);
-    total += e;
-    mass += e * z;
+    if (c == best) { continue; }
+    let z = logits[row + c];
+    let e = exp((z - second) * u.sharpness);
+    rest += e;
+    mass += e * ((top - z) * u.sharpness);
   }
+  let second_share = exp(gap);
+  let odds = second_share * rest;
+  let total = 1.0 + odds;
+  let per_odds = log1p_over(odds);
+  let log_total = odds * per_odds;
+  let spread = rest * per_odds + mass / total;
   let s = ${CONFIDENCE[score]};
-  let leaves = ${isLast ? "true" : `s >= thresholds[${byClass ? "best" : "0"}]`};
+  let leaves = ${isLast ? "true" : `(${LEVEL[score]}) >= thresholds[${byClass ? "best" : "0"}]`};
   stays[r] = select(1u, 0u, leaves);
   if (!leaves) { return; }
   let at = ids[r];

@@ -6,7 +6,7 @@ import { defineOp, single } from "../op.ts";
 import { describe } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
-export type { ExitScore } from "../../kernels/index.ts";
+export { decideError, type ExitScore } from "../../kernels/index.ts";
 
 /** Where the answers of samples are collected, each [samples]. */
 export interface ExitResults {
@@ -51,8 +51,8 @@ const op = single(
 );
 
 /**
- * Which rows of logits [n, C] stay undecided, u32 [n] of 0 and 1: those whose confidence is below the threshold (f32 [1], or [C]
- * by predicted class). The others write answer, exit and confidence to the results at `ids` (i32 [n]), the places of their samples.
+ * Which rows of logits [n, C] stay undecided, u32 [n] of 0 and 1: those whose level is below the threshold (f32 [1], or [C]
+ * by predicted class); kernels/decide.ts says what the level of a confidence is. The others write answer, exit and confidence to the results at `ids` (i32 [n]), the places of their samples.
  */
 export function exitDecide(
   logits: Tensor,

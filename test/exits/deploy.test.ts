@@ -45,13 +45,14 @@ async function tableOf(net: MultiExit): Promise<Table> {
   });
 }
 
-/** Thresholds that are scores of samples themselves, as calibration's are: the given share of the remaining leaves at each exit. */
+/** Thresholds between the scores of samples, as calibration's are: the given share of the remaining leaves at each exit. */
 function dataThresholds(table: Table, score: Score, share: number): Float64Array {
   const { samples, exits, scores } = cascade(table, score);
   let left = Array.from({ length: samples }, (_, i) => i);
   return Float64Array.from({ length: exits - 1 }, (_, j) => {
     const sorted = left.map((i) => scores[i * exits + j]!).sort((a, b) => b - a);
-    const threshold = sorted[Math.floor(share * sorted.length)]!;
+    const last = Math.floor(share * sorted.length);
+    const threshold = (sorted[last]! + sorted[last + 1]!) / 2;
     left = left.filter((i) => scores[i * exits + j]! < threshold);
     return threshold;
   });
@@ -187,6 +188,6 @@ test("refuses what cannot run or does not fit", async () => {
   await failsWith(
     () => deploy(wide, { thresholds: [Number.NaN] }),
     "ArgumentError",
-    "deploy: thresholds must be numbers; got NaN.",
+    "deploy: thresholds must be numbers; got NaN at 0.",
   );
 });

@@ -16,6 +16,16 @@ const SCORES: Readonly<Record<s.ExitScore, (p: readonly number[], z: readonly nu
   maxLogit: (_, z) => Math.max(...z),
 };
 
+/** What is compared, of a confidence: see kernels/decide.ts. */
+const LEVELS: Readonly<Record<s.ExitScore, (confidence: number, classes: number) => number>> = {
+  maxProb: (p) => Math.log(p / (1 - p)),
+  margin: (m) => -Math.log(1 - m),
+  entropy: (s) => -Math.log(-s),
+  normalisedEntropy: (s, classes) => -Math.log(-s * Math.log(classes)),
+  energy: (s) => s,
+  maxLogit: (s) => s,
+};
+
 interface Options {
   readonly threshold: readonly number[];
   readonly isLast?: boolean;
@@ -42,7 +52,8 @@ function decide(
         exits: s.full([places], -1, { dtype: "i32" }),
         scores: s.full([places], -1),
       };
-      const thresholds = s.tensor(Float32Array.from(threshold));
+      const levels = threshold.map((t) => Math.max(-3.4e38, Math.min(3.4e38, LEVELS[score](t, classes))));
+      const thresholds = s.tensor(Float32Array.from(levels));
       const stays = s.exitDecide(z as Tensor, ids, thresholds, results, {
         exit: 2,
         isLast,
@@ -84,7 +95,7 @@ export const rows: readonly OpRow[] = [
     cases: [
       decide("maxProb", 65, 5, { threshold: [0.5] }),
       decide("maxProb", 33, 4, { threshold: [0.3, 0.5, 0.7, 0.9], temperature: 2 }),
-      decide("maxProb", 3, 4, { threshold: [3.4e38] }),
+      decide("maxProb", 3, 4, { threshold: [1] }),
       decide("margin", 65, 3, { threshold: [0.3] }),
       decide("entropy", 31, 6, { threshold: [-1.1], temperature: 0.5 }),
       decide("normalisedEntropy", 31, 6, { threshold: [-0.6] }),
