@@ -1,11 +1,13 @@
 /** `sortie train`: trains a multi-exit network into a run folder, and caches the logits that calibration works on. */
 
+import { existsSync } from "node:fs";
 import type { Splits } from "../data/index.ts";
 import { createDevice, type Device } from "../engine/index.ts";
-import { defaultReport, lineReport, type MultiExit, type Report, train } from "../exits/index.ts";
+import { defaultReport, lineReport, lockFolder, type MultiExit, type Report, train } from "../exits/index.ts";
 import { type Config, configHelp, readConfig } from "./config.ts";
 import { toJson, withDisk } from "./files.ts";
 import type { Print } from "./flags.ts";
+import { interruption } from "./interruption.ts";
 import { loadData, makeNetwork, makeObjective, makeRecipe } from "./model.ts";
 import { LOGIT_SPLITS, RunFolder, type RunRecord } from "./run-folder.ts";
 import { defined } from "./sets.ts";
@@ -23,7 +25,8 @@ dots: { "train": { "epochs": 10 } }.
   --fresh        start over if the folder holds a run
 ${configHelp}
 
-Exit code 0: trained. 1: bad input, or training could not go on. 130: interrupted; the same command resumes.
+Exit code 0: trained. 1: bad input, or training could not go on. 130, 143, 129: interrupted by SIGINT,
+SIGTERM, SIGHUP; 141: nobody reads what it prints. The same command resumes.
 
   sortie train
   sortie train --data fashion-mnist --data-dir data/fashion-mnist --epochs 10
@@ -53,13 +56,17 @@ export async function trainInto(config: Config, { isFresh, print }: TrainingCont
   const objective = makeObjective(config);
   const folder = RunFolder.of(config);
   if (!isFresh) folder.check(config);
-  const device = await createDevice();
+  // A folder that is there is taken before the data are read; a new one is made only for data that can be read.
+  let lock = existsSync(folder.dir) ? await lockFolder("train", folder.dir) : undefined;
   const interrupt = interruption();
+  let device: Device | undefined;
   try {
+    device = await createDevice();
     const laps = stopwatch();
     const data = await loadData(config, print);
     interrupt.signal.throwIfAborted();
     const net = makeNetwork(config, data, device);
+    lock ??= await lockFolder("train", folder.dir);
     folder.claim(config, { isFresh });
     laps.end("data");
     const record = folder.recordOrNone() ?? recordOf(net, data, device);
@@ -71,6 +78,7 @@ export async function trainInto(config: Config, { isFresh, print }: TrainingCont
       objective,
       seed: config.seed,
       dir: folder.dir,
+      lock,
       made: record.made,
       checkpointEvery,
       logEvery,
@@ -95,10 +103,11 @@ export async function trainInto(config: Config, { isFresh, print }: TrainingCont
     const isInterrupted = reason !== undefined && (error === reason || (error as Error).cause === reason);
     if (!isInterrupted) throw withDisk(error, folder.dir);
     print((error as Error).message);
-    return 130;
+    return interrupt.code;
   } finally {
     interrupt.stop();
-    device.dispose();
+    device?.dispose();
+    await lock?.release();
   }
 }
 
@@ -128,17 +137,6 @@ function introduction({ dir }: RunFolder, { made, protocol, exits, parameters }:
 /** Progress as a bar where lines go to a terminal, else as lines. */
 function reportTo(print: Print): Report {
   return print === console.log ? defaultReport() : lineReport({ write: (text) => print(text.trimEnd()) });
-}
-
-/** Aborts at the first interruption, so that a checkpoint is written; at the second the process ends at once. */
-function interruption(): { readonly signal: AbortSignal; stop(): void } {
-  const controller = new AbortController();
-  const onSignal = () => {
-    controller.abort(new Error("train: interrupted. The same command goes on from here."));
-    process.removeListener("SIGINT", onSignal);
-  };
-  process.on("SIGINT", onSignal);
-  return { signal: controller.signal, stop: () => process.removeListener("SIGINT", onSignal) };
 }
 
 function stopwatch(): { readonly seconds: Record<string, number>; end(lap: string): void } {

@@ -13,6 +13,7 @@ export { Head, type HeadFactory, type HeadKind, type HeadSite } from "./heads.ts
 export type { BatchSource, ImageBatch, ImageSet, ImageSplits, Split } from "./images.ts";
 export { type ExitGates, exitStatistics, type JeiDnnLosses, type JeiDnnOptions, jeiDnnLosses } from "./jei-dnn.ts";
 export { type JointOptions, jointCrossEntropy, type LinearWeights, type SdnWeights } from "./joint.ts";
+export { type FolderLock, lockFolder } from "./lock.ts";
 export { type CachedLogits, readLogits, toTable, writeLogits } from "./logits.ts";
 export type { EvaluationRow, ExitScore, MetricsRow, TrainingRow } from "./metrics.ts";
 export { type ExitInfo, MultiExit, type MultiExitOptions, multiExit } from "./multi-exit.ts";

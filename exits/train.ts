@@ -7,6 +7,7 @@ import { loadCheckpoint, type Position, type RunOptions, saveCheckpoint } from "
 import { TrainingError } from "./errors.ts";
 import { fileSystem } from "./files.ts";
 import { type BatchSource, checkImages, checksum, type ImageSet, type ImageSplits, shuffledBatches } from "./images.ts";
+import { type FolderLock, lockFolder } from "./lock.ts";
 import { exitScores, Metrics } from "./metrics.ts";
 import type { MultiExit } from "./multi-exit.ts";
 import type { Objective } from "./objective.ts";
@@ -22,6 +23,8 @@ export interface TrainOptions extends Recipe {
   readonly seed?: number;
   /** Run folder for checkpoints, metrics and cached logits (Node). A run found there is resumed. */
   readonly dir?: string;
+  /** The folder's lock, where the caller has taken it; else `train` takes it for as long as it runs. */
+  readonly lock?: FolderLock;
   /** For objectives that learn from an averaged copy: a second network of the same form. It starts as a copy of the first. */
   readonly teacher?: MultiExit;
   /** Batches in place of plain shuffled ones, for instance augmented ones; must depend on the position alone. */
@@ -48,9 +51,19 @@ const AHEAD = 2;
 /**
  * Trains `net` on `data.train` and watches it on `data.validation`. Deterministic given the seed.
  * @throws TrainingError for a loss that is not finite (naming step and learning rate) and for an abort; DeviceError for a lost
- *   device; CheckpointError for a folder that holds another run.
+ *   device; CheckpointError for a folder that holds another run; TrainingError for a folder that another process trains into.
  */
 export async function train(net: MultiExit, data: ImageSplits, options: TrainOptions): Promise<Run> {
+  const { dir } = options;
+  const lock = dir === undefined || options.lock ? undefined : await lockFolder("train", dir);
+  try {
+    return await trainLocked(net, data, options);
+  } finally {
+    await lock?.release();
+  }
+}
+
+async function trainLocked(net: MultiExit, data: ImageSplits, options: TrainOptions): Promise<Run> {
   const trainer = await Trainer.start(net, data, options);
   try {
     return await trainer.run();
@@ -81,6 +94,7 @@ class Trainer {
   #wake = () => {};
   #evaluator: Evaluator | undefined;
   #position: Position = { step: 0 };
+  /** The step of the checkpoint that a resumed run starts from; 0 while there is none. */
   #saved = 0;
   /** The step, and the time, that the totals count from. */
   #window = { step: 0, time: 0 };
@@ -257,7 +271,7 @@ class Trainer {
       run: this.#identity,
     });
     if (!isSaved) throw this.#notFinite("the network", step);
-    this.#saved = step;
+    if (name === RUN_FILES.last) this.#saved = step;
   }
 
   /** Everything that a step reads and changes. */
@@ -278,7 +292,12 @@ class Trainer {
 
   #howToResume(): string {
     const { dir } = this.#options;
-    return dir === undefined ? "" : ` Run the same again to resume at step ${this.#saved} from ${dir}.`;
+    if (dir === undefined) return "";
+    const where =
+      this.#saved > 0
+        ? `resume at step ${this.#saved} from ${dir}`
+        : `start over in ${dir}: there is no checkpoint yet`;
+    return ` Run the same again to ${where}.`;
   }
 
   /** The error as the user is to see it. */

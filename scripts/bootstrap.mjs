@@ -1,8 +1,9 @@
 // Makes a fresh clone ready to run: node modules, then a WebGPU adapter. Plain Node, no dependency, quick when all is there.
 // Usage: node scripts/bootstrap.mjs
 
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, statSync, utimesSync } from "node:fs";
+import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BACKPORTS_FILE, backportsLine, isBookworm, readEntries } from "./apt.mjs";
@@ -40,13 +41,16 @@ export function nodeFault(running, required) {
 }
 
 /**
- * Runs a TypeScript file with the arguments given and passes its exit code on.
+ * Runs a TypeScript file with the arguments given. Signals are passed on to it, and its exit code is passed on from it.
  * @param {string} file
  * @param {string[]} args
  */
 export function runScript(file, args) {
-  const { status } = spawnSync(process.execPath, ["--import", "tsx", file, ...args], { cwd: root, stdio: "inherit" });
-  process.exitCode = status ?? 1;
+  const child = spawn(process.execPath, ["--import", "tsx", file, ...args], { cwd: root, stdio: "inherit" });
+  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]))
+    process.on(signal, () => child.kill(signal));
+  child.on("error", (error) => stop(`${process.execPath} cannot be started: ${error.message}`));
+  child.on("exit", (code, signal) => process.exit(code ?? 128 + (signal ? constants.signals[signal] : 0)));
 }
 
 /** `npm ci` when there are no node modules or the lock file changed since they were installed. */

@@ -143,7 +143,7 @@ test("a full disk is named, and what a killed process left is removed", async ()
     await failsWith(
       () => train(net, barSplits(), { ...quiet, objective: joint, dir }),
       "TrainingError",
-      `train: the disk of ${dir} is full. Nothing half-written is left; free space. Run the same again to resume at step 0 from ${dir}.`,
+      `train: the disk of ${dir} is full. Nothing half-written is left; free space. Run the same again to start over in ${dir}: there is no checkpoint yet.`,
     );
   } finally {
     fs.appendFile = appendFile;
