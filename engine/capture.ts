@@ -5,9 +5,10 @@
 import type { Device } from "./device.ts";
 import { encode } from "./dtype.ts";
 import { CaptureError, DisposedError } from "./errors.ts";
+import { checkDevice } from "./op.ts";
 import { type Program, Recording } from "./recording.ts";
 import { defaultDevice } from "./registry.ts";
-import { keep, Scope } from "./scope.ts";
+import { keep, Scope, synchronous } from "./scope.ts";
 import { type Described, describe, sameShape } from "./shape.ts";
 import { copyStorage, Passes } from "./stream.ts";
 import { Tensor } from "./tensor.ts";
@@ -51,7 +52,7 @@ export async function capture<I extends Record<string, Described>, S extends Rec
     const scalars = mapValues(options.scalars ?? ({} as S), () => recording.slot([], "f32"));
     if (options.rows) recording.live(options.rows, Object.entries(inputs));
     const outputs = step(inputs as Tensors<I>, scalars as Tensors<S>);
-    if (outputs instanceof Promise) throw new CaptureError("capture: the step must be synchronous; got a promise.");
+    synchronous("capture", outputs);
     for (const kept of [inputs, scalars, outputs]) keep(kept);
     frame.dispose();
     recording.close();
@@ -162,6 +163,7 @@ export class Capture<I, S, O> {
     const { buffer, offset } = slot.storage.place;
     if (value instanceof Tensor) {
       value.check("capture");
+      checkDevice("capture", value, this.#device);
       if (!sameShape(value.shape, slot.shape) || value.dtype !== slot.dtype) {
         throw new CaptureError(
           `capture: input ${name} must be ${describe(slot)}, as recorded; got ${describe(value)}. Capture again for other shapes.`,

@@ -14,10 +14,15 @@ import { loadTuning, saveTuning } from "./tune-cache.ts";
 
 /** Options of `createDevice`. */
 export interface DeviceOptions {
-  /** A device of the user's own; sortie then never destroys it. */
+  /** A device of the user's own; sortie then never destroys it. In Node, give its `instance` as well. */
   readonly device?: GPUDevice;
-  /** An adapter of the user's own. */
+  /** An adapter of the user's own. In Node, give its `instance` as well. */
   readonly adapter?: GPUAdapter;
+  /**
+   * Node: what `create` of the package `webgpu` returned, asked for an adapter unless there is one. sortie holds it for good: once it
+   * is garbage-collected, all that was made by it takes the process down, with or without sortie.
+   */
+  readonly instance?: GPU;
   readonly powerPreference?: GPUPowerPreference;
   /** Node only: options for Dawn's `create`, e.g. `["backend=null"]`. */
   readonly dawn?: readonly string[];
@@ -30,7 +35,7 @@ export interface DeviceOptions {
   readonly onError?: (error: DeviceError) => void;
 }
 
-/** What the adapter is and can do. */
+/** What the adapter is, and what the device on it can do. */
 export interface DeviceInfo {
   readonly vendor: string;
   readonly architecture: string;
@@ -40,7 +45,7 @@ export interface DeviceInfo {
   readonly hasF16: boolean;
   readonly hasSubgroups: boolean;
   readonly hasTimestamps: boolean;
-  /** Lanes of a subgroup if all subgroups have the same number of them, else 0. */
+  /** Lanes of a subgroup if the device has subgroups and all have the same number of them, else 0. */
   readonly subgroupSize: number;
   readonly limits: GPUSupportedLimits;
 }
@@ -63,10 +68,13 @@ const WANTED_LIMITS = [
  * reachable, a buffer of a disposed device included, takes the process down.
  */
 const instances = new Map<string, GPU>();
+/** Instances of the user's own, kept for the same reason. */
+const lent = new Set<GPU>();
 
 /** Makes a device. The first one made is the one that tensors are created on by default. Throws DeviceError without an adapter. */
 export async function createDevice(options: DeviceOptions = {}): Promise<Device> {
   let adapter = options.adapter;
+  if (options.instance) lent.add(options.instance);
   if (!options.device && !adapter) adapter = await findAdapter(options);
   const gpu = options.device ?? (await requestDevice(adapter as GPUAdapter));
   const device = new Device(gpu, options);
@@ -77,7 +85,7 @@ export async function createDevice(options: DeviceOptions = {}): Promise<Device>
 
 async function findAdapter(options: DeviceOptions): Promise<GPUAdapter> {
   const request = options.powerPreference ? { powerPreference: options.powerPreference } : {};
-  const own = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
+  const own = options.instance ?? (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
   if (own && !options.dawn) {
     const adapter = await own.requestAdapter(request);
     if (adapter) return adapter;
@@ -129,6 +137,7 @@ async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
 function describeDevice(gpu: GPUDevice): DeviceInfo {
   const info = gpu.adapterInfo;
   const { subgroupMinSize = 0, subgroupMaxSize = 0 } = info;
+  const hasSubgroups = gpu.features.has("subgroups");
   const names = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`.toLowerCase();
   return {
     vendor: info.vendor,
@@ -136,9 +145,10 @@ function describeDevice(gpu: GPUDevice): DeviceInfo {
     description: info.description || info.device,
     isSoftware: /llvmpipe|lavapipe|swiftshader|basic render|\bcpu\b/.test(names),
     hasF16: gpu.features.has("shader-f16"),
-    hasSubgroups: gpu.features.has("subgroups"),
+    hasSubgroups,
     hasTimestamps: gpu.features.has("timestamp-query"),
-    subgroupSize: subgroupMinSize === subgroupMaxSize ? subgroupMinSize : 0,
+    // Of the adapter's, only what this device was asked for may be used.
+    subgroupSize: hasSubgroups && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : 0,
     limits: gpu.limits,
   };
 }
@@ -189,13 +199,13 @@ export class Device {
   /** Resolves when all work so far is done. Throws DeviceError for GPU errors since the last wait. */
   async sync(): Promise<void> {
     this.check("sync");
-    await this.#settle(this.stream.sync());
+    await this.#settle("sync", this.stream.sync());
   }
 
   /** Reads storages with one wait; for tensors use `read`. */
   async readBytes(items: Parameters<Stream["read"]>[0]): Promise<ArrayBuffer[]> {
     this.check("read");
-    return this.#settle(this.stream.read(items));
+    return this.#settle("read", this.stream.read(items));
   }
 
   /** Time per kernel, dispatches and bytes of the work that `fn` issues. Print with `console.log(profile.table())`. */
@@ -206,8 +216,13 @@ export class Device {
 
   /** Throws if the device can run nothing any more. */
   check(op: string): void {
-    if (this.#isDisposed) throw new DisposedError(`${op}: the device must be alive; it was disposed.`);
-    if (this.#lost) throw this.#lost;
+    const gone = this.#gone(op);
+    if (gone) throw gone;
+  }
+
+  #gone(op: string): Error | undefined {
+    if (this.#isDisposed) return new DisposedError(`${op}: the device must be alive; it was disposed.`);
+    return this.#lost;
   }
 
   /** A handle that was collected without `dispose()`: counted, since it shows a missing scope. */
@@ -233,16 +248,22 @@ export class Device {
     return this.#isDisposed;
   }
 
-  async #settle<T>(work: Promise<T>): Promise<T> {
+  /** Whether the GPU device was lost; the next `createDevice()` then makes the default one. */
+  get isLost(): boolean {
+    return this.#lost !== undefined;
+  }
+
+  async #settle<T>(op: string, work: Promise<T>): Promise<T> {
     let result: T;
     try {
       result = await work;
     } catch (cause) {
       // A lost device rejects its maps; its own promise says why, a moment later.
       await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, 100))]);
-      throw this.#lost ?? this.#errors.shift() ?? cause;
+      throw this.#gone(op) ?? this.#errors.shift() ?? cause;
     }
-    if (this.#lost) throw this.#lost;
+    const gone = this.#gone(op);
+    if (gone) throw gone;
     const [first, ...others] = this.#errors.splice(0);
     for (const error of others) this.#onError(error);
     if (first) throw first;

@@ -2,6 +2,7 @@
 
 import { DTypeError, GradientError } from "./errors.ts";
 import { Leaf } from "./graph.ts";
+import { checkDevice } from "./op.ts";
 import { copyInto } from "./ops/assign.ts";
 import { full } from "./ops/fill.ts";
 import { describe } from "./shape.ts";
@@ -78,6 +79,7 @@ export function flatten(parameters: readonly Tensor[]): Flat {
   let size = 0;
   const segments = parameters.map((parameter): Segment => {
     parameter.check("flatten");
+    checkDevice("flatten", parameter, first.device);
     const { source } = parameter;
     if (!(source instanceof Leaf))
       throw new GradientError(

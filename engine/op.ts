@@ -7,6 +7,7 @@ import type { Storage } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import { ArgumentError, DeviceError } from "./errors.ts";
 import { Node } from "./graph.ts";
+import { synchronous } from "./scope.ts";
 import type { Described, Shape } from "./shape.ts";
 import { empty, Tensor } from "./tensor.ts";
 
@@ -65,11 +66,11 @@ export type Op<A> = (inputs: Inputs, attrs: A) => readonly Tensor[];
 
 let gradDepth = 0;
 
-/** Runs `fn` without recording anything for differentiation. */
+/** Runs `fn`, which must be synchronous, without recording anything for differentiation. */
 export function noGrad<T>(fn: () => T): T {
   gradDepth += 1;
   try {
-    return fn();
+    return synchronous("noGrad", fn());
   } finally {
     gradDepth -= 1;
   }
@@ -106,6 +107,11 @@ function view(inputs: Inputs, [described]: readonly Described[]): Tensor[] {
   return [new Tensor(input.device, input.storage.retain(), shape, dtype)];
 }
 
+/** Throws ArgumentError unless `tensor` is on `device`. */
+export function checkDevice(op: string, tensor: Tensor, device: Device): void {
+  if (tensor.device !== device) throw new ArgumentError(`${op}: all operands must be on one device; got two.`);
+}
+
 function deviceOf(op: string, inputs: Inputs): Device {
   let device: Device | undefined;
   for (const input of inputs) {
@@ -115,7 +121,7 @@ function deviceOf(op: string, inputs: Inputs): Device {
     }
     input.check(op);
     device ??= input.device;
-    if (input.device !== device) throw new ArgumentError(`${op}: all operands must be on one device; got two.`);
+    checkDevice(op, input, device);
   }
   if (!device) throw new ArgumentError(`${op}: at least one operand must be given; got none.`);
   return device;
@@ -164,10 +170,10 @@ export function dispatch<S extends Spec, U extends string>(
     );
   }
   const program = device.pipelines.program(kernel as unknown as Kernel, spec);
-  const storages: Storage[] = program.bindings.map(({ name, access }) => {
+  const storages: Storage[] = program.bindings.map(({ name }) => {
     const bound = bindings[name];
     if (!bound) throw new ArgumentError(`${op}: kernel ${kernel.name} must get a tensor for ${name}; got none.`);
-    if (access !== "read") bound.storage.touch();
+    checkDevice(op, bound, device);
     return bound.storage;
   });
   const uniforms = program.uniformNames.map((name) => {
@@ -175,6 +181,9 @@ export function dispatch<S extends Spec, U extends string>(
     if (value === undefined)
       throw new ArgumentError(`${op}: kernel ${kernel.name} must get a number for ${name}; got none.`);
     return value;
+  });
+  program.bindings.forEach(({ access }, i) => {
+    if (access !== "read") (storages[i] as Storage).touch();
   });
   device.stream.push({ kind: "dispatch", op, program, storages, uniforms, grid, rows: kernel.rows?.(dims, spec) });
 }

@@ -5,6 +5,7 @@ import { liveGrid } from "../kernels/index.ts";
 import { type Place, Storage, USAGE } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import { CaptureError } from "./errors.ts";
+import { checkDevice } from "./op.ts";
 import { liveGrids } from "./ops/compact.ts";
 import { PrivateMemory } from "./private-memory.ts";
 import { describe, numel } from "./shape.ts";
@@ -62,6 +63,7 @@ export class Recording implements Recorder {
 
   /** From here on, dispatches that depend on the inputs cover only the first `count` rows. */
   live(count: Tensor, inputs: readonly (readonly [string, Tensor])[]): void {
+    checkDevice("capture", count, this.#device);
     if (numel(count.shape) !== 1 || count.dtype !== "u32")
       throw new CaptureError(`capture: rows must be u32[1]; got ${describe(count)}.`);
     const capacity = inputs[0]?.[1].shape[0];

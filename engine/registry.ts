@@ -14,9 +14,9 @@ export function unregisterDevice(device: Device): void {
   if (index >= 0) devices.splice(index, 1);
 }
 
-/** The device that creation functions use when none is named: the oldest one that is not disposed. */
+/** The device that creation functions use when none is named: the oldest one that is neither disposed nor lost. */
 export function defaultDevice(): Device {
-  const device = devices[0];
+  const device = devices.find(({ isLost }) => !isLost) ?? devices[0];
   if (!device) throw new DeviceError("tensor: a device must exist; got none. Call `await createDevice()` first.");
   return device;
 }

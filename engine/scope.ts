@@ -62,16 +62,19 @@ export function openScope(): Scope {
 export function scope<T>(fn: () => T): T {
   const current = new Scope();
   try {
-    const result = fn();
-    if (result instanceof Promise) {
-      throw new ArgumentError(
-        "scope: fn must be synchronous; got a promise. Await reads outside, after returning the tensors.",
-      );
-    }
-    return current.keep(result);
+    return current.keep(synchronous("scope", fn()));
   } finally {
     current.dispose();
   }
+}
+
+/** What a function returned that must not be async; throws ArgumentError for a promise, whose outcome then is nobody's concern. */
+export function synchronous<T>(op: string, result: T): T {
+  if (typeof (result as { then?: unknown } | undefined)?.then !== "function") return result;
+  (result as unknown as Promise<unknown>).then(undefined, () => {});
+  throw new ArgumentError(
+    `${op}: fn must be synchronous; got a promise. Await reads outside, after returning the tensors.`,
+  );
 }
 
 /** Takes a value out of the innermost scope for good: the caller disposes it. */

@@ -4,12 +4,12 @@
 import type { Storage } from "./buffers.ts";
 import { ArgumentError, GradientError, ShapeError } from "./errors.ts";
 import { Leaf, Node, type Saved, type Source } from "./graph.ts";
-import { type Backward, noGrad } from "./op.ts";
+import { type Backward, checkDevice, noGrad } from "./op.ts";
 import { addInto, copyInto } from "./ops/assign.ts";
 import { full } from "./ops/fill.ts";
 import { add } from "./ops/pointwise.ts";
 import { sumTo } from "./ops/reduce.ts";
-import { keep, Scope, scope } from "./scope.ts";
+import { keep, Scope, scope, synchronous } from "./scope.ts";
 import { type Described, describe, sameShape } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -40,6 +40,7 @@ export function backward(result: Tensor, { gradient, retain = false }: BackwardO
       `backward: a result of several elements needs a gradient; got ${describe(result)}. Reduce it, or pass { gradient }.`,
     );
   }
+  if (gradient) checkDevice("backward", gradient, result.device);
   noGrad(() => new Sweep(root, retain).run(result, gradient));
 }
 
@@ -213,7 +214,7 @@ export function valueAndGrad<T extends readonly Tensor[]>(
     const inner = new Scope();
     try {
       const leaves = args.map((arg) => arg.detach().requiresGrad());
-      const value = fn(...(leaves as unknown as T));
+      const value = synchronous("grad", fn(...(leaves as unknown as T)));
       if (!(value instanceof Tensor)) throw new ArgumentError(`grad: fn must return a tensor; got ${typeof value}.`);
       backward(value);
       const grads = leaves.map((leaf) =>

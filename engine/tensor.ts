@@ -186,6 +186,15 @@ export class Tensor {
   toString(): string {
     return `Tensor ${describe(this)}`;
   }
+
+  /** One line wherever it is printed; the elements are on the GPU, `read()` gets them. */
+  toJSON(): string {
+    return this.toString();
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
 }
 
 /** Host data of several tensors with a single wait, in order. */

@@ -28,7 +28,7 @@ import {
   type RowAxis,
   unroll,
 } from "./kernel.ts";
-import { type AdapterTraits, bufferType, type FloatStorage, LOWEST_F32 } from "./row.ts";
+import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, LOWEST_F32 } from "./row.ts";
 
 /** A binding of q, k, v, o or a gradient of theirs. */
 export const attentionBinding = (spec: AttentionSpec, name: string, access: "read" | "write"): Binding => {
@@ -126,8 +126,9 @@ export interface AttentionCase {
 /** Variants for heads of `dim` elements, best guess first. */
 export function attentionCandidates(
   { dim, dtype, causal, isAligned, pass }: AttentionCase,
-  { subgroupSize, hasSubgroups }: AdapterTraits,
+  traits: AdapterTraits,
 ): AttentionSpec[] {
+  const { subgroupSize, hasSubgroups } = traits;
   const depth = Math.max(1, ceilDiv(dim, 4));
   const base = { depth, width: isAligned && dim % 4 === 0 ? 4 : 1, causal, dtype } as const;
   // Some 32 products of vec4s a step, and the backward pass has twice as many a row: larger bodies run and, above all,
@@ -137,9 +138,9 @@ export function attentionCandidates(
   const rows = Math.max(4, Math.min(32, 2 ** Math.floor(Math.log2(256 / depth))));
   const workgroup: AttentionSpec = { ...base, share: "workgroup", group: 64, rows, step: 4 };
   const none: AttentionSpec = { ...base, share: "none", group: 64, rows: 1, step: 1 };
-  if (!hasSubgroups || subgroupSize < 4) return [workgroup, none];
+  if (!hasSubgroups || subgroupSize < 4) return isNarrow(traits) ? [none, workgroup] : [workgroup, none];
   const subgroup: AttentionSpec = { ...base, share: "subgroup", group: subgroupSize, rows: step, step };
-  return subgroupSize <= 8 ? [subgroup, none, workgroup] : [workgroup, subgroup, none];
+  return isNarrow(traits) ? [subgroup, none, workgroup] : [workgroup, subgroup, none];
 }
 
 /** Dims of attention over contiguous [B, H, L, D] tensors. */

@@ -15,7 +15,7 @@ import {
   linearGrid,
   type RowAxis,
 } from "./kernel.ts";
-import { bufferType, type FloatStorage, stored, valueType } from "./row.ts";
+import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, stored, valueType } from "./row.ts";
 
 /** Channels per access (4 where the channel count allows) and storage. */
 export type PoolSpec = { readonly width: 1 | 4; readonly dtype: FloatStorage };
@@ -290,12 +290,12 @@ export const avgPoolBackward = defineKernel<AveragePoolSpec, keyof typeof averag
 export function averageCandidates(
   spec: AveragePoolSpec,
   { outputs, window }: { readonly outputs: number; readonly window: number },
-  { subgroupSize }: { readonly subgroupSize: number },
+  traits: AdapterTraits,
 ): SplitPoolSpec[] {
   const plain: SplitPoolSpec = { ...spec, split: 1 };
   if (window < 16) return [plain];
   const shared: SplitPoolSpec = { ...spec, split: window < 64 ? 4 : 8 };
-  // Narrow subgroups mean a CPU, which a few hundred threads keep busy and where barriers cost.
-  const isBusy = (subgroupSize > 0 && subgroupSize <= 8) || outputs / spec.width > 65536;
+  // A CPU is kept busy by a few hundred threads.
+  const isBusy = isNarrow(traits) || outputs / spec.width > 65536;
   return isBusy ? [plain, shared] : [shared, plain];
 }

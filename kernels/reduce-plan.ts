@@ -9,7 +9,7 @@ import {
   type StridedReduceSpec,
 } from "./reduce.ts";
 import { type ReduceOp, stateWords } from "./reduction.ts";
-import type { AdapterTraits } from "./row.ts";
+import { type AdapterTraits, isNarrow } from "./row.ts";
 
 /** What all reductions have to say. */
 interface Reducing {
@@ -50,14 +50,14 @@ function partsFor(units: number, len: number, target: number, least: number): nu
 }
 
 // Adapters with narrow subgroups are CPUs: a core runs a workgroup, barriers cost, and 128 units are enough.
-function lineLayout(lines: number, len: number, width: 1 | 4, { subgroupSize }: AdapterTraits): Layout {
-  const isNarrow = subgroupSize > 0 && subgroupSize <= 8;
+function lineLayout(lines: number, len: number, width: 1 | 4, traits: AdapterTraits): Layout {
+  const { subgroupSize } = traits;
   const steps = len / width;
   const across = "line";
-  if (steps <= (isNarrow ? 4 : 8)) return { across, group: 64, lanes: 1, shuffle: 1, width, parts: 1 };
-  if (isNarrow) {
-    const parts = partsFor(lines, len, 128, 32 * subgroupSize * width);
-    return { across, group: 64, lanes: subgroupSize, shuffle: subgroupSize, width, parts };
+  if (steps <= (isNarrow(traits) ? 4 : 8)) return { across, group: 64, lanes: 1, shuffle: 1, width, parts: 1 };
+  if (isNarrow(traits)) {
+    const lanes = powerOfTwo(Math.min(64, subgroupSize));
+    return { across, group: 64, lanes, shuffle: lanes, width, parts: partsFor(lines, len, 128, 32 * lanes * width) };
   }
   const isShort = lines >= 512 && steps <= 1024;
   const lanes = isShort ? 32 : 256;
@@ -72,9 +72,9 @@ function lineLayout(lines: number, len: number, width: 1 | 4, { subgroupSize }: 
   };
 }
 
-function columnLayout(lines: number, len: number, width: 1 | 4, { subgroupSize }: AdapterTraits): Layout {
+function columnLayout(lines: number, len: number, width: 1 | 4, traits: AdapterTraits): Layout {
   const across = "lines";
-  if (subgroupSize > 0 && subgroupSize <= 8) {
+  if (isNarrow(traits)) {
     return { across, group: 64, lanes: 1, shuffle: 1, width, parts: lines >= 512 ? 1 : partsFor(lines, len, 1024, 32) };
   }
   if (lines >= 65536 || len < 32) return { across, group: 64, lanes: 1, shuffle: 1, width, parts: 1 };

@@ -22,10 +22,12 @@ export type RowSpec = {
   readonly dtype: FloatStorage;
 };
 
-/** What an adapter offers, as far as the choice of a variant goes. `subgroupSize` is fixed (minimum = maximum) or 0. */
+/** What a device offers, as far as the choice of a variant goes. `subgroupSize` is fixed (minimum = maximum) or 0. */
 export interface AdapterTraits {
   readonly subgroupSize: number;
   readonly hasSubgroups: boolean;
+  /** Runs on a CPU. */
+  readonly isSoftware?: boolean;
 }
 
 /** The lowest finite f32: the start of a running maximum (an infinity literal does not compile). */
@@ -206,8 +208,9 @@ function slotsFor(length: number, lanes: number, width: number): number {
   return need > MAX_SLOTS ? 0 : 2 ** Math.ceil(Math.log2(Math.max(1, need)));
 }
 
-/** Whether subgroups are so narrow that the adapter is a CPU, where barriers cost and text is slow to compile. */
-export const isNarrow = ({ subgroupSize }: AdapterTraits): boolean => subgroupSize > 0 && subgroupSize <= 8;
+/** Whether the adapter is a CPU, as narrow subgroups tell too: barriers cost there, and text is slow to compile. */
+export const isNarrow = ({ subgroupSize, isSoftware = false }: AdapterTraits): boolean =>
+  isSoftware || (subgroupSize > 0 && subgroupSize <= 8);
 
 /** Sound choices of team, best guess first, for rows of `length` contiguous elements. */
 export function rowCandidates(
@@ -230,6 +233,6 @@ export function rowCandidates(
   const subgroup = isFixed ? both(spec("subgroup", subgroupSize)) : [];
   if (length <= 4 * Math.max(4, subgroupSize))
     return length <= 32 ? [...thread, ...subgroup] : [...subgroup, ...thread];
-  if (isFixed && isNarrow(traits)) return [...subgroup, { ...spec("thread", 1), slots: 0 }, group];
+  if (isNarrow(traits)) return [...subgroup, { ...spec("thread", 1), slots: 0 }, group];
   return length > 2048 || rows < 64 || !isFixed ? [group, ...subgroup, ...thread] : [...subgroup, group];
 }

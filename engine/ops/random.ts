@@ -5,7 +5,7 @@ import { dropout as dropoutKernel, type RandomKind, randomAdvance, randomFill } 
 import type { Device } from "../device.ts";
 import type { DType } from "../dtype.ts";
 import { ArgumentError } from "../errors.ts";
-import { defineOp, dispatch, type Inputs, single } from "../op.ts";
+import { checkDevice, defineOp, dispatch, type Inputs, single } from "../op.ts";
 import { chance, type RandomKey, randomPermutation, randomState } from "../random.ts";
 import { keep } from "../scope.ts";
 import { checkShape, numel, type Shape } from "../shape.ts";
@@ -75,10 +75,20 @@ function checkSeed(op: string, seed: number): void {
   throw new ArgumentError(`${op}: seed must be a whole number in 0..2^53 - 1; got ${seed}.`);
 }
 
-/** Calls `draw` with the state and the number of a draw. */
-function from(op: string, source: RandomSource, draw: (state: Tensor, call: number) => Tensor): Tensor {
-  if (source.generator) return draw(source.generator.state[0] as Tensor, source.generator.next());
-  const { device, ...key } = source;
+/** Calls `draw` with the state, on the operand's device if there is one, and the number of a draw. */
+function from(
+  op: string,
+  source: RandomSource,
+  draw: (state: Tensor, call: number) => Tensor,
+  operand?: Tensor,
+): Tensor {
+  if (source.generator) {
+    const [state] = source.generator.state as [Tensor];
+    // Before the draw is counted.
+    if (operand) checkDevice(op, operand, state.device);
+    return draw(state, source.generator.next());
+  }
+  const { device = operand?.device, ...key } = source;
   if (key.seed === undefined) {
     throw new ArgumentError(`${op}: a seed or a generator must be given; got neither. Pass { seed: 1 }.`);
   }
@@ -178,5 +188,5 @@ const dropoutOp: (inputs: Inputs, mask: Mask) => Tensor = single(
 export function dropout(x: Tensor, options: RandomSource & { readonly p: number }): Tensor {
   checkFloat("dropout", "x", x);
   checkChance("dropout", options.p);
-  return from("dropout", options, (state, call) => dropoutOp([state, x], { p: options.p, call }));
+  return from("dropout", options, (state, call) => dropoutOp([state, x], { p: options.p, call }), x);
 }

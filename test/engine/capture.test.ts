@@ -127,7 +127,7 @@ test("what is not declared is refused", async () => {
   );
   assert.is(
     await rejectionOf(s.capture({}, async () => w)),
-    "CaptureError: capture: the step must be synchronous; got a promise.",
+    "ArgumentError: capture: fn must be synchronous; got a promise. Await reads outside, after returning the tensors.",
   );
 });
 

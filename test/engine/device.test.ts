@@ -1,13 +1,12 @@
 // The device: limits and features, errors that reach the user, loss, disposal, processes that end.
 
-import { spawn } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { create } from "webgpu";
 import * as s from "../../engine/index.ts";
 import { defineKernel } from "../../kernels/index.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
 import { messageOf, rejectionOf } from "./messages.ts";
+import { inProcess } from "./process.ts";
 
 const test = gpuSuite("device");
 
@@ -31,8 +30,9 @@ test("a device of the user's own is taken", async () => {
 });
 
 test("an adapter of the user's own is taken", async () => {
-  const adapter = await create([]).requestAdapter();
-  using own = await s.createDevice({ adapter: adapter as GPUAdapter });
+  const instance = create([]);
+  const adapter = (await instance.requestAdapter()) as GPUAdapter;
+  using own = await s.createDevice({ adapter, instance });
   const x = s.tensor([1, 2], { device: own });
   assert.equal([...(await s.mul(x, 3).read())], [3, 6]);
   x.dispose();
@@ -82,6 +82,33 @@ test("a lost device fails pending and later calls, and says so", async () => {
   own.dispose();
 });
 
+test("a device that is disposed during a read or a wait says so", async () => {
+  const own = await s.createDevice();
+  const x = s.ones([1 << 20], { device: own });
+  const waiting = [
+    x.read(),
+    s.read([x]),
+    s
+      .add(x, 1)
+      .item()
+      .catch((error) => Promise.reject(error)),
+    own.sync(),
+  ].map((work) => work.then(() => "done", String));
+  own.dispose();
+  for (const [i, got] of (await Promise.all(waiting)).entries())
+    if (i !== 2)
+      assert.is(got, `DisposedError: ${i === 3 ? "sync" : "read"}: the device must be alive; it was disposed.`);
+});
+
+test("a tensor that is disposed during a read is read", async () => {
+  const x = s.full([1 << 16], 3);
+  const pending = x.read();
+  x.dispose();
+  s.full([1 << 16], 4);
+  await device().sync();
+  assert.ok((await pending).every((value) => value === 3));
+});
+
 test("a disposed device is refused", async () => {
   const own = await s.createDevice();
   const x = s.zeros([4], { device: own });
@@ -94,33 +121,14 @@ test("a disposed device is refused", async () => {
 });
 
 const processes = suite("device in a process");
-const root = fileURLToPath(new URL("../../", import.meta.url));
-
-/** Runs a script of the engine in a process of its own. */
-function run(
-  body: string,
-  env: Readonly<Record<string, string>> = {},
-): Promise<{ code: number | null; output: string }> {
-  const script = `import * as s from "./engine/index.ts";\n${body}`;
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script], {
-      cwd: root,
-      env: { ...process.env, ...env },
-    });
-    let output = "";
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
-    child.on("close", (code) => resolve({ code, output }));
-  });
-}
-
 const USE = "const d = await s.createDevice(); console.log(await s.add(s.tensor([1]), 1).item());";
 processes("ends by itself after dispose", async () => {
-  const { code, output } = await run(`${USE} d.dispose();`);
+  const { code, output } = await inProcess(`${USE} d.dispose();`);
   assert.is(code, 0, output);
   assert.match(output, /^2$/m);
 });
 processes("ends by itself when the device is forgotten", async () => {
-  const { code, output } = await run(USE);
+  const { code, output } = await inProcess(USE);
   assert.is(code, 0, output);
   assert.match(output, /^2$/m);
 });
@@ -129,7 +137,7 @@ processes("without an adapter, the error names the remedy", async () => {
   const none = { VK_DRIVER_FILES: "/nonexistent.json", VK_ICD_FILENAMES: "/nonexistent.json" };
   const body =
     "await s.createDevice({ dawn: ['backend=vulkan'] }).then(() => console.log('made'), (error) => console.log(String(error)));";
-  const { output } = await run(body, none);
+  const { output } = await inProcess(body, none);
   assert.match(
     output,
     /^DeviceError: createDevice: a WebGPU adapter must exist; found none\. .*(mesa-vulkan-drivers|graphics driver)/m,

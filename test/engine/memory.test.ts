@@ -1,5 +1,6 @@
 // Ownership: scopes, use after dispose, no growth, reuse of memory, the leak count.
 
+import { inspect } from "node:util";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import * as s from "../../engine/index.ts";
@@ -55,11 +56,33 @@ test("a disposed tensor is refused by name", async () => {
   x.dispose();
 });
 
-test("an async function is refused by scope", () => {
+test("an async function is refused by scope, noGrad and grad, and its failure ends no process", async () => {
+  const hint = "fn must be synchronous; got a promise. Await reads outside, after returning the tensors.";
+  const fails = () => Promise.reject(new Error("later"));
   assert.is(
-    messageOf(() => s.scope(() => Promise.resolve(1))),
-    "ArgumentError: scope: fn must be synchronous; got a promise. Await reads outside, after returning the tensors.",
+    messageOf(() => s.scope(fails)),
+    `ArgumentError: scope: ${hint}`,
   );
+  assert.is(
+    messageOf(() => s.noGrad(fails)),
+    `ArgumentError: noGrad: ${hint}`,
+  );
+  assert.is(
+    messageOf(() => s.grad(fails as never)(s.ones([1]))),
+    `ArgumentError: grad: ${hint}`,
+  );
+  assert.is(await rejectionOf(s.capture({}, fails)), `ArgumentError: capture: ${hint}`);
+  assert.ok(s.square(s.ones([1]).requiresGrad()).isDifferentiable, "recording goes on");
+  // The harness fails a test in which a rejection goes astray.
+  await new Promise((resolve) => setTimeout(resolve, 5));
+});
+
+test("a tensor prints as one line", () => {
+  const x = s.tensor([[1, 2]]).requiresGrad();
+  assert.is(inspect(x), "Tensor f32[1, 2]");
+  assert.is(inspect({ x }), "{ x: Tensor f32[1, 2] }");
+  assert.is(JSON.stringify({ x }), '{"x":"Tensor f32[1, 2]"}');
+  assert.is(`${x}`, "Tensor f32[1, 2]");
 });
 
 test("a thousand eager steps do not grow memory", async () => {

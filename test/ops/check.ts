@@ -17,7 +17,7 @@ export function mulberry(seed: number): () => number {
 
 const count = (shape: readonly number[]) => shape.reduce((n, extent) => n * extent, 1);
 
-function draw({ shape, dtype = "f32", range = [-2, 2], values }: Draw, random: () => number): Ref {
+export function drawn({ shape, dtype = "f32", range = [-2, 2], values }: Draw, random: () => number): Ref {
   const [low, high] = dtype === "bool" ? [0, 2] : range;
   const value = (i: number): number => {
     if (values) return values[i] as number;
@@ -54,7 +54,7 @@ export async function checkCase(device: Device, op: string, one: OpCase, seed: n
       .map(({ shape }) => `[${shape}]`)
       .join(" x ")
   }`;
-  const refs = Object.fromEntries(Object.entries(inputs).map(([name, spec]) => [name, draw(spec, random)]));
+  const refs = Object.fromEntries(Object.entries(inputs).map(([name, spec]) => [name, drawn(spec, random)]));
   const wants = list(one.oracle(refs));
   const first = wants[0] as Ref;
   const cotangent = Float64Array.from(Float32Array.from(first.data, () => 2 * random() - 1));

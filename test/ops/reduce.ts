@@ -161,13 +161,16 @@ export const rows: readonly OpRow[] = [
   row("sum", sumOf, total, { rtol: 1e-5, atol: 1e-4 }, [
     exact("empty", (x) => s.sum(x), [], 0),
     {
-      label: "integers wrap, bools count",
-      inputs: {
-        x: { shape: [5], dtype: "i32", values: [-2147483648, 3, 0, 4, -2147483648] },
-        b: { shape: [4], dtype: "bool", values: [1, 0, 1, 1] },
-      },
-      call: ({ x, b }) => [s.sum(x as Tensor), s.sum(b as Tensor)],
-      oracle: () => [ref([], () => 7), ref([], () => 3)],
+      label: "integers wrap",
+      inputs: { x: { shape: [5], dtype: "i32", values: [-2147483648, 3, 0, 4, -2147483648] } },
+      call: ({ x }) => s.sum(x as Tensor),
+      oracle: () => ref([], () => 7),
+    },
+    {
+      label: "bools count",
+      inputs: { x: { shape: [4], dtype: "bool", values: [1, 0, 1, 1] } },
+      call: ({ x }) => s.sum(x as Tensor),
+      oracle: () => ref([], () => 3),
     },
   ]),
   row("mean", (x, options) => s.mean(x, options), average, {}, [exact("empty", (x) => s.mean(x), [], nan)]),
