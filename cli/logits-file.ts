@@ -57,7 +57,7 @@ const ENTRY = v.object({ dtype: v.string(), shape: v.array(COUNT), data_offsets:
 
 function safetensorsArrays(path: string): StoredArrays {
   const size = sizeOf(path);
-  const length = size >= 8 ? Number(readBytes(path, 0, 8).getBigUint64(0, true)) : 0;
+  const length = size >= 8 ? Number(new DataView(readBytes(path, 0, 8).buffer).getBigUint64(0, true)) : 0;
   if (length < 2 || length > LONGEST_HEADER || 8 + length > size) {
     throw new Error(`${path} must be a safetensors file; got ${size} bytes that begin with no length of a header.`);
   }
@@ -66,7 +66,7 @@ function safetensorsArrays(path: string): StoredArrays {
     if (name === "__metadata__") continue;
     const { success, output } = v.safeParse(ENTRY, entry);
     if (!success) {
-      const got = JSON.stringify(entry).slice(0, 80);
+      const got = preview(entry);
       throw new Error(`${path}: array "${name}" must have dtype, shape and data_offsets; got ${got}.`);
     }
     const { dtype, shape, data_offsets: offsets } = output;
@@ -86,6 +86,19 @@ function safetensorsArrays(path: string): StoredArrays {
     );
   }
   return arrays;
+}
+
+/** A value of the header as it may stand in a message. Lists and objects in it may be nested deeper than JSON.stringify goes. */
+function preview(entry: unknown): string {
+  const isDeep = (value: unknown) => typeof value === "object" && value !== null;
+  const flat = (value: unknown) => (isDeep(value) && Object.values(value as object).some(isDeep) ? "..." : value);
+  if (!isDeep(entry)) return JSON.stringify(entry).slice(0, 80);
+  const fields = Object.entries(entry as object).slice(0, 8);
+  return JSON.stringify(
+    Array.isArray(entry)
+      ? entry.slice(0, 8).map(flat)
+      : Object.fromEntries(fields.map(([key, value]) => [key, flat(value)])),
+  ).slice(0, 80);
 }
 
 function readHeader(path: string, length: number): Record<string, unknown> {

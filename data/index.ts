@@ -37,7 +37,6 @@ export {
   type Source,
 } from "./files.ts";
 export { decodeCifar } from "./formats/cifar.ts";
-export { gunzip } from "./formats/gzip.ts";
 export { decodeIdx, encodeIdx } from "./formats/idx.ts";
 export { decodeMat5 } from "./formats/mat5.ts";
 export {
@@ -51,6 +50,8 @@ export {
   openNpz,
 } from "./formats/npy.ts";
 export { decodePng, encodePng, type PngImage } from "./formats/png.ts";
+export { gunzip, type UnpackOptions } from "./formats/unpack.ts";
+export { type ByteSource, type ZipEntry, type ZipOptions, zipEntries } from "./formats/zip.ts";
 export {
   drawGlyph,
   GLYPH_CLASSES,

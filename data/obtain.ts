@@ -18,14 +18,15 @@ export async function obtain(op: string, file: OfficialFile, folder: string, opt
   return target;
 }
 
-/** The content of an official file; see `obtain`. */
+/** The content of an official file, and its path for messages; see `obtain`. */
 export async function readOfficial(
   op: string,
   file: OfficialFile,
   folder: string,
   options: FileOptions,
-): Promise<Uint8Array> {
-  return readBytes(await obtain(op, file, folder, options));
+): Promise<{ readonly bytes: Uint8Array; readonly path: string }> {
+  const path = await obtain(op, file, folder, options);
+  return { bytes: await readBytes(path), path };
 }
 
 /** Compares a file at `path` with what is known of it. @throws DataError with its expected and found size or checksum. */

@@ -3,7 +3,7 @@
 
 import { DataError } from "../errors.ts";
 import { type NumericArray, type NumericKind, toNumbers, widthOf } from "./bytes.ts";
-import { inflate } from "./gzip.ts";
+import { type UnpackOptions, unzlib } from "./unpack.ts";
 
 /** A numeric matrix; the first extent runs fastest. */
 export interface MatArray {
@@ -24,12 +24,16 @@ const KINDS: Readonly<Record<number, NumericKind>> = {
   12: "i8",
   13: "u8",
 };
+const INT32 = 5;
+const UINT32 = 6;
 const MATRIX = 14;
 const COMPRESSED = 15;
 /** Matrix classes below this number (cell, struct, object, char, sparse) hold no plain numbers. */
 const FIRST_NUMERIC_CLASS = 6;
 const COMPLEX_FLAG = 0x800;
 const HEADER_BYTES = 128;
+/** MATLAB's own limit is 63. */
+const LONGEST_NAME = 4096;
 
 interface Element {
   readonly type: number;
@@ -40,9 +44,13 @@ interface Element {
 
 /**
  * Decodes the real numeric matrices of a MAT file by name; matrices of other classes are passed over.
- * @throws DataError naming `file` if it is no level 5 file (level 7.3 is HDF5), or is cut off.
+ * @throws DataError naming `file` if it is no level 5 file (level 7.3 is HDF5), is cut off, or holds more than `maxBytes`.
  */
-export async function decodeMat5(bytes: Uint8Array, file: string): Promise<Map<string, MatArray>> {
+export async function decodeMat5(
+  bytes: Uint8Array,
+  file: string,
+  options: UnpackOptions = {},
+): Promise<Map<string, MatArray>> {
   const mark = String.fromCharCode(...bytes.subarray(126, HEADER_BYTES));
   if (mark !== "IM" && mark !== "MI") {
     const got = bytes.length < HEADER_BYTES ? `${bytes.length} bytes` : `byte order mark "${printable(mark)}"`;
@@ -60,7 +68,10 @@ export async function decodeMat5(bytes: Uint8Array, file: string): Promise<Map<s
   for (let at = HEADER_BYTES; at < bytes.length; ) {
     const element = reader.element(bytes, at);
     at = element.next;
-    const inner = element.type === COMPRESSED ? reader.element(await inflate(element.data, file), 0) : element;
+    const inner =
+      element.type === COMPRESSED
+        ? reader.element(unzlib(element.data, `decodeMat5: ${file}`, file, options), 0)
+        : element;
     const named = inner.type === MATRIX ? reader.matrix(inner.data) : undefined;
     if (named) arrays.set(named.name, named);
   }
@@ -107,13 +118,28 @@ class ElementReader {
   /** A real numeric matrix, or undefined for another class. */
   matrix(bytes: Uint8Array): (MatArray & { readonly name: string }) | undefined {
     const flags = this.element(bytes, 0);
+    if (flags.type !== UINT32 || flags.data.length < 8) {
+      throw this.#fail("a matrix must begin with 8 bytes of flags", `${flags.data.length} of type ${flags.type}`);
+    }
     const word = this.view(flags.data).getUint32(0, this.isLittle);
     if ((word & 0xff) < FIRST_NUMERIC_CLASS || word & COMPLEX_FLAG) return undefined;
     const extents = this.element(bytes, flags.next);
     const title = this.element(bytes, extents.next);
     const values = this.element(bytes, title.next);
-    const name = String.fromCharCode(...title.data);
+    if (title.data.length > LONGEST_NAME) {
+      throw this.#fail(`a name must have at most ${LONGEST_NAME} bytes`, `${title.data.length}`);
+    }
+    const name = printable(String.fromCharCode(...title.data));
+    if (extents.type !== INT32 || extents.data.length % 4 !== 0) {
+      throw this.#fail(
+        `${name}: extents must be 32-bit integers`,
+        `${extents.data.length} bytes of type ${extents.type}`,
+      );
+    }
     const shape = Array.from(toNumbers(extents.data, "i4", this.isLittle), Number);
+    if (shape.some((extent) => extent < 0)) {
+      throw this.#fail(`${name}: extents must not be negative`, `[${shape.slice(0, 8).join(", ")}]`);
+    }
     const kind = KINDS[values.type];
     if (!kind) throw this.#fail(`${name}: values must be of a numeric type`, `type ${values.type}`);
     const size = shape.reduce((product, extent) => product * extent, 1);

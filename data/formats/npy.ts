@@ -1,8 +1,10 @@
 // NumPy's files: npy, one array behind a header written as a Python dictionary, and npz, a zip archive of them.
 
-import { unzipSync, zipSync } from "fflate";
+import { zipSync } from "fflate";
 import { DataError, ensure } from "../errors.ts";
 import { type NumericArray, type NumericKind, toNumbers } from "./bytes.ts";
+import type { UnpackOptions } from "./unpack.ts";
+import { memorySource, zipEntries } from "./zip.ts";
 
 /** A numeric array in C order. */
 export interface NpyArray {
@@ -12,7 +14,7 @@ export interface NpyArray {
 
 const MAGIC = "\x93NUMPY";
 
-/** A header of version 1 ends within so many bytes. */
+/** A header of version 1 ends within so many bytes; a longer one of a later version is an attack or not a header. */
 export const NPY_HEADER_BYTES = 10 + 0xffff;
 
 /** What the header of an npy file says. */
@@ -30,31 +32,46 @@ export interface NpyHeader {
 
 /**
  * Reads the header from the first bytes of an npy file; `where` begins the messages.
- * @throws DataError for another kind of file, a structured type, or Fortran order.
+ * @throws DataError for another kind of file, a structured type, Fortran order, or a shape that is none.
  */
-export function npyHeader(first: Uint8Array, where: string): NpyHeader {
-  const fail = (must: string, got: string): DataError => new DataError(`${where}: ${must}; got ${got}.`);
-  if (first.length < 12 || latin(first.subarray(0, 6)) !== MAGIC) {
-    throw fail("the file must begin with the npy magic", `"${latin(first.subarray(0, 6)).replace(/[^ -~]/g, "?")}"`);
+export function npyHeader(first: Uint8Array, where: string, file?: string): NpyHeader {
+  const fail = (must: string, got: string): DataError => new DataError(`${where}: ${must}; got ${got}.`, { file });
+  if (first.length < 12 || ascii(first.subarray(0, 6)) !== "?NUMPY" || first[0] !== 0x93) {
+    throw fail("the file must begin with the npy magic", `"${ascii(first.subarray(0, 6))}"`);
   }
+  if (first[6]! < 1 || first[6]! > 3) throw fail("the version must be 1, 2 or 3", `${first[6]}`);
   const view = new DataView(first.buffer, first.byteOffset, first.byteLength);
   const begin = first[6] === 1 ? 10 : 12;
   const start = begin + (begin === 10 ? view.getUint16(8, true) : view.getUint32(8, true));
-  const header = latin(first.subarray(begin, start));
+  if (start > NPY_HEADER_BYTES) throw fail(`the header must end within ${NPY_HEADER_BYTES} bytes`, `${start}`);
+  if (start > first.length) throw fail(`the header must have ${start} bytes`, `${first.length}`);
+  const header = ascii(first.subarray(begin, start));
   const descr = /'descr':\s*'([^']*)'/.exec(header)?.[1];
-  const extents = /'shape':\s*\(([^)]*)\)/.exec(header)?.[1];
+  const extents = /'shape':\s*\(((?:[^()]|\([^()]*\))*)\)/.exec(header)?.[1];
   if (descr === undefined || extents === undefined)
     throw fail("the header must name descr and shape", `"${header.trim().slice(0, 80)}"`);
-  const [, order, letter, digits] = /^([<>|=])([a-zA-Z])(\d+)$/.exec(descr) ?? [];
-  if (!letter) throw fail("the type must be a plain one", `"${descr}"`);
-  const shape = extents.split(",").flatMap((text) => (text.trim() === "" ? [] : [Number(text)]));
+  const [, order, letter, digits] = /^([<>|=])([a-zA-Z])(\d{1,9})$/.exec(descr) ?? [];
+  if (!letter) throw fail("the type must be a plain one", `"${descr.slice(0, 40)}"`);
+  const shape = extentsOf(extents);
+  if (!shape) throw fail("the shape must be a list of non-negative integers", `(${extents.slice(0, 60)})`);
   if (/'fortran_order':\s*True/.test(header) && shape.length > 1) {
     throw fail("the array must be in C order", "Fortran order. Save np.ascontiguousarray of it");
   }
   // Of texts the number counts characters of four bytes.
   const width = Number(digits) * (letter === "U" ? 4 : 1);
+  if (width === 0) throw fail("a value must take a byte at least", `"${descr}"`);
   const bytes = shape.reduce((product, extent) => product * extent, 1) * width;
   return { shape, descr, type: `${letter}${digits}`, isLittleEndian: order !== ">", start, bytes };
+}
+
+/** Python writes `3`, Python 2 on Windows `3L`, and some writers the call of a NumPy type: `np.int64(3)`. */
+function extentsOf(tuple: string): number[] | undefined {
+  const texts = tuple.split(",").map((text) => text.trim());
+  if (texts.at(-1) === "") texts.pop();
+  const shape = texts.map((text) =>
+    Number(/^(?:(?:np|numpy)\.\w+\(\s*(\d+)\s*\)|(\d+)L?)$/.exec(text)?.slice(1).join("") ?? Number.NaN),
+  );
+  return shape.length <= 64 && shape.every(Number.isSafeInteger) ? shape : undefined;
 }
 
 /**
@@ -86,27 +103,14 @@ export interface NpzArchive {
 }
 
 /** Opens the bytes of an npz archive. @throws DataError naming `file` if they are none. */
-export function openNpz(bytes: Uint8Array, file: string): NpzArchive {
-  const unzip = (filter: (name: string) => boolean): Record<string, Uint8Array> => {
-    try {
-      return unzipSync(bytes, { filter: ({ name }) => filter(name) });
-    } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      throw new DataError(`openNpz: ${file} must be an intact npz archive; got "${why}".`, { file, cause });
-    }
-  };
-  const entries: string[] = [];
-  unzip((entry) => {
-    entries.push(entry);
-    return false;
-  });
-  const names = entries.map((entry) => entry.replace(/\.npy$/, ""));
+export function openNpz(bytes: Uint8Array, file: string, options: UnpackOptions = {}): NpzArchive {
+  const entries = zipEntries(memorySource(bytes), { where: `openNpz: ${file}`, file, ...options });
+  const names = entries.map(({ name }) => name.replace(/\.npy$/, ""));
   return {
     names,
     get(name) {
       const entry = entries[names.indexOf(name)];
-      const content = entry === undefined ? undefined : unzip((each) => each === entry)[entry];
-      if (content) return decodeNpy(content, `${file}/${entry}`);
+      if (entry) return decodeNpy(entry.all(), `${file}/${entry.name}`);
       throw new DataError(`openNpz: ${file} must have the array "${name}"; got ${names.join(", ") || "none"}.`, {
         file,
       });
@@ -142,4 +146,9 @@ function kindOf(data: NumericArray): NumericKind {
   return `${letter}${data.BYTES_PER_ELEMENT}` as NumericKind;
 }
 
-const latin = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
+/** Bytes as text: a line break as a space, and what else is not printable as a question mark. */
+function ascii(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += byte === 10 ? " " : byte >= 32 && byte < 127 ? String.fromCharCode(byte) : "?";
+  return text;
+}

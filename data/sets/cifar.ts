@@ -5,8 +5,8 @@ import { createDataset, type Dataset } from "../dataset.ts";
 import { DataError, ensure } from "../errors.ts";
 import { folderOf, lookFor, node, type OfficialFile, readBytes, type Source } from "../files.ts";
 import { CIFAR_SIZE, type CifarRecords, decodeCifar } from "../formats/cifar.ts";
-import { gunzip } from "../formats/gzip.ts";
 import { readTar } from "../formats/tar.ts";
+import { gunzip } from "../formats/unpack.ts";
 import { checkFile, readOfficial } from "../obtain.ts";
 import { type Splits, splitOfficial } from "../splits.ts";
 import { CIFAR100_COARSE, CIFAR100_FINE } from "./cifar100-classes.ts";
@@ -119,7 +119,7 @@ async function loadCifar(
   options: DataOptions,
 ): Promise<Splits> {
   const files = await readMembers(set, options);
-  const records = set.members.map(({ name }, i) => decodeCifar(files[i]!, { file: name, labelBytes: set.labelBytes }));
+  const records = files.map(({ bytes, path }) => decodeCifar(bytes, { file: path, labelBytes: set.labelBytes }));
   const toDataset = (parts: readonly CifarRecords[], split: string, firstId: number): Dataset => {
     const count = parts.reduce((sum, part) => sum + part.count, 0);
     const images = new Uint8Array(count * CIFAR_SIZE * CIFAR_SIZE * 3);
@@ -138,28 +138,34 @@ async function loadCifar(
   return splitOfficial(set.op, training, toDataset(records.slice(-1), "test", training.size), options);
 }
 
+/** A file's content, and its path for messages. */
+interface Member {
+  readonly bytes: Uint8Array;
+  readonly path: string;
+}
+
 /** The set's files: from the unpacked folder if it is whole, or else from the archive. */
-async function readMembers({ op, source, members }: CifarSet, options: DataOptions): Promise<Uint8Array[]> {
+async function readMembers({ op, source, members }: CifarSet, options: DataOptions): Promise<Member[]> {
   const { join } = node("node:path");
   const { files, unpacked } = await lookFor(source, options);
   if (unpacked && (unpacked.isWhole || !(files || options.download))) {
     return Promise.all(members.map((file) => readMember(op, file, join(unpacked.folder, file.name), options)));
   }
   const [archive] = source.files as [OfficialFile];
-  const packed = await readOfficial(op, archive, folderOf(source, options), options);
+  const { bytes, path } = await readOfficial(op, archive, folderOf(source, options), options);
   const found = new Map<string, Uint8Array>();
-  for await (const { name, content } of readTar([await gunzip(packed, archive.name)], archive.name)) {
+  for await (const { name, content } of readTar([await gunzip(bytes, path)], path)) {
     found.set(name.replace(/^.*\//, ""), content);
   }
   return members.map(({ name }) => {
     const content = found.get(name);
-    if (content) return content;
+    if (content) return { bytes: content, path: `${path}/${name}` };
     const names = [...found.keys()].join(", ");
-    throw new DataError(`${op}: ${archive.name} must have the file ${name}; got ${names}.`, { file: archive.name });
+    throw new DataError(`${op}: ${path} must have the file ${name}; got ${names}.`, { file: path });
   });
 }
 
-async function readMember(op: string, file: OfficialFile, path: string, options: DataOptions): Promise<Uint8Array> {
+async function readMember(op: string, file: OfficialFile, path: string, options: DataOptions): Promise<Member> {
   await checkFile(op, file, path, options);
-  return readBytes(path);
+  return { bytes: await readBytes(path), path };
 }

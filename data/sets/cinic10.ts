@@ -4,9 +4,9 @@
 import { createDataset, type Dataset } from "../dataset.ts";
 import { DataError, ensure } from "../errors.ts";
 import { type FileOptions, lookFor, node, type OfficialFile, readBytes, type Source } from "../files.ts";
-import { unpackStream } from "../formats/gzip.ts";
 import { decodePng } from "../formats/png.ts";
 import { readTar } from "../formats/tar.ts";
+import { gunzipStream } from "../formats/unpack.ts";
 import { obtain } from "../obtain.ts";
 import { checkSplits, type Splits, splitIndices } from "../splits.ts";
 import { CIFAR10_CLASSES, type DataOptions } from "./options.ts";
@@ -137,7 +137,7 @@ async function unpackedFolder(options: FileOptions): Promise<string> {
   const aside = await fs.mkdtemp(path.join(root, ".unpacking-"));
   try {
     const packed = node("node:fs").createReadStream(archive);
-    for await (const { name, content } of readTar(unpackStream(packed), ARCHIVE.name)) {
+    for await (const { name, content } of readTar(gunzipStream(packed, archive), archive)) {
       const target = path.join(aside, name);
       ensure(target.startsWith(aside + path.sep), () => `cinic10: ${archive}: names must stay inside; got ${name}.`);
       await fs.mkdir(path.dirname(target), { recursive: true });

@@ -111,8 +111,10 @@ interface Scene {
 
 async function readScene(options: FileOptions): Promise<Scene> {
   const folder = folderOf(INDIAN_PINES_SOURCE, options);
-  const read = async (file: OfficialFile, name: string): Promise<MatArray> =>
-    matArray(await decodeMat5(await readOfficial("indianPines", file, folder, options), file.name), name, file.name);
+  const read = async (file: OfficialFile, name: string): Promise<MatArray> => {
+    const { bytes, path } = await readOfficial("indianPines", file, folder, options);
+    return matArray(await decodeMat5(bytes, path), name, path);
+  };
   const cube = await read(CUBE, "indian_pines_corrected");
   const labels = await read(TRUTH, "indian_pines_gt");
   const [height, width, bands] = cube.shape as [number, number, number];

@@ -4,8 +4,8 @@
 import { createDataset, type Dataset } from "../dataset.ts";
 import { ensure } from "../errors.ts";
 import { folderOf, type OfficialFile, type Source } from "../files.ts";
-import { gunzip, isGzip } from "../formats/gzip.ts";
 import { decodeIdx } from "../formats/idx.ts";
+import { gunzip, isGzip } from "../formats/unpack.ts";
 import { readOfficial } from "../obtain.ts";
 import { type Splits, splitOfficial } from "../splits.ts";
 import { type DataOptions, DIGITS } from "./options.ts";
@@ -116,6 +116,6 @@ async function loadPart(set: IdxSet, split: "train" | "test", firstId: number, o
 }
 
 async function loadIdx(set: IdxSet, file: OfficialFile, rank: number, options: DataOptions) {
-  const bytes = await readOfficial(set.op, file, folderOf(set.source, options), options);
-  return decodeIdx(isGzip(bytes) ? await gunzip(bytes, file.name) : bytes, { file: file.name, rank });
+  const { bytes, path } = await readOfficial(set.op, file, folderOf(set.source, options), options);
+  return decodeIdx(isGzip(bytes) ? await gunzip(bytes, path) : bytes, { file: path, rank });
 }

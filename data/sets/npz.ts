@@ -5,10 +5,11 @@ import { ensure } from "../errors.ts";
 import { node, readBytes } from "../files.ts";
 import { toInt32 } from "../formats/bytes.ts";
 import { decodeNpy, type NpyArray, openNpz } from "../formats/npy.ts";
+import type { UnpackOptions } from "../formats/unpack.ts";
 import { type SplitOptions, type Splits, splitOfficial } from "../splits.ts";
 
 /** What is held under which name. */
-export interface NpzOptions extends SplitOptions {
+export interface NpzOptions extends SplitOptions, UnpackOptions {
   /** Default `x_train`: bytes [n, height, width] or [n, height, width, channels]. */
   readonly images?: string;
   /** Default `y_train`: integers [n]. */
@@ -22,7 +23,14 @@ export interface NpzOptions extends SplitOptions {
   /** Per channel, of values divided by 255; default: of the training part. */
   readonly mean?: readonly number[];
   readonly std?: readonly number[];
+  /** Says that images of few rows and many channels are meant; such an array is refused otherwise, as it looks like channels first. */
+  readonly isChannelsLast?: boolean;
 }
+
+/** Nobody names so many classes, and a label beyond is none. */
+const MOST_CLASSES = 65_536;
+/** Grey, colour, colour with alpha: what the second axis of an array has if channels come first. */
+const CHANNELS = [1, 3, 4];
 
 /**
  * Images and labels from the npz file at `path`, or from `x_train.npy`, `y_train.npy` and so on in the folder there, cut as
@@ -31,8 +39,9 @@ export interface NpzOptions extends SplitOptions {
  */
 export async function npz(path: string, options: NpzOptions = {}): Promise<Splits> {
   const { images = "x_train", labels = "y_train", testImages = "x_test", testLabels = "y_test" } = options;
-  const get = await openArrays(path);
-  const labelsOf = async (name: string) => toInt32((await get(name)).data, `npz: ${path}/${name}`);
+  const get = await openArrays(path, options);
+  const labelsOf = async (name: string) =>
+    checkLabels((await get(name)).data, `${path}/${name}`, path, options.classes);
   const [trainLabels, heldLabels] = [await labelsOf(labels), await labelsOf(testLabels)];
   const largest = [trainLabels, heldLabels].flatMap((values) => values.reduce((a, b) => Math.max(a, b), 0));
   const classes = options.classes ?? Array.from({ length: Math.max(...largest) + 1 }, (_, label) => String(label));
@@ -44,6 +53,7 @@ export async function npz(path: string, options: NpzOptions = {}): Promise<Split
         `npz: ${path}/${name} must be bytes [${values.length}, height, width, channels]; got ${kindOf(data)} [${shape.join(", ")}].`,
       { file: path },
     );
+    checkLayout(shape, `${path}/${name}`, path, options);
     const image: ImageShape = [shape[1]!, shape[2]!, shape[3] ?? 1];
     const ids = Int32Array.from(values, (_, i) => firstId + i);
     const each = <T>(value: T): T[] => new Array<T>(image[2]).fill(value);
@@ -56,12 +66,40 @@ export async function npz(path: string, options: NpzOptions = {}): Promise<Split
   return withStatistics(splitOfficial("npz", training, test, options), options);
 }
 
+/** Labels that number classes; a class is made for every number up to the largest. */
+function checkLabels(data: NpyArray["data"], array: string, file: string, classes?: readonly string[]): Int32Array {
+  const labels = toInt32(data, `npz: ${array}`);
+  const count = classes?.length ?? MOST_CLASSES;
+  const wrong = labels.findIndex((label) => label < 0 || label >= count);
+  ensure(
+    wrong < 0,
+    () =>
+      `npz: ${array}: labels must be numbers of classes, 0 to ${count - 1}; got ${labels[wrong]} for image ${wrong}.`,
+    { file },
+  );
+  return labels;
+}
+
+/** Refuses what is most likely [n, channels, height, width], as PyTorch keeps images. */
+function checkLayout(shape: readonly number[], array: string, file: string, { isChannelsLast }: NpzOptions): void {
+  const [, height = 0, width = 0, channels = 0] = shape;
+  const isFirst = CHANNELS.includes(height) && !CHANNELS.includes(channels) && width > 4 && channels > 4;
+  const got = `[${shape.join(", ")}], which looks like channels first`;
+  const hint =
+    "Save x.transpose(0, 2, 3, 1) in NumPy, x.permute(0, 2, 3, 1) in PyTorch; if it is as it should be, pass isChannelsLast: true.";
+  ensure(
+    isChannelsLast === true || !isFirst,
+    () => `npz: ${array} must be [n, height, width, channels]; got ${got}. ${hint}`,
+    { file },
+  );
+}
+
 /** Finds an array by its name. */
-async function openArrays(path: string): Promise<(name: string) => Promise<NpyArray>> {
+async function openArrays(path: string, options: UnpackOptions): Promise<(name: string) => Promise<NpyArray>> {
   const files = await node("node:fs/promises")
     .readdir(path)
     .catch(() => undefined);
-  const archive = files ? undefined : openNpz(await readBytes(path), path);
+  const archive = files ? undefined : openNpz(await readBytes(path), path, options);
   const names = archive?.names ?? files!.filter((file) => file.endsWith(".npy")).map((file) => file.slice(0, -4));
   return async (name) => {
     const list = names.join(", ") || "none";

@@ -33,16 +33,16 @@ export async function svhn(options: DataOptions = {}): Promise<Splits> {
 }
 
 async function load(file: OfficialFile, split: string, firstId: number, options: DataOptions): Promise<Dataset> {
-  const bytes = await readOfficial("svhn", file, folderOf(SVHN_SOURCE, options), options);
-  const arrays = await decodeMat5(bytes, file.name);
-  const images = matArray(arrays, "X", file.name);
-  const labels = toInt32(matArray(arrays, "y", file.name).data, `svhn: ${file.name}: labels`);
+  const { bytes, path } = await readOfficial("svhn", file, folderOf(SVHN_SOURCE, options), options);
+  const arrays = await decodeMat5(bytes, path);
+  const images = matArray(arrays, "X", path);
+  const labels = toInt32(matArray(arrays, "y", path).data, `svhn: ${path}: labels`);
   const [height, width, channels, count] = images.shape as [number, number, number, number];
   ensure(
     images.shape.length === 4 && channels === 3 && count === labels.length && images.data instanceof Uint8Array,
     () =>
-      `svhn: ${file.name}: X must be bytes [32, 32, 3, ${labels.length}], as there are labels; got [${images.shape.join(", ")}].`,
-    { file: file.name },
+      `svhn: ${path}: X must be bytes [32, 32, 3, ${labels.length}], as there are labels; got [${images.shape.join(", ")}].`,
+    { file: path },
   );
   return createDataset({
     images: toImages(images),
