@@ -3,6 +3,7 @@
 import { sweepThresholds } from "./curves.ts";
 import { check } from "./errors.ts";
 import { budgetThresholds } from "./msdnet-budget.ts";
+import { type PolicyOrigin, policyOrigin } from "./origin.ts";
 import { achieved, decide } from "./policies.ts";
 import { type Guarantee, similarSamples } from "./result.ts";
 import { betweenScores, type Cascade, cascade, type Score, type Source } from "./scores.ts";
@@ -32,6 +33,8 @@ export type BudgetChoice = {
       readonly isTime: boolean;
       /** Ids of the samples used, so that evaluating on them is refused. */
       readonly ids: Cascade["ids"];
+      /** Of which network, scaled how. */
+      readonly origin: PolicyOrigin | undefined;
     }
   | { readonly ok: false; readonly reason: string }
 );
@@ -71,6 +74,7 @@ export function meetBudget(
     ok: true,
     ...about,
     score: scored.score,
+    origin: policyOrigin(scored),
     ids: scored.ids,
     isTime: "milliseconds" in goal,
     ...best,

@@ -8,6 +8,7 @@ import { conformalRiskControl, meanPValue, type UpperBound, ucbThreshold, upperB
 import { check, checkLevel, checkNotEmpty } from "./errors.ts";
 import { type ExitLoss, exitLosses, isBinaryLoss } from "./losses.ts";
 import type { RiskLevels } from "./ltt.ts";
+import { policyOrigin } from "./origin.ts";
 import { achieved, decide } from "./policies.ts";
 import { betweenValues, quantileOfSorted } from "./ranks.ts";
 import { outlook } from "./refusal.ts";
@@ -76,6 +77,7 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
     ...about,
     guarantee,
     score: all.score,
+    origin: policyOrigin(all),
     thresholds,
     risk,
     coverage: 1 - fractions.at(-1)!,

@@ -14,10 +14,11 @@ import {
   groupScores,
 } from "./failure.ts";
 import { isLogitScaling, type Scaling, scaleConfidences, scaleLogits } from "./fit.ts";
+import { checkOrigin } from "./origin.ts";
 import { column, type Outcomes, outcomes } from "./outcomes.ts";
 import { type Overthinking, overthinking } from "./overthinking.ts";
-import { type Achieved, achieved, decide } from "./policies.ts";
-import { type Cascade, cascade, type Score, type Source } from "./scores.ts";
+import { type Achieved, achieved, decide, type ThresholdPolicy } from "./policies.ts";
+import { type Cascade, cascade, type Source } from "./scores.ts";
 import { smoothEce } from "./smooth-ece.ts";
 import { checkDisjoint, type Table } from "./table.ts";
 
@@ -145,13 +146,6 @@ function sampleMetrics(
 
 const add = (a: number, b: number) => a + b;
 
-/** A policy as `evaluatePolicy` needs it: every certified result is one. */
-export interface ThresholdPolicy {
-  readonly score: Score | "given";
-  readonly thresholds: Float64Array;
-  readonly ids?: Table["ids"];
-}
-
 /** What a policy does on test samples. */
 export interface PolicyEvaluation extends Achieved {
   /** `[N]`. */
@@ -169,16 +163,24 @@ export interface PolicyEvaluation extends Achieved {
   };
 }
 
-/** Applies thresholds to a test table. Throws `CalibrationError` if it shares ids with the calibration samples. */
+/**
+ * Applies thresholds to a test table. Throws `CalibrationError` if it shares ids with the calibration samples, and - unless
+ * `anyOrigin` - if it is of another network, or scaled otherwise, than the policy.
+ */
 export function evaluatePolicy(
   test: Source,
   policy: ThresholdPolicy,
-  { resamples = 500, seed = 0 }: { readonly resamples?: number; readonly seed?: number } = {},
+  {
+    resamples = 500,
+    seed = 0,
+    anyOrigin = false,
+  }: { readonly resamples?: number; readonly seed?: number; readonly anyOrigin?: boolean } = {},
 ): PolicyEvaluation {
   checkDisjoint("evaluatePolicy", { ids: policy.ids }, test);
   const isGiven = policy.score === "given";
   check(!isGiven || "scores" in test, "evaluatePolicy", "a policy on given scores needs given test scores", "a table");
   const scored: Cascade = cascade(test, policy.score === "given" ? undefined : policy.score);
+  if (!anyOrigin) checkOrigin("evaluatePolicy", policy.origin, scored);
   const { samples, costs, errors } = scored;
   const exits = decide(scored, policy.thresholds);
   const left = new Float64Array(scored.exits);

@@ -1,6 +1,7 @@
 /** The first of the three steps: fit scalers on validation samples, exit by exit, and apply them to other tables. */
 
 import { check, checkNotEmpty } from "./errors.ts";
+import { scaledOrigin } from "./origin.ts";
 import { column, correctness, type Outcomes, outcomes } from "./outcomes.ts";
 import {
   type ConfidenceMethod,
@@ -75,7 +76,7 @@ export function applyScaling(table: Table, scaling: Scaling): Table | Outcomes {
 export function scaleLogits(table: Table, scaling: Scaling): Table {
   checkCount(table, scaling);
   const { exits, classes } = table;
-  return mapLogits(table, (values, at) => {
+  const scaled = mapLogits(table, (values, at) => {
     for (let j = 0; j < exits; j++) {
       const scaler = scaling.scalers[j]!;
       check(
@@ -88,6 +89,7 @@ export function scaleLogits(table: Table, scaling: Scaling): Table {
       applyLogitScaler(scaler, values, at + j * classes, classes);
     }
   });
+  return { ...scaled, origin: scaledOrigin(table.origin, scaling) };
 }
 
 /** Outcomes with every exit's largest probability scaled. For histogram, isotonic and beta. */
@@ -98,7 +100,7 @@ export function scaleConfidences(all: Outcomes, scaling: Scaling): Outcomes {
     check("knots" in scaler, "scaleConfidences", "scalers must change confidences", scaler.method, "Use scaleLogits.");
     return scaleConfidence(scaler, score);
   });
-  return { ...all, maxProb };
+  return { ...all, maxProb, origin: scaledOrigin(all.origin, scaling) };
 }
 
 /** True for scalings of logits, false for scalings of confidences. */

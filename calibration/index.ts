@@ -30,6 +30,7 @@ export * from "./monitor.ts";
 export * from "./msdnet-budget.ts";
 export * from "./multiple-testing.ts";
 export * from "./nested-sets.ts";
+export { checkOrigin, type Origin, type OriginHints, type PolicyOrigin, scalingDigest } from "./origin.ts";
 export * from "./outcomes.ts";
 export * from "./overthinking.ts";
 export { countGroups, designPath, type GroupCounts, type PathControl, type PathInput } from "./path.ts";

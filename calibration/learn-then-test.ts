@@ -8,6 +8,7 @@ import { runChain } from "./chains.ts";
 import { check, checkNotEmpty } from "./errors.ts";
 import { checkLevels, harmlessReuse, type RiskLevels } from "./ltt.ts";
 import { type Correction, rejectHypotheses } from "./multiple-testing.ts";
+import { policyOrigin } from "./origin.ts";
 import { countGroups, designPath, groupCount, type PathControl } from "./path.ts";
 import { achieved, decide } from "./policies.ts";
 import { createRandom } from "./random.ts";
@@ -182,6 +183,7 @@ function certify(
     ...rest,
     n: calibration.samples,
     score: calibration.score,
+    origin: policyOrigin(calibration),
     thresholds,
     risk: tests.reduce((worst, { errors, accepted }) => Math.max(worst, errors / accepted), 0),
     coverage: 1 - fractions.at(-1)!,

@@ -11,6 +11,7 @@ export interface Outcomes {
   readonly labels: Int32Array;
   readonly costs: Float64Array;
   readonly ids: Table["ids"];
+  readonly origin?: Table["origin"];
   readonly predictions: Int32Array;
   /** 1 where the prediction is wrong. */
   readonly errors: Uint8Array;
@@ -30,7 +31,7 @@ export interface Outcomes {
 
 /** Reads a table once. */
 export function outcomes(table: Table): Outcomes {
-  const { samples, exits, classes, labels, costs, ids } = table;
+  const { samples, exits, classes, labels, costs, ids, origin } = table;
   const size = samples * exits;
   const result = {
     samples,
@@ -39,6 +40,7 @@ export function outcomes(table: Table): Outcomes {
     labels,
     costs,
     ids,
+    origin,
     predictions: new Int32Array(size),
     errors: new Uint8Array(size),
     maxProb: new Float64Array(size),

@@ -1,18 +1,36 @@
 /** Policies as pure functions: confidences and thresholds in, exit per sample out; and what a policy achieves. */
 
+import { what } from "../base/index.ts";
 import { eefpTargets } from "./eefp.ts";
 import { check, checkLengths } from "./errors.ts";
+import { checkOrigin, type PolicyOrigin } from "./origin.ts";
 import { createRandom } from "./random.ts";
-import { type Cascade, checkKnown } from "./scores.ts";
+import { type Cascade, checkKnown, type Score } from "./scores.ts";
+import type { Table } from "./table.ts";
+
+/** A policy as `evaluatePolicy` needs it: every certified result is one. */
+export interface ThresholdPolicy {
+  readonly score: Score | "given";
+  readonly thresholds: Float64Array;
+  readonly ids?: Table["ids"];
+  readonly origin?: PolicyOrigin | undefined;
+}
 
 /**
  * The exit of every sample: the first whose score reaches its threshold; the last always answers.
  * `thresholds` holds one value for all exits, one per early exit (`[K-1]`), or one per early exit and predicted class
- * (`[K-1, C]`). +Infinity closes an exit.
+ * (`[K-1, C]`). +Infinity closes an exit. Given a whole policy, it refuses scores that are not of the policy's network and scaling.
  */
-export function decide(cascade: Cascade, thresholds: ArrayLike<number> | number): Int32Array {
+export function decide(
+  cascade: Cascade,
+  thresholds: ArrayLike<number> | number | Pick<ThresholdPolicy, "thresholds" | "origin">,
+): Int32Array {
   const { samples, exits, classes, scores, predictions } = cascade;
-  const values = typeof thresholds === "number" ? [thresholds] : thresholds;
+  const policy = isPolicy(thresholds) ? thresholds : undefined;
+  const given = isPolicy(thresholds) ? thresholds.thresholds : thresholds;
+  checkOrigin("decide", policy?.origin, cascade);
+  const values = typeof given === "number" ? [given] : given;
+  checkThresholds("decide", values);
   const perExit = thresholdStep(values.length, exits, classes);
   const isByClass = values.length > 1 && values.length !== exits - 1;
   if (isByClass) checkKnown("decide", "predictions", cascade);
@@ -26,6 +44,17 @@ export function decide(cascade: Cascade, thresholds: ArrayLike<number> | number)
     out[i] = j;
   }
   return out;
+}
+
+const isPolicy = (given: unknown): given is Pick<ThresholdPolicy, "thresholds" | "origin"> =>
+  typeof given === "object" && given !== null && "thresholds" in given;
+
+/** Refuses what is no number: null, an empty text and false would count as 0, and let everybody leave. */
+function checkThresholds(op: string, values: unknown): void {
+  const isList = typeof values === "object" && values !== null && "length" in values;
+  check(isList, op, "thresholds must be a number or a list of numbers", what(values));
+  const wrong = Array.prototype.findIndex.call(values, (t) => typeof t !== "number" || Number.isNaN(t));
+  check(wrong < 0, op, "thresholds must be numbers", `${what((values as ArrayLike<number>)[wrong])} at ${wrong}`);
 }
 
 /** Distance between the thresholds of neighbouring exits in a flat array; throws if the length fits no layout. */
@@ -106,6 +135,7 @@ export interface ExitRisks {
 /** Marginal and operational selective risk of every exit under thresholds `[K-1]`; the last exit accepts everybody. */
 export function exitRisks(cascade: Cascade, thresholds: ArrayLike<number>): ExitRisks {
   const { samples, exits, scores, errors } = cascade;
+  checkThresholds("exitRisks", thresholds);
   checkLengths("exitRisks", "thresholds", thresholds.length, "early exits", exits - 1);
   const taken = decide(cascade, thresholds);
   const accepted = new Float64Array(exits);

@@ -1,6 +1,7 @@
 /** The answers of calibration: certified, with its guarantee, or refused, with what it would take. Never a bare number. */
 
 import type { RiskLevels } from "./ltt.ts";
+import type { PolicyOrigin } from "./origin.ts";
 import type { Score } from "./scores.ts";
 import type { Table } from "./table.ts";
 
@@ -57,6 +58,8 @@ export interface Certified extends Answer {
   readonly tests: readonly TestedGroup[];
   /** Ids of the samples used, so that evaluating on them is refused. */
   readonly ids: Table["ids"];
+  /** Of which network, scaled how; undefined for scores computed elsewhere. */
+  readonly origin: PolicyOrigin | undefined;
 }
 
 /** Nothing could be certified. */

@@ -35,6 +35,7 @@ export interface Cascade {
   /** `[K]`, the last is 1. */
   readonly costs: Float64Array;
   readonly ids: Table["ids"];
+  readonly origin?: Table["origin"];
 }
 
 /** Anything a score can be read from. */
@@ -262,6 +263,6 @@ function pick(
   predictions: Int32Array,
   errors: Uint8Array,
 ): Cascade {
-  const { samples, exits, classes, labels, costs, ids } = from;
-  return { samples, exits, classes, score, scores, predictions, errors, labels, costs, ids };
+  const { samples, exits, classes, labels, costs, ids, origin } = from;
+  return { samples, exits, classes, score, scores, predictions, errors, labels, costs, ids, origin };
 }

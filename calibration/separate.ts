@@ -1,6 +1,7 @@
 /** Keeps the samples that lay out what is tried apart from the samples that test it. */
 
 import { check } from "./errors.ts";
+import { checkSameOrigin } from "./origin.ts";
 import { createRandom, permutation } from "./random.ts";
 import { type Cascade, cascade, type Score, type Source, selectFromCascade } from "./scores.ts";
 import { checkDisjoint } from "./table.ts";
@@ -41,6 +42,7 @@ export function separate(
     check(validation !== source, op, "validation samples must not be the calibration samples", "one table for both");
     const other = cascade(validation, score);
     checkDisjoint(op, all, other, ["calibration", "validation"]);
+    checkSameOrigin(op, all, other, ["calibration", "validation"]);
     check(other.exits === all.exits, op, `validation must have ${all.exits} exits`, other.exits);
     return { calibration: selectFromCascade(all, order), validation: other };
   }

@@ -4,6 +4,7 @@
  */
 
 import { check, checkLengths, checkNotEmpty, fail } from "./errors.ts";
+import type { Origin } from "./origin.ts";
 
 /** Rows of logits, `[rows, K, C]` flattened. */
 export type Values = Float32Array | Float64Array;
@@ -25,6 +26,8 @@ export interface Table {
   readonly costs: Float64Array;
   /** Names of the samples, if known: with them, using one sample for calibration and for test is refused. */
   readonly ids: readonly (string | number)[] | undefined;
+  /** Which network, scaled how. */
+  readonly origin?: Origin | undefined;
   /** Rows of finite logits. */
   readonly read: RowReader;
 }
@@ -39,6 +42,8 @@ export interface TableInput {
   /** `[K]` multiply-accumulates (or milliseconds) spent when leaving at each exit, heads passed included. Default: depth, (j+1)/K. */
   readonly macs?: ArrayLike<number>;
   readonly ids?: readonly (string | number)[];
+  /** Digest of the network's weights, if known: with it, using a policy of another network is refused. */
+  readonly weights?: string;
   /** What the values are. Probabilities must sum to 1 over classes, and become logarithms. */
   readonly values?: "logits" | "probabilities";
 }
@@ -74,7 +79,8 @@ export function createTable(input: TableInput): Table {
     const all = checkedRows(logits, 0, samples, exits, classes, values);
     read = (first, count) => all.subarray(first * width, (first + count) * width);
   }
-  return { samples, exits, classes, labels, costs: relativeCosts(input.macs, exits), ids: input.ids, read };
+  const origin: Origin = input.weights === undefined ? {} : { weights: input.weights };
+  return { samples, exits, classes, labels, costs: relativeCosts(input.macs, exits), ids: input.ids, origin, read };
 }
 
 /** Visits all rows in order, in chunks of a few megabytes. */

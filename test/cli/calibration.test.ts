@@ -355,7 +355,7 @@ test("groups are named for people, from 1, with the index from 0; how a policy w
   await failsWith(
     () => decodePolicy(text),
     "CalibrationError",
-    "decodePolicy: the request must be of learnThenTest or controlRisk; got guess.",
+    'decodePolicy: request.rule must be one of learnThenTest, controlRisk; got "guess".',
   );
 });
 
