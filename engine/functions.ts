@@ -78,6 +78,7 @@ export { defaultDevice } from "./registry.ts";
 export {
   decodeSafetensors,
   encodeSafetensors,
+  type RawTensor,
   type SafetensorsFile,
   type StoredDType,
   type StoredTensor,

@@ -1,7 +1,7 @@
 // safetensors from and to the outside: files (Node), blobs, fetch responses. Node's modules are asked of the running process,
 // never imported, so that a browser bundle holds no trace of them.
 
-import { ArgumentError } from "./errors.ts";
+import { ArgumentError, FormatError } from "./errors.ts";
 import { decodeSafetensors, encodeSafetensors, type SafetensorsFile, type StoredTensor } from "./safetensors.ts";
 
 /** How far a read has come; `total` is undefined where the source does not say. */
@@ -28,17 +28,32 @@ const CHUNK_BYTES = 1 << 24;
 export async function readSafetensors(source: SafetensorsSource, options: ReadOptions = {}): Promise<SafetensorsFile> {
   const { onProgress = () => {} } = options;
   const origin = await source;
-  if (typeof origin === "string" || origin instanceof URL) return decodeSafetensors(await readFile(origin, onProgress));
+  if (typeof origin === "string" || origin instanceof URL)
+    return decodeFile(await readFile(origin, onProgress), origin);
   if (origin instanceof ArrayBuffer || ArrayBuffer.isView(origin)) return decodeSafetensors(origin);
   if (origin instanceof Blob) return decodeSafetensors(await readStream(origin.stream(), origin.size, onProgress));
   if (!origin.ok) {
     const { status, statusText, url } = origin;
     throw new ArgumentError(`readSafetensors: the response must be ok; got ${status} ${statusText} for ${url}.`);
   }
-  if (!origin.body) return decodeSafetensors(await origin.arrayBuffer());
+  if (!origin.body) return decodeFile(await origin.arrayBuffer(), origin.url);
   // Under a content encoding the header counts the encoded bytes, which says nothing of the decoded ones.
   const length = origin.headers.get("content-encoding") ? null : origin.headers.get("content-length");
-  return decodeSafetensors(await readStream(origin.body, length === null ? undefined : Number(length), onProgress));
+  const bytes = await readStream(origin.body, length === null ? undefined : Number(length), onProgress);
+  return decodeFile(bytes, origin.url);
+}
+
+/** Decodes; a FormatError says which file is meant. */
+function decodeFile(bytes: ArrayBuffer | Uint8Array, file: string | URL): SafetensorsFile {
+  try {
+    return decodeSafetensors(bytes);
+  } catch (cause) {
+    if (!(cause instanceof FormatError) || String(file) === "") throw cause;
+    throw new FormatError(
+      cause.message.replace("safetensors: ", () => `safetensors: ${file}: `),
+      { cause },
+    );
+  }
 }
 
 /**

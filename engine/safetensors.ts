@@ -13,17 +13,31 @@ export interface StoredArrays {
   F16: Float32Array;
   BF16: Float32Array;
   I64: BigInt64Array;
+  U64: BigUint64Array;
   I32: Int32Array;
+  U32: Uint32Array;
+  I16: Int16Array;
+  U16: Uint16Array;
+  I8: Int8Array;
   U8: Uint8Array;
   BOOL: Uint8Array;
 }
 
 export type StoredDType = keyof StoredArrays;
 
+/** A tensor of a dtype that is not read here: its bytes as they lie in the file. */
+export interface RawTensor {
+  readonly dtype: "raw";
+  /** What the file calls its dtype, `F8_E4M3` say. */
+  readonly stored: string;
+  readonly shape: Shape;
+  readonly data: Uint8Array;
+}
+
 /** One tensor of a file. */
-export type StoredTensor = {
-  [D in StoredDType]: { readonly dtype: D; readonly shape: Shape; readonly data: StoredArrays[D] };
-}[StoredDType];
+export type StoredTensor =
+  | { [D in StoredDType]: { readonly dtype: D; readonly shape: Shape; readonly data: StoredArrays[D] } }[StoredDType]
+  | RawTensor;
 
 /** What a safetensors file holds, in the order of its header. */
 export interface SafetensorsFile {
@@ -31,23 +45,36 @@ export interface SafetensorsFile {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-const ELEMENT_BYTES: Readonly<Record<StoredDType, number>> = {
-  F64: 8,
-  I64: 8,
-  F32: 4,
-  I32: 4,
-  F16: 2,
-  BF16: 2,
-  U8: 1,
-  BOOL: 1,
+/** Arrays of the values as they lie in the file; halves by their bits. */
+const ARRAYS = {
+  F64: Float64Array,
+  I64: BigInt64Array,
+  U64: BigUint64Array,
+  F32: Float32Array,
+  I32: Int32Array,
+  U32: Uint32Array,
+  F16: Uint16Array,
+  BF16: Uint16Array,
+  I16: Int16Array,
+  U16: Uint16Array,
+  I8: Int8Array,
+  U8: Uint8Array,
+  BOOL: Uint8Array,
+  raw: Uint8Array,
 };
+
+const bytesPer = (dtype: StoredTensor["dtype"]): number => ARRAYS[dtype].BYTES_PER_ELEMENT;
+
+/** The dtype of the reader, for what a file calls its own. */
+const readAs = (stored: string): StoredTensor["dtype"] =>
+  stored !== "raw" && Object.hasOwn(ARRAYS, stored) ? (stored as StoredDType) : "raw";
 
 /** The reference implementation's limit: a longer header is an attack or not a header. */
 const MAX_HEADER_BYTES = 100_000_000;
 
 /**
  * Reads a safetensors file from its bytes. Values are views on `bytes` where alignment allows, F16 and BF16 are widened when
- * `data` is first asked for. Throws FormatError for every file that breaks the format.
+ * `data` is first asked for. A dtype that is not known here comes as its bytes. Throws FormatError for every file that breaks the format.
  */
 export function decodeSafetensors(bytes: ArrayBuffer | ArrayBufferView): SafetensorsFile {
   const file = ArrayBuffer.isView(bytes)
@@ -82,8 +109,9 @@ export function encodeSafetensors(
   }
   const head = [
     ...(Object.keys(checkMetadata(metadata)).length > 0 ? [["__metadata__", metadata] as const] : []),
-    ...entries.map(({ name, tensor: { dtype, shape } }) => {
-      return [name, { dtype, shape, data_offsets: offsets.get(name) }] as const;
+    ...entries.map(({ name, tensor }) => {
+      const dtype = tensor.dtype === "raw" ? tensor.stored : tensor.dtype;
+      return [name, { dtype, shape: tensor.shape, data_offsets: offsets.get(name) }] as const;
     }),
   ];
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(head)));
@@ -96,7 +124,7 @@ export function encodeSafetensors(
   return file;
 }
 
-const width = (tensor: StoredTensor): number => ELEMENT_BYTES[tensor.dtype];
+const width = (tensor: StoredTensor): number => bytesPer(tensor.dtype);
 
 function fail(requirement: string, got: string, hint = ""): never {
   throw new FormatError(`safetensors: ${requirement}; got ${got}.${hint && ` ${hint}`}`);
@@ -169,7 +197,8 @@ function checkMetadata(metadata: unknown): Record<string, string> {
 
 interface Entry {
   readonly name: string;
-  readonly dtype: StoredDType;
+  /** What the file calls it. */
+  readonly stored: string;
   readonly shape: Shape;
   readonly begin: number;
   readonly end: number;
@@ -194,19 +223,19 @@ function checkEntry(name: string, entry: unknown): Entry {
   const of = `tensor ${preview(name)}`;
   if (!isRecord(entry)) fail(`${of} must be described by an object`, preview(entry));
   const { dtype, shape, data_offsets: range } = entry;
-  if (typeof dtype !== "string" || !Object.hasOwn(ELEMENT_BYTES, dtype)) {
-    fail(`the dtype of ${of} must be one of ${Object.keys(ELEMENT_BYTES).join(", ")}`, preview(dtype));
+  if (typeof dtype !== "string" || !/^[A-Z][A-Z0-9_]{1,15}$/.test(dtype)) {
+    fail(`the dtype of ${of} must be a name such as F32`, preview(dtype));
   }
   if (!isCounts(shape)) fail(`the shape of ${of} must be a list of non-negative integers`, preview(shape));
   if (!isCounts(range) || range.length !== 2 || range[0]! > range[1]!) {
     fail(`the data_offsets of ${of} must be [begin, end] with begin <= end`, preview(range));
   }
   const [begin, end] = range as [number, number];
-  const bytes = numel(shape) * ELEMENT_BYTES[dtype as StoredDType];
-  if (end - begin !== bytes) {
+  const bytes = numel(shape) * bytesPer(readAs(dtype));
+  if (end - begin !== bytes && readAs(dtype) !== "raw") {
     fail(`${of} must have ${bytes} bytes, being ${dtype}${formatShape(shape)}`, `${end - begin} bytes`);
   }
-  return { name, dtype: dtype as StoredDType, shape, begin, end };
+  return { name, stored: dtype, shape, begin, end };
 }
 
 /** Tensors tile the body: no hole, no overlap, nothing left over, nothing beyond the end. */
@@ -225,14 +254,16 @@ function checkCoverage(entries: readonly Entry[], bodyBytes: number): void {
   if (reached < bodyBytes) fail(`the file must end after ${reached} bytes of tensors`, `${bodyBytes}`);
 }
 
-function decodeTensor({ name, dtype, shape, begin, end }: Entry, body: Uint8Array): StoredTensor {
+function decodeTensor({ name, stored, shape, begin, end }: Entry, body: Uint8Array): StoredTensor {
+  const dtype = readAs(stored);
   const bytes = body.subarray(begin, end);
   if (dtype === "BOOL" && bytes.some((value) => value > 1)) {
     fail(`the bools of tensor ${preview(name)} must be 0 or 1`, `${bytes.find((value) => value > 1)}`);
   }
-  let decoded: StoredArrays[StoredDType] | undefined;
+  let decoded: StoredTensor["data"] | undefined;
   return {
     dtype,
+    ...(dtype === "raw" && { stored }),
     shape,
     get data() {
       decoded ??= fromBytes(dtype, bytes);
@@ -242,37 +273,28 @@ function decodeTensor({ name, dtype, shape, begin, end }: Entry, body: Uint8Arra
 }
 
 // Typed arrays have the byte order of the host; every platform with WebGPU is little-endian, as the format is.
-function fromBytes(dtype: StoredDType, source: Uint8Array): StoredArrays[StoredDType] {
-  const size = ELEMENT_BYTES[dtype];
+function fromBytes(dtype: StoredTensor["dtype"], source: Uint8Array): StoredTensor["data"] {
+  const size = bytesPer(dtype);
   const bytes = source.byteOffset % size === 0 ? source : source.slice();
-  const view = [bytes.buffer, bytes.byteOffset, bytes.byteLength / size] as const;
-  switch (dtype) {
-    case "F64":
-      return new Float64Array(...view);
-    case "F32":
-      return new Float32Array(...view);
-    case "F16":
-      return Float32Array.from(new Uint16Array(...view), fromHalf);
-    case "BF16": {
-      const wide = Uint32Array.from(new Uint16Array(...view), (bits) => bits << 16);
-      return new Float32Array(wide.buffer);
-    }
-    case "I64":
-      return new BigInt64Array(...view);
-    case "I32":
-      return new Int32Array(...view);
-    default:
-      return bytes;
+  const values = new ARRAYS[dtype](bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength / size);
+  if (dtype !== "F16" && dtype !== "BF16") return values;
+  const wide = new Float32Array(values.length);
+  const words = new Uint32Array(wide.buffer);
+  for (let i = 0; i < wide.length; i++) {
+    if (dtype === "F16") wide[i] = fromHalf(values[i] as number);
+    else words[i] = (values[i] as number) << 16;
   }
+  return wide;
 }
 
-function encodedBytes(name: string, { dtype, shape, data }: StoredTensor): number {
+function encodedBytes(name: string, tensor: StoredTensor): number {
+  const { dtype, shape, data } = tensor;
   const of = `tensor ${preview(name)}`;
   if (!isCounts(shape)) fail(`the shape of ${of} must be a list of non-negative integers`, preview(shape));
-  if (data.length !== numel(shape)) {
+  if (dtype !== "raw" && data.length !== numel(shape)) {
     fail(`${of} must have ${numel(shape)} values, being ${dtype}${formatShape(shape)}`, `${data.length}`);
   }
-  return data.length * ELEMENT_BYTES[dtype];
+  return data.length * bytesPer(dtype);
 }
 
 function toBytes({ dtype, data }: StoredTensor): Uint8Array {

@@ -69,6 +69,13 @@ export const fromTorchName = (name: string, { fromFile }: Renames = SAME): strin
 /** PyTorch's name of a tensor of ours. */
 export const toTorchName = (name: string, { toFile }: Renames = SAME): string => toFile(snake(name));
 
+/** What a weight can be made of; undefined for 64-bit integers and bytes of an unknown dtype. */
+function numbersOf({ dtype, shape, data }: StoredTensor): StateTensor | undefined {
+  return dtype === "raw" || data instanceof BigInt64Array || data instanceof BigUint64Array
+    ? undefined
+    : { shape, data };
+}
+
 /** A report in the names and layouts of the file, `files` being its names by ours. */
 function reportInFile(report: LoadReport, files: ReadonlyMap<string, string>, renames: Renames): LoadReport {
   // A file that uses none of the renamed names would not use them for what it lacks.
@@ -105,17 +112,24 @@ export function loadTorch(
   tensors: ReadonlyMap<string, StoredTensor>,
   { strict = true, renames = TORCHVISION }: LoadTorchOptions = {},
 ): LoadReport {
+  const own = module.state();
   const state = new Map<string, StateTensor>();
   const files = new Map<string, string>();
-  for (const [name, { shape, data }] of tensors) {
+  const foreign: string[] = [];
+  for (const [name, tensor] of tensors) {
     if (name.endsWith("num_batches_tracked")) continue;
-    if (data instanceof BigInt64Array)
-      throw new FormatError(`loadTorch: weights must be numbers; got 64-bit integers for ${name}.`);
     const ours = fromTorchName(name, renames);
-    files.set(ours, name);
-    state.set(ours, fromTorch(ours, { shape, data }));
+    const numbers = numbersOf(tensor);
+    if (numbers) {
+      files.set(ours, name);
+      state.set(ours, fromTorch(ours, numbers));
+    } else if (own.has(ours)) {
+      const got = tensor.dtype === "raw" ? tensor.stored : "64-bit integers";
+      throw new FormatError(`loadTorch: weights must be numbers; got ${got} for ${name}.`);
+    } else foreign.push(name);
   }
-  const report = reportInFile(compareState(module.state(), state), files, renames);
+  const fits = reportInFile(compareState(own, state), files, renames);
+  const report = { ...fits, unexpected: [...fits.unexpected, ...foreign] };
   if (strict) refuseMisfits("loadTorch", report);
   module.loadState(state, { strict: false });
   return report;

@@ -126,3 +126,24 @@ test("a tensor of 64-bit integers is refused by name", async () => {
     "loadTorch: weights must be numbers; got 64-bit integers for linear.bias.",
   );
 });
+
+test("what is no number and has no place in the model is listed as unexpected, as PyTorch does", async () => {
+  const saved = await stateDict(small(5, 1));
+  saved.set("relative_position_index", { dtype: "I64", shape: [1], data: BigInt64Array.of(1n) });
+  saved.set("hashes", { dtype: "U64", shape: [1], data: BigUint64Array.of(1n) });
+  saved.set("scale", { dtype: "raw", stored: "F8_E4M3", shape: [1], data: Uint8Array.of(1) });
+  saved.set("position_ids", { dtype: "U32", shape: [1], data: Uint32Array.of(1) });
+  const names = ["position_ids", "relative_position_index", "hashes", "scale"];
+  assert.equal(loadTorch(small(5, 2), saved, { strict: false }), { missing: [], unexpected: names, mismatched: [] });
+  await failsWith(
+    () => loadTorch(small(5, 2), saved),
+    "ArgumentError",
+    `loadTorch: names must agree; missing: [], unexpected: [${names.join(", ")}]. Pass { strict: false } to load what fits.`,
+  );
+  saved.set("linear.bias", { dtype: "raw", stored: "F8_E4M3", shape: [5], data: new Uint8Array(5) });
+  await failsWith(
+    () => loadTorch(small(5, 2), saved, { strict: false }),
+    "FormatError",
+    "loadTorch: weights must be numbers; got F8_E4M3 for linear.bias.",
+  );
+});
