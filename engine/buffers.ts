@@ -118,6 +118,9 @@ export class Storage {
   owner: object | undefined;
   /** The storage this one is a part of. */
   #parent: Storage | undefined;
+  #parts = 0;
+  /** What a move adds to the count of writes, so that versions go on from where they were. */
+  #skew = 0;
   /** Holds rows of a live batch: only the first n are computed (see capture). */
   live = false;
   #place: Place | undefined;
@@ -140,7 +143,7 @@ export class Storage {
 
   /** Raised by each write, also to another part of the same whole; the tape refuses a saved value whose version moved. */
   get version(): number {
-    return this.root.#writes;
+    return this.root.#writes + this.#skew;
   }
 
   /** To be called for each write. */
@@ -175,19 +178,36 @@ export class Storage {
   /** A part of this storage as a storage of its own; `offset` must be a multiple of 256. */
   slice(offset: number, bytes: number): Storage {
     const part = new Storage(bytes);
-    const { buffer, offset: base } = this.place;
     part.owner = this.owner;
-    part.#parent = this;
-    this.retain();
-    part.putAt({ buffer, offset: base + offset }, () => this.release());
+    part.#lieIn(this, offset);
     return part;
   }
 
-  /** Makes this pending storage live inside `slot`. Only for a storage that nothing has placed yet. */
+  /** Whether it is neither a part nor has parts. Others must not move: their parts, or their neighbours, would stay behind. */
+  get isWhole(): boolean {
+    return !this.#parent && this.#parts === 0;
+  }
+
+  /**
+   * Makes this whole storage live inside `slot`, for all that refer to it. Memory that it had is let go: what lies there must have been
+   * copied by submitted work, and no pending command may use it.
+   */
   moveInto(slot: Storage): void {
-    slot.retain();
+    const { version } = this;
+    const leave = this.#release;
     this.owner = slot.owner;
-    this.#parent = slot;
-    this.putAt(slot.place, () => slot.release());
+    this.#lieIn(slot, 0);
+    this.#skew = version - this.root.#writes;
+    leave?.();
+  }
+
+  #lieIn(whole: Storage, offset: number): void {
+    const { buffer, offset: base } = whole.place;
+    whole.retain().#parts += 1;
+    this.#parent = whole;
+    this.putAt({ buffer, offset: base + offset }, () => {
+      whole.#parts -= 1;
+      whole.release();
+    });
   }
 }

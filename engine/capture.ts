@@ -1,13 +1,16 @@
 // Capture and replay: a step's dispatches are recorded once and sent again as they are, with ready bind groups, one pass and
 // one submit. What may change between replays is declared: inputs, scalars, state. Everything else is constant; a write to
-// anything else is refused. Intermediates share private memory by liveness, which the fixed order makes exact.
+// anything else is refused. A capture owns what it touches (see replay.ts): a function may make parameters, optimiser and step, and
+// return the step alone.
 
 import type { Device } from "./device.ts";
 import { encode } from "./dtype.ts";
 import { CaptureError, DisposedError } from "./errors.ts";
+import { Node } from "./graph.ts";
 import { checkDevice } from "./op.ts";
-import { type Program, Recording } from "./recording.ts";
+import { Recording } from "./recording.ts";
 import { defaultDevice } from "./registry.ts";
+import type { Replay } from "./replay.ts";
 import { keep, Scope, synchronous } from "./scope.ts";
 import { type Described, describe, sameShape } from "./shape.ts";
 import { copyStorage, Passes } from "./stream.ts";
@@ -26,6 +29,8 @@ export interface CaptureOptions<I extends Record<string, Described>, S extends R
    * leading extent is the capacity; each dispatch covers the first rows only. Ops that mix rows are refused.
    */
   readonly rows?: Tensor;
+  /** For messages and GPU tools: `capture "label"`. */
+  readonly label?: string;
   readonly device?: Device;
 }
 
@@ -41,10 +46,11 @@ export async function capture<I extends Record<string, Described>, S extends Rec
   step: (inputs: Tensors<I>, scalars: Tensors<S>) => O,
 ): Promise<Capture<I, S, O>> {
   const device = options.device ?? options.rows?.device ?? defaultDevice();
-  device.check("capture");
-  if (device.stream.recorder) throw new CaptureError("capture: captures must not be nested; got one inside another.");
+  const name = options.label === undefined ? "capture" : `capture "${options.label}"`;
+  device.check(name);
+  if (device.stream.recorder) throw new CaptureError(`${name}: captures must not be nested; got one inside another.`);
   device.stream.flush();
-  const recording = new Recording(device, options.state ?? []);
+  const recording = new Recording(device, name, options.state ?? []);
   const frame = new Scope();
   try {
     device.stream.recorder = recording;
@@ -53,13 +59,16 @@ export async function capture<I extends Record<string, Described>, S extends Rec
     if (options.rows) recording.live(options.rows, Object.entries(inputs));
     const outputs = step(inputs as Tensors<I>, scalars as Tensors<S>);
     synchronous("capture", outputs);
-    for (const kept of [inputs, scalars, outputs]) keep(kept);
+    const own = tensorsIn(outputs).filter((tensor) => recording.isOwn(tensor));
+    for (const kept of [inputs, scalars, own]) keep(kept);
     frame.dispose();
     recording.close();
     device.stream.recorder = undefined;
+    recording.settleLeaves(own);
     await device.pipelines.compileAll(recording.programs());
-    const parts = { device, recording, program: recording.layOut() };
-    return new Capture(parts, inputs as Tensors<I>, scalars as Tensors<S>, options.scalars ?? ({} as S), outputs);
+    const isGraphAlive = own.some(({ source }) => source instanceof Node && !source.isFreed);
+    const parts = { device, name, replay: recording.layOut({ isGraphAlive }), own, outputs };
+    return new Capture(parts, inputs as Tensors<I>, scalars as Tensors<S>, options.scalars ?? ({} as S));
   } catch (error) {
     device.stream.recorder = undefined;
     frame.dispose();
@@ -68,82 +77,119 @@ export async function capture<I extends Record<string, Described>, S extends Rec
   }
 }
 
-/** A recorded step. Its outputs are the same tensors at each run: read them before the next one. */
+interface Parts<O> {
+  readonly device: Device;
+  readonly name: string;
+  readonly replay: Replay;
+  readonly outputs: O;
+  /** The outputs that the step made. */
+  readonly own: readonly Tensor[];
+}
+
+/** Captures that were forgotten give back their memory; outputs that somebody still has keep theirs. */
+const collected = new FinalizationRegistry<{ device: Device; replay: Replay; slots: readonly Tensor[] }>(
+  ({ device, replay, slots }) => {
+    if (device.isDisposed) return;
+    device.noteLeak();
+    release(replay, slots);
+  },
+);
+
+function release(replay: Replay, tensors: readonly Tensor[]): void {
+  for (const tensor of tensors) tensor.dispose();
+  replay.dispose();
+}
+
+/**
+ * A recorded step. Its outputs are the same tensors at each run: read them before the next one. It holds what the step reads and writes
+ * for as long as it lives: parameters, optimiser state and constants may go out of scope or be forgotten, and are followed where
+ * `flatten` moves them. What was disposed is refused by the next run. A gradient that the step leaves at a leaf is the leaf's, in
+ * place of the one before, after each run.
+ */
 export class Capture<I, S, O> {
-  readonly #device: Device;
-  readonly #recording: Recording;
-  readonly #program: Program;
+  readonly #parts: Parts<O>;
   readonly #inputs: Tensors<I>;
   readonly #scalars: Tensors<S>;
-  readonly #outputs: O;
   readonly #values: { [K in keyof S]: number };
   #isDirty = true;
   #isDisposed = false;
 
-  constructor(parts: Parts, inputs: Tensors<I>, scalars: Tensors<S>, values: S, outputs: O) {
-    this.#device = parts.device;
-    this.#recording = parts.recording;
-    this.#program = parts.program;
+  /** Use `capture`. */
+  constructor(parts: Parts<O>, inputs: Tensors<I>, scalars: Tensors<S>, values: S) {
+    this.#parts = parts;
     this.#inputs = inputs;
     this.#scalars = scalars;
     this.#values = { ...values } as { [K in keyof S]: number };
-    this.#outputs = outputs;
+    const slots = tensorsIn([inputs, scalars]).filter((tensor) => !parts.own.includes(tensor));
+    collected.register(this, { device: parts.device, replay: parts.replay, slots }, this);
   }
 
   /** Dispatches of one run. */
   get dispatches(): number {
-    return this.#program.filter((item) => "pipeline" in item).length;
+    return this.#parts.replay.dispatches;
   }
 
   /** Bytes of the capture's private memory. */
   get bytes(): number {
-    return this.#recording.bytes;
+    return this.#parts.replay.bytes;
   }
 
-  /** Writes the inputs and scalars into their slots and replays the step. Scalars left out keep their value. */
+  /**
+   * Writes the inputs and scalars into their slots and replays the step. Scalars left out keep their value. Throws DisposedError if the
+   * capture, an output, or a tensor that the step reads or writes was disposed, and CaptureError for inputs that do not fit.
+   */
   run(inputs: Fed<I>, scalars: Partial<{ readonly [K in keyof S]: number }> = {}): O {
-    if (this.#isDisposed) throw new DisposedError("capture: it must be alive to run; it was disposed.");
-    const { stream, gpu } = this.#device;
-    this.#device.check("capture");
+    const { device, replay, outputs } = this.#parts;
+    this.#checkAlive();
     this.#checkNames(inputs, scalars);
+    for (const [name, slot] of this.#slots()) this.#checkInput(name, slot, inputs[name]);
+    const { stream, gpu } = device;
     stream.flush();
-    const encoder = gpu.createCommandEncoder({ label: "capture" });
-    for (const [name, slot] of Object.entries(this.#inputs) as [keyof I & string, Tensor][])
-      this.#feed(encoder, name, slot, inputs[name]);
+    replay.prepare();
+    const encoder = gpu.createCommandEncoder({ label: this.#parts.name });
+    for (const [name, slot] of this.#slots()) this.#feed(encoder, slot, inputs[name]);
     this.#feedScalars(scalars);
-    const passes = new Passes(encoder, stream.timer, stream.counters);
-    for (const item of this.#program) {
-      if ("pipeline" in item) passes.dispatch(item);
-      else {
-        passes.end();
-        copyStorage(encoder, item);
-      }
-    }
-    passes.end();
+    replay.encode(encoder, new Passes(encoder, stream.timer, stream.counters));
     stream.timer?.finish(encoder);
     gpu.queue.submit([encoder.finish()]);
     stream.counters.submits += 1;
-    return this.#outputs;
+    return outputs;
   }
 
-  /** Frees the private memory; the outputs can no longer be read. */
+  /** Frees the private memory; the outputs can no longer be read. What comes from outside, and gradients at leaves, stay. */
   dispose(): void {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
-    const dispose = (value: unknown) => {
-      for (const tensor of tensorsIn(value)) tensor.dispose();
-    };
-    dispose(this.#inputs);
-    dispose(this.#scalars);
-    dispose(this.#outputs);
-    this.#recording.dispose();
+    collected.unregister(this);
+    const { replay, own } = this.#parts;
+    release(replay, [...tensorsIn([this.#inputs, this.#scalars]), ...own]);
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
 
+  #checkAlive(): void {
+    const { device, name, replay, own } = this.#parts;
+    if (this.#isDisposed) throw new DisposedError(`${name}: it must be alive to run; it was disposed.`);
+    device.check(name);
+    if (device.stream.recorder) {
+      throw new CaptureError(`${name}: it must not run while another is recorded. Call both, one after the other.`);
+    }
+    replay.check();
+    const gone = own.find((tensor) => tensor.isDisposed);
+    if (!gone) return;
+    throw new DisposedError(
+      `${name}: its outputs must be alive; got ${describe(gone)}, which was disposed. Every run writes it: dispose the capture instead.`,
+    );
+  }
+
+  #slots(): [keyof I & string, Tensor][] {
+    return Object.entries(this.#inputs) as [keyof I & string, Tensor][];
+  }
+
   #checkNames(inputs: Fed<I>, scalars: object): void {
+    const { name } = this.#parts;
     for (const [what, given, declared, all] of [
       ["input", inputs, this.#inputs, true],
       ["scalar", scalars, this.#scalars, false],
@@ -151,41 +197,42 @@ export class Capture<I, S, O> {
       const known = Object.keys(declared);
       const unknown = Object.keys(given).find((name) => !known.includes(name));
       if (unknown !== undefined)
-        throw new CaptureError(`capture: ${what} names must be among [${known.join(", ")}]; got ${unknown}.`);
+        throw new CaptureError(`${name}: ${what} names must be among [${known.join(", ")}]; got ${unknown}.`);
       const missing = known.find((name) => !(name in given));
       if (all && missing !== undefined)
-        throw new CaptureError(`capture: every ${what} must be given; ${missing} is missing.`);
+        throw new CaptureError(`${name}: every ${what} must be given; ${missing} is missing.`);
     }
   }
 
-  #feed(encoder: GPUCommandEncoder, name: string, slot: Tensor, value: Tensor | ArrayLike<number>): void {
-    const { stream, gpu } = this.#device;
-    const { buffer, offset } = slot.storage.place;
+  #checkInput(input: string, slot: Tensor, value: Tensor | ArrayLike<number>): void {
+    const { name } = this.#parts;
     if (value instanceof Tensor) {
-      value.check("capture");
-      checkDevice("capture", value, this.#device);
-      if (!sameShape(value.shape, slot.shape) || value.dtype !== slot.dtype) {
-        throw new CaptureError(
-          `capture: input ${name} must be ${describe(slot)}, as recorded; got ${describe(value)}. Capture again for other shapes.`,
-        );
-      }
-      if (value.bytes === 0) return;
-      stream.place(value.storage);
-      copyStorage(encoder, {
-        kind: "copy",
-        from: value.storage,
-        to: slot.storage,
-        bytes: Math.ceil(value.bytes / 4) * 4,
-      });
-      return;
-    }
-    if (value.length !== slot.size) {
+      value.check(name);
+      checkDevice(name, value, this.#parts.device);
+      if (sameShape(value.shape, slot.shape) && value.dtype === slot.dtype) return;
       throw new CaptureError(
-        `capture: input ${name} must have ${slot.size} elements for ${describe(slot)}, as recorded; got ${value.length}.`,
+        `${name}: input ${input} must be ${describe(slot)}, as recorded; got ${describe(value)}. Capture again for other shapes.`,
       );
     }
+    if (value.length === slot.size) return;
+    throw new CaptureError(
+      `${name}: input ${input} must have ${slot.size} elements for ${describe(slot)}, as recorded; got ${value.length}.`,
+    );
+  }
+
+  #feed(encoder: GPUCommandEncoder, slot: Tensor, value: Tensor | ArrayLike<number>): void {
+    const { stream, gpu } = this.#parts.device;
+    if (slot.bytes === 0) return;
+    if (value instanceof Tensor) {
+      // The step may return an input, and be fed with it.
+      if (value.storage === slot.storage) return;
+      stream.place(value.storage);
+      copyStorage(encoder, { from: value.storage, to: slot.storage, bytes: Math.ceil(value.bytes / 4) * 4 });
+      return;
+    }
     const data = encode(value, slot.dtype);
-    if (data.byteLength > 0) gpu.queue.writeBuffer(buffer, offset, data.buffer, data.byteOffset, data.byteLength);
+    const { buffer, offset } = slot.storage.place;
+    gpu.queue.writeBuffer(buffer, offset, data.buffer, data.byteOffset, data.byteLength);
   }
 
   #feedScalars(scalars: Partial<{ readonly [K in keyof S]: number }>): void {
@@ -194,16 +241,10 @@ export class Capture<I, S, O> {
       if (value === this.#values[name] && !this.#isDirty) continue;
       this.#values[name] = value;
       const { buffer, offset } = this.#scalars[name].storage.place;
-      this.#device.gpu.queue.writeBuffer(buffer, offset, Float32Array.of(value));
+      this.#parts.device.gpu.queue.writeBuffer(buffer, offset, Float32Array.of(value));
     }
     this.#isDirty = false;
   }
-}
-
-interface Parts {
-  readonly device: Device;
-  readonly recording: Recording;
-  readonly program: Program;
 }
 
 function mapValues<T extends object, R>(object: T, fn: (value: T[keyof T]) => R): { [K in keyof T]: R } {

@@ -1,6 +1,7 @@
 // Parameters side by side in one buffer, their gradients in another, so that an optimiser step is one dispatch.
 
-import { DTypeError, GradientError } from "./errors.ts";
+import type { Storage } from "./buffers.ts";
+import { CaptureError, DTypeError, GradientError } from "./errors.ts";
 import { Leaf } from "./graph.ts";
 import { checkDevice } from "./op.ts";
 import { copyInto } from "./ops/assign.ts";
@@ -70,13 +71,17 @@ export class Flat {
 }
 
 /**
- * Moves parameters (f32 leaves of one device) into one flat buffer; their handles stay valid and see every update.
- * Throws GradientError for a tensor that is no leaf or is flat already, DTypeError for another dtype.
+ * Moves parameters (f32 leaves of one device) into one flat buffer; their handles, and captures that read or write them, see every update.
+ * Throws GradientError for a tensor that is no leaf, is flat already or shares its memory with one that is, DTypeError for another dtype,
+ * CaptureError inside a captured step.
  */
 export function flatten(parameters: readonly Tensor[]): Flat {
   const first = parameters[0];
   if (!first) throw new GradientError("flatten: there must be a parameter; got an empty list.");
+  if (first.device.stream.recorder)
+    throw new CaptureError("flatten: parameters must not move while a step is recorded. Make the optimiser before it.");
   let size = 0;
+  const storages = new Set<Storage>();
   const segments = parameters.map((parameter): Segment => {
     parameter.check("flatten");
     checkDevice("flatten", parameter, first.device);
@@ -87,6 +92,12 @@ export function flatten(parameters: readonly Tensor[]): Flat {
       );
     if (source.slot)
       throw new GradientError(`flatten: a parameter can be in one flat buffer; got ${describe(parameter)} twice.`);
+    if (!parameter.storage.isWhole || storages.has(parameter.storage)) {
+      throw new GradientError(
+        `flatten: a parameter must have memory of its own; got ${describe(parameter)}, which shares that of another. Copy it first.`,
+      );
+    }
+    storages.add(parameter.storage);
     if (parameter.dtype !== "f32") throw new DTypeError(`flatten: parameters must be f32; got ${describe(parameter)}.`);
     const segment = { parameter, offset: size, size: parameter.size };
     size += Math.max(1, Math.ceil(parameter.size / SEGMENT_ALIGN)) * SEGMENT_ALIGN;
@@ -95,13 +106,20 @@ export function flatten(parameters: readonly Tensor[]): Flat {
   const { device } = first;
   const [values, grads] = [full([size], 0, { device }), full([size], 0, { device })];
   for (const flat of [values, grads]) device.stream.place(flat.storage);
-  for (const { parameter, offset } of segments) {
+  const slots = segments.map(({ parameter, offset }) => {
     parameter.zeroGrad();
     const { bytes } = parameter.storage;
     const slot = values.storage.slice(offset * 4, bytes);
     device.stream.push({ kind: "copy", from: parameter.storage, to: slot, bytes: parameter.bytes });
-    parameter.rebase(slot);
     (parameter.source as Leaf).slot = grads.storage.slice(offset * 4, bytes);
-  }
+    return slot;
+  });
+  // Pending work finds its memory where it was when it was queued.
+  device.stream.flush();
+  segments.forEach(({ parameter }, i) => {
+    const slot = slots[i] as Storage;
+    parameter.storage.moveInto(slot);
+    slot.release();
+  });
   return new Flat(values, grads, segments);
 }

@@ -33,7 +33,14 @@ export class Leaf {
     this.dtype = dtype;
   }
 
+  /** Takes a gradient over. */
+  leave(gradient: Tensor): void {
+    this.device.stream.recorder?.swaps(this);
+    this.grad = gradient;
+  }
+
   clear(): void {
+    this.device.stream.recorder?.swaps(this);
     this.grad?.dispose();
     this.grad = undefined;
   }
@@ -42,9 +49,10 @@ export class Leaf {
     return this;
   }
 
-  /** The leaf's tensor is gone: nobody can read the gradient any more. */
-  release(): void {
+  /** The leaf's tensor is gone: nobody can read the gradient any more, which ends as the tensor did. */
+  release(by: "dispose" | "scope" = "scope"): void {
     this.isGone = true;
+    if (by === "scope") this.grad?.leaveScope();
     this.clear();
     this.slot?.release();
     this.slot = undefined;
@@ -117,7 +125,7 @@ export class Node {
     return this;
   }
 
-  release(): void {
+  release(_by?: "dispose" | "scope"): void {
     // Iterative: a long chain of nodes must not overflow the stack.
     const dying: Node[] = [];
     const drop = (node: Node) => {

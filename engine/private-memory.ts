@@ -1,4 +1,5 @@
 // Memory of one capture, shared by liveness among its intermediates and with nobody else.
+// What somebody still looks at when the capture goes (an output, a gradient) keeps its buffer until they let go of it too.
 
 import type { BufferPool, Storage } from "./buffers.ts";
 
@@ -7,6 +8,7 @@ export class PrivateMemory {
   readonly #pool: BufferPool;
   readonly #all: GPUBuffer[] = [];
   readonly #free: GPUBuffer[] = [];
+  #isDisposed = false;
 
   constructor(pool: BufferPool) {
     this.#pool = pool;
@@ -31,7 +33,8 @@ export class PrivateMemory {
     });
     const buffer = best >= 0 ? (this.#free.splice(best, 1)[0] as GPUBuffer) : this.#take(storage.bytes);
     storage.putAt({ buffer, offset: 0 }, () => {
-      this.#free.push(buffer);
+      if (this.#isDisposed) this.#pool.give(buffer);
+      else this.#free.push(buffer);
     });
   }
 
@@ -41,8 +44,10 @@ export class PrivateMemory {
     return buffer;
   }
 
+  /** Returns what is free, and the rest when its storages go. */
   dispose(): void {
-    for (const buffer of this.#all.splice(0)) this.#pool.give(buffer);
-    this.#free.length = 0;
+    this.#isDisposed = true;
+    for (const buffer of this.#free.splice(0)) this.#pool.give(buffer);
+    this.#all.length = 0;
   }
 }

@@ -1,52 +1,62 @@
-// A step while it is traced: takes its work instead of the queue, refuses what cannot be replayed, and then lays it out in private
-// memory with bind groups and uniforms made once. Intermediates share memory by liveness, which the fixed order makes exact.
+// A step while it is traced: takes its work instead of the queue, notes which tensors from outside it uses and what it does to the
+// gradients at leaves, and refuses what cannot be replayed.
 
 import { liveGrid } from "../kernels/index.ts";
-import { type Place, Storage, USAGE } from "./buffers.ts";
+import type { Place, Storage } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import { CaptureError } from "./errors.ts";
+import { Leaf } from "./graph.ts";
+import { LeafSwaps, type LeftGradient } from "./leaf-swaps.ts";
 import { checkDevice } from "./op.ts";
 import { liveGrids } from "./ops/compact.ts";
 import { PrivateMemory } from "./private-memory.ts";
+import { type Operand, Replay } from "./replay.ts";
 import { describe, numel } from "./shape.ts";
-import {
-  type Command,
-  type Copy,
-  type Encoded,
-  type Recorder,
-  separate,
-  storagesOf,
-  uniformBytes,
-  type Work,
-  writeUniforms,
-} from "./stream.ts";
+import { type Command, type Recorder, storagesOf, type Work } from "./stream.ts";
 import { empty, Tensor } from "./tensor.ts";
 
-/** What a replay encodes, in order. */
-export type Program = readonly (Encoded | Copy)[];
-
-/** Takes the work of a step while it is traced, then lays it out in private memory. */
+/** Takes the work of a step while it is traced. */
 export class Recording implements Recorder {
   readonly #device: Device;
+  readonly #name: string;
   readonly #state: ReadonlySet<Storage>;
   readonly #work: Work[] = [];
   readonly #memory: PrivateMemory;
   /** Storages that must keep their memory for the capture's life. */
-  readonly #held: Storage[] = [];
+  readonly #held = new Set<Storage>();
+  readonly #made = new WeakSet<Tensor>();
+  readonly #used = new Map<Tensor, Storage>();
+  readonly #swaps = new LeafSwaps();
   #rows: { count: Tensor; capacity: number } | undefined;
   #indirect: ReadonlyMap<Work, Place> = new Map();
-  #uniforms: GPUBuffer | undefined;
-  #isLaidOut = false;
+  #operands: Operand[] = [];
+  #left: LeftGradient[] = [];
 
-  constructor(device: Device, state: readonly (Tensor | { readonly state: readonly Tensor[] })[]) {
+  /** @param name For messages: `capture "label"`. */
+  constructor(device: Device, name: string, state: readonly (Tensor | { readonly state: readonly Tensor[] })[]) {
     this.#device = device;
+    this.#name = name;
     this.#memory = new PrivateMemory(device.pool);
     const tensors = state.flatMap((item) => (item instanceof Tensor ? [item] : item.state));
+    for (const tensor of tensors) this.#used.set(tensor, tensor.storage);
     this.#state = new Set(tensors.map((tensor) => tensor.storage.root));
   }
 
-  get bytes(): number {
-    return this.#memory.bytes;
+  made(tensor: Tensor): void {
+    this.#made.add(tensor);
+  }
+
+  used(tensor: Tensor, storage: Storage): void {
+    this.#used.set(tensor, storage);
+  }
+
+  swaps(leaf: Leaf): void {
+    this.#swaps.note(leaf);
+  }
+
+  /** Whether the step made this tensor. */
+  isOwn(tensor: Tensor): boolean {
+    return this.#made.has(tensor);
   }
 
   /** A tensor that the host fills before each run. */
@@ -58,7 +68,7 @@ export class Recording implements Recorder {
 
   place(storage: Storage): void {
     this.#memory.place(storage);
-    this.#held.push(storage.retain());
+    if (!this.#held.has(storage)) this.#held.add(storage.retain());
   }
 
   /** From here on, dispatches that depend on the inputs cover only the first `count` rows. */
@@ -120,49 +130,62 @@ export class Recording implements Recorder {
     for (const work of this.#work) if (work.kind === "dispatch") yield work.program;
   }
 
-  /** The end of the trace: adds what live rows need. */
+  /** The end of the trace, still listening: adds what live rows need. */
   close(): void {
     if (this.#rows) this.#indirect = this.#liveArguments(this.#rows);
+    this.#operands = this.#findOperands();
   }
 
-  /** Places all memory and makes all bind groups. */
-  layOut(): Program {
-    this.#isLaidOut = true;
-    const stride = (command: Command) => Math.ceil(uniformBytes(command.program) / align) * align;
-    const align = this.#device.stream.uniforms.align;
-    const commands = this.#work.filter((work) => work.kind === "dispatch");
-    const size = commands.reduce((sum, command) => sum + stride(command), 0);
-    const uniforms = this.#device.gpu.createBuffer({
-      label: "capture uniforms",
-      size: Math.max(16, size),
-      usage: USAGE.uniform | USAGE.copyDst,
-    });
-    this.#uniforms = uniforms;
-    const bytes = new DataView(new ArrayBuffer(Math.max(16, size)));
-    const program: (Encoded | Copy)[] = [];
-    let offset = 0;
-    for (const work of this.#work) {
-      for (const storage of storagesOf(work)) this.#memory.place(storage);
-      if (work.kind === "copy") {
-        program.push(work);
-      } else {
-        const storages = separate(work, (from) => {
-          const to = new Storage(from.bytes);
-          this.place(to);
-          program.push({ kind: "copy", from, to, bytes: from.bytes });
-          return to;
-        });
-        const encoded = this.#device.stream.encode(work, storages, uniforms, offset);
-        program.push({ ...encoded, indirect: this.#indirect.get(work) });
-        writeUniforms(bytes, offset, work.program, work.uniforms);
-        offset += stride(work);
-      }
-      // A copy is replayed from its storages, so they keep their memory; others may be overwritten from here on.
-      if (work.kind === "copy") this.#held.push(...storagesOf(work));
-      else for (const storage of storagesOf(work)) storage.release();
+  /**
+   * After the trace: undoes what it did to gradients at leaves, which each run will do. A leaf that had none keeps the new one, as zeros
+   * until the first run.
+   */
+  settleLeaves(outputs: readonly Tensor[]): void {
+    const { left, unset } = this.#swaps.finish(outputs);
+    this.#left = left;
+    if (unset.length === 0) return;
+    const encoder = this.#device.gpu.createCommandEncoder({ label: this.#name });
+    for (const storage of unset) {
+      this.#memory.place(storage);
+      encoder.clearBuffer(storage.place.buffer, storage.place.offset, storage.bytes);
     }
-    this.#device.gpu.queue.writeBuffer(uniforms, 0, bytes.buffer);
-    return program;
+    this.#device.gpu.queue.submit([encoder.finish()]);
+  }
+
+  /** Places all memory and makes all bind groups; what the recording holds is the replay's from here on. */
+  layOut({ isGraphAlive }: { readonly isGraphAlive: boolean }): Replay {
+    const work = this.#work.splice(0);
+    return new Replay(this.#device, {
+      name: this.#name,
+      owner: this,
+      work,
+      indirect: this.#indirect,
+      memory: this.#memory,
+      held: this.#takeHeld(),
+      operands: this.#operands.splice(0),
+      left: this.#left.splice(0),
+      isGraphAlive,
+    });
+  }
+
+  /** What the step uses of what it did not make. */
+  #findOperands(): Operand[] {
+    const ops = new Map<Storage, string>();
+    for (const work of this.#work) {
+      for (const { root } of storagesOf(work))
+        if (!ops.has(root)) ops.set(root, work.kind === "copy" ? "copy" : work.op);
+    }
+    const leaves = new Map<Tensor, Leaf>();
+    for (const [leaf, before] of this.#swaps.before) if (before) leaves.set(before, leaf);
+    for (const { source } of this.#used.keys())
+      if (source instanceof Leaf && source.grad) leaves.set(source.grad, source);
+    const operands: Operand[] = [];
+    for (const [tensor, storage] of this.#used) {
+      const op = ops.get(storage.root);
+      if (op !== undefined && !this.#made.has(tensor)) operands.push({ tensor, storage, op, leaf: leaves.get(tensor) });
+    }
+    this.#used.clear();
+    return operands;
   }
 
   /** Prepends the dispatch that computes every live dispatch's grid from the row count. */
@@ -183,10 +206,18 @@ export class Recording implements Recorder {
     return new Map(commands.map((command, i) => [command, { buffer, offset: offset + 12 * i }]));
   }
 
+  /** Lets everything go. Only for a recording that was not laid out. */
   dispose(): void {
-    if (!this.#isLaidOut) for (const work of this.#work) for (const storage of storagesOf(work)) storage.release();
-    for (const storage of this.#held.splice(0)) storage.release();
-    this.#uniforms?.destroy();
+    this.#swaps.undo();
+    for (const work of this.#work.splice(0)) for (const storage of storagesOf(work)) storage.release();
+    for (const storage of this.#takeHeld()) storage.release();
+    for (const { storage } of this.#left.splice(0)) storage?.release();
     this.#memory.dispose();
+  }
+
+  #takeHeld(): Storage[] {
+    const held = [...this.#held];
+    this.#held.clear();
+    return held;
   }
 }

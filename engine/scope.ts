@@ -5,6 +5,8 @@ import { ArgumentError } from "./errors.ts";
 /** Something a scope can free. */
 export interface Owned {
   dispose(): void;
+  /** What the end of its scope does: the handle goes, but nobody said that its memory is no longer wanted. */
+  leaveScope(): void;
 }
 
 const stack: Scope[] = [];
@@ -41,7 +43,7 @@ export class Scope {
     while (stack.at(-1) !== this) stack.at(-1)?.dispose();
     this.#isOpen = false;
     stack.pop();
-    for (const owned of this.#owned) owned.dispose();
+    for (const owned of this.#owned) owned.leaveScope();
     this.#owned.clear();
   }
 

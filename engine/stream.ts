@@ -4,8 +4,10 @@
 import type { Grid, RowAxis } from "../kernels/index.ts";
 import { type BufferPool, KEPT_PER_SIZE, type Place, Storage, USAGE } from "./buffers.ts";
 import { CaptureError } from "./errors.ts";
+import type { Leaf } from "./graph.ts";
 import type { Patience } from "./patience.ts";
 import type { PipelineCache, Program } from "./pipelines.ts";
+import type { Tensor } from "./tensor.ts";
 
 /** One dispatch: what runs, on which memory, how large. */
 export interface Command {
@@ -31,11 +33,23 @@ export interface Copy {
 
 export type Work = Command | Copy;
 
+/** Memory at its place: a storage, or what is known of one that had its turn. */
+export interface Placed {
+  readonly bytes: number;
+  readonly place: Place;
+}
+
 /** Takes work instead of the queue while a capture is being recorded. */
 export interface Recorder {
   record(work: Work): void;
   /** Memory for a storage of the recording that is written from the host, once. */
   place(storage: Storage): void;
+  /** Told of every handle that is made. */
+  made(tensor: Tensor): void;
+  /** Told of every handle whose memory is asked for. */
+  used(tensor: Tensor, storage: Storage): void;
+  /** Told before a leaf loses its gradient or gets another. */
+  swaps(leaf: Leaf): void;
 }
 
 /** Encodes one dispatch; `encode` of the stream and of captures. */
@@ -141,13 +155,12 @@ export class Stream {
   }
 
   /** A dispatch with its bind group and compiled pipeline. */
-  encode(command: Command, storages: readonly Storage[], uniformBuffer: GPUBuffer, uniformOffset: number): Encoded {
+  encode(command: Command, memory: readonly Placed[], uniformBuffer: GPUBuffer, uniformOffset: number): Encoded {
     const { program } = command;
     let bytes = 0;
-    const entries: GPUBindGroupEntry[] = storages.map((storage, i) => {
-      bytes += storage.bytes;
-      const { buffer, offset } = storage.place;
-      return { binding: i + 1, resource: { buffer, offset, size: storage.bytes } };
+    const entries: GPUBindGroupEntry[] = memory.map(({ bytes: size, place: { buffer, offset } }, i) => {
+      bytes += size;
+      return { binding: i + 1, resource: { buffer, offset, size } };
     });
     if (program.uniformNames.length > 0) {
       entries.unshift({ binding: 0, resource: { buffer: uniformBuffer, offset: 0, size: uniformBytes(program) } });
@@ -168,7 +181,7 @@ export class Stream {
    * Such operands are read from a copy.
    */
   #separate(command: Command, copy: (copy: Copy) => void): readonly Storage[] {
-    return separate(command, (from) => {
+    return separate(command.program, command.storages, (from) => {
       const to = new Storage(from.bytes);
       this.place(to);
       copy({ kind: "copy", from, to, bytes: from.bytes });
@@ -259,18 +272,22 @@ export function storagesOf(work: Work): readonly Storage[] {
   return work.kind === "copy" ? [work.from, work.to] : work.storages;
 }
 
-export function copyStorage(encoder: GPUCommandEncoder, { from, to, bytes }: Copy): void {
+export function copyStorage(
+  encoder: GPUCommandEncoder,
+  { from, to, bytes }: { readonly from: Placed; readonly to: Placed; readonly bytes: number },
+): void {
   encoder.copyBufferToBuffer(from.place.buffer, from.place.offset, to.place.buffer, to.place.offset, bytes);
 }
 
-/** The command's storages, with those that are read from a buffer it also writes replaced by `copyOf` them. */
-export function separate(command: Command, copyOf: (from: Storage) => Storage): readonly Storage[] {
-  const { bindings } = command.program;
-  const written = command.storages
-    .filter((_, i) => bindings[i]?.access !== "read")
-    .map((storage) => storage.place.buffer);
-  return command.storages.map((storage, i) =>
-    bindings[i]?.access === "read" && written.includes(storage.place.buffer) ? copyOf(storage) : storage,
+/** The memory that a program is bound to, with what is read from a buffer that it also writes replaced by `copyOf` it. */
+export function separate<M extends Placed>(
+  { bindings }: Program,
+  memory: readonly M[],
+  copyOf: (from: M) => M,
+): readonly M[] {
+  const written = memory.filter((_, i) => bindings[i]?.access !== "read").map(({ place }) => place.buffer);
+  return memory.map((bound, i) =>
+    bindings[i]?.access === "read" && written.includes(bound.place.buffer) ? copyOf(bound) : bound,
   );
 }
 

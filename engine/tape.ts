@@ -11,7 +11,7 @@ import { add } from "./ops/pointwise.ts";
 import { sumTo } from "./ops/reduce.ts";
 import { keep, Scope, scope, synchronous } from "./scope.ts";
 import { type Described, describe, sameShape } from "./shape.ts";
-import { Tensor } from "./tensor.ts";
+import { empty, Tensor } from "./tensor.ts";
 
 /** Options of `backward`. */
 export interface BackwardOptions {
@@ -51,6 +51,8 @@ class Sweep {
   /** How many gradients a source still waits for. */
   readonly #uses = new Map<Source, number>();
   readonly #gradients = new Map<Source, Tensor>();
+  /** Memory of others: the caller's gradient, saved values, gradients that were left at a leaf. */
+  readonly #shared = new Set<Storage>();
 
   constructor(root: Source, retain: boolean) {
     this.#retain = retain;
@@ -61,8 +63,7 @@ class Sweep {
     const root = result.source as Source;
     const sweep = new Scope();
     try {
-      // A gradient of the user's own is never moved into a flat buffer: it is placed first.
-      if (gradient) gradient.device.stream.place(gradient.storage);
+      if (gradient) this.#shared.add(gradient.storage);
       const seed = gradient ? gradient.detach() : full(result.shape, 1, { dtype: result.dtype, device: result.device });
       this.#receive(root, seed);
       for (let node = this.#order.pop(); node; node = this.#order.pop()) this.#step(node);
@@ -108,7 +109,7 @@ class Sweep {
 
   /** The vjp's results in the shapes of the inputs. One tensor may be handed to several parents: each gets a handle of its own. */
   #gradientsOf(node: Node, g: Tensor): (Tensor | undefined)[] {
-    const gradients = node.record.vjp?.(g, new View(node) as unknown as Backward<never>) ?? [];
+    const gradients = node.record.vjp?.(g, new View(node, this.#shared) as unknown as Backward<never>) ?? [];
     return node.inputs.map((described, i) => {
       const gradient = node.parents[i] && gradients[i];
       return described && gradient ? sumTo(gradient, described.shape).detach() : undefined;
@@ -139,29 +140,35 @@ class Sweep {
       gradient.dispose();
       return;
     }
-    leaf.grad = keep(leaf.slot ? intoSlot(gradient, leaf.slot) : gradient);
+    leaf.leave(keep(this.#own(gradient, leaf.slot)));
   }
-}
 
-/** The gradient inside `slot`: its pending storage is moved there, or, if it already has memory, copied. */
-function intoSlot(gradient: Tensor, slot: Storage): Tensor {
-  const { storage, device, shape, dtype } = gradient;
-  if (!storage.placed && storage.owner === device.stream.recorder) {
-    storage.moveInto(slot);
-    return gradient;
+  /** The gradient in memory that is the leaf's alone, inside `slot` if there is one: a pending storage is moved there. */
+  #own(gradient: Tensor, slot: Storage | undefined): Tensor {
+    const { storage, device, shape, dtype } = gradient;
+    const isShared = this.#shared.has(storage);
+    this.#shared.add(storage);
+    if (!isShared && !slot) return gradient;
+    if (!isShared && slot && !storage.placed && storage.owner === device.stream.recorder) {
+      storage.moveInto(slot);
+      return gradient;
+    }
+    const target = slot ? new Tensor(device, slot.retain(), shape, dtype) : empty(shape, { dtype, device });
+    copyInto(target, gradient);
+    gradient.dispose();
+    return target;
   }
-  const target = new Tensor(device, slot.retain(), shape, dtype);
-  copyInto(target, gradient);
-  gradient.dispose();
-  return target;
 }
 
 /** A node as its vjp sees it; handles on saved values are made on demand and go with the step's scope. */
 class View implements Backward<unknown> {
   readonly #node: Node;
+  readonly #opened: Set<Storage>;
 
-  constructor(node: Node) {
+  /** @param opened Gets the saved values that are asked for. */
+  constructor(node: Node, opened: Set<Storage>) {
     this.#node = node;
+    this.#opened = opened;
   }
 
   get attrs(): unknown {
@@ -202,6 +209,7 @@ class View implements Backward<unknown> {
         `backward: values that ${name} saved must be unchanged; ${what}, ${describe(described)}, was written in place afterwards.`,
       );
     }
+    this.#opened.add(saved.storage);
     return new Tensor(device, saved.storage.retain(), described.shape, described.dtype);
   }
 }

@@ -19,10 +19,17 @@ import { defaultDevice } from "./registry.ts";
 import { track, untrack } from "./scope.ts";
 import { checkShape, describe, numel, type Shape } from "./shape.ts";
 
-const collected = new FinalizationRegistry<{ device: Device; storage: Storage }>(({ device, storage }) => {
+/** What a handle refers to, one reference each. */
+interface Memory {
+  readonly storage: Storage;
+  source: Source | undefined;
+}
+
+const collected = new FinalizationRegistry<{ device: Device; memory: Memory }>(({ device, memory }) => {
   if (device.isDisposed) return;
   device.noteLeak();
-  storage.release();
+  memory.storage.release();
+  memory.source?.release();
 });
 
 /** A multi-dimensional array on a device. Immutable but for `assign`, `write` and optimiser steps. */
@@ -30,19 +37,18 @@ export class Tensor {
   readonly shape: Shape;
   readonly dtype: DType;
   readonly device: Device;
-  #storage: Storage;
-  #source: Source | undefined;
-  #isDisposed = false;
+  readonly #memory: Memory;
+  #endedBy: "dispose" | "scope" | undefined;
 
   /** Takes over one reference to `storage` (and one to `source`). Use the creation functions instead. */
   constructor(device: Device, storage: Storage, shape: Shape, dtype: DType, source?: Source) {
     this.device = device;
     this.shape = Object.freeze([...shape]);
     this.dtype = dtype;
-    this.#storage = storage;
-    this.#source = source;
+    this.#memory = { storage, source };
     track(this);
-    collected.register(this, { device, storage }, this);
+    device.stream.recorder?.made(this);
+    collected.register(this, { device, memory: this.#memory }, this);
   }
 
   get rank(): number {
@@ -60,42 +66,40 @@ export class Tensor {
   }
 
   get isDisposed(): boolean {
-    return this.#isDisposed;
+    return this.#endedBy !== undefined;
+  }
+
+  /** How the handle ended, if it did. A capture goes on without what left its scope, but not without what was disposed. Engine internal. */
+  get endedBy(): "dispose" | "scope" | undefined {
+    return this.#endedBy;
   }
 
   /** The memory; throws DisposedError after `dispose()`. Engine internal. */
   get storage(): Storage {
     this.check("tensor");
-    return this.#storage;
+    const { storage } = this.#memory;
+    this.device.stream.recorder?.used(this, storage);
+    return storage;
   }
 
   /** Its place on the tape. Engine internal. */
   get source(): Source | undefined {
-    return this.#source;
-  }
-
-  /** Moves the handle to other memory of the same size, whose reference it takes over. Engine internal. */
-  rebase(storage: Storage): void {
-    this.check("rebase");
-    collected.unregister(this);
-    collected.register(this, { device: this.device, storage }, this);
-    this.#storage.release();
-    this.#storage = storage;
+    return this.#memory.source;
   }
 
   /** Gives a fresh result its place on the tape; takes over one reference. Engine internal. */
   attach(source: Source): void {
-    this.#source = source;
+    this.#memory.source = source;
   }
 
   /** Whether gradients flow to it. */
   get isDifferentiable(): boolean {
-    return this.#source !== undefined;
+    return this.source !== undefined;
   }
 
   /** Throws DisposedError if the tensor, or its device, is gone. `op` names the call for the message. */
   check(op: string): void {
-    if (this.#isDisposed) {
+    if (this.#endedBy) {
       throw new DisposedError(
         `${op}: a tensor must be alive; got ${describe(this)}, which was disposed. Keep it out of the scope that freed it.`,
       );
@@ -108,21 +112,26 @@ export class Tensor {
     this.check("requiresGrad");
     if (!isFloat(this.dtype))
       throw new DTypeError(`requiresGrad: the dtype must be f32 or f16; got ${describe(this)}.`);
-    if (this.#source && !(this.#source instanceof Leaf)) {
+    const { source } = this;
+    if (source && !(source instanceof Leaf)) {
       throw new GradientError(
-        `requiresGrad: only a leaf can be made one; got the result of ${this.#source.name}. Call detach() first.`,
+        `requiresGrad: only a leaf can be made one; got the result of ${source.name}. Call detach() first.`,
       );
     }
-    this.#source ??= new Leaf(this);
+    if (!source) this.attach(new Leaf(this));
     return this;
   }
 
   /** The gradient that `backward` left at this leaf; throws GradientError if there is none. */
   get grad(): Tensor {
     this.check("grad");
-    if (this.#source instanceof Leaf && this.#source.grad) return this.#source.grad;
-    const why = this.#source
-      ? this.#source instanceof Leaf
+    const { source } = this;
+    if (source instanceof Leaf && source.grad) {
+      this.device.stream.recorder?.used(this, this.#memory.storage);
+      return source.grad;
+    }
+    const why = source
+      ? source instanceof Leaf
         ? "backward() has not reached it"
         : "it is not a leaf"
       : "requiresGrad() was not called";
@@ -131,12 +140,12 @@ export class Tensor {
 
   /** Whether `grad` has a value. */
   get hasGrad(): boolean {
-    return this.#source instanceof Leaf && this.#source.grad !== undefined;
+    return this.source instanceof Leaf && this.source.grad !== undefined;
   }
 
   /** Drops the gradient, so that the next `backward` starts afresh. */
   zeroGrad(): void {
-    if (this.#source instanceof Leaf) this.#source.clear();
+    if (this.source instanceof Leaf) this.source.clear();
   }
 
   /** The same memory without its history. */
@@ -165,18 +174,28 @@ export class Tensor {
         `write: the data must have ${this.size} elements for ${describe(this)}; got ${data.length}.`,
       );
     }
-    this.device.stream.write(this.#storage, encode(data, this.dtype));
-    this.#storage.touch();
+    const { storage } = this.#memory;
+    this.device.stream.write(storage, encode(data, this.dtype));
+    storage.touch();
   }
 
   /** Frees the memory once nothing else needs it. Using the handle afterwards throws. */
   dispose(): void {
-    if (this.#isDisposed) return;
-    this.#isDisposed = true;
+    this.#end("dispose");
+  }
+
+  /** The end of the scope that the tensor was made in. Engine internal. */
+  leaveScope(): void {
+    this.#end("scope");
+  }
+
+  #end(by: "dispose" | "scope"): void {
+    if (this.#endedBy) return;
+    this.#endedBy = by;
     untrack(this);
     collected.unregister(this);
-    this.#storage.release();
-    this.#source?.release();
+    this.#memory.storage.release();
+    this.source?.release(by);
   }
 
   [Symbol.dispose](): void {

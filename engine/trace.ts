@@ -3,6 +3,7 @@
 import type { Storage } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import { CaptureError } from "./errors.ts";
+import { LeafSwaps } from "./leaf-swaps.ts";
 import { Scope } from "./scope.ts";
 import type { Described } from "./shape.ts";
 import { storagesOf, type Work } from "./stream.ts";
@@ -22,6 +23,7 @@ export function trace(device: Device, fn: () => unknown): TracedOp[] {
   stream.flush();
   const ops: TracedOp[] = [];
   const held: Storage[] = [];
+  const leaves = new LeafSwaps();
   const frame = new Scope();
   try {
     device.onOp = (op) => ops.push(op);
@@ -33,12 +35,16 @@ export function trace(device: Device, fn: () => unknown): TracedOp[] {
         const buffer = device.pool.take(storage.bytes);
         storage.putAt({ buffer, offset: 0 }, () => device.pool.give(buffer));
       },
+      made: () => {},
+      used: () => {},
+      swaps: (leaf) => leaves.note(leaf),
     };
     fn();
   } finally {
     stream.recorder = undefined;
     device.onOp = undefined;
     frame.dispose();
+    leaves.undo();
     for (const storage of held) storage.release();
   }
   return ops;

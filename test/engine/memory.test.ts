@@ -1,9 +1,8 @@
 // Ownership: scopes, use after dispose, no growth, reuse of memory, the leak count.
 
 import { inspect } from "node:util";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import * as s from "../../engine/index.ts";
+import { collect } from "../collect.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { messageOf, rejectionOf } from "./messages.ts";
@@ -135,14 +134,9 @@ test("several tensors are read with one wait", async () => {
 });
 
 test("a forgotten tensor is counted once it is collected", async () => {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
   const before = device().memory().leaked;
   s.keep(s.full([8], 1));
-  for (let i = 0; i < 20 && device().memory().leaked === before; i++) {
-    collect();
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+  await collect(() => device().memory().leaked > before, 40);
   assert.is(device().memory().leaked, before + 1);
 });
 
