@@ -62,9 +62,27 @@ const LOOK = {
   header: { labelColor: COLOURS.ink, labelFontSize: 12, labelFontWeight: 600 },
 } as const;
 
+/**
+ * Vega and Vega-Lite, which are installed by those who want reports.
+ * @throws Error with the command that installs them, where they are not there.
+ */
+export async function chartLibraries(): Promise<[typeof import("vega"), typeof import("vega-lite")]> {
+  try {
+    return await Promise.all([import("vega"), import("vega-lite")]);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw cause;
+    throw new Error(
+      "report: its charts need vega and vega-lite; they are not installed. Run npm install vega vega-lite@6.4.",
+      {
+        cause,
+      },
+    );
+  }
+}
+
 /** A specification as SVG text, without scripts; `label` is read out to those who cannot see it. */
 export async function drawPlot(spec: TopLevelSpec, label: string): Promise<string> {
-  const [vega, { compile }] = await Promise.all([import("vega"), import("vega-lite")]);
+  const [vega, { compile }] = await chartLibraries();
   const quiet = { logger: vega.logger(vega.Error) };
   const compiled = compile({ ...spec, config: { ...LOOK, ...spec.config } } as TopLevelSpec, quiet).spec;
   const view = new vega.View(vega.parse(compiled), { renderer: "none", logLevel: vega.Error });

@@ -5,6 +5,7 @@ import { findings } from "./evaluate.ts";
 import { writeWhole } from "./files.ts";
 import { onePath, type Print } from "./flags.ts";
 import { renderPage } from "./page.ts";
+import { chartLibraries } from "./plots.ts";
 import { readDetails } from "./run-details.ts";
 import { RunFolder } from "./run-folder.ts";
 
@@ -39,6 +40,7 @@ export async function runReport(args: readonly string[], print: Print = console.
     return 0;
   }
   const path = onePath("report", positionals);
+  await chartLibraries();
   const folder = RunFolder.at(path);
   const found = findings(path, values.policy, { isProbabilities: values.probabilities });
   const page = await renderPage(found, folder && (await readDetails(folder, found)));

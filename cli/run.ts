@@ -4,6 +4,7 @@ import { runCalibrate } from "./calibrate.ts";
 import { readConfig } from "./config.ts";
 import { runEvaluate } from "./evaluate.ts";
 import type { Print } from "./flags.ts";
+import { chartLibraries } from "./plots.ts";
 import { runReport } from "./report.ts";
 import { RunFolder } from "./run-folder.ts";
 import { trainInto } from "./train.ts";
@@ -28,6 +29,8 @@ export async function runAll(args: readonly string[], print: Print = console.log
     print(runHelp);
     return 0;
   }
+  // What the last step needs must not be missed after an hour of training.
+  await chartLibraries();
   const { dir } = RunFolder.of(config);
   print(`$ sortie train ${args.join(" ")}`.trimEnd());
   const code = await trainInto(config, { isFresh, print });

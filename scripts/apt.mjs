@@ -10,13 +10,12 @@ const FOLDER = "/etc/apt/sources.list.d";
  * @typedef {{ uri: string, suites: string[], components: string[], signedBy: string | undefined }} Entry
  */
 
-/** Whether this is Debian 12. */
-export function isBookworm() {
-  return existsSync("/etc/os-release") && /^VERSION_CODENAME=bookworm$/m.test(readFileSync("/etc/os-release", "utf8"));
-}
-
 /** The file for an entry of our own. */
-export const BACKPORTS_FILE = join(FOLDER, "bookworm-backports.list");
+export const BACKPORTS_FILE = join(FOLDER, "sortie-backports.list");
+
+/** What a mirror's address and a key ring's path are made of. Anything else is no such thing, and must not reach apt or a shell. */
+const ADDRESS = /^[a-z][a-z0-9+.-]*:[\w./:@%~+-]+$/i;
+const PATH = /^[\w./+-]+$/;
 
 /**
  * The line that adds bookworm-backports from the mirror that serves bookworm; undefined where backports are there already.
@@ -26,6 +25,13 @@ export function backportsLine(entries) {
   if (entries.some(({ suites }) => suites.includes("bookworm-backports"))) return undefined;
   const base = entries.find(({ suites, components }) => suites.includes("bookworm") && components.includes("main"));
   if (!base) throw new Error(`no entry for bookworm main in /etc/apt/sources.list or ${FOLDER}`);
+  for (const [text, form] of /** @type {const} */ ([
+    [base.uri, ADDRESS],
+    [base.signedBy ?? "none", PATH],
+  ])) {
+    if (!form.test(text))
+      throw new Error(`apt's entry for bookworm must name plain addresses; got ${JSON.stringify(text)}`);
+  }
   const signed = base.signedBy ? `[signed-by=${base.signedBy}] ` : "";
   return `deb ${signed}${base.uri} bookworm-backports main`;
 }

@@ -2,11 +2,12 @@
 // Usage: node scripts/bootstrap.mjs
 
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, statSync, utimesSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { BACKPORTS_FILE, backportsLine, isBookworm, readEntries } from "./apt.mjs";
+import { BACKPORTS_FILE, backportsLine, readEntries } from "./apt.mjs";
+import { adapterHelp, thisSystem } from "./systems.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const APT = "/usr/bin/apt-get";
@@ -25,18 +26,20 @@ export function bootstrap({ adapter = true, browser = false } = {}) {
 /**
  * What is wrong with a version of Node, if anything: an older one fails later, and far from the cause.
  * @param {string} running e.g. `20.11.1`
- * @param {string} required of package.json, `>=20.16`
+ * @param {string} required of package.json: `>=22.12.0`, `^20.19.0`, or several with `||` between
  * @returns {string | undefined}
  */
 export function nodeFault(running, required) {
-  const numbers = (/** @type {string} */ text) =>
-    text
-      .replace(/^[^\d]*/, "")
-      .split(".")
-      .map(Number.parseFloat);
-  const [here, least] = [numbers(running), numbers(required)];
-  const i = least.findIndex((number, k) => here[k] !== number);
-  if (i < 0 || (here[i] ?? 0) > (least[i] ?? 0)) return undefined;
+  const numbers = (/** @type {string} */ text) => text.split(".").map(Number.parseFloat);
+  const here = numbers(running);
+  const isFit = required.split("||").some((range) => {
+    const [, sign, version = ""] = /^\s*(>=|\^)([\d.]+)\s*$/.exec(range) ?? [];
+    const least = numbers(version);
+    if (sign === "^" && here[0] !== least[0]) return false;
+    const i = least.findIndex((number, k) => here[k] !== number);
+    return i < 0 || (here[i] ?? 0) > (least[i] ?? 0);
+  });
+  if (isFit) return undefined;
   return `Node must be ${required}; got ${running} (${process.execPath}). Install a newer one.`;
 }
 
@@ -59,34 +62,38 @@ function installModules() {
   const stamp = join(root, "node_modules", ".package-lock.json");
   if (existsSync(stamp) && statSync(stamp).mtimeMs >= statSync(lock).mtimeMs) return;
   console.log("installing node modules ...");
-  run("npm", ["ci", "--no-audit", "--no-fund"]);
+  // On Windows npm is a script of the shell; the words are all our own.
+  const isWindows = process.platform === "win32";
+  orStop(() => run(isWindows ? "npm.cmd" : "npm", ["ci", "--no-audit", "--no-fund"], { shell: isWindows }));
   utimesSync(stamp, new Date(), new Date());
 }
 
-/** On Linux without any adapter: Mesa's software Vulkan driver. Elsewhere the system brings one. */
+/** Without any adapter: Mesa's software Vulkan driver on Debian; elsewhere the user is told the system's own command. */
 function installAdapter() {
-  if (process.platform !== "linux" || hasAdapter()) return;
+  if (hasAdapter()) return;
+  const system = thisSystem();
+  const why = "no WebGPU adapter was found";
+  if (system.ids[0] !== "debian") stop(`${why}. ${adapterHelp(system)}`);
   // Debian 12's own Mesa (22.3) lacks a feature that Dawn demands; backports has 25.
-  const line = isBookworm() ? backportsLine(readEntries()) : undefined;
-  const from = isBookworm() ? ["-t", "bookworm-backports"] : [];
-  const install = ["apt-get", "install", "-y", "--no-install-recommends", ...from, "mesa-vulkan-drivers"];
-  const commands = [["apt-get", "update"], install];
-  if (line) commands.unshift(["sh", "-c", `echo '${line}' > ${BACKPORTS_FILE}`]);
-  aptOrStop(commands, "no WebGPU adapter was found; the software Vulkan driver is missing");
+  const isOld = system.codename === "bookworm";
+  const line = orStop(() => (isOld ? backportsLine(readEntries()) : undefined));
+  const packages = [...(isOld ? ["-t", "bookworm-backports"] : []), "mesa-vulkan-drivers"];
+  if (!canInstall()) stop(`${why}. As root, run:\n\n  ${aptText(packages, line)}\n`);
+  console.log(`${why}; running: ${aptText(packages, line)}`);
+  orStop(() => withSource(line, () => aptInstall(packages)));
   if (!hasAdapter())
     stop("the Vulkan driver is installed, but WebGPU still finds no adapter (run `vulkaninfo --summary`).");
 }
 
-/** Debian's chromium for test/browser.test.ts. Without root that suite is skipped, with its reason printed. */
+/** Debian's chromium for test/browser.test.ts. Where it cannot be had that suite is skipped, with its reason printed. */
 function installBrowser() {
-  if (!isRoot || !existsSync(APT) || existsSync("/usr/bin/chromium")) return;
-  aptOrStop(
-    [
-      ["apt-get", "update"],
-      ["apt-get", "install", "-y", "--no-install-recommends", "chromium"],
-    ],
-    "the browser test needs chromium",
-  );
+  if (existsSync("/usr/bin/chromium") || !canInstall() || thisSystem().ids[0] !== "debian") return;
+  console.log(`the browser test needs chromium; running: ${aptText(["chromium"])}`);
+  try {
+    aptInstall(["chromium"]);
+  } catch (error) {
+    console.error(`bootstrap: ${messageOf(error)} The browser test will be skipped.`);
+  }
 }
 
 /** Asked in a process of its own: without an adapter Dawn may print, and a driver may crash. */
@@ -98,34 +105,74 @@ function hasAdapter() {
   return spawnSync(process.execPath, ["--input-type=module", "-e", ask], { cwd: root, stdio: "ignore" }).status === 0;
 }
 
+const canInstall = () => isRoot && existsSync(APT);
+
+// Another apt may be at work, for instance the system's own updates right after its start.
+const APT_OPTIONS = ["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"];
+
+/** @param {string[]} packages */
+function aptInstall(packages) {
+  run(APT, [...APT_OPTIONS, "update"]);
+  run(APT, [...APT_OPTIONS, "install", "-y", "--no-install-recommends", ...packages]);
+}
+
 /**
- * Runs the commands as root; prints them and stops otherwise.
- * @param {string[][]} commands
- * @param {string} why
+ * The same as a line to type.
+ * @param {string[]} packages
+ * @param {string | undefined} [line]
  */
-function aptOrStop(commands, why) {
-  const asText = commands.map((command) => command.map(quote).join(" ")).join(" && ");
-  if (!isRoot || !existsSync(APT)) stop(`${why}. As root, run:\n\n  ${asText}\n`);
-  console.log(`${why}; running: ${asText}`);
-  for (const [command = "", ...args] of commands) run(command, args);
+function aptText(packages, line) {
+  const source = line === undefined ? "" : `echo '${line}' > ${BACKPORTS_FILE} && `;
+  return `${source}apt-get update && apt-get install -y --no-install-recommends ${packages.join(" ")}`;
+}
+
+/**
+ * Does `install` with one more entry in apt's sources, which stays only if that succeeds.
+ * @param {string | undefined} line
+ * @param {() => void} install
+ * @param {string} [file]
+ */
+export function withSource(line, install, file = BACKPORTS_FILE) {
+  if (line === undefined) return install();
+  const before = existsSync(file) ? readFileSync(file, "utf8") : undefined;
+  writeFileSync(file, `${line}\n`);
+  try {
+    install();
+  } catch (error) {
+    if (before === undefined) rmSync(file, { force: true });
+    else writeFileSync(file, before);
+    throw error;
+  }
 }
 
 /**
  * @param {string} command
  * @param {string[]} args
+ * @param {{ shell?: boolean }} [options]
  */
-function run(command, args) {
+function run(command, args, { shell = false } = {}) {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   try {
-    execFileSync(command, args, { cwd: root, env, stdio: ["ignore", "inherit", "inherit"] });
+    execFileSync(command, args, { cwd: root, env, stdio: ["ignore", "inherit", "inherit"], shell });
   } catch (error) {
-    stop(`\`${command} ${args.join(" ")}\` failed: ${String(error)}`);
+    throw new Error(`\`${command} ${args.join(" ")}\` failed: ${messageOf(error)}.`, { cause: error });
   }
 }
 
-/** @param {string} word */
-function quote(word) {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `"${word.replace(/["\\$`]/g, "\\$&")}"`;
+/** @param {unknown} error */
+const messageOf = (error) => (error instanceof Error ? error.message : String(error));
+
+/**
+ * @template T
+ * @param {() => T} action
+ * @returns {T}
+ */
+function orStop(action) {
+  try {
+    return action();
+  } catch (error) {
+    return stop(messageOf(error));
+  }
 }
 
 /**

@@ -20,7 +20,7 @@ const sources = include
   .filter((file) => file.endsWith(".ts"));
 
 rmSync(dist, { recursive: true, force: true });
-const { status } = spawnSync(join(root, "node_modules/.bin/tsc"), ["-p", "tsconfig.build.json"], {
+const { status } = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"], {
   cwd: root,
   stdio: "inherit",
 });

@@ -5,12 +5,12 @@ import { bootstrap } from "./bootstrap.mjs";
 
 bootstrap({ adapter: false });
 const steps = [
-  ["types", "node_modules/.bin/tsc", "--noEmit"],
-  ["lint and format", "node_modules/.bin/biome", "check", "--error-on-warnings"],
-  ["import boundaries", process.execPath, "--import", "tsx", "test/run.ts", "boundaries"],
+  ["types", "node_modules/typescript/bin/tsc", "--noEmit"],
+  ["lint and format", "node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings"],
+  ["import boundaries", "--import", "tsx", "test/run.ts", "boundaries"],
 ];
-for (const [name = "", command = "", ...args] of steps) {
+for (const [name = "", ...args] of steps) {
   console.log(`== ${name}`);
-  const { status } = spawnSync(command, args, { stdio: "inherit" });
+  const { status } = spawnSync(process.execPath, args, { stdio: "inherit" });
   if (status !== 0) process.exitCode = 1;
 }

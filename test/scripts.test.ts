@@ -1,8 +1,11 @@
-// What runs before anything is installed: reading Debian's package sources in both formats, and the lock file.
+// What runs before anything is installed: reading Debian's package sources, what each system is told, the lock file, the version of Node.
 
-import { readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { backportsLine, parseList, parseSources } from "../scripts/apt.mjs";
-import { nodeFault } from "../scripts/bootstrap.mjs";
+import { nodeFault, withSource } from "../scripts/bootstrap.mjs";
+import { adapterHelp, parseOsRelease } from "../scripts/systems.mjs";
 import { assert, errorOf, suite } from "./harness.ts";
 
 const test = suite("package sources");
@@ -70,6 +73,46 @@ test("makes the backports line from the mirror of bookworm itself, once", async 
   assert.match((await errorOf(() => backportsLine([other]))).message, /^no entry for bookworm main in /);
 });
 
+test("no text of a sources file reaches apt or a shell unless it is a plain address", async () => {
+  const base = { uri: MIRROR, suites: ["bookworm"], components: ["main"], signedBy: undefined };
+  for (const uri of ["http://a'; touch /tmp/x; '", "http://$(id)/debian", "a b", "[x]", "http://a\\nb"]) {
+    const error = await errorOf(() => backportsLine([{ ...base, uri }]));
+    assert.is(error.message, `apt's entry for bookworm must name plain addresses; got ${JSON.stringify(uri)}`);
+  }
+  const error = await errorOf(() => backportsLine([{ ...base, signedBy: "/k.gpg] [trusted=yes" }]));
+  assert.match(error.message, "must name plain addresses");
+});
+
+test("an entry of our own goes when the installation fails, and a file that was there stays as it was", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "sortie-apt-"));
+  const file = join(folder, "a.list");
+  const fail = () => {
+    assert.match(readFileSync(file, "utf8"), /^deb [12]\n$/);
+    throw new Error("no network");
+  };
+  assert.is((await errorOf(() => withSource("deb 1", fail, file))).message, "no network");
+  assert.not(existsSync(file));
+  withSource("deb 1", () => {}, file);
+  assert.is(readFileSync(file, "utf8"), "deb 1\n");
+  await errorOf(() => withSource("deb 2", fail, file));
+  assert.is(readFileSync(file, "utf8"), "deb 1\n");
+  rmSync(folder, { recursive: true });
+});
+
+test("each system is told its own command", () => {
+  const help = (text: string) => adapterHelp(parseOsRelease(text));
+  assert.match(help('NAME="Ubuntu"\nID=ubuntu\nID_LIKE=debian\n'), "apt-get install -y mesa-vulkan-drivers");
+  assert.match(help('ID="rocky"\nID_LIKE="rhel centos fedora"\n'), "dnf install -y mesa-vulkan-drivers");
+  assert.match(help("ID=fedora\n"), "dnf install");
+  assert.match(help("ID=alpine\n"), "apk add mesa-vulkan-swrast");
+  assert.match(help("ID=manjaro\nID_LIKE=arch\n"), "pacman -S --needed vulkan-swrast");
+  assert.match(help("ID=unheard\n"), "lavapipe");
+  assert.match(help("ID=$(id)\n"), "lavapipe");
+  assert.match(adapterHelp({ ids: ["darwin"], codename: "" }), "Metal");
+  assert.match(adapterHelp({ ids: ["win32"], codename: "" }), "Direct3D 12");
+  assert.equal(parseOsRelease("ID=debian\nVERSION_CODENAME=bookworm\n"), { ids: ["debian"], codename: "bookworm" });
+});
+
 const lock = suite("lock file");
 
 lock("names no host, and holds every platform's part of the tools", () => {
@@ -89,12 +132,15 @@ lock("names no host, and holds every platform's part of the tools", () => {
 const versions = suite("version of Node");
 
 versions("one older than package.json demands is refused in words, before anything is installed", () => {
-  for (const old of ["18.20.4", "20.9.0", "20.15.1"]) {
+  const { engines } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+    engines: { node: string };
+  };
+  for (const old of ["18.20.4", "20.9.0", "20.18.3", "21.7.3", "22.11.0"]) {
     assert.is(
-      nodeFault(old, ">=20.16"),
-      `Node must be >=20.16; got ${old} (${process.execPath}). Install a newer one.`,
+      nodeFault(old, engines.node),
+      `Node must be ^20.19.0 || >=22.12.0; got ${old} (${process.execPath}). Install a newer one.`,
     );
   }
-  for (const fit of ["20.16.0", "20.19.5", "22.0.0", "24.1.0"]) assert.is(nodeFault(fit, ">=20.16"), undefined);
-  assert.is(nodeFault("20.15.0", ">=20.15.0"), undefined);
+  for (const fit of ["20.19.0", "20.20.2", "22.12.0", "22.20.1", "23.0.0", "24.1.0", "26.12.1"])
+    assert.is(nodeFault(fit, engines.node), undefined, fit);
 });
