@@ -2,57 +2,52 @@
 // the GPU; survivors are compacted there, and their number sets the size of every later dispatch, so nothing is read back until
 // the answers are. A policy decides here as it does in calibration/, on the same logits.
 
-import type { Scaling } from "../calibration/index.ts";
+import type { PolicyFile, Scaling } from "../calibration/index.ts";
 import {
   ArgumentError,
   arange,
   type Capture,
   capture,
   compact,
-  copyInto,
   type Device,
-  describe,
   type ExitResults,
   type ExitScore,
   exitDecide,
   indexSelect,
   keep,
   noGrad,
-  normaliseImages,
-  numel,
-  packedWords,
-  pad,
   read,
   type Survivors,
-  sameShape,
   scope,
-  slice,
   type Tensor,
   tensor,
   zeros,
 } from "../engine/functions.ts";
 import { EVAL } from "../nn/index.ts";
-import { packBytes } from "./images.ts";
+import { type GivenImages, type Images, type Normalisation, takeImages } from "./given-images.ts";
 import type { MultiExit } from "./multi-exit.ts";
+import { type ExitPolicy, readPolicy } from "./policy.ts";
 import { deviceOf } from "./step.ts";
-import { levelFrom, thresholdsPerExit } from "./thresholds.ts";
-
-/** What decides who leaves: a certified result of calibration, or thresholds set by hand. */
-export interface ExitPolicy {
-  /** One for all early exits, one each [K-1], or one each and predicted class [K-1, C]. +Infinity closes an exit. */
-  readonly thresholds: ArrayLike<number>;
-  /** Default maxProb. Scores that look at more than one exit, and gates, cannot run here. */
-  readonly score?: unknown;
-}
 
 /** Options of `deploy`. */
 export interface DeployOptions {
   /** Images that run together; default 64. */
   readonly batch?: number;
   /** For images as bytes: mean and standard deviation of each channel, for pixels in 0..1. */
-  readonly normalise?: { readonly mean: readonly number[]; readonly std: readonly number[] };
-  /** The temperatures that were applied before calibration. */
+  readonly normalise?: Normalisation;
+  /** The temperatures that were applied before calibration; a decoded policy file brings them along. */
   readonly scaling?: Scaling;
+  /** Take a policy of other weights or of another scaling, whose promise does not hold here; default false. */
+  readonly anyOrigin?: boolean;
+}
+
+/** Options of `classify`. */
+export interface ClassifyOptions {
+  /**
+   * What becomes of images with a NaN or infinite pixel. error (default): an ArgumentError names the first. mark: class and exit are -1,
+   * the score is NaN, and the other images are answered.
+   */
+  readonly notFinite?: "error" | "mark";
 }
 
 /** Answers for some images, [N] each. */
@@ -63,25 +58,6 @@ export interface Answers {
   readonly scores: Float32Array;
   /** Multiply-accumulates that each image cost, heads passed included. */
   readonly macs: Float64Array;
-}
-
-const SCORES: readonly ExitScore[] = ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"];
-
-function scoreOf({ score = "maxProb" }: ExitPolicy): ExitScore {
-  const found = SCORES.find((known) => known === score);
-  if (found) return found;
-  const got = typeof score === "string" ? score : "a learned gate";
-  throw new ArgumentError(
-    `deploy: the score must be one of ${SCORES.join(", ")}; got ${got}. Other scores are for calibration tables only.`,
-  );
-}
-
-function temperaturesOf(net: MultiExit, scaling: Scaling | undefined): number[] {
-  if (!scaling) return new Array<number>(net.exits).fill(1);
-  return scaling.scalers.map((scaler) => {
-    if (scaler.method === "temperature" && "parameters" in scaler) return scaler.parameters[0] as number;
-    throw new ArgumentError(`deploy: scaling must be by temperature; got ${scaler.method}.`);
-  });
 }
 
 /** Rows of a stage: features, and the places of the samples they belong to. */
@@ -155,16 +131,20 @@ async function recordCompaction(
   return { run: run as unknown as Compaction, outputs: outputs as Survivors };
 }
 
-/** Makes a classifier of a trained network and a policy; see `ExitPolicy` and `DeployOptions`. The network must stay alive. */
-export async function deploy(net: MultiExit, policy: ExitPolicy, options: DeployOptions = {}): Promise<Classifier> {
-  const { batch = 64, scaling, normalise } = options;
+/**
+ * Makes a classifier of a trained network and a policy: a certified result, a whole decoded policy file, or thresholds set by hand.
+ * The network must stay alive. @throws ArgumentError for what cannot run here; CalibrationError for a policy of other weights, another
+ * scaling, other exits or classes.
+ */
+export async function deploy(
+  net: MultiExit,
+  policy: ExitPolicy | PolicyFile,
+  options: DeployOptions = {},
+): Promise<Classifier> {
+  const { batch = 64, normalise } = options;
   if (!Number.isInteger(batch) || batch < 1)
     throw new ArgumentError(`deploy: batch must be a whole number of at least 1; got ${batch}.`);
-  const [score, temperatures] = [scoreOf(policy), temperaturesOf(net, scaling)];
-  const thresholds = thresholdsPerExit(policy.thresholds, net).map((values, j) => {
-    const temperature = temperatures[j] as number;
-    return values.map((value) => levelFrom(value, { score, classes: net.classes, temperature }));
-  });
+  const { score, temperatures, levels } = await readPolicy(net, policy, options);
   const device = deviceOf(net);
   const owned: { dispose(): void }[] = [];
   const own = <T extends { dispose(): void }>(made: T): T => {
@@ -179,7 +159,7 @@ export async function deploy(net: MultiExit, policy: ExitPolicy, options: Deploy
   const images = own(zeros([batch, ...net.input], { device }));
   const all = own(arange(0, batch, 1, { device }));
   const count = own(tensor(Uint32Array.of(0), { device }));
-  const limits = [...thresholds, [0]].map((values) => own(tensor(Float32Array.from(values), { device })));
+  const limits = [...levels, [0]].map((values) => own(tensor(Float32Array.from(values), { device })));
   const plan: Plan = { net, device, batch, score, thresholds: limits, temperatures, results };
   try {
     const stages: StageRun[] = [];
@@ -205,7 +185,7 @@ interface Parts {
   readonly net: MultiExit;
   readonly device: Device;
   readonly batch: number;
-  readonly normalise: DeployOptions["normalise"];
+  readonly normalise: Normalisation | undefined;
   readonly results: ExitResults;
   /** [batch, H, W, C], where each batch is put. */
   readonly images: Tensor;
@@ -219,39 +199,62 @@ interface Parts {
   readonly owned: { dispose(): void }[];
 }
 
-/** Images to classify: [N, H, W, C], normalised as f32, or as bytes where `deploy` was told how to normalise. */
-export type Images = Tensor | Float32Array | Uint8Array;
-
 /** A network with a policy, ready to run. */
 export class Classifier {
   readonly #parts: Parts;
   readonly #macs: readonly number[];
+  /** Ends when the calls before have their answers: all share one set of buffers. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(parts: Parts) {
     this.#parts = parts;
     this.#macs = parts.net.macs();
   }
 
-  /** Answers for any number of images. */
-  async classify(images: Images): Promise<Answers> {
-    const { batch, results } = this.#parts;
-    const n = this.#count(images);
+  /**
+   * Answers for any number of images, which are copied at once: the caller's own may change. Calls wait for each other.
+   * @throws ArgumentError for what are no images of this network.
+   */
+  async classify(images: Images, { notFinite = "error" }: ClassifyOptions = {}): Promise<Answers> {
+    const given = takeImages(images, { ...this.#parts, input: this.#parts.net.input });
+    try {
+      if (notFinite === "error") refuseStrange(given.strange);
+      const turn = this.#turn.then(() => this.#answer(given, notFinite));
+      this.#turn = turn.catch(() => {});
+      return await turn;
+    } finally {
+      given.dispose();
+    }
+  }
+
+  async #answer(given: GivenImages, notFinite: "error" | "mark"): Promise<Answers> {
+    const { batch, results, images } = this.#parts;
+    const n = given.size;
     const found = {
       classes: new Int32Array(n),
       exits: new Int32Array(n),
       scores: new Float32Array(n),
       macs: new Float64Array(n),
     };
+    let { strange } = given;
     for (let first = 0; first < n; first += batch) {
       const count = Math.min(batch, n - first);
-      scope(() => this.#fill(images, first, count));
+      scope(() => given.fill(images, first, count));
       this.#run(count);
-      const [answers, exits, scores] = await read([results.answers, results.exits, results.scores]);
+      const wanted = [results.answers, results.exits, results.scores];
+      const looked = first === 0 && given.isStrange;
+      const [answers, exits, scores, flags] = await read(looked ? [...wanted, looked] : wanted);
+      if (flags) strange = [...flags.keys()].filter((i) => i < n && (flags[i] as number) > 0);
+      if (notFinite === "error") refuseStrange(strange);
       found.classes.set((answers as Int32Array).subarray(0, count), first);
       found.exits.set((exits as Int32Array).subarray(0, count), first);
       found.scores.set((scores as Float32Array).subarray(0, count), first);
     }
     for (const [i, exit] of found.exits.entries()) found.macs[i] = this.#macs[exit] as number;
+    for (const i of strange) {
+      found.classes[i] = found.exits[i] = -1;
+      found.scores[i] = Number.NaN;
+    }
     return found;
   }
 
@@ -261,53 +264,6 @@ export class Classifier {
 
   [Symbol.dispose](): void {
     this.dispose();
-  }
-
-  /** Number of images. Throws ArgumentError for what are none. */
-  #count(images: Images): number {
-    const { net, normalise } = this.#parts;
-    const want = `[N, ${net.input.join(", ")}]`;
-    if (images instanceof Float32Array || images instanceof Uint8Array) {
-      if (images instanceof Uint8Array && !normalise) {
-        throw new ArgumentError(
-          "classify: for bytes deploy must know how to normalise; it was not told. Pass { normalise: { mean, std } } there.",
-        );
-      }
-      const pixels = numel(net.input);
-      if (images.length % pixels === 0) return images.length / pixels;
-      throw new ArgumentError(
-        `classify: images must be ${want}; got ${images.length} values, no multiple of ${pixels}.`,
-      );
-    }
-    if (images.rank === 4 && images.dtype === "f32" && sameShape(images.shape.slice(1), net.input))
-      return images.shape[0] as number;
-    throw new ArgumentError(`classify: images must be f32${want}; got ${describe(images)}.`);
-  }
-
-  /** Puts `count` images into the batch; what lies behind them is not looked at. */
-  #fill(given: Images, first: number, count: number): void {
-    const { batch, normalise, images, device, net } = this.#parts;
-    const pixels = numel(net.input);
-    if (given instanceof Float32Array) {
-      const padded = new Float32Array(images.size);
-      padded.set(given.subarray(first * pixels, (first + count) * pixels));
-      images.write(padded);
-    } else if (given instanceof Uint8Array) {
-      const packed = packBytes(given.subarray(first * pixels, (first + count) * pixels), packedWords(images.shape));
-      const { mean, std } = normalise as NonNullable<DeployOptions["normalise"]>;
-      copyInto(images, normaliseImages(tensor(packed, { device }), { mean, std, shape: images.shape }));
-    } else {
-      const part = slice(given.detach(), { starts: [first, 0, 0, 0], ends: [first + count, ...net.input] });
-      copyInto(
-        images,
-        pad(part, [
-          [0, batch - count],
-          [0, 0],
-          [0, 0],
-          [0, 0],
-        ]),
-      );
-    }
   }
 
   /** Encodes all stages on the first `n` images of the batch; nothing is read in between. */
@@ -320,4 +276,13 @@ export class Classifier {
       rows = compactions[j]?.run({}).indices ?? rows;
     });
   }
+}
+
+function refuseStrange(strange: readonly number[]): void {
+  if (strange.length === 0) return;
+  const others = strange.length > 1 ? ` and ${strange.length - 1} more` : "";
+  throw new ArgumentError(
+    `classify: pixels must be finite; got NaN or infinity in image ${strange[0]} (counted from 0)${others}. ` +
+      'Pass { notFinite: "mark" } to have such images answered by -1.',
+  );
 }

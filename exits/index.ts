@@ -3,11 +3,12 @@
 export { type BoostLosses, type BoostOptions, boostedLogits, boostLosses } from "./boost.ts";
 export { type CalexnetLosses, type CalexnetOptions, calexnetLosses } from "./calexnet.ts";
 export { firstDifference, loadWeights } from "./checkpoint.ts";
-export { type Answers, Classifier, type DeployOptions, deploy, type ExitPolicy, type Images } from "./deploy.ts";
+export { type Answers, Classifier, type ClassifyOptions, type DeployOptions, deploy } from "./deploy.ts";
 export { type DkdOptions, dkd, entropy, kd } from "./distill.ts";
 export { type ErdeOptions, erdeLosses } from "./erde.ts";
 export { CheckpointError, TrainingError } from "./errors.ts";
 export { type Anneal, annealed, confidenceGated, type GatedOptions, scheduleOnly } from "./gated.ts";
+export type { Images } from "./given-images.ts";
 export { type Equilibrium, gradientEquilibrium } from "./gradient-equilibrium.ts";
 export { Head, type HeadFactory, type HeadKind, type HeadSite } from "./heads.ts";
 export type { BatchSource, ImageBatch, ImageSet, ImageSplits, Split } from "./images.ts";
@@ -18,6 +19,7 @@ export { type CachedLogits, readLogits, toTable, writeLogits } from "./logits.ts
 export type { EvaluationRow, ExitScore, MetricsRow, TrainingRow } from "./metrics.ts";
 export { type ExitInfo, MultiExit, type MultiExitOptions, multiExit } from "./multi-exit.ts";
 export type { Epoch, ExitBatch, ExitLosses, Objective } from "./objective.ts";
+export type { ExitPolicy } from "./policy.ts";
 export {
   clock,
   defaultReport,

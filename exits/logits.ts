@@ -22,14 +22,16 @@ export interface CachedLogits {
   readonly ids: Int32Array;
   /** [exits]: MACs of an image that leaves there, heads passed included. */
   readonly macs: readonly number[];
+  /** Digest of the weights that made them, if known. */
+  readonly weights?: string;
 }
 
 const FORMAT = "sortie-logits";
 const VERSION = "1";
 
 /** The table that calibration works on. */
-export function toTable({ shape, logits, labels, ids, macs }: CachedLogits): Table {
-  return createTable({ shape, logits, labels, ids: [...ids], macs });
+export function toTable({ shape, logits, labels, ids, macs, weights }: CachedLogits): Table {
+  return createTable({ shape, logits, labels, ids: [...ids], macs, ...(weights !== undefined && { weights }) });
 }
 
 /** Writes a file of cached logits; `about` says what they were made from. */
@@ -45,7 +47,8 @@ export async function writeLogits(
     ["ids", { dtype: "I32", shape: [samples], data: cached.ids }],
     ["macs", { dtype: "F64", shape: [exits], data: Float64Array.from(cached.macs) }],
   ];
-  await writeSafetensors(path, tensors, { ...about, format: FORMAT, version: VERSION });
+  const weights = cached.weights === undefined ? {} : { weights: cached.weights };
+  await writeSafetensors(path, tensors, { ...about, ...weights, format: FORMAT, version: VERSION });
 }
 
 /** Reads a file that `writeLogits` wrote. Throws CheckpointError for another one. */
@@ -67,6 +70,7 @@ export async function readLogits(
     labels: tensorOf(file, path, "labels", "I32").data,
     ids: tensorOf(file, path, "ids", "I32").data,
     macs: [...tensorOf(file, path, "macs", "F64").data],
+    ...(file.metadata["weights"] !== undefined && { weights: file.metadata["weights"] }),
     about: file.metadata,
   };
 }

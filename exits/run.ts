@@ -66,7 +66,8 @@ export class Run {
   async cachedLogits(split: Split): Promise<CachedLogits> {
     const set = this.#set(split);
     const path = this.dir === undefined ? undefined : inFolder(this.dir, RUN_FILES.logits(split));
-    const about = aboutLogits(set, await digest(this.net.state().values()));
+    const weights = await digest(this.net.state().values());
+    const about = aboutLogits(set, weights);
     const cached = path === undefined ? undefined : await findCached(path, about);
     if (cached) return cached;
     const logits = await (await this.#evaluate()).logits(set);
@@ -77,6 +78,7 @@ export class Run {
       labels,
       ids,
       macs: this.net.macs(),
+      weights,
     };
     if (path !== undefined) await writeLogits(path, made, { ...prefixed(this.#made), ...about });
     return made;
