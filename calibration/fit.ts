@@ -7,16 +7,19 @@ import {
   type ConfidenceMethod,
   type ConfidenceScaler,
   fitConfidenceScaler,
+  leaveConfidences,
   scaleConfidence,
 } from "./scalers/confidence-scalers.ts";
 import {
   applyLogitScaler,
+  type ExitLogits,
   type FitOptions,
-  fitLogitScaler,
+  fitExitLogits,
   type LogitMethod,
   type LogitScaler,
+  readExits,
 } from "./scalers/logit-scalers.ts";
-import { mapLogits, selectSamples, type Table } from "./table.ts";
+import { mapLogits, type Table } from "./table.ts";
 
 /** What to fit, and on whom. */
 export interface ScalingOptions extends FitOptions {
@@ -37,34 +40,79 @@ export interface Scaling {
   readonly converged: boolean;
 }
 
-/** Fits one scaler per exit. Throws if no sample survives to an exit. */
+/** Logits kept in memory at once, in values: a table with more is read once per group of exits. */
+const LARGEST_GROUP = 1 << 28;
+
+/** Fits one scaler per exit, on as few readings of the table as memory allows. Throws if no sample survives to an exit. */
 export function fit(table: Table, options: ScalingOptions): Scaling {
   const { method, survivorsOf } = options;
-  const all = outcomes(table);
-  let alive = Int32Array.from({ length: table.samples }, (_, i) => i);
-  const scalers: (LogitScaler | ConfidenceScaler)[] = [];
-  const samples: number[] = [];
-  for (let j = 0; j < table.exits; j++) {
-    checkNotEmpty("fit", `the survivors of exit ${j - 1} (counted from 0)`, alive.length);
-    if (isLogitMethod(method)) {
-      const own = alive.length === table.samples ? table : selectSamples(table, alive);
-      scalers.push(fitLogitScaler(own, j, method, options));
-    } else {
-      const scores = column(all.maxProb, table.exits, j);
-      const correct = correctness(all.errors, table.exits, j);
-      scalers.push(
-        fitConfidenceScaler(
-          Float64Array.from(alive, (i) => scores[i]!),
-          Uint8Array.from(alive, (i) => correct[i]!),
-          method,
-        ),
-      );
-    }
-    samples.push(alive.length);
-    if (survivorsOf && j < table.exits - 1)
-      alive = alive.filter((i) => all.maxProb[i * table.exits + j]! < survivorsOf[j]!);
-  }
+  const all = survivorsOf || !isLogitMethod(method) ? outcomes(table) : undefined;
+  const alive = all && survivorsOf ? survivors(all, survivorsOf) : undefined;
+  const scalers = isLogitMethod(method)
+    ? fitToLogits(table, alive, method, options)
+    : fitToConfidences(all!, alive, method);
+  const samples = scalers.map((_, j) => alive?.[j]?.length ?? table.samples);
   return { scalers, samples, converged: scalers.every((scaler) => scaler.converged) };
+}
+
+/** The samples that reach each exit under thresholds on the largest probability. */
+function survivors({ maxProb, exits, samples }: Outcomes, thresholds: ArrayLike<number>): readonly Int32Array[] {
+  let alive = Int32Array.from({ length: samples }, (_, i) => i);
+  return Array.from({ length: exits }, (_, j) => {
+    if (j > 0) alive = alive.filter((i) => maxProb[i * exits + j - 1]! < thresholds[j - 1]!);
+    checkNotEmpty("fit", `the survivors of exit ${j - 1} (counted from 0)`, alive.length);
+    return alive;
+  });
+}
+
+function fitToLogits(
+  table: Table,
+  alive: readonly Int32Array[] | undefined,
+  method: LogitMethod,
+  options: FitOptions,
+): readonly LogitScaler[] {
+  const { samples, exits, classes } = table;
+  const group = Math.max(1, Math.floor(LARGEST_GROUP / (samples * classes)));
+  const scalers: LogitScaler[] = [];
+  for (let first = 0; first < exits; first += group) {
+    for (const own of readExits(table, first, Math.min(group, exits - first))) {
+      const rows = alive?.[scalers.length];
+      scalers.push(fitExitLogits(rows ? selectRows(own, rows) : own, method, options));
+    }
+  }
+  return scalers;
+}
+
+function selectRows({ z, labels, classes }: ExitLogits, rows: Int32Array): ExitLogits {
+  const own = new Float64Array(rows.length * classes);
+  rows.forEach((row, i) => {
+    own.set(z.subarray(row * classes, (row + 1) * classes), i * classes);
+  });
+  return { z: own, labels: rows.map((row) => labels[row]!), classes };
+}
+
+function fitToConfidences(
+  all: Outcomes,
+  alive: readonly Int32Array[] | undefined,
+  method: ConfidenceMethod,
+): readonly ConfidenceScaler[] {
+  return Array.from({ length: all.exits }, (_, j) => {
+    const scores = column(all.maxProb, all.exits, j);
+    const correct = correctness(all.errors, all.exits, j);
+    const rows = alive?.[j];
+    const own = rows ? Float64Array.from(rows, (i) => scores[i]!) : scores;
+    const ownCorrect = rows ? Uint8Array.from(rows, (i) => correct[i]!) : correct;
+    return leaveConfidences(ownCorrect) ?? fitConfidenceScaler(own, ownCorrect, method);
+  });
+}
+
+/** What a user should know of a fit, one line for each exit that has something. */
+export function scalingNotes({ scalers }: Scaling, names?: readonly string[]): readonly string[] {
+  return scalers.flatMap(({ note, converged }, j) => {
+    if (converged) return [];
+    const what = note ?? "the scaling did not converge; see its parameters";
+    return [`${names?.[j] ?? `exit ${j + 1}`}: ${what}`];
+  });
 }
 
 /** The table or its outcomes, scaled: whichever this kind of scaling changes. */

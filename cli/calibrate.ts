@@ -14,6 +14,7 @@ import {
   type Scaling,
   type ScalingOptions,
   type Source,
+  scalingNotes,
   scoreName,
   type Table,
 } from "../calibration/index.ts";
@@ -169,8 +170,8 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
     validation: values.validation === undefined ? undefined : readLogits(values.validation, options),
   };
   const { scaling, calibration, validation } = scaled(tables, chosen.scale);
-  if (scaling && !scaling.converged)
-    print("warning: the scaling did not converge; see its parameters in the policy file.");
+  const names = exitNames(calibration.exits, folder);
+  if (scaling) for (const note of scalingNotes(scaling, names)) print(`warning: ${note}`);
   const request = requestOf(chosen, wholeFlag("calibrate", "seed", values.seed));
   const levels = {
     alpha: numberFlag("calibrate", "alpha", values.alpha),
@@ -180,7 +181,7 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
     ? calibrateBy(request, levels, { calibration, validation })
     : meetBudget(calibration, budgetGoal(values), score ? { score } : {});
   writeWhole(values.out, encodePolicy({ result, ...(scaling && { scaling }), ...(request && { request }) }));
-  for (const line of summary(result, exitNames(calibration.exits, folder))) print(line);
+  for (const line of summary(result, names)) print(line);
   print(`wrote ${values.out}`);
   return result.ok ? 0 : 2;
 }

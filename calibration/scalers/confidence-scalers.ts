@@ -17,8 +17,23 @@ export interface ConfidenceScaler {
   readonly knots: Float64Array;
   /** Histogram, isotonic: the value up to / at each knot. Beta: `[a, b, c]` of `sigmoid(a ln s - b ln(1-s) + c)`. */
   readonly values: Float64Array;
-  /** Beta only can fail to converge. */
+  /** False: beta did not reach its minimum, or there is nothing to fit (see `note`). */
   readonly converged: boolean;
+  /** Why confidences are left as they are. */
+  readonly note?: string;
+}
+
+/**
+ * The map that changes nothing, for an exit whose answers are all right (or all wrong): every fit would make one value of all its
+ * scores. Undefined where there is something to fit.
+ */
+export function leaveConfidences(correct: ArrayLike<number>): ConfidenceScaler | undefined {
+  const samples = correct.length;
+  const hits = Array.from(correct).reduce((sum, isRight) => sum + isRight, 0);
+  if (hits > 0 && hits < samples) return undefined;
+  const note = `all ${hits > 0 ? "right" : "wrong"} on ${samples} samples, which do not tell how sure it may be: it is left as it is`;
+  // sigmoid(ln s - ln(1 - s)) = s
+  return { method: "beta", knots: new Float64Array(0), values: Float64Array.of(1, 1, 0), converged: false, note };
 }
 
 /** Fits on confidences and correctness of one exit. */

@@ -5,7 +5,7 @@
 
 import { check } from "../errors.ts";
 import { increasingRoot, minimise } from "../optimise.ts";
-import { softmaxInto } from "../softmax.ts";
+import { argmax, softmaxInto } from "../softmax.ts";
 import { forEachChunk, type Table, type Values } from "../table.ts";
 
 /** How logits are changed. */
@@ -22,8 +22,10 @@ export interface LogitScaler {
   /** Largest entry of the gradient at the end (temperature: the derivative in log T). */
   readonly gradient: number;
   readonly iterations: number;
-  /** False: the minimum was not reached (separable data, or too few iterations); do not trust the parameters. */
+  /** False: the minimum was not reached (too few iterations), or there is none (see `note`). */
   readonly converged: boolean;
+  /** Why the logits are left as they are, or the temperature stopped short of its minimum. */
+  readonly note?: string;
 }
 
 /** Penalty on off-diagonal weights and on the shift (ODIR, Kull et al. 2019), for matrix and Dirichlet. */
@@ -34,8 +36,11 @@ export interface FitOptions {
 
 const LARGEST_LOG_TEMPERATURE = Math.log(1e4);
 
+/** A temperature may not stretch the median distance between the two largest logits beyond this: nearly all scores would be 1. */
+const LARGEST_MEDIAN_GAP = 30;
+
 /** Logits of one exit, `[N, C]`, and labels. */
-interface Fit {
+export interface ExitLogits {
   readonly z: Values;
   readonly labels: Int32Array;
   readonly classes: number;
@@ -44,72 +49,123 @@ interface Fit {
 /** Fits one exit of a table. */
 export function fitLogitScaler(table: Table, exit: number, method: LogitMethod, options: FitOptions = {}): LogitScaler {
   check(exit >= 0 && exit < table.exits, "fit", `exit must lie in 0..${table.exits - 1}`, exit);
-  if (method === "temperature") return fitTemperature(table, exit);
-  const fit = exitLogits(table, exit);
-  if (method === "vector") return fitVector(fit, options);
-  if (method === "dirichlet") return fitMatrix({ ...fit, z: logSoftmaxRows(fit) }, "dirichlet", options);
-  return fitMatrix(fit, "matrix", options);
+  return fitExitLogits(readExits(table, exit, 1)[0]!, method, options);
 }
 
 /**
- * One T > 0 minimising the NLL of z/T, by Newton in log T: the NLL is convex in 1/T, so its derivative has one root.
- * Reads the table in chunks and keeps nothing. If every sample is right (or all are at chance) T runs to an end of
- * [1e-4, 1e4] and `converged` is false.
+ * Fits on logits in memory. Where no error is left, the likelihood grows with the scale of the logits without end, and scores of 1
+ * for everybody would be called the best: such an exit is left as it is, and `note` says so.
  */
-function fitTemperature(table: Table, exit: number): LogitScaler {
-  const { classes, exits, samples, labels } = table;
-  // derivatives of the NLL in b = 1/T: E_p[z] - z_y, and Var_p[z]
-  const derivatives = (b: number) => {
-    let loss = 0;
-    let first = 0;
-    let second = 0;
-    forEachChunk(table, (rows, start, count) => {
-      for (let i = 0; i < count; i++) {
-        const at = (i * exits + exit) * classes;
-        let max = rows[at]!;
-        for (let c = 1; c < classes; c++) if (rows[at + c]! > max) max = rows[at + c]!;
-        let sum = 0;
-        let mean = 0;
-        let square = 0;
-        for (let c = 0; c < classes; c++) {
-          const d = rows[at + c]! - max;
-          const e = Math.exp(b * d);
-          sum += e;
-          mean += e * d;
-          square += e * d * d;
-        }
-        mean /= sum;
-        const own = rows[at + labels[start + i]!]! - max;
-        loss += Math.log(sum) - b * own;
-        first += mean - own;
-        second += square / sum - mean * mean;
-      }
-    });
-    return { loss: loss / samples, first: first / samples, second: second / samples };
-  };
-  const before = derivatives(1);
+export function fitExitLogits(own: ExitLogits, method: LogitMethod, options: FitOptions = {}): LogitScaler {
+  if (errorsOf(own) === 0) return leftAlone(own, method);
+  if (method === "temperature") return fitTemperature(own);
+  const fitted =
+    method === "vector"
+      ? fitVector(own, options)
+      : fitMatrix(method === "matrix" ? own : { ...own, z: logSoftmaxRows(own) }, method, options);
+  return errorsOf(own, fitted) === 0 ? leftAlone(own, method) : fitted;
+}
+
+/** Wrong answers, after scaling if there is a scaler. */
+function errorsOf({ z, labels, classes }: ExitLogits, scaler?: LogitScaler): number {
+  const row = new Float64Array(classes);
+  return labels.reduce((errors, label, i) => {
+    row.set(z.subarray(i * classes, (i + 1) * classes));
+    if (scaler) applyLogitScaler(scaler, row, 0, classes);
+    return errors + (argmax(row, 0, classes) === label ? 0 : 1);
+  }, 0);
+}
+
+/** The scaler that changes nothing. */
+function leftAlone(own: ExitLogits, method: LogitMethod): LogitScaler {
+  const { classes, labels } = own;
+  const nll = temperatureDerivatives(own, 1).loss;
+  const size = method === "temperature" ? 1 : method === "vector" ? 2 * classes : classes * (classes + 1);
+  const parameters = new Float64Array(size);
+  if (method === "temperature") parameters[0] = 1;
+  else if (method === "vector") parameters.fill(1, 0, classes);
+  else for (let c = 0; c < classes; c++) parameters[c * (classes + 1)] = 1;
+  const note = `all right on ${labels.length} samples, which do not tell how sure it may be: it is left as it is`;
+  return { method, parameters, nllBefore: nll, nll, gradient: Number.NaN, iterations: 0, converged: false, note };
+}
+
+/** Mean NLL of `b z` and its derivatives in b: E_p[z] - z_y, and Var_p[z]. */
+function temperatureDerivatives({ z, labels, classes }: ExitLogits, b: number) {
+  const samples = labels.length;
+  let loss = 0;
+  let first = 0;
+  let second = 0;
+  for (let i = 0; i < samples; i++) {
+    const at = i * classes;
+    let max = z[at]!;
+    for (let c = 1; c < classes; c++) if (z[at + c]! > max) max = z[at + c]!;
+    let sum = 0;
+    let mean = 0;
+    let square = 0;
+    for (let c = 0; c < classes; c++) {
+      const d = z[at + c]! - max;
+      const e = Math.exp(b * d);
+      sum += e;
+      mean += e * d;
+      square += e * d * d;
+    }
+    mean /= sum;
+    const own = z[at + labels[i]!]! - max;
+    loss += Math.log(sum) - b * own;
+    first += mean - own;
+    second += square / sum - mean * mean;
+  }
+  return { loss: loss / samples, first: first / samples, second: second / samples };
+}
+
+/**
+ * One T > 0 minimising the NLL of z/T, by Newton in log T: the NLL is convex in 1/T, so its derivative has one root. A minimum
+ * outside the bounds (errors by a hair only, or answers at chance) ends there, and `converged` is false.
+ */
+function fitTemperature(own: ExitLogits): LogitScaler {
+  const before = temperatureDerivatives(own, 1);
+  const gap = medianGap(own);
+  const sharpest = Math.min(LARGEST_LOG_TEMPERATURE, Math.max(0, Math.log(LARGEST_MEDIAN_GAP / gap)));
   const root = increasingRoot(
     (u) => {
       const b = Math.exp(u);
-      const { first, second } = derivatives(b);
+      const { first, second } = temperatureDerivatives(own, b);
       return [first * b, second * b * b + first * b];
     },
-    { low: -LARGEST_LOG_TEMPERATURE, high: LARGEST_LOG_TEMPERATURE, start: 0, tolerance: 1e-9 },
+    { low: -LARGEST_LOG_TEMPERATURE, high: sharpest, start: 0, tolerance: 1e-9 },
   );
-  const after = derivatives(Math.exp(root.x));
+  const after = temperatureDerivatives(own, Math.exp(root.x));
+  // at an end of the bracket the steps do not die out
+  const converged = Math.abs(root.step) <= 1e-6;
+  const T = Math.exp(-root.x);
+  const end = root.x > 0 ? "nearly all scores would be 1" : "answers are at chance";
   return {
     method: "temperature",
-    parameters: Float64Array.of(Math.exp(-root.x)),
+    parameters: Float64Array.of(T),
     nllBefore: before.loss,
     nll: after.loss,
-    gradient: Math.abs(after.first / Math.exp(-root.x)),
+    gradient: Math.abs(after.first / T),
     iterations: root.iterations,
-    // where samples are separable the slope dies out but the steps do not
-    converged: Math.abs(root.step) <= 1e-6,
+    converged,
+    ...(!converged && { note: `the temperature is held at ${Number(T.toPrecision(3))}: ${end} beyond` }),
   };
 }
 
-function fitVector({ z, labels, classes }: Fit, { maxIterations = 500 }: FitOptions): LogitScaler {
+/** Median distance between the two largest logits. */
+function medianGap({ z, labels, classes }: ExitLogits): number {
+  const gaps = Float64Array.from(labels, (_, i) => {
+    let [first, second] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    for (let c = 0; c < classes; c++) {
+      const value = z[i * classes + c]!;
+      if (value > first) [first, second] = [value, first];
+      else if (value > second) second = value;
+    }
+    return first - second;
+  }).sort();
+  return gaps[gaps.length >> 1]!;
+}
+
+function fitVector({ z, labels, classes }: ExitLogits, { maxIterations = 500 }: FitOptions): LogitScaler {
   const n = labels.length;
   const p = new Float64Array(classes);
   const scaled = new Float64Array(classes);
@@ -133,7 +189,7 @@ function fitVector({ z, labels, classes }: Fit, { maxIterations = 500 }: FitOpti
 }
 
 function fitMatrix(
-  { z, labels, classes }: Fit,
+  { z, labels, classes }: ExitLogits,
   method: "matrix" | "dirichlet",
   { penalty = 1e-3, maxIterations = 500 }: FitOptions,
 ): LogitScaler {
@@ -209,19 +265,25 @@ function crossEntropyInto(z: Float64Array, label: number, p: Float64Array): numb
   return -Math.log(Math.max(p[label]!, 1e-300));
 }
 
-function exitLogits(table: Table, exit: number): Fit {
+/** The logits of `count` exits from `first` on, in one reading of the table, as precise as the table holds them. */
+export function readExits(table: Table, first: number, count: number): readonly ExitLogits[] {
   const { samples, exits, classes, labels } = table;
-  const z = new Float64Array(samples * classes);
-  forEachChunk(table, (rows, first, count) => {
-    for (let i = 0; i < count; i++) {
-      const at = (i * exits + exit) * classes;
-      z.set(rows.subarray(at, at + classes), (first + i) * classes);
+  const size = samples * classes;
+  let found: readonly ExitLogits[] | undefined;
+  forEachChunk(table, (rows, start, length) => {
+    const make = () => (rows instanceof Float32Array ? new Float32Array(size) : new Float64Array(size));
+    found ??= Array.from({ length: count }, () => ({ z: make(), labels, classes }));
+    for (let k = 0; k < count; k++) {
+      for (let i = 0; i < length; i++) {
+        const at = (i * exits + first + k) * classes;
+        found[k]!.z.set(rows.subarray(at, at + classes), (start + i) * classes);
+      }
     }
   });
-  return { z, labels, classes };
+  return found!;
 }
 
-function logSoftmaxRows({ z, classes }: Fit): Float64Array {
+function logSoftmaxRows({ z, classes }: ExitLogits): Float64Array {
   const out = Float64Array.from(z);
   for (let at = 0; at < out.length; at += classes) logSoftmaxInPlace(out, at, classes);
   return out;

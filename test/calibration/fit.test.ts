@@ -4,6 +4,7 @@ import fc from "fast-check";
 import {
   accuracyAtCost,
   achieved,
+  applyScaling,
   areaUnderCurve,
   baselines,
   budgetCurve,
@@ -31,6 +32,7 @@ import {
   scaleConfidence,
   scaleConfidences,
   scaleLogits,
+  scalingNotes,
   sweepThresholds,
   thresholdCurve,
 } from "../../calibration/index.ts";
@@ -94,6 +96,71 @@ test("separable samples have no best temperature, and the fit says so", () => {
   const logits = Float64Array.of(2, 0, 0, 2, 3, 1);
   const table = createTable({ logits, labels: [0, 1, 0], shape: [3, 1, 2] });
   assert.not(fit(table, { method: "temperature" }).converged);
+});
+
+/** Two exits, both nearly always right: on few samples without an error. */
+function easyTable(samples: number, seed: number) {
+  const random = createRandom(seed);
+  const labels = Int32Array.from({ length: samples }, () => random.below(10));
+  const logits = Float64Array.from({ length: samples * 20 }, () => random.normal());
+  labels.forEach((label, i) => {
+    const hard = 1.2 * random.normal();
+    for (const exit of [0, 1]) {
+      const at = (2 * i + exit) * 10 + label;
+      logits[at] = logits[at]! + 6 - hard + exit;
+    }
+  });
+  return createTable({ logits, labels, shape: [samples, 2, 10] });
+}
+
+test("an exit without an error on its samples is left as it is by every scaler, and named", () => {
+  const [validation, fresh] = [easyTable(60, 2), easyTable(1500, 5)];
+  const plain = outcomes(fresh);
+  for (const method of ["temperature", "vector", "matrix", "dirichlet", "histogram", "isotonic", "beta"] as const) {
+    const scaling = fit(validation, { method });
+    assert.not(scaling.converged, method);
+    assert.equal(scalingNotes(scaling, ["first", "second"]), [
+      "first: all right on 60 samples, which do not tell how sure it may be: it is left as it is",
+      "second: all right on 60 samples, which do not tell how sure it may be: it is left as it is",
+    ]);
+    const scaled = applyScaling(fresh, scaling);
+    const scores = "read" in scaled ? outcomes(scaled).maxProb : scaled.maxProb;
+    assert.ok(
+      scores.every((s, at) => Math.abs(s - plain.maxProb[at]!) < 1e-9),
+      method,
+    );
+  }
+});
+
+test("one error by a hair does not sharpen all scores to 1: the temperature is held, and says so", () => {
+  const logits = Float64Array.from({ length: 400 }, (_, k) => (k % 2 === 0 ? 4 : 0));
+  logits[1] = 4 + 1e-14;
+  const table = createTable({ logits, labels: new Int32Array(200), shape: [200, 1, 2] });
+  const scaling = fit(table, { method: "temperature" });
+  const [scaler] = scaling.scalers;
+  assert.ok(scaler && "parameters" in scaler && scaler.parameters[0]! > 0.1, JSON.stringify(scaler));
+  assert.equal(scalingNotes(scaling), [
+    "exit 1: the temperature is held at 0.133: nearly all scores would be 1 beyond",
+  ]);
+});
+
+test("fitting reads a table once, whatever its exits and the steps of the fit", () => {
+  const source = randomTable(300, 4, 3);
+  const all = Float32Array.from(source.read(0, 300));
+  let rowsRead = 0;
+  const read = (first: number, count: number) => {
+    rowsRead += count;
+    return all.subarray(first * 12, (first + count) * 12);
+  };
+  const table = createTable({ logits: read, labels: source.labels, shape: [300, 4, 3] });
+  for (const method of ["temperature", "vector", "matrix", "dirichlet", "isotonic"] as const) {
+    rowsRead = 0;
+    fit(table, { method });
+    assert.is(rowsRead, 300, method);
+  }
+  rowsRead = 0;
+  fit(table, { method: "temperature", survivorsOf: [0.8, 0.9, 0.9] });
+  assert.is(rowsRead, 600);
 });
 
 test("fitting on survivors uses those that earlier exits refuse", () => {
