@@ -10,6 +10,7 @@ import {
   capture,
   compact,
   type Device,
+  DisposedError,
   type ExitResults,
   type ExitScore,
   exitDecide,
@@ -105,7 +106,8 @@ async function recordStage(plan: Plan, j: number, before: Rows, count: Tensor): 
   const state = [results.answers, results.exits, results.scores];
   const inputs = { rows: { shape: [batch], dtype: "i32" as const } };
   let outputs: Decided | undefined;
-  const run = await capture({ device, rows: count, state, inputs }, ({ rows }) =>
+  const label = `deployed exit ${j + 1}`;
+  const run = await capture({ label, device, rows: count, state, inputs }, ({ rows }) =>
     noGrad(() => {
       const ids = indexSelect(before.ids, rows);
       const features = net.segment(j, indexSelect(before.features, rows), EVAL);
@@ -124,7 +126,7 @@ async function recordCompaction(
   rows: Tensor,
 ): Promise<Recorded<Compaction, Survivors>> {
   let outputs: Survivors | undefined;
-  const run = await capture({ device }, () => {
+  const run = await capture({ label: "deployed survivors", device }, () => {
     outputs = compact(stays, { rows });
     return outputs;
   });
@@ -133,7 +135,9 @@ async function recordCompaction(
 
 /**
  * Makes a classifier of a trained network and a policy: a certified result, a whole decoded policy file, or thresholds set by hand.
- * The network must stay alive. @throws ArgumentError for what cannot run here; CalibrationError for a policy of other weights, another
+ * The classifier holds the network's tensors and follows them: training that comes later changes its answers, and it may be all that is
+ * kept. Once the network is disposed it throws a DisposedError.
+ * @throws ArgumentError for what cannot run here; CalibrationError for a policy of other weights, another
  * scaling, other exits or classes.
  */
 export async function deploy(
@@ -199,7 +203,7 @@ interface Parts {
   readonly owned: { dispose(): void }[];
 }
 
-/** A network with a policy, ready to run. */
+/** A network with a policy, ready to run; make it by `deploy`. */
 export class Classifier {
   readonly #parts: Parts;
   readonly #macs: readonly number[];
@@ -213,9 +217,10 @@ export class Classifier {
 
   /**
    * Answers for any number of images, which are copied at once: the caller's own may change. Calls wait for each other.
-   * @throws ArgumentError for what are no images of this network.
+   * @throws ArgumentError for what are no images of this network, DisposedError after `dispose()` of the classifier or the network.
    */
   async classify(images: Images, { notFinite = "error" }: ClassifyOptions = {}): Promise<Answers> {
+    this.#checkAlive();
     const given = takeImages(images, { ...this.#parts, input: this.#parts.net.input });
     try {
       if (notFinite === "error") refuseStrange(given.strange);
@@ -238,6 +243,7 @@ export class Classifier {
     };
     let { strange } = given;
     for (let first = 0; first < n; first += batch) {
+      this.#checkAlive();
       const count = Math.min(batch, n - first);
       scope(() => given.fill(images, first, count));
       this.#run(count);
@@ -264,6 +270,11 @@ export class Classifier {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #checkAlive(): void {
+    if (this.#parts.owned.length > 0) return;
+    throw new DisposedError("classify: the classifier must be alive; it was disposed.");
   }
 
   /** Encodes all stages on the first `n` images of the batch; nothing is read in between. */

@@ -85,7 +85,7 @@ export class Totals {
   }
 }
 
-/** A recorded training step. */
+/** A recorded training step. It holds what it reads and writes, as every capture does; the network may be forgotten. */
 export class TrainingStep {
   readonly totals: Totals;
   /** Where masks are drawn from. */
@@ -167,7 +167,7 @@ function captureStep(parts: StepParts, { totals, generator, average }: StepState
   };
   const state = [optimizer, generator, ...generators, ...net.buffers(), totals.tensor, ...(average ? [average] : [])];
   return capture(
-    { device: deviceOf(net), inputs, scalars: { lr: 0 }, state },
+    { label: "training step", device: deviceOf(net), inputs, scalars: { lr: 0 }, state },
     ({ bytes, labels, schedule, otherLabels, share }: StepInputs, { lr }) => {
       const images = imagesOf(parts, bytes, generator);
       const mixed = otherLabels && share && { labels: otherLabels, share };
@@ -200,7 +200,7 @@ function teacherAverage({ net, objective, teacher }: StepParts): EMA | undefined
   return new EMA(all(net), { decay: objective.teacherDecay, target: all(teacher) });
 }
 
-/** All exits' logits of a set, and how right they are. */
+/** All exits' logits of a set, and how right they are. It follows the network wherever its parameters move. */
 export class Evaluator {
   readonly #capture: ForwardCapture;
   readonly #totals: Totals;
@@ -226,14 +226,20 @@ export class Evaluator {
       bytes: { shape: [words], dtype: "u32" as const },
       labels: { shape: [batch], dtype: "i32" as const },
     };
-    const captured = await capture({ device, inputs, state: [totals.tensor] }, ({ bytes, labels }) =>
-      noGrad(() => {
-        const logits = net.forward(normaliseImages(bytes, { shape, mean: set.meta.mean, std: set.meta.std }), EVAL);
-        exitTally(logits, labels, totals.tensor);
-        return logits;
-      }),
-    );
-    return new Evaluator(net, batch, totals, captured, words);
+    const state = [totals.tensor];
+    try {
+      const captured = await capture({ label: "evaluation", device, inputs, state }, ({ bytes, labels }) =>
+        noGrad(() => {
+          const logits = net.forward(normaliseImages(bytes, { shape, mean: set.meta.mean, std: set.meta.std }), EVAL);
+          exitTally(logits, labels, totals.tensor);
+          return logits;
+        }),
+      );
+      return new Evaluator(net, batch, totals, captured, words);
+    } catch (error) {
+      totals.dispose();
+      throw error;
+    }
   }
 
   /** Losses and accuracies of all exits on a set. */

@@ -1,0 +1,113 @@
+// Classifier, training step and evaluator, while the network that they were made of is trained, forgotten or disposed.
+
+import { keep } from "../../engine/index.ts";
+import { type Classifier, deploy, Evaluator, type MultiExit, train } from "../../exits/index.ts";
+import { TrainingStep } from "../../exits/step.ts";
+import { SGD } from "../../nn/index.ts";
+import { collect, poison } from "../collect.ts";
+import { device, gpuSuite } from "../gpu.ts";
+import { assert, failsWith } from "../harness.ts";
+import { barSplits, bars, joint, quiet, smallNet } from "./small.ts";
+
+const test = gpuSuite("exits: networks that go");
+const set = bars(75, "test", 500);
+const options = { batch: 32, normalise: { mean: set.meta.mean, std: set.meta.std } };
+const policy = { thresholds: [0.4, 0.5] };
+
+async function answersOf(classifier: Classifier) {
+  const { classes, exits, scores } = await classifier.classify(set.images);
+  return { classes: [...classes], exits: [...exits], scores: [...scores] };
+}
+
+/** A network that no scope will free. */
+function ownNet(): MultiExit {
+  const net = smallNet(3);
+  for (const tensor of net.state().values()) keep(tensor);
+  return net;
+}
+
+/** Runs `body`, and waits until all that it forgot is freed. */
+async function forgetting(body: () => Promise<void>): Promise<void> {
+  const { buffers } = device().memory();
+  await body();
+  await collect(() => device().memory().buffers <= buffers, 60);
+  assert.is(device().memory().buffers, buffers);
+}
+
+test("a classifier that was deployed before training answers as one that is deployed after it", async () => {
+  const net = smallNet(3);
+  const [early, evaluator] = [await deploy(net, policy, options), await Evaluator.record(net, set, 32)];
+  const untrained = await answersOf(early);
+  using _ = await train(net, barSplits(), { ...quiet, epochs: 4, objective: joint });
+  await poison(device());
+  const [late, again] = [await deploy(net, policy, options), await Evaluator.record(net, set, 32)];
+  assert.equal(await answersOf(early), await answersOf(late));
+  assert.not.equal((await answersOf(early)).classes, untrained.classes);
+  assert.equal(await evaluator.logits(set), await again.logits(set));
+  for (const made of [early, late, evaluator, again, net]) made.dispose();
+});
+
+test("a classifier is all that need be kept of a network", () =>
+  forgetting(async () => {
+    const [net, classifier] = [ownNet(), await (async () => deploy(ownNet(), policy, options))()];
+    const other = await deploy(net, policy, options);
+    const expected = await answersOf(other);
+    for (let i = 0; i < 2; i++) {
+      await collect();
+      await poison(device());
+      assert.equal(await answersOf(classifier), expected);
+    }
+    for (const made of [classifier, other, net]) made.dispose();
+  }));
+
+test("a forgotten classifier is freed and counted", async () => {
+  const net = smallNet(3);
+  const { leaked } = device().memory();
+  await forgetting(async () => {
+    await (await deploy(net, policy, options)).classify(set.images);
+  });
+  assert.ok(device().memory().leaked > leaked);
+  net.dispose();
+});
+
+test("with its network disposed, and after its own end, a classifier refuses", async () => {
+  const net = smallNet(3);
+  const [classifier, evaluator] = [await deploy(net, policy, options), await Evaluator.record(net, set, 32)];
+  await classifier.classify(set.images);
+  net.dispose();
+  await poison(device());
+  const gone = (label: string, what: string) =>
+    `capture "${label}": what the step reads and writes must be alive; got ${what}, which was disposed. Keep it as long as the capture, or capture again.`;
+  const first = "f32[3, 3, 1, 4], an operand of conv2d";
+  await failsWith(() => classifier.classify(set.images), "DisposedError", gone("deployed exit 1", first));
+  await failsWith(() => evaluator.logits(set), "DisposedError", gone("evaluation", first));
+  classifier.dispose();
+  const end = "classify: the classifier must be alive; it was disposed.";
+  await failsWith(() => classifier.classify(set.images), "DisposedError", end);
+  evaluator.dispose();
+});
+
+test("a training step is all that need be kept of a network and its optimiser", () =>
+  forgetting(async () => {
+    const record = async () => {
+      const net = ownNet();
+      const optimizer = new SGD(net.flat(), { lr: 0.1, momentum: 0.9 });
+      return TrainingStep.record({ net, optimizer, objective: joint, set, batch: 16, flip: 0.5, seed: 1 });
+    };
+    const [still, moving] = [await record(), await record()];
+    const losses: number[][] = [[], []];
+    for (const [k, step] of [still, moving].entries()) {
+      for (let i = 0; i < 4; i++) {
+        if (step === moving) {
+          await collect();
+          await poison(device());
+        }
+        const [images, labels] = [set.images.slice(1024 * i, 1024 * (i + 1)), set.labels.slice(16 * i, 16 * (i + 1))];
+        step.run({ images, labels }, [1, 1, 1], 0.1);
+        losses[k]?.push((await step.totals.take()).loss);
+      }
+    }
+    assert.ok(losses[0]?.every(Number.isFinite));
+    assert.equal(losses[1], losses[0]);
+    for (const step of [still, moving]) step.dispose();
+  }));
