@@ -25,6 +25,7 @@ import {
   momentFunctions,
   perChannel,
 } from "./batch-norm.ts";
+import { chained, sumsOf } from "./chain.ts";
 import { defineKernel } from "./kernel.ts";
 import { stored, valueType } from "./row.ts";
 
@@ -61,15 +62,21 @@ ${sumFunctions(spec)}
 ${batchNormPlace(spec)}
   ${statistics}
   ${relu && !residual ? "let gain = rstd * weight[c];\n  let offset = bias[c];" : `let offset = ${type}();`}
-  var sums = Sums();
-  for (var row = first; row < last; row += row_lanes) {
-    let at = row * columns + c;
+  var total = ${type}();
+  var along = ${type}();
+  var row = first;
+  ${chained(
+    sumsOf(type, "total", "along"),
+    "row < last",
+    "row += row_lanes;",
+    `let at = row * columns + c;
     let centred = ${type}(x[at]) - mean;
     ${maskedGradient(spec)}
     ${batchNormWritesDz(spec) ? `if (inside) { dz_out[at] = ${stored("dz", spec.dtype, spec.width)}; }` : ""}
-    sums.dz += dz;
-    sums.dz_xhat += dz * centred;
-  }
+    total += dz;
+    along += dz * centred;`,
+  )}
+  var sums = Sums(total, along);
   ${merge ? "sums = merge_Sums(sums, li);" : ""}
   // One store for all five rows (see storePair): two of the part, three of the channel by the first block.
   var values = array<${type}, 5>(sums.dz, sums.dz_xhat * rstd, mean, rstd, offset);

@@ -7,6 +7,7 @@
 // The backward kernels (batch-norm-grad.ts) start from the same partial moments.
 // Numerics: f32; Welford updates of x - x[0, c] and Chan's merge, so neither a large mean nor a constant channel hurts.
 
+import { chained, sumsOf } from "./chain.ts";
 import { type Binding, ceilDiv, defineKernel, type Grid, type KernelFeature, type RowAxis } from "./kernel.ts";
 import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, stored, valueType } from "./row.ts";
 
@@ -166,14 +167,21 @@ export const batchNormStatistics = defineKernel<BatchNormShape, BatchNormSize>({
     return `${momentFunctions(spec)}
 ${batchNormPlace(spec)}
   let shift = ${type}(x[c]);
-  var own = Moments();
-  for (var row = first; row < last; row += row_lanes) {
-    let d = ${type}(x[row * columns + c]) - shift;
-    own.n += 1.0;
-    let delta = d - own.mean;
-    own.mean += delta * (1.0 / own.n);
-    own.m2 += delta * (d - own.mean);
-  }
+  var count = 0.0;
+  var mean = ${type}();
+  var m2 = ${type}();
+  var row = first;
+  ${chained(
+    sumsOf(type, "m2"),
+    "row < last",
+    "row += row_lanes;",
+    `let d = ${type}(x[row * columns + c]) - shift;
+    count += 1.0;
+    let delta = d - mean;
+    mean += delta * (1.0 / count);
+    m2 += delta * (d - mean);`,
+  )}
+  var own = Moments(count, mean, m2);
   ${spec.merge ? "own = merge_Moments(own, li);" : ""}
   ${storePair(spec, "moments", "own.mean", "own.m2")}
 }`;

@@ -2,7 +2,8 @@
 // A workgroup takes 8 columns (of `width`) of the 2 len; with `merge`, 8 threads per column walk the parts and meet in
 // workgroup memory (GPUs), else one thread per column walks them all (CPU adapters: little text, no barrier).
 
-import { ceilDiv, defineKernel } from "./kernel.ts";
+import { chained, sumsOf } from "./chain.ts";
+import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid } from "./kernel.ts";
 import { type AdapterTraits, bufferType, isNarrow, valueType } from "./row.ts";
 
 /** Elements per access, and whether threads share a column. */
@@ -34,18 +35,19 @@ export const columnSums = defineKernel<ColumnSumsSpec, "parts" | "len">({
     const type = valueType(width);
     return `${merge ? `var<workgroup> totals: array<${type}, ${LANES * COLUMNS}>;` : ""}
 @compute @workgroup_size(${lanes * COLUMNS})
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: u32) {
+fn main(${ENTRY}) {
   let n = u.len / ${width}u;
-  let column = wid.x * ${COLUMNS}u + li % ${COLUMNS}u;
+  let column = ${LINEAR_GROUP} * ${COLUMNS}u + li % ${COLUMNS}u;
   let at = min(column, 2u * n - 1u);
   var own = ${type}();
-  for (var part = li / ${COLUMNS}u; part < u.parts; part += ${lanes}u) { own += partials[2u * part * n + at]; }
+  var part = li / ${COLUMNS}u;
+  ${chained(sumsOf(type, "own"), "part < u.parts", `part += ${lanes}u;`, "own += partials[2u * part * n + at];")}
   ${merge ? reduction() : ""}
   if (li < ${COLUMNS}u && column < n) { first[column] = own; }
   if (li < ${COLUMNS}u && column >= n && column < 2u * n) { second[column - n] = own; }
 }`;
   },
-  grid: ({ len }, { width }) => [ceilDiv(2 * len, COLUMNS * width), 1, 1],
+  grid: ({ len }, { width }) => linearGrid(ceilDiv(2 * len, COLUMNS * width)),
 });
 
 /** The variant for an adapter: threads share columns unless subgroups are narrow. */

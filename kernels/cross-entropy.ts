@@ -6,15 +6,18 @@
 // away what tells large logits apart. f32 accumulation. A label outside 0..C-1 gives a NaN loss and a NaN gradient row
 // instead of an access out of bounds.
 
+import { sumsOf } from "./chain.ts";
 import { type Binding, ceilDiv, defineKernel, linearGrid } from "./kernel.ts";
 import {
   type AdapterTraits,
   bufferType,
   type FloatStorage,
-  LOWEST_F32,
   loadRow,
   maxOf,
   NAN_FUNCTION,
+  onlineFunctions,
+  onlineStep,
+  onlineSum,
   type RowSpec,
   rowAxis,
   rowCandidates,
@@ -71,17 +74,18 @@ const locate = (spec: CrossEntropySpec): string => `${teamIndex(spec)}
   let base = row * n;
   let sample = row / u.exits;`;
 
-/** Statement that folds one step of the row into `top`, `total`, `linear` = sum of t z, `mass` = sum of t, `plain` = sum of z. */
+/** Statement that folds one step of the row into the online sum `line`, `linear` = sum of t z, `mass` = sum of t, `plain` = sum of z. */
 function accumulate(spec: CrossEntropySpec): string {
   const type = valueType(spec.width);
-  return sweep(spec, ["z"], ([z], j) => {
+  const sums = [...(spec.smooth ? ["plain"] : []), ...(spec.target === "distribution" ? ["linear", "mass"] : [])];
+  const step = ([z]: readonly string[], j: string): string => {
     const target = `let t = ${type}(distribution[sample * n + ${j}]); let tz = t * ${z};
     linear += ${sumOf("tz", spec.width)}; mass += ${sumOf("t", spec.width)};`;
-    return `let higher = max(top, ${maxOf(`${z}`, spec.width)}); let e = exp(${z} - higher);
-    total = total * exp(top - higher) + ${sumOf("e", spec.width)}; top = higher;
+    return `${onlineStep(`${z}`, maxOf(`${z}`, spec.width), sumOf("e", spec.width))}
     ${spec.smooth ? `plain += ${sumOf(`${z}`, spec.width)};` : ""}
     ${spec.target === "distribution" ? target : ""}`;
-  });
+  };
+  return sweep(spec, ["z"], step, { sums: [onlineSum("f32"), ...sumsOf("f32", ...sums)] });
 }
 
 /** Expression of the loss, from the maximum `top` and `log_total` so that large logits cancel before they are rounded. */
@@ -95,16 +99,16 @@ function forwardSource(spec: CrossEntropySpec): string {
   const isLabels = spec.target === "labels";
   const component = spec.width === 4 ? "z[(row * u.len + at) / 4u][(row * u.len + at) % 4u]" : "z[row * u.len + at]";
   return `${NAN_FUNCTION}
+${onlineFunctions("f32")}
 ${teamFunctions(spec, ["team_max", "team_add", "team_add2"])}
 ${rowEntry(spec)} {
   ${locate(spec)}
   ${loadRow(spec, ["z"])}
-  var top = ${LOWEST_F32};
-  var total = 0.0; var linear = 0.0; var mass = 0.0; var plain = 0.0;
+  var line = ${onlineSum("f32").start};
+  var linear = 0.0; var mass = 0.0; var plain = 0.0;
   ${accumulate(spec)}
-  let local_top = top;
-  top = ${teamCall("team_max", "local_top", spec)};
-  total = ${teamCall("team_add", "total * exp(local_top - top)", spec)};
+  let top = ${teamCall("team_max", "line.top", spec)};
+  let total = ${teamCall("team_add", "line.total * exp(line.top - top)", spec)};
   ${spec.smooth ? `plain = ${teamCall("team_add", "plain", spec)};` : ""}
   ${isLabels ? "" : `let target_sums = ${teamCall("team_add2", "vec2f(linear, mass)", spec)}; linear = target_sums.x; mass = target_sums.y;`}
   if (exists && lane == 0u) {

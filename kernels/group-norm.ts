@@ -2,11 +2,13 @@
 // parameters per channel.
 //   y = (x - mean) rstd w + b;  with h = g w:  dx = rstd (h - mean(h) - xhat mean(h xhat)),  dw = sum g xhat,  db = sum g
 // Forward: a team (row.ts) per sample and group; it walks the group's S rows of channels with an incremental index (no
-// division per element), twice. Backward: sums of g and g xhat per sample and channel, [N, 2, C]; then a team per sample
-// and group folds its channels' sums and writes dx; `columnSums` over N gives dw and db.
+// division per element), twice. Backward: sums of g and g xhat per channel and block of samples, [parts, 2, C]; then a team per
+// sample and group folds its channels' sums (or, where blocks hold several samples, walks its elements) and writes dx;
+// `columnSums` over the parts gives dw and db.
 // Numerics: f32; Welford on deviations from the group's first element, Chan's merge.
 
-import { type Binding, ceilDiv, defineKernel, linearGrid, type RowAxis } from "./kernel.ts";
+import { chained, type Sum, sumsOf } from "./chain.ts";
+import { type Binding, ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, type RowAxis } from "./kernel.ts";
 import {
   type AdapterTraits,
   bufferType,
@@ -57,18 +59,18 @@ const place = (spec: RowSpec): string => `${teamIndex(spec)}
   let column_step = ${spec.lanes}u % columns;
   let row_step = ${spec.lanes}u / columns;`;
 
-/** Walks the group: `at` is the element's index, `column` its channel column within the group. */
-const walk = (body: string): string => `{
+/** Walks the group: `at` is the element's index, `column` its channel column within the group; `body` adds to `sums`. */
+const walk = (body: string, sums: readonly Sum[] = []): string => {
+  const more = "position < u.positions";
+  const step = `let at = first + position * row_length + column; ${body}`;
+  const next = `column += column_step; position += row_step;
+      if (column >= columns) { column -= columns; position += 1u; }`;
+  return `{
     var column = lane % columns;
     var position = lane / columns;
-    while (position < u.positions) {
-      let at = first + position * row_length + column;
-      ${body}
-      column += column_step;
-      position += row_step;
-      if (column >= columns) { column -= columns; position += 1u; }
-    }
+    ${sums.length > 0 ? chained(sums, more, next, step) : `while (${more}) { ${step} ${next} }`}
   }`;
+};
 
 /** `walk` that stores the `value` which `body` declares. */
 const walkStore = (spec: RowSpec, target: string, body: string): string =>
@@ -84,8 +86,11 @@ ${rowEntry(spec)} {
   var n = 0.0;
   var running = ${type}();
   var m2 = ${type}();
-  ${walk(`n += 1.0; let d = ${type}(x[at]) - shift; let delta = d - running;
-      running += delta * (1.0 / n); m2 += delta * (d - running);`)}
+  ${walk(
+    `n += 1.0; let d = ${type}(x[at]) - shift; let delta = d - running;
+      running += delta * (1.0 / n); m2 += delta * (d - running);`,
+    sumsOf(type, "m2"),
+  )}
   let offset = ${teamCall("team_add", `n * ${sumOf("running", width)}`, spec)} / count;
   let gap = running - offset;
   let deviation = m2 + n * gap * gap;
@@ -119,8 +124,15 @@ export const groupNormForward = defineKernel<RowSpec, keyof typeof forwardUnifor
 /** Elements per access and storage of the per-channel sums. */
 export type GroupNormSumsSpec = { readonly width: 1 | 4; readonly dtype: FloatStorage };
 
-/** Sums of g xhat and of g per sample and channel: [N, 2, C]. A thread per channel column; vec4 columns lie in one group. */
-export const groupNormBackwardSums = defineKernel<GroupNormSumsSpec, Size>({
+/**
+ * Samples that share a row of sums: one where the sums per sample, which dx needs, are small beside x; else so many that 64 rows hold
+ * all, and dx takes its own.
+ */
+export const groupNormChunk = ({ samples, positions }: Pick<Sizes, "samples" | "positions">): number =>
+  positions >= 8 || samples <= 64 ? 1 : ceilDiv(samples, 64);
+
+/** Sums of g xhat and of g per channel and block of `chunk` samples: [parts, 2, C]. A thread per channel column; vec4 columns lie in one group. */
+export const groupNormBackwardSums = defineKernel<GroupNormSumsSpec, Size | "parts" | "chunk">({
   name: "groupNormBackwardSums",
   bindings: (spec) => [
     activations(spec, "g", "read"),
@@ -128,56 +140,81 @@ export const groupNormBackwardSums = defineKernel<GroupNormSumsSpec, Size>({
     { name: "stats", access: "read", type: "array<vec2f>" },
     channelwise(spec.width, "sums", "write"),
   ],
-  uniforms: sizes,
+  uniforms: { ...sizes, parts: "u32", chunk: "u32" },
   features: ({ dtype }) => (dtype === "f16" ? ["f16"] : []),
   source: ({ width }) => `
-@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+@compute @workgroup_size(64) fn main(${ENTRY}) {
   let row_length = u.channels / ${width}u;
-  if (id.x >= u.samples * row_length) { return; }
-  let sample = id.x / row_length;
-  let column = id.x % row_length;
-  let moments = stats[sample * u.groups + column / (row_length / u.groups)];
+  let own = ${LINEAR_GROUP} * 64u + li;
+  if (own >= u.parts * row_length) { return; }
+  let part = own / row_length;
+  let column = own % row_length;
+  let group = column / (row_length / u.groups);
   var dw = ${valueType(width)}();
   var db = ${valueType(width)}();
-  for (var position = 0u; position < u.positions; position++) {
-    let at = (sample * u.positions + position) * row_length + column;
+  let last = min((part + 1u) * u.chunk, u.samples) * u.positions;
+  var row = part * u.chunk * u.positions;
+  ${chained(
+    sumsOf(valueType(width), "dw", "db"),
+    "row < last",
+    "row++;",
+    `let moments = stats[row / u.positions * u.groups + group];
+    let at = row * row_length + column;
     let g_at = ${valueType(width)}(g[at]);
     dw += g_at * (${valueType(width)}(x[at]) - moments.x) * moments.y;
-    db += g_at;
-  }
-  sums[2u * sample * row_length + column] = dw;
-  sums[(2u * sample + 1u) * row_length + column] = db;
+    db += g_at;`,
+  )}
+  sums[2u * part * row_length + column] = dw;
+  sums[(2u * part + 1u) * row_length + column] = db;
 }`,
-  grid: ({ samples, channels }, { width }) => [ceilDiv(samples * (channels / width), 64), 1, 1],
+  grid: ({ parts, channels }, { width }) => linearGrid(ceilDiv(parts * (channels / width), 64)),
 });
 
-/** dx from g, x and the sums per sample and channel. */
-export const groupNormBackward = defineKernel<RowSpec, Size>({
+/** `own`: a group's totals are taken from g and x, not from the sums of its sample. */
+export type GroupNormBackwardSpec = RowSpec & { readonly own: boolean };
+
+/** Declares the group's `total`: sums of h and of h xhat. */
+function groupTotals(spec: GroupNormBackwardSpec): string {
+  const { width, lanes } = spec;
+  const type = valueType(width);
+  const add = `total += vec2f(${sumOf("h", width)}, ${sumOf("hx", width)});`;
+  if (spec.own) {
+    return `var total = vec2f();
+  ${walk(
+    `let h = ${type}(g[at]) * weight[channel + column];
+    let hx = h * (${type}(x[at]) - moments.x) * moments.y; ${add}`,
+    sumsOf("vec2f", "total"),
+  )}`;
+  }
+  return `let sample = own / u.groups;
+  var total = vec2f();
+  for (var c = channel + lane; c < channel + columns; c += ${lanes}u) {
+    let hx = weight[c] * sums[2u * sample * row_length + c];
+    let h = weight[c] * sums[(2u * sample + 1u) * row_length + c];
+    ${add}
+  }`;
+}
+
+/** dx from g, x and, unless `own`, the sums per sample and channel. */
+export const groupNormBackward = defineKernel<GroupNormBackwardSpec, Size>({
   name: "groupNormBackward",
   bindings: (spec) => [
     activations(spec, "g", "read"),
     activations(spec, "x", "read"),
     { name: "stats", access: "read", type: "array<vec2f>" },
     channelwise(spec.width, "weight", "read"),
-    channelwise(spec.width, "sums", "read"),
+    ...(spec.own ? [] : [channelwise(spec.width, "sums", "read")]),
     activations(spec, "dx", "write"),
   ],
   uniforms: sizes,
   features: rowFeatures,
   source: (spec) => {
-    const { width, lanes } = spec;
-    const type = valueType(width);
+    const type = valueType(spec.width);
     return `${teamFunctions(spec, ["team_add2"])}
 ${rowEntry(spec)} {
   ${place(spec)}
   let moments = stats[own];
-  let sample = own / u.groups;
-  var total = vec2f();
-  for (var c = channel + lane; c < channel + columns; c += ${lanes}u) {
-    let hx = weight[c] * sums[2u * sample * row_length + c];
-    let h = weight[c] * sums[(2u * sample + 1u) * row_length + c];
-    total += vec2f(${sumOf("h", width)}, ${sumOf("hx", width)});
-  }
+  ${groupTotals(spec)}
   let mean = ${teamCall("team_add2", "total", spec)} / count;
   ${walkStore(
     spec,

@@ -6,6 +6,7 @@
 // Numerics: f32; deviations from the row's first element, then two passes (registers) or Welford and Chan (streamed):
 // neither large means nor constant rows lose digits. `stats` holds (mean, rstd) per row.
 
+import { chained, sumsOf } from "./chain.ts";
 import { type Binding, ceilDiv, defineKernel, type Grid, linearGrid, type RowAxis, unroll } from "./kernel.ts";
 import {
   type AdapterTraits,
@@ -82,6 +83,7 @@ function momentsStreamed(spec: LayerNormSpec): string {
       ["x"],
       ([x]) => `count += 1.0; let d = ${x} - shift; let delta = d - running;
     running += delta * (1.0 / count); m2 += delta * (d - running);`,
+      { sums: sumsOf(type, "m2") },
     )}
     let offset = ${teamCall("team_add", `count * ${sumOf("running", width)}`, spec)} / f32(u.len);
     let gap = running - offset;
@@ -137,11 +139,16 @@ ${rowEntry(spec)} {
     let moments = stats[row];
     ${loadRow(spec, ["x", "g"])}
     var sums = vec2f();
-    ${sweep(spec, ["x", "g"], ([x, g], j) => {
-      const keep = `if (exists) { dw_${`${x}`.slice(2)} += ${g} * xhat; db_${`${x}`.slice(2)} += ${g}; }`;
-      return `${both(`${x}`, `${g}`, j)} let hx = h * xhat;
+    ${sweep(
+      spec,
+      ["x", "g"],
+      ([x, g], j) => {
+        const keep = `if (exists) { dw_${`${x}`.slice(2)} += ${g} * xhat; db_${`${x}`.slice(2)} += ${g}; }`;
+        return `${both(`${x}`, `${g}`, j)} let hx = h * xhat;
     sums += vec2f(${sumOf("h", width)}, ${sumOf("hx", width)}); ${isPartial ? keep : ""}`;
-    })}
+      },
+      { sums: sumsOf("vec2f", "sums") },
+    )}
     sums = ${teamCall("team_add2", "sums", spec)} / f32(u.len);
     if (exists) {
       ${sweepStore(spec, ["x", "g"], "dx", ([x, g], j) => {
@@ -222,11 +229,15 @@ export const layerNormParameterSums = defineKernel<ParameterSumsSpec, "rows" | "
   var dw = ${valueType(width)}();
   var db = ${valueType(width)}();
   let last = min(wid.y * u.chunk + u.chunk, u.rows);
-  for (var row = wid.y * u.chunk; row < last; row++) {
-    let g_j = ${valueType(width)}(g[row * n + column]);
+  var row = wid.y * u.chunk;
+  ${chained(
+    sumsOf(valueType(width), "dw", "db"),
+    "row < last",
+    "row++;",
+    `let g_j = ${valueType(width)}(g[row * n + column]);
     dw += g_j * (${valueType(width)}(x[row * n + column]) - stats[row].x) * stats[row].y;
-    db += g_j;
-  }
+    db += g_j;`,
+  )}
   partials[2u * wid.y * n + column] = dw;
   partials[(2u * wid.y + 1u) * n + column] = db;
 }`,

@@ -4,6 +4,7 @@
 // Mapping: up to GROUPS workgroups take every GROUPS-th stretch, each leaves one partial result; one workgroup combines
 // them. The order of additions depends on n alone. |g| is compared by its bits, in which NaN lies above infinity.
 
+import { chained, sumsOf } from "./chain.ts";
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid } from "./kernel.ts";
 import { bufferType, valueType } from "./row.ts";
 
@@ -45,12 +46,14 @@ export const normPartials = defineKernel<NormSpec, "n">({
     const step = isTwo(spec)
       ? "let v = g[i]; sum += v * v;"
       : `sum = max(sum, bitcast<${value}>(g[i]) & ${value}(0x7fffffffu));`;
+    const next = `i += nwg.x * ${GROUP}u;`;
     const fold = isTwo(spec) ? "(sum.x + sum.y) + (sum.z + sum.w)" : "max(max(sum.x, sum.y), max(sum.z, sum.w))";
     return `${memory(spec)}
 @compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
   var sum = ${value}();
   let count = u.n / ${spec.width}u;
-  for (var i = wid.x * ${GROUP}u + li; i < count; i += nwg.x * ${GROUP}u) { ${step} }
+  var i = wid.x * ${GROUP}u + li;
+  ${isTwo(spec) ? chained(sumsOf(value, "sum"), "i < count", next, step) : `while (i < count) { ${step} ${next} }`}
   let part = ${spec.width === 4 ? fold : "sum"};
   ${combine(spec)}
   if (li == 0u) { partials[wid.x] = shares[0]; }

@@ -8,7 +8,7 @@ import {
   type StridedReduceDims,
   type StridedReduceSpec,
 } from "./reduce.ts";
-import { type ReduceOp, stateWords } from "./reduction.ts";
+import { isSum, type ReduceOp, stateWords } from "./reduction.ts";
 import { type AdapterTraits, isNarrow } from "./row.ts";
 
 /** What all reductions have to say. */
@@ -40,6 +40,12 @@ type Layout = Pick<ReduceSpec, "across" | "group" | "lanes" | "shuffle" | "width
 
 /** Most parts that a line is cut into: the final pass walks them with few threads. */
 const MAX_PARTS = 1024;
+
+/** Longest walk of a lane through a sum: more would cost digits (see chain.ts). */
+const LONGEST = 4096;
+
+/** Elements that the lanes of a unit take together in one step, along the line. */
+const stepsOf = ({ across, lanes, width }: Layout): number => (across === "line" ? lanes * width : lanes);
 
 const powerOfTwo = (n: number): number => 2 ** Math.floor(Math.log2(Math.max(1, n)));
 
@@ -91,7 +97,8 @@ function layoutFor({ outer, len, inner }: ReduceProblem, traits: AdapterTraits):
 function stepsFor(problem: ReduceProblem, layout: Layout, traits: AdapterTraits): ReduceStep[] {
   const { op, dtype, outer, len, inner, correction = 0 } = problem;
   const rowwise = Number(problem.rowwise ?? false);
-  const { parts: wanted, ...geometry } = layout;
+  const { parts: planned, ...geometry } = layout;
+  const wanted = isSum(op, dtype) && !rowwise ? Math.max(planned, ceilDiv(len, stepsOf(layout) * LONGEST)) : planned;
   const count = len - correction;
   const align = geometry.across === "line" ? geometry.width : 1;
   const chunk = Math.max(align, ceilDiv(ceilDiv(len, wanted), align) * align);

@@ -5,6 +5,7 @@
 // neighbouring lines (`"lines"`). Few long lines are cut into parts: stage `partial` writes states, `final` merges them.
 // What a state is, and its numerics: reduction.ts.
 
+import { chained } from "./chain.ts";
 import {
   type Binding,
   ceilDiv,
@@ -18,6 +19,7 @@ import {
   unroll,
 } from "./kernel.ts";
 import {
+  isSum,
   REDUCTION_CONSTANTS,
   type ReduceOp,
   type RegisterType,
@@ -176,25 +178,31 @@ fn put_all(s: State${width}, line: u32, part: u32, column: u32) {
 
 /** The loop over a unit's elements or states, into `acc`. */
 function walk(spec: ReduceSpec, { step }: Address): string {
-  const { op, dtype, stage, across, width, lanes } = spec;
+  const { op, dtype, stage, across, width } = spec;
   if (stage === "final") {
     const words = stateWords(op, dtype);
     const other = reduction(op, dtype).fields.map(
       ({ type }, i) => `bitcast<${type}>(word${words === 1 ? "" : `.${"xyzw"[i]}`})`,
     );
-    return `for (var k = slice; k < u.len; k += ${lanes}u) {
-    let word = x[base + ${step}];
-    acc = merge1(acc, State1(${other.join(", ")}));
-  }`;
+    return `let until = u.len;
+  var k = slice;
+  ${loop(spec, 1, `let word = x[base + ${step}]; acc = merge1(acc, State1(${other.join(", ")}));`)}`;
   }
   const isWideLine = width === 4 && across === "line";
   const position = isWideLine ? "vec4<u32>(k * 4u) + vec4<u32>(0u, 1u, 2u, 3u)" : width === 4 ? "vec4<u32>(k)" : "k";
   const scale = isWideLine ? " / 4u" : "";
   const type = registerType(dtype);
   return `let until = min(u.len, (part + 1u) * u.chunk)${scale};
-  for (var k = part * (u.chunk${scale}) + slice; k < until; k += ${lanes}u) {
-    acc = absorb${width}(acc, ${width === 4 ? `vec4<${type}>` : type}(x[base + ${step}]), ${position});
-  }`;
+  var k = part * (u.chunk${scale}) + slice;
+  ${loop(spec, width, `acc = absorb${width}(acc, ${width === 4 ? `vec4<${type}>` : type}(x[base + ${step}]), ${position});`)}`;
+}
+
+/** The loop over every k of a lane up to `until` whose `body` moves the state `acc` on; sums go through short chains. */
+function loop({ op, dtype, lanes }: ReduceSpec, width: 1 | 4, body: string): string {
+  const next = `k += ${lanes}u;`;
+  return isSum(op, dtype)
+    ? chained([{ name: "acc", start: `start${width}()`, join: `merge${width}` }], "k < until", next, body)
+    : `while (k < until) { ${body} ${next} }`;
 }
 
 function source(spec: ReduceSpec, address: Address, functions = ""): string {

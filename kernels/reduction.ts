@@ -7,6 +7,10 @@ import type { StorageType } from "./kernel.ts";
 
 export type ReduceOp = "sum" | "mean" | "max" | "min" | "var" | "logsumexp" | "argmax" | "argmin";
 
+/** Whether a reduction adds floats up, so that the order matters. */
+export const isSum = (op: ReduceOp, dtype: StorageType): boolean =>
+  isFloat(dtype) && (op === "sum" || op === "mean" || op === "var" || op === "logsumexp");
+
 /** WGSL types of registers. */
 export type RegisterType = "f32" | "i32" | "u32";
 

@@ -4,6 +4,7 @@
 // many registers, so that every value is read from memory once; with `slots` 0 each sweep reads the row again.
 // Subgroup teams rely on subgroups being runs of consecutive local indices, and so need a fixed subgroup size.
 
+import { chained, type Sum } from "./chain.ts";
 import type { KernelFeature, RowAxis } from "./kernel.ts";
 import { ceilDiv, ENTRY, LINEAR_GROUP, unroll } from "./kernel.ts";
 
@@ -165,12 +166,12 @@ export function loadRow(spec: RowSpec, names: readonly string[], base = "base"):
   });
 }
 
-/** Runs `body(values, j)` for each of this lane's steps through the row of `n` steps at `base`. */
+/** Runs `body(values, j)` for each of this lane's steps through the row of `n` steps at `base`; it adds to `sums`. */
 export function sweep(
   spec: RowSpec,
   names: readonly string[],
   body: (values: readonly string[], j: string) => string,
-  base = "base",
+  { base = "base", sums = [] }: { readonly base?: string; readonly sums?: readonly Sum[] } = {},
 ): string {
   const type = valueType(spec.width);
   if (spec.slots > 0) {
@@ -181,7 +182,10 @@ export function sweep(
   }
   const values = names.map((name) => `${name}_j`);
   const load = names.map((name) => `let ${name}_j = ${type}(${name}[${base} + j]);`).join(" ");
-  return `for (var j = lane; j < n; j += ${spec.lanes}u) { ${load}\n${body(values, "j")} }`;
+  const [step, next] = [`${load}\n${body(values, "j")}`, `j += ${spec.lanes}u`];
+  return sums.length > 0
+    ? `{ var j = lane; ${chained(sums, "j < n", `${next};`, step)} }`
+    : `for (var j = lane; j < n; ${next}) { ${step} }`;
 }
 
 /** Like `sweep`, but stores `value` of each step to `target`. */
@@ -193,7 +197,7 @@ export function sweepStore(
   base = "base",
 ): string {
   const { dtype, width } = spec;
-  return sweep(spec, names, (v, j) => `${target}[${base} + ${j}] = ${stored(value(v, j), dtype, width)};`, base);
+  return sweep(spec, names, (v, j) => `${target}[${base} + ${j}] = ${stored(value(v, j), dtype, width)};`, { base });
 }
 
 /** Longest row share that is kept in registers, in `vec4f` a lane; more spill on GPUs. */
@@ -201,6 +205,26 @@ const MAX_SLOTS = 8;
 
 /** On CPU adapters every load in the text costs some 35 ms of compilation: two is the most by default. */
 const MAX_CHEAP_SLOTS = 2;
+
+/** The online sum of exponentials: `top` so far, and the `total` of exp(x - top). `onlineFunctions` declares what it is made of. */
+export const onlineSum = (type: string): Sum => ({
+  name: "line",
+  start: `Online(${type}(${LOWEST_F32}), ${type}())`,
+  join: "joined",
+});
+
+/** Declares `Online`, and `joined` for two of them. */
+export const onlineFunctions = (type: string): string => `
+struct Online { top: ${type}, total: ${type} }
+fn joined(a: Online, b: Online) -> Online {
+  let top = max(a.top, b.top);
+  return Online(top, a.total * exp(a.top - top) + b.total * exp(b.top - top));
+}`;
+
+/** Statement that moves the online sum `line` on: `max` and `sum` fold `value` and `e` to the line's type. */
+export const onlineStep = (value: string, max: string, sum: string): string =>
+  `let higher = max(line.top, ${max}); let e = exp(${value} - higher);
+    line = Online(higher, line.total * exp(line.top - higher) + ${sum});`;
 
 /** Register slots that hold a row of `length` elements: the next power of two, 0 where the row is too long. */
 function slotsFor(length: number, lanes: number, width: number): number {

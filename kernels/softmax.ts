@@ -5,6 +5,7 @@
 // neighbouring lines. Statistics in f32, max and sum in one pass (the sum is rescaled when the maximum grows). A row that
 // holds NaN or +inf, or nothing but -inf, becomes NaN, as in PyTorch: 0/0 and inf - inf are left to the arithmetic.
 
+import { chained, type Sum, sumsOf } from "./chain.ts";
 import { type Binding, ceilDiv, defineKernel, linearGrid } from "./kernel.ts";
 import {
   type AdapterTraits,
@@ -13,6 +14,9 @@ import {
   LOWEST_F32,
   loadRow,
   maxOf,
+  onlineFunctions,
+  onlineStep,
+  onlineSum,
   type RowSpec,
   rowAxis,
   rowCandidates,
@@ -75,12 +79,16 @@ function walk(
   spec: SoftmaxSpec,
   names: readonly string[],
   body: (values: readonly string[], at: string) => string,
+  sums: readonly Sum[] = [],
 ): string {
-  if (!spec.strided) return sweep(spec, names, (values, j) => body(values, `base + ${j}`));
+  if (!spec.strided) return sweep(spec, names, (values, j) => body(values, `base + ${j}`), { sums });
   const type = valueType(spec.width);
   const load = names.map((name) => `let ${name}_j = ${type}(${name}[base + j * inner]);`).join(" ");
   const values = names.map((name) => `${name}_j`);
-  return `for (var j = 0u; j < n; j++) { ${load}\n${body(values, "base + j * inner")} }`;
+  const step = `${load}\n${body(values, "base + j * inner")}`;
+  return sums.length > 0
+    ? `{ var j = 0u; ${chained(sums, "j < n", "j++;", step)} }`
+    : `for (var j = 0u; j < n; j++) { ${step} }`;
 }
 
 /** `walk` that stores `value` of each step to `target`. */
@@ -95,25 +103,23 @@ function store(
 
 function forwardSource(spec: SoftmaxSpec): string {
   const { state, sum, max } = fold(spec);
+  const online = onlineSum(state);
   return `${teamFunctions(spec, ["team_max", "team_add"])}
+${spec.slots > 0 ? "" : onlineFunctions(state)}
 ${rowEntry(spec)} {
   ${line(spec)}
   ${loadRow(spec, ["x"])}
-  var top = ${state}(${LOWEST_F32});
-  ${spec.slots > 0 ? "" : `var total = ${state}();`}
-  ${walk(spec, ["x"], ([x]) =>
-    spec.slots > 0
-      ? `top = max(top, ${max(`${x}`)});`
-      : `let higher = max(top, ${max(`${x}`)}); let e = exp(${x} - higher);
-    total = total * exp(top - higher) + ${sum("e")}; top = higher;`,
-  )}
   ${
     spec.slots > 0
-      ? `top = ${teamCall("team_max", "top", spec)}; var total = ${state}();
+      ? `var top = ${state}(${LOWEST_F32});
+  ${walk(spec, ["x"], ([x]) => `top = max(top, ${max(`${x}`)});`)}
+  top = ${teamCall("team_max", "top", spec)}; var total = ${state}();
   ${walk(spec, ["x"], ([x]) => `let e = exp(${x} - top); total += ${sum("e")}; ${spec.log ? "" : `${x} = e;`}`)}
   total = ${teamCall("team_add", "total", spec)};`
-      : `let local_top = top; top = ${teamCall("team_max", "local_top", spec)};
-  total = ${teamCall("team_add", "total * exp(local_top - top)", spec)};`
+      : `var line = ${online.start};
+  ${walk(spec, ["x"], ([x]) => onlineStep(`${x}`, max(`${x}`), sum("e")), [online])}
+  let top = ${teamCall("team_max", "line.top", spec)};
+  let total = ${teamCall("team_add", "line.total * exp(line.top - top)", spec)};`
   }
   ${spec.log ? "let shift = log(total);" : "let scale = 1.0 / total;"}
   if (exists) {
@@ -133,8 +139,11 @@ ${rowEntry(spec)} {
   ${line(spec)}
   ${loadRow(spec, ["g", "y"])}
   var total = ${state}();
-  ${walk(spec, log && spec.slots === 0 ? ["g"] : ["g", "y"], ([g, y]) =>
-    log ? `total += ${sum(`${g}`)};` : `let product = ${g} * ${y}; total += ${sum("product")};`,
+  ${walk(
+    spec,
+    log && spec.slots === 0 ? ["g"] : ["g", "y"],
+    ([g, y]) => (log ? `total += ${sum(`${g}`)};` : `let product = ${g} * ${y}; total += ${sum("product")};`),
+    sumsOf(state, "total"),
   )}
   total = ${teamCall("team_add", "total", spec)};
   if (exists) {

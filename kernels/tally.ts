@@ -3,7 +3,8 @@
 //   totals[3] = the number of the first step (from 1) whose loss is not finite, or 0
 //   totals[4 + 2k] += sum of -log softmax(z[i, k])[y_i]            totals[5 + 2k] += number of i with argmax z[i, k] = y_i
 // over samples whose label is not negative (a negative one marks padding). A workgroup owns an exit; its threads stride over the
-// samples and add up in a fixed tree, so that totals are the same on every run. Counts are exact up to 2^24.
+// samples and add up in a fixed tree, so that totals are the same on every run. The second half of `totals` holds what rounding took
+// from the first (Kahan, 1965), so that thousands of steps lose no digits.
 
 import { defineKernel, ENTRY } from "./kernel.ts";
 
@@ -15,8 +16,8 @@ const WORKGROUP = 64;
 /** Totals in front of those of the exits. */
 export const TALLY_HEAD = 4;
 
-/** Number of totals for `exits` exits. */
-export const tallySize = (exits: number): number => TALLY_HEAD + 2 * exits;
+/** Floats that hold the totals of `exits` exits, and their roundings. */
+export const tallySize = (exits: number): number => 2 * (TALLY_HEAD + 2 * exits);
 
 export const exitTally = defineKernel({
   name: "exitTally",
@@ -29,6 +30,15 @@ export const exitTally = defineKernel({
   ],
   source: ({ loss }) => `
 var<workgroup> parts: array<vec3f, ${WORKGROUP}>;
+// The bits go through a number that no compiler knows to be 0: it would take the rounding, too, for 0.
+fn add(at: u32, x: f32) {
+  let rounding = at + ${TALLY_HEAD}u + 2u * u.exits;
+  let before = totals[at];
+  let term = x - totals[rounding];
+  let after = bitcast<f32>(bitcast<u32>(before + term) ^ (u.n >> 31u));
+  totals[at] = after;
+  totals[rounding] = (after - before) - term;
+}
 @compute @workgroup_size(${WORKGROUP}) fn main(${ENTRY}) {
   let exit = wid.x;
   var mine = vec3f(0.0);
@@ -53,16 +63,16 @@ var<workgroup> parts: array<vec3f, ${WORKGROUP}>;
     if (li < half) { parts[li] += parts[li + half]; }
   }
   if (li > 0u) { return; }
-  totals[${TALLY_HEAD}u + 2u * exit] += parts[0].x;
-  totals[${TALLY_HEAD + 1}u + 2u * exit] += parts[0].y;
+  add(${TALLY_HEAD}u + 2u * exit, parts[0].x);
+  add(${TALLY_HEAD + 1}u + 2u * exit, parts[0].y);
   if (exit > 0u) { return; }
-  totals[0] += parts[0].z;
-  totals[2] += 1.0;
+  add(0u, parts[0].z);
+  add(2u, 1.0);
   ${
     loss
       ? `let value = loss[0];
   let is_finite = (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
-  if (is_finite) { totals[1] += value; }
+  if (is_finite) { add(1u, value); }
   if (!is_finite && totals[3] == 0.0) { totals[3] = totals[2]; }`
       : ""
   }

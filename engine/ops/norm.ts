@@ -6,6 +6,7 @@ import {
   groupNormBackward,
   groupNormBackwardSums,
   groupNormCandidates,
+  groupNormChunk,
   groupNormForward,
   type LayerNormSpec,
   layerNormBackward,
@@ -182,10 +183,16 @@ const groupNormGradient = defineOp<GroupAttrs>({
     const [dx, dweight, dbias] = run.outputs as [Tensor, Tensor, Tensor];
     const sizes = groupSizes(x, run.attrs.groups);
     const spec = groupSpec(run, x, run.attrs, "backward");
-    const sums = run.temporary([sizes.samples, 2, sizes.channels]);
-    run.dispatch(groupNormBackwardSums, { width: spec.width, dtype: spec.dtype }, { g, x, stats, sums }, sizes);
-    if (x.size > 0) run.dispatch(groupNormBackward, spec, { g, x, stats, weight, sums, dx }, sizes);
-    const dims = { parts: sizes.samples, len: sizes.channels };
+    const chunk = groupNormChunk(sizes);
+    const parts = Math.ceil(sizes.samples / chunk);
+    const sums = run.temporary([parts, 2, sizes.channels]);
+    const own = chunk > 1;
+    const partial = { width: spec.width, dtype: spec.dtype };
+    run.dispatch(groupNormBackwardSums, partial, { g, x, stats, sums }, { ...sizes, parts, chunk });
+    if (x.size > 0) {
+      run.dispatch(groupNormBackward, { ...spec, own }, { g, x, stats, weight, dx, ...(!own && { sums }) }, sizes);
+    }
+    const dims = { parts, len: sizes.channels };
     run.dispatch(
       columnSums,
       columnSumsSpec(spec.width, run.device.info),

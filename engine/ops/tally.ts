@@ -58,14 +58,16 @@ export interface Tally {
 }
 
 /** Makes sense of totals that were read. */
-export function readTally(totals: ArrayLike<number>): Tally {
+export function readTally(data: ArrayLike<number>): Tally {
+  const n = data.length / 2;
+  const totals = Array.from({ length: n }, (_, i) => (data[i] as number) - (data[n + i] as number));
   const [samples, loss, steps, firstBad] = [totals[0], totals[1], totals[2], totals[3]] as [
     number,
     number,
     number,
     number,
   ];
-  const exits = (totals.length - TALLY_HEAD) / 2;
+  const exits = (n - TALLY_HEAD) / 2;
   const share = (offset: number) =>
     Array.from({ length: exits }, (_, k) => (totals[TALLY_HEAD + 2 * k + offset] as number) / samples);
   const counted = firstBad === 0 ? steps : Number.NaN;

@@ -225,14 +225,21 @@ test("group norm in every team", async () => {
     const { y, stats } = await runKernel(gn.groupNormForward, spec, { ...sizes, eps: 1e-5 }, forward);
     close(y?.f32 ?? [], of(asRef([x.length], x)), { rtol: 1e-4, atol: 2e-5, title });
     const saved = { g, x, stats: stats?.f32 ?? 0 };
-    const { sums } = await runKernel(gn.groupNormBackwardSums, spec, sizes, { ...saved, sums: 2 * samples * channels });
-    const { dx } = await runKernel(gn.groupNormBackward, spec, sizes, {
-      ...saved,
-      weight,
-      sums: sums?.f32 ?? 0,
-      dx: x.length,
-    });
-    along(dx?.f32 ?? new Float32Array(), x, (at) => dot(of(at), g), [x.length], title);
+    for (const chunk of [1, 2]) {
+      const dims = { ...sizes, parts: Math.ceil(samples / chunk), chunk };
+      const { sums } = await runKernel(gn.groupNormBackwardSums, spec, dims, {
+        ...saved,
+        sums: 2 * dims.parts * channels,
+      });
+      const own = chunk > 1;
+      const { dx } = await runKernel(gn.groupNormBackward, { ...spec, own }, sizes, {
+        ...saved,
+        weight,
+        ...(!own && { sums: sums?.f32 ?? 0 }),
+        dx: x.length,
+      });
+      along(dx?.f32 ?? new Float32Array(), x, (at) => dot(of(at), g), [x.length], `${title} by ${chunk}`);
+    }
   }
 });
 

@@ -46,7 +46,7 @@ function tally(n: number, exits: number, classes: number): OpCase {
       s.exitTally(z as Tensor, y as Tensor, totals, { loss: s.full([], 0.5) });
       s.exitTally(z as Tensor, y as Tensor, totals, { loss: s.full([], 0.25) });
       s.exitTally(z as Tensor, y as Tensor, totals);
-      return totals;
+      return s.slice(totals, { ends: [totals.size / 2] });
     },
     oracle: ({ z, y }) => {
       const [logits, labels] = [(z as Ref).data, (y as Ref).data];

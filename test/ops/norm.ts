@@ -192,6 +192,8 @@ const groupNorms: OpRow = {
     groupNorm([3, 7, 8], 8),
     groupNorm([2, 9, 9, 32], 4),
     groupNorm([33, 24], 2),
+    groupNorm([130, 12], 3),
+    groupNorm([70, 3, 8], 4),
     groupNorm([1, 4, 4, 16], 2, false),
   ],
 };
