@@ -1,5 +1,19 @@
 // The ground floor: what every folder needs and no user calls.
 
 export { SortieError } from "./errors.ts";
+export {
+  hasFiles,
+  kindOf,
+  leftovers,
+  openFile,
+  openFileSync,
+  partOf,
+  readChunks,
+  readWhole,
+  readWholeSync,
+  writeWhole,
+  writeWholeSync,
+} from "./files.ts";
 export { nearest } from "./nearest.ts";
 export { type Kinds, type OptionsReader, optionsReader, what } from "./options.ts";
+export { printable } from "./printable.ts";

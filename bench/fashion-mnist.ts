@@ -6,9 +6,10 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { writeWholeSync } from "../base/index.ts";
 import { accuracyAtCost, type Cascade, cascade, thresholdCurve } from "../calibration/index.ts";
 import { findings, readLogits } from "../cli/index.ts";
 import { RUN_FILES } from "../exits/index.ts";
@@ -329,6 +330,5 @@ if (flags.only !== "none") {
 }
 const results = plans.map(read).filter((result) => result !== undefined);
 if (results.length === 0) throw new Error(`bench/fashion-mnist: no finished run lies in ${flags.runs}.`);
-writeFileSync(`${flags.out}.part`, page(results));
-renameSync(`${flags.out}.part`, flags.out);
+writeWholeSync(flags.out, page(results));
 console.log(`wrote ${flags.out}: ${results.length} of ${plans.length} runs`);

@@ -1,46 +1,20 @@
 /** Files of a run: written whole or not at all, read with an error that names the file. */
 
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { kindOf, readWholeSync, writeWholeSync } from "../base/index.ts";
 
 /**
  * Writes a file beside its place and then renames it: a kill or a full disk leaves the old file, or none, but no half.
  * @throws Error that names the file, and says so where the disk is full.
  */
 export function writeWhole(path: string, content: string | Uint8Array): void {
-  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-  const part = `${path}.part`;
   try {
     mkdirSync(dirname(path), { recursive: true });
-    const file = openSync(part, "w");
-    try {
-      for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    renameSync(part, path);
+    writeWholeSync(path, content);
   } catch (cause) {
-    removeQuietly(part);
-    throw writeError(path, bytes.length, cause);
+    throw writeError(path, typeof content === "string" ? Buffer.byteLength(content) : content.length, cause);
   }
-}
-
-/** The error that matters is the one before. */
-function removeQuietly(path: string): void {
-  try {
-    rmSync(path, { force: true });
-  } catch {}
 }
 
 function writeError(path: string, bytes: number, cause: unknown): Error {
@@ -53,13 +27,13 @@ function writeError(path: string, bytes: number, cause: unknown): Error {
 }
 
 /** What a text file holds. @throws Error that names the file. */
-export const readText = (path: string): string => reading(path, () => readFileSync(path, "utf8"));
+export const readText = (path: string): string => new TextDecoder().decode(reading(path, () => readWholeSync(path)));
 
 /** The size of a file in bytes. @throws Error that names the file. */
 export function sizeOf(path: string): number {
   const stat = reading(path, () => statSync(path));
   if (stat.isFile()) return stat.size;
-  throw new Error(`${path} must be a readable file; got a folder.`);
+  throw new Error(`${path} must be a readable file; got ${kindOf(stat)}.`);
 }
 
 /** What `read` returns. @throws Error that names the file, where the system refuses it. */

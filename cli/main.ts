@@ -1,5 +1,6 @@
 /** `sortie COMMAND ...`: finds the command, runs it, turns what it throws into one line and exit code 1. */
 
+import { printable } from "../base/index.ts";
 import { calibrateHelp, runCalibrate } from "./calibrate.ts";
 import { dataHelp, runData } from "./data.ts";
 import { doctorHelp, runDoctor } from "./doctor.ts";
@@ -28,29 +29,31 @@ export const commands: Readonly<Record<string, Command>> = {
   doctor: { help: doctorHelp, run: runDoctor },
 };
 
-/** Runs `args` (without node and script); the exit code. Faults go to `complain`, by default where everything goes. */
+/** Runs `args` (without node and script); the exit code. Faults go to `complain`, by default where everything goes; of
+ * both, nothing that a terminal would obey comes through, whatever file it was read from. */
 export async function main(
   args: readonly string[],
   print: Print = console.log,
   complain: Print = print,
 ): Promise<number> {
+  const show: Print = (text) => print(printable(text));
   const [first = "--help", ...rest] = args.map((arg) => (arg === "-h" ? "--help" : arg));
   const isHelp = first === "--help" || first === "help";
   if (first === "--version" || (isHelp && rest.length === 0)) {
-    print(isHelp ? usage() : version());
+    show(isHelp ? usage() : version());
     return 0;
   }
   // sortie help train: sortie train --help
   const [name, given] = isHelp ? [rest[0]!, ["--help"]] : [first, rest];
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!command) {
-    complain(`sortie: unknown command "${name}". The commands are ${Object.keys(commands).join(", ")}.`);
+    complain(printable(`sortie: unknown command "${name}". The commands are ${Object.keys(commands).join(", ")}.`));
     return 1;
   }
   try {
-    return await command.run(given, print);
+    return await command.run(given, show);
   } catch (error) {
-    complain(error instanceof Error ? error.message : String(error));
+    complain(printable(error instanceof Error ? error.message : String(error)));
     return 1;
   }
 }

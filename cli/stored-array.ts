@@ -1,6 +1,7 @@
 /** Numeric arrays that stay in their file: a range of values is a range of bytes, converted as it is read. */
 
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
+import { openFileSync } from "../base/index.ts";
 import type { Values } from "../calibration/index.ts";
 import type { ByteSource } from "../data/index.ts";
 import { fromHalf } from "../engine/index.ts";
@@ -89,7 +90,7 @@ export function readBytes(path: string, from: number, count: number): Uint8Array
     throw new Error(`${path} must have ${from + count} bytes; got ${size}. It is cut off.`);
   }
   const bytes = reading(path, () => new Uint8Array(count));
-  const file = reading(path, () => openSync(path, "r"));
+  const file = reading(path, () => openFileSync(path));
   try {
     for (let done = 0; done < count; ) {
       const got = reading(path, () => readSync(file, bytes, done, count - done, from + done));

@@ -1,6 +1,7 @@
 // Files on disk: what is known of official ones, where they lie, whether they are intact. Node's modules are looked up when
 // called and never imported, so that `data` also loads in a browser.
 
+import { readChunks, readWhole } from "../base/index.ts";
 import { DataError } from "./errors.ts";
 
 /** A file as its publisher gives it out. */
@@ -117,8 +118,10 @@ export async function lookFor(source: Source, options: Pick<FileOptions, "dir"> 
 /** The content of a file, as bytes that start at offset 0 of their buffer. */
 export async function readBytes(path: string): Promise<Uint8Array> {
   try {
-    return new Uint8Array(await node("node:fs/promises").readFile(path));
+    node("node:fs");
+    return new Uint8Array(await readWhole(path));
   } catch (cause) {
+    if (cause instanceof DataError) throw cause;
     const code = (cause as NodeJS.ErrnoException).code ?? String(cause);
     throw new DataError(`readBytes: ${path} must be a readable file; got ${code}.`, { file: path, cause });
   }
@@ -146,7 +149,6 @@ export async function findFault(file: OfficialFile, path: string): Promise<strin
 async function hashFile(path: string, algorithm: "sha256" | "md5" | "git-blob"): Promise<string> {
   const hash = node("node:crypto").createHash(algorithm === "git-blob" ? "sha1" : algorithm);
   if (algorithm === "git-blob") hash.update(`blob ${await sizeOf(path)}\0`);
-  for await (const chunk of node("node:fs").createReadStream(path, { highWaterMark: 1 << 20 }))
-    hash.update(chunk as Buffer);
+  for await (const chunk of readChunks(path)) hash.update(chunk);
   return hash.digest("hex");
 }

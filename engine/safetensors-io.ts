@@ -1,6 +1,7 @@
 // safetensors from and to the outside: files (Node), blobs, fetch responses. Node's modules are asked of the running process,
 // never imported, so that a browser bundle holds no trace of them.
 
+import { hasFiles, openFile, writeWhole } from "../base/index.ts";
 import { ArgumentError, FormatError } from "./errors.ts";
 import { decodeSafetensors, encodeSafetensors, type SafetensorsFile, type StoredTensor } from "./safetensors.ts";
 
@@ -66,27 +67,18 @@ export async function writeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const bytes = encodeSafetensors(tensors, metadata);
-  const fs = fileSystem("writeSafetensors", "encode by `encodeSafetensors` and offer the bytes as a download");
-  const target = path instanceof URL ? process.getBuiltinModule("node:url").fileURLToPath(path) : path;
-  const temporary = `${target}.${process.pid}-${Math.random().toString(36).slice(2)}.tmp`;
-  try {
-    await fs.writeFile(temporary, bytes, { flag: "wx", flush: true });
-    await fs.rename(temporary, target);
-  } catch (error) {
-    await fs.rm(temporary, { force: true });
-    throw error;
-  }
+  needFiles("writeSafetensors", "encode by `encodeSafetensors` and offer the bytes as a download");
+  await writeWhole(path instanceof URL ? process.getBuiltinModule("node:url").fileURLToPath(path) : path, bytes);
 }
 
-function fileSystem(op: string, instead: string): typeof import("node:fs/promises") {
-  const fs = globalThis.process?.getBuiltinModule?.("node:fs/promises");
-  if (fs) return fs;
+function needFiles(op: string, instead: string): void {
+  if (hasFiles()) return;
   throw new ArgumentError(`${op}: a path needs Node 20.16 or newer; got another platform. Here, ${instead}.`);
 }
 
 async function readFile(path: string | URL, onProgress: (progress: ReadProgress) => void): Promise<Uint8Array> {
-  const fs = fileSystem("readSafetensors", "pass the bytes, a File or `fetch(url)`");
-  const file = await fs.open(path, "r");
+  needFiles("readSafetensors", "pass the bytes, a File or `fetch(url)`");
+  const file = await openFile(path);
   try {
     const { size: total } = await file.stat();
     const bytes = new Uint8Array(total);

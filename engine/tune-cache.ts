@@ -1,5 +1,6 @@
 // Where tuned choices survive the process: a file in Node, IndexedDB in a page. One table per adapter.
 
+import { readWhole, writeWhole } from "../base/index.ts";
 import type { DeviceInfo } from "./device.ts";
 import type { TuningTable } from "./tune.ts";
 
@@ -24,7 +25,7 @@ export async function loadTuning(info: DeviceInfo): Promise<TuningTable> {
 /** Stores the choices; a place that cannot be written is no error, tuning just starts anew next time. */
 export async function saveTuning(info: DeviceInfo, table: TuningTable): Promise<void> {
   const text = JSON.stringify(table, undefined, 1);
-  await (inNode() ? writeFile(info, text) : writeDatabase(info, text)).catch(() => undefined);
+  await (inNode() ? writeFile(filePath(info), text) : writeDatabase(info, text)).catch(() => undefined);
 }
 
 const inNode = (): boolean => typeof process !== "undefined" && process.versions?.node !== undefined;
@@ -36,17 +37,11 @@ function filePath(info: DeviceInfo): string {
   return `${folder}/${tableName(info)}.json`;
 }
 
-async function readFile(info: DeviceInfo): Promise<string> {
-  return process.getBuiltinModule("node:fs/promises").readFile(filePath(info), "utf8");
-}
+const readFile = async (info: DeviceInfo): Promise<string> => new TextDecoder().decode(await readWhole(filePath(info)));
 
-async function writeFile(info: DeviceInfo, text: string): Promise<void> {
-  const fs = process.getBuiltinModule("node:fs/promises");
-  const path = filePath(info);
-  const temporary = `${path}.${process.pid}`;
-  await fs.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
-  await fs.writeFile(temporary, text);
-  await fs.rename(temporary, path);
+async function writeFile(path: string, text: string): Promise<void> {
+  await process.getBuiltinModule("node:fs/promises").mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+  await writeWhole(path, text);
 }
 
 /** Runs one request on the store `tuning` of the database `sortie`. */

@@ -1,6 +1,7 @@
 // The run folder's plain files (Node). Node's modules are asked of the running process, never imported, so that a browser bundle
 // holds no trace of them.
 
+import { readWhole } from "../base/index.ts";
 import { TrainingError } from "./errors.ts";
 
 /** Node's file functions. Throws TrainingError on another platform. */
@@ -26,22 +27,10 @@ export async function exists(path: string): Promise<boolean> {
 /** The text of a file, or undefined where there is none. */
 export async function readText(path: string): Promise<string | undefined> {
   try {
-    return await fileSystem("readText").readFile(path, "utf8");
+    fileSystem("readText");
+    return new TextDecoder().decode(await readWhole(path));
   } catch (error) {
     if (isMissing(error)) return undefined;
-    throw error;
-  }
-}
-
-/** Writes a file that appears under its name only when it is complete. */
-export async function writeText(path: string, text: string): Promise<void> {
-  const fs = fileSystem("writeText");
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    await fs.writeFile(temporary, text, { flush: true });
-    await fs.rename(temporary, path);
-  } catch (error) {
-    await fs.rm(temporary, { force: true });
     throw error;
   }
 }

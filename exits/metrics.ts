@@ -1,7 +1,8 @@
 // What was measured while training: rows in memory and, with a run folder, lines of metrics.jsonl.
 
+import { writeWhole } from "../base/index.ts";
 import type { Tally } from "../engine/functions.ts";
-import { fileSystem, readText, writeText } from "./files.ts";
+import { fileSystem, readText } from "./files.ts";
 
 /** Mean cross-entropy and share of right answers of one exit. */
 export interface ExitScore {
@@ -58,7 +59,7 @@ export class Metrics {
       return row && row.step <= step ? [row] : [];
     });
     this.rows.push(...kept);
-    await writeText(this.#path, kept.map((row) => `${JSON.stringify(row)}\n`).join(""));
+    await writeWhole(this.#path, kept.map((row) => `${JSON.stringify(row)}\n`).join(""));
   }
 
   async add(row: MetricsRow): Promise<void> {

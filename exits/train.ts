@@ -1,6 +1,7 @@
 // Training of a multi-exit network: one captured step a batch, progress, evaluation, checkpoints. A run that is stopped - killed,
 // interrupted, its device lost - goes on from its folder and ends with the weights, bit for bit, that it would have ended with.
 
+import { leftovers } from "../base/index.ts";
 import { copyInto, DeviceError, type Generator, type Tensor } from "../engine/functions.ts";
 import type { Optimizer, Schedule } from "../nn/index.ts";
 import { loadCheckpoint, type Position, type RunOptions, saveCheckpoint } from "./checkpoint.ts";
@@ -360,10 +361,8 @@ function identityOf(net: MultiExit, data: ImageSplits, options: TrainOptions, { 
 async function prepareFolder(dir: string): Promise<void> {
   const fs = fileSystem("train");
   await fs.mkdir(dir, { recursive: true });
-  const own = [RUN_FILES.last, RUN_FILES.best, RUN_FILES.metrics];
-  for (const name of await fs.readdir(dir)) {
-    const isLeft = name.endsWith(".tmp") && own.some((file) => name.startsWith(`${file}.`));
-    if (isLeft) await fs.rm(inFolder(dir, name), { force: true });
+  for (const name of [RUN_FILES.last, RUN_FILES.best, RUN_FILES.metrics]) {
+    for (const left of await leftovers(inFolder(dir, name))) await fs.rm(left, { force: true });
   }
 }
 

@@ -24,6 +24,15 @@ export async function* readTar(
   { maxBytes = unpackLimit(Number.POSITIVE_INFINITY) }: UnpackOptions = {},
 ): AsyncGenerator<TarEntry> {
   const source = new ByteSource(chunks, file);
+  try {
+    yield* entriesOf(source, file, maxBytes);
+  } finally {
+    // An archive may end before its file does: whoever reads that must let go of it.
+    await source.close();
+  }
+}
+
+async function* entriesOf(source: ByteSource, file: string, maxBytes: number): AsyncGenerator<TarEntry> {
   let longName: string | undefined;
   let longSize: number | undefined;
   for (;;) {
@@ -74,6 +83,10 @@ class ByteSource {
   constructor(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, file: string) {
     this.#chunks = Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]();
     this.#file = file;
+  }
+
+  async close(): Promise<void> {
+    await this.#chunks.return?.();
   }
 
   /** The next `count` bytes, or undefined if the stream ends before. Nothing is allocated for bytes that do not come. */

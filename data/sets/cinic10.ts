@@ -1,6 +1,7 @@
 // CINIC-10 (Darlow et al. 2018): PNG folders train, valid and test of 90,000 colour images of 32 x 32 each, from CIFAR-10 and
 // ImageNet, in the classes of CIFAR-10. The official validation set gives the validation and the calibration part.
 
+import { leftovers, partOf, readChunks } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
 import { DataError, ensure } from "../errors.ts";
 import { type FileOptions, lookFor, node, type OfficialFile, readBytes, type Source } from "../files.ts";
@@ -134,10 +135,12 @@ async function unpackedFolder(options: FileOptions): Promise<string> {
   if (unpacked?.isWhole) return root;
   const archive = await obtain("cinic10", ARCHIVE, root, options);
   // Unpacked aside and moved when whole, so that a kill leaves no folder that looks complete.
-  const aside = await fs.mkdtemp(path.join(root, ".unpacking-"));
+  const place = path.join(root, "unpacked");
+  for (const left of await leftovers(place)) await fs.rm(left, { recursive: true, force: true });
+  const aside = partOf(place);
+  await fs.mkdir(aside);
   try {
-    const packed = node("node:fs").createReadStream(archive);
-    for await (const { name, content } of readTar(gunzipStream(packed, archive), archive)) {
+    for await (const { name, content } of readTar(gunzipStream(readChunks(archive), archive), archive)) {
       const target = path.join(aside, name);
       ensure(target.startsWith(aside + path.sep), () => `cinic10: ${archive}: names must stay inside; got ${name}.`);
       await fs.mkdir(path.dirname(target), { recursive: true });

@@ -29,8 +29,16 @@ test.after(() => rmSync(folder, { recursive: true }));
 test("a full disk leaves the old file, and no half", async () => {
   const path = join(folder, "policy.json");
   writeWhole(path, "old");
-  symlinkSync("/dev/full", `${path}.part`);
-  const { message } = await errorOf(() => writeWhole(path, "new content"));
+  const fs = process.getBuiltinModule("node:fs");
+  const { writeFileSync: write } = fs;
+  // What is written goes to a device that is always full.
+  fs.writeFileSync = ((part: string, content: string) => {
+    symlinkSync("/dev/full", part);
+    write("/dev/full", content);
+  }) as typeof write;
+  const { message } = await errorOf(() => writeWhole(path, "new content")).finally(() => {
+    fs.writeFileSync = write;
+  });
   assert.is(
     message,
     `${path} needs 11 bytes; the disk is full. Nothing half-written is left; free space and run the command again.`,

@@ -271,6 +271,22 @@ test("tar: sizes that are negative, no numbers, or beyond the archive; large one
   assert.equal(await readAll(Buffer.concat([pax, withSize(Buffer.from("00000000000\0"))])), [700]);
 });
 
+test("tar: whoever gives the bytes is let go when the archive ends, or its reader stops", async () => {
+  const archive = tarFile([["one.bin", pattern(700)]]);
+  for (const stopsEarly of [true, false]) {
+    let isClosed = false;
+    const chunks = (async function* () {
+      try {
+        for (;;) yield archive;
+      } finally {
+        isClosed = true;
+      }
+    })();
+    for await (const _ of readTar(chunks, "a.tar")) if (stopsEarly) break;
+    assert.ok(isClosed, `stops early: ${stopsEarly}`);
+  }
+});
+
 /** An npy file as NumPy writes it. */
 function npyFile(descr: string, shape: string, data: Uint8Array = new Uint8Array(0)): Buffer {
   const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': ${shape}, }`.padEnd(117);

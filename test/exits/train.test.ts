@@ -1,9 +1,11 @@
 // Training as a user meets it: it learns, repeats itself, and says what is wrong. What a run survives is in resume.test.ts.
 
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { partOf } from "../../base/index.ts";
 import type { Tensor } from "../../engine/index.ts";
 import {
   type BatchSource,
@@ -134,7 +136,8 @@ test("a full disk is named, and what a killed process left is removed", async ()
   const fs = process.getBuiltinModule("node:fs/promises");
   const dir = join(folder, "full");
   mkdirSync(dir);
-  writeFileSync(join(dir, "last.safetensors.1-x.tmp"), "half");
+  const { pid: dead } = spawnSync(process.execPath, ["-e", ""]);
+  writeFileSync(partOf(join(dir, "last.safetensors")).replace(`.${process.pid}-`, `.${dead}-`), "half");
   writeFileSync(join(dir, "notes.tmp"), "the user's");
   const { appendFile } = fs;
   fs.appendFile = () => Promise.reject(Object.assign(new Error("ENOSPC: no space left"), { code: "ENOSPC" }));
