@@ -146,7 +146,9 @@ const SCHEMA = v.strictObject({
     decay: v.optional(choice(["all", "matrices"], "what decays: all, or all but biases and norms")),
     clipNorm: v.optional(positive("largest norm of the gradients")),
     schedule: choice(["cosine", "constant", "steps", "oneCycle"], "how the learning rate goes"),
-    warmup: v.optional(whole(0, "steps of rising learning rate (default 200, 0 for oneCycle)")),
+    warmup: v.optional(
+      whole(0, "steps of rising learning rate (default a tenth of the run, at most 200; 0 for oneCycle)"),
+    ),
     minLr: v.optional(atLeast0("learning rate at the end (cosine)")),
     milestones: v.optional(
       list(within(0, 1, "share"), "shares of the run after which the rate falls (steps): a list, 0.5,0.75"),
@@ -212,7 +214,7 @@ const PRESETS: Readonly<Partial<Record<SetName, Plain>>> = {
     train: { epochs: 4, warmup: 50, logEvery: 10 },
   },
   // The first 50,000 images of the file are for training, as in the published comparisons of this recipe.
-  "fashion-mnist": { data: { order: "file" }, train: { flip: 0.5 } },
+  "fashion-mnist": { data: { order: "file" }, train: { flip: 0.5, warmup: 200 } },
   cifar10: { train: { flip: 0.5 } },
   cifar100: { data: { labels: "fine" }, train: { flip: 0.5 } },
   cinic10: { train: { flip: 0.5 } },

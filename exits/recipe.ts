@@ -53,7 +53,7 @@ export interface OptimizerRecipe {
 export interface ScheduleRecipe {
   /** Default cosine, to `minLr` (0) at the end. `oneCycle` moves the momentum (Adam: beta1) too, as PyTorch does. */
   readonly kind?: "cosine" | "constant" | "steps" | "oneCycle";
-  /** Steps over which the rate is multiplied by (t + 1) / warmup; default 200, 0 for oneCycle. */
+  /** Steps over which the rate is multiplied by (t + 1) / warmup; default a tenth of the run, at most 200; 0 for oneCycle. */
   readonly warmup?: number;
   readonly minLr?: number;
   /** steps: shares of the run after which the rate is multiplied by `gamma` (0.1); default [0.5, 0.75]. */
@@ -72,6 +72,9 @@ export interface Recipe {
   readonly flip?: number;
 }
 
+/** Without gaps, but for a warm-up that depends on the length of the run. */
+type FullSchedule = Required<Omit<ScheduleRecipe, "warmup">> & Pick<ScheduleRecipe, "warmup">;
+
 /** A recipe without gaps. */
 export interface FullRecipe {
   readonly epochs: number;
@@ -80,7 +83,7 @@ export interface FullRecipe {
     readonly method: NonNullable<OptimizerRecipe["method"]>;
     readonly lr: number;
   };
-  readonly schedule: Required<ScheduleRecipe>;
+  readonly schedule: FullSchedule;
   readonly flip: number;
 }
 
@@ -109,7 +112,7 @@ export function completeRecipe({ epochs, batch = 128, optimizer = {}, schedule =
     optimizer: { ...DEFAULTS[method], decay: "all", ...optimizer, method } as FullRecipe["optimizer"],
     schedule: {
       kind,
-      warmup: kind === "oneCycle" ? 0 : 200,
+      ...(kind === "oneCycle" && { warmup: 0 }),
       minLr: 0,
       milestones: [0.5, 0.75],
       gamma: 0.1,
@@ -154,7 +157,7 @@ export function makeOptimizer(flat: Flat, { optimizer }: FullRecipe): Optimizer 
 }
 
 const SCHEDULES: Readonly<
-  Record<NonNullable<ScheduleRecipe["kind"]>, (lr: number, steps: number, recipe: Required<ScheduleRecipe>) => Schedule>
+  Record<NonNullable<ScheduleRecipe["kind"]>, (lr: number, steps: number, recipe: FullSchedule) => Schedule>
 > = {
   cosine: (baseLr, steps, { minLr }) => lrCosine({ baseLr, minLr, steps }),
   constant: (lr) => lrConstant(lr),
@@ -170,5 +173,6 @@ export function makeMomentum({ schedule }: FullRecipe, { momentum }: Optimizer, 
 
 /** The learning rate of each of `steps` steps. */
 export function makeSchedule({ optimizer, schedule }: FullRecipe, steps: number): Schedule {
-  return lrRamp(SCHEDULES[schedule.kind](optimizer.lr, steps, schedule), schedule.warmup);
+  const { warmup = Math.min(200, Math.ceil(steps / 10)) } = schedule;
+  return lrRamp(SCHEDULES[schedule.kind](optimizer.lr, steps, schedule), warmup);
 }

@@ -46,6 +46,10 @@ test("its code runs and prints what it says", async () => {
   }
   const output = lines.join("\n");
   assert.match(output, /ShapeError: matmul: inner dimensions must match; got f32\[2, 3\] x f32\[2, 3\] \(3 != 2\)\./);
+  // Ten classes: chance is 51.
+  const [, right, all] = /(\d+) of (\d+) test images are answered rightly/.exec(output) ?? [];
+  assert.is(all, "512", output);
+  assert.ok(Number(right) > 384, `${right} of ${all} test images are answered rightly`);
   const losses = [...output.matchAll(/loss (\d\.\d+)/g)].map(([, loss]) => Number(loss));
   assert.is(losses.length, 4);
   assert.ok((losses[3] as number) < 0.25, `the last loss is ${losses[3]}`);

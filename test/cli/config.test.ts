@@ -83,7 +83,7 @@ test("the learning rate has risen long before training ends, whatever the data s
 test("help says what is preset, and for which data set otherwise", () => {
   const lines = configHelp.split("\n");
   assert.ok(lines.some((line) => /--batch, --train\.batch +images a step: .* \[128\]$/.test(line)));
-  assert.ok(lines.includes("  fashion-mnist: --data.order file --train.flip 0.5"));
+  assert.ok(lines.includes("  fashion-mnist: --data.order file --train.flip 0.5 --train.warmup 200"));
 });
 
 test("what only one backbone has is refused by the others", async () => {
@@ -113,7 +113,9 @@ test("each optimiser and schedule starts from its own rate and warm-up", () => {
     return [optimizer.method, optimizer.lr, schedule.warmup];
   };
   assert.equal(rates(), ["sgd", 0.1, 50]);
-  assert.equal(rates("--data", "mnist"), ["sgd", 0.1, 200]);
+  assert.equal(rates("--data", "mnist"), ["sgd", 0.1, undefined]);
+  // The published recipe.
+  assert.equal(rates("--data", "fashion-mnist"), ["sgd", 0.1, 200]);
   assert.equal(rates("--train.optimizer", "adam"), ["adam", 0.001, 50]);
   assert.equal(rates("--train.schedule", "oneCycle"), ["sgd", 0.1, 0]);
   assert.equal(rates("--model.backbone", "vit", "--lr", "0.01"), ["adamw", 0.01, 50]);
