@@ -121,8 +121,6 @@ export class Storage {
   #parts = 0;
   /** What a move adds to the count of writes, so that versions go on from where they were. */
   #skew = 0;
-  /** Holds rows of a live batch: only the first n are computed (see capture). */
-  live = false;
   #place: Place | undefined;
   #references = 1;
   #writes = 0;

@@ -26,7 +26,8 @@ export interface CaptureOptions<I extends Record<string, Described>, S extends R
   readonly state?: readonly (Tensor | { readonly state: readonly Tensor[] })[];
   /**
    * Live rows: u32[1], the number of leading rows of the inputs that count, known on the GPU alone. The inputs' common
-   * leading extent is the capacity; each dispatch covers the first rows only. Ops that mix rows are refused.
+   * leading extent is the capacity; each dispatch covers the first rows only. Ops that mix rows are refused, and so are writes of
+   * state by ops that are not given this very count.
    */
   readonly rows?: Tensor;
   /** For messages and GPU tools: `capture "label"`. */

@@ -185,5 +185,6 @@ export function dispatch<S extends Spec, U extends string>(
   program.bindings.forEach(({ access }, i) => {
     if (access !== "read") (storages[i] as Storage).touch();
   });
-  device.stream.push({ kind: "dispatch", op, program, storages, uniforms, grid, rows: kernel.rows?.(dims, spec) });
+  const rows = device.stream.recorder && kernel.rows?.(dims, spec);
+  device.stream.push({ kind: "dispatch", op, program, storages, uniforms, grid, rows });
 }

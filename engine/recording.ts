@@ -1,17 +1,15 @@
 // A step while it is traced: takes its work instead of the queue, notes which tensors from outside it uses and what it does to the
 // gradients at leaves, and refuses what cannot be replayed.
 
-import { liveGrid } from "../kernels/index.ts";
 import type { Place, Storage } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import { CaptureError } from "./errors.ts";
 import { Leaf } from "./graph.ts";
 import { LeafSwaps, type LeftGradient } from "./leaf-swaps.ts";
+import { LiveRows } from "./live-rows.ts";
 import { checkDevice } from "./op.ts";
-import { liveGrids } from "./ops/compact.ts";
 import { PrivateMemory } from "./private-memory.ts";
 import { type Operand, Replay } from "./replay.ts";
-import { describe, numel } from "./shape.ts";
 import { type Command, type Recorder, storagesOf, type Work } from "./stream.ts";
 import { empty, Tensor } from "./tensor.ts";
 
@@ -27,7 +25,7 @@ export class Recording implements Recorder {
   readonly #made = new WeakSet<Tensor>();
   readonly #used = new Map<Tensor, Storage>();
   readonly #swaps = new LeafSwaps();
-  #rows: { count: Tensor; capacity: number } | undefined;
+  #rows: LiveRows | undefined;
   #indirect: ReadonlyMap<Work, Place> = new Map();
   #operands: Operand[] = [];
   #left: LeftGradient[] = [];
@@ -74,20 +72,7 @@ export class Recording implements Recorder {
   /** From here on, dispatches that depend on the inputs cover only the first `count` rows. */
   live(count: Tensor, inputs: readonly (readonly [string, Tensor])[]): void {
     checkDevice("capture", count, this.#device);
-    if (numel(count.shape) !== 1 || count.dtype !== "u32")
-      throw new CaptureError(`capture: rows must be u32[1]; got ${describe(count)}.`);
-    const capacity = inputs[0]?.[1].shape[0];
-    if (capacity === undefined)
-      throw new CaptureError("capture: live rows need an input with a leading axis; got none.");
-    for (const [name, input] of inputs) {
-      if (input.shape[0] !== capacity) {
-        throw new CaptureError(
-          `capture: with live rows all inputs must have the leading extent ${capacity}; got ${describe(input)} for ${name}.`,
-        );
-      }
-      input.storage.live = true;
-    }
-    this.#rows = { count, capacity };
+    this.#rows = new LiveRows(count, inputs);
   }
 
   record(work: Work): void {
@@ -98,8 +83,8 @@ export class Recording implements Recorder {
       work.storages.forEach((storage, i) => {
         if (bindings[i]?.access !== "read") this.#checkWrite(work.op, storage);
       });
-      if (this.#rows && work.storages.some((storage) => storage.live)) this.#spread(work, this.#rows.capacity);
     }
+    this.#rows?.follow(work, this);
     this.#work.push(work);
   }
 
@@ -108,22 +93,6 @@ export class Recording implements Recorder {
     throw new CaptureError(
       `capture: what the step writes in place must be declared as state; ${op} writes a tensor from outside that is not.`,
     );
-  }
-
-  /** What a live dispatch writes is live too. */
-  #spread(work: Command, capacity: number): void {
-    if (!work.rows || work.rows.units % capacity !== 0) {
-      throw new CaptureError(`capture: with live rows every op must treat rows independently; ${work.op} mixes them.`);
-    }
-    const grid = liveGrid(work.grid, work.rows);
-    if (grid.join() !== work.grid.join()) {
-      throw new CaptureError(
-        `capture: for all rows the launches of ${work.op} must have their grid [${work.grid.join(", ")}]; its kernel's rows give [${grid.join(", ")}].`,
-      );
-    }
-    work.storages.forEach((storage, i) => {
-      if (work.program.bindings[i]?.access !== "read") storage.live = true;
-    });
   }
 
   *programs(): Iterable<Command["program"]> {
@@ -188,22 +157,15 @@ export class Recording implements Recorder {
     return operands;
   }
 
-  /** Prepends the dispatch that computes every live dispatch's grid from the row count. */
-  #liveArguments({ count, capacity }: { count: Tensor; capacity: number }): Map<Work, Place> {
-    const commands = this.#work.filter(
-      (work): work is Command => work.kind === "dispatch" && work.storages.some((storage) => storage.live),
-    );
+  /** Prepends the dispatch that computes the grids of those that follow the live rows. */
+  #liveArguments(rows: LiveRows): Map<Work, Place> {
     const before = this.#work.length;
-    const args = liveGrids(
-      count,
-      commands.map((command) => ({ grid: command.grid, rows: command.rows })),
-      capacity,
-    );
+    const { args, places } = rows.arguments();
     this.#work.unshift(...this.#work.splice(before));
     this.place(args.storage);
-    const { buffer, offset } = args.storage.place;
+    const found = places(args.storage.place);
     args.dispose();
-    return new Map(commands.map((command, i) => [command, { buffer, offset: offset + 12 * i }]));
+    return found;
   }
 
   /** Lets everything go. Only for a recording that was not laid out. */

@@ -19,7 +19,7 @@ export interface Command {
   /** In the order of the program's uniforms. */
   readonly uniforms: readonly number[];
   readonly grid: Grid;
-  /** How the grid depends on the leading extent; undefined if the kernel mixes rows. */
+  /** How the grid depends on the leading extent; undefined if the kernel mixes rows, or nobody records. */
   readonly rows: RowAxis | undefined;
 }
 

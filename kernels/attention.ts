@@ -21,6 +21,7 @@ import {
 import {
   type Binding,
   ceilDiv,
+  type Dims,
   defineKernel,
   type Grid,
   LINEAR_GROUP,
@@ -40,8 +41,8 @@ export const attentionGrid = (units: number, len: number, spec: AttentionSpec): 
   linearGrid(units * ceilDiv(len, spec.group));
 
 /** The same, as batch rows leave. */
-export const attentionRows = (units: number, len: number, spec: AttentionSpec): RowAxis => {
-  return { axis: 0, units: units * ceilDiv(len, spec.group), perGroup: 1, fold: true };
+const rows = ({ units, heads, queries }: Dims<"units" | "heads" | "queries">, { group }: AttentionSpec): RowAxis => {
+  return { axis: 0, units: units * ceilDiv(queries, group), perGroup: 1, fold: true, blocks: units / heads };
 };
 
 /** Opens the entry point: `unit` = batch and head, `own` = the thread's row of `len`, clamped, `block` its workgroup's first. */
@@ -111,7 +112,7 @@ export const attentionForward = defineKernel<AttentionSpec, AttentionUniform>({
   features: attentionFeatures,
   source,
   grid: ({ units, queries }, spec) => attentionGrid(units, queries, spec),
-  rows: ({ units, queries }, spec) => attentionRows(units, queries, spec),
+  rows,
 });
 
 /** What the choice of a variant depends on. `isAligned`: all strides and offsets are multiples of 4. */

@@ -247,7 +247,10 @@ export const batchNormInference = defineKernel<BatchNormSpec, BatchNormSize | "e
   ${batchNormRows(spec, "y", outputValue(spec))}
 }`,
   grid: batchNormGrid,
-  rows: ({ rows, chunk }): RowAxis => ({ axis: 1, units: rows, perGroup: chunk }),
+  rows: ({ rows, chunk }): RowAxis => {
+    const apart = { weight: 1, bias: 1, running_mean: 1, running_var: 1 };
+    return { axis: 1, units: rows, perGroup: chunk, blocks: rows, apart };
+  },
 });
 
 /** Workgroup shapes for [rows, channels], best guess first: single subgroups where they are narrow (CPU adapters). */

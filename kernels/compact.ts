@@ -131,7 +131,8 @@ export const GRID_WORDS = 3;
  * Workgroup counts of `launches` launches on the first count[0] rows (at most u.capacity). `args` holds the results, three
  * words a launch (as indirect dispatches take them), and behind all of these the table: grid x, y, z for all rows; the
  * axis that depends on the rows; units per row; units per group, 0 if the rows do not
- * matter; whether the count is folded as by `linearGrid` (then over x and y); 0. Other axes stand. The rule is `liveGrid`'s.
+ * matter; whether the count is folded as by `linearGrid` (then over x and y); groups for all rows. Other axes stand. The rule is
+ * `liveGrid`'s.
  */
 export const liveGrids = defineKernel<Record<string, never>, "launches" | "capacity">({
   name: "live-grids",
@@ -147,7 +148,7 @@ export const liveGrids = defineKernel<Record<string, never>, "launches" | "capac
   let entry = u.launches * ${GRID_WORDS}u + i * ${GRID_ENTRY_WORDS}u;
   let units = min(count[0], u.capacity) * args[entry + 4u];
   let per_group = args[entry + 5u];
-  let groups = units / max(per_group, 1u) + u32(units % max(per_group, 1u) != 0u);
+  let groups = min(units / max(per_group, 1u) + u32(units % max(per_group, 1u) != 0u), args[entry + 7u]);
   var grid = vec3u(args[entry], args[entry + 1u], args[entry + 2u]);
   if (per_group == 0u) {
     // Independent of the rows: the grid stands.

@@ -182,7 +182,10 @@ w_at += u.run;
     const [x, y] = linearGrid(ceilDiv(dims.batch * dims.oh * dims.ow, size.m));
     return [x, y, ceilDiv(dims.group_o, size.n) * dims.groups];
   },
-  rows: (dims, spec) => ({ axis: 0, units: dims.batch * dims.oh * dims.ow, perGroup: tileSize(spec).m, fold: true }),
+  rows: ({ batch, oh, ow }, spec) => {
+    const apart = { weight: 1, bias: 1 };
+    return { axis: 0, units: batch * oh * ow, perGroup: tileSize(spec).m, fold: true, blocks: batch, apart };
+  },
 });
 
 /** Whether quads of the channels of x and of y lie inside a group and are aligned. */

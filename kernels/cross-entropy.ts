@@ -7,7 +7,7 @@
 // instead of an access out of bounds.
 
 import { sumsOf } from "./chain.ts";
-import { type Binding, ceilDiv, defineKernel, linearGrid } from "./kernel.ts";
+import { type Binding, ceilDiv, defineKernel, linearGrid, type RowAxis } from "./kernel.ts";
 import {
   type AdapterTraits,
   bufferType,
@@ -65,7 +65,9 @@ const forwardUniforms = { rows: "u32", len: "u32", exits: "u32", smoothing: "f32
 const backwardUniforms = { ...forwardUniforms, scale: "f32" } as const;
 
 const grid = (dims: { readonly rows: number }, spec: RowSpec) => linearGrid(ceilDiv(dims.rows, rowsPerGroup(spec)));
-const rows = (dims: { readonly rows: number }, spec: RowSpec) => rowAxis(dims.rows, spec);
+const rowsOf = (dims: { readonly rows: number; readonly exits: number }, spec: CrossEntropySpec): RowAxis => {
+  return rowAxis(dims.rows, spec, { blocks: dims.rows / dims.exits });
+};
 
 const locate = (spec: CrossEntropySpec): string => `${teamIndex(spec)}
   let exists = team < u.rows;
@@ -170,7 +172,7 @@ export const crossEntropyForward = defineKernel<CrossEntropySpec, keyof typeof f
   features: rowFeatures,
   source: forwardSource,
   grid,
-  rows,
+  rows: rowsOf,
 });
 
 /** Gradient of the logits, from g per row or from one g times `scale`. */
@@ -188,7 +190,7 @@ export const crossEntropyBackward = defineKernel<CrossEntropyBackwardSpec, keyof
   features: rowFeatures,
   source: backwardSource,
   grid,
-  rows,
+  rows: (dims, spec) => ({ ...rowsOf(dims, spec), ...(spec.upstream === "scalar" && { apart: { g: 1 } }) }),
 });
 
 /** Variants for `rows` rows of `len` logits, best guess first. */

@@ -112,5 +112,8 @@ fn log1p_over(x: f32) -> f32 {
   scores[at] = s;
 }`,
   grid: ({ n }) => linearGrid(ceilDiv(n, WORKGROUP)),
-  rows: ({ n }) => ({ axis: 0, units: n, perGroup: WORKGROUP, fold: true }),
+  rows: ({ n }) => {
+    const apart = { thresholds: 1, answers: 1, exits: 1, scores: 1 };
+    return { axis: 0, units: n, perGroup: WORKGROUP, fold: true, blocks: n, apart };
+  },
 });

@@ -118,6 +118,8 @@ ${unroll(STRIP, (p) => `if (first + ${p} < u.ow) { store(at + ${p}, q, c${p}); }
     units: dims.batch * dims.oh * ceilDiv(dims.ow, STRIP) * quads(dims, isVec),
     perGroup: THREADS,
     fold: true,
+    blocks: dims.batch,
+    apart: { weight: 1, bias: 1 },
   }),
 });
 

@@ -65,5 +65,5 @@ fn residual(row: u32, label: u32) -> f32 {
   ${normalise ? "for (var e = 0u; e < u.exits; e++) { weights[first + e] /= sum + 1e-12; }" : ""}
 }`,
   grid: ({ n }) => linearGrid(ceilDiv(n, WORKGROUP)),
-  rows: ({ n }) => ({ axis: 0, units: n, perGroup: WORKGROUP, fold: true }),
+  rows: ({ n }) => ({ axis: 0, units: n, perGroup: WORKGROUP, fold: true, blocks: n, apart: { schedule: 1 } }),
 });

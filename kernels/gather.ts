@@ -6,8 +6,8 @@
 // owned by one thread, which adds its contributions in the order of the index list, so results are equal bit for bit from
 // run to run. Short lists are scanned whole (`sumRowsScanned`); for long ones `markRows` and `linkRows` chain the equal
 // indices first, and `sumRowsLinked` walks the chains. A thread per element, or per four neighbours along i. The uniform
-// `rowwise` (0 or 1; texts do not read it) says that the leading axis passes through, so that a launch can follow a live
-// row count.
+// `rowwise` (texts do not read it) is the extent of a leading axis that passes through, so that a launch can follow a live
+// row count, else 0.
 
 import { eachAxis, itemGrid, itemLoop, itemRows, type MoveUnit, numbered, unitFeatures, unitType } from "./items.ts";
 import { type Binding, type Dims, defineKernel, type KernelFeature } from "./kernel.ts";
@@ -48,7 +48,10 @@ export const gatherRows = defineKernel<GatherRowsSpec, RowsUniform | "missing">(
   y[i] = select(${unitType(unit, width)}(${missing(unit)}), x[select(0u, p, row < u.rows)], row < u.rows);`,
     ),
   grid: (dims) => itemGrid(pickedItems(dims)),
-  rows: (dims) => itemRows(pickedItems(dims)),
+  rows: (dims) =>
+    dims.outer === 1
+      ? itemRows(pickedItems(dims), dims.count, { x: 1 })
+      : itemRows(pickedItems(dims), dims.outer, { index: 1 }),
 });
 
 const elementUniforms = {
@@ -84,7 +87,7 @@ export const gatherElements = defineKernel<{ readonly unit: MoveUnit; readonly r
   y[i] = select(${missing(unit)}, x[select(0u, p + row * u.stride, row < u.rows)], row < u.rows);`,
     ),
   grid: ({ size }) => itemGrid(size),
-  rows: ({ size, rowwise }) => (rowwise ? itemRows(size) : undefined),
+  rows: ({ size, rowwise }) => (rowwise ? itemRows(size, rowwise) : undefined),
 });
 
 const scatterUniforms = {
@@ -132,7 +135,7 @@ export const sumElements = defineKernel<{ readonly dtype: GradientStorage; reado
   dx[i] = ${dtype}(total);`,
     ),
   grid: ({ size }) => itemGrid(size),
-  rows: ({ size, rowwise }) => (rowwise ? itemRows(size) : undefined),
+  rows: ({ size, rowwise }) => (rowwise ? itemRows(size, rowwise) : undefined),
 });
 
 /** y [count, classes] from index [count]. */
@@ -142,7 +145,7 @@ export const oneHotRows = defineKernel<Record<string, never>, "count" | "classes
   uniforms: { count: "u32", classes: "u32" },
   source: () => itemLoop("u.count * u.classes", `y[i] = select(0.0, 1.0, u32(index[i / u.classes]) == i % u.classes);`),
   grid: ({ count, classes }) => itemGrid(count * classes),
-  rows: ({ count, classes }) => itemRows(count * classes),
+  rows: ({ count, classes }) => itemRows(count * classes, count),
 });
 
 /** How gradients of picked rows are summed. */
@@ -262,5 +265,5 @@ export const scatterRows = defineKernel<GatherRowsSpec & { readonly live: boolea
   if (row < u.rows) { y[row * u.inner + i % u.inner] = x[i]; }`,
     ),
   grid: ({ count, inner }) => itemGrid(count * inner),
-  rows: ({ count, inner }) => itemRows(count * inner),
+  rows: ({ count, inner }) => itemRows(count * inner, count, { y: 1 }),
 });

@@ -45,7 +45,8 @@ const channelwise = (width: 1 | 4, name: string, access: "read" | "write"): Bind
 };
 
 const grid = ({ samples, groups }: Sizes, spec: RowSpec) => linearGrid(ceilDiv(samples * groups, rowsPerGroup(spec)));
-const rows = ({ samples, groups }: Sizes, spec: RowSpec): RowAxis => rowAxis(samples * groups, spec);
+const rows = ({ samples, groups }: Sizes, spec: RowSpec): RowAxis =>
+  rowAxis(samples * groups, spec, { blocks: samples, apart: { weight: 1, bias: 1 } });
 
 /** Declares the team's group: `columns` per group, `first` = its first element's index, `channel` = its first column. */
 const place = (spec: RowSpec): string => `${teamIndex(spec)}

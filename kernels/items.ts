@@ -1,6 +1,15 @@
 // One thread per item: what kernels that move elements have in common. An item is one element, or four neighbours.
 
-import { ceilDiv, ENTRY, type KernelFeature, LINEAR_GROUP, linearGrid, type StorageType, unroll } from "./kernel.ts";
+import {
+  ceilDiv,
+  ENTRY,
+  type KernelFeature,
+  LINEAR_GROUP,
+  linearGrid,
+  type RowAxis,
+  type StorageType,
+  unroll,
+} from "./kernel.ts";
 
 /** What travels: any four-byte type, or f16. */
 export type MoveUnit = "u32" | "f16";
@@ -56,8 +65,10 @@ export const itemLoop = (count: string, body: string): string => `fn item(i: u32
 /** Launch geometry of `count` items. */
 export const itemGrid = (count: number) => linearGrid(ceilDiv(count, PER_GROUP));
 
-/** How `itemGrid` depends on the rows, whose items follow one another. */
-export const itemRows = (count: number) => ({ axis: 0, units: count, perGroup: PER_GROUP, fold: true }) as const;
+/** How `itemGrid` depends on the rows, whose items follow one another in `blocks`. */
+export const itemRows = (count: number, blocks: number, apart: Readonly<Record<string, number>> = {}): RowAxis => {
+  return { axis: 0, units: count, perGroup: PER_GROUP, fold: true, blocks, apart };
+};
 
 /** Splits the row-major index `i` over axes of extents `u.n0 ...`: `visit(axis, index)` for each, innermost first. */
 export function eachAxis(rank: number, visit: (axis: number, index: string) => string): string {

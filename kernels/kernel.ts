@@ -38,6 +38,13 @@ export interface RowAxis {
   readonly units: number;
   readonly perGroup: number;
   readonly fold?: boolean;
+  /**
+   * Leading blocks that the launch keeps apart: block i of what it writes needs block i of what it reads, and no more. The launch
+   * can follow rows that make up whole blocks.
+   */
+  readonly blocks: number;
+  /** The same of bindings that differ: 1 where every row may touch all of it (weights, tables, places to scatter to). */
+  readonly apart?: Readonly<Record<string, number>>;
 }
 
 /**
@@ -118,11 +125,12 @@ export function linearGrid(groups: number): Grid {
 }
 
 /**
- * The grid of a launch on as many rows as make `units` (default: all): what the kernel `liveGrids` computes on the GPU. For all
- * rows it must be the launch's own grid.
+ * The grid of a launch on the first `count` of `capacity` rows: what the kernel `liveGrids` computes on the GPU. For all rows it
+ * must be the launch's own grid.
  */
-export function liveGrid(grid: Grid, { axis, perGroup, fold, ...rows }: RowAxis, units = rows.units): Grid {
-  const groups = ceilDiv(units, perGroup);
+export function liveGrid(grid: Grid, { axis, units, perGroup, fold }: RowAxis, count = 1, capacity = 1): Grid {
+  // Rows of a fraction of a unit are rounded up: the last group is then reached early, never late.
+  const groups = Math.min(ceilDiv(count * ceilDiv(units, capacity), perGroup), ceilDiv(units, perGroup));
   const [x, y] = linearGrid(groups);
   return fold ? [x, y, grid[2]] : (grid.map((count, i) => (i === axis ? groups : count)) as unknown as Grid);
 }

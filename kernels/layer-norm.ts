@@ -38,7 +38,8 @@ const rowsPerTeamGroup = (spec: LayerNormSpec): number => rowsPerGroup(spec) * s
 const grid = ({ rows }: { readonly rows: number }, spec: LayerNormSpec): Grid =>
   linearGrid(ceilDiv(rows, rowsPerTeamGroup(spec)));
 const rows = (dims: { readonly rows: number }, spec: LayerNormSpec): RowAxis => {
-  return { axis: 0, units: dims.rows, perGroup: rowsPerTeamGroup(spec), fold: true };
+  const apart = { weight: 1, bias: 1 };
+  return { axis: 0, units: dims.rows, perGroup: rowsPerTeamGroup(spec), fold: true, blocks: dims.rows, apart };
 };
 
 const activations = (spec: RowSpec, name: string, access: "read" | "write"): Binding => {

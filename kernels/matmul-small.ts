@@ -53,5 +53,8 @@ b_at += u.b_k;
 c[at] = ${spec.dtype}(finish(at, n, 1, sum));
 }`,
   grid: (dims) => linearGrid(ceilDiv(dims.batch * dims.m * dims.n, THREADS)),
-  rows: (dims) => (dims.batch === 1 ? { axis: 0, units: dims.m * dims.n, perGroup: THREADS, fold: true } : undefined),
+  rows: ({ batch, m, n, a_k }) => {
+    const apart = { b: 1, bias: 1, ...(a_k > 1 && { a: 1 }) };
+    return batch === 1 ? { axis: 0, units: m * n, perGroup: THREADS, fold: true, blocks: m, apart } : undefined;
+  },
 });

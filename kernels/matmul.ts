@@ -139,8 +139,13 @@ export const matmul = defineKernel<MatmulSpec, MatmulDims>({
     const [x, y] = linearGrid(ceilDiv(dims.m, size.m) * ceilDiv(parts, along));
     return [x, y, columns * along];
   },
-  rows: (dims, spec) =>
-    dims.batch * dims.splits === 1 ? { axis: 0, units: dims.m, perGroup: tileSize(spec).m, fold: true } : undefined,
+  rows: ({ batch, splits, m, n }, spec) => {
+    const size = tileSize(spec);
+    // Shares of k that do not all lie along z are launched one behind the other, not row by row.
+    if (batch > 1 || partsAlongZ(splits, ceilDiv(n, size.n)) < splits) return undefined;
+    const apart = { b: 1, bias: 1, ...(spec.ta && { a: 1 }) };
+    return { axis: 0, units: m, perGroup: size.m, fold: true, blocks: m, apart };
+  },
 });
 
 /** Spec of `sumParts`: `isVec` where the length is a multiple of 4. */
@@ -171,6 +176,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
 }`;
   },
   grid: (dims, { isVec }) => linearGrid(ceilDiv(isVec ? dims.length / 4 : dims.length, SUM_THREADS)),
+  rows: ({ length }, { isVec }) => {
+    return { axis: 0, units: isVec ? length / 4 : length, perGroup: SUM_THREADS, fold: true, blocks: length };
+  },
 });
 
 /** One product, as far as the choice of its spec depends on it. */

@@ -4,8 +4,8 @@
 //   transpose  y[b, c, r] = x[b, r, c] in 4 x 4 blocks kept in registers
 //   concat     y[r, offset + j] = x_k[r, j - start_k]: up to six inputs side by side in one launch
 // A thread per element, or per four neighbours (`width` 4: offsets and strides then count vec4s). Four-byte types travel
-// as u32, so that NaN payloads and denormals survive. The uniform `rowwise` (0 or 1; texts do not read it) says that the
-// leading axis passes through, so that the launch can follow a live row count.
+// as u32, so that NaN payloads and denormals survive. The uniform `rowwise` (texts do not read it) is the extent of a
+// leading axis that passes through, so that the launch can follow a live row count, else 0.
 
 import { eachAxis, itemGrid, itemLoop, itemRows, type MoveUnit, numbered, unitFeatures, unitType } from "./items.ts";
 import { type Binding, ceilDiv, type Dims, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, unroll } from "./kernel.ts";
@@ -49,7 +49,7 @@ export const stridedCopy = defineKernel<CopySpec, CopyUniform>({
   y[q] = x[p];`,
     ),
   grid: ({ size }) => itemGrid(size),
-  rows: ({ size, rowwise }) => (rowwise ? itemRows(size) : undefined),
+  rows: ({ size, rowwise }) => (rowwise ? itemRows(size, rowwise) : undefined),
 });
 
 /** `stepped`: some step is not 1. */
@@ -98,7 +98,7 @@ export const stridedPlace = defineKernel<PlaceSpec, PlaceUniform>({
     );
   },
   grid: ({ size }) => itemGrid(size),
-  rows: ({ size, rowwise }) => (rowwise ? itemRows(size) : undefined),
+  rows: ({ size, rowwise }) => (rowwise ? itemRows(size, rowwise) : undefined),
 });
 
 export type TransposeUniform = "rowwise" | "batch" | "rows" | "cols";
@@ -134,7 +134,10 @@ export const blockTranspose = defineKernel<TransposeSpec, TransposeUniform>({
 }`;
   },
   grid: (dims) => linearGrid(transposeTiles(dims)),
-  rows: (dims) => (dims.rowwise ? { axis: 0, units: transposeTiles(dims), perGroup: 1, fold: true } : undefined),
+  rows: (dims) => {
+    const blocks = dims.rowwise;
+    return blocks > 0 ? { axis: 0, units: transposeTiles(dims), perGroup: 1, fold: true, blocks } : undefined;
+  },
 });
 
 /** Most inputs of one concat launch: with the output, seven of the eight storage buffers that every adapter has. */
@@ -186,5 +189,5 @@ export const concatRows = defineKernel<ConcatSpec, ConcatUniform>({
     );
   },
   grid: (dims, spec) => itemGrid(concatItems(dims, spec)),
-  rows: (dims, spec) => (dims.rowwise ? itemRows(concatItems(dims, spec)) : undefined),
+  rows: (dims, spec) => (dims.rowwise ? itemRows(concatItems(dims, spec), dims.rowwise) : undefined),
 });

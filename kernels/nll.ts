@@ -30,7 +30,7 @@ export const nllForward = defineKernel<NllSpec, "rows" | "len">({
   loss[row] = select(not_a_number(), -f32(p[row * u.len + u32(select(0, label, is_class))]), is_class);
 }`,
   grid: ({ rows }) => linearGrid(ceilDiv(rows, GROUP)),
-  rows: ({ rows }) => ({ axis: 0, units: rows, perGroup: GROUP, fold: true }),
+  rows: ({ rows }) => ({ axis: 0, units: rows, perGroup: GROUP, fold: true, blocks: rows }),
 });
 
 /** dp [N, C] from g per row, or from one g, times `scale`. */
@@ -54,5 +54,8 @@ export const nllBackward = defineKernel<NllBackwardSpec, "rows" | "len" | "scale
   dp[at] = ${stored("select(not_a_number(), hit, is_class)", dtype, 1)};
 }`,
   grid: ({ rows, len }) => linearGrid(ceilDiv(rows * len, GROUP)),
-  rows: ({ rows, len }) => ({ axis: 0, units: rows * len, perGroup: GROUP, fold: true }),
+  rows: ({ rows, len }, { upstream }) => {
+    const launch = { axis: 0, units: rows * len, perGroup: GROUP, fold: true, blocks: rows } as const;
+    return upstream === "row" ? launch : { ...launch, apart: { g: 1 } };
+  },
 });

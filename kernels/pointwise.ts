@@ -4,7 +4,18 @@
 // Numerics: f16 is widened, all float arithmetic is f32. NaN and infinity are told by their bits, since WGSL lets a
 // compiler assume they do not occur.
 
-import { ceilDiv, type Dims, ENTRY, type Kernel, LINEAR_GROUP, linearGrid, type Spec, unroll, wgsl } from "./kernel.ts";
+import {
+  ceilDiv,
+  type Dims,
+  ENTRY,
+  type Kernel,
+  LINEAR_GROUP,
+  linearGrid,
+  type RowAxis,
+  type Spec,
+  unroll,
+  wgsl,
+} from "./kernel.ts";
 
 /** A function of named operands; names are WGSL identifiers of one or more letters that `expr` uses. */
 export interface PointwiseFunction {
@@ -122,6 +133,8 @@ function loaded(value: string, type: string, spec: PointwiseSpec): string {
   return stored(type) === spec.compute ? value : `T(${value})`;
 }
 
+const product = (extents: readonly number[]): number => extents.reduce((n, extent) => n * extent, 1);
+
 const kernels = new Map<string, Kernel<PointwiseSpec, string>>();
 
 /** Uniforms: n (groups of `width`), the collapsed extents d0.., per operand its strides (`a0`..) or its number (`a`). */
@@ -201,7 +214,21 @@ fn compute(i: u32) {
 }`;
     },
     grid: (dims: Dims) => linearGrid(ceilDiv(dims.n as number, WORKGROUP * ITEMS)),
-    rows: (dims: Dims) => ({ axis: 0, units: dims.n as number, perGroup: WORKGROUP * ITEMS, fold: true }),
+    rows: (dims, spec) => {
+      const extents = Array.from({ length: rank }, (_, i) => dims[`d${i}`] as number);
+      const blocks = rank > 0 ? product(extents) : (dims.n as number) * spec.width;
+      // An operand goes along with the result as far as the first axis that it is broadcast over.
+      const apart = operands.flatMap((operand, k) => {
+        const inner = rank - 1;
+        const first = extents.findIndex((_, i) =>
+          i === inner ? spec.inner[k] === "0" : dims[`${operand}_${i}`] === 0,
+        );
+        if (rank === 0) return spec.inner[k] === "0" ? [[`in_${operand}`, 1]] : [];
+        return first < 0 ? [] : [[`in_${operand}`, product(extents.slice(0, first))]];
+      });
+      const axis: RowAxis = { axis: 0, units: dims.n as number, perGroup: WORKGROUP * ITEMS, fold: true, blocks };
+      return { ...axis, apart: Object.fromEntries(apart) };
+    },
   };
   kernels.set(id, kernel);
   return kernel;

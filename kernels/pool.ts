@@ -40,7 +40,9 @@ const features = ({ dtype }: PoolSpec): readonly "f16"[] => (dtype === "f16" ? [
 const outputs = ({ n, oh, ow, c }: ImageDims, { width }: PoolSpec): number => (n * oh * ow * c) / width;
 const lines = ({ n, h, c }: ImageDims, { width }: PoolSpec): number => (n * h * c) / width;
 const launch = (threads: number, perGroup = GROUP): Grid => linearGrid(ceilDiv(threads, perGroup));
-const rowsOf = (units: number, perGroup = GROUP): RowAxis => ({ axis: 0, units, perGroup, fold: true });
+const rowsOf = ({ n }: ImageDims, units: number, perGroup = GROUP): RowAxis => {
+  return { axis: 0, units, perGroup, fold: true, blocks: n };
+};
 const floats = (name: string, access: "read" | "write", { dtype, width }: PoolSpec): Binding => ({
   name,
   access,
@@ -247,7 +249,7 @@ export const maxPool = defineKernel<MaxPoolSpec, keyof typeof windowed>({
   features,
   source: maxSource,
   grid: (dims, spec) => launch(outputs(dims, spec)),
-  rows: (dims, spec) => rowsOf(outputs(dims, spec)),
+  rows: (dims, spec) => rowsOf(dims, outputs(dims, spec)),
 });
 
 /** Gradient of `maxPool` from the places of the maxima. */
@@ -258,7 +260,7 @@ export const maxPoolBackward = defineKernel<PoolSpec, keyof typeof windowed>({
   features,
   source: maxBackwardSource,
   grid: (dims, spec) => launch(lines(dims, spec)),
-  rows: (dims, spec) => rowsOf(lines(dims, spec)),
+  rows: (dims, spec) => rowsOf(dims, lines(dims, spec)),
 });
 
 /**
@@ -272,7 +274,7 @@ export const avgPool = defineKernel<SplitPoolSpec, keyof typeof averaged>({
   features,
   source: averageSource,
   grid: (dims, spec) => launch(outputs(dims, spec), GROUP / spec.split),
-  rows: (dims, spec) => rowsOf(outputs(dims, spec), GROUP / spec.split),
+  rows: (dims, spec) => rowsOf(dims, outputs(dims, spec), GROUP / spec.split),
 });
 
 /** Gradient of `avgPool`. */
@@ -283,7 +285,7 @@ export const avgPoolBackward = defineKernel<AveragePoolSpec, keyof typeof averag
   features,
   source: averageBackwardSource,
   grid: (dims, spec) => launch(lines(dims, spec)),
-  rows: (dims, spec) => rowsOf(lines(dims, spec)),
+  rows: (dims, spec) => rowsOf(dims, lines(dims, spec)),
 });
 
 /** Variants that fit an average over windows of `window` cells, best guess first. */

@@ -34,7 +34,9 @@ export const RANDOM_STATE = 4;
 const GROUP = 64;
 const blocks = (n: number): number => ceilDiv(n, 4);
 const grid = ({ n }: { readonly n: number }): Grid => linearGrid(ceilDiv(blocks(n), GROUP));
-const rows = ({ n }: { readonly n: number }): RowAxis => ({ axis: 0, units: n, perGroup: 4 * GROUP, fold: true });
+const rows = ({ n }: { readonly n: number }): RowAxis => {
+  return { axis: 0, units: n, perGroup: 4 * GROUP, fold: true, blocks: n, apart: { state: 1 } };
+};
 const state = (access: "read" | "update"): Binding => ({ name: "state", access, type: "array<u32>" });
 
 /** Declares `philox(counter, key)` and `high_product(a, b)`, the upper half of a 64-bit product. */

@@ -17,8 +17,8 @@ interface Reducing {
   readonly dtype: StorageType;
   /** Lowers the divisor of var. */
   readonly correction?: number;
-  /** The leading axis is kept: the launches may follow a live row count. */
-  readonly rowwise?: boolean;
+  /** Extent of the leading axis if it is kept, so that the launches may follow a live row count; default 0, it is not. */
+  readonly rowwise?: number;
 }
 
 /** What to reduce: x [outer, len, inner] over `len`. */
@@ -96,7 +96,7 @@ function layoutFor({ outer, len, inner }: ReduceProblem, traits: AdapterTraits):
 /** The launches for a problem laid out so, as they are for a contiguous tensor. */
 function stepsFor(problem: ReduceProblem, layout: Layout, traits: AdapterTraits): ReduceStep[] {
   const { op, dtype, outer, len, inner, correction = 0 } = problem;
-  const rowwise = Number(problem.rowwise ?? false);
+  const rowwise = problem.rowwise ?? 0;
   const { parts: planned, ...geometry } = layout;
   const wanted = isSum(op, dtype) && !rowwise ? Math.max(planned, ceilDiv(len, stepsOf(layout) * LONGEST)) : planned;
   const count = len - correction;

@@ -48,8 +48,8 @@ export type ReduceSpec = {
 export type StridedReduceSpec = ReduceSpec & { readonly kept: number; readonly reduced: number };
 
 /**
- * `count` divides: the number of elements for mean, less the correction for var. `rowwise` (0 or 1; texts do not read it)
- * says that the leading axis of x is kept, so that the launch can follow a live row count.
+ * `count` divides: the number of elements for mean, less the correction for var. `rowwise` (texts do not read it) is the
+ * extent of x's leading axis if that is kept, so that the launch can follow a live row count, else 0.
  */
 const uniforms = {
   outer: "u32",
@@ -95,7 +95,7 @@ const unitsPerGroup = ({ group, lanes }: ReduceSpec): number => group / lanes;
 const grid = (dims: ReduceDims, spec: ReduceSpec) => linearGrid(ceilDiv(units(dims, spec), unitsPerGroup(spec)));
 
 const rowAxis = (dims: ReduceDims, spec: ReduceSpec): RowAxis => {
-  return { axis: 0, units: units(dims, spec), perGroup: unitsPerGroup(spec), fold: true };
+  return { axis: 0, units: units(dims, spec), perGroup: unitsPerGroup(spec), fold: true, blocks: dims.rowwise };
 };
 
 /** The state type for `width` lines at once, with `start`, `absorb` and `merge`; names end in the width. */

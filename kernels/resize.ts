@@ -88,7 +88,9 @@ function ratio(value: number): [number, number] {
 const outputs = ({ n, oh, ow, c }: ResizeDims, { width }: ResizeSpec): number => (n * oh * ow * c) / width;
 const cells = ({ n, h, w, c }: ResizeDims, { width }: ResizeSpec): number => (n * h * w * c) / width;
 const launch = (threads: number): Grid => linearGrid(ceilDiv(threads, GROUP));
-const rowsOf = (units: number): RowAxis => ({ axis: 0, units, perGroup: GROUP, fold: true });
+const rowsOf = ({ n }: ResizeDims, units: number): RowAxis => {
+  return { axis: 0, units, perGroup: GROUP, fold: true, blocks: n };
+};
 const features = ({ dtype }: ResizeSpec): readonly "f16"[] => (dtype === "f16" ? ["f16"] : []);
 
 /** Declares batch `b`, position (`yy`, `xx`) and channel `ch` of element `i` of an image of `height` x `across`. */
@@ -192,7 +194,7 @@ export const resize = defineKernel<ResizeSpec, keyof typeof uniforms>({
   features,
   source: forwardSource,
   grid: (dims, spec) => launch(outputs(dims, spec)),
-  rows: (dims, spec) => rowsOf(outputs(dims, spec)),
+  rows: (dims, spec) => rowsOf(dims, outputs(dims, spec)),
 });
 
 /** Gradient of `resize`, under the same uniforms. */
@@ -203,5 +205,5 @@ export const resizeBackward = defineKernel<ResizeSpec, keyof typeof uniforms>({
   features,
   source: backwardSource,
   grid: (dims, spec) => launch(cells(dims, spec)),
-  rows: (dims, spec) => rowsOf(cells(dims, spec)),
+  rows: (dims, spec) => rowsOf(dims, cells(dims, spec)),
 });

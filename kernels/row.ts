@@ -55,9 +55,9 @@ export function rowFeatures({ team, dtype }: RowSpec): KernelFeature[] {
   return dtype === "f16" ? ["f16", ...subgroups] : subgroups;
 }
 
-/** Launch geometry of `rows` rows. */
-export function rowAxis(rows: number, spec: RowSpec): RowAxis {
-  return { axis: 0, units: rows, perGroup: rowsPerGroup(spec), fold: true };
+/** Launch geometry of `rows` rows, each a block unless `rest` says otherwise. */
+export function rowAxis(rows: number, spec: RowSpec, rest: Partial<Pick<RowAxis, "blocks" | "apart">> = {}): RowAxis {
+  return { axis: 0, units: rows, perGroup: rowsPerGroup(spec), fold: true, blocks: rows, ...rest };
 }
 
 /** WGSL type of `width` values in registers. */

@@ -43,7 +43,7 @@ const teams = ({ outer, inner }: SoftmaxDims, spec: SoftmaxSpec): number =>
   outer * (spec.strided ? ceilDiv(inner, spec.width) : 1);
 
 const grid = (dims: SoftmaxDims, spec: SoftmaxSpec) => linearGrid(ceilDiv(teams(dims, spec), rowsPerGroup(spec)));
-const rows = (dims: SoftmaxDims, spec: SoftmaxSpec) => rowAxis(teams(dims, spec), spec);
+const rows = (dims: SoftmaxDims, spec: SoftmaxSpec) => rowAxis(teams(dims, spec), spec, { blocks: dims.outer });
 
 const buffers = (spec: SoftmaxSpec, names: readonly string[]): Binding[] =>
   names.map((name, i) => {

@@ -1,11 +1,10 @@
 // The op table: every exported op against its float64 oracle, values and gradients. An op without a row is a failure.
 
-import { readdirSync } from "node:fs";
 import * as engine from "../engine/index.ts";
 import { device } from "./gpu.ts";
 import { assert, suite } from "./harness.ts";
+import { opRows } from "./op-table.ts";
 import { checkCase } from "./ops/check.ts";
-import type { OpRow } from "./ops/row.ts";
 
 /** Functions of the engine's entry that are no ops on tensors, or are tested in a suite of their own. */
 const NOT_OPS = new Set(
@@ -18,12 +17,7 @@ const NOT_OPS = new Set(
   ].flatMap((names) => names.split(" ")),
 );
 
-const folder = new URL("./ops/", import.meta.url);
-const families = readdirSync(folder).filter((file) => !["row.ts", "check.ts"].includes(file));
-const rows: OpRow[] = [];
-for (const file of families.sort())
-  rows.push(...((await import(new URL(file, folder).href)) as { rows: OpRow[] }).rows);
-
+const rows = await opRows();
 const table = suite("op table");
 for (const { op, cases } of rows) {
   table(op, async () => {

@@ -75,8 +75,9 @@ export interface LiveLaunch {
  */
 export function liveGrids(count: Tensor, launches: readonly LiveLaunch[], capacity: number): Tensor {
   const table = launches.flatMap(({ grid, rows }) => {
-    const { axis, units, perGroup, fold = false } = rows ?? { axis: 0, units: 0, perGroup: 0 };
-    return [...grid, axis, units / capacity, perGroup, Number(fold), 0];
+    if (!rows) return [...grid, 0, 0, 0, 0, 0];
+    const { axis, units, perGroup, fold = false } = rows;
+    return [...grid, axis, ceilDiv(units, capacity), perGroup, Number(fold), ceilDiv(units, perGroup)];
   });
   const args = empty([launches.length * (GRID_WORDS + GRID_ENTRY_WORDS)], { dtype: "u32", device: count.device });
   // Memory of its own, written before the dispatch is recorded: a capture replays it with the table in place.

@@ -161,7 +161,7 @@ const gatherOp = single(
       const steps = strides(x.shape);
       const merged = collapse(index.shape, [steps.with(axis, 0)]);
       const dims = {
-        rowwise: Number(axis > 0 && index.shape[0] === x.shape[0]),
+        rowwise: axis > 0 && index.shape[0] === x.shape[0] ? (x.shape[0] as number) : 0,
         size: index.size,
         rows: x.shape[axis] as number,
         stride: steps[axis] as number,

@@ -92,7 +92,7 @@ function reduceInto(
   const dtype = storageType(x.dtype);
   const traits = run.device.info;
   const merged = mergedAxes(x.shape, axes);
-  const what = { op, dtype, correction, rowwise: !axes.includes(0) };
+  const what = { op, dtype, correction, rowwise: axes.includes(0) ? 0 : (x.shape[0] as number) };
   let source = x;
   const chain = ({ spec, dims, scratchBytes }: ReduceStep): void => {
     const target = scratchBytes > 0 ? run.temporary([scratchBytes / 4], "u32") : y;

@@ -39,8 +39,8 @@ interface Reading {
   readonly shape: Shape;
   readonly strides: readonly number[];
   readonly offset: number;
-  /** Whether row i of the result is made of row i of x. */
-  readonly rowwise: boolean;
+  /** Number of rows if row i of the result is made of row i of x, else 0. */
+  readonly rowwise: number;
 }
 
 /** An op whose result is x read by other strides; `reading` is called once shapes are known to fit. */
@@ -79,7 +79,7 @@ const permuteOp = readingOp<{ readonly dims: readonly number[] }>(
       shape: dims.map((d) => shape[d] as number),
       strides: dims.map((d) => own[d] as number),
       offset: 0,
-      rowwise: dims[0] === 0,
+      rowwise: dims[0] === 0 ? (shape[0] as number) : 0,
     };
   },
   (g, _, { dims }) =>
@@ -122,7 +122,7 @@ const sliceOp = readingOp<{ readonly ranges: readonly Range[] }>(
       shape: ranges.map(({ count }) => count),
       strides: ranges.map(({ step }, i) => step * (own[i] as number)),
       offset: ranges.reduce((sum, { start }, i) => sum + start * (own[i] as number), 0),
-      rowwise: isWhole(shape[0], ranges[0]),
+      rowwise: isWhole(shape[0], ranges[0]) ? (shape[0] as number) : 0,
     };
   },
   (g, { shape }, { ranges }) => {
@@ -176,7 +176,7 @@ const flipOp = readingOp<{ readonly axes: readonly number[] }>(
       shape,
       strides: own.map((step, i) => (axes.includes(i) ? -step : step)),
       offset: axes.reduce((sum, axis) => sum + ((shape[axis] as number) - 1) * (own[axis] as number), 0),
-      rowwise: !axes.includes(0),
+      rowwise: axes.includes(0) ? 0 : (shape[0] as number),
     };
   },
   (g, _, { axes }) => flip(g, axes),
@@ -236,7 +236,7 @@ const placeOp = single(
       const [x, y] = [inputs[0] as Tensor, outputs[0] as Tensor];
       const { shape: yShape, lo, step, value } = attrs;
       const unit = unitOf(storageType(x.dtype));
-      const rowwise = x.shape[0] === yShape[0] && lo[0] === 0 && step[0] === 1;
+      const rowwise = x.shape[0] === yShape[0] && lo[0] === 0 && step[0] === 1 ? (x.shape[0] as number) : 0;
       const plan = planPlace({ unit, shape: x.shape, yShape, lo, step, valueBits: valueBits(value, x.dtype), rowwise });
       checkRank("pad", x, plan.spec.rank);
       dispatch(plan.kernel, plan.spec, { x, y }, plan.dims);
@@ -305,7 +305,7 @@ const concatOp = single(
         unitOf(storageType(y.dtype)),
         rows,
         lens,
-        attrs.axis > 0,
+        attrs.axis > 0 ? rows : 0,
       )) {
         const bindings = Object.fromEntries(own.map((i, k) => [`x${k}`, inputs[i] as Tensor]));
         dispatch(kernel, spec, { ...bindings, y }, dims);

@@ -215,7 +215,7 @@ live("refuses a kernel whose rows do not describe its grid", async () => {
     uniforms: { n: "u32" },
     source: () => "@compute @workgroup_size(1) fn main() { y[0] = x[0]; }",
     grid: ({ n }) => [n, 2, 1],
-    rows: ({ n }) => ({ axis: 0, units: n, perGroup: 2 }),
+    rows: ({ n }) => ({ axis: 0, units: n, perGroup: 2, blocks: n }),
   } satisfies Kernel<Record<string, never>, "n">;
   const op = s.defineOp({
     name: "halves",

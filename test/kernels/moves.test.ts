@@ -232,8 +232,8 @@ gathers("an index out of range reads what is missing", async () => {
 gathers("grids of live rows follow the count, fold past the limit, and stay where rows do not matter", async () => {
   const capacity = 1 << 16;
   const table = [
-    ...[1, 3, 2, 1, 2, 64, 0, 0], // grid y: 2 units a row, 64 a workgroup
-    ...[1, 1, 4, 0, 3, 1, 1, 0], // folded: 3 units a row, one a workgroup; tiles of columns along z
+    ...[1, 3, 2, 1, 2, 64, 0, 2048], // grid y: 2 units a row, 64 a workgroup
+    ...[1, 1, 4, 0, 3, 1, 1, 3 << 16], // folded: 3 units a row, one a workgroup; tiles of columns along z
     ...[5, 6, 7, 0, 0, 0, 0, 0],
   ];
   const grids = async (count: number): Promise<number[]> => {

@@ -27,7 +27,8 @@ export function drawn({ shape, dtype = "f32", range = [-2, 2], values }: Draw, r
   return { shape, data: Float64Array.from(Float32Array.from({ length: count(shape) }, (_, i) => value(i))) };
 }
 
-const list = <T>(value: T | readonly T[]): readonly T[] => (Array.isArray(value) ? value : [value as T]);
+/** One result, or several, as several. */
+export const list = <T>(value: T | readonly T[]): readonly T[] => (Array.isArray(value) ? value : [value as T]);
 
 const worst = (got: ArrayLike<number>, want: Float64Array, rtol: number, atol: number): string | undefined => {
   let message: string | undefined;
