@@ -3,8 +3,10 @@
  * `logits` [samples, exits, classes], `labels` [samples], and optionally `macs` [exits] and `ids` [samples].
  */
 
+import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { createTable, type Table } from "../calibration/index.ts";
+import { SEAL, type SealedTensor, sealedText } from "../exits/index.ts";
 import { sizeOf } from "./files.ts";
 import { npzArrays, type StoredArrays } from "./npz-file.ts";
 import { bytesOf, readBytes, type StoredArray, storedArray } from "./stored-array.ts";
@@ -55,6 +57,9 @@ const COUNT = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 /** What a header says of an array; arrays of a dtype that is no number here are passed over, as nobody asks for them. */
 const ENTRY = v.object({ dtype: v.string(), shape: v.array(COUNT), data_offsets: v.tuple([COUNT, COUNT]) });
 
+/** Logits that training kept carry a seal; whoever else writes files need not. */
+const SEALED = v.objectWithRest({ format: v.literal("sortie-logits") }, v.string());
+
 function safetensorsArrays(path: string): StoredArrays {
   const size = sizeOf(path);
   const length = size >= 8 ? Number(new DataView(readBytes(path, 0, 8).buffer).getBigUint64(0, true)) : 0;
@@ -62,8 +67,10 @@ function safetensorsArrays(path: string): StoredArrays {
     throw new Error(`${path} must be a safetensors file; got ${size} bytes that begin with no length of a header.`);
   }
   const arrays = new Map<string, StoredArray>();
-  for (const [name, entry] of Object.entries(readHeader(path, length))) {
-    if (name === "__metadata__") continue;
+  const { __metadata__: metadata, ...entries } = readHeader(path, length);
+  const sealed: Record<string, SealedTensor> = {};
+  const isSealed = v.is(SEALED, metadata);
+  for (const [name, entry] of Object.entries(entries)) {
     const { success, output } = v.safeParse(ENTRY, entry);
     if (!success) {
       const got = preview(entry);
@@ -80,12 +87,25 @@ function safetensorsArrays(path: string): StoredArrays {
         `${path}: array "${name}" of ${dtype} [${shape.join(", ")}] must have ${bytes} bytes; got ${got}.`,
       );
     }
+    if (isSealed) sealed[name] = { dtype, shape, sha256: hashOf(path, from, bytes) };
     arrays.set(
       name,
       storedArray(dtype, shape, (first, count) => readBytes(path, from + first, count)),
     );
   }
+  if (isSealed && createHash("sha256").update(sealedText(metadata, sealed)).digest("hex") !== metadata[SEAL]) {
+    throw new Error(
+      `${path} must hold what was written; its checksum is another. It is damaged: delete it, and run the same sortie train again.`,
+    );
+  }
   return arrays;
+}
+
+/** SHA-256 of a part of a file, which need not fit into memory. */
+function hashOf(path: string, from: number, count: number): string {
+  const hash = createHash("sha256");
+  for (let at = 0; at < count; at += 1 << 24) hash.update(readBytes(path, from + at, Math.min(1 << 24, count - at)));
+  return hash.digest("hex");
 }
 
 /** A value of the header as it may stand in a message. Lists and objects in it may be nested deeper than JSON.stringify goes. */

@@ -10,10 +10,10 @@ import {
   type StoredTensor,
   sameShape,
   type Tensor,
-  writeSafetensors,
 } from "../engine/functions.ts";
 import { CheckpointError } from "./errors.ts";
 import { exists } from "./files.ts";
+import { isIntact, writeSealed } from "./seal.ts";
 
 /** Where a run stands. */
 export interface Position {
@@ -27,7 +27,10 @@ export interface Position {
 export type RunOptions = Readonly<Record<string, unknown>>;
 
 const FORMAT = "sortie-checkpoint";
-const VERSION = "1";
+const VERSION = "2";
+
+/** Counters travel as their bits. */
+const storedAs = (dtype: Tensor["dtype"]): "F32" | "I32" => (dtype === "f32" ? "F32" : "I32");
 
 /**
  * Saves tensors by name, where the run stands, and what run it is. Returns false, and leaves what was there, if a value is not
@@ -44,12 +47,11 @@ export async function saveCheckpoint(
   const stored = names.map((name, i): readonly [string, StoredTensor] => {
     const { shape, dtype } = tensors.get(name) as Tensor;
     const values = data[i] as Float32Array | Uint32Array | Int32Array;
-    // The format has no u32 here: counters travel as their bits.
-    if (dtype !== "f32") return [name, { dtype: "I32", shape, data: new Int32Array(values.buffer) }];
+    if (storedAs(dtype) === "I32") return [name, { dtype: "I32", shape, data: new Int32Array(values.buffer) }];
     return [name, { dtype: "F32", shape, data: values as Float32Array }];
   });
   const metadata = { format: FORMAT, version: VERSION, run: JSON.stringify(run), position: JSON.stringify(position) };
-  await writeSafetensors(path, stored, metadata);
+  await writeSealed(path, stored, metadata);
   return true;
 }
 
@@ -57,7 +59,7 @@ export async function saveCheckpoint(
 const nameOf = (source: SafetensorsSource): string =>
   typeof source === "string" || source instanceof URL ? String(source) : "the file";
 
-/** Reads and checks a checkpoint file. Throws CheckpointError for a file that is none. */
+/** Reads and checks a checkpoint file. Throws CheckpointError for a file that is none, or was damaged since it was written. */
 async function open(source: SafetensorsSource): Promise<SafetensorsFile> {
   const path = nameOf(source);
   let file: SafetensorsFile;
@@ -76,7 +78,10 @@ async function open(source: SafetensorsSource): Promise<SafetensorsFile> {
       `checkpoint: ${path} must be a ${FORMAT} of version ${VERSION}; got ${format ?? "another file"} ${version ?? ""}.`,
     );
   }
-  return file;
+  if (await isIntact(file)) return file;
+  throw new CheckpointError(
+    `checkpoint: ${path} must hold what was written; its checksum is another. It is damaged: delete it to start afresh.`,
+  );
 }
 
 /** The dotted path at which two values first differ as JSON, and both values there; undefined if they are equal. Lists are whole. */
@@ -97,16 +102,18 @@ export function firstDifference(
 
 /**
  * Loads a checkpoint into tensors by name and returns where the run stood; undefined where there is no file. Nothing is written
- * unless the run's options, all names and all shapes agree; otherwise throws CheckpointError.
+ * unless the run's options, all names, shapes and dtypes agree, all values are finite and the position lies within the run's `steps`;
+ * otherwise throws CheckpointError.
  */
 export async function loadCheckpoint(
   path: string,
   tensors: ReadonlyMap<string, Tensor>,
   run: RunOptions,
+  steps = Number.POSITIVE_INFINITY,
 ): Promise<Position | undefined> {
   if (!(await exists(path))) return undefined;
   const { tensors: stored, metadata } = await open(path);
-  const difference = firstDifference(JSON.parse(metadata["run"] ?? "null"), JSON.parse(JSON.stringify(run)));
+  const difference = firstDifference(parsed(path, "run", metadata), JSON.parse(JSON.stringify(run)));
   if (difference) {
     const [key, there, here] = difference;
     // A tensor of another shape says more than the network's costs do.
@@ -116,8 +123,32 @@ export async function loadCheckpoint(
       `checkpoint: ${path} must be of the same run; ${values}. Use another folder, or the same options.`,
     );
   }
+  const position = parsed(path, "position", metadata);
+  if (!isPosition(position, steps)) {
+    const within = Number.isFinite(steps) ? ` of ${steps}` : "";
+    throw new CheckpointError(
+      `checkpoint: ${path} must stand at a step${within}; got ${metadata["position"]}. Delete it to start afresh.`,
+    );
+  }
   writeAll(path, tensors, stored);
-  return JSON.parse(metadata["position"] ?? "null") as Position;
+  return position;
+}
+
+/** A field of the metadata. */
+function parsed(path: string, key: string, metadata: Readonly<Record<string, string>>): unknown {
+  try {
+    return JSON.parse(metadata[key] ?? "null");
+  } catch (cause) {
+    throw new CheckpointError(`checkpoint: ${path} must say its ${key} as JSON; got ${metadata[key]?.slice(0, 40)}.`, {
+      cause,
+    });
+  }
+}
+
+function isPosition(value: unknown, steps: number): value is Position {
+  const isStep = (step: unknown) => Number.isSafeInteger(step) && (step as number) >= 0 && (step as number) <= steps;
+  const { step, best } = (value ?? {}) as Partial<Position>;
+  return isStep(step) && (best === undefined || (isStep(best?.step) && Number.isFinite(best.accuracy)));
 }
 
 /**
@@ -148,11 +179,22 @@ const checkAll: Check = (path, tensors, stored) => {
       `checkpoint: ${path} must be of the same network; missing: ${list(missing)}, unexpected: ${list(unexpected)}.`,
     );
   }
-  for (const [name, { shape }] of tensors) {
-    const there = (stored.get(name) as StoredTensor).shape;
-    if (!sameShape(shape, there)) {
+  for (const [name, { shape, dtype }] of tensors) {
+    const there = stored.get(name) as StoredTensor;
+    if (!sameShape(shape, there.shape)) {
       throw new CheckpointError(
-        `checkpoint: ${path} must be of the same network; ${name} is [${there.join(", ")}] there, [${shape.join(", ")}] here.`,
+        `checkpoint: ${path} must be of the same network; ${name} is [${there.shape.join(", ")}] there, [${shape.join(", ")}] here.`,
+      );
+    }
+    if (there.dtype !== storedAs(dtype)) {
+      throw new CheckpointError(
+        `checkpoint: ${path} must be of the same network; ${name} is ${there.dtype} there, ${storedAs(dtype)} here.`,
+      );
+    }
+    const wrong = there.dtype === "F32" ? there.data.findIndex((value) => !Number.isFinite(value)) : -1;
+    if (wrong >= 0) {
+      throw new CheckpointError(
+        `checkpoint: ${path} must hold finite values; ${name} has ${there.data[wrong]} at ${wrong}.`,
       );
     }
   }

@@ -33,6 +33,7 @@ export { type PteeLoss, type PteeOptions, pteeLoss } from "./ptee.ts";
 export type { OptimizerRecipe, Recipe, ScheduleRecipe } from "./recipe.ts";
 export { RUN_FILES, Run, type RunParts } from "./run.ts";
 export { type SafeKdOptions, safeKd } from "./safe-kd.ts";
+export { SEAL, type SealedTensor, sealedText } from "./seal.ts";
 export { type SelfDistillation, type SelfDistillationOptions, selfDistillation } from "./self-distill.ts";
 export { Evaluator } from "./step.ts";
 export { type TrainOptions, train } from "./train.ts";

@@ -3,15 +3,16 @@
 
 import { createTable, type Table } from "../calibration/index.ts";
 import {
+  FormatError,
   read,
   readSafetensors,
   type SafetensorsFile,
   type StoredTensor,
   type Tensor,
-  writeSafetensors,
 } from "../engine/functions.ts";
 import { CheckpointError } from "./errors.ts";
 import { checksum, type ImageSet } from "./images.ts";
+import { isIntact, sha256, writeSealed } from "./seal.ts";
 
 /** All exits' logits of a set of images. */
 export interface CachedLogits {
@@ -27,7 +28,7 @@ export interface CachedLogits {
 }
 
 const FORMAT = "sortie-logits";
-const VERSION = "1";
+const VERSION = "2";
 
 /** The table that calibration works on. */
 export function toTable({ shape, logits, labels, ids, macs, weights }: CachedLogits): Table {
@@ -48,30 +49,52 @@ export async function writeLogits(
     ["macs", { dtype: "F64", shape: [exits], data: Float64Array.from(cached.macs) }],
   ];
   const weights = cached.weights === undefined ? {} : { weights: cached.weights };
-  await writeSafetensors(path, tensors, { ...about, ...weights, format: FORMAT, version: VERSION });
+  await writeSealed(path, tensors, { ...about, ...weights, format: FORMAT, version: VERSION });
 }
 
-/** Reads a file that `writeLogits` wrote. Throws CheckpointError for another one. */
+/** Reads a file that `writeLogits` wrote. Throws CheckpointError for another one, and for one that was damaged since. */
 export async function readLogits(
   path: string,
 ): Promise<CachedLogits & { readonly about: Readonly<Record<string, string>> }> {
-  const file = await readSafetensors(path);
-  if (file.metadata["format"] !== FORMAT || file.metadata["version"] !== VERSION) {
-    throw new CheckpointError(`readLogits: ${path} must be ${FORMAT} of version ${VERSION}; it is not.`);
-  }
-  const logits = tensorOf(file, path, "logits", "F32");
-  if (logits.shape.length !== 3)
-    throw new CheckpointError(
-      `readLogits: logits in ${path} must be [samples, exits, classes]; got [${logits.shape.join(", ")}].`,
-    );
+  const fail = (must: string, got: string): never => {
+    throw new CheckpointError(`readLogits: ${path} must ${must}; got ${got}.`);
+  };
+  const file = await readSafetensors(path).catch((cause: unknown) => {
+    if (!(cause instanceof FormatError)) throw cause;
+    throw new CheckpointError(`readLogits: ${path} must be whole; it is not: ${cause.message}`, { cause });
+  });
+  const { metadata } = file;
+  const { format, version, weights } = metadata;
+  if (format !== FORMAT || version !== VERSION)
+    fail(`be ${FORMAT} of version ${VERSION}`, `${format ?? "another file"} ${version ?? ""}`.trim());
+  if (!(await isIntact(file))) fail("hold what was written", "another checksum: the file is damaged");
+  const [logits, labels, ids, macs] = [
+    tensorOf(file, path, "logits", "F32"),
+    tensorOf(file, path, "labels", "I32"),
+    tensorOf(file, path, "ids", "I32"),
+    tensorOf(file, path, "macs", "F64"),
+  ];
+  const [samples, exits, classes] = logits.shape as [number, number, number];
+  if (logits.shape.length !== 3) fail("hold logits [samples, exits, classes]", `[${logits.shape.join(", ")}]`);
+  for (const [name, { data }, count] of [
+    ["labels", labels, samples],
+    ["ids", ids, samples],
+    ["macs", macs, exits],
+  ] as const)
+    if (data.length !== count) fail(`hold ${count} ${name}`, `${data.length}`);
+  const wrong = logits.data.findIndex((value) => !Number.isFinite(value));
+  if (wrong >= 0)
+    fail("hold finite logits", `${logits.data[wrong]} for sample ${Math.floor(wrong / (exits * classes))}`);
+  const outside = labels.data.find((label) => !(label >= 0 && label < classes));
+  if (outside !== undefined) fail(`hold labels in 0..${classes - 1}`, `${outside}`);
   return {
-    shape: logits.shape as unknown as [number, number, number],
+    shape: [samples, exits, classes],
     logits: logits.data,
-    labels: tensorOf(file, path, "labels", "I32").data,
-    ids: tensorOf(file, path, "ids", "I32").data,
-    macs: [...tensorOf(file, path, "macs", "F64").data],
-    ...(file.metadata["weights"] !== undefined && { weights: file.metadata["weights"] }),
-    about: file.metadata,
+    labels: labels.data,
+    ids: ids.data,
+    macs: [...macs.data],
+    ...(weights !== undefined && { weights }),
+    about: metadata,
   };
 }
 
@@ -95,8 +118,7 @@ export async function digest(tensors: Iterable<Tensor>): Promise<string> {
     bytes.set(new Uint8Array(buffer, byteOffset, byteLength), at);
     at += byteLength;
   }
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return sha256(bytes);
 }
 
 /** What cached logits were made from; they are made again when any of it changes. */

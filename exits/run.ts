@@ -2,7 +2,7 @@
 
 import type { Table } from "../calibration/index.ts";
 import { loadWeights } from "./checkpoint.ts";
-import { TrainingError } from "./errors.ts";
+import { CheckpointError, TrainingError } from "./errors.ts";
 import { exists } from "./files.ts";
 import { checkImages, type ImageSet, type ImageSplits, type Split } from "./images.ts";
 import { aboutLogits, type CachedLogits, digest, readLogits, toTable, writeLogits } from "./logits.ts";
@@ -117,9 +117,13 @@ export class Run {
 const prefixed = (made: Readonly<Record<string, string>>): Record<string, string> =>
   Object.fromEntries(Object.entries(made).map(([name, value]) => [`made.${name}`, value]));
 
-/** Cached logits of these weights and samples, if the file holds them. */
+/** Cached logits of these weights and samples, if the file holds them; damaged ones are made again. */
 async function findCached(path: string, about: Readonly<Record<string, string>>): Promise<CachedLogits | undefined> {
   if (!(await exists(path))) return undefined;
-  const cached = await readLogits(path);
+  const cached = await readLogits(path).catch((error: unknown) => {
+    if (error instanceof CheckpointError) return undefined;
+    throw error;
+  });
+  if (!cached) return undefined;
   return Object.entries(about).every(([name, value]) => cached.about[name] === value) ? cached : undefined;
 }

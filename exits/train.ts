@@ -148,7 +148,8 @@ class Trainer {
   async run(): Promise<Run> {
     const { dir, made } = this.#options;
     const last = dir === undefined ? undefined : inFolder(dir, RUN_FILES.last);
-    const found = last === undefined ? undefined : await loadCheckpoint(last, this.#tensors(), this.#identity);
+    const found =
+      last === undefined ? undefined : await loadCheckpoint(last, this.#tensors(), this.#identity, this.#steps);
     this.#position = found ?? this.#position;
     this.#saved = this.#position.step;
     await this.#metrics.resume(this.#position.step);

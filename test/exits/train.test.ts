@@ -320,6 +320,11 @@ test("cached logits are those of the network, and are made again when its weight
   assert.is(Math.fround(scores[2]!.accuracy), Math.fround(right.length / 50));
   assert.equal([...(await run.logits("calibration")).read(0, 50)], [...rows]);
   assert.equal(readFileSync(path), stamp);
+  const damaged = Buffer.from(stamp);
+  damaged[damaged.length - 5]! ^= 4;
+  writeFileSync(path, damaged);
+  assert.equal([...(await run.logits("calibration")).read(0, 50)], [...rows]);
+  assert.equal(readFileSync(path), stamp);
   (net.parameters()[0] as Tensor).write(new Float32Array(36));
   assert.not.equal([...(await run.logits("calibration")).read(0, 50)], [...rows]);
   await run.load("last");
