@@ -6,6 +6,7 @@ import {
   applyScaling,
   type Cascade,
   cascade,
+  checkOrigin,
   decodePolicy,
   type Evaluation,
   evaluate,
@@ -18,6 +19,7 @@ import {
   type Source,
   type Table,
 } from "../calibration/index.ts";
+import { type Agreement, agreementLine, deployedAgreement } from "./agreement.ts";
 import { exitNames } from "./exit-names.ts";
 import { readText, writeWhole } from "./files.ts";
 import { onePath, type Print, wholeFlag } from "./flags.ts";
@@ -29,12 +31,16 @@ import { promisedRisk } from "./targets.ts";
 export const evaluateHelp = `sortie evaluate LOGITS | RUN [flags]
 
 Metrics of every exit on test logits (safetensors or npz), and what a policy achieves on them. For the folder of a run: its test
-logits, its policy if there is one, and evaluation.json.
+logits, its policy if there is one, and evaluation.json; and, where its images are at hand, whether its last weights, deployed with
+the policy, answer every one of them as the logits say.
 
   --policy FILE        a policy of sortie calibrate; its scaling is applied first
+  --any-origin         take a policy of other weights, or of another scaling; its promise does not hold then
   --resamples N        resamples for 95 % bootstrap intervals of every metric (default 0: none)
   --probabilities      the arrays hold probabilities
   --json FILE          write everything as JSON too
+
+Exit code 0: done. 1: bad input, or the deployed classifier disagrees with the logits.
 
   sortie evaluate test.safetensors --policy policy.json
 `;
@@ -44,6 +50,8 @@ export interface Findings {
   /** What the exits are called. */
   readonly names: readonly string[];
   readonly metrics: Evaluation;
+  /** The test logits as they came. */
+  readonly raw: Table;
   /** The test samples as the policy sees them: after its scaling, if it has one. */
   readonly source: Source;
   /** By the policy's score, or the largest probability without one. */
@@ -53,6 +61,19 @@ export interface Findings {
   readonly policy: PolicyEvaluation | undefined;
 }
 
+/** Options of `findings`. */
+export interface FindingsOptions {
+  readonly isProbabilities?: boolean;
+  readonly resamples?: number;
+  /** Take a policy of another network or scaling. */
+  readonly anyOrigin?: boolean;
+}
+
+const HINTS = {
+  weights: "Calibrate on logits of these weights, or say --any-origin.",
+  scaling: "Calibrate again, or say --any-origin.",
+};
+
 /**
  * Reads the files, or those of the run in the folder `path`, and computes all there is to know. Refuses test samples that were used
  * for calibration, and a policy of another network.
@@ -60,7 +81,7 @@ export interface Findings {
 export function findings(
   path: string,
   policyPath: string | undefined,
-  { isProbabilities = false, resamples = 0 }: { readonly isProbabilities?: boolean; readonly resamples?: number } = {},
+  { isProbabilities = false, resamples = 0, anyOrigin = false }: FindingsOptions = {},
 ): Findings {
   const folder = RunFolder.at(path);
   const testPath = folder?.logits("test") ?? path;
@@ -72,13 +93,15 @@ export function findings(
   const { result, scaling, request } = file ?? {};
   const source = scaling ? applyScaling(raw, scaling) : raw;
   const score = result?.ok ? result.score : request?.score;
+  if (result?.ok && !anyOrigin) checkOrigin(chosen!, result.origin, source, HINTS);
   return {
     names: exitNames(raw.exits, folder),
     metrics: evaluate(raw, { resamples, ...(scaling && { scaling }) }),
+    raw,
     source,
     scored: cascade(source, score === "given" ? undefined : score),
     file,
-    policy: result?.ok ? evaluatePolicy(source, result) : undefined,
+    policy: result?.ok ? evaluatePolicy(source, result, { anyOrigin: true }) : undefined,
   };
 }
 
@@ -106,13 +129,14 @@ function checkFits(requirement: string, { result, scaling }: PolicyFile, { exits
   );
 }
 
-/** Runs the command; returns the exit code. Throws for bad input. */
-export function runEvaluate(args: readonly string[], print: Print = console.log): number {
+/** Runs the command; returns the exit code, of a run's folder when its images have been classified. Throws for bad input. */
+export function runEvaluate(args: readonly string[], print: Print = console.log): number | Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
     options: {
       policy: { type: "string" },
+      "any-origin": { type: "boolean", default: false },
       probabilities: { type: "boolean", default: false },
       resamples: { type: "string", default: "0" },
       json: { type: "string" },
@@ -126,12 +150,21 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
   const path = onePath("evaluate", positionals);
   const folder = RunFolder.at(path);
   const resamples = wholeFlag("evaluate", "resamples", values.resamples);
-  const found = findings(path, values.policy, { isProbabilities: values.probabilities, resamples });
+  const anyOrigin = values["any-origin"];
+  const found = findings(path, values.policy, { isProbabilities: values.probabilities, resamples, anyOrigin });
   for (const line of [...metricLines(found.metrics, found.names), ...policyLines(found)]) print(line);
   const json = values.json ?? folder?.path("evaluation");
-  const { metrics, file, policy } = found;
-  if (json !== undefined) writeWhole(json, plainJson({ metrics, result: file?.result, policy }));
-  return 0;
+  const write = (deployed?: Agreement | string) => {
+    const { metrics, file, policy } = found;
+    if (json !== undefined) writeWhole(json, plainJson({ metrics, result: file?.result, policy, deployed }));
+  };
+  write();
+  if (!folder) return 0;
+  return deployedAgreement(folder, found, { anyOrigin }).then((agreement) => {
+    print(agreementLine(agreement));
+    write(agreement);
+    return typeof agreement !== "string" && agreement.differing > 0 ? 1 : 0;
+  });
 }
 
 const columns = ["accuracy", "nll", "brier", "ece", "smoothEce", "auroc", "fprAt95Tpr", "aurc", "eefp"] as const;

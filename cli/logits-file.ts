@@ -19,7 +19,7 @@ export interface LogitsOptions {
 
 /** Opens a table. Logits are read a chunk at a time, so that a file may be larger than memory (not np.savez_compressed). */
 export function readLogits(path: string, { isProbabilities = false }: LogitsOptions = {}): Table {
-  const arrays = path.endsWith(".npz") ? npzArrays(path) : safetensorsArrays(path);
+  const { arrays, weights = undefined } = path.endsWith(".npz") ? { arrays: npzArrays(path) } : safetensorsArrays(path);
   const logits = need(arrays, "logits", path);
   const labels = need(arrays, "labels", path);
   const { shape } = logits;
@@ -39,6 +39,7 @@ export function readLogits(path: string, { isProbabilities = false }: LogitsOpti
     values: isProbabilities ? "probabilities" : "logits",
     ...(macs && "all" in macs && { macs: macs.all() }),
     ...(ids && { ids: "all" in ids ? Array.from(ids.all()) : ids }),
+    ...(weights !== undefined && { weights }),
   });
 }
 
@@ -60,7 +61,10 @@ const ENTRY = v.object({ dtype: v.string(), shape: v.array(COUNT), data_offsets:
 /** Logits that training kept carry a seal; whoever else writes files need not. */
 const SEALED = v.objectWithRest({ format: v.literal("sortie-logits") }, v.string());
 
-function safetensorsArrays(path: string): StoredArrays {
+const METADATA = v.object({ weights: v.pipe(v.string(), v.minLength(1)) });
+
+/** The arrays of a file, and the digest of the weights that made them, where its metadata has one. */
+function safetensorsArrays(path: string): { readonly arrays: StoredArrays; readonly weights?: string } {
   const size = sizeOf(path);
   const length = size >= 8 ? Number(new DataView(readBytes(path, 0, 8).buffer).getBigUint64(0, true)) : 0;
   if (length < 2 || length > LONGEST_HEADER || 8 + length > size) {
@@ -98,7 +102,8 @@ function safetensorsArrays(path: string): StoredArrays {
       `${path} must hold what was written; its checksum is another. It is damaged: delete it, and run the same sortie train again.`,
     );
   }
-  return arrays;
+  const { success, output } = v.safeParse(METADATA, metadata);
+  return { arrays, ...(success && { weights: output.weights }) };
 }
 
 /** SHA-256 of a part of a file, which need not fit into memory. */

@@ -27,7 +27,7 @@ export async function loadData({ data, seed }: Config, print: Print): Promise<Sp
 }
 
 /** The network of a run, for images as the data has them. */
-export function makeNetwork({ model, seed }: Config, { train }: Splits, device: Device): MultiExit {
+export function makeNetwork({ model, seed }: Config, { train }: Pick<Splits, "train">, device: Device): MultiExit {
   const { backbone, exits, head, last } = model;
   const body = BACKBONES[backbone](model, { input: train.shape, classes: train.classes.length, seed, device });
   return multiExit(body, { after: exits, head, ...(last !== "own" && { last }), seed });

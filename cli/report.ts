@@ -16,6 +16,7 @@ assumption; where images leave; accuracy against cost; reliability; metrics of e
 learning curves, risk against target, example images, difficulty where it is known, settings and versions.
 
   --policy FILE        a policy of sortie calibrate (for a run: its own)
+  --any-origin         take a policy of other weights, or of another scaling; its promise does not hold then
   --probabilities      the arrays hold probabilities
   --out FILE           default report.html (for a run: in its folder)
 
@@ -30,6 +31,7 @@ export async function runReport(args: readonly string[], print: Print = console.
     allowPositionals: true,
     options: {
       policy: { type: "string" },
+      "any-origin": { type: "boolean", default: false },
       probabilities: { type: "boolean", default: false },
       out: { type: "string" },
       help: { type: "boolean", default: false },
@@ -42,7 +44,10 @@ export async function runReport(args: readonly string[], print: Print = console.
   const path = onePath("report", positionals);
   await chartLibraries();
   const folder = RunFolder.at(path);
-  const found = findings(path, values.policy, { isProbabilities: values.probabilities });
+  const found = findings(path, values.policy, {
+    isProbabilities: values.probabilities,
+    anyOrigin: values["any-origin"],
+  });
   const page = await renderPage(found, folder && (await readDetails(folder, found)));
   const out = values.out ?? folder?.path("report") ?? "report.html";
   writeWhole(out, page);

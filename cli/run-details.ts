@@ -68,7 +68,7 @@ function parsed(text: string): unknown {
 }
 
 /** The test images in the order of the logits, or a sentence why there are none. */
-async function testImages(config: Config, test: Source): Promise<Dataset | string> {
+export async function testImages(config: Config, test: Source): Promise<Dataset | string> {
   // Drawn glyphs take time, and those of other parts are not shown.
   const isDrawn = config.data.name === "glyphs";
   const parts = isDrawn ? { train: 0, validation: 0, calibration: 0 } : {};

@@ -38,7 +38,8 @@ export async function runAll(args: readonly string[], print: Print = console.log
   print(`\n$ sortie calibrate ${dir}`);
   runCalibrate([dir], print);
   print(`\n$ sortie evaluate ${dir}`);
-  runEvaluate([dir], print);
+  const evaluated = await runEvaluate([dir], print);
   print(`\n$ sortie report ${dir}`);
-  return runReport([dir], print);
+  const reported = await runReport([dir], print);
+  return evaluated || reported;
 }

@@ -1,10 +1,11 @@
 // The path that a user walks, small: train, calibrate, evaluate, report; interrupted, repeated, refused.
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { main } from "../../cli/main.ts";
 import type { RunRecord } from "../../cli/run-folder.ts";
+import { readLogits, writeLogits } from "../../exits/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 
@@ -40,6 +41,7 @@ test("one command trains, calibrates, evaluates and reports; all of it lies in t
   const { code, text } = await run("run", ...FLAGS, "--name", "whole", "--alpha", "0.97");
   assert.is(code, 0, text);
   for (const command of ["train", "calibrate", "evaluate", "report"]) assert.ok(text.includes(`$ sortie ${command} `));
+  assert.match(text, /^deployed: the classifier answers all 100 test images as the cached logits say/m);
   const written = "best.safetensors config.json evaluation.json last.safetensors logits.calibration.safetensors ";
   const rest = "logits.test.safetensors logits.validation.safetensors metrics.jsonl policy.json report.html run.json";
   assert.equal(readdirSync(join(out, "whole")).sort(), `${written}${rest}`.split(" "));
@@ -72,6 +74,45 @@ test("what is done is not done again, and other settings are refused by key", as
     other.text,
     `${join(out, "whole")} holds a run with model.widths [4,16,32]; now it is [8,16,32]. Choose another --name, or start over by --fresh.`,
   );
+});
+
+test("a deployed classifier that does not answer as the cached logits say is an error, and so is a policy of other weights", async () => {
+  const dir = join(out, "whole");
+  const path = inRun("whole", "logits.test.safetensors");
+  const { about, ...cached } = await readLogits(path);
+  try {
+    const logits = cached.logits.slice();
+    // Of samples 4 and 9 the largest logit becomes the smallest, at every exit.
+    for (const i of [4, 9]) for (let at = 30 * i; at < 30 * (i + 1); at++) logits[at] = -logits[at]!;
+    await writeLogits(path, { ...cached, logits }, about);
+    const { code, text } = await run("evaluate", dir);
+    assert.is(code, 1, text);
+    const where = `sample ${cached.ids[4]} is class \\d at stage\\d, by the logits class \\d at stage\\d`;
+    assert.match(text, new RegExp(`DISAGREES with the cached logits on 2 of 100 test images; ${where}$`));
+    const { deployed } = JSON.parse(bytes("whole", "evaluation.json").toString()) as {
+      deployed: { differing: number };
+    };
+    assert.is(deployed.differing, 2);
+    await writeLogits(path, { ...cached, weights: "0123456789abcdef" }, about);
+    for (const command of ["evaluate", "report"]) {
+      const refused = await run(command, dir);
+      assert.is(refused.code, 1);
+      assert.match(
+        refused.text,
+        /policy\.json: the policy must be of this network's weights; got one of [0-9a-f]{12}\.\.\., not 0123456789ab\.\.\.\. Calibrate on logits of these weights, or say --any-origin\.$/,
+      );
+    }
+    const forced = await run("evaluate", dir, "--any-origin");
+    assert.is(forced.code, 0, forced.text);
+  } finally {
+    await writeLogits(path, cached, about);
+  }
+  assert.is((await run("evaluate", dir)).code, 0);
+  renameSync(inRun("whole", "last.safetensors"), inRun("whole", "aside"));
+  const without = await run("evaluate", dir);
+  renameSync(inRun("whole", "aside"), inRun("whole", "last.safetensors"));
+  assert.match(without.text, /deployed: not compared with the cached logits; .*last\.safetensors is not there$/);
+  assert.is(without.code, 0);
 });
 
 test("an interrupted run ends with code 130, and goes on to the same weights", async () => {
