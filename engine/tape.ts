@@ -9,6 +9,7 @@ import { addInto, copyInto } from "./ops/assign.ts";
 import { full } from "./ops/fill.ts";
 import { add } from "./ops/pointwise.ts";
 import { sumTo } from "./ops/reduce.ts";
+import { cast } from "./ops/view.ts";
 import { keep, Scope, scope, synchronous } from "./scope.ts";
 import { type Described, describe, sameShape } from "./shape.ts";
 import { empty, Tensor } from "./tensor.ts";
@@ -107,12 +108,12 @@ class Sweep {
     if (!this.#retain) node.free();
   }
 
-  /** The vjp's results in the shapes of the inputs. One tensor may be handed to several parents: each gets a handle of its own. */
+  /** The vjp's results in the shapes and dtypes of the inputs. One tensor may be handed to several parents: each gets a handle of its own. */
   #gradientsOf(node: Node, g: Tensor): (Tensor | undefined)[] {
     const gradients = node.record.vjp?.(g, new View(node, this.#shared) as unknown as Backward<never>) ?? [];
     return node.inputs.map((described, i) => {
       const gradient = node.parents[i] && gradients[i];
-      return described && gradient ? sumTo(gradient, described.shape).detach() : undefined;
+      return described && gradient ? cast(sumTo(gradient, described.shape), described.dtype).detach() : undefined;
     });
   }
 

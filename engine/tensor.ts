@@ -310,14 +310,14 @@ function nestedShape(data: NestedNumbers): number[] {
   return [data.length, ...first];
 }
 
-/** `0, step, ...` from `start` up to, not including, `end`; i32 unless a dtype is given. */
+/** `start, start + step, ...` up to, not including, `end`: i32, or f32 where one of them has a fraction, unless a dtype is given. */
 export function arange(start: number, end?: number, step = 1, options: TensorOptions = {}): Tensor {
   const [from, to] = end === undefined ? [0, start] : [start, end];
   if (step === 0 || Number.isNaN(step)) throw new ArgumentError(`arange: step must not be 0; got ${step}.`);
   const n = Math.max(0, Math.ceil((to - from) / step));
   return tensor(
     Float64Array.from({ length: n }, (_, i) => from + i * step),
-    { dtype: "i32", ...options },
+    { dtype: [from, to, step].every(Number.isInteger) ? "i32" : "f32", ...options },
   );
 }
 

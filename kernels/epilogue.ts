@@ -3,6 +3,7 @@
 
 import { arrayType, quadLoad, quadStore } from "./gemm.ts";
 import type { Binding } from "./kernel.ts";
+import { mathFunctions, mathTypes } from "./math.ts";
 
 /** Activations that a product can apply on its way out. `gelu` is the erf form, `geluTanh` its approximation. */
 export type Activation = "none" | "relu" | "gelu" | "geluTanh" | "silu" | "sigmoid" | "tanh";
@@ -31,23 +32,14 @@ export function epilogueBindings(spec: EpilogueSpec, dtype: "f32" | "f16", isVec
   ];
 }
 
-// Abramowitz and Stegun 7.1.26: |error| < 1.5e-7, below f32's own on values near 1.
-const ERF = `fn erf(x: Value) -> Value {
-  let t = 1.0 / (1.0 + 0.3275911 * abs(x));
-  let p = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
-  return sign(x) * (1.0 - p * exp(-x * x));
-}
-`;
-
-// tanh's argument is clamped: implementations may overflow in exp, and tanh(10) is 1 in f32. NaN passes through relu.
 const ACTIVATIONS: Readonly<Record<Activation, string>> = {
   none: "x",
-  relu: "select(x, Value(), x <= Value())",
-  gelu: "0.5 * x * (1.0 + erf(x * 0.70710678))",
-  geluTanh: "0.5 * x * (1.0 + tanh(clamp(0.79788456 * (x + 0.044715 * x * x * x), Value(-10.0), Value(10.0))))",
-  silu: "x / (1.0 + exp(-x))",
-  sigmoid: "1.0 / (1.0 + exp(-x))",
-  tanh: "tanh(clamp(x, Value(-10.0), Value(10.0)))",
+  relu: "highest(x, T())",
+  gelu: "x * phi(x)",
+  geluTanh: "x * sigmoid(gelu_inner(x))",
+  silu: "x * sigmoid(x)",
+  sigmoid: "sigmoid(x)",
+  tanh: "exact_tanh(x)",
 };
 
 /**
@@ -82,7 +74,7 @@ export function epilogueText(spec: EpilogueSpec, dtype: "f32" | "f16", unit: Epi
   ];
   return [
     `alias Value = ${unit === "one" ? "f32" : "vec4f"};`,
-    activation === "gelu" ? ERF : "",
+    ...(activation === "none" ? [] : [mathTypes(unit === "one" ? 1 : 4), ...mathFunctions(ACTIVATIONS[activation])]),
     bias ? load("load_bias", "bias", unit) : "",
     residual !== "none" ? load("load_residual", "residual", unit) : "",
     keep ? put("put_pre", "pre", dtype, unit) : "",

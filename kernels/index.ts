@@ -39,6 +39,7 @@ export * from "./norm-clip.ts";
 export * from "./optim.ts";
 export * from "./pointwise.ts";
 export * from "./pool.ts";
+export { POWERS } from "./power.ts";
 export * from "./random.ts";
 export * from "./reduce.ts";
 export * from "./reduce-plan.ts";

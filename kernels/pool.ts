@@ -117,12 +117,15 @@ function maxSource(spec: MaxPoolSpec): string {
   let x0 = ${start("w", "xx")}; let x1 = ${stop("w", "xx")};
   let corner = (yy * u.sh) * u.kw + xx * u.sw;
   var best = ${value}(bitcast<f32>(lowest_bits));
+  // Whether best is NaN: a comparison with it may say anything.
+  var odd = ${width === 4 ? "vec4<bool>" : "bool"}();
   var place = ${word}((y0 + u.pt) * u.kw + x0 + u.pl - corner);
   for (var row = y0; row < y1; row++) {
     for (var col = x0; col < x1; col++) {
       let v = ${value}(x[((b * u.h + row) * u.w + col) * channels + ch]);
       let is_nan = (bitcast<${word}>(v) & ${word}(0x7fffffffu)) > ${word}(0x7f800000u);
-      let takes = (v > best) | is_nan;
+      let takes = ((v > best) & !odd) | is_nan;
+      odd = odd | is_nan;
       best = select(best, v, takes);
       ${spec.places ? `place = select(place, ${word}((row + u.pt) * u.kw + col + u.pl - corner), takes);` : ""}
     }

@@ -32,16 +32,16 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 86_000 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 91_000 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",
     external: ["*/kernels/index.ts"],
-    budget: 47_000,
+    budget: 48_500,
   },
-  { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 27_300 },
-  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 53_500 },
-  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 57_000 },
+  { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 29_200 },
+  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 56_500 },
+  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 60_000 },
 ];
 
 /** Bundles for browsers as an app of the built package would. */

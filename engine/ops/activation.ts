@@ -26,21 +26,17 @@ export interface FusedAttrs {
 
 type Fused = Exclude<Activation, "none">;
 
-const S = "sigmoid(v)";
-const T = "safe_tanh(v)";
-const U = "safe_tanh(T(0.7978845608028654) * (v + T(0.044715) * v * v * v))";
-
 /** Derivatives times g, in the activation's argument `v`. */
 const BY_ARGUMENT: Readonly<Record<Fused, string>> = {
-  relu: "select(T(0.0), g, v > T(0.0))",
-  sigmoid: `g * ${S} * (T(1.0) - ${S})`,
-  tanh: `g * (T(1.0) - ${T} * ${T})`,
-  silu: `g * ${S} * (T(1.0) + v * (T(1.0) - ${S}))`,
-  gelu: "g * (phi(v) + v * T(0.3989422804014327) * exp(T(-0.5) * v * v))",
-  geluTanh: `g * T(0.5) * (T(1.0) + ${U} + v * (T(1.0) - ${U} * ${U}) * T(0.7978845608028654) * (T(1.0) + T(0.134145) * v * v))`,
+  relu: "select(g, T(0.0), le(v, T(0.0)))",
+  sigmoid: "g * sigmoid(v) * sigmoid(-v)",
+  tanh: "g * sech_squared(v)",
+  silu: "g * sigmoid(v) * (T(1.0) + v * sigmoid(-v))",
+  gelu: "g * (phi(v) + v * density(v))",
+  geluTanh: "g * sigmoid(gelu_inner(v)) * (T(1.0) + v * sigmoid(-gelu_inner(v)) * gelu_slope(v))",
 };
 
-/** The same in the activation's value `v`, where that is enough. */
+/** The same in the activation's value `v`, where that is enough: to a rounding of 1, and without a tensor more. */
 const BY_VALUE: Readonly<Partial<Record<Fused, string>>> = {
   relu: BY_ARGUMENT.relu,
   sigmoid: "g * v * (T(1.0) - v)",

@@ -1,9 +1,10 @@
 // From one line about a function (expression, derivatives) to an op: broadcasting, dtypes, the launch, the vjp.
 
 import { type PointwiseFunction, type PointwiseSpec, pointwiseKernel } from "../../kernels/index.ts";
-import { type DType, isFloat } from "../dtype.ts";
+import { type DType, fromHalf, isFloat, toHalf } from "../dtype.ts";
 import { ArgumentError, DTypeError } from "../errors.ts";
-import { defineOp, dispatch, type Inputs, type OpRecord } from "../op.ts";
+import { defineOp, dispatch, type OpRecord } from "../op.ts";
+import { type DTypeRule, mixedSign, promote, ruled } from "../promote.ts";
 import { broadcastShapes, broadcastStrides, collapse, type Described, describe, type Shape } from "../shape.ts";
 import { empty, Tensor } from "../tensor.ts";
 
@@ -14,60 +15,56 @@ export interface Elementwise {
   readonly operands: readonly string[];
   /** WGSL in the operands' names; constants as `T(0.5)`. */
   readonly y: string;
+  /** WGSL functions by name that the expressions may call, of T and of U, I, B: u32, i32, bool of its width. */
+  readonly functions?: Readonly<Record<string, string>>;
   /** Derivatives by operand, in `g`, the operands and `y`. Operands without one get no gradient. */
   readonly grads?: Readonly<Record<string, string>>;
-  /** Dtype of the result; default the promoted dtype of the operands. */
+  /** Dtype of the result; default the dtype in which the operands meet. */
   readonly out?: "bool";
-  /** Operands that are truth values, and stay out of the promotion. */
+  /** Operands that are truth values: bool, and outside the promotion. */
   readonly conditions?: readonly string[];
-  /** Expression for i32 and u32 where it differs from `y`; null: floats only (ints are widened to f32). */
+  /** Expression for i32 and u32 where it differs from `y`; null: floats only (integers are widened to f32). */
   readonly integer?: string | null;
+  /** What becomes of the dtype in which the operands meet; default `float` if `integer` is null, else `any`. */
+  readonly rule?: DTypeRule;
+  /** `integer` is a comparison of the two operands: between u32 and negative numbers it is exact. */
+  readonly compares?: boolean;
 }
 
 type Operand = Tensor | number;
 interface Attrs {
   /** The numbers among the operands, by position. */
   readonly numbers: readonly (number | undefined)[];
-}
-
-const RANKS: readonly DType[] = ["bool", "u32", "i32", "f16", "f32"];
-
-/** The dtype that operands of several dtypes meet in. Numbers take part only where they are fractions among integers. */
-export function promote(dtypes: readonly DType[]): DType {
-  return dtypes.reduce<DType>((a, b) => (RANKS.indexOf(b) > RANKS.indexOf(a) ? b : a), "bool");
+  /** Dtype of the computation. */
+  readonly dtype: DType;
+  /** Place of the operand that may be negative among u32; -1: none. */
+  readonly signed: number;
 }
 
 const uses = (expr: string, name: string): boolean => new RegExp(`\\b${name}\\b`).test(expr);
 
 /** The op of a function: call it with its operands in order. */
 export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) => Tensor {
-  const { name, operands, y, grads, integer = y } = fn;
-  const isFloatOnly = integer === null;
-  const condition = operands.map((operand) => fn.conditions?.includes(operand) ?? false);
-  const promoted = (inputs: Inputs, numbers: Attrs["numbers"]): DType => {
-    const dtype = promote(inputs.flatMap((input, i) => (input && !condition[i] ? [input.dtype] : [])));
-    const hasFraction = numbers.some((number) => number !== undefined && !Number.isInteger(number));
-    return !isFloat(dtype) && (isFloatOnly || hasFraction) ? "f32" : dtype;
-  };
+  const { name, operands, y, grads, integer = y, compares = false, conditions, functions = {} } = fn;
+  const { rule = integer === null ? "float" : "any" } = fn;
+  const isCondition = operands.map((operand) => conditions?.includes(operand) ?? false);
   const gradients = Object.entries(grads ?? {});
   const mentioned = (what: string) => gradients.some(([, expr]) => uses(expr, what));
   const record: OpRecord<Attrs> = {
     name,
-    infer: (inputs, { numbers }) => {
+    infer: (inputs, { dtype }) => {
       const given = inputs.filter((input) => input !== undefined);
-      return [{ shape: broadcastShapes(name, given), dtype: fn.out ?? promoted(inputs, numbers) }];
+      return [{ shape: broadcastShapes(name, given), dtype: fn.out ?? dtype }];
     },
-    run: ({ inputs, outputs, attrs }) => {
-      const out = outputs[0] as Tensor;
-      const dtype = promoted(inputs, attrs.numbers);
+    run: ({ inputs, outputs, attrs: { numbers, dtype, signed } }) => {
       const expr = isFloat(dtype) || integer === null ? y : integer;
-      const values = inputs.map((input, i) => input ?? (attrs.numbers[i] as number));
-      const isTruth = fn.out === "bool";
+      const values = inputs.map((input, i) => input ?? (numbers[i] as number));
+      const [suffix, text] = signed < 0 ? ["int", expr] : [operands[signed], comparedWithSign(expr, operands, signed)];
       launch(
         name,
-        { name: isFloat(dtype) || expr === y ? name : `${name}.int`, operands, expr, isTruth },
+        { name: text === y ? name : `${name}.${suffix}`, operands, expr: text, functions, isTruth: fn.out === "bool" },
         values,
-        out,
+        outputs[0] as Tensor,
         dtype,
       );
     },
@@ -91,7 +88,7 @@ export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) 
           });
           const target = at.outputShapes[0] as Described;
           const dx = empty(target.shape, { dtype: target.dtype, device: g.device });
-          launch(name, { name: `${name}.d${operand}`, operands: used, expr }, values, dx, "f32");
+          launch(name, { name: `${name}.d${operand}`, operands: used, expr, functions }, values, dx, "f32");
           return dx;
         }),
     }),
@@ -110,11 +107,29 @@ export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) 
           `${name}: ${operands[i]} must be a tensor or a number; got ${value === null ? "null" : typeof value}.`,
         );
       }
+      if (isCondition[i] && (value as Tensor).dtype !== "bool") {
+        const got = value instanceof Tensor ? describe(value) : "a number";
+        throw new DTypeError(
+          `${name}: ${operands[i]} must be bool; got ${got}. Compare first, as in ne(${operands[i]}, 0).`,
+        );
+      }
     });
-    return op(tensors, {
-      numbers: values.map((value) => (typeof value === "number" ? value : undefined)),
-    })[0] as Tensor;
+    const met = conditions ? values.filter((_, i) => !isCondition[i]) : values;
+    const signed = compares ? mixedSign(name, met) : -1;
+    const dtype = signed < 0 ? ruled(name, rule, promote(name, met)) : "u32";
+    // What is compared has one dtype; arithmetic takes the number as it is, and rounds its result.
+    const isRounded = compares && dtype === "f16";
+    const number = (value: number): number => (isRounded ? fromHalf(toHalf(value)) : value);
+    const numbers = values.map((value) => (typeof value === "number" ? number(value) : undefined));
+    return op(tensors, { numbers, dtype, signed })[0] as Tensor;
   };
+}
+
+/** A comparison in u32 where operand `signed` may be negative: then the answer is that of -1 and 0. */
+function comparedWithSign(expr: string, operands: readonly string[], signed: number): string {
+  const own = operands[signed] as string;
+  const constant = expr.replace(/\w+/g, (word) => (operands.includes(word) ? (word === own ? "-1" : "0") : word));
+  return `select((${expr}), B((${constant})), (${own} > T(0x7fffffff)))`;
 }
 
 /** Dispatches a pointwise function into `out`, whose shape is the operands' common one. */
@@ -148,7 +163,7 @@ export function launch(
   if (spec.compute !== "f32" && isFloat(out.dtype) && compute !== "bool") {
     throw new DTypeError(`${op}: an integer expression must have an integer result; got ${describe(out)}.`);
   }
-  dispatch(out.device, op, pointwiseKernel(fn, rank), spec, bindings, dims);
+  dispatch(out.device, op, pointwiseKernel(fn, rank, spec.compute), spec, bindings, dims);
 }
 
 /** Merged extents and strides; rank 0 where every operand is contiguous or a single element. */

@@ -1,12 +1,17 @@
 // Tensors of one value, made on the GPU.
 
 import type { DType } from "../dtype.ts";
+import { checkNumber } from "../promote.ts";
 import type { Shape } from "../shape.ts";
 import { empty, type Tensor, type TensorOptions } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
 
-/** A tensor whose elements all are `value` (f32 unless a dtype is given). */
+/**
+ * A tensor whose elements all are `value` (f32 unless a dtype is given; integers cut fractions off).
+ * @throws DTypeError for a value that the integer dtype does not hold.
+ */
 export function full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
+  checkNumber("full", value, options.dtype ?? "f32");
   const out = empty(shape, options);
   const compute: DType = out.dtype === "bool" ? "u32" : out.dtype;
   launch(

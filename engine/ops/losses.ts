@@ -35,22 +35,22 @@ const mseOp = elementwise({
 const klDivOp = elementwise({
   name: "klDiv",
   operands,
-  y: "select(t * (log(t) - x), T(0.0), t == T(0.0))",
-  grads: { x: "-g * t", t: "select(g * (log(t) - x + T(1.0)), T(0.0), t == T(0.0))" },
+  y: "select(t * (exact_log(t) - x), T(0.0), eq(t, T(0.0)))",
+  grads: { x: "-g * t", t: "select(g * (exact_log(t) - x + T(1.0)), T(0.0), eq(t, T(0.0)))" },
 });
 
 const klDivLogOp = elementwise({
   name: "klDivLog",
   operands,
-  y: "exp(t) * (t - x)",
-  grads: { x: "-g * exp(t)", t: "g * exp(t) * (t - x + T(1.0))" },
+  y: "exact_exp(t) * (t - x)",
+  grads: { x: "-g * exact_exp(t)", t: "g * exact_exp(t) * (t - x + T(1.0))" },
 });
 
 // softplus(-|x|) = log(1 + exp(-|x|)) cannot overflow.
 const bceOp = elementwise({
   name: "binaryCrossEntropyWithLogits",
   operands,
-  y: "max(x, T(0.0)) - x * t + softplus(-abs(x))",
+  y: "highest(x, T(0.0)) - x * t + softplus(-abs(x))",
   grads: { x: "g * (sigmoid(x) - t)", t: "-g * x" },
 });
 

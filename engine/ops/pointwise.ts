@@ -1,6 +1,10 @@
 // The pointwise ops, a line each: expression, derivatives by operand (in g, the operands and y). PyTorch's conventions at kinks.
 
-import type { Tensor } from "../tensor.ts";
+import { POWERS } from "../../kernels/index.ts";
+import { isFloat } from "../dtype.ts";
+import { ArgumentError } from "../errors.ts";
+import type { DTypeRule } from "../promote.ts";
+import { Tensor } from "../tensor.ts";
 import { elementwise } from "./elementwise.ts";
 
 /** An operand of a binary op: a tensor, or a number that is broadcast. */
@@ -8,29 +12,40 @@ export type Operand = Tensor | number;
 type Unary = (x: Tensor) => Tensor;
 type Binary = (a: Operand, b: Operand) => Tensor;
 
-const unary = (name: string, y: string, dx: string, integer: string | null = null): Unary =>
-  elementwise({ name, operands: ["x"], y, grads: { x: dx }, integer });
+const unary = (
+  name: string,
+  y: string,
+  dx: string,
+  integer: string | null = null,
+  rule: DTypeRule = integer === null ? "float" : "numeric",
+): Unary => elementwise({ name, operands: ["x"], y, grads: { x: dx }, integer, rule });
 
+/** -x; u32 wraps, bool is refused. */
 export const neg: Unary = unary("neg", "-x", "-g", "T(0) - x");
-export const abs: Unary = elementwise({ name: "abs", operands: ["x"], y: "abs(x)", grads: { x: "g * sign(x)" } });
-export const square: Unary = unary("square", "x * x", "T(2.0) * g * x", "x * x");
-export const exp: Unary = unary("exp", "exp(x)", "g * y");
-export const log: Unary = unary("log", "log(x)", "g / x");
+export const abs: Unary = unary(
+  "abs",
+  "abs(x)",
+  "select(select(T(0.0), -g, lt(x, T(0.0))), g, lt(T(0.0), x))",
+  "abs(x)",
+);
+export const square: Unary = unary("square", "x * x", "T(2.0) * g * x", "x * x", "counting");
+export const exp: Unary = unary("exp", "exact_exp(x)", "g * y");
+export const log: Unary = unary("log", "exact_log(x)", "g / x");
 export const sqrt: Unary = unary("sqrt", "sqrt(x)", "T(0.5) * g / y");
-export const rsqrt: Unary = unary("rsqrt", "inverseSqrt(x)", "T(-0.5) * g * y * y * y");
-export const relu: Unary = unary("relu", "any_nan(max(x, T(0.0)), x)", "select(T(0.0), g, y > T(0.0))", "max(x, T(0))");
-export const sigmoid: Unary = unary("sigmoid", "sigmoid(x)", "g * y * (T(1.0) - y)");
-export const tanh: Unary = unary("tanh", "any_nan(safe_tanh(x), x)", "g * (T(1.0) - y * y)");
-export const silu: Unary = unary("silu", "x * sigmoid(x)", "g * sigmoid(x) * (T(1.0) + x * (T(1.0) - sigmoid(x)))");
+export const rsqrt: Unary = unary("rsqrt", "T(1.0) / sqrt(x)", "T(-0.5) * g * y * y * y");
+export const relu: Unary = unary("relu", "highest(x, T(0.0))", "select(g, T(0.0), le(y, T(0.0)))", "max(x, T(0))");
+// Gradients by x, not by y: 1 - y loses its digits where y is near 1.
+export const sigmoid: Unary = unary("sigmoid", "sigmoid(x)", "g * sigmoid(x) * sigmoid(-x)");
+export const tanh: Unary = unary("tanh", "exact_tanh(x)", "g * sech_squared(x)");
+export const silu: Unary = unary("silu", "x * sigmoid(x)", "g * sigmoid(x) * (T(1.0) + x * sigmoid(-x))");
 export const softplus: Unary = unary("softplus", "softplus(x)", "g * sigmoid(x)");
-export const erf: Unary = unary("erf", "erf(x)", "g * T(1.1283791670955126) * exp(-x * x)");
+export const erf: Unary = unary("erf", "erf(x)", "g * T(1.1283791670955126) * exact_exp(-x * x)");
 
-const geluErf = unary("gelu", "x * phi(x)", "g * (phi(x) + x * T(0.3989422804014327) * exp(T(-0.5) * x * x))");
-const INNER = "T(0.7978845608028654) * (x + T(0.044715) * x * x * x)";
+const geluErf = unary("gelu", "x * phi(x)", "g * (phi(x) + x * density(x))");
 const geluTanh = unary(
   "geluTanh",
-  `T(0.5) * x * (T(1.0) + safe_tanh(${INNER}))`,
-  `g * (T(0.5) * (T(1.0) + safe_tanh(${INNER})) + T(0.5) * x * (T(1.0) - safe_tanh(${INNER}) * safe_tanh(${INNER})) * T(0.7978845608028654) * (T(1.0) + T(0.134145) * x * x))`,
+  "x * sigmoid(gelu_inner(x))",
+  "g * sigmoid(gelu_inner(x)) * (T(1.0) + x * sigmoid(-gelu_inner(x)) * gelu_slope(x))",
 );
 
 /** x times the normal distribution function (`none`), or its tanh approximation. */
@@ -41,8 +56,8 @@ export function gelu(x: Tensor, { approximate = "none" }: { readonly approximate
 const leaky = elementwise({
   name: "leakyRelu",
   operands: ["x", "slope"],
-  y: "select(slope * x, x, x > T(0.0))",
-  grads: { x: "select(slope * g, g, x > T(0.0))" },
+  y: "select(slope * x, x, lt(T(0.0), x))",
+  grads: { x: "select(slope * g, g, lt(T(0.0), x))" },
   integer: null,
 });
 
@@ -54,23 +69,26 @@ export function leakyRelu(x: Tensor, { negativeSlope = 0.01 }: { readonly negati
 const clampBoth = elementwise({
   name: "clamp",
   operands: ["x", "low", "high"],
-  y: "any_nan(min(max(x, low), high), x)",
-  grads: { x: "select(T(0.0), g, (x >= low) & (x <= high))" },
+  y: "lowest(highest(x, low), high)",
+  grads: { x: "select(T(0.0), g, le(low, x) & le(x, high))" },
   integer: "min(max(x, low), high)",
+  rule: "numeric",
 });
 const clampLow = elementwise({
   name: "clampMin",
   operands: ["x", "low"],
-  y: "any_nan(max(x, low), x)",
-  grads: { x: "select(T(0.0), g, x >= low)" },
+  y: "highest(x, low)",
+  grads: { x: "select(T(0.0), g, le(low, x))" },
   integer: "max(x, low)",
+  rule: "numeric",
 });
 const clampHigh = elementwise({
   name: "clampMax",
   operands: ["x", "high"],
-  y: "any_nan(min(x, high), x)",
-  grads: { x: "select(T(0.0), g, x <= high)" },
+  y: "lowest(x, high)",
+  grads: { x: "select(T(0.0), g, le(x, high))" },
   integer: "min(x, high)",
+  rule: "numeric",
 });
 
 /** x limited to `min..max`; either may be missing. The gradient is 1 inside and on the ends. */
@@ -87,30 +105,27 @@ export function clamp(
 /** A new tensor with the same elements. */
 export const copy: Unary = elementwise({ name: "copy", operands: ["x"], y: "x", grads: { x: "g" } });
 
-const binary = (name: string, y: string, da: string, db: string, integer?: string | null): Binary =>
-  elementwise({ name, operands: ["a", "b"], y, grads: { a: da, b: db }, ...(integer !== undefined && { integer }) });
+const binary = (
+  name: string,
+  y: string,
+  da: string,
+  db: string,
+  integer: string | null = y,
+  rule?: DTypeRule,
+): Binary => elementwise({ name, operands: ["a", "b"], y, grads: { a: da, b: db }, integer, ...(rule && { rule }) });
 
+/** Sum; of bools: or. */
 export const add: Binary = binary("add", "a + b", "g", "g");
-export const sub: Binary = binary("sub", "a - b", "g", "-g");
+/** Difference; two bools are refused. */
+export const sub: Binary = binary("sub", "a - b", "g", "-g", "a - b", "numeric");
+/** Product; of bools: and. */
 export const mul: Binary = binary("mul", "a * b", "g * b", "g * a");
 /** True division: integers give f32. */
 export const div: Binary = binary("div", "a / b", "g / b", "-g * a / (b * b)", null);
 
-const share = (wins: string) => `select(select(T(0.0), T(0.5) * g, a == b), g, ${wins})`;
-export const maximum: Binary = binary(
-  "maximum",
-  "any_nan(any_nan(max(a, b), a), b)",
-  share("a > b"),
-  share("b > a"),
-  "max(a, b)",
-);
-export const minimum: Binary = binary(
-  "minimum",
-  "any_nan(any_nan(min(a, b), a), b)",
-  share("a < b"),
-  share("b < a"),
-  "min(a, b)",
-);
+const share = (loses: string) => `select(select(g, T(0.5) * g, eq(a, b)), T(0.0), ${loses})`;
+export const maximum: Binary = binary("maximum", "highest(a, b)", share("lt(a, b)"), share("lt(b, a)"), "max(a, b)");
+export const minimum: Binary = binary("minimum", "lowest(a, b)", share("lt(b, a)"), share("lt(a, b)"), "min(a, b)");
 
 // `power` rather than WGSL's pow, which has no negative bases and is inexact for small integral exponents.
 const power = elementwise({
@@ -118,22 +133,32 @@ const power = elementwise({
   operands: ["a", "b"],
   y: "power(a, b)",
   grads: {
-    a: "select(g * b * power(a, b - T(1.0)), T(0.0), b == T(0.0))",
-    b: "select(g * power(a, b) * log(a), T(0.0), (a == T(0.0)) & (b >= T(0.0)))",
+    a: "select(g * b * power(a, b - T(1.0)), T(0.0), eq(b, T(0.0)))",
+    b: "select(g * power(a, b) * exact_log(a), T(0.0), eq(a, T(0.0)) & le(T(0.0), b))",
   },
-  integer: null,
+  integer: "int_power(a, b)",
+  functions: POWERS,
+  rule: "numeric",
 });
 
-/** a to the power b; b may be a number or a tensor. Negative bases need integral exponents, else NaN. */
-export const pow: Binary = (a, b) => power(a, b);
+/**
+ * a to the power b. Negative bases of floats need integral exponents, else NaN. Integers stay integers, wrap, and refuse a negative
+ * number b; negative elements of b give 0 but for the bases 1 and -1.
+ */
+export function pow(a: Operand, b: Operand): Tensor {
+  if (typeof b === "number" && b < 0 && Number.isInteger(b) && a instanceof Tensor && !isFloat(a.dtype))
+    throw new ArgumentError(`pow: integers must have exponents of at least 0; got ${b}. Use cast(a, "f32").`);
+  return power(a, b);
+}
 
-const comparison = (name: string, y: string): Binary => elementwise({ name, operands: ["a", "b"], y, out: "bool" });
-export const eq: Binary = comparison("eq", "a == b");
-export const ne: Binary = comparison("ne", "a != b");
-export const lt: Binary = comparison("lt", "a < b");
-export const le: Binary = comparison("le", "a <= b");
-export const gt: Binary = comparison("gt", "a > b");
-export const ge: Binary = comparison("ge", "a >= b");
+const comparison = (name: string, y: string, integer: string): Binary =>
+  elementwise({ name, operands: ["a", "b"], y, integer, out: "bool", compares: true });
+export const eq: Binary = comparison("eq", "eq(a, b)", "a == b");
+export const ne: Binary = comparison("ne", "!eq(a, b)", "a != b");
+export const lt: Binary = comparison("lt", "lt(a, b)", "a < b");
+export const le: Binary = comparison("le", "le(a, b)", "a <= b");
+export const gt: Binary = comparison("gt", "lt(b, a)", "a > b");
+export const ge: Binary = comparison("ge", "le(b, a)", "a >= b");
 
 const select = elementwise({
   name: "where",
@@ -143,7 +168,7 @@ const select = elementwise({
   grads: { a: "select(T(0.0), g, cond != T(0.0))", b: "select(g, T(0.0), cond != T(0.0))" },
 });
 
-/** a where `cond` holds, else b. */
+/** a where the bool `cond` holds, else b. Two numbers give i32, or f32 if one has a fraction. */
 export function where(cond: Tensor, a: Operand, b: Operand): Tensor {
   return select(cond, a, b);
 }

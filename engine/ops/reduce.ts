@@ -209,7 +209,7 @@ function extreme(name: "max" | "min") {
       const x = at.input(0);
       const y = reshape(at.output(0), keptShape(x.shape, at.attrs.axes));
       const ties = sumOp([eq(x, y)], { ...at.attrs, keepdim: true });
-      return gradient(name, at, { g, x, y, ties }, "select(T(0.0), g, x == y) / ties");
+      return gradient(name, at, { g, x, y, ties }, "select(T(0.0), g, eq(x, y)) / ties");
     },
   });
 }
@@ -237,7 +237,7 @@ const varOp = reduction({
 const logsumexpOp = reduction({
   name: "logsumexp",
   isFloatOnly: true,
-  dx: (g, at) => gradient("logsumexp", at, { g, x: at.input(0), y: at.output(0) }, "g * exp(x - y)"),
+  dx: (g, at) => gradient("logsumexp", at, { g, x: at.input(0), y: at.output(0) }, "g * exact_exp(x - y)"),
 });
 
 const argmaxOp = reduction({ name: "argmax", needsElements: true, out: () => "i32" });

@@ -2,8 +2,9 @@
 
 import { MAX_AXES, planConcat, planCopy, planPlace, unitOf } from "../../kernels/index.ts";
 import { type DType, floatBits, isFloat, storageType } from "../dtype.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
+import { ArgumentError, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
+import { checkNumber, promote } from "../promote.ts";
 import {
   collapse,
   type Described,
@@ -18,7 +19,7 @@ import {
 } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
-import { reshape, unsqueeze } from "./view.ts";
+import { cast, reshape, unsqueeze } from "./view.ts";
 
 /** Bits of `value` as kernels that move memory want them: of an f32 for floats, else of the integer. */
 export function valueBits(value: number, dtype: DType): number {
@@ -193,9 +194,7 @@ const expandOp = single(
     infer: ([x], { shape }) => [{ shape, dtype: (x as Tensor).dtype }],
     run: ({ inputs, outputs }) => {
       const [x, y] = [inputs[0] as Tensor, outputs[0] as Tensor];
-      const isBool = x.dtype === "bool";
-      const fn = isBool ? { name: "cast.bool", expr: "x != T(0)" } : { name: "copy", expr: "x" };
-      launch("expand", { ...fn, operands: ["x"] }, [x], y, isBool ? "u32" : x.dtype);
+      launch("expand", { name: "copy", expr: "x", operands: ["x"] }, [x], y, x.dtype);
     },
     saves: { inputs: [], outputs: [] },
     vjp: (g) => [g],
@@ -254,7 +253,7 @@ function placed(x: Tensor, attrs: Place): Tensor {
   return placeOp([x], attrs);
 }
 
-/** x with `[before, after]` elements of `value` added along each axis; negative numbers take elements away. */
+/** x with `[before, after]` elements of `value` (which x's dtype must hold) added along each axis; negative numbers take elements away. */
 export function pad(
   x: Tensor,
   padding: readonly (readonly [number, number])[],
@@ -271,6 +270,7 @@ export function pad(
       `pad: padding must hold [before, after] for each axis and leave no extent below 0; got [${list}] for ${describe(x)}.`,
     );
   }
+  checkNumber("pad", value, x.dtype);
   if (padding.every(([before, after]) => before === 0 && after === 0)) return reshape(x, x.shape);
   return placeOp([x], { shape, lo: padding.map(([before]) => before), step: padding.map(() => 1), value });
 }
@@ -281,11 +281,6 @@ const concatOp = single(
     infer: (inputs, { axis }) => {
       const [first, ...others] = inputs as readonly [Tensor, ...Tensor[]];
       for (const other of others) {
-        if (other.dtype !== first.dtype) {
-          throw new DTypeError(
-            `concat: all operands must have one dtype; got ${describe(first)} and ${describe(other)}. Use cast().`,
-          );
-        }
         const fits =
           other.rank === first.rank && other.shape.every((extent, i) => i === axis || extent === first.shape[i]);
         if (!fits) {
@@ -327,6 +322,13 @@ const concatOp = single(
   }),
 );
 
+/** `tensors` in the dtype in which they meet. */
+function met(op: string, tensors: readonly Tensor[]): readonly Tensor[] {
+  for (const tensor of tensors) tensor.check(op);
+  const dtype = promote(op, tensors);
+  return tensors.map((tensor) => cast(tensor, dtype));
+}
+
 function checkList(op: string, tensors: readonly Tensor[]): Tensor {
   const first = Array.isArray(tensors) ? (tensors as readonly Tensor[])[0] : undefined;
   if (!first)
@@ -336,10 +338,10 @@ function checkList(op: string, tensors: readonly Tensor[]): Tensor {
   return first;
 }
 
-/** Tensors one after another along `dim`. */
+/** Tensors one after another along `dim`, in the dtype in which they meet. */
 export function concat(tensors: readonly Tensor[], { dim = 0 }: { readonly dim?: number } = {}): Tensor {
   const first = checkList("concat", tensors);
-  return concatOp(tensors, { axis: normalizeAxis("concat", dim, first.rank) });
+  return concatOp(met("concat", tensors), { axis: normalizeAxis("concat", dim, first.rank) });
 }
 
 /** Tensors of one shape along a new axis `dim` of the result. */
@@ -349,7 +351,7 @@ export function stack(tensors: readonly Tensor[], { dim = 0 }: { readonly dim?: 
   const other = tensors.find(({ shape }) => !sameShape(shape, first.shape));
   if (other) throw new ShapeError(`stack: shapes must agree; got ${describe(first)} and ${describe(other)}.`);
   return concatOp(
-    tensors.map((tensor) => unsqueeze(tensor, axis)),
+    met("stack", tensors).map((tensor) => unsqueeze(tensor, axis)),
     { axis },
   );
 }

@@ -79,10 +79,13 @@ function convert(x: Tensor, y: Tensor, to: DType): void {
   if (to === "bool")
     launch(
       "cast",
-      { name: "cast.bool", operands: ["x"], expr: "x != T(0)", isTruth: true },
+      // By its bits, so that NaN is true.
+      isFloat(from)
+        ? { name: "cast.true", operands: ["x"], expr: "magnitude(x) != U(0u)", isTruth: true }
+        : { name: "cast.bool", operands: ["x"], expr: "x != T(0)", isTruth: true },
       [x],
       y,
-      from === "bool" ? "u32" : from,
+      from,
     );
   else launch("cast", { name: "cast", operands: ["x"], expr: "x" }, [x], y, isFloat(to) ? "f32" : to);
 }
