@@ -90,6 +90,11 @@ export class BufferPool {
     else this.#free.set(buffer.size, [buffer]);
   }
 
+  /** The free buffers, for tests that fill them with garbage. */
+  get free(): readonly GPUBuffer[] {
+    return [...this.#free.values()].flat();
+  }
+
   /** Destroys the free buffers, or those beyond `keep` of each size; all encoded work must have been submitted. */
   trim(keep = 0): void {
     for (const list of this.#free.values()) {

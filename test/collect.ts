@@ -15,20 +15,21 @@ export async function collect(isDone: () => boolean = () => false, rounds = 4): 
   }
 }
 
-/** Fills all free buffers of the pool whose size is at most `most` bytes with NaN. */
-export async function poison(device: Device, most = 1 << 16): Promise<void> {
+/** Runs `body`, and collects until as many buffers are in use as before. Throws if some stay. */
+export async function forgetting<T>(device: Device, body: () => Promise<T>): Promise<T> {
   await device.sync();
-  const taken: GPUBuffer[] = [];
-  for (let bytes = 256; bytes <= most; bytes += Math.max(256, 2 ** Math.floor(Math.log2(bytes)) / 8)) {
-    for (let isFree = true; isFree; ) {
-      const before = device.pool.report.pooled;
-      taken.push(device.pool.take(bytes));
-      isFree = device.pool.report.pooled < before;
-    }
-  }
-  for (const buffer of taken) {
+  const { buffers } = device.memory();
+  const result = await body();
+  await collect(() => device.memory().buffers <= buffers, 60);
+  const left = device.memory().buffers - buffers;
+  if (left > 0) throw new Error(`${left} buffers stay in use that nobody refers to`);
+  return result;
+}
+
+/** Fills all free buffers of the pool with NaN. */
+export async function poison(device: Device): Promise<void> {
+  await device.sync();
+  for (const buffer of device.pool.free) {
     device.gpu.queue.writeBuffer(buffer, 0, new Float32Array(buffer.size / 4).fill(Number.NaN));
-    device.pool.give(buffer);
   }
-  device.pool.trim(64);
 }

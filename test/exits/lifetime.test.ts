@@ -4,7 +4,7 @@ import { keep } from "../../engine/index.ts";
 import { type Classifier, deploy, Evaluator, type MultiExit, train } from "../../exits/index.ts";
 import { TrainingStep } from "../../exits/step.ts";
 import { SGD } from "../../nn/index.ts";
-import { collect, poison } from "../collect.ts";
+import { collect, forgetting, poison } from "../collect.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, failsWith } from "../harness.ts";
 import { barSplits, bars, joint, quiet, smallNet } from "./small.ts";
@@ -26,14 +26,6 @@ function ownNet(): MultiExit {
   return net;
 }
 
-/** Runs `body`, and waits until all that it forgot is freed. */
-async function forgetting(body: () => Promise<void>): Promise<void> {
-  const { buffers } = device().memory();
-  await body();
-  await collect(() => device().memory().buffers <= buffers, 60);
-  assert.is(device().memory().buffers, buffers);
-}
-
 test("a classifier that was deployed before training answers as one that is deployed after it", async () => {
   const net = smallNet(3);
   const [early, evaluator] = [await deploy(net, policy, options), await Evaluator.record(net, set, 32)];
@@ -48,7 +40,7 @@ test("a classifier that was deployed before training answers as one that is depl
 });
 
 test("a classifier is all that need be kept of a network", () =>
-  forgetting(async () => {
+  forgetting(device(), async () => {
     const [net, classifier] = [ownNet(), await (async () => deploy(ownNet(), policy, options))()];
     const other = await deploy(net, policy, options);
     const expected = await answersOf(other);
@@ -63,7 +55,7 @@ test("a classifier is all that need be kept of a network", () =>
 test("a forgotten classifier is freed and counted", async () => {
   const net = smallNet(3);
   const { leaked } = device().memory();
-  await forgetting(async () => {
+  await forgetting(device(), async () => {
     await (await deploy(net, policy, options)).classify(set.images);
   });
   assert.ok(device().memory().leaked > leaked);
@@ -88,7 +80,7 @@ test("with its network disposed, and after its own end, a classifier refuses", a
 });
 
 test("a training step is all that need be kept of a network and its optimiser", () =>
-  forgetting(async () => {
+  forgetting(device(), async () => {
     const record = async () => {
       const net = ownNet();
       const optimizer = new SGD(net.flat(), { lr: 0.1, momentum: 0.9 });
