@@ -34,7 +34,7 @@ export interface SetOptions extends Cifar100Options, Pick<IndianPinesOptions, "s
 }
 
 /** Name of a setting. */
-export type SetKey = Exclude<keyof SetOptions, "seed" | "verify" | "onProgress" | "onChecked" | "signal">;
+export type SetKey = Exclude<keyof SetOptions, "seed" | "verify" | "onProgress" | "onChecked" | "patience" | "signal">;
 
 /** A data set by name. */
 export interface KnownSet {

@@ -3,6 +3,7 @@
 
 import { readChunks, readWhole } from "../base/index.ts";
 import { DataError } from "./errors.ts";
+import type { Patience } from "./http.ts";
 
 /** A file as its publisher gives it out. */
 export interface OfficialFile {
@@ -51,16 +52,21 @@ export interface FileOptions {
   /** Called for each file that was checked. */
   readonly onChecked?: (check: FileCheck) => void;
   readonly onProgress?: (progress: DownloadProgress) => void;
+  /** How long a silent server is waited for while downloading. */
+  readonly patience?: Patience;
   readonly signal?: AbortSignal;
 }
 
-type NodeModule = "node:fs" | "node:fs/promises" | "node:crypto" | "node:path" | "node:os";
+type NodeModule = keyof NodeModules;
 interface NodeModules {
   readonly "node:fs": typeof import("node:fs");
   readonly "node:fs/promises": typeof import("node:fs/promises");
   readonly "node:crypto": typeof import("node:crypto");
   readonly "node:path": typeof import("node:path");
   readonly "node:os": typeof import("node:os");
+  readonly "node:http": typeof import("node:http");
+  readonly "node:https": typeof import("node:https");
+  readonly "node:tls": typeof import("node:tls");
 }
 
 /** A module of Node. @throws DataError elsewhere. */

@@ -1,6 +1,6 @@
 // The one way to an official file: look for it, download it if that is allowed, check it.
 
-import { download } from "./download.ts";
+import { addressesOf, download } from "./download.ts";
 import { DataError } from "./errors.ts";
 import { type FileOptions, findFault, node, type OfficialFile, readBytes, sizeOf } from "./files.ts";
 
@@ -48,6 +48,6 @@ export async function checkFile(
 
 function missing(op: string, file: OfficialFile, target: string): DataError {
   const amount = file.bytes === undefined ? "it" : `${file.bytes} bytes`;
-  const ways = `Name its folder by dir (--data-dir), or pass download: true (--download) to fetch ${amount} from ${file.urls[0]}.`;
+  const ways = `Name its folder by dir (--data-dir), or pass download: true (--download) to fetch ${amount} from ${addressesOf(file)[0]}.`;
   return new DataError(`${op}: ${target} must exist; got no file. ${ways}`, { file: target });
 }

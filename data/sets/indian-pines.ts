@@ -11,16 +11,19 @@ import { readOfficial } from "../obtain.ts";
 import { checkSplits, type Splits } from "../splits.ts";
 import { assignBlocks, assignRandom, PART_NAMES, type Shares } from "./scene-split.ts";
 
+const addresses = (path: string): readonly string[] =>
+  ["https", "http"].map((scheme) => `${scheme}://www.ehu.eus/ccwintco/uploads/${path}`);
+
 const CUBE: OfficialFile = {
   name: "Indian_pines_corrected.mat",
   checksum: { algorithm: "git-blob", hex: "75b6d6e7df046fce91eda23e7559e274c92da711" },
-  urls: ["http://www.ehu.eus/ccwintco/uploads/6/67/Indian_pines_corrected.mat"],
+  urls: addresses("6/67/Indian_pines_corrected.mat"),
 };
 const TRUTH: OfficialFile = {
   name: "Indian_pines_gt.mat",
   bytes: 1125,
   checksum: { algorithm: "sha256", hex: "65c4687a8ab04f6da4789799bc3bc4f6e88bccac3ed6a2e6ae367e5e6b9e429c" },
-  urls: ["http://www.ehu.eus/ccwintco/uploads/c/c4/Indian_pines_gt.mat"],
+  urls: addresses("c/c4/Indian_pines_gt.mat"),
 };
 
 /** The official files of Indian Pines. */

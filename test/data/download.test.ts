@@ -1,8 +1,7 @@
 // Downloads, from a server on this machine that can be told to misbehave.
 
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
-import { readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -57,7 +56,7 @@ const serve =
       ...(start > 0 && { "content-range": `bytes ${start}-${content.length - 1}/${content.length}` }),
     });
     if (rest.length <= most) response.end(rest);
-    else response.write(rest.subarray(0, most), () => setTimeout(() => response.destroy(), 20));
+    else response.write(rest.subarray(0, most), () => setTimeout(() => response.destroy(), 150));
   };
 
 const fileAt = (...paths: string[]): OfficialFile => ({
@@ -151,17 +150,32 @@ test("an abort stops it, and keeps the part", () =>
 
 test("a full disk is said to be one", () =>
   inTemporaryFolder(async (folder) => {
-    // Linux has a device that is always full; elsewhere there is nothing to try this on.
-    if (!existsSync("/dev/full")) return;
     answers.set("/a", serve(CONTENT));
-    await symlink("/dev/full", join(folder, "x.bin.part"));
+    const fs = process.getBuiltinModule("node:fs/promises");
+    const { open } = fs;
+    // Room for the first chunk only.
+    fs.open = async (...args: Parameters<typeof open>) => {
+      const handle = await open(...args);
+      const { writeFile: write } = handle;
+      let isFull = false;
+      handle.writeFile = (data) => {
+        if (isFull) return Promise.reject(Object.assign(new Error("no space left on device"), { code: "ENOSPC" }));
+        isFull = true;
+        return write.call(handle, data);
+      };
+      return handle;
+    };
     await failsWith(
       () => obtain("toy", fileAt("/a", "/a"), folder, { download: true }),
       "DataError",
       `toy: ${join(folder, "x.bin.part")} must have room for 300000 bytes; got a full disk. ` +
         "What was loaded stays; free space and load again.",
-    );
-    assert.equal(await readdir(folder), ["x.bin.part"]);
+    ).finally(() => {
+      fs.open = open;
+    });
+    assert.equal((await readdir(folder)).sort(), ["x.bin.part", "x.bin.part.json"]);
+    await obtain("toy", fileAt("/a"), folder, { download: true });
+    assert.equal(await readdir(folder), ["x.bin"]);
   }));
 
 test("a missing file, one of another size and a damaged one are told apart", () =>
