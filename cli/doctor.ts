@@ -9,7 +9,8 @@ import { adapterName, versions } from "./versions.ts";
 export const doctorHelp = `sortie doctor [flags]
 
 Says what this machine has: versions, the WebGPU adapter with its features and limits; then checks the kernels that
-training lives on against the CPU, and measures their speed. About five seconds.
+training lives on against the CPU, and a deployed network against the same network run whole, and measures their speed.
+About five seconds.
 
   --json               print it as one JSON object
 

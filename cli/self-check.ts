@@ -1,5 +1,6 @@
-/** Small checks of the kernels that training lives on, against float64 on the CPU, and figures of their speed. */
+/** Small checks of the kernels that training lives on, against float64 on the CPU, of a deployed network, and figures of their speed. */
 
+import { cascade, createTable, decide, predictionsAt } from "../calibration/index.ts";
 import {
   compact,
   conv2d,
@@ -14,6 +15,8 @@ import {
   type Tensor,
   tensor,
 } from "../engine/index.ts";
+import { deploy, multiExit } from "../exits/index.ts";
+import { EVAL, resnet } from "../nn/index.ts";
 
 /** One check: the largest deviation from float64, as a share of the largest value. */
 export interface Check {
@@ -35,6 +38,7 @@ export async function selfCheck(device: Device): Promise<readonly Check[]> {
     ...(await checkConv(device)),
     await check("cross-entropy and its gradient", ...checkLoss(device)),
     await check("rows that stay", ...checkCompact(device)),
+    await checkDeployed(device),
   ];
 }
 
@@ -130,6 +134,42 @@ function checkCompact(device: Device): Checked {
     [indices, count],
     [stays, [stays.length]],
   ];
+}
+
+/**
+ * A network of 16, 32 and 64 channels with two exits, deployed: the share of images whose class, exit or score are not those of the same
+ * network run whole. Wide enough for several tiles of columns, and batches of which the last is not full.
+ */
+async function checkDeployed(device: Device): Promise<Check> {
+  const [n, classes, side] = [19, 7, 8];
+  using net = multiExit(resnet({ depth: 8, classes, input: [side, side, 3], seed: 1, device }), { after: ["stage2"] });
+  const images = draw(n * side * side * 3, 8);
+  const logits = scope(() => noGrad(() => net.forward(tensor(images, { shape: [n, side, side, 3], device }), EVAL)));
+  const values = (await logits.read()) as Float32Array;
+  logits.dispose();
+  const table = cascade(createTable({ logits: values, labels: new Int32Array(n), shape: [n, 2, classes] }), "maxLogit");
+  const threshold = median(Array.from({ length: n }, (_, i) => table.scores[2 * i]!));
+  using classifier = await deploy(net, { thresholds: [threshold], score: "maxLogit" }, { batch: 8 });
+  const { classes: answers, exits, scores } = await classifier.classify(images);
+  const wantedExits = decide(table, threshold);
+  const wanted = predictionsAt(table, wantedExits);
+  const isWrong = (i: number) => {
+    const score = table.scores[2 * i + wantedExits[i]!]!;
+    return (
+      exits[i] !== wantedExits[i] ||
+      answers[i] !== wanted[i] ||
+      Math.abs(scores[i]! - score) > TOLERANCE * (1 + Math.abs(score))
+    );
+  };
+  const error = Array.from({ length: n }, (_, i) => Number(isWrong(i))).reduce((sum, wrong) => sum + wrong, 0) / n;
+  return { name: "deployed network", error, isOk: error === 0 };
+}
+
+/** Between the two values in the middle, so that no value is it. */
+function median(values: number[]): number {
+  const sorted = values.sort((a, b) => a - b);
+  const half = sorted.length >> 1;
+  return (sorted[half - 1]! + sorted[half]!) / 2;
 }
 
 /** What the machine does. */

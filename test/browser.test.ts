@@ -1,5 +1,5 @@
-// In headless Chromium: the engine, the same source, bundled, runs a part of the op table on the browser's software adapter; and the
-// report of a run opens as a page that needs nothing else.
+// In headless Chromium: the engine, the same source, bundled, runs a part of the op table and deployed networks on the browser's software
+// adapter; and the report of a run opens as a page that needs nothing else.
 
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
@@ -105,6 +105,10 @@ test("agrees with the oracle on a part of the op table", async () => {
   }
   assert.equal(faults, []);
   assert.ok(checked >= ops.length, `${checked} cases of ${ops.length} ops`);
+});
+
+test("answers as the network does once deployed", async () => {
+  assert.is(await tab.evaluate(() => (globalThis as unknown as { page: Page }).page.agree()), 2);
 });
 
 test("reads weights from a server", async () => {

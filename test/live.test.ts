@@ -2,6 +2,7 @@
 // all memory. Then the hot families, wide enough for several tiles of each of their variants, and what must be refused.
 
 import * as s from "../engine/index.ts";
+import type { Spec } from "../kernels/index.ts";
 import { rejectionOf } from "./engine/messages.ts";
 import { device, gpuSuite } from "./gpu.ts";
 import { assert } from "./harness.ts";
@@ -55,21 +56,44 @@ for (const { op, cases } of rows) {
   });
 }
 
+/** Tiles through workgroup memory, which adapters that are no CPU choose; every adapter runs them. */
+const STAGED = [
+  [64, 4, 16],
+  [64, 8, 16],
+  [256, 8, 8],
+].map(([threads, each, depth]) => {
+  return {
+    variant: "tile",
+    threads: threads!,
+    across: Math.sqrt(threads!),
+    rows: each!,
+    cols: each!,
+    lanes: 0,
+    depth: depth!,
+  };
+});
+
 /** Thrown for a variant whose tile these columns are not about. */
 const OTHER = new Error("another tile's columns");
 
 /**
  * Runs a case of `columns` with `live` operands, once for each variant that the kernels offer on this adapter; tiled products only
- * where the columns are one and a half, or three, of the variant's tiles.
+ * where the columns are one and a half, or three, of the variant's tiles. `others` are variants of other adapters.
  */
-async function everyVariant(one: OpCase, live: readonly string[], columns: number): Promise<void> {
+async function everyVariant(
+  one: OpCase,
+  live: readonly string[],
+  columns: number,
+  others: readonly Spec[],
+): Promise<void> {
   const { tuner } = device();
   const choose = tuner.choose;
   const inputs = drawn(one, 7);
   const capacity = inputs[live[0] as string]?.value.shape[0] as number;
   try {
     for (let k = 0, most = 1; k < most; k++) {
-      tuner.choose = (_key, candidates) => {
+      tuner.choose = (_key, given) => {
+        const candidates = [...given, ...others.map((tile) => ({ ...given[0]!, ...tile }))];
         most = Math.max(most, candidates.length);
         const chosen = candidates[Math.min(k, candidates.length - 1)]!;
         const { across, cols } = chosen as Partial<Record<"across" | "cols", unknown>>;
@@ -97,8 +121,8 @@ const wide = (label: string, inputs: Readonly<Record<string, Draw>>, call: (at: 
 const shapes = (of: Readonly<Record<string, readonly number[]>>): Readonly<Record<string, Draw>> =>
   Object.fromEntries(Object.entries(of).map(([name, shape]) => [name, { shape }]));
 
-/** One and a half, and three, tiles of 16, 32 and 64 columns. */
-const COLUMNS = [24, 48, 96, 192] as const;
+/** One and a half, and three, tiles of 16, 32, 64 and 128 columns. */
+const COLUMNS = [24, 48, 96, 192, 384] as const;
 const PRODUCTS = /conv2d|matmul|linear/;
 
 /** The hot families at `n` columns, the operands whose rows are live, and their call. */
@@ -205,7 +229,12 @@ for (const [family, of] of Object.entries(HOT)) {
   hot(family, async () => {
     for (const n of PRODUCTS.test(family) ? COLUMNS : [24, 96]) {
       const [live, inputs, call] = of(n);
-      await everyVariant(wide(`${family} of ${n} columns`, inputs, call), live, n);
+      await everyVariant(
+        wide(`${family} of ${n} columns`, inputs, call),
+        live,
+        n,
+        /^(conv2d|matmul)$/.test(family) ? STAGED : [],
+      );
     }
   });
 }

@@ -1,6 +1,7 @@
-// What runs inside the browser: a part of the op table, on the page's own adapter. Bundled with the rows by test/browser.test.ts.
+// What runs inside the browser: a part of the op table and deployed networks, on the page's own adapter. Bundled with the rows by test/browser.test.ts.
 
 import { createDevice, type Device, readSafetensors } from "../../engine/index.ts";
+import { agree } from "../exits/agreement.ts";
 import { checkCase } from "../ops/check.ts";
 import type { OpCase, OpRow } from "../ops/row.ts";
 
@@ -11,6 +12,8 @@ export interface Page {
   readonly ops: readonly string[];
   /** Checks the cases of an op that are chosen for the browser; their number. */
   check(op: string): Promise<number>;
+  /** Deploys networks and compares them with themselves (test/exits/agreement.ts); the number of subjects. */
+  agree(): Promise<number>;
   /** Reads a safetensors file from the server: its values by name, and the bytes that progress reports counted. */
   fetch(url: string): Promise<{ values: Record<string, number[]>; loaded: number }>;
   /** GPU errors, and buffers that are left in use. */
@@ -21,6 +24,12 @@ export interface Page {
 const MOST_ELEMENTS = 2000;
 /** Cases of an op. */
 const MOST_CASES = 3;
+
+/** Who is deployed in the browser, and with which score: a network of each family. */
+const DEPLOYED = [
+  ["resnet, gap-linear and gap-norm-linear, trained", "margin"],
+  ["vit, class-token", "maxProb"],
+] as const;
 
 const elements = ({ inputs }: OpCase): number =>
   Object.values(inputs).reduce((sum, { shape }) => sum + shape.reduce((n, extent) => n * extent, 1), 0);
@@ -47,6 +56,10 @@ export function expose(rows: readonly OpRow[]): void {
       for (const [i, one] of chosen.entries()) await checkCase(device!, op, one, 2000 + i);
       await device!.sync();
       return chosen.length;
+    },
+    async agree() {
+      for (const [name, score] of DEPLOYED) await agree(name, [score], device);
+      return DEPLOYED.length;
     },
     async fetch(url) {
       let loaded = 0;
