@@ -8,6 +8,7 @@ export { createDevice, type Device, type DeviceInfo, type DeviceOptions } from "
 export { fromHalf } from "./dtype.ts";
 export * from "./errors.ts";
 export { Flat, flatten, SEGMENT_ALIGN, type Segment } from "./flat.ts";
+export { type GradOptions, grad, valueAndGrad } from "./grad.ts";
 export {
   type Backward,
   defineOp,
@@ -92,7 +93,7 @@ export {
 } from "./safetensors-io.ts";
 export { keep, openScope, Scope, scope } from "./scope.ts";
 export { type Described, describe, numel, type Shape, sameShape } from "./shape.ts";
-export { type BackwardOptions, backward, grad, valueAndGrad } from "./tape.ts";
+export { type BackwardOptions, backward } from "./tape.ts";
 export { arange, type DType, empty, eye, read, Tensor, type TensorData, type TensorOptions, tensor } from "./tensor.ts";
 export { type TracedOp, trace } from "./trace.ts";
 export type { TuningResult, TuningTable } from "./tune.ts";

@@ -8,7 +8,28 @@ import type { OpRecord } from "./op.ts";
 import type { Described, Shape } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
 
-export type Source = Node | Leaf;
+export type Source = Node | Leaf | Constant;
+
+/**
+ * Where gradients lie that were made without a graph of their own: no derivative may flow through them unnoticed, since it would
+ * take them for constants.
+ */
+export class Constant {
+  readonly name = "backward";
+
+  retain(): this {
+    return this;
+  }
+
+  share(): this {
+    return this;
+  }
+
+  release(): void {}
+}
+
+/** The source of all of them. */
+export const CONSTANT = new Constant();
 
 /** A value kept for the backward pass, with the version it had. */
 export interface Saved {
@@ -26,6 +47,7 @@ export class Leaf {
   slot: Storage | undefined;
   grad: Tensor | undefined;
   isGone = false;
+  #handles = 1;
 
   constructor({ device, shape, dtype }: { device: Device; shape: Shape; dtype: DType }) {
     this.device = device;
@@ -49,8 +71,16 @@ export class Leaf {
     return this;
   }
 
-  /** The leaf's tensor is gone: nobody can read the gradient any more, which ends as the tensor did. */
+  /** For another handle; nodes only `retain`. */
+  share(): this {
+    this.#handles += 1;
+    return this;
+  }
+
+  /** When the last handle goes nobody can read the gradient any more, which ends as the handle did. */
   release(by: "dispose" | "scope" = "scope"): void {
+    this.#handles -= 1;
+    if (this.#handles > 0) return;
     this.isGone = true;
     if (by === "scope") this.grad?.leaveScope();
     this.clear();
@@ -123,6 +153,10 @@ export class Node {
   retain(): this {
     this.#references += 1;
     return this;
+  }
+
+  share(): this {
+    return this.retain();
   }
 
   release(_by?: "dispose" | "scope"): void {

@@ -5,6 +5,7 @@ import type { Dims, Kernel, Spec } from "../kernels/index.ts";
 import { MAX_GROUPS } from "../kernels/index.ts";
 import type { Storage } from "./buffers.ts";
 import type { Device } from "./device.ts";
+import { isFloat } from "./dtype.ts";
 import { ArgumentError, DeviceError } from "./errors.ts";
 import { Node } from "./graph.ts";
 import { synchronous } from "./scope.ts";
@@ -46,6 +47,13 @@ export interface Backward<A> {
   has(i: number): boolean;
   /** Whether the gradient of input i is wanted. */
   needs(i: number): boolean;
+  /**
+   * Given where the gradients are to be differentiated again: a pointwise expression (WGSL, in the values' names) as ops on
+   * tensors. A vjp that does not run ops alone must use it there; where it cannot, the tape refuses the second derivative.
+   */
+  readonly express?:
+    | ((expr: string, values: Readonly<Record<string, Tensor | number>>) => Tensor | undefined)
+    | undefined;
 }
 
 /** One operation. Only output 0 is differentiable; further outputs are results without gradient, or saved statistics. */
@@ -53,11 +61,16 @@ export interface OpRecord<A> {
   readonly name: string;
   /** Checks operands and attributes (throws at the user's call) and describes the outputs. */
   readonly infer: (inputs: Inputs, attrs: A) => readonly Described[];
+  /** Without a vjp: derivatives take the results for constants, as those of gates, instead of refusing them. */
+  readonly isConstant?: boolean;
   /** Appends the dispatches. Absent: output 0 shares the memory of input 0 (a view). */
   readonly run?: (run: Run<A>) => void;
   /** Which inputs and outputs `vjp` needs, by index; default all of them. */
   readonly saves?: { readonly inputs?: readonly number[] | "all"; readonly outputs?: readonly number[] | "all" };
-  /** Gradients of the inputs from the gradient `g` of output 0; broadcast axes are summed by the tape, not here. */
+  /**
+   * Gradients of the inputs from the gradient `g` of output 0; broadcast axes are summed by the tape, not here. Absent: the op cannot
+   * be differentiated, unless its results count as constants (`isConstant`), or are no floats.
+   */
   readonly vjp?: (g: Tensor, at: Backward<A>) => readonly (Tensor | undefined)[];
 }
 
@@ -89,8 +102,10 @@ export function defineOp<A = Record<string, never>>(record: OpRecord<A>): Op<A> 
       : view(inputs, described);
     if (record.run) execute(record, device, inputs, outputs, attrs);
     device.onOp?.({ name: record.name, inputs, outputs, attrs });
-    if (record.vjp && isRecording() && inputs.some((input) => input?.isDifferentiable)) {
-      (outputs[0] as Tensor).attach(new Node(record as unknown as OpRecord<never>, attrs, inputs, outputs));
+    const [first] = outputs;
+    const isTaped = first && isFloat(first.dtype) && !record.isConstant;
+    if (isTaped && isRecording() && inputs.some((input) => input?.isDifferentiable)) {
+      first.attach(new Node(record as unknown as OpRecord<never>, attrs, inputs, outputs));
     }
     return outputs;
   };

@@ -2,15 +2,17 @@
 // sums back what was broadcast, adds up what was used twice, and leaves gradients at the leaves.
 
 import type { Storage } from "./buffers.ts";
-import { ArgumentError, GradientError, ShapeError } from "./errors.ts";
-import { Leaf, Node, type Saved, type Source } from "./graph.ts";
+import { isFloat } from "./dtype.ts";
+import { GradientError, ShapeError } from "./errors.ts";
+import { CONSTANT, Constant, Leaf, Node, type Saved, type Source } from "./graph.ts";
 import { type Backward, checkDevice, noGrad } from "./op.ts";
 import { addInto, copyInto } from "./ops/assign.ts";
+import { express } from "./ops/express.ts";
 import { full } from "./ops/fill.ts";
 import { add } from "./ops/pointwise.ts";
 import { sumTo } from "./ops/reduce.ts";
 import { cast } from "./ops/view.ts";
-import { keep, Scope, scope, synchronous } from "./scope.ts";
+import { keep, Scope, scope } from "./scope.ts";
 import { type Described, describe, sameShape } from "./shape.ts";
 import { empty, Tensor } from "./tensor.ts";
 
@@ -20,17 +22,19 @@ export interface BackwardOptions {
   readonly gradient?: Tensor;
   /** Keep saved values, so that `backward` can run again over the same graph. */
   readonly retain?: boolean;
+  /** Record the gradients, so that they can be differentiated themselves; keeps the graph. Default false. */
+  readonly createGraph?: boolean;
 }
 
-/** Adds the gradients of `result` to every leaf it depends on. Frees the graph unless `retain`. */
-export function backward(result: Tensor, { gradient, retain = false }: BackwardOptions = {}): void {
-  result.check("backward");
-  const root = result.source;
-  if (!root) {
-    throw new GradientError(
-      `backward: the result must depend on a tensor with requiresGrad(); got ${describe(result)}, which does not.`,
-    );
-  }
+/**
+ * Adds the gradients of `result` to every leaf it depends on. Frees the graph unless `retain` or `createGraph`. Throws
+ * GradientError for what has no derivative.
+ */
+export function backward(
+  result: Tensor,
+  { gradient, createGraph = false, retain = createGraph }: BackwardOptions = {},
+): void {
+  const sweep = new Sweep(result, { retain });
   if (gradient && !sameShape(gradient.shape, result.shape)) {
     throw new ShapeError(
       `backward: the gradient must have the result's shape; got ${describe(gradient)} for ${describe(result)}.`,
@@ -42,54 +46,117 @@ export function backward(result: Tensor, { gradient, retain = false }: BackwardO
     );
   }
   if (gradient) checkDevice("backward", gradient, result.device);
-  noGrad(() => new Sweep(root, retain).run(result, gradient));
+  sweep.run(gradient, createGraph);
 }
 
-/** One pass over the graph. */
-class Sweep {
+/** Another handle on a tensor, with its place on the tape. */
+export const alias = ({ device, storage, shape, dtype, source }: Tensor): Tensor =>
+  new Tensor(device, storage.retain(), shape, dtype, source?.share());
+
+/** One pass over the graph of a result. */
+export class Sweep {
+  readonly #result: Tensor;
   readonly #retain: boolean;
+  readonly #targets: ReadonlySet<Source> | undefined;
   readonly #order: Node[] = [];
   /** How many gradients a source still waits for. */
   readonly #uses = new Map<Source, number>();
   readonly #gradients = new Map<Source, Tensor>();
   /** Memory of others: the caller's gradient, saved values, gradients that were left at a leaf. */
   readonly #shared = new Set<Storage>();
+  #isOpen = false;
+  #createGraph = false;
 
-  constructor(root: Source, retain: boolean) {
+  /** @param targets Whose gradients are wanted; default those of all leaves. */
+  constructor(
+    result: Tensor,
+    { retain, targets }: { readonly retain: boolean; readonly targets?: ReadonlySet<Source> },
+  ) {
+    result.check("backward");
+    if (!result.source) {
+      throw new GradientError(
+        `backward: the result must depend on a tensor with requiresGrad(); got ${describe(result)}, which does not.`,
+      );
+    }
+    this.#result = result;
     this.#retain = retain;
-    this.#visit(root);
+    this.#targets = targets;
+    this.#count(result.source, this.#visit(result.source));
   }
 
-  run(result: Tensor, gradient: Tensor | undefined): void {
-    const root = result.source as Source;
+  /** Whether the result depends on leaves besides the targets. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Leaves gradients at the leaves; those of the targets it returns, for the innermost scope. */
+  run(gradient: Tensor | undefined, createGraph: boolean): ReadonlyMap<Source, Tensor> {
+    const { shape, dtype, device, source } = this.#result;
+    this.#createGraph = createGraph;
+    const walk = (): void => {
+      if (gradient) this.#shared.add(gradient.storage);
+      this.#receive(source as Source, gradient ? alias(gradient) : full(shape, 1, { dtype, device }));
+      for (let node = this.#order.pop(); node; node = this.#order.pop()) this.#step(node);
+    };
     const sweep = new Scope();
     try {
-      if (gradient) this.#shared.add(gradient.storage);
-      const seed = gradient ? gradient.detach() : full(result.shape, 1, { dtype: result.dtype, device: result.device });
-      this.#receive(root, seed);
-      for (let node = this.#order.pop(); node; node = this.#order.pop()) this.#step(node);
+      if (createGraph) walk();
+      else noGrad(walk);
+      return new Map([...this.#gradients].map(([target, found]) => [target, sweep.keep(this.#own(found, undefined))]));
     } finally {
       sweep.dispose();
     }
   }
 
-  /** Topological order without recursion; counts uses on the way. */
-  #visit(root: Source): void {
-    this.#uses.set(root, 1);
-    if (root instanceof Leaf) return;
-    const stack: { node: Node; next: number }[] = [{ node: root, next: 0 }];
+  /** Topological order, parents first, without recursion; ends at the targets. */
+  #visit(root: Source): Node[] {
+    const order: Node[] = [];
+    const seen = new Set<Source>();
+    const stack: { node: Node; next: number }[] = [];
+    const enter = (source: Source): void => {
+      if (seen.has(source)) return;
+      seen.add(source);
+      if (this.#targets?.has(source)) return;
+      if (source instanceof Constant) {
+        throw new GradientError(
+          "backward: what a gradient depends on is known only if it was made with { createGraph: true }; got one that was not. detach() holds it constant.",
+        );
+      }
+      if (source instanceof Node) stack.push({ node: source, next: 0 });
+      else this.#isOpen = true;
+    };
+    enter(root);
     while (stack.length > 0) {
       const top = stack.at(-1) as { node: Node; next: number };
       const parent = top.node.parents[top.next++];
       if (top.next > top.node.parents.length) {
-        this.#order.push(top.node);
+        order.push(top.node);
         stack.pop();
-      } else if (parent) {
-        const seen = this.#uses.get(parent);
-        this.#uses.set(parent, (seen ?? 0) + 1);
-        if (seen === undefined && parent instanceof Node) stack.push({ node: parent, next: 0 });
-      }
+      } else if (parent) enter(parent);
     }
+    return order;
+  }
+
+  /** Keeps the nodes that lead to a target, counts what they use, and refuses those without a derivative. */
+  #count(root: Source, order: readonly Node[]): void {
+    const targets = this.#targets;
+    const use = (source: Source): void => void this.#uses.set(source, (this.#uses.get(source) ?? 0) + 1);
+    const live = new Set<Source>(targets);
+    const leads = (source: Source | undefined): source is Source =>
+      source !== undefined && (targets === undefined || live.has(source));
+    for (const node of order) {
+      const parents = node.parents.filter(leads);
+      if (parents.length === 0) continue;
+      if (!node.record.vjp) {
+        throw new GradientError(
+          `backward: ${node.name} has no derivative; detach() what goes into it to hold that constant.`,
+        );
+      }
+      live.add(node);
+      this.#order.push(node);
+      parents.forEach(use);
+    }
+    use(root);
   }
 
   #step(node: Node): void {
@@ -103,17 +170,23 @@ class Sweep {
     const gradients = g ? scope(() => this.#gradientsOf(node, g)) : [];
     g?.dispose();
     node.parents.forEach((parent, i) => {
-      if (parent) this.#receive(parent, gradients[i]);
+      if (parent && this.#uses.has(parent)) this.#receive(parent, gradients[i]);
     });
     if (!this.#retain) node.free();
   }
 
   /** The vjp's results in the shapes and dtypes of the inputs. One tensor may be handed to several parents: each gets a handle of its own. */
   #gradientsOf(node: Node, g: Tensor): (Tensor | undefined)[] {
-    const gradients = node.record.vjp?.(g, new View(node, this.#shared) as unknown as Backward<never>) ?? [];
+    const view = new View(node, this.#shared, this.#createGraph, (parent) => this.#uses.has(parent));
+    const gradients = node.record.vjp?.(g, view as unknown as Backward<never>) ?? [];
+    const isVaried = this.#createGraph && (g.isDifferentiable || view.isVaried);
     return node.inputs.map((described, i) => {
       const gradient = node.parents[i] && gradients[i];
-      return described && gradient ? cast(sumTo(gradient, described.shape), described.dtype).detach() : undefined;
+      if (!described || !gradient) return undefined;
+      const own = alias(cast(sumTo(gradient, described.shape), described.dtype));
+      // It depends on g, or on what the vjp looked at, by dispatches that left no trace on the tape.
+      if (isVaried && !own.isDifferentiable) own.attach(CONSTANT);
+      return own;
     });
   }
 
@@ -128,7 +201,7 @@ class Sweep {
         gradient.dispose();
       }
     }
-    if (waiting === 0 && source instanceof Leaf) this.#settle(source);
+    if (waiting === 0 && source instanceof Leaf && !this.#targets) this.#settle(source);
   }
 
   /** All of a leaf's gradient is there: leave it, in its slot if it has one. */
@@ -136,17 +209,21 @@ class Sweep {
     const gradient = this.#gradients.get(leaf);
     this.#gradients.delete(leaf);
     if (!gradient || leaf.isGone) return;
-    if (leaf.grad) {
+    if (leaf.grad && !this.#createGraph) {
       addInto(leaf.grad, gradient);
       gradient.dispose();
       return;
     }
-    leaf.leave(keep(this.#own(gradient, leaf.slot)));
+    const total = leaf.grad ? add(leaf.grad, gradient) : gradient;
+    leaf.clear();
+    const left = keep(this.#own(total, leaf.slot));
+    if (!this.#createGraph && !left.source) left.attach(CONSTANT);
+    leaf.leave(left);
   }
 
-  /** The gradient in memory that is the leaf's alone, inside `slot` if there is one: a pending storage is moved there. */
+  /** The gradient in memory that is its holder's alone, inside `slot` if there is one: a pending storage is moved there. */
   #own(gradient: Tensor, slot: Storage | undefined): Tensor {
-    const { storage, device, shape, dtype } = gradient;
+    const { storage, device, shape, dtype, source } = gradient;
     const isShared = this.#shared.has(storage);
     this.#shared.add(storage);
     if (!isShared && !slot) return gradient;
@@ -156,6 +233,7 @@ class Sweep {
     }
     const target = slot ? new Tensor(device, slot.retain(), shape, dtype) : empty(shape, { dtype, device });
     copyInto(target, gradient);
+    if (source) target.attach(source.share());
     gradient.dispose();
     return target;
   }
@@ -165,11 +243,27 @@ class Sweep {
 class View implements Backward<unknown> {
   readonly #node: Node;
   readonly #opened: Set<Storage>;
+  readonly #createGraph: boolean;
+  readonly #isWanted: (parent: Source) => boolean;
+  /** Whether a value was looked at that gradients flow to. */
+  isVaried = false;
 
   /** @param opened Gets the saved values that are asked for. */
-  constructor(node: Node, opened: Set<Storage>) {
+  constructor(node: Node, opened: Set<Storage>, createGraph: boolean, isWanted: (parent: Source) => boolean) {
     this.#node = node;
     this.#opened = opened;
+    this.#createGraph = createGraph;
+    this.#isWanted = isWanted;
+  }
+
+  get express(): Backward<unknown>["express"] {
+    if (!this.#createGraph) return undefined;
+    return (text, values) => {
+      const value = express(text, values);
+      // Made of ops alone: what it depends on is on the tape.
+      if (value) this.isVaried = false;
+      return value;
+    };
   }
 
   get attrs(): unknown {
@@ -189,18 +283,21 @@ class View implements Backward<unknown> {
   }
 
   needs(i: number): boolean {
-    return this.#node.parents[i] !== undefined;
+    const parent = this.#node.parents[i];
+    return parent !== undefined && this.#isWanted(parent);
   }
 
   input(i: number): Tensor {
-    return this.#open(this.#node.savedInputs[i], this.#node.inputs[i], `input ${i}`);
+    return this.#open(this.#node.savedInputs[i], this.#node.inputs[i], `input ${i}`, this.#node.parents[i]);
   }
 
   output(i: number): Tensor {
-    return this.#open(this.#node.savedOutputs[i], this.#node.outputs[i], `output ${i}`);
+    // Further outputs are statistics; how they depend on the inputs the tape does not know.
+    const source = i === 0 ? this.#node : CONSTANT;
+    return this.#open(this.#node.savedOutputs[i], this.#node.outputs[i], `output ${i}`, source);
   }
 
-  #open(saved: Saved | undefined, described: Described | undefined, what: string): Tensor {
+  #open(saved: Saved | undefined, described: Described | undefined, what: string, source: Source | undefined): Tensor {
     const { name, device } = this.#node;
     if (!saved || !described) {
       throw new GradientError(`${name}: its vjp may use only what the record saves; got a request for ${what}.`);
@@ -211,36 +308,8 @@ class View implements Backward<unknown> {
       );
     }
     this.#opened.add(saved.storage);
-    return new Tensor(device, saved.storage.retain(), described.shape, described.dtype);
+    const own = this.#createGraph && isFloat(described.dtype) ? source?.share() : undefined;
+    if (own) this.isVaried = true;
+    return new Tensor(device, saved.storage.retain(), described.shape, described.dtype, own);
   }
-}
-
-/** Value and gradients of `fn` at its arguments, which need no `requiresGrad()`. `fn` returns a one-element tensor. */
-export function valueAndGrad<T extends readonly Tensor[]>(
-  fn: (...args: T) => Tensor,
-): (...args: T) => { value: Tensor; grads: Tensor[] } {
-  return (...args) => {
-    const inner = new Scope();
-    try {
-      const leaves = args.map((arg) => arg.detach().requiresGrad());
-      const value = synchronous("grad", fn(...(leaves as unknown as T)));
-      if (!(value instanceof Tensor)) throw new ArgumentError(`grad: fn must return a tensor; got ${typeof value}.`);
-      backward(value);
-      const grads = leaves.map((leaf) =>
-        leaf.hasGrad ? leaf.grad.detach() : full(leaf.shape, 0, { dtype: leaf.dtype, device: leaf.device }),
-      );
-      return inner.keep({ value: value.detach(), grads });
-    } finally {
-      inner.dispose();
-    }
-  };
-}
-
-/** Gradients of `fn` with respect to its arguments. */
-export function grad<T extends readonly Tensor[]>(fn: (...args: T) => Tensor): (...args: T) => Tensor[] {
-  return (...args) => {
-    const { value, grads } = valueAndGrad(fn)(...args);
-    value.dispose();
-    return grads;
-  };
 }

@@ -32,16 +32,16 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 91_000 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 92_700 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",
     external: ["*/kernels/index.ts"],
-    budget: 48_500,
+    budget: 50_300,
   },
   { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 29_200 },
-  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 56_500 },
-  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 60_000 },
+  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 57_000 },
+  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 63_400 },
 ];
 
 /** Bundles for browsers as an app of the built package would. */

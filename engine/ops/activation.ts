@@ -2,7 +2,7 @@
 
 import type { Activation } from "../../kernels/index.ts";
 import { ArgumentError } from "../errors.ts";
-import { isRecording } from "../op.ts";
+import { type Backward, isRecording } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { elementwise } from "./elementwise.ts";
 
@@ -46,9 +46,18 @@ const BY_VALUE: Readonly<Partial<Record<Fused, string>>> = {
 const made = new Map<string, (g: Tensor, v: Tensor) => Tensor>();
 
 /** Gradient at the argument of `activation` from the one at its value; `v` is the argument if `needsArgument`, else the value. */
-export function throughActivation(activation: Activation, g: Tensor, v: () => Tensor, isArgument: boolean): Tensor {
+export function throughActivation(
+  activation: Activation,
+  g: Tensor,
+  v: () => Tensor,
+  isArgument: boolean,
+  { express }: Pick<Backward<unknown>, "express">,
+): Tensor {
   if (activation === "none") return g;
   const expr = (isArgument ? undefined : BY_VALUE[activation]) ?? BY_ARGUMENT[activation];
+  // What was kept of the argument has no place on the tape.
+  const again = isArgument ? undefined : express?.(expr, { g, v: v() });
+  if (again) return again;
   const op = made.get(expr) ?? elementwise({ name: `${activation}Grad`, operands: ["g", "v"], y: expr });
   made.set(expr, op);
   return op(g, v());

@@ -92,7 +92,9 @@ const reversed = (g: ConvGeometry): ConvGeometry => ({
   left: g.dilation[1] * (g.kw - 1) - g.left,
 });
 
-const convInput = single(
+const PLAIN = { activation: "none", residual: "none", keep: false } as const;
+
+const convInput: (inputs: Inputs, attrs: ConvAttrs) => Tensor = single(
   defineOp<ConvAttrs>({
     name: "conv2dInput",
     infer: ([g], { shape }) => [{ shape, dtype: (g as Tensor).dtype }],
@@ -110,10 +112,20 @@ const convInput = single(
         dispatch(depthwiseInput, depthwiseSpec(geometry, dtype), { g, weight, dx }, convDims(geometry));
       }
     },
+    // Linear in g and in the weight, as the convolution is in x and the weight.
+    saves: { outputs: [] },
+    vjp: (h, at) => {
+      const { geometry } = at.attrs;
+      const [{ shape: of }, { shape }] = at.shapes as readonly [Described, Described];
+      return [
+        at.needs(0) ? convPlain([h, at.input(1)], { ...PLAIN, geometry, shape: of })[0] : undefined,
+        at.needs(1) ? convWeight([h, at.input(0)], { geometry, shape }) : undefined,
+      ];
+    },
   }),
 );
 
-const convWeight = single(
+const convWeight: (inputs: Inputs, attrs: ConvAttrs) => Tensor = single(
   defineOp<ConvAttrs>({
     name: "conv2dWeight",
     infer: ([x], { shape }) => [{ shape, dtype: (x as Tensor).dtype }],
@@ -136,6 +148,15 @@ const convWeight = single(
       if (splits === 1) return;
       dispatch(sumParts, { out: dtype, isVec: y.size % 4 === 0 }, { x: dw, y }, { length: y.size, parts: splits });
     },
+    saves: { outputs: [] },
+    vjp: (h, at) => {
+      const { geometry } = at.attrs;
+      const [{ shape }, { shape: of }] = at.shapes as readonly [Described, Described];
+      return [
+        at.needs(0) ? convInput([at.input(1), h], { geometry, shape }) : undefined,
+        at.needs(1) ? convPlain([at.input(0), h], { ...PLAIN, geometry, shape: of })[0] : undefined,
+      ];
+    },
   }),
 );
 
@@ -150,7 +171,7 @@ const convRecord = (isActivated: boolean): OpRecord<FusedAttrs & ConvAttrs> => (
   saves: { inputs: [0, 1], outputs: isActivated ? "all" : [] },
   vjp: (g, at) => {
     const { activation, residual, keep, geometry } = at.attrs;
-    const inner = throughActivation(activation, g, () => at.output(keep ? 1 : 0), keep);
+    const inner = throughActivation(activation, g, () => at.output(keep ? 1 : 0), keep, at);
     const shapeOf = (i: number): Shape => (at.shapes[i] as Described).shape;
     return [
       at.needs(0) ? convInput([inner, at.input(1)], { geometry, shape: shapeOf(0) }) : undefined,

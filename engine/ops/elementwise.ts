@@ -86,6 +86,8 @@ export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) 
             const k = operands.indexOf(what);
             return at.attrs.numbers[k] ?? at.input(k);
           });
+          const again = at.express?.(expr, Object.fromEntries(used.map((what, k) => [what, values[k] as Operand])));
+          if (again) return again;
           const target = at.outputShapes[0] as Described;
           const dx = empty(target.shape, { dtype: target.dtype, device: g.device });
           launch(name, { name: `${name}.d${operand}`, operands: used, expr, functions }, values, dx, "f32");

@@ -21,6 +21,7 @@ export interface GateOptions {
 
 const gates = defineOp<Required<GateOptions>>({
   name: "exitGates",
+  isConstant: true,
   infer: ([logits, labels, schedule]) => {
     const [z, y, lambda] = [logits, labels, schedule] as [Tensor, Tensor, Tensor];
     const [n, exits] = z.shape;

@@ -18,7 +18,7 @@ import {
 } from "../../kernels/index.ts";
 import { type DType, isFloat, storageType } from "../dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
-import { defineOp, dispatch, single } from "../op.ts";
+import { defineOp, dispatch, type Inputs, single } from "../op.ts";
 import { collapse, type Described, describe, normalizeAxis, numel, type Shape, strides } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
@@ -52,7 +52,7 @@ interface RowsAttrs {
 }
 
 /** Gradient of `indexSelect` for x of `shape`: each row is the sum of the rows of g that were picked from it. */
-const selectGradient = single(
+const selectGradient: (inputs: Inputs, attrs: RowsAttrs & { readonly shape: Shape }) => Tensor = single(
   defineOp<RowsAttrs & { readonly shape: Shape }>({
     name: "indexSelect",
     infer: ([g], { shape }) => [{ shape, dtype: (g as Tensor).dtype }],
@@ -69,6 +69,8 @@ const selectGradient = single(
       dispatch(linkRows, {}, { index, ends, next }, dims);
       dispatch(sumRowsLinked, spec, { g, ends, next, dx }, dims);
     },
+    saves: { inputs: [1], outputs: [] },
+    vjp: (h, at) => [indexSelectOp([h, at.input(1)], { axis: at.attrs.axis }), undefined],
   }),
 );
 
@@ -118,7 +120,7 @@ export function embedding(weight: Tensor, index: Tensor): Tensor {
 }
 
 /** Gradient of `gather` for x of `shape`. */
-const gatherGradient = single(
+const gatherGradient: (inputs: Inputs, attrs: RowsAttrs & { readonly shape: Shape }) => Tensor = single(
   defineOp<RowsAttrs & { readonly shape: Shape }>({
     name: "gather",
     infer: ([g], { shape }) => [{ shape, dtype: (g as Tensor).dtype }],
@@ -138,6 +140,8 @@ const gatherGradient = single(
       const spec = { dtype: gradientStorage(g.dtype), rank: shape.length };
       dispatch(sumElements, spec, { g, index, dx: outputs[0] as Tensor }, dims);
     },
+    saves: { inputs: [1], outputs: [] },
+    vjp: (h, at) => [gatherOp([h, at.input(1)], { axis: at.attrs.axis }), undefined],
   }),
 );
 

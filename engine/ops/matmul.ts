@@ -245,7 +245,7 @@ const linearRecord = (isActivated: boolean): OpRecord<FusedAttrs> => ({
   saves: { inputs: [0, 1], outputs: isActivated ? "all" : [] },
   vjp: (g, at) => {
     const { activation, residual, keep } = at.attrs;
-    const inner = throughActivation(activation, g, () => at.output(keep ? 1 : 0), keep);
+    const inner = throughActivation(activation, g, () => at.output(keep ? 1 : 0), keep, at);
     const { shape } = at.shapes[0] as Described;
     const rows = numel(shape.slice(0, -1));
     const flat = reshape(inner, [rows, inner.shape.at(-1) as number]);

@@ -11,7 +11,7 @@ import {
   placeWords,
 } from "../../kernels/index.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
-import { defineOp, isRecording, single } from "../op.ts";
+import { defineOp, type Inputs, isRecording, single } from "../op.ts";
 import { type Described, describe } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { checkFloat, floatStorage, sizeClass } from "./rowwise.ts";
@@ -135,13 +135,15 @@ const maxOp = defineOp<Windows>({
 /** Fixed windows, or windows that adapt to the sizes. */
 type Average = { readonly adaptive: boolean; readonly dims: Windows };
 
-const averageGrad = single(
+const averageGrad: (inputs: Inputs, attrs: Average & Grad<Windows>) => Tensor = single(
   defineOp<Average & Grad<Windows>>({
     name: "avgPool2dBackward",
     infer: (_, { to }) => [to],
     run: ({ inputs: [g], outputs: [dx], attrs: { adaptive, dims, to }, dispatch }) => {
       dispatch(avgPoolBackward, { ...specOf(to, dims), adaptive }, { g: g!, dx: dx! }, dims);
     },
+    saves: { inputs: [], outputs: [] },
+    vjp: (h, { attrs: { adaptive, dims } }) => [averageOp([h], { adaptive, dims })],
   }),
 );
 

@@ -26,6 +26,7 @@ import {
 import { empty, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
 import { eq } from "./pointwise.ts";
+import { expand } from "./shape.ts";
 import { reshape } from "./view.ts";
 
 /** Which axes to reduce, and whether they stay as extents of 1. */
@@ -174,13 +175,16 @@ function gradient(
 ): Tensor {
   const { shape, dtype } = at.shapes[0] as Described;
   const kept = keptShape(shape, at.attrs.axes);
-  const device = (values.g as Tensor).device;
-  const dx = empty(shape, { dtype, device });
   const operands = Object.values(values).map((value) => {
     if (typeof value === "number" || sameShape(value.shape, shape)) return value;
     return reshape(value, kept);
   });
-  launch(name, { name: `${name}.dx`, operands: Object.keys(values), expr }, operands, dx, "f32");
+  const names = Object.keys(values);
+  const again = at.express?.(expr, Object.fromEntries(names.map((name, i) => [name, operands[i] as Tensor | number])));
+  if (again) return expand(again, shape);
+  const device = (values.g as Tensor).device;
+  const dx = empty(shape, { dtype, device });
+  launch(name, { name: `${name}.dx`, operands: names, expr }, operands, dx, "f32");
   return dx;
 }
 

@@ -2,7 +2,7 @@
 
 import { type ResizeSpec, resize, resizeBackward, resizePositions } from "../../kernels/index.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
-import { defineOp, single } from "../op.ts";
+import { defineOp, type Inputs, single } from "../op.ts";
 import { type Described, describe } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { imageOf, type Pair, pairOf, resized } from "./pool.ts";
@@ -25,13 +25,15 @@ const specOf = (x: Described, { mode, dims }: Attrs): ResizeSpec => {
   return { mode, width: dims.c % 4 === 0 ? 4 : 1, dtype: floatStorage(x) };
 };
 
-const gradient = single(
+const gradient: (inputs: Inputs, attrs: Attrs & { readonly to: Described }) => Tensor = single(
   defineOp<Attrs & { readonly to: Described }>({
     name: "interpolateBackward",
     infer: (_, { to }) => [to],
     run: ({ inputs: [g], outputs: [dx], attrs, dispatch }) => {
       dispatch(resizeBackward, specOf(attrs.to, attrs), { g: g!, dx: dx! }, attrs.dims);
     },
+    saves: { inputs: [], outputs: [] },
+    vjp: (h, { attrs }) => [interpolateOp([h], attrs)],
   }),
 );
 

@@ -3,7 +3,7 @@
 import { MAX_AXES, planConcat, planCopy, planPlace, unitOf } from "../../kernels/index.ts";
 import { type DType, floatBits, isFloat, storageType } from "../dtype.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
-import { defineOp, single } from "../op.ts";
+import { defineOp, type Inputs, single } from "../op.ts";
 import { checkNumber, promote } from "../promote.ts";
 import {
   collapse,
@@ -227,7 +227,7 @@ interface Place {
   readonly value: number;
 }
 
-const placeOp = single(
+const placeOp: (inputs: Inputs, attrs: Place) => Tensor = single(
   defineOp<Place>({
     name: "pad",
     infer: ([x], { shape }) => [{ shape, dtype: (x as Tensor).dtype }],
@@ -241,10 +241,13 @@ const placeOp = single(
       dispatch(plan.kernel, plan.spec, { x, y }, plan.dims);
     },
     saves: { inputs: [], outputs: [] },
-    // Steps other than 1 occur in gradients only, which have none of their own.
     vjp: (g, at) => {
       const { shape } = at.shapes[0] as Described;
-      return [placed(g, { shape, lo: at.attrs.lo.map((lo) => 0 - lo), step: at.attrs.step, value: 0 })];
+      const { lo, step } = at.attrs;
+      if (step.every((by) => by === 1)) return [placed(g, { shape, lo: lo.map((by) => 0 - by), step, value: 0 })];
+      // Steps come from the gradient of a slice, which is what they pick again.
+      const ranges = shape.map((count, i) => ({ start: lo[i] as number, step: step[i] as number, count }));
+      return [sliceOp([g], { ranges })];
     },
   }),
 );

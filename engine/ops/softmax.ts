@@ -4,6 +4,8 @@ import { type SoftmaxSpec, softmaxBackward, softmaxCandidates, softmaxForward } 
 import { defineOp, type Run, single } from "../op.ts";
 import { type Described, normalizeAxis, numel, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import { exp, mul, sub } from "./pointwise.ts";
+import { sum } from "./reduce.ts";
 import { checkFloat, floatStorage, sizeClass } from "./rowwise.ts";
 
 /** The axis that sums to one. */
@@ -63,7 +65,12 @@ function makeOps(log: boolean) {
         run.dispatch(softmaxForward, spec, { x, y: run.outputs[0] as Tensor }, planOf(x.shape, run.attrs));
       },
       saves: { inputs: [], outputs: [0] },
-      vjp: (g, at) => [gradient([g, at.output(0)], at.attrs)],
+      vjp: (g, at) => {
+        const y = at.output(0);
+        if (!at.express) return [gradient([g, y], at.attrs)];
+        const total = sum(log ? g : mul(g, y), { dim: at.attrs.axis, keepdim: true });
+        return [log ? sub(g, mul(exp(y), total)) : mul(y, sub(g, total))];
+      },
     }),
   );
 }

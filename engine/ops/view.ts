@@ -5,7 +5,7 @@ import { isFloat } from "../dtype.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { defineOp } from "../op.ts";
 import { type Described, describe, formatShape, normalizeAxis, numel, type Shape } from "../shape.ts";
-import { empty, type Tensor } from "../tensor.ts";
+import type { Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
 import { mul } from "./pointwise.ts";
 
@@ -67,10 +67,7 @@ const castOp = defineOp<{ dtype: DType }>({
   run: ({ inputs, outputs, attrs }) => convert(inputs[0] as Tensor, outputs[0] as Tensor, attrs.dtype),
   saves: { inputs: [], outputs: [] },
   vjp: (g, at) => {
-    const { shape, dtype } = at.shapes[0] as Described;
-    const dx = empty(shape, { dtype, device: g.device });
-    convert(g, dx, dtype);
-    return [dx];
+    return [cast(g, (at.shapes[0] as Described).dtype)];
   },
 });
 

@@ -1,0 +1,141 @@
+// Derivatives of derivatives of pointwise functions: the WGSL line of a derivative, read as ops on tensors, which have derivatives
+// themselves. Only names that stand here are known; what uses others has no second derivative.
+
+import type { Tensor } from "../tensor.ts";
+import * as p from "./pointwise.ts";
+import { cast } from "./view.ts";
+
+type Value = Tensor | number | boolean;
+type Real = Tensor | number;
+
+const unary =
+  (op: (x: Tensor) => Tensor, number: (x: number) => number) =>
+  (x: Real): Real =>
+    typeof x === "number" ? number(x) : op(x);
+const binary =
+  (op: (a: Real, b: Real) => Tensor, number: (a: number, b: number) => number) =>
+  (a: Real, b: Real): Real =>
+    typeof a === "number" && typeof b === "number" ? number(a, b) : op(a, b);
+const compared =
+  (op: (a: Real, b: Real) => Tensor, number: (a: number, b: number) => boolean) =>
+  (a: Real, b: Real): Value =>
+    typeof a === "number" && typeof b === "number" ? number(a, b) : op(a, b);
+
+const add = binary(p.add, (a, b) => a + b);
+const sub = binary(p.sub, (a, b) => a - b);
+const mul = binary(p.mul, (a, b) => a * b);
+const div = binary(p.div, (a, b) => a / b);
+const exp = unary(p.exp, Math.exp);
+const log = unary(p.log, Math.log);
+const tanh = unary(p.tanh, Math.tanh);
+const sigmoid = unary(p.sigmoid, (x) => 1 / (1 + Math.exp(-x)));
+const neg = (x: Real): Real => mul(-1, x);
+const lt = compared(p.lt, (a, b) => a < b);
+const le = compared(p.le, (a, b) => a <= b);
+const eq = compared(p.eq, (a, b) => a === b);
+
+function select(otherwise: Real, chosen: Real, cond: Value): Real {
+  if (typeof cond === "boolean") return cond ? chosen : otherwise;
+  if (typeof otherwise === "number" && typeof chosen === "number")
+    return add(otherwise, mul(cast(cond as Tensor, "f32"), chosen - otherwise));
+  return p.where(cond as Tensor, chosen, otherwise);
+}
+
+const both = (a: Value, b: Value): Value =>
+  typeof a === "boolean" ? a && b : typeof b === "boolean" ? b && a : p.mul(a as Tensor, b as Tensor);
+
+const erf = (x: Real): Real => p.erf(x as Tensor);
+const density = (x: Real): Real => mul(0.3989422804014327, exp(mul(-0.5, mul(x, x))));
+const maximum = binary(p.maximum, Math.max);
+const minimum = binary(p.minimum, Math.min);
+
+/** The functions of kernels/pointwise.ts that derivatives use. */
+const FUNCTIONS: Readonly<Record<string, (...args: never[]) => Value>> = {
+  T: (x: Value) => x,
+  select,
+  lt,
+  le,
+  eq,
+  exp,
+  exact_exp: exp,
+  log,
+  exact_log: log,
+  tanh,
+  safe_tanh: tanh,
+  exact_tanh: tanh,
+  sigmoid,
+  sqrt: unary(p.sqrt, Math.sqrt),
+  inverseSqrt: unary(p.rsqrt, (x) => 1 / Math.sqrt(x)),
+  abs: unary(p.abs, Math.abs),
+  sign: (x: Real) => sub(select(0, 1, lt(0, x)), select(0, 1, lt(x, 0))),
+  softplus: unary(p.softplus, (x) => Math.log1p(Math.exp(x))),
+  power: binary(p.pow, (a, b) => a ** b),
+  max: maximum,
+  highest: maximum,
+  min: minimum,
+  lowest: minimum,
+  any_nan: (x: Value) => x,
+  density,
+  phi: (x: Real) => mul(0.5, add(1, erf(mul(Math.SQRT1_2, x)))),
+  sech_squared: (x: Real) => sub(1, mul(tanh(x), tanh(x))),
+  gelu_inner: (x: Real) => mul(1.5957691216057308, add(x, mul(0.044715, mul(x, mul(x, x))))),
+  gelu_slope: (x: Real) => mul(1.5957691216057308, add(1, mul(0.134145, mul(x, x)))),
+};
+
+/** Binary operators by how tightly they bind, loosest first. */
+const OPERATORS: readonly Readonly<Record<string, (a: never, b: never) => Value>>[] = [
+  { "&": both },
+  {
+    "==": eq,
+    "!=": compared(p.ne, (a, b) => a !== b),
+    "<": lt,
+    "<=": le,
+    ">": (a: Real, b: Real) => lt(b, a),
+    ">=": (a: Real, b: Real) => le(b, a),
+  },
+  { "+": add, "-": sub },
+  { "*": mul, "/": div },
+];
+
+/** The expression `text` in the given operands; undefined if it uses what is not known here, or is a number. */
+export function express(text: string, operands: Readonly<Record<string, Real>>): Tensor | undefined {
+  const tokens = text.match(/[\d.]+(?:e[+-]?\d+)?|\w+|[=!<>]=|\S/g) ?? [];
+  if (
+    tokens.some(
+      (word, i) => /^[a-z]/i.test(word) && !(word in operands) && !(tokens[i + 1] === "(" && word in FUNCTIONS),
+    )
+  )
+    return undefined;
+  let at = 0;
+  const term = (): Value => {
+    const token = tokens[at++] as string;
+    if (token === "-") return neg(term() as Real);
+    if (token === "(") {
+      const value = level(0);
+      at += 1;
+      return value;
+    }
+    if (tokens[at] === "(" && token in FUNCTIONS) {
+      const args: Value[] = [];
+      while (tokens[at] === "(" || tokens[at] === ",") {
+        at += 1;
+        args.push(level(0));
+      }
+      at += 1;
+      return (FUNCTIONS[token] as (...args: Value[]) => Value)(...args);
+    }
+    return operands[token] ?? Number(token);
+  };
+  const level = (i: number): Value => {
+    const known = OPERATORS[i];
+    if (!known) return term();
+    let value = level(i + 1);
+    for (let op = known[tokens[at] as string]; op; op = known[tokens[at] as string]) {
+      at += 1;
+      value = op(value as never, level(i + 1) as never);
+    }
+    return value;
+  };
+  const value = level(0);
+  return typeof value === "object" ? value : undefined;
+}
