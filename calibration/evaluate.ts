@@ -17,7 +17,7 @@ import { isLogitScaling, type Scaling, scaleConfidences, scaleLogits } from "./f
 import { checkOrigin } from "./origin.ts";
 import { column, type Outcomes, outcomes } from "./outcomes.ts";
 import { type Overthinking, overthinking } from "./overthinking.ts";
-import { type Achieved, achieved, decide, type ThresholdPolicy } from "./policies.ts";
+import { type Achieved, achieved, checkCertified, decide, type ThresholdPolicy } from "./policies.ts";
 import { type Cascade, cascade, type Source } from "./scores.ts";
 import { smoothEce } from "./smooth-ece.ts";
 import { checkDisjoint, type Table } from "./table.ts";
@@ -176,6 +176,7 @@ export function evaluatePolicy(
     anyOrigin = false,
   }: { readonly resamples?: number; readonly seed?: number; readonly anyOrigin?: boolean } = {},
 ): PolicyEvaluation {
+  checkCertified("evaluatePolicy", policy);
   checkDisjoint("evaluatePolicy", { ids: policy.ids }, test);
   const isGiven = policy.score === "given";
   check(!isGiven || "scores" in test, "evaluatePolicy", "a policy on given scores needs given test scores", "a table");

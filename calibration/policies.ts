@@ -2,10 +2,10 @@
 
 import { what } from "../base/index.ts";
 import { eefpTargets } from "./eefp.ts";
-import { check, checkLengths } from "./errors.ts";
+import { check, checkLengths, fail } from "./errors.ts";
 import { checkOrigin, type PolicyOrigin } from "./origin.ts";
 import { createRandom } from "./random.ts";
-import { type Cascade, checkKnown, type Score } from "./scores.ts";
+import { type Cascade, checkKnown, type Score, scoreName } from "./scores.ts";
 import type { Table } from "./table.ts";
 
 /** A policy as `evaluatePolicy` needs it: every certified result is one. */
@@ -21,14 +21,15 @@ export interface ThresholdPolicy {
  * `thresholds` holds one value for all exits, one per early exit (`[K-1]`), or one per early exit and predicted class
  * (`[K-1, C]`). +Infinity closes an exit. Given a whole policy, it refuses scores that are not of the policy's network and scaling.
  */
-export function decide(
-  cascade: Cascade,
-  thresholds: ArrayLike<number> | number | Pick<ThresholdPolicy, "thresholds" | "origin">,
-): Int32Array {
+export function decide(cascade: Cascade, thresholds: ArrayLike<number> | number | GivenPolicy): Int32Array {
   const { samples, exits, classes, scores, predictions } = cascade;
+  checkCertified("decide", thresholds);
   const policy = isPolicy(thresholds) ? thresholds : undefined;
   const given = isPolicy(thresholds) ? thresholds.thresholds : thresholds;
   checkOrigin("decide", policy?.origin, cascade);
+  const isOther = policy?.score !== undefined && cascade.score !== "given" && policy.score !== cascade.score;
+  if (isOther && typeof policy.score === "string")
+    fail("decide", `the scores must be ${policy.score}, as the policy's were`, scoreName(cascade.score));
   const values = typeof given === "number" ? [given] : given;
   checkThresholds("decide", values);
   const perExit = thresholdStep(values.length, exits, classes);
@@ -46,7 +47,16 @@ export function decide(
   return out;
 }
 
-const isPolicy = (given: unknown): given is Pick<ThresholdPolicy, "thresholds" | "origin"> =>
+/** Refuses a refusal: it has no thresholds. */
+export function checkCertified(op: string, policy: unknown): void {
+  const { ok, reason } = (policy ?? {}) as { readonly ok?: unknown; readonly reason?: unknown };
+  if (ok === false) fail(op, "the policy must be certified", `one that refuses: ${String(reason).replace(/\.$/, "")}`);
+}
+
+/** As far as `decide` looks at it. */
+type GivenPolicy = Pick<ThresholdPolicy, "thresholds" | "origin"> & Partial<Pick<ThresholdPolicy, "score">>;
+
+const isPolicy = (given: unknown): given is GivenPolicy =>
   typeof given === "object" && given !== null && "thresholds" in given;
 
 /** Refuses what is no number: null, an empty text and false would count as 0, and let everybody leave. */

@@ -3,6 +3,9 @@
 import { orderedEntropy, orderedProbability } from "./certainty.ts";
 import type { Values } from "./table.ts";
 
+/** Odds against the largest class from which on a double may be too coarse for the order of samples. */
+const SURE = 2 ** -20;
+
 /** Statistics of one row, overwritten by every `read`: one object serves a whole table without allocation. */
 export class SoftmaxRow {
   /** Lowest class with the largest logit. */
@@ -55,11 +58,15 @@ export class SoftmaxRow {
     this.max = max;
     this.second = second;
     this.logSumExp = max + Math.log(total);
-    this.maxProb = orderedProbability(1 / total, gap + Math.log(rest) - logTotal);
-    this.margin = orderedProbability((1 - p2) / total, gap + Math.log(rest + 1) - logTotal);
-    const share = odds > 0 ? logTotal / odds : 1;
-    const perSecond = rest * share + mass / total;
-    this.entropy = orderedEntropy(p2 * perSecond, gap + Math.log(perSecond));
+    this.maxProb = 1 / total;
+    this.margin = (1 - p2) / total;
+    const perSecond = rest * (odds > 0 ? logTotal / odds : 1) + mass / total;
+    this.entropy = p2 * perSecond;
+    if (odds < SURE) {
+      this.maxProb = orderedProbability(this.maxProb, gap + Math.log(rest) - logTotal);
+      this.margin = orderedProbability(this.margin, gap + Math.log(rest + 1) - logTotal);
+      this.entropy = orderedEntropy(this.entropy, gap + Math.log(perSecond));
+    }
     this.squares = (1 + p2 * p2 * restSquares) / (total * total);
   }
 }

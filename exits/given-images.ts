@@ -24,8 +24,15 @@ import {
 } from "../engine/functions.ts";
 import { packBytes } from "./images.ts";
 
+/** One picture in RGBA, as a canvas gives it (ImageData): for networks of four channels. */
+export interface Picture {
+  readonly data: Uint8ClampedArray;
+  readonly width: number;
+  readonly height: number;
+}
+
 /** Images to classify: [N, H, W, C], normalised as f32, or as bytes where `deploy` was told how to normalise. */
-export type Images = Tensor | Float32Array | Uint8Array | Uint8ClampedArray;
+export type Images = Tensor | Float32Array | Uint8Array | Uint8ClampedArray | Picture;
 
 /** Mean and standard deviation of each channel, for pixels in 0..1. */
 export interface Normalisation {

@@ -8,7 +8,7 @@ export { type DkdOptions, dkd, entropy, kd } from "./distill.ts";
 export { type ErdeOptions, erdeLosses } from "./erde.ts";
 export { CheckpointError, TrainingError } from "./errors.ts";
 export { type Anneal, annealed, confidenceGated, type GatedOptions, scheduleOnly } from "./gated.ts";
-export type { Images } from "./given-images.ts";
+export type { Images, Picture } from "./given-images.ts";
 export { type Equilibrium, gradientEquilibrium } from "./gradient-equilibrium.ts";
 export { Head, type HeadFactory, type HeadKind, type HeadSite } from "./heads.ts";
 export type { BatchSource, ImageBatch, ImageSet, ImageSplits, Split } from "./images.ts";

@@ -209,6 +209,25 @@ test("a policy is refused on logits of another network, of other classes or exit
   );
 });
 
+test("a refusal, and another score than the policy's, are named", async () => {
+  const refused = learnThenTest(randomTable(40, 3, 4), { alpha: 0.01, delta: 0.1 });
+  assert.not(refused.ok);
+  for (const [op, call] of [
+    ["decide", () => decide(cascade(table), refused as never)],
+    ["evaluatePolicy", () => evaluatePolicy(table, refused as never)],
+  ] as const) {
+    const reason = (refused as { reason: string }).reason.replace(/\.$/, "");
+    const message = `${op}: the policy must be certified; got one that refuses: ${reason}.`;
+    await failsWith(call, "CalibrationError", message);
+  }
+  const plain = learnThenTest(table, { alpha: 0.25, delta: 0.1 }) as Certified;
+  await failsWith(
+    () => decide(cascade(table, "margin"), plain),
+    "CalibrationError",
+    "decide: the scores must be maxProb, as the policy's were; got margin.",
+  );
+});
+
 test("scores computed elsewhere have no origin, and their policies go with any", () => {
   const scores = Float64Array.from({ length: 900 }, (_, i) => (i * 37) % 101);
   const given = cascadeFromScores({ scores, errors: new Uint8Array(900), exits: 3 });

@@ -11,7 +11,8 @@ import {
   type Table,
 } from "../../calibration/index.ts";
 import { createDevice, randn, tensor } from "../../engine/index.ts";
-import { deploy, type ExitPolicy, type MultiExit, Run, train } from "../../exits/index.ts";
+import { deploy, type ExitPolicy, type MultiExit, multiExit, Run, train } from "../../exits/index.ts";
+import { resnet } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith } from "../harness.ts";
 import { barSplits, bars, joint, quiet, smallNet } from "./small.ts";
@@ -182,6 +183,13 @@ test("arrays of other kinds are taken where they are clear, and named where they
     "ArgumentError",
     "classify: images must be [N, 8, 8, 1]; got a picture of 8 x 8 pixels in RGBA. Scale it, and give its channels.",
   );
+  const coloured = multiExit(resnet({ depth: 8, classes: 4, input: [8, 8, 4], widths: [4, 8, 8], seed: 1 }), {
+    after: ["stage1"],
+    head: "gap-linear",
+  });
+  const rgba = { mean: [0.5, 0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2, 0.2] };
+  using ofPictures = await deploy(coloured, open, { normalise: rgba });
+  assert.equal(await ofPictures.classify(picture), await ofPictures.classify(picture.data));
   const other = await createDevice();
   await failsWith(
     () => classifier.classify(randn([1, 8, 8, 1], { seed: 1, device: other })),
