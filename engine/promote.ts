@@ -34,6 +34,8 @@ const higher = (a: DType | undefined, b: DType): DType =>
  * @throws DTypeError for a whole number that the integer dtype does not hold.
  */
 export function promote(op: string, operands: readonly Joining[]): DType {
+  // The highest of all, and by far the commonest.
+  if (operands.some((x) => typeof x !== "number" && x.dtype === "f32" && x.shape.length > 0)) return "f32";
   let axes: DType | undefined;
   let scalars: DType | undefined;
   let numbers: DType | undefined;
