@@ -34,7 +34,7 @@ export function epilogueBindings(spec: EpilogueSpec, dtype: "f32" | "f16", isVec
 
 const ACTIVATIONS: Readonly<Record<Activation, string>> = {
   none: "x",
-  relu: "highest(x, T())",
+  relu: "rectified(x)",
   gelu: "x * phi(x)",
   geluTanh: "x * sigmoid(gelu_inner(x))",
   silu: "x * sigmoid(x)",

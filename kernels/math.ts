@@ -37,6 +37,9 @@ fn special(more: u32) -> T { return T(bitcast<f32>(infinity_bits | more)); }`,
   le: "fn le(a: T, b: T) -> B { return (order(a) <= order(b)) & !(is_nan(a) | is_nan(b)); }",
   highest: "fn highest(a: T, b: T) -> T { return any_nan(any_nan(max(a, b), a), b); }",
   lowest: "fn lowest(a: T, b: T) -> T { return any_nan(any_nan(min(a, b), a), b); }",
+  rectified: "fn rectified(x: T) -> T { return any_nan(max(x, T(0.0)), x); }",
+  // Where relu lets gradients through: above 0, and at NaN as in PyTorch.
+  passes: "fn passes(x: T) -> B { return (bitcast<I>(x) > I(0)) | is_nan(x); }",
   // x 2^n in two steps, so that results may be subnormal or overflow; |n| < 254.
   scale: `fn scale(x: T, n: T) -> T {
   let half = I(n) >> U(1u);

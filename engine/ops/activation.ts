@@ -28,7 +28,7 @@ type Fused = Exclude<Activation, "none">;
 
 /** Derivatives times g, in the activation's argument `v`. */
 const BY_ARGUMENT: Readonly<Record<Fused, string>> = {
-  relu: "select(g, T(0.0), le(v, T(0.0)))",
+  relu: "select(T(0.0), g, passes(v))",
   sigmoid: "g * sigmoid(v) * sigmoid(-v)",
   tanh: "g * sech_squared(v)",
   silu: "g * sigmoid(v) * (T(1.0) + v * sigmoid(-v))",

@@ -33,7 +33,7 @@ export const exp: Unary = unary("exp", "exact_exp(x)", "g * y");
 export const log: Unary = unary("log", "exact_log(x)", "g / x");
 export const sqrt: Unary = unary("sqrt", "sqrt(x)", "T(0.5) * g / y");
 export const rsqrt: Unary = unary("rsqrt", "T(1.0) / sqrt(x)", "T(-0.5) * g * y * y * y");
-export const relu: Unary = unary("relu", "highest(x, T(0.0))", "select(g, T(0.0), le(y, T(0.0)))", "max(x, T(0))");
+export const relu: Unary = unary("relu", "rectified(x)", "select(T(0.0), g, passes(y))", "max(x, T(0))");
 // Gradients by x, not by y: 1 - y loses its digits where y is near 1.
 export const sigmoid: Unary = unary("sigmoid", "sigmoid(x)", "g * sigmoid(x) * sigmoid(-x)");
 export const tanh: Unary = unary("tanh", "exact_tanh(x)", "g * sech_squared(x)");
