@@ -80,22 +80,23 @@ export class Tuner {
    * statistics) moves on: tune before training. Returns what was measured.
    */
   async tune(fn: () => unknown, { repeats = 5 }: { readonly repeats?: number } = {}): Promise<TuningResult[]> {
-    this.#requests = new Map();
-    let requests: Request[];
+    const requests = new Map<string, Request>();
+    const results: TuningResult[] = [];
     try {
+      this.#requests = requests;
       await fn();
-      requests = [...this.#requests.values()];
+      this.#requests = undefined;
+      for (const request of requests.values()) {
+        for (const [key, candidates] of request.keys) {
+          if (candidates.length > 1 && !this.#table.has(key))
+            results.push(await this.#measure(request, key, candidates, repeats));
+        }
+      }
     } finally {
       this.#requests = undefined;
       this.#asked = new Map();
-    }
-    const results: TuningResult[] = [];
-    for (const request of requests) {
-      for (const [key, candidates] of request.keys) {
-        if (candidates.length > 1 && !this.#table.has(key))
-          results.push(await this.#measure(request, key, candidates, repeats));
-      }
-      for (const tensor of [...request.inputs, ...request.outputs]) tensor?.dispose();
+      for (const { inputs, outputs } of requests.values())
+        for (const tensor of [...inputs, ...outputs]) tensor?.dispose();
     }
     if (results.length > 0) await this.#save?.(this.table);
     return results;

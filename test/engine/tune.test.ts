@@ -60,3 +60,15 @@ test("a spoilt cache is ignored", async () => {
     assert.equal(next.tuner.table, {});
   });
 });
+
+test("what tuning holds is let go when the function fails", async () => {
+  using device = await s.createDevice();
+  const failing = () =>
+    s.scope(() => {
+      s.matmul(s.ones([64, 64], { device }), s.ones([64, 64], { device }));
+      throw new Error("on purpose");
+    });
+  assert.is(await device.tuner.tune(failing).catch((error: Error) => error.message), "on purpose");
+  await device.sync();
+  assert.is(device.memory().buffers, 0);
+});
