@@ -2,6 +2,7 @@
 
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import * as v from "valibot";
+import { what } from "../base/index.ts";
 import { readJson } from "./files.ts";
 import { knownSet, SET_NAMES, type SetKey, type SetName } from "./sets.ts";
 import {
@@ -261,7 +262,7 @@ export function readConfig(command: string, args: readonly string[]): Given {
 function readFile(path: string): Plain {
   const settings = readJson(path);
   if (typeof settings !== "object" || settings === null || Array.isArray(settings))
-    throw new Error(`${path}: the settings must be an object; got ${JSON.stringify(settings)}.`);
+    throw new Error(`${path}: the settings must be an object; got ${what(settings)}.`);
   fillGaps(path, settings as Plain);
   return settings as Plain;
 }

@@ -106,7 +106,7 @@ export function findings(
 }
 
 /** A policy file. @throws Error that names the file. */
-function readPolicy(path: string): PolicyFile {
+export function readPolicy(path: string): PolicyFile {
   const text = readText(path);
   try {
     return decodePolicy(text);

@@ -5,7 +5,7 @@
 
 import { createHash } from "node:crypto";
 import * as v from "valibot";
-import { createTable, type Table } from "../calibration/index.ts";
+import { CalibrationError, createTable, type Table } from "../calibration/index.ts";
 import { SEAL, type SealedTensor, sealedText } from "../exits/index.ts";
 import { sizeOf } from "./files.ts";
 import { npzArrays, type StoredArrays } from "./npz-file.ts";
@@ -32,15 +32,28 @@ export function readLogits(path: string, { isProbabilities = false }: LogitsOpti
   const width = exits * classes;
   const macs = arrays.get("macs");
   const ids = arrays.get("ids");
-  return createTable({
-    shape: [samples, exits, classes],
-    labels: labels.all(),
-    logits: (first, count) => logits.read(first * width, count * width),
-    values: isProbabilities ? "probabilities" : "logits",
-    ...(macs && "all" in macs && { macs: macs.all() }),
-    ...(ids && { ids: "all" in ids ? Array.from(ids.all()) : ids }),
-    ...(weights !== undefined && { weights }),
-  });
+  const table = named(path, () =>
+    createTable({
+      shape: [samples, exits, classes],
+      labels: labels.all(),
+      logits: (first, count) => logits.read(first * width, count * width),
+      values: isProbabilities ? "probabilities" : "logits",
+      ...(macs && "all" in macs && { macs: macs.all() }),
+      ...(ids && { ids: "all" in ids ? Array.from(ids.all()) : ids }),
+      ...(weights !== undefined && { weights }),
+    }),
+  );
+  return { ...table, read: (first, count) => named(path, () => table.read(first, count)) };
+}
+
+/** Whoever checks values does not know where they are from. */
+function named<T>(path: string, make: () => T): T {
+  try {
+    return make();
+  } catch (cause) {
+    if (!(cause instanceof CalibrationError)) throw cause;
+    throw new CalibrationError(`${path}: ${cause.message}`, { cause });
+  }
 }
 
 function need(arrays: StoredArrays, name: string, path: string): StoredArray {
