@@ -14,9 +14,14 @@ type KindOf<T> = [T] extends [boolean]
         ? "function"
         : "any";
 
-/** What each option of `O` is, as `typeof` says it; "any" where the function looks for itself; `!` where it must be given. */
+/**
+ * What each option of `O` is, as `typeof` says it, and a number that is one; "any" where the function looks for itself; `!` where it
+ * must be given.
+ */
 export type Kinds<O> = {
-  readonly [K in keyof O]-?: undefined extends O[K] ? KindOf<Exclude<O[K], undefined>> : `${KindOf<O[K]>}!`;
+  readonly [K in keyof O]-?: undefined extends O[K]
+    ? KindOf<Exclude<O[K], undefined>> | "any"
+    : `${KindOf<O[K]>}!` | "any!";
 };
 
 /** Checks the options `given` to `op` and returns them. */
@@ -27,20 +32,22 @@ export function optionsReader(Failure: new (message: string) => SortieError): Op
   return <O extends object>(op: string, given: O, kinds: Kinds<O>): O => {
     const takes = kinds as Readonly<Record<string, string>>;
     const names = Object.keys(takes);
-    const hint = `It takes ${names.join(", ")}.`;
-    if (!isPlain(given)) throw new Failure(`${op}: options must be a plain object; got ${what(given)}. ${hint}`);
+    const refuse = (why: string): never => {
+      throw new Failure(`${op}: ${why}${why.endsWith("?") ? "" : "."} It takes ${names.join(", ")}.`);
+    };
+    if (!isPlain(given)) refuse(`options must be a plain object; got ${what(given)}`);
     const values = given as Readonly<Record<string, unknown>>;
     for (const name of Object.keys(values)) {
       if (Object.hasOwn(takes, name)) continue;
       const meant = nearest(name, names);
-      throw new Failure(`${op}: unknown option "${name}".${meant ? ` Did you mean "${meant}"?` : ""} ${hint}`);
+      refuse(`unknown option "${name}"${meant ? `. Did you mean "${meant}"?` : ""}`);
     }
     for (const name of names) {
       const kind = takes[name] as string;
       const value = values[name];
       const type = kind.replace("!", "");
       if (value === undefined) {
-        if (type !== kind) throw new Failure(`${op}: ${name} must be given; got none. ${hint}`);
+        if (type !== kind) refuse(`${name} must be given; got none`);
       } else if (type !== "any" && (typeof value !== type || Number.isNaN(value))) {
         throw new Failure(`${op}: ${name} must be a ${type}; got ${what(value)}.`);
       }
@@ -61,9 +68,13 @@ export function what(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);
   if (typeof value === "function") return `the function ${value.name}`.trim();
   if (typeof value !== "object" || value === null) return String(value);
-  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (Array.isArray(value)) {
+    const isShort = value.length <= 8 && value.every((entry) => entry === null || typeof entry !== "object");
+    return isShort ? `[${value.map(what).join(",")}]` : `an array of ${value.length}`;
+  }
   if ("then" in value) return "a Promise (is an await missing?)";
-  return isPlain(value)
-    ? `an object with ${Object.keys(value).join(", ") || "nothing in it"}`
-    : `a ${value.constructor.name}`;
+  if (isPlain(value)) return `an object with ${Object.keys(value).join(", ") || "nothing in it"}`;
+  const tag = Object.prototype.toString.call(value).slice(8, -1);
+  if (tag !== "Object") return `a ${tag}`;
+  return value.toString === Object.prototype.toString ? `a ${value.constructor.name}` : String(value);
 }

@@ -1,6 +1,7 @@
 /** Bootstrap confidence intervals for any statistic of samples. */
 
-import { check, checkLevel, checkNotEmpty } from "./errors.ts";
+import type { Kinds } from "../base/index.ts";
+import { check, checkLevel, checkNotEmpty, readOptions } from "./errors.ts";
 import { createRandom } from "./random.ts";
 import { quantileOfSorted } from "./ranks.ts";
 
@@ -22,6 +23,8 @@ export interface BootstrapOptions {
   readonly seed?: number;
 }
 
+const BOOTSTRAP: Kinds<BootstrapOptions> = { resamples: "number", alpha: "number", seed: "number" };
+
 /**
  * Percentile intervals at level 1 - alpha of several statistics, from the same seeded resamples of 0 .. n-1.
  * `statistics` receives the indices drawn, the first time all of them in order, and returns the same names each time.
@@ -29,8 +32,9 @@ export interface BootstrapOptions {
 export function bootstrapAll<Name extends string>(
   statistics: (rows: Int32Array) => Readonly<Record<Name, number>>,
   n: number,
-  { resamples = 1000, alpha = 0.05, seed = 0 }: BootstrapOptions = {},
+  options: BootstrapOptions = {},
 ): Readonly<Record<Name, BootstrapResult>> {
+  const { resamples = 1000, alpha = 0.05, seed = 0 } = readOptions("bootstrap", options, BOOTSTRAP);
   checkNotEmpty("bootstrap", "the sample", n);
   checkLevel("bootstrap", "alpha", alpha);
   const isCount = Number.isInteger(resamples) && resamples > 1;

@@ -3,7 +3,7 @@
  * A p-value here is for the null hypothesis "the risk is above alpha": small means safe.
  */
 
-import { check, checkLevel, checkNotEmpty } from "./errors.ts";
+import { check, checkLevel, checkNotEmpty, checkOneOf, readOptions } from "./errors.ts";
 import { binomialCdf, binomialCdfRoot } from "./special.ts";
 
 /** A confidence interval. */
@@ -19,8 +19,10 @@ export interface Interval {
 export function clopperPearson(
   errors: number,
   n: number,
-  { alpha, side = "two" }: { readonly alpha: number; readonly side?: "two" | "upper" | "lower" },
+  options: { readonly alpha: number; readonly side?: "two" | "upper" | "lower" },
 ): Interval {
+  const { alpha, side = "two" } = readOptions("clopperPearson", options, { alpha: "number!", side: "string" });
+  checkOneOf("clopperPearson", "side", side, ["two", "upper", "lower"]);
   checkLevel("clopperPearson", "alpha", alpha);
   checkCounts("clopperPearson", errors, n);
   const tail = side === "two" ? alpha / 2 : alpha;

@@ -1,7 +1,7 @@
 /** Thresholds for a wanted accuracy, cost or latency, by search on validation samples. They carry no guarantee. */
 
 import { sweepThresholds } from "./curves.ts";
-import { check } from "./errors.ts";
+import { check, readOptions } from "./errors.ts";
 import { budgetThresholds } from "./msdnet-budget.ts";
 import { type PolicyOrigin, policyOrigin } from "./origin.ts";
 import { achieved, decide } from "./policies.ts";
@@ -14,6 +14,13 @@ export type BudgetGoal =
   | { readonly cost: number }
   /** `milliseconds[j]`: measured time of a sample that leaves at exit j; `budget`: mean milliseconds. */
   | { readonly milliseconds: ArrayLike<number>; readonly budget: number };
+
+interface GoalParts {
+  readonly accuracy?: number;
+  readonly cost?: number;
+  readonly milliseconds?: ArrayLike<number>;
+  readonly budget?: number;
+}
 
 /** Thresholds found, or why not. */
 export type BudgetChoice = {
@@ -45,12 +52,24 @@ const guarantee: Guarantee = {
   assumptions: [similarSamples],
 };
 
+/** Throws `CalibrationError` unless the goal is one of the three. */
+function checkGoal(goal: BudgetGoal): void {
+  const kinds = { accuracy: "number", cost: "number", milliseconds: "any", budget: "number" } as const;
+  const given = Object.keys(readOptions<GoalParts>("meetBudget: the goal", goal, kinds))
+    .sort()
+    .join();
+  const isOne = given === "accuracy" || given === "cost" || given === "budget,milliseconds";
+  check(isOne, "meetBudget", "the goal must be accuracy, cost, or milliseconds with budget", given || "none");
+}
+
 /** Searches shared thresholds and MSDNet budgets for the best setting that meets the goal on validation samples. */
 export function meetBudget(
   validation: Source,
   goal: BudgetGoal,
-  { score }: { readonly score?: Score } = {},
+  options: { readonly score?: Score } = {},
 ): BudgetChoice {
+  const { score } = readOptions("meetBudget", options, { score: "any" });
+  checkGoal(goal);
   const scored = cascade(validation, score);
   const { exits, samples: n } = scored;
   check(exits > 1, "meetBudget", "the table must have an early exit", `${exits} exit`);

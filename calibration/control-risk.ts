@@ -4,8 +4,9 @@
  * The error rate among early leavers alone is another question: see learn-then-test.ts.
  */
 
+import type { Kinds } from "../base/index.ts";
 import { conformalRiskControl, meanPValue, type UpperBound, ucbThreshold, upperBound } from "./crc.ts";
-import { check, checkLevel, checkNotEmpty } from "./errors.ts";
+import { check, checkLevel, checkNotEmpty, checkOneOf, readOptions } from "./errors.ts";
 import { type ExitLoss, exitLosses, isBinaryLoss } from "./losses.ts";
 import type { RiskLevels } from "./ltt.ts";
 import { policyOrigin } from "./origin.ts";
@@ -14,7 +15,7 @@ import { betweenValues, quantileOfSorted } from "./ranks.ts";
 import { outlook } from "./refusal.ts";
 import { type Calibration, highProbability, onAverage, type Refused } from "./result.ts";
 import { type Cascade, cascade, type Source } from "./scores.ts";
-import { type LayoutOptions, separate, usedIds } from "./separate.ts";
+import { LAYOUT, type LayoutOptions, separate, usedIds } from "./separate.ts";
 
 /** Options of `controlRisk`. */
 export interface ControlRiskOptions extends LayoutOptions {
@@ -29,13 +30,31 @@ export interface ControlRiskOptions extends LayoutOptions {
   readonly steps?: number;
 }
 
+const CONTROL_RISK: Kinds<ControlRiskOptions> = {
+  ...LAYOUT,
+  loss: "string",
+  alpha: "number!",
+  delta: "number",
+  method: "string",
+  bound: "string",
+  steps: "number",
+};
+
 /**
  * The lowest shared threshold under which the expected loss is at most alpha. Losses are made monotone in the threshold
  * first (each replaced by its maximum over all stricter thresholds), so the promise needs no assumption on the exits.
  */
 export function controlRisk(source: Source, options: ControlRiskOptions): Calibration {
-  const { loss = "acceptedAndWrong", alpha, delta, method = "crc", steps = 50 } = options;
+  const {
+    loss = "acceptedAndWrong",
+    alpha,
+    delta,
+    method = "crc",
+    steps = 50,
+  } = readOptions("controlRisk", options, CONTROL_RISK);
   const { bound = isBinaryLoss(loss) ? "clopperPearson" : "wsr" } = options;
+  checkOneOf("controlRisk", "method", method, ["crc", "ucb", "ltt"]);
+  checkOneOf("controlRisk", "bound", bound, ["wsr", "hoeffdingBentkus", "clopperPearson"]);
   checkLevel("controlRisk", "alpha", alpha);
   if (method !== "crc") checkLevel("controlRisk", "delta", delta ?? Number.NaN);
   const all = cascade(source, options.score);

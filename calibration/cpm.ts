@@ -3,7 +3,8 @@
  * validation survivors, as precise as the backbone up to a margin. An operating knob; it carries no guarantee.
  */
 
-import { check } from "./errors.ts";
+import type { Kinds } from "../base/index.ts";
+import { check, checkOneOf, readOptions } from "./errors.ts";
 import { groupScores } from "./failure.ts";
 import { decide } from "./policies.ts";
 import { type Guarantee, similarSamples } from "./result.ts";
@@ -29,11 +30,12 @@ export interface PrecisionMargin {
   readonly guarantee: Guarantee;
 }
 
+const MARGIN: Kinds<PrecisionMarginOptions> = { margin: "number", mode: "string", minSupport: "number" };
+
 /** The last exit of the cascade is the backbone; the others are the branches, calibrated in order on survivors. */
-export function classPrecisionMargin(
-  cascade: Cascade,
-  { margin = 0, mode = "multiplicative", minSupport = 30 }: PrecisionMarginOptions = {},
-): PrecisionMargin {
+export function classPrecisionMargin(cascade: Cascade, options: PrecisionMarginOptions = {}): PrecisionMargin {
+  const { margin = 0, mode = "multiplicative", minSupport = 30 } = readOptions("classPrecisionMargin", options, MARGIN);
+  checkOneOf("classPrecisionMargin", "mode", mode, ["multiplicative", "subtractive"]);
   check(margin >= 0, "classPrecisionMargin", "margin must not be negative", margin);
   checkKnown("classPrecisionMargin", "predictions", cascade);
   const { samples, exits, classes, scores, predictions, errors } = cascade;

@@ -3,6 +3,7 @@
  * `[n, M]` over M settings of one knob in ascending order, larger = safer.
  */
 
+import type { Kinds } from "../base/index.ts";
 import {
   binomialPValue,
   clopperPearson,
@@ -11,8 +12,8 @@ import {
   wsrPValue,
   wsrUpperBound,
 } from "./bounds.ts";
-import { check, checkLevel, checkNotEmpty } from "./errors.ts";
-import { checkLevels, type RiskLevels } from "./ltt.ts";
+import { check, checkLevel, checkNotEmpty, readOptions } from "./errors.ts";
+import { checkLevels, LEVELS, type RiskLevels } from "./ltt.ts";
 import { type Guarantee, highProbability, onAverage } from "./result.ts";
 
 /** Losses of n samples at M knob settings. */
@@ -35,23 +36,24 @@ export interface KnobChoice {
   readonly guarantee: Guarantee;
 }
 
+/** Options of `conformalRiskControl`. */
+export interface RiskControlOptions {
+  readonly alpha: number;
+  /** Losses lie in [0, lossBound]; default 1. */
+  readonly lossBound?: number;
+  /** Default false. */
+  readonly monotonize?: boolean;
+}
+
+const CRC: Kinds<RiskControlOptions> = { alpha: "number!", lossBound: "number", monotonize: "boolean" };
+
 /**
  * Smallest lambda with `n/(n+1) * mean + B/(n+1) <= alpha`. For losses in [0, B] that do not increase in lambda the
  * expected loss of a new sample is then at most alpha (over calibration and test draws together, "marginal").
  * `monotonize` replaces each loss by its maximum over all larger lambdas first: valid for any losses, conservative.
  */
-export function conformalRiskControl(
-  table: LossTable,
-  {
-    alpha,
-    lossBound = 1,
-    monotonize = false,
-  }: {
-    readonly alpha: number;
-    readonly lossBound?: number;
-    readonly monotonize?: boolean;
-  },
-): KnobChoice {
+export function conformalRiskControl(table: LossTable, options: RiskControlOptions): KnobChoice {
+  const { alpha, lossBound = 1, monotonize = false } = readOptions("conformalRiskControl", options, CRC);
   checkLevel("conformalRiskControl", "alpha", alpha);
   const { n, m } = extents("conformalRiskControl", table);
   const sums = new Float64Array(m);
@@ -77,10 +79,8 @@ export type UpperBound = "wsr" | "hoeffdingBentkus" | "clopperPearson";
  * Smallest lambda such that it and all larger ones have an upper bound of at most alpha. For losses in [0, 1] whose
  * mean does not increase in lambda, `P(risk > alpha) <= delta`.
  */
-export function ucbThreshold(
-  table: LossTable,
-  { alpha, delta, bound = "wsr" }: RiskLevels & { readonly bound?: UpperBound },
-): KnobChoice {
+export function ucbThreshold(table: LossTable, options: RiskLevels & { readonly bound?: UpperBound }): KnobChoice {
+  const { alpha, delta, bound = "wsr" } = readOptions("ucbThreshold", options, { ...LEVELS, bound: "string" });
   checkLevels("ucbThreshold", { alpha, delta });
   const { n, m } = extents("ucbThreshold", table);
   const losses = new Float64Array(n);

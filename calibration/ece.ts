@@ -1,6 +1,7 @@
 /** Calibration errors by binning: uniform and equal-mass, l1, l2 and max, debiased, class-wise; reliability diagrams. */
 
-import { check, checkLengths, checkNotEmpty } from "./errors.ts";
+import type { Kinds } from "../base/index.ts";
+import { check, checkLengths, checkNotEmpty, checkOneOf, readOptions } from "./errors.ts";
 import { quantileOfSorted, sorted } from "./ranks.ts";
 import { softmaxInto } from "./softmax.ts";
 import { forEachChunk, type Table } from "./table.ts";
@@ -28,12 +29,17 @@ export interface ReliabilityBin {
   readonly accuracy: number;
 }
 
+const BINS: Kinds<Pick<EceOptions, "nBins" | "binning">> = { nBins: "number", binning: "string" };
+const ECE: Kinds<EceOptions> = { ...BINS, norm: "string", debiased: "boolean" };
+
 /** Scores in [0, 1] and correctness, binned. */
 export function reliability(
   scores: ArrayLike<number>,
   correct: ArrayLike<number>,
-  { nBins = 15, binning = "uniform" }: Pick<EceOptions, "nBins" | "binning"> = {},
+  options: Pick<EceOptions, "nBins" | "binning"> = {},
 ): readonly ReliabilityBin[] {
+  const { nBins = 15, binning = "uniform" } = readOptions("ece", options, BINS);
+  checkOneOf("ece", "binning", binning, ["uniform", "quantile"]);
   checkLengths("ece", "scores", scores.length, "correct", correct.length);
   checkNotEmpty("ece", "scores", scores.length);
   check(Number.isInteger(nBins) && nBins > 0, "ece", "nBins must be a positive whole number", nBins);
@@ -60,9 +66,10 @@ export function reliability(
 
 /** Expected calibration error of scores in [0, 1] against correctness. Default: 15 uniform bins, l1. */
 export function ece(scores: ArrayLike<number>, correct: ArrayLike<number>, options: EceOptions = {}): number {
-  const { norm = "l1", debiased = false } = options;
+  const { norm = "l1", debiased = false, ...binned } = readOptions("ece", options, ECE);
+  checkOneOf("ece", "norm", norm, ["l1", "l2", "max"]);
   check(!debiased || norm === "l2", "ece", 'debiased needs norm "l2"', `"${norm}"`);
-  const bins = reliability(scores, correct, options);
+  const bins = reliability(scores, correct, binned);
   let total = 0;
   for (const { count, confidence, accuracy } of bins) {
     if (count === 0) continue;

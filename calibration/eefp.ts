@@ -3,6 +3,7 @@
  * Known second-hand only: the plain mean over exits is inferred, and the population (all or reached) is an option.
  */
 
+import { checkOneOf, readOptions } from "./errors.ts";
 import { auroc } from "./failure.ts";
 
 /** `[N, K]`: 1 if the exit is right, or if no later exit is right (so always 1 at the last exit). */
@@ -34,6 +35,15 @@ export function eefp(
     population: "all",
   },
 ): Eefp {
+  const { population, threshold = Number.NaN } = readOptions<{ population: string; threshold?: number }>(
+    "eefp",
+    options,
+    {
+      population: "string!",
+      threshold: "number",
+    },
+  );
+  checkOneOf("eefp", "population", population, ["all", "reached"]);
   const { scores, errors, exits } = scored;
   const target = eefpTargets(errors, exits);
   const perExit = new Float64Array(exits - 1);
@@ -44,8 +54,7 @@ export function eefp(
       Float64Array.from(alive, (i) => scores[i * exits + m]!),
       Uint8Array.from(alive, (i) => target[i * exits + m]!),
     );
-    if (options.population === "reached") {
-      const { threshold } = options;
+    if (population === "reached") {
       alive = alive.filter((i) => scores[i * exits + m]! < threshold);
     }
   }

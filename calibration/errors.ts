@@ -3,7 +3,7 @@
  * Grammar of every message: `op: what must hold; got what. Hint.`
  */
 
-import { optionsReader, SortieError } from "../base/index.ts";
+import { optionsReader, SortieError, what } from "../base/index.ts";
 
 /** Thrown for input that no calibration could make sense of. Never thrown for "nothing is safe": that is a result. */
 export class CalibrationError extends SortieError {
@@ -32,6 +32,11 @@ export function fail(op: string, requirement: string, actual: string | number, h
 /** A level such as alpha or delta: strictly between 0 and 1. */
 export function checkLevel(op: string, name: string, value: number): void {
   check(value > 0 && value < 1, op, `${name} must lie strictly between 0 and 1`, value);
+}
+
+/** A choice among a few words. */
+export function checkOneOf(op: string, name: string, value: string, known: readonly string[]): void {
+  if (!known.includes(value)) fail(op, `${name} must be one of ${known.join(", ")}`, what(value));
 }
 
 /** Two arrays that run over the same samples. */

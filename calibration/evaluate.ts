@@ -1,10 +1,11 @@
 /** The last of the three steps: all metrics of a test table, exit by exit, and what a policy achieves on it. */
 
+import type { Kinds } from "../base/index.ts";
 import { type BootstrapResult, bootstrapAll } from "./bootstrap.ts";
 import { clopperPearson, type Interval } from "./bounds.ts";
 import { classwiseEce, ece, mce, type ReliabilityBin, reliability } from "./ece.ts";
 import { eefp, eefpTargets } from "./eefp.ts";
-import { check } from "./errors.ts";
+import { check, readOptions } from "./errors.ts";
 import {
   auroc,
   type FailureMetrics,
@@ -80,9 +81,21 @@ interface ExitSamples {
   readonly mayLeave: Uint8Array | undefined;
 }
 
+const RESAMPLES: Kinds<{ readonly resamples?: number; readonly seed?: number }> = {
+  resamples: "number",
+  seed: "number",
+};
+const EVALUATE: Kinds<EvaluateOptions> = {
+  ...RESAMPLES,
+  nBins: "number",
+  risk: "number",
+  coverage: "number",
+  scaling: "any",
+};
+
 /** All metrics, on the largest probability. Reads the table twice. */
 export function evaluate(table: Table, options: EvaluateOptions = {}): Evaluation {
-  const { nBins = 15, scaling, resamples = 0, seed = 0 } = options;
+  const { nBins = 15, scaling, resamples = 0, seed = 0 } = readOptions("evaluate", options, EVALUATE);
   const isLogits = scaling !== undefined && isLogitScaling(scaling);
   const scaled = isLogits ? scaleLogits(table, scaling) : table;
   const plain = outcomes(scaled);
@@ -163,6 +176,17 @@ export interface PolicyEvaluation extends Achieved {
   };
 }
 
+/** Options of `evaluatePolicy`. */
+export interface EvaluatePolicyOptions {
+  /** For the intervals; default 500. */
+  readonly resamples?: number;
+  readonly seed?: number;
+  /** Take a policy of another network or scaling; default false. */
+  readonly anyOrigin?: boolean;
+}
+
+const EVALUATE_POLICY: Kinds<EvaluatePolicyOptions> = { ...RESAMPLES, anyOrigin: "boolean" };
+
 /**
  * Applies thresholds to a test table. Throws `CalibrationError` if it shares ids with the calibration samples, and - unless
  * `anyOrigin` - if it is of another network, or scaled otherwise, than the policy.
@@ -170,12 +194,9 @@ export interface PolicyEvaluation extends Achieved {
 export function evaluatePolicy(
   test: Source,
   policy: ThresholdPolicy,
-  {
-    resamples = 500,
-    seed = 0,
-    anyOrigin = false,
-  }: { readonly resamples?: number; readonly seed?: number; readonly anyOrigin?: boolean } = {},
+  options: EvaluatePolicyOptions = {},
 ): PolicyEvaluation {
+  const { resamples = 500, seed = 0, anyOrigin = false } = readOptions("evaluatePolicy", options, EVALUATE_POLICY);
   checkCertified("evaluatePolicy", policy);
   checkDisjoint("evaluatePolicy", { ids: policy.ids }, test);
   const isGiven = policy.score === "given";

@@ -4,7 +4,7 @@
  * probability at most delta in an unlimited run. As one batch: a permutation test, valid for one look.
  */
 
-import { check, checkLevel, checkNotEmpty } from "./errors.ts";
+import { check, checkLevel, checkNotEmpty, readOptions } from "./errors.ts";
 import { createRandom, type Random } from "./random.ts";
 import { argsort } from "./ranks.ts";
 import { RestartedBets } from "./restarted-bets.ts";
@@ -40,8 +40,12 @@ const JUMP = 0.01;
  */
 export function createExchangeabilityMonitor(
   calibrationScores: ArrayLike<number>,
-  { delta, seed = 0 }: { readonly delta: number; readonly seed?: number },
+  options: { readonly delta: number; readonly seed?: number },
 ): ExchangeabilityMonitor {
+  const { delta, seed = 0 } = readOptions("createExchangeabilityMonitor", options, {
+    delta: "number!",
+    seed: "number",
+  });
   checkLevel("createExchangeabilityMonitor", "delta", delta);
   const ranks = new SortedScores(calibrationScores);
   const random: Random = createRandom(seed);
@@ -123,8 +127,12 @@ export interface ExchangeabilityTest {
 export function testExchangeability(
   calibrationScores: ArrayLike<number>,
   liveScores: ArrayLike<number>,
-  { permutations = 999, seed = 0 }: { readonly permutations?: number; readonly seed?: number } = {},
+  options: { readonly permutations?: number; readonly seed?: number } = {},
 ): ExchangeabilityTest {
+  const { permutations = 999, seed = 0 } = readOptions("testExchangeability", options, {
+    permutations: "number",
+    seed: "number",
+  });
   checkNotEmpty("testExchangeability", "the calibration scores", calibrationScores.length);
   checkNotEmpty("testExchangeability", "the live scores", liveScores.length);
   const n = calibrationScores.length;

@@ -1,6 +1,7 @@
 /** The first of the three steps: fit scalers on validation samples, exit by exit, and apply them to other tables. */
 
-import { check, checkNotEmpty } from "./errors.ts";
+import type { Kinds } from "../base/index.ts";
+import { check, checkNotEmpty, checkOneOf, readOptions } from "./errors.ts";
 import { scaledOrigin } from "./origin.ts";
 import { column, correctness, type Outcomes, outcomes } from "./outcomes.ts";
 import {
@@ -13,6 +14,7 @@ import {
 import {
   applyLogitScaler,
   type ExitLogits,
+  FIT,
   type FitOptions,
   fitExitLogits,
   type LogitMethod,
@@ -40,16 +42,20 @@ export interface Scaling {
   readonly converged: boolean;
 }
 
+const SCALING: Kinds<ScalingOptions> = { ...FIT, method: "string!", survivorsOf: "any" };
+
 /** Logits kept in memory at once, in values: a table with more is read once per group of exits. */
 const LARGEST_GROUP = 1 << 28;
 
 /** Fits one scaler per exit, on as few readings of the table as memory allows. Throws if no sample survives to an exit. */
 export function fit(table: Table, options: ScalingOptions): Scaling {
-  const { method, survivorsOf } = options;
+  const { method, survivorsOf, ...fitting } = readOptions("fit", options, SCALING);
+  const known = ["temperature", "vector", "matrix", "dirichlet", "histogram", "isotonic", "beta"];
+  checkOneOf("fit", "method", method, known);
   const all = survivorsOf || !isLogitMethod(method) ? outcomes(table) : undefined;
   const alive = all && survivorsOf ? survivors(all, survivorsOf) : undefined;
   const scalers = isLogitMethod(method)
-    ? fitToLogits(table, alive, method, options)
+    ? fitToLogits(table, alive, method, fitting)
     : fitToConfidences(all!, alive, method);
   const samples = scalers.map((_, j) => alive?.[j]?.length ?? table.samples);
   return { scalers, samples, converged: scalers.every((scaler) => scaler.converged) };

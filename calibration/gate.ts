@@ -6,7 +6,7 @@
 
 import { orderedProbability } from "./certainty.ts";
 import { eefpTargets } from "./eefp.ts";
-import { check } from "./errors.ts";
+import { check, checkOneOf, readOptions } from "./errors.ts";
 import { minimise } from "./optimise.ts";
 import type { Outcomes } from "./outcomes.ts";
 
@@ -25,7 +25,9 @@ const RIDGE = 1e-4;
  * Fits one gate per exit on held-out outcomes, classes balanced.
  * `target`: "oracle" = leave if right here or never right later (EEFP); "correct" = leave if right here.
  */
-export function fitGate(held: Outcomes, { target = "oracle" }: { readonly target?: "oracle" | "correct" } = {}): Gate {
+export function fitGate(held: Outcomes, options: { readonly target?: "oracle" | "correct" } = {}): Gate {
+  const { target = "oracle" } = readOptions("fitGate", options, { target: "string" });
+  checkOneOf("fitGate", "target", target, ["oracle", "correct"]);
   const { samples, exits } = held;
   const wanted = target === "oracle" ? eefpTargets(held.errors, exits) : held.errors.map((e) => 1 - e);
   const weights = new Float64Array(exits * FEATURES);

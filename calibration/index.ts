@@ -25,7 +25,20 @@ export * from "./fit.ts";
 export { fitGate, type Gate } from "./gate.ts";
 export * from "./learn-then-test.ts";
 export * from "./losses.ts";
-export * from "./ltt.ts";
+export {
+  checkLevels,
+  countOnGrid,
+  fixedSequence,
+  type GridCounts,
+  harmlessReuse,
+  lttPooled,
+  lttThreshold,
+  type PooledTest,
+  type RiskLevels,
+  type SurvivorThresholds,
+  sequentialSurvivors,
+  type ThresholdTest,
+} from "./ltt.ts";
 export * from "./monitor.ts";
 export * from "./msdnet-budget.ts";
 export * from "./multiple-testing.ts";
@@ -42,9 +55,24 @@ export { midRanks, spearman } from "./ranks.ts";
 export * from "./result.ts";
 export * from "./safekd.ts";
 export * from "./scalers/confidence-scalers.ts";
-export * from "./scalers/logit-scalers.ts";
+export {
+  applyLogitScaler,
+  type FitOptions,
+  fitLogitScaler,
+  type LogitMethod,
+  type LogitScaler,
+} from "./scalers/logit-scalers.ts";
 export * from "./scores.ts";
-export * from "./sets.ts";
+export {
+  calibrateSets,
+  predictSets,
+  type SetInput,
+  type SetOptions,
+  type SetRule,
+  setQuality,
+  setRule,
+  setScores,
+} from "./sets.ts";
 export * from "./simulation.ts";
 export * from "./smooth-ece.ts";
 export * from "./table.ts";

@@ -3,10 +3,11 @@
  * Learn then Test (Angelopoulos et al. 2021) on cascade survivors.
  */
 
+import type { Kinds } from "../base/index.ts";
 import { binomialPValue, hoeffdingBentkusPValue, wsrPValue } from "./bounds.ts";
 import { runChain } from "./chains.ts";
-import { check, checkNotEmpty } from "./errors.ts";
-import { checkLevels, harmlessReuse, type RiskLevels } from "./ltt.ts";
+import { check, checkNotEmpty, checkOneOf, readOptions } from "./errors.ts";
+import { checkLevels, harmlessReuse, LEVELS, type RiskLevels } from "./ltt.ts";
 import { type Correction, rejectHypotheses } from "./multiple-testing.ts";
 import { policyOrigin } from "./origin.ts";
 import { countGroups, designPath, groupCount, type PathControl } from "./path.ts";
@@ -23,7 +24,7 @@ import {
   type PromisedGroup,
 } from "./result.ts";
 import { betweenScores, type Cascade, cascade, checkKnown, type Source } from "./scores.ts";
-import { type LayoutOptions, separate, usedIds } from "./separate.ts";
+import { LAYOUT, type LayoutOptions, separate, usedIds } from "./separate.ts";
 
 /** How exits share the failure probability. `path` is strict and the default; the others are described in chains.ts. */
 export type Procedure = "path" | "sequential" | "split" | "union" | "allSamples";
@@ -50,13 +51,30 @@ export interface LearnThenTestOptions extends RiskLevels, LayoutOptions {
   readonly steps?: number;
 }
 
+const LEARN_THEN_TEST: Kinds<LearnThenTestOptions> = {
+  ...LEVELS,
+  ...LAYOUT,
+  control: "string",
+  procedure: "string",
+  test: "string",
+  correction: "string",
+  steps: "number",
+};
+
 /**
  * Certifies thresholds: with probability at least 1 - delta over the calibration samples, the error rate of every
  * promised group of early leavers is at most alpha. `ok: false` if nothing can be certified.
  * Throws `CalibrationError` for levels outside (0, 1), an empty table, a single exit, or shared sample ids.
  */
 export function learnThenTest(source: Source, options: LearnThenTestOptions): Calibration {
-  const { alpha, delta, control = "exit", test = "binomial", steps = 41, seed = 0 } = options;
+  const {
+    alpha,
+    delta,
+    control = "exit",
+    test = "binomial",
+    steps = 41,
+    seed = 0,
+  } = readOptions("learnThenTest", options, LEARN_THEN_TEST);
   const { procedure = control === "predictedClass" ? "split" : "path" } = options;
   checkLevels("learnThenTest", { alpha, delta });
   const all = cascade(source, options.score);
@@ -154,6 +172,9 @@ function testRow(
 
 function checkCombination(control: Control, procedure: Procedure, test: RiskTest): void {
   const op = "learnThenTest";
+  checkOneOf(op, "control", control, ["exit", "early", "label", "predictedClass"]);
+  checkOneOf(op, "procedure", procedure, ["path", "sequential", "split", "union", "allSamples"]);
+  checkOneOf(op, "test", test, ["binomial", "hoeffdingBentkus", "wsr"]);
   if (procedure === "path") {
     check(control !== "predictedClass", op, "predictedClass needs procedure split or sequential", procedure);
     return;

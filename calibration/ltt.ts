@@ -3,8 +3,9 @@
  * binomial test rejects "the error rate among the accepted is above alpha". `learnThenTest` builds on these.
  */
 
+import type { Kinds } from "../base/index.ts";
 import { binomialPValue, smallestTestable } from "./bounds.ts";
-import { check, checkLengths, checkLevel, checkNotEmpty } from "./errors.ts";
+import { check, checkLengths, checkLevel, checkNotEmpty, readOptions } from "./errors.ts";
 import { quantileOfSorted } from "./ranks.ts";
 import { type Guarantee, highProbability } from "./result.ts";
 
@@ -13,6 +14,8 @@ export interface RiskLevels {
   readonly alpha: number;
   readonly delta: number;
 }
+
+export const LEVELS: Kinds<RiskLevels> = { alpha: "number!", delta: "number!" };
 
 /** Accepted samples and errors at each grid point. */
 export interface GridCounts {
@@ -54,7 +57,8 @@ export function countOnGrid(
  * Index of the loosest grid point kept by fixed-sequence testing, -1 if none. Points with fewer accepted samples
  * than could ever pass are skipped until the first test; after that the first failure ends the sequence.
  */
-export function fixedSequence(counts: GridCounts, { alpha, delta }: RiskLevels): number {
+export function fixedSequence(counts: GridCounts, levels: RiskLevels): number {
+  const { alpha, delta } = readOptions("fixedSequence", levels, LEVELS);
   const nMin = smallestTestable(alpha, delta);
   let kept = -1;
   let isStarted = false;
@@ -133,9 +137,10 @@ export function sequentialSurvivors(
     readonly earlyExits: number;
     readonly gridQuantiles: ArrayLike<number>;
   },
-  { alpha, delta }: RiskLevels,
+  levels: RiskLevels,
 ): SurvivorThresholds {
-  checkLevels("sequentialSurvivors", { alpha, delta });
+  checkLevels("sequentialSurvivors", levels);
+  const { alpha, delta } = levels;
   const { scores, errors, validationScores, earlyExits, gridQuantiles } = input;
   checkLengths("sequentialSurvivors", "scores", scores.length, "errors", errors.length);
   checkNotEmpty("sequentialSurvivors", "the calibration set", scores.length);
@@ -208,7 +213,8 @@ export function lttPooled(
 }
 
 /** Both levels strictly between 0 and 1. */
-export function checkLevels(op: string, { alpha, delta }: RiskLevels): void {
+export function checkLevels(op: string, levels: RiskLevels): void {
+  const { alpha, delta } = readOptions(op, levels, LEVELS);
   checkLevel(op, "alpha", alpha);
   checkLevel(op, "delta", delta);
 }

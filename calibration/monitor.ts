@@ -4,8 +4,8 @@
  * at most delta over an unlimited run. Bets are laid anew all the time, so that a break is noticed however late it comes.
  */
 
-import { check } from "./errors.ts";
-import { checkLevels, type RiskLevels } from "./ltt.ts";
+import { check, readOptions } from "./errors.ts";
+import { checkLevels, LEVELS, type RiskLevels } from "./ltt.ts";
 import { RestartedBets } from "./restarted-bets.ts";
 
 /** What a monitor says after an observation. */
@@ -38,7 +38,8 @@ const BETS = [0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6] as const;
  * Without labels, pass a proxy: disagreement with the full network on a random sample of early leavers ("consistency"),
  * or `1 - confidence` if confidences are calibrated; the promise then is about the proxy.
  */
-export function createRiskMonitor({ alpha, delta }: RiskLevels): RiskMonitor {
+export function createRiskMonitor(levels: RiskLevels): RiskMonitor {
+  const { alpha, delta } = readOptions("createRiskMonitor", levels, LEVELS);
   checkLevels("createRiskMonitor", { alpha, delta });
   const goal = Math.log(1 / delta);
   const bets = new RestartedBets(BETS.length);
@@ -85,7 +86,8 @@ export interface CascadeMonitor {
  * A monitor for the promise of `learnThenTest`: the risk of every early exit at most alpha. Each of the K-1 monitors
  * runs at delta/(K-1), so that a false alarm of any has probability at most delta.
  */
-export function createCascadeMonitor({ alpha, delta, exits }: RiskLevels & { readonly exits: number }): CascadeMonitor {
+export function createCascadeMonitor(options: RiskLevels & { readonly exits: number }): CascadeMonitor {
+  const { alpha, delta, exits } = readOptions("createCascadeMonitor", options, { ...LEVELS, exits: "number!" });
   check(Number.isInteger(exits) && exits > 1, "createCascadeMonitor", "exits must be a whole number above 1", exits);
   const early = exits - 1;
   const monitors = Array.from({ length: early }, () => createRiskMonitor({ alpha, delta: delta / early }));
@@ -125,7 +127,9 @@ export interface DeploymentMonitor {
  * alpha of the time. Throws `CalibrationError` for an id decided twice, or resolved without a decision.
  */
 export function createDeploymentMonitor(options: RiskLevels & { readonly exits: number }): DeploymentMonitor {
-  const monitor = createCascadeMonitor(options);
+  const monitor = createCascadeMonitor(
+    readOptions("createDeploymentMonitor", options, { ...LEVELS, exits: "number!" }),
+  );
   const waiting = new Map<string | number, { readonly exit: number; readonly prediction: number }>();
   const state = (): DeploymentMonitorState => ({ ...monitor.state, pending: waiting.size });
   return {

@@ -4,9 +4,9 @@
  * model (Jazbec et al., UAI 2024), and conformal, which needs no model.
  */
 
-import { check, checkLevel, checkNotEmpty } from "./errors.ts";
+import { check, checkLevel, checkNotEmpty, readOptions } from "./errors.ts";
 import type { Guarantee } from "./result.ts";
-import { type SetOptions, type SetRule, setRule, setScores } from "./sets.ts";
+import { SETS, type SetOptions, type SetRule, setRule, strangeness } from "./sets.ts";
 import { forEachChunk, type Table } from "./table.ts";
 
 /** Membership per sample, exit and class, and set sizes. */
@@ -24,8 +24,13 @@ export interface NestedSets {
  */
 export function nestedSets(
   ratios: ArrayLike<number>,
-  { exits, classes, alpha }: { readonly exits: number; readonly classes: number; readonly alpha: number },
+  options: { readonly exits: number; readonly classes: number; readonly alpha: number },
 ): NestedSets {
+  const { exits, classes, alpha } = readOptions("nestedSets", options, {
+    exits: "number!",
+    classes: "number!",
+    alpha: "number!",
+  });
   checkLevel("nestedSets", "alpha", alpha);
   const width = exits * classes;
   const isWhole = Number.isInteger(ratios.length / width);
@@ -47,11 +52,11 @@ export function nestedSets(
  * strangeness over all exits. Exact in finite samples for any network; read with `predictNestedSets`.
  */
 export function calibrateNestedSets(table: Table, options: SetOptions): SetRule {
-  checkLevel("calibrateNestedSets", "alpha", options.alpha);
+  checkLevel("calibrateNestedSets", "alpha", readOptions("calibrateNestedSets", options, SETS).alpha);
   const { exits, classes, labels } = table;
   const own = new Float64Array(table.samples).fill(Number.NEGATIVE_INFINITY);
   forEachChunk(table, (logits, first, count) => {
-    const scores = setScores({ logits, classes }, options);
+    const scores = strangeness({ logits, classes }, options);
     for (let row = 0; row < count * exits; row++) {
       const i = first + Math.floor(row / exits);
       own[i] = Math.max(own[i]!, scores[row * classes + labels[i]!]!);
@@ -67,7 +72,7 @@ export function predictNestedSets(table: Table, rule: SetRule): NestedSets {
   const sets = new Uint8Array(samples * exits * classes);
   const size = new Int32Array(samples * exits);
   forEachChunk(table, (logits, first) => {
-    const found = nest(setScores({ logits, classes }, rule), exits, classes, rule.quantile);
+    const found = nest(strangeness({ logits, classes }, rule), exits, classes, rule.quantile);
     sets.set(found.sets, first * exits * classes);
     size.set(found.size, first * exits);
   });

@@ -3,9 +3,10 @@
  * written as strings; a refused result is written too, and stays refused.
  */
 
+import type { Kinds } from "../base/index.ts";
 import type { BudgetChoice } from "./budgets.ts";
 import type { ControlRiskOptions } from "./control-risk.ts";
-import { check, fail } from "./errors.ts";
+import { check, fail, readOptions } from "./errors.ts";
 import type { Scaling } from "./fit.ts";
 import * as read from "./json-reader.ts";
 import type { LearnThenTestOptions } from "./learn-then-test.ts";
@@ -33,8 +34,11 @@ const FORMAT = "sortie-policy";
 /** 2: results remember their origin. */
 const VERSION = 2;
 
+const POLICY: Kinds<PolicyFile> = { result: "any!", scaling: "any", request: "any" };
+
 /** JSON text of a result, of the scaling that was applied to the logits it was calibrated on, and of how it was asked for. */
-export function encodePolicy({ result, scaling, request }: PolicyFile): string {
+export function encodePolicy(file: PolicyFile): string {
+  const { result, scaling, request } = readOptions("encodePolicy", file, POLICY);
   return plainJson({ format: FORMAT, version: VERSION, result, scaling, request });
 }
 

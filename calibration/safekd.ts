@@ -3,7 +3,7 @@
  * them. Kept for comparison. Neither bounds the error rate of a cascade in operation.
  */
 
-import { check, checkLevel, checkNotEmpty } from "./errors.ts";
+import { check, checkLevel, checkNotEmpty, readOptions } from "./errors.ts";
 import { groupScores } from "./failure.ts";
 import { column, correctness, type Outcomes } from "./outcomes.ts";
 import { complement, exchangeableSamples, type Guarantee } from "./result.ts";
@@ -21,7 +21,8 @@ export interface SafeKdCode {
 }
 
 /** Released code: split-conformal quantile of the label's score, per exit, on all samples. */
-export function safeKdReleasedCode(all: Outcomes, { delta }: { readonly delta: number }): SafeKdCode {
+export function safeKdReleasedCode(all: Outcomes, options: { readonly delta: number }): SafeKdCode {
+  const { delta } = readOptions("safeKdReleasedCode", options, { delta: "number!" });
   checkLevel("safeKdReleasedCode", "delta", delta);
   checkNotEmpty("safeKdReleasedCode", "the calibration set", all.samples);
   const n = all.samples;
@@ -57,7 +58,8 @@ export interface SafeKdText {
  * Text: for every early exit apart, on all samples, the loosest threshold whose conformal bound on the selective
  * risk is at most delta. The bound is never written down; ours is the plus-one rule (errors + 1) / (accepted + 1).
  */
-export function safeKdText(all: Outcomes, { delta }: { readonly delta: number }): SafeKdText {
+export function safeKdText(all: Outcomes, options: { readonly delta: number }): SafeKdText {
+  const { delta } = readOptions("safeKdText", options, { delta: "number!" });
   checkLevel("safeKdText", "delta", delta);
   checkNotEmpty("safeKdText", "the calibration set", all.samples);
   check(all.exits > 1, "safeKdText", "the table must have an early exit", `${all.exits} exits`);

@@ -3,8 +3,9 @@
  * near 1 keep their order (certainty.ts), so that thresholds can tell apart what a rounded probability could not.
  */
 
+import { type Kinds, what } from "../base/index.ts";
 import { orderedProbability } from "./certainty.ts";
-import { check, checkLengths, checkNotEmpty, fail } from "./errors.ts";
+import { check, checkLengths, checkNotEmpty, fail, readOptions } from "./errors.ts";
 import { type Gate, gateScores } from "./gate.ts";
 import { column, type Outcomes, outcomes } from "./outcomes.ts";
 import { betweenValues, sorted } from "./ranks.ts";
@@ -46,6 +47,8 @@ export type Source = Table | Outcomes | Cascade;
  * refused if another score was asked for by name.
  */
 export function cascade(source: Source, wanted?: Score): Cascade {
+  if (typeof source !== "object" || source === null || !("samples" in source))
+    fail("cascade", "the source must be a table, outcomes or a cascade", what(source));
   if ("scores" in source) {
     const isOther = typeof wanted === "string" && source.score !== "given" && source.score !== wanted;
     if (isOther) fail("cascade", `the scores must be ${wanted}`, scoreName(source.score));
@@ -61,11 +64,8 @@ export function cascade(source: Source, wanted?: Score): Cascade {
   return pick(all, score, scores, all.predictions, all.errors);
 }
 
-/**
- * A cascade from scores computed elsewhere. Predictions and labels are optional: rules that need them refuse a cascade
- * without. Throws `CalibrationError` for lengths that disagree, scores that are not finite, errors other than 0 and 1.
- */
-export function cascadeFromScores(input: {
+/** What `cascadeFromScores` takes: scores and errors `[N, K]`, and what is known besides. */
+export interface ScoresInput {
   readonly scores: ArrayLike<number>;
   readonly errors: ArrayLike<number>;
   readonly exits: number;
@@ -74,8 +74,25 @@ export function cascadeFromScores(input: {
   readonly labels?: ArrayLike<number>;
   readonly classes?: number;
   readonly ids?: readonly (string | number)[];
-}): Cascade {
-  const { exits } = input;
+}
+
+const SCORES: Kinds<ScoresInput> = {
+  scores: "any!",
+  errors: "any!",
+  exits: "number!",
+  macs: "any",
+  predictions: "any",
+  labels: "any",
+  classes: "number",
+  ids: "any",
+};
+
+/**
+ * A cascade from scores computed elsewhere. Predictions and labels are optional: rules that need them refuse a cascade
+ * without. Throws `CalibrationError` for lengths that disagree, scores that are not finite, errors other than 0 and 1.
+ */
+export function cascadeFromScores(input: ScoresInput): Cascade {
+  const { exits } = readOptions("cascadeFromScores", input, SCORES);
   checkNotEmpty("cascade", "scores", input.scores.length);
   checkLengths("cascade", "scores", input.scores.length, "errors", input.errors.length);
   const samples = input.scores.length / exits;

@@ -1,5 +1,6 @@
 /** Keeps the samples that lay out what is tried apart from the samples that test it. */
 
+import type { Kinds } from "../base/index.ts";
 import { check } from "./errors.ts";
 import { checkSameOrigin } from "./origin.ts";
 import { createRandom, permutation } from "./random.ts";
@@ -17,6 +18,8 @@ export interface LayoutOptions {
   readonly validation?: Source;
   readonly seed?: number;
 }
+
+export const LAYOUT: Kinds<LayoutOptions> = { score: "any", validation: "any", seed: "number" };
 
 /** Ids of all samples that shaped a result, where they are known: none of them may test it. */
 export function usedIds(calibration: Source, validation: Source | undefined): Source["ids"] {

@@ -3,7 +3,8 @@
  * calibration and test draws together (marginal), for exchangeable samples.
  */
 
-import { check, checkLengths, checkLevel, checkNotEmpty } from "./errors.ts";
+import type { Kinds } from "../base/index.ts";
+import { check, checkLengths, checkLevel, checkNotEmpty, checkOneOf, readOptions } from "./errors.ts";
 import { complement, exchangeableSamples, fixedBeforehand, type Guarantee } from "./result.ts";
 import { softmaxInto } from "./softmax.ts";
 import type { Values } from "./table.ts";
@@ -17,6 +18,8 @@ export interface SetOptions {
   readonly lambda?: number;
   readonly kReg?: number;
 }
+
+export const SETS: Kinds<SetOptions> = { method: "string!", alpha: "number!", lambda: "number", kReg: "number" };
 
 /** Logits `[N, C]` of one exit; `u` (one uniform number a sample) makes aps and raps exact instead of conservative. */
 export interface SetInput {
@@ -41,8 +44,14 @@ export interface SetRule extends SetOptions {
 
 /** Strangeness of all classes for all rows, `[N, C]`. */
 export function setScores(input: SetInput, options: SetOptions): Float64Array {
+  return strangeness(input, readOptions("setScores", options, SETS));
+}
+
+/** `setScores` by options that are checked, or that a rule has kept. */
+export function strangeness(input: SetInput, options: SetOptions): Float64Array {
   const { logits, classes, u } = input;
   const { method, lambda = 0, kReg = 0 } = options;
+  checkOneOf("setScores", "method", method, ["thr", "aps", "raps"]);
   const scores = new Float64Array(logits.length);
   const p = new Float64Array(classes);
   const order = Array.from({ length: classes }, (_, c) => c);
@@ -66,12 +75,12 @@ export function setScores(input: SetInput, options: SetOptions): Float64Array {
 
 /** The quantile of the label's scores on calibration samples. */
 export function calibrateSets(input: SetInput & { readonly labels: ArrayLike<number> }, options: SetOptions): SetRule {
-  checkLevel("calibrateSets", "alpha", options.alpha);
+  checkLevel("calibrateSets", "alpha", readOptions("calibrateSets", options, SETS).alpha);
   const n = input.labels.length;
   checkNotEmpty("calibrateSets", "the calibration set", n);
   if (input.u) checkLengths("calibrateSets", "u", input.u.length, "labels", n);
   checkLengths("calibrateSets", "logits / classes", input.logits.length / input.classes, "labels", n);
-  const all = setScores(input, options);
+  const all = strangeness(input, options);
   const own = Float64Array.from({ length: n }, (_, i) => {
     const label = input.labels[i]!;
     const isClass = Number.isInteger(label) && label >= 0 && label < input.classes;
@@ -83,7 +92,7 @@ export function calibrateSets(input: SetInput & { readonly labels: ArrayLike<num
 
 /** The rule from the labels' strangeness on calibration samples. */
 export function setRule(labelScores: Float64Array, options: SetOptions, event: string): SetRule {
-  const { alpha } = options;
+  const { alpha } = readOptions("setRule", options, SETS);
   const n = labelScores.length;
   const rank = Math.ceil((n + 1) * (1 - alpha));
   const ok = rank <= n;
@@ -95,7 +104,7 @@ export function setRule(labelScores: Float64Array, options: SetOptions, event: s
 
 /** 1 where a class belongs to the set, `[N, C]`. A set may be empty. */
 export function predictSets(input: SetInput, rule: SetRule): Uint8Array {
-  return Uint8Array.from(setScores(input, rule), (score) => (score <= rule.quantile ? 1 : 0));
+  return Uint8Array.from(strangeness(input, rule), (score) => (score <= rule.quantile ? 1 : 0));
 }
 
 /** Classes per set and the share of sets that contain the label. */

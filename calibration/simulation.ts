@@ -4,7 +4,8 @@
  * calibration rule, also one's own, by repetition.
  */
 
-import { check } from "./errors.ts";
+import type { Kinds } from "../base/index.ts";
+import { check, readOptions } from "./errors.ts";
 import type { Outcomes } from "./outcomes.ts";
 import { createRandom, type Random } from "./random.ts";
 import { normalCdf } from "./special.ts";
@@ -59,9 +60,21 @@ export interface Population {
 const LEVELS = 256;
 const EXITS = 3;
 
+const POPULATION: Kinds<PopulationOptions> = {
+  seed: "number",
+  size: "number",
+  classes: "number",
+  strength: "any",
+  spread: "number",
+  noise: "number",
+  errorCorrelation: "number",
+  flatError: "number",
+  costs: "any",
+};
+
 /** One sample is two levels and a cell of facts; counts are kept per (label, answer 1, answer 2, answer 3). */
 export function createPopulation(options: PopulationOptions = {}): Population {
-  const { size = 1_000_000, classes = 3, costs = [0.3, 0.6, 1] } = options;
+  const { size = 1_000_000, classes = 3, costs = [0.3, 0.6, 1] } = readOptions("createPopulation", options, POPULATION);
   const samples = generate(options, size, classes);
   const counts = accumulate(samples, classes);
   return {

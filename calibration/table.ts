@@ -3,7 +3,8 @@
  * A table may be larger than memory: it then hands out rows through a reader, a chunk at a time.
  */
 
-import { check, checkLengths, checkNotEmpty, fail } from "./errors.ts";
+import { type Kinds, what } from "../base/index.ts";
+import { check, checkLengths, checkNotEmpty, fail, readOptions } from "./errors.ts";
 import type { Origin } from "./origin.ts";
 
 /** Rows of logits, `[rows, K, C]` flattened. */
@@ -51,12 +52,24 @@ export interface TableInput {
 const CHUNK_VALUES = 1 << 21;
 const SMALLEST_PROBABILITY = 1e-300;
 
+const TABLE: Kinds<TableInput> = {
+  logits: "any!",
+  labels: "any!",
+  shape: "any!",
+  macs: "any",
+  ids: "any",
+  values: "string",
+  weights: "string",
+};
+
 /**
  * Checks and wraps cached logits.
  * Throws `CalibrationError` for an empty table, lengths that disagree, labels outside 0 .. C-1, values that are not
  * finite, probabilities that do not sum to 1, and costs that are not positive and non-decreasing.
  */
 export function createTable(input: TableInput): Table {
+  readOptions("createTable", input, TABLE);
+  if (!Array.isArray(input.shape)) fail("table", "shape must be [samples, exits, classes]", what(input.shape));
   const [samples, exits, classes] = input.shape;
   const labels = Int32Array.from(input.labels);
   checkNotEmpty("table", "the table", samples);

@@ -117,14 +117,17 @@ function targetsAround(result: Calibration): readonly number[] {
 /** Does what a request asks for, at given levels. */
 export function calibrateBy(
   request: PolicyRequest,
-  // Only conformal risk control has no delta, and it does not look at one.
-  { alpha, delta = Number.NaN }: Pick<Calibration, "alpha" | "delta">,
+  { alpha, delta }: Pick<Calibration, "alpha" | "delta">,
   { calibration, validation }: { readonly calibration: Source; readonly validation: Source | undefined },
 ): Calibration {
-  const levels = { alpha, delta, ...(validation && { validation }) };
-  return request.rule === "controlRisk"
-    ? controlRisk(calibration, { ...request, ...levels })
-    : learnThenTest(calibration, { ...request, ...levels });
+  const levels = { alpha, ...(validation && { validation }) };
+  if (request.rule === "controlRisk") {
+    const { rule: _, ...options } = request;
+    return controlRisk(calibration, { ...options, ...levels, ...(delta !== undefined && { delta }) });
+  }
+  const { rule: _, ...options } = request;
+  // A policy of this rule has a delta.
+  return learnThenTest(calibration, { ...options, ...levels, delta: delta as number });
 }
 
 /** Error rate of all early leavers; NaN if there are none. */

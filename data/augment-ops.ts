@@ -2,6 +2,7 @@
 // `RandAugment` makes of a PIL image: magnitudes 0 to 30 are 31 even steps from nothing to the most; geometric operations take the
 // nearest pixel and fill with black.
 
+import type { Kinds } from "../base/index.ts";
 import type { ImageShape } from "./dataset.ts";
 import { sinCos } from "./numeric.ts";
 import type { Stream } from "./random.ts";
@@ -13,6 +14,8 @@ export interface RandAugmentOptions {
   /** 0 to 30. */
   readonly magnitude: number;
 }
+
+export const RAND_AUGMENT: Kinds<RandAugmentOptions> = { count: "number!", magnitude: "number!" };
 
 /** Changes `image` in place by the strength `m` from 0 to 1 and the sign. */
 type Operation = (image: Uint8Array, shape: ImageShape, m: number, sign: number) => void;

@@ -1,9 +1,10 @@
 // Augmentation of byte images on the CPU: crop with padding, flip, RandAugment, random erasing, in that order. What happens to a
 // sample is drawn from (seed, epoch, id) alone, so it does not depend on the batch that the sample is in, nor on a resumed run.
 
-import { type RandAugmentOptions, randAugment } from "./augment-ops.ts";
+import type { Kinds } from "../base/index.ts";
+import { RAND_AUGMENT, type RandAugmentOptions, randAugment } from "./augment-ops.ts";
 import type { ImageShape } from "./dataset.ts";
-import { ensure, ensureCount, ensureWithin } from "./errors.ts";
+import { ensure, ensureCount, ensureWithin, readOptions } from "./errors.ts";
 import { exp, log } from "./numeric.ts";
 import { Stream } from "./random.ts";
 
@@ -31,6 +32,15 @@ export interface EraseOptions {
   readonly aspect?: readonly [number, number];
 }
 
+const ERASE: Kinds<EraseOptions> = { probability: "number!", area: "any", aspect: "any" };
+const AUGMENT: Kinds<AugmentOptions> = {
+  crop: "number",
+  flip: "number",
+  randAugment: "any",
+  erase: "any",
+  mixup: "number",
+};
+
 /** Writes the augmented image `source` to `target`, both [height, width, channels]; all chance comes from `stream`. */
 export type Augmenter = (source: Uint8Array, target: Uint8Array, stream: Stream) => void;
 
@@ -57,7 +67,10 @@ export function createAugmenter(options: AugmentOptions, shape: ImageShape, mean
   };
 }
 
-function checkOptions({ crop, flip, randAugment: rand, erase, mixup }: AugmentOptions, shape: ImageShape): void {
+function checkOptions(options: AugmentOptions, shape: ImageShape): void {
+  const { crop, flip, randAugment: rand, erase, mixup } = readOptions("augment", options, AUGMENT);
+  if (rand !== undefined) readOptions("augment: randAugment", rand, RAND_AUGMENT);
+  if (erase !== undefined) readOptions("augment: erase", erase, ERASE);
   if (crop !== undefined) ensureCount("augment", "crop", crop);
   if (flip !== undefined) ensureWithin("augment", "flip", flip, 0, 1);
   if (mixup !== undefined) {
@@ -92,7 +105,8 @@ export interface CropFlip {
 }
 
 /** Draws crop and flip; the first numbers of a sample's stream, so that a GPU op can be given the same ones. */
-export function drawCropFlip({ crop = 0, flip = 0 }: AugmentOptions, stream: Stream): CropFlip {
+export function drawCropFlip(options: AugmentOptions, stream: Stream): CropFlip {
+  const { crop = 0, flip = 0 } = readOptions("drawCropFlip", options, AUGMENT);
   const dy = crop > 0 ? stream.integer(2 * crop + 1) - crop : 0;
   const dx = crop > 0 ? stream.integer(2 * crop + 1) - crop : 0;
   return { dy, dx, isFlipped: flip > 0 && stream.chance(flip) };

@@ -1,8 +1,8 @@
 // Files on disk: what is known of official ones, where they lie, whether they are intact. Node's modules are looked up when
 // called and never imported, so that `data` also loads in a browser.
 
-import { readChunks, readWhole } from "../base/index.ts";
-import { DataError } from "./errors.ts";
+import { type Kinds, readChunks, readWhole } from "../base/index.ts";
+import { DataError, readOptions } from "./errors.ts";
 import type { Patience } from "./http.ts";
 
 /** A file as its publisher gives it out. */
@@ -57,6 +57,16 @@ export interface FileOptions {
   readonly signal?: AbortSignal;
 }
 
+export const FILES: Kinds<FileOptions> = {
+  dir: "string",
+  download: "boolean",
+  verify: "boolean",
+  onChecked: "function",
+  onProgress: "function",
+  signal: "any",
+  patience: "any",
+};
+
 type NodeModule = keyof NodeModules;
 interface NodeModules {
   readonly "node:fs": typeof import("node:fs");
@@ -86,6 +96,10 @@ export function cacheFolder(): string {
   return path.join(env["XDG_CACHE_HOME"] || path.join(node("node:os").homedir(), ".cache"), "sortie");
 }
 
+/** The part of the options that says where files lie. */
+export const placeOf = ({ dir }: Pick<FileOptions, "dir">): Pick<FileOptions, "dir"> =>
+  dir === undefined ? {} : { dir };
+
 /** The folder of a data set: `dir`, or its place in the cache. */
 export const folderOf = (source: Source, { dir }: Pick<FileOptions, "dir">): string =>
   dir ?? node("node:path").join(cacheFolder(), source.folder);
@@ -102,6 +116,7 @@ export interface Presence {
 
 /** Looks for a data set's files, and for what was unpacked from them. */
 export async function lookFor(source: Source, options: Pick<FileOptions, "dir"> = {}): Promise<Presence> {
+  readOptions("lookFor", options, { dir: "string" });
   const { join } = node("node:path");
   const folder = folderOf(source, options);
   const namesIn = async (place: string, names: readonly string[]): Promise<readonly string[]> => {

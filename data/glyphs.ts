@@ -2,8 +2,9 @@
 // strongly it is turned, shrunk, shifted, faded, cluttered, covered and made noisy; all of that is kept per sample, so that
 // easy and hard are known and not guessed. Sample i depends on (seed, split, i) alone: asking for more adds, and changes nothing.
 
+import type { Kinds } from "../base/index.ts";
 import { createDataset, type Dataset } from "./dataset.ts";
-import { ensureCount, ensureWithin } from "./errors.ts";
+import { ensureCount, ensureWithin, readOptions } from "./errors.ts";
 import { sinCos } from "./numeric.ts";
 import { Stream } from "./random.ts";
 import {
@@ -76,12 +77,28 @@ export interface GlyphOptions {
   readonly difficulty?: readonly [easiest: number, hardest: number];
 }
 
+const GLYPH_OPTIONS: Kinds<GlyphOptions> = {
+  train: "number",
+  validation: "number",
+  calibration: "number",
+  test: "number",
+  seed: "number",
+  difficulty: "any",
+};
+
 /**
  * The embedded data set in four splits, balanced over the classes. Columns: see `GLYPH_FACTORS`.
  * @throws DataError for a count that is none, or a difficulty outside of 0 and 1.
  */
 export function glyphs(options: GlyphOptions = {}): Splits {
-  const { train = 8000, validation = 1000, calibration = 2000, test = 2000, seed = 1, difficulty = [0, 1] } = options;
+  const {
+    train = 8000,
+    validation = 1000,
+    calibration = 2000,
+    test = 2000,
+    seed = 1,
+    difficulty = [0, 1],
+  } = readOptions("glyphs", options, GLYPH_OPTIONS);
   const part = (split: keyof typeof SPLIT_IDS, count: number): Dataset => {
     ensureCount("glyphs", split, count);
     return drawSplit(split, count, seed, difficulty);

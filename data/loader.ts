@@ -2,9 +2,10 @@
 // killed continues from a stored position with the batches that it would have seen. Nothing is made ahead here: training queues
 // steps on the GPU and makes the next batch while they run, so neither waits for the other as long as a batch takes less than a step.
 
+import { type Kinds, what } from "../base/index.ts";
 import { type AugmentOptions, augmentStream, createAugmenter, drawBeta } from "./augment.ts";
 import type { Dataset } from "./dataset.ts";
-import { ensure, ensureCount } from "./errors.ts";
+import { ensure, ensureCount, readOptions } from "./errors.ts";
 import { permutation, Stream } from "./random.ts";
 
 /** Where in training a batch stands; both count from 0. */
@@ -28,6 +29,14 @@ export interface LoaderOptions {
   readonly last?: "keep" | "drop" | "pad";
   readonly augment?: AugmentOptions;
 }
+
+const LOADER: Kinds<LoaderOptions> = {
+  batch: "number!",
+  seed: "number",
+  shuffle: "boolean",
+  last: "string",
+  augment: "any",
+};
 
 /** Some samples of one epoch. */
 export interface Batch {
@@ -63,7 +72,17 @@ export interface Loader {
  * @throws DataError for an option out of its range, or data that do not fill one batch where the last one is dropped.
  */
 export function createLoader(data: Dataset, options: LoaderOptions): Loader {
-  const { batch: batchSize, seed = 1, shuffle = true, last = "keep", augment = {} } = options;
+  const {
+    batch: batchSize,
+    seed = 1,
+    shuffle = true,
+    last = "keep",
+    augment = {},
+  } = readOptions("createLoader", options, LOADER);
+  ensure(
+    data?.images instanceof Uint8Array,
+    () => `createLoader: data must be a part of a data set, such as splits.train; got ${what(data)}.`,
+  );
   ensureCount("createLoader", "batch", batchSize, 1);
   ensure(
     last === "keep" || last === "drop" || last === "pad",

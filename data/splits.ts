@@ -1,5 +1,6 @@
 // Cuts a data set into train, validation, calibration and test parts that never share a sample.
 
+import type { Kinds } from "../base/index.ts";
 import { type Dataset, subset } from "./dataset.ts";
 import { DataError, ensure, ensureCount } from "./errors.ts";
 import { permutation, Stream } from "./random.ts";
@@ -34,6 +35,14 @@ export interface SplitOptions {
   /** Default `shuffled`; `file` puts train first, then validation, then calibration. */
   readonly order?: Order;
 }
+
+export const SPLIT: Kinds<SplitOptions> = {
+  train: "number",
+  validation: "number",
+  calibration: "number",
+  seed: "number",
+  order: "string",
+};
 
 /**
  * Cuts `n` samples into consecutive runs of an order: by seed, or as they lie.

@@ -3,18 +3,19 @@
 // anything else is refused. A capture owns what it touches (see replay.ts): a function may make parameters, optimiser and step, and
 // return the step alone.
 
+import { type Kinds, what } from "../base/index.ts";
 import type { Device } from "./device.ts";
 import { encode } from "./dtype.ts";
-import { CaptureError, DisposedError } from "./errors.ts";
+import { ArgumentError, CaptureError, DisposedError, readOptions } from "./errors.ts";
 import { Node } from "./graph.ts";
 import { checkDevice } from "./op.ts";
 import { Recording } from "./recording.ts";
-import { defaultDevice } from "./registry.ts";
+import { deviceOr } from "./registry.ts";
 import type { Replay } from "./replay.ts";
 import { keep, Scope, synchronous } from "./scope.ts";
 import { type Described, describe, sameShape } from "./shape.ts";
 import { copyStorage, Passes } from "./stream.ts";
-import { Tensor } from "./tensor.ts";
+import { checkTensors, Tensor } from "./tensor.ts";
 
 /** What changes between replays. */
 export interface CaptureOptions<I extends Record<string, Described>, S extends Record<string, number>> {
@@ -35,6 +36,15 @@ export interface CaptureOptions<I extends Record<string, Described>, S extends R
   readonly device?: Device;
 }
 
+const CAPTURE: Kinds<CaptureOptions<Record<string, Described>, Record<string, number>>> = {
+  inputs: "any",
+  scalars: "any",
+  state: "any",
+  rows: "any",
+  device: "any",
+  label: "string",
+};
+
 type Fed<I> = { readonly [K in keyof I]: Tensor | ArrayLike<number> };
 type Tensors<T> = { readonly [K in keyof T]: Tensor };
 
@@ -46,7 +56,10 @@ export async function capture<I extends Record<string, Described>, S extends Rec
   options: CaptureOptions<I, S>,
   step: (inputs: Tensors<I>, scalars: Tensors<S>) => O,
 ): Promise<Capture<I, S, O>> {
-  const device = options.device ?? options.rows?.device ?? defaultDevice();
+  readOptions<CaptureOptions<Record<string, Described>, Record<string, number>>>("capture", options, CAPTURE);
+  if (typeof step !== "function") throw new ArgumentError(`capture: the step must be a function; got ${what(step)}.`);
+  checkTensors("capture", { "rows?": options.rows });
+  const device = deviceOr("capture", options.device ?? options.rows?.device);
   const name = options.label === undefined ? "capture" : `capture "${options.label}"`;
   device.check(name);
   if (device.stream.recorder) throw new CaptureError(`${name}: captures must not be nested; got one inside another.`);

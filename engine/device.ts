@@ -1,8 +1,9 @@
 // The device: the only file that asks for an adapter. Node (Dawn, loaded on demand) and browsers; limits, features,
 // loss and errors. Owns the pool, the pipelines and the stream of one GPUDevice.
 
+import type { Kinds } from "../base/index.ts";
 import { BufferPool, type MemoryReport } from "./buffers.ts";
-import { DeviceError, DisposedError } from "./errors.ts";
+import { DeviceError, DisposedError, readOptions } from "./errors.ts";
 import { Patience } from "./patience.ts";
 import { PipelineCache } from "./pipelines.ts";
 import { type Profile, profile } from "./profile.ts";
@@ -34,6 +35,16 @@ export interface DeviceOptions {
   /** Called for GPU errors that no call can throw any more; default: `console.error`. */
   readonly onError?: (error: DeviceError) => void;
 }
+
+const OPTIONS: Kinds<DeviceOptions> = {
+  device: "any",
+  adapter: "any",
+  instance: "any",
+  powerPreference: "string",
+  dawn: "any",
+  tuning: "string",
+  onError: "function",
+};
 
 /** What the adapter is, and what the device on it can do. */
 export interface DeviceInfo {
@@ -73,7 +84,7 @@ const lent = new Set<GPU>();
 
 /** Makes a device. The first one made is the one that tensors are created on by default. Throws DeviceError without an adapter. */
 export async function createDevice(options: DeviceOptions = {}): Promise<Device> {
-  let adapter = options.adapter;
+  let { adapter } = readOptions("createDevice", options, OPTIONS);
   if (options.instance) lent.add(options.instance);
   if (!options.device && !adapter) adapter = await findAdapter(options);
   const gpu = options.device ?? (await requestDevice(adapter as GPUAdapter));

@@ -1,5 +1,6 @@
 // Element types of tensors: names, sizes, typed arrays, WGSL storage types.
 
+import { what } from "../base/index.ts";
 import type { StorageType } from "../kernels/index.ts";
 import { DTypeError } from "./errors.ts";
 
@@ -16,6 +17,12 @@ export interface DTypeArrays {
 }
 
 export type TensorData = DTypeArrays[DType];
+
+/** Throws DTypeError unless `dtype` is one. */
+export function checkDType(op: string, dtype: DType): void {
+  if (["f32", "f16", "i32", "u32", "bool"].includes(dtype)) return;
+  throw new DTypeError(`${op}: dtype must be one of f32, f16, i32, u32, bool; got ${what(dtype)}.`);
+}
 
 /** Bytes of one stored element. */
 export const elementBytes = (dtype: DType): number => (dtype === "f16" ? 2 : 4);

@@ -1,13 +1,14 @@
 // Parameters side by side in one buffer, their gradients in another, so that an optimiser step is one dispatch.
 
+import { what } from "../base/index.ts";
 import type { Storage } from "./buffers.ts";
-import { CaptureError, DTypeError, GradientError } from "./errors.ts";
+import { ArgumentError, CaptureError, DTypeError, GradientError } from "./errors.ts";
 import { Leaf } from "./graph.ts";
 import { checkDevice } from "./op.ts";
 import { copyInto } from "./ops/assign.ts";
 import { full } from "./ops/fill.ts";
 import { describe } from "./shape.ts";
-import { Tensor } from "./tensor.ts";
+import { checkTensors, Tensor } from "./tensor.ts";
 
 /** Elements to which each parameter is aligned: 256 bytes, WebGPU's storage offset alignment. */
 export const SEGMENT_ALIGN = 64;
@@ -48,7 +49,7 @@ export class Flat {
       const leaf = parameter.source as Leaf;
       if (leaf.grad || !leaf.slot) continue;
       const slot = new Tensor(parameter.device, leaf.slot.retain(), parameter.shape, parameter.dtype);
-      const zero = full(parameter.shape, 0, parameter);
+      const zero = full(parameter.shape, 0, { device: parameter.device });
       copyInto(slot, zero);
       zero.dispose();
       slot.dispose();
@@ -76,14 +77,16 @@ export class Flat {
  * CaptureError inside a captured step.
  */
 export function flatten(parameters: readonly Tensor[]): Flat {
-  const first = parameters[0];
+  if (!Array.isArray(parameters))
+    throw new ArgumentError(`flatten: parameters must be a list of tensors; got ${what(parameters)}.`);
+  checkTensors("flatten", { ...parameters });
+  const first = (parameters as readonly Tensor[])[0];
   if (!first) throw new GradientError("flatten: there must be a parameter; got an empty list.");
   if (first.device.stream.recorder)
     throw new CaptureError("flatten: parameters must not move while a step is recorded. Make the optimiser before it.");
   let size = 0;
   const storages = new Set<Storage>();
   const segments = parameters.map((parameter): Segment => {
-    parameter.check("flatten");
     checkDevice("flatten", parameter, first.device);
     const { source } = parameter;
     if (!(source instanceof Leaf))

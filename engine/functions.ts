@@ -94,6 +94,17 @@ export {
 export { keep, openScope, Scope, scope } from "./scope.ts";
 export { type Described, describe, numel, type Shape, sameShape } from "./shape.ts";
 export { type BackwardOptions, backward } from "./tape.ts";
-export { arange, type DType, empty, eye, read, Tensor, type TensorData, type TensorOptions, tensor } from "./tensor.ts";
+export {
+  arange,
+  checkTensors,
+  type DType,
+  empty,
+  eye,
+  read,
+  Tensor,
+  type TensorData,
+  type TensorOptions,
+  tensor,
+} from "./tensor.ts";
 export { type TracedOp, trace } from "./trace.ts";
 export type { TuningResult, TuningTable } from "./tune.ts";

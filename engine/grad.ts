@@ -1,6 +1,7 @@
 // Gradients of functions: `grad` and `valueAndGrad`, which may be nested.
 
-import { ArgumentError, GradientError } from "./errors.ts";
+import { type Kinds, what } from "../base/index.ts";
+import { ArgumentError, GradientError, readOptions } from "./errors.ts";
 import { CONSTANT, type Source } from "./graph.ts";
 import { isRecording } from "./op.ts";
 import { full } from "./ops/fill.ts";
@@ -8,7 +9,7 @@ import { reshape } from "./ops/view.ts";
 import { Scope, synchronous } from "./scope.ts";
 import { describe } from "./shape.ts";
 import { alias, Sweep } from "./tape.ts";
-import { Tensor } from "./tensor.ts";
+import { checkTensors, Tensor } from "./tensor.ts";
 
 /** Options of `grad` and `valueAndGrad`. */
 export interface GradOptions {
@@ -19,22 +20,27 @@ export interface GradOptions {
   readonly createGraph?: boolean;
 }
 
+const GRAD: Kinds<GradOptions> = { createGraph: "boolean" };
+
 /**
  * Value and gradients of `fn` at its arguments, which need no `requiresGrad()`. `fn` returns a one-element tensor. Leaves that it
  * uses besides its arguments get no gradient. Nested, the gradients are differentiable: `grad((x) => sum(square(grad(f)(x)[0])))`.
  */
 export function valueAndGrad<T extends readonly Tensor[]>(
   fn: (...args: T) => Tensor,
-  { createGraph }: GradOptions = {},
+  options: GradOptions = {},
 ): (...args: T) => { value: Tensor; grads: Tensor[] } {
+  if (typeof fn !== "function") throw new ArgumentError(`grad: fn must be a function; got ${what(fn)}.`);
+  const { createGraph } = readOptions("grad", options, GRAD);
   return (...args) => {
+    checkTensors("grad", { ...(args as readonly Tensor[]) });
     const inner = new Scope();
     try {
       // An argument that depends on others stays connected to them, through a node of its own.
       const isNested = (arg: Tensor): boolean => arg.isDifferentiable && isRecording();
       const own = args.map((arg) => (isNested(arg) ? reshape(arg, arg.shape) : arg.detach().requiresGrad()));
       const value = synchronous("grad", fn(...(own as unknown as T)));
-      if (!(value instanceof Tensor)) throw new ArgumentError(`grad: fn must return a tensor; got ${typeof value}.`);
+      if (!(value instanceof Tensor)) throw new ArgumentError(`grad: fn must return a tensor; got ${what(value)}.`);
       if (value.size !== 1) {
         throw new GradientError(`grad: fn must return one element; got ${describe(value)}. Reduce it.`);
       }

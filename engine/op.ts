@@ -10,7 +10,7 @@ import { ArgumentError, DeviceError } from "./errors.ts";
 import { Node } from "./graph.ts";
 import { synchronous } from "./scope.ts";
 import type { Described, Shape } from "./shape.ts";
-import { empty, Tensor } from "./tensor.ts";
+import { allocate, checkTensors, Tensor } from "./tensor.ts";
 
 /** Optional operands (a missing bias) are undefined. */
 export type Inputs = readonly (Tensor | undefined)[];
@@ -98,7 +98,7 @@ export function defineOp<A = Record<string, never>>(record: OpRecord<A>): Op<A> 
     const device = deviceOf(record.name, inputs);
     const described = record.infer(inputs, attrs);
     const outputs = record.run
-      ? described.map(({ shape, dtype }) => empty(shape, { dtype, device }))
+      ? described.map(({ shape, dtype }) => allocate(shape, dtype, device))
       : view(inputs, described);
     if (record.run) execute(record, device, inputs, outputs, attrs);
     device.onOp?.({ name: record.name, inputs, outputs, attrs });
@@ -131,10 +131,7 @@ function deviceOf(op: string, inputs: Inputs): Device {
   let device: Device | undefined;
   for (const input of inputs) {
     if (input === undefined) continue;
-    if (!(input instanceof Tensor)) {
-      throw new ArgumentError(`${op}: operands must be tensors; got ${typeof input}. Use tensor(...) or full(...).`);
-    }
-    input.check(op);
+    checkTensors(op, { "an operand": input });
     device ??= input.device;
     checkDevice(op, input, device);
   }
@@ -158,7 +155,7 @@ export function execute<A>(
     attrs,
     dispatch: (kernel, spec, bindings, dims) => dispatch(device, record.name, kernel, spec, bindings, dims),
     temporary: (shape, dtype = "f32") => {
-      const made = empty(shape, { dtype, device });
+      const made = allocate(shape, dtype, device);
       temporaries.push(made);
       return made;
     },

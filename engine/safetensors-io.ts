@@ -1,8 +1,8 @@
 // safetensors from and to the outside: files (Node), blobs, fetch responses. Node's modules are asked of the running process,
 // never imported, so that a browser bundle holds no trace of them.
 
-import { hasFiles, openFile, writeWhole } from "../base/index.ts";
-import { ArgumentError, FormatError } from "./errors.ts";
+import { hasFiles, type Kinds, openFile, what, writeWhole } from "../base/index.ts";
+import { ArgumentError, FormatError, readOptions } from "./errors.ts";
 import { decodeSafetensors, encodeSafetensors, type SafetensorsFile, type StoredTensor } from "./safetensors.ts";
 
 /** How far a read has come; `total` is undefined where the source does not say. */
@@ -16,6 +16,8 @@ export interface ReadOptions {
   readonly onProgress?: (progress: ReadProgress) => void;
 }
 
+const READ: Kinds<ReadOptions> = { onProgress: "function" };
+
 /** Where a safetensors file can come from: its bytes, a path (Node), a Blob or File, or what `fetch(url)` returned. */
 export type SafetensorsSource = ArrayBuffer | ArrayBufferView | string | URL | Blob | Response | Promise<Response>;
 
@@ -27,12 +29,17 @@ const CHUNK_BYTES = 1 << 24;
  * Throws FormatError for a malformed file and ArgumentError for a response that is not ok.
  */
 export async function readSafetensors(source: SafetensorsSource, options: ReadOptions = {}): Promise<SafetensorsFile> {
-  const { onProgress = () => {} } = options;
+  const { onProgress = () => {} } = readOptions("readSafetensors", options, READ);
   const origin = await source;
   if (typeof origin === "string" || origin instanceof URL)
     return decodeFile(await readFile(origin, onProgress), origin);
   if (origin instanceof ArrayBuffer || ArrayBuffer.isView(origin)) return decodeSafetensors(origin);
   if (origin instanceof Blob) return decodeSafetensors(await readStream(origin.stream(), origin.size, onProgress));
+  if (!(origin instanceof Response)) {
+    throw new ArgumentError(
+      `readSafetensors: the source must be bytes, a path, a Blob or a Response; got ${what(origin)}.`,
+    );
+  }
   if (!origin.ok) {
     const { status, statusText, url } = origin;
     throw new ArgumentError(`readSafetensors: the response must be ok; got ${status} ${statusText} for ${url}.`);

@@ -1,7 +1,8 @@
 // Pure functions on shapes: counting, broadcasting, axes, printing. Knows no tensor and no device.
 
+import { what } from "../base/index.ts";
 import type { DType } from "./dtype.ts";
-import { ShapeError } from "./errors.ts";
+import { ArgumentError, ShapeError } from "./errors.ts";
 
 export type Shape = readonly number[];
 
@@ -34,10 +35,24 @@ export function strides(shape: Shape): number[] {
   return result;
 }
 
+/** Throws ArgumentError for arguments beyond those that `op` takes. */
+export function checkCount(op: string, takes: string, surplus: readonly unknown[]): void {
+  if (surplus.length === 0) return;
+  throw new ArgumentError(`${op}: it takes ${takes}; got ${surplus.map(what).join(", ")} besides.`);
+}
+
+/** Throws unless `list` is an array of numbers: `reshape(x, 3, 2)` for `reshape(x, [3, 2])`. */
+export function checkList(op: string, name: string, list: unknown): asserts list is readonly number[] {
+  if (Array.isArray(list) && list.every((entry) => typeof entry === "number")) return;
+  const hint = typeof list === "number" ? ` Write [${list}, ...].` : "";
+  throw new ShapeError(`${op}: ${name} must be a list of numbers; got ${what(list)}.${hint}`);
+}
+
 /** Throws unless `shape` is a list of non-negative integers. */
 export function checkShape(op: string, shape: Shape): void {
-  if (!Array.isArray(shape) || shape.some((extent) => !Number.isSafeInteger(extent) || extent < 0)) {
-    throw new ShapeError(`${op}: a shape must be a list of non-negative integers; got ${JSON.stringify(shape)}.`);
+  checkList(op, "a shape", shape);
+  if (shape.some((extent) => !Number.isSafeInteger(extent) || extent < 0)) {
+    throw new ShapeError(`${op}: a shape must be a list of non-negative integers; got ${what(shape)}.`);
   }
 }
 
@@ -45,7 +60,7 @@ export function checkShape(op: string, shape: Shape): void {
 export function normalizeAxis(op: string, axis: number, rank: number): number {
   if (!Number.isInteger(axis) || axis < -rank || axis >= Math.max(rank, 0)) {
     const range = rank > 0 ? `in ${-rank}..${rank - 1}` : "absent for a scalar";
-    throw new ShapeError(`${op}: axis must be ${range}; got ${axis}.`);
+    throw new ShapeError(`${op}: axis must be ${range}; got ${what(axis)}.`);
   }
   return axis < 0 ? axis + rank : axis;
 }
@@ -53,6 +68,7 @@ export function normalizeAxis(op: string, axis: number, rank: number): number {
 /** Sorted distinct axes for a list that may hold negative ones; null means all. */
 export function normalizeAxes(op: string, axes: readonly number[] | null | undefined, rank: number): number[] {
   if (axes === null || axes === undefined) return Array.from({ length: rank }, (_, i) => i);
+  checkList(op, "dim", axes);
   const result = axes.map((axis) => normalizeAxis(op, axis, rank)).sort((a, b) => a - b);
   const repeated = result.find((axis, i) => axis === result[i - 1]);
   if (repeated !== undefined) {

@@ -1,9 +1,10 @@
 // Reverse-mode differentiation: walks the graph from a result back to its leaves, calls each record's vjp,
 // sums back what was broadcast, adds up what was used twice, and leaves gradients at the leaves.
 
+import type { Kinds } from "../base/index.ts";
 import type { Storage } from "./buffers.ts";
 import { isFloat } from "./dtype.ts";
-import { GradientError, ShapeError } from "./errors.ts";
+import { GradientError, readOptions, ShapeError } from "./errors.ts";
 import { CONSTANT, Constant, Leaf, Node, type Saved, type Source } from "./graph.ts";
 import { type Backward, checkDevice, noGrad } from "./op.ts";
 import { addInto, copyInto } from "./ops/assign.ts";
@@ -14,7 +15,7 @@ import { sumTo } from "./ops/reduce.ts";
 import { cast } from "./ops/view.ts";
 import { keep, Scope, scope } from "./scope.ts";
 import { type Described, describe, sameShape } from "./shape.ts";
-import { empty, Tensor } from "./tensor.ts";
+import { checkTensors, empty, Tensor } from "./tensor.ts";
 
 /** Options of `backward`. */
 export interface BackwardOptions {
@@ -26,14 +27,15 @@ export interface BackwardOptions {
   readonly createGraph?: boolean;
 }
 
+const BACKWARD: Kinds<BackwardOptions> = { gradient: "any", retain: "boolean", createGraph: "boolean" };
+
 /**
  * Adds the gradients of `result` to every leaf it depends on. Frees the graph unless `retain` or `createGraph`. Throws
  * GradientError for what has no derivative.
  */
-export function backward(
-  result: Tensor,
-  { gradient, createGraph = false, retain = createGraph }: BackwardOptions = {},
-): void {
+export function backward(result: Tensor, options: BackwardOptions = {}): void {
+  const { gradient, createGraph = false, retain = createGraph } = readOptions("backward", options, BACKWARD);
+  checkTensors("backward", { result, "gradient?": gradient });
   const sweep = new Sweep(result, { retain });
   if (gradient && !sameShape(gradient.shape, result.shape)) {
     throw new ShapeError(

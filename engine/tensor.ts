@@ -1,9 +1,11 @@
 // The Tensor: a handle on row-major memory with a shape and a dtype. Knows storage, scopes and its place on the tape;
 // operations reach it as functions (and, through methods.ts, as methods).
 
+import { type Kinds, what } from "../base/index.ts";
 import { Storage } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import {
+  checkDType,
   type DType,
   type DTypeArrays,
   decode,
@@ -13,9 +15,9 @@ import {
   storageBytes,
   type TensorData,
 } from "./dtype.ts";
-import { ArgumentError, DisposedError, DTypeError, GradientError, ShapeError } from "./errors.ts";
+import { ArgumentError, DisposedError, DTypeError, GradientError, readOptions, ShapeError } from "./errors.ts";
 import { Leaf, type Source } from "./graph.ts";
-import { defaultDevice } from "./registry.ts";
+import { deviceOr } from "./registry.ts";
 import { track, untrack } from "./scope.ts";
 import { checkShape, describe, numel, type Shape } from "./shape.ts";
 
@@ -218,14 +220,29 @@ export class Tensor {
 
 /** Host data of several tensors with a single wait, in order. */
 export async function read(tensors: readonly Tensor[]): Promise<TensorData[]> {
+  if (!Array.isArray(tensors)) throw new ArgumentError(`read: tensors must be a list; got ${what(tensors)}.`);
+  checkTensors("read", { ...tensors });
   const first = tensors[0];
   if (!first) return [];
   for (const tensor of tensors) {
-    tensor.check("read");
     if (tensor.device !== first.device) throw new ArgumentError("read: all tensors must be on one device; got two.");
   }
   const buffers = await first.device.readBytes(tensors.map(({ storage, bytes }) => ({ storage, bytes })));
   return tensors.map((tensor, i) => decode(buffers[i] as ArrayBuffer, tensor.size, tensor.dtype));
+}
+
+/**
+ * Throws ArgumentError for an operand that is no tensor, DisposedError for one that is gone. A name that ends in `?` may be missing.
+ */
+export function checkTensors(op: string, operands: Readonly<Record<string, unknown>>): void {
+  for (const [name, operand] of Object.entries(operands)) {
+    if (operand instanceof Tensor) operand.check(op);
+    else if (operand !== undefined || !name.endsWith("?")) {
+      throw new ArgumentError(
+        `${op}: ${name.replace("?", "")} must be a tensor; got ${what(operand)}. Make one by tensor().`,
+      );
+    }
+  }
 }
 
 /** Where and as what a tensor is made. */
@@ -234,9 +251,19 @@ export interface TensorOptions {
   readonly device?: Device;
 }
 
+const TENSOR: Kinds<TensorOptions> = { dtype: "string", device: "any" };
+const TENSOR_OF: Kinds<TensorOptions & { readonly shape?: Shape }> = { ...TENSOR, shape: "any" };
+
 /** A tensor whose memory is not written yet; for ops. */
-export function empty(shape: Shape, { dtype = "f32", device = defaultDevice() }: TensorOptions = {}): Tensor {
+export function empty(shape: Shape, options: TensorOptions = {}): Tensor {
+  const { dtype = "f32", device } = readOptions("tensor", options, TENSOR);
   checkShape("tensor", shape);
+  checkDType("tensor", dtype);
+  return allocate(shape, dtype, deviceOr("tensor", device));
+}
+
+/** `empty` for what is checked already. */
+export function allocate(shape: Shape, dtype: DType, device: Device): Tensor {
   const bytes = storageBytes(numel(shape), dtype);
   device.check("tensor");
   if (dtype === "f16" && !device.info.hasF16) {
@@ -274,19 +301,20 @@ export function tensor(
   data: NestedNumbers | NumberArray,
   options: TensorOptions & { readonly shape?: Shape } = {},
 ): Tensor {
+  const { shape: given, dtype: wanted, device } = readOptions("tensor", options, TENSOR_OF);
   const isTyped = ArrayBuffer.isView(data);
   const inferred = isTyped ? [(data as NumberArray).length] : nestedShape(data as NestedNumbers);
   const flat = isTyped ? (data as NumberArray) : flatten(data as NestedNumbers);
-  const shape = options.shape ?? inferred;
-  const dtype =
-    options.dtype ?? (isTyped ? dtypeOf(data as NumberArray) : typeof flat[0] === "boolean" ? "bool" : "f32");
+  const shape = given ?? inferred;
+  const dtype = wanted ?? (isTyped ? dtypeOf(data as NumberArray) : typeof flat[0] === "boolean" ? "bool" : "f32");
   checkShape("tensor", shape);
+  checkDType("tensor", dtype);
   if (numel(shape) !== flat.length) {
     throw new ShapeError(
       `tensor: the data must have ${numel(shape)} elements for the shape [${shape.join(", ")}]; got ${flat.length}.`,
     );
   }
-  const result = empty(shape, { ...options, dtype });
+  const result = allocate(shape, dtype, deviceOr("tensor", device));
   result.device.stream.write(result.storage, encode(flat as ArrayLike<number>, dtype));
   return result;
 }
@@ -299,6 +327,9 @@ function flatten(data: NestedNumbers, into: (number | boolean)[] = []): (number 
 
 function nestedShape(data: NestedNumbers): number[] {
   if (typeof data === "number" || typeof data === "boolean") return [];
+  if (!Array.isArray(data)) {
+    throw new ArgumentError(`tensor: data must be numbers, nested lists of them, or a typed array; got ${what(data)}.`);
+  }
   const shapes = data.map(nestedShape);
   const first = shapes[0] ?? [];
   const odd = shapes.find((shape) => shape.join() !== first.join());
@@ -313,19 +344,23 @@ function nestedShape(data: NestedNumbers): number[] {
 /** `start, start + step, ...` up to, not including, `end`: i32, or f32 where one of them has a fraction, unless a dtype is given. */
 export function arange(start: number, end?: number, step = 1, options: TensorOptions = {}): Tensor {
   const [from, to] = end === undefined ? [0, start] : [start, end];
-  if (step === 0 || Number.isNaN(step)) throw new ArgumentError(`arange: step must not be 0; got ${step}.`);
+  if (![from, to, step].every(Number.isFinite) || step === 0) {
+    const got = [from, to, step].map(what).join(", ");
+    throw new ArgumentError(`arange: start, end and step must be finite numbers, and step not 0; got ${got}.`);
+  }
   const n = Math.max(0, Math.ceil((to - from) / step));
   return tensor(
     Float64Array.from({ length: n }, (_, i) => from + i * step),
-    { dtype: [from, to, step].every(Number.isInteger) ? "i32" : "f32", ...options },
+    { dtype: [from, to, step].every(Number.isInteger) ? "i32" : "f32", ...readOptions("arange", options, TENSOR) },
   );
 }
 
 /** The n x n identity matrix. */
 export function eye(n: number, options: TensorOptions = {}): Tensor {
+  checkShape("eye", [n]);
   const data = new Float32Array(n * n);
   for (let i = 0; i < n; i++) data[i * (n + 1)] = 1;
-  return tensor(data, { shape: [n, n], ...options });
+  return tensor(data, { shape: [n, n], ...readOptions("eye", options, TENSOR) });
 }
 
 export type { DType, DTypeArrays, TensorData };

@@ -4,6 +4,7 @@ import type { Storage } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import { CaptureError } from "./errors.ts";
 import { LeafSwaps } from "./leaf-swaps.ts";
+import { deviceOr } from "./registry.ts";
 import { Scope } from "./scope.ts";
 import type { Described } from "./shape.ts";
 import { storagesOf, type Work } from "./stream.ts";
@@ -18,7 +19,7 @@ export interface TracedOp {
 
 /** Calls `fn` without executing anything on the GPU; all tensors it makes are freed. Values must not be read inside. */
 export function trace(device: Device, fn: () => unknown): TracedOp[] {
-  const { stream } = device;
+  const { stream } = deviceOr("trace", device);
   if (stream.recorder) throw new CaptureError("trace: it must not run inside a capture or another trace.");
   stream.flush();
   const ops: TracedOp[] = [];

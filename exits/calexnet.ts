@@ -1,6 +1,7 @@
 // CalexNet (Aperstein and Apartsin, arXiv 2509.08318): branches on a frozen backbone learn its answers, each from the samples that
 // the branches before it would hand on. The published form of the weights was not seen: theirs here is reconstructed (65 to 75 %).
 
+import type { Kinds } from "../base/index.ts";
 import {
   add,
   argmax,
@@ -14,6 +15,7 @@ import {
   mul,
   noGrad,
   permute,
+  readOptions,
   reshape,
   slice,
   softplus,
@@ -61,6 +63,8 @@ function logSurvival(logits: Tensor, tau: Tensor, kappa: number): Tensor {
   return matmul(mul(softplus(mul(margin, 1 / kappa)), -1), beforeEach(exits, logits));
 }
 
+const CALEXNET: Kinds<CalexnetOptions> = { temperature: "number", kappa: "number", floor: "number" };
+
 /**
  * sum_b mean(w_b KL_T(backbone || z_b)) with w_b = max(u_b / mean u_b, floor), where u_b is the soft probability of surviving the
  * branches before b: logits f32[N, K, C] of K branches, f32[N, C] of the backbone, and the confidences tau f32[K, C] from which
@@ -72,8 +76,9 @@ export function calexnetLosses(
   logits: Tensor,
   backbone: Tensor,
   tau: Tensor,
-  { temperature = 4, kappa = 0.05, floor = 1e-3 }: CalexnetOptions = {},
+  options: CalexnetOptions = {},
 ): CalexnetLosses {
+  const { temperature = 4, kappa = 0.05, floor = 1e-3 } = readOptions("calexnetLosses", options, CALEXNET);
   const op = "calexnetLosses";
   checkPositive(op, { temperature, kappa });
   checkNumbers(op, { floor });

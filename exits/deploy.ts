@@ -2,6 +2,7 @@
 // the GPU; survivors are compacted there, and their number sets the size of every later dispatch, so nothing is read back until
 // the answers are. A policy decides here as it does in calibration/, on the same logits.
 
+import type { Kinds } from "../base/index.ts";
 import type { PolicyFile, Scaling } from "../calibration/index.ts";
 import {
   ArgumentError,
@@ -18,6 +19,7 @@ import {
   keep,
   noGrad,
   read,
+  readOptions,
   type Survivors,
   scope,
   type Tensor,
@@ -26,7 +28,7 @@ import {
 } from "../engine/functions.ts";
 import { EVAL } from "../nn/index.ts";
 import { type GivenImages, type Images, type Normalisation, takeImages } from "./given-images.ts";
-import type { MultiExit } from "./multi-exit.ts";
+import { checkNetwork, type MultiExit } from "./multi-exit.ts";
 import { type ExitPolicy, readPolicy } from "./policy.ts";
 import { deviceOf } from "./step.ts";
 
@@ -133,6 +135,9 @@ async function recordCompaction(
   return { run: run as unknown as Compaction, outputs: outputs as Survivors };
 }
 
+const CLASSIFY: Kinds<ClassifyOptions> = { notFinite: "string" };
+const DEPLOY: Kinds<DeployOptions> = { batch: "number", normalise: "any", scaling: "any", anyOrigin: "boolean" };
+
 /**
  * Makes a classifier of a trained network and a policy: a certified result, a whole decoded policy file, or thresholds set by hand.
  * The classifier holds the network's tensors and follows them: training that comes later changes its answers, and it may be all that is
@@ -145,7 +150,8 @@ export async function deploy(
   policy: ExitPolicy | PolicyFile,
   options: DeployOptions = {},
 ): Promise<Classifier> {
-  const { batch = 64, normalise } = options;
+  checkNetwork("deploy", net);
+  const { batch = 64, normalise } = readOptions("deploy", options, DEPLOY);
   if (!Number.isInteger(batch) || batch < 1)
     throw new ArgumentError(`deploy: batch must be a whole number of at least 1; got ${batch}.`);
   const { score, temperatures, levels } = await readPolicy(net, policy, options);
@@ -219,7 +225,8 @@ export class Classifier {
    * Answers for any number of images, which are copied at once: the caller's own may change. Calls wait for each other.
    * @throws ArgumentError for what are no images of this network, DisposedError after `dispose()` of the classifier or the network.
    */
-  async classify(images: Images, { notFinite = "error" }: ClassifyOptions = {}): Promise<Answers> {
+  async classify(images: Images, options: ClassifyOptions = {}): Promise<Answers> {
+    const { notFinite = "error" } = readOptions("classify", options, CLASSIFY);
     this.#checkAlive();
     const given = takeImages(images, { ...this.#parts, input: this.#parts.net.input });
     try {

@@ -1,8 +1,10 @@
 // Distillation losses between logits, per sample: KL at a temperature (Hinton et al. 2015) and its decoupled form (Zhao et al.,
 // CVPR 2022). The teacher's side never carries a gradient. Sums are exact: no epsilon inside logarithms.
 
+import type { Kinds } from "../base/index.ts";
 import {
   add,
+  checkTensors,
   exp,
   logSoftmax,
   logsumexp,
@@ -10,15 +12,20 @@ import {
   ne,
   neg,
   oneHot,
+  readOptions,
   reshape,
   sub,
   sum,
   type Tensor,
   where,
 } from "../engine/functions.ts";
+import { checkPositive } from "./stacked.ts";
 
 /** KL_T(teacher || student) = T^2 sum_c p_c (log p_c - log q_c) over the last axis; shapes broadcast. */
-export function kd(student: Tensor, teacher: Tensor, { temperature: t }: { readonly temperature: number }): Tensor {
+export function kd(student: Tensor, teacher: Tensor, options: { readonly temperature: number }): Tensor {
+  const { temperature: t } = readOptions("kd", options, { temperature: "number!" });
+  checkPositive("kd", { temperature: t });
+  checkTensors("kd", { student, teacher });
   const logQ = logSoftmax(mul(student, 1 / t));
   const logP = logSoftmax(mul(teacher.detach(), 1 / t));
   return mul(sum(mul(exp(logP), sub(logP, logQ)), { dim: -1 }), t * t);
@@ -72,13 +79,13 @@ export function dkdParts(student: Tensor, teacher: Tensor, labels: Tensor, tempe
   return { target: add(term(p.target, s.target), term(p.rest, s.rest)), others };
 }
 
+const DKD: Kinds<DkdOptions> = { temperature: "number!", alpha: "number", beta: "number" };
+
 /** T^2 (alpha TCKD + beta NCKD) per sample: logits [N, C] or [N, K, C] of the student, broadcast ones of the teacher, labels i32 [N]. */
-export function dkd(
-  student: Tensor,
-  teacher: Tensor,
-  labels: Tensor,
-  { temperature: t, alpha = 1, beta = 8 }: DkdOptions,
-): Tensor {
+export function dkd(student: Tensor, teacher: Tensor, labels: Tensor, options: DkdOptions): Tensor {
+  const { temperature: t, alpha = 1, beta = 8 } = readOptions("dkd", options, DKD);
+  checkPositive("dkd", { temperature: t });
+  checkTensors("dkd", { student, teacher, labels });
   const { target, others } = dkdParts(student, teacher, labels, t);
   return mul(add(mul(target, alpha), mul(others, beta)), t * t);
 }

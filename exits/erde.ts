@@ -1,6 +1,7 @@
 // ERDE (Guidez et al., arXiv 2510.04856): a small multi-exit network learns from a large one, exit by exit; where the teacher is
 // wrong, it learns doubt instead. Reconstructed: of the paper only the abstract and reviews were at hand.
 
+import type { Kinds } from "../base/index.ts";
 import {
   ArgumentError,
   add,
@@ -11,6 +12,7 @@ import {
   mean,
   mul,
   pad,
+  readOptions,
   reshape,
   slice,
   type Tensor,
@@ -71,6 +73,18 @@ function doubtLoss(logits: Tensor, { entropySign: sign, entropyVariant }: Requir
   return add(mul(mean(logSoftmax(logits), { dim: -1 }), -sign), -sign * most);
 }
 
+const ERDE: Kinds<ErdeOptions> = {
+  temperature: "number",
+  ceWeight: "number",
+  alpha: "number",
+  gamma: "number",
+  gateOn: "string",
+  klWhenTeacherWrong: "string",
+  entropySign: "number",
+  entropyLastExit: "boolean",
+  entropyVariant: "string",
+};
+
 /**
  * ceWeight CE + alpha [teacher right] KL_T(teacher || student) + gamma [teacher wrong] L_E(student) for each sample and exit:
  * logits f32[N, K, C] of a student and of a teacher with as many exits, labels i32[N] to f32[N, K], whose mean is the loss. The
@@ -78,7 +92,7 @@ function doubtLoss(logits: Tensor, { entropySign: sign, entropyVariant }: Requir
  */
 export function erdeLosses(student: Tensor, teacher: Tensor, labels: Tensor, options: ErdeOptions = {}): Tensor {
   const op = "erdeLosses";
-  const all = { ...DEFAULTS, ...options };
+  const all = { ...DEFAULTS, ...readOptions(op, options, ERDE) };
   const { temperature, ceWeight, alpha, gamma, gateOn, klWhenTeacherWrong, entropyLastExit } = all;
   checkPositive(op, { temperature });
   checkNumbers(op, { ceWeight, alpha, gamma });

@@ -3,7 +3,8 @@
 // defined in kernels/gate.ts. Defaults are those of the authors' public code; the paper's plain form is leak 0, normalise
 // false, anneal false, labelSmoothing 0.
 
-import { ArgumentError, exitGates, mul, sum } from "../engine/functions.ts";
+import type { Kinds } from "../base/index.ts";
+import { ArgumentError, exitGates, mul, readOptions, sum } from "../engine/functions.ts";
 import {
   checkEpoch,
   checkFactors,
@@ -46,6 +47,15 @@ export interface GatedOptions {
   readonly labelSmoothing?: number;
 }
 
+const OPEN: Kinds<Omit<GatedOptions, "gate" | "tau" | "kappa">> = {
+  leak: "number",
+  normalise: "boolean",
+  anneal: "any",
+  labelSmoothing: "number",
+};
+const GATED: Kinds<GatedOptions> = { gate: "string", tau: "number", kappa: "number", ...OPEN };
+const ANNEAL: Kinds<Anneal> = { from: "any!", to: "any!" };
+
 /** Values at `exits` depths of a list given at its own, linearly between. */
 function resample(values: readonly number[], exits: number): number[] {
   return Array.from({ length: exits }, (_, j) => {
@@ -57,9 +67,12 @@ function resample(values: readonly number[], exits: number): number[] {
 }
 
 /** Factors that go linearly from `from` in the first epoch to `to` in the last. */
-export function annealed({ from, to }: Anneal, { epoch, epochs }: Epoch): number[] {
-  checkEpoch("annealed", { epoch, epochs });
+export function annealed(anneal: Anneal, at: Epoch): number[] {
+  const { from, to } = readOptions("annealed", anneal, ANNEAL);
+  checkEpoch("annealed", at);
+  checkNumbers("annealed", { from, to });
   checkFactors("annealed", "to", to, from.length);
+  const { epoch, epochs } = at;
   const share = epochs === 1 ? 1 : (epoch - 1) / (epochs - 1);
   return from.map((start, j) => start + ((to[j] as number) - start) * share);
 }
@@ -75,8 +88,16 @@ function factorsOf(anneal: boolean | Anneal, exits: number): Anneal {
 /** Confidence-gated training; see `GatedOptions`. */
 export function confidenceGated(options: GatedOptions = {}): Objective {
   const op = "confidenceGated";
-  const { gate = "soft", kappa = 1, leak = 1e-3, normalise = true, anneal = true, labelSmoothing = 0.1 } = options;
+  const {
+    gate = "soft",
+    kappa = 1,
+    leak = 1e-3,
+    normalise = true,
+    anneal = true,
+    labelSmoothing = 0.1,
+  } = readOptions(op, options, GATED);
   const { tau = gate === "hard" ? 0.5 : 0.9 } = options;
+  if (typeof anneal !== "boolean") readOptions(`${op}: anneal`, anneal, ANNEAL);
   if (!["hard", "soft", "confidence", "open"].includes(gate)) {
     throw new ArgumentError(`${op}: gate must be "hard", "soft", "confidence" or "open"; got ${JSON.stringify(gate)}.`);
   }
@@ -107,6 +128,6 @@ export function confidenceGated(options: GatedOptions = {}): Objective {
 
 /** The control for gated training: the same schedule and normalisation with every gate open. */
 export const scheduleOnly = (options: Omit<GatedOptions, "gate" | "tau" | "kappa"> = {}): Objective => ({
-  ...confidenceGated({ ...options, gate: "open" }),
+  ...confidenceGated({ ...readOptions("scheduleOnly", options, OPEN), gate: "open" }),
   name: "scheduleOnly",
 });

@@ -1,7 +1,7 @@
 // Gradient equilibrium (IMTA: Li et al., Improved Techniques for Training Adaptive Deep Networks, ICCV 2019): keeps the gradients
 // that K exits send into shared blocks at one exit's size. Values do not change. Formula of the paper and the public code.
 
-import { ArgumentError, scaleGradient, type Tensor } from "../engine/functions.ts";
+import { ArgumentError, checkTensors, readOptions, scaleGradient, type Tensor } from "../engine/functions.ts";
 
 /** The features of a block, twice, with gradients of their own. */
 export interface Equilibrium {
@@ -17,8 +17,10 @@ export interface Equilibrium {
  */
 export function gradientEquilibrium(
   features: Tensor,
-  { exit, exits }: { readonly exit: number; readonly exits: number },
+  options: { readonly exit: number; readonly exits: number },
 ): Equilibrium {
+  const { exit, exits } = readOptions("gradientEquilibrium", options, { exit: "number!", exits: "number!" });
+  checkTensors("gradientEquilibrium", { features });
   if (!Number.isInteger(exits) || !Number.isInteger(exit) || exit < 0 || exit >= exits) {
     throw new ArgumentError(`gradientEquilibrium: exit must be in 0..exits-1; got ${exit} of ${exits}.`);
   }

@@ -1,6 +1,7 @@
 // JEI-DNN (Regol et al., ICLR 2024): gates that decide where a sample leaves, and classifiers that learn from the samples their
 // gates keep, trained in turn. Formulas of the public code, but for its ratio, whose gradient cancels the gates (see `rescale`).
 
+import type { Kinds } from "../base/index.ts";
 import {
   ArgumentError,
   add,
@@ -9,6 +10,7 @@ import {
   argmin,
   binaryCrossEntropyWithLogits,
   cast,
+  checkTensors,
   clamp,
   crossEntropy,
   div,
@@ -25,6 +27,7 @@ import {
   noGrad,
   oneHot,
   pad,
+  readOptions,
   reshape,
   sigmoid,
   slice,
@@ -61,6 +64,8 @@ export interface JeiDnnOptions {
   /** Whether targets "leave" weigh (number of "stay") / (number of "leave") of the batch, as in the public code; default true. */
   readonly balance?: boolean;
 }
+
+const JEI_DNN: Kinds<JeiDnnOptions> = { costs: "any!", lambda: "number", rescale: "string", balance: "boolean" };
 
 /** What `jeiDnnLosses` finds. */
 export interface JeiDnnLosses {
@@ -128,13 +133,10 @@ function gateLossOf(gates: Tensor, targets: Tensor, isBalanced: boolean): Tensor
  * The paper alternates every 200 batches, after up to 6 epochs of plain cross-entropy. Throws ShapeError, DTypeError or
  * ArgumentError for operands and options that do not fit.
  */
-export function jeiDnnLosses(
-  logits: Tensor,
-  labels: Tensor,
-  gates: ExitGates,
-  { costs, lambda = 0.7, rescale = "detachedRatio", balance = true }: JeiDnnOptions,
-): JeiDnnLosses {
+export function jeiDnnLosses(logits: Tensor, labels: Tensor, gates: ExitGates, options: JeiDnnOptions): JeiDnnLosses {
   const op = "jeiDnnLosses";
+  const { costs, lambda = 0.7, rescale = "detachedRatio", balance = true } = readOptions(op, options, JEI_DNN);
+  checkTensors(op, { logits, "gates.weight": gates?.weight, "gates.bias": gates?.bias });
   checkNumbers(op, { costs, lambda });
   if (rescale !== "detachedRatio" && rescale !== "none") {
     throw new ArgumentError(`${op}: rescale must be "detachedRatio" or "none"; got ${JSON.stringify(rescale)}.`);

@@ -1,6 +1,7 @@
 // Jointly weighted cross-entropy: L = sum_j w_j mean_i CE(z_j, y), the weights fixed, rising with depth, or rising with time.
 
-import { ArgumentError } from "../engine/functions.ts";
+import type { Kinds } from "../base/index.ts";
+import { ArgumentError, readOptions } from "../engine/functions.ts";
 import {
   checkEpoch,
   checkFactors,
@@ -34,6 +35,8 @@ export interface JointOptions {
   readonly labelSmoothing?: number;
 }
 
+const JOINT: Kinds<JointOptions> = { weights: "any", normalise: "boolean", labelSmoothing: "number" };
+
 function weightsOf(weights: NonNullable<JointOptions["weights"]>, exits: number, at: Epoch): number[] {
   const op = "jointCrossEntropy";
   if (typeof weights === "number") return new Array<number>(exits).fill(weights);
@@ -50,14 +53,14 @@ function weightsOf(weights: NonNullable<JointOptions["weights"]>, exits: number,
 }
 
 /** The usual baseline: every exit learns from every sample. See `JointOptions`. */
-export function jointCrossEntropy({
-  weights = 1,
-  normalise = false,
-  labelSmoothing = 0,
-}: JointOptions = {}): Objective {
+export function jointCrossEntropy(options: JointOptions = {}): Objective {
   const name = "jointCrossEntropy";
+  const { weights = 1, normalise = false, labelSmoothing = 0 } = readOptions(name, options, JOINT);
   const listed =
     typeof weights === "object" && !Array.isArray(weights) ? (weights as LinearWeights | SdnWeights) : { weights };
+  if ("sdn" in listed) readOptions<SdnWeights>(`${name}: weights`, listed, { sdn: "any!" });
+  if (typeof weights === "object" && !Array.isArray(weights) && !("sdn" in listed))
+    readOptions<LinearWeights>(`${name}: weights`, weights as LinearWeights, { first: "number!", last: "number!" });
   checkNumbers(name, { ...(listed as Record<string, number | readonly number[]>), labelSmoothing });
   return {
     name,

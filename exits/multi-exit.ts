@@ -1,17 +1,20 @@
 // A backbone with several exits. All exits at once for training; one segment after the other for inference on fewer rows.
 
+import { type Kinds, what } from "../base/index.ts";
 import {
   ArgumentError,
+  checkTensors,
   type Flat,
   flatten,
   keep,
+  readOptions,
   reshape,
   type Shape,
   slice,
   stack,
   type Tensor,
 } from "../engine/functions.ts";
-import { type Backbone, countWork, describeStages, EVAL, Init, type Mode, Module } from "../nn/index.ts";
+import { Backbone, countWork, describeStages, EVAL, Init, type Mode, Module } from "../nn/index.ts";
 import { type Head, type HeadFactory, type HeadKind, makeHead } from "./heads.ts";
 
 /** Options of `multiExit`. */
@@ -34,6 +37,12 @@ export interface ExitInfo {
   readonly macs: number;
   /** Its kind (`own`: the backbone's classifier, `custom`: made by a factory), and MACs and parameters of the head alone. */
   readonly head: { readonly kind: HeadKind | "own" | "custom"; readonly macs: number; readonly parameters: number };
+}
+
+/** Throws ArgumentError for what `multiExit` did not make. */
+export function checkNetwork(op: string, net: MultiExit): void {
+  if (!(net instanceof MultiExit))
+    throw new ArgumentError(`${op}: the network must be made by multiExit(); got ${what(net)}.`);
 }
 
 /** A network with several exits; make it by `multiExit`. */
@@ -88,6 +97,9 @@ export class MultiExit extends Module {
 
   /** Logits of all exits, [N, K, C], for images [N, H, W, C]. */
   forward(x: Tensor, mode: Mode): Tensor {
+    checkTensors("forward", { x });
+    if (typeof mode?.training !== "boolean")
+      throw new ArgumentError(`forward: mode must be TRAIN or EVAL; got ${what(mode)}.`);
     const logits: Tensor[] = [];
     let features = x;
     for (let j = 0; j < this.exits; j++) {
@@ -156,8 +168,15 @@ function stagesOf({ stages }: Backbone, after: readonly string[]): number[] {
 /** Names heads' random streams apart from the backbone's, whatever seeds both are given. */
 const HEAD_SEEDS = 2 ** 40;
 
+const MULTI_EXIT: Kinds<MultiExitOptions> = { after: "any!", head: "any", last: "any", seed: "number" };
+
 /** Attaches exits to a backbone; see `MultiExitOptions`. The network owns the backbone. */
-export function multiExit(backbone: Backbone, { after, head, last, seed = 0 }: MultiExitOptions): MultiExit {
+export function multiExit(backbone: Backbone, options: MultiExitOptions): MultiExit {
+  if (!(backbone instanceof Backbone))
+    throw new ArgumentError(`multiExit: the backbone must be one, such as resnet(...); got ${what(backbone)}.`);
+  const { after, head, last, seed = 0 } = readOptions("multiExit", options, MULTI_EXIT);
+  if (!Array.isArray(after))
+    throw new ArgumentError(`multiExit: after must be a list of stages' names; got ${what(after)}.`);
   const at = stagesOf(backbone, after);
   const kinds = Array.isArray(head) ? (head as readonly (HeadKind | HeadFactory)[]) : undefined;
   if (kinds && kinds.length !== after.length) {

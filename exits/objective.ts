@@ -1,12 +1,14 @@
 // What a training objective is: a function from all exits' logits to one loss, and the factors of the exits in each epoch.
 // Objectives are plain data and functions; nothing in them runs on the host during a step.
 
+import { what as show } from "../base/index.ts";
 import {
   ArgumentError,
   add,
   crossEntropy,
   mean,
   mul,
+  readOptions,
   reshape,
   ShapeError,
   sub,
@@ -90,20 +92,25 @@ export const weighExits = (exitLosses: Tensor, schedule: Tensor): Tensor => sum(
 
 /** Throws ShapeError unless there is a factor for each of `exits` exits. */
 export function checkFactors(op: string, what: string, factors: readonly number[], exits: number): void {
-  if (factors.length === exits) return;
-  throw new ShapeError(`${op}: ${what} must have one number per exit; got ${factors.length} for ${exits} exits.`);
+  if (factors?.length === exits) return;
+  throw new ShapeError(
+    `${op}: ${what} must have one number per exit; got ${Array.isArray(factors) ? factors.length : show(factors)} for ${exits} exits.`,
+  );
 }
 
 /** Throws ArgumentError unless all numbers are finite and at least 0. */
 export function checkNumbers(op: string, values: Readonly<Record<string, number | readonly number[]>>): void {
   for (const [name, value] of Object.entries(values)) {
-    const wrong = [value].flat().find((x) => !(x >= 0 && x < Number.POSITIVE_INFINITY));
-    if (wrong !== undefined) throw new ArgumentError(`${op}: ${name} must be finite and at least 0; got ${wrong}.`);
+    const isFit = (x: unknown) => typeof x === "number" && x >= 0 && x < Number.POSITIVE_INFINITY;
+    const wrong = [value].flat().find((x) => !isFit(x));
+    if (wrong !== undefined || value === undefined)
+      throw new ArgumentError(`${op}: ${name} must be finite and at least 0; got ${show(wrong)}.`);
   }
 }
 
 /** Throws ArgumentError unless `epoch` is one of 1 .. `epochs`. */
-export function checkEpoch(op: string, { epoch, epochs }: Epoch): void {
+export function checkEpoch(op: string, at: Epoch): void {
+  const { epoch, epochs } = readOptions(`${op}: the epoch`, at, { epoch: "number!", epochs: "number!" });
   if (Number.isInteger(epoch) && epoch >= 1 && epoch <= epochs) return;
   throw new ArgumentError(`${op}: the epoch must be in 1..${epochs}; got ${epoch}.`);
 }

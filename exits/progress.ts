@@ -1,5 +1,6 @@
 // What a training run tells its user while it runs.
 
+import { readOptions } from "../engine/functions.ts";
 import type { EvaluationRow, TrainingRow } from "./metrics.ts";
 
 /** Something that happened in a run. */
@@ -58,7 +59,8 @@ function bar(share: number): string {
 }
 
 /** A progress bar on a terminal; elsewhere plain lines, at most one per `quietSeconds` besides the first. */
-export function lineReport(stream: LineStream, { quietSeconds = 10 } = {}): Report {
+export function lineReport(stream: LineStream, options: { readonly quietSeconds?: number } = {}): Report {
+  const { quietSeconds = 10 } = readOptions("lineReport", options, { quietSeconds: "number" });
   let lastLine = Number.NEGATIVE_INFINITY;
   let isOpen = false;
   const line = (text: string) => {

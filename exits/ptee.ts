@@ -1,6 +1,7 @@
 // PTEEnet (Lahiany and Aperstein, IEEE Access 2022): branches on a frozen backbone learn what to answer and how far to trust it,
 // from a mixture of all answers and its expected cost. Formula of the public code; here in logarithms, which do not vanish.
 
+import type { Kinds } from "../base/index.ts";
 import {
   add,
   concat,
@@ -14,6 +15,7 @@ import {
   neg,
   noGrad,
   pad,
+  readOptions,
   reshape,
   slice,
   softplus,
@@ -57,18 +59,16 @@ function logExitProbabilities(confidence: Tensor): Tensor {
   return add(pad(leave, last), matmul(stay, beforeEach(exits, confidence)));
 }
 
+const PTEE: Kinds<PteeOptions> = { costs: "any!", lambda: "number", detachFinal: "boolean" };
+
 /**
  * mean(-log Y_1[target]) + lambda mean(C_1), where backwards from Y_K = p_K and C_K = costs_K each exit mixes its own with what
  * follows: Y_j = h_j p_j + (1 - h_j) Y_{j+1}, C_j = h_j costs_j + (1 - h_j) C_{j+1}, h = sigmoid(confidence). Logits f32[N, K, C],
  * confidence f32[N, K-1] before the sigmoid, target i32[N]: labels, or as in the paper the backbone's answers. At inference a
  * sample leaves where h_j > 0.5. Throws ShapeError, DTypeError or ArgumentError for operands and options that do not fit.
  */
-export function pteeLoss(
-  logits: Tensor,
-  confidence: Tensor,
-  target: Tensor,
-  { costs, lambda = 1, detachFinal = true }: PteeOptions,
-): PteeLoss {
+export function pteeLoss(logits: Tensor, confidence: Tensor, target: Tensor, options: PteeOptions): PteeLoss {
+  const { costs, lambda = 1, detachFinal = true } = readOptions("pteeLoss", options, PTEE);
   const op = "pteeLoss";
   checkNumbers(op, { costs, lambda });
   const operands = {

@@ -1,6 +1,7 @@
 // How weights are trained, as plain data that can stand in a configuration file: optimiser, learning rate, batches, epochs.
 
-import { ArgumentError, type Flat } from "../engine/functions.ts";
+import type { Kinds } from "../base/index.ts";
+import { ArgumentError, type Flat, readOptions } from "../engine/functions.ts";
 import {
   Adam,
   AdamW,
@@ -72,6 +73,14 @@ export interface Recipe {
   readonly flip?: number;
 }
 
+export const RECIPE: Kinds<Recipe> = {
+  epochs: "number!",
+  batch: "number",
+  optimizer: "any",
+  schedule: "any",
+  flip: "number",
+};
+
 /** Without gaps, but for a warm-up that depends on the length of the run. */
 type FullSchedule = Required<Omit<ScheduleRecipe, "warmup">> & Pick<ScheduleRecipe, "warmup">;
 
@@ -88,7 +97,9 @@ export interface FullRecipe {
 }
 
 /** Fills the gaps of a recipe. Throws ArgumentError for what is out of range. */
-export function completeRecipe({ epochs, batch = 128, optimizer = {}, schedule = {}, flip = 0 }: Recipe): FullRecipe {
+export function completeRecipe(recipe: Recipe): FullRecipe {
+  const { epochs, batch = 128, optimizer = {}, schedule = {}, flip = 0 } = recipe;
+  readOptions("train: schedule", schedule, SCHEDULE);
   for (const [name, value] of Object.entries({ epochs, batch })) {
     if (!Number.isInteger(value) || value < 1)
       throw new ArgumentError(`train: ${name} must be a whole number of at least 1; got ${value}.`);
@@ -103,6 +114,7 @@ export function completeRecipe({ epochs, batch = 128, optimizer = {}, schedule =
     throw new ArgumentError(
       `train: optimizer.${stranger} must be an option of ${method}; it has ${OWN[method].join(", ")}.`,
     );
+  readOptions("train: optimizer", optimizer, OPTIMIZER);
   if (!(kind in SCHEDULES))
     throw new ArgumentError(`train: schedule.kind must be one of ${Object.keys(SCHEDULES).join(", ")}; got ${kind}.`);
   return {
@@ -120,6 +132,30 @@ export function completeRecipe({ epochs, batch = 128, optimizer = {}, schedule =
     },
   };
 }
+
+const OPTIMIZER: Kinds<OptimizerRecipe> = {
+  method: "string",
+  lr: "number",
+  momentum: "number",
+  nesterov: "boolean",
+  dampening: "number",
+  beta1: "number",
+  beta2: "number",
+  eps: "number",
+  amsgrad: "boolean",
+  alpha: "number",
+  centered: "boolean",
+  weightDecay: "number",
+  decay: "string",
+  clipNorm: "number",
+};
+const SCHEDULE: Kinds<ScheduleRecipe> = {
+  kind: "string",
+  warmup: "number",
+  minLr: "number",
+  milestones: "any",
+  gamma: "number",
+};
 
 const DEFAULTS: Readonly<Record<NonNullable<OptimizerRecipe["method"]>, OptimizerRecipe>> = {
   sgd: { lr: 0.1, momentum: 0.9, nesterov: true, weightDecay: 5e-4 },

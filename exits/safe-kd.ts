@@ -1,7 +1,8 @@
 // SAFE-KD (Khazem and Talan, arXiv 2602.03043): every exit learns from the labels, from the last exit of an averaged teacher
 // (decoupled distillation), and from the network's own last exit. Formula of the paper and the public code, which agree.
 
-import { ArgumentError, add, mul, pad, reshape, slice } from "../engine/functions.ts";
+import type { Kinds } from "../base/index.ts";
+import { ArgumentError, add, mul, pad, readOptions, reshape, slice } from "../engine/functions.ts";
 import { dkd, kd } from "./distill.ts";
 import {
   checkFactors,
@@ -29,6 +30,15 @@ export interface SafeKdOptions {
   readonly labelSmoothing?: number;
 }
 
+const SAFE_KD: Kinds<SafeKdOptions> = {
+  weights: "any",
+  alpha: "number",
+  beta: "number",
+  temperature: "number",
+  emaDecay: "number",
+  labelSmoothing: "number",
+};
+
 /** sum_j w_j mean(CE_j + alpha DKD(teacher, z_j; 1, 1, T) + beta [j < K] KL_T(sg z_K || z_j)). */
 export function safeKd(options: SafeKdOptions = {}): Objective {
   const {
@@ -38,7 +48,7 @@ export function safeKd(options: SafeKdOptions = {}): Objective {
     temperature = 4,
     emaDecay = 0.999,
     labelSmoothing = 0,
-  } = options;
+  } = readOptions("safeKd", options, SAFE_KD);
   checkNumbers("safeKd", { weights, alpha, beta, temperature, emaDecay, labelSmoothing });
   return {
     name: "safeKd",

@@ -1,7 +1,19 @@
 // Be Your Own Teacher (Zhang et al., ICCV 2019): early exits learn from the labels, from the last exit's answers, and from its
 // features. Defaults are those of a widely used port (luanyunteng/pytorch-be-your-own-teacher); the paper tunes them.
 
-import { ArgumentError, add, crossEntropy, mul, slice, square, sub, sum, type Tensor } from "../engine/functions.ts";
+import type { Kinds } from "../base/index.ts";
+import {
+  ArgumentError,
+  add,
+  crossEntropy,
+  mul,
+  readOptions,
+  slice,
+  square,
+  sub,
+  sum,
+  type Tensor,
+} from "../engine/functions.ts";
 import { kd } from "./distill.ts";
 import { checkNumbers, meanPerExit } from "./objective.ts";
 import { checkOperands, checkPositive } from "./stacked.ts";
@@ -28,6 +40,8 @@ export interface SelfDistillation {
   readonly hint: Tensor;
 }
 
+const SELF_DISTILLATION: Kinds<SelfDistillationOptions> = { a: "number", b: "number", temperature: "number" };
+
 /**
  * (1 - a) ce + a kd + b hint of logits f32[N, K, C], the exits' features f32[N, K, D] (bottlenecks make them of one size), and
  * labels i32[N]. The last exit's side of kd and hint carries no gradient. Throws ShapeError, DTypeError or ArgumentError for
@@ -37,8 +51,9 @@ export function selfDistillation(
   logits: Tensor,
   features: Tensor,
   labels: Tensor,
-  { a = 0.1, b = 1e-6, temperature = 3 }: SelfDistillationOptions = {},
+  options: SelfDistillationOptions = {},
 ): SelfDistillation {
+  const { a = 0.1, b = 1e-6, temperature = 3 } = readOptions("selfDistillation", options, SELF_DISTILLATION);
   const op = "selfDistillation";
   checkPositive(op, { temperature });
   checkNumbers(op, { b });

@@ -2,6 +2,7 @@
 
 import {
   ArgumentError,
+  checkTensors,
   type DType,
   DTypeError,
   describe,
@@ -39,7 +40,7 @@ export function checkOperands(
   const bound: Record<string, number> = {};
   const [first] = Object.entries(operands);
   for (const [what, [x, letters, dtype = "f32"]] of Object.entries(operands)) {
-    x.check(op);
+    checkTensors(op, { [what]: x });
     const axes = letters.split(" ");
     const beside = first && first[0] !== what ? ` for ${first[0]} ${describe(first[1][0])}` : "";
     const message = `${op}: ${what} must be ${dtype}[${axes.join(", ")}]; got ${describe(x)}${beside}.`;

@@ -1,8 +1,8 @@
 // Training of a multi-exit network: one captured step a batch, progress, evaluation, checkpoints. A run that is stopped - killed,
 // interrupted, its device lost - goes on from its folder and ends with the weights, bit for bit, that it would have ended with.
 
-import { leftovers } from "../base/index.ts";
-import { copyInto, DeviceError, type Generator, type Tensor } from "../engine/functions.ts";
+import { type Kinds, leftovers, what } from "../base/index.ts";
+import { ArgumentError, copyInto, DeviceError, type Generator, readOptions, type Tensor } from "../engine/functions.ts";
 import type { Optimizer, Schedule } from "../nn/index.ts";
 import { loadCheckpoint, type Position, type RunOptions, saveCheckpoint } from "./checkpoint.ts";
 import { TrainingError } from "./errors.ts";
@@ -10,10 +10,18 @@ import { fileSystem } from "./files.ts";
 import { type BatchSource, checkImages, checksum, type ImageSet, type ImageSplits, shuffledBatches } from "./images.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
 import { exitScores, Metrics } from "./metrics.ts";
-import type { MultiExit } from "./multi-exit.ts";
+import { checkNetwork, type MultiExit } from "./multi-exit.ts";
 import type { Objective } from "./objective.ts";
 import { defaultReport, type Report } from "./progress.ts";
-import { completeRecipe, type FullRecipe, makeMomentum, makeOptimizer, makeSchedule, type Recipe } from "./recipe.ts";
+import {
+  completeRecipe,
+  type FullRecipe,
+  makeMomentum,
+  makeOptimizer,
+  makeSchedule,
+  RECIPE,
+  type Recipe,
+} from "./recipe.ts";
 import { inFolder, RUN_FILES, Run } from "./run.ts";
 import { deviceOf, Evaluator, TrainingStep } from "./step.ts";
 
@@ -44,6 +52,30 @@ export interface TrainOptions extends Recipe {
   readonly report?: Report;
   /** Stops the run after the step at hand, with a checkpoint. */
   readonly signal?: AbortSignal;
+}
+
+const TRAIN_OPTIONS: Kinds<TrainOptions> = {
+  ...RECIPE,
+  objective: "any!",
+  seed: "number",
+  dir: "string",
+  teacher: "any",
+  batches: "function",
+  made: "any",
+  generators: "any",
+  logEvery: "number",
+  evaluateEvery: "number",
+  checkpointEvery: "number",
+  report: "function",
+  signal: "any",
+  lock: "any",
+};
+
+function checkObjective({ losses }: Objective): void {
+  if (typeof losses === "function") return;
+  throw new ArgumentError(
+    `train: the objective must be one, such as jointCrossEntropy(); it has ${what(losses)} for losses.`,
+  );
 }
 
 /** Steps that the host may be ahead of the GPU. */
@@ -117,10 +149,16 @@ class Trainer {
   }
 
   static async start(net: MultiExit, data: ImageSplits, options: TrainOptions): Promise<Trainer> {
+    checkNetwork("train", net);
+    checkObjective(readOptions("train", options, TRAIN_OPTIONS).objective);
     const { objective, seed = 0, teacher, batches = shuffledBatches } = options;
     const recipe = completeRecipe(options);
     // All parts now: a fault in the test images must not show after hours of training.
-    for (const set of [data.train, data.validation, data.calibration, data.test]) checkImages("train", set, net);
+    for (const part of ["train", "validation", "calibration", "test"] as const) {
+      if (data?.[part]?.meta === undefined)
+        throw new ArgumentError(`train: data must be a data set in four parts, as data sets load; got ${what(data)}.`);
+      checkImages("train", data[part], net);
+    }
     if (options.dir !== undefined) await prepareFolder(options.dir);
     const source = batches(data.train, { batch: recipe.batch, seed });
     const optimizer = makeOptimizer(net.flat(), recipe);

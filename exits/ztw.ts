@@ -1,7 +1,18 @@
 // Zero Time Waste (Wolczyk et al., NeurIPS 2021): heads on a frozen backbone see what the head before said, and exits answer by
 // a geometric ensemble of the heads so far. Formulas of the paper and the public code, which agree.
 
-import { add, concat, exp, layerNorm, linear, logSoftmax, matmul, type Tensor } from "../engine/functions.ts";
+import type { Kinds } from "../base/index.ts";
+import {
+  add,
+  concat,
+  exp,
+  layerNorm,
+  linear,
+  logSoftmax,
+  matmul,
+  readOptions,
+  type Tensor,
+} from "../engine/functions.ts";
 import { checkOperands, matrix } from "./stacked.ts";
 
 /** Parameters of a cascaded head for features of D channels. */
@@ -16,6 +27,13 @@ export interface ZtwHeadParameters {
   readonly bias: Tensor;
 }
 
+const PARAMETERS: Kinds<ZtwHeadParameters> = {
+  normWeight: "any!",
+  normBias: "any!",
+  weight: "any!",
+  bias: "any!",
+};
+
 /**
  * Logits of a cascaded head, [features, LayerNorm(previous)] @ weight + bias: pooled features f32[N, D] and the head before's
  * logits f32[N, C], which get no gradient, to f32[N, C]. The first head is a plain one. `eps` is the norm's, default 1e-5.
@@ -24,9 +42,11 @@ export interface ZtwHeadParameters {
 export function ztwHead(
   features: Tensor,
   previous: Tensor,
-  { normWeight, normBias, weight, bias }: ZtwHeadParameters,
-  { eps = 1e-5 }: { readonly eps?: number } = {},
+  parameters: ZtwHeadParameters,
+  options: { readonly eps?: number } = {},
 ): Tensor {
+  const { eps = 1e-5 } = readOptions("ztwHead", options, { eps: "number" });
+  const { normWeight, normBias, weight, bias } = readOptions("ztwHead", parameters, PARAMETERS);
   checkOperands("ztwHead", {
     features: [features, "N D"],
     previous: [previous, "N C"],

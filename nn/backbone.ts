@@ -1,7 +1,7 @@
 // What every backbone offers: named stages whose features exits can tap, one after the other, and a classifier of its own.
 
-import type { Tensor } from "../engine/functions.ts";
-import { type Mode, Module } from "./module.ts";
+import { checkTensors, type Tensor } from "../engine/functions.ts";
+import { checkMode, type Mode, Module } from "./module.ts";
 
 /** One stage of a backbone: where an exit can be attached. `describeStages` adds what it costs. */
 export interface Stage {
@@ -30,6 +30,8 @@ export abstract class Backbone extends Module {
 
   /** Logits [B, classes] of images [B, H, W, C]. */
   forward(x: Tensor, mode: Mode): Tensor {
+    checkTensors("forward", { x });
+    checkMode("forward", mode);
     let features = x;
     for (let i = 0; i < this.stages.length; i++) features = this.stage(i, features, mode);
     return this.classify(features, mode);

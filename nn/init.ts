@@ -1,10 +1,13 @@
 // Initialisers by name, PyTorch's and timm's, drawn on the CPU from a seed: the same weights on every machine.
 
+import { type Kinds, what } from "../base/index.ts";
 import {
+  ArgumentError,
   type Device,
   numel,
   randomNormal,
   randomUniform,
+  readOptions,
   type Shape,
   type Tensor,
   tensor,
@@ -20,6 +23,26 @@ export type InitScheme = "torch" | "he" | "vit";
 /** What a linear layer is a part of; attention's projections (packed queries, keys and values; output) start otherwise. */
 export type LinearPart = "layer" | "attentionIn" | "attentionOut";
 
+/** Options of `Init`. */
+export interface InitOptions {
+  readonly seed: number;
+  /** Default torch. */
+  readonly scheme?: InitScheme;
+  readonly device?: Device | undefined;
+}
+
+const INIT: Kinds<InitOptions> = { seed: "number!", scheme: "string", device: "any" };
+
+/** Throws ArgumentError unless `init` is an Init and all sizes are positive integers: what every layer is made of. */
+export function checkLayer(layer: string, init: Init, sizes: Readonly<Record<string, number>>): void {
+  for (const [name, size] of Object.entries(sizes)) {
+    if (!Number.isSafeInteger(size) || size < 1)
+      throw new ArgumentError(`${layer}: ${name} must be a positive integer; got ${what(size)}.`);
+  }
+  if (!(init instanceof Init))
+    throw new ArgumentError(`${layer}: init must be an Init; got ${what(init)}. Pass new Init({ seed: 1 }).`);
+}
+
 /** Draws parameters one after the other; each draw has a stream of its own, so the order of creation is what counts. */
 export class Init {
   readonly seed: number;
@@ -27,11 +50,12 @@ export class Init {
   readonly device: Device | undefined;
   #stream = 0;
 
-  constructor({
-    seed,
-    scheme = "torch",
-    device,
-  }: { readonly seed: number; readonly scheme?: InitScheme; readonly device?: Device | undefined }) {
+  constructor(options: InitOptions) {
+    const { seed, scheme = "torch", device } = readOptions("Init", options, INIT);
+    if (!Number.isSafeInteger(seed) || seed < 0)
+      throw new ArgumentError(`Init: seed must be a whole number in 0..2^53 - 1; got ${seed}.`);
+    if (!["torch", "he", "vit"].includes(scheme))
+      throw new ArgumentError(`Init: scheme must be one of "torch", "he", "vit"; got ${what(scheme)}.`);
     this.seed = seed;
     this.scheme = scheme;
     this.device = device;
@@ -78,7 +102,8 @@ export class Init {
    * Normal, redrawn outside [-bound, bound]: `trunc_normal_` of PyTorch and timm. The bound is a value, not a number of deviations: at the
    * default and a deviation of 0.02 nothing is ever cut.
    */
-  truncatedNormal(shape: Shape, std: number, { bound = 2 }: { readonly bound?: number } = {}): Tensor {
+  truncatedNormal(shape: Shape, std: number, options: { readonly bound?: number } = {}): Tensor {
+    const { bound = 2 } = readOptions("truncatedNormal", options, { bound: "number" });
     const n = numel(shape);
     const key = this.#key();
     const isOutside = (z: number) => Math.abs(z * std) > bound;

@@ -1,20 +1,26 @@
 // Layers: parameters and a forward pass. Activations NHWC, convolution weights HWIO, linear weights [in, out].
 
+import { type Kinds, what } from "../base/index.ts";
 import {
+  ArgumentError,
   avgPool2d,
   batchNorm,
+  checkTensors,
   conv2d,
+  describe,
   dropout,
-  type Generator,
+  Generator,
   groupNorm,
   layerNorm,
   linear,
   qkvAttention,
+  readOptions,
   reshape,
+  ShapeError,
   type Tensor,
 } from "../engine/functions.ts";
-import type { Init, LinearPart } from "./init.ts";
-import { type Mode, Module } from "./module.ts";
+import { checkLayer, type Init, type LinearPart } from "./init.ts";
+import { checkMode, type Mode, Module } from "./module.ts";
 
 /** Activations that products can apply on their way out; `gelu` is the exact one, by erf. */
 export type Activation = "none" | "relu" | "gelu" | "geluTanh" | "silu" | "sigmoid" | "tanh";
@@ -34,13 +40,17 @@ export interface LinearOptions {
   readonly part?: LinearPart;
 }
 
+const LINEAR: Kinds<LinearOptions> = { bias: "boolean", part: "string" };
+
 /** y = x W + b over the last axis: [..., in] to [..., out]. */
 export class Linear extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor | undefined;
 
-  constructor(inputs: number, outputs: number, init: Init, { bias = true, part = "layer" }: LinearOptions = {}) {
+  constructor(inputs: number, outputs: number, init: Init, options: LinearOptions = {}) {
     super();
+    checkLayer("Linear", init, { inputs, outputs });
+    const { bias = true, part = "layer" } = readOptions("Linear", options, LINEAR);
     this.weight = init.linearWeight([inputs, outputs], part);
     this.bias = bias ? init.linearBias(inputs, outputs, part) : undefined;
   }
@@ -61,6 +71,15 @@ export interface ConvLayerOptions {
   readonly bias?: boolean;
 }
 
+const CONV: Kinds<ConvLayerOptions> = {
+  kernel: "number!",
+  stride: "number",
+  padding: "number",
+  dilation: "number",
+  groups: "number",
+  bias: "boolean",
+};
+
 /** 2-D convolution, [B, H, W, in] to [B, H', W', out]. */
 export class Conv2d extends Module {
   readonly weight: Tensor;
@@ -74,7 +93,17 @@ export class Conv2d extends Module {
 
   constructor(inputs: number, outputs: number, init: Init, options: ConvLayerOptions) {
     super();
-    const { kernel, stride = 1, padding = (kernel - 1) >> 1, dilation = 1, groups = 1, bias = false } = options;
+    const {
+      kernel,
+      stride = 1,
+      padding = (kernel - 1) >> 1,
+      dilation = 1,
+      groups = 1,
+      bias = false,
+    } = readOptions("Conv2d", options, CONV);
+    checkLayer("Conv2d", init, { inputs, outputs, kernel, groups });
+    if (inputs % groups !== 0)
+      throw new ArgumentError(`Conv2d: groups must divide the inputs; got ${groups} and ${inputs}.`);
     const shape = [kernel, kernel, inputs / groups, outputs] as const;
     this.weight = init.convWeight(shape);
     this.bias = bias ? init.convBias(shape, outputs) : undefined;
@@ -86,6 +115,23 @@ export class Conv2d extends Module {
   }
 }
 
+/** Options of BatchNorm2d. */
+export interface BatchNormLayerOptions {
+  /** Default 1e-5. */
+  readonly eps?: number;
+  /** Share of a batch in the running statistics; default 0.1. */
+  readonly momentum?: number;
+}
+
+/** Options of LayerNorm and GroupNorm. */
+export interface NormLayerOptions {
+  /** Default 1e-5. */
+  readonly eps?: number;
+}
+
+const NORM: Kinds<NormLayerOptions> = { eps: "number" };
+const BATCH_NORM: Kinds<BatchNormLayerOptions> = { ...NORM, momentum: "number" };
+
 /** Batch norm over all axes but the last; running statistics move in training only. */
 export class BatchNorm2d extends Module {
   readonly weight: Tensor;
@@ -94,12 +140,10 @@ export class BatchNorm2d extends Module {
   readonly runningVar: Tensor;
   readonly #options: { readonly eps: number; readonly momentum: number };
 
-  constructor(
-    channels: number,
-    init: Init,
-    { eps = 1e-5, momentum = 0.1 }: { readonly eps?: number; readonly momentum?: number } = {},
-  ) {
+  constructor(channels: number, init: Init, options: BatchNormLayerOptions = {}) {
     super();
+    checkLayer("BatchNorm2d", init, { channels });
+    const { eps = 1e-5, momentum = 0.1 } = readOptions("BatchNorm2d", options, BATCH_NORM);
     this.weight = init.constant([channels], 1);
     this.bias = init.constant([channels], 0);
     this.runningMean = init.buffer([channels], 0);
@@ -110,12 +154,13 @@ export class BatchNorm2d extends Module {
   /** With `relu` or a residual: relu(norm(x) + residual), in the same dispatches. */
   forward(
     x: Tensor,
-    { training }: Mode,
+    mode: Mode,
     fused: { readonly activation?: "none" | "relu"; readonly residual?: Tensor | undefined } = {},
   ): Tensor {
+    checkMode("BatchNorm2d", mode);
     return batchNorm(x, this.weight, this.bias, this.runningMean, this.runningVar, {
       ...this.#options,
-      training,
+      training: mode.training,
       ...fused,
     });
   }
@@ -127,8 +172,10 @@ export class LayerNorm extends Module {
   readonly bias: Tensor;
   readonly #eps: number;
 
-  constructor(channels: number, init: Init, { eps = 1e-5 }: { readonly eps?: number } = {}) {
+  constructor(channels: number, init: Init, options: NormLayerOptions = {}) {
     super();
+    checkLayer("LayerNorm", init, { channels });
+    const { eps = 1e-5 } = readOptions("LayerNorm", options, NORM);
     this.weight = init.constant([channels], 1);
     this.bias = init.constant([channels], 0);
     this.#eps = eps;
@@ -145,8 +192,10 @@ export class GroupNorm extends Module {
   readonly bias: Tensor;
   readonly #options: { readonly numGroups: number; readonly eps: number };
 
-  constructor(numGroups: number, channels: number, init: Init, { eps = 1e-5 }: { readonly eps?: number } = {}) {
+  constructor(numGroups: number, channels: number, init: Init, options: NormLayerOptions = {}) {
     super();
+    checkLayer("GroupNorm", init, { numGroups, channels });
+    const { eps = 1e-5 } = readOptions("GroupNorm", options, NORM);
     this.weight = init.constant([channels], 1);
     this.bias = init.constant([channels], 0);
     this.#options = { numGroups, eps };
@@ -164,12 +213,16 @@ export class Dropout extends Module {
 
   constructor(p: number, generator: Generator) {
     super();
+    if (!(p >= 0 && p <= 1)) throw new ArgumentError(`Dropout: p must be in 0..1; got ${what(p)}.`);
+    if (!(generator instanceof Generator))
+      throw new ArgumentError(`Dropout: generator must be a Generator; got ${what(generator)}.`);
     this.#p = p;
     this.#generator = generator;
   }
 
-  forward(x: Tensor, { training }: Mode): Tensor {
-    return training && this.#p > 0 ? dropout(x, { p: this.#p, generator: this.#generator }) : x;
+  forward(x: Tensor, mode: Mode): Tensor {
+    checkMode("Dropout", mode);
+    return mode.training && this.#p > 0 ? dropout(x, { p: this.#p, generator: this.#generator }) : x;
   }
 }
 
@@ -184,6 +237,7 @@ export class MultiHeadAttention extends Module {
 
   constructor(dim: number, heads: number, init: Init) {
     super();
+    checkLayer("MultiHeadAttention", init, { dim, heads });
     this.qkv = new Linear(dim, 3 * dim, init, { part: "attentionIn" });
     this.proj = new Linear(dim, dim, init, { part: "attentionOut" });
     this.#heads = heads;
@@ -203,6 +257,7 @@ export class PatchEmbed extends Module {
 
   constructor(patch: number, channels: number, dim: number, init: Init) {
     super();
+    checkLayer("PatchEmbed", init, { patch, channels, dim });
     this.proj = new Conv2d(channels, dim, init, { kernel: patch, stride: patch, padding: 0, bias: true });
     this.#dim = dim;
   }
@@ -215,6 +270,8 @@ export class PatchEmbed extends Module {
 
 /** Mean over the image: [B, H, W, C] to [B, C]. */
 export function globalAveragePool(x: Tensor): Tensor {
+  checkTensors("globalAveragePool", { x });
+  if (x.rank !== 4) throw new ShapeError(`globalAveragePool: x must be [B, H, W, C]; got ${describe(x)}.`);
   const [batch, height, width, channels] = x.shape as unknown as readonly [number, number, number, number];
   return reshape(avgPool2d(x, { kernel: [height, width] }), [batch, channels]);
 }

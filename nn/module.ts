@@ -1,7 +1,8 @@
 // Models as plain objects: a Module is a class whose fields are tensors (parameters, buffers), modules, or lists of modules.
 // Names are the fields' paths, joined by dots; nothing is registered and no mode is stored.
 
-import { ArgumentError, type Shape, ShapeError, sameShape, Tensor } from "../engine/functions.ts";
+import { what } from "../base/index.ts";
+import { ArgumentError, readOptions, type Shape, ShapeError, sameShape, Tensor } from "../engine/functions.ts";
 
 /** How a forward pass runs; passed explicitly, never stored in a module. */
 export interface Mode {
@@ -11,6 +12,12 @@ export interface Mode {
 
 export const TRAIN: Mode = { training: true };
 export const EVAL: Mode = { training: false };
+
+/** Throws ArgumentError unless `mode` is one. */
+export function checkMode(op: string, mode: Mode): void {
+  if (typeof mode?.training !== "boolean")
+    throw new ArgumentError(`${op}: mode must be TRAIN or EVAL; got ${what(mode)}.`);
+}
 
 /** A tensor that the model has in another shape than what is loaded. */
 export interface ShapeMismatch {
@@ -73,7 +80,10 @@ export abstract class Module {
    * Overwrites tensors by name with host data. With `strict` (the default) missing and unexpected names and other shapes are an
    * error, and nothing is written; otherwise they are reported, and what fits is written.
    */
-  loadState(source: ReadonlyMap<string, StateTensor>, { strict = true } = {}): LoadReport {
+  loadState(source: ReadonlyMap<string, StateTensor>, options: { readonly strict?: boolean } = {}): LoadReport {
+    const { strict = true } = readOptions("loadState", options, { strict: "boolean" });
+    if (!(source instanceof Map))
+      throw new ArgumentError(`loadState: the source must be a Map of tensors by name; got ${what(source)}.`);
     const own = this.state();
     const report = compareState(own, source);
     if (strict) refuseMisfits("loadState", report);

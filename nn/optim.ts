@@ -1,16 +1,19 @@
 // The optimisers: which state each keeps, and the engine's fused step it calls. Update rules and defaults are PyTorch's.
 
+import { type Kinds, what } from "../base/index.ts";
 import {
   ArgumentError,
   adamStep,
   advanceStep,
   type ClipOptions,
+  checkTensors,
   copy,
   emaStep,
   type Flat,
   gradNorm,
   keep,
   packHyper,
+  readOptions,
   rmspropStep,
   type StepTensors,
   scaleGrads,
@@ -19,7 +22,15 @@ import {
   type Tensor,
   tensor,
 } from "../engine/functions.ts";
-import { atLeastZero, belowOne, Optimizer, type OptimizerOptions, type ParameterList } from "./optimizer.ts";
+import {
+  atLeastZero,
+  belowOne,
+  checkFlat,
+  OPTIMIZER,
+  Optimizer,
+  type OptimizerOptions,
+  type ParameterList,
+} from "./optimizer.ts";
 
 export interface SgdOptions extends OptimizerOptions {
   /** Default 0. */
@@ -29,6 +40,13 @@ export interface SgdOptions extends OptimizerOptions {
   readonly dampening?: number;
 }
 
+const SGD_OPTIONS: Kinds<SgdOptions> = {
+  ...OPTIMIZER,
+  momentum: "number",
+  nesterov: "boolean",
+  dampening: "number",
+};
+
 /** Stochastic gradient descent with momentum; one dispatch a step, two with dampening. Clipping costs its own. */
 export class SGD extends Optimizer {
   readonly #m: Tensor | undefined;
@@ -37,7 +55,7 @@ export class SGD extends Optimizer {
   readonly #dampening: number;
 
   constructor(parameters: ParameterList, options: SgdOptions) {
-    const { momentum = 0, nesterov = false, dampening = 0 } = options;
+    const { momentum = 0, nesterov = false, dampening = 0 } = readOptions("SGD", options, SGD_OPTIONS);
     if (nesterov && (momentum === 0 || dampening !== 0)) {
       const got = `momentum ${momentum}, dampening ${dampening}`;
       throw new ArgumentError(`SGD: nesterov needs momentum above 0 and no dampening; got ${got}.`);
@@ -68,22 +86,32 @@ export interface AdamOptions extends OptimizerOptions {
   readonly amsgrad?: boolean;
 }
 
+const ADAM_OPTIONS: Kinds<AdamOptions> = {
+  ...OPTIMIZER,
+  beta1: "number",
+  beta2: "number",
+  eps: "number",
+  amsgrad: "boolean",
+};
+
 /** Adam (Kingma and Ba, ICLR 2015); two dispatches a step. Weight decay joins the gradient. */
 export class Adam extends Optimizer {
   readonly #m: Tensor;
   readonly #v: Tensor;
   readonly #top: Tensor | undefined;
   readonly #step: Tensor;
-  readonly #options: { readonly beta2: number; readonly eps: number };
+  readonly #beta2: number;
+  readonly #eps: number;
   /** Whether weight decay shrinks the parameters instead of joining the gradient. */
   protected readonly decoupled: boolean = false;
 
   constructor(parameters: ParameterList, options: AdamOptions, name = "Adam") {
-    const { beta1 = 0.9, beta2 = 0.999, eps = 1e-8, amsgrad = false } = options;
+    const { beta1 = 0.9, beta2 = 0.999, eps = 1e-8, amsgrad = false } = readOptions(name, options, ADAM_OPTIONS);
     belowOne(name, { beta1, beta2 });
     atLeastZero(name, { eps });
     super(name, parameters, options, beta1);
-    this.#options = { beta2, eps };
+    this.#beta2 = beta2;
+    this.#eps = eps;
     this.#m = this.moment("m");
     this.#v = this.moment("v");
     if (amsgrad) this.#top = this.moment("top");
@@ -92,8 +120,10 @@ export class Adam extends Optimizer {
 
   protected override update(on: StepTensors, lr: Tensor): void {
     const { hyper, weightDecay, decoupled } = this;
-    const now = advanceStep({ hyper, lr, step: this.#step }, this.#options);
-    adamStep({ ...on, m: this.#m, v: this.#v, top: this.#top, now }, { ...this.#options, weightDecay, decoupled });
+    const beta2 = this.#beta2;
+    const now = advanceStep({ hyper, lr, step: this.#step }, { beta2 });
+    const moments = { m: this.#m, v: this.#v, top: this.#top, now };
+    adamStep({ ...on, ...moments }, { beta2, eps: this.#eps, weightDecay, decoupled });
     now.dispose();
   }
 }
@@ -103,7 +133,7 @@ export class AdamW extends Adam {
   protected override readonly decoupled = true;
 
   constructor(parameters: ParameterList, options: AdamOptions) {
-    super(parameters, { weightDecay: 0.01, ...options }, "AdamW");
+    super(parameters, { weightDecay: 0.01, ...readOptions("AdamW", options, ADAM_OPTIONS) }, "AdamW");
   }
 }
 
@@ -117,6 +147,14 @@ export interface RmspropOptions extends OptimizerOptions {
   readonly centered?: boolean;
 }
 
+const RMSPROP_OPTIONS: Kinds<RmspropOptions> = {
+  ...OPTIMIZER,
+  alpha: "number",
+  eps: "number",
+  momentum: "number",
+  centered: "boolean",
+};
+
 /** RMSprop (Tieleman and Hinton, 2012); one dispatch a step. */
 export class RMSprop extends Optimizer {
   readonly #v: Tensor;
@@ -125,7 +163,12 @@ export class RMSprop extends Optimizer {
   readonly #options: { readonly alpha: number; readonly eps: number };
 
   constructor(parameters: ParameterList, options: RmspropOptions) {
-    const { alpha = 0.99, eps = 1e-8, momentum = 0, centered = false } = options;
+    const {
+      alpha = 0.99,
+      eps = 1e-8,
+      momentum = 0,
+      centered = false,
+    } = readOptions("RMSprop", options, RMSPROP_OPTIONS);
     belowOne("RMSprop", { alpha });
     atLeastZero("RMSprop", { eps });
     super("RMSprop", parameters, options, momentum);
@@ -147,6 +190,8 @@ export interface EmaOptions {
   readonly target?: readonly Tensor[];
 }
 
+const EMA_OPTIONS: Kinds<EmaOptions> = { decay: "number!", target: "any" };
+
 /** Exponential moving averages: `average = decay average + (1 - decay) source`, a dispatch for each tensor. */
 export class EMA {
   readonly averages: readonly Tensor[];
@@ -156,8 +201,13 @@ export class EMA {
   #decay: number;
 
   /** @param source The tensors to follow; of a flat buffer, `[flat.values]` follows all parameters at once. */
-  constructor(source: readonly Tensor[], { decay, target }: EmaOptions) {
+  constructor(source: readonly Tensor[], options: EmaOptions) {
+    const { decay, target } = readOptions("EMA", options, EMA_OPTIONS);
     belowOne("EMA", { decay });
+    for (const [name, list] of Object.entries({ source, target: target ?? [] })) {
+      if (!Array.isArray(list)) throw new ArgumentError(`EMA: ${name} must be a list of tensors; got ${what(list)}.`);
+      checkTensors("EMA", { ...list });
+    }
     const first = source[0];
     if (!first || (target && target.length !== source.length)) {
       throw new ArgumentError(
@@ -211,6 +261,7 @@ export class EMA {
  * `clip` option of an optimiser does it without a pass.
  */
 export function clipGradNorm(flat: Flat, options: ClipOptions): Tensor {
+  checkFlat("clipGradNorm", flat);
   flat.settle();
   const clip = gradNorm(flat.grads, options);
   scaleGrads(flat.grads, clip);

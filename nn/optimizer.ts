@@ -1,13 +1,16 @@
 // What optimisers have in common: parameters in one flat buffer, state, clipping, and the numbers that schedules move.
 
+import { type Kinds, what } from "../base/index.ts";
 import {
   ArgumentError,
   type ClipOptions,
+  checkTensors,
   Flat,
   flatten,
   gradNorm,
   keep,
   packHyper,
+  readOptions,
   SEGMENT_ALIGN,
   type StepTensors,
   type Tensor,
@@ -25,6 +28,13 @@ export interface OptimizerOptions {
   readonly clip?: ClipOptions;
 }
 
+export const OPTIMIZER: Kinds<OptimizerOptions> = {
+  lr: "number!",
+  weightDecay: "number",
+  decays: "function",
+  clip: "any",
+};
+
 /** What may differ from step to step. */
 export interface StepOptions {
   /** A scalar of a captured step, in place of the optimiser's own learning rate. */
@@ -36,6 +46,14 @@ export const isMatrix = (parameter: Tensor): boolean => parameter.rank > 1;
 
 /** Parameters in a list, which the optimiser flattens, or flat already. */
 export type ParameterList = readonly Tensor[] | Flat;
+
+const STEP: Kinds<StepOptions> = { lr: "any" };
+
+/** Throws ArgumentError for what `flatten` did not make. */
+export function checkFlat(op: string, flat: Flat): void {
+  if (!(flat instanceof Flat))
+    throw new ArgumentError(`${op}: parameters must be flat; got ${what(flat)}. Pass flatten(net.parameters()).`);
+}
 
 /** The flat buffer of parameters; it outlives the scope it is made in. */
 export function ownFlat(parameters: ParameterList): Flat {
@@ -129,9 +147,11 @@ export abstract class Optimizer {
   /** Updates the parameters from their gradients. A parameter without gradient since `zeroGrad` counts as having zeros. */
   step(options: StepOptions = {}): void {
     const { flat } = this;
+    const { lr } = readOptions("step", options, STEP);
+    checkTensors("step", { "lr?": lr });
     flat.settle();
     const clip = this.#clip && gradNorm(flat.grads, this.#clip);
-    this.update({ values: flat.values, grads: flat.grads, decay: this.#decay, clip }, options.lr ?? this.hyper);
+    this.update({ values: flat.values, grads: flat.grads, decay: this.#decay, clip }, lr ?? this.hyper);
     clip?.dispose();
   }
 

@@ -1,9 +1,10 @@
 // Residual networks: the CIFAR family (He et al. 2016, section 4.2) and ResNet-18/34/50 for ImageNet. Field names follow
 // the published weight files, so state loads by name (torchvision's `downsample` is `shortcut` here; see weights.ts).
 
-import { ArgumentError, type Device, maxPool2d, pad, slice, type Tensor } from "../engine/functions.ts";
+import type { Kinds } from "../base/index.ts";
+import { ArgumentError, type Device, maxPool2d, pad, readOptions, slice, type Tensor } from "../engine/functions.ts";
 import { Backbone, type Stage } from "./backbone.ts";
-import { Init, type InitScheme } from "./init.ts";
+import { checkLayer, Init, type InitScheme } from "./init.ts";
 import { BatchNorm2d, Conv2d, globalAveragePool, Linear } from "./layers.ts";
 import { type Mode, Module } from "./module.ts";
 
@@ -36,6 +37,13 @@ export interface BasicBlockOptions {
   readonly shortcut?: Shortcut;
 }
 
+const BASIC: Kinds<BasicBlockOptions> = { stride: "number", shortcut: "string" };
+
+function checkShortcut(op: string, shortcut: Shortcut): void {
+  if (shortcut !== "A" && shortcut !== "B")
+    throw new ArgumentError(`${op}: shortcut must be "A" or "B"; got ${JSON.stringify(shortcut)}.`);
+}
+
 /**
  * The block of two 3x3 convolutions (He et al. 2016): relu(norm(conv(relu(norm(conv x)))) + shortcut(x)). Throws ArgumentError if
  * shortcut A would have to drop channels.
@@ -48,13 +56,11 @@ export class BasicBlock extends ResidualBlock {
   readonly shortcut: Projection | undefined;
   readonly #pad: { readonly stride: number; readonly extra: number } | undefined;
 
-  constructor(
-    inputs: number,
-    outputs: number,
-    init: Init,
-    { stride = 1, shortcut: kind = "B" }: BasicBlockOptions = {},
-  ) {
+  constructor(inputs: number, outputs: number, init: Init, options: BasicBlockOptions = {}) {
     super();
+    const { stride = 1, shortcut: kind = "B" } = readOptions("BasicBlock", options, BASIC);
+    checkLayer("BasicBlock", init, { inputs, outputs, stride });
+    checkShortcut("BasicBlock", kind);
     if (kind === "A" && outputs < inputs) {
       throw new ArgumentError(
         `BasicBlock: outputs must be at least inputs with shortcut A, which pads with zeros; got ${inputs} to ${outputs}. Use shortcut B.`,
@@ -101,8 +107,10 @@ export class Bottleneck extends ResidualBlock {
   readonly bn3: BatchNorm2d;
   readonly shortcut: Projection | undefined;
 
-  constructor(inputs: number, outputs: number, init: Init, { stride = 1 }: { readonly stride?: number } = {}) {
+  constructor(inputs: number, outputs: number, init: Init, options: { readonly stride?: number } = {}) {
     super();
+    const { stride = 1 } = readOptions("Bottleneck", options, { stride: "number" });
+    checkLayer("Bottleneck", init, { inputs, outputs, stride });
     const inner = outputs / 4;
     if (!Number.isInteger(inner))
       throw new ArgumentError(`Bottleneck: outputs must be a multiple of 4; got ${outputs}.`);
@@ -141,6 +149,17 @@ export interface ResNetOptions {
   readonly device?: Device;
 }
 
+const RESNET: Kinds<ResNetOptions> = {
+  depth: "number!",
+  classes: "number!",
+  input: "any",
+  widths: "any",
+  shortcut: "string",
+  init: "string",
+  seed: "number!",
+  device: "any",
+};
+
 /** ResNet for small images: a 3x3 stem, three stages of n blocks, global average pool, linear. */
 export class CifarResNet extends Backbone {
   readonly conv1: Conv2d;
@@ -164,7 +183,8 @@ export class CifarResNet extends Backbone {
       init: scheme = "torch",
       seed,
       device,
-    } = options;
+    } = readOptions("resnet", options, RESNET);
+    checkShortcut("resnet", shortcut);
     const n = (depth - 2) / 6;
     if (!Number.isInteger(n) || n < 1)
       throw new ArgumentError(`resnet: depth must be 6n + 2 (8, 14, 20, 32, 44, 56, 110); got ${depth}.`);
@@ -224,6 +244,15 @@ export interface ImageNetResNetOptions {
   readonly device?: Device;
 }
 
+const IMAGENET_RESNET: Kinds<ImageNetResNetOptions> = {
+  depth: "number!",
+  classes: "number",
+  input: "any",
+  stem: "string",
+  seed: "number!",
+  device: "any",
+};
+
 /** ResNet-18, -34 and -50 as in torchvision: a stem, four stages, global average pool, linear. */
 export class ImageNetResNet extends Backbone {
   readonly conv1: Conv2d;
@@ -238,8 +267,16 @@ export class ImageNetResNet extends Backbone {
   readonly classes: number;
   readonly #hasPool: boolean;
 
-  constructor({ depth, classes = 1000, input = [224, 224, 3], stem = "large", seed, device }: ImageNetResNetOptions) {
+  constructor(options: ImageNetResNetOptions) {
     super();
+    const {
+      depth,
+      classes = 1000,
+      input = [224, 224, 3],
+      stem = "large",
+      seed,
+      device,
+    } = readOptions("imageNetResnet", options, IMAGENET_RESNET);
     const layout = IMAGENET[depth];
     if (!layout)
       throw new ArgumentError(

@@ -1,8 +1,19 @@
 // Vision transformers (Dosovitskiy et al. 2021) in timm's form and names: class token, learned positions, pre-norm blocks.
 
-import { ArgumentError, add, concat, type Device, expand, reshape, slice, type Tensor } from "../engine/functions.ts";
+import type { Kinds } from "../base/index.ts";
+import {
+  ArgumentError,
+  add,
+  concat,
+  type Device,
+  expand,
+  readOptions,
+  reshape,
+  slice,
+  type Tensor,
+} from "../engine/functions.ts";
 import { Backbone, type Stage } from "./backbone.ts";
-import { Init } from "./init.ts";
+import { checkLayer, Init } from "./init.ts";
 import { LayerNorm, Linear, MultiHeadAttention, PatchEmbed } from "./layers.ts";
 import { Module } from "./module.ts";
 
@@ -13,6 +24,7 @@ export class Mlp extends Module {
 
   constructor(dim: number, hidden: number, init: Init) {
     super();
+    checkLayer("Mlp", init, { dim, hidden });
     this.fc1 = new Linear(dim, hidden, init);
     this.fc2 = new Linear(hidden, dim, init);
   }
@@ -31,6 +43,8 @@ export interface TransformerBlockOptions {
   readonly eps?: number;
 }
 
+const BLOCK: Kinds<TransformerBlockOptions> = { hidden: "number", eps: "number" };
+
 /** Pre-norm block on tokens [B, T, D]: x + attention(norm x), then x + mlp(norm x). timm's names. */
 export class TransformerBlock extends Module {
   readonly norm1: LayerNorm;
@@ -38,8 +52,10 @@ export class TransformerBlock extends Module {
   readonly norm2: LayerNorm;
   readonly mlp: Mlp;
 
-  constructor(dim: number, heads: number, init: Init, { hidden = 4 * dim, eps = 1e-6 }: TransformerBlockOptions = {}) {
+  constructor(dim: number, heads: number, init: Init, options: TransformerBlockOptions = {}) {
     super();
+    const { hidden = 4 * dim, eps = 1e-6 } = readOptions("TransformerBlock", options, BLOCK);
+    checkLayer("TransformerBlock", init, { dim, heads, hidden });
     this.norm1 = new LayerNorm(dim, init, { eps });
     this.attn = new MultiHeadAttention(dim, heads, init);
     this.norm2 = new LayerNorm(dim, init, { eps });
@@ -72,6 +88,21 @@ export interface VitOptions {
   readonly device?: Device;
 }
 
+const VIT: Kinds<VitOptions> = {
+  imgSize: "number!",
+  patchSize: "number!",
+  embedDim: "number!",
+  depth: "number!",
+  numHeads: "number!",
+  classes: "number!",
+  channels: "number",
+  mlpRatio: "number",
+  layerNormEps: "number",
+  stageEnds: "any",
+  seed: "number!",
+  device: "any",
+};
+
 /** A vision transformer whose blocks are grouped into stages. */
 export class VisionTransformer extends Backbone {
   readonly clsToken: Tensor;
@@ -99,7 +130,7 @@ export class VisionTransformer extends Backbone {
       layerNormEps: eps = 1e-6,
       seed,
       device,
-    } = options;
+    } = readOptions("vit", options, VIT);
     const thirds = [...new Set([Math.ceil(depth / 3), Math.ceil((2 * depth) / 3), depth])];
     const { stageEnds = thirds } = options;
     checkVit(options, stageEnds);

@@ -1,8 +1,9 @@
 // PyTorch state dicts in and out: torchvision's and timm's names and layouts against ours.
 // Names: runningMean is running_mean, and so on. Layouts: convolutions OIHW there, HWIO here; linear [out, in] there.
 
-import { FormatError, numel, type Shape, type StoredTensor } from "../engine/functions.ts";
-import { compareState, type LoadReport, type Module, refuseMisfits, type StateTensor } from "./module.ts";
+import { type Kinds, what } from "../base/index.ts";
+import { ArgumentError, FormatError, numel, readOptions, type Shape, type StoredTensor } from "../engine/functions.ts";
+import { compareState, type LoadReport, Module, refuseMisfits, type StateTensor } from "./module.ts";
 
 /** What a file calls otherwise than the model; on PyTorch's snake_case names, both ways. */
 export interface Renames {
@@ -102,6 +103,8 @@ export interface LoadTorchOptions {
   readonly renames?: Renames;
 }
 
+const LOAD_TORCH: Kinds<LoadTorchOptions> = { strict: "boolean", renames: "any" };
+
 /**
  * Loads a PyTorch state dict by name. Counters (`num_batches_tracked`) are skipped. With `strict` (the default) missing and
  * unexpected names and other shapes are an error, and nothing is written; otherwise what fits is written, and the rest - a classifier
@@ -110,8 +113,15 @@ export interface LoadTorchOptions {
 export function loadTorch(
   module: Module,
   tensors: ReadonlyMap<string, StoredTensor>,
-  { strict = true, renames = TORCHVISION }: LoadTorchOptions = {},
+  options: LoadTorchOptions = {},
 ): LoadReport {
+  const { strict = true, renames = TORCHVISION } = readOptions("loadTorch", options, LOAD_TORCH);
+  if (!(module instanceof Module)) throw new ArgumentError(`loadTorch: the module must be one; got ${what(module)}.`);
+  if (!(tensors instanceof Map)) {
+    throw new ArgumentError(
+      `loadTorch: tensors must be those of a file, by name; got ${what(tensors)}. Pass (await readSafetensors(path)).tensors.`,
+    );
+  }
   const own = module.state();
   const state = new Map<string, StateTensor>();
   const files = new Map<string, string>();

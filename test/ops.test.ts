@@ -12,7 +12,7 @@ const NOT_OPS = new Set(
     "createDevice defaultDevice defineOp dispatch single elementwise noGrad scope openScope keep read tensor empty trace",
     "backward grad valueAndGrad flatten capture addInto copyInto describe numel sameShape",
     "readSafetensors writeSafetensors decodeSafetensors encodeSafetensors",
-    "packedWords tallySize readTally fromHalf readOptions decideError",
+    "packedWords tallySize readTally fromHalf checkTensors readOptions decideError",
     "randomBernoulli randomIntegers randomNormal randomPermutation randomUniform packHyper",
   ].flatMap((names) => names.split(" ")),
 );

@@ -3,7 +3,7 @@
  * alone. Histogram and isotonic make ties, so a threshold on their output is coarser.
  */
 
-import { checkLengths, checkNotEmpty } from "../errors.ts";
+import { checkLengths, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
 import { type Minimum, minimise } from "../optimise.ts";
 import { argsort, quantileOfSorted, sorted } from "../ranks.ts";
 
@@ -41,8 +41,10 @@ export function fitConfidenceScaler(
   scores: ArrayLike<number>,
   correct: ArrayLike<number>,
   method: ConfidenceMethod,
-  { nBins = 15 }: { readonly nBins?: number } = {},
+  options: { readonly nBins?: number } = {},
 ): ConfidenceScaler {
+  const { nBins = 15 } = readOptions("fitConfidenceScaler", options, { nBins: "number" });
+  checkOneOf("fitConfidenceScaler", "method", method, ["histogram", "isotonic", "beta"]);
   checkLengths("fit", "scores", scores.length, "correct", correct.length);
   checkNotEmpty("fit", "scores", scores.length);
   if (method === "histogram") return fitHistogram(scores, correct, nBins);

@@ -3,7 +3,8 @@
  * penalty) on the table given, per exit.
  */
 
-import { check } from "../errors.ts";
+import type { Kinds } from "../../base/index.ts";
+import { check, checkOneOf, readOptions } from "../errors.ts";
 import { increasingRoot, minimise } from "../optimise.ts";
 import { argmax, softmaxInto } from "../softmax.ts";
 import { forEachChunk, type Table, type Values } from "../table.ts";
@@ -34,6 +35,8 @@ export interface FitOptions {
   readonly maxIterations?: number;
 }
 
+export const FIT: Kinds<FitOptions> = { penalty: "number", maxIterations: "number" };
+
 const LARGEST_LOG_TEMPERATURE = Math.log(1e4);
 
 /** A temperature may not stretch the median distance between the two largest logits beyond this: nearly all scores would be 1. */
@@ -48,6 +51,8 @@ export interface ExitLogits {
 
 /** Fits one exit of a table. */
 export function fitLogitScaler(table: Table, exit: number, method: LogitMethod, options: FitOptions = {}): LogitScaler {
+  readOptions("fitLogitScaler", options, FIT);
+  checkOneOf("fitLogitScaler", "method", method, ["temperature", "vector", "matrix", "dirichlet"]);
   check(exit >= 0 && exit < table.exits, "fit", `exit must lie in 0..${table.exits - 1}`, exit);
   return fitExitLogits(readExits(table, exit, 1)[0]!, method, options);
 }

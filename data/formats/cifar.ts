@@ -1,7 +1,7 @@
 // The binary version of CIFAR-10 and CIFAR-100: records of 1 label byte (CIFAR-100: coarse, then fine), then 32 x 32 red,
 // green and blue bytes, plane after plane.
 
-import { ensure } from "../errors.ts";
+import { ensure, readOptions } from "../errors.ts";
 
 /** Height and width of a CIFAR image. */
 export const CIFAR_SIZE = 32;
@@ -23,8 +23,9 @@ export interface CifarRecords {
  */
 export function decodeCifar(
   bytes: Uint8Array,
-  { file, labelBytes }: { readonly file: string; readonly labelBytes: 1 | 2 },
+  options: { readonly file: string; readonly labelBytes: 1 | 2 },
 ): CifarRecords {
+  const { file, labelBytes } = readOptions("decodeCifar", options, { file: "string!", labelBytes: "number!" });
   const record = labelBytes + 3 * PIXELS;
   ensure(
     bytes.length > 0 && bytes.length % record === 0,

@@ -1,6 +1,6 @@
 // IDX, the format of MNIST and its kin: 0, 0, type, rank; the extents; then the values, all big-endian.
 
-import { DataError, ensure } from "../errors.ts";
+import { DataError, ensure, readOptions } from "../errors.ts";
 
 /** An array of bytes with its shape. */
 export interface IdxArray {
@@ -14,10 +14,8 @@ const UNSIGNED_BYTE = 8;
  * Decodes an uncompressed IDX file of unsigned bytes; `data` is a view of `bytes`.
  * @throws DataError naming `file` for another type, another rank than `rank`, or a length that does not fit the extents.
  */
-export function decodeIdx(
-  bytes: Uint8Array,
-  { file, rank }: { readonly file: string; readonly rank: number },
-): IdxArray {
+export function decodeIdx(bytes: Uint8Array, options: { readonly file: string; readonly rank: number }): IdxArray {
+  const { file, rank } = readOptions("decodeIdx", options, { file: "string!", rank: "number!" });
   const fail = (must: string, got: string): DataError =>
     new DataError(`decodeIdx: ${file}: ${must}; got ${got}.`, { file });
   const header = 4 + 4 * rank;

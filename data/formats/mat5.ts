@@ -1,9 +1,9 @@
 // MATLAB level 5 MAT files: a 128-byte header, then elements of a type, a byte count and data padded to 8 bytes. An element is a
 // matrix, or a zlib-compressed one; a matrix is made of elements: flags, extents, name, values. Values lie column-major.
 
-import { DataError } from "../errors.ts";
+import { DataError, readOptions } from "../errors.ts";
 import { type NumericArray, type NumericKind, toNumbers, widthOf } from "./bytes.ts";
-import { type UnpackOptions, unzlib } from "./unpack.ts";
+import { UNPACK, type UnpackOptions, unzlib } from "./unpack.ts";
 
 /** A numeric matrix; the first extent runs fastest. */
 export interface MatArray {
@@ -51,6 +51,7 @@ export async function decodeMat5(
   file: string,
   options: UnpackOptions = {},
 ): Promise<Map<string, MatArray>> {
+  readOptions("decodeMat5", options, UNPACK);
   const mark = String.fromCharCode(...bytes.subarray(126, HEADER_BYTES));
   if (mark !== "IM" && mark !== "MI") {
     const got = bytes.length < HEADER_BYTES ? `${bytes.length} bytes` : `byte order mark "${printable(mark)}"`;

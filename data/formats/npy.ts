@@ -1,9 +1,9 @@
 // NumPy's files: npy, one array behind a header written as a Python dictionary, and npz, a zip archive of them.
 
 import { zipSync } from "fflate";
-import { DataError, ensure } from "../errors.ts";
+import { DataError, ensure, readOptions } from "../errors.ts";
 import { type NumericArray, type NumericKind, toNumbers } from "./bytes.ts";
-import type { UnpackOptions } from "./unpack.ts";
+import { UNPACK, type UnpackOptions } from "./unpack.ts";
 import { memorySource, zipEntries } from "./zip.ts";
 
 /** A numeric array in C order. */
@@ -104,7 +104,8 @@ export interface NpzArchive {
 
 /** Opens the bytes of an npz archive. @throws DataError naming `file` if they are none. */
 export function openNpz(bytes: Uint8Array, file: string, options: UnpackOptions = {}): NpzArchive {
-  const entries = zipEntries(memorySource(bytes), { where: `openNpz: ${file}`, file, ...options });
+  const { maxBytes } = readOptions("openNpz", options, UNPACK);
+  const entries = zipEntries(memorySource(bytes), { where: `openNpz: ${file}`, file, maxBytes });
   const names = entries.map(({ name }) => name.replace(/\.npy$/, ""));
   return {
     names,

@@ -2,8 +2,9 @@
 // unpacked is then bounded by the size that the header names, and no other chunk is looked at; written by `fast-png`.
 
 import { encode } from "fast-png";
-import { DataError, ensure } from "../errors.ts";
-import { bytesFor, crc32, type UnpackOptions, unpackLimit, unzlibWithin } from "./unpack.ts";
+import type { Kinds } from "../../base/index.ts";
+import { DataError, ensure, readOptions } from "../errors.ts";
+import { bytesFor, crc32, UNPACK, type UnpackOptions, unpackLimit, unzlibWithin } from "./unpack.ts";
 
 /** An image of bytes. */
 export interface PngImage {
@@ -19,6 +20,8 @@ export interface PngOptions extends UnpackOptions {
   readonly file: string;
   readonly channels: 1 | 3;
 }
+
+const PNG: Kinds<PngOptions> = { ...UNPACK, file: "string!", channels: "number!" };
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 /** Samples of a pixel, by colour type: grey, colour, palette, grey with alpha, colour with alpha. */
@@ -58,7 +61,8 @@ interface Parts {
  * transparency is dropped, 16 bits are cut to 8, and grey of 1, 2 or 4 bits is spread over 0 to 255.
  * @throws DataError naming `file` if it is damaged, or holds more than `maxBytes`.
  */
-export function decodePng(bytes: Uint8Array, { file, channels, ...options }: PngOptions): PngImage {
+export function decodePng(bytes: Uint8Array, options: PngOptions): PngImage {
+  const { file, channels, ...limits } = readOptions("decodePng", options, PNG);
   const fail: Fail = (got) => {
     throw new DataError(`decodePng: ${file} must be an intact PNG file; got "${got}".`, { file });
   };
@@ -67,7 +71,7 @@ export function decodePng(bytes: Uint8Array, { file, channels, ...options }: Png
   const passes = passesOf(parts);
   const raw = passes.reduce((sum, { rows, bytes }) => sum + rows * (1 + bytes), 0);
   const size = `[${height}, ${width}]`;
-  const limit = unpackLimit(bytes.length, options);
+  const limit = unpackLimit(bytes.length, limits);
   if (Math.max(raw, channels * width * height) > limit) {
     const hint = "If it is to be trusted, raise maxBytes.";
     throw new DataError(`decodePng: ${file} must unpack to at most ${limit} bytes; got an image of ${size}. ${hint}`, {

@@ -2,13 +2,16 @@
 // streams and runs everywhere; what it leaves out is done here: the checksums inside, and a bound on what comes out.
 
 import { Gunzip, Inflate } from "fflate";
-import { DataError } from "../errors.ts";
+import type { Kinds } from "../../base/index.ts";
+import { DataError, readOptions } from "../errors.ts";
 
 /** How much may come out of packed data. */
 export interface UnpackOptions {
   /** Bytes at most; default 1,000 times the packed size, but at least 64 MiB and at most 4 GiB. */
   readonly maxBytes?: number | undefined;
 }
+
+export const UNPACK: Kinds<UnpackOptions> = { maxBytes: "any" };
 
 /** Nobody's memory ends here, so that a small file of equal values need not ask. */
 const LEAST_LIMIT = 2 ** 26;
@@ -29,7 +32,7 @@ export const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes
  */
 export async function gunzip(bytes: Uint8Array, file: string, options: UnpackOptions = {}): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
-  const limit = unpackLimit(bytes.length, options);
+  const limit = unpackLimit(bytes.length, readOptions("gunzip", options, UNPACK));
   for await (const chunk of gunzipStream([bytes], file, { maxBytes: limit })) chunks.push(chunk);
   return joined(chunks, file);
 }

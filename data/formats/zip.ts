@@ -1,8 +1,9 @@
 // Zip archives, read where they lie: an entry is a range of the file, and only a packed one is unpacked, whole. Nothing is
 // allocated for a number in a header before the file was seen to be that long.
 
-import { DataError } from "../errors.ts";
-import { crc32, inflateRaw, type UnpackOptions, unpackLimit } from "./unpack.ts";
+import type { Kinds } from "../../base/index.ts";
+import { DataError, readOptions } from "../errors.ts";
+import { crc32, inflateRaw, UNPACK, type UnpackOptions, unpackLimit } from "./unpack.ts";
 
 /** Where the bytes come from: memory, or a file. */
 export interface ByteSource {
@@ -45,9 +46,11 @@ export interface ZipOptions extends UnpackOptions {
   readonly file: string;
 }
 
+const ZIP: Kinds<ZipOptions> = { ...UNPACK, where: "string!", file: "string!" };
+
 /** The entries of an archive, in the order of its directory. @throws DataError that names the file. */
 export function zipEntries(source: ByteSource, options: ZipOptions): readonly ZipEntry[] {
-  const { where, file } = options;
+  const { where, file } = readOptions("zipEntries", options, ZIP);
   const fail = (got: string): never => {
     throw new DataError(`${where}: must be an intact npz archive; got ${got}.`, { file });
   };

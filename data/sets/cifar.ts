@@ -1,16 +1,17 @@
 // CIFAR-10 and CIFAR-100, binary version (Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009):
 // 50,000 + 10,000 colour images of 32 x 32, read from the official archive or from its unpacked folder.
 
+import type { Kinds } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
-import { DataError, ensure } from "../errors.ts";
-import { folderOf, lookFor, node, type OfficialFile, readBytes, type Source } from "../files.ts";
+import { DataError, ensure, readOptions } from "../errors.ts";
+import { folderOf, lookFor, node, type OfficialFile, placeOf, readBytes, type Source } from "../files.ts";
 import { CIFAR_SIZE, type CifarRecords, decodeCifar } from "../formats/cifar.ts";
 import { readTar } from "../formats/tar.ts";
 import { gunzip } from "../formats/unpack.ts";
 import { checkFile, readOfficial } from "../obtain.ts";
 import { type Splits, splitOfficial } from "../splits.ts";
 import { CIFAR100_COARSE, CIFAR100_FINE } from "./cifar100-classes.ts";
-import { CIFAR10_CLASSES, type DataOptions } from "./options.ts";
+import { CIFAR10_CLASSES, DATA, type DataOptions } from "./options.ts";
 
 /** One of the two sets: its archive, and the files inside of it, of which the last one holds the test samples. */
 interface CifarSet {
@@ -93,7 +94,9 @@ const CIFAR100: CifarSet = {
  * `cifar-10-binary.tar.gz` or what was unpacked from it.
  * @throws DataError for a missing or damaged file, or parts that ask for more than 50,000 samples.
  */
-export const cifar10 = (options: DataOptions = {}): Promise<Splits> => loadCifar(CIFAR10, CIFAR10_CLASSES, 0, options);
+export async function cifar10(options: DataOptions = {}): Promise<Splits> {
+  return loadCifar(CIFAR10, CIFAR10_CLASSES, 0, readOptions("cifar10", options, DATA));
+}
 
 /** Which of its two labels a CIFAR-100 sample gets. */
 export interface Cifar100Options extends DataOptions {
@@ -101,9 +104,11 @@ export interface Cifar100Options extends DataOptions {
   readonly labels?: "fine" | "coarse";
 }
 
+const CIFAR100_OPTIONS: Kinds<Cifar100Options> = { ...DATA, labels: "string" };
+
 /** CIFAR-100: as `cifar10`, with 100 or 20 classes, normalised by .5071 .4865 .4409 / .2673 .2564 .2762. */
 export async function cifar100(options: Cifar100Options = {}): Promise<Splits> {
-  const { labels = "fine" } = options;
+  const { labels = "fine" } = readOptions("cifar100", options, CIFAR100_OPTIONS);
   ensure(
     labels === "fine" || labels === "coarse",
     () => `cifar100: labels must be "fine" or "coarse"; got "${labels}".`,
@@ -147,7 +152,7 @@ interface Member {
 /** The set's files: from the unpacked folder if it is whole, or else from the archive. */
 async function readMembers({ op, source, members }: CifarSet, options: DataOptions): Promise<Member[]> {
   const { join } = node("node:path");
-  const { files, unpacked } = await lookFor(source, options);
+  const { files, unpacked } = await lookFor(source, placeOf(options));
   if (unpacked && (unpacked.isWhole || !(files || options.download))) {
     return Promise.all(members.map((file) => readMember(op, file, join(unpacked.folder, file.name), options)));
   }

@@ -1,10 +1,19 @@
 // CINIC-10 (Darlow et al. 2018): PNG folders train, valid and test of 90,000 colour images of 32 x 32 each, from CIFAR-10 and
 // ImageNet, in the classes of CIFAR-10. The official validation set gives the validation and the calibration part.
 
-import { leftovers, partOf, readChunks } from "../../base/index.ts";
+import { type Kinds, leftovers, partOf, readChunks } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
-import { DataError, ensure } from "../errors.ts";
-import { type FileOptions, lookFor, node, type OfficialFile, readBytes, type Source } from "../files.ts";
+import { DataError, ensure, readOptions } from "../errors.ts";
+import {
+  FILES,
+  type FileOptions,
+  lookFor,
+  node,
+  type OfficialFile,
+  placeOf,
+  readBytes,
+  type Source,
+} from "../files.ts";
 import { decodePng } from "../formats/png.ts";
 import { readTar } from "../formats/tar.ts";
 import { gunzipStream } from "../formats/unpack.ts";
@@ -32,13 +41,22 @@ export interface Cinic10Options extends Omit<DataOptions, "order"> {
   readonly test?: number;
 }
 
+const CINIC10_OPTIONS: Kinds<Cinic10Options> = {
+  ...FILES,
+  train: "number",
+  validation: "number",
+  calibration: "number",
+  test: "number",
+  seed: "number",
+};
+
 /**
  * CINIC-10: 32 x 32 x 3, ten classes, normalised by .4789 .4723 .4305 / .2421 .2383 .2587. `dir` holds the folders train, valid
  * and test, or `CINIC-10.tar.gz`, which is then unpacked beside itself.
  * @throws DataError for a missing folder, a damaged image (by its path), or parts that ask for more samples than there are.
  */
 export async function cinic10(options: Cinic10Options = {}): Promise<Splits> {
-  const { validation = 5000, calibration = 5000, seed = 1 } = options;
+  const { validation = 5000, calibration = 5000, seed = 1 } = readOptions("cinic10", options, CINIC10_OPTIONS);
   const root = await unpackedFolder(options);
   const lists = {
     train: await listPart(root, "train"),
@@ -131,7 +149,7 @@ async function loadImages(
 async function unpackedFolder(options: FileOptions): Promise<string> {
   const fs = node("node:fs/promises");
   const path = node("node:path");
-  const { folder: root, unpacked } = await lookFor(CINIC10_SOURCE, options);
+  const { folder: root, unpacked } = await lookFor(CINIC10_SOURCE, placeOf(options));
   if (unpacked?.isWhole) return root;
   const archive = await obtain("cinic10", ARCHIVE, root, options);
   // Unpacked aside and moved when whole, so that a kill leaves no folder that looks complete.

@@ -2,9 +2,10 @@
 // the patch around a labelled pixel. Where parts are drawn at random, their patches overlap and the test part is not unseen;
 // `disjoint-block` cuts the scene into blocks, and no patch shows anything of another part's blocks.
 
+import type { Kinds } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
-import { DataError, ensure, ensureCount } from "../errors.ts";
-import { type FileOptions, folderOf, type OfficialFile, type Source } from "../files.ts";
+import { DataError, ensure, ensureCount, readOptions } from "../errors.ts";
+import { FILES, type FileOptions, folderOf, type OfficialFile, type Source } from "../files.ts";
 import { toInt32 } from "../formats/bytes.ts";
 import { decodeMat5, type MatArray, matArray } from "../formats/mat5.ts";
 import { readOfficial } from "../obtain.ts";
@@ -63,6 +64,15 @@ export interface IndianPinesOptions extends FileOptions {
   readonly seed?: number;
 }
 
+const INDIAN_PINES: Kinds<IndianPinesOptions> = {
+  ...FILES,
+  split: "string",
+  patch: "number",
+  block: "number",
+  shares: "any",
+  seed: "number",
+};
+
 const DEFAULT_SHARES: Shares = { train: 0.4, validation: 0.1, calibration: 0.2, test: 0.3 };
 
 /**
@@ -71,7 +81,13 @@ const DEFAULT_SHARES: Shares = { train: 0.4, validation: 0.1, calibration: 0.2, 
  * @throws DataError for a missing or damaged file, files that do not fit each other, or an option out of its range.
  */
 export async function indianPines(options: IndianPinesOptions = {}): Promise<Splits> {
-  const { split = "disjoint-block", patch = 9, block = 12, shares = DEFAULT_SHARES, seed = 1 } = options;
+  const {
+    split = "disjoint-block",
+    patch = 9,
+    block = 12,
+    shares = DEFAULT_SHARES,
+    seed = 1,
+  } = readOptions("indianPines", options, INDIAN_PINES);
   ensure(
     split === "random" || split === "disjoint-block",
     () => `indianPines: split must be "random" or "disjoint-block"; got "${split}".`,

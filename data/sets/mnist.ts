@@ -2,13 +2,13 @@
 // 60,000 + 10,000 grey images of 28 x 28.
 
 import { createDataset, type Dataset } from "../dataset.ts";
-import { ensure } from "../errors.ts";
+import { ensure, readOptions } from "../errors.ts";
 import { folderOf, type OfficialFile, type Source } from "../files.ts";
 import { decodeIdx } from "../formats/idx.ts";
 import { gunzip, isGzip } from "../formats/unpack.ts";
 import { readOfficial } from "../obtain.ts";
 import { type Splits, splitOfficial } from "../splits.ts";
-import { type DataOptions, DIGITS } from "./options.ts";
+import { DATA, type DataOptions, DIGITS } from "./options.ts";
 
 const NAMES = ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"] as const;
 
@@ -87,6 +87,7 @@ export const fashionMnist = (options: DataOptions = {}): Promise<Splits> => load
 export const mnist = (options: DataOptions = {}): Promise<Splits> => loadIdxSet(MNIST, options);
 
 async function loadIdxSet(set: IdxSet, options: DataOptions): Promise<Splits> {
+  readOptions(set.op, options, DATA);
   const training = await loadPart(set, "train", 0, options);
   const test = await loadPart(set, "test", training.size, options);
   return splitOfficial(set.op, training, test, options);

@@ -1,12 +1,13 @@
 // A data set of one's own: images and labels from an npz file, or from the npy files of a folder.
 
+import type { Kinds } from "../../base/index.ts";
 import { channelStatistics, createDataset, type ImageShape } from "../dataset.ts";
-import { ensure } from "../errors.ts";
+import { ensure, readOptions } from "../errors.ts";
 import { node, readBytes } from "../files.ts";
 import { toInt32 } from "../formats/bytes.ts";
 import { decodeNpy, type NpyArray, openNpz } from "../formats/npy.ts";
-import type { UnpackOptions } from "../formats/unpack.ts";
-import { type SplitOptions, type Splits, splitOfficial } from "../splits.ts";
+import { UNPACK, type UnpackOptions } from "../formats/unpack.ts";
+import { SPLIT, type SplitOptions, type Splits, splitOfficial } from "../splits.ts";
 
 /** What is held under which name. */
 export interface NpzOptions extends SplitOptions, UnpackOptions {
@@ -27,6 +28,19 @@ export interface NpzOptions extends SplitOptions, UnpackOptions {
   readonly isChannelsLast?: boolean;
 }
 
+const NPZ: Kinds<NpzOptions> = {
+  ...SPLIT,
+  ...UNPACK,
+  isChannelsLast: "boolean",
+  images: "string",
+  labels: "string",
+  testImages: "string",
+  testLabels: "string",
+  classes: "any",
+  mean: "any",
+  std: "any",
+};
+
 /** Nobody names so many classes, and a label beyond is none. */
 const MOST_CLASSES = 65_536;
 /** Grey, colour, colour with alpha: what the second axis of an array has if channels come first. */
@@ -38,7 +52,12 @@ const CHANNELS = [1, 3, 4];
  * @throws DataError naming the file and the array that is missing or does not fit.
  */
 export async function npz(path: string, options: NpzOptions = {}): Promise<Splits> {
-  const { images = "x_train", labels = "y_train", testImages = "x_test", testLabels = "y_test" } = options;
+  const {
+    images = "x_train",
+    labels = "y_train",
+    testImages = "x_test",
+    testLabels = "y_test",
+  } = readOptions("npz", options, NPZ);
   const get = await openArrays(path, options);
   const labelsOf = async (name: string) =>
     checkLabels((await get(name)).data, `${path}/${name}`, path, options.classes);
@@ -99,7 +118,7 @@ async function openArrays(path: string, options: UnpackOptions): Promise<(name: 
   const files = await node("node:fs/promises")
     .readdir(path)
     .catch(() => undefined);
-  const archive = files ? undefined : openNpz(await readBytes(path), path, options);
+  const archive = files ? undefined : openNpz(await readBytes(path), path, { maxBytes: options.maxBytes });
   const names = archive?.names ?? files!.filter((file) => file.endsWith(".npy")).map((file) => file.slice(0, -4));
   return async (name) => {
     const list = names.join(", ") || "none";

@@ -2,13 +2,13 @@
 // 531,131 extra samples. The file's label 10 is the digit 0.
 
 import { createDataset, type Dataset } from "../dataset.ts";
-import { ensure } from "../errors.ts";
+import { ensure, readOptions } from "../errors.ts";
 import { folderOf, type OfficialFile, type Source } from "../files.ts";
 import { toInt32 } from "../formats/bytes.ts";
 import { decodeMat5, type MatArray, matArray } from "../formats/mat5.ts";
 import { readOfficial } from "../obtain.ts";
 import { type Splits, splitOfficial } from "../splits.ts";
-import { type DataOptions, DIGITS } from "./options.ts";
+import { DATA, type DataOptions, DIGITS } from "./options.ts";
 
 const file = (name: string, bytes: number, md5: string): OfficialFile => ({
   name,
@@ -28,6 +28,7 @@ export const SVHN_SOURCE: Source = { folder: "svhn", files: [TRAIN, TEST] };
  * @throws DataError for a missing or damaged file, or parts that ask for more samples than there are.
  */
 export async function svhn(options: DataOptions = {}): Promise<Splits> {
+  readOptions("svhn", options, DATA);
   const training = await load(TRAIN, "train", 0, options);
   return splitOfficial("svhn", training, await load(TEST, "test", training.size, options), options);
 }

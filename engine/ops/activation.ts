@@ -1,5 +1,6 @@
 // Activations fused into products and convolutions: their names, and the way back through them.
 
+import { type Kinds, what } from "../../base/index.ts";
 import type { Activation } from "../../kernels/index.ts";
 import { ArgumentError } from "../errors.ts";
 import { type Backward, isRecording } from "../op.ts";
@@ -15,6 +16,8 @@ export interface FusedOptions {
   /** Whether the residual is added before the activation (the default, as in a ResNet block) or after it. */
   readonly residualAt?: "before" | "after";
 }
+
+export const FUSED: Kinds<FusedOptions> = { activation: "string", residual: "any", residualAt: "string" };
 
 /** A fused op's attributes. */
 export interface FusedAttrs {
@@ -70,9 +73,11 @@ export const needsArgument = (activation: Activation, residualAt: "none" | "befo
 /** Attributes of a fused op; the activation's argument is kept only where a gradient will ask for it. */
 export function fusedAttrs(op: string, inputs: readonly (Tensor | undefined)[], options: FusedOptions): FusedAttrs {
   const { activation = "none", residual, residualAt = "before" } = options;
+  if (residualAt !== "before" && residualAt !== "after")
+    throw new ArgumentError(`${op}: residualAt must be "before" or "after"; got ${what(residualAt)}.`);
   const known: readonly string[] = ["none", "relu", "gelu", "geluTanh", "silu", "sigmoid", "tanh"];
   if (!known.includes(activation)) {
-    throw new ArgumentError(`${op}: activation must be one of ${known.join(", ")}; got ${JSON.stringify(activation)}.`);
+    throw new ArgumentError(`${op}: activation must be one of ${known.join(", ")}; got ${what(activation)}.`);
   }
   const at = residual ? residualAt : "none";
   const isTaped = isRecording() && inputs.some((input) => input?.isDifferentiable);

@@ -2,12 +2,11 @@
 
 import { DTypeError, ShapeError } from "../errors.ts";
 import { describe, sameShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { checkTensors, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
 
 function checkAlike(op: string, target: Tensor, value: Tensor): void {
-  target.check(op);
-  value.check(op);
+  checkTensors(op, { target, value });
   if (!sameShape(target.shape, value.shape)) {
     throw new ShapeError(
       `${op}: the value must have the target's shape; got ${describe(value)} for ${describe(target)}.`,

@@ -1,5 +1,6 @@
 // Attention without the score matrix in memory: scaledDotProductAttention, and qkvAttention on a packed projection.
 
+import { type Kinds, what } from "../../base/index.ts";
 import {
   type AttentionDims,
   type AttentionSpec,
@@ -10,10 +11,10 @@ import {
   attentionForward,
   packedAttentionDims,
 } from "../../kernels/index.ts";
-import { ArgumentError, ShapeError } from "../errors.ts";
+import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Run, single } from "../op.ts";
 import { describe, numel, sameShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { checkTensors, type Tensor } from "../tensor.ts";
 import { checkFloat, floatStorage, sizeClass } from "./rowwise.ts";
 
 /** Options of attention. */
@@ -23,6 +24,14 @@ export interface AttentionOptions {
   /** Factor of the scores; default or null: 1 / sqrt(headDim). */
   readonly scale?: number | null;
 }
+
+/** Options of `qkvAttention`. */
+export interface PackedOptions extends AttentionOptions {
+  readonly heads: number;
+}
+
+const ATTENTION: Kinds<AttentionOptions> = { causal: "boolean", scale: "any" };
+const PACKED: Kinds<PackedOptions> = { ...ATTENTION, heads: "number!" };
 
 interface Attrs {
   readonly causal: boolean;
@@ -113,23 +122,24 @@ const packedOp = single(
   }),
 );
 
+function checkScale(op: string, scale: number): number {
+  if (Number.isFinite(scale)) return scale;
+  throw new ArgumentError(`${op}: scale must be a finite number or null; got ${what(scale)}.`);
+}
+
 /**
  * softmax(scale q k^T) v for q [..., L, D], k and v [..., M, D] with equal leading axes (batch, heads): [..., L, D].
  * Memory grows with L, not with L M.
  */
-export function scaledDotProductAttention(
-  q: Tensor,
-  k: Tensor,
-  v: Tensor,
-  { causal = false, scale = null }: AttentionOptions = {},
-): Tensor {
+export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
   const op = "scaledDotProductAttention";
+  const { causal = false, scale = null } = readOptions(op, options, ATTENTION);
+  checkTensors(op, { q, k, v });
   for (const [name, x] of [
     ["q", q],
     ["k", k],
     ["v", v],
   ] as const) {
-    x.check(op);
     checkFloat(op, name, x);
     if (x.dtype !== q.dtype)
       throw new ArgumentError(`${op}: q, k and v must have one dtype; got ${describe(q)} and ${describe(x)}.`);
@@ -153,24 +163,22 @@ export function scaledDotProductAttention(
     queries,
     keys,
     dim,
-    scale: scale ?? 1 / Math.sqrt(dim),
+    scale: checkScale(op, scale ?? 1 / Math.sqrt(dim)),
   });
   return attentionOp([q, k, v], { causal, dims });
 }
 
 /** Self-attention of a packed projection [B, T, 3 H D], ordered q, k, v and each split into `heads`: [B, T, H D]. */
-export function qkvAttention(
-  qkv: Tensor,
-  { heads, causal = false, scale = null }: AttentionOptions & { readonly heads: number },
-): Tensor {
+export function qkvAttention(qkv: Tensor, options: PackedOptions): Tensor {
   const op = "qkvAttention";
-  qkv.check(op);
+  const { heads, causal = false, scale = null } = readOptions(op, options, PACKED);
+  checkTensors(op, { qkv });
   checkFloat(op, "qkv", qkv);
   const [batch, length, width] = qkv.shape as readonly [number, number, number];
   if (qkv.rank !== 3 || !Number.isInteger(heads) || heads < 1 || width === 0 || width % (3 * heads) !== 0) {
     throw new ShapeError(`${op}: qkv must be [B, T, 3 * heads * headDim]; got ${describe(qkv)} for ${heads} heads.`);
   }
   const dim = width / 3 / heads;
-  const dims = packedAttentionDims({ batch, heads, length, dim, scale: scale ?? 1 / Math.sqrt(dim) });
+  const dims = packedAttentionDims({ batch, heads, length, dim, scale: checkScale(op, scale ?? 1 / Math.sqrt(dim)) });
   return packedOp([qkv], { causal, dims });
 }

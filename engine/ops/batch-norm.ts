@@ -1,6 +1,7 @@
 // batchNorm over the last axis, training and evaluation, with relu and a residual fused. Two dispatches each way in
 // training, one forward in evaluation.
 
+import type { Kinds } from "../../base/index.ts";
 import {
   type BatchNormShape,
   batchNormApply,
@@ -13,10 +14,10 @@ import {
   batchNormStatistics,
   batchNormSumRows,
 } from "../../kernels/index.ts";
-import { ArgumentError, ShapeError } from "../errors.ts";
+import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Inputs, type Op, type Run } from "../op.ts";
 import { type Described, describe, numel, sameShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { checkTensors, type Tensor } from "../tensor.ts";
 import { checkEps, checkParameter, type NormOptions } from "./norm.ts";
 import { checkFloat, floatStorage } from "./rowwise.ts";
 
@@ -31,6 +32,14 @@ export interface BatchNormOptions extends NormOptions {
   /** Added before the activation, of x's shape and dtype. */
   readonly residual?: Tensor | undefined;
 }
+
+const BATCH: Kinds<BatchNormOptions> = {
+  eps: "number",
+  training: "boolean",
+  momentum: "number",
+  activation: "string",
+  residual: "any",
+};
 
 interface Attrs {
   readonly training: boolean;
@@ -143,10 +152,17 @@ export function batchNorm(
   bias: Tensor,
   runningMean: Tensor,
   runningVar: Tensor,
-  { training = false, momentum = 0.1, eps = 1e-5, activation = "none", residual }: BatchNormOptions = {},
+  options: BatchNormOptions = {},
 ): Tensor {
   const name = "batchNorm";
-  x.check(name);
+  const {
+    training = false,
+    momentum = 0.1,
+    eps = 1e-5,
+    activation = "none",
+    residual,
+  } = readOptions(name, options, BATCH);
+  checkTensors(name, { x, weight, bias, runningMean, runningVar, "residual?": residual });
   checkFloat(name, "x", x);
   checkEps(name, eps);
   const channels = x.shape.at(-1);

@@ -1,5 +1,6 @@
 // Rows that stay: which rows of a mask survive, on the GPU alone; and the grids of launches on a live row count.
 
+import type { Kinds } from "../../base/index.ts";
 import {
   COMPACT_BLOCK,
   ceilDiv,
@@ -13,10 +14,10 @@ import {
   scanBlocks,
   writeBlocks,
 } from "../../kernels/index.ts";
-import { DTypeError, ShapeError } from "../errors.ts";
+import { DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, dispatch } from "../op.ts";
 import { describe } from "../shape.ts";
-import { empty, type Tensor } from "../tensor.ts";
+import { checkTensors, empty, type Tensor } from "../tensor.ts";
 
 const compactOp = defineOp({
   name: "compact",
@@ -57,8 +58,18 @@ export interface Survivors {
   readonly count: Tensor;
 }
 
+/** Options of `compact`. */
+export interface CompactOptions {
+  /** u32[1]: how many rows of the mask count. */
+  readonly rows?: Tensor;
+}
+
+const COMPACT: Kinds<CompactOptions> = { rows: "any" };
+
 /** Rows of a mask [n] that are not 0; with `rows` (u32[1], on the GPU), among the first `rows` only. */
-export function compact(mask: Tensor, { rows }: { readonly rows?: Tensor } = {}): Survivors {
+export function compact(mask: Tensor, options: CompactOptions = {}): Survivors {
+  const { rows } = readOptions("compact", options, COMPACT);
+  checkTensors("compact", { mask, "rows?": rows });
   const [indices, count] = compactOp([mask, rows], {}) as readonly [Tensor, Tensor];
   return { indices, count };
 }

@@ -1,6 +1,7 @@
 // 2-D convolution over NHWC activations and HWIO weights, with groups, dilation, strides and any padding, fused with bias,
 // residual and activation; its gradients are ops of their own. Depthwise convolutions have kernels of their own.
 
+import { type Kinds, what } from "../../base/index.ts";
 import {
   type ConvGeometry,
   convDims,
@@ -20,11 +21,11 @@ import {
   sumParts,
 } from "../../kernels/index.ts";
 import { isFloat } from "../dtype.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
+import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Inputs, type OpRecord, type Run, single } from "../op.ts";
 import { type Described, describe, formatShape, type Shape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import { type FusedAttrs, type FusedOptions, fusedAttrs, throughActivation } from "./activation.ts";
+import { checkTensors, type Tensor } from "../tensor.ts";
+import { FUSED, type FusedAttrs, type FusedOptions, fusedAttrs, throughActivation } from "./activation.ts";
 import { sumTo } from "./reduce.ts";
 import { sizeClass } from "./rowwise.ts";
 
@@ -39,6 +40,8 @@ export interface ConvOptions extends FusedOptions {
   readonly dilation?: PerAxis;
   readonly groups?: number;
 }
+
+const CONV: Kinds<ConvOptions> = { ...FUSED, stride: "any", padding: "any", dilation: "any", groups: "number" };
 
 interface ConvAttrs {
   readonly geometry: ConvGeometry;
@@ -207,13 +210,13 @@ const isCount =
 
 /** `[height, width]` of an option given as one number or two. */
 export function perAxis(op: string, name: string, value: PerAxis, least: number): readonly [number, number] {
-  const [height, width, ...rest] = typeof value === "number" ? [value, value] : value;
-  if (rest.length > 0 || ![height, width].every(isCount(least))) {
+  const list: readonly number[] = typeof value === "number" ? [value, value] : Array.isArray(value) ? value : [];
+  if (list.length !== 2 || !list.every(isCount(least))) {
     throw new ArgumentError(
-      `${op}: ${name} must be an integer of at least ${least}, or two of them; got ${JSON.stringify(value)}.`,
+      `${op}: ${name} must be an integer of at least ${least}, or two of them; got ${what(value)}.`,
     );
   }
-  return [height, width];
+  return list as unknown as readonly [number, number];
 }
 
 /** `[top, bottom, left, right]` of padding given as one number, two, or four. */
@@ -221,10 +224,11 @@ export function allSides(
   op: string,
   padding: NonNullable<ConvOptions["padding"]>,
 ): readonly [number, number, number, number] {
-  const list: readonly number[] = typeof padding === "number" ? [padding, padding] : [...padding];
+  const list: readonly number[] =
+    typeof padding === "number" ? [padding, padding] : Array.isArray(padding) ? padding : [];
   if ((list.length !== 2 && list.length !== 4) || !list.every(isCount(0))) {
     throw new ArgumentError(
-      `${op}: padding must be an integer of at least 0, or two or four of them; got ${JSON.stringify(padding)}.`,
+      `${op}: padding must be an integer of at least 0, or two or four of them; got ${what(padding)}.`,
     );
   }
   const [a, b, c = b, d = b] = list as [number, number, number?, number?];
@@ -272,8 +276,8 @@ function asLine(g: ConvGeometry): ConvGeometry {
  * Throws ShapeError, DTypeError or ArgumentError for operands and options that do not fit.
  */
 export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOptions = {}): Tensor {
-  x.check("conv2d");
-  weight.check("conv2d");
+  readOptions("conv2d", options, CONV);
+  checkTensors("conv2d", { x, weight, "bias?": bias, "residual?": options.residual });
   const geometry = geometryOf(x, weight, options);
   const { batch, oh, ow, o } = geometry;
   const inputs = [x, weight, bias, options.residual];

@@ -1,6 +1,7 @@
 // Losses on class scores: crossEntropy (also over stacked exits, with weights and smoothing) and nllLoss.
 // A reduced loss stays one op, so that its gradient is one dispatch from one number.
 
+import type { Kinds } from "../../base/index.ts";
 import {
   crossEntropyBackward,
   crossEntropyCandidates,
@@ -8,10 +9,10 @@ import {
   nllBackward,
   nllForward,
 } from "../../kernels/index.ts";
-import { ArgumentError, DTypeError, GradientError, ShapeError } from "../errors.ts";
+import { ArgumentError, DTypeError, GradientError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Inputs, isRecording, type Run, single } from "../op.ts";
 import { type Described, describe, sameShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { checkTensors, type Tensor } from "../tensor.ts";
 import { mul } from "./pointwise.ts";
 import { mean, sum } from "./reduce.ts";
 import { checkF32, checkFloat, checkReduction, floatStorage, type Reduction, reduceAll, sizeClass } from "./rowwise.ts";
@@ -25,6 +26,9 @@ export interface CrossEntropyOptions {
   /** Factor of each loss, [N] or [N, K]; "mean" still divides by the number of losses. */
   readonly weights?: Tensor | undefined;
 }
+
+const NLL: Kinds<Pick<CrossEntropyOptions, "reduction">> = { reduction: "string" };
+const OPTIONS: Kinds<CrossEntropyOptions> = { ...NLL, labelSmoothing: "number", weights: "any" };
 
 interface Attrs {
   readonly smoothing: number;
@@ -163,11 +167,9 @@ function checkOperands([logits, target, weights]: Inputs): void {
  * distributions (f32 [N, C]) of the samples: [N] or [N, K] without reduction. Labels outside 0..C-1 cannot be seen
  * before the GPU runs: they make their loss, and their row of the gradient, NaN.
  */
-export function crossEntropy(
-  logits: Tensor,
-  target: Tensor,
-  { labelSmoothing = 0, reduction = "mean", weights }: CrossEntropyOptions = {},
-): Tensor {
+export function crossEntropy(logits: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor {
+  const { labelSmoothing = 0, reduction = "mean", weights } = readOptions("crossEntropy", options, OPTIONS);
+  checkTensors("crossEntropy", { logits, target, "weights?": weights });
   checkReduction("crossEntropy", reduction);
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
     throw new ArgumentError(`crossEntropy: labelSmoothing must be in 0..1; got ${labelSmoothing}.`);
@@ -233,8 +235,10 @@ const nllOp = single(
 export function nllLoss(
   logProbs: Tensor,
   labels: Tensor,
-  { reduction = "mean" }: { readonly reduction?: Reduction } = {},
+  options: Pick<CrossEntropyOptions, "reduction"> = {},
 ): Tensor {
+  const { reduction = "mean" } = readOptions("nllLoss", options, NLL);
+  checkTensors("nllLoss", { logProbs, labels });
   checkReduction("nllLoss", reduction);
   return nllOp([logProbs, labels], { reduction, shape: logProbs.shape as [number, number], dtype: logProbs.dtype });
 }

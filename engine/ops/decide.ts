@@ -1,10 +1,12 @@
 // The decision of an exit, on the GPU: who leaves, with what answer.
 
+import type { Kinds } from "../../base/index.ts";
 import { type ExitScore, exitDecide as kernel } from "../../kernels/index.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
+import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
 import { describe } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { checkTensors, type Tensor } from "../tensor.ts";
+import { checkOneOf } from "./rowwise.ts";
 
 export { decideError, type ExitScore } from "../../kernels/index.ts";
 
@@ -31,6 +33,14 @@ export interface DecideOptions {
   /** u32[1]: how many of the rows exist; the others write nothing. Default all. */
   readonly rows?: Tensor;
 }
+
+const DECIDE: Kinds<DecideOptions> = {
+  exit: "number!",
+  isLast: "boolean",
+  score: "string",
+  temperature: "number",
+  rows: "any",
+};
 
 type Operands = readonly [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
 
@@ -62,7 +72,8 @@ export function exitDecide(
   options: DecideOptions,
 ): Tensor {
   const name = "exitDecide";
-  const { exit, isLast = false, score = "maxProb", temperature = 1, rows } = options;
+  const { exit, isLast = false, score = "maxProb", temperature = 1, rows } = readOptions(name, options, DECIDE);
+  checkTensors(name, { logits, ids, thresholds, ...results, "rows?": rows });
   const [n, classes] = logits.shape as readonly [number, number];
   if (logits.rank !== 2 || classes === 0)
     throw new ShapeError(`${name}: logits must be [n, C]; got ${describe(logits)}.`);
@@ -79,6 +90,7 @@ export function exitDecide(
   }
   if (rows && (rows.dtype !== "u32" || rows.size !== 1))
     throw new ShapeError(`${name}: rows must be u32[1]; got ${describe(rows)}.`);
+  checkOneOf(name, "score", score, ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"]);
   if (!(temperature > 0)) throw new ArgumentError(`${name}: temperature must be above 0; got ${temperature}.`);
   return op([logits, ids, thresholds, answers, exits, scores, rows], { exit, isLast, score, temperature });
 }

@@ -1,10 +1,12 @@
 // Weights of a multi-exit loss by confidence gates, on the GPU. Gates carry no gradient: the op has no vjp.
 
+import type { Kinds } from "../../base/index.ts";
 import { type GateMode, exitGates as kernel } from "../../kernels/index.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
+import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp } from "../op.ts";
 import { describe } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { checkTensors, type Tensor } from "../tensor.ts";
+import { checkOneOf } from "./rowwise.ts";
 
 /** How samples are handed from exit to exit. */
 export interface GateOptions {
@@ -18,6 +20,14 @@ export interface GateOptions {
   /** Divide a sample's weights by their sum; default false. */
   readonly normalise?: boolean;
 }
+
+const GATES: Kinds<GateOptions> = {
+  mode: "string!",
+  tau: "number",
+  kappa: "number",
+  leak: "number",
+  normalise: "boolean",
+};
 
 const gates = defineOp<Required<GateOptions>>({
   name: "exitGates",
@@ -68,7 +78,9 @@ export function exitGates(
   schedule: Tensor,
   options: GateOptions,
 ): { readonly weights: Tensor; readonly eligibility: Tensor } {
-  const { mode, tau = 0.9, kappa = 1, leak = 0, normalise = false } = options;
+  const { mode, tau = 0.9, kappa = 1, leak = 0, normalise = false } = readOptions("exitGates", options, GATES);
+  checkTensors("exitGates", { logits, labels, schedule });
+  checkOneOf("exitGates", "mode", mode, ["hard", "soft", "confidence", "open"]);
   if (!(tau >= 0 && tau <= 1)) throw new ArgumentError(`exitGates: tau must be in [0, 1]; got ${tau}.`);
   if (!(leak >= 0)) throw new ArgumentError(`exitGates: leak must not be negative; got ${leak}.`);
   const [weights, eligibility] = gates([logits, labels, schedule], { mode, tau, kappa, leak, normalise }) as [

@@ -1,6 +1,7 @@
 // Ops that pick by index: indexSelect, gather, embedding, oneHot; scatterRows writes rows back to where they came from.
 // An index out of range gives NaN (0 for integers), since the GPU cannot throw; backwards it is left out.
 
+import type { Kinds } from "../../base/index.ts";
 import {
   gatherElements,
   gatherRows,
@@ -17,10 +18,10 @@ import {
   unitOf,
 } from "../../kernels/index.ts";
 import { type DType, isFloat, storageType } from "../dtype.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
+import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, dispatch, type Inputs, single } from "../op.ts";
 import { collapse, type Described, describe, normalizeAxis, numel, type Shape, strides } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { checkTensors, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
 import { valueBits } from "./shape.ts";
 import { reshape } from "./view.ts";
@@ -33,6 +34,15 @@ function checkIndex(op: string, index: Tensor): void {
     throw new DTypeError(`${op}: the index must be i32 or u32; got ${describe(index)}.`);
   }
 }
+
+/** Which axis an index counts along; default 0. */
+export interface IndexOptions {
+  readonly dim?: number;
+}
+
+const INDEX: Kinds<IndexOptions> = { dim: "number" };
+const ONE_HOT: Kinds<{ readonly numClasses: number }> = { numClasses: "number!" };
+const SCATTER: Kinds<{ readonly count?: Tensor }> = { count: "any" };
 
 /** Gradients are stored as the picked tensor is. */
 const gradientStorage = (dtype: DType): "f32" | "f16" => (dtype === "f16" ? "f16" : "f32");
@@ -100,7 +110,9 @@ const indexSelectOp = selectOp("indexSelect");
 const embeddingOp = selectOp("embedding");
 
 /** The slices `index[0], index[1], ...` (i32[n]) of x along `dim`. */
-export function indexSelect(x: Tensor, index: Tensor, { dim = 0 }: { readonly dim?: number } = {}): Tensor {
+export function indexSelect(x: Tensor, index: Tensor, options: IndexOptions = {}): Tensor {
+  const { dim = 0 } = readOptions("indexSelect", options, INDEX);
+  checkTensors("indexSelect", { x, index });
   checkIndex("indexSelect", index);
   if (index.rank !== 1)
     throw new ShapeError(`indexSelect: the index must have one axis; got ${describe(index)} for ${describe(x)}.`);
@@ -109,6 +121,7 @@ export function indexSelect(x: Tensor, index: Tensor, { dim = 0 }: { readonly di
 
 /** Rows of `weight` [V, D] by an index of any shape: [..., D]. */
 export function embedding(weight: Tensor, index: Tensor): Tensor {
+  checkTensors("embedding", { weight, index });
   checkIndex("embedding", index);
   if (weight.rank !== 2) {
     throw new ShapeError(
@@ -192,7 +205,9 @@ const gatherOp = single(
 );
 
 /** Elements of x with the coordinate along `dim` replaced by `index`; the result has the shape of `index`. */
-export function gather(x: Tensor, index: Tensor, { dim = 0 }: { readonly dim?: number } = {}): Tensor {
+export function gather(x: Tensor, index: Tensor, options: IndexOptions = {}): Tensor {
+  const { dim = 0 } = readOptions("gather", options, INDEX);
+  checkTensors("gather", { x, index });
   checkIndex("gather", index);
   return gatherOp([x, index], { axis: normalizeAxis("gather", dim, x.rank) });
 }
@@ -209,7 +224,9 @@ const oneHotOp = single(
 );
 
 /** f32[..., numClasses]: 1 at each index, 0 elsewhere; all 0 for an index out of range. */
-export function oneHot(index: Tensor, { numClasses }: { readonly numClasses: number }): Tensor {
+export function oneHot(index: Tensor, options: { readonly numClasses: number }): Tensor {
+  const { numClasses } = readOptions("oneHot", options, ONE_HOT);
+  checkTensors("oneHot", { index });
   checkIndex("oneHot", index);
   if (!Number.isInteger(numClasses) || numClasses < 0) {
     throw new ArgumentError(
@@ -223,13 +240,9 @@ export function oneHot(index: Tensor, { numClasses }: { readonly numClasses: num
  * Overwrites the rows `index` (distinct) of `target` by the rows of x, in place and without a gradient. With `count`
  * (u32[1], on the GPU), only the first `count` rows of x are written.
  */
-export function scatterRows(
-  target: Tensor,
-  index: Tensor,
-  x: Tensor,
-  { count }: { readonly count?: Tensor } = {},
-): void {
-  for (const operand of [target, index, x, count]) operand?.check("scatterRows");
+export function scatterRows(target: Tensor, index: Tensor, x: Tensor, options: { readonly count?: Tensor } = {}): void {
+  const { count } = readOptions("scatterRows", options, SCATTER);
+  checkTensors("scatterRows", { target, index, x, "count?": count });
   checkIndex("scatterRows", index);
   const fits =
     target.rank > 0 && x.rank === target.rank && x.shape.every((extent, i) => i === 0 || extent === target.shape[i]);

@@ -1,10 +1,11 @@
 // Images as bytes on the way in: unpacked, mirrored and normalised on the GPU in one dispatch.
 
+import type { Kinds } from "../../base/index.ts";
 import { normaliseImages as kernel } from "../../kernels/index.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
+import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
-import { describe, numel, type Shape } from "../shape.ts";
-import { type Tensor, tensor } from "../tensor.ts";
+import { checkList, describe, numel, type Shape } from "../shape.ts";
+import { checkTensors, type Tensor, tensor } from "../tensor.ts";
 
 /** Options of `normaliseImages`. */
 export interface NormaliseOptions {
@@ -16,6 +17,8 @@ export interface NormaliseOptions {
   /** [B], bool or u32: images to mirror left to right. */
   readonly flips?: Tensor | undefined;
 }
+
+const NORMALISE: Kinds<NormaliseOptions> = { shape: "any!", mean: "any!", std: "any!", flips: "any" };
 
 /** Words that hold the bytes of images [B, H, W, C]: what `normaliseImages` takes. */
 export const packedWords = (shape: Shape): number => Math.ceil(numel(shape) / 4);
@@ -37,9 +40,11 @@ const op = single(
  * `(byte / 255 - mean) / std` of images given as bytes, four to a word in the order of the shape (u32, little-endian, as a
  * Uint32Array on the bytes has them): f32 [B, H, W, C]. No gradient.
  */
-export function normaliseImages(bytes: Tensor, { shape, mean, std, flips }: NormaliseOptions): Tensor {
+export function normaliseImages(bytes: Tensor, options: NormaliseOptions): Tensor {
   const name = "normaliseImages";
-  bytes.check(name);
+  const { shape, mean, std, flips } = readOptions(name, options, NORMALISE);
+  checkTensors(name, { bytes, "flips?": flips });
+  for (const [what, list] of Object.entries({ shape, mean, std })) checkList(name, what, list);
   const [batch, , , channels] = shape;
   if (shape.length !== 4) throw new ShapeError(`${name}: the shape must be [B, H, W, C]; got [${shape.join(", ")}].`);
   if (bytes.dtype !== "u32") throw new DTypeError(`${name}: bytes must be packed in u32; got ${describe(bytes)}.`);

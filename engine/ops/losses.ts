@@ -1,8 +1,9 @@
 // Losses of two tensors element by element: mse, klDiv, binaryCrossEntropyWithLogits. One pointwise dispatch, then a reduction.
 
-import { ShapeError } from "../errors.ts";
+import type { Kinds } from "../../base/index.ts";
+import { readOptions, ShapeError } from "../errors.ts";
 import { describe, sameShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { checkTensors, type Tensor } from "../tensor.ts";
 import { elementwise } from "./elementwise.ts";
 import { div } from "./pointwise.ts";
 import { mean, sum } from "./reduce.ts";
@@ -21,6 +22,9 @@ export interface KlDivOptions {
   /** Whether the target holds log-probabilities; default false. */
   readonly logTarget?: boolean;
 }
+
+const LOSS: Kinds<LossOptions> = { reduction: "string" };
+const KL: Kinds<KlDivOptions> = { ...LOSS, logTarget: "boolean" };
 
 // `target` is a reserved word of WGSL: t.
 const operands = ["x", "t"];
@@ -55,6 +59,7 @@ const bceOp = elementwise({
 });
 
 function checkAlike(op: string, what: string, x: Tensor, target: Tensor): void {
+  checkTensors(op, { [what]: x, target });
   checkFloat(op, what, x);
   checkFloat(op, "the target", target);
   if (!sameShape(x.shape, target.shape)) {
@@ -66,18 +71,16 @@ const reduced = (loss: Tensor, reduction: Reduction): Tensor =>
   reduction === "none" ? loss : reduction === "mean" ? mean(loss) : sum(loss);
 
 /** (input - target)^2. */
-export function mse(input: Tensor, target: Tensor, { reduction = "mean" }: LossOptions = {}): Tensor {
+export function mse(input: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  const { reduction = "mean" } = readOptions("mse", options, LOSS);
   checkReduction("mse", reduction);
   checkAlike("mse", "input", input, target);
   return reduced(mseOp(input, target), reduction);
 }
 
 /** target (log target - input) for log-probabilities `input`; terms whose target is 0 are 0. */
-export function klDiv(
-  input: Tensor,
-  target: Tensor,
-  { reduction = "mean", logTarget = false }: KlDivOptions = {},
-): Tensor {
+export function klDiv(input: Tensor, target: Tensor, options: KlDivOptions = {}): Tensor {
+  const { reduction = "mean", logTarget = false } = readOptions("klDiv", options, KL);
   checkReduction("klDiv", reduction, ["none", "mean", "sum", "batchMean"]);
   checkAlike("klDiv", "input", input, target);
   const loss = logTarget ? klDivLogOp(input, target) : klDivOp(input, target);
@@ -86,11 +89,8 @@ export function klDiv(
 }
 
 /** -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)) for logits x and targets t in 0..1, without overflow. */
-export function binaryCrossEntropyWithLogits(
-  logits: Tensor,
-  target: Tensor,
-  { reduction = "mean" }: LossOptions = {},
-): Tensor {
+export function binaryCrossEntropyWithLogits(logits: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  const { reduction = "mean" } = readOptions("binaryCrossEntropyWithLogits", options, LOSS);
   checkReduction("binaryCrossEntropyWithLogits", reduction);
   checkAlike("binaryCrossEntropyWithLogits", "logits", logits, target);
   return reduced(bceOp(logits, target), reduction);

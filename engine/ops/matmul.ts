@@ -1,6 +1,7 @@
 // Matrix products: `matmul` with torch.matmul's rules, and `linear` with bias, residual and activation on the way out.
 // Gradients are products of the same kernel with other transpose flags; nothing is transposed in memory.
 
+import type { Kinds } from "../../base/index.ts";
 import {
   type EpilogueSpec,
   matmul as matmulKernel,
@@ -12,11 +13,11 @@ import {
   sumParts,
 } from "../../kernels/index.ts";
 import { isFloat } from "../dtype.ts";
-import { DTypeError, ShapeError } from "../errors.ts";
+import { DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type OpRecord, type Run } from "../op.ts";
 import { broadcastShapes, broadcastStrides, collapse, type Described, describe, numel, type Shape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
-import { type FusedAttrs, type FusedOptions, fusedAttrs, throughActivation } from "./activation.ts";
+import { checkTensors, type Tensor } from "../tensor.ts";
+import { FUSED, type FusedAttrs, type FusedOptions, fusedAttrs, throughActivation } from "./activation.ts";
 import { sumTo } from "./reduce.ts";
 import { sizeClass } from "./rowwise.ts";
 import { expand } from "./shape.ts";
@@ -27,6 +28,8 @@ export interface MatmulOptions {
   readonly transposeA?: boolean;
   readonly transposeB?: boolean;
 }
+
+const MATMUL: Kinds<MatmulOptions> = { transposeA: "boolean", transposeB: "boolean" };
 
 interface MatmulAttrs {
   readonly ta: boolean;
@@ -193,9 +196,9 @@ function product(a: Tensor, b: Tensor, ta: boolean, tb: boolean): Tensor {
  * Matrix product by torch.matmul's rules: [.., m, k] x [.., k, n] -> [.., m, n] with broadcast batches; a vector is a row on
  * the left and a column on the right, and its axis is dropped. Throws ShapeError where extents do not meet, DTypeError for integers.
  */
-export function matmul(a: Tensor, b: Tensor, { transposeA = false, transposeB = false }: MatmulOptions = {}): Tensor {
-  a.check("matmul");
-  b.check("matmul");
+export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  checkTensors("matmul", { a, b });
+  const { transposeA = false, transposeB = false } = readOptions("matmul", options, MATMUL);
   checkOperands(a, b);
   const [ta, tb] = [transposeA && a.rank > 1, transposeB && b.rank > 1];
   const left = a.rank === 1 ? reshape(a, [1, a.size]) : a;
@@ -287,8 +290,8 @@ function checkLinear(
  * Throws ShapeError where extents do not meet, DTypeError where dtypes differ.
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor, options: FusedOptions = {}): Tensor {
-  x.check("linear");
-  weight.check("linear");
+  readOptions("linear", options, FUSED);
+  checkTensors("linear", { x, weight, "bias?": bias, "residual?": options.residual });
   if (x.rank === 0 || weight.rank !== 2) {
     throw new ShapeError(`linear: operands must be [.., in] x [in, out]; got ${describe(x)} x ${describe(weight)}.`);
   }

@@ -1,5 +1,6 @@
 // layerNorm and groupNorm. Statistics are kept for the gradient as (mean, rstd) pairs; batchNorm is in batch-norm.ts.
 
+import type { Kinds } from "../../base/index.ts";
 import {
   columnSums,
   columnSumsSpec,
@@ -16,10 +17,10 @@ import {
   layerNormParameterSums,
   layerNormTeams,
 } from "../../kernels/index.ts";
-import { ArgumentError, ShapeError } from "../errors.ts";
+import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Run, single } from "../op.ts";
-import { type Described, describe, formatShape, numel, type Shape, sameShape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { checkList, type Described, describe, formatShape, numel, type Shape, sameShape } from "../shape.ts";
+import { checkTensors, type Tensor } from "../tensor.ts";
 import { full } from "./fill.ts";
 import { checkF32, checkFloat, floatStorage, sizeClass } from "./rowwise.ts";
 
@@ -36,7 +37,8 @@ export function checkEps(op: string, eps: number): void {
 
 /** Throws unless a parameter is f32 of the wanted shape. */
 export function checkParameter(op: string, what: string, parameter: Tensor | undefined, shape: Shape): void {
-  if (!parameter) return;
+  if (parameter === undefined) return;
+  checkTensors(op, { [what]: parameter });
   checkF32(op, what, parameter);
   if (!sameShape(parameter.shape, shape)) {
     throw new ShapeError(`${op}: ${what} must have shape ${formatShape(shape)}; got ${describe(parameter)}.`);
@@ -123,21 +125,20 @@ export interface LayerNormOptions extends NormOptions {
   readonly normalizedShape?: readonly number[];
 }
 
+const LAYER: Kinds<LayerNormOptions> = { eps: "number", normalizedShape: "any" };
+
 /**
  * (x - mean) / sqrt(var + eps) * weight + bias over trailing axes, with the biased variance; weight and bias are f32 of
  * the shape of those axes, or absent.
  */
-export function layerNorm(
-  x: Tensor,
-  weight?: Tensor,
-  bias?: Tensor,
-  { normalizedShape, eps = 1e-5 }: LayerNormOptions = {},
-): Tensor {
+export function layerNorm(x: Tensor, weight?: Tensor, bias?: Tensor, options: LayerNormOptions = {}): Tensor {
   const op = "layerNorm";
-  x.check(op);
+  checkTensors(op, { x, "weight?": weight, "bias?": bias });
+  const { normalizedShape, eps = 1e-5 } = readOptions(op, options, LAYER);
   checkFloat(op, "x", x);
   checkEps(op, eps);
   const shape = normalizedShape ?? weight?.shape ?? x.shape.slice(-1);
+  checkList(op, "normalizedShape", shape);
   const len = numel(shape);
   if (shape.length === 0 || shape.length > x.rank || len === 0 || !sameShape(x.shape.slice(-shape.length), shape)) {
     throw new ShapeError(
@@ -230,6 +231,8 @@ export interface GroupNormOptions extends NormOptions {
   readonly numGroups: number;
 }
 
+const GROUP: Kinds<GroupNormOptions> = { eps: "number", numGroups: "number!" };
+
 /**
  * Group norm of x [N, ..., C]: statistics per sample over all positions of each group of channels; weight and bias
  * (f32 [C]; default ones and zeros) per channel.
@@ -238,10 +241,11 @@ export function groupNorm(
   x: Tensor,
   weight: Tensor | undefined,
   bias: Tensor | undefined,
-  { numGroups, eps = 1e-5 }: GroupNormOptions,
+  options: GroupNormOptions,
 ): Tensor {
   const op = "groupNorm";
-  x.check(op);
+  checkTensors(op, { x, "weight?": weight, "bias?": bias });
+  const { numGroups, eps = 1e-5 } = readOptions(op, options, GROUP);
   checkFloat(op, "x", x);
   checkEps(op, eps);
   const channels = x.shape.at(-1);

@@ -1,6 +1,7 @@
 // Fused optimiser steps on flat tensors: one dispatch updates all parameters in place. What they update carries no gradient.
 // The classes in nn/optim.ts own the state; these functions own nothing.
 
+import type { Kinds } from "../../base/index.ts";
 import {
   adamKernel,
   BLOCK,
@@ -16,10 +17,10 @@ import {
   scaleByClip,
   sgdKernel,
 } from "../../kernels/index.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
+import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { dispatch } from "../op.ts";
 import { describe } from "../shape.ts";
-import { empty, type Tensor } from "../tensor.ts";
+import { checkTensors, empty, type Tensor } from "../tensor.ts";
 
 /** What every step updates, and from what. */
 export interface StepTensors {
@@ -33,12 +34,21 @@ export interface StepTensors {
   readonly clip?: Tensor | undefined;
 }
 
+const SGD: Kinds<{ readonly weightDecay?: number; readonly nesterov?: boolean }> = {
+  weightDecay: "number",
+  nesterov: "boolean",
+};
+const ADVANCE: Kinds<{ readonly beta2?: number; readonly dampening?: number }> = {
+  beta2: "number",
+  dampening: "number",
+};
+
 const widthOf = (x: Tensor): 1 | 4 => (x.size % 4 === 0 ? 4 : 1);
 
 function check(op: string, tensors: Readonly<Record<string, Tensor | undefined>>, size?: number): void {
   for (const [name, x] of Object.entries(tensors)) {
-    if (!x) continue;
-    x.check(op);
+    if (x === undefined) continue;
+    checkTensors(op, { [name]: x });
     if (x.dtype !== "f32") throw new DTypeError(`${op}: ${name} must be f32; got ${describe(x)}.`);
     if (size !== undefined && x.size !== size) {
       throw new ShapeError(`${op}: ${name} must have ${size} elements, like the parameters; got ${describe(x)}.`);
@@ -78,8 +88,9 @@ export function sgdStep(
     readonly lr?: Tensor | undefined;
     readonly now?: Tensor | undefined;
   },
-  { weightDecay = 0, nesterov = false }: { readonly weightDecay?: number; readonly nesterov?: boolean } = {},
+  options: { readonly weightDecay?: number; readonly nesterov?: boolean } = {},
 ): void {
+  const { weightDecay = 0, nesterov = false } = readOptions("sgdStep", options, SGD);
   const { values, m, hyper, lr = hyper, now } = on;
   const { spec, bindings } = common("sgdStep", on, { m }, weightDecay);
   check("sgdStep", { hyper, lr, now });
@@ -97,8 +108,9 @@ export function sgdStep(
 /** Counts a step (`step`: u32[1]) and returns what Adam, or SGD with dampening, needs in it: f32[8]. */
 export function advanceStep(
   { hyper, lr = hyper, step }: { readonly hyper: Tensor; readonly lr?: Tensor | undefined; readonly step: Tensor },
-  { beta2 = 0, dampening = 0 }: { readonly beta2?: number; readonly dampening?: number } = {},
+  options: { readonly beta2?: number; readonly dampening?: number } = {},
 ): Tensor {
+  const { beta2 = 0, dampening = 0 } = readOptions("advanceStep", options, ADVANCE);
   check("advanceStep", { hyper, lr });
   const { device } = step;
   const now = empty([NOW], { device });
@@ -115,11 +127,14 @@ export interface AdamStepOptions {
   readonly decoupled?: boolean;
 }
 
+const ADAM: Kinds<AdamStepOptions> = { beta2: "number!", eps: "number!", weightDecay: "number", decoupled: "boolean" };
+
 /** Adam or AdamW; `top`, the largest v so far, makes it amsgrad. lr and the first beta are in `now`, from `advanceStep`. */
 export function adamStep(
   on: StepTensors & { readonly m: Tensor; readonly v: Tensor; readonly top?: Tensor | undefined; readonly now: Tensor },
-  { beta2, eps, weightDecay = 0, decoupled = false }: AdamStepOptions,
+  options: AdamStepOptions,
 ): void {
+  const { beta2, eps, weightDecay = 0, decoupled = false } = readOptions("adamStep", options, ADAM);
   const { values, m, v, top, now } = on;
   const { spec, bindings } = common("adamStep", on, { m, v, top }, weightDecay);
   check("adamStep", { now }, NOW);
@@ -142,6 +157,13 @@ export interface RmspropStepOptions {
   readonly weightDecay?: number;
 }
 
+const RMSPROP: Kinds<RmspropStepOptions> = {
+  alpha: "number!",
+  eps: "number!",
+  momentum: "number",
+  weightDecay: "number",
+};
+
 /** RMSprop; `m` holds the momentum, `q` the mean gradient of the centered form. The first element of `lr` counts. */
 export function rmspropStep(
   on: StepTensors & {
@@ -150,8 +172,9 @@ export function rmspropStep(
     readonly q?: Tensor | undefined;
     readonly lr: Tensor;
   },
-  { alpha, eps, momentum = 0, weightDecay = 0 }: RmspropStepOptions,
+  options: RmspropStepOptions,
 ): void {
+  const { alpha, eps, momentum = 0, weightDecay = 0 } = readOptions("rmspropStep", options, RMSPROP);
   const { values, v, m, q, lr } = on;
   const { spec, bindings } = common("rmspropStep", on, { v, m, q }, weightDecay);
   check("rmspropStep", { lr });
@@ -189,8 +212,11 @@ export interface ClipOptions {
   readonly normType?: 2 | "inf";
 }
 
+const CLIP: Kinds<ClipOptions> = { maxNorm: "number!", normType: "any" };
+
 /** f32[2]: the norm of all of `grads`, and the coefficient min(1, maxNorm / (norm + 1e-6)) that clips it. */
-export function gradNorm(grads: Tensor, { maxNorm, normType = 2 }: ClipOptions): Tensor {
+export function gradNorm(grads: Tensor, options: ClipOptions): Tensor {
+  const { maxNorm, normType = 2 } = readOptions("gradNorm", options, CLIP);
   check("gradNorm", { grads });
   if (normType !== 2 && normType !== "inf")
     throw new ArgumentError(`gradNorm: normType must be 2 or "inf"; got ${JSON.stringify(normType)}.`);

@@ -1,8 +1,9 @@
 // The pointwise ops, a line each: expression, derivatives by operand (in g, the operands and y). PyTorch's conventions at kinks.
 
+import { type Kinds, what } from "../../base/index.ts";
 import { POWERS } from "../../kernels/index.ts";
 import { isFloat } from "../dtype.ts";
-import { ArgumentError } from "../errors.ts";
+import { ArgumentError, readOptions } from "../errors.ts";
 import type { DTypeRule } from "../promote.ts";
 import { Tensor } from "../tensor.ts";
 import { elementwise } from "./elementwise.ts";
@@ -48,8 +49,18 @@ const geluTanh = unary(
   "g * sigmoid(gelu_inner(x)) * (T(1.0) + x * sigmoid(-gelu_inner(x)) * gelu_slope(x))",
 );
 
+/** Options of `gelu`. */
+export interface GeluOptions {
+  readonly approximate?: "none" | "tanh";
+}
+
+const GELU: Kinds<GeluOptions> = { approximate: "string" };
+
 /** x times the normal distribution function (`none`), or its tanh approximation. */
-export function gelu(x: Tensor, { approximate = "none" }: { readonly approximate?: "none" | "tanh" } = {}): Tensor {
+export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
+  const { approximate = "none" } = readOptions("gelu", options, GELU);
+  if (approximate !== "none" && approximate !== "tanh")
+    throw new ArgumentError(`gelu: approximate must be "none" or "tanh"; got "${approximate}".`);
   return approximate === "tanh" ? geluTanh(x) : geluErf(x);
 }
 
@@ -61,9 +72,16 @@ const leaky = elementwise({
   integer: null,
 });
 
+/** Options of `leakyRelu`. */
+export interface LeakyReluOptions {
+  readonly negativeSlope?: number;
+}
+
+const LEAKY: Kinds<LeakyReluOptions> = { negativeSlope: "number" };
+
 /** x where positive, else `negativeSlope` times x. */
-export function leakyRelu(x: Tensor, { negativeSlope = 0.01 }: { readonly negativeSlope?: number } = {}): Tensor {
-  return leaky(x, negativeSlope);
+export function leakyRelu(x: Tensor, options: LeakyReluOptions = {}): Tensor {
+  return leaky(x, readOptions("leakyRelu", options, LEAKY).negativeSlope ?? 0.01);
 }
 
 const clampBoth = elementwise({
@@ -91,11 +109,21 @@ const clampHigh = elementwise({
   rule: "numeric",
 });
 
+/** Ends of `clamp`; null and none: no end. */
+export interface ClampOptions {
+  readonly min?: number | null;
+  readonly max?: number | null;
+}
+
+const CLAMP: Kinds<ClampOptions> = { min: "any", max: "any" };
+
 /** x limited to `min..max`; either may be missing. The gradient is 1 inside and on the ends. */
-export function clamp(
-  x: Tensor,
-  { min = null, max = null }: { readonly min?: number | null; readonly max?: number | null } = {},
-): Tensor {
+export function clamp(x: Tensor, options: ClampOptions = {}): Tensor {
+  const { min = null, max = null } = readOptions("clamp", options, CLAMP);
+  for (const [name, end] of Object.entries({ min, max })) {
+    if (end !== null && typeof end !== "number")
+      throw new ArgumentError(`clamp: ${name} must be a number or null; got ${what(end)}.`);
+  }
   if (min !== null && max !== null) return clampBoth(x, min, max);
   if (min !== null) return clampLow(x, min);
   if (max !== null) return clampHigh(x, max);

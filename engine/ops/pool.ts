@@ -1,5 +1,6 @@
 // Max, average and adaptive average pooling over NHWC images [B, H, W, C] (or one image [H, W, C]).
 
+import { type Kinds, what } from "../../base/index.ts";
 import {
   averageCandidates,
   avgPool,
@@ -10,10 +11,10 @@ import {
   type PoolSpec,
   placeWords,
 } from "../../kernels/index.ts";
-import { ArgumentError, ShapeError } from "../errors.ts";
+import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Inputs, isRecording, single } from "../op.ts";
 import { type Described, describe } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { checkTensors, type Tensor } from "../tensor.ts";
 import { checkFloat, floatStorage, sizeClass } from "./rowwise.ts";
 
 /** One number for both axes, or [rows, columns]. */
@@ -52,22 +53,24 @@ interface Windows extends Image {
   readonly includePad: number;
 }
 
+const POOL: Kinds<PoolOptions> = { kernel: "any!", stride: "any", padding: "any" };
+const AVERAGE: Kinds<AvgPoolOptions> = { ...POOL, countIncludePad: "boolean" };
+
 /** Attributes of a gradient: the sizes of the pool, and the shape that comes out. */
 type Grad<D> = { readonly dims: D; readonly to: Described };
 
 /** `value` as two whole numbers of at least `least`. */
 export function pairOf(op: string, name: string, value: Pair, least: number): [number, number] {
   const pair = typeof value === "number" ? [value, value] : value;
-  if (pair.length !== 2 || !pair.every((x) => Number.isInteger(x) && x >= least)) {
-    const what = `${name} must be a whole number of at least ${least}, or two`;
-    throw new ArgumentError(`${op}: ${what}; got ${JSON.stringify(value)}.`);
+  if (!Array.isArray(pair) || pair.length !== 2 || !pair.every((x) => Number.isInteger(x) && x >= least)) {
+    throw new ArgumentError(`${op}: ${name} must be a whole number of at least ${least}, or two; got ${what(value)}.`);
   }
   return [pair[0] as number, pair[1] as number];
 }
 
 /** Batch, height, width and channels of an image tensor [B, H, W, C] or [H, W, C]. */
 export function imageOf(op: string, x: Tensor): { n: number; h: number; w: number; c: number } {
-  x.check(op);
+  checkTensors(op, { x });
   checkFloat(op, "x", x);
   if (x.rank !== 4 && x.rank !== 3) {
     throw new ShapeError(`${op}: x must have the shape [B, H, W, C] or [H, W, C]; got ${describe(x)}.`);
@@ -164,22 +167,32 @@ const averageOp = single(
 
 /** Largest value of each window. Padding counts as -inf; of equal maxima the first, row by row, takes the gradient. */
 export function maxPool2d(x: Tensor, options: PoolOptions): Tensor {
-  const [y, places] = maxOp([x], windowsOf("maxPool2d", x, options));
+  const [y, places] = maxOp([x], windowsOf("maxPool2d", x, readOptions("maxPool2d", options, POOL)));
   places?.dispose();
   return y as Tensor;
 }
 
 /** Mean of each window. */
 export function avgPool2d(x: Tensor, options: AvgPoolOptions): Tensor {
-  return averageOp([x], { adaptive: false, dims: windowsOf("avgPool2d", x, options) });
+  const dims = windowsOf("avgPool2d", x, readOptions("avgPool2d", options, AVERAGE));
+  return averageOp([x], { adaptive: false, dims });
 }
+
+/** Options of `adaptiveAvgPool2d`. */
+export interface AdaptivePoolOptions {
+  /** Rows and columns of the grid. */
+  readonly outputSize: Pair;
+}
+
+const ADAPTIVE: Kinds<AdaptivePoolOptions> = { outputSize: "any!" };
 
 /**
  * Means over a grid of `outputSize` cells that cover the image: cell i of m over n rows takes rows
  * floor(i n / m) .. ceil((i + 1) n / m) - 1. `outputSize: 1` is the global average.
  */
-export function adaptiveAvgPool2d(x: Tensor, { outputSize }: { readonly outputSize: Pair }): Tensor {
+export function adaptiveAvgPool2d(x: Tensor, options: AdaptivePoolOptions): Tensor {
   const op = "adaptiveAvgPool2d";
+  const { outputSize } = readOptions(op, options, ADAPTIVE);
   const image = imageOf(op, x);
   const [oh, ow] = pairOf(op, "outputSize", outputSize, 1);
   if (image.h === 0 || image.w === 0)

@@ -1,16 +1,17 @@
 // Random tensors and dropout. Nothing is random by itself: every call names a seed, or a Generator whose step counter lives
 // on the GPU, so that a replayed step draws anew.
 
+import { type Kinds, what } from "../../base/index.ts";
 import { dropout as dropoutKernel, type RandomKind, randomAdvance, randomFill } from "../../kernels/index.ts";
 import type { Device } from "../device.ts";
 import type { DType } from "../dtype.ts";
-import { ArgumentError } from "../errors.ts";
+import { ArgumentError, readOptions } from "../errors.ts";
 import { checkDevice, defineOp, dispatch, type Inputs, single } from "../op.ts";
 import { chance, type RandomKey, randomPermutation, randomState } from "../random.ts";
 import { keep } from "../scope.ts";
 import { checkShape, numel, type Shape } from "../shape.ts";
 import type { Recorder } from "../stream.ts";
-import { type Tensor, tensor } from "../tensor.ts";
+import { checkTensors, type Tensor, tensor } from "../tensor.ts";
 import { checkFloat, floatStorage } from "./rowwise.ts";
 
 /** Where random numbers come from: a seed (the same numbers at each call) or a generator (new ones). */
@@ -29,7 +30,8 @@ export class Generator {
   #recorder: Recorder | undefined;
   #recorded = 0;
 
-  constructor({ device, ...key }: RandomKey & { readonly device?: Device }) {
+  constructor(options: Seeded) {
+    const { device, ...key } = readOptions("Generator", options, SEEDED);
     checkSeed("Generator", key.seed);
     this.#state = keep(tensor(randomState(key), device && { device }));
     this.#calls = key.call ?? 0;
@@ -70,18 +72,33 @@ export class Generator {
   }
 }
 
+/** A seed, and where what is drawn by it shall lie. */
+type Seeded = RandomKey & { readonly device?: Device };
+
+const SEEDED: Kinds<Seeded> = { seed: "number!", stream: "number", step: "number", call: "number", device: "any" };
+
+type Source = Partial<Seeded> & { readonly generator?: Generator | undefined };
+
+const SOURCE: Kinds<Source> = { ...SEEDED, seed: "number", generator: "any" };
+type Coin = Source & { readonly p: number };
+type Ranged = Source & { readonly low?: number; readonly high: number };
+
+const CHANCE: Kinds<Coin> = { ...SOURCE, p: "number!" };
+const RANGE: Kinds<Ranged> = {
+  ...SOURCE,
+  low: "number",
+  high: "number!",
+};
+
 function checkSeed(op: string, seed: number): void {
   if (Number.isSafeInteger(seed) && seed >= 0) return;
   throw new ArgumentError(`${op}: seed must be a whole number in 0..2^53 - 1; got ${seed}.`);
 }
 
 /** Calls `draw` with the state, on the operand's device if there is one, and the number of a draw. */
-function from(
-  op: string,
-  source: RandomSource,
-  draw: (state: Tensor, call: number) => Tensor,
-  operand?: Tensor,
-): Tensor {
+function from(op: string, source: Source, draw: (state: Tensor, call: number) => Tensor, operand?: Tensor): Tensor {
+  if (source.generator !== undefined && !(source.generator instanceof Generator))
+    throw new ArgumentError(`${op}: generator must be a Generator; got ${what(source.generator)}.`);
   if (source.generator) {
     const [state] = source.generator.state as [Tensor];
     // Before the draw is counted.
@@ -93,7 +110,7 @@ function from(
     throw new ArgumentError(`${op}: a seed or a generator must be given; got neither. Pass { seed: 1 }.`);
   }
   checkSeed(op, key.seed);
-  const state = tensor(randomState(key), device && { device });
+  const state = tensor(randomState(key as RandomKey), device && { device });
   const drawn = draw(state, key.call ?? 0);
   state.dispose();
   return drawn;
@@ -119,7 +136,7 @@ function filler(name: string, kind: RandomKind, dtype: DType) {
       },
     }),
   );
-  return (shape: Shape, source: RandomSource, { low = 0, span = 0, threshold = 0 } = {}): Tensor => {
+  return (shape: Shape, source: Source, { low = 0, span = 0, threshold = 0 } = {}): Tensor => {
     checkShape(name, shape);
     return from(name, source, (state, call) => op([state], { shape, call, low, span, threshold }));
   };
@@ -130,18 +147,24 @@ const normals = filler("randn", "normal", "f32");
 const integers = filler("randint", "integer", "i32");
 const coins = filler("bernoulli", "bernoulli", "bool");
 
+function sourceOf(op: string, source: RandomSource): Source {
+  if (source === undefined)
+    throw new ArgumentError(`${op}: a seed or a generator must be given; got neither. Pass { seed: 1 }.`);
+  return readOptions<Source>(op, source, SOURCE);
+}
+
 /** Uniform numbers in [0, 1), multiples of 2^-24; f32. */
-export const rand = (shape: Shape, source: RandomSource): Tensor => uniforms(shape, source);
+export const rand = (shape: Shape, source: RandomSource): Tensor => uniforms(shape, sourceOf("rand", source));
 
 /** Standard normal numbers; f32. */
-export const randn = (shape: Shape, source: RandomSource): Tensor => normals(shape, source);
+export const randn = (shape: Shape, source: RandomSource): Tensor => normals(shape, sourceOf("randn", source));
 
 /** Whole numbers in [low, high); i32. No number is likelier than another by more than (high - low) / 2^32. */
 export function randint(
   shape: Shape,
   options: RandomSource & { readonly low?: number; readonly high: number },
 ): Tensor {
-  const { low = 0, high } = options;
+  const { low = 0, high } = readOptions<Ranged>("randint", options, RANGE);
   const isRange = Number.isInteger(low) && Number.isInteger(high) && low < high && low >= -(2 ** 31) && high <= 2 ** 31;
   if (!isRange)
     throw new ArgumentError(`randint: low < high must be whole numbers of 32 bits; got low ${low}, high ${high}.`);
@@ -155,12 +178,14 @@ function checkChance(op: string, p: number): void {
 
 /** true with probability p (in multiples of 2^-24); bool. */
 export function bernoulli(shape: Shape, options: RandomSource & { readonly p: number }): Tensor {
+  readOptions<Coin>("bernoulli", options, CHANCE);
   checkChance("bernoulli", options.p);
   return coins(shape, options, { threshold: chance(options.p) });
 }
 
 /** The numbers 0 .. n - 1 in random order; i32[n]. Sorted on the CPU by random keys, so the same on every machine. */
-export function permutation(n: number, { device, ...key }: RandomKey & { readonly device?: Device }): Tensor {
+export function permutation(n: number, options: RandomKey & { readonly device?: Device }): Tensor {
+  const { device, ...key } = readOptions("permutation", options, SEEDED);
   checkShape("permutation", [n]);
   checkSeed("permutation", key.seed);
   return tensor(randomPermutation(n, key), device && { device });
@@ -186,6 +211,8 @@ const dropoutOp: (inputs: Inputs, mask: Mask) => Tensor = single(
 
 /** Zeros each element with probability p and scales the others by 1 / (1 - p). For training: leave it out otherwise. */
 export function dropout(x: Tensor, options: RandomSource & { readonly p: number }): Tensor {
+  readOptions<Coin>("dropout", options, CHANCE);
+  checkTensors("dropout", { x });
   checkFloat("dropout", "x", x);
   checkChance("dropout", options.p);
   return from("dropout", options, (state, call) => dropoutOp([state, x], { p: options.p, call }), x);

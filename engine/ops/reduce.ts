@@ -1,5 +1,6 @@
 // Reductions over any axes: sum, mean, max, min, var, logsumexp, argmax, argmin; and `sumTo`, which undoes broadcasting.
 
+import type { Kinds } from "../../base/index.ts";
 import {
   MAX_STRIDED_AXES,
   planReduce,
@@ -11,10 +12,11 @@ import {
   type StridedAxis,
 } from "../../kernels/index.ts";
 import { type DType, isFloat, storageType } from "../dtype.ts";
-import { DTypeError, ShapeError } from "../errors.ts";
+import { DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { type Backward, defineOp, type OpRecord, type Run, single } from "../op.ts";
 import {
   broadcastAxes,
+  checkShape,
   type Described,
   describe,
   normalizeAxes,
@@ -23,7 +25,7 @@ import {
   sameShape,
   strides,
 } from "../shape.ts";
-import { empty, type Tensor } from "../tensor.ts";
+import { checkTensors, empty, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
 import { eq } from "./pointwise.ts";
 import { expand } from "./shape.ts";
@@ -46,6 +48,9 @@ export interface ArgOptions {
   readonly dim?: number | null;
   readonly keepdim?: boolean;
 }
+
+const REDUCE: Kinds<ReduceOptions> = { dim: "any", keepdim: "boolean" };
+const VAR: Kinds<VarOptions> = { ...REDUCE, unbiased: "boolean" };
 
 interface Attrs {
   /** Sorted, in 0..rank-1. */
@@ -247,9 +252,12 @@ const logsumexpOp = reduction({
 const argmaxOp = reduction({ name: "argmax", needsElements: true, out: () => "i32" });
 const argminOp = reduction({ name: "argmin", needsElements: true, out: () => "i32" });
 
-function attrsOf(op: string, x: Tensor, { dim = null, keepdim = false }: ReduceOptions, correction = 0): Attrs {
+function attrsOf(op: string, x: Tensor, options: VarOptions, kinds: Kinds<ReduceOptions> = REDUCE): Attrs {
+  checkTensors(op, { x });
+  const { dim = null, keepdim = false, unbiased = true } = readOptions<VarOptions>(op, options, kinds as typeof VAR);
   const list = typeof dim === "number" ? [dim] : dim;
-  return { axes: normalizeAxes(op, list?.length === 0 ? null : list, x.rank), keepdim, correction };
+  const axes = normalizeAxes(op, list?.length === 0 ? null : list, x.rank);
+  return { axes, keepdim, correction: kinds === VAR && unbiased ? 1 : 0 };
 }
 
 /** Sum over axes; 0 for an empty sum. Integers keep their dtype (and wrap), bools count as i32. */
@@ -273,8 +281,8 @@ export function min(x: Tensor, options: ReduceOptions = {}): Tensor {
 }
 
 /** Variance over axes, by n - 1 unless `unbiased` is false; NaN where the divisor is 0. Named so, for `var` is reserved. */
-export function variance(x: Tensor, { unbiased = true, ...options }: VarOptions = {}): Tensor {
-  return varOp([x], attrsOf("var", x, options, unbiased ? 1 : 0));
+export function variance(x: Tensor, options: VarOptions = {}): Tensor {
+  return varOp([x], attrsOf("var", x, options, VAR));
 }
 
 /** log of the sum of exponentials over axes, without overflow; -inf where all are -inf. */
@@ -282,7 +290,9 @@ export function logsumexp(x: Tensor, options: ReduceOptions = {}): Tensor {
   return logsumexpOp([x], attrsOf("logsumexp", x, options));
 }
 
-function argAttrs(op: string, x: Tensor, { dim = null, keepdim = false }: ArgOptions): Attrs {
+function argAttrs(op: string, x: Tensor, options: ArgOptions): Attrs {
+  checkTensors(op, { x });
+  const { dim = null, keepdim = false } = readOptions<ArgOptions>(op, options, REDUCE);
   const axes = dim === null ? normalizeAxes(op, null, x.rank) : [normalizeAxis(op, dim, x.rank)];
   return { axes, keepdim, correction: 0 };
 }
@@ -299,6 +309,8 @@ export function argmin(x: Tensor, options: ArgOptions = {}): Tensor {
 
 /** `x` summed over the axes along which `shape` was broadcast to x's shape; x itself if there are none. */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
+  checkTensors("sumTo", { x });
+  checkShape("sumTo", shape);
   if (sameShape(x.shape, shape)) return x;
   const axes = broadcastAxes(shape, x.shape);
   return reshape(axes.length === 0 ? x : sumOp([x], { axes, keepdim: false, correction: 0 }), shape);

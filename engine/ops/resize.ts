@@ -1,7 +1,8 @@
 // Resizing of NHWC images [B, H, W, C] (or one image [H, W, C]).
 
+import { type Kinds, what } from "../../base/index.ts";
 import { type ResizeSpec, resize, resizeBackward, resizePositions } from "../../kernels/index.ts";
-import { ArgumentError, ShapeError } from "../errors.ts";
+import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Inputs, single } from "../op.ts";
 import { type Described, describe } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -17,6 +18,8 @@ export interface InterpolateOptions {
   /** Bilinear: map corners to corners, instead of edges to edges. Default false. */
   readonly alignCorners?: boolean;
 }
+
+const OPTIONS: Kinds<InterpolateOptions> = { size: "any", scale: "any", mode: "string", alignCorners: "boolean" };
 
 type Dims = Parameters<typeof resize.grid>[0];
 type Attrs = { readonly mode: "nearest" | "bilinear"; readonly dims: Dims };
@@ -49,15 +52,16 @@ const interpolateOp = single(
 );
 
 function scalesOf(scale: Pair): readonly [number, number] {
-  const [sh, sw] = typeof scale === "number" ? [scale, scale] : scale;
+  const [sh = Number.NaN, sw = Number.NaN]: readonly number[] =
+    typeof scale === "number" ? [scale, scale] : Array.isArray(scale) ? scale : [];
   if (Number.isFinite(sh) && Number.isFinite(sw) && sh > 0 && sw > 0) return [sh, sw];
-  throw new ArgumentError(`interpolate: scale must be a positive number, or two; got ${JSON.stringify(scale)}.`);
+  throw new ArgumentError(`interpolate: scale must be a positive number, or two; got ${what(scale)}.`);
 }
 
 /** The image at another size; positions as in torch.nn.functional.interpolate (half-pixel centres, edges clamped). */
 export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   const { n, h, w, c } = imageOf("interpolate", x);
-  const { size, scale, mode = "nearest", alignCorners = false } = options;
+  const { size, scale, mode = "nearest", alignCorners = false } = readOptions("interpolate", options, OPTIONS);
   if (mode !== "nearest" && mode !== "bilinear") {
     throw new ArgumentError(`interpolate: mode must be "nearest" or "bilinear"; got ${JSON.stringify(mode)}.`);
   }

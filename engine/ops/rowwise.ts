@@ -1,5 +1,6 @@
 // What the row ops (softmax, losses, norms, attention) share: dtype checks, classes of sizes for tuning, reduced losses.
 
+import { what } from "../../base/index.ts";
 import { type FloatStorage, planReduce, reduceLines } from "../../kernels/index.ts";
 import { isFloat } from "../dtype.ts";
 import { ArgumentError, DTypeError } from "../errors.ts";
@@ -10,16 +11,19 @@ import type { Tensor } from "../tensor.ts";
 /** How a loss over many rows becomes one number, or does not. */
 export type Reduction = "none" | "mean" | "sum";
 
+/** Throws ArgumentError unless the option `name` is one of those that `op` knows. */
+export function checkOneOf(op: string, name: string, value: string, known: readonly string[]): void {
+  if (known.includes(value)) return;
+  const names = known.map((one) => `"${one}"`).join(", ");
+  throw new ArgumentError(`${op}: ${name} must be one of ${names}; got ${what(value)}.`);
+}
+
 /** Throws ArgumentError unless `reduction` is one that `op` knows. */
-export function checkReduction(
+export const checkReduction = (
   op: string,
   reduction: string,
   known: readonly string[] = ["none", "mean", "sum"],
-): void {
-  if (known.includes(reduction)) return;
-  const names = known.map((name) => `"${name}"`).join(", ");
-  throw new ArgumentError(`${op}: reduction must be one of ${names}; got "${reduction}".`);
-}
+): void => checkOneOf(op, "reduction", reduction, known);
 
 /** Throws DTypeError unless `x` is f32 or f16. */
 export function checkFloat(op: string, what: string, x: Described): void {

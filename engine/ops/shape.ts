@@ -1,11 +1,14 @@
 // Ops that put elements elsewhere: permute, slice, flip, expand, pad, concat, stack. Each has a gradient of the same kind.
 
+import { type Kinds, what as show } from "../../base/index.ts";
 import { MAX_AXES, planConcat, planCopy, planPlace, unitOf } from "../../kernels/index.ts";
 import { type DType, floatBits, isFloat, storageType } from "../dtype.ts";
-import { ArgumentError, ShapeError } from "../errors.ts";
+import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Inputs, single } from "../op.ts";
 import { checkNumber, promote } from "../promote.ts";
 import {
+  checkCount,
+  checkList,
   collapse,
   type Described,
   describe,
@@ -17,7 +20,7 @@ import {
   sameShape,
   strides,
 } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { checkTensors, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
 import { cast, reshape, unsqueeze } from "./view.ts";
 
@@ -92,6 +95,8 @@ const permuteOp = readingOp<{ readonly dims: readonly number[] }>(
 
 /** The same elements with axis `dims[i]` as axis i. A view where only extents of 1 move. */
 export function permute(x: Tensor, dims: readonly number[]): Tensor {
+  checkTensors("permute", { x });
+  checkList("permute", "dims", dims);
   const given = dims.map((d) => normalizeAxis("permute", d, x.rank));
   if (given.length !== x.rank || new Set(given).size !== x.rank) {
     throw new ShapeError(
@@ -146,13 +151,17 @@ export interface SliceOptions {
   readonly steps?: readonly (number | null)[];
 }
 
+const SLICE: Kinds<SliceOptions> = { starts: "any", ends: "any", steps: "any" };
+
 /** A part of x by Python's rules: negative numbers count from the end, ranges are clipped, steps are positive. */
-export function slice(x: Tensor, { starts = [], ends = [], steps = [] }: SliceOptions): Tensor {
+export function slice(x: Tensor, options: SliceOptions): Tensor {
+  checkTensors("slice", { x });
+  const { starts = [], ends = [], steps = [] } = readOptions("slice", options, SLICE);
   for (const [what, list] of Object.entries({ starts, ends, steps })) {
-    if (list.length > x.rank || list.some((entry) => entry !== null && !Number.isInteger(entry))) {
-      throw new ArgumentError(
-        `slice: ${what} must hold at most ${x.rank} integers for ${describe(x)}; got [${list.join(", ")}].`,
-      );
+    const isList = Array.isArray(list) && list.every((entry) => entry === null || Number.isInteger(entry));
+    if (!isList || list.length > x.rank) {
+      const got = isList ? `[${list.join(", ")}]` : show(list);
+      throw new ArgumentError(`slice: ${what} must hold at most ${x.rank} integers for ${describe(x)}; got ${got}.`);
     }
   }
   const ranges = x.shape.map((extent, i): Range => {
@@ -183,9 +192,13 @@ const flipOp = readingOp<{ readonly axes: readonly number[] }>(
   (g, _, { axes }) => flip(g, axes),
 );
 
-/** x with the order along `dims` reversed. */
-export function flip(x: Tensor, dims: number | readonly number[]): Tensor {
-  return flipOp([x], { axes: normalizeAxes("flip", typeof dims === "number" ? [dims] : dims, x.rank) });
+/** x with the order along `dim`, one axis or several, reversed. */
+export function flip(x: Tensor, dim: number | readonly number[], ...surplus: readonly never[]): Tensor {
+  checkTensors("flip", { x });
+  checkCount("flip", "one axis or a list", surplus);
+  const dims = typeof dim === "number" ? [dim] : dim;
+  checkList("flip", "dim", dims);
+  return flipOp([x], { axes: normalizeAxes("flip", dims, x.rank) });
 }
 
 const expandOp = single(
@@ -203,6 +216,8 @@ const expandOp = single(
 
 /** x repeated along axes of extent 1, and along new leading axes, up to `shape`; -1 keeps an extent. */
 export function expand(x: Tensor, shape: Shape): Tensor {
+  checkTensors("expand", { x });
+  checkList("expand", "the new shape", shape);
   const lead = shape.length - x.rank;
   const full = shape.map((extent, i) => (extent === -1 && i >= lead ? (x.shape[i - lead] as number) : extent));
   const fits =
@@ -256,12 +271,23 @@ function placed(x: Tensor, attrs: Place): Tensor {
   return placeOp([x], attrs);
 }
 
+/** Options of `pad`. */
+export interface PadOptions {
+  /** What is added; default 0. */
+  readonly value?: number;
+}
+
+// NaN is a value, too.
+const PAD: Kinds<PadOptions> = { value: "any" };
+
 /** x with `[before, after]` elements of `value` (which x's dtype must hold) added along each axis; negative numbers take elements away. */
-export function pad(
-  x: Tensor,
-  padding: readonly (readonly [number, number])[],
-  { value = 0 }: { readonly value?: number } = {},
-): Tensor {
+export function pad(x: Tensor, padding: readonly (readonly [number, number])[], options: PadOptions = {}): Tensor {
+  checkTensors("pad", { x });
+  const { value = 0 } = readOptions("pad", options, PAD);
+  if (typeof value !== "number") throw new ArgumentError(`pad: value must be a number; got ${show(value)}.`);
+  if (!Array.isArray(padding) || !padding.every((pair) => Array.isArray(pair))) {
+    throw new ShapeError(`pad: padding must hold [before, after] for each axis; got ${show(padding)}.`);
+  }
   const isList =
     padding.length === x.rank && padding.every((pair) => pair.length === 2 && pair.every(Number.isInteger));
   const shape = isList
@@ -327,29 +353,40 @@ const concatOp = single(
 
 /** `tensors` in the dtype in which they meet. */
 function met(op: string, tensors: readonly Tensor[]): readonly Tensor[] {
-  for (const tensor of tensors) tensor.check(op);
   const dtype = promote(op, tensors);
   return tensors.map((tensor) => cast(tensor, dtype));
 }
 
-function checkList(op: string, tensors: readonly Tensor[]): Tensor {
-  const first = Array.isArray(tensors) ? (tensors as readonly Tensor[])[0] : undefined;
-  if (!first)
-    throw new ArgumentError(
-      `${op}: a list of at least one tensor must be given; got ${Array.isArray(tensors) ? "an empty list" : typeof tensors}.`,
-    );
-  return first;
+/** Which axis the tensors follow each other along, or which new one they are stacked along; default 0. */
+export interface JoinOptions {
+  readonly dim?: number;
 }
 
+/** The first of the tensors, and the axis, which counts in the result. */
+function checkJoin(
+  op: string,
+  tensors: readonly Tensor[],
+  options: JoinOptions,
+): readonly [first: Tensor, dim: number] {
+  if (!Array.isArray(tensors) || tensors.length === 0) {
+    const got = Array.isArray(tensors) ? "an empty list" : show(tensors);
+    throw new ArgumentError(`${op}: a list of at least one tensor must be given; got ${got}.`);
+  }
+  checkTensors(op, { ...tensors });
+  return [(tensors as readonly Tensor[])[0] as Tensor, readOptions(op, options, JOIN).dim ?? 0];
+}
+
+const JOIN: Kinds<JoinOptions> = { dim: "number" };
+
 /** Tensors one after another along `dim`, in the dtype in which they meet. */
-export function concat(tensors: readonly Tensor[], { dim = 0 }: { readonly dim?: number } = {}): Tensor {
-  const first = checkList("concat", tensors);
+export function concat(tensors: readonly Tensor[], options: JoinOptions = {}): Tensor {
+  const [first, dim] = checkJoin("concat", tensors, options);
   return concatOp(met("concat", tensors), { axis: normalizeAxis("concat", dim, first.rank) });
 }
 
 /** Tensors of one shape along a new axis `dim` of the result. */
-export function stack(tensors: readonly Tensor[], { dim = 0 }: { readonly dim?: number } = {}): Tensor {
-  const first = checkList("stack", tensors);
+export function stack(tensors: readonly Tensor[], options: JoinOptions = {}): Tensor {
+  const [first, dim] = checkJoin("stack", tensors, options);
   const axis = normalizeAxis("stack", dim, first.rank + 1);
   const other = tensors.find(({ shape }) => !sameShape(shape, first.shape));
   if (other) throw new ShapeError(`stack: shapes must agree; got ${describe(first)} and ${describe(other)}.`);

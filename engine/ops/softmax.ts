@@ -1,9 +1,12 @@
 // softmax and logSoftmax over one axis.
 
+import type { Kinds } from "../../base/index.ts";
 import { type SoftmaxSpec, softmaxBackward, softmaxCandidates, softmaxForward } from "../../kernels/index.ts";
+import { readOptions } from "../errors.ts";
 import { defineOp, type Run, single } from "../op.ts";
 import { type Described, normalizeAxis, numel, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import { checkTensors } from "../tensor.ts";
 import { exp, mul, sub } from "./pointwise.ts";
 import { sum } from "./reduce.ts";
 import { checkFloat, floatStorage, sizeClass } from "./rowwise.ts";
@@ -78,12 +81,19 @@ function makeOps(log: boolean) {
 const softmaxOp = makeOps(false);
 const logSoftmaxOp = makeOps(true);
 
+const SOFTMAX: Kinds<SoftmaxOptions> = { dim: "number" };
+
+function axisOf(op: string, x: Tensor, options: SoftmaxOptions): number {
+  checkTensors(op, { x });
+  return normalizeAxis(op, readOptions(op, options, SOFTMAX).dim ?? -1, x.rank);
+}
+
 /** exp(x) / sum of exp(x) along an axis. A line that holds NaN or +inf, or only -inf, becomes NaN. */
-export function softmax(x: Tensor, { dim = -1 }: SoftmaxOptions = {}): Tensor {
-  return softmaxOp([x], { axis: normalizeAxis("softmax", dim, x.rank), log: false });
+export function softmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
+  return softmaxOp([x], { axis: axisOf("softmax", x, options), log: false });
 }
 
 /** x - log(sum of exp(x)) along an axis, without overflow. */
-export function logSoftmax(x: Tensor, { dim = -1 }: SoftmaxOptions = {}): Tensor {
-  return logSoftmaxOp([x], { axis: normalizeAxis("logSoftmax", dim, x.rank), log: true });
+export function logSoftmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
+  return logSoftmaxOp([x], { axis: axisOf("logSoftmax", x, options), log: true });
 }

@@ -1,10 +1,13 @@
 // Running totals of losses and right answers of a multi-exit network, in place on the GPU.
 
+import type { Kinds } from "../../base/index.ts";
 import { exitTally as kernel, TALLY_HEAD, tallySize } from "../../kernels/index.ts";
-import { ShapeError } from "../errors.ts";
+import { readOptions, ShapeError } from "../errors.ts";
 import { defineOp } from "../op.ts";
 import { describe } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { checkTensors, type Tensor } from "../tensor.ts";
+
+const TALLY: Kinds<{ readonly loss?: Tensor }> = { loss: "any" };
 
 const op = defineOp({
   name: "exitTally",
@@ -24,9 +27,11 @@ export function exitTally(
   logits: Tensor,
   labels: Tensor,
   totals: Tensor,
-  { loss }: { readonly loss?: Tensor } = {},
+  options: { readonly loss?: Tensor } = {},
 ): void {
   const name = "exitTally";
+  const { loss } = readOptions(name, options, TALLY);
+  checkTensors(name, { logits, labels, totals, "loss?": loss });
   const [n, exits] = logits.shape as readonly [number, number];
   if (logits.rank !== 3 || logits.dtype !== "f32")
     throw new ShapeError(`${name}: logits must be f32 [N, K, C]; got ${describe(logits)}.`);

@@ -1,11 +1,20 @@
 // Ops that change a tensor's shape or dtype, or its gradient, and nothing else: all but cast share memory.
 
 import type { DType } from "../dtype.ts";
-import { isFloat } from "../dtype.ts";
+import { checkDType, isFloat } from "../dtype.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { defineOp } from "../op.ts";
-import { type Described, describe, formatShape, normalizeAxis, numel, type Shape } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import {
+  checkCount,
+  checkList,
+  type Described,
+  describe,
+  formatShape,
+  normalizeAxis,
+  numel,
+  type Shape,
+} from "../shape.ts";
+import { checkTensors, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
 import { mul } from "./pointwise.ts";
 
@@ -18,6 +27,8 @@ const reshapeOp = defineOp<{ shape: Shape }>({
 
 /** The same elements in another shape; one extent may be -1. Shares memory. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
+  checkTensors("reshape", { x });
+  checkList("reshape", "the new shape", shape);
   const known = shape.reduce((n, extent) => (extent === -1 ? n : n * extent), 1);
   const unknown = shape.filter((extent) => extent === -1).length;
   const extent = unknown === 1 ? x.size / known : 0;
@@ -32,13 +43,17 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 }
 
 /** Inserts an axis of extent 1 before `axis` of the result. */
-export function unsqueeze(x: Tensor, axis: number): Tensor {
+export function unsqueeze(x: Tensor, axis: number, ...surplus: readonly never[]): Tensor {
+  checkTensors("unsqueeze", { x });
+  checkCount("unsqueeze", "one axis", surplus);
   const at = normalizeAxis("unsqueeze", axis, x.rank + 1);
   return reshape(x, [...x.shape.slice(0, at), 1, ...x.shape.slice(at)]);
 }
 
 /** Drops an axis of extent 1, or all of them. */
-export function squeeze(x: Tensor, axis?: number): Tensor {
+export function squeeze(x: Tensor, axis?: number, ...surplus: readonly never[]): Tensor {
+  checkTensors("squeeze", { x });
+  checkCount("squeeze", "one axis", surplus);
   if (axis === undefined)
     return reshape(
       x,
@@ -54,6 +69,7 @@ export function squeeze(x: Tensor, axis?: number): Tensor {
 
 /** Merges the axes from `start` to `end` (inclusive) into one. */
 export function flattenAxes(x: Tensor, start = 0, end = -1): Tensor {
+  checkTensors("flattenAxes", { x });
   if (x.rank === 0) return reshape(x, [1]);
   const [from, to] = [normalizeAxis("flattenAxes", start, x.rank), normalizeAxis("flattenAxes", end, x.rank)];
   if (from > to)
@@ -89,6 +105,8 @@ function convert(x: Tensor, y: Tensor, to: DType): void {
 
 /** The elements as another dtype: floats are cut towards zero on the way to integers, bool is `!= 0`. */
 export function cast(x: Tensor, dtype: DType): Tensor {
+  checkTensors("cast", { x });
+  checkDType("cast", dtype);
   return x.dtype === dtype ? x : (castOp([x], { dtype })[0] as Tensor);
 }
 

@@ -62,7 +62,7 @@ test("names an option that is missing, not a number, or of another kind", () => 
   assert.equal(refusal({ seed: "1" }), 'f: seed must be a number; got "1".');
   assert.equal(refusal({ seed: null }), "f: seed must be a number; got null.");
   assert.equal(refusal({ seed: 1, keepdim: 1 }), "f: keepdim must be a boolean; got 1.");
-  assert.equal(refusal({ seed: 1, onStep: [1, 2] }), "f: onStep must be a function; got an array of 2.");
+  assert.equal(refusal({ seed: 1, onStep: [1, 2] }), "f: onStep must be a function; got [1,2].");
   assert.equal(
     refusal({ seed: Promise.resolve(1) }),
     "f: seed must be a number; got a Promise (is an await missing?).",
@@ -75,7 +75,7 @@ test("refuses what is no object of options", () => {
   assert.equal(got(undefined), "undefined");
   assert.equal(got(null), "null");
   assert.equal(got(3), "3");
-  assert.equal(got([1]), "an array of 1");
+  assert.equal(got([1]), "[1]");
   assert.equal(got(new Float32Array(2)), "a Float32Array");
   assert.equal(got(new Map()), "a Map");
   assert.equal(got(Promise.resolve({})), "a Promise (is an await missing?)");

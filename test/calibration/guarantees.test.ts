@@ -98,7 +98,7 @@ test("bad levels, tables and ids are refused word for word", async () => {
   const message = (text: string, options: LearnThenTestOptions, of = source) =>
     failsWith(() => learnThenTest(of, options), "CalibrationError", `learnThenTest: ${text}`);
   await message("alpha must lie strictly between 0 and 1; got 0.", { alpha: 0, delta: 0.1 });
-  await message("alpha must lie strictly between 0 and 1; got NaN.", { alpha: Number.NaN, delta: 0.1 });
+  await message("alpha must be a number; got NaN.", { alpha: Number.NaN, delta: 0.1 });
   await message("delta must lie strictly between 0 and 1; got 1.", { alpha: 0.1, delta: 1 });
   await message("the calibration set must not be empty; got 0 samples.", levels, selectFromCascade(source, []));
   const single = cascadeFromScores({ scores: [0.5], errors: [0], exits: 1 });

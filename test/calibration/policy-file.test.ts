@@ -122,8 +122,7 @@ test("what is wrong in a policy file is named", async () => {
 test("thresholds given by hand are numbers", async () => {
   const scored = cascade(table);
   for (const value of [null, "", false, [], "0.5", undefined, Number.NaN]) {
-    const shown =
-      typeof value === "string" ? JSON.stringify(value) : Array.isArray(value) ? "an array of 0" : String(value);
+    const shown = typeof value === "string" ? JSON.stringify(value) : Array.isArray(value) ? "[]" : String(value);
     const given = [0.5, value] as number[];
     for (const [op, call] of [
       ["decide", () => decide(scored, given)],

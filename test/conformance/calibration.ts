@@ -1,7 +1,7 @@
 /** Conformance cases of kind "calibration", each through the public functions of calibration/index.ts. */
 
 import * as cal from "../../calibration/index.ts";
-import { demand } from "./attrs.ts";
+import { demand, pick, without } from "./attrs.ts";
 import type { CaseFunction, CaseTensor } from "./case.ts";
 
 type Inputs = Record<string, CaseTensor>;
@@ -215,7 +215,7 @@ const riskControl: Record<string, CaseFunction> = {
         earlyExits: get(inputs, "scores").shape[1]!,
         gridQuantiles: numbers(attrs, "gridQuantiles"),
       },
-      attrs as unknown as cal.RiskLevels,
+      pick<cal.RiskLevels>(attrs, "alpha", "delta"),
     );
     const feasible = flags(Array.from(thresholds, (t) => (t < Number.POSITIVE_INFINITY ? 1 : 0)));
     return { threshold: tensor(thresholds), feasible, survivors: wholeScalar(survivors) };
@@ -339,7 +339,7 @@ const sets: Record<string, CaseFunction> = {
     });
     const rule = cal.calibrateSets(
       { ...side("cal"), labels: data(inputs, "calLabels") },
-      attrs as unknown as cal.SetOptions,
+      without<cal.SetOptions>(attrs, "randomized"),
     );
     const members = cal.predictSets(side("test"), rule);
     const { size, coverage } = cal.setQuality(members, data(inputs, "testLabels"), side("test").classes);

@@ -130,7 +130,8 @@ export const optimCases: Record<string, CaseRunner> = {
   rmsprop: steps((parameters, attrs) => new RMSprop(parameters, settings(attrs))),
   lrCosine: schedule((attrs) => ({ lr: lrCosine(as(attrs)) })),
   lrCosineWarmup: schedule((attrs) => ({ lr: lrCosineWarmup(as(attrs)) })),
-  lrMultiStep: schedule((attrs) => ({ lr: lrMultiStep(as(attrs)) })),
+  // How many values the case lists.
+  lrMultiStep: schedule((attrs) => ({ lr: lrMultiStep(without(attrs, "steps")) })),
   lrOneCycle: schedule((attrs) => {
     // For information: what the other two give.
     demand(attrs, "baseLr", (attrs["maxLr"] as number) / (attrs["divFactor"] as number));

@@ -50,7 +50,7 @@ schedules("refuse what does not fit", async () => {
   await failsWith(
     () => confidenceGated({ tau: Number.NaN }),
     "ArgumentError",
-    "confidenceGated: tau must be finite and at least 0; got NaN.",
+    "confidenceGated: tau must be a number; got NaN.",
   );
   await failsWith(
     () => confidenceGated({ gate: "firm" as "hard" }),
