@@ -65,9 +65,12 @@ export class LeafSwaps {
 const handleOn = (storage: Storage, { device, shape, dtype }: Leaf): Tensor =>
   keep(new Tensor(device, storage.retain(), shape, dtype));
 
-/** Whether the gradient at a leaf lies in `storage`. */
+/** Whether the gradient at a leaf lies in `storage`, or in the same place of a flat buffer. */
 export function liesIn({ grad }: Leaf, storage: Storage): boolean {
-  return grad !== undefined && !grad.isDisposed && grad.storage === storage;
+  if (!grad || grad.isDisposed) return false;
+  const found = grad.storage;
+  if (found === storage || !found.placed || !storage.placed) return found === storage;
+  return found.place.buffer === storage.place.buffer && found.place.offset === storage.place.offset;
 }
 
 /** What a run does at a leaf. The gradient becomes the leaf's own: it is moved to the leaf's place in a flat buffer, if there is one by now. */

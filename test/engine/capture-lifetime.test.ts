@@ -358,6 +358,26 @@ gradients("parameters that are flattened afterwards get them in the flat buffer"
   optimizer.flat.dispose();
 });
 
+gradients("a step that adds to those that are there wants some there", async () => {
+  const w = s.tensor(values(1)).requiresGrad();
+  const flat = s.flatten([w]);
+  s.backward(s.sum(w));
+  const more = await s.capture({ label: "more", inputs: X, state: [flat] }, ({ x }) => s.backward(s.sum(s.mul(w, x))));
+  for (const k of [2, 3]) {
+    w.zeroGrad();
+    const missing = `DisposedError: capture "more": what the step reads and writes must be alive; got the gradient f32[${N}]`;
+    assert.ok(messageOf(() => more.run({ x: values(k) })).startsWith(missing));
+    s.backward(s.sum(w));
+    for (let i = 0; i < 2; i++) more.run({ x: values(k) });
+    assert.equal(
+      await read(w.grad),
+      sums(values(k), values(k)).map((sum) => sum + 1),
+    );
+  }
+  more.dispose();
+  flat.dispose();
+});
+
 gradients("two leaves never share one, nor one with the caller's", async () => {
   const [a, b] = [s.tensor([1, 2]).requiresGrad(), s.tensor([3, 4]).requiresGrad()];
   const given = s.tensor([10, 20]);
