@@ -1,6 +1,6 @@
 /** `sortie calibrate`: thresholds with a guarantee from cached logits, written as a policy file. */
 
-import { parseArgs } from "node:util";
+import { SortieError } from "../base/index.ts";
 import {
   applyScaling,
   type BudgetGoal,
@@ -20,7 +20,7 @@ import {
 } from "../calibration/index.ts";
 import { exitNames } from "./exit-names.ts";
 import { writeWhole } from "./files.ts";
-import { checkChoice, numberFlag, onePath, type Print, wholeFlag } from "./flags.ts";
+import { checkChoice, levelFlag, numberFlag, onePath, type Print, readFlags, wholeFlag } from "./flags.ts";
 import { percent, threshold } from "./format.ts";
 import { readLogits } from "./logits-file.ts";
 import { RunFolder } from "./run-folder.ts";
@@ -121,7 +121,7 @@ function checkMethodFlags(given: Readonly<Record<string, unknown>>, method: keyo
     if (given[flag] === undefined || methodFlags[method].includes(flag)) continue;
     const own = Object.entries(methodFlags).filter(([, flags]) => flags.includes(flag));
     const names = own.map(([name]) => name).join(" or ");
-    throw new Error(`calibrate: --${flag} goes with --method ${names}; got --method ${method}.`);
+    throw new SortieError(`calibrate: --${flag} goes with --method ${names}; got --method ${method}.`);
   }
 }
 
@@ -150,7 +150,11 @@ const flagOptions = {
 
 /** Runs the command; returns the exit code. Throws for bad input. */
 export function runCalibrate(args: readonly string[], print: Print = console.log): number {
-  const { values: given, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: flagOptions });
+  const { values: given, positionals } = readFlags("calibrate", {
+    args: [...args],
+    allowPositionals: true,
+    options: flagOptions,
+  });
   if (given.help) {
     print(calibrateHelp);
     return 0;
@@ -174,8 +178,8 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
   if (scaling) for (const note of scalingNotes(scaling, names)) print(`warning: ${note}`);
   const request = requestOf(chosen, wholeFlag("calibrate", "seed", values.seed));
   const levels = {
-    alpha: numberFlag("calibrate", "alpha", values.alpha),
-    delta: numberFlag("calibrate", "delta", values.delta),
+    alpha: levelFlag("calibrate", "alpha", values.alpha),
+    delta: levelFlag("calibrate", "delta", values.delta),
   };
   const result = request
     ? calibrateBy(request, levels, { calibration, validation })
@@ -214,7 +218,7 @@ function budgetGoal(values: Partial<Record<(typeof goalFlags)[number], string>>)
       budget: numberFlag("calibrate", "budget", budget!),
     };
   }
-  throw new Error(
+  throw new SortieError(
     `calibrate: --method budget needs one goal: --accuracy, --cost, or --milliseconds with --budget; got ${given || "none"}.`,
   );
 }
@@ -226,7 +230,7 @@ function scaled(
 ): { readonly scaling?: Scaling; readonly calibration: Source; readonly validation: Source | undefined } {
   if (!method) return tables;
   if (!tables.validation) {
-    throw new Error(
+    throw new SortieError(
       "calibrate: --scale needs --validation; got none. Scaling must not be fitted on calibration samples.",
     );
   }

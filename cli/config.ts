@@ -1,9 +1,10 @@
 /** What `sortie train` can be told: the keys of its config file, their flags, and what is preset for each data set. */
 
-import { type ParseArgsConfig, parseArgs } from "node:util";
+import type { ParseArgsConfig } from "node:util";
 import * as v from "valibot";
-import { what } from "../base/index.ts";
+import { SortieError, what } from "../base/index.ts";
 import { readJson } from "./files.ts";
+import { readFlags } from "./flags.ts";
 import { knownSet, SET_NAMES, type SetKey, type SetName } from "./sets.ts";
 import {
   type Aliases,
@@ -239,7 +240,7 @@ export interface Given {
  * @throws Error that names the key or flag.
  */
 export function readConfig(command: string, args: readonly string[]): Given {
-  const { values } = parseArgs({
+  const { values } = readFlags(command, {
     args: [...args],
     options: {
       ...flagOptions(LEAVES, ALIASES),
@@ -262,7 +263,7 @@ export function readConfig(command: string, args: readonly string[]): Given {
 function readFile(path: string): Plain {
   const settings = readJson(path);
   if (typeof settings !== "object" || settings === null || Array.isArray(settings))
-    throw new Error(`${path}: the settings must be an object; got ${what(settings)}.`);
+    throw new SortieError(`${path}: the settings must be an object; got ${what(settings)}.`);
   fillGaps(path, settings as Plain);
   return settings as Plain;
 }
@@ -293,7 +294,7 @@ function checkTaken(
 ): void {
   const stranger = Object.keys(given).find((key) => !shared.includes(key) && !takes.includes(key));
   if (stranger === undefined) return;
-  throw new Error(
+  throw new SortieError(
     `${where}: ${group}.${stranger} is no setting of ${owner}, which takes ${takes.join(", ")}. Leave it out.`,
   );
 }

@@ -1,10 +1,11 @@
 /** `sortie data`: which data sets there are, whether their files are whole, and how to get them. */
 
 import { basename, join } from "node:path";
-import { parseArgs } from "node:util";
+import { SortieError } from "../base/index.ts";
 import { cacheFolder, channelStatistics, countClasses, type FileCheck, lookFor, type Splits } from "../data/index.ts";
 import { dataFlags, dataFlagsHelp, dataSettings } from "./config.ts";
 import type { Print } from "./flags.ts";
+import { readFlags } from "./flags.ts";
 import { defined, type KnownSet, knownSet, SET_NAMES } from "./sets.ts";
 
 export const dataHelp = `sortie data list | verify NAME | download NAME [flags]
@@ -23,7 +24,7 @@ ${dataFlagsHelp}
 
 /** Runs the command; returns the exit code. Throws for bad input. */
 export async function runData(args: readonly string[], print: Print = console.log): Promise<number> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = readFlags("data", {
     args: [...args],
     allowPositionals: true,
     options: { ...dataFlags, help: { type: "boolean" } },
@@ -39,7 +40,9 @@ export async function runData(args: readonly string[], print: Print = console.lo
     return 0;
   }
   if (!["verify", "download"].includes(action) || name === undefined || rest.length > 0) {
-    throw new Error(`data: the arguments must be list, verify NAME or download NAME; got "${positionals.join(" ")}".`);
+    throw new SortieError(
+      `data: the arguments must be list, verify NAME or download NAME; got "${positionals.join(" ")}".`,
+    );
   }
   const set = knownSet("data", name);
   const { name: _, ...settings } = dataSettings("data", name, values);

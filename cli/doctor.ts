@@ -1,8 +1,8 @@
 /** `sortie doctor`: whether this machine can run it, and how fast: versions, adapter, features, limits, self-check, speed. */
 
-import { parseArgs } from "node:util";
 import { createDevice, type Device, type DeviceInfo } from "../engine/index.ts";
 import type { Print } from "./flags.ts";
+import { readFlags } from "./flags.ts";
 import { measureSpeed, selfCheck } from "./self-check.ts";
 import { adapterName, versions } from "./versions.ts";
 
@@ -21,7 +21,7 @@ Exit code 0: fit. 1: no adapter, or a check failed.
 
 /** Runs the command; returns the exit code. Throws where there is no adapter, with what to install. */
 export async function runDoctor(args: readonly string[], print: Print = console.log): Promise<number> {
-  const { values } = parseArgs({
+  const { values } = readFlags("doctor", {
     args: [...args],
     options: { json: { type: "boolean", default: false }, help: { type: "boolean", default: false } },
   });

@@ -1,7 +1,7 @@
 /** `sortie evaluate`: all metrics of a test table, and what a policy does on it, as a table and as JSON. */
 
 import { existsSync } from "node:fs";
-import { parseArgs } from "node:util";
+import { SortieError } from "../base/index.ts";
 import {
   applyScaling,
   type Cascade,
@@ -22,7 +22,7 @@ import {
 import { type Agreement, agreementLine, deployedAgreement } from "./agreement.ts";
 import { exitNames } from "./exit-names.ts";
 import { readText, writeWhole } from "./files.ts";
-import { onePath, type Print, wholeFlag } from "./flags.ts";
+import { onePath, type Print, readFlags, wholeFlag } from "./flags.ts";
 import { level, number, percent } from "./format.ts";
 import { readLogits } from "./logits-file.ts";
 import { RunFolder } from "./run-folder.ts";
@@ -111,7 +111,7 @@ export function readPolicy(path: string): PolicyFile {
   try {
     return decodePolicy(text);
   } catch (cause) {
-    throw new Error(`${path} must be a policy of sortie calibrate; ${(cause as Error).message}`, { cause });
+    throw new SortieError(`${path} must be a policy of sortie calibrate; ${(cause as Error).message}`, { cause });
   }
 }
 
@@ -124,14 +124,14 @@ function checkFits(requirement: string, { result, scaling }: PolicyFile, { exits
     ...(result.ok ? [`${thresholds} ${thresholds === 1 ? "threshold" : "thresholds"}`] : []),
     ...(scaling ? [`the scaling of ${scalers} exits`] : []),
   ];
-  throw new Error(
+  throw new SortieError(
     `${requirement}, ${early} of them early, and its ${classes} classes; it holds ${held.join(" and ")}.`,
   );
 }
 
 /** Runs the command; returns the exit code, of a run's folder when its images have been classified. Throws for bad input. */
 export function runEvaluate(args: readonly string[], print: Print = console.log): number | Promise<number> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = readFlags("evaluate", {
     args: [...args],
     allowPositionals: true,
     options: {

@@ -2,7 +2,7 @@
 
 import { mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { kindOf, readWholeSync, writeWholeSync } from "../base/index.ts";
+import { kindOf, readWholeSync, SortieError, writeWholeSync } from "../base/index.ts";
 
 /**
  * Writes a file beside its place and then renames it: a kill or a full disk leaves the old file, or none, but no half.
@@ -23,7 +23,7 @@ function writeError(path: string, bytes: number, cause: unknown): Error {
     code === "ENOSPC"
       ? `${path} needs ${bytes} bytes; the disk is full. Nothing half-written is left; free space and run the command again.`
       : `${path} must be writable; got ${code ?? String(cause)}.`;
-  return new Error(message, { cause });
+  return new SortieError(message, { cause });
 }
 
 /** What a text file holds. @throws Error that names the file. */
@@ -33,7 +33,7 @@ export const readText = (path: string): string => new TextDecoder().decode(readi
 export function sizeOf(path: string): number {
   const stat = reading(path, () => statSync(path));
   if (stat.isFile()) return stat.size;
-  throw new Error(`${path} must be a readable file; got ${kindOf(stat)}.`);
+  throw new SortieError(`${path} must be a readable file; got ${kindOf(stat)}.`);
 }
 
 /** What `read` returns. @throws Error that names the file, where the system refuses it. */
@@ -41,7 +41,7 @@ export function reading<T>(path: string, read: () => T): T {
   try {
     return read();
   } catch (cause) {
-    throw new Error(`${path} must be a readable file; got ${(cause as NodeJS.ErrnoException).code}.`, { cause });
+    throw new SortieError(`${path} must be a readable file; got ${(cause as NodeJS.ErrnoException).code}.`, { cause });
   }
 }
 
@@ -51,7 +51,7 @@ export function readJson(path: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new Error(`${path} must be JSON; ${(cause as Error).message}.`, { cause });
+    throw new SortieError(`${path} must be JSON; ${(cause as Error).message}.`, { cause });
   }
 }
 
@@ -63,5 +63,5 @@ export function withDisk(error: unknown, folder: string): unknown {
   const { code, path = folder } = error as NodeJS.ErrnoException;
   if (code !== "ENOSPC") return error;
   const hint = "Nothing half-written is left; free space, and run the same again to go on from the last checkpoint.";
-  return new Error(`train: the disk of ${path} is full. ${hint}`, { cause: error });
+  return new SortieError(`train: the disk of ${path} is full. ${hint}`, { cause: error });
 }

@@ -1,6 +1,7 @@
 /** What asks a command to stop before its end: a signal, or a standard output that takes nothing more. */
 
 import { constants } from "node:os";
+import { SortieError } from "../base/index.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 type Signal = (typeof SIGNALS)[number];
@@ -37,7 +38,7 @@ export function interruption(): Interruption {
     if (controller.signal.aborted) return;
     first = performance.now();
     code = exitCode;
-    controller.abort(new Error(`train: ${why} The same command goes on from here.`));
+    controller.abort(new SortieError(`train: ${why} The same command goes on from here.`));
   };
   const onSignal = (name: Signal) => {
     if (performance.now() - first > ECHO_MS) process.exit(codeOf(name));

@@ -5,6 +5,7 @@
 
 import { createHash } from "node:crypto";
 import * as v from "valibot";
+import { SortieError } from "../base/index.ts";
 import { CalibrationError, createTable, type Table } from "../calibration/index.ts";
 import { SEAL, type SealedTensor, sealedText } from "../exits/index.ts";
 import { sizeOf } from "./files.ts";
@@ -24,7 +25,7 @@ export function readLogits(path: string, { isProbabilities = false }: LogitsOpti
   const labels = need(arrays, "labels", path);
   const { shape } = logits;
   if (shape.length !== 3) {
-    throw new Error(
+    throw new SortieError(
       `${path}: logits must have shape [samples, exits, classes]; got [${shape.join(", ")}]. One exit is [samples, 1, classes].`,
     );
   }
@@ -59,7 +60,9 @@ function named<T>(path: string, make: () => T): T {
 function need(arrays: StoredArrays, name: string, path: string): StoredArray {
   const found = arrays.get(name);
   if (!found || !("all" in found)) {
-    throw new Error(`${path}: the file must hold numbers "${name}"; got ${[...arrays.keys()].join(", ") || "none"}.`);
+    throw new SortieError(
+      `${path}: the file must hold numbers "${name}"; got ${[...arrays.keys()].join(", ") || "none"}.`,
+    );
   }
   return found;
 }
@@ -81,7 +84,9 @@ function safetensorsArrays(path: string): { readonly arrays: StoredArrays; reado
   const size = sizeOf(path);
   const length = size >= 8 ? Number(new DataView(readBytes(path, 0, 8).buffer).getBigUint64(0, true)) : 0;
   if (length < 2 || length > LONGEST_HEADER || 8 + length > size) {
-    throw new Error(`${path} must be a safetensors file; got ${size} bytes that begin with no length of a header.`);
+    throw new SortieError(
+      `${path} must be a safetensors file; got ${size} bytes that begin with no length of a header.`,
+    );
   }
   const arrays = new Map<string, StoredArray>();
   const { __metadata__: metadata, ...entries } = readHeader(path, length);
@@ -91,7 +96,7 @@ function safetensorsArrays(path: string): { readonly arrays: StoredArrays; reado
     const { success, output } = v.safeParse(ENTRY, entry);
     if (!success) {
       const got = preview(entry);
-      throw new Error(`${path}: array "${name}" must have dtype, shape and data_offsets; got ${got}.`);
+      throw new SortieError(`${path}: array "${name}" must have dtype, shape and data_offsets; got ${got}.`);
     }
     const { dtype, shape, data_offsets: offsets } = output;
     const width = bytesOf(dtype);
@@ -100,7 +105,7 @@ function safetensorsArrays(path: string): { readonly arrays: StoredArrays; reado
     const [from, to] = offsets.map((offset) => 8 + length + offset) as [number, number];
     if (to - from !== bytes || to > size) {
       const got = to > size ? `${Math.max(0, size - from)} before the file ends` : to - from;
-      throw new Error(
+      throw new SortieError(
         `${path}: array "${name}" of ${dtype} [${shape.join(", ")}] must have ${bytes} bytes; got ${got}.`,
       );
     }
@@ -111,7 +116,7 @@ function safetensorsArrays(path: string): { readonly arrays: StoredArrays; reado
     );
   }
   if (isSealed && createHash("sha256").update(sealedText(metadata, sealed)).digest("hex") !== metadata[SEAL]) {
-    throw new Error(
+    throw new SortieError(
       `${path} must hold what was written; its checksum is another. It is damaged: delete it, and run the same sortie train again.`,
     );
   }
@@ -141,7 +146,7 @@ function preview(entry: unknown): string {
 
 function readHeader(path: string, length: number): Record<string, unknown> {
   const text = new TextDecoder().decode(readBytes(path, 8, length));
-  const refuse = (got: string) => new Error(`${path}: the header must be a JSON object; got ${got}.`);
+  const refuse = (got: string) => new SortieError(`${path}: the header must be a JSON object; got ${got}.`);
   try {
     const header: unknown = JSON.parse(text);
     if (!Array.isArray(header) && v.is(v.record(v.string(), v.unknown()), header)) return header;

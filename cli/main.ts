@@ -1,6 +1,6 @@
 /** `sortie COMMAND ...`: finds the command, runs it, turns what it throws into one line and exit code 1. */
 
-import { printable } from "../base/index.ts";
+import { nearest, printable } from "../base/index.ts";
 import { calibrateHelp, runCalibrate } from "./calibrate.ts";
 import { dataHelp, runData } from "./data.ts";
 import { doctorHelp, runDoctor } from "./doctor.ts";
@@ -47,7 +47,11 @@ export async function main(
   const [name, given] = isHelp ? [rest[0]!, ["--help"]] : [first, rest];
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!command) {
-    complain(printable(`sortie: unknown command "${name}". The commands are ${Object.keys(commands).join(", ")}.`));
+    const meant = nearest(String(name), Object.keys(commands));
+    const guess = meant ? ` Did you mean ${meant}?` : "";
+    complain(
+      printable(`sortie: unknown command "${name}".${guess} The commands are ${Object.keys(commands).join(", ")}.`),
+    );
     return 1;
   }
   try {

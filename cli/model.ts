@@ -1,5 +1,6 @@
 /** From settings to the things that train: data, network, objective, recipe. */
 
+import { SortieError } from "../base/index.ts";
 import { type AugmentOptions, CGT_AUGMENTATION, createLoader, type Splits } from "../data/index.ts";
 import type { Device } from "../engine/index.ts";
 import {
@@ -47,16 +48,16 @@ const BACKBONES: Readonly<Record<Model["backbone"], (model: Model, site: Site) =
   resnet: ({ depth, widths = [], shortcut }, site) => {
     const [first, second, third, ...more] = widths;
     if (first === undefined || second === undefined || third === undefined || more.length > 0) {
-      throw new Error(`train: model.widths must be three numbers for a resnet; got ${widths.join(",")}.`);
+      throw new SortieError(`train: model.widths must be three numbers for a resnet; got ${widths.join(",")}.`);
     }
     return resnet({ depth, widths: [first, second, third], ...defined({ shortcut }), ...site });
   },
   // The constructor says which depths there are.
   "imagenet-resnet": ({ depth, stem }, site) => imageNetResnet({ depth: depth as 18, ...defined({ stem }), ...site }),
   vit: ({ depth, dim = 0, patch = 0 }, { input: [height, width, channels], ...site }) => {
-    if (height !== width) throw new Error(`train: a vit needs square images; got ${height} x ${width}.`);
+    if (height !== width) throw new SortieError(`train: a vit needs square images; got ${height} x ${width}.`);
     if (dim % HEAD_WIDTH !== 0) {
-      throw new Error(`train: model.dim must be a multiple of ${HEAD_WIDTH} for a vit; got ${dim}.`);
+      throw new SortieError(`train: model.dim must be a multiple of ${HEAD_WIDTH} for a vit; got ${dim}.`);
     }
     const numHeads = dim / HEAD_WIDTH;
     return vit({ imgSize: height, patchSize: patch, channels, embedDim: dim, numHeads, depth, ...site });
@@ -93,7 +94,7 @@ const OBJECTIVES: Readonly<
 function gated(gate: "soft" | "hard" | "confidence" | "open") {
   return ({ method: _, annealFrom: from, annealTo: to, ...given }: Settings): Objective => {
     if ((from === undefined) !== (to === undefined) || (from && given.anneal !== undefined)) {
-      throw new Error("train: objective.annealFrom and annealTo must come together, and without anneal.");
+      throw new SortieError("train: objective.annealFrom and annealTo must come together, and without anneal.");
     }
     const options = defined({ ...given, anneal: from && to ? { from, to } : given.anneal });
     return gate === "open" ? scheduleOnly(options) : confidenceGated({ gate, ...options });
@@ -104,12 +105,12 @@ function gated(gate: "soft" | "hard" | "confidence" | "open") {
 function jointWeights({ weighting = "fixed", weights }: Settings): JointOptions["weights"] {
   if (weighting === "fixed") return weights;
   if (weights === undefined) {
-    throw new Error(`train: objective.weights must be given for weighting ${weighting}; got none.`);
+    throw new SortieError(`train: objective.weights must be given for weighting ${weighting}; got none.`);
   }
   if (weighting === "sdn") return { sdn: weights };
   const [first, last, ...more] = weights;
   if (first !== undefined && last !== undefined && more.length === 0) return { first, last };
-  throw new Error(
+  throw new SortieError(
     `train: objective.weights must be two numbers, of the first and the last exit, for linear weighting; got ${weights.join(",")}.`,
   );
 }
@@ -119,7 +120,7 @@ export function makeObjective({ objective }: Config): Objective {
   const { takes, make } = OBJECTIVES[objective.method];
   for (const name of Object.keys(objective) as (keyof Settings)[]) {
     if (name === "method" || takes.includes(name) || objective[name] === undefined) continue;
-    throw new Error(
+    throw new SortieError(
       `train: objective.${name} is no setting of ${objective.method}, which takes ${takes.join(", ")}. Leave it out.`,
     );
   }

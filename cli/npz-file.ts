@@ -3,6 +3,7 @@
  * range of the file and an archive may be larger than memory. Compressed entries (np.savez_compressed) are unpacked whole.
  */
 
+import { SortieError } from "../base/index.ts";
 import { type ByteSource, NPY_HEADER_BYTES, npyHeader, zipEntries } from "../data/index.ts";
 import { bytesOf, fileSource, type StoredArray, storedArray } from "./stored-array.ts";
 
@@ -36,9 +37,11 @@ function npyArray(name: string, path: string, source: ByteSource): StoredArray |
   const [letter = "", digits] = [type[0], type.slice(1)];
   const dtype = letter === "b" ? "BOOL" : `${LETTERS[letter]}${8 * Number(digits)}`;
   if (!isLittleEndian || (letter !== "U" && bytesOf(dtype) === undefined))
-    throw new Error(`${name}: the type must be a little-endian number or text; got "${descr}".`);
+    throw new SortieError(`${name}: the type must be a little-endian number or text; got "${descr}".`);
   if (size - start !== expected)
-    throw new Error(`${name}: [${shape.join(", ")}] of ${descr} must have ${expected} bytes; got ${size - start}.`);
+    throw new SortieError(
+      `${name}: [${shape.join(", ")}] of ${descr} must have ${expected} bytes; got ${size - start}.`,
+    );
   if (letter !== "U") return storedArray(dtype, shape, (from, count) => source.read(start + from, count));
   const count = shape.reduce((a, b) => a * b, 1);
   return textArray(source.read(start, expected), count, 4 * Number(digits), name);
@@ -52,7 +55,8 @@ function textArray(bytes: Uint8Array, count: number, width: number, name: string
     let text = "";
     for (let at = i * width; at < (i + 1) * width; at += 4) {
       const code = view.getUint32(at, true);
-      if (code > 0x10ffff) throw new Error(`${name}: texts must be of Unicode characters; got the number ${code}.`);
+      if (code > 0x10ffff)
+        throw new SortieError(`${name}: texts must be of Unicode characters; got the number ${code}.`);
       text += String.fromCodePoint(code);
     }
     texts.push(text.replace(/\0+$/, ""));

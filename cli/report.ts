@@ -1,9 +1,8 @@
 /** `sortie report`: one HTML page to look at; see `page.ts` for what is on it. */
 
-import { parseArgs } from "node:util";
 import { findings } from "./evaluate.ts";
 import { writeWhole } from "./files.ts";
-import { onePath, type Print } from "./flags.ts";
+import { onePath, type Print, readFlags } from "./flags.ts";
 import { renderPage } from "./page.ts";
 import { chartLibraries } from "./plots.ts";
 import { readDetails } from "./run-details.ts";
@@ -26,7 +25,7 @@ learning curves, risk against target, example images, difficulty where it is kno
 
 /** Runs the command; returns the exit code. Throws for bad input. */
 export async function runReport(args: readonly string[], print: Print = console.log): Promise<number> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = readFlags("report", {
     args: [...args],
     allowPositionals: true,
     options: {

@@ -1,5 +1,6 @@
 /** What a report about a run shows besides its test logits: curves, targets, images, difficulty; read from the run folder. */
 
+import { SortieError } from "../base/index.ts";
 import { applyScaling, type Cascade, outcomes, type PolicyFile, type Source } from "../calibration/index.ts";
 import type { Dataset } from "../data/index.ts";
 import type { MetricsRow } from "../exits/index.ts";
@@ -54,7 +55,7 @@ export function readHistory(path: string, exits: number): readonly MetricsRow[] 
       const isKind = row?.kind === "train" || row?.kind === "evaluation";
       if (isKind && typeof row.step === "number" && row.exits?.length === exits) return [row as MetricsRow];
       const shown = line.length > 60 ? `${line.slice(0, 60)}...` : line;
-      throw new Error(`${path}, line ${i + 1} must be a row of measurements of ${exits} exits; got ${shown}`);
+      throw new SortieError(`${path}, line ${i + 1} must be a row of measurements of ${exits} exits; got ${shown}`);
     });
 }
 

@@ -2,6 +2,7 @@
 
 import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { SortieError } from "../base/index.ts";
 import { firstDifference, RUN_FILES, type Split } from "../exits/index.ts";
 import { type Config, completeConfig } from "./config.ts";
 import { readJson, toJson, writeWhole } from "./files.ts";
@@ -56,7 +57,7 @@ export class RunFolder {
     if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return undefined;
     const folder = new RunFolder(path);
     if (existsSync(folder.path("config"))) return folder;
-    throw new Error(`${path} must be the folder of a run; it has no ${OWN.config}. Make one by sortie train.`);
+    throw new SortieError(`${path} must be the folder of a run; it has no ${OWN.config}. Make one by sortie train.`);
   }
 
   path(name: keyof typeof OWN): string {
@@ -71,7 +72,7 @@ export class RunFolder {
   logits(split: Split): string {
     const path = join(this.dir, RUN_FILES.logits(split));
     if (existsSync(path)) return path;
-    throw new Error(`${path} must exist; training has not come to its end. Run the same sortie train again.`);
+    throw new SortieError(`${path} must exist; training has not come to its end. Run the same sortie train again.`);
   }
 
   /** @throws Error if the folder holds a run of other settings, naming the first that differs. Writes nothing. */
@@ -81,7 +82,7 @@ export class RunFolder {
     if (!difference) return;
     const [key, before, now] = difference;
     const values = `${key} ${JSON.stringify(before)}; now it is ${JSON.stringify(now)}`;
-    throw new Error(`${this.dir} holds a run with ${values}. Choose another --name, or start over by --fresh.`);
+    throw new SortieError(`${this.dir} holds a run with ${values}. Choose another --name, or start over by --fresh.`);
   }
 
   /** Takes the folder for a run of these settings, and empties it of another's files if that is wanted. */

@@ -1,5 +1,6 @@
 /** The data sets that commands know by name: what they are, their official files, which settings they take, and how to load them. */
 
+import { SortieError } from "../base/index.ts";
 import {
   CIFAR10_SOURCE,
   CIFAR100_SOURCE,
@@ -117,7 +118,7 @@ export const SETS = {
     whole: ALL_TRAIN,
     load: async ({ file, train, validation, calibration, order, seed }) => {
       if (file !== undefined) return npz(file, defined({ train, validation, calibration, order, seed }));
-      throw new Error("npz: data.file must name an npz file or a folder of npy files; got nothing. Give --file.");
+      throw new SortieError("npz: data.file must name an npz file or a folder of npy files; got nothing. Give --file.");
     },
   },
 } satisfies Readonly<Record<string, KnownSet>>;
@@ -132,7 +133,7 @@ export const SET_NAMES = Object.keys(SETS) as readonly SetName[];
 export function knownSet(command: string, name: string): KnownSet {
   const found = (SETS as Readonly<Record<string, KnownSet>>)[name];
   if (found) return found;
-  throw new Error(`${command}: the data set must be one of ${SET_NAMES.join(", ")}; got "${name}".`);
+  throw new SortieError(`${command}: the data set must be one of ${SET_NAMES.join(", ")}; got "${name}".`);
 }
 
 function toShares([train = 0, validation = 0, calibration = 0, test = 0]: readonly number[]) {

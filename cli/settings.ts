@@ -5,6 +5,7 @@
 
 import type { ParseArgsConfig } from "node:util";
 import * as v from "valibot";
+import { nearest, SortieError } from "../base/index.ts";
 import { numberFlag } from "./flags.ts";
 
 /** Nested objects of plain values, as JSON has them. */
@@ -82,7 +83,7 @@ function read(command: string, flag: string, kind: Leaf["kind"], value: string |
   if (typeof value === "boolean" || kind === "text") return value;
   if (kind === "boolean") {
     if (value === "true" || value === "false") return value === "true";
-    throw new Error(`${command}: --${flag} must be true or false; got "${value}".`);
+    throw new SortieError(`${command}: --${flag} must be true or false; got "${value}".`);
   }
   const number = (text: string) => numberFlag(command, flag, text);
   if (kind === "number") return number(value);
@@ -120,13 +121,15 @@ export function checkSettings<T extends v.GenericSchema>(
   const path = v.getDotPath(issue) ?? "";
   const known = leavesOf(schema).map((leaf) => leaf.path);
   if (issue.type === "strict_object" && issue.expected === "never") {
-    throw new Error(`${where}: unknown key "${path}". Known keys: ${near(path, known).join(", ")}.`);
+    const meant = nearest(path, known);
+    const guess = meant ? ` Did you mean "${meant}"?` : "";
+    throw new SortieError(`${where}: unknown key "${path}".${guess} Known keys: ${near(path, known).join(", ")}.`);
   }
   const leaf = leavesOf(schema).find((each) => path === each.path || path.startsWith(`${each.path}.`));
   // Descriptions say what a key is, a colon, and what it must be; the first part may have colons of its own.
   const wanted = leaf ? leaf.description.replace(/^.*: /, "") : "an object of settings";
   const got = issue.input === undefined ? "nothing" : JSON.stringify(issue.input);
-  throw new Error(`${where}: ${(leaf?.path ?? path) || "the settings"} must be ${wanted}; got ${got}.`);
+  throw new SortieError(`${where}: ${(leaf?.path ?? path) || "the settings"} must be ${wanted}; got ${got}.`);
 }
 
 /** The keys in the same object as `path`, or all. */

@@ -1,7 +1,7 @@
 /** Numeric arrays that stay in their file: a range of values is a range of bytes, converted as it is read. */
 
 import { closeSync, readSync } from "node:fs";
-import { openFileSync } from "../base/index.ts";
+import { openFileSync, SortieError } from "../base/index.ts";
 import type { Values } from "../calibration/index.ts";
 import type { ByteSource } from "../data/index.ts";
 import { fromHalf } from "../engine/index.ts";
@@ -87,14 +87,15 @@ export const fileSource = (path: string): ByteSource => ({
 export function readBytes(path: string, from: number, count: number): Uint8Array {
   const size = sizeOf(path);
   if (!(from >= 0 && from + count <= size)) {
-    throw new Error(`${path} must have ${from + count} bytes; got ${size}. It is cut off.`);
+    throw new SortieError(`${path} must have ${from + count} bytes; got ${size}. It is cut off.`);
   }
   const bytes = reading(path, () => new Uint8Array(count));
   const file = reading(path, () => openFileSync(path));
   try {
     for (let done = 0; done < count; ) {
       const got = reading(path, () => readSync(file, bytes, done, count - done, from + done));
-      if (got === 0) throw new Error(`${path} must have ${from + count} bytes; got ${sizeOf(path)}. It is cut off.`);
+      if (got === 0)
+        throw new SortieError(`${path} must have ${from + count} bytes; got ${sizeOf(path)}. It is cut off.`);
       done += got;
     }
   } finally {

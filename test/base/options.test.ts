@@ -86,6 +86,8 @@ test("finds the nearest name, and none where nothing is near", () => {
   assert.equal(nearest("label_smoothing", names), "labelSmoothing");
   assert.equal(nearest("beta", names), "betas");
   assert.equal(nearest("Dim", names), "dim");
+  assert.equal(nearest("dmi", names), "dim");
+  assert.equal(nearest("aplha", ["delta", "alpha"]), "alpha");
   assert.equal(nearest("axis", names), undefined);
   assert.equal(nearest("x", ["y"]), undefined);
   assert.equal(nearest("x", []), undefined);

@@ -56,7 +56,7 @@ test("a file is the table that was saved, and npz is the same", () => {
 
 test("a file of logits that is missing or damaged is named, with what it must be", async () => {
   const refuses = (name: string, message: string) =>
-    failsWith(() => readLogits(file(name)), "Error", file(name) + message);
+    failsWith(() => readLogits(file(name)), "SortieError", file(name) + message);
   const isDamaged = (got: string) =>
     failsWith(
       () => readLogits(file("bad.npz")),
@@ -71,7 +71,7 @@ test("a file of logits that is missing or damaged is named, with what it must be
   };
   await refuses("none.safetensors", " must be a readable file; got ENOENT.");
   await refuses("none.npz", " must be a readable file; got ENOENT.");
-  await failsWith(() => readLogits(folder), "Error", `${folder} must be a readable file; got a folder.`);
+  await failsWith(() => readLogits(folder), "SortieError", `${folder} must be a readable file; got a folder.`);
   header("{ damaged");
   await refuses("h.safetensors", ": the header must be a JSON object; got a text that is none.");
   header("[1, 2]");
@@ -130,7 +130,7 @@ test("np.savez without compression is read in place: half precision, small integ
       ],
     );
   }
-  const refuses = (logits: Uint8Array, message: string, kind = "Error") => {
+  const refuses = (logits: Uint8Array, message: string, kind = "SortieError") => {
     writeFileSync(file("bad.npz"), zipSync(archive(logits), { level: 0 }));
     return failsWith(() => readLogits(file("bad.npz")), kind, `${file("bad.npz")}/logits.npy: ${message}`);
   };
@@ -166,7 +166,7 @@ test("a small npz whose header promises much ends no process", async () => {
   await refuses(
     { "ids.npy": npy("<U1", "(2,)", text) },
     "ids.npy: texts must be of Unicode characters; got the number 1114112.",
-    "Error",
+    "SortieError",
   );
   writeFileSync(file("deep.safetensors"), deepHeader());
   const { message } = await errorOf(() => readLogits(file("deep.safetensors")));
@@ -264,7 +264,7 @@ test("budgets and scaled confidences make policies too", async () => {
   assert.not(result.ok);
   await failsWith(
     () => runCalibrate([validation, "--method", "budget", "--cost", "0.5", "--accuracy", "0.5"], print),
-    "Error",
+    "SortieError",
     "calibrate: --method budget needs one goal: --accuracy, --cost, or --milliseconds with --budget; got accuracy, cost.",
   );
 });
@@ -360,13 +360,13 @@ test("groups are named for people, from 1, with the index from 0; how a policy w
 test("bad flags and files are named", async () => {
   const path = save("flags.safetensors", randomTable(20, 2, 3), 0);
   const fails = (args: readonly string[], message: string) =>
-    failsWith(() => runCalibrate(args, () => {}), "Error", message);
+    failsWith(() => runCalibrate(args, () => {}), "SortieError", message);
   await fails([], "calibrate: one logits file or one folder of a run must be given; got 0.");
   await fails([path, "--alpha", "much"], 'calibrate: --alpha must be a number; got "much".');
   await fails([path, "--seed", "0.5"], 'calibrate: --seed must be a whole number of at least 0; got "0.5".');
   await failsWith(
     () => runEvaluate([path, "--resamples=-1"], () => {}),
-    "Error",
+    "SortieError",
     'evaluate: --resamples must be a whole number of at least 0; got "-1".',
   );
   await fails([path, "--method", "magic"], 'calibrate: --method must be one of ltt, crc, ucb, budget; got "magic".');
@@ -377,8 +377,8 @@ test("bad flags and files are named", async () => {
   );
   await failsWith(
     () => runCalibrate([path, "--alpha", "1.5"], () => {}),
-    "CalibrationError",
-    "learnThenTest: alpha must lie strictly between 0 and 1; got 1.5.",
+    "SortieError",
+    "calibrate: --alpha must lie strictly between 0 and 1; got 1.5.",
   );
   await failsWith(
     () => runCalibrate([path, "--validation", path], () => {}),
@@ -389,13 +389,13 @@ test("bad flags and files are named", async () => {
   writeFileSync(file("text.safetensors"), "not a safetensors file at all");
   await failsWith(
     () => readLogits(file("text.safetensors")),
-    "Error",
+    "SortieError",
     `${file("text.safetensors")} must be a safetensors file; got 29 bytes that begin with no length of a header.`,
   );
   writeFileSync(file("cut.safetensors"), readFileSync(path).subarray(0, 900));
   await failsWith(
     () => readLogits(file("cut.safetensors")),
-    "Error",
+    "SortieError",
     `${file("cut.safetensors")}: array "logits" of F32 [20, 2, 3] must have 480 bytes; got 316 before the file ends.`,
   );
   await failsWith(
@@ -416,7 +416,7 @@ test("a policy of another network is refused by name, and so are files that are 
     "0.2",
   ];
   const fails = (message: string, path = policy) =>
-    failsWith(() => runEvaluate([three, "--policy", path], () => {}), "Error", message);
+    failsWith(() => runEvaluate([three, "--policy", path], () => {}), "SortieError", message);
   const needed = `${policy} must fit the 3 exits of ${three}, 2 of them early, and its 4 classes; it holds`;
   runCalibrate([two, ...flags, "--out", policy], () => {});
   await fails(`${needed} 1 threshold.`);
@@ -447,6 +447,17 @@ test("main lists its commands, and turns errors into one line and exit code 1", 
   }
   assert.is(await main(["--version"], print), 0);
   assert.match(lines.at(-1)!, /^\d+\.\d+\.\d+$/);
+  for (const [ask, fault] of [
+    [["calibrat"], 'sortie: unknown command "calibrat". Did you mean calibrate?'],
+    [["calibrate", "x", "--aplha", "0.1"], "calibrate: unknown flag --aplha. Did you mean --alpha?"],
+    [["train", "--train.epoch", "3"], "train: unknown flag --train.epoch. Did you mean --train.epochs?"],
+    [["doctor", "--frobnicate"], "doctor: unknown flag --frobnicate. See sortie doctor --help."],
+    [["evaluate", "x", "--policy"], "evaluate: Option '--policy <value>' argument missing"],
+  ] as const) {
+    const faults: string[] = [];
+    assert.is(await main(ask, print, (line) => faults.push(line)), 1);
+    assert.ok(faults[0]?.startsWith(fault), faults[0]);
+  }
   for (const name of ["juggle", "toString", "constructor"]) {
     const faults: string[] = [];
     assert.is(await main([name], print, (line) => faults.push(line)), 1);

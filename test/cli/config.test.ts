@@ -166,7 +166,7 @@ test("faults name the key, what it must be, and what it is", async () => {
   );
   await refuses(
     () => completeConfig("my.json", { calibration: { alhpa: 0.1 } }),
-    'my.json: unknown key "calibration.alhpa". Known keys: calibration.alpha, calibration.delta, calibration.scale, calibration.control.',
+    'my.json: unknown key "calibration.alhpa". Did you mean "calibration.alpha"? Known keys: calibration.alpha, calibration.delta, calibration.scale, calibration.control.',
   );
   await refuses(
     () => completeConfig("my.json", { model: { widths: [8, "wide", 32] } }),
@@ -187,7 +187,7 @@ test("faults of a file name the file, even where flags lie over them", async () 
     `${path}: train.epochs must be a whole number of at least 1; got 0.`,
   );
   const list = file("list.json", "[1]");
-  await refuses(() => config("--config", list), `${list}: the settings must be an object; got an array of 1.`);
+  await refuses(() => config("--config", list), `${list}: the settings must be an object; got [1].`);
   assert.match((await errorOf(() => config("--config", file("cut.json", "{")))).message, /cut\.json must be JSON; /);
   const absent = join(folder, "absent.json");
   await refuses(() => config("--config", absent), `${absent} must be a readable file; got ENOENT.`);

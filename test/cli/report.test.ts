@@ -247,7 +247,7 @@ runs("measurements that are damaged are named by file and line", async () => {
   const good = readFileSync(join(dir, "metrics.jsonl"), "utf8");
   const refuses = async (content: string, message: string) => {
     writeFileSync(path, content);
-    await failsWith(() => readHistory(path, 3), "Error", `${path}, ${message}`);
+    await failsWith(() => readHistory(path, 3), "SortieError", `${path}, ${message}`);
   };
   await refuses(`${good}{"kind":"tra`, 'line 4 must be a row of measurements of 3 exits; got {"kind":"tra');
   await refuses(`null\n${good}`, "line 1 must be a row of measurements of 3 exits; got null");
@@ -255,5 +255,5 @@ runs("measurements that are damaged are named by file and line", async () => {
   assert.is(readHistory(path, 3).length, 3);
   assert.match((await errorOf(() => readHistory(path, 2))).message, "line 1 must be a row of measurements of 2 exits");
   const absent = join(dir, "absent.jsonl");
-  await failsWith(() => readHistory(absent, 3), "Error", `${absent} must be a readable file; got ENOENT.`);
+  await failsWith(() => readHistory(absent, 3), "SortieError", `${absent} must be a readable file; got ENOENT.`);
 });
