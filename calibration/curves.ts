@@ -1,7 +1,7 @@
 /** Accuracy against cost: sweeps of one knob, the area under the curve, and accuracy at a given cost. */
 
 import { classPrecisionMargin, type PrecisionMarginOptions } from "./cpm.ts";
-import { checkLengths, checkNotEmpty } from "./errors.ts";
+import { checkLengths, checkNotEmpty, readOptions } from "./errors.ts";
 import { budgetThresholds } from "./msdnet-budget.ts";
 import { type Achieved, achieved, decide, decideByOracle, decideFixed } from "./policies.ts";
 import { quantileOfSorted } from "./ranks.ts";
@@ -42,8 +42,9 @@ export function marginCurve(
   margins: ArrayLike<number>,
   options: Omit<PrecisionMarginOptions, "margin"> = {},
 ): readonly CurvePoint[] {
+  const kept = readOptions("marginCurve", options, { mode: "string", minSupport: "number" });
   return Array.from(margins, (knob) => {
-    const { thresholds } = classPrecisionMargin(validation, { ...options, margin: knob });
+    const { thresholds } = classPrecisionMargin(validation, { ...kept, margin: knob });
     return { knob, ...achieved(test, decide(test, thresholds)) };
   });
 }

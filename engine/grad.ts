@@ -68,8 +68,9 @@ export function grad<T extends readonly Tensor[]>(
   fn: (...args: T) => Tensor,
   options: GradOptions = {},
 ): (...args: T) => Tensor[] {
+  const run = valueAndGrad(fn, options);
   return (...args) => {
-    const { value, grads } = valueAndGrad(fn, options)(...args);
+    const { value, grads } = run(...args);
     value.dispose();
     return grads;
   };

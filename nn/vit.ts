@@ -194,12 +194,42 @@ type Sized = Pick<VitOptions, "classes" | "seed"> & Partial<VitOptions>;
 
 /** A vision transformer; see `VitOptions`. */
 export const vit = (options: VitOptions): VisionTransformer => new VisionTransformer(options);
+const SIZED: Kinds<Sized> = {
+  ...VIT,
+  imgSize: "number",
+  patchSize: "number",
+  embedDim: "number",
+  depth: "number",
+  numHeads: "number",
+};
+
 /** ViT-Tiny: patch 16, width 192, 12 blocks, 3 heads, 224x224. */
 export const vitTiny = (options: Sized): VisionTransformer =>
-  vit({ imgSize: 224, patchSize: 16, embedDim: 192, depth: 12, numHeads: 3, ...options });
+  vit({
+    imgSize: 224,
+    patchSize: 16,
+    embedDim: 192,
+    depth: 12,
+    numHeads: 3,
+    ...readOptions("vitTiny", options, SIZED),
+  });
 /** ViT-Small: patch 16, width 384, 12 blocks, 6 heads, 224x224. */
 export const vitSmall = (options: Sized): VisionTransformer =>
-  vit({ imgSize: 224, patchSize: 16, embedDim: 384, depth: 12, numHeads: 6, ...options });
+  vit({
+    imgSize: 224,
+    patchSize: 16,
+    embedDim: 384,
+    depth: 12,
+    numHeads: 6,
+    ...readOptions("vitSmall", options, SIZED),
+  });
 /** A small one for 32x32 images: patch 4, width 64, 4 blocks, 4 heads. */
 export const vitSmallImage = (options: Sized): VisionTransformer =>
-  vit({ imgSize: 32, patchSize: 4, embedDim: 64, depth: 4, numHeads: 4, ...options });
+  vit({
+    imgSize: 32,
+    patchSize: 4,
+    embedDim: 64,
+    depth: 4,
+    numHeads: 4,
+    ...readOptions("vitSmallImage", options, SIZED),
+  });

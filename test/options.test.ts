@@ -1,0 +1,298 @@
+// Every public function that takes options refuses one that it does not know. Which ones take some, their sources say.
+
+import { fileURLToPath } from "node:url";
+import * as calibration from "../calibration/index.ts";
+import * as data from "../data/index.ts";
+import * as engine from "../engine/functions.ts";
+import * as exits from "../exits/index.ts";
+import * as nn from "../nn/index.ts";
+import { signatures, takesOptions } from "./base/signatures.ts";
+import { device, gpuSuite } from "./gpu.ts";
+import { assert, suite } from "./harness.ts";
+
+const ENTRIES = { engine, nn, exits, calibration, data } as Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+/** Marks the argument that holds the options. */
+class Options {
+  readonly valid: object;
+  constructor(valid: object) {
+    this.valid = valid;
+  }
+}
+const o = (valid: object = {}): Options => new Options(valid);
+
+/** Arguments that are right but for what is added to the options, by entry and name. */
+type Calls = Readonly<Record<string, Readonly<Record<string, readonly unknown[]>>>>;
+
+function calls(): Calls {
+  const { tensor, zeros } = engine;
+  const x = tensor([
+    [1, 2],
+    [3, 4],
+  ]);
+  const row = tensor([1, 2]);
+  const image = zeros([1, 4, 4, 4]);
+  const index = tensor(Int32Array.of(0, 1));
+  const one = zeros([1], { dtype: "u32" });
+  const stacked = zeros([2, 2, 2]);
+  const levels = { alpha: 0.1, delta: 0.1 };
+  const init = new nn.Init({ seed: 1 });
+  const parameters = [tensor([1, 2]).requiresGrad()];
+  const vit = { classes: 2, seed: 1 };
+  const table = calibration.createTable({ logits: new Float32Array(8), labels: [0, 1], shape: [2, 2, 2] });
+  const scored = calibration.cascade(table);
+  const outcomes = calibration.outcomes(table);
+  const adam = { values: row, grads: row, m: row, v: row, now: zeros([8]) };
+  const sgd = { values: row, grads: row, hyper: row };
+  const losses = { losses: Float64Array.of(0, 0), lambdas: Float64Array.of(0, 1) };
+  const counts = { accepted: new Float64Array(1), errors: new Float64Array(1) };
+  const grid = { scores: [1], errors: [0], grid: [0] };
+  const network = exits.multiExit(nn.resnet({ depth: 8, classes: 2, widths: [4, 4, 4], input: [4, 4, 1], seed: 1 }), {
+    after: ["stage1"],
+  });
+  const png = { file: "a.png", channels: 1 };
+  const norm = { eps: 1e-5 };
+  const reduced = Object.fromEntries(
+    ["sum", "mean", "max", "min", "variance", "logsumexp", "argmax", "argmin", "softmax", "logSoftmax"].map((name) => [
+      name,
+      [x, o()],
+    ]),
+  );
+  return {
+    engine: {
+      ...reduced,
+      Generator: [o({ seed: 1 })],
+      adamStep: [adam, o({ beta2: 0.9, eps: 1 })],
+      adaptiveAvgPool2d: [image, o({ outputSize: 1 })],
+      advanceStep: [{ hyper: row, step: one }, o()],
+      arange: [0, 2, 1, o()],
+      avgPool2d: [image, o({ kernel: 2 })],
+      backward: [x, o()],
+      batchNorm: [x, row, row, row, row, o()],
+      bernoulli: [[2], o({ seed: 1, p: 0.5 })],
+      binaryCrossEntropyWithLogits: [x, x, o()],
+      capture: [o(), () => undefined],
+      clamp: [x, o()],
+      compact: [one, o()],
+      concat: [[x, x], o()],
+      conv2d: [image, zeros([1, 1, 4, 4]), undefined, o()],
+      createDevice: [o()],
+      crossEntropy: [x, index, o()],
+      dropout: [x, o({ seed: 1, p: 0.5 })],
+      empty: [[2], o()],
+      exitDecide: [x, index, row, { answers: index, exits: index, scores: row }, o({ exit: 0 })],
+      exitGates: [stacked, index, row, o({ mode: "soft" })],
+      exitTally: [stacked, index, zeros([engine.tallySize(2)]), o()],
+      eye: [2, o()],
+      full: [[2], 1, o()],
+      gather: [x, index, o()],
+      gelu: [x, o()],
+      grad: [() => x, o()],
+      gradNorm: [row, o({ maxNorm: 1 })],
+      groupNorm: [x, undefined, undefined, o({ numGroups: 1 })],
+      indexSelect: [x, index, o()],
+      interpolate: [image, o({ size: 2 })],
+      klDiv: [x, x, o()],
+      layerNorm: [x, undefined, undefined, o()],
+      leakyRelu: [x, o()],
+      linear: [x, x, undefined, o()],
+      matmul: [x, x, o()],
+      maxPool2d: [image, o({ kernel: 2 })],
+      mse: [x, x, o()],
+      nllLoss: [x, index, o()],
+      normaliseImages: [one, o({ shape: [1, 2, 2, 1], mean: [0], std: [1] })],
+      oneHot: [index, o({ numClasses: 2 })],
+      ones: [[2], o()],
+      pad: [row, [[0, 1]], o()],
+      permutation: [2, o({ seed: 1 })],
+      qkvAttention: [zeros([1, 1, 3]), o({ heads: 1 })],
+      rand: [[2], o({ seed: 1 })],
+      randint: [[2], o({ seed: 1, high: 2 })],
+      randn: [[2], o({ seed: 1 })],
+      readSafetensors: [new ArrayBuffer(0), o()],
+      rmspropStep: [{ values: row, grads: row, v: row, lr: row }, o({ alpha: 0.9, eps: 1 })],
+      scaledDotProductAttention: [x, x, x, o()],
+      scatterRows: [x, index, x, o()],
+      sgdStep: [sgd, o()],
+      slice: [x, o()],
+      stack: [[x, x], o()],
+      tensor: [[1, 2], o()],
+      valueAndGrad: [() => x, o()],
+      zeros: [[2], o()],
+    },
+    nn: {
+      Init: [o({ seed: 1 })],
+      loadTorch: [network, new Map(), o()],
+      BatchNorm2d: [2, init, o(norm)],
+      Conv2d: [2, 2, init, o({ kernel: 1 })],
+      GroupNorm: [1, 2, init, o(norm)],
+      LayerNorm: [2, init, o(norm)],
+      Linear: [2, 2, init, o()],
+      Adam: [parameters, o({ lr: 1 })],
+      AdamW: [parameters, o({ lr: 1 })],
+      EMA: [parameters, o({ decay: 0.9 })],
+      RMSprop: [parameters, o({ lr: 1 })],
+      SGD: [parameters, o({ lr: 1 })],
+      clipGradNorm: [engine.flatten([tensor([1, 2]).requiresGrad()]), o({ maxNorm: 1 })],
+      BasicBlock: [2, 2, init, o()],
+      Bottleneck: [4, 4, init, o()],
+      CifarResNet: [o({ depth: 8, ...vit })],
+      ImageNetResNet: [o({ depth: 18, seed: 1 })],
+      imageNetResnet: [o({ depth: 18, seed: 1 })],
+      resnet: [o({ depth: 8, ...vit })],
+      lrCosine: [o({ baseLr: 1, steps: 1 })],
+      lrCosineWarmup: [o({ baseLr: 1, steps: 1, warmupSteps: 0 })],
+      lrMultiStep: [o({ baseLr: 1, milestones: [] })],
+      lrOneCycle: [o({ maxLr: 1, steps: 1 })],
+      momentumOneCycle: [o({ steps: 1 })],
+      TransformerBlock: [2, 1, init, o()],
+      VisionTransformer: [o({ imgSize: 4, patchSize: 2, embedDim: 2, depth: 1, numHeads: 1, ...vit })],
+      vit: [o({ imgSize: 4, patchSize: 2, embedDim: 2, depth: 1, numHeads: 1, ...vit })],
+      vitSmall: [o(vit)],
+      vitSmallImage: [o(vit)],
+      vitTiny: [o(vit)],
+    },
+    exits: {
+      boostLosses: [stacked, index, o()],
+      boostedLogits: [stacked, o()],
+      calexnetLosses: [stacked, x, x, o()],
+      confidenceGated: [o()],
+      deploy: [network, { thresholds: [0.5] }, o()],
+      dkd: [x, x, index, o({ temperature: 1 })],
+      erdeLosses: [stacked, stacked, index, o()],
+      gradientEquilibrium: [x, o({ exit: 0, exits: 2 })],
+      jeiDnnLosses: [stacked, index, { weight: x, bias: row }, o({ costs: [0.5, 1] })],
+      jointCrossEntropy: [o()],
+      kd: [x, x, o({ temperature: 1 })],
+      lineReport: [{ write: () => undefined }, o()],
+      multiExit: [network.backbone, o({ after: ["stage1"] })],
+      pteeLoss: [stacked, x, index, o({ costs: [0.5, 1] })],
+      safeKd: [o()],
+      scheduleOnly: [o()],
+      selfDistillation: [stacked, stacked, index, o()],
+      train: [network, {}, o({ epochs: 1, objective: exits.jointCrossEntropy() })],
+      ztwHead: [x, x, { normWeight: row, normBias: row, weight: x, bias: row }, o()],
+    },
+    calibration: {
+      fitGate: [outcomes, o()],
+      bootstrap: [() => 1, 2, o()],
+      bootstrapAll: [() => ({ a: 1 }), 2, o()],
+      clopperPearson: [0, 10, o({ alpha: 0.1 })],
+      meetBudget: [table, { cost: 1 }, o()],
+      controlRisk: [table, o({ alpha: 0.1 })],
+      classPrecisionMargin: [scored, o()],
+      conformalRiskControl: [losses, o({ alpha: 0.1 })],
+      ucbThreshold: [losses, o(levels)],
+      marginCurve: [scored, scored, [0.1], o()],
+      ece: [[0.5], [1], o()],
+      reliability: [[0.5], [1], o()],
+      eefp: [{ scores: new Float64Array(2), errors: new Uint8Array(2), exits: 2 }, o({ population: "all" })],
+      evaluate: [table, o()],
+      evaluatePolicy: [table, { thresholds: [0.5], score: "maxProb", ids: undefined }, o()],
+      createExchangeabilityMonitor: [[0.5], o({ delta: 0.1 })],
+      testExchangeability: [[0.5], [0.5], o()],
+      fit: [table, o({ method: "temperature" })],
+      fixedSequence: [counts, o(levels)],
+      learnThenTest: [table, o(levels)],
+      checkLevels: ["op", o(levels)],
+      sequentialSurvivors: [
+        { scores: [1], errors: [0], validationScores: [1], earlyExits: 1, gridQuantiles: [0.5] },
+        o(levels),
+      ],
+      lttPooled: [{ ...grid, earlyExits: 1 }, o(levels)],
+      lttThreshold: [grid, o(levels)],
+      createCascadeMonitor: [o({ ...levels, exits: 2 })],
+      createDeploymentMonitor: [o({ ...levels, exits: 2 })],
+      createRiskMonitor: [o(levels)],
+      calibrateNestedSets: [table, o({ method: "thr", alpha: 0.1 })],
+      nestedSets: [[1, 1], o({ exits: 1, classes: 2, alpha: 0.1 })],
+      encodePolicy: [o({ result: { ok: false } })],
+      safeKdReleasedCode: [outcomes, o({ delta: 0.1 })],
+      safeKdText: [outcomes, o({ delta: 0.1 })],
+      fitConfidenceScaler: [[0.5], [1], "histogram", o()],
+      fitLogitScaler: [table, 0, "temperature", o()],
+      cascadeFromScores: [o({ scores: [0.5], errors: [0], exits: 1 })],
+      calibrateSets: [{ logits: new Float32Array(2), classes: 2, labels: [0] }, o({ method: "thr", alpha: 0.1 })],
+      setRule: [new Float64Array(1), o({ method: "thr", alpha: 0.1 }), "event"],
+      setScores: [{ logits: new Float32Array(2), classes: 2 }, o({ method: "thr", alpha: 0.1 })],
+      createPopulation: [o()],
+      createTable: [o({ logits: new Float32Array(2), labels: [0], shape: [1, 1, 2] })],
+    },
+    data: {
+      cifar10: [o()],
+      cifar100: [o()],
+      cinic10: [o()],
+      fashionMnist: [o()],
+      indianPines: [o()],
+      mnist: [o()],
+      svhn: [o()],
+      glyphs: [o()],
+      npz: ["a.npz", o()],
+      createAugmenter: [o(), [2, 2, 1], [0]],
+      createLoader: [{}, o({ batch: 1 })],
+      drawCropFlip: [o(), new data.Stream(1, "test")],
+      decodeCifar: [new Uint8Array(), o({ file: "a", labelBytes: 1 })],
+      decodeIdx: [new Uint8Array(), o({ file: "a", rank: 1 })],
+      decodeMat5: [new Uint8Array(), "a", o()],
+      decodePng: [new Uint8Array(), o(png)],
+      gunzip: [new Uint8Array(), "a", o()],
+      lookFor: [data.MNIST_SOURCE, o()],
+      openNpz: [new Uint8Array(), "a", o()],
+      zipEntries: [{ size: 0, read: () => new Uint8Array() }, o({ where: "a", file: "a" })],
+    },
+  };
+}
+
+/** Bases that their subclasses check for, and what only the library makes. */
+const INNER = new Set(["Optimizer", "Classifier", "Evaluator", "MultiExit", "Run"]);
+
+const test = suite("options of all functions");
+
+test("every function whose parameters hold options is called below", () => {
+  const takes = Object.entries(ENTRIES).flatMap(([entry, exported]) => {
+    const found = signatures(fileURLToPath(new URL(`../${entry}`, import.meta.url)));
+    const names = Object.keys(exported).filter((name) => takesOptions(found.get(name) ?? "") && !INNER.has(name));
+    return names.map((name) => `${entry}.${name}`);
+  });
+  assert.ok(takes.length > 150, `${takes.length} functions`);
+  const source = calls.toString();
+  const missing = takes.filter((name) => !new RegExp(`\\b${name.split(".")[1]}\\b`).test(source));
+  assert.equal(missing, []);
+});
+
+const gpu = gpuSuite("options of all functions, given wrong");
+
+/** What `fn` says to these arguments, thrown or rejected. */
+async function answerOf(fn: unknown, args: readonly unknown[]): Promise<unknown> {
+  try {
+    const isClass = /^class\b/.test(Function.prototype.toString.call(fn));
+    return await (isClass
+      ? Reflect.construct(fn as new () => unknown, args)
+      : (fn as (...given: unknown[]) => unknown)(...args));
+  } catch (error) {
+    return error;
+  }
+}
+
+for (const entry of Object.keys(ENTRIES)) {
+  gpu(`${entry}: an unknown name, a Promise and a number`, async () => {
+    device();
+    // Nothing else runs meanwhile, so the scope may stay open over the awaits.
+    using _made = engine.openScope();
+    for (const [name, args] of Object.entries(calls()[entry] as Readonly<Record<string, readonly unknown[]>>)) {
+      const fn = ENTRIES[entry]?.[name];
+      assert.type(fn, "function", `${entry} must export ${name}`);
+      const given = (change: (valid: object) => unknown) =>
+        args.map((arg) => (arg instanceof Options ? change(arg.valid) : arg));
+      for (const [change, wanted] of [
+        [(valid: object) => ({ ...valid, surplus: 1 }), /: unknown option "surplus"\..* It takes /],
+        [(valid: object) => Promise.resolve(valid), /must be a plain object; got a Promise \(is an await missing\?\)/],
+        [() => 3, /must be a plain object; got 3/],
+      ] as const) {
+        const answer = await answerOf(fn, given(change));
+        assert.instance(answer, engine.SortieError, `${name}: ${String(answer)}`);
+        assert.match((answer as Error).message, wanted, `${name}: ${String(answer)}`);
+      }
+    }
+  });
+}
