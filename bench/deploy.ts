@@ -1,17 +1,17 @@
 /**
  * Does an early exit save time, or only multiply-accumulates? Images a second of a trained network whole, and of the same network under
- * its certified policy, on the official test images; the two take turns.
- * `node scripts/run.mjs bench/deploy.ts RUN --data-dir DIR`, RUN the folder of a run on Fashion-MNIST that is calibrated.
+ * its certified policy, on the test images; the two take turns. Every answer that is timed is compared with the policy on the logits
+ * of the network's own forward pass; where one differs, no times are printed.
+ * `node scripts/run.mjs bench/deploy.ts RUN [--data-dir DIR]`, RUN the folder of a run that is calibrated, on whatever data set.
  */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { decodePolicy } from "../calibration/index.ts";
-import { fashionMnist } from "../data/index.ts";
+import { cascade, decide, decodePolicy, type Score, scaleLogits } from "../calibration/index.ts";
+import { compareAnswers, loadData, makeNetwork, RunFolder } from "../cli/index.ts";
 import { createDevice } from "../engine/index.ts";
-import { type Classifier, deploy, loadWeights, multiExit } from "../exits/index.ts";
-import { resnet } from "../nn/index.ts";
+import { type Answers, type Classifier, deploy, Evaluator, loadWeights, RUN_FILES, toTable } from "../exits/index.ts";
 import { median } from "./measure.ts";
 
 const { values: flags, positionals } = parseArgs({
@@ -22,41 +22,81 @@ const { values: flags, positionals } = parseArgs({
     repeat: { type: "string", default: "7" },
   },
 });
-const [folder] = positionals;
-if (folder === undefined || flags["data-dir"] === undefined) {
-  throw new Error("bench/deploy: the folder of a run and --data-dir must be given; got too little.");
-}
-const [count, repeat] = [Number(flags.images), Number(flags.repeat)];
+const [dir] = positionals;
+const folder = dir === undefined ? undefined : RunFolder.at(dir);
+if (!folder) throw new Error(`bench/deploy: the folder of a run must be given; got ${dir ?? "none"}.`);
+const repeat = Number(flags.repeat);
 
+const found = folder.config();
+const config = flags["data-dir"] === undefined ? found : { ...found, data: { ...found.data, dir: flags["data-dir"] } };
+const { test: all } = await loadData(config, console.log);
+const count = Math.min(Number(flags.images), all.size);
+const pixels = all.images.length / all.size;
+const test = {
+  ...all,
+  size: count,
+  images: all.images.subarray(0, count * pixels),
+  labels: all.labels.subarray(0, count),
+  ids: all.ids.slice(0, count),
+};
+
+const file = decodePolicy(readFileSync(folder.path("policy"), "utf8"));
+const { result, scaling } = file;
+if (!result.ok) throw new Error(`bench/deploy: ${dir} must hold a policy that lets images leave; it refuses.`);
+const policy = result;
 const device = await createDevice();
-const backbone = resnet({ depth: 8, input: [28, 28, 1], classes: 10, seed: 0, device });
-const net = multiExit(backbone, { after: ["stage1", "stage2"], head: "gap-linear" });
-await loadWeights(join(folder, "last.safetensors"), net.state());
-const { result, scaling } = decodePolicy(readFileSync(join(folder, "policy.json"), "utf8"));
-if (!result.ok) throw new Error(`bench/deploy: ${folder} must hold a policy that lets images leave; it refuses.`);
-const { test } = await fashionMnist({ dir: flags["data-dir"], train: 1, validation: 1, calibration: 1 });
-const images = test.images.subarray(0, count * 28 * 28);
+const net = makeNetwork(config, { train: test }, device);
+await loadWeights(join(folder.dir, RUN_FILES.last), net.state());
 
-async function seconds(classifier: Classifier): Promise<number> {
-  const start = performance.now();
-  await classifier.classify(images);
-  return (performance.now() - start) / 1000;
+/** What the answers must be: the policy, and the last exit alone, on the logits of `forward`. */
+async function expected() {
+  const evaluator = await Evaluator.record(net, test);
+  const logits = await evaluator.logits(test);
+  evaluator.dispose();
+  const { labels, ids } = test;
+  const raw = toTable({ shape: [count, net.exits, net.classes], logits, labels, ids, macs: net.macs() });
+  const scored = cascade(scaling ? scaleLogits(raw, scaling) : raw, policy.score as Score);
+  const names = Array.from({ length: net.exits }, (_, j) => `exit ${j + 1}`);
+  const { thresholds } = policy;
+  return {
+    early: { scored, raw, names, thresholds, exits: decide(scored, thresholds) },
+    whole: { scored, raw, names, thresholds: undefined, exits: new Int32Array(count).fill(net.exits - 1) },
+  };
+}
+const want = await expected();
+let withinRounding = 0;
+
+/** Throws unless the answers are those of the policy, up to rounding where a score is at its threshold. */
+function check(what: keyof typeof want, batch: number, answers: Answers): void {
+  const agreement = compareAnswers(want[what], answers);
+  withinRounding = Math.max(withinRounding, agreement.withinRounding);
+  if (agreement.differing === 0) return;
+  throw new Error(
+    `bench/deploy: every answer must be the policy's on the network's own logits; in batches of ${batch} ` +
+      `${agreement.differing} of ${count} differ (${what}): ${agreement.first}. Nothing was timed.`,
+  );
 }
 
-console.log(`${folder} on ${device.info.description}: ${count} images, medians of ${repeat}`);
-console.log(
-  "| batch | whole network, images/s | early exits, images/s | time, share | MACs, share |\n| --- | --- | --- | --- | --- |",
-);
+/** Seconds of one pass over the images, whose answers are looked at behind the clock. */
+async function seconds(what: keyof typeof want, batch: number, classifier: Classifier): Promise<number> {
+  const start = performance.now();
+  const answers = await classifier.classify(test.images);
+  const taken = (performance.now() - start) / 1000;
+  check(what, batch, answers);
+  return taken;
+}
+
+const rows: string[] = [];
 for (const batch of [1, 16, 64, 256]) {
-  const options = { batch, normalise: test.meta, ...(scaling && { scaling }) };
+  const options = { batch, normalise: test.meta };
   using whole = await deploy(net, { thresholds: [Number.POSITIVE_INFINITY] }, options);
-  using early = await deploy(net, result, options);
-  const { macs } = await early.classify(images);
-  const full = (await whole.classify(images)).macs[0]!;
+  using early = await deploy(net, file, options);
+  const { macs } = await early.classify(test.images);
+  const full = (await whole.classify(test.images)).macs[0]!;
   const times = { whole: [] as number[], early: [] as number[] };
   for (let i = 0; i < repeat; i++) {
-    times.whole.push(await seconds(whole));
-    times.early.push(await seconds(early));
+    times.whole.push(await seconds("whole", batch, whole));
+    times.early.push(await seconds("early", batch, early));
   }
   const [wholeTime, earlyTime] = [median(times.whole), median(times.early)];
   const share = macs.reduce((sum, x) => sum + x, 0) / (count * full);
@@ -68,7 +108,14 @@ for (const batch of [1, 16, 64, 256]) {
     percent(earlyTime / wholeTime),
     percent(share),
   ];
-  console.log(`| ${cells.join(" | ")} |`);
+  rows.push(`| ${cells.join(" | ")} |`);
 }
+console.log(`${dir} on ${device.info.description}: ${count} images, medians of ${repeat}`);
+console.log(
+  "| batch | whole network, images/s | early exits, images/s | time, share | MACs, share |\n| --- | --- | --- | --- | --- |",
+);
+for (const row of rows) console.log(row);
+const close = withinRounding > 0 ? `, up to ${withinRounding} of them within rounding of a threshold` : "";
+console.log(`\nEvery timed answer is that of the policy on the network's own logits${close}.`);
 net.dispose();
 device.dispose();

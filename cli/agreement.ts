@@ -44,7 +44,10 @@ export async function deployedAgreement(
     const policy = result?.ok ? result : { thresholds: [Number.POSITIVE_INFINITY] };
     const options = { normalise: images.meta, batch: 128, anyOrigin, ...(result?.ok && scaling && { scaling }) };
     using classifier = await deploy(net, policy, options);
-    return compare(found, await classifier.classify(images.images));
+    const { scored, raw, names } = found;
+    const exits = found.policy?.exits ?? new Int32Array(scored.samples).fill(scored.exits - 1);
+    const thresholds = result?.ok ? result.thresholds : undefined;
+    return compareAnswers({ scored, raw, names, exits, thresholds }, await classifier.classify(images.images));
   } catch (error) {
     // No adapter, or a score or scaling that runs on tables only.
     if (error instanceof DeviceError || error instanceof ArgumentError) return error.message;
@@ -54,15 +57,26 @@ export async function deployedAgreement(
   }
 }
 
-/** What the classifier answered against what the logits say. */
-function compare(
-  { scored, policy, file, raw, names }: Findings,
+/** What a policy makes of logits. */
+export interface Decided {
+  /** The scores that it looked at, and the logits they are of, scaled or not. */
+  readonly scored: Cascade;
+  readonly raw: Table;
+  /** The exit of each sample. */
+  readonly exits: Int32Array;
+  /** The thresholds that decided; without, nobody was near one. */
+  readonly thresholds: ArrayLike<number> | undefined;
+  /** Of the exits. */
+  readonly names: readonly string[];
+}
+
+/** What a classifier answered against what the logits say. */
+export function compareAnswers(
+  { scored, raw, exits, thresholds, names }: Decided,
   got: { readonly classes: Int32Array; readonly exits: Int32Array },
 ): Agreement {
-  const { samples, exits: nExits } = scored;
-  const exits = policy?.exits ?? new Int32Array(samples).fill(nExits - 1);
+  const { samples } = scored;
   const classes = predictionsAt(scored, exits);
-  const thresholds = file?.result.ok ? file.result.thresholds : undefined;
   let withinRounding = 0;
   const differing: number[] = [];
   for (let i = 0; i < samples; i++) {
@@ -85,10 +99,11 @@ function compare(
 const isNear = (a: number, b: number): boolean => Math.abs(a - b) <= TOLERANCE * (1 + Math.abs(b));
 
 /** A score at its threshold, as far as a device can tell. */
-function isBarely({ score, scores, exits, predictions }: Cascade, thresholds: Float64Array, i: number, j: number) {
+function isBarely({ score, scores, exits, predictions }: Cascade, thresholds: ArrayLike<number>, i: number, j: number) {
   const at = i * exits + j;
   const perExit = thresholds.length / (exits - 1);
-  const threshold = thresholds[j * perExit + (perExit > 1 ? predictions[at]! : 0)]!;
+  const threshold =
+    thresholds.length === 1 ? thresholds[0]! : thresholds[j * perExit + (perExit > 1 ? predictions[at]! : 0)]!;
   const of = (s: number) =>
     score === "maxProb" || score === "margin"
       ? logRestOf(s)
