@@ -34,6 +34,9 @@ export interface MemoryReport {
  */
 export const KEPT_PER_SIZE = 1024;
 
+/** Buffers on an adapter whose driver maps each into the process, short of that limit: beyond it the process dies. */
+export const MOST_MAPPED = 50_000;
+
 /** Rounds up to a size class at most an eighth too large, so that buffers of similar sizes are shared. */
 export function sizeClass(bytes: number): number {
   const step = Math.max(256, 2 ** Math.floor(Math.log2(Math.max(bytes, 256))) / 8);
@@ -48,28 +51,43 @@ export class BufferPool {
   #liveBuffers = 0;
   #pooled = 0;
   #peak = 0;
+  /** Buffers that there are, live and free, and most that there may be. */
+  #made = 0;
+  readonly #most: number;
 
-  constructor(device: GPUDevice) {
+  constructor(device: GPUDevice, most = Number.POSITIVE_INFINITY) {
     this.#device = device;
+    this.#most = most;
   }
 
   get report(): MemoryReport {
     return { bytes: this.#live, buffers: this.#liveBuffers, pooled: this.#pooled, peak: this.#peak };
   }
 
-  /** Throws DeviceError if the adapter allows no buffer, or no binding, of that size. */
-  checkSize(bytes: number, label: string): void {
+  /** Bytes of the largest tensor: it is one buffer, and one binding. */
+  get mostBytes(): number {
     const { maxBufferSize, maxStorageBufferBindingSize } = this.#device.limits;
-    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
-    if (bytes > limit) {
+    return Math.min(maxBufferSize, maxStorageBufferBindingSize);
+  }
+
+  /** Throws DeviceError if the device allows no further tensor, or none of that size. */
+  check(bytes: number, label: string): void {
+    if (bytes > this.mostBytes) {
       throw new DeviceError(
-        `${label}: a tensor must fit in one buffer of the adapter; got ${bytes} bytes, the limit is ${limit}. Use smaller batches.`,
+        `${label}: a tensor must fit in one binding of the device (maxStorageBufferBindingSize, maxBufferSize); got ${bytes} bytes, the limit is ${this.mostBytes}. Use smaller batches, or split it.`,
       );
     }
+    if (this.#made < this.#most) return;
+    // What is free now may be used by work that was submitted, and by no other.
+    this.trim();
+    if (this.#made < this.#most) return;
+    throw new DeviceError(
+      `${label}: at most ${this.#most} tensors can live at once on this adapter; got one more. Free what is done with by scope() or dispose(); what is forgotten goes only at an await.`,
+    );
   }
 
   take(bytes: number): GPUBuffer {
-    const size = sizeClass(bytes);
+    const size = Math.max(bytes, Math.min(sizeClass(bytes), this.#device.limits.maxBufferSize));
     this.#live += size;
     this.#liveBuffers += 1;
     const free = this.#free.get(size)?.pop();
@@ -78,6 +96,7 @@ export class BufferPool {
       return free;
     }
     this.#peak = Math.max(this.#peak, this.#live + this.#pooled);
+    this.#made += 1;
     return this.#device.createBuffer({ size, usage: TENSOR_USAGE, label: `tensor ${size} B` });
   }
 
@@ -100,6 +119,7 @@ export class BufferPool {
     for (const list of this.#free.values()) {
       for (const buffer of list.splice(keep)) {
         this.#pooled -= buffer.size;
+        this.#made -= 1;
         buffer.destroy();
       }
     }

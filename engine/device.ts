@@ -2,7 +2,7 @@
 // loss and errors. Owns the pool, the pipelines and the stream of one GPUDevice.
 
 import type { Kinds } from "../base/index.ts";
-import { BufferPool, type MemoryReport } from "./buffers.ts";
+import { BufferPool, type MemoryReport, MOST_MAPPED } from "./buffers.ts";
 import { DeviceError, DisposedError, readOptions } from "./errors.ts";
 import { Patience } from "./patience.ts";
 import { PipelineCache } from "./pipelines.ts";
@@ -184,7 +184,7 @@ export class Device {
   constructor(gpu: GPUDevice, options: DeviceOptions = {}) {
     this.gpu = gpu;
     this.info = describeDevice(gpu);
-    this.pool = new BufferPool(gpu);
+    this.pool = new BufferPool(gpu, this.info.isSoftware ? MOST_MAPPED : undefined);
     const patience = new Patience(isNode() && this.info.isSoftware);
     this.pipelines = new PipelineCache(gpu, patience);
     this.stream = new Stream(gpu, this.pool, this.pipelines, patience);

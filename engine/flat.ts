@@ -1,8 +1,10 @@
-// Parameters side by side in one buffer, their gradients in another, so that an optimiser step is one dispatch.
+// Parameters side by side in one buffer, their gradients in another, so that an optimiser step is one dispatch; in several where
+// one would be larger than a binding.
 
-import { what } from "../base/index.ts";
+import { type Kinds, what } from "../base/index.ts";
 import type { Storage } from "./buffers.ts";
-import { ArgumentError, CaptureError, DTypeError, GradientError } from "./errors.ts";
+import type { Device } from "./device.ts";
+import { ArgumentError, CaptureError, DTypeError, GradientError, readOptions } from "./errors.ts";
 import { Leaf } from "./graph.ts";
 import { checkDevice } from "./op.ts";
 import { copyInto } from "./ops/assign.ts";
@@ -13,34 +15,61 @@ import { checkTensors, Tensor } from "./tensor.ts";
 /** Elements to which each parameter is aligned: 256 bytes, WebGPU's storage offset alignment. */
 export const SEGMENT_ALIGN = 64;
 
-/** Where a parameter lies in the flat buffers, in elements. */
+/** Where a parameter lies in the buffers of its part, in elements. */
 export interface Segment {
   readonly parameter: Tensor;
   readonly offset: number;
   readonly size: number;
 }
 
-/** The flat buffers of a list of parameters. Gaps between segments hold zeros. */
-export class Flat {
-  /** All values, f32[n]. Updating it updates the parameters. */
+/** Parameters that share a buffer. Gaps between segments hold zeros. */
+export interface FlatPart {
+  /** Their values, f32[n]. Updating it updates the parameters. */
   readonly values: Tensor;
-  /** All gradients, f32[n]. `backward` writes into it; call `settle` before reading it. */
+  /** Their gradients, f32[n]. `backward` writes into it; call `settle` before reading it. */
   readonly grads: Tensor;
   readonly segments: readonly Segment[];
+}
 
-  constructor(values: Tensor, grads: Tensor, segments: readonly Segment[]) {
-    this.values = values;
-    this.grads = grads;
-    this.segments = segments;
+/** The flat buffers of a list of parameters: one part, or as many as the device's bindings ask for. */
+export class Flat {
+  readonly parts: readonly FlatPart[];
+
+  constructor(parts: readonly FlatPart[]) {
+    this.parts = parts;
   }
 
+  /** Elements of all parts. */
   get size(): number {
-    return this.values.size;
+    return this.parts.reduce((sum, { values }) => sum + values.size, 0);
+  }
+
+  /** The values of the only part; throws GradientError if there are several. */
+  get values(): Tensor {
+    return this.#only("values");
+  }
+
+  /** The gradients of the only part; throws GradientError if there are several. */
+  get grads(): Tensor {
+    return this.#only("grads");
+  }
+
+  /** Those of all parts. */
+  get segments(): readonly Segment[] {
+    return this.parts.flatMap(({ segments }) => segments);
+  }
+
+  #only(what: "values" | "grads"): Tensor {
+    const [part, ...others] = this.parts as [FlatPart, ...FlatPart[]];
+    if (others.length === 0) return part[what];
+    throw new GradientError(
+      `flat: ${what} must lie in one buffer; got ${this.parts.length}, since one holds no more here. Go through parts.`,
+    );
   }
 
   /** The tensors that a captured step has to declare as state. */
   get state(): readonly Tensor[] {
-    return [this.values, this.grads];
+    return this.parts.flatMap(({ values, grads }) => [values, grads]);
   }
 
   /** Makes `grads` whole: segments whose parameter got no gradient since `zeroGrad` are set to zero. */
@@ -62,8 +91,7 @@ export class Flat {
   }
 
   dispose(): void {
-    this.values.dispose();
-    this.grads.dispose();
+    for (const tensor of this.state) tensor.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -71,12 +99,25 @@ export class Flat {
   }
 }
 
+/** Options of `flatten`. */
+export interface FlattenOptions {
+  /** Bytes of the largest part; default what a binding of the device holds. */
+  readonly mostBytes?: number | undefined;
+}
+
+const FLATTEN: Kinds<FlattenOptions> = { mostBytes: "number" };
+
+/** Elements that a parameter takes in a flat buffer. */
+const room = (parameter: Tensor): number => Math.max(1, Math.ceil(parameter.size / SEGMENT_ALIGN)) * SEGMENT_ALIGN;
+
 /**
- * Moves parameters (f32 leaves of one device) into one flat buffer; their handles, and captures that read or write them, see every update.
+ * Moves parameters (f32 leaves of one device) into one flat buffer, or, where a binding ends before (`mostBytes`), into several in their
+ * order; their handles, and captures that read or write them, see every update.
  * Throws GradientError for a tensor that is no leaf, is flat already or shares its memory with one that is, DTypeError for another dtype,
  * CaptureError inside a captured step.
  */
-export function flatten(parameters: readonly Tensor[]): Flat {
+export function flatten(parameters: readonly Tensor[], options: FlattenOptions = {}): Flat {
+  const { mostBytes } = readOptions("flatten", options, FLATTEN);
   if (!Array.isArray(parameters))
     throw new ArgumentError(`flatten: parameters must be a list of tensors; got ${what(parameters)}.`);
   checkTensors("flatten", { ...parameters });
@@ -84,9 +125,10 @@ export function flatten(parameters: readonly Tensor[]): Flat {
   if (!first) throw new GradientError("flatten: there must be a parameter; got an empty list.");
   if (first.device.stream.recorder)
     throw new CaptureError("flatten: parameters must not move while a step is recorded. Make the optimiser before it.");
-  let size = 0;
+  const most = (mostBytes ?? first.device.pool.mostBytes) / 4;
+  const groups: { size: number; segments: Segment[] }[] = [];
   const storages = new Set<Storage>();
-  const segments = parameters.map((parameter): Segment => {
+  for (const parameter of parameters) {
     checkDevice("flatten", parameter, first.device);
     const { source } = parameter;
     if (!(source instanceof Leaf))
@@ -102,11 +144,18 @@ export function flatten(parameters: readonly Tensor[]): Flat {
     }
     storages.add(parameter.storage);
     if (parameter.dtype !== "f32") throw new DTypeError(`flatten: parameters must be f32; got ${describe(parameter)}.`);
-    const segment = { parameter, offset: size, size: parameter.size };
-    size += Math.max(1, Math.ceil(parameter.size / SEGMENT_ALIGN)) * SEGMENT_ALIGN;
-    return segment;
-  });
-  const { device } = first;
+    const last = groups.at(-1);
+    const fits = last !== undefined && last.size + room(parameter) <= most;
+    const group = fits ? last : { size: 0, segments: [] };
+    if (!fits) groups.push(group);
+    group.segments.push({ parameter, offset: group.size, size: parameter.size });
+    group.size += room(parameter);
+  }
+  return new Flat(groups.map(({ size, segments }) => join(first.device, size, segments)));
+}
+
+/** Moves the parameters of one part. */
+function join(device: Device, size: number, segments: readonly Segment[]): FlatPart {
   const [values, grads] = [full([size], 0, { device }), full([size], 0, { device })];
   for (const flat of [values, grads]) device.stream.place(flat.storage);
   const slots = segments.map(({ parameter, offset }) => {
@@ -124,5 +173,5 @@ export function flatten(parameters: readonly Tensor[]): Flat {
     parameter.storage.moveInto(slot);
     slot.release();
   });
-  return new Flat(values, grads, segments);
+  return { values, grads, segments };
 }

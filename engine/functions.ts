@@ -7,7 +7,7 @@ export { Capture, type CaptureOptions, capture } from "./capture.ts";
 export { createDevice, type Device, type DeviceInfo, type DeviceOptions } from "./device.ts";
 export { fromHalf } from "./dtype.ts";
 export * from "./errors.ts";
-export { Flat, flatten, SEGMENT_ALIGN, type Segment } from "./flat.ts";
+export { Flat, type FlatPart, flatten, SEGMENT_ALIGN, type Segment } from "./flat.ts";
 export { type GradOptions, grad, valueAndGrad } from "./grad.ts";
 export {
   type Backward,

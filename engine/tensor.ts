@@ -271,7 +271,7 @@ export function allocate(shape: Shape, dtype: DType, device: Device): Tensor {
       `tensor: f16 needs the adapter feature shader-f16; got ${describe({ shape, dtype })}. Use f32.`,
     );
   }
-  device.pool.checkSize(bytes, describe({ shape, dtype }));
+  device.pool.check(bytes, describe({ shape, dtype }));
   const storage = new Storage(bytes);
   storage.owner = device.stream.recorder;
   return new Tensor(device, storage, shape, dtype);

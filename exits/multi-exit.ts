@@ -85,7 +85,7 @@ export class MultiExit extends Module {
   flat(): Flat {
     if (!this.#flat) {
       this.#flat = flatten(this.parameters());
-      keep([this.#flat.values, this.#flat.grads]);
+      keep(this.#flat.state);
     }
     return this.#flat;
   }

@@ -196,7 +196,7 @@ function teacherAverage({ net, objective, teacher }: StepParts): EMA | undefined
       `train: ${objective.name} learns from an averaged copy; got no teacher. Pass { teacher }, a second network made like the first.`,
     );
   }
-  const all = (of: MultiExit) => [of.flat().values, ...of.buffers()];
+  const all = (of: MultiExit) => [...of.flat().parts.map(({ values }) => values), ...of.buffers()];
   return new EMA(all(net), { decay: objective.teacherDecay, target: all(teacher) });
 }
 

@@ -32,14 +32,14 @@ const combine = (spec: NormSpec): string => {
 
 const memory = (spec: NormSpec): string => `var<workgroup> shares: array<${isTwo(spec) ? "f32" : "u32"}, ${GROUP}>;`;
 
-/** Sum of squares, or bits of the largest magnitude, of each workgroup's stretch of g [n]. */
-export const normPartials = defineKernel<NormSpec, "n">({
+/** Sum of squares, or bits of the largest magnitude, of each workgroup's stretch of g [n], from element `at` of the partials on. */
+export const normPartials = defineKernel<NormSpec, "n" | "at">({
   name: "normPartials",
   bindings: (spec) => [
     { name: "g", access: "read", type: bufferType("f32", spec.width) },
     { name: "partials", access: "write", type: isTwo(spec) ? "array<f32>" : "array<u32>" },
   ],
-  uniforms: { n: "u32" },
+  uniforms: { n: "u32", at: "u32" },
   grid: ({ n }, spec) => [partialCount(n, spec), 1, 1],
   source: (spec) => {
     const value = isTwo(spec) ? valueType(spec.width) : spec.width === 4 ? "vec4u" : "u32";
@@ -56,7 +56,7 @@ export const normPartials = defineKernel<NormSpec, "n">({
   ${isTwo(spec) ? chained(sumsOf(value, "sum"), "i < count", next, step) : `while (i < count) { ${step} ${next} }`}
   let part = ${spec.width === 4 ? fold : "sum"};
   ${combine(spec)}
-  if (li == 0u) { partials[wid.x] = shares[0]; }
+  if (li == 0u) { partials[u.at + wid.x] = shares[0]; }
 }`;
   },
 });

@@ -49,7 +49,7 @@ const SGD_OPTIONS: Kinds<SgdOptions> = {
 
 /** Stochastic gradient descent with momentum; one dispatch a step, two with dampening. Clipping costs its own. */
 export class SGD extends Optimizer {
-  readonly #m: Tensor | undefined;
+  readonly #m: readonly Tensor[] | undefined;
   readonly #step: Tensor | undefined;
   readonly #nesterov: boolean;
   readonly #dampening: number;
@@ -67,10 +67,12 @@ export class SGD extends Optimizer {
     if (momentum > 0 && dampening !== 0) this.#step = this.counter();
   }
 
-  protected override update(on: StepTensors, lr: Tensor): void {
+  protected override update(parts: readonly StepTensors[], lr: Tensor): void {
     const { hyper, weightDecay } = this;
     const now = this.#step && advanceStep({ hyper, lr, step: this.#step }, { dampening: this.#dampening });
-    sgdStep({ ...on, m: this.#m, hyper, lr, now }, { weightDecay, nesterov: this.#nesterov });
+    parts.forEach((on, i) => {
+      sgdStep({ ...on, m: this.#m?.[i], hyper, lr, now }, { weightDecay, nesterov: this.#nesterov });
+    });
     now?.dispose();
   }
 }
@@ -96,9 +98,9 @@ const ADAM_OPTIONS: Kinds<AdamOptions> = {
 
 /** Adam (Kingma and Ba, ICLR 2015); two dispatches a step. Weight decay joins the gradient. */
 export class Adam extends Optimizer {
-  readonly #m: Tensor;
-  readonly #v: Tensor;
-  readonly #top: Tensor | undefined;
+  readonly #m: readonly Tensor[];
+  readonly #v: readonly Tensor[];
+  readonly #top: readonly Tensor[] | undefined;
   readonly #step: Tensor;
   readonly #beta2: number;
   readonly #eps: number;
@@ -118,12 +120,14 @@ export class Adam extends Optimizer {
     this.#step = this.counter();
   }
 
-  protected override update(on: StepTensors, lr: Tensor): void {
+  protected override update(parts: readonly StepTensors[], lr: Tensor): void {
     const { hyper, weightDecay, decoupled } = this;
-    const beta2 = this.#beta2;
+    const [beta2, eps] = [this.#beta2, this.#eps];
     const now = advanceStep({ hyper, lr, step: this.#step }, { beta2 });
-    const moments = { m: this.#m, v: this.#v, top: this.#top, now };
-    adamStep({ ...on, ...moments }, { beta2, eps: this.#eps, weightDecay, decoupled });
+    parts.forEach((on, i) => {
+      const [m, v] = [this.#m[i] as Tensor, this.#v[i] as Tensor];
+      adamStep({ ...on, m, v, top: this.#top?.[i], now }, { beta2, eps, weightDecay, decoupled });
+    });
     now.dispose();
   }
 }
@@ -157,9 +161,9 @@ const RMSPROP_OPTIONS: Kinds<RmspropOptions> = {
 
 /** RMSprop (Tieleman and Hinton, 2012); one dispatch a step. */
 export class RMSprop extends Optimizer {
-  readonly #v: Tensor;
-  readonly #m: Tensor | undefined;
-  readonly #q: Tensor | undefined;
+  readonly #v: readonly Tensor[];
+  readonly #m: readonly Tensor[] | undefined;
+  readonly #q: readonly Tensor[] | undefined;
   readonly #options: { readonly alpha: number; readonly eps: number };
 
   constructor(parameters: ParameterList, options: RmspropOptions) {
@@ -178,9 +182,12 @@ export class RMSprop extends Optimizer {
     if (centered) this.#q = this.moment("q");
   }
 
-  protected override update(on: StepTensors, lr: Tensor): void {
+  protected override update(parts: readonly StepTensors[], lr: Tensor): void {
     const { momentum, weightDecay } = this;
-    rmspropStep({ ...on, v: this.#v, m: this.#m, q: this.#q, lr }, { ...this.#options, momentum, weightDecay });
+    parts.forEach((on, i) => {
+      const memory = { v: this.#v[i] as Tensor, m: this.#m?.[i], q: this.#q?.[i] };
+      rmspropStep({ ...on, ...memory, lr }, { ...this.#options, momentum, weightDecay });
+    });
   }
 }
 
@@ -200,7 +207,7 @@ export class EMA {
   readonly #isOwner: boolean;
   #decay: number;
 
-  /** @param source The tensors to follow; of a flat buffer, `[flat.values]` follows all parameters at once. */
+  /** @param source The tensors to follow; the values of a flat buffer's parts follow all parameters at once. */
   constructor(source: readonly Tensor[], options: EmaOptions) {
     const { decay, target } = readOptions("EMA", options, EMA_OPTIONS);
     belowOne("EMA", { decay });
@@ -263,8 +270,9 @@ export class EMA {
 export function clipGradNorm(flat: Flat, options: ClipOptions): Tensor {
   checkFlat("clipGradNorm", flat);
   flat.settle();
-  const clip = gradNorm(flat.grads, options);
-  scaleGrads(flat.grads, clip);
+  const grads = flat.parts.map((part) => part.grads);
+  const clip = gradNorm(grads, options);
+  for (const part of grads) scaleGrads(part, clip);
   const norm = slice(clip, { starts: [0], ends: [1], steps: [1] });
   clip.dispose();
   return norm;

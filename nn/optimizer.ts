@@ -5,7 +5,9 @@ import {
   ArgumentError,
   type ClipOptions,
   checkTensors,
+  type Device,
   Flat,
+  type FlatPart,
   flatten,
   gradNorm,
   keep,
@@ -15,6 +17,7 @@ import {
   type StepTensors,
   type Tensor,
   tensor,
+  zeros,
 } from "../engine/functions.ts";
 
 /** Options that all optimisers share. */
@@ -59,7 +62,7 @@ export function checkFlat(op: string, flat: Flat): void {
 export function ownFlat(parameters: ParameterList): Flat {
   if (parameters instanceof Flat) return parameters;
   const flat = flatten(parameters);
-  keep([flat.values, flat.grads]);
+  keep(flat.state);
   return flat;
 }
 
@@ -77,13 +80,23 @@ export function belowOne(name: string, values: Readonly<Record<string, number>>)
   }
 }
 
+/** 1 for each block of 64 elements whose parameter decays, else 0. */
+function decayFactors({ values, segments }: FlatPart, decays: (parameter: Tensor) => boolean): Tensor {
+  const factors = new Float32Array(values.size / SEGMENT_ALIGN);
+  for (const { parameter, offset, size } of segments) {
+    const first = offset / SEGMENT_ALIGN;
+    factors.fill(decays(parameter) ? 1 : 0, first, first + Math.ceil(size / SEGMENT_ALIGN));
+  }
+  return tensor(factors, { device: values.device });
+}
+
 /** Base of the optimisers. `lr` and `momentum` may be set between steps, replayed ones too. */
 export abstract class Optimizer {
   /** The parameters and their gradients. */
   readonly flat: Flat;
   protected readonly hyper: Tensor;
   protected readonly weightDecay: number;
-  readonly #decay: Tensor | undefined;
+  readonly #decay: readonly Tensor[] | undefined;
   readonly #clip: ClipOptions | undefined;
   readonly #moments = new Map<string, Tensor>();
   readonly #name: string;
@@ -106,14 +119,8 @@ export abstract class Optimizer {
     this.#momentum = momentum;
     this.#name = name;
     this.#hasMomentum = momentum > 0;
-    const { device } = this.flat.values;
-    this.hyper = keep(tensor(packHyper(lr, momentum), { device }));
-    const factors = decays && new Float32Array(this.flat.size / SEGMENT_ALIGN);
-    for (const { parameter, offset, size } of factors ? this.flat.segments : []) {
-      const first = offset / SEGMENT_ALIGN;
-      factors?.fill(decays?.(parameter) ? 1 : 0, first, first + Math.ceil(size / SEGMENT_ALIGN));
-    }
-    this.#decay = factors && keep(tensor(factors, { device }));
+    this.hyper = keep(tensor(packHyper(lr, momentum), { device: this.#device }));
+    this.#decay = decays && this.flat.parts.map((part) => keep(decayFactors(part, decays)));
   }
 
   /** Learning rate of the next step. */
@@ -150,8 +157,10 @@ export abstract class Optimizer {
     const { lr } = readOptions("step", options, STEP);
     checkTensors("step", { "lr?": lr });
     flat.settle();
-    const clip = this.#clip && gradNorm(flat.grads, this.#clip);
-    this.update({ values: flat.values, grads: flat.grads, decay: this.#decay, clip }, lr ?? this.hyper);
+    const grads = flat.parts.map((part) => part.grads);
+    const clip = this.#clip && gradNorm(grads, this.#clip);
+    const parts = flat.parts.map(({ values, grads }, i) => ({ values, grads, decay: this.#decay?.[i], clip }));
+    this.update(parts, lr ?? this.hyper);
     clip?.dispose();
   }
 
@@ -162,25 +171,30 @@ export abstract class Optimizer {
 
   /** Frees the optimiser's memory; the parameters stay. */
   dispose(): void {
-    for (const owned of [...this.#moments.values(), this.hyper, this.#decay]) owned?.dispose();
+    for (const owned of [...this.#moments.values(), this.hyper, ...(this.#decay ?? [])]) owned.dispose();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
 
-  /** One step of the method on the flat buffers. */
-  protected abstract update(on: StepTensors, lr: Tensor): void;
+  /** One step of the method on the parts of the flat buffer. */
+  protected abstract update(parts: readonly StepTensors[], lr: Tensor): void;
 
-  /** Memory that starts as zeros, one number a parameter. */
-  protected moment(name: string): Tensor {
-    const { size, device } = this.flat.values;
-    return this.#remember(name, tensor(new Float32Array(size), { device }));
+  /** Memory that starts as zeros, one number a parameter; a tensor for each part. */
+  protected moment(name: string): readonly Tensor[] {
+    return this.flat.parts.map(({ values: { size, device } }, i) =>
+      this.#remember(i === 0 ? name : `${name}.${i}`, zeros([size], { device })),
+    );
   }
 
   /** The step counter. */
   protected counter(): Tensor {
-    return this.#remember("step", tensor(new Uint32Array(1), { device: this.flat.values.device }));
+    return this.#remember("step", tensor(new Uint32Array(1), { device: this.#device }));
+  }
+
+  get #device(): Device {
+    return (this.flat.parts[0] as FlatPart).values.device;
   }
 
   #remember(name: string, made: Tensor): Tensor {

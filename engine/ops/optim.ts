@@ -214,20 +214,26 @@ export interface ClipOptions {
 
 const CLIP: Kinds<ClipOptions> = { maxNorm: "number!", normType: "any" };
 
-/** f32[2]: the norm of all of `grads`, and the coefficient min(1, maxNorm / (norm + 1e-6)) that clips it. */
-export function gradNorm(grads: Tensor, options: ClipOptions): Tensor {
+/** f32[2]: the norm of all of `grads` (one tensor, or several), and the coefficient min(1, maxNorm / (norm + 1e-6)) that clips it. */
+export function gradNorm(grads: Tensor | readonly Tensor[], options: ClipOptions): Tensor {
   const { maxNorm, normType = 2 } = readOptions("gradNorm", options, CLIP);
-  check("gradNorm", { grads });
+  const all = Array.isArray(grads) ? (grads as readonly Tensor[]) : [grads as Tensor];
+  for (const one of all) check("gradNorm", { grads: one });
   if (normType !== 2 && normType !== "inf")
     throw new ArgumentError(`gradNorm: normType must be 2 or "inf"; got ${JSON.stringify(normType)}.`);
   if (!(maxNorm >= 0)) throw new ArgumentError(`gradNorm: maxNorm must be a number of at least 0; got ${maxNorm}.`);
-  const { device, size: n } = grads;
-  const spec: NormSpec = { norm: normType === 2 ? "2" : "inf", width: widthOf(grads) };
-  const count = partialCount(n, spec);
+  const { device } = all[0] as Tensor;
+  const specOf = (one: Tensor): NormSpec => ({ norm: normType === 2 ? "2" : "inf", width: widthOf(one) });
+  const counts = all.map((one) => partialCount(one.size, specOf(one)));
+  const count = counts.reduce((a, b) => a + b);
   const partials = empty([count], { dtype: normType === 2 ? "f32" : "u32", device });
   const clip = empty([2], { device });
-  dispatch(device, "gradNorm", normPartials, spec, { g: grads, partials }, { n });
-  dispatch(device, "gradNorm", clipCoefficient, spec, { partials, clip }, { count, maxNorm });
+  let at = 0;
+  all.forEach((one, i) => {
+    dispatch(device, "gradNorm", normPartials, specOf(one), { g: one, partials }, { n: one.size, at });
+    at += counts[i] as number;
+  });
+  dispatch(device, "gradNorm", clipCoefficient, specOf(all[0] as Tensor), { partials, clip }, { count, maxNorm });
   partials.dispose();
   return clip;
 }

@@ -1,6 +1,7 @@
 // Ownership: scopes, use after dispose, no growth, reuse of memory, the leak count.
 
 import { inspect } from "node:util";
+import { BufferPool, MOST_MAPPED } from "../../engine/buffers.ts";
 import * as s from "../../engine/index.ts";
 import { collect } from "../collect.ts";
 import { device, gpuSuite } from "../gpu.ts";
@@ -121,7 +122,7 @@ test("a buffer beyond the adapter's limit is refused at the call", () => {
   const bytes = Math.ceil((4 * n) / 16) * 16;
   assert.is(
     messageOf(() => s.zeros([n])),
-    `DeviceError: f32[${n}]: a tensor must fit in one buffer of the adapter; got ${bytes} bytes, the limit is ${limit}. Use smaller batches.`,
+    `DeviceError: f32[${n}]: a tensor must fit in one binding of the device (maxStorageBufferBindingSize, maxBufferSize); got ${bytes} bytes, the limit is ${limit}. Use smaller batches, or split it.`,
   );
 });
 
@@ -156,4 +157,21 @@ test("the pool lets go of what is far too much", async () => {
   s.scope(() => s.full([3], 1));
   await device().sync();
   assert.ok(device().memory().pooled <= 1024 * 256, `${device().memory().pooled} bytes pooled`);
+});
+
+test("more buffers than the driver can map are refused while there is time", () => {
+  const pool = new BufferPool(device().gpu, 4);
+  const taken = [1, 300, 300, 9000].map((bytes) => pool.take(bytes));
+  assert.is(
+    messageOf(() => pool.check(16, "f32[4]")),
+    "DeviceError: f32[4]: at most 4 tensors can live at once on this adapter; got one more. Free what is done with by scope() or dispose(); what is forgotten goes only at an await.",
+  );
+  // Free ones make room.
+  pool.give(taken[1] as GPUBuffer);
+  pool.check(16, "f32[4]");
+  assert.equal(pool.report.pooled, 0);
+  for (const buffer of [taken[0], taken[2], taken[3]]) pool.give(buffer as GPUBuffer);
+  pool.trim();
+  const { info, pool: own } = device();
+  if (info.isSoftware) assert.ok(MOST_MAPPED < 65_530 && own.report.buffers < MOST_MAPPED);
 });

@@ -257,7 +257,7 @@ test("bias corrections hold their digits at the first, the tenth and the hundred
 async function clipOf(g: Float32Array, norm: NormSpec["norm"], maxNorm: number): Promise<Float32Array> {
   const spec: NormSpec = { norm, width: widthOf(g.length) };
   const count = partialCount(g.length, spec);
-  const first = await runKernel(normPartials, spec, { n: g.length }, { g, partials: count });
+  const first = await runKernel(normPartials, spec, { n: g.length, at: 0 }, { g, partials: count });
   const second = await runKernel(
     clipCoefficient,
     spec,

@@ -4,10 +4,12 @@ import {
   backward,
   capture,
   Flat,
+  flatten,
   mul,
   noGrad,
   ones,
   randn,
+  read,
   scope,
   square,
   sub,
@@ -125,6 +127,66 @@ test("a parameter without gradient is treated as having zeros, also after it had
   optimizer.step();
   assert.equal([...(await a.read()), ...(await b.read())], [0, 0, 0, 0]);
   release(optimizer);
+});
+
+/** Values after steps on parameters that lie in one flat buffer, or in several. */
+async function trained(
+  make: (list: ParameterList) => Optimizer,
+  mostBytes: number | undefined,
+  isCaptured: boolean,
+): Promise<{ parts: number; moments: readonly string[]; values: number[]; norm: number }> {
+  const list = [1, 2, 3, 4].map((seed) => randn([seed === 1 ? 3 : 1, 50], { seed }).requiresGrad());
+  const flat = flatten(list, mostBytes === undefined ? {} : { mostBytes });
+  const optimizer = make(flat);
+  const step = () => {
+    optimizer.zeroGrad();
+    // The third parameter never gets a gradient.
+    descend(list.filter((_, i) => i !== 2));
+    optimizer.step();
+  };
+  const captured = isCaptured ? await capture({ state: [optimizer] }, step) : undefined;
+  for (let t = 0; t < 3; t++) {
+    if (captured) captured.run({});
+    else scope(step);
+  }
+  const data = await read(list);
+  const norm = await clipGradNorm(flat, { maxNorm: 1 }).item();
+  const moments = [...optimizer.moments.keys()];
+  captured?.dispose();
+  optimizer.dispose();
+  flat.dispose();
+  return { parts: flat.parts.length, moments, values: data.flatMap((x) => [...x]), norm };
+}
+
+for (const [name, make] of Object.entries(makers)) {
+  test(`${name}: parameters of more than one binding train as those of one`, async () => {
+    const one = await trained(make, undefined, false);
+    assert.is(one.parts, 1);
+    for (const isCaptured of [false, true]) {
+      // Room for 150 numbers and their padding: the first parameter alone, then two and one.
+      const many = await trained(make, 256 * 3, isCaptured);
+      assert.is(many.parts, 2);
+      assert.equal(
+        many.moments.filter((key) => !key.includes(".")),
+        one.moments.filter((key) => !key.includes(".")),
+      );
+      assert.ok(Math.abs(many.norm / one.norm - 1) < 1e-6, `norms ${many.norm} and ${one.norm}`);
+      many.values.forEach((x, i) => {
+        assert.ok(Math.abs(x - one.values[i]!) <= 1e-6 * (1 + Math.abs(x)), `${i}: ${x} and ${one.values[i]}`);
+      });
+    }
+  });
+}
+
+test("a flat buffer of several parts has no single tensor of values", async () => {
+  const flat = flatten([ones([64]).requiresGrad(), ones([64]).requiresGrad()], { mostBytes: 256 });
+  assert.equal([flat.parts.length, flat.size, flat.segments.length, flat.state.length], [2, 128, 2, 4]);
+  await failsWith(
+    () => flat.values,
+    "GradientError",
+    "flat: values must lie in one buffer; got 2, since one holds no more here. Go through parts.",
+  );
+  flat.dispose();
 });
 
 test("clipGradNorm returns the norm and scales what the leaves show", async () => {
