@@ -41,6 +41,7 @@ function select(otherwise: Real, chosen: Real, cond: Value): Real {
   return p.where(cond as Tensor, chosen, otherwise);
 }
 
+const not = (a: Value): Value => (typeof a === "object" ? p.eq(a, 0) : !a);
 const both = (a: Value, b: Value): Value =>
   typeof a === "boolean" ? a && b : typeof b === "boolean" ? b && a : p.mul(a as Tensor, b as Tensor);
 
@@ -76,6 +77,7 @@ const FUNCTIONS: Readonly<Record<string, (...args: never[]) => Value>> = {
   lowest: minimum,
   any_nan: (x: Value) => x,
   density,
+  passes: (x: Real) => not(le(x, 0)),
   phi: (x: Real) => mul(0.5, add(1, erf(mul(Math.SQRT1_2, x)))),
   sech_squared: (x: Real) => sub(1, mul(tanh(x), tanh(x))),
   gelu_inner: (x: Real) => mul(1.5957691216057308, add(x, mul(0.044715, mul(x, mul(x, x))))),
