@@ -179,6 +179,7 @@ export class Tensor {
     const { storage } = this.#memory;
     this.device.stream.write(storage, encode(data, this.dtype));
     storage.touch();
+    noteRange(storage, data, this.dtype);
   }
 
   /** Frees the memory once nothing else needs it. Using the handle afterwards throws. */
@@ -243,6 +244,29 @@ export function checkTensors(op: string, operands: Readonly<Record<string, unkno
       );
     }
   }
+}
+
+/** Least and largest of the integers that the host last wrote into a storage, and the storage's version since. */
+const ranges = new WeakMap<Storage, { readonly low: number; readonly high: number; readonly version: number }>();
+
+function noteRange(storage: Storage, data: ArrayLike<number | boolean>, dtype: DType): void {
+  if ((dtype !== "i32" && dtype !== "u32") || data.length === 0) return;
+  let [low, high] = [Infinity, -Infinity];
+  for (let i = 0; i < data.length; i++) {
+    const value = Number(data[i]);
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  ranges.set(storage, { low, high, version: storage.version });
+}
+
+/** Throws ArgumentError for an index or label outside 0..count - 1, where host data tells; what the GPU made is not read for it. */
+export function checkRange(op: string, name: string, index: Tensor, count: number): void {
+  const { storage } = index;
+  const range = ranges.get(storage);
+  if (!range || range.version !== storage.version || (range.low >= 0 && range.high < count)) return;
+  const got = range.low < 0 ? range.low : range.high;
+  throw new ArgumentError(`${op}: ${name} must be in 0..${count - 1}; got ${got} in ${describe(index)}.`);
 }
 
 /** Where and as what a tensor is made. */
@@ -316,6 +340,7 @@ export function tensor(
   }
   const result = allocate(shape, dtype, deviceOr("tensor", device));
   result.device.stream.write(result.storage, encode(flat as ArrayLike<number>, dtype));
+  noteRange(result.storage, flat, dtype);
   return result;
 }
 

@@ -71,6 +71,27 @@ test("of ops", async () => {
   ]);
 });
 
+test("of labels and indices out of range, where the host knows", async () => {
+  const x = e.ones([3, 4]);
+  const labels = e.tensor(Int32Array.of(0, 4, 1));
+  const back = e.tensor(Int32Array.of(0, -1));
+  await all([
+    [() => e.crossEntropy(x, labels), "crossEntropy: labels must be in 0..3; got 4 in i32[3]."],
+    [() => e.nllLoss(x, labels), "nllLoss: labels must be in 0..3; got 4 in i32[3]."],
+    [() => e.indexSelect(x, back), "indexSelect: the index must be in 0..2; got -1 in i32[2]."],
+    [
+      () => e.gather(x, e.reshape(labels, [3, 1]), { dim: 1 }),
+      "gather: the index must be in 0..3; got 4 in i32[3, 1].",
+    ],
+    [() => e.embedding(x, labels), "embedding: the index must be in 0..2; got 4 in i32[3]."],
+  ]);
+  // Written anew, by the host or by the GPU, it is judged anew.
+  labels.write([0, 3, 1]);
+  assert.ok(Number.isFinite(await e.crossEntropy(x, labels).item()));
+  e.copyInto(labels, e.add(labels, 3));
+  assert.ok(Number.isNaN(await e.crossEntropy(x, labels).item()));
+});
+
 test("of layers, networks and training", async () => {
   const init = new Init({ seed: 1 });
   const x = e.ones([1, 8, 8, 1]);

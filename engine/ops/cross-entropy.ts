@@ -12,7 +12,7 @@ import {
 import { ArgumentError, DTypeError, GradientError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Inputs, isRecording, type Run, single } from "../op.ts";
 import { type Described, describe, sameShape } from "../shape.ts";
-import { checkTensors, type Tensor } from "../tensor.ts";
+import { checkRange, checkTensors, type Tensor } from "../tensor.ts";
 import { mul } from "./pointwise.ts";
 import { mean, sum } from "./reduce.ts";
 import { checkF32, checkFloat, checkReduction, floatStorage, type Reduction, reduceAll, sizeClass } from "./rowwise.ts";
@@ -164,8 +164,8 @@ function checkOperands([logits, target, weights]: Inputs): void {
 
 /**
  * Cross-entropy of logits [N, C], or of the stacked logits of K exits [N, K, C], against labels (i32 [N]) or
- * distributions (f32 [N, C]) of the samples: [N] or [N, K] without reduction. Labels outside 0..C-1 cannot be seen
- * before the GPU runs: they make their loss, and their row of the gradient, NaN.
+ * distributions (f32 [N, C]) of the samples: [N] or [N, K] without reduction. Labels outside 0..C-1 are refused
+ * where they came from the host; those that the GPU made give their loss, and their row of the gradient, NaN.
  */
 export function crossEntropy(logits: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor {
   const { labelSmoothing = 0, reduction = "mean", weights } = readOptions("crossEntropy", options, OPTIONS);
@@ -174,6 +174,7 @@ export function crossEntropy(logits: Tensor, target: Tensor, options: CrossEntro
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
     throw new ArgumentError(`crossEntropy: labelSmoothing must be in 0..1; got ${labelSmoothing}.`);
   }
+  if (target.dtype === "i32") checkRange("crossEntropy", "labels", target, logits.shape.at(-1) ?? 0);
   const attrs = { smoothing: labelSmoothing, reduction };
   // Weights that learn need the bare losses in their gradient: the product is an op of its own then.
   if (weights?.isDifferentiable && isRecording()) {
@@ -239,6 +240,7 @@ export function nllLoss(
 ): Tensor {
   const { reduction = "mean" } = readOptions("nllLoss", options, NLL);
   checkTensors("nllLoss", { logProbs, labels });
+  checkRange("nllLoss", "labels", labels, logProbs.shape.at(-1) ?? 0);
   checkReduction("nllLoss", reduction);
   return nllOp([logProbs, labels], { reduction, shape: logProbs.shape as [number, number], dtype: logProbs.dtype });
 }

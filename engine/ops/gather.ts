@@ -21,7 +21,7 @@ import { type DType, isFloat, storageType } from "../dtype.ts";
 import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, dispatch, type Inputs, single } from "../op.ts";
 import { collapse, type Described, describe, normalizeAxis, numel, type Shape, strides } from "../shape.ts";
-import { checkTensors, type Tensor } from "../tensor.ts";
+import { checkRange, checkTensors, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
 import { valueBits } from "./shape.ts";
 import { reshape } from "./view.ts";
@@ -116,7 +116,9 @@ export function indexSelect(x: Tensor, index: Tensor, options: IndexOptions = {}
   checkIndex("indexSelect", index);
   if (index.rank !== 1)
     throw new ShapeError(`indexSelect: the index must have one axis; got ${describe(index)} for ${describe(x)}.`);
-  return indexSelectOp([x, index], { axis: normalizeAxis("indexSelect", dim, x.rank) });
+  const axis = normalizeAxis("indexSelect", dim, x.rank);
+  checkRange("indexSelect", "the index", index, x.shape[axis] as number);
+  return indexSelectOp([x, index], { axis });
 }
 
 /** Rows of `weight` [V, D] by an index of any shape: [..., D]. */
@@ -128,6 +130,7 @@ export function embedding(weight: Tensor, index: Tensor): Tensor {
       `embedding: the weight must have shape [V, D]; got ${describe(weight)} for an index ${describe(index)}.`,
     );
   }
+  checkRange("embedding", "the index", index, weight.shape[0] as number);
   const rows = embeddingOp([weight, reshape(index, [index.size])], { axis: 0 });
   return reshape(rows, [...index.shape, weight.shape[1] as number]);
 }
@@ -209,7 +212,9 @@ export function gather(x: Tensor, index: Tensor, options: IndexOptions = {}): Te
   const { dim = 0 } = readOptions("gather", options, INDEX);
   checkTensors("gather", { x, index });
   checkIndex("gather", index);
-  return gatherOp([x, index], { axis: normalizeAxis("gather", dim, x.rank) });
+  const axis = normalizeAxis("gather", dim, x.rank);
+  checkRange("gather", "the index", index, x.shape[axis] as number);
+  return gatherOp([x, index], { axis });
 }
 
 const oneHotOp = single(

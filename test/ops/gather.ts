@@ -83,7 +83,8 @@ const stray: OpCase = {
   },
   call: ({ x, index }) => {
     const leaf = (x as Tensor).detach().requiresGrad();
-    const y = s.indexSelect(leaf, index as Tensor);
+    // Made on the GPU: what the host knows is refused.
+    const y = s.indexSelect(leaf, s.add(index as Tensor, 0));
     s.backward(y, { gradient: s.ones([4, 2]) });
     return [y, s.copy(leaf.grad)];
   },
