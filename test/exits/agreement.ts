@@ -16,7 +16,7 @@ import {
 import { backward, crossEntropy, type Device, noGrad, scope, type Tensor, tensor } from "../../engine/functions.ts";
 import { type Answers, deploy } from "../../exits/deploy.ts";
 import { type MultiExit, multiExit } from "../../exits/multi-exit.ts";
-import { EVAL, resnet, SGD, TRAIN, vit } from "../../nn/index.ts";
+import { EVAL, imageNetResnet, resnet, SGD, TRAIN, vit } from "../../nn/index.ts";
 import { poisoned } from "../live.ts";
 
 export const SCORES: readonly PlainScore[] = [
@@ -45,6 +45,8 @@ const STD = [0.2, 0.25, 0.3];
 /** A network to deploy; `steps` of training are behind it. */
 interface Subject {
   readonly steps: number;
+  /** Under these scores alone: a large network. */
+  readonly scores?: readonly PlainScore[];
   readonly make: (device: Device | undefined) => MultiExit;
 }
 
@@ -58,6 +60,9 @@ const convolutional = (seed: number, device: Device | undefined, shortcut: "A" |
     seed,
     ...(device && { device }),
   });
+
+const large = (depth: 18 | 50, device: Device | undefined) =>
+  imageNetResnet({ depth, classes: CLASSES, input: [12, 12, 3], seed: 6, ...(device && { device }) });
 
 const transformer = (seed: number, device: Device | undefined) => {
   const sizes = { imgSize: 12, patchSize: 4, embedDim: 64, depth: 3, numHeads: 4 };
@@ -79,6 +84,16 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
   "resnet, attention, last of its own kind": {
     steps: 0,
     make: (device) => multiExit(convolutional(3, device), { after, head: "attention", last: "gap-norm-linear" }),
+  },
+  "imageNetResnet of basic blocks": {
+    steps: 0,
+    scores: ["energy"],
+    make: (device) => multiExit(large(18, device), { after, head: "gap-linear" }),
+  },
+  "imageNetResnet of bottlenecks": {
+    steps: 0,
+    scores: ["energy"],
+    make: (device) => multiExit(large(50, device), { after, head: "gap-linear" }),
   },
   "vit, class-token": {
     steps: 0,
@@ -217,11 +232,12 @@ function compare(
 }
 
 /**
- * Deploys a subject once for each of `scores`, with policies, scaling, batches and forms of images taking turns, and compares every
+ * Deploys a subject once for each score, with policies, scaling, batches and forms of images taking turns, and compares every
  * answer; each classifier answers twice, the second time with the images in another order. The exits that were taken.
  */
-export async function agree(name: string, scores = SCORES, given?: Device): Promise<Set<number>> {
+export async function agree(name: string, wanted?: readonly PlainScore[], given?: Device): Promise<Set<number>> {
   const subject = SUBJECTS[name]!;
+  const scores = wanted ?? subject.scores ?? SCORES;
   const turn = Object.keys(SUBJECTS).indexOf(name);
   const net = subject.make(given);
   const taken = new Set<number>();
