@@ -5,14 +5,14 @@ import { assert, suite } from "../harness.ts";
 import { fuzz } from "../torture/fuzz.ts";
 import { mutated } from "../torture/mutations.ts";
 
-const test = suite("files under fire");
+const test = suite("files under fire", { timeout: 120_000 });
 
 test("mutated files of every format are read or refused by the library's own errors, with the file's name", async () => {
-  const { inputs, readers, faults } = await fuzz({ inputs: 2400, seed: 7 });
+  const { inputs, readers, faults } = await fuzz({ inputs: 720, seed: 7 });
   assert.equal(faults, []);
-  assert.is(inputs, 2400);
+  assert.is(inputs, 720);
   for (const [name, { refused }] of readers)
-    assert.ok(refused > 20, `${name}: only ${refused} of 100 files were refused`);
+    assert.ok(refused > 10, `${name}: only ${refused} of 30 files were refused`);
 });
 
 test("mutations leave their input alone and change something", () => {
