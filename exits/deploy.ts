@@ -227,6 +227,8 @@ export class Classifier {
    */
   async classify(images: Images, options: ClassifyOptions = {}): Promise<Answers> {
     const { notFinite = "error" } = readOptions("classify", options, CLASSIFY);
+    if (notFinite !== "error" && notFinite !== "mark")
+      throw new ArgumentError(`classify: notFinite must be error or mark; got ${notFinite as string}.`);
     this.#checkAlive();
     const given = takeImages(images, { ...this.#parts, input: this.#parts.net.input });
     try {

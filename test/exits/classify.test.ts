@@ -101,7 +101,7 @@ test("what is no policy becomes a sentence", async () => {
   for (const [given, got] of [
     ["policy.json", '"policy.json". Give the text of the file to decodePolicy, and what it returns here'],
     [undefined, "undefined"],
-    [[0.5], "an array of 1"],
+    [[0.5], "[0.5]"],
     [Promise.resolve(1), "a Promise (is an await missing?)"],
   ] as const) {
     await failsWith(() => deploy(net, given as never), "ArgumentError", `deploy: ${wanted}; got ${got}.`);
@@ -190,6 +190,11 @@ test("arrays of other kinds are taken where they are clear, and named where they
   const rgba = { mean: [0.5, 0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2, 0.2] };
   using ofPictures = await deploy(coloured, open, { normalise: rgba });
   assert.equal(await ofPictures.classify(picture), await ofPictures.classify(picture.data));
+  await failsWith(
+    () => classifier.classify(set.images, { notFinite: "skip" as "mark" }),
+    "ArgumentError",
+    "classify: notFinite must be error or mark; got skip.",
+  );
   const other = await createDevice();
   await failsWith(
     () => classifier.classify(randn([1, 8, 8, 1], { seed: 1, device: other })),
