@@ -148,6 +148,16 @@ test("host numbers are exact or refused", async () => {
     ["arange", s.arange(16777216, 16777219), [16777216, 16777217, 16777218]],
     ["arange of fractions", s.arange(0, 1, 0.25), [0, 0.25, 0.5, 0.75]],
     ["cast", s.cast(tensor([-1.9, 3e9, Number.NaN, -3e9]), "bool"), [1, 1, 1, 1]],
+    [
+      "cast stops at i32's ends",
+      s.cast(tensor([3e9, -3e9, Number.NaN, -1.9, 2147483648, Number.NEGATIVE_INFINITY]), "i32"),
+      [2147483647, -2147483648, 0, -1, 2147483647, -2147483648],
+    ],
+    [
+      "cast stops at u32's ends",
+      s.cast(tensor([3e9, -3e9, Number.NaN, 1.9, 1e20, Number.POSITIVE_INFINITY, 7, 8]), "u32"),
+      [3000000000, 0, 0, 1, 4294967295, 4294967295, 7, 8],
+    ],
     ["cast wraps", s.cast(tensor(Int32Array.of(-1)), "u32"), [4294967295]],
   ];
   for (const [label, y, want] of exact) assert.equal([...(await y.read())], want, label);

@@ -87,23 +87,21 @@ const castOp = defineOp<{ dtype: DType }>({
   },
 });
 
+/** From floats: bool by the bits, so that NaN is true; integers stop at their ends, which WGSL leaves to the driver, and NaN is 0. */
+const FROM_FLOAT: Partial<Record<DType, string>> = {
+  bool: "magnitude(x) != U(0u)",
+  i32: "select(select(I(x), I(0x7fffffff), x >= T(2147483648.0)), I(0), is_nan(x))",
+  u32: "select(select(U(x), ~U(0u), x >= T(4294967296.0)), U(0u), is_nan(x))",
+};
+
 function convert(x: Tensor, y: Tensor, to: DType): void {
-  const from: DType = x.dtype === "f16" ? "f32" : x.dtype;
-  if (to === "bool")
-    launch(
-      "cast",
-      // By its bits, so that NaN is true.
-      isFloat(from)
-        ? { name: "cast.true", operands: ["x"], expr: "magnitude(x) != U(0u)", isTruth: true }
-        : { name: "cast.bool", operands: ["x"], expr: "x != T(0)", isTruth: true },
-      [x],
-      y,
-      from,
-    );
-  else launch("cast", { name: "cast", operands: ["x"], expr: "x" }, [x], y, isFloat(to) ? "f32" : to);
+  const expr = isFloat(x.dtype) ? FROM_FLOAT[to] : to === "bool" ? "x != T(0)" : undefined;
+  const compute = expr ? x.dtype : isFloat(to) ? "f32" : to;
+  const name = expr ? `cast.${to}${isFloat(x.dtype) ? ".float" : ""}` : "cast";
+  launch("cast", { name, operands: ["x"], expr: expr ?? "x", isTruth: to === "bool" }, [x], y, compute);
 }
 
-/** The elements as another dtype: floats are cut towards zero on the way to integers, bool is `!= 0`. */
+/** The elements as another dtype: floats are cut towards zero on the way to integers, and stop at their ends; bool is `!= 0`. */
 export function cast(x: Tensor, dtype: DType): Tensor {
   checkTensors("cast", { x });
   checkDType("cast", dtype);
