@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { backportsLine, parseList, parseSources } from "../scripts/apt.mjs";
-import { nodeFault, withSource } from "../scripts/bootstrap.mjs";
+import { nodeFault, withoutNoise, withSource } from "../scripts/bootstrap.mjs";
 import { adapterHelp, parseOsRelease } from "../scripts/systems.mjs";
 import { assert, errorOf, suite } from "./harness.ts";
 
@@ -143,4 +143,29 @@ versions("one older than package.json demands is refused in words, before anythi
   }
   for (const fit of ["20.19.0", "20.20.2", "22.12.0", "22.20.1", "23.0.0", "24.1.0", "26.12.1"])
     assert.is(nodeFault(fit, engines.node), undefined, fit);
+});
+
+const noise = suite("what users are shown");
+
+noise("lines that concern nobody are left out, all else passes at once, however it is cut", () => {
+  const line = (name: string) =>
+    `Warning: ${name} artificially reduced from 1000000 to 16 to fit dynamic offset allocation limit.\n`;
+  const text = `one\n${line("maxDynamicUniformBuffersPerPipelineLayout")}Warning: two\n${line("maxA")}${line("maxB")}three`;
+  for (const size of [1, 2, 7, 50, 1000]) {
+    let got = "";
+    const filter = withoutNoise((part) => {
+      got += part;
+    });
+    for (let at = 0; at < text.length; at += size) filter.take(text.slice(at, at + size));
+    assert.is(got, "one\nWarning: two\nthree", `${size}`);
+    filter.end();
+    assert.is(got, "one\nWarning: two\nthree", `${size}`);
+  }
+  const parts: string[] = [];
+  const filter = withoutNoise((part) => void parts.push(part));
+  filter.take("50 %");
+  assert.equal(parts, ["50 %"]);
+  filter.take("\rWarning: ");
+  filter.end();
+  assert.is(parts.join(""), "50 %\rWarning: ");
 });
