@@ -6,6 +6,7 @@ import { budgetThresholds } from "./msdnet-budget.ts";
 import { type PolicyOrigin, policyOrigin } from "./origin.ts";
 import { achieved, decide } from "./policies.ts";
 import { type Guarantee, similarSamples } from "./result.ts";
+import { markSamples, type SampleMarks } from "./same-samples.ts";
 import { betweenScores, type Cascade, cascade, type Score, type Source } from "./scores.ts";
 
 /** What to reach: the least cost at an accuracy, or the best accuracy at a cost or at a mean latency. */
@@ -40,6 +41,8 @@ export type BudgetChoice = {
       readonly isTime: boolean;
       /** Ids of the samples used, so that evaluating on them is refused. */
       readonly ids: Cascade["ids"];
+      /** If they have none: marks by which the same samples are known again. */
+      readonly marks?: readonly SampleMarks[];
       /** Of which network, scaled how. */
       readonly origin: PolicyOrigin | undefined;
     }
@@ -95,6 +98,7 @@ export function meetBudget(
     score: scored.score,
     origin: policyOrigin(scored),
     ids: scored.ids,
+    ...(!scored.ids && { marks: [markSamples(scored)] }),
     isTime: "milliseconds" in goal,
     ...best,
     thresholds,

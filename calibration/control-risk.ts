@@ -15,7 +15,7 @@ import { betweenValues, quantileOfSorted } from "./ranks.ts";
 import { outlook } from "./refusal.ts";
 import { type Calibration, highProbability, onAverage, type Refused } from "./result.ts";
 import { type Cascade, cascade, type Source } from "./scores.ts";
-import { LAYOUT, type LayoutOptions, separate, usedIds } from "./separate.ts";
+import { LAYOUT, type LayoutOptions, separate, usedSamples } from "./separate.ts";
 
 /** Options of `controlRisk`. */
 export interface ControlRiskOptions extends LayoutOptions {
@@ -102,7 +102,7 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
     coverage: 1 - fractions.at(-1)!,
     cost,
     tests: [],
-    ids: usedIds(all, options.validation),
+    ...usedSamples(all, options),
   };
 }
 

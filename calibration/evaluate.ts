@@ -19,9 +19,10 @@ import { checkOrigin } from "./origin.ts";
 import { column, type Outcomes, outcomes } from "./outcomes.ts";
 import { type Overthinking, overthinking } from "./overthinking.ts";
 import { type Achieved, achieved, checkCertified, decide, type ThresholdPolicy } from "./policies.ts";
+import { checkFresh } from "./same-samples.ts";
 import { type Cascade, cascade, type Source } from "./scores.ts";
 import { smoothEce } from "./smooth-ece.ts";
-import { checkDisjoint, type Table } from "./table.ts";
+import type { Table } from "./table.ts";
 
 /** Metrics of one exit on all samples, each a number; defined in the files of their names. */
 export interface SampleMetrics extends FailureMetrics {
@@ -183,12 +184,15 @@ export interface EvaluatePolicyOptions {
   readonly seed?: number;
   /** Take a policy of another network or scaling; default false. */
   readonly anyOrigin?: boolean;
+  /** Evaluate even on samples that shaped the policy; what is seen there proves nothing. Default false. */
+  readonly sameSamples?: boolean;
 }
 
-const EVALUATE_POLICY: Kinds<EvaluatePolicyOptions> = { ...RESAMPLES, anyOrigin: "boolean" };
+const EVALUATE_POLICY: Kinds<EvaluatePolicyOptions> = { ...RESAMPLES, anyOrigin: "boolean", sameSamples: "boolean" };
 
 /**
- * Applies thresholds to a test table. Throws `CalibrationError` if it shares ids with the calibration samples, and - unless
+ * Applies thresholds to a test table. Throws `CalibrationError` - unless `sameSamples` - if samples shaped the policy, by ids or,
+ * without, by content, and - unless
  * `anyOrigin` - if it is of another network, or scaled otherwise, than the policy.
  */
 export function evaluatePolicy(
@@ -196,12 +200,13 @@ export function evaluatePolicy(
   policy: ThresholdPolicy,
   options: EvaluatePolicyOptions = {},
 ): PolicyEvaluation {
-  const { resamples = 500, seed = 0, anyOrigin = false } = readOptions("evaluatePolicy", options, EVALUATE_POLICY);
+  const read = readOptions("evaluatePolicy", options, EVALUATE_POLICY);
+  const { resamples = 500, seed = 0, anyOrigin = false, sameSamples = false } = read;
   checkCertified("evaluatePolicy", policy);
-  checkDisjoint("evaluatePolicy", { ids: policy.ids }, test);
   const isGiven = policy.score === "given";
   check(!isGiven || "scores" in test, "evaluatePolicy", "a policy on given scores needs given test scores", "a table");
   const scored: Cascade = cascade(test, policy.score === "given" ? undefined : policy.score);
+  if (!sameSamples) checkFresh("evaluatePolicy", policy, scored, ["calibration", "test"]);
   if (!anyOrigin) checkOrigin("evaluatePolicy", policy.origin, scored);
   const { samples, costs, errors } = scored;
   const exits = decide(scored, policy.thresholds);

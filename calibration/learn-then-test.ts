@@ -24,7 +24,7 @@ import {
   type PromisedGroup,
 } from "./result.ts";
 import { betweenScores, type Cascade, cascade, checkKnown, type Source } from "./scores.ts";
-import { LAYOUT, type LayoutOptions, separate, usedIds } from "./separate.ts";
+import { LAYOUT, type LayoutOptions, separate, usedSamples } from "./separate.ts";
 
 /** How exits share the failure probability. `path` is strict and the default; the others are described in chains.ts. */
 export type Procedure = "path" | "sequential" | "split" | "union" | "allSamples";
@@ -112,7 +112,7 @@ export function learnThenTest(source: Source, options: LearnThenTestOptions): Ca
     alpha,
     delta,
     control,
-    ids: usedIds(all, options.validation),
+    ...usedSamples(all, options),
   });
 }
 
@@ -187,7 +187,7 @@ function checkCombination(control: Control, procedure: Procedure, test: RiskTest
 function certify(
   calibration: Cascade,
   thresholds: Float64Array,
-  about: Pick<Certified, "method" | "guarantee" | "alpha" | "ids"> & {
+  about: Pick<Certified, "method" | "guarantee" | "alpha" | "ids" | "marks"> & {
     readonly delta: number;
     readonly control: Control;
   },

@@ -5,6 +5,7 @@ import { eefpTargets } from "./eefp.ts";
 import { check, checkLengths, fail } from "./errors.ts";
 import { checkOrigin, type PolicyOrigin } from "./origin.ts";
 import { createRandom } from "./random.ts";
+import type { SampleMarks } from "./same-samples.ts";
 import { type Cascade, checkKnown, type Score, scoreName } from "./scores.ts";
 import type { Table } from "./table.ts";
 
@@ -13,6 +14,8 @@ export interface ThresholdPolicy {
   readonly score: Score | "given";
   readonly thresholds: Float64Array;
   readonly ids?: Table["ids"];
+  /** Of the sets without ids. */
+  readonly marks?: readonly SampleMarks[];
   readonly origin?: PolicyOrigin | undefined;
 }
 

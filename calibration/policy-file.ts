@@ -94,6 +94,9 @@ const readOrigin: read.Reader<unknown> = (value, place) =>
     scaling: read.optional(read.text),
   });
 
+const readMarks: read.Reader<unknown> = (value, place) =>
+  read.parts(value, place, { marks: read.list(read.finite), repeated: read.share });
+
 const readGuarantee: read.Reader<unknown> = (value, place) =>
   read.parts(value, place, {
     kind: read.oneOf(["marginal", "with probability 1 - delta", "none"]),
@@ -116,6 +119,7 @@ const THRESHOLDS = {
   score: readScore,
   thresholds: read.floats(read.threshold),
   ids: read.optional(read.list(readId)),
+  marks: read.optional(read.list(readMarks)),
   origin: read.optional(readOrigin),
 } as const;
 
@@ -164,7 +168,12 @@ const readScaler: read.Reader<unknown> = (value, place) => {
   );
   if (method === "histogram" || method === "isotonic" || method === "beta") {
     const values = read.floats(method === "beta" ? read.finite : read.share);
-    return read.parts(plain, place, { knots: read.floats(read.finite), values, converged: read.flag });
+    return read.parts(plain, place, {
+      knots: read.floats(read.finite),
+      values,
+      converged: read.flag,
+      note: read.optional(read.text),
+    });
   }
   const scaler = read.parts(plain, place, {
     parameters: read.floats(read.finite),
@@ -173,6 +182,7 @@ const readScaler: read.Reader<unknown> = (value, place) => {
     gradient: read.number,
     iterations: read.count,
     converged: read.flag,
+    note: read.optional(read.text),
   });
   const { parameters } = scaler as { readonly parameters: Float64Array };
   if (method === "temperature") {

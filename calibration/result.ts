@@ -2,6 +2,7 @@
 
 import type { RiskLevels } from "./ltt.ts";
 import type { PolicyOrigin } from "./origin.ts";
+import type { SampleMarks } from "./same-samples.ts";
 import type { Score } from "./scores.ts";
 import type { Table } from "./table.ts";
 
@@ -58,6 +59,8 @@ export interface Certified extends Answer {
   readonly tests: readonly TestedGroup[];
   /** Ids of the samples used, so that evaluating on them is refused. */
   readonly ids: Table["ids"];
+  /** Of the sets without ids: marks by which the same samples are known again. */
+  readonly marks?: readonly SampleMarks[];
   /** Of which network, scaled how; undefined for scores computed elsewhere. */
   readonly origin: PolicyOrigin | undefined;
 }

@@ -4,8 +4,8 @@ import type { Kinds } from "../base/index.ts";
 import { check } from "./errors.ts";
 import { checkSameOrigin } from "./origin.ts";
 import { createRandom, permutation } from "./random.ts";
+import { checkFresh, markSamples, type SampleMarks } from "./same-samples.ts";
 import { type Cascade, cascade, type Score, type Source, selectFromCascade } from "./scores.ts";
-import { checkDisjoint } from "./table.ts";
 
 /** Where thresholds to try come from. */
 export interface LayoutOptions {
@@ -17,14 +17,21 @@ export interface LayoutOptions {
    */
   readonly validation?: Source;
   readonly seed?: number;
+  /** Allows validation samples to be calibration samples; no guarantee holds then. */
+  readonly sameSamples?: boolean;
 }
 
-export const LAYOUT: Kinds<LayoutOptions> = { score: "any", validation: "any", seed: "number" };
+export const LAYOUT: Kinds<LayoutOptions> = { score: "any", validation: "any", seed: "number", sameSamples: "boolean" };
 
-/** Ids of all samples that shaped a result, where they are known: none of them may test it. */
-export function usedIds(calibration: Source, validation: Source | undefined): Source["ids"] {
-  if (!validation?.ids) return calibration.ids;
-  return calibration.ids ? [...calibration.ids, ...validation.ids] : validation.ids;
+/** What is known of all samples that shaped a result, none of which may test it: ids, and marks of sets without. */
+export function usedSamples(
+  calibration: Cascade,
+  { validation, score }: LayoutOptions,
+): { readonly ids: Cascade["ids"]; readonly marks?: readonly SampleMarks[] } {
+  const sets = validation ? [calibration, cascade(validation, score)] : [calibration];
+  const ids = sets.flatMap((set) => set.ids ?? []);
+  const marks = sets.filter((set) => !set.ids).map(markSamples);
+  return { ids: ids.length > 0 ? ids : undefined, ...(marks.length > 0 && { marks }) };
 }
 
 /**
@@ -35,18 +42,22 @@ export function separate(
   op: string,
   source: Source,
   all: Cascade,
-  { validation, score, seed = 0 }: LayoutOptions,
+  { validation, score, seed = 0, sameSamples = false }: LayoutOptions,
 ): { readonly calibration: Cascade; readonly validation: Cascade } {
   const distinct = new Set(all.ids).size;
   const isDistinct = !all.ids || distinct === all.samples;
   check(isDistinct, op, "ids of calibration samples must differ", `${distinct} ids for ${all.samples} samples`);
   const order = permutation(all.samples, createRandom(seed));
   if (validation) {
-    check(validation !== source, op, "validation samples must not be the calibration samples", "one table for both");
+    const isOther = sameSamples || validation !== source;
+    check(isOther, op, "validation samples must not be the calibration samples", "one table for both");
     const other = cascade(validation, score);
-    checkDisjoint(op, all, other, ["calibration", "validation"]);
+    const used = { ids: all.ids, marks: all.ids && other.ids ? [] : [markSamples(all)] };
+    if (!sameSamples) checkFresh(op, used, other, ["calibration", "validation"]);
     checkSameOrigin(op, all, other, ["calibration", "validation"]);
     check(other.exits === all.exits, op, `validation must have ${all.exits} exits`, other.exits);
+    const isAlike = other.classes === all.classes || all.score === "given" || other.score === "given";
+    check(isAlike, op, `validation must have ${all.classes} classes`, other.classes);
     return { calibration: selectFromCascade(all, order), validation: other };
   }
   const held = Math.floor(all.samples / 3);

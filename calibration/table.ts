@@ -47,10 +47,14 @@ export interface TableInput {
   readonly weights?: string;
   /** What the values are. Probabilities must sum to 1 over classes, and become logarithms. */
   readonly values?: "logits" | "probabilities";
+  /** Takes values for logits even where all rows look like probabilities. */
+  readonly anyValues?: boolean;
 }
 
 const CHUNK_VALUES = 1 << 21;
 const SMALLEST_PROBABILITY = 1e-300;
+/** Half floats of many classes add up to no better. */
+const SUM_TOLERANCE = 1e-3;
 
 const TABLE: Kinds<TableInput> = {
   logits: "any!",
@@ -59,13 +63,14 @@ const TABLE: Kinds<TableInput> = {
   macs: "any",
   ids: "any",
   values: "string",
+  anyValues: "boolean",
   weights: "string",
 };
 
 /**
  * Checks and wraps cached logits.
  * Throws `CalibrationError` for an empty table, lengths that disagree, labels outside 0 .. C-1, values that are not
- * finite, probabilities that do not sum to 1, and costs that are not positive and non-decreasing.
+ * finite, probabilities that do not sum to 1, logits that all look like probabilities, and costs that are not positive and non-decreasing.
  */
 export function createTable(input: TableInput): Table {
   readOptions("createTable", input, TABLE);
@@ -82,7 +87,7 @@ export function createTable(input: TableInput): Table {
       fail("table", `labels must be whole numbers in 0..${classes - 1}`, `${input.labels[i]} at sample ${i}`);
   }
   if (input.ids) checkLengths("table", "ids", input.ids.length, "samples", samples);
-  const values = input.values ?? "logits";
+  const values = input.values === "probabilities" ? input.values : input.anyValues ? "anything" : "logits";
   const { logits } = input;
   const width = exits * classes;
   let read: RowReader;
@@ -172,7 +177,7 @@ function checkedRows(
   count: number,
   exits: number,
   classes: number,
-  values: "logits" | "probabilities",
+  values: "logits" | "probabilities" | "anything",
 ): Values {
   const wanted = count * exits * classes;
   check(rows.length === wanted, "table", `rows must hold ${wanted} values`, rows.length);
@@ -182,7 +187,31 @@ function checkedRows(
     // NaN and both infinities give NaN here
     if (x - x !== 0) fail("table", "logits must be finite", `${x} at ${position(i, first, exits, classes)}`);
   }
+  if (values === "logits" && count * exits >= FEW_ROWS) {
+    check(
+      !areProbabilities(rows, classes),
+      "table",
+      "logits must not be probabilities",
+      `${count * exits} rows that all are within 0 and 1 and sum to 1`,
+      'Say values: "probabilities" (--probabilities), or, if they are logits after all, anyValues: true (--any-values).',
+    );
+  }
   return rows;
+}
+
+/** Rows that may all sum to 1 by chance. */
+const FEW_ROWS = 10;
+
+function areProbabilities(rows: Values, classes: number): boolean {
+  for (let row = 0; row < rows.length; row += classes) {
+    let sum = 0;
+    for (let c = 0; c < classes; c++) {
+      if (rows[row + c]! < 0) return false;
+      sum += rows[row + c]!;
+    }
+    if (Math.abs(sum - 1) > SUM_TOLERANCE) return false;
+  }
+  return true;
 }
 
 function logProbabilities(rows: Values, first: number, exits: number, classes: number): Float64Array {
@@ -197,7 +226,7 @@ function logProbabilities(rows: Values, first: number, exits: number, classes: n
       out[row + c] = Math.log(Math.max(p, SMALLEST_PROBABILITY));
     }
     check(
-      Math.abs(sum - 1) <= 1e-3,
+      Math.abs(sum - 1) <= SUM_TOLERANCE,
       "table",
       "probabilities must sum to 1 over classes",
       `${Number(sum.toPrecision(6))} at ${position(row, first, exits, classes, false)}`,

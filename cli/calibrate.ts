@@ -1,5 +1,6 @@
 /** `sortie calibrate`: thresholds with a guarantee from cached logits, written as a policy file. */
 
+import { realpathSync } from "node:fs";
 import { SortieError } from "../base/index.ts";
 import {
   applyScaling,
@@ -19,7 +20,7 @@ import {
   type Table,
 } from "../calibration/index.ts";
 import { exitNames } from "./exit-names.ts";
-import { writeWhole } from "./files.ts";
+import { reading, writeWhole } from "./files.ts";
 import { checkChoice, levelFlag, numberFlag, onePath, type Print, readFlags, wholeFlag } from "./flags.ts";
 import { percent, threshold } from "./format.ts";
 import { readLogits } from "./logits-file.ts";
@@ -50,7 +51,8 @@ run, its logits and the settings in its config.json take the place of the defaul
                        productOfExperts, geometricEnsemble or arithmeticEnsemble
   --scale S            fit temperature, vector, matrix, dirichlet, histogram, isotonic or beta scaling on the validation
                        logits first; the last three change the score maxProb only
-  --probabilities      the arrays hold probabilities
+  --probabilities      the arrays hold probabilities; --any-values: logits, even where they look like probabilities
+  --same-samples       use validation samples even where they are calibration samples; then no guarantee holds
   --seed N             of the split, where there is one (default 0)
   --out FILE           the policy file (default policy.json)
 
@@ -143,6 +145,8 @@ const flagOptions = {
   score: { type: "string" },
   scale: { type: "string" },
   probabilities: { type: "boolean", default: false },
+  "any-values": { type: "boolean", default: false },
+  "same-samples": { type: "boolean", default: false },
   seed: { type: "string", default: "0" },
   out: { type: "string" },
   help: { type: "boolean", default: false },
@@ -168,10 +172,13 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
   const chosen = values as Choices;
   const { method = "ltt", score } = chosen;
   checkMethodFlags(given, method);
-  const options = { isProbabilities: values.probabilities };
+  const sameSamples = values["same-samples"];
+  const paths = { calibration: folder?.logits("calibration") ?? path, validation: values.validation };
+  if (!sameSamples) checkOtherFile(paths);
+  const options = { isProbabilities: values.probabilities, anyValues: values["any-values"] };
   const tables = {
-    calibration: readLogits(folder?.logits("calibration") ?? path, options),
-    validation: values.validation === undefined ? undefined : readLogits(values.validation, options),
+    calibration: readLogits(paths.calibration, options),
+    validation: paths.validation === undefined ? undefined : readLogits(paths.validation, options),
   };
   const { scaling, calibration, validation } = scaled(tables, chosen.scale);
   const names = exitNames(calibration.exits, folder);
@@ -182,12 +189,29 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
     delta: levelFlag("calibrate", "delta", values.delta),
   };
   const result = request
-    ? calibrateBy(request, levels, { calibration, validation })
+    ? calibrateBy(request, levels, { calibration, validation }, sameSamples)
     : meetBudget(calibration, budgetGoal(values), score ? { score } : {});
   writeWhole(values.out, encodePolicy({ result, ...(scaling && { scaling }), ...(request && { request }) }));
   for (const line of summary(result, names)) print(line);
   print(`wrote ${values.out}`);
   return result.ok ? 0 : 2;
+}
+
+const real = (path: string): string => reading(path, () => realpathSync(path));
+
+/** One file for both sets, under whatever name. */
+function checkOtherFile({
+  calibration,
+  validation,
+}: {
+  readonly calibration: string;
+  readonly validation?: string | undefined;
+}) {
+  if (validation === undefined || real(calibration) !== real(validation)) return;
+  throw new Error(
+    `calibrate: --validation must be another file than the calibration logits; got ${validation} for both. ` +
+      "No guarantee holds on samples that thresholds were laid out on; --same-samples does it all the same.",
+  );
 }
 
 /** What is asked for besides the levels; undefined for a budget, which promises nothing. */

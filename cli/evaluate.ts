@@ -24,7 +24,7 @@ import { exitNames } from "./exit-names.ts";
 import { readText, writeWhole } from "./files.ts";
 import { onePath, type Print, readFlags, wholeFlag } from "./flags.ts";
 import { level, number, percent } from "./format.ts";
-import { readLogits } from "./logits-file.ts";
+import { type LogitsOptions, readLogits } from "./logits-file.ts";
 import { RunFolder } from "./run-folder.ts";
 import { promisedRisk } from "./targets.ts";
 
@@ -37,7 +37,8 @@ the policy, answer every one of them as the logits say.
   --policy FILE        a policy of sortie calibrate; its scaling is applied first
   --any-origin         take a policy of other weights, or of another scaling; its promise does not hold then
   --resamples N        resamples for 95 % bootstrap intervals of every metric (default 0: none)
-  --probabilities      the arrays hold probabilities
+  --probabilities      the arrays hold probabilities; --any-values: logits, even where they look like probabilities
+  --same-samples       evaluate even on samples that shaped the policy; what is seen there proves nothing
   --json FILE          write everything as JSON too
 
 Exit code 0: done. 1: bad input, or the deployed classifier disagrees with the logits.
@@ -62,11 +63,12 @@ export interface Findings {
 }
 
 /** Options of `findings`. */
-export interface FindingsOptions {
-  readonly isProbabilities?: boolean;
+export interface FindingsOptions extends LogitsOptions {
   readonly resamples?: number;
   /** Take a policy of another network or scaling. */
   readonly anyOrigin?: boolean;
+  /** Evaluate even on samples that shaped the policy. */
+  readonly sameSamples?: boolean;
 }
 
 const HINTS = {
@@ -81,11 +83,11 @@ const HINTS = {
 export function findings(
   path: string,
   policyPath: string | undefined,
-  { isProbabilities = false, resamples = 0, anyOrigin = false }: FindingsOptions = {},
+  { resamples = 0, anyOrigin = false, sameSamples = false, ...logits }: FindingsOptions = {},
 ): Findings {
   const folder = RunFolder.at(path);
   const testPath = folder?.logits("test") ?? path;
-  const raw = readLogits(testPath, { isProbabilities });
+  const raw = readLogits(testPath, logits);
   const own = folder && existsSync(folder.path("policy")) ? folder.path("policy") : undefined;
   const chosen = policyPath ?? own;
   const file = chosen === undefined ? undefined : readPolicy(chosen);
@@ -101,7 +103,7 @@ export function findings(
     source,
     scored: cascade(source, score === "given" ? undefined : score),
     file,
-    policy: result?.ok ? evaluatePolicy(source, result, { anyOrigin: true }) : undefined,
+    policy: result?.ok ? evaluatePolicy(source, result, { anyOrigin: true, sameSamples }) : undefined,
   };
 }
 
@@ -138,6 +140,8 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
       policy: { type: "string" },
       "any-origin": { type: "boolean", default: false },
       probabilities: { type: "boolean", default: false },
+      "any-values": { type: "boolean", default: false },
+      "same-samples": { type: "boolean", default: false },
       resamples: { type: "string", default: "0" },
       json: { type: "string" },
       help: { type: "boolean", default: false },
@@ -151,7 +155,13 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
   const folder = RunFolder.at(path);
   const resamples = wholeFlag("evaluate", "resamples", values.resamples);
   const anyOrigin = values["any-origin"];
-  const found = findings(path, values.policy, { isProbabilities: values.probabilities, resamples, anyOrigin });
+  const found = findings(path, values.policy, {
+    resamples,
+    anyOrigin,
+    isProbabilities: values.probabilities,
+    anyValues: values["any-values"],
+    sameSamples: values["same-samples"],
+  });
   for (const line of [...metricLines(found.metrics, found.names), ...policyLines(found)]) print(line);
   const json = values.json ?? folder?.path("evaluation");
   const write = (deployed?: Agreement | string) => {

@@ -16,10 +16,12 @@ import { bytesOf, readBytes, type StoredArray, storedArray } from "./stored-arra
 export interface LogitsOptions {
   /** The arrays hold probabilities. */
   readonly isProbabilities?: boolean;
+  /** Logits may look like probabilities. */
+  readonly anyValues?: boolean;
 }
 
 /** Opens a table. Logits are read a chunk at a time, so that a file may be larger than memory (not np.savez_compressed). */
-export function readLogits(path: string, { isProbabilities = false }: LogitsOptions = {}): Table {
+export function readLogits(path: string, { isProbabilities = false, anyValues = false }: LogitsOptions = {}): Table {
   const { arrays, weights = undefined } = path.endsWith(".npz") ? { arrays: npzArrays(path) } : safetensorsArrays(path);
   const logits = need(arrays, "logits", path);
   const labels = need(arrays, "labels", path);
@@ -39,8 +41,9 @@ export function readLogits(path: string, { isProbabilities = false }: LogitsOpti
       labels: labels.all(),
       logits: (first, count) => logits.read(first * width, count * width),
       values: isProbabilities ? "probabilities" : "logits",
+      anyValues,
       ...(macs && "all" in macs && { macs: macs.all() }),
-      ...(ids && { ids: "all" in ids ? Array.from(ids.all()) : ids }),
+      ...(ids && { ids: "all" in ids ? ids.names() : ids }),
       ...(weights !== undefined && { weights }),
     }),
   );

@@ -14,6 +14,8 @@ export interface StoredArray {
   read(first: number, count: number): Values;
   /** All values. */
   all(): Values;
+  /** All values as names, no two of them alike by rounding: integers beyond 2^53 come as text. */
+  names(): readonly (string | number)[];
 }
 
 /** Bytes of the array's data, `from` counted from its first. */
@@ -74,7 +76,13 @@ export function storedArray(dtype: string, shape: readonly number[], bytes: Read
     const aligned = found.byteOffset % reader.bytes === 0 ? found : found.slice();
     return reader.values([aligned.buffer, aligned.byteOffset, count]);
   };
-  return { shape, read, all: () => read(0, size) };
+  const names = (): readonly (string | number)[] => {
+    if (dtype !== "I64" && dtype !== "U64") return Array.from(read(0, size));
+    const { buffer } = bytes(0, 8 * size).slice();
+    const integers = dtype === "I64" ? new BigInt64Array(buffer) : new BigUint64Array(buffer);
+    return Array.from(integers, (id) => (Number.isSafeInteger(Number(id)) ? Number(id) : String(id)));
+  };
+  return { shape, read, all: () => read(0, size), names };
 }
 
 /** A file as a source of bytes. */

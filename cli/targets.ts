@@ -119,8 +119,9 @@ export function calibrateBy(
   request: PolicyRequest,
   { alpha, delta }: Pick<Calibration, "alpha" | "delta">,
   { calibration, validation }: { readonly calibration: Source; readonly validation: Source | undefined },
+  sameSamples = false,
 ): Calibration {
-  const levels = { alpha, ...(validation && { validation }) };
+  const levels = { alpha, sameSamples, ...(validation && { validation }) };
   if (request.rule === "controlRisk") {
     const { rule: _, ...options } = request;
     return controlRisk(calibration, { ...options, ...levels, ...(delta !== undefined && { delta }) });

@@ -380,8 +380,10 @@ test("bad flags and files are named", async () => {
     "SortieError",
     "calibrate: --alpha must lie strictly between 0 and 1; got 1.5.",
   );
+  const copy = file("copy.safetensors");
+  writeFileSync(copy, readFileSync(path));
   await failsWith(
-    () => runCalibrate([path, "--validation", path], () => {}),
+    () => runCalibrate([path, "--validation", copy], () => {}),
     "CalibrationError",
     "learnThenTest: calibration and validation samples must differ; got 20 shared ids (first: 0). " +
       "A guarantee holds only for samples that were not used to choose the thresholds.",
