@@ -3,6 +3,7 @@
  * validation samples, which the tests never see: any design keeps the guarantee, a good one loses little power.
  */
 
+import { binomialPValue } from "./bounds.ts";
 import type { RiskLevels } from "./ltt.ts";
 import { fallingOrder } from "./ranks.ts";
 import type { Cascade } from "./scores.ts";
@@ -56,97 +57,209 @@ export function countGroups(
   return { accepted, errors: wrong, left };
 }
 
-/** Predicted z-value of the test "risk <= alpha" from validation counts scaled to the calibration size. */
-function predictedZ(errors: number, accepted: number, scale: number, alpha: number): number {
-  const rate = (errors + 0.5) / (accepted + 1);
-  return (alpha - rate) * Math.sqrt((accepted * scale) / (alpha * (1 - alpha)));
+/**
+ * How surely a test at delta will pass, from validation counts: the distance between the errors to be expected and the most that
+ * pass, in standard deviations (of their arcsine, which has the same deviation at every rate, also where hardly any error is
+ * expected) that know how few validation samples speak. The normal distribution function of it is about the chance to pass.
+ */
+class Forecast {
+  readonly #alpha: number;
+  readonly #delta: number;
+  /** Calibration samples per validation sample. */
+  readonly #scale: number;
+  /** The fewest accepted samples among which k errors pass, by k. */
+  readonly #fewest: number[] = [];
+
+  constructor({ alpha, delta, n, validation }: Pick<PathInput, "alpha" | "delta" | "n" | "validation">) {
+    this.#alpha = alpha;
+    this.#delta = delta;
+    this.#scale = n / validation.samples;
+  }
+
+  surety(errors: number, accepted: number): number {
+    const n = accepted * this.#scale;
+    const passing = this.#passing(n);
+    if (passing <= 0) return Number.NEGATIVE_INFINITY;
+    const angle = (rate: number) => 2 * Math.asin(Math.sqrt(Math.min(1, rate)));
+    const distance = angle(passing / n) - angle((errors + 0.5) / (accepted + 1));
+    return distance * Math.sqrt(n / (1 + this.#scale));
+  }
+
+  /** The most errors that pass among about n, as a line through its steps: how many are accepted is not known exactly. */
+  #passing(n: number): number {
+    const fewest = this.#fewest;
+    while (fewest.length < 2 || fewest.at(-1)! <= n) {
+      const errors = fewest.length;
+      let at = (fewest.at(-1) ?? 0) + 1;
+      while (binomialPValue(errors, at, this.#alpha) > this.#delta) at++;
+      fewest.push(at);
+    }
+    let [low, high] = [0, fewest.length]; // first k that needs more than n
+    while (low < high) {
+      const mid = (low + high) >> 1;
+      if (fewest[mid]! > n) high = mid;
+      else low = mid + 1;
+    }
+    if (low === 0) return 0;
+    const from = fewest[low - 1]!;
+    return low - 1 + (n - from) / (fewest[low]! - from);
+  }
 }
 
-/** Weight of the newest z in a running mean over neighbouring thresholds: single validation samples should not decide. */
-const DAMPING = 0.2;
+/** Sureties along a path: where passing is beyond doubt, and where it is beyond hope. */
+const [SURE, HOPELESS] = [3, -2] as const;
 
-/** An exit is opened only where its test is predicted to pass with a little room (the normal quantile of delta, about). */
-const roomyZ = (delta: number) => 0.75 * Math.sqrt(2 * Math.log(1 / delta));
+/** An exit is opened only where it will rather pass (two times of three), unless none will. */
+const LIKELY = 0.5;
+
+/** A row as it is designed: how many samples, by falling score, reach each early exit's threshold; 0 = closed. */
+type Ranks = Int32Array;
 
 /**
- * Rows `[K-1]` of thresholds. Control "exit": row g gives every exit the loosest threshold whose predicted z is at
- * least z_g, falling from 6 to 0, so that all exits reach their limit together; exits that cannot pass stay closed.
- * Otherwise: every exit accepts up to a common validation risk that rises to 1.5 alpha.
- * Rows before the first that is predicted to pass are left out.
+ * Rows `[K-1]` of thresholds. Control "exit": row g gives every exit the loosest threshold whose predicted surety is at
+ * least s_g, falling from 3 (or the most there is) to -2, so that all exits reach their limit together; exits that cannot pass
+ * stay closed. Otherwise: every exit accepts up to a common validation risk that rises to 1.5 alpha, and rows before the first
+ * that is predicted to pass are left out. Between two rows thresholds go in small steps: the last row that passes counts.
  */
 export function designPath(input: PathInput): readonly Float64Array[] {
-  const { validation, control, n, steps, alpha, delta } = input;
-  const { exits, scores } = validation;
-  const scale = n / validation.samples;
-  const orders = Array.from({ length: exits - 1 }, (_, j) => fallingOrder(scores, exits, j));
-  const rows: Float64Array[] = [];
-  for (let g = 0; g < steps; g++) {
+  const { validation, control, steps, alpha } = input;
+  const { exits, scores, samples } = validation;
+  const forecast = new Forecast(input);
+  const design: Design = {
+    validation,
+    orders: Array.from({ length: exits - 1 }, (_, j) => fallingOrder(scores, exits, j)),
+    looks: steps,
+  };
+  const thresholds = (row: Ranks) =>
+    Float64Array.from(row, (rank, j) =>
+      rank === 0 ? Number.POSITIVE_INFINITY : scores[design.orders[j]![rank - 1]! * exits + j]!,
+    );
+  const most = Math.min(SURE, largestSurety(design, forecast));
+  if (most === Number.NEGATIVE_INFINITY) return [];
+  const goals = Array.from({ length: steps }, (_, g): RowGoal => {
     const progress = g / Math.max(1, steps - 1);
-    const row =
-      control === "exit"
-        ? designRow(validation, orders, { z: 6 * (1 - progress), roomy: roomyZ(delta), scale, alpha })
-        : designRow(validation, orders, { risk: 1.5 * alpha * progress });
-    const previous = rows.at(-1);
-    const isNew = row.some((t) => t < Number.POSITIVE_INFINITY) && !row.every((t, j) => t === previous?.[j]);
-    if (isNew) rows.push(row);
-  }
-  return rows.slice(firstPromising(rows, input, scale));
+    if (control !== "exit") return { risk: 1.5 * alpha * progress };
+    return { surety: most + (Math.min(most, HOPELESS) - most) * progress, least: Math.min(LIKELY, most), forecast };
+  });
+  const rows = distinct(goals.map((goal) => designRow(design, goal)));
+  const first = control === "exit" ? 0 : firstPromising(rows.map(thresholds), input, forecast);
+  return distinct(inSmallSteps(design, rows.slice(first), samples / (2 * steps))).map(thresholds);
 }
 
-/** Either a predicted z to keep, or a validation risk not to exceed. */
+/** Where rows are designed. */
+interface Design {
+  readonly validation: Cascade;
+  /** Samples by falling score, per early exit. */
+  readonly orders: readonly Int32Array[];
+  /** Thresholds that are looked at per exit, about: single samples should not decide. */
+  readonly looks: number;
+}
+
+/** Either a predicted surety to keep, by exits that somewhere reach the least, or a validation risk not to exceed. */
 type RowGoal =
-  | { readonly z: number; readonly roomy: number; readonly scale: number; readonly alpha: number }
+  | { readonly surety: number; readonly least: number; readonly forecast: Forecast }
   | { readonly risk: number };
 
-function designRow(validation: Cascade, orders: readonly Int32Array[], goal: RowGoal): Float64Array {
-  const { exits, samples, scores, errors } = validation;
-  const gone = new Uint8Array(samples);
-  const row = new Float64Array(exits - 1).fill(Number.POSITIVE_INFINITY);
-  orders.forEach((order, j) => {
-    let accepted = 0;
-    let wrong = 0;
-    let damped = Number.NEGATIVE_INFINITY;
-    let best = Number.NEGATIVE_INFINITY;
-    let threshold = Number.POSITIVE_INFINITY;
-    for (let rank = 0; rank < samples; rank++) {
-      const i = order[rank]!;
-      const score = scores[i * exits + j]!;
-      if (gone[i] === 0) {
-        accepted++;
-        wrong += errors[i * exits + j]!;
-      }
-      const next = order[rank + 1];
-      if (accepted === 0 || (next !== undefined && scores[next * exits + j] === score)) continue; // inside a tie
-      if ("risk" in goal) {
-        if (wrong <= goal.risk * accepted) threshold = score;
-        continue;
-      }
-      const z = predictedZ(wrong, accepted, goal.scale, goal.alpha);
-      best = Math.max(best, z);
-      damped = damped === Number.NEGATIVE_INFINITY ? z : damped + DAMPING * (z - damped);
-      if (damped >= goal.z) threshold = score;
+/** Visits thresholds of one exit from strict to loose, with the counts of those that reach them and have not left before. */
+function lookAlong(
+  { validation, orders, looks }: Design,
+  exit: number,
+  gone: Uint8Array,
+  look: (rank: number, accepted: number, wrong: number) => void,
+): void {
+  const { samples, exits, scores, errors } = validation;
+  const stride = gone.reduce((alive, isGone) => alive - isGone, samples) / looks;
+  const order = orders[exit]!;
+  let [accepted, wrong, seen] = [0, 0, 0];
+  for (let rank = 0; rank < samples; rank++) {
+    const i = order[rank]!;
+    if (gone[i] === 0) {
+      accepted++;
+      wrong += errors[i * exits + exit]!;
     }
-    if ("z" in goal && best < goal.roomy) threshold = Number.POSITIVE_INFINITY;
-    row[j] = threshold;
-    for (let i = 0; i < samples; i++) if (scores[i * exits + j]! >= threshold) gone[i] = 1;
-  });
-  return row;
+    const next = order[rank + 1];
+    const isInTie = next !== undefined && scores[next * exits + exit] === scores[i * exits + exit];
+    if (isInTie || accepted === 0 || (accepted - seen < stride && next !== undefined)) continue;
+    seen = accepted;
+    look(rank + 1, accepted, wrong);
+  }
 }
 
-/** The first row whose every group is predicted to pass with a little room; failing that, the best. */
-function firstPromising(rows: readonly Float64Array[], input: PathInput, scale: number): number {
-  let best = 0;
-  let bestZ = Number.NEGATIVE_INFINITY;
-  for (let g = 0; g < rows.length; g++) {
-    const counts = countGroups(input.validation, rows[g]!, input.control);
-    let z = Number.POSITIVE_INFINITY;
-    counts.accepted.forEach((accepted, group) => {
-      if (accepted > 0) z = Math.min(z, predictedZ(counts.errors[group]!, accepted, scale, input.alpha));
+function largestSurety(design: Design, forecast: Forecast): number {
+  const nobody = new Uint8Array(design.validation.samples);
+  let most = Number.NEGATIVE_INFINITY;
+  design.orders.forEach((_, j) => {
+    lookAlong(design, j, nobody, (_rank, accepted, wrong) => {
+      most = Math.max(most, forecast.surety(wrong, accepted));
     });
-    if (z >= roomyZ(input.delta)) return g;
-    if (z > bestZ) {
+  });
+  return most;
+}
+
+function designRow(design: Design, goal: RowGoal): Ranks {
+  const gone = new Uint8Array(design.validation.samples);
+  return Int32Array.from(design.orders, (order, j) => {
+    let best = Number.NEGATIVE_INFINITY;
+    let found = 0;
+    lookAlong(design, j, gone, (rank, accepted, wrong) => {
+      if ("risk" in goal) {
+        if (wrong <= goal.risk * accepted) found = rank;
+        return;
+      }
+      const surety = goal.forecast.surety(wrong, accepted);
+      best = Math.max(best, surety);
+      if (surety >= goal.surety) found = rank;
+    });
+    if ("least" in goal && best < goal.least) return 0;
+    for (let rank = 0; rank < found; rank++) gone[order[rank]!] = 1;
+    return found;
+  });
+}
+
+/**
+ * Rows between neighbours, so that no threshold moves by more than about `stride` samples at once. Inside a tie an exit keeps to
+ * the stricter side, as one exit may loosen while another tightens; exits open and close in one step.
+ */
+function inSmallSteps({ validation, orders }: Design, rows: readonly Ranks[], stride: number): readonly Ranks[] {
+  const { samples, exits, scores } = validation;
+  const tieEnds = orders.map((order, j) => {
+    const ends = new Int32Array(samples + 1);
+    for (let rank = 1; rank <= samples; rank++) {
+      const next = order[rank];
+      const isEnd = next === undefined || scores[next * exits + j] !== scores[order[rank - 1]! * exits + j];
+      ends[rank] = isEnd ? rank : ends[rank - 1]!;
+    }
+    return ends;
+  });
+  return rows.flatMap((row, g) => {
+    const before = rows[g - 1];
+    if (!before) return [row];
+    const moved = row.map((rank, j) => (rank > 0 && before[j]! > 0 ? rank - before[j]! : 0));
+    const parts = Math.max(1, Math.ceil(Math.max(...moved.map(Math.abs)) / stride));
+    return Array.from({ length: parts }, (_, k) => {
+      if (k === parts - 1) return row;
+      return before.map((rank, j) => tieEnds[j]![rank + Math.round((moved[j]! * (k + 1)) / parts)]!);
+    });
+  });
+}
+
+/** Rows that open something and differ from the one before. */
+function distinct(rows: readonly Ranks[]): readonly Ranks[] {
+  return rows.filter((row, g) => row.some((rank) => rank > 0) && !row.every((rank, j) => rank === rows[g - 1]?.[j]));
+}
+
+/** The first row whose every group is predicted to pass with room; failing that, the best. */
+function firstPromising(rows: readonly Float64Array[], input: PathInput, forecast: Forecast): number {
+  let best = 0;
+  let bestSurety = Number.NEGATIVE_INFINITY;
+  for (let g = 0; g < rows.length; g++) {
+    const { accepted, errors } = countGroups(input.validation, rows[g]!, input.control);
+    const sureties = Array.from(accepted, (n, group) => forecast.surety(errors[group]!, n));
+    const surety = Math.min(...sureties);
+    if (surety >= 2) return g;
+    if (surety > bestSurety) {
       best = g;
-      bestZ = z;
+      bestSurety = surety;
     }
   }
   return best;

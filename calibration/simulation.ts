@@ -24,6 +24,8 @@ export interface PopulationOptions {
   /** If set, the early exits err with this probability whatever their confidence: the hardest case for a false promise. */
   readonly flatError?: number;
   readonly costs?: readonly [number, number, number];
+  /** Distinct confidences of an exit, at most 256 (default); few for scores such as patience or binned scaling. */
+  readonly levels?: number;
 }
 
 /** True risks under thresholds. */
@@ -57,7 +59,6 @@ export interface Population {
   readonly classes: number;
 }
 
-const LEVELS = 256;
 const EXITS = 3;
 
 const POPULATION: Kinds<PopulationOptions> = {
@@ -70,17 +71,21 @@ const POPULATION: Kinds<PopulationOptions> = {
   errorCorrelation: "number",
   flatError: "number",
   costs: "any",
+  levels: "number",
 };
 
 /** One sample is two levels and a cell of facts; counts are kept per (label, answer 1, answer 2, answer 3). */
 export function createPopulation(options: PopulationOptions = {}): Population {
-  const { size = 1_000_000, classes = 3, costs = [0.3, 0.6, 1] } = readOptions("createPopulation", options, POPULATION);
-  const samples = generate(options, size, classes);
+  const read = readOptions("createPopulation", options, POPULATION);
+  const { size = 1_000_000, classes = 3, costs = [0.3, 0.6, 1], levels = 256 } = read;
+  const isCount = Number.isInteger(levels) && levels > 0 && levels <= 256;
+  check(isCount, "createPopulation", "levels must lie in 1..256", levels);
+  const samples = generate(options, size, classes, levels);
   const counts = accumulate(samples, classes);
   return {
     classes,
     draw: (n, random) => drawSamples(samples, n, random, { classes, costs }),
-    truth: (thresholds) => truthOf(counts, samples.values, thresholds, { size, classes, costs }),
+    truth: (thresholds) => truthOf(counts, samples, thresholds, { size, classes, costs }),
   };
 }
 
@@ -92,11 +97,13 @@ interface Samples {
   readonly levels: Uint8Array;
   /** -log of the probability the exit gives the label, `[size, 3]`. */
   readonly nll: Float32Array;
-  /** Confidence of each level, ascending, `[3, LEVELS]`. */
+  /** Confidence of each level, ascending, `[3, L]`. */
   readonly values: Float64Array;
+  /** L. */
+  readonly count: number;
 }
 
-function generate(options: PopulationOptions, size: number, classes: number): Samples {
+function generate(options: PopulationOptions, size: number, classes: number, count: number): Samples {
   const { seed = 1, strength = [1.15, 1.9, 2.9], spread = 1.6, noise = 0.8, errorCorrelation = 0.5 } = options;
   const random = createRandom(seed);
   const confidence = new Float64Array(size * EXITS);
@@ -120,33 +127,37 @@ function generate(options: PopulationOptions, size: number, classes: number): Sa
       predictions[i * EXITS + j] = isRight ? label : other;
     }
   }
-  return discretise(confidence, labels, predictions, random);
+  return discretise({ confidence, labels, predictions }, count, random);
 }
 
 /** Cuts confidences into levels of equal mass, so that truth can be tabulated; ties are real ones. */
-function discretise(confidence: Float64Array, labels: Uint8Array, predictions: Uint8Array, random: Random): Samples {
+function discretise(
+  { confidence, labels, predictions }: { confidence: Float64Array; labels: Uint8Array; predictions: Uint8Array },
+  count: number,
+  random: Random,
+): Samples {
   const size = labels.length;
   const levels = new Uint8Array(size * EXITS);
-  const values = new Float64Array(EXITS * LEVELS);
+  const values = new Float64Array(EXITS * count);
   for (let j = 0; j < EXITS; j++) {
     const ascending = Float64Array.from({ length: size }, (_, i) => confidence[i * EXITS + j]!).sort();
-    const edges = Float64Array.from({ length: LEVELS }, (_, k) => ascending[Math.floor((k * size) / LEVELS)]!);
-    for (let k = 0; k < LEVELS; k++) values[j * LEVELS + k] = ascending[Math.floor(((k + 0.5) * size) / LEVELS)]!;
+    const edges = Float64Array.from({ length: count }, (_, k) => ascending[Math.floor((k * size) / count)]!);
+    for (let k = 0; k < count; k++) values[j * count + k] = ascending[Math.floor(((k + 0.5) * size) / count)]!;
     for (let i = 0; i < size; i++)
-      levels[i * EXITS + j] = Math.max(0, firstAbove(edges, 0, LEVELS, confidence[i * EXITS + j]!) - 1);
+      levels[i * EXITS + j] = Math.max(0, firstAbove(edges, 0, count, confidence[i * EXITS + j]!) - 1);
   }
   const nll = new Float32Array(size * EXITS);
   for (let at = 0; at < nll.length; at++) {
-    const p = values[(at % EXITS) * LEVELS + levels[at]!]!;
+    const p = values[(at % EXITS) * count + levels[at]!]!;
     const isRight = predictions[at] === labels[Math.floor(at / EXITS)];
     nll[at] = -Math.log(isRight ? p : (1 - p) * random.uniform());
   }
-  return { labels, predictions, levels, nll, values };
+  return { labels, predictions, levels, nll, values, count };
 }
 
-/** Cumulative counts `[cell, LEVELS + 1, LEVELS + 1]`: samples of a cell with level 1 < a and level 2 < b. */
-function accumulate({ labels, predictions, levels }: Samples, classes: number): Float64Array {
-  const side = LEVELS + 1;
+/** Cumulative counts `[cell, L + 1, L + 1]`: samples of a cell with level 1 < a and level 2 < b. */
+function accumulate({ labels, predictions, levels, count }: Samples, classes: number): Float64Array {
+  const side = count + 1;
   const counts = new Float64Array(classes ** 4 * side * side);
   for (let i = 0; i < labels.length; i++) {
     const at = i * EXITS;
@@ -166,7 +177,7 @@ function accumulate({ labels, predictions, levels }: Samples, classes: number): 
 }
 
 function drawSamples(
-  { labels, predictions, levels, nll, values }: Samples,
+  { labels, predictions, levels, nll, values, count }: Samples,
   n: number,
   random: Random,
   { classes, costs }: { readonly classes: number; readonly costs: ArrayLike<number> },
@@ -186,7 +197,7 @@ function drawSamples(
       const to = i * EXITS + j;
       drawn.predictions[to] = predictions[from]!;
       drawn.errors[to] = predictions[from] === labels[row] ? 0 : 1;
-      drawn.maxProb[to] = values[j * LEVELS + levels[from]!]!;
+      drawn.maxProb[to] = values[j * count + levels[from]!]!;
       drawn.nll[to] = nll[from]!;
     }
   }
@@ -209,7 +220,7 @@ function drawSamples(
 
 function truthOf(
   counts: Float64Array,
-  values: Float64Array,
+  { values, count: levels }: Samples,
   thresholds: ArrayLike<number>,
   { size, classes, costs }: { readonly size: number; readonly classes: number; readonly costs: ArrayLike<number> },
 ): Truth {
@@ -220,9 +231,9 @@ function truthOf(
     `thresholds must hold 2 or ${2 * classes} values`,
     thresholds.length,
   );
-  const side = LEVELS + 1;
+  const side = levels + 1;
   const cut = (j: number, c: number) =>
-    firstAtLeast(values, j * LEVELS, (j + 1) * LEVELS, thresholds[isByClass ? j * classes + c : j]!) - j * LEVELS;
+    firstAtLeast(values, j * levels, (j + 1) * levels, thresholds[isByClass ? j * classes + c : j]!) - j * levels;
   const left = [new Float64Array(classes), new Float64Array(classes)] as const;
   const wrong = [new Float64Array(classes), new Float64Array(classes)] as const;
   const ofLabel = { left: new Float64Array(classes), wrong: new Float64Array(classes) };
@@ -234,8 +245,8 @@ function truthOf(
     const base = cell * side * side;
     const a = cut(0, first);
     const b = cut(1, second);
-    const all = counts[base + LEVELS * side + LEVELS]!;
-    const refusedOnce = counts[base + a * side + LEVELS]!;
+    const all = counts[base + levels * side + levels]!;
+    const refusedOnce = counts[base + a * side + levels]!;
     const refusedTwice = counts[base + a * side + b]!;
     [
       [0, all - refusedOnce, first],

@@ -1,0 +1,125 @@
+/** The default procedure where scores take few values, with one exit, and at small levels: it keeps its level, and certifies. */
+
+import {
+  applyScaling,
+  type Cascade,
+  cascade,
+  cascadeFromScores,
+  createPopulation,
+  createRandom,
+  createTable,
+  fit,
+  type LearnThenTestOptions,
+  learnThenTest,
+  type Outcomes,
+  type Source,
+} from "../../calibration/index.ts";
+import { assert, suite } from "../harness.ts";
+
+const test = suite("calibration power");
+
+/** Ten classes; deeper exits see them better. */
+function drawTable(samples: number, seed: number, exits = 3, gain = 1) {
+  const random = createRandom(seed);
+  const labels = Int32Array.from({ length: samples }, () => random.below(10));
+  const logits = new Float32Array(samples * exits * 10);
+  labels.forEach((label, i) => {
+    const hard = 1.2 * random.normal();
+    for (let exit = 0; exit < exits; exit++) {
+      const at = (exits * i + exit) * 10;
+      for (let c = 0; c < 10; c++) logits[at + c] = random.normal();
+      logits[at + label] = logits[at + label]! + 2 + gain * exit - hard;
+    }
+  });
+  return createTable({ logits, labels, shape: [samples, exits, 10] });
+}
+
+/** The same with the first exit only before the last. */
+function firstAndLast(all: Outcomes): Cascade {
+  const { scores, errors, samples } = cascade(all);
+  const pick = (from: ArrayLike<number>) =>
+    Float64Array.from({ length: 2 * samples }, (_, k) => from[3 * (k >> 1) + (k % 2 === 0 ? 0 : 2)]!);
+  return cascadeFromScores({ scores: pick(scores), errors: pick(errors), exits: 2, macs: [0.3, 1] });
+}
+
+/** Answers for growing alpha, of the default and of the union. */
+function compare(
+  calibration: Source,
+  validation: Source,
+  alphas: readonly number[],
+  options: Partial<LearnThenTestOptions> = {},
+) {
+  let [refusedAlone, refusedAfterSmaller, isCertified] = [0, 0, false];
+  for (const alpha of alphas) {
+    const shared = { alpha, delta: 0.1, validation, ...options };
+    const path = learnThenTest(calibration, shared);
+    if (!path.ok && learnThenTest(calibration, { ...shared, procedure: "union" }).ok) refusedAlone++;
+    if (!path.ok && isCertified) refusedAfterSmaller++;
+    isCertified ||= path.ok;
+  }
+  return { refusedAlone, refusedAfterSmaller };
+}
+
+test("binned scores and patience: nothing is refused that the union certifies, or that a smaller alpha was given", () => {
+  for (let run = 0; run < 4; run++) {
+    const [v, c] = [drawTable(1500, 100 + run), drawTable(1500, 900 + run)];
+    for (const method of ["histogram", "isotonic"] as const) {
+      const scaling = fit(v, { method });
+      const found = compare(applyScaling(c, scaling), applyScaling(v, scaling), [0.06, 0.1, 0.15, 0.2, 0.25]);
+      assert.equal(found, { refusedAlone: 0, refusedAfterSmaller: 0 }, `${method}, run ${run}`);
+    }
+    const [six, sixV] = [drawTable(1500, 1000 + run, 6, 0.5), drawTable(1500, 5000 + run, 6, 0.5)];
+    const found = compare(six, sixV, [0.1, 0.15, 0.2], { score: "patience" });
+    assert.equal(found, { refusedAlone: 0, refusedAfterSmaller: 0 }, `patience, run ${run}`);
+  }
+});
+
+const easy = createPopulation({ size: 60_000, seed: 6, strength: [3, 4, 5] });
+const hard = createPopulation({ size: 60_000, seed: 2, strength: [1.6, 1.8, 3], noise: 0.3, errorCorrelation: 0.9 });
+
+test("one early exit, small alpha or few samples: refused no more often than by the union, and no dearer", () => {
+  for (const [name, population, alpha, n, m] of [
+    ["easy, alpha 0.02", easy, 0.02, 1000, 500],
+    ["hard, alpha 0.05", hard, 0.05, 500, 200],
+    ["hard, alpha 0.15, few", hard, 0.15, 120, 120],
+  ] as const) {
+    const random = createRandom(3);
+    const runs = 60;
+    const refused = { path: 0, union: 0 };
+    const cost = { path: 0, union: 0 };
+    for (let run = 0; run < runs; run++) {
+      const calibration = firstAndLast(population.draw(n, random));
+      const validation = firstAndLast(population.draw(m, random));
+      for (const procedure of ["path", "union"] as const) {
+        const result = learnThenTest(calibration, { alpha, delta: 0.1, validation, procedure });
+        if (!result.ok) refused[procedure]++;
+        cost[procedure] += (result.ok ? result.cost : 1) / runs;
+      }
+    }
+    assert.ok(refused.path <= refused.union + 4, `${name}: refused ${JSON.stringify(refused)}`);
+    assert.ok(cost.path <= cost.union + 0.015, `${name}: cost ${JSON.stringify(cost)}`);
+  }
+});
+
+test("the level is kept where every certificate is false, with few values of the score and with one exit", () => {
+  const runs = 300;
+  const limit = 0.1 + 3 * Math.sqrt(0.09 / runs);
+  for (const [levels, alpha, n, m] of [
+    [4, 0.1, 600, 300],
+    [256, 0.1, 300, 100],
+  ] as const) {
+    const flat = createPopulation({ size: 60_000, seed: 4, flatError: alpha * 1.03, levels });
+    const random = createRandom(11);
+    const certified = { three: 0, one: 0 };
+    for (let run = 0; run < runs; run++) {
+      const [calibration, validation] = [flat.draw(n, random), flat.draw(m, random)];
+      if (learnThenTest(calibration, { alpha, delta: 0.1, validation }).ok) certified.three++;
+      const one = { alpha, delta: 0.1, validation: firstAndLast(validation) };
+      if (learnThenTest(firstAndLast(calibration), one).ok) certified.one++;
+    }
+    assert.ok(
+      Math.max(certified.three, certified.one) / runs <= limit,
+      `${levels} levels: ${JSON.stringify(certified)}`,
+    );
+  }
+});
