@@ -51,7 +51,15 @@ export const list =
   (value, place) =>
     Array.isArray(value) ? value.map((each, i) => item(each, `${place}[${i}]`)) : refuse(place, "a list", value);
 
-/** The same in a typed array. */
+/** A list that is there for what is in it. */
+export const filled =
+  <T>(item: Reader<T>): Reader<T[]> =>
+  (value, place) => {
+    const found = list(item)(value, place);
+    return found.length > 0 ? found : refuse(place, "a list with something in it", value);
+  };
+
+/** A list of numbers in a typed array. */
 export const floats =
   (item: Reader<number>): Reader<Float64Array> =>
   (value, place) =>

@@ -95,7 +95,7 @@ const readOrigin: read.Reader<unknown> = (value, place) =>
   });
 
 const readMarks: read.Reader<unknown> = (value, place) =>
-  read.parts(value, place, { marks: read.list(read.finite), repeated: read.share });
+  read.parts(value, place, { marks: read.filled(read.finite), repeated: read.share });
 
 const readGuarantee: read.Reader<unknown> = (value, place) =>
   read.parts(value, place, {
@@ -119,7 +119,7 @@ const THRESHOLDS = {
   score: readScore,
   thresholds: read.floats(read.threshold),
   ids: read.optional(read.list(readId)),
-  marks: read.optional(read.list(readMarks)),
+  marks: read.optional(read.filled(readMarks)),
   origin: read.optional(readOrigin),
 } as const;
 

@@ -284,8 +284,8 @@ test("thresholds at the ends: -Infinity takes everybody, +Infinity nobody, 0 and
 });
 
 test("survivors: the certified group at exit 2 are those that exit 1 refused", () => {
-  const calibration = cascade(population.draw(6000, createRandom(5)));
-  const validation = population.draw(3000, createRandom(6));
+  const calibration = cascade(population.draw(6000, createRandom(15)));
+  const validation = population.draw(3000, createRandom(16));
   const result = learnThenTest(calibration, { alpha: 0.05, delta: 0.1, validation });
   assert.ok(result.ok);
   const risks = exitRisks(calibration, result.thresholds);
