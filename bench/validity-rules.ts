@@ -2,7 +2,9 @@
 
 import {
   type Calibration,
+  type Cascade,
   cascade,
+  cascadeFromScores,
   column,
   controlRisk,
   correctness,
@@ -23,6 +25,33 @@ export interface Setting {
   readonly n: number;
   /** Validation samples; 0: the method sets calibration samples aside. */
   readonly validation: number;
+  /** Early exits in use; default 2. With 1 the second is passed by. */
+  readonly earlyExits?: 1 | 2;
+}
+
+/** Samples as a rule gets them. */
+export type Samples = Outcomes | Cascade;
+
+/** What rules on probabilities need: they run where all exits do. */
+function probabilities(samples: Samples): Outcomes {
+  if ("maxProb" in samples) return samples;
+  throw new Error("validity: this rule needs probabilities; got scores of exit 1 alone.");
+}
+
+/** The same samples with the first and the last exit alone. */
+export function firstAndLast(all: Outcomes): Cascade {
+  const { scores, errors, predictions, labels, samples, exits, classes, costs } = cascade(all);
+  const pick = (from: ArrayLike<number>) =>
+    Float64Array.from({ length: 2 * samples }, (_, k) => from[exits * (k >> 1) + (k % 2 === 0 ? 0 : exits - 1)]!);
+  return cascadeFromScores({
+    scores: pick(scores),
+    errors: pick(errors),
+    predictions: pick(predictions),
+    labels,
+    classes,
+    exits: 2,
+    macs: [costs[0]!, costs[exits - 1]!],
+  });
 }
 
 /** A rule under test: thresholds, or undefined if it refuses. */
@@ -33,8 +62,8 @@ export interface Rule {
   /** A rule that promises more than it keeps; it must fail somewhere. */
   readonly isWrong?: boolean;
   readonly run: (
-    calibration: Outcomes,
-    validation: Outcomes | undefined,
+    calibration: Samples,
+    validation: Samples | undefined,
     setting: Setting,
     seed: number,
   ) => ArrayLike<number> | undefined;
@@ -75,7 +104,7 @@ const onSurvivors =
 const plugInOnAll: Rule["run"] = (calibration, _, { alpha }) =>
   Float64Array.from({ length: calibration.exits - 1 }, (_exit, j) =>
     loosestPlugIn(
-      column(calibration.maxProb, calibration.exits, j),
+      column(probabilities(calibration).maxProb, calibration.exits, j),
       correctness(calibration.errors, calibration.exits, j),
       alpha,
     ),
@@ -137,7 +166,7 @@ export const wrongRules: readonly Rule[] = [
     claims: "exit",
     kind: "high probability",
     isWrong: true,
-    run: (calibration, _, { alpha }) => safeKdText(calibration, { delta: alpha }).thresholds,
+    run: (calibration, _, { alpha }) => safeKdText(probabilities(calibration), { delta: alpha }).thresholds,
   },
   {
     name: "WRONG: SAFE-KD, released code",
@@ -145,7 +174,7 @@ export const wrongRules: readonly Rule[] = [
     kind: "high probability",
     isWrong: true,
     run: (calibration, _, { alpha }) =>
-      safeKdReleasedCode(calibration, { delta: alpha }).bar.subarray(0, calibration.exits - 1),
+      safeKdReleasedCode(probabilities(calibration), { delta: alpha }).bar.subarray(0, calibration.exits - 1),
   },
 ];
 

@@ -9,7 +9,15 @@ import { parseArgs } from "node:util";
 import { createPopulation, createRandom, type Population, type Truth } from "../calibration/index.ts";
 import { lossRows } from "./validity-losses.ts";
 import { monitorRows, setRows } from "./validity-others.ts";
-import { exitRules, otherRules, type Rule, type Setting, wrongRules } from "./validity-rules.ts";
+import {
+  exitRules,
+  firstAndLast,
+  otherRules,
+  type Rule,
+  type Samples,
+  type Setting,
+  wrongRules,
+} from "./validity-rules.ts";
 
 /** What repetition showed. */
 interface Row {
@@ -57,6 +65,9 @@ interface Sums {
   accuracy: number;
 }
 
+/** Thresholds of nobody; exits that a setting leaves out stay so. */
+const CLOSED = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY] as const;
+
 /** All rules of a setting see the same draws, so their powers compare pair by pair. */
 function repeat(setting: Setting, rules: readonly Rule[]): readonly Row[] {
   const population = populations[setting.population]!;
@@ -65,11 +76,15 @@ function repeat(setting: Setting, rules: readonly Rule[]): readonly Row[] {
     (): Sums => ({ refused: 0, violations: 0, risk: 0, square: 0, coverage: 0, saved: 0, accuracy: 0 }),
   );
   for (let r = 0; r < repeats; r++) {
-    const calibration = population.draw(setting.n, random);
-    const validation = setting.validation > 0 ? population.draw(setting.validation, random) : undefined;
+    const draw = (n: number): Samples => {
+      const all = population.draw(n, random);
+      return setting.earlyExits === 1 ? firstAndLast(all) : all;
+    };
+    const calibration = draw(setting.n);
+    const validation = setting.validation > 0 ? draw(setting.validation) : undefined;
     rules.forEach((rule, k) => {
       const thresholds = rule.run(calibration, validation, setting, r);
-      const truth = population.truth(thresholds ?? [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]);
+      const truth = population.truth([...Array.from(thresholds ?? []), ...CLOSED].slice(0, CLOSED.length));
       const risk = claimedRisk(truth, rule.claims);
       const sum = sums[k]!;
       if (!thresholds) sum.refused++;
@@ -112,6 +127,16 @@ const populations: Readonly<Record<string, Population>> = {
   "hard survivors": createPopulation({ seed: 2, strength: [1.6, 1.8, 3], noise: 0.3, errorCorrelation: 0.9 }),
   "flat 0.052": createPopulation({ seed: 3, flatError: 0.052 }),
   "flat 0.105": createPopulation({ seed: 4, flatError: 0.105 }),
+  easy: createPopulation({ seed: 6, strength: [3, 4, 5] }),
+  "typical, 8 scores": createPopulation({ levels: 8 }),
+  "hard survivors, 5 scores": createPopulation({
+    seed: 2,
+    strength: [1.6, 1.8, 3],
+    noise: 0.3,
+    errorCorrelation: 0.9,
+    levels: 5,
+  }),
+  "flat 0.105, 4 scores": createPopulation({ seed: 4, flatError: 0.105, levels: 4 }),
 };
 
 const exitSettings: readonly Setting[] = [
@@ -125,6 +150,19 @@ const sharpSettings: readonly Setting[] = [
   ...exitSettings,
   { population: "typical", alpha: 0.05, delta: 0.1, n: 4000, validation: 1000 },
   { population: "flat 0.052", alpha: 0.05, delta: 0.1, n: 2000, validation: 500 },
+];
+/** Where a default could lose what another strict rule certifies: few distinct scores, one early exit, small levels, few samples. */
+const powerSettings: readonly Setting[] = [
+  { population: "typical, 8 scores", alpha: 0.1, delta: 0.1, n: 1000, validation: 500 },
+  { population: "typical, 8 scores", alpha: 0.2, delta: 0.1, n: 1000, validation: 500 },
+  { population: "hard survivors, 5 scores", alpha: 0.1, delta: 0.1, n: 1000, validation: 500 },
+  { population: "flat 0.105, 4 scores", alpha: 0.1, delta: 0.1, n: 1000, validation: 500 },
+  { population: "typical", alpha: 0.1, delta: 0.1, n: 200, validation: 200 },
+  { population: "hard survivors", alpha: 0.05, delta: 0.1, n: 500, validation: 200, earlyExits: 1 },
+  { population: "easy", alpha: 0.01, delta: 0.1, n: 500, validation: 500, earlyExits: 1 },
+  { population: "easy", alpha: 0.01, delta: 0.1, n: 1000, validation: 1000, earlyExits: 1 },
+  { population: "easy", alpha: 0.01, delta: 0.1, n: 2000, validation: 2000, earlyExits: 1 },
+  { population: "flat 0.105", alpha: 0.1, delta: 0.1, n: 300, validation: 100, earlyExits: 1 },
 ];
 const fewSettings = [exitSettings[0]!, exitSettings[3]!, exitSettings[4]!];
 const variantSettings = [exitSettings[0]!, exitSettings[4]!];
@@ -141,16 +179,19 @@ const meanSettings: readonly Setting[] = [
 function settingsOf(rule: Rule): readonly Setting[] {
   if (rule.claims === "exit") {
     if (rule.isWrong) return fewSettings;
-    return exitRules.indexOf(rule) < 4 ? sharpSettings : variantSettings;
+    return exitRules.indexOf(rule) < 4 ? [...sharpSettings, ...powerSettings] : variantSettings;
   }
   if (rule.claims === "early") return exitSettings;
   return rule.claims === "label" || rule.claims === "class" ? classSettings : meanSettings;
 }
 
+const nameOf = ({ population, earlyExits }: Setting) => (earlyExits === 1 ? `${population}, exit 1 alone` : population);
+
 const percent = (x: number) => (100 * x).toFixed(1);
 
 function describe({ rule, setting, refused, violations, meanRisk, coverage, saved, accuracy, isKept }: Row): string {
-  const { population, alpha, delta, n, validation } = setting;
+  const { alpha, delta, n, validation } = setting;
+  const population = nameOf(setting);
   const level = rule.kind === "mean" ? "mean" : String(delta);
   const cells = [
     rule.name,
@@ -208,7 +249,8 @@ three-exit cascade of 1,000,000 samples and looks the true risk of the chosen th
 - *controls*: \`exit\` = error rate among those that leave at each early exit, the worst; \`early\` = all early leavers together;
   \`label\`, \`class\` = the worst label / exit and answered class; the others are means over all samples.
 - *cost saved*: against the full network; exits cost 0.3, 0.6 and 1. In *flat* cascades early exits err a little more often than alpha
-  whatever their confidence, so every certificate is a violation: the hardest case for a level. *n + validation*: labelled
+  whatever their confidence, so every certificate is a violation: the hardest case for a level. *k scores* are as many distinct
+  confidences of an exit; *exit 1 alone* is the cascade without exit 2. *n + validation*: labelled
   validation samples lay out the thresholds to try; without them a third of n is set aside.
 
 ${section("Risk of each exit in operation, high probability", exitRules)}
@@ -240,7 +282,8 @@ function conclusion(): string {
           .map((rule) => rows.find((row) => row.rule === rule && row.setting === setting))
           .filter((row) => row !== undefined)
           .sort((a, b) => b.saved - a.saved);
-        const { population, alpha, delta, n, validation } = setting;
+        const { alpha, delta, n, validation } = setting;
+        const population = nameOf(setting);
         const ranking = saved.map((row) => `${row.rule.name} ${percent(row.saved)}`).join(", ");
         return `- ${population}, alpha ${alpha}, delta ${delta}, n ${n} + ${validation}: ${ranking}.`;
       })
@@ -251,7 +294,7 @@ function conclusion(): string {
 
 Percent of cost saved by the rules with the same strict promise (risk of each exit in operation, probability 1 - delta), best first:
 
-${rank(strict, sharpSettings)}
+${rank(strict, [...sharpSettings, ...powerSettings])}
 
 The path needs no share of delta per exit (a row is rejected only if all its exits pass, an intersection-union test), uses every
 calibration sample at every exit, and is laid out on labelled samples that are never tested. The sequential rule divides delta by
