@@ -12,7 +12,7 @@ import {
   type StridedAxis,
 } from "../../kernels/index.ts";
 import { type DType, isFloat, storageType } from "../dtype.ts";
-import { DTypeError, readOptions, ShapeError } from "../errors.ts";
+import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { type Backward, defineOp, type OpRecord, type Run, single } from "../op.ts";
 import {
   broadcastAxes,
@@ -35,6 +35,8 @@ import { reshape } from "./view.ts";
 export interface ReduceOptions {
   /** One axis or several, negative ones from the end; null, none or an empty list means all. */
   readonly dim?: number | readonly number[] | null;
+  /** @deprecated The name of `dim` before all ops had one. */
+  readonly dims?: number | readonly number[] | null;
   readonly keepdim?: boolean;
 }
 
@@ -49,7 +51,8 @@ export interface ArgOptions {
   readonly keepdim?: boolean;
 }
 
-const REDUCE: Kinds<ReduceOptions> = { dim: "any", keepdim: "boolean" };
+const ARG: Kinds<ArgOptions> = { dim: "any", keepdim: "boolean" };
+const REDUCE: Kinds<ReduceOptions> = { ...ARG, dims: "any" };
 const VAR: Kinds<VarOptions> = { ...REDUCE, unbiased: "boolean" };
 
 interface Attrs {
@@ -254,7 +257,10 @@ const argminOp = reduction({ name: "argmin", needsElements: true, out: () => "i3
 
 function attrsOf(op: string, x: Tensor, options: VarOptions, kinds: Kinds<ReduceOptions> = REDUCE): Attrs {
   checkTensors(op, { x });
-  const { dim = null, keepdim = false, unbiased = true } = readOptions<VarOptions>(op, options, kinds as typeof VAR);
+  const read = readOptions<VarOptions>(op, options, kinds as typeof VAR);
+  const { dims, dim = dims ?? null, keepdim = false, unbiased = true } = read;
+  if (dims !== undefined && read.dim !== undefined)
+    throw new ArgumentError(`${op}: axes must be given once; got both dim and dims, its former name.`);
   const list = typeof dim === "number" ? [dim] : dim;
   const axes = normalizeAxes(op, list?.length === 0 ? null : list, x.rank);
   return { axes, keepdim, correction: kinds === VAR && unbiased ? 1 : 0 };
@@ -292,7 +298,7 @@ export function logsumexp(x: Tensor, options: ReduceOptions = {}): Tensor {
 
 function argAttrs(op: string, x: Tensor, options: ArgOptions): Attrs {
   checkTensors(op, { x });
-  const { dim = null, keepdim = false } = readOptions<ArgOptions>(op, options, REDUCE);
+  const { dim = null, keepdim = false } = readOptions<ArgOptions>(op, options, ARG);
   const axes = dim === null ? normalizeAxes(op, null, x.rank) : [normalizeAxis(op, dim, x.rank)];
   return { axes, keepdim, correction: 0 };
 }

@@ -142,6 +142,23 @@ test("gradients of repeated indices are equal bit for bit from run to run", asyn
   assert.equal(a, b);
 });
 
+test("reductions know the former name of dim, but not both at once", async () => {
+  const x = s.tensor([
+    [1, 2, 3],
+    [4, 5, 6],
+  ]);
+  assert.equal([...(await s.mean(x, { dims: [0] }).read())], [2.5, 3.5, 4.5]);
+  assert.equal(
+    [...(await s.variance(x, { dims: -1, unbiased: false }).read())].map((v) => v.toFixed(4)),
+    ["0.6667", "0.6667"],
+  );
+  await failsWith(
+    () => s.sum(x, { dim: 0, dims: 1 }),
+    "ArgumentError",
+    "sum: axes must be given once; got both dim and dims, its former name.",
+  );
+});
+
 test("f16 is stored as such, and summed in f32", async () => {
   if (!device().info.hasF16) return;
   const dtype = "f16";
