@@ -39,7 +39,8 @@ test("of ops", async () => {
     [() => e.sum(never([1, 2])), "sum: x must be a tensor; got [1,2]. Make one by tensor()."],
     [() => e.sum(late), "sum: x must be a tensor; got a Promise (is an await missing?)."],
     [() => x.sum(never(0)), "sum: options must be a plain object; got 0. It takes dim, keepdim, dims."],
-    [() => x.sum(never({ dims: 0 })), 'sum: unknown option "dims". Did you mean "dim"? It takes dim, keepdim, dims.'],
+    [() => x.sum(never({ dimension: 0 })), 'sum: unknown option "dimension". It takes dim, keepdim, dims.'],
+    [() => e.softmax(x, never({ dims: 1 })), 'softmax: unknown option "dims". Did you mean "dim"? It takes dim.'],
     [
       () => e.maxPool2d(e.ones([1, 4, 4, 1]), never({ kernel: 2, ceilMode: true })),
       'maxPool2d: unknown option "ceilMode".',
