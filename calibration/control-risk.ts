@@ -146,7 +146,7 @@ function lttIndex(losses: Float64Array, m: number, levels: RiskLevels, bound: Up
 function refuse(
   losses: Float64Array,
   lambdas: Float64Array,
-  about: Omit<Refused, "ok" | "reason" | "smallestRisk" | "neededSamples">,
+  about: Omit<Refused, "ok" | "reason" | "smallestRisk" | "neededSamples" | "short">,
   method: "crc" | "ucb" | "ltt",
   bound: UpperBound,
 ): Refused {
@@ -160,7 +160,10 @@ function refuse(
   const log = Math.log(1 / (delta ?? 1));
   const highProbability = (2 * log * alpha * (1 - alpha)) / slack ** 2 + log / slack;
   const enough = method === "crc" ? (1 - alpha) / slack : highProbability;
-  const needed = slack > 0 ? Math.ceil(enough - 1e-9) : Number.POSITIVE_INFINITY;
+  // Nine times of ten the expected loss is no smaller than this (Bernstein, empirical); where alpha is not, nothing is told yet.
+  const spread = Math.sqrt((2 * Math.log(10) * own.reduce((sum, x) => sum + (x - mean) ** 2, 0)) / n ** 2);
+  const isHopeless = mean - spread - (3 * Math.log(10)) / n > alpha;
+  const needed = slack > 0 ? Math.ceil(enough - 1e-9) : isHopeless ? Number.POSITIVE_INFINITY : 2 * n;
   const goal = `${about.method}: no threshold keeps the loss at ${alpha} with ${n} samples`;
   return { ok: false, ...about, ...outlook(goal, { reach, needed, alpha, n }) };
 }

@@ -105,6 +105,7 @@ export function learnThenTest(source: Source, options: LearnThenTestOptions): Ca
       ...((control === "label" || control === "predictedClass") && { by: control }),
       level: procedure === "path" ? delta : delta / groups,
       share: procedure === "split" ? 1 / early : 1,
+      layout: validation,
     });
   }
   return certify(calibration, thresholds, {

@@ -140,7 +140,13 @@ function readResult(value: unknown, place: string): PolicyFile["result"] {
           cost: read.share,
           tests: read.list(readGroup),
         }
-      : { ...LEVELS, reason: read.text, smallestRisk: read.share, neededSamples: read.threshold };
+      : {
+          ...LEVELS,
+          reason: read.text,
+          smallestRisk: read.share,
+          neededSamples: read.threshold,
+          short: read.optional(read.oneOf(["calibration", "validation"])),
+        };
   // Absent from the text where they are undefined.
   const absent = { ...(!isBudget && { delta: undefined }), ...(isOk && { ids: undefined, origin: undefined }) };
   const result = { ...absent, ...read.parts(plain, place, { ...ANSWER, ...own }) } as unknown as PolicyFile["result"];

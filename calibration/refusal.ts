@@ -21,47 +21,82 @@ export interface RefusedTests {
 const LOOKS = 100;
 const LOOKS_BY_GROUP = 20;
 
+/** The samples that laid out the thresholds which were tested. */
+export interface RefusedLayout {
+  readonly samples: number;
+}
+
 /**
- * Looks at every early exit alone, at many observed thresholds: the smallest Clopper-Pearson bound is about the smallest
- * alpha that could have been certified (never below the alpha that was refused); the cheapest extrapolation at about
- * the error rates seen is the n needed.
+ * Looks at every early exit alone, at many observed thresholds. The smallest Clopper-Pearson bound is about the smallest alpha that
+ * could have been certified (never below the alpha that was refused); the cheapest extrapolation at about the error rates seen is the
+ * n needed. Where n is there already, the thresholds that were tried are at fault, and with them the samples that laid them out.
  */
 export function refuse(
   calibration: Cascade,
   levels: RiskLevels,
   about: { readonly method: string; readonly guarantee: Guarantee },
-  tests: RefusedTests = {},
+  tests: RefusedTests & { readonly layout: RefusedLayout },
 ): Refused {
   const { samples } = calibration;
   const { alpha, delta } = levels;
   let reach = 1;
-  let needed = samples > 0 ? Number.POSITIVE_INFINITY : smallestTestable(alpha, delta);
+  let needed = samples > 0 ? Number.POSITIVE_INFINITY : smallestTestable(alpha, tests.level ?? delta);
   for (let j = 0; j < calibration.exits - 1 && samples > 0; j++) {
     const found = lookAtExit(calibration, j, levels, tests);
     reach = Math.min(reach, found.risk);
     needed = Math.min(needed, found.samples);
   }
   const goal = `${about.method}: no early exit could be certified at alpha ${alpha}, delta ${delta} with ${samples} samples`;
-  return { ok: false, ...about, ...levels, n: samples, ...outlook(goal, { reach, needed, alpha, n: samples }) };
+  const absent = tests.by === "label" ? absentLabels(calibration) : [];
+  const found = { reach, needed, alpha, n: samples, validation: tests.layout.samples, absent };
+  return { ok: false, ...about, ...levels, n: samples, ...outlook(goal, found) };
 }
 
-/** The numbers and the sentence of a refusal; what was refused at alpha with n samples needs more of either. */
+/** Labels that no calibration sample has: nothing is known of them. */
+function absentLabels({ labels, classes }: Cascade): number[] {
+  const seen = new Set(labels);
+  return Array.from({ length: classes }, (_, c) => c).filter((c) => !seen.has(c));
+}
+
+/** What a refusal rests on. */
+export interface Found {
+  /** The smallest risk that these samples could have certified. */
+  readonly reach: number;
+  /** Calibration samples that would do; Infinity where no number would. */
+  readonly needed: number;
+  readonly alpha: number;
+  readonly n: number;
+  /** Samples that laid out the thresholds, where that is known. */
+  readonly validation?: number;
+  /** Classes without calibration samples. */
+  readonly absent?: readonly number[];
+}
+
+/** The numbers and the sentence of a refusal: which set is short and by how much, or that no threshold can. */
 export function outlook(
   goal: string,
-  found: { readonly reach: number; readonly needed: number; readonly alpha: number; readonly n: number },
-): Pick<Refused, "smallestRisk" | "neededSamples" | "reason"> {
-  const { reach, alpha, n } = found;
-  const neededSamples = Math.max(found.needed, n + 1);
-  const risk = reach > alpha ? `about ${Number(reach.toPrecision(3))}` : `just above ${alpha}`;
+  { reach, needed, alpha, n, validation, absent = [] }: Found,
+): Pick<Refused, "smallestRisk" | "neededSamples" | "short" | "reason"> {
+  const smallestRisk = Math.max(reach, alpha);
+  const risk = `the smallest certifiable risk is ${reach > alpha ? `about ${Number(reach.toPrecision(3))}` : `just above ${alpha}`}`;
+  const say = (rest: string) => `${goal}; ${rest}.`;
+  if (needed === Number.POSITIVE_INFINITY) {
+    const rest = `${risk}, and no threshold can do better: even the most confident are wrong too often, however many samples there are`;
+    return { smallestRisk, neededSamples: needed, reason: say(rest) };
+  }
+  if (needed > n || validation === undefined) {
+    const enough = Math.max(needed, 2 * n * Number(needed <= n));
+    const classes = absent.length > 0 ? `, none of them is of class ${absent.join(", ")}` : "";
+    const rest = `${risk}, and the calibration samples are too few${classes}: about ${enough} would be needed, ${enough - n} more`;
+    return { smallestRisk, neededSamples: enough, short: "calibration", reason: say(rest) };
+  }
   const rest =
-    neededSamples === Number.POSITIVE_INFINITY
-      ? "at the error rates seen more samples would not help: even the most confident are wrong too often"
-      : `about ${neededSamples} samples would be needed`;
-  const reason = `${goal}; the smallest certifiable risk is ${risk}, and ${rest}.`;
-  return { smallestRisk: Math.max(reach, alpha), neededSamples, reason };
+    `the ${validation} validation samples are too few: thresholds laid out on them miss those that the calibration samples would ` +
+    `certify. Try about ${Math.max(2 * validation, needed)}, ${Math.max(validation, needed - validation)} more`;
+  return { smallestRisk, neededSamples: n, short: "validation", reason: say(rest) };
 }
 
-/** The best of one exit's thresholds: the smallest risk certifiable, and the fewest samples for alpha. */
+/** The best of one exit's thresholds: the smallest risk certifiable, and the fewest samples for alpha; Infinity if no number is enough. */
 function lookAtExit(
   { samples, exits, classes, scores, errors, labels, predictions }: Cascade,
   exit: number,
@@ -73,22 +108,32 @@ function lookAtExit(
   const wrong = new Float64Array(groups);
   const stride = Math.max(1, Math.floor(samples / (by ? LOOKS_BY_GROUP : LOOKS)));
   const best = { risk: 1, samples: Number.POSITIVE_INFINITY };
+  // every label must pass at once; of answered classes one is enough
+  const [worst, join] = by === "label" ? [0, Math.max] : [Number.POSITIVE_INFINITY, Math.min];
+  const fewest = smallestTestable(alpha, level);
   const look = () => {
-    // every label must pass at once; of answered classes one is enough
-    let chosen = 0;
     let risk = by === "label" ? 0 : 1;
+    let enough: number = worst;
     for (let c = 0; c < groups; c++) {
       const n = Math.floor(accepted[c]! * share);
-      const { upper } = clopperPearson(Math.min(n, Math.round(wrong[c]! * share)), n, { alpha: level, side: "upper" });
-      if (by === "label" ? upper < risk : upper >= risk) continue;
-      risk = upper;
-      chosen = c;
+      const k = Math.min(n, Math.round(wrong[c]! * share));
+      risk = join(risk, clopperPearson(k, n, { alpha: level, side: "upper" }).upper);
+      // A rate above alpha may still be bad luck, which few samples cannot tell.
+      const mayPass =
+        k < alpha * n ||
+        (n >= Math.min(fewest, Math.floor(samples * share)) &&
+          clopperPearson(k, n, { alpha: level, side: "lower" }).lower <= alpha);
+      enough = join(enough, mayPass || n === 0 ? samplesNeeded(k, n) : Number.POSITIVE_INFINITY);
     }
-    if (accepted[chosen] === 0) return;
     best.risk = Math.min(best.risk, risk);
-    // half an error more than seen: one lucky sample is no evidence
-    const enough = acceptedNeeded((wrong[chosen]! + 0.5) / (accepted[chosen]! + 1), { alpha, delta: level });
-    best.samples = Math.min(best.samples, Math.ceil((samples * enough) / (accepted[chosen]! * share)));
+    best.samples = Math.min(best.samples, enough);
+  };
+  /** Samples among which so many are accepted that about this error rate passes. */
+  const samplesNeeded = (k: number, n: number): number => {
+    if (n === 0) return by === "label" ? fewest * (samples + 1) : Number.POSITIVE_INFINITY;
+    // Half an error more than seen: one lucky sample is no evidence. Where the samples cannot tell, the rate may be half of alpha.
+    const rate = k / n < alpha ? Math.min((k + 0.5) / (n + 1), (k / n + alpha) / 2) : alpha / 2;
+    return Math.ceil((samples * acceptedNeeded(rate, { alpha, delta: level })) / n);
   };
   let sinceLook = 0;
   fallingOrder(scores, exits, exit).forEach((i, rank, order) => {

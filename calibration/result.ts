@@ -72,8 +72,10 @@ export interface Refused extends Answer {
   readonly reason: string;
   /** The smallest alpha that these samples could have certified somewhere; 1 if none. */
   readonly smallestRisk: number;
-  /** Calibration samples needed for this alpha if error rates stay about as observed; Infinity if more would not help. */
+  /** Calibration samples needed for this alpha if error rates stay about as observed; Infinity if no threshold can, with any number. */
   readonly neededSamples: number;
+  /** The set that is too small; absent where no threshold can. */
+  readonly short?: "calibration" | "validation";
 }
 
 /** Certified or refused. */

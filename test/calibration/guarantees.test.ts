@@ -65,7 +65,7 @@ test("all wrong: refused, and no number of samples would help", () => {
   assert.is(
     result.reason,
     "learn then test (path, binomial): no early exit could be certified at alpha 0.1, delta 0.1 with 200 samples; " +
-      "the smallest certifiable risk is about 1, and at the error rates seen more samples would not help: even the most confident are wrong too often.",
+      "the smallest certifiable risk is about 1, and no threshold can do better: even the most confident are wrong too often, however many samples there are.",
   );
   assert.is(explain(result), `Nothing is promised, and no sample should leave early. L${result.reason.slice(1)}`);
 });
