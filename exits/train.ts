@@ -7,7 +7,8 @@ import type { Optimizer, Schedule } from "../nn/index.ts";
 import { loadCheckpoint, type Position, type RunOptions, saveCheckpoint } from "./checkpoint.ts";
 import { TrainingError } from "./errors.ts";
 import { fileSystem } from "./files.ts";
-import { type BatchSource, checkImages, checksum, type ImageSet, type ImageSplits, shuffledBatches } from "./images.ts";
+import { identityOf } from "./identity.ts";
+import { type BatchSource, checkImages, type ImageSet, type ImageSplits, shuffledBatches } from "./images.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
 import { exitScores, Metrics } from "./metrics.ts";
 import { checkNetwork, type MultiExit } from "./multi-exit.ts";
@@ -143,7 +144,7 @@ class Trainer {
     this.#steps = parts.recipe.epochs * parts.source.batchesPerEpoch;
     this.#lr = makeSchedule(parts.recipe, this.#steps);
     this.#momentum = makeMomentum(parts.recipe, parts.optimizer, this.#steps);
-    this.#identity = identityOf(net, data, options, parts);
+    this.#identity = identityOf({ ...options, ...parts, net, data });
     this.#metrics = new Metrics(options.dir === undefined ? undefined : inFolder(options.dir, RUN_FILES.metrics));
     this.#report = options.report ?? defaultReport();
   }
@@ -368,32 +369,6 @@ interface Made {
   readonly source: BatchSource;
   readonly optimizer: Optimizer;
   readonly step: TrainingStep;
-}
-
-/** What must agree for a checkpoint to be of this run: all that decides the weights, bit for bit, on one adapter. */
-function identityOf(net: MultiExit, data: ImageSplits, options: TrainOptions, { recipe, source }: Made): RunOptions {
-  const { objective, seed = 0, batches } = options;
-  const part = (set: ImageSet) => ({
-    name: set.meta.name,
-    split: set.meta.split,
-    size: set.size,
-    shape: set.shape,
-    mean: set.meta.mean,
-    std: set.meta.std,
-    content: checksum(set),
-  });
-  return {
-    objective: { name: objective.name, ...objective.options },
-    recipe,
-    seed,
-    batches: batches ? (source.options ?? "given") : "shuffled",
-    data: part(data.train),
-    // Decides which weights are the best.
-    validation: part(data.validation),
-    network: { classes: net.classes, ...Object.fromEntries(net.describe().map(({ stage, ...exit }) => [stage, exit])) },
-    // Other variants of a kernel sum in another order.
-    tuning: deviceOf(net).tuner.table,
-  };
 }
 
 /** Makes the run folder, and removes what a killed process left half-written there. */
