@@ -52,7 +52,7 @@ export function betweenValues(ascending: Float64Array, threshold: number): numbe
 }
 
 /** Index of the first of ascending values that is at least `x`; their number if none is. */
-function firstAtLeast(ascending: Float64Array, x: number): number {
+export function firstAtLeast(ascending: Float64Array, x: number): number {
   let low = 0;
   let high = ascending.length;
   while (low < high) {

@@ -5,7 +5,7 @@
 
 import { checkLengths, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
 import { type Minimum, minimise } from "../optimise.ts";
-import { argsort, quantileOfSorted, sorted } from "../ranks.ts";
+import { argsort, firstAtLeast, quantileOfSorted, sorted } from "../ranks.ts";
 
 /** How confidences are changed. */
 export type ConfidenceMethod = "histogram" | "isotonic" | "beta";
@@ -150,15 +150,4 @@ export function scaleConfidence({ method, knots, values }: ConfidenceScaler, sco
 function logOdds(score: number): readonly [number, number] {
   const s = Math.min(1 - 1e-12, Math.max(1e-12, score));
   return [Math.log(s), -Math.log1p(-s)];
-}
-
-function firstAtLeast(ascending: Float64Array, x: number): number {
-  let low = 0;
-  let high = ascending.length;
-  while (low < high) {
-    const mid = (low + high) >> 1;
-    if (ascending[mid]! >= x) high = mid;
-    else low = mid + 1;
-  }
-  return low;
 }
