@@ -59,7 +59,7 @@ function absentLabels({ labels, classes }: Cascade): number[] {
 }
 
 /** What a refusal rests on. */
-export interface Found {
+export interface Evidence {
   /** The smallest risk that these samples could have certified. */
   readonly reach: number;
   /** Calibration samples that would do; Infinity where no number would. */
@@ -75,7 +75,7 @@ export interface Found {
 /** The numbers and the sentence of a refusal: which set is short and by how much, or that no threshold can. */
 export function outlook(
   goal: string,
-  { reach, needed, alpha, n, validation, absent = [] }: Found,
+  { reach, needed, alpha, n, validation, absent = [] }: Evidence,
 ): Pick<Refused, "smallestRisk" | "neededSamples" | "short" | "reason"> {
   const smallestRisk = Math.max(reach, alpha);
   const risk = `the smallest certifiable risk is ${reach > alpha ? `about ${Number(reach.toPrecision(3))}` : `just above ${alpha}`}`;
@@ -85,7 +85,8 @@ export function outlook(
     return { smallestRisk, neededSamples: needed, reason: say(rest) };
   }
   if (needed > n || validation === undefined) {
-    const enough = Math.max(needed, 2 * n * Number(needed <= n));
+    // An estimate that is met already was too low; twice as many tell more than one more.
+    const enough = needed > n ? needed : 2 * n;
     const classes = absent.length > 0 ? `, none of them is of class ${absent.join(", ")}` : "";
     const rest = `${risk}, and the calibration samples are too few${classes}: about ${enough} would be needed, ${enough - n} more`;
     return { smallestRisk, neededSamples: enough, short: "calibration", reason: say(rest) };

@@ -1,17 +1,14 @@
 /** The default procedure where scores take few values, with one exit, and at small levels: it keeps its level, and certifies. */
 
+import { firstAndLast } from "../../bench/validity-rules.ts";
 import {
   applyScaling,
-  type Cascade,
-  cascade,
-  cascadeFromScores,
   createPopulation,
   createRandom,
   createTable,
   fit,
   type LearnThenTestOptions,
   learnThenTest,
-  type Outcomes,
   type Source,
 } from "../../calibration/index.ts";
 import { assert, suite } from "../harness.ts";
@@ -32,14 +29,6 @@ function drawTable(samples: number, seed: number, exits = 3, gain = 1) {
     }
   });
   return createTable({ logits, labels, shape: [samples, exits, 10] });
-}
-
-/** The same with the first exit only before the last. */
-function firstAndLast(all: Outcomes): Cascade {
-  const { scores, errors, samples } = cascade(all);
-  const pick = (from: ArrayLike<number>) =>
-    Float64Array.from({ length: 2 * samples }, (_, k) => from[3 * (k >> 1) + (k % 2 === 0 ? 0 : 2)]!);
-  return cascadeFromScores({ scores: pick(scores), errors: pick(errors), exits: 2, macs: [0.3, 1] });
 }
 
 /** Answers for growing alpha, of the default and of the union. */

@@ -1,7 +1,7 @@
 // What ends a training process from outside: signals, also to the program that started it, and an output that nobody takes.
 
 import { spawn } from "node:child_process";
-import { mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -97,7 +97,9 @@ test("a reader that goes away ends the run after a checkpoint, as a broken pipe 
 
 test("a full output ends the run after a checkpoint, and says so", async () => {
   if (process.platform !== "linux") return;
-  const ended = await stopped("full", DIRECT, () => {}, openSync("/dev/full", "w"));
+  const full = openSync("/dev/full", "w");
+  const ended = await stopped("full", DIRECT, () => {}, full);
+  closeSync(full);
   assert.is(ended.code, 1, ended.stderr);
   assert.match(ended.stderr, "standard output must take what is printed; got ENOSPC.");
 });
