@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { markPure } from "./pure.ts";
+import { TSC } from "./tools.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
@@ -20,7 +21,7 @@ const sources = include
   .filter((file) => file.endsWith(".ts"));
 
 rmSync(dist, { recursive: true, force: true });
-const { status } = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"], {
+const { status } = spawnSync(process.execPath, [TSC, "-p", "tsconfig.build.json"], {
   cwd: root,
   stdio: "inherit",
 });

@@ -2,10 +2,11 @@
 
 import { spawnSync } from "node:child_process";
 import { bootstrap } from "./bootstrap.mjs";
+import { TSC } from "./tools.mjs";
 
 bootstrap({ adapter: false });
 const steps = [
-  ["types", "node_modules/typescript/bin/tsc", "--noEmit"],
+  ["types", TSC, "--noEmit"],
   ["lint and format", "node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings"],
   ["import boundaries", "--import", "tsx", "test/run.ts", "boundaries"],
 ];

@@ -2,16 +2,18 @@
 
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { TSC } from "../scripts/tools.mjs";
 import { suite } from "./harness.ts";
 
 const cwd = fileURLToPath(new URL("..", import.meta.url));
 
 /** Fails with all that the command printed. */
-function passes(command: string, ...args: string[]): void {
-  const { status, stdout, stderr } = spawnSync(`node_modules/.bin/${command}`, args, { cwd, encoding: "utf8" });
-  if (status !== 0) throw new Error(`${command} ${args.join(" ")}\n${stdout}${stderr}`);
+function passes(...args: string[]): void {
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd, encoding: "utf8" });
+  if (status !== 0) throw new Error(`${args.join(" ")}\n${stdout}${stderr}`);
 }
 
 const test = suite("sources", { timeout: 120_000 });
-test("have right types", () => passes("tsc", "--noEmit"));
-test("are linted and formatted", () => passes("biome", "check", "--error-on-warnings", "--max-diagnostics=20"));
+test("have right types", () => passes(TSC, "--noEmit"));
+test("are linted and formatted", () =>
+  passes("node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings", "--max-diagnostics=20"));

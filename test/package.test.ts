@@ -17,6 +17,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { BUNDLES, measure } from "../scripts/size.ts";
+import { ATTW, PUBLINT, TSC } from "../scripts/tools.mjs";
 import { assert, suite } from "./harness.ts";
 import { RULES } from "./imports.ts";
 
@@ -96,14 +97,15 @@ function link(name: string): void {
 }
 
 const test = suite("package", { timeout: 180_000 });
+let tarball = "";
 test.after(() => rmSync(project, { recursive: true }));
 
 test.before(() => {
   output("npm", "pack", root, "--pack-destination", project);
-  const tarball = readdirSync(project).find((file) => file.endsWith(".tgz"));
+  tarball = readdirSync(project).find((file) => file.endsWith(".tgz"))!;
   writeFileSync(join(project, "package.json"), JSON.stringify({ name: "user", private: true, type: "module" }));
   output("npm", "install", "--prefer-offline", "--no-audit", "--no-fund", `./${tarball}`);
-  for (const name of ["webgpu", "typescript", "@typescript"]) link(name);
+  for (const name of ["webgpu", "typescript-7", "@typescript"]) link(name);
   writeFileSync(join(project, "consumer.ts"), CONSUMER);
   writeFileSync(join(project, "main.ts"), MAIN);
   writeFileSync(join(project, "plain.ts"), PLAIN);
@@ -136,6 +138,23 @@ test("exports every library folder, and nothing that is not there", () => {
   }
 });
 
+test("publint has nothing to say of it", () => {
+  assert.match(output(process.execPath, join(root, PUBLINT), "--strict", tarball), /^All good!$/m);
+});
+
+test("types resolve to what runs, wherever modules are imported as modules", () => {
+  const format = ["--profile", "esm-only", "--format", "ascii", "--no-emoji", "--no-definitely-typed"];
+  const found = output(process.execPath, join(root, ATTW), tarball, ...format);
+  for (const how of ["node16 (from ESM)", "bundler"]) {
+    const answers = found.split("\n").filter((line) => line.startsWith(`${how}: `));
+    assert.ok(answers.length >= 8, found);
+    assert.equal(
+      answers.filter((line) => !/: OK\b/.test(line)),
+      [],
+    );
+  }
+});
+
 for (const [module, moduleResolution] of [
   ["NodeNext", "NodeNext"],
   ["ESNext", "Bundler"],
@@ -153,7 +172,7 @@ for (const [module, moduleResolution] of [
       outDir: "out",
     };
     writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["main.ts", "plain.ts"] }));
-    assert.is(output(process.execPath, "node_modules/typescript/bin/tsc", "-p", "."), "");
+    assert.is(output(process.execPath, TSC, "-p", "."), "");
   });
 }
 
