@@ -1,5 +1,5 @@
 // `npm run accuracy`: the worst relative error of every elementary function and of its gradient, by range, against float64 on this
-// adapter, as a page under results/. test/accuracy.test.ts holds each to its bound.
+// adapter, as a page under results/. test/engine/accuracy.test.ts holds each to its bound.
 
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -254,9 +254,9 @@ async function page(adapter: string): Promise<string> {
   return `# Accuracy of elementary functions
 
 Written by \`npm run accuracy\` on ${adapter}. Worst relative error against float64, at ${n.toLocaleString("en")} geometrically spaced f32 arguments a range; half a unit in
-the last place of f32 is 6.0e-8. The functions are made of products and sums (kernels/math.ts, kernels/power.ts), so that a driver's own do
-not matter; \`test/accuracy.test.ts\` holds each to its bound. Exact values below 2^-126 and above 3.4e38 are left out. At zeros, infinities
-and NaN: \`test/nan.test.ts\`.
+the last place of f32 is 6.0e-8. The functions are made of products and sums (kernels/shared/math.ts, kernels/shared/power.ts), so that a driver's own do
+not matter; \`test/engine/accuracy.test.ts\` holds each to its bound. Exact values below 2^-126 and above 3.4e38 are left out. At zeros, infinities
+and NaN: \`test/engine/nan.test.ts\`.
 
 | function | x | value | bound | gradient | bound |
 | --- | --- | --- | --- | --- | --- |

@@ -5,26 +5,37 @@
  */
 
 export { SortieError } from "../base/index.ts";
-export * from "./bootstrap.ts";
-export * from "./bounds.ts";
-export * from "./budgets.ts";
-export { logEntropyOf, logRestOf } from "./certainty.ts";
-export type { ChainProcedure } from "./chains.ts";
-export * from "./control-risk.ts";
-export * from "./cpm.ts";
-export * from "./crc.ts";
-export * from "./curves.ts";
-export * from "./ece.ts";
-export * from "./eefp.ts";
 export { CalibrationError } from "./errors.ts";
-export * from "./evaluate.ts";
-export * from "./exchangeability.ts";
-export * from "./explain.ts";
-export * from "./failure.ts";
-export * from "./fit.ts";
-export { fitGate, type Gate } from "./gate.ts";
-export * from "./learn-then-test.ts";
-export * from "./losses.ts";
+export * from "./metrics/bootstrap.ts";
+export * from "./metrics/curves.ts";
+export * from "./metrics/ece.ts";
+export * from "./metrics/eefp.ts";
+export * from "./metrics/evaluate.ts";
+export * from "./metrics/failure.ts";
+export * from "./metrics/overthinking.ts";
+export * from "./metrics/proper.ts";
+export * from "./metrics/smooth-ece.ts";
+export * from "./monitoring/exchangeability.ts";
+export * from "./monitoring/monitor.ts";
+export * from "./numeric/bounds.ts";
+export { logEntropyOf, logRestOf } from "./numeric/certainty.ts";
+export * from "./numeric/random.ts";
+export { midRanks, spearman } from "./numeric/ranks.ts";
+export * from "./rules/budgets.ts";
+export type { ChainProcedure } from "./rules/chains.ts";
+export * from "./rules/class-precision-margin.ts";
+export * from "./rules/conformal-risk-control.ts";
+export * from "./rules/control-risk.ts";
+export * from "./rules/explain.ts";
+export * from "./rules/learn-then-test.ts";
+export * from "./rules/losses.ts";
+export * from "./rules/msdnet-budget.ts";
+export * from "./rules/multiple-testing.ts";
+export { countGroups, designPath, type GroupCounts, type PathControl, type PathInput } from "./rules/path.ts";
+export * from "./rules/policies.ts";
+export * from "./rules/policy-file.ts";
+export * from "./rules/result.ts";
+export * from "./rules/safe-kd.ts";
 export {
   checkLevels,
   countOnGrid,
@@ -38,23 +49,10 @@ export {
   type SurvivorThresholds,
   sequentialSurvivors,
   type ThresholdTest,
-} from "./ltt.ts";
-export * from "./monitor.ts";
-export * from "./msdnet-budget.ts";
-export * from "./multiple-testing.ts";
-export * from "./nested-sets.ts";
-export { checkOrigin, type Origin, type OriginHints, type PolicyOrigin, scalingDigest } from "./origin.ts";
-export * from "./outcomes.ts";
-export * from "./overthinking.ts";
-export { countGroups, designPath, type GroupCounts, type PathControl, type PathInput } from "./path.ts";
-export * from "./policies.ts";
-export * from "./policy-file.ts";
-export * from "./proper.ts";
-export * from "./random.ts";
-export { midRanks, spearman } from "./ranks.ts";
-export * from "./result.ts";
-export * from "./safekd.ts";
+} from "./rules/selective-risk.ts";
 export * from "./scalers/confidence-scalers.ts";
+export * from "./scalers/fit.ts";
+export { fitGate, type Gate } from "./scalers/learned-gate.ts";
 export {
   applyLogitScaler,
   type FitOptions,
@@ -62,7 +60,6 @@ export {
   type LogitMethod,
   type LogitScaler,
 } from "./scalers/logit-scalers.ts";
-export * from "./scores.ts";
 export {
   calibrateSets,
   predictSets,
@@ -72,7 +69,10 @@ export {
   setQuality,
   setRule,
   setScores,
-} from "./sets.ts";
+} from "./sets/conformal-sets.ts";
+export * from "./sets/nested-sets.ts";
 export * from "./simulation.ts";
-export * from "./smooth-ece.ts";
-export * from "./table.ts";
+export { checkOrigin, type Origin, type OriginHints, type PolicyOrigin, scalingDigest } from "./table/origin.ts";
+export * from "./table/outcomes.ts";
+export * from "./table/scores.ts";
+export * from "./table/table.ts";

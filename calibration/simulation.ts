@@ -6,9 +6,9 @@
 
 import type { Kinds } from "../base/index.ts";
 import { check, readOptions } from "./errors.ts";
-import type { Outcomes } from "./outcomes.ts";
-import { createRandom, type Random } from "./random.ts";
-import { normalCdf } from "./special.ts";
+import { createRandom, type Random } from "./numeric/random.ts";
+import { normalCdf } from "./numeric/special.ts";
+import type { Outcomes } from "./table/outcomes.ts";
 
 /** The latent model of a three-exit cascade: difficulty h, logit margins `strength_j - spread h + noise eps_j`. */
 export interface PopulationOptions {

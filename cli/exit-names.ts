@@ -1,6 +1,6 @@
 /** What exits are called in everything that people read. Arrays and messages of the library count exits from 0. */
 
-import type { RunFolder } from "./run-folder.ts";
+import type { RunFolder } from "./files/run-folder.ts";
 
 /** The stages they follow, for a run that knows them; else `exit 1`, `exit 2` and so on. */
 export function exitNames(exits: number, folder?: RunFolder): readonly string[] {

@@ -1,15 +1,15 @@
 /** `sortie COMMAND ...`: finds the command, runs it, turns what it throws into one line and exit code 1. */
 
 import { nearest, printable } from "../base/index.ts";
-import { calibrateHelp, runCalibrate } from "./calibrate.ts";
-import { dataHelp, runData } from "./data.ts";
-import { doctorHelp, runDoctor } from "./doctor.ts";
-import { evaluateHelp, runEvaluate } from "./evaluate.ts";
-import type { Print } from "./flags.ts";
-import { reportHelp, runReport } from "./report.ts";
-import { runAll, runHelp } from "./run.ts";
-import { runTrain, trainHelp } from "./train.ts";
-import { version } from "./versions.ts";
+import { calibrateHelp, runCalibrate } from "./commands/calibrate.ts";
+import { dataHelp, runData } from "./commands/data.ts";
+import { doctorHelp, runDoctor } from "./commands/doctor.ts";
+import { evaluateHelp, runEvaluate } from "./commands/evaluate.ts";
+import { reportHelp, runReport } from "./commands/report.ts";
+import { runAll, runHelp } from "./commands/run.ts";
+import { runTrain, trainHelp } from "./commands/train.ts";
+import { version } from "./files/versions.ts";
+import type { Print } from "./settings/flags.ts";
 
 /** One command. */
 export interface Command {

@@ -1,5 +1,5 @@
 // The dtype rules, all of them: in which dtype operands meet, and what an op makes of it. PyTorch's type promotion for the dtypes
-// of this engine; docs/dtypes.md shows it as tables, and test/dtypes.test.ts tries every op on every pair of dtypes.
+// of this engine; docs/dtypes.md shows it as tables, and test/engine/dtypes.test.ts tries every op on every pair of dtypes.
 
 import { type DType, isFloat } from "./dtype.ts";
 import { DTypeError } from "./errors.ts";

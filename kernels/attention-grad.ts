@@ -7,6 +7,7 @@
 // packed gradient (`packed`: dk and dv are one binding). f32.
 
 import { attentionBinding, attentionGrid, attentionPlace, dotRows } from "./attention.ts";
+import { type Binding, defineKernel, unroll } from "./kernel.ts";
 import {
   type AttentionSpec,
   type AttentionUniform,
@@ -17,8 +18,7 @@ import {
   rowAddress,
   storeRow,
   tile,
-} from "./attention-tile.ts";
-import { type Binding, defineKernel, unroll } from "./kernel.ts";
+} from "./shared/attention-tile.ts";
 
 /** The backward kernels also know whether dk and dv are parts of one tensor. */
 export type AttentionBackwardSpec = AttentionSpec & { readonly packed: boolean };

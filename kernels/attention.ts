@@ -6,6 +6,17 @@
 // projection need no copies. f32 arithmetic; scores are scaled before the maximum is taken.
 
 import {
+  type Binding,
+  ceilDiv,
+  type Dims,
+  defineKernel,
+  type Grid,
+  LINEAR_GROUP,
+  linearGrid,
+  type RowAxis,
+  unroll,
+} from "./kernel.ts";
+import {
   type AttentionDims,
   type AttentionSpec,
   type AttentionUniform,
@@ -17,19 +28,8 @@ import {
   rowAddress,
   storeRow,
   tile,
-} from "./attention-tile.ts";
-import {
-  type Binding,
-  ceilDiv,
-  type Dims,
-  defineKernel,
-  type Grid,
-  LINEAR_GROUP,
-  linearGrid,
-  type RowAxis,
-  unroll,
-} from "./kernel.ts";
-import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, LOWEST_F32 } from "./row.ts";
+} from "./shared/attention-tile.ts";
+import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, LOWEST_F32 } from "./shared/row.ts";
 
 /** A binding of q, k, v, o or a gradient of theirs. */
 export const attentionBinding = (spec: AttentionSpec, name: string, access: "read" | "write"): Binding => {

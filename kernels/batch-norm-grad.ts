@@ -25,9 +25,9 @@ import {
   momentFunctions,
   perChannel,
 } from "./batch-norm.ts";
-import { chained, sumsOf } from "./chain.ts";
 import { defineKernel } from "./kernel.ts";
-import { stored, valueType } from "./row.ts";
+import { chained, sumsOf } from "./shared/chain.ts";
+import { stored, valueType } from "./shared/row.ts";
 
 /** Backward kernels differ between training and evaluation. */
 export type BatchNormBackwardSpec = BatchNormSpec & { readonly training: boolean };

@@ -7,9 +7,9 @@
 // The backward kernels (batch-norm-grad.ts) start from the same partial moments.
 // Numerics: f32; Welford updates of x - x[0, c] and Chan's merge, so neither a large mean nor a constant channel hurts.
 
-import { chained, sumsOf } from "./chain.ts";
 import { type Binding, ceilDiv, defineKernel, type Grid, type KernelFeature, type RowAxis } from "./kernel.ts";
-import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, stored, valueType } from "./row.ts";
+import { chained, sumsOf } from "./shared/chain.ts";
+import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, stored, valueType } from "./shared/row.ts";
 
 /** Shape of a workgroup: threads, channel columns (powers of two), channels per column, and how row lanes meet. */
 export type BatchNormShape = {

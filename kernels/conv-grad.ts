@@ -16,6 +16,7 @@ import {
   convQuads,
   OUTSIDE,
 } from "./conv.ts";
+import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid } from "./kernel.ts";
 import {
   arrayType,
   type GemmAdapter,
@@ -26,8 +27,7 @@ import {
   quadStore,
   quadWindow,
   tileSize,
-} from "./gemm.ts";
-import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid } from "./kernel.ts";
+} from "./shared/gemm.ts";
 
 const inputFunctions = (spec: ConvSpec): string => `
 struct Row { image: i32, y: i32, x: i32 }

@@ -9,9 +9,9 @@
 
 import { CONV_UNIFORMS, type ConvDims, type ConvGeometry, convDims } from "./conv.ts";
 import { phaseTaps } from "./conv-grad.ts";
-import { type EpilogueSpec, epilogueBindings, epilogueText } from "./epilogue.ts";
-import { arrayType, type GemmAdapter } from "./gemm.ts";
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, unroll } from "./kernel.ts";
+import { type EpilogueSpec, epilogueBindings, epilogueText } from "./shared/epilogue.ts";
+import { arrayType, type GemmAdapter } from "./shared/gemm.ts";
 
 /** Spec of the depthwise kernels. `width` 0: kernel width, stride and dilation along x are only in the uniforms. */
 export type DepthwiseSpec = {

@@ -9,8 +9,17 @@
 // `rowwise` (texts do not read it) is the extent of a leading axis that passes through, so that a launch can follow a live
 // row count, else 0.
 
-import { eachAxis, itemGrid, itemLoop, itemRows, type MoveUnit, numbered, unitFeatures, unitType } from "./items.ts";
 import { type Binding, type Dims, defineKernel, type KernelFeature } from "./kernel.ts";
+import {
+  eachAxis,
+  itemGrid,
+  itemLoop,
+  itemRows,
+  type MoveUnit,
+  numbered,
+  unitFeatures,
+  unitType,
+} from "./shared/items.ts";
 
 /** Elements in memory that gradients are summed over. */
 export type GradientStorage = "f32" | "f16";

@@ -2,7 +2,6 @@
 
 export * from "./attention.ts";
 export * from "./attention-grad.ts";
-export type { AttentionDims, AttentionSpec } from "./attention-tile.ts";
 export {
   type BatchNormShape,
   type BatchNormSpec,
@@ -21,13 +20,10 @@ export * from "./conv-grad.ts";
 export * from "./cross-entropy.ts";
 export * from "./decide.ts";
 export * from "./depthwise.ts";
-export * from "./epilogue.ts";
 export * from "./gate.ts";
 export * from "./gather.ts";
-export type { GemmAdapter, GemmTile } from "./gemm.ts";
 export * from "./group-norm.ts";
 export * from "./images.ts";
-export { MAX_AXES, type MoveUnit, numberedDims, unitOf } from "./items.ts";
 export * from "./kernel.ts";
 export * from "./layer-norm.ts";
 export * from "./matmul.ts";
@@ -39,12 +35,16 @@ export * from "./norm-clip.ts";
 export * from "./optim.ts";
 export * from "./pointwise.ts";
 export * from "./pool.ts";
-export { POWERS } from "./power.ts";
 export * from "./random.ts";
 export * from "./reduce.ts";
 export * from "./reduce-plan.ts";
-export { type ReduceOp, stateWords } from "./reduction.ts";
 export * from "./resize.ts";
-export type { AdapterTraits, FloatStorage, RowSpec, Team } from "./row.ts";
+export type { AttentionDims, AttentionSpec } from "./shared/attention-tile.ts";
+export * from "./shared/epilogue.ts";
+export type { GemmAdapter, GemmTile } from "./shared/gemm.ts";
+export { MAX_AXES, type MoveUnit, numberedDims, unitOf } from "./shared/items.ts";
+export { POWERS } from "./shared/power.ts";
+export { type ReduceOp, stateWords } from "./shared/reduction.ts";
+export type { AdapterTraits, FloatStorage, RowSpec, Team } from "./shared/row.ts";
 export * from "./softmax.ts";
 export * from "./tally.ts";

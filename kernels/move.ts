@@ -7,8 +7,17 @@
 // as u32, so that NaN payloads and denormals survive. The uniform `rowwise` (texts do not read it) is the extent of a
 // leading axis that passes through, so that the launch can follow a live row count, else 0.
 
-import { eachAxis, itemGrid, itemLoop, itemRows, type MoveUnit, numbered, unitFeatures, unitType } from "./items.ts";
 import { type Binding, ceilDiv, type Dims, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, unroll } from "./kernel.ts";
+import {
+  eachAxis,
+  itemGrid,
+  itemLoop,
+  itemRows,
+  type MoveUnit,
+  numbered,
+  unitFeatures,
+  unitType,
+} from "./shared/items.ts";
 
 const pair = ({ unit, width }: { readonly unit: MoveUnit; readonly width: 1 | 4 }): Binding[] => [
   { name: "x", access: "read", type: `array<${unitType(unit, width)}>` },

@@ -2,7 +2,7 @@
 // A thread per row forwards; a thread per element backwards. A label outside 0..C-1 gives NaN, as in cross-entropy.ts.
 
 import { ceilDiv, defineKernel, ENTRY, type KernelFeature, LINEAR_GROUP, linearGrid } from "./kernel.ts";
-import { bufferType, type FloatStorage, NAN_FUNCTION, stored } from "./row.ts";
+import { bufferType, type FloatStorage, NAN_FUNCTION, stored } from "./shared/row.ts";
 
 /** Storage of p; backwards also whether g is one number for all rows (a reduced loss) or one per row. */
 export type NllSpec = { readonly dtype: FloatStorage };

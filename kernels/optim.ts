@@ -12,7 +12,7 @@
 // Mapping: a thread per `width` parameters, TRIPS times, so that the constants are loaded once for several.
 
 import { type Binding, ceilDiv, defineKernel, ENTRY, type Grid, LINEAR_GROUP, linearGrid } from "./kernel.ts";
-import { bufferType, valueType } from "./row.ts";
+import { bufferType, valueType } from "./shared/row.ts";
 
 /** What every optimiser has; `decay`: one weight decay for all, or times a factor per block of `BLOCK` parameters. */
 export type OptimSpec = {

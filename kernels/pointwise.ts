@@ -17,7 +17,7 @@ import {
   unroll,
   wgsl,
 } from "./kernel.ts";
-import { mathFunctions, mathTypes } from "./math.ts";
+import { mathFunctions, mathTypes } from "./shared/math.ts";
 
 /** A function of named operands; names are WGSL identifiers of one or more letters that `expr` uses. */
 export interface PointwiseFunction {

@@ -15,7 +15,7 @@ import {
   linearGrid,
   type RowAxis,
 } from "./kernel.ts";
-import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, stored, valueType } from "./row.ts";
+import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, stored, valueType } from "./shared/row.ts";
 
 /** Channels per access (4 where the channel count allows) and storage. */
 export type PoolSpec = { readonly width: 1 | 4; readonly dtype: FloatStorage };

@@ -20,7 +20,7 @@ import {
   linearGrid,
   type RowAxis,
 } from "./kernel.ts";
-import { bufferType, type FloatStorage, stored, valueType } from "./row.ts";
+import { bufferType, type FloatStorage, stored, valueType } from "./shared/row.ts";
 
 export type RandomKind = "uniform" | "normal" | "integer" | "bernoulli";
 

@@ -8,8 +8,8 @@ import {
   type StridedReduceDims,
   type StridedReduceSpec,
 } from "./reduce.ts";
-import { isSum, type ReduceOp, stateWords } from "./reduction.ts";
-import { type AdapterTraits, isNarrow } from "./row.ts";
+import { isSum, type ReduceOp, stateWords } from "./shared/reduction.ts";
+import { type AdapterTraits, isNarrow } from "./shared/row.ts";
 
 /** What all reductions have to say. */
 interface Reducing {

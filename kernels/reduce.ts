@@ -5,7 +5,6 @@
 // neighbouring lines (`"lines"`). Few long lines are cut into parts: stage `partial` writes states, `final` merges them.
 // What a state is, and its numerics: reduction.ts.
 
-import { chained } from "./chain.ts";
 import {
   type Binding,
   ceilDiv,
@@ -18,6 +17,7 @@ import {
   type StorageType,
   unroll,
 } from "./kernel.ts";
+import { chained } from "./shared/chain.ts";
 import {
   isSum,
   REDUCTION_CONSTANTS,
@@ -26,7 +26,7 @@ import {
   reduction,
   registerType,
   stateWords,
-} from "./reduction.ts";
+} from "./shared/reduction.ts";
 
 /** Structure of a reduction: what, on which type, and who shares a line. */
 export type ReduceSpec = {

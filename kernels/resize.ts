@@ -7,7 +7,7 @@
 // inverse of the same whole-number positions: no atomics, deterministic.
 
 import { ceilDiv, defineKernel, ENTRY, type Grid, LINEAR_GROUP, linearGrid, type RowAxis } from "./kernel.ts";
-import { bufferType, type FloatStorage, stored, valueType } from "./row.ts";
+import { bufferType, type FloatStorage, stored, valueType } from "./shared/row.ts";
 
 /** `width`: channels per access. */
 export type ResizeSpec = {

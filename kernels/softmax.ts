@@ -5,8 +5,8 @@
 // neighbouring lines. Statistics in f32, max and sum in one pass (the sum is rescaled when the maximum grows). A row that
 // holds NaN or +inf, or nothing but -inf, becomes NaN, as in PyTorch: 0/0 and inf - inf are left to the arithmetic.
 
-import { chained, type Sum, sumsOf } from "./chain.ts";
 import { type Binding, ceilDiv, defineKernel, linearGrid } from "./kernel.ts";
+import { chained, type Sum, sumsOf } from "./shared/chain.ts";
 import {
   type AdapterTraits,
   bufferType,
@@ -30,7 +30,7 @@ import {
   teamFunctions,
   teamIndex,
   valueType,
-} from "./row.ts";
+} from "./shared/row.ts";
 
 /** A row kernel over `strided` lines or contiguous rows, of probabilities or of their logarithms. */
 export type SoftmaxSpec = RowSpec & { readonly log: boolean; readonly strided: boolean };

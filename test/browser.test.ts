@@ -34,11 +34,11 @@ const WEIGHTS = encodeSafetensors([
 ]);
 
 const folder = fileURLToPath(new URL(".", import.meta.url));
-const families = readdirSync(`${folder}ops`).filter((file) => !["check.ts", "row.ts"].includes(file));
+const families = readdirSync(`${folder}engine/ops`).filter((file) => !["check.ts", "row.ts"].includes(file));
 
 /** The page's script: the op table with everything it needs, as a browser gets it. */
 async function bundle(): Promise<string> {
-  const imports = families.map((file, i) => `import { rows as rows${i} } from "./ops/${file}";`);
+  const imports = families.map((file, i) => `import { rows as rows${i} } from "./engine/ops/${file}";`);
   const all = families.map((_, i) => `...rows${i}`).join(", ");
   const contents = [...imports, 'import { expose } from "./browser/page.ts";', `expose([${all}]);`].join("\n");
   const { outputFiles } = await build({

@@ -4,8 +4,8 @@
  */
 
 import { checkLengths, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
-import { type Minimum, minimise } from "../optimise.ts";
-import { argsort, firstAtLeast, quantileOfSorted, sorted } from "../ranks.ts";
+import { type Minimum, minimise } from "../numeric/optimise.ts";
+import { argsort, firstAtLeast, quantileOfSorted, sorted } from "../numeric/ranks.ts";
 
 /** How confidences are changed. */
 export type ConfidenceMethod = "histogram" | "isotonic" | "beta";

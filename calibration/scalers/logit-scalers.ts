@@ -5,9 +5,9 @@
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkOneOf, readOptions } from "../errors.ts";
-import { increasingRoot, minimise } from "../optimise.ts";
-import { argmax, softmaxInto } from "../softmax.ts";
-import { forEachChunk, type Table, type Values } from "../table.ts";
+import { increasingRoot, minimise } from "../numeric/optimise.ts";
+import { argmax, softmaxInto } from "../numeric/softmax.ts";
+import { forEachChunk, type Table, type Values } from "../table/table.ts";
 
 /** How logits are changed. */
 export type LogitMethod = "temperature" | "vector" | "matrix" | "dirichlet";

@@ -1,9 +1,9 @@
 // What runs inside the browser: a part of the op table and deployed networks, on the page's own adapter. Bundled with the rows by test/browser.test.ts.
 
 import { createDevice, type Device, readSafetensors } from "../../engine/index.ts";
+import { checkCase } from "../engine/ops/check.ts";
+import type { OpCase, OpRow } from "../engine/ops/row.ts";
 import { agree } from "../exits/agreement.ts";
-import { checkCase } from "../ops/check.ts";
-import type { OpCase, OpRow } from "../ops/row.ts";
 
 /** What the test calls in the page. */
 export interface Page {

@@ -13,7 +13,7 @@ import {
   wsrPValue,
   wsrUpperBound,
 } from "../../calibration/index.ts";
-import { binomialCdf, normalCdf } from "../../calibration/special.ts";
+import { binomialCdf, normalCdf } from "../../calibration/numeric/special.ts";
 import { assert, failsWith, suite } from "../harness.ts";
 
 const test = suite("calibration bounds");

@@ -13,11 +13,11 @@ import {
   outcomes,
   type Table,
 } from "../../calibration/index.ts";
-import { runCalibrate } from "../../cli/calibrate.ts";
-import { runEvaluate } from "../../cli/evaluate.ts";
-import { readLogits } from "../../cli/logits-file.ts";
+import { runCalibrate } from "../../cli/commands/calibrate.ts";
+import { runEvaluate } from "../../cli/commands/evaluate.ts";
+import { runReport } from "../../cli/commands/report.ts";
+import { readLogits } from "../../cli/files/logits-file.ts";
 import { main } from "../../cli/main.ts";
-import { runReport } from "../../cli/report.ts";
 import { encodeNpz } from "../../data/index.ts";
 import { randomTable } from "../calibration/tables.ts";
 import { assert, errorOf, failsWith, suite } from "../harness.ts";

@@ -3,12 +3,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { completeConfig, configHelp, readConfig } from "../../cli/config.ts";
-import { makeNetwork, makeObjective, makeRecipe } from "../../cli/model.ts";
-import { merge } from "../../cli/settings.ts";
+import { completeConfig, configHelp, readConfig } from "../../cli/settings/config.ts";
+import { makeNetwork, makeObjective, makeRecipe } from "../../cli/settings/model.ts";
+import { merge } from "../../cli/settings/settings.ts";
 import { glyphs } from "../../data/index.ts";
 import { firstDifference } from "../../exits/index.ts";
-import { completeRecipe } from "../../exits/recipe.ts";
+import { completeRecipe } from "../../exits/training/recipe.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, errorOf, suite } from "../harness.ts";
 

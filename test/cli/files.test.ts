@@ -12,12 +12,12 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { readConfig } from "../../cli/config.ts";
-import { withDisk, writeWhole } from "../../cli/files.ts";
+import { selfCheck } from "../../cli/commands/self-check.ts";
+import { withDisk, writeWhole } from "../../cli/files/whole.ts";
 import { main } from "../../cli/main.ts";
-import { loadData } from "../../cli/model.ts";
-import { selfCheck } from "../../cli/self-check.ts";
-import { type KnownSet, knownSet, SET_NAMES, SETS } from "../../cli/sets.ts";
+import { readConfig } from "../../cli/settings/config.ts";
+import { loadData } from "../../cli/settings/model.ts";
+import { type KnownSet, knownSet, SET_NAMES, SETS } from "../../cli/settings/sets.ts";
 import { encodeNpz } from "../../data/index.ts";
 import { inTemporaryFolder, pattern, realFolder, skipWithout, writeScene } from "../data/official.ts";
 import { device, gpuSuite } from "../gpu.ts";

@@ -3,8 +3,8 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { RunRecord } from "../../cli/files/run-folder.ts";
 import { main } from "../../cli/main.ts";
-import type { RunRecord } from "../../cli/run-folder.ts";
 import { readLogits, writeLogits } from "../../exits/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";

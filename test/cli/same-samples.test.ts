@@ -3,9 +3,9 @@
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runCalibrate } from "../../cli/calibrate.ts";
-import { runEvaluate } from "../../cli/evaluate.ts";
-import { readLogits } from "../../cli/logits-file.ts";
+import { runCalibrate } from "../../cli/commands/calibrate.ts";
+import { runEvaluate } from "../../cli/commands/evaluate.ts";
+import { readLogits } from "../../cli/files/logits-file.ts";
 import { encodeNpz } from "../../data/index.ts";
 import { randomTable } from "../calibration/tables.ts";
 import { assert, errorOf, failsWith, suite } from "../harness.ts";

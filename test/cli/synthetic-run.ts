@@ -3,9 +3,9 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Table } from "../../calibration/index.ts";
-import { readConfig } from "../../cli/config.ts";
-import { toJson } from "../../cli/files.ts";
-import type { RunRecord } from "../../cli/run-folder.ts";
+import type { RunRecord } from "../../cli/files/run-folder.ts";
+import { toJson } from "../../cli/files/whole.ts";
+import { readConfig } from "../../cli/settings/config.ts";
 import { glyphs } from "../../data/index.ts";
 import { encodeSafetensors, type StoredTensor } from "../../engine/index.ts";
 import type { MetricsRow } from "../../exits/index.ts";

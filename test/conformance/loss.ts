@@ -1,7 +1,6 @@
 /** Conformance cases of kind "loss": training objectives on logits, and the weights behind them. */
 
 import { add, crossEntropy, mean, mul, softmax, stack, sub, sum, type Tensor, tensor } from "../../engine/index.ts";
-import { dkdParts } from "../../exits/distill.ts";
 import {
   annealed,
   boostLosses,
@@ -26,6 +25,7 @@ import {
   ztwEnsemble,
   ztwHead,
 } from "../../exits/index.ts";
+import { dkdParts } from "../../exits/methods/distill.ts";
 import type { CaseAttrs } from "./case.ts";
 import type { EngineFunction, Operands } from "./engine.ts";
 

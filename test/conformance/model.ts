@@ -11,10 +11,10 @@ import {
   type Tensor,
   tensor,
 } from "../../engine/index.ts";
-import { jointCrossEntropy } from "../../exits/joint.ts";
-import { type MultiExit, multiExit } from "../../exits/multi-exit.ts";
-import type { Objective } from "../../exits/objective.ts";
-import { safeKd } from "../../exits/safe-kd.ts";
+import { jointCrossEntropy } from "../../exits/methods/joint.ts";
+import { safeKd } from "../../exits/methods/safe-kd.ts";
+import { type MultiExit, multiExit } from "../../exits/network/multi-exit.ts";
+import type { Objective } from "../../exits/training/objective.ts";
 import {
   Backbone,
   BatchNorm2d,

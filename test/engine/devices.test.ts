@@ -7,14 +7,14 @@ import * as s from "../../engine/index.ts";
 import { registerDevice, unregisterDevice } from "../../engine/registry.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
-import { checkCase, drawn, mulberry } from "../ops/check.ts";
-import type { Draw, OpCase, OpRow } from "../ops/row.ts";
 import { messageOf, rejectionOf } from "./messages.ts";
+import { checkCase, drawn, mulberry } from "./ops/check.ts";
+import type { Draw, OpCase, OpRow } from "./ops/row.ts";
 import { inProcess } from "./process.ts";
 
 const test = gpuSuite("devices", { timeout: 180_000 });
 
-const folder = new URL("../ops/", import.meta.url);
+const folder = new URL("./ops/", import.meta.url);
 const rows: OpRow[] = [];
 for (const file of readdirSync(folder)
   .filter((name) => !["row.ts", "check.ts"].includes(name))

@@ -5,9 +5,9 @@ import { readdirSync } from "node:fs";
 import * as s from "../../engine/index.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
-import { drawn, list, mulberry } from "../ops/check.ts";
-import type { OpCase, OpRow, Ref } from "../ops/row.ts";
 import { messageOf } from "./messages.ts";
+import { drawn, list, mulberry } from "./ops/check.ts";
+import type { OpCase, OpRow, Ref } from "./ops/row.ts";
 
 const test = gpuSuite("second derivatives", { timeout: 180_000 });
 const values = async (x: s.Tensor) => [...(await x.read())];
@@ -133,7 +133,7 @@ const REFUSED: readonly string[] = [
   ...["conv2d", "linear"],
 ];
 
-const folder = new URL("../ops/", import.meta.url);
+const folder = new URL("./ops/", import.meta.url);
 const rows: OpRow[] = [];
 for (const file of readdirSync(folder)
   .filter((name) => !["row.ts", "check.ts"].includes(name))

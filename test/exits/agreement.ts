@@ -14,10 +14,10 @@ import {
   type Table,
 } from "../../calibration/index.ts";
 import { backward, crossEntropy, type Device, noGrad, scope, type Tensor, tensor } from "../../engine/functions.ts";
-import { type Answers, deploy } from "../../exits/deploy.ts";
-import { type MultiExit, multiExit } from "../../exits/multi-exit.ts";
+import { type Answers, deploy } from "../../exits/deploy/deploy.ts";
+import { type MultiExit, multiExit } from "../../exits/network/multi-exit.ts";
 import { EVAL, imageNetResnet, resnet, SGD, TRAIN, vit } from "../../nn/index.ts";
-import { poisoned } from "../live.ts";
+import { poisoned } from "../engine/live.ts";
 
 export const SCORES: readonly PlainScore[] = [
   "maxProb",

@@ -2,7 +2,7 @@
 
 import { keep } from "../../engine/index.ts";
 import { type Classifier, deploy, Evaluator, type MultiExit, train } from "../../exits/index.ts";
-import { TrainingStep } from "../../exits/step.ts";
+import { TrainingStep } from "../../exits/training/step.ts";
 import { SGD } from "../../nn/index.ts";
 import { collect, forgetting, poison } from "../collect.ts";
 import { device, gpuSuite } from "../gpu.ts";

@@ -59,7 +59,7 @@ test("one on another machine is never taken over", async () => {
 });
 
 const holder = `
-  const { lockFolder } = await import(${JSON.stringify(new URL("../../exits/lock.ts", import.meta.url).href)});
+  const { lockFolder } = await import(${JSON.stringify(new URL("../../exits/run/lock.ts", import.meta.url).href)});
   await lockFolder("train", process.argv[1]).then(() => console.log("taken"), (error) => console.log(error.message));
   setTimeout(() => {}, 60_000);`;
 

@@ -10,7 +10,7 @@ import {
   selfDistillation,
   ztwEnsemble,
 } from "../../exits/index.ts";
-import { type Draw, type OpCase, type Ref, ref } from "../ops/row.ts";
+import { type Draw, type OpCase, type Ref, ref } from "../engine/ops/row.ts";
 
 /** A loss as a formula: the engine's call, and its value in float64. */
 export interface Formula {

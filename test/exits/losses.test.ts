@@ -35,9 +35,9 @@ import {
   ztwEnsemble,
   ztwHead,
 } from "../../exits/index.ts";
+import { checkCase } from "../engine/ops/check.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
-import { checkCase } from "../ops/check.ts";
 import { caseOf, FORMULAS } from "./loss-formulas.ts";
 
 const formulas = gpuSuite("exits: losses agree with their formulas in float64");

@@ -1,6 +1,6 @@
 // Recipes: what is not said depends on the run.
 
-import { completeRecipe, makeSchedule } from "../../exits/recipe.ts";
+import { completeRecipe, makeSchedule } from "../../exits/training/recipe.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("exits: recipes");

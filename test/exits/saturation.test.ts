@@ -14,7 +14,7 @@ import {
   type Random,
 } from "../../calibration/index.ts";
 import { decideError, exitDecide, full, tensor } from "../../engine/functions.ts";
-import { levelFrom } from "../../exits/thresholds.ts";
+import { levelFrom } from "../../exits/deploy/thresholds.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 

@@ -3,11 +3,11 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readLogits as openLogits } from "../../cli/logits-file.ts";
+import { readLogits as openLogits } from "../../cli/files/logits-file.ts";
 import { decodeSafetensors, type StoredTensor, tensor, zeros } from "../../engine/index.ts";
-import { loadCheckpoint, saveCheckpoint } from "../../exits/checkpoint.ts";
 import { loadWeights, readLogits, writeLogits } from "../../exits/index.ts";
-import { writeSealed } from "../../exits/seal.ts";
+import { loadCheckpoint, saveCheckpoint } from "../../exits/run/checkpoint.ts";
+import { writeSealed } from "../../exits/run/seal.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith } from "../harness.ts";
 

@@ -12,7 +12,7 @@ import {
   train,
 } from "../../exits/index.ts";
 import { resnet } from "../../nn/index.ts";
-import { mulberry } from "../ops/check.ts";
+import { mulberry } from "../engine/ops/check.ts";
 
 const CLASSES = ["left", "right", "top", "bottom"];
 

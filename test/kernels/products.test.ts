@@ -3,15 +3,15 @@
 
 import { type ConvGeometry, conv, convDims, convSpecs } from "../../kernels/conv.ts";
 import { convInput, convInputSpecs, convWeight, convWeightDims, convWeightSpecs } from "../../kernels/conv-grad.ts";
-import { NO_EPILOGUE } from "../../kernels/epilogue.ts";
-import type { GemmAdapter } from "../../kernels/gemm.ts";
 import { type Spec, shaderText, specText } from "../../kernels/kernel.ts";
 import { type MatmulCall, type MatmulSpec, matmul, matmulSpecs, splitK, sumParts } from "../../kernels/matmul.ts";
+import { NO_EPILOGUE } from "../../kernels/shared/epilogue.ts";
+import type { GemmAdapter } from "../../kernels/shared/gemm.ts";
+import { conv2d } from "../engine/ops/conv.ts";
+import { matmul as product } from "../engine/ops/matmul.ts";
+import { ref } from "../engine/ops/row.ts";
 import { device } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
-import { conv2d } from "../ops/conv.ts";
-import { matmul as product } from "../ops/matmul.ts";
-import { ref } from "../ops/row.ts";
 import { close, runKernel, sample } from "./lab.ts";
 
 /** All specs that any adapter with this one's subgroups would be offered. */

@@ -10,14 +10,14 @@ import * as ce from "../../kernels/cross-entropy.ts";
 import * as gn from "../../kernels/group-norm.ts";
 import { type Spec, specText } from "../../kernels/kernel.ts";
 import * as ln from "../../kernels/layer-norm.ts";
-import type { AdapterTraits } from "../../kernels/row.ts";
+import type { AdapterTraits } from "../../kernels/shared/row.ts";
 import * as sm from "../../kernels/softmax.ts";
+import { attentionOf } from "../engine/ops/attention.ts";
+import { crossEntropyOf } from "../engine/ops/losses.ts";
+import { type Ref, ref } from "../engine/ops/row.ts";
+import { softmaxLines } from "../engine/ops/softmax.ts";
 import { device } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
-import { attentionOf } from "../ops/attention.ts";
-import { crossEntropyOf } from "../ops/losses.ts";
-import { type Ref, ref } from "../ops/row.ts";
-import { softmaxLines } from "../ops/softmax.ts";
 import { close, runKernel, sample } from "./lab.ts";
 
 /** The variants that adapters with subgroups of this size, of unknown size and without any are offered. */

@@ -6,10 +6,10 @@ import { deflateSync, gzipSync } from "node:zlib";
 import { encode } from "fast-png";
 import { zipSync } from "fflate";
 import { decodePolicy } from "../../calibration/index.ts";
-import { forEachChunk } from "../../calibration/table.ts";
-import { readConfig } from "../../cli/config.ts";
-import { readPolicy } from "../../cli/evaluate.ts";
-import { readLogits as openLogits } from "../../cli/logits-file.ts";
+import { forEachChunk } from "../../calibration/table/table.ts";
+import { readPolicy } from "../../cli/commands/evaluate.ts";
+import { readLogits as openLogits } from "../../cli/files/logits-file.ts";
+import { readConfig } from "../../cli/settings/config.ts";
 import { readTar } from "../../data/formats/tar.ts";
 import { crc32 } from "../../data/formats/unpack.ts";
 import {
@@ -31,9 +31,9 @@ import {
   type StoredTensor,
   type Tensor,
 } from "../../engine/index.ts";
-import { loadCheckpoint } from "../../exits/checkpoint.ts";
 import { loadWeights, readLogits } from "../../exits/index.ts";
-import { SEAL, sealedText, sha256 } from "../../exits/seal.ts";
+import { loadCheckpoint } from "../../exits/run/checkpoint.ts";
+import { SEAL, sealedText, sha256 } from "../../exits/run/seal.ts";
 import { idxFile, matFile, pattern, tarFile } from "../data/official.ts";
 
 /** A reader under fire. */

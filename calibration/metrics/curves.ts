@@ -1,0 +1,119 @@
+/** Accuracy against cost: sweeps of one knob, the area under the curve, and accuracy at a given cost. */
+
+import { checkLengths, checkNotEmpty, readOptions } from "../errors.ts";
+import { quantileOfSorted } from "../numeric/ranks.ts";
+import { classPrecisionMargin, type PrecisionMarginOptions } from "../rules/class-precision-margin.ts";
+import { budgetThresholds } from "../rules/msdnet-budget.ts";
+import { type Achieved, achieved, decide, decideByOracle, decideFixed } from "../rules/policies.ts";
+import type { Calibration } from "../rules/result.ts";
+import type { Cascade } from "../table/scores.ts";
+
+/** One setting of the knob and what it achieves. */
+export interface CurvePoint extends Achieved {
+  readonly knob: number;
+}
+
+/** One shared threshold for all exits, swept. */
+export function thresholdCurve(test: Cascade, thresholds: ArrayLike<number>): readonly CurvePoint[] {
+  return Array.from(thresholds, (knob) => ({ knob, ...achieved(test, decide(test, knob)) }));
+}
+
+/** Thresholds at evenly spaced quantiles of all early confidences, from nobody early to everybody at the first exit. */
+export function sweepThresholds(cascade: Cascade, steps = 50): Float64Array {
+  const early = cascade.scores.filter((_, at) => at % cascade.exits !== cascade.exits - 1).sort();
+  if (early.length === 0) return Float64Array.of(Number.POSITIVE_INFINITY);
+  const inner = Float64Array.from({ length: steps }, (_, k) => quantileOfSorted(early, 1 - (k + 1) / steps));
+  return Float64Array.of(Number.POSITIVE_INFINITY, ...inner);
+}
+
+/** MSDNet's budgeted batch: thresholds set on validation for p = k/20, k = 1 .. 39, applied to test. */
+export function budgetCurve(validation: Cascade, test: Cascade): readonly CurvePoint[] {
+  return Array.from({ length: 39 }, (_, k) => {
+    const knob = (k + 1) / 20;
+    const { thresholds } = budgetThresholds(validation, knob);
+    return { knob, ...achieved(test, decide(test, thresholds)) };
+  });
+}
+
+/** CalexNet's margin, swept: thresholds set on validation, applied to test. */
+export function marginCurve(
+  validation: Cascade,
+  test: Cascade,
+  margins: ArrayLike<number>,
+  options: Omit<PrecisionMarginOptions, "margin"> = {},
+): readonly CurvePoint[] {
+  const kept = readOptions("marginCurve", options, { mode: "string", minSupport: "number" });
+  return Array.from(margins, (knob) => {
+    const { thresholds } = classPrecisionMargin(validation, { ...kept, margin: knob });
+    return { knob, ...achieved(test, decide(test, thresholds)) };
+  });
+}
+
+/** A risk target, swept through any calibration; where it refuses, everybody runs the full network. */
+export function riskTargetCurve(
+  calibrate: (alpha: number) => Calibration,
+  test: Cascade,
+  alphas: ArrayLike<number>,
+): readonly (CurvePoint & { readonly ok: boolean })[] {
+  return Array.from(alphas, (knob) => {
+    const result = calibrate(knob);
+    const thresholds = result.ok ? result.thresholds : Number.POSITIVE_INFINITY;
+    return { knob, ok: result.ok, ...achieved(test, decide(test, thresholds)) };
+  });
+}
+
+/** What to draw beside a curve. */
+export interface Baselines {
+  readonly oracle: Achieved;
+  /** `[K]` every exit alone. */
+  readonly fixed: readonly Achieved[];
+  /** Exits drawn at random with the given shares, in expectation. */
+  readonly random: Achieved;
+}
+
+/** The oracle, every exit alone, and random exits with shares `fractions` (`[K]`; default all equal). */
+export function baselines(test: Cascade, fractions?: ArrayLike<number>): Baselines {
+  const fixed = Array.from({ length: test.exits }, (_, j) => achieved(test, decideFixed(test, j)));
+  const shares = Float64Array.from(fractions ?? fixed.map(() => 1 / test.exits));
+  checkLengths("baselines", "fractions", shares.length, "exits", test.exits);
+  const mean = (of: (at: Achieved) => number) => fixed.reduce((sum, at, j) => sum + shares[j]! * of(at), 0);
+  const random = { accuracy: mean((at) => at.accuracy), cost: mean((at) => at.cost), fractions: shares };
+  return { oracle: achieved(test, decideByOracle(test)), fixed, random };
+}
+
+/** Points by rising cost; equal costs keep the largest accuracy. */
+function frontier(cost: ArrayLike<number>, accuracy: ArrayLike<number>): readonly (readonly [number, number])[] {
+  checkLengths("curve", "cost", cost.length, "accuracy", accuracy.length);
+  checkNotEmpty("curve", "the curve", cost.length);
+  const best = new Map<number, number>();
+  for (let i = 0; i < cost.length; i++) {
+    best.set(cost[i]!, Math.max(best.get(cost[i]!) ?? Number.NEGATIVE_INFINITY, accuracy[i]!));
+  }
+  return [...best].sort((a, b) => a[0] - b[0]);
+}
+
+/** Trapezoid area under accuracy over cost, divided by the span of costs; the accuracy itself for a single cost. */
+export function areaUnderCurve(cost: ArrayLike<number>, accuracy: ArrayLike<number>): number {
+  const points = frontier(cost, accuracy);
+  const [low, high] = [points[0]!, points.at(-1)!];
+  if (low[0] === high[0]) return low[1];
+  let area = 0;
+  for (let i = 1; i < points.length; i++) {
+    const [x0, y0] = points[i - 1]!;
+    const [x1, y1] = points[i]!;
+    area += ((x1 - x0) * (y0 + y1)) / 2;
+  }
+  return area / (high[0] - low[0]);
+}
+
+/** Accuracy at a cost by linear interpolation; the end values outside. */
+export function accuracyAtCost(cost: ArrayLike<number>, accuracy: ArrayLike<number>, at: number): number {
+  const points = frontier(cost, accuracy);
+  if (at <= points[0]![0]) return points[0]![1];
+  for (let i = 1; i < points.length; i++) {
+    const [x0, y0] = points[i - 1]!;
+    const [x1, y1] = points[i]!;
+    if (at <= x1) return y0 + ((y1 - y0) * (at - x0)) / (x1 - x0);
+  }
+  return points.at(-1)![1];
+}

@@ -1,0 +1,81 @@
+/**
+ * SmoothECE (Blasiok and Nakkiran 2023): binning replaced by a Gaussian kernel reflected at 0 and 1, whose width is
+ * chosen where it equals the error it measures. No bin count to choose, continuous in the scores.
+ */
+
+import { check, checkLengths, checkNotEmpty } from "../errors.ts";
+
+const CELLS = 1000;
+/** Waves damped below exp(-DAMPED) are left out. */
+const DAMPED = 30;
+/** cos(pi k / CELLS) over one period. */
+const COSINES = Float64Array.from({ length: 2 * CELLS }, (_, k) => Math.cos((Math.PI * k) / CELLS));
+
+/** The sigma at which the smoothed error equals sigma, which is the SmoothECE; to 1e-7. */
+export function smoothEce(scores: ArrayLike<number>, correct: ArrayLike<number>): number {
+  checkLengths("smoothEce", "scores", scores.length, "correct", correct.length);
+  checkNotEmpty("smoothEce", "scores", scores.length);
+  const cells = residualDensity(scores, correct);
+  const error = (sigma: number) => smoothedError(cells, sigma);
+  // smoothing only lowers the error, and more of it lowers it more: it meets sigma between error(high) and high
+  let high = Math.max(
+    1 / CELLS,
+    cells.reduce((sum, v) => sum + Math.abs(v), 0),
+  );
+  let below = error(high) - high;
+  let low = Math.max(1 / CELLS, below + high);
+  let above = error(low) - low;
+  if (above <= 0) return above + low;
+  // false position, with the Illinois rule against a stuck end
+  for (let step = 0; step < 60 && high - low > 1e-7; step++) {
+    const sigma = below === above ? high : low + ((high - low) * above) / (above - below);
+    const excess = error(sigma) - sigma;
+    if (Math.abs(excess) < 1e-9) return sigma;
+    if (excess > 0) {
+      low = sigma;
+      above = excess;
+      below /= 2;
+    } else {
+      high = sigma;
+      below = excess;
+      above /= 2;
+    }
+  }
+  return 0.5 * (low + high);
+}
+
+/** Mean of (correct - score), each put at its score on a grid of cells, shared linearly by the two nearest. */
+function residualDensity(scores: ArrayLike<number>, correct: ArrayLike<number>): Float64Array {
+  const cells = new Float64Array(CELLS + 1);
+  for (let i = 0; i < scores.length; i++) {
+    const isProbability = scores[i]! >= 0 && scores[i]! <= 1;
+    check(isProbability, "smoothEce", "scores must be probabilities in [0, 1]", `${scores[i]} at ${i}`);
+    const position = scores[i]! * CELLS;
+    const cell = Math.min(CELLS - 1, Math.floor(position));
+    const residual = (correct[i]! - scores[i]!) / scores.length;
+    const share = position - cell;
+    cells[cell] = cells[cell]! + residual * (1 - share);
+    cells[cell + 1] = cells[cell + 1]! + residual * share;
+  }
+  return cells;
+}
+
+/**
+ * Integral over [0, 1] of the absolute residual smoothed by a Gaussian. Mirrors at 0 and 1 leave waves cos(pi k x) only,
+ * and the Gaussian damps wave k by exp(-(pi k sigma)^2 / 2).
+ */
+function smoothedError(cells: Float64Array, sigma: number): number {
+  const last = Math.min(CELLS, Math.ceil(Math.sqrt(2 * DAMPED) / (Math.PI * sigma)));
+  const smooth = new Float64Array(CELLS + 1);
+  for (let k = 0; k <= last; k++) {
+    let amplitude = 0;
+    for (let i = 0, at = 0; i <= CELLS; i++, at = next(at, k)) amplitude += cells[i]! * COSINES[at]!;
+    amplitude *= (k === 0 ? 1 : 2) * Math.exp(-0.5 * (Math.PI * k * sigma) ** 2);
+    for (let i = 0, at = 0; i <= CELLS; i++, at = next(at, k)) smooth[i] = smooth[i]! + amplitude * COSINES[at]!;
+  }
+  const ends = (Math.abs(smooth[0]!) + Math.abs(smooth[CELLS]!)) / 2;
+  return (smooth.reduce((sum, v) => sum + Math.abs(v), 0) - ends) / CELLS;
+}
+
+/** k cells further round the period of `COSINES`. */
+const next = (at: number, k: number) => (at + k < 2 * CELLS ? at + k : at + k - 2 * CELLS);

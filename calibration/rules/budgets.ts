@@ -1,0 +1,122 @@
+/** Thresholds for a wanted accuracy, cost or latency, by search on validation samples. They carry no guarantee. */
+
+import { check, readOptions } from "../errors.ts";
+import { sweepThresholds } from "../metrics/curves.ts";
+import { type PolicyOrigin, policyOrigin } from "../table/origin.ts";
+import { markSamples, type SampleMarks } from "../table/same-samples.ts";
+import { betweenScores, type Cascade, cascade, type Score, type Source } from "../table/scores.ts";
+import { budgetThresholds } from "./msdnet-budget.ts";
+import { achieved, decide } from "./policies.ts";
+import { type Guarantee, similarSamples } from "./result.ts";
+
+/** What to reach: the least cost at an accuracy, or the best accuracy at a cost or at a mean latency. */
+export type BudgetGoal =
+  | { readonly accuracy: number }
+  | { readonly cost: number }
+  /** `milliseconds[j]`: measured time of a sample that leaves at exit j; `budget`: mean milliseconds. */
+  | { readonly milliseconds: ArrayLike<number>; readonly budget: number };
+
+interface GoalParts {
+  readonly accuracy?: number;
+  readonly cost?: number;
+  readonly milliseconds?: ArrayLike<number>;
+  readonly budget?: number;
+}
+
+/** Thresholds found, or why not. */
+export type BudgetChoice = {
+  readonly method: "budget search";
+  readonly guarantee: Guarantee;
+  readonly n: number;
+} & (
+  | {
+      readonly ok: true;
+      readonly score: Cascade["score"];
+      /** `[K-1]`. */
+      readonly thresholds: Float64Array;
+      /** On the validation samples. */
+      readonly accuracy: number;
+      /** Share of the full network's cost; mean milliseconds where `isTime`. */
+      readonly cost: number;
+      readonly isTime: boolean;
+      /** Ids of the samples used, so that evaluating on them is refused. */
+      readonly ids: Cascade["ids"];
+      /** If they have none: marks by which the same samples are known again. */
+      readonly marks?: readonly SampleMarks[];
+      /** Of which network, scaled how. */
+      readonly origin: PolicyOrigin | undefined;
+    }
+  | { readonly ok: false; readonly reason: string }
+);
+
+const guarantee: Guarantee = {
+  kind: "none",
+  promise: "accuracy and cost were reached on the samples searched; on new samples they vary around these values.",
+  assumptions: [similarSamples],
+};
+
+/** Throws `CalibrationError` unless the goal is one of the three. */
+function checkGoal(goal: BudgetGoal): void {
+  const kinds = { accuracy: "number", cost: "number", milliseconds: "any", budget: "number" } as const;
+  const given = Object.keys(readOptions<GoalParts>("meetBudget: the goal", goal, kinds))
+    .sort()
+    .join();
+  const isOne = given === "accuracy" || given === "cost" || given === "budget,milliseconds";
+  check(isOne, "meetBudget", "the goal must be accuracy, cost, or milliseconds with budget", given || "none");
+}
+
+/** Searches shared thresholds and MSDNet budgets for the best setting that meets the goal on validation samples. */
+export function meetBudget(
+  validation: Source,
+  goal: BudgetGoal,
+  options: { readonly score?: Score } = {},
+): BudgetChoice {
+  const { score } = readOptions("meetBudget", options, { score: "any" });
+  checkGoal(goal);
+  const scored = cascade(validation, score);
+  const { exits, samples: n } = scored;
+  check(exits > 1, "meetBudget", "the table must have an early exit", `${exits} exit`);
+  const costs = "milliseconds" in goal ? Float64Array.from(goal.milliseconds) : scored.costs;
+  check(costs.length === exits, "meetBudget", `milliseconds must hold ${exits} values`, costs.length);
+  const limit = "budget" in goal ? goal.budget : "cost" in goal ? goal.cost : Number.POSITIVE_INFINITY;
+  const wanted = "accuracy" in goal ? goal.accuracy : Number.NEGATIVE_INFINITY;
+  const tried = candidates(scored).map((thresholds) => {
+    const { accuracy, fractions } = achieved(scored, decide(scored, thresholds));
+    return { thresholds, accuracy, cost: fractions.reduce((sum, share, j) => sum + share * costs[j]!, 0) };
+  });
+  const meeting = tried.filter(({ accuracy, cost }) => accuracy >= wanted && cost <= limit + 1e-12);
+  const isBetter = (a: (typeof tried)[number], b: (typeof tried)[number]) =>
+    "accuracy" in goal ? a.cost < b.cost : a.accuracy > b.accuracy || (a.accuracy === b.accuracy && a.cost < b.cost);
+  const [first, ...others] = meeting;
+  const about = { method: "budget search", n, guarantee } as const;
+  if (!first) return { ok: false, ...about, reason: explain(goal, tried) };
+  const best = others.reduce((kept, one) => (isBetter(one, kept) ? one : kept), first);
+  const thresholds = betweenScores(scored)(best.thresholds);
+  return {
+    ok: true,
+    ...about,
+    score: scored.score,
+    origin: policyOrigin(scored),
+    ids: scored.ids,
+    ...(!scored.ids && { marks: [markSamples(scored)] }),
+    isTime: "milliseconds" in goal,
+    ...best,
+    thresholds,
+  };
+}
+
+function candidates(scored: Cascade): readonly Float64Array[] {
+  const early = scored.exits - 1;
+  const shared = Array.from(sweepThresholds(scored, 200), (t) => new Float64Array(early).fill(t));
+  const first = new Float64Array(early).fill(Number.NEGATIVE_INFINITY);
+  const budgets = Array.from({ length: 79 }, (_, k) => budgetThresholds(scored, (k + 1) / 40).thresholds);
+  return [...shared, ...budgets, first];
+}
+
+function explain(goal: BudgetGoal, tried: readonly { readonly accuracy: number; readonly cost: number }[]): string {
+  const best = Math.max(...tried.map(({ accuracy }) => accuracy));
+  const least = Math.min(...tried.map(({ cost }) => cost));
+  if ("accuracy" in goal) return `budget search: no thresholds reach accuracy ${goal.accuracy}; the best is ${best}.`;
+  const limit = "budget" in goal ? `${goal.budget} ms` : `cost ${goal.cost}`;
+  return `budget search: no thresholds stay within ${limit}; the least is ${least}.`;
+}

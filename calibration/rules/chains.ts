@@ -1,0 +1,143 @@
+/**
+ * Exit after exit: each early exit gets the loosest threshold that passes on the samples that earlier exits refused.
+ * The procedures differ in how they pay for the labels that earlier exits have already used.
+ */
+
+import { smallestTestable } from "../numeric/bounds.ts";
+import { permutation, type Random } from "../numeric/random.ts";
+import { betweenValues, quantileOfSorted } from "../numeric/ranks.ts";
+import type { Cascade } from "../table/scores.ts";
+import { countOnGrid, fixedSequence, type RiskLevels } from "./selective-risk.ts";
+
+/**
+ * - `sequential`: all samples at every exit, at delta/(K-1). Simple; not strict, since exit 2's samples were chosen with
+ *   labels that its own test uses again. Held its level in every simulation (bench/results/validity.md).
+ * - `split`: exit j is tested on its own part of the samples. Strict.
+ * - `union`: exit j's level is divided by the number of threshold combinations the exits before could have chosen. Strict.
+ * - `allSamples`: every exit on all samples, as published. Not valid in a cascade; kept for comparison.
+ */
+export type ChainProcedure = "sequential" | "split" | "union" | "allSamples";
+
+/** What a chain needs. */
+export interface ChainInput extends RiskLevels {
+  readonly calibration: Cascade;
+  readonly validation: Cascade;
+  readonly procedure: ChainProcedure;
+  /** One threshold per exit and predicted class instead of one per exit; not with `union`. */
+  readonly isByClass: boolean;
+  readonly steps: number;
+  readonly random: Random;
+}
+
+/** Thresholds `[K-1]` or `[K-1, C]`; +Infinity where an exit stays closed. */
+export function runChain(input: ChainInput): Float64Array {
+  const { calibration, validation, procedure, isByClass, steps, delta } = input;
+  const early = calibration.exits - 1;
+  const groups = isByClass ? calibration.classes : 1;
+  const thresholds = new Float64Array(early * groups).fill(Number.POSITIVE_INFINITY);
+  const parts = samplesPerExit(input, early);
+  let alive = everybody(calibration.samples);
+  let aliveValidation = everybody(validation.samples);
+  for (let j = 0; j < early; j++) {
+    // a union over all an earlier exit could have chosen: every grid point, or (+1) to stay closed
+    const combinations = procedure === "union" ? (steps + 1) ** j : 1;
+    const level = delta / (early * groups * combinations);
+    const isRefused = new Uint8Array(calibration.samples).fill(1);
+    for (const i of alive) isRefused[i] = 0;
+    const testable = parts[j]!.filter((i) => isRefused[i] === 0);
+    for (let c = 0; c < groups; c++) {
+      const isMine = (of: Cascade) => (i: number) => !isByClass || of.predictions[i * of.exits + j] === c;
+      thresholds[j * groups + c] = testExit(input, j, level, {
+        own: testable.filter(isMine(calibration)),
+        ownValidation: aliveValidation.filter(isMine(validation)),
+      });
+    }
+    if (procedure === "allSamples") continue;
+    const stays = (of: Cascade) => (i: number) => {
+      const at = i * of.exits + j;
+      return of.scores[at]! < thresholds[j * groups + (isByClass ? of.predictions[at]! : 0)]!;
+    };
+    alive = alive.filter(stays(calibration));
+    aliveValidation = aliveValidation.filter(stays(validation));
+  }
+  return thresholds;
+}
+
+/** The loosest threshold of one exit that passes at `level` on its own samples; +Infinity if none does. */
+function testExit(
+  { calibration, validation, procedure, steps, alpha }: ChainInput,
+  exit: number,
+  level: number,
+  { own, ownValidation }: { readonly own: Int32Array; readonly ownValidation: Int32Array },
+): number {
+  if (own.length === 0 || ownValidation.length === 0) return Number.POSITIVE_INFINITY;
+  const grid = quantileGrid(validation, exit, ownValidation, steps);
+  const at = (k: number) => own[k]! * calibration.exits + exit;
+  const { accepted, errors } = countOnGrid(
+    grid,
+    own.length,
+    (k) => calibration.scores[at(k)]!,
+    (k) => calibration.errors[at(k)]!,
+  );
+  const isStrict = procedure === "split" || procedure === "union";
+  const first = isStrict ? firstTestable(validation, exit, ownValidation, grid, own.length, alpha, level) : 0;
+  const counts = { accepted: accepted.subarray(first), errors: errors.subarray(first) };
+  const kept = fixedSequence(counts, { alpha, delta: level });
+  return kept < 0 ? Number.POSITIVE_INFINITY : grid[first + kept]!;
+}
+
+/** Which calibration samples may be used at each exit. */
+function samplesPerExit({ calibration, procedure, random }: ChainInput, early: number): readonly Int32Array[] {
+  const { samples } = calibration;
+  if (procedure !== "split") return Array.from({ length: early }, () => everybody(samples));
+  const order = permutation(samples, random);
+  return Array.from({ length: early }, (_, j) =>
+    order.subarray(Math.floor((samples * j) / early), Math.floor((samples * (j + 1)) / early)),
+  );
+}
+
+/** Quantiles of the validation survivors' scores, strict to loose. */
+function quantileGrid(validation: Cascade, exit: number, alive: Int32Array, steps: number): Float64Array {
+  const ascending = Float64Array.from(alive, (i) => validation.scores[i * validation.exits + exit]!).sort();
+  return Float64Array.from({ length: steps }, (_, g) =>
+    betweenValues(ascending, quantileOfSorted(ascending, 1 - (g + 1) / (steps + 1))),
+  );
+}
+
+/**
+ * Where to start testing, from validation alone: the grid point whose test is predicted to be easiest among those that
+ * can pass. Starting where calibration counts allow would let the counts choose the first hypothesis.
+ */
+function firstTestable(
+  validation: Cascade,
+  exit: number,
+  alive: Int32Array,
+  grid: Float64Array,
+  n: number,
+  alpha: number,
+  level: number,
+): number {
+  const at = (k: number) => alive[k]! * validation.exits + exit;
+  const counts = countOnGrid(
+    grid,
+    alive.length,
+    (k) => validation.scores[at(k)]!,
+    (k) => validation.errors[at(k)]!,
+  );
+  const scale = n / alive.length;
+  const nMin = smallestTestable(alpha, level);
+  let best = 0;
+  let bestZ = Number.NEGATIVE_INFINITY;
+  for (let g = 0; g < grid.length; g++) {
+    const accepted = counts.accepted[g]!;
+    const rate = (counts.errors[g]! + 0.5) / (accepted + 1);
+    const z = (alpha - rate) * Math.sqrt(accepted * scale);
+    if (accepted * scale >= nMin && z > bestZ) {
+      best = g;
+      bestZ = z;
+    }
+  }
+  return best;
+}
+
+const everybody = (n: number) => Int32Array.from({ length: n }, (_, i) => i);

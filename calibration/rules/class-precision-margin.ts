@@ -1,0 +1,95 @@
+/**
+ * Class precision margin (CalexNet, arXiv 2509.08318): a threshold per branch and class such that the branch is, on
+ * validation survivors, as precise as the backbone up to a margin. An operating knob; it carries no guarantee.
+ */
+
+import type { Kinds } from "../../base/index.ts";
+import { check, checkOneOf, readOptions } from "../errors.ts";
+import { groupScores } from "../metrics/failure.ts";
+import { type Cascade, checkKnown } from "../table/scores.ts";
+import { decide } from "./policies.ts";
+import { type Guarantee, similarSamples } from "./result.ts";
+
+/** Options; published: smallest t with precision >= (1 - m) x backbone precision. The subtractive form is our reading. */
+export interface PrecisionMarginOptions {
+  readonly margin?: number;
+  readonly mode?: "multiplicative" | "subtractive";
+  /** Fewest survivors at or above a threshold. */
+  readonly minSupport?: number;
+}
+
+/** Thresholds for `decide`. */
+export interface PrecisionMargin {
+  /** `[K-1, C]`; +Infinity where no threshold is precise enough. */
+  readonly thresholds: Float64Array;
+  /** `[C]` share of the last exit's answers c that are right; NaN if never given. */
+  readonly backbonePrecision: Float64Array;
+  /** `[N]`, the exit of every sample under these thresholds. */
+  readonly exits: Int32Array;
+  readonly n: number;
+  readonly guarantee: Guarantee;
+}
+
+const MARGIN: Kinds<PrecisionMarginOptions> = { margin: "number", mode: "string", minSupport: "number" };
+
+/** The last exit of the cascade is the backbone; the others are the branches, calibrated in order on survivors. */
+export function classPrecisionMargin(cascade: Cascade, options: PrecisionMarginOptions = {}): PrecisionMargin {
+  const { margin = 0, mode = "multiplicative", minSupport = 30 } = readOptions("classPrecisionMargin", options, MARGIN);
+  checkOneOf("classPrecisionMargin", "mode", mode, ["multiplicative", "subtractive"]);
+  check(margin >= 0, "classPrecisionMargin", "margin must not be negative", margin);
+  checkKnown("classPrecisionMargin", "predictions", cascade);
+  const { samples, exits, classes, scores, predictions, errors } = cascade;
+  const backbonePrecision = precisions(cascade, exits - 1);
+  const thresholds = new Float64Array((exits - 1) * classes).fill(Number.POSITIVE_INFINITY);
+  let alive = Int32Array.from({ length: samples }, (_, i) => i);
+  for (let b = 0; b < exits - 1; b++) {
+    for (let c = 0; c < classes; c++) {
+      const answered = alive.filter((i) => predictions[i * exits + b] === c);
+      const p = backbonePrecision[c]!;
+      const wanted = mode === "multiplicative" ? (1 - margin) * p : p - margin;
+      thresholds[b * classes + c] = loosest(
+        Float64Array.from(answered, (i) => scores[i * exits + b]!),
+        Uint8Array.from(answered, (i) => 1 - errors[i * exits + b]!),
+        wanted,
+        minSupport,
+      );
+    }
+    alive = alive.filter((i) => {
+      const at = i * exits + b;
+      return scores[at]! < thresholds[b * classes + predictions[at]!]!;
+    });
+  }
+  const guarantee: Guarantee = {
+    kind: "none",
+    promise: "each branch is about as precise as the backbone, class by class, on the samples used; nothing is tested.",
+    assumptions: [similarSamples],
+  };
+  return { thresholds, backbonePrecision, exits: decide(cascade, thresholds), n: samples, guarantee };
+}
+
+/** The smallest observed score at or above which precision and support suffice. */
+function loosest(scores: Float64Array, correct: Uint8Array, precision: number, minSupport: number): number {
+  let best = Number.POSITIVE_INFINITY;
+  if (scores.length === 0) return best;
+  const groups = groupScores(scores, correct);
+  let seen = 0;
+  let right = 0;
+  for (let g = 0; g < groups.counts.length; g++) {
+    seen += groups.counts[g]!;
+    right += groups.counts[g]! - groups.errors[g]!;
+    if (seen >= minSupport && right / seen >= precision) best = groups.scores[g]!;
+  }
+  return best;
+}
+
+function precisions({ samples, exits, classes, predictions, errors }: Cascade, exit: number): Float64Array {
+  const right = new Float64Array(classes);
+  const given = new Float64Array(classes);
+  for (let i = 0; i < samples; i++) {
+    const at = i * exits + exit;
+    const c = predictions[at]!;
+    given[c] = given[c]! + 1;
+    right[c] = right[c]! + 1 - errors[at]!;
+  }
+  return right.map((count, c) => count / given[c]!);
+}

@@ -1,0 +1,135 @@
+/**
+ * Conformal risk control (Angelopoulos et al., ICLR 2024) and upper confidence bounds, on a matrix of losses
+ * `[n, M]` over M settings of one knob in ascending order, larger = safer.
+ */
+
+import type { Kinds } from "../../base/index.ts";
+import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
+import {
+  binomialPValue,
+  clopperPearson,
+  hoeffdingBentkusPValue,
+  hoeffdingBentkusUpperBound,
+  wsrPValue,
+  wsrUpperBound,
+} from "../numeric/bounds.ts";
+import { type Guarantee, highProbability, onAverage } from "./result.ts";
+import { checkLevels, LEVELS, type RiskLevels } from "./selective-risk.ts";
+
+/** Losses of n samples at M knob settings. */
+export interface LossTable {
+  /** `[n, M]`. */
+  readonly losses: ArrayLike<number>;
+  /** `[M]`, ascending. */
+  readonly lambdas: ArrayLike<number>;
+}
+
+/** The smallest admissible knob. */
+export interface KnobChoice {
+  readonly ok: boolean;
+  /** -1 if none is admissible. */
+  readonly index: number;
+  readonly lambda: number | undefined;
+  /** `[M]` what was compared with alpha. */
+  readonly bound: Float64Array;
+  readonly n: number;
+  readonly guarantee: Guarantee;
+}
+
+/** Options of `conformalRiskControl`. */
+export interface RiskControlOptions {
+  readonly alpha: number;
+  /** Losses lie in [0, lossBound]; default 1. */
+  readonly lossBound?: number;
+  /** Default false. */
+  readonly monotonize?: boolean;
+}
+
+const CRC: Kinds<RiskControlOptions> = { alpha: "number!", lossBound: "number", monotonize: "boolean" };
+
+/**
+ * Smallest lambda with `n/(n+1) * mean + B/(n+1) <= alpha`. For losses in [0, B] that do not increase in lambda the
+ * expected loss of a new sample is then at most alpha (over calibration and test draws together, "marginal").
+ * `monotonize` replaces each loss by its maximum over all larger lambdas first: valid for any losses, conservative.
+ */
+export function conformalRiskControl(table: LossTable, options: RiskControlOptions): KnobChoice {
+  const { alpha, lossBound = 1, monotonize = false } = readOptions("conformalRiskControl", options, CRC);
+  checkLevel("conformalRiskControl", "alpha", alpha);
+  const { n, m } = extents("conformalRiskControl", table);
+  const sums = new Float64Array(m);
+  for (let i = 0; i < n; i++) {
+    let worst = Number.NEGATIVE_INFINITY;
+    for (let k = m - 1; k >= 0; k--) {
+      worst = monotonize ? Math.max(worst, table.losses[i * m + k]!) : table.losses[i * m + k]!;
+      sums[k] = sums[k]! + worst;
+    }
+  }
+  const bound = sums.map((sum) => (sum + lossBound) / (n + 1));
+  const index = bound.findIndex((b) => b <= alpha);
+  const guarantee = onAverage("the expected loss", alpha);
+  const { assumptions } = guarantee;
+  const needed = monotonize ? assumptions : [...assumptions, "no sample's loss increases in lambda"];
+  return { ...choose(table, bound, index), n, guarantee: { ...guarantee, assumptions: needed } };
+}
+
+/** Betting or Hoeffding-Bentkus for any losses in [0, 1]; Clopper-Pearson, exact and the tightest, for 0/1 losses. */
+export type UpperBound = "wsr" | "hoeffdingBentkus" | "clopperPearson";
+
+/**
+ * Smallest lambda such that it and all larger ones have an upper bound of at most alpha. For losses in [0, 1] whose
+ * mean does not increase in lambda, `P(risk > alpha) <= delta`.
+ */
+export function ucbThreshold(table: LossTable, options: RiskLevels & { readonly bound?: UpperBound }): KnobChoice {
+  const { alpha, delta, bound = "wsr" } = readOptions("ucbThreshold", options, { ...LEVELS, bound: "string" });
+  checkLevels("ucbThreshold", { alpha, delta });
+  const { n, m } = extents("ucbThreshold", table);
+  const losses = new Float64Array(n);
+  const ucb = Float64Array.from({ length: m }, (_, k) => {
+    for (let i = 0; i < n; i++) losses[i] = table.losses[i * m + k]!;
+    return upperBound(losses, delta, bound);
+  });
+  let index = m;
+  while (index > 0 && ucb[index - 1]! <= alpha) index--;
+  const guarantee = highProbability("the expected loss", { alpha, delta });
+  const assumptions = [...guarantee.assumptions, "the expected loss does not increase in lambda"];
+  return { ...choose(table, ucb, index < m ? index : -1), n, guarantee: { ...guarantee, assumptions } };
+}
+
+/** Upper confidence bound on the mean of losses in [0, 1] at level 1 - delta. */
+export function upperBound(losses: Float64Array, delta: number, bound: UpperBound): number {
+  const n = losses.length;
+  const sum = losses.reduce((a, b) => a + b, 0);
+  if (bound === "wsr") return wsrUpperBound(losses, delta);
+  if (bound === "hoeffdingBentkus") return hoeffdingBentkusUpperBound(sum / n, n, delta);
+  checkBinary("upperBound", losses);
+  return clopperPearson(sum, n, { alpha: delta, side: "upper" }).upper;
+}
+
+/** The p-value of "the mean is above alpha" that `upperBound` inverts; `delta` only tunes the bets of `wsr`. */
+export function meanPValue(losses: Float64Array, { alpha, delta }: RiskLevels, bound: UpperBound): number {
+  if (bound === "wsr") return wsrPValue(losses, alpha, delta);
+  const n = losses.length;
+  const sum = losses.reduce((a, b) => a + b, 0);
+  if (bound === "hoeffdingBentkus") return hoeffdingBentkusPValue({ risk: sum / n }, n, alpha);
+  checkBinary("meanPValue", losses);
+  return binomialPValue(sum, n, alpha);
+}
+
+function checkBinary(op: string, losses: Float64Array): void {
+  const isBinary = losses.every((x) => x === 0 || x === 1);
+  check(isBinary, op, "clopperPearson needs losses of 0 or 1", "other values");
+}
+
+function choose({ lambdas }: LossTable, bound: Float64Array, index: number): Omit<KnobChoice, "n" | "guarantee"> {
+  return { ok: index >= 0, index, lambda: index >= 0 ? lambdas[index] : undefined, bound };
+}
+
+function extents(op: string, { losses, lambdas }: LossTable): { readonly n: number; readonly m: number } {
+  const m = lambdas.length;
+  checkNotEmpty(op, "losses", losses.length);
+  check(losses.length % m === 0, op, `losses must hold ${m} values a sample`, losses.length);
+  for (let k = 1; k < m; k++) {
+    check(lambdas[k]! >= lambdas[k - 1]!, op, "lambdas must ascend", `${lambdas[k - 1]} before ${lambdas[k]}`);
+  }
+  return { n: losses.length / m, m };
+}

@@ -1,0 +1,188 @@
+/**
+ * One threshold for all exits, such that the mean loss over ALL samples is controlled ("Fast yet Safe", Jazbec et al.,
+ * NeurIPS 2024): conformal risk control (marginal), upper confidence bounds or Learn then Test (high probability).
+ * The error rate among early leavers alone is another question: see learn-then-test.ts.
+ */
+
+import type { Kinds } from "../../base/index.ts";
+import { check, checkLevel, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
+import { betweenValues, quantileOfSorted } from "../numeric/ranks.ts";
+import { policyOrigin } from "../table/origin.ts";
+import { type Cascade, cascade, type Source } from "../table/scores.ts";
+import {
+  conformalRiskControl,
+  meanPValue,
+  type UpperBound,
+  ucbThreshold,
+  upperBound,
+} from "./conformal-risk-control.ts";
+import { type ExitLoss, exitLosses, isBinaryLoss } from "./losses.ts";
+import { achieved, decide } from "./policies.ts";
+import { outlook } from "./refusal.ts";
+import { type Calibration, highProbability, onAverage, type Refused } from "./result.ts";
+import type { RiskLevels } from "./selective-risk.ts";
+import { LAYOUT, type LayoutOptions, separate, usedSamples } from "./separate.ts";
+
+/** Options of `controlRisk`. */
+export interface ControlRiskOptions extends LayoutOptions {
+  readonly loss?: ExitLoss;
+  readonly alpha: number;
+  /** Required by `ucb` and `ltt`. */
+  readonly delta?: number;
+  /** `crc` (default): in the mean over calibrations. `ucb`, `ltt`: in a share 1 - delta of calibrations. */
+  readonly method?: "crc" | "ucb" | "ltt";
+  /** `ucb`: which bound; `ltt`: which p-value. Default: exact for 0/1 losses, betting for the others. */
+  readonly bound?: UpperBound;
+  readonly steps?: number;
+}
+
+const CONTROL_RISK: Kinds<ControlRiskOptions> = {
+  ...LAYOUT,
+  loss: "string",
+  alpha: "number!",
+  delta: "number",
+  method: "string",
+  bound: "string",
+  steps: "number",
+};
+
+/**
+ * The lowest shared threshold under which the expected loss is at most alpha. Losses are made monotone in the threshold
+ * first (each replaced by its maximum over all stricter thresholds), so the promise needs no assumption on the exits.
+ */
+export function controlRisk(source: Source, options: ControlRiskOptions): Calibration {
+  const {
+    loss = "acceptedAndWrong",
+    alpha,
+    delta,
+    method = "crc",
+    steps = 50,
+  } = readOptions("controlRisk", options, CONTROL_RISK);
+  const { bound = isBinaryLoss(loss) ? "clopperPearson" : "wsr" } = options;
+  checkOneOf("controlRisk", "method", method, ["crc", "ucb", "ltt"]);
+  checkOneOf("controlRisk", "bound", bound, ["wsr", "hoeffdingBentkus", "clopperPearson"]);
+  checkLevel("controlRisk", "alpha", alpha);
+  if (method !== "crc") checkLevel("controlRisk", "delta", delta ?? Number.NaN);
+  const all = cascade(source, options.score);
+  checkNotEmpty("controlRisk", "the calibration set", all.samples);
+  check(all.exits > 1, "controlRisk", "the table must have an early exit", `${all.exits} exit`);
+  // losses travel with their samples through the split, in the place of labels
+  const perExit = exitLosses(source, loss, options.score);
+  const { calibration, validation } = separate(
+    "controlRisk",
+    source,
+    { ...all, labels: rowNumbers(all.samples) },
+    options,
+  );
+  const lambdas = thresholdGrid(validation, steps);
+  const losses = monotoneLosses(calibration, perExit, lambdas);
+  const levels = { alpha, delta: delta ?? Number.NaN };
+  const index =
+    method === "crc"
+      ? conformalRiskControl({ losses, lambdas }, { alpha }).index
+      : method === "ucb"
+        ? ucbThreshold({ losses, lambdas }, { ...levels, bound }).index
+        : lttIndex(losses, lambdas.length, levels, bound);
+  const about = {
+    method: name(method, bound),
+    alpha,
+    delta: method === "crc" ? undefined : delta,
+    n: calibration.samples,
+  };
+  const what = `the expected loss (${loss}) over all samples`;
+  const guarantee = method === "crc" ? onAverage(what, alpha) : highProbability(what, levels);
+  if (index < 0 || lambdas[index] === Number.POSITIVE_INFINITY) {
+    return refuse(losses, lambdas, { ...about, guarantee }, method, bound);
+  }
+  const thresholds = new Float64Array(all.exits - 1).fill(lambdas[index]!);
+  const { cost, fractions } = achieved(calibration, decide(calibration, thresholds));
+  const risk = columnOf(losses, lambdas.length, index).reduce((a, b) => a + b, 0) / calibration.samples;
+  return {
+    ok: true,
+    ...about,
+    guarantee,
+    score: all.score,
+    origin: policyOrigin(all),
+    thresholds,
+    risk,
+    coverage: 1 - fractions.at(-1)!,
+    cost,
+    tests: [],
+    ...usedSamples(all, options),
+  };
+}
+
+/** Ascending: quantiles of all early validation scores, then +Infinity, under which nobody leaves early. */
+function thresholdGrid({ scores, exits }: Cascade, steps: number): Float64Array {
+  const early = scores.filter((_, at) => at % exits !== exits - 1).sort();
+  if (early.length === 0) return Float64Array.of(Number.POSITIVE_INFINITY);
+  const inner = Float64Array.from({ length: steps }, (_, k) =>
+    betweenValues(early, quantileOfSorted(early, k / steps)),
+  );
+  return Float64Array.of(...new Set(inner), Number.POSITIVE_INFINITY);
+}
+
+/** `[n, M]`: loss under each threshold, replaced by the largest over all stricter thresholds. */
+function monotoneLosses(calibration: Cascade, perExit: Float64Array, lambdas: Float64Array): Float64Array {
+  const { samples, exits, scores, labels } = calibration;
+  const m = lambdas.length;
+  const out = new Float64Array(samples * m);
+  for (let i = 0; i < samples; i++) {
+    let worst = 0;
+    for (let k = m - 1; k >= 0; k--) {
+      let j = 0;
+      while (j < exits - 1 && scores[i * exits + j]! < lambdas[k]!) j++;
+      worst = Math.max(worst, perExit[labels[i]! * exits + j]!);
+      out[i * m + k] = worst;
+    }
+  }
+  return out;
+}
+
+/** Fixed sequence from the strictest threshold down; +Infinity is safe without a test. */
+function lttIndex(losses: Float64Array, m: number, levels: RiskLevels, bound: UpperBound): number {
+  let kept = m - 1;
+  for (let k = m - 2; k >= 0; k--) {
+    if (meanPValue(columnOf(losses, m, k), levels, bound) > levels.delta) break;
+    kept = k;
+  }
+  return kept;
+}
+
+function refuse(
+  losses: Float64Array,
+  lambdas: Float64Array,
+  about: Omit<Refused, "ok" | "reason" | "smallestRisk" | "neededSamples" | "short">,
+  method: "crc" | "ucb" | "ltt",
+  bound: UpperBound,
+): Refused {
+  const { alpha, delta, n } = about;
+  const strictest = Math.max(0, lambdas.length - 2);
+  const own = columnOf(losses, lambdas.length, strictest);
+  const mean = own.reduce((a, b) => a + b, 0) / n;
+  const reach = method === "crc" ? (n * mean + 1) / (n + 1) : upperBound(own, delta!, bound);
+  // crc: (n mean + 1)/(n + 1) <= alpha. Otherwise Bernstein's leading terms at level delta.
+  const slack = alpha - mean;
+  const log = Math.log(1 / (delta ?? 1));
+  const highProbability = (2 * log * alpha * (1 - alpha)) / slack ** 2 + log / slack;
+  const enough = method === "crc" ? (1 - alpha) / slack : highProbability;
+  // Nine times of ten the expected loss is no smaller than this (Bernstein, empirical); where alpha is not, nothing is told yet.
+  const spread = Math.sqrt((2 * Math.log(10) * own.reduce((sum, x) => sum + (x - mean) ** 2, 0)) / n ** 2);
+  const isHopeless = mean - spread - (3 * Math.log(10)) / n > alpha;
+  const needed = slack > 0 ? Math.ceil(enough - 1e-9) : isHopeless ? Number.POSITIVE_INFINITY : 2 * n;
+  const goal = `${about.method}: no threshold keeps the loss at ${alpha} with ${n} samples`;
+  return { ok: false, ...about, ...outlook(goal, { reach, needed, alpha, n }) };
+}
+
+function name(method: "crc" | "ucb" | "ltt", bound: string): string {
+  if (method === "crc") return "conformal risk control";
+  return method === "ucb" ? `upper confidence bound (${bound})` : `learn then test (mean loss, ${bound})`;
+}
+
+function columnOf(losses: Float64Array, m: number, k: number): Float64Array {
+  return Float64Array.from({ length: losses.length / m }, (_, i) => losses[i * m + k]!);
+}
+
+function rowNumbers(n: number): Int32Array {
+  return Int32Array.from({ length: n }, (_, i) => i);
+}

@@ -1,0 +1,82 @@
+/** Values of a parsed JSON text, each checked before it is used: the message names the place. `null`, `[]`, `""` and `false` are no numbers. */
+
+import { what } from "../../base/index.ts";
+import { fail } from "../errors.ts";
+
+/** Checks a value found at a place, and returns it as what it is. @throws CalibrationError that names the place. */
+export type Reader<T> = (value: unknown, place: string) => T;
+
+/** A parsed JSON object. */
+export type Json = Readonly<Record<string, unknown>>;
+
+const OP = "decodePolicy";
+const refuse = (place: string, wanted: string, value: unknown): never =>
+  fail(OP, `${place} must be ${wanted}`, value === undefined ? "nothing" : what(value));
+
+/** A reader of what passes `is`. */
+const of =
+  <T>(wanted: string, is: (value: unknown) => boolean): Reader<T> =>
+  (value, place) =>
+    is(value) ? (value as T) : refuse(place, wanted, value);
+
+export const object = of<Json>("an object", (v) => typeof v === "object" && v !== null && !Array.isArray(v));
+export const text = of<string>("a text", (v) => typeof v === "string" && v !== "");
+export const flag = of<boolean>("true or false", (v) => typeof v === "boolean");
+export const count = of<number>("a whole number of at least 0", (v) => Number.isSafeInteger(v) && (v as number) >= 0);
+export const finite = of<number>("a finite number", Number.isFinite);
+/** Sums of shares may be off by rounding. */
+export const share = of<number>("a number within 0 and 1", (v) => typeof v === "number" && v >= -1e-9 && v <= 1 + 1e-9);
+export const level = of<number>("a number between 0 and 1", (v) => typeof v === "number" && v > 0 && v < 1);
+
+/** A number, or one of the texts that stand for what JSON has not. */
+export const number: Reader<number> = (value, place) => {
+  if (value === "Infinity" || value === "-Infinity" || value === "NaN") return Number(value);
+  return typeof value === "number" ? value : refuse(place, 'a number, "Infinity", "-Infinity" or "NaN"', value);
+};
+
+/** A threshold: infinite ones close an exit, or open it to all. */
+export const threshold: Reader<number> = (value, place) => {
+  const found =
+    value === "NaN" ? Number.NaN : typeof value === "string" && /^-?Infinity$/.test(value) ? Number(value) : value;
+  const isOne = typeof found === "number" && !Number.isNaN(found);
+  return isOne ? found : refuse(place, 'a number, "Infinity" or "-Infinity"', value);
+};
+
+export const oneOf = <const T extends readonly string[]>(options: T): Reader<T[number]> =>
+  of(`one of ${options.join(", ")}`, (v) => options.includes(v as string));
+
+/** A list of things of one kind. */
+export const list =
+  <T>(item: Reader<T>): Reader<T[]> =>
+  (value, place) =>
+    Array.isArray(value) ? value.map((each, i) => item(each, `${place}[${i}]`)) : refuse(place, "a list", value);
+
+/** A list that is there for what is in it. */
+export const filled =
+  <T>(item: Reader<T>): Reader<T[]> =>
+  (value, place) => {
+    const found = list(item)(value, place);
+    return found.length > 0 ? found : refuse(place, "a list with something in it", value);
+  };
+
+/** A list of numbers in a typed array. */
+export const floats =
+  (item: Reader<number>): Reader<Float64Array> =>
+  (value, place) =>
+    Float64Array.from(list(item)(value, place));
+
+/** What may be absent. */
+export const optional =
+  <T>(item: Reader<T>): Reader<T | undefined> =>
+  (value, place) =>
+    value === undefined ? undefined : item(value, place);
+
+/** The object with the parts that `readers` know checked and converted; parts that are absent stay absent. */
+export function parts(value: unknown, place: string, readers: Readonly<Record<string, Reader<unknown>>>): Json {
+  const plain = object(value, place);
+  const read = Object.entries(readers).flatMap(([name, reader]) => {
+    const part = reader(plain[name], `${place}.${name}`);
+    return part === undefined && !(name in plain) ? [] : [[name, part] as const];
+  });
+  return { ...plain, ...Object.fromEntries(read) };
+}

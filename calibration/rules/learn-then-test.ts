@@ -1,0 +1,273 @@
+/**
+ * Thresholds with a high-probability promise on the error rate of samples that leave early, as a cascade really runs.
+ * Learn then Test (Angelopoulos et al. 2021) on cascade survivors.
+ */
+
+import type { Kinds } from "../../base/index.ts";
+import { check, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
+import { binomialPValue, hoeffdingBentkusPValue, wsrPValue } from "../numeric/bounds.ts";
+import { createRandom } from "../numeric/random.ts";
+import { policyOrigin } from "../table/origin.ts";
+import { betweenScores, type Cascade, cascade, checkKnown, type Source } from "../table/scores.ts";
+import { runChain } from "./chains.ts";
+import { type Correction, rejectHypotheses } from "./multiple-testing.ts";
+import { countGroups, designPath, groupCount, type PathControl } from "./path.ts";
+import { achieved, decide } from "./policies.ts";
+import { refuse } from "./refusal.ts";
+import {
+  type Calibration,
+  type Certified,
+  complement,
+  fixedBeforehand,
+  type Guarantee,
+  independentSamples,
+  type PromisedGroup,
+} from "./result.ts";
+import { checkLevels, harmlessReuse, LEVELS, type RiskLevels } from "./selective-risk.ts";
+import { LAYOUT, type LayoutOptions, separate, usedSamples } from "./separate.ts";
+
+/** How exits share the failure probability. `path` is strict and the default; the others are described in chains.ts. */
+export type Procedure = "path" | "sequential" | "split" | "union" | "allSamples";
+
+/**
+ * Whose error rate is promised: that of each exit, of all early leavers together, of each label's early leavers, or of
+ * each predicted class at each exit (thresholds `[K-1, C]`).
+ */
+export type Control = PathControl | "predictedClass";
+
+/** The p-value. Errors are 0/1, for which the binomial test is exact; the others are for comparison. */
+export type RiskTest = "binomial" | "hoeffdingBentkus" | "wsr";
+
+/** Options of `learnThenTest`. */
+export interface LearnThenTestOptions extends RiskLevels, LayoutOptions {
+  /** Whose risk is promised; default each exit's. */
+  readonly control?: Control;
+  /** Default `path`; for control "predictedClass" it is `split`. */
+  readonly procedure?: Procedure;
+  readonly test?: RiskTest;
+  /** `path` only: how the rows of the path are paid for. */
+  readonly correction?: Correction;
+  /** Threshold rows or grid points. */
+  readonly steps?: number;
+}
+
+const LEARN_THEN_TEST: Kinds<LearnThenTestOptions> = {
+  ...LEVELS,
+  ...LAYOUT,
+  control: "string",
+  procedure: "string",
+  test: "string",
+  correction: "string",
+  steps: "number",
+};
+
+/**
+ * Certifies thresholds: with probability at least 1 - delta over the calibration samples, the error rate of every
+ * promised group of early leavers is at most alpha. `ok: false` if nothing can be certified.
+ * Throws `CalibrationError` for levels outside (0, 1), an empty table, a single exit, or shared sample ids.
+ */
+export function learnThenTest(source: Source, options: LearnThenTestOptions): Calibration {
+  const {
+    alpha,
+    delta,
+    control = "exit",
+    test = "binomial",
+    steps = 41,
+    seed = 0,
+  } = readOptions("learnThenTest", options, LEARN_THEN_TEST);
+  const { procedure = control === "predictedClass" ? "split" : "path" } = options;
+  checkLevels("learnThenTest", { alpha, delta });
+  const all = cascade(source, options.score);
+  checkNotEmpty("learnThenTest", "the calibration set", all.samples);
+  check(all.exits > 1, "learnThenTest", "the table must have an early exit", `${all.exits} exit`);
+  checkCombination(control, procedure, test);
+  if (control === "label") checkKnown("learnThenTest", "labels", all);
+  if (control === "predictedClass") checkKnown("learnThenTest", "predictions", all);
+  const { calibration, validation } = separate("learnThenTest", source, all, options);
+  const about = {
+    method: `learn then test (${procedure}, ${test})`,
+    guarantee: describe(procedure, control, { alpha, delta }),
+  };
+  const shared = { calibration, validation, steps, alpha, delta };
+  let thresholds: Float64Array | undefined;
+  if (validation.samples > 0 && procedure === "path" && control !== "predictedClass") {
+    const path = designPath({ ...shared, control, n: calibration.samples }).map(betweenScores(validation));
+    thresholds = testPath(calibration, path, { ...options, control, test });
+  } else if (validation.samples > 0 && procedure !== "path") {
+    const isByClass = control === "predictedClass";
+    const chain = runChain({ ...shared, procedure, isByClass, random: createRandom(seed + 1) });
+    if (chain.some((t) => t < Number.POSITIVE_INFINITY)) thresholds = chain;
+  }
+  if (!thresholds) {
+    const early = all.exits - 1;
+    const groups = control === "predictedClass" ? early * all.classes : early;
+    return refuse(calibration, { alpha, delta }, about, {
+      ...((control === "label" || control === "predictedClass") && { by: control }),
+      level: procedure === "path" ? delta : delta / groups,
+      share: procedure === "split" ? 1 / early : 1,
+      layout: validation,
+    });
+  }
+  return certify(calibration, thresholds, {
+    ...about,
+    alpha,
+    delta,
+    control,
+    ...usedSamples(all, options),
+  });
+}
+
+/**
+ * Tests row after row. A row's null hypothesis is "some group is above alpha"; it is rejected when every group's own
+ * test is (intersection-union), so groups cost nothing. Among the rejected rows the cheapest on these samples is taken.
+ */
+function testPath(
+  calibration: Cascade,
+  path: readonly Float64Array[],
+  options: LearnThenTestOptions & { readonly control: PathControl; readonly test: RiskTest },
+): Float64Array | undefined {
+  const { alpha, delta, control, test, correction = "fixedSequence" } = options;
+  const pValues: number[] = [];
+  const savings: number[] = [];
+  for (const row of path) {
+    const { p, saving } = testRow(calibration, row, control, test, { alpha, delta });
+    pValues.push(p);
+    savings.push(saving);
+    if (correction === "fixedSequence" && p > delta) break;
+  }
+  if (pValues.length === 0) return undefined;
+  const rejected = rejectHypotheses(pValues, delta, correction);
+  let best: Float64Array | undefined;
+  let bestSaving = 0;
+  rejected.forEach((isRejected, g) => {
+    if (isRejected === 0 || savings[g]! < bestSaving) return;
+    best = path[g]!;
+    bestSaving = savings[g]!;
+  });
+  return best;
+}
+
+/** The largest p-value over groups, and the cost saved. A closed exit passes: nothing is promised of it. */
+function testRow(
+  calibration: Cascade,
+  row: Float64Array,
+  control: PathControl,
+  test: RiskTest,
+  { alpha, delta }: RiskLevels,
+): { readonly p: number; readonly saving: number } {
+  const sequences = Array.from({ length: groupCount(control, calibration) }, (): number[] => []);
+  const visit = test === "wsr" ? (group: number, error: number) => sequences[group]!.push(error) : undefined;
+  const { accepted, errors, left } = countGroups(calibration, row, control, visit);
+  let worst = 0;
+  accepted.forEach((n, group) => {
+    if (control === "exit" && row[group] === Number.POSITIVE_INFINITY) return;
+    let p = 1;
+    if (test === "binomial") p = binomialPValue(errors[group]!, n, alpha);
+    else if (test === "hoeffdingBentkus") p = hoeffdingBentkusPValue({ errors: errors[group]! }, n, alpha);
+    else if (n > 0) p = wsrPValue(sequences[group]!, alpha, delta);
+    worst = Math.max(worst, p);
+  });
+  const saving = left.reduce((sum, count, j) => sum + count * (1 - calibration.costs[j]!), 0);
+  return { p: worst, saving };
+}
+
+function checkCombination(control: Control, procedure: Procedure, test: RiskTest): void {
+  const op = "learnThenTest";
+  checkOneOf(op, "control", control, ["exit", "early", "label", "predictedClass"]);
+  checkOneOf(op, "procedure", procedure, ["path", "sequential", "split", "union", "allSamples"]);
+  checkOneOf(op, "test", test, ["binomial", "hoeffdingBentkus", "wsr"]);
+  if (procedure === "path") {
+    check(control !== "predictedClass", op, "predictedClass needs procedure split or sequential", procedure);
+    return;
+  }
+  check(test === "binomial", op, "procedures other than path use the binomial test", test);
+  const isClassChain = control === "predictedClass" && (procedure === "split" || procedure === "sequential");
+  check(control === "exit" || isClassChain, op, `procedure ${procedure} must control "exit"`, control);
+}
+
+function certify(
+  calibration: Cascade,
+  thresholds: Float64Array,
+  about: Pick<Certified, "method" | "guarantee" | "alpha" | "ids" | "marks"> & {
+    readonly delta: number;
+    readonly control: Control;
+  },
+): Certified {
+  const { control, ...rest } = about;
+  const exits = decide(calibration, thresholds);
+  const { cost, fractions } = achieved(calibration, exits);
+  const tests = promisedGroups(calibration, exits, control).map((group) => ({
+    ...group,
+    pValue: binomialPValue(group.errors, group.accepted, about.alpha),
+  }));
+  return {
+    ok: true,
+    ...rest,
+    n: calibration.samples,
+    score: calibration.score,
+    origin: policyOrigin(calibration),
+    thresholds,
+    risk: tests.reduce((worst, { errors, accepted }) => Math.max(worst, errors / accepted), 0),
+    coverage: 1 - fractions.at(-1)!,
+    cost,
+    tests,
+  };
+}
+
+/** The groups that a promise is about, as far as samples leave in them, in order of exit, label or class. */
+export function promisedGroups(scored: Cascade, taken: Int32Array, control: Control): readonly PromisedGroup[] {
+  const { exits, classes, labels, predictions, errors } = scored;
+  const keyOf = {
+    exit: (_: number, j: number) => j,
+    early: () => 0,
+    label: (i: number) => labels[i]!,
+    predictedClass: (i: number, j: number) => j * classes + predictions[i * exits + j]!,
+  }[control];
+  const describe = {
+    exit: (key: number) => ({ name: `exit ${key + 1}`, exit: key }),
+    early: () => ({ name: "early exits" }),
+    label: (key: number) => ({ name: `label ${key}` }),
+    predictedClass: (key: number) => {
+      const exit = Math.floor(key / classes);
+      return { name: `exit ${exit + 1}, class ${key % classes}`, exit };
+    },
+  }[control];
+  const accepted = new Float64Array(exits * classes);
+  const wrong = new Float64Array(exits * classes);
+  taken.forEach((j, i) => {
+    if (j === exits - 1) return;
+    const key = keyOf(i, j);
+    accepted[key] = accepted[key]! + 1;
+    wrong[key] = wrong[key]! + errors[i * exits + j]!;
+  });
+  return Array.from(accepted).flatMap((n, key) =>
+    n === 0 ? [] : [{ ...describe(key), accepted: n, errors: wrong[key]! }],
+  );
+}
+
+function describe(procedure: Procedure, control: Control, { alpha, delta }: RiskLevels): Guarantee {
+  const few = `at most ${alpha} of`;
+  const wrong = {
+    exit: `for each early exit, ${few} the samples that really leave there are answered wrongly`,
+    early: `${few} the samples that leave early are answered wrongly`,
+    label: `for each label, ${few} its samples that leave early are answered wrongly`,
+    predictedClass: `for each early exit and each class, ${few} the samples that really leave there with this answer are answered wrongly`,
+  }[control];
+  const chance = `With probability at least ${complement(delta)} over the calibration samples`;
+  if (procedure === "allSamples") {
+    return {
+      kind: "none",
+      promise: `${chance.toLowerCase()}, each exit used alone would err on at most ${alpha} of the samples it accepts, but behind other exits it sees harder ones.`,
+      assumptions: [independentSamples, fixedBeforehand],
+    };
+  }
+  const assumptions = [independentSamples, fixedBeforehand];
+  if (procedure === "sequential") {
+    assumptions.push(harmlessReuse);
+  }
+  return {
+    kind: "with probability 1 - delta",
+    promise: `${chance}, ${wrong}.`,
+    assumptions,
+  };
+}

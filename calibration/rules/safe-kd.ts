@@ -1,0 +1,108 @@
+/**
+ * The threshold rules of SAFE-KD (arXiv 2602.03043): as its released code computes them, and as its text describes
+ * them. Kept for comparison. Neither bounds the error rate of a cascade in operation.
+ */
+
+import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
+import { groupScores } from "../metrics/failure.ts";
+import { column, correctness, type Outcomes } from "../table/outcomes.ts";
+import { complement, exchangeableSamples, type Guarantee } from "./result.ts";
+
+/** Thresholds of the released code. */
+export interface SafeKdCode {
+  /** `[K]` quantile of 1 - p_j(label). */
+  readonly tau: Float64Array;
+  /** `[K]` leave when the largest probability reaches 1 - tau. A smaller delta gives a LOWER bar: the rule is inverted. */
+  readonly bar: Float64Array;
+  /** Zero-based rank of tau among the calibration scores. */
+  readonly rank: number;
+  readonly n: number;
+  readonly guarantee: Guarantee;
+}
+
+/** Released code: split-conformal quantile of the label's score, per exit, on all samples. */
+export function safeKdReleasedCode(all: Outcomes, options: { readonly delta: number }): SafeKdCode {
+  const { delta } = readOptions("safeKdReleasedCode", options, { delta: "number!" });
+  checkLevel("safeKdReleasedCode", "delta", delta);
+  checkNotEmpty("safeKdReleasedCode", "the calibration set", all.samples);
+  const n = all.samples;
+  const rank = Math.min(n - 1, Math.max(0, Math.ceil((n + 1) * (1 - delta)) - 1));
+  const tau = Float64Array.from({ length: all.exits }, (_, j) => {
+    const scores = column(all.nll, all.exits, j).map((nll) => 1 - Math.exp(-nll));
+    return scores.sort()[rank]!;
+  });
+  return {
+    tau,
+    bar: tau.map((t) => 1 - t),
+    rank,
+    n,
+    guarantee: {
+      kind: "none",
+      promise:
+        `the label's own probability reaches the bar in a share ${complement(delta)} of samples at each exit, ` +
+        "which does not bound the error rate of the samples that leave early.",
+      assumptions: [exchangeableSamples],
+    },
+  };
+}
+
+/** Thresholds as the text describes them. */
+export interface SafeKdText {
+  /** `[K-1]` on the largest probability; +Infinity closes an exit. */
+  readonly thresholds: Float64Array;
+  readonly n: number;
+  readonly guarantee: Guarantee;
+}
+
+/**
+ * Text: for every early exit apart, on all samples, the loosest threshold whose conformal bound on the selective
+ * risk is at most delta. The bound is never written down; ours is the plus-one rule (errors + 1) / (accepted + 1).
+ */
+export function safeKdText(all: Outcomes, options: { readonly delta: number }): SafeKdText {
+  const { delta } = readOptions("safeKdText", options, { delta: "number!" });
+  checkLevel("safeKdText", "delta", delta);
+  checkNotEmpty("safeKdText", "the calibration set", all.samples);
+  check(all.exits > 1, "safeKdText", "the table must have an early exit", `${all.exits} exits`);
+  const thresholds = Float64Array.from({ length: all.exits - 1 }, (_, j) =>
+    loosestPlusOne(column(all.maxProb, all.exits, j), correctness(all.errors, all.exits, j), delta),
+  );
+  return {
+    thresholds,
+    n: all.samples,
+    guarantee: {
+      kind: "none",
+      promise:
+        "each exit is judged on all samples, but serves only those that earlier exits refused; " +
+        `and even on all samples the error rate is only about ${delta} on average, exceeded in about half of all calibrations.`,
+      assumptions: [exchangeableSamples],
+    },
+  };
+}
+
+/** The loosest observed score with `errors + 1 <= delta (accepted + 1)`. */
+export function loosestPlusOne(scores: ArrayLike<number>, correct: ArrayLike<number>, delta: number): number {
+  return loosestWhere(scores, correct, (wrong, accepted) => wrong + 1 <= delta * (accepted + 1));
+}
+
+/** The loosest observed score whose empirical error rate is at most delta: the plug-in rule, no guarantee of any kind. */
+export function loosestPlugIn(scores: ArrayLike<number>, correct: ArrayLike<number>, delta: number): number {
+  return loosestWhere(scores, correct, (wrong, accepted) => wrong <= delta * accepted);
+}
+
+function loosestWhere(
+  scores: ArrayLike<number>,
+  correct: ArrayLike<number>,
+  passes: (wrong: number, accepted: number) => boolean,
+): number {
+  let best = Number.POSITIVE_INFINITY;
+  if (scores.length === 0) return best;
+  const groups = groupScores(scores, correct);
+  let accepted = 0;
+  let wrong = 0;
+  for (let g = 0; g < groups.counts.length; g++) {
+    accepted += groups.counts[g]!;
+    wrong += groups.errors[g]!;
+    if (passes(wrong, accepted)) best = groups.scores[g]!;
+  }
+  return best;
+}

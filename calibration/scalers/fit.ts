@@ -1,0 +1,171 @@
+/** The first of the three steps: fit scalers on validation samples, exit by exit, and apply them to other tables. */
+
+import type { Kinds } from "../../base/index.ts";
+import { check, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
+import { scaledOrigin } from "../table/origin.ts";
+import { column, correctness, type Outcomes, outcomes } from "../table/outcomes.ts";
+import { mapLogits, type Table } from "../table/table.ts";
+import {
+  type ConfidenceMethod,
+  type ConfidenceScaler,
+  fitConfidenceScaler,
+  leaveConfidences,
+  scaleConfidence,
+} from "./confidence-scalers.ts";
+import {
+  applyLogitScaler,
+  type ExitLogits,
+  FIT,
+  type FitOptions,
+  fitExitLogits,
+  type LogitMethod,
+  type LogitScaler,
+  readExits,
+} from "./logit-scalers.ts";
+
+/** What to fit, and on whom. */
+export interface ScalingOptions extends FitOptions {
+  readonly method: LogitMethod | ConfidenceMethod;
+  /**
+   * Fit each exit on the samples that every earlier exit refuses under these thresholds (`[K-1]`, on the largest
+   * probability), instead of on all: what the exit will really see.
+   */
+  readonly survivorsOf?: ArrayLike<number>;
+}
+
+/** One scaler per exit. */
+export interface Scaling {
+  readonly scalers: readonly (LogitScaler | ConfidenceScaler)[];
+  /** Samples each exit was fitted on. */
+  readonly samples: readonly number[];
+  /** False if any exit's fit did not reach its minimum. */
+  readonly converged: boolean;
+}
+
+const SCALING: Kinds<ScalingOptions> = { ...FIT, method: "string!", survivorsOf: "any" };
+
+/** Logits kept in memory at once, in values: a table with more is read once per group of exits. */
+const LARGEST_GROUP = 1 << 28;
+
+/** Fits one scaler per exit, on as few readings of the table as memory allows. Throws if no sample survives to an exit. */
+export function fit(table: Table, options: ScalingOptions): Scaling {
+  const { method, survivorsOf, ...fitting } = readOptions("fit", options, SCALING);
+  const known = ["temperature", "vector", "matrix", "dirichlet", "histogram", "isotonic", "beta"];
+  checkOneOf("fit", "method", method, known);
+  const all = survivorsOf || !isLogitMethod(method) ? outcomes(table) : undefined;
+  const alive = all && survivorsOf ? survivors(all, survivorsOf) : undefined;
+  const scalers = isLogitMethod(method)
+    ? fitToLogits(table, alive, method, fitting)
+    : fitToConfidences(all!, alive, method);
+  const samples = scalers.map((_, j) => alive?.[j]?.length ?? table.samples);
+  return { scalers, samples, converged: scalers.every((scaler) => scaler.converged) };
+}
+
+/** The samples that reach each exit under thresholds on the largest probability. */
+function survivors({ maxProb, exits, samples }: Outcomes, thresholds: ArrayLike<number>): readonly Int32Array[] {
+  let alive = Int32Array.from({ length: samples }, (_, i) => i);
+  return Array.from({ length: exits }, (_, j) => {
+    if (j > 0) alive = alive.filter((i) => maxProb[i * exits + j - 1]! < thresholds[j - 1]!);
+    checkNotEmpty("fit", `the survivors of exit ${j - 1} (counted from 0)`, alive.length);
+    return alive;
+  });
+}
+
+function fitToLogits(
+  table: Table,
+  alive: readonly Int32Array[] | undefined,
+  method: LogitMethod,
+  options: FitOptions,
+): readonly LogitScaler[] {
+  const { samples, exits, classes } = table;
+  const group = Math.max(1, Math.floor(LARGEST_GROUP / (samples * classes)));
+  const scalers: LogitScaler[] = [];
+  for (let first = 0; first < exits; first += group) {
+    for (const own of readExits(table, first, Math.min(group, exits - first))) {
+      const rows = alive?.[scalers.length];
+      scalers.push(fitExitLogits(rows ? selectRows(own, rows) : own, method, options));
+    }
+  }
+  return scalers;
+}
+
+function selectRows({ z, labels, classes }: ExitLogits, rows: Int32Array): ExitLogits {
+  const own = new Float64Array(rows.length * classes);
+  rows.forEach((row, i) => {
+    own.set(z.subarray(row * classes, (row + 1) * classes), i * classes);
+  });
+  return { z: own, labels: rows.map((row) => labels[row]!), classes };
+}
+
+function fitToConfidences(
+  all: Outcomes,
+  alive: readonly Int32Array[] | undefined,
+  method: ConfidenceMethod,
+): readonly ConfidenceScaler[] {
+  return Array.from({ length: all.exits }, (_, j) => {
+    const scores = column(all.maxProb, all.exits, j);
+    const correct = correctness(all.errors, all.exits, j);
+    const rows = alive?.[j];
+    const own = rows ? Float64Array.from(rows, (i) => scores[i]!) : scores;
+    const ownCorrect = rows ? Uint8Array.from(rows, (i) => correct[i]!) : correct;
+    return leaveConfidences(ownCorrect) ?? fitConfidenceScaler(own, ownCorrect, method);
+  });
+}
+
+/** What a user should know of a fit, one line for each exit that has something. */
+export function scalingNotes({ scalers }: Scaling, names?: readonly string[]): readonly string[] {
+  return scalers.flatMap(({ note, converged }, j) => {
+    if (converged) return [];
+    const what = note ?? "the scaling did not converge; see its parameters";
+    return [`${names?.[j] ?? `exit ${j + 1}`}: ${what}`];
+  });
+}
+
+/** The table or its outcomes, scaled: whichever this kind of scaling changes. */
+export function applyScaling(table: Table, scaling: Scaling): Table | Outcomes {
+  return isLogitScaling(scaling) ? scaleLogits(table, scaling) : scaleConfidences(outcomes(table), scaling);
+}
+
+/** The table with every exit's logits scaled, computed as it is read. For temperature, vector, matrix and Dirichlet. */
+export function scaleLogits(table: Table, scaling: Scaling): Table {
+  checkCount(table, scaling);
+  const { exits, classes } = table;
+  const scaled = mapLogits(table, (values, at) => {
+    for (let j = 0; j < exits; j++) {
+      const scaler = scaling.scalers[j]!;
+      check(
+        "parameters" in scaler,
+        "scaleLogits",
+        "scalers must change logits",
+        scaler.method,
+        "Use scaleConfidences.",
+      );
+      applyLogitScaler(scaler, values, at + j * classes, classes);
+    }
+  });
+  return { ...scaled, origin: scaledOrigin(table.origin, scaling) };
+}
+
+/** Outcomes with every exit's largest probability scaled. For histogram, isotonic and beta. */
+export function scaleConfidences(all: Outcomes, scaling: Scaling): Outcomes {
+  checkCount(all, scaling);
+  const maxProb = all.maxProb.map((score, at) => {
+    const scaler = scaling.scalers[at % all.exits]!;
+    check("knots" in scaler, "scaleConfidences", "scalers must change confidences", scaler.method, "Use scaleLogits.");
+    return scaleConfidence(scaler, score);
+  });
+  return { ...all, maxProb, origin: scaledOrigin(all.origin, scaling) };
+}
+
+/** True for scalings of logits, false for scalings of confidences. */
+export function isLogitScaling({ scalers }: Scaling): boolean {
+  return scalers.every((scaler) => "parameters" in scaler);
+}
+
+function isLogitMethod(method: LogitMethod | ConfidenceMethod): method is LogitMethod {
+  return method === "temperature" || method === "vector" || method === "matrix" || method === "dirichlet";
+}
+
+function checkCount({ exits }: { readonly exits: number }, { scalers }: Scaling): void {
+  check(scalers.length === exits, "scale", `there must be one scaler per exit (${exits})`, scalers.length);
+}

@@ -1,0 +1,93 @@
+/**
+ * A learned exit gate: logistic regression on four softmax statistics, with the prediction left unchanged.
+ * A reconstruction of the correction step of *Rethinking Calibration for Early-Exit Neural Networks*
+ * (arXiv 2508.21495 v3, details not published): BCE against the oracle's decision on held-out samples.
+ */
+
+import { check, checkOneOf, readOptions } from "../errors.ts";
+import { eefpTargets } from "../metrics/eefp.ts";
+import { orderedProbability } from "../numeric/certainty.ts";
+import { minimise } from "../numeric/optimise.ts";
+import type { Outcomes } from "../table/outcomes.ts";
+
+/** Weights `[K, 5]`: maxProb, margin, normalised entropy, log sum exp, bias. */
+export interface Gate {
+  readonly kind: "gate";
+  readonly weights: Float64Array;
+  readonly converged: boolean;
+}
+
+const FEATURES = 5;
+/** Keeps separable exits finite; far too small to move the others. */
+const RIDGE = 1e-4;
+
+/**
+ * Fits one gate per exit on held-out outcomes, classes balanced.
+ * `target`: "oracle" = leave if right here or never right later (EEFP); "correct" = leave if right here.
+ */
+export function fitGate(held: Outcomes, options: { readonly target?: "oracle" | "correct" } = {}): Gate {
+  const { target = "oracle" } = readOptions("fitGate", options, { target: "string" });
+  checkOneOf("fitGate", "target", target, ["oracle", "correct"]);
+  const { samples, exits } = held;
+  const wanted = target === "oracle" ? eefpTargets(held.errors, exits) : held.errors.map((e) => 1 - e);
+  const weights = new Float64Array(exits * FEATURES);
+  const x = new Float64Array(FEATURES);
+  let converged = true;
+  for (let j = 0; j < exits; j++) {
+    let positives = 0;
+    for (let i = 0; i < samples; i++) positives += wanted[i * exits + j]!;
+    // one kind only: a constant gate; the ridge keeps it finite
+    const balance = [0.5 / Math.max(1, samples - positives), 0.5 / Math.max(1, positives)] as const;
+    const found = minimise((w, gradient) => {
+      let loss = 0;
+      for (let f = 0; f < FEATURES; f++) {
+        loss += 0.5 * RIDGE * w[f]! ** 2;
+        gradient[f] = RIDGE * w[f]!;
+      }
+      for (let i = 0; i < samples; i++) {
+        const at = i * exits + j;
+        features(held, at, x);
+        const logit = inner(w, 0, x);
+        const y = wanted[at]! as 0 | 1;
+        const weight = balance[y];
+        loss += weight * (Math.max(logit, 0) - y * logit + Math.log1p(Math.exp(-Math.abs(logit))));
+        const residual = weight * (1 / (1 + Math.exp(-logit)) - y);
+        for (let f = 0; f < FEATURES; f++) gradient[f] = gradient[f]! + residual * x[f]!;
+      }
+      return loss;
+    }, new Float64Array(FEATURES));
+    weights.set(found.x, j * FEATURES);
+    converged &&= found.converged;
+  }
+  return { kind: "gate", weights, converged };
+}
+
+/** The gate's probability of leaving, `[N, K]`, ordered near 1 (certainty.ts). */
+export function gateScores(all: Outcomes, gate: Gate): Float64Array {
+  const { exits } = all;
+  const count = gate.weights.length / FEATURES;
+  check(count === exits, "gate", `the gate must have one row of weights per exit (${exits})`, count);
+  const x = new Float64Array(FEATURES);
+  const out = new Float64Array(all.samples * exits);
+  for (let i = 0; i < out.length; i++) {
+    features(all, i, x);
+    const logit = inner(gate.weights, (i % exits) * FEATURES, x);
+    const logRest = -Math.max(logit, 0) - Math.log1p(Math.exp(-Math.abs(logit)));
+    out[i] = orderedProbability(1 / (1 + Math.exp(-logit)), logRest);
+  }
+  return out;
+}
+
+function features(all: Outcomes, at: number, x: Float64Array): void {
+  x[0] = all.maxProb[at]!;
+  x[1] = all.margin[at]!;
+  x[2] = all.entropy[at]! / Math.log(Math.max(2, all.classes));
+  x[3] = all.logSumExp[at]!;
+  x[4] = 1;
+}
+
+function inner(w: Float64Array, at: number, x: Float64Array): number {
+  let sum = 0;
+  for (let f = 0; f < FEATURES; f++) sum += w[at + f]! * x[f]!;
+  return sum;
+}

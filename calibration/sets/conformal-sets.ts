@@ -1,0 +1,124 @@
+/**
+ * Conformal prediction sets: THR, APS and RAPS. The set contains the label with probability at least 1 - alpha over
+ * calibration and test draws together (marginal), for exchangeable samples.
+ */
+
+import type { Kinds } from "../../base/index.ts";
+import { check, checkLengths, checkLevel, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
+import { softmaxInto } from "../numeric/softmax.ts";
+import { complement, exchangeableSamples, fixedBeforehand, type Guarantee } from "../rules/result.ts";
+import type { Values } from "../table/table.ts";
+
+/** How strange a label is. */
+export interface SetOptions {
+  /** `thr`: 1 - p_y. `aps`: probability mass down to y. `raps`: aps plus a charge for deep ranks. */
+  readonly method: "thr" | "aps" | "raps";
+  readonly alpha: number;
+  /** raps: charge per rank beyond kReg. */
+  readonly lambda?: number;
+  readonly kReg?: number;
+}
+
+export const SETS: Kinds<SetOptions> = { method: "string!", alpha: "number!", lambda: "number", kReg: "number" };
+
+/** Logits `[N, C]` of one exit; `u` (one uniform number a sample) makes aps and raps exact instead of conservative. */
+export interface SetInput {
+  readonly logits: Values;
+  readonly classes: number;
+  readonly u?: ArrayLike<number>;
+}
+
+/** A calibrated rule. */
+export interface SetRule extends SetOptions {
+  /** Scores up to this one belong to the set; +Infinity (every class) if n is too small for alpha. */
+  readonly quantile: number;
+  /** `ceil((n+1)(1-alpha))`. */
+  readonly rank: number;
+  /** False if rank > n: the sets are complete and say nothing. */
+  readonly ok: boolean;
+  readonly n: number;
+  /** Fewest calibration samples at which sets can exclude anything at this alpha. */
+  readonly neededSamples: number;
+  readonly guarantee: Guarantee;
+}
+
+/** Strangeness of all classes for all rows, `[N, C]`. */
+export function setScores(input: SetInput, options: SetOptions): Float64Array {
+  return strangeness(input, readOptions("setScores", options, SETS));
+}
+
+/** `setScores` by options that are checked, or that a rule has kept. */
+export function strangeness(input: SetInput, options: SetOptions): Float64Array {
+  const { logits, classes, u } = input;
+  const { method, lambda = 0, kReg = 0 } = options;
+  checkOneOf("setScores", "method", method, ["thr", "aps", "raps"]);
+  const scores = new Float64Array(logits.length);
+  const p = new Float64Array(classes);
+  const order = Array.from({ length: classes }, (_, c) => c);
+  for (let at = 0; at < logits.length; at += classes) {
+    softmaxInto(logits, at, classes, p);
+    if (method === "thr") {
+      for (let c = 0; c < classes; c++) scores[at + c] = 1 - p[c]!;
+      continue;
+    }
+    const draw = u ? u[at / classes]! : 0;
+    order.sort((a, b) => p[b]! - p[a]! || a - b);
+    let mass = 0;
+    order.forEach((c, rank) => {
+      mass += p[c]!;
+      const charge = method === "raps" ? lambda * Math.max(0, rank + 1 - kReg) : 0;
+      scores[at + c] = mass - draw * p[c]! + charge;
+    });
+  }
+  return scores;
+}
+
+/** The quantile of the label's scores on calibration samples. */
+export function calibrateSets(input: SetInput & { readonly labels: ArrayLike<number> }, options: SetOptions): SetRule {
+  checkLevel("calibrateSets", "alpha", readOptions("calibrateSets", options, SETS).alpha);
+  const n = input.labels.length;
+  checkNotEmpty("calibrateSets", "the calibration set", n);
+  if (input.u) checkLengths("calibrateSets", "u", input.u.length, "labels", n);
+  checkLengths("calibrateSets", "logits / classes", input.logits.length / input.classes, "labels", n);
+  const all = strangeness(input, options);
+  const own = Float64Array.from({ length: n }, (_, i) => {
+    const label = input.labels[i]!;
+    const isClass = Number.isInteger(label) && label >= 0 && label < input.classes;
+    check(isClass, "calibrateSets", `labels must lie in 0..${input.classes - 1}`, label);
+    return all[i * input.classes + label]!;
+  });
+  return setRule(own, options, "the set contains the label");
+}
+
+/** The rule from the labels' strangeness on calibration samples. */
+export function setRule(labelScores: Float64Array, options: SetOptions, event: string): SetRule {
+  const { alpha } = readOptions("setRule", options, SETS);
+  const n = labelScores.length;
+  const rank = Math.ceil((n + 1) * (1 - alpha));
+  const ok = rank <= n;
+  const quantile = ok ? labelScores.sort()[rank - 1]! : Number.POSITIVE_INFINITY;
+  const promise = `On average over calibration sets and future samples, ${event} with probability at least ${complement(alpha)}.`;
+  const guarantee: Guarantee = { kind: "marginal", promise, assumptions: [exchangeableSamples, fixedBeforehand] };
+  return { ...options, quantile, rank, ok, n, neededSamples: Math.ceil(1 / alpha - 1 - 1e-9), guarantee };
+}
+
+/** 1 where a class belongs to the set, `[N, C]`. A set may be empty. */
+export function predictSets(input: SetInput, rule: SetRule): Uint8Array {
+  return Uint8Array.from(strangeness(input, rule), (score) => (score <= rule.quantile ? 1 : 0));
+}
+
+/** Classes per set and the share of sets that contain the label. */
+export function setQuality(
+  sets: Uint8Array,
+  labels: ArrayLike<number>,
+  classes: number,
+): { readonly size: Int32Array; readonly coverage: number } {
+  checkLengths("setQuality", "sets / classes", sets.length / classes, "labels", labels.length);
+  const size = new Int32Array(labels.length);
+  let covered = 0;
+  for (let i = 0; i < labels.length; i++) {
+    for (let c = 0; c < classes; c++) size[i] = size[i]! + sets[i * classes + c]!;
+    covered += sets[i * classes + labels[i]!]!;
+  }
+  return { size, coverage: covered / labels.length };
+}

@@ -1,0 +1,94 @@
+/**
+ * Prediction sets along the exits that only shrink: a class, once excluded, stays out, and whichever exit answers, the
+ * label was excluded at or before it with probability at most alpha. Two ways: from predictive ratios under a correct
+ * model (Jazbec et al., UAI 2024), and conformal, which needs no model.
+ */
+
+import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
+import type { Guarantee } from "../rules/result.ts";
+import { forEachChunk, type Table } from "../table/table.ts";
+import { SETS, type SetOptions, type SetRule, setRule, strangeness } from "./conformal-sets.ts";
+
+/** Membership per sample, exit and class, and set sizes. */
+export interface NestedSets {
+  /** `[N, K, C]`. */
+  readonly sets: Uint8Array;
+  /** `[N, K]`; may reach 0, which says that the model contradicts itself. */
+  readonly size: Int32Array;
+  readonly guarantee: Guarantee;
+}
+
+/**
+ * From predictive ratios `[N, K, C]`: class c is in set j if the running product is <= 1/alpha at every exit up to j.
+ * Anytime-valid by Ville's inequality if the ratios of the true class form a martingale; misspecified ratios void that.
+ */
+export function nestedSets(
+  ratios: ArrayLike<number>,
+  options: { readonly exits: number; readonly classes: number; readonly alpha: number },
+): NestedSets {
+  const { exits, classes, alpha } = readOptions("nestedSets", options, {
+    exits: "number!",
+    classes: "number!",
+    alpha: "number!",
+  });
+  checkLevel("nestedSets", "alpha", alpha);
+  const width = exits * classes;
+  const isWhole = Number.isInteger(ratios.length / width);
+  check(isWhole, "nestedSets", `ratios must hold ${exits} x ${classes} values a sample`, ratios.length);
+  const products = new Float64Array(ratios.length);
+  for (let at = 0; at < ratios.length; at++) {
+    products[at] = ratios[at]! * (at % width < classes ? 1 : products[at - classes]!);
+  }
+  const guarantee: Guarantee = {
+    kind: "marginal",
+    promise: `The label is excluded at any exit with probability at most ${alpha}.`,
+    assumptions: ["the predictive ratios of the true class form a martingale, that is, the model is correct"],
+  };
+  return { ...nest(products, exits, classes, 1 / alpha), guarantee };
+}
+
+/**
+ * Conformal nested sets: a class is as strange as its strangest exit so far, and the quantile is taken of the label's
+ * strangeness over all exits. Exact in finite samples for any network; read with `predictNestedSets`.
+ */
+export function calibrateNestedSets(table: Table, options: SetOptions): SetRule {
+  checkLevel("calibrateNestedSets", "alpha", readOptions("calibrateNestedSets", options, SETS).alpha);
+  const { exits, classes, labels } = table;
+  const own = new Float64Array(table.samples).fill(Number.NEGATIVE_INFINITY);
+  forEachChunk(table, (logits, first, count) => {
+    const scores = strangeness({ logits, classes }, options);
+    for (let row = 0; row < count * exits; row++) {
+      const i = first + Math.floor(row / exits);
+      own[i] = Math.max(own[i]!, scores[row * classes + labels[i]!]!);
+    }
+  });
+  return setRule(own, options, "the sets of all exits contain the label");
+}
+
+/** The sets of every sample at every exit. */
+export function predictNestedSets(table: Table, rule: SetRule): NestedSets {
+  const { samples, exits, classes } = table;
+  checkNotEmpty("predictNestedSets", "the table", samples);
+  const sets = new Uint8Array(samples * exits * classes);
+  const size = new Int32Array(samples * exits);
+  forEachChunk(table, (logits, first) => {
+    const found = nest(strangeness({ logits, classes }, rule), exits, classes, rule.quantile);
+    sets.set(found.sets, first * exits * classes);
+    size.set(found.size, first * exits);
+  });
+  return { sets, size, guarantee: rule.guarantee };
+}
+
+/** A class belongs to set j if its value is at most `limit` at every exit up to j. */
+function nest(values: Float64Array, exits: number, classes: number, limit: number): Pick<NestedSets, "sets" | "size"> {
+  const sets = new Uint8Array(values.length);
+  const size = new Int32Array(values.length / classes);
+  for (let at = 0; at < values.length; at++) {
+    const row = Math.floor(at / classes);
+    const wasIn = row % exits === 0 || sets[at - classes] === 1;
+    if (!wasIn || !(values[at]! <= limit)) continue;
+    sets[at] = 1;
+    size[row] = size[row]! + 1;
+  }
+  return { sets, size };
+}

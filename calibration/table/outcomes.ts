@@ -1,0 +1,89 @@
+/** One pass over a table: what every exit answered, whether it was right, and how sure it was. */
+
+import { SoftmaxRow } from "../numeric/softmax.ts";
+import { forEachChunk, type Table } from "./table.ts";
+
+/** Per sample and exit, arrays `[N, K]`. A few dozen bytes each, whatever the number of classes. */
+export interface Outcomes {
+  readonly samples: number;
+  readonly exits: number;
+  readonly classes: number;
+  readonly labels: Int32Array;
+  readonly costs: Float64Array;
+  readonly ids: Table["ids"];
+  readonly origin?: Table["origin"];
+  readonly predictions: Int32Array;
+  /** 1 where the prediction is wrong. */
+  readonly errors: Uint8Array;
+  /** Largest probability. Near 1, where a double has no digits left, it and the next two keep the order of samples (certainty.ts). */
+  readonly maxProb: Float64Array;
+  /** Largest minus second largest probability. */
+  readonly margin: Float64Array;
+  /** In nats. */
+  readonly entropy: Float64Array;
+  readonly logSumExp: Float64Array;
+  readonly maxLogit: Float64Array;
+  /** -log of the label's probability. */
+  readonly nll: Float64Array;
+  /** Sum over classes of the squared distance to the label's indicator. */
+  readonly brier: Float64Array;
+}
+
+/** Reads a table once. */
+export function outcomes(table: Table): Outcomes {
+  const { samples, exits, classes, labels, costs, ids, origin } = table;
+  const size = samples * exits;
+  const result = {
+    samples,
+    exits,
+    classes,
+    labels,
+    costs,
+    ids,
+    origin,
+    predictions: new Int32Array(size),
+    errors: new Uint8Array(size),
+    maxProb: new Float64Array(size),
+    margin: new Float64Array(size),
+    entropy: new Float64Array(size),
+    logSumExp: new Float64Array(size),
+    maxLogit: new Float64Array(size),
+    nll: new Float64Array(size),
+    brier: new Float64Array(size),
+  };
+  const row = new SoftmaxRow();
+  forEachChunk(table, (rows, first, count) => {
+    for (let r = 0; r < count * exits; r++) {
+      const i = first * exits + r;
+      const label = labels[first + Math.floor(r / exits)]!;
+      row.read(rows, r * classes, classes);
+      const logLabel = rows[r * classes + label]! - row.logSumExp;
+      result.predictions[i] = row.prediction;
+      result.errors[i] = row.prediction === label ? 0 : 1;
+      result.maxProb[i] = row.maxProb;
+      result.margin[i] = row.margin;
+      result.entropy[i] = row.entropy;
+      result.logSumExp[i] = row.logSumExp;
+      result.maxLogit[i] = row.max;
+      result.nll[i] = Math.max(0, -logLabel);
+      result.brier[i] = Math.max(0, row.squares - 2 * Math.exp(logLabel) + 1);
+    }
+  });
+  return result;
+}
+
+/** Column `exit` of an `[N, K]` array. */
+export function column(values: ArrayLike<number>, exits: number, exit: number): Float64Array {
+  const n = values.length / exits;
+  const out = new Float64Array(n);
+  for (let i = 0; i < n; i++) out[i] = values[i * exits + exit]!;
+  return out;
+}
+
+/** 1 minus an error flag, for one exit. */
+export function correctness(errors: Uint8Array, exits: number, exit: number): Uint8Array {
+  const n = errors.length / exits;
+  const out = new Uint8Array(n);
+  for (let i = 0; i < n; i++) out[i] = 1 - errors[i * exits + exit]!;
+  return out;
+}

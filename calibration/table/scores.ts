@@ -1,0 +1,285 @@
+/**
+ * From outcomes to one confidence per sample and exit. Higher always means more confident: uncertainties are negated. Probabilities
+ * near 1 keep their order (certainty.ts), so that thresholds can tell apart what a rounded probability could not.
+ */
+
+import { type Kinds, what } from "../../base/index.ts";
+import { check, checkLengths, checkNotEmpty, fail, readOptions } from "../errors.ts";
+import { orderedProbability } from "../numeric/certainty.ts";
+import { betweenValues, sorted } from "../numeric/ranks.ts";
+import { argmax, softmaxInto } from "../numeric/softmax.ts";
+import { type Gate, gateScores } from "../scalers/learned-gate.ts";
+import { column, type Outcomes, outcomes } from "./outcomes.ts";
+import { forEachChunk, relativeCosts, type Table, type Values } from "./table.ts";
+
+/** Scores that need one exit's own softmax. */
+export type PlainScore = "maxProb" | "margin" | "entropy" | "normalisedEntropy" | "energy" | "maxLogit";
+/** Scores that combine an exit with the exits before it; the ensembles change the prediction too. */
+export type RunningScore = "patience" | "productOfExperts" | "geometricEnsemble" | "arithmeticEnsemble";
+/** By name, or a fitted gate. */
+export type Score = PlainScore | RunningScore | Gate;
+
+/** All a threshold rule looks at: one confidence, one prediction and one error flag per sample and exit, `[N, K]`. */
+export interface Cascade {
+  readonly samples: number;
+  readonly exits: number;
+  readonly classes: number;
+  /** Higher = more confident. */
+  readonly score: Score | "given";
+  /** Finite. */
+  readonly scores: Float64Array;
+  /** -1 where unknown. */
+  readonly predictions: Int32Array;
+  readonly errors: Uint8Array;
+  /** `[N]`; -1 where unknown. */
+  readonly labels: Int32Array;
+  /** `[K]`, the last is 1. */
+  readonly costs: Float64Array;
+  readonly ids: Table["ids"];
+  readonly origin?: Table["origin"];
+}
+
+/** Anything a score can be read from. */
+export type Source = Table | Outcomes | Cascade;
+
+/**
+ * The confidences of a table under a score (default: the largest probability). A cascade is returned as it is, and
+ * refused if another score was asked for by name.
+ */
+export function cascade(source: Source, wanted?: Score): Cascade {
+  if (typeof source !== "object" || source === null || !("samples" in source))
+    fail("cascade", "the source must be a table, outcomes or a cascade", what(source));
+  if ("scores" in source) {
+    const isOther = typeof wanted === "string" && source.score !== "given" && source.score !== wanted;
+    if (isOther) fail("cascade", `the scores must be ${wanted}`, scoreName(source.score));
+    return source;
+  }
+  const score = wanted ?? "maxProb";
+  if (typeof score === "string" && isEnsemble(score)) {
+    if (!("read" in source)) fail("cascade", `score ${score} needs a table of logits`, "outcomes");
+    return ensembleCascade(source, score);
+  }
+  const all = "read" in source ? outcomes(source) : source;
+  const scores = typeof score === "string" ? plainScores(all, score) : gateScores(all, score);
+  return pick(all, score, scores, all.predictions, all.errors);
+}
+
+/** What `cascadeFromScores` takes: scores and errors `[N, K]`, and what is known besides. */
+export interface ScoresInput {
+  readonly scores: ArrayLike<number>;
+  readonly errors: ArrayLike<number>;
+  readonly exits: number;
+  readonly macs?: ArrayLike<number>;
+  readonly predictions?: ArrayLike<number>;
+  readonly labels?: ArrayLike<number>;
+  readonly classes?: number;
+  readonly ids?: readonly (string | number)[];
+}
+
+const SCORES: Kinds<ScoresInput> = {
+  scores: "any!",
+  errors: "any!",
+  exits: "number!",
+  macs: "any",
+  predictions: "any",
+  labels: "any",
+  classes: "number",
+  ids: "any",
+};
+
+/**
+ * A cascade from scores computed elsewhere. Predictions and labels are optional: rules that need them refuse a cascade
+ * without. Throws `CalibrationError` for lengths that disagree, scores that are not finite, errors other than 0 and 1.
+ */
+export function cascadeFromScores(input: ScoresInput): Cascade {
+  const { exits } = readOptions("cascadeFromScores", input, SCORES);
+  checkNotEmpty("cascade", "scores", input.scores.length);
+  checkLengths("cascade", "scores", input.scores.length, "errors", input.errors.length);
+  const samples = input.scores.length / exits;
+  check(Number.isInteger(samples), "cascade", `scores must hold ${exits} values a sample`, input.scores.length);
+  const scores = Float64Array.from(input.scores);
+  // an infinite score would pass the infinite threshold of a closed exit
+  const bad = scores.findIndex((s) => !Number.isFinite(s));
+  const place = `${scores[bad]} at sample ${Math.floor(bad / exits)}, exit ${bad % exits} (counted from 0)`;
+  check(bad < 0, "cascade", "scores must be finite", place);
+  const isFlag = Array.prototype.every.call(input.errors, (e: unknown) => e === 0 || e === 1);
+  check(isFlag, "cascade", "errors must be 0 or 1", "something else");
+  const { predictions, labels, ids } = input;
+  if (predictions) checkLengths("cascade", "predictions", predictions.length, "scores", scores.length);
+  if (labels) checkLengths("cascade", "labels", labels.length, "samples", samples);
+  if (ids) checkLengths("cascade", "ids", ids.length, "samples", samples);
+  return {
+    samples,
+    exits,
+    classes: input.classes ?? 2,
+    score: "given",
+    scores,
+    predictions: Int32Array.from(predictions ?? new Int32Array(scores.length).fill(-1)),
+    errors: Uint8Array.from(input.errors),
+    labels: Int32Array.from(labels ?? new Int32Array(samples).fill(-1)),
+    costs: relativeCosts(input.macs, exits),
+    ids,
+  };
+}
+
+/** Refuses a cascade from given scores that lacks what a rule is about. */
+export function checkKnown(op: string, what: "predictions" | "labels", cascade: Cascade): void {
+  check(cascade[what][0] !== -1, op, `the cascade must know its ${what}`, "scores and errors only");
+}
+
+/** The cascade restricted to some samples, in the given order. */
+export function selectFromCascade(all: Cascade, rows: ArrayLike<number>): Cascade {
+  const { exits, ids } = all;
+  const n = rows.length;
+  const scores = new Float64Array(n * exits);
+  const predictions = new Int32Array(n * exits);
+  const errors = new Uint8Array(n * exits);
+  const labels = new Int32Array(n);
+  for (let i = 0; i < n; i++) {
+    const from = rows[i]! * exits;
+    for (let j = 0; j < exits; j++) {
+      scores[i * exits + j] = all.scores[from + j]!;
+      predictions[i * exits + j] = all.predictions[from + j]!;
+      errors[i * exits + j] = all.errors[from + j]!;
+    }
+    labels[i] = all.labels[rows[i]!]!;
+  }
+  const picked = ids && Array.from({ length: n }, (_, i) => ids[rows[i]!]!);
+  return { ...all, samples: n, scores, predictions, errors, labels, ids: picked };
+}
+
+/** Moves thresholds `[K-1]` midway between scores: the same samples pass, and none of them barely; see `betweenValues`. */
+export function betweenScores({ scores, exits }: Cascade): (thresholds: Float64Array) => Float64Array {
+  const ascending = Array.from({ length: exits - 1 }, (_, j) => sorted(column(scores, exits, j)));
+  return (thresholds) => thresholds.map((threshold, j) => betweenValues(ascending[j]!, threshold));
+}
+
+/** What a score is called. */
+export function scoreName(score: Score | "given"): string {
+  return typeof score === "string" ? score : score.kind;
+}
+
+/** The probabilities a score looks at: those of an ensemble, or every exit's own. */
+export function exitProbabilities(score: Score = "maxProb"): Ensemble {
+  return typeof score === "string" && isEnsemble(score) ? ensembles[score] : separateExits;
+}
+
+function isEnsemble(score: PlainScore | RunningScore): score is Exclude<RunningScore, "patience"> {
+  return score === "productOfExperts" || score === "geometricEnsemble" || score === "arithmeticEnsemble";
+}
+
+function plainScores(all: Outcomes, score: PlainScore | "patience"): Float64Array {
+  const logClasses = Math.log(Math.max(2, all.classes));
+  switch (score) {
+    case "maxProb":
+      return all.maxProb;
+    case "margin":
+      return all.margin;
+    case "entropy":
+      return all.entropy.map((h) => -h);
+    case "normalisedEntropy":
+      return all.entropy.map((h) => -h / logClasses);
+    case "energy":
+      return all.logSumExp;
+    case "maxLogit":
+      return all.maxLogit;
+    case "patience":
+      return patience(all.predictions, all.exits);
+    default:
+      return fail("cascade", "score must be a known score", String(score satisfies never));
+  }
+}
+
+/** How many times in a row the prediction has stayed the same: 0 at the first exit and after each change (PBEE). */
+export function patience(predictions: Int32Array, exits: number): Float64Array {
+  const counts = new Float64Array(predictions.length);
+  for (let i = 0; i < counts.length; i++) {
+    const isSame = i % exits !== 0 && predictions[i] === predictions[i - 1];
+    counts[i] = isSame ? counts[i - 1]! + 1 : 0;
+  }
+  return counts;
+}
+
+/** Turns the `[K, C]` logits of one sample into the `[K, C]` probabilities of an ensemble of each exit with all before it. */
+export type Ensemble = (z: Values, at: number, exits: number, classes: number, out: Float64Array) => void;
+
+/** No ensemble: the softmax of every exit. */
+const separateExits: Ensemble = (z, at, exits, classes, out) => {
+  for (let j = 0; j < exits; j++) softmaxInto(z, at + j * classes, classes, out, j * classes);
+};
+
+/** Mean of the probabilities of exits 1 .. j. */
+const arithmetic: Ensemble = (z, at, exits, classes, out) => {
+  separateExits(z, at, exits, classes, out);
+  for (let j = 1; j < exits; j++) {
+    for (let c = 0; c < classes; c++) {
+      out[j * classes + c] = (j * out[(j - 1) * classes + c]! + out[j * classes + c]!) / (j + 1);
+    }
+  }
+};
+
+/** Normalised geometric mean of the probabilities of exits 1 .. j: softmax of the mean logits. */
+const geometric: Ensemble = (z, at, exits, classes, out) => {
+  const sum = new Float64Array(classes);
+  const mean = new Float64Array(classes);
+  for (let j = 0; j < exits; j++) {
+    for (let c = 0; c < classes; c++) {
+      sum[c] = sum[c]! + z[at + j * classes + c]!;
+      mean[c] = sum[c]! / (j + 1);
+    }
+    softmaxInto(mean, 0, classes, out, j * classes);
+  }
+};
+
+/**
+ * Product of experts (Jazbec et al., NeurIPS 2023): q_j(c) proportional to prod over k <= j of max(z_k(c), 0)^(k/K);
+ * the exit's own softmax where every product is 0.
+ */
+const productOfExperts: Ensemble = (z, at, exits, classes, out) => {
+  const logs = new Float64Array(classes);
+  for (let j = 0; j < exits; j++) {
+    let best = Number.NEGATIVE_INFINITY;
+    for (let c = 0; c < classes; c++) {
+      logs[c] = logs[c]! + ((j + 1) / exits) * Math.log(Math.max(z[at + j * classes + c]!, 0));
+      best = Math.max(best, logs[c]!);
+    }
+    const isEmpty = best === Number.NEGATIVE_INFINITY;
+    softmaxInto(isEmpty ? z : logs, isEmpty ? at + j * classes : 0, classes, out, j * classes);
+  }
+};
+
+const ensembles = { arithmeticEnsemble: arithmetic, geometricEnsemble: geometric, productOfExperts };
+
+function ensembleCascade(table: Table, score: keyof typeof ensembles): Cascade {
+  const { samples, exits, classes, labels } = table;
+  const scores = new Float64Array(samples * exits);
+  const predictions = new Int32Array(samples * exits);
+  const errors = new Uint8Array(samples * exits);
+  const probabilities = new Float64Array(exits * classes);
+  forEachChunk(table, (rows, first, count) => {
+    for (let i = 0; i < count; i++) {
+      ensembles[score](rows, i * exits * classes, exits, classes, probabilities);
+      for (let j = 0; j < exits; j++) {
+        const at = (first + i) * exits + j;
+        const prediction = argmax(probabilities, j * classes, classes);
+        let rest = 0;
+        for (let c = 0; c < classes; c++) if (c !== prediction) rest += probabilities[j * classes + c]!;
+        scores[at] = orderedProbability(probabilities[j * classes + prediction]!, Math.log(rest));
+        predictions[at] = prediction;
+        errors[at] = prediction === labels[first + i] ? 0 : 1;
+      }
+    }
+  });
+  return pick(table, score, scores, predictions, errors);
+}
+
+function pick(
+  from: Table | Outcomes,
+  score: Score,
+  scores: Float64Array,
+  predictions: Int32Array,
+  errors: Uint8Array,
+): Cascade {
+  const { samples, exits, classes, labels, costs, ids, origin } = from;
+  return { samples, exits, classes, score, scores, predictions, errors, labels, costs, ids, origin };
+}

@@ -1,0 +1,243 @@
+/**
+ * Cached logits: samples x exits x classes, labels and costs. The one thing calibration reads.
+ * A table may be larger than memory: it then hands out rows through a reader, a chunk at a time.
+ */
+
+import { type Kinds, what } from "../../base/index.ts";
+import { check, checkLengths, checkNotEmpty, fail, readOptions } from "../errors.ts";
+import type { Origin } from "./origin.ts";
+
+/** Rows of logits, `[rows, K, C]` flattened. */
+export type Values = Float32Array | Float64Array;
+
+/** Reads rows `first .. first + count - 1` of a table that does not fit in memory. Synchronous. */
+export type RowReader = (first: number, count: number) => Values;
+
+/** Cached logits with labels and costs. Make one with `createTable`. */
+export interface Table {
+  /** N. */
+  readonly samples: number;
+  /** K, shallow to deep; the last exit always answers. */
+  readonly exits: number;
+  /** C. */
+  readonly classes: number;
+  /** `[N]`, 0 .. C-1. */
+  readonly labels: Int32Array;
+  /** `[K]` cost of leaving at each exit as a share of the cost of the last. */
+  readonly costs: Float64Array;
+  /** Names of the samples, if known: with them, using one sample for calibration and for test is refused. */
+  readonly ids: readonly (string | number)[] | undefined;
+  /** Which network, scaled how. */
+  readonly origin?: Origin | undefined;
+  /** Rows of finite logits. */
+  readonly read: RowReader;
+}
+
+/** What `createTable` needs. */
+export interface TableInput {
+  /** All logits in row-major order, or a reader of rows. */
+  readonly logits: Values | RowReader;
+  readonly labels: ArrayLike<number>;
+  /** `[N, K, C]`. */
+  readonly shape: readonly [number, number, number];
+  /** `[K]` multiply-accumulates (or milliseconds) spent when leaving at each exit, heads passed included. Default: depth, (j+1)/K. */
+  readonly macs?: ArrayLike<number>;
+  readonly ids?: readonly (string | number)[];
+  /** Digest of the network's weights, if known: with it, using a policy of another network is refused. */
+  readonly weights?: string;
+  /** What the values are. Probabilities must sum to 1 over classes, and become logarithms. */
+  readonly values?: "logits" | "probabilities";
+  /** Takes values for logits even where all rows look like probabilities. */
+  readonly anyValues?: boolean;
+}
+
+const CHUNK_VALUES = 1 << 21;
+const SMALLEST_PROBABILITY = 1e-300;
+/** Half floats of many classes add up to no better. */
+const SUM_TOLERANCE = 1e-3;
+
+const TABLE: Kinds<TableInput> = {
+  logits: "any!",
+  labels: "any!",
+  shape: "any!",
+  macs: "any",
+  ids: "any",
+  values: "string",
+  anyValues: "boolean",
+  weights: "string",
+};
+
+/**
+ * Checks and wraps cached logits.
+ * Throws `CalibrationError` for an empty table, lengths that disagree, labels outside 0 .. C-1, values that are not
+ * finite, probabilities that do not sum to 1, logits that all look like probabilities, and costs that are not positive and non-decreasing.
+ */
+export function createTable(input: TableInput): Table {
+  readOptions("createTable", input, TABLE);
+  if (!Array.isArray(input.shape)) fail("table", "shape must be [samples, exits, classes]", what(input.shape));
+  const [samples, exits, classes] = input.shape;
+  const labels = Int32Array.from(input.labels);
+  checkNotEmpty("table", "the table", samples);
+  const isShape = [samples, exits, classes].every((extent) => Number.isInteger(extent) && extent > 0);
+  check(isShape, "table", "shape must be [samples, exits, classes]", `[${input.shape.join(", ")}]`);
+  checkLengths("table", "labels", labels.length, "samples", samples);
+  for (let i = 0; i < samples; i++) {
+    const isClass = input.labels[i] === labels[i] && labels[i]! >= 0 && labels[i]! < classes;
+    if (!isClass)
+      fail("table", `labels must be whole numbers in 0..${classes - 1}`, `${input.labels[i]} at sample ${i}`);
+  }
+  if (input.ids) checkLengths("table", "ids", input.ids.length, "samples", samples);
+  const values = input.values === "probabilities" ? input.values : input.anyValues ? "anything" : "logits";
+  const { logits } = input;
+  const width = exits * classes;
+  let read: RowReader;
+  if (typeof logits === "function") {
+    read = (first, count) => checkedRows(logits(first, count), first, count, exits, classes, values);
+  } else {
+    const all = checkedRows(logits, 0, samples, exits, classes, values);
+    read = (first, count) => all.subarray(first * width, (first + count) * width);
+  }
+  const origin: Origin = input.weights === undefined ? {} : { weights: input.weights };
+  return { samples, exits, classes, labels, costs: relativeCosts(input.macs, exits), ids: input.ids, origin, read };
+}
+
+/** Visits all rows in order, in chunks of a few megabytes. */
+export function forEachChunk(table: Table, visit: (rows: Values, first: number, count: number) => void): void {
+  const step = Math.max(1, Math.floor(CHUNK_VALUES / (table.exits * table.classes)));
+  for (let first = 0; first < table.samples; first += step) {
+    const count = Math.min(step, table.samples - first);
+    visit(table.read(first, count), first, count);
+  }
+}
+
+/** The table restricted to some samples, in the given order; rows are copied when read. */
+export function selectSamples(table: Table, rows: ArrayLike<number>): Table {
+  const picked = Int32Array.from(rows);
+  checkNotEmpty("selectSamples", "the selection", picked.length);
+  const width = table.exits * table.classes;
+  const { ids } = table;
+  return {
+    ...table,
+    samples: picked.length,
+    labels: picked.map((row) => table.labels[row]!),
+    ids: ids && Array.from(picked, (row) => ids[row]!),
+    read: (first, count) => {
+      const out = new Float64Array(count * width);
+      for (let i = 0; i < count; i++) out.set(table.read(picked[first + i]!, 1), i * width);
+      return out;
+    },
+  };
+}
+
+/** A table whose logits are changed sample by sample, for instance by a scaler. `change` writes `[K, C]` values in place. */
+export function mapLogits(table: Table, change: (values: Float64Array, offset: number) => void): Table {
+  const width = table.exits * table.classes;
+  return {
+    ...table,
+    read: (first, count) => {
+      const rows = Float64Array.from(table.read(first, count));
+      for (let i = 0; i < count; i++) change(rows, i * width);
+      return rows;
+    },
+  };
+}
+
+/** Refuses two sets of samples that share an id. Sets without ids cannot be told apart and pass. */
+export function checkDisjoint(
+  op: string,
+  a: { readonly ids: Table["ids"] },
+  b: { readonly ids: Table["ids"] },
+  names: readonly [string, string] = ["calibration", "test"],
+): void {
+  if (!a.ids || !b.ids) return;
+  const seen = new Set(a.ids);
+  const shared = b.ids.filter((id) => seen.has(id));
+  check(
+    shared.length === 0,
+    op,
+    `${names[0]} and ${names[1]} samples must differ`,
+    `${shared.length} shared ids (first: ${String(shared[0])})`,
+    "A guarantee holds only for samples that were not used to choose the thresholds.",
+  );
+}
+
+/** `macs` divided by its last entry; depth where there are none. */
+export function relativeCosts(macs: ArrayLike<number> | undefined, exits: number): Float64Array {
+  const costs = Float64Array.from(macs ?? Array.from({ length: exits }, (_, j) => j + 1));
+  checkLengths("table", "macs", costs.length, "exits", exits);
+  const grows = costs.every((cost, j) => cost > 0 && Number.isFinite(cost) && cost >= (costs[j - 1] ?? 0));
+  check(grows, "table", "macs must be positive and must not decrease from exit to exit", `[${costs.join(", ")}]`);
+  const full = costs[exits - 1]!;
+  return costs.map((cost) => cost / full);
+}
+
+function checkedRows(
+  rows: Values,
+  first: number,
+  count: number,
+  exits: number,
+  classes: number,
+  values: "logits" | "probabilities" | "anything",
+): Values {
+  const wanted = count * exits * classes;
+  check(rows.length === wanted, "table", `rows must hold ${wanted} values`, rows.length);
+  if (values === "probabilities") return logProbabilities(rows, first, exits, classes);
+  for (let i = 0; i < wanted; i++) {
+    const x = rows[i]!;
+    // NaN and both infinities give NaN here
+    if (x - x !== 0) fail("table", "logits must be finite", `${x} at ${position(i, first, exits, classes)}`);
+  }
+  if (values === "logits" && count * exits >= FEW_ROWS) {
+    check(
+      !areProbabilities(rows, classes),
+      "table",
+      "logits must not be probabilities",
+      `${count * exits} rows that all are within 0 and 1 and sum to 1`,
+      'Say values: "probabilities" (--probabilities), or, if they are logits after all, anyValues: true (--any-values).',
+    );
+  }
+  return rows;
+}
+
+/** Rows that may all sum to 1 by chance. */
+const FEW_ROWS = 10;
+
+function areProbabilities(rows: Values, classes: number): boolean {
+  for (let row = 0; row < rows.length; row += classes) {
+    let sum = 0;
+    for (let c = 0; c < classes; c++) {
+      if (rows[row + c]! < 0) return false;
+      sum += rows[row + c]!;
+    }
+    if (Math.abs(sum - 1) > SUM_TOLERANCE) return false;
+  }
+  return true;
+}
+
+function logProbabilities(rows: Values, first: number, exits: number, classes: number): Float64Array {
+  const out = new Float64Array(rows.length);
+  for (let row = 0; row < rows.length; row += classes) {
+    let sum = 0;
+    for (let c = 0; c < classes; c++) {
+      const p = rows[row + c]!;
+      if (!(p >= 0))
+        fail("table", "probabilities must not be negative", `${p} at ${position(row + c, first, exits, classes)}`);
+      sum += p;
+      out[row + c] = Math.log(Math.max(p, SMALLEST_PROBABILITY));
+    }
+    check(
+      Math.abs(sum - 1) <= SUM_TOLERANCE,
+      "table",
+      "probabilities must sum to 1 over classes",
+      `${Number(sum.toPrecision(6))} at ${position(row, first, exits, classes, false)}`,
+      'For unnormalised outputs use values: "logits".',
+    );
+  }
+  return out;
+}
+
+function position(index: number, first: number, exits: number, classes: number, withClass = true): string {
+  const row = Math.floor(index / classes);
+  const place = `sample ${first + Math.floor(row / exits)}, exit ${row % exits}`;
+  return `${withClass ? `${place}, class ${index % classes}` : place} (counted from 0)`;
+}

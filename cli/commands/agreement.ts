@@ -1,0 +1,132 @@
+/** Whether the network of a run, deployed with its policy, answers the test images as the cached logits say, sample by sample. */
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { type Cascade, logEntropyOf, logRestOf, predictionsAt, type Table } from "../../calibration/index.ts";
+import { ArgumentError, createDevice, type Device, DeviceError } from "../../engine/index.ts";
+import { deploy, loadWeights, RUN_FILES } from "../../exits/index.ts";
+import type { RunFolder } from "../files/run-folder.ts";
+import { testImages } from "../report/run-details.ts";
+import { makeNetwork } from "../settings/model.ts";
+import type { Findings } from "./evaluate.ts";
+
+/** Counts of test images. */
+export interface Agreement {
+  readonly samples: number;
+  /** Another exit or class, where a score is within rounding of its threshold, or two classes of each other. */
+  readonly withinRounding: number;
+  /** Another exit or class, without such an excuse. */
+  readonly differing: number;
+  /** The first of these, in words. */
+  readonly first?: string;
+}
+
+/** Levels and logits that a device computes in 32 bits, in another order than the cached ones, are this close to them. */
+const TOLERANCE = 1e-4;
+
+/** Runs the deployed classifier over the test images; or says why that cannot be done here. @throws CalibrationError for other weights. */
+export async function deployedAgreement(
+  folder: RunFolder,
+  found: Findings,
+  { anyOrigin }: { readonly anyOrigin: boolean },
+): Promise<Agreement | string> {
+  const weights = join(folder.dir, RUN_FILES.last);
+  if (!existsSync(weights)) return `${weights} is not there`;
+  const config = folder.config();
+  const images = await testImages(config, found.source);
+  if (typeof images === "string") return images;
+  let device: Device | undefined;
+  try {
+    device = await createDevice();
+    const net = makeNetwork(config, { train: images }, device);
+    await loadWeights(weights, net.state());
+    const { result, scaling } = found.file ?? {};
+    const policy = result?.ok ? result : { thresholds: [Number.POSITIVE_INFINITY] };
+    const options = { normalise: images.meta, batch: 128, anyOrigin, ...(result?.ok && scaling && { scaling }) };
+    using classifier = await deploy(net, policy, options);
+    const { scored, raw, names } = found;
+    const exits = found.policy?.exits ?? new Int32Array(scored.samples).fill(scored.exits - 1);
+    const thresholds = result?.ok ? result.thresholds : undefined;
+    return compareAnswers({ scored, raw, names, exits, thresholds }, await classifier.classify(images.images));
+  } catch (error) {
+    // No adapter, or a score or scaling that runs on tables only.
+    if (error instanceof DeviceError || error instanceof ArgumentError) return error.message;
+    throw error;
+  } finally {
+    device?.dispose();
+  }
+}
+
+/** What a policy makes of logits. */
+export interface Decided {
+  /** The scores that it looked at, and the logits they are of, scaled or not. */
+  readonly scored: Cascade;
+  readonly raw: Table;
+  /** The exit of each sample. */
+  readonly exits: Int32Array;
+  /** The thresholds that decided; without, nobody was near one. */
+  readonly thresholds: ArrayLike<number> | undefined;
+  /** Of the exits. */
+  readonly names: readonly string[];
+}
+
+/** What a classifier answered against what the logits say. */
+export function compareAnswers(
+  { scored, raw, exits, thresholds, names }: Decided,
+  got: { readonly classes: Int32Array; readonly exits: Int32Array },
+): Agreement {
+  const { samples } = scored;
+  const classes = predictionsAt(scored, exits);
+  let withinRounding = 0;
+  const differing: number[] = [];
+  for (let i = 0; i < samples; i++) {
+    const [exit, wanted] = [got.exits[i]!, exits[i]!];
+    if (exit === wanted && got.classes[i] === classes[i]) continue;
+    const isClose =
+      exit === wanted
+        ? isTie(raw, i, exit)
+        : thresholds !== undefined && isBarely(scored, thresholds, i, Math.min(exit, wanted));
+    if (isClose) withinRounding++;
+    else differing.push(i);
+  }
+  const [first] = differing;
+  const said = (i: number) =>
+    `sample ${String(scored.ids?.[i] ?? i)} is class ${got.classes[i]} at ${names[got.exits[i]!]}, ` +
+    `by the logits class ${classes[i]} at ${names[exits[i]!]}`;
+  return { samples, withinRounding, differing: differing.length, ...(first !== undefined && { first: said(first) }) };
+}
+
+const isNear = (a: number, b: number): boolean => Math.abs(a - b) <= TOLERANCE * (1 + Math.abs(b));
+
+/** A score at its threshold, as far as a device can tell. */
+function isBarely({ score, scores, exits, predictions }: Cascade, thresholds: ArrayLike<number>, i: number, j: number) {
+  const at = i * exits + j;
+  const perExit = thresholds.length / (exits - 1);
+  const threshold =
+    thresholds.length === 1 ? thresholds[0]! : thresholds[j * perExit + (perExit > 1 ? predictions[at]! : 0)]!;
+  const of = (s: number) =>
+    score === "maxProb" || score === "margin"
+      ? logRestOf(s)
+      : score === "entropy" || score === "normalisedEntropy"
+        ? logEntropyOf(-s)
+        : s;
+  return isNear(of(scores[at]!), of(threshold));
+}
+
+/** Two largest logits that are one, as far as a device can tell. */
+function isTie({ read, classes }: Table, i: number, exit: number): boolean {
+  const row = Array.from(read(i, 1).subarray(exit * classes, (exit + 1) * classes)).sort((a, b) => b - a);
+  return isNear(row[1] ?? Number.NEGATIVE_INFINITY, row[0]!);
+}
+
+/** For people. */
+export function agreementLine(agreement: Agreement | string): string {
+  if (typeof agreement === "string")
+    return `deployed: not compared with the cached logits; ${agreement.replace(/\.$/, "")}`;
+  const { samples, withinRounding, differing, first } = agreement;
+  if (differing > 0) {
+    return `deployed: the classifier DISAGREES with the cached logits on ${differing} of ${samples} test images; ${first}`;
+  }
+  const rounding = withinRounding > 0 ? `, ${withinRounding} of them up to rounding` : "";
+  return `deployed: the classifier answers all ${samples} test images as the cached logits say${rounding}`;
+}

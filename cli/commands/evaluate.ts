@@ -1,0 +1,234 @@
+/** `sortie evaluate`: all metrics of a test table, and what a policy does on it, as a table and as JSON. */
+
+import { existsSync } from "node:fs";
+import { SortieError } from "../../base/index.ts";
+import {
+  applyScaling,
+  type Cascade,
+  cascade,
+  checkOrigin,
+  decodePolicy,
+  type Evaluation,
+  evaluate,
+  evaluatePolicy,
+  explain,
+  type Interval,
+  type PolicyEvaluation,
+  type PolicyFile,
+  plainJson,
+  type Source,
+  type Table,
+} from "../../calibration/index.ts";
+import { exitNames } from "../exit-names.ts";
+import { type LogitsOptions, readLogits } from "../files/logits-file.ts";
+import { RunFolder } from "../files/run-folder.ts";
+import { readText, writeWhole } from "../files/whole.ts";
+import { level, number, percent } from "../format.ts";
+import { promisedRisk } from "../report/targets.ts";
+import { onePath, type Print, readFlags, wholeFlag } from "../settings/flags.ts";
+import { type Agreement, agreementLine, deployedAgreement } from "./agreement.ts";
+
+export const evaluateHelp = `sortie evaluate LOGITS | RUN [flags]
+
+Metrics of every exit on test logits (safetensors or npz), and what a policy achieves on them. For the folder of a run: its test
+logits, its policy if there is one, and evaluation.json; and, where its images are at hand, whether its last weights, deployed with
+the policy, answer every one of them as the logits say.
+
+  --policy FILE        a policy of sortie calibrate; its scaling is applied first
+  --any-origin         take a policy of other weights, or of another scaling; its promise does not hold then
+  --resamples N        resamples for 95 % bootstrap intervals of every metric (default 0: none)
+  --probabilities      the arrays hold probabilities; --any-values: logits, even where they look like probabilities
+  --same-samples       evaluate even on samples that shaped the policy; what is seen there proves nothing
+  --json FILE          write everything as JSON too
+
+Exit code 0: done. 1: bad input, or the deployed classifier disagrees with the logits.
+
+  sortie evaluate test.safetensors --policy policy.json
+`;
+
+/** Everything `evaluate` and `report` show. */
+export interface Findings {
+  /** What the exits are called. */
+  readonly names: readonly string[];
+  readonly metrics: Evaluation;
+  /** The test logits as they came. */
+  readonly raw: Table;
+  /** The test samples as the policy sees them: after its scaling, if it has one. */
+  readonly source: Source;
+  /** By the policy's score, or the largest probability without one. */
+  readonly scored: Cascade;
+  readonly file: PolicyFile | undefined;
+  /** Undefined without a policy, or if the policy refuses: then everything runs to the end. */
+  readonly policy: PolicyEvaluation | undefined;
+}
+
+/** Options of `findings`. */
+export interface FindingsOptions extends LogitsOptions {
+  readonly resamples?: number;
+  /** Take a policy of another network or scaling. */
+  readonly anyOrigin?: boolean;
+  /** Evaluate even on samples that shaped the policy. */
+  readonly sameSamples?: boolean;
+}
+
+const HINTS = {
+  weights: "Calibrate on logits of these weights, or say --any-origin.",
+  scaling: "Calibrate again, or say --any-origin.",
+};
+
+/**
+ * Reads the files, or those of the run in the folder `path`, and computes all there is to know. Refuses test samples that were used
+ * for calibration, and a policy of another network.
+ */
+export function findings(
+  path: string,
+  policyPath: string | undefined,
+  { resamples = 0, anyOrigin = false, sameSamples = false, ...logits }: FindingsOptions = {},
+): Findings {
+  const folder = RunFolder.at(path);
+  const testPath = folder?.logits("test") ?? path;
+  const raw = readLogits(testPath, logits);
+  const own = folder && existsSync(folder.path("policy")) ? folder.path("policy") : undefined;
+  const chosen = policyPath ?? own;
+  const file = chosen === undefined ? undefined : readPolicy(chosen);
+  if (file) checkFits(`${chosen} must fit the ${raw.exits} exits of ${testPath}`, file, raw);
+  const { result, scaling, request } = file ?? {};
+  const source = scaling ? applyScaling(raw, scaling) : raw;
+  const score = result?.ok ? result.score : request?.score;
+  if (result?.ok && !anyOrigin) checkOrigin(chosen!, result.origin, source, HINTS);
+  return {
+    names: exitNames(raw.exits, folder),
+    metrics: evaluate(raw, { resamples, ...(scaling && { scaling }) }),
+    raw,
+    source,
+    scored: cascade(source, score === "given" ? undefined : score),
+    file,
+    policy: result?.ok ? evaluatePolicy(source, result, { anyOrigin: true, sameSamples }) : undefined,
+  };
+}
+
+/** A policy file. @throws Error that names the file. */
+export function readPolicy(path: string): PolicyFile {
+  const text = readText(path);
+  try {
+    return decodePolicy(text);
+  } catch (cause) {
+    throw new SortieError(`${path} must be a policy of sortie calibrate; ${(cause as Error).message}`, { cause });
+  }
+}
+
+function checkFits(requirement: string, { result, scaling }: PolicyFile, { exits, classes }: Table): void {
+  const early = exits - 1;
+  const thresholds = result.ok ? result.thresholds.length : early;
+  const scalers = scaling?.scalers.length ?? exits;
+  if ((thresholds === early || thresholds === early * classes) && scalers === exits) return;
+  const held = [
+    ...(result.ok ? [`${thresholds} ${thresholds === 1 ? "threshold" : "thresholds"}`] : []),
+    ...(scaling ? [`the scaling of ${scalers} exits`] : []),
+  ];
+  throw new SortieError(
+    `${requirement}, ${early} of them early, and its ${classes} classes; it holds ${held.join(" and ")}.`,
+  );
+}
+
+/** Runs the command; returns the exit code, of a run's folder when its images have been classified. Throws for bad input. */
+export function runEvaluate(args: readonly string[], print: Print = console.log): number | Promise<number> {
+  const { values, positionals } = readFlags("evaluate", {
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      policy: { type: "string" },
+      "any-origin": { type: "boolean", default: false },
+      probabilities: { type: "boolean", default: false },
+      "any-values": { type: "boolean", default: false },
+      "same-samples": { type: "boolean", default: false },
+      resamples: { type: "string", default: "0" },
+      json: { type: "string" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    print(evaluateHelp);
+    return 0;
+  }
+  const path = onePath("evaluate", positionals);
+  const folder = RunFolder.at(path);
+  const resamples = wholeFlag("evaluate", "resamples", values.resamples);
+  const anyOrigin = values["any-origin"];
+  const found = findings(path, values.policy, {
+    resamples,
+    anyOrigin,
+    isProbabilities: values.probabilities,
+    anyValues: values["any-values"],
+    sameSamples: values["same-samples"],
+  });
+  for (const line of [...metricLines(found.metrics, found.names), ...policyLines(found)]) print(line);
+  const json = values.json ?? folder?.path("evaluation");
+  const write = (deployed?: Agreement | string) => {
+    const { metrics, file, policy } = found;
+    if (json !== undefined) writeWhole(json, plainJson({ metrics, result: file?.result, policy, deployed }));
+  };
+  write();
+  if (!folder) return 0;
+  return deployedAgreement(folder, found, { anyOrigin }).then((agreement) => {
+    print(agreementLine(agreement));
+    write(agreement);
+    return typeof agreement !== "string" && agreement.differing > 0 ? 1 : 0;
+  });
+}
+
+const columns = ["accuracy", "nll", "brier", "ece", "smoothEce", "auroc", "fprAt95Tpr", "aurc", "eefp"] as const;
+
+/** One line per exit. */
+export function metricLines({ samples, exits, overthinking }: Evaluation, names: readonly string[]): readonly string[] {
+  const width = Math.max(11, ...names.map(({ length }) => length + 2));
+  const line = (first: string, cells: readonly string[]) =>
+    `${first.padStart(width)}${cells.map((cell) => cell.padStart(11)).join("")}`;
+  return [
+    `${samples} samples`,
+    line("exit", columns),
+    ...exits.flatMap(({ intervals, ...exit }, j) => [
+      line(
+        names[j]!,
+        columns.map((name) => number(exit[name])),
+      ),
+      ...(intervals ? (["lower", "upper"] as const) : []).map((end) =>
+        line(
+          end,
+          columns.map((name) => number(intervals![name][end])),
+        ),
+      ),
+    ]),
+    `overthinking: ${percent(overthinking.wasteful)} wasteful, ${percent(overthinking.destructive)} destructive`,
+  ];
+}
+
+/** What is promised, and what the policy does, if there is one. */
+export function policyLines({ names, metrics, source, file, policy }: Findings): readonly string[] {
+  if (!file) return [];
+  const full = percent(metrics.exits.at(-1)!.accuracy);
+  if (!policy) {
+    return [explain(file.result), `the policy refuses: every sample runs the full network (accuracy ${full})`];
+  }
+  const { accuracy, cost, exitRisk, earlyRisk } = policy.intervals;
+  const lines = Array.from(policy.fractions, (share, j) => {
+    const risk = share > 0 ? `, error ${percent(policy.exitRisk[j]!)} ${interval(exitRisk[j]!)}` : "";
+    return `  ${names[j]}: ${percent(share)} leave${risk}`;
+  });
+  return [
+    explain(file.result),
+    `policy: accuracy ${percent(policy.accuracy)} ${interval(accuracy)} (full network ${full}), ` +
+      `cost ${percent(policy.cost)} ${interval(cost)}, early error ${percent(policy.earlyRisk)} ${interval(earlyRisk)}`,
+    ...lines,
+    ...promisedLine(file, source, policy),
+  ];
+}
+
+/** The promised risk and the observed one, where the file says which risk it is. */
+function promisedLine({ result, request }: PolicyFile, source: Source, { exits }: PolicyEvaluation): readonly string[] {
+  if (!request || !("alpha" in result)) return [];
+  const { what, observe } = promisedRisk(request, source);
+  return [`promised: ${what} at most ${level(result.alpha)}; on these samples ${percent(observe(exits))}`];
+}
+
+const interval = ({ lower, upper }: Interval): string => `[${percent(lower)}, ${percent(upper)}]`;

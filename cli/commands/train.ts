@@ -1,0 +1,153 @@
+/** `sortie train`: trains a multi-exit network into a run folder, and caches the logits that calibration works on. */
+
+import { existsSync } from "node:fs";
+import type { Splits } from "../../data/index.ts";
+import { createDevice, type Device } from "../../engine/index.ts";
+import { defaultReport, lineReport, lockFolder, type MultiExit, type Report, train } from "../../exits/index.ts";
+import { LOGIT_SPLITS, RunFolder, type RunRecord } from "../files/run-folder.ts";
+import { adapterName, versions } from "../files/versions.ts";
+import { toJson, withDisk } from "../files/whole.ts";
+import { interruption } from "../interruption.ts";
+import { type Config, configHelp, readConfig } from "../settings/config.ts";
+import type { Print } from "../settings/flags.ts";
+import { loadData, makeNetwork, makeObjective, makeRecipe } from "../settings/model.ts";
+import { defined } from "../settings/sets.ts";
+
+export const trainHelp = `sortie train [--config FILE] [flags]
+
+Trains a network with several exits and writes its run folder: settings, checkpoints, metrics, cached logits. A run that was
+stopped, in whatever way, goes on where its last checkpoint is when the same command is given again.
+
+Settings come from what is preset for the data set, then a JSON file, then flags. In the file they are nested by the
+dots: { "train": { "epochs": 10 } }.
+
+  --config FILE  settings as JSON
+  --fresh        start over if the folder holds a run
+${configHelp}
+
+Exit code 0: trained. 1: bad input, or training could not go on. 130, 143, 129: interrupted by SIGINT,
+SIGTERM, SIGHUP; 141: nobody reads what it prints. The same command resumes.
+
+  sortie train
+  sortie train --data fashion-mnist --data-dir data/fashion-mnist --epochs 10
+  sortie train --config my.json --objective hard-cgt --seed 2
+  sortie train --data cifar100 --model.backbone imagenet-resnet --model.head attention --train.augment cgt
+`;
+
+/** Runs the command; returns the exit code. Throws for bad input. */
+export async function runTrain(args: readonly string[], print: Print = console.log): Promise<number> {
+  const { config, isHelp, isFresh } = readConfig("train", args);
+  if (isHelp) {
+    print(trainHelp);
+    return 0;
+  }
+  return trainInto(config, { isFresh, print });
+}
+
+/** What a command hands on when it trains. */
+export interface TrainingContext {
+  readonly isFresh: boolean;
+  readonly print: Print;
+}
+
+/** Trains into the folder of the settings; the exit code. */
+export async function trainInto(config: Config, { isFresh, print }: TrainingContext): Promise<number> {
+  // Bad settings are found before anything is written.
+  const objective = makeObjective(config);
+  const folder = RunFolder.of(config);
+  if (!isFresh) folder.check(config);
+  // A folder that is there is taken before the data are read; a new one is made only for data that can be read.
+  let lock = existsSync(folder.dir) ? await lockFolder("train", folder.dir) : undefined;
+  const interrupt = interruption();
+  let device: Device | undefined;
+  try {
+    device = await createDevice();
+    const laps = stopwatch();
+    const data = await loadData(config, print);
+    interrupt.signal.throwIfAborted();
+    const net = makeNetwork(config, data, device);
+    lock ??= await lockFolder("train", folder.dir);
+    folder.claim(config, { isFresh });
+    laps.end("data");
+    const record = folder.recordOrNone() ?? recordOf(net, data, device);
+    if (!record.finished) folder.write("record", toJson(record));
+    for (const line of introduction(folder, record)) print(line);
+    const { checkpointEvery, logEvery, evaluateEvery } = config.train;
+    const run = await train(net, data, {
+      ...makeRecipe(config),
+      objective,
+      seed: config.seed,
+      dir: folder.dir,
+      lock,
+      made: record.made,
+      checkpointEvery,
+      logEvery,
+      ...defined({ evaluateEvery }),
+      ...(objective.teacherDecay !== undefined && { teacher: makeNetwork(config, data, device) }),
+      report: reportTo(print),
+      signal: interrupt.signal,
+    });
+    laps.end("training");
+    for (const split of LOGIT_SPLITS) {
+      interrupt.signal.throwIfAborted();
+      await run.logits(split);
+    }
+    laps.end("logits");
+    run.dispose();
+    const ended = { ...record, finished: new Date().toISOString(), seconds: laps.seconds };
+    if (!record.finished) folder.write("record", toJson(ended));
+    print(`wrote ${folder.dir}: weights, metrics.jsonl, logits of ${LOGIT_SPLITS.join(", ")}`);
+    return 0;
+  } catch (error) {
+    const { reason } = interrupt.signal;
+    const isInterrupted = reason !== undefined && (error === reason || (error as Error).cause === reason);
+    if (!isInterrupted) throw withDisk(error, folder.dir);
+    print((error as Error).message);
+    return interrupt.code;
+  } finally {
+    interrupt.stop();
+    device?.dispose();
+    await lock?.release();
+  }
+}
+
+function recordOf(net: MultiExit, { protocol, ...parts }: Splits, device: Device): RunRecord {
+  const { train: images, validation, calibration, test } = parts;
+  return {
+    made: { ...versions(), adapter: adapterName(device.info) },
+    protocol,
+    classes: images.classes,
+    samples: { train: images.size, validation: validation.size, calibration: calibration.size, test: test.size },
+    parameters: net.parameters().reduce((sum, { size }) => sum + size, 0),
+    exits: net.describe().map(({ stage, macs }) => ({ stage, macs })),
+    started: new Date().toISOString(),
+  };
+}
+
+function introduction({ dir }: RunFolder, { made, protocol, exits, parameters }: RunRecord): readonly string[] {
+  const millions = (macs: number) => (macs / 1e6).toFixed(2);
+  return [
+    `run: ${dir} on ${made["adapter"]}`,
+    `data: ${protocol}`,
+    `network: ${parameters} parameters; exits after ${exits.map(({ stage }) => stage).join(", ")}, ` +
+      `${exits.map(({ macs }) => millions(macs)).join(" / ")} million MACs`,
+  ];
+}
+
+/** Progress as a bar where lines go to a terminal, else as lines. */
+function reportTo(print: Print): Report {
+  return print === console.log ? defaultReport() : lineReport({ write: (text) => print(text.trimEnd()) });
+}
+
+function stopwatch(): { readonly seconds: Record<string, number>; end(lap: string): void } {
+  const seconds: Record<string, number> = {};
+  let last = performance.now();
+  return {
+    seconds,
+    end(lap) {
+      const now = performance.now();
+      seconds[lap] = Math.round((now - last) / 10) / 100;
+      last = now;
+    },
+  };
+}

@@ -1,0 +1,126 @@
+/** The folder of a run: what lies in it under which name, and what its record says. */
+
+import { existsSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { SortieError } from "../../base/index.ts";
+import { firstDifference, RUN_FILES, type Split } from "../../exits/index.ts";
+import { type Config, completeConfig } from "../settings/config.ts";
+import type { Plain } from "../settings/settings.ts";
+import type { Facts } from "./versions.ts";
+import { readJson, toJson, writeWhole } from "./whole.ts";
+
+/** Names in a run folder, besides those that training writes. */
+const OWN = {
+  config: "config.json",
+  record: "run.json",
+  policy: "policy.json",
+  evaluation: "evaluation.json",
+  report: "report.html",
+} as const;
+
+/** The parts whose logits are kept. */
+export const LOGIT_SPLITS = ["validation", "calibration", "test"] as const satisfies readonly Split[];
+
+/** What is known of a run besides its settings. */
+export interface RunRecord {
+  /** Versions, commit, machine, adapter. */
+  readonly made: Facts;
+  /** How the data was split, in a sentence. */
+  readonly protocol: string;
+  readonly classes: readonly string[];
+  /** Samples of each part. */
+  readonly samples: Readonly<Record<Split, number>>;
+  readonly parameters: number;
+  readonly exits: readonly { readonly stage: string; readonly macs: number }[];
+  readonly started: string;
+  /** Absent while it trains. */
+  readonly finished?: string;
+  /** Of this process: data, training, logits. */
+  readonly seconds?: Readonly<Record<string, number>>;
+}
+
+/** A run folder. */
+export class RunFolder {
+  readonly dir: string;
+
+  constructor(dir: string) {
+    this.dir = dir;
+  }
+
+  /** The folder that settings name. */
+  static of(config: Config): RunFolder {
+    return new RunFolder(join(config.out, config.name ?? defaultName(config)));
+  }
+
+  /** The folder at a path, if it is one of a run. */
+  static at(path: string): RunFolder | undefined {
+    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return undefined;
+    const folder = new RunFolder(path);
+    if (existsSync(folder.path("config"))) return folder;
+    throw new SortieError(`${path} must be the folder of a run; it has no ${OWN.config}. Make one by sortie train.`);
+  }
+
+  path(name: keyof typeof OWN): string {
+    return join(this.dir, OWN[name]);
+  }
+
+  get metrics(): string {
+    return join(this.dir, RUN_FILES.metrics);
+  }
+
+  /** Path of the logits of a part. @throws Error where they are not there yet. */
+  logits(split: Split): string {
+    const path = join(this.dir, RUN_FILES.logits(split));
+    if (existsSync(path)) return path;
+    throw new SortieError(`${path} must exist; training has not come to its end. Run the same sortie train again.`);
+  }
+
+  /** @throws Error if the folder holds a run of other settings, naming the first that differs. Writes nothing. */
+  check(config: Config): void {
+    if (!existsSync(this.path("config"))) return;
+    const difference = firstDifference(trained(this.config()), trained(config));
+    if (!difference) return;
+    const [key, before, now] = difference;
+    const values = `${key} ${JSON.stringify(before)}; now it is ${JSON.stringify(now)}`;
+    throw new SortieError(`${this.dir} holds a run with ${values}. Choose another --name, or start over by --fresh.`);
+  }
+
+  /** Takes the folder for a run of these settings, and empties it of another's files if that is wanted. */
+  claim(config: Config, { isFresh }: { readonly isFresh: boolean }): void {
+    if (isFresh) this.#clear();
+    writeWhole(this.path("config"), toJson(config));
+  }
+
+  /** The settings it was made with. */
+  config(): Config {
+    return completeConfig(this.path("config"), readJson(this.path("config")) as Plain);
+  }
+
+  /** The record, if training has begun. */
+  recordOrNone(): RunRecord | undefined {
+    return existsSync(this.path("record")) ? this.record() : undefined;
+  }
+
+  record(): RunRecord {
+    return readJson(this.path("record")) as RunRecord;
+  }
+
+  write(name: keyof typeof OWN, content: string): void {
+    writeWhole(this.path(name), content);
+  }
+
+  /** Removes what a run leaves, and nothing else that may lie there. */
+  #clear(): void {
+    const names = [...Object.values(OWN), RUN_FILES.last, RUN_FILES.best, RUN_FILES.metrics];
+    for (const name of [...names, ...LOGIT_SPLITS.map(RUN_FILES.logits)]) rmSync(join(this.dir, name), { force: true });
+  }
+}
+
+const defaultName = ({ data, objective, seed }: Config): string => `${data.name}-${objective.method}-${seed}`;
+
+/** The settings that make the weights what they are: neither how often is saved nor what calibration does. */
+function trained({ seed, data, model, objective, train }: Config): Plain {
+  const { dir: _, download: __, ...parts } = data;
+  const { checkpointEvery: ___, logEvery: ____, evaluateEvery: _____, ...recipe } = train;
+  return { seed, data: parts, model, objective, train: recipe };
+}

@@ -1,0 +1,111 @@
+/** What a report about a run shows besides its test logits: curves, targets, images, difficulty; read from the run folder. */
+
+import { SortieError } from "../../base/index.ts";
+import { applyScaling, type Cascade, outcomes, type PolicyFile, type Source } from "../../calibration/index.ts";
+import type { Dataset } from "../../data/index.ts";
+import type { MetricsRow } from "../../exits/index.ts";
+import { readLogits } from "../files/logits-file.ts";
+import type { RunFolder, RunRecord } from "../files/run-folder.ts";
+import { readText } from "../files/whole.ts";
+import type { Config } from "../settings/config.ts";
+import { loadData } from "../settings/model.ts";
+import type { Departures } from "./examples.ts";
+import { sweepTargets, type TargetSweep } from "./targets.ts";
+
+/** See the file's header. */
+export interface RunDetails {
+  readonly dir: string;
+  readonly config: Config;
+  readonly record: RunRecord;
+  readonly history: readonly MetricsRow[];
+  /** The policy's rule under other targets, or why there is none. */
+  readonly targets: TargetSweep | string;
+  /** The test images, or why they cannot be shown. */
+  readonly images: Dataset | string;
+}
+
+/** Reads everything. Images that are no longer there leave a reason instead of an error. */
+export async function readDetails(
+  folder: RunFolder,
+  { file, source }: { readonly file: PolicyFile | undefined; readonly source: Source },
+): Promise<RunDetails> {
+  const config = folder.config();
+  const scaled = (path: string) => {
+    const table = readLogits(path);
+    return file?.scaling ? applyScaling(table, file.scaling) : table;
+  };
+  const [validation, calibration] = [scaled(folder.logits("validation")), scaled(folder.logits("calibration"))];
+  return {
+    dir: folder.dir,
+    config,
+    record: folder.record(),
+    history: readHistory(folder.metrics, source.exits),
+    targets: sweepTargets(file, { validation, calibration, test: source }),
+    images: await testImages(config, source),
+  };
+}
+
+/** The rows of metrics.jsonl. @throws Error that names the file and the line. */
+export function readHistory(path: string, exits: number): readonly MetricsRow[] {
+  return readText(path)
+    .split("\n")
+    .flatMap((line, i) => {
+      if (line === "") return [];
+      const row = parsed(line) as Partial<MetricsRow> | null | undefined;
+      const isKind = row?.kind === "train" || row?.kind === "evaluation";
+      if (isKind && typeof row.step === "number" && row.exits?.length === exits) return [row as MetricsRow];
+      const shown = line.length > 60 ? `${line.slice(0, 60)}...` : line;
+      throw new SortieError(`${path}, line ${i + 1} must be a row of measurements of ${exits} exits; got ${shown}`);
+    });
+}
+
+/** Undefined for what is no JSON. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The test images in the order of the logits, or a sentence why there are none. */
+export async function testImages(config: Config, test: Source): Promise<Dataset | string> {
+  // Drawn glyphs take time, and those of other parts are not shown.
+  const isDrawn = config.data.name === "glyphs";
+  const parts = isDrawn ? { train: 0, validation: 0, calibration: 0 } : {};
+  try {
+    const { test: images } = await loadData(
+      { ...config, data: { ...config.data, ...parts, download: false } },
+      () => {},
+    );
+    const isSame = images.size === test.samples && test.ids?.every((id, i) => id === images.ids[i]);
+    return isSame ? images : "The data set at hand is not the one of this run.";
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** Everything about single samples that figures need, for samples that leave at `exits`. */
+export function departures(source: Source, scored: Cascade, exits: Int32Array): SampleDepartures {
+  const at = <T extends Int32Array | Float64Array | Uint8Array>(values: T) =>
+    Array.from(exits, (exit, i) => values[i * scored.exits + exit]!);
+  const alone = (exit: number) => Array.from(exits, (_, i) => scored.errors[i * scored.exits + exit]!);
+  const { predictions, errors } = scored;
+  return { exits, answers: at(predictions), confidences: at(probabilities(source, scored)), wrong: at(errors), alone };
+}
+
+/** What leaves where, with its errors. */
+export interface SampleDepartures extends Departures {
+  /** 1 where the answer is wrong. */
+  readonly wrong: readonly number[];
+  /** The same if every sample left at one exit. */
+  alone(exit: number): readonly number[];
+}
+
+/** How sure an exit was, as a probability: the policy's score if it is one, else the exit's own largest. */
+function probabilities(source: Source, { score, scores }: Cascade): Float64Array {
+  const isProbability =
+    typeof score === "string" && (score === "maxProb" || /Ensemble$|^productOfExperts$/.test(score));
+  if (isProbability || "scores" in source) return scores;
+  return "read" in source ? outcomes(source).maxProb : source.maxProb;
+}

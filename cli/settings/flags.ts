@@ -1,0 +1,64 @@
+/** Flags of the command line: read, and checked by messages that name the flag. */
+
+import { type ParseArgsConfig, parseArgs } from "node:util";
+import { nearest, SortieError } from "../../base/index.ts";
+
+/** `parseArgs`, whose faults are sentences of `command`; a flag that it does not know comes with the nearest that it does. */
+export function readFlags<T extends ParseArgsConfig>(command: string, config: T): ReturnType<typeof parseArgs<T>> {
+  try {
+    return parseArgs(config);
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const flag = code === "ERR_PARSE_ARGS_UNKNOWN_OPTION" ? /'--?([^'\s]+)/.exec(message)?.[1] : undefined;
+    if (flag === undefined) throw new SortieError(`${command}: ${message}`, { cause });
+    const meant = nearest(flag, Object.keys(config.options ?? {}));
+    const hint = meant ? `Did you mean --${meant}?` : `See sortie ${command} --help.`;
+    throw new SortieError(`${command}: unknown flag --${flag}. ${hint}`, { cause });
+  }
+}
+
+/** Where a command writes its lines. */
+export type Print = (line: string) => void;
+
+/** A number, or an error that names the flag. */
+export function numberFlag(command: string, flag: string, text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || Number.isNaN(value))
+    throw new SortieError(`${command}: --${flag} must be a number; got "${text}".`);
+  return value;
+}
+
+/** A level such as alpha: strictly between 0 and 1, or an error that names the flag. */
+export function levelFlag(command: string, flag: string, text: string): number {
+  const value = numberFlag(command, flag, text);
+  if (value > 0 && value < 1) return value;
+  throw new SortieError(`${command}: --${flag} must lie strictly between 0 and 1; got ${text}.`);
+}
+
+/** A whole number of at least 0, or an error that names the flag. */
+export function wholeFlag(command: string, flag: string, text: string): number {
+  const value = numberFlag(command, flag, text);
+  if (Number.isSafeInteger(value) && value >= 0) return value;
+  throw new SortieError(`${command}: --${flag} must be a whole number of at least 0; got "${text}".`);
+}
+
+/** One of the allowed words, if given at all. */
+export function checkChoice(
+  command: string,
+  flag: string,
+  value: string | undefined,
+  allowed: readonly string[],
+): void {
+  if (value === undefined || allowed.includes(value)) return;
+  throw new SortieError(`${command}: --${flag} must be one of ${allowed.join(", ")}; got "${value}".`);
+}
+
+/** The one file or folder a command works on. */
+export function onePath(command: string, positionals: readonly string[]): string {
+  const [path, ...rest] = positionals;
+  if (!path || rest.length > 0)
+    throw new SortieError(
+      `${command}: one logits file or one folder of a run must be given; got ${positionals.length}.`,
+    );
+  return path;
+}

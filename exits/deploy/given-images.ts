@@ -1,0 +1,178 @@
+// Images that a caller gives to be classified: checked, and copied at once, since the caller's own may change while the answers are
+// waited for.
+
+import { what } from "../../base/index.ts";
+import {
+  ArgumentError,
+  copyInto,
+  type Device,
+  describe,
+  elementwise,
+  keep,
+  max,
+  noGrad,
+  normaliseImages,
+  numel,
+  packedWords,
+  pad,
+  reshape,
+  sameShape,
+  scope,
+  slice,
+  Tensor,
+  tensor,
+} from "../../engine/functions.ts";
+import { packBytes } from "../training/images.ts";
+
+/** One picture in RGBA, as a canvas gives it (ImageData): for networks of four channels. */
+export interface Picture {
+  readonly data: Uint8ClampedArray;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Images to classify: [N, H, W, C], normalised as f32, or as bytes where `deploy` was told how to normalise. */
+export type Images = Tensor | Float32Array | Uint8Array | Uint8ClampedArray | Picture;
+
+/** Mean and standard deviation of each channel, for pixels in 0..1. */
+export interface Normalisation {
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+/** What images are for. */
+export interface ImageSite {
+  readonly device: Device;
+  /** [H, W, C] */
+  readonly input: readonly number[];
+  readonly batch: number;
+  readonly normalise?: Normalisation | undefined;
+}
+
+/** Some images, and where their pixels are no numbers. */
+export interface GivenImages {
+  readonly size: number;
+  /** Images with a NaN or infinite pixel, as far as they are known before anything ran. */
+  readonly strange: readonly number[];
+  /** On the GPU where only it can look: above 0 for such an image, [at least size]. */
+  readonly isStrange?: Tensor;
+  /** Puts `count` images into the batch [batch, H, W, C]; what lies behind them is not looked at. */
+  fill(batch: Tensor, first: number, count: number): void;
+  dispose(): void;
+}
+
+/** NaN and infinities by their bits, whatever a compiler takes for granted. */
+const notFinite = elementwise({
+  name: "notFinite",
+  operands: ["x"],
+  y: "select(T(0.0), T(1.0), (bitcast<U>(x) & U(0x7f800000u)) == U(0x7f800000u))",
+});
+
+/** Takes images. @throws ArgumentError for what are none that the network takes. */
+export function takeImages(given: Images, site: ImageSite): GivenImages {
+  const wanted = `[N, ${site.input.join(", ")}]`;
+  if (given instanceof Tensor) return takeTensor(given, site, wanted);
+  const bytes = bytesOf(given, site);
+  const pixels = numel(site.input);
+  const length = bytes ? bytes.length : given instanceof Float32Array ? given.length : undefined;
+  if (length === undefined) {
+    const kinds = "a Float32Array, a Uint8Array or a tensor";
+    throw new ArgumentError(`classify: images ${wanted} must be ${kinds}; got ${what(given)}.${hintFor(given)}`);
+  }
+  if (length % pixels !== 0)
+    throw new ArgumentError(`classify: images must be ${wanted}; got ${length} values, no multiple of ${pixels}.`);
+  const size = length / pixels;
+  return bytes ? takeBytes(bytes.slice(), size, site) : takeFloats((given as Float32Array).slice(), size, pixels);
+}
+
+/** Pixels as bytes: of any array of bytes, and of a picture of as many channels as the network takes. */
+function bytesOf(given: unknown, { input, normalise }: ImageSite): Uint8Array | undefined {
+  const picture = given as { readonly data?: unknown; readonly width?: unknown; readonly height?: unknown } | null;
+  const isPicture = typeof picture === "object" && picture?.data instanceof Uint8ClampedArray;
+  if (isPicture && (picture.height !== input[0] || picture.width !== input[1] || input[2] !== 4)) {
+    const size = `${String(picture.height)} x ${String(picture.width)}`;
+    throw new ArgumentError(
+      `classify: images must be [N, ${input.join(", ")}]; got a picture of ${size} pixels in RGBA. Scale it, and give its channels.`,
+    );
+  }
+  const values = isPicture ? picture.data : given;
+  if (!(values instanceof Uint8Array || values instanceof Uint8ClampedArray)) return undefined;
+  if (!normalise) {
+    throw new ArgumentError(
+      "classify: for bytes deploy must know how to normalise; it was not told. Pass { normalise: { mean, std } } there.",
+    );
+  }
+  return new Uint8Array(values.buffer, values.byteOffset, values.length);
+}
+
+function hintFor(given: unknown): string {
+  if (Array.isArray(given)) return " Use Float32Array.from(pixels.flat(Infinity)), or Uint8Array for bytes.";
+  return ArrayBuffer.isView(given) ? " Use Float32Array.from(pixels) for normalised pixels, Uint8Array for bytes." : "";
+}
+
+function takeBytes(bytes: Uint8Array, size: number, { device, input, normalise }: ImageSite): GivenImages {
+  const pixels = numel(input);
+  return {
+    size,
+    strange: [],
+    fill(batch, first, count) {
+      const packed = packBytes(bytes.subarray(first * pixels, (first + count) * pixels), packedWords(batch.shape));
+      const { mean, std } = normalise as Normalisation;
+      copyInto(batch, normaliseImages(tensor(packed, { device }), { mean, std, shape: batch.shape }));
+    },
+    dispose() {},
+  };
+}
+
+function takeFloats(values: Float32Array, size: number, pixels: number): GivenImages {
+  const strange: number[] = [];
+  for (let i = 0; i < size; i++) {
+    const image = values.subarray(i * pixels, (i + 1) * pixels);
+    if (image.every(Number.isFinite)) continue;
+    strange.push(i);
+    image.fill(0);
+  }
+  return {
+    size,
+    strange,
+    fill(batch, first, count) {
+      const padded = new Float32Array(batch.size);
+      padded.set(values.subarray(first * pixels, (first + count) * pixels));
+      batch.write(padded);
+    },
+    dispose() {},
+  };
+}
+
+function takeTensor(images: Tensor, { device, input, batch }: ImageSite, wanted: string): GivenImages {
+  const isFit = images.rank === 4 && images.dtype === "f32" && sameShape(images.shape.slice(1), input);
+  if (!isFit) throw new ArgumentError(`classify: images must be f32${wanted}; got ${describe(images)}.`);
+  if (images.device !== device) {
+    throw new ArgumentError(
+      "classify: images must be on the network's device; got some of another. Read them, and give the array.",
+    );
+  }
+  const size = images.shape[0] as number;
+  // At least one row more: a copy, of whole batches.
+  const extra = batch - (size % batch);
+  const { copy, isStrange } = scope(() =>
+    noGrad(() => {
+      const none = [0, 0] as const;
+      const copy = pad(images.detach(), [[0, extra], none, none, none]);
+      const odd = max(notFinite(reshape(copy, [size + extra, numel(input)])), { dim: 1 });
+      return { copy: keep(copy), isStrange: keep(odd) };
+    }),
+  );
+  return {
+    size,
+    strange: [],
+    isStrange,
+    fill(target, first) {
+      copyInto(target, slice(copy, { starts: [first], ends: [first + batch] }));
+    },
+    dispose() {
+      copy.dispose();
+      isStrange.dispose();
+    },
+  };
+}

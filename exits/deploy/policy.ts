@@ -1,0 +1,111 @@
+// What `deploy` is given to decide by: a certified result, a decoded policy file, or thresholds set by hand; read, and held against the
+// network at hand. A policy of another network, or of scores scaled otherwise, promises nothing here.
+
+import { what } from "../../base/index.ts";
+import {
+  checkOrigin,
+  type PolicyFile,
+  type PolicyOrigin,
+  type Refused,
+  type Scaling,
+  scalingDigest,
+} from "../../calibration/index.ts";
+import { ArgumentError, type ExitScore } from "../../engine/functions.ts";
+import type { MultiExit } from "../network/multi-exit.ts";
+import { digest } from "../run/logits.ts";
+import { levelFrom, thresholdsPerExit } from "./thresholds.ts";
+
+/** What decides who leaves: a certified result of calibration, or thresholds set by hand. */
+export interface ExitPolicy {
+  /**
+   * One for all early exits, one each [K-1], or one each and predicted class [K-1, C]. +Infinity closes an exit. The device computes in 32
+   * bits, and lets nobody leave that the table would keep: put thresholds between the scores of samples, as calibration does.
+   */
+  readonly thresholds: ArrayLike<number>;
+  /** Default maxProb. Scores that look at more than one exit, and gates, cannot run here. */
+  readonly score?: unknown;
+  /** What the policy was calibrated on; without it nothing is compared. */
+  readonly origin?: PolicyOrigin | undefined;
+}
+
+/** Ready to run. */
+export interface Decisions {
+  readonly score: ExitScore;
+  readonly temperatures: readonly number[];
+  /** [1] or [C] for each early exit: levels, as the device compares them. */
+  readonly levels: readonly (readonly number[])[];
+}
+
+const SCORES: readonly ExitScore[] = ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"];
+
+const HINTS = {
+  weights: "Load the weights that it was calibrated on (of a run: last.safetensors), or pass { anyOrigin: true }.",
+  scaling: "Pass { scaling } of the policy's file, or the whole decoded file; or { anyOrigin: true }.",
+};
+
+/** Reads a policy for a network. @throws ArgumentError, CalibrationError for one that cannot run here or promises nothing of it. */
+export async function readPolicy(
+  net: MultiExit,
+  given: ExitPolicy | PolicyFile,
+  options: { readonly scaling?: Scaling | undefined; readonly anyOrigin?: boolean | undefined },
+): Promise<Decisions> {
+  const { policy, scaling = options.scaling } = partsOf(given, options.scaling);
+  const [score, temperatures] = [scoreOf(policy), temperaturesOf(net, scaling)];
+  const levels = thresholdsPerExit(policy.thresholds, net).map((values, j) => {
+    const temperature = temperatures[j] as number;
+    return values.map((value) => levelFrom(value, { score, classes: net.classes, temperature }));
+  });
+  if (!options.anyOrigin && policy.origin) {
+    const { exits, classes } = net;
+    // Reading all weights takes time: only where there is something to compare them with.
+    const weights = policy.origin.weights === undefined ? {} : { weights: await digest(net.state().values()) };
+    const origin = { ...weights, ...(scaling && { scaling: scalingDigest(scaling) }) };
+    checkOrigin("deploy", policy.origin, { exits, classes, origin }, HINTS);
+  }
+  return { score, temperatures, levels };
+}
+
+/** Tells a policy from a file that holds one, and from what is neither. */
+function partsOf(
+  given: ExitPolicy | PolicyFile,
+  scaling: Scaling | undefined,
+): { readonly policy: ExitPolicy; readonly scaling?: Scaling | undefined } {
+  const isObject = typeof given === "object" && given !== null;
+  if (isObject && "result" in given) {
+    if (scaling && given.scaling && scalingDigest(scaling) !== scalingDigest(given.scaling))
+      throw new ArgumentError("deploy: scaling must be the one of the policy's file; got another. Leave it out.");
+    return { ...partsOf(given.result as ExitPolicy, undefined), scaling: scaling ?? given.scaling };
+  }
+  if (isObject && (given as { readonly ok?: boolean }).ok === false) {
+    const { reason } = given as unknown as Refused;
+    throw new ArgumentError(
+      `deploy: the policy must be certified; got one that refuses: ${reason.replace(/\.$/, "")}. ` +
+        "With { thresholds: [Infinity] } every image runs to the last exit.",
+    );
+  }
+  if (isObject && "thresholds" in given) return { policy: given };
+  const hint = typeof given === "string" ? " Give the text of the file to decodePolicy, and what it returns here." : "";
+  throw new ArgumentError(
+    `deploy: the policy must be a certified result, a decoded policy file, or { thresholds }; got ${what(given)}.${hint}`,
+  );
+}
+
+function scoreOf({ score = "maxProb" }: ExitPolicy): ExitScore {
+  const found = SCORES.find((known) => known === score);
+  if (found) return found;
+  const got = typeof score === "string" ? score : "a learned gate";
+  throw new ArgumentError(
+    `deploy: the score must be one of ${SCORES.join(", ")}; got ${got}. Other scores are for calibration tables only.`,
+  );
+}
+
+function temperaturesOf(net: MultiExit, scaling: Scaling | undefined): number[] {
+  if (!scaling) return new Array<number>(net.exits).fill(1);
+  const { length } = scaling.scalers;
+  if (length !== net.exits)
+    throw new ArgumentError(`deploy: scaling must hold one scaler per exit (${net.exits}); got ${length}.`);
+  return scaling.scalers.map((scaler) => {
+    if (scaler.method === "temperature" && "parameters" in scaler) return scaler.parameters[0] as number;
+    throw new ArgumentError(`deploy: scaling must be by temperature; got ${scaler.method}.`);
+  });
+}

@@ -1,0 +1,51 @@
+// BoostNet (Yu et al., Boosted Dynamic Networks, AAAI 2023): exits are an additive model, each learning what those before it
+// left over. Formula of the public code.
+
+import type { Kinds } from "../../base/index.ts";
+import { add, crossEntropy, matmul, readOptions, sum, type Tensor } from "../../engine/functions.ts";
+import { checkNumbers, meanPerExit } from "../training/objective.ts";
+import { checkOperands, matrix } from "./stacked.ts";
+
+/** Options of the boosted losses. */
+export interface BoostOptions {
+  /** How much of the earlier exits' sum an exit starts from; default 0.5, the public code's for CIFAR-100. */
+  readonly t?: number;
+}
+
+/** What `boostLosses` finds. */
+export interface BoostLosses {
+  /** The scalar to differentiate: the sum over exits. */
+  readonly loss: Tensor;
+  /** [K]: mean loss of each exit. */
+  readonly exitLosses: Tensor;
+  /** [N, K, C]: the logits that the exits answer by; see `boostedLogits`. */
+  readonly additive: Tensor;
+}
+
+const BOOST: Kinds<BoostOptions> = { t: "number" };
+
+/**
+ * F_j = f_j + t F_{j-1}, F_0 = 0, of increments f f32[N, K, C]: what exits answer by, and what thresholds are to be calibrated
+ * on. Gradients reach an exit's own increment alone. Throws ShapeError, DTypeError or ArgumentError for what does not fit.
+ */
+export function boostedLogits(increments: Tensor, options: BoostOptions = {}): Tensor {
+  const { t = 0.5 } = readOptions("boostedLogits", options, BOOST);
+  const { K: exits } = checkOperands("boostedLogits", { increments: [increments, "N K C"] }, { K: 1, C: 1 });
+  checkNumbers("boostedLogits", { t });
+  const earlier = matrix([exits, exits], increments, (j, k) => (k < j ? t ** (j - k) : 0));
+  return add(increments, matmul(earlier, increments.detach()));
+}
+
+/**
+ * sum_j mean CE(f_j + sg(t F_{j-1}), y) of increments f32[N, K, C] and labels i32[N]. Throws ShapeError, DTypeError or
+ * ArgumentError for what does not fit.
+ */
+export function boostLosses(increments: Tensor, labels: Tensor, options: BoostOptions = {}): BoostLosses {
+  const { t = 0.5 } = readOptions("boostLosses", options, BOOST);
+  const operands = { increments: [increments, "N K C"], labels: [labels, "N", "i32"] } as const;
+  checkOperands("boostLosses", operands, { K: 1, C: 1 });
+  checkNumbers("boostLosses", { t });
+  const additive = boostedLogits(increments, { t });
+  const exitLosses = meanPerExit(crossEntropy(additive, labels, { reduction: "none" }));
+  return { loss: sum(exitLosses), exitLosses, additive };
+}

@@ -1,0 +1,177 @@
+// JEI-DNN (Regol et al., ICLR 2024): gates that decide where a sample leaves, and classifiers that learn from the samples their
+// gates keep, trained in turn. Formulas of the public code, but for its ratio, whose gradient cancels the gates (see `rescale`).
+
+import type { Kinds } from "../../base/index.ts";
+import {
+  ArgumentError,
+  add,
+  arange,
+  argmax,
+  argmin,
+  binaryCrossEntropyWithLogits,
+  cast,
+  checkTensors,
+  clamp,
+  crossEntropy,
+  div,
+  exp,
+  ge,
+  gt,
+  logSoftmax,
+  matmul,
+  max,
+  maximum,
+  mean,
+  minimum,
+  mul,
+  noGrad,
+  oneHot,
+  pad,
+  readOptions,
+  reshape,
+  sigmoid,
+  slice,
+  stack,
+  sub,
+  sum,
+  type Tensor,
+  tensor,
+  where,
+} from "../../engine/functions.ts";
+import { checkFactors, checkNumbers } from "../training/objective.ts";
+import { entropy } from "./distill.ts";
+import { beforeEach, checkOperands } from "./stacked.ts";
+
+/** Linear gates of the exits but the last, on four statistics each; see `exitStatistics`. */
+export interface ExitGates {
+  /** f32[K-1, 4] */
+  readonly weight: Tensor;
+  /** f32[K-1] */
+  readonly bias: Tensor;
+}
+
+/** Options of `jeiDnnLosses`. */
+export interface JeiDnnOptions {
+  /** [K]: cost of an answer at each exit, rising to 1 at the last. */
+  readonly costs: readonly number[];
+  /** Weight of the cost against cross-entropy when the best exit is chosen; default 0.7. */
+  readonly lambda?: number;
+  /**
+   * `detachedRatio` (default): a sample's loss keeps the size it has without gates. The public code differentiates the ratio as
+   * well, by which the gates cancel out; here it carries no gradient. `none`: no ratio.
+   */
+  readonly rescale?: "detachedRatio" | "none";
+  /** Whether targets "leave" weigh (number of "stay") / (number of "leave") of the batch, as in the public code; default true. */
+  readonly balance?: boolean;
+}
+
+const JEI_DNN: Kinds<JeiDnnOptions> = { costs: "any!", lambda: "number", rescale: "string", balance: "boolean" };
+
+/** What `jeiDnnLosses` finds. */
+export interface JeiDnnLosses {
+  /** To be differentiated when classifiers learn; reaches the logits alone. */
+  readonly classifierLoss: Tensor;
+  /** To be differentiated when gates learn; reaches the gates alone. */
+  readonly gateLoss: Tensor;
+  /** [N, K, 4], see `exitStatistics`. */
+  readonly statistics: Tensor;
+  /** [N, K]: the probability of leaving at each exit; no gradient. */
+  readonly exitProbabilities: Tensor;
+  /** bool [N, K-1]: whether a gate should let the sample leave. */
+  readonly gateTargets: Tensor;
+}
+
+/**
+ * What gates look at, without gradient: the largest probability, the entropy of p, the margin of the two largest probabilities,
+ * and the entropy of p^2 / sum p^2, in nats; logits f32[N, K, C] to f32[N, K, 4].
+ */
+export function exitStatistics(logits: Tensor): Tensor {
+  const { C: classes } = checkOperands("exitStatistics", { logits: [logits, "N K C"] }, { C: 2 });
+  return noGrad(() => {
+    const p = exp(logSoftmax(logits));
+    const first = max(p, { dim: -1 });
+    const others = sub(1, oneHot(argmax(p, { dim: -1 }), { numClasses: classes }));
+    const margin = sub(first, max(mul(p, others), { dim: -1 }));
+    return stack([first, entropy(logits), margin, entropy(mul(logits, 2))], { dim: -1 });
+  });
+}
+
+/** P_j = max(0, min(g_j, 1 - sum_{k<j} g_k)), g_K = 1, of gates [N, K-1]. */
+function exitProbabilities(gates: Tensor): Tensor {
+  const exits = (gates.shape[1] as number) + 1;
+  const last = [
+    [0, 0],
+    [0, 1],
+  ] as const;
+  const room = sub(1, matmul(gates, beforeEach(exits, gates)));
+  return clamp(minimum(pad(gates, last, { value: 1 }), room), { min: 0 });
+}
+
+/** P times, if `isRescaled`, the ratio by which a sample's loss keeps its size; 1 where all that its exits could learn is 0. */
+function classifierWeights(losses: Tensor, probabilities: Tensor, isRescaled: boolean): Tensor {
+  if (!isRescaled) return probabilities;
+  const gated = sum(mul(losses, probabilities), { dim: 1, keepdim: true });
+  const ratio = div(sum(losses, { dim: 1, keepdim: true }), gated);
+  return mul(probabilities, where(gt(gated, 0), ratio, 1));
+}
+
+/** Mean binary cross-entropy of gates against their targets. */
+function gateLossOf(gates: Tensor, targets: Tensor, isBalanced: boolean): Tensor {
+  const wanted = cast(targets, "f32");
+  if (!isBalanced) return binaryCrossEntropyWithLogits(gates, wanted);
+  const losses = binaryCrossEntropyWithLogits(gates, wanted, { reduction: "none" });
+  const leaving = sum(wanted);
+  // Without any that should leave, the weight of those is not used.
+  const weight = div(sub(targets.size, leaving), maximum(leaving, 1));
+  return mean(mul(losses, where(targets, weight, 1)));
+}
+
+/**
+ * The two losses of logits f32[N, K, C], labels i32[N] and linear gates. With g_j = sigmoid(w_j . statistics_j + b_j) and the
+ * exit probabilities P_j = max(0, min(g_j, 1 - sum_{k<j} g_k)), g_K = 1: classifiers minimise mean(ratio sum_j P_j CE_j), ratio =
+ * sum_j CE_j / sum_j P_j CE_j, P and ratio constant; gates the mean binary cross-entropy to 1[j >= argmin_j CE_j + lambda costs_j].
+ * The paper alternates every 200 batches, after up to 6 epochs of plain cross-entropy. Throws ShapeError, DTypeError or
+ * ArgumentError for operands and options that do not fit.
+ */
+export function jeiDnnLosses(logits: Tensor, labels: Tensor, gates: ExitGates, options: JeiDnnOptions): JeiDnnLosses {
+  const op = "jeiDnnLosses";
+  const { costs, lambda = 0.7, rescale = "detachedRatio", balance = true } = readOptions(op, options, JEI_DNN);
+  checkTensors(op, { logits, "gates.weight": gates?.weight, "gates.bias": gates?.bias });
+  checkNumbers(op, { costs, lambda });
+  if (rescale !== "detachedRatio" && rescale !== "none") {
+    throw new ArgumentError(`${op}: rescale must be "detachedRatio" or "none"; got ${JSON.stringify(rescale)}.`);
+  }
+  const operands = {
+    logits: [logits, "N K C"],
+    labels: [labels, "N", "i32"],
+    "gates.weight": [gates.weight, "K-1 4"],
+    "gates.bias": [gates.bias, "K-1"],
+  } as const;
+  const { N: n, K: exits } = checkOperands(op, operands, { K: 2, C: 2 });
+  checkFactors(op, "costs", costs, exits);
+
+  const statistics = exitStatistics(logits);
+  const seen = slice(statistics, { ends: [n, exits - 1] });
+  const gateLogits = add(sum(mul(seen, gates.weight), { dim: -1 }), gates.bias);
+  const losses = crossEntropy(logits, labels, { reduction: "none" });
+  const { probabilities, weights, targets } = noGrad(() => {
+    const price = tensor(
+      Float32Array.from(costs, (cost) => lambda * cost),
+      { device: logits.device },
+    );
+    const best = reshape(argmin(add(losses, price), { dim: 1 }), [n, 1]);
+    const probabilities = exitProbabilities(sigmoid(gateLogits));
+    return {
+      probabilities,
+      weights: classifierWeights(losses, probabilities, rescale === "detachedRatio"),
+      targets: ge(arange(0, exits - 1, 1, { device: logits.device }), best),
+    };
+  });
+  return {
+    classifierLoss: mul(sum(mul(losses, weights)), 1 / n),
+    gateLoss: gateLossOf(gateLogits, targets, balance),
+    statistics,
+    exitProbabilities: probabilities,
+    gateTargets: targets,
+  };
+}

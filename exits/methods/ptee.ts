@@ -1,0 +1,98 @@
+// PTEEnet (Lahiany and Aperstein, IEEE Access 2022): branches on a frozen backbone learn what to answer and how far to trust it,
+// from a mixture of all answers and its expected cost. Formula of the public code; here in logarithms, which do not vanish.
+
+import type { Kinds } from "../../base/index.ts";
+import {
+  add,
+  concat,
+  crossEntropy,
+  exp,
+  logSoftmax,
+  logsumexp,
+  matmul,
+  mean,
+  mul,
+  neg,
+  noGrad,
+  pad,
+  readOptions,
+  reshape,
+  slice,
+  softplus,
+  sub,
+  sum,
+  type Tensor,
+  tensor,
+} from "../../engine/functions.ts";
+import { checkFactors, checkNumbers } from "../training/objective.ts";
+import { beforeEach, checkOperands } from "./stacked.ts";
+
+/** Options of `pteeLoss`. */
+export interface PteeOptions {
+  /** [K]: cost of an answer at each exit, rising to 1 at the last. */
+  readonly costs: readonly number[];
+  /** Weight of the cost; default 1. */
+  readonly lambda?: number;
+  /** Whether the last exit, the backbone's own, gets no gradient; default true. */
+  readonly detachFinal?: boolean;
+}
+
+/** What `pteeLoss` finds. */
+export interface PteeLoss {
+  /** The scalar to differentiate. */
+  readonly loss: Tensor;
+  /** [N]: expected cost of each sample. */
+  readonly cost: Tensor;
+  /** [N, C]: probabilities of the mixture, Y_1; no gradient. Computed when asked for. */
+  readonly mixture: Tensor;
+}
+
+/** log of h_j prod_{k<j} (1 - h_k), the probability of leaving at j of K exits, for h = sigmoid(confidence [N, K-1]); h_K = 1. */
+function logExitProbabilities(confidence: Tensor): Tensor {
+  const exits = (confidence.shape[1] as number) + 1;
+  const leave = neg(softplus(neg(confidence)));
+  const stay = neg(softplus(confidence));
+  const last = [
+    [0, 0],
+    [0, 1],
+  ] as const;
+  return add(pad(leave, last), matmul(stay, beforeEach(exits, confidence)));
+}
+
+const PTEE: Kinds<PteeOptions> = { costs: "any!", lambda: "number", detachFinal: "boolean" };
+
+/**
+ * mean(-log Y_1[target]) + lambda mean(C_1), where backwards from Y_K = p_K and C_K = costs_K each exit mixes its own with what
+ * follows: Y_j = h_j p_j + (1 - h_j) Y_{j+1}, C_j = h_j costs_j + (1 - h_j) C_{j+1}, h = sigmoid(confidence). Logits f32[N, K, C],
+ * confidence f32[N, K-1] before the sigmoid, target i32[N]: labels, or as in the paper the backbone's answers. At inference a
+ * sample leaves where h_j > 0.5. Throws ShapeError, DTypeError or ArgumentError for operands and options that do not fit.
+ */
+export function pteeLoss(logits: Tensor, confidence: Tensor, target: Tensor, options: PteeOptions): PteeLoss {
+  const { costs, lambda = 1, detachFinal = true } = readOptions("pteeLoss", options, PTEE);
+  const op = "pteeLoss";
+  checkNumbers(op, { costs, lambda });
+  const operands = {
+    logits: [logits, "N K C"],
+    confidence: [confidence, "N K-1"],
+    target: [target, "N", "i32"],
+  } as const;
+  const { N: n, K: exits } = checkOperands(op, operands, { K: 2, C: 1 });
+  checkFactors(op, "costs", costs, exits);
+
+  const leaving = logExitProbabilities(confidence);
+  const wrong = crossEntropy(detachFinal ? withoutLast(logits, n, exits) : logits, target, { reduction: "none" });
+  const cost = sum(mul(exp(leaving), tensor(Float32Array.from(costs), { device: logits.device })), { dim: 1 });
+  return {
+    loss: sub(mul(mean(cost), lambda), mean(logsumexp(sub(leaving, wrong), { dim: 1 }))),
+    cost,
+    get mixture() {
+      return noGrad(() => sum(exp(add(logSoftmax(logits), reshape(leaving, [n, exits, 1]))), { dim: 1 }));
+    },
+  };
+}
+
+/** The logits, of which the last exit's get no gradient. */
+function withoutLast(logits: Tensor, n: number, exits: number): Tensor {
+  const early = slice(logits, { ends: [n, exits - 1] });
+  return concat([early, slice(logits.detach(), { starts: [0, exits - 1] })], { dim: 1 });
+}

@@ -1,0 +1,248 @@
+// Exit heads: what turns a stage's features into class scores. A head is a module; its kind is a name, or a function of where
+// it sits.
+
+import {
+  ArgumentError,
+  add,
+  avgPool2d,
+  interpolate,
+  maxPool2d,
+  mean,
+  mul,
+  reshape,
+  type Shape,
+  sigmoid,
+  slice,
+  sub,
+  type Tensor,
+} from "../../engine/functions.ts";
+import {
+  BatchNorm2d,
+  Conv2d,
+  globalAveragePool,
+  type Init,
+  LayerNorm,
+  Linear,
+  type Mode,
+  Module,
+  type StageInfo,
+} from "../../nn/index.ts";
+
+/** Base of all heads: features of one stage to logits [B, C]. */
+export abstract class Head extends Module {
+  abstract forward(features: Tensor, mode: Mode): Tensor;
+}
+
+/** Where a head sits. */
+export interface HeadSite {
+  /** The stage in front of it; `shape` is that of its features, [H, W, C] or [T, C]. */
+  readonly stage: StageInfo;
+  /** Stages of the backbone behind this one. */
+  readonly behind: number;
+  readonly classes: number;
+  /** Draws the head's weights. */
+  readonly init: Init;
+}
+
+/** Makes a head for a site. */
+export type HeadFactory = (site: HeadSite) => Head;
+
+/** Global average pool, linear. */
+class GapLinear extends Head {
+  readonly linear: Linear;
+
+  constructor({ stage, classes, init }: HeadSite) {
+    super();
+    this.linear = new Linear(stage.channels, classes, init);
+  }
+
+  forward(features: Tensor): Tensor {
+    return this.linear.forward(globalAveragePool(features));
+  }
+}
+
+/** Global average pool, layer norm, linear (SAFE-KD's head for convolutional networks). */
+class GapNormLinear extends Head {
+  readonly norm: LayerNorm;
+  readonly linear: Linear;
+
+  constructor({ stage, classes, init }: HeadSite) {
+    super();
+    this.norm = new LayerNorm(stage.channels, init);
+    this.linear = new Linear(stage.channels, classes, init);
+  }
+
+  forward(features: Tensor): Tensor {
+    return this.linear.forward(this.norm.forward(globalAveragePool(features)));
+  }
+}
+
+/** Longest side of a map that mixed pooling leaves. */
+const MIXED_SIDE = 4;
+
+/** a max-pool + (1 - a) average-pool to at most 4x4, a learned (Shallow-Deep Networks, Kaya et al., ICML 2019); small maps pass. */
+class MixedPool extends Module {
+  readonly share: Tensor | undefined;
+  readonly shape: Shape;
+  readonly #kernel: readonly [number, number];
+
+  constructor([height, width, channels]: Shape, init: Init) {
+    super();
+    const side = (extent: number) => Math.ceil(extent / MIXED_SIDE);
+    this.#kernel = [side(height as number), side(width as number)];
+    const [kh, kw] = this.#kernel;
+    this.share = kh * kw > 1 ? init.constant([1], 0.5) : undefined;
+    this.shape = [Math.floor((height as number) / kh), Math.floor((width as number) / kw), channels as number];
+  }
+
+  /** [B, H, W, C] to [B, h w C]. */
+  forward(x: Tensor): Tensor {
+    return reshape(this.#mix(x), [x.shape[0] as number, this.shape.reduce((n, extent) => n * extent, 1)]);
+  }
+
+  #mix(x: Tensor): Tensor {
+    if (!this.share) return x;
+    const options = { kernel: this.#kernel };
+    const average = avgPool2d(x, options);
+    return add(average, mul(sub(maxPool2d(x, options), average), this.share));
+  }
+}
+
+/** Mixed pool, linear; with `conv`, behind a 3x3 convolution, norm and relu. */
+class PooledLinear extends Head {
+  readonly conv: Conv2d | undefined;
+  readonly norm: BatchNorm2d | undefined;
+  readonly pool: MixedPool;
+  readonly linear: Linear;
+
+  constructor({ stage, classes, init }: HeadSite, hasConv: boolean) {
+    super();
+    const { channels, shape } = stage;
+    this.conv = hasConv ? new Conv2d(channels, channels, init, { kernel: 3 }) : undefined;
+    this.norm = hasConv ? new BatchNorm2d(channels, init) : undefined;
+    this.pool = new MixedPool(shape, init);
+    this.linear = new Linear(
+      this.pool.shape.reduce((n, extent) => n * extent, 1),
+      classes,
+      init,
+    );
+  }
+
+  forward(features: Tensor, mode: Mode): Tensor {
+    const { conv, norm } = this;
+    const x = conv && norm ? norm.forward(conv.forward(features), mode, { activation: "relu" }) : features;
+    return this.linear.forward(this.pool.forward(x));
+  }
+}
+
+/** Depthwise 3x3 and pointwise convolution, norm and relu, twice; the first one strides by 2. */
+class SeparableConv extends Module {
+  readonly layers: readonly (Conv2d | BatchNorm2d)[];
+  readonly #halves: readonly (readonly [Conv2d, Conv2d, BatchNorm2d])[];
+
+  constructor(inputs: number, outputs: number, init: Init) {
+    super();
+    const half = (stride: number, out: number) =>
+      [
+        new Conv2d(inputs, inputs, init, { kernel: 3, stride, groups: inputs }),
+        new Conv2d(inputs, out, init, { kernel: 1 }),
+        new BatchNorm2d(out, init),
+      ] as const;
+    this.#halves = [half(2, inputs), half(1, outputs)];
+    this.layers = this.#halves.flat();
+  }
+
+  forward(x: Tensor, mode: Mode): Tensor {
+    return this.#halves.reduce(
+      (y, [depthwise, pointwise, norm]) =>
+        norm.forward(pointwise.forward(depthwise.forward(y)), mode, { activation: "relu" }),
+      x,
+    );
+  }
+}
+
+/**
+ * The head of CGT's public code (from self-distillation, Zhang et al. 2019): features times the sigmoid of an attention map of half
+ * their size; a strided separable convolution that doubles the channels for each stage left behind; average pool; linear.
+ */
+class AttentionHead extends Head {
+  readonly attention: SeparableConv;
+  readonly norm: BatchNorm2d;
+  readonly reduce: readonly SeparableConv[];
+  readonly linear: Linear;
+
+  constructor({ stage, behind, classes, init }: HeadSite) {
+    super();
+    const { channels } = stage;
+    this.attention = new SeparableConv(channels, channels, init);
+    this.norm = new BatchNorm2d(channels, init);
+    this.reduce = Array.from(
+      { length: behind },
+      (_, i) => new SeparableConv(channels * 2 ** i, channels * 2 ** (i + 1), init),
+    );
+    this.linear = new Linear(channels * 2 ** behind, classes, init);
+  }
+
+  forward(features: Tensor, mode: Mode): Tensor {
+    const [, height, width] = features.shape as readonly [number, number, number, number];
+    const small = this.norm.forward(this.attention.forward(features, mode), mode, { activation: "relu" });
+    const map = sigmoid(interpolate(small, { size: [height, width], mode: "bilinear" }));
+    const reduced = this.reduce.reduce((x, conv) => conv.forward(x, mode), mul(features, map));
+    return this.linear.forward(globalAveragePool(reduced));
+  }
+}
+
+/** One token - the class token, or the mean of all - then layer norm, linear. */
+class TokenLinear extends Head {
+  readonly norm: LayerNorm;
+  readonly linear: Linear;
+  readonly #token: "class" | "mean";
+
+  constructor({ stage, classes, init }: HeadSite, token: "class" | "mean") {
+    super();
+    this.norm = new LayerNorm(stage.channels, init, { eps: 1e-6 });
+    this.linear = new Linear(stage.channels, classes, init);
+    this.#token = token;
+  }
+
+  forward(features: Tensor): Tensor {
+    const [batch, , dim] = features.shape as readonly [number, number, number];
+    const first = () => reshape(slice(features, { starts: [0, 0, 0], ends: [batch, 1, dim] }), [batch, dim]);
+    const token = this.#token === "class" ? first() : mean(features, { dim: 1 });
+    return this.linear.forward(this.norm.forward(token));
+  }
+}
+
+const KINDS = {
+  "gap-linear": { on: "map", make: (site: HeadSite) => new GapLinear(site) },
+  "gap-norm-linear": { on: "map", make: (site: HeadSite) => new GapNormLinear(site) },
+  "pool-linear": { on: "map", make: (site: HeadSite) => new PooledLinear(site, false) },
+  "conv-pool-linear": { on: "map", make: (site: HeadSite) => new PooledLinear(site, true) },
+  attention: { on: "map", make: (site: HeadSite) => new AttentionHead(site) },
+  "class-token": { on: "tokens", make: (site: HeadSite) => new TokenLinear(site, "class") },
+  "mean-token": { on: "tokens", make: (site: HeadSite) => new TokenLinear(site, "mean") },
+} as const;
+
+/**
+ * Heads by name. On maps: `gap-linear`; `gap-norm-linear` (layer norm between); `pool-linear` and `conv-pool-linear` (mixed pooling of
+ * Shallow-Deep Networks); `attention` (CGT). On tokens, layer norm and linear on the `class-token` or the `mean-token`.
+ */
+export type HeadKind = keyof typeof KINDS;
+
+/** The head of a kind, or of a factory, for a site. Throws ArgumentError for an unknown kind, or one for other features. */
+export function makeHead(head: HeadKind | HeadFactory, site: HeadSite): Head {
+  if (typeof head === "function") return head(site);
+  const kind = KINDS[head];
+  if (!kind)
+    throw new ArgumentError(
+      `multiExit: head must be one of ${Object.keys(KINDS).join(", ")}; got ${JSON.stringify(head)}.`,
+    );
+  const { name, kind: features } = site.stage;
+  if (kind.on !== features) {
+    const fitting = Object.entries(KINDS).flatMap(([other, { on }]) => (on === features ? [other] : []));
+    throw new ArgumentError(
+      `multiExit: head must fit the ${features} of ${name}; got ${head}. Use one of ${fitting.join(", ")}.`,
+    );
+  }
+  return kind.make(site);
+}

@@ -1,0 +1,129 @@
+// One process a run folder: two that train into it would write each other's checkpoints. The lock is a file that says who holds it;
+// a process that died holds nothing, whatever it left behind.
+
+import { TrainingError } from "../errors.ts";
+import { fileSystem, readText } from "./files.ts";
+
+/** Name of the file in the folder. */
+export const LOCK_FILE = "lock.json";
+
+/** A folder that this process may write to until it lets go. */
+export interface FolderLock {
+  release(): Promise<void>;
+}
+
+/** Who holds a folder. */
+interface Holder {
+  readonly pid: number;
+  readonly host: string;
+  /** When the process began, as the system counts: another process may get the same number later. */
+  readonly began: string;
+  /** When the folder was taken. */
+  readonly since: string;
+}
+
+const isCode = (error: unknown, code: string): boolean => (error as { readonly code?: string }).code === code;
+
+/** The beginning of a process: field 22 of /proc/PID/stat and the boot it counts from; "" where the system does not tell. */
+async function beginning(pid: number): Promise<string> {
+  const read = (path: string) => readText(path).catch(() => undefined);
+  const stat = await read(`/proc/${pid}/stat`);
+  // The second field is a name in brackets, which may hold blanks and brackets.
+  const ticks = stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  return ticks === undefined ? "" : `${((await read("/proc/sys/kernel/random/boot_id")) ?? "").trim()} ${ticks}`;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return isCode(error, "EPERM");
+  }
+}
+
+/** Whether the holder is known to be gone. One on another machine is never known to be. */
+async function isGone({ pid, host, began }: Holder, here: Holder): Promise<boolean> {
+  if (host !== here.host) return false;
+  return !isRunning(pid) || (await beginning(pid)) !== began;
+}
+
+function parse(text: string): Holder | undefined {
+  try {
+    const holder = JSON.parse(text) as Holder;
+    return Number.isSafeInteger(holder.pid) && holder.pid > 0 && typeof holder.host === "string" ? holder : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Takes a folder for this process (Node); a lock that a dead process left is taken over.
+ * @throws TrainingError that names the process that holds the folder.
+ */
+export async function lockFolder(op: string, dir: string): Promise<FolderLock> {
+  const fs = fileSystem(op);
+  await fs.mkdir(dir, { recursive: true });
+  const path = `${dir.replace(/[\\/]+$/, "")}/${LOCK_FILE}`;
+  const host = process.getBuiltinModule("node:os").hostname();
+  const { pid } = process;
+  const here: Holder = { pid, host, began: await beginning(pid), since: new Date().toISOString() };
+  const mine = JSON.stringify(here);
+  const aside = `${path}.${crypto.randomUUID()}`;
+  await fs.writeFile(aside, mine, { flag: "wx" });
+  try {
+    while (!(await appears(aside, path))) {
+      const text = await readText(path);
+      if (text === undefined) continue;
+      const holder = parse(text);
+      if (holder && !(await isGone(holder, here))) throw busy(op, dir, holder, here);
+      await removeIf(path, text, `${aside}.old`);
+    }
+  } finally {
+    await fs.rm(aside, { force: true });
+  }
+  return {
+    release: async () => {
+      if ((await readText(path)) === mine) await fs.rm(path, { force: true });
+    },
+  };
+}
+
+/** Gives `from` the name `to` as well, whole and only where there is none; whether it did. */
+async function appears(from: string, to: string): Promise<boolean> {
+  const fs = fileSystem("lock");
+  try {
+    // Some file systems have no links.
+    await fs.link(from, to).catch((error) => {
+      if (isCode(error, "EEXIST")) throw error;
+      return fs.copyFile(from, to, fs.constants.COPYFILE_EXCL);
+    });
+    return true;
+  } catch (error) {
+    if (isCode(error, "EEXIST")) return false;
+    throw error;
+  }
+}
+
+/** Removes the lock if it still reads `text`: somebody else may have taken over in the meantime. */
+async function removeIf(path: string, text: string, aside: string): Promise<void> {
+  const fs = fileSystem("lock");
+  try {
+    await fs.rename(path, aside);
+  } catch (error) {
+    if (isCode(error, "ENOENT")) return;
+    throw error;
+  }
+  if ((await readText(aside)) !== text) await appears(aside, path);
+  await fs.rm(aside, { force: true });
+}
+
+function busy(op: string, dir: string, { pid, host, since }: Holder, here: Holder): TrainingError {
+  const isOwn = host === here.host && pid === here.pid;
+  const who = isOwn ? "this process" : `process ${pid} on ${host}`;
+  const hint =
+    host === here.host
+      ? "Wait for it, or choose another folder."
+      : `If it is gone, delete ${dir}/${LOCK_FILE}; else choose another folder.`;
+  return new TrainingError(`${op}: ${dir} must be free; ${who} has it since ${since}. ${hint}`);
+}

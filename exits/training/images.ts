@@ -1,0 +1,147 @@
+// What training needs of a data set - any object of this form will do - and its batches, in an order drawn per epoch.
+
+import { ArgumentError, randomPermutation } from "../../engine/functions.ts";
+
+/** Labelled images of one size, as bytes. `sortie/data` makes such sets. */
+export interface ImageSet {
+  readonly size: number;
+  /** [H, W, C] */
+  readonly shape: readonly [number, number, number];
+  /** [size, H, W, C] */
+  readonly images: Uint8Array;
+  /** [size], 0 .. classes - 1 */
+  readonly labels: Int32Array;
+  /** [size], unique over all splits */
+  readonly ids: Int32Array;
+  readonly classes: readonly string[];
+  readonly meta: {
+    readonly name: string;
+    readonly split: string;
+    /** Of each channel, for pixels in 0..1. */
+    readonly mean: readonly number[];
+    readonly std: readonly number[];
+  };
+}
+
+/** Parts of a data set without a common sample. */
+export interface ImageSplits {
+  readonly train: ImageSet;
+  /** Watched during training, and for choices afterwards. */
+  readonly validation: ImageSet;
+  /** For thresholds. */
+  readonly calibration: ImageSet;
+  readonly test: ImageSet;
+}
+
+/** Name of a part. */
+export type Split = keyof ImageSplits;
+
+/** Images of one step. */
+export interface ImageBatch {
+  /** [B, H, W, C] */
+  readonly images: Uint8Array;
+  /** [B] */
+  readonly labels: Int32Array;
+  /** With mixup: image i is `share[i]` of one labelled `labels[i]`, and the rest of one labelled `mixed.labels[i]`. */
+  readonly mixed?: { readonly labels: Int32Array; readonly share: Float32Array };
+  /** Images that are meant, if not all. */
+  readonly count?: number;
+}
+
+/** Batches by position: a pure function of it, so that a resumed run sees what an undisturbed one sees. */
+export interface BatchSource {
+  readonly batchesPerEpoch: number;
+  /** Whether its batches are `mixed`; default false. */
+  readonly isMixed?: boolean;
+  /** All that decides what its batches hold, as JSON: a run is not resumed under other ones. */
+  readonly options?: Readonly<Record<string, unknown>>;
+  at(position: { readonly epoch: number; readonly batch: number }): ImageBatch;
+}
+
+/** Random streams that belong to the order of the data; those of weights and of masks have other numbers. */
+const ORDER_STREAM = 0x5eed;
+
+/** Batches of `batch` images in a new order each epoch; a last batch that is not full is dropped. */
+export function shuffledBatches(
+  set: ImageSet,
+  { batch, seed }: { readonly batch: number; readonly seed: number },
+): BatchSource {
+  const batchesPerEpoch = Math.floor(set.size / batch);
+  if (batchesPerEpoch < 1) {
+    throw new ArgumentError(
+      `train: ${set.meta.name}/${set.meta.split} must fill a batch of ${batch}; got ${set.size} images.`,
+    );
+  }
+  let kept: { readonly epoch: number; readonly order: Int32Array } | undefined;
+  return {
+    batchesPerEpoch,
+    at: ({ epoch, batch: index }) => {
+      if (kept?.epoch !== epoch) {
+        kept = { epoch, order: randomPermutation(set.size, { seed, stream: ORDER_STREAM, step: epoch }) };
+      }
+      return pick(set, kept.order.subarray(index * batch, (index + 1) * batch));
+    },
+  };
+}
+
+function pick({ images, labels, shape }: ImageSet, rows: Int32Array): ImageBatch {
+  const pixels = shape[0] * shape[1] * shape[2];
+  const picked = new Uint8Array(rows.length * pixels);
+  rows.forEach((row, i) => {
+    picked.set(images.subarray(row * pixels, (row + 1) * pixels), i * pixels);
+  });
+  return { images: picked, labels: Int32Array.from(rows, (row) => labels[row] as number) };
+}
+
+/** The bytes of images as `words` 32-bit words, the last one filled with zeros. */
+export function packBytes(images: Uint8Array, words: number): Uint32Array<ArrayBuffer> {
+  const bytes = new Uint8Array(words * 4);
+  bytes.set(images);
+  return new Uint32Array(bytes.buffer);
+}
+
+/** Throws ArgumentError unless the set is whole, the images are what the network takes, and its classes those of the set. */
+export function checkImages(
+  op: string,
+  set: ImageSet,
+  net: { readonly input: readonly number[]; readonly classes: number },
+): void {
+  const { name, split } = set.meta;
+  if (set.shape.join() !== net.input.join()) {
+    throw new ArgumentError(
+      `${op}: images must be [${net.input.join(", ")}], as the network takes them; got [${set.shape.join(", ")}] in ${name}/${split}.`,
+    );
+  }
+  if (set.classes.length !== net.classes) {
+    throw new ArgumentError(
+      `${op}: the network must have one output per class; got ${net.classes} for ${set.classes.length} classes of ${name}/${split}.`,
+    );
+  }
+  if (set.size === 0) throw new ArgumentError(`${op}: there must be images; got none in ${name}/${split}.`);
+  const values = set.size * set.shape[0] * set.shape[1] * set.shape[2];
+  for (const [what, length, wanted] of [
+    ["bytes of images", set.images.length, values],
+    ["labels", set.labels.length, set.size],
+    ["ids", set.ids.length, set.size],
+  ] as const) {
+    if (length !== wanted) {
+      throw new ArgumentError(
+        `${op}: ${name}/${split} must have ${wanted} ${what} for ${set.size} images; got ${length}.`,
+      );
+    }
+  }
+  const wrong = set.labels.findIndex((label) => !(label >= 0 && label < net.classes));
+  if (wrong < 0) return;
+  throw new ArgumentError(
+    `${op}: labels must be in 0..${net.classes - 1}; got ${set.labels[wrong]} for sample ${set.ids[wrong]} of ${name}/${split}.`,
+  );
+}
+
+/** A number that changes with what a set holds - pixels, labels, ids - or its order: FNV-1a. */
+export function checksum({ images, labels, ids }: ImageSet): number {
+  let hash = 0x811c9dc5;
+  for (const values of [ids, labels, images]) {
+    for (let i = 0; i < values.length; i++) hash = Math.imul(hash ^ (values[i] as number), 0x01000193);
+  }
+  return hash >>> 0;
+}

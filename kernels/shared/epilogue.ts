@@ -1,0 +1,85 @@
+// What a matrix product or convolution does to a quad of C before it is written: bias, residual, activation.
+// y = activation(x W + bias [+ residual]) [+ residual]; everything in f32, rounded once when stored.
+
+import type { Binding } from "../kernel.ts";
+import { arrayType, quadLoad, quadStore } from "./gemm.ts";
+import { mathFunctions, mathTypes } from "./math.ts";
+
+/** Activations that a product can apply on its way out. `gelu` is the erf form, `geluTanh` its approximation. */
+export type Activation = "none" | "relu" | "gelu" | "geluTanh" | "silu" | "sigmoid" | "tanh";
+
+/** The epilogue's part of a spec. */
+export type EpilogueSpec = {
+  /** Adds `bias[n]`. */
+  readonly bias: boolean;
+  readonly activation: Activation;
+  /** Adds `residual`, shaped like the output, before or after the activation. */
+  readonly residual: "none" | "before" | "after";
+  /** Also writes the activation's argument to `pre`, for the gradient of an activation that its value does not determine. */
+  readonly keep: boolean;
+};
+
+/** No bias, no residual, no activation. */
+export const NO_EPILOGUE: EpilogueSpec = { bias: false, activation: "none", residual: "none", keep: false };
+
+/** Bindings an epilogue needs, after the kernel's own. */
+export function epilogueBindings(spec: EpilogueSpec, dtype: "f32" | "f16", isVec: boolean): readonly Binding[] {
+  const type = arrayType(dtype, isVec);
+  return [
+    ...(spec.bias ? [{ name: "bias", access: "read", type } as const] : []),
+    ...(spec.residual !== "none" ? [{ name: "residual", access: "read", type } as const] : []),
+    ...(spec.keep ? [{ name: "pre", access: "write", type } as const] : []),
+  ];
+}
+
+const ACTIVATIONS: Readonly<Record<Activation, string>> = {
+  none: "x",
+  relu: "rectified(x)",
+  gelu: "x * phi(x)",
+  geluTanh: "x * sigmoid(gelu_inner(x))",
+  silu: "x * sigmoid(x)",
+  sigmoid: "sigmoid(x)",
+  tanh: "exact_tanh(x)",
+};
+
+/**
+ * What a kernel hands over at a time: quads from arrays of vec4 ("vec") or of elements ("quad"), or single elements ("one").
+ */
+export type EpilogueUnit = "vec" | "quad" | "one";
+
+const load = (name: string, buffer: string, unit: EpilogueUnit): string =>
+  unit === "one"
+    ? `fn ${name}(at: u32, left: i32) -> f32 { return f32(${buffer}[at]); }`
+    : quadLoad(name, buffer, unit === "vec");
+
+const put = (name: string, buffer: string, dtype: "f32" | "f16", unit: EpilogueUnit): string =>
+  unit === "one"
+    ? `fn ${name}(at: u32, left: i32, value: f32) { ${buffer}[at] = ${dtype}(value); }`
+    : quadStore(name, buffer, dtype, unit === "vec");
+
+/**
+ * `fn finish(at: u32, n: u32, left: i32, value: Value) -> Value`, with Value vec4f or f32: what to store at element `at` for
+ * the columns from n on, of which `left` exist.
+ */
+export function epilogueText(spec: EpilogueSpec, dtype: "f32" | "f16", unit: EpilogueUnit): string {
+  const { bias, activation, residual, keep } = spec;
+  const steps = [
+    "var x = value;",
+    bias ? "x += load_bias(n, left);" : "",
+    residual === "before" ? "x += load_residual(at, left);" : "",
+    keep ? "put_pre(at, left, x);" : "",
+    activation === "none" ? "" : `x = ${ACTIVATIONS[activation]};`,
+    residual === "after" ? "x += load_residual(at, left);" : "",
+    "return x;",
+  ];
+  return [
+    `alias Value = ${unit === "one" ? "f32" : "vec4f"};`,
+    ...(activation === "none" ? [] : [mathTypes(unit === "one" ? 1 : 4), ...mathFunctions(ACTIVATIONS[activation])]),
+    bias ? load("load_bias", "bias", unit) : "",
+    residual !== "none" ? load("load_residual", "residual", unit) : "",
+    keep ? put("put_pre", "pre", dtype, unit) : "",
+    `fn finish(at: u32, n: u32, left: i32, value: Value) -> Value {\n${steps.filter(Boolean).join("\n")}\n}`,
+  ]
+    .filter(Boolean)
+    .join("\n");
+}

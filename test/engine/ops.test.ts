@@ -1,0 +1,46 @@
+// The op table: every exported op against its float64 oracle, values and gradients. An op without a row is a failure.
+
+import * as engine from "../../engine/index.ts";
+import { device } from "../gpu.ts";
+import { assert, suite } from "../harness.ts";
+import { opRows } from "./op-table.ts";
+import { checkCase } from "./ops/check.ts";
+
+/** Functions of the engine's entry that are no ops on tensors, or are tested in a suite of their own. */
+const NOT_OPS = new Set(
+  [
+    "createDevice defaultDevice defineOp dispatch single elementwise noGrad scope openScope keep read tensor empty trace",
+    "backward grad valueAndGrad flatten capture addInto copyInto describe numel sameShape",
+    "readSafetensors writeSafetensors decodeSafetensors encodeSafetensors",
+    "packedWords tallySize readTally fromHalf checkTensors readOptions decideError",
+    "randomBernoulli randomIntegers randomNormal randomPermutation randomUniform packHyper",
+  ].flatMap((names) => names.split(" ")),
+);
+
+const rows = await opRows();
+const table = suite("op table");
+for (const { op, cases } of rows) {
+  table(op, async () => {
+    assert.ok(cases.length > 0, `${op} has no case`);
+    for (const [i, one] of cases.entries()) await checkCase(await device(), op, one, 1000 + i);
+  });
+}
+
+const coverage = suite("op table coverage");
+coverage("every exported op has a row", () => {
+  const isOp = ([name, value]: [string, unknown]) =>
+    typeof value === "function" && /^[a-z]/.test(name) && !NOT_OPS.has(name);
+  const ops = Object.entries(engine)
+    .filter(isOp)
+    .map(([name]) => name);
+  const covered = new Set(rows.map(({ op }) => op));
+  assert.equal(
+    ops.filter((op) => !covered.has(op)),
+    [],
+    "exported ops without a row in test/ops",
+  );
+});
+coverage("every row is an exported op", () => {
+  const unknown = rows.map(({ op }) => op).filter((op) => !(op in engine));
+  assert.equal(unknown, [], "rows that name no export");
+});
