@@ -1,7 +1,7 @@
-// Makes the clone ready, then runs a TypeScript file: `node scripts/run.mjs FILE [argument ...]`.
+// Makes the clone ready, then runs a TypeScript file: `node scripts/run.mjs FILE [argument ...]`. The scripts themselves need no adapter.
 
 import { bootstrap, runScript } from "./bootstrap.mjs";
 
-bootstrap();
 const [file = "", ...args] = process.argv.slice(2);
+bootstrap({ adapter: !file.startsWith("scripts/") });
 runScript(file, args);

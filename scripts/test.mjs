@@ -2,5 +2,6 @@
 
 import { bootstrap, runScript } from "./bootstrap.mjs";
 
-bootstrap({ browser: true });
-runScript("test/run.ts", process.argv.slice(2));
+const args = process.argv.slice(2);
+bootstrap({ browser: true, adapter: !args.includes("--no-adapter") });
+runScript("test/run.ts", args);

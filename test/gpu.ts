@@ -20,13 +20,18 @@ export function device(): Device {
   return opened;
 }
 
+/** A suite that needs an adapter, but not the shared device: its tests open devices of their own, or start processes that do. */
+export function adapterSuite(name: string, options: SuiteOptions = {}): Suite {
+  const skip = opened instanceof DeviceError ? opened.message : options.skip;
+  return suite(name, { ...options, skip, needsAdapter: true });
+}
+
 /**
  * A suite whose tests run on the shared device, each in a scope of its own: what a test makes is freed when it ends, and the test
  * fails if buffers remain in use after that. It is skipped where there is no adapter.
  */
 export function gpuSuite(name: string, options: SuiteOptions = {}): Suite {
-  const skip = opened instanceof DeviceError ? opened.message : options.skip;
-  const test = suite(name, { ...options, skip });
+  const test = adapterSuite(name, options);
   let scope: Scope | undefined;
   let before = 0;
   test.beforeEach(async () => {

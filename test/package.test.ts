@@ -18,7 +18,8 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { BUNDLES, measure } from "../scripts/size.ts";
 import { ATTW, PUBLINT, TSC } from "../scripts/tools.mjs";
-import { assert, suite } from "./harness.ts";
+import { adapterSuite } from "./gpu.ts";
+import { assert, atEnd, suite } from "./harness.ts";
 import { RULES } from "./imports.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -77,7 +78,9 @@ console.log(JSON.stringify(await gradient()));
 `;
 
 function run(command: string, ...args: string[]): string {
-  return execFileSync(command, args, { cwd: project, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  // Where CI is set, tools print in colours.
+  const env = { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0" };
+  return execFileSync(command, args, { cwd: project, env, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }
 
 /** All that a failed command printed, which is where tsc and npm say what is wrong. */
@@ -98,9 +101,11 @@ function link(name: string): void {
 
 const test = suite("package", { timeout: 180_000 });
 let tarball = "";
-test.after(() => rmSync(project, { recursive: true }));
+atEnd(() => rmSync(project, { recursive: true }));
 
-test.before(() => {
+/** Packs and installs, once. */
+function install(): void {
+  if (tarball !== "") return;
   output("npm", "pack", root, "--pack-destination", project);
   tarball = readdirSync(project).find((file) => file.endsWith(".tgz"))!;
   writeFileSync(join(project, "package.json"), JSON.stringify({ name: "user", private: true, type: "module" }));
@@ -109,7 +114,20 @@ test.before(() => {
   writeFileSync(join(project, "consumer.ts"), CONSUMER);
   writeFileSync(join(project, "main.ts"), MAIN);
   writeFileSync(join(project, "plain.ts"), PLAIN);
-});
+}
+
+/** Compiles the user's project in strict mode, the package's declarations included; what tsc says. */
+function compile(module: string, moduleResolution: string): string {
+  const compilerOptions = {
+    ...{ module, moduleResolution, target: "ES2022", types: [], outDir: "out" },
+    lib: ["ES2023", "ESNext.Disposable", "DOM", "DOM.Iterable"],
+    ...{ strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, skipLibCheck: false },
+  };
+  writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["main.ts", "plain.ts"] }));
+  return output(process.execPath, TSC, "-p", ".");
+}
+
+test.before(install);
 
 test("holds modules, declarations and papers, nothing else", () => {
   const files = readdirSync(installed, { recursive: true, encoding: "utf8", withFileTypes: true }).filter((entry) =>
@@ -159,30 +177,9 @@ for (const [module, moduleResolution] of [
   ["NodeNext", "NodeNext"],
   ["ESNext", "Bundler"],
 ] as const) {
-  test(`type-checks in strict mode with ${moduleResolution} resolution, declarations included`, () => {
-    const compilerOptions = {
-      ...{
-        module,
-        moduleResolution,
-        target: "ES2022",
-        lib: ["ES2023", "ESNext.Disposable", "DOM", "DOM.Iterable"],
-        types: [],
-      },
-      ...{ strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, skipLibCheck: false },
-      outDir: "out",
-    };
-    writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["main.ts", "plain.ts"] }));
-    assert.is(output(process.execPath, TSC, "-p", "."), "");
-  });
+  test(`type-checks in strict mode with ${moduleResolution} resolution, declarations included`, () =>
+    assert.is(compile(module, moduleResolution), ""));
 }
-
-test("runs in Node", () => {
-  assert.equal(JSON.parse(output(process.execPath, "out/main.js")), { loss: 10, grad: [4, 6] });
-});
-
-test("runs in Node on functions alone", () => {
-  assert.equal(JSON.parse(output(process.execPath, "out/plain.js")), { methods: false, isFinite: true });
-});
 
 test("brings the sortie command", () => {
   assert.match(output(process.execPath, "node_modules/.bin/sortie"), /^usage: sortie COMMAND/);
@@ -246,3 +243,18 @@ for (const bundle of BUNDLES) {
     assert.ok(gzip <= bundle.budget, `${gzip} bytes after gzip; the budget is ${bundle.budget}`);
   });
 }
+
+const running = adapterSuite("package in Node", { timeout: 180_000 });
+
+running.before(() => {
+  install();
+  compile("NodeNext", "NodeNext");
+});
+
+running("trains by methods", () => {
+  assert.equal(JSON.parse(output(process.execPath, "out/main.js")), { loss: 10, grad: [4, 6] });
+});
+
+running("trains on functions alone", () => {
+  assert.equal(JSON.parse(output(process.execPath, "out/plain.js")), { methods: false, isFinite: true });
+});

@@ -1,5 +1,6 @@
 // Runs test/**/*.test.ts in one process, so that all files share one device, and ends in `N passed, N failed`.
-// Usage: npm test -- [part of a file name ...] [--only "part of a test name"]
+// Usage: npm test -- [part of a file name ...] [--only "part of a test name"] [--no-adapter]
+// With --no-adapter a machine without a WebGPU adapter runs what needs none; otherwise nothing may be skipped where CI is set.
 
 import { readdirSync } from "node:fs";
 import { sep } from "node:path";
@@ -8,11 +9,15 @@ import { parseArgs } from "node:util";
 import type { Assertion } from "uvu/assert";
 import { declaredSuites, finish, loadFile, runSuite } from "./harness.ts";
 
-const { values, positionals } = parseArgs({ options: { only: { type: "string" } }, allowPositionals: true });
+const { values, positionals } = parseArgs({
+  options: { only: { type: "string" }, "no-adapter": { type: "boolean", default: false } },
+  allowPositionals: true,
+});
 const root = fileURLToPath(new URL(".", import.meta.url));
 const inCi = Boolean(process.env["CI"]);
 let passed = 0;
 let failed = 0;
+let withoutAdapter = 0;
 
 const files = readdirSync(root, { recursive: true, encoding: "utf8" })
   .map((file) => file.split(sep).join("/"))
@@ -35,7 +40,9 @@ for (const suite of declaredSuites()) {
   const title = `${suite.file} > ${suite.name}`;
   if (suite.skip !== undefined) {
     console.log(`skip  ${title}: ${suite.skip}`);
-    if (inCi && !suite.isOptional)
+    const isForgiven = suite.isOptional || (suite.needsAdapter && values["no-adapter"]);
+    if (suite.needsAdapter) withoutAdapter += 1;
+    if (inCi && !isForgiven)
       fail(title, new Error(`no suite may be skipped where CI is set; this one was: ${suite.skip}`));
     continue;
   }
@@ -53,6 +60,8 @@ try {
   fail("the end of the run", error);
 }
 if (passed + failed === 0) fail(String(values.only), new Error("no test has this in its name"));
+if (withoutAdapter > 0)
+  console.log(`\n${withoutAdapter} suites were skipped, since this machine has no WebGPU adapter`);
 console.log(`\n${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 ? 1 : 0;
 // A process that disposed its devices ends by itself; one that does not has a bug worth a red run.

@@ -3,7 +3,7 @@
 import { create } from "webgpu";
 import * as s from "../../engine/index.ts";
 import { defineKernel } from "../../kernels/index.ts";
-import { device, gpuSuite } from "../gpu.ts";
+import { adapterSuite, device, gpuSuite } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
 import { messageOf, rejectionOf } from "./messages.ts";
 import { inProcess } from "./process.ts";
@@ -120,7 +120,7 @@ test("a disposed device is refused", async () => {
   assert.is(await rejectionOf(own.sync()), "DisposedError: sync: the device must be alive; it was disposed.");
 });
 
-const processes = suite("device in a process");
+const processes = adapterSuite("device in a process");
 const USE = "const d = await s.createDevice(); console.log(await s.add(s.tensor([1]), 1).item());";
 processes("ends by itself after dispose", async () => {
   const { code, output } = await inProcess(`${USE} d.dispose();`);
@@ -133,7 +133,8 @@ processes("ends by itself when the device is forgotten", async () => {
   assert.match(output, /^2$/m);
 });
 
-processes("without an adapter, the error names the remedy", async () => {
+const missing = suite("device of a machine without an adapter");
+missing("the error names the remedy", async () => {
   const none = { VK_DRIVER_FILES: "/nonexistent.json", VK_ICD_FILENAMES: "/nonexistent.json" };
   const body =
     "await s.createDevice({ dawn: ['backend=vulkan'] }).then(() => console.log('made'), (error) => console.log(String(error)));";

@@ -1,7 +1,7 @@
 // The op table: every exported op against its float64 oracle, values and gradients. An op without a row is a failure.
 
 import * as engine from "../../engine/index.ts";
-import { device } from "../gpu.ts";
+import { adapterSuite, device } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
 import { opRows } from "./op-table.ts";
 import { checkCase } from "./ops/check.ts";
@@ -18,7 +18,7 @@ const NOT_OPS = new Set(
 );
 
 const rows = await opRows();
-const table = suite("op table");
+const table = adapterSuite("op table");
 for (const { op, cases } of rows) {
   table(op, async () => {
     assert.ok(cases.length > 0, `${op} has no case`);

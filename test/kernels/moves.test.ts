@@ -19,7 +19,8 @@ import {
   sumRowsLinked,
   sumRowsScanned,
 } from "../../kernels/index.ts";
-import { assert, suite } from "../harness.ts";
+import { adapterSuite } from "../gpu.ts";
+import { assert } from "../harness.ts";
 import { close, runKernel, sample, type Words } from "./lab.ts";
 
 /** Adapters as plans see them: a CPU with narrow subgroups, none at all, and a GPU; shuffles stay within the 8 lanes here. */
@@ -60,7 +61,7 @@ const SHAPES: readonly (readonly [number, number, number])[] = [
   [3, 70, 33],
 ];
 
-const reductions = suite("reduction kernels");
+const reductions = adapterSuite("reduction kernels");
 
 for (const [name, traits] of Object.entries(ADAPTERS)) {
   reductions(`agree with the formula as planned for subgroups: ${name}`, async () => {
@@ -127,7 +128,7 @@ reductions("over scattered axes agree with the formula on all adapters", async (
   }
 });
 
-const moves = suite("move kernels");
+const moves = adapterSuite("move kernels");
 
 /** Strides of a row-major tensor of `shape`. */
 const stridesOf = (shape: readonly number[]): number[] =>
@@ -189,7 +190,7 @@ moves("idle axes of a placement merge, and wide rows travel as vec4", async () =
   assert.equal(y?.u32, want);
 });
 
-const gathers = suite("gather kernels");
+const gathers = adapterSuite("gather kernels");
 
 gathers("scanned and chained sums of repeated rows are equal bit for bit", async () => {
   for (const [outer, rows, count, inner, width] of [

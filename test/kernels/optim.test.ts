@@ -10,10 +10,11 @@ import {
   rmspropKernel,
   sgdKernel,
 } from "../../kernels/optim.ts";
-import { assert, suite } from "../harness.ts";
+import { adapterSuite } from "../gpu.ts";
+import { assert } from "../harness.ts";
 import { close, runKernel, sample } from "./lab.ts";
 
-const test = suite("optim");
+const test = adapterSuite("optim");
 
 const SIZES = [1, 31, 33, 256, 257, 1028];
 const STEPS = 4;

@@ -1,5 +1,6 @@
 import { avgPool, avgPoolBackward, maxPool, maxPoolBackward, placeWords } from "../../kernels/pool.ts";
-import { assert, suite } from "../harness.ts";
+import { adapterSuite } from "../gpu.ts";
+import { assert } from "../harness.ts";
 import { close, hasF16, runKernel, sample } from "./lab.ts";
 
 interface Geometry {
@@ -87,7 +88,7 @@ function maxReference(dims: Image, geometry: Geometry, x: ArrayLike<number>, g: 
 /** Adaptive windows follow from the sizes. */
 const NO_WINDOW = { kh: 0, kw: 0, sh: 0, sw: 0, pt: 0, pl: 0, includePad: 0 };
 
-const test = suite("pool");
+const test = adapterSuite("pool");
 
 for (const geometry of geometries) {
   const dims = dimsOf(geometry);

@@ -10,7 +10,7 @@ import type { GemmAdapter } from "../../kernels/shared/gemm.ts";
 import { conv2d } from "../engine/ops/conv.ts";
 import { matmul as product } from "../engine/ops/matmul.ts";
 import { ref } from "../engine/ops/row.ts";
-import { device } from "../gpu.ts";
+import { adapterSuite, device } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
 import { close, runKernel, sample } from "./lab.ts";
 
@@ -50,7 +50,7 @@ const call = (m: number, n: number, k: number, batch: number, ta: boolean, tb: b
   isSplit: false,
 });
 
-const variants = suite("product variants", { timeout: 180_000 });
+const variants = adapterSuite("product variants", { timeout: 180_000 });
 for (const one of [
   call(65, 36, 40, 1, false, false),
   call(33, 18, 21, 3, true, false),
@@ -201,7 +201,7 @@ choice("more workgroups than an axis holds are folded", () => {
   const grid = matmul.grid(big, spec);
   assert.ok(grid.every((groups) => groups <= 65_535) && grid[0] * grid[1] * grid[2] >= 5_000_000, `${grid}`);
 });
-choice("texts for other subgroup sizes are valid", async () => {
+variants("texts for other subgroup sizes are valid", async () => {
   for (const subgroupSize of [4, 8, 16, 32]) {
     const adapter = { hasSubgroups: true, subgroupSize, isSoftware: true };
     const texts = [

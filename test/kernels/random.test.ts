@@ -11,10 +11,11 @@ import {
   randomWords,
 } from "../../engine/random.ts";
 import { dropout, randomAdvance, randomFill } from "../../kernels/random.ts";
-import { assert, suite } from "../harness.ts";
+import { adapterSuite } from "../gpu.ts";
+import { assert } from "../harness.ts";
 import { close, hasF16, runKernel, sample, type Words } from "./lab.ts";
 
-const test = suite("random");
+const test = adapterSuite("random");
 
 const SIZES = [1, 31, 33, 256, 257];
 const keys: readonly RandomKey[] = [

@@ -1,5 +1,6 @@
 import { resize, resizeBackward, resizePositions } from "../../kernels/resize.ts";
-import { assert, suite } from "../harness.ts";
+import { adapterSuite } from "../gpu.ts";
+import { assert } from "../harness.ts";
 import { close, runKernel, sample } from "./lab.ts";
 
 type Mode = "nearest" | "bilinear";
@@ -49,7 +50,7 @@ const rows: readonly Row[] = [
   { n: 0, c: 4, h: { size: 2, out: 4 }, w: { size: 2, out: 4 } },
 ];
 
-const test = suite("resize");
+const test = adapterSuite("resize");
 
 for (const { n, c, h, w } of rows) {
   for (const [mode, alignCorners] of [

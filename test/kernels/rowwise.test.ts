@@ -16,8 +16,8 @@ import { attentionOf } from "../engine/ops/attention.ts";
 import { crossEntropyOf } from "../engine/ops/losses.ts";
 import { type Ref, ref } from "../engine/ops/row.ts";
 import { softmaxLines } from "../engine/ops/softmax.ts";
-import { device } from "../gpu.ts";
-import { assert, suite } from "../harness.ts";
+import { adapterSuite, device } from "../gpu.ts";
+import { assert } from "../harness.ts";
 import { close, runKernel, sample } from "./lab.ts";
 
 /** The variants that adapters with subgroups of this size, of unknown size and without any are offered. */
@@ -54,7 +54,7 @@ const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
   return sum;
 };
 
-const test = suite("row kernel variants", { timeout: 300_000 });
+const test = adapterSuite("row kernel variants", { timeout: 300_000 });
 
 for (const len of [12, 257]) {
   test(`softmax over ${len}`, async () => {
