@@ -68,7 +68,9 @@ function serve(script: string): Promise<Server> {
 }
 
 const skip = existsSync(CHROMIUM) ? undefined : `${CHROMIUM} is missing; as root, run: apt-get install chromium`;
-const test = suite("browser", { skip, timeout: 120_000 });
+/** The flags, and the place of the browser, are those of Linux. */
+const isOptional = process.platform !== "linux";
+const test = suite("browser", { skip, isOptional, timeout: 120_000 });
 let server: Server;
 let browser: Browser;
 let tab: BrowserPage;
@@ -122,7 +124,7 @@ test("leaves no buffer in use", async () => {
   assert.is(await tab.evaluate(() => (globalThis as unknown as { page: Page }).page.close()), 0);
 });
 
-const reports = suite("report in a browser", { skip, timeout: 120_000 });
+const reports = suite("report in a browser", { skip, isOptional, timeout: 120_000 });
 const run = mkdtempSync(join(tmpdir(), "sortie-browser-"));
 let viewer: Browser;
 
