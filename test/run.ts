@@ -1,5 +1,6 @@
 // Runs test/**/*.test.ts in one process, so that all files share one device, and ends in `N passed, N failed`.
-// Usage: npm test -- [part of a file name ...] [--only "part of a test name"] [--no-adapter]
+// Usage: npm test -- [part of a file name ...] [--only "part of a test name"] [--no-adapter] [--update]
+// With --update tests write the files that they compare with: texts of kernels.
 // With --no-adapter a machine without a WebGPU adapter runs what needs none; otherwise nothing may be skipped where CI is set.
 
 import { readdirSync } from "node:fs";
@@ -10,7 +11,7 @@ import type { Assertion } from "uvu/assert";
 import { declaredSuites, finish, loadFile, runSuite } from "./harness.ts";
 
 const { values, positionals } = parseArgs({
-  options: { only: { type: "string" }, "no-adapter": { type: "boolean", default: false } },
+  options: { only: { type: "string" }, "no-adapter": { type: "boolean", default: false }, update: { type: "boolean" } },
   allowPositionals: true,
 });
 const root = fileURLToPath(new URL(".", import.meta.url));

@@ -1,0 +1,408 @@
+// matmul(across=1,activation=none,bias=false,cols=16,depth=0,dtype=f32,keep=false,lanes=8,out=f32,residual=none,rows=2,ta=false,tb=false,threads=32,va=false,variant=subgroup,vb=false,vc=false)
+// on cpu
+
+enable subgroups;
+struct Uniforms {
+  m: u32,
+  n: u32,
+  k: u32,
+  batch: u32,
+  middle: u32,
+  inner: u32,
+  splits: u32,
+  k_part: u32,
+  a_outer: u32,
+  a_middle: u32,
+  a_inner: u32,
+  b_outer: u32,
+  b_middle: u32,
+  b_inner: u32,
+}
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read_write> c: array<f32>;
+
+var<private> a_base: u32;
+var<private> b_base: u32;
+var<private> c_base: u32;
+var<private> k_end: i32;
+
+fn quad_a(at: u32, left: i32) -> vec4f { return vec4f(select(0.0, f32(a[at + 0u]), left > 0), select(0.0, f32(a[at + 1u]), left > 1), select(0.0, f32(a[at + 2u]), left > 2), select(0.0, f32(a[at + 3u]), left > 3)); }
+fn quad_b(at: u32, left: i32) -> vec4f { return vec4f(select(0.0, f32(b[at + 0u]), left > 0), select(0.0, f32(b[at + 1u]), left > 1), select(0.0, f32(b[at + 2u]), left > 2), select(0.0, f32(b[at + 3u]), left > 3)); }
+fn a_row(m: u32) -> u32 { return a_base + m * u.k; }
+fn a_load(row: u32, k: u32) -> vec4f { return quad_a(row + k, k_end - i32(k)); }
+fn b_load(k: u32, n: u32) -> vec4f { return quad_b(b_base + k * u.n + n, 4 * (k_end - i32(k))); }
+fn quad_c(at: u32, left: i32, value: vec4f) {
+if (left > 0) { c[at + 0u] = f32(value[0]); }
+if (left > 1) { c[at + 1u] = f32(value[1]); }
+if (left > 2) { c[at + 2u] = f32(value[2]); }
+if (left > 3) { c[at + 3u] = f32(value[3]); }
+}
+alias Value = vec4f;
+fn finish(at: u32, n: u32, left: i32, value: Value) -> Value {
+var x = value;
+return x;
+}
+fn c_row(m: u32) -> u32 { return c_base + m * u.n; }
+fn store(at: u32, n: u32, value: vec4f) {
+  let left = i32(u.n) - i32(n);
+  quad_c(at + n, left, finish(at + n, n, left, value));
+}
+@diagnostic(off, subgroup_uniformity)
+@compute @workgroup_size(32)
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32, @builtin(subgroup_invocation_id) lane: u32) {
+
+let m_end = u.m;
+let n_end = u.n;
+let n_groups = (u.n + 15u) / 16u;
+let m_groups = (u.m + 63u) / 64u;
+let group = (wid.x + wid.y * nwg.x);
+let part = (group / m_groups) * (nwg.z / n_groups) + wid.z / n_groups;
+if (part >= u.batch * u.splits) { return; }
+let m_tile = (group % m_groups) * 64u;
+let n_tile = (wid.z % n_groups) * 16u;
+let batch = part % u.batch;
+let split = part / u.batch;
+let k_first = split * u.k_part;
+let k_last = min(u.k, k_first + u.k_part);
+let i = batch % u.inner;
+let j = (batch / u.inner) % u.middle;
+let o = batch / (u.inner * u.middle);
+k_end = i32(k_last);
+a_base = o * u.a_outer + j * u.a_middle + i * u.a_inner;
+b_base = o * u.b_outer + j * u.b_middle + i * u.b_inner;
+c_base = part * u.m * u.n;
+let n = n_tile;
+let m_first = m_tile + (li / 8u) * 16u;
+if (m_first >= m_end) { return; }
+let m = m_first + lane;
+let row0 = a_row(m + 0u);
+let row1 = a_row(m + 8u);
+var acc = array<vec4f, 8>();
+
+for (var k = k_first; k < k_last; k += 4u) {
+let a0 = a_load(row0, k);
+let a1 = a_load(row1, k);
+let s0 = b_load(k + (lane + 0u) / 4u, n + 4u * ((lane + 0u) % 4u));
+let s1 = b_load(k + (lane + 8u) / 4u, n + 4u * ((lane + 8u) % 4u));
+
+let b0_0 = subgroupBroadcast(s0, 0u);
+let b1_0 = subgroupBroadcast(s0, 4u);
+let b2_0 = subgroupBroadcast(s1, 0u);
+let b3_0 = subgroupBroadcast(s1, 4u);
+acc[0] = fma(vec4f(a0[3]), b3_0, fma(vec4f(a0[2]), b2_0, fma(vec4f(a0[1]), b1_0, fma(vec4f(a0[0]), b0_0, acc[0]))));
+acc[4] = fma(vec4f(a1[3]), b3_0, fma(vec4f(a1[2]), b2_0, fma(vec4f(a1[1]), b1_0, fma(vec4f(a1[0]), b0_0, acc[4]))));
+let b0_1 = subgroupBroadcast(s0, 1u);
+let b1_1 = subgroupBroadcast(s0, 5u);
+let b2_1 = subgroupBroadcast(s1, 1u);
+let b3_1 = subgroupBroadcast(s1, 5u);
+acc[1] = fma(vec4f(a0[3]), b3_1, fma(vec4f(a0[2]), b2_1, fma(vec4f(a0[1]), b1_1, fma(vec4f(a0[0]), b0_1, acc[1]))));
+acc[5] = fma(vec4f(a1[3]), b3_1, fma(vec4f(a1[2]), b2_1, fma(vec4f(a1[1]), b1_1, fma(vec4f(a1[0]), b0_1, acc[5]))));
+let b0_2 = subgroupBroadcast(s0, 2u);
+let b1_2 = subgroupBroadcast(s0, 6u);
+let b2_2 = subgroupBroadcast(s1, 2u);
+let b3_2 = subgroupBroadcast(s1, 6u);
+acc[2] = fma(vec4f(a0[3]), b3_2, fma(vec4f(a0[2]), b2_2, fma(vec4f(a0[1]), b1_2, fma(vec4f(a0[0]), b0_2, acc[2]))));
+acc[6] = fma(vec4f(a1[3]), b3_2, fma(vec4f(a1[2]), b2_2, fma(vec4f(a1[1]), b1_2, fma(vec4f(a1[0]), b0_2, acc[6]))));
+let b0_3 = subgroupBroadcast(s0, 3u);
+let b1_3 = subgroupBroadcast(s0, 7u);
+let b2_3 = subgroupBroadcast(s1, 3u);
+let b3_3 = subgroupBroadcast(s1, 7u);
+acc[3] = fma(vec4f(a0[3]), b3_3, fma(vec4f(a0[2]), b2_3, fma(vec4f(a0[1]), b1_3, fma(vec4f(a0[0]), b0_3, acc[3]))));
+acc[7] = fma(vec4f(a1[3]), b3_3, fma(vec4f(a1[2]), b2_3, fma(vec4f(a1[1]), b1_3, fma(vec4f(a1[0]), b0_3, acc[7]))));
+}
+let quads = min(4u, (n_end - n + 3u) / 4u);
+let m_last = min(m_end, m_first + 16u);
+var first = 0u;
+for (var r = m; r < m_last; r += 8u) {
+let at = c_row(r);
+for (var q = 0u; q < quads; q++) { store(at, n + 4u * q, acc[first + q]); }
+first += 4u;
+}
+}
+
+
+// matmul(across=8,activation=none,bias=false,cols=4,depth=16,dtype=f32,keep=false,lanes=0,out=f32,residual=none,rows=4,ta=false,tb=false,threads=64,va=false,variant=tile,vb=false,vc=false)
+// on gpu
+
+struct Uniforms {
+  m: u32,
+  n: u32,
+  k: u32,
+  batch: u32,
+  middle: u32,
+  inner: u32,
+  splits: u32,
+  k_part: u32,
+  a_outer: u32,
+  a_middle: u32,
+  a_inner: u32,
+  b_outer: u32,
+  b_middle: u32,
+  b_inner: u32,
+}
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read_write> c: array<f32>;
+
+var<private> a_base: u32;
+var<private> b_base: u32;
+var<private> c_base: u32;
+var<private> k_end: i32;
+
+fn quad_a(at: u32, left: i32) -> vec4f { return vec4f(select(0.0, f32(a[at + 0u]), left > 0), select(0.0, f32(a[at + 1u]), left > 1), select(0.0, f32(a[at + 2u]), left > 2), select(0.0, f32(a[at + 3u]), left > 3)); }
+fn quad_b(at: u32, left: i32) -> vec4f { return vec4f(select(0.0, f32(b[at + 0u]), left > 0), select(0.0, f32(b[at + 1u]), left > 1), select(0.0, f32(b[at + 2u]), left > 2), select(0.0, f32(b[at + 3u]), left > 3)); }
+fn a_row(m: u32) -> u32 { return a_base + m * u.k; }
+fn a_load(row: u32, k: u32) -> vec4f { return quad_a(row + k, k_end - i32(k)); }
+fn b_load(k: u32, n: u32) -> vec4f { return quad_b(b_base + k * u.n + n, 4 * (k_end - i32(k))); }
+fn quad_c(at: u32, left: i32, value: vec4f) {
+if (left > 0) { c[at + 0u] = f32(value[0]); }
+if (left > 1) { c[at + 1u] = f32(value[1]); }
+if (left > 2) { c[at + 2u] = f32(value[2]); }
+if (left > 3) { c[at + 3u] = f32(value[3]); }
+}
+alias Value = vec4f;
+fn finish(at: u32, n: u32, left: i32, value: Value) -> Value {
+var x = value;
+return x;
+}
+fn c_row(m: u32) -> u32 { return c_base + m * u.n; }
+fn store(at: u32, n: u32, value: vec4f) {
+  let left = i32(u.n) - i32(n);
+  quad_c(at + n, left, finish(at + n, n, left, value));
+}
+var<workgroup> tile_a: array<vec4f, 160>;
+var<workgroup> tile_b: array<vec4f, 128>;
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+
+let m_end = u.m;
+let n_end = u.n;
+let n_groups = (u.n + 31u) / 32u;
+let m_groups = (u.m + 31u) / 32u;
+let group = (wid.x + wid.y * nwg.x);
+let part = (group / m_groups) * (nwg.z / n_groups) + wid.z / n_groups;
+if (part >= u.batch * u.splits) { return; }
+let m_tile = (group % m_groups) * 32u;
+let n_tile = (wid.z % n_groups) * 32u;
+let batch = part % u.batch;
+let split = part / u.batch;
+let k_first = split * u.k_part;
+let k_last = min(u.k, k_first + u.k_part);
+let i = batch % u.inner;
+let j = (batch / u.inner) % u.middle;
+let o = batch / (u.inner * u.middle);
+k_end = i32(k_last);
+a_base = o * u.a_outer + j * u.a_middle + i * u.a_inner;
+b_base = o * u.b_outer + j * u.b_middle + i * u.b_inner;
+c_base = part * u.m * u.n;
+let x = li % 8u;
+let y = li / 8u;
+let n = n_tile + x * 4u;
+let m = m_tile + y;
+let row0 = a_row(m_tile + (li + 0u) / 4u);
+let row1 = a_row(m_tile + (li + 64u) / 4u);
+var c0_0 = vec4f();
+var c1_0 = vec4f();
+var c2_0 = vec4f();
+var c3_0 = vec4f();
+
+for (var k = k_first; k < k_last; k += 16u) {
+workgroupBarrier();
+tile_a[((li + 0u) / 4u) * 5u + (li + 0u) % 4u] = a_load(row0, k + 4u * ((li + 0u) % 4u));
+tile_a[((li + 64u) / 4u) * 5u + (li + 64u) % 4u] = a_load(row1, k + 4u * ((li + 64u) % 4u));
+tile_b[(li + 0u)] = b_load(k + (li + 0u) / 8u, n_tile + 4u * ((li + 0u) % 8u));
+tile_b[(li + 64u)] = b_load(k + (li + 64u) / 8u, n_tile + 4u * ((li + 64u) % 8u));
+workgroupBarrier();
+for (var kq = 0u; kq < 4u; kq++) {
+let a0 = tile_a[(y + 0u) * 5u + kq];
+let a1 = tile_a[(y + 8u) * 5u + kq];
+let a2 = tile_a[(y + 16u) * 5u + kq];
+let a3 = tile_a[(y + 24u) * 5u + kq];
+
+let b0_0 = tile_b[(4u * kq + 0u) * 8u + x * 1u + 0u];
+let b1_0 = tile_b[(4u * kq + 1u) * 8u + x * 1u + 0u];
+let b2_0 = tile_b[(4u * kq + 2u) * 8u + x * 1u + 0u];
+let b3_0 = tile_b[(4u * kq + 3u) * 8u + x * 1u + 0u];
+c0_0 = fma(vec4f(a0[3]), b3_0, fma(vec4f(a0[2]), b2_0, fma(vec4f(a0[1]), b1_0, fma(vec4f(a0[0]), b0_0, c0_0))));
+c1_0 = fma(vec4f(a1[3]), b3_0, fma(vec4f(a1[2]), b2_0, fma(vec4f(a1[1]), b1_0, fma(vec4f(a1[0]), b0_0, c1_0))));
+c2_0 = fma(vec4f(a2[3]), b3_0, fma(vec4f(a2[2]), b2_0, fma(vec4f(a2[1]), b1_0, fma(vec4f(a2[0]), b0_0, c2_0))));
+c3_0 = fma(vec4f(a3[3]), b3_0, fma(vec4f(a3[2]), b2_0, fma(vec4f(a3[1]), b1_0, fma(vec4f(a3[0]), b0_0, c3_0))));
+}
+}
+if (m + 0u < m_end) {
+let at = c_row(m + 0u);
+if (n + 0u < n_end) { store(at, n + 0u, c0_0); }
+}
+if (m + 8u < m_end) {
+let at = c_row(m + 8u);
+if (n + 0u < n_end) { store(at, n + 0u, c1_0); }
+}
+if (m + 16u < m_end) {
+let at = c_row(m + 16u);
+if (n + 0u < n_end) { store(at, n + 0u, c2_0); }
+}
+if (m + 24u < m_end) {
+let at = c_row(m + 24u);
+if (n + 0u < n_end) { store(at, n + 0u, c3_0); }
+}
+}
+
+
+// matmul(across=8,activation=none,bias=false,cols=8,depth=0,dtype=f32,keep=false,lanes=0,out=f32,residual=none,rows=4,ta=false,tb=false,threads=64,va=false,variant=plain,vb=false,vc=false)
+// on plain
+
+struct Uniforms {
+  m: u32,
+  n: u32,
+  k: u32,
+  batch: u32,
+  middle: u32,
+  inner: u32,
+  splits: u32,
+  k_part: u32,
+  a_outer: u32,
+  a_middle: u32,
+  a_inner: u32,
+  b_outer: u32,
+  b_middle: u32,
+  b_inner: u32,
+}
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read_write> c: array<f32>;
+
+var<private> a_base: u32;
+var<private> b_base: u32;
+var<private> c_base: u32;
+var<private> k_end: i32;
+
+fn quad_a(at: u32, left: i32) -> vec4f { return vec4f(select(0.0, f32(a[at + 0u]), left > 0), select(0.0, f32(a[at + 1u]), left > 1), select(0.0, f32(a[at + 2u]), left > 2), select(0.0, f32(a[at + 3u]), left > 3)); }
+fn quad_b(at: u32, left: i32) -> vec4f { return vec4f(select(0.0, f32(b[at + 0u]), left > 0), select(0.0, f32(b[at + 1u]), left > 1), select(0.0, f32(b[at + 2u]), left > 2), select(0.0, f32(b[at + 3u]), left > 3)); }
+fn a_row(m: u32) -> u32 { return a_base + m * u.k; }
+fn a_load(row: u32, k: u32) -> vec4f { return quad_a(row + k, k_end - i32(k)); }
+fn b_load(k: u32, n: u32) -> vec4f { return quad_b(b_base + k * u.n + n, 4 * (k_end - i32(k))); }
+fn quad_c(at: u32, left: i32, value: vec4f) {
+if (left > 0) { c[at + 0u] = f32(value[0]); }
+if (left > 1) { c[at + 1u] = f32(value[1]); }
+if (left > 2) { c[at + 2u] = f32(value[2]); }
+if (left > 3) { c[at + 3u] = f32(value[3]); }
+}
+alias Value = vec4f;
+fn finish(at: u32, n: u32, left: i32, value: Value) -> Value {
+var x = value;
+return x;
+}
+fn c_row(m: u32) -> u32 { return c_base + m * u.n; }
+fn store(at: u32, n: u32, value: vec4f) {
+  let left = i32(u.n) - i32(n);
+  quad_c(at + n, left, finish(at + n, n, left, value));
+}
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+
+let m_end = u.m;
+let n_end = u.n;
+let n_groups = (u.n + 63u) / 64u;
+let m_groups = (u.m + 31u) / 32u;
+let group = (wid.x + wid.y * nwg.x);
+let part = (group / m_groups) * (nwg.z / n_groups) + wid.z / n_groups;
+if (part >= u.batch * u.splits) { return; }
+let m_tile = (group % m_groups) * 32u;
+let n_tile = (wid.z % n_groups) * 64u;
+let batch = part % u.batch;
+let split = part / u.batch;
+let k_first = split * u.k_part;
+let k_last = min(u.k, k_first + u.k_part);
+let i = batch % u.inner;
+let j = (batch / u.inner) % u.middle;
+let o = batch / (u.inner * u.middle);
+k_end = i32(k_last);
+a_base = o * u.a_outer + j * u.a_middle + i * u.a_inner;
+b_base = o * u.b_outer + j * u.b_middle + i * u.b_inner;
+c_base = part * u.m * u.n;
+let n = n_tile + (li % 8u) * 8u;
+let m = m_tile + (li / 8u);
+if (m >= m_end || n >= n_end) { return; }
+let row0 = a_row(m + 0u);
+let row1 = a_row(m + 8u);
+let row2 = a_row(m + 16u);
+let row3 = a_row(m + 24u);
+var c0_0 = vec4f();
+var c0_1 = vec4f();
+var c1_0 = vec4f();
+var c1_1 = vec4f();
+var c2_0 = vec4f();
+var c2_1 = vec4f();
+var c3_0 = vec4f();
+var c3_1 = vec4f();
+
+for (var k = k_first; k < k_last; k += 4u) {
+let a0 = a_load(row0, k);
+let a1 = a_load(row1, k);
+let a2 = a_load(row2, k);
+let a3 = a_load(row3, k);
+
+let b0_0 = b_load(k + 0u, n + 0u);
+let b1_0 = b_load(k + 1u, n + 0u);
+let b2_0 = b_load(k + 2u, n + 0u);
+let b3_0 = b_load(k + 3u, n + 0u);
+c0_0 = fma(vec4f(a0[3]), b3_0, fma(vec4f(a0[2]), b2_0, fma(vec4f(a0[1]), b1_0, fma(vec4f(a0[0]), b0_0, c0_0))));
+c1_0 = fma(vec4f(a1[3]), b3_0, fma(vec4f(a1[2]), b2_0, fma(vec4f(a1[1]), b1_0, fma(vec4f(a1[0]), b0_0, c1_0))));
+c2_0 = fma(vec4f(a2[3]), b3_0, fma(vec4f(a2[2]), b2_0, fma(vec4f(a2[1]), b1_0, fma(vec4f(a2[0]), b0_0, c2_0))));
+c3_0 = fma(vec4f(a3[3]), b3_0, fma(vec4f(a3[2]), b2_0, fma(vec4f(a3[1]), b1_0, fma(vec4f(a3[0]), b0_0, c3_0))));
+let b0_1 = b_load(k + 0u, n + 4u);
+let b1_1 = b_load(k + 1u, n + 4u);
+let b2_1 = b_load(k + 2u, n + 4u);
+let b3_1 = b_load(k + 3u, n + 4u);
+c0_1 = fma(vec4f(a0[3]), b3_1, fma(vec4f(a0[2]), b2_1, fma(vec4f(a0[1]), b1_1, fma(vec4f(a0[0]), b0_1, c0_1))));
+c1_1 = fma(vec4f(a1[3]), b3_1, fma(vec4f(a1[2]), b2_1, fma(vec4f(a1[1]), b1_1, fma(vec4f(a1[0]), b0_1, c1_1))));
+c2_1 = fma(vec4f(a2[3]), b3_1, fma(vec4f(a2[2]), b2_1, fma(vec4f(a2[1]), b1_1, fma(vec4f(a2[0]), b0_1, c2_1))));
+c3_1 = fma(vec4f(a3[3]), b3_1, fma(vec4f(a3[2]), b2_1, fma(vec4f(a3[1]), b1_1, fma(vec4f(a3[0]), b0_1, c3_1))));
+}
+if (m + 0u < m_end) {
+let at = c_row(m + 0u);
+if (n + 0u < n_end) { store(at, n + 0u, c0_0); }
+if (n + 4u < n_end) { store(at, n + 4u, c0_1); }
+}
+if (m + 8u < m_end) {
+let at = c_row(m + 8u);
+if (n + 0u < n_end) { store(at, n + 0u, c1_0); }
+if (n + 4u < n_end) { store(at, n + 4u, c1_1); }
+}
+if (m + 16u < m_end) {
+let at = c_row(m + 16u);
+if (n + 0u < n_end) { store(at, n + 0u, c2_0); }
+if (n + 4u < n_end) { store(at, n + 4u, c2_1); }
+}
+if (m + 24u < m_end) {
+let at = c_row(m + 24u);
+if (n + 0u < n_end) { store(at, n + 0u, c3_0); }
+if (n + 4u < n_end) { store(at, n + 4u, c3_1); }
+}
+}
+
+
+// sumParts(isVec=true,out=f32)
+// on gpu, cpu, plain
+
+struct Uniforms {
+  length: u32,
+  parts: u32,
+}
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+  let count = u.length / 4u;
+  let i = (wid.x + wid.y * nwg.x) * 64u + li;
+  if (i >= count) { return; }
+  var total = vec4f();
+  for (var p = 0u; p < u.parts; p++) { total += x[p * count + i]; }
+  y[i] = vec4<f32>(total);
+}
