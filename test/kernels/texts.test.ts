@@ -1,9 +1,11 @@
 // The texts of kernels as they were when last looked at: one file a family, so that a change of a kernel shows in the diff. Rewrite them by
 // `npm test -- kernels/texts --update`.
 
+import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { assert, suite } from "../harness.ts";
-import { declaredKernels, type KernelText, kernelTexts, nameOf } from "./texts.ts";
+import { declaredKernels, type KernelText, nameOf } from "./texts.ts";
 
 const folder = new URL("./texts/", import.meta.url);
 const isUpdate = process.argv.includes("--update");
@@ -11,10 +13,17 @@ const HINT = "run `npm test -- kernels/texts --update` and look at the diff";
 
 const kernels = await declaredKernels();
 const families = new Map<string, KernelText[]>();
-for (const text of await kernelTexts()) {
+for (const text of printed()) {
   const family = kernels.get(nameOf(text.key)) ?? "pointwise";
   families.set(family, [...(families.get(family) ?? []), text]);
 }
+
+/** The texts, from a process of their own. */
+function printed(): KernelText[] {
+  const command = ["--import", "tsx", fileURLToPath(new URL("texts.ts", import.meta.url))];
+  return JSON.parse(execFileSync(process.execPath, command, { encoding: "utf8", maxBuffer: 2 ** 24 })) as KernelText[];
+}
+
 const page = (texts: readonly KernelText[]): string =>
   texts.map(({ key, code, adapters }) => `// ${key}\n// on ${adapters.join(", ")}\n\n${code.trimEnd()}\n`).join("\n\n");
 

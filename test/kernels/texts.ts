@@ -1,7 +1,9 @@
-// The texts that kernels have on three kinds of adapters: those that the op table asks for, and a few that only larger tensors do.
+// The texts that kernels have on three kinds of adapters: those that the op table asks for, and a few that no op does. As a script it prints them:
+// rows of the table make tensors on the default device, so the paper device has to be the only one of its process.
 
 import { readdirSync } from "node:fs";
 import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
 import {
   backward,
   capture,
@@ -33,7 +35,7 @@ export interface KernelText {
 }
 
 /** The first text of every kernel and variant, in the order of their keys. */
-export async function kernelTexts(): Promise<KernelText[]> {
+async function kernelTexts(): Promise<KernelText[]> {
   const kernels = await declaredKernels();
   const found = new Map<string, KernelText>();
   for (const [name, adapter] of Object.entries(ADAPTERS)) {
@@ -106,3 +108,5 @@ export async function declaredKernels(): Promise<Map<string, string>> {
 
 const isKernel = (value: unknown): value is Kernel =>
   typeof value === "object" && value !== null && "source" in value && "grid" in value && "bindings" in value;
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) console.log(JSON.stringify(await kernelTexts()));
