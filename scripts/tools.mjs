@@ -9,3 +9,6 @@ export const TSC = "node_modules/typescript-7/bin/tsc";
 /** What looks at the packed package: its exports and files, and whether its types resolve to what runs. */
 export const PUBLINT = "node_modules/publint/src/cli.js";
 export const ATTW = "node_modules/@arethetypeswrong/cli/dist/index.js";
+
+/** What counts the parts of the sources that a run of Node went through. */
+export const C8 = "node_modules/c8/bin/c8.js";
