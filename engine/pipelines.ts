@@ -28,11 +28,6 @@ export class PipelineCache {
     this.#patience = patience;
   }
 
-  /** Number of distinct programs so far. */
-  get size(): number {
-    return this.#programs.size;
-  }
-
   program(kernel: Kernel, spec: Spec): Program {
     const key = pipelineKey(kernel, spec);
     const known = this.#programs.get(key);

@@ -120,6 +120,12 @@ test("reads weights from a server", async () => {
   assert.equal(fetched, { values: { w: [1.5, -2], half: [0.25] }, loaded: WEIGHTS.byteLength });
 });
 
+test("keeps tuned choices for the next device of the page", async () => {
+  const { stored, loaded } = await tab.evaluate(() => (globalThis as unknown as { page: Page }).page.tune());
+  assert.is(Object.keys(stored).length, 1);
+  assert.equal(loaded, stored);
+});
+
 test("leaves no buffer in use", async () => {
   assert.is(await tab.evaluate(() => (globalThis as unknown as { page: Page }).page.close()), 0);
 });

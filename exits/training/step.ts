@@ -118,11 +118,6 @@ export class TrainingStep {
     }
   }
 
-  /** Dispatches of one step. */
-  get dispatches(): number {
-    return this.#capture.dispatches;
-  }
-
   /** Encodes one step; returns at once. Throws ArgumentError for a batch that is not as the source said. */
   run(given: ImageBatch, schedule: readonly number[], lr: number): void {
     const { batch, set, isMixed = false } = this.#parts;

@@ -1,6 +1,15 @@
 // What runs inside the browser: a part of the op table and deployed networks, on the page's own adapter. Bundled with the rows by test/browser.test.ts.
 
-import { createDevice, type Device, readSafetensors } from "../../engine/index.ts";
+import {
+  createDevice,
+  type Device,
+  matmul,
+  ones,
+  readSafetensors,
+  scope,
+  type Tensor,
+  type TuningTable,
+} from "../../engine/index.ts";
 import { checkCase } from "../engine/ops/check.ts";
 import type { OpCase, OpRow } from "../engine/ops/row.ts";
 import { agree } from "../exits/agreement.ts";
@@ -16,6 +25,8 @@ export interface Page {
   agree(): Promise<number>;
   /** Reads a safetensors file from the server: its values by name, and the bytes that progress reports counted. */
   fetch(url: string): Promise<{ values: Record<string, number[]>; loaded: number }>;
+  /** Tunes a product on a device that stores its choices; them, and those that the next device starts with. */
+  tune(): Promise<{ stored: TuningTable; loaded: TuningTable }>;
   /** GPU errors, and buffers that are left in use. */
   close(): Promise<number>;
 }
@@ -69,6 +80,13 @@ export function expose(rows: readonly OpRow[]): void {
       const { tensors } = await readSafetensors(globalThis.fetch(url), { onProgress });
       const values = [...tensors].map(([name, { data }]) => [name, Array.from(data, Number)]);
       return { values: Object.fromEntries(values), loaded };
+    },
+    async tune() {
+      using first = await createDevice({ tuning: "cached" });
+      const side = (): Tensor => ones([64, 64], { device: first });
+      await first.tuner.tune(() => scope(() => matmul(side(), side())), { repeats: 1 });
+      using next = await createDevice({ tuning: "cached" });
+      return { stored: first.tuner.table, loaded: next.tuner.table };
     },
     async close() {
       await device!.sync();

@@ -19,6 +19,8 @@ import {
   explain,
   type LearnThenTestOptions,
   learnThenTest,
+  loosestPlugIn,
+  loosestPlusOne,
   lttPooled,
   lttThreshold,
   permutation,
@@ -406,6 +408,16 @@ test("validity in small: strict promises hold, per exit on all samples they do n
   assert.ok(byClass <= limit, `class: ${byClass}`);
   const wrong = violations(run({ procedure: "allSamples" }), worstExit, repeats);
   assert.ok(wrong > limit, `per exit on all samples should fail: ${wrong}`);
+});
+
+test("the plug-in rule takes the loosest score whose own error rate passes, the other counts one error more", () => {
+  const scores = [0.9, 0.8, 0.7, 0.6, 0.5];
+  const correct = [1, 1, 0, 1, 0];
+  assert.is(loosestPlugIn(scores, correct, 0.25), 0.6);
+  assert.is(loosestPlugIn(scores, correct, 0), 0.8);
+  assert.is(loosestPlugIn(scores, correct, 1), 0.5);
+  assert.is(loosestPlusOne(scores, correct, 0.4), 0.6);
+  assert.is(loosestPlusOne(scores, correct, 0.25), Number.POSITIVE_INFINITY);
 });
 
 test("SAFE-KD's rules break the promise, and say that they make none", () => {

@@ -2,6 +2,7 @@
 
 import fc from "fast-check";
 import {
+  accuracy,
   auroc,
   bootstrap,
   brier,
@@ -35,6 +36,16 @@ const test = suite("calibration metrics");
 
 const close = (a: number, b: number, tolerance = 1e-12) =>
   (Number.isNaN(a) && Number.isNaN(b)) || Math.abs(a - b) <= tolerance;
+
+test("accuracy is the share of right answers at each exit", () => {
+  const errors = [
+    [0, 1, 0],
+    [0, 1, 0],
+    [1, 0, 0],
+    [0, 0, 0],
+  ];
+  assert.equal([...accuracy({ errors: Uint8Array.from(errors.flat()), exits: 3 })], [0.75, 0.5, 1]);
+});
 
 test("AUROC is the share of pairs in the right order, ties half", () => {
   fc.assert(

@@ -187,6 +187,18 @@ test("svhn: column-major images and the label 10", () =>
     assert.equal([...held.ids], [6, 7]);
   }));
 
+test("svhn: a file whose images are none is named, with what was expected", () =>
+  inTemporaryFolder(async (dir) => {
+    const X = { name: "X", shape: [4, 4, 2], data: pattern(32) };
+    const y = { name: "y", shape: [6, 1], data: Uint8Array.of(1, 2, 3, 4, 5, 6) };
+    for (const name of ["train", "test"]) await writeFile(join(dir, `${name}_32x32.mat`), matFile([X, y]));
+    await failsWith(
+      () => svhn({ dir, verify: false, validation: 1, calibration: 1 }),
+      "DataError",
+      `svhn: ${join(dir, "train_32x32.mat")}: X must be bytes [32, 32, 3, 6], as there are labels; got [4, 4, 2].`,
+    );
+  }));
+
 /** A tiny CINIC-10: `n` images per class and part, each of one colour that tells part, class and number. */
 function cinicFiles(n: number): [name: string, content: Uint8Array][] {
   const classes = "airplane automobile bird cat deer dog frog horse ship truck".split(" ");

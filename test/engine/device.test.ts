@@ -53,6 +53,21 @@ test("a kernel that does not compile is an error with its name", async () => {
   assert.match(message, /unresolved value 'nothing'|broken/);
 });
 
+test("of several GPU errors the wait throws the first, and the console gets the others", async () => {
+  using own = await s.createDevice();
+  own.gpu.createBuffer({ size: 16, usage: 0xffff });
+  own.gpu.createBuffer({ size: 16, usage: 0xfffe });
+  const { error } = console;
+  const said: string[] = [];
+  console.error = (text: string) => said.push(text);
+  const message = await rejectionOf(own.sync()).finally(() => {
+    console.error = error;
+  });
+  assert.match(message, /^DeviceError: GPU error: /);
+  assert.is(said.length, 1);
+  assert.match(said[0] ?? "", /^GPU error: /);
+});
+
 test("profile attributes dispatches to kernels", async () => {
   const x = s.full([1000], 2);
   const profile = await device().profile(() => s.scope(() => [s.exp(x), s.exp(x), s.neg(x)].length));

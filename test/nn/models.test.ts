@@ -1,14 +1,16 @@
 // Networks as objects: names, loading, where weights start, and work and parameters against hand counts.
 
-import { randn, read, relu, type Tensor, tensor } from "../../engine/index.ts";
+import { Generator, ones, randn, read, relu, type Tensor, tensor } from "../../engine/index.ts";
 import {
   type Backbone,
   BasicBlock,
   Bottleneck,
   Conv2d,
   countMacs,
+  Dropout,
   describeStages,
   EVAL,
+  GroupNorm,
   Init,
   imageNetResnet,
   Linear,
@@ -349,6 +351,36 @@ blocks("a transformer block without its projections is the identity", async () =
   assert.not.equal(await block.forward(x).read(), await x.read());
   for (const { weight } of [block.attn.proj, block.mlp.fc2]) weight.write(new Float32Array(weight.size));
   assert.equal(await block.forward(x).read(), await x.read());
+});
+
+blocks("group norm gives every group of channels mean 0 and variance 1, then scales and shifts", async () => {
+  const norm = new GroupNorm(2, 4, new Init({ seed: 7 }), { eps: 0 });
+  const x = randn([3, 5, 4], { seed: 9 });
+  const moments = async (): Promise<number[]> => {
+    const y = (await norm.forward(x).read()) as Float32Array;
+    const group = [...y].filter((_, i) => i < 20 && i % 4 < 2);
+    const mean = group.reduce((a, b) => a + b, 0) / group.length;
+    return [mean, group.reduce((sum, v) => sum + (v - mean) ** 2, 0) / group.length];
+  };
+  const near = ([mean = 0, variance = 0]: number[], want: readonly [number, number]) =>
+    assert.ok(Math.abs(mean - want[0]) < 1e-5 && Math.abs(variance - want[1]) < 1e-4, `${mean}, ${variance}`);
+  near(await moments(), [0, 1]);
+  norm.weight.write(new Float32Array(4).fill(3));
+  norm.bias.write(new Float32Array(4).fill(-2));
+  near(await moments(), [-2, 9]);
+});
+
+blocks("dropout zeroes in training only, and scales what it keeps", async () => {
+  const x = ones([4000]);
+  const generator = new Generator({ seed: 3 });
+  const layer = new Dropout(0.25, generator);
+  assert.is(layer.forward(x, EVAL), x);
+  const y = [...(await layer.forward(x, TRAIN).read())];
+  assert.equal([...new Set(y)].sort(), [0, Math.fround(1 / 0.75)]);
+  const dropped = y.filter((v) => v === 0).length / y.length;
+  assert.ok(Math.abs(dropped - 0.25) < 0.03, `${dropped} dropped`);
+  assert.is(new Dropout(0, generator).forward(x, TRAIN), x);
+  generator.dispose();
 });
 
 blocks("refuse widths that do not work out", async () => {

@@ -220,7 +220,9 @@ test("averages follow a flat buffer, at a decay that may change", async () => {
   optimizer.step();
   ema.update();
   assert.equal([...(await (ema.averages[0] as Tensor).read())].slice(0, 2), [0.5, 1.5]);
+  assert.is(ema.decay, 0.5);
   ema.decay = 0.75;
+  assert.is(ema.decay, 0.75);
   ema.update();
   assert.equal([...(await (ema.averages[0] as Tensor).read())].slice(0, 2), [0.375, 1.375]);
   release(optimizer);
