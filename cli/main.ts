@@ -12,14 +12,14 @@ import { version } from "./files/versions.ts";
 import type { Print } from "./settings/flags.ts";
 
 /** One command. */
-export interface Command {
+interface Command {
   readonly help: string;
   /** Returns the exit code; throws for bad input. */
   run(args: readonly string[], print: Print): number | Promise<number>;
 }
 
 /** By name. */
-export const commands: Readonly<Record<string, Command>> = {
+const commands: Readonly<Record<string, Command>> = {
   run: { help: runHelp, run: runAll },
   train: { help: trainHelp, run: runTrain },
   calibrate: { help: calibrateHelp, run: runCalibrate },

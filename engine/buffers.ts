@@ -38,7 +38,7 @@ export const KEPT_PER_SIZE = 1024;
 export const MOST_MAPPED = 50_000;
 
 /** Rounds up to a size class at most an eighth too large, so that buffers of similar sizes are shared. */
-export function sizeClass(bytes: number): number {
+function sizeClass(bytes: number): number {
   const step = Math.max(256, 2 ** Math.floor(Math.log2(Math.max(bytes, 256))) / 8);
   return Math.ceil(bytes / step) * step;
 }

@@ -7,7 +7,6 @@ import type { Device } from "./device.ts";
 import {
   checkDType,
   type DType,
-  type DTypeArrays,
   decode,
   elementBytes,
   encode,
@@ -388,4 +387,4 @@ export function eye(n: number, options: TensorOptions = {}): Tensor {
   return tensor(data, { shape: [n, n], ...readOptions("eye", options, TENSOR) });
 }
 
-export type { DType, DTypeArrays, TensorData };
+export type { DType, TensorData };

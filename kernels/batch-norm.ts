@@ -89,7 +89,7 @@ export function batchNormRows(spec: BatchNormShape, target: string, value: strin
 
 // The loop starts at wid.z, which is 0: a trip count that is unknown keeps compilers from unrolling it into more stores.
 /** Writes two values of the thread's part: rows 2 part and 2 part + 1. */
-export const storePair = (spec: BatchNormShape, target: string, a: string, b: string): string => `
+const storePair = (spec: BatchNormShape, target: string, a: string, b: string): string => `
   var pair = array<${valueType(spec.width)}, 2>(${a}, ${b});
   for (var k = wid.z; k < 2u; k++) {
     if (leaves) { ${target}[(2u * part + k) * columns + c] = pair[k]; }

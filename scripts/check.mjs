@@ -1,13 +1,14 @@
-// `npm run check`: types, lint and format, import boundaries. Any warning fails.
+// `npm run check`: types, lint and format, what nothing uses, import boundaries. Any warning fails.
 
 import { spawnSync } from "node:child_process";
 import { bootstrap } from "./bootstrap.mjs";
-import { TSC } from "./tools.mjs";
+import { KNIP, TSC } from "./tools.mjs";
 
 bootstrap({ adapter: false });
 const steps = [
   ["types", TSC, "--noEmit"],
   ["lint and format", "node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings"],
+  ["unused files, exports and dependencies", KNIP],
   ["import boundaries", "--import", "tsx", "test/run.ts", "boundaries"],
 ];
 for (const [name = "", ...args] of steps) {

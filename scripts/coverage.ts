@@ -81,6 +81,7 @@ function main(tests: readonly string[]): number {
   ];
   const run = [C8, ...flags, process.execPath, "--import", "tsx", "test/run.ts", ...tests];
   const { status } = spawnSync(process.execPath, run, { cwd: root, stdio: "inherit" });
+  rmSync(join(folder, "v8"), { recursive: true, force: true });
   const report = JSON.parse(readFileSync(join(folder, "coverage-final.json"), "utf8")) as Record<string, FileCoverage>;
   const files = Object.entries(report).map(([path, one]) => {
     const lines = readFileSync(path, "utf8").split("\n");

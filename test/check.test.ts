@@ -1,8 +1,8 @@
-// What `npm run check` checks beside the import boundaries: types, lint and format, without a warning.
+// What `npm run check` checks beside the import boundaries: types, lint and format, without a warning, and that nothing is unused.
 
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { TSC } from "../scripts/tools.mjs";
+import { KNIP, TSC } from "../scripts/tools.mjs";
 import { suite } from "./harness.ts";
 
 const cwd = fileURLToPath(new URL("..", import.meta.url));
@@ -17,3 +17,4 @@ const test = suite("sources", { timeout: 120_000 });
 test("have right types", () => passes(TSC, "--noEmit"));
 test("are linted and formatted", () =>
   passes("node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings", "--max-diagnostics=20"));
+test("hold no file, export or dependency that nothing uses", () => passes(KNIP));

@@ -106,7 +106,7 @@ function faultOf(file: string, target: string, entry: Import, files: ReadonlyMap
 }
 
 /** One cycle per strongly tied group: depth first, a file met again on the current path closes a cycle. */
-export function findCycles(graph: ReadonlyMap<string, readonly string[]>): string[][] {
+function findCycles(graph: ReadonlyMap<string, readonly string[]>): string[][] {
   const cycles: string[][] = [];
   const done = new Set<string>();
   const path: string[] = [];

@@ -28,7 +28,7 @@ export interface NetOps<T> {
 }
 
 /** A parameter or statistic of a net. Statistics (`trainable` false) matter in inference only. */
-export interface ParamSpec {
+interface ParamSpec {
   readonly name: string;
   readonly shape: readonly number[];
   readonly trainable: boolean;

@@ -26,7 +26,7 @@ export type NetName = "cnn" | "resnet20" | "vit";
  * - `train`: x, labels -> loss [1] of the step just run, before its update; the state carries over to the next run.
  * - `infer`: x -> logits, in evaluation mode.
  */
-export type Problem =
+type Problem =
   | { readonly kind: "matmul"; readonly batch: number; readonly m: number; readonly k: number; readonly n: number }
   | { readonly kind: "conv"; readonly pass: "fwd" | "dx" | "dw"; readonly shape: ConvShape }
   | { readonly kind: "softmax" | "layerNorm"; readonly rows: number; readonly cols: number }

@@ -36,7 +36,7 @@ function devianceTerm(x: number, m: number): number {
 }
 
 /** log P(Bin(n, p) = k), by Loader's saddle-point expansion; -Infinity where impossible. */
-export function binomialLogPmf(k: number, n: number, p: number): number {
+function binomialLogPmf(k: number, n: number, p: number): number {
   if (k < 0 || k > n) return Number.NEGATIVE_INFINITY;
   if (p <= 0) return k === 0 ? 0 : Number.NEGATIVE_INFINITY;
   if (p >= 1) return k === n ? 0 : Number.NEGATIVE_INFINITY;

@@ -58,7 +58,7 @@ export async function deployedAgreement(
 }
 
 /** What a policy makes of logits. */
-export interface Decided {
+interface Decided {
   /** The scores that it looked at, and the logits they are of, scaled or not. */
   readonly scored: Cascade;
   readonly raw: Table;

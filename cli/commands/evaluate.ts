@@ -180,7 +180,7 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
 const columns = ["accuracy", "nll", "brier", "ece", "smoothEce", "auroc", "fprAt95Tpr", "aurc", "eefp"] as const;
 
 /** One line per exit. */
-export function metricLines({ samples, exits, overthinking }: Evaluation, names: readonly string[]): readonly string[] {
+function metricLines({ samples, exits, overthinking }: Evaluation, names: readonly string[]): readonly string[] {
   const width = Math.max(11, ...names.map(({ length }) => length + 2));
   const line = (first: string, cells: readonly string[]) =>
     `${first.padStart(width)}${cells.map((cell) => cell.padStart(11)).join("")}`;
@@ -204,7 +204,7 @@ export function metricLines({ samples, exits, overthinking }: Evaluation, names:
 }
 
 /** What is promised, and what the policy does, if there is one. */
-export function policyLines({ names, metrics, source, file, policy }: Findings): readonly string[] {
+function policyLines({ names, metrics, source, file, policy }: Findings): readonly string[] {
   if (!file) return [];
   const full = percent(metrics.exits.at(-1)!.accuracy);
   if (!policy) {

@@ -17,7 +17,7 @@ import {
 } from "../../calibration/index.ts";
 
 /** One target of a sweep: what the policy for it did on test samples. */
-export interface TargetPoint {
+interface TargetPoint {
   readonly target: number;
   /** False: nothing could be certified, and everything runs to the end. */
   readonly ok: boolean;

@@ -25,7 +25,7 @@ import {
 } from "../../data/index.ts";
 
 /** All that the sets of this list can be told; `takes` says which set takes what. */
-export interface SetOptions extends Cifar100Options, Pick<IndianPinesOptions, "split" | "patch" | "block"> {
+interface SetOptions extends Cifar100Options, Pick<IndianPinesOptions, "split" | "patch" | "block"> {
   /** Test images, where the set does not fix them. */
   readonly test?: number;
   /** Of train, validation, calibration and test. */

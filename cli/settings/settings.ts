@@ -11,9 +11,6 @@ import { numberFlag } from "./flags.ts";
 /** Nested objects of plain values, as JSON has them. */
 export type Plain = { readonly [key: string]: unknown };
 
-/** The schema of an object that refuses unknown keys. */
-export type ObjectSchema = v.StrictObjectSchema<v.ObjectEntries, undefined>;
-
 /** One key that holds a value. */
 export interface Leaf {
   /** With dots: `train.epochs`. */

@@ -67,7 +67,7 @@ export function throughActivation(
 }
 
 /** Whether the gradient of `activation` must see its argument, because the result does not tell. */
-export const needsArgument = (activation: Activation, residualAt: "none" | "before" | "after"): boolean =>
+const needsArgument = (activation: Activation, residualAt: "none" | "before" | "after"): boolean =>
   activation !== "none" && (BY_VALUE[activation] === undefined || residualAt === "after");
 
 /** Attributes of a fused op; the activation's argument is kept only where a gradient will ask for it. */

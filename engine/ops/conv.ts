@@ -209,7 +209,7 @@ const isCount =
     Number.isSafeInteger(n) && n >= least;
 
 /** `[height, width]` of an option given as one number or two. */
-export function perAxis(op: string, name: string, value: PerAxis, least: number): readonly [number, number] {
+function perAxis(op: string, name: string, value: PerAxis, least: number): readonly [number, number] {
   const list: readonly number[] = typeof value === "number" ? [value, value] : Array.isArray(value) ? value : [];
   if (list.length !== 2 || !list.every(isCount(least))) {
     throw new ArgumentError(
@@ -220,10 +220,7 @@ export function perAxis(op: string, name: string, value: PerAxis, least: number)
 }
 
 /** `[top, bottom, left, right]` of padding given as one number, two, or four. */
-export function allSides(
-  op: string,
-  padding: NonNullable<ConvOptions["padding"]>,
-): readonly [number, number, number, number] {
+function allSides(op: string, padding: NonNullable<ConvOptions["padding"]>): readonly [number, number, number, number] {
   const list: readonly number[] =
     typeof padding === "number" ? [padding, padding] : Array.isArray(padding) ? padding : [];
   if ((list.length !== 2 && list.length !== 4) || !list.every(isCount(0))) {

@@ -17,7 +17,7 @@ import {
 } from "../../engine/functions.ts";
 
 /** The other half of images that are blends of two (mixup). */
-export interface Blend {
+interface Blend {
   /** i32 [N]: the other images' labels. */
   readonly labels: Tensor;
   /** f32 [N]: what part of each image is its own; the rest is the other's. */

@@ -36,7 +36,7 @@ export interface GemmAdapter {
 }
 
 /** Along which axis the four values of one load lie. */
-export type QuadAxis = "k" | "mn";
+type QuadAxis = "k" | "mn";
 
 /** The kernel's side of the loops: WGSL that defines the functions named here. */
 export interface GemmParts {

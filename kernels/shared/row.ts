@@ -42,7 +42,7 @@ export const NAN_FUNCTION =
 const GROUP = 64;
 
 /** Threads per workgroup. */
-export function groupSize({ team, lanes }: RowSpec): number {
+function groupSize({ team, lanes }: RowSpec): number {
   return team === "thread" || team === "subgroup" ? Math.max(GROUP, lanes) : lanes;
 }
 

@@ -19,14 +19,7 @@ import { type MultiExit, multiExit } from "../../exits/network/multi-exit.ts";
 import { EVAL, imageNetResnet, resnet, SGD, TRAIN, vit } from "../../nn/index.ts";
 import { poisoned } from "../engine/live.ts";
 
-export const SCORES: readonly PlainScore[] = [
-  "maxProb",
-  "margin",
-  "entropy",
-  "normalisedEntropy",
-  "energy",
-  "maxLogit",
-];
+const SCORES: readonly PlainScore[] = ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"];
 
 /** How thresholds are given. */
 const POLICIES = ["per exit", "one", "by class", "first exit closed", "all exits closed", "all leave at once"] as const;
