@@ -45,7 +45,6 @@ export {
   lttPooled,
   lttThreshold,
   type PooledTest,
-  type RiskLevels,
   type SurvivorThresholds,
   sequentialSurvivors,
   type ThresholdTest,

@@ -3,7 +3,6 @@
 
 import { type Kinds, readChunks, readWhole } from "../base/index.ts";
 import { DataError, readOptions } from "./errors.ts";
-import type { Patience } from "./http.ts";
 
 /** A file as its publisher gives it out. */
 export interface OfficialFile {
@@ -39,6 +38,14 @@ export interface DownloadProgress {
   readonly loaded: number;
   /** Undefined if neither the publisher nor the server says. */
   readonly total: number | undefined;
+}
+
+/** How long a silent server is waited for, in milliseconds. */
+export interface Patience {
+  /** For a connection and the head of the answer; default 30,000. */
+  readonly connect?: number;
+  /** For the next bytes; default 60,000. */
+  readonly idle?: number;
 }
 
 /** Where files are looked for, and what may be done to get them. */

@@ -3,15 +3,7 @@
 
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, RequestOptions } from "node:http";
 import type { Socket } from "node:net";
-import { node } from "./files.ts";
-
-/** How long a silent server is waited for, in milliseconds. */
-export interface Patience {
-  /** For a connection and the head of the answer; default 30,000. */
-  readonly connect?: number;
-  /** For the next bytes; default 60,000. */
-  readonly idle?: number;
-}
+import { node, type Patience } from "./files.ts";
 
 /** What is sent, and how long the answer may take. */
 export interface GetOptions extends Patience {

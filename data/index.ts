@@ -33,6 +33,7 @@ export {
   type FileOptions,
   lookFor,
   type OfficialFile,
+  type Patience,
   type Presence,
   type Source,
 } from "./files.ts";
@@ -60,7 +61,6 @@ export {
   type GlyphOptions,
   glyphs,
 } from "./glyphs.ts";
-export type { Patience } from "./http.ts";
 export { type Batch, createLoader, type Loader, type LoaderOptions, type Position } from "./loader.ts";
 export { permutation, Stream } from "./random.ts";
 export { CIFAR10_SOURCE, CIFAR100_SOURCE, type Cifar100Options, cifar10, cifar100 } from "./sets/cifar.ts";

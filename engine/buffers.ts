@@ -139,8 +139,7 @@ export interface Place {
  */
 export class Storage {
   readonly bytes: number;
-  /** The recording it was made in, if any: its memory stays out of the shared pool while that capture lives. */
-  owner: object | undefined;
+  #owner: object | undefined;
   /** The storage this one is a part of. */
   #parent: Storage | undefined;
   #parts = 0;
@@ -151,8 +150,14 @@ export class Storage {
   #writes = 0;
   #release: (() => void) | undefined;
 
-  constructor(bytes: number) {
+  constructor(bytes: number, owner?: object) {
     this.bytes = bytes;
+    this.#owner = owner;
+  }
+
+  /** The recording it was made in, if any: its memory stays out of the shared pool while that capture lives. */
+  get owner(): object | undefined {
+    return this.#owner;
   }
 
   get placed(): boolean {
@@ -200,8 +205,7 @@ export class Storage {
 
   /** A part of this storage as a storage of its own; `offset` must be a multiple of 256. */
   slice(offset: number, bytes: number): Storage {
-    const part = new Storage(bytes);
-    part.owner = this.owner;
+    const part = new Storage(bytes, this.#owner);
     part.#lieIn(this, offset);
     return part;
   }
@@ -218,7 +222,7 @@ export class Storage {
   moveInto(slot: Storage): void {
     const { version } = this;
     const leave = this.#release;
-    this.owner = slot.owner;
+    this.#owner = slot.#owner;
     this.#lieIn(slot, 0);
     this.#skew = version - this.root.#writes;
     leave?.();

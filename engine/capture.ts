@@ -4,18 +4,17 @@
 // return the step alone.
 
 import { type Kinds, what } from "../base/index.ts";
-import type { Device } from "./device.ts";
+import { type Device, deviceOr } from "./device.ts";
 import { encode } from "./dtype.ts";
 import { ArgumentError, CaptureError, DisposedError, readOptions } from "./errors.ts";
 import { Node } from "./graph.ts";
 import { checkDevice } from "./op.ts";
 import { Recording } from "./recording.ts";
-import { deviceOr } from "./registry.ts";
 import type { Replay } from "./replay.ts";
 import { keep, Scope, synchronous } from "./scope.ts";
 import { type Described, describe, sameShape } from "./shape.ts";
-import { copyStorage, Passes } from "./stream.ts";
 import { checkTensors, Tensor } from "./tensor.ts";
+import { copyStorage } from "./work.ts";
 
 /** What changes between replays. */
 export interface CaptureOptions<I extends Record<string, Described>, S extends Record<string, number>> {
@@ -63,28 +62,27 @@ export async function capture<I extends Record<string, Described>, S extends Rec
   const name = options.label === undefined ? "capture" : `capture "${options.label}"`;
   device.check(name);
   if (device.stream.recorder) throw new CaptureError(`${name}: captures must not be nested; got one inside another.`);
-  device.stream.flush();
   const recording = new Recording(device, name, options.state ?? []);
   const frame = new Scope();
   try {
-    device.stream.recorder = recording;
-    const inputs = mapValues(options.inputs ?? ({} as I), ({ shape, dtype }) => recording.slot(shape, dtype));
-    const scalars = mapValues(options.scalars ?? ({} as S), () => recording.slot([], "f32"));
-    if (options.rows) recording.live(options.rows, Object.entries(inputs));
-    const outputs = step(inputs as Tensors<I>, scalars as Tensors<S>);
-    synchronous("capture", outputs);
-    const own = tensorsIn(outputs).filter((tensor) => recording.isOwn(tensor));
-    for (const kept of [inputs, scalars, own]) keep(kept);
-    frame.dispose();
-    recording.close();
-    device.stream.recorder = undefined;
+    const { inputs, scalars, outputs, own } = device.stream.recording(recording, () => {
+      const inputs = mapValues(options.inputs ?? ({} as I), ({ shape, dtype }) => recording.slot(shape, dtype));
+      const scalars = mapValues(options.scalars ?? ({} as S), () => recording.slot([], "f32"));
+      if (options.rows) recording.live(options.rows, Object.entries(inputs));
+      const outputs = step(inputs as Tensors<I>, scalars as Tensors<S>);
+      synchronous("capture", outputs);
+      const own = tensorsIn(outputs).filter((tensor) => recording.isOwn(tensor));
+      for (const kept of [inputs, scalars, own]) keep(kept);
+      frame.dispose();
+      recording.close();
+      return { inputs, scalars, outputs, own };
+    });
     recording.settleLeaves(own);
     await device.pipelines.compileAll(recording.programs());
     const isGraphAlive = own.some(({ source }) => source instanceof Node && !source.isFreed);
     const parts = { device, name, replay: recording.layOut({ isGraphAlive }), own, outputs };
     return new Capture(parts, inputs as Tensors<I>, scalars as Tensors<S>, options.scalars ?? ({} as S));
   } catch (error) {
-    device.stream.recorder = undefined;
     frame.dispose();
     recording.dispose();
     throw error;
@@ -157,16 +155,13 @@ export class Capture<I, S, O> {
     this.#checkAlive();
     this.#checkNames(inputs, scalars);
     for (const [name, slot] of this.#slots()) this.#checkInput(name, slot, inputs[name]);
-    const { stream, gpu } = device;
-    stream.flush();
+    device.stream.flush();
     replay.prepare();
-    const encoder = gpu.createCommandEncoder({ label: this.#parts.name });
-    for (const [name, slot] of this.#slots()) this.#feed(encoder, slot, inputs[name]);
-    this.#feedScalars(scalars);
-    replay.encode(encoder, new Passes(encoder, stream.timer, stream.counters));
-    stream.timer?.finish(encoder);
-    gpu.queue.submit([encoder.finish()]);
-    stream.counters.submits += 1;
+    device.stream.submit(this.#parts.name, (encoder, passes) => {
+      for (const [name, slot] of this.#slots()) this.#feed(encoder, slot, inputs[name]);
+      this.#feedScalars(scalars);
+      replay.encode(encoder, passes);
+    });
     return outputs;
   }
 

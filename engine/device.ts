@@ -1,32 +1,21 @@
-// The device: the only file that asks for an adapter. Node (Dawn, loaded on demand) and browsers; limits, features,
-// loss and errors. Owns the pool, the pipelines and the stream of one GPUDevice.
+// The device: owns the pool, the pipelines, the stream and the tuner of one GPUDevice, and tells of its errors and its loss; which
+// devices live, and on which of them a tensor is made when none is named.
 
-import type { Kinds } from "../base/index.ts";
+import { type Kinds, what } from "../base/index.ts";
+import { type AdapterOptions, type DeviceInfo, describeDevice, isNode, lend, requestDevice } from "./adapter.ts";
 import { BufferPool, type MemoryReport, MOST_MAPPED } from "./buffers.ts";
-import { DeviceError, DisposedError, readOptions } from "./errors.ts";
+import { ArgumentError, DeviceError, DisposedError, readOptions } from "./errors.ts";
 import { Patience } from "./patience.ts";
 import { PipelineCache } from "./pipelines.ts";
 import { type Profile, profile } from "./profile.ts";
-import { registerDevice, unregisterDevice } from "./registry.ts";
 import { Stream } from "./stream.ts";
-import type { TracedOp } from "./trace.ts";
 import { Tuner } from "./tune.ts";
 import { loadTuning, saveTuning } from "./tune-cache.ts";
 
 /** Options of `createDevice`. */
-export interface DeviceOptions {
+export interface DeviceOptions extends AdapterOptions {
   /** A device of the user's own; sortie then never destroys it. In Node, give its `instance` as well. */
   readonly device?: GPUDevice;
-  /** An adapter of the user's own. In Node, give its `instance` as well. */
-  readonly adapter?: GPUAdapter;
-  /**
-   * Node: what `create` of the package `webgpu` returned, asked for an adapter unless there is one. sortie holds it for good: once it
-   * is garbage-collected, all that was made by it takes the process down, with or without sortie.
-   */
-  readonly instance?: GPU;
-  readonly powerPreference?: GPUPowerPreference;
-  /** Node only: options for Dawn's `create`, e.g. `["backend=null"]`. */
-  readonly dawn?: readonly string[];
   /**
    * `cached`: take the kernel variants that `tuner.tune` chose earlier on this adapter, and store what it chooses now (a file
    * in Node, IndexedDB in a page). `off`, the default: defaults by the adapter's traits, so that runs repeat bit for bit.
@@ -46,122 +35,40 @@ const OPTIONS: Kinds<DeviceOptions> = {
   onError: "function",
 };
 
-/** What the adapter is, and what the device on it can do. */
-export interface DeviceInfo {
-  readonly vendor: string;
-  readonly architecture: string;
-  readonly description: string;
-  /** Runs on a CPU: lavapipe, SwiftShader, WARP. */
-  readonly isSoftware: boolean;
-  readonly hasF16: boolean;
-  readonly hasSubgroups: boolean;
-  readonly hasTimestamps: boolean;
-  /** Lanes of a subgroup if the device has subgroups and all have the same number of them, else 0. */
-  readonly subgroupSize: number;
-  readonly limits: GPUSupportedLimits;
-}
-
-const WANTED_FEATURES = ["shader-f16", "subgroups", "timestamp-query"] as const;
-const WANTED_LIMITS = [
-  "maxBufferSize",
-  "maxStorageBufferBindingSize",
-  "maxStorageBuffersPerShaderStage",
-  "maxComputeWorkgroupStorageSize",
-  "maxComputeInvocationsPerWorkgroup",
-  "maxComputeWorkgroupSizeX",
-  "maxComputeWorkgroupSizeY",
-  "maxComputeWorkgroupSizeZ",
-  "minUniformBufferOffsetAlignment",
-] as const;
-
-/**
- * Dawn's instances by their options, kept for good: one that is garbage-collected while anything made by it is still
- * reachable, a buffer of a disposed device included, takes the process down.
- */
-const instances = new Map<string, GPU>();
-/** Instances of the user's own, kept for the same reason. */
-const lent = new Set<GPU>();
-
 /** Makes a device. The first one made is the one that tensors are created on by default. Throws DeviceError without an adapter. */
 export async function createDevice(options: DeviceOptions = {}): Promise<Device> {
-  let { adapter } = readOptions("createDevice", options, OPTIONS);
-  if (options.instance) lent.add(options.instance);
-  if (!options.device && !adapter) adapter = await findAdapter(options);
-  const gpu = options.device ?? (await requestDevice(adapter as GPUAdapter));
-  const device = new Device(gpu, options);
+  readOptions("createDevice", options, OPTIONS);
+  if (options.instance) lend(options.instance);
+  const device = new Device(options.device ?? (await requestDevice(options)), options);
   registerDevice(device);
   if (options.tuning === "cached") device.tuner.load(await loadTuning(device.info));
   return device;
 }
 
-async function findAdapter(options: DeviceOptions): Promise<GPUAdapter> {
-  const request = options.powerPreference ? { powerPreference: options.powerPreference } : {};
-  const own = options.instance ?? (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
-  if (own && !options.dawn) {
-    const adapter = await own.requestAdapter(request);
-    if (adapter) return adapter;
-    throw new DeviceError(noAdapter());
-  }
-  if (!isNode()) throw new DeviceError(noAdapter());
-  // A variable keeps bundlers from following the import into browser bundles.
-  const name = "webgpu";
-  let dawn: { create(options: string[]): GPU };
-  try {
-    dawn = (await import(/* @vite-ignore */ name)) as typeof dawn;
-  } catch (cause) {
-    throw new DeviceError("createDevice: Node needs the package `webgpu`; it did not load. Run `npm install webgpu`.", {
-      cause,
-    });
-  }
-  const key = (options.dawn ?? []).join(" ");
-  const instance = instances.get(key) ?? dawn.create([...(options.dawn ?? [])]);
-  instances.set(key, instance);
-  const adapter = await instance.requestAdapter(request);
-  if (!adapter) throw new DeviceError(noAdapter());
-  return adapter;
+/** The living ones, oldest first. */
+const devices: Device[] = [];
+
+export function registerDevice(device: Device): void {
+  devices.push(device);
 }
 
-const isNode = (): boolean => typeof process !== "undefined" && process.versions?.node !== undefined;
-
-/** What to do on this platform when there is no adapter. */
-function noAdapter(): string {
-  const what = "createDevice: a WebGPU adapter must exist; found none.";
-  if (!isNode())
-    return `${what} Use a browser with WebGPU (Chrome or Edge 113, Safari 26, Firefox 141) over https or localhost.`;
-  if (process.platform === "linux") {
-    return `${what} Install a Vulkan driver for your GPU, or the software one: \`apt-get install mesa-vulkan-drivers\` (Mesa 24 or newer; on Debian 12 add \`-t bookworm-backports\`).`;
-  }
-  return `${what} Update the graphics driver${process.platform === "win32" ? " (Direct3D 12 is needed)" : ""}.`;
+export function unregisterDevice(device: Device): void {
+  const index = devices.indexOf(device);
+  if (index >= 0) devices.splice(index, 1);
 }
 
-async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
-  const requiredLimits: Record<string, number> = {};
-  for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
-  const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
-  try {
-    return await adapter.requestDevice({ label: "sortie", requiredLimits, requiredFeatures });
-  } catch (cause) {
-    throw new DeviceError(`createDevice: the adapter must give a device; it says: ${String(cause)}`, { cause });
-  }
+/** The device that creation functions use when none is named: the oldest one that is neither disposed nor lost. */
+export function defaultDevice(): Device {
+  const device = devices.find(({ isLost }) => !isLost) ?? devices[0];
+  if (!device) throw new DeviceError("tensor: a device must exist; got none. Call `await createDevice()` first.");
+  return device;
 }
 
-function describeDevice(gpu: GPUDevice): DeviceInfo {
-  const info = gpu.adapterInfo;
-  const { subgroupMinSize = 0, subgroupMaxSize = 0 } = info;
-  const hasSubgroups = gpu.features.has("subgroups");
-  const names = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`.toLowerCase();
-  return {
-    vendor: info.vendor,
-    architecture: info.architecture,
-    description: info.description || info.device,
-    isSoftware: /llvmpipe|lavapipe|swiftshader|basic render|\bcpu\b/.test(names),
-    hasF16: gpu.features.has("shader-f16"),
-    hasSubgroups,
-    hasTimestamps: gpu.features.has("timestamp-query"),
-    // Of the adapter's, only what this device was asked for may be used.
-    subgroupSize: hasSubgroups && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : 0,
-    limits: gpu.limits,
-  };
+/** `given`, or the default device; ArgumentError for what is no device, such as the promise of one. */
+export function deviceOr(op: string, given: Device | undefined): Device {
+  const device = given ?? defaultDevice();
+  if (typeof (device as Partial<Device>).check === "function") return device;
+  throw new ArgumentError(`${op}: device must be what createDevice() resolves to; got ${what(device)}.`);
 }
 
 /** One WebGPU device with everything that runs on it. Make it by `createDevice`. */
@@ -172,8 +79,6 @@ export class Device {
   readonly pipelines: PipelineCache;
   readonly stream: Stream;
   readonly tuner: Tuner;
-  /** Told of every op while `trace` listens. Engine internal. */
-  onOp: ((op: TracedOp) => void) | undefined;
   readonly #isOwn: boolean;
   readonly #onError: (error: DeviceError) => void;
   readonly #errors: DeviceError[] = [];
@@ -188,7 +93,10 @@ export class Device {
     const patience = new Patience(isNode() && this.info.isSoftware);
     this.pipelines = new PipelineCache(gpu, patience);
     this.stream = new Stream(gpu, this.pool, this.pipelines, patience);
-    this.tuner = new Tuner(this, options.tuning === "cached" ? (table) => saveTuning(this.info, table) : undefined);
+    this.tuner = new Tuner(
+      () => this.sync(),
+      options.tuning === "cached" ? (table) => saveTuning(this.info, table) : undefined,
+    );
     this.#isOwn = options.device === undefined;
     this.#onError = options.onError ?? ((error) => console.error(error.message));
     gpu.addEventListener("uncapturederror", (event) => {

@@ -163,7 +163,7 @@ function join(device: Device, size: number, segments: readonly Segment[]): FlatP
     const { bytes } = parameter.storage;
     const slot = values.storage.slice(offset * 4, bytes);
     device.stream.push({ kind: "copy", from: parameter.storage, to: slot, bytes: parameter.bytes });
-    (parameter.source as Leaf).slot = grads.storage.slice(offset * 4, bytes);
+    (parameter.source as Leaf).lieIn(grads.storage.slice(offset * 4, bytes));
     return slot;
   });
   // Pending work finds its memory where it was when it was queued.

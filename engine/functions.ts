@@ -2,15 +2,16 @@
 // takes functions from here, as nn does, brings only what it calls.
 
 export { packHyper, tallySize } from "../kernels/index.ts";
+export type { DeviceInfo } from "./adapter.ts";
 export type { MemoryReport } from "./buffers.ts";
 export { Capture, type CaptureOptions, capture } from "./capture.ts";
-export { createDevice, type Device, type DeviceInfo, type DeviceOptions } from "./device.ts";
+export { createDevice, type Device, type DeviceOptions, defaultDevice } from "./device.ts";
 export { fromHalf } from "./dtype.ts";
 export * from "./errors.ts";
 export { Flat, type FlatPart, flatten, SEGMENT_ALIGN, type Segment } from "./flat.ts";
 export { type GradOptions, grad, valueAndGrad } from "./grad.ts";
+export type { Backward } from "./graph.ts";
 export {
-  type Backward,
   defineOp,
   dispatch,
   type Inputs,
@@ -75,7 +76,6 @@ export {
   randomPermutation,
   randomUniform,
 } from "./random.ts";
-export { defaultDevice } from "./registry.ts";
 export {
   decodeSafetensors,
   encodeSafetensors,
@@ -106,5 +106,6 @@ export {
   type TensorOptions,
   tensor,
 } from "./tensor.ts";
-export { type TracedOp, trace } from "./trace.ts";
+export { trace } from "./trace.ts";
 export type { TuningResult, TuningTable } from "./tune.ts";
+export type { TracedOp } from "./work.ts";

@@ -4,9 +4,42 @@
 import type { Storage } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import type { DType } from "./dtype.ts";
-import type { OpRecord } from "./op.ts";
 import type { Described, Shape } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
+
+/** What `vjp` works with. Values that the record does not save throw when they are asked for. */
+export interface Backward<A> {
+  readonly attrs: A;
+  /** Shapes and dtypes of the inputs, saved or not. */
+  readonly shapes: readonly (Described | undefined)[];
+  /** Shapes and dtypes of the outputs. */
+  readonly outputShapes: readonly Described[];
+  input(i: number): Tensor;
+  output(i: number): Tensor;
+  /** Whether input i was given at all. */
+  has(i: number): boolean;
+  /** Whether the gradient of input i is wanted. */
+  needs(i: number): boolean;
+  /**
+   * Given where the gradients are to be differentiated again: a pointwise expression (WGSL, in the values' names) as ops on
+   * tensors. A vjp that does not run ops alone must use it there; where it cannot, the tape refuses the second derivative.
+   */
+  readonly express?:
+    | ((expr: string, values: Readonly<Record<string, Tensor | number>>) => Tensor | undefined)
+    | undefined;
+}
+
+/** What the tape needs of an op's record. */
+export interface Derivative<A> {
+  readonly name: string;
+  /** Which inputs and outputs `vjp` needs, by index; default all of them. */
+  readonly saves?: { readonly inputs?: readonly number[] | "all"; readonly outputs?: readonly number[] | "all" };
+  /**
+   * Gradients of the inputs from the gradient `g` of output 0; broadcast axes are summed by the tape, not here. Absent: the op cannot
+   * be differentiated, unless its results count as constants (`isConstant`), or are no floats.
+   */
+  readonly vjp?: (g: Tensor, at: Backward<A>) => readonly (Tensor | undefined)[];
+}
 
 export type Source = Node | Leaf | Constant;
 
@@ -43,10 +76,8 @@ export class Leaf {
   readonly device: Device;
   readonly shape: Shape;
   readonly dtype: DType;
-  /** Part of a flat gradient buffer that the gradient must lie in (see flat.ts). */
-  slot: Storage | undefined;
-  grad: Tensor | undefined;
-  isGone = false;
+  #slot: Storage | undefined;
+  #grad: Tensor | undefined;
   #handles = 1;
 
   constructor({ device, shape, dtype }: { device: Device; shape: Shape; dtype: DType }) {
@@ -55,16 +86,41 @@ export class Leaf {
     this.dtype = dtype;
   }
 
-  /** Takes a gradient over. */
-  leave(gradient: Tensor): void {
-    this.device.stream.recorder?.swaps(this);
-    this.grad = gradient;
+  get grad(): Tensor | undefined {
+    return this.#grad;
   }
 
-  clear(): void {
+  /** Part of a flat gradient buffer that the gradient must lie in (see flat.ts). */
+  get slot(): Storage | undefined {
+    return this.#slot;
+  }
+
+  /** Whether no handle is left. */
+  get isGone(): boolean {
+    return this.#handles === 0;
+  }
+
+  /** Takes a gradient over, in place of the one before. */
+  leave(gradient: Tensor | undefined): void {
     this.device.stream.recorder?.swaps(this);
-    this.grad?.dispose();
-    this.grad = undefined;
+    this.swap(gradient)?.dispose();
+  }
+
+  /** Puts a gradient in the place of the one before, which is returned, and tells nobody. */
+  swap(gradient: Tensor | undefined): Tensor | undefined {
+    const before = this.#grad;
+    this.#grad = gradient;
+    return before;
+  }
+
+  /** Drops the gradient. */
+  clear(): void {
+    this.leave(undefined);
+  }
+
+  /** From now on the gradient lies in `slot`, of which one reference is taken over. */
+  lieIn(slot: Storage): void {
+    this.#slot = slot;
   }
 
   retain(): this {
@@ -81,17 +137,16 @@ export class Leaf {
   release(by: "dispose" | "scope" = "scope"): void {
     this.#handles -= 1;
     if (this.#handles > 0) return;
-    this.isGone = true;
-    if (by === "scope") this.grad?.leaveScope();
+    if (by === "scope") this.#grad?.leaveScope();
     this.clear();
-    this.slot?.release();
-    this.slot = undefined;
+    this.#slot?.release();
+    this.#slot = undefined;
   }
 }
 
 /** One application of an op that gradients can flow through. */
 export class Node {
-  readonly record: OpRecord<never>;
+  readonly record: Derivative<never>;
   readonly attrs: unknown;
   readonly device: Device;
   readonly parents: readonly (Source | undefined)[];
@@ -103,7 +158,7 @@ export class Node {
   #isFreed = false;
 
   constructor(
-    record: OpRecord<never>,
+    record: Derivative<never>,
     attrs: unknown,
     inputs: readonly (Tensor | undefined)[],
     outputs: readonly Tensor[],

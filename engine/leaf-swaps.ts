@@ -23,15 +23,13 @@ export class LeafSwaps {
   /** To be called before a leaf loses its gradient or gets another. */
   note(leaf: Leaf): void {
     if (this.#before.has(leaf)) return;
-    this.#before.set(leaf, leaf.grad);
-    leaf.grad = undefined;
+    this.#before.set(leaf, leaf.swap(undefined));
   }
 
   /** Gives every leaf the gradient that it had. */
   undo(): void {
     for (const [leaf, before] of this.#before) {
-      leaf.grad?.dispose();
-      leaf.grad = before;
+      leaf.swap(before)?.dispose();
       if (leaf.isGone) leaf.clear();
     }
     this.#before.clear();
@@ -46,13 +44,12 @@ export class LeafSwaps {
     const left: LeftGradient[] = [];
     const unset: Storage[] = [];
     for (const [leaf, before] of this.#before) {
-      const { grad } = leaf;
+      const grad = leaf.swap(before);
       const storage = grad?.storage.retain();
-      leaf.grad = before;
       if (!leaf.isGone) left.push({ leaf, storage });
       if (storage && !before) {
         unset.push(storage);
-        leaf.grad = handleOn(storage, leaf);
+        leaf.swap(handleOn(storage, leaf));
       }
       if (grad && !outputs.includes(grad)) grad.dispose();
       if (leaf.isGone) leaf.clear();
@@ -78,6 +75,5 @@ export function leaveGradient({ leaf, storage }: LeftGradient): void {
   if (leaf.isGone) return;
   if (storage && leaf.slot && storage.isWhole) storage.moveInto(leaf.slot);
   if (storage && liesIn(leaf, storage)) return;
-  leaf.clear();
-  if (storage) leaf.leave(handleOn(storage, leaf));
+  leaf.leave(storage && handleOn(storage, leaf));
 }

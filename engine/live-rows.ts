@@ -6,8 +6,8 @@ import type { Place, Storage } from "./buffers.ts";
 import { CaptureError } from "./errors.ts";
 import { liveGrids } from "./ops/compact.ts";
 import { describe, numel } from "./shape.ts";
-import type { Command, Work } from "./stream.ts";
 import type { Tensor } from "./tensor.ts";
+import type { Command, Work } from "./work.ts";
 
 const mixing = (op: string): CaptureError =>
   new CaptureError(`capture: with live rows every op must treat rows independently; ${op} mixes them.`);

@@ -7,10 +7,11 @@ import type { Storage } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import { isFloat } from "./dtype.ts";
 import { ArgumentError, DeviceError } from "./errors.ts";
-import { Node } from "./graph.ts";
-import { synchronous } from "./scope.ts";
+import { type Derivative, Node } from "./graph.ts";
+import { keep, synchronous } from "./scope.ts";
 import type { Described, Shape } from "./shape.ts";
 import { allocate, checkTensors, Tensor } from "./tensor.ts";
+import type { Rerun } from "./tune.ts";
 
 /** Optional operands (a missing bias) are undefined. */
 export type Inputs = readonly (Tensor | undefined)[];
@@ -34,44 +35,14 @@ export interface Run<A> {
   choose<S extends Spec>(key: string, candidates: readonly S[]): S;
 }
 
-/** What `vjp` works with. Values that the record does not save throw when they are asked for. */
-export interface Backward<A> {
-  readonly attrs: A;
-  /** Shapes and dtypes of the inputs, saved or not. */
-  readonly shapes: readonly (Described | undefined)[];
-  /** Shapes and dtypes of the outputs. */
-  readonly outputShapes: readonly Described[];
-  input(i: number): Tensor;
-  output(i: number): Tensor;
-  /** Whether input i was given at all. */
-  has(i: number): boolean;
-  /** Whether the gradient of input i is wanted. */
-  needs(i: number): boolean;
-  /**
-   * Given where the gradients are to be differentiated again: a pointwise expression (WGSL, in the values' names) as ops on
-   * tensors. A vjp that does not run ops alone must use it there; where it cannot, the tape refuses the second derivative.
-   */
-  readonly express?:
-    | ((expr: string, values: Readonly<Record<string, Tensor | number>>) => Tensor | undefined)
-    | undefined;
-}
-
 /** One operation. Only output 0 is differentiable; further outputs are results without gradient, or saved statistics. */
-export interface OpRecord<A> {
-  readonly name: string;
+export interface OpRecord<A> extends Derivative<A> {
   /** Checks operands and attributes (throws at the user's call) and describes the outputs. */
   readonly infer: (inputs: Inputs, attrs: A) => readonly Described[];
   /** Without a vjp: derivatives take the results for constants, as those of gates, instead of refusing them. */
   readonly isConstant?: boolean;
   /** Appends the dispatches. Absent: output 0 shares the memory of input 0 (a view). */
   readonly run?: (run: Run<A>) => void;
-  /** Which inputs and outputs `vjp` needs, by index; default all of them. */
-  readonly saves?: { readonly inputs?: readonly number[] | "all"; readonly outputs?: readonly number[] | "all" };
-  /**
-   * Gradients of the inputs from the gradient `g` of output 0; broadcast axes are summed by the tape, not here. Absent: the op cannot
-   * be differentiated, unless its results count as constants (`isConstant`), or are no floats.
-   */
-  readonly vjp?: (g: Tensor, at: Backward<A>) => readonly (Tensor | undefined)[];
 }
 
 /** An operation on tensors: all its outputs. */
@@ -101,11 +72,11 @@ export function defineOp<A = Record<string, never>>(record: OpRecord<A>): Op<A> 
       ? described.map(({ shape, dtype }) => allocate(shape, dtype, device))
       : view(inputs, described);
     if (record.run) execute(record, device, inputs, outputs, attrs);
-    device.onOp?.({ name: record.name, inputs, outputs, attrs });
+    device.stream.recorder?.ran?.({ name: record.name, inputs, outputs, attrs });
     const [first] = outputs;
     const isTaped = first && isFloat(first.dtype) && !record.isConstant;
     if (isTaped && isRecording() && inputs.some((input) => input?.isDifferentiable)) {
-      first.attach(new Node(record as unknown as OpRecord<never>, attrs, inputs, outputs));
+      first.attach(new Node(record as Derivative<never>, attrs, inputs, outputs));
     }
     return outputs;
   };
@@ -140,13 +111,7 @@ function deviceOf(op: string, inputs: Inputs): Device {
 }
 
 /** Runs a record's dispatches on given outputs. */
-export function execute<A>(
-  record: OpRecord<A>,
-  device: Device,
-  inputs: Inputs,
-  outputs: readonly Tensor[],
-  attrs: A,
-): void {
+function execute<A>(record: OpRecord<A>, device: Device, inputs: Inputs, outputs: readonly Tensor[], attrs: A): void {
   const temporaries: Tensor[] = [];
   record.run?.({
     device,
@@ -162,7 +127,19 @@ export function execute<A>(
     choose: (key, candidates) => device.tuner.choose(key, candidates),
   });
   for (const made of temporaries) made.dispose();
-  device.tuner.log(record as unknown as OpRecord<never>, inputs, outputs, attrs);
+  if (device.tuner.isAsked) device.tuner.note(() => held(record, device, inputs, outputs, attrs));
+}
+
+/** The op on handles of its own, out of the scopes of the code under `tune`. */
+function held<A>(record: OpRecord<A>, device: Device, inputs: Inputs, outputs: readonly Tensor[], attrs: A): Rerun {
+  const hold = (tensor: Tensor): Tensor => keep(tensor.detach());
+  const [own, results] = [inputs.map((input) => input && hold(input)), outputs.map(hold)];
+  return {
+    run: () => execute(record, device, own, results, attrs),
+    dispose: () => {
+      for (const tensor of [...own, ...results]) tensor?.dispose();
+    },
+  };
 }
 
 /** Appends one dispatch of `kernel` on behalf of `op`. */

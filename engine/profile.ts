@@ -1,8 +1,9 @@
 // Time per kernel: every dispatch in a pass of its own, timed by timestamp queries where the adapter has them.
 
+import type { DeviceInfo } from "./adapter.ts";
 import { USAGE } from "./buffers.ts";
-import type { Device } from "./device.ts";
-import type { Encoded, PassTimer } from "./stream.ts";
+import type { Stream } from "./stream.ts";
+import type { Encoded, PassTimer } from "./work.ts";
 
 /** One kernel's share of a profile. */
 export interface ProfileRow {
@@ -55,31 +56,36 @@ export class Profile {
 
 const MAX_QUERIES = 4096;
 
-/** Runs `fn` (which may be async) and attributes GPU time to kernels. */
-export async function profile(device: Device, fn: () => unknown): Promise<Profile> {
+/** What is profiled: a Device. */
+interface Profiled {
+  readonly gpu: GPUDevice;
+  readonly info: Pick<DeviceInfo, "hasTimestamps">;
+  readonly stream: Stream;
+  sync(): Promise<void>;
+}
+
+/** Runs `fn` (which may be async) and attributes GPU time to kernels. Throws DeviceError inside another. */
+export async function profile(device: Profiled, fn: () => unknown): Promise<Profile> {
   await device.sync();
   const timer = new Timer(device);
   const start = performance.now();
-  device.stream.timer = timer;
-  try {
+  await device.stream.timing(timer, async () => {
     await fn();
     await device.sync();
-  } finally {
-    device.stream.timer = undefined;
-  }
+  });
   const wallMs = performance.now() - start;
   return new Profile(await timer.rows(), wallMs);
 }
 
 /** Hands out timestamp slots, a query set for each encoder. */
 class Timer implements PassTimer {
-  readonly #device: Device;
+  readonly #device: Profiled;
   readonly #log: { kernel: string; bytes: number }[] = [];
   readonly #resolved: { buffer: GPUBuffer; first: number; count: number }[] = [];
   #set: GPUQuerySet | undefined;
   #first = 0;
 
-  constructor(device: Device) {
+  constructor(device: Profiled) {
     this.#device = device;
   }
 

@@ -10,8 +10,8 @@ import { LiveRows } from "./live-rows.ts";
 import { checkDevice } from "./op.ts";
 import { PrivateMemory } from "./private-memory.ts";
 import { type Operand, Replay } from "./replay.ts";
-import { type Command, type Recorder, storagesOf, type Work } from "./stream.ts";
 import { empty, Tensor } from "./tensor.ts";
+import { type Command, type Recorder, storagesOf, type Work } from "./work.ts";
 
 /** Takes the work of a step while it is traced. */
 export class Recording implements Recorder {

@@ -9,19 +9,19 @@ import type { Leaf } from "./graph.ts";
 import { type LeftGradient, leaveGradient, liesIn } from "./leaf-swaps.ts";
 import type { PrivateMemory } from "./private-memory.ts";
 import { describe } from "./shape.ts";
+import type { Passes } from "./stream.ts";
+import type { Tensor } from "./tensor.ts";
 import {
   type Command,
   copyStorage,
   type Encoded,
-  type Passes,
   type Placed,
   separate,
   storagesOf,
   uniformBytes,
   type Work,
   writeUniforms,
-} from "./stream.ts";
-import type { Tensor } from "./tensor.ts";
+} from "./work.ts";
 
 /** A tensor from outside that the step reads or writes, and the first op that does. */
 export interface Operand {
@@ -141,7 +141,6 @@ export class Replay {
         copyStorage(encoder, item);
       }
     }
-    passes.end();
   }
 
   dispose(): void {

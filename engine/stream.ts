@@ -1,74 +1,24 @@
 // The order of GPU work: pending commands, their placement in memory, encoding, submission and read-back.
 // Dispatches gather until a read, a budget or the end of a step; a recorder (see capture) may take them instead.
 
-import type { Grid, RowAxis } from "../kernels/index.ts";
-import { type BufferPool, KEPT_PER_SIZE, type Place, Storage, USAGE } from "./buffers.ts";
-import { CaptureError } from "./errors.ts";
-import type { Leaf } from "./graph.ts";
+import { type BufferPool, KEPT_PER_SIZE, Storage, USAGE } from "./buffers.ts";
+import { CaptureError, DeviceError } from "./errors.ts";
 import type { Patience } from "./patience.ts";
 import type { PipelineCache, Program } from "./pipelines.ts";
-import type { Tensor } from "./tensor.ts";
-
-/** One dispatch: what runs, on which memory, how large. */
-export interface Command {
-  readonly kind: "dispatch";
-  readonly op: string;
-  readonly program: Program;
-  /** In the order of the program's bindings. */
-  readonly storages: readonly Storage[];
-  /** In the order of the program's uniforms. */
-  readonly uniforms: readonly number[];
-  readonly grid: Grid;
-  /** How the grid depends on the leading extent; undefined if the kernel mixes rows, or nobody records. */
-  readonly rows: RowAxis | undefined;
-}
-
-/** A copy of bytes from one storage to another; ends the open compute pass, so ops avoid it. */
-export interface Copy {
-  readonly kind: "copy";
-  readonly from: Storage;
-  readonly to: Storage;
-  readonly bytes: number;
-}
-
-export type Work = Command | Copy;
-
-/** Memory at its place: a storage, or what is known of one that had its turn. */
-export interface Placed {
-  readonly bytes: number;
-  readonly place: Place;
-}
-
-/** Takes work instead of the queue while a capture is being recorded. */
-export interface Recorder {
-  record(work: Work): void;
-  /** Memory for a storage of the recording that is written from the host, once. */
-  place(storage: Storage): void;
-  /** Told of every handle that is made. */
-  made(tensor: Tensor): void;
-  /** Told of every handle whose memory is asked for. */
-  used(tensor: Tensor, storage: Storage): void;
-  /** Told before a leaf loses its gradient or gets another. */
-  swaps(leaf: Leaf): void;
-}
-
-/** Encodes one dispatch; `encode` of the stream and of captures. */
-export interface Encoded {
-  readonly program: Program;
-  readonly pipeline: GPUComputePipeline;
-  readonly group: GPUBindGroup;
-  readonly uniformOffset: number;
-  readonly grid: Grid;
-  /** Indirect arguments instead of `grid`. */
-  readonly indirect: Place | undefined;
-  readonly bytes: number;
-}
-
-/** Told of every dispatch while `device.profile` runs; gives the pass descriptor that times it. */
-export interface PassTimer {
-  pass(encoded: Encoded): GPUComputePassDescriptor;
-  finish(encoder: GPUCommandEncoder): void;
-}
+import {
+  type Command,
+  type Copy,
+  copyStorage,
+  type Encoded,
+  type PassTimer,
+  type Placed,
+  type Recorder,
+  separate,
+  storagesOf,
+  uniformBytes,
+  type Work,
+  writeUniforms,
+} from "./work.ts";
 
 /** Dispatches after which pending work is submitted unasked, so that the GPU starts while JavaScript goes on. */
 const BUDGET = 32;
@@ -85,8 +35,8 @@ export class Stream {
   readonly #pipelines: PipelineCache;
   readonly uniforms: UniformWriter;
   readonly counters: StreamCounters = { dispatches: 0, submits: 0 };
-  recorder: Recorder | undefined;
-  timer: PassTimer | undefined;
+  #recorder: Recorder | undefined;
+  #timer: PassTimer | undefined;
   readonly #patience: Patience;
   #pending: Work[] = [];
   #staging = new Map<number, GPUBuffer[]>();
@@ -99,12 +49,39 @@ export class Stream {
     this.uniforms = new UniformWriter(device);
   }
 
+  /** Who takes the work at the moment instead of the queue. */
+  get recorder(): Recorder | undefined {
+    return this.#recorder;
+  }
+
+  /** Runs `fn`, whose work goes to `recorder`, after all that is pending. */
+  recording<T>(recorder: Recorder, fn: () => T): T {
+    this.flush();
+    this.#recorder = recorder;
+    try {
+      return fn();
+    } finally {
+      this.#recorder = undefined;
+    }
+  }
+
+  /** Runs `fn`, of whose dispatches `timer` is told. Throws DeviceError inside another. */
+  async timing(timer: PassTimer, fn: () => Promise<unknown>): Promise<void> {
+    if (this.#timer) throw new DeviceError("profile: one must end before the next begins; got a second one.");
+    this.#timer = timer;
+    try {
+      await fn();
+    } finally {
+      this.#timer = undefined;
+    }
+  }
+
   /** Appends work. The stream holds a reference to every storage until the work is encoded. */
   push(work: Work): void {
     // A recorder may refuse the work; only what was taken is held.
-    this.recorder?.record(work);
+    this.#recorder?.record(work);
     for (const storage of storagesOf(work)) storage.retain();
-    if (this.recorder) return;
+    if (this.#recorder) return;
     this.#pending.push(work);
     if (this.#pending.length >= BUDGET) this.flush();
   }
@@ -112,8 +89,8 @@ export class Stream {
   /** Gives a storage memory from the pool, unless it has some. */
   place(storage: Storage): void {
     if (storage.placed) return;
-    if (this.recorder && storage.owner === this.recorder) {
-      this.recorder.place(storage);
+    if (this.#recorder && storage.owner === this.#recorder) {
+      this.#recorder.place(storage);
       return;
     }
     const buffer = this.#pool.take(storage.bytes);
@@ -125,33 +102,40 @@ export class Stream {
     if (this.#pending.length === 0) return;
     const pending = this.#pending;
     this.#pending = [];
-    const encoder = this.#device.createCommandEncoder({ label: "sortie" });
-    const uniforms = this.uniforms.begin();
-    const passes = new Passes(encoder, this.timer, this.counters);
     const temporaries: Storage[] = [];
-    for (const work of pending) {
-      for (const storage of storagesOf(work)) this.place(storage);
-      if (work.kind === "copy") {
-        passes.end();
-        copyStorage(encoder, work);
-      } else {
-        const storages = this.#separate(work, (copy) => {
+    this.submit("sortie", (encoder, passes) => {
+      const uniforms = this.uniforms.begin();
+      for (const work of pending) {
+        for (const storage of storagesOf(work)) this.place(storage);
+        if (work.kind === "copy") {
           passes.end();
-          temporaries.push(copy.to);
-          copyStorage(encoder, copy);
-        });
-        const uniformOffset = uniforms.write(work.program, work.uniforms);
-        passes.dispatch(this.encode(work, storages, uniforms.buffer, uniformOffset));
+          copyStorage(encoder, work);
+        } else {
+          const storages = this.#separate(work, (copy) => {
+            passes.end();
+            temporaries.push(copy.to);
+            copyStorage(encoder, copy);
+          });
+          const uniformOffset = uniforms.write(work.program, work.uniforms);
+          passes.dispatch(this.encode(work, storages, uniforms.buffer, uniformOffset));
+        }
+        for (const storage of storagesOf(work)) storage.release();
       }
-      for (const storage of storagesOf(work)) storage.release();
-    }
-    passes.end();
-    this.timer?.finish(encoder);
-    uniforms.upload();
-    this.#device.queue.submit([encoder.finish()]);
-    this.counters.submits += 1;
+      uniforms.upload();
+    });
     for (const storage of temporaries) storage.release();
     this.#pool.trim(KEPT_PER_SIZE);
+  }
+
+  /** Submits what `fn` encodes, in one go. */
+  submit(label: string, fn: (encoder: GPUCommandEncoder, passes: Passes) => void): void {
+    const encoder = this.#device.createCommandEncoder({ label });
+    const passes = new Passes(encoder, this.#timer, this.counters);
+    fn(encoder, passes);
+    passes.end();
+    this.#timer?.finish(encoder);
+    this.#device.queue.submit([encoder.finish()]);
+    this.counters.submits += 1;
   }
 
   /** A dispatch with its bind group and compiled pipeline. */
@@ -222,7 +206,7 @@ export class Stream {
   write(storage: Storage, data: ArrayBufferView<ArrayBuffer>): void {
     // Memory that nothing has been told to write yet can be filled at once; all else waits its turn.
     const isFresh = !storage.placed && storage.version === 0;
-    this.#refuseRecording("write", isFresh && storage.owner === this.recorder);
+    this.#refuseRecording("write", isFresh && storage.owner === this.#recorder);
     if (!isFresh) this.flush();
     this.place(storage);
     const { buffer, offset } = storage.place;
@@ -237,7 +221,7 @@ export class Stream {
   }
 
   #refuseRecording(what: string, isFresh: boolean): void {
-    if (!this.recorder || isFresh) return;
+    if (!this.#recorder || isFresh) return;
     throw new CaptureError(
       `capture: the step must not ${what} tensors on the host; it did. Return what you want to read; declare what changes as an input.`,
     );
@@ -266,43 +250,6 @@ export class Stream {
     else if (list) list.push(buffer);
     else this.#staging.set(buffer.size, [buffer]);
   }
-}
-
-export function storagesOf(work: Work): readonly Storage[] {
-  return work.kind === "copy" ? [work.from, work.to] : work.storages;
-}
-
-export function copyStorage(
-  encoder: GPUCommandEncoder,
-  { from, to, bytes }: { readonly from: Placed; readonly to: Placed; readonly bytes: number },
-): void {
-  encoder.copyBufferToBuffer(from.place.buffer, from.place.offset, to.place.buffer, to.place.offset, bytes);
-}
-
-/** The memory that a program is bound to, with what is read from a buffer that it also writes replaced by `copyOf` it. */
-export function separate<M extends Placed>(
-  { bindings }: Program,
-  memory: readonly M[],
-  copyOf: (from: M) => M,
-): readonly M[] {
-  const written = memory.filter((_, i) => bindings[i]?.access !== "read").map(({ place }) => place.buffer);
-  return memory.map((bound, i) =>
-    bindings[i]?.access === "read" && written.includes(bound.place.buffer) ? copyOf(bound) : bound,
-  );
-}
-
-/** Bytes of a program's uniform struct. */
-export const uniformBytes = (program: Program): number => Math.ceil((program.uniformNames.length * 4) / 16) * 16;
-
-/** Writes a call's uniforms into `view` at `offset`. */
-export function writeUniforms(view: DataView, offset: number, program: Program, values: readonly number[]): void {
-  program.uniformNames.forEach((name, i) => {
-    const value = values[i] as number;
-    const type = program.kernel.uniforms[name];
-    if (type === "f32") view.setFloat32(offset + 4 * i, value, true);
-    else if (type === "i32") view.setInt32(offset + 4 * i, value, true);
-    else view.setUint32(offset + 4 * i, value, true);
-  });
 }
 
 /** One slot per dispatch in one uniform buffer: a slot rewritten within an encoder would show only its last value. */

@@ -3,7 +3,7 @@
 
 import { type Kinds, what } from "../base/index.ts";
 import { Storage } from "./buffers.ts";
-import type { Device } from "./device.ts";
+import { type Device, deviceOr } from "./device.ts";
 import {
   checkDType,
   type DType,
@@ -16,7 +16,6 @@ import {
 } from "./dtype.ts";
 import { ArgumentError, DisposedError, DTypeError, GradientError, readOptions, ShapeError } from "./errors.ts";
 import { Leaf, type Source } from "./graph.ts";
-import { deviceOr } from "./registry.ts";
 import { track, untrack } from "./scope.ts";
 import { checkShape, describe, numel, type Shape } from "./shape.ts";
 
@@ -295,9 +294,7 @@ export function allocate(shape: Shape, dtype: DType, device: Device): Tensor {
     );
   }
   device.pool.check(bytes, describe({ shape, dtype }));
-  const storage = new Storage(bytes);
-  storage.owner = device.stream.recorder;
-  return new Tensor(device, storage, shape, dtype);
+  return new Tensor(device, new Storage(bytes, device.stream.recorder), shape, dtype);
 }
 
 /** Numbers in rows of rows, to any depth. */

@@ -1,7 +1,7 @@
 // Where tuned choices survive the process: a file in Node, IndexedDB in a page. One table per adapter.
 
 import { readWhole, writeWhole } from "../base/index.ts";
-import type { DeviceInfo } from "./device.ts";
+import { type DeviceInfo, isNode } from "./adapter.ts";
 import type { TuningTable } from "./tune.ts";
 
 /** Raised when kernels' candidates change their meaning, so that old tables are not read. */
@@ -13,7 +13,7 @@ const tableName = ({ vendor, architecture, description }: DeviceInfo): string =>
 
 /** The choices stored for this adapter; empty where there are none or they cannot be read. */
 export async function loadTuning(info: DeviceInfo): Promise<TuningTable> {
-  const text = await (inNode() ? readFile(info) : readDatabase(info)).catch(() => undefined);
+  const text = await (isNode() ? readFile(info) : readDatabase(info)).catch(() => undefined);
   try {
     const table: unknown = JSON.parse(text ?? "{}");
     return typeof table === "object" && table !== null ? (table as TuningTable) : {};
@@ -25,10 +25,8 @@ export async function loadTuning(info: DeviceInfo): Promise<TuningTable> {
 /** Stores the choices; a place that cannot be written is no error, tuning just starts anew next time. */
 export async function saveTuning(info: DeviceInfo, table: TuningTable): Promise<void> {
   const text = JSON.stringify(table, undefined, 1);
-  await (inNode() ? writeFile(filePath(info), text) : writeDatabase(info, text)).catch(() => undefined);
+  await (isNode() ? writeFile(filePath(info), text) : writeDatabase(info, text)).catch(() => undefined);
 }
-
-const inNode = (): boolean => typeof process !== "undefined" && process.versions?.node !== undefined;
 
 /** `$SORTIE_CACHE`, else `sortie` in the user's cache folder. */
 function filePath(info: DeviceInfo): string {

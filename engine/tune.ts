@@ -2,20 +2,19 @@
 
 import type { Spec } from "../kernels/index.ts";
 import { specText } from "../kernels/index.ts";
-import type { Device } from "./device.ts";
-import { execute, type Inputs, type OpRecord } from "./op.ts";
-import { keep } from "./scope.ts";
-import type { Tensor } from "./tensor.ts";
 
 /** Choices by key, as kept between runs: the spec's text form. */
 export type TuningTable = Record<string, string>;
 
+/** An op that can be run again, on its own operands; it holds them until it is disposed. */
+export interface Rerun {
+  run(): void;
+  dispose(): void;
+}
+
 interface Request {
   readonly keys: ReadonlyMap<string, readonly Spec[]>;
-  readonly record: OpRecord<never>;
-  readonly inputs: Inputs;
-  readonly outputs: readonly Tensor[];
-  readonly attrs: unknown;
+  readonly op: Rerun;
 }
 
 /** What tuning did for one key. */
@@ -28,15 +27,15 @@ export interface TuningResult {
 
 /** Times candidates by running the ops that asked for them again, on their own operands. */
 export class Tuner {
-  readonly #device: Device;
+  readonly #sync: () => Promise<void>;
   readonly #save: ((table: TuningTable) => Promise<void>) | undefined;
   readonly #table = new Map<string, string>();
   #requests: Map<string, Request> | undefined;
   #asked = new Map<string, readonly Spec[]>();
 
-  /** `save` is called with all choices after each `tune`. */
-  constructor(device: Device, save?: (table: TuningTable) => Promise<void>) {
-    this.#device = device;
+  /** `sync` waits for the GPU; `save` is called with all choices after each `tune`. */
+  constructor(sync: () => Promise<void>, save?: (table: TuningTable) => Promise<void>) {
+    this.#sync = sync;
     this.#save = save;
   }
 
@@ -56,22 +55,17 @@ export class Tuner {
     return (found ?? candidates[0]) as S;
   }
 
-  /** Notes an op that asked for variants, while `tune` listens. */
-  log(record: OpRecord<never>, inputs: Inputs, outputs: readonly Tensor[], attrs: unknown): void {
-    if (!this.#requests || this.#asked.size === 0) return;
+  /** Whether `tune` listens, and the op that runs asked for variants. */
+  get isAsked(): boolean {
+    return this.#asked.size > 0;
+  }
+
+  /** Notes the op that asked for variants, unless one that asked for the same is known. */
+  note(hold: () => Rerun): void {
     const keys = this.#asked;
     this.#asked = new Map();
     const id = [...keys.keys()].join(";");
-    if (this.#requests.has(id)) return;
-    // Out of the scopes of the code under `tune`.
-    const alias = (tensor: Tensor) => keep(tensor.detach());
-    this.#requests.set(id, {
-      keys,
-      record,
-      inputs: inputs.map((input) => input && alias(input)),
-      outputs: outputs.map(alias),
-      attrs,
-    });
+    if (this.#requests && !this.#requests.has(id)) this.#requests.set(id, { keys, op: hold() });
   }
 
   /**
@@ -86,24 +80,22 @@ export class Tuner {
       this.#requests = requests;
       await fn();
       this.#requests = undefined;
-      for (const request of requests.values()) {
-        for (const [key, candidates] of request.keys) {
+      for (const { keys, op } of requests.values()) {
+        for (const [key, candidates] of keys) {
           if (candidates.length > 1 && !this.#table.has(key))
-            results.push(await this.#measure(request, key, candidates, repeats));
+            results.push(await this.#measure(op, key, candidates, repeats));
         }
       }
     } finally {
       this.#requests = undefined;
       this.#asked = new Map();
-      for (const { inputs, outputs } of requests.values())
-        for (const tensor of [...inputs, ...outputs]) tensor?.dispose();
+      for (const { op } of requests.values()) op.dispose();
     }
     if (results.length > 0) await this.#save?.(this.table);
     return results;
   }
 
-  async #measure(request: Request, key: string, candidates: readonly Spec[], repeats: number): Promise<TuningResult> {
-    const { record, inputs, outputs, attrs } = request;
+  async #measure(op: Rerun, key: string, candidates: readonly Spec[], repeats: number): Promise<TuningResult> {
     const measured: { spec: string; ms: number }[] = [];
     let failure: unknown;
     for (const candidate of candidates) {
@@ -113,8 +105,8 @@ export class Tuner {
       try {
         for (let i = 0; i <= repeats; i++) {
           const start = performance.now();
-          execute(record, this.#device, inputs, outputs, attrs as never);
-          await this.#device.sync();
+          op.run();
+          await this.#sync();
           if (i > 0) times.push(performance.now() - start);
         }
         times.sort((a, b) => a - b);

@@ -5,7 +5,8 @@
  */
 
 import { check, readOptions } from "../errors.ts";
-import { checkLevels, LEVELS, type RiskLevels } from "../rules/selective-risk.ts";
+import type { RiskLevels } from "../rules/result.ts";
+import { checkLevels, LEVELS } from "../rules/selective-risk.ts";
 import { RestartedBets } from "./restarted-bets.ts";
 
 /** What a monitor says after an observation. */

@@ -7,7 +7,8 @@ import { smallestTestable } from "../numeric/bounds.ts";
 import { permutation, type Random } from "../numeric/random.ts";
 import { betweenValues, quantileOfSorted } from "../numeric/ranks.ts";
 import type { Cascade } from "../table/scores.ts";
-import { countOnGrid, fixedSequence, type RiskLevels } from "./selective-risk.ts";
+import type { RiskLevels } from "./result.ts";
+import { countOnGrid, fixedSequence } from "./selective-risk.ts";
 
 /**
  * - `sequential`: all samples at every exit, at delta/(K-1). Simple; not strict, since exit 2's samples were chosen with

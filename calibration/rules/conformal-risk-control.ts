@@ -13,8 +13,8 @@ import {
   wsrPValue,
   wsrUpperBound,
 } from "../numeric/bounds.ts";
-import { type Guarantee, highProbability, onAverage } from "./result.ts";
-import { checkLevels, LEVELS, type RiskLevels } from "./selective-risk.ts";
+import { type Guarantee, highProbability, onAverage, type RiskLevels } from "./result.ts";
+import { checkLevels, LEVELS } from "./selective-risk.ts";
 
 /** Losses of n samples at M knob settings. */
 export interface LossTable {

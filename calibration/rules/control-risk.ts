@@ -19,8 +19,7 @@ import {
 import { type ExitLoss, exitLosses, isBinaryLoss } from "./losses.ts";
 import { achieved, decide } from "./policies.ts";
 import { outlook } from "./refusal.ts";
-import { type Calibration, highProbability, onAverage, type Refused } from "./result.ts";
-import type { RiskLevels } from "./selective-risk.ts";
+import { type Calibration, highProbability, onAverage, type Refused, type RiskLevels } from "./result.ts";
 import { LAYOUT, type LayoutOptions, separate, usedSamples } from "./separate.ts";
 
 /** Options of `controlRisk`. */

@@ -22,8 +22,9 @@ import {
   type Guarantee,
   independentSamples,
   type PromisedGroup,
+  type RiskLevels,
 } from "./result.ts";
-import { checkLevels, harmlessReuse, LEVELS, type RiskLevels } from "./selective-risk.ts";
+import { checkLevels, harmlessReuse, LEVELS } from "./selective-risk.ts";
 import { LAYOUT, type LayoutOptions, separate, usedSamples } from "./separate.ts";
 
 /** How exits share the failure probability. `path` is strict and the default; the others are described in chains.ts. */

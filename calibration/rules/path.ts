@@ -6,7 +6,7 @@
 import { binomialPValue } from "../numeric/bounds.ts";
 import { fallingOrder } from "../numeric/ranks.ts";
 import type { Cascade } from "../table/scores.ts";
-import type { RiskLevels } from "./selective-risk.ts";
+import type { RiskLevels } from "./result.ts";
 
 /** Which samples share one promise on a path: those of each exit, all that leave early, or those of each label. */
 export type PathControl = "exit" | "early" | "label";

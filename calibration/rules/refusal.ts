@@ -4,8 +4,7 @@ import { clopperPearson, smallestTestable } from "../numeric/bounds.ts";
 import { fallingOrder } from "../numeric/ranks.ts";
 import { binomialCdf } from "../numeric/special.ts";
 import type { Cascade } from "../table/scores.ts";
-import type { Guarantee, Refused } from "./result.ts";
-import type { RiskLevels } from "./selective-risk.ts";
+import type { Guarantee, Refused, RiskLevels } from "./result.ts";
 
 /** How the refused procedure tests. */
 export interface RefusedTests {

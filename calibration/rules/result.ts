@@ -4,7 +4,12 @@ import type { PolicyOrigin } from "../table/origin.ts";
 import type { SampleMarks } from "../table/same-samples.ts";
 import type { Score } from "../table/scores.ts";
 import type { Table } from "../table/table.ts";
-import type { RiskLevels } from "./selective-risk.ts";
+
+/** Target risk and failure probability. */
+export interface RiskLevels {
+  readonly alpha: number;
+  readonly delta: number;
+}
 
 /** What kind of promise a result makes. */
 export type GuaranteeKind = "marginal" | "with probability 1 - delta" | "none";

@@ -7,13 +7,7 @@ import type { Kinds } from "../../base/index.ts";
 import { check, checkLengths, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
 import { binomialPValue, smallestTestable } from "../numeric/bounds.ts";
 import { quantileOfSorted } from "../numeric/ranks.ts";
-import { type Guarantee, highProbability } from "./result.ts";
-
-/** Target risk and failure probability. */
-export interface RiskLevels {
-  readonly alpha: number;
-  readonly delta: number;
-}
+import { type Guarantee, highProbability, type RiskLevels } from "./result.ts";
 
 export const LEVELS: Kinds<RiskLevels> = { alpha: "number!", delta: "number!" };
 

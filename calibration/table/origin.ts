@@ -4,7 +4,6 @@
  */
 
 import { fail } from "../errors.ts";
-import type { Scaling } from "../scalers/fit.ts";
 
 /** What is known of a table's logits, or of scores made of them. Absent as a whole: scores computed elsewhere, of which nothing is known. */
 export interface Origin {
@@ -20,6 +19,16 @@ export interface PolicyOrigin extends Origin {
   readonly classes: number;
 }
 
+/** What tells one exit's scaler from another: its method, and the numbers that were fitted. */
+type ScalerValues = { readonly method: string } & (
+  | { readonly parameters: Float64Array }
+  | { readonly knots: Float64Array; readonly values: Float64Array }
+);
+
+interface Scalers {
+  readonly scalers: readonly ScalerValues[];
+}
+
 /** Anything with an origin. */
 interface Sourced {
   readonly exits: number;
@@ -33,14 +42,14 @@ export function policyOrigin({ exits, classes, origin }: Sourced): PolicyOrigin 
 }
 
 /** The origin after one more scaling. */
-export function scaledOrigin(origin: Origin | undefined, scaling: Scaling): Origin | undefined {
+export function scaledOrigin(origin: Origin | undefined, scaling: Scalers): Origin | undefined {
   if (!origin) return undefined;
   const digest = scalingDigest(scaling);
   return { ...origin, scaling: origin.scaling === undefined ? digest : `${origin.scaling}+${digest}` };
 }
 
 /** Tells scalings apart: 64 bits of FNV-1a over methods and parameters, in hexadecimal. */
-export function scalingDigest({ scalers }: Scaling): string {
+export function scalingDigest({ scalers }: Scalers): string {
   let hash = 0xcbf29ce484222325n;
   const add = (bytes: Uint8Array) => {
     for (const byte of bytes) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);

@@ -2,13 +2,20 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type Cascade, logEntropyOf, logRestOf, predictionsAt, type Table } from "../../calibration/index.ts";
+import {
+  type Cascade,
+  logEntropyOf,
+  logRestOf,
+  type PolicyFile,
+  predictionsAt,
+  type Source,
+  type Table,
+} from "../../calibration/index.ts";
 import { ArgumentError, createDevice, type Device, DeviceError } from "../../engine/index.ts";
 import { deploy, loadWeights, RUN_FILES } from "../../exits/index.ts";
 import type { RunFolder } from "../files/run-folder.ts";
 import { testImages } from "../report/run-details.ts";
 import { makeNetwork } from "../settings/model.ts";
-import type { Findings } from "./evaluate.ts";
 
 /** Counts of test images. */
 export interface Agreement {
@@ -27,7 +34,7 @@ const TOLERANCE = 1e-4;
 /** Runs the deployed classifier over the test images; or says why that cannot be done here. @throws CalibrationError for other weights. */
 export async function deployedAgreement(
   folder: RunFolder,
-  found: Findings,
+  found: Found,
   { anyOrigin }: { readonly anyOrigin: boolean },
 ): Promise<Agreement | string> {
   const weights = join(folder.dir, RUN_FILES.last);
@@ -55,6 +62,14 @@ export async function deployedAgreement(
   } finally {
     device?.dispose();
   }
+}
+
+/** What the cached logits say, with the file of the policy that looked at them. */
+interface Found extends Pick<Decided, "scored" | "raw" | "names"> {
+  readonly source: Source;
+  readonly file: PolicyFile | undefined;
+  /** Absent: everything runs to the end. */
+  readonly policy: Pick<Decided, "exits"> | undefined;
 }
 
 /** What a policy makes of logits. */

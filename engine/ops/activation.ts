@@ -3,7 +3,8 @@
 import { type Kinds, what } from "../../base/index.ts";
 import type { Activation } from "../../kernels/index.ts";
 import { ArgumentError } from "../errors.ts";
-import { type Backward, isRecording } from "../op.ts";
+import type { Backward } from "../graph.ts";
+import { isRecording } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { elementwise } from "./elementwise.ts";
 

@@ -10,8 +10,8 @@ import { checkDevice, defineOp, dispatch, type Inputs, single } from "../op.ts";
 import { chance, type RandomKey, randomPermutation, randomState } from "../random.ts";
 import { keep } from "../scope.ts";
 import { checkShape, numel, type Shape } from "../shape.ts";
-import type { Recorder } from "../stream.ts";
 import { checkTensors, type Tensor, tensor } from "../tensor.ts";
+import type { Recorder } from "../work.ts";
 import { checkFloat, floatStorage } from "./rowwise.ts";
 
 /** Where random numbers come from: a seed (the same numbers at each call) or a generator (new ones). */

@@ -13,7 +13,8 @@ import {
 } from "../../kernels/index.ts";
 import { type DType, isFloat, storageType } from "../dtype.ts";
 import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
-import { type Backward, defineOp, type OpRecord, type Run, single } from "../op.ts";
+import type { Backward } from "../graph.ts";
+import { defineOp, type OpRecord, type Run, single } from "../op.ts";
 import {
   broadcastAxes,
   checkShape,

@@ -68,6 +68,18 @@ test("of several GPU errors the wait throws the first, and the console gets the 
   assert.match(said[0] ?? "", /^GPU error: /);
 });
 
+test("a profile inside another is refused, and the outer one goes on", async () => {
+  let message = "";
+  const x = s.tensor([1, 2]);
+  const outer = await device().profile(async () => {
+    message = await rejectionOf(device().profile(() => {}));
+    s.exp(x);
+  });
+  assert.is(message, "DeviceError: profile: one must end before the next begins; got a second one.");
+  assert.is(outer.dispatches, 1);
+  assert.is((await device().profile(() => s.exp(x))).dispatches, 1);
+});
+
 test("profile attributes dispatches to kernels", async () => {
   const x = s.full([1000], 2);
   const profile = await device().profile(() => s.scope(() => [s.exp(x), s.exp(x), s.neg(x)].length));

@@ -3,8 +3,8 @@
 
 import { readdirSync } from "node:fs";
 import { create } from "webgpu";
+import { registerDevice, unregisterDevice } from "../../engine/device.ts";
 import * as s from "../../engine/index.ts";
-import { registerDevice, unregisterDevice } from "../../engine/registry.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { messageOf, rejectionOf } from "./messages.ts";

@@ -1,0 +1,131 @@
+// The adapter: the only file that asks for one. Node (Dawn, loaded on demand) and browsers; what is wanted of it, what it is, and what
+// to do where there is none.
+
+import { DeviceError } from "./errors.ts";
+
+/** Which adapter a device is requested of. */
+export interface AdapterOptions {
+  /** An adapter of the user's own. In Node, give its `instance` as well. */
+  readonly adapter?: GPUAdapter;
+  /**
+   * Node: what `create` of the package `webgpu` returned, asked for an adapter unless there is one. sortie holds it for good: once it
+   * is garbage-collected, all that was made by it takes the process down, with or without sortie.
+   */
+  readonly instance?: GPU;
+  readonly powerPreference?: GPUPowerPreference;
+  /** Node only: options for Dawn's `create`, e.g. `["backend=null"]`. */
+  readonly dawn?: readonly string[];
+}
+
+/** What the adapter is, and what the device on it can do. */
+export interface DeviceInfo {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly description: string;
+  /** Runs on a CPU: lavapipe, SwiftShader, WARP. */
+  readonly isSoftware: boolean;
+  readonly hasF16: boolean;
+  readonly hasSubgroups: boolean;
+  readonly hasTimestamps: boolean;
+  /** Lanes of a subgroup if the device has subgroups and all have the same number of them, else 0. */
+  readonly subgroupSize: number;
+  readonly limits: GPUSupportedLimits;
+}
+
+const WANTED_FEATURES = ["shader-f16", "subgroups", "timestamp-query"] as const;
+const WANTED_LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupSizeY",
+  "maxComputeWorkgroupSizeZ",
+  "minUniformBufferOffsetAlignment",
+] as const;
+
+/**
+ * Dawn's instances by their options, kept for good: one that is garbage-collected while anything made by it is still
+ * reachable, a buffer of a disposed device included, takes the process down.
+ */
+const instances = new Map<string, GPU>();
+/** Instances of the user's own, kept for the same reason. */
+const lent = new Set<GPU>();
+
+/** Keeps an instance of the user's own from being collected. */
+export const lend = (instance: GPU): void => void lent.add(instance);
+
+/** A device of the adapter that `options` name, with all that sortie can use. Throws DeviceError without an adapter. */
+export async function requestDevice(options: AdapterOptions): Promise<GPUDevice> {
+  const adapter = options.adapter ?? (await findAdapter(options));
+  const requiredLimits: Record<string, number> = {};
+  for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
+  const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
+  try {
+    return await adapter.requestDevice({ label: "sortie", requiredLimits, requiredFeatures });
+  } catch (cause) {
+    throw new DeviceError(`createDevice: the adapter must give a device; it says: ${String(cause)}`, { cause });
+  }
+}
+
+async function findAdapter(options: AdapterOptions): Promise<GPUAdapter> {
+  const request = options.powerPreference ? { powerPreference: options.powerPreference } : {};
+  const own = options.instance ?? (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
+  if (own && !options.dawn) {
+    const adapter = await own.requestAdapter(request);
+    if (adapter) return adapter;
+    throw new DeviceError(noAdapter());
+  }
+  if (!isNode()) throw new DeviceError(noAdapter());
+  // A variable keeps bundlers from following the import into browser bundles.
+  const name = "webgpu";
+  let dawn: { create(options: string[]): GPU };
+  try {
+    dawn = (await import(/* @vite-ignore */ name)) as typeof dawn;
+  } catch (cause) {
+    throw new DeviceError("createDevice: Node needs the package `webgpu`; it did not load. Run `npm install webgpu`.", {
+      cause,
+    });
+  }
+  const key = (options.dawn ?? []).join(" ");
+  const instance = instances.get(key) ?? dawn.create([...(options.dawn ?? [])]);
+  instances.set(key, instance);
+  const adapter = await instance.requestAdapter(request);
+  if (!adapter) throw new DeviceError(noAdapter());
+  return adapter;
+}
+
+/** Whether this runs in Node. */
+export const isNode = (): boolean => typeof process !== "undefined" && process.versions?.node !== undefined;
+
+/** What to do on this platform when there is no adapter. */
+function noAdapter(): string {
+  const what = "createDevice: a WebGPU adapter must exist; found none.";
+  if (!isNode())
+    return `${what} Use a browser with WebGPU (Chrome or Edge 113, Safari 26, Firefox 141) over https or localhost.`;
+  if (process.platform === "linux") {
+    return `${what} Install a Vulkan driver for your GPU, or the software one: \`apt-get install mesa-vulkan-drivers\` (Mesa 24 or newer; on Debian 12 add \`-t bookworm-backports\`).`;
+  }
+  return `${what} Update the graphics driver${process.platform === "win32" ? " (Direct3D 12 is needed)" : ""}.`;
+}
+
+/** What a device is and can do. */
+export function describeDevice(gpu: GPUDevice): DeviceInfo {
+  const info = gpu.adapterInfo;
+  const { subgroupMinSize = 0, subgroupMaxSize = 0 } = info;
+  const hasSubgroups = gpu.features.has("subgroups");
+  const names = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`.toLowerCase();
+  return {
+    vendor: info.vendor,
+    architecture: info.architecture,
+    description: info.description || info.device,
+    isSoftware: /llvmpipe|lavapipe|swiftshader|basic render|\bcpu\b/.test(names),
+    hasF16: gpu.features.has("shader-f16"),
+    hasSubgroups,
+    hasTimestamps: gpu.features.has("timestamp-query"),
+    // Of the adapter's, only what this device was asked for may be used.
+    subgroupSize: hasSubgroups && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : 0,
+    limits: gpu.limits,
+  };
+}
