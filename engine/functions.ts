@@ -15,6 +15,7 @@ export {
   defineOp,
   dispatch,
   type Inputs,
+  type Launch,
   noGrad,
   type Op,
   type OpRecord,

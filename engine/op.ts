@@ -16,6 +16,12 @@ import type { Rerun } from "./tune.ts";
 /** Optional operands (a missing bias) are undefined. */
 export type Inputs = readonly (Tensor | undefined)[];
 
+/** What a call says of a launch besides its sizes. */
+export interface Launch {
+  /** Leading blocks that it keeps apart, so that it may follow live rows; for kernels whose dims do not tell. Default 0: none. */
+  readonly rows?: number;
+}
+
 /** What `run` works with. */
 export interface Run<A> {
   readonly device: Device;
@@ -28,6 +34,7 @@ export interface Run<A> {
     spec: S,
     bindings: Readonly<Record<string, Tensor>>,
     dims: Dims<U>,
+    launch?: Launch,
   ): void;
   /** Scratch memory that goes when the op has been encoded. */
   temporary(shape: Shape, dtype?: Tensor["dtype"]): Tensor;
@@ -118,7 +125,8 @@ function execute<A>(record: OpRecord<A>, device: Device, inputs: Inputs, outputs
     inputs,
     outputs,
     attrs,
-    dispatch: (kernel, spec, bindings, dims) => dispatch(device, record.name, kernel, spec, bindings, dims),
+    dispatch: (kernel, spec, bindings, dims, launch) =>
+      dispatch(device, record.name, kernel, spec, bindings, dims, launch),
     temporary: (shape, dtype = "f32") => {
       const made = allocate(shape, dtype, device);
       temporaries.push(made);
@@ -150,6 +158,7 @@ export function dispatch<S extends Spec, U extends string>(
   spec: S,
   bindings: Readonly<Record<string, Tensor>>,
   dims: Dims<U>,
+  launch?: Launch,
 ): void {
   const grid = kernel.grid(dims, spec);
   if (grid.some((count) => count === 0)) return;
@@ -174,6 +183,6 @@ export function dispatch<S extends Spec, U extends string>(
   program.bindings.forEach(({ access }, i) => {
     if (access !== "read") (storages[i] as Storage).touch();
   });
-  const rows = device.stream.recorder && kernel.rows?.(dims, spec);
+  const rows = device.stream.recorder && kernel.rows?.(dims, spec, launch?.rows ?? 0);
   device.stream.push({ kind: "dispatch", op, program, storages, uniforms, grid, rows });
 }

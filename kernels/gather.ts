@@ -5,9 +5,7 @@
 // An index out of range reads `missing` (NaN for floats). Backwards, repeated indices accumulate: every element of dx is
 // owned by one thread, which adds its contributions in the order of the index list, so results are equal bit for bit from
 // run to run. Short lists are scanned whole (`sumRowsScanned`); for long ones `markRows` and `linkRows` chain the equal
-// indices first, and `sumRowsLinked` walks the chains. A thread per element, or per four neighbours along i. The uniform
-// `rowwise` (texts do not read it) is the extent of a leading axis that passes through, so that a launch can follow a live
-// row count, else 0.
+// indices first, and `sumRowsLinked` walks the chains. A thread per element, or per four neighbours along i.
 
 import { type Binding, type Dims, defineKernel, type KernelFeature } from "./kernel.ts";
 import {
@@ -64,7 +62,6 @@ export const gatherRows = defineKernel<GatherRowsSpec, RowsUniform | "missing">(
 });
 
 const elementUniforms = {
-  rowwise: "u32",
   size: "u32",
   rows: "u32",
   stride: "u32",
@@ -96,11 +93,10 @@ export const gatherElements = defineKernel<{ readonly unit: MoveUnit; readonly r
   y[i] = select(${missing(unit)}, x[select(0u, p + row * u.stride, row < u.rows)], row < u.rows);`,
     ),
   grid: ({ size }) => itemGrid(size),
-  rows: ({ size, rowwise }) => (rowwise ? itemRows(size, rowwise) : undefined),
+  rows: ({ size }, _, rows) => itemRows(size, rows),
 });
 
 const scatterUniforms = {
-  rowwise: "u32",
   size: "u32",
   count: "u32",
   stride: "u32",
@@ -144,7 +140,6 @@ export const sumElements = defineKernel<{ readonly dtype: GradientStorage; reado
   dx[i] = ${dtype}(total);`,
     ),
   grid: ({ size }) => itemGrid(size),
-  rows: ({ size, rowwise }) => (rowwise ? itemRows(size, rowwise) : undefined),
 });
 
 /** y [count, classes] from index [count]. */

@@ -58,8 +58,11 @@ export interface Kernel<S extends Spec = Spec, U extends string = string> {
   readonly features?: (spec: S) => readonly KernelFeature[];
   readonly source: (spec: S) => string;
   readonly grid: (dims: Dims<U>, spec: S) => Grid;
-  /** Absent: the kernel mixes rows (or has none), so it cannot run on a live row count. */
-  readonly rows?: (dims: Dims<U>, spec: S) => RowAxis | undefined;
+  /**
+   * Absent: the kernel mixes rows (or has none), so it cannot run on a live row count. `rows` is what the call says of it where dims do
+   * not tell: the leading blocks that it keeps apart, 0 for none.
+   */
+  readonly rows?: (dims: Dims<U>, spec: S, rows: number) => RowAxis | undefined;
 }
 
 /** Checks a kernel's types and returns it unchanged. */

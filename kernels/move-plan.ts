@@ -39,8 +39,6 @@ export interface CopyProblem {
   readonly from?: number;
   readonly yStrides?: readonly number[];
   readonly to?: number;
-  /** Extent of a leading axis that passes through, so that the launch may follow a live row count; default 0, none does. */
-  readonly rowwise?: number;
 }
 
 export type CopyLaunch =
@@ -58,7 +56,7 @@ export type CopyLaunch =
     };
 
 /** x [batch, rows, cols] with its last two axes exchanged, if that is what the copy is. */
-function asTranspose({ unit, shape, xStrides, from = 0, yStrides, rowwise }: CopyProblem): CopyLaunch | undefined {
+function asTranspose({ unit, shape, xStrides, from = 0, yStrides }: CopyProblem): CopyLaunch | undefined {
   const [cols, rows] = shape.slice(-2);
   const [batch] = shape.length === 3 ? shape : [1];
   if (yStrides || from !== 0 || shape.length < 2 || shape.length > 3) return undefined;
@@ -69,7 +67,7 @@ function asTranspose({ unit, shape, xStrides, from = 0, yStrides, rowwise }: Cop
     kind: "transpose",
     kernel: blockTranspose,
     spec: { unit },
-    dims: { rowwise: rowwise ?? 0, batch, rows, cols },
+    dims: { batch, rows, cols },
   };
 }
 
@@ -77,7 +75,7 @@ function asTranspose({ unit, shape, xStrides, from = 0, yStrides, rowwise }: Cop
 export function planCopy(problem: CopyProblem): CopyLaunch {
   const transposed = asTranspose(problem);
   if (transposed) return transposed;
-  const { unit, shape, xStrides, from = 0, yStrides, to = 0, rowwise = 0 } = problem;
+  const { unit, shape, xStrides, from = 0, yStrides, to = 0 } = problem;
   const all = [xStrides, ...(yStrides ? [yStrides] : [])];
   const isWide =
     all.every((strides) => strides.at(-1) === 1 && isQuads(strides.slice(0, -1))) &&
@@ -90,7 +88,6 @@ export function planCopy(problem: CopyProblem): CopyLaunch {
     kernel: stridedCopy,
     spec: { unit, width: isWide ? 4 : 1, rank: shape.length, region: yStrides !== undefined },
     dims: {
-      rowwise,
       size: product(extents),
       origin: isWide ? quarter(from) : from,
       place: isWide ? quarter(to) : to,
@@ -110,8 +107,6 @@ export interface PlaceProblem {
   readonly step: readonly number[];
   /** What fills the rest, as `place` wants it. */
   readonly valueBits: number;
-  /** Extent of a leading axis that passes through, so that the launch may follow a live row count; default 0, none does. */
-  readonly rowwise?: number;
 }
 
 const isIdle = (problem: PlaceProblem, i: number): boolean =>
@@ -141,7 +136,7 @@ export function planPlace(problem: PlaceProblem): {
   readonly spec: PlaceSpec;
   readonly dims: Dims<PlaceUniform>;
 } {
-  const { unit, shape, yShape, lo, step, valueBits, rowwise = 0 } = mergeIdle(problem);
+  const { unit, shape, yShape, lo, step, valueBits } = mergeIdle(problem);
   const isWide =
     shape.length > 0 && step.at(-1) === 1 && isQuads([shape.at(-1) ?? 1, yShape.at(-1) ?? 1, lo.at(-1) ?? 1]);
   const [m, n, offsets] = isWide ? [shape, yShape, lo].map(quarterLast) : [shape, yShape, lo];
@@ -150,7 +145,6 @@ export function planPlace(problem: PlaceProblem): {
     kernel: stridedPlace,
     spec: { unit, width: isWide ? 4 : 1, rank: shape.length, stepped: step.some((s) => s !== 1) },
     dims: {
-      rowwise,
       size: product(n ?? []),
       value: valueBits,
       ...numberedDims("n", n ?? [], 1),
@@ -167,7 +161,6 @@ export function planConcat(
   unit: MoveUnit,
   rows: number,
   lens: readonly number[],
-  rowwise: number,
 ): {
   readonly kernel: typeof concatRows;
   readonly spec: ConcatSpec;
@@ -189,7 +182,7 @@ export function planConcat(
     launches.push({
       kernel: concatRows,
       spec: { unit, width, inputs: inputs.length } as const,
-      dims: { rowwise, rows, total: total / width, offset: from / width, ...concatEnds(ends) },
+      dims: { rows, total: total / width, offset: from / width, ...concatEnds(ends) },
       inputs,
     });
     from += end;

@@ -4,8 +4,7 @@
 //   transpose  y[b, c, r] = x[b, r, c] in 4 x 4 blocks kept in registers
 //   concat     y[r, offset + j] = x_k[r, j - start_k]: up to six inputs side by side in one launch
 // A thread per element, or per four neighbours (`width` 4: offsets and strides then count vec4s). Four-byte types travel
-// as u32, so that NaN payloads and denormals survive. The uniform `rowwise` (texts do not read it) is the extent of a
-// leading axis that passes through, so that the launch can follow a live row count, else 0.
+// as u32, so that NaN payloads and denormals survive.
 
 import { type Binding, ceilDiv, type Dims, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, unroll } from "./kernel.ts";
 import {
@@ -33,7 +32,6 @@ export type CopySpec = {
 };
 
 const copyUniforms = {
-  rowwise: "u32",
   size: "u32",
   origin: "u32",
   place: "u32",
@@ -58,7 +56,7 @@ export const stridedCopy = defineKernel<CopySpec, CopyUniform>({
   y[q] = x[p];`,
     ),
   grid: ({ size }) => itemGrid(size),
-  rows: ({ size, rowwise }) => (rowwise ? itemRows(size, rowwise) : undefined),
+  rows: ({ size }, _, rows) => itemRows(size, rows),
 });
 
 /** `stepped`: some step is not 1. */
@@ -70,7 +68,6 @@ export type PlaceSpec = {
 };
 
 const placeUniforms = {
-  rowwise: "u32",
   size: "u32",
   value: "u32",
   ...numbered("n", "u32"),
@@ -107,10 +104,10 @@ export const stridedPlace = defineKernel<PlaceSpec, PlaceUniform>({
     );
   },
   grid: ({ size }) => itemGrid(size),
-  rows: ({ size, rowwise }) => (rowwise ? itemRows(size, rowwise) : undefined),
+  rows: ({ size }, _, rows) => itemRows(size, rows),
 });
 
-export type TransposeUniform = "rowwise" | "batch" | "rows" | "cols";
+export type TransposeUniform = "batch" | "rows" | "cols";
 export type TransposeSpec = { readonly unit: MoveUnit };
 
 /** Threads of a workgroup form a square of 8 x 8 blocks, so that reads and writes both touch runs of eight vec4s. */
@@ -122,7 +119,7 @@ const transposeTiles = ({ batch, rows, cols }: Dims<"batch" | "rows" | "cols">):
 export const blockTranspose = defineKernel<TransposeSpec, TransposeUniform>({
   name: "transpose",
   bindings: ({ unit }) => pair({ unit, width: 4 }),
-  uniforms: { rowwise: "u32", batch: "u32", rows: "u32", cols: "u32" },
+  uniforms: { batch: "u32", rows: "u32", cols: "u32" },
   features: unitFeatures,
   source: ({ unit }) => {
     const column = (c: string): string => `vec4<${unit}>(a0.${c}, a1.${c}, a2.${c}, a3.${c})`;
@@ -143,9 +140,8 @@ export const blockTranspose = defineKernel<TransposeSpec, TransposeUniform>({
 }`;
   },
   grid: (dims) => linearGrid(transposeTiles(dims)),
-  rows: (dims) => {
-    const blocks = dims.rowwise;
-    return blocks > 0 ? { axis: 0, units: transposeTiles(dims), perGroup: 1, fold: true, blocks } : undefined;
+  rows: (dims, _, rows) => {
+    return rows > 0 ? { axis: 0, units: transposeTiles(dims), perGroup: 1, fold: true, blocks: rows } : undefined;
   },
 });
 
@@ -156,7 +152,6 @@ export const MAX_CONCAT = 6;
 export type ConcatSpec = { readonly unit: MoveUnit; readonly width: 1 | 4; readonly inputs: number };
 
 const concatUniforms = {
-  rowwise: "u32",
   rows: "u32",
   total: "u32",
   offset: "u32",
@@ -198,5 +193,5 @@ export const concatRows = defineKernel<ConcatSpec, ConcatUniform>({
     );
   },
   grid: (dims, spec) => itemGrid(concatItems(dims, spec)),
-  rows: (dims, spec) => (dims.rowwise ? itemRows(concatItems(dims, spec), dims.rowwise) : undefined),
+  rows: (dims, spec, rows) => itemRows(concatItems(dims, spec), rows),
 });

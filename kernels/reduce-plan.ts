@@ -18,7 +18,7 @@ interface Reducing {
   /** Lowers the divisor of var. */
   readonly correction?: number;
   /** Extent of the leading axis if it is kept, so that the launches may follow a live row count; default 0, it is not. */
-  readonly rowwise?: number;
+  readonly rows?: number;
 }
 
 /** What to reduce: x [outer, len, inner] over `len`. */
@@ -95,15 +95,14 @@ function layoutFor({ outer, len, inner }: ReduceProblem, traits: AdapterTraits):
 
 /** The launches for a problem laid out so, as they are for a contiguous tensor. */
 function stepsFor(problem: ReduceProblem, layout: Layout, traits: AdapterTraits): ReduceStep[] {
-  const { op, dtype, outer, len, inner, correction = 0 } = problem;
-  const rowwise = problem.rowwise ?? 0;
+  const { op, dtype, outer, len, inner, correction = 0, rows = 0 } = problem;
   const { parts: planned, ...geometry } = layout;
-  const wanted = isSum(op, dtype) && !rowwise ? Math.max(planned, ceilDiv(len, stepsOf(layout) * LONGEST)) : planned;
+  const wanted = isSum(op, dtype) && rows === 0 ? Math.max(planned, ceilDiv(len, stepsOf(layout) * LONGEST)) : planned;
   const count = len - correction;
   const align = geometry.across === "line" ? geometry.width : 1;
   const chunk = Math.max(align, ceilDiv(ceilDiv(len, wanted), align) * align);
   const parts = Math.max(1, ceilDiv(len, chunk));
-  const dims: ReduceDims = { outer, len, inner, parts, chunk, count, rowwise };
+  const dims: ReduceDims = { outer, len, inner, parts, chunk, count };
   if (parts === 1) return [{ spec: { op, dtype, stage: "whole", ...geometry }, dims, scratchBytes: 0 }];
   const { parts: _, ...finalGeometry } =
     inner === 1 ? lineLayout(outer, parts, 1, traits) : columnLayout(outer * inner, parts, 1, traits);
@@ -115,7 +114,7 @@ function stepsFor(problem: ReduceProblem, layout: Layout, traits: AdapterTraits)
     },
     {
       spec: { op, dtype, stage: "final", ...finalGeometry },
-      dims: { outer, len: parts, inner, parts: 1, chunk: parts, count, rowwise },
+      dims: { outer, len: parts, inner, parts: 1, chunk: parts, count },
       scratchBytes: 0,
     },
   ];

@@ -47,10 +47,7 @@ export type ReduceSpec = {
 /** A reduction over scattered axes: numbers of kept and of reduced axes, at most four each. */
 export type StridedReduceSpec = ReduceSpec & { readonly kept: number; readonly reduced: number };
 
-/**
- * `count` divides: the number of elements for mean, less the correction for var. `rowwise` (texts do not read it) is the
- * extent of x's leading axis if that is kept, so that the launch can follow a live row count, else 0.
- */
+/** `count` divides: the number of elements for mean, less the correction for var. */
 const uniforms = {
   outer: "u32",
   len: "u32",
@@ -58,7 +55,6 @@ const uniforms = {
   parts: "u32",
   chunk: "u32",
   count: "f32",
-  rowwise: "u32",
 } as const;
 export type ReduceUniform = keyof typeof uniforms;
 export type ReduceDims = Readonly<Record<ReduceUniform, number>>;
@@ -94,9 +90,9 @@ const unitsPerGroup = ({ group, lanes }: ReduceSpec): number => group / lanes;
 
 const grid = (dims: ReduceDims, spec: ReduceSpec) => linearGrid(ceilDiv(units(dims, spec), unitsPerGroup(spec)));
 
-const rowAxis = (dims: ReduceDims, spec: ReduceSpec): RowAxis => {
-  return { axis: 0, units: units(dims, spec), perGroup: unitsPerGroup(spec), fold: true, blocks: dims.rowwise };
-};
+/** @param rows Extent of x's leading axis if that is kept, else 0. */
+const rowAxis = (dims: ReduceDims, spec: ReduceSpec, rows: number): RowAxis | undefined =>
+  rows > 0 ? { axis: 0, units: units(dims, spec), perGroup: unitsPerGroup(spec), fold: true, blocks: rows } : undefined;
 
 /** The state type for `width` lines at once, with `start`, `absorb` and `merge`; names end in the width. */
 function stateFunctions({ op, dtype }: ReduceSpec, width: 1 | 4): string {
@@ -252,7 +248,7 @@ export const reduceLines = defineKernel<ReduceSpec, ReduceUniform>({
         : { base: "line * u.len * columns + column", step: "k * columns" },
     ),
   grid,
-  rows: (dims, spec) => (dims.rowwise ? rowAxis(dims, spec) : undefined),
+  rows: rowAxis,
 });
 
 /** Most axes that are kept, and most that are reduced, by `reduceAxes`. */
@@ -309,5 +305,5 @@ export const reduceAxes = defineKernel<StridedReduceSpec, StridedReduceUniform>(
     ),
   grid,
   // The lines of the first rows must be a prefix of the units.
-  rows: (dims, spec) => (dims.rowwise && (dims.outer > 1 || dims.parts === 1) ? rowAxis(dims, spec) : undefined),
+  rows: (dims, spec, rows) => (dims.outer > 1 || dims.parts === 1 ? rowAxis(dims, spec, rows) : undefined),
 });

@@ -144,7 +144,6 @@ const gatherGradient: (inputs: Inputs, attrs: RowsAttrs & { readonly shape: Shap
       const [g, index] = inputs as readonly [Tensor, Tensor];
       const steps = strides(index.shape);
       const dims = {
-        rowwise: 0,
         size: numel(shape),
         count: index.shape[axis] as number,
         stride: steps[axis] as number,
@@ -181,7 +180,6 @@ const gatherOp = single(
       const steps = strides(x.shape);
       const merged = collapse(index.shape, [steps.with(axis, 0)]);
       const dims = {
-        rowwise: axis > 0 && index.shape[0] === x.shape[0] ? (x.shape[0] as number) : 0,
         size: index.size,
         rows: x.shape[axis] as number,
         stride: steps[axis] as number,
@@ -190,7 +188,8 @@ const gatherOp = single(
         ...numberedDims("s", merged.strides[0] as number[], 0),
       };
       const spec = { unit: unitOf(storageType(x.dtype)), rank: merged.shape.length };
-      dispatch(gatherElements, spec, { x, index, y: outputs[0] as Tensor }, dims);
+      const rows = axis > 0 && index.shape[0] === x.shape[0] ? (x.shape[0] as number) : 0;
+      dispatch(gatherElements, spec, { x, index, y: outputs[0] as Tensor }, dims, { rows });
     },
     saves: { inputs: [1], outputs: [] },
     vjp: (g, at) => {

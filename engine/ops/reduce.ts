@@ -102,11 +102,12 @@ function reduceInto(
   const dtype = storageType(x.dtype);
   const traits = run.device.info;
   const merged = mergedAxes(x.shape, axes);
-  const what = { op, dtype, correction, rowwise: axes.includes(0) ? 0 : (x.shape[0] as number) };
+  const rows = axes.includes(0) ? 0 : (x.shape[0] as number);
+  const what = { op, dtype, correction, rows };
   let source = x;
   const chain = ({ spec, dims, scratchBytes }: ReduceStep): void => {
     const target = scratchBytes > 0 ? run.temporary([scratchBytes / 4], "u32") : y;
-    run.dispatch(reduceLines, spec, { x: source, y: target }, dims);
+    run.dispatch(reduceLines, spec, { x: source, y: target }, dims, { rows });
     source = target;
   };
   const at = merged.findIndex(({ isReduced }) => isReduced);
@@ -124,7 +125,7 @@ function reduceInto(
   const reduced = merged.filter(({ isReduced }) => isReduced);
   const { first, rest } = planReduceStrided({ ...what, kept, reduced }, traits);
   const target = first.scratchBytes > 0 ? run.temporary([first.scratchBytes / 4], "u32") : y;
-  run.dispatch(reduceAxes, first.spec, { x, y: target }, first.dims);
+  run.dispatch(reduceAxes, first.spec, { x, y: target }, first.dims, { rows });
   source = target;
   rest.forEach(chain);
 }

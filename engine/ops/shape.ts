@@ -44,7 +44,7 @@ interface Reading {
   readonly strides: readonly number[];
   readonly offset: number;
   /** Number of rows if row i of the result is made of row i of x, else 0. */
-  readonly rowwise: number;
+  readonly rows: number;
 }
 
 /** An op whose result is x read by other strides; `reading` is called once shapes are known to fit. */
@@ -60,14 +60,14 @@ function readingOp<A>(
       run: ({ inputs, outputs, attrs, dispatch }) => {
         const [x, y] = [inputs[0] as Tensor, outputs[0] as Tensor];
         if (y.size === 0) return;
-        const { shape, strides: own, offset, rowwise } = reading(x, attrs);
+        const { shape, strides: own, offset, rows } = reading(x, attrs);
         const merged = collapse(shape, [own]);
         checkRank(name, x, merged.shape.length);
         const [xStrides = []] = merged.strides;
         const unit = unitOf(storageType(x.dtype));
-        const plan = planCopy({ unit, shape: merged.shape, xStrides, from: offset, rowwise });
-        if (plan.kind === "transpose") dispatch(plan.kernel, plan.spec, { x, y }, plan.dims);
-        else dispatch(plan.kernel, plan.spec, { x, y }, plan.dims);
+        const plan = planCopy({ unit, shape: merged.shape, xStrides, from: offset });
+        if (plan.kind === "transpose") dispatch(plan.kernel, plan.spec, { x, y }, plan.dims, { rows });
+        else dispatch(plan.kernel, plan.spec, { x, y }, plan.dims, { rows });
       },
       saves: { inputs: [], outputs: [] },
       vjp: (g, at) => [dx(g, at.shapes[0] as Described, at.attrs)],
@@ -83,7 +83,7 @@ const permuteOp = readingOp<{ readonly dims: readonly number[] }>(
       shape: dims.map((d) => shape[d] as number),
       strides: dims.map((d) => own[d] as number),
       offset: 0,
-      rowwise: dims[0] === 0 ? (shape[0] as number) : 0,
+      rows: dims[0] === 0 ? (shape[0] as number) : 0,
     };
   },
   (g, _, { dims }) =>
@@ -128,7 +128,7 @@ const sliceOp = readingOp<{ readonly ranges: readonly Range[] }>(
       shape: ranges.map(({ count }) => count),
       strides: ranges.map(({ step }, i) => step * (own[i] as number)),
       offset: ranges.reduce((sum, { start }, i) => sum + start * (own[i] as number), 0),
-      rowwise: isWhole(shape[0], ranges[0]) ? (shape[0] as number) : 0,
+      rows: isWhole(shape[0], ranges[0]) ? (shape[0] as number) : 0,
     };
   },
   (g, { shape }, { ranges }) => {
@@ -186,7 +186,7 @@ const flipOp = readingOp<{ readonly axes: readonly number[] }>(
       shape,
       strides: own.map((step, i) => (axes.includes(i) ? -step : step)),
       offset: axes.reduce((sum, axis) => sum + ((shape[axis] as number) - 1) * (own[axis] as number), 0),
-      rowwise: axes.includes(0) ? 0 : (shape[0] as number),
+      rows: axes.includes(0) ? 0 : (shape[0] as number),
     };
   },
   (g, _, { axes }) => flip(g, axes),
@@ -250,10 +250,10 @@ const placeOp: (inputs: Inputs, attrs: Place) => Tensor = single(
       const [x, y] = [inputs[0] as Tensor, outputs[0] as Tensor];
       const { shape: yShape, lo, step, value } = attrs;
       const unit = unitOf(storageType(x.dtype));
-      const rowwise = x.shape[0] === yShape[0] && lo[0] === 0 && step[0] === 1 ? (x.shape[0] as number) : 0;
-      const plan = planPlace({ unit, shape: x.shape, yShape, lo, step, valueBits: valueBits(value, x.dtype), rowwise });
+      const rows = x.shape[0] === yShape[0] && lo[0] === 0 && step[0] === 1 ? (x.shape[0] as number) : 0;
+      const plan = planPlace({ unit, shape: x.shape, yShape, lo, step, valueBits: valueBits(value, x.dtype) });
       checkRank("pad", x, plan.spec.rank);
-      dispatch(plan.kernel, plan.spec, { x, y }, plan.dims);
+      dispatch(plan.kernel, plan.spec, { x, y }, plan.dims, { rows });
     },
     saves: { inputs: [], outputs: [] },
     vjp: (g, at) => {
@@ -325,14 +325,9 @@ const concatOp = single(
       const y = outputs[0] as Tensor;
       const rows = numel(y.shape.slice(0, attrs.axis));
       const lens = inputs.map((input) => (rows === 0 ? 0 : (input as Tensor).size / rows));
-      for (const { kernel, spec, dims, inputs: own } of planConcat(
-        unitOf(storageType(y.dtype)),
-        rows,
-        lens,
-        attrs.axis > 0 ? rows : 0,
-      )) {
+      for (const { kernel, spec, dims, inputs: own } of planConcat(unitOf(storageType(y.dtype)), rows, lens)) {
         const bindings = Object.fromEntries(own.map((i, k) => [`x${k}`, inputs[i] as Tensor]));
-        dispatch(kernel, spec, { ...bindings, y }, dims);
+        dispatch(kernel, spec, { ...bindings, y }, dims, { rows: attrs.axis > 0 ? rows : 0 });
       }
     },
     saves: { inputs: [], outputs: [] },

@@ -65,10 +65,13 @@ export const itemLoop = (count: string, body: string): string => `fn item(i: u32
 /** Launch geometry of `count` items. */
 export const itemGrid = (count: number) => linearGrid(ceilDiv(count, PER_GROUP));
 
-/** How `itemGrid` depends on the rows, whose items follow one another in `blocks`. */
-export const itemRows = (count: number, blocks: number, apart: Readonly<Record<string, number>> = {}): RowAxis => {
-  return { axis: 0, units: count, perGroup: PER_GROUP, fold: true, blocks, apart };
-};
+/** How `itemGrid` depends on the rows, whose items follow one another in `blocks`; without blocks it does not. */
+export const itemRows = (
+  count: number,
+  blocks: number,
+  apart: Readonly<Record<string, number>> = {},
+): RowAxis | undefined =>
+  blocks > 0 ? { axis: 0, units: count, perGroup: PER_GROUP, fold: true, blocks, apart } : undefined;
 
 /** Splits the row-major index `i` over axes of extents `u.n0 ...`: `visit(axis, index)` for each, innermost first. */
 export function eachAxis(rank: number, visit: (axis: number, index: string) => string): string {

@@ -59,3 +59,25 @@ test("every kernel has a text there", () => {
     "kernels that no row of the op table asks for",
   );
 });
+
+test("every uniform is read by a text: how a launch follows live rows is no uniform", () => {
+  const root = fileURLToPath(new URL("../../kernels/", import.meta.url));
+  const sources = readdirSync(root, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
+  const code = sources.map((file) => readFileSync(root + file, "utf8")).join("\n");
+  const declared = [...families.values()].flat().flatMap(({ key, code }) => {
+    const names = [...(/struct Uniforms \{([^}]*)\}/.exec(code)?.[1] ?? "").matchAll(/(\w+):/g)];
+    return kernels.has(nameOf(key)) ? names.map(([, name]) => name!) : [];
+  });
+  // Families of them are read by `u.n${axis}`, `u.${operand}_row` or `u.num_${operand}`.
+  const isRead = (name: string): boolean => {
+    const [, stem, digits] = /^(.*?)(\d*)$/.exec(name)!;
+    const [before, after] = name.split("_");
+    const ways = [`${name}\\b`, ...(digits ? [`${stem}\\$\\{`] : []), `\\$\\{\\w+\\}_${after}\\b`, `${before}_\\$\\{`];
+    return new RegExp(`\\bu\\.(${ways.join("|")})`).test(code);
+  };
+  assert.ok(declared.length > 100);
+  assert.equal(
+    [...new Set(declared)].filter((name) => !isRead(name)),
+    [],
+  );
+});

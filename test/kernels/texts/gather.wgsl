@@ -2,7 +2,6 @@
 // on gpu, cpu, plain
 
 struct Uniforms {
-  rowwise: u32,
   size: u32,
   rows: u32,
   stride: u32,
@@ -166,7 +165,6 @@ fn item(i: u32) {
 // on gpu, cpu, plain
 
 struct Uniforms {
-  rowwise: u32,
   size: u32,
   count: u32,
   stride: u32,

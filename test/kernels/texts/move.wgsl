@@ -2,7 +2,6 @@
 // on gpu, cpu, plain
 
 struct Uniforms {
-  rowwise: u32,
   rows: u32,
   total: u32,
   offset: u32,
@@ -68,7 +67,6 @@ if (first + 192u < u.n) { compute(first + 192u); }
 // on gpu, cpu, plain
 
 struct Uniforms {
-  rowwise: u32,
   size: u32,
   value: u32,
   n0: u32,
@@ -134,7 +132,6 @@ fn item(i: u32) {
 // on gpu, cpu, plain
 
 struct Uniforms {
-  rowwise: u32,
   batch: u32,
   rows: u32,
   cols: u32,

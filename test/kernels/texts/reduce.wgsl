@@ -8,7 +8,6 @@ struct Uniforms {
   parts: u32,
   chunk: u32,
   count: f32,
-  rowwise: u32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
@@ -86,7 +85,6 @@ struct Uniforms {
   parts: u32,
   chunk: u32,
   count: f32,
-  rowwise: u32,
   n0: u32,
   n1: u32,
   n2: u32,
