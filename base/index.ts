@@ -15,5 +15,5 @@ export {
   writeWholeSync,
 } from "./files.ts";
 export { nearest } from "./nearest.ts";
-export { type Kinds, optionsReader, what } from "./options.ts";
+export { type KindOf, type Kinds, type OptionsReader, optionsReader, what } from "./options.ts";
 export { printable } from "./printable.ts";

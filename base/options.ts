@@ -4,7 +4,7 @@
 import type { SortieError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 
-type KindOf<T> = [T] extends [boolean]
+export type KindOf<T> = [T] extends [boolean]
   ? "boolean"
   : [T] extends [number]
     ? "number"

@@ -71,7 +71,17 @@ export {
 } from "./sets/conformal-sets.ts";
 export * from "./sets/nested-sets.ts";
 export * from "./simulation.ts";
-export { checkOrigin, type Origin, type OriginHints, type PolicyOrigin, scalingDigest } from "./table/origin.ts";
+export {
+  checkOrigin,
+  type Origin,
+  type OriginHints,
+  type PolicyOrigin,
+  type Scalers,
+  type ScalerValues,
+  type Sourced,
+  scalingDigest,
+} from "./table/origin.ts";
 export * from "./table/outcomes.ts";
+export type { SampleMarks } from "./table/same-samples.ts";
 export * from "./table/scores.ts";
 export * from "./table/table.ts";

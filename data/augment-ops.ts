@@ -97,7 +97,7 @@ export function applyOperation(
   OPERATIONS[name]!(image, shape, strength, sign);
 }
 
-/** [a, b, c, d, e, f]: what is shown at (x, y) comes from (a x + b y + c, d x + e y + f), in pixels from the upper left corner. */
+/** `[a, b, c, d, e, f]`: what is shown at (x, y) comes from (a x + b y + c, d x + e y + f), in pixels from the upper left corner. */
 type Affine = readonly [number, number, number, number, number, number];
 
 /** Coordinates in PIL's fixed point, of 16 bits after the point, at the middle of pixels. */

@@ -25,7 +25,7 @@ export {
   normalize,
   subset,
 } from "./dataset.ts";
-export { DataError } from "./errors.ts";
+export { DataError, type DataErrorDetails } from "./errors.ts";
 export {
   cacheFolder,
   type DownloadProgress,
@@ -37,20 +37,22 @@ export {
   type Presence,
   type Source,
 } from "./files.ts";
-export { decodeCifar } from "./formats/cifar.ts";
-export { decodeIdx, encodeIdx } from "./formats/idx.ts";
-export { decodeMat5 } from "./formats/mat5.ts";
+export type { NumericArray } from "./formats/bytes.ts";
+export { type CifarRecords, decodeCifar } from "./formats/cifar.ts";
+export { decodeIdx, encodeIdx, type IdxArray } from "./formats/idx.ts";
+export { decodeMat5, type MatArray } from "./formats/mat5.ts";
 export {
   decodeNpy,
   encodeNpy,
   encodeNpz,
   NPY_HEADER_BYTES,
+  type NpyArray,
   type NpyHeader,
   type NpzArchive,
   npyHeader,
   openNpz,
 } from "./formats/npy.ts";
-export { decodePng, encodePng, type PngImage } from "./formats/png.ts";
+export { decodePng, encodePng, type PngImage, type PngOptions } from "./formats/png.ts";
 export { gunzip, type UnpackOptions } from "./formats/unpack.ts";
 export { type ByteSource, type ZipEntry, type ZipOptions, zipEntries } from "./formats/zip.ts";
 export {

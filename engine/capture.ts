@@ -44,8 +44,10 @@ const CAPTURE: Kinds<CaptureOptions<Record<string, Described>, Record<string, nu
   label: "string",
 };
 
-type Fed<I> = { readonly [K in keyof I]: Tensor | ArrayLike<number> };
-type Tensors<T> = { readonly [K in keyof T]: Tensor };
+/** What a run is given for each input. */
+export type InputValues<I> = { readonly [K in keyof I]: Tensor | ArrayLike<number> };
+/** A tensor for each name. */
+export type NamedTensors<T> = { readonly [K in keyof T]: Tensor };
 
 /**
  * Records `step` (a synchronous function that neither reads nor writes tensors on the host) without running it, compiles
@@ -53,7 +55,7 @@ type Tensors<T> = { readonly [K in keyof T]: Tensor };
  */
 export async function capture<I extends Record<string, Described>, S extends Record<string, number>, O>(
   options: CaptureOptions<I, S>,
-  step: (inputs: Tensors<I>, scalars: Tensors<S>) => O,
+  step: (inputs: NamedTensors<I>, scalars: NamedTensors<S>) => O,
 ): Promise<Capture<I, S, O>> {
   readOptions<CaptureOptions<Record<string, Described>, Record<string, number>>>("capture", options, CAPTURE);
   if (typeof step !== "function") throw new ArgumentError(`capture: the step must be a function; got ${what(step)}.`);
@@ -69,7 +71,7 @@ export async function capture<I extends Record<string, Described>, S extends Rec
       const inputs = mapValues(options.inputs ?? ({} as I), ({ shape, dtype }) => recording.slot(shape, dtype));
       const scalars = mapValues(options.scalars ?? ({} as S), () => recording.slot([], "f32"));
       if (options.rows) recording.live(options.rows, Object.entries(inputs));
-      const outputs = step(inputs as Tensors<I>, scalars as Tensors<S>);
+      const outputs = step(inputs as NamedTensors<I>, scalars as NamedTensors<S>);
       synchronous("capture", outputs);
       const own = tensorsIn(outputs).filter((tensor) => recording.isOwn(tensor));
       for (const kept of [inputs, scalars, own]) keep(kept);
@@ -81,7 +83,7 @@ export async function capture<I extends Record<string, Described>, S extends Rec
     await device.pipelines.compileAll(recording.programs());
     const isGraphAlive = own.some(({ source }) => source instanceof Node && !source.isFreed);
     const parts = { device, name, replay: recording.layOut({ isGraphAlive }), own, outputs };
-    return new Capture(parts, inputs as Tensors<I>, scalars as Tensors<S>, options.scalars ?? ({} as S));
+    return new Capture(parts, inputs as NamedTensors<I>, scalars as NamedTensors<S>, options.scalars ?? ({} as S));
   } catch (error) {
     frame.dispose();
     recording.dispose();
@@ -120,14 +122,14 @@ function release(replay: Replay, tensors: readonly Tensor[]): void {
  */
 export class Capture<I, S, O> {
   readonly #parts: Parts<O>;
-  readonly #inputs: Tensors<I>;
-  readonly #scalars: Tensors<S>;
+  readonly #inputs: NamedTensors<I>;
+  readonly #scalars: NamedTensors<S>;
   readonly #values: { [K in keyof S]: number };
   #isDirty = true;
   #isDisposed = false;
 
-  /** Use `capture`. */
-  constructor(parts: Parts<O>, inputs: Tensors<I>, scalars: Tensors<S>, values: S) {
+  /** Use `capture`. @internal */
+  constructor(parts: Parts<O>, inputs: NamedTensors<I>, scalars: NamedTensors<S>, values: S) {
     this.#parts = parts;
     this.#inputs = inputs;
     this.#scalars = scalars;
@@ -150,7 +152,7 @@ export class Capture<I, S, O> {
    * Writes the inputs and scalars into their slots and replays the step. Scalars left out keep their value. Throws DisposedError if the
    * capture, an output, or a tensor that the step reads or writes was disposed, and CaptureError for inputs that do not fit.
    */
-  run(inputs: Fed<I>, scalars: Partial<{ readonly [K in keyof S]: number }> = {}): O {
+  run(inputs: InputValues<I>, scalars: Partial<{ readonly [K in keyof S]: number }> = {}): O {
     const { device, replay, outputs } = this.#parts;
     this.#checkAlive();
     this.#checkNames(inputs, scalars);
@@ -197,7 +199,7 @@ export class Capture<I, S, O> {
     return Object.entries(this.#inputs) as [keyof I & string, Tensor][];
   }
 
-  #checkNames(inputs: Fed<I>, scalars: object): void {
+  #checkNames(inputs: InputValues<I>, scalars: object): void {
     const { name } = this.#parts;
     for (const [what, given, declared, all] of [
       ["input", inputs, this.#inputs, true],

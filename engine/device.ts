@@ -75,8 +75,11 @@ export function deviceOr(op: string, given: Device | undefined): Device {
 export class Device {
   readonly gpu: GPUDevice;
   readonly info: DeviceInfo;
+  /** @internal */
   readonly pool: BufferPool;
+  /** @internal */
   readonly pipelines: PipelineCache;
+  /** @internal */
   readonly stream: Stream;
   readonly tuner: Tuner;
   readonly #isOwn: boolean;
@@ -86,6 +89,7 @@ export class Device {
   #isDisposed = false;
   #leaked = 0;
 
+  /** Use `createDevice`. @internal */
   constructor(gpu: GPUDevice, options: DeviceOptions = {}) {
     this.gpu = gpu;
     this.info = describeDevice(gpu);
@@ -121,7 +125,7 @@ export class Device {
     await this.#settle("sync", this.stream.sync());
   }
 
-  /** Reads storages with one wait; for tensors use `read`. */
+  /** Reads storages with one wait; for tensors use `read`. @internal */
   async readBytes(items: Parameters<Stream["read"]>[0]): Promise<ArrayBuffer[]> {
     this.check("read");
     return this.#settle("read", this.stream.read(items));
@@ -133,7 +137,7 @@ export class Device {
     return profile(this, fn);
   }
 
-  /** Throws if the device can run nothing any more. */
+  /** Throws if the device can run nothing any more. @internal */
   check(op: string): void {
     const gone = this.#gone(op);
     if (gone) throw gone;
@@ -144,7 +148,7 @@ export class Device {
     return this.#lost;
   }
 
-  /** A handle that was collected without `dispose()`: counted, since it shows a missing scope. */
+  /** A handle that was collected without `dispose()`: counted, since it shows a missing scope. @internal */
   noteLeak(): void {
     this.#leaked += 1;
   }

@@ -35,6 +35,7 @@ export interface FlatPart {
 export class Flat {
   readonly parts: readonly FlatPart[];
 
+  /** Use `flatten`. @internal */
   constructor(parts: readonly FlatPart[]) {
     this.parts = parts;
   }

@@ -1,14 +1,15 @@
 // All of the engine as functions. `index.ts` adds the methods of tensors, which keep what they call in every bundle: code that
 // takes functions from here, as nn does, brings only what it calls.
 
+export type { KindOf, Kinds, OptionsReader } from "../base/index.ts";
 export { packHyper, tallySize } from "../kernels/index.ts";
 export type { DeviceInfo } from "./adapter.ts";
 export type { MemoryReport } from "./buffers.ts";
-export { Capture, type CaptureOptions, capture } from "./capture.ts";
+export { Capture, type CaptureOptions, capture, type InputValues, type NamedTensors } from "./capture.ts";
 export { createDevice, type Device, type DeviceOptions, defaultDevice } from "./device.ts";
-export { fromHalf } from "./dtype.ts";
+export { type DTypeArrays, fromHalf } from "./dtype.ts";
 export * from "./errors.ts";
-export { Flat, type FlatPart, flatten, SEGMENT_ALIGN, type Segment } from "./flat.ts";
+export { Flat, type FlatPart, type FlattenOptions, flatten, SEGMENT_ALIGN, type Segment } from "./flat.ts";
 export { type GradOptions, grad, valueAndGrad } from "./grad.ts";
 export type { Backward } from "./graph.ts";
 export {
@@ -26,14 +27,14 @@ export type { FusedOptions } from "./ops/activation.ts";
 export { addInto, copyInto } from "./ops/assign.ts";
 export * from "./ops/attention.ts";
 export * from "./ops/batch-norm.ts";
-export { compact, type Survivors } from "./ops/compact.ts";
+export { type CompactOptions, compact, type Survivors } from "./ops/compact.ts";
 export { type ConvOptions, conv2d, type PerAxis } from "./ops/conv.ts";
 export * from "./ops/cross-entropy.ts";
 export { type DecideOptions, decideError, type ExitResults, type ExitScore, exitDecide } from "./ops/decide.ts";
-export { type Elementwise, elementwise } from "./ops/elementwise.ts";
+export { type Elementwise, elementwise, type Operand } from "./ops/elementwise.ts";
 export { full, ones, onesLike, zeros, zerosLike } from "./ops/fill.ts";
 export { exitGates, type GateOptions } from "./ops/gate.ts";
-export { embedding, gather, indexSelect, oneHot, scatterRows } from "./ops/gather.ts";
+export { embedding, gather, type IndexOptions, indexSelect, oneHot, scatterRows } from "./ops/gather.ts";
 export { type NormaliseOptions, normaliseImages, packedWords } from "./ops/images.ts";
 export * from "./ops/losses.ts";
 export { linear, type MatmulOptions, matmul } from "./ops/matmul.ts";
@@ -53,6 +54,7 @@ export {
 } from "./ops/optim.ts";
 export * from "./ops/pointwise.ts";
 export {
+  type AdaptivePoolOptions,
   type AvgPoolOptions,
   adaptiveAvgPool2d,
   avgPool2d,
@@ -60,15 +62,37 @@ export {
   type Pair,
   type PoolOptions,
 } from "./ops/pool.ts";
-export { bernoulli, dropout, Generator, permutation, type RandomSource, rand, randint, randn } from "./ops/random.ts";
+export {
+  bernoulli,
+  dropout,
+  Generator,
+  permutation,
+  type RandomSource,
+  rand,
+  randint,
+  randn,
+  type SeedOptions,
+} from "./ops/random.ts";
 export * from "./ops/reduce.ts";
 export { type InterpolateOptions, interpolate } from "./ops/resize.ts";
 export type { Reduction } from "./ops/rowwise.ts";
-export { concat, expand, flip, pad, permute, type SliceOptions, slice, stack } from "./ops/shape.ts";
+export {
+  concat,
+  expand,
+  flip,
+  type JoinOptions,
+  type PadOptions,
+  pad,
+  permute,
+  type SliceOptions,
+  slice,
+  stack,
+} from "./ops/shape.ts";
 export * from "./ops/softmax.ts";
 export { exitTally, readTally, type Tally } from "./ops/tally.ts";
 export * from "./ops/view.ts";
 export { Profile, type ProfileRow } from "./profile.ts";
+export type { DTypeRule } from "./promote.ts";
 export {
   type RandomKey,
   randomBernoulli,
@@ -82,6 +106,7 @@ export {
   encodeSafetensors,
   type RawTensor,
   type SafetensorsFile,
+  type StoredArrays,
   type StoredDType,
   type StoredTensor,
 } from "./safetensors.ts";
@@ -101,6 +126,8 @@ export {
   type DType,
   empty,
   eye,
+  type NestedNumbers,
+  type NumberArray,
   read,
   Tensor,
   type TensorData,
@@ -108,5 +135,5 @@ export {
   tensor,
 } from "./tensor.ts";
 export { trace } from "./trace.ts";
-export type { TuningResult, TuningTable } from "./tune.ts";
+export type { Tuner, TuningResult, TuningTable } from "./tune.ts";
 export type { TracedOp } from "./work.ts";

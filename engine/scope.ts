@@ -21,10 +21,12 @@ export class Scope {
     stack.push(this);
   }
 
+  /** @internal */
   add(owned: Owned): void {
     this.#owned.add(owned);
   }
 
+  /** @internal */
   remove(owned: Owned): void {
     this.#owned.delete(owned);
   }

@@ -51,7 +51,7 @@ export function backward(result: Tensor, options: BackwardOptions = {}): void {
   sweep.run(gradient, createGraph);
 }
 
-/** Another handle on a tensor, with its place on the tape. */
+/** Another handle on a tensor, with its place on the tape. @internal */
 export const alias = ({ device, storage, shape, dtype, source }: Tensor): Tensor =>
   new Tensor(device, storage.retain(), shape, dtype, source?.share());
 

@@ -40,7 +40,7 @@ export class Tensor {
   readonly #memory: Memory;
   #endedBy: "dispose" | "scope" | undefined;
 
-  /** Takes over one reference to `storage` (and one to `source`). Use the creation functions instead. */
+  /** Takes over one reference to `storage` (and one to `source`). Use the creation functions instead. @internal */
   constructor(device: Device, storage: Storage, shape: Shape, dtype: DType, source?: Source) {
     this.device = device;
     this.shape = Object.freeze([...shape]);
@@ -69,12 +69,12 @@ export class Tensor {
     return this.#endedBy !== undefined;
   }
 
-  /** How the handle ended, if it did. A capture goes on without what left its scope, but not without what was disposed. Engine internal. */
+  /** How the handle ended, if it did. A capture goes on without what left its scope, but not without what was disposed. @internal */
   get endedBy(): "dispose" | "scope" | undefined {
     return this.#endedBy;
   }
 
-  /** The memory; throws DisposedError after `dispose()`. Engine internal. */
+  /** The memory; throws DisposedError after `dispose()`. @internal */
   get storage(): Storage {
     this.check("tensor");
     const { storage } = this.#memory;
@@ -82,12 +82,12 @@ export class Tensor {
     return storage;
   }
 
-  /** Its place on the tape. Engine internal. */
+  /** Its place on the tape. @internal */
   get source(): Source | undefined {
     return this.#memory.source;
   }
 
-  /** Gives a fresh result its place on the tape; takes over one reference. Engine internal. */
+  /** Gives a fresh result its place on the tape; takes over one reference. @internal */
   attach(source: Source): void {
     this.#memory.source = source;
   }
@@ -97,7 +97,7 @@ export class Tensor {
     return this.source !== undefined;
   }
 
-  /** Throws DisposedError if the tensor, or its device, is gone. `op` names the call for the message. */
+  /** Throws DisposedError if the tensor, or its device, is gone. `op` names the call for the message. @internal */
   check(op: string): void {
     if (this.#endedBy) {
       throw new DisposedError(
@@ -185,7 +185,7 @@ export class Tensor {
     this.#end("dispose");
   }
 
-  /** The end of the scope that the tensor was made in. Engine internal. */
+  /** The end of the scope that the tensor was made in. @internal */
   leaveScope(): void {
     this.#end("scope");
   }
@@ -299,7 +299,8 @@ export function allocate(shape: Shape, dtype: DType, device: Device): Tensor {
 
 /** Numbers in rows of rows, to any depth. */
 export type NestedNumbers = number | boolean | readonly NestedNumbers[];
-type NumberArray =
+/** Numbers in a row: typed arrays, or what is like an array. */
+export type NumberArray =
   | Float32Array
   | Float64Array
   | Int32Array

@@ -60,7 +60,7 @@ export class Tuner {
     return this.#asked.size > 0;
   }
 
-  /** Notes the op that asked for variants, unless one that asked for the same is known. */
+  /** Notes the op that asked for variants, unless one that asked for the same is known. @internal */
   note(hold: () => Rerun): void {
     const keys = this.#asked;
     this.#asked = new Map();

@@ -1,7 +1,7 @@
 // Public entry of exits: multi-exit networks, training objectives and other methods' losses, training.
 
 export { type Answers, Classifier, type ClassifyOptions, type DeployOptions, deploy } from "./deploy/deploy.ts";
-export type { Images, Picture } from "./deploy/given-images.ts";
+export type { Images, Normalisation, Picture } from "./deploy/given-images.ts";
 export type { ExitPolicy } from "./deploy/policy.ts";
 export { CheckpointError, TrainingError } from "./errors.ts";
 export { type BoostLosses, type BoostOptions, boostedLogits, boostLosses } from "./methods/boost.ts";
@@ -31,7 +31,7 @@ export type { EvaluationRow, ExitScore, MetricsRow, TrainingRow } from "./run/me
 export { RUN_FILES, Run, type RunParts } from "./run/run.ts";
 export { SEAL, type SealedTensor, sealedText } from "./run/seal.ts";
 export type { BatchSource, ImageBatch, ImageSet, ImageSplits, Split } from "./training/images.ts";
-export type { Epoch, ExitBatch, ExitLosses, Objective } from "./training/objective.ts";
+export type { Blend, Epoch, ExitBatch, ExitLosses, Objective } from "./training/objective.ts";
 export {
   clock,
   defaultReport,

@@ -30,7 +30,8 @@ import {
 const sizes = { samples: "u32", positions: "u32", channels: "u32", groups: "u32" } as const;
 const forwardUniforms = { ...sizes, eps: "f32" } as const;
 type Size = keyof typeof sizes;
-type Sizes = Readonly<Record<Size, number>>;
+/** Extents of a group norm. */
+export type GroupNormSizes = Readonly<Record<Size, number>>;
 
 const activations = (
   spec: { readonly dtype: FloatStorage; readonly width: 1 | 4 },
@@ -44,8 +45,9 @@ const channelwise = (width: 1 | 4, name: string, access: "read" | "write"): Bind
   return { name, access, type: bufferType("f32", width) };
 };
 
-const grid = ({ samples, groups }: Sizes, spec: RowSpec) => linearGrid(ceilDiv(samples * groups, rowsPerGroup(spec)));
-const rows = ({ samples, groups }: Sizes, spec: RowSpec): RowAxis =>
+const grid = ({ samples, groups }: GroupNormSizes, spec: RowSpec) =>
+  linearGrid(ceilDiv(samples * groups, rowsPerGroup(spec)));
+const rows = ({ samples, groups }: GroupNormSizes, spec: RowSpec): RowAxis =>
   rowAxis(samples * groups, spec, { blocks: samples, apart: { weight: 1, bias: 1 } });
 
 /** Declares the team's group: `columns` per group, `first` = its first element's index, `channel` = its first column. */
@@ -129,7 +131,7 @@ export type GroupNormSumsSpec = { readonly width: 1 | 4; readonly dtype: FloatSt
  * Samples that share a row of sums: one where the sums per sample, which dx needs, are small beside x; else so many that 64 rows hold
  * all, and dx takes its own.
  */
-export const groupNormChunk = ({ samples, positions }: Pick<Sizes, "samples" | "positions">): number =>
+export const groupNormChunk = ({ samples, positions }: Pick<GroupNormSizes, "samples" | "positions">): number =>
   positions >= 8 || samples <= 64 ? 1 : ceilDiv(samples, 64);
 
 /** Sums of g xhat and of g per channel and block of `chunk` samples: [parts, 2, C]. A thread per channel column; vec4 columns lie in one group. */
@@ -230,7 +232,7 @@ ${rowEntry(spec)} {
 
 /** Variants for groups of `size` elements in `channels / groups` channels, best guess first. */
 export function groupNormCandidates(
-  { samples, positions, channels, groups, dtype }: Sizes & { readonly dtype: FloatStorage },
+  { samples, positions, channels, groups, dtype }: GroupNormSizes & { readonly dtype: FloatStorage },
   traits: AdapterTraits,
 ): RowSpec[] {
   const perGroup = channels / groups;

@@ -42,7 +42,7 @@ export * from "./resize.ts";
 export type { AttentionDims, AttentionSpec } from "./shared/attention-tile.ts";
 export * from "./shared/epilogue.ts";
 export type { GemmAdapter, GemmTile } from "./shared/gemm.ts";
-export { MAX_AXES, type MoveUnit, numberedDims, unitOf } from "./shared/items.ts";
+export { type Axis, MAX_AXES, type MoveUnit, numberedDims, unitOf } from "./shared/items.ts";
 export { POWERS } from "./shared/power.ts";
 export { type ReduceOp, stateWords } from "./shared/reduction.ts";
 export type { AdapterTraits, FloatStorage, RowSpec, Team } from "./shared/row.ts";

@@ -1,6 +1,6 @@
 // Public entry of nn: layers, backbones, optimisers, schedules, weights.
 export { Backbone, type Stage } from "./backbone.ts";
-export { Init, type InitScheme, type LinearPart } from "./init.ts";
+export { Init, type InitOptions, type InitScheme, type LinearPart } from "./init.ts";
 export * from "./layers.ts";
 export { countMacs, countWork, describeStages, type StageInfo, type Work } from "./macs.ts";
 export {

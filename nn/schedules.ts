@@ -94,7 +94,7 @@ export interface OneCycleOptions {
 }
 
 /** Those of `lrOneCycle`, whose rate does not matter here. */
-type MomentumOptions = Omit<OneCycleOptions, "maxLr"> & Partial<Pick<OneCycleOptions, "maxLr">>;
+export type MomentumOptions = Omit<OneCycleOptions, "maxLr"> & Partial<Pick<OneCycleOptions, "maxLr">>;
 
 const MOMENTUM_CYCLE: Kinds<MomentumOptions> = {
   maxLr: "number",

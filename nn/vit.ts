@@ -190,11 +190,12 @@ function checkVit({ imgSize, patchSize, embedDim, depth, numHeads }: VitOptions,
   }
 }
 
-type Sized = Pick<VitOptions, "classes" | "seed"> & Partial<VitOptions>;
+/** Options of a preset of known sizes: classes and seed at least. */
+export type VitPresetOptions = Pick<VitOptions, "classes" | "seed"> & Partial<VitOptions>;
 
 /** A vision transformer; see `VitOptions`. */
 export const vit = (options: VitOptions): VisionTransformer => new VisionTransformer(options);
-const SIZED: Kinds<Sized> = {
+const SIZED: Kinds<VitPresetOptions> = {
   ...VIT,
   imgSize: "number",
   patchSize: "number",
@@ -204,7 +205,7 @@ const SIZED: Kinds<Sized> = {
 };
 
 /** ViT-Tiny: patch 16, width 192, 12 blocks, 3 heads, 224x224. */
-export const vitTiny = (options: Sized): VisionTransformer =>
+export const vitTiny = (options: VitPresetOptions): VisionTransformer =>
   vit({
     imgSize: 224,
     patchSize: 16,
@@ -214,7 +215,7 @@ export const vitTiny = (options: Sized): VisionTransformer =>
     ...readOptions("vitTiny", options, SIZED),
   });
 /** ViT-Small: patch 16, width 384, 12 blocks, 6 heads, 224x224. */
-export const vitSmall = (options: Sized): VisionTransformer =>
+export const vitSmall = (options: VitPresetOptions): VisionTransformer =>
   vit({
     imgSize: 224,
     patchSize: 16,
@@ -224,7 +225,7 @@ export const vitSmall = (options: Sized): VisionTransformer =>
     ...readOptions("vitSmall", options, SIZED),
   });
 /** A small one for 32x32 images: patch 4, width 64, 4 blocks, 4 heads. */
-export const vitSmallImage = (options: Sized): VisionTransformer =>
+export const vitSmallImage = (options: VitPresetOptions): VisionTransformer =>
   vit({
     imgSize: 32,
     patchSize: 4,

@@ -15,3 +15,6 @@ export const C8 = "node_modules/c8/bin/c8.js";
 
 /** What finds files, exports and dependencies that nothing uses. */
 export const KNIP = "node_modules/knip/bin/knip.js";
+
+/** What makes pages of the documentation comments; here it only says what is wrong with them. */
+export const TYPEDOC = "node_modules/typedoc/bin/typedoc";

@@ -1,8 +1,9 @@
-// What `npm run check` checks beside the import boundaries: types, lint and format, without a warning, and that nothing is unused.
+// What `npm run check` checks beside the import boundaries: types, lint and format, without a warning, that nothing is unused,
+// and that documentation can be made.
 
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { KNIP, TSC } from "../scripts/tools.mjs";
+import { KNIP, TSC, TYPEDOC } from "../scripts/tools.mjs";
 import { suite } from "./harness.ts";
 
 const cwd = fileURLToPath(new URL("..", import.meta.url));
@@ -18,3 +19,4 @@ test("have right types", () => passes(TSC, "--noEmit"));
 test("are linted and formatted", () =>
   passes("node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings", "--max-diagnostics=20"));
 test("hold no file, export or dependency that nothing uses", () => passes(KNIP));
+test("make documentation without a warning", () => passes(TYPEDOC, "--emit", "none"));

@@ -56,8 +56,8 @@ export function checkCertified(op: string, policy: unknown): void {
   if (ok === false) fail(op, "the policy must be certified", `one that refuses: ${String(reason).replace(/\.$/, "")}`);
 }
 
-/** As far as `decide` looks at it. */
-type GivenPolicy = Pick<ThresholdPolicy, "thresholds" | "origin"> & Partial<Pick<ThresholdPolicy, "score">>;
+/** A policy, as far as `decide` looks at it. */
+export type GivenPolicy = Pick<ThresholdPolicy, "thresholds" | "origin"> & Partial<Pick<ThresholdPolicy, "score">>;
 
 const isPolicy = (given: unknown): given is GivenPolicy =>
   typeof given === "object" && given !== null && "thresholds" in given;

@@ -20,17 +20,18 @@ export interface PolicyOrigin extends Origin {
 }
 
 /** What tells one exit's scaler from another: its method, and the numbers that were fitted. */
-type ScalerValues = { readonly method: string } & (
+export type ScalerValues = { readonly method: string } & (
   | { readonly parameters: Float64Array }
   | { readonly knots: Float64Array; readonly values: Float64Array }
 );
 
-interface Scalers {
+/** The scalers of all exits. */
+export interface Scalers {
   readonly scalers: readonly ScalerValues[];
 }
 
 /** Anything with an origin. */
-interface Sourced {
+export interface Sourced {
   readonly exits: number;
   readonly classes: number;
   readonly origin?: Origin | undefined;

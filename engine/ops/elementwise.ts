@@ -31,7 +31,8 @@ export interface Elementwise {
   readonly compares?: boolean;
 }
 
-type Operand = Tensor | number;
+/** An operand of a pointwise op: a tensor, or a number that is broadcast. */
+export type Operand = Tensor | number;
 interface Attrs {
   /** The numbers among the operands, by position. */
   readonly numbers: readonly (number | undefined)[];

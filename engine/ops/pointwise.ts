@@ -6,12 +6,12 @@ import { isFloat } from "../dtype.ts";
 import { ArgumentError, readOptions } from "../errors.ts";
 import type { DTypeRule } from "../promote.ts";
 import { Tensor } from "../tensor.ts";
-import { elementwise } from "./elementwise.ts";
+import { elementwise, type Operand } from "./elementwise.ts";
 
-/** An operand of a binary op: a tensor, or a number that is broadcast. */
-export type Operand = Tensor | number;
-type Unary = (x: Tensor) => Tensor;
-type Binary = (a: Operand, b: Operand) => Tensor;
+/** A pointwise op of one tensor. */
+export type Unary = (x: Tensor) => Tensor;
+/** A pointwise op of two operands. */
+export type Binary = (a: Operand, b: Operand) => Tensor;
 
 const unary = (
   name: string,

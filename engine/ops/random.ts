@@ -30,7 +30,7 @@ export class Generator {
   #recorder: Recorder | undefined;
   #recorded = 0;
 
-  constructor(options: Seeded) {
+  constructor(options: SeedOptions) {
     const { device, ...key } = readOptions("Generator", options, SEEDED);
     checkSeed("Generator", key.seed);
     this.#state = keep(tensor(randomState(key), device && { device }));
@@ -52,7 +52,7 @@ export class Generator {
     dispatch(device, "Generator.advance", randomAdvance, {}, { state: this.#state }, {});
   }
 
-  /** Number of the next draw within the step. A recording numbers its own, and always advances first. Engine internal. */
+  /** Number of the next draw within the step. A recording numbers its own, and always advances first. @internal */
   next(): number {
     const { recorder } = this.#state.device.stream;
     if (!recorder) return this.#calls++;
@@ -73,11 +73,11 @@ export class Generator {
 }
 
 /** A seed, and where what is drawn by it shall lie. */
-type Seeded = RandomKey & { readonly device?: Device };
+export type SeedOptions = RandomKey & { readonly device?: Device };
 
-const SEEDED: Kinds<Seeded> = { seed: "number!", stream: "number", step: "number", call: "number", device: "any" };
+const SEEDED: Kinds<SeedOptions> = { seed: "number!", stream: "number", step: "number", call: "number", device: "any" };
 
-type Source = Partial<Seeded> & { readonly generator?: Generator | undefined };
+type Source = Partial<SeedOptions> & { readonly generator?: Generator | undefined };
 
 const SOURCE: Kinds<Source> = { ...SEEDED, seed: "number", generator: "any" };
 type Coin = Source & { readonly p: number };

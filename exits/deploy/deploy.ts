@@ -216,6 +216,7 @@ export class Classifier {
   /** Ends when the calls before have their answers: all share one set of buffers. */
   #turn: Promise<unknown> = Promise.resolve();
 
+  /** Use `deploy`. @internal */
   constructor(parts: Parts) {
     this.#parts = parts;
     this.#macs = parts.net.macs();

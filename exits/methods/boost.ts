@@ -16,9 +16,9 @@ export interface BoostOptions {
 export interface BoostLosses {
   /** The scalar to differentiate: the sum over exits. */
   readonly loss: Tensor;
-  /** [K]: mean loss of each exit. */
+  /** `[K]`: mean loss of each exit. */
   readonly exitLosses: Tensor;
-  /** [N, K, C]: the logits that the exits answer by; see `boostedLogits`. */
+  /** `[N, K, C]`: the logits that the exits answer by; see `boostedLogits`. */
   readonly additive: Tensor;
 }
 

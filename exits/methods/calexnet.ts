@@ -41,11 +41,11 @@ export interface CalexnetOptions {
 export interface CalexnetLosses {
   /** The scalar to differentiate: the sum over branches. */
   readonly loss: Tensor;
-  /** [K]: mean weighted loss of each branch. */
+  /** `[K]`: mean weighted loss of each branch. */
   readonly exitLosses: Tensor;
-  /** [N, K]: soft probability that a sample reaches a branch; no gradient. */
+  /** `[N, K]`: soft probability that a sample reaches a branch; no gradient. */
   readonly survival: Tensor;
-  /** [N, K]: survival over its mean in the batch, at least `floor`; no gradient. */
+  /** `[N, K]`: survival over its mean in the batch, at least `floor`; no gradient. */
   readonly weights: Tensor;
 }
 

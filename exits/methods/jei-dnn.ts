@@ -52,7 +52,7 @@ export interface ExitGates {
 
 /** Options of `jeiDnnLosses`. */
 export interface JeiDnnOptions {
-  /** [K]: cost of an answer at each exit, rising to 1 at the last. */
+  /** `[K]`: cost of an answer at each exit, rising to 1 at the last. */
   readonly costs: readonly number[];
   /** Weight of the cost against cross-entropy when the best exit is chosen; default 0.7. */
   readonly lambda?: number;
@@ -75,7 +75,7 @@ export interface JeiDnnLosses {
   readonly gateLoss: Tensor;
   /** [N, K, 4], see `exitStatistics`. */
   readonly statistics: Tensor;
-  /** [N, K]: the probability of leaving at each exit; no gradient. */
+  /** `[N, K]`: the probability of leaving at each exit; no gradient. */
   readonly exitProbabilities: Tensor;
   /** bool [N, K-1]: whether a gate should let the sample leave. */
   readonly gateTargets: Tensor;

@@ -29,7 +29,7 @@ import { beforeEach, checkOperands } from "./stacked.ts";
 
 /** Options of `pteeLoss`. */
 export interface PteeOptions {
-  /** [K]: cost of an answer at each exit, rising to 1 at the last. */
+  /** `[K]`: cost of an answer at each exit, rising to 1 at the last. */
   readonly costs: readonly number[];
   /** Weight of the cost; default 1. */
   readonly lambda?: number;
@@ -41,9 +41,9 @@ export interface PteeOptions {
 export interface PteeLoss {
   /** The scalar to differentiate. */
   readonly loss: Tensor;
-  /** [N]: expected cost of each sample. */
+  /** `[N]`: expected cost of each sample. */
   readonly cost: Tensor;
-  /** [N, C]: probabilities of the mixture, Y_1; no gradient. Computed when asked for. */
+  /** `[N, C]`: probabilities of the mixture, Y_1; no gradient. Computed when asked for. */
   readonly mixture: Tensor;
 }
 

@@ -21,7 +21,7 @@ export interface CachedLogits {
   readonly logits: Float32Array;
   readonly labels: Int32Array;
   readonly ids: Int32Array;
-  /** [exits]: MACs of an image that leaves there, heads passed included. */
+  /** `[exits]`: MACs of an image that leaves there, heads passed included. */
   readonly macs: readonly number[];
   /** Digest of the weights that made them, if known. */
   readonly weights?: string;

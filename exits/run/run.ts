@@ -43,6 +43,7 @@ export class Run {
   readonly #made: Readonly<Record<string, string>>;
   #evaluator: Evaluator | undefined;
 
+  /** Use `train`. @internal */
   constructor({ net, data, dir, made = {}, history, evaluator }: RunParts) {
     this.net = net;
     this.data = data;

@@ -17,7 +17,7 @@ import {
 } from "../../engine/functions.ts";
 
 /** The other half of images that are blends of two (mixup). */
-interface Blend {
+export interface Blend {
   /** i32 [N]: the other images' labels. */
   readonly labels: Tensor;
   /** f32 [N]: what part of each image is its own; the rest is the other's. */
@@ -42,11 +42,11 @@ export interface ExitBatch {
 export interface ExitLosses {
   /** The scalar to differentiate. */
   readonly loss: Tensor;
-  /** [K]: mean loss of each exit before gates and factors. */
+  /** `[K]`: mean loss of each exit before gates and factors. */
   readonly exitLosses: Tensor;
-  /** [N, K]: how much each exit learns from each sample, where that differs; no gradient. */
+  /** `[N, K]`: how much each exit learns from each sample, where that differs; no gradient. */
   readonly weights?: Tensor;
-  /** [N, K]: the part of the weights that the gates decide. */
+  /** `[N, K]`: the part of the weights that the gates decide. */
   readonly eligibility?: Tensor;
 }
 

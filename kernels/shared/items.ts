@@ -22,7 +22,8 @@ export const MAX_AXES = 8;
 
 const GROUP = 64;
 
-type Axis = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
+/** One of the axes that a kernel walks. */
+export type Axis = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
 type Numbered<P extends string, T extends "u32" | "i32"> = Readonly<Record<`${P}${Axis}`, T>>;
 
 /** Uniforms `prefix0 ...` of up to eight axes. */
