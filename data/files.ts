@@ -16,7 +16,7 @@ export interface OfficialFile {
 }
 
 /** Where a data set comes from, and what of it lies on disk. */
-export interface Source {
+export interface SetSource {
   /** Its folder in `cacheFolder()`. */
   readonly folder: string;
   readonly files: readonly OfficialFile[];
@@ -108,7 +108,7 @@ export const placeOf = ({ dir }: Pick<FileOptions, "dir">): Pick<FileOptions, "d
   dir === undefined ? {} : { dir };
 
 /** The folder of a data set: `dir`, or its place in the cache. */
-export const folderOf = (source: Source, { dir }: Pick<FileOptions, "dir">): string =>
+export const folderOf = (source: SetSource, { dir }: Pick<FileOptions, "dir">): string =>
   dir ?? node("node:path").join(cacheFolder(), source.folder);
 
 /** What of a data set is on disk. */
@@ -122,7 +122,7 @@ export interface Presence {
 }
 
 /** Looks for a data set's files, and for what was unpacked from them. */
-export async function lookFor(source: Source, options: Pick<FileOptions, "dir"> = {}): Promise<Presence> {
+export async function lookFor(source: SetSource, options: Pick<FileOptions, "dir"> = {}): Promise<Presence> {
   readOptions("lookFor", options, { dir: "string" });
   const { join } = node("node:path");
   const folder = folderOf(source, options);

@@ -35,7 +35,7 @@ export {
   type OfficialFile,
   type Patience,
   type Presence,
-  type Source,
+  type SetSource,
 } from "./files.ts";
 export type { NumericArray } from "./formats/bytes.ts";
 export { type CifarRecords, decodeCifar } from "./formats/cifar.ts";
@@ -64,7 +64,7 @@ export {
   glyphs,
 } from "./glyphs.ts";
 export { type Batch, createLoader, type Loader, type LoaderOptions, type Position } from "./loader.ts";
-export { permutation, Stream } from "./random.ts";
+export { Stream, shuffledOrder } from "./random.ts";
 export { CIFAR10_SOURCE, CIFAR100_SOURCE, type Cifar100Options, cifar10, cifar100 } from "./sets/cifar.ts";
 export { CINIC10_SOURCE, type Cinic10Options, cinic10 } from "./sets/cinic10.ts";
 export {

@@ -6,7 +6,7 @@ import { type Kinds, what } from "../base/index.ts";
 import { type AugmentOptions, augmentStream, createAugmenter, drawBeta } from "./augment.ts";
 import type { Dataset } from "./dataset.ts";
 import { ensure, ensureCount, readOptions } from "./errors.ts";
-import { permutation, Stream } from "./random.ts";
+import { Stream, shuffledOrder } from "./random.ts";
 
 /** Where in training a batch stands; both count from 0. */
 export interface Position {
@@ -128,7 +128,7 @@ export function createLoader(data: Dataset, options: LoaderOptions): Loader {
 /** The order of each epoch; the last one asked for is kept. */
 function epochOrder(size: number, { seed = 1, shuffle = true }: LoaderOptions): (epoch: number) => Int32Array {
   const orderOf = (epoch: number): Int32Array =>
-    shuffle ? permutation(size, new Stream(seed, "shuffle", epoch)) : Int32Array.from({ length: size }, (_, i) => i);
+    shuffle ? shuffledOrder(size, new Stream(seed, "shuffle", epoch)) : Int32Array.from({ length: size }, (_, i) => i);
   let kept = { epoch: 0, order: orderOf(0) };
   return (epoch) => {
     if (shuffle && kept.epoch !== epoch) kept = { epoch, order: orderOf(epoch) };
@@ -163,7 +163,7 @@ function batchFiller(
 function mix(batch: Batch, alpha: number, seed: number, pixels: number): Batch {
   const { images, labels, position } = batch;
   const stream = new Stream(seed, "mixup", position.epoch, position.batch);
-  const partners = permutation(labels.length, stream);
+  const partners = shuffledOrder(labels.length, stream);
   // Either image of a pair may count as the own one: let it be the one that is seen more.
   const share = Float32Array.from(labels, () => {
     const drawn = drawBeta(alpha, stream);

@@ -128,7 +128,7 @@ export class Stream {
 }
 
 /** The integers 0 .. n - 1 in an order drawn from `stream` (Fisher and Yates). */
-export function permutation(n: number, stream: Stream): Int32Array {
+export function shuffledOrder(n: number, stream: Stream): Int32Array {
   const order = Int32Array.from({ length: n }, (_, i) => i);
   for (let i = n - 1; i > 0; i--) {
     const j = stream.integer(i + 1);

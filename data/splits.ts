@@ -3,7 +3,7 @@
 import type { Kinds } from "../base/index.ts";
 import { type Dataset, subset } from "./dataset.ts";
 import { DataError, ensure, ensureCount } from "./errors.ts";
-import { permutation, Stream } from "./random.ts";
+import { Stream, shuffledOrder } from "./random.ts";
 
 /** Four parts of one data set without a common sample. */
 export interface Splits {
@@ -62,7 +62,7 @@ export function splitIndices(
     return `${op}: the parts must have at most ${n} samples together; got ${parts.join(" + ")} = ${total}.`;
   });
   const all =
-    order === "file" ? Int32Array.from({ length: n }, (_, i) => i) : permutation(n, new Stream(seed, "split"));
+    order === "file" ? Int32Array.from({ length: n }, (_, i) => i) : shuffledOrder(n, new Stream(seed, "split"));
   let start = 0;
   return Object.fromEntries(
     Object.entries(counts).map(([name, count]) => {

@@ -47,7 +47,7 @@ const CAPTURE: Kinds<CaptureOptions<Record<string, Described>, Record<string, nu
 /** What a run is given for each input. */
 export type InputValues<I> = { readonly [K in keyof I]: Tensor | ArrayLike<number> };
 /** A tensor for each name. */
-export type NamedTensors<T> = { readonly [K in keyof T]: Tensor };
+export type TensorsOf<T> = { readonly [K in keyof T]: Tensor };
 
 /**
  * Records `step` (a synchronous function that neither reads nor writes tensors on the host) without running it, compiles
@@ -55,7 +55,7 @@ export type NamedTensors<T> = { readonly [K in keyof T]: Tensor };
  */
 export async function capture<I extends Record<string, Described>, S extends Record<string, number>, O>(
   options: CaptureOptions<I, S>,
-  step: (inputs: NamedTensors<I>, scalars: NamedTensors<S>) => O,
+  step: (inputs: TensorsOf<I>, scalars: TensorsOf<S>) => O,
 ): Promise<Capture<I, S, O>> {
   readOptions<CaptureOptions<Record<string, Described>, Record<string, number>>>("capture", options, CAPTURE);
   if (typeof step !== "function") throw new ArgumentError(`capture: the step must be a function; got ${what(step)}.`);
@@ -71,7 +71,7 @@ export async function capture<I extends Record<string, Described>, S extends Rec
       const inputs = mapValues(options.inputs ?? ({} as I), ({ shape, dtype }) => recording.slot(shape, dtype));
       const scalars = mapValues(options.scalars ?? ({} as S), () => recording.slot([], "f32"));
       if (options.rows) recording.live(options.rows, Object.entries(inputs));
-      const outputs = step(inputs as NamedTensors<I>, scalars as NamedTensors<S>);
+      const outputs = step(inputs as TensorsOf<I>, scalars as TensorsOf<S>);
       synchronous("capture", outputs);
       const own = tensorsIn(outputs).filter((tensor) => recording.isOwn(tensor));
       for (const kept of [inputs, scalars, own]) keep(kept);
@@ -83,7 +83,7 @@ export async function capture<I extends Record<string, Described>, S extends Rec
     await device.pipelines.compileAll(recording.programs());
     const isGraphAlive = own.some(({ source }) => source instanceof Node && !source.isFreed);
     const parts = { device, name, replay: recording.layOut({ isGraphAlive }), own, outputs };
-    return new Capture(parts, inputs as NamedTensors<I>, scalars as NamedTensors<S>, options.scalars ?? ({} as S));
+    return new Capture(parts, inputs as TensorsOf<I>, scalars as TensorsOf<S>, options.scalars ?? ({} as S));
   } catch (error) {
     frame.dispose();
     recording.dispose();
@@ -122,14 +122,14 @@ function release(replay: Replay, tensors: readonly Tensor[]): void {
  */
 export class Capture<I, S, O> {
   readonly #parts: Parts<O>;
-  readonly #inputs: NamedTensors<I>;
-  readonly #scalars: NamedTensors<S>;
+  readonly #inputs: TensorsOf<I>;
+  readonly #scalars: TensorsOf<S>;
   readonly #values: { [K in keyof S]: number };
   #isDirty = true;
   #isDisposed = false;
 
   /** Use `capture`. @internal */
-  constructor(parts: Parts<O>, inputs: NamedTensors<I>, scalars: NamedTensors<S>, values: S) {
+  constructor(parts: Parts<O>, inputs: TensorsOf<I>, scalars: TensorsOf<S>, values: S) {
     this.#parts = parts;
     this.#inputs = inputs;
     this.#scalars = scalars;

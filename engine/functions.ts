@@ -2,10 +2,10 @@
 // takes functions from here, as nn does, brings only what it calls.
 
 export type { KindOf, Kinds, OptionsReader } from "../base/index.ts";
-export { packHyper, tallySize } from "../kernels/index.ts";
+export { type Activation, packHyper, tallySize } from "../kernels/index.ts";
 export type { DeviceInfo } from "./adapter.ts";
 export type { MemoryReport } from "./buffers.ts";
-export { Capture, type CaptureOptions, capture, type InputValues, type NamedTensors } from "./capture.ts";
+export { Capture, type CaptureOptions, capture, type InputValues, type TensorsOf } from "./capture.ts";
 export { createDevice, type Device, type DeviceOptions, defaultDevice } from "./device.ts";
 export { type DTypeArrays, fromHalf } from "./dtype.ts";
 export * from "./errors.ts";
@@ -20,7 +20,7 @@ export {
   noGrad,
   type Op,
   type OpRecord,
-  type Run,
+  type Run as OpRun,
   single,
 } from "./op.ts";
 export type { FusedOptions } from "./ops/activation.ts";

@@ -27,7 +27,7 @@ export { type ExitInfo, MultiExit, type MultiExitOptions, multiExit } from "./ne
 export { firstDifference, loadWeights } from "./run/checkpoint.ts";
 export { type FolderLock, lockFolder } from "./run/lock.ts";
 export { type CachedLogits, readLogits, toTable, writeLogits } from "./run/logits.ts";
-export type { EvaluationRow, ExitScore, MetricsRow, TrainingRow } from "./run/metrics.ts";
+export type { EvaluationRow, ExitFigures, MetricsRow, TrainingRow } from "./run/metrics.ts";
 export { RUN_FILES, Run, type RunParts } from "./run/run.ts";
 export { SEAL, type SealedTensor, sealedText } from "./run/seal.ts";
 export type { BatchSource, ImageBatch, ImageSet, ImageSplits, Split } from "./training/images.ts";

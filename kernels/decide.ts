@@ -55,7 +55,7 @@ export function decideError(score: ExitScore, level: number, classes: number, te
   return ulp * (4 * size + 16 * Math.log(classes) + classes + 32) + 2 ** -33 * size * size;
 }
 
-export const exitDecide = defineKernel({
+export const exitDecideKernel = defineKernel({
   name: "exitDecide",
   uniforms: { n: "u32", classes: "u32", exit: "i32", sharpness: "f32" },
   bindings: ({ live }: DecideSpec) => [

@@ -25,7 +25,7 @@ const RESIDUAL: Readonly<Record<GateMode, string>> = {
 };
 
 /** Exit weights and eligibilities. Labels are i32; `schedule` holds K factors. */
-export const exitGates = defineKernel({
+export const exitGatesKernel = defineKernel({
   name: "exitGates",
   uniforms: { n: "u32", exits: "u32", classes: "u32", tau: "f32", kappa: "f32", leak: "f32" },
   bindings: (_spec: GateSpec) => [

@@ -252,7 +252,7 @@ export const isScanCheaper = (dims: Dims<RowsUniform>): boolean =>
   dims.count <= 4096 && summedItems(dims) * dims.count <= 1 << 22;
 
 /** With `live`, x has `live[0]` rows only. Writes rows of x [count, inner] to the rows `index` of y, in place; the indices are distinct. */
-export const scatterRows = defineKernel<GatherRowsSpec & { readonly live: boolean }, "rows" | "count" | "inner">({
+export const scatterRowsKernel = defineKernel<GatherRowsSpec & { readonly live: boolean }, "rows" | "count" | "inner">({
   name: "scatter-rows",
   bindings: ({ unit, width, live }) => [
     { name: "x", access: "read", type: `array<${unitType(unit, width)}>` },

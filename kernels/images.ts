@@ -11,7 +11,7 @@ export type ImageSpec = { readonly flips: boolean };
 const WORKGROUP = 64;
 
 /** `affine` holds a scale and a shift for each channel: [C, 2]. */
-export const normaliseImages = defineKernel({
+export const normaliseImagesKernel = defineKernel({
   name: "normaliseImages",
   uniforms: { n: "u32", width: "u32", channels: "u32", pixels: "u32" },
   bindings: ({ flips }: ImageSpec) => [

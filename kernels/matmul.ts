@@ -113,7 +113,7 @@ const partsAlongZ = (parts: number, columns: number): number =>
   Math.max(1, Math.min(parts, Math.floor(MAX_GROUPS / columns)));
 
 /** Batched matrix product; see the head of this file. */
-export const matmul = defineKernel<MatmulSpec, MatmulDims>({
+export const matmulKernel = defineKernel<MatmulSpec, MatmulDims>({
   name: "matmul",
   uniforms: Object.fromEntries(NAMES.map((name) => [name, "u32"])) as Record<MatmulDims, "u32">,
   features: gemmFeatures,

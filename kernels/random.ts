@@ -131,7 +131,7 @@ ${perBlock(`let values = ${VALUE[kind]};
 });
 
 /** y [n] = x scale where kept, else 0: the forward pass, and on g with the same counters the backward pass. */
-export const dropout = defineKernel<DropoutSpec, "n" | "call" | "threshold" | "scale">({
+export const dropoutKernel = defineKernel<DropoutSpec, "n" | "call" | "threshold" | "scale">({
   name: "dropout",
   bindings: ({ width, dtype }) => [
     state("read"),

@@ -19,7 +19,7 @@ export const TALLY_HEAD = 4;
 /** Floats that hold the totals of `exits` exits, and their roundings. */
 export const tallySize = (exits: number): number => 2 * (TALLY_HEAD + 2 * exits);
 
-export const exitTally = defineKernel({
+export const exitTallyKernel = defineKernel({
   name: "exitTally",
   uniforms: { n: "u32", exits: "u32", classes: "u32" },
   bindings: ({ loss }: TallySpec) => [

@@ -2,6 +2,7 @@
 
 import { type Kinds, what } from "../base/index.ts";
 import {
+  type Activation,
   ArgumentError,
   avgPool2d,
   batchNorm,
@@ -21,9 +22,6 @@ import {
 } from "../engine/functions.ts";
 import { checkLayer, type Init, type LinearPart } from "./init.ts";
 import { checkMode, type Mode, Module } from "./module.ts";
-
-/** Activations that products can apply on their way out; `gelu` is the exact one, by erf. */
-export type Activation = "none" | "relu" | "gelu" | "geluTanh" | "silu" | "sigmoid" | "tanh";
 
 /** What a layer may add and apply in the same dispatch: activation(y + residual), or activation(y) + residual. */
 export interface Fused {

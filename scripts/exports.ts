@@ -6,8 +6,9 @@ import ts from "typescript";
 /** A name that a module exports, and the declarations that it stands for (several of an overloaded or merged one). */
 export interface Exported {
   readonly name: string;
-  /** The file that declares it. */
+  /** The file that declares it, and by which name. */
   readonly file: string;
+  readonly declared: string;
   readonly declarations: readonly ts.Statement[];
 }
 
@@ -63,7 +64,7 @@ export class Modules {
     if (link.file !== file) return this.#find(link.file, link.name);
     const { declared, imported } = this.#module(file);
     const declarations = declared.get(link.name);
-    if (declarations) return { name, file, declarations };
+    if (declarations) return { name, file, declared: link.name, declarations };
     const from = imported.get(link.name);
     return from && this.#find(from.file, from.name);
   }
@@ -142,12 +143,18 @@ export function publicEntries(packageJson: string): Map<string, string> {
   );
 }
 
-/** Names that two of the entries export, and by which: `engine/functions` counts as a part of `engine`. */
+/**
+ * Names by which two of the entries export different things, and by which: `engine/functions` counts as a part of `engine`. One declaration that
+ * several entries pass on, as the root of all errors, is one thing.
+ */
 export function doubleNames(modules: Modules, entries: ReadonlyMap<string, string>): Map<string, string[]> {
-  const owners = new Map<string, string[]>();
+  const owners = new Map<string, Map<string, string>>();
   for (const [entry, file] of entries) {
     if ([...entries.keys()].some((other) => entry.startsWith(`${other}/`))) continue;
-    for (const { name } of modules.exportsOf(file)) owners.set(name, [...(owners.get(name) ?? []), entry]);
+    for (const found of modules.exportsOf(file))
+      owners.set(found.name, new Map(owners.get(found.name)).set(entry, `${found.file} ${found.declared}`));
   }
-  return new Map([...owners].filter(([, entry]) => entry.length > 1));
+  return new Map(
+    [...owners].filter(([, by]) => new Set(by.values()).size > 1).map(([name, by]) => [name, [...by.keys()]]),
+  );
 }

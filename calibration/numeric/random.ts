@@ -45,7 +45,7 @@ export function createRandom(seed: number): Random {
 }
 
 /** The numbers 0 .. n-1 in random order (Fisher-Yates). */
-export function permutation(n: number, random: Random): Int32Array {
+export function randomOrder(n: number, random: Random): Int32Array {
   const order = Int32Array.from({ length: n }, (_, i) => i);
   for (let i = n - 1; i > 0; i--) {
     const j = random.below(i + 1);

@@ -4,7 +4,7 @@
  */
 
 import { smallestTestable } from "../numeric/bounds.ts";
-import { permutation, type Random } from "../numeric/random.ts";
+import { type Random, randomOrder } from "../numeric/random.ts";
 import { betweenValues, quantileOfSorted } from "../numeric/ranks.ts";
 import type { Cascade } from "../table/scores.ts";
 import type { RiskLevels } from "./result.ts";
@@ -91,7 +91,7 @@ function testExit(
 function samplesPerExit({ calibration, procedure, random }: ChainInput, early: number): readonly Int32Array[] {
   const { samples } = calibration;
   if (procedure !== "split") return Array.from({ length: early }, () => everybody(samples));
-  const order = permutation(samples, random);
+  const order = randomOrder(samples, random);
   return Array.from({ length: early }, (_, j) =>
     order.subarray(Math.floor((samples * j) / early), Math.floor((samples * (j + 1)) / early)),
   );

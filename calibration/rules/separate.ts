@@ -2,7 +2,7 @@
 
 import type { Kinds } from "../../base/index.ts";
 import { check } from "../errors.ts";
-import { createRandom, permutation } from "../numeric/random.ts";
+import { createRandom, randomOrder } from "../numeric/random.ts";
 import { checkSameOrigin } from "../table/origin.ts";
 import { checkFresh, markSamples, type SampleMarks } from "../table/same-samples.ts";
 import { type Cascade, cascade, type Score, type Source, selectFromCascade } from "../table/scores.ts";
@@ -47,7 +47,7 @@ export function separate(
   const distinct = new Set(all.ids).size;
   const isDistinct = !all.ids || distinct === all.samples;
   check(isDistinct, op, "ids of calibration samples must differ", `${distinct} ids for ${all.samples} samples`);
-  const order = permutation(all.samples, createRandom(seed));
+  const order = randomOrder(all.samples, createRandom(seed));
   if (validation) {
     const isOther = sameSamples || validation !== source;
     check(isOther, op, "validation samples must not be the calibration samples", "one table for both");

@@ -18,7 +18,7 @@ import {
   MNIST_SOURCE,
   mnist,
   npz,
-  type Source,
+  type SetSource,
   type Splits,
   SVHN_SOURCE,
   svhn,
@@ -42,7 +42,7 @@ export interface KnownSet {
   /** For people. */
   readonly title: string;
   /** None: it is drawn by code, or one's own. */
-  readonly source?: Source;
+  readonly source?: SetSource;
   /** Besides the seed, which all take. */
   readonly takes: readonly SetKey[];
   /** Sizes of the parts with which every file and label is looked at; none: the usual ones do that. */

@@ -4,7 +4,7 @@
 import type { Kinds } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
 import { DataError, ensure, readOptions } from "../errors.ts";
-import { folderOf, lookFor, node, type OfficialFile, placeOf, readBytes, type Source } from "../files.ts";
+import { folderOf, lookFor, node, type OfficialFile, placeOf, readBytes, type SetSource } from "../files.ts";
 import { CIFAR_SIZE, type CifarRecords, decodeCifar } from "../formats/cifar.ts";
 import { readTar } from "../formats/tar.ts";
 import { gunzip } from "../formats/unpack.ts";
@@ -19,7 +19,7 @@ interface CifarSet {
   readonly labelBytes: 1 | 2;
   readonly mean: readonly number[];
   readonly std: readonly number[];
-  readonly source: Source;
+  readonly source: SetSource;
   readonly members: readonly OfficialFile[];
 }
 
@@ -30,7 +30,12 @@ const archive = (name: string, bytes: number, md5: string): OfficialFile => ({
   urls: [`https://www.cs.toronto.edu/~kriz/${name}`],
 });
 
-const sourceOf = (folder: string, packed: OfficialFile, inside: string, members: readonly OfficialFile[]): Source => ({
+const sourceOf = (
+  folder: string,
+  packed: OfficialFile,
+  inside: string,
+  members: readonly OfficialFile[],
+): SetSource => ({
   folder,
   files: [packed],
   unpacked: { folder: inside, names: members.map(({ name }) => name) },
@@ -56,7 +61,7 @@ const CIFAR100_MEMBERS = [
 ];
 
 /** The official file of CIFAR-10. */
-export const CIFAR10_SOURCE: Source = sourceOf(
+export const CIFAR10_SOURCE: SetSource = sourceOf(
   "cifar-10",
   archive("cifar-10-binary.tar.gz", 170052171, "c32a1d4ab5d03f1284b67883e8d87530"),
   "cifar-10-batches-bin",
@@ -64,7 +69,7 @@ export const CIFAR10_SOURCE: Source = sourceOf(
 );
 
 /** The official file of CIFAR-100. */
-export const CIFAR100_SOURCE: Source = sourceOf(
+export const CIFAR100_SOURCE: SetSource = sourceOf(
   "cifar-100",
   archive("cifar-100-binary.tar.gz", 168513733, "03b5dce01913d631647c71ecec9e9cb8"),
   "cifar-100-binary",

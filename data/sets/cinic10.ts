@@ -12,7 +12,7 @@ import {
   type OfficialFile,
   placeOf,
   readBytes,
-  type Source,
+  type SetSource,
 } from "../files.ts";
 import { decodePng } from "../formats/png.ts";
 import { readTar } from "../formats/tar.ts";
@@ -33,7 +33,7 @@ const ARCHIVE: OfficialFile = {
 };
 
 /** The official file of CINIC-10. */
-export const CINIC10_SOURCE: Source = { folder: "cinic-10", files: [ARCHIVE], unpacked: { names: PARTS } };
+export const CINIC10_SOURCE: SetSource = { folder: "cinic-10", files: [ARCHIVE], unpacked: { names: PARTS } };
 
 /** The sizes of the parts; fewer images take less time, since only those are decoded. */
 export interface Cinic10Options extends Omit<DataOptions, "order"> {

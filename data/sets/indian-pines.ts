@@ -5,7 +5,7 @@
 import type { Kinds } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
 import { DataError, ensure, ensureCount, readOptions } from "../errors.ts";
-import { FILES, type FileOptions, folderOf, type OfficialFile, type Source } from "../files.ts";
+import { FILES, type FileOptions, folderOf, type OfficialFile, type SetSource } from "../files.ts";
 import { toInt32 } from "../formats/bytes.ts";
 import { decodeMat5, type MatArray, matArray } from "../formats/mat5.ts";
 import { readOfficial } from "../obtain.ts";
@@ -28,7 +28,7 @@ const TRUTH: OfficialFile = {
 };
 
 /** The official files of Indian Pines. */
-export const INDIAN_PINES_SOURCE: Source = { folder: "indian-pines", files: [CUBE, TRUTH] };
+export const INDIAN_PINES_SOURCE: SetSource = { folder: "indian-pines", files: [CUBE, TRUTH] };
 
 /** The 16 classes. */
 export const INDIAN_PINES_CLASSES: readonly string[] = [

@@ -3,7 +3,7 @@
 
 import { createDataset, type Dataset } from "../dataset.ts";
 import { ensure, readOptions } from "../errors.ts";
-import { folderOf, type OfficialFile, type Source } from "../files.ts";
+import { folderOf, type OfficialFile, type SetSource } from "../files.ts";
 import { decodeIdx } from "../formats/idx.ts";
 import { gunzip, isGzip } from "../formats/unpack.ts";
 import { readOfficial } from "../obtain.ts";
@@ -18,14 +18,14 @@ interface IdxSet {
   readonly classes: readonly string[];
   readonly mean: number;
   readonly std: number;
-  readonly source: Source;
+  readonly source: SetSource;
 }
 
 const idxSource = (
   folder: string,
   addresses: readonly string[],
   entries: readonly (readonly [bytes: number, sha256: string])[],
-): Source => ({
+): SetSource => ({
   folder,
   files: entries.map(([bytes, hex], i) => {
     const name = `${NAMES[i]}-ubyte.gz`;
@@ -71,10 +71,10 @@ const MNIST: IdxSet = {
 };
 
 /** The official files of Fashion-MNIST. */
-export const FASHION_MNIST_SOURCE: Source = FASHION_MNIST.source;
+export const FASHION_MNIST_SOURCE: SetSource = FASHION_MNIST.source;
 
 /** The official files of MNIST. */
-export const MNIST_SOURCE: Source = MNIST.source;
+export const MNIST_SOURCE: SetSource = MNIST.source;
 
 /**
  * Fashion-MNIST: 28 x 28 x 1, ten classes, normalised by .2860 / .3530. Ids are places in the training file, those of test

@@ -1,6 +1,6 @@
 // Assigns the pixels of one labelled scene to the four parts: one by one, or by blocks.
 
-import { permutation, Stream } from "../random.ts";
+import { Stream, shuffledOrder } from "../random.ts";
 
 /** The parts in the order of their numbers. */
 export const PART_NAMES = ["train", "validation", "calibration", "test"] as const;
@@ -17,7 +17,7 @@ export function assignRandom(truth: Int32Array, shares: Shares, seed: number): I
   const classes = [...new Set(truth)].filter((label) => label > 0).sort((a, b) => a - b);
   for (const label of classes) {
     const pixels = Int32Array.from(truth.keys()).filter((p) => truth[p] === label);
-    const order = permutation(pixels.length, new Stream(seed, "scene-random", label));
+    const order = shuffledOrder(pixels.length, new Stream(seed, "scene-random", label));
     let start = 0;
     let share = 0;
     for (const [part, name] of PART_NAMES.entries()) {
@@ -57,7 +57,7 @@ export function assignBlocks(
   // In a drawn order; a class counts by its rarity, so that its few blocks are shared out with care.
   const weightOf = (held: Map<number, number>): number =>
     [...held].reduce((sum, [label, count]) => sum + count / totals.get(label)!, 0);
-  const order = [...permutation(counts.length, new Stream(seed, "scene-blocks"))].sort(
+  const order = [...shuffledOrder(counts.length, new Stream(seed, "scene-blocks"))].sort(
     (a, b) => weightOf(counts[b]!) - weightOf(counts[a]!),
   );
   const partOf = new Int8Array(counts.length).fill(NO_PART);

@@ -3,7 +3,7 @@
 
 import { createDataset, type Dataset } from "../dataset.ts";
 import { ensure, readOptions } from "../errors.ts";
-import { folderOf, type OfficialFile, type Source } from "../files.ts";
+import { folderOf, type OfficialFile, type SetSource } from "../files.ts";
 import { toInt32 } from "../formats/bytes.ts";
 import { decodeMat5, type MatArray, matArray } from "../formats/mat5.ts";
 import { readOfficial } from "../obtain.ts";
@@ -21,7 +21,7 @@ const TRAIN = file("train_32x32.mat", 182040794, "e26dedcc434d2e4c54c9b2d4a06d83
 const TEST = file("test_32x32.mat", 64275384, "eb5a983be6a315427106f1b164d9cef3");
 
 /** The official files of SVHN that are used. */
-export const SVHN_SOURCE: Source = { folder: "svhn", files: [TRAIN, TEST] };
+export const SVHN_SOURCE: SetSource = { folder: "svhn", files: [TRAIN, TEST] };
 
 /**
  * SVHN: 32 x 32 x 3, ten digits, normalised by .4377 .4438 .4728 / .1980 .2010 .1970. The extra samples are left out.

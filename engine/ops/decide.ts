@@ -1,7 +1,7 @@
 // The decision of an exit, on the GPU: who leaves, with what answer.
 
 import type { Kinds } from "../../base/index.ts";
-import { type ExitScore, exitDecide as kernel } from "../../kernels/index.ts";
+import { type ExitScore, exitDecideKernel as kernel } from "../../kernels/index.ts";
 import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
 import { describe } from "../shape.ts";

@@ -1,7 +1,7 @@
 // Weights of a multi-exit loss by confidence gates, on the GPU. Gates carry no gradient: the op has no vjp.
 
 import type { Kinds } from "../../base/index.ts";
-import { type GateMode, exitGates as kernel } from "../../kernels/index.ts";
+import { type GateMode, exitGatesKernel as kernel } from "../../kernels/index.ts";
 import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp } from "../op.ts";
 import { describe } from "../shape.ts";

@@ -11,7 +11,7 @@ import {
   markRows,
   numberedDims,
   oneHotRows,
-  scatterRows as scatterRowsKernel,
+  scatterRowsKernel,
   sumElements,
   sumRowsLinked,
   sumRowsScanned,

@@ -4,7 +4,7 @@
 import type { Kinds } from "../../base/index.ts";
 import {
   type EpilogueSpec,
-  matmul as matmulKernel,
+  matmulKernel,
   matmulSmall,
   matmulSpecs,
   NO_EPILOGUE,

@@ -1,7 +1,7 @@
 // Running totals of losses and right answers of a multi-exit network, in place on the GPU.
 
 import type { Kinds } from "../../base/index.ts";
-import { exitTally as kernel, TALLY_HEAD, tallySize } from "../../kernels/index.ts";
+import { exitTallyKernel as kernel, TALLY_HEAD, tallySize } from "../../kernels/index.ts";
 import { readOptions, ShapeError } from "../errors.ts";
 import { defineOp } from "../op.ts";
 import { describe } from "../shape.ts";

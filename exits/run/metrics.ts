@@ -5,7 +5,7 @@ import type { Tally } from "../../engine/functions.ts";
 import { fileSystem, readText } from "./files.ts";
 
 /** Mean cross-entropy and share of right answers of one exit. */
-export interface ExitScore {
+export interface ExitFigures {
   readonly loss: number;
   readonly accuracy: number;
 }
@@ -20,7 +20,7 @@ export interface TrainingRow {
   /** The objective's. */
   readonly loss: number;
   readonly lr: number;
-  readonly exits: readonly ExitScore[];
+  readonly exits: readonly ExitFigures[];
   readonly imagesPerSecond: number;
 }
 
@@ -29,7 +29,7 @@ export interface EvaluationRow {
   readonly kind: "evaluation";
   readonly step: number;
   readonly epoch: number;
-  readonly exits: readonly ExitScore[];
+  readonly exits: readonly ExitFigures[];
   /** Whether no earlier evaluation had a better last exit. */
   readonly isBest: boolean;
 }
@@ -37,7 +37,7 @@ export interface EvaluationRow {
 export type MetricsRow = TrainingRow | EvaluationRow;
 
 /** Each exit's part of totals. */
-export const exitScores = ({ exitLosses, accuracies }: Tally): ExitScore[] =>
+export const exitScores = ({ exitLosses, accuracies }: Tally): ExitFigures[] =>
   exitLosses.map((loss, k) => ({ loss, accuracy: accuracies[k] as number }));
 
 /** The rows of a run. */

@@ -8,7 +8,7 @@ import { Evaluator } from "../training/step.ts";
 import { loadWeights } from "./checkpoint.ts";
 import { exists } from "./files.ts";
 import { aboutLogits, type CachedLogits, digest, readLogits, toTable, writeLogits } from "./logits.ts";
-import { type ExitScore, exitScores, type MetricsRow } from "./metrics.ts";
+import { type ExitFigures, exitScores, type MetricsRow } from "./metrics.ts";
 
 /** Names of the files in a run folder. */
 export const RUN_FILES = {
@@ -54,7 +54,7 @@ export class Run {
   }
 
   /** Loss and accuracy of every exit on a part of the data. */
-  async evaluate(split: Split): Promise<ExitScore[]> {
+  async evaluate(split: Split): Promise<ExitFigures[]> {
     return exitScores(await (await this.#evaluate()).tally(this.#set(split)));
   }
 

@@ -23,7 +23,7 @@ import {
   nll,
   outcomes,
   overthinking,
-  permutation,
+  randomOrder,
   reliability,
   selectSamples,
   smoothEce,
@@ -111,7 +111,7 @@ test("nothing depends on the order of samples", () => {
   fc.assert(
     fc.property(tiedScores, fc.nat(), (pairs, seed) => {
       const { scores, correct } = unzip(pairs);
-      const order = [...permutation(scores.length, createRandom(seed))];
+      const order = [...randomOrder(scores.length, createRandom(seed))];
       const a = { scores, correct };
       const b = { scores: order.map((i) => scores[i]!), correct: order.map((i) => correct[i]!) };
       assert.equal(failureMetrics(a.scores, a.correct), failureMetrics(b.scores, b.correct));
@@ -123,7 +123,7 @@ test("nothing depends on the order of samples", () => {
     { numRuns: 40 },
   );
   const table = randomTable(60, 3, 4);
-  const mixed = selectSamples(table, permutation(60, createRandom(9)));
+  const mixed = selectSamples(table, randomOrder(60, createRandom(9)));
   const [first, second] = [evaluate(table), evaluate(mixed)];
   first.exits.forEach((exit, j) => {
     assert.ok(close(exit.nll, second.exits[j]!.nll) && close(exit.classwiseEce, second.exits[j]!.classwiseEce));

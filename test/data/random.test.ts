@@ -1,7 +1,7 @@
 // Random streams: the published generator, and the same numbers on every platform.
 
 import { exp, log, sinCos } from "../../data/numeric.ts";
-import { permutation, philox, Stream } from "../../data/random.ts";
+import { philox, Stream, shuffledOrder } from "../../data/random.ts";
 import { assert, failsWith, suite } from "../harness.ts";
 
 const test = suite("data random");
@@ -89,12 +89,12 @@ test("uniforms, integers and normals have their moments", () => {
 
 test("a permutation has every number once, and every order alike", () => {
   assert.equal(
-    [...permutation(100, new Stream(1, "p"))].sort((a, b) => a - b),
+    [...shuffledOrder(100, new Stream(1, "p"))].sort((a, b) => a - b),
     Array.from({ length: 100 }, (_, i) => i),
   );
   const counts = new Map<string, number>();
   for (let i = 0; i < 6000; i++) {
-    const key = permutation(3, new Stream(1, "orders", i)).join();
+    const key = shuffledOrder(3, new Stream(1, "orders", i)).join();
     counts.set(key, (counts.get(key) ?? 0) + 1);
   }
   assert.is(counts.size, 6);

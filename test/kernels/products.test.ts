@@ -4,7 +4,14 @@
 import { type ConvGeometry, conv, convDims, convSpecs } from "../../kernels/conv.ts";
 import { convInput, convInputSpecs, convWeight, convWeightDims, convWeightSpecs } from "../../kernels/conv-grad.ts";
 import { type Spec, shaderText, specText } from "../../kernels/kernel.ts";
-import { type MatmulCall, type MatmulSpec, matmul, matmulSpecs, splitK, sumParts } from "../../kernels/matmul.ts";
+import {
+  type MatmulCall,
+  type MatmulSpec,
+  matmulKernel as matmul,
+  matmulSpecs,
+  splitK,
+  sumParts,
+} from "../../kernels/matmul.ts";
 import { NO_EPILOGUE } from "../../kernels/shared/epilogue.ts";
 import type { GemmAdapter } from "../../kernels/shared/gemm.ts";
 import { conv2d } from "../engine/ops/conv.ts";

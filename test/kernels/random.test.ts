@@ -10,7 +10,7 @@ import {
   randomUniform,
   randomWords,
 } from "../../engine/random.ts";
-import { dropout, randomAdvance, randomFill } from "../../kernels/random.ts";
+import { dropoutKernel as dropout, randomAdvance, randomFill } from "../../kernels/random.ts";
 import { adapterSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { close, hasF16, runKernel, sample, type Words } from "./lab.ts";
