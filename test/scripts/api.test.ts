@@ -1,0 +1,40 @@
+// The exports of every public entry are those that api/ says, declaration by declaration.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { apiReports } from "../../scripts/api.ts";
+import { assert, suite } from "../harness.ts";
+
+const folder = new URL("../../api/", import.meta.url);
+const HINT =
+  "the exports have changed: run `npm run api`, look at the diff, and say in CHANGELOG.md what users have to change";
+
+let reports = new Map<string, string>();
+const test = suite("public exports", { timeout: 120_000 });
+
+test.before(() => {
+  reports = apiReports();
+});
+
+test("are those that api/ says", () => {
+  assert.equal(readdirSync(folder).sort(), [...reports.keys()].sort());
+  for (const [file, text] of reports) {
+    const committed = readFileSync(new URL(file, folder), "utf8").split("\n");
+    const lines = text.split("\n");
+    const at = lines.findIndex((line, i) => line !== committed[i]);
+    if (at < 0 && lines.length === committed.length) continue;
+    const i = at < 0 ? lines.length : at;
+    throw new Error(`api/${file}, line ${i + 1} was:\n${committed[i] ?? ""}\nand is:\n${lines[i] ?? ""}\n${HINT}`);
+  }
+});
+
+test("hold no member that is for the package's own use", () => {
+  const engine = reports.get("engine.md") ?? "";
+  const classOf = (name: string): string =>
+    new RegExp(`export declare class ${name} \\{[^]*?\\n\\}`).exec(engine)?.[0] ?? "";
+  assert.match(classOf("Tensor"), "requiresGrad");
+  for (const member of ["storage", "source", "leaveScope"])
+    assert.not.match(classOf("Tensor"), new RegExp(`\\b${member}\\b`));
+  assert.match(classOf("Device"), "tuner");
+  for (const member of ["pool", "pipelines", "stream"])
+    assert.not.match(classOf("Device"), new RegExp(`\\b${member}:`));
+});
