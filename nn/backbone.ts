@@ -1,6 +1,7 @@
 // What every backbone offers: named stages whose features exits can tap, one after the other, and a classifier of its own.
 
-import { checkTensors, type Tensor } from "../engine/functions.ts";
+import { what } from "../base/index.ts";
+import { ArgumentError, checkTensors, type Tensor } from "../engine/functions.ts";
 import { checkMode, type Mode, Module } from "./module.ts";
 
 /** One stage of a backbone: where an exit can be attached. `describeStages` adds what it costs. */
@@ -48,4 +49,23 @@ export abstract class Backbone extends Module {
       at = (yield features) ?? features;
     }
   }
+}
+
+/** Throws ArgumentError unless `classes` is a positive integer. */
+export function checkClasses(op: string, classes: number): void {
+  if (!Number.isSafeInteger(classes) || classes < 1)
+    throw new ArgumentError(`${op}: classes must be a positive integer; got ${what(classes)}.`);
+}
+
+/** Throws ArgumentError unless all factors are positive and finite. */
+export function checkScale(op: string, factors: Readonly<Record<string, number>>): void {
+  for (const [name, factor] of Object.entries(factors)) {
+    if (!(factor > 0 && factor < Number.POSITIVE_INFINITY))
+      throw new ArgumentError(`${op}: ${name} must be a positive number; got ${what(factor)}.`);
+  }
+}
+
+/** Throws ArgumentError unless the stride of a stem is 1 or 2. */
+export function checkStemStride(op: string, stride: number): void {
+  if (stride !== 1 && stride !== 2) throw new ArgumentError(`${op}: stemStride must be 1 or 2; got ${what(stride)}.`);
 }

@@ -1,8 +1,12 @@
 // Public entry of nn: layers, backbones, optimisers, schedules, weights.
 export { Backbone, type Stage } from "./backbone.ts";
+export * from "./convnext.ts";
+export * from "./efficientnet.ts";
 export { Init, type InitOptions, type InitScheme, type LinearPart } from "./init.ts";
 export * from "./layers.ts";
 export { countMacs, countWork, describeStages, type StageInfo, type Work } from "./macs.ts";
+export * from "./mobile-blocks.ts";
+export * from "./mobilenet.ts";
 export {
   EVAL,
   type LoadReport,

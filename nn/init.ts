@@ -16,9 +16,13 @@ import {
 /**
  * Where values start. `torch`: PyTorch's layer defaults. `he`: those, but convolutions by He's normal over the fan out (torchvision's
  * ResNets). `vit`: those, but linear layers by timm's truncated normal of 0.02 and no bias (timm's `init_weights_vit_timm`; the patch
- * embedding, a convolution, stays as PyTorch has it).
+ * embedding, a convolution, stays as PyTorch has it). `mobilenet`, `efficientnet` and `convnext`: as torchvision's networks of these names: He's
+ * normal for the convolutions of the first two, and a truncated normal of 0.02 for all of the third; no bias; linear weights by a normal of 0.01
+ * or uniform in 1/sqrt(out).
  */
-export type InitScheme = "torch" | "he" | "vit";
+export type InitScheme = (typeof SCHEMES)[number];
+
+const SCHEMES = ["torch", "he", "vit", "mobilenet", "efficientnet", "convnext"] as const;
 
 /** What a linear layer is a part of; attention's projections (packed queries, keys and values; output) start otherwise. */
 export type LinearPart = "layer" | "attentionIn" | "attentionOut";
@@ -54,8 +58,10 @@ export class Init {
     const { seed, scheme = "torch", device } = readOptions("Init", options, INIT);
     if (!Number.isSafeInteger(seed) || seed < 0)
       throw new ArgumentError(`Init: seed must be a whole number in 0..2^53 - 1; got ${seed}.`);
-    if (!["torch", "he", "vit"].includes(scheme))
-      throw new ArgumentError(`Init: scheme must be one of "torch", "he", "vit"; got ${what(scheme)}.`);
+    if (!SCHEMES.includes(scheme)) {
+      const known = SCHEMES.map((name) => `"${name}"`).join(", ");
+      throw new ArgumentError(`Init: scheme must be one of ${known}; got ${what(scheme)}.`);
+    }
     this.seed = seed;
     this.scheme = scheme;
     this.device = device;
@@ -126,13 +132,15 @@ export class Init {
    */
   linearWeight(shape: readonly [number, number], part: LinearPart = "layer"): Tensor {
     const [inputs, outputs] = shape;
-    if (this.scheme === "vit") return this.truncatedNormal(shape, 0.02);
+    if (this.scheme === "vit" || this.scheme === "convnext") return this.truncatedNormal(shape, 0.02);
+    if (this.scheme === "mobilenet") return this.normal(shape, 0.01);
+    if (this.scheme === "efficientnet") return this.uniform(shape, 1 / Math.sqrt(outputs));
     return this.uniform(shape, part === "attentionIn" ? Math.sqrt(6 / (inputs + outputs)) : 1 / Math.sqrt(inputs));
   }
 
   /** Uniform in 1/sqrt(in); zeros in attention and for timm. */
   linearBias(inputs: number, outputs: number, part: LinearPart = "layer"): Tensor {
-    const isZero = this.scheme === "vit" || part !== "layer";
+    const isZero = part !== "layer" || !["torch", "he"].includes(this.scheme);
     return isZero ? this.constant([outputs], 0) : this.uniform([outputs], 1 / Math.sqrt(inputs));
   }
 
@@ -142,11 +150,14 @@ export class Init {
    */
   convWeight([kh, kw, inputs, outputs]: readonly [number, number, number, number]): Tensor {
     const shape = [kh, kw, inputs, outputs];
-    if (this.scheme === "he") return this.normal(shape, Math.sqrt(2 / (kh * kw * outputs)));
+    if (this.scheme === "convnext") return this.truncatedNormal(shape, 0.02);
+    if (["he", "mobilenet", "efficientnet"].includes(this.scheme))
+      return this.normal(shape, Math.sqrt(2 / (kh * kw * outputs)));
     return this.uniform(shape, 1 / Math.sqrt(kh * kw * inputs));
   }
 
   convBias([kh, kw, inputs]: readonly [number, number, number, number], outputs: number): Tensor {
+    if (["mobilenet", "efficientnet", "convnext"].includes(this.scheme)) return this.constant([outputs], 0);
     return this.uniform([outputs], 1 / Math.sqrt(kh * kw * inputs));
   }
 }

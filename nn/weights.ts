@@ -13,10 +13,10 @@ export interface Renames {
   readonly toFile: (name: string) => string;
 }
 
-/** torchvision calls a block's projection `downsample`. */
+/** torchvision calls a block's projection `downsample`, and the layers of its mobile networks `features`. */
 export const TORCHVISION: Renames = {
-  fromFile: (name) => name.replace(/\bdownsample\./, "shortcut."),
-  toFile: (name) => name.replace(/\bshortcut\./, "downsample."),
+  fromFile: (name) => name.replace(/\bdownsample\./, "shortcut.").replace(/\bfeatures\./, "layers."),
+  toFile: (name) => name.replace(/\bshortcut\./, "downsample.").replace(/\blayers\./, "features."),
 };
 
 const SAME: Renames = { fromFile: (name) => name, toFile: (name) => name };

@@ -13,14 +13,18 @@ import { findCases, runFile } from "./conformance/runner.ts";
 import { gpuSuite } from "./gpu.ts";
 import { assert, suite } from "./harness.ts";
 
-const cases = fileURLToPath(new URL("../../shared/conformance", import.meta.url));
+/** Folders of cases beside the repository, and the kinds of cases that are in them. */
+const FOLDERS: Readonly<Record<string, readonly string[]>> = {
+  conformance: Object.keys(KINDS),
+  "conformance-mobile": ["model"],
+};
 
-for (const kind of Object.keys(KINDS)) {
-  const folder = join(cases, kind);
-  const skip = existsSync(folder)
-    ? undefined
-    : `there is no folder ../shared/conformance/${kind} beside the repository`;
-  const test = (kind === "calibration" ? suite : gpuSuite)(`conformance: ${kind}`, { skip, isOptional: true });
+for (const [name, kind] of Object.entries(FOLDERS).flatMap(([name, kinds]) =>
+  kinds.map((kind) => [name, kind] as const),
+)) {
+  const folder = join(fileURLToPath(new URL(`../../shared/${name}`, import.meta.url)), kind);
+  const skip = existsSync(folder) ? undefined : `there is no folder ../shared/${name}/${kind} beside the repository`;
+  const test = (kind === "calibration" ? suite : gpuSuite)(`${name}: ${kind}`, { skip, isOptional: true });
   // Cases of ops that nothing runs yet are the runner's to report: it fails them by name.
   const isKnown = (name: string) => KINDS[kind]?.has(name.replace(/-\d+$/, ""));
   for (const name of skip === undefined ? findCases(folder).filter(isKnown) : []) {

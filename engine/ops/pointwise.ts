@@ -21,6 +21,9 @@ const unary = (
   rule: DTypeRule = integer === null ? "float" : "numeric",
 ): Unary => elementwise({ name, operands: ["x"], y, grads: { x: dx }, integer, rule });
 
+/** clamp(x / 6 + 1/2, 0, 1) */
+const HARD = "(lowest(highest(x + T(3.0), T(0.0)), T(6.0)) / T(6.0))";
+
 /** -x; u32 wraps, bool is refused. */
 export const neg: Unary = unary("neg", "-x", "-g", "T(0) - x");
 export const abs: Unary = unary(
@@ -39,6 +42,14 @@ export const relu: Unary = unary("relu", "rectified(x)", "select(T(0.0), g, pass
 export const sigmoid: Unary = unary("sigmoid", "sigmoid(x)", "g * sigmoid(x) * sigmoid(-x)");
 export const tanh: Unary = unary("tanh", "exact_tanh(x)", "g * sech_squared(x)");
 export const silu: Unary = unary("silu", "x * sigmoid(x)", "g * sigmoid(x) * (T(1.0) + x * sigmoid(-x))");
+/** clamp(x / 6 + 1/2, 0, 1); the gradient is 0 at both kinks. */
+export const hardsigmoid: Unary = unary("hardsigmoid", HARD, "select(T(0.0), g / T(6.0), lt(abs(x), T(3.0)))");
+/** x * hardsigmoid(x). */
+export const hardswish: Unary = unary(
+  "hardswish",
+  `x * ${HARD}`,
+  "select(select(g * (x / T(3.0) + T(0.5)), T(0.0), lt(x, T(-3.0))), g, lt(T(3.0), x))",
+);
 export const softplus: Unary = unary("softplus", "softplus(x)", "g * sigmoid(x)");
 export const erf: Unary = unary("erf", "erf(x)", "g * T(1.1283791670955126) * exact_exp(-x * x)");
 

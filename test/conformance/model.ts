@@ -20,14 +20,17 @@ import {
   BatchNorm2d,
   type CifarResNet,
   Conv2d,
+  convnext,
   EMA,
   EVAL,
+  efficientnet,
   type ImageNetResNet,
   Init,
   imageNetResnet,
   loadTorch,
   type Mode,
   type Module,
+  mobilenetV3,
   type Renames,
   resnet,
   SGD,
@@ -135,6 +138,40 @@ const transformer: Subject<VisionTransformer> = {
   },
 };
 
+/** Backbones whose stages are what torchvision calls `features.i`. */
+const byStage = <N extends Backbone>(make: Subject<N>["make"]): Subject<N> => ({
+  make: (attrs, input) => {
+    demand(attrs, "naming", "torchvision");
+    return make(attrs, input);
+  },
+  taps: (net) => (x) => (name) => {
+    const last = net.stages.findIndex((stage) => stage.name === name);
+    if (last < 0) throw new Error(`the backbone has no stage ${name}`);
+    return net.stages.slice(0, last + 1).reduce((y, _, i) => net.stage(i, y, EVAL), x);
+  },
+});
+
+const mobile = byStage((attrs, input) => {
+  demand(attrs, "arch", "mobilenet_v3_small");
+  const classes = attrs["numClasses"] as number;
+  // The cases were made with this momentum; torchvision's own is 0.01.
+  return mobilenetV3({ ...pick<{ widthMult: number }>(attrs, "widthMult"), classes, input, momentum: 0.1, seed: 1 });
+});
+
+const efficient = byStage((attrs, input) => {
+  demand(attrs, "arch", "efficientnet_b0");
+  type Scale = { widthMult: number; depthMult: number };
+  const classes = attrs["numClasses"] as number;
+  return efficientnet({ ...pick<Scale>(attrs, "widthMult", "depthMult"), classes, input, seed: 1 });
+});
+
+const convNext = byStage((attrs, input) => {
+  demand(attrs, "arch", "convnext");
+  type Layout = { dims: number[]; depths: number[] };
+  const classes = attrs["numClasses"] as number;
+  return convnext({ ...pick<Layout>(attrs, "dims", "depths"), classes, input, seed: 1 });
+});
+
 /** Host tensors of ours under PyTorch's names and in its layouts. */
 function inTorch(prefix: string, tensors: CaseTensors, rename: (name: string) => string): CaseTensors {
   return Object.fromEntries(
@@ -148,6 +185,8 @@ function inTorch(prefix: string, tensors: CaseTensors, rename: (name: string) =>
   );
 }
 
+const toFile = (name: string): string => toTorchName(name, TORCHVISION);
+
 /** One training step's loss, gradients and running statistics. */
 async function trained(net: Backbone, one: Case): Promise<CaseTensors> {
   const x = toDevice(get(one, "x")).requiresGrad();
@@ -159,8 +198,8 @@ async function trained(net: Backbone, one: Case): Promise<CaseTensors> {
   const grads = Object.fromEntries([...net.namedParameters()].map(([name, parameter]) => [name, parameter.grad]));
   return {
     ...(await toHost({ "out.loss": loss, "out.logits": logits, "grad.x": x.grad })),
-    ...inTorch("grad.param.", await toHost(grads), toTorchName),
-    ...inTorch("out.buffer.", await toHost(Object.fromEntries(net.namedBuffers())), toTorchName),
+    ...inTorch("grad.param.", await toHost(grads), toFile),
+    ...inTorch("out.buffer.", await toHost(Object.fromEntries(net.namedBuffers())), toFile),
   };
 }
 
@@ -329,5 +368,8 @@ export const modelCases: Record<string, CaseRunner> = {
   resnet50: forwardCase(imageNet),
   vit: forwardCase(transformer),
   vitTiny: forwardCase(transformer),
+  mobilenetV3: forwardCase(mobile),
+  efficientnet: forwardCase(efficient),
+  convnext: forwardCase(convNext),
   multiExitTraining,
 };

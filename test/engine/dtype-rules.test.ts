@@ -71,7 +71,21 @@ test("one operand: what becomes of its dtype", async () => {
     ["argmax", s.argmax, ["i32", "i32", "i32", "i32", "i32"]],
     ["argmin", s.argmin, ["i32", "i32", "i32", "i32", "i32"]],
     ...(
-      ["exp", "log", "sqrt", "rsqrt", "sigmoid", "tanh", "silu", "softplus", "erf", "gelu", "leakyRelu"] as const
+      [
+        "exp",
+        "log",
+        "sqrt",
+        "rsqrt",
+        "sigmoid",
+        "tanh",
+        "silu",
+        "softplus",
+        "hardsigmoid",
+        "hardswish",
+        "erf",
+        "gelu",
+        "leakyRelu",
+      ] as const
     ).map((op) => [op, (x: Tensor) => s[op](x), widens] as const),
     ...(["mean", "variance", "logsumexp", "softmax", "logSoftmax"] as const).map(
       (op) => [op, (x: Tensor) => s[op](x), floats] as const,

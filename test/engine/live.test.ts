@@ -21,7 +21,10 @@ const EXPECTED: readonly (readonly [Expected, string])[] = [
     "rows",
     "qkvAttention oneHot dropout cast reshape unsqueeze squeeze flattenAxes scaleGradient zerosLike onesLike full zeros ones",
   ],
-  ["rows", "neg abs square exp log sqrt rsqrt relu sigmoid tanh silu softplus erf copy gelu leakyRelu clamp"],
+  [
+    "rows",
+    "neg abs square exp log sqrt rsqrt relu sigmoid tanh silu softplus hardsigmoid hardswish erf copy gelu leakyRelu clamp",
+  ],
   ["some", "add sub mul div maximum minimum pow eq ne lt le gt ge where"],
   ["some", "scaledDotProductAttention conv2d exitGates indexSelect gather embedding crossEntropy nllLoss mse klDiv"],
   ["some", "binaryCrossEntropyWithLogits matmul linear batchNorm layerNorm groupNorm maxPool2d avgPool2d"],

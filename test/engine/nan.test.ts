@@ -44,6 +44,18 @@ const UNARY: readonly (readonly [string, (x: Tensor) => Tensor, (x: number) => n
   ["tanh", s.tanh, Math.tanh],
   ["softplus", s.softplus, (x) => (x > 30 ? x : Math.log1p(Math.exp(x))), sigmoid],
   ["silu", s.silu, (x) => x / (1 + Math.exp(-x))],
+  [
+    "hardsigmoid",
+    s.hardsigmoid,
+    (x) => Math.fround(Math.min(Math.max(Math.fround(x + 3), 0), 6) / 6),
+    (x) => (Math.abs(x) < 3 ? 1 / 6 : 0),
+  ],
+  [
+    "hardswish",
+    s.hardswish,
+    (x) => x * Math.fround(Math.min(Math.max(Math.fround(x + 3), 0), 6) / 6),
+    (x) => (x < -3 ? 0 : x <= 3 ? x / 3 + 0.5 : x > 3 ? 1 : NAN),
+  ],
   ["erf", s.erf, (x) => (Math.abs(x) > 5 ? Math.sign(x) : x === 0 || Number.isNaN(x) ? x : NAN)],
   [
     "gelu",

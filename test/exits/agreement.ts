@@ -16,7 +16,7 @@ import {
 import { backward, crossEntropy, type Device, noGrad, scope, type Tensor, tensor } from "../../engine/functions.ts";
 import { type Answers, deploy } from "../../exits/deploy/deploy.ts";
 import { type MultiExit, multiExit } from "../../exits/network/multi-exit.ts";
-import { EVAL, imageNetResnet, resnet, SGD, TRAIN, vit } from "../../nn/index.ts";
+import { convnext, EVAL, efficientnet, imageNetResnet, mobilenetV3, resnet, SGD, TRAIN, vit } from "../../nn/index.ts";
 import { poisoned } from "../engine/live.ts";
 
 const SCORES: readonly PlainScore[] = ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"];
@@ -57,6 +57,9 @@ const convolutional = (seed: number, device: Device | undefined, shortcut: "A" |
 const large = (depth: 18 | 50, device: Device | undefined) =>
   imageNetResnet({ depth, classes: CLASSES, input: [12, 12, 3], seed: 6, ...(device && { device }) });
 
+const small = (device: Device | undefined) =>
+  ({ classes: CLASSES, input: [12, 12, 3], seed: 7, ...(device && { device }) }) as const;
+
 const transformer = (seed: number, device: Device | undefined) => {
   const sizes = { imgSize: 12, patchSize: 4, embedDim: 64, depth: 3, numHeads: 4 };
   return vit({ ...sizes, classes: CLASSES, seed, ...(device && { device }) });
@@ -87,6 +90,33 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
     steps: 0,
     scores: ["energy"],
     make: (device) => multiExit(large(50, device), { after, head: "gap-linear" }),
+  },
+  mobilenetV3: {
+    steps: 0,
+    scores: ["energy", "maxProb"],
+    make: (device) =>
+      multiExit(mobilenetV3({ ...small(device), stemStride: 1 }), {
+        after: ["features.3", "features.8"],
+        head: "gap-linear",
+      }),
+  },
+  "efficientnet, trained": {
+    steps: 3,
+    scores: ["energy", "maxProb"],
+    make: (device) =>
+      multiExit(efficientnet({ ...small(device), widthMult: 0.5, stemStride: 1 }), {
+        after: ["features.2", "features.5"],
+        head: "gap-linear",
+      }),
+  },
+  convnext: {
+    steps: 0,
+    scores: ["energy", "maxProb"],
+    make: (device) =>
+      multiExit(convnext({ ...small(device), dims: [40, 72, 96], depths: [1, 1, 1], patch: 1 }), {
+        after: ["features.1", "features.3"],
+        head: "gap-linear",
+      }),
   },
   "vit, class-token": {
     steps: 0,

@@ -6,15 +6,18 @@ import {
   BasicBlock,
   Bottleneck,
   Conv2d,
+  convnext,
   countMacs,
   Dropout,
   describeStages,
   EVAL,
+  efficientnet,
   GroupNorm,
   Init,
   imageNetResnet,
   Linear,
   MultiHeadAttention,
+  mobilenetV3,
   resnet,
   TRAIN,
   TransformerBlock,
@@ -282,6 +285,72 @@ work("ViT-Small as timm has it (22.05 M, 4.6 GMACs), by hand and by stage", () =
     [196 * 768 * d + 4 * block, 4 * block, 4 * block],
   );
   for (const { reduction, channels, shape } of found) assert.equal(shape, [(224 / reduction) ** 2 + 1, channels]);
+});
+
+function convNextParameters(dims: readonly number[], depths: readonly number[], classes: number): number {
+  const norm = (dim: number) => 2 * dim;
+  const block = (dim: number) => 50 * dim + norm(dim) + 4 * dim * (dim + 1) + dim * (4 * dim + 1) + dim;
+  const groups = dims.map((dim, i) => depths[i]! * block(dim));
+  const downs = dims.slice(1).map((dim, i) => norm(dims[i]!) + (4 * dims[i]! + 1) * dim);
+  const last = dims.at(-1)!;
+  return 49 * dims[0]! + norm(dims[0]!) + sum(groups) + sum(downs) + norm(last) + (last + 1) * classes;
+}
+
+work(
+  "MobileNetV3-Small, EfficientNet-B0 and ConvNeXt-Tiny have torchvision's sizes, the first two its work too",
+  () => {
+    const giga = (net: Backbone) => Math.round(macs(net) / 1e6) / 1e3;
+    const sizes = (net: Backbone) => [net.countParameters(), giga(net)];
+    assert.equal(sizes(mobilenetV3({ seed: 1 })), [2_542_856, 0.057]);
+    assert.equal(sizes(efficientnet({ seed: 1 })), [5_288_548, 0.386]);
+    // The large one is too slow to draw: its formula by hand, held against a net of half the widths.
+    const tiny = [96, 192, 384, 768];
+    const narrow = tiny.map((dim) => dim / 2);
+    assert.is(convNextParameters(tiny, [3, 3, 9, 3], 1000), 28_589_128);
+    const half = convnext({ seed: 1, classes: 100, dims: narrow });
+    assert.is(half.countParameters(), convNextParameters(narrow, [3, 3, 9, 3], 100));
+  },
+);
+
+work("mobile backbones: a stage is what torchvision calls features.i", () => {
+  for (const net of [
+    mobilenetV3({ seed: 1, input: [64, 64, 3] }),
+    mobilenetV3({ seed: 1, input: [32, 32, 3], stemStride: 1, widthMult: 0.5 }),
+    efficientnet({ seed: 1, input: [64, 64, 3], depthMult: 1.2 }),
+    convnext({ seed: 1, input: [32, 32, 1], dims: [8, 16], depths: [1, 2], patch: 2 }),
+  ]) {
+    const found = describeStages(net);
+    assert.equal(
+      found.map(({ name }) => name),
+      found.map((_, i) => `features.${i}`),
+    );
+    for (const { reduction, channels, shape } of found) {
+      assert.equal(shape, [net.input[0] / reduction, net.input[1] / reduction, channels]);
+    }
+  }
+});
+
+work("mobile backbones refuse what they cannot be", async () => {
+  await failsWith(
+    () => mobilenetV3({ seed: 1, classes: 0 }),
+    "ArgumentError",
+    "mobilenetV3: classes must be a positive integer; got 0.",
+  );
+  await failsWith(
+    () => mobilenetV3({ seed: 1, widthMult: 0 }),
+    "ArgumentError",
+    "mobilenetV3: widthMult must be a positive number; got 0.",
+  );
+  await failsWith(
+    () => efficientnet({ seed: 1, stemStride: 3 as 1 }),
+    "ArgumentError",
+    "efficientnet: stemStride must be 1 or 2; got 3.",
+  );
+  await failsWith(
+    () => convnext({ seed: 1, dims: [8, 16], depths: [1] }),
+    "ArgumentError",
+    "convnext: dims and depths must be lists of the same length; got [8,16] and [1].",
+  );
 });
 
 work("counting runs nothing on the GPU and leaves nothing behind", () => {

@@ -125,6 +125,8 @@ const compare = (op: "eq" | "ne" | "lt" | "le" | "gt" | "ge", y: (a: number, b: 
     false,
   );
 
+const hardsigmoid = (x: number): number => Math.min(Math.max(x / 6 + 0.5, 0), 1);
+
 export const rows: readonly OpRow[] = [
   unary("neg", s.neg, (x) => -x),
   unary("abs", s.abs, Math.abs),
@@ -138,6 +140,9 @@ export const rows: readonly OpRow[] = [
   unary("tanh", s.tanh, Math.tanh, [-5, 5]),
   unary("silu", s.silu, (x) => x * sigmoid(x), [-6, 6]),
   unary("softplus", s.softplus, (x) => Math.log1p(Math.exp(x)), [-6, 6]),
+  // Away from the kinks at -3 and 3.
+  unary("hardsigmoid", s.hardsigmoid, hardsigmoid, [-2.9, 2.9]),
+  unary("hardswish", s.hardswish, (x) => x * hardsigmoid(x), [-2.9, 2.9]),
   unary("erf", s.erf, erf, [-4, 4]),
   unary("copy", s.copy, (x) => x),
   {

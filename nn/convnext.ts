@@ -1,0 +1,134 @@
+// ConvNeXt (Liu et al., CVPR 2022) in torchvision's form and names. Each layer is a stage, `features.0` and so on: patches, then blocks and
+// downsampling in turn. torchvision's stochastic depth is left out.
+
+import type { Kinds } from "../base/index.ts";
+import { ArgumentError, add, type Device, mul, readOptions, reshape, type Tensor } from "../engine/functions.ts";
+import { Backbone, checkClasses, type Stage } from "./backbone.ts";
+import { Init } from "./init.ts";
+import { Conv2d, globalAveragePool, LayerNorm, Linear } from "./layers.ts";
+import { Module } from "./module.ts";
+
+const NORM = { eps: 1e-6 } as const;
+
+/** x + scale * mlp(norm(depthwise 7x7 x)), [B, H, W, C] to the same; torchvision's CNBlock, with its holes for layers without parameters. */
+export class ConvNeXtBlock extends Module {
+  readonly block: readonly [Conv2d, undefined, LayerNorm, Linear, undefined, Linear];
+  /** [C, 1, 1], as the published files have it. */
+  readonly layerScale: Tensor;
+
+  constructor(channels: number, init: Init) {
+    super();
+    this.block = [
+      new Conv2d(channels, channels, init, { kernel: 7, groups: channels, bias: true }),
+      undefined,
+      new LayerNorm(channels, init, NORM),
+      new Linear(channels, 4 * channels, init),
+      undefined,
+      new Linear(4 * channels, channels, init),
+    ];
+    this.layerScale = init.constant([channels, 1, 1], 1e-6);
+  }
+
+  forward(x: Tensor): Tensor {
+    const [depthwise, , norm, wide, , narrow] = this.block;
+    const inner = wide.forward(norm.forward(depthwise.forward(x)), { activation: "gelu" });
+    return add(x, mul(narrow.forward(inner), reshape(this.layerScale, [-1])));
+  }
+}
+
+/** Options of ConvNeXt. */
+export interface ConvNeXtOptions {
+  /** Default 1000. */
+  readonly classes?: number;
+  /** Shape of an image, [H, W, C]; default [224, 224, 3]. */
+  readonly input?: readonly [number, number, number];
+  /** Channels of the four groups of blocks; default [96, 192, 384, 768] (ConvNeXt-Tiny). */
+  readonly dims?: readonly number[];
+  /** Blocks of each group; default [3, 3, 9, 3] (ConvNeXt-Tiny). */
+  readonly depths?: readonly number[];
+  /** Side of a patch; 4 (default) as published, 1 or 2 for images of 32x32. */
+  readonly patch?: number;
+  readonly seed: number;
+  readonly device?: Device;
+}
+
+const CONVNEXT: Kinds<ConvNeXtOptions> = {
+  classes: "number",
+  input: "any",
+  dims: "any",
+  depths: "any",
+  patch: "number",
+  seed: "number!",
+  device: "any",
+};
+
+type Patches = readonly [Conv2d, LayerNorm];
+type Downsampling = readonly [LayerNorm, Conv2d];
+
+/** ConvNeXt: patches, groups of blocks with downsampling between, pool, norm, linear. Stages `features.0`, `features.1` and so on. */
+export class ConvNeXt extends Backbone {
+  /** torchvision's `features`. */
+  readonly layers: readonly (Patches | Downsampling | readonly ConvNeXtBlock[])[];
+  readonly classifier: readonly [LayerNorm, undefined, Linear];
+  readonly stages: readonly Stage[];
+  readonly input: readonly [number, number, number];
+  readonly classes: number;
+
+  constructor(options: ConvNeXtOptions) {
+    super();
+    const {
+      classes = 1000,
+      input = [224, 224, 3],
+      dims = [96, 192, 384, 768],
+      depths = [3, 3, 9, 3],
+      patch = 4,
+      seed,
+      device,
+    } = readOptions("convnext", options, CONVNEXT);
+    checkClasses("convnext", classes);
+    if (!Array.isArray(dims) || !Array.isArray(depths) || dims.length === 0 || dims.length !== depths.length) {
+      throw new ArgumentError(
+        `convnext: dims and depths must be lists of the same length; got [${dims}] and [${depths}].`,
+      );
+    }
+    const init = new Init({ seed, scheme: "convnext", device });
+    const down = (inputs: number, outputs: number): Downsampling => [
+      new LayerNorm(inputs, init, NORM),
+      new Conv2d(inputs, outputs, init, { kernel: 2, stride: 2, padding: 0, bias: true }),
+    ];
+    const first = new Conv2d(input[2], dims[0] as number, init, {
+      kernel: patch,
+      stride: patch,
+      padding: 0,
+      bias: true,
+    });
+    this.layers = [
+      [first, new LayerNorm(dims[0] as number, init, NORM)],
+      ...dims.flatMap((dim: number, i) => {
+        const blocks = Array.from({ length: depths[i] as number }, () => new ConvNeXtBlock(dim, init));
+        return i === 0 ? [blocks] : [down(dims[i - 1] as number, dim), blocks];
+      }),
+    ];
+    const last = dims.at(-1) as number;
+    this.classifier = [new LayerNorm(last, init, NORM), undefined, new Linear(last, classes, init)];
+    this.stages = this.layers.map((_, i) => {
+      const group = i >> 1;
+      return { name: `features.${i}`, channels: dims[group] as number, reduction: patch * 2 ** group, kind: "map" };
+    });
+    this.input = input;
+    this.classes = classes;
+  }
+
+  stage(i: number, x: Tensor): Tensor {
+    const layers = this.layers[i] as readonly (Conv2d | LayerNorm | ConvNeXtBlock)[];
+    return layers.reduce((y, layer) => layer.forward(y), x);
+  }
+
+  classify(features: Tensor): Tensor {
+    const [norm, , linear] = this.classifier;
+    return linear.forward(norm.forward(globalAveragePool(features)));
+  }
+}
+
+/** ConvNeXt, Tiny unless `dims` and `depths` say otherwise; see `ConvNeXtOptions`. */
+export const convnext = (options: ConvNeXtOptions): ConvNeXt => new ConvNeXt(options);

@@ -1,0 +1,113 @@
+// EfficientNet-B0 and its scaled kin (Tan and Le, ICML 2019) in torchvision's form and names. Each layer is a stage, `features.0` and so on.
+// torchvision's dropout and stochastic depth are left out.
+
+import type { Kinds } from "../base/index.ts";
+import { type Device, readOptions, type Tensor } from "../engine/functions.ts";
+import { Backbone, checkClasses, checkScale, checkStemStride, type Stage } from "./backbone.ts";
+import { Init } from "./init.ts";
+import { globalAveragePool, Linear } from "./layers.ts";
+import { ConvNorm, InvertedResidual, roundChannels } from "./mobile-blocks.ts";
+import type { Mode } from "./module.ts";
+
+/** Table 1 of the paper: [expansion, kernel, stride, outputs, blocks]. */
+const B0 = [
+  [1, 3, 1, 16, 1],
+  [6, 3, 2, 24, 2],
+  [6, 5, 2, 40, 2],
+  [6, 3, 2, 80, 3],
+  [6, 5, 1, 112, 3],
+  [6, 5, 2, 192, 4],
+  [6, 3, 1, 320, 1],
+] as const;
+
+/** Options of EfficientNet. */
+export interface EfficientNetOptions {
+  /** Default 1000. */
+  readonly classes?: number;
+  /** Shape of an image, [H, W, C]; default [224, 224, 3]. */
+  readonly input?: readonly [number, number, number];
+  /** Scales all widths, then rounds them to multiples of 8; default 1 (B0). */
+  readonly widthMult?: number;
+  /** Scales the number of blocks of a stage, rounded up; default 1 (B0). */
+  readonly depthMult?: number;
+  /** Stride of the first convolution; 2 (default) as published, 1 for images of 32x32. */
+  readonly stemStride?: 1 | 2;
+  readonly seed: number;
+  readonly device?: Device;
+}
+
+const EFFICIENTNET: Kinds<EfficientNetOptions> = {
+  classes: "number",
+  input: "any",
+  widthMult: "number",
+  depthMult: "number",
+  stemStride: "number",
+  seed: "number!",
+  device: "any",
+};
+
+/** EfficientNet: a stem, seven stages of inverted residual blocks, a 1x1 convolution, pool, linear. Stages `features.0` to `features.8`. */
+export class EfficientNet extends Backbone {
+  /** torchvision's `features`. */
+  readonly layers: readonly (ConvNorm | readonly InvertedResidual[])[];
+  readonly classifier: readonly [undefined, Linear];
+  readonly stages: readonly Stage[];
+  readonly input: readonly [number, number, number];
+  readonly classes: number;
+
+  constructor(options: EfficientNetOptions) {
+    super();
+    const {
+      classes = 1000,
+      input = [224, 224, 3],
+      widthMult = 1,
+      depthMult = 1,
+      stemStride = 2,
+      seed,
+      device,
+    } = readOptions("efficientnet", options, EFFICIENTNET);
+    checkClasses("efficientnet", classes);
+    checkScale("efficientnet", { widthMult, depthMult });
+    checkStemStride("efficientnet", stemStride);
+    const init = new Init({ seed, scheme: "efficientnet", device });
+    const act = { activation: "silu", norm: { eps: 1e-5, momentum: 0.1 } } as const;
+    const widths = [32, ...B0.map(([, , , outputs]) => outputs)].map((channels) => roundChannels(channels * widthMult));
+    const last = widths.at(-1) as number;
+    this.layers = [
+      new ConvNorm(input[2], widths[0] as number, init, { kernel: 3, stride: stemStride, ...act }),
+      ...B0.map(([expansion, kernel, stride, , count], i) =>
+        Array.from({ length: Math.ceil(count * depthMult) }, (_, b) => {
+          const inputs = widths[b === 0 ? i : i + 1] as number;
+          const squeeze = { channels: Math.max(1, Math.floor(inputs / 4)), inner: "silu", gate: "sigmoid" } as const;
+          const expanded = roundChannels(inputs * expansion);
+          const outputs = widths[i + 1] as number;
+          const shape = { inputs, expanded, outputs, kernel, stride: b === 0 ? stride : 1, squeeze };
+          return new InvertedResidual({ ...shape, ...act }, init);
+        }),
+      ),
+      new ConvNorm(last, 4 * last, init, { kernel: 1, ...act }),
+    ];
+    this.classifier = [undefined, new Linear(4 * last, classes, init)];
+    const strides = [stemStride, ...B0.map(([, , stride]) => stride), 1];
+    this.stages = [...widths, 4 * last].map((channels, i) => ({
+      name: `features.${i}`,
+      channels,
+      reduction: strides.slice(0, i + 1).reduce((all, stride) => all * stride, 1),
+      kind: "map",
+    }));
+    this.input = input;
+    this.classes = classes;
+  }
+
+  stage(i: number, x: Tensor, mode: Mode): Tensor {
+    const layer = this.layers[i] as ConvNorm | readonly InvertedResidual[];
+    return layer instanceof ConvNorm ? layer.forward(x, mode) : layer.reduce((y, block) => block.forward(y, mode), x);
+  }
+
+  classify(features: Tensor): Tensor {
+    return this.classifier[1].forward(globalAveragePool(features));
+  }
+}
+
+/** EfficientNet, B0 unless scaled; see `EfficientNetOptions`. */
+export const efficientnet = (options: EfficientNetOptions): EfficientNet => new EfficientNet(options);

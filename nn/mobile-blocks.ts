@@ -1,0 +1,124 @@
+// What the mobile backbones are built of: convolution with norm and activation, squeeze and excitation, inverted residual blocks.
+// Field names are torchvision's; lists have holes where torchvision counts layers without parameters.
+
+import { avgPool2d, hardsigmoid, hardswish, mul, relu, sigmoid, silu, type Tensor } from "../engine/functions.ts";
+import type { Init } from "./init.ts";
+import { BatchNorm2d, type BatchNormLayerOptions, Conv2d } from "./layers.ts";
+import { type Mode, Module } from "./module.ts";
+
+/** Activations between the layers of these backbones. */
+const ACTIVATIONS = { none: (x: Tensor) => x, relu, hardswish, silu } as const;
+
+/** How a `ConvNorm` goes on after its norm. */
+export type MobileActivation = keyof typeof ACTIVATIONS;
+
+/** Options of `ConvNorm`. */
+export interface ConvNormOptions {
+  readonly kernel: number;
+  readonly stride?: number;
+  readonly groups?: number;
+  readonly activation: MobileActivation;
+  readonly norm: BatchNormLayerOptions;
+}
+
+/** A convolution (`0`), its batch norm (`1`) and an activation, as torchvision's Conv2dNormActivation. [B, H, W, in] to [B, ceil(H / stride), ceil(W / stride), out]. */
+export class ConvNorm extends Module {
+  readonly 0: Conv2d;
+  readonly 1: BatchNorm2d;
+  readonly #activation: MobileActivation;
+
+  constructor(inputs: number, outputs: number, init: Init, options: ConvNormOptions) {
+    super();
+    const { kernel, stride = 1, groups = 1, activation, norm } = options;
+    this[0] = new Conv2d(inputs, outputs, init, { kernel, stride, groups });
+    this[1] = new BatchNorm2d(outputs, init, norm);
+    this.#activation = activation;
+  }
+
+  forward(x: Tensor, mode: Mode, residual?: Tensor): Tensor {
+    const y = this[0].forward(x);
+    if (this.#activation === "relu") return this[1].forward(y, mode, { activation: "relu", residual });
+    return ACTIVATIONS[this.#activation](this[1].forward(y, mode, { residual }));
+  }
+}
+
+/** Options of `SqueezeExcitation`: the activation inside, and the gate at its end. */
+export interface SqueezeOptions {
+  readonly inner: "relu" | "silu";
+  readonly gate: "sigmoid" | "hardsigmoid";
+}
+
+/** Scales channels by what all pixels say of them (Hu et al., CVPR 2018): x * gate(fc2(inner(fc1(mean x)))), [B, H, W, C] to the same. */
+export class SqueezeExcitation extends Module {
+  readonly fc1: Conv2d;
+  readonly fc2: Conv2d;
+  readonly #options: SqueezeOptions;
+
+  constructor(channels: number, squeezed: number, init: Init, options: SqueezeOptions) {
+    super();
+    this.fc1 = new Conv2d(channels, squeezed, init, { kernel: 1, bias: true });
+    this.fc2 = new Conv2d(squeezed, channels, init, { kernel: 1, bias: true });
+    this.#options = options;
+  }
+
+  forward(x: Tensor): Tensor {
+    const [, height, width] = x.shape as readonly [number, number, number];
+    const { inner, gate } = this.#options;
+    const mean = avgPool2d(x, { kernel: [height, width] });
+    const inside = this.fc1.forward(mean, { activation: inner });
+    const scale = gate === "sigmoid" ? sigmoid(this.fc2.forward(inside)) : hardsigmoid(this.fc2.forward(inside));
+    return mul(x, scale);
+  }
+}
+
+/** Shape of an `InvertedResidual`. */
+export interface InvertedResidualOptions {
+  readonly inputs: number;
+  /** Channels in which the depthwise convolution works; no expansion where they are the inputs'. */
+  readonly expanded: number;
+  readonly outputs: number;
+  readonly kernel: number;
+  readonly stride: number;
+  readonly activation: MobileActivation;
+  readonly norm: BatchNormLayerOptions;
+  /** Squeeze and excitation after the depthwise convolution; `channels` are those in its middle. */
+  readonly squeeze?: (SqueezeOptions & { readonly channels: number }) | undefined;
+}
+
+/**
+ * Inverted residual block (Sandler et al., CVPR 2018): 1x1 to many channels, depthwise, squeeze and excitation, 1x1 to few; plus the input
+ * where the shape allows. [B, H, W, inputs] to [B, ceil(H / stride), ceil(W / stride), outputs].
+ */
+export class InvertedResidual extends Module {
+  readonly block: readonly (ConvNorm | SqueezeExcitation)[];
+  readonly #isResidual: boolean;
+
+  constructor(options: InvertedResidualOptions, init: Init) {
+    super();
+    const { inputs, expanded, outputs, kernel, stride, activation, norm, squeeze } = options;
+    this.block = [
+      ...(expanded === inputs ? [] : [new ConvNorm(inputs, expanded, init, { kernel: 1, activation, norm })]),
+      new ConvNorm(expanded, expanded, init, { kernel, stride, groups: expanded, activation, norm }),
+      ...(squeeze ? [new SqueezeExcitation(expanded, squeeze.channels, init, squeeze)] : []),
+      new ConvNorm(expanded, outputs, init, { kernel: 1, activation: "none", norm }),
+    ];
+    this.#isResidual = stride === 1 && inputs === outputs;
+  }
+
+  forward(x: Tensor, mode: Mode): Tensor {
+    const last = this.block.length - 1;
+    return this.block.reduce(
+      (y, layer, i) =>
+        layer instanceof ConvNorm
+          ? layer.forward(y, mode, i === last && this.#isResidual ? x : undefined)
+          : layer.forward(y),
+      x,
+    );
+  }
+}
+
+/** The multiple of `divisor` next to `value`, never less than nine tenths of it (MobileNet's rule for scaled widths). */
+export function roundChannels(value: number, divisor = 8): number {
+  const rounded = Math.max(divisor, Math.floor((value + divisor / 2) / divisor) * divisor);
+  return rounded < 0.9 * value ? rounded + divisor : rounded;
+}

@@ -1,0 +1,131 @@
+// MobileNetV3-Small (Howard et al., ICCV 2019) in torchvision's form and names. Each layer is a stage, `features.0` and so on, so an exit can be
+// attached after any of them. torchvision's dropout before the classifier is left out.
+
+import type { Kinds } from "../base/index.ts";
+import { type Device, hardswish, readOptions, type Tensor } from "../engine/functions.ts";
+import { Backbone, checkClasses, checkScale, checkStemStride, type Stage } from "./backbone.ts";
+import { Init } from "./init.ts";
+import { globalAveragePool, Linear } from "./layers.ts";
+import { ConvNorm, InvertedResidual, type MobileActivation, roundChannels } from "./mobile-blocks.ts";
+import type { Mode } from "./module.ts";
+
+type Row = readonly [
+  kernel: number,
+  expanded: number,
+  outputs: number,
+  squeezes: boolean,
+  MobileActivation,
+  stride: number,
+];
+
+/** Table 2 of the paper. */
+const SMALL: readonly Row[] = [
+  [3, 16, 16, true, "relu", 2],
+  [3, 72, 24, false, "relu", 2],
+  [3, 88, 24, false, "relu", 1],
+  [5, 96, 40, true, "hardswish", 2],
+  [5, 240, 40, true, "hardswish", 1],
+  [5, 240, 40, true, "hardswish", 1],
+  [5, 120, 48, true, "hardswish", 1],
+  [5, 144, 48, true, "hardswish", 1],
+  [5, 288, 96, true, "hardswish", 2],
+  [5, 576, 96, true, "hardswish", 1],
+  [5, 576, 96, true, "hardswish", 1],
+];
+
+/** Options of MobileNetV3-Small. */
+export interface MobileNetV3Options {
+  /** Default 1000. */
+  readonly classes?: number;
+  /** Shape of an image, [H, W, C]; default [224, 224, 3]. */
+  readonly input?: readonly [number, number, number];
+  /** Scales all widths, then rounds them to multiples of 8; default 1. */
+  readonly widthMult?: number;
+  /** Share of a batch in the running statistics; default 0.01, as torchvision's. */
+  readonly momentum?: number;
+  /**
+   * Stride of the first convolution; 2 (default) as published, 1 for images of 32x32.
+   */
+  readonly stemStride?: 1 | 2;
+  readonly seed: number;
+  readonly device?: Device;
+}
+
+const MOBILENET: Kinds<MobileNetV3Options> = {
+  classes: "number",
+  input: "any",
+  widthMult: "number",
+  momentum: "number",
+  stemStride: "number",
+  seed: "number!",
+  device: "any",
+};
+
+/** MobileNetV3-Small: a stem, eleven inverted residual blocks, a 1x1 convolution, pool, two linear layers. Stages `features.0` to `features.12`. */
+export class MobileNetV3 extends Backbone {
+  /** torchvision's `features`. */
+  readonly layers: readonly (ConvNorm | InvertedResidual)[];
+  readonly classifier: readonly [Linear, undefined, undefined, Linear];
+  readonly stages: readonly Stage[];
+  readonly input: readonly [number, number, number];
+  readonly classes: number;
+
+  constructor(options: MobileNetV3Options) {
+    super();
+    const {
+      classes = 1000,
+      input = [224, 224, 3],
+      widthMult = 1,
+      momentum = 0.01,
+      stemStride = 2,
+      seed,
+      device,
+    } = readOptions("mobilenetV3", options, MOBILENET);
+    checkClasses("mobilenetV3", classes);
+    checkScale("mobilenetV3", { widthMult });
+    checkStemStride("mobilenetV3", stemStride);
+    const init = new Init({ seed, scheme: "mobilenet", device });
+    const norm = { eps: 1e-3, momentum };
+    const width = (channels: number) => roundChannels(channels * widthMult);
+    const stem = width(16);
+    const widths = [stem, ...SMALL.map(([, , outputs]) => width(outputs))];
+    const blocks = SMALL.map(([kernel, wide, , squeezes, activation, stride], i) => {
+      const expanded = width(wide);
+      const squeeze = squeezes
+        ? ({ channels: roundChannels(Math.floor(expanded / 4)), inner: "relu", gate: "hardsigmoid" } as const)
+        : undefined;
+      const [inputs, outputs] = [widths[i] as number, widths[i + 1] as number];
+      return new InvertedResidual({ inputs, expanded, outputs, kernel, stride, activation, norm, squeeze }, init);
+    });
+    const last = widths.at(-1) as number;
+    const act = { activation: "hardswish", norm } as const;
+    this.layers = [
+      new ConvNorm(input[2], stem, init, { kernel: 3, stride: stemStride, ...act }),
+      ...blocks,
+      new ConvNorm(last, 6 * last, init, { kernel: 1, ...act }),
+    ];
+    const hidden = width(1024);
+    this.classifier = [new Linear(6 * last, hidden, init), undefined, undefined, new Linear(hidden, classes, init)];
+    const strides = [stemStride, ...SMALL.map((row) => row[5]), 1];
+    this.stages = [...widths, 6 * last].map((channels, i) => ({
+      name: `features.${i}`,
+      channels,
+      reduction: strides.slice(0, i + 1).reduce((all, stride) => all * stride, 1),
+      kind: "map",
+    }));
+    this.input = input;
+    this.classes = classes;
+  }
+
+  stage(i: number, x: Tensor, mode: Mode): Tensor {
+    return (this.layers[i] as ConvNorm | InvertedResidual).forward(x, mode);
+  }
+
+  classify(features: Tensor): Tensor {
+    const [hidden, , , out] = this.classifier;
+    return out.forward(hardswish(hidden.forward(globalAveragePool(features))));
+  }
+}
+
+/** MobileNetV3-Small; see `MobileNetV3Options`. */
+export const mobilenetV3 = (options: MobileNetV3Options): MobileNetV3 => new MobileNetV3(options);
