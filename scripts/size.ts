@@ -1,12 +1,5 @@
 // `npm run size`: what a page loads - the engine alone and small apps, bundled, minified, gzipped - against budgets.
-//
-// The target of 45 kB for the engine alone is missed by 4 kB without the kernels, and by the whole, which is 88 kB: 57 kB of code, 19 kB of
-// WGSL and other templates, 10 kB of strings; checks of options and operands, with what they say, are 2.5 kB of it. No encoding
-// closes that gap. Measured after gzip, at the most: shorter names of
-// properties -1.4 kB, WGSL without white space and with short names -2.7 kB, no error messages at all -3.0 kB, helpers for
-// what kernels declare -0.1 kB. Nor does any one family: each op family with its kernels is 2 to 7 kB, what all of them
-// need is 12 kB. So the sources stay readable in the package, and bundles hold only what they use: scripts/pure.ts
-// and engine/functions.ts took the inference app from 63 to 50 kB. A budget is a ratchet: lower it when its figure falls.
+// Why the target of the whole engine is out of reach: bench/results/size.md. A budget is a ratchet: lower it when its figure falls.
 
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
