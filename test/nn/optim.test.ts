@@ -221,6 +221,7 @@ test("averages follow a flat buffer, at a decay that may change", async () => {
   ema.update();
   assert.equal([...(await (ema.averages[0] as Tensor).read())].slice(0, 2), [0.5, 1.5]);
   assert.is(ema.decay, 0.5);
+  assert.is(optimizer.lr, 1);
   ema.decay = 0.75;
   assert.is(ema.decay, 0.75);
   ema.update();
