@@ -15,5 +15,16 @@ export {
   writeWholeSync,
 } from "./files.ts";
 export { nearest } from "./nearest.ts";
-export { type KindOf, type Kinds, type OptionsReader, optionsReader, what } from "./options.ts";
+export {
+  type Complete,
+  completer,
+  type Given,
+  misfit,
+  type Option,
+  type OptionSet,
+  type OptionValues,
+  option,
+  preset,
+} from "./option.ts";
+export { type Checked, type KindOf, type Kinds, type OptionsReader, optionsReader, what } from "./options.ts";
 export { printable } from "./printable.ts";

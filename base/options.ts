@@ -16,13 +16,19 @@ export type KindOf<T> = [T] extends [boolean]
 
 /**
  * What each option of `O` is, as `typeof` says it, and a number that is one; "any" where the function looks for itself; `!` where it
- * must be given.
+ * must be given; or a record that says what it must be.
  */
 export type Kinds<O> = {
   readonly [K in keyof O]-?: undefined extends O[K]
-    ? KindOf<Exclude<O[K], undefined>> | "any"
+    ? KindOf<Exclude<O[K], undefined>> | "any" | Checked
     : `${KindOf<O[K]>}!` | "any!";
 };
+
+/** What a reader asks of an option that is described whole; see `option.ts`. */
+export interface Checked {
+  readonly must: string;
+  readonly fits: (value: unknown) => boolean;
+}
 
 /** Checks the options `given` to `op` and returns them. */
 export type OptionsReader = <O extends object>(op: string, given: O, kinds: Kinds<O>) => O;
@@ -30,7 +36,7 @@ export type OptionsReader = <O extends object>(op: string, given: O, kinds: Kind
 /** A reader that throws errors of the class `Failure`. */
 export function optionsReader(Failure: new (message: string) => SortieError): OptionsReader {
   return <O extends object>(op: string, given: O, kinds: Kinds<O>): O => {
-    const takes = kinds as Readonly<Record<string, string>>;
+    const takes = kinds as Readonly<Record<string, string | Checked>>;
     const names = Object.keys(takes);
     const refuse = (why: string): never => {
       throw new Failure(`${op}: ${why}${why.endsWith("?") ? "" : "."} It takes ${names.join(", ")}.`);
@@ -43,8 +49,13 @@ export function optionsReader(Failure: new (message: string) => SortieError): Op
       refuse(`unknown option "${name}"${meant ? `. Did you mean "${meant}"?` : ""}`);
     }
     for (const name of names) {
-      const kind = takes[name] as string;
+      const kind = takes[name] as string | Checked;
       const value = values[name];
+      if (typeof kind === "object") {
+        if (value !== undefined && !kind.fits(value))
+          throw new Failure(`${op}: ${name} must be ${kind.must}; got ${what(value)}.`);
+        continue;
+      }
       const type = kind.replace("!", "");
       if (value === undefined) {
         if (type !== kind) refuse(`${name} must be given; got none`);

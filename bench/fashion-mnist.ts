@@ -16,8 +16,8 @@ import { RUN_FILES } from "../exits/index.ts";
 
 /** The paper's printed form: weights are products of gates, and nothing else. */
 const PLAIN = [
-  ...["--objective.leak", "0", "--objective.normalise", "false"],
-  ...["--objective.anneal", "false", "--objective.labelSmoothing", "0"],
+  ...["--method.leak", "0", "--method.normalise", "false"],
+  ...["--method.anneal", "false", "--method.labelSmoothing", "0"],
 ];
 
 /** What is compared: the objective, its flags, and what it is. */
@@ -25,13 +25,13 @@ const METHODS = {
   joint: {
     seeds: [0, 1],
     objective: "joint",
-    flags: ["--objective.weights", "0.5,0.5,0.5"],
+    flags: ["--method.exitWeights", "0.5,0.5,0.5"],
     is: "half the sum of the exits' cross-entropies, as the reference has it",
   },
   "joint-sum": {
     seeds: [0],
     objective: "joint",
-    flags: ["--objective.weights", "1,1,1"],
+    flags: ["--method.exitWeights", "1,1,1"],
     is: "the whole sum: gradients of the size that gated ones without normalisation have",
   },
   "soft-cgt": {
@@ -50,7 +50,7 @@ const METHODS = {
   "soft-cgt-plain": {
     seeds: [0],
     objective: "soft-cgt",
-    flags: ["--objective.kappa", "10", ...PLAIN],
+    flags: ["--method.kappa", "10", ...PLAIN],
     is: "soft gates as the paper prints them, tau 0.9, with a kappa of 10: no leak, no normalisation, no annealing, no label smoothing",
   },
 } as const;
@@ -87,7 +87,7 @@ const folderOf = (plan: Plan): string => join(flags.runs, nameOf(plan));
 
 /** The command of a run, without the place of the data. */
 const argumentsOf = (plan: Plan): readonly string[] => [
-  ...["--objective", METHODS[plan.method].objective, ...METHODS[plan.method].flags],
+  ...["--method", METHODS[plan.method].objective, ...METHODS[plan.method].flags],
   ...["--epochs", String(plan.epochs), "--seed", String(plan.seed)],
   ...["--out", flags.runs, "--name", nameOf(plan)],
 ];

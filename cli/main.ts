@@ -5,6 +5,7 @@ import { calibrateHelp, runCalibrate } from "./commands/calibrate.ts";
 import { dataHelp, runData } from "./commands/data.ts";
 import { doctorHelp, runDoctor } from "./commands/doctor.ts";
 import { evaluateHelp, runEvaluate } from "./commands/evaluate.ts";
+import { methodsHelp, runMethods } from "./commands/methods.ts";
 import { reportHelp, runReport } from "./commands/report.ts";
 import { runAll, runHelp } from "./commands/run.ts";
 import { runTrain, trainHelp } from "./commands/train.ts";
@@ -25,6 +26,7 @@ const commands: Readonly<Record<string, Command>> = {
   calibrate: { help: calibrateHelp, run: runCalibrate },
   evaluate: { help: evaluateHelp, run: runEvaluate },
   report: { help: reportHelp, run: runReport },
+  methods: { help: methodsHelp, run: runMethods },
   data: { help: dataHelp, run: runData },
   doctor: { help: doctorHelp, run: runDoctor },
 };

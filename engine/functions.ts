@@ -1,7 +1,7 @@
 // All of the engine as functions. `index.ts` adds the methods of tensors, which keep what they call in every bundle: code that
 // takes functions from here, as nn does, brings only what it calls.
 
-export type { KindOf, Kinds, OptionsReader } from "../base/index.ts";
+export type { Checked, KindOf, Kinds, OptionsReader } from "../base/index.ts";
 export { type Activation, packHyper, tallySize } from "../kernels/index.ts";
 export type { DeviceInfo } from "./adapter.ts";
 export type { MemoryReport } from "./buffers.ts";

@@ -1,15 +1,25 @@
 // Public entry of exits: multi-exit networks, training objectives and other methods' losses, training.
 
+export { type Given, type Option, type OptionSet, type OptionValues, option } from "../base/index.ts";
 export { type Answers, Classifier, type ClassifyOptions, type DeployOptions, deploy } from "./deploy/deploy.ts";
 export type { Images, Normalisation, Picture } from "./deploy/given-images.ts";
 export type { ExitPolicy } from "./deploy/policy.ts";
 export { CheckpointError, TrainingError } from "./errors.ts";
 export { type BoostLosses, type BoostOptions, boostedLogits, boostLosses } from "./methods/boost.ts";
 export { type CalexnetLosses, type CalexnetOptions, calexnetLosses } from "./methods/calexnet.ts";
-export { type Anneal, annealed, confidenceGated, type GatedOptions, scheduleOnly } from "./methods/confidence-gated.ts";
+export {
+  type Anneal,
+  annealed,
+  confidenceGated,
+  type GatedOptions,
+  type ScheduleOnlyOptions,
+  scheduleOnly,
+} from "./methods/confidence-gated.ts";
 export { type DkdOptions, dkd, entropy, kd } from "./methods/distill.ts";
 export { type ErdeOptions, erdeLosses } from "./methods/erde.ts";
+export type { ExitWeights, LinearWeights, SdnWeights } from "./methods/exit-weights.ts";
 export { type Equilibrium, gradientEquilibrium } from "./methods/gradient-equilibrium.ts";
+export { METHODS } from "./methods/index.ts";
 export {
   type ExitGates,
   exitStatistics,
@@ -17,12 +27,13 @@ export {
   type JeiDnnOptions,
   jeiDnnLosses,
 } from "./methods/jei-dnn.ts";
-export { type JointOptions, jointCrossEntropy, type LinearWeights, type SdnWeights } from "./methods/joint.ts";
+export { type JointOptions, jointCrossEntropy } from "./methods/joint.ts";
+export { defineMethod, type Method, type Paper } from "./methods/method.ts";
 export { type PteeLoss, type PteeOptions, pteeLoss } from "./methods/ptee.ts";
 export { type SafeKdOptions, safeKd } from "./methods/safe-kd.ts";
 export { type SelfDistillation, type SelfDistillationOptions, selfDistillation } from "./methods/self-distill.ts";
 export { type ZtwHeadParameters, ztwEnsemble, ztwHead } from "./methods/ztw.ts";
-export { Head, type HeadFactory, type HeadKind, type HeadSite } from "./network/heads.ts";
+export { HEADS, Head, type HeadFactory, type HeadKind, type HeadRecord, type HeadSite } from "./network/heads.ts";
 export { type ExitInfo, MultiExit, type MultiExitOptions, multiExit } from "./network/multi-exit.ts";
 export { firstDifference, loadWeights } from "./run/checkpoint.ts";
 export { type FolderLock, lockFolder } from "./run/lock.ts";
@@ -32,6 +43,7 @@ export { RUN_FILES, Run, type RunParts } from "./run/run.ts";
 export { SEAL, type SealedTensor, sealedText } from "./run/seal.ts";
 export type { BatchSource, ImageBatch, ImageSet, ImageSplits, Split } from "./training/images.ts";
 export type { Blend, Epoch, ExitBatch, ExitLosses, Objective } from "./training/objective.ts";
+export { OPTIMIZERS, type OptimizerRecipe } from "./training/optimizers.ts";
 export {
   clock,
   defaultReport,
@@ -41,6 +53,7 @@ export {
   type Progress,
   type Report,
 } from "./training/progress.ts";
-export type { OptimizerRecipe, Recipe, ScheduleRecipe } from "./training/recipe.ts";
+export { RECIPE_OPTIONS, type Recipe } from "./training/recipe.ts";
+export { SCHEDULES, type ScheduleRecipe } from "./training/schedules.ts";
 export { Evaluator } from "./training/step.ts";
 export { type TrainOptions, train } from "./training/train.ts";

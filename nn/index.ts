@@ -1,5 +1,6 @@
 // Public entry of nn: layers, backbones, optimisers, schedules, weights.
 export { Backbone, type Stage } from "./backbone.ts";
+export { BACKBONES, type BackboneKind, type BackboneSite, defineBackbone } from "./backbones/index.ts";
 export * from "./convnext.ts";
 export * from "./efficientnet.ts";
 export { Init, type InitOptions, type InitScheme, type LinearPart } from "./init.ts";

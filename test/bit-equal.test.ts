@@ -25,7 +25,7 @@ import { assert } from "./harness.ts";
 type Figures = Readonly<Record<"weights" | "logits" | "policy", string>>;
 
 const METHODS: Readonly<Record<string, () => Objective>> = {
-  joint: () => jointCrossEntropy({ weights: 0.5 }),
+  joint: () => jointCrossEntropy({ exitWeights: 0.5 }),
   "soft-cgt": () => confidenceGated({ gate: "soft", tau: 0.2 }),
   "hard-cgt": () => confidenceGated({ gate: "hard", tau: 0.2 }),
   "confidence-cgt": () => confidenceGated({ gate: "confidence" }),

@@ -74,8 +74,8 @@ async function listLines(dir: string | undefined): Promise<readonly string[]> {
   return [...(await Promise.all(rows)), `files are looked for in ${dir ?? join(cacheFolder(), "NAME")}`];
 }
 
-async function stateOf({ source, takes }: Pick<KnownSet, "source" | "takes">, dir: string | undefined) {
-  if (!source) return takes.includes("file") ? "by --file" : "built in";
+async function stateOf({ source, options }: Pick<KnownSet, "source" | "options">, dir: string | undefined) {
+  if (!source) return "file" in options ? "by --file" : "built in";
   const { files, unpacked } = await lookFor(source, defined({ dir }));
   return unpacked?.isWhole ? "unpacked" : `${files} of ${source.files.length} files`;
 }

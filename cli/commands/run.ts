@@ -17,18 +17,19 @@ not done again.
 
   sortie run
   sortie run --data fashion-mnist --data-dir data/fashion-mnist
-  sortie run --objective joint --epochs 6 --alpha 0.02
+  sortie run --method joint --epochs 6 --alpha 0.02
 
 Exit code 0: done, whether or not anything could be certified. Others: as of the command that stopped.
 `;
 
 /** Runs the command; returns the exit code. Throws for bad input. */
 export async function runAll(args: readonly string[], print: Print = console.log): Promise<number> {
-  const { config, isHelp, isFresh } = readConfig("run", args);
+  const { config, isHelp, isFresh, notes } = readConfig("run", args);
   if (isHelp) {
     print(runHelp);
     return 0;
   }
+  for (const note of notes) print(note);
   // What the last step needs must not be missed after an hour of training.
   await chartLibraries();
   const { dir } = RunFolder.of(config);

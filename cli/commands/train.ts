@@ -30,17 +30,18 @@ SIGTERM, SIGHUP; 141: nobody reads what it prints. The same command resumes.
 
   sortie train
   sortie train --data fashion-mnist --data-dir data/fashion-mnist --epochs 10
-  sortie train --config my.json --objective hard-cgt --seed 2
+  sortie train --config my.json --method hard-cgt --seed 2
   sortie train --data cifar100 --model.backbone imagenet-resnet --model.head attention --train.augment cgt
 `;
 
 /** Runs the command; returns the exit code. Throws for bad input. */
 export async function runTrain(args: readonly string[], print: Print = console.log): Promise<number> {
-  const { config, isHelp, isFresh } = readConfig("train", args);
+  const { config, isHelp, isFresh, notes } = readConfig("train", args);
   if (isHelp) {
     print(trainHelp);
     return 0;
   }
+  for (const note of notes) print(note);
   return trainInto(config, { isFresh, print });
 }
 

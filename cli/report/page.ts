@@ -15,7 +15,7 @@ import { accuracySection, exitSection, targetSection } from "./sections/policy.t
 export async function renderPage(found: Findings, run?: RunDetails): Promise<string> {
   const { samples, exits } = found.scored;
   const content = { found, run, taken: found.policy?.exits ?? new Int32Array(samples).fill(exits - 1) };
-  const title = run ? `${run.config.data.name}, ${run.config.objective.method}` : "early exits";
+  const title = run ? `${run.config.data.name}, ${run.config.method.name}` : "early exits";
   const sections = await Promise.all([
     exitSection(content),
     accuracySection(content),

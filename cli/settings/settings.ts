@@ -1,57 +1,68 @@
 /**
- * Settings from three places, later over earlier: what is preset, a JSON file, flags. One valibot schema says which keys there are;
- * flags, help and messages come from it. Knows nothing of what the settings mean.
+ * Settings from three places, later over earlier: what is preset, a JSON file, flags. Which settings there are is said by options
+ * alone; flags, help, checks and messages come from them. Knows nothing of what the settings mean.
  */
 
 import type { ParseArgsConfig } from "node:util";
-import * as v from "valibot";
-import { nearest, SortieError } from "../../base/index.ts";
+import { misfit, nearest, type Option, type OptionSet, SortieError, what } from "../../base/index.ts";
 import { numberFlag } from "./flags.ts";
 
 /** Nested objects of plain values, as JSON has them. */
 export type Plain = { readonly [key: string]: unknown };
 
+/** A key whose value names one of several things, each with options of its own in the same group. */
+interface Choice {
+  readonly key: string;
+  readonly of: Readonly<Record<string, { readonly options: OptionSet }>>;
+}
+
+/** Settings under one name: those of every run, and those that what is chosen brings along. */
+interface Group {
+  readonly options: OptionSet;
+  readonly choices?: readonly Choice[];
+}
+
+/** All groups; those of "" stand at the top. */
+export type Layout = Readonly<Record<string, Group>>;
+
 /** One key that holds a value. */
 export interface Leaf {
   /** With dots: `train.epochs`. */
   readonly path: string;
-  readonly kind: "number" | "boolean" | "text" | "list";
-  readonly description: string;
+  readonly option: Option;
+  /** What alone takes it, or what does not; empty: every run has it. */
+  readonly whose: string;
 }
 
 /** Short flags for keys: `{ epochs: "train.epochs" }`. */
 export type Aliases = Readonly<Record<string, string>>;
 
-/** A description for help, `what it is: what it must be`; the second part goes into messages. */
-export const describe = <T extends v.GenericSchema>(schema: T, text: string) => v.pipe(schema, v.description(text));
+const pathOf = (group: string, key: string): string => (group === "" ? key : `${group}.${key}`);
 
-type Unknown = v.GenericSchema & {
-  readonly wrapped?: Unknown;
-  readonly entries?: Readonly<Record<string, Unknown>>;
-};
-
-/** All keys of a schema that hold values, in its order. */
-export function leavesOf(schema: v.GenericSchema, prefix = ""): readonly Leaf[] {
-  return Object.entries((schema as Unknown).entries ?? {}).flatMap(([name, entry]) => {
-    const path = `${prefix}${name}`;
-    const inner = unwrapped(entry);
-    if (inner.entries) return leavesOf(inner, `${path}.`);
-    return [{ path, kind: kindOf(inner), description: v.getDescription(entry) ?? v.getDescription(inner) ?? "" }];
+/** All keys that hold values, in order. */
+export function leavesOf(layout: Layout): readonly Leaf[] {
+  return Object.entries(layout).flatMap(([group, { options, choices = [] }]) => {
+    const shared = Object.entries(options).map(([key, option]) => ({ path: pathOf(group, key), option, whose: "" }));
+    return [...shared, ...choices.flatMap((choice) => ownLeaves(group, choice))];
   });
 }
 
-function unwrapped(schema: Unknown): Unknown {
-  return schema.wrapped ? unwrapped(schema.wrapped) : schema;
-}
-
-function kindOf({ type }: Unknown): Leaf["kind"] {
-  if (type === "number" || type === "boolean") return type;
-  return type === "array" || type === "tuple" ? "list" : "text";
+function ownLeaves(group: string, { of }: Choice): readonly Leaf[] {
+  const keys = new Set(Object.values(of).flatMap(({ options }) => Object.keys(options)));
+  return [...keys].map((key) => {
+    const owners = Object.keys(of).filter((name) => key in of[name]!.options);
+    const options = owners.map((name) => of[name]!.options[key]!);
+    const about = [...new Set(options.map((option) => option.about))].join("; ");
+    const others = Object.keys(of).filter((name) => !owners.includes(name));
+    const whose =
+      others.length === 0 ? "" : others.length < owners.length ? `not ${others.join(", ")}` : owners.join(", ");
+    return { path: pathOf(group, key), option: { ...options[0]!, about }, whose };
+  });
 }
 
 /** What `parseArgs` is told: a flag for each key by its dotted name, and one for each alias; an alias of a boolean stands alone. */
 export function flagOptions(leaves: readonly Leaf[], aliases: Aliases): NonNullable<ParseArgsConfig["options"]> {
-  const kinds = new Map(leaves.map(({ path, kind }) => [path, kind]));
+  const kinds = new Map(leaves.map(({ path, option }) => [path, option.kind]));
   const isSwitch = (alias: string) => kinds.get(aliases[alias] ?? "") === "boolean";
   return Object.fromEntries([
     ...leaves.map(({ path }) => [path, { type: "string" }] as const),
@@ -66,18 +77,19 @@ export function settingsOfFlags(
   leaves: readonly Leaf[],
   aliases: Aliases,
 ): Plain {
-  const kinds = new Map(leaves.map(({ path, kind }) => [path, kind]));
+  const options = new Map(leaves.map(({ path, option }) => [path, option]));
   return Object.entries(values).reduce((settings: Plain, [flag, value]) => {
     const path = aliases[flag] ?? flag;
-    const kind = kinds.get(path);
-    return kind === undefined || value === undefined
+    const option = options.get(path);
+    return option === undefined || value === undefined
       ? settings
-      : merge(settings, nest(path, read(command, flag, kind, value as string | boolean)));
+      : merge(settings, nest(path, read(command, flag, option, value as string | boolean)));
   }, {});
 }
 
-function read(command: string, flag: string, kind: Leaf["kind"], value: string | boolean): unknown {
+function read(command: string, flag: string, { kind, parse }: Option, value: string | boolean): unknown {
   if (typeof value === "boolean" || kind === "text") return value;
+  if (parse) return parse(value);
   if (kind === "boolean") {
     if (value === "true" || value === "false") return value === "true";
     throw new SortieError(`${command}: --${flag} must be true or false; got "${value}".`);
@@ -98,35 +110,54 @@ export function merge(under: Plain, over: Plain): Plain {
   const merged: Record<string, unknown> = { ...under };
   for (const [key, value] of Object.entries(over)) {
     const below = merged[key];
-    merged[key] = isObject(below) && isObject(value) ? merge(below, value) : value;
+    merged[key] = isPlain(below) && isPlain(value) ? merge(below, value) : value;
   }
   return merged;
 }
 
-const isObject = (value: unknown): value is Plain =>
+/** Whether a value is an object of settings. */
+export const isPlain = (value: unknown): value is Plain =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** The settings as the schema's type. @throws Error that names the key: unknown, missing, or of a wrong value. */
-export function checkSettings<T extends v.GenericSchema>(
-  where: string,
-  schema: T,
-  settings: unknown,
-): v.InferOutput<T> {
-  const result = v.safeParse(schema, settings, { abortEarly: true });
-  if (result.success) return result.output;
-  const issue = result.issues[0];
-  const path = v.getDotPath(issue) ?? "";
-  const known = leavesOf(schema).map((leaf) => leaf.path);
-  if (issue.type === "strict_object" && issue.expected === "never") {
-    const meant = nearest(path, known);
-    const guess = meant ? ` Did you mean "${meant}"?` : "";
-    throw new SortieError(`${where}: unknown key "${path}".${guess} Known keys: ${near(path, known).join(", ")}.`);
+/** The keys of one group. */
+const inGroup = (layout: Layout, group: string, settings: Plain): Plain =>
+  group === ""
+    ? Object.fromEntries(Object.entries(settings).filter(([key]) => !(key in layout)))
+    : ((settings[group] as Plain | undefined) ?? {});
+
+/** Which of a choice's things the settings name. */
+const chosenOf = ({ key, of }: Choice, given: Plain): OptionSet | undefined =>
+  Object.hasOwn(of, String(given[key])) ? of[String(given[key])]!.options : undefined;
+
+/**
+ * Checks each key for itself: that there is such a one, and its value by what is chosen, or by what may still be chosen.
+ * @throws Error that names the key.
+ */
+export function checkSettings(where: string, layout: Layout, settings: Plain): void {
+  const known = leavesOf(layout).map(({ path }) => path);
+  for (const name of Object.keys(layout)) {
+    if (name === "" || settings[name] === undefined || isPlain(settings[name])) continue;
+    throw new SortieError(`${where}: ${name} must be an object of settings; got ${what(settings[name])}.`);
   }
-  const leaf = leavesOf(schema).find((each) => path === each.path || path.startsWith(`${each.path}.`));
-  // Descriptions say what a key is, a colon, and what it must be; the first part may have colons of its own.
-  const wanted = leaf ? leaf.description.replace(/^.*: /, "") : "an object of settings";
-  const got = issue.input === undefined ? "nothing" : JSON.stringify(issue.input);
-  throw new SortieError(`${where}: ${(leaf?.path ?? path) || "the settings"} must be ${wanted}; got ${got}.`);
+  for (const [group, { options, choices = [] }] of Object.entries(layout)) {
+    const given = inGroup(layout, group, settings);
+    for (const [key, value] of Object.entries(given)) {
+      const path = pathOf(group, key);
+      const chosen = choices.map((choice) => chosenOf(choice, given)).find((set) => set && Object.hasOwn(set, key));
+      const option = (Object.hasOwn(options, key) ? options : chosen)?.[key];
+      const possible = choices.flatMap(({ of }) => Object.values(of).flatMap((each) => each.options[key] ?? []));
+      const fitting = option ? [option] : possible;
+      if (fitting.length === 0) throw unknownKey(where, path, known);
+      if (value !== undefined && !fitting.some(({ fits }) => fits(value)))
+        throw new SortieError(`${where}: ${misfit(path, fitting[0]!, value)}`);
+    }
+  }
+}
+
+function unknownKey(where: string, path: string, known: readonly string[]): SortieError {
+  const meant = nearest(path, known);
+  const guess = meant ? ` Did you mean "${meant}"?` : "";
+  return new SortieError(`${where}: unknown key "${path}".${guess} Known keys: ${near(path, known).join(", ")}.`);
 }
 
 /** The keys in the same object as `path`, or all. */
@@ -136,16 +167,59 @@ function near(path: string, known: readonly string[]): readonly string[] {
   return siblings.length > 0 ? siblings : known;
 }
 
-/** A line for each key: its flag, what it must be, and in brackets what is preset. */
+/**
+ * Settings without gaps, group by group in the layout's order; what has no default stays out. @throws Error that names a key which is
+ * unknown, of a wrong value, or not of what is chosen.
+ */
+export function completeSettings(where: string, layout: Layout, settings: Plain): Plain {
+  checkSettings(where, layout, settings);
+  const complete: Record<string, unknown> = {};
+  for (const [group, parts] of Object.entries(layout)) {
+    const full = completeGroup(where, group, parts, inGroup(layout, group, settings));
+    if (group === "") Object.assign(complete, full);
+    else complete[group] = full;
+  }
+  return complete;
+}
+
+function completeGroup(where: string, group: string, { options, choices = [] }: Group, given: Plain): Plain {
+  const full: Record<string, unknown> = { ...filled(options, given) };
+  for (const choice of choices) {
+    const own = chosenOf(choice, full) ?? {};
+    const all = Object.values(choice.of).flatMap((each) => Object.keys(each.options));
+    const stranger = all.find((key) => given[key] !== undefined && !Object.hasOwn(own, key));
+    if (stranger !== undefined) {
+      throw new SortieError(
+        `${where}: ${pathOf(group, stranger)} is no setting of ${full[choice.key]}, which takes ${Object.keys(own).join(", ")}. Leave it out.`,
+      );
+    }
+    Object.assign(full, filled(own, given));
+  }
+  return full;
+}
+
+const filled = (options: OptionSet, given: Plain): Plain =>
+  Object.fromEntries(
+    Object.entries(options)
+      .map(([key, { default: value }]) => [key, given[key] ?? value] as const)
+      .filter(([, value]) => value !== undefined),
+  );
+
+/** A line for each key: its flag, what it must be, who alone takes it, and in brackets what is preset. */
 export function describeSettings(leaves: readonly Leaf[], aliases: Aliases, preset: Plain = {}): string {
   const names = shortNames(aliases);
   const values = new Map(entriesOf(preset));
   const flags = leaves.map(({ path }) => `--${names.has(path) ? `${names.get(path)}, --` : ""}${path}`);
   const width = Math.max(...flags.map(({ length }) => length));
-  const lineOf = ({ path, description }: Leaf, i: number) =>
-    `  ${flags[i]!.padEnd(width)}  ${description}${values.has(path) ? ` [${values.get(path)}]` : ""}`;
+  const lineOf = ({ path, option, whose }: Leaf, i: number) => {
+    const now = values.has(path) ? ` [${values.get(path)}]` : "";
+    return `  ${flags[i]!.padEnd(width)}  ${describeOption(option)}${whose && ` (${whose})`}${now}`;
+  };
   return leaves.map(lineOf).join("\n");
 }
+
+/** `what it is: what it must be` */
+export const describeOption = ({ about, must }: Option): string => `${about}: ${must}`;
 
 /** Settings as the flags that say the same: `--epochs 3`. */
 export function settingsAsFlags(settings: Plain, aliases: Aliases): readonly string[] {
@@ -159,6 +233,6 @@ const shortNames = (aliases: Aliases): ReadonlyMap<string, string> =>
 /** All values with their dotted keys. */
 function entriesOf(settings: Plain, prefix = ""): readonly (readonly [path: string, value: unknown])[] {
   return Object.entries(settings).flatMap(([key, value]) =>
-    isObject(value) ? entriesOf(value, `${prefix}${key}.`) : [[`${prefix}${key}`, value] as const],
+    isPlain(value) ? entriesOf(value, `${prefix}${key}.`) : [[`${prefix}${key}`, value] as const],
   );
 }

@@ -3,58 +3,89 @@
 // defined in kernels/gate.ts. Defaults are those of the authors' public code; the paper's plain form is leak 0, normalise
 // false, anneal false, labelSmoothing 0.
 
-import type { Kinds } from "../../base/index.ts";
-import { ArgumentError, exitGates, mul, readOptions, sum } from "../../engine/functions.ts";
+import { type Given, type Kinds, type Option, option, preset } from "../../base/index.ts";
+import { exitGates, mul, readOptions, sum } from "../../engine/functions.ts";
+import { complete } from "../options.ts";
 import {
   checkEpoch,
-  checkFactors,
   checkNumbers,
   checkOneLabel,
+  checkPerExit,
   type Epoch,
   exitCrossEntropy,
+  labelSmoothing,
   meanPerExit,
   type Objective,
 } from "../training/objective.ts";
+import { defineMethod, type Method } from "./method.ts";
 
-/** Factors of the exits (Lambda), from the first epoch to the last. */
+/** Exit weights (Lambda), from the first epoch to the last. */
 export interface Anneal {
   readonly from: readonly number[];
   readonly to: readonly number[];
 }
 
-/** The public code's factors, for four exits. */
+/** The public code's exit weights, for four exits. */
 const RELEASED: Anneal = { from: [1, 0.7, 0.4, 0.1], to: [0.2, 0.5, 0.8, 1] };
 
-/** Options of `confidenceGated`. */
-export interface GatedOptions {
-  /**
-   * `hard`: an exit hands on nothing it gets right with confidence at least tau. `soft`: it hands on a share that falls with the
-   * probability of the true class. `confidence`: it hands on 1 - confidence (probably the paper's first version; reconstructed).
-   * `open`: no gate, which leaves the schedule alone, as a control. Default soft.
-   */
-  readonly gate?: "hard" | "soft" | "confidence" | "open";
-  /** Confidence that counts as handled; default 0.5 for hard gates, 0.9 for others. */
-  readonly tau?: number;
-  /** Steepness of soft gates; default 1, at which they hardly depend on the sample. 10 to 20 make a real gate. */
-  readonly kappa?: number;
-  /** Added to every weight; default 0.001. */
-  readonly leak?: number;
-  /** Divide each sample's weights by their sum; default true. */
-  readonly normalise?: boolean;
-  /** Default true: the public code's factors, interpolated over depth where there are not four exits. False: ones. */
-  readonly anneal?: boolean | Anneal;
-  /** Default 0.1. */
-  readonly labelSmoothing?: number;
+const ANNEAL: Kinds<Anneal> = { from: "any!", to: "any!" };
+
+const isWeights = (value: unknown): boolean =>
+  Array.isArray(value) && value.every((x) => typeof x === "number" && x >= 0 && Number.isFinite(x));
+
+/** `true`, `false`, `1,0.7,0.4,0.1:0.2,0.5,0.8,1` */
+function parseAnneal(text: string): unknown {
+  if (text === "true" || text === "false") return text === "true";
+  const [from, to, ...more] = text
+    .split(":")
+    .map((side) => side.split(",").map((x) => (x.trim() === "" ? NaN : Number(x))));
+  return isWeights(from) && isWeights(to) && more.length === 0 ? { from, to } : text;
 }
 
-const OPEN: Kinds<Omit<GatedOptions, "gate" | "tau" | "kappa">> = {
-  leak: "number",
-  normalise: "boolean",
-  anneal: "any",
-  labelSmoothing: "number",
+const anneal: Option<boolean | Anneal> = {
+  kind: "parsed",
+  about:
+    "move the exit weights to later exits over the epochs: as the public code does (between its four exits linearly), not at all, or from and to these",
+  default: true,
+  must: "true, false, or the exit weights of the first and the last epoch, 1,0.7,0.1:0.2,0.5,1",
+  fits: (value) => {
+    if (typeof value !== "object" || value === null) return typeof value === "boolean";
+    const { from, to, ...more } = value as Readonly<Record<string, unknown>>;
+    return isWeights(from) && isWeights(to) && Object.keys(more).length === 0;
+  },
+  parse: parseAnneal,
 };
-const GATED: Kinds<GatedOptions> = { gate: "string", tau: "number", kappa: "number", ...OPEN };
-const ANNEAL: Kinds<Anneal> = { from: "any!", to: "any!" };
+
+/** Of every gate, and of none. */
+const OPEN = {
+  leak: option.number(1e-3, "added to every weight", { min: 0 }),
+  normalise: option.toggle(true, "divide each sample's weights by their sum"),
+  anneal,
+  labelSmoothing: labelSmoothing(0.1),
+} as const;
+
+const TAU = option.number(undefined, "confidence that counts as handled", { min: 0, max: 1 });
+const KAPPA = option.number(
+  1,
+  "steepness of the gate: at 1 it hardly depends on the sample, 10 to 20 make a real one",
+  {
+    min: 0,
+  },
+);
+
+const OPTIONS = {
+  gate: option.choice(
+    ["soft", "hard", "confidence", "open"],
+    "what an exit hands on: soft a share that falls with the probability of the true class, hard nothing that it gets right with confidence tau, confidence 1 - confidence, open everything",
+  ),
+  /** Default 0.5 for hard gates, 0.9 for others. */
+  tau: TAU,
+  kappa: KAPPA,
+  ...OPEN,
+} as const;
+
+/** Options of `confidenceGated`; `confidence` gates are probably the paper's first version (reconstructed). */
+export interface GatedOptions extends Given<typeof OPTIONS> {}
 
 /** Values at `exits` depths of a list given at its own, linearly between. */
 function resample(values: readonly number[], exits: number): number[] {
@@ -66,52 +97,41 @@ function resample(values: readonly number[], exits: number): number[] {
   });
 }
 
-/** Factors that go linearly from `from` in the first epoch to `to` in the last. */
+/** Exit weights that go linearly from `from` in the first epoch to `to` in the last. */
 export function annealed(anneal: Anneal, at: Epoch): number[] {
   const { from, to } = readOptions("annealed", anneal, ANNEAL);
   checkEpoch("annealed", at);
   checkNumbers("annealed", { from, to });
-  checkFactors("annealed", "to", to, from.length);
+  checkPerExit("annealed", "to", to, from.length);
   const { epoch, epochs } = at;
   const share = epochs === 1 ? 1 : (epoch - 1) / (epochs - 1);
   return from.map((start, j) => start + ((to[j] as number) - start) * share);
 }
 
-function factorsOf(anneal: boolean | Anneal, exits: number): Anneal {
+function endsOf(anneal: boolean | Anneal, exits: number): Anneal {
   if (anneal === false) return { from: new Array(exits).fill(1), to: new Array(exits).fill(1) };
   if (anneal === true) return { from: resample(RELEASED.from, exits), to: resample(RELEASED.to, exits) };
-  checkFactors("confidenceGated", "anneal.from", anneal.from, exits);
-  checkFactors("confidenceGated", "anneal.to", anneal.to, exits);
+  checkPerExit("confidenceGated", "anneal.from", anneal.from, exits);
+  checkPerExit("confidenceGated", "anneal.to", anneal.to, exits);
   return anneal;
 }
 
-/** Confidence-gated training; see `GatedOptions`. */
-export function confidenceGated(options: GatedOptions = {}): Objective {
+/** Confidence-gated training; see `GatedOptions`. Throws ArgumentError for options that do not fit. */
+export function confidenceGated(given: GatedOptions = {}): Objective {
   const op = "confidenceGated";
-  const {
-    gate = "soft",
-    kappa = 1,
-    leak = 1e-3,
-    normalise = true,
-    anneal = true,
-    labelSmoothing = 0.1,
-  } = readOptions(op, options, GATED);
-  const { tau = gate === "hard" ? 0.5 : 0.9 } = options;
-  if (typeof anneal !== "boolean") readOptions(`${op}: anneal`, anneal, ANNEAL);
-  if (!["hard", "soft", "confidence", "open"].includes(gate)) {
-    throw new ArgumentError(`${op}: gate must be "hard", "soft", "confidence" or "open"; got ${JSON.stringify(gate)}.`);
-  }
-  checkNumbers(op, { tau, kappa, leak, labelSmoothing, ...(typeof anneal === "object" && { ...anneal }) });
+  const completed = complete(op, OPTIONS, given);
+  const options = { ...completed, tau: completed.tau ?? (completed.gate === "hard" ? 0.5 : 0.9) };
+  const { gate, tau, kappa, leak, normalise, anneal } = options;
   return {
     name: op,
-    options: { gate, tau, kappa, leak, normalise, anneal, labelSmoothing },
-    schedule: (exits, at) => annealed(factorsOf(anneal, exits), at),
+    options,
+    exitWeights: (exits, at) => annealed(endsOf(anneal, exits), at),
     losses: (batch) => {
-      const { logits, labels, schedule } = batch;
+      const { logits, labels, exitWeights } = batch;
       if (gate === "hard" || gate === "soft") checkOneLabel(op, batch, `a ${gate} gate`);
       const gates = { mode: gate, tau, kappa, leak, normalise };
-      const { weights, eligibility } = exitGates(logits.detach(), labels, schedule, gates);
-      const losses = exitCrossEntropy(batch, labelSmoothing);
+      const { weights, eligibility } = exitGates(logits.detach(), labels, exitWeights, gates);
+      const losses = exitCrossEntropy(batch, options.labelSmoothing);
       // Per exit first: the same sums as the reported ones, of few terms each.
       return {
         loss: sum(meanPerExit(mul(losses, weights))),
@@ -126,8 +146,51 @@ export function confidenceGated(options: GatedOptions = {}): Objective {
   };
 }
 
-/** The control for gated training: the same schedule and normalisation with every gate open. */
-export const scheduleOnly = (options: Omit<GatedOptions, "gate" | "tau" | "kappa"> = {}): Objective => ({
-  ...confidenceGated({ ...readOptions("scheduleOnly", options, OPEN), gate: "open" }),
+/** Options of `scheduleOnly`. */
+export interface ScheduleOnlyOptions extends Given<typeof OPEN> {}
+
+/** The control for gated training: the same exit weights and normalisation with every gate open. */
+export const scheduleOnly = (given: ScheduleOnlyOptions = {}): Objective => ({
+  ...confidenceGated({ ...readOptions<ScheduleOnlyOptions>("scheduleOnly", given, OPEN), gate: "open" }),
   name: "scheduleOnly",
+});
+
+const paper = { title: "Confidence-Gated Training", venue: "2025", arxiv: "2509.17885" } as const;
+
+const soft = { tau: preset(TAU, 0.9), kappa: KAPPA, ...OPEN } as const;
+const hard = { tau: preset(TAU, 0.5), ...OPEN } as const;
+
+/** CGT with soft gates. */
+export const softCgt: Method<typeof soft> = defineMethod({
+  name: "soft-cgt",
+  about: "an exit learns less from a sample the surer an earlier exit is of its class",
+  paper,
+  options: soft,
+  objective: (options) => confidenceGated({ ...options, gate: "soft" }),
+});
+
+/** CGT with hard gates. */
+export const hardCgt: Method<typeof hard> = defineMethod({
+  name: "hard-cgt",
+  about: "an exit learns nothing from a sample that an earlier exit gets right with confidence",
+  paper,
+  options: hard,
+  objective: (options) => confidenceGated({ ...options, gate: "hard" }),
+});
+
+/** CGT by confidence alone. */
+export const confidenceCgt: Method<typeof OPEN> = defineMethod({
+  name: "confidence-cgt",
+  about: "an exit learns less from a sample the surer an earlier exit is, right or wrong; reconstructed",
+  paper,
+  options: OPEN,
+  objective: (options) => confidenceGated({ ...options, gate: "confidence" }),
+});
+
+/** The control without gates. */
+export const scheduleOnlyMethod: Method<typeof OPEN> = defineMethod({
+  name: "schedule-only",
+  about: "the exit weights of CGT with every gate open: its control",
+  options: OPEN,
+  objective: scheduleOnly,
 });

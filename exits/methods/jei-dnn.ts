@@ -38,7 +38,7 @@ import {
   tensor,
   where,
 } from "../../engine/functions.ts";
-import { checkFactors, checkNumbers } from "../training/objective.ts";
+import { checkNumbers, checkPerExit } from "../training/objective.ts";
 import { entropy } from "./distill.ts";
 import { beforeEach, checkOperands } from "./stacked.ts";
 
@@ -148,7 +148,7 @@ export function jeiDnnLosses(logits: Tensor, labels: Tensor, gates: ExitGates, o
     "gates.bias": [gates.bias, "K-1"],
   } as const;
   const { N: n, K: exits } = checkOperands(op, operands, { K: 2, C: 2 });
-  checkFactors(op, "costs", costs, exits);
+  checkPerExit(op, "costs", costs, exits);
 
   const statistics = exitStatistics(logits);
   const seen = slice(statistics, { ends: [n, exits - 1] });

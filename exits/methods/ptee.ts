@@ -24,7 +24,7 @@ import {
   type Tensor,
   tensor,
 } from "../../engine/functions.ts";
-import { checkFactors, checkNumbers } from "../training/objective.ts";
+import { checkNumbers, checkPerExit } from "../training/objective.ts";
 import { beforeEach, checkOperands } from "./stacked.ts";
 
 /** Options of `pteeLoss`. */
@@ -77,7 +77,7 @@ export function pteeLoss(logits: Tensor, confidence: Tensor, target: Tensor, opt
     target: [target, "N", "i32"],
   } as const;
   const { N: n, K: exits } = checkOperands(op, operands, { K: 2, C: 1 });
-  checkFactors(op, "costs", costs, exits);
+  checkPerExit(op, "costs", costs, exits);
 
   const leaving = logExitProbabilities(confidence);
   const wrong = crossEntropy(detachFinal ? withoutLast(logits, n, exits) : logits, target, { reduction: "none" });

@@ -213,33 +213,70 @@ class TokenLinear extends Head {
   }
 }
 
-const KINDS = {
-  "gap-linear": { on: "map", make: (site: HeadSite) => new GapLinear(site) },
-  "gap-norm-linear": { on: "map", make: (site: HeadSite) => new GapNormLinear(site) },
-  "pool-linear": { on: "map", make: (site: HeadSite) => new PooledLinear(site, false) },
-  "conv-pool-linear": { on: "map", make: (site: HeadSite) => new PooledLinear(site, true) },
-  attention: { on: "map", make: (site: HeadSite) => new AttentionHead(site) },
-  "class-token": { on: "tokens", make: (site: HeadSite) => new TokenLinear(site, "class") },
-  "mean-token": { on: "tokens", make: (site: HeadSite) => new TokenLinear(site, "mean") },
-} as const;
+/** A kind of head, as data. */
+export interface HeadRecord {
+  /** One line. */
+  readonly about: string;
+  /** Which features it reads: a map [H, W, C], or tokens [T, C]. */
+  readonly on: "map" | "tokens";
+  readonly make: HeadFactory;
+}
 
-/**
- * Heads by name. On maps: `gap-linear`; `gap-norm-linear` (layer norm between); `pool-linear` and `conv-pool-linear` (mixed pooling of
- * Shallow-Deep Networks); `attention` (CGT). On tokens, layer norm and linear on the `class-token` or the `mean-token`.
- */
+const KINDS = {
+  "gap-linear": {
+    about: "global average pool, linear",
+    on: "map",
+    make: (site: HeadSite) => new GapLinear(site),
+  },
+  "gap-norm-linear": {
+    about: "global average pool, layer norm, linear",
+    on: "map",
+    make: (site: HeadSite) => new GapNormLinear(site),
+  },
+  "pool-linear": {
+    about: "mixed pooling of Shallow-Deep Networks, linear",
+    on: "map",
+    make: (site: HeadSite) => new PooledLinear(site, false),
+  },
+  "conv-pool-linear": {
+    about: "3x3 convolution, norm and relu in front of pool-linear",
+    on: "map",
+    make: (site: HeadSite) => new PooledLinear(site, true),
+  },
+  attention: {
+    about: "the attention head of CGT's public code",
+    on: "map",
+    make: (site: HeadSite) => new AttentionHead(site),
+  },
+  "class-token": {
+    about: "class token, layer norm, linear",
+    on: "tokens",
+    make: (site: HeadSite) => new TokenLinear(site, "class"),
+  },
+  "mean-token": {
+    about: "mean of all tokens, layer norm, linear",
+    on: "tokens",
+    make: (site: HeadSite) => new TokenLinear(site, "mean"),
+  },
+} as const satisfies Readonly<Record<string, HeadRecord>>;
+
+/** Heads by name; see `HEADS`. */
 export type HeadKind = keyof typeof KINDS;
+
+/** Every head that can be made by name. */
+export const HEADS: Readonly<Record<HeadKind, HeadRecord>> = KINDS;
 
 /** The head of a kind, or of a factory, for a site. Throws ArgumentError for an unknown kind, or one for other features. */
 export function makeHead(head: HeadKind | HeadFactory, site: HeadSite): Head {
   if (typeof head === "function") return head(site);
-  const kind = KINDS[head];
+  const kind = HEADS[head];
   if (!kind)
     throw new ArgumentError(
-      `multiExit: head must be one of ${Object.keys(KINDS).join(", ")}; got ${JSON.stringify(head)}.`,
+      `multiExit: head must be one of ${Object.keys(HEADS).join(", ")}; got ${JSON.stringify(head)}.`,
     );
   const { name, kind: features } = site.stage;
   if (kind.on !== features) {
-    const fitting = Object.entries(KINDS).flatMap(([other, { on }]) => (on === features ? [other] : []));
+    const fitting = Object.entries(HEADS).flatMap(([other, { on }]) => (on === features ? [other] : []));
     throw new ArgumentError(
       `multiExit: head must fit the ${features} of ${name}; got ${head}. Use one of ${fitting.join(", ")}.`,
     );

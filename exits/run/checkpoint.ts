@@ -13,6 +13,7 @@ import {
 } from "../../engine/functions.ts";
 import { CheckpointError } from "../errors.ts";
 import { exists } from "./files.ts";
+import { inWordsOfToday, type RunOptions } from "./identity.ts";
 import { isIntact, writeSealed } from "./seal.ts";
 
 /** Where a run stands. */
@@ -22,9 +23,6 @@ export interface Position {
   /** The evaluation with the best last exit so far. */
   readonly best?: { readonly step: number; readonly accuracy: number } | undefined;
 }
-
-/** All that makes a run what it is; a checkpoint of another one is refused. */
-export type RunOptions = Readonly<Record<string, unknown>>;
 
 const FORMAT = "sortie-checkpoint";
 const VERSION = "2";
@@ -113,7 +111,7 @@ export async function loadCheckpoint(
 ): Promise<Position | undefined> {
   if (!(await exists(path))) return undefined;
   const { tensors: stored, metadata } = await open(path);
-  const difference = firstDifference(parsed(path, "run", metadata), JSON.parse(JSON.stringify(run)));
+  const difference = firstDifference(inWordsOfToday(parsed(path, "run", metadata)), JSON.parse(JSON.stringify(run)));
   if (difference) {
     const [key, there, here] = difference;
     // A tensor of another shape says more than the network's costs do.

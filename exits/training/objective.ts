@@ -1,7 +1,7 @@
-// What a training objective is: a function from all exits' logits to one loss, and the factors of the exits in each epoch.
+// What a training objective is: a function from all exits' logits to one loss, and the exit weights of each epoch.
 // Objectives are plain data and functions; nothing in them runs on the host during a step.
 
-import { what as show } from "../../base/index.ts";
+import { type Option, option, what as show } from "../../base/index.ts";
 import {
   ArgumentError,
   add,
@@ -30,8 +30,8 @@ export interface ExitBatch {
   readonly logits: Tensor;
   /** i32 [N] */
   readonly labels: Tensor;
-  /** f32 [K]: the epoch's factors. */
-  readonly schedule: Tensor;
+  /** f32 [K]: those of the epoch. */
+  readonly exitWeights: Tensor;
   /** Only with mixup. */
   readonly mixed?: Blend | undefined;
   /** Final logits of a teacher, [N, C], without gradient; only for objectives that ask for one. */
@@ -42,7 +42,7 @@ export interface ExitBatch {
 export interface ExitLosses {
   /** The scalar to differentiate. */
   readonly loss: Tensor;
-  /** `[K]`: mean loss of each exit before gates and factors. */
+  /** `[K]`: mean loss of each exit before gates and exit weights. */
   readonly exitLosses: Tensor;
   /** `[N, K]`: how much each exit learns from each sample, where that differs; no gradient. */
   readonly weights?: Tensor;
@@ -59,14 +59,18 @@ export interface Epoch {
 /** How a multi-exit network is trained. */
 export interface Objective {
   readonly name: string;
-  /** All that makes it, as JSON: goes into checkpoints, and a run is not resumed under another one. */
+  /** All that makes it, complete, as JSON: goes into checkpoints, and a run is not resumed under another one. */
   readonly options: Readonly<Record<string, unknown>>;
-  /** Factors of `exits` exits in an epoch; a captured step gets them as an input. */
-  readonly schedule: (exits: number, at: Epoch) => number[];
+  /** How much each of `exits` exits counts in an epoch; a captured step gets these as an input. */
+  readonly exitWeights: (exits: number, at: Epoch) => number[];
   readonly losses: (batch: ExitBatch) => ExitLosses;
   /** Decay of an averaged teacher whose final logits `losses` wants; absent: it wants none. */
   readonly teacherDecay?: number;
 }
+
+/** The option of that name, which every method has. */
+export const labelSmoothing = (value: number): Option<number> =>
+  option.number(value, "share of the target that is spread over all classes", { min: 0, max: 1 });
 
 /** Cross-entropy of every sample at every exit, [N, K]; of a blend, the mean under both labels by their shares. */
 export function exitCrossEntropy({ logits, labels, mixed }: ExitBatch, labelSmoothing: number): Tensor {
@@ -87,14 +91,14 @@ export function checkOneLabel(op: string, { mixed }: ExitBatch, what: string): v
 /** Mean over the batch, per exit: [N, K] to [K]. */
 export const meanPerExit = (losses: Tensor): Tensor => mean(losses, { dim: 0 });
 
-/** sum_j schedule_j losses_j */
-export const weighExits = (exitLosses: Tensor, schedule: Tensor): Tensor => sum(mul(exitLosses, schedule));
+/** sum_j w_j losses_j */
+export const weighExits = (exitLosses: Tensor, exitWeights: Tensor): Tensor => sum(mul(exitLosses, exitWeights));
 
-/** Throws ShapeError unless there is a factor for each of `exits` exits. */
-export function checkFactors(op: string, what: string, factors: readonly number[], exits: number): void {
-  if (factors?.length === exits) return;
+/** Throws ShapeError unless there is a number for each of `exits` exits. */
+export function checkPerExit(op: string, what: string, values: readonly number[], exits: number): void {
+  if (values?.length === exits) return;
   throw new ShapeError(
-    `${op}: ${what} must have one number per exit; got ${Array.isArray(factors) ? factors.length : show(factors)} for ${exits} exits.`,
+    `${op}: ${what} must have one number per exit; got ${Array.isArray(values) ? values.length : show(values)} for ${exits} exits.`,
   );
 }
 

@@ -52,7 +52,7 @@ type Images = { readonly bytes: Tensor; readonly labels: Tensor };
 
 /** What a step is fed besides; the last two for blended images only. */
 type StepInputs = Images & {
-  readonly schedule: Tensor;
+  readonly exitWeights: Tensor;
   readonly otherLabels?: Tensor;
   readonly share?: Tensor;
 };
@@ -119,7 +119,7 @@ export class TrainingStep {
   }
 
   /** Encodes one step; returns at once. Throws ArgumentError for a batch that is not as the source said. */
-  run(given: ImageBatch, schedule: readonly number[], lr: number): void {
+  run(given: ImageBatch, exitWeights: readonly number[], lr: number): void {
     const { batch, set, isMixed = false } = this.#parts;
     const { images, labels, mixed, count = labels.length } = given;
     if (labels.length !== batch || count !== batch)
@@ -130,7 +130,7 @@ export class TrainingStep {
       throw new ArgumentError(
         `train: a batch must be mixed if and only if its source says so; got ${mixed ? "a mixed" : "a plain"} one. Set isMixed there.`,
       );
-    const inputs = { bytes: packBytes(images, packedWords([batch, ...set.shape])), labels, schedule };
+    const inputs = { bytes: packBytes(images, packedWords([batch, ...set.shape])), labels, exitWeights };
     this.#capture.run(mixed ? { ...inputs, otherLabels: mixed.labels, share: mixed.share } : inputs, { lr });
   }
 
@@ -154,7 +154,7 @@ function captureStep(parts: StepParts, { totals, generator, average }: StepState
   const inputs = {
     bytes: { shape: [packedWords([batch, ...set.shape])], dtype: "u32" as const },
     labels: { shape: [batch], dtype: "i32" as const },
-    schedule: { shape: [net.exits], dtype: "f32" as const },
+    exitWeights: { shape: [net.exits], dtype: "f32" as const },
     ...(isMixed && {
       otherLabels: { shape: [batch], dtype: "i32" as const },
       share: { shape: [batch], dtype: "f32" as const },
@@ -163,12 +163,12 @@ function captureStep(parts: StepParts, { totals, generator, average }: StepState
   const state = [optimizer, generator, ...generators, ...net.buffers(), totals.tensor, ...(average ? [average] : [])];
   return capture(
     { label: "training step", device: deviceOf(net), inputs, scalars: { lr: 0 }, state },
-    ({ bytes, labels, schedule, otherLabels, share }: StepInputs, { lr }) => {
+    ({ bytes, labels, exitWeights, otherLabels, share }: StepInputs, { lr }) => {
       const images = imagesOf(parts, bytes, generator);
       const mixed = otherLabels && share && { labels: otherLabels, share };
       const taught = teacher && noGrad(() => teacher.lastOf(teacher.forward(images, EVAL)));
       const logits = net.forward(images, TRAIN);
-      const { loss } = objective.losses({ logits, labels, schedule, mixed, teacher: taught });
+      const { loss } = objective.losses({ logits, labels, exitWeights, mixed, teacher: taught });
       optimizer.zeroGrad();
       backward(loss);
       optimizer.step({ lr });

@@ -13,24 +13,18 @@ import {
 import type { Optimizer, Schedule } from "../../nn/index.ts";
 import { TrainingError } from "../errors.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
-import { loadCheckpoint, type Position, type RunOptions, saveCheckpoint } from "../run/checkpoint.ts";
+import { loadCheckpoint, type Position, saveCheckpoint } from "../run/checkpoint.ts";
 import { fileSystem } from "../run/files.ts";
-import { identityOf } from "../run/identity.ts";
+import { identityOf, type RunOptions } from "../run/identity.ts";
 import { type FolderLock, lockFolder } from "../run/lock.ts";
 import { exitScores, Metrics } from "../run/metrics.ts";
 import { inFolder, RUN_FILES, Run } from "../run/run.ts";
 import { type BatchSource, checkImages, type ImageSet, type ImageSplits, shuffledBatches } from "./images.ts";
 import type { Objective } from "./objective.ts";
+import { makeOptimizer } from "./optimizers.ts";
 import { defaultReport, type Report } from "./progress.ts";
-import {
-  completeRecipe,
-  type FullRecipe,
-  makeMomentum,
-  makeOptimizer,
-  makeSchedule,
-  RECIPE,
-  type Recipe,
-} from "./recipe.ts";
+import { completeRecipe, type FullRecipe, RECIPE_OPTIONS, type Recipe } from "./recipe.ts";
+import { makeMomentum, makeSchedule } from "./schedules.ts";
 import { deviceOf, Evaluator, TrainingStep } from "./step.ts";
 
 /** Options of `train`. */
@@ -63,7 +57,10 @@ export interface TrainOptions extends Recipe {
 }
 
 const TRAIN_OPTIONS: Kinds<TrainOptions> = {
-  ...RECIPE,
+  ...RECIPE_OPTIONS,
+  epochs: "number!",
+  optimizer: "any",
+  schedule: "any",
   objective: "any!",
   seed: "number",
   dir: "string",
@@ -79,11 +76,13 @@ const TRAIN_OPTIONS: Kinds<TrainOptions> = {
   lock: "any",
 };
 
-function checkObjective({ losses }: Objective): void {
-  if (typeof losses === "function") return;
-  throw new ArgumentError(
-    `train: the objective must be one, such as jointCrossEntropy(); it has ${what(losses)} for losses.`,
-  );
+function checkObjective({ losses, exitWeights }: Objective): void {
+  for (const [part, value] of Object.entries({ losses, exitWeights })) {
+    if (typeof value === "function") continue;
+    throw new ArgumentError(
+      `train: the objective must be one, such as jointCrossEntropy(); it has ${what(value)} for ${part}.`,
+    );
+  }
 }
 
 /** Steps that the host may be ahead of the GPU. */
@@ -221,9 +220,9 @@ class Trainer {
     const { batchesPerEpoch } = this.#source;
     const epoch = Math.floor(t / batchesPerEpoch);
     const batch = this.#source.at({ epoch, batch: t % batchesPerEpoch });
-    const factors = objective.schedule(this.#net.exits, { epoch: epoch + 1, epochs: this.#recipe.epochs });
+    const exitWeights = objective.exitWeights(this.#net.exits, { epoch: epoch + 1, epochs: this.#recipe.epochs });
     if (this.#momentum) this.#optimizer.momentum = this.#momentum(t);
-    this.#step.run(batch, factors, this.#lr(t));
+    this.#step.run(batch, exitWeights, this.#lr(t));
     await this.#throttle();
     const done = t + 1;
     this.#position = { ...this.#position, step: done };

@@ -1,12 +1,12 @@
 // The reader of options, the nearest name, and the one root of all errors.
 
-import { nearest, optionsReader, SortieError } from "../../base/index.ts";
+import { completer, nearest, option, optionsReader, preset, SortieError } from "../../base/index.ts";
 import * as calibration from "../../calibration/index.ts";
 import * as data from "../../data/index.ts";
 import * as engine from "../../engine/functions.ts";
 import * as exits from "../../exits/index.ts";
 import * as nn from "../../nn/index.ts";
-import { assert, suite } from "../harness.ts";
+import { assert, errorOf, suite } from "../harness.ts";
 
 const test = suite("options");
 
@@ -105,4 +105,37 @@ test("every error class of every entry has one root", () => {
     strangers.map(({ name }) => name),
     [],
   );
+});
+
+const complete = completer(read);
+const SET = {
+  kappa: option.number(1, "steepness", { above: 0, basis: "the public code" }),
+  epochs: option.whole(undefined, "passes", { min: 1 }),
+  gate: option.choice(["soft", "hard"], "kind"),
+  shares: option.list([0.5, 0.5], "parts", { must: "a list of two shares", min: 0, max: 1, length: 2 }),
+  open: option.toggle(false, "no gate"),
+} as const;
+const refused = async (given: object, message: string) =>
+  assert.is((await errorOf(() => complete("f", SET, given))).message, message);
+
+test("descriptors fill what is not given, and leave out what has no default", () => {
+  const filled = { kappa: 1, epochs: undefined, gate: "soft", shares: [0.5, 0.5], open: false };
+  assert.equal(complete("f", SET, {}), filled);
+  assert.equal(complete("f", SET, { epochs: 3, gate: "hard" }), { ...filled, epochs: 3, gate: "hard" });
+  assert.is(preset(SET.kappa, 10).default, 10);
+  assert.is(preset(SET.kappa, 10).basis, "the public code");
+});
+
+test("descriptors refuse what is unknown, out of range, or of another kind, with one sentence each", async () => {
+  await refused(
+    { kapa: 1 },
+    'f: unknown option "kapa". Did you mean "kappa"? It takes kappa, epochs, gate, shares, open.',
+  );
+  await refused({ kappa: 0 }, "f: kappa must be a number above 0; got 0.");
+  await refused({ kappa: Infinity }, "f: kappa must be a number above 0; got Infinity.");
+  await refused({ epochs: 1.5 }, "f: epochs must be a whole number of at least 1; got 1.5.");
+  await refused({ gate: "firm" }, 'f: gate must be one of soft, hard; got "firm".');
+  await refused({ shares: [1, 2] }, "f: shares must be a list of two shares; got [1,2].");
+  await refused({ shares: [1] }, "f: shares must be a list of two shares; got [1].");
+  await refused({ open: 1 }, "f: open must be true or false; got 1.");
 });

@@ -29,14 +29,14 @@ test("flags lie over the file, the file over what is preset for the data set", (
   const { train, data, model } = config("--config", path, "--lr", "0.2", "--model.widths", "8,16,32");
   assert.equal([train.epochs, train.lr, train.flip], [7, 0.2, 0.5]);
   assert.equal([data.name, data.order], ["fashion-mnist", "file"]);
-  assert.equal(model.widths, [8, 16, 32]);
+  assert.equal(model["widths"], [8, 16, 32]);
   assert.is(config("--data", "mnist").train.flip, 0);
 });
 
 test("flags by dotted names and aliases; switches stand alone, other truths are told", () => {
   assert.is(config("--train.epochs", "3").train.epochs, config("--epochs", "3").train.epochs);
   assert.is(config("--data", "mnist", "--download").data.download, true);
-  assert.is(config("--objective.normalise", "true").objective.normalise, true);
+  assert.is(config("--method.normalise", "true").method["normalise"], true);
   assert.equal(config("--model.exits", "stage2").model.exits, ["stage2"]);
 });
 
@@ -82,8 +82,21 @@ test("the learning rate has risen long before training ends, whatever the data s
 
 test("help says what is preset, and for which data set otherwise", () => {
   const lines = configHelp.split("\n");
-  assert.ok(lines.some((line) => /--batch, --train\.batch +images a step: .* \[128\]$/.test(line)));
-  assert.ok(lines.includes("  fashion-mnist: --data.order file --train.flip 0.5 --train.warmup 200"));
+  assert.ok(lines.some((line) => /--batch, --train\.batch +images a step; .* \[128\]$/.test(line)));
+  assert.ok(
+    lines.includes(
+      "  fashion-mnist: --data.validation 5000 --data.calibration 5000 --data.order file --train.flip 0.5 --train.warmup 200",
+    ),
+  );
+  // What only some take says whose it is, or whose it is not.
+  const lineOf = (flag: string) => lines.find((line) => line.includes(`${flag} `));
+  assert.match(lineOf("--method.kappa")!, / \(soft-cgt\)$/);
+  assert.match(lineOf("--data.train")!, / \(not indian-pines\)$/);
+  assert.ok(
+    lines.includes(
+      "  sgd: --lr 0.1 --train.weightDecay 0.0005 --train.decay all --train.momentum 0.9 --train.nesterov true --train.dampening 0",
+    ),
+  );
 });
 
 test("what only one backbone has is refused by the others", async () => {
@@ -94,16 +107,16 @@ test("what only one backbone has is refused by the others", async () => {
   });
   // Nothing is left of the glyphs' resnet.
   assert.equal(
-    [config("--model.backbone", "vit").model.last, config("--model.backbone", "vit").model.widths],
+    [config("--model.backbone", "vit").model.last, config("--model.backbone", "vit").model["widths"]],
     ["own", undefined],
   );
   await refuses(
     () => config("--model.backbone", "vit", "--model.widths", "8,16,32"),
-    "train: model.widths is no setting of vit, which takes dim, patch. Leave it out.",
+    "train: model.widths is no setting of vit, which takes depth, dim, patch. Leave it out.",
   );
   await refuses(
     () => config("--model.dim", "32"),
-    "train: model.dim is no setting of resnet, which takes widths, shortcut. Leave it out.",
+    "train: model.dim is no setting of resnet, which takes depth, widths, shortcut. Leave it out.",
   );
 });
 
@@ -126,39 +139,96 @@ test("each optimiser and schedule starts from its own rate and warm-up", () => {
 });
 
 test("weights of the exits: given, between two ends, growing, annealed", async () => {
-  const factors = (...args: string[]) => makeObjective(config(...args)).schedule(3, { epoch: 1, epochs: 2 });
-  const joint = ["--objective", "joint", "--objective.weights"];
-  assert.equal(factors(...joint, "1,2,3"), [1, 2, 3]);
-  assert.equal(factors(...joint, "1,2", "--objective.weighting", "linear"), [1, 1.5, 2]);
-  assert.equal(factors(...joint, "0.5,0.005", "--objective.weighting", "sdn"), [0.26, 0.005, 1]);
-  const anneal = ["--objective", "hard-cgt", "--objective.annealFrom", "1,1,0.5"];
-  assert.equal(factors(...anneal, "--objective.annealTo", "0,1,1"), [1, 1, 0.5]);
-  assert.is(makeObjective(config("--objective", "confidence-cgt")).options["gate"], "confidence");
+  const weights = (...args: string[]) => makeObjective(config(...args)).exitWeights(3, { epoch: 1, epochs: 2 });
+  const joint = ["--method", "joint", "--method.exitWeights"];
+  assert.equal(weights(...joint, "0.5"), [0.5, 0.5, 0.5]);
+  assert.equal(weights(...joint, "1,2,3"), [1, 2, 3]);
+  assert.equal(weights(...joint, "linear:1,2"), [1, 1.5, 2]);
+  assert.equal(weights(...joint, "sdn:0.5,0.005"), [0.26, 0.005, 1]);
+  assert.equal(weights("--method", "hard-cgt", "--method.anneal", "1,1,0.5:0,1,1"), [1, 1, 0.5]);
+  assert.equal(weights("--method", "hard-cgt", "--method.anneal", "false"), [1, 1, 1]);
+  assert.is(makeObjective(config("--method", "confidence-cgt")).options["gate"], "confidence");
+  const must =
+    "train: method.exitWeights must be one number for all exits, one for each (1,2,3), linear:FIRST,LAST or sdn:FIRST,SECOND,... without the last, all of at least 0";
+  for (const wrong of ["linear:1,2,3", "1,,3", "sdn:-1", "cubic:1,2", ""])
+    await refuses(() => weights(...joint, wrong), `${must}; got "${wrong}".`);
   await refuses(
-    () => factors(...joint, "1,2,3", "--objective.weighting", "linear"),
-    "train: objective.weights must be two numbers, of the first and the last exit, for linear weighting; got 1,2,3.",
-  );
-  await refuses(
-    () => factors(...anneal),
-    "train: objective.annealFrom and annealTo must come together, and without anneal.",
+    () => config("--method", "hard-cgt", "--method.anneal", "1,1:0,1:1,1"),
+    'train: method.anneal must be true, false, or the exit weights of the first and the last epoch, 1,0.7,0.1:0.2,0.5,1; got "1,1:0,1:1,1".',
   );
 });
 
-test("another method starts from its own defaults", () => {
-  assert.equal(config("--objective", "joint").objective, { method: "joint" });
-  assert.is(config("--objective.tau", "0.8").objective.tau, 0.8);
-  assert.is(makeObjective(config("--objective", "joint")).name, "jointCrossEntropy");
+test("settings under the names of earlier versions mean the same, which is told once", async () => {
+  const same = (former: readonly string[], today: readonly string[]) => {
+    const { config: found, notes } = readConfig("train", former);
+    assert.equal(found, config(...today));
+    assert.is(notes.length, 1);
+    assert.equal(readConfig("train", today).notes, []);
+  };
+  same(["--objective", "joint"], ["--method", "joint"]);
+  same(["--objective", "soft-cgt", "--objective.kappa", "5"], ["--method", "soft-cgt", "--method.kappa", "5"]);
+  const joint = ["--objective", "joint", "--objective.weights"];
+  same([...joint, "1,2,3"], ["--method", "joint", "--method.exitWeights", "1,2,3"]);
+  same(
+    [...joint, "1,2", "--objective.weighting", "linear"],
+    ["--method", "joint", "--method.exitWeights", "linear:1,2"],
+  );
+  same([...joint, "1,2", "--objective.weighting", "sdn"], ["--method", "joint", "--method.exitWeights", "sdn:1,2"]);
+  const anneal = ["--objective", "hard-cgt", "--objective.annealFrom", "1,1,0.5"];
+  same([...anneal, "--objective.annealTo", "0,1,1"], ["--method", "hard-cgt", "--method.anneal", "1,1,0.5:0,1,1"]);
+  const path = file("former.json", '{ "objective": { "method": "joint", "weights": [1, 2, 3] } }');
+  same(["--config", path], ["--method", "joint", "--method.exitWeights", "1,2,3"]);
+  // What is new lies over what is old, from a file or from flags.
+  assert.is(config("--config", path, "--method", "safe-kd").method.name, "safe-kd");
+  await refuses(
+    () => config(...anneal),
+    "train: objective.annealFrom and annealTo must come together, and without anneal.",
+  );
+  await refuses(
+    () => config(...joint, "1,2,3", "--objective.weighting", "linear"),
+    "train: objective.weights must be two numbers, of the first and the last exit, for linear weighting; got 1,2,3.",
+  );
+  await refuses(
+    () => config("--objective", "joint", "--objective.weighting", "sdn"),
+    "train: objective.weights must be given for weighting sdn; got none.",
+  );
+});
+
+test("another method starts from its own defaults, and what it does not take is refused", async () => {
+  assert.equal(config("--method", "joint").method, {
+    ...{ name: "joint", exitWeights: 1, normalise: false, labelSmoothing: 0 },
+  });
+  assert.is(config("--method", "soft-cgt").method["kappa"], 10);
+  assert.is(config("--data", "mnist", "--method", "soft-cgt").method["kappa"], 1);
+  assert.is(config("--method.tau", "0.8").method["tau"], 0.8);
+  assert.is(makeObjective(config("--method", "joint")).name, "jointCrossEntropy");
+  await refuses(
+    () => config("--method", "joint", "--method.tau", "0.8"),
+    "train: method.tau is no setting of joint, which takes exitWeights, normalise, labelSmoothing. Leave it out.",
+  );
+  await refuses(
+    () => config("--train.optimizer", "adam", "--train.nesterov", "true"),
+    "train: train.nesterov is no setting of adam, which takes lr, weightDecay, decay, clipNorm, beta1, beta2, eps, amsgrad. Leave it out.",
+  );
+  await refuses(
+    () => config("--train.gamma", "0.2"),
+    "train: train.gamma is no setting of cosine, which takes warmup, minLr. Leave it out.",
+  );
+  assert.match(
+    (await errorOf(() => config("--method", "soft-gct"))).message,
+    "method.name must be one of joint, soft-cgt",
+  );
 });
 
 test("faults name the key, what it must be, and what it is", async () => {
   await refuses(() => config("--epochs", "many"), 'train: --epochs must be a number; got "many".');
   await refuses(() => config("--epochs", "0.5"), "train: train.epochs must be a whole number of at least 1; got 0.5.");
   await refuses(() => config("--data.train", "0"), "train: data.train must be a whole number of at least 1; got 0.");
-  await refuses(() => config("--objective.leak=-1"), "train: objective.leak must be a number of at least 0; got -1.");
+  await refuses(() => config("--method.leak=-1"), "train: method.leak must be a number of at least 0; got -1.");
   await refuses(() => config("--alpha", "1"), "train: calibration.alpha must be between 0 and 1; got 1.");
   await refuses(
-    () => config("--objective.anneal", "yes"),
-    'train: --objective.anneal must be true or false; got "yes".',
+    () => config("--method.normalise", "yes"),
+    'train: --method.normalise must be true or false; got "yes".',
   );
   await refuses(
     () => config("--data", "emnist"),
@@ -170,13 +240,9 @@ test("faults name the key, what it must be, and what it is", async () => {
   );
   await refuses(
     () => completeConfig("my.json", { model: { widths: [8, "wide", 32] } }),
-    'my.json: model.widths must be a list of whole numbers, 16,32,64; got "wide".',
+    'my.json: model.widths must be a list of three whole numbers, 16,32,64; got [8,"wide",32].',
   );
   await refuses(() => completeConfig("my.json", { train: 4 }), "my.json: train must be an object of settings; got 4.");
-  await refuses(
-    () => makeObjective(config("--objective", "joint", "--objective.tau", "0.8")),
-    "train: objective.tau is no setting of joint, which takes labelSmoothing, weights, weighting. Leave it out.",
-  );
   assert.match((await errorOf(() => config("--epoch", "3"))).message, "--epoch");
 });
 
@@ -225,11 +291,11 @@ networks("a network that cannot be made says why", async () => {
   const network = (...args: string[]) => makeNetwork(config(...args), data, device());
   await refuses(
     () => network("--model.widths", "8,16"),
-    "train: model.widths must be three numbers for a resnet; got 8,16.",
+    "train: model.widths must be a list of three whole numbers, 16,32,64; got [8,16].",
   );
   await refuses(
     () => network("--model.backbone", "vit", "--model.dim", "30"),
-    "train: model.dim must be a multiple of 16 for a vit; got 30.",
+    "vit: dim must be a multiple of 16; got 30.",
   );
   await refuses(
     () => network("--model.backbone", "vit", "--model.head", "attention"),
@@ -246,6 +312,6 @@ networks("a network that cannot be made says why", async () => {
   const wide = { ...data, train: { ...data.train, shape: [28, 20, 1] as const } };
   await refuses(
     () => makeNetwork(config("--model.backbone", "vit", "--model.dim", "32"), wide, device()),
-    "train: a vit needs square images; got 28 x 20.",
+    "vit: images must be square; got 28 x 20.",
   );
 });

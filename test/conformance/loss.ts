@@ -8,12 +8,12 @@ import {
   confidenceGated,
   dkd,
   type ErdeOptions,
+  type ExitWeights,
   entropy,
   erdeLosses,
   type GatedOptions,
   gradientEquilibrium,
   type JeiDnnOptions,
-  type JointOptions,
   jeiDnnLosses,
   jointCrossEntropy,
   kd,
@@ -31,15 +31,14 @@ import type { EngineFunction, Operands } from "./engine.ts";
 
 const as = <T>(attrs: CaseAttrs): T => attrs as T;
 
-/** The losses of an objective in one epoch; a constant schedule comes first, so that it is an output too. */
+/** The losses of an objective in one epoch; constant exit weights come first, so that it is an output too. */
 function objective(at: Operands, made: Objective, { epoch = 1, epochs = 1 }: { epoch?: number; epochs?: number } = {}) {
   const logits = at("logits");
-  const factors = made.schedule(logits.shape[1] as number, { epoch, epochs });
-  const schedule = tensor(Float32Array.from(factors));
-  return { schedule, ...made.losses({ logits, labels: at("labels"), schedule, teacher: at.maybe("teacher") }) };
+  const exitWeights = tensor(Float32Array.from(made.exitWeights(logits.shape[1] as number, { epoch, epochs })));
+  return { exitWeights, ...made.losses({ logits, labels: at("labels"), exitWeights, teacher: at.maybe("teacher") }) };
 }
 
-function jointWeights(attrs: CaseAttrs): NonNullable<JointOptions["weights"]> {
+function jointWeights(attrs: CaseAttrs): ExitWeights {
   if (attrs["weighting"] === "linear") return { first: attrs["first"] as number, last: attrs["last"] as number };
   if (attrs["weighting"] === "sdn") return { sdn: attrs["maxWeights"] as number[] };
   return attrs["weights"] as number[];
@@ -77,12 +76,12 @@ export const lossCases: Record<string, EngineFunction> = {
   jointCrossEntropy: (at, attrs) => {
     const options = as<{ normaliseWeights: boolean; labelSmoothing: number }>(attrs);
     const made = jointCrossEntropy({
-      weights: jointWeights(attrs),
+      exitWeights: jointWeights(attrs),
       normalise: options.normaliseWeights,
       labelSmoothing: options.labelSmoothing,
     });
-    const { loss, exitLosses, schedule } = objective(at, made, as(attrs));
-    return { loss, perExit: exitLosses, weights: schedule };
+    const { loss, exitLosses, exitWeights } = objective(at, made, as(attrs));
+    return { loss, perExit: exitLosses, weights: exitWeights };
   },
   kd: (at, attrs) => averaged(kd(at("student"), at("teacher"), { temperature: attrs["T"] as number })),
   kdTotal: (at, attrs) => {

@@ -284,15 +284,15 @@ interface TrainingAttrs {
 
 function objectiveOf({
   objective,
-  exitWeights: weights,
+  exitWeights,
   labelSmoothing,
   alpha,
   beta,
   T: temperature,
   emaDecay,
 }: TrainingAttrs): Objective {
-  if (objective === "jointCrossEntropy") return jointCrossEntropy({ weights, labelSmoothing });
-  return safeKd({ weights, alpha, beta, temperature, emaDecay, labelSmoothing });
+  if (objective === "jointCrossEntropy") return jointCrossEntropy({ exitWeights, labelSmoothing });
+  return safeKd({ exitWeights, alpha, beta, temperature, emaDecay, labelSmoothing });
 }
 
 /** Row `t` of an input over steps, on the device. */
@@ -336,14 +336,14 @@ const multiExitTraining: CaseRunner = async (one) => {
   );
   using _flat = optimizer.flat;
   using average = teacher && new EMA(everything(net), { decay: attrs.emaDecay, target: everything(teacher) });
-  const schedule = tensor(Float32Array.from(objective.schedule(net.exits, { epoch: 1, epochs: 1 })));
+  const exitWeights = tensor(Float32Array.from(objective.exitWeights(net.exits, { epoch: 1, epochs: 1 })));
   const history: CaseTensors[] = [];
   for (let t = 0; t < attrs.steps; t++) {
     using __ = openScope();
     const [x, labels] = [stepInput(one, "x", t), stepInput(one, "labels", t)];
     const taught = teacher && noGrad(() => net.lastOf(teacher.forward(x, EVAL)));
     const logits = net.forward(x, TRAIN);
-    const { loss, exitLosses } = objective.losses({ logits, labels, schedule, teacher: taught });
+    const { loss, exitLosses } = objective.losses({ logits, labels, exitWeights, teacher: taught });
     optimizer.zeroGrad();
     backward(loss);
     optimizer.step();

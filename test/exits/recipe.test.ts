@@ -1,6 +1,7 @@
 // Recipes: what is not said depends on the run.
 
-import { completeRecipe, makeSchedule } from "../../exits/training/recipe.ts";
+import { completeRecipe } from "../../exits/training/recipe.ts";
+import { makeSchedule } from "../../exits/training/schedules.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("exits: recipes");

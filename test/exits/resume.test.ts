@@ -17,6 +17,7 @@ import {
   type TrainOptions,
   train,
 } from "../../exits/index.ts";
+import { writeSealed } from "../../exits/run/seal.ts";
 import { resnet } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith } from "../harness.ts";
@@ -127,6 +128,33 @@ test("a lost device is named, and another one resumes", async () => {
   assert.match(error.message, /the GPU device was lost .* Run the same again to resume at step 4 from /);
   other.dispose();
   assert.equal(await weightsAfter({ objective: joint, dir }), undisturbed);
+});
+
+test("a checkpoint in the words of an earlier version goes on, and another run in these words is refused", async () => {
+  const undisturbed = await weightsAfter({ objective: joint });
+  const dir = join(folder, "former");
+  await weightsAfter({ objective: joint, dir });
+  const path = join(dir, "last.safetensors");
+  const { tensors, metadata } = await readSafetensors(path);
+  const { sha256: _, ...said } = metadata;
+  const run = JSON.parse(said["run"]!) as { objective: Record<string, unknown>; recipe: Record<string, unknown> };
+  const write = (weights: number) => {
+    const former = {
+      ...run,
+      objective: { name: "jointCrossEntropy", weights, normalise: false, labelSmoothing: 0 },
+      recipe: {
+        ...run.recipe,
+        optimizer: { lr: 0.1, momentum: 0.9, nesterov: true, weightDecay: 5e-4, decay: "all", method: "sgd" },
+        schedule: { kind: "cosine", minLr: 0, milestones: [0.5, 0.75], gamma: 0.1, warmup: 3 },
+      },
+    };
+    return writeSealed(path, [...tensors], { ...said, run: JSON.stringify(former) });
+  };
+  await write(0.5);
+  assert.equal(await weightsAfter({ objective: joint, dir }), undisturbed);
+  await write(0.25);
+  const { message } = await errorOf(() => weightsAfter({ objective: joint, dir }));
+  assert.match(message, /must be of the same run; objective\.exitWeights 0\.25 there, 0\.5 here\./);
 });
 
 test("a folder of another run, another network or a broken file is refused", async () => {

@@ -57,7 +57,7 @@ export const smallNet = (seed = 1): MultiExit =>
 /** Options of a short run that says nothing. */
 export const quiet = { epochs: 2, batch: 16, schedule: { warmup: 3 }, report: () => {} } as const;
 /** Half the sum of the exits' losses. */
-export const joint = jointCrossEntropy({ weights: 0.5 });
+export const joint = jointCrossEntropy({ exitWeights: 0.5 });
 
 /** All weights and running statistics of a network after a short run. */
 export async function weightsAfter(

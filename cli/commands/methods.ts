@@ -1,0 +1,58 @@
+/** `sortie methods`: which ways to train there are, and what each one takes. */
+
+import { nearest, type Option, SortieError } from "../../base/index.ts";
+import { METHODS, type Method } from "../../exits/index.ts";
+import { type Print, readFlags } from "../settings/flags.ts";
+import { describeOption } from "../settings/settings.ts";
+
+export const methodsHelp = `sortie methods [NAME]
+
+Lists the ways to train that --method of sortie train takes, or explains one: where it was published, its options, their
+defaults, and where these come from.
+
+  sortie methods
+  sortie methods soft-cgt
+`;
+
+/** Runs the command; returns the exit code. Throws for an unknown name. */
+export function runMethods(args: readonly string[], print: Print = console.log): number {
+  const options = { help: { type: "boolean" } } as const;
+  const { values, positionals } = readFlags("methods", { args: [...args], allowPositionals: true, options });
+  const [name, ...rest] = positionals;
+  if (values.help) {
+    print(methodsHelp);
+    return 0;
+  }
+  if (rest.length > 0) throw new SortieError(`methods: one name at most must be given; got ${positionals.join(" ")}.`);
+  for (const line of name === undefined ? list() : explanation(methodOf(name))) print(line);
+  return 0;
+}
+
+function methodOf(name: string): Method {
+  if (Object.hasOwn(METHODS, name)) return METHODS[name]!;
+  const names = Object.keys(METHODS);
+  const meant = nearest(name, names);
+  const guess = meant ? ` Did you mean ${meant}?` : "";
+  throw new SortieError(`methods: the name must be one of ${names.join(", ")}; got "${name}".${guess}`);
+}
+
+function list(): readonly string[] {
+  const width = Math.max(...Object.keys(METHODS).map(({ length }) => length));
+  return Object.values(METHODS).map(({ name, about }) => `  ${name.padEnd(width)}  ${about}`);
+}
+
+function explanation({ name, about, paper, options }: Method): readonly string[] {
+  const arxiv = paper?.arxiv === undefined ? "" : `, arXiv ${paper.arxiv}`;
+  const lines = Object.entries(options).map(([key, option]) => [`--method.${key}`, explain(option)] as const);
+  const width = Math.max(...lines.map(([flag]) => flag.length));
+  return [
+    `${name}: ${about}`,
+    ...(paper ? [`  ${paper.title} (${paper.venue}${arxiv})`] : []),
+    ...lines.map(([flag, text]) => `  ${flag.padEnd(width)}  ${text}`),
+  ];
+}
+
+function explain(option: Option): string {
+  const basis = option.basis === undefined ? "" : `, by ${option.basis}`;
+  return `${describeOption(option)} [${String(option.default)}${basis}]`;
+}

@@ -1,0 +1,14 @@
+// The backbones by name: the one list that commands, help and tests read.
+
+import { imageNetResnetKind } from "./imagenet-resnet.ts";
+import type { BackboneKind } from "./kind.ts";
+import { resnetKind } from "./resnet.ts";
+import { vitKind } from "./vit.ts";
+
+export type { BackboneKind, BackboneSite } from "./kind.ts";
+export { defineBackbone } from "./kind.ts";
+
+/** Every backbone that can be made by name. */
+export const BACKBONES: Readonly<Record<string, BackboneKind>> = Object.fromEntries(
+  ([resnetKind, imageNetResnetKind, vitKind] as readonly BackboneKind[]).map((kind) => [kind.name, kind]),
+);

@@ -1,0 +1,49 @@
+// What `sortie methods` says, and that every method in the list can be made by its defaults and by each of its options.
+
+import { runMethods } from "../../cli/commands/methods.ts";
+import { readConfig } from "../../cli/settings/config.ts";
+import { makeObjective } from "../../cli/settings/model.ts";
+import { METHODS } from "../../exits/index.ts";
+import { assert, errorOf, suite } from "../harness.ts";
+
+const test = suite("cli methods");
+
+function said(...args: string[]): readonly string[] {
+  const lines: string[] = [];
+  assert.is(
+    runMethods(args, (line) => void lines.push(line)),
+    0,
+  );
+  return lines;
+}
+
+test("lists every method, and explains one with its paper, options, defaults and their basis", () => {
+  assert.equal(
+    said().map((line) => line.trim().split(" ", 1)[0]),
+    Object.keys(METHODS),
+  );
+  const text = said("safe-kd").join("\n");
+  for (const part of ["arXiv 2602.03043", "--method.temperature", "[4]", "[0.3,0.3,0.4, by the public code"])
+    assert.ok(text.includes(part), part);
+  assert.match(said("--help").join(), /sortie methods \[NAME\]/);
+});
+
+test("an unknown method is refused with the nearest name", async () => {
+  const { message } = await errorOf(() => said("soft-gct"));
+  assert.is(
+    message,
+    'methods: the name must be one of joint, soft-cgt, hard-cgt, confidence-cgt, schedule-only, safe-kd; got "soft-gct". Did you mean soft-cgt?',
+  );
+  assert.match((await errorOf(() => said("joint", "safe-kd"))).message, /one name at most/);
+});
+
+test("every method is named in its objective with all its options, told by flags or not", () => {
+  for (const { name, options } of Object.values(METHODS)) {
+    const { config } = readConfig("train", ["--data", "mnist", "--method", name]);
+    const made = makeObjective(config).options;
+    for (const [key, { default: value }] of Object.entries(options)) assert.equal(made[key], value, `${name}.${key}`);
+    // Each option is a flag that reaches the objective.
+    const { config: smooth } = readConfig("train", ["--method", name, "--method.labelSmoothing", "0.25"]);
+    assert.is(makeObjective(smooth).options["labelSmoothing"], 0.25);
+  }
+});
