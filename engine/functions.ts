@@ -2,7 +2,7 @@
 // takes functions from here, as nn does, brings only what it calls.
 
 export type { Checked, KindOf, Kinds, OptionsReader } from "../base/index.ts";
-export { type Activation, packHyper, tallySize } from "../kernels/index.ts";
+export { type Activation, packHyper } from "../kernels/index.ts";
 export type { DeviceInfo } from "./adapter.ts";
 export type { MemoryReport } from "./buffers.ts";
 export { Capture, type CaptureOptions, capture, type InputValues, type TensorsOf } from "./capture.ts";
@@ -30,10 +30,8 @@ export * from "./ops/batch-norm.ts";
 export { type CompactOptions, compact, type Survivors } from "./ops/compact.ts";
 export { type ConvOptions, conv2d, type PerAxis } from "./ops/conv.ts";
 export * from "./ops/cross-entropy.ts";
-export { type DecideOptions, decideError, type ExitResults, type ExitScore, exitDecide } from "./ops/decide.ts";
 export { type Elementwise, elementwise, type Operand } from "./ops/elementwise.ts";
 export { full, ones, onesLike, zeros, zerosLike } from "./ops/fill.ts";
-export { exitGates, type GateOptions } from "./ops/gate.ts";
 export { embedding, gather, type IndexOptions, indexSelect, oneHot, scatterRows } from "./ops/gather.ts";
 export { type NormaliseOptions, normaliseImages, packedWords } from "./ops/images.ts";
 export * from "./ops/losses.ts";
@@ -75,7 +73,7 @@ export {
 } from "./ops/random.ts";
 export * from "./ops/reduce.ts";
 export { type InterpolateOptions, interpolate } from "./ops/resize.ts";
-export type { Reduction } from "./ops/rowwise.ts";
+export { checkOneOf, type Reduction } from "./ops/rowwise.ts";
 export {
   concat,
   expand,
@@ -89,7 +87,6 @@ export {
   stack,
 } from "./ops/shape.ts";
 export * from "./ops/softmax.ts";
-export { exitTally, readTally, type Tally } from "./ops/tally.ts";
 export * from "./ops/view.ts";
 export { Profile, type ProfileRow } from "./profile.ts";
 export type { DTypeRule } from "./promote.ts";

@@ -35,6 +35,9 @@ export { type SelfDistillation, type SelfDistillationOptions, selfDistillation }
 export { type ZtwHeadParameters, ztwEnsemble, ztwHead } from "./methods/ztw.ts";
 export { HEADS, Head, type HeadFactory, type HeadKind, type HeadRecord, type HeadSite } from "./network/heads.ts";
 export { type ExitInfo, MultiExit, type MultiExitOptions, multiExit } from "./network/multi-exit.ts";
+export { type DecideOptions, decideError, type ExitResults, exitDecide } from "./ops/decide.ts";
+export { exitGates, type GateMode, type GateOptions } from "./ops/gate.ts";
+export { exitTally, readTally, type Tally, tallySize } from "./ops/tally.ts";
 export { firstDifference, loadWeights } from "./run/checkpoint.ts";
 export { type FolderLock, lockFolder } from "./run/lock.ts";
 export { type CachedLogits, readLogits, toTable, writeLogits } from "./run/logits.ts";

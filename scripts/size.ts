@@ -26,12 +26,12 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 96_500 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 95_000 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",
     external: ["*/kernels/index.ts"],
-    budget: 53_700,
+    budget: 53_000,
   },
   { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 31_000 },
   { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 60_200 },

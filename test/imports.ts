@@ -27,7 +27,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   engine: { may: ["base", "kernels"], isPortable: true, entries: ["functions.ts"] },
   nn: { may: ["base", "engine"], isPortable: true, isPlain: true },
   calibration: { may: ["base"], isPortable: true },
-  exits: { may: ["base", "nn", "engine", "calibration"], isPortable: true, isPlain: true },
+  exits: { may: ["base", "kernels", "nn", "engine", "calibration"], isPortable: true, isPlain: true },
   data: { may: ["base", "engine"], typesOnly: ["engine"] },
   cli: { may: LIBRARY },
   examples: { may: LIBRARY },

@@ -3,7 +3,7 @@
 // the answers are. A policy decides here as it does in calibration/, on the same logits.
 
 import type { Kinds } from "../../base/index.ts";
-import type { PolicyFile, Scaling } from "../../calibration/index.ts";
+import type { PlainScore, PolicyFile, Scaling } from "../../calibration/index.ts";
 import {
   ArgumentError,
   arange,
@@ -12,9 +12,6 @@ import {
   compact,
   type Device,
   DisposedError,
-  type ExitResults,
-  type ExitScore,
-  exitDecide,
   indexSelect,
   keep,
   noGrad,
@@ -28,6 +25,7 @@ import {
 } from "../../engine/functions.ts";
 import { EVAL } from "../../nn/index.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
+import { type ExitResults, exitDecide } from "../ops/decide.ts";
 import { deviceOf } from "../training/step.ts";
 import { type GivenImages, type Images, type Normalisation, takeImages } from "./given-images.ts";
 import { type ExitPolicy, readPolicy } from "./policy.ts";
@@ -82,7 +80,7 @@ interface Plan {
   readonly net: MultiExit;
   readonly device: Device;
   readonly batch: number;
-  readonly score: ExitScore;
+  readonly score: PlainScore;
   /** [1] or [C] for each exit; the last one's are not used. */
   readonly thresholds: readonly Tensor[];
   readonly temperatures: readonly number[];

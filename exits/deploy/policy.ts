@@ -4,13 +4,14 @@
 import { what } from "../../base/index.ts";
 import {
   checkOrigin,
+  type PlainScore,
   type PolicyFile,
   type PolicyOrigin,
   type Refused,
   type Scaling,
   scalingDigest,
 } from "../../calibration/index.ts";
-import { ArgumentError, type ExitScore } from "../../engine/functions.ts";
+import { ArgumentError } from "../../engine/functions.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { digest } from "../run/logits.ts";
 import { levelFrom, thresholdsPerExit } from "./thresholds.ts";
@@ -30,13 +31,13 @@ export interface ExitPolicy {
 
 /** Ready to run. */
 export interface Decisions {
-  readonly score: ExitScore;
+  readonly score: PlainScore;
   readonly temperatures: readonly number[];
   /** [1] or [C] for each early exit: levels, as the device compares them. */
   readonly levels: readonly (readonly number[])[];
 }
 
-const SCORES: readonly ExitScore[] = ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"];
+const SCORES: readonly PlainScore[] = ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"];
 
 const HINTS = {
   weights: "Load the weights that it was calibrated on (of a run: last.safetensors), or pass { anyOrigin: true }.",
@@ -90,7 +91,7 @@ function partsOf(
   );
 }
 
-function scoreOf({ score = "maxProb" }: ExitPolicy): ExitScore {
+function scoreOf({ score = "maxProb" }: ExitPolicy): PlainScore {
   const found = SCORES.find((known) => known === score);
   if (found) return found;
   const got = typeof score === "string" ? score : "a learned gate";

@@ -1,15 +1,16 @@
-// A policy's thresholds as the device compares them: levels instead of confidences (kernels/decide.ts), in 32 bits, and rounded so that
+// A policy's thresholds as the device compares them: levels instead of confidences (exits/ops/decide.ts), in 32 bits, and rounded so that
 // nobody leaves here who would stay on a table of the same logits.
 
-import { logEntropyOf, logRestOf } from "../../calibration/index.ts";
-import { ArgumentError, decideError, type ExitScore } from "../../engine/functions.ts";
+import { logEntropyOf, logRestOf, type PlainScore } from "../../calibration/index.ts";
+import { ArgumentError } from "../../engine/functions.ts";
+import { decideError } from "../ops/decide.ts";
 
 /** Stands for infinity, which a shader need not know. */
 const LARGEST = 3.4e38;
 
 /** What `levels` must know of an exit. */
 export interface LevelOptions {
-  readonly score: ExitScore;
+  readonly score: PlainScore;
   readonly classes: number;
   readonly temperature: number;
 }
@@ -27,7 +28,7 @@ export function levelFrom(threshold: number, options: LevelOptions): number {
     : Math.sign(level) * LARGEST;
 }
 
-/** Exactly: how the confidences of calibration/ and the levels of kernels/decide.ts go together. */
+/** Exactly: how the confidences of calibration/ and the levels of exits/ops/decide.ts go together. */
 function levelOf(threshold: number, { score, classes }: LevelOptions): number {
   switch (score) {
     case "maxProb":

@@ -1,7 +1,7 @@
 // What was measured while training: rows in memory and, with a run folder, lines of metrics.jsonl.
 
 import { writeWhole } from "../../base/index.ts";
-import type { Tally } from "../../engine/functions.ts";
+import type { Tally } from "../ops/tally.ts";
 import { fileSystem, readText } from "./files.ts";
 
 /** Mean cross-entropy and share of right answers of one exit. */

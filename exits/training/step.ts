@@ -7,21 +7,18 @@ import {
   type Capture,
   capture,
   type Device,
-  exitTally,
   Generator,
   keep,
   noGrad,
   normaliseImages,
   packedWords,
-  readTally,
-  type Tally,
   type Tensor,
-  tallySize,
   zeros,
 } from "../../engine/functions.ts";
 import { EMA, EVAL, type Optimizer, TRAIN } from "../../nn/index.ts";
 import { TrainingError } from "../errors.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
+import { exitTally, readTally, type Tally, tallySize } from "../ops/tally.ts";
 import { type ImageBatch, type ImageSet, packBytes } from "./images.ts";
 import type { Objective } from "./objective.ts";
 

@@ -2,6 +2,7 @@
 // all memory. Then the hot families, wide enough for several tiles of each of their variants, and what must be refused.
 
 import * as s from "../../engine/index.ts";
+import { exitDecide } from "../../exits/index.ts";
 import type { Spec } from "../../kernels/index.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
@@ -343,7 +344,7 @@ kept("an exit's decision writes the places of live rows alone", async () => {
   const threshold = s.tensor([0.5]);
   using captured = await poisoned(device(), () =>
     s.capture({ inputs: { z: { shape: [70, 5], dtype: "f32" } }, rows: count, state: Object.values(state) }, ({ z }) =>
-      s.exitDecide(z, ids, threshold, state, { exit: 1, score: "maxLogit", rows: count }),
+      exitDecide(z, ids, threshold, state, { exit: 1, score: "maxLogit", rows: count }),
     ),
   );
   for (const n of [0, 1, 63, 64, 65, 70]) {

@@ -2,6 +2,7 @@
 // additions they would lose three to four.
 
 import * as s from "../../engine/index.ts";
+import { exitTally, readTally, tallySize } from "../../exits/index.ts";
 import { planReduce, type ReduceOp, reduceLines } from "../../kernels/index.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
@@ -139,10 +140,10 @@ test("groupNorm of [N, C] takes no scratch of the input's size, and takes many s
 
 test("a tally of many steps", async () => {
   const [steps, loss] = [4000, Math.fround(0.1)];
-  const totals = s.zeros([s.tallySize(1)]);
+  const totals = s.zeros([tallySize(1)]);
   const [logits, labels, step] = [s.zeros([3, 1, 2]), s.tensor(Int32Array.of(0, 1, 0)), s.full([], loss)];
-  for (let i = 0; i < steps; i++) s.exitTally(logits, labels, totals, { loss: step });
-  const tally = s.readTally(await totals.read());
+  for (let i = 0; i < steps; i++) exitTally(logits, labels, totals, { loss: step });
+  const tally = readTally(await totals.read());
   assert.equal([tally.samples, tally.steps], [3 * steps, steps]);
   assert.ok(Math.abs(tally.loss / loss - 1) < 2e-7, `loss ${tally.loss}`);
   assert.ok(Math.abs((tally.exitLosses[0] as number) / Math.log(2) - 1) < 2e-7, `exit ${tally.exitLosses[0]}`);

@@ -13,8 +13,9 @@ import {
   type PlainScore,
   type Random,
 } from "../../calibration/index.ts";
-import { decideError, exitDecide, full, tensor } from "../../engine/functions.ts";
+import { full, tensor } from "../../engine/functions.ts";
 import { levelFrom } from "../../exits/deploy/thresholds.ts";
+import { decideError, exitDecide } from "../../exits/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 

@@ -61,9 +61,12 @@ test("every kernel has a text there", () => {
 });
 
 test("every uniform is read by a text: how a launch follows live rows is no uniform", () => {
-  const root = fileURLToPath(new URL("../../kernels/", import.meta.url));
-  const sources = readdirSync(root, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
-  const code = sources.map((file) => readFileSync(root + file, "utf8")).join("\n");
+  const sources = ["kernels", "exits/ops"].flatMap((name) => {
+    const folder = fileURLToPath(new URL(`../../${name}/`, import.meta.url));
+    const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
+    return files.map((file) => readFileSync(folder + file, "utf8"));
+  });
+  const code = sources.join("\n");
   const declared = [...families.values()].flat().flatMap(({ key, code }) => {
     const names = [...(/struct Uniforms \{([^}]*)\}/.exec(code)?.[1] ?? "").matchAll(/(\w+):/g)];
     return kernels.has(nameOf(key)) ? names.map(([, name]) => name!) : [];

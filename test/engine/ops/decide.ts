@@ -1,10 +1,12 @@
 // Rows of an exit's decision: every score by its formula, one threshold or one per class, answers at the samples' places.
 
+import type { PlainScore } from "../../../calibration/index.ts";
 import type { Tensor } from "../../../engine/index.ts";
 import * as s from "../../../engine/index.ts";
+import { exitDecide } from "../../../exits/index.ts";
 import { type OpCase, type OpRow, type Ref, ref } from "./row.ts";
 
-const SCORES: Readonly<Record<s.ExitScore, (p: readonly number[], z: readonly number[]) => number>> = {
+const SCORES: Readonly<Record<PlainScore, (p: readonly number[], z: readonly number[]) => number>> = {
   maxProb: (p) => Math.max(...p),
   margin: (p) => {
     const [first, second = 0] = [...p].sort((a, b) => b - a);
@@ -16,8 +18,8 @@ const SCORES: Readonly<Record<s.ExitScore, (p: readonly number[], z: readonly nu
   maxLogit: (_, z) => Math.max(...z),
 };
 
-/** What is compared, of a confidence: see kernels/decide.ts. */
-const LEVELS: Readonly<Record<s.ExitScore, (confidence: number, classes: number) => number>> = {
+/** What is compared, of a confidence: see exits/ops/decide.ts. */
+const LEVELS: Readonly<Record<PlainScore, (confidence: number, classes: number) => number>> = {
   maxProb: (p) => Math.log(p / (1 - p)),
   margin: (m) => -Math.log(1 - m),
   entropy: (s) => -Math.log(-s),
@@ -36,7 +38,7 @@ interface Options {
 
 /** Results start as -1 and are 65 places, of which the rows' ids are every second one, backwards. */
 function decide(
-  score: s.ExitScore,
+  score: PlainScore,
   n: number,
   classes: number,
   { threshold, isLast = false, temperature = 1, live = n }: Options,
@@ -54,7 +56,7 @@ function decide(
       };
       const levels = threshold.map((t) => Math.max(-3.4e38, Math.min(3.4e38, LEVELS[score](t, classes))));
       const thresholds = s.tensor(Float32Array.from(levels));
-      const stays = s.exitDecide(z as Tensor, ids, thresholds, results, {
+      const stays = exitDecide(z as Tensor, ids, thresholds, results, {
         exit: 2,
         isLast,
         score,

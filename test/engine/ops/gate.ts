@@ -1,7 +1,7 @@
 // Rows of the exit gates: the formulas of Confidence-Gated Training in float64.
 
 import type { Tensor } from "../../../engine/index.ts";
-import * as s from "../../../engine/index.ts";
+import { exitGates } from "../../../exits/index.ts";
 import { type OpCase, type OpRow, type Ref, ref } from "./row.ts";
 
 const MODES = ["hard", "soft", "confidence", "open"] as const;
@@ -23,7 +23,7 @@ function gates(mode: (typeof MODES)[number], n: number, k: number, c: number, no
       lambda: { shape: [k], range: [0.1, 1] },
     },
     call: (t) => {
-      const { weights, eligibility } = s.exitGates(t.z as Tensor, t.y as Tensor, t.lambda as Tensor, {
+      const { weights, eligibility } = exitGates(t.z as Tensor, t.y as Tensor, t.lambda as Tensor, {
         mode,
         tau,
         kappa,

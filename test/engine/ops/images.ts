@@ -2,6 +2,7 @@
 
 import type { Tensor } from "../../../engine/index.ts";
 import * as s from "../../../engine/index.ts";
+import { exitTally, tallySize } from "../../../exits/index.ts";
 import { type OpCase, type OpRow, type Ref, ref } from "./row.ts";
 
 /** Images [B, H, W, C] of bytes; `flips` mirrors some of them. */
@@ -42,10 +43,10 @@ function tally(n: number, exits: number, classes: number): OpCase {
       y: { shape: [n], dtype: "i32", range: [-1, classes] },
     },
     call: ({ z, y }) => {
-      const totals = s.zeros([s.tallySize(exits)]);
-      s.exitTally(z as Tensor, y as Tensor, totals, { loss: s.full([], 0.5) });
-      s.exitTally(z as Tensor, y as Tensor, totals, { loss: s.full([], 0.25) });
-      s.exitTally(z as Tensor, y as Tensor, totals);
+      const totals = s.zeros([tallySize(exits)]);
+      exitTally(z as Tensor, y as Tensor, totals, { loss: s.full([], 0.5) });
+      exitTally(z as Tensor, y as Tensor, totals, { loss: s.full([], 0.25) });
+      exitTally(z as Tensor, y as Tensor, totals);
       return s.slice(totals, { ends: [totals.size / 2] });
     },
     oracle: ({ z, y }) => {

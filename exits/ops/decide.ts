@@ -9,14 +9,25 @@
 // With g = (z(2) - z(1)) / T <= 0, all but the largest are summed relative to the second: R = sum exp((z - z(2)) / T) within 1..C-1,
 // so that log(p / (1 - p)) = -g - log R never cancels. `decideError` bounds how far a level is from the exact one.
 
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid } from "./kernel.ts";
-
-/** Confidences that need one exit's own logits. */
-export type ExitScore = "maxProb" | "margin" | "entropy" | "normalisedEntropy" | "energy" | "maxLogit";
+import type { Kinds } from "../../base/index.ts";
+import type { PlainScore } from "../../calibration/index.ts";
+import {
+  ArgumentError,
+  checkOneOf,
+  checkTensors,
+  DTypeError,
+  defineOp,
+  describe,
+  readOptions,
+  ShapeError,
+  single,
+  type Tensor,
+} from "../../engine/functions.ts";
+import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid } from "../../kernels/index.ts";
 
 /** Structure of a decision. */
 export type DecideSpec = {
-  readonly score: ExitScore;
+  readonly score: PlainScore;
   readonly isLast: boolean;
   readonly byClass: boolean;
   readonly live: boolean;
@@ -25,7 +36,7 @@ export type DecideSpec = {
 const WORKGROUP = 64;
 
 /** What people are told, of: g, exp(g), odds = R exp(g), total = 1 + odds, H. */
-const CONFIDENCE: Readonly<Record<ExitScore, string>> = {
+const CONFIDENCE: Readonly<Record<PlainScore, string>> = {
   maxProb: "1.0 / total",
   margin: "(1.0 - second_share) / total",
   entropy: "-second_share * spread",
@@ -35,7 +46,7 @@ const CONFIDENCE: Readonly<Record<ExitScore, string>> = {
 };
 
 /** What is compared. */
-const LEVEL: Readonly<Record<ExitScore, string>> = {
+const LEVEL: Readonly<Record<PlainScore, string>> = {
   maxProb: "-gap - log(rest)",
   margin: "log_total - gap - log(rest + 1.0)",
   entropy: "-gap - log(spread)",
@@ -48,7 +59,7 @@ const LEVEL: Readonly<Record<ExitScore, string>> = {
  * A level near `level`, of C classes, is at most this far from the one of exact arithmetic on the same logits: WGSL's bounds of exp, log
  * and division, the sum over classes, the rounding of 1 / T, and the doubles of a table, whose steps grow with the square of a level.
  */
-export function decideError(score: ExitScore, level: number, classes: number, temperature: number): number {
+export function decideError(score: PlainScore, level: number, classes: number, temperature: number): number {
   const ulp = 2 ** -23;
   const size = Math.abs(level);
   if (score === "maxLogit") return temperature === 1 ? 0 : 2 * ulp * size;
@@ -117,3 +128,94 @@ fn log1p_over(x: f32) -> f32 {
     return { axis: 0, units: n, perGroup: WORKGROUP, fold: true, blocks: n, apart };
   },
 });
+
+/** Where the answers of samples are collected, each [samples]. */
+export interface ExitResults {
+  /** i32: the predicted class. */
+  readonly answers: Tensor;
+  /** i32: the exit that gave it. */
+  readonly exits: Tensor;
+  /** f32: its confidence. */
+  readonly scores: Tensor;
+}
+
+/** Options of `exitDecide`. */
+export interface DecideOptions {
+  /** Number of the exit, from 0. */
+  readonly exit: number;
+  /** Everybody leaves; default false. */
+  readonly isLast?: boolean;
+  /** Default maxProb. */
+  readonly score?: PlainScore;
+  /** Divides the logits first; default 1. */
+  readonly temperature?: number;
+  /** u32[1]: how many of the rows exist; the others write nothing. Default all. */
+  readonly rows?: Tensor;
+}
+
+const DECIDE: Kinds<DecideOptions> = {
+  exit: "number!",
+  isLast: "boolean",
+  score: "string",
+  temperature: "number",
+  rows: "any",
+};
+
+type Operands = readonly [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
+
+const op = single(
+  defineOp<Required<Omit<DecideOptions, "rows">>>({
+    name: "exitDecide",
+    infer: ([logits]) => [{ shape: [(logits as Tensor).shape[0] as number], dtype: "u32" }],
+    run: ({ inputs, outputs: [stays], attrs, dispatch }) => {
+      const [logits, ids, thresholds, answers, exits, scores] = inputs as readonly unknown[] as Operands;
+      const live = inputs[6];
+      const [n, classes] = logits.shape as readonly [number, number];
+      const { exit, isLast, score, temperature } = attrs;
+      const bindings = { logits, ids, thresholds, stays: stays!, answers, exits, scores, ...(live && { live }) };
+      const dims = { n, classes, exit, sharpness: 1 / temperature };
+      dispatch(
+        exitDecideKernel,
+        { score, isLast, byClass: thresholds.size > 1, live: live !== undefined },
+        bindings,
+        dims,
+      );
+    },
+  }),
+);
+
+/**
+ * Which rows of logits [n, C] stay undecided, u32 [n] of 0 and 1: those whose level is below the threshold (f32 [1], or [C]
+ * by predicted class); the head of this file says what the level of a confidence is. The others write answer, exit and confidence to the
+ * results at `ids` (i32 [n]), the places of their samples.
+ */
+export function exitDecide(
+  logits: Tensor,
+  ids: Tensor,
+  thresholds: Tensor,
+  results: ExitResults,
+  options: DecideOptions,
+): Tensor {
+  const name = "exitDecide";
+  const { exit, isLast = false, score = "maxProb", temperature = 1, rows } = readOptions(name, options, DECIDE);
+  checkTensors(name, { logits, ids, thresholds, ...results, "rows?": rows });
+  const [n, classes] = logits.shape as readonly [number, number];
+  if (logits.rank !== 2 || classes === 0)
+    throw new ShapeError(`${name}: logits must be [n, C]; got ${describe(logits)}.`);
+  if (ids.rank !== 1 || ids.size !== n)
+    throw new ShapeError(`${name}: there must be an id for each row; got ${describe(ids)} for ${describe(logits)}.`);
+  if (thresholds.rank !== 1 || (thresholds.size !== 1 && thresholds.size !== classes)) {
+    throw new ShapeError(`${name}: thresholds must be [1] or [${classes}]; got ${describe(thresholds)}.`);
+  }
+  const { answers, exits, scores } = results;
+  const wanted = { logits: "f32", ids: "i32", thresholds: "f32", answers: "i32", exits: "i32", scores: "f32" } as const;
+  for (const [what, given] of Object.entries({ logits, ids, thresholds, answers, exits, scores })) {
+    const dtype = wanted[what as keyof typeof wanted];
+    if (given.dtype !== dtype) throw new DTypeError(`${name}: ${what} must be ${dtype}; got ${describe(given)}.`);
+  }
+  if (rows && (rows.dtype !== "u32" || rows.size !== 1))
+    throw new ShapeError(`${name}: rows must be u32[1]; got ${describe(rows)}.`);
+  checkOneOf(name, "score", score, ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"]);
+  if (!(temperature > 0)) throw new ArgumentError(`${name}: temperature must be above 0; got ${temperature}.`);
+  return op([logits, ids, thresholds, answers, exits, scores, rows], { exit, isLast, score, temperature });
+}
