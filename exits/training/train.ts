@@ -1,31 +1,26 @@
 // Training of a multi-exit network: one captured step a batch, progress, evaluation, checkpoints. A run that is stopped - killed,
 // interrupted, its device lost - goes on from its folder and ends with the weights, bit for bit, that it would have ended with.
 
-import { type Kinds, leftovers, what } from "../../base/index.ts";
-import {
-  ArgumentError,
-  copyInto,
-  DeviceError,
-  type Generator,
-  readOptions,
-  type Tensor,
-} from "../../engine/functions.ts";
+import { type Kinds, what } from "../../base/index.ts";
+import { ArgumentError, copyInto, type Generator, readOptions, type Tensor } from "../../engine/functions.ts";
 import type { Optimizer, Schedule } from "../../nn/index.ts";
 import { TrainingError } from "../errors.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
-import { loadCheckpoint, type Position, saveCheckpoint } from "../run/checkpoint.ts";
-import { fileSystem } from "../run/files.ts";
-import { identityOf, type RunOptions } from "../run/identity.ts";
+import type { Position } from "../run/checkpoint.ts";
+import { identityOf } from "../run/identity.ts";
 import { type FolderLock, lockFolder } from "../run/lock.ts";
-import { exitScores, Metrics } from "../run/metrics.ts";
-import { inFolder, RUN_FILES, Run } from "../run/run.ts";
+import { exitScores } from "../run/metrics.ts";
+import { Run } from "../run/run.ts";
 import { type BatchSource, checkImages, type ImageSet, type ImageSplits, shuffledBatches } from "./images.ts";
 import type { Objective } from "./objective.ts";
 import { makeOptimizer } from "./optimizers.ts";
-import { defaultReport, type Report } from "./progress.ts";
+import { Pace } from "./pace.ts";
+import type { Report } from "./progress.ts";
 import { completeRecipe, type FullRecipe, RECIPE_OPTIONS, type Recipe } from "./recipe.ts";
+import { prepareFolder, Saver } from "./saving.ts";
 import { makeMomentum, makeSchedule } from "./schedules.ts";
 import { deviceOf, Evaluator, TrainingStep } from "./step.ts";
+import { type Course, Teller } from "./telling.ts";
 
 /** Options of `train`. */
 export interface TrainOptions extends Recipe {
@@ -85,9 +80,6 @@ function checkObjective({ losses, exitWeights }: Objective): void {
   }
 }
 
-/** Steps that the host may be ahead of the GPU. */
-const AHEAD = 2;
-
 /**
  * Trains `net` on `data.train` and watches it on `data.validation`. Deterministic given the seed.
  * @throws TrainingError for a loss that is not finite (naming step and learning rate) and for an abort; DeviceError for a lost
@@ -115,44 +107,34 @@ async function trainLocked(net: MultiExit, data: ImageSplits, options: TrainOpti
   }
 }
 
+/** The loop: a batch, a step, and what is due after it. */
 class Trainer {
   readonly #net: MultiExit;
   readonly #data: ImageSplits;
   readonly #options: TrainOptions;
-  readonly #recipe: FullRecipe;
-  readonly #source: BatchSource;
-  readonly #optimizer: Optimizer;
-  readonly #step: TrainingStep;
-  readonly #lr: Schedule;
+  readonly #parts: Made;
+  readonly #course: Course;
   readonly #momentum: Schedule | undefined;
-  readonly #steps: number;
-  readonly #metrics: Metrics;
-  readonly #report: Report;
-  readonly #identity: RunOptions;
-  readonly #queue: Promise<unknown>[] = [];
-  /** Ends the wait for a step: the device will not. */
-  #wake = () => {};
+  readonly #teller: Teller;
+  readonly #saver: Saver;
+  readonly #pace: Pace;
   #evaluator: Evaluator | undefined;
   #position: Position = { step: 0 };
-  /** The step of the checkpoint that a resumed run starts from; 0 while there is none. */
-  #saved = 0;
-  /** The step, and the time, that the totals count from. */
-  #window = { step: 0, time: 0 };
 
   private constructor(net: MultiExit, data: ImageSplits, options: TrainOptions, parts: Made) {
+    const { recipe, source, optimizer } = parts;
+    const { batchesPerEpoch } = source;
+    const steps = recipe.epochs * batchesPerEpoch;
     this.#net = net;
     this.#data = data;
     this.#options = options;
-    this.#recipe = parts.recipe;
-    this.#source = parts.source;
-    this.#optimizer = parts.optimizer;
-    this.#step = parts.step;
-    this.#steps = parts.recipe.epochs * parts.source.batchesPerEpoch;
-    this.#lr = makeSchedule(parts.recipe, this.#steps);
-    this.#momentum = makeMomentum(parts.recipe, parts.optimizer, this.#steps);
-    this.#identity = identityOf({ ...options, ...parts, net, data });
-    this.#metrics = new Metrics(options.dir === undefined ? undefined : inFolder(options.dir, RUN_FILES.metrics));
-    this.#report = options.report ?? defaultReport();
+    this.#parts = parts;
+    this.#course = { epochs: recipe.epochs, steps, batchesPerEpoch, lr: makeSchedule(recipe, steps) };
+    this.#momentum = makeMomentum(recipe, optimizer, steps);
+    this.#teller = new Teller(this.#course, options);
+    const identity = identityOf({ ...options, ...parts, net, data });
+    this.#saver = new Saver(options.dir, tensorsOf(net, options, parts), identity);
+    this.#pace = new Pace(deviceOf(net));
   }
 
   static async start(net: MultiExit, data: ImageSplits, options: TrainOptions): Promise<Trainer> {
@@ -192,19 +174,12 @@ class Trainer {
 
   async run(): Promise<Run> {
     const { dir, made } = this.#options;
-    const last = dir === undefined ? undefined : inFolder(dir, RUN_FILES.last);
-    const found =
-      last === undefined ? undefined : await loadCheckpoint(last, this.#tensors(), this.#identity, this.#steps);
-    this.#position = found ?? this.#position;
-    this.#saved = this.#position.step;
-    await this.#metrics.resume(this.#position.step);
-    this.#report({ kind: "start", step: this.#position.step, steps: this.#steps, resumedFrom: found && last });
-    void deviceOf(this.#net).gpu.lost.then(() => this.#wake());
-    const began = performance.now();
-    this.#window = { step: this.#position.step, time: began };
-    for (let t = this.#position.step; t < this.#steps; t++) await this.#advance(t);
-    this.#report({ kind: "end", step: this.#steps, seconds: (performance.now() - began) / 1000 });
-    const history = this.#metrics.rows;
+    const found = await this.#saver.load(this.#course.steps);
+    this.#position = found?.position ?? this.#position;
+    await this.#teller.start(this.#position.step, found?.path);
+    for (let t = this.#position.step; t < this.#course.steps; t++) await this.#advance(t);
+    this.#teller.end();
+    const { history } = this.#teller;
     return new Run({ net: this.#net, data: this.#data, dir, made, history, evaluator: this.#evaluator });
   }
 
@@ -217,145 +192,60 @@ class Trainer {
       objective,
       signal,
     } = this.#options;
-    const { batchesPerEpoch } = this.#source;
+    const { source, step, optimizer } = this.#parts;
+    const { batchesPerEpoch, epochs, steps, lr } = this.#course;
     const epoch = Math.floor(t / batchesPerEpoch);
-    const batch = this.#source.at({ epoch, batch: t % batchesPerEpoch });
-    const exitWeights = objective.exitWeights(this.#net.exits, { epoch: epoch + 1, epochs: this.#recipe.epochs });
-    if (this.#momentum) this.#optimizer.momentum = this.#momentum(t);
-    this.#step.run(batch, exitWeights, this.#lr(t));
-    await this.#throttle();
+    const batch = source.at({ epoch, batch: t % batchesPerEpoch });
+    const exitWeights = objective.exitWeights(this.#net.exits, { epoch: epoch + 1, epochs });
+    if (this.#momentum) optimizer.momentum = this.#momentum(t);
+    step.run(batch, exitWeights, lr(t));
+    await this.#pace.keep();
     const done = t + 1;
     this.#position = { ...this.#position, step: done };
     const isEnd = done % batchesPerEpoch === 0;
     const isStopped = signal?.aborted === true;
     const evaluates = isEnd || done % evaluateEvery === 0;
     const saves = isEnd || isStopped || done % checkpointEvery === 0;
-    if (done === 1 || done % logEvery === 0 || evaluates || saves) await this.#log(epoch, t);
-    if (evaluates) await this.#evaluate(epoch);
-    if (saves) await this.#save(RUN_FILES.last);
-    if (isStopped && done < this.#steps) {
-      throw new TrainingError(`train: it was stopped at step ${done} of ${this.#steps}.${this.#howToResume()}`, {
+    if (done === 1 || done % logEvery === 0 || evaluates || saves)
+      await this.#teller.trained(done, await step.totals.take(), this.#saver.last);
+    if (evaluates) await this.#evaluate();
+    if (saves) await this.#save("last");
+    if (isStopped && done < steps) {
+      throw new TrainingError(`train: it was stopped at step ${done} of ${steps}.${this.#saver.howToResume}`, {
         cause: signal.reason,
       });
     }
   }
 
-  /**
-   * Keeps the host at most `AHEAD` steps in front of the GPU, which bounds memory and lets timers run. Where the GPU is software it
-   * needs the processor that preparing and waiting would take: the host stays with it, step by step.
-   */
-  async #throttle(): Promise<void> {
-    const device = deviceOf(this.#net);
-    if (device.info.isSoftware) return device.sync();
-    this.#queue.push(device.gpu.queue.onSubmittedWorkDone().catch(() => {}));
-    if (this.#queue.length <= AHEAD) return;
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve;
-      void this.#queue.shift()?.then(() => resolve());
-    });
-    device.check("train");
-  }
-
-  /** Reads the totals: one row of metrics. Throws TrainingError for a loss that was not finite. */
-  async #log(epoch: number, t: number): Promise<void> {
-    const tally = await this.#step.totals.take();
-    if (tally.firstBad > 0) throw this.#notFinite("the loss", this.#window.step + tally.firstBad);
-    const now = performance.now();
-    const seconds = (now - this.#window.time) / 1000;
-    const row = {
-      kind: "train",
-      step: t + 1,
-      epoch: epoch + 1,
-      loss: tally.loss,
-      lr: this.#lr(t),
-      exits: exitScores(tally),
-      imagesPerSecond: tally.samples / seconds,
-    } as const;
-    const secondsLeft = ((this.#steps - t - 1) * seconds) / tally.steps;
-    this.#window = { step: t + 1, time: now };
-    await this.#metrics.add(row);
-    this.#report({ ...row, steps: this.#steps, epochs: this.#recipe.epochs, secondsLeft });
-  }
-
-  #notFinite(what: string, step: number): TrainingError {
-    const epoch = Math.floor((step - 1) / this.#source.batchesPerEpoch) + 1;
-    const rate = Number(this.#lr(step - 1).toPrecision(3));
-    const place = `step ${step} of ${this.#steps} (epoch ${epoch}), learning rate ${rate}`;
-    const last =
-      this.#options.dir !== undefined && this.#saved > 0 ? ` The last checkpoint is from step ${this.#saved}.` : "";
-    return new TrainingError(
-      `train: ${what} must stay finite; it was NaN or infinite at ${place}. Lower the rate or lengthen the warm-up.${last}`,
-    );
-  }
-
   /** Looks at the validation images, and keeps the weights if their last exit is the best so far. */
-  async #evaluate(epoch: number): Promise<void> {
+  async #evaluate(): Promise<void> {
     const { validation } = this.#data;
     const { step, best } = this.#position;
     this.#evaluator ??= await Evaluator.record(this.#net, validation);
     const exits = exitScores(await this.#evaluator.tally(validation));
     // The update after the last loss that was looked at may have been the bad one; such weights are not kept.
-    if (!exits.every(({ loss }) => Number.isFinite(loss))) throw this.#notFinite("the loss on validation", step);
+    if (!exits.every(({ loss }) => Number.isFinite(loss))) throw this.#notFinite("the loss on validation");
     const { accuracy } = exits.at(-1) as { readonly accuracy: number };
     const isBest = best === undefined || accuracy > best.accuracy;
-    const row = { kind: "evaluation", step, epoch: epoch + 1, exits, isBest } as const;
-    await this.#metrics.add(row);
-    this.#report({ ...row, epochs: this.#recipe.epochs });
+    await this.#teller.evaluated(step, exits, isBest);
     if (isBest) {
       this.#position = { step, best: { step, accuracy } };
-      await this.#save(RUN_FILES.best);
+      await this.#save("best");
     }
-    // What evaluating took is no training time.
-    this.#window = { step, time: performance.now() };
+    this.#teller.restart(step);
   }
 
-  async #save(name: string): Promise<void> {
-    const { dir } = this.#options;
-    if (dir === undefined) return;
-    const { step } = this.#position;
-    const isSaved = await saveCheckpoint(inFolder(dir, name), this.#tensors(), {
-      position: this.#position,
-      run: this.#identity,
-    });
-    if (!isSaved) throw this.#notFinite("the network", step);
-    if (name === RUN_FILES.last) this.#saved = step;
+  async #save(which: "last" | "best"): Promise<void> {
+    if (!(await this.#saver.save(which, this.#position))) throw this.#notFinite("the network");
   }
 
-  /** Everything that a step reads and changes. */
-  #tensors(): Map<string, Tensor> {
-    const { teacher, generators = [] } = this.#options;
-    const under = (prefix: string, tensors: Iterable<readonly [string, Tensor]>) =>
-      [...tensors].map(([name, tensor]) => [`${prefix}.${name}`, tensor] as const);
-    return new Map([
-      ...under("net", this.#net.state()),
-      ...under("optimizer", this.#optimizer.moments),
-      ...under(
-        "random",
-        [this.#step.generator, ...generators].map((generator, i) => [String(i), generator.state[0] as Tensor]),
-      ),
-      ...under("teacher", teacher?.state() ?? []),
-    ]);
-  }
-
-  #howToResume(): string {
-    const { dir } = this.#options;
-    if (dir === undefined) return "";
-    const where =
-      this.#saved > 0
-        ? `resume at step ${this.#saved} from ${dir}`
-        : `start over in ${dir}: there is no checkpoint yet`;
-    return ` Run the same again to ${where}.`;
+  #notFinite(what: string): TrainingError {
+    return this.#teller.notFinite(what, this.#position.step, this.#saver.last);
   }
 
   /** The error as the user is to see it. */
   explain(error: unknown): unknown {
-    if (error instanceof DeviceError)
-      return new DeviceError(`${error.message}${this.#howToResume()}`, { cause: error });
-    if ((error as { readonly code?: string }).code !== "ENOSPC") return error;
-    return new TrainingError(
-      `train: the disk of ${this.#options.dir} is full. Nothing half-written is left; free space.${this.#howToResume()}`,
-      { cause: error },
-    );
+    return this.#saver.explain(error);
   }
 
   /** Frees the evaluator, which a successful run passes on. */
@@ -364,8 +254,8 @@ class Trainer {
   }
 
   dispose(): void {
-    this.#step.dispose();
-    this.#optimizer.dispose();
+    this.#parts.step.dispose();
+    this.#parts.optimizer.dispose();
   }
 }
 
@@ -377,13 +267,23 @@ interface Made {
   readonly step: TrainingStep;
 }
 
-/** Makes the run folder, and removes what a killed process left half-written there. */
-async function prepareFolder(dir: string): Promise<void> {
-  const fs = fileSystem("train");
-  await fs.mkdir(dir, { recursive: true });
-  for (const name of [RUN_FILES.last, RUN_FILES.best, RUN_FILES.metrics]) {
-    for (const left of await leftovers(inFolder(dir, name))) await fs.rm(left, { force: true });
-  }
+/** Everything that a step reads and changes, by the names of checkpoints. */
+function tensorsOf(
+  net: MultiExit,
+  { teacher, generators = [] }: TrainOptions,
+  { optimizer, step }: Made,
+): Map<string, Tensor> {
+  const under = (prefix: string, tensors: Iterable<readonly [string, Tensor]>) =>
+    [...tensors].map(([name, tensor]) => [`${prefix}.${name}`, tensor] as const);
+  const random = [step.generator, ...generators].map(
+    (generator, i) => [String(i), generator.state[0] as Tensor] as const,
+  );
+  return new Map([
+    ...under("net", net.state()),
+    ...under("optimizer", optimizer.moments),
+    ...under("random", random),
+    ...under("teacher", teacher?.state() ?? []),
+  ]);
 }
 
 /** Makes `to` a copy of `from`, tensor by tensor. */
