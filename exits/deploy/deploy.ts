@@ -153,40 +153,14 @@ export async function deploy(
   if (!Number.isInteger(batch) || batch < 1)
     throw new ArgumentError(`deploy: batch must be a whole number of at least 1; got ${batch}.`);
   const { score, temperatures, levels } = await readPolicy(net, policy, options);
-  const device = deviceOf(net);
-  const owned: { dispose(): void }[] = [];
-  const own = <T extends { dispose(): void }>(made: T): T => {
-    owned.push(made);
-    return keep(made);
-  };
-  const results = {
-    answers: own(zeros([batch], { dtype: "i32", device })),
-    exits: own(zeros([batch], { dtype: "i32", device })),
-    scores: own(zeros([batch], { device })),
-  };
-  const images = own(zeros([batch, ...net.input], { device }));
-  const all = own(arange(0, batch, 1, { device }));
-  const count = own(tensor(Uint32Array.of(0), { device }));
-  const limits = [...levels, [0]].map((values) => own(tensor(Float32Array.from(values), { device })));
-  const plan: Plan = { net, device, batch, score, thresholds: limits, temperatures, results };
-  try {
-    const stages: StageRun[] = [];
-    const compactions: Compaction[] = [];
-    let [before, live]: [Rows, Tensor] = [{ features: images, ids: all }, count];
-    for (let j = 0; j < net.exits; j++) {
-      const stage = await recordStage(plan, j, before, live);
-      stages.push(own(stage.run));
-      if (j === net.exits - 1) break;
-      before = stage.outputs;
-      const compaction = await recordCompaction(plan, stage.outputs.stays, live);
-      compactions.push(own(compaction.run));
-      live = compaction.outputs.count;
-    }
-    return new Classifier({ net, device, batch, normalise, results, images, all, count, stages, compactions, owned });
-  } catch (error) {
-    for (const made of owned.reverse()) made.dispose();
-    throw error;
-  }
+  return Classifier.record(net, { batch, normalise, score, temperatures, levels });
+}
+
+/** What is decided before anything is recorded. */
+interface Settled extends Pick<Plan, "batch" | "score" | "temperatures"> {
+  readonly normalise: Normalisation | undefined;
+  /** Of each exit but the last. */
+  readonly levels: readonly ArrayLike<number>[];
 }
 
 interface Parts {
@@ -214,10 +188,47 @@ export class Classifier {
   /** Ends when the calls before have their answers: all share one set of buffers. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  /** Use `deploy`. @internal */
-  constructor(parts: Parts) {
+  private constructor(parts: Parts) {
     this.#parts = parts;
     this.#macs = parts.net.macs();
+  }
+
+  /** Records all stages without running them; use `deploy`. @internal */
+  static async record(net: MultiExit, { batch, normalise, score, temperatures, levels }: Settled): Promise<Classifier> {
+    const device = deviceOf(net);
+    const owned: { dispose(): void }[] = [];
+    const own = <T extends { dispose(): void }>(made: T): T => {
+      owned.push(made);
+      return keep(made);
+    };
+    const results = {
+      answers: own(zeros([batch], { dtype: "i32", device })),
+      exits: own(zeros([batch], { dtype: "i32", device })),
+      scores: own(zeros([batch], { device })),
+    };
+    const images = own(zeros([batch, ...net.input], { device }));
+    const all = own(arange(0, batch, 1, { device }));
+    const count = own(tensor(Uint32Array.of(0), { device }));
+    const limits = [...levels, [0]].map((values) => own(tensor(Float32Array.from(values), { device })));
+    const plan: Plan = { net, device, batch, score, thresholds: limits, temperatures, results };
+    try {
+      const stages: StageRun[] = [];
+      const compactions: Compaction[] = [];
+      let [before, live]: [Rows, Tensor] = [{ features: images, ids: all }, count];
+      for (let j = 0; j < net.exits; j++) {
+        const stage = await recordStage(plan, j, before, live);
+        stages.push(own(stage.run));
+        if (j === net.exits - 1) break;
+        before = stage.outputs;
+        const compaction = await recordCompaction(plan, stage.outputs.stays, live);
+        compactions.push(own(compaction.run));
+        live = compaction.outputs.count;
+      }
+      return new Classifier({ net, device, batch, normalise, results, images, all, count, stages, compactions, owned });
+    } catch (error) {
+      for (const made of owned.reverse()) made.dispose();
+      throw error;
+    }
   }
 
   /**
