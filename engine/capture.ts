@@ -8,7 +8,7 @@ import { type Device, deviceOr } from "./device.ts";
 import { encode } from "./dtype.ts";
 import { ArgumentError, CaptureError, DisposedError, readOptions } from "./errors.ts";
 import { Node } from "./graph.ts";
-import { checkDevice } from "./op.ts";
+import { checkDevice } from "./operands.ts";
 import { Recording } from "./recording.ts";
 import type { Replay } from "./replay.ts";
 import { keep, Scope, synchronous } from "./scope.ts";

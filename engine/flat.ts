@@ -6,7 +6,7 @@ import type { Storage } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import { ArgumentError, CaptureError, DTypeError, GradientError, readOptions } from "./errors.ts";
 import { Leaf } from "./graph.ts";
-import { checkDevice } from "./op.ts";
+import { checkDevice } from "./operands.ts";
 import { copyInto } from "./ops/assign.ts";
 import { full } from "./ops/fill.ts";
 import { describe } from "./shape.ts";

@@ -11,18 +11,19 @@ export { type DTypeArrays, fromHalf } from "./dtype.ts";
 export * from "./errors.ts";
 export { Flat, type FlatPart, type FlattenOptions, flatten, SEGMENT_ALIGN, type Segment } from "./flat.ts";
 export { type GradOptions, grad, valueAndGrad } from "./grad.ts";
-export type { Backward } from "./graph.ts";
+export type { Backward, Gradient, NamedTensors } from "./graph.ts";
 export {
   defineOp,
   dispatch,
-  type Inputs,
   type Launch,
+  type Launcher,
   noGrad,
   type Op,
   type OpRecord,
   type Run as OpRun,
   single,
 } from "./op.ts";
+export type { Given, Made, Operands, Outputs, Sizes } from "./operands.ts";
 export type { FusedOptions } from "./ops/activation.ts";
 export { addInto, copyInto } from "./ops/assign.ts";
 export * from "./ops/attention.ts";

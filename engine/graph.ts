@@ -7,19 +7,18 @@ import type { DType } from "./dtype.ts";
 import type { Described, Shape } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
 
-/** What `vjp` works with. Values that the record does not save throw when they are asked for. */
-export interface Backward<A> {
+/** Tensors by name. */
+export type NamedTensors = Readonly<Record<string, Tensor | undefined>>;
+
+/** What `vjp` works with: operands and results, by name. */
+export interface Backward<A, V = NamedTensors> {
   readonly attrs: A;
-  /** Shapes and dtypes of the inputs, saved or not. */
-  readonly shapes: readonly (Described | undefined)[];
-  /** Shapes and dtypes of the outputs. */
-  readonly outputShapes: readonly Described[];
-  input(i: number): Tensor;
-  output(i: number): Tensor;
-  /** Whether input i was given at all. */
-  has(i: number): boolean;
-  /** Whether the gradient of input i is wanted. */
-  needs(i: number): boolean;
+  /** Shape and dtype, saved or not. */
+  described<K extends keyof V>(name: K): V[K] extends Tensor ? Described : Described | undefined;
+  /** What the record saves; undefined for an operand that was not given. @throws GradientError for what it does not save. */
+  value<K extends keyof V>(name: K): V[K];
+  /** Whether the gradient of an operand is wanted. */
+  needs(name: keyof V): boolean;
   /**
    * Given where the gradients are to be differentiated again: a pointwise expression (WGSL, in the values' names) as ops on
    * tensors. A vjp that does not run ops alone must use it there; where it cannot, the tape refuses the second derivative.
@@ -29,16 +28,14 @@ export interface Backward<A> {
     | undefined;
 }
 
+/** A gradient, or what computes it where it is wanted. */
+export type Gradient = Tensor | undefined | (() => Tensor | undefined);
+
 /** What the tape needs of an op's record. */
-export interface Derivative<A> {
+export interface Differentiable {
   readonly name: string;
-  /** Which inputs and outputs `vjp` needs, by index; default all of them. */
-  readonly saves?: { readonly inputs?: readonly number[] | "all"; readonly outputs?: readonly number[] | "all" };
-  /**
-   * Gradients of the inputs from the gradient `g` of output 0; broadcast axes are summed by the tape, not here. Absent: the op cannot
-   * be differentiated, unless its results count as constants (`isConstant`), or are no floats.
-   */
-  readonly vjp?: (g: Tensor, at: Backward<A>) => readonly (Tensor | undefined)[];
+  readonly saves?: readonly string[];
+  readonly vjp?: (g: Tensor, at: Backward<never, never>) => Readonly<Record<string, Gradient>>;
 }
 
 export type Source = Node | Leaf | Constant;
@@ -146,38 +143,43 @@ export class Leaf {
 
 /** One application of an op that gradients can flow through. */
 export class Node {
-  readonly record: Derivative<never>;
+  readonly record: Differentiable;
   readonly attrs: unknown;
   readonly device: Device;
+  /** Of the inputs, in the order of their declaration. */
+  readonly names: readonly string[];
   readonly parents: readonly (Source | undefined)[];
   readonly inputs: readonly (Described | undefined)[];
-  readonly outputs: readonly Described[];
-  #savedInputs: (Saved | undefined)[];
-  #savedOutputs: (Saved | undefined)[];
+  /** The first is what gradients flow through. */
+  readonly outputs: Readonly<Record<string, Described>>;
+  readonly #saved = new Map<string, Saved>();
   #references = 1;
   #isFreed = false;
 
   constructor(
-    record: Derivative<never>,
+    record: Differentiable,
     attrs: unknown,
+    names: readonly string[],
     inputs: readonly (Tensor | undefined)[],
-    outputs: readonly Tensor[],
+    outputs: Readonly<Record<string, Tensor>>,
   ) {
-    const { inputs: savesInputs = "all", outputs: savesOutputs = "all" } = record.saves ?? {};
-    const save = (which: "all" | readonly number[], tensors: readonly (Tensor | undefined)[]) =>
-      tensors.map((tensor, i) =>
-        tensor && (which === "all" || which.includes(i))
-          ? { storage: tensor.storage.retain(), version: tensor.storage.version }
-          : undefined,
-      );
+    const save = (name: string, tensor: Tensor | undefined): void => {
+      if (!tensor || record.saves?.includes(name) === false) return;
+      const { storage } = tensor;
+      this.#saved.set(name, { storage: storage.retain(), version: storage.version });
+    };
+    const described = ({ shape, dtype }: Described): Described => ({ shape, dtype });
     this.record = record;
     this.attrs = attrs;
-    this.device = (outputs[0] as Tensor).device;
+    this.names = names;
+    this.device = (inputs.find((input) => input) as Tensor).device;
     this.parents = inputs.map((input) => input?.source?.retain());
-    this.inputs = inputs.map((input) => input && { shape: input.shape, dtype: input.dtype });
-    this.outputs = outputs.map(({ shape, dtype }) => ({ shape, dtype }));
-    this.#savedInputs = save(savesInputs, inputs);
-    this.#savedOutputs = save(savesOutputs, outputs);
+    this.inputs = inputs.map((input) => input && described(input));
+    this.outputs = Object.fromEntries(Object.entries(outputs).map(([name, output]) => [name, described(output)]));
+    names.forEach((name, i) => {
+      save(name, inputs[i]);
+    });
+    for (const [name, output] of Object.entries(outputs)) save(name, output);
   }
 
   get name(): string {
@@ -188,21 +190,16 @@ export class Node {
     return this.#isFreed;
   }
 
-  get savedInputs(): readonly (Saved | undefined)[] {
-    return this.#savedInputs;
-  }
-
-  get savedOutputs(): readonly (Saved | undefined)[] {
-    return this.#savedOutputs;
+  saved(name: string): Saved | undefined {
+    return this.#saved.get(name);
   }
 
   /** Lets the saved values go; the node cannot be differentiated again. */
   free(): void {
     if (this.#isFreed) return;
     this.#isFreed = true;
-    for (const saved of [...this.#savedInputs, ...this.#savedOutputs]) saved?.storage.release();
-    this.#savedInputs = [];
-    this.#savedOutputs = [];
+    for (const { storage } of this.#saved.values()) storage.release();
+    this.#saved.clear();
   }
 
   retain(): this {

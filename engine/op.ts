@@ -7,14 +7,22 @@ import type { Storage } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import { isFloat } from "./dtype.ts";
 import { ArgumentError, DeviceError } from "./errors.ts";
-import { type Derivative, Node } from "./graph.ts";
+import { type Backward, type Differentiable, type Gradient, type NamedTensors, Node } from "./graph.ts";
+import {
+  checkDevice,
+  type Declared,
+  declared,
+  fit,
+  type Given,
+  type Made,
+  type Operands,
+  type Outputs,
+  type Sizes,
+} from "./operands.ts";
 import { keep, synchronous } from "./scope.ts";
 import type { Described, Shape } from "./shape.ts";
-import { allocate, checkTensors, Tensor } from "./tensor.ts";
+import { allocate, Tensor } from "./tensor.ts";
 import type { Rerun } from "./tune.ts";
-
-/** Optional operands (a missing bias) are undefined. */
-export type Inputs = readonly (Tensor | undefined)[];
 
 /** What a call says of a launch besides its sizes. */
 export interface Launch {
@@ -22,17 +30,14 @@ export interface Launch {
   readonly rows?: number;
 }
 
-/** What `run` works with. */
-export interface Run<A> {
+/** What launches: a device, scratch memory, a choice of variants. */
+export interface Launcher {
   readonly device: Device;
-  readonly inputs: Inputs;
-  readonly outputs: readonly Tensor[];
-  readonly attrs: A;
   /** Appends one dispatch; `bindings` and `dims` by the kernel's names. A grid with a zero runs nothing. */
   dispatch<S extends Spec, U extends string>(
     kernel: Kernel<S, U>,
     spec: S,
-    bindings: Readonly<Record<string, Tensor>>,
+    bindings: NamedTensors,
     dims: Dims<U>,
     launch?: Launch,
   ): void;
@@ -42,18 +47,38 @@ export interface Run<A> {
   choose<S extends Spec>(key: string, candidates: readonly S[]): S;
 }
 
-/** One operation. Only output 0 is differentiable; further outputs are results without gradient, or saved statistics. */
-export interface OpRecord<A> extends Derivative<A> {
-  /** Checks operands and attributes (throws at the user's call) and describes the outputs. */
-  readonly infer: (inputs: Inputs, attrs: A) => readonly Described[];
+/** What `run` works with. */
+export interface Run<I extends Operands, O extends Outputs, A> extends Launcher {
+  readonly inputs: Given<I>;
+  readonly outputs: Made<O>;
+  readonly attrs: A;
+  /** What the letters of the declaration stand for. */
+  readonly sizes: Sizes<I>;
+}
+
+/** One operation. Only the first output is differentiable; others are results without gradient, or saved statistics. */
+export interface OpRecord<I extends Operands, O extends Outputs, A> {
+  readonly name: string;
+  /** Operands by name, with dtypes and axes (see operands.ts). */
+  readonly operands: I;
+  /** Checks what is not declared (throws at the user's call) and describes the outputs. */
+  readonly infer: (inputs: Given<I>, attrs: A, sizes: Sizes<I>) => O;
   /** Without a vjp: derivatives take the results for constants, as those of gates, instead of refusing them. */
   readonly isConstant?: boolean;
-  /** Appends the dispatches. Absent: output 0 shares the memory of input 0 (a view). */
-  readonly run?: (run: Run<A>) => void;
+  /** Appends the dispatches. Absent: the first output shares the memory of the first input (a view). */
+  readonly run?: (run: Run<I, O, A>) => void;
+  /** The inputs and outputs that `vjp` needs; default all of them. */
+  readonly saves?: readonly (keyof (Given<I> & O))[];
+  /**
+   * Gradients of the inputs from the gradient `g` of the first output; those in functions are computed where they are wanted. Broadcast
+   * axes are summed by the tape, not here. Absent: the op cannot be differentiated, unless its results count as constants
+   * (`isConstant`), or are no floats.
+   */
+  readonly vjp?: (g: Tensor, at: Backward<A, Given<I> & Made<O>>) => { readonly [K in keyof Given<I>]?: Gradient };
 }
 
 /** An operation on tensors: all its outputs. */
-export type Op<A> = (inputs: Inputs, attrs: A) => readonly Tensor[];
+export type Op<I extends Operands, O extends Outputs, A> = (inputs: Given<I>, attrs: A) => Made<O>;
 
 let gradDepth = 0;
 
@@ -71,60 +96,56 @@ export function noGrad<T>(fn: () => T): T {
 export const isRecording = (): boolean => gradDepth === 0;
 
 /** Makes an operation from its record. */
-export function defineOp<A = Record<string, never>>(record: OpRecord<A>): Op<A> {
+export function defineOp<const I extends Operands, const O extends Outputs, A = Record<string, never>>(
+  record: OpRecord<I, O, A>,
+): Op<I, O, A> {
+  const known: readonly Declared[] = declared(record.operands);
   return (inputs, attrs) => {
-    const device = deviceOf(record.name, inputs);
-    const described = record.infer(inputs, attrs);
-    const outputs = record.run
-      ? described.map(({ shape, dtype }) => allocate(shape, dtype, device))
-      : view(inputs, described);
-    if (record.run) execute(record, device, inputs, outputs, attrs);
-    device.stream.recorder?.ran?.({ name: record.name, inputs, outputs, attrs });
-    const [first] = outputs;
-    const isTaped = first && isFloat(first.dtype) && !record.isConstant;
-    if (isTaped && isRecording() && inputs.some((input) => input?.isDifferentiable)) {
-      first.attach(new Node(record as Derivative<never>, attrs, inputs, outputs));
+    const named = inputs as NamedTensors;
+    const all = known.length > 0 ? known : Object.keys(named).map((name) => ({ name }));
+    const given = all.map(({ name }) => named[name]);
+    const sizes = fit(record.name, all, given) as Sizes<I>;
+    const device = given.find((input) => input)?.device;
+    if (!device) throw new ArgumentError(`${record.name}: at least one operand must be given; got none.`);
+    const described = record.infer(inputs, attrs, sizes);
+    const outputs: Record<string, Tensor> = {};
+    let first: Tensor | undefined;
+    for (const name in described) {
+      const output = described[name];
+      if (!output) continue;
+      outputs[name] = record.run ? allocate(output.shape, output.dtype, device) : view(given[0], output);
+      first ??= outputs[name];
     }
-    return outputs;
+    const made = outputs as Made<O>;
+    if (record.run) execute(record, { device, inputs, outputs: made, attrs, sizes });
+    device.stream.recorder?.ran?.({ name: record.name, inputs: given, outputs: Object.values(outputs), attrs });
+    if (!first || !isFloat(first.dtype) || record.isConstant) return made;
+    if (isRecording() && given.some((input) => input?.isDifferentiable)) {
+      const names = all.map(({ name }) => name);
+      first.attach(new Node(record as unknown as Differentiable, attrs, names, given, outputs));
+    }
+    return made;
   };
 }
 
-/** An operation with one output, as a function that returns it. */
-export function single<A>(op: Op<A>): (inputs: Inputs, attrs: A) => Tensor {
-  return (inputs, attrs) => op(inputs, attrs)[0] as Tensor;
+/** An operation as a function that returns its first output. */
+export function single<I, A>(op: (inputs: I, attrs: A) => NamedTensors): (inputs: I, attrs: A) => Tensor {
+  return (inputs, attrs) => Object.values(op(inputs, attrs))[0] as Tensor;
 }
 
-function view(inputs: Inputs, [described]: readonly Described[]): Tensor[] {
-  const input = inputs[0] as Tensor;
-  const { shape, dtype } = described as Described;
-  return [new Tensor(input.device, input.storage.retain(), shape, dtype)];
-}
+const view = (input: Tensor | undefined, { shape, dtype }: Described): Tensor => {
+  const { device, storage } = input as Tensor;
+  return new Tensor(device, storage.retain(), shape, dtype);
+};
 
-/** Throws ArgumentError unless `tensor` is on `device`. */
-export function checkDevice(op: string, tensor: Tensor, device: Device): void {
-  if (tensor.device !== device) throw new ArgumentError(`${op}: all operands must be on one device; got two.`);
-}
-
-function deviceOf(op: string, inputs: Inputs): Device {
-  let device: Device | undefined;
-  for (const input of inputs) {
-    if (input === undefined) continue;
-    checkTensors(op, { "an operand": input });
-    device ??= input.device;
-    checkDevice(op, input, device);
-  }
-  if (!device) throw new ArgumentError(`${op}: at least one operand must be given; got none.`);
-  return device;
-}
+type Call<I extends Operands, O extends Outputs, A> = Omit<Run<I, O, A>, "dispatch" | "temporary" | "choose">;
 
 /** Runs a record's dispatches on given outputs. */
-function execute<A>(record: OpRecord<A>, device: Device, inputs: Inputs, outputs: readonly Tensor[], attrs: A): void {
+function execute<I extends Operands, O extends Outputs, A>(record: OpRecord<I, O, A>, call: Call<I, O, A>): void {
+  const { device } = call;
   const temporaries: Tensor[] = [];
   record.run?.({
-    device,
-    inputs,
-    outputs,
-    attrs,
+    ...call,
     dispatch: (kernel, spec, bindings, dims, launch) =>
       dispatch(device, record.name, kernel, spec, bindings, dims, launch),
     temporary: (shape, dtype = "f32") => {
@@ -135,17 +156,25 @@ function execute<A>(record: OpRecord<A>, device: Device, inputs: Inputs, outputs
     choose: (key, candidates) => device.tuner.choose(key, candidates),
   });
   for (const made of temporaries) made.dispose();
-  if (device.tuner.isAsked) device.tuner.note(() => held(record, device, inputs, outputs, attrs));
+  if (device.tuner.isAsked) device.tuner.note(() => held(record, call));
 }
 
 /** The op on handles of its own, out of the scopes of the code under `tune`. */
-function held<A>(record: OpRecord<A>, device: Device, inputs: Inputs, outputs: readonly Tensor[], attrs: A): Rerun {
-  const hold = (tensor: Tensor): Tensor => keep(tensor.detach());
-  const [own, results] = [inputs.map((input) => input && hold(input)), outputs.map(hold)];
+function held<I extends Operands, O extends Outputs, A>(record: OpRecord<I, O, A>, call: Call<I, O, A>): Rerun {
+  const own: Tensor[] = [];
+  const hold = <T extends object>(values: T): T => {
+    const handles = Object.entries(values as NamedTensors).map(([name, tensor]) => {
+      const handle = tensor && keep(tensor.detach());
+      if (handle) own.push(handle);
+      return [name, handle];
+    });
+    return Object.fromEntries(handles) as T;
+  };
+  const again = { ...call, inputs: hold(call.inputs), outputs: hold(call.outputs) };
   return {
-    run: () => execute(record, device, own, results, attrs),
+    run: () => execute(record, again),
     dispose: () => {
-      for (const tensor of [...own, ...results]) tensor?.dispose();
+      for (const tensor of own) tensor.dispose();
     },
   };
 }
@@ -156,7 +185,7 @@ export function dispatch<S extends Spec, U extends string>(
   op: string,
   kernel: Kernel<S, U>,
   spec: S,
-  bindings: Readonly<Record<string, Tensor>>,
+  bindings: NamedTensors,
   dims: Dims<U>,
   launch?: Launch,
 ): void {

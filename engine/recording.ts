@@ -7,7 +7,7 @@ import { CaptureError } from "./errors.ts";
 import { Leaf } from "./graph.ts";
 import { LeafSwaps, type LeftGradient } from "./leaf-swaps.ts";
 import { LiveRows } from "./live-rows.ts";
-import { checkDevice } from "./op.ts";
+import { checkDevice } from "./operands.ts";
 import { PrivateMemory } from "./private-memory.ts";
 import { type Operand, Replay } from "./replay.ts";
 import { empty, Tensor } from "./tensor.ts";

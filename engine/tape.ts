@@ -6,7 +6,8 @@ import type { Storage } from "./buffers.ts";
 import { isFloat } from "./dtype.ts";
 import { GradientError, readOptions, ShapeError } from "./errors.ts";
 import { type Backward, CONSTANT, Constant, Leaf, Node, type Saved, type Source } from "./graph.ts";
-import { checkDevice, noGrad } from "./op.ts";
+import { noGrad } from "./op.ts";
+import { checkDevice } from "./operands.ts";
 import { addInto, copyInto } from "./ops/assign.ts";
 import { express } from "./ops/express.ts";
 import { full } from "./ops/fill.ts";
@@ -180,10 +181,14 @@ export class Sweep {
   /** The vjp's results in the shapes and dtypes of the inputs. One tensor may be handed to several parents: each gets a handle of its own. */
   #gradientsOf(node: Node, g: Tensor): (Tensor | undefined)[] {
     const view = new View(node, this.#shared, this.#createGraph, (parent) => this.#uses.has(parent));
-    const gradients = node.record.vjp?.(g, view as unknown as Backward<never>) ?? [];
+    const found = node.record.vjp?.(g, view as unknown as Backward<never, never>) ?? {};
+    const gradients = node.names.map((name) => {
+      const gradient = view.needs(name) ? found[name] : undefined;
+      return typeof gradient === "function" ? gradient() : gradient;
+    });
     const isVaried = this.#createGraph && (g.isDifferentiable || view.isVaried);
     return node.inputs.map((described, i) => {
-      const gradient = node.parents[i] && gradients[i];
+      const gradient = gradients[i];
       if (!described || !gradient) return undefined;
       const own = alias(cast(sumTo(gradient, described.shape), described.dtype));
       // It depends on g, or on what the vjp looked at, by dispatches that left no trace on the tape.
@@ -272,31 +277,24 @@ class View implements Backward<unknown> {
     return this.#node.attrs;
   }
 
-  get shapes(): readonly (Described | undefined)[] {
-    return this.#node.inputs;
+  described(name: string): Described {
+    const { names, inputs, outputs } = this.#node;
+    return (outputs[name] ?? inputs[names.indexOf(name)]) as Described;
   }
 
-  get outputShapes(): readonly Described[] {
-    return this.#node.outputs;
-  }
-
-  has(i: number): boolean {
-    return this.#node.inputs[i] !== undefined;
-  }
-
-  needs(i: number): boolean {
-    const parent = this.#node.parents[i];
+  needs(name: string): boolean {
+    const parent = this.#node.parents[this.#node.names.indexOf(name)];
     return parent !== undefined && this.#isWanted(parent);
   }
 
-  input(i: number): Tensor {
-    return this.#open(this.#node.savedInputs[i], this.#node.inputs[i], `input ${i}`, this.#node.parents[i]);
-  }
-
-  output(i: number): Tensor {
+  value(name: string): Tensor | undefined {
+    const { names, inputs, parents, outputs } = this.#node;
+    const saved = this.#node.saved(name);
+    const i = names.indexOf(name);
+    if (i >= 0) return inputs[i] && this.#open(saved, inputs[i], name, parents[i]);
     // Further outputs are statistics; how they depend on the inputs the tape does not know.
-    const source = i === 0 ? this.#node : CONSTANT;
-    return this.#open(this.#node.savedOutputs[i], this.#node.outputs[i], `output ${i}`, source);
+    const isFirst = name === Object.keys(outputs)[0];
+    return outputs[name] && this.#open(saved, outputs[name], name, isFirst ? this.#node : CONSTANT);
   }
 
   #open(saved: Saved | undefined, described: Described | undefined, what: string, source: Source | undefined): Tensor {

@@ -2,9 +2,11 @@
 
 import { type Kinds, what } from "../../base/index.ts";
 import type { Activation } from "../../kernels/index.ts";
-import { ArgumentError } from "../errors.ts";
-import type { Backward } from "../graph.ts";
+import { isFloat } from "../dtype.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
+import type { Backward, NamedTensors } from "../graph.ts";
 import { isRecording } from "../op.ts";
+import { type Described, describe, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { elementwise } from "./elementwise.ts";
 
@@ -49,22 +51,47 @@ const BY_VALUE: Readonly<Partial<Record<Fused, string>>> = {
 
 const made = new Map<string, (g: Tensor, v: Tensor) => Tensor>();
 
-/** Gradient at the argument of `activation` from the one at its value; `v` is the argument if `needsArgument`, else the value. */
+/** Gradient at the activation's argument from the one at its value, of which the op keeps one: `pre` the argument, or `y` the value. */
 export function throughActivation(
-  activation: Activation,
   g: Tensor,
-  v: () => Tensor,
-  isArgument: boolean,
-  { express }: Pick<Backward<unknown>, "express">,
+  at: Pick<Backward<FusedAttrs>, "attrs" | "express"> & { value(name: "y" | "pre"): Tensor | undefined },
 ): Tensor {
+  const { activation, keep } = at.attrs;
   if (activation === "none") return g;
-  const expr = (isArgument ? undefined : BY_VALUE[activation]) ?? BY_ARGUMENT[activation];
+  const v = at.value(keep ? "pre" : "y") as Tensor;
+  const expr = (keep ? undefined : BY_VALUE[activation]) ?? BY_ARGUMENT[activation];
   // What was kept of the argument has no place on the tape.
-  const again = isArgument ? undefined : express?.(expr, { g, v: v() });
+  const again = keep ? undefined : at.express?.(expr, { g, v });
   if (again) return again;
   const op = made.get(expr) ?? elementwise({ name: `${activation}Grad`, operands: ["g", "v"], y: expr });
   made.set(expr, op);
-  return op(g, v());
+  return op(g, v);
+}
+
+/** What a fused op takes besides its own operands. */
+export interface FusedOperands {
+  readonly bias?: Tensor | undefined;
+  readonly residual?: Tensor | undefined;
+}
+
+/** Throws unless the operands of a fused op have one float dtype, the bias is as long as the last axis of `y`, and the residual like `y`. */
+export function checkFused(
+  op: string,
+  inputs: FusedOperands & { readonly x: Tensor; readonly weight: Tensor },
+  y: Described,
+): void {
+  const { bias, residual } = inputs;
+  const given = Object.values(inputs).filter((input) => input !== undefined);
+  if (given.some(({ dtype }) => !isFloat(dtype) || dtype !== y.dtype)) {
+    throw new DTypeError(
+      `${op}: all dtypes must be f32, or all f16; got ${given.map(describe).join(" x ")}. Use cast().`,
+    );
+  }
+  const [length] = y.shape.slice(-1);
+  if (bias && !sameShape(bias.shape, y.shape.slice(-1)))
+    throw new ShapeError(`${op}: the bias must be [${length}]; got ${describe(bias)}.`);
+  if (residual && !sameShape(residual.shape, y.shape))
+    throw new ShapeError(`${op}: the residual must be ${describe(y)}; got ${describe(residual)}.`);
 }
 
 /** Whether the gradient of `activation` must see its argument, because the result does not tell. */
@@ -72,7 +99,7 @@ const needsArgument = (activation: Activation, residualAt: "none" | "before" | "
   activation !== "none" && (BY_VALUE[activation] === undefined || residualAt === "after");
 
 /** Attributes of a fused op; the activation's argument is kept only where a gradient will ask for it. */
-export function fusedAttrs(op: string, inputs: readonly (Tensor | undefined)[], options: FusedOptions): FusedAttrs {
+export function fusedAttrs(op: string, inputs: NamedTensors, options: FusedOptions): FusedAttrs {
   const { activation = "none", residual, residualAt = "before" } = options;
   if (residualAt !== "before" && residualAt !== "after")
     throw new ArgumentError(`${op}: residualAt must be "before" or "after"; got ${what(residualAt)}.`);
@@ -81,6 +108,6 @@ export function fusedAttrs(op: string, inputs: readonly (Tensor | undefined)[], 
     throw new ArgumentError(`${op}: activation must be one of ${known.join(", ")}; got ${what(activation)}.`);
   }
   const at = residual ? residualAt : "none";
-  const isTaped = isRecording() && inputs.some((input) => input?.isDifferentiable);
+  const isTaped = isRecording() && Object.values(inputs).some((input) => input?.isDifferentiable);
   return { activation, residual: at, keep: isTaped && needsArgument(activation, at) };
 }

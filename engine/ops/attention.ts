@@ -12,10 +12,10 @@ import {
   packedAttentionDims,
 } from "../../kernels/index.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
-import { defineOp, type Run, single } from "../op.ts";
+import { defineOp, type Launcher, single } from "../op.ts";
 import { describe, numel, sameShape } from "../shape.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
-import { checkFloat, floatStorage, sizeClass } from "./rowwise.ts";
+import { floatStorage, sizeClass } from "./rowwise.ts";
 
 /** Options of attention. */
 export interface AttentionOptions {
@@ -40,7 +40,7 @@ interface Attrs {
 
 // Both layouts have strides and offsets that are multiples of the head's size: it alone decides on alignment.
 function specOf(
-  { device, choose }: Pick<Run<Attrs>, "device" | "choose">,
+  { device, choose }: Launcher,
   x: Tensor,
   { causal, dims }: Attrs,
   pass: "forward" | "backward",
@@ -51,74 +51,70 @@ function specOf(
   return choose(key, attentionCandidates(given, device.info));
 }
 
-/** Inputs: g, q, k, v, o, lse. Outputs: dq, dk, dv, delta. */
-const attentionGradient = defineOp<Attrs>({
+const attentionGradient = defineOp({
   name: "scaledDotProductAttentionBackward",
-  infer: ([, q, k, v, , lse]) => [q, k, v, lse] as Tensor[],
+  operands: { g: "float", q: "float", k: "float", v: "float", o: "float", lse: "f32" },
+  infer: ({ q, k, v, lse }, _: Attrs) => ({ dq: q, dk: k, dv: v, delta: lse }),
   run: (run) => {
-    const [g, q, k, v, o, lse] = run.inputs as readonly Tensor[] as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
-    const [dq, dk, dv, delta] = run.outputs as [Tensor, Tensor, Tensor, Tensor];
     const { dims } = run.attrs;
-    const spec = specOf(run, q, run.attrs, "backward");
-    run.dispatch(attentionBackwardQuery, spec, { q, k, v, o, g, lse, dq, delta }, dims);
-    run.dispatch(attentionBackwardKey, { ...spec, packed: false }, { q, k, v, g, lse, delta, dk, dv }, dims);
+    const spec = specOf(run, run.inputs.q, run.attrs, "backward");
+    const buffers = { ...run.inputs, ...run.outputs };
+    run.dispatch(attentionBackwardQuery, spec, buffers, dims);
+    run.dispatch(attentionBackwardKey, { ...spec, packed: false }, buffers, dims);
   },
 });
 
 const attentionOp = single(
-  defineOp<Attrs>({
+  defineOp({
     name: "scaledDotProductAttention",
-    infer: ([q], { dims }) => {
-      const { shape, dtype } = q as Tensor;
-      return [
-        { shape, dtype },
-        { shape: [dims.units, dims.queries], dtype: "f32" },
-      ];
-    },
+    operands: { q: "float", k: "float", v: "float" },
+    infer: ({ q: { shape, dtype } }, { dims }: Attrs) => ({
+      o: { shape, dtype },
+      lse: { shape: [dims.units, dims.queries], dtype: "f32" },
+    }),
     run: (run) => {
-      const [q, k, v] = run.inputs as [Tensor, Tensor, Tensor];
-      const [o, lse] = run.outputs as [Tensor, Tensor];
-      run.dispatch(attentionForward, specOf(run, q, run.attrs, "forward"), { q, k, v, o, lse }, run.attrs.dims);
+      const spec = specOf(run, run.inputs.q, run.attrs, "forward");
+      run.dispatch(attentionForward, spec, { ...run.inputs, ...run.outputs }, run.attrs.dims);
     },
-    saves: { inputs: "all", outputs: "all" },
-    vjp: (g, at) =>
-      attentionGradient([g, at.input(0), at.input(1), at.input(2), at.output(0), at.output(1)], at.attrs).slice(0, 3),
+    vjp: (g, at) => {
+      const [q, k, v, o, lse] = [at.value("q"), at.value("k"), at.value("v"), at.value("o"), at.value("lse")];
+      const { dq, dk, dv } = attentionGradient({ g, q, k, v, o, lse }, at.attrs);
+      return { q: dq, k: dk, v: dv };
+    },
   }),
 );
 
-/** Inputs: g, qkv, o, lse. Outputs: dqkv, delta. */
-const packedGradient = defineOp<Attrs>({
+const packedGradient = defineOp({
   name: "qkvAttentionBackward",
-  infer: ([, qkv, , lse]) => [qkv, lse] as Tensor[],
+  operands: { g: "float", qkv: "float", o: "float", lse: "f32" },
+  infer: ({ qkv, lse }, _: Attrs) => ({ dqkv: qkv, delta: lse }),
   run: (run) => {
-    const [g, qkv, o, lse] = run.inputs as [Tensor, Tensor, Tensor, Tensor];
-    const [dqkv, delta] = run.outputs as [Tensor, Tensor];
+    const { qkv } = run.inputs;
+    const { dqkv, delta } = run.outputs;
     const { dims } = run.attrs;
     const spec = specOf(run, qkv, run.attrs, "backward");
-    const all = { q: qkv, k: qkv, v: qkv, g, lse, delta };
-    run.dispatch(attentionBackwardQuery, spec, { ...all, o, dq: dqkv }, dims);
-    run.dispatch(attentionBackwardKey, { ...spec, packed: true }, { ...all, dkv: dqkv }, dims);
+    const buffers = { ...run.inputs, q: qkv, k: qkv, v: qkv, delta, dq: dqkv, dkv: dqkv };
+    run.dispatch(attentionBackwardQuery, spec, buffers, dims);
+    run.dispatch(attentionBackwardKey, { ...spec, packed: true }, buffers, dims);
   },
 });
 
 const packedOp = single(
-  defineOp<Attrs>({
+  defineOp({
     name: "qkvAttention",
-    infer: ([qkv], { dims }) => {
-      const { shape, dtype } = qkv as Tensor;
-      return [
-        { shape: [...shape.slice(0, -1), (shape.at(-1) as number) / 3], dtype },
-        { shape: [dims.units, dims.queries], dtype: "f32" },
-      ];
-    },
+    operands: { qkv: "float B T W" },
+    infer: ({ qkv: { dtype } }, { dims }: Attrs, { B, T, W }) => ({
+      o: { shape: [B, T, W / 3], dtype },
+      lse: { shape: [dims.units, dims.queries], dtype: "f32" },
+    }),
     run: (run) => {
-      const qkv = run.inputs[0] as Tensor;
-      const [o, lse] = run.outputs as [Tensor, Tensor];
+      const { qkv } = run.inputs;
       const spec = specOf(run, qkv, run.attrs, "forward");
-      run.dispatch(attentionForward, spec, { q: qkv, k: qkv, v: qkv, o, lse }, run.attrs.dims);
+      run.dispatch(attentionForward, spec, { q: qkv, k: qkv, v: qkv, ...run.outputs }, run.attrs.dims);
     },
-    saves: { inputs: "all", outputs: "all" },
-    vjp: (g, at) => packedGradient([g, at.input(0), at.output(0), at.output(1)], at.attrs).slice(0, 1),
+    vjp: (g, at) => ({
+      qkv: packedGradient({ g, qkv: at.value("qkv"), o: at.value("o"), lse: at.value("lse") }, at.attrs).dqkv,
+    }),
   }),
 );
 
@@ -135,12 +131,7 @@ export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, optio
   const op = "scaledDotProductAttention";
   const { causal = false, scale = null } = readOptions(op, options, ATTENTION);
   checkTensors(op, { q, k, v });
-  for (const [name, x] of [
-    ["q", q],
-    ["k", k],
-    ["v", v],
-  ] as const) {
-    checkFloat(op, name, x);
+  for (const x of [k, v]) {
     if (x.dtype !== q.dtype)
       throw new ArgumentError(`${op}: q, k and v must have one dtype; got ${describe(q)} and ${describe(x)}.`);
   }
@@ -165,7 +156,7 @@ export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, optio
     dim,
     scale: checkScale(op, scale ?? 1 / Math.sqrt(dim)),
   });
-  return attentionOp([q, k, v], { causal, dims });
+  return attentionOp({ q, k, v }, { causal, dims });
 }
 
 /** Self-attention of a packed projection [B, T, 3 H D], ordered q, k, v and each split into `heads`: [B, T, H D]. */
@@ -173,12 +164,11 @@ export function qkvAttention(qkv: Tensor, options: PackedOptions): Tensor {
   const op = "qkvAttention";
   const { heads, causal = false, scale = null } = readOptions(op, options, PACKED);
   checkTensors(op, { qkv });
-  checkFloat(op, "qkv", qkv);
   const [batch, length, width] = qkv.shape as readonly [number, number, number];
   if (qkv.rank !== 3 || !Number.isInteger(heads) || heads < 1 || width === 0 || width % (3 * heads) !== 0) {
     throw new ShapeError(`${op}: qkv must be [B, T, 3 * heads * headDim]; got ${describe(qkv)} for ${heads} heads.`);
   }
   const dim = width / 3 / heads;
   const dims = packedAttentionDims({ batch, heads, length, dim, scale: checkScale(op, scale ?? 1 / Math.sqrt(dim)) });
-  return packedOp([qkv], { causal, dims });
+  return packedOp({ qkv }, { causal, dims });
 }

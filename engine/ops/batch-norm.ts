@@ -15,11 +15,11 @@ import {
   batchNormSumRows,
 } from "../../kernels/index.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
-import { defineOp, type Inputs, type Op, type Run } from "../op.ts";
+import { defineOp, single } from "../op.ts";
 import { type Described, describe, numel, sameShape } from "../shape.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
-import { checkEps, checkParameter, type NormOptions } from "./norm.ts";
-import { checkFloat, floatStorage } from "./rowwise.ts";
+import { checkEps, type NormOptions } from "./norm.ts";
+import { floatStorage } from "./rowwise.ts";
 
 /** Options of `batchNorm`. */
 export interface BatchNormOptions extends NormOptions {
@@ -60,86 +60,79 @@ function planOf(x: Described, { shape, relu, residual }: Attrs) {
   };
 }
 
-/** Inputs: g, x, weight, bias, moments (training) or runningMean and runningVar, y (relu and residual). Outputs: dx, dweight, dbias, dz. */
-const batchNormGradient = defineOp<Attrs>({
+const batchNormGradient = defineOp({
   name: "batchNormBackward",
-  infer: ([, x, weight, bias, , , , y]) => [x, weight, bias, ...(y ? [y] : [])] as Tensor[],
-  run: (run) => {
-    const [g, x, weight, bias, moments, mean, variance, y] = run.inputs as readonly [
-      Tensor,
-      Tensor,
-      Tensor,
-      Tensor,
-      ...Inputs,
-    ];
-    const [dx, dweight, dbias, dz] = run.outputs as readonly [Tensor, Tensor, Tensor, Tensor | undefined];
-    const { training, eps } = run.attrs;
-    const { spec, sizes } = planOf(x, run.attrs);
-    const sums = run.temporary([batchNormSumRows(sizes.parts, spec), sizes.channels]);
-    const statistics = {
-      ...(moments && { moments }),
-      ...(mean && variance && { running_mean: mean, running_var: variance }),
-    };
-    const masks = y && dz ? { y, dz_out: dz } : { weight, bias };
-    run.dispatch(
+  operands: {
+    g: "float",
+    x: "float",
+    weight: "f32",
+    bias: "f32",
+    // Training has moments, evaluation the running statistics; y holds the mask of a relu behind a residual.
+    "moments?": "f32",
+    "running_mean?": "f32",
+    "running_var?": "f32",
+    "y?": "float",
+  },
+  infer: ({ x, weight, bias, y }, _: Attrs) => ({ dx: x, dweight: weight, dbias: bias, dz: y }),
+  run: ({ inputs, outputs, attrs, dispatch, temporary }) => {
+    const { training, eps } = attrs;
+    const { spec, sizes } = planOf(inputs.x, attrs);
+    const sums = temporary([batchNormSumRows(sizes.parts, spec), sizes.channels]);
+    const { dz, ...results } = outputs;
+    const buffers = { ...inputs, ...results };
+    dispatch(
       batchNormBackwardSums,
       { ...spec, training },
-      { g, x, ...statistics, ...masks, sums_out: sums },
+      { ...buffers, dz_out: dz, sums_out: sums },
       { ...sizes, eps },
     );
-    const buffers = { g: dz ?? g, x, sums_in: sums, weight, dx, dweight, dbias };
-    run.dispatch(batchNormBackwardApply, { ...spec, training }, buffers, sizes);
+    const g = dz ?? inputs.g;
+    dispatch(batchNormBackwardApply, { ...spec, training }, { ...buffers, g, sums_in: sums }, sizes);
   },
 });
 
-function forward(run: Run<Attrs>): void {
-  const [x, weight, bias, mean, variance, residual] = run.inputs as readonly [
-    Tensor,
-    Tensor,
-    Tensor,
-    Tensor,
-    Tensor,
-    Tensor | undefined,
-  ];
-  const [y, moments] = run.outputs as readonly [Tensor, Tensor | undefined];
-  const { eps, momentum } = run.attrs;
-  const { spec, sizes } = planOf(x, run.attrs);
-  const buffers = { x, weight, bias, running_mean: mean, running_var: variance, y, ...(residual && { residual }) };
-  if (moments) {
-    run.dispatch(batchNormStatistics, run.attrs.shape, { x, moments }, sizes);
-    run.dispatch(batchNormApply, spec, { ...buffers, moments }, { ...sizes, eps, momentum });
-  } else {
-    run.dispatch(batchNormInference, spec, buffers, { ...sizes, eps });
-  }
-}
-
 // What is saved depends on the mode: moments in training, else the running statistics; y only if it holds the relu's mask.
-function makeOp(training: boolean, savesResult: boolean): Op<Attrs> {
-  return defineOp<Attrs>({
-    name: "batchNorm",
-    infer: ([input], attrs) => {
-      const x = input as Tensor;
-      const { spec, sizes } = planOf(x, attrs);
-      const moments: Described = { shape: [batchNormMomentRows(sizes.parts, spec), sizes.channels], dtype: "f32" };
-      return training ? [x, moments] : [x];
-    },
-    run: forward,
-    saves: {
-      inputs: training ? [0, 1, 2] : [0, 1, 2, 3, 4],
-      outputs: [...(savesResult ? [0] : []), ...(training ? [1] : [])],
-    },
-    vjp: (g, at) => {
-      const statistics = training ? [at.output(1), undefined, undefined] : [undefined, at.input(3), at.input(4)];
-      const y = savesResult ? at.output(0) : undefined;
-      const inputs = [g, at.input(0), at.input(1), at.input(2), ...statistics, y];
-      const [dx, dweight, dbias, dz] = batchNormGradient(inputs, at.attrs);
-      return [dx, dweight, dbias, undefined, undefined, at.has(5) ? (dz ?? g) : undefined];
-    },
-  });
-}
+const batchNormOp = (training: boolean, savesResult: boolean) =>
+  single(
+    defineOp({
+      name: "batchNorm",
+      operands: {
+        x: "float ... C",
+        weight: "f32 C",
+        bias: "f32 C",
+        running_mean: "f32 C",
+        running_var: "f32 C",
+        "residual?": "float",
+      },
+      infer: ({ x }, attrs: Attrs) => {
+        const { spec, sizes } = planOf(x, attrs);
+        const moments: Described = { shape: [batchNormMomentRows(sizes.parts, spec), sizes.channels], dtype: "f32" };
+        return { y: { shape: x.shape, dtype: x.dtype }, moments: training ? moments : undefined };
+      },
+      run: ({ inputs, outputs, attrs, dispatch }) => {
+        const { eps, momentum, shape } = attrs;
+        const { spec, sizes } = planOf(inputs.x, attrs);
+        const buffers = { ...inputs, ...outputs };
+        if (training) {
+          dispatch(batchNormStatistics, shape, buffers, sizes);
+          dispatch(batchNormApply, spec, buffers, { ...sizes, eps, momentum });
+        } else dispatch(batchNormInference, spec, buffers, { ...sizes, eps });
+      },
+      saves: ["x", "weight", "bias", "moments", "running_mean", "running_var", ...(savesResult ? ["y" as const] : [])],
+      vjp: (g, at) => {
+        const [x, weight, bias] = [at.value("x"), at.value("weight"), at.value("bias")];
+        const statistics = training
+          ? { moments: at.value("moments") }
+          : { running_mean: at.value("running_mean"), running_var: at.value("running_var") };
+        const y = savesResult ? at.value("y") : undefined;
+        const { dx, dweight, dbias, dz } = batchNormGradient({ g, x, weight, bias, ...statistics, y }, at.attrs);
+        return { x: dx, weight: dweight, bias: dbias, residual: dz ?? g };
+      },
+    }),
+  );
 
-const trainingOps = [makeOp(true, false), makeOp(true, true)] as const;
-const evaluationOps = [makeOp(false, false), makeOp(false, true)] as const;
+const trainingOps = [batchNormOp(true, false), batchNormOp(true, true)] as const;
+const evaluationOps = [batchNormOp(false, false), batchNormOp(false, true)] as const;
 
 /**
  * Batch norm of x [..., C] per channel: act((x - mean) / sqrt(var + eps) * weight + bias + residual). Training uses the
@@ -163,7 +156,6 @@ export function batchNorm(
     residual,
   } = readOptions(name, options, BATCH);
   checkTensors(name, { x, weight, bias, runningMean, runningVar, "residual?": residual });
-  checkFloat(name, "x", x);
   checkEps(name, eps);
   const channels = x.shape.at(-1);
   if (x.rank < 2 || !channels)
@@ -175,14 +167,11 @@ export function batchNorm(
   if (activation !== "none" && activation !== "relu") {
     throw new ArgumentError(`${name}: activation must be "none" or "relu"; got "${String(activation)}".`);
   }
-  for (const [what, parameter] of Object.entries({ weight, bias, runningMean, runningVar })) {
-    checkParameter(name, what, parameter, [channels]);
-  }
   if (residual && (!sameShape(residual.shape, x.shape) || residual.dtype !== x.dtype)) {
     throw new ShapeError(`${name}: the residual must be like x; got ${describe(residual)} for ${describe(x)}.`);
   }
   const [shape] = batchNormCandidates({ channels, dtype: floatStorage(x) }, x.device.info) as [BatchNormShape];
   const attrs = { training, momentum, eps, relu: activation === "relu", residual: residual !== undefined, shape };
   const op = (training ? trainingOps : evaluationOps)[attrs.relu && attrs.residual ? 1 : 0];
-  return op([x, weight, bias, runningMean, runningVar, residual], attrs)[0] as Tensor;
+  return op({ x, weight, bias, running_mean: runningMean, running_var: runningVar, residual }, attrs);
 }

@@ -21,32 +21,26 @@ import { checkTensors, empty, type Tensor } from "../tensor.ts";
 
 const compactOp = defineOp({
   name: "compact",
-  infer: ([mask, live]) => {
-    const of = mask as Tensor;
-    if (of.dtype !== "bool" && of.dtype !== "u32" && of.dtype !== "i32") {
-      throw new DTypeError(`compact: the mask must be bool, u32 or i32; got ${describe(of)}.`);
+  operands: { mask: "any", "live?": "any" },
+  infer: ({ mask, live }) => {
+    if (mask.dtype !== "bool" && mask.dtype !== "u32" && mask.dtype !== "i32") {
+      throw new DTypeError(`compact: the mask must be bool, u32 or i32; got ${describe(mask)}.`);
     }
-    if (of.rank !== 1) throw new ShapeError(`compact: the mask must have one axis; got ${describe(of)}.`);
+    if (mask.rank !== 1) throw new ShapeError(`compact: the mask must have one axis; got ${describe(mask)}.`);
     if (live && (live.dtype !== "u32" || live.size !== 1)) {
-      throw new ShapeError(`compact: rows must be u32[1]; got ${describe(live)} for the mask ${describe(of)}.`);
+      throw new ShapeError(`compact: rows must be u32[1]; got ${describe(live)} for the mask ${describe(mask)}.`);
     }
-    return [
-      { shape: of.shape, dtype: "i32" },
-      { shape: [1], dtype: "u32" },
-    ];
+    return { survivors: { shape: mask.shape, dtype: "i32" }, count: { shape: [1], dtype: "u32" } };
   },
   run: ({ inputs, outputs, dispatch, temporary }) => {
-    const [mask, live] = inputs as readonly [Tensor, Tensor | undefined];
-    const [survivors, count] = outputs as readonly [Tensor, Tensor];
-    const rows = mask.size;
-    const spec = { live: live !== undefined };
-    const given = { mask, ...(live && { live }) };
-    if (rows <= COMPACT_BLOCK) return dispatch(compactSmall, spec, { ...given, survivors, count }, { rows });
+    const rows = inputs.mask.size;
+    const spec = { live: inputs.live !== undefined };
+    if (rows <= COMPACT_BLOCK) return dispatch(compactSmall, spec, { ...inputs, ...outputs }, { rows });
     const blocks = ceilDiv(rows, COMPACT_BLOCK);
-    const counts = temporary([blocks], "u32");
-    dispatch(countBlocks, spec, { ...given, counts }, { rows });
-    dispatch(scanBlocks, {}, { counts, count }, { blocks });
-    dispatch(writeBlocks, spec, { ...given, counts, survivors }, { rows });
+    const buffers = { ...inputs, ...outputs, counts: temporary([blocks], "u32") };
+    dispatch(countBlocks, spec, buffers, { rows });
+    dispatch(scanBlocks, {}, buffers, { blocks });
+    dispatch(writeBlocks, spec, buffers, { rows });
   },
 });
 
@@ -70,7 +64,7 @@ const COMPACT: Kinds<CompactOptions> = { rows: "any" };
 export function compact(mask: Tensor, options: CompactOptions = {}): Survivors {
   const { rows } = readOptions("compact", options, COMPACT);
   checkTensors("compact", { mask, "rows?": rows });
-  const [indices, count] = compactOp([mask, rows], {}) as readonly [Tensor, Tensor];
+  const { survivors: indices, count } = compactOp({ mask, live: rows }, {});
   return { indices, count };
 }
 

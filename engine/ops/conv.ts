@@ -20,14 +20,21 @@ import {
   NO_EPILOGUE,
   sumParts,
 } from "../../kernels/index.ts";
-import { isFloat } from "../dtype.ts";
-import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
-import { defineOp, type Inputs, type OpRecord, type Run, single } from "../op.ts";
-import { type Described, describe, formatShape, type Shape } from "../shape.ts";
+import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
+import { defineOp, single } from "../op.ts";
+import { describe, formatShape, type Shape } from "../shape.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
-import { FUSED, type FusedAttrs, type FusedOptions, fusedAttrs, throughActivation } from "./activation.ts";
+import {
+  checkFused,
+  FUSED,
+  type FusedAttrs,
+  type FusedOperands,
+  type FusedOptions,
+  fusedAttrs,
+  throughActivation,
+} from "./activation.ts";
 import { sumTo } from "./reduce.ts";
-import { sizeClass } from "./rowwise.ts";
+import { floatStorage, sizeClass } from "./rowwise.ts";
 
 /** One number for both axes, or one for each. */
 export type PerAxis = number | readonly [height: number, width: number];
@@ -49,8 +56,6 @@ interface ConvAttrs {
   readonly shape: Shape;
 }
 
-const floatType = (x: Tensor): "f32" | "f16" => x.dtype as "f32" | "f16";
-
 /** Key of a tuning choice: the class of the sizes, and all that makes another text. */
 function tuningKey(role: string, g: ConvGeometry, dtype: string, rest: readonly unknown[] = []): string {
   const pixels = g.batch * g.oh * g.ow;
@@ -60,29 +65,6 @@ function tuningKey(role: string, g: ConvGeometry, dtype: string, rest: readonly 
 }
 
 const isDepthwise = ({ groups, c, o }: ConvGeometry): boolean => groups > 1 && groups === c && groups === o;
-
-function forward(run: Run<FusedAttrs & ConvAttrs>): void {
-  const { device, inputs, outputs, attrs, dispatch, choose } = run;
-  const [x, weight, bias, residual] = inputs as readonly [Tensor, Tensor, Tensor | undefined, Tensor | undefined];
-  const y = outputs[0] as Tensor;
-  const g = attrs.geometry;
-  const dtype = floatType(x);
-  const { activation, residual: at, keep } = attrs;
-  const epilogue = { bias: bias !== undefined, activation, residual: at, keep };
-  const optional = { ...(bias && { bias }), ...(residual && { residual }), ...(keep && { pre: outputs[1] as Tensor }) };
-  if (isDepthwise(g)) {
-    dispatch(
-      depthwise,
-      { ...depthwiseSpec(g, dtype), ...epilogue, isFlipped: false },
-      { x, weight, y, ...optional },
-      convDims(g),
-    );
-    return;
-  }
-  const key = tuningKey("conv", g, dtype, Object.values(epilogue));
-  const spec = choose(key, convSpecs(g, dtype, epilogue, device.info));
-  dispatch(convKernel, spec, { x, weight, y, ...optional }, convDims(g));
-}
 
 /** The convolution that turns the output's gradient into the input's, where the stride is 1. */
 const reversed = (g: ConvGeometry): ConvGeometry => ({
@@ -97,14 +79,13 @@ const reversed = (g: ConvGeometry): ConvGeometry => ({
 
 const PLAIN = { activation: "none", residual: "none", keep: false } as const;
 
-const convInput: (inputs: Inputs, attrs: ConvAttrs) => Tensor = single(
-  defineOp<ConvAttrs>({
+const convInput: (inputs: { readonly g: Tensor; readonly weight: Tensor }, attrs: ConvAttrs) => Tensor = single(
+  defineOp({
     name: "conv2dInput",
-    infer: ([g], { shape }) => [{ shape, dtype: (g as Tensor).dtype }],
-    run: ({ device, inputs, outputs, attrs: { geometry }, dispatch, choose }) => {
-      const [g, weight] = inputs as readonly [Tensor, Tensor];
-      const dx = outputs[0] as Tensor;
-      const dtype = floatType(g);
+    operands: { g: "float", weight: "float" },
+    infer: ({ g }, { shape }: ConvAttrs) => ({ dx: { shape, dtype: g.dtype } }),
+    run: ({ device, inputs: { g, weight }, outputs: { dx }, attrs: { geometry }, dispatch, choose }) => {
+      const dtype = floatStorage(g);
       if (!isDepthwise(geometry)) {
         const spec = choose(tuningKey("convInput", geometry, dtype), convInputSpecs(geometry, dtype, device.info));
         dispatch(convInputKernel, spec, { g, weight, dx }, convDims(geometry));
@@ -116,26 +97,25 @@ const convInput: (inputs: Inputs, attrs: ConvAttrs) => Tensor = single(
       }
     },
     // Linear in g and in the weight, as the convolution is in x and the weight.
-    saves: { outputs: [] },
+    saves: ["g", "weight"],
     vjp: (h, at) => {
       const { geometry } = at.attrs;
-      const [{ shape: of }, { shape }] = at.shapes as readonly [Described, Described];
-      return [
-        at.needs(0) ? convPlain([h, at.input(1)], { ...PLAIN, geometry, shape: of })[0] : undefined,
-        at.needs(1) ? convWeight([h, at.input(0)], { geometry, shape }) : undefined,
-      ];
+      return {
+        g: () =>
+          convPlain({ x: h, weight: at.value("weight") }, { ...PLAIN, geometry, shape: at.described("g").shape }),
+        weight: () => convWeight({ x: h, g: at.value("g") }, { geometry, shape: at.described("weight").shape }),
+      };
     },
   }),
 );
 
-const convWeight: (inputs: Inputs, attrs: ConvAttrs) => Tensor = single(
-  defineOp<ConvAttrs>({
+const convWeight: (inputs: { readonly x: Tensor; readonly g: Tensor }, attrs: ConvAttrs) => Tensor = single(
+  defineOp({
     name: "conv2dWeight",
-    infer: ([x], { shape }) => [{ shape, dtype: (x as Tensor).dtype }],
-    run: ({ device, inputs, outputs, attrs: { geometry }, dispatch, choose, temporary }) => {
-      const [x, g] = inputs as readonly [Tensor, Tensor];
-      const y = outputs[0] as Tensor;
-      const dtype = floatType(x);
+    operands: { x: "float", g: "float" },
+    infer: ({ x }, { shape }: ConvAttrs) => ({ dw: { shape, dtype: x.dtype } }),
+    run: ({ device, inputs: { x, g }, outputs: { dw: y }, attrs: { geometry }, dispatch, choose, temporary }) => {
+      const dtype = floatStorage(x);
       const isOwn = isDepthwise(geometry);
       const dims = isOwn ? depthwiseWeightDims(geometry, device.info) : convWeightDims(geometry, device.info);
       const { splits } = dims;
@@ -151,57 +131,58 @@ const convWeight: (inputs: Inputs, attrs: ConvAttrs) => Tensor = single(
       if (splits === 1) return;
       dispatch(sumParts, { out: dtype, isVec: y.size % 4 === 0 }, { x: dw, y }, { length: y.size, parts: splits });
     },
-    saves: { outputs: [] },
+    saves: ["x", "g"],
     vjp: (h, at) => {
       const { geometry } = at.attrs;
-      const [{ shape }, { shape: of }] = at.shapes as readonly [Described, Described];
-      return [
-        at.needs(0) ? convInput([at.input(1), h], { geometry, shape }) : undefined,
-        at.needs(1) ? convPlain([at.input(0), h], { ...PLAIN, geometry, shape: of })[0] : undefined,
-      ];
+      return {
+        x: () => convInput({ g: at.value("g"), weight: h }, { geometry, shape: at.described("x").shape }),
+        g: () => convPlain({ x: at.value("x"), weight: h }, { ...PLAIN, geometry, shape: at.described("g").shape }),
+      };
     },
   }),
 );
 
-const convRecord = (isActivated: boolean): OpRecord<FusedAttrs & ConvAttrs> => ({
-  name: "conv2d",
-  infer: (inputs, { shape, keep }) => {
-    const out = { shape, dtype: (inputs[0] as Tensor).dtype };
-    checkExtras(inputs, out);
-    return keep ? [out, out] : [out];
-  },
-  run: forward,
-  saves: { inputs: [0, 1], outputs: isActivated ? "all" : [] },
-  vjp: (g, at) => {
-    const { activation, residual, keep, geometry } = at.attrs;
-    const inner = throughActivation(activation, g, () => at.output(keep ? 1 : 0), keep, at);
-    const shapeOf = (i: number): Shape => (at.shapes[i] as Described).shape;
-    return [
-      at.needs(0) ? convInput([inner, at.input(1)], { geometry, shape: shapeOf(0) }) : undefined,
-      at.needs(1) ? convWeight([at.input(0), inner], { geometry, shape: shapeOf(1) }) : undefined,
-      at.needs(2) ? sumTo(inner, [geometry.o]) : undefined,
-      at.needs(3) ? (residual === "after" ? g : inner) : undefined,
-    ];
-  },
-});
+type ConvOperands = FusedOperands & { readonly x: Tensor; readonly weight: Tensor };
 
-const convPlain = defineOp(convRecord(false));
-const convActivated = defineOp(convRecord(true));
+const convOp = (isActivated: boolean): ((inputs: ConvOperands, attrs: FusedAttrs & ConvAttrs) => Tensor) =>
+  single(
+    defineOp({
+      name: "conv2d",
+      operands: { x: "any", weight: "any", "bias?": "any", "residual?": "any" },
+      infer: (inputs, { shape, keep }: FusedAttrs & ConvAttrs) => {
+        const y = { shape, dtype: inputs.x.dtype };
+        checkFused("conv2d", inputs, y);
+        return { y, pre: keep ? y : undefined };
+      },
+      run: ({ device, inputs, outputs, attrs, dispatch, choose }) => {
+        const { geometry: g, activation, residual, keep } = attrs;
+        const dtype = floatStorage(inputs.x);
+        const epilogue = { bias: inputs.bias !== undefined, activation, residual, keep };
+        const bindings = { ...inputs, ...outputs };
+        if (isDepthwise(g)) {
+          const spec = { ...depthwiseSpec(g, dtype), ...epilogue, isFlipped: false };
+          dispatch(depthwise, spec, bindings, convDims(g));
+          return;
+        }
+        const key = tuningKey("conv", g, dtype, Object.values(epilogue));
+        dispatch(convKernel, choose(key, convSpecs(g, dtype, epilogue, device.info)), bindings, convDims(g));
+      },
+      saves: isActivated ? ["x", "weight", "y", "pre"] : ["x", "weight"],
+      vjp: (g, at) => {
+        const { residual, geometry } = at.attrs;
+        const inner = throughActivation(g, at);
+        return {
+          x: () => convInput({ g: inner, weight: at.value("weight") }, { geometry, shape: at.described("x").shape }),
+          weight: () => convWeight({ x: at.value("x"), g: inner }, { geometry, shape: at.described("weight").shape }),
+          bias: () => sumTo(inner, [geometry.o]),
+          residual: residual === "after" ? g : inner,
+        };
+      },
+    }),
+  );
 
-function checkExtras([x, weight, bias, residual]: Inputs, out: Described): void {
-  const given = [x as Tensor, weight as Tensor, ...(bias ? [bias] : []), ...(residual ? [residual] : [])];
-  if (given.some(({ dtype }) => !isFloat(dtype) || dtype !== out.dtype)) {
-    throw new DTypeError(
-      `conv2d: all dtypes must be f32, or all f16; got ${given.map(describe).join(" x ")}. Use cast().`,
-    );
-  }
-  const o = out.shape[3] as number;
-  if (bias && (bias.rank !== 1 || bias.size !== o))
-    throw new ShapeError(`conv2d: the bias must be [${o}]; got ${describe(bias)}.`);
-  if (residual && residual.shape.join() !== out.shape.join()) {
-    throw new ShapeError(`conv2d: the residual must be ${describe(out)}; got ${describe(residual)}.`);
-  }
-}
+const convPlain = convOp(false);
+const convActivated = convOp(true);
 
 const isCount =
   (least: number) =>
@@ -274,10 +255,10 @@ function asLine(g: ConvGeometry): ConvGeometry {
  */
 export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOptions = {}): Tensor {
   readOptions("conv2d", options, CONV);
-  checkTensors("conv2d", { x, weight, "bias?": bias, "residual?": options.residual });
+  checkTensors("conv2d", { x, weight });
   const geometry = geometryOf(x, weight, options);
   const { batch, oh, ow, o } = geometry;
-  const inputs = [x, weight, bias, options.residual];
+  const inputs = { x, weight, bias, residual: options.residual };
   const attrs = { ...fusedAttrs("conv2d", inputs, options), geometry: asLine(geometry), shape: [batch, oh, ow, o] };
-  return (attrs.activation === "none" ? convPlain : convActivated)(inputs, attrs)[0] as Tensor;
+  return (attrs.activation === "none" ? convPlain : convActivated)(inputs, attrs);
 }

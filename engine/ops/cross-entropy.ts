@@ -10,12 +10,12 @@ import {
   nllForward,
 } from "../../kernels/index.ts";
 import { ArgumentError, DTypeError, GradientError, readOptions, ShapeError } from "../errors.ts";
-import { defineOp, type Inputs, isRecording, type Run, single } from "../op.ts";
+import { defineOp, isRecording, type Launcher, single } from "../op.ts";
 import { type Described, describe, sameShape } from "../shape.ts";
 import { checkRange, checkTensors, type Tensor } from "../tensor.ts";
 import { mul } from "./pointwise.ts";
 import { mean, sum } from "./reduce.ts";
-import { checkF32, checkFloat, checkReduction, floatStorage, type Reduction, reduceAll, sizeClass } from "./rowwise.ts";
+import { checkReduction, floatStorage, type Reduction, reduceAll, sizeClass } from "./rowwise.ts";
 
 /** Options of `crossEntropy`. */
 export interface CrossEntropyOptions {
@@ -37,128 +37,96 @@ interface Attrs {
 
 /** Rows and scale of a loss: [N, C] or [N, K, C]. */
 function sizesOf({ shape }: Described) {
-  const len = shape.at(-1) as number;
-  const samples = shape[0] as number;
-  const exits = shape.length === 3 ? (shape[1] as number) : 1;
-  return { rows: samples * exits, len, exits };
+  const [samples = 0, exits = 1] = shape.slice(0, -1);
+  return { rows: samples * exits, len: shape.at(-1) ?? 0, exits };
 }
 
 const scaleOf = (rows: number, reduction: Reduction): number => (reduction === "mean" ? 1 / rows : 1);
 
-function specOf(
-  run: Pick<Run<Attrs>, "device" | "choose">,
-  [logits, target, weights]: Inputs,
-  { smoothing }: Attrs,
-  pass: string,
-) {
-  const z = logits as Tensor;
-  const { rows, len } = sizesOf(z);
-  const structure = {
-    target: target?.dtype === "i32" ? "labels" : "distribution",
-    smooth: smoothing > 0,
-    weighted: weights !== undefined,
-  } as const;
-  const candidates = crossEntropyCandidates({ rows, len, dtype: floatStorage(z) }, structure, run.device.info);
-  return run.choose(`crossEntropy.${pass}:${z.dtype}:${structure.target}:${sizeClass(rows, len)}`, candidates);
+/** What both passes work on: labels, or a distribution. */
+interface Losses {
+  readonly logits: Tensor;
+  readonly labels?: Tensor | undefined;
+  readonly weight?: Tensor | undefined;
 }
 
-const bindings = (target: Tensor, weights: Tensor | undefined): Record<string, Tensor> => ({
-  [target.dtype === "i32" ? "labels" : "distribution"]: target,
-  ...(weights && { weight: weights }),
-});
+function specOf({ device, choose }: Launcher, { logits, labels, weight }: Losses, { smoothing }: Attrs, pass: string) {
+  const { rows, len } = sizesOf(logits);
+  const target = labels ? "labels" : "distribution";
+  const structure = { target, smooth: smoothing > 0, weighted: weight !== undefined } as const;
+  const candidates = crossEntropyCandidates({ rows, len, dtype: floatStorage(logits) }, structure, device.info);
+  return choose(`crossEntropy.${pass}:${logits.dtype}:${target}:${sizeClass(rows, len)}`, candidates);
+}
 
-/** Inputs: g, logits, target, weights, saved. */
 const crossEntropyGradient = single(
-  defineOp<Attrs>({
+  defineOp({
     name: "crossEntropyBackward",
-    infer: ([, logits]) => [logits as Tensor],
+    operands: { g: "f32", logits: "float", "labels?": "i32", "distribution?": "f32", "weight?": "f32", saved: "f32" },
+    infer: ({ logits }, _: Attrs) => ({ dz: logits }),
     run: (run) => {
-      const [g, z, target, weights, saved] = run.inputs as readonly [
-        Tensor,
-        Tensor,
-        Tensor,
-        Tensor | undefined,
-        Tensor,
-      ];
-      const { smoothing, reduction } = run.attrs;
-      const sizes = sizesOf(z);
-      const spec = specOf(run, [z, target, weights], run.attrs, "backward");
-      const upstream = reduction === "none" ? ("row" as const) : ("scalar" as const);
-      const dims = { ...sizes, smoothing, scale: scaleOf(sizes.rows, reduction) };
-      const buffers = { g, z, saved, dz: run.outputs[0] as Tensor, ...bindings(target, weights) };
-      run.dispatch(crossEntropyBackward, { ...spec, upstream }, buffers, dims);
+      const { inputs, outputs, attrs } = run;
+      const sizes = sizesOf(inputs.logits);
+      const upstream = attrs.reduction === "none" ? "row" : "scalar";
+      const dims = { ...sizes, smoothing: attrs.smoothing, scale: scaleOf(sizes.rows, attrs.reduction) };
+      const spec = { ...specOf(run, inputs, attrs, "backward"), upstream } as const;
+      run.dispatch(crossEntropyBackward, spec, { ...inputs, z: inputs.logits, ...outputs }, dims);
     },
   }),
 );
 
 const crossEntropyOp = single(
-  defineOp<Attrs>({
+  defineOp({
     name: "crossEntropy",
-    infer: (inputs, { reduction }) => {
-      checkOperands(inputs);
-      const { shape } = inputs[0] as Tensor;
-      const { rows } = sizesOf(inputs[0] as Tensor);
-      return [
-        { shape: reduction === "none" ? shape.slice(0, -1) : [], dtype: "f32" },
-        { shape: [3, rows], dtype: "f32" },
-      ];
+    operands: { logits: "float N ... C", "labels?": "i32 N", "distribution?": "f32 N C", "weight?": "f32" },
+    infer: (inputs, { reduction }: Attrs) => {
+      const { logits, weight } = inputs;
+      const { shape } = logits;
+      if (weight && !sameShape(weight.shape, shape.slice(0, -1))) {
+        throw new ShapeError(
+          `crossEntropy: weights must have a number per loss; got ${describe(weight)} for logits ${describe(logits)}.`,
+        );
+      }
+      return {
+        y: { shape: reduction === "none" ? shape.slice(0, -1) : [], dtype: "f32" },
+        saved: { shape: [3, sizesOf(inputs.logits).rows], dtype: "f32" },
+      };
     },
     run: (run) => {
-      const [z, target, weights] = run.inputs as readonly [Tensor, Tensor, Tensor | undefined];
-      const [y, saved] = run.outputs as readonly [Tensor, Tensor];
-      const { smoothing, reduction } = run.attrs;
-      const sizes = sizesOf(z);
+      const { inputs, attrs } = run;
+      const { y, saved } = run.outputs;
+      const { smoothing, reduction } = attrs;
+      const sizes = sizesOf(inputs.logits);
       const loss = reduction === "none" ? y : run.temporary([sizes.rows]);
-      const spec = specOf(run, run.inputs, run.attrs, "forward");
-      run.dispatch(
-        crossEntropyForward,
-        spec,
-        { z, loss, saved, ...bindings(target, weights) },
-        { ...sizes, smoothing },
-      );
+      const spec = specOf(run, inputs, attrs, "forward");
+      run.dispatch(crossEntropyForward, spec, { ...inputs, z: inputs.logits, loss, saved }, { ...sizes, smoothing });
       if (reduction !== "none") reduceAll(run, reduction, loss, y);
     },
-    saves: { inputs: [0, 1, 2], outputs: [1] },
-    vjp: (g, at) => [
-      crossEntropyGradient([g, at.input(0), at.input(1), at.has(2) ? at.input(2) : undefined, at.output(1)], at.attrs),
-    ],
+    saves: ["logits", "labels", "distribution", "weight", "saved"],
+    vjp: (g, at) => ({
+      logits: () => {
+        const target = { labels: at.value("labels"), distribution: at.value("distribution") };
+        const own = { logits: at.value("logits"), weight: at.value("weight"), saved: at.value("saved") };
+        return crossEntropyGradient({ g, ...own, ...target }, at.attrs);
+      },
+    }),
   }),
 );
 
-function checkOperands([logits, target, weights]: Inputs): void {
-  const [z, t] = [logits as Tensor, target as Tensor];
-  checkFloat("crossEntropy", "logits", z);
-  if ((z.rank !== 2 && z.rank !== 3) || z.shape.at(-1) === 0) {
+function checkLosses(logits: Tensor, target: Tensor): void {
+  if ((logits.rank !== 2 && logits.rank !== 3) || logits.shape.at(-1) === 0) {
     throw new ShapeError(
-      `crossEntropy: logits must be [N, C] or [N, K, C] with at least one class; got ${describe(z)}.`,
+      `crossEntropy: logits must be [N, C] or [N, K, C] with at least one class; got ${describe(logits)}.`,
     );
   }
-  const [samples, classes] = [z.shape[0] as number, z.shape.at(-1) as number];
-  if (t.dtype === "i32") {
-    if (!sameShape(t.shape, [samples])) {
-      throw new ShapeError(`crossEntropy: labels must be [N]; got ${describe(t)} for logits ${describe(z)}.`);
-    }
-  } else if (t.dtype !== "f32") {
+  if (target.dtype !== "i32" && target.dtype !== "f32") {
     throw new DTypeError(
-      `crossEntropy: the target must be i32 labels or an f32 distribution; got ${describe(t)}. Use cast().`,
-    );
-  } else if (!sameShape(t.shape, [samples, classes])) {
-    throw new ShapeError(
-      `crossEntropy: a target distribution must be [N, C]; got ${describe(t)} for logits ${describe(z)}.`,
+      `crossEntropy: the target must be i32 labels or an f32 distribution; got ${describe(target)}. Use cast().`,
     );
   }
-  if (t.isDifferentiable) {
+  if (target.isDifferentiable) {
     throw new GradientError(
-      `crossEntropy: the target must carry no gradient; got ${describe(t)}, which does. Call detach().`,
+      `crossEntropy: the target must carry no gradient; got ${describe(target)}, which does. Call detach().`,
     );
-  }
-  if (weights) {
-    checkF32("crossEntropy", "weights", weights);
-    if (!sameShape(weights.shape, z.shape.slice(0, -1))) {
-      throw new ShapeError(
-        `crossEntropy: weights must have a number per loss; got ${describe(weights)} for logits ${describe(z)}.`,
-      );
-    }
   }
 }
 
@@ -174,61 +142,58 @@ export function crossEntropy(logits: Tensor, target: Tensor, options: CrossEntro
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
     throw new ArgumentError(`crossEntropy: labelSmoothing must be in 0..1; got ${labelSmoothing}.`);
   }
-  if (target.dtype === "i32") checkRange("crossEntropy", "labels", target, logits.shape.at(-1) ?? 0);
+  checkLosses(logits, target);
+  const isLabels = target.dtype === "i32";
+  if (isLabels) checkRange("crossEntropy", "labels", target, logits.shape.at(-1) ?? 0);
+  const inputs = { logits, ...(isLabels ? { labels: target } : { distribution: target }) };
   const attrs = { smoothing: labelSmoothing, reduction };
   // Weights that learn need the bare losses in their gradient: the product is an op of its own then.
   if (weights?.isDifferentiable && isRecording()) {
-    const weighted = mul(crossEntropyOp([logits, target], { ...attrs, reduction: "none" }), weights);
+    const weighted = mul(crossEntropyOp(inputs, { ...attrs, reduction: "none" }), weights);
     return reduction === "none" ? weighted : reduction === "mean" ? mean(weighted) : sum(weighted);
   }
-  return crossEntropyOp([logits, target, weights], attrs);
+  return crossEntropyOp({ ...inputs, weight: weights }, attrs);
 }
 
 interface NllAttrs {
   readonly reduction: Reduction;
-  readonly shape: readonly [number, number];
-  readonly dtype: Tensor["dtype"];
 }
 
 const nllGradient = single(
-  defineOp<NllAttrs>({
+  defineOp({
     name: "nllLossBackward",
-    infer: (_, { shape, dtype }) => [{ shape, dtype }],
-    run: ({ inputs, outputs, attrs, dispatch }) => {
-      const [g, labels] = inputs as readonly [Tensor, Tensor];
-      const [rows, len] = attrs.shape;
-      const upstream = attrs.reduction === "none" ? "row" : "scalar";
-      const dims = { rows, len, scale: scaleOf(rows, attrs.reduction) };
-      dispatch(nllBackward, { dtype: floatStorage(attrs), upstream }, { g, labels, dp: outputs[0] as Tensor }, dims);
+    operands: { g: "f32", labels: "i32" },
+    infer: (_, { of }: NllAttrs & { readonly of: Described }) => ({ dp: of }),
+    run: ({ inputs, outputs, attrs: { of, reduction }, dispatch }) => {
+      const [rows = 0, len = 0] = of.shape;
+      const spec = { dtype: floatStorage(of), upstream: reduction === "none" ? "row" : "scalar" } as const;
+      dispatch(nllBackward, spec, { ...inputs, ...outputs }, { rows, len, scale: scaleOf(rows, reduction) });
     },
   }),
 );
 
 const nllOp = single(
-  defineOp<NllAttrs>({
+  defineOp({
     name: "nllLoss",
-    infer: ([p, labels], { reduction }) => {
-      const [x, y] = [p as Tensor, labels as Tensor];
-      checkFloat("nllLoss", "logProbs", x);
-      if (x.rank !== 2 || x.shape[1] === 0) {
-        throw new ShapeError(`nllLoss: logProbs must be [N, C] with at least one class; got ${describe(x)}.`);
-      }
-      if (y.dtype !== "i32" || !sameShape(y.shape, [x.shape[0] as number])) {
-        throw new ShapeError(`nllLoss: labels must be i32 [N]; got ${describe(y)} for logProbs ${describe(x)}.`);
-      }
-      return [{ shape: reduction === "none" ? y.shape : [], dtype: "f32" }];
+    operands: { logProbs: "float N C", labels: "i32 N" },
+    infer: ({ logProbs, labels: y }, { reduction }: NllAttrs, { C }) => {
+      if (C === 0)
+        throw new ShapeError(`nllLoss: logProbs must be [N, C] with at least one class; got ${describe(logProbs)}.`);
+      return { y: { shape: reduction === "none" ? y.shape : [], dtype: "f32" } };
     },
     run: (run) => {
-      const [p, labels] = run.inputs as readonly [Tensor, Tensor];
-      const y = run.outputs[0] as Tensor;
+      const { logProbs: p, labels } = run.inputs;
+      const { y } = run.outputs;
       const { reduction } = run.attrs;
-      const [rows, len] = p.shape as readonly [number, number];
+      const { N: rows, C: len } = run.sizes;
       const loss = reduction === "none" ? y : run.temporary([rows]);
       run.dispatch(nllForward, { dtype: floatStorage(p) }, { p, labels, loss }, { rows, len });
       if (reduction !== "none") reduceAll(run, reduction, loss, y);
     },
-    saves: { inputs: [1], outputs: [] },
-    vjp: (g, at) => [nllGradient([g, at.input(1)], at.attrs)],
+    saves: ["labels"],
+    vjp: (g, at) => ({
+      logProbs: () => nllGradient({ g, labels: at.value("labels") }, { ...at.attrs, of: at.described("logProbs") }),
+    }),
   }),
 );
 
@@ -242,5 +207,5 @@ export function nllLoss(
   checkTensors("nllLoss", { logProbs, labels });
   checkRange("nllLoss", "labels", labels, logProbs.shape.at(-1) ?? 0);
   checkReduction("nllLoss", reduction);
-  return nllOp([logProbs, labels], { reduction, shape: logProbs.shape as [number, number], dtype: logProbs.dtype });
+  return nllOp({ logProbs, labels }, { reduction });
 }

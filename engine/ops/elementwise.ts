@@ -3,9 +3,11 @@
 import { type PointwiseFunction, type PointwiseSpec, pointwiseKernel } from "../../kernels/index.ts";
 import { type DType, fromHalf, isFloat, toHalf } from "../dtype.ts";
 import { ArgumentError, DTypeError } from "../errors.ts";
-import { defineOp, dispatch, type OpRecord } from "../op.ts";
+import type { Backward } from "../graph.ts";
+import { defineOp, dispatch } from "../op.ts";
+import type { Operands } from "../operands.ts";
 import { type DTypeRule, mixedSign, promote, ruled } from "../promote.ts";
-import { broadcastShapes, broadcastStrides, collapse, type Described, describe, type Shape } from "../shape.ts";
+import { broadcastShapes, broadcastStrides, collapse, describe, type Shape } from "../shape.ts";
 import { empty, Tensor } from "../tensor.ts";
 
 /** A function of tensors and numbers, element by element. */
@@ -51,61 +53,57 @@ export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) 
   const isCondition = operands.map((operand) => conditions?.includes(operand) ?? false);
   const gradients = Object.entries(grads ?? {});
   const mentioned = (what: string) => gradients.some(([, expr]) => uses(expr, what));
-  const record: OpRecord<Attrs> = {
+  const op = defineOp({
     name,
-    infer: (inputs, { dtype }) => {
-      const given = inputs.filter((input) => input !== undefined);
-      return [{ shape: broadcastShapes(name, given), dtype: fn.out ?? dtype }];
+    operands: Object.fromEntries(operands.map((operand) => [`${operand}?`, "any"])) as Operands,
+    infer: (inputs, { dtype }: Attrs) => {
+      const given = Object.values(inputs);
+      return { y: { shape: broadcastShapes(name, given), dtype: fn.out ?? dtype } };
     },
     run: ({ inputs, outputs, attrs: { numbers, dtype, signed } }) => {
       const expr = isFloat(dtype) || integer === null ? y : integer;
-      const values = inputs.map((input, i) => input ?? (numbers[i] as number));
+      const values = operands.map((operand, i) => inputs[operand] ?? (numbers[i] as number));
       const [suffix, text] = signed < 0 ? ["int", expr] : [operands[signed], comparedWithSign(expr, operands, signed)];
       launch(
         name,
         { name: text === y ? name : `${name}.${suffix}`, operands, expr: text, functions, isTruth: fn.out === "bool" },
         values,
-        outputs[0] as Tensor,
+        outputs.y,
         dtype,
       );
     },
-    saves: {
-      inputs: operands.flatMap((operand, i) => (mentioned(operand) ? [i] : [])),
-      outputs: mentioned("y") ? [0] : [],
-    },
+    saves: [...operands, "y"].filter(mentioned),
     ...(grads && {
-      vjp: (g, at) =>
-        operands.map((operand, i) => {
-          const expr = grads[operand];
-          if (expr === undefined || !at.needs(i)) return undefined;
+      vjp: (g: Tensor, at: Backward<Attrs, Readonly<Record<string, Tensor>>>) => {
+        const dx = (expr: string, operand: string): Tensor => {
           if (expr === "g") return g;
           const all = ["g", ...operands, "y"];
           const used = all.filter((what) => uses(expr, what));
           const values = used.map((what) => {
             if (what === "g") return g;
-            if (what === "y") return at.output(0);
-            const k = operands.indexOf(what);
-            return at.attrs.numbers[k] ?? at.input(k);
+            return at.attrs.numbers[operands.indexOf(what)] ?? at.value(what);
           });
           const again = at.express?.(expr, Object.fromEntries(used.map((what, k) => [what, values[k] as Operand])));
           if (again) return again;
-          const target = at.outputShapes[0] as Described;
-          const dx = empty(target.shape, { dtype: target.dtype, device: g.device });
-          launch(name, { name: `${name}.d${operand}`, operands: used, expr, functions }, values, dx, "f32");
-          return dx;
-        }),
+          const target = at.described("y");
+          const result = empty(target.shape, { dtype: target.dtype, device: g.device });
+          launch(name, { name: `${name}.d${operand}`, operands: used, expr, functions }, values, result, "f32");
+          return result;
+        };
+        return Object.fromEntries(gradients.map(([operand, expr]) => [operand, () => dx(expr, operand)]));
+      },
     }),
-  };
-  const op = defineOp(record);
+  });
   return (...values) => {
     if (values.length !== operands.length) {
       throw new ArgumentError(
         `${name}: it takes ${operands.length} operands (${operands.join(", ")}); got ${values.length}.`,
       );
     }
-    const tensors = values.map((value) => (value instanceof Tensor ? value : undefined));
+    const tensors: Record<string, Tensor> = {};
     values.forEach((value, i) => {
-      if (!(value instanceof Tensor) && typeof value !== "number") {
+      if (value instanceof Tensor) tensors[operands[i] as string] = value;
+      else if (typeof value !== "number") {
         throw new ArgumentError(
           `${name}: ${operands[i]} must be a tensor or a number; got ${value === null ? "null" : typeof value}.`,
         );
@@ -124,7 +122,7 @@ export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) 
     const isRounded = compares && dtype === "f16";
     const number = (value: number): number => (isRounded ? fromHalf(toHalf(value)) : value);
     const numbers = values.map((value) => (typeof value === "number" ? number(value) : undefined));
-    return op(tensors, { numbers, dtype, signed })[0] as Tensor;
+    return op(tensors, { numbers, dtype, signed }).y;
   };
 }
 

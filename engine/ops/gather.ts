@@ -19,21 +19,16 @@ import {
 } from "../../kernels/index.ts";
 import { type DType, isFloat, storageType } from "../dtype.ts";
 import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
-import { defineOp, dispatch, type Inputs, single } from "../op.ts";
-import { collapse, type Described, describe, normalizeAxis, numel, type Shape, strides } from "../shape.ts";
+import { defineOp, dispatch, single } from "../op.ts";
+import { collapse, describe, normalizeAxis, numel, type Shape, strides } from "../shape.ts";
 import { checkRange, checkTensors, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
+import { floatStorage } from "./rowwise.ts";
 import { valueBits } from "./shape.ts";
 import { reshape } from "./view.ts";
 
 /** What an index out of range reads. */
 const missingBits = (dtype: DType): number => valueBits(isFloat(dtype) ? Number.NaN : 0, dtype);
-
-function checkIndex(op: string, index: Tensor): void {
-  if (index.dtype !== "i32" && index.dtype !== "u32") {
-    throw new DTypeError(`${op}: the index must be i32 or u32; got ${describe(index)}.`);
-  }
-}
 
 /** Which axis an index counts along; default 0. */
 export interface IndexOptions {
@@ -43,9 +38,6 @@ export interface IndexOptions {
 const INDEX: Kinds<IndexOptions> = { dim: "number" };
 const ONE_HOT: Kinds<{ readonly numClasses: number }> = { numClasses: "number!" };
 const SCATTER: Kinds<{ readonly count?: Tensor }> = { count: "any" };
-
-/** Gradients are stored as the picked tensor is. */
-const gradientStorage = (dtype: DType): "f32" | "f16" => (dtype === "f16" ? "f16" : "f32");
 
 /** x [outer, rows, inner] as seen by an index along `axis`, and how wide its items are. */
 function rowsOf(shape: Shape, axis: number, count: number) {
@@ -61,16 +53,21 @@ interface RowsAttrs {
   readonly axis: number;
 }
 
-/** Gradient of `indexSelect` for x of `shape`: each row is the sum of the rows of g that were picked from it. */
-const selectGradient: (inputs: Inputs, attrs: RowsAttrs & { readonly shape: Shape }) => Tensor = single(
-  defineOp<RowsAttrs & { readonly shape: Shape }>({
+/** What a gradient of picking works on: g and the index, for x of `shape`. */
+type PickedGradient = (
+  inputs: { readonly g: Tensor; readonly index: Tensor },
+  attrs: RowsAttrs & { readonly shape: Shape },
+) => Tensor;
+
+/** Gradient of `indexSelect`: each row is the sum of the rows of g that were picked from it. */
+const selectGradient: PickedGradient = single(
+  defineOp({
     name: "indexSelect",
-    infer: ([g], { shape }) => [{ shape, dtype: (g as Tensor).dtype }],
-    run: ({ inputs, outputs, attrs, dispatch, temporary }) => {
-      const [g, index] = inputs as readonly [Tensor, Tensor];
-      const dx = outputs[0] as Tensor;
-      const { width, dims } = rowsOf(attrs.shape, attrs.axis, index.size);
-      const spec = { dtype: gradientStorage(g.dtype), width };
+    operands: { g: "float", index: "index N" },
+    infer: ({ g }, { shape }: RowsAttrs & { readonly shape: Shape }) => ({ dx: { shape, dtype: g.dtype } }),
+    run: ({ inputs: { g, index }, outputs: { dx }, attrs, sizes, dispatch, temporary }) => {
+      const { width, dims } = rowsOf(attrs.shape, attrs.axis, sizes.N);
+      const spec = { dtype: floatStorage(g), width };
       if (isScanCheaper(dims)) return dispatch(sumRowsScanned, spec, { g, index, dx }, dims);
       const ends = temporary([2 * dims.rows], "u32");
       const next = temporary([dims.count], "u32");
@@ -79,33 +76,31 @@ const selectGradient: (inputs: Inputs, attrs: RowsAttrs & { readonly shape: Shap
       dispatch(linkRows, {}, { index, ends, next }, dims);
       dispatch(sumRowsLinked, spec, { g, ends, next, dx }, dims);
     },
-    saves: { inputs: [1], outputs: [] },
-    vjp: (h, at) => [indexSelectOp([h, at.input(1)], { axis: at.attrs.axis }), undefined],
+    saves: ["index"],
+    vjp: (h, at) => ({ g: () => indexSelectOp({ x: h, index: at.value("index") }, { axis: at.attrs.axis }) }),
   }),
 );
 
-function selectOp(name: "indexSelect" | "embedding") {
-  return single(
-    defineOp<RowsAttrs>({
+const selectOp = (name: "indexSelect" | "embedding") =>
+  single(
+    defineOp({
       name,
-      infer: ([x, index], { axis }) => {
-        const { shape, dtype } = x as Tensor;
-        return [{ shape: shape.map((extent, i) => (i === axis ? (index as Tensor).size : extent)), dtype }];
-      },
-      run: ({ inputs, outputs, attrs, dispatch }) => {
-        const [x, index] = inputs as readonly [Tensor, Tensor];
-        const { width, dims } = rowsOf(x.shape, attrs.axis, index.size);
+      operands: { x: "any", index: "index N" },
+      infer: ({ x }, { axis }: RowsAttrs, { N }) => ({ y: { shape: x.shape.with(axis, N), dtype: x.dtype } }),
+      run: ({ inputs: { x, index }, outputs: { y }, attrs, sizes, dispatch }) => {
+        const { width, dims } = rowsOf(x.shape, attrs.axis, sizes.N);
         const spec = { unit: unitOf(storageType(x.dtype)), width };
-        dispatch(gatherRows, spec, { x, index, y: outputs[0] as Tensor }, { ...dims, missing: missingBits(x.dtype) });
+        dispatch(gatherRows, spec, { x, index, y }, { ...dims, missing: missingBits(x.dtype) });
       },
-      saves: { inputs: [1], outputs: [] },
-      vjp: (g, at) => {
-        const { shape } = at.shapes[0] as Described;
-        return [selectGradient([g, at.input(1)], { axis: at.attrs.axis, shape }), undefined];
-      },
+      saves: ["index"],
+      vjp: (g, at) => ({
+        x: () => {
+          const { shape } = at.described("x");
+          return selectGradient({ g, index: at.value("index") }, { axis: at.attrs.axis, shape });
+        },
+      }),
     }),
   );
-}
 const indexSelectOp = selectOp("indexSelect");
 const embeddingOp = selectOp("embedding");
 
@@ -113,35 +108,30 @@ const embeddingOp = selectOp("embedding");
 export function indexSelect(x: Tensor, index: Tensor, options: IndexOptions = {}): Tensor {
   const { dim = 0 } = readOptions("indexSelect", options, INDEX);
   checkTensors("indexSelect", { x, index });
-  checkIndex("indexSelect", index);
-  if (index.rank !== 1)
-    throw new ShapeError(`indexSelect: the index must have one axis; got ${describe(index)} for ${describe(x)}.`);
   const axis = normalizeAxis("indexSelect", dim, x.rank);
   checkRange("indexSelect", "the index", index, x.shape[axis] as number);
-  return indexSelectOp([x, index], { axis });
+  return indexSelectOp({ x, index }, { axis });
 }
 
 /** Rows of `weight` [V, D] by an index of any shape: [..., D]. */
 export function embedding(weight: Tensor, index: Tensor): Tensor {
   checkTensors("embedding", { weight, index });
-  checkIndex("embedding", index);
   if (weight.rank !== 2) {
     throw new ShapeError(
       `embedding: the weight must have shape [V, D]; got ${describe(weight)} for an index ${describe(index)}.`,
     );
   }
   checkRange("embedding", "the index", index, weight.shape[0] as number);
-  const rows = embeddingOp([weight, reshape(index, [index.size])], { axis: 0 });
+  const rows = embeddingOp({ x: weight, index: reshape(index, [index.size]) }, { axis: 0 });
   return reshape(rows, [...index.shape, weight.shape[1] as number]);
 }
 
-/** Gradient of `gather` for x of `shape`. */
-const gatherGradient: (inputs: Inputs, attrs: RowsAttrs & { readonly shape: Shape }) => Tensor = single(
-  defineOp<RowsAttrs & { readonly shape: Shape }>({
+const gatherGradient: PickedGradient = single(
+  defineOp({
     name: "gather",
-    infer: ([g], { shape }) => [{ shape, dtype: (g as Tensor).dtype }],
-    run: ({ inputs, outputs, attrs: { axis, shape }, dispatch }) => {
-      const [g, index] = inputs as readonly [Tensor, Tensor];
+    operands: { g: "float", index: "index" },
+    infer: ({ g }, { shape }: RowsAttrs & { readonly shape: Shape }) => ({ dx: { shape, dtype: g.dtype } }),
+    run: ({ inputs: { g, index }, outputs: { dx }, attrs: { axis, shape }, dispatch }) => {
       const steps = strides(index.shape);
       const dims = {
         size: numel(shape),
@@ -152,30 +142,28 @@ const gatherGradient: (inputs: Inputs, attrs: RowsAttrs & { readonly shape: Shap
         ...numberedDims("m", index.shape, 1),
         ...numberedDims("s", steps.with(axis, 0), 0),
       };
-      const spec = { dtype: gradientStorage(g.dtype), rank: shape.length };
-      dispatch(sumElements, spec, { g, index, dx: outputs[0] as Tensor }, dims);
+      dispatch(sumElements, { dtype: floatStorage(g), rank: shape.length }, { g, index, dx }, dims);
     },
-    saves: { inputs: [1], outputs: [] },
-    vjp: (h, at) => [gatherOp([h, at.input(1)], { axis: at.attrs.axis }), undefined],
+    saves: ["index"],
+    vjp: (h, at) => ({ g: () => gatherOp({ x: h, index: at.value("index") }, { axis: at.attrs.axis }) }),
   }),
 );
 
 const gatherOp = single(
-  defineOp<RowsAttrs>({
+  defineOp({
     name: "gather",
-    infer: ([x, index], { axis }) => {
-      const [from, by] = [x as Tensor, index as Tensor];
+    operands: { x: "any", index: "index" },
+    infer: ({ x, index }, { axis }: RowsAttrs) => {
       const fits =
-        by.rank === from.rank && by.shape.every((extent, i) => i === axis || extent <= (from.shape[i] as number));
-      if (!fits || from.rank > MAX_AXES) {
+        index.rank === x.rank && index.shape.every((extent, i) => i === axis || extent <= (x.shape[i] as number));
+      if (!fits || x.rank > MAX_AXES) {
         throw new ShapeError(
-          `gather: the index must have the rank of x (at most ${MAX_AXES}), and no larger extent but along axis ${axis}; got ${describe(from)} by ${describe(by)}.`,
+          `gather: the index must have the rank of x (at most ${MAX_AXES}), and no larger extent but along axis ${axis}; got ${describe(x)} by ${describe(index)}.`,
         );
       }
-      return [{ shape: by.shape, dtype: from.dtype }];
+      return { y: { shape: index.shape, dtype: x.dtype } };
     },
-    run: ({ inputs, outputs, attrs: { axis }, dispatch }) => {
-      const [x, index] = inputs as readonly [Tensor, Tensor];
+    run: ({ inputs: { x, index }, outputs: { y }, attrs: { axis }, dispatch }) => {
       if (index.size === 0) return;
       const steps = strides(x.shape);
       const merged = collapse(index.shape, [steps.with(axis, 0)]);
@@ -189,20 +177,20 @@ const gatherOp = single(
       };
       const spec = { unit: unitOf(storageType(x.dtype)), rank: merged.shape.length };
       const rows = axis > 0 && index.shape[0] === x.shape[0] ? (x.shape[0] as number) : 0;
-      dispatch(gatherElements, spec, { x, index, y: outputs[0] as Tensor }, dims, { rows });
+      dispatch(gatherElements, spec, { x, index, y }, dims, { rows });
     },
-    saves: { inputs: [1], outputs: [] },
-    vjp: (g, at) => {
-      const { shape } = at.shapes[0] as Described;
-      const { axis } = at.attrs;
-      const index = at.input(1);
-      // A single line is a list of rows of one element: chaining equal indices beats scanning it for each element.
-      if (numel(shape) === shape[axis]) {
-        const attrs = { axis: 0, shape: [numel(shape)] };
-        return [reshape(selectGradient([g, reshape(index, [index.size])], attrs), shape), undefined];
-      }
-      return [gatherGradient([g, index], { axis, shape }), undefined];
-    },
+    saves: ["index"],
+    vjp: (g, at) => ({
+      x: () => {
+        const { shape } = at.described("x");
+        const { axis } = at.attrs;
+        const index = at.value("index");
+        // A single line is a list of rows of one element: chaining equal indices beats scanning it for each element.
+        if (numel(shape) !== shape[axis]) return gatherGradient({ g, index }, { axis, shape });
+        const line = { g, index: reshape(index, [index.size]) };
+        return reshape(selectGradient(line, { axis: 0, shape: [numel(shape)] }), shape);
+      },
+    }),
   }),
 );
 
@@ -210,20 +198,20 @@ const gatherOp = single(
 export function gather(x: Tensor, index: Tensor, options: IndexOptions = {}): Tensor {
   const { dim = 0 } = readOptions("gather", options, INDEX);
   checkTensors("gather", { x, index });
-  checkIndex("gather", index);
   const axis = normalizeAxis("gather", dim, x.rank);
   checkRange("gather", "the index", index, x.shape[axis] as number);
-  return gatherOp([x, index], { axis });
+  return gatherOp({ x, index }, { axis });
 }
 
 const oneHotOp = single(
-  defineOp<{ readonly classes: number }>({
+  defineOp({
     name: "oneHot",
-    infer: ([index], { classes }) => [{ shape: [...(index as Tensor).shape, classes], dtype: "f32" }],
-    run: ({ inputs, outputs, attrs: { classes }, dispatch }) => {
-      const index = inputs[0] as Tensor;
-      dispatch(oneHotRows, {}, { index, y: outputs[0] as Tensor }, { count: index.size, classes });
-    },
+    operands: { index: "index" },
+    infer: ({ index }, { classes }: { readonly classes: number }) => ({
+      y: { shape: [...index.shape, classes], dtype: "f32" },
+    }),
+    run: ({ inputs: { index }, outputs: { y }, attrs: { classes }, dispatch }) =>
+      dispatch(oneHotRows, {}, { index, y }, { count: index.size, classes }),
   }),
 );
 
@@ -231,13 +219,12 @@ const oneHotOp = single(
 export function oneHot(index: Tensor, options: { readonly numClasses: number }): Tensor {
   const { numClasses } = readOptions("oneHot", options, ONE_HOT);
   checkTensors("oneHot", { index });
-  checkIndex("oneHot", index);
   if (!Number.isInteger(numClasses) || numClasses < 0) {
     throw new ArgumentError(
       `oneHot: numClasses must be a non-negative integer; got ${numClasses} for ${describe(index)}.`,
     );
   }
-  return oneHotOp([index], { classes: numClasses });
+  return oneHotOp({ index }, { classes: numClasses });
 }
 
 /**
@@ -247,7 +234,8 @@ export function oneHot(index: Tensor, options: { readonly numClasses: number }):
 export function scatterRows(target: Tensor, index: Tensor, x: Tensor, options: { readonly count?: Tensor } = {}): void {
   const { count } = readOptions("scatterRows", options, SCATTER);
   checkTensors("scatterRows", { target, index, x, "count?": count });
-  checkIndex("scatterRows", index);
+  if (index.dtype !== "i32" && index.dtype !== "u32")
+    throw new DTypeError(`scatterRows: index must be i32 or u32; got ${describe(index)}. Use cast().`);
   const fits =
     target.rank > 0 && x.rank === target.rank && x.shape.every((extent, i) => i === 0 || extent === target.shape[i]);
   if (!fits || index.rank !== 1 || index.size !== x.shape[0]) {
@@ -265,12 +253,5 @@ export function scatterRows(target: Tensor, index: Tensor, x: Tensor, options: {
   }
   const { width, dims } = rowsOf(target.shape, 0, index.size);
   const spec = { unit: unitOf(storageType(x.dtype)), width, live: count !== undefined };
-  dispatch(
-    target.device,
-    "scatterRows",
-    scatterRowsKernel,
-    spec,
-    { x, index, y: target, ...(count && { live: count }) },
-    dims,
-  );
+  dispatch(target.device, "scatterRows", scatterRowsKernel, spec, { x, index, y: target, live: count }, dims);
 }

@@ -24,14 +24,14 @@ const NORMALISE: Kinds<NormaliseOptions> = { shape: "any!", mean: "any!", std: "
 export const packedWords = (shape: Shape): number => Math.ceil(numel(shape) / 4);
 
 const op = single(
-  defineOp<{ readonly shape: Shape }>({
+  defineOp({
     name: "normaliseImages",
-    infer: (_, { shape }) => [{ shape, dtype: "f32" }],
-    run: ({ inputs: [bytes, affine, flips], outputs: [y], attrs: { shape }, dispatch }) => {
-      const [, height, width, channels] = shape as readonly [number, number, number, number];
+    operands: { bytes: "u32", affine: "f32", "flips?": "bool|u32" },
+    infer: (_, { shape }: { readonly shape: Shape }) => ({ y: { shape, dtype: "f32" } }),
+    run: ({ inputs, outputs, attrs: { shape }, dispatch }) => {
+      const [height = 0, width = 0, channels = 0] = shape.slice(1);
       const dims = { n: numel(shape), width, channels, pixels: height * width * channels };
-      const bindings = { bytes: bytes!, affine: affine!, y: y!, ...(flips && { flips }) };
-      dispatch(kernel, { flips: flips !== undefined }, bindings, dims);
+      dispatch(kernel, { flips: inputs.flips !== undefined }, { ...inputs, ...outputs }, dims);
     },
   }),
 );
@@ -64,7 +64,7 @@ export function normaliseImages(bytes: Tensor, options: NormaliseOptions): Tenso
   }
   const affine = mean.flatMap((m, c) => [1 / (255 * (std[c] as number)), -m / (std[c] as number)]);
   const factors = tensor(Float32Array.from(affine), { device: bytes.device });
-  const y = op([bytes, factors, flips], { shape });
+  const y = op({ bytes, affine: factors, flips }, { shape });
   factors.dispose();
   return y;
 }

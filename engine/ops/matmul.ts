@@ -14,12 +14,13 @@ import {
 } from "../../kernels/index.ts";
 import { isFloat } from "../dtype.ts";
 import { DTypeError, readOptions, ShapeError } from "../errors.ts";
-import { defineOp, type OpRecord, type Run } from "../op.ts";
+import type { NamedTensors } from "../graph.ts";
+import { defineOp, type Launcher, single } from "../op.ts";
 import { broadcastShapes, broadcastStrides, collapse, type Described, describe, numel, type Shape } from "../shape.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
-import { FUSED, type FusedAttrs, type FusedOptions, fusedAttrs, throughActivation } from "./activation.ts";
+import { checkFused, FUSED, type FusedAttrs, type FusedOptions, fusedAttrs, throughActivation } from "./activation.ts";
 import { sumTo } from "./reduce.ts";
-import { sizeClass } from "./rowwise.ts";
+import { floatStorage, sizeClass } from "./rowwise.ts";
 import { expand } from "./shape.ts";
 import { reshape } from "./view.ts";
 
@@ -96,16 +97,14 @@ const innerMessage = (op: string, a: Described, b: Described, ka: number, kb: nu
 
 /** Dispatches one batched product into `c`. */
 function runMatmul(
-  run: Run<unknown>,
+  { device, dispatch, temporary, choose }: Launcher,
   plan: Plan,
   attrs: MatmulAttrs,
   epilogue: EpilogueSpec,
-  bindings: Record<string, Tensor>,
+  bindings: NamedTensors & { readonly c: Tensor },
 ): void {
-  const { device, dispatch, temporary, choose } = run;
   const { m, n, k } = plan;
-  const c = bindings["c"] as Tensor;
-  const dtype = c.dtype as "f32" | "f16";
+  const dtype = floatStorage(bindings.c);
   const steps = batchSteps(plan);
   const { batch } = steps;
   if (m * n * k * batch <= SMALL_PRODUCT) {
@@ -130,7 +129,12 @@ function runMatmul(
   }
   const parts = temporary([splits, m, n]);
   dispatch(matmulKernel, spec, { ...bindings, c: parts }, dims);
-  dispatch(sumParts, { out: dtype, isVec: (m * n) % 4 === 0 }, { x: parts, y: c }, { length: m * n, parts: splits });
+  dispatch(
+    sumParts,
+    { out: dtype, isVec: (m * n) % 4 === 0 },
+    { x: parts, y: bindings.c },
+    { length: m * n, parts: splits },
+  );
 }
 
 /** The batch as (outer, middle, inner), and each operand's element strides along them. */
@@ -150,46 +154,43 @@ function batchSteps({ batch, a, b }: Plan) {
   };
 }
 
-const matmulOp = defineOp<MatmulAttrs>({
-  name: "matmul",
-  infer: ([a, b], attrs) => {
-    const [x, y] = [a as Tensor, b as Tensor];
-    const { m, n } = planMatmul(x.shape, y.shape, attrs);
-    const lead = broadcastShapes(
-      "matmul",
-      [x, y].map(({ shape, dtype }) => ({ shape: shape.slice(0, -2), dtype })),
-    );
-    return [{ shape: [...lead, m, n], dtype: x.dtype }];
-  },
-  run: (run) => {
-    const [a, b] = run.inputs as [Tensor, Tensor];
-    runMatmul(run, planMatmul(a.shape, b.shape, run.attrs), run.attrs, NO_EPILOGUE, {
-      a,
-      b,
-      c: run.outputs[0] as Tensor,
-    });
-  },
-  saves: { outputs: [] },
-  vjp: (g, at) => {
-    const { ta, tb } = at.attrs;
-    const [a, b] = [() => at.input(0), () => at.input(1)];
-    return [
-      at.needs(0) ? (ta ? product(b(), g, tb, true) : product(g, b(), false, !tb)) : undefined,
-      at.needs(1) ? (tb ? product(g, a(), true, ta) : product(a(), g, !ta, false)) : undefined,
-    ];
-  },
-});
+const matmulOp = single(
+  defineOp({
+    name: "matmul",
+    operands: { a: "float ... H V", b: "float ... R S" },
+    infer: ({ a, b }, attrs: MatmulAttrs) => {
+      const { m, n } = planMatmul(a.shape, b.shape, attrs);
+      return { c: { shape: [...leadOf(a, b), m, n], dtype: a.dtype } };
+    },
+    run: (run) => {
+      const { a, b } = run.inputs;
+      runMatmul(run, planMatmul(a.shape, b.shape, run.attrs), run.attrs, NO_EPILOGUE, { a, b, c: run.outputs.c });
+    },
+    saves: ["a", "b"],
+    vjp: (g, at) => {
+      const { ta, tb } = at.attrs;
+      const [a, b] = [() => at.value("a"), () => at.value("b")];
+      return {
+        a: () => (ta ? product(b(), g, tb, true) : product(g, b(), false, !tb)),
+        b: () => (tb ? product(g, a(), true, ta) : product(a(), g, !ta, false)),
+      };
+    },
+  }),
+);
 
-/** A product of operands that have at least two axes each. */
-function product(a: Tensor, b: Tensor, ta: boolean, tb: boolean): Tensor {
-  if (planMatmul(a.shape, b.shape, { ta, tb }).batch.length <= MAX_BATCH_AXES)
-    return matmulOp([a, b], { ta, tb })[0] as Tensor;
-  const lead = broadcastShapes(
+/** Common batch axes of two operands. */
+const leadOf = (a: Described, b: Described): number[] =>
+  broadcastShapes(
     "matmul",
     [a, b].map(({ shape, dtype }) => ({ shape: shape.slice(0, -2), dtype })),
   );
+
+/** A product of operands that have at least two axes each. */
+function product(a: Tensor, b: Tensor, ta: boolean, tb: boolean): Tensor {
+  if (planMatmul(a.shape, b.shape, { ta, tb }).batch.length <= MAX_BATCH_AXES) return matmulOp({ a, b }, { ta, tb });
+  const lead = leadOf(a, b);
   const whole = (x: Tensor): Tensor => expand(x, [...lead, ...x.shape.slice(-2)]);
-  return matmulOp([whole(a), whole(b)], { ta, tb })[0] as Tensor;
+  return matmulOp({ a: whole(a), b: whole(b) }, { ta, tb });
 }
 
 /**
@@ -222,68 +223,44 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   return isFlat || dropped.length < y.rank ? reshape(y, dropped) : y;
 }
 
-const linearRecord = (isActivated: boolean): OpRecord<FusedAttrs> => ({
-  name: "linear",
-  infer: ([x, weight, bias, residual], { keep }) => {
-    const [rows, w] = [x as Tensor, weight as Tensor];
-    const out = { shape: [...rows.shape.slice(0, -1), w.shape[1] as number], dtype: rows.dtype };
-    checkLinear(rows, w, bias, residual, out);
-    return keep ? [out, out] : [out];
-  },
-  run: (run) => {
-    const [x, weight, bias, residual] = run.inputs;
-    const w = weight as Tensor;
-    const [k, n] = w.shape as readonly [number, number];
-    const epilogue = { bias: bias !== undefined, ...run.attrs };
-    const isPlain = !epilogue.bias && epilogue.activation === "none" && epilogue.residual === "none";
-    const plan = { m: numel((x as Tensor).shape.slice(0, -1)), n, k, batch: [], a: [], b: [] };
-    const optional = {
-      ...(bias && { bias }),
-      ...(residual && { residual }),
-      ...(run.outputs[1] && { pre: run.outputs[1] }),
-    };
-    const bindings = { a: x as Tensor, b: w, c: run.outputs[0] as Tensor, ...optional };
-    runMatmul(run, plan, { ta: false, tb: false }, isPlain ? NO_EPILOGUE : epilogue, bindings);
-  },
-  saves: { inputs: [0, 1], outputs: isActivated ? "all" : [] },
-  vjp: (g, at) => {
-    const { activation, residual, keep } = at.attrs;
-    const inner = throughActivation(activation, g, () => at.output(keep ? 1 : 0), keep, at);
-    const { shape } = at.shapes[0] as Described;
-    const rows = numel(shape.slice(0, -1));
-    const flat = reshape(inner, [rows, inner.shape.at(-1) as number]);
-    return [
-      at.needs(0) ? reshape(product(flat, at.input(1), false, true), shape) : undefined,
-      at.needs(1) ? product(reshape(at.input(0), [rows, shape.at(-1) as number]), flat, true, false) : undefined,
-      at.needs(2) ? sumTo(flat, [flat.shape[1] as number]) : undefined,
-      at.needs(3) ? (residual === "after" ? g : inner) : undefined,
-    ];
-  },
-});
+const linearOp = (isActivated: boolean) =>
+  single(
+    defineOp({
+      name: "linear",
+      operands: { x: "any ... K", weight: "any K N", "bias?": "any", "residual?": "any" },
+      infer: ({ x, weight, bias, residual }, { keep }: FusedAttrs, { N }) => {
+        const y = { shape: [...x.shape.slice(0, -1), N], dtype: x.dtype };
+        checkFused("linear", { x, weight, bias, residual }, y);
+        return { y, pre: keep ? y : undefined };
+      },
+      run: (run) => {
+        const { x, weight, bias, residual } = run.inputs;
+        const { K: k, N: n } = run.sizes;
+        const epilogue = { bias: bias !== undefined, ...run.attrs };
+        const isPlain = !epilogue.bias && epilogue.activation === "none" && epilogue.residual === "none";
+        const plan = { m: numel(x.shape.slice(0, -1)), n, k, batch: [], a: [], b: [] };
+        const bindings = { a: x, b: weight, c: run.outputs.y, bias, residual, pre: run.outputs.pre };
+        runMatmul(run, plan, { ta: false, tb: false }, isPlain ? NO_EPILOGUE : epilogue, bindings);
+      },
+      saves: isActivated ? ["x", "weight", "y", "pre"] : ["x", "weight"],
+      vjp: (g, at) => {
+        const { residual } = at.attrs;
+        const inner = throughActivation(g, at);
+        const { shape } = at.described("x");
+        const flat = reshape(inner, [numel(shape.slice(0, -1)), inner.shape.at(-1) as number]);
+        return {
+          x: () => reshape(product(flat, at.value("weight"), false, true), shape),
+          weight: () =>
+            product(reshape(at.value("x"), [flat.shape[0] as number, shape.at(-1) as number]), flat, true, false),
+          bias: () => sumTo(flat, [flat.shape[1] as number]),
+          residual: residual === "after" ? g : inner,
+        };
+      },
+    }),
+  );
 
-const linearPlain = defineOp(linearRecord(false));
-const linearActivated = defineOp(linearRecord(true));
-
-function checkLinear(
-  x: Tensor,
-  weight: Tensor,
-  bias: Tensor | undefined,
-  residual: Tensor | undefined,
-  out: Described,
-): void {
-  const given = [x, weight, ...(bias ? [bias] : []), ...(residual ? [residual] : [])];
-  if (given.some(({ dtype }) => !isFloat(dtype) || dtype !== x.dtype)) {
-    throw new DTypeError(
-      `linear: all dtypes must be f32, or all f16; got ${given.map(describe).join(" x ")}. Use cast().`,
-    );
-  }
-  const n = weight.shape[1] as number;
-  if (bias && (bias.rank !== 1 || bias.size !== n))
-    throw new ShapeError(`linear: the bias must be [${n}]; got ${describe(bias)}.`);
-  if (residual && residual.shape.join() !== out.shape.join()) {
-    throw new ShapeError(`linear: the residual must be ${describe(out)}; got ${describe(residual)}.`);
-  }
-}
+const linearPlain = linearOp(false);
+const linearActivated = linearOp(true);
 
 /**
  * `x [.., in] * weight [in, out] + bias [out]`, with an optional residual and activation in the same dispatch.
@@ -291,13 +268,13 @@ function checkLinear(
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor, options: FusedOptions = {}): Tensor {
   readOptions("linear", options, FUSED);
-  checkTensors("linear", { x, weight, "bias?": bias, "residual?": options.residual });
+  checkTensors("linear", { x, weight });
   if (x.rank === 0 || weight.rank !== 2) {
     throw new ShapeError(`linear: operands must be [.., in] x [in, out]; got ${describe(x)} x ${describe(weight)}.`);
   }
   const [ka, kb] = [x.shape.at(-1) as number, weight.shape[0] as number];
   if (ka !== kb) throw new ShapeError(innerMessage("linear", x, weight, ka, kb));
-  const inputs = [x, weight, bias, options.residual];
+  const inputs = { x, weight, bias, residual: options.residual };
   const attrs = fusedAttrs("linear", inputs, options);
-  return (attrs.activation === "none" ? linearPlain : linearActivated)(inputs, attrs)[0] as Tensor;
+  return (attrs.activation === "none" ? linearPlain : linearActivated)(inputs, attrs);
 }

@@ -18,11 +18,11 @@ import {
   layerNormTeams,
 } from "../../kernels/index.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
-import { defineOp, type Run, single } from "../op.ts";
-import { checkList, type Described, describe, formatShape, numel, type Shape, sameShape } from "../shape.ts";
+import { defineOp, type Launcher, single } from "../op.ts";
+import { checkList, type Described, describe, formatShape, numel, sameShape } from "../shape.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { full } from "./fill.ts";
-import { checkF32, checkFloat, floatStorage, sizeClass } from "./rowwise.ts";
+import { floatStorage, sizeClass } from "./rowwise.ts";
 
 /** Options of the norms. */
 export interface NormOptions {
@@ -35,87 +35,60 @@ export function checkEps(op: string, eps: number): void {
   if (!(eps >= 0)) throw new ArgumentError(`${op}: eps must not be negative; got ${eps}.`);
 }
 
-/** Throws unless a parameter is f32 of the wanted shape. */
-export function checkParameter(op: string, what: string, parameter: Tensor | undefined, shape: Shape): void {
-  if (parameter === undefined) return;
-  checkTensors(op, { [what]: parameter });
-  checkF32(op, what, parameter);
-  if (!sameShape(parameter.shape, shape)) {
-    throw new ShapeError(`${op}: ${what} must have shape ${formatShape(shape)}; got ${describe(parameter)}.`);
-  }
-}
-
 interface LayerAttrs {
   readonly len: number;
   readonly eps: number;
   readonly affine: LayerNormSpec["affine"];
 }
 
-function layerSpec(
-  { device, choose }: Pick<Run<LayerAttrs>, "device" | "choose">,
-  x: Described,
-  attrs: LayerAttrs,
-  pass: string,
-): LayerNormSpec {
+function layerSpec({ device, choose }: Launcher, x: Described, attrs: LayerAttrs, pass: string): LayerNormSpec {
   const rows = numel(x.shape) / attrs.len;
   const candidates = layerNormCandidates({ rows, len: attrs.len, dtype: floatStorage(x) }, attrs.affine, device.info);
   return choose(`layerNorm.${pass}:${x.dtype}:${attrs.affine}:${sizeClass(rows, attrs.len)}`, candidates);
 }
 
-/** Inputs: g, x, stats, weight. Outputs: dx, and with parameters dweight and dbias. */
-const layerNormGradient = defineOp<LayerAttrs>({
+const layerNormGradient = defineOp({
   name: "layerNormBackward",
-  infer: ([, x, , weight]) => [x, ...(weight ? [weight, weight] : [])] as Tensor[],
+  operands: { g: "float", x: "float", stats: "f32", "weight?": "f32" },
+  infer: ({ x, weight }, _: LayerAttrs) => ({ dx: x, dweight: weight, dbias: weight }),
   run: (run) => {
-    const [g, x, stats, weight] = run.inputs as readonly [Tensor, Tensor, Tensor, Tensor | undefined];
-    const [dx, dweight, dbias] = run.outputs as readonly [Tensor, Tensor | undefined, Tensor | undefined];
+    const { g, x, stats, weight } = run.inputs;
+    const { dx, dweight, dbias } = run.outputs;
     const { len } = run.attrs;
     const rows = x.size / len;
     const spec = layerSpec(run, x, run.attrs, "backward");
     const isPartial = layerNormHasPartials(spec);
     const chunk = isPartial ? spec.span : Math.max(1, Math.ceil(rows / 64));
     const parts = isPartial ? layerNormTeams(rows, spec) : Math.ceil(rows / chunk);
-    const partials = weight ? run.temporary([parts, 2, len]) : undefined;
-    run.dispatch(
-      layerNormBackward,
-      spec,
-      { g, x, stats, dx, ...(weight && { weight }), ...(partials && { partials }) },
-      { rows, len },
-    );
-    if (!partials || !dweight || !dbias) return;
+    const partials = weight && run.temporary([parts, 2, len]);
+    run.dispatch(layerNormBackward, spec, { g, x, stats, dx, weight, partials }, { rows, len });
+    if (!partials) return;
     if (!isPartial) run.dispatch(layerNormParameterSums, spec, { g, x, stats, partials }, { rows, len, parts, chunk });
-    run.dispatch(
-      columnSums,
-      columnSumsSpec(spec.width, run.device.info),
-      { partials, first: dweight, second: dbias },
-      { parts, len },
-    );
+    const sums = { partials, first: dweight, second: dbias };
+    run.dispatch(columnSums, columnSumsSpec(spec.width, run.device.info), sums, { parts, len });
   },
 });
 
 const layerNormOp = single(
-  defineOp<LayerAttrs>({
+  defineOp({
     name: "layerNorm",
-    infer: ([x], { len }) => {
-      const { shape, dtype } = x as Tensor;
-      return [
-        { shape, dtype },
-        { shape: [numel(shape) / len, 2], dtype: "f32" },
-      ];
-    },
+    operands: { x: "float", "weight?": "f32", "bias?": "f32" },
+    infer: ({ x: { shape, dtype } }, { len }: LayerAttrs) => ({
+      y: { shape, dtype },
+      stats: { shape: [numel(shape) / len, 2], dtype: "f32" },
+    }),
     run: (run) => {
-      const [x, weight, bias] = run.inputs as readonly [Tensor, Tensor | undefined, Tensor | undefined];
-      const [y, stats] = run.outputs as readonly [Tensor, Tensor];
+      const { x } = run.inputs;
       const { len, eps } = run.attrs;
-      const buffers = { x, y, stats, ...(weight && { weight }), ...(bias && { bias }) };
-      run.dispatch(layerNormForward, layerSpec(run, x, run.attrs, "forward"), buffers, {
-        rows: x.size / len,
-        len,
-        eps,
-      });
+      const spec = layerSpec(run, x, run.attrs, "forward");
+      run.dispatch(layerNormForward, spec, { ...run.inputs, ...run.outputs }, { rows: x.size / len, len, eps });
     },
-    saves: { inputs: [0, 1], outputs: [1] },
-    vjp: (g, at) => layerNormGradient([g, at.input(0), at.output(1), at.has(1) ? at.input(1) : undefined], at.attrs),
+    saves: ["x", "weight", "stats"],
+    vjp: (g, at) => {
+      const inputs = { g, x: at.value("x"), stats: at.value("stats"), weight: at.value("weight") };
+      const { dx, dweight, dbias } = layerNormGradient(inputs, at.attrs);
+      return { x: dx, weight: dweight, bias: dbias };
+    },
   }),
 );
 
@@ -135,7 +108,6 @@ export function layerNorm(x: Tensor, weight?: Tensor, bias?: Tensor, options: La
   const op = "layerNorm";
   checkTensors(op, { x, "weight?": weight, "bias?": bias });
   const { normalizedShape, eps = 1e-5 } = readOptions(op, options, LAYER);
-  checkFloat(op, "x", x);
   checkEps(op, eps);
   const shape = normalizedShape ?? weight?.shape ?? x.shape.slice(-1);
   checkList(op, "normalizedShape", shape);
@@ -146,9 +118,11 @@ export function layerNorm(x: Tensor, weight?: Tensor, bias?: Tensor, options: La
     );
   }
   if (bias && !weight) throw new ArgumentError(`${op}: a bias must come with a weight; got a bias alone. Pass ones().`);
-  checkParameter(op, "weight", weight, shape);
-  checkParameter(op, "bias", bias, shape);
-  return layerNormOp([x, weight, bias], { len, eps, affine: bias ? "both" : weight ? "weight" : "none" });
+  for (const [what, parameter] of Object.entries({ weight, bias })) {
+    if (parameter && !sameShape(parameter.shape, shape))
+      throw new ShapeError(`${op}: ${what} must have shape ${formatShape(shape)}; got ${describe(parameter)}.`);
+  }
+  return layerNormOp({ x, weight, bias }, { len, eps, affine: bias ? "both" : weight ? "weight" : "none" });
 }
 
 interface GroupAttrs {
@@ -161,12 +135,7 @@ const groupSizes = ({ shape }: Described, groups: number) => {
   return { samples, positions: numel(shape.slice(1, -1)), channels, groups };
 };
 
-function groupSpec(
-  { device, choose }: Pick<Run<GroupAttrs>, "device" | "choose">,
-  x: Described,
-  { groups }: GroupAttrs,
-  pass: string,
-) {
+function groupSpec({ device, choose }: Launcher, x: Described, { groups }: GroupAttrs, pass: string) {
   const sizes = groupSizes(x, groups);
   const candidates = groupNormCandidates({ ...sizes, dtype: floatStorage(x) }, device.info);
   return choose(
@@ -175,13 +144,13 @@ function groupSpec(
   );
 }
 
-/** Inputs: g, x, stats, weight. Outputs: dx, dweight, dbias. */
-const groupNormGradient = defineOp<GroupAttrs>({
+const groupNormGradient = defineOp({
   name: "groupNormBackward",
-  infer: ([, x, , weight]) => [x, weight, weight] as Tensor[],
+  operands: { g: "float", x: "float", stats: "f32", weight: "f32" },
+  infer: ({ x, weight }, _: GroupAttrs) => ({ dx: x, dweight: weight, dbias: weight }),
   run: (run) => {
-    const [g, x, stats, weight] = run.inputs as readonly Tensor[] as [Tensor, Tensor, Tensor, Tensor];
-    const [dx, dweight, dbias] = run.outputs as [Tensor, Tensor, Tensor];
+    const { g, x, stats, weight } = run.inputs;
+    const { dx, dweight, dbias } = run.outputs;
     const sizes = groupSizes(x, run.attrs.groups);
     const spec = groupSpec(run, x, run.attrs, "backward");
     const chunk = groupNormChunk(sizes);
@@ -190,38 +159,33 @@ const groupNormGradient = defineOp<GroupAttrs>({
     const own = chunk > 1;
     const partial = { width: spec.width, dtype: spec.dtype };
     run.dispatch(groupNormBackwardSums, partial, { g, x, stats, sums }, { ...sizes, parts, chunk });
-    if (x.size > 0) {
-      run.dispatch(groupNormBackward, { ...spec, own }, { g, x, stats, weight, dx, ...(!own && { sums }) }, sizes);
-    }
-    const dims = { parts, len: sizes.channels };
-    run.dispatch(
-      columnSums,
-      columnSumsSpec(spec.width, run.device.info),
-      { partials: sums, first: dweight, second: dbias },
-      dims,
-    );
+    if (x.size > 0) run.dispatch(groupNormBackward, { ...spec, own }, { g, x, stats, weight, dx, sums }, sizes);
+    const buffers = { partials: sums, first: dweight, second: dbias };
+    run.dispatch(columnSums, columnSumsSpec(spec.width, run.device.info), buffers, { parts, len: sizes.channels });
   },
 });
 
 const groupNormOp = single(
-  defineOp<GroupAttrs>({
+  defineOp({
     name: "groupNorm",
-    infer: ([x], { groups }) => {
-      const { shape, dtype } = x as Tensor;
-      return [
-        { shape, dtype },
-        { shape: [shape[0] as number, groups, 2], dtype: "f32" },
-      ];
-    },
+    operands: { x: "float N ... C", weight: "f32 C", bias: "f32 C" },
+    infer: ({ x: { shape, dtype } }, { groups }: GroupAttrs, { N }) => ({
+      y: { shape, dtype },
+      stats: { shape: [N, groups, 2], dtype: "f32" },
+    }),
     run: (run) => {
-      const [x, weight, bias] = run.inputs as [Tensor, Tensor, Tensor];
-      const [y, stats] = run.outputs as [Tensor, Tensor];
+      const { x } = run.inputs;
       if (x.size === 0) return;
       const dims = { ...groupSizes(x, run.attrs.groups), eps: run.attrs.eps };
-      run.dispatch(groupNormForward, groupSpec(run, x, run.attrs, "forward"), { x, weight, bias, y, stats }, dims);
+      const spec = groupSpec(run, x, run.attrs, "forward");
+      run.dispatch(groupNormForward, spec, { ...run.inputs, ...run.outputs }, dims);
     },
-    saves: { inputs: [0, 1], outputs: [1] },
-    vjp: (g, at) => groupNormGradient([g, at.input(0), at.output(1), at.input(1)], at.attrs),
+    saves: ["x", "weight", "stats"],
+    vjp: (g, at) => {
+      const inputs = { g, x: at.value("x"), stats: at.value("stats"), weight: at.value("weight") };
+      const { dx, dweight, dbias } = groupNormGradient(inputs, at.attrs);
+      return { x: dx, weight: dweight, bias: dbias };
+    },
   }),
 );
 
@@ -246,7 +210,6 @@ export function groupNorm(
   const op = "groupNorm";
   checkTensors(op, { x, "weight?": weight, "bias?": bias });
   const { numGroups, eps = 1e-5 } = readOptions(op, options, GROUP);
-  checkFloat(op, "x", x);
   checkEps(op, eps);
   const channels = x.shape.at(-1);
   if (x.rank < 2 || !channels || !Number.isInteger(numGroups) || numGroups < 1 || channels % numGroups !== 0) {
@@ -254,9 +217,10 @@ export function groupNorm(
       `${op}: x must be [N, ..., C] with C a multiple of numGroups; got ${describe(x)} for ${numGroups} groups.`,
     );
   }
-  checkParameter(op, "weight", weight, [channels]);
-  checkParameter(op, "bias", bias, [channels]);
   const { device } = x;
-  const parameters = [weight ?? full([channels], 1, { device }), bias ?? full([channels], 0, { device })];
-  return groupNormOp([x, ...parameters], { groups: numGroups, eps });
+  const parameters = {
+    weight: weight ?? full([channels], 1, { device }),
+    bias: bias ?? full([channels], 0, { device }),
+  };
+  return groupNormOp({ x, ...parameters }, { groups: numGroups, eps });
 }

@@ -12,10 +12,10 @@ import {
   placeWords,
 } from "../../kernels/index.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
-import { defineOp, type Inputs, isRecording, single } from "../op.ts";
+import { defineOp, isRecording, single } from "../op.ts";
 import { type Described, describe } from "../shape.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
-import { checkFloat, floatStorage, sizeClass } from "./rowwise.ts";
+import { floatStorage, sizeClass } from "./rowwise.ts";
 
 /** One number for both axes, or [rows, columns]. */
 export type Pair = number | readonly [number, number];
@@ -71,7 +71,6 @@ export function pairOf(op: string, name: string, value: Pair, least: number): [n
 /** Batch, height, width and channels of an image tensor [B, H, W, C] or [H, W, C]. */
 export function imageOf(op: string, x: Tensor): { n: number; h: number; w: number; c: number } {
   checkTensors(op, { x });
-  checkFloat(op, "x", x);
   if (x.rank !== 4 && x.rank !== 3) {
     throw new ShapeError(`${op}: x must have the shape [B, H, W, C] or [H, W, C]; got ${describe(x)}.`);
   }
@@ -111,71 +110,75 @@ function windowsOf(op: string, x: Tensor, options: AvgPoolOptions): Windows {
 }
 
 const maxGrad = single(
-  defineOp<Grad<Windows>>({
+  defineOp({
     name: "maxPool2dBackward",
-    infer: (_, { to }) => [to],
-    run: ({ inputs: [g, places], outputs: [dx], attrs: { dims, to }, dispatch }) => {
-      dispatch(maxPoolBackward, maxSpec(to, dims), { g: g!, places: places!, dx: dx! }, dims);
-    },
+    operands: { g: "float", places: "u32" },
+    infer: (_, { to }: Grad<Windows>) => ({ dx: to }),
+    run: ({ inputs, outputs, attrs: { dims, to }, dispatch }) =>
+      dispatch(maxPoolBackward, maxSpec(to, dims), { ...inputs, ...outputs }, dims),
   }),
 );
 
-const maxOp = defineOp<Windows>({
+const maxOp = defineOp({
   name: "maxPool2d",
-  infer: ([x], dims) => {
-    const y = resized(x!, dims.oh, dims.ow);
-    const words = placeWords(dims.n * dims.oh * dims.ow * dims.c, maxSpec(x!, dims));
-    return isRecording() && x!.isDifferentiable ? [y, { shape: [words], dtype: "u32" }] : [y];
+  operands: { x: "float" },
+  infer: ({ x }, dims: Windows) => {
+    const words = placeWords(dims.n * dims.oh * dims.ow * dims.c, maxSpec(x, dims));
+    const places = { shape: [words], dtype: "u32" } as const;
+    return { y: resized(x, dims.oh, dims.ow), places: isRecording() && x.isDifferentiable ? places : undefined };
   },
-  run: ({ inputs: [x], outputs: [y, places], attrs, dispatch }) => {
-    const spec = { ...maxSpec(x!, attrs), places: places !== undefined };
-    dispatch(maxPool, spec, { x: x!, y: y!, ...(places && { places }) }, attrs);
+  run: ({ inputs: { x }, outputs, attrs, dispatch }) => {
+    const spec = { ...maxSpec(x, attrs), places: outputs.places !== undefined };
+    dispatch(maxPool, spec, { x, ...outputs }, attrs);
   },
-  saves: { inputs: [], outputs: [1] },
-  vjp: (g, at) => [maxGrad([g, at.output(1)], { dims: at.attrs, to: at.shapes[0]! })],
+  saves: ["places"],
+  vjp: (g, at) => ({
+    x: () => maxGrad({ g, places: at.value("places") as Tensor }, { dims: at.attrs, to: at.described("x") }),
+  }),
 });
 
 /** Fixed windows, or windows that adapt to the sizes. */
 type Average = { readonly adaptive: boolean; readonly dims: Windows };
 
-const averageGrad: (inputs: Inputs, attrs: Average & Grad<Windows>) => Tensor = single(
-  defineOp<Average & Grad<Windows>>({
+const averageGrad: (inputs: { readonly g: Tensor }, attrs: Average & Grad<Windows>) => Tensor = single(
+  defineOp({
     name: "avgPool2dBackward",
-    infer: (_, { to }) => [to],
-    run: ({ inputs: [g], outputs: [dx], attrs: { adaptive, dims, to }, dispatch }) => {
-      dispatch(avgPoolBackward, { ...specOf(to, dims), adaptive }, { g: g!, dx: dx! }, dims);
-    },
-    saves: { inputs: [], outputs: [] },
-    vjp: (h, { attrs: { adaptive, dims } }) => [averageOp([h], { adaptive, dims })],
+    operands: { g: "float" },
+    infer: (_, { to }: Average & Grad<Windows>) => ({ dx: to }),
+    run: ({ inputs: { g }, outputs: { dx }, attrs: { adaptive, dims, to }, dispatch }) =>
+      dispatch(avgPoolBackward, { ...specOf(to, dims), adaptive }, { g, dx }, dims),
+    saves: [],
+    vjp: (h, { attrs: { adaptive, dims } }) => ({ g: () => averageOp({ x: h }, { adaptive, dims }) }),
   }),
 );
 
 const averageOp = single(
-  defineOp<Average>({
+  defineOp({
     name: "avgPool2d",
-    infer: ([x], { dims }) => [resized(x!, dims.oh, dims.ow)],
-    run: ({ device, inputs: [x], outputs: [y], attrs: { adaptive, dims }, dispatch, choose }) => {
-      const [outputs, window] = [y!.size, dims.kh * dims.kw];
-      const spec = { ...specOf(x!, dims), adaptive };
-      const key = `avgPool2d:${x!.dtype}:${sizeClass(outputs, window)}:${spec.width}:${adaptive}`;
-      dispatch(avgPool, choose(key, averageCandidates(spec, { outputs, window }, device.info)), { x: x!, y: y! }, dims);
+    operands: { x: "float" },
+    infer: ({ x }, { dims }: Average) => ({ y: resized(x, dims.oh, dims.ow) }),
+    run: ({ device, inputs: { x }, outputs: { y }, attrs: { adaptive, dims }, dispatch, choose }) => {
+      const [outputs, window] = [y.size, dims.kh * dims.kw];
+      const spec = { ...specOf(x, dims), adaptive };
+      const key = `avgPool2d:${x.dtype}:${sizeClass(outputs, window)}:${spec.width}:${adaptive}`;
+      dispatch(avgPool, choose(key, averageCandidates(spec, { outputs, window }, device.info)), { x, y }, dims);
     },
-    saves: { inputs: [], outputs: [] },
-    vjp: (g, at) => [averageGrad([g], { ...at.attrs, to: at.shapes[0]! })],
+    saves: [],
+    vjp: (g, at) => ({ x: () => averageGrad({ g }, { ...at.attrs, to: at.described("x") }) }),
   }),
 );
 
 /** Largest value of each window. Padding counts as -inf; of equal maxima the first, row by row, takes the gradient. */
 export function maxPool2d(x: Tensor, options: PoolOptions): Tensor {
-  const [y, places] = maxOp([x], windowsOf("maxPool2d", x, readOptions("maxPool2d", options, POOL)));
+  const { y, places } = maxOp({ x }, windowsOf("maxPool2d", x, readOptions("maxPool2d", options, POOL)));
   places?.dispose();
-  return y as Tensor;
+  return y;
 }
 
 /** Mean of each window. */
 export function avgPool2d(x: Tensor, options: AvgPoolOptions): Tensor {
   const dims = windowsOf("avgPool2d", x, readOptions("avgPool2d", options, AVERAGE));
-  return averageOp([x], { adaptive: false, dims });
+  return averageOp({ x }, { adaptive: false, dims });
 }
 
 /** Options of `adaptiveAvgPool2d`. */
@@ -199,5 +202,8 @@ export function adaptiveAvgPool2d(x: Tensor, options: AdaptivePoolOptions): Tens
     throw new ShapeError(`${op}: the image must have rows and columns; got ${describe(x)}.`);
   const [sh, sw] = [Math.floor(image.h / oh), Math.floor(image.w / ow)];
   const adaptive = image.h % oh !== 0 || image.w % ow !== 0;
-  return averageOp([x], { adaptive, dims: { ...image, oh, ow, kh: sh, kw: sw, sh, sw, pt: 0, pl: 0, includePad: 1 } });
+  return averageOp(
+    { x },
+    { adaptive, dims: { ...image, oh, ow, kh: sh, kw: sw, sh, sw, pt: 0, pl: 0, includePad: 1 } },
+  );
 }

@@ -6,7 +6,8 @@ import { dropoutKernel, type RandomKind, randomAdvance, randomFill } from "../..
 import type { Device } from "../device.ts";
 import type { DType } from "../dtype.ts";
 import { ArgumentError, readOptions } from "../errors.ts";
-import { checkDevice, defineOp, dispatch, type Inputs, single } from "../op.ts";
+import { defineOp, dispatch, single } from "../op.ts";
+import { checkDevice } from "../operands.ts";
 import { chance, type RandomKey, randomPermutation, randomState } from "../random.ts";
 import { keep } from "../scope.ts";
 import { checkShape, numel, type Shape } from "../shape.ts";
@@ -127,18 +128,19 @@ interface Draw {
 /** An op that fills a shape with random values of one kind. */
 function filler(name: string, kind: RandomKind, dtype: DType) {
   const op = single(
-    defineOp<Draw>({
+    defineOp({
       name,
-      infer: (_, { shape }) => [{ shape, dtype }],
-      run: ({ inputs: [state], outputs: [y], attrs, dispatch }) => {
+      operands: { state: "u32" },
+      infer: (_, { shape }: Draw) => ({ y: { shape, dtype } }),
+      run: ({ inputs: { state }, outputs: { y }, attrs, dispatch }) => {
         const n = numel(attrs.shape);
-        dispatch(randomFill, { kind, width: n % 4 === 0 ? 4 : 1 }, { state: state!, y: y! }, { ...attrs, n });
+        dispatch(randomFill, { kind, width: n % 4 === 0 ? 4 : 1 }, { state, y }, { ...attrs, n });
       },
     }),
   );
   return (shape: Shape, source: Source, { low = 0, span = 0, threshold = 0 } = {}): Tensor => {
     checkShape(name, shape);
-    return from(name, source, (state, call) => op([state], { shape, call, low, span, threshold }));
+    return from(name, source, (state, call) => op({ state }, { shape, call, low, span, threshold }));
   };
 }
 
@@ -193,19 +195,20 @@ export function permutation(n: number, options: RandomKey & { readonly device?: 
 
 type Mask = { readonly p: number; readonly call: number };
 
-const dropoutOp: (inputs: Inputs, mask: Mask) => Tensor = single(
-  defineOp<Mask>({
+const dropoutOp: (inputs: { readonly state: Tensor; readonly x: Tensor }, mask: Mask) => Tensor = single(
+  defineOp({
     name: "dropout",
-    infer: ([, x]) => [x!],
-    run: ({ inputs: [state, x], outputs: [y], attrs: { p, call }, dispatch }) => {
-      const n = x!.size;
-      const spec = { width: n % 4 === 0 ? 4 : 1, dtype: floatStorage(x!) } as const;
+    operands: { state: "u32", x: "float" },
+    infer: ({ x }, _: Mask) => ({ y: x }),
+    run: ({ inputs: { state, x }, outputs: { y }, attrs: { p, call }, dispatch }) => {
+      const n = x.size;
+      const spec = { width: n % 4 === 0 ? 4 : 1, dtype: floatStorage(x) } as const;
       const scale = p < 1 ? 1 / (1 - p) : 0;
-      dispatch(dropoutKernel, spec, { state: state!, x: x!, y: y! }, { n, call, threshold: chance(p), scale });
+      dispatch(dropoutKernel, spec, { state, x, y }, { n, call, threshold: chance(p), scale });
     },
-    saves: { inputs: [0], outputs: [] },
+    saves: ["state"],
     // The mask is drawn again from the same counters.
-    vjp: (g, at) => [undefined, dropoutOp([at.input(0), g], at.attrs)],
+    vjp: (g, at) => ({ x: () => dropoutOp({ state: at.value("state"), x: g }, at.attrs) }),
   }),
 );
 
@@ -215,5 +218,5 @@ export function dropout(x: Tensor, options: RandomSource & { readonly p: number 
   checkTensors("dropout", { x });
   checkFloat("dropout", "x", x);
   checkChance("dropout", options.p);
-  return from("dropout", options, (state, call) => dropoutOp([state, x], { p: options.p, call }), x);
+  return from("dropout", options, (state, call) => dropoutOp({ state, x }, { p: options.p, call }), x);
 }

@@ -14,11 +14,10 @@ import {
 import { type DType, isFloat, storageType } from "../dtype.ts";
 import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import type { Backward } from "../graph.ts";
-import { defineOp, type OpRecord, type Run, single } from "../op.ts";
+import { defineOp, type Launcher, single } from "../op.ts";
 import {
   broadcastAxes,
   checkShape,
-  type Described,
   describe,
   normalizeAxes,
   normalizeAxis,
@@ -91,13 +90,7 @@ function mergedAxes(shape: Shape, axes: readonly number[]): (StridedAxis & { rea
 }
 
 /** Appends the launches that reduce `x` over `axes` into `y`. */
-function reduceInto(
-  run: Pick<Run<unknown>, "device" | "dispatch" | "temporary">,
-  op: ReduceOp,
-  x: Tensor,
-  y: Tensor,
-  attrs: Attrs,
-): void {
+function reduceInto(run: Launcher, op: ReduceOp, x: Tensor, y: Tensor, attrs: Attrs): void {
   const { axes, correction } = attrs;
   const dtype = storageType(x.dtype);
   const traits = run.device.info;
@@ -140,6 +133,9 @@ function checkAxes(name: string, x: Tensor, axes: readonly number[]): void {
   }
 }
 
+/** The values of a reduction, by name. */
+type Reduced = { readonly x: Tensor; readonly y: Tensor };
+
 /** What sets one reduction apart: operand dtypes, the result's dtype, what it saves, its gradient. */
 interface Trait {
   readonly name: ReduceOp;
@@ -147,16 +143,17 @@ interface Trait {
   /** Whether there is no result for an empty axis. */
   readonly needsElements?: boolean;
   readonly out?: (dtype: DType) => DType;
-  readonly saves?: NonNullable<OpRecord<Attrs>["saves"]>;
-  readonly dx?: (g: Tensor, at: Backward<Attrs>) => Tensor;
+  /** Default both. */
+  readonly saves?: readonly (keyof Reduced)[];
+  readonly dx?: (g: Tensor, at: Backward<Attrs, Reduced>) => Tensor;
 }
 
 function reduction({ name, isFloatOnly = false, needsElements = false, out = (dtype) => dtype, saves, dx }: Trait) {
   return single(
-    defineOp<Attrs>({
+    defineOp({
       name,
-      infer: ([input], { axes, keepdim }) => {
-        const x = input as Tensor;
+      operands: { x: "any" },
+      infer: ({ x }, { axes, keepdim }: Attrs) => {
         if (isFloatOnly && !isFloat(x.dtype)) {
           throw new DTypeError(`${name}: the dtype must be f32 or f16; got ${describe(x)}. Use cast().`);
         }
@@ -167,11 +164,11 @@ function reduction({ name, isFloatOnly = false, needsElements = false, out = (dt
         }
         checkAxes(name, x, axes);
         const shape = keepdim ? keptShape(x.shape, axes) : x.shape.filter((_, i) => !axes.includes(i));
-        return [{ shape, dtype: out(x.dtype) }];
+        return { y: { shape, dtype: out(x.dtype) } };
       },
-      run: (run) => reduceInto(run, name, run.inputs[0] as Tensor, run.outputs[0] as Tensor, run.attrs),
+      run: (run) => reduceInto(run, name, run.inputs.x, run.outputs.y, run.attrs),
       ...(saves && { saves }),
-      ...(dx && { vjp: (g, at) => [dx(g, at)] }),
+      ...(dx && { vjp: (g: Tensor, at: Backward<Attrs, Reduced>) => ({ x: () => dx(g, at) }) }),
     }),
   );
 }
@@ -179,11 +176,11 @@ function reduction({ name, isFloatOnly = false, needsElements = false, out = (dt
 /** An expression over tensors of x's shape, or of the result's, which are then broadcast. */
 function gradient(
   name: string,
-  at: Backward<Attrs>,
+  at: Backward<Attrs, Reduced>,
   values: Readonly<Record<string, Tensor | number>>,
   expr: string,
 ): Tensor {
-  const { shape, dtype } = at.shapes[0] as Described;
+  const { shape, dtype } = at.described("x");
   const kept = keptShape(shape, at.attrs.axes);
   const operands = Object.values(values).map((value) => {
     if (typeof value === "number" || sameShape(value.shape, shape)) return value;
@@ -198,19 +195,19 @@ function gradient(
   return dx;
 }
 
-const countOf = (at: Backward<Attrs>): number => reducedCount((at.shapes[0] as Described).shape, at.attrs.axes);
+const countOf = (at: Backward<Attrs, Reduced>): number => reducedCount(at.described("x").shape, at.attrs.axes);
 
 const sumOp = reduction({
   name: "sum",
   out: (dtype) => (dtype === "bool" ? "i32" : dtype),
-  saves: { inputs: [], outputs: [] },
+  saves: [],
   dx: (g, at) => gradient("sum", at, { g }, "g"),
 });
 
 const meanOp = reduction({
   name: "mean",
   isFloatOnly: true,
-  saves: { inputs: [], outputs: [] },
+  saves: [],
   dx: (g, at) => gradient("mean", at, { g, n: countOf(at) }, "g / n"),
 });
 
@@ -220,9 +217,9 @@ function extreme(name: "max" | "min") {
     name,
     needsElements: true,
     dx: (g, at) => {
-      const x = at.input(0);
-      const y = reshape(at.output(0), keptShape(x.shape, at.attrs.axes));
-      const ties = sumOp([eq(x, y)], { ...at.attrs, keepdim: true });
+      const x = at.value("x");
+      const y = reshape(at.value("y"), keptShape(x.shape, at.attrs.axes));
+      const ties = sumOp({ x: eq(x, y) }, { ...at.attrs, keepdim: true });
       return gradient(name, at, { g, x, y, ties }, "select(T(0.0), g, eq(x, y)) / ties");
     },
   });
@@ -233,10 +230,10 @@ const minOp = extreme("min");
 const varOp = reduction({
   name: "var",
   isFloatOnly: true,
-  saves: { inputs: [0], outputs: [] },
+  saves: ["x"],
   dx: (g, at) => {
-    const x = at.input(0);
-    const center = meanOp([x], { axes: at.attrs.axes, keepdim: true, correction: 0 });
+    const x = at.value("x");
+    const center = meanOp({ x }, { axes: at.attrs.axes, keepdim: true, correction: 0 });
     const scale = 2 / Math.max(0, countOf(at) - at.attrs.correction);
     // An infinite scale would make 0 * inf of the single element's zero deviation: NaN, as in PyTorch.
     return gradient(
@@ -251,7 +248,7 @@ const varOp = reduction({
 const logsumexpOp = reduction({
   name: "logsumexp",
   isFloatOnly: true,
-  dx: (g, at) => gradient("logsumexp", at, { g, x: at.input(0), y: at.output(0) }, "g * exact_exp(x - y)"),
+  dx: (g, at) => gradient("logsumexp", at, { g, x: at.value("x"), y: at.value("y") }, "g * exact_exp(x - y)"),
 });
 
 const argmaxOp = reduction({ name: "argmax", needsElements: true, out: () => "i32" });
@@ -270,32 +267,32 @@ function attrsOf(op: string, x: Tensor, options: VarOptions, kinds: Kinds<Reduce
 
 /** Sum over axes; 0 for an empty sum. Integers keep their dtype (and wrap), bools count as i32. */
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
-  return sumOp([x], attrsOf("sum", x, options));
+  return sumOp({ x }, attrsOf("sum", x, options));
 }
 
 /** Mean over axes; NaN for none. */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
-  return meanOp([x], attrsOf("mean", x, options));
+  return meanOp({ x }, attrsOf("mean", x, options));
 }
 
 /** Largest element over axes. NaN wins; tied entries share the gradient equally. */
 export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
-  return maxOp([x], attrsOf("max", x, options));
+  return maxOp({ x }, attrsOf("max", x, options));
 }
 
 /** Smallest element over axes. NaN wins; tied entries share the gradient equally. */
 export function min(x: Tensor, options: ReduceOptions = {}): Tensor {
-  return minOp([x], attrsOf("min", x, options));
+  return minOp({ x }, attrsOf("min", x, options));
 }
 
 /** Variance over axes, by n - 1 unless `unbiased` is false; NaN where the divisor is 0. Named so, for `var` is reserved. */
 export function variance(x: Tensor, options: VarOptions = {}): Tensor {
-  return varOp([x], attrsOf("var", x, options, VAR));
+  return varOp({ x }, attrsOf("var", x, options, VAR));
 }
 
 /** log of the sum of exponentials over axes, without overflow; -inf where all are -inf. */
 export function logsumexp(x: Tensor, options: ReduceOptions = {}): Tensor {
-  return logsumexpOp([x], attrsOf("logsumexp", x, options));
+  return logsumexpOp({ x }, attrsOf("logsumexp", x, options));
 }
 
 function argAttrs(op: string, x: Tensor, options: ArgOptions): Attrs {
@@ -307,12 +304,12 @@ function argAttrs(op: string, x: Tensor, options: ArgOptions): Attrs {
 
 /** Index (i32) of the largest element along `dim`, or in the flattened tensor; the lowest of tied ones, the first NaN if any. */
 export function argmax(x: Tensor, options: ArgOptions = {}): Tensor {
-  return argmaxOp([x], argAttrs("argmax", x, options));
+  return argmaxOp({ x }, argAttrs("argmax", x, options));
 }
 
 /** Index (i32) of the smallest element along `dim`, or in the flattened tensor; the lowest of tied ones, the first NaN if any. */
 export function argmin(x: Tensor, options: ArgOptions = {}): Tensor {
-  return argminOp([x], argAttrs("argmin", x, options));
+  return argminOp({ x }, argAttrs("argmin", x, options));
 }
 
 /** `x` summed over the axes along which `shape` was broadcast to x's shape; x itself if there are none. */
@@ -321,5 +318,5 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
   checkShape("sumTo", shape);
   if (sameShape(x.shape, shape)) return x;
   const axes = broadcastAxes(shape, x.shape);
-  return reshape(axes.length === 0 ? x : sumOp([x], { axes, keepdim: false, correction: 0 }), shape);
+  return reshape(axes.length === 0 ? x : sumOp({ x }, { axes, keepdim: false, correction: 0 }), shape);
 }

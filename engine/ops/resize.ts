@@ -3,7 +3,7 @@
 import { type Kinds, what } from "../../base/index.ts";
 import { type ResizeSpec, resize, resizeBackward, resizePositions } from "../../kernels/index.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
-import { defineOp, type Inputs, single } from "../op.ts";
+import { defineOp, single } from "../op.ts";
 import { type Described, describe } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { imageOf, type Pair, pairOf, resized } from "./pool.ts";
@@ -28,26 +28,27 @@ const specOf = (x: Described, { mode, dims }: Attrs): ResizeSpec => {
   return { mode, width: dims.c % 4 === 0 ? 4 : 1, dtype: floatStorage(x) };
 };
 
-const gradient: (inputs: Inputs, attrs: Attrs & { readonly to: Described }) => Tensor = single(
-  defineOp<Attrs & { readonly to: Described }>({
+const gradient: (inputs: { readonly g: Tensor }, attrs: Attrs & { readonly to: Described }) => Tensor = single(
+  defineOp({
     name: "interpolateBackward",
-    infer: (_, { to }) => [to],
-    run: ({ inputs: [g], outputs: [dx], attrs, dispatch }) => {
-      dispatch(resizeBackward, specOf(attrs.to, attrs), { g: g!, dx: dx! }, attrs.dims);
-    },
-    saves: { inputs: [], outputs: [] },
-    vjp: (h, { attrs }) => [interpolateOp([h], attrs)],
+    operands: { g: "float" },
+    infer: (_, { to }: Attrs & { readonly to: Described }) => ({ dx: to }),
+    run: ({ inputs: { g }, outputs: { dx }, attrs, dispatch }) =>
+      dispatch(resizeBackward, specOf(attrs.to, attrs), { g, dx }, attrs.dims),
+    saves: [],
+    vjp: (h, { attrs: { mode, dims } }) => ({ g: () => interpolateOp({ x: h }, { mode, dims }) }),
   }),
 );
 
 const interpolateOp = single(
-  defineOp<Attrs>({
+  defineOp({
     name: "interpolate",
-    infer: ([x], { dims }) => [resized(x!, dims.oh, dims.ow)],
-    run: ({ inputs: [x], outputs: [y], attrs, dispatch }) =>
-      dispatch(resize, specOf(x!, attrs), { x: x!, y: y! }, attrs.dims),
-    saves: { inputs: [], outputs: [] },
-    vjp: (g, at) => [gradient([g], { ...at.attrs, to: at.shapes[0]! })],
+    operands: { x: "float" },
+    infer: ({ x }, { dims }: Attrs) => ({ y: resized(x, dims.oh, dims.ow) }),
+    run: ({ inputs: { x }, outputs: { y }, attrs, dispatch }) =>
+      dispatch(resize, specOf(x, attrs), { x, y }, attrs.dims),
+    saves: [],
+    vjp: (g, at) => ({ x: () => gradient({ g }, { ...at.attrs, to: at.described("x") }) }),
   }),
 );
 
@@ -93,5 +94,5 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
     offsetW: q.offset,
     unitW: q.unit,
   };
-  return interpolateOp([x], { mode, dims: { n, h, w, c, oh, ow, ...positions } });
+  return interpolateOp({ x }, { mode, dims: { n, h, w, c, oh, ow, ...positions } });
 }

@@ -4,7 +4,7 @@ import { what } from "../../base/index.ts";
 import { type FloatStorage, planReduce, reduceLines } from "../../kernels/index.ts";
 import { isFloat } from "../dtype.ts";
 import { ArgumentError, DTypeError } from "../errors.ts";
-import type { Run } from "../op.ts";
+import type { Launcher } from "../op.ts";
 import { type Described, describe } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -30,11 +30,6 @@ export function checkFloat(op: string, what: string, x: Described): void {
   if (!isFloat(x.dtype)) throw new DTypeError(`${op}: ${what} must be f32 or f16; got ${describe(x)}. Use cast().`);
 }
 
-/** Throws DTypeError unless `x` is f32. */
-export function checkF32(op: string, what: string, x: Described): void {
-  if (x.dtype !== "f32") throw new DTypeError(`${op}: ${what} must be f32; got ${describe(x)}. Use cast().`);
-}
-
 /** Storage type of a float tensor. */
 export const floatStorage = (x: Described): FloatStorage => (x.dtype === "f16" ? "f16" : "f32");
 
@@ -43,12 +38,7 @@ export const sizeClass = (...sizes: readonly number[]): string =>
   sizes.map((size) => (size <= 1 ? size : 2 ** Math.ceil(Math.log2(size)))).join("x");
 
 /** Appends the launches that leave the sum or mean of all of `x` in the scalar `y`. */
-export function reduceAll(
-  run: Pick<Run<unknown>, "device" | "dispatch" | "temporary">,
-  op: "sum" | "mean",
-  x: Tensor,
-  y: Tensor,
-): void {
+export function reduceAll(run: Launcher, op: "sum" | "mean", x: Tensor, y: Tensor): void {
   let source = x;
   const steps = planReduce({ op, dtype: "f32", outer: 1, len: x.size, inner: 1, correction: 0 }, run.device.info);
   for (const { spec, dims, scratchBytes } of steps) {

@@ -4,7 +4,8 @@ import { type Kinds, what as show } from "../../base/index.ts";
 import { MAX_AXES, planConcat, planCopy, planPlace, unitOf } from "../../kernels/index.ts";
 import { type DType, floatBits, isFloat, storageType } from "../dtype.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
-import { defineOp, type Inputs, single } from "../op.ts";
+import { defineOp, single } from "../op.ts";
+import { ANY } from "../operands.ts";
 import { checkNumber, promote } from "../promote.ts";
 import {
   checkCount,
@@ -54,11 +55,11 @@ function readingOp<A>(
   dx: (g: Tensor, x: Described, attrs: A) => Tensor,
 ) {
   return single(
-    defineOp<A>({
+    defineOp({
       name,
-      infer: ([x], attrs) => [{ shape: reading(x as Tensor, attrs).shape, dtype: (x as Tensor).dtype }],
-      run: ({ inputs, outputs, attrs, dispatch }) => {
-        const [x, y] = [inputs[0] as Tensor, outputs[0] as Tensor];
+      operands: { x: "any" },
+      infer: ({ x }, attrs: A) => ({ y: { shape: reading(x, attrs).shape, dtype: x.dtype } }),
+      run: ({ inputs: { x }, outputs: { y }, attrs, dispatch }) => {
         if (y.size === 0) return;
         const { shape, strides: own, offset, rows } = reading(x, attrs);
         const merged = collapse(shape, [own]);
@@ -69,8 +70,8 @@ function readingOp<A>(
         if (plan.kind === "transpose") dispatch(plan.kernel, plan.spec, { x, y }, plan.dims, { rows });
         else dispatch(plan.kernel, plan.spec, { x, y }, plan.dims, { rows });
       },
-      saves: { inputs: [], outputs: [] },
-      vjp: (g, at) => [dx(g, at.shapes[0] as Described, at.attrs)],
+      saves: [],
+      vjp: (g, at) => ({ x: () => dx(g, at.described("x"), at.attrs) }),
     }),
   );
 }
@@ -110,7 +111,7 @@ export function permute(x: Tensor, dims: readonly number[]): Tensor {
         x,
         given.map((d) => x.shape[d] as number),
       )
-    : permuteOp([x], { dims: given });
+    : permuteOp({ x }, { dims: given });
 }
 
 /** One axis of a slice in full: first index, step, number of elements. */
@@ -132,12 +133,15 @@ const sliceOp = readingOp<{ readonly ranges: readonly Range[] }>(
     };
   },
   (g, { shape }, { ranges }) => {
-    return placeOp([g], {
-      shape,
-      lo: ranges.map(({ start }) => start),
-      step: ranges.map(({ step }) => step),
-      value: 0,
-    });
+    return placeOp(
+      { x: g },
+      {
+        shape,
+        lo: ranges.map(({ start }) => start),
+        step: ranges.map(({ step }) => step),
+        value: 0,
+      },
+    );
   },
 );
 
@@ -175,7 +179,7 @@ export function slice(x: Tensor, options: SliceOptions): Tensor {
     return { start, step, count: Math.max(0, Math.ceil((at(ends[i] ?? extent) - start) / step)) };
   });
   if (ranges.every((range, i) => isWhole(x.shape[i], range))) return reshape(x, x.shape);
-  return sliceOp([x], { ranges });
+  return sliceOp({ x }, { ranges });
 }
 
 const flipOp = readingOp<{ readonly axes: readonly number[] }>(
@@ -198,19 +202,18 @@ export function flip(x: Tensor, dim: number | readonly number[], ...surplus: rea
   checkCount("flip", "one axis or a list", surplus);
   const dims = typeof dim === "number" ? [dim] : dim;
   checkList("flip", "dim", dims);
-  return flipOp([x], { axes: normalizeAxes("flip", dims, x.rank) });
+  return flipOp({ x }, { axes: normalizeAxes("flip", dims, x.rank) });
 }
 
 const expandOp = single(
-  defineOp<{ readonly shape: Shape }>({
+  defineOp({
     name: "expand",
-    infer: ([x], { shape }) => [{ shape, dtype: (x as Tensor).dtype }],
-    run: ({ inputs, outputs }) => {
-      const [x, y] = [inputs[0] as Tensor, outputs[0] as Tensor];
-      launch("expand", { name: "copy", expr: "x", operands: ["x"] }, [x], y, x.dtype);
-    },
-    saves: { inputs: [], outputs: [] },
-    vjp: (g) => [g],
+    operands: { x: "any" },
+    infer: ({ x }, { shape }: { readonly shape: Shape }) => ({ y: { shape, dtype: x.dtype } }),
+    run: ({ inputs: { x }, outputs: { y } }) =>
+      launch("expand", { name: "copy", expr: "x", operands: ["x"] }, [x], y, x.dtype),
+    saves: [],
+    vjp: (g) => ({ x: g }),
   }),
 );
 
@@ -231,7 +234,7 @@ export function expand(x: Tensor, shape: Shape): Tensor {
   if (!fits) {
     throw new ShapeError(`expand: extents must be kept, or grow from 1; got ${describe(x)} -> ${formatShape(shape)}.`);
   }
-  return numel(full) === x.size ? reshape(x, full) : expandOp([x], { shape: full });
+  return numel(full) === x.size ? reshape(x, full) : expandOp({ x }, { shape: full });
 }
 
 /** x laid into `shape`: element k of axis d at `lo[d] + k step[d]`, what does not fit is dropped, the rest is `value`. */
@@ -242,34 +245,32 @@ interface Place {
   readonly value: number;
 }
 
-const placeOp: (inputs: Inputs, attrs: Place) => Tensor = single(
-  defineOp<Place>({
+const placeOp: (inputs: { readonly x: Tensor }, attrs: Place) => Tensor = single(
+  defineOp({
     name: "pad",
-    infer: ([x], { shape }) => [{ shape, dtype: (x as Tensor).dtype }],
-    run: ({ inputs, outputs, attrs, dispatch }) => {
-      const [x, y] = [inputs[0] as Tensor, outputs[0] as Tensor];
-      const { shape: yShape, lo, step, value } = attrs;
+    operands: { x: "any" },
+    infer: ({ x }, { shape }: Place) => ({ y: { shape, dtype: x.dtype } }),
+    run: ({ inputs: { x }, outputs: { y }, attrs: { shape: yShape, lo, step, value }, dispatch }) => {
       const unit = unitOf(storageType(x.dtype));
       const rows = x.shape[0] === yShape[0] && lo[0] === 0 && step[0] === 1 ? (x.shape[0] as number) : 0;
       const plan = planPlace({ unit, shape: x.shape, yShape, lo, step, valueBits: valueBits(value, x.dtype) });
       checkRank("pad", x, plan.spec.rank);
       dispatch(plan.kernel, plan.spec, { x, y }, plan.dims, { rows });
     },
-    saves: { inputs: [], outputs: [] },
-    vjp: (g, at) => {
-      const { shape } = at.shapes[0] as Described;
-      const { lo, step } = at.attrs;
-      if (step.every((by) => by === 1)) return [placed(g, { shape, lo: lo.map((by) => 0 - by), step, value: 0 })];
-      // Steps come from the gradient of a slice, which is what they pick again.
-      const ranges = shape.map((count, i) => ({ start: lo[i] as number, step: step[i] as number, count }));
-      return [sliceOp([g], { ranges })];
-    },
+    saves: [],
+    vjp: (g, at) => ({
+      x: () => {
+        const { shape } = at.described("x");
+        const { lo, step } = at.attrs;
+        if (step.every((by) => by === 1))
+          return placeOp({ x: g }, { shape, lo: lo.map((by) => 0 - by), step, value: 0 });
+        // Steps come from the gradient of a slice, which is what they pick again.
+        const ranges = shape.map((count, i) => ({ start: lo[i] as number, step: step[i] as number, count }));
+        return sliceOp({ x: g }, { ranges });
+      },
+    }),
   }),
 );
-
-function placed(x: Tensor, attrs: Place): Tensor {
-  return placeOp([x], attrs);
-}
 
 /** Options of `pad`. */
 export interface PadOptions {
@@ -301,14 +302,21 @@ export function pad(x: Tensor, padding: readonly (readonly [number, number])[], 
   }
   checkNumber("pad", value, x.dtype);
   if (padding.every(([before, after]) => before === 0 && after === 0)) return reshape(x, x.shape);
-  return placeOp([x], { shape, lo: padding.map(([before]) => before), step: padding.map(() => 1), value });
+  return placeOp({ x }, { shape, lo: padding.map(([before]) => before), step: padding.map(() => 1), value });
+}
+
+interface Join {
+  readonly axis: number;
+  /** Of the operands, in their order. */
+  readonly shapes: readonly Shape[];
 }
 
 const concatOp = single(
-  defineOp<{ readonly axis: number }>({
+  defineOp({
     name: "concat",
-    infer: (inputs, { axis }) => {
-      const [first, ...others] = inputs as readonly [Tensor, ...Tensor[]];
+    operands: ANY,
+    infer: (inputs, { axis, shapes }: Join) => {
+      const [first, ...others] = Object.values(inputs) as [Tensor, ...Tensor[]];
       for (const other of others) {
         const fits =
           other.rank === first.rank && other.shape.every((extent, i) => i === axis || extent === first.shape[i]);
@@ -318,38 +326,38 @@ const concatOp = single(
           );
         }
       }
-      const total = inputs.reduce((sum, input) => sum + ((input as Tensor).shape[axis] as number), 0);
-      return [{ shape: first.shape.map((extent, i) => (i === axis ? total : extent)), dtype: first.dtype }];
+      const total = shapes.reduce((sum, shape) => sum + (shape[axis] as number), 0);
+      return { y: { shape: first.shape.with(axis, total), dtype: first.dtype } };
     },
-    run: ({ inputs, outputs, attrs, dispatch }) => {
-      const y = outputs[0] as Tensor;
-      const rows = numel(y.shape.slice(0, attrs.axis));
-      const lens = inputs.map((input) => (rows === 0 ? 0 : (input as Tensor).size / rows));
+    run: ({ inputs, outputs: { y }, attrs: { axis, shapes }, dispatch }) => {
+      const rows = numel(y.shape.slice(0, axis));
+      const lens = shapes.map((shape) => (rows === 0 ? 0 : numel(shape) / rows));
       for (const { kernel, spec, dims, inputs: own } of planConcat(unitOf(storageType(y.dtype)), rows, lens)) {
-        const bindings = Object.fromEntries(own.map((i, k) => [`x${k}`, inputs[i] as Tensor]));
-        dispatch(kernel, spec, { ...bindings, y }, dims, { rows: attrs.axis > 0 ? rows : 0 });
+        const bindings = Object.fromEntries(own.map((i, k) => [`x${k}`, inputs[i]]));
+        dispatch(kernel, spec, { ...bindings, y }, dims, { rows: axis > 0 ? rows : 0 });
       }
     },
-    saves: { inputs: [], outputs: [] },
-    vjp: (g, at) => {
+    saves: [],
+    vjp: (g, { attrs: { axis, shapes } }) => {
       let start = 0;
-      return at.shapes.map((described, k) => {
-        const { shape } = described as Described;
+      const parts = shapes.map((shape, k) => {
         const own = start;
-        start += shape[at.attrs.axis] as number;
-        if (!at.needs(k)) return undefined;
-        return sliceOp([g], {
-          ranges: shape.map((count, i) => ({ start: i === at.attrs.axis ? own : 0, step: 1, count })),
-        });
+        start += shape[axis] as number;
+        const ranges = shape.map((count, i) => ({ start: i === axis ? own : 0, step: 1, count }));
+        return [k, () => sliceOp({ x: g }, { ranges })];
       });
+      return Object.fromEntries(parts);
     },
   }),
 );
 
-/** `tensors` in the dtype in which they meet. */
-function met(op: string, tensors: readonly Tensor[]): readonly Tensor[] {
+/** The op on `tensors`, in the dtype in which they meet. */
+function joined(op: string, tensors: readonly Tensor[], axis: number): Tensor {
   const dtype = promote(op, tensors);
-  return tensors.map((tensor) => cast(tensor, dtype));
+  return concatOp(Object.fromEntries(tensors.map((tensor, i) => [i, cast(tensor, dtype)])), {
+    axis,
+    shapes: tensors.map(({ shape }) => shape),
+  });
 }
 
 /** Which axis the tensors follow each other along, or which new one they are stacked along; default 0. */
@@ -376,7 +384,7 @@ const JOIN: Kinds<JoinOptions> = { dim: "number" };
 /** Tensors one after another along `dim`, in the dtype in which they meet. */
 export function concat(tensors: readonly Tensor[], options: JoinOptions = {}): Tensor {
   const [first, dim] = checkJoin("concat", tensors, options);
-  return concatOp(met("concat", tensors), { axis: normalizeAxis("concat", dim, first.rank) });
+  return joined("concat", tensors, normalizeAxis("concat", dim, first.rank));
 }
 
 /** Tensors of one shape along a new axis `dim` of the result. */
@@ -385,8 +393,9 @@ export function stack(tensors: readonly Tensor[], options: JoinOptions = {}): Te
   const axis = normalizeAxis("stack", dim, first.rank + 1);
   const other = tensors.find(({ shape }) => !sameShape(shape, first.shape));
   if (other) throw new ShapeError(`stack: shapes must agree; got ${describe(first)} and ${describe(other)}.`);
-  return concatOp(
-    met("stack", tensors).map((tensor) => unsqueeze(tensor, axis)),
-    { axis },
+  return joined(
+    "stack",
+    tensors.map((tensor) => unsqueeze(tensor, axis)),
+    axis,
   );
 }

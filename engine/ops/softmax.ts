@@ -3,13 +3,13 @@
 import type { Kinds } from "../../base/index.ts";
 import { type SoftmaxSpec, softmaxBackward, softmaxCandidates, softmaxForward } from "../../kernels/index.ts";
 import { readOptions } from "../errors.ts";
-import { defineOp, type Run, single } from "../op.ts";
+import { defineOp, type Launcher, single } from "../op.ts";
 import { type Described, normalizeAxis, numel, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { checkTensors } from "../tensor.ts";
 import { exp, mul, sub } from "./pointwise.ts";
 import { sum } from "./reduce.ts";
-import { checkFloat, floatStorage, sizeClass } from "./rowwise.ts";
+import { floatStorage, sizeClass } from "./rowwise.ts";
 
 /** The axis that sums to one. */
 export interface SoftmaxOptions {
@@ -28,58 +28,54 @@ function planOf(shape: Shape, { axis }: Attrs) {
   return { outer: numel(shape.slice(0, axis)), len: shape[axis] as number, inner: numel(shape.slice(axis + 1)) };
 }
 
-function specOf(
-  { device, choose }: Pick<Run<Attrs>, "device" | "choose">,
-  x: Described,
-  attrs: Attrs,
-  pass: string,
-): SoftmaxSpec {
+function specOf({ device, choose }: Launcher, x: Described, attrs: Attrs, pass: string): SoftmaxSpec {
   const dims = planOf(x.shape, attrs);
   const candidates = softmaxCandidates({ ...dims, log: attrs.log, dtype: floatStorage(x) }, device.info);
   return choose(`${nameOf(attrs)}.${pass}:${x.dtype}:${sizeClass(dims.outer, dims.len, dims.inner)}`, candidates);
 }
 
 // A softmax over no elements has no elements: nothing is launched.
-function makeOps(log: boolean) {
+function makeOp(log: boolean) {
   const name = log ? "logSoftmax" : "softmax";
   const gradient = single(
-    defineOp<Attrs>({
+    defineOp({
       name: `${name}Backward`,
-      infer: ([, y]) => [y as Tensor],
+      operands: { g: "float", y: "float" },
+      infer: ({ y }, _: Attrs) => ({ dx: y }),
       run: (run) => {
-        const [g, y] = run.inputs as readonly [Tensor, Tensor];
+        const { y } = run.inputs;
         if (y.size === 0) return;
         const spec = specOf(run, y, run.attrs, "backward");
-        run.dispatch(softmaxBackward, spec, { g, y, dx: run.outputs[0] as Tensor }, planOf(y.shape, run.attrs));
+        run.dispatch(softmaxBackward, spec, { ...run.inputs, ...run.outputs }, planOf(y.shape, run.attrs));
       },
     }),
   );
   return single(
-    defineOp<Attrs>({
+    defineOp({
       name,
-      infer: ([x]) => {
-        checkFloat(name, "x", x as Tensor);
-        return [x as Tensor];
-      },
+      operands: { x: "float" },
+      infer: ({ x }, _: Attrs) => ({ y: x }),
       run: (run) => {
-        const x = run.inputs[0] as Tensor;
+        const { x } = run.inputs;
         if (x.size === 0) return;
         const spec = specOf(run, x, run.attrs, "forward");
-        run.dispatch(softmaxForward, spec, { x, y: run.outputs[0] as Tensor }, planOf(x.shape, run.attrs));
+        run.dispatch(softmaxForward, spec, { x, y: run.outputs.y }, planOf(x.shape, run.attrs));
       },
-      saves: { inputs: [], outputs: [0] },
-      vjp: (g, at) => {
-        const y = at.output(0);
-        if (!at.express) return [gradient([g, y], at.attrs)];
-        const total = sum(log ? g : mul(g, y), { dim: at.attrs.axis, keepdim: true });
-        return [log ? sub(g, mul(exp(y), total)) : mul(y, sub(g, total))];
-      },
+      saves: ["y"],
+      vjp: (g, at) => ({
+        x: () => {
+          const y = at.value("y");
+          if (!at.express) return gradient({ g, y }, at.attrs);
+          const total = sum(log ? g : mul(g, y), { dim: at.attrs.axis, keepdim: true });
+          return log ? sub(g, mul(exp(y), total)) : mul(y, sub(g, total));
+        },
+      }),
     }),
   );
 }
 
-const softmaxOp = makeOps(false);
-const logSoftmaxOp = makeOps(true);
+const softmaxOp = makeOp(false);
+const logSoftmaxOp = makeOp(true);
 
 const SOFTMAX: Kinds<SoftmaxOptions> = { dim: "number" };
 
@@ -90,10 +86,10 @@ function axisOf(op: string, x: Tensor, options: SoftmaxOptions): number {
 
 /** exp(x) / sum of exp(x) along an axis. A line that holds NaN or +inf, or only -inf, becomes NaN. */
 export function softmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
-  return softmaxOp([x], { axis: axisOf("softmax", x, options), log: false });
+  return softmaxOp({ x }, { axis: axisOf("softmax", x, options), log: false });
 }
 
 /** x - log(sum of exp(x)) along an axis, without overflow. */
 export function logSoftmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
-  return logSoftmaxOp([x], { axis: axisOf("logSoftmax", x, options), log: true });
+  return logSoftmaxOp({ x }, { axis: axisOf("logSoftmax", x, options), log: true });
 }

@@ -3,27 +3,21 @@
 import type { DType } from "../dtype.ts";
 import { checkDType, isFloat } from "../dtype.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
-import { defineOp } from "../op.ts";
-import {
-  checkCount,
-  checkList,
-  type Described,
-  describe,
-  formatShape,
-  normalizeAxis,
-  numel,
-  type Shape,
-} from "../shape.ts";
+import { defineOp, single } from "../op.ts";
+import { checkCount, checkList, describe, formatShape, normalizeAxis, numel, type Shape } from "../shape.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
 import { mul } from "./pointwise.ts";
 
-const reshapeOp = defineOp<{ shape: Shape }>({
-  name: "reshape",
-  infer: ([x], { shape }) => [{ shape, dtype: (x as Tensor).dtype }],
-  saves: { inputs: [], outputs: [] },
-  vjp: (g, at) => [reshape(g, (at.shapes[0] as Described).shape)],
-});
+const reshapeOp = single(
+  defineOp({
+    name: "reshape",
+    operands: { x: "any" },
+    infer: ({ x }, { shape }: { readonly shape: Shape }) => ({ y: { shape, dtype: x.dtype } }),
+    saves: [],
+    vjp: (g, at) => ({ x: () => reshape(g, at.described("x").shape) }),
+  }),
+);
 
 /** The same elements in another shape; one extent may be -1. Shares memory. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
@@ -39,7 +33,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
       `reshape: the new shape must hold ${x.size} elements, with at most one -1; got ${describe(x)} -> ${formatShape(shape)}.`,
     );
   }
-  return reshapeOp([x], { shape: full })[0] as Tensor;
+  return reshapeOp({ x }, { shape: full });
 }
 
 /** Inserts an axis of extent 1 before `axis` of the result. */
@@ -77,15 +71,16 @@ export function flattenAxes(x: Tensor, start = 0, end = -1): Tensor {
   return reshape(x, [...x.shape.slice(0, from), numel(x.shape.slice(from, to + 1)), ...x.shape.slice(to + 1)]);
 }
 
-const castOp = defineOp<{ dtype: DType }>({
-  name: "cast",
-  infer: ([x], { dtype }) => [{ shape: (x as Tensor).shape, dtype }],
-  run: ({ inputs, outputs, attrs }) => convert(inputs[0] as Tensor, outputs[0] as Tensor, attrs.dtype),
-  saves: { inputs: [], outputs: [] },
-  vjp: (g, at) => {
-    return [cast(g, (at.shapes[0] as Described).dtype)];
-  },
-});
+const castOp = single(
+  defineOp({
+    name: "cast",
+    operands: { x: "any" },
+    infer: ({ x }, { dtype }: { readonly dtype: DType }) => ({ y: { shape: x.shape, dtype } }),
+    run: ({ inputs: { x }, outputs: { y }, attrs }) => convert(x, y, attrs.dtype),
+    saves: [],
+    vjp: (g, at) => ({ x: () => cast(g, at.described("x").dtype) }),
+  }),
+);
 
 /** From floats: bool by the bits, so that NaN is true; integers stop at their ends, which WGSL leaves to the driver, and NaN is 0. */
 const FROM_FLOAT: Partial<Record<DType, string>> = {
@@ -105,18 +100,21 @@ function convert(x: Tensor, y: Tensor, to: DType): void {
 export function cast(x: Tensor, dtype: DType): Tensor {
   checkTensors("cast", { x });
   checkDType("cast", dtype);
-  return x.dtype === dtype ? x : (castOp([x], { dtype })[0] as Tensor);
+  return x.dtype === dtype ? x : castOp({ x }, { dtype });
 }
 
-const scaleGradientOp = defineOp<{ factor: number }>({
-  name: "scaleGradient",
-  infer: ([x]) => [x as Tensor],
-  saves: { inputs: [], outputs: [] },
-  vjp: (g, { attrs }) => [mul(g, attrs.factor)],
-});
+const scaleGradientOp = single(
+  defineOp({
+    name: "scaleGradient",
+    operands: { x: "any" },
+    infer: ({ x }, _: { readonly factor: number }) => ({ y: x }),
+    saves: [],
+    vjp: (g, { attrs }) => ({ x: () => mul(g, attrs.factor) }),
+  }),
+);
 
 /** x as it is, whose gradient is multiplied by `factor` on its way back. Shares memory. */
 export function scaleGradient(x: Tensor, factor: number): Tensor {
   if (!Number.isFinite(factor)) throw new ArgumentError(`scaleGradient: the factor must be finite; got ${factor}.`);
-  return scaleGradientOp([x], { factor })[0] as Tensor;
+  return scaleGradientOp({ x }, { factor });
 }

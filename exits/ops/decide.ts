@@ -15,7 +15,6 @@ import {
   ArgumentError,
   checkOneOf,
   checkTensors,
-  DTypeError,
   defineOp,
   describe,
   readOptions,
@@ -161,25 +160,24 @@ const DECIDE: Kinds<DecideOptions> = {
   rows: "any",
 };
 
-type Operands = readonly [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
-
 const op = single(
-  defineOp<Required<Omit<DecideOptions, "rows">>>({
+  defineOp({
     name: "exitDecide",
-    infer: ([logits]) => [{ shape: [(logits as Tensor).shape[0] as number], dtype: "u32" }],
-    run: ({ inputs, outputs: [stays], attrs, dispatch }) => {
-      const [logits, ids, thresholds, answers, exits, scores] = inputs as readonly unknown[] as Operands;
-      const live = inputs[6];
-      const [n, classes] = logits.shape as readonly [number, number];
+    operands: {
+      logits: "f32 N C",
+      ids: "i32 N",
+      thresholds: "f32 T",
+      answers: "i32",
+      exits: "i32",
+      scores: "f32",
+      "live?": "u32",
+    },
+    infer: (_, __: Required<Omit<DecideOptions, "rows">>, { N }) => ({ stays: { shape: [N], dtype: "u32" } }),
+    run: ({ inputs, outputs, attrs, sizes, dispatch }) => {
       const { exit, isLast, score, temperature } = attrs;
-      const bindings = { logits, ids, thresholds, stays: stays!, answers, exits, scores, ...(live && { live }) };
-      const dims = { n, classes, exit, sharpness: 1 / temperature };
-      dispatch(
-        exitDecideKernel,
-        { score, isLast, byClass: thresholds.size > 1, live: live !== undefined },
-        bindings,
-        dims,
-      );
+      const spec = { score, isLast, byClass: sizes.T > 1, live: inputs.live !== undefined };
+      const dims = { n: sizes.N, classes: sizes.C, exit, sharpness: 1 / temperature };
+      dispatch(exitDecideKernel, spec, { ...inputs, ...outputs }, dims);
     },
   }),
 );
@@ -199,23 +197,14 @@ export function exitDecide(
   const name = "exitDecide";
   const { exit, isLast = false, score = "maxProb", temperature = 1, rows } = readOptions(name, options, DECIDE);
   checkTensors(name, { logits, ids, thresholds, ...results, "rows?": rows });
-  const [n, classes] = logits.shape as readonly [number, number];
-  if (logits.rank !== 2 || classes === 0)
-    throw new ShapeError(`${name}: logits must be [n, C]; got ${describe(logits)}.`);
-  if (ids.rank !== 1 || ids.size !== n)
-    throw new ShapeError(`${name}: there must be an id for each row; got ${describe(ids)} for ${describe(logits)}.`);
+  const classes = logits.shape[1];
+  if (classes === 0) throw new ShapeError(`${name}: logits must be [N, C] with a class; got ${describe(logits)}.`);
   if (thresholds.rank !== 1 || (thresholds.size !== 1 && thresholds.size !== classes)) {
     throw new ShapeError(`${name}: thresholds must be [1] or [${classes}]; got ${describe(thresholds)}.`);
   }
   const { answers, exits, scores } = results;
-  const wanted = { logits: "f32", ids: "i32", thresholds: "f32", answers: "i32", exits: "i32", scores: "f32" } as const;
-  for (const [what, given] of Object.entries({ logits, ids, thresholds, answers, exits, scores })) {
-    const dtype = wanted[what as keyof typeof wanted];
-    if (given.dtype !== dtype) throw new DTypeError(`${name}: ${what} must be ${dtype}; got ${describe(given)}.`);
-  }
-  if (rows && (rows.dtype !== "u32" || rows.size !== 1))
-    throw new ShapeError(`${name}: rows must be u32[1]; got ${describe(rows)}.`);
+  if (rows && rows.size !== 1) throw new ShapeError(`${name}: rows must be u32[1]; got ${describe(rows)}.`);
   checkOneOf(name, "score", score, ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"]);
   if (!(temperature > 0)) throw new ArgumentError(`${name}: temperature must be above 0; got ${temperature}.`);
-  return op([logits, ids, thresholds, answers, exits, scores, rows], { exit, isLast, score, temperature });
+  return op({ logits, ids, thresholds, answers, exits, scores, live: rows }, { exit, isLast, score, temperature });
 }

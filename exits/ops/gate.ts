@@ -9,17 +9,7 @@
 // Gates carry no gradient: the op has no vjp.
 
 import type { Kinds } from "../../base/index.ts";
-import {
-  ArgumentError,
-  checkOneOf,
-  checkTensors,
-  DTypeError,
-  defineOp,
-  describe,
-  readOptions,
-  ShapeError,
-  type Tensor,
-} from "../../engine/functions.ts";
+import { ArgumentError, checkOneOf, checkTensors, defineOp, readOptions, type Tensor } from "../../engine/functions.ts";
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid } from "../../kernels/index.ts";
 
 /** How an exit's answer bears on the exits behind it. */
@@ -102,41 +92,18 @@ const GATES: Kinds<GateOptions> = {
   normalise: "boolean",
 };
 
-const gates = defineOp<Required<GateOptions>>({
+const gates = defineOp({
   name: "exitGates",
   isConstant: true,
-  infer: ([logits, labels, schedule]) => {
-    const [z, y, lambda] = [logits, labels, schedule] as [Tensor, Tensor, Tensor];
-    const [n, exits] = z.shape;
-    if (z.rank !== 3) throw new ShapeError(`exitGates: logits must be [samples, exits, classes]; got ${describe(z)}.`);
-    if (z.dtype !== "f32" || lambda.dtype !== "f32")
-      throw new DTypeError(`exitGates: logits and schedule must be f32; got ${describe(z)} and ${describe(lambda)}.`);
-    if (y.dtype !== "i32") throw new DTypeError(`exitGates: labels must be i32; got ${describe(y)}.`);
-    if (y.rank !== 1 || y.shape[0] !== n)
-      throw new ShapeError(
-        `exitGates: there must be a label for each of ${n} samples; got ${describe(y)} for ${describe(z)}.`,
-      );
-    if (lambda.rank !== 1 || lambda.shape[0] !== exits)
-      throw new ShapeError(
-        `exitGates: the schedule must have ${exits} factors; got ${describe(lambda)} for ${describe(z)}.`,
-      );
-    const shape = [n as number, exits as number];
-    return [
-      { shape, dtype: "f32" },
-      { shape, dtype: "f32" },
-    ];
+  operands: { logits: "f32 N K C", labels: "i32 N", schedule: "f32 K" },
+  infer: (_, __: Required<GateOptions>, { N, K }) => {
+    const each = { shape: [N, K], dtype: "f32" } as const;
+    return { weights: each, eligibility: each };
   },
-  run: ({ inputs, outputs, attrs, dispatch }) => {
-    const [logits, labels, schedule] = inputs as [Tensor, Tensor, Tensor];
-    const [weights, eligibility] = outputs as [Tensor, Tensor];
-    const [n, exits, classes] = logits.shape as readonly [number, number, number];
+  run: ({ inputs, outputs, attrs, sizes, dispatch }) => {
     const { mode, normalise, tau, kappa, leak } = attrs;
-    dispatch(
-      exitGatesKernel,
-      { mode, normalise },
-      { logits, labels, schedule, weights, eligibility },
-      { n, exits, classes, tau, kappa, leak },
-    );
+    const dims = { n: sizes.N, exits: sizes.K, classes: sizes.C, tau, kappa, leak };
+    dispatch(exitGatesKernel, { mode, normalise }, { ...inputs, ...outputs }, dims);
   },
 });
 
@@ -156,9 +123,5 @@ export function exitGates(
   checkOneOf("exitGates", "mode", mode, ["hard", "soft", "confidence", "open"]);
   if (!(tau >= 0 && tau <= 1)) throw new ArgumentError(`exitGates: tau must be in [0, 1]; got ${tau}.`);
   if (!(leak >= 0)) throw new ArgumentError(`exitGates: leak must not be negative; got ${leak}.`);
-  const [weights, eligibility] = gates([logits, labels, schedule], { mode, tau, kappa, leak, normalise }) as [
-    Tensor,
-    Tensor,
-  ];
-  return { weights, eligibility };
+  return gates({ logits, labels, schedule }, { mode, tau, kappa, leak, normalise });
 }

@@ -86,12 +86,10 @@ const TALLY: Kinds<{ readonly loss?: Tensor }> = { loss: "any" };
 
 const op = defineOp({
   name: "exitTally",
-  infer: () => [],
-  run: ({ inputs: [logits, labels, totals, loss], dispatch }) => {
-    const [n, exits, classes] = logits!.shape as readonly [number, number, number];
-    const bindings = { logits: logits!, labels: labels!, totals: totals!, ...(loss && { loss }) };
-    dispatch(exitTallyKernel, { loss: loss !== undefined }, bindings, { n, exits, classes });
-  },
+  operands: { logits: "f32 N K C", labels: "i32 N", totals: "f32", "loss?": "f32" },
+  infer: () => ({}),
+  run: ({ inputs, sizes: { N: n, K: exits, C: classes }, dispatch }) =>
+    dispatch(exitTallyKernel, { loss: inputs.loss !== undefined }, inputs, { n, exits, classes }),
 });
 
 /**
@@ -107,20 +105,11 @@ export function exitTally(
   const name = "exitTally";
   const { loss } = readOptions(name, options, TALLY);
   checkTensors(name, { logits, labels, totals, "loss?": loss });
-  const [n, exits] = logits.shape as readonly [number, number];
-  if (logits.rank !== 3 || logits.dtype !== "f32")
-    throw new ShapeError(`${name}: logits must be f32 [N, K, C]; got ${describe(logits)}.`);
-  if (labels.dtype !== "i32" || labels.rank !== 1 || labels.size !== n) {
-    throw new ShapeError(`${name}: labels must be i32 [${n}]; got ${describe(labels)} for logits ${describe(logits)}.`);
-  }
-  if (totals.dtype !== "f32" || totals.size !== tallySize(exits)) {
-    throw new ShapeError(
-      `${name}: totals must be f32 [${tallySize(exits)}] for ${exits} exits; got ${describe(totals)}.`,
-    );
-  }
-  if (loss && (loss.size !== 1 || loss.dtype !== "f32"))
-    throw new ShapeError(`${name}: the loss must be one f32 number; got ${describe(loss)}.`);
-  op([logits, labels, totals, loss], {});
+  const exits = logits.shape[1] ?? 0;
+  if (logits.rank === 3 && totals.size !== tallySize(exits))
+    throw new ShapeError(`${name}: totals must be [${tallySize(exits)}] for ${exits} exits; got ${describe(totals)}.`);
+  if (loss && loss.size !== 1) throw new ShapeError(`${name}: the loss must be one number; got ${describe(loss)}.`);
+  op({ logits, labels, totals, loss }, {});
 }
 
 /** What totals say: means over the samples and steps since they were zero. */

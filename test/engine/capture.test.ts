@@ -219,13 +219,13 @@ live("refuses a kernel whose rows do not describe its grid", async () => {
   } satisfies Kernel<Record<string, never>, "n">;
   const op = s.defineOp({
     name: "halves",
-    infer: ([x]) => [{ shape: (x as s.Tensor).shape, dtype: "f32" }],
-    run: ({ inputs: [x], outputs: [y], dispatch }) =>
-      dispatch(kernel, {}, { x: x as s.Tensor, y: y as s.Tensor }, { n: (x as s.Tensor).size }),
+    operands: { x: "f32 N" },
+    infer: ({ x }) => ({ y: x }),
+    run: ({ inputs: { x }, outputs: { y }, sizes, dispatch }) => dispatch(kernel, {}, { x, y }, { n: sizes.N }),
   });
   const rows = s.tensor(Uint32Array.of(8));
   assert.is(
-    await rejectionOf(s.capture({ inputs: { x: { shape: [8], dtype: "f32" } }, rows }, ({ x }) => op([x], {}))),
+    await rejectionOf(s.capture({ inputs: { x: { shape: [8], dtype: "f32" } }, rows }, ({ x }) => op({ x }, {}))),
     "CaptureError: capture: for all rows the launches of halves must have their grid [8, 2, 1]; its kernel's rows give [4, 2, 1].",
   );
 });

@@ -86,12 +86,12 @@ test("gathers refuse what cannot be an index", async () => {
   await failsWith(
     () => s.indexSelect(x, f32([3])),
     "DTypeError",
-    "indexSelect: the index must be i32 or u32; got f32[3].",
+    "indexSelect: index must be i32 or u32; got f32[3]. Use cast().",
   );
   await failsWith(
     () => s.indexSelect(x, s.reshape(s.arange(2), [1, 2])),
     "ShapeError",
-    "indexSelect: the index must have one axis; got i32[1, 2] for f32[4, 2].",
+    "indexSelect: index must be [N]; got i32[1, 2].",
   );
   await failsWith(
     () => s.gather(x, s.reshape(s.arange(3), [1, 3])),

@@ -46,7 +46,7 @@ test("a step forward between draw and gradient is refused", async () => {
   await failsWith(
     () => backward(sum(y)),
     "GradientError",
-    "backward: values that dropout saved must be unchanged; input 0, u32[4], was written in place afterwards.",
+    "backward: values that dropout saved must be unchanged; state, u32[4], was written in place afterwards.",
   );
 });
 

@@ -100,12 +100,13 @@ test("an op without a derivative is refused before anything runs", () => {
   const double = s.single(
     s.defineOp({
       name: "double",
-      infer: ([y]) => [y as s.Tensor],
-      run: ({ inputs, outputs }) => s.copyInto(outputs[0] as s.Tensor, s.mul(inputs[0] as s.Tensor, 2)),
+      operands: { x: "float" },
+      infer: ({ x }) => ({ y: x }),
+      run: ({ inputs: { x }, outputs: { y } }) => s.copyInto(y, s.mul(x, 2)),
     }),
   );
   const { dispatches } = device().stream.counters;
-  const result = s.sum(double([x], {}));
+  const result = s.sum(double({ x }, {}));
   assert.is(
     messageOf(() => s.backward(result)),
     "GradientError: backward: double has no derivative; detach() what goes into it to hold that constant.",

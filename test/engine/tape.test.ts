@@ -74,7 +74,7 @@ test("a saved value that was written in place is refused", () => {
   s.noGrad(() => s.addInto(y, s.tensor([1])));
   assert.is(
     messageOf(() => s.backward(z)),
-    "GradientError: backward: values that square saved must be unchanged; input 0, f32[1], was written in place afterwards.",
+    "GradientError: backward: values that square saved must be unchanged; x, f32[1], was written in place afterwards.",
   );
 });
 
@@ -105,18 +105,19 @@ test("a custom op runs through the public defineOp", async () => {
   const cube = s.single(
     s.defineOp({
       name: "cube",
-      infer: ([x]) => [x as s.Tensor],
-      run: ({ inputs, outputs }) => {
-        const y = s.mul(s.square(inputs[0] as s.Tensor), inputs[0] as s.Tensor);
-        s.copyInto(outputs[0] as s.Tensor, y);
-        y.dispose();
+      operands: { x: "float" },
+      infer: ({ x }) => ({ y: x }),
+      run: ({ inputs: { x }, outputs: { y } }) => {
+        const result = s.mul(s.square(x), x);
+        s.copyInto(y, result);
+        result.dispose();
       },
-      saves: { inputs: [0], outputs: [] },
-      vjp: (g, at) => [s.mul(g, s.mul(s.square(at.input(0)), 3))],
+      saves: ["x"],
+      vjp: (g, at) => ({ x: () => s.mul(g, s.mul(s.square(at.value("x")), 3)) }),
     }),
   );
   const x = s.tensor([2, -1]).requiresGrad();
-  const y = cube([x], {});
+  const y = cube({ x }, {});
   assert.equal(await values(y), [8, -1]);
   s.backward(s.sum(y));
   assert.equal(await values(x.grad), [12, 3]);
@@ -149,6 +150,6 @@ test("an optimiser step between forward and backward is noticed through the flat
   s.addInto(flat.values, s.ones([flat.size]));
   assert.is(
     messageOf(() => s.backward(loss)),
-    "GradientError: backward: values that square saved must be unchanged; input 0, f32[2], was written in place afterwards.",
+    "GradientError: backward: values that square saved must be unchanged; x, f32[2], was written in place afterwards.",
   );
 });

@@ -1,0 +1,100 @@
+// What a record declares of its operands, as text that is also a type: `{ logits: "f32 N K C", labels: "i32 N", "bias?": "float O" }`.
+//   a name that ends in `?` may be missing
+//   dtypes: one, several (`i32|u32`), `float` (f32, f16), `index` (i32, u32) or `any`
+//   axes: none said allows every shape; a letter stands for one size within a call, `...` for any axes
+
+import type { Device } from "./device.ts";
+import { ArgumentError, DTypeError, ShapeError } from "./errors.ts";
+import { type Described, describe } from "./shape.ts";
+import { checkTensors, Tensor } from "./tensor.ts";
+
+/** Declarations by name. A record that has none takes any tensors, named at the call. */
+export type Operands = Readonly<Record<string, string>>;
+
+/** Operands by the names that are declared. */
+export type Given<I extends Operands> = {
+  readonly [K in keyof I as K extends `${string}?` ? never : K]: Tensor;
+} & {
+  readonly [K in keyof I as K extends `${infer Name}?` ? Name : never]?: Tensor | undefined;
+};
+
+/** Descriptions of results by name; one that is undefined is left out of this call. */
+export type Outputs = Readonly<Record<string, Described | undefined>>;
+
+/** Results by name. */
+export type Made<O extends Outputs> = { readonly [K in keyof O]: undefined extends O[K] ? Tensor | undefined : Tensor };
+
+/** Of a record whose operands are as many as a call has. */
+export const ANY: Operands = {};
+
+type Letters<Axes extends string> = Axes extends `${infer First} ${infer Rest}` ? First | Letters<Rest> : Axes;
+
+/** The sizes that declared letters stand for. */
+export type Sizes<I extends Operands> = {
+  readonly [K in keyof I as I[K] extends `${string} ${infer Axes}` ? Exclude<Letters<Axes>, "..."> : never]: number;
+};
+
+/** One declaration, taken apart. */
+export interface Declared {
+  readonly name: string;
+  readonly isOptional?: boolean;
+  readonly dtypes?: readonly string[] | undefined;
+  readonly axes?: readonly string[];
+}
+
+const CLASSES: Readonly<Record<string, string>> = { float: "f32|f16", index: "i32|u32" };
+
+export const declared = (operands: Operands): Declared[] =>
+  Object.entries(operands).map(([key, text]) => {
+    const [dtype = "", ...axes] = text.split(" ");
+    return {
+      name: key.replace("?", ""),
+      isOptional: key.endsWith("?"),
+      dtypes: dtype === "any" ? undefined : (CLASSES[dtype] ?? dtype).split("|"),
+      ...(axes.length > 0 && { axes }),
+    };
+  });
+
+/**
+ * The sizes that letters stand for. Throws unless the operands are living tensors of one device (ArgumentError, DisposedError), as
+ * declared (DTypeError, ShapeError).
+ */
+export function fit(op: string, all: readonly Declared[], given: readonly unknown[]): Record<string, number> {
+  const sizes: Record<string, number> = {};
+  let first: Tensor | undefined;
+  for (let i = 0; i < all.length; i++) {
+    const { name, isOptional, dtypes, axes } = all[i] as Declared;
+    const x = given[i];
+    if (x === undefined && isOptional) continue;
+    if (!(x instanceof Tensor)) return checkTensors(op, { [name]: x }) as never;
+    x.check(op);
+    first ??= x;
+    checkDevice(op, x, first.device);
+    if (dtypes && !dtypes.includes(x.dtype))
+      throw new DTypeError(`${op}: ${name} must be ${dtypes.join(" or ")}; got ${describe(x)}. Use cast().`);
+    if (!axes || binds(axes, x.shape, sizes)) continue;
+    const k = all.findIndex((other) => other.axes?.some((axis) => axes.includes(axis)));
+    const beside = k < i ? ` for ${all[k]?.name} ${describe(given[k] as Described)}` : "";
+    throw new ShapeError(`${op}: ${name} must be [${axes.join(", ")}]; got ${describe(x)}${beside}.`);
+  }
+  return sizes;
+}
+
+/** Throws ArgumentError unless `tensor` is on `device`. */
+export function checkDevice(op: string, tensor: Tensor, device: Device): void {
+  if (tensor.device !== device) throw new ArgumentError(`${op}: all operands must be on one device; got two.`);
+}
+
+/** Whether the axes stand for `shape`; new letters are noted in `sizes`. */
+function binds(axes: readonly string[], shape: readonly number[], sizes: Record<string, number>): boolean {
+  const gap = axes.indexOf("...");
+  const over = shape.length - axes.length;
+  if (gap < 0 ? over !== 0 : over < -1) return false;
+  const extentOf = (i: number): number => shape[gap >= 0 && i > gap ? i + over : i] as number;
+  const isFit = axes.every((axis, i) => i === gap || (sizes[axis] ?? extentOf(i)) === extentOf(i));
+  if (isFit)
+    axes.forEach((axis, i) => {
+      if (i !== gap) sizes[axis] = extentOf(i);
+    });
+  return isFit;
+}
