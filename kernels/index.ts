@@ -37,6 +37,7 @@ export * from "./random.ts";
 export * from "./reduce.ts";
 export * from "./reduce-plan.ts";
 export * from "./resize.ts";
+export { ACTIVATIONS, type Activated, type Activation, type ActivationText } from "./shared/activations.ts";
 export type { AttentionDims, AttentionSpec } from "./shared/attention-tile.ts";
 export * from "./shared/epilogue.ts";
 export type { GemmAdapter, GemmTile } from "./shared/gemm.ts";

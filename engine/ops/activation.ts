@@ -1,7 +1,7 @@
-// Activations fused into products and convolutions: their names, and the way back through them.
+// Activations fused into products and convolutions: the option, and the way back through them.
 
 import { type Kinds, what } from "../../base/index.ts";
-import type { Activation } from "../../kernels/index.ts";
+import { ACTIVATIONS, type Activation, type ActivationText } from "../../kernels/index.ts";
 import { isFloat } from "../dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
 import type { Backward, NamedTensors } from "../graph.ts";
@@ -30,25 +30,6 @@ export interface FusedAttrs {
   readonly keep: boolean;
 }
 
-type Fused = Exclude<Activation, "none">;
-
-/** Derivatives times g, in the activation's argument `v`. */
-const BY_ARGUMENT: Readonly<Record<Fused, string>> = {
-  relu: "select(T(0.0), g, passes(v))",
-  sigmoid: "g * sigmoid(v) * sigmoid(-v)",
-  tanh: "g * sech_squared(v)",
-  silu: "g * sigmoid(v) * (T(1.0) + v * sigmoid(-v))",
-  gelu: "g * (phi(v) + v * density(v))",
-  geluTanh: "g * sigmoid(gelu_inner(v)) * (T(1.0) + v * sigmoid(-gelu_inner(v)) * gelu_slope(v))",
-};
-
-/** The same in the activation's value `v`, where that is enough: to a rounding of 1, and without a tensor more. */
-const BY_VALUE: Readonly<Partial<Record<Fused, string>>> = {
-  relu: BY_ARGUMENT.relu,
-  sigmoid: "g * v * (T(1.0) - v)",
-  tanh: "g * (T(1.0) - v * v)",
-};
-
 const made = new Map<string, (g: Tensor, v: Tensor) => Tensor>();
 
 /** Gradient at the activation's argument from the one at its value, of which the op keeps one: `pre` the argument, or `y` the value. */
@@ -58,12 +39,13 @@ export function throughActivation(
 ): Tensor {
   const { activation, keep } = at.attrs;
   if (activation === "none") return g;
+  const { dx, dy }: ActivationText = ACTIVATIONS[activation];
   const v = at.value(keep ? "pre" : "y") as Tensor;
-  const expr = (keep ? undefined : BY_VALUE[activation]) ?? BY_ARGUMENT[activation];
+  const [expr, of] = dy && !keep ? [dy, "y"] : [dx, "x"];
   // What was kept of the argument has no place on the tape.
-  const again = keep ? undefined : at.express?.(expr, { g, v });
+  const again = keep ? undefined : at.express?.(expr, { g, [of]: v });
   if (again) return again;
-  const op = made.get(expr) ?? elementwise({ name: `${activation}Grad`, operands: ["g", "v"], y: expr });
+  const op = made.get(expr) ?? elementwise({ name: `${activation}Grad.${of}`, operands: ["g", of], y: expr });
   made.set(expr, op);
   return op(g, v);
 }
@@ -96,14 +78,14 @@ export function checkFused(
 
 /** Whether the gradient of `activation` must see its argument, because the result does not tell. */
 const needsArgument = (activation: Activation, residualAt: "none" | "before" | "after"): boolean =>
-  activation !== "none" && (BY_VALUE[activation] === undefined || residualAt === "after");
+  activation !== "none" && (!("dy" in ACTIVATIONS[activation]) || residualAt === "after");
 
 /** Attributes of a fused op; the activation's argument is kept only where a gradient will ask for it. */
 export function fusedAttrs(op: string, inputs: NamedTensors, options: FusedOptions): FusedAttrs {
   const { activation = "none", residual, residualAt = "before" } = options;
   if (residualAt !== "before" && residualAt !== "after")
     throw new ArgumentError(`${op}: residualAt must be "before" or "after"; got ${what(residualAt)}.`);
-  const known: readonly string[] = ["none", "relu", "gelu", "geluTanh", "silu", "sigmoid", "tanh"];
+  const known = ["none", ...Object.keys(ACTIVATIONS)];
   if (!known.includes(activation)) {
     throw new ArgumentError(`${op}: activation must be one of ${known.join(", ")}; got ${what(activation)}.`);
   }

@@ -1,7 +1,7 @@
 // The pointwise ops, a line each: expression, derivatives by operand (in g, the operands and y). PyTorch's conventions at kinks.
 
 import { type Kinds, what } from "../../base/index.ts";
-import { POWERS } from "../../kernels/index.ts";
+import { ACTIVATIONS, type Activated, POWERS } from "../../kernels/index.ts";
 import { isFloat } from "../dtype.ts";
 import { ArgumentError, readOptions } from "../errors.ts";
 import type { DTypeRule } from "../promote.ts";
@@ -21,8 +21,7 @@ const unary = (
   rule: DTypeRule = integer === null ? "float" : "numeric",
 ): Unary => elementwise({ name, operands: ["x"], y, grads: { x: dx }, integer, rule });
 
-/** clamp(x / 6 + 1/2, 0, 1) */
-const HARD = "(lowest(highest(x + T(3.0), T(0.0)), T(6.0)) / T(6.0))";
+const activation = (name: Activated): Unary => unary(name, ACTIVATIONS[name].y, ACTIVATIONS[name].dx);
 
 /** -x; u32 wraps, bool is refused. */
 export const neg: Unary = unary("neg", "-x", "-g", "T(0) - x");
@@ -37,28 +36,20 @@ export const exp: Unary = unary("exp", "exact_exp(x)", "g * y");
 export const log: Unary = unary("log", "exact_log(x)", "g / x");
 export const sqrt: Unary = unary("sqrt", "sqrt(x)", "T(0.5) * g / y");
 export const rsqrt: Unary = unary("rsqrt", "T(1.0) / sqrt(x)", "T(-0.5) * g * y * y * y");
-export const relu: Unary = unary("relu", "rectified(x)", "select(T(0.0), g, passes(y))", "max(x, T(0))");
+export const relu: Unary = unary("relu", ACTIVATIONS.relu.y, ACTIVATIONS.relu.dy, "max(x, T(0))");
 // Gradients by x, not by y: 1 - y loses its digits where y is near 1.
-export const sigmoid: Unary = unary("sigmoid", "sigmoid(x)", "g * sigmoid(x) * sigmoid(-x)");
-export const tanh: Unary = unary("tanh", "exact_tanh(x)", "g * sech_squared(x)");
-export const silu: Unary = unary("silu", "x * sigmoid(x)", "g * sigmoid(x) * (T(1.0) + x * sigmoid(-x))");
+export const sigmoid: Unary = activation("sigmoid");
+export const tanh: Unary = activation("tanh");
+export const silu: Unary = activation("silu");
 /** clamp(x / 6 + 1/2, 0, 1); the gradient is 0 at both kinks. */
-export const hardsigmoid: Unary = unary("hardsigmoid", HARD, "select(T(0.0), g / T(6.0), lt(abs(x), T(3.0)))");
+export const hardsigmoid: Unary = activation("hardsigmoid");
 /** x * hardsigmoid(x). */
-export const hardswish: Unary = unary(
-  "hardswish",
-  `x * ${HARD}`,
-  "select(select(g * (x / T(3.0) + T(0.5)), T(0.0), lt(x, T(-3.0))), g, lt(T(3.0), x))",
-);
+export const hardswish: Unary = activation("hardswish");
 export const softplus: Unary = unary("softplus", "softplus(x)", "g * sigmoid(x)");
 export const erf: Unary = unary("erf", "erf(x)", "g * T(1.1283791670955126) * exact_exp(-x * x)");
 
-const geluErf = unary("gelu", "x * phi(x)", "g * (phi(x) + x * density(x))");
-const geluTanh = unary(
-  "geluTanh",
-  "x * sigmoid(gelu_inner(x))",
-  "g * sigmoid(gelu_inner(x)) * (T(1.0) + x * sigmoid(-gelu_inner(x)) * gelu_slope(x))",
-);
+const geluErf = activation("gelu");
+const geluTanh = activation("geluTanh");
 
 /** Options of `gelu`. */
 export interface GeluOptions {

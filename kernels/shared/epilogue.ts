@@ -2,11 +2,9 @@
 // y = activation(x W + bias [+ residual]) [+ residual]; everything in f32, rounded once when stored.
 
 import type { Binding } from "../kernel.ts";
+import { ACTIVATIONS, type Activation } from "./activations.ts";
 import { arrayType, quadLoad, quadStore } from "./gemm.ts";
 import { mathFunctions, mathTypes } from "./math.ts";
-
-/** Activations that a product can apply on its way out. `gelu` is the erf form, `geluTanh` its approximation. */
-export type Activation = "none" | "relu" | "gelu" | "geluTanh" | "silu" | "sigmoid" | "tanh";
 
 /** The epilogue's part of a spec. */
 export type EpilogueSpec = {
@@ -32,16 +30,6 @@ export function epilogueBindings(spec: EpilogueSpec, dtype: "f32" | "f16", isVec
   ];
 }
 
-const ACTIVATIONS: Readonly<Record<Activation, string>> = {
-  none: "x",
-  relu: "rectified(x)",
-  gelu: "x * phi(x)",
-  geluTanh: "x * sigmoid(gelu_inner(x))",
-  silu: "x * sigmoid(x)",
-  sigmoid: "sigmoid(x)",
-  tanh: "exact_tanh(x)",
-};
-
 /**
  * What a kernel hands over at a time: quads from arrays of vec4 ("vec") or of elements ("quad"), or single elements ("one").
  */
@@ -63,18 +51,19 @@ const put = (name: string, buffer: string, dtype: "f32" | "f16", unit: EpilogueU
  */
 export function epilogueText(spec: EpilogueSpec, dtype: "f32" | "f16", unit: EpilogueUnit): string {
   const { bias, activation, residual, keep } = spec;
+  const applied = activation === "none" ? undefined : ACTIVATIONS[activation].y;
   const steps = [
     "var x = value;",
     bias ? "x += load_bias(n, left);" : "",
     residual === "before" ? "x += load_residual(at, left);" : "",
     keep ? "put_pre(at, left, x);" : "",
-    activation === "none" ? "" : `x = ${ACTIVATIONS[activation]};`,
+    applied ? `x = ${applied};` : "",
     residual === "after" ? "x += load_residual(at, left);" : "",
     "return x;",
   ];
   return [
     `alias Value = ${unit === "one" ? "f32" : "vec4f"};`,
-    ...(activation === "none" ? [] : [mathTypes(unit === "one" ? 1 : 4), ...mathFunctions(ACTIVATIONS[activation])]),
+    ...(applied ? [mathTypes(unit === "one" ? 1 : 4), ...mathFunctions(applied)] : []),
     bias ? load("load_bias", "bias", unit) : "",
     residual !== "none" ? load("load_residual", "residual", unit) : "",
     keep ? put("put_pre", "pre", dtype, unit) : "",

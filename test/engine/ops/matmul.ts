@@ -151,6 +151,8 @@ export const activations: Readonly<Record<NonNullable<s.FusedOptions["activation
   silu: (x) => x * sigmoid(x),
   gelu: (x) => 0.5 * x * (1 + erf(x * Math.SQRT1_2)),
   geluTanh: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+  hardsigmoid: (x) => Math.min(1, Math.max(0, x / 6 + 0.5)),
+  hardswish: (x) => x * Math.min(1, Math.max(0, x / 6 + 0.5)),
 };
 
 /** What the epilogue does to a product in float64; the bias runs along the last axis. */
@@ -183,6 +185,8 @@ export const FUSED: readonly FusedCase[] = [
   { bias: true, activation: "silu" },
   { bias: true, activation: "gelu", hasResidual: true, residualAt: "after" },
   { activation: "geluTanh" },
+  { bias: true, activation: "hardswish" },
+  { activation: "hardsigmoid", hasResidual: true, residualAt: "after" },
 ];
 
 function linearCase(x: readonly number[], out: number, fused: FusedCase = {}): OpCase {

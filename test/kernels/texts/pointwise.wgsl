@@ -319,17 +319,17 @@ if (first + 192u < u.n) { compute(first + 192u); }
 }
 
 
-// reluGrad(compute=f32,inner=11,out=f32,types=f32,f32,width=4)
+// reluGrad.y(compute=f32,inner=11,out=f32,types=f32,f32,width=4)
 // on gpu, cpu, plain
 
 struct Uniforms {
   n: u32,
   num_g: f32,
-  num_v: f32,
+  num_y: f32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> in_g: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> in_v: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> in_y: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;
 
 alias T = vec4<f32>;
@@ -343,9 +343,9 @@ fn compute(i: u32) {
   
   
   let g = in_g[i];
-let v = in_v[i];
+let y = in_y[i];
   
-  let result = select(T(0.0), g, passes(v));
+  let result = select(T(0.0), g, passes(y));
   out[i] = vec4<f32>(result);
 }
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
