@@ -13,11 +13,11 @@ import {
   type Declared,
   declared,
   fit,
-  type Given,
-  type Made,
+  type GivenOperands,
+  type MadeOutputs,
+  type OperandSizes,
   type Operands,
   type Outputs,
-  type Sizes,
 } from "./operands.ts";
 import { keep, synchronous } from "./scope.ts";
 import type { Described, Shape } from "./shape.ts";
@@ -49,11 +49,11 @@ export interface Launcher {
 
 /** What `run` works with. */
 export interface Run<I extends Operands, O extends Outputs, A> extends Launcher {
-  readonly inputs: Given<I>;
-  readonly outputs: Made<O>;
+  readonly inputs: GivenOperands<I>;
+  readonly outputs: MadeOutputs<O>;
   readonly attrs: A;
   /** What the letters of the declaration stand for. */
-  readonly sizes: Sizes<I>;
+  readonly sizes: OperandSizes<I>;
 }
 
 /** One operation. Only the first output is differentiable; others are results without gradient, or saved statistics. */
@@ -62,23 +62,26 @@ export interface OpRecord<I extends Operands, O extends Outputs, A> {
   /** Operands by name, with dtypes and axes (see operands.ts). */
   readonly operands: I;
   /** Checks what is not declared (throws at the user's call) and describes the outputs. */
-  readonly infer: (inputs: Given<I>, attrs: A, sizes: Sizes<I>) => O;
+  readonly infer: (inputs: GivenOperands<I>, attrs: A, sizes: OperandSizes<I>) => O;
   /** Without a vjp: derivatives take the results for constants, as those of gates, instead of refusing them. */
   readonly isConstant?: boolean;
   /** Appends the dispatches. Absent: the first output shares the memory of the first input (a view). */
   readonly run?: (run: Run<I, O, A>) => void;
   /** The inputs and outputs that `vjp` needs; default all of them. */
-  readonly saves?: readonly (keyof (Given<I> & O))[];
+  readonly saves?: readonly (keyof (GivenOperands<I> & O))[];
   /**
    * Gradients of the inputs from the gradient `g` of the first output; those in functions are computed where they are wanted. Broadcast
    * axes are summed by the tape, not here. Absent: the op cannot be differentiated, unless its results count as constants
    * (`isConstant`), or are no floats.
    */
-  readonly vjp?: (g: Tensor, at: Backward<A, Given<I> & Made<O>>) => { readonly [K in keyof Given<I>]?: Gradient };
+  readonly vjp?: (
+    g: Tensor,
+    at: Backward<A, GivenOperands<I> & MadeOutputs<O>>,
+  ) => { readonly [K in keyof GivenOperands<I>]?: Gradient };
 }
 
 /** An operation on tensors: all its outputs. */
-export type Op<I extends Operands, O extends Outputs, A> = (inputs: Given<I>, attrs: A) => Made<O>;
+export type Op<I extends Operands, O extends Outputs, A> = (inputs: GivenOperands<I>, attrs: A) => MadeOutputs<O>;
 
 let gradDepth = 0;
 
@@ -104,7 +107,7 @@ export function defineOp<const I extends Operands, const O extends Outputs, A = 
     const named = inputs as NamedTensors;
     const all = known.length > 0 ? known : Object.keys(named).map((name) => ({ name }));
     const given = all.map(({ name }) => named[name]);
-    const sizes = fit(record.name, all, given) as Sizes<I>;
+    const sizes = fit(record.name, all, given) as OperandSizes<I>;
     const device = given.find((input) => input)?.device;
     if (!device) throw new ArgumentError(`${record.name}: at least one operand must be given; got none.`);
     const described = record.infer(inputs, attrs, sizes);
@@ -116,7 +119,7 @@ export function defineOp<const I extends Operands, const O extends Outputs, A = 
       outputs[name] = record.run ? allocate(output.shape, output.dtype, device) : view(given[0], output);
       first ??= outputs[name];
     }
-    const made = outputs as Made<O>;
+    const made = outputs as MadeOutputs<O>;
     if (record.run) execute(record, { device, inputs, outputs: made, attrs, sizes });
     device.stream.recorder?.ran?.({ name: record.name, inputs: given, outputs: Object.values(outputs), attrs });
     if (!first || !isFloat(first.dtype) || record.isConstant) return made;

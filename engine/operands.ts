@@ -12,7 +12,7 @@ import { checkTensors, Tensor } from "./tensor.ts";
 export type Operands = Readonly<Record<string, string>>;
 
 /** Operands by the names that are declared. */
-export type Given<I extends Operands> = {
+export type GivenOperands<I extends Operands> = {
   readonly [K in keyof I as K extends `${string}?` ? never : K]: Tensor;
 } & {
   readonly [K in keyof I as K extends `${infer Name}?` ? Name : never]?: Tensor | undefined;
@@ -22,7 +22,9 @@ export type Given<I extends Operands> = {
 export type Outputs = Readonly<Record<string, Described | undefined>>;
 
 /** Results by name. */
-export type Made<O extends Outputs> = { readonly [K in keyof O]: undefined extends O[K] ? Tensor | undefined : Tensor };
+export type MadeOutputs<O extends Outputs> = {
+  readonly [K in keyof O]: undefined extends O[K] ? Tensor | undefined : Tensor;
+};
 
 /** Of a record whose operands are as many as a call has. */
 export const ANY: Operands = {};
@@ -30,7 +32,7 @@ export const ANY: Operands = {};
 type Letters<Axes extends string> = Axes extends `${infer First} ${infer Rest}` ? First | Letters<Rest> : Axes;
 
 /** The sizes that declared letters stand for. */
-export type Sizes<I extends Operands> = {
+export type OperandSizes<I extends Operands> = {
   readonly [K in keyof I as I[K] extends `${string} ${infer Axes}` ? Exclude<Letters<Axes>, "..."> : never]: number;
 };
 
