@@ -11,7 +11,7 @@ export { type DTypeArrays, fromHalf } from "./dtype.ts";
 export * from "./errors.ts";
 export { Flat, type FlatPart, type FlattenOptions, flatten, SEGMENT_ALIGN, type Segment } from "./flat.ts";
 export { type GradOptions, grad, valueAndGrad } from "./grad.ts";
-export type { Backward, Gradient, NamedTensors } from "./graph.ts";
+export type { Backward, Gradient, TensorsByName } from "./graph.ts";
 export {
   defineOp,
   dispatch,

@@ -8,10 +8,10 @@ import type { Described, Shape } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** Tensors by name. */
-export type NamedTensors = Readonly<Record<string, Tensor | undefined>>;
+export type TensorsByName = Readonly<Record<string, Tensor | undefined>>;
 
 /** What `vjp` works with: operands and results, by name. */
-export interface Backward<A, V = NamedTensors> {
+export interface Backward<A, V = TensorsByName> {
   readonly attrs: A;
   /** Shape and dtype, saved or not. */
   described<K extends keyof V>(name: K): V[K] extends Tensor ? Described : Described | undefined;

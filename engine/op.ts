@@ -7,7 +7,7 @@ import type { Storage } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import { isFloat } from "./dtype.ts";
 import { ArgumentError, DeviceError } from "./errors.ts";
-import { type Backward, type Differentiable, type Gradient, type NamedTensors, Node } from "./graph.ts";
+import { type Backward, type Differentiable, type Gradient, Node, type TensorsByName } from "./graph.ts";
 import {
   checkDevice,
   type Declared,
@@ -37,7 +37,7 @@ export interface Launcher {
   dispatch<S extends Spec, U extends string>(
     kernel: Kernel<S, U>,
     spec: S,
-    bindings: NamedTensors,
+    bindings: TensorsByName,
     dims: Dims<U>,
     launch?: Launch,
   ): void;
@@ -104,7 +104,7 @@ export function defineOp<const I extends Operands, const O extends Outputs, A = 
 ): Op<I, O, A> {
   const known: readonly Declared[] = declared(record.operands);
   return (inputs, attrs) => {
-    const named = inputs as NamedTensors;
+    const named = inputs as TensorsByName;
     const all = known.length > 0 ? known : Object.keys(named).map((name) => ({ name }));
     const given = all.map(({ name }) => named[name]);
     const sizes = fit(record.name, all, given) as OperandSizes<I>;
@@ -132,7 +132,7 @@ export function defineOp<const I extends Operands, const O extends Outputs, A = 
 }
 
 /** An operation as a function that returns its first output. */
-export function single<I, A>(op: (inputs: I, attrs: A) => NamedTensors): (inputs: I, attrs: A) => Tensor {
+export function single<I, A>(op: (inputs: I, attrs: A) => TensorsByName): (inputs: I, attrs: A) => Tensor {
   return (inputs, attrs) => Object.values(op(inputs, attrs))[0] as Tensor;
 }
 
@@ -166,7 +166,7 @@ function execute<I extends Operands, O extends Outputs, A>(record: OpRecord<I, O
 function held<I extends Operands, O extends Outputs, A>(record: OpRecord<I, O, A>, call: Call<I, O, A>): Rerun {
   const own: Tensor[] = [];
   const hold = <T extends object>(values: T): T => {
-    const handles = Object.entries(values as NamedTensors).map(([name, tensor]) => {
+    const handles = Object.entries(values as TensorsByName).map(([name, tensor]) => {
       const handle = tensor && keep(tensor.detach());
       if (handle) own.push(handle);
       return [name, handle];
@@ -188,7 +188,7 @@ export function dispatch<S extends Spec, U extends string>(
   op: string,
   kernel: Kernel<S, U>,
   spec: S,
-  bindings: NamedTensors,
+  bindings: TensorsByName,
   dims: Dims<U>,
   launch?: Launch,
 ): void {

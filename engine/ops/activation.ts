@@ -4,7 +4,7 @@ import { type Kinds, what } from "../../base/index.ts";
 import { ACTIVATIONS, type Activation, type ActivationText } from "../../kernels/index.ts";
 import { isFloat } from "../dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
-import type { Backward, NamedTensors } from "../graph.ts";
+import type { Backward, TensorsByName } from "../graph.ts";
 import { isRecording } from "../op.ts";
 import { type Described, describe, sameShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -81,7 +81,7 @@ const needsArgument = (activation: Activation, residualAt: "none" | "before" | "
   activation !== "none" && (!("dy" in ACTIVATIONS[activation]) || residualAt === "after");
 
 /** Attributes of a fused op; the activation's argument is kept only where a gradient will ask for it. */
-export function fusedAttrs(op: string, inputs: NamedTensors, options: FusedOptions): FusedAttrs {
+export function fusedAttrs(op: string, inputs: TensorsByName, options: FusedOptions): FusedAttrs {
   const { activation = "none", residual, residualAt = "before" } = options;
   if (residualAt !== "before" && residualAt !== "after")
     throw new ArgumentError(`${op}: residualAt must be "before" or "after"; got ${what(residualAt)}.`);

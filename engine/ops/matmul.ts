@@ -14,7 +14,7 @@ import {
 } from "../../kernels/index.ts";
 import { isFloat } from "../dtype.ts";
 import { DTypeError, readOptions, ShapeError } from "../errors.ts";
-import type { NamedTensors } from "../graph.ts";
+import type { TensorsByName } from "../graph.ts";
 import { defineOp, type Launcher, single } from "../op.ts";
 import { broadcastShapes, broadcastStrides, collapse, type Described, describe, numel, type Shape } from "../shape.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
@@ -101,7 +101,7 @@ function runMatmul(
   plan: Plan,
   attrs: MatmulAttrs,
   epilogue: EpilogueSpec,
-  bindings: NamedTensors & { readonly c: Tensor },
+  bindings: TensorsByName & { readonly c: Tensor },
 ): void {
   const { m, n, k } = plan;
   const dtype = floatStorage(bindings.c);
