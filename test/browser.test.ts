@@ -1,7 +1,7 @@
 // In headless Chromium: the engine, the same source, bundled, runs a part of the op table and deployed networks on the browser's software
 // adapter; and the report of a run opens as a page that needs nothing else.
 
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -9,10 +9,14 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
 import { type Browser, type Page as BrowserPage, chromium } from "playwright-core";
+import { applyScaling, encodePolicy, fit, learnThenTest } from "../calibration/index.ts";
 import { main } from "../cli/main.ts";
 import { encodeSafetensors } from "../engine/index.ts";
+import { deploy, train } from "../exits/index.ts";
 import type { Page } from "./browser/page.ts";
 import { writeRun } from "./cli/synthetic-run.ts";
+import { barSplits, joint, quiet, smallNet } from "./exits/small.ts";
+import { gpuSuite } from "./gpu.ts";
 import { assert, suite } from "./harness.ts";
 
 const CHROMIUM = "/usr/bin/chromium";
@@ -36,11 +40,8 @@ const WEIGHTS = encodeSafetensors([
 const folder = fileURLToPath(new URL(".", import.meta.url));
 const families = readdirSync(`${folder}engine/ops`).filter((file) => !["check.ts", "row.ts"].includes(file));
 
-/** The page's script: the op table with everything it needs, as a browser gets it. */
-async function bundle(): Promise<string> {
-  const imports = families.map((file, i) => `import { rows as rows${i} } from "./engine/ops/${file}";`);
-  const all = families.map((_, i) => `...rows${i}`).join(", ");
-  const contents = [...imports, 'import { expose } from "./browser/page.ts";', `expose([${all}]);`].join("\n");
+/** A page's script with everything it imports, as a browser gets it. */
+async function bundle(contents: string): Promise<string> {
   const { outputFiles } = await build({
     stdin: { contents, resolveDir: folder, loader: "ts" },
     bundle: true,
@@ -52,14 +53,19 @@ async function bundle(): Promise<string> {
   return outputFiles[0]!.text;
 }
 
-function serve(script: string): Promise<Server> {
+/** The script of a page with the op table. */
+function tableScript(): string {
+  const imports = families.map((file, i) => `import { rows as rows${i} } from "./engine/ops/${file}";`);
+  const all = families.map((_, i) => `...rows${i}`).join(", ");
+  return [...imports, 'import { expose } from "./browser/page.ts";', `expose([${all}]);`].join("\n");
+}
+
+type Files = Readonly<Record<string, readonly [type: string, body: string | Uint8Array]>>;
+
+function serve(script: string, files: Files): Promise<Server> {
   const page =
     '<!doctype html><meta charset="utf-8"><title>sortie</title><script type="module" src="/page.js"></script>';
-  const routes: Record<string, readonly [type: string, body: string | Uint8Array]> = {
-    "/": ["text/html", page],
-    "/page.js": ["text/javascript", script],
-    "/weights.safetensors": ["application/octet-stream", WEIGHTS],
-  };
+  const routes: Files = { "/": ["text/html", page], "/page.js": ["text/javascript", script], ...files };
   const server = createServer(({ url = "/" }, response) => {
     const [type, body] = routes[url] ?? ["text/plain", ""];
     response.writeHead(200, { "content-type": type }).end(body);
@@ -76,7 +82,9 @@ let browser: Browser;
 let tab: BrowserPage;
 
 test.before(async () => {
-  server = await serve(await bundle());
+  server = await serve(await bundle(tableScript()), {
+    "/weights.safetensors": ["application/octet-stream", WEIGHTS],
+  });
   browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
   tab = await browser.newPage();
   await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
@@ -128,6 +136,59 @@ test("keeps tuned choices for the next device of the page", async () => {
 
 test("leaves no buffer in use", async () => {
   assert.is(await tab.evaluate(() => (globalThis as unknown as { page: Page }).page.close()), 0);
+});
+
+const readme = gpuSuite("README in a browser", { skip, isOptional, timeout: 120_000 });
+
+readme("its page loads what was certified in Node, and answers the same", async () => {
+  const markdown = readFileSync(fileURLToPath(new URL("../README.md", import.meta.url)), "utf8");
+  const [, block = ""] = /^```js\n([\s\S]*?)^```$/m.exec(markdown) ?? [];
+  assert.match(block, /deploy\(/);
+  const dir = mkdtempSync(join(tmpdir(), "sortie-page-"));
+  const net = smallNet();
+  try {
+    const data = barSplits();
+    using run = await train(net, data, { ...quiet, epochs: 12, objective: joint, seed: 1, dir });
+    const scaling = fit(await run.logits("validation"), { method: "temperature" });
+    const result = learnThenTest(applyScaling(await run.logits("calibration"), scaling), { alpha: 0.3, delta: 0.2 });
+    assert.ok(result.ok, result.ok ? "" : result.reason);
+    using classifier = await deploy(net, result, { scaling, normalise: data.test.meta });
+    const want = await classifier.classify(data.test.images);
+    const script = [
+      'import { decodePolicy } from "../calibration/index.ts";',
+      'import { createDevice } from "../engine/index.ts";',
+      'import { deploy, loadWeights } from "../exits/index.ts";',
+      'import { barSplits, smallNet } from "./exits/small.ts";',
+      "globalThis.answer = async () => {",
+      "  await createDevice();",
+      "  const [net, { test: images }] = [smallNet(2), barSplits()];",
+      "  const normalise = images.meta;",
+      block,
+      "  const { classes, exits } = await classifier.classify(images.images);",
+      "  return { classes: [...classes], exits: [...exits] };",
+      "};",
+    ].join("\n");
+    const files: Files = {
+      "/last.safetensors": ["application/octet-stream", readFileSync(join(dir, "last.safetensors"))],
+      "/policy.json": ["application/json", encodePolicy({ result, scaling })],
+    };
+    const server = await serve(await bundle(script), files);
+    const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+    try {
+      const tab = await browser.newPage();
+      await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+      await tab.waitForFunction(() => "answer" in globalThis);
+      const found = await tab.evaluate(() => (globalThis as unknown as { answer(): Promise<unknown> }).answer());
+      assert.equal(found, { classes: [...want.classes], exits: [...want.exits] });
+      assert.ok(new Set(want.exits).size > 1, `exits taken: ${[...new Set(want.exits)]}`);
+    } finally {
+      await browser.close();
+      server.close();
+    }
+  } finally {
+    net.dispose();
+    rmSync(dir, { recursive: true });
+  }
 });
 
 const reports = suite("report in a browser", { skip, isOptional, timeout: 120_000 });

@@ -91,6 +91,14 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
     scores: ["energy"],
     make: (device) => multiExit(large(50, device), { after, head: "gap-linear" }),
   },
+  "vit, class-token": {
+    steps: 0,
+    make: (device) => multiExit(transformer(4, device), { after, head: "class-token" }),
+  },
+  "vit, mean-token, trained": {
+    steps: 6,
+    make: (device) => multiExit(transformer(5, device), { after, head: "mean-token", last: "mean-token" }),
+  },
   mobilenetV3: {
     steps: 0,
     scores: ["energy", "maxProb"],
@@ -117,14 +125,6 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
         after: ["features.1", "features.3"],
         head: "gap-linear",
       }),
-  },
-  "vit, class-token": {
-    steps: 0,
-    make: (device) => multiExit(transformer(4, device), { after, head: "class-token" }),
-  },
-  "vit, mean-token, trained": {
-    steps: 6,
-    make: (device) => multiExit(transformer(5, device), { after, head: "mean-token", last: "mean-token" }),
   },
 };
 
@@ -198,7 +198,7 @@ function threshold(scores: readonly number[], share: number): number {
   }
   // Ties within rounding would stay on the device: a subject that has only such proves nothing.
   if (widest < 1e-4 * Math.max(1, Math.abs(best)))
-    throw new Error(`the scores of neighbours differ by ${widest} at most`);
+    throw new Error(`the scores of neighbours differ by ${widest} at most, near ${best}`);
   return best;
 }
 
