@@ -23,7 +23,7 @@ export {
   type Run as OpRun,
   single,
 } from "./op.ts";
-export type { GivenOperands, MadeOutputs, OperandSizes, Operands, Outputs } from "./operands.ts";
+export type { GivenOperands, Letters, MadeOutputs, OperandSizes, Operands, Outputs } from "./operands.ts";
 export type { FusedOptions } from "./ops/activation.ts";
 export { addInto, copyInto } from "./ops/assign.ts";
 export * from "./ops/attention.ts";

@@ -62,8 +62,10 @@ const CONVNEXT: Kinds<ConvNeXtOptions> = {
   device: "any",
 };
 
-type Patches = readonly [Conv2d, LayerNorm];
-type Downsampling = readonly [LayerNorm, Conv2d];
+/** A convolution of patches, and its norm. */
+export type Patches = readonly [Conv2d, LayerNorm];
+/** A norm, and a convolution that halves the sides. */
+export type Downsampling = readonly [LayerNorm, Conv2d];
 
 /** ConvNeXt: patches, groups of blocks with downsampling between, pool, norm, linear. Stages `features.0`, `features.1` and so on. */
 export class ConvNeXt extends Backbone {

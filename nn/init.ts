@@ -20,9 +20,9 @@ import {
  * normal for the convolutions of the first two, and a truncated normal of 0.02 for all of the third; no bias; linear weights by a normal of 0.01
  * or uniform in 1/sqrt(out).
  */
-export type InitScheme = (typeof SCHEMES)[number];
+export type InitScheme = "torch" | "he" | "vit" | "mobilenet" | "efficientnet" | "convnext";
 
-const SCHEMES = ["torch", "he", "vit", "mobilenet", "efficientnet", "convnext"] as const;
+const SCHEMES: readonly InitScheme[] = ["torch", "he", "vit", "mobilenet", "efficientnet", "convnext"];
 
 /** What a linear layer is a part of; attention's projections (packed queries, keys and values; output) start otherwise. */
 export type LinearPart = "layer" | "attentionIn" | "attentionOut";

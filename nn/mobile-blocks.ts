@@ -1,24 +1,45 @@
 // What the mobile backbones are built of: convolution with norm and activation, squeeze and excitation, inverted residual blocks.
 // Field names are torchvision's; lists have holes where torchvision counts layers without parameters.
 
-import { avgPool2d, hardsigmoid, hardswish, mul, relu, sigmoid, silu, type Tensor } from "../engine/functions.ts";
-import type { Init } from "./init.ts";
+import { type Kinds, what } from "../base/index.ts";
+import { ArgumentError, avgPool2d, hardswish, mul, readOptions, relu, silu, type Tensor } from "../engine/functions.ts";
+import { checkLayer, type Init } from "./init.ts";
 import { BatchNorm2d, type BatchNormLayerOptions, Conv2d } from "./layers.ts";
 import { type Mode, Module } from "./module.ts";
 
-/** Activations between the layers of these backbones. */
-const ACTIVATIONS = { none: (x: Tensor) => x, relu, hardswish, silu } as const;
-
 /** How a `ConvNorm` goes on after its norm. */
-export type MobileActivation = keyof typeof ACTIVATIONS;
+export type MobileActivation = "none" | "relu" | "hardswish" | "silu";
+
+const ACTIVATIONS: Readonly<Record<MobileActivation, (x: Tensor) => Tensor>> = {
+  none: (x) => x,
+  relu,
+  hardswish,
+  silu,
+};
 
 /** Options of `ConvNorm`. */
 export interface ConvNormOptions {
   readonly kernel: number;
   readonly stride?: number;
   readonly groups?: number;
-  readonly activation: MobileActivation;
-  readonly norm: BatchNormLayerOptions;
+  /** Default none. */
+  readonly activation?: MobileActivation;
+  /** Of the batch norm. */
+  readonly norm?: BatchNormLayerOptions;
+}
+
+const CONV_NORM: Kinds<ConvNormOptions> = {
+  kernel: "number!",
+  stride: "number",
+  groups: "number",
+  activation: "string",
+  norm: "any",
+};
+
+function checkActivation(op: string, activation: MobileActivation): void {
+  const known = Object.keys(ACTIVATIONS);
+  if (!known.includes(activation))
+    throw new ArgumentError(`${op}: activation must be one of ${known.join(", ")}; got ${what(activation)}.`);
 }
 
 /** A convolution (`0`), its batch norm (`1`) and an activation, as torchvision's Conv2dNormActivation. [B, H, W, in] to [B, ceil(H / stride), ceil(W / stride), out]. */
@@ -29,7 +50,8 @@ export class ConvNorm extends Module {
 
   constructor(inputs: number, outputs: number, init: Init, options: ConvNormOptions) {
     super();
-    const { kernel, stride = 1, groups = 1, activation, norm } = options;
+    const { kernel, stride = 1, groups = 1, activation = "none", norm } = readOptions("ConvNorm", options, CONV_NORM);
+    checkActivation("ConvNorm", activation);
     this[0] = new Conv2d(inputs, outputs, init, { kernel, stride, groups });
     this[1] = new BatchNorm2d(outputs, init, norm);
     this.#activation = activation;
@@ -48,6 +70,8 @@ export interface SqueezeOptions {
   readonly gate: "sigmoid" | "hardsigmoid";
 }
 
+const SQUEEZE: Kinds<SqueezeOptions> = { inner: "string!", gate: "string!" };
+
 /** Scales channels by what all pixels say of them (Hu et al., CVPR 2018): x * gate(fc2(inner(fc1(mean x)))), [B, H, W, C] to the same. */
 export class SqueezeExcitation extends Module {
   readonly fc1: Conv2d;
@@ -56,9 +80,15 @@ export class SqueezeExcitation extends Module {
 
   constructor(channels: number, squeezed: number, init: Init, options: SqueezeOptions) {
     super();
+    this.#options = readOptions("SqueezeExcitation", options, SQUEEZE);
+    const { inner, gate } = this.#options;
+    if ((inner !== "relu" && inner !== "silu") || (gate !== "sigmoid" && gate !== "hardsigmoid")) {
+      throw new ArgumentError(
+        `SqueezeExcitation: inner must be relu or silu, and gate sigmoid or hardsigmoid; got ${what(inner)} and ${what(gate)}.`,
+      );
+    }
     this.fc1 = new Conv2d(channels, squeezed, init, { kernel: 1, bias: true });
     this.fc2 = new Conv2d(squeezed, channels, init, { kernel: 1, bias: true });
-    this.#options = options;
   }
 
   forward(x: Tensor): Tensor {
@@ -66,8 +96,7 @@ export class SqueezeExcitation extends Module {
     const { inner, gate } = this.#options;
     const mean = avgPool2d(x, { kernel: [height, width] });
     const inside = this.fc1.forward(mean, { activation: inner });
-    const scale = gate === "sigmoid" ? sigmoid(this.fc2.forward(inside)) : hardsigmoid(this.fc2.forward(inside));
-    return mul(x, scale);
+    return mul(x, this.fc2.forward(inside, { activation: gate }));
   }
 }
 
@@ -85,6 +114,17 @@ export interface InvertedResidualOptions {
   readonly squeeze?: (SqueezeOptions & { readonly channels: number }) | undefined;
 }
 
+const INVERTED: Kinds<InvertedResidualOptions> = {
+  inputs: "number!",
+  expanded: "number!",
+  outputs: "number!",
+  kernel: "number!",
+  stride: "number!",
+  activation: "string!",
+  norm: "any!",
+  squeeze: "any",
+};
+
 /**
  * Inverted residual block (Sandler et al., CVPR 2018): 1x1 to many channels, depthwise, squeeze and excitation, 1x1 to few; plus the input
  * where the shape allows. [B, H, W, inputs] to [B, ceil(H / stride), ceil(W / stride), outputs].
@@ -95,11 +135,16 @@ export class InvertedResidual extends Module {
 
   constructor(options: InvertedResidualOptions, init: Init) {
     super();
-    const { inputs, expanded, outputs, kernel, stride, activation, norm, squeeze } = options;
+    const { inputs, expanded, outputs, kernel, stride, activation, norm, squeeze } = readOptions(
+      "InvertedResidual",
+      options,
+      INVERTED,
+    );
+    checkLayer("InvertedResidual", init, { inputs, expanded, outputs, kernel, stride });
     this.block = [
       ...(expanded === inputs ? [] : [new ConvNorm(inputs, expanded, init, { kernel: 1, activation, norm })]),
       new ConvNorm(expanded, expanded, init, { kernel, stride, groups: expanded, activation, norm }),
-      ...(squeeze ? [new SqueezeExcitation(expanded, squeeze.channels, init, squeeze)] : []),
+      ...(squeeze ? [squeezing(expanded, squeeze, init)] : []),
       new ConvNorm(expanded, outputs, init, { kernel: 1, activation: "none", norm }),
     ];
     this.#isResidual = stride === 1 && inputs === outputs;
@@ -116,6 +161,9 @@ export class InvertedResidual extends Module {
     );
   }
 }
+
+const squeezing = (channels: number, squeeze: SqueezeOptions & { readonly channels: number }, init: Init) =>
+  new SqueezeExcitation(channels, squeeze.channels, init, { inner: squeeze.inner, gate: squeeze.gate });
 
 /** The multiple of `divisor` next to `value`, never less than nine tenths of it (MobileNet's rule for scaled widths). */
 export function roundChannels(value: number, divisor = 8): number {

@@ -185,7 +185,8 @@ function inTorch(prefix: string, tensors: CaseTensors, rename: (name: string) =>
   );
 }
 
-const toFile = (name: string): string => toTorchName(name, TORCHVISION);
+/** The case's name of a tensor: projections of CIFAR's networks are called as ours. */
+const toFile = (name: string): string => toTorchName(name).replace(/^layers\./, "features.");
 
 /** One training step's loss, gradients and running statistics. */
 async function trained(net: Backbone, one: Case): Promise<CaseTensors> {
