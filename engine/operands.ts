@@ -29,7 +29,7 @@ export type MadeOutputs<O extends Outputs> = {
 /** Of a record whose operands are as many as a call has. */
 export const ANY: Operands = {};
 
-type Letters<Axes extends string> = Axes extends `${infer First} ${infer Rest}` ? First | Letters<Rest> : Axes;
+export type Letters<Axes extends string> = Axes extends `${infer First} ${infer Rest}` ? First | Letters<Rest> : Axes;
 
 /** The sizes that declared letters stand for. */
 export type OperandSizes<I extends Operands> = {
