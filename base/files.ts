@@ -24,6 +24,17 @@ const fsSync = (): typeof import("node:fs") => process.getBuiltinModule("node:fs
 /** Whether this platform has files. */
 export const hasFiles = (): boolean => typeof globalThis.process?.getBuiltinModule === "function";
 
+/** `$SORTIE_CACHE`, or `sortie` in the user's cache folder: `$XDG_CACHE_HOME`, else Windows' own, else `~/.cache`. */
+export function cacheFolder(): string {
+  const { SORTIE_CACHE, XDG_CACHE_HOME, LOCALAPPDATA } = process.env;
+  if (SORTIE_CACHE) return SORTIE_CACHE;
+  const { join } = process.getBuiltinModule("node:path");
+  return join(
+    XDG_CACHE_HOME || LOCALAPPDATA || join(process.getBuiltinModule("node:os").homedir(), ".cache"),
+    "sortie",
+  );
+}
+
 /** What is at a path instead of a file. */
 export function kindOf(stats: Stats): string {
   if (stats.isDirectory()) return "a folder";

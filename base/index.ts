@@ -2,6 +2,7 @@
 
 export { SortieError } from "./errors.ts";
 export {
+  cacheFolder,
   hasFiles,
   kindOf,
   leftovers,
@@ -27,4 +28,5 @@ export {
   preset,
 } from "./option.ts";
 export { type Checked, type KindOf, type Kinds, type OptionsReader, optionsReader, what } from "./options.ts";
+export { highProduct, philox } from "./philox.ts";
 export { printable } from "./printable.ts";

@@ -1,7 +1,7 @@
 // Fetches one official file: into a name that nobody can guess, which a later call carries on by an HTTP range request, then checked,
 // and only then given its name. A broken line, a full disk or a kill leaves no half-written file that looks whole.
 
-import { leftovers, partOf, readWhole, writeWhole } from "../base/index.ts";
+import { leftovers, partOf, readWhole, SortieError, writeWhole } from "../base/index.ts";
 import { DataError } from "./errors.ts";
 import { type FileOptions, findFault, node, type OfficialFile, sizeOf } from "./files.ts";
 import { BrokenLine, get, type HttpAnswer, reasonOf } from "./http.ts";
@@ -122,10 +122,10 @@ async function fetchRest(load: Load, url: string): Promise<void> {
       throw new BrokenLine("the part on disk is longer than the file");
     }
     if (answer.status !== 200 && answer.status !== 206)
-      throw new Error(`HTTP ${answer.status} ${answer.statusText}`.trim());
+      throw new SortieError(`HTTP ${answer.status} ${answer.statusText}`.trim());
     // A server without ranges, of another version, or with another range than asked for, sends the file from its beginning.
     const isRest = answer.status === 206 && answer.headers["content-range"]?.startsWith(`bytes ${start}-`);
-    if (answer.status === 206 && !isRest) throw new Error("another range than was asked for");
+    if (answer.status === 206 && !isRest) throw new SortieError("another range than was asked for");
     if (!isRest) start = 0;
     await receive(load, url, answer, start);
   } finally {
@@ -138,7 +138,7 @@ async function receive({ file, target, part, options }: Load, url: string, answe
   const length = answer.headers["content-length"];
   const announced = length === undefined ? undefined : start + Number(length);
   if (file.bytes !== undefined && announced !== undefined && announced > file.bytes) {
-    throw new Error(`the file must have ${file.bytes} bytes; got ${announced}`);
+    throw new SortieError(`the file must have ${file.bytes} bytes; got ${announced}`);
   }
   const total = file.bytes ?? announced;
   await writeWhole(originOf(target), JSON.stringify({ url, version: versionIn(answer) }));
@@ -147,7 +147,7 @@ async function receive({ file, target, part, options }: Load, url: string, answe
   try {
     for await (const chunk of answer.body) {
       if (total !== undefined && loaded + chunk.length > total) {
-        throw new Error(`the file must have ${total} bytes; got more`);
+        throw new SortieError(`the file must have ${total} bytes; got more`);
       }
       await handle.writeFile(chunk);
       loaded += chunk.length;

@@ -1,7 +1,7 @@
 // Files on disk: what is known of official ones, where they lie, whether they are intact. Node's modules are looked up when
 // called and never imported, so that `data` also loads in a browser.
 
-import { type Kinds, readChunks, readWhole } from "../base/index.ts";
+import { cacheFolder, type Kinds, readChunks, readWhole } from "../base/index.ts";
 import { DataError, readOptions } from "./errors.ts";
 
 /** A file as its publisher gives it out. */
@@ -93,14 +93,6 @@ export function node<Name extends NodeModule>(name: Name): NodeModules[Name] {
   throw new DataError(
     "data: reading files needs Node 20.16 or newer; got another platform. Here, use glyphs() or decode bytes.",
   );
-}
-
-/** `$SORTIE_CACHE`, or `sortie` in the user's cache folder. */
-export function cacheFolder(): string {
-  const { env } = process;
-  const path = node("node:path");
-  if (env["SORTIE_CACHE"]) return env["SORTIE_CACHE"];
-  return path.join(env["XDG_CACHE_HOME"] || path.join(node("node:os").homedir(), ".cache"), "sortie");
 }
 
 /** The part of the options that says where files lie. */

@@ -3,6 +3,7 @@
 
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, RequestOptions } from "node:http";
 import type { Socket } from "node:net";
+import { SortieError } from "../base/index.ts";
 import { node, type Patience } from "./files.ts";
 
 /** What is sent, and how long the answer may take. */
@@ -22,7 +23,7 @@ export interface HttpAnswer {
 }
 
 /** The connection failed, ended early or fell silent; another attempt may do better. */
-export class BrokenLine extends Error {}
+export class BrokenLine extends SortieError {}
 
 const REDIRECTS = 10;
 
@@ -39,13 +40,13 @@ export async function get(address: string, options: GetOptions): Promise<HttpAns
     answer.close();
     url = parsed(location, url);
   }
-  throw new Error(`more than ${REDIRECTS} redirects`);
+  throw new SortieError(`more than ${REDIRECTS} redirects`);
 }
 
 function parsed(address: string, base?: URL): URL {
   const url = URL.canParse(address, base?.href) ? new URL(address, base?.href) : undefined;
   if (url && /^https?:$/.test(url.protocol)) return url;
-  throw new Error(`an address that is not of http or https: ${address}`);
+  throw new SortieError(`an address that is not of http or https: ${address}`);
 }
 
 async function ask(url: URL, { headers, signal, connect = 30_000, idle = 60_000 }: GetOptions): Promise<HttpAnswer> {
@@ -145,7 +146,7 @@ async function* bodyOf(message: IncomingMessage, idle: number, signal?: AbortSig
       yield chunk as Uint8Array;
       timer.refresh();
     }
-    if (!message.complete) throw new Error("the connection ended early");
+    if (!message.complete) throw new SortieError("the connection ended early");
   } catch (cause) {
     signal?.throwIfAborted();
     throw new BrokenLine(isSilent ? `no bytes for ${idle / 1000} s` : reasonOf(cause), { cause });

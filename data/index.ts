@@ -1,6 +1,6 @@
 // Public entry of the data sets.
 
-export { SortieError } from "../base/index.ts";
+export { cacheFolder, SortieError } from "../base/index.ts";
 export {
   type Augmenter,
   type AugmentOptions,
@@ -27,7 +27,6 @@ export {
 } from "./dataset.ts";
 export { DataError, type DataErrorDetails } from "./errors.ts";
 export {
-  cacheFolder,
   type DownloadProgress,
   type FileCheck,
   type FileOptions,

@@ -1,6 +1,8 @@
 // Random numbers on the CPU, by the same counters as on the GPU (kernels/random.ts): Philox 4x32-10.
 // Words, uniforms, integers and masks are equal bit for bit; normals are equal to float rounding. Knows no tensor.
 
+import { highProduct, philox } from "../base/index.ts";
+
 /** Names a sequence of random numbers: same key, same numbers, on every machine. */
 export interface RandomKey {
   /** Whole number in [0, 2^53). */
@@ -13,40 +15,6 @@ export interface RandomKey {
   readonly call?: number;
 }
 
-/** Upper and lower half of a 32 x 32 bit product. */
-function highProduct(a: number, b: number): number {
-  const [a0, a1, b0, b1] = [a & 0xffff, a >>> 16, b & 0xffff, b >>> 16];
-  const cross = a1 * b0 + (((a0 * b0) >>> 0) >>> 16);
-  const carry = a0 * b1 + (cross & 0xffff);
-  return (a1 * b1 + Math.floor(cross / 65536) + Math.floor(carry / 65536)) >>> 0;
-}
-
-/**
- * One block of Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
- * @param counter Four 32-bit words.
- * @param key Two 32-bit words.
- */
-export function philox(
-  counter: readonly [number, number, number, number],
-  key: readonly [number, number],
-): [number, number, number, number] {
-  let [c0, c1, c2, c3] = counter;
-  let [k0, k1] = key;
-  for (let round = 0; round < 10; round++) {
-    const high0 = highProduct(0xd2511f53, c0);
-    const high1 = highProduct(0xcd9e8d57, c2);
-    [c0, c1, c2, c3] = [
-      (high1 ^ c1 ^ k0) >>> 0,
-      Math.imul(0xcd9e8d57, c2) >>> 0,
-      (high0 ^ c3 ^ k1) >>> 0,
-      Math.imul(0xd2511f53, c0) >>> 0,
-    ];
-    k0 = (k0 + 0x9e3779b9) >>> 0;
-    k1 = (k1 + 0xbb67ae85) >>> 0;
-  }
-  return [c0, c1, c2, c3];
-}
-
 /** The four words `state` of a generator on the GPU. */
 export function randomState({ seed, stream = 0, step = 0 }: RandomKey): Uint32Array<ArrayBuffer> {
   return Uint32Array.of(seed >>> 0, stream, step, Math.floor(seed / 2 ** 32));
@@ -57,7 +25,9 @@ export function randomWords(n: number, key: RandomKey): Uint32Array<ArrayBuffer>
   const [seed, stream, step, high] = randomState(key) as unknown as [number, number, number, number];
   const words = new Uint32Array(Math.ceil(n / 4) * 4);
   for (let i = 0; i < words.length; i += 4) {
-    words.set(philox([i / 4, key.call ?? 0, step, high], [seed, stream]), i);
+    const block = words.subarray(i, i + 4);
+    block.set([i / 4, key.call ?? 0, step, high]);
+    philox(block, seed, stream);
   }
   return words.subarray(0, n);
 }

@@ -1,6 +1,6 @@
 // Where tuned choices survive the process: a file in Node, IndexedDB in a page. One table per adapter.
 
-import { readWhole, writeWhole } from "../base/index.ts";
+import { cacheFolder, readWhole, writeWhole } from "../base/index.ts";
 import { type DeviceInfo, isNode } from "./adapter.ts";
 import type { TuningTable } from "./tune.ts";
 
@@ -28,17 +28,12 @@ export async function saveTuning(info: DeviceInfo, table: TuningTable): Promise<
   await (isNode() ? writeFile(filePath(info), text) : writeDatabase(info, text)).catch(() => undefined);
 }
 
-/** `$SORTIE_CACHE`, else `sortie` in the user's cache folder. */
-function filePath(info: DeviceInfo): string {
-  const { SORTIE_CACHE, XDG_CACHE_HOME, HOME, LOCALAPPDATA } = process.env;
-  const folder = SORTIE_CACHE ?? `${XDG_CACHE_HOME ?? LOCALAPPDATA ?? `${HOME ?? "."}/.cache`}/sortie`;
-  return `${folder}/${tableName(info)}.json`;
-}
+const filePath = (info: DeviceInfo): string => `${cacheFolder()}/${tableName(info)}.json`;
 
 const readFile = async (info: DeviceInfo): Promise<string> => new TextDecoder().decode(await readWhole(filePath(info)));
 
 async function writeFile(path: string, text: string): Promise<void> {
-  await process.getBuiltinModule("node:fs/promises").mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+  await process.getBuiltinModule("node:fs/promises").mkdir(cacheFolder(), { recursive: true });
   await writeWhole(path, text);
 }
 

@@ -208,7 +208,7 @@ function checkOtherFile({
   readonly validation?: string | undefined;
 }) {
   if (validation === undefined || real(calibration) !== real(validation)) return;
-  throw new Error(
+  throw new SortieError(
     `calibrate: --validation must be another file than the calibration logits; got ${validation} for both. ` +
       "No guarantee holds on samples that thresholds were laid out on; --same-samples does it all the same.",
   );
