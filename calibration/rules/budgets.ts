@@ -2,6 +2,7 @@
 
 import { check, readOptions } from "../errors.ts";
 import { sweepThresholds } from "../metrics/curves.ts";
+import { clopperPearson } from "../numeric/bounds.ts";
 import { type PolicyOrigin, policyOrigin } from "../table/origin.ts";
 import { markSamples, type SampleMarks } from "../table/same-samples.ts";
 import { betweenScores, type Cascade, cascade, type Score, type Source } from "../table/scores.ts";
@@ -63,6 +64,13 @@ function checkGoal(goal: BudgetGoal): void {
     .join();
   const isOne = given === "accuracy" || given === "cost" || given === "budget,milliseconds";
   check(isOne, "meetBudget", "the goal must be accuracy, cost, or milliseconds with budget", given || "none");
+  if ("accuracy" in goal) {
+    const isShare = goal.accuracy >= 0 && goal.accuracy <= 1;
+    check(isShare, "meetBudget", "accuracy must lie in [0, 1]", goal.accuracy);
+  } else {
+    const [name, limit] = "cost" in goal ? ["cost", goal.cost] : ["budget", goal.budget];
+    check(limit > 0, "meetBudget", `${name} must be positive`, limit);
+  }
 }
 
 /** Searches shared thresholds and MSDNet budgets for the best setting that meets the goal on validation samples. */
@@ -78,6 +86,9 @@ export function meetBudget(
   check(exits > 1, "meetBudget", "the table must have an early exit", `${exits} exit`);
   const costs = "milliseconds" in goal ? Float64Array.from(goal.milliseconds) : scored.costs;
   check(costs.length === exits, "meetBudget", `milliseconds must hold ${exits} values`, costs.length);
+  const grows = costs.every((cost, j) => cost > 0 && Number.isFinite(cost) && cost >= (costs[j - 1] ?? 0));
+  const times = `[${costs.join(", ")}]`;
+  check(grows, "meetBudget", "milliseconds must be positive and must not decrease from exit to exit", times);
   const limit = "budget" in goal ? goal.budget : "cost" in goal ? goal.cost : Number.POSITIVE_INFINITY;
   const wanted = "accuracy" in goal ? goal.accuracy : Number.NEGATIVE_INFINITY;
   const tried = candidates(scored).map((thresholds) => {
@@ -89,7 +100,7 @@ export function meetBudget(
     "accuracy" in goal ? a.cost < b.cost : a.accuracy > b.accuracy || (a.accuracy === b.accuracy && a.cost < b.cost);
   const [first, ...others] = meeting;
   const about = { method: "budget search", n, guarantee } as const;
-  if (!first) return { ok: false, ...about, reason: explain(goal, tried) };
+  if (!first) return { ok: false, ...about, reason: explain(goal, tried, n) };
   const best = others.reduce((kept, one) => (isBetter(one, kept) ? one : kept), first);
   const thresholds = betweenScores(scored)(best.thresholds);
   return {
@@ -113,10 +124,32 @@ function candidates(scored: Cascade): readonly Float64Array[] {
   return [...shared, ...budgets, first];
 }
 
-function explain(goal: BudgetGoal, tried: readonly { readonly accuracy: number; readonly cost: number }[]): string {
-  const best = Math.max(...tried.map(({ accuracy }) => accuracy));
+/** 95 of 100 standard normal numbers are smaller. */
+const LIKELY_DEVIATION = 1.6449;
+
+/** An accuracy may be missed by bad luck, which more samples tell; a cost is missed by what the network is. */
+function explain(
+  goal: BudgetGoal,
+  tried: readonly { readonly accuracy: number; readonly cost: number }[],
+  n: number,
+): string {
+  const most = Math.max(...tried.map(({ accuracy }) => accuracy));
   const least = Math.min(...tried.map(({ cost }) => cost));
-  if ("accuracy" in goal) return `budget search: no thresholds reach accuracy ${goal.accuracy}; the best is ${best}.`;
-  const limit = "budget" in goal ? `${goal.budget} ms` : `cost ${goal.cost}`;
-  return `budget search: no thresholds stay within ${limit}; the least is ${least}.`;
+  const short = (x: number) => Number(x.toPrecision(6));
+  const never = "and no threshold can do better, however many samples there are.";
+  if (!("accuracy" in goal)) {
+    const limit = "budget" in goal ? `${goal.budget} ms` : `cost ${goal.cost}`;
+    return `budget search: no thresholds stay within ${limit}; the least is ${short(least)}, ${never}`;
+  }
+  const missed = `budget search: no thresholds reach accuracy ${goal.accuracy}; the best is ${short(most)}`;
+  // The accuracy really is below the goal, unless so few errors more were to be expected of it at the goal.
+  const wrong = Math.round((1 - most) * n);
+  const { lower } = clopperPearson(wrong, n, { alpha: 0.05, side: "lower" });
+  if (lower > 1 - goal.accuracy) return `${missed}, ${never}`;
+  const deviation = LIKELY_DEVIATION / (goal.accuracy - most);
+  const needed = Math.max(2 * n, Math.ceil(most * (1 - most) * deviation ** 2));
+  return (
+    `${missed}, and the ${n} validation samples are too few to tell these apart: ` +
+    `about ${needed} would be needed, ${needed - n} more.`
+  );
 }

@@ -32,7 +32,7 @@ export interface ChainInput extends RiskLevels {
 
 /** Thresholds `[K-1]` or `[K-1, C]`; +Infinity where an exit stays closed. */
 export function runChain(input: ChainInput): Float64Array {
-  const { calibration, validation, procedure, isByClass, steps, delta } = input;
+  const { calibration, validation, procedure, isByClass } = input;
   const early = calibration.exits - 1;
   const groups = isByClass ? calibration.classes : 1;
   const thresholds = new Float64Array(early * groups).fill(Number.POSITIVE_INFINITY);
@@ -40,9 +40,7 @@ export function runChain(input: ChainInput): Float64Array {
   let alive = everybody(calibration.samples);
   let aliveValidation = everybody(validation.samples);
   for (let j = 0; j < early; j++) {
-    // a union over all an earlier exit could have chosen: every grid point, or (+1) to stay closed
-    const combinations = procedure === "union" ? (steps + 1) ** j : 1;
-    const level = delta / (early * groups * combinations);
+    const level = chainLevel(input, j);
     const isRefused = new Uint8Array(calibration.samples).fill(1);
     for (const i of alive) isRefused[i] = 0;
     const testable = parts[j]!.filter((i) => isRefused[i] === 0);
@@ -62,6 +60,19 @@ export function runChain(input: ChainInput): Float64Array {
     aliveValidation = aliveValidation.filter(stays(validation));
   }
   return thresholds;
+}
+
+/** The level of one test at an exit. */
+export function chainLevel({ calibration, procedure, isByClass, steps, delta }: ChainInput, exit: number): number {
+  const groups = (calibration.exits - 1) * (isByClass ? calibration.classes : 1);
+  // a union over all an earlier exit could have chosen: every grid point, or (+1) to stay closed
+  const combinations = procedure === "union" ? (steps + 1) ** exit : 1;
+  return delta / (groups * combinations);
+}
+
+/** The share of all samples that one exit's tests may use. */
+export function chainShare({ calibration, procedure }: ChainInput): number {
+  return procedure === "split" ? 1 / (calibration.exits - 1) : 1;
 }
 
 /** The loosest threshold of one exit that passes at `level` on its own samples; +Infinity if none does. */

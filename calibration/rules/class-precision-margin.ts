@@ -24,6 +24,8 @@ export interface PrecisionMargin {
   readonly thresholds: Float64Array;
   /** `[C]` share of the last exit's answers c that are right; NaN if never given. */
   readonly backbonePrecision: Float64Array;
+  /** `[K-1, C]` survivors with this answer at this branch; below minSupport the branch stays closed for lack of samples. */
+  readonly support: Float64Array;
   /** `[N]`, the exit of every sample under these thresholds. */
   readonly exits: Int32Array;
   readonly n: number;
@@ -41,10 +43,12 @@ export function classPrecisionMargin(cascade: Cascade, options: PrecisionMarginO
   const { samples, exits, classes, scores, predictions, errors } = cascade;
   const backbonePrecision = precisions(cascade, exits - 1);
   const thresholds = new Float64Array((exits - 1) * classes).fill(Number.POSITIVE_INFINITY);
+  const support = new Float64Array(thresholds.length);
   let alive = Int32Array.from({ length: samples }, (_, i) => i);
   for (let b = 0; b < exits - 1; b++) {
     for (let c = 0; c < classes; c++) {
       const answered = alive.filter((i) => predictions[i * exits + b] === c);
+      support[b * classes + c] = answered.length;
       const p = backbonePrecision[c]!;
       const wanted = mode === "multiplicative" ? (1 - margin) * p : p - margin;
       thresholds[b * classes + c] = loosest(
@@ -64,7 +68,7 @@ export function classPrecisionMargin(cascade: Cascade, options: PrecisionMarginO
     promise: "each branch is about as precise as the backbone, class by class, on the samples used; nothing is tested.",
     assumptions: [similarSamples],
   };
-  return { thresholds, backbonePrecision, exits: decide(cascade, thresholds), n: samples, guarantee };
+  return { thresholds, backbonePrecision, support, exits: decide(cascade, thresholds), n: samples, guarantee };
 }
 
 /** The smallest observed score at or above which precision and support suffice. */

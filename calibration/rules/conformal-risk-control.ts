@@ -13,6 +13,7 @@ import {
   wsrPValue,
   wsrUpperBound,
 } from "../numeric/bounds.ts";
+import { fewestSamples, type RiskTest, seenOf } from "../numeric/sample-size.ts";
 import { type Guarantee, highProbability, onAverage, type RiskLevels } from "./result.ts";
 import { checkLevels, LEVELS } from "./selective-risk.ts";
 
@@ -33,6 +34,8 @@ export interface KnobChoice {
   /** `[M]` what was compared with alpha. */
   readonly bound: Float64Array;
   readonly n: number;
+  /** Fewest samples at which the safest knob is admissible if its mean loss stays as it is; Infinity if no number is enough. */
+  readonly neededSamples: number;
   readonly guarantee: Guarantee;
 }
 
@@ -69,7 +72,9 @@ export function conformalRiskControl(table: LossTable, options: RiskControlOptio
   const guarantee = onAverage("the expected loss", alpha);
   const { assumptions } = guarantee;
   const needed = monotonize ? assumptions : [...assumptions, "no sample's loss increases in lambda"];
-  return { ...choose(table, bound, index), n, guarantee: { ...guarantee, assumptions: needed } };
+  const trial = { test: "expectation", alpha: alpha / lossBound, level: 1, delta: 1 } as const;
+  const neededSamples = fewestSamples(trial, sums[m - 1]! / (n * lossBound));
+  return { ...choose(table, bound, index), n, neededSamples, guarantee: { ...guarantee, assumptions: needed } };
 }
 
 /** Betting or Hoeffding-Bentkus for any losses in [0, 1]; Clopper-Pearson, exact and the tightest, for 0/1 losses. */
@@ -92,7 +97,15 @@ export function ucbThreshold(table: LossTable, options: RiskLevels & { readonly 
   while (index > 0 && ucb[index - 1]! <= alpha) index--;
   const guarantee = highProbability("the expected loss", { alpha, delta });
   const assumptions = [...guarantee.assumptions, "the expected loss does not increase in lambda"];
-  return { ...choose(table, ucb, index < m ? index : -1), n, guarantee: { ...guarantee, assumptions } };
+  for (let i = 0; i < n; i++) losses[i] = table.losses[i * m + m - 1]!;
+  const { sum, squares } = seenOf(losses);
+  const neededSamples = fewestSamples({ test: testOf(bound), alpha, level: delta, delta }, sum / n, squares / n);
+  return { ...choose(table, ucb, index < m ? index : -1), n, neededSamples, guarantee: { ...guarantee, assumptions } };
+}
+
+/** The test that a bound inverts. */
+export function testOf(bound: UpperBound): RiskTest {
+  return bound === "clopperPearson" ? "binomial" : bound;
 }
 
 /** Upper confidence bound on the mean of losses in [0, 1] at level 1 - delta. */
@@ -120,7 +133,11 @@ function checkBinary(op: string, losses: Float64Array): void {
   check(isBinary, op, "clopperPearson needs losses of 0 or 1", "other values");
 }
 
-function choose({ lambdas }: LossTable, bound: Float64Array, index: number): Omit<KnobChoice, "n" | "guarantee"> {
+function choose(
+  { lambdas }: LossTable,
+  bound: Float64Array,
+  index: number,
+): Pick<KnobChoice, "ok" | "index" | "lambda" | "bound"> {
   return { ok: index >= 0, index, lambda: index >= 0 ? lambdas[index] : undefined, bound };
 }
 

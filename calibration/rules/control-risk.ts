@@ -7,18 +7,13 @@
 import type { Kinds } from "../../base/index.ts";
 import { check, checkLevel, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
 import { betweenValues, quantileOfSorted } from "../numeric/ranks.ts";
+import { fewestSamples, seenOf, smallestAlpha, type Trial } from "../numeric/sample-size.ts";
 import { policyOrigin } from "../table/origin.ts";
 import { type Cascade, cascade, type Source } from "../table/scores.ts";
-import {
-  conformalRiskControl,
-  meanPValue,
-  type UpperBound,
-  ucbThreshold,
-  upperBound,
-} from "./conformal-risk-control.ts";
+import { conformalRiskControl, meanPValue, testOf, type UpperBound, ucbThreshold } from "./conformal-risk-control.ts";
 import { type ExitLoss, exitLosses, isBinaryLoss } from "./losses.ts";
 import { achieved, decide } from "./policies.ts";
-import { outlook } from "./refusal.ts";
+import { outlook, type RefusedSets } from "./refusal.ts";
 import { type Calibration, highProbability, onAverage, type Refused, type RiskLevels } from "./result.ts";
 import { LAYOUT, type LayoutOptions, separate, usedSamples } from "./separate.ts";
 
@@ -91,7 +86,9 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
   const what = `the expected loss (${loss}) over all samples`;
   const guarantee = method === "crc" ? onAverage(what, alpha) : highProbability(what, levels);
   if (index < 0 || lambdas[index] === Number.POSITIVE_INFINITY) {
-    return refuse(losses, lambdas, { ...about, guarantee }, method, bound);
+    const test = method === "crc" ? "expectation" : testOf(bound);
+    const sets = { given: all.samples, tested: calibration.samples, layout: validation.samples };
+    return refuse(losses, lambdas, { ...about, guarantee }, { test, level: levels.delta, ...levels }, sets);
   }
   const thresholds = new Float64Array(all.exits - 1).fill(lambdas[index]!);
   const { cost, fractions } = achieved(calibration, decide(calibration, thresholds));
@@ -152,25 +149,21 @@ function refuse(
   losses: Float64Array,
   lambdas: Float64Array,
   about: Omit<Refused, "ok" | "reason" | "smallestRisk" | "neededSamples" | "short">,
-  method: "crc" | "ucb" | "ltt",
-  bound: UpperBound,
+  trial: Trial,
+  sets: RefusedSets,
 ): Refused {
-  const { alpha, delta, n } = about;
-  const strictest = Math.max(0, lambdas.length - 2);
-  const own = columnOf(losses, lambdas.length, strictest);
-  const mean = own.reduce((a, b) => a + b, 0) / n;
-  const reach = method === "crc" ? (n * mean + 1) / (n + 1) : upperBound(own, delta!, bound);
-  // crc: (n mean + 1)/(n + 1) <= alpha. Otherwise Bernstein's leading terms at level delta.
-  const slack = alpha - mean;
-  const log = Math.log(1 / (delta ?? 1));
-  const highProbability = (2 * log * alpha * (1 - alpha)) / slack ** 2 + log / slack;
-  const enough = method === "crc" ? (1 - alpha) / slack : highProbability;
+  const { alpha, n } = about;
+  const seen = seenOf(columnOf(losses, lambdas.length, Math.max(0, lambdas.length - 2)));
+  const { sum, squares } = seen;
+  const mean = sum / n;
   // Nine times of ten the expected loss is no smaller than this (Bernstein, empirical); where alpha is not, nothing is told yet.
-  const spread = Math.sqrt((2 * Math.log(10) * own.reduce((sum, x) => sum + (x - mean) ** 2, 0)) / n ** 2);
+  const spread = Math.sqrt((2 * Math.log(10) * Math.max(0, squares / n - mean ** 2)) / n);
   const isHopeless = mean - spread - (3 * Math.log(10)) / n > alpha;
-  const needed = slack > 0 ? Math.ceil(enough - 1e-9) : isHopeless ? Number.POSITIVE_INFINITY : 2 * n;
+  const enough = fewestSamples(trial, mean, squares / n);
+  const needed = mean < alpha ? enough : isHopeless ? Number.POSITIVE_INFINITY : 2 * n;
+  const reach = smallestAlpha(trial, seen);
   const goal = `${about.method}: no threshold keeps the loss at ${alpha} with ${n} samples`;
-  return { ok: false, ...about, ...outlook(goal, { reach, needed, alpha, n }) };
+  return { ok: false, ...about, ...outlook(goal, { reach, needed, alpha, sets }) };
 }
 
 function name(method: "crc" | "ucb" | "ltt", bound: string): string {

@@ -7,13 +7,15 @@ import type { Kinds } from "../../base/index.ts";
 import { check, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
 import { binomialPValue, hoeffdingBentkusPValue, wsrPValue } from "../numeric/bounds.ts";
 import { createRandom } from "../numeric/random.ts";
+import type { RiskTest } from "../numeric/sample-size.ts";
 import { policyOrigin } from "../table/origin.ts";
 import { betweenScores, type Cascade, cascade, checkKnown, type Source } from "../table/scores.ts";
-import { runChain } from "./chains.ts";
-import { type Correction, rejectHypotheses } from "./multiple-testing.ts";
+import { chainLevel, chainShare, runChain } from "./chains.ts";
+import { type Correction, firstLevel, rejectHypotheses } from "./multiple-testing.ts";
 import { countGroups, designPath, groupCount, type PathControl } from "./path.ts";
 import { achieved, decide } from "./policies.ts";
-import { refuse } from "./refusal.ts";
+import { type Control, promisedGroups } from "./promised-groups.ts";
+import { type RefusedTests, refuse } from "./refusal.ts";
 import {
   type Calibration,
   type Certified,
@@ -21,7 +23,6 @@ import {
   fixedBeforehand,
   type Guarantee,
   independentSamples,
-  type PromisedGroup,
   type RiskLevels,
 } from "./result.ts";
 import { checkLevels, harmlessReuse, LEVELS } from "./selective-risk.ts";
@@ -29,15 +30,6 @@ import { LAYOUT, type LayoutOptions, separate, usedSamples } from "./separate.ts
 
 /** How exits share the failure probability. `path` is strict and the default; the others are described in chains.ts. */
 export type Procedure = "path" | "sequential" | "split" | "union" | "allSamples";
-
-/**
- * Whose error rate is promised: that of each exit, of all early leavers together, of each label's early leavers, or of
- * each predicted class at each exit (thresholds `[K-1, C]`).
- */
-export type Control = PathControl | "predictedClass";
-
-/** The p-value. Errors are 0/1, for which the binomial test is exact; the others are for comparison. */
-export type RiskTest = "binomial" | "hoeffdingBentkus" | "wsr";
 
 /** Options of `learnThenTest`. */
 export interface LearnThenTestOptions extends RiskLevels, LayoutOptions {
@@ -91,23 +83,25 @@ export function learnThenTest(source: Source, options: LearnThenTestOptions): Ca
   };
   const shared = { calibration, validation, steps, alpha, delta };
   let thresholds: Float64Array | undefined;
-  if (validation.samples > 0 && procedure === "path" && control !== "predictedClass") {
-    const path = designPath({ ...shared, control, n: calibration.samples }).map(betweenScores(validation));
-    thresholds = testPath(calibration, path, { ...options, control, test });
-  } else if (validation.samples > 0 && procedure !== "path") {
+  let testing: Pick<RefusedTests, "levelAt" | "share">;
+  if (procedure === "path") {
+    const path =
+      validation.samples > 0 && control !== "predictedClass"
+        ? designPath({ ...shared, control, n: calibration.samples }).map(betweenScores(validation))
+        : [];
+    if (control !== "predictedClass") thresholds = testPath(calibration, path, { ...options, control, test });
+    testing = { levelAt: () => firstLevel(delta, path.length || steps, options.correction), share: 1 };
+  } else {
     const isByClass = control === "predictedClass";
-    const chain = runChain({ ...shared, procedure, isByClass, random: createRandom(seed + 1) });
-    if (chain.some((t) => t < Number.POSITIVE_INFINITY)) thresholds = chain;
+    const chain = { ...shared, procedure, isByClass, random: createRandom(seed + 1) };
+    if (validation.samples > 0) thresholds = runChain(chain);
+    if (thresholds?.every((t) => t === Number.POSITIVE_INFINITY)) thresholds = undefined;
+    testing = { levelAt: (exit) => chainLevel(chain, exit), share: chainShare(chain) };
   }
   if (!thresholds) {
-    const early = all.exits - 1;
-    const groups = control === "predictedClass" ? early * all.classes : early;
-    return refuse(calibration, { alpha, delta }, about, {
-      ...((control === "label" || control === "predictedClass") && { by: control }),
-      level: procedure === "path" ? delta : delta / groups,
-      share: procedure === "split" ? 1 / early : 1,
-      layout: validation,
-    });
+    const tests = { alpha, delta, control, test, ...testing };
+    const sets = { given: all.samples, tested: calibration.samples, layout: validation.samples };
+    return refuse(calibration, tests, about, sets);
   }
   return certify(calibration, thresholds, {
     ...about,
@@ -213,37 +207,6 @@ function certify(
     cost,
     tests,
   };
-}
-
-/** The groups that a promise is about, as far as samples leave in them, in order of exit, label or class. */
-export function promisedGroups(scored: Cascade, taken: Int32Array, control: Control): readonly PromisedGroup[] {
-  const { exits, classes, labels, predictions, errors } = scored;
-  const keyOf = {
-    exit: (_: number, j: number) => j,
-    early: () => 0,
-    label: (i: number) => labels[i]!,
-    predictedClass: (i: number, j: number) => j * classes + predictions[i * exits + j]!,
-  }[control];
-  const describe = {
-    exit: (key: number) => ({ name: `exit ${key + 1}`, exit: key }),
-    early: () => ({ name: "early exits" }),
-    label: (key: number) => ({ name: `label ${key}` }),
-    predictedClass: (key: number) => {
-      const exit = Math.floor(key / classes);
-      return { name: `exit ${exit + 1}, class ${key % classes}`, exit };
-    },
-  }[control];
-  const accepted = new Float64Array(exits * classes);
-  const wrong = new Float64Array(exits * classes);
-  taken.forEach((j, i) => {
-    if (j === exits - 1) return;
-    const key = keyOf(i, j);
-    accepted[key] = accepted[key]! + 1;
-    wrong[key] = wrong[key]! + errors[i * exits + j]!;
-  });
-  return Array.from(accepted).flatMap((n, key) =>
-    n === 0 ? [] : [{ ...describe(key), accepted: n, errors: wrong[key]! }],
-  );
 }
 
 function describe(procedure: Procedure, control: Control, { alpha, delta }: RiskLevels): Guarantee {

@@ -15,6 +15,8 @@ export interface Budget {
   readonly exits: Int32Array;
   readonly expectedCost: number;
   readonly n: number;
+  /** Fewest samples of which every early exit's share is one at least; with fewer, exits stay closed. */
+  readonly neededSamples: number;
   readonly guarantee: Guarantee;
 }
 
@@ -51,5 +53,6 @@ export function budgetThresholds(cascade: Cascade, p: number): Budget {
   }
   const taken = decide(cascade, thresholds);
   const { cost: expectedCost } = achieved(cascade, taken);
-  return { fractions, thresholds, exits: taken, expectedCost, n: samples, guarantee };
+  const neededSamples = Math.ceil(1 / fractions.subarray(0, exits - 1).reduce((a, b) => Math.min(a, b), 1) - 1e-9);
+  return { fractions, thresholds, exits: taken, expectedCost, n: samples, neededSamples, guarantee };
 }

@@ -17,6 +17,8 @@ export interface SafeKdCode {
   /** Zero-based rank of tau among the calibration scores. */
   readonly rank: number;
   readonly n: number;
+  /** Fewest samples that have such a quantile; with fewer, the released code takes the largest score. */
+  readonly neededSamples: number;
   readonly guarantee: Guarantee;
 }
 
@@ -36,6 +38,7 @@ export function safeKdReleasedCode(all: Outcomes, options: { readonly delta: num
     bar: tau.map((t) => 1 - t),
     rank,
     n,
+    neededSamples: fewestForQuantile(delta),
     guarantee: {
       kind: "none",
       promise:
@@ -51,6 +54,8 @@ export interface SafeKdText {
   /** `[K-1]` on the largest probability; +Infinity closes an exit. */
   readonly thresholds: Float64Array;
   readonly n: number;
+  /** Fewest samples with which the plus-one rule can open an exit. */
+  readonly neededSamples: number;
   readonly guarantee: Guarantee;
 }
 
@@ -69,6 +74,7 @@ export function safeKdText(all: Outcomes, options: { readonly delta: number }): 
   return {
     thresholds,
     n: all.samples,
+    neededSamples: fewestForQuantile(delta),
     guarantee: {
       kind: "none",
       promise:
@@ -78,6 +84,9 @@ export function safeKdText(all: Outcomes, options: { readonly delta: number }): 
     },
   };
 }
+
+/** Fewest n with 1 / (n + 1) <= delta. */
+const fewestForQuantile = (delta: number) => Math.ceil(1 / delta - 1 - 1e-9);
 
 /** The loosest observed score with `errors + 1 <= delta (accepted + 1)`. */
 export function loosestPlusOne(scores: ArrayLike<number>, correct: ArrayLike<number>, delta: number): number {

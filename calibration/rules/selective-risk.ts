@@ -170,6 +170,8 @@ export function sequentialSurvivors(
 export interface PooledTest {
   readonly ok: boolean;
   readonly index: number;
+  /** Fewest early leavers that could pass. */
+  readonly nMin: number;
   readonly n: number;
   readonly guarantee: Guarantee;
 }
@@ -203,7 +205,8 @@ export function lttPooled(
   }
   const index = fixedSequence(counts, levels);
   const guarantee = highProbability("the error rate of all that leave early", levels);
-  return { ok: index >= 0, index, n: scores.length / earlyExits, guarantee };
+  const nMin = smallestTestable(levels.alpha, levels.delta);
+  return { ok: index >= 0, index, nMin, n: scores.length / earlyExits, guarantee };
 }
 
 /** Both levels strictly between 0 and 1. */

@@ -1,0 +1,42 @@
+/** Whose error rate a rule promises, and the counts of those groups. */
+
+import type { Cascade } from "../table/scores.ts";
+import type { PathControl } from "./path.ts";
+import type { PromisedGroup } from "./result.ts";
+
+/**
+ * Whose error rate is promised: that of each exit, of all early leavers together, of each label's early leavers, or of
+ * each predicted class at each exit (thresholds `[K-1, C]`).
+ */
+export type Control = PathControl | "predictedClass";
+
+/** The groups that a promise is about, as far as samples leave in them, in order of exit, label or class. */
+export function promisedGroups(scored: Cascade, taken: Int32Array, control: Control): readonly PromisedGroup[] {
+  const { exits, classes, labels, predictions, errors } = scored;
+  const keyOf = {
+    exit: (_: number, j: number) => j,
+    early: () => 0,
+    label: (i: number) => labels[i]!,
+    predictedClass: (i: number, j: number) => j * classes + predictions[i * exits + j]!,
+  }[control];
+  const describe = {
+    exit: (key: number) => ({ name: `exit ${key + 1}`, exit: key }),
+    early: () => ({ name: "early exits" }),
+    label: (key: number) => ({ name: `label ${key}` }),
+    predictedClass: (key: number) => {
+      const exit = Math.floor(key / classes);
+      return { name: `exit ${exit + 1}, class ${key % classes}`, exit };
+    },
+  }[control];
+  const accepted = new Float64Array(exits * classes);
+  const wrong = new Float64Array(exits * classes);
+  taken.forEach((j, i) => {
+    if (j === exits - 1) return;
+    const key = keyOf(i, j);
+    accepted[key] = accepted[key]! + 1;
+    wrong[key] = wrong[key]! + errors[i * exits + j]!;
+  });
+  return Array.from(accepted).flatMap((n, key) =>
+    n === 0 ? [] : [{ ...describe(key), accepted: n, errors: wrong[key]! }],
+  );
+}
