@@ -1,9 +1,7 @@
-/**
- * Does an early exit save time, or only multiply-accumulates? Images a second of a trained network whole, and of the same network under
- * its certified policy, on the test images; the two take turns. Every answer that is timed is compared with the policy on the logits
- * of the network's own forward pass; where one differs, no times are printed.
- * `node scripts/run.mjs bench/deploy.ts RUN [--data-dir DIR]`, RUN the folder of a run that is calibrated, on whatever data set.
- */
+// Does an early exit save time, or only multiply-accumulates? Images a second of a trained network whole, and of the same network under
+// its certified policy, on the test images; the two take turns. Every answer that is timed is compared with the policy on the logits
+// of the network's own forward pass; where one differs, no times are printed.
+// `node scripts/run.mjs bench/deploy.ts RUN [--data-dir DIR]`, RUN the folder of a run that is calibrated, on whatever data set.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,9 +1,7 @@
-/**
- * Confidence-gated training against its baselines on the real Fashion-MNIST files: trains what is not trained yet, each run by the
- * command that a user would type, then writes what is finished to bench/results/fashion-mnist-cgt.md.
- * `node scripts/run.mjs bench/fashion-mnist.ts --data-dir DIR`; stopped at any point, the same command goes on. `--only joint-5` trains
- * those whose names hold the text; `--only none` writes the page alone.
- */
+// Confidence-gated training against its baselines on the real Fashion-MNIST files: trains what is not trained yet, each run by the
+// command that a user would type, then writes what is finished to bench/results/fashion-mnist-cgt.md.
+// `node scripts/run.mjs bench/fashion-mnist.ts --data-dir DIR`; stopped at any point, the same command goes on. `--only joint-5` trains
+// those whose names hold the text; `--only none` writes the page alone.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-/** Validity by simulation of prediction sets (coverage known from a million-sample table) and of the monitors in use. */
+// Validity by simulation of prediction sets (coverage known from a million-sample table) and of the monitors in use.
 
 import {
   calibrateNestedSets,

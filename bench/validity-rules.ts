@@ -1,4 +1,4 @@
-/** The rules under test in bench/validity.ts: those that keep a promise, and those that promise too much. */
+// The rules under test in bench/validity.ts: those that keep a promise, and those that promise too much.
 
 import {
   type Calibration,

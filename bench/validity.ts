@@ -1,8 +1,6 @@
-/**
- * Do the guarantees hold? Repeated calibrations on cascades whose true risk is known exactly; a table of violation
- * rates and of power. Rules that promise too much are in the table too, and must fail the same check.
- * `npm run validity` writes bench/results/validity.md; `--repeats 200` for a quick look.
- */
+// Do the guarantees hold? Repeated calibrations on cascades whose true risk is known exactly; a table of violation
+// rates and of power. Rules that promise too much are in the table too, and must fail the same check.
+// `npm run validity` writes bench/results/validity.md; `--repeats 200` for a quick look.
 
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";

@@ -1,7 +1,5 @@
-/**
- * The one error class of calibration and the checks that throw it.
- * Grammar of every message: `op: what must hold; got what. Hint.`
- */
+// The one error class of calibration and the checks that throw it.
+// Grammar of every message: `op: what must hold; got what. Hint.`
 
 import { optionsReader, SortieError, what } from "../base/index.ts";
 

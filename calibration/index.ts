@@ -1,8 +1,6 @@
-/**
- * Calibration and risk control for early exits, on cached logits: numbers in, thresholds out.
- * Synchronous, float64, no GPU, no dependency. Three steps: fit (scalers) on validation samples, calibrate
- * (thresholds) on calibration samples, evaluate on test samples.
- */
+// Calibration and risk control for early exits, on cached logits: numbers in, thresholds out.
+// Synchronous, float64, no GPU, no dependency. Three steps: fit (scalers) on validation samples, calibrate
+// (thresholds) on calibration samples, evaluate on test samples.
 
 export { SortieError } from "../base/index.ts";
 export { CalibrationError } from "./errors.ts";

@@ -1,8 +1,6 @@
-/**
- * Cascades whose true risk is known exactly: a table of many samples IS the population, calibration sets are drawn
- * from it with replacement, and every risk of every threshold pair is read off cumulative counts. For checking any
- * calibration rule, also one's own, by repetition.
- */
+// Cascades whose true risk is known exactly: a table of many samples IS the population, calibration sets are drawn
+// from it with replacement, and every risk of every threshold pair is read off cumulative counts. For checking any
+// calibration rule, also one's own, by repetition.
 
 import type { Kinds } from "../base/index.ts";
 import { check, readOptions } from "./errors.ts";

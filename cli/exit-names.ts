@@ -1,4 +1,4 @@
-/** What exits are called in everything that people read. Arrays and messages of the library count exits from 0. */
+// What exits are called in everything that people read. Arrays and messages of the library count exits from 0.
 
 import type { RunFolder } from "./files/run-folder.ts";
 

@@ -1,4 +1,4 @@
-/** Numbers as people read them, the same in every command. */
+// Numbers as people read them, the same in every command.
 
 import { logRestOf } from "../calibration/index.ts";
 

@@ -1,4 +1,4 @@
-/** Parts of the commands that measurements use too. `main.ts` is the `sortie` program. */
+// Parts of the commands that measurements use too. `main.ts` is the `sortie` program.
 
 export { compareAnswers } from "./commands/agreement.ts";
 export { findings } from "./commands/evaluate.ts";

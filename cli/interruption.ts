@@ -1,4 +1,4 @@
-/** What asks a command to stop before its end: a signal, or a standard output that takes nothing more. */
+// What asks a command to stop before its end: a signal, or a standard output that takes nothing more.
 
 import { constants } from "node:os";
 import { SortieError } from "../base/index.ts";

@@ -1,4 +1,4 @@
-/** `sortie COMMAND ...`: finds the command, runs it, turns what it throws into one line and exit code 1. */
+// `sortie COMMAND ...`: finds the command, runs it, turns what it throws into one line and exit code 1.
 
 import { nearest, printable } from "../base/index.ts";
 import { calibrateHelp, runCalibrate } from "./commands/calibrate.ts";

@@ -70,18 +70,6 @@ export function defineKernel<S extends Spec, U extends string>(kernel: Kernel<S,
   return kernel;
 }
 
-/** Tagged template for WGSL: drops a common indent, joins array values line by line. */
-export function wgsl(
-  strings: TemplateStringsArray,
-  ...values: readonly (string | number | readonly string[])[]
-): string {
-  let text = strings[0] ?? "";
-  values.forEach((value, i) => {
-    text += (Array.isArray(value) ? value.join("\n") : String(value)) + (strings[i + 1] ?? "");
-  });
-  return text;
-}
-
 /** `n` lines made by `line(0) ... line(n - 1)`: unrolling, in text. */
 export function unroll(n: number, line: (i: number) => string): string {
   return Array.from({ length: n }, (_, i) => line(i)).join("\n");

@@ -15,7 +15,6 @@ import {
   type Spec,
   type UniformType,
   unroll,
-  wgsl,
 } from "./kernel.ts";
 import { mathFunctions, mathTypes } from "./shared/math.ts";
 
@@ -123,13 +122,13 @@ export function pointwiseKernel(
       const isBool = spec.out === "bool";
       const kept = isBool ? "min(result, U(1u))" : `${wide(stored(spec.out), width)}(result)`;
       const result = isTruth ? "select(U(0u), U(1u), result)" : kept;
-      return wgsl`
+      return `
 ${mathTypes(width, compute)}
-${mathFunctions(expr, functions)}
+${mathFunctions(expr, functions).join("\n")}
 fn compute(i: u32) {
   ${rank > 0 ? "var rest = i;" : ""}
-  ${coordinates}
-  ${loads}
+  ${coordinates.join("\n")}
+  ${loads.join("\n")}
   ${inPlace ? `let y = ${loaded("out[i]", spec.out, spec)};` : ""}
   let result = ${expr};
   out[i] = ${result};

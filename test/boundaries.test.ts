@@ -30,6 +30,14 @@ test("the tree keeps the rules", () => {
   assert.equal(findFaults(files), []);
 });
 
+test("every file says in comment lines at its head what it is", () => {
+  const missing = [...readTree()].filter(([, text]) => !/^(#!.*\n)?\/\/ /.test(text));
+  assert.equal(
+    missing.map(([file]) => file),
+    [],
+  );
+});
+
 test("every folder of the rules that exists has an index.ts if others may import it", () => {
   const imported = new Set(Object.entries(RULES).flatMap(([folder, { may }]) => (folder === "test" ? [] : may)));
   const missing = [...imported].filter((folder) => {

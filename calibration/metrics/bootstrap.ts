@@ -1,4 +1,4 @@
-/** Bootstrap confidence intervals for any statistic of samples. */
+// Bootstrap confidence intervals for any statistic of samples.
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";

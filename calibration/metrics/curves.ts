@@ -1,4 +1,4 @@
-/** Accuracy against cost: sweeps of one knob, the area under the curve, and accuracy at a given cost. */
+// Accuracy against cost: sweeps of one knob, the area under the curve, and accuracy at a given cost.
 
 import { checkLengths, checkNotEmpty, readOptions } from "../errors.ts";
 import { quantileOfSorted } from "../numeric/ranks.ts";

@@ -1,4 +1,4 @@
-/** Calibration errors by binning: uniform and equal-mass, l1, l2 and max, debiased, class-wise; reliability diagrams. */
+// Calibration errors by binning: uniform and equal-mass, l1, l2 and max, debiased, class-wise; reliability diagrams.
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkLengths, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";

@@ -1,7 +1,5 @@
-/**
- * Early-exit failure prediction (arXiv 2508.21495): does confidence rank "may leave here" above "should go on"?
- * Known second-hand only: the plain mean over exits is inferred, and the population (all or reached) is an option.
- */
+// Early-exit failure prediction (arXiv 2508.21495): does confidence rank "may leave here" above "should go on"?
+// Known second-hand only: the plain mean over exits is inferred, and the population (all or reached) is an option.
 
 import { checkOneOf, readOptions } from "../errors.ts";
 import { auroc } from "./failure.ts";

@@ -1,4 +1,4 @@
-/** The last of the three steps: all metrics of a test table, exit by exit, and what a policy achieves on it. */
+// The last of the three steps: all metrics of a test table, exit by exit, and what a policy achieves on it.
 
 import type { Kinds } from "../../base/index.ts";
 import { check, readOptions } from "../errors.ts";

@@ -1,7 +1,5 @@
-/**
- * Failure prediction: how well confidence ranks right above wrong. Everything is computed from groups of equal
- * scores, so no result depends on the order of ties. "Positive" = correct unless said otherwise.
- */
+// Failure prediction: how well confidence ranks right above wrong. Everything is computed from groups of equal
+// scores, so no result depends on the order of ties. "Positive" = correct unless said otherwise.
 
 import { checkLengths, checkNotEmpty, fail } from "../errors.ts";
 

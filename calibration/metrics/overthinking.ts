@@ -1,4 +1,4 @@
-/** Overthinking (Kaya et al., ICML 2019): samples that would have been answered rightly, sooner. */
+// Overthinking (Kaya et al., ICML 2019): samples that would have been answered rightly, sooner.
 
 /** Shares of all samples. */
 export interface Overthinking {

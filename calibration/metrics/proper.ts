@@ -1,4 +1,4 @@
-/** Proper scores of every exit, from outcomes. */
+// Proper scores of every exit, from outcomes.
 
 import type { Outcomes } from "../table/outcomes.ts";
 

@@ -1,7 +1,5 @@
-/**
- * SmoothECE (Blasiok and Nakkiran 2023): binning replaced by a Gaussian kernel reflected at 0 and 1, whose width is
- * chosen where it equals the error it measures. No bin count to choose, continuous in the scores.
- */
+// SmoothECE (Blasiok and Nakkiran 2023): binning replaced by a Gaussian kernel reflected at 0 and 1, whose width is
+// chosen where it equals the error it measures. No bin count to choose, continuous in the scores.
 
 import { check, checkLengths, checkNotEmpty } from "../errors.ts";
 

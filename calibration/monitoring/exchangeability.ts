@@ -1,8 +1,6 @@
-/**
- * Do live confidences still look like calibration confidences? Neither test needs labels. As a stream: a conformal test
- * martingale (Vovk et al. 2021, "simple jumper"), which may be looked at at any time and raises a false alarm with
- * probability at most delta in an unlimited run. As one batch: a permutation test, valid for one look.
- */
+// Do live confidences still look like calibration confidences? Neither test needs labels. As a stream: a conformal test
+// martingale (Vovk et al. 2021, "simple jumper"), which may be looked at at any time and raises a false alarm with
+// probability at most delta in an unlimited run. As one batch: a permutation test, valid for one look.
 
 import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
 import { createRandom, type Random } from "../numeric/random.ts";

@@ -1,8 +1,6 @@
-/**
- * Does the promise still hold in use? An anytime-valid test of "early-exit risk <= alpha" by betting (Waudby-Smith and
- * Ramdas 2024; Ville's inequality): it may be looked at after every label, and raises a false alarm with probability
- * at most delta over an unlimited run. Bets are laid anew all the time, so that a break is noticed however late it comes.
- */
+// Does the promise still hold in use? An anytime-valid test of "early-exit risk <= alpha" by betting (Waudby-Smith and
+// Ramdas 2024; Ville's inequality): it may be looked at after every label, and raises a false alarm with probability
+// at most delta over an unlimited run. Bets are laid anew all the time, so that a break is noticed however late it comes.
 
 import { check, readOptions } from "../errors.ts";
 import type { RiskLevels } from "../rules/result.ts";

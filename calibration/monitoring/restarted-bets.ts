@@ -1,7 +1,5 @@
-/**
- * Fair bets that are laid anew at every step, each time with a share of the stake kept aside for it. Bets laid at the first
- * step alone lose while all is well, and must win that back before they can tell of a change.
- */
+// Fair bets that are laid anew at every step, each time with a share of the stake kept aside for it. Bets laid at the first
+// step alone lose while all is well, and must win that back before they can tell of a change.
 
 /**
  * Stake still aside after n steps: half is laid at the first, and then so little less for ever that a restart near any step

@@ -1,7 +1,5 @@
-/**
- * Confidence bounds and p-values for the mean of losses in [0, 1].
- * A p-value here is for the null hypothesis "the risk is above alpha": small means safe.
- */
+// Confidence bounds and p-values for the mean of losses in [0, 1].
+// A p-value here is for the null hypothesis "the risk is above alpha": small means safe.
 
 import { check, checkLevel, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
 import { binomialCdf, binomialCdfRoot } from "./special.ts";

@@ -1,7 +1,5 @@
-/**
- * Confidences that keep their order near certainty. A double has no digits for a probability of 1 - 1e-17, but samples that sure still
- * differ, and a threshold must be able to fall between them. Only here is said how such numbers are written.
- */
+// Confidences that keep their order near certainty. A double has no digits for a probability of 1 - 1e-17, but samples that sure still
+// differ, and a threshold must be able to fall between them. Only here is said how such numbers are written.
 
 /** Beyond 1 - 2^-23, the last step of a 32-bit float, the rest of the way to 1 is shared out by -log(1 - p). */
 const REST = 2 ** -23;

@@ -1,4 +1,4 @@
-/** Minimisers for small smooth problems: L-BFGS for vectors, safeguarded Newton for one variable. */
+// Minimisers for small smooth problems: L-BFGS for vectors, safeguarded Newton for one variable.
 
 /** What a minimiser found, and whether to believe it. */
 export interface Minimum {

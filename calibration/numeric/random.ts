@@ -1,4 +1,4 @@
-/** A small seeded generator (xoshiro128**) for bootstraps and splits: the same seed, the same numbers, everywhere. */
+// A small seeded generator (xoshiro128**) for bootstraps and splits: the same seed, the same numbers, everywhere.
 
 /** A stream of random numbers. */
 export interface Random {

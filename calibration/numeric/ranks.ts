@@ -1,4 +1,4 @@
-/** Sorting, quantiles, mid-ranks and rank correlation: the order statistics everything else is built on. */
+// Sorting, quantiles, mid-ranks and rank correlation: the order statistics everything else is built on.
 
 import { check, checkLengths, checkNotEmpty } from "../errors.ts";
 

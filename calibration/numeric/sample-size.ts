@@ -1,7 +1,5 @@
-/**
- * The tests of "the mean loss is above alpha" as seen by somebody who plans: which of them would pass on given counts, what is the
- * smallest alpha within reach, and how many samples it takes. All advice on missing samples comes from here.
- */
+// The tests of "the mean loss is above alpha" as seen by somebody who plans: which of them would pass on given counts, what is the
+// smallest alpha within reach, and how many samples it takes. All advice on missing samples comes from here.
 
 import { binomialPValue, clopperPearson, hoeffdingBentkusPValue } from "./bounds.ts";
 

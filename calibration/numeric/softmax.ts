@@ -1,4 +1,4 @@
-/** Softmax of one row of logits and all that is read off it. The only place of calibration that exponentiates logits. */
+// Softmax of one row of logits and all that is read off it. The only place of calibration that exponentiates logits.
 
 import type { Values } from "../table/table.ts";
 import { orderedEntropy, orderedProbability } from "./certainty.ts";

@@ -1,7 +1,5 @@
-/**
- * Exact binomial tails and the root finder on top of them.
- * Every sum has positive terms only, so small p-values keep their relative accuracy (about 1e-13).
- */
+// Exact binomial tails and the root finder on top of them.
+// Every sum has positive terms only, so small p-values keep their relative accuracy (about 1e-13).
 
 const STIRLING_TABLE = 16;
 const LOG_TWO_PI = Math.log(2 * Math.PI);

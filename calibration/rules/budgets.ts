@@ -1,4 +1,4 @@
-/** Thresholds for a wanted accuracy, cost or latency, by search on validation samples. They carry no guarantee. */
+// Thresholds for a wanted accuracy, cost or latency, by search on validation samples. They carry no guarantee.
 
 import { check, readOptions } from "../errors.ts";
 import { sweepThresholds } from "../metrics/curves.ts";

@@ -1,7 +1,5 @@
-/**
- * Exit after exit: each early exit gets the loosest threshold that passes on the samples that earlier exits refused.
- * The procedures differ in how they pay for the labels that earlier exits have already used.
- */
+// Exit after exit: each early exit gets the loosest threshold that passes on the samples that earlier exits refused.
+// The procedures differ in how they pay for the labels that earlier exits have already used.
 
 import { smallestTestable } from "../numeric/bounds.ts";
 import { type Random, randomOrder } from "../numeric/random.ts";

@@ -1,7 +1,5 @@
-/**
- * Class precision margin (CalexNet, arXiv 2509.08318): a threshold per branch and class such that the branch is, on
- * validation survivors, as precise as the backbone up to a margin. An operating knob; it carries no guarantee.
- */
+// Class precision margin (CalexNet, arXiv 2509.08318): a threshold per branch and class such that the branch is, on
+// validation survivors, as precise as the backbone up to a margin. An operating knob; it carries no guarantee.
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkOneOf, readOptions } from "../errors.ts";

@@ -1,7 +1,5 @@
-/**
- * Conformal risk control (Angelopoulos et al., ICLR 2024) and upper confidence bounds, on a matrix of losses
- * `[n, M]` over M settings of one knob in ascending order, larger = safer.
- */
+// Conformal risk control (Angelopoulos et al., ICLR 2024) and upper confidence bounds, on a matrix of losses
+// `[n, M]` over M settings of one knob in ascending order, larger = safer.
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";

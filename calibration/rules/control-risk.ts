@@ -1,8 +1,6 @@
-/**
- * One threshold for all exits, such that the mean loss over ALL samples is controlled ("Fast yet Safe", Jazbec et al.,
- * NeurIPS 2024): conformal risk control (marginal), upper confidence bounds or Learn then Test (high probability).
- * The error rate among early leavers alone is another question: see learn-then-test.ts.
- */
+// One threshold for all exits, such that the mean loss over ALL samples is controlled ("Fast yet Safe", Jazbec et al.,
+// NeurIPS 2024): conformal risk control (marginal), upper confidence bounds or Learn then Test (high probability).
+// The error rate among early leavers alone is another question: see learn-then-test.ts.
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkLevel, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";

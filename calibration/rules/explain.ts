@@ -1,4 +1,4 @@
-/** Results in plain English, two sentences: what is promised by which method, and under which assumption. */
+// Results in plain English, two sentences: what is promised by which method, and under which assumption.
 
 import type { BudgetChoice } from "./budgets.ts";
 import type { Calibration } from "./result.ts";

@@ -1,4 +1,4 @@
-/** Values of a parsed JSON text, each checked before it is used: the message names the place. `null`, `[]`, `""` and `false` are no numbers. */
+// Values of a parsed JSON text, each checked before it is used: the message names the place. `null`, `[]`, `""` and `false` are no numbers.
 
 import { what } from "../../base/index.ts";
 import { fail } from "../errors.ts";

@@ -1,7 +1,5 @@
-/**
- * Thresholds with a high-probability promise on the error rate of samples that leave early, as a cascade really runs.
- * Learn then Test (Angelopoulos et al. 2021) on cascade survivors.
- */
+// Thresholds with a high-probability promise on the error rate of samples that leave early, as a cascade really runs.
+// Learn then Test (Angelopoulos et al. 2021) on cascade survivors.
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";

@@ -1,4 +1,4 @@
-/** What leaving at an exit costs in quality, `[N, K]` in [0, 1]. Leaving at the last exit costs nothing. */
+// What leaving at an exit costs in quality, `[N, K]` in [0, 1]. Leaving at the last exit costs nothing.
 
 import { fail } from "../errors.ts";
 import { argmax } from "../numeric/softmax.ts";

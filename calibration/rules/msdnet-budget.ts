@@ -1,4 +1,4 @@
-/** MSDNet's budgeted batch classification (ICLR 2018): thresholds that make given shares of samples leave. No guarantee. */
+// MSDNet's budgeted batch classification (ICLR 2018): thresholds that make given shares of samples leave. No guarantee.
 
 import { check } from "../errors.ts";
 import { sorted } from "../numeric/ranks.ts";

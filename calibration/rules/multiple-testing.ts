@@ -1,4 +1,4 @@
-/** Which of many hypotheses may be rejected so that the chance of any false rejection is at most delta. */
+// Which of many hypotheses may be rejected so that the chance of any false rejection is at most delta.
 
 import { checkLevel } from "../errors.ts";
 

@@ -1,7 +1,5 @@
-/**
- * Fixed paths of threshold rows, from strict to loose, for fixed-sequence testing. A path is designed on labelled
- * validation samples, which the tests never see: any design keeps the guarantee, a good one loses little power.
- */
+// Fixed paths of threshold rows, from strict to loose, for fixed-sequence testing. A path is designed on labelled
+// validation samples, which the tests never see: any design keeps the guarantee, a good one loses little power.
 
 import { binomialPValue } from "../numeric/bounds.ts";
 import { fallingOrder } from "../numeric/ranks.ts";

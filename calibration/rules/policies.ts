@@ -1,4 +1,4 @@
-/** Policies as pure functions: confidences and thresholds in, exit per sample out; and what a policy achieves. */
+// Policies as pure functions: confidences and thresholds in, exit per sample out; and what a policy achieves.
 
 import { what } from "../../base/index.ts";
 import { check, checkLengths, fail } from "../errors.ts";

@@ -1,7 +1,5 @@
-/**
- * Results as JSON, so that a policy calibrated in one place runs in another. Infinite numbers, which JSON has not, are
- * written as strings; a refused result is written too, and stays refused.
- */
+// Results as JSON, so that a policy calibrated in one place runs in another. Infinite numbers, which JSON has not, are
+// written as strings; a refused result is written too, and stays refused.
 
 import type { Kinds } from "../../base/index.ts";
 import { check, fail, readOptions } from "../errors.ts";

@@ -1,4 +1,4 @@
-/** Whose error rate a rule promises, and the counts of those groups. */
+// Whose error rate a rule promises, and the counts of those groups.
 
 import type { Cascade } from "../table/scores.ts";
 import type { PathControl } from "./path.ts";

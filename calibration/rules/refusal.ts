@@ -1,4 +1,4 @@
-/** What to say when nothing can be certified: the smallest risk within reach, and the samples it would take. */
+// What to say when nothing can be certified: the smallest risk within reach, and the samples it would take.
 
 import { clopperPearson } from "../numeric/bounds.ts";
 import { sorted } from "../numeric/ranks.ts";

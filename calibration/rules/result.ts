@@ -1,4 +1,4 @@
-/** The answers of calibration: certified, with its guarantee, or refused, with what it would take. Never a bare number. */
+// The answers of calibration: certified, with its guarantee, or refused, with what it would take. Never a bare number.
 
 import type { PolicyOrigin } from "../table/origin.ts";
 import type { SampleMarks } from "../table/same-samples.ts";

@@ -1,7 +1,5 @@
-/**
- * The threshold rules of SAFE-KD (arXiv 2602.03043): as its released code computes them, and as its text describes
- * them. Kept for comparison. Neither bounds the error rate of a cascade in operation.
- */
+// The threshold rules of SAFE-KD (arXiv 2602.03043): as its released code computes them, and as its text describes
+// them. Kept for comparison. Neither bounds the error rate of a cascade in operation.
 
 import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
 import { groupScores } from "../metrics/failure.ts";

@@ -1,7 +1,5 @@
-/**
- * Learn then Test (Angelopoulos et al. 2021) on selective risk: the primitives. A threshold is kept when the exact
- * binomial test rejects "the error rate among the accepted is above alpha". `learnThenTest` builds on these.
- */
+// Learn then Test (Angelopoulos et al. 2021) on selective risk: the primitives. A threshold is kept when the exact
+// binomial test rejects "the error rate among the accepted is above alpha". `learnThenTest` builds on these.
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkLengths, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";

@@ -1,4 +1,4 @@
-/** Keeps the samples that lay out what is tried apart from the samples that test it. */
+// Keeps the samples that lay out what is tried apart from the samples that test it.
 
 import type { Kinds } from "../../base/index.ts";
 import { check } from "../errors.ts";

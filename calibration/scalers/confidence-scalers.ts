@@ -1,7 +1,5 @@
-/**
- * Scalers that change one confidence in [0, 1] into a better one: histogram, isotonic and beta. They leave predictions
- * alone. Histogram and isotonic make ties, so a threshold on their output is coarser.
- */
+// Scalers that change one confidence in [0, 1] into a better one: histogram, isotonic and beta. They leave predictions
+// alone. Histogram and isotonic make ties, so a threshold on their output is coarser.
 
 import { checkLengths, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
 import { type Minimum, minimise } from "../numeric/optimise.ts";

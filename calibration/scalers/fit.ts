@@ -1,4 +1,4 @@
-/** The first of the three steps: fit scalers on validation samples, exit by exit, and apply them to other tables. */
+// The first of the three steps: fit scalers on validation samples, exit by exit, and apply them to other tables.
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";

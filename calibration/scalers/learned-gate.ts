@@ -1,8 +1,6 @@
-/**
- * A learned exit gate: logistic regression on four softmax statistics, with the prediction left unchanged.
- * A reconstruction of the correction step of *Rethinking Calibration for Early-Exit Neural Networks*
- * (arXiv 2508.21495 v3, details not published): BCE against the oracle's decision on held-out samples.
- */
+// A learned exit gate: logistic regression on four softmax statistics, with the prediction left unchanged.
+// A reconstruction of the correction step of *Rethinking Calibration for Early-Exit Neural Networks*
+// (arXiv 2508.21495 v3, details not published): BCE against the oracle's decision on held-out samples.
 
 import { check, checkOneOf, readOptions } from "../errors.ts";
 import { eefpTargets } from "../metrics/eefp.ts";

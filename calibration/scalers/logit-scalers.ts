@@ -1,7 +1,5 @@
-/**
- * Scalers that change logits: temperature, vector, matrix and Dirichlet. Each minimises the mean NLL (plus a stated
- * penalty) on the table given, per exit.
- */
+// Scalers that change logits: temperature, vector, matrix and Dirichlet. Each minimises the mean NLL (plus a stated
+// penalty) on the table given, per exit.
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkOneOf, readOptions } from "../errors.ts";

@@ -1,7 +1,5 @@
-/**
- * Conformal prediction sets: THR, APS and RAPS. The set contains the label with probability at least 1 - alpha over
- * calibration and test draws together (marginal), for exchangeable samples.
- */
+// Conformal prediction sets: THR, APS and RAPS. The set contains the label with probability at least 1 - alpha over
+// calibration and test draws together (marginal), for exchangeable samples.
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkLengths, checkLevel, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";

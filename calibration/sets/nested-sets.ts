@@ -1,8 +1,6 @@
-/**
- * Prediction sets along the exits that only shrink: a class, once excluded, stays out, and whichever exit answers, the
- * label was excluded at or before it with probability at most alpha. Two ways: from predictive ratios under a correct
- * model (Jazbec et al., UAI 2024), and conformal, which needs no model.
- */
+// Prediction sets along the exits that only shrink: a class, once excluded, stays out, and whichever exit answers, the
+// label was excluded at or before it with probability at most alpha. Two ways: from predictive ratios under a correct
+// model (Jazbec et al., UAI 2024), and conformal, which needs no model.
 
 import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
 import type { Guarantee } from "../rules/result.ts";

@@ -1,7 +1,5 @@
-/**
- * Where scores come from: which weights, scaled how. It travels from a table into every policy made of it, so that a policy is not used
- * on scores that its promise says nothing about.
- */
+// Where scores come from: which weights, scaled how. It travels from a table into every policy made of it, so that a policy is not used
+// on scores that its promise says nothing about.
 
 import { fail } from "../errors.ts";
 

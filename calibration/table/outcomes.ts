@@ -1,4 +1,4 @@
-/** One pass over a table: what every exit answered, whether it was right, and how sure it was. */
+// One pass over a table: what every exit answered, whether it was right, and how sure it was.
 
 import { SoftmaxRow } from "../numeric/softmax.ts";
 import { forEachChunk, type Table } from "./table.ts";

@@ -1,7 +1,5 @@
-/**
- * Tells by content whether two sets hold the same samples, where no ids do. A few marks stand for a set: the smallest hashes of
- * its rows, which two sets have in common as often as they have rows in common.
- */
+// Tells by content whether two sets hold the same samples, where no ids do. A few marks stand for a set: the smallest hashes of
+// its rows, which two sets have in common as often as they have rows in common.
 
 import { fail } from "../errors.ts";
 import type { Cascade } from "./scores.ts";

@@ -1,7 +1,5 @@
-/**
- * From outcomes to one confidence per sample and exit. Higher always means more confident: uncertainties are negated. Probabilities
- * near 1 keep their order (certainty.ts), so that thresholds can tell apart what a rounded probability could not.
- */
+// From outcomes to one confidence per sample and exit. Higher always means more confident: uncertainties are negated. Probabilities
+// near 1 keep their order (certainty.ts), so that thresholds can tell apart what a rounded probability could not.
 
 import { type Kinds, what } from "../../base/index.ts";
 import { check, checkLengths, checkNotEmpty, fail, readOptions } from "../errors.ts";

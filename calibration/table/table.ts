@@ -1,7 +1,5 @@
-/**
- * Cached logits: samples x exits x classes, labels and costs. The one thing calibration reads.
- * A table may be larger than memory: it then hands out rows through a reader, a chunk at a time.
- */
+// Cached logits: samples x exits x classes, labels and costs. The one thing calibration reads.
+// A table may be larger than memory: it then hands out rows through a reader, a chunk at a time.
 
 import { type Kinds, what } from "../../base/index.ts";
 import { check, checkLengths, checkNotEmpty, fail, readOptions } from "../errors.ts";

@@ -1,4 +1,4 @@
-/** Whether the network of a run, deployed with its policy, answers the test images as the cached logits say, sample by sample. */
+// Whether the network of a run, deployed with its policy, answers the test images as the cached logits say, sample by sample.
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";

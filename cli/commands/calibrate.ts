@@ -1,4 +1,4 @@
-/** `sortie calibrate`: thresholds with a guarantee from cached logits, written as a policy file. */
+// `sortie calibrate`: thresholds with a guarantee from cached logits, written as a policy file.
 
 import { realpathSync } from "node:fs";
 import { SortieError } from "../../base/index.ts";

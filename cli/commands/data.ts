@@ -1,4 +1,4 @@
-/** `sortie data`: which data sets there are, whether their files are whole, and how to get them. */
+// `sortie data`: which data sets there are, whether their files are whole, and how to get them.
 
 import { basename, join } from "node:path";
 import { SortieError } from "../../base/index.ts";

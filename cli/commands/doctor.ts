@@ -1,4 +1,4 @@
-/** `sortie doctor`: whether this machine can run it, and how fast: versions, adapter, features, limits, self-check, speed. */
+// `sortie doctor`: whether this machine can run it, and how fast: versions, adapter, features, limits, self-check, speed.
 
 import { createDevice, type Device, type DeviceInfo } from "../../engine/index.ts";
 import { adapterName, versions } from "../files/versions.ts";

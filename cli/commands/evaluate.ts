@@ -1,4 +1,4 @@
-/** `sortie evaluate`: all metrics of a test table, and what a policy does on it, as a table and as JSON. */
+// `sortie evaluate`: all metrics of a test table, and what a policy does on it, as a table and as JSON.
 
 import { existsSync } from "node:fs";
 import { SortieError } from "../../base/index.ts";

@@ -1,4 +1,4 @@
-/** `sortie methods`: which ways to train there are, and what each one takes. */
+// `sortie methods`: which ways to train there are, and what each one takes.
 
 import { nearest, type Option, SortieError } from "../../base/index.ts";
 import { METHODS, type Method } from "../../exits/index.ts";

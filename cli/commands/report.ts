@@ -1,4 +1,4 @@
-/** `sortie report`: one HTML page to look at; see `page.ts` for what is on it. */
+// `sortie report`: one HTML page to look at; see `page.ts` for what is on it.
 
 import { RunFolder } from "../files/run-folder.ts";
 import { writeWhole } from "../files/whole.ts";

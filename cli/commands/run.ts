@@ -1,4 +1,4 @@
-/** `sortie run`: the whole path - train, calibrate, evaluate, report - each as the command that one would type. */
+// `sortie run`: the whole path - train, calibrate, evaluate, report - each as the command that one would type.
 
 import { RunFolder } from "../files/run-folder.ts";
 import { chartLibraries } from "../report/plots.ts";

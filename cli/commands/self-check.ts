@@ -1,4 +1,4 @@
-/** Small checks of the kernels that training lives on, against float64 on the CPU, of a deployed network, and figures of their speed. */
+// Small checks of the kernels that training lives on, against float64 on the CPU, of a deployed network, and figures of their speed.
 
 import { cascade, createTable, decide, predictionsAt } from "../../calibration/index.ts";
 import {

@@ -1,4 +1,4 @@
-/** `sortie train`: trains a multi-exit network into a run folder, and caches the logits that calibration works on. */
+// `sortie train`: trains a multi-exit network into a run folder, and caches the logits that calibration works on.
 
 import { existsSync } from "node:fs";
 import type { Splits } from "../../data/index.ts";

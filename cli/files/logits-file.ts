@@ -1,7 +1,5 @@
-/**
- * Cached logits from a file, whoever wrote it: safetensors (also by PyTorch) or npz (NumPy). Arrays by name:
- * `logits` [samples, exits, classes], `labels` [samples], and optionally `macs` [exits] and `ids` [samples].
- */
+// Cached logits from a file, whoever wrote it: safetensors (also by PyTorch) or npz (NumPy). Arrays by name:
+// `logits` [samples, exits, classes], `labels` [samples], and optionally `macs` [exits] and `ids` [samples].
 
 import { createHash } from "node:crypto";
 import * as v from "valibot";

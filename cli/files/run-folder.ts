@@ -1,4 +1,4 @@
-/** The folder of a run: what lies in it under which name, and what its record says. */
+// The folder of a run: what lies in it under which name, and what its record says.
 
 import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** Numeric arrays that stay in their file: a range of values is a range of bytes, converted as it is read. */
+// Numeric arrays that stay in their file: a range of values is a range of bytes, converted as it is read.
 
 import { closeSync, readSync } from "node:fs";
 import { openFileSync, SortieError } from "../../base/index.ts";

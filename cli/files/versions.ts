@@ -1,4 +1,4 @@
-/** What a run was made with: the project, its commit, Node, the WebGPU package, the machine, the adapter. */
+// What a run was made with: the project, its commit, Node, the WebGPU package, the machine, the adapter.
 
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-/** Files of a run: written whole or not at all, read with an error that names the file. */
+// Files of a run: written whole or not at all, read with an error that names the file.
 
 import { mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";

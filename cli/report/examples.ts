@@ -1,4 +1,4 @@
-/** Example images of a report: for each exit, some that leave there, as small PNG pictures in the page itself. */
+// Example images of a report: for each exit, some that leave there, as small PNG pictures in the page itself.
 
 import { type Dataset, encodePng, imageAt } from "../../data/index.ts";
 

@@ -1,4 +1,4 @@
-/** Pieces of HTML text. Bodies are HTML already; everything else is text and becomes safe here. */
+// Pieces of HTML text. Bodies are HTML already; everything else is text and becomes safe here.
 
 const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
 

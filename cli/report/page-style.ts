@@ -1,4 +1,4 @@
-/** The look of the report page. */
+// The look of the report page.
 
 /** CSS text. */
 export const STYLE = `

@@ -1,4 +1,4 @@
-/** The report as one HTML page: sections from findings, and from a run where there is one. No script, no network. */
+// The report as one HTML page: sections from findings, and from a run where there is one. No script, no network.
 
 import { explain } from "../../calibration/index.ts";
 import type { Findings } from "../commands/evaluate.ts";

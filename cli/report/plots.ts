@@ -1,4 +1,4 @@
-/** Plots as SVG text: vega-lite specifications drawn by vega in Node, all in one look. Loaded when first needed. */
+// Plots as SVG text: vega-lite specifications drawn by vega in Node, all in one look. Loaded when first needed.
 
 import type { TopLevelSpec } from "vega-lite";
 import { SortieError } from "../../base/index.ts";

@@ -1,4 +1,4 @@
-/** The rule of a policy asked again for other targets: which risk it promises, and what each answer does on test samples. */
+// The rule of a policy asked again for other targets: which risk it promises, and what each answer does on test samples.
 
 import {
   achieved,

@@ -1,4 +1,4 @@
-/** What `sortie train` can be told: the keys of its config file, their flags, and what is preset for each data set. */
+// What `sortie train` can be told: the keys of its config file, their flags, and what is preset for each data set.
 
 import type { ParseArgsConfig } from "node:util";
 import {

@@ -1,4 +1,4 @@
-/** Flags of the command line: read, and checked by messages that name the flag. */
+// Flags of the command line: read, and checked by messages that name the flag.
 
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { nearest, SortieError } from "../../base/index.ts";

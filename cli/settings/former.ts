@@ -1,4 +1,4 @@
-/** Names of settings in earlier versions, as those of this one: old files, folders and commands go on. */
+// Names of settings in earlier versions, as those of this one: old files, folders and commands go on.
 
 import { option, SortieError } from "../../base/index.ts";
 import { isPlain, type Leaf, type Plain } from "./settings.ts";

@@ -1,4 +1,4 @@
-/** From settings to the things that train: data, network, objective, recipe. */
+// From settings to the things that train: data, network, objective, recipe.
 
 import type { OptionSet } from "../../base/index.ts";
 import { type AugmentOptions, CGT_AUGMENTATION, createLoader, type Splits } from "../../data/index.ts";

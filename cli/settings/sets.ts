@@ -1,4 +1,4 @@
-/** The data sets that commands know by name: what they are, their official files, their options, and how to load them. */
+// The data sets that commands know by name: what they are, their official files, their options, and how to load them.
 
 import { type Given, type OptionSet, option, preset, SortieError } from "../../base/index.ts";
 import {

@@ -1,7 +1,5 @@
-/**
- * Settings from three places, later over earlier: what is preset, a JSON file, flags. Which settings there are is said by options
- * alone; flags, help, checks and messages come from them. Knows nothing of what the settings mean.
- */
+// Settings from three places, later over earlier: what is preset, a JSON file, flags. Which settings there are is said by options
+// alone; flags, help, checks and messages come from them. Knows nothing of what the settings mean.
 
 import type { ParseArgsConfig } from "node:util";
 import { misfit, nearest, type Option, type OptionSet, SortieError, what } from "../../base/index.ts";

@@ -1,4 +1,4 @@
-/** Exact tails against sums in whole numbers, bounds against what defines them. */
+// Exact tails against sums in whole numbers, bounds against what defines them.
 
 import fc from "fast-check";
 import {

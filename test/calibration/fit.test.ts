@@ -1,4 +1,4 @@
-/** Scalers, gates, budgets and curves: what each must achieve, and what happens where there is nothing to fit. */
+// Scalers, gates, budgets and curves: what each must achieve, and what happens where there is nothing to fit.
 
 import fc from "fast-check";
 import {

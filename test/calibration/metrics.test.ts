@@ -1,4 +1,4 @@
-/** Metrics: direct formulas as oracles, ties, extremes, and what must not depend on the order of samples. */
+// Metrics: direct formulas as oracles, ties, extremes, and what must not depend on the order of samples.
 
 import fc from "fast-check";
 import {

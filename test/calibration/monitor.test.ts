@@ -1,4 +1,4 @@
-/** Monitors in use and prediction sets. */
+// Monitors in use and prediction sets.
 
 import fc from "fast-check";
 import {

@@ -1,4 +1,4 @@
-/** What a refusal advises: which set is short and by how much, which then suffices; or that no threshold can. */
+// What a refusal advises: which set is short and by how much, which then suffices; or that no threshold can.
 
 import {
   budgetThresholds,

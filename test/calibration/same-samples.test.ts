@@ -1,4 +1,4 @@
-/** The same samples for two purposes: told by ids, or by content where there are none; and values that are no logits. */
+// The same samples for two purposes: told by ids, or by content where there are none; and values that are no logits.
 
 import {
   cascade,

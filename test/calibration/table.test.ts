@@ -1,4 +1,4 @@
-/** Tables: what is refused, and that a table read in chunks is the same table. */
+// Tables: what is refused, and that a table read in chunks is the same table.
 
 import {
   cascade,

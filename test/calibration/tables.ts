@@ -1,4 +1,4 @@
-/** Small tables for tests: random ones, and fast-check arbitraries of scores with ties. */
+// Small tables for tests: random ones, and fast-check arbitraries of scores with ties.
 
 import fc from "fast-check";
 import { createRandom, createTable, type Table } from "../../calibration/index.ts";

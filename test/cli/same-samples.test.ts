@@ -1,4 +1,4 @@
-/** Files without ids that are given for two purposes, probabilities without the flag, and ids of 64 bits. */
+// Files without ids that are given for two purposes, probabilities without the flag, and ids of 64 bits.
 
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -41,7 +41,7 @@ test("one file for two purposes is refused, under whatever name, and done when f
   for (const path of [calibration, file("link.npz")]) {
     await failsWith(
       () => run(path),
-      "Error",
+      "SortieError",
       `calibrate: --validation must be another file than the calibration logits; got ${path} for both. ` +
         "No guarantee holds on samples that thresholds were laid out on; --same-samples does it all the same.",
     );

@@ -1,4 +1,4 @@
-/** Attributes of a case, watched: one that its runner never looks at would be a promise that nobody checked. */
+// Attributes of a case, watched: one that its runner never looks at would be a promise that nobody checked.
 
 import type { CaseAttrs } from "./case.ts";
 

@@ -1,4 +1,4 @@
-/** Conformance cases of kind "calibration", each through the public functions of calibration/index.ts. */
+// Conformance cases of kind "calibration", each through the public functions of calibration/index.ts.
 
 import * as cal from "../../calibration/index.ts";
 import { demand, pick, without } from "./attrs.ts";

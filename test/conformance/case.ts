@@ -1,4 +1,4 @@
-/** A conformance case: what a file says, and what the maps from op names to functions agree on. */
+// A conformance case: what a file says, and what the maps from op names to functions agree on.
 
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";

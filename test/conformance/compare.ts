@@ -1,4 +1,4 @@
-/** The comparison rule of conformance cases: tolerances per tensor, NaN only for NaN, integers equal, shapes equal. */
+// The comparison rule of conformance cases: tolerances per tensor, NaN only for NaN, integers equal, shapes equal.
 
 import type { Case, CaseTensor, CaseTensors, Tolerance } from "./case.ts";
 

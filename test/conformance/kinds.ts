@@ -1,4 +1,4 @@
-/** Which function runs a case: one map per kind, from the op's name in the case to a runner through the public API. */
+// Which function runs a case: one map per kind, from the op's name in the case to a runner through the public API.
 
 import { watched } from "./attrs.ts";
 import { calibrationCases } from "./calibration.ts";

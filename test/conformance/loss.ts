@@ -1,4 +1,4 @@
-/** Conformance cases of kind "loss": training objectives on logits, and the weights behind them. */
+// Conformance cases of kind "loss": training objectives on logits, and the weights behind them.
 
 import { add, crossEntropy, mean, mul, softmax, stack, sub, sum, type Tensor, tensor } from "../../engine/index.ts";
 import {

@@ -1,4 +1,4 @@
-/** Conformance cases of kind "model": networks with PyTorch weights by name, taps, training steps and their gradients. */
+// Conformance cases of kind "model": networks with PyTorch weights by name, taps, training steps and their gradients.
 
 import {
   backward,

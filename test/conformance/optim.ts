@@ -1,4 +1,4 @@
-/** Conformance cases of kind "optim": optimisers through the tape, schedules, clipping and averages. */
+// Conformance cases of kind "optim": optimisers through the tape, schedules, clipping and averages.
 
 import { add, backward, mul, openScope, read, sum, type Tensor, tensor } from "../../engine/index.ts";
 import { Adam, AdamW, clipGradNorm, EMA, RMSprop, SGD } from "../../nn/optim.ts";

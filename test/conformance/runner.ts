@@ -1,7 +1,5 @@
-/**
- * Runs every conformance case under a folder through the public API: one line a failure, then `N passed, N failed`.
- * Usage: npm run conformance -- DIR [part of a case's name ...]
- */
+// Runs every conformance case under a folder through the public API: one line a failure, then `N passed, N failed`.
+// Usage: npm run conformance -- DIR [part of a case's name ...]
 
 import { readdirSync } from "node:fs";
 import { join, sep } from "node:path";

@@ -1,3 +1,5 @@
+// Optimisers, norms and clipping of flat buffers against float64.
+
 import { clipCoefficient, type NormSpec, normPartials, partialCount, scaleByClip } from "../../kernels/norm-clip.ts";
 import {
   adamKernel,

@@ -1,3 +1,5 @@
+// Pooling kernels and their gradients against float64.
+
 import { avgPool, avgPoolBackward, maxPool, maxPoolBackward, placeWords } from "../../kernels/pool.ts";
 import { adapterSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";

@@ -1,3 +1,5 @@
+// Random kernels against the same counters on the CPU.
+
 import {
   chance,
   type RandomKey,

@@ -1,3 +1,5 @@
+// Resizing kernels and their gradients against float64.
+
 import { resize, resizeBackward, resizePositions } from "../../kernels/resize.ts";
 import { adapterSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";

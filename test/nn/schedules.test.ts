@@ -1,3 +1,5 @@
+// Learning rates by step against PyTorch's formulas.
+
 import {
   lrConstant,
   lrCosine,

@@ -1,4 +1,4 @@
-/** Figures over the known difficulty of images: where they leave, and how often answers are wrong. */
+// Figures over the known difficulty of images: where they leave, and how often answers are wrong.
 
 import type { TopLevelSpec } from "vega-lite";
 import { COLOURS, exitColours } from "../plots.ts";

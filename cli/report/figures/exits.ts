@@ -1,4 +1,4 @@
-/** Figures about the exits themselves: how they learned, and how far their confidence can be believed. */
+// Figures about the exits themselves: how they learned, and how far their confidence can be believed.
 
 import type { TopLevelSpec } from "vega-lite";
 import type { ReliabilityBin } from "../../../calibration/index.ts";

@@ -1,4 +1,4 @@
-/** Pieces that figures share: sizes, axes, legends, marks for a target, tenths of a range. */
+// Pieces that figures share: sizes, axes, legends, marks for a target, tenths of a range.
 
 import { COLOURS, exitColours } from "../plots.ts";
 

@@ -1,4 +1,4 @@
-/** Figures of what a policy does: accuracy against cost beside what else one could do, and where samples leave. */
+// Figures of what a policy does: accuracy against cost beside what else one could do, and where samples leave.
 
 import type { TopLevelSpec } from "vega-lite";
 import type { Achieved } from "../../../calibration/index.ts";

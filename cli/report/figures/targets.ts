@@ -1,4 +1,4 @@
-/** Figures of a sweep of targets: what was promised against what was seen, and what each target costs. */
+// Figures of a sweep of targets: what was promised against what was seen, and what each target costs.
 
 import type { TopLevelSpec } from "vega-lite";
 import { COLOURS } from "../plots.ts";

@@ -1,4 +1,4 @@
-/** What the sections of the report are made from. */
+// What the sections of the report are made from.
 
 import type { Findings } from "../../commands/evaluate.ts";
 import type { RunDetails } from "../run-details.ts";

@@ -1,4 +1,4 @@
-/** Sections about the exits themselves, each on all images: how they learned, reliability, all metrics. */
+// Sections about the exits themselves, each on all images: how they learned, reliability, all metrics.
 
 import { number, percent } from "../../format.ts";
 import { learningCurves, reliabilityDiagram } from "../figures/exits.ts";

@@ -1,4 +1,4 @@
-/** Sections about single images: difficulty against exit, and examples of what leaves where. Of runs only. */
+// Sections about single images: difficulty against exit, and examples of what leaves where. Of runs only.
 
 import { spearman } from "../../../calibration/index.ts";
 import type { Dataset } from "../../../data/index.ts";

@@ -1,4 +1,4 @@
-/** Sections about the policy: where samples leave, accuracy against cost, risk against target. */
+// Sections about the policy: where samples leave, accuracy against cost, risk against target.
 
 import { baselines, scoreName, sweepThresholds, thresholdCurve } from "../../../calibration/index.ts";
 import { level, percent, percentRange, threshold } from "../../format.ts";
