@@ -1,9 +1,8 @@
 // Makes a fresh clone ready to run: node modules, then a WebGPU adapter. Plain Node, no dependency, quick when all is there.
 // Usage: node scripts/bootstrap.mjs
 
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
-import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BACKPORTS_FILE, backportsLine, readEntries } from "./apt.mjs";
@@ -44,48 +43,15 @@ export function nodeFault(running, required) {
 }
 
 /**
- * Runs a TypeScript file with the arguments given. Signals are passed on to it, and its exit code is passed on from it.
+ * Runs a TypeScript file with the arguments given, as quietly as the command of the package.
  * @param {string} file
  * @param {string[]} args
  */
-export function runScript(file, args) {
-  const child = spawn(process.execPath, ["--import", "tsx", file, ...args], {
-    cwd: root,
-    stdio: ["inherit", "inherit", "pipe"],
-  });
-  const errors = withoutNoise((text) => process.stderr.write(text));
-  process.stderr.on("error", () => {});
-  child.stderr.setEncoding("utf8").on("data", errors.take).on("end", errors.end);
-  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]))
-    process.on(signal, () => child.kill(signal));
-  child.on("error", (error) => stop(`${process.execPath} cannot be started: ${error.message}`));
-  child.on("close", (code, signal) => process.exit(code ?? 128 + (signal ? constants.signals[signal] : 0)));
-}
-
-/** Dawn prints this of software adapters, at their very start and whatever it is told; it concerns nobody. */
-const NOISE = /^Warning: \w+ artificially reduced from \d+ to \d+ to fit dynamic offset allocation limit\.\r?$/;
-
-/**
- * Passes text on as it comes, but for whole lines of noise. What may become one waits for its end.
- * @param {(text: string) => void} write
- */
-export function withoutNoise(write) {
-  let held = "";
-  return {
-    take(/** @type {string} */ text) {
-      const lines = (held + text).split("\n");
-      held = lines.pop() ?? "";
-      for (const line of lines) if (!NOISE.test(line)) write(`${line}\n`);
-      const start = "Warning: ";
-      if (held.startsWith(start) || start.startsWith(held)) return;
-      write(held);
-      held = "";
-    },
-    end() {
-      if (held !== "" && !NOISE.test(held)) write(held);
-      held = "";
-    },
-  };
+export async function runScript(file, args) {
+  const { tsImport } = await import("tsx/esm/api");
+  /** @type {typeof import("../cli/quiet.ts")} */
+  const { runQuietly } = await tsImport("../cli/quiet.ts", import.meta.url);
+  runQuietly(["--import", "tsx", file, ...args], { cwd: root });
 }
 
 /** `npm ci` when there are no node modules or the lock file changed since they were installed. */

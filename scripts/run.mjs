@@ -4,4 +4,4 @@ import { bootstrap, runScript } from "./bootstrap.mjs";
 
 const [file = "", ...args] = process.argv.slice(2);
 bootstrap({ adapter: !file.startsWith("scripts/") });
-runScript(file, args);
+await runScript(file, args);

@@ -6,4 +6,4 @@ import { bootstrap, runScript } from "./bootstrap.mjs";
 bootstrap();
 const args = process.argv.slice(2);
 const isCommand = args[0] !== undefined && !args[0].startsWith("-");
-runScript("cli/bin.ts", isCommand ? args : ["run", ...args]);
+await runScript("cli/bin.ts", isCommand ? args : ["run", ...args]);

@@ -4,4 +4,4 @@ import { bootstrap, runScript } from "./bootstrap.mjs";
 
 const args = process.argv.slice(2);
 bootstrap({ browser: true, adapter: !args.includes("--no-adapter") });
-runScript("test/run.ts", args);
+await runScript("test/run.ts", args);

@@ -1,7 +1,7 @@
 // The package as its users get it: built, packed, installed into an empty TypeScript project, run in Node, type-checked in strict
 // mode, bundled for browsers. Tools are linked from this repository, and dependencies come from npm's cache.
 
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -257,4 +257,12 @@ running("trains by methods", () => {
 
 running("trains on functions alone", () => {
   assert.equal(JSON.parse(output(process.execPath, "out/plain.js")), { methods: false, isFinite: true });
+});
+
+running("the sortie command shows nothing that a native library prints of its own", () => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["node_modules/.bin/sortie", "doctor"], {
+    cwd: project,
+    encoding: "utf8",
+  });
+  assert.equal([status, stderr], [0, ""], stdout);
 });

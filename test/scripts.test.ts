@@ -3,8 +3,9 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { withoutNoise } from "../cli/quiet.ts";
 import { backportsLine, parseList, parseSources } from "../scripts/apt.mjs";
-import { nodeFault, withoutNoise, withSource } from "../scripts/bootstrap.mjs";
+import { nodeFault, withSource } from "../scripts/bootstrap.mjs";
 import { adapterHelp, parseOsRelease } from "../scripts/systems.mjs";
 import { assert, errorOf, suite } from "./harness.ts";
 

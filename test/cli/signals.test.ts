@@ -1,7 +1,7 @@
 // What ends a training process from outside: signals, also to the program that started it, and an output that nobody takes.
 
 import { spawn } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -54,6 +54,14 @@ function stopped(
   });
 }
 
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 /** The step of the checkpoint that a run left, which is all it left beside what says how it was made. */
 async function stepOf(name: string): Promise<number> {
   const files = readdirSync(join(out, name));
@@ -87,6 +95,17 @@ test("one signal that is told twice, as terminals do, is one wish", async () => 
   });
   assert.is(twice.code, 130);
   assert.ok((await stepOf("twice")) > 0);
+});
+
+test("what a native library prints of its own is not shown, and whoever kills the program kills its work", async () => {
+  const ended = await stopped("killed", DIRECT, (child) => child.kill("SIGKILL"));
+  assert.is(ended.signal, "SIGKILL");
+  assert.is(ended.stderr, "");
+  const { pid } = JSON.parse(readFileSync(join(out, "killed", "lock.json"), "utf8")) as { pid: number };
+  for (let waited = 0; isAlive(pid); waited += 20) {
+    assert.ok(waited < 5000, "the work goes on without the program");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 });
 
 test("a reader that goes away ends the run after a checkpoint, as a broken pipe does", async () => {
