@@ -15,6 +15,7 @@ export {
   writeWhole,
   writeWholeSync,
 } from "./files.ts";
+export * as json from "./json-reader.ts";
 export { nearest } from "./nearest.ts";
 export {
   type Complete,

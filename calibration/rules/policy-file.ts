@@ -1,14 +1,13 @@
 // Results as JSON, so that a policy calibrated in one place runs in another. Infinite numbers, which JSON has not, are
 // written as strings; a refused result is written too, and stays refused.
 
-import type { Kinds } from "../../base/index.ts";
-import { check, fail, readOptions } from "../errors.ts";
+import { json, type Kinds, SortieError } from "../../base/index.ts";
+import { CalibrationError, check, fail, readOptions } from "../errors.ts";
 import type { Scaling } from "../scalers/fit.ts";
 import type { PolicyOrigin } from "../table/origin.ts";
 import type { PlainScore, RunningScore } from "../table/scores.ts";
 import type { BudgetChoice } from "./budgets.ts";
 import type { ControlRiskOptions } from "./control-risk.ts";
-import * as read from "./json-reader.ts";
 import type { LearnThenTestOptions } from "./learn-then-test.ts";
 import type { Calibration } from "./result.ts";
 
@@ -58,13 +57,22 @@ export function decodePolicy(text: string): PolicyFile {
   } catch {
     fail("decodePolicy", "the text must be JSON", "something else");
   }
-  const file = (typeof parsed === "object" && parsed !== null ? parsed : {}) as read.Json;
+  const file = (typeof parsed === "object" && parsed !== null ? parsed : {}) as json.Json;
   check(file["format"] === FORMAT, "decodePolicy", `the file must be a ${FORMAT}`, String(file["format"]));
   const version = String(file["version"]);
   check(file["version"] === VERSION, "decodePolicy", `the version must be ${VERSION}`, version, "Calibrate again.");
+  try {
+    return readFile(file);
+  } catch (cause) {
+    if (cause instanceof CalibrationError || !(cause instanceof SortieError)) throw cause;
+    throw new CalibrationError(`decodePolicy: ${cause.message}`, { cause });
+  }
+}
+
+function readFile(file: json.Json): PolicyFile {
   const result = readResult(file["result"], "result");
-  const scaling = read.optional(readScaling)(file["scaling"], "scaling");
-  const request = read.optional(readRequest)(file["request"], "request");
+  const scaling = json.optional(readScaling)(file["scaling"], "scaling");
+  const request = json.optional(readRequest)(file["request"], "request");
   if (result.ok && scaling) checkScalers(scaling, result.origin);
   return { result, ...(scaling && { scaling }), ...(request && { request }) };
 }
@@ -72,82 +80,82 @@ export function decodePolicy(text: string): PolicyFile {
 const SCORES = ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"] as const;
 const RUNNING = ["patience", "productOfExperts", "geometricEnsemble", "arithmeticEnsemble"] as const;
 
-const readScore: read.Reader<unknown> = (value, place) => {
-  if (typeof value === "string") return read.oneOf([...SCORES, ...RUNNING, "given"])(value, place);
-  return read.parts(value, place, {
-    kind: read.oneOf(["gate"]),
-    weights: read.floats(read.finite),
-    converged: read.flag,
+const readScore: json.Reader<unknown> = (value, place) => {
+  if (typeof value === "string") return json.oneOf([...SCORES, ...RUNNING, "given"])(value, place);
+  return json.parts(value, place, {
+    kind: json.oneOf(["gate"]),
+    weights: json.floats(json.finite),
+    converged: json.flag,
   });
 };
 
-const readId: read.Reader<string | number> = (value, place) =>
-  typeof value === "string" ? value : read.finite(value, place);
+const readId: json.Reader<string | number> = (value, place) =>
+  typeof value === "string" ? value : json.finite(value, place);
 
-const readOrigin: read.Reader<unknown> = (value, place) =>
-  read.parts(value, place, {
-    exits: read.count,
-    classes: read.count,
-    weights: read.optional(read.text),
-    scaling: read.optional(read.text),
+const readOrigin: json.Reader<unknown> = (value, place) =>
+  json.parts(value, place, {
+    exits: json.count,
+    classes: json.count,
+    weights: json.optional(json.text),
+    scaling: json.optional(json.text),
   });
 
-const readMarks: read.Reader<unknown> = (value, place) =>
-  read.parts(value, place, { marks: read.filled(read.finite), repeated: read.share });
+const readMarks: json.Reader<unknown> = (value, place) =>
+  json.parts(value, place, { marks: json.filled(json.finite), repeated: json.share });
 
-const readGuarantee: read.Reader<unknown> = (value, place) =>
-  read.parts(value, place, {
-    kind: read.oneOf(["marginal", "with probability 1 - delta", "none"]),
-    promise: read.text,
-    assumptions: read.list(read.text),
+const readGuarantee: json.Reader<unknown> = (value, place) =>
+  json.parts(value, place, {
+    kind: json.oneOf(["marginal", "with probability 1 - delta", "none"]),
+    promise: json.text,
+    assumptions: json.list(json.text),
   });
 
-const readGroup: read.Reader<unknown> = (value, place) =>
-  read.parts(value, place, {
-    name: read.text,
-    exit: read.optional(read.count),
-    accepted: read.count,
-    errors: read.count,
-    pValue: read.share,
+const readGroup: json.Reader<unknown> = (value, place) =>
+  json.parts(value, place, {
+    name: json.text,
+    exit: json.optional(json.count),
+    accepted: json.count,
+    errors: json.count,
+    pValue: json.share,
   });
 
-const ANSWER = { method: read.text, n: read.count, guarantee: readGuarantee } as const;
-const LEVELS = { alpha: read.level, delta: read.optional(read.level) } as const;
+const ANSWER = { method: json.text, n: json.count, guarantee: readGuarantee } as const;
+const LEVELS = { alpha: json.level, delta: json.optional(json.level) } as const;
 const THRESHOLDS = {
   score: readScore,
-  thresholds: read.floats(read.threshold),
-  ids: read.optional(read.list(readId)),
-  marks: read.optional(read.filled(readMarks)),
-  origin: read.optional(readOrigin),
+  thresholds: json.floats(json.threshold),
+  ids: json.optional(json.list(readId)),
+  marks: json.optional(json.filled(readMarks)),
+  origin: json.optional(readOrigin),
 } as const;
 
 function readResult(value: unknown, place: string): PolicyFile["result"] {
-  const plain = read.object(value, place);
-  const isOk = read.flag(plain["ok"], `${place}.ok`);
+  const plain = json.object(value, place);
+  const isOk = json.flag(plain["ok"], `${place}.ok`);
   const isBudget = plain["method"] === "budget search";
   const own = isBudget
     ? isOk
-      ? { ...THRESHOLDS, accuracy: read.share, cost: read.finite, isTime: read.flag }
-      : { reason: read.text }
+      ? { ...THRESHOLDS, accuracy: json.share, cost: json.finite, isTime: json.flag }
+      : { reason: json.text }
     : isOk
       ? {
           ...LEVELS,
           ...THRESHOLDS,
-          risk: read.share,
-          coverage: read.share,
-          cost: read.share,
-          tests: read.list(readGroup),
+          risk: json.share,
+          coverage: json.share,
+          cost: json.share,
+          tests: json.list(readGroup),
         }
       : {
           ...LEVELS,
-          reason: read.text,
-          smallestRisk: read.share,
-          neededSamples: read.threshold,
-          short: read.optional(read.oneOf(["calibration", "validation"])),
+          reason: json.text,
+          smallestRisk: json.share,
+          neededSamples: json.threshold,
+          short: json.optional(json.oneOf(["calibration", "validation"])),
         };
   // Absent from the text where they are undefined.
   const absent = { ...(!isBudget && { delta: undefined }), ...(isOk && { ids: undefined, origin: undefined }) };
-  const result = { ...absent, ...read.parts(plain, place, { ...ANSWER, ...own }) } as unknown as PolicyFile["result"];
+  const result = { ...absent, ...json.parts(plain, place, { ...ANSWER, ...own }) } as unknown as PolicyFile["result"];
   if (result.ok) checkThresholdCount(result, place);
   return result;
 }
@@ -164,29 +172,29 @@ function checkThresholdCount(
   check(fits, "decodePolicy", `${place}.thresholds must hold ${wanted}`, thresholds.length);
 }
 
-const readScaler: read.Reader<unknown> = (value, place) => {
-  const plain = read.object(value, place);
-  const method = read.oneOf(["temperature", "vector", "matrix", "dirichlet", "histogram", "isotonic", "beta"])(
+const readScaler: json.Reader<unknown> = (value, place) => {
+  const plain = json.object(value, place);
+  const method = json.oneOf(["temperature", "vector", "matrix", "dirichlet", "histogram", "isotonic", "beta"])(
     plain["method"],
     `${place}.method`,
   );
   if (method === "histogram" || method === "isotonic" || method === "beta") {
-    const values = read.floats(method === "beta" ? read.finite : read.share);
-    return read.parts(plain, place, {
-      knots: read.floats(read.finite),
+    const values = json.floats(method === "beta" ? json.finite : json.share);
+    return json.parts(plain, place, {
+      knots: json.floats(json.finite),
       values,
-      converged: read.flag,
-      note: read.optional(read.text),
+      converged: json.flag,
+      note: json.optional(json.text),
     });
   }
-  const scaler = read.parts(plain, place, {
-    parameters: read.floats(read.finite),
-    nllBefore: read.number,
-    nll: read.number,
-    gradient: read.number,
-    iterations: read.count,
-    converged: read.flag,
-    note: read.optional(read.text),
+  const scaler = json.parts(plain, place, {
+    parameters: json.floats(json.finite),
+    nllBefore: json.number,
+    nll: json.number,
+    gradient: json.number,
+    iterations: json.count,
+    converged: json.flag,
+    note: json.optional(json.text),
   });
   const { parameters } = scaler as { readonly parameters: Float64Array };
   if (method === "temperature") {
@@ -197,10 +205,10 @@ const readScaler: read.Reader<unknown> = (value, place) => {
 };
 
 function readScaling(value: unknown, place: string): Scaling {
-  const scaling = read.parts(value, place, {
-    scalers: read.list(readScaler),
-    samples: read.list(read.count),
-    converged: read.flag,
+  const scaling = json.parts(value, place, {
+    scalers: json.list(readScaler),
+    samples: json.list(json.count),
+    converged: json.flag,
   });
   return scaling as unknown as Scaling;
 }
@@ -219,25 +227,25 @@ function checkScalers({ scalers }: Scaling, origin: PolicyOrigin | undefined): v
 }
 
 function readRequest(value: unknown, place: string): PolicyRequest {
-  const plain = read.object(value, place);
-  const rule = read.oneOf(["learnThenTest", "controlRisk"])(plain["rule"], `${place}.rule`);
+  const plain = json.object(value, place);
+  const rule = json.oneOf(["learnThenTest", "controlRisk"])(plain["rule"], `${place}.rule`);
   const own =
     rule === "learnThenTest"
       ? {
-          control: read.oneOf(["exit", "early", "label", "predictedClass"]),
-          procedure: read.oneOf(["path", "sequential", "split", "union", "allSamples"]),
-          test: read.oneOf(["binomial", "hoeffdingBentkus", "wsr"]),
-          correction: read.oneOf(["fixedSequence", "holm", "bonferroni"]),
+          control: json.oneOf(["exit", "early", "label", "predictedClass"]),
+          procedure: json.oneOf(["path", "sequential", "split", "union", "allSamples"]),
+          test: json.oneOf(["binomial", "hoeffdingBentkus", "wsr"]),
+          correction: json.oneOf(["fixedSequence", "holm", "bonferroni"]),
         }
       : {
-          method: read.oneOf(["crc", "ucb", "ltt"]),
-          loss: read.oneOf(["acceptedAndWrong", "disagreement", "gap", "brierGap", "brierDisagreement", "hellinger"]),
-          bound: read.oneOf(["clopperPearson", "wsr", "hoeffdingBentkus"]),
+          method: json.oneOf(["crc", "ucb", "ltt"]),
+          loss: json.oneOf(["acceptedAndWrong", "disagreement", "gap", "brierGap", "brierDisagreement", "hellinger"]),
+          bound: json.oneOf(["clopperPearson", "wsr", "hoeffdingBentkus"]),
         };
-  const shared = { score: read.oneOf([...SCORES, ...RUNNING]), steps: read.count, seed: read.count };
+  const shared = { score: json.oneOf([...SCORES, ...RUNNING]), steps: json.count, seed: json.count };
   const readers = Object.entries({ ...shared, ...own }).map(([name, reader]) => [
     name,
-    read.optional<string | number>(reader),
+    json.optional<string | number>(reader),
   ]);
-  return read.parts(plain, place, Object.fromEntries(readers)) as unknown as PolicyRequest;
+  return json.parts(plain, place, Object.fromEntries(readers)) as unknown as PolicyRequest;
 }

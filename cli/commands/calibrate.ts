@@ -25,7 +25,16 @@ import { RunFolder } from "../files/run-folder.ts";
 import { reading, writeWhole } from "../files/whole.ts";
 import { percent, threshold } from "../format.ts";
 import { calibrateBy } from "../report/targets.ts";
-import { checkChoice, levelFlag, numberFlag, onePath, type Print, readFlags, wholeFlag } from "../settings/flags.ts";
+import {
+  checkChoice,
+  levelFlag,
+  numberFlag,
+  onePath,
+  type Print,
+  readFlags,
+  unpackFlag,
+  wholeFlag,
+} from "../settings/flags.ts";
 
 export const calibrateHelp = `sortie calibrate LOGITS | RUN [flags]
 
@@ -52,6 +61,7 @@ run, its logits and the settings in its config.json take the place of the defaul
   --scale S            fit temperature, vector, matrix, dirichlet, histogram, isotonic or beta scaling on the validation
                        logits first; the last three change the score maxProb only
   --probabilities      the arrays hold probabilities; --any-values: logits, even where they look like probabilities
+  --max-unpacked B     bytes that a compressed array may unpack to (default: 1,000 times the file, from 64 MiB to 4 GiB)
   --same-samples       use validation samples even where they are calibration samples; then no guarantee holds
   --seed N             of the split, where there is one (default 0)
   --out FILE           the policy file (default policy.json)
@@ -146,6 +156,7 @@ const flagOptions = {
   scale: { type: "string" },
   probabilities: { type: "boolean", default: false },
   "any-values": { type: "boolean", default: false },
+  "max-unpacked": { type: "string" },
   "same-samples": { type: "boolean", default: false },
   seed: { type: "string", default: "0" },
   out: { type: "string" },
@@ -175,7 +186,11 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
   const sameSamples = values["same-samples"];
   const paths = { calibration: folder?.logits("calibration") ?? path, validation: values.validation };
   if (!sameSamples) checkOtherFile(paths);
-  const options = { isProbabilities: values.probabilities, anyValues: values["any-values"] };
+  const options = {
+    isProbabilities: values.probabilities,
+    anyValues: values["any-values"],
+    ...unpackFlag("calibrate", values),
+  };
   const tables = {
     calibration: readLogits(paths.calibration, options),
     validation: paths.validation === undefined ? undefined : readLogits(paths.validation, options),
@@ -193,8 +208,16 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
     : meetBudget(calibration, budgetGoal(values), score ? { score } : {});
   writeWhole(values.out, encodePolicy({ result, ...(scaling && { scaling }), ...(request && { request }) }));
   for (const line of summary(result, names)) print(line);
+  const note = originNote(calibration, paths.calibration);
+  if (result.ok && note !== undefined) print(note);
   print(`wrote ${values.out}`);
   return result.ok ? 0 : 2;
+}
+
+/** What nobody can check of a policy made on these logits, if anything. */
+function originNote({ origin }: Pick<Table, "origin">, path: string): string | undefined {
+  if (origin?.weights !== undefined) return undefined;
+  return `note: ${path} does not say which weights its logits are of, so the policy is not refused on another network's; see that it is not used there.`;
 }
 
 const real = (path: string): string => reading(path, () => realpathSync(path));

@@ -25,7 +25,7 @@ import { RunFolder } from "../files/run-folder.ts";
 import { readText, writeWhole } from "../files/whole.ts";
 import { level, number, percent } from "../format.ts";
 import { promisedRisk } from "../report/targets.ts";
-import { onePath, type Print, readFlags, wholeFlag } from "../settings/flags.ts";
+import { onePath, type Print, readFlags, unpackFlag, wholeFlag } from "../settings/flags.ts";
 import { type Agreement, agreementLine, deployedAgreement } from "./agreement.ts";
 
 export const evaluateHelp = `sortie evaluate LOGITS | RUN [flags]
@@ -38,6 +38,7 @@ the policy, answer every one of them as the logits say.
   --any-origin         take a policy of other weights, or of another scaling; its promise does not hold then
   --resamples N        resamples for 95 % bootstrap intervals of every metric (default 0: none)
   --probabilities      the arrays hold probabilities; --any-values: logits, even where they look like probabilities
+  --max-unpacked B     bytes that a compressed array may unpack to (default: 1,000 times the file, from 64 MiB to 4 GiB)
   --same-samples       evaluate even on samples that shaped the policy; what is seen there proves nothing
   --json FILE          write everything as JSON too
 
@@ -141,6 +142,7 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
       "any-origin": { type: "boolean", default: false },
       probabilities: { type: "boolean", default: false },
       "any-values": { type: "boolean", default: false },
+      "max-unpacked": { type: "string" },
       "same-samples": { type: "boolean", default: false },
       resamples: { type: "string", default: "0" },
       json: { type: "string" },
@@ -161,8 +163,10 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
     isProbabilities: values.probabilities,
     anyValues: values["any-values"],
     sameSamples: values["same-samples"],
+    ...unpackFlag("evaluate", values),
   });
-  for (const line of [...metricLines(found.metrics, found.names), ...policyLines(found)]) print(line);
+  for (const line of [...metricLines(found.metrics, found.names), ...unknownOrigin(found), ...policyLines(found)])
+    print(line);
   const json = values.json ?? folder?.path("evaluation");
   const write = (deployed?: Agreement | string) => {
     const { metrics, file, policy } = found;
@@ -221,6 +225,19 @@ function policyLines({ names, metrics, source, file, policy }: Findings): readon
       `cost ${percent(policy.cost)} ${interval(cost)}, early error ${percent(policy.earlyRisk)} ${interval(earlyRisk)}`,
     ...lines,
     ...promisedLine(file, source, policy),
+  ];
+}
+
+/** What nobody can check where a policy, or the logits, do not say of which weights they are. */
+export function unknownOrigin({ file, source }: Pick<Findings, "file" | "source">): readonly string[] {
+  if (!file?.result.ok) return [];
+  const silent = [
+    ...(file.result.origin?.weights === undefined ? ["the policy"] : []),
+    ...(source.origin?.weights === undefined ? ["the logits"] : []),
+  ];
+  if (silent.length === 0) return [];
+  return [
+    `note: ${silent.join(" and ")} ${silent[0] === "the policy" && silent.length === 1 ? "does" : "do"} not say of which weights; whether they belong together is not checked.`,
   ];
 }
 

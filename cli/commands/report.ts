@@ -5,8 +5,8 @@ import { writeWhole } from "../files/whole.ts";
 import { renderPage } from "../report/page.ts";
 import { chartLibraries } from "../report/plots.ts";
 import { readDetails } from "../report/run-details.ts";
-import { onePath, type Print, readFlags } from "../settings/flags.ts";
-import { findings } from "./evaluate.ts";
+import { onePath, type Print, readFlags, unpackFlag } from "../settings/flags.ts";
+import { findings, unknownOrigin } from "./evaluate.ts";
 
 export const reportHelp = `sortie report LOGITS | RUN [flags]
 
@@ -16,7 +16,8 @@ learning curves, risk against target, example images, difficulty where it is kno
 
   --policy FILE        a policy of sortie calibrate (for a run: its own)
   --any-origin         take a policy of other weights, or of another scaling; its promise does not hold then
-  --probabilities      the arrays hold probabilities
+  --probabilities      the arrays hold probabilities; --any-values: logits, even where they look like probabilities
+  --max-unpacked B     bytes that a compressed array may unpack to (default: 1,000 times the file, from 64 MiB to 4 GiB)
   --out FILE           default report.html (for a run: in its folder)
 
   sortie report runs/glyphs-soft-cgt-1
@@ -32,6 +33,8 @@ export async function runReport(args: readonly string[], print: Print = console.
       policy: { type: "string" },
       "any-origin": { type: "boolean", default: false },
       probabilities: { type: "boolean", default: false },
+      "any-values": { type: "boolean", default: false },
+      "max-unpacked": { type: "string" },
       out: { type: "string" },
       help: { type: "boolean", default: false },
     },
@@ -45,8 +48,11 @@ export async function runReport(args: readonly string[], print: Print = console.
   const folder = RunFolder.at(path);
   const found = findings(path, values.policy, {
     isProbabilities: values.probabilities,
+    anyValues: values["any-values"],
     anyOrigin: values["any-origin"],
+    ...unpackFlag("report", values),
   });
+  for (const line of unknownOrigin(found)) print(line);
   const page = await renderPage(found, folder && (await readDetails(folder, found)));
   const out = values.out ?? folder?.path("report") ?? "report.html";
   writeWhole(out, page);

@@ -16,11 +16,15 @@ export interface LogitsOptions {
   readonly isProbabilities?: boolean;
   /** Logits may look like probabilities. */
   readonly anyValues?: boolean;
+  /** Bytes that a compressed array may unpack to; see `UnpackOptions`. */
+  readonly maxBytes?: number;
 }
 
 /** Opens a table. Logits are read a chunk at a time, so that a file may be larger than memory (not np.savez_compressed). */
-export function readLogits(path: string, { isProbabilities = false, anyValues = false }: LogitsOptions = {}): Table {
-  const { arrays, weights = undefined } = path.endsWith(".npz") ? { arrays: npzArrays(path) } : safetensorsArrays(path);
+export function readLogits(path: string, options: LogitsOptions = {}): Table {
+  const { isProbabilities = false, anyValues = false, maxBytes } = options;
+  const isNpz = path.endsWith(".npz");
+  const { arrays, weights = undefined } = isNpz ? { arrays: npzArrays(path, maxBytes) } : safetensorsArrays(path);
   const logits = need(arrays, "logits", path);
   const labels = need(arrays, "labels", path);
   const { shape } = logits;

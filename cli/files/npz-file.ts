@@ -13,8 +13,8 @@ export interface StoredArrays {
 }
 
 /** The arrays of an archive. @throws DataError or Error that names the file, or the array, of another kind. */
-export function npzArrays(path: string): StoredArrays {
-  const entries = zipEntries(fileSource(path), { where: path, file: path });
+export function npzArrays(path: string, maxBytes?: number): StoredArrays {
+  const entries = zipEntries(fileSource(path), { where: path, file: path, maxBytes });
   const byName = new Map(entries.map((entry) => [entry.name.replace(/\.npy$/, ""), entry]));
   return {
     keys: () => byName.keys(),

@@ -2,10 +2,10 @@
 
 import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { SortieError } from "../../base/index.ts";
+import { json, SortieError } from "../../base/index.ts";
 import { firstDifference, RUN_FILES, type Split } from "../../exits/index.ts";
 import { type Config, completeConfig } from "../settings/config.ts";
-import type { Plain } from "../settings/settings.ts";
+import { inFile, type Plain } from "../settings/settings.ts";
 import type { Facts } from "./versions.ts";
 import { readJson, toJson, writeWhole } from "./whole.ts";
 
@@ -37,6 +37,33 @@ export interface RunRecord {
   readonly finished?: string;
   /** Of this process: data, training, logits. */
   readonly seconds?: Readonly<Record<string, number>>;
+}
+
+const TEXTS = json.byName(json.text);
+const EXIT = { stage: json.text, macs: json.count } as const;
+const SAMPLES = { train: json.count, validation: json.count, calibration: json.count, test: json.count } as const;
+const RECORD = {
+  made: TEXTS,
+  protocol: json.text,
+  classes: json.filled(json.text),
+  samples: (value: unknown, place: string) => json.parts(value, place, SAMPLES),
+  parameters: json.count,
+  exits: json.filled((value, place) => json.parts(value, place, EXIT)),
+  started: json.text,
+  finished: json.optional(json.text),
+  seconds: json.optional(json.byName(json.finite)),
+} as const satisfies Readonly<Record<keyof RunRecord, json.Reader<unknown>>>;
+
+/** A record whose every field is checked. @throws Error that names the file and the field. */
+function readRecord(path: string): RunRecord {
+  const found = readJson(path);
+  try {
+    return json.parts(found, "record", RECORD) as unknown as RunRecord;
+  } catch (cause) {
+    throw new SortieError(`${path}: ${(cause as Error).message} Put the file back, or train again with --fresh.`, {
+      cause,
+    });
+  }
 }
 
 /** A run folder. */
@@ -93,7 +120,7 @@ export class RunFolder {
 
   /** The settings it was made with. */
   config(): Config {
-    return completeConfig(this.path("config"), readJson(this.path("config")) as Plain);
+    return completeConfig(inFile(this.path("config")), readJson(this.path("config")) as Plain);
   }
 
   /** The record, if training has begun. */
@@ -102,7 +129,7 @@ export class RunFolder {
   }
 
   record(): RunRecord {
-    return readJson(this.path("record")) as RunRecord;
+    return readRecord(this.path("record"));
   }
 
   write(name: keyof typeof OWN, content: string): void {

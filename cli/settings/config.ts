@@ -30,10 +30,13 @@ import {
   completeSettings,
   describeSettings,
   flagOptions,
+  inFile,
+  inFlags,
   isPlain,
   type Layout,
   leavesOf,
   merge,
+  type Place,
   type Plain,
   settingsAsFlags,
   settingsOfFlags,
@@ -108,6 +111,7 @@ const ALIASES: Aliases = {
   "data-dir": "data.dir",
   download: "data.download",
   file: "data.file",
+  "max-unpacked": "data.maxUnpacked",
   method: "method.name",
   epochs: "train.epochs",
   batch: "train.batch",
@@ -171,7 +175,10 @@ export function readConfig(command: string, args: readonly string[]): Given {
   const path = values["config"] as string | undefined;
   const file = path === undefined ? {} : readFile(path);
   return {
-    config: completeConfig(command, merge(inWordsOfToday(path ?? command, file), inWordsOfToday(command, flags))),
+    config: completeConfig(
+      inFlags(command, ALIASES),
+      merge(inWordsOfToday(inFile(path ?? command), file), inWordsOfToday(inFlags(command, {}), flags)),
+    ),
     isHelp: values["help"] === true,
     isFresh: values["fresh"] === true,
     notes: isFormer(flags) || isFormer(file) ? [FORMER] : [],
@@ -182,7 +189,7 @@ export function readConfig(command: string, args: readonly string[]): Given {
 function readFile(path: string): Plain {
   const settings = readJson(path);
   if (!isPlain(settings)) throw new SortieError(`${path}: the settings must be an object; got ${what(settings)}.`);
-  checkSettings(path, LAYOUT, inWordsOfToday(path, settings));
+  checkSettings(inFile(path), LAYOUT, inWordsOfToday(inFile(path), settings));
   return settings;
 }
 
@@ -190,10 +197,10 @@ function readFile(path: string): Plain {
  * Fills the gaps of settings. @throws Error that names the key: one that is unknown, of a wrong value, or not for this data set,
  * backbone, method, optimiser or schedule.
  */
-export function completeConfig(where: string, given: Plain): Config {
-  const settings = inWordsOfToday(where, given);
-  checkSettings(where, LAYOUT, settings);
-  return completeSettings(where, LAYOUT, merge(presetFor(settings), settings)) as unknown as Config;
+export function completeConfig(place: Place, given: Plain): Config {
+  const settings = inWordsOfToday(place, given);
+  checkSettings(place, LAYOUT, settings);
+  return completeSettings(place, LAYOUT, merge(presetFor(settings), settings)) as unknown as Config;
 }
 
 /** What is preset for one method, backbone or schedule means nothing to another: without it, if the settings choose another. */
@@ -214,7 +221,7 @@ function presetFor(settings: Plain): Plain {
 }
 
 /** Settings of `data` that say which files and labels there are, not how many of them are used. */
-const DATA_PATHS = ["dir", "download", "file", "labels", "split", "patch", "block", "shares"].map(
+const DATA_PATHS = ["dir", "download", "file", "maxUnpacked", "labels", "split", "patch", "block", "shares"].map(
   (key) => `data.${key}`,
 );
 const DATA_LEAVES = LEAVES.filter(({ path }) => DATA_PATHS.includes(path));
@@ -229,7 +236,7 @@ export const dataFlagsHelp = describeSettings(DATA_LEAVES, DATA_ALIASES);
 /** What those flags and the presets say of a data set. @throws Error that names the flag or key. */
 export function dataSettings(command: string, name: string, flags: Readonly<Record<string, unknown>>): Config["data"] {
   const data = settingsOfFlags(command, flags, DATA_LEAVES, DATA_ALIASES);
-  return completeConfig(command, merge({ data: { name } }, data)).data;
+  return completeConfig(inFlags(command, ALIASES), merge({ data: { name } }, data)).data;
 }
 
 const defaultsOf = (options: OptionSet): Plain =>

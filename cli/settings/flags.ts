@@ -42,6 +42,15 @@ export function wholeFlag(command: string, flag: string, text: string): number {
   throw new SortieError(`${command}: --${flag} must be a whole number of at least 0; got "${text}".`);
 }
 
+/** What `--max-unpacked` allows, for readers of files that may be compressed; nothing where it was not given. */
+export function unpackFlag(
+  command: string,
+  values: { readonly "max-unpacked"?: string | undefined },
+): { readonly maxBytes?: number } {
+  const text = values["max-unpacked"];
+  return text === undefined ? {} : { maxBytes: wholeFlag(command, "max-unpacked", text) };
+}
+
 /** One of the allowed words, if given at all. */
 export function checkChoice(
   command: string,

@@ -1,7 +1,7 @@
 // Names of settings in earlier versions, as those of this one: old files, folders and commands go on.
 
 import { option, SortieError } from "../../base/index.ts";
-import { isPlain, type Leaf, type Plain } from "./settings.ts";
+import { isPlain, type Leaf, type Place, type Plain } from "./settings.ts";
 
 /** Told once, where an old name is used. */
 export const FORMER =
@@ -29,29 +29,32 @@ export const formerLeaves = (leaves: readonly Leaf[]): readonly Leaf[] => [
 export const isFormer = (settings: Plain): boolean => settings["objective"] !== undefined;
 
 /** Settings in the words of this version. @throws Error for old settings that contradict each other. */
-export function inWordsOfToday(where: string, settings: Plain): Plain {
+export function inWordsOfToday(place: Place, settings: Plain): Plain {
   const { objective, ...rest } = settings;
+  const { where, name } = place;
   if (!isPlain(objective)) return settings;
   const { method, weights, weighting, annealFrom: from, annealTo: to, ...given } = objective;
   if ((from === undefined) !== (to === undefined) || (from !== undefined && given["anneal"] !== undefined))
-    throw new SortieError(`${where}: objective.annealFrom and annealTo must come together, and without anneal.`);
+    throw new SortieError(
+      `${where}: ${name("objective.annealFrom")} and ${name("objective.annealTo")} must come together, and without anneal.`,
+    );
   const today = {
     ...(method !== undefined && { name: method }),
     ...given,
     ...(from !== undefined && { anneal: { from, to } }),
-    ...(weights !== undefined && { exitWeights: exitWeights(where, weights, weighting) }),
+    ...(weights !== undefined && { exitWeights: exitWeights(place, weights, weighting) }),
   };
   if (weights === undefined && weighting !== undefined && weighting !== "fixed")
-    throw new SortieError(`${where}: objective.weights must be given for weighting ${weighting}; got none.`);
+    throw new SortieError(`${where}: ${name("objective.weights")} must be given for weighting ${weighting}; got none.`);
   return { ...rest, method: { ...today, ...(isPlain(rest["method"]) && rest["method"]) } };
 }
 
-function exitWeights(where: string, weights: unknown, weighting: unknown): unknown {
+function exitWeights({ where, name }: Place, weights: unknown, weighting: unknown): unknown {
   if (weighting === "sdn") return { sdn: weights };
   if (weighting !== "linear" || !Array.isArray(weights)) return weights;
   const [first, last, ...more] = weights as readonly unknown[];
   if (last !== undefined && more.length === 0) return { first, last };
   throw new SortieError(
-    `${where}: objective.weights must be two numbers, of the first and the last exit, for linear weighting; got ${weights.join(",")}.`,
+    `${where}: ${name("objective.weights")} must be two numbers, of the first and the last exit, for linear weighting; got ${weights.join(",")}.`,
   );
 }

@@ -60,6 +60,9 @@ const INDIAN_PINES = {
 } as const;
 const NPZ = {
   file: option.text(undefined, "npz file, or folder of npy files"),
+  maxUnpacked: option.whole(undefined, "bytes that a compressed array may unpack to (default: 1,000 times the file)", {
+    min: 1,
+  }),
   ...PARTS,
   order: ORDER,
 } as const;
@@ -147,8 +150,8 @@ export const SETS = {
     title: "your own: x_train, y_train, x_test, y_test in an npz file or as npy files in a folder (--file)",
     options: NPZ,
     whole: ALL_TRAIN,
-    load: async ({ file, train, validation, calibration, order, seed }) => {
-      if (file !== undefined) return npz(file, defined({ train, validation, calibration, order, seed }));
+    load: async ({ file, maxUnpacked: maxBytes, train, validation, calibration, order, seed }) => {
+      if (file !== undefined) return npz(file, defined({ maxBytes, train, validation, calibration, order, seed }));
       throw new SortieError("npz: data.file must name an npz file or a folder of npy files; got nothing. Give --file.");
     },
   },

@@ -35,6 +35,23 @@ export interface Leaf {
 /** Short flags for keys: `{ epochs: "train.epochs" }`. */
 export type Aliases = Readonly<Record<string, string>>;
 
+/** Where settings stand, for messages. */
+export interface Place {
+  /** A file, or a command. */
+  readonly where: string;
+  /** What a key is called there. */
+  readonly name: (path: string) => string;
+}
+
+/** Settings in a file, which has keys. */
+export const inFile = (path: string): Place => ({ where: path, name: (key) => key });
+
+/** Settings of a command line, which has flags. */
+export function inFlags(command: string, aliases: Aliases): Place {
+  const names = shortNames(aliases);
+  return { where: command, name: (path) => `--${names.get(path) ?? path}` };
+}
+
 const pathOf = (group: string, key: string): string => (group === "" ? key : `${group}.${key}`);
 
 /** All keys that hold values, in order. */
@@ -131,11 +148,11 @@ const chosenOf = ({ key, of }: Choice, given: Plain): OptionSet | undefined =>
  * Checks each key for itself: that there is such a one, and its value by what is chosen, or by what may still be chosen.
  * @throws Error that names the key.
  */
-export function checkSettings(where: string, layout: Layout, settings: Plain): void {
+export function checkSettings(place: Place, layout: Layout, settings: Plain): void {
   const known = leavesOf(layout).map(({ path }) => path);
   for (const name of Object.keys(layout)) {
     if (name === "" || settings[name] === undefined || isPlain(settings[name])) continue;
-    throw new SortieError(`${where}: ${name} must be an object of settings; got ${what(settings[name])}.`);
+    throw new SortieError(`${place.where}: ${name} must be an object of settings; got ${what(settings[name])}.`);
   }
   for (const [group, { options, choices = [] }] of Object.entries(layout)) {
     const given = inGroup(layout, group, settings);
@@ -145,9 +162,9 @@ export function checkSettings(where: string, layout: Layout, settings: Plain): v
       const option = (Object.hasOwn(options, key) ? options : chosen)?.[key];
       const possible = choices.flatMap(({ of }) => Object.values(of).flatMap((each) => each.options[key] ?? []));
       const fitting = option ? [option] : possible;
-      if (fitting.length === 0) throw unknownKey(where, path, known);
+      if (fitting.length === 0) throw unknownKey(place.where, path, known);
       if (value !== undefined && !fitting.some(({ fits }) => fits(value)))
-        throw new SortieError(`${where}: ${misfit(path, fitting[0]!, value)}`);
+        throw new SortieError(`${place.where}: ${misfit(place.name(path), fitting[0]!, value)}`);
     }
   }
 }
@@ -169,18 +186,18 @@ function near(path: string, known: readonly string[]): readonly string[] {
  * Settings without gaps, group by group in the layout's order; what has no default stays out. @throws Error that names a key which is
  * unknown, of a wrong value, or not of what is chosen.
  */
-export function completeSettings(where: string, layout: Layout, settings: Plain): Plain {
-  checkSettings(where, layout, settings);
+export function completeSettings(place: Place, layout: Layout, settings: Plain): Plain {
+  checkSettings(place, layout, settings);
   const complete: Record<string, unknown> = {};
   for (const [group, parts] of Object.entries(layout)) {
-    const full = completeGroup(where, group, parts, inGroup(layout, group, settings));
+    const full = completeGroup(place, group, parts, inGroup(layout, group, settings));
     if (group === "") Object.assign(complete, full);
     else complete[group] = full;
   }
   return complete;
 }
 
-function completeGroup(where: string, group: string, { options, choices = [] }: Group, given: Plain): Plain {
+function completeGroup(place: Place, group: string, { options, choices = [] }: Group, given: Plain): Plain {
   const full: Record<string, unknown> = { ...filled(options, given) };
   for (const choice of choices) {
     const own = chosenOf(choice, full) ?? {};
@@ -188,7 +205,7 @@ function completeGroup(where: string, group: string, { options, choices = [] }: 
     const stranger = all.find((key) => given[key] !== undefined && !Object.hasOwn(own, key));
     if (stranger !== undefined) {
       throw new SortieError(
-        `${where}: ${pathOf(group, stranger)} is no setting of ${full[choice.key]}, which takes ${Object.keys(own).join(", ")}. Leave it out.`,
+        `${place.where}: ${place.name(pathOf(group, stranger))} is no setting of ${full[choice.key]}, which takes ${Object.keys(own).join(", ")}. Leave it out.`,
       );
     }
     Object.assign(full, filled(own, given));

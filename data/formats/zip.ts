@@ -150,7 +150,7 @@ function openPlace(source: ByteSource, place: Place, { where, file, ...options }
   if (size > limit) {
     fail(
       `the entry must unpack to at most ${limit} bytes`,
-      `${size}. If it is to be trusted, raise maxBytes, or store it unpacked (np.savez)`,
+      `${size}. If it is to be trusted, raise maxBytes (--max-unpacked), or store it unpacked (np.savez)`,
     );
   }
   const whole = inflateRaw(source.read(start, packed), entry, file, size);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { completeConfig, configHelp, readConfig } from "../../cli/settings/config.ts";
 import { makeNetwork, makeObjective, makeRecipe } from "../../cli/settings/model.ts";
-import { merge } from "../../cli/settings/settings.ts";
+import { inFile, merge } from "../../cli/settings/settings.ts";
 import { glyphs } from "../../data/index.ts";
 import { firstDifference } from "../../exits/index.ts";
 import { completeRecipe } from "../../exits/training/recipe.ts";
@@ -56,21 +56,22 @@ test("settings hold what their data set takes, and other keys are refused", asyn
     ["mnist", "test", "5", official],
     ["svhn", "labels", "coarse", official],
     ["glyphs", "dir", "x", "train, validation, calibration, test. Leave it out."],
-    ["npz", "download", "false", "file, train, validation, calibration, order. Leave it out."],
+    ["npz", "download", "false", "file, maxUnpacked, train, validation, calibration, order. Leave it out."],
   ] as const) {
-    const message = `train: data.${key} is no setting of ${set}, which takes ${takes}`;
+    const flag = { dir: "data-dir", download: "download" }[key as string] ?? `data.${key}`;
+    const message = `train: --${flag} is no setting of ${set}, which takes ${takes}`;
     await refuses(() => config("--data", set, `--data.${key}`, value), message);
   }
   await refuses(
     () => config("--data", "indian-pines", "--data.shares", "0.5,0.5"),
-    "train: data.shares must be a list of four numbers, 0.4,0.1,0.2,0.3; got [0.5,0.5].",
+    "train: --data.shares must be a list of four numbers, 0.4,0.1,0.2,0.3; got [0.5,0.5].",
   );
   // The file does not say which set it is for; the flag does.
   const path = file("pines.json", '{ "data": { "split": "random" } }');
   assert.is(config("--config", path, "--data", "indian-pines").data.split, "random");
   await refuses(
     () => config("--config", path),
-    "train: data.split is no setting of glyphs, which takes train, validation, calibration, test. Leave it out.",
+    "train: --data.split is no setting of glyphs, which takes train, validation, calibration, test. Leave it out.",
   );
 });
 
@@ -112,11 +113,11 @@ test("what only one backbone has is refused by the others", async () => {
   );
   await refuses(
     () => config("--model.backbone", "vit", "--model.widths", "8,16,32"),
-    "train: model.widths is no setting of vit, which takes depth, dim, patch. Leave it out.",
+    "train: --model.widths is no setting of vit, which takes depth, dim, patch. Leave it out.",
   );
   await refuses(
     () => config("--model.dim", "32"),
-    "train: model.dim is no setting of resnet, which takes depth, widths, shortcut. Leave it out.",
+    "train: --model.dim is no setting of resnet, which takes depth, widths, shortcut. Leave it out.",
   );
 });
 
@@ -149,12 +150,12 @@ test("weights of the exits: given, between two ends, growing, annealed", async (
   assert.equal(weights("--method", "hard-cgt", "--method.anneal", "false"), [1, 1, 1]);
   assert.is(makeObjective(config("--method", "confidence-cgt")).options["gate"], "confidence");
   const must =
-    "train: method.exitWeights must be one number for all exits, one for each (1,2,3), linear:FIRST,LAST or sdn:FIRST,SECOND,... without the last, all of at least 0";
+    "train: --method.exitWeights must be one number for all exits, one for each (1,2,3), linear:FIRST,LAST or sdn:FIRST,SECOND,... without the last, all of at least 0";
   for (const wrong of ["linear:1,2,3", "1,,3", "sdn:-1", "cubic:1,2", ""])
     await refuses(() => weights(...joint, wrong), `${must}; got "${wrong}".`);
   await refuses(
     () => config("--method", "hard-cgt", "--method.anneal", "1,1:0,1:1,1"),
-    'train: method.anneal must be true, false, or the exit weights of the first and the last epoch, 1,0.7,0.1:0.2,0.5,1; got "1,1:0,1:1,1".',
+    'train: --method.anneal must be true, false, or the exit weights of the first and the last epoch, 1,0.7,0.1:0.2,0.5,1; got "1,1:0,1:1,1".',
   );
 });
 
@@ -182,15 +183,15 @@ test("settings under the names of earlier versions mean the same, which is told 
   assert.is(config("--config", path, "--method", "safe-kd").method.name, "safe-kd");
   await refuses(
     () => config(...anneal),
-    "train: objective.annealFrom and annealTo must come together, and without anneal.",
+    "train: --objective.annealFrom and --objective.annealTo must come together, and without anneal.",
   );
   await refuses(
     () => config(...joint, "1,2,3", "--objective.weighting", "linear"),
-    "train: objective.weights must be two numbers, of the first and the last exit, for linear weighting; got 1,2,3.",
+    "train: --objective.weights must be two numbers, of the first and the last exit, for linear weighting; got 1,2,3.",
   );
   await refuses(
     () => config("--objective", "joint", "--objective.weighting", "sdn"),
-    "train: objective.weights must be given for weighting sdn; got none.",
+    "train: --objective.weights must be given for weighting sdn; got none.",
   );
 });
 
@@ -204,45 +205,48 @@ test("another method starts from its own defaults, and what it does not take is 
   assert.is(makeObjective(config("--method", "joint")).name, "jointCrossEntropy");
   await refuses(
     () => config("--method", "joint", "--method.tau", "0.8"),
-    "train: method.tau is no setting of joint, which takes exitWeights, normalise, labelSmoothing. Leave it out.",
+    "train: --method.tau is no setting of joint, which takes exitWeights, normalise, labelSmoothing. Leave it out.",
   );
   await refuses(
     () => config("--train.optimizer", "adam", "--train.nesterov", "true"),
-    "train: train.nesterov is no setting of adam, which takes lr, weightDecay, decay, clipNorm, beta1, beta2, eps, amsgrad. Leave it out.",
+    "train: --train.nesterov is no setting of adam, which takes lr, weightDecay, decay, clipNorm, beta1, beta2, eps, amsgrad. Leave it out.",
   );
   await refuses(
     () => config("--train.gamma", "0.2"),
-    "train: train.gamma is no setting of cosine, which takes warmup, minLr. Leave it out.",
+    "train: --train.gamma is no setting of cosine, which takes warmup, minLr. Leave it out.",
   );
   assert.match(
     (await errorOf(() => config("--method", "soft-gct"))).message,
-    "method.name must be one of joint, soft-cgt",
+    "--method must be one of joint, soft-cgt",
   );
 });
 
 test("faults name the key, what it must be, and what it is", async () => {
   await refuses(() => config("--epochs", "many"), 'train: --epochs must be a number; got "many".');
-  await refuses(() => config("--epochs", "0.5"), "train: train.epochs must be a whole number of at least 1; got 0.5.");
-  await refuses(() => config("--data.train", "0"), "train: data.train must be a whole number of at least 1; got 0.");
-  await refuses(() => config("--method.leak=-1"), "train: method.leak must be a number of at least 0; got -1.");
-  await refuses(() => config("--alpha", "1"), "train: calibration.alpha must be between 0 and 1; got 1.");
+  await refuses(() => config("--epochs", "0.5"), "train: --epochs must be a whole number of at least 1; got 0.5.");
+  await refuses(() => config("--data.train", "0"), "train: --data.train must be a whole number of at least 1; got 0.");
+  await refuses(() => config("--method.leak=-1"), "train: --method.leak must be a number of at least 0; got -1.");
+  await refuses(() => config("--alpha", "1"), "train: --alpha must be between 0 and 1; got 1.");
   await refuses(
     () => config("--method.normalise", "yes"),
     'train: --method.normalise must be true or false; got "yes".',
   );
   await refuses(
     () => config("--data", "emnist"),
-    'train: data.name must be one of glyphs, fashion-mnist, mnist, cifar10, cifar100, svhn, cinic10, indian-pines, npz; got "emnist".',
+    'train: --data must be one of glyphs, fashion-mnist, mnist, cifar10, cifar100, svhn, cinic10, indian-pines, npz; got "emnist".',
   );
   await refuses(
-    () => completeConfig("my.json", { calibration: { alhpa: 0.1 } }),
+    () => completeConfig(inFile("my.json"), { calibration: { alhpa: 0.1 } }),
     'my.json: unknown key "calibration.alhpa". Did you mean "calibration.alpha"? Known keys: calibration.alpha, calibration.delta, calibration.scale, calibration.control.',
   );
   await refuses(
-    () => completeConfig("my.json", { model: { widths: [8, "wide", 32] } }),
+    () => completeConfig(inFile("my.json"), { model: { widths: [8, "wide", 32] } }),
     'my.json: model.widths must be a list of three whole numbers, 16,32,64; got [8,"wide",32].',
   );
-  await refuses(() => completeConfig("my.json", { train: 4 }), "my.json: train must be an object of settings; got 4.");
+  await refuses(
+    () => completeConfig(inFile("my.json"), { train: 4 }),
+    "my.json: train must be an object of settings; got 4.",
+  );
   assert.match((await errorOf(() => config("--epoch", "3"))).message, "--epoch");
 });
 
@@ -291,7 +295,7 @@ networks("a network that cannot be made says why", async () => {
   const network = (...args: string[]) => makeNetwork(config(...args), data, device());
   await refuses(
     () => network("--model.widths", "8,16"),
-    "train: model.widths must be a list of three whole numbers, 16,32,64; got [8,16].",
+    "train: --model.widths must be a list of three whole numbers, 16,32,64; got [8,16].",
   );
   await refuses(
     () => network("--model.backbone", "vit", "--model.dim", "30"),

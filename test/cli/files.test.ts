@@ -13,6 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { selfCheck } from "../../cli/commands/self-check.ts";
+import { RunFolder } from "../../cli/files/run-folder.ts";
 import { withDisk, writeWhole } from "../../cli/files/whole.ts";
 import { main } from "../../cli/main.ts";
 import { readConfig } from "../../cli/settings/config.ts";
@@ -22,6 +23,7 @@ import { encodeNpz } from "../../data/index.ts";
 import { inTemporaryFolder, pattern, realFolder, skipWithout, writeScene } from "../data/official.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, errorOf, suite } from "../harness.ts";
+import { writeRun } from "./synthetic-run.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sortie-files-"));
 const test = suite("cli files", { skip: existsSync("/dev/full") ? undefined : "no /dev/full to be a full disk" });
@@ -64,6 +66,41 @@ disks("the path is that of the error, or else the run's folder; other errors sta
   assert.is(messageOf(full()), `train: the disk of runs/a is full. ${hint}`);
   const other = new Error("other");
   assert.is(withDisk(other, "runs/a"), other);
+});
+
+const records = suite("cli run folders");
+
+records("the record of a run is checked field by field, and its faults name the file", async () => {
+  const dir = writeRun(join(mkdtempSync(join(tmpdir(), "sortie-record-")), "run"));
+  const path = join(dir, "run.json");
+  const good = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+  assert.equal(new RunFolder(dir).record(), good);
+  const hint = "Put the file back, or train again with --fresh.";
+  for (const [change, message] of [
+    [null, "record must be an object; got null."],
+    [[], "record must be an object; got [..."],
+    [{ ...good, exits: "3" }, 'record.exits must be a list; got "3".'],
+    [{ ...good, exits: [] }, "record.exits must be a list with something in it; got []."],
+    [
+      { ...good, exits: [{ stage: "a", macs: "many" }] },
+      'record.exits[0].macs must be a whole number of at least 0; got "many".',
+    ],
+    [{ ...good, parameters: -1 }, "record.parameters must be a whole number of at least 0; got -1."],
+    [
+      { ...good, samples: { train: 1 } },
+      "record.samples.validation must be a whole number of at least 0; got nothing.",
+    ],
+    [{ ...good, made: { node: 20 } }, "record.made.node must be a text; got 20."],
+    [{ ...good, classes: [1] }, "record.classes[0] must be a text; got 1."],
+    [{ ...good, seconds: { training: null } }, "record.seconds.training must be a finite number; got null."],
+    [{ ...good, started: undefined }, "record.started must be a text; got nothing."],
+  ] as const) {
+    writeFileSync(path, JSON.stringify(change));
+    const found = (await errorOf(() => new RunFolder(dir).record())).message;
+    if (Array.isArray(change)) assert.match(found, `${path}: record must be an object; got`);
+    else assert.is(found, `${path}: ${message} ${hint}`);
+  }
+  rmSync(dirname(dir), { recursive: true });
 });
 
 const sets = suite("cli data");

@@ -60,7 +60,7 @@ test("what is unpacked is bounded, and the bound can be moved", async () => {
   const zeros = new Uint8Array(3_000_000);
   const [less, enough] = [{ maxBytes: 2_000_000 }, { maxBytes: 3_100_000 }];
   const hint =
-    "So few packed bytes rarely hold so much. If the file is to be trusted, raise maxBytes, or unpack it first.";
+    "So few packed bytes rarely hold so much. If the file is to be trusted, raise maxBytes (--max-unpacked), or unpack it first.";
   const bomb = gzipSync(zeros);
   await failsWith(
     () => gunzip(bomb, "b.gz", less),
@@ -80,7 +80,7 @@ test("what is unpacked is bounded, and the bound can be moved", async () => {
     () => openNpz(archive, "b.npz", less).get("x"),
     "DataError",
     "openNpz: b.npz/x.npy: the entry must unpack to at most 2000000 bytes; got 3000128. " +
-      "If it is to be trusted, raise maxBytes, or store it unpacked (np.savez).",
+      "If it is to be trusted, raise maxBytes (--max-unpacked), or store it unpacked (np.savez).",
   );
   assert.is(openNpz(archive, "b.npz", enough).get("x").data.length, zeros.length);
   const image = encode({ width: 1000, height: 3000, channels: 1, depth: 8, data: zeros });
@@ -332,7 +332,7 @@ test("npz: a directory that lies about sizes and places", async () => {
     failsWith(() => openNpz(bytes, "d/a.npz").get("x"), "DataError", `openNpz: d/a.npz${message}`);
   await fails(
     edited((bytes) => bytes.writeUInt32LE(0xfffffff0, central + 24)),
-    `/x.npy: the entry must unpack to at most ${2 ** 26} bytes; got 4294967280. If it is to be trusted, raise maxBytes, or store it unpacked (np.savez).`,
+    `/x.npy: the entry must unpack to at most ${2 ** 26} bytes; got 4294967280. If it is to be trusted, raise maxBytes (--max-unpacked), or store it unpacked (np.savez).`,
   );
   await fails(
     edited((bytes) => bytes.writeUInt32LE(4000, central + 24)),

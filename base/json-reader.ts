@@ -1,17 +1,17 @@
 // Values of a parsed JSON text, each checked before it is used: the message names the place. `null`, `[]`, `""` and `false` are no numbers.
 
-import { what } from "../../base/index.ts";
-import { fail } from "../errors.ts";
+import { SortieError } from "./errors.ts";
+import { what } from "./options.ts";
 
-/** Checks a value found at a place, and returns it as what it is. @throws CalibrationError that names the place. */
+/** Checks a value found at a place, and returns it as what it is. @throws SortieError that begins with the place. */
 export type Reader<T> = (value: unknown, place: string) => T;
 
 /** A parsed JSON object. */
 export type Json = Readonly<Record<string, unknown>>;
 
-const OP = "decodePolicy";
-const refuse = (place: string, wanted: string, value: unknown): never =>
-  fail(OP, `${place} must be ${wanted}`, value === undefined ? "nothing" : what(value));
+function refuse(place: string, wanted: string, value: unknown): never {
+  throw new SortieError(`${place} must be ${wanted}; got ${value === undefined ? "nothing" : what(value)}.`);
+}
 
 /** A reader of what passes `is`. */
 const of =
@@ -50,6 +50,14 @@ export const list =
   <T>(item: Reader<T>): Reader<T[]> =>
   (value, place) =>
     Array.isArray(value) ? value.map((each, i) => item(each, `${place}[${i}]`)) : refuse(place, "a list", value);
+
+/** Things of one kind by name. */
+export const byName =
+  <T>(item: Reader<T>): Reader<Readonly<Record<string, T>>> =>
+  (value, place) =>
+    Object.fromEntries(
+      Object.entries(object(value, place)).map(([name, each]) => [name, item(each, `${place}.${name}`)]),
+    );
 
 /** A list that is there for what is in it. */
 export const filled =
