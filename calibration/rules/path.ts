@@ -1,8 +1,11 @@
 // Fixed paths of threshold rows, from strict to loose, for fixed-sequence testing. A path is designed on labelled
 // validation samples, which the tests never see: any design keeps the guarantee, a good one loses little power.
+// Proof: a false certificate needs the first false row of the path to be rejected, at level delta (Angelopoulos et al. 2021, section
+// 2.2); that row has an exit above alpha, whose errors, given how many it accepts, are binomial, and all exits must pass (Berger 1982).
 
 import { binomialPValue } from "../numeric/bounds.ts";
 import { fallingOrder } from "../numeric/ranks.ts";
+import { normalCdf } from "../numeric/special.ts";
 import type { Cascade } from "../table/scores.ts";
 import type { RiskLevels } from "./result.ts";
 
@@ -56,37 +59,47 @@ export function countGroups(
 }
 
 /**
- * How surely a test at delta will pass, from validation counts: the distance between the errors to be expected and the most that
- * pass, in standard deviations (of their arcsine, which has the same deviation at every rate, also where hardly any error is
- * expected) that know how few validation samples speak. The normal distribution function of it is about the chance to pass.
+ * How surely a test at delta will pass, from validation counts: the logarithm of the odds. The errors that pass are whole numbers and
+ * how many samples will be accepted is not known, so the chance is a mean over likely numbers. Rates are compared by their arcsine,
+ * which has about the same deviation at every rate, also where hardly any error is expected; the deviation knows how few validation
+ * samples speak.
  */
 class Forecast {
   readonly #alpha: number;
   readonly #delta: number;
-  /** Calibration samples per validation sample. */
-  readonly #scale: number;
+  /** Samples of calibration and of validation. */
+  readonly #n: number;
+  readonly #samples: number;
   /** The fewest accepted samples among which k errors pass, by k. */
   readonly #fewest: number[] = [];
 
   constructor({ alpha, delta, n, validation }: Pick<PathInput, "alpha" | "delta" | "n" | "validation">) {
     this.#alpha = alpha;
     this.#delta = delta;
-    this.#scale = n / validation.samples;
+    this.#n = n;
+    this.#samples = validation.samples;
   }
 
   surety(errors: number, accepted: number): number {
-    const n = accepted * this.#scale;
-    const passing = this.#passing(n);
-    if (passing <= 0) return Number.NEGATIVE_INFINITY;
-    const angle = (rate: number) => 2 * Math.asin(Math.sqrt(Math.min(1, rate)));
-    const distance = angle(passing / n) - angle((errors + 0.5) / (accepted + 1));
-    return distance * Math.sqrt(n / (1 + this.#scale));
+    const share = accepted / this.#samples;
+    const mean = share * this.#n;
+    const deviation = Math.sqrt(mean * (1 - share) * (1 + this.#n / this.#samples));
+    const seen = angle((errors + 0.5) / (accepted + 1));
+    let chance = 0;
+    for (const z of LIKELY_NUMBERS) {
+      const n = Math.min(this.#n, Math.round(mean + z * deviation));
+      const passing = this.#passing(n);
+      if (passing < 0) continue;
+      const distance = angle((passing + 0.875) / (n + 0.75)) - seen;
+      chance += normalCdf(distance / Math.sqrt(1 / n + 1 / accepted)) / LIKELY_NUMBERS.length;
+    }
+    return Math.log(chance / Math.max(0, 1 - chance));
   }
 
-  /** The most errors that pass among about n, as a line through its steps: how many are accepted is not known exactly. */
+  /** The most errors that pass among n; -1 if none does. */
   #passing(n: number): number {
     const fewest = this.#fewest;
-    while (fewest.length < 2 || fewest.at(-1)! <= n) {
+    while (fewest.length === 0 || fewest.at(-1)! <= n) {
       const errors = fewest.length;
       let at = (fewest.at(-1) ?? 0) + 1;
       while (binomialPValue(errors, at, this.#alpha) > this.#delta) at++;
@@ -98,26 +111,34 @@ class Forecast {
       if (fewest[mid]! > n) high = mid;
       else low = mid + 1;
     }
-    if (low === 0) return 0;
-    const from = fewest[low - 1]!;
-    return low - 1 + (n - from) / (fewest[low]! - from);
+    return low - 1;
   }
 }
 
-/** Sureties along a path: where passing is beyond doubt, and where it is beyond hope. */
-const [SURE, HOPELESS] = [3, -2] as const;
+/** Numbers of accepted samples, in deviations from the mean: middles of sevenths of the normal distribution, about. */
+const LIKELY_NUMBERS = [-1.5, -0.8, -0.35, 0, 0.35, 0.8, 1.5] as const;
 
-/** An exit is opened only where it will rather pass (two times of three), unless none will. */
-const LIKELY = 0.5;
+/** Twice the arcsine of the root of a rate. */
+const angle = (rate: number) => 2 * Math.asin(Math.sqrt(Math.min(1, rate)));
+
+/** Sureties along a path: where passing is beyond doubt (it fails once in 700), and where it is beyond hope (it passes once in 45). */
+const [SURE, HOPELESS] = [6.6, -3.8] as const;
+
+/** An exit is opened only where it will rather pass (three times of four), unless none will. */
+const LIKELY = 1.1;
+
+/** Where a path that is laid out by risk begins (it passes 44 times of 45). */
+const PROMISING = -HOPELESS;
 
 /** A row as it is designed: how many samples, by falling score, reach each early exit's threshold; 0 = closed. */
 type Ranks = Int32Array;
 
 /**
  * Rows `[K-1]` of thresholds. Control "exit": row g gives every exit the loosest threshold whose predicted surety is at
- * least s_g, falling from 3 (or the most there is) to -2, so that all exits reach their limit together; exits that cannot pass
- * stay closed. Otherwise: every exit accepts up to a common validation risk that rises to 1.5 alpha, and rows before the first
- * that is predicted to pass are left out. Between two rows thresholds go in small steps: the last row that passes counts.
+ * least s_g, falling from sure (or the most there is) to hopeless, so that all exits reach their limit together; exits that cannot
+ * pass stay closed, and rows that hinder more than they save are left out. Otherwise: every exit accepts up to a common validation
+ * risk that rises to 1.5 alpha, and rows before the first that is predicted to pass are left out. Between two rows thresholds go in
+ * small steps: the last row that passes counts.
  */
 export function designPath(input: PathInput): readonly Float64Array[] {
   const { validation, control, steps, alpha } = input;
@@ -140,8 +161,12 @@ export function designPath(input: PathInput): readonly Float64Array[] {
     return { surety: most + (Math.min(most, HOPELESS) - most) * progress, least: Math.min(LIKELY, most), forecast };
   });
   const rows = distinct(goals.map((goal) => designRow(design, goal)));
-  const first = control === "exit" ? 0 : firstPromising(rows.map(thresholds), input, forecast);
-  return distinct(inSmallSteps(design, rows.slice(first), samples / (2 * steps))).map(thresholds);
+  const tried = rows.map(thresholds);
+  const kept =
+    control === "exit"
+      ? worthwhile(tried.map((row) => prospect(row, validation, forecast))).map((g) => rows[g]!)
+      : rows.slice(firstPromising(tried, input, forecast));
+  return distinct(inSmallSteps(design, kept, samples / (2 * steps))).map(thresholds);
 }
 
 /** Where rows are designed. */
@@ -158,17 +183,20 @@ type RowGoal =
   | { readonly surety: number; readonly least: number; readonly forecast: Forecast }
   | { readonly risk: number };
 
-/** Visits thresholds of one exit from strict to loose, with the counts of those that reach them and have not left before. */
-function lookAlong(
-  { validation, orders, looks }: Design,
-  exit: number,
-  gone: Uint8Array,
-  look: (rank: number, accepted: number, wrong: number) => void,
-): void {
+/** A threshold of one exit: its rank, and how many that have not left before reach it, and the errors among them. */
+interface Look {
+  readonly rank: number;
+  readonly accepted: number;
+  readonly wrong: number;
+}
+
+/** Thresholds of one exit from strict to loose. */
+function lookAlong({ validation, orders, looks }: Design, exit: number, gone: Uint8Array): Look[] {
   const { samples, exits, scores, errors } = validation;
   const stride = gone.reduce((alive, isGone) => alive - isGone, samples) / looks;
   const order = orders[exit]!;
-  let [accepted, wrong, seen] = [0, 0, 0];
+  const seen: Look[] = [];
+  let [accepted, wrong] = [0, 0];
   for (let rank = 0; rank < samples; rank++) {
     const i = order[rank]!;
     if (gone[i] === 0) {
@@ -177,19 +205,35 @@ function lookAlong(
     }
     const next = order[rank + 1];
     const isInTie = next !== undefined && scores[next * exits + exit] === scores[i * exits + exit];
-    if (isInTie || accepted === 0 || (accepted - seen < stride && next !== undefined)) continue;
-    seen = accepted;
-    look(rank + 1, accepted, wrong);
+    const news = accepted - (seen.at(-1)?.accepted ?? 0);
+    if (!isInTie && news > 0 && (news >= stride || next === undefined)) seen.push({ rank: rank + 1, accepted, wrong });
   }
+  return seen;
+}
+
+/** Errors to be expected if the error rate rises as scores fall: the greatest convex minorant of those seen. */
+function smoothed(looks: readonly Look[]): Look[] {
+  const corners: Look[] = [{ rank: 0, accepted: 0, wrong: 0 }];
+  const slope = (from: Look, to: Look) => (to.wrong - from.wrong) / (to.accepted - from.accepted);
+  for (const look of looks) {
+    while (corners.length > 1 && slope(corners.at(-2)!, corners.at(-1)!) >= slope(corners.at(-1)!, look)) corners.pop();
+    corners.push(look);
+  }
+  let corner = 1;
+  return looks.map((look) => {
+    while (corners[corner]!.accepted < look.accepted) corner++;
+    const from = corners[corner - 1]!;
+    return { ...look, wrong: from.wrong + slope(from, corners[corner]!) * (look.accepted - from.accepted) };
+  });
 }
 
 function largestSurety(design: Design, forecast: Forecast): number {
   const nobody = new Uint8Array(design.validation.samples);
   let most = Number.NEGATIVE_INFINITY;
   design.orders.forEach((_, j) => {
-    lookAlong(design, j, nobody, (_rank, accepted, wrong) => {
+    for (const { accepted, wrong } of smoothed(lookAlong(design, j, nobody))) {
       most = Math.max(most, forecast.surety(wrong, accepted));
-    });
+    }
   });
   return most;
 }
@@ -197,21 +241,29 @@ function largestSurety(design: Design, forecast: Forecast): number {
 function designRow(design: Design, goal: RowGoal): Ranks {
   const gone = new Uint8Array(design.validation.samples);
   return Int32Array.from(design.orders, (order, j) => {
-    let best = Number.NEGATIVE_INFINITY;
-    let found = 0;
-    lookAlong(design, j, gone, (rank, accepted, wrong) => {
-      if ("risk" in goal) {
-        if (wrong <= goal.risk * accepted) found = rank;
-        return;
-      }
-      const surety = goal.forecast.surety(wrong, accepted);
-      best = Math.max(best, surety);
-      if (surety >= goal.surety) found = rank;
-    });
-    if ("least" in goal && best < goal.least) return 0;
+    const looks = lookAlong(design, j, gone);
+    const found = "risk" in goal ? loosestBelow(looks, goal.risk) : loosestSure(smoothed(looks), goal);
     for (let rank = 0; rank < found; rank++) gone[order[rank]!] = 1;
     return found;
   });
+}
+
+function loosestBelow(looks: readonly Look[], risk: number): number {
+  return looks.findLast(({ accepted, wrong }) => wrong <= risk * accepted)?.rank ?? 0;
+}
+
+function loosestSure(
+  looks: readonly Look[],
+  { surety, least, forecast }: Extract<RowGoal, { surety: number }>,
+): number {
+  let best = Number.NEGATIVE_INFINITY;
+  let found = 0;
+  for (const { rank, accepted, wrong } of looks) {
+    const here = forecast.surety(wrong, accepted);
+    best = Math.max(best, here);
+    if (here >= surety) found = rank;
+  }
+  return best < least ? 0 : found;
 }
 
 /**
@@ -254,11 +306,62 @@ function firstPromising(rows: readonly Float64Array[], input: PathInput, forecas
     const { accepted, errors } = countGroups(input.validation, rows[g]!, input.control);
     const sureties = Array.from(accepted, (n, group) => forecast.surety(errors[group]!, n));
     const surety = Math.min(...sureties);
-    if (surety >= 2) return g;
+    if (surety >= PROMISING) return g;
     if (surety > bestSurety) {
       best = g;
       bestSurety = surety;
     }
   }
   return best;
+}
+
+/** What a row is predicted to save, and each exit's chance to pass, `[K-1]`; 1 where it is closed. */
+interface Prospect {
+  readonly saving: number;
+  readonly chances: readonly number[];
+}
+
+function prospect(row: Float64Array, validation: Cascade, forecast: Forecast): Prospect {
+  const { accepted, errors } = countGroups(validation, row, "exit");
+  const chances = Array.from(accepted, (n, j) => (n === 0 ? 1 : 1 / (1 + Math.exp(-forecast.surety(errors[j]!, n)))));
+  return { saving: accepted.reduce((sum, n, j) => sum + n * (1 - validation.costs[j]!), 0), chances };
+}
+
+/**
+ * Indices of the rows without those that are likelier to end the sequence than worth it: stretches behind the first row are left out
+ * as long as that raises the saving to be expected.
+ */
+function worthwhile(prospects: readonly Prospect[]): readonly number[] {
+  let kept = prospects.map((_, g) => g);
+  for (;;) {
+    let best = kept;
+    let most = expectedSaving(kept, prospects);
+    for (let from = 1; from < kept.length; from++) {
+      for (let to = from + 1; to <= kept.length; to++) {
+        const rest = [...kept.slice(0, from), ...kept.slice(to)];
+        const saving = expectedSaving(rest, prospects);
+        if (saving > most * (1 + 1e-9)) [best, most] = [rest, saving];
+      }
+    }
+    if (best === kept) return kept;
+    kept = best;
+  }
+}
+
+/** Along the path an exit's tests share their luck (it passes as often as its hardest test so far); different exits do not. */
+function expectedSaving(rows: readonly number[], prospects: readonly Prospect[]): number {
+  const hardest: number[] = [];
+  let [sum, before] = [0, 0];
+  for (const g of rows) {
+    const { saving, chances } = prospects[g]!;
+    let chance = 1;
+    chances.forEach((own, j) => {
+      hardest[j] = Math.min(hardest[j] ?? 1, own);
+      chance *= hardest[j]!;
+    });
+    if (saving <= before) continue;
+    sum += (saving - before) * chance;
+    before = saving;
+  }
+  return sum;
 }

@@ -66,6 +66,62 @@ test("binned scores and patience: nothing is refused that the union certifies, o
 const easy = createPopulation({ size: 60_000, seed: 6, strength: [3, 4, 5] });
 const hard = createPopulation({ size: 60_000, seed: 2, strength: [1.6, 1.8, 3], noise: 0.3, errorCorrelation: 0.9 });
 
+const fewScores = createPopulation({ size: 60_000, levels: 8 });
+
+test("draw by draw the default saves no less than the union: one exit at a small alpha, few distinct scores", () => {
+  for (const [name, population, alpha, n, m, early, runs] of [
+    ["easy, alpha 0.01, 500", easy, 0.01, 500, 500, 1, 150],
+    ["easy, alpha 0.01, 1000", easy, 0.01, 1000, 1000, 1, 250],
+    ["easy, alpha 0.01, 2000", easy, 0.01, 2000, 2000, 1, 80],
+    ["8 scores, alpha 0.2", fewScores, 0.2, 1000, 500, 2, 150],
+  ] as const) {
+    const random = createRandom(17);
+    const more = { saved: [] as number[], certified: [] as number[] };
+    for (let run = 0; run < runs; run++) {
+      const draw = (size: number) => {
+        const all = population.draw(size, random);
+        return early === 1 ? firstAndLast(all) : all;
+      };
+      const [calibration, validation] = [draw(n), draw(m)];
+      const [path, union] = (["path", "union"] as const).map((procedure) => {
+        const result = learnThenTest(calibration, { alpha, delta: 0.1, validation, procedure });
+        const open = result.ok ? [...result.thresholds] : [];
+        const { cost } = population.truth([...open, ...[0, 0].map(() => Number.POSITIVE_INFINITY)].slice(0, 2));
+        return { saved: 1 - cost, certified: Number(result.ok) };
+      });
+      for (const key of ["saved", "certified"] as const) more[key].push(path![key] - union![key]);
+    }
+    for (const [key, differences] of Object.entries(more)) {
+      const mean = differences.reduce((sum, d) => sum + d, 0) / runs;
+      const error = Math.sqrt(differences.reduce((sum, d) => sum + (d - mean) ** 2, 0) / (runs - 1) / runs);
+      assert.ok(mean >= -2 * error, `${name}: ${key} ${mean.toFixed(4)} more, standard error ${error.toFixed(4)}`);
+    }
+  }
+});
+
+test("power does not fall as alpha grows, on any kind of cascade", () => {
+  const alphas = [0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3];
+  for (const [name, population, early] of [
+    ["easy", easy, 1],
+    ["hard", hard, 2],
+    ["8 scores", fewScores, 2],
+  ] as const) {
+    const random = createRandom(23);
+    const runs = 8;
+    const saved = alphas.map(() => 0);
+    for (let run = 0; run < runs; run++) {
+      const draw = (size: number) =>
+        early === 1 ? firstAndLast(population.draw(size, random)) : population.draw(size, random);
+      const [calibration, validation] = [draw(1000), draw(500)];
+      alphas.forEach((alpha, k) => {
+        const result = learnThenTest(calibration, { alpha, delta: 0.1, validation });
+        saved[k] = saved[k]! + (result.ok ? 1 - result.cost : 0) / runs;
+      });
+    }
+    for (let k = 1; k < alphas.length; k++) assert.ok(saved[k]! >= saved[k - 1]!, `${name}: saved ${saved}`);
+  }
+});
+
 test("one early exit, small alpha or few samples: refused no more often than by the union, and no dearer", () => {
   for (const [name, population, alpha, n, m] of [
     ["easy, alpha 0.02", easy, 0.02, 1000, 500],
@@ -96,6 +152,7 @@ test("the level is kept where every certificate is false, with few values of the
   for (const [levels, alpha, n, m] of [
     [4, 0.1, 600, 300],
     [256, 0.1, 300, 100],
+    [256, 0.01, 500, 250],
   ] as const) {
     const flat = createPopulation({ size: 60_000, seed: 4, flatError: alpha * 1.03, levels });
     const random = createRandom(11);
