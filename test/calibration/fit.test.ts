@@ -333,7 +333,8 @@ test("budgets are met on validation, or refused with what is possible", () => {
     !never.ok && never.reason.startsWith("budget search: no thresholds stay within cost 0.1; the least is 0.333"),
   );
   const slow = meetBudget(table, { milliseconds: [2, 5, 11], budget: 1 });
-  assert.ok(!slow.ok && slow.reason === "budget search: no thresholds stay within 1 ms; the least is 2.");
+  const impossible = "and no threshold can do better, however many samples there are.";
+  assert.is(slow.ok || slow.reason, `budget search: no thresholds stay within 1 ms; the least is 2, ${impossible}`);
 });
 
 test("a table mapped as it is read leaves the original alone", () => {
