@@ -1,12 +1,21 @@
 // How long calibration takes on one core (processor time, so that a busy machine does not matter), and in how much
 // memory: all metrics and a Learn-then-Test calibration, on a small and on a large table. The large one (2.4 GB of
-// float32 logits) is read through a reader, a chunk at a time.
+// float32 logits) is read through a reader, a chunk at a time. All answers are compared with slow ones (calibration-check.ts).
 // `npx tsx bench/calibration-speed.ts [--large]`
 
-import { createTable, evaluate, learnThenTest, outcomes, type Table } from "../calibration/index.ts";
+import {
+  type Calibration,
+  createTable,
+  type Evaluation,
+  evaluate,
+  learnThenTest,
+  outcomes,
+  type Table,
+} from "../calibration/index.ts";
+import { checkCalibration, type Rows } from "./calibration-check.ts";
 
 /** Normal-looking logits whose right class stands out more at deeper exits; one block, repeated by the reader. */
-function block(samples: number, exits: number, classes: number): { logits: Float32Array; labels: Int32Array } {
+function block(samples: number, exits: number, classes: number): Pick<Rows, "logits" | "labels"> {
   const logits = new Float32Array(samples * exits * classes);
   const labels = Int32Array.from({ length: samples }, (_, i) => (i * 7919) % classes);
   let state = 1;
@@ -25,17 +34,16 @@ function block(samples: number, exits: number, classes: number): { logits: Float
   return { logits, labels };
 }
 
-function repeated(samples: number, exits: number, classes: number): Table {
-  const rows = 100;
+/** A table of these rows, over and over. */
+function repeated({ samples, exits, classes, logits, labels }: Rows): Table {
   const width = exits * classes;
-  const { logits, labels } = block(rows, exits, classes);
   return createTable({
     shape: [samples, exits, classes],
-    labels: Int32Array.from({ length: samples }, (_, i) => labels[i % rows]!),
+    labels: Int32Array.from({ length: samples }, (_, i) => labels[i % labels.length]!),
     logits: (first, count) => {
       const out = new Float32Array(count * width);
       for (let i = 0; i < count; i++) {
-        const row = (first + i) % rows;
+        const row = (first + i) % labels.length;
         out.set(logits.subarray(row * width, (row + 1) * width), i * width);
       }
       return out;
@@ -43,19 +51,25 @@ function repeated(samples: number, exits: number, classes: number): Table {
   });
 }
 
-function measure(name: string, table: Table, limit: number): void {
+function measure(name: string, rows: Rows, table: Table, limit: number): void {
   const lap = (work: () => void) => {
     const start = process.cpuUsage();
     work();
     const { user, system } = process.cpuUsage(start);
     return (user + system) / 1e6;
   };
-  let all = outcomes(table.samples > 20000 ? repeated(200, table.exits, table.classes) : table); // warm the compiler
+  let all = outcomes(table.samples > 20000 ? repeated({ ...rows, samples: 200 }) : table); // warm the compiler
+  const answers: { metrics?: Evaluation; policy?: Calibration } = {};
   const reading = lap(() => {
     all = outcomes(table);
   });
-  const metrics = lap(() => evaluate(table));
-  const calibrating = lap(() => learnThenTest(all, { alpha: 0.05, delta: 0.1 }));
+  const metrics = lap(() => {
+    answers.metrics = evaluate(table);
+  });
+  const calibrating = lap(() => {
+    answers.policy = learnThenTest(all, { alpha: 0.05, delta: 0.1 });
+  });
+  checkCalibration(rows, answers.metrics!, answers.policy!);
   const total = metrics + reading + calibrating;
   const memory = process.resourceUsage().maxRSS / 1024;
   console.log(
@@ -66,9 +80,16 @@ function measure(name: string, table: Table, limit: number): void {
 }
 
 if (process.argv.includes("--large")) {
-  measure("50,000 x 12 x 1,000", repeated(50_000, 12, 1000), 60);
+  const [samples, exits, classes] = [50_000, 12, 1000];
+  const rows = { samples, exits, classes, ...block(100, exits, classes) };
+  measure("50,000 x 12 x 1,000", rows, repeated(rows), 60);
 } else {
   const [samples, exits, classes] = [10_000, 4, 100];
-  const { logits, labels } = block(samples, exits, classes);
-  measure("10,000 x 4 x 100", createTable({ logits, labels, shape: [samples, exits, classes] }), 1);
+  const rows = { samples, exits, classes, ...block(samples, exits, classes) };
+  measure(
+    "10,000 x 4 x 100",
+    rows,
+    createTable({ logits: rows.logits, labels: rows.labels, shape: [samples, exits, classes] }),
+    1,
+  );
 }
