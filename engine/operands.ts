@@ -29,6 +29,7 @@ export type MadeOutputs<O extends Outputs> = {
 /** Of a record whose operands are as many as a call has. */
 export const ANY: Operands = {};
 
+/** The axes of a declaration, `N K C`, as a union of its letters. */
 export type Letters<Axes extends string> = Axes extends `${infer First} ${infer Rest}` ? First | Letters<Rest> : Axes;
 
 /** The sizes that declared letters stand for. */

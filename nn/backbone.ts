@@ -51,6 +51,15 @@ export abstract class Backbone extends Module {
   }
 }
 
+/** Stages of image maps that torchvision calls `features.0` and so on, from the channels and the stride of each. */
+export const featureStages = (channels: readonly number[], strides: readonly number[]): Stage[] =>
+  channels.map((width, i) => ({
+    name: `features.${i}`,
+    channels: width,
+    reduction: strides.slice(0, i + 1).reduce((all, stride) => all * stride, 1),
+    kind: "map",
+  }));
+
 /** Throws ArgumentError unless `classes` is a positive integer. */
 export function checkClasses(op: string, classes: number): void {
   if (!Number.isSafeInteger(classes) || classes < 1)

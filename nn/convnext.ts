@@ -3,7 +3,7 @@
 
 import type { Kinds } from "../base/index.ts";
 import { ArgumentError, add, type Device, mul, readOptions, reshape, type Tensor } from "../engine/functions.ts";
-import { Backbone, checkClasses, type Stage } from "./backbone.ts";
+import { Backbone, checkClasses, featureStages, type Stage } from "./backbone.ts";
 import { Init } from "./init.ts";
 import { Conv2d, globalAveragePool, LayerNorm, Linear } from "./layers.ts";
 import { Module } from "./module.ts";
@@ -62,6 +62,16 @@ const CONVNEXT: Kinds<ConvNeXtOptions> = {
   device: "any",
 };
 
+/** Throws ArgumentError unless every group has a width and a number of blocks. */
+function checkLayout(dims: readonly number[], depths: readonly number[]): void {
+  const isList = (given: unknown) =>
+    Array.isArray(given) && given.length > 0 && given.every((x) => Number.isSafeInteger(x) && x > 0);
+  if (isList(dims) && isList(depths) && dims.length === depths.length) return;
+  throw new ArgumentError(
+    `convnext: dims and depths must be lists of positive integers, of one length; got [${[dims].flat().join(", ")}] and [${[depths].flat().join(", ")}].`,
+  );
+}
+
 /** A convolution of patches, and its norm. */
 export type Patches = readonly [Conv2d, LayerNorm];
 /** A norm, and a convolution that halves the sides. */
@@ -88,11 +98,7 @@ export class ConvNeXt extends Backbone {
       device,
     } = readOptions("convnext", options, CONVNEXT);
     checkClasses("convnext", classes);
-    if (!Array.isArray(dims) || !Array.isArray(depths) || dims.length === 0 || dims.length !== depths.length) {
-      throw new ArgumentError(
-        `convnext: dims and depths must be lists of the same length; got [${dims}] and [${depths}].`,
-      );
-    }
+    checkLayout(dims, depths);
     const init = new Init({ seed, scheme: "convnext", device });
     const down = (inputs: number, outputs: number): Downsampling => [
       new LayerNorm(inputs, init, NORM),
@@ -113,10 +119,10 @@ export class ConvNeXt extends Backbone {
     ];
     const last = dims.at(-1) as number;
     this.classifier = [new LayerNorm(last, init, NORM), undefined, new Linear(last, classes, init)];
-    this.stages = this.layers.map((_, i) => {
-      const group = i >> 1;
-      return { name: `features.${i}`, channels: dims[group] as number, reduction: patch * 2 ** group, kind: "map" };
-    });
+    this.stages = featureStages(
+      this.layers.map((_, i) => dims[i >> 1] as number),
+      this.layers.map((_, i) => (i === 0 ? patch : i % 2 === 0 ? 2 : 1)),
+    );
     this.input = input;
     this.classes = classes;
   }

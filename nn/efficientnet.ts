@@ -3,7 +3,7 @@
 
 import type { Kinds } from "../base/index.ts";
 import { type Device, readOptions, type Tensor } from "../engine/functions.ts";
-import { Backbone, checkClasses, checkScale, checkStemStride, type Stage } from "./backbone.ts";
+import { Backbone, checkClasses, checkScale, checkStemStride, featureStages, type Stage } from "./backbone.ts";
 import { Init } from "./init.ts";
 import { globalAveragePool, Linear } from "./layers.ts";
 import { ConvNorm, InvertedResidual, roundChannels } from "./mobile-blocks.ts";
@@ -88,13 +88,7 @@ export class EfficientNet extends Backbone {
       new ConvNorm(last, 4 * last, init, { kernel: 1, ...act }),
     ];
     this.classifier = [undefined, new Linear(4 * last, classes, init)];
-    const strides = [stemStride, ...B0.map(([, , stride]) => stride), 1];
-    this.stages = [...widths, 4 * last].map((channels, i) => ({
-      name: `features.${i}`,
-      channels,
-      reduction: strides.slice(0, i + 1).reduce((all, stride) => all * stride, 1),
-      kind: "map",
-    }));
+    this.stages = featureStages([...widths, 4 * last], [stemStride, ...B0.map(([, , stride]) => stride), 1]);
     this.input = input;
     this.classes = classes;
   }

@@ -3,7 +3,7 @@
 
 import type { Kinds } from "../base/index.ts";
 import { type Device, hardswish, readOptions, type Tensor } from "../engine/functions.ts";
-import { Backbone, checkClasses, checkScale, checkStemStride, type Stage } from "./backbone.ts";
+import { Backbone, checkClasses, checkScale, checkStemStride, featureStages, type Stage } from "./backbone.ts";
 import { Init } from "./init.ts";
 import { globalAveragePool, Linear } from "./layers.ts";
 import { ConvNorm, InvertedResidual, type MobileActivation, roundChannels } from "./mobile-blocks.ts";
@@ -43,9 +43,7 @@ export interface MobileNetV3Options {
   readonly widthMult?: number;
   /** Share of a batch in the running statistics; default 0.01, as torchvision's. */
   readonly momentum?: number;
-  /**
-   * Stride of the first convolution; 2 (default) as published, 1 for images of 32x32.
-   */
+  /** Stride of the first convolution; 2 (default) as published, 1 for images of 32x32. */
   readonly stemStride?: 1 | 2;
   readonly seed: number;
   readonly device?: Device;
@@ -106,13 +104,7 @@ export class MobileNetV3 extends Backbone {
     ];
     const hidden = width(1024);
     this.classifier = [new Linear(6 * last, hidden, init), undefined, undefined, new Linear(hidden, classes, init)];
-    const strides = [stemStride, ...SMALL.map((row) => row[5]), 1];
-    this.stages = [...widths, 6 * last].map((channels, i) => ({
-      name: `features.${i}`,
-      channels,
-      reduction: strides.slice(0, i + 1).reduce((all, stride) => all * stride, 1),
-      kind: "map",
-    }));
+    this.stages = featureStages([...widths, 6 * last], [stemStride, ...SMALL.map((row) => row[5]), 1]);
     this.input = input;
     this.classes = classes;
   }

@@ -3,7 +3,7 @@
 
 import type { Kinds } from "../base/index.ts";
 import { ArgumentError, type Device, maxPool2d, pad, readOptions, slice, type Tensor } from "../engine/functions.ts";
-import { Backbone, type Stage } from "./backbone.ts";
+import { Backbone, checkClasses, type Stage } from "./backbone.ts";
 import { checkLayer, Init, type InitScheme } from "./init.ts";
 import { BatchNorm2d, Conv2d, globalAveragePool, Linear } from "./layers.ts";
 import { type Mode, Module } from "./module.ts";
@@ -188,8 +188,7 @@ export class CifarResNet extends Backbone {
     const n = (depth - 2) / 6;
     if (!Number.isInteger(n) || n < 1)
       throw new ArgumentError(`resnet: depth must be 6n + 2 (8, 14, 20, 32, 44, 56, 110); got ${depth}.`);
-    if (!Number.isInteger(classes) || classes < 1)
-      throw new ArgumentError(`resnet: classes must be a positive integer; got ${classes}.`);
+    checkClasses("resnet", classes);
     const init = new Init({ seed, scheme, device });
     const [w1, w2, w3] = widths;
     const stage = (inputs: number, outputs: number, stride: number) =>
@@ -284,6 +283,7 @@ export class ImageNetResNet extends Backbone {
       );
     if (stem !== "large" && stem !== "small")
       throw new ArgumentError(`imageNetResnet: stem must be "large" or "small"; got ${JSON.stringify(stem)}.`);
+    checkClasses("imageNetResnet", classes);
     const init = new Init({ seed, scheme: "he", device });
     const widths = [64, 128, 256, 512].map((width) => width * layout.wide);
     const stage = (i: number): ResidualBlock[] => {

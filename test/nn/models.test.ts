@@ -349,7 +349,12 @@ work("mobile backbones refuse what they cannot be", async () => {
   await failsWith(
     () => convnext({ seed: 1, dims: [8, 16], depths: [1] }),
     "ArgumentError",
-    "convnext: dims and depths must be lists of the same length; got [8,16] and [1].",
+    "convnext: dims and depths must be lists of positive integers, of one length; got [8, 16] and [1].",
+  );
+  await failsWith(
+    () => convnext({ seed: 1, dims: [8, 16], depths: [1, 0.5] }),
+    "ArgumentError",
+    "convnext: dims and depths must be lists of positive integers, of one length; got [8, 16] and [1, 0.5].",
   );
 });
 
