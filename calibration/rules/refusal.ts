@@ -2,7 +2,7 @@
 
 import { clopperPearson } from "../numeric/bounds.ts";
 import { sorted } from "../numeric/ranks.ts";
-import { fewestSamples, passes, type RiskTest, smallestAlpha, type Trial } from "../numeric/sample-size.ts";
+import { fewestSamples, passes, type RiskTest, type Seen, smallestAlpha, type Trial } from "../numeric/sample-size.ts";
 import { column } from "../table/outcomes.ts";
 import type { Cascade } from "../table/scores.ts";
 import { designPath } from "./path.ts";
@@ -120,7 +120,7 @@ interface Group {
   readonly accepted: number;
   readonly errors: number;
   /** As many of them as one exit's test may use. */
-  readonly tested: { readonly n: number; readonly sum: number; readonly squares: number };
+  readonly tested: Seen;
 }
 
 function countGroups(

@@ -133,15 +133,8 @@ const sliceOp = readingOp<{ readonly ranges: readonly Range[] }>(
     };
   },
   (g, { shape }, { ranges }) => {
-    return placeOp(
-      { x: g },
-      {
-        shape,
-        lo: ranges.map(({ start }) => start),
-        step: ranges.map(({ step }) => step),
-        value: 0,
-      },
-    );
+    const [lo, step] = [ranges.map(({ start }) => start), ranges.map((range) => range.step)];
+    return placeOp({ x: g }, { shape, lo, step, value: 0 });
   },
 );
 
