@@ -117,9 +117,10 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
         head: "gap-linear",
       }),
   },
-  convnext: {
-    steps: 0,
-    scores: ["energy", "maxProb"],
+  // Its features differ little between images, so spread logits are large, and probabilities all but certain.
+  "convnext, trained": {
+    steps: 6,
+    scores: ["energy", "maxLogit"],
     make: (device) =>
       multiExit(convnext({ ...small(device), dims: [40, 72, 96], depths: [1, 1, 1], patch: 1 }), {
         after: ["features.1", "features.3"],
