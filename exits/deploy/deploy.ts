@@ -28,7 +28,7 @@ import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
 import { type ExitResults, exitDecide } from "../ops/decide.ts";
 import { deviceOf } from "../training/step.ts";
 import { type GivenImages, type Images, type Normalisation, takeImages } from "./given-images.ts";
-import { type ExitPolicy, readPolicy } from "./policy.ts";
+import { type Decisions, type ExitPolicy, readPolicy } from "./policy.ts";
 
 /** Options of `deploy`. */
 export interface DeployOptions {
@@ -152,15 +152,13 @@ export async function deploy(
   const { batch = 64, normalise } = readOptions("deploy", options, DEPLOY);
   if (!Number.isInteger(batch) || batch < 1)
     throw new ArgumentError(`deploy: batch must be a whole number of at least 1; got ${batch}.`);
-  const { score, temperatures, levels } = await readPolicy(net, policy, options);
-  return Classifier.record(net, { batch, normalise, score, temperatures, levels });
+  const decisions = await readPolicy(net, policy, options);
+  return Classifier.record(net, { batch, normalise, ...decisions });
 }
 
 /** What is decided before anything is recorded. */
-interface Settled extends Pick<Plan, "batch" | "score" | "temperatures"> {
+interface Settled extends Decisions, Pick<Plan, "batch"> {
   readonly normalise: Normalisation | undefined;
-  /** Of each exit but the last. */
-  readonly levels: readonly ArrayLike<number>[];
 }
 
 interface Parts {
@@ -183,18 +181,26 @@ interface Parts {
 
 /** A network with a policy, ready to run; make it by `deploy`. */
 export class Classifier {
+  /**
+   * Whether the policy names the weights that it was calibrated on, and they are this network's. false: thresholds set by hand, a policy
+   * made of logits that did not say of which weights they are, or one taken with `anyOrigin`; nothing was compared then, and whether its
+   * promise holds here is for the caller to know.
+   */
+  readonly isOriginChecked: boolean;
   readonly #parts: Parts;
   readonly #macs: readonly number[];
   /** Ends when the calls before have their answers: all share one set of buffers. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(parts: Parts) {
+  private constructor(parts: Parts, isOriginChecked: boolean) {
+    this.isOriginChecked = isOriginChecked;
     this.#parts = parts;
     this.#macs = parts.net.macs();
   }
 
   /** Records all stages without running them; use `deploy`. @internal */
-  static async record(net: MultiExit, { batch, normalise, score, temperatures, levels }: Settled): Promise<Classifier> {
+  static async record(net: MultiExit, settled: Settled): Promise<Classifier> {
+    const { batch, normalise, score, temperatures, levels, isOriginChecked } = settled;
     const device = deviceOf(net);
     const owned: { dispose(): void }[] = [];
     const own = <T extends { dispose(): void }>(made: T): T => {
@@ -224,7 +230,8 @@ export class Classifier {
         compactions.push(own(compaction.run));
         live = compaction.outputs.count;
       }
-      return new Classifier({ net, device, batch, normalise, results, images, all, count, stages, compactions, owned });
+      const parts = { net, device, batch, normalise, results, images, all, count, stages, compactions, owned };
+      return new Classifier(parts, isOriginChecked);
     } catch (error) {
       for (const made of owned.reverse()) made.dispose();
       throw error;

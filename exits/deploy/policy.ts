@@ -35,6 +35,8 @@ export interface Decisions {
   readonly temperatures: readonly number[];
   /** [1] or [C] for each early exit: levels, as the device compares them. */
   readonly levels: readonly (readonly number[])[];
+  /** Whether the policy names the weights that it was calibrated on, and they are this network's. */
+  readonly isOriginChecked: boolean;
 }
 
 const SCORES: readonly PlainScore[] = ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"];
@@ -56,14 +58,15 @@ export async function readPolicy(
     const temperature = temperatures[j] as number;
     return values.map((value) => levelFrom(value, { score, classes: net.classes, temperature }));
   });
+  // Reading all weights takes time: only where there is something to compare them with.
+  const isOriginChecked = !options.anyOrigin && policy.origin?.weights !== undefined;
   if (!options.anyOrigin && policy.origin) {
     const { exits, classes } = net;
-    // Reading all weights takes time: only where there is something to compare them with.
-    const weights = policy.origin.weights === undefined ? {} : { weights: await digest(net.state().values()) };
+    const weights = isOriginChecked && { weights: await digest(net.state().values()) };
     const origin = { ...weights, ...(scaling && { scaling: scalingDigest(scaling) }) };
     checkOrigin("deploy", policy.origin, { exits, classes, origin }, HINTS);
   }
-  return { score, temperatures, levels };
+  return { score, temperatures, levels, isOriginChecked };
 }
 
 /** Tells a policy from a file that holds one, and from what is neither. */

@@ -11,7 +11,15 @@ import {
   type Table,
 } from "../../calibration/index.ts";
 import { createDevice, randn, tensor } from "../../engine/index.ts";
-import { deploy, type ExitPolicy, type MultiExit, multiExit, Run, train } from "../../exits/index.ts";
+import {
+  type DeployOptions,
+  deploy,
+  type ExitPolicy,
+  type MultiExit,
+  multiExit,
+  Run,
+  train,
+} from "../../exits/index.ts";
 import { resnet } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith } from "../harness.ts";
@@ -54,6 +62,7 @@ test("a decoded policy file deploys with its scaling; another network, no scalin
     using classifier = await deploy(net, file, { normalise });
     using same = await deploy(net, policy, { normalise, scaling: file.scaling! });
     assert.equal(await classifier.classify(set.images), await same.classify(set.images));
+    assert.ok(classifier.isOriginChecked && same.isOriginChecked, "what was compared is told");
   }
 
   const hint = "Pass { scaling } of the policy's file, or the whole decoded file; or { anyOrigin: true }.";
@@ -75,12 +84,17 @@ test("a decoded policy file deploys with its scaling; another network, no scalin
     String(await errorOf(() => deploy(net, file, { normalise }))),
     /^CalibrationError: deploy: the policy must be of this network's weights; got one of [0-9a-f]{12}\.\.\., not [0-9a-f]{12}\.\.\.\. Load /,
   );
-  (await deploy(net, file, { normalise, anyOrigin: true })).dispose();
+  const unchecked = async (policy: Parameters<typeof deploy>[1], options?: DeployOptions) => {
+    using classifier = await deploy(net, policy, options);
+    assert.not(classifier.isOriginChecked, "what was not compared is told");
+  };
+  await unchecked(file, { normalise, anyOrigin: true });
+  await unchecked({ thresholds: [0.5] });
   // Logits of which nobody knows the weights.
   const nameless = createTable({ logits: table.read(0, 800), labels: table.labels, shape: [800, 3, 4] });
   const unsigned = learnThenTest(nameless, { alpha: 0.6, delta: 0.1 });
   assert.ok(unsigned.ok);
-  (await deploy(net, unsigned)).dispose();
+  await unchecked(unsigned);
   net.dispose();
 });
 
