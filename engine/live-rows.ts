@@ -1,7 +1,7 @@
 // Live rows of a recording: which tensors hold rows of which only the first few count, which dispatches may follow that count, and
 // the indirect arguments that make them.
 
-import { type Binding, liveGrid } from "../kernels/index.ts";
+import { liveGrid, type NamedBinding } from "../kernels/index.ts";
 import type { Place, Storage } from "./buffers.ts";
 import { CaptureError } from "./errors.ts";
 import { liveGrids } from "./ops/compact.ts";
@@ -50,7 +50,7 @@ export class LiveRows {
     const { op, program, rows, storages } = work;
     if (!storages.some((storage) => this.#live.has(storage))) return;
     if (!rows) throw mixing(op);
-    const follows = ({ name }: Binding): boolean => (rows.apart?.[name] ?? rows.blocks) % this.#capacity === 0;
+    const follows = ({ name }: NamedBinding): boolean => (rows.apart?.[name] ?? rows.blocks) % this.#capacity === 0;
     const isShared = program.bindings.some((binding, i) => this.#live.has(storages[i] as Storage) && !follows(binding));
     if (isShared) throw mixing(op);
     checkGrid(work);

@@ -1,7 +1,7 @@
 // The op record: everything about one operation in one object - shape rule, launch, what it saves, its vjp -
 // and `defineOp`, which turns a record into a function on tensors. Users define their own ops by the same function.
 
-import type { Dims, Kernel, Spec } from "../kernels/index.ts";
+import type { ByName, Dims, Exactly, Kernel, Spec } from "../kernels/index.ts";
 import { MAX_GROUPS } from "../kernels/index.ts";
 import type { Storage } from "./buffers.ts";
 import type { Device } from "./device.ts";
@@ -33,12 +33,12 @@ export interface Launch {
 /** What launches: a device, scratch memory, a choice of variants. */
 export interface Launcher {
   readonly device: Device;
-  /** Appends one dispatch; `bindings` and `dims` by the kernel's names. A grid with a zero runs nothing. */
-  dispatch<S extends Spec, U extends string>(
-    kernel: Kernel<S, U>,
-    spec: S,
-    bindings: TensorsByName,
-    dims: Dims<U>,
+  /** Appends one dispatch; `bindings` and `dims` by exactly the kernel's names. A grid with a zero runs nothing. */
+  dispatch<S extends Spec, U extends string, N extends string, G extends ByName<N, Tensor>, D extends Dims<U>>(
+    kernel: Kernel<S, U, N>,
+    spec: NoInfer<S>,
+    bindings: Exactly<G, N>,
+    dims: Exactly<D, U>,
     launch?: Launch,
   ): void;
   /** Scratch memory that goes when the op has been encoded. */
@@ -183,14 +183,32 @@ function held<I extends Operands, O extends Outputs, A>(record: OpRecord<I, O, A
 }
 
 /** Appends one dispatch of `kernel` on behalf of `op`. */
-export function dispatch<S extends Spec, U extends string>(
+export function dispatch<
+  S extends Spec,
+  U extends string,
+  N extends string,
+  G extends ByName<N, Tensor>,
+  D extends Dims<U>,
+>(
   device: Device,
   op: string,
-  kernel: Kernel<S, U>,
-  spec: S,
-  bindings: TensorsByName,
-  dims: Dims<U>,
+  kernel: Kernel<S, U, N>,
+  spec: NoInfer<S>,
+  bindings: Exactly<G, N>,
+  dims: Exactly<D, U>,
   launch?: Launch,
+): void {
+  append(device, op, kernel, spec, bindings, dims, launch);
+}
+
+function append(
+  device: Device,
+  op: string,
+  kernel: Kernel,
+  spec: Spec,
+  bindings: TensorsByName,
+  dims: Dims,
+  launch: Launch | undefined,
 ): void {
   const grid = kernel.grid(dims, spec);
   if (grid.some((count) => count === 0)) return;
@@ -199,7 +217,7 @@ export function dispatch<S extends Spec, U extends string>(
       `${op}: a dispatch must have at most ${MAX_GROUPS} workgroups an axis; got [${grid.join(", ")}].`,
     );
   }
-  const program = device.pipelines.program(kernel as unknown as Kernel, spec);
+  const program = device.pipelines.program(kernel, spec);
   const storages: Storage[] = program.bindings.map(({ name }) => {
     const bound = bindings[name];
     if (!bound) throw new ArgumentError(`${op}: kernel ${kernel.name} must get a tensor for ${name}; got none.`);
@@ -207,7 +225,7 @@ export function dispatch<S extends Spec, U extends string>(
     return bound.storage;
   });
   const uniforms = program.uniformNames.map((name) => {
-    const value = dims[name as U] as number | undefined;
+    const value = dims[name];
     if (value === undefined)
       throw new ArgumentError(`${op}: kernel ${kernel.name} must get a number for ${name}; got none.`);
     return value;

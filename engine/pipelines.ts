@@ -1,7 +1,7 @@
 // Compiled pipelines by key: one per (kernel, spec), with an explicit layout so that bind groups can be made early.
 
-import type { Binding, Kernel, Spec } from "../kernels/index.ts";
-import { pipelineKey, shaderText } from "../kernels/index.ts";
+import type { Kernel, NamedBinding, Spec } from "../kernels/index.ts";
+import { bindingsOf, pipelineKey, shaderText } from "../kernels/index.ts";
 import { DeviceError } from "./errors.ts";
 import type { Patience } from "./patience.ts";
 
@@ -10,7 +10,7 @@ export interface Program {
   readonly key: string;
   readonly kernel: Kernel;
   readonly spec: Spec;
-  readonly bindings: readonly Binding[];
+  readonly bindings: readonly NamedBinding[];
   readonly uniformNames: readonly string[];
   readonly layout: GPUBindGroupLayout;
   readonly descriptor: GPUComputePipelineDescriptor;
@@ -37,7 +37,7 @@ export class PipelineCache {
       }
       return known;
     }
-    const bindings = kernel.bindings(spec);
+    const bindings = bindingsOf(kernel, spec);
     const uniformNames = Object.keys(kernel.uniforms);
     const limit = this.#device.limits.maxStorageBuffersPerShaderStage;
     if (bindings.length > limit) {
@@ -81,7 +81,7 @@ export class PipelineCache {
   }
 
   #layout(
-    bindings: readonly Binding[],
+    bindings: readonly NamedBinding[],
     uniformBytes: number,
   ): { group: GPUBindGroupLayout; pipeline: GPUPipelineLayout } {
     const key = `${uniformBytes}:${bindings.map(({ access }) => (access === "read" ? "r" : "w")).join("")}`;

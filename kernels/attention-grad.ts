@@ -6,11 +6,10 @@
 // addressing as in attention-tile.ts; gradients have the layouts of what they belong to, so a packed projection gets a
 // packed gradient (`packed`: dk and dv are one binding). f32.
 
-import { attentionBinding, attentionGrid, attentionPlace, dotRows } from "./attention.ts";
-import { type Binding, defineKernel, unroll } from "./kernel.ts";
+import { attentionGrid, attentionPlace, attentionRows, dotRows } from "./attention.ts";
+import { defineKernel, reads, unroll, writes } from "./kernel.ts";
 import {
   type AttentionSpec,
-  type AttentionUniform,
   attentionFeatures,
   attentionUniforms,
   loadFunction,
@@ -22,8 +21,6 @@ import {
 
 /** The backward kernels also know whether dk and dv are parts of one tensor. */
 export type AttentionBackwardSpec = AttentionSpec & { readonly packed: boolean };
-
-const perQuery = (name: string, access: "read" | "write"): Binding => ({ name, access, type: "array<f32>" });
 
 function querySource(spec: AttentionSpec): string {
   const { depth, causal, step } = spec;
@@ -97,18 +94,18 @@ ${attentionPlace(spec, "u.keys")}
 }
 
 /** dq, and delta for the second dispatch. `g` is the gradient of o. */
-export const attentionBackwardQuery = defineKernel<AttentionSpec, AttentionUniform>({
+export const attentionBackwardQuery = defineKernel({
   name: "attentionBackwardQuery",
-  bindings: (spec) => [
-    attentionBinding(spec, "q", "read"),
-    attentionBinding(spec, "k", "read"),
-    attentionBinding(spec, "v", "read"),
-    attentionBinding(spec, "o", "read"),
-    attentionBinding(spec, "g", "read"),
-    perQuery("lse", "read"),
-    attentionBinding(spec, "dq", "write"),
-    perQuery("delta", "write"),
-  ],
+  bindings: (spec: AttentionSpec) => ({
+    q: reads(attentionRows(spec)),
+    k: reads(attentionRows(spec)),
+    v: reads(attentionRows(spec)),
+    o: reads(attentionRows(spec)),
+    g: reads(attentionRows(spec)),
+    lse: reads("array<f32>"),
+    dq: writes(attentionRows(spec)),
+    delta: writes("array<f32>"),
+  }),
   uniforms: attentionUniforms,
   features: attentionFeatures,
   source: querySource,
@@ -116,17 +113,19 @@ export const attentionBackwardQuery = defineKernel<AttentionSpec, AttentionUnifo
 });
 
 /** dk and dv. */
-export const attentionBackwardKey = defineKernel<AttentionBackwardSpec, AttentionUniform>({
+export const attentionBackwardKey = defineKernel({
   name: "attentionBackwardKey",
-  bindings: (spec) => [
-    attentionBinding(spec, "q", "read"),
-    attentionBinding(spec, "k", "read"),
-    attentionBinding(spec, "v", "read"),
-    attentionBinding(spec, "g", "read"),
-    perQuery("lse", "read"),
-    perQuery("delta", "read"),
-    ...(spec.packed ? ["dkv"] : ["dk", "dv"]).map((name) => attentionBinding(spec, name, "write")),
-  ],
+  bindings: (spec: AttentionBackwardSpec) => ({
+    q: reads(attentionRows(spec)),
+    k: reads(attentionRows(spec)),
+    v: reads(attentionRows(spec)),
+    g: reads(attentionRows(spec)),
+    lse: reads("array<f32>"),
+    delta: reads("array<f32>"),
+    dkv: spec.packed ? writes(attentionRows(spec)) : undefined,
+    dk: spec.packed ? undefined : writes(attentionRows(spec)),
+    dv: spec.packed ? undefined : writes(attentionRows(spec)),
+  }),
   uniforms: attentionUniforms,
   features: attentionFeatures,
   source: keySource,

@@ -6,7 +6,6 @@
 // projection need no copies. f32 arithmetic; scores are scaled before the maximum is taken.
 
 import {
-  type Binding,
   ceilDiv,
   type Dims,
   defineKernel,
@@ -14,12 +13,13 @@ import {
   LINEAR_GROUP,
   linearGrid,
   type RowAxis,
+  reads,
   unroll,
+  writes,
 } from "./kernel.ts";
 import {
   type AttentionDims,
   type AttentionSpec,
-  type AttentionUniform,
   attentionEntry,
   attentionFeatures,
   attentionUniforms,
@@ -31,10 +31,8 @@ import {
 } from "./shared/attention-tile.ts";
 import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, LOWEST_F32 } from "./shared/row.ts";
 
-/** A binding of q, k, v, o or a gradient of theirs. */
-export const attentionBinding = (spec: AttentionSpec, name: string, access: "read" | "write"): Binding => {
-  return { name, access, type: bufferType(spec.dtype, spec.width) };
-};
+/** The WGSL type of q, k, v, o and the gradients of theirs. */
+export const attentionRows = ({ dtype, width }: AttentionSpec): string => bufferType(dtype, width);
 
 /** Launch over (batch, head, block of `group` rows of length `len`). */
 export const attentionGrid = (units: number, len: number, spec: AttentionSpec): Grid =>
@@ -99,15 +97,15 @@ ${attentionPlace(spec, "u.queries")}
 }
 
 /** o and the logsumexp of each query's scores. */
-export const attentionForward = defineKernel<AttentionSpec, AttentionUniform>({
+export const attentionForward = defineKernel({
   name: "attention",
-  bindings: (spec) => [
-    attentionBinding(spec, "q", "read"),
-    attentionBinding(spec, "k", "read"),
-    attentionBinding(spec, "v", "read"),
-    attentionBinding(spec, "o", "write"),
-    { name: "lse", access: "write", type: "array<f32>" },
-  ],
+  bindings: (spec: AttentionSpec) => ({
+    q: reads(attentionRows(spec)),
+    k: reads(attentionRows(spec)),
+    v: reads(attentionRows(spec)),
+    o: writes(attentionRows(spec)),
+    lse: writes("array<f32>"),
+  }),
   uniforms: attentionUniforms,
   features: attentionFeatures,
   source,

@@ -10,7 +10,6 @@
 import {
   activations,
   type BatchNormShape,
-  type BatchNormSize,
   type BatchNormSpec,
   batchNormFeatures,
   batchNormGrid,
@@ -25,7 +24,7 @@ import {
   momentFunctions,
   perChannel,
 } from "./batch-norm.ts";
-import { defineKernel } from "./kernel.ts";
+import { defineKernel, reads, writes } from "./kernel.ts";
 import { chained, sumsOf } from "./shared/chain.ts";
 import { stored, valueType } from "./shared/row.ts";
 
@@ -89,18 +88,20 @@ ${batchNormPlace(spec)}
 }
 
 /** First dispatch: sums of dz and dz xhat per part; mean, rstd and bias; with relu and residual also `dz_out`. */
-export const batchNormBackwardSums = defineKernel<BatchNormBackwardSpec, BatchNormSize | "eps">({
+export const batchNormBackwardSums = defineKernel({
   name: "batchNormBackwardSums",
-  bindings: (spec) => [
-    activations(spec, "g", "read"),
-    activations(spec, "x", "read"),
-    ...(spec.training
-      ? [perChannel(spec, "moments", "read")]
-      : [perChannel(spec, "running_mean", "read"), perChannel(spec, "running_var", "read")]),
-    ...(spec.relu && !spec.residual ? [perChannel(spec, "weight", "read"), perChannel(spec, "bias", "read")] : []),
-    ...(batchNormWritesDz(spec) ? [activations(spec, "y", "read"), activations(spec, "dz_out", "write")] : []),
-    perChannel(spec, "sums_out", "write"),
-  ],
+  bindings: (spec: BatchNormBackwardSpec) => ({
+    g: reads(activations(spec)),
+    x: reads(activations(spec)),
+    moments: spec.training ? reads(perChannel(spec)) : undefined,
+    running_mean: spec.training ? undefined : reads(perChannel(spec)),
+    running_var: spec.training ? undefined : reads(perChannel(spec)),
+    weight: spec.relu && !spec.residual ? reads(perChannel(spec)) : undefined,
+    bias: spec.relu && !spec.residual ? reads(perChannel(spec)) : undefined,
+    y: batchNormWritesDz(spec) ? reads(activations(spec)) : undefined,
+    dz_out: batchNormWritesDz(spec) ? writes(activations(spec)) : undefined,
+    sums_out: writes(perChannel(spec)),
+  }),
   uniforms: { ...batchNormSizes, eps: "f32" },
   features: batchNormFeatures,
   source: sumsSource,
@@ -139,17 +140,17 @@ ${batchNormPlace(spec)}
 }
 
 /** Second dispatch: dx, dweight, dbias. With relu and residual, `g` is the first dispatch's dz. */
-export const batchNormBackwardApply = defineKernel<BatchNormBackwardSpec, BatchNormSize>({
+export const batchNormBackwardApply = defineKernel({
   name: "batchNormBackwardApply",
-  bindings: (spec) => [
-    activations(spec, "g", "read"),
-    activations(spec, "x", "read"),
-    perChannel(spec, "sums_in", "read"),
-    perChannel(spec, "weight", "read"),
-    activations(spec, "dx", "write"),
-    perChannel(spec, "dweight", "write"),
-    perChannel(spec, "dbias", "write"),
-  ],
+  bindings: (spec: BatchNormBackwardSpec) => ({
+    g: reads(activations(spec)),
+    x: reads(activations(spec)),
+    sums_in: reads(perChannel(spec)),
+    weight: reads(perChannel(spec)),
+    dx: writes(activations(spec)),
+    dweight: writes(perChannel(spec)),
+    dbias: writes(perChannel(spec)),
+  }),
   uniforms: batchNormSizes,
   features: batchNormFeatures,
   source: applySource,

@@ -7,7 +7,16 @@
 // The backward kernels (batch-norm-grad.ts) start from the same partial moments.
 // Numerics: f32; Welford updates of x - x[0, c] and Chan's merge, so neither a large mean nor a constant channel hurts.
 
-import { type Binding, ceilDiv, defineKernel, type Grid, type KernelFeature, type RowAxis } from "./kernel.ts";
+import {
+  ceilDiv,
+  defineKernel,
+  type Grid,
+  type KernelFeature,
+  type RowAxis,
+  reads,
+  updates,
+  writes,
+} from "./kernel.ts";
 import { chained, sumsOf } from "./shared/chain.ts";
 import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, stored, valueType } from "./shared/row.ts";
 
@@ -25,7 +34,6 @@ export type BatchNormSpec = BatchNormShape & { readonly relu: boolean; readonly 
 
 /** `parts` blocks of `chunk` rows. */
 export const batchNormSizes = { rows: "u32", channels: "u32", parts: "u32", chunk: "u32" } as const;
-export type BatchNormSize = keyof typeof batchNormSizes;
 
 /** Row lanes that leave partial results of their own. */
 const splits = ({ group, lanes, merge }: BatchNormShape): number => (merge ? 1 : group / lanes);
@@ -51,15 +59,11 @@ export const batchNormGrid = (
 
 export const batchNormFeatures = ({ dtype }: BatchNormShape): KernelFeature[] => (dtype === "f16" ? ["f16"] : []);
 
-/** A binding of x's shape. */
-export const activations = (spec: BatchNormShape, name: string, access: "read" | "write"): Binding => {
-  return { name, access, type: bufferType(spec.dtype, spec.width) };
-};
+/** The WGSL type of what has x's shape. */
+export const activations = ({ dtype, width }: BatchNormShape): string => bufferType(dtype, width);
 
-/** A binding of whole rows of C floats. */
-export const perChannel = (spec: BatchNormShape, name: string, access: "read" | "write" | "update"): Binding => {
-  return { name, access, type: bufferType("f32", spec.width) };
-};
+/** The WGSL type of whole rows of C floats. */
+export const perChannel = ({ width }: BatchNormShape): string => bufferType("f32", width);
 
 /** Opens the entry point: column `c` (clamped, `inside` if real), the thread's rows `first .. last` in steps of `row_lanes`. */
 export function batchNormPlace({ group, lanes, width, merge }: BatchNormShape): string {
@@ -157,9 +161,9 @@ export function mergeMoments(spec: BatchNormShape): string {
 }
 
 /** First training dispatch: moments of each part, as deviations from the channel's first value. */
-export const batchNormStatistics = defineKernel<BatchNormShape, BatchNormSize>({
+export const batchNormStatistics = defineKernel({
   name: "batchNormStatistics",
-  bindings: (spec) => [activations(spec, "x", "read"), perChannel(spec, "moments", "write")],
+  bindings: (spec: BatchNormShape) => ({ x: reads(activations(spec)), moments: writes(perChannel(spec)) }),
   uniforms: batchNormSizes,
   features: batchNormFeatures,
   source: (spec) => {
@@ -197,18 +201,18 @@ function outputValue({ width, residual, relu }: BatchNormSpec): string {
 }
 
 /** Second training dispatch: y, and the running statistics in place (their variance unbiased). */
-export const batchNormApply = defineKernel<BatchNormSpec, BatchNormSize | "eps" | "momentum">({
+export const batchNormApply = defineKernel({
   name: "batchNormApply",
-  bindings: (spec) => [
-    activations(spec, "x", "read"),
-    perChannel(spec, "moments", "read"),
-    perChannel(spec, "weight", "read"),
-    perChannel(spec, "bias", "read"),
-    ...(spec.residual ? [activations(spec, "residual", "read")] : []),
-    perChannel(spec, "running_mean", "update"),
-    perChannel(spec, "running_var", "update"),
-    activations(spec, "y", "write"),
-  ],
+  bindings: (spec: BatchNormSpec) => ({
+    x: reads(activations(spec)),
+    moments: reads(perChannel(spec)),
+    weight: reads(perChannel(spec)),
+    bias: reads(perChannel(spec)),
+    residual: spec.residual ? reads(activations(spec)) : undefined,
+    running_mean: updates(perChannel(spec)),
+    running_var: updates(perChannel(spec)),
+    y: writes(activations(spec)),
+  }),
   uniforms: { ...batchNormSizes, eps: "f32", momentum: "f32" },
   features: batchNormFeatures,
   source: (spec) => `${momentFunctions(spec)}
@@ -227,17 +231,17 @@ ${batchNormPlace(spec)}
 });
 
 /** Evaluation in one dispatch: running statistics in place of the batch's. */
-export const batchNormInference = defineKernel<BatchNormSpec, BatchNormSize | "eps">({
+export const batchNormInference = defineKernel({
   name: "batchNormInference",
-  bindings: (spec) => [
-    activations(spec, "x", "read"),
-    perChannel(spec, "weight", "read"),
-    perChannel(spec, "bias", "read"),
-    perChannel(spec, "running_mean", "read"),
-    perChannel(spec, "running_var", "read"),
-    ...(spec.residual ? [activations(spec, "residual", "read")] : []),
-    activations(spec, "y", "write"),
-  ],
+  bindings: (spec: BatchNormSpec) => ({
+    x: reads(activations(spec)),
+    weight: reads(perChannel(spec)),
+    bias: reads(perChannel(spec)),
+    running_mean: reads(perChannel(spec)),
+    running_var: reads(perChannel(spec)),
+    residual: spec.residual ? reads(activations(spec)) : undefined,
+    y: writes(activations(spec)),
+  }),
   uniforms: { ...batchNormSizes, eps: "f32" },
   features: batchNormFeatures,
   source: (spec) => `${batchNormPlace(spec)}

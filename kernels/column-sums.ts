@@ -2,7 +2,7 @@
 // A workgroup takes 8 columns (of `width`) of the 2 len; with `merge`, 8 threads per column walk the parts and meet in
 // workgroup memory (GPUs), else one thread per column walks them all (CPU adapters: little text, no barrier).
 
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid } from "./kernel.ts";
+import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "./kernel.ts";
 import { chained, sumsOf } from "./shared/chain.ts";
 import { type AdapterTraits, bufferType, isNarrow, valueType } from "./shared/row.ts";
 
@@ -22,13 +22,13 @@ function reduction(): string {
 }
 
 /** Adds `parts` pairs of partial rows. */
-export const columnSums = defineKernel<ColumnSumsSpec, "parts" | "len">({
+export const columnSums = defineKernel({
   name: "columnSums",
-  bindings: ({ width }) => [
-    { name: "partials", access: "read", type: bufferType("f32", width) },
-    { name: "first", access: "write", type: bufferType("f32", width) },
-    { name: "second", access: "write", type: bufferType("f32", width) },
-  ],
+  bindings: ({ width }: ColumnSumsSpec) => ({
+    partials: reads(bufferType("f32", width)),
+    first: writes(bufferType("f32", width)),
+    second: writes(bufferType("f32", width)),
+  }),
   uniforms: { parts: "u32", len: "u32" },
   source: ({ width, merge }) => {
     const lanes = merge ? LANES : 1;

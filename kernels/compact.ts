@@ -5,7 +5,18 @@
 // A thread owns 16 neighbouring rows; ranks come from a scan over 64 threads in workgroup memory. With `live`, only the
 // first live[0] rows exist. `liveGrids` turns a row count into the workgroup counts of a list of launches.
 
-import { type Binding, ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, MAX_GROUPS, unroll } from "./kernel.ts";
+import {
+  ceilDiv,
+  defineKernel,
+  ENTRY,
+  LINEAR_GROUP,
+  linearGrid,
+  MAX_GROUPS,
+  reads,
+  unroll,
+  updates,
+  writes,
+} from "./kernel.ts";
 
 const THREADS = 64;
 const OWN = 16;
@@ -16,10 +27,10 @@ export const COMPACT_BLOCK = THREADS * OWN;
 /** `live`: a buffer says how many of the rows exist. */
 export type CompactSpec = { readonly live: boolean };
 
-const masks = ({ live }: CompactSpec): Binding[] => [
-  { name: "mask", access: "read", type: "array<vec4<u32>>" },
-  ...(live ? [{ name: "live", access: "read", type: "array<u32>" } as const] : []),
-];
+const masks = ({ live }: CompactSpec) => ({
+  mask: reads("array<vec4<u32>>"),
+  live: live ? reads("array<u32>") : undefined,
+});
 
 const SCAN = `
 var<workgroup> sums: array<u32, ${THREADS}>;
@@ -53,13 +64,13 @@ const own = ({ live }: CompactSpec, block: string): string => `
 
 const write = unroll(OWN, (k) => `  if (stays${k >> 2}[${k & 3}] != 0u) { survivors[at] = i32(first + ${k}u); at++; }`);
 
-const survivors: Binding = { name: "survivors", access: "write", type: "array<i32>" };
-const count: Binding = { name: "count", access: "write", type: "array<u32>" };
+const survivors = writes("array<i32>");
+const count = writes("array<u32>");
 
 /** Survivors and count of at most `COMPACT_BLOCK` rows, in one launch. */
-export const compactSmall = defineKernel<CompactSpec, "rows">({
+export const compactSmall = defineKernel({
   name: "compact",
-  bindings: (spec) => [...masks(spec), survivors, count],
+  bindings: (spec: CompactSpec) => ({ ...masks(spec), survivors, count }),
   uniforms: { rows: "u32" },
   source: (spec) => `${SCAN}
 @compute @workgroup_size(${THREADS}) fn main(${ENTRY}) {
@@ -72,9 +83,9 @@ ${write}
 });
 
 /** counts[b] = survivors in block b. */
-export const countBlocks = defineKernel<CompactSpec, "rows">({
+export const countBlocks = defineKernel({
   name: "compact-count",
-  bindings: (spec) => [...masks(spec), { name: "counts", access: "write", type: "array<u32>" }],
+  bindings: (spec: CompactSpec) => ({ ...masks(spec), counts: writes("array<u32>") }),
   uniforms: { rows: "u32" },
   source: (spec) => `${SCAN}
 @compute @workgroup_size(${THREADS}) fn main(${ENTRY}) {
@@ -87,9 +98,9 @@ export const countBlocks = defineKernel<CompactSpec, "rows">({
 });
 
 /** counts become the number of survivors in earlier blocks; count is the total. */
-export const scanBlocks = defineKernel<Record<string, never>, "blocks">({
+export const scanBlocks = defineKernel({
   name: "compact-scan",
-  bindings: () => [{ name: "counts", access: "update", type: "array<u32>" }, count],
+  bindings: () => ({ counts: updates("array<u32>"), count }),
   uniforms: { blocks: "u32" },
   source: () => `${SCAN}
 @compute @workgroup_size(${THREADS}) fn main(${ENTRY}) {
@@ -107,9 +118,9 @@ export const scanBlocks = defineKernel<Record<string, never>, "blocks">({
 });
 
 /** Survivors, from the offsets that `scanBlocks` left in counts. */
-export const writeBlocks = defineKernel<CompactSpec, "rows">({
+export const writeBlocks = defineKernel({
   name: "compact-write",
-  bindings: (spec) => [...masks(spec), { name: "counts", access: "read", type: "array<u32>" }, survivors],
+  bindings: (spec: CompactSpec) => ({ ...masks(spec), counts: reads("array<u32>"), survivors }),
   uniforms: { rows: "u32" },
   source: (spec) => `${SCAN}
 @compute @workgroup_size(${THREADS}) fn main(${ENTRY}) {
@@ -134,12 +145,12 @@ export const GRID_WORDS = 3;
  * matter; whether the count is folded as by `linearGrid` (then over x and y); groups for all rows. Other axes stand. The rule is
  * `liveGrid`'s.
  */
-export const liveGrids = defineKernel<Record<string, never>, "launches" | "capacity">({
+export const liveGrids = defineKernel({
   name: "live-grids",
-  bindings: () => [
-    { name: "count", access: "read", type: "array<u32>" },
-    { name: "args", access: "update", type: "array<u32>" },
-  ],
+  bindings: () => ({
+    count: reads("array<u32>"),
+    args: updates("array<u32>"),
+  }),
   uniforms: { launches: "u32", capacity: "u32" },
   source: () => `
 @compute @workgroup_size(64) fn main(${ENTRY}) {

@@ -16,7 +16,7 @@ import {
   convQuads,
   OUTSIDE,
 } from "./conv.ts";
-import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid } from "./kernel.ts";
+import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, writes } from "./kernel.ts";
 import {
   arrayType,
   type GemmAdapter,
@@ -121,15 +121,15 @@ ${body}
   );
 
 /** Gradient of a convolution with respect to its input; see the head of this file. */
-export const convInput = defineKernel<ConvSpec, ConvDims>({
+export const convInput = defineKernel({
   name: "convInput",
   uniforms: CONV_UNIFORMS,
   features: gemmFeatures,
-  bindings: (spec) => [
-    { name: "g", access: "read", type: arrayType(spec.dtype, spec.vy) },
-    { name: "weight", access: "read", type: arrayType(spec.dtype, spec.vy) },
-    { name: "dx", access: "write", type: arrayType(spec.dtype, spec.vx) },
-  ],
+  bindings: (spec: ConvSpec) => ({
+    g: reads(arrayType(spec.dtype, spec.vy)),
+    weight: reads(arrayType(spec.dtype, spec.vy)),
+    dx: writes(arrayType(spec.dtype, spec.vx)),
+  }),
   source: (spec) =>
     gemm(spec, {
       a: "k",
@@ -221,15 +221,15 @@ if (oy == u.oh) { oy = 0; b += 1; }
 }`;
 
 /** Gradient of a convolution with respect to its weight, or parts of it [splits, kh, kw, c/groups, o]; see the head of this file. */
-export const convWeight = defineKernel<ConvWeightSpec, ConvWeightDims>({
+export const convWeight = defineKernel({
   name: "convWeight",
   uniforms: { ...CONV_UNIFORMS, splits: "i32", share: "i32" },
   features: gemmFeatures,
-  bindings: (spec) => [
-    { name: "x", access: "read", type: arrayType(spec.dtype, spec.vx) },
-    { name: "g", access: "read", type: arrayType(spec.dtype, spec.vy) },
-    { name: "dw", access: "write", type: arrayType(spec.out, spec.vy) },
-  ],
+  bindings: (spec: ConvWeightSpec) => ({
+    x: reads(arrayType(spec.dtype, spec.vx)),
+    g: reads(arrayType(spec.dtype, spec.vy)),
+    dw: writes(arrayType(spec.out, spec.vy)),
+  }),
   source: (spec) =>
     gemm(spec, {
       a: "mn",

@@ -4,7 +4,7 @@
 // A run of k is one tap, or all of a kernel row where its pixels are neighbours in memory (no groups, no dilation along x).
 // Threads: see gemm.ts; grid x, y hold the tiles of rows, z those of columns x groups. Sums are f32, upwards in (ky, kx, c).
 
-import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid } from "./kernel.ts";
+import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, writes } from "./kernel.ts";
 import { type EpilogueSpec, epilogueBindings, epilogueText } from "./shared/epilogue.ts";
 import {
   arrayType,
@@ -148,16 +148,16 @@ o_first = i32(wid.z / n_groups) * u.group_o;
 c_first = i32(wid.z / n_groups) * u.group_c;`;
 
 /** Forward convolution with bias, residual and activation; see the head of this file. */
-export const conv = defineKernel<ConvSpec & EpilogueSpec, ConvDims>({
+export const conv = defineKernel({
   name: "conv",
   uniforms: CONV_UNIFORMS,
   features: gemmFeatures,
-  bindings: (spec) => [
-    { name: "x", access: "read", type: arrayType(spec.dtype, spec.vx) },
-    { name: "weight", access: "read", type: arrayType(spec.dtype, spec.vy) },
-    { name: "y", access: "write", type: arrayType(spec.dtype, spec.vy) },
+  bindings: (spec: ConvSpec & EpilogueSpec) => ({
+    x: reads(arrayType(spec.dtype, spec.vx)),
+    weight: reads(arrayType(spec.dtype, spec.vy)),
+    y: writes(arrayType(spec.dtype, spec.vy)),
     ...epilogueBindings(spec, spec.dtype, spec.vy),
-  ],
+  }),
   source: (spec) =>
     gemm(spec, {
       a: "k",

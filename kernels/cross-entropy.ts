@@ -6,7 +6,7 @@
 // away what tells large logits apart. f32 accumulation. A label outside 0..C-1 gives a NaN loss and a NaN gradient row
 // instead of an access out of bounds.
 
-import { type Binding, ceilDiv, defineKernel, linearGrid, type RowAxis } from "./kernel.ts";
+import { ceilDiv, defineKernel, linearGrid, type RowAxis, reads, writes } from "./kernel.ts";
 import { sumsOf } from "./shared/chain.ts";
 import {
   type AdapterTraits,
@@ -43,22 +43,12 @@ export type CrossEntropySpec = RowSpec & {
 /** The backward kernel also knows whether g is one number for all rows (a reduced loss) or one per row. */
 export type CrossEntropyBackwardSpec = CrossEntropySpec & { readonly upstream: "scalar" | "row" };
 
-function targetBinding(spec: CrossEntropySpec): Binding {
-  const type = spec.target === "labels" ? "array<i32>" : bufferType("f32", spec.width);
-  return { name: spec.target, access: "read", type };
-}
-
-const logitsBinding = (spec: CrossEntropySpec): Binding => {
-  return { name: "z", access: "read", type: bufferType(spec.dtype, spec.width) };
-};
-
-const weightBinding = (spec: CrossEntropySpec): Binding[] =>
-  spec.weighted ? [{ name: "weight", access: "read", type: "array<f32>" }] : [];
-
-const perRow = (name: string, access: "read" | "write", type: string): Binding => ({
-  name,
-  access,
-  type: `array<${type}>`,
+/** What both passes read. */
+const operands = ({ dtype, width, target, weighted }: CrossEntropySpec) => ({
+  z: reads(bufferType(dtype, width)),
+  labels: target === "labels" ? reads("array<i32>") : undefined,
+  distribution: target === "distribution" ? reads(bufferType("f32", width)) : undefined,
+  weight: weighted ? reads("array<f32>") : undefined,
 });
 
 const forwardUniforms = { rows: "u32", len: "u32", exits: "u32", smoothing: "f32" } as const;
@@ -159,15 +149,13 @@ ${rowEntry(spec)} {
 }
 
 /** Loss per row [N * K], and `saved` [3, N * K] for the backward kernel. */
-export const crossEntropyForward = defineKernel<CrossEntropySpec, keyof typeof forwardUniforms>({
+export const crossEntropyForward = defineKernel({
   name: "crossEntropy",
-  bindings: (spec) => [
-    logitsBinding(spec),
-    targetBinding(spec),
-    ...weightBinding(spec),
-    perRow("loss", "write", "f32"),
-    perRow("saved", "write", "f32"),
-  ],
+  bindings: (spec: CrossEntropySpec) => ({
+    ...operands(spec),
+    loss: writes("array<f32>"),
+    saved: writes("array<f32>"),
+  }),
   uniforms: forwardUniforms,
   features: rowFeatures,
   source: forwardSource,
@@ -176,16 +164,14 @@ export const crossEntropyForward = defineKernel<CrossEntropySpec, keyof typeof f
 });
 
 /** Gradient of the logits, from g per row or from one g times `scale`. */
-export const crossEntropyBackward = defineKernel<CrossEntropyBackwardSpec, keyof typeof backwardUniforms>({
+export const crossEntropyBackward = defineKernel({
   name: "crossEntropyBackward",
-  bindings: (spec) => [
-    perRow("g", "read", "f32"),
-    logitsBinding(spec),
-    targetBinding(spec),
-    ...weightBinding(spec),
-    perRow("saved", "read", "f32"),
-    { name: "dz", access: "write", type: bufferType(spec.dtype, spec.width) },
-  ],
+  bindings: (spec: CrossEntropyBackwardSpec) => ({
+    g: reads("array<f32>"),
+    ...operands(spec),
+    saved: reads("array<f32>"),
+    dz: writes(bufferType(spec.dtype, spec.width)),
+  }),
   uniforms: backwardUniforms,
   features: rowFeatures,
   source: backwardSource,

@@ -9,7 +9,7 @@
 
 import { CONV_UNIFORMS, type ConvDims, type ConvGeometry, convDims } from "./conv.ts";
 import { phaseTaps } from "./conv-grad.ts";
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, unroll } from "./kernel.ts";
+import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, unroll, writes } from "./kernel.ts";
 import { type EpilogueSpec, epilogueBindings, epilogueText } from "./shared/epilogue.ts";
 import { arrayType, type GemmAdapter } from "./shared/gemm.ts";
 
@@ -77,16 +77,16 @@ ${unroll(STRIP, (p) => unroll(width, (tx) => `c${p} = fma(x${p * stride + tx}, w
 };
 
 /** Depthwise convolution forward; see the head of this file. */
-export const depthwise = defineKernel<DepthwiseForwardSpec, ConvDims>({
+export const depthwise = defineKernel({
   name: "depthwise",
   uniforms: CONV_UNIFORMS,
   features: (spec) => (spec.dtype === "f16" ? ["f16"] : []),
-  bindings: (spec) => [
-    { name: "x", access: "read", type: arrayType(spec.dtype, spec.isVec) },
-    { name: "weight", access: "read", type: arrayType(spec.dtype, spec.isVec) },
-    { name: "y", access: "write", type: arrayType(spec.dtype, spec.isVec) },
+  bindings: (spec: DepthwiseForwardSpec) => ({
+    x: reads(arrayType(spec.dtype, spec.isVec)),
+    weight: reads(arrayType(spec.dtype, spec.isVec)),
+    y: writes(arrayType(spec.dtype, spec.isVec)),
     ...epilogueBindings(spec, spec.dtype, spec.isVec),
-  ],
+  }),
   source: (spec) => `
 ${channels(spec.isVec)}
 ${pixelLoad("load_x", "x", spec.isVec)}
@@ -124,15 +124,15 @@ ${unroll(STRIP, (p) => `if (first + ${p} < u.ow) { store(at + ${p}, q, c${p}); }
 });
 
 /** Gradient of a depthwise convolution with respect to its input, for any stride and dilation; see the head of this file. */
-export const depthwiseInput = defineKernel<DepthwiseSpec, ConvDims>({
+export const depthwiseInput = defineKernel({
   name: "depthwiseInput",
   uniforms: CONV_UNIFORMS,
   features: (spec) => (spec.dtype === "f16" ? ["f16"] : []),
-  bindings: ({ dtype, isVec }) => [
-    { name: "g", access: "read", type: arrayType(dtype, isVec) },
-    { name: "weight", access: "read", type: arrayType(dtype, isVec) },
-    { name: "dx", access: "write", type: arrayType(dtype, isVec) },
-  ],
+  bindings: ({ dtype, isVec }: DepthwiseSpec) => ({
+    g: reads(arrayType(dtype, isVec)),
+    weight: reads(arrayType(dtype, isVec)),
+    dx: writes(arrayType(dtype, isVec)),
+  }),
   source: ({ dtype, isVec }) => `
 ${channels(isVec)}
 ${pixelLoad("load_g", "g", isVec)}
@@ -178,15 +178,15 @@ ${unroll(width, (tx) => unroll(STRIP, (p) => `c${tx} = fma(x${p * stride + tx}, 
 }`;
 
 /** Gradient of a depthwise convolution with respect to its weight, or parts of it [splits, kh, kw, 1, c]; see the head of this file. */
-export const depthwiseWeight = defineKernel<DepthwiseWeightSpec, DepthwiseWeightDims>({
+export const depthwiseWeight = defineKernel({
   name: "depthwiseWeight",
   uniforms: { ...CONV_UNIFORMS, splits: "i32", share: "i32" },
   features: (spec) => (spec.dtype === "f16" ? ["f16"] : []),
-  bindings: ({ dtype, out, isVec }) => [
-    { name: "x", access: "read", type: arrayType(dtype, isVec) },
-    { name: "g", access: "read", type: arrayType(dtype, isVec) },
-    { name: "dw", access: "write", type: arrayType(out, isVec) },
-  ],
+  bindings: ({ dtype, out, isVec }: DepthwiseWeightSpec) => ({
+    x: reads(arrayType(dtype, isVec)),
+    g: reads(arrayType(dtype, isVec)),
+    dw: writes(arrayType(out, isVec)),
+  }),
   source: (spec) => {
     const { isVec, width, out } = spec;
     const each = Math.max(1, width);

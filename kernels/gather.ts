@@ -7,7 +7,7 @@
 // run to run. Short lists are scanned whole (`sumRowsScanned`); for long ones `markRows` and `linkRows` chain the equal
 // indices first, and `sumRowsLinked` walks the chains. A thread per element, or per four neighbours along i.
 
-import { type Binding, type Dims, defineKernel, type KernelFeature } from "./kernel.ts";
+import { type Dims, defineKernel, type KernelFeature, reads, updates, writes } from "./kernel.ts";
 import {
   eachAxis,
   itemGrid,
@@ -22,7 +22,7 @@ import {
 /** Elements in memory that gradients are summed over. */
 export type GradientStorage = "f32" | "f16";
 
-const indexBinding: Binding = { name: "index", access: "read", type: "array<i32>" };
+const index = reads("array<i32>");
 
 /** How picked rows travel. */
 export type GatherRowsSpec = { readonly unit: MoveUnit; readonly width: 1 | 4 };
@@ -36,13 +36,13 @@ const pickedItems = ({ outer, count, inner }: Dims<RowsUniform>): number => oute
 const missing = (unit: MoveUnit): string => (unit === "f16" ? "f16(bitcast<f32>(u.missing))" : "u.missing");
 
 /** y [outer, count, inner] = rows of x [outer, rows, inner]; `inner` counts items of `width` elements. */
-export const gatherRows = defineKernel<GatherRowsSpec, RowsUniform | "missing">({
+export const gatherRows = defineKernel({
   name: "gather-rows",
-  bindings: ({ unit, width }) => [
-    { name: "x", access: "read", type: `array<${unitType(unit, width)}>` },
-    indexBinding,
-    { name: "y", access: "write", type: `array<${unitType(unit, width)}>` },
-  ],
+  bindings: ({ unit, width }: GatherRowsSpec) => ({
+    x: reads(`array<${unitType(unit, width)}>`),
+    index,
+    y: writes(`array<${unitType(unit, width)}>`),
+  }),
   uniforms: { ...rowUniforms, missing: "u32" },
   features: unitFeatures,
   source: ({ unit, width }) =>
@@ -75,13 +75,13 @@ export type ElementsUniform = keyof typeof elementUniforms;
  * y and index share the shape n; x has strides s, of which that of the picked axis is given as `stride` (and 0 in s), and
  * `rows` elements along that axis.
  */
-export const gatherElements = defineKernel<{ readonly unit: MoveUnit; readonly rank: number }, ElementsUniform>({
+export const gatherElements = defineKernel({
   name: "gather-elements",
-  bindings: ({ unit }) => [
-    { name: "x", access: "read", type: `array<${unit}>` },
-    indexBinding,
-    { name: "y", access: "write", type: `array<${unit}>` },
-  ],
+  bindings: ({ unit }: { readonly unit: MoveUnit; readonly rank: number }) => ({
+    x: reads(`array<${unit}>`),
+    index,
+    y: writes(`array<${unit}>`),
+  }),
   uniforms: elementUniforms,
   features: unitFeatures,
   source: ({ unit, rank }) =>
@@ -114,13 +114,13 @@ const gradientFeatures = ({ dtype }: { readonly dtype: GradientStorage }): Kerne
  * dx [n] of `gatherElements`: each element scans the `count` indices of its line. g and index have extents m and strides s,
  * of which that along `axis` is given as `stride` (and 0 in s).
  */
-export const sumElements = defineKernel<{ readonly dtype: GradientStorage; readonly rank: number }, ScatterUniform>({
+export const sumElements = defineKernel({
   name: "sum-elements",
-  bindings: ({ dtype }) => [
-    { name: "g", access: "read", type: `array<${dtype}>` },
-    indexBinding,
-    { name: "dx", access: "write", type: `array<${dtype}>` },
-  ],
+  bindings: ({ dtype }: { readonly dtype: GradientStorage; readonly rank: number }) => ({
+    g: reads(`array<${dtype}>`),
+    index,
+    dx: writes(`array<${dtype}>`),
+  }),
   uniforms: scatterUniforms,
   features: gradientFeatures,
   source: ({ dtype, rank }) =>
@@ -143,9 +143,9 @@ export const sumElements = defineKernel<{ readonly dtype: GradientStorage; reado
 });
 
 /** y [count, classes] from index [count]. */
-export const oneHotRows = defineKernel<Record<string, never>, "count" | "classes">({
+export const oneHotRows = defineKernel({
   name: "one-hot",
-  bindings: () => [indexBinding, { name: "y", access: "write", type: "array<f32>" }],
+  bindings: () => ({ index, y: writes("array<f32>") }),
   uniforms: { count: "u32", classes: "u32" },
   source: () => itemLoop("u.count * u.classes", `y[i] = select(0.0, 1.0, u32(index[i / u.classes]) == i % u.classes);`),
   grid: ({ count, classes }) => itemGrid(count * classes),
@@ -157,10 +157,7 @@ export type SumRowsSpec = { readonly dtype: GradientStorage; readonly width: 1 |
 
 const summedItems = ({ outer, rows, inner }: Dims<RowsUniform>): number => outer * rows * inner;
 
-const gradientBindings = ({ dtype, width }: SumRowsSpec, lists: readonly Binding[]): Binding[] => {
-  const type = `array<${width === 4 ? `vec4<${dtype}>` : dtype}>`;
-  return [{ name: "g", access: "read", type }, ...lists, { name: "dx", access: "write", type }];
-};
+const gradientType = ({ dtype, width }: SumRowsSpec): string => `array<${width === 4 ? `vec4<${dtype}>` : dtype}>`;
 
 /** The body shared by both ways: `each` adds the rows k of g that belong to `row` by `total += G(k)`. */
 function sumRows({ dtype, width }: SumRowsSpec, each: string): string {
@@ -177,9 +174,9 @@ function sumRows({ dtype, width }: SumRowsSpec, each: string): string {
 }
 
 /** dx [outer, rows, inner] of `gatherRows`, by a scan of the whole list for every item: for short lists. */
-export const sumRowsScanned = defineKernel<SumRowsSpec, RowsUniform>({
+export const sumRowsScanned = defineKernel({
   name: "sum-rows-scanned",
-  bindings: (spec) => gradientBindings(spec, [indexBinding]),
+  bindings: (spec: SumRowsSpec) => ({ g: reads(gradientType(spec)), index, dx: writes(gradientType(spec)) }),
   uniforms: rowUniforms,
   features: gradientFeatures,
   source: (spec) =>
@@ -191,9 +188,9 @@ export const sumRowsScanned = defineKernel<SumRowsSpec, RowsUniform>({
  * ends[v] = (count - first, last + 1) of the places k with index[k] = v. `ends` must be zero before. The result does not
  * depend on the order of the atomic operations.
  */
-export const markRows = defineKernel<Record<string, never>, "rows" | "count">({
+export const markRows = defineKernel({
   name: "mark-rows",
-  bindings: () => [indexBinding, { name: "ends", access: "update", type: "array<atomic<u32>>" }],
+  bindings: () => ({ index, ends: updates("array<atomic<u32>>") }),
   uniforms: { rows: "u32", count: "u32" },
   source: () =>
     itemLoop(
@@ -207,13 +204,13 @@ export const markRows = defineKernel<Record<string, never>, "rows" | "count">({
 });
 
 /** next[k] = the next place with the same index as k. Only places with an equal one after them search. */
-export const linkRows = defineKernel<Record<string, never>, "rows" | "count">({
+export const linkRows = defineKernel({
   name: "link-rows",
-  bindings: () => [
-    indexBinding,
-    { name: "ends", access: "read", type: "array<vec2<u32>>" },
-    { name: "next", access: "write", type: "array<u32>" },
-  ],
+  bindings: () => ({
+    index,
+    ends: reads("array<vec2<u32>>"),
+    next: writes("array<u32>"),
+  }),
   uniforms: { rows: "u32", count: "u32" },
   source: () =>
     itemLoop(
@@ -228,13 +225,14 @@ export const linkRows = defineKernel<Record<string, never>, "rows" | "count">({
 });
 
 /** dx [outer, rows, inner] of `gatherRows`, along the chains of `markRows` and `linkRows`. */
-export const sumRowsLinked = defineKernel<SumRowsSpec, RowsUniform>({
+export const sumRowsLinked = defineKernel({
   name: "sum-rows-linked",
-  bindings: (spec) =>
-    gradientBindings(spec, [
-      { name: "ends", access: "read", type: "array<vec2<u32>>" },
-      { name: "next", access: "read", type: "array<u32>" },
-    ]),
+  bindings: (spec: SumRowsSpec) => ({
+    g: reads(gradientType(spec)),
+    ends: reads("array<vec2<u32>>"),
+    next: reads("array<u32>"),
+    dx: writes(gradientType(spec)),
+  }),
   uniforms: rowUniforms,
   features: gradientFeatures,
   source: (spec) =>
@@ -252,14 +250,14 @@ export const isScanCheaper = (dims: Dims<RowsUniform>): boolean =>
   dims.count <= 4096 && summedItems(dims) * dims.count <= 1 << 22;
 
 /** With `live`, x has `live[0]` rows only. Writes rows of x [count, inner] to the rows `index` of y, in place; the indices are distinct. */
-export const scatterRowsKernel = defineKernel<GatherRowsSpec & { readonly live: boolean }, "rows" | "count" | "inner">({
+export const scatterRowsKernel = defineKernel({
   name: "scatter-rows",
-  bindings: ({ unit, width, live }) => [
-    { name: "x", access: "read", type: `array<${unitType(unit, width)}>` },
-    indexBinding,
-    ...(live ? [{ name: "live", access: "read", type: "array<u32>" } as const] : []),
-    { name: "y", access: "update", type: `array<${unitType(unit, width)}>` },
-  ],
+  bindings: ({ unit, width, live }: GatherRowsSpec & { readonly live: boolean }) => ({
+    x: reads(`array<${unitType(unit, width)}>`),
+    index,
+    live: live ? reads("array<u32>") : undefined,
+    y: updates(`array<${unitType(unit, width)}>`),
+  }),
   uniforms: { rows: "u32", count: "u32", inner: "u32" },
   features: unitFeatures,
   source: ({ live }) =>

@@ -7,7 +7,7 @@
 // `columnSums` over the parts gives dw and db.
 // Numerics: f32; Welford on deviations from the group's first element, Chan's merge.
 
-import { type Binding, ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, type RowAxis } from "./kernel.ts";
+import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, type RowAxis, reads, writes } from "./kernel.ts";
 import { chained, type Sum, sumsOf } from "./shared/chain.ts";
 import {
   type AdapterTraits,
@@ -33,17 +33,7 @@ type Size = keyof typeof sizes;
 /** Extents of a group norm. */
 export type GroupNormSizes = Readonly<Record<Size, number>>;
 
-const activations = (
-  spec: { readonly dtype: FloatStorage; readonly width: 1 | 4 },
-  name: string,
-  access: "read" | "write",
-): Binding => {
-  return { name, access, type: bufferType(spec.dtype, spec.width) };
-};
-
-const channelwise = (width: 1 | 4, name: string, access: "read" | "write"): Binding => {
-  return { name, access, type: bufferType("f32", width) };
-};
+const activations = ({ dtype, width }: GroupNormSumsSpec): string => bufferType(dtype, width);
 
 const grid = ({ samples, groups }: GroupNormSizes, spec: RowSpec) =>
   linearGrid(ceilDiv(samples * groups, rowsPerGroup(spec)));
@@ -108,15 +98,15 @@ ${rowEntry(spec)} {
 }
 
 /** y and (mean, rstd) per sample and group. */
-export const groupNormForward = defineKernel<RowSpec, keyof typeof forwardUniforms>({
+export const groupNormForward = defineKernel({
   name: "groupNorm",
-  bindings: (spec) => [
-    activations(spec, "x", "read"),
-    channelwise(spec.width, "weight", "read"),
-    channelwise(spec.width, "bias", "read"),
-    activations(spec, "y", "write"),
-    { name: "stats", access: "write", type: "array<vec2f>" },
-  ],
+  bindings: (spec: RowSpec) => ({
+    x: reads(activations(spec)),
+    weight: reads(bufferType("f32", spec.width)),
+    bias: reads(bufferType("f32", spec.width)),
+    y: writes(activations(spec)),
+    stats: writes("array<vec2f>"),
+  }),
   uniforms: forwardUniforms,
   features: rowFeatures,
   source: forwardSource,
@@ -135,14 +125,14 @@ export const groupNormChunk = ({ samples, positions }: Pick<GroupNormSizes, "sam
   positions >= 8 || samples <= 64 ? 1 : ceilDiv(samples, 64);
 
 /** Sums of g xhat and of g per channel and block of `chunk` samples: [parts, 2, C]. A thread per channel column; vec4 columns lie in one group. */
-export const groupNormBackwardSums = defineKernel<GroupNormSumsSpec, Size | "parts" | "chunk">({
+export const groupNormBackwardSums = defineKernel({
   name: "groupNormBackwardSums",
-  bindings: (spec) => [
-    activations(spec, "g", "read"),
-    activations(spec, "x", "read"),
-    { name: "stats", access: "read", type: "array<vec2f>" },
-    channelwise(spec.width, "sums", "write"),
-  ],
+  bindings: (spec: GroupNormSumsSpec) => ({
+    g: reads(activations(spec)),
+    x: reads(activations(spec)),
+    stats: reads("array<vec2f>"),
+    sums: writes(bufferType("f32", spec.width)),
+  }),
   uniforms: { ...sizes, parts: "u32", chunk: "u32" },
   features: ({ dtype }) => (dtype === "f16" ? ["f16"] : []),
   source: ({ width }) => `
@@ -199,16 +189,16 @@ function groupTotals(spec: GroupNormBackwardSpec): string {
 }
 
 /** dx from g, x and, unless `own`, the sums per sample and channel. */
-export const groupNormBackward = defineKernel<GroupNormBackwardSpec, Size>({
+export const groupNormBackward = defineKernel({
   name: "groupNormBackward",
-  bindings: (spec) => [
-    activations(spec, "g", "read"),
-    activations(spec, "x", "read"),
-    { name: "stats", access: "read", type: "array<vec2f>" },
-    channelwise(spec.width, "weight", "read"),
-    ...(spec.own ? [] : [channelwise(spec.width, "sums", "read")]),
-    activations(spec, "dx", "write"),
-  ],
+  bindings: (spec: GroupNormBackwardSpec) => ({
+    g: reads(activations(spec)),
+    x: reads(activations(spec)),
+    stats: reads("array<vec2f>"),
+    weight: reads(bufferType("f32", spec.width)),
+    sums: spec.own ? undefined : reads(bufferType("f32", spec.width)),
+    dx: writes(activations(spec)),
+  }),
   uniforms: sizes,
   features: rowFeatures,
   source: (spec) => {

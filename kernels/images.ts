@@ -3,7 +3,7 @@
 // A thread owns four neighbouring outputs; with flips it gathers their bytes one by one. The division by 255 and by std is one
 // multiplication and one addition with factors the host made in f64: y = p scale_c + shift_c.
 
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid } from "./kernel.ts";
+import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "./kernel.ts";
 
 /** Structure: whether images may be mirrored. */
 export type ImageSpec = { readonly flips: boolean };
@@ -14,12 +14,12 @@ const WORKGROUP = 64;
 export const normaliseImagesKernel = defineKernel({
   name: "normaliseImages",
   uniforms: { n: "u32", width: "u32", channels: "u32", pixels: "u32" },
-  bindings: ({ flips }: ImageSpec) => [
-    { name: "bytes", access: "read", type: "array<u32>" },
-    { name: "affine", access: "read", type: "array<vec2f>" },
-    ...(flips ? ([{ name: "flips", access: "read", type: "array<u32>" }] as const) : []),
-    { name: "y", access: "write", type: "array<f32>" },
-  ],
+  bindings: ({ flips }: ImageSpec) => ({
+    bytes: reads("array<u32>"),
+    affine: reads("array<vec2f>"),
+    flips: flips ? reads("array<u32>") : undefined,
+    y: writes("array<f32>"),
+  }),
   source: ({ flips }) => `
 fn source(i: u32) -> u32 {
   ${

@@ -4,12 +4,38 @@
 /** How a kernel touches a storage binding. `update` reads and writes in place. */
 export type Access = "read" | "write" | "update";
 
-/** One storage binding: the WGSL variable `name` of the WGSL type `type`, e.g. `array<vec4f>`. */
+/** One storage binding: a variable of the WGSL type `type`, e.g. `array<vec4f>`. */
 export interface Binding {
-  readonly name: string;
   readonly access: Access;
   readonly type: string;
 }
+
+/** A binding with the name of its variable. */
+export interface NamedBinding extends Binding {
+  readonly name: string;
+}
+
+/** Storage bindings by the names of their WGSL variables; one that is undefined is left out of the text at hand. */
+export type Bindings = Readonly<Record<string, Binding | undefined>>;
+
+/** The names of bindings, with a `?` where a text may do without: `"x" | "bias?" | "y"`. */
+export type NamesOf<B extends Bindings> = keyof {
+  readonly [K in keyof B & string as undefined extends B[K] ? `${K}?` : K]: K;
+};
+
+/** A `T` by each of the names; one that has a `?` may be missing. */
+export type ByName<N extends string, T> = string extends N
+  ? Readonly<Record<string, T | undefined>>
+  : { readonly [K in N as K extends `${string}?` ? never : K]: T } & {
+      readonly [K in N as K extends `${infer Name}?` ? Name : never]?: T | undefined;
+    };
+
+/** `G` itself, where it has no names but those of `N`. */
+export type Exactly<G, N extends string> = G & { readonly [K in Exclude<keyof G, keyof ByName<N, unknown>>]: never };
+
+export const reads = (type: string): Binding => ({ access: "read", type });
+export const writes = (type: string): Binding => ({ access: "write", type });
+export const updates = (type: string): Binding => ({ access: "update", type });
 
 export type UniformType = "u32" | "i32" | "f32";
 
@@ -47,28 +73,39 @@ export interface RowAxis {
   readonly apart?: Readonly<Record<string, number>>;
 }
 
-/**
- * A kernel: a family of WGSL texts (one per spec) and the geometry to launch them.
- * Inside `source`, uniforms are read as `u.<name>` and bindings by their own names; the entry point is `main`.
- */
-export interface Kernel<S extends Spec = Spec, U extends string = string> {
+/** All of a kernel but its bindings. */
+export interface Launchable<S extends Spec, U extends string> {
   readonly name: string;
-  readonly bindings: (spec: S) => readonly Binding[];
   readonly uniforms: Readonly<Record<U, UniformType>>;
-  readonly features?: (spec: S) => readonly KernelFeature[];
-  readonly source: (spec: S) => string;
-  readonly grid: (dims: Dims<U>, spec: S) => Grid;
+  features?(spec: NoInfer<S>): readonly KernelFeature[];
+  source(spec: NoInfer<S>): string;
+  grid(dims: Dims<NoInfer<U>>, spec: NoInfer<S>): Grid;
   /**
    * Absent: the kernel mixes rows (or has none), so it cannot run on a live row count. `rows` is what the call says of it where dims do
    * not tell: the leading blocks that it keeps apart, 0 for none.
    */
-  readonly rows?: (dims: Dims<U>, spec: S, rows: number) => RowAxis | undefined;
+  rows?(dims: Dims<NoInfer<U>>, spec: NoInfer<S>, rows: number): RowAxis | undefined;
 }
 
-/** Checks a kernel's types and returns it unchanged. */
-export function defineKernel<S extends Spec, U extends string>(kernel: Kernel<S, U>): Kernel<S, U> {
-  return kernel;
+/**
+ * A kernel: a family of WGSL texts (one per spec) and the geometry to launch them. `U` are its uniforms, `N` its bindings.
+ * Inside `source`, uniforms are read as `u.<name>` and bindings by their own names; the entry point is `main`.
+ */
+export interface Kernel<S extends Spec = Spec, U extends string = string, N extends string = string>
+  extends Launchable<S, U> {
+  bindings(spec: S): ByName<N, Binding>;
 }
+
+/** Checks a kernel's types and returns it unchanged. The spec's type is said where `bindings` takes it. */
+export function defineKernel<U extends string, B extends Bindings, S extends Spec = Record<string, never>>(
+  kernel: Launchable<S, U> & { bindings(spec: S): B },
+): Kernel<S, U, NamesOf<B>> {
+  return kernel as Kernel<S, U, NamesOf<B>>;
+}
+
+/** A kernel's bindings under a spec, in their order. */
+export const bindingsOf = (kernel: Kernel, spec: Spec): NamedBinding[] =>
+  Object.entries(kernel.bindings(spec)).flatMap(([name, binding]) => (binding ? [{ name, ...binding }] : []));
 
 /** `n` lines made by `line(0) ... line(n - 1)`: unrolling, in text. */
 export function unroll(n: number, line: (i: number) => string): string {
@@ -89,15 +126,14 @@ export function pipelineKey(kernel: Kernel, spec: Spec): string {
 }
 
 /** The whole WGSL module: features, uniform struct, bindings, then the kernel's own text. */
-export function shaderText<S extends Spec, U extends string>(kernel: Kernel<S, U>, spec: S): string {
-  const names = Object.keys(kernel.uniforms) as U[];
+export function shaderText(kernel: Kernel, spec: Spec): string {
+  const names = Object.keys(kernel.uniforms);
   const features = (kernel.features?.(spec) ?? []).map((feature) => `enable ${feature};\n`).join("");
   const struct =
     names.length > 0
       ? `struct Uniforms {\n${names.map((name) => `  ${name}: ${kernel.uniforms[name]},\n`).join("")}}\n@group(0) @binding(0) var<uniform> u: Uniforms;\n`
       : "";
-  const bindings = kernel
-    .bindings(spec)
+  const bindings = bindingsOf(kernel, spec)
     .map(
       ({ name, access, type }, i) =>
         `@group(0) @binding(${i + 1}) var<storage, ${access === "read" ? "read" : "read_write"}> ${name}: ${type};\n`,

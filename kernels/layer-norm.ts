@@ -6,7 +6,7 @@
 // Numerics: f32; deviations from the row's first element, then two passes (registers) or Welford and Chan (streamed):
 // neither large means nor constant rows lose digits. `stats` holds (mean, rstd) per row.
 
-import { type Binding, ceilDiv, defineKernel, type Grid, linearGrid, type RowAxis, unroll } from "./kernel.ts";
+import { ceilDiv, defineKernel, type Grid, linearGrid, type RowAxis, reads, unroll, writes } from "./kernel.ts";
 import { chained, sumsOf } from "./shared/chain.ts";
 import {
   type AdapterTraits,
@@ -42,13 +42,8 @@ const rows = (dims: { readonly rows: number }, spec: LayerNormSpec): RowAxis => 
   return { axis: 0, units: dims.rows, perGroup: rowsPerTeamGroup(spec), fold: true, blocks: dims.rows, apart };
 };
 
-const activations = (spec: RowSpec, name: string, access: "read" | "write"): Binding => {
-  return { name, access, type: bufferType(spec.dtype, spec.width) };
-};
-
-const parameters = (spec: RowSpec, name: string, access: "read" | "write"): Binding => {
-  return { name, access, type: bufferType("f32", spec.width) };
-};
+const activations = ({ dtype, width }: RowSpec): string => bufferType(dtype, width);
+const parameters = ({ width }: RowSpec): string => bufferType("f32", width);
 
 /** Opens the loop over the team's rows: `row` (clamped), `exists`, `base`. */
 const eachRow = (spec: LayerNormSpec): string => `for (var k = 0u; k < ${spec.span}u; k++) {
@@ -172,15 +167,15 @@ ${rowEntry(spec)} {
 }
 
 /** y and (mean, rstd) per row. */
-export const layerNormForward = defineKernel<LayerNormSpec, keyof typeof forwardUniforms>({
+export const layerNormForward = defineKernel({
   name: "layerNorm",
-  bindings: (spec) => [
-    activations(spec, "x", "read"),
-    ...(spec.affine !== "none" ? [parameters(spec, "weight", "read")] : []),
-    ...(spec.affine === "both" ? [parameters(spec, "bias", "read")] : []),
-    activations(spec, "y", "write"),
-    { name: "stats", access: "write", type: "array<vec2f>" },
-  ],
+  bindings: (spec: LayerNormSpec) => ({
+    x: reads(activations(spec)),
+    weight: spec.affine !== "none" ? reads(parameters(spec)) : undefined,
+    bias: spec.affine === "both" ? reads(parameters(spec)) : undefined,
+    y: writes(activations(spec)),
+    stats: writes("array<vec2f>"),
+  }),
   uniforms: forwardUniforms,
   features: rowFeatures,
   source: forwardSource,
@@ -189,16 +184,16 @@ export const layerNormForward = defineKernel<LayerNormSpec, keyof typeof forward
 });
 
 /** dx and, where rows fit registers, partial sums of dw and db per team. */
-export const layerNormBackward = defineKernel<LayerNormSpec, keyof typeof backwardUniforms>({
+export const layerNormBackward = defineKernel({
   name: "layerNormBackward",
-  bindings: (spec) => [
-    activations(spec, "g", "read"),
-    activations(spec, "x", "read"),
-    { name: "stats", access: "read", type: "array<vec2f>" },
-    ...(spec.affine !== "none" ? [parameters(spec, "weight", "read")] : []),
-    activations(spec, "dx", "write"),
-    ...(layerNormHasPartials(spec) ? [parameters(spec, "partials", "write")] : []),
-  ],
+  bindings: (spec: LayerNormSpec) => ({
+    g: reads(activations(spec)),
+    x: reads(activations(spec)),
+    stats: reads("array<vec2f>"),
+    weight: spec.affine !== "none" ? reads(parameters(spec)) : undefined,
+    dx: writes(activations(spec)),
+    partials: layerNormHasPartials(spec) ? writes(parameters(spec)) : undefined,
+  }),
   uniforms: backwardUniforms,
   features: rowFeatures,
   source: backwardSource,
@@ -212,14 +207,14 @@ export const layerNormTeams = (rowCount: number, spec: LayerNormSpec): number =>
 export type ParameterSumsSpec = { readonly width: 1 | 4; readonly dtype: FloatStorage };
 
 /** Partial sums of dw and db for long rows: a thread per column and block of `chunk` rows, into [parts, 2, len]. */
-export const layerNormParameterSums = defineKernel<ParameterSumsSpec, "rows" | "len" | "parts" | "chunk">({
+export const layerNormParameterSums = defineKernel({
   name: "layerNormParameterSums",
-  bindings: ({ width, dtype }) => [
-    { name: "g", access: "read", type: bufferType(dtype, width) },
-    { name: "x", access: "read", type: bufferType(dtype, width) },
-    { name: "stats", access: "read", type: "array<vec2f>" },
-    { name: "partials", access: "write", type: bufferType("f32", width) },
-  ],
+  bindings: ({ width, dtype }: ParameterSumsSpec) => ({
+    g: reads(bufferType(dtype, width)),
+    x: reads(bufferType(dtype, width)),
+    stats: reads("array<vec2f>"),
+    partials: writes(bufferType("f32", width)),
+  }),
   uniforms: { rows: "u32", len: "u32", parts: "u32", chunk: "u32" },
   features: ({ dtype }) => (dtype === "f16" ? ["f16"] : []),
   source: ({ width }) => `

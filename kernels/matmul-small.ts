@@ -2,7 +2,7 @@
 // launch counts and arithmetic does not: one short text for all transposes and alignments.
 // C[b] = epilogue(A[b] B[b]) with any element strides. A thread owns one element of C; f32 sums upwards in k.
 
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid } from "./kernel.ts";
+import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "./kernel.ts";
 import type { MatmulDims } from "./matmul.ts";
 import { type EpilogueSpec, epilogueBindings, epilogueText } from "./shared/epilogue.ts";
 import { arrayType } from "./shared/gemm.ts";
@@ -20,16 +20,16 @@ const THREADS = 64;
 export const SMALL_PRODUCT = 1e5;
 
 /** Batched matrix product of few elements; see the head of this file. */
-export const matmulSmall = defineKernel<MatmulSmallSpec, MatmulSmallDims>({
+export const matmulSmall = defineKernel({
   name: "matmulSmall",
   uniforms: Object.fromEntries(NAMES.map((name) => [name, "u32"])) as Record<MatmulSmallDims, "u32">,
   features: (spec) => (spec.dtype === "f16" ? ["f16"] : []),
-  bindings: (spec) => [
-    { name: "a", access: "read", type: arrayType(spec.dtype, false) },
-    { name: "b", access: "read", type: arrayType(spec.dtype, false) },
-    { name: "c", access: "write", type: arrayType(spec.dtype, false) },
+  bindings: (spec: MatmulSmallSpec) => ({
+    a: reads(arrayType(spec.dtype, false)),
+    b: reads(arrayType(spec.dtype, false)),
+    c: writes(arrayType(spec.dtype, false)),
     ...epilogueBindings(spec, spec.dtype, false),
-  ],
+  }),
   source: (spec) => `
 ${epilogueText(spec, spec.dtype, "one")}
 @compute @workgroup_size(${THREADS})

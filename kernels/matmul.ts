@@ -3,7 +3,7 @@
 // Threads: see gemm.ts; grid x, y hold the row tiles (and what z cannot hold of the batch), z the column tiles x batch.
 // Numerics: f32 sums upwards in k. With splits > 1 every split sums its share of k and `sumParts` adds the shares in order.
 
-import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, MAX_GROUPS } from "./kernel.ts";
+import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, MAX_GROUPS, reads, writes } from "./kernel.ts";
 import { type EpilogueSpec, epilogueBindings, epilogueText } from "./shared/epilogue.ts";
 import {
   arrayType,
@@ -113,16 +113,16 @@ const partsAlongZ = (parts: number, columns: number): number =>
   Math.max(1, Math.min(parts, Math.floor(MAX_GROUPS / columns)));
 
 /** Batched matrix product; see the head of this file. */
-export const matmulKernel = defineKernel<MatmulSpec, MatmulDims>({
+export const matmulKernel = defineKernel({
   name: "matmul",
   uniforms: Object.fromEntries(NAMES.map((name) => [name, "u32"])) as Record<MatmulDims, "u32">,
   features: gemmFeatures,
-  bindings: (spec) => [
-    { name: "a", access: "read", type: arrayType(spec.dtype, spec.va) },
-    { name: "b", access: "read", type: arrayType(spec.dtype, spec.vb) },
-    { name: "c", access: "write", type: arrayType(spec.out, spec.vc) },
+  bindings: (spec: MatmulSpec) => ({
+    a: reads(arrayType(spec.dtype, spec.va)),
+    b: reads(arrayType(spec.dtype, spec.vb)),
+    c: writes(arrayType(spec.out, spec.vc)),
     ...epilogueBindings(spec, spec.dtype, spec.vc),
-  ],
+  }),
   source: (spec) =>
     gemm(spec, {
       a: spec.ta ? "mn" : "k",
@@ -154,14 +154,14 @@ export type SumPartsSpec = { readonly out: "f32" | "f16"; readonly isVec: boolea
 const SUM_THREADS = 64;
 
 /** y[i] = sum over p of x[p, i], in order of p: adds up the parts of a product split along k. */
-export const sumParts = defineKernel<SumPartsSpec, "length" | "parts">({
+export const sumParts = defineKernel({
   name: "sumParts",
   uniforms: { length: "u32", parts: "u32" },
   features: (spec) => (spec.out === "f16" ? ["f16"] : []),
-  bindings: (spec) => [
-    { name: "x", access: "read", type: arrayType("f32", spec.isVec) },
-    { name: "y", access: "write", type: arrayType(spec.out, spec.isVec) },
-  ],
+  bindings: (spec: SumPartsSpec) => ({
+    x: reads(arrayType("f32", spec.isVec)),
+    y: writes(arrayType(spec.out, spec.isVec)),
+  }),
   source: ({ out, isVec }) => {
     const type = isVec ? "vec4f" : "f32";
     return `

@@ -6,7 +6,18 @@
 // A thread per element, or per four neighbours (`width` 4: offsets and strides then count vec4s). Four-byte types travel
 // as u32, so that NaN payloads and denormals survive.
 
-import { type Binding, ceilDiv, type Dims, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, unroll } from "./kernel.ts";
+import {
+  type Binding,
+  ceilDiv,
+  type Dims,
+  defineKernel,
+  ENTRY,
+  LINEAR_GROUP,
+  linearGrid,
+  reads,
+  unroll,
+  writes,
+} from "./kernel.ts";
 import {
   eachAxis,
   itemGrid,
@@ -18,10 +29,10 @@ import {
   unitType,
 } from "./shared/items.ts";
 
-const pair = ({ unit, width }: { readonly unit: MoveUnit; readonly width: 1 | 4 }): Binding[] => [
-  { name: "x", access: "read", type: `array<${unitType(unit, width)}>` },
-  { name: "y", access: "write", type: `array<${unitType(unit, width)}>` },
-];
+const pair = ({ unit, width }: { readonly unit: MoveUnit; readonly width: 1 | 4 }) => ({
+  x: reads(`array<${unitType(unit, width)}>`),
+  y: writes(`array<${unitType(unit, width)}>`),
+});
 
 /** `region`: y is addressed by strides too, else it is contiguous. `rank` axes. */
 export type CopySpec = {
@@ -42,9 +53,9 @@ const copyUniforms = {
 export type CopyUniform = keyof typeof copyUniforms;
 
 /** Strided copy of `size` items over axes n (row-major) from x at `origin` with strides s to y at `place` with strides t. */
-export const stridedCopy = defineKernel<CopySpec, CopyUniform>({
+export const stridedCopy = defineKernel({
   name: "copy",
-  bindings: pair,
+  bindings: (spec: CopySpec) => pair(spec),
   uniforms: copyUniforms,
   features: unitFeatures,
   source: ({ rank, region }) =>
@@ -82,9 +93,9 @@ export type PlaceUniform = keyof typeof placeUniforms;
  * x [m0, ...] (strides s) laid into y [n0, ...] at `lo`, every `step`; the rest of y is `value`, given by its bits (for f16,
  * by those of the f32). With negative `lo`, x is cut.
  */
-export const stridedPlace = defineKernel<PlaceSpec, PlaceUniform>({
+export const stridedPlace = defineKernel({
   name: "place",
-  bindings: pair,
+  bindings: (spec: PlaceSpec) => pair(spec),
   uniforms: placeUniforms,
   features: unitFeatures,
   source: ({ unit, width, rank, stepped }) => {
@@ -116,9 +127,9 @@ const transposeTiles = ({ batch, rows, cols }: Dims<"batch" | "rows" | "cols">):
   batch * ceilDiv(rows, 4 * SIDE) * ceilDiv(cols, 4 * SIDE);
 
 /** y [batch, cols, rows] = x [batch, rows, cols] transposed; rows and cols are multiples of 4. */
-export const blockTranspose = defineKernel<TransposeSpec, TransposeUniform>({
+export const blockTranspose = defineKernel({
   name: "transpose",
-  bindings: ({ unit }) => pair({ unit, width: 4 }),
+  bindings: ({ unit }: TransposeSpec) => pair({ unit, width: 4 }),
   uniforms: { batch: "u32", rows: "u32", cols: "u32" },
   features: unitFeatures,
   source: ({ unit }) => {
@@ -168,12 +179,12 @@ const concatItems = (dims: Dims<ConcatUniform>, { inputs }: ConcatSpec): number 
   dims.rows * dims[`e${inputs - 1}` as ConcatUniform];
 
 /** Rows of x0, x1, ... side by side, into columns `offset` on of y [rows, total]; input k ends at `offset + e_k`. */
-export const concatRows = defineKernel<ConcatSpec, ConcatUniform>({
+export const concatRows = defineKernel({
   name: "concat",
-  bindings: ({ unit, width, inputs }) => {
+  bindings: ({ unit, width, inputs }: ConcatSpec) => {
     const type = `array<${unitType(unit, width)}>`;
-    const read = Array.from({ length: inputs }, (_, k): Binding => ({ name: `x${k}`, access: "read", type }));
-    return [...read, { name: "y", access: "write", type }];
+    const x = (k: number): Binding | undefined => (k < inputs ? reads(type) : undefined);
+    return { x0: reads(type), x1: x(1), x2: x(2), x3: x(3), x4: x(4), x5: x(5), y: writes(type) };
   },
   uniforms: concatUniforms,
   features: unitFeatures,

@@ -1,7 +1,7 @@
 // Negative log-likelihood: loss_i = -p[i, label_i] for log-probabilities p [N, C], and its gradient.
 // A thread per row forwards; a thread per element backwards. A label outside 0..C-1 gives NaN, as in cross-entropy.ts.
 
-import { ceilDiv, defineKernel, ENTRY, type KernelFeature, LINEAR_GROUP, linearGrid } from "./kernel.ts";
+import { ceilDiv, defineKernel, ENTRY, type KernelFeature, LINEAR_GROUP, linearGrid, reads, writes } from "./kernel.ts";
 import { bufferType, type FloatStorage, NAN_FUNCTION, stored } from "./shared/row.ts";
 
 /** Storage of p; backwards also whether g is one number for all rows (a reduced loss) or one per row. */
@@ -12,13 +12,13 @@ const GROUP = 64;
 const features = ({ dtype }: NllSpec): KernelFeature[] => (dtype === "f16" ? ["f16"] : []);
 
 /** loss [N]. */
-export const nllForward = defineKernel<NllSpec, "rows" | "len">({
+export const nllForward = defineKernel({
   name: "nllLoss",
-  bindings: ({ dtype }) => [
-    { name: "p", access: "read", type: bufferType(dtype, 1) },
-    { name: "labels", access: "read", type: "array<i32>" },
-    { name: "loss", access: "write", type: "array<f32>" },
-  ],
+  bindings: ({ dtype }: NllSpec) => ({
+    p: reads(bufferType(dtype, 1)),
+    labels: reads("array<i32>"),
+    loss: writes("array<f32>"),
+  }),
   uniforms: { rows: "u32", len: "u32" },
   features,
   source: () => `${NAN_FUNCTION}
@@ -34,13 +34,13 @@ export const nllForward = defineKernel<NllSpec, "rows" | "len">({
 });
 
 /** dp [N, C] from g per row, or from one g, times `scale`. */
-export const nllBackward = defineKernel<NllBackwardSpec, "rows" | "len" | "scale">({
+export const nllBackward = defineKernel({
   name: "nllLossBackward",
-  bindings: ({ dtype }) => [
-    { name: "g", access: "read", type: "array<f32>" },
-    { name: "labels", access: "read", type: "array<i32>" },
-    { name: "dp", access: "write", type: bufferType(dtype, 1) },
-  ],
+  bindings: ({ dtype }: NllBackwardSpec) => ({
+    g: reads("array<f32>"),
+    labels: reads("array<i32>"),
+    dp: writes(bufferType(dtype, 1)),
+  }),
   uniforms: { rows: "u32", len: "u32", scale: "f32" },
   features,
   source: ({ dtype, upstream }) => `${NAN_FUNCTION}

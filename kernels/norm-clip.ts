@@ -4,7 +4,7 @@
 // Mapping: up to GROUPS workgroups take every GROUPS-th stretch, each leaves one partial result; one workgroup combines
 // them. The order of additions depends on n alone. |g| is compared by its bits, in which NaN lies above infinity.
 
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid } from "./kernel.ts";
+import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, updates, writes } from "./kernel.ts";
 import { chained, sumsOf } from "./shared/chain.ts";
 import { bufferType, valueType } from "./shared/row.ts";
 
@@ -33,12 +33,12 @@ const combine = (spec: NormSpec): string => {
 const memory = (spec: NormSpec): string => `var<workgroup> shares: array<${isTwo(spec) ? "f32" : "u32"}, ${GROUP}>;`;
 
 /** Sum of squares, or bits of the largest magnitude, of each workgroup's stretch of g [n], from element `at` of the partials on. */
-export const normPartials = defineKernel<NormSpec, "n" | "at">({
+export const normPartials = defineKernel({
   name: "normPartials",
-  bindings: (spec) => [
-    { name: "g", access: "read", type: bufferType("f32", spec.width) },
-    { name: "partials", access: "write", type: isTwo(spec) ? "array<f32>" : "array<u32>" },
-  ],
+  bindings: (spec: NormSpec) => ({
+    g: reads(bufferType("f32", spec.width)),
+    partials: writes(isTwo(spec) ? "array<f32>" : "array<u32>"),
+  }),
   uniforms: { n: "u32", at: "u32" },
   grid: ({ n }, spec) => [partialCount(n, spec), 1, 1],
   source: (spec) => {
@@ -62,12 +62,12 @@ export const normPartials = defineKernel<NormSpec, "n" | "at">({
 });
 
 /** clip = [norm, coefficient] from `count` partial results. */
-export const clipCoefficient = defineKernel<NormSpec, "count" | "maxNorm">({
+export const clipCoefficient = defineKernel({
   name: "clipCoefficient",
-  bindings: (spec) => [
-    { name: "partials", access: "read", type: isTwo(spec) ? "array<f32>" : "array<u32>" },
-    { name: "clip", access: "write", type: "array<f32>" },
-  ],
+  bindings: (spec: NormSpec) => ({
+    partials: reads(isTwo(spec) ? "array<f32>" : "array<u32>"),
+    clip: writes("array<f32>"),
+  }),
   uniforms: { count: "u32", maxNorm: "f32" },
   grid: () => [1, 1, 1],
   source: (spec) => `${memory(spec)}
@@ -87,12 +87,12 @@ export const clipCoefficient = defineKernel<NormSpec, "count" | "maxNorm">({
 });
 
 /** g [n] times the coefficient, in place: for gradients that are read before an optimiser sees them. */
-export const scaleByClip = defineKernel<{ readonly width: 1 | 4 }, "n">({
+export const scaleByClip = defineKernel({
   name: "scaleByClip",
-  bindings: ({ width }) => [
-    { name: "g", access: "update", type: bufferType("f32", width) },
-    { name: "clip", access: "read", type: "array<f32>" },
-  ],
+  bindings: ({ width }: { readonly width: 1 | 4 }) => ({
+    g: updates(bufferType("f32", width)),
+    clip: reads("array<f32>"),
+  }),
   uniforms: { n: "u32" },
   grid: ({ n }, { width }) => linearGrid(ceilDiv(n / width, GROUP)),
   source: ({ width }) => `

@@ -11,7 +11,18 @@
 // step counter on the GPU. 1 - beta and log beta come from the host in double: 1 - f32(0.999) is off by 5e-5.
 // Mapping: a thread per `width` parameters, TRIPS times, so that the constants are loaded once for several.
 
-import { type Binding, ceilDiv, defineKernel, ENTRY, type Grid, LINEAR_GROUP, linearGrid } from "./kernel.ts";
+import {
+  type Bindings,
+  ceilDiv,
+  defineKernel,
+  ENTRY,
+  type Grid,
+  LINEAR_GROUP,
+  linearGrid,
+  reads,
+  updates,
+  writes,
+} from "./kernel.ts";
 import { bufferType, valueType } from "./shared/row.ts";
 
 /** What every optimiser has; `decay`: one weight decay for all, or times a factor per block of `BLOCK` parameters. */
@@ -49,23 +60,19 @@ const GROUP = 64;
 /** Values of `width` parameters per thread. */
 const TRIPS = 4;
 
-const buffer = (name: string, access: Binding["access"], width: 1 | 4): Binding => ({
-  name,
-  access,
-  type: bufferType("f32", width),
-});
-const small = (name: string): Binding => ({ name, access: "read", type: "array<f32>" });
-const given = (condition: boolean, ...bindings: Binding[]): Binding[] => (condition ? bindings : []);
+const flat = ({ width }: Pick<OptimSpec, "width">): string => bufferType("f32", width);
+const small = reads("array<f32>");
 const grid = ({ n }: { readonly n: number }, { width }: { readonly width: 1 | 4 }): Grid =>
   linearGrid(ceilDiv(n / width, GROUP * TRIPS));
 
-const common = (spec: OptimSpec, ...constants: string[]): Binding[] => [
-  buffer("w", "update", spec.width),
-  buffer("g", "read", spec.width),
-  ...constants.map(small),
-  ...given(spec.decay === "blocks", small("decay")),
-  ...given(spec.clip, small("clip")),
-];
+/** Parameters, gradients, and what changes a gradient; `constants` in between. */
+const common = <C extends Bindings>(spec: OptimSpec, constants: C) => ({
+  w: updates(flat(spec)),
+  g: reads(flat(spec)),
+  ...constants,
+  decay: spec.decay === "blocks" ? small : undefined,
+  clip: spec.clip ? small : undefined,
+});
 
 /** Loop over this thread's parameters: `update` turns the values `<name>_new` of `targets` into the new ones. */
 function loop(width: 1 | 4, targets: readonly string[], constants: string, update: string): string {
@@ -93,13 +100,14 @@ const coefficient = ({ clip }: OptimSpec): string => (clip ? "let coefficient = 
 const coupled = ({ decay }: OptimSpec): string => (decay === "none" ? "" : "d += rate * w_new;");
 
 /** SGD. State m [n] with momentum; `now` with dampening. */
-export const sgdKernel = defineKernel<SgdSpec, "n" | "weightDecay">({
+export const sgdKernel = defineKernel({
   name: "sgd",
-  bindings: (spec) => [
-    ...common(spec, "lr"),
-    ...given(spec.momentum, small("hyper"), buffer("m", "update", spec.width)),
-    ...given(spec.dampening, small("now")),
-  ],
+  bindings: (spec: SgdSpec) => ({
+    ...common(spec, { lr: small }),
+    hyper: spec.momentum ? small : undefined,
+    m: spec.momentum ? updates(flat(spec)) : undefined,
+    now: spec.dampening ? small : undefined,
+  }),
   uniforms: { n: "u32", weightDecay: "f32" },
   grid,
   source: (spec) => {
@@ -120,14 +128,14 @@ export const sgdKernel = defineKernel<SgdSpec, "n" | "weightDecay">({
 });
 
 /** Adam and (`decoupled`) AdamW. State m, v [n], with amsgrad also `top` [n]; reads `now`. `rest2` = 1 - beta2. */
-export const adamKernel = defineKernel<AdamSpec, "n" | "eps" | "weightDecay" | "beta2" | "rest2">({
+export const adamKernel = defineKernel({
   name: "adam",
-  bindings: (spec) => [
-    ...common(spec, "now"),
-    buffer("m", "update", spec.width),
-    buffer("v", "update", spec.width),
-    ...given(spec.amsgrad, buffer("top", "update", spec.width)),
-  ],
+  bindings: (spec: AdamSpec) => ({
+    ...common(spec, { now: small }),
+    m: updates(flat(spec)),
+    v: updates(flat(spec)),
+    top: spec.amsgrad ? updates(flat(spec)) : undefined,
+  }),
   uniforms: { n: "u32", eps: "f32", weightDecay: "f32", beta2: "f32", rest2: "f32" },
   grid,
   source: (spec) => {
@@ -148,14 +156,14 @@ export const adamKernel = defineKernel<AdamSpec, "n" | "eps" | "weightDecay" | "
 });
 
 /** RMSprop. State v [n], with momentum m [n], centered q [n]. `rest` = 1 - alpha. */
-export const rmspropKernel = defineKernel<RmspropSpec, "n" | "eps" | "weightDecay" | "alpha" | "rest" | "momentum">({
+export const rmspropKernel = defineKernel({
   name: "rmsprop",
-  bindings: (spec) => [
-    ...common(spec, "lr"),
-    buffer("v", "update", spec.width),
-    ...given(spec.momentum, buffer("m", "update", spec.width)),
-    ...given(spec.centered, buffer("q", "update", spec.width)),
-  ],
+  bindings: (spec: RmspropSpec) => ({
+    ...common(spec, { lr: small }),
+    v: updates(flat(spec)),
+    m: spec.momentum ? updates(flat(spec)) : undefined,
+    q: spec.centered ? updates(flat(spec)) : undefined,
+  }),
   uniforms: { n: "u32", eps: "f32", weightDecay: "f32", alpha: "f32", rest: "f32", momentum: "f32" },
   grid,
   source: (spec) => {
@@ -177,9 +185,9 @@ export const rmspropKernel = defineKernel<RmspropSpec, "n" | "eps" | "weightDeca
 });
 
 /** Exponential moving average: s follows w; the decay is the `momentum` of `hyper`. */
-export const emaKernel = defineKernel<{ readonly width: 1 | 4 }, "n">({
+export const emaKernel = defineKernel({
   name: "ema",
-  bindings: ({ width }) => [buffer("s", "update", width), buffer("w", "read", width), small("hyper")],
+  bindings: (spec: { readonly width: 1 | 4 }) => ({ s: updates(flat(spec)), w: reads(flat(spec)), hyper: small }),
   uniforms: { n: "u32" },
   grid,
   source: ({ width }) => loop(width, ["s"], "let rest = hyper[2];", "s_new += rest * (w[i] - s_new);"),
@@ -190,14 +198,14 @@ export const emaKernel = defineKernel<{ readonly width: 1 | 4 }, "n">({
  * momentum, 1 - momentum]. A dispatch of its own, since no workgroup can know when the others have read a counter.
  * 1 - beta^t is -expm1(t log beta), a series for small arguments: 1 - exp would lose the digits of 1 - 0.999.
  */
-export const optimAdvance = defineKernel<Record<string, never>, "dampening" | "logBeta2">({
+export const optimAdvance = defineKernel({
   name: "optimAdvance",
-  bindings: () => [
-    small("hyper"),
-    small("lr"),
-    { name: "step", access: "update", type: "array<u32>" },
-    { name: "now", access: "write", type: "array<f32>" },
-  ],
+  bindings: () => ({
+    hyper: small,
+    lr: small,
+    step: updates("array<u32>"),
+    now: writes("array<f32>"),
+  }),
   uniforms: { dampening: "f32", logBeta2: "f32" },
   grid: () => [1, 1, 1],
   source: () => `

@@ -5,6 +5,8 @@
 // compiler assume they do not occur.
 
 import {
+  type Binding,
+  type ByName,
   ceilDiv,
   type Dims,
   ENTRY,
@@ -12,9 +14,12 @@ import {
   LINEAR_GROUP,
   linearGrid,
   type RowAxis,
+  reads,
   type Spec,
   type UniformType,
   unroll,
+  updates,
+  writes,
 } from "./kernel.ts";
 import { mathFunctions, mathTypes } from "./shared/math.ts";
 
@@ -47,9 +52,18 @@ export interface PointwiseSpec extends Spec {
 
 const WORKGROUP = 64;
 const ITEMS = 4;
+const PER_GROUP = WORKGROUP * ITEMS;
 
 const stored = (type: string): string => (type === "bool" ? "u32" : type);
 const wide = (type: string, width: number): string => (width === 4 ? `vec4<${type}>` : type);
+
+/** n (groups of `width`), the collapsed extents d0.., per operand its strides (`a_0`..) and its number (`num_a`). */
+export type PointwiseUniform = "n" | `d${number}` | `num_${string}` | `${string}_${number}`;
+
+/** The operands that are tensors, and the result. */
+export type PointwiseBinding = `in_${string}?` | "out";
+
+export type PointwiseKernel = Kernel<PointwiseSpec, PointwiseUniform, PointwiseBinding>;
 
 /** How an operand's stored value enters the expression. */
 function loaded(value: string, type: string, spec: PointwiseSpec): string {
@@ -57,103 +71,104 @@ function loaded(value: string, type: string, spec: PointwiseSpec): string {
   return stored(type) === spec.compute ? value : `T(${value})`;
 }
 
-const product = (extents: readonly number[]): number => extents.reduce((n, extent) => n * extent, 1);
+/** The operands with what a spec says of each. */
+function operandsOf({ operands }: PointwiseFunction, spec: PointwiseSpec) {
+  const types = spec.types.split(",");
+  return operands.map((name, k) => ({ name, type: types[k] ?? "", inner: spec.inner[k] }));
+}
 
-const kernels = new Map<string, Kernel<PointwiseSpec, string>>();
-
-/** Text for a `compute` dtype. Uniforms: n (groups of `width`), the collapsed extents d0.., per operand its strides (`a0`..) or its number (`a`). */
-export function pointwiseKernel(
-  { name, operands, expr, functions, isTruth = false, inPlace = false }: PointwiseFunction,
-  rank: number,
-  compute: UniformType,
-): Kernel<PointwiseSpec, string> {
-  const id = `${compute}/${name}/${operands.join()}/${rank}/${isTruth}/${inPlace}: ${expr}`;
-  const known = kernels.get(id);
-  if (known) return known;
-  const uniforms: Record<string, UniformType> = { n: "u32" };
+function uniformsOf({ operands }: PointwiseFunction, rank: number, compute: UniformType) {
+  const uniforms: Record<PointwiseUniform, UniformType> = { n: "u32" };
   for (let i = 0; i < rank; i++) uniforms[`d${i}`] = "u32";
   for (const operand of operands) {
     uniforms[`num_${operand}`] = compute;
     for (let i = 0; i < rank; i++) uniforms[`${operand}_${i}`] = "u32";
   }
-  const types = (spec: PointwiseSpec) => spec.types.split(",");
-  const kernel: Kernel<PointwiseSpec, string> = {
-    name: rank === 0 ? name : `${name}.broadcast${rank}`,
-    uniforms,
-    features: (spec) => (`${spec.types},${spec.out}`.includes("f16") ? ["f16"] : []),
-    bindings: (spec) => [
-      ...operands.flatMap((operand, k) => {
-        const inner = spec.inner[k];
-        if (inner === "s") return [];
-        const type = stored(types(spec)[k] as string);
-        return [
-          {
-            name: `in_${operand}`,
-            access: "read" as const,
-            type: `array<${inner === "1" ? wide(type, spec.width) : type}>`,
-          },
-        ];
-      }),
-      { name: "out", access: inPlace ? "update" : "write", type: `array<${wide(stored(spec.out), spec.width)}>` },
-    ],
-    source: (spec) => {
-      const { compute, width } = spec;
-      const position = (i: number) => `c${i}`;
-      const coordinates = Array.from({ length: rank }, (_, j) => rank - 1 - j).map((i) => {
-        const extent = i === rank - 1 && width === 4 ? `(u.d${i} / 4u)` : `u.d${i}`;
-        return i === 0 ? `let c0 = rest;` : `let ${position(i)} = rest % ${extent}; rest = rest / ${extent};`;
-      });
-      const loads = operands.map((operand, k) => {
-        const type = types(spec)[k] as string;
-        const inner = spec.inner[k];
-        if (inner === "s") return `let ${operand} = T(u.num_${operand});`;
-        const terms = Array.from({ length: rank }, (_, i) =>
-          i === rank - 1
-            ? inner === "1"
-              ? position(i)
-              : ""
-            : `${position(i)} * u.${operand}_${i}${width === 4 && inner === "1" ? " / 4u" : ""}`,
-        ).filter((term) => term !== "");
-        const index = rank === 0 ? (inner === "1" ? "i" : "0u") : terms.join(" + ") || "0u";
-        const value =
-          inner === "1" ? `in_${operand}[${index}]` : `${wide(stored(type), width)}(in_${operand}[${index}])`;
-        return `let ${operand} = ${loaded(value, type, spec)};`;
-      });
-      const isBool = spec.out === "bool";
-      const kept = isBool ? "min(result, U(1u))" : `${wide(stored(spec.out), width)}(result)`;
-      const result = isTruth ? "select(U(0u), U(1u), result)" : kept;
-      return `
-${mathTypes(width, compute)}
-${mathFunctions(expr, functions).join("\n")}
+  return uniforms;
+}
+
+function buffersOf(fn: PointwiseFunction, spec: PointwiseSpec): ByName<PointwiseBinding, Binding> {
+  const result = `array<${wide(stored(spec.out), spec.width)}>`;
+  const operands = operandsOf(fn, spec)
+    .filter(({ inner }) => inner !== "s")
+    .map(({ name, type, inner }) => {
+      return [`in_${name}`, reads(`array<${inner === "1" ? wide(stored(type), spec.width) : stored(type)}>`)];
+    });
+  return { ...Object.fromEntries(operands), out: fn.inPlace ? updates(result) : writes(result) };
+}
+
+/** Statements that declare `c0`.., the coordinates of group `i`, innermost first. */
+function coordinates(rank: number, width: 1 | 4): string {
+  return unroll(rank, (j) => {
+    const axis = rank - 1 - j;
+    const extent = j === 0 && width === 4 ? `(u.d${axis} / 4u)` : `u.d${axis}`;
+    return axis === 0 ? "let c0 = rest;" : `let c${axis} = rest % ${extent}; rest = rest / ${extent};`;
+  });
+}
+
+/** Where group `i` finds an operand whose inner axis is contiguous, or constant. */
+function place(operand: string, isContiguous: boolean, rank: number, width: 1 | 4): string {
+  if (rank === 0) return isContiguous ? "i" : "0u";
+  const scale = isContiguous && width === 4 ? " / 4u" : "";
+  const outer = Array.from({ length: rank - 1 }, (_, i) => `c${i} * u.${operand}_${i}${scale}`);
+  return [...outer, ...(isContiguous ? [`c${rank - 1}`] : [])].join(" + ") || "0u";
+}
+
+function source(fn: PointwiseFunction, rank: number, spec: PointwiseSpec): string {
+  const { width, out } = spec;
+  const loads = operandsOf(fn, spec).map(({ name, type, inner }) => {
+    if (inner === "s") return `let ${name} = T(u.num_${name});`;
+    const value = `in_${name}[${place(name, inner === "1", rank, width)}]`;
+    return `let ${name} = ${loaded(inner === "1" ? value : `${wide(stored(type), width)}(${value})`, type, spec)};`;
+  });
+  const kept = out === "bool" ? "min(result, U(1u))" : `${wide(stored(out), width)}(result)`;
+  return `
+${mathTypes(width, spec.compute)}
+${mathFunctions(fn.expr, fn.functions).join("\n")}
 fn compute(i: u32) {
   ${rank > 0 ? "var rest = i;" : ""}
-  ${coordinates.join("\n")}
+  ${coordinates(rank, width)}
   ${loads.join("\n")}
-  ${inPlace ? `let y = ${loaded("out[i]", spec.out, spec)};` : ""}
-  let result = ${expr};
-  out[i] = ${result};
+  ${fn.inPlace ? `let y = ${loaded("out[i]", out, spec)};` : ""}
+  let result = ${fn.expr};
+  out[i] = ${fn.isTruth ? "select(U(0u), U(1u), result)" : kept};
 }
 @compute @workgroup_size(${WORKGROUP}) fn main(${ENTRY}) {
-  let first = ${LINEAR_GROUP} * ${WORKGROUP * ITEMS}u + li;
+  let first = ${LINEAR_GROUP} * ${PER_GROUP}u + li;
   ${unroll(ITEMS, (j) => `if (first + ${j * WORKGROUP}u < u.n) { compute(first + ${j * WORKGROUP}u); }`)}
 }`;
-    },
-    grid: (dims: Dims) => linearGrid(ceilDiv(dims.n as number, WORKGROUP * ITEMS)),
-    rows: (dims, spec) => {
-      const extents = Array.from({ length: rank }, (_, i) => dims[`d${i}`] as number);
-      const blocks = rank > 0 ? product(extents) : (dims.n as number) * spec.width;
-      // An operand goes along with the result as far as the first axis that it is broadcast over.
-      const apart = operands.flatMap((operand, k) => {
-        const inner = rank - 1;
-        const first = extents.findIndex((_, i) =>
-          i === inner ? spec.inner[k] === "0" : dims[`${operand}_${i}`] === 0,
-        );
-        if (rank === 0) return spec.inner[k] === "0" ? [[`in_${operand}`, 1]] : [];
-        return first < 0 ? [] : [[`in_${operand}`, product(extents.slice(0, first))]];
-      });
-      const axis: RowAxis = { axis: 0, units: dims.n as number, perGroup: WORKGROUP * ITEMS, fold: true, blocks };
-      return { ...axis, apart: Object.fromEntries(apart) };
-    },
+}
+
+const product = (extents: readonly number[]): number => extents.reduce((n, extent) => n * extent, 1);
+
+function rowsOf(fn: PointwiseFunction, rank: number, dims: Dims<PointwiseUniform>, spec: PointwiseSpec): RowAxis {
+  const extents = Array.from({ length: rank }, (_, i) => dims[`d${i}`] ?? 1);
+  // An operand goes along with the result as far as the first axis that it is broadcast over.
+  const apart = operandsOf(fn, spec).flatMap(({ name, inner }) => {
+    if (rank === 0) return inner === "0" ? [[`in_${name}`, 1]] : [];
+    const first = extents.findIndex((_, i) => (i === rank - 1 ? inner === "0" : dims[`${name}_${i}`] === 0));
+    return first < 0 ? [] : [[`in_${name}`, product(extents.slice(0, first))]];
+  });
+  const blocks = rank > 0 ? product(extents) : dims.n * spec.width;
+  return { axis: 0, units: dims.n, perGroup: PER_GROUP, fold: true, blocks, apart: Object.fromEntries(apart) };
+}
+
+const kernels = new Map<string, PointwiseKernel>();
+
+/** The kernel of `fn` over `rank` broadcast axes (0: all operands are contiguous or one value), computed in `compute`. */
+export function pointwiseKernel(fn: PointwiseFunction, rank: number, compute: UniformType): PointwiseKernel {
+  const { name, operands, expr, isTruth = false, inPlace = false } = fn;
+  const id = `${compute}/${name}/${operands.join()}/${rank}/${isTruth}/${inPlace}: ${expr}`;
+  const known = kernels.get(id);
+  if (known) return known;
+  const kernel: PointwiseKernel = {
+    name: rank === 0 ? name : `${name}.broadcast${rank}`,
+    uniforms: uniformsOf(fn, rank, compute),
+    features: (spec) => (`${spec.types},${spec.out}`.includes("f16") ? ["f16"] : []),
+    bindings: (spec) => buffersOf(fn, spec),
+    source: (spec) => source(fn, rank, spec),
+    grid: ({ n }) => linearGrid(ceilDiv(n, PER_GROUP)),
+    rows: (dims, spec) => rowsOf(fn, rank, dims, spec),
   };
   kernels.set(id, kernel);
   return kernel;

@@ -6,7 +6,6 @@
 // over the windows that cover each cell, so they need no atomics and are deterministic. `split` > 1 shares a large window among that many threads through workgroup memory.
 
 import {
-  type Binding,
   ceilDiv,
   defineKernel,
   ENTRY,
@@ -14,6 +13,8 @@ import {
   LINEAR_GROUP,
   linearGrid,
   type RowAxis,
+  reads,
+  writes,
 } from "./kernel.ts";
 import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, stored, valueType } from "./shared/row.ts";
 
@@ -43,14 +44,10 @@ const launch = (threads: number, perGroup = GROUP): Grid => linearGrid(ceilDiv(t
 const rowsOf = ({ n }: ImageDims, units: number, perGroup = GROUP): RowAxis => {
   return { axis: 0, units, perGroup, fold: true, blocks: n };
 };
-const floats = (name: string, access: "read" | "write", { dtype, width }: PoolSpec): Binding => ({
-  name,
-  access,
-  type: bufferType(dtype, width),
-});
+const floats = ({ dtype, width }: PoolSpec): string => bufferType(dtype, width);
 
 /** Places of maxima: one byte per channel in a word where channels go four at a time, else one word. */
-const places = (access: "read" | "write"): Binding => ({ name: "places", access, type: "array<u32>" });
+const PLACES = "array<u32>";
 
 /** Largest window whose places fit bytes. */
 export const MAX_PACKED_WINDOW = 256;
@@ -241,13 +238,13 @@ function averageBackwardSource(spec: AveragePoolSpec): string {
 }
 
 /** Largest value of each window, and (`places`) where it was. Windows must not lie wholly in the padding. */
-export const maxPool = defineKernel<MaxPoolSpec, keyof typeof windowed>({
+export const maxPool = defineKernel({
   name: "maxPool2d",
-  bindings: (spec) => [
-    floats("x", "read", spec),
-    floats("y", "write", spec),
-    ...(spec.places ? [places("write")] : []),
-  ],
+  bindings: (spec: MaxPoolSpec) => ({
+    x: reads(floats(spec)),
+    y: writes(floats(spec)),
+    places: spec.places ? writes(PLACES) : undefined,
+  }),
   uniforms: windowed,
   features,
   source: maxSource,
@@ -256,9 +253,9 @@ export const maxPool = defineKernel<MaxPoolSpec, keyof typeof windowed>({
 });
 
 /** Gradient of `maxPool` from the places of the maxima. */
-export const maxPoolBackward = defineKernel<PoolSpec, keyof typeof windowed>({
+export const maxPoolBackward = defineKernel({
   name: "maxPool2dBackward",
-  bindings: (spec) => [floats("g", "read", spec), places("read"), floats("dx", "write", spec)],
+  bindings: (spec: PoolSpec) => ({ g: reads(floats(spec)), places: reads(PLACES), dx: writes(floats(spec)) }),
   uniforms: windowed,
   features,
   source: maxBackwardSource,
@@ -270,9 +267,9 @@ export const maxPoolBackward = defineKernel<PoolSpec, keyof typeof windowed>({
  * Mean of each window; `includePad` counts the padding of fixed windows as cells of value 0. Adaptive windows use the sizes
  * alone; with `oh = ow = 1` they are the global average.
  */
-export const avgPool = defineKernel<SplitPoolSpec, keyof typeof averaged>({
+export const avgPool = defineKernel({
   name: "avgPool2d",
-  bindings: (spec) => [floats("x", "read", spec), floats("y", "write", spec)],
+  bindings: (spec: SplitPoolSpec) => ({ x: reads(floats(spec)), y: writes(floats(spec)) }),
   uniforms: averaged,
   features,
   source: averageSource,
@@ -281,9 +278,9 @@ export const avgPool = defineKernel<SplitPoolSpec, keyof typeof averaged>({
 });
 
 /** Gradient of `avgPool`. */
-export const avgPoolBackward = defineKernel<AveragePoolSpec, keyof typeof averaged>({
+export const avgPoolBackward = defineKernel({
   name: "avgPool2dBackward",
-  bindings: (spec) => [floats("g", "read", spec), floats("dx", "write", spec)],
+  bindings: (spec: AveragePoolSpec) => ({ g: reads(floats(spec)), dx: writes(floats(spec)) }),
   uniforms: averaged,
   features,
   source: averageBackwardSource,

@@ -11,7 +11,6 @@
 // Mapping: a thread per block of 4 elements.
 
 import {
-  type Binding,
   ceilDiv,
   defineKernel,
   ENTRY,
@@ -19,6 +18,9 @@ import {
   LINEAR_GROUP,
   linearGrid,
   type RowAxis,
+  reads,
+  updates,
+  writes,
 } from "./kernel.ts";
 import { bufferType, type FloatStorage, stored, valueType } from "./shared/row.ts";
 
@@ -37,7 +39,7 @@ const grid = ({ n }: { readonly n: number }): Grid => linearGrid(ceilDiv(blocks(
 const rows = ({ n }: { readonly n: number }): RowAxis => {
   return { axis: 0, units: n, perGroup: 4 * GROUP, fold: true, blocks: n, apart: { state: 1 } };
 };
-const state = (access: "read" | "update"): Binding => ({ name: "state", access, type: "array<u32>" });
+const STATE = "array<u32>";
 
 /** Declares `philox(counter, key)` and `high_product(a, b)`, the upper half of a 64-bit product. */
 const PHILOX = `
@@ -111,12 +113,12 @@ const perBlock = (body: string): string => `
 }`;
 
 /** y [n] = random values; integers in [low, low + span), `threshold` of bernoulli = p 2^24. */
-export const randomFill = defineKernel<RandomSpec, "n" | "call" | "low" | "span" | "threshold">({
+export const randomFill = defineKernel({
   name: "random",
-  bindings: ({ kind, width }) => [
-    state("read"),
-    { name: "y", access: "write", type: `array<${width === 4 ? `vec4<${ELEMENT[kind]}>` : ELEMENT[kind]}>` },
-  ],
+  bindings: ({ kind, width }: RandomSpec) => ({
+    state: reads(STATE),
+    y: writes(`array<${width === 4 ? `vec4<${ELEMENT[kind]}>` : ELEMENT[kind]}>`),
+  }),
   uniforms: { n: "u32", call: "u32", low: "i32", span: "u32", threshold: "u32" },
   grid,
   rows,
@@ -131,13 +133,13 @@ ${perBlock(`let values = ${VALUE[kind]};
 });
 
 /** y [n] = x scale where kept, else 0: the forward pass, and on g with the same counters the backward pass. */
-export const dropoutKernel = defineKernel<DropoutSpec, "n" | "call" | "threshold" | "scale">({
+export const dropoutKernel = defineKernel({
   name: "dropout",
-  bindings: ({ width, dtype }) => [
-    state("read"),
-    { name: "x", access: "read", type: bufferType(dtype, width) },
-    { name: "y", access: "write", type: bufferType(dtype, width) },
-  ],
+  bindings: ({ width, dtype }: DropoutSpec) => ({
+    state: reads(STATE),
+    x: reads(bufferType(dtype, width)),
+    y: writes(bufferType(dtype, width)),
+  }),
   uniforms: { n: "u32", call: "u32", threshold: "u32", scale: "f32" },
   features: ({ dtype }) => (dtype === "f16" ? ["f16"] : []),
   grid,
@@ -159,9 +161,9 @@ ${perBlock(`let keeps = (words >> vec4u(8u)) >= vec4u(u.threshold);
 });
 
 /** step += 1. Runs before the draws of a step, as no draw can tell when all others have read the counter. */
-export const randomAdvance = defineKernel<Record<string, never>, never>({
+export const randomAdvance = defineKernel({
   name: "randomAdvance",
-  bindings: () => [state("update")],
+  bindings: () => ({ state: updates(STATE) }),
   uniforms: {},
   grid: () => [1, 1, 1],
   source: () => "@compute @workgroup_size(1) fn main() { state[2] += 1u; }",

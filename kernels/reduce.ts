@@ -6,7 +6,6 @@
 // What a state is, and its numerics: reduction.ts.
 
 import {
-  type Binding,
   ceilDiv,
   defineKernel,
   ENTRY,
@@ -14,8 +13,10 @@ import {
   LINEAR_GROUP,
   linearGrid,
   type RowAxis,
+  reads,
   type StorageType,
   unroll,
+  writes,
 } from "./kernel.ts";
 import { chained } from "./shared/chain.ts";
 import {
@@ -68,13 +69,13 @@ const stateBuffer = ({ op, dtype }: ReduceSpec): string => {
   return words === 1 ? "array<u32>" : `array<vec${words}<u32>>`;
 };
 
-function bindings(spec: ReduceSpec): Binding[] {
+function buffers(spec: ReduceSpec) {
   const { op, dtype, stage, width } = spec;
   const elements = width === 4 ? `array<vec4<${dtype}>>` : `array<${dtype}>`;
-  return [
-    { name: "x", access: "read", type: stage === "final" ? stateBuffer(spec) : elements },
-    { name: "y", access: "write", type: stage === "partial" ? stateBuffer(spec) : `array<${reduceOutput(op, dtype)}>` },
-  ];
+  return {
+    x: reads(stage === "final" ? stateBuffer(spec) : elements),
+    y: writes(stage === "partial" ? stateBuffer(spec) : `array<${reduceOutput(op, dtype)}>`),
+  };
 }
 
 function features({ dtype, shuffle }: ReduceSpec): KernelFeature[] {
@@ -235,9 +236,9 @@ ${functions}
 }
 
 /** Reduction of x [outer, len, inner] over the middle axis: y [outer, inner], or states [outer, parts, inner]. */
-export const reduceLines = defineKernel<ReduceSpec, ReduceUniform>({
+export const reduceLines = defineKernel({
   name: "reduce",
-  bindings,
+  bindings: buffers,
   uniforms,
   features,
   source: (spec) =>
@@ -292,9 +293,9 @@ function offsetFunction(name: string, extent: string, stride: string, rank: numb
 }
 
 /** Reduction over scattered axes. Kept axes together are outer x inner lines, reduced axes together `len`; width 1. */
-export const reduceAxes = defineKernel<StridedReduceSpec, StridedReduceUniform>({
+export const reduceAxes = defineKernel({
   name: "reduce-strided",
-  bindings,
+  bindings: (spec: StridedReduceSpec) => buffers(spec),
   uniforms: stridedUniforms,
   features,
   source: (spec) =>

@@ -6,7 +6,17 @@
 // Mapping: a thread per output value of `width` channels. The gradient gathers over the outputs that read a cell, the exact
 // inverse of the same whole-number positions: no atomics, deterministic.
 
-import { ceilDiv, defineKernel, ENTRY, type Grid, LINEAR_GROUP, linearGrid, type RowAxis } from "./kernel.ts";
+import {
+  ceilDiv,
+  defineKernel,
+  ENTRY,
+  type Grid,
+  LINEAR_GROUP,
+  linearGrid,
+  type RowAxis,
+  reads,
+  writes,
+} from "./kernel.ts";
 import { bufferType, type FloatStorage, stored, valueType } from "./shared/row.ts";
 
 /** `width`: channels per access. */
@@ -178,18 +188,12 @@ ${rangeSource(spec)}
 }`;
 }
 
-const buffers = (from: string, to: string) => (spec: ResizeSpec) => {
-  const type = bufferType(spec.dtype, spec.width);
-  return [
-    { name: from, access: "read", type },
-    { name: to, access: "write", type },
-  ] as const;
-};
+const images = ({ dtype, width }: ResizeSpec): string => bufferType(dtype, width);
 
 /** y = x resized, at the source positions of `resizePositions` (one per axis, in the uniforms). */
-export const resize = defineKernel<ResizeSpec, keyof typeof uniforms>({
+export const resize = defineKernel({
   name: "resize",
-  bindings: buffers("x", "y"),
+  bindings: (spec: ResizeSpec) => ({ x: reads(images(spec)), y: writes(images(spec)) }),
   uniforms,
   features,
   source: forwardSource,
@@ -198,9 +202,9 @@ export const resize = defineKernel<ResizeSpec, keyof typeof uniforms>({
 });
 
 /** Gradient of `resize`, under the same uniforms. */
-export const resizeBackward = defineKernel<ResizeSpec, keyof typeof uniforms>({
+export const resizeBackward = defineKernel({
   name: "resizeBackward",
-  bindings: buffers("g", "dx"),
+  bindings: (spec: ResizeSpec) => ({ g: reads(images(spec)), dx: writes(images(spec)) }),
   uniforms,
   features,
   source: backwardSource,

@@ -5,7 +5,7 @@
 // neighbouring lines. Statistics in f32, max and sum in one pass (the sum is rescaled when the maximum grows). A row that
 // holds NaN or +inf, or nothing but -inf, becomes NaN, as in PyTorch: 0/0 and inf - inf are left to the arithmetic.
 
-import { type Binding, ceilDiv, defineKernel, linearGrid } from "./kernel.ts";
+import { ceilDiv, defineKernel, linearGrid, reads, writes } from "./kernel.ts";
 import { chained, type Sum, sumsOf } from "./shared/chain.ts";
 import {
   type AdapterTraits,
@@ -45,11 +45,7 @@ const teams = ({ outer, inner }: SoftmaxDims, spec: SoftmaxSpec): number =>
 const grid = (dims: SoftmaxDims, spec: SoftmaxSpec) => linearGrid(ceilDiv(teams(dims, spec), rowsPerGroup(spec)));
 const rows = (dims: SoftmaxDims, spec: SoftmaxSpec) => rowAxis(teams(dims, spec), spec, { blocks: dims.outer });
 
-const buffers = (spec: SoftmaxSpec, names: readonly string[]): Binding[] =>
-  names.map((name, i) => {
-    const access = i === names.length - 1 ? "write" : "read";
-    return { name, access, type: bufferType(spec.dtype, spec.width) };
-  });
+const lines = ({ dtype, width }: SoftmaxSpec): string => bufferType(dtype, width);
 
 // Strided lines keep one state per component; contiguous rows fold the components of a value into one state.
 const fold = (spec: SoftmaxSpec) => ({
@@ -153,9 +149,9 @@ ${rowEntry(spec)} {
 }
 
 /** Softmax (or log-softmax) of x [outer, len, inner] over its middle axis. */
-export const softmaxForward = defineKernel<SoftmaxSpec, Uniform>({
+export const softmaxForward = defineKernel({
   name: "softmax",
-  bindings: (spec) => buffers(spec, ["x", "y"]),
+  bindings: (spec: SoftmaxSpec) => ({ x: reads(lines(spec)), y: writes(lines(spec)) }),
   uniforms,
   features: rowFeatures,
   source: forwardSource,
@@ -164,9 +160,9 @@ export const softmaxForward = defineKernel<SoftmaxSpec, Uniform>({
 });
 
 /** Gradient of softmax (or log-softmax) from its output y and the upstream gradient g. */
-export const softmaxBackward = defineKernel<SoftmaxSpec, Uniform>({
+export const softmaxBackward = defineKernel({
   name: "softmaxBackward",
-  bindings: (spec) => buffers(spec, ["g", "y", "dx"]),
+  bindings: (spec: SoftmaxSpec) => ({ g: reads(lines(spec)), y: reads(lines(spec)), dx: writes(lines(spec)) }),
   uniforms,
   features: rowFeatures,
   source: backwardSource,

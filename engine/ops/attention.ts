@@ -57,10 +57,11 @@ const attentionGradient = defineOp({
   infer: ({ q, k, v, lse }, _: Attrs) => ({ dq: q, dk: k, dv: v, delta: lse }),
   run: (run) => {
     const { dims } = run.attrs;
-    const spec = specOf(run, run.inputs.q, run.attrs, "backward");
-    const buffers = { ...run.inputs, ...run.outputs };
-    run.dispatch(attentionBackwardQuery, spec, buffers, dims);
-    run.dispatch(attentionBackwardKey, { ...spec, packed: false }, buffers, dims);
+    const { o, ...read } = run.inputs;
+    const { dq, dk, dv, delta } = run.outputs;
+    const spec = specOf(run, read.q, run.attrs, "backward");
+    run.dispatch(attentionBackwardQuery, spec, { ...read, o, dq, delta }, dims);
+    run.dispatch(attentionBackwardKey, { ...spec, packed: false }, { ...read, delta, dk, dv }, dims);
   },
 });
 
@@ -89,13 +90,13 @@ const packedGradient = defineOp({
   operands: { g: "float", qkv: "float", o: "float", lse: "f32" },
   infer: ({ qkv, lse }, _: Attrs) => ({ dqkv: qkv, delta: lse }),
   run: (run) => {
-    const { qkv } = run.inputs;
+    const { qkv, o, g, lse } = run.inputs;
     const { dqkv, delta } = run.outputs;
     const { dims } = run.attrs;
     const spec = specOf(run, qkv, run.attrs, "backward");
-    const buffers = { ...run.inputs, q: qkv, k: qkv, v: qkv, delta, dq: dqkv, dkv: dqkv };
-    run.dispatch(attentionBackwardQuery, spec, buffers, dims);
-    run.dispatch(attentionBackwardKey, { ...spec, packed: true }, buffers, dims);
+    const read = { g, q: qkv, k: qkv, v: qkv, lse };
+    run.dispatch(attentionBackwardQuery, spec, { ...read, o, dq: dqkv, delta }, dims);
+    run.dispatch(attentionBackwardKey, { ...spec, packed: true }, { ...read, delta, dkv: dqkv }, dims);
   },
 });
 

@@ -79,15 +79,11 @@ const batchNormGradient = defineOp({
     const { spec, sizes } = planOf(inputs.x, attrs);
     const sums = temporary([batchNormSumRows(sizes.parts, spec), sizes.channels]);
     const { dz, ...results } = outputs;
-    const buffers = { ...inputs, ...results };
-    dispatch(
-      batchNormBackwardSums,
-      { ...spec, training },
-      { ...buffers, dz_out: dz, sums_out: sums },
-      { ...sizes, eps },
-    );
-    const g = dz ?? inputs.g;
-    dispatch(batchNormBackwardApply, { ...spec, training }, { ...buffers, g, sums_in: sums }, sizes);
+    const { x, weight } = inputs;
+    const written = { dz_out: dz, sums_out: sums };
+    dispatch(batchNormBackwardSums, { ...spec, training }, { ...inputs, ...written }, { ...sizes, eps });
+    const read = { g: dz ?? inputs.g, x, weight, sums_in: sums };
+    dispatch(batchNormBackwardApply, { ...spec, training }, { ...read, ...results }, sizes);
   },
 });
 
@@ -109,14 +105,12 @@ const batchNormOp = (training: boolean, savesResult: boolean) =>
         const moments: Described = { shape: [batchNormMomentRows(sizes.parts, spec), sizes.channels], dtype: "f32" };
         return { y: { shape: x.shape, dtype: x.dtype }, moments: training ? moments : undefined };
       },
-      run: ({ inputs, outputs, attrs, dispatch }) => {
+      run: ({ inputs, outputs: { y, moments }, attrs, dispatch }) => {
         const { eps, momentum, shape } = attrs;
         const { spec, sizes } = planOf(inputs.x, attrs);
-        const buffers = { ...inputs, ...outputs };
-        if (training) {
-          dispatch(batchNormStatistics, shape, buffers, sizes);
-          dispatch(batchNormApply, spec, buffers, { ...sizes, eps, momentum });
-        } else dispatch(batchNormInference, spec, buffers, { ...sizes, eps });
+        if (!moments) return dispatch(batchNormInference, spec, { ...inputs, y }, { ...sizes, eps });
+        dispatch(batchNormStatistics, shape, { x: inputs.x, moments }, sizes);
+        dispatch(batchNormApply, spec, { ...inputs, moments, y }, { ...sizes, eps, momentum });
       },
       saves: ["x", "weight", "bias", "moments", "running_mean", "running_var", ...(savesResult ? ["y" as const] : [])],
       vjp: (g, at) => {

@@ -37,10 +37,11 @@ const compactOp = defineOp({
     const spec = { live: inputs.live !== undefined };
     if (rows <= COMPACT_BLOCK) return dispatch(compactSmall, spec, { ...inputs, ...outputs }, { rows });
     const blocks = ceilDiv(rows, COMPACT_BLOCK);
-    const buffers = { ...inputs, ...outputs, counts: temporary([blocks], "u32") };
-    dispatch(countBlocks, spec, buffers, { rows });
-    dispatch(scanBlocks, {}, buffers, { blocks });
-    dispatch(writeBlocks, spec, buffers, { rows });
+    const { survivors, count } = outputs;
+    const counts = temporary([blocks], "u32");
+    dispatch(countBlocks, spec, { ...inputs, counts }, { rows });
+    dispatch(scanBlocks, {}, { counts, count }, { blocks });
+    dispatch(writeBlocks, spec, { ...inputs, counts, survivors }, { rows });
   },
 });
 

@@ -65,11 +65,12 @@ const crossEntropyGradient = single(
     infer: ({ logits }, _: Attrs) => ({ dz: logits }),
     run: (run) => {
       const { inputs, outputs, attrs } = run;
-      const sizes = sizesOf(inputs.logits);
+      const { logits: z, ...read } = inputs;
+      const sizes = sizesOf(z);
       const upstream = attrs.reduction === "none" ? "row" : "scalar";
       const dims = { ...sizes, smoothing: attrs.smoothing, scale: scaleOf(sizes.rows, attrs.reduction) };
       const spec = { ...specOf(run, inputs, attrs, "backward"), upstream } as const;
-      run.dispatch(crossEntropyBackward, spec, { ...inputs, z: inputs.logits, ...outputs }, dims);
+      run.dispatch(crossEntropyBackward, spec, { ...read, z, ...outputs }, dims);
     },
   }),
 );
@@ -95,10 +96,11 @@ const crossEntropyOp = single(
       const { inputs, attrs } = run;
       const { y, saved } = run.outputs;
       const { smoothing, reduction } = attrs;
-      const sizes = sizesOf(inputs.logits);
+      const { logits: z, ...read } = inputs;
+      const sizes = sizesOf(z);
       const loss = reduction === "none" ? y : run.temporary([sizes.rows]);
       const spec = specOf(run, inputs, attrs, "forward");
-      run.dispatch(crossEntropyForward, spec, { ...inputs, z: inputs.logits, loss, saved }, { ...sizes, smoothing });
+      run.dispatch(crossEntropyForward, spec, { ...read, z, loss, saved }, { ...sizes, smoothing });
       if (reduction !== "none") reduceAll(run, reduction, loss, y);
     },
     saves: ["logits", "labels", "distribution", "weight", "saved"],

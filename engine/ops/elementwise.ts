@@ -1,6 +1,11 @@
 // From one line about a function (expression, derivatives) to an op: broadcasting, dtypes, the launch, the vjp.
 
-import { type PointwiseFunction, type PointwiseSpec, pointwiseKernel } from "../../kernels/index.ts";
+import {
+  type PointwiseFunction,
+  type PointwiseSpec,
+  type PointwiseUniform,
+  pointwiseKernel,
+} from "../../kernels/index.ts";
 import { type DType, fromHalf, isFloat, toHalf } from "../dtype.ts";
 import { ArgumentError, DTypeError } from "../errors.ts";
 import type { Backward } from "../graph.ts";
@@ -144,15 +149,15 @@ export function launch(
   const shaped = operands.map((operand) => (typeof operand === "number" ? undefined : operand.shape));
   const layout = layoutOf(shaped, out.shape);
   const { shape, strides, inner, width, rank } = layout;
-  const dims: Record<string, number> = { n: out.size / width };
-  const bindings: Record<string, Tensor> = { out };
-  for (let i = 0; i < rank; i++) dims[`d${i}`] = shape[i] as number;
-  operands.forEach((operand, k) => {
-    const name = fn.operands[k] as string;
-    const isNumber = typeof operand === "number";
-    dims[`num_${name}`] = isNumber ? operand : 0;
-    for (let i = 0; i < rank; i++) dims[`${name}_${i}`] = isNumber ? 0 : ((strides[k] as number[])[i] as number);
-    if (!isNumber) bindings[`in_${name}`] = operand;
+  const dims: Record<PointwiseUniform, number> = { n: out.size / width };
+  const bindings: Record<`in_${string}`, Tensor> & { out: Tensor } = { out };
+  for (let i = 0; i < rank; i++) dims[`d${i}`] = shape[i] ?? 1;
+  fn.operands.forEach((name, k) => {
+    const operand = operands[k];
+    const isTensor = operand instanceof Tensor;
+    dims[`num_${name}`] = isTensor ? 0 : (operand ?? 0);
+    for (let i = 0; i < rank; i++) dims[`${name}_${i}`] = isTensor ? (strides[k]?.[i] ?? 0) : 0;
+    if (isTensor) bindings[`in_${name}`] = operand;
   });
   const spec: PointwiseSpec = {
     types: operands.map((operand) => (typeof operand === "number" ? "number" : operand.dtype)).join(","),

@@ -69,11 +69,12 @@ const selectGradient: PickedGradient = single(
       const { width, dims } = rowsOf(attrs.shape, attrs.axis, sizes.N);
       const spec = { dtype: floatStorage(g), width };
       if (isScanCheaper(dims)) return dispatch(sumRowsScanned, spec, { g, index, dx }, dims);
-      const ends = temporary([2 * dims.rows], "u32");
-      const next = temporary([dims.count], "u32");
+      const { rows, count } = dims;
+      const ends = temporary([2 * rows], "u32");
+      const next = temporary([count], "u32");
       launch("indexSelect", { name: "full", operands: ["value"], expr: "value" }, [0], ends, "u32");
-      dispatch(markRows, {}, { index, ends }, dims);
-      dispatch(linkRows, {}, { index, ends, next }, dims);
+      dispatch(markRows, {}, { index, ends }, { rows, count });
+      dispatch(linkRows, {}, { index, ends, next }, { rows, count });
       dispatch(sumRowsLinked, spec, { g, ends, next, dx }, dims);
     },
     saves: ["index"],
@@ -252,6 +253,7 @@ export function scatterRows(target: Tensor, index: Tensor, x: Tensor, options: {
     throw new ShapeError(`scatterRows: count must be u32[1]; got ${describe(count)}.`);
   }
   const { width, dims } = rowsOf(target.shape, 0, index.size);
+  const { outer: _, ...sizes } = dims;
   const spec = { unit: unitOf(storageType(x.dtype)), width, live: count !== undefined };
-  dispatch(target.device, "scatterRows", scatterRowsKernel, spec, { x, index, y: target, live: count }, dims);
+  dispatch(target.device, "scatterRows", scatterRowsKernel, spec, { x, index, y: target, live: count }, sizes);
 }

@@ -14,11 +14,18 @@ import {
 } from "../../kernels/index.ts";
 import { isFloat } from "../dtype.ts";
 import { DTypeError, readOptions, ShapeError } from "../errors.ts";
-import type { TensorsByName } from "../graph.ts";
 import { defineOp, type Launcher, single } from "../op.ts";
 import { broadcastShapes, broadcastStrides, collapse, type Described, describe, numel, type Shape } from "../shape.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
-import { checkFused, FUSED, type FusedAttrs, type FusedOptions, fusedAttrs, throughActivation } from "./activation.ts";
+import {
+  checkFused,
+  FUSED,
+  type FusedAttrs,
+  type FusedOperands,
+  type FusedOptions,
+  fusedAttrs,
+  throughActivation,
+} from "./activation.ts";
 import { sumTo } from "./reduce.ts";
 import { floatStorage, sizeClass } from "./rowwise.ts";
 import { expand } from "./shape.ts";
@@ -95,13 +102,21 @@ function checkBatches(a: Described, b: Described, leadA: Shape, leadB: Shape): v
 const innerMessage = (op: string, a: Described, b: Described, ka: number, kb: number, note = ""): string =>
   `${op}: inner dimensions must match; got ${describe(a)} x ${describe(b)}${note} (${ka} != ${kb}).`;
 
+/** What a product reads and writes. */
+interface Factors extends FusedOperands {
+  readonly a: Tensor;
+  readonly b: Tensor;
+  readonly c: Tensor;
+  readonly pre?: Tensor | undefined;
+}
+
 /** Dispatches one batched product into `c`. */
 function runMatmul(
   { device, dispatch, temporary, choose }: Launcher,
   plan: Plan,
   attrs: MatmulAttrs,
   epilogue: EpilogueSpec,
-  bindings: TensorsByName & { readonly c: Tensor },
+  bindings: Factors,
 ): void {
   const { m, n, k } = plan;
   const dtype = floatStorage(bindings.c);

@@ -62,7 +62,7 @@ const layerNormGradient = defineOp({
     const parts = isPartial ? layerNormTeams(rows, spec) : Math.ceil(rows / chunk);
     const partials = weight && run.temporary([parts, 2, len]);
     run.dispatch(layerNormBackward, spec, { g, x, stats, dx, weight, partials }, { rows, len });
-    if (!partials) return;
+    if (!partials || !dweight || !dbias) return;
     if (!isPartial) run.dispatch(layerNormParameterSums, spec, { g, x, stats, partials }, { rows, len, parts, chunk });
     const sums = { partials, first: dweight, second: dbias };
     run.dispatch(columnSums, columnSumsSpec(spec.width, run.device.info), sums, { parts, len });

@@ -57,22 +57,19 @@ function check(op: string, tensors: Readonly<Record<string, Tensor | undefined>>
 }
 
 /** The structure that all optimisers share, checked, with the bindings that go with it. */
-function common(
+function common<T extends Readonly<Record<string, Tensor | undefined>>>(
   op: string,
   { values, grads, decay, clip }: StepTensors,
-  state: Readonly<Record<string, Tensor | undefined>>,
+  state: T,
   weightDecay: number,
 ) {
   check(op, { values, grads, ...state }, values.size);
   check(op, { decay }, Math.ceil(values.size / BLOCK));
   check(op, { clip }, 2);
   const kind = weightDecay === 0 ? "none" : decay ? "blocks" : "all";
-  const given = Object.entries({ ...state, decay, clip }).filter(
-    (entry): entry is [string, Tensor] => entry[1] !== undefined,
-  );
   return {
     spec: { width: widthOf(values), decay: kind, clip: clip !== undefined } as const,
-    bindings: { w: values, g: grads, ...Object.fromEntries(given) },
+    bindings: { w: values, g: grads, ...state, decay, clip },
   };
 }
 
@@ -95,14 +92,7 @@ export function sgdStep(
   const { spec, bindings } = common("sgdStep", on, { m }, weightDecay);
   check("sgdStep", { hyper, lr, now });
   const full = { ...spec, momentum: m !== undefined, nesterov, dampening: now !== undefined };
-  dispatch(
-    values.device,
-    "sgdStep",
-    sgdKernel,
-    full,
-    { ...bindings, hyper, lr, ...(now && { now }) },
-    { n: values.size, weightDecay },
-  );
+  dispatch(values.device, "sgdStep", sgdKernel, full, { ...bindings, hyper, lr, now }, { n: values.size, weightDecay });
 }
 
 /** Counts a step (`step`: u32[1]) and returns what Adam, or SGD with dampening, needs in it: f32[8]. */

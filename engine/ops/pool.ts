@@ -50,6 +50,10 @@ interface Windows extends Image {
   readonly sw: number;
   readonly pt: number;
   readonly pl: number;
+}
+
+/** Windows of an average: whether padding counts, 0 or 1. */
+interface AverageWindows extends Windows {
   readonly includePad: number;
 }
 
@@ -90,7 +94,7 @@ const maxSpec = (x: Described, dims: Windows): PoolSpec => {
   return dims.kh * dims.kw > MAX_PACKED_WINDOW ? { width: 1, dtype: floatStorage(x) } : specOf(x, dims);
 };
 
-function windowsOf(op: string, x: Tensor, options: AvgPoolOptions): Windows {
+function windowsOf(op: string, x: Tensor, options: PoolOptions): Windows {
   const image = imageOf(op, x);
   const [kh, kw] = pairOf(op, "kernel", options.kernel, 1);
   const [sh, sw] = pairOf(op, "stride", options.stride ?? options.kernel, 1);
@@ -106,7 +110,7 @@ function windowsOf(op: string, x: Tensor, options: AvgPoolOptions): Windows {
       `${op}: the kernel must fit in the padded image; got kernel [${kh}, ${kw}], padding [${pt}, ${pl}] and ${describe(x)}.`,
     );
   }
-  return { ...image, oh, ow, kh, kw, sh, sw, pt, pl, includePad: options.countIncludePad === false ? 0 : 1 };
+  return { ...image, oh, ow, kh, kw, sh, sw, pt, pl };
 }
 
 const maxGrad = single(
@@ -138,13 +142,13 @@ const maxOp = defineOp({
 });
 
 /** Fixed windows, or windows that adapt to the sizes. */
-type Average = { readonly adaptive: boolean; readonly dims: Windows };
+type Average = { readonly adaptive: boolean; readonly dims: AverageWindows };
 
-const averageGrad: (inputs: { readonly g: Tensor }, attrs: Average & Grad<Windows>) => Tensor = single(
+const averageGrad: (inputs: { readonly g: Tensor }, attrs: Average & Grad<AverageWindows>) => Tensor = single(
   defineOp({
     name: "avgPool2dBackward",
     operands: { g: "float" },
-    infer: (_, { to }: Average & Grad<Windows>) => ({ dx: to }),
+    infer: (_, { to }: Average & Grad<AverageWindows>) => ({ dx: to }),
     run: ({ inputs: { g }, outputs: { dx }, attrs: { adaptive, dims, to }, dispatch }) =>
       dispatch(avgPoolBackward, { ...specOf(to, dims), adaptive }, { g, dx }, dims),
     saves: [],
@@ -177,7 +181,8 @@ export function maxPool2d(x: Tensor, options: PoolOptions): Tensor {
 
 /** Mean of each window. */
 export function avgPool2d(x: Tensor, options: AvgPoolOptions): Tensor {
-  const dims = windowsOf("avgPool2d", x, readOptions("avgPool2d", options, AVERAGE));
+  const { countIncludePad = true, ...windows } = readOptions("avgPool2d", options, AVERAGE);
+  const dims = { ...windowsOf("avgPool2d", x, windows), includePad: Number(countIncludePad) };
   return averageOp({ x }, { adaptive: false, dims });
 }
 

@@ -133,8 +133,9 @@ function filler(name: string, kind: RandomKind, dtype: DType) {
       operands: { state: "u32" },
       infer: (_, { shape }: Draw) => ({ y: { shape, dtype } }),
       run: ({ inputs: { state }, outputs: { y }, attrs, dispatch }) => {
-        const n = numel(attrs.shape);
-        dispatch(randomFill, { kind, width: n % 4 === 0 ? 4 : 1 }, { state, y }, { ...attrs, n });
+        const { shape, ...dims } = attrs;
+        const n = numel(shape);
+        dispatch(randomFill, { kind, width: n % 4 === 0 ? 4 : 1 }, { state, y }, { ...dims, n });
       },
     }),
   );

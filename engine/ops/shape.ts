@@ -326,8 +326,8 @@ const concatOp = single(
       const rows = numel(y.shape.slice(0, axis));
       const lens = shapes.map((shape) => (rows === 0 ? 0 : numel(shape) / rows));
       for (const { kernel, spec, dims, inputs: own } of planConcat(unitOf(storageType(y.dtype)), rows, lens)) {
-        const bindings = Object.fromEntries(own.map((i, k) => [`x${k}`, inputs[i]]));
-        dispatch(kernel, spec, { ...bindings, y }, dims, { rows: axis > 0 ? rows : 0 });
+        const [x0, x1, x2, x3, x4, x5] = own.map((i) => inputs[i]);
+        if (x0) dispatch(kernel, spec, { x0, x1, x2, x3, x4, x5, y }, dims, { rows: axis > 0 ? rows : 0 });
       }
     },
     saves: [],

@@ -22,7 +22,7 @@ import {
   single,
   type Tensor,
 } from "../../engine/functions.ts";
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid } from "../../kernels/index.ts";
+import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, updates, writes } from "../../kernels/index.ts";
 
 /** Structure of a decision. */
 export type DecideSpec = {
@@ -68,16 +68,16 @@ export function decideError(score: PlainScore, level: number, classes: number, t
 export const exitDecideKernel = defineKernel({
   name: "exitDecide",
   uniforms: { n: "u32", classes: "u32", exit: "i32", sharpness: "f32" },
-  bindings: ({ live }: DecideSpec) => [
-    { name: "logits", access: "read", type: "array<f32>" },
-    { name: "ids", access: "read", type: "array<i32>" },
-    { name: "thresholds", access: "read", type: "array<f32>" },
-    ...(live ? ([{ name: "live", access: "read", type: "array<u32>" }] as const) : []),
-    { name: "stays", access: "write", type: "array<u32>" },
-    { name: "answers", access: "update", type: "array<i32>" },
-    { name: "exits", access: "update", type: "array<i32>" },
-    { name: "scores", access: "update", type: "array<f32>" },
-  ],
+  bindings: ({ live }: DecideSpec) => ({
+    logits: reads("array<f32>"),
+    ids: reads("array<i32>"),
+    thresholds: reads("array<f32>"),
+    live: live ? reads("array<u32>") : undefined,
+    stays: writes("array<u32>"),
+    answers: updates("array<i32>"),
+    exits: updates("array<i32>"),
+    scores: updates("array<f32>"),
+  }),
   source: ({ score, isLast, byClass, live }) => `
 fn log1p_over(x: f32) -> f32 {
   if (x > 1.0) { return log(1.0 + x) / x; }

@@ -10,7 +10,7 @@
 
 import type { Kinds } from "../../base/index.ts";
 import { ArgumentError, checkOneOf, checkTensors, defineOp, readOptions, type Tensor } from "../../engine/functions.ts";
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid } from "../../kernels/index.ts";
+import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "../../kernels/index.ts";
 
 /** How an exit's answer bears on the exits behind it. */
 export type GateMode = "hard" | "soft" | "confidence" | "open";
@@ -31,13 +31,13 @@ const RESIDUAL: Readonly<Record<GateMode, string>> = {
 export const exitGatesKernel = defineKernel({
   name: "exitGates",
   uniforms: { n: "u32", exits: "u32", classes: "u32", tau: "f32", kappa: "f32", leak: "f32" },
-  bindings: (_spec: GateSpec) => [
-    { name: "logits", access: "read", type: "array<f32>" },
-    { name: "labels", access: "read", type: "array<i32>" },
-    { name: "schedule", access: "read", type: "array<f32>" },
-    { name: "weights", access: "write", type: "array<f32>" },
-    { name: "eligibility", access: "write", type: "array<f32>" },
-  ],
+  bindings: (_spec: GateSpec) => ({
+    logits: reads("array<f32>"),
+    labels: reads("array<i32>"),
+    schedule: reads("array<f32>"),
+    weights: writes("array<f32>"),
+    eligibility: writes("array<f32>"),
+  }),
   source: ({ mode, normalise }) => `
 fn residual(row: u32, label: u32) -> f32 {
   var top = logits[row];

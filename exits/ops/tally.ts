@@ -8,7 +8,7 @@
 
 import type { Kinds } from "../../base/index.ts";
 import { checkTensors, defineOp, describe, readOptions, ShapeError, type Tensor } from "../../engine/functions.ts";
-import { defineKernel, ENTRY } from "../../kernels/index.ts";
+import { defineKernel, ENTRY, reads, updates } from "../../kernels/index.ts";
 
 /** Structure: whether there is a loss to add. */
 export type TallySpec = { readonly loss: boolean };
@@ -24,12 +24,12 @@ export const tallySize = (exits: number): number => 2 * (TALLY_HEAD + 2 * exits)
 export const exitTallyKernel = defineKernel({
   name: "exitTally",
   uniforms: { n: "u32", exits: "u32", classes: "u32" },
-  bindings: ({ loss }: TallySpec) => [
-    { name: "logits", access: "read", type: "array<f32>" },
-    { name: "labels", access: "read", type: "array<i32>" },
-    ...(loss ? ([{ name: "loss", access: "read", type: "array<f32>" }] as const) : []),
-    { name: "totals", access: "update", type: "array<f32>" },
-  ],
+  bindings: ({ loss }: TallySpec) => ({
+    logits: reads("array<f32>"),
+    labels: reads("array<i32>"),
+    loss: loss ? reads("array<f32>") : undefined,
+    totals: updates("array<f32>"),
+  }),
   source: ({ loss }) => `
 var<workgroup> parts: array<vec3f, ${WORKGROUP}>;
 // The bits go through a number that no compiler knows to be 0: it would take the rounding, too, for 0.

@@ -1,7 +1,7 @@
 // What a matrix product or convolution does to a quad of C before it is written: bias, residual, activation.
 // y = activation(x W + bias [+ residual]) [+ residual]; everything in f32, rounded once when stored.
 
-import type { Binding } from "../kernel.ts";
+import { reads, writes } from "../kernel.ts";
 import { ACTIVATIONS, type Activation } from "./activations.ts";
 import { arrayType, quadLoad, quadStore } from "./gemm.ts";
 import { mathFunctions, mathTypes } from "./math.ts";
@@ -21,13 +21,13 @@ export type EpilogueSpec = {
 export const NO_EPILOGUE: EpilogueSpec = { bias: false, activation: "none", residual: "none", keep: false };
 
 /** Bindings an epilogue needs, after the kernel's own. */
-export function epilogueBindings(spec: EpilogueSpec, dtype: "f32" | "f16", isVec: boolean): readonly Binding[] {
+export function epilogueBindings(spec: EpilogueSpec, dtype: "f32" | "f16", isVec: boolean) {
   const type = arrayType(dtype, isVec);
-  return [
-    ...(spec.bias ? [{ name: "bias", access: "read", type } as const] : []),
-    ...(spec.residual !== "none" ? [{ name: "residual", access: "read", type } as const] : []),
-    ...(spec.keep ? [{ name: "pre", access: "write", type } as const] : []),
-  ];
+  return {
+    bias: spec.bias ? reads(type) : undefined,
+    residual: spec.residual === "none" ? undefined : reads(type),
+    pre: spec.keep ? writes(type) : undefined,
+  };
 }
 
 /**

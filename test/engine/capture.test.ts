@@ -1,7 +1,7 @@
 // Capture and replay: equal to eager bit for bit, private memory, declared changes, refusals word for word.
 
 import * as s from "../../engine/index.ts";
-import type { Kernel } from "../../kernels/index.ts";
+import { defineKernel, reads, writes } from "../../kernels/index.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { sample } from "../kernels/lab.ts";
@@ -206,17 +206,14 @@ live("covers the first n rows only, n known on the GPU alone", async () => {
 });
 
 live("refuses a kernel whose rows do not describe its grid", async () => {
-  const kernel = {
+  const kernel = defineKernel({
     name: "halves",
-    bindings: () => [
-      { name: "x", access: "read", type: "array<f32>" } as const,
-      { name: "y", access: "write", type: "array<f32>" } as const,
-    ],
+    bindings: () => ({ x: reads("array<f32>"), y: writes("array<f32>") }),
     uniforms: { n: "u32" },
     source: () => "@compute @workgroup_size(1) fn main() { y[0] = x[0]; }",
     grid: ({ n }) => [n, 2, 1],
     rows: ({ n }) => ({ axis: 0, units: n, perGroup: 2, blocks: n }),
-  } satisfies Kernel<Record<string, never>, "n">;
+  });
   const op = s.defineOp({
     name: "halves",
     operands: { x: "f32 N" },

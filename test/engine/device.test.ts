@@ -2,7 +2,7 @@
 
 import { create } from "webgpu";
 import * as s from "../../engine/index.ts";
-import { defineKernel } from "../../kernels/index.ts";
+import { defineKernel, writes } from "../../kernels/index.ts";
 import { adapterSuite, device, gpuSuite } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
 import { messageOf, rejectionOf } from "./messages.ts";
@@ -42,7 +42,7 @@ test("a kernel that does not compile is an error with its name", async () => {
   const broken = defineKernel({
     name: "broken",
     uniforms: {},
-    bindings: () => [{ name: "y", access: "write", type: "array<f32>" }],
+    bindings: () => ({ y: writes("array<f32>") }),
     source: () => "@compute @workgroup_size(1) fn main() { y[0] = nothing; }",
     grid: () => [1, 1, 1],
   });

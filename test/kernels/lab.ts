@@ -1,8 +1,8 @@
 // Runs kernels on a bare WebGPU device, without the engine: for tests that compare a kernel's text with a formula.
 // Outputs start as NaN bits, and pipelines are made inside an error scope, so a shader that fails cannot seem to work.
 
-import type { Kernel, Spec } from "../../kernels/kernel.ts";
-import { pipelineKey, shaderText } from "../../kernels/kernel.ts";
+import type { ByName, Dims, Exactly, Kernel, Spec } from "../../kernels/kernel.ts";
+import { bindingsOf, pipelineKey, shaderText } from "../../kernels/kernel.ts";
 import { atEnd } from "../harness.ts";
 
 /** Host memory of one binding; a `number` asks for that many poisoned 32-bit words. */
@@ -38,13 +38,10 @@ export async function hasF16(): Promise<boolean> {
   return (await lab).device.features.has("shader-f16");
 }
 
-async function pipelineOf<S extends Spec, U extends string>(
-  kernel: Kernel<S, U>,
-  spec: S,
-): Promise<GPUComputePipeline> {
+async function pipelineOf(kernel: Kernel, spec: Spec): Promise<GPUComputePipeline> {
   lab ??= open();
   const { device, pipelines } = await lab;
-  const key = pipelineKey(kernel as unknown as Kernel, spec);
+  const key = pipelineKey(kernel, spec);
   const known = pipelines.get(key);
   if (known) return known;
   const code = shaderText(kernel, spec);
@@ -60,15 +57,25 @@ async function pipelineOf<S extends Spec, U extends string>(
 const POISON = 0xffffffff;
 
 /** Runs one dispatch and returns the words of every binding afterwards, by name. */
-export async function runKernel<S extends Spec, U extends string>(
-  kernel: Kernel<S, U>,
-  spec: S,
-  dims: Readonly<Record<U, number>>,
-  contents: Readonly<Record<string, Contents>>,
+export async function runKernel<S extends Spec, U extends string, N extends string, G extends ByName<N, Contents>>(
+  kernel: Kernel<S, U, N>,
+  spec: NoInfer<S>,
+  dims: Dims<NoInfer<U>>,
+  contents: Exactly<G, N>,
+): Promise<Record<string, Words>> {
+  return runByName(kernel, spec, dims, contents);
+}
+
+/** The same where the names of a table's buffers are known at run time only. */
+export async function runByName(
+  kernel: Kernel,
+  spec: Spec,
+  dims: Dims,
+  contents: Readonly<Record<string, Contents | undefined>>,
 ): Promise<Record<string, Words>> {
   const pipeline = await pipelineOf(kernel, spec);
   const { device } = await (lab as Promise<Lab>);
-  const buffers = kernel.bindings(spec).map(({ name, access }) => {
+  const buffers = bindingsOf(kernel, spec).map(({ name, access }) => {
     const given = contents[name];
     if (given === undefined) throw new Error(`${kernel.name}: no contents for ${name}`);
     const words = typeof given === "number" ? new Uint32Array(given).fill(POISON) : given;
@@ -137,17 +144,13 @@ export class Words {
   }
 }
 
-function uniformBuffer<U extends string>(
-  device: GPUDevice,
-  kernel: Kernel<Spec, U> | Kernel<never, U>,
-  dims: Readonly<Record<U, number>>,
-): GPUBuffer | undefined {
-  const names = Object.keys(kernel.uniforms) as U[];
+function uniformBuffer(device: GPUDevice, kernel: Kernel, dims: Dims): GPUBuffer | undefined {
+  const names = Object.keys(kernel.uniforms);
   if (names.length === 0) return undefined;
   const view = new DataView(new ArrayBuffer(Math.ceil(names.length / 4) * 16));
   names.forEach((name, i) => {
-    if (kernel.uniforms[name] === "f32") view.setFloat32(4 * i, dims[name], true);
-    else view.setInt32(4 * i, dims[name], true);
+    if (kernel.uniforms[name] === "f32") view.setFloat32(4 * i, dims[name] as number, true);
+    else view.setInt32(4 * i, dims[name] as number, true);
   });
   const buffer = device.createBuffer({
     size: view.byteLength,

@@ -14,7 +14,7 @@ import {
 } from "../../kernels/optim.ts";
 import { adapterSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
-import { close, runKernel, sample } from "./lab.ts";
+import { close, runByName, runKernel, sample } from "./lab.ts";
 
 const test = adapterSuite("optim");
 
@@ -58,7 +58,7 @@ async function check(row: Check, n: number): Promise<void> {
     buffers["g"] = sample(n, 10 + t);
     buffers["hyper"] = packHyper(lr, momentum);
     buffers["lr"] = Float32Array.of(lr);
-    const advanced = await runKernel(
+    const advanced = await runByName(
       optimAdvance,
       {},
       { dampening, logBeta2: logBeta(beta2) },
@@ -122,7 +122,7 @@ const checks: readonly Check[] = [
     title: "sgd",
     state: [],
     rule: sgd(0, false, 0),
-    step: (width, dims, b) => runKernel(sgdKernel, { ...sgdSpec, width }, dims, b),
+    step: (width, dims, b) => runByName(sgdKernel, { ...sgdSpec, width }, dims, b),
     decay: "none",
   },
   {
@@ -130,7 +130,7 @@ const checks: readonly Check[] = [
     state: ["m"],
     rule: sgd(0.9, false, 0.3),
     step: (width, dims, b) =>
-      runKernel(sgdKernel, { ...sgdSpec, width, momentum: true, dampening: true, decay: "all" }, dims, b),
+      runByName(sgdKernel, { ...sgdSpec, width, momentum: true, dampening: true, decay: "all" }, dims, b),
     momentum: 0.9,
     weightDecay: 0.05,
     decay: "all",
@@ -141,7 +141,7 @@ const checks: readonly Check[] = [
     state: ["m"],
     rule: sgd(0.9, true, 0),
     step: (width, dims, b) =>
-      runKernel(sgdKernel, { ...sgdSpec, width, momentum: true, nesterov: true, decay: "blocks", clip: true }, dims, b),
+      runByName(sgdKernel, { ...sgdSpec, width, momentum: true, nesterov: true, decay: "blocks", clip: true }, dims, b),
     momentum: 0.9,
     weightDecay: 0.05,
     decay: "blocks",
@@ -151,7 +151,7 @@ const checks: readonly Check[] = [
     title: "adam",
     state: ["m", "v"],
     rule: adam(0.9, 0.999, 1e-8, false, false),
-    step: (width, dims, b) => runKernel(adamKernel, { ...adamSpec, width }, { ...dims, eps: 1e-8, ...betas(0.999) }, b),
+    step: (width, dims, b) => runByName(adamKernel, { ...adamSpec, width }, { ...dims, eps: 1e-8, ...betas(0.999) }, b),
     momentum: 0.9,
     beta2: 0.999,
     decay: "none",
@@ -161,7 +161,7 @@ const checks: readonly Check[] = [
     state: ["m", "v", "top"],
     rule: adam(0.8, 0.3, 1e-6, false, true),
     step: (width, dims, b) =>
-      runKernel(
+      runByName(
         adamKernel,
         { ...adamSpec, width, amsgrad: true, decay: "all" },
         { ...dims, eps: 1e-6, ...betas(0.3) },
@@ -177,7 +177,7 @@ const checks: readonly Check[] = [
     state: ["m", "v", "top"],
     rule: adam(0.9, 0.999, 1e-8, true, true),
     step: (width, dims, b) =>
-      runKernel(
+      runByName(
         adamKernel,
         { width, decay: "blocks", clip: true, decoupled: true, amsgrad: true },
         { ...dims, eps: 1e-8, ...betas(0.999) },
@@ -193,7 +193,7 @@ const checks: readonly Check[] = [
     title: "rmsprop with decay",
     state: ["v"],
     rule: rmsprop(0.9, 1e-8, 0, false),
-    step: (width, dims, b) => runKernel(rmspropKernel, { ...rmsSpec, width, decay: "all" }, { ...dims, ...rms }, b),
+    step: (width, dims, b) => runByName(rmspropKernel, { ...rmsSpec, width, decay: "all" }, { ...dims, ...rms }, b),
     weightDecay: 0.1,
     decay: "all",
   },
@@ -202,7 +202,7 @@ const checks: readonly Check[] = [
     state: ["v", "m", "q"],
     rule: rmsprop(0.9, 1e-8, 0.9, true),
     step: (width, dims, b) =>
-      runKernel(rmspropKernel, { ...rmsSpec, width, momentum: true, centered: true }, { ...dims, ...rms }, b),
+      runByName(rmspropKernel, { ...rmsSpec, width, momentum: true, centered: true }, { ...dims, ...rms }, b),
     momentum: 0.9,
     decay: "none",
   },
@@ -216,7 +216,7 @@ for (const row of checks) {
 
 test("an empty buffer runs nothing", async () => {
   const none = new Float32Array(0);
-  const got = await runKernel(
+  const got = await runByName(
     sgdKernel,
     { ...sgdSpec, width: 4 },
     { n: 0, weightDecay: 0 },
@@ -248,7 +248,7 @@ test("bias corrections hold their digits at the first, the tenth and the hundred
         step: Uint32Array.of(before),
         now: NOW,
       };
-      const got = await runKernel(optimAdvance, {}, { dampening: 0.5, logBeta2: logBeta(beta2) }, contents);
+      const got = await runByName(optimAdvance, {}, { dampening: 0.5, logBeta2: logBeta(beta2) }, contents);
       const t = before + 1;
       assert.is(got["step"]!.u32[0], t);
       const want = [t, 0.25 / (1 - momentum ** t), Math.sqrt(1 - beta2 ** t), t === 1 ? 1 : 0.5];
