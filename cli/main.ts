@@ -5,6 +5,7 @@ import { calibrateHelp, runCalibrate } from "./commands/calibrate.ts";
 import { dataHelp, runData } from "./commands/data.ts";
 import { doctorHelp, runDoctor } from "./commands/doctor.ts";
 import { evaluateHelp, runEvaluate } from "./commands/evaluate.ts";
+import { exportHelp, runExport } from "./commands/export.ts";
 import { methodsHelp, runMethods } from "./commands/methods.ts";
 import { reportHelp, runReport } from "./commands/report.ts";
 import { runAll, runHelp } from "./commands/run.ts";
@@ -26,6 +27,7 @@ const commands: Readonly<Record<string, Command>> = {
   calibrate: { help: calibrateHelp, run: runCalibrate },
   evaluate: { help: evaluateHelp, run: runEvaluate },
   report: { help: reportHelp, run: runReport },
+  export: { help: exportHelp, run: runExport },
   methods: { help: methodsHelp, run: runMethods },
   data: { help: dataHelp, run: runData },
   doctor: { help: doctorHelp, run: runDoctor },

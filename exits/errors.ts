@@ -11,3 +11,8 @@ export class TrainingError extends SortieError {
 export class CheckpointError extends SortieError {
   override readonly name = "CheckpointError";
 }
+
+/** A model file that is none, is damaged, is of a newer version, or did not arrive. */
+export class ModelError extends SortieError {
+  override readonly name = "ModelError";
+}

@@ -16,6 +16,7 @@ const OWN = {
   policy: "policy.json",
   evaluation: "evaluation.json",
   report: "report.html",
+  model: "model.sortie.safetensors",
 } as const;
 
 /** The parts whose logits are kept. */

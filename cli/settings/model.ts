@@ -4,9 +4,9 @@ import type { OptionSet } from "../../base/index.ts";
 import { type AugmentOptions, CGT_AUGMENTATION, createLoader, type Splits } from "../../data/index.ts";
 import type { Device } from "../../engine/index.ts";
 import {
+  buildNetwork,
   METHODS,
   type MultiExit,
-  multiExit,
   type Objective,
   OPTIMIZERS,
   type OptimizerRecipe,
@@ -15,7 +15,6 @@ import {
   type ScheduleRecipe,
   type TrainOptions,
 } from "../../exits/index.ts";
-import { BACKBONES } from "../../nn/index.ts";
 import { downloadProgress } from "../commands/data.ts";
 import type { Config } from "./config.ts";
 import type { Print } from "./flags.ts";
@@ -27,16 +26,21 @@ export async function loadData({ data, seed }: Config, print: Print): Promise<Sp
   return knownSet("train", name).load({ ...defined({ ...options, seed }), onProgress: downloadProgress(print) });
 }
 
+/** What images a network is for. */
+export interface ImageSpec {
+  readonly shape: readonly [number, number, number];
+  readonly classes: readonly string[];
+}
+
 /** The network of a run, for images as the data has them. @throws ArgumentError for what cannot be made. */
-export function makeNetwork({ model, seed }: Config, { train }: Pick<Splits, "train">, device: Device): MultiExit {
+export function makeNetwork(
+  { model, seed }: Config,
+  { train }: { readonly train: ImageSpec },
+  device: Device,
+): MultiExit {
   const { backbone, exits = [], head, last, ...options } = model;
-  const site = { input: train.shape, classes: train.classes.length, seed, device };
-  return multiExit(BACKBONES[backbone]!.make(options, site), {
-    after: exits,
-    head,
-    ...(last !== "own" && { last }),
-    seed,
-  });
+  const images = { input: train.shape, classes: train.classes.length };
+  return buildNetwork({ backbone, options, ...images, exits, head, last }, { seed, device });
 }
 
 /** The objective of a run. */

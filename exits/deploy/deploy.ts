@@ -134,7 +134,8 @@ async function recordCompaction(
 }
 
 const CLASSIFY: Kinds<ClassifyOptions> = { notFinite: "string" };
-const DEPLOY: Kinds<DeployOptions> = { batch: "number", normalise: "any", scaling: "any", anyOrigin: "boolean" };
+/** What `deploy` takes. */
+export const DEPLOY: Kinds<DeployOptions> = { batch: "number", normalise: "any", scaling: "any", anyOrigin: "boolean" };
 
 /**
  * Makes a classifier of a trained network and a policy: a certified result, a whole decoded policy file, or thresholds set by hand.

@@ -39,18 +39,24 @@ export async function saveCheckpoint(
   tensors: ReadonlyMap<string, Tensor>,
   { position, run }: { readonly position: Position; readonly run: RunOptions },
 ): Promise<boolean> {
-  const names = [...tensors.keys()];
+  const values = await stored(tensors);
+  if (!values) return false;
+  const metadata = { format: FORMAT, version: VERSION, run: JSON.stringify(run), position: JSON.stringify(position) };
+  await writeSealed(path, values, metadata);
+  return true;
+}
+
+/** Tensors as a file holds them; undefined if a value is not finite. */
+export async function stored(
+  tensors: ReadonlyMap<string, Tensor>,
+): Promise<readonly (readonly [name: string, tensor: StoredTensor])[] | undefined> {
   const data = await read([...tensors.values()]);
-  if (!data.every((values) => values.every(Number.isFinite))) return false;
-  const stored = names.map((name, i): readonly [string, StoredTensor] => {
-    const { shape, dtype } = tensors.get(name) as Tensor;
+  if (!data.every((values) => values.every(Number.isFinite))) return undefined;
+  return [...tensors].map(([name, { shape, dtype }], i) => {
     const values = data[i] as Float32Array | Uint32Array | Int32Array;
     if (storedAs(dtype) === "I32") return [name, { dtype: "I32", shape, data: new Int32Array(values.buffer) }];
     return [name, { dtype: "F32", shape, data: values as Float32Array }];
   });
-  const metadata = { format: FORMAT, version: VERSION, run: JSON.stringify(run), position: JSON.stringify(position) };
-  await writeSealed(path, stored, metadata);
-  return true;
 }
 
 /** How messages call a source. */
@@ -149,6 +155,12 @@ function isPosition(value: unknown, steps: number): value is Position {
   return isStep(step) && (best === undefined || (isStep(best?.step) && Number.isFinite(best.accuracy)));
 }
 
+/** What run a checkpoint says that it is of. @throws CheckpointError for a file that is none, or was damaged since it was written. */
+export async function checkpointRun(source: SafetensorsSource): Promise<RunOptions> {
+  const { metadata } = await open(source);
+  return inWordsOfToday(parsed(nameOf(source), "run", metadata)) as RunOptions;
+}
+
 /**
  * Loads the tensors under a prefix, such as a network's `net.`, from any checkpoint of that network: a path (Node), a Blob, or what
  * `fetch` returned. Throws CheckpointError for a file that is none, or of another network; then nothing is written.
@@ -198,7 +210,8 @@ const checkAll: Check = (path, tensors, stored) => {
   }
 };
 
-const writeAll: Check = (path, tensors, stored) => {
+/** Puts a file's values into tensors by name. @throws CheckpointError that names what does not fit; then nothing is written. */
+export const writeAll: Check = (path, tensors, stored) => {
   checkAll(path, tensors, stored);
   for (const [name, tensor] of tensors) {
     const { data } = stored.get(name) as StoredTensor;

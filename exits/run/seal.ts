@@ -1,7 +1,12 @@
 // The seal on what a run keeps: a SHA-256 over all metadata and the bytes of every tensor, kept in the metadata itself. A checkpoint or
 // cached logits that changed on disk are noticed before anything is computed from them.
 
-import { type SafetensorsFile, type StoredTensor, writeSafetensors } from "../../engine/functions.ts";
+import {
+  encodeSafetensors,
+  type SafetensorsFile,
+  type StoredTensor,
+  writeSafetensors,
+} from "../../engine/functions.ts";
 
 /** The metadata's key. */
 export const SEAL = "sha256";
@@ -41,13 +46,22 @@ async function sealOf(
   return sha256(new TextEncoder().encode(sealedText(metadata, held)));
 }
 
+type Named = readonly (readonly [name: string, tensor: StoredTensor])[];
+type Metadata = Readonly<Record<string, string>>;
+
+const sealed = async (tensors: Named, metadata: Metadata): Promise<Metadata> => ({
+  ...metadata,
+  [SEAL]: await sealOf(metadata, tensors),
+});
+
 /** Writes a safetensors file with its seal. */
-export async function writeSealed(
-  path: string,
-  tensors: readonly (readonly [name: string, tensor: StoredTensor])[],
-  metadata: Readonly<Record<string, string>>,
-): Promise<void> {
-  await writeSafetensors(path, tensors, { ...metadata, [SEAL]: await sealOf(metadata, tensors) });
+export async function writeSealed(path: string, tensors: Named, metadata: Metadata): Promise<void> {
+  await writeSafetensors(path, tensors, await sealed(tensors, metadata));
+}
+
+/** The bytes of a safetensors file with its seal. */
+export async function encodeSealed(tensors: Named, metadata: Metadata): Promise<Uint8Array<ArrayBuffer>> {
+  return encodeSafetensors(tensors, await sealed(tensors, metadata));
 }
 
 /** Whether a file holds what it was sealed with; false for one without a seal. */

@@ -2,16 +2,15 @@
 
 import {
   type BatchSource,
+  buildNetwork,
   type ImageSet,
   type ImageSplits,
   jointCrossEntropy,
   type MultiExit,
-  multiExit,
   type Objective,
   type TrainOptions,
   train,
 } from "../../exits/index.ts";
-import { resnet } from "../../nn/index.ts";
 import { mulberry } from "../engine/ops/check.ts";
 
 const CLASSES = ["left", "right", "top", "bottom"];
@@ -48,11 +47,17 @@ export const barSplits = (): ImageSplits => ({
 
 /** Three exits, a few thousand weights. */
 export const smallNet = (seed = 1): MultiExit =>
-  multiExit(resnet({ depth: 8, classes: 4, input: [8, 8, 1], widths: [4, 8, 8], seed }), {
-    after: ["stage1", "stage2"],
-    head: "gap-linear",
-    seed,
-  });
+  buildNetwork(
+    {
+      backbone: "resnet",
+      options: { depth: 8, widths: [4, 8, 8] },
+      input: [8, 8, 1],
+      classes: 4,
+      exits: ["stage1", "stage2"],
+      head: "gap-linear",
+    },
+    { seed },
+  );
 
 /** Options of a short run that says nothing. */
 export const quiet = { epochs: 2, batch: 16, schedule: { warmup: 3 }, report: () => {} } as const;

@@ -1,0 +1,177 @@
+// `sortie export`: a run as one file to hand over, checked by loading it before anything is written.
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { json, SortieError } from "../../base/index.ts";
+import type { PolicyFile } from "../../calibration/index.ts";
+import { createDevice, type Device } from "../../engine/index.ts";
+import {
+  checkpointRun,
+  encodeModel,
+  load,
+  loadWeights,
+  type ModelAbout,
+  type ModelRecord,
+  RUN_FILES,
+  weightsDigest,
+} from "../../exits/index.ts";
+import { RunFolder } from "../files/run-folder.ts";
+import { writeWhole } from "../files/whole.ts";
+import { checkChoice, type Print, readFlags } from "../settings/flags.ts";
+import { makeNetwork } from "../settings/model.ts";
+import { readPolicy } from "./evaluate.ts";
+
+export const exportHelp = `sortie export RUN [FILE] [flags]
+
+Writes a run as one safetensors file: weights, what the network is, how images are prepared, names of the classes, scaling,
+thresholds, what is promised, how it was trained and calibrated, and a checksum over all of it. In a script or a page
+
+  const classifier = await load("model.sortie.safetensors"); // of sortie/exits; in a page its address
+
+answers as the run's network deployed with its policy. FILE is by default model.sortie.safetensors in the run's folder.
+
+  --policy FILE   another policy than the run's own
+  --no-policy     without one: every image runs to the last exit
+  --weights W     last or best (default: those that the policy was certified on; without a policy, last)
+  --force         replace what is at FILE
+
+Exit code 0: written, after it was loaded again. 1: bad input; then nothing is written.
+
+  sortie export runs/glyphs-soft-cgt-1
+  sortie export runs/glyphs-soft-cgt-1 model.sortie.safetensors --force
+`;
+
+/** Runs the command; returns the exit code. Throws for bad input. */
+export async function runExport(args: readonly string[], print: Print = console.log): Promise<number> {
+  const { values, positionals } = readFlags("export", {
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      policy: { type: "string" },
+      "no-policy": { type: "boolean", default: false },
+      weights: { type: "string" },
+      force: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    print(exportHelp);
+    return 0;
+  }
+  const { folder, target } = placesOf(positionals);
+  checkChoice("export", "weights", values.weights, ["last", "best"]);
+  if (values["no-policy"] && values.policy !== undefined)
+    throw new SortieError("export: --policy and --no-policy exclude each other; got both.");
+  if (!values.force && existsSync(target))
+    throw new SortieError(`export: ${target} must not exist; it does. Choose another name, or replace it by --force.`);
+  const policy = values["no-policy"] ? undefined : policyOf(folder, values.policy);
+  const device = await createDevice();
+  try {
+    const { bytes, which } = await encode({ folder, policy, weights: values.weights as Which | undefined }, device);
+    // What a reader would refuse is refused here.
+    const classifier = await load(bytes, { device });
+    const { model } = classifier;
+    classifier.dispose();
+    writeWhole(target, bytes);
+    for (const line of summary(model, which)) print(line);
+    print(`wrote ${target}: ${(bytes.length / 1e6).toFixed(2)} MB`);
+    return 0;
+  } finally {
+    device.dispose();
+  }
+}
+
+function placesOf([run, file, ...rest]: readonly string[]): { readonly folder: RunFolder; readonly target: string } {
+  if (run === undefined || rest.length > 0) {
+    const got = run === undefined ? "none" : rest.join(" ");
+    throw new SortieError(`export: the folder of a run must be given, and at most one file; got ${got}.`);
+  }
+  const folder = RunFolder.at(run);
+  if (folder) return { folder, target: file ?? folder.path("model") };
+  throw new SortieError(`export: ${run} must be the folder of a run; it is no folder. Make one by sortie train.`);
+}
+
+function policyOf(folder: RunFolder, given: string | undefined): PolicyFile | undefined {
+  if (given !== undefined) return readPolicy(given);
+  return existsSync(folder.path("policy")) ? readPolicy(folder.path("policy")) : undefined;
+}
+
+type Which = "last" | "best";
+
+interface Wanted {
+  readonly folder: RunFolder;
+  readonly policy: PolicyFile | undefined;
+  readonly weights: Which | undefined;
+}
+
+async function encode({ folder, policy, weights }: Wanted, device: Device) {
+  const [config, record] = [folder.config(), folder.record()];
+  const paths = { last: join(folder.dir, RUN_FILES.last), best: join(folder.dir, RUN_FILES.best) };
+  if (!existsSync(paths.last))
+    throw new SortieError(
+      `export: ${paths.last} must exist; training has not come so far. Run the same sortie train again.`,
+    );
+  const { shape, mean, std } = imagesOf(await checkpointRun(paths.last), paths.last);
+  const net = makeNetwork(config, { train: { shape, classes: record.classes } }, device);
+  const certified = policy?.result.ok ? policy.result.origin?.weights : undefined;
+  const candidates: readonly Which[] = weights ? [weights] : certified === undefined ? ["last"] : ["last", "best"];
+  let chosen: Which | undefined;
+  for (const which of candidates) {
+    if (!existsSync(paths[which])) continue;
+    await loadWeights(paths[which], net.state());
+    chosen = which;
+    if (certified === undefined || certified === (await weightsDigest(net.state().values()))) break;
+    chosen = undefined;
+  }
+  if (chosen === undefined) {
+    const tried = candidates.map((which) => paths[which]).join(" and ");
+    throw new SortieError(
+      `export: the policy must be of these weights; ${tried} hold others than it was certified on. Calibrate again, or say --no-policy.`,
+    );
+  }
+  const { made, protocol, samples, parameters, started, finished } = record;
+  const { dir: _, download: __, file: ___, ...data } = config.data;
+  const { seed, model, method, train } = config;
+  const about: ModelAbout = {
+    classes: record.classes,
+    normalise: { mean, std },
+    ...(policy && { policy }),
+    training: {
+      ...{ made, protocol, samples, parameters, started, finished, weights: chosen },
+      settings: { seed, data, model, method, train },
+    },
+  };
+  return { bytes: await encodeModel(net, about), which: chosen };
+}
+
+interface TrainedOn {
+  readonly shape: readonly [number, number, number];
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+/** What a checkpoint says of the images it was trained on. */
+function imagesOf(run: json.Json, path: string): TrainedOn {
+  const numbers = json.filled(json.finite);
+  try {
+    return json.parts(run["data"], "data", {
+      shape: json.filled(json.count),
+      mean: numbers,
+      std: numbers,
+    }) as unknown as TrainedOn;
+  } catch (cause) {
+    throw new SortieError(`export: ${path} must say what it was trained on; ${(cause as Error).message}`, { cause });
+  }
+}
+
+function summary({ architecture, classes, exits, guarantee, policy }: ModelRecord, which: Which): readonly string[] {
+  const never =
+    policy === undefined
+      ? "There are no thresholds: nothing leaves early. sortie calibrate RUN finds some."
+      : "The policy certifies nothing: nothing leaves early.";
+  return [
+    `${architecture.backbone}, the ${which} weights; exits after ${exits.map(({ stage }) => stage).join(", ")}; ${classes.length} classes`,
+    guarantee,
+    ...(policy?.result.ok ? [] : [never]),
+  ];
+}

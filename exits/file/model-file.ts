@@ -1,0 +1,166 @@
+// The model file: one safetensors file with all that a classifier is made of. Tensors under the network's own names; in the metadata,
+// as texts, what the network is, how images are prepared, class names, policy and promise, how it was trained, and a seal over all of
+// it. Knows bytes and records; what becomes of them is load.ts.
+
+import { json, SortieError, writeWhole } from "../../base/index.ts";
+import { decodePolicy, encodePolicy, explain, type PolicyFile } from "../../calibration/index.ts";
+import {
+  ArgumentError,
+  type Kinds,
+  readOptions,
+  type SafetensorsFile,
+  type StoredTensor,
+} from "../../engine/functions.ts";
+import type { Normalisation } from "../deploy/given-images.ts";
+import { ModelError } from "../errors.ts";
+import { type Architecture, architectureOf, readArchitecture } from "../network/architecture.ts";
+import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
+import { stored } from "../run/checkpoint.ts";
+import { digest } from "../run/logits.ts";
+import { encodeSealed, isIntact } from "../run/seal.ts";
+
+/** What a file says besides the weights. */
+export interface ModelAbout {
+  /** Names of the classes, in the order of the logits. */
+  readonly classes: readonly string[];
+  /** Mean and standard deviation of each channel, for pixels in 0..1. */
+  readonly normalise: Normalisation;
+  /** The policy with its scaling; without one, or with one that refuses, every image runs to the last exit. */
+  readonly policy?: PolicyFile;
+  /** How the weights came about: anything that JSON holds. */
+  readonly training?: Readonly<Record<string, unknown>>;
+}
+
+/** What a model file says. */
+export interface ModelRecord extends ModelAbout {
+  readonly architecture: Architecture;
+  /** Of each exit: the stage in front of it, and the MACs of an image that leaves there, heads passed included. */
+  readonly exits: readonly { readonly stage: string; readonly macs: number }[];
+  /** What is promised, or that nothing is, in words. */
+  readonly guarantee: string;
+  /** Digest of the weights, which the policy knows its network by. */
+  readonly weights: string;
+}
+
+/** A file that was read and found whole. */
+export interface ModelFile {
+  readonly record: ModelRecord;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+}
+
+const FORMAT = "sortie-model";
+/** Raised when a reader of the version before could no longer answer as the file means; it then stays readable here. */
+const VERSION = 1;
+
+const NO_POLICY = "There is no policy: every image runs to the last exit. Nothing is promised.";
+
+const ABOUT: Kinds<ModelAbout> = { classes: "any!", normalise: "any!", policy: "any", training: "any" };
+
+/**
+ * The bytes of a model file of a network that `buildNetwork` made.
+ * @throws ArgumentError for another network, ModelError for what does not fit it.
+ */
+export async function encodeModel(net: MultiExit, about: ModelAbout): Promise<Uint8Array<ArrayBuffer>> {
+  checkNetwork("encodeModel", net);
+  const { classes, normalise, policy, training = {} } = readOptions("encodeModel", about, ABOUT);
+  const architecture = architectureOf(net);
+  if (!architecture) {
+    throw new ArgumentError(
+      "encodeModel: the network must be made by buildNetwork(), so that a file can say what it is; got another one.",
+    );
+  }
+  const metadata = {
+    architecture: JSON.stringify(architecture),
+    exits: JSON.stringify(net.describe().map(({ stage, macs }) => ({ stage, macs }))),
+    preprocessing: JSON.stringify({ input: net.input, scale: "bytes / 255", mean: normalise.mean, std: normalise.std }),
+    classes: JSON.stringify(classes),
+    ...(policy && { policy: encodePolicy(policy) }),
+    guarantee: policy ? explain(policy.result) : NO_POLICY,
+    training: JSON.stringify(training),
+    weights: await digest(net.state().values()),
+    format: FORMAT,
+    version: String(VERSION),
+  };
+  recordOf("encodeModel", metadata);
+  const tensors = await stored(net.state());
+  if (!tensors) throw new ModelError("encodeModel: weights must be finite; got NaN or infinity. Train again.");
+  return encodeSealed(tensors, metadata);
+}
+
+/**
+ * Writes a model file (Node), whole or not at all, over what is there.
+ * @throws as `encodeModel`.
+ */
+export async function saveModel(path: string, net: MultiExit, about: ModelAbout): Promise<void> {
+  await writeWhole(path, await encodeModel(net, about));
+}
+
+/** What a safetensors file holds as a model. @throws ModelError for one that is none, newer, damaged, or does not fit itself. */
+export async function decodeModel(name: string, file: SafetensorsFile): Promise<ModelFile> {
+  const { format, version } = file.metadata;
+  if (format !== FORMAT) {
+    const hint = format === "sortie-checkpoint" ? " sortie export RUN makes a model file of a run." : "";
+    throw new ModelError(`load: ${name} must be a ${FORMAT}; got ${format ?? "a file that says no format"}.${hint}`);
+  }
+  if (!/^[1-9]\d{0,8}$/.test(version ?? "") || Number(version) > VERSION) {
+    throw new ModelError(
+      `load: ${name} must be of a version up to ${VERSION}; got ${version?.slice(0, 20) ?? "none"}. A newer sortie reads it.`,
+    );
+  }
+  if (!(await isIntact(file))) {
+    throw new ModelError(
+      `load: ${name} must hold what was written; its checksum is another. It is damaged: get it again, or export again.`,
+    );
+  }
+  return { record: recordOf(`load: ${name}`, file.metadata), tensors: file.tensors };
+}
+
+const NUMBERS = json.filled(json.finite);
+const readNormalisation = (value: unknown, place: string) => json.parts(value, place, { mean: NUMBERS, std: NUMBERS });
+const readExit = (value: unknown, place: string) => json.parts(value, place, { stage: json.text, macs: json.count });
+
+/** The record in a file's metadata, every field checked. @throws ModelError that begins with `op`. */
+function recordOf(op: string, metadata: Readonly<Record<string, string>>): ModelRecord {
+  const parsed = <T>(key: string, read: json.Reader<T>): T => read(parse(metadata[key], key), key);
+  try {
+    const { policy } = metadata;
+    const { mean, std } = parsed("preprocessing", readNormalisation) as unknown as Normalisation;
+    const record: ModelRecord = {
+      architecture: readArchitecture(parse(metadata["architecture"], "architecture")),
+      exits: parsed("exits", json.filled(readExit)) as unknown as ModelRecord["exits"],
+      classes: parsed("classes", json.filled(json.text)),
+      normalise: { mean, std },
+      ...(policy !== undefined && { policy: decodePolicy(policy) }),
+      guarantee: json.text(metadata["guarantee"], "guarantee"),
+      training: parsed("training", json.object),
+      weights: json.text(metadata["weights"], "weights"),
+    };
+    checkSizes(record);
+    return record;
+  } catch (cause) {
+    if (!(cause instanceof SortieError)) throw cause;
+    throw new ModelError(`${op}: ${cause.message}`, { cause });
+  }
+}
+
+function parse(text: string | undefined, key: string): unknown {
+  try {
+    return JSON.parse(text ?? "");
+  } catch (cause) {
+    throw new SortieError(`${key} must be JSON; got ${text === undefined ? "nothing" : text.slice(0, 40)}.`, { cause });
+  }
+}
+
+/** Parts of a record that must be as many as others. */
+function checkSizes({ architecture, classes, normalise, exits }: ModelRecord): void {
+  const [, , channels] = architecture.input;
+  const must = (what: string, wanted: number, got: number): void => {
+    if (got !== wanted) throw new SortieError(`${what} must be ${wanted}, as the network has; got ${got}.`);
+  };
+  must("class names", architecture.classes, classes.length);
+  must("exits", architecture.exits.length + 1, exits.length);
+  must("mean of channels", channels, normalise.mean.length);
+  must("std of channels", channels, normalise.std.length);
+  const flat = normalise.std.find((value) => !(value > 0));
+  if (flat !== undefined) throw new SortieError(`std must be above 0; got ${flat}.`);
+}

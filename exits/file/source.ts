@@ -1,0 +1,120 @@
+// Where a model file comes from: bytes, a path, a Blob, a URL, a response; from a page's cache where that is asked for.
+
+import { hasFiles, type Kinds, what } from "../../base/index.ts";
+import {
+  ArgumentError,
+  FormatError,
+  type ReadProgress,
+  readOptions,
+  readSafetensors,
+  type SafetensorsSource,
+} from "../../engine/functions.ts";
+import { ModelError } from "../errors.ts";
+import { decodeModel, type ModelFile } from "./model-file.ts";
+
+/** A path (Node), the address of a file, its bytes, a Blob or File, or what `fetch(url)` returned. */
+export type ModelSource = SafetensorsSource;
+
+/** Options of `readModel`. */
+export interface ReadModelOptions {
+  /** Called after every chunk that arrives. */
+  readonly onProgress?: (progress: ReadProgress) => void;
+  /**
+   * Of an address, in a page: keeps the file in the page's Cache API, under the name given or `sortie-models`, and takes it from there the
+   * next time, without asking the server whether it has changed: give another model another address. Where there is no Cache API, as in
+   * Node, it is fetched each time.
+   */
+  readonly cache?: boolean | string;
+}
+
+const READ: Kinds<ReadModelOptions> = { onProgress: "function", cache: "any" };
+
+/** Reads a model file and checks all of it. @throws ModelError for what is none, is damaged, newer, or did not arrive. */
+export async function readModel(source: ModelSource, options: ReadModelOptions = {}): Promise<ModelFile> {
+  const { cache: wanted = false, ...read } = readOptions("readModel", options, READ);
+  const url = addressOf(source);
+  if (url === undefined) {
+    if (wanted !== false)
+      throw new ArgumentError(`load: only what has an address can be cached; got ${what(source)}. Give the URL.`);
+    return decode(await source, read);
+  }
+  const cache = wanted === false ? undefined : await openCache(wanted === true ? "sortie-models" : wanted);
+  const kept = await cache?.match(url);
+  // What was damaged in the cache is fetched again.
+  const found = kept && (await decode(kept, read).catch(() => undefined));
+  if (found) return found;
+  const response = await fetched(url);
+  const copy = cache && response.clone();
+  try {
+    const model = await decode(response, read);
+    // A page that may store nothing more has its model all the same.
+    if (copy) await cache?.put(url, copy).catch(() => {});
+    return model;
+  } catch (error) {
+    await copy?.body?.cancel().catch(() => {});
+    throw error;
+  }
+}
+
+/** The address that a source is; undefined for a path, and for what is there already. */
+function addressOf(source: ModelSource): string | undefined {
+  if (source instanceof URL) return source.protocol === "file:" ? undefined : source.href;
+  if (typeof source !== "string") return undefined;
+  if (/^(https?|blob|data):/i.test(source)) return source;
+  return hasFiles() ? undefined : new URL(source, globalThis.location?.href).href;
+}
+
+const openCache = (name: string): Promise<Cache> | undefined => globalThis.caches?.open(name);
+
+async function fetched(url: string): Promise<Response> {
+  try {
+    return await fetch(url);
+  } catch (cause) {
+    throw new ModelError(`load: ${url} must be reachable; the fetch says: ${messageOf(cause)}.`, { cause });
+  }
+}
+
+/** Reads what a source gives; what goes wrong names it. */
+async function decode(source: Awaited<ModelSource>, { onProgress }: ReadModelOptions): Promise<ModelFile> {
+  const name = nameOf(source);
+  let loaded = 0;
+  const report = (progress: ReadProgress): void => {
+    loaded = progress.loaded;
+    onProgress?.(progress);
+  };
+  if (source instanceof Response) refuseResponse(name, source);
+  let file: Awaited<ReturnType<typeof readSafetensors>>;
+  try {
+    file = await readSafetensors(source, { onProgress: report });
+  } catch (cause) {
+    if (cause instanceof ArgumentError)
+      throw new ModelError(cause.message.replace(/^readSafetensors/, "load"), { cause });
+    const { code } = cause as { readonly code?: string };
+    const why =
+      cause instanceof FormatError
+        ? `must be a model file, and whole; it is not: ${cause.message}`
+        : code !== undefined && !(source instanceof Response)
+          ? `must be a readable file; got ${code}.`
+          : `must arrive whole; it broke off after ${loaded} bytes: ${messageOf(cause)}.`;
+    throw new ModelError(`load: ${name} ${why}`, { cause });
+  }
+  return decodeModel(name, file);
+}
+
+function refuseResponse(name: string, { ok, status, statusText, headers }: Response): void {
+  if (!ok) throw new ModelError(`load: ${name} must be found; the server says ${`${status} ${statusText}`.trim()}.`);
+  const type = headers.get("content-type") ?? "";
+  if (!/^text\/html\b/i.test(type)) return;
+  throw new ModelError(
+    `load: ${name} must be a model file; got a page of HTML. Servers answer so for files they lack.`,
+  );
+}
+
+const nameOf = (source: Awaited<ModelSource>): string => {
+  if (typeof source === "string" || source instanceof URL) return String(source);
+  if (source instanceof Response && source.url !== "") return source.url;
+  return "the file";
+};
+
+const messageOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");

@@ -1,0 +1,94 @@
+// A multi-exit network as data: what run folders and model files keep of it, and how it is made again. The one place where a name
+// becomes a network.
+
+import { completer, json, nearest, SortieError } from "../../base/index.ts";
+import { ArgumentError, type Device, readOptions } from "../../engine/functions.ts";
+import { BACKBONES, type BackboneKind } from "../../nn/index.ts";
+import { HEADS, type HeadKind } from "./heads.ts";
+import { type MultiExit, multiExit } from "./multi-exit.ts";
+
+/** A network as data; see `buildNetwork`. */
+export interface Architecture {
+  /** One of `BACKBONES`. */
+  readonly backbone: string;
+  /** Options of the backbone; what is left out is preset. */
+  readonly options?: Readonly<Record<string, unknown>>;
+  /** Shape of an image, [H, W, C]. */
+  readonly input: readonly [number, number, number];
+  readonly classes: number;
+  /** Stages that early exits follow, in order. */
+  readonly exits: readonly string[];
+  /** One of `HEADS` for all early exits, or one for each; default as in `multiExit`. */
+  readonly head?: HeadKind | readonly HeadKind[];
+  /** Of the last exit; default `own`, the backbone's classifier. */
+  readonly last?: HeadKind | "own";
+}
+
+/** Options of `buildNetwork`. */
+export interface BuildOptions {
+  /** Of the weights; default 0. */
+  readonly seed?: number;
+  /** Default: the default device. */
+  readonly device?: Device;
+}
+
+/** What each network was made of. */
+const made = new WeakMap<MultiExit, Architecture>();
+
+/** What a network was made of, no option left to be preset; undefined for one that `buildNetwork` did not make. */
+export const architectureOf = (net: MultiExit): Architecture | undefined => made.get(net);
+
+/** Makes the network that a record describes, its weights drawn by a seed. @throws ArgumentError for a record that describes none. */
+export function buildNetwork(architecture: Architecture, options: BuildOptions = {}): MultiExit {
+  const { seed = 0, device } = readOptions("buildNetwork", options, { seed: "number", device: "any" });
+  const { backbone, options: own, input, classes, exits, head, last = "own" } = readArchitecture(architecture);
+  const kind = kindOf(backbone);
+  const complete = completer(readOptions)(`buildNetwork: ${backbone}`, kind.options, own ?? {});
+  const known = Object.fromEntries(Object.entries(complete).filter(([, value]) => value !== undefined));
+  const net = multiExit(kind.make(known, { input, classes, seed, ...(device && { device }) }), {
+    after: exits,
+    ...(head !== undefined && { head }),
+    ...(last !== "own" && { last }),
+    seed,
+  });
+  const heads = net.describe().map((exit) => exit.head.kind as HeadKind);
+  made.set(net, { backbone, options: known, input, classes, exits, head: heads.slice(0, exits.length), last });
+  return net;
+}
+
+function kindOf(name: string): BackboneKind {
+  if (Object.hasOwn(BACKBONES, name)) return BACKBONES[name] as BackboneKind;
+  const meant = nearest(name, Object.keys(BACKBONES));
+  throw new ArgumentError(
+    `buildNetwork: backbone must be one of ${Object.keys(BACKBONES).join(", ")}; got ${JSON.stringify(name)}.` +
+      (meant ? ` Did you mean ${meant}?` : ""),
+  );
+}
+
+const HEAD_KINDS = Object.keys(HEADS) as HeadKind[];
+const readHead = json.oneOf(HEAD_KINDS);
+const RECORD = {
+  backbone: json.text,
+  options: json.optional(json.object),
+  input: (value: unknown, place: string) => {
+    const shape = json.list(json.count)(value, place);
+    if (shape.length === 3 && shape.every((extent) => extent > 0)) return shape;
+    throw new SortieError(`${place} must be [height, width, channels]; got [${shape.join(", ")}].`);
+  },
+  classes: json.count,
+  exits: json.list(json.text),
+  head: json.optional((value, place) =>
+    Array.isArray(value) ? json.list(readHead)(value, place) : readHead(value, place),
+  ),
+  last: json.optional(json.oneOf([...HEAD_KINDS, "own"])),
+} as const satisfies Readonly<Record<keyof Architecture, json.Reader<unknown>>>;
+
+/** A record of which every field is checked. @throws ArgumentError that names the field. */
+export function readArchitecture(value: unknown): Architecture {
+  try {
+    return json.parts(value, "architecture", RECORD) as unknown as Architecture;
+  } catch (cause) {
+    if (cause instanceof ArgumentError || !(cause instanceof SortieError)) throw cause;
+    throw new ArgumentError(`buildNetwork: ${cause.message}`, { cause });
+  }
+}

@@ -1,0 +1,162 @@
+// `sortie export`: the run of a command as one file that answers as its logits and its policy say, and what stops it, with nothing written.
+
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { decodePolicy, encodePolicy } from "../../calibration/index.ts";
+import { compareAnswers, findings } from "../../cli/index.ts";
+import { main } from "../../cli/main.ts";
+import { glyphs } from "../../data/index.ts";
+import { load, readModel } from "../../exits/index.ts";
+import { gpuSuite } from "../gpu.ts";
+import { assert } from "../harness.ts";
+
+const test = gpuSuite("cli export", { timeout: 120_000 });
+const out = mkdtempSync(join(tmpdir(), "sortie-export-"));
+const dir = join(out, "small");
+const file = join(out, "model.sortie.safetensors");
+test.after(() => rmSync(out, { recursive: true }));
+
+async function run(...args: string[]): Promise<{ code: number; text: string }> {
+  const lines: string[] = [];
+  const code = await main(args, (line) => lines.push(line));
+  return { code, text: lines.join("\n") };
+}
+
+const SIZES = { train: 256, validation: 200, calibration: 400, test: 100 };
+
+test("trains and calibrates what the other tests export", async () => {
+  const sizes = Object.entries(SIZES).flatMap(([part, count]) => [`--data.${part}`, String(count)]);
+  const short = ["--epochs", "2", "--batch", "32", "--train.warmup", "2"];
+  assert.is((await run("train", ...sizes, ...short, "--out", out, "--name", "small")).code, 0);
+  const { code, text } = await run("calibrate", dir, "--alpha", "0.9");
+  assert.is(code, 0, text);
+});
+
+test("the file answers every test image as the cached logits and the policy say", async () => {
+  const { code, text } = await run("export", dir, file);
+  assert.is(code, 0, text);
+  assert.match(text, /^resnet, the last weights; exits after stage1, stage2, stage3; 10 classes$/m);
+  assert.match(text, /at most 0\.9 of the samples that really leave there are answered wrongly/);
+  const { test: images } = glyphs({ train: 0, validation: 0, calibration: 0, test: SIZES.test, seed: 1 });
+  using classifier = await load(file);
+  const { model } = classifier;
+  const found = findings(dir, undefined);
+  const answers = await classifier.classify(images.images);
+  const { result } = found.file!;
+  assert.ok(result.ok && found.policy);
+  const agreement = compareAnswers({ ...found, exits: found.policy.exits, thresholds: result.thresholds }, answers);
+  assert.equal([agreement.samples, agreement.differing], [100, 0], agreement.first);
+  assert.ok(new Set(answers.exits).size > 1, `exits taken: ${[...new Set(answers.exits)]}`);
+  assert.equal(model.classes, images.classes);
+  assert.equal(model.normalise, { mean: images.meta.mean, std: images.meta.std });
+  assert.equal(model.policy, decodePolicy(readFileSync(join(dir, "policy.json"), "utf8")));
+  const { settings, weights, samples } = model.training as Record<string, Record<string, unknown>>;
+  assert.equal([settings!["seed"], weights, samples], [1, "last", SIZES]);
+  // Of no use elsewhere, and nobody else's business.
+  assert.not.match(JSON.stringify(model), new RegExp(out));
+});
+
+test("what is there is replaced only by force", async () => {
+  const before = readFileSync(file);
+  writeFileSync(file, "mine");
+  const { code, text } = await run("export", dir, file);
+  assert.equal(
+    [code, text],
+    [1, `export: ${file} must not exist; it does. Choose another name, or replace it by --force.`],
+  );
+  assert.is(readFileSync(file, "utf8"), "mine");
+  assert.is((await run("export", dir, file, "--force")).code, 0);
+  assert.ok(before.equals(readFileSync(file)));
+});
+
+test("without a policy, or with one that refuses, nothing leaves early, which is said", async () => {
+  const plain = await run("export", dir, file, "--no-policy", "--force");
+  assert.match(plain.text, /^There is no policy: every image runs to the last exit\. Nothing is promised\.$/m);
+  assert.match(plain.text, /^There are no thresholds: nothing leaves early\. sortie calibrate RUN finds some\.$/m);
+  assert.is((await readModel(file)).record.policy, undefined);
+  const refusing = join(out, "refusing.json");
+  assert.is((await run("calibrate", dir, "--alpha", "0.00001", "--out", refusing)).code, 2);
+  const refused = await run("export", dir, file, "--policy", refusing, "--force");
+  assert.match(refused.text, /^The policy certifies nothing: nothing leaves early\.$/m);
+  using classifier = await load(file);
+  const { test: images } = glyphs({ train: 0, validation: 0, calibration: 0, test: 20, seed: 1 });
+  assert.equal([...new Set((await classifier.classify(images.images)).exits)], [2]);
+});
+
+test("takes the weights that the policy was certified on, and no others", async () => {
+  const [last, best] = [join(dir, "last.safetensors"), join(dir, "best.safetensors")];
+  const [lastBytes, bestBytes] = [readFileSync(last), readFileSync(best)];
+  try {
+    // The other way round: what was certified is now called the best.
+    copyFileSync(last, best);
+    assert.is(
+      (
+        await run(
+          "train",
+          "--data.train",
+          "256",
+          "--data.validation",
+          "200",
+          "--data.calibration",
+          "400",
+          "--data.test",
+          "100",
+          "--epochs",
+          "1",
+          "--batch",
+          "32",
+          "--train.warmup",
+          "2",
+          "--seed",
+          "2",
+          "--out",
+          out,
+          "--name",
+          "other",
+        )
+      ).code,
+      0,
+    );
+    copyFileSync(join(out, "other", "last.safetensors"), last);
+    const { code, text } = await run("export", dir, file, "--force");
+    assert.is(code, 0, text);
+    assert.match(text, /^resnet, the best weights;/);
+    rmSync(file);
+    const wanted = await run("export", dir, file, "--weights", "last");
+    const message = `export: the policy must be of these weights; ${last} hold others than it was certified on. Calibrate again, or say --no-policy.`;
+    assert.equal([wanted.code, wanted.text], [1, message]);
+    assert.is(existsSync(file), false);
+  } finally {
+    writeFileSync(last, lastBytes);
+    writeFileSync(best, bestBytes);
+  }
+});
+
+test("a policy that runs on tables only is refused before anything is written", async () => {
+  const policy = decodePolicy(readFileSync(join(dir, "policy.json"), "utf8"));
+  const onTables = join(out, "patience.json");
+  writeFileSync(
+    onTables,
+    encodePolicy({ ...policy, result: { ...policy.result, score: "patience" } as typeof policy.result }),
+  );
+  const { code, text } = await run("export", dir, file, "--policy", onTables);
+  assert.is(code, 1);
+  assert.match(
+    text,
+    /the score must be one of maxProb, .*; got patience\. Other scores are for calibration tables only\.$/,
+  );
+  assert.is(existsSync(file), false);
+});
+
+test("bad words on the command line are told", async () => {
+  const refuses = async (args: readonly string[], message: RegExp) => {
+    const { code, text } = await run("export", ...args);
+    assert.is(code, 1);
+    assert.match(text, message);
+  };
+  await refuses([], /^export: the folder of a run must be given, and at most one file; got none\.$/);
+  await refuses([join(out, "nowhere")], /must be the folder of a run; it is no folder\. Make one by sortie train\.$/);
+  await refuses([dir, file, "--weights", "worst"], /--weights must be one of last, best; got "worst"\.$/);
+  await refuses([dir, file, "--no-policy", "--policy", "p.json"], /exclude each other; got both\.$/);
+});

@@ -1,0 +1,102 @@
+// Networks with a policy that is certified on their own logits, ready to be written as model files: drawn weights whose exits disagree.
+
+import {
+  applyScaling,
+  type Cascade,
+  cascade,
+  fit,
+  learnThenTest,
+  type PlainScore,
+  type PolicyFile,
+} from "../../calibration/index.ts";
+import {
+  type Architecture,
+  buildNetwork,
+  Evaluator,
+  type ImageSet,
+  type ModelAbout,
+  type MultiExit,
+  toTable,
+  weightsDigest,
+} from "../../exits/index.ts";
+import { bars } from "./small.ts";
+
+const IMAGES = { input: [8, 8, 1], classes: 4 } as const;
+
+/** A network of each family. */
+export const ARCHITECTURES = {
+  resnet: {
+    backbone: "resnet",
+    options: { depth: 8, widths: [4, 8, 8], shortcut: "A" },
+    ...IMAGES,
+    exits: ["stage1", "stage2"],
+    head: ["gap-norm-linear", "conv-pool-linear"],
+    last: "pool-linear",
+  },
+  vit: {
+    backbone: "vit",
+    options: { depth: 3, dim: 32, patch: 2 },
+    ...IMAGES,
+    exits: ["stage1", "stage2"],
+    head: ["class-token", "mean-token"],
+  },
+} as const satisfies Record<string, Architecture>;
+
+/** The images that answers are compared on. */
+export const TEST_SET = bars(60, "test", 3000);
+
+async function tableOf(net: MultiExit, set: ImageSet) {
+  const evaluator = await Evaluator.record(net, set, 32);
+  const logits = await evaluator.logits(set);
+  evaluator.dispose();
+  return toTable({
+    shape: [set.size, net.exits, net.classes],
+    logits,
+    labels: set.labels,
+    ids: set.ids,
+    macs: net.macs(),
+    weights: await weightsDigest(net.state().values()),
+  });
+}
+
+/** Instead of the certified ones, which let everything leave at once: half of the samples that are left leave at each exit. */
+function halfway({ samples, exits, scores }: Cascade): Float64Array {
+  let left = Array.from({ length: samples }, (_, i) => i);
+  return Float64Array.from({ length: exits - 1 }, (_, j) => {
+    const scoreOf = (i: number) => scores[i * exits + j]!;
+    const sorted = left.map(scoreOf).sort((a, b) => a - b);
+    const threshold = (sorted[sorted.length >> 1]! + sorted[(sorted.length >> 1) - 1]!) / 2;
+    left = left.filter((i) => scoreOf(i) < threshold);
+    return threshold;
+  });
+}
+
+/** A network, and what its model file is to say. */
+export async function modelOf(
+  name: keyof typeof ARCHITECTURES,
+  seed = 5,
+): Promise<{ net: MultiExit; about: ModelAbout & { policy: PolicyFile } }> {
+  const net = buildNetwork(ARCHITECTURES[name], { seed });
+  for (const [tensor, weight] of net.namedParameters()) {
+    const isHead = /(linear|head)\.weight$/.test(tensor);
+    const larger = isHead ? 6 : name === "vit" && weight.rank > 1 ? 5 : 1;
+    if (larger > 1) weight.write((await weight.read()).map((x) => larger * x) as Float32Array);
+  }
+  const raw = await tableOf(net, bars(80, "calibration", 2000));
+  const validation = await tableOf(net, bars(60, "validation", 1000));
+  const scaling = fit(validation, { method: "temperature" });
+  const scaled = applyScaling(validation, scaling);
+  const result = learnThenTest(applyScaling(raw, scaling), { alpha: 0.9, delta: 0.2, validation: scaled });
+  if (!result.ok) throw new Error(result.reason);
+  const thresholds = halfway(cascade(scaled, result.score as PlainScore));
+  const { classes, meta } = TEST_SET;
+  return {
+    net,
+    about: {
+      classes,
+      normalise: { mean: meta.mean, std: meta.std },
+      policy: { result: { ...result, thresholds }, scaling },
+      training: { method: "none", seed },
+    },
+  };
+}
