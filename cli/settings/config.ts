@@ -19,7 +19,7 @@ import {
   SCHEDULES,
   type ScheduleRecipe,
 } from "../../exits/index.ts";
-import { BACKBONES } from "../../nn/index.ts";
+import { BACKBONES, type BackboneKind } from "../../nn/index.ts";
 import { readJson } from "../files/whole.ts";
 import { readFlags } from "./flags.ts";
 import { FORMER, formerLeaves, inWordsOfToday, isFormer } from "./former.ts";
@@ -125,10 +125,10 @@ const FLAG_LEAVES = [...LEAVES, ...formerLeaves(LEAVES)];
 const FLAG_ALIASES: Aliases = { ...ALIASES, objective: "objective.method" };
 
 /** What is preset for a backbone besides its own options. */
-const backbonePreset = (name: string): Plain => ({
-  model: { exits: BACKBONES[name]?.exits, head: name === "vit" ? "class-token" : "gap-linear" },
-  train: name === "vit" ? { optimizer: "adamw" } : {},
-});
+function backbonePreset(name: string): Plain {
+  const { exits, head = "gap-linear", optimizer }: Partial<BackboneKind> = BACKBONES[name] ?? {};
+  return { model: { exits, head }, train: optimizer ? { optimizer } : {} };
+}
 
 /** What differs for a data set. Digits and letters are not mirrored; photographs and clothes are. */
 const PRESETS: Readonly<Partial<Record<SetName, Plain>>> = {

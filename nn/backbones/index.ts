@@ -1,7 +1,10 @@
 // The backbones by name: the one list that commands, help and tests read.
 
+import { convnextKind } from "./convnext.ts";
+import { efficientnetKind } from "./efficientnet.ts";
 import { imageNetResnetKind } from "./imagenet-resnet.ts";
 import type { BackboneKind } from "./kind.ts";
+import { mobilenetV3Kind } from "./mobilenet-v3.ts";
 import { resnetKind } from "./resnet.ts";
 import { vitKind } from "./vit.ts";
 
@@ -10,5 +13,14 @@ export { defineBackbone } from "./kind.ts";
 
 /** Every backbone that can be made by name. */
 export const BACKBONES: Readonly<Record<string, BackboneKind>> = Object.fromEntries(
-  ([resnetKind, imageNetResnetKind, vitKind] as readonly BackboneKind[]).map((kind) => [kind.name, kind]),
+  (
+    [
+      resnetKind,
+      imageNetResnetKind,
+      vitKind,
+      mobilenetV3Kind,
+      efficientnetKind,
+      convnextKind,
+    ] as readonly BackboneKind[]
+  ).map((kind) => [kind.name, kind]),
 );

@@ -1,6 +1,6 @@
 // A backbone as data: what commands and configuration files call it, its options, and how it is made for images of some size.
 
-import type { Given, OptionSet } from "../../base/index.ts";
+import { type Given, type Option, type OptionSet, option } from "../../base/index.ts";
 import type { Device } from "../../engine/functions.ts";
 import type { Backbone } from "../backbone.ts";
 
@@ -21,9 +21,25 @@ export interface BackboneKind<S extends OptionSet = OptionSet> {
   readonly options: S;
   /** The stages that early exits usually follow. */
   readonly exits: readonly string[];
+  /** The kind of head that its features usually get; absent: gap-linear. */
+  readonly head?: string;
+  /** The optimiser that it is usually trained with; absent: the commands' own choice. */
+  readonly optimizer?: string;
   /** Throws ArgumentError for options that do not fit, each other or the images. */
   make(options: Given<S>, site: BackboneSite): Backbone;
 }
 
 /** A kind, whose maker sees its options typed. */
 export const defineBackbone = <const S extends OptionSet>(kind: BackboneKind<S>): BackboneKind<S> => kind;
+
+/** Of networks that round their widths: a factor of all channels. */
+export const widthMult: Option<number> = option.number(1, "factor of all widths, which are rounded to multiples of 8", {
+  above: 0,
+});
+
+/** Of networks made for large images. */
+export const stemStride: Option<number> = option.whole(
+  1,
+  "stride of the first convolution: 2 as published, 1 for small images",
+  { min: 1, max: 2 },
+);

@@ -20,6 +20,8 @@ export const vitKind: BackboneKind<typeof OPTIONS> = defineBackbone({
   about: "vision transformer in timm's form, in three stages; for square images",
   options: OPTIONS,
   exits: ["stage1", "stage2"],
+  head: "class-token",
+  optimizer: "adamw",
   make: (given, { input: [height, width, channels], ...site }) => {
     const { depth, dim, patch } = completer(readOptions)("vit", OPTIONS, given);
     if (height !== width) throw new ArgumentError(`vit: images must be square; got ${height} x ${width}.`);

@@ -1,0 +1,27 @@
+// MobileNetV3-Small, by options.
+
+import { completer, option } from "../../base/index.ts";
+import { readOptions } from "../../engine/functions.ts";
+import { mobilenetV3 } from "../mobilenet.ts";
+import { type BackboneKind, defineBackbone, stemStride, widthMult } from "./kind.ts";
+
+const OPTIONS = {
+  widthMult,
+  stemStride,
+  momentum: option.number(0.1, "share of a batch in the running statistics: 0.01 as torchvision's, for long runs", {
+    above: 0,
+    max: 1,
+  }),
+} as const;
+
+/** torchvision's form; early exits where SAFE-KD has them, after a third and two thirds of the layers. */
+export const mobilenetV3Kind: BackboneKind<typeof OPTIONS> = defineBackbone({
+  name: "mobilenet-v3-small",
+  about: "MobileNetV3-Small as in torchvision: inverted residual blocks with squeeze-and-excitation",
+  options: OPTIONS,
+  exits: ["features.4", "features.8"],
+  make: (given, site) => {
+    const { stemStride, ...options } = completer(readOptions)("mobilenetV3", OPTIONS, given);
+    return mobilenetV3({ ...options, stemStride: stemStride as 1 | 2, ...site });
+  },
+});

@@ -1,0 +1,46 @@
+// Backbones by name: each makes a network of its own options, with exits and heads as it presets them.
+
+import { add, backward, Generator, keep, mean, noGrad, ones, randn, scope } from "../../engine/index.ts";
+import { multiExit } from "../../exits/index.ts";
+import { BACKBONES, EVAL, TRAIN } from "../../nn/index.ts";
+import { gpuSuite } from "../gpu.ts";
+import { assert } from "../harness.ts";
+
+const test = gpuSuite("nn: backbones by name");
+
+/** Small, where the defaults are for real images. */
+const SMALL: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  resnet: { widths: [4, 8, 8] },
+  "imagenet-resnet": {},
+  vit: { depth: 3, dim: 32, patch: 4 },
+  "mobilenet-v3-small": { widthMult: 0.25 },
+  efficientnet: { widthMult: 0.25, depthMult: 0.3 },
+  convnext: { dims: [8, 16, 16, 24], depths: [1, 1, 2, 1] },
+};
+
+test("every kind is tried here", () => {
+  assert.equal(Object.keys(SMALL).sort(), Object.keys(BACKBONES).sort());
+});
+
+for (const [name, kind] of Object.entries(BACKBONES)) {
+  test(`${name}: makes what trains and answers at the exits that it presets`, async () => {
+    const site = { input: [16, 16, 3], classes: 5, seed: 3 } as const;
+    using net = multiExit(kind.make(SMALL[name] ?? {}, site), { after: kind.exits });
+    assert.equal(net.exits, kind.exits.length + 1);
+    assert.equal(net.describe().at(0)?.head.kind, kind.head ?? "gap-linear", "the preset head is the features' own");
+    using generator = new Generator({ seed: 5 });
+    using images = keep(randn([3, ...site.input], { generator }));
+    const logits = scope(() => {
+      const all = net.forward(images, TRAIN);
+      backward(mean(add(all, ones(all.shape))));
+      return noGrad(() => net.forward(images, EVAL));
+    });
+    assert.equal(logits.shape, [3, net.exits, 5]);
+    assert.ok(((await logits.read()) as Float32Array).every(Number.isFinite));
+    const silent = net.parameters().filter(({ grad }) => !grad);
+    assert.equal(silent.length, 0, "every parameter has a gradient");
+    // The same seed, the same weights.
+    using again = multiExit(kind.make(SMALL[name] ?? {}, site), { after: kind.exits });
+    assert.equal(await again.parameters()[0]!.read(), await net.parameters()[0]!.read());
+  });
+}
