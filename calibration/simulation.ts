@@ -4,7 +4,9 @@
 
 import type { Kinds } from "../base/index.ts";
 import { check, readOptions } from "./errors.ts";
+import { addTo, column, dot, firstWhere, sum } from "./numeric/arrays.ts";
 import { createRandom, type Random } from "./numeric/random.ts";
+import { firstAtLeast } from "./numeric/ranks.ts";
 import { normalCdf } from "./numeric/special.ts";
 import type { Outcomes } from "./table/outcomes.ts";
 
@@ -75,7 +77,8 @@ const POPULATION: Kinds<PopulationOptions> = {
 /** One sample is two levels and a cell of facts; counts are kept per (label, answer 1, answer 2, answer 3). */
 export function createPopulation(options: PopulationOptions = {}): Population {
   const read = readOptions("createPopulation", options, POPULATION);
-  const { size = 1_000_000, classes = 3, costs = [0.3, 0.6, 1], levels = 256 } = read;
+  const { size = 1_000_000, classes = 3, levels = 256 } = read;
+  const costs = Float64Array.from(read.costs ?? [0.3, 0.6, 1]);
   const isCount = Number.isInteger(levels) && levels > 0 && levels <= 256;
   check(isCount, "createPopulation", "levels must lie in 1..256", levels);
   const samples = generate(options, size, classes, levels);
@@ -113,8 +116,8 @@ function generate(options: PopulationOptions, size: number, classes: number, cou
     const label = random.below(classes);
     const confusion = (label + 1 + random.below(classes - 1)) % classes;
     labels[i] = label;
-    for (let j = 0; j < EXITS; j++) {
-      const margin = strength[j]! - spread * difficulty + noise * random.normal();
+    for (const [j, mean] of strength.entries()) {
+      const margin = mean - spread * difficulty + noise * random.normal();
       const p = 1 / classes + (1 - 1 / classes) / (1 + Math.exp(-margin));
       const right = j < EXITS - 1 && options.flatError !== undefined ? 1 - options.flatError : p;
       const draw = Math.sqrt(errorCorrelation) * common + Math.sqrt(1 - errorCorrelation) * random.normal();
@@ -138,18 +141,20 @@ function discretise(
   const levels = new Uint8Array(size * EXITS);
   const values = new Float64Array(EXITS * count);
   for (let j = 0; j < EXITS; j++) {
-    const ascending = Float64Array.from({ length: size }, (_, i) => confidence[i * EXITS + j]!).sort();
-    const edges = Float64Array.from({ length: count }, (_, k) => ascending[Math.floor((k * size) / count)]!);
-    for (let k = 0; k < count; k++) values[j * count + k] = ascending[Math.floor(((k + 0.5) * size) / count)]!;
-    for (let i = 0; i < size; i++)
-      levels[i * EXITS + j] = Math.max(0, firstAbove(edges, 0, count, confidence[i * EXITS + j]!) - 1);
+    const own = column(confidence, EXITS, j);
+    const ascending = own.toSorted();
+    const atShare = (k: number) => ascending[Math.floor((k * size) / count)]!;
+    const edges = Float64Array.from({ length: count }, (_, k) => atShare(k));
+    for (let k = 0; k < count; k++) values[j * count + k] = atShare(k + 0.5);
+    own.forEach((x, i) => {
+      levels[i * EXITS + j] = Math.max(0, firstWhere(0, count, (k) => edges[k]! > x) - 1);
+    });
   }
-  const nll = new Float32Array(size * EXITS);
-  for (let at = 0; at < nll.length; at++) {
-    const p = values[(at % EXITS) * count + levels[at]!]!;
+  const nll = Float32Array.from(levels, (level, at) => {
+    const p = values[(at % EXITS) * count + level]!;
     const isRight = predictions[at] === labels[Math.floor(at / EXITS)];
-    nll[at] = -Math.log(isRight ? p : (1 - p) * random.uniform());
-  }
+    return -Math.log(isRight ? p : (1 - p) * random.uniform());
+  });
   return { labels, predictions, levels, nll, values, count };
 }
 
@@ -157,12 +162,12 @@ function discretise(
 function accumulate({ labels, predictions, levels, count }: Samples, classes: number): Float64Array {
   const side = count + 1;
   const counts = new Float64Array(classes ** 4 * side * side);
-  for (let i = 0; i < labels.length; i++) {
+  labels.forEach((label, i) => {
     const at = i * EXITS;
-    const cell = cellOf(labels[i]!, predictions[at]!, predictions[at + 1]!, predictions[at + 2]!, classes);
-    const index = (cell * side + levels[at]! + 1) * side + levels[at + 1]! + 1;
-    counts[index] = counts[index]! + 1;
-  }
+    let cell = label;
+    for (let j = 0; j < EXITS; j++) cell = cell * classes + predictions[at + j]!;
+    addTo(counts, (cell * side + levels[at]! + 1) * side + levels[at + 1]! + 1, 1);
+  });
   for (let row = 0; row < classes ** 4 * side; row++) {
     if (row % side === 0) continue;
     let sum = 0;
@@ -178,18 +183,17 @@ function drawSamples(
   { labels, predictions, levels, nll, values, count }: Samples,
   n: number,
   random: Random,
-  { classes, costs }: { readonly classes: number; readonly costs: ArrayLike<number> },
+  { classes, costs }: { readonly classes: number; readonly costs: Float64Array },
 ): Outcomes {
+  const rows = Int32Array.from({ length: n }, () => random.below(labels.length));
   const drawn = {
-    labels: new Int32Array(n),
+    labels: rows.map((row) => labels[row]!),
     predictions: new Int32Array(n * EXITS),
     errors: new Uint8Array(n * EXITS),
     maxProb: new Float64Array(n * EXITS),
     nll: new Float64Array(n * EXITS),
   };
-  for (let i = 0; i < n; i++) {
-    const row = random.below(labels.length);
-    drawn.labels[i] = labels[row]!;
+  rows.forEach((row, i) => {
     for (let j = 0; j < EXITS; j++) {
       const from = row * EXITS + j;
       const to = i * EXITS + j;
@@ -198,7 +202,7 @@ function drawSamples(
       drawn.maxProb[to] = values[j * count + levels[from]!]!;
       drawn.nll[to] = nll[from]!;
     }
-  }
+  });
   // only the confidence and the label's probability exist here; the other scores are not simulated
   const absent = new Float64Array(0);
   return {
@@ -206,7 +210,7 @@ function drawSamples(
     samples: n,
     exits: EXITS,
     classes,
-    costs: Float64Array.from(costs),
+    costs,
     ids: undefined,
     margin: absent,
     entropy: absent,
@@ -220,7 +224,7 @@ function truthOf(
   counts: Float64Array,
   { values, count: levels }: Samples,
   thresholds: ArrayLike<number>,
-  { size, classes, costs }: { readonly size: number; readonly classes: number; readonly costs: ArrayLike<number> },
+  { size, classes, costs }: { readonly size: number; readonly classes: number; readonly costs: Float64Array },
 ): Truth {
   const isByClass = thresholds.length === 2 * classes;
   check(
@@ -231,7 +235,7 @@ function truthOf(
   );
   const side = levels + 1;
   const cut = (j: number, c: number) =>
-    firstAtLeast(values, j * levels, (j + 1) * levels, thresholds[isByClass ? j * classes + c : j]!) - j * levels;
+    firstAtLeast(values.subarray(j * levels, (j + 1) * levels), thresholds[isByClass ? j * classes + c : j]!);
   const left = [new Float64Array(classes), new Float64Array(classes)] as const;
   const wrong = [new Float64Array(classes), new Float64Array(classes)] as const;
   const ofLabel = { left: new Float64Array(classes), wrong: new Float64Array(classes) };
@@ -246,28 +250,28 @@ function truthOf(
     const all = counts[base + levels * side + levels]!;
     const refusedOnce = counts[base + a * side + levels]!;
     const refusedTwice = counts[base + a * side + b]!;
-    [
-      [0, all - refusedOnce, first],
-      [1, refusedOnce - refusedTwice, second],
-    ].forEach(([j, count, answer]) => {
-      const error = answer === y ? 0 : count!;
-      left[j as 0 | 1][answer!] = left[j as 0 | 1][answer!]! + count!;
-      wrong[j as 0 | 1][answer!] = wrong[j as 0 | 1][answer!]! + error;
-      ofLabel.left[y] = ofLabel.left[y]! + count!;
-      ofLabel.wrong[y] = ofLabel.wrong[y]! + error;
-      if (answer !== last) disagreement += count!;
+    const leavers = [
+      { j: 0, count: all - refusedOnce, answer: first },
+      { j: 1, count: refusedOnce - refusedTwice, answer: second },
+    ] as const;
+    for (const { j, count, answer } of leavers) {
+      const error = answer === y ? 0 : count;
+      addTo(left[j], answer, count);
+      addTo(wrong[j], answer, error);
+      addTo(ofLabel.left, y, count);
+      addTo(ofLabel.wrong, y, error);
+      if (answer !== last) disagreement += count;
       if (last === y) gap += error;
-      right += count! - error;
-    });
+      right += count - error;
+    }
     if (last === y) right += refusedTwice;
   }
-  const total = (x: Float64Array) => x.reduce((sum, v) => sum + v, 0);
   const rates = (w: Float64Array, l: Float64Array) => Array.from(w, (v, c) => v / l[c]!);
   const largest = (xs: readonly number[]) => Math.max(0, ...xs.filter((x) => !Number.isNaN(x)));
-  const [left0, left1] = [total(left[0]), total(left[1])];
-  const allWrong = total(wrong[0]) + total(wrong[1]);
+  const [left0, left1] = [sum(left[0]), sum(left[1])];
+  const allWrong = sum(wrong[0]) + sum(wrong[1]);
   return {
-    exitRisk: [total(wrong[0]) / left0, total(wrong[1]) / left1],
+    exitRisk: [sum(wrong[0]) / left0, sum(wrong[1]) / left1],
     earlyRisk: allWrong / (left0 + left1),
     labelRisk: largest(rates(ofLabel.wrong, ofLabel.left)),
     classRisk: largest([...rates(wrong[0], left[0]), ...rates(wrong[1], left[1])]),
@@ -275,41 +279,14 @@ function truthOf(
     disagreement: disagreement / size,
     gap: gap / size,
     coverage: (left0 + left1) / size,
-    cost: (left0 * costs[0]! + left1 * costs[1]! + (size - left0 - left1) * costs[2]!) / size,
+    cost: dot(Float64Array.of(left0, left1, size - left0 - left1), costs) / size,
     accuracy: right / size,
   };
 }
 
-function cellOf(label: number, first: number, second: number, last: number, classes: number): number {
-  return ((label * classes + first) * classes + second) * classes + last;
-}
-
+/** Cells are counted by label, then by the answers of the exits. */
 function factsOf(cell: number, classes: number): readonly [label: number, first: number, second: number, last: number] {
   const rest = Math.floor(cell / classes);
   const before = Math.floor(rest / classes);
   return [Math.floor(before / classes), before % classes, rest % classes, cell % classes];
-}
-
-/** First index in from .. to-1 whose value is above x; `to` if none. */
-function firstAbove(ascending: Float64Array, from: number, to: number, x: number): number {
-  let low = from;
-  let high = to;
-  while (low < high) {
-    const mid = (low + high) >> 1;
-    if (ascending[mid]! > x) high = mid;
-    else low = mid + 1;
-  }
-  return low;
-}
-
-/** First index in from .. to-1 whose value is at least x; `to` if none. */
-function firstAtLeast(ascending: Float64Array, from: number, to: number, x: number): number {
-  let low = from;
-  let high = to;
-  while (low < high) {
-    const mid = (low + high) >> 1;
-    if (ascending[mid]! >= x) high = mid;
-    else low = mid + 1;
-  }
-  return low;
 }

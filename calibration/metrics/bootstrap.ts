@@ -2,6 +2,7 @@
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
+import { indices, sum } from "../numeric/arrays.ts";
 import { createRandom } from "../numeric/random.ts";
 import { quantileOfSorted } from "../numeric/ranks.ts";
 
@@ -40,18 +41,16 @@ export function bootstrapAll<Name extends string>(
   const isCount = Number.isInteger(resamples) && resamples > 1;
   check(isCount, "bootstrap", "resamples must be a whole number above 1", resamples);
   const random = createRandom(seed);
-  const rows = Int32Array.from({ length: n }, (_, i) => i);
+  const rows = indices(n);
   const all = statistics(rows);
-  const names = Object.keys(all) as Name[];
-  const values = names.map(() => new Float64Array(resamples));
-  for (let b = 0; b < resamples; b++) {
+  const drawn = Array.from({ length: resamples }, () => {
     for (let i = 0; i < n; i++) rows[i] = random.below(n);
-    const drawn = statistics(rows);
-    names.forEach((name, k) => {
-      values[k]![b] = drawn[name];
-    });
-  }
-  const results = names.map((name, k) => [name, summarise(all[name], values[k]!, alpha)] as const);
+    return statistics(rows);
+  });
+  const results = (Object.keys(all) as Name[]).map((name) => {
+    const values = Float64Array.from(drawn, (one) => one[name]);
+    return [name, summarise(all[name], values, alpha)] as const;
+  });
   return Object.fromEntries(results) as Record<Name, BootstrapResult>;
 }
 
@@ -68,7 +67,7 @@ function summarise(value: number, drawn: Float64Array, alpha: number): Bootstrap
   const defined = drawn.filter((v) => !Number.isNaN(v)).sort();
   if (defined.length < 2)
     return { value, lower: Number.NaN, upper: Number.NaN, standardError: Number.NaN, defined: defined.length };
-  const mean = defined.reduce((a, b) => a + b, 0) / defined.length;
+  const mean = sum(defined) / defined.length;
   const squares = defined.reduce((sum, v) => sum + (v - mean) ** 2, 0);
   return {
     value,

@@ -1,6 +1,7 @@
 // Accuracy against cost: sweeps of one knob, the area under the curve, and accuracy at a given cost.
 
 import { checkLengths, checkNotEmpty, readOptions } from "../errors.ts";
+import { dot } from "../numeric/arrays.ts";
 import { quantileOfSorted } from "../numeric/ranks.ts";
 import { classPrecisionMargin, type PrecisionMarginOptions } from "../rules/class-precision-margin.ts";
 import { budgetThresholds } from "../rules/msdnet-budget.ts";
@@ -76,44 +77,45 @@ export function baselines(test: Cascade, fractions?: ArrayLike<number>): Baselin
   const fixed = Array.from({ length: test.exits }, (_, j) => achieved(test, decideFixed(test, j)));
   const shares = Float64Array.from(fractions ?? fixed.map(() => 1 / test.exits));
   checkLengths("baselines", "fractions", shares.length, "exits", test.exits);
-  const mean = (of: (at: Achieved) => number) => fixed.reduce((sum, at, j) => sum + shares[j]! * of(at), 0);
+  const mean = (of: (at: Achieved) => number) => dot(shares, Float64Array.from(fixed, of));
   const random = { accuracy: mean((at) => at.accuracy), cost: mean((at) => at.cost), fractions: shares };
   return { oracle: achieved(test, decideByOracle(test)), fixed, random };
 }
 
-/** Points by rising cost; equal costs keep the largest accuracy. */
+/** Points `[cost, accuracy]` by rising cost; equal costs keep the largest accuracy. */
 function frontier(cost: ArrayLike<number>, accuracy: ArrayLike<number>): readonly (readonly [number, number])[] {
   checkLengths("curve", "cost", cost.length, "accuracy", accuracy.length);
   checkNotEmpty("curve", "the curve", cost.length);
   const best = new Map<number, number>();
-  for (let i = 0; i < cost.length; i++) {
-    best.set(cost[i]!, Math.max(best.get(cost[i]!) ?? Number.NEGATIVE_INFINITY, accuracy[i]!));
-  }
+  for (const [i, x] of Float64Array.from(cost).entries())
+    best.set(x, Math.max(best.get(x) ?? Number.NEGATIVE_INFINITY, accuracy[i]!));
   return [...best].sort((a, b) => a[0] - b[0]);
 }
 
 /** Trapezoid area under accuracy over cost, divided by the span of costs; the accuracy itself for a single cost. */
 export function areaUnderCurve(cost: ArrayLike<number>, accuracy: ArrayLike<number>): number {
-  const points = frontier(cost, accuracy);
-  const [low, high] = [points[0]!, points.at(-1)!];
-  if (low[0] === high[0]) return low[1];
+  const [first = NOWHERE, ...others] = frontier(cost, accuracy);
+  if (others.length === 0) return first[1];
   let area = 0;
-  for (let i = 1; i < points.length; i++) {
-    const [x0, y0] = points[i - 1]!;
-    const [x1, y1] = points[i]!;
-    area += ((x1 - x0) * (y0 + y1)) / 2;
+  let before = first;
+  for (const point of others) {
+    area += ((point[0] - before[0]) * (before[1] + point[1])) / 2;
+    before = point;
   }
-  return area / (high[0] - low[0]);
+  return area / (before[0] - first[0]);
 }
 
 /** Accuracy at a cost by linear interpolation; the end values outside. */
 export function accuracyAtCost(cost: ArrayLike<number>, accuracy: ArrayLike<number>, at: number): number {
-  const points = frontier(cost, accuracy);
-  if (at <= points[0]![0]) return points[0]![1];
-  for (let i = 1; i < points.length; i++) {
-    const [x0, y0] = points[i - 1]!;
-    const [x1, y1] = points[i]!;
+  const [first = NOWHERE, ...others] = frontier(cost, accuracy);
+  let [x0, y0] = first;
+  if (at <= x0) return y0;
+  for (const [x1, y1] of others) {
     if (at <= x1) return y0 + ((y1 - y0) * (at - x0)) / (x1 - x0);
+    [x0, y0] = [x1, y1];
   }
-  return points.at(-1)![1];
+  return y0;
 }
+
+/** The point of an empty curve, which `frontier` refuses. */
+const NOWHERE = [Number.NaN, Number.NaN] as const;

@@ -2,6 +2,7 @@
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkLengths, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
+import { addTo, firstWhere } from "../numeric/arrays.ts";
 import { quantileOfSorted, sorted } from "../numeric/ranks.ts";
 import { softmaxInto } from "../numeric/softmax.ts";
 import { forEachChunk, type Table } from "../table/table.ts";
@@ -51,9 +52,9 @@ export function reliability(
     const s = scores[i]!;
     check(s >= 0 && s <= 1, "ece", "scores must be probabilities in [0, 1]", `${s} at ${i}`);
     const bin = binning === "uniform" ? uniformBin(s, nBins) : binAmong(edges, s);
-    counts[bin] = counts[bin]! + 1;
-    sums[bin] = sums[bin]! + s;
-    hits[bin] = hits[bin]! + correct[i]!;
+    addTo(counts, bin, 1);
+    addTo(sums, bin, s);
+    addTo(hits, bin, correct[i]!);
   }
   return Array.from(counts, (count, b) => ({
     lower: edges[b]!,
@@ -103,16 +104,15 @@ export function classwiseEce(table: Table, nBins = 15): Float64Array {
       const label = labels[first + Math.floor(r / exits)]!;
       softmaxInto(rows, r * classes, classes, p);
       for (let c = 0; c < classes; c++) {
-        const at = (base + c) * nBins + uniformBin(p[c]!, nBins);
-        gaps[at] = gaps[at]! + (c === label ? 1 : 0) - p[c]!;
+        const share = p[c]!;
+        const at = (base + c) * nBins + uniformBin(share, nBins);
+        gaps[at] = gaps[at]! + (c === label ? 1 : 0) - share;
       }
     }
   });
   const result = new Float64Array(exits);
-  for (let i = 0; i < size; i++) {
-    const exit = Math.floor(i / (classes * nBins));
-    result[exit] = result[exit]! + Math.abs(gaps[i]!) / (samples * classes);
-  }
+  for (const [i, gap] of gaps.entries())
+    addTo(result, Math.floor(i / (classes * nBins)), Math.abs(gap) / (samples * classes));
   return result;
 }
 
@@ -130,12 +130,5 @@ function binEdges(scores: ArrayLike<number>, nBins: number, binning: Binning): F
 
 /** Index of the bin `(edges[b], edges[b+1]]` that holds the score; both ends are clipped. */
 function binAmong(edges: Float64Array, score: number): number {
-  let low = 0;
-  let high = edges.length - 2;
-  while (low < high) {
-    const mid = (low + high) >> 1;
-    if (score <= edges[mid + 1]!) high = mid;
-    else low = mid + 1;
-  }
-  return low;
+  return firstWhere(0, edges.length - 2, (bin) => score <= edges[bin + 1]!);
 }

@@ -2,6 +2,7 @@
 // Known second-hand only: the plain mean over exits is inferred, and the population (all or reached) is an option.
 
 import { checkOneOf, readOptions } from "../errors.ts";
+import { column, indices, rowsBelow, sum } from "../numeric/arrays.ts";
 import { auroc } from "./failure.ts";
 
 /** `[N, K]`: 1 if the exit is right, or if no later exit is right (so always 1 at the last exit). */
@@ -45,18 +46,12 @@ export function eefp(
   const { scores, errors, exits } = scored;
   const target = eefpTargets(errors, exits);
   const perExit = new Float64Array(exits - 1);
-  const n = scores.length / exits;
-  let alive = Int32Array.from({ length: n }, (_, i) => i);
+  let alive = indices(scores.length / exits);
   for (let m = 0; m < exits - 1; m++) {
-    perExit[m] = auroc(
-      Float64Array.from(alive, (i) => scores[i * exits + m]!),
-      Uint8Array.from(alive, (i) => target[i * exits + m]!),
-    );
-    if (population === "reached") {
-      alive = alive.filter((i) => scores[i * exits + m]! < threshold);
-    }
+    perExit[m] = auroc(column(scores, exits, m, alive), column(target, exits, m, alive));
+    if (population === "reached") alive = rowsBelow(alive, scores, exits, m, threshold);
   }
   const defined = perExit.filter((v) => !Number.isNaN(v));
-  const mean = defined.length > 0 ? defined.reduce((a, b) => a + b, 0) / defined.length : Number.NaN;
+  const mean = sum(defined) / defined.length;
   return { target, perExit, mean };
 }

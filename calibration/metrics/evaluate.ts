@@ -2,11 +2,12 @@
 
 import type { Kinds } from "../../base/index.ts";
 import { check, readOptions } from "../errors.ts";
+import { addTo, column, sum } from "../numeric/arrays.ts";
 import { clopperPearson, type Interval } from "../numeric/bounds.ts";
 import { type Achieved, achieved, checkCertified, decide, type ThresholdPolicy } from "../rules/policies.ts";
 import { isLogitScaling, type Scaling, scaleConfidences, scaleLogits } from "../scalers/fit.ts";
 import { checkOrigin } from "../table/origin.ts";
-import { column, type Outcomes, outcomes } from "../table/outcomes.ts";
+import { correctness, type Outcomes, outcomes } from "../table/outcomes.ts";
 import { checkFresh } from "../table/same-samples.ts";
 import { type Cascade, cascade, type Source } from "../table/scores.ts";
 import type { Table } from "../table/table.ts";
@@ -122,7 +123,7 @@ function exitSamples(all: Outcomes, targets: Uint8Array, exit: number): ExitSamp
   return {
     // rounding may lift a probability of 1 by an ulp
     scores: column(all.maxProb, exits, exit).map((s) => Math.min(1, s)),
-    correct: Uint8Array.from(column(all.errors, exits, exit), (e) => 1 - e),
+    correct: correctness(all.errors, exits, exit),
     nll: column(all.nll, exits, exit),
     brier: column(all.brier, exits, exit),
     mayLeave: exit < exits - 1 ? Uint8Array.from(column(targets, exits, exit)) : undefined,
@@ -135,11 +136,10 @@ function sampleMetrics(
   rows: Int32Array | undefined,
   { nBins = 15, risk = 0.05, coverage = 0.8 }: EvaluateOptions,
 ): SampleMetrics {
-  const pick = (values: Float64Array) => (rows ? Float64Array.from(rows, (i) => values[i]!) : values);
-  const flags = (values: Uint8Array) => (rows ? Uint8Array.from(rows, (i) => values[i]!) : values);
-  const mean = (values: Float64Array) => values.reduce(add, 0) / values.length;
+  const pick = (values: Float64Array | Uint8Array) => column(values, 1, 0, rows);
+  const mean = (values: Float64Array) => sum(values) / values.length;
   const scores = pick(own.scores);
-  const correct = flags(own.correct);
+  const correct = pick(own.correct);
   const groups = groupScores(scores, correct);
   return {
     accuracy: 1 - groups.wrong / groups.samples,
@@ -154,11 +154,9 @@ function sampleMetrics(
     ...groupFailureMetrics(groups),
     coverageAtRisk: groupCoverageAtRisk(groups, risk).coverage,
     riskAtCoverage: groupRiskAtCoverage(groups, coverage).risk,
-    eefp: own.mayLeave ? auroc(scores, flags(own.mayLeave)) : Number.NaN,
+    eefp: own.mayLeave ? auroc(scores, pick(own.mayLeave)) : Number.NaN,
   };
 }
-
-const add = (a: number, b: number) => a + b;
 
 /** What a policy does on test samples. */
 export interface PolicyEvaluation extends Achieved {
@@ -213,19 +211,18 @@ export function evaluatePolicy(
   const left = new Float64Array(scored.exits);
   const wrong = new Float64Array(scored.exits);
   exits.forEach((j, i) => {
-    left[j] = left[j]! + 1;
-    wrong[j] = wrong[j]! + errors[i * scored.exits + j]!;
+    addTo(left, j, 1);
+    addTo(wrong, j, errors[i * scored.exits + j]!);
   });
-  const [leftEarly, wrongEarly] = [left, wrong].map((counts) => counts.subarray(0, -1).reduce(add, 0)) as [
-    number,
-    number,
-  ];
+  const leftEarly = sum(left.subarray(0, -1));
+  const wrongEarly = sum(wrong.subarray(0, -1));
   const statistics = (rows: Int32Array) => {
     let right = 0;
     let cost = 0;
     for (const i of rows) {
-      right += 1 - errors[i * scored.exits + exits[i]!]!;
-      cost += costs[exits[i]!]!;
+      const j = exits[i]!;
+      right += 1 - errors[i * scored.exits + j]!;
+      cost += costs[j]!;
     }
     return { accuracy: right / rows.length, cost: cost / rows.length };
   };

@@ -1,13 +1,20 @@
 // Failure prediction: how well confidence ranks right above wrong. Everything is computed from groups of equal
 // scores, so no result depends on the order of ties. "Positive" = correct unless said otherwise.
 
-import { checkLengths, checkNotEmpty, fail } from "../errors.ts";
+import { check, checkLengths, checkNotEmpty } from "../errors.ts";
 
-/** Distinct scores, highest first, each with the samples and the wrong ones that have it. */
+/** Samples of one score. */
+export interface ScoreGroup {
+  readonly score: number;
+  readonly count: number;
+  /** The wrong ones among them. */
+  readonly errors: number;
+}
+
+/** All samples by score. */
 export interface ScoreGroups {
-  readonly scores: Float64Array;
-  readonly counts: Float64Array;
-  readonly errors: Float64Array;
+  /** Distinct scores, highest first. */
+  readonly groups: readonly ScoreGroup[];
   /** N. */
   readonly samples: number;
   /** Wrong samples in all. */
@@ -18,48 +25,21 @@ export interface ScoreGroups {
 export function groupScores(scores: ArrayLike<number>, correct: ArrayLike<number>): ScoreGroups {
   checkLengths("failure", "scores", scores.length, "correct", correct.length);
   checkNotEmpty("failure", "scores", scores.length);
-  const samples = scores.length;
-  let nRight = 0;
-  for (let i = 0; i < samples; i++) {
-    if (Number.isNaN(scores[i]!)) fail("failure", "scores must not be NaN", `NaN at ${i}`);
-    if (correct[i]) nRight++;
-  }
-  const right = new Float64Array(nRight);
-  const wrong = new Float64Array(samples - nRight);
-  let r = 0;
-  let w = 0;
-  for (let i = 0; i < samples; i++) {
-    if (correct[i]) right[r++] = scores[i]!;
-    else wrong[w++] = scores[i]!;
-  }
-  right.sort();
-  wrong.sort();
-  const groups = {
-    scores: new Float64Array(samples),
-    counts: new Float64Array(samples),
-    errors: new Float64Array(samples),
-  };
-  let size = 0;
+  const all = Float64Array.from(scores);
+  const bad = all.findIndex(Number.isNaN);
+  check(bad < 0, "failure", "scores must not be NaN", `NaN at ${bad}`);
+  const right = all.filter((_, i) => correct[i]).sort();
+  const wrong = all.filter((_, i) => !correct[i]).sort();
+  const groups: ScoreGroup[] = [];
+  let [r, w] = [right.length, wrong.length];
   while (r > 0 || w > 0) {
-    const score = Math.max(
-      r > 0 ? right[r - 1]! : Number.NEGATIVE_INFINITY,
-      w > 0 ? wrong[w - 1]! : Number.NEGATIVE_INFINITY,
-    );
-    const before = r + w;
+    const score = Math.max(right[r - 1] ?? Number.NEGATIVE_INFINITY, wrong[w - 1] ?? Number.NEGATIVE_INFINITY);
+    const [nRight, nWrong] = [r, w];
     while (r > 0 && right[r - 1] === score) r--;
-    const beforeWrong = w;
     while (w > 0 && wrong[w - 1] === score) w--;
-    groups.scores[size] = score;
-    groups.counts[size] = before - r - w;
-    groups.errors[size++] = beforeWrong - w;
+    groups.push({ score, count: nRight - r + nWrong - w, errors: nWrong - w });
   }
-  return {
-    scores: groups.scores.subarray(0, size),
-    counts: groups.counts.subarray(0, size),
-    errors: groups.errors.subarray(0, size),
-    samples,
-    wrong: samples - nRight,
-  };
+  return { groups, samples: all.length, wrong: wrong.length };
 }
 
 /** Area under the ROC curve with ties counted half; NaN if everything is right or everything is wrong. */
@@ -69,27 +49,27 @@ export function auroc(scores: ArrayLike<number>, correct: ArrayLike<number>): nu
 }
 
 /** `auroc` of groups. */
-export function groupAuroc({ counts, errors, samples, wrong }: ScoreGroups): number {
+export function groupAuroc({ groups, samples, wrong }: ScoreGroups): number {
   let wrongBelow = wrong;
   let pairs = 0;
-  for (let g = 0; g < counts.length; g++) {
-    wrongBelow -= errors[g]!;
-    pairs += (counts[g]! - errors[g]!) * (wrongBelow + 0.5 * errors[g]!);
+  for (const { count, errors } of groups) {
+    wrongBelow -= errors;
+    pairs += (count - errors) * (wrongBelow + 0.5 * errors);
   }
   return pairs / ((samples - wrong) * wrong);
 }
 
 /** Average precision with "right" positive (`success`) or with "wrong" positive and scores negated (`error`). */
-export function groupAupr({ counts, errors, samples, wrong }: ScoreGroups, positive: "success" | "error"): number {
-  const total = positive === "success" ? samples - wrong : wrong;
+export function groupAupr({ groups, samples, wrong }: ScoreGroups, positive: "success" | "error"): number {
+  const isSuccess = positive === "success";
+  const total = isSuccess ? samples - wrong : wrong;
   if (total === 0) return Number.NaN;
   let seen = 0;
   let hits = 0;
   let area = 0;
-  for (let k = 0; k < counts.length; k++) {
-    const g = positive === "success" ? k : counts.length - 1 - k;
-    const gained = positive === "success" ? counts[g]! - errors[g]! : errors[g]!;
-    seen += counts[g]!;
+  for (const { count, errors } of isSuccess ? groups : groups.toReversed()) {
+    const gained = isSuccess ? count - errors : errors;
+    seen += count;
     hits += gained;
     area += (gained / total) * (hits / seen);
   }
@@ -97,29 +77,29 @@ export function groupAupr({ counts, errors, samples, wrong }: ScoreGroups, posit
 }
 
 /** False-positive rate at the highest threshold whose true-positive rate reaches `tpr`; NaN if one kind is missing. */
-export function groupFprAtTpr({ counts, errors, samples, wrong }: ScoreGroups, tpr: number): number {
+export function groupFprAtTpr({ groups, samples, wrong }: ScoreGroups, tpr: number): number {
   const right = samples - wrong;
   if (right === 0 || wrong === 0) return Number.NaN;
   let hits = 0;
   let misses = 0;
-  for (let g = 0; g < counts.length; g++) {
-    hits += counts[g]! - errors[g]!;
-    misses += errors[g]!;
+  for (const { count, errors } of groups) {
+    hits += count - errors;
+    misses += errors;
     if (hits / right >= tpr) break;
   }
   return misses / wrong;
 }
 
 /** Area under the risk-coverage curve: mean over k of the expected error rate among the k most confident. */
-export function groupAurc({ counts, errors, samples }: ScoreGroups): number {
+export function groupAurc({ groups, samples }: ScoreGroups): number {
   let before = 0;
   let wrong = 0;
   let sum = 0;
-  for (let g = 0; g < counts.length; g++) {
-    const rate = errors[g]! / counts[g]!;
-    for (let i = 1; i <= counts[g]!; i++) sum += (wrong + rate * i) / (before + i);
-    before += counts[g]!;
-    wrong += errors[g]!;
+  for (const { count, errors } of groups) {
+    const rate = errors / count;
+    for (let i = 1; i <= count; i++) sum += (wrong + rate * i) / (before + i);
+    before += count;
+    wrong += errors;
   }
   return sum / samples;
 }
@@ -132,15 +112,15 @@ export function groupExcessAurc(groups: ScoreGroups): number {
 }
 
 /** Area under the generalised risk-coverage curve (Traub et al. 2024): joint risk "accepted and wrong" over coverage. */
-export function groupAugrc({ counts, errors, samples }: ScoreGroups): number {
+export function groupAugrc({ groups, samples }: ScoreGroups): number {
   let wrong = 0;
   let area = 0;
-  for (let g = 0; g < counts.length; g++) {
+  for (const { count, errors } of groups) {
     // the joint risk is linear inside a group of ties, so one trapezoid is exact
-    area += counts[g]! * (wrong + 0.5 * errors[g]!);
-    wrong += errors[g]!;
+    area += count * (wrong + 0.5 * errors);
+    wrong += errors;
   }
-  return area / (samples * samples);
+  return area / samples ** 2;
 }
 
 /** A threshold with what it gives. */
@@ -153,31 +133,30 @@ export interface OperatingPoint {
 }
 
 /** The largest coverage, over thresholds at distinct scores, whose selective risk is at most `risk`. */
-export function groupCoverageAtRisk({ scores, counts, errors, samples }: ScoreGroups, risk: number): OperatingPoint {
+export function groupCoverageAtRisk({ groups, samples }: ScoreGroups, risk: number): OperatingPoint {
   let best: OperatingPoint = { threshold: Number.POSITIVE_INFINITY, coverage: 0, risk: Number.NaN };
   let seen = 0;
   let wrong = 0;
-  for (let g = 0; g < counts.length; g++) {
-    seen += counts[g]!;
-    wrong += errors[g]!;
-    if (wrong / seen <= risk) best = { threshold: scores[g]!, coverage: seen / samples, risk: wrong / seen };
+  for (const { score, count, errors } of groups) {
+    seen += count;
+    wrong += errors;
+    if (wrong / seen <= risk) best = { threshold: score, coverage: seen / samples, risk: wrong / seen };
   }
   return best;
 }
 
 /** The highest threshold, among distinct scores, whose coverage reaches `coverage`. */
-export function groupRiskAtCoverage(
-  { scores, counts, errors, samples }: ScoreGroups,
-  coverage: number,
-): OperatingPoint {
+export function groupRiskAtCoverage({ groups, samples }: ScoreGroups, coverage: number): OperatingPoint {
+  let threshold = Number.POSITIVE_INFINITY;
   let seen = 0;
   let wrong = 0;
-  let g = 0;
-  do {
-    seen += counts[g]!;
-    wrong += errors[g]!;
-  } while (seen / samples < coverage && ++g < counts.length);
-  return { threshold: scores[Math.min(g, counts.length - 1)]!, coverage: seen / samples, risk: wrong / seen };
+  for (const { score, count, errors } of groups) {
+    threshold = score;
+    seen += count;
+    wrong += errors;
+    if (!(seen / samples < coverage)) break;
+  }
+  return { threshold, coverage: seen / samples, risk: wrong / seen };
 }
 
 /** The metrics of failure prediction for one exit. */

@@ -1,11 +1,12 @@
 // Proper scores of every exit, from outcomes.
 
+import { addTo } from "../numeric/arrays.ts";
 import type { Outcomes } from "../table/outcomes.ts";
 
 /** Mean over samples of an `[N, K]` array, per exit. */
 export function meanPerExit(values: ArrayLike<number>, exits: number): Float64Array {
   const means = new Float64Array(exits);
-  for (let i = 0; i < values.length; i++) means[i % exits] = means[i % exits]! + values[i]!;
+  for (let i = 0; i < values.length; i++) addTo(means, i % exits, values[i]!);
   return means.map((sum) => (sum * exits) / values.length);
 }
 

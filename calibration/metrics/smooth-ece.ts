@@ -3,6 +3,8 @@
 
 import { check, checkLengths, checkNotEmpty } from "../errors.ts";
 
+import { addTo, sum } from "../numeric/arrays.ts";
+
 const CELLS = 1000;
 /** Waves damped below exp(-DAMPED) are left out. */
 const DAMPED = 30;
@@ -16,10 +18,7 @@ export function smoothEce(scores: ArrayLike<number>, correct: ArrayLike<number>)
   const cells = residualDensity(scores, correct);
   const error = (sigma: number) => smoothedError(cells, sigma);
   // smoothing only lowers the error, and more of it lowers it more: it meets sigma between error(high) and high
-  let high = Math.max(
-    1 / CELLS,
-    cells.reduce((sum, v) => sum + Math.abs(v), 0),
-  );
+  let high = Math.max(1 / CELLS, sum(cells.map(Math.abs)));
   let below = error(high) - high;
   let low = Math.max(1 / CELLS, below + high);
   let above = error(low) - low;
@@ -46,14 +45,14 @@ export function smoothEce(scores: ArrayLike<number>, correct: ArrayLike<number>)
 function residualDensity(scores: ArrayLike<number>, correct: ArrayLike<number>): Float64Array {
   const cells = new Float64Array(CELLS + 1);
   for (let i = 0; i < scores.length; i++) {
-    const isProbability = scores[i]! >= 0 && scores[i]! <= 1;
-    check(isProbability, "smoothEce", "scores must be probabilities in [0, 1]", `${scores[i]} at ${i}`);
-    const position = scores[i]! * CELLS;
+    const score = scores[i]!;
+    check(score >= 0 && score <= 1, "smoothEce", "scores must be probabilities in [0, 1]", `${score} at ${i}`);
+    const position = score * CELLS;
     const cell = Math.min(CELLS - 1, Math.floor(position));
-    const residual = (correct[i]! - scores[i]!) / scores.length;
+    const residual = (correct[i]! - score) / scores.length;
     const share = position - cell;
-    cells[cell] = cells[cell]! + residual * (1 - share);
-    cells[cell + 1] = cells[cell + 1]! + residual * share;
+    addTo(cells, cell, residual * (1 - share));
+    addTo(cells, cell + 1, residual * share);
   }
   return cells;
 }
@@ -69,10 +68,11 @@ function smoothedError(cells: Float64Array, sigma: number): number {
     let amplitude = 0;
     for (let i = 0, at = 0; i <= CELLS; i++, at = next(at, k)) amplitude += cells[i]! * COSINES[at]!;
     amplitude *= (k === 0 ? 1 : 2) * Math.exp(-0.5 * (Math.PI * k * sigma) ** 2);
-    for (let i = 0, at = 0; i <= CELLS; i++, at = next(at, k)) smooth[i] = smooth[i]! + amplitude * COSINES[at]!;
+    for (let i = 0, at = 0; i <= CELLS; i++, at = next(at, k)) addTo(smooth, i, amplitude * COSINES[at]!);
   }
-  const ends = (Math.abs(smooth[0]!) + Math.abs(smooth[CELLS]!)) / 2;
-  return (smooth.reduce((sum, v) => sum + Math.abs(v), 0) - ends) / CELLS;
+  const sizes = smooth.map(Math.abs);
+  const ends = (sizes[0]! + sizes[CELLS]!) / 2;
+  return (sum(sizes) - ends) / CELLS;
 }
 
 /** k cells further round the period of `COSINES`. */

@@ -3,7 +3,8 @@
 // probability at most delta in an unlimited run. As one batch: a permutation test, valid for one look.
 
 import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
-import { createRandom, type Random } from "../numeric/random.ts";
+import { firstWhere } from "../numeric/arrays.ts";
+import { createRandom, type Random, shuffle } from "../numeric/random.ts";
 import { argsort } from "../numeric/ranks.ts";
 import { RestartedBets } from "./restarted-bets.ts";
 
@@ -56,11 +57,9 @@ export function createExchangeabilityMonitor(
       const { below, equal } = ranks.insert(score);
       // the sample itself is among the equal ones, so the p-value is exactly uniform
       const pValue = (below + random.uniform() * equal) / ranks.size;
-      const evidence = bets.step((wealth) => {
-        const share = (JUMP * (wealth[0]! + wealth[1]! + wealth[2]!)) / LEANS.length;
-        LEANS.forEach((lean, k) => {
-          wealth[k] = ((1 - JUMP) * wealth[k]! + share) * (1 + lean * (pValue - 0.5));
-        });
+      const evidence = bets.step((own, k, total) => {
+        const share = (JUMP * total) / LEANS.length;
+        return ((1 - JUMP) * own + share) * (1 + LEANS[k]! * (pValue - 0.5));
       });
       const n = state.n + 1;
       const isAlarm = state.isAlarm || evidence >= goal;
@@ -90,23 +89,12 @@ class SortedScores {
       larger.set(this.#values);
       this.#values = larger;
     }
-    const below = this.#countBelow((x) => x < score);
-    const upTo = this.#countBelow((x) => x <= score);
+    const below = firstWhere(0, this.size, (at) => this.#values[at]! >= score);
+    const upTo = firstWhere(below, this.size, (at) => this.#values[at]! > score);
     this.#values.copyWithin(upTo + 1, upTo, this.size);
     this.#values[upTo] = score;
     this.size++;
     return { below, equal: upTo + 1 - below };
-  }
-
-  #countBelow(isBelow: (x: number) => boolean): number {
-    let low = 0;
-    let high = this.size;
-    while (low < high) {
-      const mid = (low + high) >> 1;
-      if (isBelow(this.#values[mid]!)) low = mid + 1;
-      else high = mid;
-    }
-    return low;
   }
 }
 
@@ -146,12 +134,7 @@ export function testExchangeability(
   const random = createRandom(seed);
   let asLarge = 0;
   for (let r = 0; r < permutations; r++) {
-    for (let i = isLive.length - 1; i > 0; i--) {
-      const j = random.below(i + 1);
-      const kept = isLive[i]!;
-      isLive[i] = isLive[j]!;
-      isLive[j] = kept;
-    }
+    shuffle(isLive, random);
     if (largestGap(isLive, isTied, n) >= distance - 1e-12) asLarge++;
   }
   return { distance, pValue: (asLarge + 1) / (permutations + 1) };

@@ -49,11 +49,7 @@ export function createRiskMonitor(levels: RiskLevels): RiskMonitor {
       const x = Number(loss);
       check(x >= 0 && x <= 1, "monitor.observe", "the loss must lie in [0, 1]", x);
       // stake b/alpha on "the loss is above alpha": wealth stays non-negative because b <= 1
-      const evidence = bets.step((wealth) => {
-        BETS.forEach((bet, k) => {
-          wealth[k] = wealth[k]! * (1 + (bet / alpha) * (x - alpha));
-        });
-      });
+      const evidence = bets.step((own, k) => own * (1 + (BETS[k]! / alpha) * (x - alpha)));
       sum += x;
       const n = state.n + 1;
       const isAlarm = state.isAlarm || evidence >= goal;

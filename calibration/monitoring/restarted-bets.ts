@@ -1,6 +1,8 @@
 // Fair bets that are laid anew at every step, each time with a share of the stake kept aside for it. Bets laid at the first
 // step alone lose while all is well, and must win that back before they can tell of a change.
 
+import { change, sum } from "../numeric/arrays.ts";
+
 /**
  * Stake still aside after n steps: half is laid at the first, and then so little less for ever that a restart near any step
  * n is worth about 1 / (n log^2 n). All shares together are at most 1, so the game stays fair (its expectation is at most 1).
@@ -18,14 +20,15 @@ export class RestartedBets {
     this.#wealth = new Float64Array(bets);
   }
 
-  /** Lays the next share, equally on all bets, then `play` multiplies or moves wealth by a fair rule. Returns the log of the total. */
-  step(play: (wealth: Float64Array) => void): number {
+  /** Lays the next share, equally on all bets, then `play` makes of the wealth of each bet, and the total, its next by a fair rule. Returns the log of the total. */
+  step(play: (own: number, bet: number, total: number) => number): number {
     const wealth = this.#wealth;
     const fresh = ((aside(this.#steps) - aside(++this.#steps)) * Math.exp(-this.#scale)) / wealth.length;
-    for (let k = 0; k < wealth.length; k++) wealth[k] = wealth[k]! + fresh;
-    play(wealth);
-    const total = wealth.reduce((sum, w) => sum + w, 0);
-    for (let k = 0; k < wealth.length; k++) wealth[k] = wealth[k]! / total;
+    change(wealth, (own) => own + fresh);
+    const laid = sum(wealth);
+    change(wealth, (own, bet) => play(own, bet, laid));
+    const total = sum(wealth);
+    change(wealth, (own) => own / total);
     this.#scale += Math.log(total);
     const rest = Math.log(aside(this.#steps));
     return Math.max(this.#scale, rest) + Math.log1p(Math.exp(-Math.abs(this.#scale - rest)));

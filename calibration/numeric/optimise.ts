@@ -1,5 +1,7 @@
 // Minimisers for small smooth problems: L-BFGS for vectors, safeguarded Newton for one variable.
 
+import { addScaled, dot } from "./arrays.ts";
+
 /** What a minimiser found, and whether to believe it. */
 export interface Minimum {
   readonly x: Float64Array;
@@ -24,37 +26,33 @@ export function minimise(
   let x = Float64Array.from(start);
   let g = new Float64Array(x.length);
   let value = objective(x, g);
-  const steps: Float64Array[] = [];
-  const changes: Float64Array[] = [];
+  const pairs: CurvaturePair[] = [];
   let iterations = 0;
   while (iterations < maxIterations && largest(g) > tolerance) {
-    const direction = descent(g, steps, changes);
+    let direction = descent(g, pairs);
     let slope = dot(direction, g);
     if (slope >= 0) {
       // curvature pairs have gone stale: start again from the steepest descent
-      steps.length = changes.length = 0;
-      for (let i = 0; i < g.length; i++) direction[i] = -g[i]!;
+      pairs.length = 0;
+      direction = g.map((v) => -v);
       slope = -dot(g, g);
     }
-    let t = steps.length === 0 ? Math.min(1, 1 / Math.sqrt(-slope)) : 1;
+    let t = pairs.length === 0 ? Math.min(1, 1 / Math.sqrt(-slope)) : 1;
     const next = new Float64Array(x.length);
     const nextG = new Float64Array(x.length);
     let nextValue = Number.POSITIVE_INFINITY;
     for (let tries = 0; tries < 40; tries++, t /= 2) {
-      for (let i = 0; i < x.length; i++) next[i] = x[i]! + t * direction[i]!;
+      next.set(x);
+      addScaled(next, t, direction);
       nextValue = objective(next, nextG);
       if (nextValue <= value + 1e-4 * t * slope) break;
     }
     if (!(nextValue < value)) break; // no progress left in float64
-    const step = next.map((v, i) => v - x[i]!);
-    const change = nextG.map((v, i) => v - g[i]!);
+    const step = difference(next, x);
+    const change = difference(nextG, g);
     if (dot(step, change) > 1e-12 * Math.sqrt(dot(step, step) * dot(change, change))) {
-      steps.push(step);
-      changes.push(change);
-      if (steps.length > MEMORY) {
-        steps.shift();
-        changes.shift();
-      }
+      pairs.push({ step, change });
+      if (pairs.length > MEMORY) pairs.shift();
     }
     x = next;
     g = nextG;
@@ -65,30 +63,26 @@ export function minimise(
   return { x, value, gradient, iterations, converged: gradient <= Math.max(tolerance, 1e-5) };
 }
 
+/** How far a step went, and how the gradient changed along it. */
+interface CurvaturePair {
+  readonly step: Float64Array;
+  readonly change: Float64Array;
+}
+
 /** Minus the approximate inverse Hessian times the gradient (two-loop recursion). */
-function descent(g: Float64Array, steps: readonly Float64Array[], changes: readonly Float64Array[]): Float64Array {
+function descent(g: Float64Array, pairs: readonly CurvaturePair[]): Float64Array {
   const q = g.map((v) => -v);
-  const weights: number[] = [];
-  for (let k = steps.length - 1; k >= 0; k--) {
-    const s = steps[k]!;
-    const y = changes[k]!;
-    const a = dot(s, q) / dot(s, y);
-    weights[k] = a;
-    for (let i = 0; i < q.length; i++) q[i] = q[i]! - a * y[i]!;
-  }
-  const s = steps.at(-1);
-  const y = changes.at(-1);
-  if (s && y) {
-    const scale = dot(s, y) / dot(y, y);
-    for (let i = 0; i < q.length; i++) q[i] = q[i]! * scale;
-  }
-  for (let k = 0; k < steps.length; k++) {
-    const sk = steps[k]!;
-    const yk = changes[k]!;
-    const b = weights[k]! - dot(yk, q) / dot(sk, yk);
-    for (let i = 0; i < q.length; i++) q[i] = q[i]! + b * sk[i]!;
-  }
-  return q;
+  const weighted = pairs.toReversed().map(({ step, change }) => {
+    const weight = dot(step, q) / dot(step, change);
+    addScaled(q, -weight, change);
+    return { step, change, weight };
+  });
+  const last = pairs.at(-1);
+  const scale = last ? dot(last.step, last.change) / dot(last.change, last.change) : 1;
+  const direction = q.map((v) => v * scale);
+  for (const { step, change, weight } of weighted.reverse())
+    addScaled(direction, weight - dot(change, direction) / dot(step, change), step);
+  return direction;
 }
 
 /** Where an increasing function is zero. */
@@ -131,10 +125,10 @@ export function increasingRoot(
   return { x, step, iterations };
 }
 
-function dot(a: Float64Array, b: Float64Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
+function difference(a: Float64Array, b: Float64Array): Float64Array {
+  const out = Float64Array.from(a);
+  addScaled(out, -1, b);
+  return out;
 }
 
 function largest(g: Float64Array): number {

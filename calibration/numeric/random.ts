@@ -1,5 +1,7 @@
 // A small seeded generator (xoshiro128**) for bootstraps and splits: the same seed, the same numbers, everywhere.
 
+import { type Integers, indices } from "./arrays.ts";
+
 /** A stream of random numbers. */
 export interface Random {
   /** Uniform in [0, 1) with 53 bits. */
@@ -44,14 +46,19 @@ export function createRandom(seed: number): Random {
   };
 }
 
-/** The numbers 0 .. n-1 in random order (Fisher-Yates). */
+/** The numbers 0 .. n-1 in random order. */
 export function randomOrder(n: number, random: Random): Int32Array {
-  const order = Int32Array.from({ length: n }, (_, i) => i);
-  for (let i = n - 1; i > 0; i--) {
-    const j = random.below(i + 1);
-    const kept = order[i]!;
-    order[i] = order[j]!;
-    order[j] = kept;
-  }
+  const order = indices(n);
+  shuffle(order, random);
   return order;
+}
+
+/** Puts values in random order (Fisher-Yates). @internal */
+export function shuffle(values: Integers, random: Random): void {
+  for (let i = values.length - 1; i > 0; i--) {
+    const j = random.below(i + 1);
+    const kept = values[i]!;
+    values[i] = values[j]!;
+    values[j] = kept;
+  }
 }

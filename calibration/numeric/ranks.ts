@@ -1,23 +1,20 @@
 // Sorting, quantiles, mid-ranks and rank correlation: the order statistics everything else is built on.
 
 import { check, checkLengths, checkNotEmpty } from "../errors.ts";
+import { column, dot, firstWhere, indices } from "./arrays.ts";
 
 /** Indices that sort `values` upwards; equal values keep their order, NaN comes last. */
 export function argsort(values: ArrayLike<number>): Int32Array {
-  const n = values.length;
-  const order = new Int32Array(n);
-  for (let i = 0; i < n; i++) order[i] = i;
-  const key = (i: number) => (Number.isNaN(values[i]!) ? Number.POSITIVE_INFINITY : values[i]!);
-  return order.sort((a, b) => {
-    const x = key(a);
-    const y = key(b);
+  const keys = Float64Array.from(values, (x) => (Number.isNaN(x) ? Number.POSITIVE_INFINITY : x));
+  return indices(values.length).sort((a, b) => {
+    const [x, y] = [keys[a]!, keys[b]!];
     return x < y ? -1 : x > y ? 1 : a - b;
   });
 }
 
 /** Samples by falling score of one exit, for scores `[N, K]`. */
 export function fallingOrder(scores: ArrayLike<number>, exits: number, exit: number): Int32Array {
-  return argsort(Float64Array.from({ length: scores.length / exits }, (_, i) => -scores[i * exits + exit]!));
+  return argsort(column(scores, exits, exit).map((score) => -score));
 }
 
 /** A sorted copy in float64. */
@@ -53,26 +50,18 @@ export function betweenValues(ascending: Float64Array, threshold: number): numbe
 
 /** Index of the first of ascending values that is at least `x`; their number if none is. */
 export function firstAtLeast(ascending: Float64Array, x: number): number {
-  let low = 0;
-  let high = ascending.length;
-  while (low < high) {
-    const mid = (low + high) >> 1;
-    if (ascending[mid]! >= x) high = mid;
-    else low = mid + 1;
-  }
-  return low;
+  return firstWhere(0, ascending.length, (at) => ascending[at]! >= x);
 }
 
 /** Ranks from 1; tied values share the mean of their ranks. */
 export function midRanks(values: ArrayLike<number>): Float64Array {
   const order = argsort(values);
-  const n = order.length;
-  const ranks = new Float64Array(n);
-  for (let from = 0; from < n; ) {
-    let to = from + 1;
-    while (to < n && values[order[to]!]! === values[order[from]!]!) to++;
-    for (let i = from; i < to; i++) ranks[order[i]!] = (from + to + 1) / 2;
-    from = to;
+  const ascending = Float64Array.from(order, (i) => values[i]!);
+  const ranks = new Float64Array(order.length);
+  for (let from = 0, to = 0; from < order.length; from = to) {
+    do to++;
+    while (to < order.length && ascending[to] === ascending[from]);
+    for (const i of order.subarray(from, to)) ranks[i] = (from + to + 1) / 2;
   }
   return ranks;
 }
@@ -80,18 +69,8 @@ export function midRanks(values: ArrayLike<number>): Float64Array {
 /** Spearman's rank correlation with mid-ranks; NaN if either side is constant. */
 export function spearman(x: ArrayLike<number>, y: ArrayLike<number>): number {
   checkLengths("spearman", "x", x.length, "y", y.length);
-  const rx = midRanks(x);
-  const ry = midRanks(y);
-  const mean = (rx.length + 1) / 2;
-  let xy = 0;
-  let xx = 0;
-  let yy = 0;
-  for (let i = 0; i < rx.length; i++) {
-    const dx = rx[i]! - mean;
-    const dy = ry[i]! - mean;
-    xy += dx * dy;
-    xx += dx * dx;
-    yy += dy * dy;
-  }
-  return xy / Math.sqrt(xx * yy);
+  const mean = (x.length + 1) / 2;
+  const dx = midRanks(x).map((rank) => rank - mean);
+  const dy = midRanks(y).map((rank) => rank - mean);
+  return dot(dx, dy) / Math.sqrt(dot(dx, dx) * dot(dy, dy));
 }

@@ -73,8 +73,7 @@ export class SoftmaxRow {
 
 /** Writes the softmax of one row into `out` from `to` on. */
 export function softmaxInto(z: Values, at: number, classes: number, out: Float64Array, to = 0): void {
-  let max = z[at]!;
-  for (let c = 1; c < classes; c++) if (z[at + c]! > max) max = z[at + c]!;
+  const max = z[at + argmax(z, at, classes)]!;
   let sum = 0;
   for (let c = 0; c < classes; c++) {
     const e = Math.exp(z[at + c]! - max);
@@ -87,6 +86,13 @@ export function softmaxInto(z: Values, at: number, classes: number, out: Float64
 /** Index of the largest of `count` values from `at` on; the lowest index wins a tie. */
 export function argmax(values: ArrayLike<number>, at: number, count: number): number {
   let best = 0;
-  for (let c = 1; c < count; c++) if (values[at + c]! > values[at + best]!) best = c;
+  let most = Number.NEGATIVE_INFINITY;
+  for (let c = 0; c < count; c++) {
+    const x = values[at + c]!;
+    if (x > most) {
+      most = x;
+      best = c;
+    }
+  }
   return best;
 }

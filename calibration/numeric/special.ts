@@ -13,7 +13,8 @@ const stirlingError: (n: number) => number = (() => {
     table[n] = logFactorial - (0.5 * (LOG_TWO_PI + Math.log(n)) + n * Math.log(n) - n);
   }
   return (n) => {
-    if (n < STIRLING_TABLE) return table[n]!;
+    const known = table[n];
+    if (known !== undefined) return known;
     const s = 1 / (n * n);
     return (1 / 12 - s * (1 / 360 - s * (1 / 1260 - s * (1 / 1680 - s / 1188)))) / n;
   };

@@ -2,6 +2,7 @@
 
 import { check, readOptions } from "../errors.ts";
 import { sweepThresholds } from "../metrics/curves.ts";
+import { dot } from "../numeric/arrays.ts";
 import { clopperPearson } from "../numeric/bounds.ts";
 import { type PolicyOrigin, policyOrigin } from "../table/origin.ts";
 import { markSamples, type SampleMarks } from "../table/same-samples.ts";
@@ -93,7 +94,7 @@ export function meetBudget(
   const wanted = "accuracy" in goal ? goal.accuracy : Number.NEGATIVE_INFINITY;
   const tried = candidates(scored).map((thresholds) => {
     const { accuracy, fractions } = achieved(scored, decide(scored, thresholds));
-    return { thresholds, accuracy, cost: fractions.reduce((sum, share, j) => sum + share * costs[j]!, 0) };
+    return { thresholds, accuracy, cost: dot(fractions, costs) };
   });
   const meeting = tried.filter(({ accuracy, cost }) => accuracy >= wanted && cost <= limit + 1e-12);
   const isBetter = (a: (typeof tried)[number], b: (typeof tried)[number]) =>

@@ -1,10 +1,11 @@
 // Exit after exit: each early exit gets the loosest threshold that passes on the samples that earlier exits refused.
 // The procedures differ in how they pay for the labels that earlier exits have already used.
 
+import { column, indices } from "../numeric/arrays.ts";
 import { smallestTestable } from "../numeric/bounds.ts";
 import { type Random, randomOrder } from "../numeric/random.ts";
 import { betweenValues, quantileOfSorted } from "../numeric/ranks.ts";
-import type { Cascade } from "../table/scores.ts";
+import { type Cascade, survivors } from "../table/scores.ts";
 import type { RiskLevels } from "./result.ts";
 import { countOnGrid, fixedSequence } from "./selective-risk.ts";
 
@@ -34,14 +35,13 @@ export function runChain(input: ChainInput): Float64Array {
   const early = calibration.exits - 1;
   const groups = isByClass ? calibration.classes : 1;
   const thresholds = new Float64Array(early * groups).fill(Number.POSITIVE_INFINITY);
-  const parts = samplesPerExit(input, early);
-  let alive = everybody(calibration.samples);
-  let aliveValidation = everybody(validation.samples);
-  for (let j = 0; j < early; j++) {
+  let alive = indices(calibration.samples);
+  let aliveValidation = indices(validation.samples);
+  for (const [j, part] of samplesPerExit(input, early).entries()) {
     const level = chainLevel(input, j);
-    const isRefused = new Uint8Array(calibration.samples).fill(1);
-    for (const i of alive) isRefused[i] = 0;
-    const testable = parts[j]!.filter((i) => isRefused[i] === 0);
+    const isAlive = new Uint8Array(calibration.samples);
+    for (const i of alive) isAlive[i] = 1;
+    const testable = part.filter((i) => isAlive[i] === 1);
     for (let c = 0; c < groups; c++) {
       const isMine = (of: Cascade) => (i: number) => !isByClass || of.predictions[i * of.exits + j] === c;
       thresholds[j * groups + c] = testExit(input, j, level, {
@@ -50,12 +50,9 @@ export function runChain(input: ChainInput): Float64Array {
       });
     }
     if (procedure === "allSamples") continue;
-    const stays = (of: Cascade) => (i: number) => {
-      const at = i * of.exits + j;
-      return of.scores[at]! < thresholds[j * groups + (isByClass ? of.predictions[at]! : 0)]!;
-    };
-    alive = alive.filter(stays(calibration));
-    aliveValidation = aliveValidation.filter(stays(validation));
+    const own = thresholds.subarray(j * groups, (j + 1) * groups);
+    alive = survivors(calibration, j, alive, own);
+    aliveValidation = survivors(validation, j, aliveValidation, own);
   }
   return thresholds;
 }
@@ -82,13 +79,7 @@ function testExit(
 ): number {
   if (own.length === 0 || ownValidation.length === 0) return Number.POSITIVE_INFINITY;
   const grid = quantileGrid(validation, exit, ownValidation, steps);
-  const at = (k: number) => own[k]! * calibration.exits + exit;
-  const { accepted, errors } = countOnGrid(
-    grid,
-    own.length,
-    (k) => calibration.scores[at(k)]!,
-    (k) => calibration.errors[at(k)]!,
-  );
+  const { accepted, errors } = countAtExit(calibration, exit, own, grid);
   const isStrict = procedure === "split" || procedure === "union";
   const first = isStrict ? firstTestable(validation, exit, ownValidation, grid, own.length, alpha, level) : 0;
   const counts = { accepted: accepted.subarray(first), errors: errors.subarray(first) };
@@ -96,10 +87,13 @@ function testExit(
   return kept < 0 ? Number.POSITIVE_INFINITY : grid[first + kept]!;
 }
 
+const countAtExit = ({ exits, scores, errors }: Cascade, exit: number, rows: Int32Array, grid: Float64Array) =>
+  countOnGrid(grid, column(scores, exits, exit, rows), column(errors, exits, exit, rows));
+
 /** Which calibration samples may be used at each exit. */
 function samplesPerExit({ calibration, procedure, random }: ChainInput, early: number): readonly Int32Array[] {
   const { samples } = calibration;
-  if (procedure !== "split") return Array.from({ length: early }, () => everybody(samples));
+  if (procedure !== "split") return Array.from({ length: early }, () => indices(samples));
   const order = randomOrder(samples, random);
   return Array.from({ length: early }, (_, j) =>
     order.subarray(Math.floor((samples * j) / early), Math.floor((samples * (j + 1)) / early)),
@@ -108,7 +102,7 @@ function samplesPerExit({ calibration, procedure, random }: ChainInput, early: n
 
 /** Quantiles of the validation survivors' scores, strict to loose. */
 function quantileGrid(validation: Cascade, exit: number, alive: Int32Array, steps: number): Float64Array {
-  const ascending = Float64Array.from(alive, (i) => validation.scores[i * validation.exits + exit]!).sort();
+  const ascending = column(validation.scores, validation.exits, exit, alive).sort();
   return Float64Array.from({ length: steps }, (_, g) =>
     betweenValues(ascending, quantileOfSorted(ascending, 1 - (g + 1) / (steps + 1))),
   );
@@ -127,19 +121,12 @@ function firstTestable(
   alpha: number,
   level: number,
 ): number {
-  const at = (k: number) => alive[k]! * validation.exits + exit;
-  const counts = countOnGrid(
-    grid,
-    alive.length,
-    (k) => validation.scores[at(k)]!,
-    (k) => validation.errors[at(k)]!,
-  );
+  const counts = countAtExit(validation, exit, alive, grid);
   const scale = n / alive.length;
   const nMin = smallestTestable(alpha, level);
   let best = 0;
   let bestZ = Number.NEGATIVE_INFINITY;
-  for (let g = 0; g < grid.length; g++) {
-    const accepted = counts.accepted[g]!;
+  for (const [g, accepted] of counts.accepted.entries()) {
     const rate = (counts.errors[g]! + 0.5) / (accepted + 1);
     const z = (alpha - rate) * Math.sqrt(accepted * scale);
     if (accepted * scale >= nMin && z > bestZ) {
@@ -149,5 +136,3 @@ function firstTestable(
   }
   return best;
 }
-
-const everybody = (n: number) => Int32Array.from({ length: n }, (_, i) => i);

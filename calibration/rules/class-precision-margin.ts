@@ -4,7 +4,9 @@
 import type { Kinds } from "../../base/index.ts";
 import { check, checkOneOf, readOptions } from "../errors.ts";
 import { groupScores } from "../metrics/failure.ts";
-import { type Cascade, checkKnown } from "../table/scores.ts";
+import { addTo, column, indices } from "../numeric/arrays.ts";
+import { correctness } from "../table/outcomes.ts";
+import { type Cascade, checkKnown, survivors } from "../table/scores.ts";
 import { decide } from "./policies.ts";
 import { type Guarantee, similarSamples } from "./result.ts";
 
@@ -42,24 +44,17 @@ export function classPrecisionMargin(cascade: Cascade, options: PrecisionMarginO
   const backbonePrecision = precisions(cascade, exits - 1);
   const thresholds = new Float64Array((exits - 1) * classes).fill(Number.POSITIVE_INFINITY);
   const support = new Float64Array(thresholds.length);
-  let alive = Int32Array.from({ length: samples }, (_, i) => i);
+  let alive = indices(samples);
   for (let b = 0; b < exits - 1; b++) {
-    for (let c = 0; c < classes; c++) {
+    const own = thresholds.subarray(b * classes, (b + 1) * classes);
+    for (const [c, p] of backbonePrecision.entries()) {
       const answered = alive.filter((i) => predictions[i * exits + b] === c);
       support[b * classes + c] = answered.length;
-      const p = backbonePrecision[c]!;
       const wanted = mode === "multiplicative" ? (1 - margin) * p : p - margin;
-      thresholds[b * classes + c] = loosest(
-        Float64Array.from(answered, (i) => scores[i * exits + b]!),
-        Uint8Array.from(answered, (i) => 1 - errors[i * exits + b]!),
-        wanted,
-        minSupport,
-      );
+      const correct = correctness(errors, exits, b, answered);
+      own[c] = loosest(column(scores, exits, b, answered), correct, wanted, minSupport);
     }
-    alive = alive.filter((i) => {
-      const at = i * exits + b;
-      return scores[at]! < thresholds[b * classes + predictions[at]!]!;
-    });
+    alive = survivors(cascade, b, alive, own);
   }
   const guarantee: Guarantee = {
     kind: "none",
@@ -73,13 +68,12 @@ export function classPrecisionMargin(cascade: Cascade, options: PrecisionMarginO
 function loosest(scores: Float64Array, correct: Uint8Array, precision: number, minSupport: number): number {
   let best = Number.POSITIVE_INFINITY;
   if (scores.length === 0) return best;
-  const groups = groupScores(scores, correct);
   let seen = 0;
   let right = 0;
-  for (let g = 0; g < groups.counts.length; g++) {
-    seen += groups.counts[g]!;
-    right += groups.counts[g]! - groups.errors[g]!;
-    if (seen >= minSupport && right / seen >= precision) best = groups.scores[g]!;
+  for (const { score, count, errors } of groupScores(scores, correct).groups) {
+    seen += count;
+    right += count - errors;
+    if (seen >= minSupport && right / seen >= precision) best = score;
   }
   return best;
 }
@@ -90,8 +84,8 @@ function precisions({ samples, exits, classes, predictions, errors }: Cascade, e
   for (let i = 0; i < samples; i++) {
     const at = i * exits + exit;
     const c = predictions[at]!;
-    given[c] = given[c]! + 1;
-    right[c] = right[c]! + 1 - errors[at]!;
+    addTo(given, c, 1);
+    addTo(right, c, 1 - errors[at]!);
   }
   return right.map((count, c) => count / given[c]!);
 }

@@ -3,6 +3,7 @@
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
+import { addTo, column, sum } from "../numeric/arrays.ts";
 import {
   binomialPValue,
   clopperPearson,
@@ -61,8 +62,9 @@ export function conformalRiskControl(table: LossTable, options: RiskControlOptio
   for (let i = 0; i < n; i++) {
     let worst = Number.NEGATIVE_INFINITY;
     for (let k = m - 1; k >= 0; k--) {
-      worst = monotonize ? Math.max(worst, table.losses[i * m + k]!) : table.losses[i * m + k]!;
-      sums[k] = sums[k]! + worst;
+      const loss = table.losses[i * m + k]!;
+      worst = monotonize ? Math.max(worst, loss) : loss;
+      addTo(sums, k, worst);
     }
   }
   const bound = sums.map((sum) => (sum + lossBound) / (n + 1));
@@ -86,18 +88,13 @@ export function ucbThreshold(table: LossTable, options: RiskLevels & { readonly 
   const { alpha, delta, bound = "wsr" } = readOptions("ucbThreshold", options, { ...LEVELS, bound: "string" });
   checkLevels("ucbThreshold", { alpha, delta });
   const { n, m } = extents("ucbThreshold", table);
-  const losses = new Float64Array(n);
-  const ucb = Float64Array.from({ length: m }, (_, k) => {
-    for (let i = 0; i < n; i++) losses[i] = table.losses[i * m + k]!;
-    return upperBound(losses, delta, bound);
-  });
-  let index = m;
-  while (index > 0 && ucb[index - 1]! <= alpha) index--;
+  const ucb = Float64Array.from({ length: m }, (_, k) => upperBound(column(table.losses, m, k), delta, bound));
+  const index = ucb.findLastIndex((upper) => !(upper <= alpha)) + 1;
   const guarantee = highProbability("the expected loss", { alpha, delta });
   const assumptions = [...guarantee.assumptions, "the expected loss does not increase in lambda"];
-  for (let i = 0; i < n; i++) losses[i] = table.losses[i * m + m - 1]!;
-  const { sum, squares } = seenOf(losses);
-  const neededSamples = fewestSamples({ test: testOf(bound), alpha, level: delta, delta }, sum / n, squares / n);
+  const safest = seenOf(column(table.losses, m, m - 1));
+  const trial = { test: testOf(bound), alpha, level: delta, delta };
+  const neededSamples = fewestSamples(trial, safest.sum / n, safest.squares / n);
   return { ...choose(table, ucb, index < m ? index : -1), n, neededSamples, guarantee: { ...guarantee, assumptions } };
 }
 
@@ -109,21 +106,19 @@ export function testOf(bound: UpperBound): RiskTest {
 /** Upper confidence bound on the mean of losses in [0, 1] at level 1 - delta. */
 export function upperBound(losses: Float64Array, delta: number, bound: UpperBound): number {
   const n = losses.length;
-  const sum = losses.reduce((a, b) => a + b, 0);
   if (bound === "wsr") return wsrUpperBound(losses, delta);
-  if (bound === "hoeffdingBentkus") return hoeffdingBentkusUpperBound(sum / n, n, delta);
+  if (bound === "hoeffdingBentkus") return hoeffdingBentkusUpperBound(sum(losses) / n, n, delta);
   checkBinary("upperBound", losses);
-  return clopperPearson(sum, n, { alpha: delta, side: "upper" }).upper;
+  return clopperPearson(sum(losses), n, { alpha: delta, side: "upper" }).upper;
 }
 
 /** The p-value of "the mean is above alpha" that `upperBound` inverts; `delta` only tunes the bets of `wsr`. */
 export function meanPValue(losses: Float64Array, { alpha, delta }: RiskLevels, bound: UpperBound): number {
   if (bound === "wsr") return wsrPValue(losses, alpha, delta);
   const n = losses.length;
-  const sum = losses.reduce((a, b) => a + b, 0);
-  if (bound === "hoeffdingBentkus") return hoeffdingBentkusPValue({ risk: sum / n }, n, alpha);
+  if (bound === "hoeffdingBentkus") return hoeffdingBentkusPValue({ risk: sum(losses) / n }, n, alpha);
   checkBinary("meanPValue", losses);
-  return binomialPValue(sum, n, alpha);
+  return binomialPValue(sum(losses), n, alpha);
 }
 
 function checkBinary(op: string, losses: Float64Array): void {
@@ -143,8 +138,8 @@ function extents(op: string, { losses, lambdas }: LossTable): { readonly n: numb
   const m = lambdas.length;
   checkNotEmpty(op, "losses", losses.length);
   check(losses.length % m === 0, op, `losses must hold ${m} values a sample`, losses.length);
-  for (let k = 1; k < m; k++) {
-    check(lambdas[k]! >= lambdas[k - 1]!, op, "lambdas must ascend", `${lambdas[k - 1]} before ${lambdas[k]}`);
-  }
+  const values = Float64Array.from(lambdas);
+  const falling = values.findIndex((lambda, k) => k > 0 && !(lambda >= values[k - 1]!));
+  check(falling < 0, op, "lambdas must ascend", `${lambdas[falling - 1]} before ${lambdas[falling]}`);
   return { n: losses.length / m, m };
 }

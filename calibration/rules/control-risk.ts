@@ -4,13 +4,14 @@
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkLevel, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
+import { column, indices, sum } from "../numeric/arrays.ts";
 import { betweenValues, quantileOfSorted } from "../numeric/ranks.ts";
 import { fewestSamples, seenOf, smallestAlpha, type Trial } from "../numeric/sample-size.ts";
 import { policyOrigin } from "../table/origin.ts";
 import { type Cascade, cascade, type Source } from "../table/scores.ts";
 import { conformalRiskControl, meanPValue, testOf, type UpperBound, ucbThreshold } from "./conformal-risk-control.ts";
 import { type ExitLoss, exitLosses, isBinaryLoss } from "./losses.ts";
-import { achieved, decide } from "./policies.ts";
+import { achieved, decide, earlyShare } from "./policies.ts";
 import { outlook, type RefusedSets } from "./refusal.ts";
 import { type Calibration, highProbability, onAverage, type Refused, type RiskLevels } from "./result.ts";
 import { LAYOUT, type LayoutOptions, separate, usedSamples } from "./separate.ts";
@@ -63,7 +64,7 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
   const { calibration, validation } = separate(
     "controlRisk",
     source,
-    { ...all, labels: rowNumbers(all.samples) },
+    { ...all, labels: indices(all.samples) },
     options,
   );
   const lambdas = thresholdGrid(validation, steps);
@@ -83,14 +84,15 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
   };
   const what = `the expected loss (${loss}) over all samples`;
   const guarantee = method === "crc" ? onAverage(what, alpha) : highProbability(what, levels);
-  if (index < 0 || lambdas[index] === Number.POSITIVE_INFINITY) {
+  const threshold = lambdas[index] ?? Number.POSITIVE_INFINITY;
+  if (threshold === Number.POSITIVE_INFINITY) {
     const test = method === "crc" ? "expectation" : testOf(bound);
     const sets = { given: all.samples, tested: calibration.samples, layout: validation.samples };
     return refuse(losses, lambdas, { ...about, guarantee }, { test, level: levels.delta, ...levels }, sets);
   }
-  const thresholds = new Float64Array(all.exits - 1).fill(lambdas[index]!);
+  const thresholds = new Float64Array(all.exits - 1).fill(threshold);
   const { cost, fractions } = achieved(calibration, decide(calibration, thresholds));
-  const risk = columnOf(losses, lambdas.length, index).reduce((a, b) => a + b, 0) / calibration.samples;
+  const risk = sum(column(losses, lambdas.length, index)) / calibration.samples;
   return {
     ok: true,
     ...about,
@@ -99,7 +101,7 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
     origin: policyOrigin(all),
     thresholds,
     risk,
-    coverage: 1 - fractions.at(-1)!,
+    coverage: earlyShare(fractions),
     cost,
     tests: [],
     ...usedSamples(all, options),
@@ -121,12 +123,14 @@ function monotoneLosses(calibration: Cascade, perExit: Float64Array, lambdas: Fl
   const { samples, exits, scores, labels } = calibration;
   const m = lambdas.length;
   const out = new Float64Array(samples * m);
+  const strictest = [...lambdas.entries()].reverse();
   for (let i = 0; i < samples; i++) {
+    const own = perExit.subarray(labels[i]! * exits);
     let worst = 0;
-    for (let k = m - 1; k >= 0; k--) {
+    for (const [k, lambda] of strictest) {
       let j = 0;
-      while (j < exits - 1 && scores[i * exits + j]! < lambdas[k]!) j++;
-      worst = Math.max(worst, perExit[labels[i]! * exits + j]!);
+      while (j < exits - 1 && scores[i * exits + j]! < lambda) j++;
+      worst = Math.max(worst, own[j]!);
       out[i * m + k] = worst;
     }
   }
@@ -137,7 +141,7 @@ function monotoneLosses(calibration: Cascade, perExit: Float64Array, lambdas: Fl
 function lttIndex(losses: Float64Array, m: number, levels: RiskLevels, bound: UpperBound): number {
   let kept = m - 1;
   for (let k = m - 2; k >= 0; k--) {
-    if (meanPValue(columnOf(losses, m, k), levels, bound) > levels.delta) break;
+    if (meanPValue(column(losses, m, k), levels, bound) > levels.delta) break;
     kept = k;
   }
   return kept;
@@ -151,9 +155,9 @@ function refuse(
   sets: RefusedSets,
 ): Refused {
   const { alpha, n } = about;
-  const seen = seenOf(columnOf(losses, lambdas.length, Math.max(0, lambdas.length - 2)));
-  const { sum, squares } = seen;
-  const mean = sum / n;
+  const seen = seenOf(column(losses, lambdas.length, Math.max(0, lambdas.length - 2)));
+  const { squares } = seen;
+  const mean = seen.sum / n;
   // Nine times of ten the expected loss is no smaller than this (Bernstein, empirical); where alpha is not, nothing is told yet.
   const spread = Math.sqrt((2 * Math.log(10) * Math.max(0, squares / n - mean ** 2)) / n);
   const isHopeless = mean - spread - (3 * Math.log(10)) / n > alpha;
@@ -167,12 +171,4 @@ function refuse(
 function name(method: "crc" | "ucb" | "ltt", bound: string): string {
   if (method === "crc") return "conformal risk control";
   return method === "ucb" ? `upper confidence bound (${bound})` : `learn then test (mean loss, ${bound})`;
-}
-
-function columnOf(losses: Float64Array, m: number, k: number): Float64Array {
-  return Float64Array.from({ length: losses.length / m }, (_, i) => losses[i * m + k]!);
-}
-
-function rowNumbers(n: number): Int32Array {
-  return Int32Array.from({ length: n }, (_, i) => i);
 }

@@ -10,8 +10,8 @@ import { policyOrigin } from "../table/origin.ts";
 import { betweenScores, type Cascade, cascade, checkKnown, type Source } from "../table/scores.ts";
 import { chainLevel, chainShare, runChain } from "./chains.ts";
 import { type Correction, firstLevel, rejectHypotheses } from "./multiple-testing.ts";
-import { countGroups, designPath, groupCount, type PathControl } from "./path.ts";
-import { achieved, decide } from "./policies.ts";
+import { countGroups, designPath, groupCount, type PathControl, savedCost } from "./path.ts";
+import { achieved, decide, earlyShare } from "./policies.ts";
 import { type Control, promisedGroups } from "./promised-groups.ts";
 import { type RefusedTests, refuse } from "./refusal.ts";
 import {
@@ -120,23 +120,21 @@ function testPath(
   options: LearnThenTestOptions & { readonly control: PathControl; readonly test: RiskTest },
 ): Float64Array | undefined {
   const { alpha, delta, control, test, correction = "fixedSequence" } = options;
-  const pValues: number[] = [];
-  const savings: number[] = [];
+  const tested: { readonly row: Float64Array; readonly p: number; readonly saving: number }[] = [];
   for (const row of path) {
     const { p, saving } = testRow(calibration, row, control, test, { alpha, delta });
-    pValues.push(p);
-    savings.push(saving);
+    tested.push({ row, p, saving });
     if (correction === "fixedSequence" && p > delta) break;
   }
-  if (pValues.length === 0) return undefined;
-  const rejected = rejectHypotheses(pValues, delta, correction);
+  const pValues = tested.map(({ p }) => p);
+  const isRejected = rejectHypotheses(pValues, delta, correction);
   let best: Float64Array | undefined;
-  let bestSaving = 0;
-  rejected.forEach((isRejected, g) => {
-    if (isRejected === 0 || savings[g]! < bestSaving) return;
-    best = path[g]!;
-    bestSaving = savings[g]!;
-  });
+  let most = 0;
+  for (const { row, saving } of tested.filter((_, g) => isRejected[g] === 1)) {
+    if (saving < most) continue;
+    best = row;
+    most = saving;
+  }
   return best;
 }
 
@@ -149,19 +147,19 @@ function testRow(
   { alpha, delta }: RiskLevels,
 ): { readonly p: number; readonly saving: number } {
   const sequences = Array.from({ length: groupCount(control, calibration) }, (): number[] => []);
-  const visit = test === "wsr" ? (group: number, error: number) => sequences[group]!.push(error) : undefined;
+  const visit = test === "wsr" ? (group: number, error: number) => sequences[group]?.push(error) : undefined;
   const { accepted, errors, left } = countGroups(calibration, row, control, visit);
   let worst = 0;
   accepted.forEach((n, group) => {
     if (control === "exit" && row[group] === Number.POSITIVE_INFINITY) return;
     let p = 1;
-    if (test === "binomial") p = binomialPValue(errors[group]!, n, alpha);
-    else if (test === "hoeffdingBentkus") p = hoeffdingBentkusPValue({ errors: errors[group]! }, n, alpha);
+    const wrong = errors[group]!;
+    if (test === "binomial") p = binomialPValue(wrong, n, alpha);
+    else if (test === "hoeffdingBentkus") p = hoeffdingBentkusPValue({ errors: wrong }, n, alpha);
     else if (n > 0) p = wsrPValue(sequences[group]!, alpha, delta);
     worst = Math.max(worst, p);
   });
-  const saving = left.reduce((sum, count, j) => sum + count * (1 - calibration.costs[j]!), 0);
-  return { p: worst, saving };
+  return { p: worst, saving: savedCost(left, calibration.costs) };
 }
 
 function checkCombination(control: Control, procedure: Procedure, test: RiskTest): void {
@@ -201,7 +199,7 @@ function certify(
     origin: policyOrigin(calibration),
     thresholds,
     risk: tests.reduce((worst, { errors, accepted }) => Math.max(worst, errors / accepted), 0),
-    coverage: 1 - fractions.at(-1)!,
+    coverage: earlyShare(fractions),
     cost,
     tests,
   };

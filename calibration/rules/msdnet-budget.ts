@@ -1,7 +1,7 @@
 // MSDNet's budgeted batch classification (ICLR 2018): thresholds that make given shares of samples leave. No guarantee.
 
 import { check } from "../errors.ts";
-import { sorted } from "../numeric/ranks.ts";
+import { column, indices, rowsBelow, sum } from "../numeric/arrays.ts";
 import type { Cascade } from "../table/scores.ts";
 import { achieved, decide } from "./policies.ts";
 import { type Guarantee, similarSamples } from "./result.ts";
@@ -30,7 +30,7 @@ const guarantee: Guarantee = {
 export function budgetFractions(p: number, exits: number): Float64Array {
   check(p > 0 && Number.isFinite(p), "budgetFractions", "p must be positive", p);
   const powers = Float64Array.from({ length: exits }, (_, j) => p ** (j + 1));
-  const total = powers.reduce((a, b) => a + b, 0);
+  const total = sum(powers);
   return powers.map((v) => v / total);
 }
 
@@ -42,14 +42,13 @@ export function budgetThresholds(cascade: Cascade, p: number): Budget {
   const { samples, exits, scores } = cascade;
   const fractions = budgetFractions(p, exits);
   const thresholds = new Float64Array(exits - 1).fill(Number.POSITIVE_INFINITY);
-  let alive = Int32Array.from({ length: samples }, (_, i) => i);
-  for (let j = 0; j < exits - 1; j++) {
-    const quota = Math.floor(samples * fractions[j]!);
-    if (quota === 0 || quota > alive.length) continue;
-    const ascending = sorted(Float64Array.from(alive, (i) => scores[i * exits + j]!));
-    const threshold = ascending[alive.length - quota]!;
+  let alive = indices(samples);
+  for (const [j, share] of fractions.subarray(0, exits - 1).entries()) {
+    const quota = Math.floor(samples * share);
+    const threshold = quota === 0 ? undefined : column(scores, exits, j, alive).sort()[alive.length - quota];
+    if (threshold === undefined) continue;
     thresholds[j] = threshold;
-    alive = alive.filter((i) => scores[i * exits + j]! < threshold);
+    alive = rowsBelow(alive, scores, exits, j, threshold);
   }
   const taken = decide(cascade, thresholds);
   const { cost: expectedCost } = achieved(cascade, taken);

@@ -3,6 +3,7 @@
 // Proof: a false certificate needs the first false row of the path to be rejected, at level delta (Angelopoulos et al. 2021, section
 // 2.2); that row has an exit above alpha, whose errors, given how many it accepts, are binomial, and all exits must pass (Berger 1982).
 
+import { addTo, column, firstWhere } from "../numeric/arrays.ts";
 import { binomialPValue } from "../numeric/bounds.ts";
 import { fallingOrder } from "../numeric/ranks.ts";
 import { normalCdf } from "../numeric/special.ts";
@@ -50,12 +51,18 @@ export function countGroups(
     while (j < exits - 1 && scores[at + j]! < thresholds[j]!) j++;
     if (j === exits - 1) continue;
     const group = control === "exit" ? j : control === "label" ? labels[i]! : 0;
-    accepted[group] = accepted[group]! + 1;
-    wrong[group] = wrong[group]! + errors[at + j]!;
-    left[j] = left[j]! + 1;
-    visit?.(group, errors[at + j]!);
+    const error = errors[at + j]!;
+    addTo(accepted, group, 1);
+    addTo(wrong, group, error);
+    addTo(left, j, 1);
+    visit?.(group, error);
   }
   return { accepted, errors: wrong, left };
+}
+
+/** Cost that is saved by samples that leave at each early exit, `[K-1]`, in runs of the full network. */
+export function savedCost(left: Float64Array, costs: Float64Array): number {
+  return left.reduce((sum, count, j) => sum + count * (1 - costs[j]!), 0);
 }
 
 /**
@@ -99,19 +106,12 @@ class Forecast {
   /** The most errors that pass among n; -1 if none does. */
   #passing(n: number): number {
     const fewest = this.#fewest;
-    while (fewest.length === 0 || fewest.at(-1)! <= n) {
+    for (let last = fewest.at(-1) ?? 0; last <= n; fewest.push(last)) {
       const errors = fewest.length;
-      let at = (fewest.at(-1) ?? 0) + 1;
-      while (binomialPValue(errors, at, this.#alpha) > this.#delta) at++;
-      fewest.push(at);
+      do last++;
+      while (binomialPValue(errors, last, this.#alpha) > this.#delta);
     }
-    let [low, high] = [0, fewest.length]; // first k that needs more than n
-    while (low < high) {
-      const mid = (low + high) >> 1;
-      if (fewest[mid]! > n) high = mid;
-      else low = mid + 1;
-    }
-    return low - 1;
+    return firstWhere(0, fewest.length, (errors) => fewest[errors]! > n) - 1;
   }
 }
 
@@ -142,17 +142,12 @@ type Ranks = Int32Array;
  */
 export function designPath(input: PathInput): readonly Float64Array[] {
   const { validation, control, steps, alpha } = input;
-  const { exits, scores, samples } = validation;
+  const { samples } = validation;
   const forecast = new Forecast(input);
-  const design: Design = {
-    validation,
-    orders: Array.from({ length: exits - 1 }, (_, j) => fallingOrder(scores, exits, j)),
-    looks: steps,
-  };
+  const exits = Array.from({ length: validation.exits - 1 }, (_, j) => ranked(validation, j));
+  const design: Design = { samples, exits, looks: steps };
   const thresholds = (row: Ranks) =>
-    Float64Array.from(row, (rank, j) =>
-      rank === 0 ? Number.POSITIVE_INFINITY : scores[design.orders[j]![rank - 1]! * exits + j]!,
-    );
+    Float64Array.from(exits, ({ scores }, j) => scores[row[j]! - 1] ?? Number.POSITIVE_INFINITY);
   const most = Math.min(SURE, largestSurety(design, forecast));
   if (most === Number.NEGATIVE_INFINITY) return [];
   const goals = Array.from({ length: steps }, (_, g): RowGoal => {
@@ -161,21 +156,34 @@ export function designPath(input: PathInput): readonly Float64Array[] {
     return { surety: most + (Math.min(most, HOPELESS) - most) * progress, least: Math.min(LIKELY, most), forecast };
   });
   const rows = distinct(goals.map((goal) => designRow(design, goal)));
-  const tried = rows.map(thresholds);
   const kept =
     control === "exit"
-      ? worthwhile(tried.map((row) => prospect(row, validation, forecast))).map((g) => rows[g]!)
-      : rows.slice(firstPromising(tried, input, forecast));
+      ? worthwhile(rows.map((row) => prospect(row, thresholds(row), validation, forecast))).map(({ row }) => row)
+      : rows.slice(firstPromising(rows.map(thresholds), input, forecast));
   return distinct(inSmallSteps(design, kept, samples / (2 * steps))).map(thresholds);
 }
 
 /** Where rows are designed. */
 interface Design {
-  readonly validation: Cascade;
-  /** Samples by falling score, per early exit. */
-  readonly orders: readonly Int32Array[];
+  /** Validation samples. */
+  readonly samples: number;
+  /** The early exits. */
+  readonly exits: readonly RankedExit[];
   /** Thresholds that are looked at per exit, about: single samples should not decide. */
   readonly looks: number;
+}
+
+/** One exit's samples by falling score. */
+interface RankedExit {
+  /** The samples' numbers. */
+  readonly order: Int32Array;
+  readonly scores: Float64Array;
+  readonly errors: Float64Array;
+}
+
+function ranked({ scores, errors, exits }: Cascade, exit: number): RankedExit {
+  const order = fallingOrder(scores, exits, exit);
+  return { order, scores: column(scores, exits, exit, order), errors: column(errors, exits, exit, order) };
 }
 
 /** Either a predicted surety to keep, by exits that somewhere reach the least, or a validation risk not to exceed. */
@@ -191,59 +199,65 @@ interface Look {
 }
 
 /** Thresholds of one exit from strict to loose. */
-function lookAlong({ validation, orders, looks }: Design, exit: number, gone: Uint8Array): Look[] {
-  const { samples, exits, scores, errors } = validation;
-  const stride = gone.reduce((alive, isGone) => alive - isGone, samples) / looks;
-  const order = orders[exit]!;
+function lookAlong({ order, scores, errors }: RankedExit, looks: number, gone: Uint8Array): Look[] {
+  const stride = gone.reduce((alive, isGone) => alive - isGone, order.length) / looks;
   const seen: Look[] = [];
   let [accepted, wrong] = [0, 0];
-  for (let rank = 0; rank < samples; rank++) {
-    const i = order[rank]!;
-    if (gone[i] === 0) {
+  let before = 0;
+  for (let rank = 1; rank <= order.length; rank++) {
+    if (gone[order[rank - 1]!] === 0) {
       accepted++;
-      wrong += errors[i * exits + exit]!;
+      wrong += errors[rank - 1]!;
     }
-    const next = order[rank + 1];
-    const isInTie = next !== undefined && scores[next * exits + exit] === scores[i * exits + exit];
-    const news = accepted - (seen.at(-1)?.accepted ?? 0);
-    if (!isInTie && news > 0 && (news >= stride || next === undefined)) seen.push({ rank: rank + 1, accepted, wrong });
+    const isInTie = scores[rank] === scores[rank - 1];
+    const news = accepted - before;
+    if (isInTie || news === 0 || (news < stride && rank < order.length)) continue;
+    seen.push({ rank, accepted, wrong });
+    before = accepted;
   }
   return seen;
 }
 
+/** A corner of the greatest convex minorant. */
+interface Corner {
+  readonly look: Look;
+  readonly before?: Corner;
+}
+
+const slope = (from: Look, to: Look) => (to.wrong - from.wrong) / (to.accepted - from.accepted);
+
 /** Errors to be expected if the error rate rises as scores fall: the greatest convex minorant of those seen. */
 function smoothed(looks: readonly Look[]): Look[] {
-  const corners: Look[] = [{ rank: 0, accepted: 0, wrong: 0 }];
-  const slope = (from: Look, to: Look) => (to.wrong - from.wrong) / (to.accepted - from.accepted);
+  let corner: Corner = { look: { rank: 0, accepted: 0, wrong: 0 } };
   for (const look of looks) {
-    while (corners.length > 1 && slope(corners.at(-2)!, corners.at(-1)!) >= slope(corners.at(-1)!, look)) corners.pop();
-    corners.push(look);
+    while (corner.before && slope(corner.before.look, corner.look) >= slope(corner.look, look)) corner = corner.before;
+    corner = { look, before: corner };
   }
-  let corner = 1;
-  return looks.map((look) => {
-    while (corners[corner]!.accepted < look.accepted) corner++;
-    const from = corners[corner - 1]!;
-    return { ...look, wrong: from.wrong + slope(from, corners[corner]!) * (look.accepted - from.accepted) };
+  const fromLast = looks.toReversed().map((look) => {
+    while (corner.before && corner.before.look.accepted >= look.accepted) corner = corner.before;
+    const from = corner.before?.look ?? corner.look;
+    return { ...look, wrong: from.wrong + slope(from, corner.look) * (look.accepted - from.accepted) };
   });
+  return fromLast.reverse();
 }
 
 function largestSurety(design: Design, forecast: Forecast): number {
-  const nobody = new Uint8Array(design.validation.samples);
+  const nobody = new Uint8Array(design.samples);
   let most = Number.NEGATIVE_INFINITY;
-  design.orders.forEach((_, j) => {
-    for (const { accepted, wrong } of smoothed(lookAlong(design, j, nobody))) {
+  for (const exit of design.exits) {
+    for (const { accepted, wrong } of smoothed(lookAlong(exit, design.looks, nobody))) {
       most = Math.max(most, forecast.surety(wrong, accepted));
     }
-  });
+  }
   return most;
 }
 
 function designRow(design: Design, goal: RowGoal): Ranks {
-  const gone = new Uint8Array(design.validation.samples);
-  return Int32Array.from(design.orders, (order, j) => {
-    const looks = lookAlong(design, j, gone);
+  const gone = new Uint8Array(design.samples);
+  return Int32Array.from(design.exits, (exit) => {
+    const looks = lookAlong(exit, design.looks, gone);
     const found = "risk" in goal ? loosestBelow(looks, goal.risk) : loosestSure(smoothed(looks), goal);
-    for (let rank = 0; rank < found; rank++) gone[order[rank]!] = 1;
+    for (const i of exit.order.subarray(0, found)) gone[i] = 1;
     return found;
   });
 }
@@ -270,25 +284,22 @@ function loosestSure(
  * Rows between neighbours, so that no threshold moves by more than about `stride` samples at once. Inside a tie an exit keeps to
  * the stricter side, as one exit may loosen while another tightens; exits open and close in one step.
  */
-function inSmallSteps({ validation, orders }: Design, rows: readonly Ranks[], stride: number): readonly Ranks[] {
-  const { samples, exits, scores } = validation;
-  const tieEnds = orders.map((order, j) => {
-    const ends = new Int32Array(samples + 1);
-    for (let rank = 1; rank <= samples; rank++) {
-      const next = order[rank];
-      const isEnd = next === undefined || scores[next * exits + j] !== scores[order[rank - 1]! * exits + j];
-      ends[rank] = isEnd ? rank : ends[rank - 1]!;
-    }
-    return ends;
+function inSmallSteps({ exits, samples }: Design, rows: readonly Ranks[], stride: number): readonly Ranks[] {
+  const tieEnds = exits.map(({ scores }) => {
+    let end = 0;
+    return Int32Array.from({ length: samples + 1 }, (_, rank) => {
+      if (scores[rank] !== scores[rank - 1]) end = rank;
+      return end;
+    });
   });
   return rows.flatMap((row, g) => {
     const before = rows[g - 1];
     if (!before) return [row];
-    const moved = row.map((rank, j) => (rank > 0 && before[j]! > 0 ? rank - before[j]! : 0));
+    const moved = before.map((rank, j) => (rank > 0 && row[j]! > 0 ? row[j]! - rank : 0));
     const parts = Math.max(1, Math.ceil(Math.max(...moved.map(Math.abs)) / stride));
     return Array.from({ length: parts }, (_, k) => {
       if (k === parts - 1) return row;
-      return before.map((rank, j) => tieEnds[j]![rank + Math.round((moved[j]! * (k + 1)) / parts)]!);
+      return Int32Array.from(tieEnds, (ends, j) => ends[before[j]! + Math.round((moved[j]! * (k + 1)) / parts)]!);
     });
   });
 }
@@ -302,8 +313,8 @@ function distinct(rows: readonly Ranks[]): readonly Ranks[] {
 function firstPromising(rows: readonly Float64Array[], input: PathInput, forecast: Forecast): number {
   let best = 0;
   let bestSurety = Number.NEGATIVE_INFINITY;
-  for (let g = 0; g < rows.length; g++) {
-    const { accepted, errors } = countGroups(input.validation, rows[g]!, input.control);
+  for (const [g, row] of rows.entries()) {
+    const { accepted, errors } = countGroups(input.validation, row, input.control);
     const sureties = Array.from(accepted, (n, group) => forecast.surety(errors[group]!, n));
     const surety = Math.min(...sureties);
     if (surety >= PROMISING) return g;
@@ -317,29 +328,30 @@ function firstPromising(rows: readonly Float64Array[], input: PathInput, forecas
 
 /** What a row is predicted to save, and each exit's chance to pass, `[K-1]`; 1 where it is closed. */
 interface Prospect {
+  readonly row: Ranks;
   readonly saving: number;
   readonly chances: readonly number[];
 }
 
-function prospect(row: Float64Array, validation: Cascade, forecast: Forecast): Prospect {
-  const { accepted, errors } = countGroups(validation, row, "exit");
+function prospect(row: Ranks, thresholds: Float64Array, validation: Cascade, forecast: Forecast): Prospect {
+  const { accepted, errors } = countGroups(validation, thresholds, "exit");
   const chances = Array.from(accepted, (n, j) => (n === 0 ? 1 : 1 / (1 + Math.exp(-forecast.surety(errors[j]!, n)))));
-  return { saving: accepted.reduce((sum, n, j) => sum + n * (1 - validation.costs[j]!), 0), chances };
+  return { row, saving: savedCost(accepted, validation.costs), chances };
 }
 
 /**
- * Indices of the rows without those that are likelier to end the sequence than worth it: stretches behind the first row are left out
- * as long as that raises the saving to be expected.
+ * The rows without those that are likelier to end the sequence than worth it: stretches behind the first row are left out as long as
+ * that raises the saving to be expected.
  */
-function worthwhile(prospects: readonly Prospect[]): readonly number[] {
-  let kept = prospects.map((_, g) => g);
+function worthwhile(prospects: readonly Prospect[]): readonly Prospect[] {
+  let kept = prospects;
   for (;;) {
     let best = kept;
-    let most = expectedSaving(kept, prospects);
+    let most = expectedSaving(kept);
     for (let from = 1; from < kept.length; from++) {
       for (let to = from + 1; to <= kept.length; to++) {
         const rest = [...kept.slice(0, from), ...kept.slice(to)];
-        const saving = expectedSaving(rest, prospects);
+        const saving = expectedSaving(rest);
         if (saving > most * (1 + 1e-9)) [best, most] = [rest, saving];
       }
     }
@@ -349,16 +361,16 @@ function worthwhile(prospects: readonly Prospect[]): readonly number[] {
 }
 
 /** Along the path an exit's tests share their luck (it passes as often as its hardest test so far); different exits do not. */
-function expectedSaving(rows: readonly number[], prospects: readonly Prospect[]): number {
+function expectedSaving(rows: readonly Prospect[]): number {
   const hardest: number[] = [];
   let [sum, before] = [0, 0];
-  for (const g of rows) {
-    const { saving, chances } = prospects[g]!;
+  for (const { saving, chances } of rows) {
     let chance = 1;
-    chances.forEach((own, j) => {
-      hardest[j] = Math.min(hardest[j] ?? 1, own);
-      chance *= hardest[j]!;
-    });
+    for (const [j, own] of chances.entries()) {
+      const least = Math.min(hardest[j] ?? 1, own);
+      hardest[j] = least;
+      chance *= least;
+    }
     if (saving <= before) continue;
     sum += (saving - before) * chance;
     before = saving;

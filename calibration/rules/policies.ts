@@ -3,6 +3,7 @@
 import { what } from "../../base/index.ts";
 import { check, checkLengths, fail } from "../errors.ts";
 import { eefpTargets } from "../metrics/eefp.ts";
+import { addTo, dot, sum } from "../numeric/arrays.ts";
 import { createRandom } from "../numeric/random.ts";
 import { checkOrigin, type PolicyOrigin } from "../table/origin.ts";
 import type { SampleMarks } from "../table/same-samples.ts";
@@ -97,11 +98,15 @@ export function decideFixed(cascade: Cascade, exit: number): Int32Array {
 export function decideAtRandom(cascade: Cascade, fractions: ArrayLike<number>, seed = 0): Int32Array {
   checkLengths("decideAtRandom", "fractions", fractions.length, "exits", cascade.exits);
   const random = createRandom(seed);
+  const early = Float64Array.from(fractions).subarray(0, -1);
   return Int32Array.from({ length: cascade.samples }, () => {
     let left = random.uniform();
-    let j = 0;
-    while (j < cascade.exits - 1 && left >= fractions[j]!) left -= fractions[j++]!;
-    return j;
+    const exit = early.findIndex((share) => {
+      if (left < share) return true;
+      left -= share;
+      return false;
+    });
+    return exit < 0 ? early.length : exit;
   });
 }
 
@@ -119,15 +124,16 @@ export function achieved(cascade: Cascade, exits: Int32Array): Achieved {
   checkLengths("achieved", "decisions", exits.length, "samples", cascade.samples);
   const counts = new Float64Array(cascade.exits);
   let right = 0;
-  for (let i = 0; i < exits.length; i++) {
-    const j = exits[i]!;
-    counts[j] = counts[j]! + 1;
+  exits.forEach((j, i) => {
+    addTo(counts, j, 1);
     right += 1 - cascade.errors[i * cascade.exits + j]!;
-  }
+  });
   const fractions = counts.map((count) => count / cascade.samples);
-  const cost = fractions.reduce((sum, share, j) => sum + share * cascade.costs[j]!, 0);
-  return { accuracy: right / cascade.samples, cost, fractions };
+  return { accuracy: right / cascade.samples, cost: dot(fractions, cascade.costs), fractions };
 }
+
+/** Share of samples that leave before the last exit. @internal */
+export const earlyShare = (fractions: Float64Array): number => 1 - fractions[fractions.length - 1]!;
 
 /** The answer each sample is given. */
 export function predictionsAt(cascade: Cascade, exits: Int32Array): Int32Array {
@@ -159,14 +165,15 @@ export function exitRisks(cascade: Cascade, thresholds: ArrayLike<number>): Exit
     for (let j = 0; j < exits; j++) {
       const at = i * exits + j;
       if (j < exits - 1 && scores[at]! < thresholds[j]!) continue;
-      accepted[j] = accepted[j]! + 1;
-      acceptedWrong[j] = acceptedWrong[j]! + errors[at]!;
+      addTo(accepted, j, 1);
+      addTo(acceptedWrong, j, errors[at]!);
     }
-    const j = taken[i]!;
-    left[j] = left[j]! + 1;
-    leftWrong[j] = leftWrong[j]! + errors[i * exits + j]!;
   }
-  const early = (counts: Float64Array) => counts.subarray(0, exits - 1).reduce((a, b) => a + b, 0);
+  taken.forEach((j, i) => {
+    addTo(left, j, 1);
+    addTo(leftWrong, j, errors[i * exits + j]!);
+  });
+  const early = (counts: Float64Array) => sum(counts.subarray(0, exits - 1));
   return {
     fraction: left.map((count) => count / samples),
     marginalRisk: acceptedWrong.map((wrong, j) => wrong / accepted[j]!),

@@ -198,7 +198,7 @@ const readScaler: json.Reader<unknown> = (value, place) => {
   });
   const { parameters } = scaler as { readonly parameters: Float64Array };
   if (method === "temperature") {
-    const isOne = parameters.length === 1 && parameters[0]! > 0;
+    const isOne = parameters.length === 1 && parameters.every((T) => T > 0);
     check(isOne, "decodePolicy", `${place}.parameters must be one temperature above 0`, `[${parameters.join(", ")}]`);
   }
   return scaler;

@@ -1,5 +1,6 @@
 // Whose error rate a rule promises, and the counts of those groups.
 
+import { addTo } from "../numeric/arrays.ts";
 import type { Cascade } from "../table/scores.ts";
 import type { PathControl } from "./path.ts";
 import type { PromisedGroup } from "./result.ts";
@@ -33,8 +34,8 @@ export function promisedGroups(scored: Cascade, taken: Int32Array, control: Cont
   taken.forEach((j, i) => {
     if (j === exits - 1) return;
     const key = keyOf(i, j);
-    accepted[key] = accepted[key]! + 1;
-    wrong[key] = wrong[key]! + errors[i * exits + j]!;
+    addTo(accepted, key, 1);
+    addTo(wrong, key, errors[i * exits + j]!);
   });
   return Array.from(accepted).flatMap((n, key) =>
     n === 0 ? [] : [{ ...describe(key), accepted: n, errors: wrong[key]! }],

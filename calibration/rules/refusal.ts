@@ -1,9 +1,9 @@
 // What to say when nothing can be certified: the smallest risk within reach, and the samples it would take.
 
+import { addTo, column } from "../numeric/arrays.ts";
 import { clopperPearson } from "../numeric/bounds.ts";
 import { sorted } from "../numeric/ranks.ts";
 import { fewestSamples, passes, type RiskTest, type Seen, smallestAlpha, type Trial } from "../numeric/sample-size.ts";
-import { column } from "../table/outcomes.ts";
 import type { Cascade } from "../table/scores.ts";
 import { designPath } from "./path.ts";
 import { decide } from "./policies.ts";
@@ -90,7 +90,7 @@ function lookAround(calibration: Cascade, tests: RefusedTests): Outlook {
       for (const group of seen) if (isWithin(group)) reach = Math.min(reach, smallestAlpha(trial, group.tested));
       factor = here.reduce((a, b) => Math.min(a, b), factor);
     }
-    factors = factors.map((best, c) => Math.min(best, here[c]!));
+    factors = here.map((own, c) => Math.min(own, factors[c]!));
   }
   return { reach, factor, factors };
 }
@@ -136,13 +136,14 @@ function countGroups(
     if (j === exits - 1) return;
     const at = i * exits + j;
     const key = control === "label" ? labels[i]! : control === "predictedClass" ? predictions[at]! : 0;
-    accepted[key] = accepted[key]! + 1;
-    wrong[key] = wrong[key]! + errors[at]!;
+    addTo(accepted, key, 1);
+    addTo(wrong, key, errors[at]!);
   });
   return Array.from(accepted, (all, key) => {
+    const own = wrong[key]!;
     const n = Math.floor(all * share);
-    const sum = Math.min(n, Math.round(wrong[key]! * share));
-    return { accepted: all, errors: wrong[key]!, tested: { n, sum, squares: sum } };
+    const sum = Math.min(n, Math.round(own * share));
+    return { accepted: all, errors: own, tested: { n, sum, squares: sum } };
   });
 }
 
@@ -172,12 +173,11 @@ function shortClasses(calibration: Cascade, tests: RefusedTests, factors: Float6
   const { samples, exits, classes, labels, predictions } = calibration;
   const isByLabel = tests.control === "label";
   // A class answered at several exits is tested at each; the one that answers it most speaks.
-  const counts = Array.from({ length: isByLabel ? 1 : exits - 1 }, () => new Float64Array(classes));
-  counts.forEach((count, j) => {
-    for (let i = 0; i < samples; i++) {
-      const key = isByLabel ? labels[i]! : predictions[i * exits + j]!;
-      count[key] = count[key]! + 1;
-    }
+  const answers = isByLabel ? [labels] : Array.from({ length: exits - 1 }, (_, j) => column(predictions, exits, j));
+  const counts = answers.map((keys) => {
+    const count = new Float64Array(classes);
+    for (const key of keys) addTo(count, key, 1);
+    return count;
   });
   const fewest = Math.ceil(fewestSamples(trialAt(0, tests), 0) / tests.share);
   const short = Array.from(factors, (factor, c) => {

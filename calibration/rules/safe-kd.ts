@@ -3,7 +3,8 @@
 
 import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
 import { groupScores } from "../metrics/failure.ts";
-import { column, correctness, type Outcomes } from "../table/outcomes.ts";
+import { column } from "../numeric/arrays.ts";
+import { correctness, type Outcomes } from "../table/outcomes.ts";
 import { complement, exchangeableSamples, type Guarantee } from "./result.ts";
 
 /** Thresholds of the released code. */
@@ -103,13 +104,12 @@ function loosestWhere(
 ): number {
   let best = Number.POSITIVE_INFINITY;
   if (scores.length === 0) return best;
-  const groups = groupScores(scores, correct);
   let accepted = 0;
   let wrong = 0;
-  for (let g = 0; g < groups.counts.length; g++) {
-    accepted += groups.counts[g]!;
-    wrong += groups.errors[g]!;
-    if (passes(wrong, accepted)) best = groups.scores[g]!;
+  for (const { score, count, errors } of groupScores(scores, correct).groups) {
+    accepted += count;
+    wrong += errors;
+    if (passes(wrong, accepted)) best = score;
   }
   return best;
 }

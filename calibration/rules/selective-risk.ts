@@ -3,6 +3,7 @@
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkLengths, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
+import { accumulate, addTo, column, firstWhere, indices, rowsBelow } from "../numeric/arrays.ts";
 import { binomialPValue, smallestTestable } from "../numeric/bounds.ts";
 import { quantileOfSorted } from "../numeric/ranks.ts";
 import { type Guarantee, highProbability, type RiskLevels } from "./result.ts";
@@ -15,34 +16,23 @@ export interface GridCounts {
   readonly errors: Float64Array;
 }
 
-/** Counts of `score >= t` for every t of a grid in falling order, in one pass with a binary search per sample. */
-export function countOnGrid(
-  grid: ArrayLike<number>,
-  n: number,
-  score: (i: number) => number,
-  error: (i: number) => number,
-): GridCounts {
-  const size = grid.length;
-  const accepted = new Float64Array(size);
-  const errors = new Float64Array(size);
-  for (let i = 0; i < n; i++) {
-    const s = score(i);
-    let low = 0;
-    let high = size; // first grid point that accepts the sample
-    while (low < high) {
-      const mid = (low + high) >> 1;
-      if (s >= grid[mid]!) high = mid;
-      else low = mid + 1;
-    }
-    if (low === size) continue;
-    accepted[low] = accepted[low]! + 1;
-    errors[low] = errors[low]! + error(i);
+/**
+ * Samples with `score >= t`, and the errors among them, for every t of a grid in falling order: one pass with a binary search per
+ * sample. `errors` holds 0 or 1 for each score.
+ */
+export function countOnGrid(grid: ArrayLike<number>, scores: ArrayLike<number>, errors: ArrayLike<number>): GridCounts {
+  const accepted = new Float64Array(grid.length);
+  const wrong = new Float64Array(grid.length);
+  for (let i = 0; i < scores.length; i++) {
+    const score = scores[i]!;
+    const first = firstWhere(0, grid.length, (g) => score >= grid[g]!);
+    if (first === grid.length) continue;
+    addTo(accepted, first, 1);
+    addTo(wrong, first, errors[i]!);
   }
-  for (let g = 1; g < size; g++) {
-    accepted[g] = accepted[g]! + accepted[g - 1]!;
-    errors[g] = errors[g]! + errors[g - 1]!;
-  }
-  return { accepted, errors };
+  accumulate(accepted);
+  accumulate(wrong);
+  return { accepted, errors: wrong };
 }
 
 /**
@@ -54,10 +44,10 @@ export function fixedSequence(counts: GridCounts, levels: RiskLevels): number {
   const nMin = smallestTestable(alpha, delta);
   let kept = -1;
   let isStarted = false;
-  for (let g = 0; g < counts.accepted.length; g++) {
-    if (!isStarted && counts.accepted[g]! < nMin) continue;
+  for (const [g, accepted] of counts.accepted.entries()) {
+    if (!isStarted && accepted < nMin) continue;
     isStarted = true;
-    if (binomialPValue(counts.errors[g]!, counts.accepted[g]!, alpha) > delta) break;
+    if (binomialPValue(counts.errors[g]!, accepted, alpha) > delta) break;
     kept = g;
   }
   return kept;
@@ -86,16 +76,10 @@ export function lttThreshold(
   const { scores, errors, grid } = input;
   checkLengths("lttThreshold", "scores", scores.length, "errors", errors.length);
   checkGrid("lttThreshold", grid);
-  const counts = countOnGrid(
-    grid,
-    scores.length,
-    (i) => scores[i]!,
-    (i) => errors[i]!,
-  );
-  const kept = fixedSequence(counts, levels);
+  const kept = fixedSequence(countOnGrid(grid, scores, errors), levels);
   return {
     ok: kept >= 0,
-    threshold: kept >= 0 ? grid[kept]! : Number.POSITIVE_INFINITY,
+    threshold: grid[kept] ?? Number.POSITIVE_INFINITY,
     nMin: smallestTestable(levels.alpha, levels.delta),
     n: scores.length,
     guarantee: highProbability("the error rate among the accepted", levels),
@@ -136,27 +120,19 @@ export function sequentialSurvivors(
   const { scores, errors, validationScores, earlyExits, gridQuantiles } = input;
   checkLengths("sequentialSurvivors", "scores", scores.length, "errors", errors.length);
   checkNotEmpty("sequentialSurvivors", "the calibration set", scores.length);
-  const everybody = (n: number) => Int32Array.from({ length: n }, (_, i) => i);
-  let alive = everybody(scores.length / earlyExits);
-  let aliveValidation = everybody(validationScores.length / earlyExits);
+  let alive = indices(scores.length / earlyExits);
+  let aliveValidation = indices(validationScores.length / earlyExits);
   const thresholds = new Float64Array(earlyExits).fill(Number.POSITIVE_INFINITY);
   for (let j = 0; j < earlyExits; j++) {
     if (alive.length === 0 || aliveValidation.length === 0) break;
-    const at = (i: number) => i * earlyExits + j;
-    const ascending = Float64Array.from(aliveValidation, (i) => validationScores[at(i)]!).sort();
+    const ascending = column(validationScores, earlyExits, j, aliveValidation).sort();
     const grid = Float64Array.from(gridQuantiles, (q) => quantileOfSorted(ascending, q));
-    const counts = countOnGrid(
-      grid,
-      alive.length,
-      (i) => scores[at(alive[i]!)]!,
-      (i) => errors[at(alive[i]!)]!,
-    );
-    const kept = fixedSequence(counts, { alpha, delta: delta / earlyExits });
-    if (kept < 0) continue;
-    const threshold = grid[kept]!;
+    const counts = countOnGrid(grid, column(scores, earlyExits, j, alive), column(errors, earlyExits, j, alive));
+    const threshold = grid[fixedSequence(counts, { alpha, delta: delta / earlyExits })];
+    if (threshold === undefined) continue;
     thresholds[j] = threshold;
-    alive = alive.filter((i) => scores[at(i)]! < threshold);
-    aliveValidation = aliveValidation.filter((i) => validationScores[at(i)]! < threshold);
+    alive = rowsBelow(alive, scores, earlyExits, j, threshold);
+    aliveValidation = rowsBelow(aliveValidation, validationScores, earlyExits, j, threshold);
   }
   const guarantee = highProbability("the error rate of those that leave at each early exit", { alpha, delta });
   const assumptions = [...guarantee.assumptions, harmlessReuse];
@@ -193,12 +169,13 @@ export function lttPooled(
   const rows = grid.length / earlyExits;
   const counts = { accepted: new Float64Array(rows), errors: new Float64Array(rows) };
   for (let g = 0; g < rows; g++) {
+    const row = Array.prototype.slice.call(grid, g * earlyExits, (g + 1) * earlyExits) as number[];
     for (let i = 0; i < scores.length; i += earlyExits) {
       let j = 0;
-      while (j < earlyExits && !(scores[i + j]! >= grid[g * earlyExits + j]!)) j++;
+      while (j < earlyExits && !(scores[i + j]! >= row[j]!)) j++;
       if (j === earlyExits) continue;
-      counts.accepted[g] = counts.accepted[g]! + 1;
-      counts.errors[g] = counts.errors[g]! + errors[i + j]!;
+      addTo(counts.accepted, g, 1);
+      addTo(counts.errors, g, errors[i + j]!);
     }
   }
   const index = fixedSequence(counts, levels);
@@ -215,7 +192,8 @@ export function checkLevels(op: string, levels: RiskLevels): void {
 }
 
 function checkGrid(op: string, grid: ArrayLike<number>): void {
-  for (let g = 1; g < grid.length; g++) {
-    check(grid[g]! <= grid[g - 1]!, op, "the grid must go from strict to loose", `${grid[g - 1]} before ${grid[g]}`);
-  }
+  const thresholds = Float64Array.from(grid);
+  const rising = thresholds.findIndex((t, g) => g > 0 && !(t <= thresholds[g - 1]!));
+  const pair = `${grid[rising - 1]} before ${grid[rising]}`;
+  check(rising < 0, op, "the grid must go from strict to loose", pair);
 }

@@ -1,7 +1,8 @@
 // Scalers that change one confidence in [0, 1] into a better one: histogram, isotonic and beta. They leave predictions
 // alone. Histogram and isotonic make ties, so a threshold on their output is coarser.
 
-import { checkLengths, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
+import { check, checkLengths, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
+import { addTo, sum } from "../numeric/arrays.ts";
 import { type Minimum, minimise } from "../numeric/optimise.ts";
 import { argsort, firstAtLeast, quantileOfSorted, sorted } from "../numeric/ranks.ts";
 
@@ -27,7 +28,7 @@ export interface ConfidenceScaler {
  */
 export function leaveConfidences(correct: ArrayLike<number>): ConfidenceScaler | undefined {
   const samples = correct.length;
-  const hits = Array.from(correct).reduce((sum, isRight) => sum + isRight, 0);
+  const hits = sum(Float64Array.from(correct));
   if (hits > 0 && hits < samples) return undefined;
   const note = `all ${hits > 0 ? "right" : "wrong"} on ${samples} samples, which do not tell how sure it may be: it is left as it is`;
   // sigmoid(ln s - ln(1 - s)) = s
@@ -45,6 +46,8 @@ export function fitConfidenceScaler(
   checkOneOf("fitConfidenceScaler", "method", method, ["histogram", "isotonic", "beta"]);
   checkLengths("fit", "scores", scores.length, "correct", correct.length);
   checkNotEmpty("fit", "scores", scores.length);
+  const bad = Array.prototype.findIndex.call(scores, Number.isNaN);
+  check(bad < 0, "fit", "scores must be numbers", `NaN at ${bad}`);
   if (method === "histogram") return fitHistogram(scores, correct, nBins);
   return method === "isotonic" ? fitIsotonic(scores, correct) : fitBeta(scores, correct);
 }
@@ -59,39 +62,41 @@ function fitHistogram(scores: ArrayLike<number>, correct: ArrayLike<number>, nBi
   const hits = new Float64Array(nBins);
   for (let i = 0; i < scores.length; i++) {
     const bin = Math.min(nBins - 1, firstAtLeast(edges, scores[i]!));
-    counts[bin] = counts[bin]! + 1;
-    hits[bin] = hits[bin]! + correct[i]!;
+    addTo(counts, bin, 1);
+    addTo(hits, bin, correct[i]!);
   }
-  const values = edges.map((edge, k) => (counts[k]! > 0 ? hits[k]! / counts[k]! : (edge + (edges[k - 1] ?? 0)) / 2));
+  const values = edges.map((edge, k) => (counts[k] === 0 ? (edge + (edges[k - 1] ?? 0)) / 2 : hits[k]! / counts[k]!));
   return { method: "histogram", knots: edges, values, converged: true };
 }
 
 /** Pool adjacent violators: the non-decreasing map with the least squared error (Zadrozny and Elkan 2002). */
 function fitIsotonic(scores: ArrayLike<number>, correct: ArrayLike<number>): ConfidenceScaler {
   const order = argsort(scores);
-  const means: number[] = [];
-  const weights: number[] = [];
-  const starts: number[] = [];
+  const pools: Pool[] = [];
   for (let k = 0; k < order.length; ) {
-    const score = scores[order[k]!]!;
-    let count = 0;
-    let hits = 0;
-    for (; k < order.length && scores[order[k]!]! === score; k++) {
+    const start = scores[order[k]!]!;
+    let [count, hits] = [0, 0];
+    for (; k < order.length && scores[order[k]!] === start; k++) {
       count++;
       hits += correct[order[k]!]!;
     }
-    means.push(hits / count);
-    weights.push(count);
-    starts.push(score);
-    while (means.length > 1 && means.at(-2)! >= means.at(-1)!) {
-      const [mean, weight] = [means.pop()!, weights.pop()!];
-      starts.pop();
-      const total = weights.at(-1)! + weight;
-      means[means.length - 1] = (means.at(-1)! * weights.at(-1)! + mean * weight) / total;
-      weights[weights.length - 1] = total;
+    let pool: Pool = { start, mean: hits / count, weight: count };
+    for (let last = pools.at(-1); last && last.mean >= pool.mean; last = pools.at(-1)) {
+      const weight = last.weight + pool.weight;
+      pool = { start: last.start, mean: (last.mean * last.weight + pool.mean * pool.weight) / weight, weight };
+      pools.pop();
     }
+    pools.push(pool);
   }
-  return { method: "isotonic", knots: Float64Array.from(starts), values: Float64Array.from(means), converged: true };
+  const knots = Float64Array.from(pools, ({ start }) => start);
+  return { method: "isotonic", knots, values: Float64Array.from(pools, ({ mean }) => mean), converged: true };
+}
+
+/** Scores from `start` to the next pool's, and the accuracy of the samples that have them. */
+interface Pool {
+  readonly start: number;
+  readonly mean: number;
+  readonly weight: number;
 }
 
 /**
@@ -101,11 +106,8 @@ function fitIsotonic(scores: ArrayLike<number>, correct: ArrayLike<number>): Con
 function fitBeta(scores: ArrayLike<number>, correct: ArrayLike<number>): ConfidenceScaler {
   const isFree = [true, true];
   let found = betaRegression(scores, correct, isFree);
-  for (
-    let k = found.x.findIndex((v, at) => at < 2 && v < 0);
-    k >= 0;
-    k = found.x.findIndex((v, at) => at < 2 && v < 0)
-  ) {
+  const falling = () => found.x.findIndex((v, at) => at < 2 && v < 0);
+  for (let k = falling(); k >= 0; k = falling()) {
     isFree[k] = false;
     found = betaRegression(scores, correct, isFree);
   }
@@ -116,27 +118,30 @@ function fitBeta(scores: ArrayLike<number>, correct: ArrayLike<number>): Confide
 function betaRegression(scores: ArrayLike<number>, correct: ArrayLike<number>, isFree: readonly boolean[]): Minimum {
   const n = scores.length;
   const objective = (x: Float64Array, g: Float64Array) => {
-    g.fill(0);
-    let loss = 0;
+    let [loss, da, db, dc] = [0, 0, 0, 0];
     for (let i = 0; i < n; i++) {
+      const y = correct[i]!;
       const [u, v] = logOdds(scores[i]!);
-      const logit = x[0]! * u + x[1]! * v + x[2]!;
-      loss += (Math.max(logit, 0) - correct[i]! * logit + Math.log1p(Math.exp(-Math.abs(logit)))) / n;
-      const residual = (1 / (1 + Math.exp(-logit)) - correct[i]!) / n;
-      if (isFree[0]) g[0] = g[0]! + residual * u;
-      if (isFree[1]) g[1] = g[1]! + residual * v;
-      g[2] = g[2]! + residual;
+      const logit = betaLogit(x, u, v);
+      loss += (Math.max(logit, 0) - y * logit + Math.log1p(Math.exp(-Math.abs(logit)))) / n;
+      const residual = (1 / (1 + Math.exp(-logit)) - y) / n;
+      da += residual * u;
+      db += residual * v;
+      dc += residual;
     }
+    g.set([isFree[0] ? da : 0, isFree[1] ? db : 0, dc]);
     return loss;
   };
   return minimise(objective, Float64Array.of(Number(isFree[0]), Number(isFree[1]), 0), { maxIterations: 500 });
 }
 
+const betaLogit = ([a = 0, b = 0, c = 0]: Float64Array, u: number, v: number): number => a * u + b * v + c;
+
 /** The scaled confidence. */
 export function scaleConfidence({ method, knots, values }: ConfidenceScaler, score: number): number {
   if (method === "beta") {
     const [u, v] = logOdds(score);
-    return 1 / (1 + Math.exp(-(values[0]! * u + values[1]! * v + values[2]!)));
+    return 1 / (1 + Math.exp(-betaLogit(values, u, v)));
   }
   if (method === "histogram") return values[Math.min(values.length - 1, firstAtLeast(knots, score))]!;
   // isotonic: a step begins at its knot; below the first, the first value

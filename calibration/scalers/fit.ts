@@ -2,8 +2,9 @@
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
+import { column, indices, rowsBelow } from "../numeric/arrays.ts";
 import { scaledOrigin } from "../table/origin.ts";
-import { column, correctness, type Outcomes, outcomes } from "../table/outcomes.ts";
+import { correctness, type Outcomes, outcomes } from "../table/outcomes.ts";
 import { mapLogits, type Table } from "../table/table.ts";
 import {
   type ConfidenceMethod,
@@ -52,20 +53,21 @@ export function fit(table: Table, options: ScalingOptions): Scaling {
   const { method, survivorsOf, ...fitting } = readOptions("fit", options, SCALING);
   const known = ["temperature", "vector", "matrix", "dirichlet", "histogram", "isotonic", "beta"];
   checkOneOf("fit", "method", method, known);
-  const all = survivorsOf || !isLogitMethod(method) ? outcomes(table) : undefined;
+  const isToLogits = isLogitMethod(method);
+  const all = survivorsOf || !isToLogits ? outcomes(table) : undefined;
   const alive = all && survivorsOf ? survivors(all, survivorsOf) : undefined;
-  const scalers = isLogitMethod(method)
+  const scalers = isToLogits
     ? fitToLogits(table, alive, method, fitting)
-    : fitToConfidences(all!, alive, method);
+    : fitToConfidences(all ?? outcomes(table), alive, method);
   const samples = scalers.map((_, j) => alive?.[j]?.length ?? table.samples);
   return { scalers, samples, converged: scalers.every((scaler) => scaler.converged) };
 }
 
 /** The samples that reach each exit under thresholds on the largest probability. */
 function survivors({ maxProb, exits, samples }: Outcomes, thresholds: ArrayLike<number>): readonly Int32Array[] {
-  let alive = Int32Array.from({ length: samples }, (_, i) => i);
+  let alive = indices(samples);
   return Array.from({ length: exits }, (_, j) => {
-    if (j > 0) alive = alive.filter((i) => maxProb[i * exits + j - 1]! < thresholds[j - 1]!);
+    if (j > 0) alive = rowsBelow(alive, maxProb, exits, j - 1, thresholds[j - 1]!);
     checkNotEmpty("fit", `the survivors of exit ${j - 1} (counted from 0)`, alive.length);
     return alive;
   });
@@ -103,12 +105,9 @@ function fitToConfidences(
   method: ConfidenceMethod,
 ): readonly ConfidenceScaler[] {
   return Array.from({ length: all.exits }, (_, j) => {
-    const scores = column(all.maxProb, all.exits, j);
-    const correct = correctness(all.errors, all.exits, j);
-    const rows = alive?.[j];
-    const own = rows ? Float64Array.from(rows, (i) => scores[i]!) : scores;
-    const ownCorrect = rows ? Uint8Array.from(rows, (i) => correct[i]!) : correct;
-    return leaveConfidences(ownCorrect) ?? fitConfidenceScaler(own, ownCorrect, method);
+    const correct = correctness(all.errors, all.exits, j, alive?.[j]);
+    const scores = column(all.maxProb, all.exits, j, alive?.[j]);
+    return leaveConfidences(correct) ?? fitConfidenceScaler(scores, correct, method);
   });
 }
 
@@ -129,17 +128,11 @@ export function applyScaling(table: Table, scaling: Scaling): Table | Outcomes {
 /** The table with every exit's logits scaled, computed as it is read. For temperature, vector, matrix and Dirichlet. */
 export function scaleLogits(table: Table, scaling: Scaling): Table {
   checkCount(table, scaling);
-  const { exits, classes } = table;
+  const { classes } = table;
   const scaled = mapLogits(table, (values, at) => {
-    for (let j = 0; j < exits; j++) {
-      const scaler = scaling.scalers[j]!;
-      check(
-        "parameters" in scaler,
-        "scaleLogits",
-        "scalers must change logits",
-        scaler.method,
-        "Use scaleConfidences.",
-      );
+    for (const [j, scaler] of scaling.scalers.entries()) {
+      const { method } = scaler;
+      check("parameters" in scaler, "scaleLogits", "scalers must change logits", method, "Use scaleConfidences.");
       applyLogitScaler(scaler, values, at + j * classes, classes);
     }
   });

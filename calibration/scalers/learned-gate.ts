@@ -4,6 +4,7 @@
 
 import { check, checkOneOf, readOptions } from "../errors.ts";
 import { eefpTargets } from "../metrics/eefp.ts";
+import { addScaled, column, dot, sum } from "../numeric/arrays.ts";
 import { orderedProbability } from "../numeric/certainty.ts";
 import { minimise } from "../numeric/optimise.ts";
 import type { Outcomes } from "../table/outcomes.ts";
@@ -32,25 +33,20 @@ export function fitGate(held: Outcomes, options: { readonly target?: "oracle" | 
   const x = new Float64Array(FEATURES);
   let converged = true;
   for (let j = 0; j < exits; j++) {
-    let positives = 0;
-    for (let i = 0; i < samples; i++) positives += wanted[i * exits + j]!;
+    const targets = column(wanted, exits, j);
+    const positives = sum(targets);
     // one kind only: a constant gate; the ridge keeps it finite
-    const balance = [0.5 / Math.max(1, samples - positives), 0.5 / Math.max(1, positives)] as const;
+    const [ofStaying, ofLeaving] = [0.5 / Math.max(1, samples - positives), 0.5 / Math.max(1, positives)];
     const found = minimise((w, gradient) => {
-      let loss = 0;
-      for (let f = 0; f < FEATURES; f++) {
-        loss += 0.5 * RIDGE * w[f]! ** 2;
-        gradient[f] = RIDGE * w[f]!;
-      }
+      let loss = w.reduce((penalty, weight) => penalty + 0.5 * RIDGE * weight ** 2, 0);
+      gradient.set(w.map((weight) => RIDGE * weight));
       for (let i = 0; i < samples; i++) {
-        const at = i * exits + j;
-        features(held, at, x);
-        const logit = inner(w, 0, x);
-        const y = wanted[at]! as 0 | 1;
-        const weight = balance[y];
+        const y = targets[i]!;
+        features(held, i * exits + j, x);
+        const logit = dot(w, x);
+        const weight = y === 1 ? ofLeaving : ofStaying;
         loss += weight * (Math.max(logit, 0) - y * logit + Math.log1p(Math.exp(-Math.abs(logit))));
-        const residual = weight * (1 / (1 + Math.exp(-logit)) - y);
-        for (let f = 0; f < FEATURES; f++) gradient[f] = gradient[f]! + residual * x[f]!;
+        addScaled(gradient, weight * (1 / (1 + Math.exp(-logit)) - y), x);
       }
       return loss;
     }, new Float64Array(FEATURES));
@@ -66,10 +62,11 @@ export function gateScores(all: Outcomes, gate: Gate): Float64Array {
   const count = gate.weights.length / FEATURES;
   check(count === exits, "gate", `the gate must have one row of weights per exit (${exits})`, count);
   const x = new Float64Array(FEATURES);
+  const weights = Array.from({ length: exits }, (_, j) => gate.weights.subarray(j * FEATURES, (j + 1) * FEATURES));
   const out = new Float64Array(all.samples * exits);
   for (let i = 0; i < out.length; i++) {
     features(all, i, x);
-    const logit = inner(gate.weights, (i % exits) * FEATURES, x);
+    const logit = dot(weights[i % exits]!, x);
     const logRest = -Math.max(logit, 0) - Math.log1p(Math.exp(-Math.abs(logit)));
     out[i] = orderedProbability(1 / (1 + Math.exp(-logit)), logRest);
   }
@@ -82,10 +79,4 @@ function features(all: Outcomes, at: number, x: Float64Array): void {
   x[2] = all.entropy[at]! / Math.log(Math.max(2, all.classes));
   x[3] = all.logSumExp[at]!;
   x[4] = 1;
-}
-
-function inner(w: Float64Array, at: number, x: Float64Array): number {
-  let sum = 0;
-  for (let f = 0; f < FEATURES; f++) sum += w[at + f]! * x[f]!;
-  return sum;
 }

@@ -3,6 +3,7 @@
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkOneOf, readOptions } from "../errors.ts";
+import { addTo } from "../numeric/arrays.ts";
 import { increasingRoot, minimise } from "../numeric/optimise.ts";
 import { argmax, softmaxInto } from "../numeric/softmax.ts";
 import { forEachChunk, type Table, type Values } from "../table/table.ts";
@@ -100,8 +101,7 @@ function temperatureDerivatives({ z, labels, classes }: ExitLogits, b: number) {
   let second = 0;
   for (let i = 0; i < samples; i++) {
     const at = i * classes;
-    let max = z[at]!;
-    for (let c = 1; c < classes; c++) if (z[at + c]! > max) max = z[at + c]!;
+    const max = z[at + argmax(z, at, classes)]!;
     let sum = 0;
     let mean = 0;
     let square = 0;
@@ -170,19 +170,19 @@ function medianGap({ z, labels, classes }: ExitLogits): number {
 
 function fitVector({ z, labels, classes }: ExitLogits, { maxIterations = 500 }: FitOptions): LogitScaler {
   const n = labels.length;
-  const p = new Float64Array(classes);
+  const residuals = new Float64Array(classes);
   const scaled = new Float64Array(classes);
   const objective = (x: Float64Array, g: Float64Array) => {
     g.fill(0);
     let loss = 0;
     for (let i = 0; i < n; i++) {
       const at = i * classes;
-      for (let c = 0; c < classes; c++) scaled[c] = x[c]! * z[at + c]! + x[classes + c]!;
-      loss += crossEntropyInto(scaled, labels[i]!, p) / n;
+      applyVector(x, z, at, classes, scaled);
+      loss += crossEntropyInto(scaled, labels[i]!, residuals) / n;
       for (let c = 0; c < classes; c++) {
-        const d = (p[c]! - (c === labels[i] ? 1 : 0)) / n;
-        g[c] = g[c]! + d * z[at + c]!;
-        g[classes + c] = g[classes + c]! + d;
+        const d = residuals[c]! / n;
+        addTo(g, c, d * z[at + c]!);
+        addTo(g, classes + c, d);
       }
     }
     return loss;
@@ -198,26 +198,27 @@ function fitMatrix(
 ): LogitScaler {
   const n = labels.length;
   const shift = classes * classes;
-  const p = new Float64Array(classes);
+  const residuals = new Float64Array(classes);
   const scaled = new Float64Array(classes);
   const offDiagonal = penalty / Math.max(1, classes * (classes - 1));
   const objective = (x: Float64Array, g: Float64Array) => {
     g.fill(0);
     let loss = 0;
     for (let i = 0; i < n; i++) {
-      apply(x, z, i * classes, classes, scaled);
-      loss += crossEntropyInto(scaled, labels[i]!, p) / n;
+      const at = i * classes;
+      applyMatrix(x, z, at, classes, scaled);
+      loss += crossEntropyInto(scaled, labels[i]!, residuals) / n;
       for (let r = 0; r < classes; r++) {
-        const d = (p[r]! - (r === labels[i] ? 1 : 0)) / n;
-        for (let c = 0; c < classes; c++) g[r * classes + c] = g[r * classes + c]! + d * z[i * classes + c]!;
-        g[shift + r] = g[shift + r]! + d;
+        const d = residuals[r]! / n;
+        for (let c = 0; c < classes; c++) addTo(g, r * classes + c, d * z[at + c]!);
+        addTo(g, shift + r, d);
       }
     }
-    for (let k = 0; k < x.length; k++) {
+    for (const [k, value] of x.entries()) {
       const isDiagonal = k < shift && k % (classes + 1) === 0;
       const weight = isDiagonal ? 0 : k < shift ? offDiagonal : penalty / classes;
-      loss += weight * x[k]! ** 2;
-      g[k] = g[k]! + 2 * weight * x[k]!;
+      loss += weight * value ** 2;
+      addTo(g, k, 2 * weight * value);
     }
     return loss;
   };
@@ -239,22 +240,25 @@ function finish(
 
 /** Changes one row of logits in place. */
 export function applyLogitScaler(scaler: LogitScaler, z: Float64Array, at: number, classes: number): void {
-  const x = scaler.parameters;
-  if (scaler.method === "temperature") {
-    for (let c = 0; c < classes; c++) z[at + c] = z[at + c]! / x[0]!;
-  } else if (scaler.method === "vector") {
-    for (let c = 0; c < classes; c++) z[at + c] = x[c]! * z[at + c]! + x[classes + c]!;
-  } else {
-    const from = Float64Array.from(z.subarray(at, at + classes));
-    if (scaler.method === "dirichlet") logSoftmaxInPlace(from, 0, classes);
-    const out = new Float64Array(classes);
-    apply(x, from, 0, classes, out);
-    z.set(out, at);
+  const { method, parameters } = scaler;
+  if (method === "temperature") {
+    const [T = 1] = parameters;
+    for (let c = 0; c < classes; c++) z[at + c] = z[at + c]! / T;
+    return;
   }
+  const own = z.slice(at, at + classes);
+  if (method === "dirichlet") logSoftmaxInPlace(own, 0, classes);
+  const apply = method === "vector" ? applyVector : applyMatrix;
+  apply(parameters, own, 0, classes, z.subarray(at, at + classes));
+}
+
+/** `a z + b` of one row. */
+function applyVector(x: Float64Array, z: Values, at: number, classes: number, out: Float64Array): void {
+  for (let c = 0; c < classes; c++) out[c] = x[c]! * z[at + c]! + x[classes + c]!;
 }
 
 /** `A z + b` of one row. */
-function apply(x: Float64Array, z: Values, at: number, classes: number, out: Float64Array): void {
+function applyMatrix(x: Float64Array, z: Values, at: number, classes: number, out: Float64Array): void {
   for (let r = 0; r < classes; r++) {
     let sum = x[classes * classes + r]!;
     for (let c = 0; c < classes; c++) sum += x[r * classes + c]! * z[at + c]!;
@@ -262,10 +266,12 @@ function apply(x: Float64Array, z: Values, at: number, classes: number, out: Flo
   }
 }
 
-/** Cross-entropy of one row; leaves its softmax in `p`. */
-function crossEntropyInto(z: Float64Array, label: number, p: Float64Array): number {
-  softmaxInto(z, 0, z.length, p);
-  return -Math.log(Math.max(p[label]!, 1e-300));
+/** Cross-entropy of one row; leaves its gradient, softmax minus label, in `g`. */
+function crossEntropyInto(z: Float64Array, label: number, g: Float64Array): number {
+  softmaxInto(z, 0, z.length, g);
+  const p = g[label]!;
+  g[label] = p - 1;
+  return -Math.log(Math.max(p, 1e-300));
 }
 
 /** The logits of `count` exits from `first` on, in one reading of the table, as precise as the table holds them. */
@@ -276,14 +282,14 @@ export function readExits(table: Table, first: number, count: number): readonly 
   forEachChunk(table, (rows, start, length) => {
     const make = () => (rows instanceof Float32Array ? new Float32Array(size) : new Float64Array(size));
     found ??= Array.from({ length: count }, () => ({ z: make(), labels, classes }));
-    for (let k = 0; k < count; k++) {
+    for (const [k, { z }] of found.entries()) {
       for (let i = 0; i < length; i++) {
         const at = (i * exits + first + k) * classes;
-        found[k]!.z.set(rows.subarray(at, at + classes), (start + i) * classes);
+        z.set(rows.subarray(at, at + classes), (start + i) * classes);
       }
     }
   });
-  return found!;
+  return found ?? [];
 }
 
 function logSoftmaxRows({ z, classes }: ExitLogits): Float64Array {
@@ -293,10 +299,9 @@ function logSoftmaxRows({ z, classes }: ExitLogits): Float64Array {
 }
 
 function logSoftmaxInPlace(z: Float64Array, at: number, classes: number): void {
-  let max = Number.NEGATIVE_INFINITY;
-  for (let c = 0; c < classes; c++) max = Math.max(max, z[at + c]!);
+  const max = z[at + argmax(z, at, classes)]!;
   let sum = 0;
   for (let c = 0; c < classes; c++) sum += Math.exp(z[at + c]! - max);
   const norm = max + Math.log(sum);
-  for (let c = 0; c < classes; c++) z[at + c] = z[at + c]! - norm;
+  for (let c = 0; c < classes; c++) addTo(z, at + c, -norm);
 }

@@ -59,14 +59,17 @@ export function strangeness(input: SetInput, options: SetOptions): Float64Array 
       for (let c = 0; c < classes; c++) scores[at + c] = 1 - p[c]!;
       continue;
     }
-    const draw = u ? u[at / classes]! : 0;
+    const draw = u?.[at / classes] ?? 0;
     order.sort((a, b) => p[b]! - p[a]! || a - b);
     let mass = 0;
-    order.forEach((c, rank) => {
-      mass += p[c]!;
-      const charge = method === "raps" ? lambda * Math.max(0, rank + 1 - kReg) : 0;
-      scores[at + c] = mass - draw * p[c]! + charge;
-    });
+    let rank = 0;
+    for (const c of order) {
+      const share = p[c]!;
+      mass += share;
+      rank++;
+      const charge = method === "raps" ? lambda * Math.max(0, rank - kReg) : 0;
+      scores[at + c] = mass - draw * share + charge;
+    }
   }
   return scores;
 }
@@ -79,8 +82,7 @@ export function calibrateSets(input: SetInput & { readonly labels: ArrayLike<num
   if (input.u) checkLengths("calibrateSets", "u", input.u.length, "labels", n);
   checkLengths("calibrateSets", "logits / classes", input.logits.length / input.classes, "labels", n);
   const all = strangeness(input, options);
-  const own = Float64Array.from({ length: n }, (_, i) => {
-    const label = input.labels[i]!;
+  const own = Float64Array.from(input.labels, (label, i) => {
     const isClass = Number.isInteger(label) && label >= 0 && label < input.classes;
     check(isClass, "calibrateSets", `labels must lie in 0..${input.classes - 1}`, label);
     return all[i * input.classes + label]!;
@@ -94,7 +96,7 @@ export function setRule(labelScores: Float64Array, options: SetOptions, event: s
   const n = labelScores.length;
   const rank = Math.ceil((n + 1) * (1 - alpha));
   const ok = rank <= n;
-  const quantile = ok ? labelScores.sort()[rank - 1]! : Number.POSITIVE_INFINITY;
+  const quantile = labelScores.toSorted()[rank - 1] ?? Number.POSITIVE_INFINITY;
   const promise = `On average over calibration sets and future samples, ${event} with probability at least ${complement(alpha)}.`;
   const guarantee: Guarantee = { kind: "marginal", promise, assumptions: [exchangeableSamples, fixedBeforehand] };
   return { ...options, quantile, rank, ok, n, neededSamples: Math.ceil(1 / alpha - 1 - 1e-9), guarantee };
@@ -112,11 +114,11 @@ export function setQuality(
   classes: number,
 ): { readonly size: Int32Array; readonly coverage: number } {
   checkLengths("setQuality", "sets / classes", sets.length / classes, "labels", labels.length);
-  const size = new Int32Array(labels.length);
   let covered = 0;
-  for (let i = 0; i < labels.length; i++) {
-    for (let c = 0; c < classes; c++) size[i] = size[i]! + sets[i * classes + c]!;
-    covered += sets[i * classes + labels[i]!]!;
-  }
+  const size = Int32Array.from(labels, (label, i) => {
+    const own = sets.subarray(i * classes, (i + 1) * classes);
+    covered += own[label]!;
+    return own.reduce((count, isIn) => count + isIn, 0);
+  });
   return { size, coverage: covered / labels.length };
 }

@@ -34,9 +34,8 @@ export function nestedSets(
   const isWhole = Number.isInteger(ratios.length / width);
   check(isWhole, "nestedSets", `ratios must hold ${exits} x ${classes} values a sample`, ratios.length);
   const products = new Float64Array(ratios.length);
-  for (let at = 0; at < ratios.length; at++) {
+  for (let at = 0; at < ratios.length; at++)
     products[at] = ratios[at]! * (at % width < classes ? 1 : products[at - classes]!);
-  }
   const guarantee: Guarantee = {
     kind: "marginal",
     promise: `The label is excluded at any exit with probability at most ${alpha}.`,
@@ -81,12 +80,14 @@ export function predictNestedSets(table: Table, rule: SetRule): NestedSets {
 function nest(values: Float64Array, exits: number, classes: number, limit: number): Pick<NestedSets, "sets" | "size"> {
   const sets = new Uint8Array(values.length);
   const size = new Int32Array(values.length / classes);
-  for (let at = 0; at < values.length; at++) {
-    const row = Math.floor(at / classes);
-    const wasIn = row % exits === 0 || sets[at - classes] === 1;
-    if (!wasIn || !(values[at]! <= limit)) continue;
-    sets[at] = 1;
-    size[row] = size[row]! + 1;
+  for (let row = 0; row < size.length; row++) {
+    let members = 0;
+    for (let at = row * classes; at < (row + 1) * classes; at++) {
+      if (!(values[at]! <= limit && (row % exits === 0 || sets[at - classes] === 1))) continue;
+      sets[at] = 1;
+      members++;
+    }
+    size[row] = members;
   }
   return { sets, size };
 }

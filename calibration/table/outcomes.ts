@@ -1,5 +1,6 @@
 // One pass over a table: what every exit answered, whether it was right, and how sure it was.
 
+import { column } from "../numeric/arrays.ts";
 import { SoftmaxRow } from "../numeric/softmax.ts";
 import { forEachChunk, type Table } from "./table.ts";
 
@@ -72,18 +73,7 @@ export function outcomes(table: Table): Outcomes {
   return result;
 }
 
-/** Column `exit` of an `[N, K]` array. */
-export function column(values: ArrayLike<number>, exits: number, exit: number): Float64Array {
-  const n = values.length / exits;
-  const out = new Float64Array(n);
-  for (let i = 0; i < n; i++) out[i] = values[i * exits + exit]!;
-  return out;
-}
-
-/** 1 minus an error flag, for one exit. */
-export function correctness(errors: Uint8Array, exits: number, exit: number): Uint8Array {
-  const n = errors.length / exits;
-  const out = new Uint8Array(n);
-  for (let i = 0; i < n; i++) out[i] = 1 - errors[i * exits + exit]!;
-  return out;
+/** 1 minus an error flag, for one exit: of all samples, or of some. */
+export function correctness(errors: Uint8Array, exits: number, exit: number, rows?: Int32Array): Uint8Array {
+  return Uint8Array.from(column(errors, exits, exit, rows)).map((error) => 1 - error);
 }

@@ -18,15 +18,11 @@ const MARKS = 256;
 /** The marks of a set. */
 export function markSamples(cascade: Cascade): SampleMarks {
   const rows = hashRows(cascade).sort();
-  const marks: number[] = [];
-  let [seen, repeated] = [0, 0];
-  for (let from = 0, to = 0; from < rows.length && marks.length < MARKS; from = to) {
-    while (to < rows.length && rows[to] === rows[from]) to++;
-    marks.push(rows[from]!);
-    seen += to - from;
-    if (to - from > 1) repeated += to - from;
-  }
-  return { marks, repeated: repeated / seen };
+  const marks = [...new Set(rows)].slice(0, MARKS);
+  const largest = marks.at(-1);
+  const marked = rows.filter((row) => largest !== undefined && row <= largest);
+  const repeated = marked.filter((row, at) => row === marked[at - 1] || row === marked[at + 1]).length;
+  return { marks, repeated: repeated / marked.length };
 }
 
 /**
@@ -44,7 +40,7 @@ export function checkFresh(
   const rows = hashRows(fresh);
   for (const { marks, repeated } of used.marks ?? []) {
     const isMark = new Set(marks);
-    const largest = marks.length < MARKS ? Number.POSITIVE_INFINITY : marks.at(-1)!;
+    const largest = marks.length < MARKS ? Number.POSITIVE_INFINITY : Math.max(...marks);
     let [within, shared] = [0, 0];
     for (const row of rows) {
       if (row > largest) continue;

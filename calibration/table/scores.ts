@@ -3,11 +3,12 @@
 
 import { type Kinds, what } from "../../base/index.ts";
 import { check, checkLengths, checkNotEmpty, fail, readOptions } from "../errors.ts";
+import { addTo, column, copyRows, rowsBelow } from "../numeric/arrays.ts";
 import { orderedProbability } from "../numeric/certainty.ts";
 import { betweenValues, sorted } from "../numeric/ranks.ts";
 import { argmax, softmaxInto } from "../numeric/softmax.ts";
 import { type Gate, gateScores } from "../scalers/learned-gate.ts";
-import { column, type Outcomes, outcomes } from "./outcomes.ts";
+import { type Outcomes, outcomes } from "./outcomes.ts";
 import { forEachChunk, relativeCosts, type Table, type Values } from "./table.ts";
 
 /** Scores that need one exit's own softmax. */
@@ -128,28 +129,36 @@ export function checkKnown(op: string, what: "predictions" | "labels", cascade: 
 /** The cascade restricted to some samples, in the given order. */
 export function selectFromCascade(all: Cascade, rows: ArrayLike<number>): Cascade {
   const { exits, ids } = all;
-  const n = rows.length;
-  const scores = new Float64Array(n * exits);
-  const predictions = new Int32Array(n * exits);
-  const errors = new Uint8Array(n * exits);
-  const labels = new Int32Array(n);
-  for (let i = 0; i < n; i++) {
-    const from = rows[i]! * exits;
-    for (let j = 0; j < exits; j++) {
-      scores[i * exits + j] = all.scores[from + j]!;
-      predictions[i * exits + j] = all.predictions[from + j]!;
-      errors[i * exits + j] = all.errors[from + j]!;
-    }
-    labels[i] = all.labels[rows[i]!]!;
-  }
-  const picked = ids && Array.from({ length: n }, (_, i) => ids[rows[i]!]!);
-  return { ...all, samples: n, scores, predictions, errors, labels, ids: picked };
+  const picked = Int32Array.from(rows);
+  const samples = picked.length;
+  const scores = new Float64Array(samples * exits);
+  const predictions = new Int32Array(samples * exits);
+  const errors = new Uint8Array(samples * exits);
+  copyRows(all.scores, picked, exits, scores);
+  copyRows(all.predictions, picked, exits, predictions);
+  copyRows(all.errors, picked, exits, errors);
+  const labels = picked.map((row) => all.labels[row]!);
+  return { ...all, samples, scores, predictions, errors, labels, ids: ids && Array.from(picked, (row) => ids[row]!) };
+}
+
+/** Those of some samples that an exit refuses, by one threshold or by one per predicted class. @internal */
+export function survivors(
+  { exits, scores, predictions }: Cascade,
+  exit: number,
+  rows: Int32Array,
+  thresholds: Float64Array,
+): Int32Array {
+  if (thresholds.length === 1) return rowsBelow(rows, scores, exits, exit, thresholds[0]!);
+  return rows.filter((i) => {
+    const at = i * exits + exit;
+    return scores[at]! < thresholds[predictions[at]!]!;
+  });
 }
 
 /** Moves thresholds `[K-1]` midway between scores: the same samples pass, and none of them barely; see `betweenValues`. */
 export function betweenScores({ scores, exits }: Cascade): (thresholds: Float64Array) => Float64Array {
-  const ascending = Array.from({ length: exits - 1 }, (_, j) => sorted(column(scores, exits, j)));
-  return (thresholds) => thresholds.map((threshold, j) => betweenValues(ascending[j]!, threshold));
+  const early = Array.from({ length: exits - 1 }, (_, j) => sorted(column(scores, exits, j)));
+  return (thresholds) => Float64Array.from(early, (ascending, j) => betweenValues(ascending, thresholds[j]!));
 }
 
 /** What a score is called. */
@@ -190,12 +199,12 @@ function plainScores(all: Outcomes, score: PlainScore | "patience"): Float64Arra
 
 /** How many times in a row the prediction has stayed the same: 0 at the first exit and after each change (PBEE). */
 export function patience(predictions: Int32Array, exits: number): Float64Array {
-  const counts = new Float64Array(predictions.length);
-  for (let i = 0; i < counts.length; i++) {
-    const isSame = i % exits !== 0 && predictions[i] === predictions[i - 1];
-    counts[i] = isSame ? counts[i - 1]! + 1 : 0;
-  }
-  return counts;
+  let count = 0;
+  return Float64Array.from(predictions, (prediction, i) => {
+    const isSame = i % exits !== 0 && prediction === predictions[i - 1];
+    count = isSame ? count + 1 : 0;
+    return count;
+  });
 }
 
 /** Turns the `[K, C]` logits of one sample into the `[K, C]` probabilities of an ensemble of each exit with all before it. */
@@ -222,7 +231,7 @@ const geometric: Ensemble = (z, at, exits, classes, out) => {
   const mean = new Float64Array(classes);
   for (let j = 0; j < exits; j++) {
     for (let c = 0; c < classes; c++) {
-      sum[c] = sum[c]! + z[at + j * classes + c]!;
+      addTo(sum, c, z[at + j * classes + c]!);
       mean[c] = sum[c]! / (j + 1);
     }
     softmaxInto(mean, 0, classes, out, j * classes);
@@ -236,12 +245,9 @@ const geometric: Ensemble = (z, at, exits, classes, out) => {
 const productOfExperts: Ensemble = (z, at, exits, classes, out) => {
   const logs = new Float64Array(classes);
   for (let j = 0; j < exits; j++) {
-    let best = Number.NEGATIVE_INFINITY;
-    for (let c = 0; c < classes; c++) {
-      logs[c] = logs[c]! + ((j + 1) / exits) * Math.log(Math.max(z[at + j * classes + c]!, 0));
-      best = Math.max(best, logs[c]!);
-    }
-    const isEmpty = best === Number.NEGATIVE_INFINITY;
+    for (let c = 0; c < classes; c++)
+      addTo(logs, c, ((j + 1) / exits) * Math.log(Math.max(z[at + j * classes + c]!, 0)));
+    const isEmpty = logs.every((x) => x === Number.NEGATIVE_INFINITY);
     softmaxInto(isEmpty ? z : logs, isEmpty ? at + j * classes : 0, classes, out, j * classes);
   }
 };

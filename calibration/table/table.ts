@@ -79,11 +79,9 @@ export function createTable(input: TableInput): Table {
   const isShape = [samples, exits, classes].every((extent) => Number.isInteger(extent) && extent > 0);
   check(isShape, "table", "shape must be [samples, exits, classes]", `[${input.shape.join(", ")}]`);
   checkLengths("table", "labels", labels.length, "samples", samples);
-  for (let i = 0; i < samples; i++) {
-    const isClass = input.labels[i] === labels[i] && labels[i]! >= 0 && labels[i]! < classes;
-    if (!isClass)
-      fail("table", `labels must be whole numbers in 0..${classes - 1}`, `${input.labels[i]} at sample ${i}`);
-  }
+  const wrong = labels.findIndex((label, i) => input.labels[i] !== label || label < 0 || label >= classes);
+  const place = `${input.labels[wrong]} at sample ${wrong}`;
+  check(wrong < 0, "table", `labels must be whole numbers in 0..${classes - 1}`, place);
   if (input.ids) checkLengths("table", "ids", input.ids.length, "samples", samples);
   const values = input.values === "probabilities" ? input.values : input.anyValues ? "anything" : "logits";
   const { logits } = input;
@@ -121,7 +119,9 @@ export function selectSamples(table: Table, rows: ArrayLike<number>): Table {
     ids: ids && Array.from(picked, (row) => ids[row]!),
     read: (first, count) => {
       const out = new Float64Array(count * width);
-      for (let i = 0; i < count; i++) out.set(table.read(picked[first + i]!, 1), i * width);
+      picked.subarray(first, first + count).forEach((row, i) => {
+        out.set(table.read(row, 1), i * width);
+      });
       return out;
     },
   };
@@ -165,7 +165,7 @@ export function relativeCosts(macs: ArrayLike<number> | undefined, exits: number
   checkLengths("table", "macs", costs.length, "exits", exits);
   const grows = costs.every((cost, j) => cost > 0 && Number.isFinite(cost) && cost >= (costs[j - 1] ?? 0));
   check(grows, "table", "macs must be positive and must not decrease from exit to exit", `[${costs.join(", ")}]`);
-  const full = costs[exits - 1]!;
+  const full = Math.max(...costs);
   return costs.map((cost) => cost / full);
 }
 
@@ -180,10 +180,10 @@ function checkedRows(
   const wanted = count * exits * classes;
   check(rows.length === wanted, "table", `rows must hold ${wanted} values`, rows.length);
   if (values === "probabilities") return logProbabilities(rows, first, exits, classes);
-  for (let i = 0; i < wanted; i++) {
-    const x = rows[i]!;
+  for (let at = 0; at < wanted; at++) {
+    const x = rows[at]!;
     // NaN and both infinities give NaN here
-    if (x - x !== 0) fail("table", "logits must be finite", `${x} at ${position(i, first, exits, classes)}`);
+    if (x - x !== 0) fail("table", "logits must be finite", `${x} at ${position(at, first, exits, classes)}`);
   }
   if (values === "logits" && count * exits >= FEW_ROWS) {
     check(
@@ -204,8 +204,9 @@ function areProbabilities(rows: Values, classes: number): boolean {
   for (let row = 0; row < rows.length; row += classes) {
     let sum = 0;
     for (let c = 0; c < classes; c++) {
-      if (rows[row + c]! < 0) return false;
-      sum += rows[row + c]!;
+      const p = rows[row + c]!;
+      if (p < 0) return false;
+      sum += p;
     }
     if (Math.abs(sum - 1) > SUM_TOLERANCE) return false;
   }

@@ -199,6 +199,15 @@ test("confidence scalers are monotone where they must be, and calibrated on thei
   }
 });
 
+test("a scaler of confidences refuses NaN", () => {
+  for (const method of ["histogram", "beta", "isotonic"] as const)
+    failsWith(
+      () => fitConfidenceScaler([0.5, Number.NaN, 0.7], [1, 0, 1], method),
+      "CalibrationError",
+      "fit: scores must be numbers; got NaN at 1.",
+    );
+});
+
 test("isotonic regression is the best monotone fit", () => {
   fc.assert(
     fc.property(fc.array(fc.boolean(), { minLength: 1, maxLength: 8 }), (flags) => {
