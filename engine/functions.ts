@@ -117,6 +117,7 @@ export {
 } from "./safetensors-io.ts";
 export { keep, openScope, Scope, scope } from "./scope.ts";
 export { type Described, describe, numel, type Shape, sameShape } from "./shape.ts";
+export { positional } from "./signature.ts";
 export { type BackwardOptions, backward } from "./tape.ts";
 export {
   arange,

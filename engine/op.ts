@@ -10,6 +10,7 @@ import { ArgumentError, DeviceError } from "./errors.ts";
 import { type Backward, type Differentiable, type Gradient, Node, type TensorsByName } from "./graph.ts";
 import {
   checkDevice,
+  checkNames,
   type Declared,
   declared,
   fit,
@@ -105,6 +106,7 @@ export function defineOp<const I extends Operands, const O extends Outputs, A = 
   const known: readonly Declared[] = declared(record.operands);
   return (inputs, attrs) => {
     const named = inputs as TensorsByName;
+    if (known.length > 0) checkNames(record.name, known, named);
     const all = known.length > 0 ? known : Object.keys(named).map((name) => ({ name }));
     const given = all.map(({ name }) => named[name]);
     const sizes = fit(record.name, all, given) as OperandSizes<I>;

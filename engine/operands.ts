@@ -83,6 +83,14 @@ export function fit(op: string, all: readonly Declared[], given: readonly unknow
   return sizes;
 }
 
+/** Throws ArgumentError for an operand that is not declared: it would be dropped, and with it what somebody meant by it. */
+export function checkNames(op: string, all: readonly Declared[], given: object): void {
+  for (const name in given) {
+    if (all.some((one) => one.name === name)) continue;
+    throw new ArgumentError(`${op}: operands must be named ${all.map((one) => one.name).join(", ")}; got ${name}.`);
+  }
+}
+
 /** Throws ArgumentError unless `tensor` is on `device`. */
 export function checkDevice(op: string, tensor: Tensor, device: Device): void {
   if (tensor.device !== device) throw new ArgumentError(`${op}: all operands must be on one device; got two.`);

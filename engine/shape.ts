@@ -2,7 +2,7 @@
 
 import { what } from "../base/index.ts";
 import type { DType } from "./dtype.ts";
-import { ArgumentError, ShapeError } from "./errors.ts";
+import { ShapeError } from "./errors.ts";
 
 export type Shape = readonly number[];
 
@@ -33,12 +33,6 @@ export function strides(shape: Shape): number[] {
     step *= shape[i] as number;
   }
   return result;
-}
-
-/** Throws ArgumentError for arguments beyond those that `op` takes. */
-export function checkCount(op: string, takes: string, surplus: readonly unknown[]): void {
-  if (surplus.length === 0) return;
-  throw new ArgumentError(`${op}: it takes ${takes}; got ${surplus.map(what).join(", ")} besides.`);
 }
 
 /** Throws unless `list` is an array of numbers: `reshape(x, 3, 2)` for `reshape(x, [3, 2])`. */

@@ -16,6 +16,7 @@ import { sumTo } from "./ops/reduce.ts";
 import { cast } from "./ops/view.ts";
 import { keep, Scope, scope } from "./scope.ts";
 import { type Described, describe, sameShape } from "./shape.ts";
+import { positional } from "./signature.ts";
 import { checkTensors, empty, Tensor } from "./tensor.ts";
 
 /** Options of `backward`. */
@@ -34,23 +35,26 @@ const BACKWARD: Kinds<BackwardOptions> = { gradient: "any", retain: "boolean", c
  * Adds the gradients of `result` to every leaf it depends on. Frees the graph unless `retain` or `createGraph`. Throws
  * GradientError for what has no derivative.
  */
-export function backward(result: Tensor, options: BackwardOptions = {}): void {
-  const { gradient, createGraph = false, retain = createGraph } = readOptions("backward", options, BACKWARD);
-  checkTensors("backward", { result, "gradient?": gradient });
-  const sweep = new Sweep(result, { retain });
-  if (gradient && !sameShape(gradient.shape, result.shape)) {
-    throw new ShapeError(
-      `backward: the gradient must have the result's shape; got ${describe(gradient)} for ${describe(result)}.`,
-    );
-  }
-  if (!gradient && result.size !== 1) {
-    throw new GradientError(
-      `backward: a result of several elements needs a gradient; got ${describe(result)}. Reduce it, or pass { gradient }.`,
-    );
-  }
-  if (gradient) checkDevice("backward", gradient, result.device);
-  sweep.run(gradient, createGraph);
-}
+export const backward = positional(
+  "backward(result, options)",
+  (result: Tensor, options: BackwardOptions = {}): void => {
+    const { gradient, createGraph = false, retain = createGraph } = readOptions("backward", options, BACKWARD);
+    checkTensors("backward", { result, "gradient?": gradient });
+    const sweep = new Sweep(result, { retain });
+    if (gradient && !sameShape(gradient.shape, result.shape)) {
+      throw new ShapeError(
+        `backward: the gradient must have the result's shape; got ${describe(gradient)} for ${describe(result)}.`,
+      );
+    }
+    if (!gradient && result.size !== 1) {
+      throw new GradientError(
+        `backward: a result of several elements needs a gradient; got ${describe(result)}. Reduce it, or pass { gradient }.`,
+      );
+    }
+    if (gradient) checkDevice("backward", gradient, result.device);
+    sweep.run(gradient, createGraph);
+  },
+);
 
 /** Another handle on a tensor, with its place on the tape. @internal */
 export const alias = ({ device, storage, shape, dtype, source }: Tensor): Tensor =>

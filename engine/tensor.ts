@@ -18,6 +18,7 @@ import { ArgumentError, DisposedError, DTypeError, GradientError, readOptions, S
 import { Leaf, type Source } from "./graph.ts";
 import { track, untrack } from "./scope.ts";
 import { checkShape, describe, numel, type Shape } from "./shape.ts";
+import { positional } from "./signature.ts";
 
 /** What a handle refers to, one reference each. */
 interface Memory {
@@ -277,12 +278,12 @@ const TENSOR: Kinds<TensorOptions> = { dtype: "string", device: "any" };
 const TENSOR_OF: Kinds<TensorOptions & { readonly shape?: Shape }> = { ...TENSOR, shape: "any" };
 
 /** A tensor whose memory is not written yet; for ops. */
-export function empty(shape: Shape, options: TensorOptions = {}): Tensor {
+export const empty = positional("empty(shape, options)", (shape: Shape, options: TensorOptions = {}): Tensor => {
   const { dtype = "f32", device } = readOptions("tensor", options, TENSOR);
   checkShape("tensor", shape);
   checkDType("tensor", dtype);
   return allocate(shape, dtype, deviceOr("tensor", device));
-}
+});
 
 /** `empty` for what is checked already. */
 export function allocate(shape: Shape, dtype: DType, device: Device): Tensor {
@@ -318,28 +319,28 @@ const dtypeOf = (data: NumberArray): DType =>
  * A tensor of host data: nested arrays of numbers (dtype f32, or bool for booleans), or a typed array with a shape.
  * A typed array's dtype is kept where there is one (Float64Array becomes f32, small integers i32).
  */
-export function tensor(
-  data: NestedNumbers | NumberArray,
-  options: TensorOptions & { readonly shape?: Shape } = {},
-): Tensor {
-  const { shape: given, dtype: wanted, device } = readOptions("tensor", options, TENSOR_OF);
-  const isTyped = ArrayBuffer.isView(data);
-  const inferred = isTyped ? [(data as NumberArray).length] : nestedShape(data as NestedNumbers);
-  const flat = isTyped ? (data as NumberArray) : flatten(data as NestedNumbers);
-  const shape = given ?? inferred;
-  const dtype = wanted ?? (isTyped ? dtypeOf(data as NumberArray) : typeof flat[0] === "boolean" ? "bool" : "f32");
-  checkShape("tensor", shape);
-  checkDType("tensor", dtype);
-  if (numel(shape) !== flat.length) {
-    throw new ShapeError(
-      `tensor: the data must have ${numel(shape)} elements for the shape [${shape.join(", ")}]; got ${flat.length}.`,
-    );
-  }
-  const result = allocate(shape, dtype, deviceOr("tensor", device));
-  result.device.stream.write(result.storage, encode(flat as ArrayLike<number>, dtype));
-  noteRange(result.storage, flat, dtype);
-  return result;
-}
+export const tensor = positional(
+  "tensor(data, options)",
+  (data: NestedNumbers | NumberArray, options: TensorOptions & { readonly shape?: Shape } = {}): Tensor => {
+    const { shape: given, dtype: wanted, device } = readOptions("tensor", options, TENSOR_OF);
+    const isTyped = ArrayBuffer.isView(data);
+    const inferred = isTyped ? [(data as NumberArray).length] : nestedShape(data as NestedNumbers);
+    const flat = isTyped ? (data as NumberArray) : flatten(data as NestedNumbers);
+    const shape = given ?? inferred;
+    const dtype = wanted ?? (isTyped ? dtypeOf(data as NumberArray) : typeof flat[0] === "boolean" ? "bool" : "f32");
+    checkShape("tensor", shape);
+    checkDType("tensor", dtype);
+    if (numel(shape) !== flat.length) {
+      throw new ShapeError(
+        `tensor: the data must have ${numel(shape)} elements for the shape [${shape.join(", ")}]; got ${flat.length}.`,
+      );
+    }
+    const result = allocate(shape, dtype, deviceOr("tensor", device));
+    result.device.stream.write(result.storage, encode(flat as ArrayLike<number>, dtype));
+    noteRange(result.storage, flat, dtype);
+    return result;
+  },
+);
 
 function flatten(data: NestedNumbers, into: (number | boolean)[] = []): (number | boolean)[] {
   if (typeof data === "number" || typeof data === "boolean") into.push(data);
@@ -364,25 +365,28 @@ function nestedShape(data: NestedNumbers): number[] {
 }
 
 /** `start, start + step, ...` up to, not including, `end`: i32, or f32 where one of them has a fraction, unless a dtype is given. */
-export function arange(start: number, end?: number, step = 1, options: TensorOptions = {}): Tensor {
-  const [from, to] = end === undefined ? [0, start] : [start, end];
-  if (![from, to, step].every(Number.isFinite) || step === 0) {
-    const got = [from, to, step].map(what).join(", ");
-    throw new ArgumentError(`arange: start, end and step must be finite numbers, and step not 0; got ${got}.`);
-  }
-  const n = Math.max(0, Math.ceil((to - from) / step));
-  return tensor(
-    Float64Array.from({ length: n }, (_, i) => from + i * step),
-    { dtype: [from, to, step].every(Number.isInteger) ? "i32" : "f32", ...readOptions("arange", options, TENSOR) },
-  );
-}
+export const arange = positional(
+  "arange(start, end, step, options)",
+  (start: number, end?: number, step: number = 1, options: TensorOptions = {}): Tensor => {
+    const [from, to] = end === undefined ? [0, start] : [start, end];
+    if (![from, to, step].every(Number.isFinite) || step === 0) {
+      const got = [from, to, step].map(what).join(", ");
+      throw new ArgumentError(`arange: start, end and step must be finite numbers, and step not 0; got ${got}.`);
+    }
+    const n = Math.max(0, Math.ceil((to - from) / step));
+    return tensor(
+      Float64Array.from({ length: n }, (_, i) => from + i * step),
+      { dtype: [from, to, step].every(Number.isInteger) ? "i32" : "f32", ...readOptions("arange", options, TENSOR) },
+    );
+  },
+);
 
 /** The n x n identity matrix. */
-export function eye(n: number, options: TensorOptions = {}): Tensor {
+export const eye = positional("eye(n, options)", (n: number, options: TensorOptions = {}): Tensor => {
   checkShape("eye", [n]);
   const data = new Float32Array(n * n);
   for (let i = 0; i < n; i++) data[i * (n + 1)] = 1;
   return tensor(data, { shape: [n, n], ...readOptions("eye", options, TENSOR) });
-}
+});
 
 export type { DType, TensorData };

@@ -31,11 +31,11 @@ export const BUNDLES: readonly Measured[] = [
     what: "engine without the kernels",
     entry: "engine/index.ts",
     external: ["*/kernels/index.ts"],
-    budget: 53_000,
+    budget: 53_300,
   },
   { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 24_200 },
   { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 60_200 },
-  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 67_000 },
+  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 67_300 },
 ];
 
 /** Bundles for browsers as an app of the built package would. */

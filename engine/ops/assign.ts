@@ -2,6 +2,7 @@
 
 import { DTypeError, ShapeError } from "../errors.ts";
 import { describe, sameShape } from "../shape.ts";
+import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
 
@@ -20,13 +21,13 @@ function checkAlike(op: string, target: Tensor, value: Tensor): void {
 }
 
 /** Overwrites `target` with `value`, of the same shape and dtype. */
-export function copyInto(target: Tensor, value: Tensor): void {
+export const copyInto = positional("copyInto(target, value)", (target: Tensor, value: Tensor): void => {
   checkAlike("copyInto", target, value);
   launch("copyInto", { name: "copyInto", operands: ["x"], expr: "x" }, [value], target, target.dtype);
-}
+});
 
 /** Adds `value` to `target` in place. */
-export function addInto(target: Tensor, value: Tensor): void {
+export const addInto = positional("addInto(target, value)", (target: Tensor, value: Tensor): void => {
   checkAlike("addInto", target, value);
   launch("addInto", { name: "addInto", operands: ["x"], expr: "y + x", inPlace: true }, [value], target, target.dtype);
-}
+});

@@ -14,6 +14,7 @@ import {
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Launcher, single } from "../op.ts";
 import { describe, numel, sameShape } from "../shape.ts";
+import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { floatStorage, sizeClass } from "./rowwise.ts";
 
@@ -128,40 +129,46 @@ function checkScale(op: string, scale: number): number {
  * softmax(scale q k^T) v for q [..., L, D], k and v [..., M, D] with equal leading axes (batch, heads): [..., L, D].
  * Memory grows with L, not with L M.
  */
-export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
-  const op = "scaledDotProductAttention";
-  const { causal = false, scale = null } = readOptions(op, options, ATTENTION);
-  checkTensors(op, { q, k, v });
-  for (const x of [k, v]) {
-    if (x.dtype !== q.dtype)
-      throw new ArgumentError(`${op}: q, k and v must have one dtype; got ${describe(q)} and ${describe(x)}.`);
-  }
-  const fits =
-    q.rank >= 2 &&
-    q.rank === k.rank &&
-    sameShape([...q.shape.slice(0, -2), q.shape.at(-1) as number], [...k.shape.slice(0, -2), k.shape.at(-1) as number]);
-  if (!fits || !sameShape(k.shape, v.shape)) {
-    throw new ShapeError(
-      `${op}: q must be [..., L, D], k and v [..., M, D]; got ${describe(q)}, ${describe(k)}, ${describe(v)}.`,
-    );
-  }
-  const [queries, dim] = q.shape.slice(-2) as [number, number];
-  const keys = k.shape.at(-2) as number;
-  if (keys === 0 || dim === 0)
-    throw new ShapeError(`${op}: there must be keys, and elements in a head; got ${describe(k)}.`);
-  const dims = attentionDims({
-    batch: numel(q.shape.slice(0, -2)),
-    heads: 1,
-    queries,
-    keys,
-    dim,
-    scale: checkScale(op, scale ?? 1 / Math.sqrt(dim)),
-  });
-  return attentionOp({ q, k, v }, { causal, dims });
-}
+export const scaledDotProductAttention = positional(
+  "scaledDotProductAttention(q, k, v, options)",
+  (q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor => {
+    const op = "scaledDotProductAttention";
+    const { causal = false, scale = null } = readOptions(op, options, ATTENTION);
+    checkTensors(op, { q, k, v });
+    for (const x of [k, v]) {
+      if (x.dtype !== q.dtype)
+        throw new ArgumentError(`${op}: q, k and v must have one dtype; got ${describe(q)} and ${describe(x)}.`);
+    }
+    const fits =
+      q.rank >= 2 &&
+      q.rank === k.rank &&
+      sameShape(
+        [...q.shape.slice(0, -2), q.shape.at(-1) as number],
+        [...k.shape.slice(0, -2), k.shape.at(-1) as number],
+      );
+    if (!fits || !sameShape(k.shape, v.shape)) {
+      throw new ShapeError(
+        `${op}: q must be [..., L, D], k and v [..., M, D]; got ${describe(q)}, ${describe(k)}, ${describe(v)}.`,
+      );
+    }
+    const [queries, dim] = q.shape.slice(-2) as [number, number];
+    const keys = k.shape.at(-2) as number;
+    if (keys === 0 || dim === 0)
+      throw new ShapeError(`${op}: there must be keys, and elements in a head; got ${describe(k)}.`);
+    const dims = attentionDims({
+      batch: numel(q.shape.slice(0, -2)),
+      heads: 1,
+      queries,
+      keys,
+      dim,
+      scale: checkScale(op, scale ?? 1 / Math.sqrt(dim)),
+    });
+    return attentionOp({ q, k, v }, { causal, dims });
+  },
+);
 
 /** Self-attention of a packed projection [B, T, 3 H D], ordered q, k, v and each split into `heads`: [B, T, H D]. */
-export function qkvAttention(qkv: Tensor, options: PackedOptions): Tensor {
+export const qkvAttention = positional("qkvAttention(qkv, options)", (qkv: Tensor, options: PackedOptions): Tensor => {
   const op = "qkvAttention";
   const { heads, causal = false, scale = null } = readOptions(op, options, PACKED);
   checkTensors(op, { qkv });
@@ -172,4 +179,4 @@ export function qkvAttention(qkv: Tensor, options: PackedOptions): Tensor {
   const dim = width / 3 / heads;
   const dims = packedAttentionDims({ batch, heads, length, dim, scale: checkScale(op, scale ?? 1 / Math.sqrt(dim)) });
   return packedOp({ qkv }, { causal, dims });
-}
+});

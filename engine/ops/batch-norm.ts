@@ -17,6 +17,7 @@ import {
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
 import { type Described, describe, numel, sameShape } from "../shape.ts";
+import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { checkEps, type NormOptions } from "./norm.ts";
 import { floatStorage } from "./rowwise.ts";
@@ -133,39 +134,42 @@ const evaluationOps = [batchNormOp(false, false), batchNormOp(false, true)] as c
  * batch's mean and biased variance and moves `runningMean` and `runningVar` (with the unbiased variance) in place.
  * All four parameters are f32 [C]; no gradient flows to the running statistics.
  */
-export function batchNorm(
-  x: Tensor,
-  weight: Tensor,
-  bias: Tensor,
-  runningMean: Tensor,
-  runningVar: Tensor,
-  options: BatchNormOptions = {},
-): Tensor {
-  const name = "batchNorm";
-  const {
-    training = false,
-    momentum = 0.1,
-    eps = 1e-5,
-    activation = "none",
-    residual,
-  } = readOptions(name, options, BATCH);
-  checkTensors(name, { x, weight, bias, runningMean, runningVar, "residual?": residual });
-  checkEps(name, eps);
-  const channels = x.shape.at(-1);
-  if (x.rank < 2 || !channels)
-    throw new ShapeError(`${name}: x must be [..., C] with at least one channel; got ${describe(x)}.`);
-  const rows = x.size / channels;
-  if (training && rows < 2) {
-    throw new ShapeError(`${name}: training must see more than one value per channel; got ${describe(x)}.`);
-  }
-  if (activation !== "none" && activation !== "relu") {
-    throw new ArgumentError(`${name}: activation must be "none" or "relu"; got "${String(activation)}".`);
-  }
-  if (residual && (!sameShape(residual.shape, x.shape) || residual.dtype !== x.dtype)) {
-    throw new ShapeError(`${name}: the residual must be like x; got ${describe(residual)} for ${describe(x)}.`);
-  }
-  const [shape] = batchNormCandidates({ channels, dtype: floatStorage(x) }, x.device.info) as [BatchNormShape];
-  const attrs = { training, momentum, eps, relu: activation === "relu", residual: residual !== undefined, shape };
-  const op = (training ? trainingOps : evaluationOps)[attrs.relu && attrs.residual ? 1 : 0];
-  return op({ x, weight, bias, running_mean: runningMean, running_var: runningVar, residual }, attrs);
-}
+export const batchNorm = positional(
+  "batchNorm(x, weight, bias, runningMean, runningVar, options)",
+  (
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    runningMean: Tensor,
+    runningVar: Tensor,
+    options: BatchNormOptions = {},
+  ): Tensor => {
+    const name = "batchNorm";
+    const {
+      training = false,
+      momentum = 0.1,
+      eps = 1e-5,
+      activation = "none",
+      residual,
+    } = readOptions(name, options, BATCH);
+    checkTensors(name, { x, weight, bias, runningMean, runningVar, "residual?": residual });
+    checkEps(name, eps);
+    const channels = x.shape.at(-1);
+    if (x.rank < 2 || !channels)
+      throw new ShapeError(`${name}: x must be [..., C] with at least one channel; got ${describe(x)}.`);
+    const rows = x.size / channels;
+    if (training && rows < 2) {
+      throw new ShapeError(`${name}: training must see more than one value per channel; got ${describe(x)}.`);
+    }
+    if (activation !== "none" && activation !== "relu") {
+      throw new ArgumentError(`${name}: activation must be "none" or "relu"; got "${String(activation)}".`);
+    }
+    if (residual && (!sameShape(residual.shape, x.shape) || residual.dtype !== x.dtype)) {
+      throw new ShapeError(`${name}: the residual must be like x; got ${describe(residual)} for ${describe(x)}.`);
+    }
+    const [shape] = batchNormCandidates({ channels, dtype: floatStorage(x) }, x.device.info) as [BatchNormShape];
+    const attrs = { training, momentum, eps, relu: activation === "relu", residual: residual !== undefined, shape };
+    const op = (training ? trainingOps : evaluationOps)[attrs.relu && attrs.residual ? 1 : 0];
+    return op({ x, weight, bias, running_mean: runningMean, running_var: runningVar, residual }, attrs);
+  },
+);

@@ -17,6 +17,7 @@ import {
 import { DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, dispatch } from "../op.ts";
 import { describe } from "../shape.ts";
+import { positional } from "../signature.ts";
 import { checkTensors, empty, type Tensor } from "../tensor.ts";
 
 const compactOp = defineOp({
@@ -62,12 +63,12 @@ export interface CompactOptions {
 const COMPACT: Kinds<CompactOptions> = { rows: "any" };
 
 /** Rows of a mask [n] that are not 0; with `rows` (u32[1], on the GPU), among the first `rows` only. */
-export function compact(mask: Tensor, options: CompactOptions = {}): Survivors {
+export const compact = positional("compact(mask, options)", (mask: Tensor, options: CompactOptions = {}): Survivors => {
   const { rows } = readOptions("compact", options, COMPACT);
   checkTensors("compact", { mask, "rows?": rows });
   const { survivors: indices, count } = compactOp({ mask, live: rows }, {});
   return { indices, count };
-}
+});
 
 /** A launch that may follow the rows: its grid for all of them, and how that depends on them. */
 export interface LiveLaunch {

@@ -23,6 +23,7 @@ import {
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
 import { describe, formatShape, type Shape } from "../shape.ts";
+import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import {
   checkFused,
@@ -253,12 +254,15 @@ function asLine(g: ConvGeometry): ConvGeometry {
  * an optional bias [O], residual and activation in the same dispatch. OH = floor((H + top + bottom - dilation*(kh - 1) - 1)/stride) + 1.
  * Throws ShapeError, DTypeError or ArgumentError for operands and options that do not fit.
  */
-export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOptions = {}): Tensor {
-  readOptions("conv2d", options, CONV);
-  checkTensors("conv2d", { x, weight });
-  const geometry = geometryOf(x, weight, options);
-  const { batch, oh, ow, o } = geometry;
-  const inputs = { x, weight, bias, residual: options.residual };
-  const attrs = { ...fusedAttrs("conv2d", inputs, options), geometry: asLine(geometry), shape: [batch, oh, ow, o] };
-  return (attrs.activation === "none" ? convPlain : convActivated)(inputs, attrs);
-}
+export const conv2d = positional(
+  "conv2d(x, weight, bias, options)",
+  (x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOptions = {}): Tensor => {
+    readOptions("conv2d", options, CONV);
+    checkTensors("conv2d", { x, weight });
+    const geometry = geometryOf(x, weight, options);
+    const { batch, oh, ow, o } = geometry;
+    const inputs = { x, weight, bias, residual: options.residual };
+    const attrs = { ...fusedAttrs("conv2d", inputs, options), geometry: asLine(geometry), shape: [batch, oh, ow, o] };
+    return (attrs.activation === "none" ? convPlain : convActivated)(inputs, attrs);
+  },
+);

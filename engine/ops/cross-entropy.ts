@@ -12,6 +12,7 @@ import {
 import { ArgumentError, DTypeError, GradientError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, isRecording, type Launcher, single } from "../op.ts";
 import { type Described, describe, sameShape } from "../shape.ts";
+import { positional } from "../signature.ts";
 import { checkRange, checkTensors, type Tensor } from "../tensor.ts";
 import { mul } from "./pointwise.ts";
 import { mean, sum } from "./reduce.ts";
@@ -137,25 +138,28 @@ function checkLosses(logits: Tensor, target: Tensor): void {
  * distributions (f32 [N, C]) of the samples: [N] or [N, K] without reduction. Labels outside 0..C-1 are refused
  * where they came from the host; those that the GPU made give their loss, and their row of the gradient, NaN.
  */
-export function crossEntropy(logits: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor {
-  const { labelSmoothing = 0, reduction = "mean", weights } = readOptions("crossEntropy", options, OPTIONS);
-  checkTensors("crossEntropy", { logits, target, "weights?": weights });
-  checkReduction("crossEntropy", reduction);
-  if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
-    throw new ArgumentError(`crossEntropy: labelSmoothing must be in 0..1; got ${labelSmoothing}.`);
-  }
-  checkLosses(logits, target);
-  const isLabels = target.dtype === "i32";
-  if (isLabels) checkRange("crossEntropy", "labels", target, logits.shape.at(-1) ?? 0);
-  const inputs = { logits, ...(isLabels ? { labels: target } : { distribution: target }) };
-  const attrs = { smoothing: labelSmoothing, reduction };
-  // Weights that learn need the bare losses in their gradient: the product is an op of its own then.
-  if (weights?.isDifferentiable && isRecording()) {
-    const weighted = mul(crossEntropyOp(inputs, { ...attrs, reduction: "none" }), weights);
-    return reduction === "none" ? weighted : reduction === "mean" ? mean(weighted) : sum(weighted);
-  }
-  return crossEntropyOp({ ...inputs, weight: weights }, attrs);
-}
+export const crossEntropy = positional(
+  "crossEntropy(logits, target, options)",
+  (logits: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor => {
+    const { labelSmoothing = 0, reduction = "mean", weights } = readOptions("crossEntropy", options, OPTIONS);
+    checkTensors("crossEntropy", { logits, target, "weights?": weights });
+    checkReduction("crossEntropy", reduction);
+    if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
+      throw new ArgumentError(`crossEntropy: labelSmoothing must be in 0..1; got ${labelSmoothing}.`);
+    }
+    checkLosses(logits, target);
+    const isLabels = target.dtype === "i32";
+    if (isLabels) checkRange("crossEntropy", "labels", target, logits.shape.at(-1) ?? 0);
+    const inputs = { logits, ...(isLabels ? { labels: target } : { distribution: target }) };
+    const attrs = { smoothing: labelSmoothing, reduction };
+    // Weights that learn need the bare losses in their gradient: the product is an op of its own then.
+    if (weights?.isDifferentiable && isRecording()) {
+      const weighted = mul(crossEntropyOp(inputs, { ...attrs, reduction: "none" }), weights);
+      return reduction === "none" ? weighted : reduction === "mean" ? mean(weighted) : sum(weighted);
+    }
+    return crossEntropyOp({ ...inputs, weight: weights }, attrs);
+  },
+);
 
 interface NllAttrs {
   readonly reduction: Reduction;
@@ -200,14 +204,13 @@ const nllOp = single(
 );
 
 /** -logProbs[i, label_i] for log-probabilities [N, C] and i32 labels [N]; NaN for a label outside 0..C-1. */
-export function nllLoss(
-  logProbs: Tensor,
-  labels: Tensor,
-  options: Pick<CrossEntropyOptions, "reduction"> = {},
-): Tensor {
-  const { reduction = "mean" } = readOptions("nllLoss", options, NLL);
-  checkTensors("nllLoss", { logProbs, labels });
-  checkRange("nllLoss", "labels", labels, logProbs.shape.at(-1) ?? 0);
-  checkReduction("nllLoss", reduction);
-  return nllOp({ logProbs, labels }, { reduction });
-}
+export const nllLoss = positional(
+  "nllLoss(logProbs, labels, options)",
+  (logProbs: Tensor, labels: Tensor, options: Pick<CrossEntropyOptions, "reduction"> = {}): Tensor => {
+    const { reduction = "mean" } = readOptions("nllLoss", options, NLL);
+    checkTensors("nllLoss", { logProbs, labels });
+    checkRange("nllLoss", "labels", labels, logProbs.shape.at(-1) ?? 0);
+    checkReduction("nllLoss", reduction);
+    return nllOp({ logProbs, labels }, { reduction });
+  },
+);

@@ -13,6 +13,7 @@ import { defineOp, dispatch } from "../op.ts";
 import type { Operands } from "../operands.ts";
 import { type DTypeRule, mixedSign, promote, ruled } from "../promote.ts";
 import { broadcastShapes, broadcastStrides, collapse, describe, type Shape } from "../shape.ts";
+import { positional } from "../signature.ts";
 import { empty, Tensor } from "../tensor.ts";
 
 /** A function of tensors and numbers, element by element. */
@@ -99,25 +100,20 @@ export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) 
       },
     }),
   });
-  return (...values) => {
-    if (values.length !== operands.length) {
-      throw new ArgumentError(
-        `${name}: it takes ${operands.length} operands (${operands.join(", ")}); got ${values.length}.`,
-      );
-    }
+  return positional(`${name}(${operands.join(", ")})`, (...values: readonly Operand[]): Tensor => {
     const tensors: Record<string, Tensor> = {};
-    values.forEach((value, i) => {
-      if (value instanceof Tensor) tensors[operands[i] as string] = value;
+    operands.forEach((operand, i) => {
+      const value = values[i];
+      const isTensor = value instanceof Tensor;
+      if (isTensor) tensors[operand] = value;
       else if (typeof value !== "number") {
         throw new ArgumentError(
-          `${name}: ${operands[i]} must be a tensor or a number; got ${value === null ? "null" : typeof value}.`,
+          `${name}: ${operand} must be a tensor or a number; got ${value === null ? "null" : typeof value}.`,
         );
       }
-      if (isCondition[i] && (value as Tensor).dtype !== "bool") {
-        const got = value instanceof Tensor ? describe(value) : "a number";
-        throw new DTypeError(
-          `${name}: ${operands[i]} must be bool; got ${got}. Compare first, as in ne(${operands[i]}, 0).`,
-        );
+      if (isCondition[i] && !(isTensor && value.dtype === "bool")) {
+        const got = isTensor ? describe(value) : "a number";
+        throw new DTypeError(`${name}: ${operand} must be bool; got ${got}. Compare first, as in ne(${operand}, 0).`);
       }
     });
     const met = conditions ? values.filter((_, i) => !isCondition[i]) : values;
@@ -128,7 +124,7 @@ export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) 
     const number = (value: number): number => (isRounded ? fromHalf(toHalf(value)) : value);
     const numbers = values.map((value) => (typeof value === "number" ? number(value) : undefined));
     return op(tensors, { numbers, dtype, signed }).y;
-  };
+  });
 }
 
 /** A comparison in u32 where operand `signed` may be negative: then the answer is that of -1 and 0. */

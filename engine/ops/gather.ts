@@ -21,6 +21,7 @@ import { type DType, isFloat, storageType } from "../dtype.ts";
 import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, dispatch, single } from "../op.ts";
 import { collapse, describe, normalizeAxis, numel, type Shape, strides } from "../shape.ts";
+import { positional } from "../signature.ts";
 import { checkRange, checkTensors, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
 import { floatStorage } from "./rowwise.ts";
@@ -106,16 +107,19 @@ const indexSelectOp = selectOp("indexSelect");
 const embeddingOp = selectOp("embedding");
 
 /** The slices `index[0], index[1], ...` (i32[n]) of x along `dim`. */
-export function indexSelect(x: Tensor, index: Tensor, options: IndexOptions = {}): Tensor {
-  const { dim = 0 } = readOptions("indexSelect", options, INDEX);
-  checkTensors("indexSelect", { x, index });
-  const axis = normalizeAxis("indexSelect", dim, x.rank);
-  checkRange("indexSelect", "the index", index, x.shape[axis] as number);
-  return indexSelectOp({ x, index }, { axis });
-}
+export const indexSelect = positional(
+  "indexSelect(x, index, options)",
+  (x: Tensor, index: Tensor, options: IndexOptions = {}): Tensor => {
+    const { dim = 0 } = readOptions("indexSelect", options, INDEX);
+    checkTensors("indexSelect", { x, index });
+    const axis = normalizeAxis("indexSelect", dim, x.rank);
+    checkRange("indexSelect", "the index", index, x.shape[axis] as number);
+    return indexSelectOp({ x, index }, { axis });
+  },
+);
 
 /** Rows of `weight` [V, D] by an index of any shape: [..., D]. */
-export function embedding(weight: Tensor, index: Tensor): Tensor {
+export const embedding = positional("embedding(weight, index)", (weight: Tensor, index: Tensor): Tensor => {
   checkTensors("embedding", { weight, index });
   if (weight.rank !== 2) {
     throw new ShapeError(
@@ -125,7 +129,7 @@ export function embedding(weight: Tensor, index: Tensor): Tensor {
   checkRange("embedding", "the index", index, weight.shape[0] as number);
   const rows = embeddingOp({ x: weight, index: reshape(index, [index.size]) }, { axis: 0 });
   return reshape(rows, [...index.shape, weight.shape[1] as number]);
-}
+});
 
 const gatherGradient: PickedGradient = single(
   defineOp({
@@ -196,13 +200,16 @@ const gatherOp = single(
 );
 
 /** Elements of x with the coordinate along `dim` replaced by `index`; the result has the shape of `index`. */
-export function gather(x: Tensor, index: Tensor, options: IndexOptions = {}): Tensor {
-  const { dim = 0 } = readOptions("gather", options, INDEX);
-  checkTensors("gather", { x, index });
-  const axis = normalizeAxis("gather", dim, x.rank);
-  checkRange("gather", "the index", index, x.shape[axis] as number);
-  return gatherOp({ x, index }, { axis });
-}
+export const gather = positional(
+  "gather(x, index, options)",
+  (x: Tensor, index: Tensor, options: IndexOptions = {}): Tensor => {
+    const { dim = 0 } = readOptions("gather", options, INDEX);
+    checkTensors("gather", { x, index });
+    const axis = normalizeAxis("gather", dim, x.rank);
+    checkRange("gather", "the index", index, x.shape[axis] as number);
+    return gatherOp({ x, index }, { axis });
+  },
+);
 
 const oneHotOp = single(
   defineOp({
@@ -217,43 +224,49 @@ const oneHotOp = single(
 );
 
 /** f32[..., numClasses]: 1 at each index, 0 elsewhere; all 0 for an index out of range. */
-export function oneHot(index: Tensor, options: { readonly numClasses: number }): Tensor {
-  const { numClasses } = readOptions("oneHot", options, ONE_HOT);
-  checkTensors("oneHot", { index });
-  if (!Number.isInteger(numClasses) || numClasses < 0) {
-    throw new ArgumentError(
-      `oneHot: numClasses must be a non-negative integer; got ${numClasses} for ${describe(index)}.`,
-    );
-  }
-  return oneHotOp({ index }, { classes: numClasses });
-}
+export const oneHot = positional(
+  "oneHot(index, options)",
+  (index: Tensor, options: { readonly numClasses: number }): Tensor => {
+    const { numClasses } = readOptions("oneHot", options, ONE_HOT);
+    checkTensors("oneHot", { index });
+    if (!Number.isInteger(numClasses) || numClasses < 0) {
+      throw new ArgumentError(
+        `oneHot: numClasses must be a non-negative integer; got ${numClasses} for ${describe(index)}.`,
+      );
+    }
+    return oneHotOp({ index }, { classes: numClasses });
+  },
+);
 
 /**
  * Overwrites the rows `index` (distinct) of `target` by the rows of x, in place and without a gradient. With `count`
  * (u32[1], on the GPU), only the first `count` rows of x are written.
  */
-export function scatterRows(target: Tensor, index: Tensor, x: Tensor, options: { readonly count?: Tensor } = {}): void {
-  const { count } = readOptions("scatterRows", options, SCATTER);
-  checkTensors("scatterRows", { target, index, x, "count?": count });
-  if (index.dtype !== "i32" && index.dtype !== "u32")
-    throw new DTypeError(`scatterRows: index must be i32 or u32; got ${describe(index)}. Use cast().`);
-  const fits =
-    target.rank > 0 && x.rank === target.rank && x.shape.every((extent, i) => i === 0 || extent === target.shape[i]);
-  if (!fits || index.rank !== 1 || index.size !== x.shape[0]) {
-    throw new ShapeError(
-      `scatterRows: x must hold one row of the target per index; got ${describe(x)} by ${describe(index)} into ${describe(target)}.`,
-    );
-  }
-  if (x.dtype !== target.dtype) {
-    throw new DTypeError(
-      `scatterRows: x must have the target's dtype; got ${describe(x)} into ${describe(target)}. Use cast().`,
-    );
-  }
-  if (count && (count.dtype !== "u32" || count.size !== 1)) {
-    throw new ShapeError(`scatterRows: count must be u32[1]; got ${describe(count)}.`);
-  }
-  const { width, dims } = rowsOf(target.shape, 0, index.size);
-  const { outer: _, ...sizes } = dims;
-  const spec = { unit: unitOf(storageType(x.dtype)), width, live: count !== undefined };
-  dispatch(target.device, "scatterRows", scatterRowsKernel, spec, { x, index, y: target, live: count }, sizes);
-}
+export const scatterRows = positional(
+  "scatterRows(target, index, x, options)",
+  (target: Tensor, index: Tensor, x: Tensor, options: { readonly count?: Tensor } = {}): void => {
+    const { count } = readOptions("scatterRows", options, SCATTER);
+    checkTensors("scatterRows", { target, index, x, "count?": count });
+    if (index.dtype !== "i32" && index.dtype !== "u32")
+      throw new DTypeError(`scatterRows: index must be i32 or u32; got ${describe(index)}. Use cast().`);
+    const fits =
+      target.rank > 0 && x.rank === target.rank && x.shape.every((extent, i) => i === 0 || extent === target.shape[i]);
+    if (!fits || index.rank !== 1 || index.size !== x.shape[0]) {
+      throw new ShapeError(
+        `scatterRows: x must hold one row of the target per index; got ${describe(x)} by ${describe(index)} into ${describe(target)}.`,
+      );
+    }
+    if (x.dtype !== target.dtype) {
+      throw new DTypeError(
+        `scatterRows: x must have the target's dtype; got ${describe(x)} into ${describe(target)}. Use cast().`,
+      );
+    }
+    if (count && (count.dtype !== "u32" || count.size !== 1)) {
+      throw new ShapeError(`scatterRows: count must be u32[1]; got ${describe(count)}.`);
+    }
+    const { width, dims } = rowsOf(target.shape, 0, index.size);
+    const { outer: _, ...sizes } = dims;
+    const spec = { unit: unitOf(storageType(x.dtype)), width, live: count !== undefined };
+    dispatch(target.device, "scatterRows", scatterRowsKernel, spec, { x, index, y: target, live: count }, sizes);
+  },
+);

@@ -5,6 +5,7 @@ import { normaliseImagesKernel as kernel } from "../../kernels/index.ts";
 import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
 import { checkList, describe, numel, type Shape } from "../shape.ts";
+import { positional } from "../signature.ts";
 import { checkTensors, type Tensor, tensor } from "../tensor.ts";
 
 /** Options of `normaliseImages`. */
@@ -40,31 +41,34 @@ const op = single(
  * `(byte / 255 - mean) / std` of images given as bytes, four to a word in the order of the shape (u32, little-endian, as a
  * Uint32Array on the bytes has them): f32 [B, H, W, C]. No gradient.
  */
-export function normaliseImages(bytes: Tensor, options: NormaliseOptions): Tensor {
-  const name = "normaliseImages";
-  const { shape, mean, std, flips } = readOptions(name, options, NORMALISE);
-  checkTensors(name, { bytes, "flips?": flips });
-  for (const [what, list] of Object.entries({ shape, mean, std })) checkList(name, what, list);
-  const [batch, , , channels] = shape;
-  if (shape.length !== 4) throw new ShapeError(`${name}: the shape must be [B, H, W, C]; got [${shape.join(", ")}].`);
-  if (bytes.dtype !== "u32") throw new DTypeError(`${name}: bytes must be packed in u32; got ${describe(bytes)}.`);
-  if (bytes.size !== packedWords(shape)) {
-    throw new ShapeError(
-      `${name}: images [${shape.join(", ")}] must come in ${packedWords(shape)} words; got ${describe(bytes)}.`,
-    );
-  }
-  const isFit = mean.length === channels && std.length === channels && std.every((x) => x > 0);
-  if (!isFit) {
-    throw new ArgumentError(
-      `${name}: mean and std must have ${channels} numbers, std positive ones; got [${mean.join(", ")}] and [${std.join(", ")}].`,
-    );
-  }
-  if (flips && (flips.rank !== 1 || flips.size !== batch || (flips.dtype !== "bool" && flips.dtype !== "u32"))) {
-    throw new ShapeError(`${name}: flips must be bool [${batch}]; got ${describe(flips)}.`);
-  }
-  const affine = mean.flatMap((m, c) => [1 / (255 * (std[c] as number)), -m / (std[c] as number)]);
-  const factors = tensor(Float32Array.from(affine), { device: bytes.device });
-  const y = op({ bytes, affine: factors, flips }, { shape });
-  factors.dispose();
-  return y;
-}
+export const normaliseImages = positional(
+  "normaliseImages(bytes, options)",
+  (bytes: Tensor, options: NormaliseOptions): Tensor => {
+    const name = "normaliseImages";
+    const { shape, mean, std, flips } = readOptions(name, options, NORMALISE);
+    checkTensors(name, { bytes, "flips?": flips });
+    for (const [what, list] of Object.entries({ shape, mean, std })) checkList(name, what, list);
+    const [batch, , , channels] = shape;
+    if (shape.length !== 4) throw new ShapeError(`${name}: the shape must be [B, H, W, C]; got [${shape.join(", ")}].`);
+    if (bytes.dtype !== "u32") throw new DTypeError(`${name}: bytes must be packed in u32; got ${describe(bytes)}.`);
+    if (bytes.size !== packedWords(shape)) {
+      throw new ShapeError(
+        `${name}: images [${shape.join(", ")}] must come in ${packedWords(shape)} words; got ${describe(bytes)}.`,
+      );
+    }
+    const isFit = mean.length === channels && std.length === channels && std.every((x) => x > 0);
+    if (!isFit) {
+      throw new ArgumentError(
+        `${name}: mean and std must have ${channels} numbers, std positive ones; got [${mean.join(", ")}] and [${std.join(", ")}].`,
+      );
+    }
+    if (flips && (flips.rank !== 1 || flips.size !== batch || (flips.dtype !== "bool" && flips.dtype !== "u32"))) {
+      throw new ShapeError(`${name}: flips must be bool [${batch}]; got ${describe(flips)}.`);
+    }
+    const affine = mean.flatMap((m, c) => [1 / (255 * (std[c] as number)), -m / (std[c] as number)]);
+    const factors = tensor(Float32Array.from(affine), { device: bytes.device });
+    const y = op({ bytes, affine: factors, flips }, { shape });
+    factors.dispose();
+    return y;
+  },
+);

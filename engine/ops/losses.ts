@@ -3,6 +3,7 @@
 import type { Kinds } from "../../base/index.ts";
 import { readOptions, ShapeError } from "../errors.ts";
 import { describe, sameShape } from "../shape.ts";
+import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { elementwise } from "./elementwise.ts";
 import { div } from "./pointwise.ts";
@@ -71,27 +72,36 @@ const reduced = (loss: Tensor, reduction: Reduction): Tensor =>
   reduction === "none" ? loss : reduction === "mean" ? mean(loss) : sum(loss);
 
 /** (input - target)^2. */
-export function mse(input: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
-  const { reduction = "mean" } = readOptions("mse", options, LOSS);
-  checkReduction("mse", reduction);
-  checkAlike("mse", "input", input, target);
-  return reduced(mseOp(input, target), reduction);
-}
+export const mse = positional(
+  "mse(input, target, options)",
+  (input: Tensor, target: Tensor, options: LossOptions = {}): Tensor => {
+    const { reduction = "mean" } = readOptions("mse", options, LOSS);
+    checkReduction("mse", reduction);
+    checkAlike("mse", "input", input, target);
+    return reduced(mseOp(input, target), reduction);
+  },
+);
 
 /** target (log target - input) for log-probabilities `input`; terms whose target is 0 are 0. */
-export function klDiv(input: Tensor, target: Tensor, options: KlDivOptions = {}): Tensor {
-  const { reduction = "mean", logTarget = false } = readOptions("klDiv", options, KL);
-  checkReduction("klDiv", reduction, ["none", "mean", "sum", "batchMean"]);
-  checkAlike("klDiv", "input", input, target);
-  const loss = logTarget ? klDivLogOp(input, target) : klDivOp(input, target);
-  if (reduction !== "batchMean") return reduced(loss, reduction);
-  return div(sum(loss), input.shape[0] ?? 1);
-}
+export const klDiv = positional(
+  "klDiv(input, target, options)",
+  (input: Tensor, target: Tensor, options: KlDivOptions = {}): Tensor => {
+    const { reduction = "mean", logTarget = false } = readOptions("klDiv", options, KL);
+    checkReduction("klDiv", reduction, ["none", "mean", "sum", "batchMean"]);
+    checkAlike("klDiv", "input", input, target);
+    const loss = logTarget ? klDivLogOp(input, target) : klDivOp(input, target);
+    if (reduction !== "batchMean") return reduced(loss, reduction);
+    return div(sum(loss), input.shape[0] ?? 1);
+  },
+);
 
 /** -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)) for logits x and targets t in 0..1, without overflow. */
-export function binaryCrossEntropyWithLogits(logits: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
-  const { reduction = "mean" } = readOptions("binaryCrossEntropyWithLogits", options, LOSS);
-  checkReduction("binaryCrossEntropyWithLogits", reduction);
-  checkAlike("binaryCrossEntropyWithLogits", "logits", logits, target);
-  return reduced(bceOp(logits, target), reduction);
-}
+export const binaryCrossEntropyWithLogits = positional(
+  "binaryCrossEntropyWithLogits(logits, target, options)",
+  (logits: Tensor, target: Tensor, options: LossOptions = {}): Tensor => {
+    const { reduction = "mean" } = readOptions("binaryCrossEntropyWithLogits", options, LOSS);
+    checkReduction("binaryCrossEntropyWithLogits", reduction);
+    checkAlike("binaryCrossEntropyWithLogits", "logits", logits, target);
+    return reduced(bceOp(logits, target), reduction);
+  },
+);

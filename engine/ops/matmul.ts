@@ -16,6 +16,7 @@ import { isFloat } from "../dtype.ts";
 import { DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Launcher, single } from "../op.ts";
 import { broadcastShapes, broadcastStrides, collapse, type Described, describe, numel, type Shape } from "../shape.ts";
+import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import {
   checkFused,
@@ -212,31 +213,34 @@ function product(a: Tensor, b: Tensor, ta: boolean, tb: boolean): Tensor {
  * Matrix product by torch.matmul's rules: [.., m, k] x [.., k, n] -> [.., m, n] with broadcast batches; a vector is a row on
  * the left and a column on the right, and its axis is dropped. Throws ShapeError where extents do not meet, DTypeError for integers.
  */
-export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
-  checkTensors("matmul", { a, b });
-  const { transposeA = false, transposeB = false } = readOptions("matmul", options, MATMUL);
-  checkOperands(a, b);
-  const [ta, tb] = [transposeA && a.rank > 1, transposeB && b.rank > 1];
-  const left = a.rank === 1 ? reshape(a, [1, a.size]) : a;
-  const right = b.rank === 1 ? reshape(b, [b.size, 1]) : b;
-  const [ka, kb] = [matrix(left.shape, ta)[1], matrix(right.shape, tb)[0]];
-  if (ka !== kb) {
-    const swapped = [ta ? "a" : "", tb ? "b" : ""].filter(Boolean).join(" and ");
-    throw new ShapeError(innerMessage("matmul", a, b, ka, kb, swapped && ` with ${swapped} transposed`));
-  }
-  checkBatches(a, b, left.shape.slice(0, -2), right.shape.slice(0, -2));
-  // A matrix on the right multiplies all rows alike: one product, and its gradient comes summed.
-  const isFlat = !ta && left.rank > 2 && right.rank === 2;
-  const rows = isFlat ? reshape(left, [numel(left.shape.slice(0, -1)), ka]) : left;
-  const y = product(rows, right, ta, tb);
-  const shape = isFlat ? [...left.shape.slice(0, -1), y.shape[1] as number] : y.shape;
-  const dropped = [
-    ...shape.slice(0, -2),
-    ...(a.rank > 1 ? shape.slice(-2, -1) : []),
-    ...(b.rank > 1 ? shape.slice(-1) : []),
-  ];
-  return isFlat || dropped.length < y.rank ? reshape(y, dropped) : y;
-}
+export const matmul = positional(
+  "matmul(a, b, options)",
+  (a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor => {
+    checkTensors("matmul", { a, b });
+    const { transposeA = false, transposeB = false } = readOptions("matmul", options, MATMUL);
+    checkOperands(a, b);
+    const [ta, tb] = [transposeA && a.rank > 1, transposeB && b.rank > 1];
+    const left = a.rank === 1 ? reshape(a, [1, a.size]) : a;
+    const right = b.rank === 1 ? reshape(b, [b.size, 1]) : b;
+    const [ka, kb] = [matrix(left.shape, ta)[1], matrix(right.shape, tb)[0]];
+    if (ka !== kb) {
+      const swapped = [ta ? "a" : "", tb ? "b" : ""].filter(Boolean).join(" and ");
+      throw new ShapeError(innerMessage("matmul", a, b, ka, kb, swapped && ` with ${swapped} transposed`));
+    }
+    checkBatches(a, b, left.shape.slice(0, -2), right.shape.slice(0, -2));
+    // A matrix on the right multiplies all rows alike: one product, and its gradient comes summed.
+    const isFlat = !ta && left.rank > 2 && right.rank === 2;
+    const rows = isFlat ? reshape(left, [numel(left.shape.slice(0, -1)), ka]) : left;
+    const y = product(rows, right, ta, tb);
+    const shape = isFlat ? [...left.shape.slice(0, -1), y.shape[1] as number] : y.shape;
+    const dropped = [
+      ...shape.slice(0, -2),
+      ...(a.rank > 1 ? shape.slice(-2, -1) : []),
+      ...(b.rank > 1 ? shape.slice(-1) : []),
+    ];
+    return isFlat || dropped.length < y.rank ? reshape(y, dropped) : y;
+  },
+);
 
 const linearOp = (isActivated: boolean) =>
   single(
@@ -281,15 +285,18 @@ const linearActivated = linearOp(true);
  * `x [.., in] * weight [in, out] + bias [out]`, with an optional residual and activation in the same dispatch.
  * Throws ShapeError where extents do not meet, DTypeError where dtypes differ.
  */
-export function linear(x: Tensor, weight: Tensor, bias?: Tensor, options: FusedOptions = {}): Tensor {
-  readOptions("linear", options, FUSED);
-  checkTensors("linear", { x, weight });
-  if (x.rank === 0 || weight.rank !== 2) {
-    throw new ShapeError(`linear: operands must be [.., in] x [in, out]; got ${describe(x)} x ${describe(weight)}.`);
-  }
-  const [ka, kb] = [x.shape.at(-1) as number, weight.shape[0] as number];
-  if (ka !== kb) throw new ShapeError(innerMessage("linear", x, weight, ka, kb));
-  const inputs = { x, weight, bias, residual: options.residual };
-  const attrs = fusedAttrs("linear", inputs, options);
-  return (attrs.activation === "none" ? linearPlain : linearActivated)(inputs, attrs);
-}
+export const linear = positional(
+  "linear(x, weight, bias, options)",
+  (x: Tensor, weight: Tensor, bias?: Tensor, options: FusedOptions = {}): Tensor => {
+    readOptions("linear", options, FUSED);
+    checkTensors("linear", { x, weight });
+    if (x.rank === 0 || weight.rank !== 2) {
+      throw new ShapeError(`linear: operands must be [.., in] x [in, out]; got ${describe(x)} x ${describe(weight)}.`);
+    }
+    const [ka, kb] = [x.shape.at(-1) as number, weight.shape[0] as number];
+    if (ka !== kb) throw new ShapeError(innerMessage("linear", x, weight, ka, kb));
+    const inputs = { x, weight, bias, residual: options.residual };
+    const attrs = fusedAttrs("linear", inputs, options);
+    return (attrs.activation === "none" ? linearPlain : linearActivated)(inputs, attrs);
+  },
+);

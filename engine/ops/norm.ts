@@ -20,6 +20,7 @@ import {
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Launcher, single } from "../op.ts";
 import { checkList, type Described, describe, formatShape, numel, sameShape } from "../shape.ts";
+import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { full } from "./fill.ts";
 import { floatStorage, sizeClass } from "./rowwise.ts";
@@ -104,26 +105,30 @@ const LAYER: Kinds<LayerNormOptions> = { eps: "number", normalizedShape: "any" }
  * (x - mean) / sqrt(var + eps) * weight + bias over trailing axes, with the biased variance; weight and bias are f32 of
  * the shape of those axes, or absent.
  */
-export function layerNorm(x: Tensor, weight?: Tensor, bias?: Tensor, options: LayerNormOptions = {}): Tensor {
-  const op = "layerNorm";
-  checkTensors(op, { x, "weight?": weight, "bias?": bias });
-  const { normalizedShape, eps = 1e-5 } = readOptions(op, options, LAYER);
-  checkEps(op, eps);
-  const shape = normalizedShape ?? weight?.shape ?? x.shape.slice(-1);
-  checkList(op, "normalizedShape", shape);
-  const len = numel(shape);
-  if (shape.length === 0 || shape.length > x.rank || len === 0 || !sameShape(x.shape.slice(-shape.length), shape)) {
-    throw new ShapeError(
-      `${op}: normalizedShape must be the trailing axes of x, not empty; got ${formatShape(shape)} for ${describe(x)}.`,
-    );
-  }
-  if (bias && !weight) throw new ArgumentError(`${op}: a bias must come with a weight; got a bias alone. Pass ones().`);
-  for (const [what, parameter] of Object.entries({ weight, bias })) {
-    if (parameter && !sameShape(parameter.shape, shape))
-      throw new ShapeError(`${op}: ${what} must have shape ${formatShape(shape)}; got ${describe(parameter)}.`);
-  }
-  return layerNormOp({ x, weight, bias }, { len, eps, affine: bias ? "both" : weight ? "weight" : "none" });
-}
+export const layerNorm = positional(
+  "layerNorm(x, weight, bias, options)",
+  (x: Tensor, weight?: Tensor, bias?: Tensor, options: LayerNormOptions = {}): Tensor => {
+    const op = "layerNorm";
+    checkTensors(op, { x, "weight?": weight, "bias?": bias });
+    const { normalizedShape, eps = 1e-5 } = readOptions(op, options, LAYER);
+    checkEps(op, eps);
+    const shape = normalizedShape ?? weight?.shape ?? x.shape.slice(-1);
+    checkList(op, "normalizedShape", shape);
+    const len = numel(shape);
+    if (shape.length === 0 || shape.length > x.rank || len === 0 || !sameShape(x.shape.slice(-shape.length), shape)) {
+      throw new ShapeError(
+        `${op}: normalizedShape must be the trailing axes of x, not empty; got ${formatShape(shape)} for ${describe(x)}.`,
+      );
+    }
+    if (bias && !weight)
+      throw new ArgumentError(`${op}: a bias must come with a weight; got a bias alone. Pass ones().`);
+    for (const [what, parameter] of Object.entries({ weight, bias })) {
+      if (parameter && !sameShape(parameter.shape, shape))
+        throw new ShapeError(`${op}: ${what} must have shape ${formatShape(shape)}; got ${describe(parameter)}.`);
+    }
+    return layerNormOp({ x, weight, bias }, { len, eps, affine: bias ? "both" : weight ? "weight" : "none" });
+  },
+);
 
 interface GroupAttrs {
   readonly groups: number;
@@ -201,26 +206,24 @@ const GROUP: Kinds<GroupNormOptions> = { eps: "number", numGroups: "number!" };
  * Group norm of x [N, ..., C]: statistics per sample over all positions of each group of channels; weight and bias
  * (f32 [C]; default ones and zeros) per channel.
  */
-export function groupNorm(
-  x: Tensor,
-  weight: Tensor | undefined,
-  bias: Tensor | undefined,
-  options: GroupNormOptions,
-): Tensor {
-  const op = "groupNorm";
-  checkTensors(op, { x, "weight?": weight, "bias?": bias });
-  const { numGroups, eps = 1e-5 } = readOptions(op, options, GROUP);
-  checkEps(op, eps);
-  const channels = x.shape.at(-1);
-  if (x.rank < 2 || !channels || !Number.isInteger(numGroups) || numGroups < 1 || channels % numGroups !== 0) {
-    throw new ShapeError(
-      `${op}: x must be [N, ..., C] with C a multiple of numGroups; got ${describe(x)} for ${numGroups} groups.`,
-    );
-  }
-  const { device } = x;
-  const parameters = {
-    weight: weight ?? full([channels], 1, { device }),
-    bias: bias ?? full([channels], 0, { device }),
-  };
-  return groupNormOp({ x, ...parameters }, { groups: numGroups, eps });
-}
+export const groupNorm = positional(
+  "groupNorm(x, weight, bias, options)",
+  (x: Tensor, weight: Tensor | undefined, bias: Tensor | undefined, options: GroupNormOptions): Tensor => {
+    const op = "groupNorm";
+    checkTensors(op, { x, "weight?": weight, "bias?": bias });
+    const { numGroups, eps = 1e-5 } = readOptions(op, options, GROUP);
+    checkEps(op, eps);
+    const channels = x.shape.at(-1);
+    if (x.rank < 2 || !channels || !Number.isInteger(numGroups) || numGroups < 1 || channels % numGroups !== 0) {
+      throw new ShapeError(
+        `${op}: x must be [N, ..., C] with C a multiple of numGroups; got ${describe(x)} for ${numGroups} groups.`,
+      );
+    }
+    const { device } = x;
+    const parameters = {
+      weight: weight ?? full([channels], 1, { device }),
+      bias: bias ?? full([channels], 0, { device }),
+    };
+    return groupNormOp({ x, ...parameters }, { groups: numGroups, eps });
+  },
+);

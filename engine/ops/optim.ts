@@ -20,6 +20,7 @@ import {
 import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { dispatch } from "../op.ts";
 import { describe } from "../shape.ts";
+import { positional } from "../signature.ts";
 import { checkTensors, empty, type Tensor } from "../tensor.ts";
 
 /** What every step updates, and from what. */
@@ -78,35 +79,55 @@ function common<T extends Readonly<Record<string, Tensor | undefined>>>(
  * @param on `m` with momentum; `hyper` as `packHyper` makes it; `lr` where it is not the first of `hyper`; `now`, from
  *   `advanceStep`, where there is dampening.
  */
-export function sgdStep(
-  on: StepTensors & {
-    readonly m?: Tensor | undefined;
-    readonly hyper: Tensor;
-    readonly lr?: Tensor | undefined;
-    readonly now?: Tensor | undefined;
+export const sgdStep = positional(
+  "sgdStep(on, options)",
+  (
+    on: StepTensors & {
+      readonly m?: Tensor | undefined;
+      readonly hyper: Tensor;
+      readonly lr?: Tensor | undefined;
+      readonly now?: Tensor | undefined;
+    },
+    options: { readonly weightDecay?: number; readonly nesterov?: boolean } = {},
+  ): void => {
+    const { weightDecay = 0, nesterov = false } = readOptions("sgdStep", options, SGD);
+    const { values, m, hyper, lr = hyper, now } = on;
+    const { spec, bindings } = common("sgdStep", on, { m }, weightDecay);
+    check("sgdStep", { hyper, lr, now });
+    const full = { ...spec, momentum: m !== undefined, nesterov, dampening: now !== undefined };
+    dispatch(
+      values.device,
+      "sgdStep",
+      sgdKernel,
+      full,
+      { ...bindings, hyper, lr, now },
+      { n: values.size, weightDecay },
+    );
   },
-  options: { readonly weightDecay?: number; readonly nesterov?: boolean } = {},
-): void {
-  const { weightDecay = 0, nesterov = false } = readOptions("sgdStep", options, SGD);
-  const { values, m, hyper, lr = hyper, now } = on;
-  const { spec, bindings } = common("sgdStep", on, { m }, weightDecay);
-  check("sgdStep", { hyper, lr, now });
-  const full = { ...spec, momentum: m !== undefined, nesterov, dampening: now !== undefined };
-  dispatch(values.device, "sgdStep", sgdKernel, full, { ...bindings, hyper, lr, now }, { n: values.size, weightDecay });
-}
+);
 
 /** Counts a step (`step`: u32[1]) and returns what Adam, or SGD with dampening, needs in it: f32[8]. */
-export function advanceStep(
-  { hyper, lr = hyper, step }: { readonly hyper: Tensor; readonly lr?: Tensor | undefined; readonly step: Tensor },
-  options: { readonly beta2?: number; readonly dampening?: number } = {},
-): Tensor {
-  const { beta2 = 0, dampening = 0 } = readOptions("advanceStep", options, ADVANCE);
-  check("advanceStep", { hyper, lr });
-  const { device } = step;
-  const now = empty([NOW], { device });
-  dispatch(device, "advanceStep", optimAdvance, {}, { hyper, lr, step, now }, { dampening, logBeta2: logBeta(beta2) });
-  return now;
-}
+export const advanceStep = positional(
+  "advanceStep(on, options)",
+  (
+    { hyper, lr = hyper, step }: { readonly hyper: Tensor; readonly lr?: Tensor | undefined; readonly step: Tensor },
+    options: { readonly beta2?: number; readonly dampening?: number } = {},
+  ): Tensor => {
+    const { beta2 = 0, dampening = 0 } = readOptions("advanceStep", options, ADVANCE);
+    check("advanceStep", { hyper, lr });
+    const { device } = step;
+    const now = empty([NOW], { device });
+    dispatch(
+      device,
+      "advanceStep",
+      optimAdvance,
+      {},
+      { hyper, lr, step, now },
+      { dampening, logBeta2: logBeta(beta2) },
+    );
+    return now;
+  },
+);
 
 /** Options of `adamStep`. */
 export interface AdamStepOptions {
@@ -120,24 +141,32 @@ export interface AdamStepOptions {
 const ADAM: Kinds<AdamStepOptions> = { beta2: "number!", eps: "number!", weightDecay: "number", decoupled: "boolean" };
 
 /** Adam or AdamW; `top`, the largest v so far, makes it amsgrad. lr and the first beta are in `now`, from `advanceStep`. */
-export function adamStep(
-  on: StepTensors & { readonly m: Tensor; readonly v: Tensor; readonly top?: Tensor | undefined; readonly now: Tensor },
-  options: AdamStepOptions,
-): void {
-  const { beta2, eps, weightDecay = 0, decoupled = false } = readOptions("adamStep", options, ADAM);
-  const { values, m, v, top, now } = on;
-  const { spec, bindings } = common("adamStep", on, { m, v, top }, weightDecay);
-  check("adamStep", { now }, NOW);
-  const dims = { n: values.size, eps, weightDecay, beta2, rest2: 1 - beta2 };
-  dispatch(
-    values.device,
-    "adamStep",
-    adamKernel,
-    { ...spec, decoupled, amsgrad: top !== undefined },
-    { ...bindings, now },
-    dims,
-  );
-}
+export const adamStep = positional(
+  "adamStep(on, options)",
+  (
+    on: StepTensors & {
+      readonly m: Tensor;
+      readonly v: Tensor;
+      readonly top?: Tensor | undefined;
+      readonly now: Tensor;
+    },
+    options: AdamStepOptions,
+  ): void => {
+    const { beta2, eps, weightDecay = 0, decoupled = false } = readOptions("adamStep", options, ADAM);
+    const { values, m, v, top, now } = on;
+    const { spec, bindings } = common("adamStep", on, { m, v, top }, weightDecay);
+    check("adamStep", { now }, NOW);
+    const dims = { n: values.size, eps, weightDecay, beta2, rest2: 1 - beta2 };
+    dispatch(
+      values.device,
+      "adamStep",
+      adamKernel,
+      { ...spec, decoupled, amsgrad: top !== undefined },
+      { ...bindings, now },
+      dims,
+    );
+  },
+);
 
 /** Options of `rmspropStep`. */
 export interface RmspropStepOptions {
@@ -155,45 +184,43 @@ const RMSPROP: Kinds<RmspropStepOptions> = {
 };
 
 /** RMSprop; `m` holds the momentum, `q` the mean gradient of the centered form. The first element of `lr` counts. */
-export function rmspropStep(
-  on: StepTensors & {
-    readonly v: Tensor;
-    readonly m?: Tensor | undefined;
-    readonly q?: Tensor | undefined;
-    readonly lr: Tensor;
+export const rmspropStep = positional(
+  "rmspropStep(on, options)",
+  (
+    on: StepTensors & {
+      readonly v: Tensor;
+      readonly m?: Tensor | undefined;
+      readonly q?: Tensor | undefined;
+      readonly lr: Tensor;
+    },
+    options: RmspropStepOptions,
+  ): void => {
+    const { alpha, eps, momentum = 0, weightDecay = 0 } = readOptions("rmspropStep", options, RMSPROP);
+    const { values, v, m, q, lr } = on;
+    const { spec, bindings } = common("rmspropStep", on, { v, m, q }, weightDecay);
+    check("rmspropStep", { lr });
+    const dims = { n: values.size, eps, weightDecay, alpha, rest: 1 - alpha, momentum };
+    const full = { ...spec, momentum: m !== undefined, centered: q !== undefined };
+    dispatch(values.device, "rmspropStep", rmspropKernel, full, { ...bindings, lr }, dims);
   },
-  options: RmspropStepOptions,
-): void {
-  const { alpha, eps, momentum = 0, weightDecay = 0 } = readOptions("rmspropStep", options, RMSPROP);
-  const { values, v, m, q, lr } = on;
-  const { spec, bindings } = common("rmspropStep", on, { v, m, q }, weightDecay);
-  check("rmspropStep", { lr });
-  const dims = { n: values.size, eps, weightDecay, alpha, rest: 1 - alpha, momentum };
-  const full = { ...spec, momentum: m !== undefined, centered: q !== undefined };
-  dispatch(values.device, "rmspropStep", rmspropKernel, full, { ...bindings, lr }, dims);
-}
+);
 
 /** average = decay average + (1 - decay) values, in place; the decay is the momentum of `hyper`. */
-export function emaStep({
-  average,
-  values,
-  hyper,
-}: {
-  readonly average: Tensor;
-  readonly values: Tensor;
-  readonly hyper: Tensor;
-}): void {
-  check("emaStep", { average, values }, average.size);
-  check("emaStep", { hyper });
-  dispatch(
-    average.device,
-    "emaStep",
-    emaKernel,
-    { width: widthOf(average) },
-    { s: average, w: values, hyper },
-    { n: average.size },
-  );
-}
+export const emaStep = positional(
+  "emaStep(on)",
+  ({ average, values, hyper }: { readonly average: Tensor; readonly values: Tensor; readonly hyper: Tensor }): void => {
+    check("emaStep", { average, values }, average.size);
+    check("emaStep", { hyper });
+    dispatch(
+      average.device,
+      "emaStep",
+      emaKernel,
+      { width: widthOf(average) },
+      { s: average, w: values, hyper },
+      { n: average.size },
+    );
+  },
+);
 
 /** Which norm, and from where on it is clipped. */
 export interface ClipOptions {
@@ -205,32 +232,35 @@ export interface ClipOptions {
 const CLIP: Kinds<ClipOptions> = { maxNorm: "number!", normType: "any" };
 
 /** f32[2]: the norm of all of `grads` (one tensor, or several), and the coefficient min(1, maxNorm / (norm + 1e-6)) that clips it. */
-export function gradNorm(grads: Tensor | readonly Tensor[], options: ClipOptions): Tensor {
-  const { maxNorm, normType = 2 } = readOptions("gradNorm", options, CLIP);
-  const all = Array.isArray(grads) ? (grads as readonly Tensor[]) : [grads as Tensor];
-  for (const one of all) check("gradNorm", { grads: one });
-  if (normType !== 2 && normType !== "inf")
-    throw new ArgumentError(`gradNorm: normType must be 2 or "inf"; got ${JSON.stringify(normType)}.`);
-  if (!(maxNorm >= 0)) throw new ArgumentError(`gradNorm: maxNorm must be a number of at least 0; got ${maxNorm}.`);
-  const { device } = all[0] as Tensor;
-  const specOf = (one: Tensor): NormSpec => ({ norm: normType === 2 ? "2" : "inf", width: widthOf(one) });
-  const counts = all.map((one) => partialCount(one.size, specOf(one)));
-  const count = counts.reduce((a, b) => a + b);
-  const partials = empty([count], { dtype: normType === 2 ? "f32" : "u32", device });
-  const clip = empty([2], { device });
-  let at = 0;
-  all.forEach((one, i) => {
-    dispatch(device, "gradNorm", normPartials, specOf(one), { g: one, partials }, { n: one.size, at });
-    at += counts[i] as number;
-  });
-  dispatch(device, "gradNorm", clipCoefficient, specOf(all[0] as Tensor), { partials, clip }, { count, maxNorm });
-  partials.dispose();
-  return clip;
-}
+export const gradNorm = positional(
+  "gradNorm(grads, options)",
+  (grads: Tensor | readonly Tensor[], options: ClipOptions): Tensor => {
+    const { maxNorm, normType = 2 } = readOptions("gradNorm", options, CLIP);
+    const all = Array.isArray(grads) ? (grads as readonly Tensor[]) : [grads as Tensor];
+    for (const one of all) check("gradNorm", { grads: one });
+    if (normType !== 2 && normType !== "inf")
+      throw new ArgumentError(`gradNorm: normType must be 2 or "inf"; got ${JSON.stringify(normType)}.`);
+    if (!(maxNorm >= 0)) throw new ArgumentError(`gradNorm: maxNorm must be a number of at least 0; got ${maxNorm}.`);
+    const { device } = all[0] as Tensor;
+    const specOf = (one: Tensor): NormSpec => ({ norm: normType === 2 ? "2" : "inf", width: widthOf(one) });
+    const counts = all.map((one) => partialCount(one.size, specOf(one)));
+    const count = counts.reduce((a, b) => a + b);
+    const partials = empty([count], { dtype: normType === 2 ? "f32" : "u32", device });
+    const clip = empty([2], { device });
+    let at = 0;
+    all.forEach((one, i) => {
+      dispatch(device, "gradNorm", normPartials, specOf(one), { g: one, partials }, { n: one.size, at });
+      at += counts[i] as number;
+    });
+    dispatch(device, "gradNorm", clipCoefficient, specOf(all[0] as Tensor), { partials, clip }, { count, maxNorm });
+    partials.dispose();
+    return clip;
+  },
+);
 
 /** Multiplies `grads` in place by the coefficient of `gradNorm`. */
-export function scaleGrads(grads: Tensor, clip: Tensor): void {
+export const scaleGrads = positional("scaleGrads(grads, clip)", (grads: Tensor, clip: Tensor): void => {
   check("scaleGrads", { grads });
   check("scaleGrads", { clip }, 2);
   dispatch(grads.device, "scaleGrads", scaleByClip, { width: widthOf(grads) }, { g: grads, clip }, { n: grads.size });
-}
+});

@@ -5,6 +5,7 @@ import { ACTIVATIONS, type Activated, POWERS } from "../../kernels/index.ts";
 import { isFloat } from "../dtype.ts";
 import { ArgumentError, readOptions } from "../errors.ts";
 import type { DTypeRule } from "../promote.ts";
+import { positional } from "../signature.ts";
 import { Tensor } from "../tensor.ts";
 import { elementwise, type Operand } from "./elementwise.ts";
 
@@ -59,12 +60,12 @@ export interface GeluOptions {
 const GELU: Kinds<GeluOptions> = { approximate: "string" };
 
 /** x times the normal distribution function (`none`), or its tanh approximation. */
-export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
+export const gelu = positional("gelu(x, options)", (x: Tensor, options: GeluOptions = {}): Tensor => {
   const { approximate = "none" } = readOptions("gelu", options, GELU);
   if (approximate !== "none" && approximate !== "tanh")
     throw new ArgumentError(`gelu: approximate must be "none" or "tanh"; got "${approximate}".`);
   return approximate === "tanh" ? geluTanh(x) : geluErf(x);
-}
+});
 
 const leaky = elementwise({
   name: "leakyRelu",
@@ -82,9 +83,9 @@ export interface LeakyReluOptions {
 const LEAKY: Kinds<LeakyReluOptions> = { negativeSlope: "number" };
 
 /** x where positive, else `negativeSlope` times x. */
-export function leakyRelu(x: Tensor, options: LeakyReluOptions = {}): Tensor {
+export const leakyRelu = positional("leakyRelu(x, options)", (x: Tensor, options: LeakyReluOptions = {}): Tensor => {
   return leaky(x, readOptions("leakyRelu", options, LEAKY).negativeSlope ?? 0.01);
-}
+});
 
 const clampBoth = elementwise({
   name: "clamp",
@@ -120,7 +121,7 @@ export interface ClampOptions {
 const CLAMP: Kinds<ClampOptions> = { min: "any", max: "any" };
 
 /** x limited to `min..max`; either may be missing. The gradient is 1 inside and on the ends. */
-export function clamp(x: Tensor, options: ClampOptions = {}): Tensor {
+export const clamp = positional("clamp(x, options)", (x: Tensor, options: ClampOptions = {}): Tensor => {
   const { min = null, max = null } = readOptions("clamp", options, CLAMP);
   for (const [name, end] of Object.entries({ min, max })) {
     if (end !== null && typeof end !== "number")
@@ -130,7 +131,7 @@ export function clamp(x: Tensor, options: ClampOptions = {}): Tensor {
   if (min !== null) return clampLow(x, min);
   if (max !== null) return clampHigh(x, max);
   return copy(x);
-}
+});
 
 /** A new tensor with the same elements. */
 export const copy: Unary = elementwise({ name: "copy", operands: ["x"], y: "x", grads: { x: "g" } });
@@ -175,11 +176,11 @@ const power = elementwise({
  * a to the power b. Negative bases of floats need integral exponents, else NaN. Integers stay integers, wrap, and refuse a negative
  * number b; negative elements of b give 0 but for the bases 1 and -1.
  */
-export function pow(a: Operand, b: Operand): Tensor {
+export const pow = positional("pow(a, b)", (a: Operand, b: Operand): Tensor => {
   if (typeof b === "number" && b < 0 && Number.isInteger(b) && a instanceof Tensor && !isFloat(a.dtype))
     throw new ArgumentError(`pow: integers must have exponents of at least 0; got ${b}. Use cast(a, "f32").`);
   return power(a, b);
-}
+});
 
 const comparison = (name: string, y: string, integer: string): Binary =>
   elementwise({ name, operands: ["a", "b"], y, integer, out: "bool", compares: true });
@@ -199,6 +200,6 @@ const select = elementwise({
 });
 
 /** a where the bool `cond` holds, else b. Two numbers give i32, or f32 if one has a fraction. */
-export function where(cond: Tensor, a: Operand, b: Operand): Tensor {
+export const where = positional("where(cond, a, b)", (cond: Tensor, a: Operand, b: Operand): Tensor => {
   return select(cond, a, b);
-}
+});

@@ -14,6 +14,7 @@ import {
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, isRecording, single } from "../op.ts";
 import { type Described, describe } from "../shape.ts";
+import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { floatStorage, sizeClass } from "./rowwise.ts";
 
@@ -173,18 +174,18 @@ const averageOp = single(
 );
 
 /** Largest value of each window. Padding counts as -inf; of equal maxima the first, row by row, takes the gradient. */
-export function maxPool2d(x: Tensor, options: PoolOptions): Tensor {
+export const maxPool2d = positional("maxPool2d(x, options)", (x: Tensor, options: PoolOptions): Tensor => {
   const { y, places } = maxOp({ x }, windowsOf("maxPool2d", x, readOptions("maxPool2d", options, POOL)));
   places?.dispose();
   return y;
-}
+});
 
 /** Mean of each window. */
-export function avgPool2d(x: Tensor, options: AvgPoolOptions): Tensor {
+export const avgPool2d = positional("avgPool2d(x, options)", (x: Tensor, options: AvgPoolOptions): Tensor => {
   const { countIncludePad = true, ...windows } = readOptions("avgPool2d", options, AVERAGE);
   const dims = { ...windowsOf("avgPool2d", x, windows), includePad: Number(countIncludePad) };
   return averageOp({ x }, { adaptive: false, dims });
-}
+});
 
 /** Options of `adaptiveAvgPool2d`. */
 export interface AdaptivePoolOptions {
@@ -198,17 +199,20 @@ const ADAPTIVE: Kinds<AdaptivePoolOptions> = { outputSize: "any!" };
  * Means over a grid of `outputSize` cells that cover the image: cell i of m over n rows takes rows
  * floor(i n / m) .. ceil((i + 1) n / m) - 1. `outputSize: 1` is the global average.
  */
-export function adaptiveAvgPool2d(x: Tensor, options: AdaptivePoolOptions): Tensor {
-  const op = "adaptiveAvgPool2d";
-  const { outputSize } = readOptions(op, options, ADAPTIVE);
-  const image = imageOf(op, x);
-  const [oh, ow] = pairOf(op, "outputSize", outputSize, 1);
-  if (image.h === 0 || image.w === 0)
-    throw new ShapeError(`${op}: the image must have rows and columns; got ${describe(x)}.`);
-  const [sh, sw] = [Math.floor(image.h / oh), Math.floor(image.w / ow)];
-  const adaptive = image.h % oh !== 0 || image.w % ow !== 0;
-  return averageOp(
-    { x },
-    { adaptive, dims: { ...image, oh, ow, kh: sh, kw: sw, sh, sw, pt: 0, pl: 0, includePad: 1 } },
-  );
-}
+export const adaptiveAvgPool2d = positional(
+  "adaptiveAvgPool2d(x, options)",
+  (x: Tensor, options: AdaptivePoolOptions): Tensor => {
+    const op = "adaptiveAvgPool2d";
+    const { outputSize } = readOptions(op, options, ADAPTIVE);
+    const image = imageOf(op, x);
+    const [oh, ow] = pairOf(op, "outputSize", outputSize, 1);
+    if (image.h === 0 || image.w === 0)
+      throw new ShapeError(`${op}: the image must have rows and columns; got ${describe(x)}.`);
+    const [sh, sw] = [Math.floor(image.h / oh), Math.floor(image.w / ow)];
+    const adaptive = image.h % oh !== 0 || image.w % ow !== 0;
+    return averageOp(
+      { x },
+      { adaptive, dims: { ...image, oh, ow, kh: sh, kw: sw, sh, sw, pt: 0, pl: 0, includePad: 1 } },
+    );
+  },
+);

@@ -11,6 +11,7 @@ import { checkDevice } from "../operands.ts";
 import { chance, type RandomKey, randomPermutation, randomState } from "../random.ts";
 import { keep } from "../scope.ts";
 import { checkShape, numel, type Shape } from "../shape.ts";
+import { positional } from "../signature.ts";
 import { checkTensors, type Tensor, tensor } from "../tensor.ts";
 import type { Recorder } from "../work.ts";
 import { checkFloat, floatStorage } from "./rowwise.ts";
@@ -157,42 +158,55 @@ function sourceOf(op: string, source: RandomSource): Source {
 }
 
 /** Uniform numbers in [0, 1), multiples of 2^-24; f32. */
-export const rand = (shape: Shape, source: RandomSource): Tensor => uniforms(shape, sourceOf("rand", source));
+export const rand = positional(
+  "rand(shape, source)",
+  (shape: Shape, source: RandomSource): Tensor => uniforms(shape, sourceOf("rand", source)),
+);
 
 /** Standard normal numbers; f32. */
-export const randn = (shape: Shape, source: RandomSource): Tensor => normals(shape, sourceOf("randn", source));
+export const randn = positional(
+  "randn(shape, source)",
+  (shape: Shape, source: RandomSource): Tensor => normals(shape, sourceOf("randn", source)),
+);
 
 /** Whole numbers in [low, high); i32. No number is likelier than another by more than (high - low) / 2^32. */
-export function randint(
-  shape: Shape,
-  options: RandomSource & { readonly low?: number; readonly high: number },
-): Tensor {
-  const { low = 0, high } = readOptions<Ranged>("randint", options, RANGE);
-  const isRange = Number.isInteger(low) && Number.isInteger(high) && low < high && low >= -(2 ** 31) && high <= 2 ** 31;
-  if (!isRange)
-    throw new ArgumentError(`randint: low < high must be whole numbers of 32 bits; got low ${low}, high ${high}.`);
-  // A span of 2^32 does not fit the kernel's u32; the topmost number is then never drawn.
-  return integers(shape, options, { low, span: Math.min(high - low, 2 ** 32 - 1) });
-}
+export const randint = positional(
+  "randint(shape, options)",
+  (shape: Shape, options: RandomSource & { readonly low?: number; readonly high: number }): Tensor => {
+    const { low = 0, high } = readOptions<Ranged>("randint", options, RANGE);
+    const isRange =
+      Number.isInteger(low) && Number.isInteger(high) && low < high && low >= -(2 ** 31) && high <= 2 ** 31;
+    if (!isRange)
+      throw new ArgumentError(`randint: low < high must be whole numbers of 32 bits; got low ${low}, high ${high}.`);
+    // A span of 2^32 does not fit the kernel's u32; the topmost number is then never drawn.
+    return integers(shape, options, { low, span: Math.min(high - low, 2 ** 32 - 1) });
+  },
+);
 
 function checkChance(op: string, p: number): void {
   if (!(p >= 0 && p <= 1)) throw new ArgumentError(`${op}: p must be in 0..1; got ${p}.`);
 }
 
 /** true with probability p (in multiples of 2^-24); bool. */
-export function bernoulli(shape: Shape, options: RandomSource & { readonly p: number }): Tensor {
-  readOptions<Coin>("bernoulli", options, CHANCE);
-  checkChance("bernoulli", options.p);
-  return coins(shape, options, { threshold: chance(options.p) });
-}
+export const bernoulli = positional(
+  "bernoulli(shape, options)",
+  (shape: Shape, options: RandomSource & { readonly p: number }): Tensor => {
+    readOptions<Coin>("bernoulli", options, CHANCE);
+    checkChance("bernoulli", options.p);
+    return coins(shape, options, { threshold: chance(options.p) });
+  },
+);
 
 /** The numbers 0 .. n - 1 in random order; i32[n]. Sorted on the CPU by random keys, so the same on every machine. */
-export function permutation(n: number, options: RandomKey & { readonly device?: Device }): Tensor {
-  const { device, ...key } = readOptions("permutation", options, SEEDED);
-  checkShape("permutation", [n]);
-  checkSeed("permutation", key.seed);
-  return tensor(randomPermutation(n, key), device && { device });
-}
+export const permutation = positional(
+  "permutation(n, options)",
+  (n: number, options: RandomKey & { readonly device?: Device }): Tensor => {
+    const { device, ...key } = readOptions("permutation", options, SEEDED);
+    checkShape("permutation", [n]);
+    checkSeed("permutation", key.seed);
+    return tensor(randomPermutation(n, key), device && { device });
+  },
+);
 
 type Mask = { readonly p: number; readonly call: number };
 
@@ -214,10 +228,13 @@ const dropoutOp: (inputs: { readonly state: Tensor; readonly x: Tensor }, mask: 
 );
 
 /** Zeros each element with probability p and scales the others by 1 / (1 - p). For training: leave it out otherwise. */
-export function dropout(x: Tensor, options: RandomSource & { readonly p: number }): Tensor {
-  readOptions<Coin>("dropout", options, CHANCE);
-  checkTensors("dropout", { x });
-  checkFloat("dropout", "x", x);
-  checkChance("dropout", options.p);
-  return from("dropout", options, (state, call) => dropoutOp({ state, x }, { p: options.p, call }), x);
-}
+export const dropout = positional(
+  "dropout(x, options)",
+  (x: Tensor, options: RandomSource & { readonly p: number }): Tensor => {
+    readOptions<Coin>("dropout", options, CHANCE);
+    checkTensors("dropout", { x });
+    checkFloat("dropout", "x", x);
+    checkChance("dropout", options.p);
+    return from("dropout", options, (state, call) => dropoutOp({ state, x }, { p: options.p, call }), x);
+  },
+);

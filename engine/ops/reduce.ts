@@ -25,6 +25,7 @@ import {
   sameShape,
   strides,
 } from "../shape.ts";
+import { positional } from "../signature.ts";
 import { checkTensors, empty, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
 import { eq } from "./pointwise.ts";
@@ -266,34 +267,34 @@ function attrsOf(op: string, x: Tensor, options: VarOptions, kinds: Kinds<Reduce
 }
 
 /** Sum over axes; 0 for an empty sum. Integers keep their dtype (and wrap), bools count as i32. */
-export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
+export const sum = positional("sum(x, options)", (x: Tensor, options: ReduceOptions = {}): Tensor => {
   return sumOp({ x }, attrsOf("sum", x, options));
-}
+});
 
 /** Mean over axes; NaN for none. */
-export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
+export const mean = positional("mean(x, options)", (x: Tensor, options: ReduceOptions = {}): Tensor => {
   return meanOp({ x }, attrsOf("mean", x, options));
-}
+});
 
 /** Largest element over axes. NaN wins; tied entries share the gradient equally. */
-export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
+export const max = positional("max(x, options)", (x: Tensor, options: ReduceOptions = {}): Tensor => {
   return maxOp({ x }, attrsOf("max", x, options));
-}
+});
 
 /** Smallest element over axes. NaN wins; tied entries share the gradient equally. */
-export function min(x: Tensor, options: ReduceOptions = {}): Tensor {
+export const min = positional("min(x, options)", (x: Tensor, options: ReduceOptions = {}): Tensor => {
   return minOp({ x }, attrsOf("min", x, options));
-}
+});
 
 /** Variance over axes, by n - 1 unless `unbiased` is false; NaN where the divisor is 0. Named so, for `var` is reserved. */
-export function variance(x: Tensor, options: VarOptions = {}): Tensor {
+export const variance = positional("variance(x, options)", (x: Tensor, options: VarOptions = {}): Tensor => {
   return varOp({ x }, attrsOf("var", x, options, VAR));
-}
+});
 
 /** log of the sum of exponentials over axes, without overflow; -inf where all are -inf. */
-export function logsumexp(x: Tensor, options: ReduceOptions = {}): Tensor {
+export const logsumexp = positional("logsumexp(x, options)", (x: Tensor, options: ReduceOptions = {}): Tensor => {
   return logsumexpOp({ x }, attrsOf("logsumexp", x, options));
-}
+});
 
 function argAttrs(op: string, x: Tensor, options: ArgOptions): Attrs {
   checkTensors(op, { x });
@@ -303,20 +304,20 @@ function argAttrs(op: string, x: Tensor, options: ArgOptions): Attrs {
 }
 
 /** Index (i32) of the largest element along `dim`, or in the flattened tensor; the lowest of tied ones, the first NaN if any. */
-export function argmax(x: Tensor, options: ArgOptions = {}): Tensor {
+export const argmax = positional("argmax(x, options)", (x: Tensor, options: ArgOptions = {}): Tensor => {
   return argmaxOp({ x }, argAttrs("argmax", x, options));
-}
+});
 
 /** Index (i32) of the smallest element along `dim`, or in the flattened tensor; the lowest of tied ones, the first NaN if any. */
-export function argmin(x: Tensor, options: ArgOptions = {}): Tensor {
+export const argmin = positional("argmin(x, options)", (x: Tensor, options: ArgOptions = {}): Tensor => {
   return argminOp({ x }, argAttrs("argmin", x, options));
-}
+});
 
 /** `x` summed over the axes along which `shape` was broadcast to x's shape; x itself if there are none. */
-export function sumTo(x: Tensor, shape: Shape): Tensor {
+export const sumTo = positional("sumTo(x, shape)", (x: Tensor, shape: Shape): Tensor => {
   checkTensors("sumTo", { x });
   checkShape("sumTo", shape);
   if (sameShape(x.shape, shape)) return x;
   const axes = broadcastAxes(shape, x.shape);
   return reshape(axes.length === 0 ? x : sumOp({ x }, { axes, keepdim: false, correction: 0 }), shape);
-}
+});

@@ -5,6 +5,7 @@ import { type ResizeSpec, resize, resizeBackward, resizePositions } from "../../
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
 import { type Described, describe } from "../shape.ts";
+import { positional } from "../signature.ts";
 import type { Tensor } from "../tensor.ts";
 import { imageOf, type Pair, pairOf, resized } from "./pool.ts";
 import { floatStorage } from "./rowwise.ts";
@@ -60,7 +61,7 @@ function scalesOf(scale: Pair): readonly [number, number] {
 }
 
 /** The image at another size; positions as in torch.nn.functional.interpolate (half-pixel centres, edges clamped). */
-export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
+export const interpolate = positional("interpolate(x, options)", (x: Tensor, options: InterpolateOptions): Tensor => {
   const { n, h, w, c } = imageOf("interpolate", x);
   const { size, scale, mode = "nearest", alignCorners = false } = readOptions("interpolate", options, OPTIONS);
   if (mode !== "nearest" && mode !== "bilinear") {
@@ -95,4 +96,4 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
     unitW: q.unit,
   };
   return interpolateOp({ x }, { mode, dims: { n, h, w, c, oh, ow, ...positions } });
-}
+});

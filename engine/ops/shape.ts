@@ -8,7 +8,6 @@ import { defineOp, single } from "../op.ts";
 import { ANY } from "../operands.ts";
 import { checkNumber, promote } from "../promote.ts";
 import {
-  checkCount,
   checkList,
   collapse,
   type Described,
@@ -21,6 +20,7 @@ import {
   sameShape,
   strides,
 } from "../shape.ts";
+import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
 import { cast, reshape, unsqueeze } from "./view.ts";
@@ -95,7 +95,7 @@ const permuteOp = readingOp<{ readonly dims: readonly number[] }>(
 );
 
 /** The same elements with axis `dims[i]` as axis i. A view where only extents of 1 move. */
-export function permute(x: Tensor, dims: readonly number[]): Tensor {
+export const permute = positional("permute(x, dims)", (x: Tensor, dims: readonly number[]): Tensor => {
   checkTensors("permute", { x });
   checkList("permute", "dims", dims);
   const given = dims.map((d) => normalizeAxis("permute", d, x.rank));
@@ -112,7 +112,7 @@ export function permute(x: Tensor, dims: readonly number[]): Tensor {
         given.map((d) => x.shape[d] as number),
       )
     : permuteOp({ x }, { dims: given });
-}
+});
 
 /** One axis of a slice in full: first index, step, number of elements. */
 interface Range {
@@ -151,7 +151,7 @@ export interface SliceOptions {
 const SLICE: Kinds<SliceOptions> = { starts: "any", ends: "any", steps: "any" };
 
 /** A part of x by Python's rules: negative numbers count from the end, ranges are clipped, steps are positive. */
-export function slice(x: Tensor, options: SliceOptions): Tensor {
+export const slice = positional("slice(x, options)", (x: Tensor, options: SliceOptions): Tensor => {
   checkTensors("slice", { x });
   const { starts = [], ends = [], steps = [] } = readOptions("slice", options, SLICE);
   for (const [what, list] of Object.entries({ starts, ends, steps })) {
@@ -173,7 +173,7 @@ export function slice(x: Tensor, options: SliceOptions): Tensor {
   });
   if (ranges.every((range, i) => isWhole(x.shape[i], range))) return reshape(x, x.shape);
   return sliceOp({ x }, { ranges });
-}
+});
 
 const flipOp = readingOp<{ readonly axes: readonly number[] }>(
   "flip",
@@ -190,13 +190,12 @@ const flipOp = readingOp<{ readonly axes: readonly number[] }>(
 );
 
 /** x with the order along `dim`, one axis or several, reversed. */
-export function flip(x: Tensor, dim: number | readonly number[], ...surplus: readonly never[]): Tensor {
+export const flip = positional("flip(x, dim)", (x: Tensor, dim: number | readonly number[]): Tensor => {
   checkTensors("flip", { x });
-  checkCount("flip", "one axis or a list", surplus);
   const dims = typeof dim === "number" ? [dim] : dim;
   checkList("flip", "dim", dims);
   return flipOp({ x }, { axes: normalizeAxes("flip", dims, x.rank) });
-}
+});
 
 const expandOp = single(
   defineOp({
@@ -211,7 +210,7 @@ const expandOp = single(
 );
 
 /** x repeated along axes of extent 1, and along new leading axes, up to `shape`; -1 keeps an extent. */
-export function expand(x: Tensor, shape: Shape): Tensor {
+export const expand = positional("expand(x, shape)", (x: Tensor, shape: Shape): Tensor => {
   checkTensors("expand", { x });
   checkList("expand", "the new shape", shape);
   const lead = shape.length - x.rank;
@@ -228,7 +227,7 @@ export function expand(x: Tensor, shape: Shape): Tensor {
     throw new ShapeError(`expand: extents must be kept, or grow from 1; got ${describe(x)} -> ${formatShape(shape)}.`);
   }
   return numel(full) === x.size ? reshape(x, full) : expandOp({ x }, { shape: full });
-}
+});
 
 /** x laid into `shape`: element k of axis d at `lo[d] + k step[d]`, what does not fit is dropped, the rest is `value`. */
 interface Place {
@@ -275,28 +274,31 @@ export interface PadOptions {
 const PAD: Kinds<PadOptions> = { value: "any" };
 
 /** x with `[before, after]` elements of `value` (which x's dtype must hold) added along each axis; negative numbers take elements away. */
-export function pad(x: Tensor, padding: readonly (readonly [number, number])[], options: PadOptions = {}): Tensor {
-  checkTensors("pad", { x });
-  const { value = 0 } = readOptions("pad", options, PAD);
-  if (typeof value !== "number") throw new ArgumentError(`pad: value must be a number; got ${show(value)}.`);
-  if (!Array.isArray(padding) || !padding.every((pair) => Array.isArray(pair))) {
-    throw new ShapeError(`pad: padding must hold [before, after] for each axis; got ${show(padding)}.`);
-  }
-  const isList =
-    padding.length === x.rank && padding.every((pair) => pair.length === 2 && pair.every(Number.isInteger));
-  const shape = isList
-    ? x.shape.map((extent, i) => extent + (padding[i] as [number, number])[0] + (padding[i] as [number, number])[1])
-    : [];
-  if (!isList || shape.some((extent) => extent < 0)) {
-    const list = padding.map((pair) => `[${pair.join(", ")}]`).join(", ");
-    throw new ShapeError(
-      `pad: padding must hold [before, after] for each axis and leave no extent below 0; got [${list}] for ${describe(x)}.`,
-    );
-  }
-  checkNumber("pad", value, x.dtype);
-  if (padding.every(([before, after]) => before === 0 && after === 0)) return reshape(x, x.shape);
-  return placeOp({ x }, { shape, lo: padding.map(([before]) => before), step: padding.map(() => 1), value });
-}
+export const pad = positional(
+  "pad(x, padding, options)",
+  (x: Tensor, padding: readonly (readonly [number, number])[], options: PadOptions = {}): Tensor => {
+    checkTensors("pad", { x });
+    const { value = 0 } = readOptions("pad", options, PAD);
+    if (typeof value !== "number") throw new ArgumentError(`pad: value must be a number; got ${show(value)}.`);
+    if (!Array.isArray(padding) || !padding.every((pair) => Array.isArray(pair))) {
+      throw new ShapeError(`pad: padding must hold [before, after] for each axis; got ${show(padding)}.`);
+    }
+    const isList =
+      padding.length === x.rank && padding.every((pair) => pair.length === 2 && pair.every(Number.isInteger));
+    const shape = isList
+      ? x.shape.map((extent, i) => extent + (padding[i] as [number, number])[0] + (padding[i] as [number, number])[1])
+      : [];
+    if (!isList || shape.some((extent) => extent < 0)) {
+      const list = padding.map((pair) => `[${pair.join(", ")}]`).join(", ");
+      throw new ShapeError(
+        `pad: padding must hold [before, after] for each axis and leave no extent below 0; got [${list}] for ${describe(x)}.`,
+      );
+    }
+    checkNumber("pad", value, x.dtype);
+    if (padding.every(([before, after]) => before === 0 && after === 0)) return reshape(x, x.shape);
+    return placeOp({ x }, { shape, lo: padding.map(([before]) => before), step: padding.map(() => 1), value });
+  },
+);
 
 interface Join {
   readonly axis: number;
@@ -375,20 +377,26 @@ function checkJoin(
 const JOIN: Kinds<JoinOptions> = { dim: "number" };
 
 /** Tensors one after another along `dim`, in the dtype in which they meet. */
-export function concat(tensors: readonly Tensor[], options: JoinOptions = {}): Tensor {
-  const [first, dim] = checkJoin("concat", tensors, options);
-  return joined("concat", tensors, normalizeAxis("concat", dim, first.rank));
-}
+export const concat = positional(
+  "concat(tensors, options)",
+  (tensors: readonly Tensor[], options: JoinOptions = {}): Tensor => {
+    const [first, dim] = checkJoin("concat", tensors, options);
+    return joined("concat", tensors, normalizeAxis("concat", dim, first.rank));
+  },
+);
 
 /** Tensors of one shape along a new axis `dim` of the result. */
-export function stack(tensors: readonly Tensor[], options: JoinOptions = {}): Tensor {
-  const [first, dim] = checkJoin("stack", tensors, options);
-  const axis = normalizeAxis("stack", dim, first.rank + 1);
-  const other = tensors.find(({ shape }) => !sameShape(shape, first.shape));
-  if (other) throw new ShapeError(`stack: shapes must agree; got ${describe(first)} and ${describe(other)}.`);
-  return joined(
-    "stack",
-    tensors.map((tensor) => unsqueeze(tensor, axis)),
-    axis,
-  );
-}
+export const stack = positional(
+  "stack(tensors, options)",
+  (tensors: readonly Tensor[], options: JoinOptions = {}): Tensor => {
+    const [first, dim] = checkJoin("stack", tensors, options);
+    const axis = normalizeAxis("stack", dim, first.rank + 1);
+    const other = tensors.find(({ shape }) => !sameShape(shape, first.shape));
+    if (other) throw new ShapeError(`stack: shapes must agree; got ${describe(first)} and ${describe(other)}.`);
+    return joined(
+      "stack",
+      tensors.map((tensor) => unsqueeze(tensor, axis)),
+      axis,
+    );
+  },
+);

@@ -5,6 +5,7 @@ import { type SoftmaxSpec, softmaxBackward, softmaxCandidates, softmaxForward } 
 import { readOptions } from "../errors.ts";
 import { defineOp, type Launcher, single } from "../op.ts";
 import { type Described, normalizeAxis, numel, type Shape } from "../shape.ts";
+import { positional } from "../signature.ts";
 import type { Tensor } from "../tensor.ts";
 import { checkTensors } from "../tensor.ts";
 import { exp, mul, sub } from "./pointwise.ts";
@@ -85,11 +86,11 @@ function axisOf(op: string, x: Tensor, options: SoftmaxOptions): number {
 }
 
 /** exp(x) / sum of exp(x) along an axis. A line that holds NaN or +inf, or only -inf, becomes NaN. */
-export function softmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
+export const softmax = positional("softmax(x, options)", (x: Tensor, options: SoftmaxOptions = {}): Tensor => {
   return softmaxOp({ x }, { axis: axisOf("softmax", x, options), log: false });
-}
+});
 
 /** x - log(sum of exp(x)) along an axis, without overflow. */
-export function logSoftmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
+export const logSoftmax = positional("logSoftmax(x, options)", (x: Tensor, options: SoftmaxOptions = {}): Tensor => {
   return logSoftmaxOp({ x }, { axis: axisOf("logSoftmax", x, options), log: true });
-}
+});

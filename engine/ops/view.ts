@@ -4,7 +4,8 @@ import type { DType } from "../dtype.ts";
 import { checkDType, isFloat } from "../dtype.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
-import { checkCount, checkList, describe, formatShape, normalizeAxis, numel, type Shape } from "../shape.ts";
+import { checkList, describe, formatShape, normalizeAxis, numel, type Shape } from "../shape.ts";
+import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
 import { mul } from "./pointwise.ts";
@@ -20,7 +21,7 @@ const reshapeOp = single(
 );
 
 /** The same elements in another shape; one extent may be -1. Shares memory. */
-export function reshape(x: Tensor, shape: Shape): Tensor {
+export const reshape = positional("reshape(x, shape)", (x: Tensor, shape: Shape): Tensor => {
   checkTensors("reshape", { x });
   checkList("reshape", "the new shape", shape);
   const known = shape.reduce((n, extent) => (extent === -1 ? n : n * extent), 1);
@@ -34,20 +35,18 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
     );
   }
   return reshapeOp({ x }, { shape: full });
-}
+});
 
 /** Inserts an axis of extent 1 before `axis` of the result. */
-export function unsqueeze(x: Tensor, axis: number, ...surplus: readonly never[]): Tensor {
+export const unsqueeze = positional("unsqueeze(x, axis)", (x: Tensor, axis: number): Tensor => {
   checkTensors("unsqueeze", { x });
-  checkCount("unsqueeze", "one axis", surplus);
   const at = normalizeAxis("unsqueeze", axis, x.rank + 1);
   return reshape(x, [...x.shape.slice(0, at), 1, ...x.shape.slice(at)]);
-}
+});
 
 /** Drops an axis of extent 1, or all of them. */
-export function squeeze(x: Tensor, axis?: number, ...surplus: readonly never[]): Tensor {
+export const squeeze = positional("squeeze(x, axis)", (x: Tensor, axis?: number): Tensor => {
   checkTensors("squeeze", { x });
-  checkCount("squeeze", "one axis", surplus);
   if (axis === undefined)
     return reshape(
       x,
@@ -59,17 +58,20 @@ export function squeeze(x: Tensor, axis?: number, ...surplus: readonly never[]):
     x,
     x.shape.filter((_, i) => i !== at),
   );
-}
+});
 
 /** Merges the axes from `start` to `end` (inclusive) into one. */
-export function flattenAxes(x: Tensor, start = 0, end = -1): Tensor {
-  checkTensors("flattenAxes", { x });
-  if (x.rank === 0) return reshape(x, [1]);
-  const [from, to] = [normalizeAxis("flattenAxes", start, x.rank), normalizeAxis("flattenAxes", end, x.rank)];
-  if (from > to)
-    throw new ShapeError(`flattenAxes: start must not come after end; got ${start} and ${end} for ${describe(x)}.`);
-  return reshape(x, [...x.shape.slice(0, from), numel(x.shape.slice(from, to + 1)), ...x.shape.slice(to + 1)]);
-}
+export const flattenAxes = positional(
+  "flattenAxes(x, start, end)",
+  (x: Tensor, start: number = 0, end: number = -1): Tensor => {
+    checkTensors("flattenAxes", { x });
+    if (x.rank === 0) return reshape(x, [1]);
+    const [from, to] = [normalizeAxis("flattenAxes", start, x.rank), normalizeAxis("flattenAxes", end, x.rank)];
+    if (from > to)
+      throw new ShapeError(`flattenAxes: start must not come after end; got ${start} and ${end} for ${describe(x)}.`);
+    return reshape(x, [...x.shape.slice(0, from), numel(x.shape.slice(from, to + 1)), ...x.shape.slice(to + 1)]);
+  },
+);
 
 const castOp = single(
   defineOp({
@@ -97,11 +99,11 @@ function convert(x: Tensor, y: Tensor, to: DType): void {
 }
 
 /** The elements as another dtype: floats are cut towards zero on the way to integers, and stop at their ends; bool is `!= 0`. */
-export function cast(x: Tensor, dtype: DType): Tensor {
+export const cast = positional("cast(x, dtype)", (x: Tensor, dtype: DType): Tensor => {
   checkTensors("cast", { x });
   checkDType("cast", dtype);
   return x.dtype === dtype ? x : castOp({ x }, { dtype });
-}
+});
 
 const scaleGradientOp = single(
   defineOp({
@@ -114,7 +116,7 @@ const scaleGradientOp = single(
 );
 
 /** x as it is, whose gradient is multiplied by `factor` on its way back. Shares memory. */
-export function scaleGradient(x: Tensor, factor: number): Tensor {
+export const scaleGradient = positional("scaleGradient(x, factor)", (x: Tensor, factor: number): Tensor => {
   if (!Number.isFinite(factor)) throw new ArgumentError(`scaleGradient: the factor must be finite; got ${factor}.`);
   return scaleGradientOp({ x }, { factor });
-}
+});

@@ -17,6 +17,7 @@ import {
   checkTensors,
   defineOp,
   describe,
+  positional,
   readOptions,
   ShapeError,
   single,
@@ -187,24 +188,21 @@ const op = single(
  * by predicted class); the head of this file says what the level of a confidence is. The others write answer, exit and confidence to the
  * results at `ids` (i32 [n]), the places of their samples.
  */
-export function exitDecide(
-  logits: Tensor,
-  ids: Tensor,
-  thresholds: Tensor,
-  results: ExitResults,
-  options: DecideOptions,
-): Tensor {
-  const name = "exitDecide";
-  const { exit, isLast = false, score = "maxProb", temperature = 1, rows } = readOptions(name, options, DECIDE);
-  checkTensors(name, { logits, ids, thresholds, ...results, "rows?": rows });
-  const classes = logits.shape[1];
-  if (classes === 0) throw new ShapeError(`${name}: logits must be [N, C] with a class; got ${describe(logits)}.`);
-  if (thresholds.rank !== 1 || (thresholds.size !== 1 && thresholds.size !== classes)) {
-    throw new ShapeError(`${name}: thresholds must be [1] or [${classes}]; got ${describe(thresholds)}.`);
-  }
-  const { answers, exits, scores } = results;
-  if (rows && rows.size !== 1) throw new ShapeError(`${name}: rows must be u32[1]; got ${describe(rows)}.`);
-  checkOneOf(name, "score", score, ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"]);
-  if (!(temperature > 0)) throw new ArgumentError(`${name}: temperature must be above 0; got ${temperature}.`);
-  return op({ logits, ids, thresholds, answers, exits, scores, live: rows }, { exit, isLast, score, temperature });
-}
+export const exitDecide = positional(
+  "exitDecide(logits, ids, thresholds, results, options)",
+  (logits: Tensor, ids: Tensor, thresholds: Tensor, results: ExitResults, options: DecideOptions): Tensor => {
+    const name = "exitDecide";
+    const { exit, isLast = false, score = "maxProb", temperature = 1, rows } = readOptions(name, options, DECIDE);
+    checkTensors(name, { logits, ids, thresholds, ...results, "rows?": rows });
+    const classes = logits.shape[1];
+    if (classes === 0) throw new ShapeError(`${name}: logits must be [N, C] with a class; got ${describe(logits)}.`);
+    if (thresholds.rank !== 1 || (thresholds.size !== 1 && thresholds.size !== classes)) {
+      throw new ShapeError(`${name}: thresholds must be [1] or [${classes}]; got ${describe(thresholds)}.`);
+    }
+    const { answers, exits, scores } = results;
+    if (rows && rows.size !== 1) throw new ShapeError(`${name}: rows must be u32[1]; got ${describe(rows)}.`);
+    checkOneOf(name, "score", score, ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"]);
+    if (!(temperature > 0)) throw new ArgumentError(`${name}: temperature must be above 0; got ${temperature}.`);
+    return op({ logits, ids, thresholds, answers, exits, scores, live: rows }, { exit, isLast, score, temperature });
+  },
+);

@@ -9,7 +9,15 @@
 // Gates carry no gradient: the op has no vjp.
 
 import type { Kinds } from "../../base/index.ts";
-import { ArgumentError, checkOneOf, checkTensors, defineOp, readOptions, type Tensor } from "../../engine/functions.ts";
+import {
+  ArgumentError,
+  checkOneOf,
+  checkTensors,
+  defineOp,
+  positional,
+  readOptions,
+  type Tensor,
+} from "../../engine/functions.ts";
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "../../kernels/index.ts";
 
 /** How an exit's answer bears on the exits behind it. */
@@ -112,16 +120,19 @@ const gates = defineOp({
  * a sample that an exit handles weighs less, or nothing, at the exits after it. `schedule` f32[K] are static factors.
  * Confidence-Gated Training, arXiv 2509.17885; formulas at the head of this file.
  */
-export function exitGates(
-  logits: Tensor,
-  labels: Tensor,
-  schedule: Tensor,
-  options: GateOptions,
-): { readonly weights: Tensor; readonly eligibility: Tensor } {
-  const { mode, tau = 0.9, kappa = 1, leak = 0, normalise = false } = readOptions("exitGates", options, GATES);
-  checkTensors("exitGates", { logits, labels, schedule });
-  checkOneOf("exitGates", "mode", mode, ["hard", "soft", "confidence", "open"]);
-  if (!(tau >= 0 && tau <= 1)) throw new ArgumentError(`exitGates: tau must be in [0, 1]; got ${tau}.`);
-  if (!(leak >= 0)) throw new ArgumentError(`exitGates: leak must not be negative; got ${leak}.`);
-  return gates({ logits, labels, schedule }, { mode, tau, kappa, leak, normalise });
-}
+export const exitGates = positional(
+  "exitGates(logits, labels, schedule, options)",
+  (
+    logits: Tensor,
+    labels: Tensor,
+    schedule: Tensor,
+    options: GateOptions,
+  ): { readonly weights: Tensor; readonly eligibility: Tensor } => {
+    const { mode, tau = 0.9, kappa = 1, leak = 0, normalise = false } = readOptions("exitGates", options, GATES);
+    checkTensors("exitGates", { logits, labels, schedule });
+    checkOneOf("exitGates", "mode", mode, ["hard", "soft", "confidence", "open"]);
+    if (!(tau >= 0 && tau <= 1)) throw new ArgumentError(`exitGates: tau must be in [0, 1]; got ${tau}.`);
+    if (!(leak >= 0)) throw new ArgumentError(`exitGates: leak must not be negative; got ${leak}.`);
+    return gates({ logits, labels, schedule }, { mode, tau, kappa, leak, normalise });
+  },
+);

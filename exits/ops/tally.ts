@@ -7,7 +7,15 @@
 // from the first (Kahan, 1965), so that thousands of steps lose no digits.
 
 import type { Kinds } from "../../base/index.ts";
-import { checkTensors, defineOp, describe, readOptions, ShapeError, type Tensor } from "../../engine/functions.ts";
+import {
+  checkTensors,
+  defineOp,
+  describe,
+  positional,
+  readOptions,
+  ShapeError,
+  type Tensor,
+} from "../../engine/functions.ts";
 import { defineKernel, ENTRY, reads, updates } from "../../kernels/index.ts";
 
 /** Structure: whether there is a loss to add. */
@@ -96,21 +104,21 @@ const op = defineOp({
  * Adds a batch to `totals` (f32[tallySize(K)], in place): logits [N, K, C], labels i32[N] (negative ones are padding and count
  * nothing), and the step's scalar loss if there is one. The head of this file gives the layout; `readTally` makes sense of it.
  */
-export function exitTally(
-  logits: Tensor,
-  labels: Tensor,
-  totals: Tensor,
-  options: { readonly loss?: Tensor } = {},
-): void {
-  const name = "exitTally";
-  const { loss } = readOptions(name, options, TALLY);
-  checkTensors(name, { logits, labels, totals, "loss?": loss });
-  const exits = logits.shape[1] ?? 0;
-  if (logits.rank === 3 && totals.size !== tallySize(exits))
-    throw new ShapeError(`${name}: totals must be [${tallySize(exits)}] for ${exits} exits; got ${describe(totals)}.`);
-  if (loss && loss.size !== 1) throw new ShapeError(`${name}: the loss must be one number; got ${describe(loss)}.`);
-  op({ logits, labels, totals, loss }, {});
-}
+export const exitTally = positional(
+  "exitTally(logits, labels, totals, options)",
+  (logits: Tensor, labels: Tensor, totals: Tensor, options: { readonly loss?: Tensor } = {}): void => {
+    const name = "exitTally";
+    const { loss } = readOptions(name, options, TALLY);
+    checkTensors(name, { logits, labels, totals, "loss?": loss });
+    const exits = logits.shape[1] ?? 0;
+    if (logits.rank === 3 && totals.size !== tallySize(exits))
+      throw new ShapeError(
+        `${name}: totals must be [${tallySize(exits)}] for ${exits} exits; got ${describe(totals)}.`,
+      );
+    if (loss && loss.size !== 1) throw new ShapeError(`${name}: the loss must be one number; got ${describe(loss)}.`);
+    op({ logits, labels, totals, loss }, {});
+  },
+);
 
 /** What totals say: means over the samples and steps since they were zero. */
 export interface Tally {

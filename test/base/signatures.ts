@@ -11,10 +11,10 @@ export function signatures(folder: string): Map<string, string> {
     const text = readFileSync(join(folder, file), "utf8").replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, "");
     for (const { 1: name = "", index } of text.matchAll(/^export (?:async )?function (\w+)/gm))
       found.set(name, parameters(text, index));
-    for (const { 1: name = "", index } of text.matchAll(
-      /^export const (\w+)(?:: [\w<>[\], ]+)? =\s*(?:async )?(?=[(])/gm,
+    for (const { 0: head, 1: name = "", index } of text.matchAll(
+      /^export const (\w+)(?:: [\w<>[\], ]+)? =\s*(?:positional\(\s*"[^"]*",\s*)?(?:async )?(?=[(])/gm,
     ))
-      found.set(name, parameters(text, text.indexOf("=", index)));
+      found.set(name, parameters(text, index + head.length));
     for (const { 1: name = "", index } of text.matchAll(/^export (?:abstract )?class (\w+)/gm)) {
       const body = text.slice(index, text.indexOf("\n}\n", index));
       const at = body.search(/^ {2}constructor\(/m);

@@ -60,8 +60,11 @@ test("a name that is not declared, or missing, is an error of types", () => {
     () => op({ logits }, { scale: 1 }),
     "ArgumentError: score: labels must be a tensor; got undefined. Make one by tensor().",
   );
-  // @ts-expect-error weights are not declared
-  op({ logits, labels: labels(3), weights: logits }, { scale: 1 });
+  says(
+    // @ts-expect-error weights are not declared
+    () => op({ logits, labels: labels(3), weights: logits }, { scale: 1 }),
+    "ArgumentError: score: operands must be named logits, labels, bias; got weights.",
+  );
   // @ts-expect-error no such result
   assert.is(op({ logits, labels: labels(3) }, { scale: 1 }).loss, undefined);
   s.defineOp({

@@ -47,8 +47,14 @@ test("of ops", async () => {
     ],
     [() => x.matmul(never(undefined)), "matmul: b must be a tensor; got undefined."],
     [() => e.add(x, never(undefined)), "add: b must be a tensor or a number; got undefined."],
-    [() => x.flip(0, never(1)), "flip: it takes one axis or a list; got 1 besides."],
-    [() => x.squeeze(0, never(1)), "squeeze: it takes one axis; got 1 besides."],
+    // @ts-expect-error one argument too many
+    [() => x.flip(0, 1), "flip: the arguments must be (x, dim); got 3 of them."],
+    // @ts-expect-error one argument too many
+    [() => x.squeeze(0, 1), "squeeze: the arguments must be (x, axis); got 3 of them."],
+    // @ts-expect-error one argument too many
+    [() => e.relu(x, 3), "relu: the arguments must be (x); got 2 of them."],
+    // @ts-expect-error one argument too many
+    [() => e.add(x, x, x), "add: the arguments must be (a, b); got 3 of them."],
     [() => e.permute(x, never(1)), "permute: dims must be a list of numbers; got 1. Write [1, ...]."],
     [() => e.concat(never(x), never(x)), "concat: a list of at least one tensor must be given; got Tensor f32[2, 3]."],
     [() => e.concat([x, never([1])]), "concat: 1 must be a tensor; got [1]."],
