@@ -49,7 +49,7 @@ export function optionsReader(Failure: new (message: string) => SortieError): Op
       refuse(`unknown option "${name}"${meant ? `. Did you mean "${meant}"?` : ""}`);
     }
     for (const name of names) {
-      const kind = takes[name] as string | Checked;
+      const kind = takes[name]!;
       const value = values[name];
       if (typeof kind === "object") {
         if (value !== undefined && !kind.fits(value))

@@ -127,10 +127,11 @@ export async function lookFor(source: SetSource, options: Pick<FileOptions, "dir
   const names = source.files.map(({ name }) => name);
   const found = { folder, files: (await namesIn(folder, names)).length };
   const { unpacked } = source;
-  for (const place of unpacked ? [join(folder, unpacked.folder ?? ""), folder] : []) {
-    const there = await namesIn(place, unpacked!.names);
+  if (!unpacked) return found;
+  for (const place of [join(folder, unpacked.folder ?? ""), folder]) {
+    const there = await namesIn(place, unpacked.names);
     if (there.length === 0) continue;
-    return { ...found, unpacked: { folder: place, names: there, isWhole: there.length === unpacked!.names.length } };
+    return { ...found, unpacked: { folder: place, names: there, isWhole: there.length === unpacked.names.length } };
   }
   return found;
 }

@@ -147,11 +147,12 @@ function batchFiller(
     const labels = new Int32Array(rows.length);
     const ids = new Int32Array(rows.length);
     rows.forEach((row, i) => {
+      const id = data.ids[row]!;
       labels[i] = data.labels[row]!;
-      ids[i] = data.ids[row]!;
+      ids[i] = id;
       const source = data.images.subarray(row * pixels, (row + 1) * pixels);
       const target = images.subarray(i * pixels, (i + 1) * pixels);
-      if (augmenter) augmenter(source, target, augmentStream(seed, position.epoch, ids[i]!));
+      if (augmenter) augmenter(source, target, augmentStream(seed, position.epoch, id));
       else target.set(source);
     });
     const batch = { position, count, images, labels, ids };

@@ -71,37 +71,42 @@ export const union =
 
 /** Points [x0, y0, x1, y1, ...] joined by a pen of half width `pen`. */
 export function polyline(points: readonly number[], pen: number): Shape {
+  const sides = sidesOf(points).slice(0, -1);
   return (x, y) => {
     let least = Number.POSITIVE_INFINITY;
-    for (let i = 0; i + 3 < points.length; i += 2) least = Math.min(least, segmentSquare(points, i, i + 2, x, y));
+    for (const side of sides) least = Math.min(least, segmentSquare(side, x, y));
     return Math.sqrt(least) - pen;
   };
 }
 
 /** The inside of the closed polygon [x0, y0, x1, y1, ...], by the even-odd rule. */
 export function polygon(points: readonly number[]): Shape {
-  const n = points.length;
+  const sides = sidesOf(points);
   return (x, y) => {
     let least = Number.POSITIVE_INFINITY;
     let isInside = false;
-    for (let i = 0; i < n; i += 2) {
-      const j = (i + 2) % n;
-      least = Math.min(least, segmentSquare(points, i, j, x, y));
-      const yi = points[i + 1]!;
-      const yj = points[j + 1]!;
-      if (yi > y !== yj > y && x < points[i]! + ((y - yi) / (yj - yi)) * (points[j]! - points[i]!))
-        isInside = !isInside;
+    for (const side of sides) {
+      least = Math.min(least, segmentSquare(side, x, y));
+      const [ax, ay, bx, by] = side;
+      if (ay > y !== by > y && x < ax + ((y - ay) / (by - ay)) * (bx - ax)) isInside = !isInside;
     }
     return isInside ? -Math.sqrt(least) : Math.sqrt(least);
   };
 }
 
-/** The squared distance of (x, y) to the segment between the points at `i` and `j`. */
-function segmentSquare(points: readonly number[], i: number, j: number, x: number, y: number): number {
-  const ax = points[i]!;
-  const ay = points[i + 1]!;
-  const bx = points[j]! - ax;
-  const by = points[j + 1]! - ay;
+/** From one point to another. */
+type Side = readonly [ax: number, ay: number, bx: number, by: number];
+
+/** From each of the points [x0, y0, x1, y1, ...] to the next, and from the last to the first. */
+function sidesOf(points: readonly number[]): Side[] {
+  const at = (i: number): number => points[i % points.length]!;
+  return Array.from({ length: points.length / 2 }, (_, k) => [at(2 * k), at(2 * k + 1), at(2 * k + 2), at(2 * k + 3)]);
+}
+
+/** The squared distance of (x, y) to a side. */
+function segmentSquare([ax, ay, toX, toY]: Side, x: number, y: number): number {
+  const bx = toX - ax;
+  const by = toY - ay;
   const px = x - ax;
   const py = y - ay;
   const along = Math.min(1, Math.max(0, (px * bx + py * by) / (bx * bx + by * by)));

@@ -48,28 +48,28 @@ export const SPLIT: Kinds<SplitOptions> = {
  * Cuts `n` samples into consecutive runs of an order: by seed, or as they lie.
  * @throws DataError if more samples are asked for than there are.
  */
-export function splitIndices(
+export function splitIndices<Part extends string>(
   op: string,
   n: number,
-  counts: Readonly<Record<string, number>>,
+  counts: Readonly<Record<Part, number>>,
   { order, seed }: { readonly order: Order; readonly seed: number },
-): Record<string, Int32Array> {
-  for (const [name, count] of Object.entries(counts)) ensureCount(op, name, count);
+): Record<Part, Int32Array> {
+  const given = Object.entries<number>(counts);
+  for (const [name, count] of given) ensureCount(op, name, count);
   ensure(order === "file" || order === "shuffled", () => `${op}: order must be "file" or "shuffled"; got "${order}".`);
-  const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  const total = given.reduce((sum, [, count]) => sum + count, 0);
   ensure(total <= n, () => {
-    const parts = Object.entries(counts).map(([name, count]) => `${name} ${count}`);
+    const parts = given.map(([name, count]) => `${name} ${count}`);
     return `${op}: the parts must have at most ${n} samples together; got ${parts.join(" + ")} = ${total}.`;
   });
   const all =
     order === "file" ? Int32Array.from({ length: n }, (_, i) => i) : shuffledOrder(n, new Stream(seed, "split"));
   let start = 0;
-  return Object.fromEntries(
-    Object.entries(counts).map(([name, count]) => {
-      start += count;
-      return [name, all.slice(start - count, start)];
-    }),
-  );
+  const runs = given.map(([name, count]) => {
+    start += count;
+    return [name, all.slice(start - count, start)];
+  });
+  return Object.fromEntries(runs) as Record<Part, Int32Array>;
 }
 
 /** Cuts the official training set in three; the official test set stays whole. */
@@ -78,9 +78,9 @@ export function splitOfficial(op: string, training: Dataset, test: Dataset, opti
   const train = options.train ?? Math.max(0, training.size - validation - calibration);
   const parts = splitIndices(op, training.size, { train, validation, calibration }, { order, seed });
   return checkSplits(op, {
-    train: subset(training, parts["train"]!, "train"),
-    validation: subset(training, parts["validation"]!, "validation"),
-    calibration: subset(training, parts["calibration"]!, "calibration"),
+    train: subset(training, parts.train, "train"),
+    validation: subset(training, parts.validation, "validation"),
+    calibration: subset(training, parts.calibration, "calibration"),
     test,
     protocol:
       `${train} train, ${validation} validation and ${calibration} calibration samples of the official training set ` +

@@ -42,7 +42,7 @@ const scratchBits = new Uint32Array(scratch.buffer);
 /** Bits of the f32 nearest to `value`. */
 export function floatBits(value: number): number {
   scratch[0] = value;
-  return scratchBits[0] as number;
+  return scratchBits[0]!;
 }
 
 /** The IEEE half nearest to `value` (ties to even), as its 16 bits. */
@@ -81,7 +81,7 @@ export function fromHalf(bits: number): number {
 function whole<A extends Int32Array | Uint32Array>(data: ArrayLike<number>, into: A, dtype: DType): A {
   for (let i = 0; i < data.length; i++) {
     // Unary plus: booleans among nested data.
-    const value = Math.trunc(+(data[i] as number));
+    const value = Math.trunc(+data[i]!);
     into[i] = value;
     if (into[i] !== value) throw new DTypeError(`tensor: ${dtype} must hold every number; got ${data[i]}. Use f32.`);
   }
@@ -106,7 +106,7 @@ export function encode(data: ArrayLike<number>, dtype: DType): ArrayBufferView<A
     case "f16": {
       // Even length, so that the byte count is a multiple of four.
       const half = new Uint16Array(data.length + (data.length & 1));
-      for (let i = 0; i < data.length; i++) half[i] = toHalf(data[i] as number);
+      for (let i = 0; i < data.length; i++) half[i] = toHalf(data[i]!);
       return half;
     }
   }

@@ -170,7 +170,7 @@ function join(device: Device, size: number, segments: readonly Segment[]): FlatP
   // Pending work finds its memory where it was when it was queued.
   device.stream.flush();
   segments.forEach(({ parameter }, i) => {
-    const slot = slots[i] as Storage;
+    const slot = slots[i]!;
     parameter.storage.moveInto(slot);
     slot.release();
   });

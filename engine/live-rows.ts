@@ -51,12 +51,12 @@ export class LiveRows {
     if (!storages.some((storage) => this.#live.has(storage))) return;
     if (!rows) throw mixing(op);
     const follows = ({ name }: NamedBinding): boolean => (rows.apart?.[name] ?? rows.blocks) % this.#capacity === 0;
-    const isShared = program.bindings.some((binding, i) => this.#live.has(storages[i] as Storage) && !follows(binding));
+    const isShared = program.bindings.some((binding, i) => this.#live.has(storages[i]!) && !follows(binding));
     if (isShared) throw mixing(op);
     checkGrid(work);
     const isCounted = storages.includes(this.#count.storage);
     program.bindings.forEach((binding, i) => {
-      const storage = storages[i] as Storage;
+      const storage = storages[i]!;
       if (binding.access === "read") return;
       // Launches cover whole workgroups: what lies behind the live rows is written too, which only private memory may be.
       if (!isCounted && (storage.owner !== owner || !follows(binding))) {

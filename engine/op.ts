@@ -135,7 +135,7 @@ export function defineOp<const I extends Operands, const O extends Outputs, A = 
 
 /** An operation as a function that returns its first output. */
 export function single<I, A>(op: (inputs: I, attrs: A) => TensorsByName): (inputs: I, attrs: A) => Tensor {
-  return (inputs, attrs) => Object.values(op(inputs, attrs))[0] as Tensor;
+  return (inputs, attrs) => Object.values(op(inputs, attrs))[0]!;
 }
 
 const view = (input: Tensor | undefined, { shape, dtype }: Described): Tensor => {
@@ -233,7 +233,7 @@ function append(
     return value;
   });
   program.bindings.forEach(({ access }, i) => {
-    if (access !== "read") (storages[i] as Storage).touch();
+    if (access !== "read") storages[i]!.touch();
   });
   const rows = device.stream.recorder && kernel.rows?.(dims, spec, launch?.rows ?? 0);
   device.stream.push({ kind: "dispatch", op, program, storages, uniforms, grid, rows });

@@ -66,7 +66,7 @@ export function fit(op: string, all: readonly Declared[], given: readonly unknow
   const sizes: Record<string, number> = {};
   let first: Tensor | undefined;
   for (let i = 0; i < all.length; i++) {
-    const { name, isOptional, dtypes, axes } = all[i] as Declared;
+    const { name, isOptional, dtypes, axes } = all[i]!;
     const x = given[i];
     if (x === undefined && isOptional) continue;
     if (!(x instanceof Tensor)) return checkTensors(op, { [name]: x }) as never;
@@ -77,7 +77,7 @@ export function fit(op: string, all: readonly Declared[], given: readonly unknow
       throw new DTypeError(`${op}: ${name} must be ${dtypes.join(" or ")}; got ${describe(x)}. Use cast().`);
     if (!axes || binds(axes, x.shape, sizes)) continue;
     const k = all.findIndex((other) => other.axes?.some((axis) => axes.includes(axis)));
-    const beside = k < i ? ` for ${all[k]?.name} ${describe(given[k] as Described)}` : "";
+    const beside = k < i ? ` for ${all[k]?.name} ${describe((given as readonly Described[])[k]!)}` : "";
     throw new ShapeError(`${op}: ${name} must be [${axes.join(", ")}]; got ${describe(x)}${beside}.`);
   }
   return sizes;
@@ -101,7 +101,7 @@ function binds(axes: readonly string[], shape: readonly number[], sizes: Record<
   const gap = axes.indexOf("...");
   const over = shape.length - axes.length;
   if (gap < 0 ? over !== 0 : over < -1) return false;
-  const extentOf = (i: number): number => shape[gap >= 0 && i > gap ? i + over : i] as number;
+  const extentOf = (i: number): number => shape[gap >= 0 && i > gap ? i + over : i]!;
   const isFit = axes.every((axis, i) => i === gap || (sizes[axis] ?? extentOf(i)) === extentOf(i));
   if (isFit)
     axes.forEach((axis, i) => {

@@ -31,7 +31,7 @@ export class PrivateMemory {
       )
         best = i;
     });
-    const buffer = best >= 0 ? (this.#free.splice(best, 1)[0] as GPUBuffer) : this.#take(storage.bytes);
+    const buffer = best >= 0 ? this.#free.splice(best, 1)[0]! : this.#take(storage.bytes);
     storage.putAt({ buffer, offset: 0 }, () => {
       if (this.#isDisposed) this.#pool.give(buffer);
       else this.#free.push(buffer);

@@ -116,7 +116,7 @@ class Timer implements PassTimer {
     for (const { buffer, first, count } of this.#resolved) {
       const times = new BigInt64Array(await readBuffer(this.#device.gpu, buffer, 16 * count));
       for (let i = 0; i < count; i++) {
-        ms[first + i] = Number((times[2 * i + 1] as bigint) - (times[2 * i] as bigint)) / 1e6;
+        ms[first + i] = Number(times[2 * i + 1]! - times[2 * i]!) / 1e6;
       }
       buffer.destroy();
     }
@@ -124,7 +124,7 @@ class Timer implements PassTimer {
     this.#log.forEach(({ kernel, bytes }, i) => {
       const row = rows.get(kernel) ?? { kernel, dispatches: 0, ms: 0, bytes: 0 };
       row.dispatches += 1;
-      row.ms += ms[i] as number;
+      row.ms += ms[i]!;
       row.bytes += bytes;
       rows.set(kernel, row);
     });

@@ -42,8 +42,8 @@ export function randomNormal(n: number, key: RandomKey): Float32Array<ArrayBuffe
   const words = randomWords(Math.ceil(n / 2) * 2, key);
   const result = new Float32Array(words.length);
   for (let i = 0; i < words.length; i += 2) {
-    const radius = Math.sqrt(-2 * Math.log(1 - ((words[i] as number) >>> 8) * 2 ** -24));
-    const angle = 2 * Math.PI * ((words[i + 1] as number) >>> 8) * 2 ** -24;
+    const radius = Math.sqrt(-2 * Math.log(1 - (words[i]! >>> 8) * 2 ** -24));
+    const angle = 2 * Math.PI * (words[i + 1]! >>> 8) * 2 ** -24;
     result[i] = radius * Math.cos(angle);
     result[i + 1] = radius * Math.sin(angle);
   }
@@ -68,7 +68,7 @@ export const chance = (p: number): number => Math.ceil(p * 2 ** 24);
 export function randomPermutation(n: number, key: RandomKey): Int32Array<ArrayBuffer> {
   const words = randomWords(2 * n, key);
   const keys = Float64Array.from({ length: n }, (_, i) => {
-    return (words[2 * i] as number) * 2 ** 21 + ((words[2 * i + 1] as number) >>> 11);
+    return words[2 * i]! * 2 ** 21 + (words[2 * i + 1]! >>> 11);
   });
-  return Int32Array.from({ length: n }, (_, i) => i).sort((a, b) => (keys[a] as number) - (keys[b] as number) || a - b);
+  return Int32Array.from({ length: n }, (_, i) => i).sort((a, b) => keys[a]! - keys[b]! || a - b);
 }

@@ -91,7 +91,7 @@ export class Replay {
     let offset = 0;
     const memory = this.#place();
     this.#steps = recorded.work.map((work, i) => {
-      const step = { work, memory: memory[i] as readonly Placed[], uniformOffset: offset };
+      const step = { work, memory: memory[i]!, uniformOffset: offset };
       if (work.kind === "copy") return step;
       writeUniforms(bytes, offset, work.program, work.uniforms);
       offset += stride(work);
@@ -165,9 +165,7 @@ export class Replay {
       return placed;
     });
     return work.map((item, i) =>
-      storagesOf(item).map((storage, k) =>
-        storage.placed ? this.#hold(storage) : ((turns[i] as Placed[])[k] as Placed),
-      ),
+      storagesOf(item).map((storage, k) => (storage.placed ? this.#hold(storage) : turns[i]![k]!)),
     );
   }
 

@@ -98,20 +98,23 @@ export function encodeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
   const entries = [...tensors].map(([name, tensor]) => ({ name, tensor, bytes: encodedBytes(name, tensor) }));
-  const offsets = new Map<string, readonly [begin: number, end: number]>();
+  const places = new Map<
+    string,
+    { readonly tensor: StoredTensor; readonly span: readonly [begin: number, end: number] }
+  >();
   let end = 0;
-  for (const { name, bytes } of [...entries].sort((a, b) => width(b.tensor) - width(a.tensor))) {
+  for (const { name, tensor, bytes } of [...entries].sort((a, b) => width(b.tensor) - width(a.tensor))) {
     if (name === "__metadata__")
       fail("a tensor must not be named __metadata__", "one that is", "The format reserves the name.");
-    if (offsets.has(name)) fail("tensor names must be distinct", `${JSON.stringify(name)} twice`);
-    offsets.set(name, [end, end + bytes]);
+    if (places.has(name)) fail("tensor names must be distinct", `${JSON.stringify(name)} twice`);
+    places.set(name, { tensor, span: [end, end + bytes] });
     end += bytes;
   }
   const head = [
     ...(Object.keys(checkMetadata(metadata)).length > 0 ? [["__metadata__", metadata] as const] : []),
     ...entries.map(({ name, tensor }) => {
       const dtype = tensor.dtype === "raw" ? tensor.stored : tensor.dtype;
-      return [name, { dtype, shape: tensor.shape, data_offsets: offsets.get(name) }] as const;
+      return [name, { dtype, shape: tensor.shape, data_offsets: places.get(name)?.span }] as const;
     }),
   ];
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(head)));
@@ -120,7 +123,7 @@ export function encodeSafetensors(
   new DataView(file.buffer).setBigUint64(0, BigInt(headerBytes), true);
   file.fill(0x20, 8 + json.byteLength, 8 + headerBytes);
   file.set(json, 8);
-  for (const { name, tensor } of entries) file.set(toBytes(tensor), 8 + headerBytes + offsets.get(name)![0]);
+  for (const { tensor, span } of places.values()) file.set(toBytes(tensor), 8 + headerBytes + span[0]);
   return file;
 }
 
@@ -179,7 +182,7 @@ function repeatedKey(json: string): string | undefined {
       while (" \t\n\r".includes(json[after]!)) after++;
       if (json[after] !== ":") continue;
       const key = JSON.parse(json.slice(start, i + 1)) as string;
-      const keys = open.at(-1)!;
+      const keys = open[open.length - 1]!;
       if (keys.has(key)) return key;
       keys.add(key);
     }
@@ -278,11 +281,12 @@ function fromBytes(dtype: StoredTensor["dtype"], source: Uint8Array): StoredTens
   const bytes = source.byteOffset % size === 0 ? source : source.slice();
   const values = new ARRAYS[dtype](bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength / size);
   if (dtype !== "F16" && dtype !== "BF16") return values;
-  const wide = new Float32Array(values.length);
+  const bits = values as Uint16Array;
+  const wide = new Float32Array(bits.length);
   const words = new Uint32Array(wide.buffer);
   for (let i = 0; i < wide.length; i++) {
-    if (dtype === "F16") wide[i] = fromHalf(values[i] as number);
-    else words[i] = (values[i] as number) << 16;
+    if (dtype === "F16") wide[i] = fromHalf(bits[i]!);
+    else words[i] = bits[i]! << 16;
   }
   return wide;
 }

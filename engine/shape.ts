@@ -30,7 +30,7 @@ export function strides(shape: Shape): number[] {
   let step = 1;
   for (let i = shape.length - 1; i >= 0; i--) {
     result[i] = step;
-    step *= shape[i] as number;
+    step *= shape[i]!;
   }
   return result;
 }
@@ -102,18 +102,17 @@ export function collapse(
   const out: number[] = [];
   const outStrides: number[][] = operandStrides.map(() => []);
   for (let i = shape.length - 1; i >= 0; i--) {
-    const extent = shape[i] as number;
+    const extent = shape[i]!;
     if (extent === 1) continue;
     const inner = out[0];
     const mergeable =
-      inner !== undefined &&
-      operandStrides.every((strides, k) => strides[i] === ((outStrides[k] as number[])[0] as number) * inner);
+      inner !== undefined && operandStrides.every((strides, k) => strides[i] === outStrides[k]![0]! * inner);
     if (mergeable) {
       out[0] = inner * extent;
     } else {
       out.unshift(extent);
       operandStrides.forEach((strides, k) => {
-        (outStrides[k] as number[]).unshift(strides[i] as number);
+        outStrides[k]!.unshift(strides[i]!);
       });
     }
   }
@@ -124,5 +123,5 @@ export function collapse(
 export function broadcastStrides(from: Shape, to: Shape): number[] {
   const own = strides(from);
   const lead = to.length - from.length;
-  return to.map((_, i) => (i < lead || from[i - lead] === 1 ? 0 : (own[i - lead] as number)));
+  return to.map((_, i) => (i < lead || from[i - lead] === 1 ? 0 : own[i - lead]!));
 }

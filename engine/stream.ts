@@ -190,13 +190,13 @@ export class Stream {
       if (bytes === 0) return;
       this.place(storage);
       const { buffer, offset } = storage.place;
-      encoder.copyBufferToBuffer(buffer, offset, staging, offsets[i] as number, Math.ceil(bytes / 4) * 4);
+      encoder.copyBufferToBuffer(buffer, offset, staging, offsets[i]!, Math.ceil(bytes / 4) * 4);
     });
     this.#device.queue.submit([encoder.finish()]);
     this.counters.submits += 1;
     await this.#patience.wait(() => staging.mapAsync(1, 0, total)); // GPUMapMode.READ
     const mapped = staging.getMappedRange(0, total);
-    const result = items.map(({ bytes }, i) => mapped.slice(offsets[i] as number, (offsets[i] as number) + bytes));
+    const result = items.map(({ bytes }, i) => mapped.slice(offsets[i]!, offsets[i]! + bytes));
     staging.unmap();
     this.#giveStaging(staging);
     return result;

@@ -164,7 +164,7 @@ export class Tensor {
   async item(): Promise<number> {
     if (this.size !== 1)
       throw new ShapeError(`item: the tensor must have one element; got ${describe(this)}. Use read().`);
-    return (await this.read())[0] as number;
+    return (await this.read())[0]!;
   }
 
   /** Overwrites the elements with host data of the same length. */
@@ -228,7 +228,7 @@ export async function read(tensors: readonly Tensor[]): Promise<TensorData[]> {
     if (tensor.device !== first.device) throw new ArgumentError("read: all tensors must be on one device; got two.");
   }
   const buffers = await first.device.readBytes(tensors.map(({ storage, bytes }) => ({ storage, bytes })));
-  return tensors.map((tensor, i) => decode(buffers[i] as ArrayBuffer, tensor.size, tensor.dtype));
+  return tensors.map((tensor, i) => decode(buffers[i]!, tensor.size, tensor.dtype));
 }
 
 /**

@@ -110,7 +110,7 @@ export class Tuner {
           if (i > 0) times.push(performance.now() - start);
         }
         times.sort((a, b) => a - b);
-        measured.push({ spec, ms: times[times.length >> 1] as number });
+        measured.push({ spec, ms: times[times.length >> 1]! });
       } catch (error) {
         failure = error;
         // A variant that does not compile on this adapter is simply not chosen.

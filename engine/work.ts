@@ -106,7 +106,7 @@ export const uniformBytes = (program: Program): number => Math.ceil((program.uni
 /** Writes a call's uniforms into `view` at `offset`. */
 export function writeUniforms(view: DataView, offset: number, program: Program, values: readonly number[]): void {
   program.uniformNames.forEach((name, i) => {
-    const value = values[i] as number;
+    const value = values[i]!;
     const type = program.kernel.uniforms[name];
     if (type === "f32") view.setFloat32(offset + 4 * i, value, true);
     else if (type === "i32") view.setInt32(offset + 4 * i, value, true);

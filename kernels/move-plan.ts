@@ -116,7 +116,7 @@ const isIdle = (problem: PlaceProblem, i: number): boolean =>
 function mergeIdle({ shape, yShape, lo, step, ...rest }: PlaceProblem): PlaceProblem {
   const axes: { m: number; n: number; lo: number; step: number }[] = [];
   for (let i = 0; i < shape.length; i++) {
-    const own = { m: shape[i] as number, n: yShape[i] as number, lo: lo[i] as number, step: step[i] as number };
+    const own = { m: shape[i]!, n: yShape[i]!, lo: lo[i]!, step: step[i]! };
     const before = axes.at(-1);
     if (before && before.step === 1 && isIdle({ shape, yShape, lo, step, ...rest }, i)) {
       before.m *= own.m;
@@ -176,7 +176,7 @@ export function planConcat(
     const inputs = filled.slice(first, first + MAX_CONCAT);
     let end = 0;
     const ends = inputs.map((i) => {
-      end += lens[i] as number;
+      end += lens[i]!;
       return end / width;
     });
     launches.push({

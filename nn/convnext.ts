@@ -104,23 +104,23 @@ export class ConvNeXt extends Backbone {
       new LayerNorm(inputs, init, NORM),
       new Conv2d(inputs, outputs, init, { kernel: 2, stride: 2, padding: 0, bias: true }),
     ];
-    const first = new Conv2d(input[2], dims[0] as number, init, {
+    const first = new Conv2d(input[2], dims[0]!, init, {
       kernel: patch,
       stride: patch,
       padding: 0,
       bias: true,
     });
     this.layers = [
-      [first, new LayerNorm(dims[0] as number, init, NORM)],
+      [first, new LayerNorm(dims[0]!, init, NORM)],
       ...dims.flatMap((dim: number, i) => {
-        const blocks = Array.from({ length: depths[i] as number }, () => new ConvNeXtBlock(dim, init));
-        return i === 0 ? [blocks] : [down(dims[i - 1] as number, dim), blocks];
+        const blocks = Array.from({ length: depths[i]! }, () => new ConvNeXtBlock(dim, init));
+        return i === 0 ? [blocks] : [down(dims[i - 1]!, dim), blocks];
       }),
     ];
     const last = dims.at(-1) as number;
     this.classifier = [new LayerNorm(last, init, NORM), undefined, new Linear(last, classes, init)];
     this.stages = featureStages(
-      this.layers.map((_, i) => dims[i >> 1] as number),
+      this.layers.map((_, i) => dims[i >> 1]!),
       this.layers.map((_, i) => (i === 0 ? patch : i % 2 === 0 ? 2 : 1)),
     );
     this.input = input;
@@ -128,7 +128,7 @@ export class ConvNeXt extends Backbone {
   }
 
   stage(i: number, x: Tensor): Tensor {
-    const layers = this.layers[i] as readonly (Conv2d | LayerNorm | ConvNeXtBlock)[];
+    const layers = this.layers[i]!;
     return layers.reduce((y, layer) => layer.forward(y), x);
   }
 

@@ -74,13 +74,13 @@ export class EfficientNet extends Backbone {
     const widths = [32, ...B0.map(([, , , outputs]) => outputs)].map((channels) => roundChannels(channels * widthMult));
     const last = widths.at(-1) as number;
     this.layers = [
-      new ConvNorm(input[2], widths[0] as number, init, { kernel: 3, stride: stemStride, ...act }),
+      new ConvNorm(input[2], widths[0]!, init, { kernel: 3, stride: stemStride, ...act }),
       ...B0.map(([expansion, kernel, stride, , count], i) =>
         Array.from({ length: Math.ceil(count * depthMult) }, (_, b) => {
-          const inputs = widths[b === 0 ? i : i + 1] as number;
+          const inputs = widths[b === 0 ? i : i + 1]!;
           const squeeze = { channels: Math.max(1, Math.floor(inputs / 4)), inner: "silu", gate: "sigmoid" } as const;
           const expanded = roundChannels(inputs * expansion);
-          const outputs = widths[i + 1] as number;
+          const outputs = widths[i + 1]!;
           const shape = { inputs, expanded, outputs, kernel, stride: b === 0 ? stride : 1, squeeze };
           return new InvertedResidual({ ...shape, ...act }, init);
         }),
@@ -94,7 +94,7 @@ export class EfficientNet extends Backbone {
   }
 
   stage(i: number, x: Tensor, mode: Mode): Tensor {
-    const layer = this.layers[i] as ConvNorm | readonly InvertedResidual[];
+    const layer = this.layers[i]!;
     return layer instanceof ConvNorm ? layer.forward(x, mode) : layer.reduce((y, block) => block.forward(y, mode), x);
   }
 

@@ -117,7 +117,7 @@ export class Init {
     for (let call = 1; values.some(isOutside); call++) {
       const again = randomNormal(n, { ...key, call });
       values.forEach((z, i) => {
-        if (isOutside(z)) values[i] = again[i] as number;
+        if (isOutside(z)) values[i] = again[i]!;
       });
     }
     return this.parameter(

@@ -262,7 +262,7 @@ export class PatchEmbed extends Module {
 
   forward(x: Tensor): Tensor {
     const map = this.proj.forward(x);
-    return reshape(map, [map.shape[0] as number, -1, this.#dim]);
+    return reshape(map, [map.shape[0]!, -1, this.#dim]);
   }
 }
 

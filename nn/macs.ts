@@ -23,14 +23,14 @@ function macsOf({ name, inputs, outputs, attrs }: TracedOp): number {
     case "conv2d":
       return out * numel(w.slice(0, 3));
     case "linear":
-      return out * (w[0] as number);
+      return out * w[0]!;
     case "matmul":
       return out * (x.at((attrs as { readonly ta: boolean }).ta && x.length > 1 ? -2 : -1) as number);
     // Scores and mixture: each output element costs a product with every key, twice.
     case "scaledDotProductAttention":
-      return 2 * out * (w[2] as number);
+      return 2 * out * w[2]!;
     case "qkvAttention":
-      return 2 * out * (x[1] as number);
+      return 2 * out * x[1]!;
     default:
       return 0;
   }

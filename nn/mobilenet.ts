@@ -92,7 +92,7 @@ export class MobileNetV3 extends Backbone {
       const squeeze = squeezes
         ? ({ channels: roundChannels(Math.floor(expanded / 4)), inner: "relu", gate: "hardsigmoid" } as const)
         : undefined;
-      const [inputs, outputs] = [widths[i] as number, widths[i + 1] as number];
+      const [inputs, outputs] = [widths[i]!, widths[i + 1]!];
       return new InvertedResidual({ inputs, expanded, outputs, kernel, stride, activation, norm, squeeze }, init);
     });
     const last = widths.at(-1) as number;
@@ -110,7 +110,7 @@ export class MobileNetV3 extends Backbone {
   }
 
   stage(i: number, x: Tensor, mode: Mode): Tensor {
-    return (this.layers[i] as ConvNorm | InvertedResidual).forward(x, mode);
+    return this.layers[i]!.forward(x, mode);
   }
 
   classify(features: Tensor): Tensor {

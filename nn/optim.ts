@@ -125,7 +125,7 @@ export class Adam extends Optimizer {
     const [beta2, eps] = [this.#beta2, this.#eps];
     const now = advanceStep({ hyper, lr, step: this.#step }, { beta2 });
     parts.forEach((on, i) => {
-      const [m, v] = [this.#m[i] as Tensor, this.#v[i] as Tensor];
+      const [m, v] = [this.#m[i]!, this.#v[i]!];
       adamStep({ ...on, m, v, top: this.#top?.[i], now }, { beta2, eps, weightDecay, decoupled });
     });
     now.dispose();
@@ -185,7 +185,7 @@ export class RMSprop extends Optimizer {
   protected override update(parts: readonly StepTensors[], lr: Tensor): void {
     const { momentum, weightDecay } = this;
     parts.forEach((on, i) => {
-      const memory = { v: this.#v[i] as Tensor, m: this.#m?.[i], q: this.#q?.[i] };
+      const memory = { v: this.#v[i]!, m: this.#m?.[i], q: this.#q?.[i] };
       rmspropStep({ ...on, ...memory, lr }, { ...this.#options, momentum, weightDecay });
     });
   }
@@ -247,7 +247,7 @@ export class EMA {
   /** Moves the averages towards the source. */
   update(): void {
     this.averages.forEach((average, i) => {
-      emaStep({ average, values: this.#source[i] as Tensor, hyper: this.#hyper });
+      emaStep({ average, values: this.#source[i]!, hyper: this.#hyper });
     });
   }
 

@@ -194,7 +194,7 @@ export abstract class Optimizer {
   }
 
   get #device(): Device {
-    return (this.flat.parts[0] as FlatPart).values.device;
+    return this.flat.parts[0]!.values.device;
   }
 
   #remember(name: string, made: Tensor): Tensor {

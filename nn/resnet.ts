@@ -209,7 +209,7 @@ export class CifarResNet extends Backbone {
 
   stage(i: number, x: Tensor, mode: Mode): Tensor {
     const start = i === 0 ? this.bn1.forward(this.conv1.forward(x), mode, { activation: "relu" }) : x;
-    const blocks = [this.layer1, this.layer2, this.layer3][i] as readonly BasicBlock[];
+    const blocks = [this.layer1, this.layer2, this.layer3][i]!;
     return blocks.reduce((features, block) => block.forward(features, mode), start);
   }
 
@@ -287,9 +287,9 @@ export class ImageNetResNet extends Backbone {
     const init = new Init({ seed, scheme: "he", device });
     const widths = [64, 128, 256, 512].map((width) => width * layout.wide);
     const stage = (i: number): ResidualBlock[] => {
-      const outputs = widths[i] as number;
-      return Array.from({ length: layout.counts[i] as number }, (_, b) => {
-        const inputs = b > 0 ? outputs : i === 0 ? 64 : (widths[i - 1] as number);
+      const outputs = widths[i]!;
+      return Array.from({ length: layout.counts[i]! }, (_, b) => {
+        const inputs = b > 0 ? outputs : i === 0 ? 64 : widths[i - 1]!;
         const stride = b === 0 && i > 0 ? 2 : 1;
         return layout.wide === 4
           ? new Bottleneck(inputs, outputs, init, { stride })
@@ -303,7 +303,7 @@ export class ImageNetResNet extends Backbone {
     this.layer2 = stage(1);
     this.layer3 = stage(2);
     this.layer4 = stage(3);
-    this.fc = new Linear(widths[3] as number, classes, init);
+    this.fc = new Linear(widths[3]!, classes, init);
     this.stages = widths.map((channels, i) => ({
       name: `stage${i + 1}`,
       channels,
@@ -316,7 +316,7 @@ export class ImageNetResNet extends Backbone {
 
   stage(i: number, x: Tensor, mode: Mode): Tensor {
     const start = i === 0 ? this.#stem(x, mode) : x;
-    const blocks = [this.layer1, this.layer2, this.layer3, this.layer4][i] as readonly ResidualBlock[];
+    const blocks = [this.layer1, this.layer2, this.layer3, this.layer4][i]!;
     return blocks.reduce((features, block) => block.forward(features, mode), start);
   }
 

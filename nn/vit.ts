@@ -159,14 +159,14 @@ export class VisionTransformer extends Backbone {
   /** Tokens [B, 1 + patches, D] of images: class token, patches, positions. */
   embed(x: Tensor): Tensor {
     const [, , dim] = this.clsToken.shape as readonly [number, number, number];
-    const tokens = concat([expand(this.clsToken, [x.shape[0] as number, 1, dim]), this.patchEmbed.forward(x)], {
+    const tokens = concat([expand(this.clsToken, [x.shape[0]!, 1, dim]), this.patchEmbed.forward(x)], {
       dim: 1,
     });
     return add(tokens, this.posEmbed);
   }
 
   stage(i: number, x: Tensor): Tensor {
-    const from = i === 0 ? 0 : (this.#ends[i - 1] as number);
+    const from = i === 0 ? 0 : this.#ends[i - 1]!;
     const tokens = i === 0 ? this.embed(x) : x;
     return this.blocks.slice(from, this.#ends[i]).reduce((features, block) => block.forward(features), tokens);
   }

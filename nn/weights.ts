@@ -27,18 +27,18 @@ const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${l
 /** Transposes host data by `order` (output axis i is input axis order[i]). */
 function permuteHost({ shape, data }: StateTensor, order: readonly number[]): StateTensor {
   const strides = shape.map((_, i) => numel(shape.slice(i + 1)));
-  const out = order.map((axis) => shape[axis] as number);
-  const steps = order.map((axis) => strides[axis] as number);
+  const out = order.map((axis) => shape[axis]!);
+  const steps = order.map((axis) => strides[axis]!);
   const result = new Float32Array(data.length);
   const at = new Array<number>(out.length).fill(0);
   let source = 0;
   for (let i = 0; i < result.length; i++) {
-    result[i] = data[source] as number;
+    result[i] = data[source]!;
     for (let axis = out.length - 1; axis >= 0; axis--) {
-      at[axis] = (at[axis] as number) + 1;
-      source += steps[axis] as number;
-      if ((at[axis] as number) < (out[axis] as number)) break;
-      source -= (steps[axis] as number) * (out[axis] as number);
+      at[axis] = at[axis]! + 1;
+      source += steps[axis]!;
+      if (at[axis]! < out[axis]!) break;
+      source -= steps[axis]! * out[axis]!;
       at[axis] = 0;
     }
   }
@@ -82,8 +82,7 @@ function reportInFile(report: LoadReport, files: ReadonlyMap<string, string>, re
   // A file that uses none of the renamed names would not use them for what it lacks.
   const isRenamed = [...files.values()].some((name) => renames.fromFile(name) !== name);
   const name = (ours: string) => files.get(ours) ?? toTorchName(ours, isRenamed ? renames : SAME);
-  const shape = (ours: string, found: Shape) =>
-    axesInTorch(ours, found.length)?.map((axis) => found[axis] as number) ?? found;
+  const shape = (ours: string, found: Shape) => axesInTorch(ours, found.length)?.map((axis) => found[axis]!) ?? found;
   return {
     missing: report.missing.map(name),
     unexpected: report.unexpected.map(name),

@@ -1,4 +1,4 @@
-// `npm run check`: types, lint and format, what nothing uses, import boundaries. Any warning fails.
+// `npm run check`: types, lint and format, what nothing uses, import boundaries, house style. Any warning fails.
 
 import { spawnSync } from "node:child_process";
 import { bootstrap } from "./bootstrap.mjs";
@@ -10,6 +10,7 @@ const steps = [
   ["lint and format", "node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings"],
   ["unused files, exports and dependencies", KNIP],
   ["import boundaries", "--import", "tsx", "test/run.ts", "boundaries"],
+  ["house style", "--import", "tsx", "test/run.ts", "style.test"],
 ];
 for (const [name = "", ...args] of steps) {
   console.log(`== ${name}`);

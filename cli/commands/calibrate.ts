@@ -257,12 +257,13 @@ function pickChosen<Flag extends keyof Choices>(chosen: Choices, flags: readonly
 function budgetGoal(values: Partial<Record<(typeof goalFlags)[number], string>>): BudgetGoal {
   const { accuracy, cost, milliseconds, budget } = values;
   const given = goalFlags.filter((flag) => values[flag] !== undefined).join(", ");
-  if (given === "accuracy") return { accuracy: numberFlag("calibrate", "accuracy", accuracy!) };
-  if (given === "cost") return { cost: numberFlag("calibrate", "cost", cost!) };
-  if (given === "milliseconds, budget") {
+  if (accuracy !== undefined && given === "accuracy")
+    return { accuracy: numberFlag("calibrate", "accuracy", accuracy) };
+  if (cost !== undefined && given === "cost") return { cost: numberFlag("calibrate", "cost", cost) };
+  if (milliseconds !== undefined && budget !== undefined && given === "milliseconds, budget") {
     return {
-      milliseconds: milliseconds!.split(",").map((text) => numberFlag("calibrate", "milliseconds", text)),
-      budget: numberFlag("calibrate", "budget", budget!),
+      milliseconds: milliseconds.split(",").map((text) => numberFlag("calibrate", "milliseconds", text)),
+      budget: numberFlag("calibrate", "budget", budget),
     };
   }
   throw new SortieError(

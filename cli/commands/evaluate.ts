@@ -96,7 +96,7 @@ export function findings(
   const { result, scaling, request } = file ?? {};
   const source = scaling ? applyScaling(raw, scaling) : raw;
   const score = result?.ok ? result.score : request?.score;
-  if (result?.ok && !anyOrigin) checkOrigin(chosen!, result.origin, source, HINTS);
+  if (chosen !== undefined && result?.ok && !anyOrigin) checkOrigin(chosen, result.origin, source, HINTS);
   return {
     names: exitNames(raw.exits, folder),
     metrics: evaluate(raw, { resamples, ...(scaling && { scaling }) }),
@@ -196,27 +196,33 @@ function metricLines({ samples, exits, overthinking }: Evaluation, names: readon
         names[j]!,
         columns.map((name) => number(exit[name])),
       ),
-      ...(intervals ? (["lower", "upper"] as const) : []).map((end) =>
-        line(
-          end,
-          columns.map((name) => number(intervals![name][end])),
-        ),
+      ...(["lower", "upper"] as const).flatMap((end) =>
+        intervals
+          ? line(
+              end,
+              columns.map((name) => number(intervals[name][end])),
+            )
+          : [],
       ),
     ]),
     `overthinking: ${percent(overthinking.wasteful)} wasteful, ${percent(overthinking.destructive)} destructive`,
   ];
 }
 
+/** That of the last exit, which the full network answers at. */
+export const fullAccuracy = ({ exits }: Evaluation): number => exits[exits.length - 1]!.accuracy;
+
 /** What is promised, and what the policy does, if there is one. */
 function policyLines({ names, metrics, source, file, policy }: Findings): readonly string[] {
   if (!file) return [];
-  const full = percent(metrics.exits.at(-1)!.accuracy);
+  const full = percent(fullAccuracy(metrics));
   if (!policy) {
     return [explain(file.result), `the policy refuses: every sample runs the full network (accuracy ${full})`];
   }
   const { accuracy, cost, exitRisk, earlyRisk } = policy.intervals;
-  const lines = Array.from(policy.fractions, (share, j) => {
-    const risk = share > 0 ? `, error ${percent(policy.exitRisk[j]!)} ${interval(exitRisk[j]!)}` : "";
+  const lines = exitRisk.map((range, j) => {
+    const share = policy.fractions[j]!;
+    const risk = share > 0 ? `, error ${percent(policy.exitRisk[j]!)} ${interval(range)}` : "";
     return `  ${names[j]}: ${percent(share)} leave${risk}`;
   });
   return [

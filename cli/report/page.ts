@@ -1,7 +1,7 @@
 // The report as one HTML page: sections from findings, and from a run where there is one. No script, no network.
 
 import { explain } from "../../calibration/index.ts";
-import type { Findings } from "../commands/evaluate.ts";
+import { type Findings, fullAccuracy } from "../commands/evaluate.ts";
 import { percent } from "../format.ts";
 import { escapeHtml, section, table } from "./html.ts";
 import { STYLE } from "./page-style.ts";
@@ -50,19 +50,18 @@ ${runSection(content)}
 
 function tiles({ found, run }: Content): string {
   const { metrics, policy, scored } = found;
-  const { exits, overthinking } = metrics;
-  const { samples } = scored;
-  const last = percent(exits.at(-1)!.accuracy);
+  const { samples, exits: nExits } = scored;
+  const last = percent(fullAccuracy(metrics));
   const shown: [string, string, string][] = policy
     ? [
         [percent(policy.accuracy), "accuracy with early exits", `${last} without`],
         [percent(policy.cost), `of the full network's ${unitOf(run)}`, "on average"],
-        [percent(1 - policy.fractions.at(-1)!), "leave early", `of ${samples} test images`],
+        [percent(1 - policy.fractions[nExits - 1]!), "leave early", `of ${samples} test images`],
         [percent(policy.earlyRisk), "of early answers are wrong", "on the test images"],
       ]
     : [
         [last, "accuracy of the last exit", `on ${samples} test images`],
-        [percent(overthinking.oracleAccuracy), "accuracy of the oracle", "the first right exit"],
+        [percent(metrics.overthinking.oracleAccuracy), "accuracy of the oracle", "the first right exit"],
       ];
   const tile = ([value, what, more]: [string, string, string]) =>
     `<div class="tile"><b>${value}</b><span>${what}</span><small>${more}</small></div>`;

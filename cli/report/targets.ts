@@ -30,6 +30,8 @@ interface TargetPoint {
 
 /** A policy's rule under many targets. */
 export interface TargetSweep {
+  /** What the policy was calibrated by. */
+  readonly method: string;
   /** The policy's own target. */
   readonly alpha: number;
   /** The promised risk, in few words and as a sentence goes on. */
@@ -103,7 +105,7 @@ export function sweepTargets(
     };
   });
   const { what, meaning } = promised;
-  return { alpha: result.alpha, risk: { what, meaning }, holds: whenItHolds(result), points };
+  return { method: result.method, alpha: result.alpha, risk: { what, meaning }, holds: whenItHolds(result), points };
 }
 
 /** Around the policy's target; where that was refused, around the smallest that may not be, so that something is to be seen. */

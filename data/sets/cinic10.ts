@@ -64,7 +64,7 @@ export async function cinic10(options: Cinic10Options = {}): Promise<Splits> {
     test: await listPart(root, "test"),
   };
   const firstIds = { train: 0, valid: lists.train.length, test: lists.train.length + lists.valid.length };
-  const pick = (part: Part, counts: Record<string, number>) =>
+  const pick = <Name extends string>(part: Part, counts: Record<Name, number>) =>
     splitIndices(`cinic10: ${part}`, lists[part].length, counts, { order: "shuffled", seed });
   const load = async (part: Part, split: string, indices: Int32Array) => {
     const images = await loadImages(lists[part], indices, split, firstIds[part]);
@@ -76,10 +76,10 @@ export async function cinic10(options: Cinic10Options = {}): Promise<Splits> {
   const test = options.test ?? lists.test.length;
   const held = pick("valid", { validation, calibration });
   return checkSplits("cinic10", {
-    train: await load("train", "train", pick("train", { train })["train"]!),
-    validation: await load("valid", "validation", held["validation"]!),
-    calibration: await load("valid", "calibration", held["calibration"]!),
-    test: await load("test", "test", pick("test", { test })["test"]!),
+    train: await load("train", "train", pick("train", { train }).train),
+    validation: await load("valid", "validation", held.validation),
+    calibration: await load("valid", "calibration", held.calibration),
+    test: await load("test", "test", pick("test", { test }).test),
     protocol:
       `${train} of the official training samples, ${validation} validation and ${calibration} calibration samples of the ` +
       `official validation set, ${test} of the official test samples (by seed ${seed})`,
@@ -120,8 +120,8 @@ async function loadImages(
 ): Promise<Dataset> {
   const pixels = SIZE * SIZE * 3;
   const images = new Uint8Array(indices.length * pixels);
-  for (const [i, index] of indices.entries()) {
-    const { path } = list[index]!;
+  const chosen = Array.from(indices, (index) => list[index]!);
+  for (const [i, { path }] of chosen.entries()) {
     const { width, height, data } = decodePng(await readBytes(path), { file: path, channels: 3 });
     ensure(
       width === SIZE && height === SIZE,
@@ -132,7 +132,7 @@ async function loadImages(
   }
   return createDataset({
     images,
-    labels: indices.map((index) => list[index]!.label),
+    labels: Int32Array.from(chosen, ({ label }) => label),
     ids: indices.map((index) => firstId + index),
     shape: [SIZE, SIZE, 3],
     classes: CIFAR10_CLASSES,

@@ -118,13 +118,17 @@ async function openArrays(path: string, options: UnpackOptions): Promise<(name: 
   const files = await node("node:fs/promises")
     .readdir(path)
     .catch(() => undefined);
-  const archive = files ? undefined : openNpz(await readBytes(path), path, { maxBytes: options.maxBytes });
-  const names = archive?.names ?? files!.filter((file) => file.endsWith(".npy")).map((file) => file.slice(0, -4));
+  const ofFolder = async (name: string) => {
+    const file = node("node:path").join(path, `${name}.npy`);
+    return decodeNpy(await readBytes(file), file);
+  };
+  const { names, get } = files
+    ? { names: files.filter((file) => file.endsWith(".npy")).map((file) => file.slice(0, -4)), get: ofFolder }
+    : openNpz(await readBytes(path), path, { maxBytes: options.maxBytes });
   return async (name) => {
     const list = names.join(", ") || "none";
     ensure(names.includes(name), () => `npz: ${path} must have the array "${name}"; got ${list}.`, { file: path });
-    const file = node("node:path").join(path, `${name}.npy`);
-    return archive ? archive.get(name) : decodeNpy(await readBytes(file), file);
+    return get(name);
   };
 }
 

@@ -45,30 +45,40 @@ export function assignBlocks(
   const columns = Math.ceil(width / block);
   const blockOf = (p: number): number =>
     Math.floor(Math.floor(p / width) / block) * columns + Math.floor((p % width) / block);
-  const counts: Map<number, number>[] = Array.from({ length: Math.ceil(height / block) * columns }, () => new Map());
-  const totals = new Map<number, number>();
+  const counts = Array.from({ length: Math.ceil(height / block) * columns }, () => new Counts());
+  const totals = new Counts();
   truth.forEach((label, p) => {
     if (label === 0) return;
-    const held = counts[blockOf(p)]!;
-    held.set(label, (held.get(label) ?? 0) + 1);
-    totals.set(label, (totals.get(label) ?? 0) + 1);
+    counts[blockOf(p)]!.add(label, 1);
+    totals.add(label, 1);
   });
-  const lacking = PART_NAMES.map((name) => new Map([...totals].map(([label, total]) => [label, shares[name] * total])));
-  // In a drawn order; a class counts by its rarity, so that its few blocks are shared out with care.
-  const weightOf = (held: Map<number, number>): number =>
-    [...held].reduce((sum, [label, count]) => sum + count / totals.get(label)!, 0);
-  const order = [...shuffledOrder(counts.length, new Stream(seed, "scene-blocks"))].sort(
-    (a, b) => weightOf(counts[b]!) - weightOf(counts[a]!),
+  const lacking = PART_NAMES.map(
+    (name) => new Counts([...totals].map(([label, total]) => [label, shares[name] * total])),
   );
-  const partOf = new Int8Array(counts.length).fill(NO_PART);
-  for (const index of order) {
+  // A class counts by its rarity, so that its few blocks are shared out with care.
+  const weightOf = (held: Counts, most: (label: number, count: number) => number): number =>
+    [...held].reduce((sum, [label, count]) => sum + most(label, count) / totals.of(label), 0);
+  const drawn = Array.from(shuffledOrder(counts.length, new Stream(seed, "scene-blocks")), (index) => {
     const held = counts[index]!;
-    const gains = lacking.map((lack) =>
-      [...held].reduce((sum, [label, count]) => sum + Math.min(count, lack.get(label)!) / totals.get(label)!, 0),
-    );
+    return { index, held, weight: weightOf(held, (_, count) => count) };
+  });
+  const partOf = new Int8Array(counts.length).fill(NO_PART);
+  for (const { index, held } of drawn.sort((a, b) => b.weight - a.weight)) {
+    const gains = lacking.map((lack) => weightOf(held, (label, count) => Math.min(count, lack.of(label))));
     const part = gains.indexOf(Math.max(...gains));
     partOf[index] = part;
-    for (const [label, count] of held) lacking[part]!.set(label, lacking[part]!.get(label)! - count);
+    for (const [label, count] of held) lacking[part]!.add(label, -count);
   }
   return Int8Array.from(truth, (_, p) => partOf[blockOf(p)]!);
+}
+
+/** How many pixels each class has; 0 where nothing was counted. */
+class Counts extends Map<number, number> {
+  of(label: number): number {
+    return this.get(label) ?? 0;
+  }
+
+  add(label: number, n: number): void {
+    this.set(label, this.of(label) + n);
+  }
 }

@@ -68,7 +68,7 @@ export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) 
     },
     run: ({ inputs, outputs, attrs: { numbers, dtype, signed } }) => {
       const expr = isFloat(dtype) || integer === null ? y : integer;
-      const values = operands.map((operand, i) => inputs[operand] ?? (numbers[i] as number));
+      const values = operands.map((operand, i) => inputs[operand] ?? numbers[i]!);
       const [suffix, text] = signed < 0 ? ["int", expr] : [operands[signed], comparedWithSign(expr, operands, signed)];
       launch(
         name,
@@ -89,7 +89,7 @@ export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) 
             if (what === "g") return g;
             return at.attrs.numbers[operands.indexOf(what)] ?? at.value(what);
           });
-          const again = at.express?.(expr, Object.fromEntries(used.map((what, k) => [what, values[k] as Operand])));
+          const again = at.express?.(expr, Object.fromEntries(used.map((what, k) => [what, values[k]!])));
           if (again) return again;
           const target = at.described("y");
           const result = empty(target.shape, { dtype: target.dtype, device: g.device });
@@ -129,7 +129,7 @@ export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) 
 
 /** A comparison in u32 where operand `signed` may be negative: then the answer is that of -1 and 0. */
 function comparedWithSign(expr: string, operands: readonly string[], signed: number): string {
-  const own = operands[signed] as string;
+  const own = operands[signed]!;
   const constant = expr.replace(/\w+/g, (word) => (operands.includes(word) ? (word === own ? "-1" : "0") : word));
   return `select((${expr}), B((${constant})), (${own} > T(0x7fffffff)))`;
 }
@@ -176,11 +176,7 @@ function layoutOf(shapes: readonly (Shape | undefined)[], out: Shape) {
   const extent = collapsed.shape.at(-1) ?? 1;
   const inner = shapes
     .map((shape, k) =>
-      shape === undefined
-        ? "s"
-        : collapsed.shape.length === 0 || ((strides[k] as number[]).at(-1) as number) === 1
-          ? "1"
-          : "0",
+      shape === undefined ? "s" : collapsed.shape.length === 0 || (strides[k]!.at(-1) as number) === 1 ? "1" : "0",
     )
     .join("");
   const rank = collapsed.shape.length <= 1 ? 0 : collapsed.shape.length;

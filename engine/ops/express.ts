@@ -110,7 +110,7 @@ export function express(text: string, operands: Readonly<Record<string, Real>>):
     return undefined;
   let at = 0;
   const term = (): Value => {
-    const token = tokens[at++] as string;
+    const token = tokens[at++]!;
     if (token === "-") return neg(term() as Real);
     if (token === "(") {
       const value = level(0);
@@ -124,7 +124,7 @@ export function express(text: string, operands: Readonly<Record<string, Real>>):
         args.push(level(0));
       }
       at += 1;
-      return (FUNCTIONS[token] as (...args: Value[]) => Value)(...args);
+      return (FUNCTIONS as Readonly<Record<string, (...args: Value[]) => Value>>)[token]!(...args);
     }
     return operands[token] ?? Number(token);
   };
@@ -132,7 +132,7 @@ export function express(text: string, operands: Readonly<Record<string, Real>>):
     const known = OPERATORS[i];
     if (!known) return term();
     let value = level(i + 1);
-    for (let op = known[tokens[at] as string]; op; op = known[tokens[at] as string]) {
+    for (let op = known[tokens[at]!]; op; op = known[tokens[at]!]) {
       at += 1;
       value = op(value as never, level(i + 1) as never);
     }

@@ -46,7 +46,7 @@ function rowsOf(shape: Shape, axis: number, count: number) {
   const width: 1 | 4 = inner > 0 && inner % 4 === 0 ? 4 : 1;
   return {
     width,
-    dims: { outer: numel(shape.slice(0, axis)), rows: shape[axis] as number, count, inner: inner / width },
+    dims: { outer: numel(shape.slice(0, axis)), rows: shape[axis]!, count, inner: inner / width },
   };
 }
 
@@ -113,7 +113,7 @@ export const indexSelect = positional(
     const { dim = 0 } = readOptions("indexSelect", options, INDEX);
     checkTensors("indexSelect", { x, index });
     const axis = normalizeAxis("indexSelect", dim, x.rank);
-    checkRange("indexSelect", "the index", index, x.shape[axis] as number);
+    checkRange("indexSelect", "the index", index, x.shape[axis]!);
     return indexSelectOp({ x, index }, { axis });
   },
 );
@@ -126,9 +126,9 @@ export const embedding = positional("embedding(weight, index)", (weight: Tensor,
       `embedding: the weight must have shape [V, D]; got ${describe(weight)} for an index ${describe(index)}.`,
     );
   }
-  checkRange("embedding", "the index", index, weight.shape[0] as number);
+  checkRange("embedding", "the index", index, weight.shape[0]!);
   const rows = embeddingOp({ x: weight, index: reshape(index, [index.size]) }, { axis: 0 });
-  return reshape(rows, [...index.shape, weight.shape[1] as number]);
+  return reshape(rows, [...index.shape, weight.shape[1]!]);
 });
 
 const gatherGradient: PickedGradient = single(
@@ -140,8 +140,8 @@ const gatherGradient: PickedGradient = single(
       const steps = strides(index.shape);
       const dims = {
         size: numel(shape),
-        count: index.shape[axis] as number,
-        stride: steps[axis] as number,
+        count: index.shape[axis]!,
+        stride: steps[axis]!,
         axis,
         ...numberedDims("n", shape, 1),
         ...numberedDims("m", index.shape, 1),
@@ -159,8 +159,7 @@ const gatherOp = single(
     name: "gather",
     operands: { x: "any", index: "index" },
     infer: ({ x, index }, { axis }: RowsAttrs) => {
-      const fits =
-        index.rank === x.rank && index.shape.every((extent, i) => i === axis || extent <= (x.shape[i] as number));
+      const fits = index.rank === x.rank && index.shape.every((extent, i) => i === axis || extent <= x.shape[i]!);
       if (!fits || x.rank > MAX_AXES) {
         throw new ShapeError(
           `gather: the index must have the rank of x (at most ${MAX_AXES}), and no larger extent but along axis ${axis}; got ${describe(x)} by ${describe(index)}.`,
@@ -174,14 +173,14 @@ const gatherOp = single(
       const merged = collapse(index.shape, [steps.with(axis, 0)]);
       const dims = {
         size: index.size,
-        rows: x.shape[axis] as number,
-        stride: steps[axis] as number,
+        rows: x.shape[axis]!,
+        stride: steps[axis]!,
         missing: missingBits(x.dtype),
         ...numberedDims("n", merged.shape, 1),
-        ...numberedDims("s", merged.strides[0] as number[], 0),
+        ...numberedDims("s", merged.strides[0]!, 0),
       };
       const spec = { unit: unitOf(storageType(x.dtype)), rank: merged.shape.length };
-      const rows = axis > 0 && index.shape[0] === x.shape[0] ? (x.shape[0] as number) : 0;
+      const rows = axis > 0 && index.shape[0] === x.shape[0] ? x.shape[0]! : 0;
       dispatch(gatherElements, spec, { x, index, y }, dims, { rows });
     },
     saves: ["index"],
@@ -206,7 +205,7 @@ export const gather = positional(
     const { dim = 0 } = readOptions("gather", options, INDEX);
     checkTensors("gather", { x, index });
     const axis = normalizeAxis("gather", dim, x.rank);
-    checkRange("gather", "the index", index, x.shape[axis] as number);
+    checkRange("gather", "the index", index, x.shape[axis]!);
     return gatherOp({ x, index }, { axis });
   },
 );

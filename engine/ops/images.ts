@@ -65,7 +65,7 @@ export const normaliseImages = positional(
     if (flips && (flips.rank !== 1 || flips.size !== batch || (flips.dtype !== "bool" && flips.dtype !== "u32"))) {
       throw new ShapeError(`${name}: flips must be bool [${batch}]; got ${describe(flips)}.`);
     }
-    const affine = mean.flatMap((m, c) => [1 / (255 * (std[c] as number)), -m / (std[c] as number)]);
+    const affine = mean.flatMap((m, c) => [1 / (255 * std[c]!), -m / std[c]!]);
     const factors = tensor(Float32Array.from(affine), { device: bytes.device });
     const y = op({ bytes, affine: factors, flips }, { shape });
     factors.dispose();

@@ -77,7 +77,7 @@ function planMatmul(a: Shape, b: Shape, { ta, tb }: MatmulAttrs): Plan {
     broadcastStrides(lead[1], shape).map((s) => s * n * k),
   ];
   const merged = collapse(shape, steps);
-  return { m, n, k, batch: merged.shape, a: merged.strides[0] as number[], b: merged.strides[1] as number[] };
+  return { m, n, k, batch: merged.shape, a: merged.strides[0]!, b: merged.strides[1]! };
 }
 
 function checkOperands(a: Described, b: Described): void {
@@ -232,7 +232,7 @@ export const matmul = positional(
     const isFlat = !ta && left.rank > 2 && right.rank === 2;
     const rows = isFlat ? reshape(left, [numel(left.shape.slice(0, -1)), ka]) : left;
     const y = product(rows, right, ta, tb);
-    const shape = isFlat ? [...left.shape.slice(0, -1), y.shape[1] as number] : y.shape;
+    const shape = isFlat ? [...left.shape.slice(0, -1), y.shape[1]!] : y.shape;
     const dropped = [
       ...shape.slice(0, -2),
       ...(a.rank > 1 ? shape.slice(-2, -1) : []),
@@ -269,9 +269,8 @@ const linearOp = (isActivated: boolean) =>
         const flat = reshape(inner, [numel(shape.slice(0, -1)), inner.shape.at(-1) as number]);
         return {
           x: () => reshape(product(flat, at.value("weight"), false, true), shape),
-          weight: () =>
-            product(reshape(at.value("x"), [flat.shape[0] as number, shape.at(-1) as number]), flat, true, false),
-          bias: () => sumTo(flat, [flat.shape[1] as number]),
+          weight: () => product(reshape(at.value("x"), [flat.shape[0]!, shape.at(-1) as number]), flat, true, false),
+          bias: () => sumTo(flat, [flat.shape[1]!]),
           residual: residual === "after" ? g : inner,
         };
       },
@@ -293,7 +292,7 @@ export const linear = positional(
     if (x.rank === 0 || weight.rank !== 2) {
       throw new ShapeError(`linear: operands must be [.., in] x [in, out]; got ${describe(x)} x ${describe(weight)}.`);
     }
-    const [ka, kb] = [x.shape.at(-1) as number, weight.shape[0] as number];
+    const [ka, kb] = [x.shape.at(-1) as number, weight.shape[0]!];
     if (ka !== kb) throw new ShapeError(innerMessage("linear", x, weight, ka, kb));
     const inputs = { x, weight, bias, residual: options.residual };
     const attrs = fusedAttrs("linear", inputs, options);

@@ -136,7 +136,7 @@ interface GroupAttrs {
 }
 
 const groupSizes = ({ shape }: Described, groups: number) => {
-  const [samples, channels] = [shape[0] as number, shape.at(-1) as number];
+  const [samples, channels] = [shape[0]!, shape.at(-1) as number];
   return { samples, positions: numel(shape.slice(1, -1)), channels, groups };
 };
 

@@ -241,7 +241,7 @@ export const gradNorm = positional(
     if (normType !== 2 && normType !== "inf")
       throw new ArgumentError(`gradNorm: normType must be 2 or "inf"; got ${JSON.stringify(normType)}.`);
     if (!(maxNorm >= 0)) throw new ArgumentError(`gradNorm: maxNorm must be a number of at least 0; got ${maxNorm}.`);
-    const { device } = all[0] as Tensor;
+    const { device } = all[0]!;
     const specOf = (one: Tensor): NormSpec => ({ norm: normType === 2 ? "2" : "inf", width: widthOf(one) });
     const counts = all.map((one) => partialCount(one.size, specOf(one)));
     const count = counts.reduce((a, b) => a + b);
@@ -250,9 +250,9 @@ export const gradNorm = positional(
     let at = 0;
     all.forEach((one, i) => {
       dispatch(device, "gradNorm", normPartials, specOf(one), { g: one, partials }, { n: one.size, at });
-      at += counts[i] as number;
+      at += counts[i]!;
     });
-    dispatch(device, "gradNorm", clipCoefficient, specOf(all[0] as Tensor), { partials, clip }, { count, maxNorm });
+    dispatch(device, "gradNorm", clipCoefficient, specOf(all[0]!), { partials, clip }, { count, maxNorm });
     partials.dispose();
     return clip;
   },

@@ -70,7 +70,7 @@ export function pairOf(op: string, name: string, value: Pair, least: number): [n
   if (!Array.isArray(pair) || pair.length !== 2 || !pair.every((x) => Number.isInteger(x) && x >= least)) {
     throw new ArgumentError(`${op}: ${name} must be a whole number of at least ${least}, or two; got ${what(value)}.`);
   }
-  return [pair[0] as number, pair[1] as number];
+  return [pair[0]!, pair[1]!];
 }
 
 /** Batch, height, width and channels of an image tensor [B, H, W, C] or [H, W, C]. */

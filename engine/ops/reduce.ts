@@ -68,8 +68,7 @@ const keptShape = (shape: Shape, axes: readonly number[]): number[] =>
   shape.map((extent, i) => (axes.includes(i) ? 1 : extent));
 
 /** Number of elements that meet in one result. */
-const reducedCount = (shape: Shape, axes: readonly number[]): number =>
-  axes.reduce((n, axis) => n * (shape[axis] as number), 1);
+const reducedCount = (shape: Shape, axes: readonly number[]): number => axes.reduce((n, axis) => n * shape[axis]!, 1);
 
 /** Neighbouring axes of the same fate, merged; extents of 1 dropped. */
 function mergedAxes(shape: Shape, axes: readonly number[]): (StridedAxis & { readonly isReduced: boolean })[] {
@@ -79,7 +78,7 @@ function mergedAxes(shape: Shape, axes: readonly number[]): (StridedAxis & { rea
     if (extent === 1) return;
     const isReduced = axes.includes(i);
     const before = merged.at(-1);
-    const stride = steps[i] as number;
+    const stride = steps[i]!;
     if (before?.isReduced === isReduced) {
       before.extent *= extent;
       before.stride = stride;
@@ -96,7 +95,7 @@ function reduceInto(run: Launcher, op: ReduceOp, x: Tensor, y: Tensor, attrs: At
   const dtype = storageType(x.dtype);
   const traits = run.device.info;
   const merged = mergedAxes(x.shape, axes);
-  const rows = axes.includes(0) ? 0 : (x.shape[0] as number);
+  const rows = axes.includes(0) ? 0 : x.shape[0]!;
   const what = { op, dtype, correction, rows };
   let source = x;
   const chain = ({ spec, dims, scratchBytes }: ReduceStep): void => {
@@ -188,7 +187,7 @@ function gradient(
     return reshape(value, kept);
   });
   const names = Object.keys(values);
-  const again = at.express?.(expr, Object.fromEntries(names.map((name, i) => [name, operands[i] as Tensor | number])));
+  const again = at.express?.(expr, Object.fromEntries(names.map((name, i) => [name, operands[i]!])));
   if (again) return expand(again, shape);
   const device = (values.g as Tensor).device;
   const dx = empty(shape, { dtype, device });

@@ -81,10 +81,10 @@ const permuteOp = readingOp<{ readonly dims: readonly number[] }>(
   ({ shape }, { dims }) => {
     const own = strides(shape);
     return {
-      shape: dims.map((d) => shape[d] as number),
-      strides: dims.map((d) => own[d] as number),
+      shape: dims.map((d) => shape[d]!),
+      strides: dims.map((d) => own[d]!),
       offset: 0,
-      rows: dims[0] === 0 ? (shape[0] as number) : 0,
+      rows: dims[0] === 0 ? shape[0]! : 0,
     };
   },
   (g, _, { dims }) =>
@@ -105,11 +105,11 @@ export const permute = positional("permute(x, dims)", (x: Tensor, dims: readonly
     );
   }
   const moving = given.filter((d) => x.shape[d] !== 1);
-  const isOrdered = moving.every((d, i) => i === 0 || d > (moving[i - 1] as number));
+  const isOrdered = moving.every((d, i) => i === 0 || d > moving[i - 1]!);
   return isOrdered
     ? reshape(
         x,
-        given.map((d) => x.shape[d] as number),
+        given.map((d) => x.shape[d]!),
       )
     : permuteOp({ x }, { dims: given });
 });
@@ -127,9 +127,9 @@ const sliceOp = readingOp<{ readonly ranges: readonly Range[] }>(
     const own = strides(shape);
     return {
       shape: ranges.map(({ count }) => count),
-      strides: ranges.map(({ step }, i) => step * (own[i] as number)),
-      offset: ranges.reduce((sum, { start }, i) => sum + start * (own[i] as number), 0),
-      rows: isWhole(shape[0], ranges[0]) ? (shape[0] as number) : 0,
+      strides: ranges.map(({ step }, i) => step * own[i]!),
+      offset: ranges.reduce((sum, { start }, i) => sum + start * own[i]!, 0),
+      rows: isWhole(shape[0], ranges[0]) ? shape[0]! : 0,
     };
   },
   (g, { shape }, { ranges }) => {
@@ -182,8 +182,8 @@ const flipOp = readingOp<{ readonly axes: readonly number[] }>(
     return {
       shape,
       strides: own.map((step, i) => (axes.includes(i) ? -step : step)),
-      offset: axes.reduce((sum, axis) => sum + ((shape[axis] as number) - 1) * (own[axis] as number), 0),
-      rows: axes.includes(0) ? 0 : (shape[0] as number),
+      offset: axes.reduce((sum, axis) => sum + (shape[axis]! - 1) * own[axis]!, 0),
+      rows: axes.includes(0) ? 0 : shape[0]!,
     };
   },
   (g, _, { axes }) => flip(g, axes),
@@ -214,7 +214,7 @@ export const expand = positional("expand(x, shape)", (x: Tensor, shape: Shape): 
   checkTensors("expand", { x });
   checkList("expand", "the new shape", shape);
   const lead = shape.length - x.rank;
-  const full = shape.map((extent, i) => (extent === -1 && i >= lead ? (x.shape[i - lead] as number) : extent));
+  const full = shape.map((extent, i) => (extent === -1 && i >= lead ? x.shape[i - lead]! : extent));
   const fits =
     lead >= 0 &&
     full.every(
@@ -244,7 +244,7 @@ const placeOp: (inputs: { readonly x: Tensor }, attrs: Place) => Tensor = single
     infer: ({ x }, { shape }: Place) => ({ y: { shape, dtype: x.dtype } }),
     run: ({ inputs: { x }, outputs: { y }, attrs: { shape: yShape, lo, step, value }, dispatch }) => {
       const unit = unitOf(storageType(x.dtype));
-      const rows = x.shape[0] === yShape[0] && lo[0] === 0 && step[0] === 1 ? (x.shape[0] as number) : 0;
+      const rows = x.shape[0] === yShape[0] && lo[0] === 0 && step[0] === 1 ? x.shape[0]! : 0;
       const plan = planPlace({ unit, shape: x.shape, yShape, lo, step, valueBits: valueBits(value, x.dtype) });
       checkRank("pad", x, plan.spec.rank);
       dispatch(plan.kernel, plan.spec, { x, y }, plan.dims, { rows });
@@ -257,7 +257,7 @@ const placeOp: (inputs: { readonly x: Tensor }, attrs: Place) => Tensor = single
         if (step.every((by) => by === 1))
           return placeOp({ x: g }, { shape, lo: lo.map((by) => 0 - by), step, value: 0 });
         // Steps come from the gradient of a slice, which is what they pick again.
-        const ranges = shape.map((count, i) => ({ start: lo[i] as number, step: step[i] as number, count }));
+        const ranges = shape.map((count, i) => ({ start: lo[i]!, step: step[i]!, count }));
         return sliceOp({ x: g }, { ranges });
       },
     }),
@@ -285,9 +285,7 @@ export const pad = positional(
     }
     const isList =
       padding.length === x.rank && padding.every((pair) => pair.length === 2 && pair.every(Number.isInteger));
-    const shape = isList
-      ? x.shape.map((extent, i) => extent + (padding[i] as [number, number])[0] + (padding[i] as [number, number])[1])
-      : [];
+    const shape = isList ? x.shape.map((extent, i) => extent + padding[i]![0] + padding[i]![1]) : [];
     if (!isList || shape.some((extent) => extent < 0)) {
       const list = padding.map((pair) => `[${pair.join(", ")}]`).join(", ");
       throw new ShapeError(
@@ -321,7 +319,7 @@ const concatOp = single(
           );
         }
       }
-      const total = shapes.reduce((sum, shape) => sum + (shape[axis] as number), 0);
+      const total = shapes.reduce((sum, shape) => sum + shape[axis]!, 0);
       return { y: { shape: first.shape.with(axis, total), dtype: first.dtype } };
     },
     run: ({ inputs, outputs: { y }, attrs: { axis, shapes }, dispatch }) => {
@@ -337,7 +335,7 @@ const concatOp = single(
       let start = 0;
       const parts = shapes.map((shape, k) => {
         const own = start;
-        start += shape[axis] as number;
+        start += shape[axis]!;
         const ranges = shape.map((count, i) => ({ start: i === axis ? own : 0, step: 1, count }));
         return [k, () => sliceOp({ x: g }, { ranges })];
       });
@@ -371,7 +369,7 @@ function checkJoin(
     throw new ArgumentError(`${op}: a list of at least one tensor must be given; got ${got}.`);
   }
   checkTensors(op, { ...tensors });
-  return [(tensors as readonly Tensor[])[0] as Tensor, readOptions(op, options, JOIN).dim ?? 0];
+  return [(tensors as readonly Tensor[])[0]!, readOptions(op, options, JOIN).dim ?? 0];
 }
 
 const JOIN: Kinds<JoinOptions> = { dim: "number" };

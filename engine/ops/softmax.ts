@@ -26,7 +26,7 @@ interface Attrs {
 const nameOf = ({ log }: Attrs): string => (log ? "logSoftmax" : "softmax");
 
 function planOf(shape: Shape, { axis }: Attrs) {
-  return { outer: numel(shape.slice(0, axis)), len: shape[axis] as number, inner: numel(shape.slice(axis + 1)) };
+  return { outer: numel(shape.slice(0, axis)), len: shape[axis]!, inner: numel(shape.slice(axis + 1)) };
 }
 
 function specOf({ device, choose }: Launcher, x: Described, attrs: Attrs, pass: string): SoftmaxSpec {

@@ -100,7 +100,7 @@ async function recordStage(plan: Plan, j: number, before: Rows, count: Tensor): 
     exit: j,
     isLast: j === net.exits - 1,
     score,
-    temperature: plan.temperatures[j] as number,
+    temperature: plan.temperatures[j]!,
     rows: count,
   };
   const state = [results.answers, results.exits, results.scores];
@@ -111,7 +111,7 @@ async function recordStage(plan: Plan, j: number, before: Rows, count: Tensor): 
     noGrad(() => {
       const ids = indexSelect(before.ids, rows);
       const features = net.segment(j, indexSelect(before.features, rows), EVAL);
-      const stays = exitDecide(net.answer(j, features, EVAL), ids, plan.thresholds[j] as Tensor, results, options);
+      const stays = exitDecide(net.answer(j, features, EVAL), ids, plan.thresholds[j]!, results, options);
       outputs = { features, ids, stays };
       return outputs;
     }),
@@ -277,13 +277,13 @@ export class Classifier {
       const wanted = [results.answers, results.exits, results.scores];
       const looked = first === 0 && given.isStrange;
       const [answers, exits, scores, flags] = await read(looked ? [...wanted, looked] : wanted);
-      if (flags) strange = [...flags.keys()].filter((i) => i < n && (flags[i] as number) > 0);
+      if (flags) strange = [...flags.keys()].filter((i) => i < n && flags[i]! > 0);
       if (notFinite === "error") refuseStrange(strange);
       found.classes.set((answers as Int32Array).subarray(0, count), first);
       found.exits.set((exits as Int32Array).subarray(0, count), first);
       found.scores.set((scores as Float32Array).subarray(0, count), first);
     }
-    for (const [i, exit] of found.exits.entries()) found.macs[i] = this.#macs[exit] as number;
+    for (const [i, exit] of found.exits.entries()) found.macs[i] = this.#macs[exit]!;
     for (const i of strange) {
       found.classes[i] = found.exits[i] = -1;
       found.scores[i] = Number.NaN;

@@ -152,7 +152,7 @@ function takeTensor(images: Tensor, { device, input, batch }: ImageSite, wanted:
       "classify: images must be on the network's device; got some of another. Read them, and give the array.",
     );
   }
-  const size = images.shape[0] as number;
+  const size = images.shape[0]!;
   // At least one row more: a copy, of whole batches.
   const extra = batch - (size % batch);
   const { copy, isStrange } = scope(() =>

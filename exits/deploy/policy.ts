@@ -55,7 +55,7 @@ export async function readPolicy(
   const { policy, scaling = options.scaling } = partsOf(given, options.scaling);
   const [score, temperatures] = [scoreOf(policy), temperaturesOf(net, scaling)];
   const levels = thresholdsPerExit(policy.thresholds, net).map((values, j) => {
-    const temperature = temperatures[j] as number;
+    const temperature = temperatures[j]!;
     return values.map((value) => levelFrom(value, { score, classes: net.classes, temperature }));
   });
   // Reading all weights takes time: only where there is something to compare them with.
@@ -109,7 +109,7 @@ function temperaturesOf(net: MultiExit, scaling: Scaling | undefined): number[] 
   if (length !== net.exits)
     throw new ArgumentError(`deploy: scaling must hold one scaler per exit (${net.exits}); got ${length}.`);
   return scaling.scalers.map((scaler) => {
-    if (scaler.method === "temperature" && "parameters" in scaler) return scaler.parameters[0] as number;
+    if (scaler.method === "temperature" && "parameters" in scaler) return scaler.parameters[0]!;
     throw new ArgumentError(`deploy: scaling must be by temperature; got ${scaler.method}.`);
   });
 }

@@ -93,7 +93,7 @@ function resample(values: readonly number[], exits: number): number[] {
   return Array.from({ length: exits }, (_, j) => {
     const at = exits === 1 ? values.length - 1 : (j * (values.length - 1)) / (exits - 1);
     const below = Math.min(Math.floor(at), values.length - 2);
-    const [a, b] = [values[below] as number, values[below + 1] as number];
+    const [a, b] = [values[below]!, values[below + 1]!];
     return a + (b - a) * (at - below);
   });
 }
@@ -106,7 +106,7 @@ export function annealed(anneal: Anneal, at: Epoch): number[] {
   checkPerExit("annealed", "to", to, from.length);
   const { epoch, epochs } = at;
   const share = epochs === 1 ? 1 : (epoch - 1) / (epochs - 1);
-  return from.map((start, j) => start + ((to[j] as number) - start) * share);
+  return from.map((start, j) => start + (to[j]! - start) * share);
 }
 
 function endsOf(anneal: boolean | Anneal, exits: number): Anneal {

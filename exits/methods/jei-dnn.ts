@@ -98,7 +98,7 @@ export function exitStatistics(logits: Tensor): Tensor {
 
 /** P_j = max(0, min(g_j, 1 - sum_{k<j} g_k)), g_K = 1, of gates [N, K-1]. */
 function exitProbabilities(gates: Tensor): Tensor {
-  const exits = (gates.shape[1] as number) + 1;
+  const exits = gates.shape[1]! + 1;
   const last = [
     [0, 0],
     [0, 1],

@@ -49,7 +49,7 @@ export interface PteeLoss {
 
 /** log of h_j prod_{k<j} (1 - h_k), the probability of leaving at j of K exits, for h = sigmoid(confidence [N, K-1]); h_K = 1. */
 function logExitProbabilities(confidence: Tensor): Tensor {
-  const exits = (confidence.shape[1] as number) + 1;
+  const exits = confidence.shape[1]! + 1;
   const leave = neg(softplus(neg(confidence)));
   const stay = neg(softplus(confidence));
   const last = [

@@ -57,7 +57,7 @@ export function buildNetwork(architecture: Architecture, options: BuildOptions =
 }
 
 function kindOf(name: string): BackboneKind {
-  if (Object.hasOwn(BACKBONES, name)) return BACKBONES[name] as BackboneKind;
+  if (Object.hasOwn(BACKBONES, name)) return BACKBONES[name]!;
   const meant = nearest(name, Object.keys(BACKBONES));
   throw new ArgumentError(
     `buildNetwork: backbone must be one of ${Object.keys(BACKBONES).join(", ")}; got ${JSON.stringify(name)}.` +

@@ -97,7 +97,7 @@ class MixedPool extends Module {
 
   /** [B, H, W, C] to [B, h w C]. */
   forward(x: Tensor): Tensor {
-    return reshape(this.#mix(x), [x.shape[0] as number, this.shape.reduce((n, extent) => n * extent, 1)]);
+    return reshape(this.#mix(x), [x.shape[0]!, this.shape.reduce((n, extent) => n * extent, 1)]);
   }
 
   #mix(x: Tensor): Tensor {

@@ -111,9 +111,9 @@ export class MultiExit extends Module {
 
   /** Features in front of exit `j` from those in front of exit `j - 1` (from images for the first). */
   segment(j: number, x: Tensor, mode: Mode): Tensor {
-    const from = j === 0 ? 0 : (this.#stages[j - 1] as number) + 1;
+    const from = j === 0 ? 0 : this.#stages[j - 1]! + 1;
     let features = x;
-    for (let i = from; i <= (this.#stages[j] as number); i++) features = this.backbone.stage(i, features, mode);
+    for (let i = from; i <= this.#stages[j]!; i++) features = this.backbone.stage(i, features, mode);
     return features;
   }
 
@@ -138,7 +138,7 @@ export class MultiExit extends Module {
       const head = countWork(this, segment.shape, (x) => this.answer(j, x, EVAL));
       passed += segment.macs + head.macs;
       shape = segment.shape;
-      const stage = this.backbone.stages[this.#stages[j] as number]?.name as string;
+      const stage = this.backbone.stages[this.#stages[j]!]?.name as string;
       const kind = this.#kinds[j] ?? "own";
       found.push({ stage, macs: passed, head: { kind, macs: head.macs, parameters: head.parameters } });
     }
@@ -190,9 +190,9 @@ export function multiExit(backbone: Backbone, options: MultiExitOptions): MultiE
   const chosen = after.map((_, j) => (kinds ? kinds[j] : (head as HeadKind | HeadFactory | undefined)));
   const all = last === undefined ? chosen : [...chosen, last];
   const made = all.map((given, j) => {
-    const stage = stages[at[j] as number] as (typeof stages)[number];
+    const stage = stages[at[j]!]!;
     const kind = given ?? (stage.kind === "map" ? "gap-linear" : "class-token");
-    const site = { stage, behind: stages.length - 1 - (at[j] as number), classes: backbone.classes, init };
+    const site = { stage, behind: stages.length - 1 - at[j]!, classes: backbone.classes, init };
     return { head: makeHead(kind, site), kind: typeof kind === "function" ? ("custom" as const) : kind };
   });
   return new MultiExit(

@@ -137,7 +137,7 @@ export interface Tally {
 /** Makes sense of totals that were read. */
 export function readTally(data: ArrayLike<number>): Tally {
   const n = data.length / 2;
-  const totals = Array.from({ length: n }, (_, i) => (data[i] as number) - (data[n + i] as number));
+  const totals = Array.from({ length: n }, (_, i) => data[i]! - data[n + i]!);
   const [samples, loss, steps, firstBad] = [totals[0], totals[1], totals[2], totals[3]] as [
     number,
     number,
@@ -146,7 +146,7 @@ export function readTally(data: ArrayLike<number>): Tally {
   ];
   const exits = (n - TALLY_HEAD) / 2;
   const share = (offset: number) =>
-    Array.from({ length: exits }, (_, k) => (totals[TALLY_HEAD + 2 * k + offset] as number) / samples);
+    Array.from({ length: exits }, (_, k) => totals[TALLY_HEAD + 2 * k + offset]! / samples);
   const counted = firstBad === 0 ? steps : Number.NaN;
   return { samples, steps, loss: loss / counted, firstBad, exitLosses: share(0), accuracies: share(1) };
 }

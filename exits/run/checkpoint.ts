@@ -53,7 +53,7 @@ export async function stored(
   const data = await read([...tensors.values()]);
   if (!data.every((values) => values.every(Number.isFinite))) return undefined;
   return [...tensors].map(([name, { shape, dtype }], i) => {
-    const values = data[i] as Float32Array | Uint32Array | Int32Array;
+    const values = data[i]!;
     if (storedAs(dtype) === "I32") return [name, { dtype: "I32", shape, data: new Int32Array(values.buffer) }];
     return [name, { dtype: "F32", shape, data: values as Float32Array }];
   });

@@ -38,7 +38,7 @@ export type MetricsRow = TrainingRow | EvaluationRow;
 
 /** Each exit's part of totals. */
 export const exitScores = ({ exitLosses, accuracies }: Tally): ExitFigures[] =>
-  exitLosses.map((loss, k) => ({ loss, accuracy: accuracies[k] as number }));
+  exitLosses.map((loss, k) => ({ loss, accuracy: accuracies[k]! }));
 
 /** The rows of a run. */
 export class Metrics {

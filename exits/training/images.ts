@@ -90,7 +90,7 @@ function pick({ images, labels, shape }: ImageSet, rows: Int32Array): ImageBatch
   rows.forEach((row, i) => {
     picked.set(images.subarray(row * pixels, (row + 1) * pixels), i * pixels);
   });
-  return { images: picked, labels: Int32Array.from(rows, (row) => labels[row] as number) };
+  return { images: picked, labels: Int32Array.from(rows, (row) => labels[row]!) };
 }
 
 /** The bytes of images as `words` 32-bit words, the last one filled with zeros. */
@@ -141,7 +141,7 @@ export function checkImages(
 export function checksum({ images, labels, ids }: ImageSet): number {
   let hash = 0x811c9dc5;
   for (const values of [ids, labels, images]) {
-    for (let i = 0; i < values.length; i++) hash = Math.imul(hash ^ (values[i] as number), 0x01000193);
+    for (let i = 0; i < values.length; i++) hash = Math.imul(hash ^ values[i]!, 0x01000193);
   }
   return hash >>> 0;
 }

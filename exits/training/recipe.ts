@@ -52,7 +52,7 @@ function completeOf(
 ): ReturnType<Complete> {
   if (!Object.hasOwn(all, name))
     throw new ArgumentError(`train: ${part}.${key} must be one of ${Object.keys(all).join(", ")}; got ${name}.`);
-  const { options } = all[name] as { readonly options: OptionSet };
+  const { options } = all[name]!;
   const known = Object.values(all).flatMap((each) => Object.keys(each.options));
   const stranger = Object.keys(given).find((option) => !Object.hasOwn(options, option) && known.includes(option));
   if (stranger !== undefined) {

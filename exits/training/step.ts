@@ -59,7 +59,7 @@ type ForwardCapture = Capture<Images, Record<string, number>, Tensor>;
 
 /** The device that a network lies on. */
 export function deviceOf(net: MultiExit): Device {
-  return (net.parameters()[0] as Tensor).device;
+  return net.parameters()[0]!.device;
 }
 
 /** Totals that steps add to, read now and then. */

@@ -275,9 +275,7 @@ function tensorsOf(
 ): Map<string, Tensor> {
   const under = (prefix: string, tensors: Iterable<readonly [string, Tensor]>) =>
     [...tensors].map(([name, tensor]) => [`${prefix}.${name}`, tensor] as const);
-  const random = [step.generator, ...generators].map(
-    (generator, i) => [String(i), generator.state[0] as Tensor] as const,
-  );
+  const random = [step.generator, ...generators].map((generator, i) => [String(i), generator.state[0]!] as const);
   return new Map([
     ...under("net", net.state()),
     ...under("optimizer", optimizer.moments),

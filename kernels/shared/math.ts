@@ -122,10 +122,10 @@ export function mathFunctions(expr: string, own: Readonly<Record<string, string>
   const add = (text: string, self?: string): void => {
     for (const word of new Set(text.match(/\w+(?=\()/g))) {
       if (word === self || names.has(word) || !Object.hasOwn(known, word)) continue;
-      add(known[word] as string, word);
+      add(known[word]!, word);
       names.add(word);
     }
   };
   add(expr);
-  return [...names].map((name) => known[name] as string);
+  return [...names].map((name) => known[name]!);
 }

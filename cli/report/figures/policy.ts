@@ -123,14 +123,15 @@ export function exitShares(
   shares: ArrayLike<number>,
   risks: ArrayLike<number>,
 ): TopLevelSpec {
-  const values = names.flatMap((exit, j) => {
-    const wrong = Number.isNaN(risks[j]!) ? 0 : shares[j]! * risks[j]!;
+  const totals = Array.from(shares, (share, j) => ({ exit: names[j], share, label: percent(share) }));
+  const values = totals.flatMap(({ exit, share }, j) => {
+    const risk = risks[j]!;
+    const wrong = Number.isNaN(risk) ? 0 : share * risk;
     return [
-      { exit, answer: "right", share: shares[j]! - wrong, order: 0 },
+      { exit, answer: "right", share: share - wrong, order: 0 },
       { exit, answer: "wrong", share: wrong, order: 1 },
     ];
   });
-  const totals = names.map((exit, j) => ({ exit, share: shares[j]!, label: percent(shares[j]!) }));
   const x = { field: "exit", type: "nominal" as const, sort: [...names], axis: { title: "leaves at", labelAngle: 0 } };
   // Room for the label of the highest bar.
   const top = Math.min(1.08, 1.15 * Math.max(...Array.from(shares)));

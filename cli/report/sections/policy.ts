@@ -17,20 +17,19 @@ export async function exitSection({ found, run }: Content): Promise<string> {
     const count = run?.record.exits[j]?.macs;
     return count === undefined ? percent(scored.costs[j]!) : `${(count / 1e6).toFixed(2)} M`;
   };
-  const about = names.map((name, j) => [name, macs(j), percent(metrics.exits[j]!.accuracy)]);
+  const about = metrics.exits.map(({ accuracy }, j) => [names[j]!, macs(j), percent(accuracy)]);
   const head = ["exit", unitOf(run), "accuracy on all"];
   if (!policy || !file?.result.ok) {
-    const last = escapeHtml(names.at(-1)!);
+    const last = escapeHtml(names[names.length - 1]!);
     return section(title, `${whyAllStay(found)} Every image runs to the end, ${last}.`, table(head, about));
   }
   const { thresholds, score } = file.result;
-  const rows = about.map((cells, j) => [
-    ...cells,
-    j < names.length - 1 ? thresholdAt(thresholds, j, names.length) : "",
-    percent(policy.fractions[j]!),
-    percent(policy.exitRisk[j]!),
-    policy.fractions[j]! > 0 ? percentRange(policy.intervals.exitRisk[j]!) : "",
-  ]);
+  const rows = policy.intervals.exitRisk.map((range, j) => {
+    const share = policy.fractions[j]!;
+    const at = j < names.length - 1 ? thresholdAt(thresholds, j, names.length) : "";
+    const leavers = [percent(share), percent(policy.exitRisk[j]!), share > 0 ? percentRange(range) : ""];
+    return [...about[j]!, at, ...leavers];
+  });
   const plot = await drawPlot(exitShares(names, policy.fractions, policy.exitRisk), "shares of images per exit");
   return section(
     title,
@@ -60,7 +59,7 @@ right.${policy ? " Square: the policy." : ""}`,
 }
 
 /** The policy's rule at other targets. Of runs only: other logits come without calibration samples. */
-export async function targetSection({ found: { file }, run }: Content): Promise<string> {
+export async function targetSection({ run }: Content): Promise<string> {
   if (!run) return "";
   const { targets: sweep } = run;
   const title = "Risk against target";
@@ -71,7 +70,7 @@ export async function targetSection({ found: { file }, run }: Content): Promise<
   ];
   return section(
     title,
-    `This run calibrated for other targets by the policy's method, ${escapeHtml(file!.result.method)}. The promise, which holds
+    `This run calibrated for other targets by the policy's method, ${escapeHtml(sweep.method)}. The promise, which holds
 ${sweep.holds}: ${escapeHtml(sweep.risk.meaning)} is at most the target. So a point may lie in the shaded half now and then. The
 dotted line is the policy's target.${refusals(sweep)}`,
     figures(plots),
@@ -82,8 +81,9 @@ dotted line is the policy's target.${refusals(sweep)}`,
 function refusals({ points }: TargetSweep): string {
   const refused = points.filter(({ ok }) => !ok).map(({ target }) => target);
   if (refused.length === 0) return "";
-  const [last, isAllBelow] = [refused.at(-1)!, points.findIndex(({ ok }) => ok) === refused.length];
+  const isAllBelow = points.findIndex(({ ok }) => ok) === refused.length;
   const all = refused.length === points.length;
-  const where = all ? "any of these targets" : isAllBelow ? `${level(last)} or less` : refused.map(level).join(", ");
+  const some = isAllBelow ? `${level(Math.max(...refused))} or less` : refused.map(level).join(", ");
+  const where = all ? "any of these targets" : some;
   return ` Nothing could be certified at ${where}: there all images run to the end.`;
 }
