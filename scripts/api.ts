@@ -55,7 +55,8 @@ function report({ entry, names, added }: Entry, all: readonly Entry[]): string {
   ].join("\n");
 }
 
-function lines({ name, declarations }: Exported): string[] {
+function lines({ name, declarations, members }: Exported): string[] {
+  if (members) return [`export namespace ${name} {`, members.flatMap(lines).join("\n").replace(/^/gm, "  "), "}"];
   const text = declarations.map((declaration) => declaration.getText());
   const isOtherwise = !new RegExp(`\\b${name}\\b`).test(text.join(" "));
   return isOtherwise ? [`// as ${name}`, ...text] : text;

@@ -6,6 +6,8 @@ import ts from "typescript";
 /** A name that a module exports, and the declarations that it stands for (several of an overloaded or merged one). */
 export interface Exported {
   readonly name: string;
+  /** What a namespace holds. */
+  readonly members?: readonly Exported[];
   /** The file that declares it, and by which name. */
   readonly file: string;
   readonly declared: string;
@@ -16,6 +18,8 @@ interface Module {
   readonly declared: ReadonlyMap<string, ts.Statement[]>;
   readonly imported: ReadonlyMap<string, Link>;
   readonly exported: ReadonlyMap<string, Link>;
+  /** Namespace -> the file that it is of. */
+  readonly namespaces: ReadonlyMap<string, string>;
   readonly stars: readonly string[];
   readonly effects: readonly string[];
   readonly statements: readonly ts.Statement[];
@@ -53,12 +57,15 @@ export class Modules {
   }
 
   #names(file: string): Set<string> {
-    const { exported, stars } = this.#module(file);
-    return new Set([...exported.keys(), ...stars.flatMap((star) => [...this.#names(star)])]);
+    const { exported, namespaces, stars } = this.#module(file);
+    return new Set([...exported.keys(), ...namespaces.keys(), ...stars.flatMap((star) => [...this.#names(star)])]);
   }
 
   #find(file: string, name: string): Exported | undefined {
-    const { exported, stars } = this.#module(file);
+    const { exported, namespaces, stars } = this.#module(file);
+    const namespace = namespaces.get(name);
+    if (namespace)
+      return { name, file: namespace, declared: "*", declarations: [], members: this.exportsOf(namespace) };
     const link = exported.get(name);
     if (!link) return stars.map((star) => this.#find(star, name)).find((found) => found !== undefined);
     if (link.file !== file) return this.#find(link.file, link.name);
@@ -82,6 +89,7 @@ function parse(file: string, text: string): Module {
   const declared = new Map<string, ts.Statement[]>();
   const imported = new Map<string, Link>();
   const exported = new Map<string, Link>();
+  const namespaces = new Map<string, string>();
   const stars: string[] = [];
   const effects: string[] = [];
   const { statements } = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
@@ -92,6 +100,7 @@ function parse(file: string, text: string): Module {
       if (names && ts.isNamedExports(names))
         for (const { name, propertyName } of names.elements)
           exported.set(name.text, { file: from ?? file, name: (propertyName ?? name).text });
+      else if (from && names && ts.isNamespaceExport(names)) namespaces.set(names.name.text, from);
       else if (from) stars.push(from);
     } else if (ts.isImportDeclaration(statement)) {
       const names = statement.importClause?.namedBindings;
@@ -105,7 +114,7 @@ function parse(file: string, text: string): Module {
         if (isExported(statement)) exported.set(name, { file, name });
       }
   }
-  return { declared, imported, exported, stars, effects, statements };
+  return { declared, imported, exported, namespaces, stars, effects, statements };
 }
 
 /** The file that an import or export names, if it is one of the tree. In a tree of declarations that is a declaration too. */

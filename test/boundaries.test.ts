@@ -101,6 +101,18 @@ test("finds a forbidden edge, an inner file, a value import of types, a package,
   assert.equal(tree({ "engine/a.ts": 'import { x } from "./b";' }), [
     "engine/a.ts: ./b must be written with its extension",
   ]);
+  const kernels = {
+    "kernels/index.ts": "",
+    "kernels/pool.ts": "",
+    "kernels/conv/index.ts": "",
+    "kernels/conv/grad.ts": "",
+  };
+  assert.equal(tree({ ...kernels, "engine/a.ts": 'import { k } from "../kernels/conv/grad.ts";' }), [
+    "engine/a.ts: only kernels/index.ts may be imported, not kernels/conv/grad.ts",
+  ]);
+  assert.equal(tree({ ...kernels, "exits/a.ts": 'import { k } from "../kernels/pool.ts";' }), [
+    "exits/a.ts: only kernels/index.ts may be imported, not kernels/pool.ts",
+  ]);
   assert.equal(tree({ "misc/a.ts": "" }), ["misc/a.ts: folder misc has no import rule"]);
 });
 
@@ -122,6 +134,10 @@ test("lets tests import inner files, and keeps quiet about a clean tree", () => 
     tree({
       "kernels/index.ts": "",
       "engine/index.ts": 'import { k } from "../kernels/index.ts";',
+      "kernels/pool.ts": "",
+      "kernels/conv/index.ts": "",
+      "engine/a.ts": 'import { k } from "../kernels/pool.ts";',
+      "engine/b.ts": 'import { k } from "../kernels/conv/index.ts";',
       "engine/shape.ts": "",
       "engine/functions.ts": "",
       "nn/a.ts": 'import { f } from "../engine/functions.ts";',

@@ -12,6 +12,8 @@ interface Rule {
   readonly isPortable?: boolean;
   /** Files that others may import, besides `index.ts`. */
   readonly entries?: readonly string[];
+  /** Who may import its parts one by one: files at its top, and the `index.ts` of folders there. */
+  readonly partsFor?: readonly string[];
   /** Takes the engine's functions, not its index: the methods on tensors would be in every bundle. */
   readonly isPlain?: boolean;
   /** No entry of the package: users do not see it. */
@@ -23,7 +25,7 @@ const LIBRARY = ["base", "kernels", "engine", "nn", "calibration", "exits", "dat
 /** The map of the repository; a folder with TypeScript in it that is missing here is a fault. */
 export const RULES: Readonly<Record<string, Rule>> = {
   base: { may: [], isPortable: true, isInner: true },
-  kernels: { may: [], isPortable: true },
+  kernels: { may: [], isPortable: true, partsFor: ["engine"] },
   engine: { may: ["base", "kernels"], isPortable: true, entries: ["functions.ts"] },
   nn: { may: ["base", "engine"], isPortable: true, isPlain: true },
   calibration: { may: ["base"], isPortable: true },
@@ -104,6 +106,8 @@ function faultOf(file: string, target: string, entry: Import, files: ReadonlyMap
   if (rule.isPlain && target === "engine/index.ts" && !entry.isType)
     return `${folder} must import engine/functions.ts: engine/index.ts brings the methods on tensors into every bundle`;
   const entries = ["index.ts", ...(RULES[other!]?.entries ?? [])];
+  const isPart = rest.length === 1 || (rest.length === 2 && rest[1] === "index.ts");
+  if (isPart && RULES[other!]?.partsFor?.includes(folder)) return undefined;
   if (folder !== "test" && !entries.includes(rest.join("/")))
     return `only ${entries.map((entry) => `${other}/${entry}`).join(" or ")} may be imported, not ${target}`;
   return undefined;

@@ -10,7 +10,7 @@ import {
   attentionDims,
   attentionForward,
   packedAttentionDims,
-} from "../../kernels/index.ts";
+} from "../../kernels/attention/index.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Launcher, single } from "../op.ts";
 import { describe, numel, sameShape } from "../shape.ts";

@@ -13,7 +13,7 @@ import {
   batchNormParts,
   batchNormStatistics,
   batchNormSumRows,
-} from "../../kernels/index.ts";
+} from "../../kernels/norm/index.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
 import { type Described, describe, numel, sameShape } from "../shape.ts";

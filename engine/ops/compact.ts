@@ -3,17 +3,15 @@
 import type { Kinds } from "../../base/index.ts";
 import {
   COMPACT_BLOCK,
-  ceilDiv,
   compactSmall,
   countBlocks,
   GRID_ENTRY_WORDS,
   GRID_WORDS,
-  type Grid,
   liveGrids as liveGridsKernel,
-  type RowAxis,
   scanBlocks,
   writeBlocks,
-} from "../../kernels/index.ts";
+} from "../../kernels/compact.ts";
+import { ceilDiv, type Grid, type RowAxis } from "../../kernels/index.ts";
 import { DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, dispatch } from "../op.ts";
 import { describe } from "../shape.ts";

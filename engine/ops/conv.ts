@@ -17,9 +17,8 @@ import {
   depthwiseSpec,
   depthwiseWeight,
   depthwiseWeightDims,
-  NO_EPILOGUE,
-  sumParts,
-} from "../../kernels/index.ts";
+} from "../../kernels/conv/index.ts";
+import { NO_EPILOGUE, sumParts } from "../../kernels/matmul/index.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
 import { describe, formatShape, type Shape } from "../shape.ts";

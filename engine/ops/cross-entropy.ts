@@ -8,7 +8,7 @@ import {
   crossEntropyForward,
   nllBackward,
   nllForward,
-} from "../../kernels/index.ts";
+} from "../../kernels/loss/index.ts";
 import { ArgumentError, DTypeError, GradientError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, isRecording, type Launcher, single } from "../op.ts";
 import { type Described, describe, sameShape } from "../shape.ts";

@@ -5,7 +5,7 @@ import {
   type PointwiseSpec,
   type PointwiseUniform,
   pointwiseKernel,
-} from "../../kernels/index.ts";
+} from "../../kernels/pointwise.ts";
 import { type DType, fromHalf, isFloat, toHalf } from "../dtype.ts";
 import { ArgumentError, DTypeError } from "../errors.ts";
 import type { Backward } from "../graph.ts";

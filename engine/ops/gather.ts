@@ -7,16 +7,14 @@ import {
   gatherRows,
   isScanCheaper,
   linkRows,
-  MAX_AXES,
   markRows,
-  numberedDims,
   oneHotRows,
   scatterRowsKernel,
   sumElements,
   sumRowsLinked,
   sumRowsScanned,
-  unitOf,
-} from "../../kernels/index.ts";
+} from "../../kernels/gather.ts";
+import { MAX_AXES, numberedDims, unitOf } from "../../kernels/move/index.ts";
 import { type DType, isFloat, storageType } from "../dtype.ts";
 import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, dispatch, single } from "../op.ts";

@@ -11,7 +11,7 @@ import {
   SMALL_PRODUCT,
   splitK,
   sumParts,
-} from "../../kernels/index.ts";
+} from "../../kernels/matmul/index.ts";
 import { isFloat } from "../dtype.ts";
 import { DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Launcher, single } from "../op.ts";

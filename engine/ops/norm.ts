@@ -16,7 +16,7 @@ import {
   layerNormHasPartials,
   layerNormParameterSums,
   layerNormTeams,
-} from "../../kernels/index.ts";
+} from "../../kernels/norm/index.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Launcher, single } from "../op.ts";
 import { checkList, type Described, describe, formatShape, numel, sameShape } from "../shape.ts";

@@ -16,7 +16,7 @@ import {
   rmspropKernel,
   scaleByClip,
   sgdKernel,
-} from "../../kernels/index.ts";
+} from "../../kernels/optim/index.ts";
 import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { dispatch } from "../op.ts";
 import { describe } from "../shape.ts";

@@ -1,7 +1,8 @@
 // The pointwise ops, a line each: expression, derivatives by operand (in g, the operands and y). PyTorch's conventions at kinks.
 
 import { type Kinds, what } from "../../base/index.ts";
-import { ACTIVATIONS, type Activated, POWERS } from "../../kernels/index.ts";
+import { ACTIVATIONS, type Activated } from "../../kernels/index.ts";
+import { POWERS } from "../../kernels/pointwise.ts";
 import { isFloat } from "../dtype.ts";
 import { ArgumentError, readOptions } from "../errors.ts";
 import type { DTypeRule } from "../promote.ts";

@@ -10,7 +10,7 @@ import {
   maxPoolBackward,
   type PoolSpec,
   placeWords,
-} from "../../kernels/index.ts";
+} from "../../kernels/pool.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, isRecording, single } from "../op.ts";
 import { type Described, describe } from "../shape.ts";

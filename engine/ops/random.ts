@@ -2,7 +2,7 @@
 // on the GPU, so that a replayed step draws anew.
 
 import { type Kinds, what } from "../../base/index.ts";
-import { dropoutKernel, type RandomKind, randomAdvance, randomFill } from "../../kernels/index.ts";
+import { dropoutKernel, type RandomKind, randomAdvance, randomFill } from "../../kernels/random.ts";
 import type { Device } from "../device.ts";
 import type { DType } from "../dtype.ts";
 import { ArgumentError, readOptions } from "../errors.ts";

@@ -10,7 +10,7 @@ import {
   reduceAxes,
   reduceLines,
   type StridedAxis,
-} from "../../kernels/index.ts";
+} from "../../kernels/reduce/index.ts";
 import { type DType, isFloat, storageType } from "../dtype.ts";
 import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import type { Backward } from "../graph.ts";

@@ -1,7 +1,7 @@
 // Resizing of NHWC images [B, H, W, C] (or one image [H, W, C]).
 
 import { type Kinds, what } from "../../base/index.ts";
-import { type ResizeSpec, resize, resizeBackward, resizePositions } from "../../kernels/index.ts";
+import { type ResizeSpec, resize, resizeBackward, resizePositions } from "../../kernels/resize.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
 import { type Described, describe } from "../shape.ts";

@@ -1,7 +1,8 @@
 // What the row ops (softmax, losses, norms, attention) share: dtype checks, classes of sizes for tuning, reduced losses.
 
 import { what } from "../../base/index.ts";
-import { type FloatStorage, planReduce, reduceLines } from "../../kernels/index.ts";
+import type { FloatStorage } from "../../kernels/index.ts";
+import { planReduce, reduceLines } from "../../kernels/reduce/index.ts";
 import { isFloat } from "../dtype.ts";
 import { ArgumentError, DTypeError } from "../errors.ts";
 import type { Launcher } from "../op.ts";

@@ -1,7 +1,7 @@
 // Ops that put elements elsewhere: permute, slice, flip, expand, pad, concat, stack. Each has a gradient of the same kind.
 
 import { type Kinds, what as show } from "../../base/index.ts";
-import { MAX_AXES, planConcat, planCopy, planPlace, unitOf } from "../../kernels/index.ts";
+import { MAX_AXES, planConcat, planCopy, planPlace, unitOf } from "../../kernels/move/index.ts";
 import { type DType, floatBits, isFloat, storageType } from "../dtype.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";

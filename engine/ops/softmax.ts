@@ -1,7 +1,7 @@
 // softmax and logSoftmax over one axis.
 
 import type { Kinds } from "../../base/index.ts";
-import { type SoftmaxSpec, softmaxBackward, softmaxCandidates, softmaxForward } from "../../kernels/index.ts";
+import { type SoftmaxSpec, softmaxBackward, softmaxCandidates, softmaxForward } from "../../kernels/softmax.ts";
 import { readOptions } from "../errors.ts";
 import { defineOp, type Launcher, single } from "../op.ts";
 import { type Described, normalizeAxis, numel, type Shape } from "../shape.ts";

@@ -3,7 +3,7 @@
 
 import * as s from "../../engine/index.ts";
 import { exitTally, readTally, tallySize } from "../../exits/index.ts";
-import { planReduce, type ReduceOp, reduceLines } from "../../kernels/index.ts";
+import { planReduce, type ReduceOp, reduceLines } from "../../kernels/reduce/index.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 

@@ -1,24 +1,17 @@
 // Kernels of reductions, moves, gathers and compaction: every layout that a plan may choose on some adapter agrees with the
 // formula, so that adapters which are not at hand run texts that were run.
 
+import { liveGrids } from "../../kernels/compact.ts";
+import { gatherRows, isScanCheaper, linkRows, markRows, sumRowsLinked, sumRowsScanned } from "../../kernels/gather.ts";
+import { type MoveUnit, planCopy, planPlace } from "../../kernels/move/index.ts";
 import {
-  gatherRows,
-  isScanCheaper,
-  linkRows,
-  liveGrids,
-  type MoveUnit,
-  markRows,
-  planCopy,
-  planPlace,
   planReduce,
   planReduceStrided,
   type ReduceOp,
   type ReduceSpec,
   reduceAxes,
   reduceLines,
-  sumRowsLinked,
-  sumRowsScanned,
-} from "../../kernels/index.ts";
+} from "../../kernels/reduce/index.ts";
 import { adapterSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { close, runKernel, sample, type Words } from "./lab.ts";

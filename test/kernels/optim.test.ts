@@ -1,6 +1,12 @@
 // Optimisers, norms and clipping of flat buffers against float64.
 
-import { clipCoefficient, type NormSpec, normPartials, partialCount, scaleByClip } from "../../kernels/norm-clip.ts";
+import {
+  clipCoefficient,
+  type NormSpec,
+  normPartials,
+  partialCount,
+  scaleByClip,
+} from "../../kernels/optim/norm-clip.ts";
 import {
   adamKernel,
   BLOCK,
@@ -11,7 +17,7 @@ import {
   packHyper,
   rmspropKernel,
   sgdKernel,
-} from "../../kernels/optim.ts";
+} from "../../kernels/optim/optim.ts";
 import { adapterSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { close, runByName, runKernel, sample } from "./lab.ts";

@@ -1,8 +1,14 @@
 // Every tile of the matrix product and of the three convolution kernels compiles and agrees with float64, whatever the adapter
 // would choose: the texts for GPUs are checked on CPU adapters too.
 
-import { type ConvGeometry, conv, convDims, convSpecs } from "../../kernels/conv.ts";
-import { convInput, convInputSpecs, convWeight, convWeightDims, convWeightSpecs } from "../../kernels/conv-grad.ts";
+import { type ConvGeometry, conv, convDims, convSpecs } from "../../kernels/conv/conv.ts";
+import {
+  convInput,
+  convInputSpecs,
+  convWeight,
+  convWeightDims,
+  convWeightSpecs,
+} from "../../kernels/conv/conv-grad.ts";
 import { type Spec, shaderText, specText } from "../../kernels/kernel.ts";
 import {
   type MatmulCall,
@@ -11,7 +17,7 @@ import {
   matmulSpecs,
   splitK,
   sumParts,
-} from "../../kernels/matmul.ts";
+} from "../../kernels/matmul/matmul.ts";
 import { NO_EPILOGUE } from "../../kernels/shared/epilogue.ts";
 import type { GemmAdapter } from "../../kernels/shared/gemm.ts";
 import { conv2d } from "../engine/ops/conv.ts";

@@ -1,15 +1,15 @@
 // Every variant of the row kernels (softmax, cross-entropy, norms, attention) compiles and agrees with float64, whatever the
 // adapter would choose: the texts for GPUs are checked on CPU adapters too.
 
-import { attentionCandidates, attentionDims, attentionForward } from "../../kernels/attention.ts";
-import { attentionBackwardKey, attentionBackwardQuery } from "../../kernels/attention-grad.ts";
-import * as bn from "../../kernels/batch-norm.ts";
-import { batchNormBackwardApply, batchNormBackwardSums, batchNormSumRows } from "../../kernels/batch-norm-grad.ts";
-import { columnSums } from "../../kernels/column-sums.ts";
-import * as ce from "../../kernels/cross-entropy.ts";
-import * as gn from "../../kernels/group-norm.ts";
+import { attentionCandidates, attentionDims, attentionForward } from "../../kernels/attention/attention.ts";
+import { attentionBackwardKey, attentionBackwardQuery } from "../../kernels/attention/attention-grad.ts";
 import { type Spec, specText } from "../../kernels/kernel.ts";
-import * as ln from "../../kernels/layer-norm.ts";
+import * as ce from "../../kernels/loss/cross-entropy.ts";
+import * as bn from "../../kernels/norm/batch-norm.ts";
+import { batchNormBackwardApply, batchNormBackwardSums, batchNormSumRows } from "../../kernels/norm/batch-norm-grad.ts";
+import { columnSums } from "../../kernels/norm/column-sums.ts";
+import * as gn from "../../kernels/norm/group-norm.ts";
+import * as ln from "../../kernels/norm/layer-norm.ts";
 import type { AdapterTraits } from "../../kernels/shared/row.ts";
 import * as sm from "../../kernels/softmax.ts";
 import { attentionOf } from "../engine/ops/attention.ts";

@@ -104,6 +104,21 @@ test("names of two entries, followed to where they are declared", async () => {
   );
 });
 
+test("a namespace is one name, with members of its own", () => {
+  const files = tree({
+    "nn/index.ts": 'export * as blocks from "./blocks.ts";\nexport const width = 1;',
+    "nn/blocks.ts": "export const width = 2;",
+  });
+  const found = new Modules((file) => files.get(file) ?? "").exportsOf("nn/index.ts");
+  assert.equal(
+    found.map(({ name, file, members }) => [name, file, members?.map((one) => `${one.name} of ${one.file}`)]),
+    [
+      ["blocks", "nn/blocks.ts", ["width of nn/blocks.ts"]],
+      ["width", "nn/index.ts", undefined],
+    ],
+  );
+});
+
 test("no two public entries of the package export different things by one name", () => {
   const root = new URL("../../", import.meta.url);
   const modules = new Modules((file) => readFileSync(new URL(file, root), "utf8"));

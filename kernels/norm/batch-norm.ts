@@ -16,9 +16,9 @@ import {
   reads,
   updates,
   writes,
-} from "./kernel.ts";
-import { chained, sumsOf } from "./shared/chain.ts";
-import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, stored, valueType } from "./shared/row.ts";
+} from "../kernel.ts";
+import { chained, sumsOf } from "../shared/chain.ts";
+import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, stored, valueType } from "../shared/row.ts";
 
 /** Shape of a workgroup: threads, channel columns (powers of two), channels per column, and how row lanes meet. */
 export type BatchNormShape = {

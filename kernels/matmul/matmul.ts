@@ -3,8 +3,8 @@
 // Threads: see gemm.ts; grid x, y hold the row tiles (and what z cannot hold of the batch), z the column tiles x batch.
 // Numerics: f32 sums upwards in k. With splits > 1 every split sums its share of k and `sumParts` adds the shares in order.
 
-import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, MAX_GROUPS, reads, writes } from "./kernel.ts";
-import { type EpilogueSpec, epilogueBindings, epilogueText } from "./shared/epilogue.ts";
+import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, MAX_GROUPS, reads, writes } from "../kernel.ts";
+import { type EpilogueSpec, epilogueBindings, epilogueText } from "../shared/epilogue.ts";
 import {
   arrayType,
   type GemmAdapter,
@@ -15,7 +15,7 @@ import {
   quadLoad,
   quadStore,
   tileSize,
-} from "./shared/gemm.ts";
+} from "../shared/gemm.ts";
 
 /** Spec of `matmul`: its tile, its epilogue, and how the operands lie. */
 export type MatmulSpec = GemmTile &

@@ -6,8 +6,8 @@
 // Numerics: f32; deviations from the row's first element, then two passes (registers) or Welford and Chan (streamed):
 // neither large means nor constant rows lose digits. `stats` holds (mean, rstd) per row.
 
-import { ceilDiv, defineKernel, type Grid, linearGrid, type RowAxis, reads, unroll, writes } from "./kernel.ts";
-import { chained, sumsOf } from "./shared/chain.ts";
+import { ceilDiv, defineKernel, type Grid, linearGrid, type RowAxis, reads, unroll, writes } from "../kernel.ts";
+import { chained, sumsOf } from "../shared/chain.ts";
 import {
   type AdapterTraits,
   bufferType,
@@ -26,7 +26,7 @@ import {
   teamFunctions,
   teamIndex,
   valueType,
-} from "./shared/row.ts";
+} from "../shared/row.ts";
 
 /** A row kernel whose teams take `span` rows each, with or without affine parameters. */
 export type LayerNormSpec = RowSpec & { readonly affine: "none" | "weight" | "both"; readonly span: number };

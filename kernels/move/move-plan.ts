@@ -1,7 +1,8 @@
 // Which kernel moves given axes fastest: whole vec4s where everything divides by four, a blocked transpose where the two
 // innermost axes change places, single elements otherwise.
 
-import type { Dims } from "./kernel.ts";
+import type { Dims } from "../kernel.ts";
+import { type MoveUnit, numberedDims } from "../shared/items.ts";
 import {
   blockTranspose,
   type ConcatSpec,
@@ -17,7 +18,6 @@ import {
   type TransposeSpec,
   type TransposeUniform,
 } from "./move.ts";
-import { type MoveUnit, numberedDims } from "./shared/items.ts";
 
 const product = (extents: readonly number[]): number => extents.reduce((n, extent) => n * extent, 1);
 const isQuads = (values: readonly number[]): boolean => values.every((value) => value % 4 === 0);

@@ -7,16 +7,7 @@
 //             k runs along lines of output pixels. Grid: x row tiles, y column tiles x groups, z shares of the lines; with several
 //             shares each writes its own part, and `sumParts` adds the parts in order.
 
-import {
-  CONV_UNIFORMS,
-  type ConvDims,
-  type ConvGeometry,
-  type ConvSpec,
-  convDims,
-  convQuads,
-  OUTSIDE,
-} from "./conv.ts";
-import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, writes } from "./kernel.ts";
+import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
 import {
   arrayType,
   type GemmAdapter,
@@ -27,7 +18,16 @@ import {
   quadStore,
   quadWindow,
   tileSize,
-} from "./shared/gemm.ts";
+} from "../shared/gemm.ts";
+import {
+  CONV_UNIFORMS,
+  type ConvDims,
+  type ConvGeometry,
+  type ConvSpec,
+  convDims,
+  convQuads,
+  OUTSIDE,
+} from "./conv.ts";
 
 const inputFunctions = (spec: ConvSpec): string => `
 struct Row { image: i32, y: i32, x: i32 }

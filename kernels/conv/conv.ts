@@ -4,8 +4,8 @@
 // A run of k is one tap, or all of a kernel row where its pixels are neighbours in memory (no groups, no dilation along x).
 // Threads: see gemm.ts; grid x, y hold the tiles of rows, z those of columns x groups. Sums are f32, upwards in (ky, kx, c).
 
-import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, writes } from "./kernel.ts";
-import { type EpilogueSpec, epilogueBindings, epilogueText } from "./shared/epilogue.ts";
+import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
+import { type EpilogueSpec, epilogueBindings, epilogueText } from "../shared/epilogue.ts";
 import {
   arrayType,
   type GemmAdapter,
@@ -17,7 +17,7 @@ import {
   quadStore,
   quadWindow,
   tileSize,
-} from "./shared/gemm.ts";
+} from "../shared/gemm.ts";
 
 /** Sizes of a convolution; a subset of what PyTorch calls its arguments, with the padding at top and left only. */
 export interface ConvGeometry {

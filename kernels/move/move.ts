@@ -17,7 +17,7 @@ import {
   reads,
   unroll,
   writes,
-} from "./kernel.ts";
+} from "../kernel.ts";
 import {
   eachAxis,
   itemGrid,
@@ -27,7 +27,7 @@ import {
   numbered,
   unitFeatures,
   unitType,
-} from "./shared/items.ts";
+} from "../shared/items.ts";
 
 const pair = ({ unit, width }: { readonly unit: MoveUnit; readonly width: 1 | 4 }) => ({
   x: reads(`array<${unitType(unit, width)}>`),

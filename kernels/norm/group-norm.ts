@@ -7,8 +7,8 @@
 // `columnSums` over the parts gives dw and db.
 // Numerics: f32; Welford on deviations from the group's first element, Chan's merge.
 
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, type RowAxis, reads, writes } from "./kernel.ts";
-import { chained, type Sum, sumsOf } from "./shared/chain.ts";
+import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, type RowAxis, reads, writes } from "../kernel.ts";
+import { chained, type Sum, sumsOf } from "../shared/chain.ts";
 import {
   type AdapterTraits,
   bufferType,
@@ -25,7 +25,7 @@ import {
   teamFunctions,
   teamIndex,
   valueType,
-} from "./shared/row.ts";
+} from "../shared/row.ts";
 
 const sizes = { samples: "u32", positions: "u32", channels: "u32", groups: "u32" } as const;
 const forwardUniforms = { ...sizes, eps: "f32" } as const;

@@ -6,8 +6,8 @@
 // away what tells large logits apart. f32 accumulation. A label outside 0..C-1 gives a NaN loss and a NaN gradient row
 // instead of an access out of bounds.
 
-import { ceilDiv, defineKernel, linearGrid, type RowAxis, reads, writes } from "./kernel.ts";
-import { sumsOf } from "./shared/chain.ts";
+import { ceilDiv, defineKernel, linearGrid, type RowAxis, reads, writes } from "../kernel.ts";
+import { sumsOf } from "../shared/chain.ts";
 import {
   type AdapterTraits,
   bufferType,
@@ -31,7 +31,7 @@ import {
   teamFunctions,
   teamIndex,
   valueType,
-} from "./shared/row.ts";
+} from "../shared/row.ts";
 
 /** Structure of a cross-entropy: class indices or distributions, with or without smoothing and weights. */
 export type CrossEntropySpec = RowSpec & {

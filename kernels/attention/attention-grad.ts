@@ -6,8 +6,8 @@
 // addressing as in attention-tile.ts; gradients have the layouts of what they belong to, so a packed projection gets a
 // packed gradient (`packed`: dk and dv are one binding). f32.
 
+import { defineKernel, reads, unroll, writes } from "../kernel.ts";
 import { attentionGrid, attentionPlace, attentionRows, dotRows } from "./attention.ts";
-import { defineKernel, reads, unroll, writes } from "./kernel.ts";
 import {
   type AttentionSpec,
   attentionFeatures,
@@ -17,7 +17,7 @@ import {
   rowAddress,
   storeRow,
   tile,
-} from "./shared/attention-tile.ts";
+} from "./tile.ts";
 
 /** The backward kernels also know whether dk and dv are parts of one tensor. */
 export type AttentionBackwardSpec = AttentionSpec & { readonly packed: boolean };

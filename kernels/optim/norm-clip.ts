@@ -4,9 +4,9 @@
 // Mapping: up to GROUPS workgroups take every GROUPS-th stretch, each leaves one partial result; one workgroup combines
 // them. The order of additions depends on n alone. |g| is compared by its bits, in which NaN lies above infinity.
 
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, updates, writes } from "./kernel.ts";
-import { chained, sumsOf } from "./shared/chain.ts";
-import { bufferType, valueType } from "./shared/row.ts";
+import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, updates, writes } from "../kernel.ts";
+import { chained, sumsOf } from "../shared/chain.ts";
+import { bufferType, valueType } from "../shared/row.ts";
 
 export type NormSpec = { readonly norm: "2" | "inf"; readonly width: 1 | 4 };
 

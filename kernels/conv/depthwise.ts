@@ -7,11 +7,11 @@
 // depthwiseInput   dx for any stride: one grid z per stride phase, only the taps that reach it (as in conv-grad.ts).
 // depthwiseWeight  dw: a thread sums its taps over a share of the lines of output pixels; parts are added by `sumParts`.
 
+import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, unroll, writes } from "../kernel.ts";
+import { type EpilogueSpec, epilogueBindings, epilogueText } from "../shared/epilogue.ts";
+import { arrayType, type GemmAdapter } from "../shared/gemm.ts";
 import { CONV_UNIFORMS, type ConvDims, type ConvGeometry, convDims } from "./conv.ts";
 import { phaseTaps } from "./conv-grad.ts";
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, unroll, writes } from "./kernel.ts";
-import { type EpilogueSpec, epilogueBindings, epilogueText } from "./shared/epilogue.ts";
-import { arrayType, type GemmAdapter } from "./shared/gemm.ts";
 
 /** Spec of the depthwise kernels. `width` 0: kernel width, stride and dilation along x are only in the uniforms. */
 export type DepthwiseSpec = {

@@ -7,6 +7,9 @@
 // The relu's mask follows from x, which is read anyway; with a residual it is read from y, and dz is written on the way.
 // Threads and numerics as in batch-norm.ts.
 
+import { defineKernel, reads, writes } from "../kernel.ts";
+import { chained, sumsOf } from "../shared/chain.ts";
+import { stored, valueType } from "../shared/row.ts";
 import {
   activations,
   type BatchNormShape,
@@ -24,9 +27,6 @@ import {
   momentFunctions,
   perChannel,
 } from "./batch-norm.ts";
-import { defineKernel, reads, writes } from "./kernel.ts";
-import { chained, sumsOf } from "./shared/chain.ts";
-import { stored, valueType } from "./shared/row.ts";
 
 /** Backward kernels differ between training and evaluation. */
 export type BatchNormBackwardSpec = BatchNormSpec & { readonly training: boolean };
@@ -35,7 +35,7 @@ export type BatchNormBackwardSpec = BatchNormSpec & { readonly training: boolean
 export const batchNormSumRows = (parts: number, shape: BatchNormShape): number => batchNormMomentRows(parts, shape) + 3;
 
 /** Whether the first dispatch writes dz: the residual's gradient, and what the second reads in place of g. */
-export const batchNormWritesDz = ({ relu, residual }: BatchNormSpec): boolean => relu && residual;
+const batchNormWritesDz = ({ relu, residual }: BatchNormSpec): boolean => relu && residual;
 
 function maskedGradient({ width, relu, residual }: BatchNormSpec): string {
   const type = valueType(width);

@@ -16,7 +16,8 @@ import {
   reads,
   unroll,
   writes,
-} from "./kernel.ts";
+} from "../kernel.ts";
+import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, LOWEST_F32 } from "../shared/row.ts";
 import {
   type AttentionDims,
   type AttentionSpec,
@@ -28,8 +29,7 @@ import {
   rowAddress,
   storeRow,
   tile,
-} from "./shared/attention-tile.ts";
-import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, LOWEST_F32 } from "./shared/row.ts";
+} from "./tile.ts";
 
 /** The WGSL type of q, k, v, o and the gradients of theirs. */
 export const attentionRows = ({ dtype, width }: AttentionSpec): string => bufferType(dtype, width);

@@ -17,8 +17,8 @@ import {
   type StorageType,
   unroll,
   writes,
-} from "./kernel.ts";
-import { chained } from "./shared/chain.ts";
+} from "../kernel.ts";
+import { chained } from "../shared/chain.ts";
 import {
   isSum,
   REDUCTION_CONSTANTS,
@@ -27,7 +27,7 @@ import {
   reduction,
   registerType,
   stateWords,
-} from "./shared/reduction.ts";
+} from "./reduction.ts";
 
 /** Structure of a reduction: what, on which type, and who shares a line. */
 export type ReduceSpec = {
@@ -61,7 +61,7 @@ export type ReduceUniform = keyof typeof uniforms;
 export type ReduceDims = Readonly<Record<ReduceUniform, number>>;
 
 /** Output type of a reduction over elements of `dtype`. */
-export const reduceOutput = (op: ReduceOp, dtype: StorageType): StorageType =>
+const reduceOutput = (op: ReduceOp, dtype: StorageType): StorageType =>
   op === "argmax" || op === "argmin" ? "i32" : dtype;
 
 const stateBuffer = ({ op, dtype }: ReduceSpec): string => {

@@ -1,6 +1,7 @@
 // Which reduction kernels to run for given extents: one launch, or two where few long lines must fill the machine.
 
-import { ceilDiv, type StorageType } from "./kernel.ts";
+import { ceilDiv, type StorageType } from "../kernel.ts";
+import { type AdapterTraits, isNarrow } from "../shared/row.ts";
 import {
   MAX_STRIDED_AXES,
   type ReduceDims,
@@ -8,8 +9,7 @@ import {
   type StridedReduceDims,
   type StridedReduceSpec,
 } from "./reduce.ts";
-import { isSum, type ReduceOp, stateWords } from "./shared/reduction.ts";
-import { type AdapterTraits, isNarrow } from "./shared/row.ts";
+import { isSum, type ReduceOp, stateWords } from "./reduction.ts";
 
 /** What all reductions have to say. */
 interface Reducing {

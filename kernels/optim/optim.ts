@@ -22,8 +22,8 @@ import {
   reads,
   updates,
   writes,
-} from "./kernel.ts";
-import { bufferType, valueType } from "./shared/row.ts";
+} from "../kernel.ts";
+import { bufferType, valueType } from "../shared/row.ts";
 
 /** What every optimiser has; `decay`: one weight decay for all, or times a factor per block of `BLOCK` parameters. */
 export type OptimSpec = {

@@ -2,10 +2,10 @@
 // launch counts and arithmetic does not: one short text for all transposes and alignments.
 // C[b] = epilogue(A[b] B[b]) with any element strides. A thread owns one element of C; f32 sums upwards in k.
 
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "./kernel.ts";
+import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
+import { type EpilogueSpec, epilogueBindings, epilogueText } from "../shared/epilogue.ts";
+import { arrayType } from "../shared/gemm.ts";
 import type { MatmulDims } from "./matmul.ts";
-import { type EpilogueSpec, epilogueBindings, epilogueText } from "./shared/epilogue.ts";
-import { arrayType } from "./shared/gemm.ts";
 
 /** Spec of `matmulSmall`: storage type and epilogue. */
 export type MatmulSmallSpec = EpilogueSpec & { readonly dtype: "f32" | "f16" };

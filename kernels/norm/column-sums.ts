@@ -2,9 +2,9 @@
 // A workgroup takes 8 columns (of `width`) of the 2 len; with `merge`, 8 threads per column walk the parts and meet in
 // workgroup memory (GPUs), else one thread per column walks them all (CPU adapters: little text, no barrier).
 
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "./kernel.ts";
-import { chained, sumsOf } from "./shared/chain.ts";
-import { type AdapterTraits, bufferType, isNarrow, valueType } from "./shared/row.ts";
+import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
+import { chained, sumsOf } from "../shared/chain.ts";
+import { type AdapterTraits, bufferType, isNarrow, valueType } from "../shared/row.ts";
 
 /** Elements per access, and whether threads share a column. */
 export type ColumnSumsSpec = { readonly width: 1 | 4; readonly merge: boolean };

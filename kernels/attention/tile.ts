@@ -7,7 +7,7 @@
 // padded with zeros. Rows past the end are clamped; the caller masks their effect.
 
 import { type Dims, ENTRY, type KernelFeature, type UniformType, unroll } from "../kernel.ts";
-import { type FloatStorage, stored } from "./row.ts";
+import { type FloatStorage, stored } from "../shared/row.ts";
 
 /** Structure of an attention kernel: sharing, threads per workgroup, rows per tile, rows per unrolled step, vec4s per row. */
 export type AttentionSpec = {

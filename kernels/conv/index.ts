@@ -1,0 +1,23 @@
+// Convolutions and their gradients, depthwise ones too.
+
+export { type ConvDims, type ConvGeometry, type ConvSpec, conv, convDims, convSpecs } from "./conv.ts";
+export {
+  type ConvWeightDims,
+  type ConvWeightSpec,
+  convInput,
+  convInputSpecs,
+  convWeight,
+  convWeightDims,
+  convWeightSpecs,
+} from "./conv-grad.ts";
+export {
+  type DepthwiseForwardSpec,
+  type DepthwiseSpec,
+  type DepthwiseWeightDims,
+  type DepthwiseWeightSpec,
+  depthwise,
+  depthwiseInput,
+  depthwiseSpec,
+  depthwiseWeight,
+  depthwiseWeightDims,
+} from "./depthwise.ts";

@@ -1,0 +1,10 @@
+// Losses on class scores.
+
+export {
+  type CrossEntropyBackwardSpec,
+  type CrossEntropySpec,
+  crossEntropyBackward,
+  crossEntropyCandidates,
+  crossEntropyForward,
+} from "./cross-entropy.ts";
+export { type NllBackwardSpec, type NllSpec, nllBackward, nllForward } from "./nll.ts";

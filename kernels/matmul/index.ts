@@ -1,0 +1,15 @@
+// Matrix products, and what they and convolutions do on their way out.
+
+export { type EpilogueSpec, NO_EPILOGUE } from "../shared/epilogue.ts";
+export type { GemmAdapter, GemmTile } from "../shared/gemm.ts";
+export {
+  type MatmulCall,
+  type MatmulDims,
+  type MatmulSpec,
+  matmulKernel,
+  matmulSpecs,
+  type SumPartsSpec,
+  splitK,
+  sumParts,
+} from "./matmul.ts";
+export { type MatmulSmallDims, type MatmulSmallSpec, matmulSmall, SMALL_PRODUCT } from "./matmul-small.ts";

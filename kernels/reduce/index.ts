@@ -1,0 +1,22 @@
+// Reductions over any axes.
+
+export {
+  MAX_STRIDED_AXES,
+  type ReduceDims,
+  type ReduceSpec,
+  type ReduceUniform,
+  reduceAxes,
+  reduceLines,
+  type StridedReduceDims,
+  type StridedReduceSpec,
+  type StridedReduceUniform,
+} from "./reduce.ts";
+export {
+  planReduce,
+  planReduceStrided,
+  type ReduceProblem,
+  type ReduceStep,
+  type StridedAxis,
+  type StridedReduceProblem,
+} from "./reduce-plan.ts";
+export type { ReduceOp } from "./reduction.ts";
