@@ -11,7 +11,7 @@ export class CalibrationError extends SortieError {
 /** Checks the options of a function. @throws CalibrationError */
 export const readOptions = optionsReader(CalibrationError);
 
-/** Throws `op: requirement; got actual. hint` unless `condition` holds. */
+/** Checks that `condition` holds. @throws CalibrationError `op: requirement; got actual. hint` */
 export function check(
   condition: boolean,
   op: string,
@@ -22,7 +22,7 @@ export function check(
   if (!condition) fail(op, requirement, actual, hint);
 }
 
-/** Throws `op: requirement; got actual. hint`. */
+/** Fails. @throws CalibrationError `op: requirement; got actual. hint` */
 export function fail(op: string, requirement: string, actual: string | number, hint = ""): never {
   throw new CalibrationError(`${op}: ${requirement}; got ${actual}.${hint && ` ${hint}`}`);
 }

@@ -21,7 +21,9 @@ export interface PopulationOptions {
   readonly noise?: number;
   /** Correlation of the exits' errors beyond what confidence explains. */
   readonly errorCorrelation?: number;
-  /** If set, the early exits err with this probability whatever their confidence: the hardest case for a false promise. */
+  /**
+   * If set, the early exits err with this probability whatever their confidence: the hardest case for a false promise.
+   */
   readonly flatError?: number;
   readonly costs?: readonly [number, number, number];
   /** Distinct confidences of an exit, at most 256 (default); few for scores such as patience or binned scaling. */

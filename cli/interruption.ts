@@ -6,13 +6,18 @@ import { SortieError } from "../base/index.ts";
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 type Signal = (typeof SIGNALS)[number];
 
-/** A terminal sends a signal to the whole group, and the program that started this one passes it on: one wish, told twice. */
+/**
+ * A terminal sends a signal to the whole group, and the program that started this one passes it on: one wish, told
+ * twice.
+ */
 const ECHO_MS = 500;
 
 /** The exit code that shells give to a process which a signal has ended. */
 const codeOf = (signal: Signal | "SIGPIPE"): number => 128 + (constants.signals[signal] ?? 0);
 
-/** Exit code for a standard output that failed: as if by SIGPIPE where its reader is gone, 1 where it is full or broken. */
+/**
+ * Exit code for a standard output that failed: as if by SIGPIPE where its reader is gone, 1 where it is full or broken.
+ */
 export const outputCode = (error: unknown): number =>
   (error as NodeJS.ErrnoException).code === "EPIPE" ? codeOf("SIGPIPE") : 1;
 

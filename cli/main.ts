@@ -16,7 +16,7 @@ import type { Print } from "./settings/flags.ts";
 /** One command. */
 interface Command {
   readonly help: string;
-  /** Returns the exit code; throws for bad input. */
+  /** Returns the exit code. @throws SortieError for bad input. */
   run(args: readonly string[], print: Print): number | Promise<number>;
 }
 

@@ -1,6 +1,7 @@
-// Runs a program of Node in a process of its own and leaves out what a native library prints to its standard error and concerns nobody.
-// Dawn offers no other way: it writes these lines itself, at the very start of an adapter and whatever it is told. All else is as if there
-// were one process: signals, exit codes, standard input and output; none of the two outlives the other.
+// Runs a program of Node in a process of its own and leaves out what a native library prints to its standard error and
+// concerns nobody. Dawn offers no other way: it writes these lines itself, at the very start of an adapter and whatever
+// it is told. All else is as if there were one process: signals, exit codes, standard input and output; none of the two
+// outlives the other.
 
 import { spawn } from "node:child_process";
 import { constants } from "node:os";

@@ -1,6 +1,6 @@
-// RandAugment (Cubuk et al. 2020) on bytes, with the fourteen operations and the ranges of torchvision, and to the byte what its
-// `RandAugment` makes of a PIL image: magnitudes 0 to 30 are 31 even steps from nothing to the most; geometric operations take the
-// nearest pixel and fill with black.
+// RandAugment (Cubuk et al. 2020) on bytes, with the fourteen operations and the ranges of torchvision, and to the byte
+// what its `RandAugment` makes of a PIL image: magnitudes 0 to 30 are 31 even steps from nothing to the most; geometric
+// operations take the nearest pixel and fill with black.
 
 import type { Kinds } from "../base/index.ts";
 import type { ImageShape } from "./dataset.ts";
@@ -97,7 +97,10 @@ export function applyOperation(
   OPERATIONS[name]!(image, shape, strength, sign);
 }
 
-/** `[a, b, c, d, e, f]`: what is shown at (x, y) comes from (a x + b y + c, d x + e y + f), in pixels from the upper left corner. */
+/**
+ * `[a, b, c, d, e, f]`: what is shown at (x, y) comes from (a x + b y + c, d x + e y + f), in pixels from the upper
+ * left corner.
+ */
 type Affine = readonly [number, number, number, number, number, number];
 
 /** Coordinates in PIL's fixed point, of 16 bits after the point, at the middle of pixels. */

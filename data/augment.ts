@@ -1,5 +1,6 @@
-// Augmentation of byte images on the CPU: crop with padding, flip, RandAugment, random erasing, in that order. What happens to a
-// sample is drawn from (seed, epoch, id) alone, so it does not depend on the batch that the sample is in, nor on a resumed run.
+// Augmentation of byte images on the CPU: crop with padding, flip, RandAugment, random erasing, in that order. What
+// happens to a sample is drawn from (seed, epoch, id) alone, so it does not depend on the batch that the sample is in,
+// nor on a resumed run.
 
 import type { Kinds } from "../base/index.ts";
 import { RAND_AUGMENT, type RandAugmentOptions, randAugment } from "./augment-ops.ts";
@@ -44,7 +45,10 @@ const AUGMENT: Kinds<AugmentOptions> = {
 /** Writes the augmented image `source` to `target`, both [height, width, channels]; all chance comes from `stream`. */
 export type Augmenter = (source: Uint8Array, target: Uint8Array, stream: Stream) => void;
 
-/** The recipe of the CGT code for CIFAR-100: crop 4, flip, RandAugment (2, 9), erasing of 2 to 20 % with probability 1/4. */
+/**
+ * The recipe of the CGT code for CIFAR-100: crop 4, flip, RandAugment (2, 9), erasing of 2 to 20 % with probability
+ * 1/4.
+ */
 export const CGT_AUGMENTATION: AugmentOptions = {
   crop: 4,
   flip: 0.5,

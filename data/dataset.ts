@@ -1,4 +1,5 @@
-// Images in memory: bytes in NHWC order, labels, ids that stay with a sample through every split, and what is known of each sample.
+// Images in memory: bytes in NHWC order, labels, ids that stay with a sample through every split, and what is known of
+// each sample.
 
 import { DataError, ensure } from "./errors.ts";
 

@@ -1,10 +1,11 @@
-// Fetches one official file: into a name that nobody can guess, which a later call carries on by an HTTP range request, then checked,
-// and only then given its name. A broken line, a full disk or a kill leaves no half-written file that looks whole.
+// Fetches one official file: into a name that nobody can guess, which a later call carries on by an HTTP range request,
+// then checked, and only then given its name. A broken line, a full disk or a kill leaves no half-written file that
+// looks whole.
 
 import { leftovers, partOf, readWhole, SortieError, writeWhole } from "../base/index.ts";
 import { DataError } from "./errors.ts";
 import { type FileOptions, findFault, node, type OfficialFile, sizeOf } from "./files.ts";
-import { BrokenLine, get, type HttpAnswer, reasonOf } from "./http.ts";
+import { ConnectionError, get, type HttpAnswer, reasonOf } from "./http.ts";
 
 /** Times that one address is tried, as long as the line breaks. */
 const ATTEMPTS = 4;
@@ -55,8 +56,8 @@ const restOf = (target: string): string => `${target}.part`;
 const originOf = (target: string): string => `${target}.part.json`;
 
 /**
- * Takes what an earlier call or a killed process left, unless it is no plain file of its own: whoever may write to the folder could
- * have put a link there.
+ * Takes what an earlier call or a killed process left, unless it is no plain file of its own: whoever may write to the
+ * folder could have put a link there.
  */
 async function takeUp({ target, part }: Load): Promise<void> {
   const fs = node("node:fs/promises");
@@ -97,7 +98,7 @@ async function fetchWhole(load: Load, url: string): Promise<void> {
       await fetchRest(load, url);
       return;
     } catch (error) {
-      const mayRetry = error instanceof BrokenLine && count < ATTEMPTS && !load.options.signal?.aborted;
+      const mayRetry = error instanceof ConnectionError && count < ATTEMPTS && !load.options.signal?.aborted;
       if (!mayRetry) throw error;
       await new Promise((resolve) => setTimeout(resolve, 250 * count));
     }
@@ -119,11 +120,12 @@ async function fetchRest(load: Load, url: string): Promise<void> {
   try {
     if (answer.status === 416) {
       await node("node:fs/promises").rm(part, { force: true });
-      throw new BrokenLine("the part on disk is longer than the file");
+      throw new ConnectionError("the part on disk is longer than the file");
     }
     if (answer.status !== 200 && answer.status !== 206)
       throw new SortieError(`HTTP ${answer.status} ${answer.statusText}`.trim());
-    // A server without ranges, of another version, or with another range than asked for, sends the file from its beginning.
+    // A server without ranges, of another version, or with another range than asked for, sends the file from its
+    // beginning.
     const isRest = answer.status === 206 && answer.headers["content-range"]?.startsWith(`bytes ${start}-`);
     if (answer.status === 206 && !isRest) throw new SortieError("another range than was asked for");
     if (!isRest) start = 0;
@@ -158,7 +160,7 @@ async function receive({ file, target, part, options }: Load, url: string, answe
     await handle.close();
   }
   if (total !== undefined && loaded < total)
-    throw new BrokenLine(`the connection ended after ${loaded} of ${total} bytes`);
+    throw new ConnectionError(`the connection ended after ${loaded} of ${total} bytes`);
 }
 
 /** The part, ready to take what follows; none is made through a link. */

@@ -23,7 +23,7 @@ export class DataError extends SortieError {
 /** Checks the options of a function. @throws DataError */
 export const readOptions = optionsReader(DataError);
 
-/** Throws a `DataError` unless `holds`; the message is made only then. */
+/** Checks that `holds`; the message is made only where it does not. @throws DataError */
 export function ensure(holds: boolean, message: () => string, details?: DataErrorDetails): asserts holds {
   if (!holds) throw new DataError(message(), details);
 }

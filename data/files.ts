@@ -1,5 +1,5 @@
-// Files on disk: what is known of official ones, where they lie, whether they are intact. Node's modules are looked up when
-// called and never imported, so that `data` also loads in a browser.
+// Files on disk: what is known of official ones, where they lie, whether they are intact. Node's modules are looked up
+// when called and never imported, so that `data` also loads in a browser.
 
 import { cacheFolder, type Kinds, readChunks, readWhole } from "../base/index.ts";
 import { DataError, readOptions } from "./errors.ts";

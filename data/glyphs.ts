@@ -1,6 +1,7 @@
-// The embedded data set: ten glyphs, drawn by code from a seed, 28 x 28 x 1. Each sample has a difficulty from 0 to 1, which sets how
-// strongly it is turned, shrunk, shifted, faded, cluttered, covered and made noisy; all of that is kept per sample, so that
-// easy and hard are known and not guessed. Sample i depends on (seed, split, i) alone: asking for more adds, and changes nothing.
+// The embedded data set: ten glyphs, drawn by code from a seed, 28 x 28 x 1. Each sample has a difficulty from 0 to 1,
+// which sets how strongly it is turned, shrunk, shifted, faded, cluttered, covered and made noisy; all of that is kept
+// per sample, so that easy and hard are known and not guessed. Sample i depends on (seed, split, i) alone: asking for
+// more adds, and changes nothing.
 
 import type { Kinds } from "../base/index.ts";
 import { createDataset, type Dataset } from "./dataset.ts";

@@ -1,5 +1,5 @@
-// One GET over HTTP or HTTPS, for downloads in Node: with time-outs, redirects, and the proxies that the environment names.
-// Not fetch: that of Node 20 knows no proxy, and waits for ever.
+// One GET over HTTP or HTTPS, for downloads in Node: with time-outs, redirects, and the proxies that the environment
+// names. Not fetch: that of Node 20 knows no proxy, and waits for ever.
 
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, RequestOptions } from "node:http";
 import type { Socket } from "node:net";
@@ -23,13 +23,13 @@ export interface HttpAnswer {
 }
 
 /** The connection failed, ended early or fell silent; another attempt may do better. */
-export class BrokenLine extends SortieError {}
+export class ConnectionError extends SortieError {}
 
 const REDIRECTS = 10;
 
 /**
- * Asks for an address, and for those that it redirects to. @throws BrokenLine where the line is at fault, Error for an address that is
- * none, and the signal's reason.
+ * Asks for an address, and for those that it redirects to. @throws ConnectionError where the line is at fault, Error
+ * for an address that is none, and the signal's reason.
  */
 export async function get(address: string, options: GetOptions): Promise<HttpAnswer> {
   let url = parsed(address);
@@ -63,7 +63,7 @@ async function ask(url: URL, { headers, signal, connect = 30_000, idle = 60_000 
   } catch (cause) {
     request?.destroy();
     signal?.throwIfAborted();
-    throw new BrokenLine(limit.aborted ? `no answer within ${connect / 1000} s` : reasonOf(cause), { cause });
+    throw new ConnectionError(limit.aborted ? `no answer within ${connect / 1000} s` : reasonOf(cause), { cause });
   }
 }
 
@@ -132,7 +132,7 @@ const tunnelOf = (request: ClientRequest, signal: AbortSignal): Promise<Socket> 
     });
   });
 
-/** The bytes as they come. @throws BrokenLine where the line breaks, ends early or falls silent. */
+/** The bytes as they come. @throws ConnectionError where the line breaks, ends early or falls silent. */
 async function* bodyOf(message: IncomingMessage, idle: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
   const stop = () => void message.destroy();
   signal?.addEventListener("abort", stop);
@@ -149,7 +149,7 @@ async function* bodyOf(message: IncomingMessage, idle: number, signal?: AbortSig
     if (!message.complete) throw new SortieError("the connection ended early");
   } catch (cause) {
     signal?.throwIfAborted();
-    throw new BrokenLine(isSilent ? `no bytes for ${idle / 1000} s` : reasonOf(cause), { cause });
+    throw new ConnectionError(isSilent ? `no bytes for ${idle / 1000} s` : reasonOf(cause), { cause });
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", stop);
@@ -158,8 +158,8 @@ async function* bodyOf(message: IncomingMessage, idle: number, signal?: AbortSig
 }
 
 /**
- * The proxy for an address, by the variables that all tools know: `https_proxy`, `http_proxy`, `all_proxy`, and `no_proxy` with hosts
- * and domains; lower case wins over upper. @throws Error for one that is no address.
+ * The proxy for an address, by the variables that all tools know: `https_proxy`, `http_proxy`, `all_proxy`, and
+ * `no_proxy` with hosts and domains; lower case wins over upper. @throws Error for one that is no address.
  */
 export function proxyFor(url: URL, env: Readonly<Record<string, string | undefined>>): URL | undefined {
   const of = (name: string) => env[name] || env[name.toUpperCase()];
@@ -178,7 +178,7 @@ export function proxyFor(url: URL, env: Readonly<Record<string, string | undefin
 /** The innermost message: what really happened. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if (error instanceof BrokenLine) return error.message;
+  if (error instanceof ConnectionError) return error.message;
   // A name with several addresses fails with all their errors and no message.
   const inner = error instanceof AggregateError ? error.errors[0] : error.cause;
   return inner instanceof Error ? reasonOf(inner) : error.message;

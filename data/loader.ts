@@ -1,6 +1,7 @@
-// Batches in an order drawn per epoch. A batch is a pure function of the seed and its position (epoch, batch): a run that was
-// killed continues from a stored position with the batches that it would have seen. Nothing is made ahead here: training queues
-// steps on the GPU and makes the next batch while they run, so neither waits for the other as long as a batch takes less than a step.
+// Batches in an order drawn per epoch. A batch is a pure function of the seed and its position (epoch, batch): a run
+// that was killed continues from a stored position with the batches that it would have seen. Nothing is made ahead
+// here: training queues steps on the GPU and makes the next batch while they run, so neither waits for the other as
+// long as a batch takes less than a step.
 
 import { type Kinds, what } from "../base/index.ts";
 import { type AugmentOptions, augmentStream, createAugmenter, drawBeta } from "./augment.ts";
@@ -23,8 +24,8 @@ export interface LoaderOptions {
   /** A new order in each epoch; default true. False keeps the order of the data set. */
   readonly shuffle?: boolean;
   /**
-   * What becomes of a last batch that is not full: `keep` (default) it short, `drop` it, or `pad` it with the epoch's first
-   * samples, so that all batches have one shape; `count` says how many are meant.
+   * What becomes of a last batch that is not full: `keep` (default) it short, `drop` it, or `pad` it with the epoch's
+   * first samples, so that all batches have one shape; `count` says how many are meant.
    */
   readonly last?: "keep" | "drop" | "pad";
   readonly augment?: AugmentOptions;
@@ -49,7 +50,10 @@ export interface Batch {
   readonly labels: Int32Array;
   /** [B] */
   readonly ids: Int32Array;
-  /** With mixup: image i is `share[i]` of its own sample, at least half of it, and the rest of one labelled `mixed.labels[i]`. */
+  /**
+   * With mixup: image i is `share[i]` of its own sample, at least half of it, and the rest of one labelled
+   * `mixed.labels[i]`.
+   */
   readonly mixed?: { readonly labels: Int32Array; readonly share: Float32Array };
 }
 

@@ -1,5 +1,5 @@
-// Elementary functions by additions, multiplications and divisions alone. IEEE 754 fixes those to the last bit, but leaves
-// `Math.sin`, `Math.log` and the like to the platform; drawn data and augmentation must be the same everywhere.
+// Elementary functions by additions, multiplications and divisions alone. IEEE 754 fixes those to the last bit, but
+// leaves `Math.sin`, `Math.log` and the like to the platform; drawn data and augmentation must be the same everywhere.
 
 /** pi / 2 in two parts: the first has 33 bits, so its product with a small integer is exact. */
 const HALF_PI = 1.5707963267341256;

@@ -29,7 +29,9 @@ export async function readOfficial(
   return { bytes: await readBytes(path), path };
 }
 
-/** Compares a file at `path` with what is known of it. @throws DataError with its expected and found size or checksum. */
+/**
+ * Compares a file at `path` with what is known of it. @throws DataError with its expected and found size or checksum.
+ */
 export async function checkFile(
   op: string,
   file: OfficialFile,

@@ -1,7 +1,7 @@
-// Random numbers from a counter: Philox 4x32-10 (Salmon et al., SC 2011), bit for bit the same on every platform.
-//   block i of stream (seed, purpose, a, b) = philox(counter = (i, a, b, hash(purpose)), key = (seed mod 2^32, seed / 2^32))
-// There is no state beyond the position in a stream: what belongs to sample 17 of epoch 3 is drawn from the stream ("augment", 3, 17)
-// whatever was drawn before, so a run that is resumed continues as if it had never stopped.
+// Random numbers from a counter: Philox 4x32-10 (Salmon et al., SC 2011), bit for bit the same on every platform. block
+//   i of stream (seed, purpose, a, b) = philox(counter = (i, a, b, hash(purpose)), key = (seed mod 2^32, seed / 2^32))
+//   There is no state beyond the position in a stream: what belongs to sample 17 of epoch 3 is drawn from the stream
+//   ("augment", 3, 17) whatever was drawn before, so a run that is resumed continues as if it had never stopped.
 
 import { philox } from "../base/index.ts";
 import { ensure } from "./errors.ts";
@@ -26,7 +26,10 @@ export class Stream {
   #used = 4;
   #spare: number | undefined;
 
-  /** `seed`: an integer from 0 below 2^53; `purpose`: what is drawn; `a`, `b`: for whom, e.g. epoch and sample, below 2^32. */
+  /**
+   * `seed`: an integer from 0 below 2^53; `purpose`: what is drawn; `a`, `b`: for whom, e.g. epoch and sample, below
+   * 2^32.
+   */
   constructor(seed: number, purpose: string, a = 0, b = 0) {
     ensure(
       Number.isSafeInteger(seed) && seed >= 0,

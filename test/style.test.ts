@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { LIBRARY } from "../scripts/house.ts";
+import { wrapComments, wrapMarkdown, wrapped, wrappedFiles } from "../scripts/wrap.ts";
 import { assert, suite } from "./harness.ts";
 import { styleFaults } from "./style.ts";
 
@@ -40,4 +41,44 @@ test("an index is asserted by ! and never cast, and nothing else is asserted", (
     "bad.ts:3: `!` stands behind an index only",
     "bad.ts:4: `!` stands behind an index only",
   ]);
+});
+
+test("what a function throws stands behind @throws, the error first", () => {
+  const good =
+    "/** Reads. @throws DataError for a file that is cut off. */\n/**\n * @throws\n * ShapeError or so.\n */";
+  assert.equal(styleFaults("cli/good.ts", good), []);
+  const bad = "/** Reads. Throws DataError for none. */\n/** Reads. @throws for none. */\n/** @throws the reason. */";
+  assert.equal(styleFaults("cli/bad.ts", bad), [
+    "cli/bad.ts:1: errors are said by `@throws`",
+    "cli/bad.ts:2: `@throws` names the error",
+    "cli/bad.ts:3: `@throws` names the error",
+  ]);
+});
+
+test("comments and Markdown are as wide as code", () => {
+  const wrong = wrappedFiles().filter((file) => {
+    const text = readFileSync(join(root, file), "utf8");
+    return wrapped(file, text) !== text;
+  });
+  assert.equal(wrong, [], "npm run format wraps them");
+});
+
+test("only paragraphs that are too wide are wrapped, by the words, with their mark", () => {
+  const words = (n: number) => Array.from({ length: n }, (_, i) => `word${i % 10}`).join(" ");
+  const long = words(40);
+  const wide = wrapComments("a.ts", `  /** ${long} */\n  // short\n  // ${long}\n  //\n  // kept\n  // as it is`).split(
+    "\n",
+  );
+  assert.ok(
+    wide.every((line) => line.length <= 120 && /^ {2}(\/\*\*| \*|\/\/)/.test(line)),
+    wide.join("\n"),
+  );
+  assert.equal(wide.slice(-3), ["  //", "  // kept", "  // as it is"]);
+  const inText = `const text = \`\n// ${long}\n\`;`;
+  assert.is(wrapComments("a.ts", inText), inText);
+  const item = wrapMarkdown(`# ${long}\n\n- ${long}\n- short\n\n| ${long} |`).split("\n");
+  assert.equal([item[0], item.at(-1)], [`# ${long}`, `| ${long} |`]);
+  assert.ok(item.slice(2, -2).every((line) => line.length <= 120 && /^(- | {2})/.test(line)));
+  const code = wrapMarkdown(`${words(16)} \`a piece of code stays whole\` ${words(3)}`);
+  assert.ok(code.includes("`a piece of code stays whole`"));
 });

@@ -189,9 +189,9 @@ export interface EvaluatePolicyOptions {
 const EVALUATE_POLICY: Kinds<EvaluatePolicyOptions> = { ...RESAMPLES, anyOrigin: "boolean", sameSamples: "boolean" };
 
 /**
- * Applies thresholds to a test table. Throws `CalibrationError` - unless `sameSamples` - if samples shaped the policy, by ids or,
- * without, by content, and - unless
- * `anyOrigin` - if it is of another network, or scaled otherwise, than the policy.
+ * Applies thresholds to a test table.
+ * @throws CalibrationError if samples shaped the policy, by ids or, without, by content (unless `sameSamples`), and if
+ * the table is of another network than the policy, or scaled otherwise (unless `anyOrigin`).
  */
 export function evaluatePolicy(
   test: Source,

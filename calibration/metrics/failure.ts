@@ -21,7 +21,10 @@ export interface ScoreGroups {
   readonly wrong: number;
 }
 
-/** Sorts right and wrong samples apart, and merges them into groups of equal score. Throws on NaN and on no samples. */
+/**
+ * Sorts right and wrong samples apart, and merges them into groups of equal score. @throws CalibrationError for NaN,
+ * and for no samples.
+ */
 export function groupScores(scores: ArrayLike<number>, correct: ArrayLike<number>): ScoreGroups {
   checkLengths("failure", "scores", scores.length, "correct", correct.length);
   checkNotEmpty("failure", "scores", scores.length);
@@ -111,7 +114,9 @@ export function groupExcessAurc(groups: ScoreGroups): number {
   return groupAurc(groups) - best;
 }
 
-/** Area under the generalised risk-coverage curve (Traub et al. 2024): joint risk "accepted and wrong" over coverage. */
+/**
+ * Area under the generalised risk-coverage curve (Traub et al. 2024): joint risk "accepted and wrong" over coverage.
+ */
 export function groupAugrc({ groups, samples }: ScoreGroups): number {
   let wrong = 0;
   let area = 0;

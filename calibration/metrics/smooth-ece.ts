@@ -58,8 +58,8 @@ function residualDensity(scores: ArrayLike<number>, correct: ArrayLike<number>):
 }
 
 /**
- * Integral over [0, 1] of the absolute residual smoothed by a Gaussian. Mirrors at 0 and 1 leave waves cos(pi k x) only,
- * and the Gaussian damps wave k by exp(-(pi k sigma)^2 / 2).
+ * Integral over [0, 1] of the absolute residual smoothed by a Gaussian. Mirrors at 0 and 1 leave waves cos(pi k x)
+ * only, and the Gaussian damps wave k by exp(-(pi k sigma)^2 / 2).
  */
 function smoothedError(cells: Float64Array, sigma: number): number {
   const last = Math.min(CELLS, Math.ceil(Math.sqrt(2 * DAMPED) / (Math.PI * sigma)));

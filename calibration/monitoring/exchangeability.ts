@@ -12,7 +12,9 @@ import { RestartedBets } from "./restarted-bets.ts";
 export interface ExchangeabilityState {
   /** Live samples so far. */
   readonly n: number;
-  /** Conformal p-value of the last sample: the share of all samples seen that are less confident, ties broken at random. */
+  /**
+   * Conformal p-value of the last sample: the share of all samples seen that are less confident, ties broken at random.
+   */
   readonly pValue: number;
   /** Evidence against exchangeability: a martingale started at 1, part of which is laid anew at every step. */
   readonly eValue: number;
@@ -73,7 +75,9 @@ export function createExchangeabilityMonitor(
   };
 }
 
-/** Scores in order, with counts below and equal at each insertion. Insertion moves memory, which is fast to 1e6 scores. */
+/**
+ * Scores in order, with counts below and equal at each insertion. Insertion moves memory, which is fast to 1e6 scores.
+ */
 class SortedScores {
   #values: Float64Array;
   size: number;

@@ -1,6 +1,6 @@
 // Does the promise still hold in use? An anytime-valid test of "early-exit risk <= alpha" by betting (Waudby-Smith and
-// Ramdas 2024; Ville's inequality): it may be looked at after every label, and raises a false alarm with probability
-// at most delta over an unlimited run. Bets are laid anew all the time, so that a break is noticed however late it comes.
+// Ramdas 2024; Ville's inequality): it may be looked at after every label, and raises a false alarm with probability at
+// most delta over an unlimited run. Bets are laid anew all the time, so that a break is noticed however late it comes.
 
 import { check, readOptions } from "../errors.ts";
 import type { RiskLevels } from "../rules/result.ts";
@@ -23,12 +23,17 @@ export interface MonitorState {
 
 /** Watches a stream of losses in [0, 1]. */
 export interface RiskMonitor {
-  /** Adds the loss of one early leaver: 1 or true = wrong. Labels may arrive late and in any order not chosen by outcome. */
+  /**
+   * Adds the loss of one early leaver: 1 or true = wrong. Labels may arrive late and in any order not chosen by
+   * outcome.
+   */
   observe(loss: number | boolean): MonitorState;
   readonly state: MonitorState;
 }
 
-/** Shares of the largest admissible bet that are mixed: small ones win against slow drift, large ones against breakage. */
+/**
+ * Shares of the largest admissible bet that are mixed: small ones win against slow drift, large ones against breakage.
+ */
 const BETS = [0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6] as const;
 
 /**
@@ -119,7 +124,7 @@ export interface DeploymentMonitor {
 /**
  * A cascade monitor that keeps decisions until they can be judged. With labels it tests the promise of `learnThenTest`;
  * with the full network's answers to a random part of the samples it tests that early answers disagree with it at most
- * alpha of the time. Throws `CalibrationError` for an id decided twice, or resolved without a decision.
+ * alpha of the time. @throws CalibrationError for an id decided twice, or resolved without a decision.
  */
 export function createDeploymentMonitor(options: RiskLevels & { readonly exits: number }): DeploymentMonitor {
   const monitor = createCascadeMonitor(

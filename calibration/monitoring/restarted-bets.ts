@@ -1,15 +1,19 @@
-// Fair bets that are laid anew at every step, each time with a share of the stake kept aside for it. Bets laid at the first
-// step alone lose while all is well, and must win that back before they can tell of a change.
+// Fair bets that are laid anew at every step, each time with a share of the stake kept aside for it. Bets laid at the
+// first step alone lose while all is well, and must win that back before they can tell of a change.
 
 import { change, sum } from "../numeric/arrays.ts";
 
 /**
- * Stake still aside after n steps: half is laid at the first, and then so little less for ever that a restart near any step
- * n is worth about 1 / (n log^2 n). All shares together are at most 1, so the game stays fair (its expectation is at most 1).
+ * Stake still aside after n steps: half is laid at the first, and then so little less for ever that a restart near any
+ * step n is worth about 1 / (n log^2 n). All shares together are at most 1, so the game stays fair (its expectation is
+ * at most 1).
  */
 const aside = (n: number) => (n === 0 ? 1 : (0.5 * Math.log(3)) / Math.log(n + 2));
 
-/** The wealth of several bets, and what is aside. Starts at 1; by Ville's inequality it ever reaches 1/delta with probability at most delta. */
+/**
+ * The wealth of several bets, and what is aside. Starts at 1; by Ville's inequality it ever reaches 1/delta with
+ * probability at most delta.
+ */
 export class RestartedBets {
   /** In units of exp(#scale), so that long runs neither overflow nor vanish. */
   readonly #wealth: Float64Array;
@@ -20,7 +24,10 @@ export class RestartedBets {
     this.#wealth = new Float64Array(bets);
   }
 
-  /** Lays the next share, equally on all bets, then `play` makes of the wealth of each bet, and the total, its next by a fair rule. Returns the log of the total. */
+  /**
+   * Lays the next share, equally on all bets, then `play` makes of the wealth of each bet, and the total, its next by a
+   * fair rule. Returns the log of the total.
+   */
   step(play: (own: number, bet: number, total: number) => number): number {
     const wealth = this.#wealth;
     const fresh = ((aside(this.#steps) - aside(++this.#steps)) * Math.exp(-this.#scale)) / wealth.length;

@@ -1,5 +1,6 @@
-// Confidences that keep their order near certainty. A double has no digits for a probability of 1 - 1e-17, but samples that sure still
-// differ, and a threshold must be able to fall between them. Only here is said how such numbers are written.
+// Confidences that keep their order near certainty. A double has no digits for a probability of 1 - 1e-17, but samples
+// that sure still differ, and a threshold must be able to fall between them. Only here is said how such numbers are
+// written.
 
 /** Beyond 1 - 2^-23, the last step of a 32-bit float, the rest of the way to 1 is shared out by -log(1 - p). */
 const REST = 2 ** -23;
@@ -10,8 +11,8 @@ const ENTROPY = 1e-300;
 const ENTROPY_NEPERS = -Math.log(ENTROPY);
 
 /**
- * A probability `p` whose complement has the logarithm `logRest`: `p` itself, or above 1 - 2^-23 a number less than 2^-23 away from it
- * that tells apart what a double could not: it rises with -logRest as 1 - c / -logRest.
+ * A probability `p` whose complement has the logarithm `logRest`: `p` itself, or above 1 - 2^-23 a number less than
+ * 2^-23 away from it that tells apart what a double could not: it rises with -logRest as 1 - c / -logRest.
  */
 export function orderedProbability(p: number, logRest: number): number {
   return logRest < -NEPERS ? 1 - (REST * NEPERS) / -logRest : p;

@@ -36,8 +36,8 @@ export function quantileOfSorted(values: Float64Array, q: number): number {
 }
 
 /**
- * Thresholds that let through the same of `ascending` values and none of them barely: each midway between the values that it parts.
- * A value computed again elsewhere, in other arithmetic, falls on the same side.
+ * Thresholds that let through the same of `ascending` values and none of them barely: each midway between the values
+ * that it parts. A value computed again elsewhere, in other arithmetic, falls on the same side.
  */
 export function betweenValues(ascending: Float64Array, threshold: number): number {
   const at = firstAtLeast(ascending, threshold);

@@ -1,5 +1,6 @@
-// The tests of "the mean loss is above alpha" as seen by somebody who plans: which of them would pass on given counts, what is the
-// smallest alpha within reach, and how many samples it takes. All advice on missing samples comes from here.
+// The tests of "the mean loss is above alpha" as seen by somebody who plans: which of them would pass on given counts,
+// what is the smallest alpha within reach, and how many samples it takes. All advice on missing samples comes from
+// here.
 
 import { binomialPValue, clopperPearson, hoeffdingBentkusPValue } from "./bounds.ts";
 
@@ -80,8 +81,8 @@ export function fewestSamples(trial: Trial, mean: number, square = mean): number
 }
 
 /**
- * The log wealth of the betting test (`wsrPValue`) to be expected after n losses with these moments, taken for losses of two values. What the
- * bets know of the variance grows sample by sample; blocks of samples are played at once.
+ * The log wealth of the betting test (`wsrPValue`) to be expected after n losses with these moments, taken for losses
+ * of two values. What the bets know of the variance grows sample by sample; blocks of samples are played at once.
  */
 function expectedLogWealth({ n, sum, squares }: Seen, alpha: number, delta: number): number {
   const mean = sum / n;

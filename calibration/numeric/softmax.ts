@@ -37,7 +37,8 @@ export class SoftmaxRow {
         prediction = c;
       } else if (x > second) second = x;
     }
-    // All but the largest, relative to the second: what makes the difference to certainty must not be a difference to 1.
+    // All but the largest, relative to the second: what makes the difference to certainty must not be a difference to
+    // 1.
     const gap = second - max;
     let rest = 0;
     let mass = 0;

@@ -91,7 +91,9 @@ export function binomialCdfRoot(k: number, n: number, level: number): number {
   return p;
 }
 
-/** Standard normal distribution function, to about 1e-15 absolute (West 2005, Hart's rational approximation of 1968). */
+/**
+ * Standard normal distribution function, to about 1e-15 absolute (West 2005, Hart's rational approximation of 1968).
+ */
 export function normalCdf(x: number): number {
   const z = Math.abs(x);
   if (z > 37) return x > 0 ? 1 : 0;

@@ -57,7 +57,7 @@ const guarantee: Guarantee = {
   assumptions: [similarSamples],
 };
 
-/** Throws `CalibrationError` unless the goal is one of the three. */
+/** Checks that the goal is one of the three. @throws CalibrationError */
 function checkGoal(goal: BudgetGoal): void {
   const kinds = { accuracy: "number", cost: "number", milliseconds: "any", budget: "number" } as const;
   const given = Object.keys(readOptions<GoalParts>("meetBudget: the goal", goal, kinds))

@@ -10,10 +10,11 @@ import type { RiskLevels } from "./result.ts";
 import { countOnGrid, fixedSequence } from "./selective-risk.ts";
 
 /**
- * - `sequential`: all samples at every exit, at delta/(K-1). Simple; not strict, since exit 2's samples were chosen with
- *   labels that its own test uses again. Held its level in every simulation (bench/results/validity.md).
+ * - `sequential`: all samples at every exit, at delta/(K-1). Simple; not strict, since exit 2's samples were chosen
+ *   with labels that its own test uses again. Held its level in every simulation (bench/results/validity.md).
  * - `split`: exit j is tested on its own part of the samples. Strict.
- * - `union`: exit j's level is divided by the number of threshold combinations the exits before could have chosen. Strict.
+ * - `union`: exit j's level is divided by the number of threshold combinations the exits before could have chosen.
+ *   Strict.
  * - `allSamples`: every exit on all samples, as published. Not valid in a cascade; kept for comparison.
  */
 export type ChainProcedure = "sequential" | "split" | "union" | "allSamples";

@@ -10,7 +10,9 @@ import { type Cascade, checkKnown, survivors } from "../table/scores.ts";
 import { decide } from "./policies.ts";
 import { type Guarantee, similarSamples } from "./result.ts";
 
-/** Options; published: smallest t with precision >= (1 - m) x backbone precision. The subtractive form is our reading. */
+/**
+ * Options; published: smallest t with precision >= (1 - m) x backbone precision. The subtractive form is our reading.
+ */
 export interface PrecisionMarginOptions {
   readonly margin?: number;
   readonly mode?: "multiplicative" | "subtractive";
@@ -24,7 +26,9 @@ export interface PrecisionMargin {
   readonly thresholds: Float64Array;
   /** `[C]` share of the last exit's answers c that are right; NaN if never given. */
   readonly backbonePrecision: Float64Array;
-  /** `[K-1, C]` survivors with this answer at this branch; below minSupport the branch stays closed for lack of samples. */
+  /**
+   * `[K-1, C]` survivors with this answer at this branch; below minSupport the branch stays closed for lack of samples.
+   */
   readonly support: Float64Array;
   /** `[N]`, the exit of every sample under these thresholds. */
   readonly exits: Int32Array;

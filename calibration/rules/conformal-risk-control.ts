@@ -33,7 +33,10 @@ export interface KnobChoice {
   /** `[M]` what was compared with alpha. */
   readonly bound: Float64Array;
   readonly n: number;
-  /** Fewest samples at which the safest knob is admissible if its mean loss stays as it is; Infinity if no number is enough. */
+  /**
+   * Fewest samples at which the safest knob is admissible if its mean loss stays as it is; Infinity if no number is
+   * enough.
+   */
   readonly neededSamples: number;
   readonly guarantee: Guarantee;
 }

@@ -158,7 +158,8 @@ function refuse(
   const seen = seenOf(column(losses, lambdas.length, Math.max(0, lambdas.length - 2)));
   const { squares } = seen;
   const mean = seen.sum / n;
-  // Nine times of ten the expected loss is no smaller than this (Bernstein, empirical); where alpha is not, nothing is told yet.
+  // Nine times of ten the expected loss is no smaller than this (Bernstein, empirical); where alpha is not, nothing is
+  // told yet.
   const spread = Math.sqrt((2 * Math.log(10) * Math.max(0, squares / n - mean ** 2)) / n);
   const isHopeless = mean - spread - (3 * Math.log(10)) / n > alpha;
   const enough = fewestSamples(trial, mean, squares / n);

@@ -55,7 +55,7 @@ const LEARN_THEN_TEST: Kinds<LearnThenTestOptions> = {
 /**
  * Certifies thresholds: with probability at least 1 - delta over the calibration samples, the error rate of every
  * promised group of early leavers is at most alpha. `ok: false` if nothing can be certified.
- * Throws `CalibrationError` for levels outside (0, 1), an empty table, a single exit, or shared sample ids.
+ * @throws CalibrationError for levels outside (0, 1), an empty table, a single exit, or shared sample ids.
  */
 export function learnThenTest(source: Source, options: LearnThenTestOptions): Calibration {
   const {

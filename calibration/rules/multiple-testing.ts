@@ -21,7 +21,10 @@ export function rejectHypotheses(p: ArrayLike<number>, delta: number, method: Co
   return rejected;
 }
 
-/** The level that the smallest of n p-values has to keep for anything to be rejected; of a fixed sequence, the first of all. */
+/**
+ * The level that the smallest of n p-values has to keep for anything to be rejected; of a fixed sequence, the first of
+ * all.
+ */
 export function firstLevel(delta: number, n: number, method: Correction = "fixedSequence"): number {
   return method === "fixedSequence" ? delta : delta / n;
 }

@@ -1,7 +1,8 @@
 // Fixed paths of threshold rows, from strict to loose, for fixed-sequence testing. A path is designed on labelled
-// validation samples, which the tests never see: any design keeps the guarantee, a good one loses little power.
-// Proof: a false certificate needs the first false row of the path to be rejected, at level delta (Angelopoulos et al. 2021, section
-// 2.2); that row has an exit above alpha, whose errors, given how many it accepts, are binomial, and all exits must pass (Berger 1982).
+// validation samples, which the tests never see: any design keeps the guarantee, a good one loses little power. Proof:
+// a false certificate needs the first false row of the path to be rejected, at level delta (Angelopoulos et al. 2021,
+// section 2.2); that row has an exit above alpha, whose errors, given how many it accepts, are binomial, and all exits
+// must pass (Berger 1982).
 
 import { addTo, column, firstWhere } from "../numeric/arrays.ts";
 import { binomialPValue } from "../numeric/bounds.ts";
@@ -66,10 +67,10 @@ export function savedCost(left: Float64Array, costs: Float64Array): number {
 }
 
 /**
- * How surely a test at delta will pass, from validation counts: the logarithm of the odds. The errors that pass are whole numbers and
- * how many samples will be accepted is not known, so the chance is a mean over likely numbers. Rates are compared by their arcsine,
- * which has about the same deviation at every rate, also where hardly any error is expected; the deviation knows how few validation
- * samples speak.
+ * How surely a test at delta will pass, from validation counts: the logarithm of the odds. The errors that pass are
+ * whole numbers and how many samples will be accepted is not known, so the chance is a mean over likely numbers. Rates
+ * are compared by their arcsine, which has about the same deviation at every rate, also where hardly any error is
+ * expected; the deviation knows how few validation samples speak.
  */
 class Forecast {
   readonly #alpha: number;
@@ -121,7 +122,10 @@ const LIKELY_NUMBERS = [-1.5, -0.8, -0.35, 0, 0.35, 0.8, 1.5] as const;
 /** Twice the arcsine of the root of a rate. */
 const angle = (rate: number) => 2 * Math.asin(Math.sqrt(Math.min(1, rate)));
 
-/** Sureties along a path: where passing is beyond doubt (it fails once in 700), and where it is beyond hope (it passes once in 45). */
+/**
+ * Sureties along a path: where passing is beyond doubt (it fails once in 700), and where it is beyond hope (it passes
+ * once in 45).
+ */
 const [SURE, HOPELESS] = [6.6, -3.8] as const;
 
 /** An exit is opened only where it will rather pass (three times of four), unless none will. */
@@ -135,10 +139,10 @@ type Ranks = Int32Array;
 
 /**
  * Rows `[K-1]` of thresholds. Control "exit": row g gives every exit the loosest threshold whose predicted surety is at
- * least s_g, falling from sure (or the most there is) to hopeless, so that all exits reach their limit together; exits that cannot
- * pass stay closed, and rows that hinder more than they save are left out. Otherwise: every exit accepts up to a common validation
- * risk that rises to 1.5 alpha, and rows before the first that is predicted to pass are left out. Between two rows thresholds go in
- * small steps: the last row that passes counts.
+ * least s_g, falling from sure (or the most there is) to hopeless, so that all exits reach their limit together; exits
+ * that cannot pass stay closed, and rows that hinder more than they save are left out. Otherwise: every exit accepts up
+ * to a common validation risk that rises to 1.5 alpha, and rows before the first that is predicted to pass are left
+ * out. Between two rows thresholds go in small steps: the last row that passes counts.
  */
 export function designPath(input: PathInput): readonly Float64Array[] {
   const { validation, control, steps, alpha } = input;
@@ -281,8 +285,8 @@ function loosestSure(
 }
 
 /**
- * Rows between neighbours, so that no threshold moves by more than about `stride` samples at once. Inside a tie an exit keeps to
- * the stricter side, as one exit may loosen while another tightens; exits open and close in one step.
+ * Rows between neighbours, so that no threshold moves by more than about `stride` samples at once. Inside a tie an exit
+ * keeps to the stricter side, as one exit may loosen while another tightens; exits open and close in one step.
  */
 function inSmallSteps({ exits, samples }: Design, rows: readonly Ranks[], stride: number): readonly Ranks[] {
   const tieEnds = exits.map(({ scores }) => {
@@ -340,8 +344,8 @@ function prospect(row: Ranks, thresholds: Float64Array, validation: Cascade, for
 }
 
 /**
- * The rows without those that are likelier to end the sequence than worth it: stretches behind the first row are left out as long as
- * that raises the saving to be expected.
+ * The rows without those that are likelier to end the sequence than worth it: stretches behind the first row are left
+ * out as long as that raises the saving to be expected.
  */
 function worthwhile(prospects: readonly Prospect[]): readonly Prospect[] {
   let kept = prospects;
@@ -360,7 +364,10 @@ function worthwhile(prospects: readonly Prospect[]): readonly Prospect[] {
   }
 }
 
-/** Along the path an exit's tests share their luck (it passes as often as its hardest test so far); different exits do not. */
+/**
+ * Along the path an exit's tests share their luck (it passes as often as its hardest test so far); different exits do
+ * not.
+ */
 function expectedSaving(rows: readonly Prospect[]): number {
   const hardest: number[] = [];
   let [sum, before] = [0, 0];

@@ -21,9 +21,9 @@ export interface ThresholdPolicy {
 }
 
 /**
- * The exit of every sample: the first whose score reaches its threshold; the last always answers.
- * `thresholds` holds one value for all exits, one per early exit (`[K-1]`), or one per early exit and predicted class
- * (`[K-1, C]`). +Infinity closes an exit. Given a whole policy, it refuses scores that are not of the policy's network and scaling.
+ * The exit of every sample: the first whose score reaches its threshold; the last always answers. `thresholds` holds
+ * one value for all exits, one per early exit (`[K-1]`), or one per early exit and predicted class (`[K-1, C]`).
+ * +Infinity closes an exit. Given a whole policy, it refuses scores that are not of the policy's network and scaling.
  */
 export function decide(cascade: Cascade, thresholds: ArrayLike<number> | number | GivenPolicy): Int32Array {
   const { samples, exits, classes, scores, predictions } = cascade;
@@ -71,7 +71,10 @@ function checkThresholds(op: string, values: unknown): void {
   check(wrong < 0, op, "thresholds must be numbers", `${what((values as ArrayLike<number>)[wrong])} at ${wrong}`);
 }
 
-/** Distance between the thresholds of neighbouring exits in a flat array; throws if the length fits no layout. */
+/**
+ * Distance between the thresholds of neighbouring exits in a flat array. @throws CalibrationError if the length fits no
+ * layout.
+ */
 function thresholdStep(length: number, exits: number, classes: number): number {
   const fits = length === 1 || length === exits - 1 || length === (exits - 1) * classes;
   const layouts = `1, ${exits - 1} (early exits) or ${(exits - 1) * classes} (early exits x classes) values`;
@@ -80,7 +83,9 @@ function thresholdStep(length: number, exits: number, classes: number): number {
   return length === 1 ? 0 : classes;
 }
 
-/** The oracle: the first exit that is right, or, if none from there on is right, at once (upper bound of every policy). */
+/**
+ * The oracle: the first exit that is right, or, if none from there on is right, at once (upper bound of every policy).
+ */
 export function decideByOracle(cascade: Cascade): Int32Array {
   const { samples, exits } = cascade;
   const target = eefpTargets(cascade.errors, exits);

@@ -33,13 +33,18 @@ const VERSION = 2;
 
 const POLICY: Kinds<PolicyFile> = { result: "any!", scaling: "any", request: "any" };
 
-/** JSON text of a result, of the scaling that was applied to the logits it was calibrated on, and of how it was asked for. */
+/**
+ * JSON text of a result, of the scaling that was applied to the logits it was calibrated on, and of how it was asked
+ * for.
+ */
 export function encodePolicy(file: PolicyFile): string {
   const { result, scaling, request } = readOptions("encodePolicy", file, POLICY);
   return plainJson({ format: FORMAT, version: VERSION, result, scaling, request });
 }
 
-/** Indented JSON text of anything made of plain objects and typed arrays: those as lists, NaN and infinities as strings. */
+/**
+ * Indented JSON text of anything made of plain objects and typed arrays: those as lists, NaN and infinities as strings.
+ */
 export function plainJson(value: unknown): string {
   const plain = (_: string, part: unknown) => {
     if (ArrayBuffer.isView(part)) return Array.from(part as Float64Array);
@@ -48,7 +53,7 @@ export function plainJson(value: unknown): string {
   return JSON.stringify(value, plain, 2);
 }
 
-/** The way back, every field checked. Throws `CalibrationError` for text that is no policy of this version. */
+/** The way back, every field checked. @throws CalibrationError for text that is no policy of this version. */
 export function decodePolicy(text: string): PolicyFile {
   check(typeof text === "string", "decodePolicy", "a policy must be given as the text of its file", typeof text);
   let parsed: unknown;

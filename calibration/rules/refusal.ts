@@ -35,9 +35,10 @@ const LOOKS = 100;
 const LOOKS_BY_CLASS = 20;
 
 /**
- * Looks at many rows of thresholds on the tested samples. The smallest bound by the procedure's own test is about the smallest alpha
- * that could have been certified (never below the alpha that was refused); the cheapest extrapolation at about the error rates seen
- * is the n needed. Where n is there already, the thresholds that were tried are at fault, and with them the samples that laid them out.
+ * Looks at many rows of thresholds on the tested samples. The smallest bound by the procedure's own test is about the
+ * smallest alpha that could have been certified (never below the alpha that was refused); the cheapest extrapolation at
+ * about the error rates seen is the n needed. Where n is there already, the thresholds that were tried are at fault,
+ * and with them the samples that laid them out.
  */
 export function refuse(
   calibration: Cascade,
@@ -95,7 +96,10 @@ function lookAround(calibration: Cascade, tests: RefusedTests): Outlook {
   return { reach, factor, factors };
 }
 
-/** Rows `[K-1]`: each exit alone from strict to loose; where exits share a promise, also the path that these very samples would lay out. */
+/**
+ * Rows `[K-1]`: each exit alone from strict to loose; where exits share a promise, also the path that these very
+ * samples would lay out.
+ */
 function* rowsToLookAt(calibration: Cascade, { alpha, delta, control }: RefusedTests): Generator<Float64Array> {
   const { samples, exits, scores } = calibration;
   if (samples === 0) return;
@@ -160,7 +164,8 @@ function factorOf({ accepted, errors, tested }: Group, trial: Trial, samples: nu
   const isHopeless =
     rate >= alpha && !(mayBeLuck && clopperPearson(sum, n, { alpha: level, side: "lower" }).lower <= alpha);
   if (isHopeless) return Number.POSITIVE_INFINITY;
-  // Half an error more than seen: one lucky sample is no evidence. Where the samples cannot tell, the rate may be half of alpha.
+  // Half an error more than seen: one lucky sample is no evidence. Where the samples cannot tell, the rate may be half
+  // of alpha.
   const careful = rate < alpha ? Math.min((errors + 0.5) / (accepted + 1), (rate + alpha) / 2) : alpha / 2;
   return fewestSamples(trial, careful) / (accepted * tests.share);
 }
@@ -222,7 +227,8 @@ export function outlook(
     const rest = `${risk}, and no threshold can do better: even the most confident are wrong too often, however many samples there are`;
     return { smallestRisk, neededSamples: needed, reason: say(rest) };
   }
-  // As many samples as the tests need lay out their thresholds well enough, unless they are far fewer than those that are tested.
+  // As many samples as the tests need lay out their thresholds well enough, unless they are far fewer than those that
+  // are tested.
   const isLayoutShort = needed <= tested && layout < Math.max(needed, tested / 4);
   if (isLayoutShort && given === tested) {
     const rest =
@@ -230,7 +236,8 @@ export function outlook(
       `certify. Try about ${Math.max(2 * layout, needed)}, ${Math.max(layout, needed - layout)} more`;
     return { smallestRisk, neededSamples: given, short: "validation", reason: say(rest) };
   }
-  // An estimate that is met already was too low; twice as many tell more than one more. So do a quarter more where it is nearly met.
+  // An estimate that is met already was too low; twice as many tell more than one more. So do a quarter more where it
+  // is nearly met.
   const wanted = needed > tested ? Math.max(needed, Math.ceil(1.25 * tested)) : 2 * tested;
   const enough = Math.ceil((wanted * given) / Math.max(1, tested));
   const share = given > tested ? " (a third of them lays out the thresholds)" : "";

@@ -78,8 +78,8 @@ export interface Refused extends Answer {
   /** The smallest alpha that these samples could have certified somewhere; 1 if none. */
   readonly smallestRisk: number;
   /**
-   * Calibration samples to hand over for this alpha if error rates stay about as observed, those included that lay out the thresholds where
-   * there is no validation set; Infinity if no threshold can, with any number.
+   * Calibration samples to hand over for this alpha if error rates stay about as observed, those included that lay out
+   * the thresholds where there is no validation set; Infinity if no threshold can, with any number.
    */
   readonly neededSamples: number;
   /** The set that is too small; absent where no threshold can. */

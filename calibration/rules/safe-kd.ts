@@ -11,7 +11,9 @@ import { complement, exchangeableSamples, type Guarantee } from "./result.ts";
 export interface SafeKdCode {
   /** `[K]` quantile of 1 - p_j(label). */
   readonly tau: Float64Array;
-  /** `[K]` leave when the largest probability reaches 1 - tau. A smaller delta gives a LOWER bar: the rule is inverted. */
+  /**
+   * `[K]` leave when the largest probability reaches 1 - tau. A smaller delta gives a LOWER bar: the rule is inverted.
+   */
   readonly bar: Float64Array;
   /** Zero-based rank of tau among the calibration scores. */
   readonly rank: number;
@@ -92,7 +94,9 @@ export function loosestPlusOne(scores: ArrayLike<number>, correct: ArrayLike<num
   return loosestWhere(scores, correct, (wrong, accepted) => wrong + 1 <= delta * (accepted + 1));
 }
 
-/** The loosest observed score whose empirical error rate is at most delta: the plug-in rule, no guarantee of any kind. */
+/**
+ * The loosest observed score whose empirical error rate is at most delta: the plug-in rule, no guarantee of any kind.
+ */
 export function loosestPlugIn(scores: ArrayLike<number>, correct: ArrayLike<number>, delta: number): number {
   return loosestWhere(scores, correct, (wrong, accepted) => wrong <= delta * accepted);
 }

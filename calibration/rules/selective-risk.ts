@@ -17,8 +17,8 @@ export interface GridCounts {
 }
 
 /**
- * Samples with `score >= t`, and the errors among them, for every t of a grid in falling order: one pass with a binary search per
- * sample. `errors` holds 0 or 1 for each score.
+ * Samples with `score >= t`, and the errors among them, for every t of a grid in falling order: one pass with a binary
+ * search per sample. `errors` holds 0 or 1 for each score.
  */
 export function countOnGrid(grid: ArrayLike<number>, scores: ArrayLike<number>, errors: ArrayLike<number>): GridCounts {
   const accepted = new Float64Array(grid.length);

@@ -23,8 +23,8 @@ export interface ConfidenceScaler {
 }
 
 /**
- * The map that changes nothing, for an exit whose answers are all right (or all wrong): every fit would make one value of all its
- * scores. Undefined where there is something to fit.
+ * The map that changes nothing, for an exit whose answers are all right (or all wrong): every fit would make one value
+ * of all its scores. Undefined where there is something to fit.
  */
 export function leaveConfidences(correct: ArrayLike<number>): ConfidenceScaler | undefined {
   const samples = correct.length;
@@ -100,8 +100,8 @@ interface Pool {
 }
 
 /**
- * Beta calibration (Kull et al. 2017): logistic regression on `ln s` and `-ln(1-s)`. A negative coefficient would make the
- * map fall somewhere; as published, it is then set to 0 and the rest fitted again.
+ * Beta calibration (Kull et al. 2017): logistic regression on `ln s` and `-ln(1-s)`. A negative coefficient would make
+ * the map fall somewhere; as published, it is then set to 0 and the rest fitted again.
  */
 function fitBeta(scores: ArrayLike<number>, correct: ArrayLike<number>): ConfidenceScaler {
   const isFree = [true, true];

@@ -48,7 +48,10 @@ const SCALING: Kinds<ScalingOptions> = { ...FIT, method: "string!", survivorsOf:
 /** Logits kept in memory at once, in values: a table with more is read once per group of exits. */
 const LARGEST_GROUP = 1 << 28;
 
-/** Fits one scaler per exit, on as few readings of the table as memory allows. Throws if no sample survives to an exit. */
+/**
+ * Fits one scaler per exit, on as few readings of the table as memory allows. @throws CalibrationError if no sample
+ * survives to an exit.
+ */
 export function fit(table: Table, options: ScalingOptions): Scaling {
   const { method, survivorsOf, ...fitting } = readOptions("fit", options, SCALING);
   const known = ["temperature", "vector", "matrix", "dirichlet", "histogram", "isotonic", "beta"];

@@ -38,7 +38,10 @@ export const FIT: Kinds<FitOptions> = { penalty: "number", maxIterations: "numbe
 
 const LARGEST_LOG_TEMPERATURE = Math.log(1e4);
 
-/** A temperature may not stretch the median distance between the two largest logits beyond this: nearly all scores would be 1. */
+/**
+ * A temperature may not stretch the median distance between the two largest logits beyond this: nearly all scores would
+ * be 1.
+ */
 const LARGEST_MEDIAN_GAP = 30;
 
 /** Logits of one exit, `[N, C]`, and labels. */
@@ -57,8 +60,8 @@ export function fitLogitScaler(table: Table, exit: number, method: LogitMethod, 
 }
 
 /**
- * Fits on logits in memory. Where no error is left, the likelihood grows with the scale of the logits without end, and scores of 1
- * for everybody would be called the best: such an exit is left as it is, and `note` says so.
+ * Fits on logits in memory. Where no error is left, the likelihood grows with the scale of the logits without end, and
+ * scores of 1 for everybody would be called the best: such an exit is left as it is, and `note` says so.
  */
 export function fitExitLogits(own: ExitLogits, method: LogitMethod, options: FitOptions = {}): LogitScaler {
   if (errorsOf(own) === 0) return leftAlone(own, method);
@@ -122,8 +125,8 @@ function temperatureDerivatives({ z, labels, classes }: ExitLogits, b: number) {
 }
 
 /**
- * One T > 0 minimising the NLL of z/T, by Newton in log T: the NLL is convex in 1/T, so its derivative has one root. A minimum
- * outside the bounds (errors by a hair only, or answers at chance) ends there, and `converged` is false.
+ * One T > 0 minimising the NLL of z/T, by Newton in log T: the NLL is convex in 1/T, so its derivative has one root. A
+ * minimum outside the bounds (errors by a hair only, or answers at chance) ends there, and `converged` is false.
  */
 function fitTemperature(own: ExitLogits): LogitScaler {
   const before = temperatureDerivatives(own, 1);

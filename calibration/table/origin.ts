@@ -1,9 +1,12 @@
-// Where scores come from: which weights, scaled how. It travels from a table into every policy made of it, so that a policy is not used
-// on scores that its promise says nothing about.
+// Where scores come from: which weights, scaled how. It travels from a table into every policy made of it, so that a
+// policy is not used on scores that its promise says nothing about.
 
 import { fail } from "../errors.ts";
 
-/** What is known of a table's logits, or of scores made of them. Absent as a whole: scores computed elsewhere, of which nothing is known. */
+/**
+ * What is known of a table's logits, or of scores made of them. Absent as a whole: scores computed elsewhere, of which
+ * nothing is known.
+ */
 export interface Origin {
   /** Digest of the network's weights; absent where nobody said. */
   readonly weights?: string;
@@ -74,8 +77,8 @@ const TABLE_HINTS: OriginHints = {
 };
 
 /**
- * Refuses scores that a policy's promise says nothing about: of another number of exits or classes, of another network, or scaled
- * otherwise. What is not known of either passes.
+ * Refuses scores that a policy's promise says nothing about: of another number of exits or classes, of another network,
+ * or scaled otherwise. What is not known of either passes.
  */
 export function checkOrigin(
   op: string,

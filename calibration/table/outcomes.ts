@@ -16,7 +16,10 @@ export interface Outcomes {
   readonly predictions: Int32Array;
   /** 1 where the prediction is wrong. */
   readonly errors: Uint8Array;
-  /** Largest probability. Near 1, where a double has no digits left, it and the next two keep the order of samples (certainty.ts). */
+  /**
+   * Largest probability. Near 1, where a double has no digits left, it and the next two keep the order of samples
+   * (certainty.ts).
+   */
   readonly maxProb: Float64Array;
   /** Largest minus second largest probability. */
   readonly margin: Float64Array;

@@ -1,5 +1,5 @@
-// Tells by content whether two sets hold the same samples, where no ids do. A few marks stand for a set: the smallest hashes of
-// its rows, which two sets have in common as often as they have rows in common.
+// Tells by content whether two sets hold the same samples, where no ids do. A few marks stand for a set: the smallest
+// hashes of its rows, which two sets have in common as often as they have rows in common.
 
 import { fail } from "../errors.ts";
 import type { Cascade } from "./scores.ts";
@@ -9,7 +9,9 @@ import { checkDisjoint } from "./table.ts";
 export interface SampleMarks {
   /** The smallest distinct hashes of rows (answers, whether right, and scores), ascending, at most 256. */
   readonly marks: readonly number[];
-  /** Share of rows with such hashes that occur more than once in the set itself: near 1 where scores take few values. */
+  /**
+   * Share of rows with such hashes that occur more than once in the set itself: near 1 where scores take few values.
+   */
   readonly repeated: number;
 }
 
@@ -26,8 +28,8 @@ export function markSamples(cascade: Cascade): SampleMarks {
 }
 
 /**
- * Refuses samples that are already in a marked set: more of them than chance repeats within that set. Few distinct scores tell
- * nothing, and pass. Sets that both know their ids are compared by those.
+ * Refuses samples that are already in a marked set: more of them than chance repeats within that set. Few distinct
+ * scores tell nothing, and pass. Sets that both know their ids are compared by those.
  */
 export function checkFresh(
   op: string,
@@ -63,7 +65,9 @@ export function checkFresh(
 const SAME =
   "A guarantee holds only for samples that were not used to choose the thresholds; with sameSamples: true (--same-samples) it is done all the same.";
 
-/** A number below 2^53 for every row; scores to single precision, as the last digits of float64 differ between machines. */
+/**
+ * A number below 2^53 for every row; scores to single precision, as the last digits of float64 differ between machines.
+ */
 function hashRows({ samples, exits, errors, predictions, scores }: Cascade): Float64Array {
   const bits = new Uint32Array(Float32Array.from(scores).buffer);
   return Float64Array.from({ length: samples }, (_, i) => {

@@ -1,5 +1,6 @@
-// From outcomes to one confidence per sample and exit. Higher always means more confident: uncertainties are negated. Probabilities
-// near 1 keep their order (certainty.ts), so that thresholds can tell apart what a rounded probability could not.
+// From outcomes to one confidence per sample and exit. Higher always means more confident: uncertainties are negated.
+// Probabilities near 1 keep their order (certainty.ts), so that thresholds can tell apart what a rounded probability
+// could not.
 
 import { type Kinds, what } from "../../base/index.ts";
 import { check, checkLengths, checkNotEmpty, fail, readOptions } from "../errors.ts";
@@ -88,7 +89,7 @@ const SCORES: Kinds<ScoresInput> = {
 
 /**
  * A cascade from scores computed elsewhere. Predictions and labels are optional: rules that need them refuse a cascade
- * without. Throws `CalibrationError` for lengths that disagree, scores that are not finite, errors other than 0 and 1.
+ * without. @throws CalibrationError for lengths that disagree, scores that are not finite, errors other than 0 and 1.
  */
 export function cascadeFromScores(input: ScoresInput): Cascade {
   const { exits } = readOptions("cascadeFromScores", input, SCORES);
@@ -155,7 +156,9 @@ export function survivors(
   });
 }
 
-/** Moves thresholds `[K-1]` midway between scores: the same samples pass, and none of them barely; see `betweenValues`. */
+/**
+ * Moves thresholds `[K-1]` midway between scores: the same samples pass, and none of them barely; see `betweenValues`.
+ */
 export function betweenScores({ scores, exits }: Cascade): (thresholds: Float64Array) => Float64Array {
   const early = Array.from({ length: exits - 1 }, (_, j) => sorted(column(scores, exits, j)));
   return (thresholds) => Float64Array.from(early, (ascending, j) => betweenValues(ascending, thresholds[j]!));
@@ -207,7 +210,10 @@ export function patience(predictions: Int32Array, exits: number): Float64Array {
   });
 }
 
-/** Turns the `[K, C]` logits of one sample into the `[K, C]` probabilities of an ensemble of each exit with all before it. */
+/**
+ * Turns the `[K, C]` logits of one sample into the `[K, C]` probabilities of an ensemble of each exit with all before
+ * it.
+ */
 export type Ensemble = (z: Values, at: number, exits: number, classes: number, out: Float64Array) => void;
 
 /** No ensemble: the softmax of every exit. */

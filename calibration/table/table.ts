@@ -38,7 +38,10 @@ export interface TableInput {
   readonly labels: ArrayLike<number>;
   /** `[N, K, C]`. */
   readonly shape: readonly [number, number, number];
-  /** `[K]` multiply-accumulates (or milliseconds) spent when leaving at each exit, heads passed included. Default: depth, (j+1)/K. */
+  /**
+   * `[K]` multiply-accumulates (or milliseconds) spent when leaving at each exit, heads passed included. Default:
+   * depth, (j+1)/K.
+   */
   readonly macs?: ArrayLike<number>;
   readonly ids?: readonly (string | number)[];
   /** Digest of the network's weights, if known: with it, using a policy of another network is refused. */
@@ -67,8 +70,9 @@ const TABLE: Kinds<TableInput> = {
 
 /**
  * Checks and wraps cached logits.
- * Throws `CalibrationError` for an empty table, lengths that disagree, labels outside 0 .. C-1, values that are not
- * finite, probabilities that do not sum to 1, logits that all look like probabilities, and costs that are not positive and non-decreasing.
+ * @throws CalibrationError for an empty table, lengths that disagree, labels outside 0 .. C-1, values that are not
+ * finite, probabilities that do not sum to 1, logits that all look like probabilities, and costs that are not positive
+ * and non-decreasing.
  */
 export function createTable(input: TableInput): Table {
   readOptions("createTable", input, TABLE);
@@ -127,7 +131,10 @@ export function selectSamples(table: Table, rows: ArrayLike<number>): Table {
   };
 }
 
-/** A table whose logits are changed sample by sample, for instance by a scaler. `change` writes `[K, C]` values in place. */
+/**
+ * A table whose logits are changed sample by sample, for instance by a scaler. `change` writes `[K, C]` values in
+ * place.
+ */
 export function mapLogits(table: Table, change: (values: Float64Array, offset: number) => void): Table {
   const width = table.exits * table.classes;
   return {

@@ -1,4 +1,5 @@
-// Whether the network of a run, deployed with its policy, answers the test images as the cached logits say, sample by sample.
+// Whether the network of a run, deployed with its policy, answers the test images as the cached logits say, sample by
+// sample.
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -28,10 +29,15 @@ export interface Agreement {
   readonly first?: string;
 }
 
-/** Levels and logits that a device computes in 32 bits, in another order than the cached ones, are this close to them. */
+/**
+ * Levels and logits that a device computes in 32 bits, in another order than the cached ones, are this close to them.
+ */
 const TOLERANCE = 1e-4;
 
-/** Runs the deployed classifier over the test images; or says why that cannot be done here. @throws CalibrationError for other weights. */
+/**
+ * Runs the deployed classifier over the test images; or says why that cannot be done here. @throws CalibrationError for
+ * other weights.
+ */
 export async function deployedAgreement(
   folder: RunFolder,
   found: Found,

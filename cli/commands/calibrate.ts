@@ -163,7 +163,7 @@ const flagOptions = {
   help: { type: "boolean", default: false },
 } as const;
 
-/** Runs the command; returns the exit code. Throws for bad input. */
+/** Runs the command; returns the exit code. @throws SortieError for bad input. */
 export function runCalibrate(args: readonly string[], print: Print = console.log): number {
   const { values: given, positionals } = readFlags("calibrate", {
     args: [...args],

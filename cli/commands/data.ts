@@ -29,7 +29,7 @@ ${dataFlagsHelp}
   sortie data download cifar10
 `;
 
-/** Runs the command; returns the exit code. Throws for bad input. */
+/** Runs the command; returns the exit code. @throws SortieError for bad input. */
 export async function runData(args: readonly string[], print: Print = console.log): Promise<number> {
   const { values, positionals } = readFlags("data", {
     args: [...args],

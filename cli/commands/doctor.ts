@@ -1,4 +1,5 @@
-// `sortie doctor`: whether this machine can run it, and how fast: versions, adapter, features, limits, self-check, speed.
+// `sortie doctor`: whether this machine can run it, and how fast: versions, adapter, features, limits, self-check,
+// speed.
 
 import { createDevice, type Device, type DeviceInfo } from "../../engine/index.ts";
 import { adapterName, versions } from "../files/versions.ts";
@@ -19,7 +20,7 @@ Exit code 0: fit. 1: no adapter, or a check failed.
   sortie doctor
 `;
 
-/** Runs the command; returns the exit code. Throws where there is no adapter, with what to install. */
+/** Runs the command; returns the exit code. @throws SortieError where there is no adapter, with what to install. */
 export async function runDoctor(args: readonly string[], print: Print = console.log): Promise<number> {
   const { values } = readFlags("doctor", {
     args: [...args],

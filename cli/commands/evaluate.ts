@@ -78,8 +78,8 @@ const HINTS = {
 };
 
 /**
- * Reads the files, or those of the run in the folder `path`, and computes all there is to know. Refuses test samples that were used
- * for calibration, and a policy of another network.
+ * Reads the files, or those of the run in the folder `path`, and computes all there is to know. Refuses test samples
+ * that were used for calibration, and a policy of another network.
  */
 export function findings(
   path: string,
@@ -132,7 +132,10 @@ function checkFits(requirement: string, { result, scaling }: PolicyFile, { exits
   );
 }
 
-/** Runs the command; returns the exit code, of a run's folder when its images have been classified. Throws for bad input. */
+/**
+ * Runs the command; returns the exit code, of a run's folder when its images have been classified. @throws SortieError
+ * for bad input.
+ */
 export function runEvaluate(args: readonly string[], print: Print = console.log): number | Promise<number> {
   const { values, positionals } = readFlags("evaluate", {
     args: [...args],

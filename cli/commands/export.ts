@@ -41,7 +41,7 @@ Exit code 0: written, after it was loaded again. 1: bad input; then nothing is w
   sortie export runs/glyphs-soft-cgt-1 model.sortie.safetensors --force
 `;
 
-/** Runs the command; returns the exit code. Throws for bad input. */
+/** Runs the command; returns the exit code. @throws SortieError for bad input. */
 export async function runExport(args: readonly string[], print: Print = console.log): Promise<number> {
   const { values, positionals } = readFlags("export", {
     args: [...args],

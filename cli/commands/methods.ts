@@ -14,7 +14,7 @@ defaults, and where these come from.
   sortie methods soft-cgt
 `;
 
-/** Runs the command; returns the exit code. Throws for an unknown name. */
+/** Runs the command; returns the exit code. @throws SortieError for an unknown name. */
 export function runMethods(args: readonly string[], print: Print = console.log): number {
   const options = { help: { type: "boolean" } } as const;
   const { values, positionals } = readFlags("methods", { args: [...args], allowPositionals: true, options });

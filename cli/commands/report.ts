@@ -24,7 +24,7 @@ learning curves, risk against target, example images, difficulty where it is kno
   sortie report test.safetensors --policy policy.json --out report.html
 `;
 
-/** Runs the command; returns the exit code. Throws for bad input. */
+/** Runs the command; returns the exit code. @throws SortieError for bad input. */
 export async function runReport(args: readonly string[], print: Print = console.log): Promise<number> {
   const { values, positionals } = readFlags("report", {
     args: [...args],

@@ -22,7 +22,7 @@ not done again.
 Exit code 0: done, whether or not anything could be certified. Others: as of the command that stopped.
 `;
 
-/** Runs the command; returns the exit code. Throws for bad input. */
+/** Runs the command; returns the exit code. @throws SortieError for bad input. */
 export async function runAll(args: readonly string[], print: Print = console.log): Promise<number> {
   const { config, isHelp, isFresh, notes } = readConfig("run", args);
   if (isHelp) {

@@ -1,4 +1,5 @@
-// Small checks of the kernels that training lives on, against float64 on the CPU, of a deployed network, and figures of their speed.
+// Small checks of the kernels that training lives on, against float64 on the CPU, of a deployed network, and figures of
+// their speed.
 
 import { cascade, createTable, decide, predictionsAt } from "../../calibration/index.ts";
 import {
@@ -137,8 +138,9 @@ function checkCompact(device: Device): Checked {
 }
 
 /**
- * A network of 16, 32 and 64 channels with two exits, deployed: the share of images whose class, exit or score are not those of the same
- * network run whole. Wide enough for several tiles of columns, and batches of which the last is not full.
+ * A network of 16, 32 and 64 channels with two exits, deployed: the share of images whose class, exit or score are not
+ * those of the same network run whole. Wide enough for several tiles of columns, and batches of which the last is not
+ * full.
  */
 async function checkDeployed(device: Device): Promise<Check> {
   const [n, classes, side] = [19, 7, 8];

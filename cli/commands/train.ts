@@ -34,7 +34,7 @@ SIGTERM, SIGHUP; 141: nobody reads what it prints. The same command resumes.
   sortie train --data cifar100 --model.backbone imagenet-resnet --model.head attention --train.augment cgt
 `;
 
-/** Runs the command; returns the exit code. Throws for bad input. */
+/** Runs the command; returns the exit code. @throws SortieError for bad input. */
 export async function runTrain(args: readonly string[], print: Print = console.log): Promise<number> {
   const { config, isHelp, isFresh, notes } = readConfig("train", args);
   if (isHelp) {

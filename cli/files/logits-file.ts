@@ -20,7 +20,9 @@ export interface LogitsOptions {
   readonly maxBytes?: number;
 }
 
-/** Opens a table. Logits are read a chunk at a time, so that a file may be larger than memory (not np.savez_compressed). */
+/**
+ * Opens a table. Logits are read a chunk at a time, so that a file may be larger than memory (not np.savez_compressed).
+ */
 export function readLogits(path: string, options: LogitsOptions = {}): Table {
   const { isProbabilities = false, anyValues = false, maxBytes } = options;
   const isNpz = path.endsWith(".npz");
@@ -76,7 +78,9 @@ function need(arrays: StoredArrays, name: string, path: string): StoredArray {
 const LONGEST_HEADER = 100_000_000;
 
 const COUNT = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-/** What a header says of an array; arrays of a dtype that is no number here are passed over, as nobody asks for them. */
+/**
+ * What a header says of an array; arrays of a dtype that is no number here are passed over, as nobody asks for them.
+ */
 const ENTRY = v.object({ dtype: v.string(), shape: v.array(COUNT), data_offsets: v.tuple([COUNT, COUNT]) });
 
 /** Logits that training kept carry a seal; whoever else writes files need not. */
@@ -136,7 +140,10 @@ function hashOf(path: string, from: number, count: number): string {
   return hash.digest("hex");
 }
 
-/** A value of the header as it may stand in a message. Lists and objects in it may be nested deeper than JSON.stringify goes. */
+/**
+ * A value of the header as it may stand in a message. Lists and objects in it may be nested deeper than JSON.stringify
+ * goes.
+ */
 function preview(entry: unknown): string {
   const isDeep = (value: unknown) => typeof value === "object" && value !== null;
   const flat = (value: unknown) => (isDeep(value) && Object.values(value as object).some(isDeep) ? "..." : value);

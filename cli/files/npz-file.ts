@@ -1,5 +1,6 @@
 // Arrays of a NumPy npz archive, read where they lie: np.savez stores without compression, so a range of an array is a
-// range of the file and an archive may be larger than memory. Compressed entries (np.savez_compressed) are unpacked whole.
+// range of the file and an archive may be larger than memory. Compressed entries (np.savez_compressed) are unpacked
+// whole.
 
 import { SortieError } from "../../base/index.ts";
 import { type ByteSource, NPY_HEADER_BYTES, npyHeader, zipEntries } from "../../data/index.ts";

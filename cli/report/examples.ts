@@ -19,8 +19,9 @@ export interface Departures {
 }
 
 /**
- * For each exit `count` images: at the first those it was surest of, in between those in the middle of its range, at the last those
- * it was least sure of, which are the hardest of all. Classes take turns, so that no class fills the row.
+ * For each exit `count` images: at the first those it was surest of, in between those in the middle of its range, at
+ * the last those it was least sure of, which are the hardest of all. Classes take turns, so that no class fills the
+ * row.
  */
 export function examplesPerExit(data: Dataset, left: Departures, nExits: number, count: number): readonly Example[][] {
   return Array.from({ length: nExits }, (_, j) => {
@@ -35,7 +36,10 @@ export function examplesPerExit(data: Dataset, left: Departures, nExits: number,
   });
 }
 
-/** The half of the surest at the first exit, the middle half in between, the half of the least sure at the last, from its end. */
+/**
+ * The half of the surest at the first exit, the middle half in between, the half of the least sure at the last, from
+ * its end.
+ */
 function part(order: readonly number[], exit: number, nExits: number, count: number): readonly number[] {
   const half = Math.max(count, Math.ceil(order.length / 2));
   if (exit === nExits - 1) return order.slice(-half).reverse();

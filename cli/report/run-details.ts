@@ -1,4 +1,5 @@
-// What a report about a run shows besides its test logits: curves, targets, images, difficulty; read from the run folder.
+// What a report about a run shows besides its test logits: curves, targets, images, difficulty; read from the run
+// folder.
 
 import { SortieError } from "../../base/index.ts";
 import { applyScaling, type Cascade, outcomes, type PolicyFile, type Source } from "../../calibration/index.ts";

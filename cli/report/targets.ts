@@ -1,4 +1,5 @@
-// The rule of a policy asked again for other targets: which risk it promises, and what each answer does on test samples.
+// The rule of a policy asked again for other targets: which risk it promises, and what each answer does on test
+// samples.
 
 import {
   achieved,
@@ -80,7 +81,10 @@ export function promisedRisk(request: PolicyRequest, source: Source): PromisedRi
 /** Multiples of one target that are tried: dense where they are hard to keep. */
 const MULTIPLES = [0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1, 1.2, 1.6, 2, 2.5, 3];
 
-/** Calibrates by the policy's rule for each of many targets, and looks what comes of it on test samples; or says why not. */
+/**
+ * Calibrates by the policy's rule for each of many targets, and looks what comes of it on test samples; or says why
+ * not.
+ */
 export function sweepTargets(
   file: PolicyFile | undefined,
   sources: Readonly<Record<"validation" | "calibration" | "test", Source>>,
@@ -108,7 +112,10 @@ export function sweepTargets(
   return { method: result.method, alpha: result.alpha, risk: { what, meaning }, holds: whenItHolds(result), points };
 }
 
-/** Around the policy's target; where that was refused, around the smallest that may not be, so that something is to be seen. */
+/**
+ * Around the policy's target; where that was refused, around the smallest that may not be, so that something is to be
+ * seen.
+ */
 function targetsAround(result: Calibration): readonly number[] {
   const isWithin = result.ok || result.smallestRisk > 0.5;
   const centre = isWithin ? result.alpha : Number(result.smallestRisk.toPrecision(2));

@@ -134,7 +134,8 @@ function backbonePreset(name: string): Plain {
 const PRESETS: Readonly<Partial<Record<SetName, Plain>>> = {
   glyphs: {
     model: { widths: [4, 16, 32], head: "gap-norm-linear", last: "pool-linear" },
-    // The paper's plain form, with a gate steep enough to look at the sample: 97.5 % at the last exit; its public code's defaults: 94.5 %.
+    // The paper's plain form, with a gate steep enough to look at the sample: 97.5 % at the last exit; its public
+    // code's defaults: 94.5 %.
     method: { name: "soft-cgt", kappa: 10, normalise: false, anneal: false, labelSmoothing: 0 },
     train: { epochs: 4, warmup: 50, logEvery: 10 },
   },
@@ -194,8 +195,8 @@ function readFile(path: string): Plain {
 }
 
 /**
- * Fills the gaps of settings. @throws Error that names the key: one that is unknown, of a wrong value, or not for this data set,
- * backbone, method, optimiser or schedule.
+ * Fills the gaps of settings. @throws Error that names the key: one that is unknown, of a wrong value, or not for this
+ * data set, backbone, method, optimiser or schedule.
  */
 export function completeConfig(place: Place, given: Plain): Config {
   const settings = inWordsOfToday(place, given);
@@ -203,7 +204,10 @@ export function completeConfig(place: Place, given: Plain): Config {
   return completeSettings(place, LAYOUT, merge(presetFor(settings), settings)) as unknown as Config;
 }
 
-/** What is preset for one method, backbone or schedule means nothing to another: without it, if the settings choose another. */
+/**
+ * What is preset for one method, backbone or schedule means nothing to another: without it, if the settings choose
+ * another.
+ */
 function presetFor(settings: Plain): Plain {
   const chosen = (group: string, key: string) => (settings[group] as Plain | undefined)?.[key];
   const name = String(chosen("data", "name") ?? SET_NAMES[0]);

@@ -3,7 +3,10 @@
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { nearest, SortieError } from "../../base/index.ts";
 
-/** `parseArgs`, whose faults are sentences of `command`; a flag that it does not know comes with the nearest that it does. */
+/**
+ * `parseArgs`, whose faults are sentences of `command`; a flag that it does not know comes with the nearest that it
+ * does.
+ */
 export function readFlags<T extends ParseArgsConfig>(command: string, config: T): ReturnType<typeof parseArgs<T>> {
   try {
     return parseArgs(config);

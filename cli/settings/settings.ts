@@ -1,5 +1,5 @@
-// Settings from three places, later over earlier: what is preset, a JSON file, flags. Which settings there are is said by options
-// alone; flags, help, checks and messages come from them. Knows nothing of what the settings mean.
+// Settings from three places, later over earlier: what is preset, a JSON file, flags. Which settings there are is said
+// by options alone; flags, help, checks and messages come from them. Knows nothing of what the settings mean.
 
 import type { ParseArgsConfig } from "node:util";
 import { misfit, nearest, type Option, type OptionSet, SortieError, what } from "../../base/index.ts";
@@ -75,7 +75,10 @@ function ownLeaves(group: string, { of }: Choice): readonly Leaf[] {
   });
 }
 
-/** What `parseArgs` is told: a flag for each key by its dotted name, and one for each alias; an alias of a boolean stands alone. */
+/**
+ * What `parseArgs` is told: a flag for each key by its dotted name, and one for each alias; an alias of a boolean
+ * stands alone.
+ */
 export function flagOptions(leaves: readonly Leaf[], aliases: Aliases): NonNullable<ParseArgsConfig["options"]> {
   const kinds = new Map(leaves.map(({ path, option }) => [path, option.kind]));
   const isSwitch = (alias: string) => kinds.get(aliases[alias] ?? "") === "boolean";
@@ -145,7 +148,8 @@ const chosenOf = ({ key, of }: Choice, given: Plain): OptionSet | undefined =>
   Object.hasOwn(of, String(given[key])) ? of[String(given[key])]!.options : undefined;
 
 /**
- * Checks each key for itself: that there is such a one, and its value by what is chosen, or by what may still be chosen.
+ * Checks each key for itself: that there is such a one, and its value by what is chosen, or by what may still be
+ * chosen.
  * @throws Error that names the key.
  */
 export function checkSettings(place: Place, layout: Layout, settings: Plain): void {
@@ -183,8 +187,8 @@ function near(path: string, known: readonly string[]): readonly string[] {
 }
 
 /**
- * Settings without gaps, group by group in the layout's order; what has no default stays out. @throws Error that names a key which is
- * unknown, of a wrong value, or not of what is chosen.
+ * Settings without gaps, group by group in the layout's order; what has no default stays out. @throws Error that names
+ * a key which is unknown, of a wrong value, or not of what is chosen.
  */
 export function completeSettings(place: Place, layout: Layout, settings: Plain): Plain {
   checkSettings(place, layout, settings);

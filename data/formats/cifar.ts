@@ -1,5 +1,5 @@
-// The binary version of CIFAR-10 and CIFAR-100: records of 1 label byte (CIFAR-100: coarse, then fine), then 32 x 32 red,
-// green and blue bytes, plane after plane.
+// The binary version of CIFAR-10 and CIFAR-100: records of 1 label byte (CIFAR-100: coarse, then fine), then 32 x 32
+// red, green and blue bytes, plane after plane.
 
 import { ensure, readOptions } from "../errors.ts";
 

@@ -12,7 +12,8 @@ const UNSIGNED_BYTE = 8;
 
 /**
  * Decodes an uncompressed IDX file of unsigned bytes; `data` is a view of `bytes`.
- * @throws DataError naming `file` for another type, another rank than `rank`, or a length that does not fit the extents.
+ * @throws DataError naming `file` for another type, another rank than `rank`, or a length that does not fit the
+ * extents.
  */
 export function decodeIdx(bytes: Uint8Array, options: { readonly file: string; readonly rank: number }): IdxArray {
   const { file, rank } = readOptions("decodeIdx", options, { file: "string!", rank: "number!" });

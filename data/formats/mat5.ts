@@ -1,5 +1,6 @@
-// MATLAB level 5 MAT files: a 128-byte header, then elements of a type, a byte count and data padded to 8 bytes. An element is a
-// matrix, or a zlib-compressed one; a matrix is made of elements: flags, extents, name, values. Values lie column-major.
+// MATLAB level 5 MAT files: a 128-byte header, then elements of a type, a byte count and data padded to 8 bytes. An
+// element is a matrix, or a zlib-compressed one; a matrix is made of elements: flags, extents, name, values. Values lie
+// column-major.
 
 import { DataError, readOptions } from "../errors.ts";
 import { type NumericArray, type NumericKind, toNumbers, widthOf } from "./bytes.ts";
@@ -44,7 +45,8 @@ interface Element {
 
 /**
  * Decodes the real numeric matrices of a MAT file by name; matrices of other classes are passed over.
- * @throws DataError naming `file` if it is no level 5 file (level 7.3 is HDF5), is cut off, or holds more than `maxBytes`.
+ * @throws DataError naming `file` if it is no level 5 file (level 7.3 is HDF5), is cut off, or holds more than
+ * `maxBytes`.
  */
 export async function decodeMat5(
   bytes: Uint8Array,

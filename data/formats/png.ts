@@ -1,5 +1,6 @@
-// PNG files as plain bytes: whatever a file holds comes out with 8 bits and the channels asked for. Read by hand, because what is
-// unpacked is then bounded by the size that the header names, and no other chunk is looked at; written by `fast-png`.
+// PNG files as plain bytes: whatever a file holds comes out with 8 bits and the channels asked for. Read by hand,
+// because what is unpacked is then bounded by the size that the header names, and no other chunk is looked at; written
+// by `fast-png`.
 
 import { encode } from "fast-png";
 import type { Kinds } from "../../base/index.ts";
@@ -57,8 +58,8 @@ interface Parts {
 }
 
 /**
- * Decodes a PNG file. Grey becomes three equal channels where 3 are asked for, colours become luma (Rec. 601) where 1 is;
- * transparency is dropped, 16 bits are cut to 8, and grey of 1, 2 or 4 bits is spread over 0 to 255.
+ * Decodes a PNG file. Grey becomes three equal channels where 3 are asked for, colours become luma (Rec. 601) where 1
+ * is; transparency is dropped, 16 bits are cut to 8, and grey of 1, 2 or 4 bits is spread over 0 to 255.
  * @throws DataError naming `file` if it is damaged, or holds more than `maxBytes`.
  */
 export function decodePng(bytes: Uint8Array, options: PngOptions): PngImage {

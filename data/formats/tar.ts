@@ -15,8 +15,8 @@ const PAX_HEADER = "x";
 
 /**
  * The regular files of an archive (ustar, with the long names of GNU tar and pax), in order.
- * @throws DataError naming `file` if a header's checksum or size is wrong, an entry has more than `maxBytes` (default 4 GiB), or
- *   the archive ends within one.
+ * @throws DataError naming `file` if a header's checksum or size is wrong, an entry has more than `maxBytes` (default 4
+ *   GiB), or the archive ends within one.
  */
 export async function* readTar(
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
@@ -89,7 +89,9 @@ class ByteSource {
     await this.#chunks.return?.();
   }
 
-  /** The next `count` bytes, or undefined if the stream ends before. Nothing is allocated for bytes that do not come. */
+  /**
+   * The next `count` bytes, or undefined if the stream ends before. Nothing is allocated for bytes that do not come.
+   */
   async take(count: number): Promise<Uint8Array | undefined> {
     const parts: Uint8Array[] = [];
     for (let missing = count; missing > 0; ) {

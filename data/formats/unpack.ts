@@ -1,5 +1,6 @@
-// Packed bytes: gzip with any number of members, zlib, and the raw deflate data of zip archives. Deflate by `fflate`, which
-// streams and runs everywhere; what it leaves out is done here: the checksums inside, and a bound on what comes out.
+// Packed bytes: gzip with any number of members, zlib, and the raw deflate data of zip archives. Deflate by `fflate`,
+// which streams and runs everywhere; what it leaves out is done here: the checksums inside, and a bound on what comes
+// out.
 
 import { Gunzip, Inflate } from "fflate";
 import type { Kinds } from "../../base/index.ts";

@@ -1,5 +1,5 @@
-// Zip archives, read where they lie: an entry is a range of the file, and only a packed one is unpacked, whole. Nothing is
-// allocated for a number in a header before the file was seen to be that long.
+// Zip archives, read where they lie: an entry is a range of the file, and only a packed one is unpacked, whole. Nothing
+// is allocated for a number in a header before the file was seen to be that long.
 
 import type { Kinds } from "../../base/index.ts";
 import { DataError, readOptions } from "../errors.ts";

@@ -1,5 +1,6 @@
-// CINIC-10 (Darlow et al. 2018): PNG folders train, valid and test of 90,000 colour images of 32 x 32 each, from CIFAR-10 and
-// ImageNet, in the classes of CIFAR-10. The official validation set gives the validation and the calibration part.
+// CINIC-10 (Darlow et al. 2018): PNG folders train, valid and test of 90,000 colour images of 32 x 32 each, from
+// CIFAR-10 and ImageNet, in the classes of CIFAR-10. The official validation set gives the validation and the
+// calibration part.
 
 import { type Kinds, leftovers, partOf, readChunks } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
@@ -51,9 +52,10 @@ const CINIC10_OPTIONS: Kinds<Cinic10Options> = {
 };
 
 /**
- * CINIC-10: 32 x 32 x 3, ten classes, normalised by .4789 .4723 .4305 / .2421 .2383 .2587. `dir` holds the folders train, valid
- * and test, or `CINIC-10.tar.gz`, which is then unpacked beside itself.
- * @throws DataError for a missing folder, a damaged image (by its path), or parts that ask for more samples than there are.
+ * CINIC-10: 32 x 32 x 3, ten classes, normalised by .4789 .4723 .4305 / .2421 .2383 .2587. `dir` holds the folders
+ * train, valid and test, or `CINIC-10.tar.gz`, which is then unpacked beside itself.
+ * @throws DataError for a missing folder, a damaged image (by its path), or parts that ask for more samples than there
+ * are.
  */
 export async function cinic10(options: Cinic10Options = {}): Promise<Splits> {
   const { validation = 5000, calibration = 5000, seed = 1 } = readOptions("cinic10", options, CINIC10_OPTIONS);

@@ -1,6 +1,6 @@
-// Indian Pines (AVIRIS, 1992): one scene of 145 x 145 pixels and 200 bands, 10,249 of them labelled with 16 classes. A sample is
-// the patch around a labelled pixel. Where parts are drawn at random, their patches overlap and the test part is not unseen;
-// `disjoint-block` cuts the scene into blocks, and no patch shows anything of another part's blocks.
+// Indian Pines (AVIRIS, 1992): one scene of 145 x 145 pixels and 200 bands, 10,249 of them labelled with 16 classes. A
+// sample is the patch around a labelled pixel. Where parts are drawn at random, their patches overlap and the test part
+// is not unseen; `disjoint-block` cuts the scene into blocks, and no patch shows anything of another part's blocks.
 
 import type { Kinds } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
@@ -76,8 +76,9 @@ const INDIAN_PINES: Kinds<IndianPinesOptions> = {
 const DEFAULT_SHARES: Shares = { train: 0.4, validation: 0.1, calibration: 0.2, test: 0.3 };
 
 /**
- * Indian Pines: patch x patch x 200 bytes, 16 classes. Each band is brought to 0..255 by its range over the training pixels, and
- * normalised by their mean and deviation. Columns `row` and `column` say where a sample lies; its id is row * 145 + column.
+ * Indian Pines: patch x patch x 200 bytes, 16 classes. Each band is brought to 0..255 by its range over the training
+ * pixels, and normalised by their mean and deviation. Columns `row` and `column` say where a sample lies; its id is row
+ * * 145 + column.
  * @throws DataError for a missing or damaged file, files that do not fit each other, or an option out of its range.
  */
 export async function indianPines(options: IndianPinesOptions = {}): Promise<Splits> {
@@ -190,7 +191,10 @@ function encodeBands({ height, width, bands, cube }: Scene, parts: Int8Array): C
   return { bytes, mean, std };
 }
 
-/** The patches around the pixels of one part. Pixels beyond the scene, and those of other parts if blanked, are the mean. */
+/**
+ * The patches around the pixels of one part. Pixels beyond the scene, and those of other parts if blanked, are the
+ * mean.
+ */
 function cutPatches(
   { height, width, bands, truth }: Scene,
   { bytes, mean, std }: Codes,

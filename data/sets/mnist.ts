@@ -77,8 +77,8 @@ export const FASHION_MNIST_SOURCE: SetSource = FASHION_MNIST.source;
 export const MNIST_SOURCE: SetSource = MNIST.source;
 
 /**
- * Fashion-MNIST: 28 x 28 x 1, ten classes, normalised by .2860 / .3530. Ids are places in the training file, those of test
- * samples follow from 60,000. `order: "file"` trains on the first images of the file.
+ * Fashion-MNIST: 28 x 28 x 1, ten classes, normalised by .2860 / .3530. Ids are places in the training file, those of
+ * test samples follow from 60,000. `order: "file"` trains on the first images of the file.
  * @throws DataError for a missing or damaged file, or parts that ask for more than 60,000 samples.
  */
 export const fashionMnist = (options: DataOptions = {}): Promise<Splits> => loadIdxSet(FASHION_MNIST, options);

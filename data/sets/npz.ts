@@ -24,7 +24,10 @@ export interface NpzOptions extends SplitOptions, UnpackOptions {
   /** Per channel, of values divided by 255; default: of the training part. */
   readonly mean?: readonly number[];
   readonly std?: readonly number[];
-  /** Says that images of few rows and many channels are meant; such an array is refused otherwise, as it looks like channels first. */
+  /**
+   * Says that images of few rows and many channels are meant; such an array is refused otherwise, as it looks like
+   * channels first.
+   */
   readonly isChannelsLast?: boolean;
 }
 
@@ -47,8 +50,8 @@ const MOST_CLASSES = 65_536;
 const CHANNELS = [1, 3, 4];
 
 /**
- * Images and labels from the npz file at `path`, or from `x_train.npy`, `y_train.npy` and so on in the folder there, cut as
- * `splitOfficial` does.
+ * Images and labels from the npz file at `path`, or from `x_train.npy`, `y_train.npy` and so on in the folder there,
+ * cut as `splitOfficial` does.
  * @throws DataError naming the file and the array that is missing or does not fit.
  */
 export async function npz(path: string, options: NpzOptions = {}): Promise<Splits> {

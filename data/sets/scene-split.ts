@@ -31,8 +31,9 @@ export function assignRandom(truth: Int32Array, shares: Shares, seed: number): I
 }
 
 /**
- * Gives whole blocks, largest content first, to the part that still lacks most of what the block holds, counted per class, so that
- * rare classes are not lost to one part by bad luck. All pixels of a block are in its part, labelled or not.
+ * Gives whole blocks, largest content first, to the part that still lacks most of what the block holds, counted per
+ * class, so that rare classes are not lost to one part by bad luck. All pixels of a block are in its part, labelled or
+ * not.
  */
 export function assignBlocks(
   truth: Int32Array,

@@ -1,5 +1,5 @@
-// SVHN, cropped digits (Netzer et al. 2011): MAT level 5 files of colour images of 32 x 32; 73,257 training, 26,032 test and
-// 531,131 extra samples. The file's label 10 is the digit 0.
+// SVHN, cropped digits (Netzer et al. 2011): MAT level 5 files of colour images of 32 x 32; 73,257 training, 26,032
+// test and 531,131 extra samples. The file's label 10 is the digit 0.
 
 import { createDataset, type Dataset } from "../dataset.ts";
 import { ensure, readOptions } from "../errors.ts";

@@ -41,7 +41,9 @@ import { randomTable } from "./tables.ts";
 
 const test = suite("calibration fit");
 
-/** A table whose logits are right up to a factor: labels are drawn from the softmax of z, the table holds factor * z. */
+/**
+ * A table whose logits are right up to a factor: labels are drawn from the softmax of z, the table holds factor * z.
+ */
 function overconfident(samples: number, factor: number) {
   const random = createRandom(12);
   const [exits, classes] = [2, 4];

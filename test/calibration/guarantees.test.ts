@@ -1,4 +1,5 @@
-// Guarantees: answers at the extremes, what is refused, and validity by repetition (the long version: npm run validity).
+// Guarantees: answers at the extremes, what is refused, and validity by repetition (the long version: npm run
+// validity).
 
 import fc from "fast-check";
 import {

@@ -1,4 +1,5 @@
-// The default procedure where scores take few values, with one exit, and at small levels: it keeps its level, and certifies.
+// The default procedure where scores take few values, with one exit, and at small levels: it keeps its level, and
+// certifies.
 
 import { firstAndLast } from "../../bench/validity-rules.ts";
 import {

@@ -247,7 +247,9 @@ test("no threshold can: told as such, and of no set that is short", () => {
   for (const result of [half, mean]) assert.equal(decodePolicy(encodePolicy({ result })).result, result);
 });
 
-/** Samples that the first exit answers with confidence 0.9 if right and 0.1 if wrong; the last exit is right as often. */
+/**
+ * Samples that the first exit answers with confidence 0.9 if right and 0.1 if wrong; the last exit is right as often.
+ */
 function searched(n: number, right: number) {
   return cascadeFromScores({
     scores: Float64Array.from({ length: 2 * n }, (_, at) => ((at >> 1) % 100 < 100 * right ? 0.9 : 0.1)),

@@ -1,4 +1,5 @@
-// `sortie export`: the run of a command as one file that answers as its logits and its policy say, and what stops it, with nothing written.
+// `sortie export`: the run of a command as one file that answers as its logits and its policy say, and what stops it,
+// with nothing written.
 
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

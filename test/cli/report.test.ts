@@ -1,4 +1,5 @@
-// The report of a run under every kind of policy, and its parts: which images stand for an exit, plots as text, bins by difficulty.
+// The report of a run under every kind of policy, and its parts: which images stand for an exit, plots as text, bins by
+// difficulty.
 
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

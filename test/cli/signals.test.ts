@@ -1,4 +1,5 @@
-// What ends a training process from outside: signals, also to the program that started it, and an output that nobody takes.
+// What ends a training process from outside: signals, also to the program that started it, and an output that nobody
+// takes.
 
 import { spawn } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";

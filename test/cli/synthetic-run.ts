@@ -37,7 +37,10 @@ export function saveTable(path: string, { samples, exits, classes, labels, read 
 
 const TEST = 400;
 
-/** Writes what `sortie train` would leave: settings, record, measurements, logits. Its report shows the glyphs of the test set. */
+/**
+ * Writes what `sortie train` would leave: settings, record, measurements, logits. Its report shows the glyphs of the
+ * test set.
+ */
 export function writeRun(dir: string): string {
   mkdirSync(dir, { recursive: true });
   const { config } = readConfig("train", ["--data.test", String(TEST), "--alpha", "0.2"]);

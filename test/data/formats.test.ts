@@ -171,7 +171,8 @@ test("png: colour, grey and 16 bits become the channels asked for", () => {
 });
 
 test("png: palettes, of 2 bits and with transparency", () => {
-  // Written by Python's zlib and struct: a palette of 10 20 30, 200 100 50, 1 2 3; the indices 1 0 2 and, with tRNS, 0 2.
+  // Written by Python's zlib and struct: a palette of 10 20 30, 200 100 50, 1 2 3; the indices 1 0 2 and, with tRNS, 0
+  // 2.
   const palette =
     "iVBORw0KGgoAAAANSUhEUgAAAAMAAAABAgMAAABmjvwnAAAADFBMVEUKFB7IZDIBAgP///8zQ2u2AAAACklEQVR4nGPwAAAASgBJoenHlwAAAABJRU5ErkJggg==";
   const transparent =

@@ -1,5 +1,5 @@
-// Files whose headers promise more than they hold, or that hold more than they seem to: refused by the library's own errors with
-// the file's name, before anything is allocated for a number that only a header says.
+// Files whose headers promise more than they hold, or that hold more than they seem to: refused by the library's own
+// errors with the file's name, before anything is allocated for a number that only a header says.
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
-// Downloads from servers that send too much, fall silent, change the file or redirect; through proxies; all on this machine.
+// Downloads from servers that send too much, fall silent, change the file or redirect; through proxies; all on this
+// machine.
 
 import { spawn } from "node:child_process";
 import { readdir, readFile, symlink, writeFile } from "node:fs/promises";

@@ -8,7 +8,10 @@ import { inTemporaryFolder, matFile, pattern, writeScene } from "./official.ts";
 
 const test = suite("data sets: Indian Pines");
 
-/** Bands 0 and 1 of the pixel in the middle of a patch of `patch` x `patch` x 3: codes of its row and its column (see `writeScene`). */
+/**
+ * Bands 0 and 1 of the pixel in the middle of a patch of `patch` x `patch` x 3: codes of its row and its column (see
+ * `writeScene`).
+ */
 function centreOf(image: Uint8Array, patch: number): number[] {
   const at = ((patch * patch - 1) / 2) * 3;
   return [...image.subarray(at, at + 2)];

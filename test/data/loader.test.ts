@@ -198,8 +198,8 @@ test("Beta(alpha, alpha) has mean 1/2 and variance 1 / (4 (2 alpha + 1))", () =>
 });
 
 /**
- * What Pillow 12.3 makes of an image by torchvision's calls (`_apply_op` with the ranges of `RandAugment`), as the first eight
- * digits of SHA-1: in colour, then in grey, each by magnitude 9 and sign +, 9 -, 30 +, 30 -.
+ * What Pillow 12.3 makes of an image by torchvision's calls (`_apply_op` with the ranges of `RandAugment`), as the
+ * first eight digits of SHA-1: in colour, then in grey, each by magnitude 9 and sign +, 9 -, 30 +, 30 -.
  */
 const PILLOW = `
   identity aea121aa aea121aa aea121aa aea121aa e207acfe e207acfe e207acfe e207acfe
@@ -269,7 +269,8 @@ test("each RandAugment operation does what its name says", () => {
   assert.equal(apply("autoContrast", [7, 7, 7, 7], row, 0), [7, 7, 7, 7]);
   const dot = [0, 0, 0, 0, 130, 0, 0, 0, 0];
   assert.equal(apply("sharpness", dot, [3, 3, 1], 1 / 0.9, -1), [0, 0, 0, 0, 50, 0, 0, 0, 0]);
-  // 5 x 5, numbered from 1. Rotated by 30 degrees, the middle stays, and what is beside the middle of the top row comes there.
+  // 5 x 5, numbered from 1. Rotated by 30 degrees, the middle stays, and what is beside the middle of the top row comes
+  // there.
   const big = Array.from({ length: 25 }, (_, i) => i + 1);
   const turned = [1, -1].map((sign) => apply("rotate", big, [5, 5, 1], 1, sign));
   assert.equal(

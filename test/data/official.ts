@@ -1,4 +1,5 @@
-// Writes files in the official formats, independently of the readers under test, and finds the real ones if they are at hand.
+// Writes files in the official formats, independently of the readers under test, and finds the real ones if they are at
+// hand.
 
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -109,7 +110,10 @@ export function tarFile(entries: readonly (readonly [name: string, content: Uint
   return Buffer.concat([...parts, Buffer.alloc(1024)]);
 }
 
-/** Writes the files of Indian Pines with a scene of 40 x 30 pixels and 3 bands; band 0 is the row, band 1 the column, band 2 constant. Every pixel is labelled. */
+/**
+ * Writes the files of Indian Pines with a scene of 40 x 30 pixels and 3 bands; band 0 is the row, band 1 the column,
+ * band 2 constant. Every pixel is labelled.
+ */
 export async function writeScene(dir: string): Promise<void> {
   const [height, width] = [40, 30];
   const cube = new Uint16Array(height * width * 3);

@@ -1,4 +1,5 @@
-// The data sets from their files: small ones written here in the official formats, and the real ones where they are at hand.
+// The data sets from their files: small ones written here in the official formats, and the real ones where they are at
+// hand.
 
 import { copyFile, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";

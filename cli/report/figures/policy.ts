@@ -97,7 +97,9 @@ function marksOf({ names, fixed, oracle, policy }: AccuracyCurve) {
   ];
 }
 
-/** The policy is labelled above and left of the curve, fixed exits below and right of it, where nothing else is drawn. */
+/**
+ * The policy is labelled above and left of the curve, fixed exits below and right of it, where nothing else is drawn.
+ */
 function labelLayers(marks: ReturnType<typeof marksOf>, x: ReturnType<typeof costOf>) {
   const layer = (values: typeof marks, place: { dx: number; dy: number; align: "left" | "center" | "right" }) => ({
     data: { values },
