@@ -3,6 +3,8 @@
 import { what } from "../base/index.ts";
 import { ArgumentError, checkTensors, type Tensor } from "../engine/functions.ts";
 import { checkMode, type Mode, Module } from "./module.ts";
+import type { Pass } from "./pass.ts";
+import { type Tail, tailPass } from "./tail.ts";
 
 /** One stage of a backbone: where an exit can be attached. `describeStages` adds what it costs. */
 export interface Stage {
@@ -28,6 +30,22 @@ export abstract class Backbone extends Module {
 
   /** The backbone's own logits [B, classes] from the features of the last stage. */
   abstract classify(features: Tensor, mode: Mode): Tensor;
+
+  /** Stage `i` as a pass. One that says no more than `stage` runs for inference as it is in evaluation. */
+  pass(i: number, mode: Mode): Pass {
+    return (x) => this.stage(i, x, mode);
+  }
+
+  /** What `classify` consists of, where it is such a thing. */
+  get tail(): Tail | undefined {
+    return undefined;
+  }
+
+  /** `classify` as a pass. */
+  classifyPass(mode: Mode): Pass {
+    const { tail } = this;
+    return tail ? tailPass(tail, mode) : (x) => this.classify(x, mode);
+  }
 
   /** Logits [B, classes] of images [B, H, W, C]. */
   forward(x: Tensor, mode: Mode): Tensor {

@@ -2,11 +2,22 @@
 // downsampling in turn. torchvision's stochastic depth is left out.
 
 import type { Kinds } from "../base/index.ts";
-import { ArgumentError, add, type Device, mul, readOptions, reshape, type Tensor } from "../engine/functions.ts";
+import {
+  ArgumentError,
+  add,
+  type Device,
+  linear,
+  mul,
+  readOptions,
+  reshape,
+  type Tensor,
+} from "../engine/functions.ts";
 import { Backbone, checkClasses, featureStages, type Stage } from "./backbone.ts";
 import { Init } from "./init.ts";
-import { Conv2d, globalAveragePool, LayerNorm, Linear } from "./layers.ts";
-import { Module } from "./module.ts";
+import { Conv2d, LayerNorm, Linear } from "./layers.ts";
+import { EVAL, type Mode, Module } from "./module.ts";
+import type { Pass } from "./pass.ts";
+import { type Tail, throughTail } from "./tail.ts";
 
 const NORM = { eps: 1e-6 } as const;
 
@@ -29,10 +40,25 @@ export class ConvNeXtBlock extends Module {
     this.layerScale = init.constant([channels, 1, 1], 1e-6);
   }
 
+  pass(mode: Mode): Pass {
+    const [, , norm] = this.block;
+    const [depthwise, wide] = [this.block[0].pass(mode), this.block[3].pass(mode)];
+    const narrow = this.#scaled(mode);
+    return (x) => narrow(wide(norm.forward(depthwise(x)), { activation: "gelu" }), { residual: x });
+  }
+
   forward(x: Tensor): Tensor {
-    const [depthwise, , norm, wide, , narrow] = this.block;
-    const inner = wide.forward(norm.forward(depthwise.forward(x)), { activation: "gelu" });
-    return add(x, mul(narrow.forward(inner), reshape(this.layerScale, [-1])));
+    return this.pass(EVAL)(x);
+  }
+
+  /** scale * linear(y) + residual; for inference the scale is a part of the linear layer. */
+  #scaled(mode: Mode): Pass {
+    const { prepare } = mode;
+    const narrow = this.block[5];
+    const scale = () => reshape(this.layerScale, [-1]);
+    if (!prepare) return (y, { residual } = {}) => add(residual as Tensor, mul(narrow.forward(y), scale()));
+    const [weight, bias] = [narrow.weight, narrow.bias as Tensor].map((one) => prepare(mul(one, scale())));
+    return (y, fused) => linear(y, weight as Tensor, bias, fused);
   }
 }
 
@@ -127,14 +153,23 @@ export class ConvNeXt extends Backbone {
     this.classes = classes;
   }
 
+  override pass(i: number, mode: Mode): Pass {
+    const layers = this.layers[i] as readonly (Conv2d | LayerNorm | ConvNeXtBlock)[];
+    const passes = layers.map((layer) => layer.pass(mode));
+    return (x) => passes.reduce((y, pass) => pass(y), x);
+  }
+
+  override get tail(): Tail {
+    const [norm, , linear] = this.classifier;
+    return { vector: "mean", norm, linear };
+  }
+
   stage(i: number, x: Tensor): Tensor {
-    const layers = this.layers[i]!;
-    return layers.reduce((y, layer) => layer.forward(y), x);
+    return this.pass(i, EVAL)(x);
   }
 
   classify(features: Tensor): Tensor {
-    const [norm, , linear] = this.classifier;
-    return linear.forward(norm.forward(globalAveragePool(features)));
+    return throughTail(this.tail, features);
   }
 }
 

@@ -5,9 +5,11 @@ import type { Kinds } from "../base/index.ts";
 import { type Device, readOptions, type Tensor } from "../engine/functions.ts";
 import { Backbone, checkClasses, checkScale, checkStemStride, featureStages, type Stage } from "./backbone.ts";
 import { Init } from "./init.ts";
-import { globalAveragePool, Linear } from "./layers.ts";
+import { Linear } from "./layers.ts";
 import { ConvNorm, InvertedResidual, roundChannels } from "./mobile-blocks.ts";
 import type { Mode } from "./module.ts";
+import type { Pass } from "./pass.ts";
+import { type Tail, throughTail } from "./tail.ts";
 
 /** Table 1 of the paper: [expansion, kernel, stride, outputs, blocks]. */
 const B0 = [
@@ -93,13 +95,23 @@ export class EfficientNet extends Backbone {
     this.classes = classes;
   }
 
+  override pass(i: number, mode: Mode): Pass {
+    const layer = this.layers[i] as ConvNorm | readonly InvertedResidual[];
+    if (layer instanceof ConvNorm) return layer.pass(mode);
+    const passes = layer.map((block) => block.pass(mode));
+    return (x) => passes.reduce((y, pass) => pass(y), x);
+  }
+
+  override get tail(): Tail {
+    return { vector: "mean", linear: this.classifier[1] };
+  }
+
   stage(i: number, x: Tensor, mode: Mode): Tensor {
-    const layer = this.layers[i]!;
-    return layer instanceof ConvNorm ? layer.forward(x, mode) : layer.reduce((y, block) => block.forward(y, mode), x);
+    return this.pass(i, mode)(x);
   }
 
   classify(features: Tensor): Tensor {
-    return this.classifier[1].forward(globalAveragePool(features));
+    return throughTail(this.tail, features);
   }
 }
 

@@ -20,8 +20,10 @@ export {
 } from "./module.ts";
 export * from "./optim.ts";
 export { isMatrix, Optimizer, type OptimizerOptions, type ParameterList, type StepOptions } from "./optimizer.ts";
+export type { Fused, Pass, Prepare } from "./pass.ts";
 export * from "./resnet.ts";
 export * from "./schedules.ts";
+export { type Tail, tailPass, throughTail } from "./tail.ts";
 export * from "./vit.ts";
 export {
   fromTorchName,

@@ -2,7 +2,6 @@
 
 import { type Kinds, what } from "../base/index.ts";
 import {
-  type Activation,
   ArgumentError,
   avgPool2d,
   batchNorm,
@@ -10,6 +9,7 @@ import {
   conv2d,
   describe,
   dropout,
+  elementwise,
   Generator,
   groupNorm,
   layerNorm,
@@ -21,14 +21,8 @@ import {
   type Tensor,
 } from "../engine/functions.ts";
 import { checkLayer, type Init, type LinearPart } from "./init.ts";
-import { checkMode, type Mode, Module } from "./module.ts";
-
-/** What a layer may add and apply in the same dispatch: activation(y + residual), or activation(y) + residual. */
-export interface Fused {
-  readonly activation?: Activation;
-  readonly residual?: Tensor | undefined;
-  readonly residualAt?: "before" | "after";
-}
+import { checkMode, EVAL, type Mode, Module } from "./module.ts";
+import type { Fused, Pass } from "./pass.ts";
 
 /** Options of Linear. */
 export interface LinearOptions {
@@ -53,9 +47,24 @@ export class Linear extends Module {
     this.bias = bias ? init.linearBias(inputs, outputs, part) : undefined;
   }
 
+  pass(mode: Mode): Pass {
+    const { weight, bias } = prepared(this, mode);
+    return (x, fused) => linear(x, weight, bias, fused);
+  }
+
   forward(x: Tensor, fused: Fused = {}): Tensor {
     return linear(x, this.weight, this.bias, fused);
   }
+}
+
+/** A layer's weights as passes in a mode use them. */
+interface Weights {
+  readonly weight: Tensor;
+  readonly bias: Tensor | undefined;
+}
+
+function prepared({ weight, bias }: Weights, { prepare }: Mode): Weights {
+  return prepare ? { weight: prepare(weight), bias: bias && prepare(bias) } : { weight, bias };
 }
 
 /** Options of Conv2d. */
@@ -108,6 +117,16 @@ export class Conv2d extends Module {
     this.#options = { stride, padding, dilation, groups };
   }
 
+  /** With the norm behind it, if there is one: for inference folded into weight and bias. */
+  pass(mode: Mode, norm?: BatchNorm2d): Pass {
+    if (norm && !mode.prepare) {
+      const after = norm.pass(mode);
+      return (x, fused) => after(this.forward(x), fused);
+    }
+    const { weight, bias } = prepared(norm ? norm.folded(this) : this, mode);
+    return (x, fused) => conv2d(x, weight, bias, { ...this.#options, ...fused });
+  }
+
   forward(x: Tensor, fused: Fused = {}): Tensor {
     return conv2d(x, this.weight, this.bias, { ...this.#options, ...fused });
   }
@@ -130,6 +149,20 @@ export interface NormLayerOptions {
 const NORM: Kinds<NormLayerOptions> = { eps: "number" };
 const BATCH_NORM: Kinds<BatchNormLayerOptions> = { ...NORM, momentum: "number" };
 
+/** A weight [.., C] of which batch norm in evaluation is a part. */
+const foldedWeight = elementwise({
+  name: "foldedWeight",
+  operands: ["w", "gain", "variance", "eps"],
+  y: "w * (gain * inverseSqrt(variance + eps))",
+});
+
+/** The bias that goes with it. */
+const foldedBias = elementwise({
+  name: "foldedBias",
+  operands: ["bias", "before", "mean", "gain", "variance", "eps"],
+  y: "bias + (before - mean) * (gain * inverseSqrt(variance + eps))",
+});
+
 /** Batch norm over all axes but the last; running statistics move in training only. */
 export class BatchNorm2d extends Module {
   readonly weight: Tensor;
@@ -147,6 +180,22 @@ export class BatchNorm2d extends Module {
     this.runningMean = init.buffer([channels], 0);
     this.runningVar = init.buffer([channels], 1);
     this.#options = { eps, momentum };
+  }
+
+  /** Evaluation behind a linear map as a part of it: weight and bias of both, in f32. */
+  folded({ weight, bias }: Weights): Weights {
+    const { eps } = this.#options;
+    const { weight: gain, bias: offset, runningMean, runningVar } = this;
+    return {
+      weight: foldedWeight(weight, gain, runningVar, eps),
+      bias: foldedBias(offset, bias ?? 0, runningMean, gain, runningVar, eps),
+    };
+  }
+
+  /** Where it stands behind nothing that it could be folded into. Takes no activation but relu. */
+  pass(mode: Mode): Pass {
+    return (x, { activation = "none", residual } = {}) =>
+      this.forward(x, mode, { activation: activation as "relu", residual });
   }
 
   /** With `relu` or a residual: relu(norm(x) + residual), in the same dispatches. */
@@ -177,6 +226,10 @@ export class LayerNorm extends Module {
     this.weight = init.constant([channels], 1);
     this.bias = init.constant([channels], 0);
     this.#eps = eps;
+  }
+
+  pass(_: Mode): Pass {
+    return (x) => this.forward(x);
   }
 
   forward(x: Tensor): Tensor {
@@ -241,10 +294,14 @@ export class MultiHeadAttention extends Module {
     this.#heads = heads;
   }
 
+  pass(mode: Mode): Pass {
+    const [qkv, proj] = [this.qkv.pass(mode), this.proj.pass(mode)];
+    return (x, fused) => proj(qkvAttention(qkv(x), { heads: this.#heads }), fused);
+  }
+
   /** Output projection plus `residual`. */
   forward(x: Tensor, residual?: Tensor): Tensor {
-    const mixed = qkvAttention(this.qkv.forward(x), { heads: this.#heads });
-    return this.proj.forward(mixed, { residual });
+    return this.pass(EVAL)(x, { residual });
   }
 }
 
@@ -260,9 +317,16 @@ export class PatchEmbed extends Module {
     this.#dim = dim;
   }
 
+  pass(mode: Mode): Pass {
+    const proj = this.proj.pass(mode);
+    return (x) => {
+      const map = proj(x);
+      return reshape(map, [map.shape[0] as number, -1, this.#dim]);
+    };
+  }
+
   forward(x: Tensor): Tensor {
-    const map = this.proj.forward(x);
-    return reshape(map, [map.shape[0]!, -1, this.#dim]);
+    return this.pass(EVAL)(x);
   }
 }
 

@@ -5,7 +5,8 @@ import { type Kinds, what } from "../base/index.ts";
 import { ArgumentError, avgPool2d, hardswish, mul, readOptions, relu, silu, type Tensor } from "../engine/functions.ts";
 import { checkLayer, type Init } from "./init.ts";
 import { BatchNorm2d, type BatchNormLayerOptions, Conv2d } from "./layers.ts";
-import { type Mode, Module } from "./module.ts";
+import { EVAL, type Mode, Module } from "./module.ts";
+import type { Pass } from "./pass.ts";
 
 /** How a `ConvNorm` goes on after its norm. */
 export type MobileActivation = "none" | "relu" | "hardswish" | "silu";
@@ -57,10 +58,16 @@ export class ConvNorm extends Module {
     this.#activation = activation;
   }
 
+  pass(mode: Mode): Pass {
+    const activation = this.#activation;
+    const pass = this[0].pass(mode, this[1]);
+    // A norm of its own knows relu alone.
+    if (mode.prepare || activation === "relu") return (x, fused) => pass(x, { activation, ...fused });
+    return (x, fused) => ACTIVATIONS[activation](pass(x, fused));
+  }
+
   forward(x: Tensor, mode: Mode, residual?: Tensor): Tensor {
-    const y = this[0].forward(x);
-    if (this.#activation === "relu") return this[1].forward(y, mode, { activation: "relu", residual });
-    return ACTIVATIONS[this.#activation](this[1].forward(y, mode, { residual }));
+    return this.pass(mode)(x, { residual });
   }
 }
 
@@ -91,12 +98,18 @@ export class SqueezeExcitation extends Module {
     this.fc2 = new Conv2d(squeezed, channels, init, { kernel: 1, bias: true });
   }
 
-  forward(x: Tensor): Tensor {
-    const [, height, width] = x.shape as readonly [number, number, number];
+  pass(mode: Mode): Pass {
     const { inner, gate } = this.#options;
-    const mean = avgPool2d(x, { kernel: [height, width] });
-    const inside = this.fc1.forward(mean, { activation: inner });
-    return mul(x, this.fc2.forward(inside, { activation: gate }));
+    const [narrow, wide] = [this.fc1.pass(mode), this.fc2.pass(mode)];
+    return (x) => {
+      const [, height, width] = x.shape as readonly [number, number, number];
+      const mean = avgPool2d(x, { kernel: [height, width] });
+      return mul(x, wide(narrow(mean, { activation: inner }), { activation: gate }));
+    };
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.pass(EVAL)(x);
   }
 }
 
@@ -150,15 +163,18 @@ export class InvertedResidual extends Module {
     this.#isResidual = stride === 1 && inputs === outputs;
   }
 
+  pass(mode: Mode): Pass {
+    const passes = this.block.map((layer) => layer.pass(mode));
+    const last = passes.pop() as Pass;
+    return (x) =>
+      last(
+        passes.reduce((y, pass) => pass(y), x),
+        this.#isResidual ? { residual: x } : {},
+      );
+  }
+
   forward(x: Tensor, mode: Mode): Tensor {
-    const last = this.block.length - 1;
-    return this.block.reduce(
-      (y, layer, i) =>
-        layer instanceof ConvNorm
-          ? layer.forward(y, mode, i === last && this.#isResidual ? x : undefined)
-          : layer.forward(y),
-      x,
-    );
+    return this.pass(mode)(x);
   }
 }
 

@@ -8,6 +8,7 @@ import { Init } from "./init.ts";
 import { globalAveragePool, Linear } from "./layers.ts";
 import { ConvNorm, InvertedResidual, type MobileActivation, roundChannels } from "./mobile-blocks.ts";
 import type { Mode } from "./module.ts";
+import type { Pass } from "./pass.ts";
 
 type Row = readonly [
   kernel: number,
@@ -109,8 +110,17 @@ export class MobileNetV3 extends Backbone {
     this.classes = classes;
   }
 
+  override pass(i: number, mode: Mode): Pass {
+    return (this.layers[i] as ConvNorm | InvertedResidual).pass(mode);
+  }
+
   stage(i: number, x: Tensor, mode: Mode): Tensor {
-    return this.layers[i]!.forward(x, mode);
+    return this.pass(i, mode)(x);
+  }
+
+  override classifyPass(mode: Mode): Pass {
+    const [hidden, out] = [this.classifier[0].pass(mode), this.classifier[3].pass(mode)];
+    return (x, fused) => out(hidden(globalAveragePool(x), { activation: "hardswish" }), fused);
   }
 
   classify(features: Tensor): Tensor {

@@ -3,11 +3,14 @@
 
 import { what } from "../base/index.ts";
 import { ArgumentError, readOptions, type Shape, ShapeError, sameShape, Tensor } from "../engine/functions.ts";
+import type { Prepare } from "./pass.ts";
 
 /** How a forward pass runs; passed explicitly, never stored in a module. */
 export interface Mode {
   /** Batch statistics and dropout, instead of running statistics and none. */
   readonly training: boolean;
+  /** Inference: norms are folded into the weights in front of them, and every weight is put through this when a pass is made. */
+  readonly prepare?: Prepare;
 }
 
 export const TRAIN: Mode = { training: true };

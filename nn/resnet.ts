@@ -5,8 +5,18 @@ import type { Kinds } from "../base/index.ts";
 import { ArgumentError, type Device, maxPool2d, pad, readOptions, slice, type Tensor } from "../engine/functions.ts";
 import { Backbone, checkClasses, type Stage } from "./backbone.ts";
 import { checkLayer, Init, type InitScheme } from "./init.ts";
-import { BatchNorm2d, Conv2d, globalAveragePool, Linear } from "./layers.ts";
+import { BatchNorm2d, Conv2d, Linear } from "./layers.ts";
 import { type Mode, Module } from "./module.ts";
+import type { Pass } from "./pass.ts";
+import { type Tail, throughTail } from "./tail.ts";
+
+const RELU = { activation: "relu" } as const;
+
+/** The blocks of a stage, one after the other, behind a stem if it is the first. */
+function chain(blocks: readonly ResidualBlock[], mode: Mode, stem?: Pass): Pass {
+  const passes = blocks.map((block) => block.pass(mode));
+  return (x) => passes.reduce((features, pass) => pass(features), stem ? stem(x) : x);
+}
 
 /** How a block passes its input where the shape changes: strided with zero channels (A), or a strided 1x1 convolution and norm (B). */
 export type Shortcut = "A" | "B";
@@ -18,14 +28,21 @@ export type Projection = readonly [Conv2d, BatchNorm2d];
 export abstract class ResidualBlock extends Module {
   /** Shape-changing projection; undefined for identity and for shortcut A. */
   abstract readonly shortcut: Projection | undefined;
-  abstract forward(x: Tensor, mode: Mode): Tensor;
+  abstract pass(mode: Mode): Pass;
+
+  forward(x: Tensor, mode: Mode): Tensor {
+    return this.pass(mode)(x);
+  }
 
   protected static projection(inputs: number, outputs: number, stride: number, init: Init): Projection {
     return [new Conv2d(inputs, outputs, init, { kernel: 1, stride }), new BatchNorm2d(outputs, init)];
   }
 
-  protected static project(x: Tensor, [conv, norm]: Projection, mode: Mode): Tensor {
-    return norm.forward(conv.forward(x), mode);
+  /** The input as it is added to the result. */
+  protected residual(mode: Mode): Pass {
+    if (!this.shortcut) return (x) => x;
+    const [conv, norm] = this.shortcut;
+    return conv.pass(mode, norm);
   }
 }
 
@@ -75,22 +92,24 @@ export class BasicBlock extends ResidualBlock {
     this.#pad = isIdentity || kind === "B" ? undefined : { stride, extra: outputs - inputs };
   }
 
-  forward(x: Tensor, mode: Mode): Tensor {
-    const inner = this.bn1.forward(this.conv1.forward(x), mode, { activation: "relu" });
-    return this.bn2.forward(this.conv2.forward(inner), mode, { activation: "relu", residual: this.#residual(x, mode) });
+  pass(mode: Mode): Pass {
+    const [first, second] = [this.conv1.pass(mode, this.bn1), this.conv2.pass(mode, this.bn2)];
+    const residual = this.residual(mode);
+    return (x) => second(first(x, RELU), { ...RELU, residual: residual(x) });
   }
 
-  #residual(x: Tensor, mode: Mode): Tensor {
-    if (this.shortcut) return ResidualBlock.project(x, this.shortcut, mode);
-    if (!this.#pad) return x;
+  protected override residual(mode: Mode): Pass {
+    if (!this.#pad) return super.residual(mode);
     const { stride, extra } = this.#pad;
-    const strided = slice(x, { starts: [0, 0, 0, 0], ends: [...x.shape], steps: [1, stride, stride, 1] });
-    return pad(strided, [
-      [0, 0],
-      [0, 0],
-      [0, 0],
-      [extra >> 1, extra - (extra >> 1)],
-    ]);
+    return (x) => {
+      const strided = slice(x, { starts: [0, 0, 0, 0], ends: [...x.shape], steps: [1, stride, stride, 1] });
+      return pad(strided, [
+        [0, 0],
+        [0, 0],
+        [0, 0],
+        [extra >> 1, extra - (extra >> 1)],
+      ]);
+    };
   }
 }
 
@@ -124,11 +143,10 @@ export class Bottleneck extends ResidualBlock {
       stride === 1 && inputs === outputs ? undefined : ResidualBlock.projection(inputs, outputs, stride, init);
   }
 
-  forward(x: Tensor, mode: Mode): Tensor {
-    const first = this.bn1.forward(this.conv1.forward(x), mode, { activation: "relu" });
-    const second = this.bn2.forward(this.conv2.forward(first), mode, { activation: "relu" });
-    const residual = this.shortcut ? ResidualBlock.project(x, this.shortcut, mode) : x;
-    return this.bn3.forward(this.conv3.forward(second), mode, { activation: "relu", residual });
+  pass(mode: Mode): Pass {
+    const [first, second] = [this.conv1.pass(mode, this.bn1), this.conv2.pass(mode, this.bn2)];
+    const [third, residual] = [this.conv3.pass(mode, this.bn3), this.residual(mode)];
+    return (x) => third(second(first(x, RELU), RELU), { ...RELU, residual: residual(x) });
   }
 }
 
@@ -207,14 +225,22 @@ export class CifarResNet extends Backbone {
     this.classes = classes;
   }
 
+  override pass(i: number, mode: Mode): Pass {
+    const blocks = [this.layer1, this.layer2, this.layer3][i] as readonly BasicBlock[];
+    const stem = i === 0 ? this.conv1.pass(mode, this.bn1) : undefined;
+    return chain(blocks, mode, stem && ((x) => stem(x, RELU)));
+  }
+
+  override get tail(): Tail {
+    return { vector: "mean", linear: this.linear };
+  }
+
   stage(i: number, x: Tensor, mode: Mode): Tensor {
-    const start = i === 0 ? this.bn1.forward(this.conv1.forward(x), mode, { activation: "relu" }) : x;
-    const blocks = [this.layer1, this.layer2, this.layer3][i]!;
-    return blocks.reduce((features, block) => block.forward(features, mode), start);
+    return this.pass(i, mode)(x);
   }
 
   classify(features: Tensor): Tensor {
-    return this.linear.forward(globalAveragePool(features));
+    return throughTail(this.tail, features);
   }
 }
 
@@ -314,19 +340,27 @@ export class ImageNetResNet extends Backbone {
     this.classes = classes;
   }
 
+  override pass(i: number, mode: Mode): Pass {
+    const blocks = [this.layer1, this.layer2, this.layer3, this.layer4][i] as readonly ResidualBlock[];
+    return chain(blocks, mode, i === 0 ? this.#stem(mode) : undefined);
+  }
+
+  override get tail(): Tail {
+    return { vector: "mean", linear: this.fc };
+  }
+
   stage(i: number, x: Tensor, mode: Mode): Tensor {
-    const start = i === 0 ? this.#stem(x, mode) : x;
-    const blocks = [this.layer1, this.layer2, this.layer3, this.layer4][i]!;
-    return blocks.reduce((features, block) => block.forward(features, mode), start);
+    return this.pass(i, mode)(x);
   }
 
   classify(features: Tensor): Tensor {
-    return this.fc.forward(globalAveragePool(features));
+    return throughTail(this.tail, features);
   }
 
-  #stem(x: Tensor, mode: Mode): Tensor {
-    const features = this.bn1.forward(this.conv1.forward(x), mode, { activation: "relu" });
-    return this.#hasPool ? maxPool2d(features, { kernel: 3, stride: 2, padding: 1 }) : features;
+  #stem(mode: Mode): Pass {
+    const pass = this.conv1.pass(mode, this.bn1);
+    if (!this.#hasPool) return (x) => pass(x, RELU);
+    return (x) => maxPool2d(pass(x, RELU), { kernel: 3, stride: 2, padding: 1 });
   }
 }
 

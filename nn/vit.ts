@@ -1,21 +1,13 @@
 // Vision transformers (Dosovitskiy et al. 2021) in timm's form and names: class token, learned positions, pre-norm blocks.
 
 import type { Kinds } from "../base/index.ts";
-import {
-  ArgumentError,
-  add,
-  concat,
-  type Device,
-  expand,
-  readOptions,
-  reshape,
-  slice,
-  type Tensor,
-} from "../engine/functions.ts";
+import { ArgumentError, add, concat, type Device, expand, readOptions, type Tensor } from "../engine/functions.ts";
 import { Backbone, type Stage } from "./backbone.ts";
 import { checkLayer, Init } from "./init.ts";
 import { LayerNorm, Linear, MultiHeadAttention, PatchEmbed } from "./layers.ts";
-import { Module } from "./module.ts";
+import { EVAL, type Mode, Module } from "./module.ts";
+import type { Pass } from "./pass.ts";
+import { type Tail, throughTail } from "./tail.ts";
 
 /** The two-layer perceptron of a transformer block, [..., D] to [..., D], exact GELU between; timm's `fc1`, `fc2`. */
 export class Mlp extends Module {
@@ -29,9 +21,14 @@ export class Mlp extends Module {
     this.fc2 = new Linear(hidden, dim, init);
   }
 
+  pass(mode: Mode): Pass {
+    const [wide, narrow] = [this.fc1.pass(mode), this.fc2.pass(mode)];
+    return (x, fused) => narrow(wide(x, { activation: "gelu" }), fused);
+  }
+
   /** The perceptron's output plus `residual`. */
   forward(x: Tensor, residual?: Tensor): Tensor {
-    return this.fc2.forward(this.fc1.forward(x, { activation: "gelu" }), { residual });
+    return this.pass(EVAL)(x, { residual });
   }
 }
 
@@ -62,9 +59,16 @@ export class TransformerBlock extends Module {
     this.mlp = new Mlp(dim, hidden, init);
   }
 
+  pass(mode: Mode): Pass {
+    const [attention, mlp] = [this.attn.pass(mode), this.mlp.pass(mode)];
+    return (x) => {
+      const mixed = attention(this.norm1.forward(x), { residual: x });
+      return mlp(this.norm2.forward(mixed), { residual: mixed });
+    };
+  }
+
   forward(x: Tensor): Tensor {
-    const mixed = this.attn.forward(this.norm1.forward(x), x);
-    return this.mlp.forward(this.norm2.forward(mixed), mixed);
+    return this.pass(EVAL)(x);
   }
 }
 
@@ -158,24 +162,35 @@ export class VisionTransformer extends Backbone {
 
   /** Tokens [B, 1 + patches, D] of images: class token, patches, positions. */
   embed(x: Tensor): Tensor {
-    const [, , dim] = this.clsToken.shape as readonly [number, number, number];
-    const tokens = concat([expand(this.clsToken, [x.shape[0]!, 1, dim]), this.patchEmbed.forward(x)], {
-      dim: 1,
-    });
-    return add(tokens, this.posEmbed);
+    return this.#embedding(EVAL)(x);
+  }
+
+  override pass(i: number, mode: Mode): Pass {
+    const from = i === 0 ? 0 : (this.#ends[i - 1] as number);
+    const embed = i === 0 ? this.#embedding(mode) : undefined;
+    const passes = this.blocks.slice(from, this.#ends[i]).map((block) => block.pass(mode));
+    return (x) => passes.reduce((features, pass) => pass(features), embed ? embed(x) : x);
+  }
+
+  /** The normalised class token. */
+  override get tail(): Tail {
+    return { vector: "first", norm: this.norm, linear: this.head };
   }
 
   stage(i: number, x: Tensor): Tensor {
-    const from = i === 0 ? 0 : this.#ends[i - 1]!;
-    const tokens = i === 0 ? this.embed(x) : x;
-    return this.blocks.slice(from, this.#ends[i]).reduce((features, block) => block.forward(features), tokens);
+    return this.pass(i, EVAL)(x);
   }
 
   /** Logits from the normalised class token. */
   classify(features: Tensor): Tensor {
-    const [batch, , dim] = features.shape as readonly [number, number, number];
-    const token = reshape(slice(features, { starts: [0, 0, 0], ends: [batch, 1, dim] }), [batch, dim]);
-    return this.head.forward(this.norm.forward(token));
+    return throughTail(this.tail, features);
+  }
+
+  #embedding(mode: Mode): Pass {
+    const [, , dim] = this.clsToken.shape as readonly [number, number, number];
+    const { prepare = (weight) => weight } = mode;
+    const [token, positions, patches] = [prepare(this.clsToken), prepare(this.posEmbed), this.patchEmbed.pass(mode)];
+    return (x) => add(concat([expand(token, [x.shape[0] as number, 1, dim]), patches(x)], { dim: 1 }), positions);
   }
 }
 

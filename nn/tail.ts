@@ -1,0 +1,33 @@
+// The end of most classifiers, as data: one vector of each sample, normed or not, and a linear layer. As data, so that who decides by the
+// logits can compute them in the same dispatch.
+
+import { mean, reshape, slice, type Tensor } from "../engine/functions.ts";
+import { globalAveragePool, type LayerNorm, type Linear } from "./layers.ts";
+import type { Mode } from "./module.ts";
+import type { Pass } from "./pass.ts";
+
+/** From features - a map [B, H, W, C] or tokens [B, T, C] - to logits. */
+export interface Tail {
+  /** The vector of a sample: the mean of all positions, or the first token. */
+  readonly vector: "mean" | "first";
+  readonly norm?: LayerNorm;
+  readonly linear: Linear;
+}
+
+/** Logits [B, classes] of features, an op after the other. */
+export const throughTail = (tail: Tail, features: Tensor): Tensor => tailPass(tail, { training: false })(features);
+
+/** The same as a pass. */
+export function tailPass({ vector, norm, linear }: Tail, mode: Mode): Pass {
+  const out = linear.pass(mode);
+  return (x, fused) => {
+    const row = vectorOf(vector, x);
+    return out(norm ? norm.forward(row) : row, fused);
+  };
+}
+
+function vectorOf(vector: Tail["vector"], x: Tensor): Tensor {
+  if (vector === "mean") return x.rank === 4 ? globalAveragePool(x) : mean(x, { dim: 1 });
+  const [batch, , dim] = x.shape as readonly [number, number, number];
+  return reshape(slice(x, { starts: [0, 0, 0], ends: [batch, 1, dim] }), [batch, dim]);
+}
