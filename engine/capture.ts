@@ -70,7 +70,7 @@ export async function capture<I extends Record<string, Described>, S extends Rec
     const { inputs, scalars, outputs, own } = device.stream.recording(recording, () => {
       const inputs = mapValues(options.inputs ?? ({} as I), ({ shape, dtype }) => recording.slot(shape, dtype));
       const scalars = mapValues(options.scalars ?? ({} as S), () => recording.slot([], "f32"));
-      if (options.rows) recording.live(options.rows, Object.entries(inputs));
+      if (options.rows) recording.live(options.rows, inputs);
       const outputs = step(inputs as TensorsOf<I>, scalars as TensorsOf<S>);
       synchronous("capture", outputs);
       const own = tensorsIn(outputs).filter((tensor) => recording.isOwn(tensor));
@@ -89,6 +89,19 @@ export async function capture<I extends Record<string, Described>, S extends Rec
     recording.dispose();
     throw error;
   }
+}
+
+/**
+ * Inside the step of a capture: from here on only the first `count` (u32[1], on the GPU, computed by the step or from outside) rows of
+ * `tensors` count, and dispatches that depend on them cover those alone, as with `rows` of the inputs. All have one leading extent.
+ * Throws CaptureError outside a capture, and for a count or tensors that do not fit.
+ */
+export function liveRows(count: Tensor, tensors: readonly Tensor[]): void {
+  const named = Object.fromEntries(tensors.map((tensor, i) => [`tensors[${i}]`, tensor]));
+  checkTensors("liveRows", { count, ...named });
+  const { recorder } = count.device.stream;
+  if (!recorder?.live) throw new CaptureError("liveRows: it must be called by the step of a capture; it was not.");
+  recorder.live(count, named);
 }
 
 interface Parts<O> {

@@ -5,6 +5,7 @@ import { liveGrid, type NamedBinding } from "../kernels/index.ts";
 import type { Place, Storage } from "./buffers.ts";
 import { CaptureError } from "./errors.ts";
 import { liveGrids } from "./ops/compact.ts";
+import { keep } from "./scope.ts";
 import { describe, numel } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
 import type { Command, Work } from "./work.ts";
@@ -14,47 +15,68 @@ const mixing = (op: string): CaptureError =>
 
 /** The first `count` (u32[1], on the GPU) of `capacity` rows. */
 export class LiveRows {
+  /** How much work there was before: the count is known by then. */
+  readonly since: number;
   readonly #count: Tensor;
   readonly #capacity: number;
   /** Storages of which the first rows count, and the dispatches that cover those alone. */
   readonly #live: Set<Storage>;
   readonly #following: Command[] = [];
 
-  /** Throws CaptureError if the count is no u32[1], or the inputs have no leading extent in common. */
-  constructor(count: Tensor, inputs: readonly (readonly [string, Tensor])[]) {
+  /** Throws CaptureError if the count is no u32[1], or the tensors have no leading extent in common. */
+  constructor(count: Tensor, named: Readonly<Record<string, Tensor>>, since: number) {
     if (numel(count.shape) !== 1 || count.dtype !== "u32")
       throw new CaptureError(`capture: rows must be u32[1]; got ${describe(count)}.`);
-    const capacity = inputs[0]?.[1].shape[0];
+    const tensors = Object.entries(named);
+    const capacity = tensors[0]?.[1].shape[0];
     if (capacity === undefined)
       throw new CaptureError("capture: live rows need an input with a leading axis; got none.");
-    const other = inputs.find(([, { shape }]) => shape[0] !== capacity);
+    const other = tensors.find(([, { shape }]) => shape[0] !== capacity);
     if (other) {
       throw new CaptureError(
         `capture: with live rows all inputs must have the leading extent ${capacity}; got ${describe(other[1])} for ${other[0]}.`,
       );
     }
-    this.#count = count;
+    this.since = since;
+    // A handle of its own: the step's is gone when the grids are added. The step's stands for it among the operands.
+    this.#count = count.storage && keep(count.detach());
     this.#capacity = capacity;
-    this.#live = new Set(inputs.map(([, { storage }]) => storage));
+    this.#live = new Set(tensors.map(([, { storage }]) => storage));
+  }
+
+  dispose(): void {
+    this.#count.dispose();
+  }
+
+  /** Whether no dispatch follows the rows. */
+  get isIdle(): boolean {
+    return this.#following.length === 0;
+  }
+
+  /** Another number says from here on how many rows of these count. */
+  leave(tensors: readonly Tensor[]): void {
+    for (const { storage } of tensors) this.#live.delete(storage);
   }
 
   /**
-   * Takes note of work that touches live rows: what it writes is live too, and it will cover those rows alone. Throws CaptureError
-   * for work that cannot, and for such that would write what is not `owner`'s behind the rows that count.
+   * Takes note of work that touches live rows: what it writes is live too, and it will cover those rows alone; whether it does. Throws
+   * CaptureError for work that cannot, and for such that would write what is not `owner`'s behind the rows that count.
    */
-  follow(work: Work, owner: object): void {
+  follow(work: Work, owner: object): boolean {
     if (work.kind === "copy") {
       if (this.#live.has(work.from)) throw mixing("copy");
-      return;
+      return false;
     }
     const { op, program, rows, storages } = work;
-    if (!storages.some((storage) => this.#live.has(storage))) return;
+    if (!storages.some((storage) => this.#live.has(storage))) return false;
+    const isCounted = storages.includes(this.#count.storage);
+    // Who mixes rows but is given their number minds it by itself: launched whole, and what it writes is whole.
+    if (!rows && isCounted) return false;
     if (!rows) throw mixing(op);
     const follows = ({ name }: NamedBinding): boolean => (rows.apart?.[name] ?? rows.blocks) % this.#capacity === 0;
     const isShared = program.bindings.some((binding, i) => this.#live.has(storages[i]!) && !follows(binding));
     if (isShared) throw mixing(op);
     checkGrid(work);
-    const isCounted = storages.includes(this.#count.storage);
     program.bindings.forEach((binding, i) => {
       const storage = storages[i]!;
       if (binding.access === "read") return;
@@ -67,6 +89,7 @@ export class LiveRows {
       if (follows(binding)) this.#live.add(storage);
     });
     this.#following.push(work);
+    return true;
   }
 
   /** Records the dispatch that computes every following dispatch's grid from the row count; its result, and who finds what where. */

@@ -25,7 +25,7 @@ export class Recording implements Recorder {
   readonly #made = new WeakSet<Tensor>();
   readonly #used = new Map<Tensor, Storage>();
   readonly #swaps = new LeafSwaps();
-  #rows: LiveRows | undefined;
+  readonly #rows: LiveRows[] = [];
   #indirect: ReadonlyMap<Work, Place> = new Map();
   #operands: Operand[] = [];
   #left: LeftGradient[] = [];
@@ -69,10 +69,11 @@ export class Recording implements Recorder {
     if (!this.#held.has(storage)) this.#held.add(storage.retain());
   }
 
-  /** From here on, dispatches that depend on the inputs cover only the first `count` rows. */
-  live(count: Tensor, inputs: readonly (readonly [string, Tensor])[]): void {
+  /** From here on, dispatches that depend on the tensors cover only the first `count` rows. */
+  live(count: Tensor, tensors: Readonly<Record<string, Tensor>>): void {
     checkDevice("capture", count, this.#device);
-    this.#rows = new LiveRows(count, inputs);
+    for (const rows of this.#rows) rows.leave(Object.values(tensors));
+    this.#rows.push(new LiveRows(count, tensors, this.#work.length));
   }
 
   record(work: Work): void {
@@ -84,7 +85,12 @@ export class Recording implements Recorder {
         if (bindings[i]?.access !== "read") this.#checkWrite(work.op, storage);
       });
     }
-    this.#rows?.follow(work, this);
+    const followed = this.#rows.filter((rows) => rows.follow(work, this));
+    if (followed.length > 1 && work.kind === "dispatch") {
+      throw new CaptureError(
+        `capture: an op must have live rows of one number; ${work.op} has some of ${followed.length}.`,
+      );
+    }
     this.#work.push(work);
   }
 
@@ -101,7 +107,9 @@ export class Recording implements Recorder {
 
   /** The end of the trace, still listening: adds what live rows need. */
   close(): void {
-    if (this.#rows) this.#indirect = this.#liveArguments(this.#rows);
+    // The last first, so that the places of the others stand.
+    this.#indirect = new Map(this.#rows.toReversed().flatMap((rows) => [...this.#liveArguments(rows)]));
+    this.#endRows();
     this.#operands = this.#findOperands();
   }
 
@@ -157,19 +165,25 @@ export class Recording implements Recorder {
     return operands;
   }
 
-  /** Prepends the dispatch that computes the grids of those that follow the live rows. */
+  /** Inserts the dispatch that computes the grids of those that follow the live rows, where these were told of. */
   #liveArguments(rows: LiveRows): Map<Work, Place> {
+    if (rows.isIdle) return new Map();
     const before = this.#work.length;
     const { args, places } = rows.arguments();
-    this.#work.unshift(...this.#work.splice(before));
+    this.#work.splice(rows.since, 0, ...this.#work.splice(before));
     this.place(args.storage);
     const found = places(args.storage.place);
     args.dispose();
     return found;
   }
 
+  #endRows(): void {
+    for (const rows of this.#rows.splice(0)) rows.dispose();
+  }
+
   /** Lets everything go. Only for a recording that was not laid out. */
   dispose(): void {
+    this.#endRows();
     this.#swaps.undo();
     for (const work of this.#work.splice(0)) for (const storage of storagesOf(work)) storage.release();
     for (const storage of this.#takeHeld()) storage.release();

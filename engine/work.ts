@@ -55,6 +55,8 @@ export interface Recorder {
   used(handle: object, storage: Storage): void;
   /** Told before a leaf (graph.ts) loses its gradient or gets another. */
   swaps(leaf: object): void;
+  /** From here on the first `count` (a Tensor) rows of `tensors` count. */
+  live?(count: object, tensors: Readonly<Record<string, object>>): void;
   /** Told of every op. */
   ran?(op: TracedOp): void;
 }

@@ -4,6 +4,7 @@ export { type Given, type Option, type OptionSet, type OptionValues, option } fr
 export { type Answers, Classifier, type ClassifyOptions, type DeployOptions, deploy } from "./deploy/deploy.ts";
 export type { Images, Normalisation, Picture } from "./deploy/given-images.ts";
 export type { ExitPolicy } from "./deploy/policy.ts";
+export type { Precision } from "./deploy/prepared.ts";
 export { CheckpointError, ModelError, TrainingError } from "./errors.ts";
 export { type LoadedClassifier, type LoadOptions, load } from "./file/load.ts";
 export { encodeModel, type ModelAbout, type ModelFile, type ModelRecord, saveModel } from "./file/model-file.ts";

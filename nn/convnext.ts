@@ -154,7 +154,7 @@ export class ConvNeXt extends Backbone {
   }
 
   override pass(i: number, mode: Mode): Pass {
-    const layers = this.layers[i] as readonly (Conv2d | LayerNorm | ConvNeXtBlock)[];
+    const layers = this.layers[i]!;
     const passes = layers.map((layer) => layer.pass(mode));
     return (x) => passes.reduce((y, pass) => pass(y), x);
   }

@@ -96,7 +96,7 @@ export class EfficientNet extends Backbone {
   }
 
   override pass(i: number, mode: Mode): Pass {
-    const layer = this.layers[i] as ConvNorm | readonly InvertedResidual[];
+    const layer = this.layers[i]!;
     if (layer instanceof ConvNorm) return layer.pass(mode);
     const passes = layer.map((block) => block.pass(mode));
     return (x) => passes.reduce((y, pass) => pass(y), x);

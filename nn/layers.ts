@@ -58,7 +58,7 @@ export class Linear extends Module {
 }
 
 /** A layer's weights as passes in a mode use them. */
-interface Weights {
+export interface Weights {
   readonly weight: Tensor;
   readonly bias: Tensor | undefined;
 }
@@ -217,7 +217,7 @@ export class BatchNorm2d extends Module {
 export class LayerNorm extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor;
-  readonly #eps: number;
+  readonly eps: number;
 
   constructor(channels: number, init: Init, options: NormLayerOptions = {}) {
     super();
@@ -225,7 +225,7 @@ export class LayerNorm extends Module {
     const { eps = 1e-5 } = readOptions("LayerNorm", options, NORM);
     this.weight = init.constant([channels], 1);
     this.bias = init.constant([channels], 0);
-    this.#eps = eps;
+    this.eps = eps;
   }
 
   pass(_: Mode): Pass {
@@ -233,7 +233,7 @@ export class LayerNorm extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return layerNorm(x, this.weight, this.bias, { normalizedShape: this.weight.shape, eps: this.#eps });
+    return layerNorm(x, this.weight, this.bias, { normalizedShape: this.weight.shape, eps: this.eps });
   }
 }
 
@@ -321,7 +321,7 @@ export class PatchEmbed extends Module {
     const proj = this.proj.pass(mode);
     return (x) => {
       const map = proj(x);
-      return reshape(map, [map.shape[0] as number, -1, this.#dim]);
+      return reshape(map, [map.shape[0]!, -1, this.#dim]);
     };
   }
 

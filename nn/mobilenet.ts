@@ -111,7 +111,7 @@ export class MobileNetV3 extends Backbone {
   }
 
   override pass(i: number, mode: Mode): Pass {
-    return (this.layers[i] as ConvNorm | InvertedResidual).pass(mode);
+    return this.layers[i]!.pass(mode);
   }
 
   stage(i: number, x: Tensor, mode: Mode): Tensor {

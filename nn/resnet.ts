@@ -226,7 +226,7 @@ export class CifarResNet extends Backbone {
   }
 
   override pass(i: number, mode: Mode): Pass {
-    const blocks = [this.layer1, this.layer2, this.layer3][i] as readonly BasicBlock[];
+    const blocks = [this.layer1, this.layer2, this.layer3][i]!;
     const stem = i === 0 ? this.conv1.pass(mode, this.bn1) : undefined;
     return chain(blocks, mode, stem && ((x) => stem(x, RELU)));
   }
@@ -341,7 +341,7 @@ export class ImageNetResNet extends Backbone {
   }
 
   override pass(i: number, mode: Mode): Pass {
-    const blocks = [this.layer1, this.layer2, this.layer3, this.layer4][i] as readonly ResidualBlock[];
+    const blocks = [this.layer1, this.layer2, this.layer3, this.layer4][i]!;
     return chain(blocks, mode, i === 0 ? this.#stem(mode) : undefined);
   }
 

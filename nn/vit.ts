@@ -166,7 +166,7 @@ export class VisionTransformer extends Backbone {
   }
 
   override pass(i: number, mode: Mode): Pass {
-    const from = i === 0 ? 0 : (this.#ends[i - 1] as number);
+    const from = i === 0 ? 0 : this.#ends[i - 1]!;
     const embed = i === 0 ? this.#embedding(mode) : undefined;
     const passes = this.blocks.slice(from, this.#ends[i]).map((block) => block.pass(mode));
     return (x) => passes.reduce((features, pass) => pass(features), embed ? embed(x) : x);
@@ -190,7 +190,7 @@ export class VisionTransformer extends Backbone {
     const [, , dim] = this.clsToken.shape as readonly [number, number, number];
     const { prepare = (weight) => weight } = mode;
     const [token, positions, patches] = [prepare(this.clsToken), prepare(this.posEmbed), this.patchEmbed.pass(mode)];
-    return (x) => add(concat([expand(token, [x.shape[0] as number, 1, dim]), patches(x)], { dim: 1 }), positions);
+    return (x) => add(concat([expand(token, [x.shape[0]!, 1, dim]), patches(x)], { dim: 1 }), positions);
   }
 }
 

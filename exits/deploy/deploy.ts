@@ -1,34 +1,27 @@
-// Early exit that saves the work: each segment of the network runs on the samples that are still undecided. An exit decides on
-// the GPU; survivors are compacted there, and their number sets the size of every later dispatch, so nothing is read back until
-// the answers are. A policy decides here as it does in calibration/, on the same logits.
+// Early exit that saves the work: each segment of the network, its weights prepared for inference, runs on the samples that are still
+// undecided. An exit decides on the GPU; survivors are moved together there, and their number sets the size of every later dispatch, so
+// that nothing is read back until the answers are. A policy decides here as it does in calibration/.
 
 import type { Kinds } from "../../base/index.ts";
-import type { PlainScore, PolicyFile, Scaling } from "../../calibration/index.ts";
+import type { PolicyFile, Scaling } from "../../calibration/index.ts";
 import {
   ArgumentError,
   arange,
-  type Capture,
-  capture,
-  compact,
-  type Device,
   DisposedError,
-  indexSelect,
   keep,
-  noGrad,
-  read,
   readOptions,
-  type Survivors,
   scope,
   type Tensor,
   tensor,
   zeros,
 } from "../../engine/functions.ts";
-import { EVAL } from "../../nn/index.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
-import { type ExitResults, exitDecide } from "../ops/decide.ts";
 import { deviceOf } from "../training/step.ts";
 import { type GivenImages, type Images, type Normalisation, takeImages } from "./given-images.ts";
 import { type Decisions, type ExitPolicy, readPolicy } from "./policy.ts";
+import { type Precision, PreparedNet } from "./prepared.ts";
+import { type Behind, Route, type Site } from "./route.ts";
+import { isClosed, SLACK } from "./thresholds.ts";
 
 /** Options of `deploy`. */
 export interface DeployOptions {
@@ -38,6 +31,11 @@ export interface DeployOptions {
   readonly normalise?: Normalisation;
   /** The temperatures that were applied before calibration; a decoded policy file brings them along. */
   readonly scaling?: Scaling;
+  /**
+   * What weights and activations are stored in; sums are f32 in any case. Default f32. f16, where the adapter has it, halves the memory;
+   * logits are then off by some thousandths, and thresholds are raised by as much, so that nobody leaves early for it.
+   */
+  readonly precision?: Precision;
   /** Take a policy of other weights or of another scaling, whose promise does not hold here; default false. */
   readonly anyOrigin?: boolean;
 }
@@ -61,81 +59,15 @@ export interface Answers {
   readonly macs: Float64Array;
 }
 
-/** Rows of a stage: features, and the places of the samples they belong to. */
-interface Rows {
-  readonly features: Tensor;
-  readonly ids: Tensor;
-}
-
-type StageRun = Capture<{ readonly rows: Tensor }, Record<string, number>, Decided>;
-type Compaction = Capture<Record<string, never>, Record<string, number>, Survivors>;
-
-/** What an exit leaves behind: its rows, and which of them stay. */
-interface Decided extends Rows {
-  readonly stays: Tensor;
-}
-
-/** What all stages share. */
-interface Plan {
-  readonly net: MultiExit;
-  readonly device: Device;
-  readonly batch: number;
-  readonly score: PlainScore;
-  /** [1] or [C] for each exit; the last one's are not used. */
-  readonly thresholds: readonly Tensor[];
-  readonly temperatures: readonly number[];
-  readonly results: ExitResults;
-}
-
-/** A recording, and the tensors that it fills whenever it runs. */
-interface Recorded<C, O> {
-  readonly run: C;
-  readonly outputs: O;
-}
-
-/** Records exit `j` - the segment in front of it and its decision - on the first `count` of the rows that it is given. */
-async function recordStage(plan: Plan, j: number, before: Rows, count: Tensor): Promise<Recorded<StageRun, Decided>> {
-  const { net, device, batch, score, results } = plan;
-  const options = {
-    exit: j,
-    isLast: j === net.exits - 1,
-    score,
-    temperature: plan.temperatures[j]!,
-    rows: count,
-  };
-  const state = [results.answers, results.exits, results.scores];
-  const inputs = { rows: { shape: [batch], dtype: "i32" as const } };
-  let outputs: Decided | undefined;
-  const label = `deployed exit ${j + 1}`;
-  const run = await capture({ label, device, rows: count, state, inputs }, ({ rows }) =>
-    noGrad(() => {
-      const ids = indexSelect(before.ids, rows);
-      const features = net.segment(j, indexSelect(before.features, rows), EVAL);
-      const stays = exitDecide(net.answer(j, features, EVAL), ids, plan.thresholds[j]!, results, options);
-      outputs = { features, ids, stays };
-      return outputs;
-    }),
-  );
-  return { run, outputs: outputs as Decided };
-}
-
-/** Records the search for those of the first `rows` rows that stay. */
-async function recordCompaction(
-  { device }: Plan,
-  stays: Tensor,
-  rows: Tensor,
-): Promise<Recorded<Compaction, Survivors>> {
-  let outputs: Survivors | undefined;
-  const run = await capture({ label: "deployed survivors", device }, () => {
-    outputs = compact(stays, { rows });
-    return outputs;
-  });
-  return { run: run as unknown as Compaction, outputs: outputs as Survivors };
-}
-
 const CLASSIFY: Kinds<ClassifyOptions> = { notFinite: "string" };
 /** What `deploy` takes. */
-export const DEPLOY: Kinds<DeployOptions> = { batch: "number", normalise: "any", scaling: "any", anyOrigin: "boolean" };
+export const DEPLOY: Kinds<DeployOptions> = {
+  batch: "number",
+  normalise: "any",
+  scaling: "any",
+  anyOrigin: "boolean",
+  precision: "string",
+};
 
 /**
  * Makes a classifier of a trained network and a policy: a certified result, a whole decoded policy file, or thresholds set by hand.
@@ -150,35 +82,38 @@ export async function deploy(
   options: DeployOptions = {},
 ): Promise<Classifier> {
   checkNetwork("deploy", net);
-  const { batch = 64, normalise } = readOptions("deploy", options, DEPLOY);
+  const { batch = 64, normalise, precision = "f32" } = readOptions("deploy", options, DEPLOY);
   if (!Number.isInteger(batch) || batch < 1)
     throw new ArgumentError(`deploy: batch must be a whole number of at least 1; got ${batch}.`);
-  const decisions = await readPolicy(net, policy, options);
-  return Classifier.record(net, { batch, normalise, ...decisions });
+  checkPrecision(precision, deviceOf(net).info);
+  const decisions = await readPolicy(net, policy, { ...options, slack: SLACK[precision] });
+  return Classifier.record(net, { batch, normalise, precision, ...decisions });
+}
+
+function checkPrecision(precision: Precision, { hasF16 }: { readonly hasF16: boolean }): void {
+  if (precision !== "f32" && precision !== "f16")
+    throw new ArgumentError(`deploy: precision must be f32 or f16; got ${String(precision)}.`);
+  if (precision === "f16" && !hasF16)
+    throw new ArgumentError("deploy: precision f16 must be one that the adapter has (shader-f16); this one has not.");
 }
 
 /** What is decided before anything is recorded. */
-interface Settled extends Decisions, Pick<Plan, "batch"> {
+interface Settled extends Decisions {
+  readonly batch: number;
+  readonly precision: Precision;
   readonly normalise: Normalisation | undefined;
 }
 
 interface Parts {
-  readonly net: MultiExit;
-  readonly device: Device;
-  readonly batch: number;
+  readonly site: Site;
+  readonly input: readonly number[];
   readonly normalise: Normalisation | undefined;
-  readonly results: ExitResults;
-  /** [batch, H, W, C], where each batch is put. */
-  readonly images: Tensor;
-  /** 0 .. batch - 1 */
-  readonly all: Tensor;
-  /** How many of the batch's images count. */
-  readonly count: Tensor;
-  readonly stages: readonly StageRun[];
-  /** One behind each stage but the last. */
-  readonly compactions: readonly Compaction[];
+  readonly route: Route;
   readonly owned: { dispose(): void }[];
 }
+
+/** Batches that may be under way at once: one runs while the host packs the next. */
+const UNDER_WAY = 2;
 
 /** A network with a policy, ready to run; make it by `deploy`. */
 export class Classifier {
@@ -193,46 +128,39 @@ export class Classifier {
   /** Ends when the calls before have their answers: all share one set of buffers. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(parts: Parts, isOriginChecked: boolean) {
+  private constructor(parts: Parts, macs: readonly number[], isOriginChecked: boolean) {
     this.isOriginChecked = isOriginChecked;
     this.#parts = parts;
-    this.#macs = parts.net.macs();
+    this.#macs = macs;
   }
 
   /** Records all stages without running them; use `deploy`. @internal */
   static async record(net: MultiExit, settled: Settled): Promise<Classifier> {
-    const { batch, normalise, score, temperatures, levels, isOriginChecked } = settled;
+    const { batch, normalise, precision, score, temperatures, levels, isOriginChecked } = settled;
     const device = deviceOf(net);
     const owned: { dispose(): void }[] = [];
     const own = <T extends { dispose(): void }>(made: T): T => {
       owned.push(made);
-      return keep(made);
+      return made;
     };
+    const held = (made: Tensor): Tensor => own(keep(made));
     const results = {
-      answers: own(zeros([batch], { dtype: "i32", device })),
-      exits: own(zeros([batch], { dtype: "i32", device })),
-      scores: own(zeros([batch], { device })),
+      answers: held(zeros([batch], { dtype: "i32", device })),
+      exits: held(zeros([batch], { dtype: "i32", device })),
+      scores: held(zeros([batch], { device })),
     };
-    const images = own(zeros([batch, ...net.input], { device }));
-    const all = own(arange(0, batch, 1, { device }));
-    const count = own(tensor(Uint32Array.of(0), { device }));
-    const limits = [...levels, [0]].map((values) => own(tensor(Float32Array.from(values), { device })));
-    const plan: Plan = { net, device, batch, score, thresholds: limits, temperatures, results };
+    const images = held(zeros([batch, ...net.input], { device }));
+    const all = held(arange(0, batch, 1, { device }));
+    const count = held(tensor(Uint32Array.of(0), { device }));
+    const thresholds = [...levels, [0]].map((values) => held(tensor(Float32Array.from(values), { device })));
+    const open = Array.from({ length: net.exits }, (_, j) => j).filter((j) => !levels[j]?.every(isClosed));
     try {
-      const stages: StageRun[] = [];
-      const compactions: Compaction[] = [];
-      let [before, live]: [Rows, Tensor] = [{ features: images, ids: all }, count];
-      for (let j = 0; j < net.exits; j++) {
-        const stage = await recordStage(plan, j, before, live);
-        stages.push(own(stage.run));
-        if (j === net.exits - 1) break;
-        before = stage.outputs;
-        const compaction = await recordCompaction(plan, stage.outputs.stays, live);
-        compactions.push(own(compaction.run));
-        live = compaction.outputs.count;
-      }
-      const parts = { net, device, batch, normalise, results, images, all, count, stages, compactions, owned };
-      return new Classifier(parts, isOriginChecked);
+      const ready = own(await PreparedNet.make(net, device, precision));
+      const common = { device, batch, precision, score, thresholds, temperatures };
+      const site: Site = { net: ready, ...common, open, results, images, all, count };
+      const behind = open.slice(1).map((): Behind => "compact");
+      const route = own(await Route.record(site, behind));
+      return new Classifier({ site, input: net.input, normalise, route, owned }, net.macs(), isOriginChecked);
     } catch (error) {
       for (const made of owned.reverse()) made.dispose();
       throw error;
@@ -248,7 +176,8 @@ export class Classifier {
     if (notFinite !== "error" && notFinite !== "mark")
       throw new ArgumentError(`classify: notFinite must be error or mark; got ${notFinite as string}.`);
     this.#checkAlive();
-    const given = takeImages(images, { ...this.#parts, input: this.#parts.net.input });
+    const { site, input, normalise } = this.#parts;
+    const given = takeImages(images, { device: site.device, batch: site.batch, input, normalise });
     try {
       if (notFinite === "error") refuseStrange(given.strange);
       const turn = this.#turn.then(() => this.#answer(given, notFinite));
@@ -260,7 +189,8 @@ export class Classifier {
   }
 
   async #answer(given: GivenImages, notFinite: "error" | "mark"): Promise<Answers> {
-    const { batch, results, images } = this.#parts;
+    const { site, route } = this.#parts;
+    const { batch, results, images } = site;
     const n = given.size;
     const found = {
       classes: new Int32Array(n),
@@ -269,20 +199,22 @@ export class Classifier {
       macs: new Float64Array(n),
     };
     let { strange } = given;
-    for (let first = 0; first < n; first += batch) {
-      this.#checkAlive();
+    const wanted = [results.answers, results.exits, results.scores];
+    const answer = async (first: number): Promise<void> => {
       const count = Math.min(batch, n - first);
       scope(() => given.fill(images, first, count));
-      this.#run(count);
-      const wanted = [results.answers, results.exits, results.scores];
       const looked = first === 0 && given.isStrange;
-      const [answers, exits, scores, flags] = await read(looked ? [...wanted, looked] : wanted);
-      if (flags) strange = [...flags.keys()].filter((i) => i < n && flags[i]! > 0);
+      const [answers, exits, scores, flags] = await route.run(count, looked ? [...wanted, looked] : wanted);
+      if (flags) strange = [...Array.from(flags).keys()].filter((i) => i < n && flags[i]! > 0);
       if (notFinite === "error") refuseStrange(strange);
       found.classes.set((answers as Int32Array).subarray(0, count), first);
       found.exits.set((exits as Int32Array).subarray(0, count), first);
       found.scores.set((scores as Float32Array).subarray(0, count), first);
-    }
+    };
+    await inTurn(Math.ceil(n / batch), route.asks ? 1 : UNDER_WAY, (i) => {
+      this.#checkAlive();
+      return answer(i * batch);
+    });
     for (const [i, exit] of found.exits.entries()) found.macs[i] = this.#macs[exit]!;
     for (const i of strange) {
       found.classes[i] = found.exits[i] = -1;
@@ -303,16 +235,21 @@ export class Classifier {
     if (this.#parts.owned.length > 0) return;
     throw new DisposedError("classify: the classifier must be alive; it was disposed.");
   }
+}
 
-  /** Encodes all stages on the first `n` images of the batch; nothing is read in between. */
-  #run(n: number): void {
-    const { all, count, stages, compactions } = this.#parts;
-    count.write([n]);
-    let rows = all;
-    stages.forEach((stage, j) => {
-      stage.run({ rows });
-      rows = compactions[j]?.run({}).indices ?? rows;
-    });
+/** Starts `step` for 0 .. count - 1 in order, at most `most` of them under way at once. Throws the first error, when none is. */
+async function inTurn(count: number, most: number, step: (i: number) => Promise<void>): Promise<void> {
+  const waiting: Promise<void>[] = [];
+  try {
+    for (let i = 0; i < count; i++) {
+      if (waiting.length >= most) await waiting.shift();
+      const started = step(i);
+      started.catch(() => {});
+      waiting.push(started);
+    }
+    while (waiting.length > 0) await waiting.shift();
+  } finally {
+    await Promise.allSettled(waiting);
   }
 }
 

@@ -50,13 +50,18 @@ const HINTS = {
 export async function readPolicy(
   net: MultiExit,
   given: ExitPolicy | PolicyFile,
-  options: { readonly scaling?: Scaling | undefined; readonly anyOrigin?: boolean | undefined },
+  options: {
+    readonly scaling?: Scaling | undefined;
+    readonly anyOrigin?: boolean | undefined;
+    /** How far logits may be from those of `forward`; see `levelFrom`. */
+    readonly slack: number;
+  },
 ): Promise<Decisions> {
   const { policy, scaling = options.scaling } = partsOf(given, options.scaling);
   const [score, temperatures] = [scoreOf(policy), temperaturesOf(net, scaling)];
   const levels = thresholdsPerExit(policy.thresholds, net).map((values, j) => {
     const temperature = temperatures[j]!;
-    return values.map((value) => levelFrom(value, { score, classes: net.classes, temperature }));
+    return values.map((value) => levelFrom(value, { score, classes: net.classes, temperature, slack: options.slack }));
   });
   // Reading all weights takes time: only where there is something to compare them with.
   const isOriginChecked = !options.anyOrigin && policy.origin?.weights !== undefined;

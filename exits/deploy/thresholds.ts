@@ -8,11 +8,23 @@ import { decideError } from "../ops/decide.ts";
 /** Stands for infinity, which a shader need not know. */
 const LARGEST = 3.4e38;
 
+/** Whether nobody reaches a level. */
+export const isClosed = (level: number): boolean => level >= LARGEST;
+
+/**
+ * How far the logits of a network that was prepared for inference may be from those of its `forward`, on which policies are calibrated: this
+ * share of 1 + |z|. Folding norms and summing in another order rounds otherwise; storing in f16 rounds every activation. Tests hold
+ * twice as much against every backbone and head.
+ */
+export const SLACK = { f32: 2 ** -17, f16: 2 ** -6 } as const;
+
 /** What `levels` must know of an exit. */
 export interface LevelOptions {
   readonly score: PlainScore;
   readonly classes: number;
   readonly temperature: number;
+  /** Share of 1 + |z| by which logits may be off; default 0. */
+  readonly slack?: number;
 }
 
 /**
@@ -20,9 +32,9 @@ export interface LevelOptions {
  * raised by the most that they can be, so that a sample whose confidence is that close to it stays.
  */
 export function levelFrom(threshold: number, options: LevelOptions): number {
-  const { score, classes, temperature } = options;
+  const { score, classes, temperature, slack = 0 } = options;
   const level = levelOf(threshold, options);
-  const raised = level + decideError(score, level, classes, temperature);
+  const raised = level + decideError(score, level, classes, temperature) + slack * (1 / temperature + Math.abs(level));
   return Number.isFinite(raised)
     ? Math.max(-LARGEST, Math.min(LARGEST, roundedUp(raised)))
     : Math.sign(level) * LARGEST;

@@ -7,12 +7,10 @@ import {
   avgPool2d,
   interpolate,
   maxPool2d,
-  mean,
   mul,
   reshape,
   type Shape,
   sigmoid,
-  slice,
   sub,
   type Tensor,
 } from "../../engine/functions.ts";
@@ -25,12 +23,50 @@ import {
   Linear,
   type Mode,
   Module,
+  type NormLayerOptions,
+  type Pass,
   type StageInfo,
+  type Tail,
+  tailPass,
+  throughTail,
 } from "../../nn/index.ts";
 
 /** Base of all heads: features of one stage to logits [B, C]. */
 export abstract class Head extends Module {
   abstract forward(features: Tensor, mode: Mode): Tensor;
+
+  /** What the head consists of, where it is such a thing. */
+  get tail(): Tail | undefined {
+    return undefined;
+  }
+
+  /** The head as a pass. One that says no more than `forward` runs for inference as it does in evaluation. */
+  pass(mode: Mode): Pass {
+    const { tail } = this;
+    return tail ? tailPass(tail, mode) : (x) => this.forward(x, mode);
+  }
+}
+
+/** A head that is its tail. */
+class TailHead extends Head {
+  readonly norm: LayerNorm | undefined;
+  readonly linear: Linear;
+  readonly #vector: Tail["vector"];
+
+  constructor({ stage, classes, init }: HeadSite, vector: Tail["vector"], norm?: NormLayerOptions) {
+    super();
+    this.norm = norm && new LayerNorm(stage.channels, init, norm);
+    this.linear = new Linear(stage.channels, classes, init);
+    this.#vector = vector;
+  }
+
+  override get tail(): Tail {
+    return { vector: this.#vector, linear: this.linear, ...(this.norm && { norm: this.norm }) };
+  }
+
+  forward(features: Tensor): Tensor {
+    return throughTail(this.tail, features);
+  }
 }
 
 /** Where a head sits. */
@@ -47,35 +83,7 @@ export interface HeadSite {
 /** Makes a head for a site. */
 export type HeadFactory = (site: HeadSite) => Head;
 
-/** Global average pool, linear. */
-class GapLinear extends Head {
-  readonly linear: Linear;
-
-  constructor({ stage, classes, init }: HeadSite) {
-    super();
-    this.linear = new Linear(stage.channels, classes, init);
-  }
-
-  forward(features: Tensor): Tensor {
-    return this.linear.forward(globalAveragePool(features));
-  }
-}
-
-/** Global average pool, layer norm, linear (SAFE-KD's head for convolutional networks). */
-class GapNormLinear extends Head {
-  readonly norm: LayerNorm;
-  readonly linear: Linear;
-
-  constructor({ stage, classes, init }: HeadSite) {
-    super();
-    this.norm = new LayerNorm(stage.channels, init);
-    this.linear = new Linear(stage.channels, classes, init);
-  }
-
-  forward(features: Tensor): Tensor {
-    return this.linear.forward(this.norm.forward(globalAveragePool(features)));
-  }
-}
+const RELU = { activation: "relu" } as const;
 
 /** Longest side of a map that mixed pooling leaves. */
 const MIXED_SIDE = 4;
@@ -96,15 +104,16 @@ class MixedPool extends Module {
   }
 
   /** [B, H, W, C] to [B, h w C]. */
-  forward(x: Tensor): Tensor {
-    return reshape(this.#mix(x), [x.shape[0]!, this.shape.reduce((n, extent) => n * extent, 1)]);
+  pass({ prepare }: Mode): Pass {
+    const share = this.share && prepare ? prepare(this.share) : this.share;
+    const length = this.shape.reduce((n, extent) => n * extent, 1);
+    return (x) => reshape(share ? this.#mix(x, share) : x, [x.shape[0]!, length]);
   }
 
-  #mix(x: Tensor): Tensor {
-    if (!this.share) return x;
+  #mix(x: Tensor, share: Tensor): Tensor {
     const options = { kernel: this.#kernel };
     const average = avgPool2d(x, options);
-    return add(average, mul(sub(maxPool2d(x, options), average), this.share));
+    return add(average, mul(sub(maxPool2d(x, options), average), share));
   }
 }
 
@@ -128,10 +137,13 @@ class PooledLinear extends Head {
     );
   }
 
+  override pass(mode: Mode): Pass {
+    const [conv, pool, linear] = [this.conv?.pass(mode, this.norm), this.pool.pass(mode), this.linear.pass(mode)];
+    return (x) => linear(pool(conv ? conv(x, RELU) : x));
+  }
+
   forward(features: Tensor, mode: Mode): Tensor {
-    const { conv, norm } = this;
-    const x = conv && norm ? norm.forward(conv.forward(features), mode, { activation: "relu" }) : features;
-    return this.linear.forward(this.pool.forward(x));
+    return this.pass(mode)(features);
   }
 }
 
@@ -152,12 +164,11 @@ class SeparableConv extends Module {
     this.layers = this.#halves.flat();
   }
 
-  forward(x: Tensor, mode: Mode): Tensor {
-    return this.#halves.reduce(
-      (y, [depthwise, pointwise, norm]) =>
-        norm.forward(pointwise.forward(depthwise.forward(y)), mode, { activation: "relu" }),
-      x,
-    );
+  pass(mode: Mode): Pass {
+    const halves = this.#halves.map(([depthwise, pointwise, norm]) => {
+      return [depthwise.pass(mode), pointwise.pass(mode, norm)] as const;
+    });
+    return (x) => halves.reduce((y, [depthwise, pointwise]) => pointwise(depthwise(y), RELU), x);
   }
 }
 
@@ -183,35 +194,25 @@ class AttentionHead extends Head {
     this.linear = new Linear(channels * 2 ** behind, classes, init);
   }
 
+  override pass(mode: Mode): Pass {
+    const [attention, norm, linear] = [this.attention.pass(mode), this.norm.pass(mode), this.linear.pass(mode)];
+    const reduce = this.reduce.map((conv) => conv.pass(mode));
+    return (features) => {
+      const [, height, width] = features.shape as readonly [number, number, number, number];
+      const small = norm(attention(features), RELU);
+      const map = sigmoid(interpolate(small, { size: [height, width], mode: "bilinear" }));
+      const reduced = reduce.reduce((x, pass) => pass(x), mul(features, map));
+      return linear(globalAveragePool(reduced));
+    };
+  }
+
   forward(features: Tensor, mode: Mode): Tensor {
-    const [, height, width] = features.shape as readonly [number, number, number, number];
-    const small = this.norm.forward(this.attention.forward(features, mode), mode, { activation: "relu" });
-    const map = sigmoid(interpolate(small, { size: [height, width], mode: "bilinear" }));
-    const reduced = this.reduce.reduce((x, conv) => conv.forward(x, mode), mul(features, map));
-    return this.linear.forward(globalAveragePool(reduced));
+    return this.pass(mode)(features);
   }
 }
 
-/** One token - the class token, or the mean of all - then layer norm, linear. */
-class TokenLinear extends Head {
-  readonly norm: LayerNorm;
-  readonly linear: Linear;
-  readonly #token: "class" | "mean";
-
-  constructor({ stage, classes, init }: HeadSite, token: "class" | "mean") {
-    super();
-    this.norm = new LayerNorm(stage.channels, init, { eps: 1e-6 });
-    this.linear = new Linear(stage.channels, classes, init);
-    this.#token = token;
-  }
-
-  forward(features: Tensor): Tensor {
-    const [batch, , dim] = features.shape as readonly [number, number, number];
-    const first = () => reshape(slice(features, { starts: [0, 0, 0], ends: [batch, 1, dim] }), [batch, dim]);
-    const token = this.#token === "class" ? first() : mean(features, { dim: 1 });
-    return this.linear.forward(this.norm.forward(token));
-  }
-}
+/** Of the heads on tokens. */
+const TOKEN_NORM: NormLayerOptions = { eps: 1e-6 };
 
 /** A kind of head, as data. */
 export interface HeadRecord {
@@ -226,12 +227,13 @@ const KINDS = {
   "gap-linear": {
     about: "global average pool, linear",
     on: "map",
-    make: (site: HeadSite) => new GapLinear(site),
+    make: (site: HeadSite) => new TailHead(site, "mean"),
   },
   "gap-norm-linear": {
+    // SAFE-KD's head for convolutional networks.
     about: "global average pool, layer norm, linear",
     on: "map",
-    make: (site: HeadSite) => new GapNormLinear(site),
+    make: (site: HeadSite) => new TailHead(site, "mean", {}),
   },
   "pool-linear": {
     about: "mixed pooling of Shallow-Deep Networks, linear",
@@ -251,12 +253,12 @@ const KINDS = {
   "class-token": {
     about: "class token, layer norm, linear",
     on: "tokens",
-    make: (site: HeadSite) => new TokenLinear(site, "class"),
+    make: (site: HeadSite) => new TailHead(site, "first", TOKEN_NORM),
   },
   "mean-token": {
     about: "mean of all tokens, layer norm, linear",
     on: "tokens",
-    make: (site: HeadSite) => new TokenLinear(site, "mean"),
+    make: (site: HeadSite) => new TailHead(site, "mean", TOKEN_NORM),
   },
 } as const satisfies Readonly<Record<string, HeadRecord>>;
 

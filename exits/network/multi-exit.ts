@@ -14,7 +14,17 @@ import {
   stack,
   type Tensor,
 } from "../../engine/functions.ts";
-import { Backbone, countWork, describeStages, EVAL, Init, type Mode, Module } from "../../nn/index.ts";
+import {
+  Backbone,
+  countWork,
+  describeStages,
+  EVAL,
+  Init,
+  type Mode,
+  Module,
+  type Pass,
+  type Tail,
+} from "../../nn/index.ts";
 import { type Head, type HeadFactory, type HeadKind, makeHead } from "./heads.ts";
 
 /** Options of `multiExit`. */
@@ -111,15 +121,30 @@ export class MultiExit extends Module {
 
   /** Features in front of exit `j` from those in front of exit `j - 1` (from images for the first). */
   segment(j: number, x: Tensor, mode: Mode): Tensor {
-    const from = j === 0 ? 0 : this.#stages[j - 1]! + 1;
-    let features = x;
-    for (let i = from; i <= this.#stages[j]!; i++) features = this.backbone.stage(i, features, mode);
-    return features;
+    return this.segmentPass(j, mode)(x);
   }
 
   /** Logits [N, C] of exit `j` from the features in front of it. */
   answer(j: number, features: Tensor, mode: Mode): Tensor {
     return this.heads[j]?.forward(features, mode) ?? this.backbone.classify(features, mode);
+  }
+
+  /** `segment` as a pass. */
+  segmentPass(j: number, mode: Mode): Pass {
+    const from = j === 0 ? 0 : this.#stages[j - 1]! + 1;
+    const count = this.#stages[j]! + 1 - from;
+    const passes = Array.from({ length: count }, (_, i) => this.backbone.pass(from + i, mode));
+    return (x) => passes.reduce((features, pass) => pass(features), x);
+  }
+
+  /** `answer` as a pass. */
+  answerPass(j: number, mode: Mode): Pass {
+    return this.heads[j]?.pass(mode) ?? this.backbone.classifyPass(mode);
+  }
+
+  /** What `answer` consists of, where it is such a thing. */
+  tailOf(j: number): Tail | undefined {
+    return (this.heads[j] ?? this.backbone).tail;
   }
 
   /** The last exit's logits, [N, C], of all exits', [N, K, C]. */

@@ -4,7 +4,8 @@
 // Compared is a level, which rises with s and keeps its digits where s has none left (an f32 probability of 1 - 1e-9 is 1):
 //   maxProb log(p / (1 - p)) · margin -log(1 - s) · entropy, normalisedEntropy -log H · the others s
 //   stays[r] = 0 if level >= threshold (one, or one per predicted class) or this is the last exit, else 1
-// With `live`, only the first live[0] rows exist: launches cover whole workgroups, and what lies behind must not write.
+// With `live`, only the first live[0] rows exist, and the others do not stay: all are launched, so that nothing is left of an earlier run.
+// With `masked`, rows whose `before` is 0 have left before: they do not stay, and write nothing.
 // A row that leaves writes its prediction, the exit and s to the results at ids[r], the place of its sample. A thread owns a row.
 // With g = (z(2) - z(1)) / T <= 0, all but the largest are summed relative to the second: R = sum exp((z - z(2)) / T) within 1..C-1,
 // so that log(p / (1 - p)) = -g - log R never cancels. `decideError` bounds how far a level is from the exact one.
@@ -26,12 +27,14 @@ import {
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, updates, writes } from "../../kernels/index.ts";
 
 /** Structure of a decision. */
-export type DecideSpec = {
+export type DecisionSpec = {
   readonly score: PlainScore;
   readonly isLast: boolean;
   readonly byClass: boolean;
-  readonly live: boolean;
 };
+
+/** Structure of `exitDecide`. */
+export type DecideSpec = DecisionSpec & { readonly live: boolean; readonly masked: boolean };
 
 const WORKGROUP = 64;
 
@@ -66,35 +69,32 @@ export function decideError(score: PlainScore, level: number, classes: number, t
   return ulp * (4 * size + 16 * Math.log(classes) + classes + 32) + 2 ** -33 * size * size;
 }
 
-export const exitDecideKernel = defineKernel({
-  name: "exitDecide",
-  uniforms: { n: "u32", classes: "u32", exit: "i32", sharpness: "f32" },
-  bindings: ({ live }: DecideSpec) => ({
-    logits: reads("array<f32>"),
-    ids: reads("array<i32>"),
-    thresholds: reads("array<f32>"),
-    live: live ? reads("array<u32>") : undefined,
-    stays: writes("array<u32>"),
-    answers: updates("array<i32>"),
-    exits: updates("array<i32>"),
-    scores: updates("array<f32>"),
-  }),
-  source: ({ score, isLast, byClass, live }) => `
+/** WGSL functions of `decisionText`. */
+export const DECISION_FUNCTIONS = `
 fn log1p_over(x: f32) -> f32 {
   if (x > 1.0) { return log(1.0 + x) / x; }
   let y = x / (2.0 + x);
   let q = y * y;
   return (2.0 / (2.0 + x)) * (1.0 + q * (0.33333333 + q * (0.2 + q * (0.14285714 + q * (0.11111111 + q * (0.09090909 + q * 0.07692308))))));
-}
-@compute @workgroup_size(${WORKGROUP}) fn main(${ENTRY}) {
-  let r = ${LINEAR_GROUP} * ${WORKGROUP}u + li;
-  if (r >= ${live ? "min(u.n, live[0])" : "u.n"}) { return; }
-  let row = r * u.classes;
-  var top = logits[row];
+}`;
+
+/** Uniforms that the text of a decision reads. */
+export const DECISION_UNIFORMS = { n: "u32", classes: "u32", exit: "i32", sharpness: "f32" } as const;
+
+/** Where a decision writes; the same bindings in every kernel that makes one. */
+export const DECISION_RESULTS = {
+  answers: updates("array<i32>"),
+  exits: updates("array<i32>"),
+  scores: updates("array<f32>"),
+};
+
+/** WGSL that decides row `r`, whose logits are `z(c)`, and writes stays, answers, exits and scores. Ends the thread. */
+export const decisionText = ({ score, isLast, byClass }: DecisionSpec, z: (c: string) => string): string => `
+  var top = ${z("0u")};
   var second = -3.0e38;
   var best = 0u;
   for (var c = 1u; c < u.classes; c++) {
-    let z = logits[row + c];
+    let z = ${z("c")};
     if (z > top) { second = top; top = z; best = c; } else { second = max(second, z); }
   }
   let gap = select((second - top) * u.sharpness, -1.0e30, u.classes == 1u);
@@ -102,7 +102,7 @@ fn log1p_over(x: f32) -> f32 {
   var mass = 0.0;
   for (var c = 0u; c < u.classes; c++) {
     if (c == best) { continue; }
-    let z = logits[row + c];
+    let z = ${z("c")};
     let e = exp((z - second) * u.sharpness);
     rest += e;
     mass += e * ((top - z) * u.sharpness);
@@ -120,13 +120,29 @@ fn log1p_over(x: f32) -> f32 {
   let at = ids[r];
   answers[at] = i32(best);
   exits[at] = u.exit;
-  scores[at] = s;
+  scores[at] = s;`;
+
+export const exitDecideKernel = defineKernel({
+  name: "exitDecide",
+  uniforms: DECISION_UNIFORMS,
+  bindings: ({ live, masked }: DecideSpec) => ({
+    logits: reads("array<f32>"),
+    ids: reads("array<i32>"),
+    thresholds: reads("array<f32>"),
+    live: live ? reads("array<u32>") : undefined,
+    before: masked ? reads("array<u32>") : undefined,
+    stays: writes("array<u32>"),
+    ...DECISION_RESULTS,
+  }),
+  source: (spec) => `${DECISION_FUNCTIONS}
+@compute @workgroup_size(${WORKGROUP}) fn main(${ENTRY}) {
+  let r = ${LINEAR_GROUP} * ${WORKGROUP}u + li;
+  if (r >= u.n) { return; }
+  ${spec.live ? "if (r >= live[0]) { stays[r] = 0u; return; }" : ""}
+  ${spec.masked ? "if (before[r] == 0u) { stays[r] = 0u; return; }" : ""}
+  let row = r * u.classes;${decisionText(spec, (c) => `logits[row + ${c}]`)}
 }`,
   grid: ({ n }) => linearGrid(ceilDiv(n, WORKGROUP)),
-  rows: ({ n }) => {
-    const apart = { thresholds: 1, answers: 1, exits: 1, scores: 1 };
-    return { axis: 0, units: n, perGroup: WORKGROUP, fold: true, blocks: n, apart };
-  },
 });
 
 /** Where the answers of samples are collected, each [samples]. */
@@ -149,8 +165,10 @@ export interface DecideOptions {
   readonly score?: PlainScore;
   /** Divides the logits first; default 1. */
   readonly temperature?: number;
-  /** u32[1]: how many of the rows exist; the others write nothing. Default all. */
-  readonly rows?: Tensor;
+  /** u32[1]: how many of the rows exist; the others write no results, and do not stay. Default all. */
+  readonly rows?: Tensor | undefined;
+  /** u32 [n]: rows whose value is 0 have left before; they do not stay, and write nothing. Default none. */
+  readonly before?: Tensor | undefined;
 }
 
 const DECIDE: Kinds<DecideOptions> = {
@@ -159,6 +177,7 @@ const DECIDE: Kinds<DecideOptions> = {
   score: "string",
   temperature: "number",
   rows: "any",
+  before: "any",
 };
 
 const op = single(
@@ -172,11 +191,15 @@ const op = single(
       exits: "i32",
       scores: "f32",
       "live?": "u32",
+      "before?": "u32 N",
     },
-    infer: (_, __: Required<Omit<DecideOptions, "rows">>, { N }) => ({ stays: { shape: [N], dtype: "u32" } }),
+    infer: (_, __: Required<Omit<DecideOptions, "rows" | "before">>, { N }) => ({
+      stays: { shape: [N], dtype: "u32" },
+    }),
     run: ({ inputs, outputs, attrs, sizes, dispatch }) => {
       const { exit, isLast, score, temperature } = attrs;
-      const spec = { score, isLast, byClass: sizes.T > 1, live: inputs.live !== undefined };
+      const [live, masked] = [inputs.live !== undefined, inputs.before !== undefined];
+      const spec = { score, isLast, byClass: sizes.T > 1, live, masked };
       const dims = { n: sizes.N, classes: sizes.C, exit, sharpness: 1 / temperature };
       dispatch(exitDecideKernel, spec, { ...inputs, ...outputs }, dims);
     },
@@ -192,8 +215,15 @@ export const exitDecide = positional(
   "exitDecide(logits, ids, thresholds, results, options)",
   (logits: Tensor, ids: Tensor, thresholds: Tensor, results: ExitResults, options: DecideOptions): Tensor => {
     const name = "exitDecide";
-    const { exit, isLast = false, score = "maxProb", temperature = 1, rows } = readOptions(name, options, DECIDE);
-    checkTensors(name, { logits, ids, thresholds, ...results, "rows?": rows });
+    const {
+      exit,
+      isLast = false,
+      score = "maxProb",
+      temperature = 1,
+      rows,
+      before,
+    } = readOptions(name, options, DECIDE);
+    checkTensors(name, { logits, ids, thresholds, ...results, "rows?": rows, "before?": before });
     const classes = logits.shape[1];
     if (classes === 0) throw new ShapeError(`${name}: logits must be [N, C] with a class; got ${describe(logits)}.`);
     if (thresholds.rank !== 1 || (thresholds.size !== 1 && thresholds.size !== classes)) {
@@ -203,6 +233,9 @@ export const exitDecide = positional(
     if (rows && rows.size !== 1) throw new ShapeError(`${name}: rows must be u32[1]; got ${describe(rows)}.`);
     checkOneOf(name, "score", score, ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"]);
     if (!(temperature > 0)) throw new ArgumentError(`${name}: temperature must be above 0; got ${temperature}.`);
-    return op({ logits, ids, thresholds, answers, exits, scores, live: rows }, { exit, isLast, score, temperature });
+    return op(
+      { logits, ids, thresholds, answers, exits, scores, live: rows, before },
+      { exit, isLast, score, temperature },
+    );
   },
 );

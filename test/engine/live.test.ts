@@ -5,7 +5,7 @@ import * as s from "../../engine/index.ts";
 import { exitDecide } from "../../exits/index.ts";
 import type { Spec } from "../../kernels/index.ts";
 import { device, gpuSuite } from "../gpu.ts";
-import { assert } from "../harness.ts";
+import { assert, failsWith } from "../harness.ts";
 import { sample } from "../kernels/lab.ts";
 import { BORDERS, countsUpTo, drawn, liveSets, poisoned, runLive, type Verdict } from "./live.ts";
 import { rejectionOf } from "./messages.ts";
@@ -31,9 +31,9 @@ const EXPECTED: readonly (readonly [Expected, string])[] = [
   ["some", "binaryCrossEntropyWithLogits matmul linear batchNorm layerNorm groupNorm maxPool2d avgPool2d"],
   ["some", "adaptiveAvgPool2d interpolate sum mean max min variance logsumexp argmax argmin sumTo permute slice"],
   ["some", "flip expand pad concat stack softmax logSoftmax"],
-  ["refused", "exitDecide scatterRows compact normaliseImages exitTally gradNorm scaleGrads"],
+  ["refused", "exitDecide exitAnswer packRows scatterRows compact normaliseImages exitTally gradNorm scaleGrads"],
   ["refused", "sgdStep adamStep rmspropStep emaStep"],
-  ["no operand", "advanceStep arange eye rand randn randint bernoulli permutation"],
+  ["no operand", "answerTail advanceStep arange eye rand randn randint bernoulli permutation"],
 ];
 const expected = new Map(EXPECTED.flatMap(([what, names]) => names.split(" ").map((name) => [name, what] as const)));
 
@@ -374,4 +374,49 @@ kept("what one capture computes by rows is whole to the next", async () => {
   );
   const [got, want] = await s.read([second.run({ y: s.zeros([8, 4]) }), s.sum(s.mul(x, 2), { dim: 0 })]);
   assert.equal([...got!.slice(0, 4)], [...want!]);
+});
+
+kept("numbers that the step finds count rows from there on, one after the other", async () => {
+  const [first, x] = [s.tensor(Uint32Array.of(0)), sample(70 * 5)];
+  const halves = Float32Array.from({ length: 70 }, (_, i) => i / 2);
+  const inputs = { x: { shape: [70, 5], dtype: "f32" } } as const;
+  using captured = await poisoned(device(), () =>
+    s.capture({ inputs, rows: first }, ({ x }) => {
+      const y = s.mul(x, 2);
+      // Not by its rows, but given their number: every row that counts and whose first value is above 0.
+      const mask = s.cast(s.gt(s.reshape(s.slice(y, { starts: [0, 0], ends: [70, 1] }), [70]), 0), "u32");
+      const { indices, count } = s.compact(mask, { rows: first });
+      s.liveRows(count, [indices]);
+      const z = s.add(s.indexSelect(s.tensor(halves), indices), 1);
+      return [z, count, y] as const;
+    }),
+  );
+  for (const n of [0, 1, 31, 70]) {
+    first.write([n]);
+    const [z, count] = await s.read([...captured.run({ x })].slice(0, 2) as s.Tensor[]);
+    const want = Array.from({ length: n }, (_, i) => i).filter((i) => x[5 * i]! > 0);
+    assert.is(count![0], want.length, `of ${n}`);
+    assert.equal(
+      [...z!.subarray(0, want.length)],
+      want.map((i) => i / 2 + 1),
+      `of ${n}`,
+    );
+  }
+});
+refusals("an op that has live rows of two numbers; a number outside of a capture", async () => {
+  const [few, many] = [s.tensor(Uint32Array.of(1)), s.tensor(Uint32Array.of(2))];
+  const inputs = { x: { shape: [4, 2], dtype: "f32" }, y: { shape: [4, 2], dtype: "f32" } } as const;
+  const step = ({ x, y }: { readonly x: s.Tensor; readonly y: s.Tensor }) => {
+    s.liveRows(many, [y]);
+    return s.add(x, y);
+  };
+  assert.is(
+    await rejectionOf(s.capture({ inputs, rows: few }, step)),
+    "CaptureError: capture: an op must have live rows of one number; add has some of 2.",
+  );
+  await failsWith(
+    async () => s.liveRows(few, [many]),
+    "CaptureError",
+    "liveRows: it must be called by the step of a capture; it was not.",
+  );
 });

@@ -1,8 +1,10 @@
 // The op table: every exported op against its float64 oracle, values and gradients. An op without a row is a failure.
 
 import * as engine from "../../engine/index.ts";
+import * as answer from "../../exits/ops/answer.ts";
 import * as decide from "../../exits/ops/decide.ts";
 import * as gate from "../../exits/ops/gate.ts";
+import * as pack from "../../exits/ops/pack.ts";
 import * as tally from "../../exits/ops/tally.ts";
 import { adapterSuite, device } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
@@ -10,15 +12,15 @@ import { opRows } from "./op-table.ts";
 import { checkCase } from "./ops/check.ts";
 
 /** The engine's ops, and those that exits/ adds by the same public functions. */
-const OPS = { ...engine, ...decide, ...gate, ...tally };
+const OPS = { ...engine, ...answer, ...decide, ...gate, ...pack, ...tally };
 
 /** Functions of these entries that are no ops on tensors, or are tested in a suite of their own. */
 const NOT_OPS = new Set(
   [
     "createDevice defaultDevice defineOp dispatch single elementwise noGrad scope openScope keep read tensor empty trace",
-    "backward grad valueAndGrad flatten capture addInto copyInto describe numel sameShape",
+    "backward grad valueAndGrad flatten capture liveRows addInto copyInto describe numel sameShape",
     "readSafetensors writeSafetensors decodeSafetensors encodeSafetensors",
-    "packedWords fromHalf checkTensors checkOneOf readOptions tallySize readTally decideError",
+    "packedWords fromHalf checkTensors checkOneOf readOptions tallySize readTally decideError decisionText fitsAnswer",
     "randomBernoulli randomIntegers randomNormal randomPermutation randomUniform packHyper",
   ].flatMap((names) => names.split(" ")),
 );

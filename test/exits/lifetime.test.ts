@@ -68,11 +68,11 @@ test("with its network disposed, and after its own end, a classifier refuses", a
   await classifier.classify(set.images);
   net.dispose();
   await poison(device());
-  const gone = (label: string, what: string) =>
-    `capture "${label}": what the step reads and writes must be alive; got ${what}, which was disposed. Keep it as long as the capture, or capture again.`;
-  const first = "f32[3, 3, 1, 4], an operand of conv2d";
-  await failsWith(() => classifier.classify(set.images), "DisposedError", gone("deployed exit 1", first));
-  await failsWith(() => evaluator.logits(set), "DisposedError", gone("evaluation", first));
+  const gone =
+    'capture "evaluation": what the step reads and writes must be alive; got f32[3, 3, 1, 4], an operand of conv2d, which was disposed. Keep it as long as the capture, or capture again.';
+  const disposed = "classify: the network must be alive; its backbone.conv1.weight was disposed.";
+  await failsWith(() => classifier.classify(set.images), "DisposedError", disposed);
+  await failsWith(() => evaluator.logits(set), "DisposedError", gone);
   classifier.dispose();
   const end = "classify: the classifier must be alive; it was disposed.";
   await failsWith(() => classifier.classify(set.images), "DisposedError", end);

@@ -1,4 +1,4 @@
-// exitDecide(byClass=false,isLast=false,live=false,score=maxProb)
+// exitDecide(byClass=false,isLast=false,live=false,masked=false,score=maxProb)
 // on gpu, cpu, plain
 
 struct Uniforms {
@@ -25,8 +25,10 @@ fn log1p_over(x: f32) -> f32 {
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
   let r = (wid.x + wid.y * nwg.x) * 64u + li;
   if (r >= u.n) { return; }
+  
+  
   let row = r * u.classes;
-  var top = logits[row];
+  var top = logits[row + 0u];
   var second = -3.0e38;
   var best = 0u;
   for (var c = 1u; c < u.classes; c++) {

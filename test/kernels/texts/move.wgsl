@@ -30,36 +30,53 @@ fn item(i: u32) {
 }
 
 
-// copy(compute=f32,inner=1,out=f32,types=f32,width=1)
+// copy(rank=1,region=false,unit=u32,width=4)
 // on gpu, cpu, plain
 
 struct Uniforms {
-  n: u32,
-  num_x: f32,
+  size: u32,
+  origin: u32,
+  place: u32,
+  n0: u32,
+  n1: u32,
+  n2: u32,
+  n3: u32,
+  n4: u32,
+  n5: u32,
+  n6: u32,
+  n7: u32,
+  s0: i32,
+  s1: i32,
+  s2: i32,
+  s3: i32,
+  s4: i32,
+  s5: i32,
+  s6: i32,
+  s7: i32,
+  t0: i32,
+  t1: i32,
+  t2: i32,
+  t3: i32,
+  t4: i32,
+  t5: i32,
+  t6: i32,
+  t7: i32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> in_x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> out: array<f32>;
-
-alias T = f32;
-alias U = u32;
-alias I = i32;
-alias B = bool;
-
-fn compute(i: u32) {
+@group(0) @binding(1) var<storage, read> x: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<u32>>;
+fn item(i: u32) {
+  var p = i32(u.origin);
+  let q = u.place + i;
+  var rest = i;
   
-  
-  let x = in_x[i];
-  
-  let result = x;
-  out[i] = f32(result);
+  p += i32(rest) * u.s0;
+  y[q] = x[p];
 }
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
-  let first = (wid.x + wid.y * nwg.x) * 256u + li;
-  if (first + 0u < u.n) { compute(first + 0u); }
-if (first + 64u < u.n) { compute(first + 64u); }
-if (first + 128u < u.n) { compute(first + 128u); }
-if (first + 192u < u.n) { compute(first + 192u); }
+  let count = u.size;
+  let first = (wid.x + wid.y * nwg.x) * 512u + li;
+  for (var i = first; i < min(first + 512u, count); i += 64u) { item(i); }
 }
 
 

@@ -1,3 +1,75 @@
+// add(compute=f32,inner=10,out=f32,types=f32,f32,width=1)
+// on gpu, cpu, plain
+
+struct Uniforms {
+  n: u32,
+  num_a: f32,
+  num_b: f32,
+}
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> in_a: array<f32>;
+@group(0) @binding(2) var<storage, read> in_b: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+
+alias T = f32;
+alias U = u32;
+alias I = i32;
+alias B = bool;
+
+fn compute(i: u32) {
+  
+  
+  let a = in_a[i];
+let b = f32(in_b[0u]);
+  
+  let result = a + b;
+  out[i] = f32(result);
+}
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+  let first = (wid.x + wid.y * nwg.x) * 256u + li;
+  if (first + 0u < u.n) { compute(first + 0u); }
+if (first + 64u < u.n) { compute(first + 64u); }
+if (first + 128u < u.n) { compute(first + 128u); }
+if (first + 192u < u.n) { compute(first + 192u); }
+}
+
+
+// add(compute=f32,inner=10,out=f32,types=f32,f32,width=4)
+// on gpu, cpu, plain
+
+struct Uniforms {
+  n: u32,
+  num_a: f32,
+  num_b: f32,
+}
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> in_a: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> in_b: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;
+
+alias T = vec4<f32>;
+alias U = vec4<u32>;
+alias I = vec4<i32>;
+alias B = vec4<bool>;
+
+fn compute(i: u32) {
+  
+  
+  let a = in_a[i];
+let b = vec4<f32>(in_b[0u]);
+  
+  let result = a + b;
+  out[i] = vec4<f32>(result);
+}
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+  let first = (wid.x + wid.y * nwg.x) * 256u + li;
+  if (first + 0u < u.n) { compute(first + 0u); }
+if (first + 64u < u.n) { compute(first + 64u); }
+if (first + 128u < u.n) { compute(first + 128u); }
+if (first + 192u < u.n) { compute(first + 192u); }
+}
+
+
 // add.broadcast2(compute=f32,inner=10,out=f32,types=f32,f32,width=1)
 // on gpu, cpu, plain
 
@@ -78,39 +150,6 @@ let b = f32(in_b[c0 * u.b_0 + c1 * u.b_1]);
   
   let result = a + b;
   out[i] = f32(result);
-}
-@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
-  let first = (wid.x + wid.y * nwg.x) * 256u + li;
-  if (first + 0u < u.n) { compute(first + 0u); }
-if (first + 64u < u.n) { compute(first + 64u); }
-if (first + 128u < u.n) { compute(first + 128u); }
-if (first + 192u < u.n) { compute(first + 192u); }
-}
-
-
-// cast(compute=i32,inner=1,out=i32,types=u32,width=1)
-// on gpu, cpu, plain
-
-struct Uniforms {
-  n: u32,
-  num_x: i32,
-}
-@group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> in_x: array<u32>;
-@group(0) @binding(2) var<storage, read_write> out: array<i32>;
-
-alias T = i32;
-alias U = u32;
-alias I = i32;
-alias B = bool;
-
-fn compute(i: u32) {
-  
-  
-  let x = T(in_x[i]);
-  
-  let result = x;
-  out[i] = i32(result);
 }
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
   let first = (wid.x + wid.y * nwg.x) * 256u + li;
@@ -212,17 +251,17 @@ if (first + 192u < u.n) { compute(first + 192u); }
 }
 
 
-// full(compute=f32,inner=s,out=f32,types=number,width=1)
+// full(compute=i32,inner=s,out=i32,types=number,width=1)
 // on gpu, cpu, plain
 
 struct Uniforms {
   n: u32,
-  num_value: f32,
+  num_value: i32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read_write> out: array<f32>;
+@group(0) @binding(1) var<storage, read_write> out: array<i32>;
 
-alias T = f32;
+alias T = i32;
 alias U = u32;
 alias I = i32;
 alias B = bool;
@@ -233,7 +272,7 @@ fn compute(i: u32) {
   let value = T(u.num_value);
   
   let result = value;
-  out[i] = f32(result);
+  out[i] = i32(result);
 }
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
   let first = (wid.x + wid.y * nwg.x) * 256u + li;
@@ -244,17 +283,17 @@ if (first + 192u < u.n) { compute(first + 192u); }
 }
 
 
-// full(compute=f32,inner=s,out=f32,types=number,width=4)
+// full(compute=i32,inner=s,out=i32,types=number,width=4)
 // on gpu, cpu, plain
 
 struct Uniforms {
   n: u32,
-  num_value: f32,
+  num_value: i32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> out: array<vec4<i32>>;
 
-alias T = vec4<f32>;
+alias T = vec4<i32>;
 alias U = vec4<u32>;
 alias I = vec4<i32>;
 alias B = vec4<bool>;
@@ -265,7 +304,7 @@ fn compute(i: u32) {
   let value = T(u.num_value);
   
   let result = value;
-  out[i] = vec4<f32>(result);
+  out[i] = vec4<i32>(result);
 }
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
   let first = (wid.x + wid.y * nwg.x) * 256u + li;
@@ -309,44 +348,6 @@ let b = in_b[c0 * u.b_0 / 4u + c1];
   
   let result = a * b;
   out[i] = vec4<u32>(result);
-}
-@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
-  let first = (wid.x + wid.y * nwg.x) * 256u + li;
-  if (first + 0u < u.n) { compute(first + 0u); }
-if (first + 64u < u.n) { compute(first + 64u); }
-if (first + 128u < u.n) { compute(first + 128u); }
-if (first + 192u < u.n) { compute(first + 192u); }
-}
-
-
-// reluGrad.y(compute=f32,inner=11,out=f32,types=f32,f32,width=4)
-// on gpu, cpu, plain
-
-struct Uniforms {
-  n: u32,
-  num_g: f32,
-  num_y: f32,
-}
-@group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> in_g: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> in_y: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;
-
-alias T = vec4<f32>;
-alias U = vec4<u32>;
-alias I = vec4<i32>;
-alias B = vec4<bool>;
-fn magnitude(x: T) -> U { return bitcast<U>(x) & U(0x7fffffffu); }
-fn is_nan(x: T) -> B { return magnitude(x) > U(0x7f800000u); }
-fn passes(x: T) -> B { return (bitcast<I>(x) > I(0)) | is_nan(x); }
-fn compute(i: u32) {
-  
-  
-  let g = in_g[i];
-let y = in_y[i];
-  
-  let result = select(T(0.0), g, passes(y));
-  out[i] = vec4<f32>(result);
 }
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
   let first = (wid.x + wid.y * nwg.x) * 256u + li;

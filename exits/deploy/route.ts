@@ -1,0 +1,198 @@
+// One way to run a batch through its exits, recorded: which exits are passed at all, and what happens to the rows behind each. All that
+// lies between two questions of the host is one capture, so that nothing is read back in between, and memory is shared.
+
+import type { PlainScore } from "../../calibration/index.ts";
+import {
+  type Capture,
+  capture,
+  cast,
+  compact,
+  type Device,
+  empty,
+  keep,
+  liveRows,
+  noGrad,
+  read,
+  type Tensor,
+} from "../../engine/functions.ts";
+import { exitAnswer } from "../ops/answer.ts";
+import { type ExitResults, exitDecide } from "../ops/decide.ts";
+import { packRows } from "../ops/pack.ts";
+import type { Precision, PreparedNet } from "./prepared.ts";
+
+/**
+ * What happens behind an early exit. compact: undecided rows are moved together, and later launches cover them alone. keep: all rows go on,
+ * decided or not. ask: as compact, and their number is read; where none is left, nothing more is launched.
+ */
+export type Behind = "compact" | "keep" | "ask";
+
+/** What all routes of a classifier share. */
+export interface Site {
+  readonly net: PreparedNet;
+  readonly device: Device;
+  readonly batch: number;
+  readonly precision: Precision;
+  readonly score: PlainScore;
+  /** The exits that somebody may leave at, ascending; the last of the network among them. */
+  readonly open: readonly number[];
+  /** [1] or [C] for each exit; the last one's are not used. */
+  readonly thresholds: readonly Tensor[];
+  readonly temperatures: readonly number[];
+  readonly results: ExitResults;
+  /** [batch, H, W, C], where each batch is put. */
+  readonly images: Tensor;
+  /** 0 .. batch - 1 */
+  readonly all: Tensor;
+  /** How many of the batch's images count; in a batch of one it always does. */
+  readonly count: Tensor;
+}
+
+/** The rows of a batch, on their way. */
+interface Rows {
+  readonly features: Tensor;
+  readonly ids: Tensor;
+  /** How many count; undefined: all. */
+  readonly live: Tensor | undefined;
+  /** Which of them are undecided; undefined: all. */
+  readonly before: Tensor | undefined;
+}
+
+type PartCapture = Capture<Record<string, never>, Record<string, never>, Rows>;
+
+/** What is submitted at once, and how many rows it leaves, where that is asked. */
+interface Part {
+  readonly run: PartCapture;
+  readonly left: Tensor | undefined;
+}
+
+/** A recorded route. */
+export class Route {
+  readonly behind: readonly Behind[];
+  readonly #site: Site;
+  readonly #parts: readonly Part[];
+
+  private constructor(site: Site, behind: readonly Behind[], parts: readonly Part[]) {
+    this.#site = site;
+    this.behind = behind;
+    this.#parts = parts;
+  }
+
+  /** Records the route that does `behind[i]` behind the i-th open exit. */
+  static async record(site: Site, behind: readonly Behind[]): Promise<Route> {
+    const parts: Part[] = [];
+    try {
+      const live = site.batch === 1 ? undefined : site.count;
+      let rows: Rows = { features: site.images, ids: site.all, live, before: undefined };
+      for (let first = 0; first < site.open.length; ) {
+        const asked = behind.indexOf("ask", first);
+        const last = asked < 0 ? site.open.length - 1 : asked;
+        const { run, outputs } = await recordPart(site, behind, rows, [first, last]);
+        parts.push({ run: keep(run), left: asked < 0 ? undefined : outputs.live });
+        rows = outputs;
+        first = last + 1;
+      }
+      return new Route(site, behind, parts);
+    } catch (error) {
+      for (const { run } of parts) run.dispose();
+      throw error;
+    }
+  }
+
+  /** Whether the host waits in the middle: then one batch must end before the next begins. */
+  get asks(): boolean {
+    return this.#parts.length > 1;
+  }
+
+  /** Dispatches of one batch that runs to the end. */
+  get dispatches(): number {
+    return this.#parts.reduce((sum, { run }) => sum + run.dispatches, 0);
+  }
+
+  /** Bytes of memory that is the route's alone. */
+  get bytes(): number {
+    return this.#parts.reduce((sum, { run }) => sum + run.bytes, 0);
+  }
+
+  /** Runs the first `n` images of the batch, and reads `wanted` behind them. All is submitted at once, unless the route asks. */
+  async run(n: number, wanted: readonly Tensor[]): Promise<ArrayLike<number>[]> {
+    const { batch, count, net } = this.#site;
+    net.refresh();
+    if (batch > 1) count.write([n]);
+    for (const { run, left } of this.#parts) {
+      run.run({});
+      if (!left) break;
+      const [rows, ...found] = await read([left, ...wanted]);
+      if (rows?.[0] === 0) return found;
+    }
+    return read(wanted);
+  }
+
+  dispose(): void {
+    for (const { run } of this.#parts) run.dispose();
+  }
+}
+
+/** Records the exits from `first` to `last` of the open ones. */
+async function recordPart(
+  site: Site,
+  behind: readonly Behind[],
+  before: Rows,
+  [first, last]: readonly [number, number],
+): Promise<{ readonly run: PartCapture; readonly outputs: Rows }> {
+  const { device, results, precision } = site;
+  let outputs = before;
+  const label = `deployed exits ${first + 1} to ${last + 1}`;
+  const state = [results.answers, results.exits, results.scores];
+  const run = await capture({ label, device, inputs: {}, scalars: {}, state }, () =>
+    noGrad(() => {
+      if (outputs.live) liveRows(outputs.live, [outputs.features]);
+      if (first === 0 && precision === "f16") outputs = { ...outputs, features: cast(outputs.features, "f16") };
+      for (let i = first; i <= last; i++) {
+        const { rows, stays } = passExit(site, i, outputs);
+        outputs = i === site.open.length - 1 ? rows : goOn(site, rows, stays, behind[i]!);
+      }
+      return outputs;
+    }),
+  );
+  return { run, outputs };
+}
+
+/** The segments up to the i-th open exit, and its decision: which rows stay. */
+function passExit(site: Site, i: number, { features: x, ids, live, before }: Rows): { rows: Rows; stays: Tensor } {
+  const { net, open, score, results, batch, device } = site;
+  const [from, exit] = [i === 0 ? 0 : open[i - 1]! + 1, open[i]!];
+  const features = net.segments.slice(from, exit + 1).reduce((y, segment) => segment(y), x);
+  const thresholds = site.thresholds[exit]!;
+  const temperature = site.temperatures[exit]!;
+  const options = { exit, isLast: i === open.length - 1, score, temperature, rows: live };
+  const answering = net.answers[exit]!;
+  const rows = { features, ids, live, before };
+  if (!("tail" in answering)) {
+    const logits = cast(answering.pass(features), "f32");
+    return { rows, stays: exitDecide(logits, ids, thresholds, results, { ...options, before }) };
+  }
+  const stays = before ?? empty([batch], { dtype: "u32", device });
+  exitAnswer(
+    features,
+    answering.tail,
+    { ids, thresholds, stays, ...results },
+    { ...options, masked: before !== undefined },
+  );
+  return { rows, stays };
+}
+
+/** The rows that go on. */
+function goOn({ batch }: Site, rows: Rows, stays: Tensor, behind: Behind): Rows {
+  if (behind === "keep") return { ...rows, before: stays };
+  const { features, live } = rows;
+  if (batch === 1) {
+    // What stays of one row is their number.
+    liveRows(stays, [features]);
+    return { ...rows, live: stays, before: undefined };
+  }
+  const survivors = compact(stays, { ...(live && { rows: live }) });
+  // From here on features are counted by their number, which packing is given.
+  liveRows(survivors.count, [features]);
+  const ids = packRows(features, survivors, rows.ids);
+  return { features, ids, live: survivors.count, before: undefined };
+}

@@ -1,0 +1,276 @@
+// An exit's answer from features to decision in one dispatch: x [n, P, C] to a vector of each row, normed or not, to logits, to what
+// exitDecide does with them (decide.ts).
+//   v = mean over P of x[r, p], or x[r, 0];   v = (v - mean v) / sqrt(var v + eps) g + h, with `normed`;   z = v W + b
+// A workgroup owns a row. Threads share out the positions, then the channels of each class, through workgroup memory; one decides. W [C, K],
+// b [K] and, normed, g [C] and h [C] lie side by side in `tail`. Sums are f32, of few parts each.
+// With `live`, only the first live[0] rows exist, and the others do not stay. With `masked`, rows whose `stays` is 0 have left before.
+
+import type { Kinds } from "../../base/index.ts";
+import {
+  ArgumentError,
+  checkTensors,
+  concat,
+  defineOp,
+  describe,
+  readOptions,
+  reshape,
+  ShapeError,
+  type Tensor,
+  zeros,
+} from "../../engine/functions.ts";
+import { defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, updates } from "../../kernels/index.ts";
+import type { Tail } from "../../nn/index.ts";
+import {
+  DECISION_FUNCTIONS,
+  DECISION_RESULTS,
+  DECISION_UNIFORMS,
+  type DecideOptions,
+  type DecisionSpec,
+  decisionText,
+  type ExitResults,
+} from "./decide.ts";
+
+/** Structure of an answer. */
+export type AnswerSpec = DecisionSpec & {
+  readonly dtype: "f32" | "f16";
+  /** Channels per load. */
+  readonly width: 1 | 4;
+  readonly normed: boolean;
+  readonly live: boolean;
+  readonly masked: boolean;
+  /** Channels and classes that workgroup memory has room for, powers of two. */
+  readonly room: number;
+  readonly classRoom: number;
+};
+
+const GROUP = 64;
+/** Most channels, and most weights: beyond them a product of its own is faster than one workgroup a row. */
+const MOST_CHANNELS = 2048;
+const MOST_WEIGHTS = 1 << 16;
+const MOST_CLASSES = 1024;
+
+/** Whether a tail is small enough for `exitAnswer`. */
+export const fitsAnswer = ({ linear }: Tail): boolean => {
+  const [channels, classes] = linear.weight.shape as readonly [number, number];
+  return channels <= MOST_CHANNELS && classes <= MOST_CLASSES && channels * classes <= MOST_WEIGHTS;
+};
+
+/** `pooled[c]`: the vector of row r. `own` is a thread's place among those side by side along channels, `part` its share of the positions. */
+const vectorText = ({ width }: AnswerSpec): string => {
+  const value = width === 4 ? "vec4f" : "f32";
+  const store = width === 4 ? [0, 1, 2, 3].map((e) => `pooled[4u * q + ${e}u] = whole[${e}];`) : ["pooled[q] = whole;"];
+  return `
+  let items = u.channels / ${width}u;
+  let across = min(items, ${GROUP}u);
+  let parts = ${GROUP}u / across;
+  let part = li / across;
+  for (var first = 0u; first < items; first += across) {
+    let q = first + li % across;
+    var sum = ${value}();
+    if (part < parts && q < items) {
+      for (var p = part; p < u.used; p += parts) { sum += ${value}(x[(r * u.positions + p) * items + q]); }
+    }
+    shares[li] = sum;
+    workgroupBarrier();
+    if (part == 0u && q < items) {
+      for (var k = 1u; k < parts; k++) { sum += shares[k * across + li]; }
+      let whole = sum / f32(u.used);
+      ${store.join(" ")}
+    }
+    workgroupBarrier();
+  }`;
+};
+
+const normText = `
+  var total = 0.0;
+  for (var c = li; c < u.channels; c += ${GROUP}u) { total += pooled[c]; }
+  let mean = sum_over(total, li) / f32(u.channels);
+  var squares = 0.0;
+  for (var c = li; c < u.channels; c += ${GROUP}u) { let d = pooled[c] - mean; squares += d * d; }
+  let rstd = inverseSqrt(sum_over(squares, li) / f32(u.channels) + u.eps);
+  let gains = u.channels * u.classes + u.classes;
+  for (var c = li; c < u.channels; c += ${GROUP}u) {
+    pooled[c] = (pooled[c] - mean) * (rstd * tail[gains + c]) + tail[gains + u.channels + c];
+  }
+  workgroupBarrier();`;
+
+const logitsText = `
+  let beside = min(u.classes, ${GROUP}u);
+  let splits = ${GROUP}u / beside;
+  let split = li / beside;
+  for (var first = 0u; first < u.classes; first += beside) {
+    let k = first + li % beside;
+    var sum = 0.0;
+    if (split < splits && k < u.classes) {
+      for (var c = split; c < u.channels; c += splits) { sum += pooled[c] * tail[c * u.classes + k]; }
+    }
+    sums[li] = sum;
+    workgroupBarrier();
+    if (split == 0u && k < u.classes) {
+      for (var s = 1u; s < splits; s++) { sum += sums[s * beside + li]; }
+      logits[k] = sum + tail[u.channels * u.classes + k];
+    }
+    workgroupBarrier();
+  }`;
+
+const SUM_OVER = `
+fn sum_over(value: f32, li: u32) -> f32 {
+  sums[li] = value;
+  for (var step = ${GROUP / 2}u; step > 0u; step >>= 1u) {
+    workgroupBarrier();
+    if (li < step) { sums[li] += sums[li + step]; }
+  }
+  workgroupBarrier();
+  let all = sums[0];
+  workgroupBarrier();
+  return all;
+}`;
+
+export const exitAnswerKernel = defineKernel({
+  name: "exitAnswer",
+  uniforms: { ...DECISION_UNIFORMS, channels: "u32", positions: "u32", used: "u32", eps: "f32" },
+  features: ({ dtype }: AnswerSpec) => (dtype === "f16" ? ["f16"] : []),
+  bindings: ({ live, dtype, width }: AnswerSpec) => ({
+    x: reads(`array<${width === 4 ? `vec4<${dtype}>` : dtype}>`),
+    tail: reads("array<f32>"),
+    ids: reads("array<i32>"),
+    thresholds: reads("array<f32>"),
+    live: live ? reads("array<u32>") : undefined,
+    stays: updates("array<u32>"),
+    ...DECISION_RESULTS,
+  }),
+  source: (spec) => `${DECISION_FUNCTIONS}
+var<workgroup> shares: array<${spec.width === 4 ? "vec4f" : "f32"}, ${GROUP}>;
+var<workgroup> pooled: array<f32, ${spec.room}>;
+var<workgroup> sums: array<f32, ${GROUP}>;
+var<workgroup> logits: array<f32, ${spec.classRoom}>;
+${spec.normed ? SUM_OVER : ""}
+@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+  let r = ${LINEAR_GROUP};
+  if (r >= u.n) { return; }
+  ${spec.live ? "if (r >= live[0]) { if (li == 0u) { stays[r] = 0u; } return; }" : ""}
+  ${vectorText(spec)}
+  ${
+    spec.normed
+      ? `{${normText}
+  }`
+      : ""
+  }
+  ${logitsText}
+  if (li > 0u) { return; }
+  ${spec.masked ? "if (stays[r] == 0u) { return; }" : ""}
+  ${decisionText(spec, (c) => `logits[${c}]`)}
+}`,
+  grid: ({ n }) => linearGrid(n),
+});
+
+/** What `exitAnswer` must be told of a tail. */
+export interface AnswerTail {
+  readonly vector: Tail["vector"];
+  /** W, b and, normed, gain and offset, side by side: f32. */
+  readonly parameters: Tensor;
+  readonly classes: number;
+  /** Of the norm, if there is one. */
+  readonly eps?: number | undefined;
+}
+
+/** The parameters of a tail as `exitAnswer` takes them. */
+export function answerTail({ vector, norm, linear }: Tail): AnswerTail {
+  const { weight, bias } = linear;
+  const classes = weight.shape[1]!;
+  const parts = [
+    weight,
+    bias ?? zeros([classes], { device: weight.device }),
+    ...(norm ? [norm.weight, norm.bias] : []),
+  ];
+  const parameters = concat(parts.map((part) => reshape(part, [-1])));
+  return { vector, parameters, classes, eps: norm?.eps };
+}
+
+/** Options of `exitAnswer`. */
+export interface AnswerOptions extends Omit<DecideOptions, "before"> {
+  /** Rows whose `stays` is 0 on the way in have left before: they stay away, and write nothing. Default false. */
+  readonly masked?: boolean;
+}
+
+const ANSWER: Kinds<AnswerOptions> = {
+  exit: "number!",
+  isLast: "boolean",
+  score: "string",
+  temperature: "number",
+  rows: "any",
+  masked: "boolean",
+};
+
+const op = defineOp({
+  name: "exitAnswer",
+  operands: {
+    x: "float N ... C",
+    tail: "f32 W",
+    ids: "i32 N",
+    thresholds: "f32 T",
+    stays: "u32 N",
+    answers: "i32",
+    exits: "i32",
+    scores: "f32",
+    "live?": "u32",
+  },
+  infer: (_, __: Required<Omit<AnswerOptions, "rows">> & Omit<AnswerTail, "parameters">) => ({}),
+  run: ({ inputs, attrs, sizes, dispatch }) => {
+    const { exit, isLast, score, temperature, masked, classes, vector, eps } = attrs;
+    const { N: n, C: channels } = sizes;
+    const { x } = inputs;
+    const positions = n === 0 ? 1 : x.size / (n * channels);
+    const spec: AnswerSpec = {
+      ...{ score, isLast, byClass: sizes.T > 1, live: inputs.live !== undefined, masked },
+      dtype: x.dtype === "f16" ? "f16" : "f32",
+      width: channels % 4 === 0 ? 4 : 1,
+      normed: eps !== undefined,
+      room: roomFor(channels),
+      classRoom: roomFor(classes),
+    };
+    const used = vector === "first" ? 1 : positions;
+    const dims = { n, classes, exit, sharpness: 1 / temperature, channels, positions, used, eps: eps ?? 0 };
+    dispatch(exitAnswerKernel, spec, inputs, dims);
+  },
+});
+
+const roomFor = (n: number): number => Math.max(64, 2 ** Math.ceil(Math.log2(n)));
+
+/**
+ * Decides the rows of features x [n, .., C] by a tail's logits: `stays` (u32 [n]) becomes 1 where a row stays undecided, else 0, and who
+ * leaves writes answer, exit and confidence to the results at `ids` (i32 [n]), as with `exitDecide`.
+ */
+export function exitAnswer(
+  x: Tensor,
+  tail: AnswerTail,
+  places: { readonly ids: Tensor; readonly thresholds: Tensor; readonly stays: Tensor } & ExitResults,
+  options: AnswerOptions,
+): void {
+  const name = "exitAnswer";
+  const {
+    exit,
+    isLast = false,
+    score = "maxProb",
+    temperature = 1,
+    masked = false,
+    rows,
+  } = readOptions(name, options, ANSWER);
+  const { parameters, classes, vector, eps } = tail;
+  checkTensors(name, { x, "tail.parameters": parameters, ...places, "rows?": rows });
+  const channels = x.shape.at(-1) as number;
+  const wanted = channels * classes + classes + (eps === undefined ? 0 : 2 * channels);
+  if (x.rank < 2 || parameters.size !== wanted || wanted === 0)
+    throw new ShapeError(
+      `${name}: x must be [N, .., C] for a tail of ${wanted} values; got ${describe(x)} and ${describe(parameters)}.`,
+    );
+  const { thresholds } = places;
+  if (thresholds.size !== 1 && thresholds.size !== classes)
+    throw new ShapeError(`${name}: thresholds must be [1] or [${classes}]; got ${describe(thresholds)}.`);
+  if (rows && rows.size !== 1) throw new ShapeError(`${name}: rows must be u32[1]; got ${describe(rows)}.`);
+  if (!(temperature > 0)) throw new ArgumentError(`${name}: temperature must be above 0; got ${temperature}.`);
+  op(
+    { x, tail: parameters, ...places, live: rows },
+    { exit, isLast, score, temperature, masked, classes, vector, eps },
+  );
+}

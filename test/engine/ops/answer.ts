@@ -1,0 +1,196 @@
+// Rows of an exit's answer in one dispatch, and of survivors moved together in place.
+
+import * as s from "../../../engine/index.ts";
+import { type AnswerTail, answerTail, exitAnswer } from "../../../exits/ops/answer.ts";
+import { packRows } from "../../../exits/ops/pack.ts";
+import type { Tail } from "../../../nn/index.ts";
+import { mulberry } from "./check.ts";
+import { type OpCase, type OpRow, type Ref, ref } from "./row.ts";
+
+const drawn = (n: number, seed: number): Float32Array => {
+  const random = mulberry(seed);
+  return Float32Array.from({ length: n }, () => 2 * random() - 1);
+};
+
+interface Options {
+  readonly vector?: Tail["vector"];
+  readonly normed?: boolean;
+  readonly isLast?: boolean;
+  readonly dtype?: "f32" | "f16";
+  /** Rows that exist; the others must write nothing. */
+  readonly live?: number;
+  /** Every third row has left before. */
+  readonly masked?: boolean;
+}
+
+/** A tail with values of its own, and these values. */
+function tailOf(channels: number, classes: number, { vector = "mean", normed = false }: Options) {
+  const values = {
+    weight: drawn(channels * classes, 2),
+    bias: drawn(classes, 3),
+    gain: drawn(channels, 4),
+    offset: drawn(channels, 5),
+  };
+  const tail = (): AnswerTail => {
+    const linear = { weight: s.tensor(values.weight, { shape: [channels, classes] }), bias: s.tensor(values.bias) };
+    const norm = { weight: s.tensor(values.gain), bias: s.tensor(values.offset), eps: 1e-5 };
+    return answerTail({ vector, linear, ...(normed && { norm }) } as unknown as Tail);
+  };
+  return { values, tail };
+}
+
+/** Features [n, positions, channels] decided by the largest logit at threshold 0.4. */
+function answer(n: number, positions: number, channels: number, classes: number, options: Options = {}): OpCase {
+  const { vector = "mean", normed = false, isLast = false, dtype = "f32", live = n, masked = false } = options;
+  const { values, tail } = tailOf(channels, classes, options);
+  const left = (i: number): boolean => masked && i % 3 === 0;
+  return {
+    label: `[${n}, ${positions}, ${channels}] to ${classes} ${JSON.stringify(options)}`,
+    inputs: { x: { shape: [n, positions, channels], dtype, range: [-2, 3] } },
+    call: ({ x }) => {
+      const results = {
+        answers: s.full([n], -1, { dtype: "i32" }),
+        exits: s.full([n], -1, { dtype: "i32" }),
+        scores: s.full([n], -1),
+      };
+      const ids = s.tensor(Int32Array.from({ length: n }, (_, i) => n - 1 - i));
+      const stays = s.tensor(Uint32Array.from({ length: n }, (_, i) => Number(!left(i))));
+      const rows = live < n ? s.tensor(Uint32Array.of(live)) : undefined;
+      const places = { ids, thresholds: s.tensor([0.4]), stays, ...results };
+      exitAnswer(x as s.Tensor, tail(), places, { exit: 1, isLast, score: "maxLogit", masked, rows });
+      return [stays, results.answers, results.exits, results.scores];
+    },
+    oracle: ({ x }) => {
+      const stays = new Float64Array(n);
+      const [answers, exits, scores] = [0, 1, 2].map(() => new Float64Array(n).fill(-1));
+      for (let i = 0; i < live; i++) {
+        const own = (x as Ref).data.subarray(i * positions * channels, (i + 1) * positions * channels);
+        const used = vector === "first" ? 1 : positions;
+        let v = Array.from({ length: channels }, (_, c) => {
+          let sum = 0;
+          for (let p = 0; p < used; p++) sum += own[p * channels + c]!;
+          return sum / used;
+        });
+        if (normed) {
+          const mean = v.reduce((sum, y) => sum + y, 0) / channels;
+          const variance = v.reduce((sum, y) => sum + (y - mean) ** 2, 0) / channels;
+          v = v.map((y, c) => ((y - mean) / Math.sqrt(variance + 1e-5)) * values.gain[c]! + values.offset[c]!);
+        }
+        const z = Array.from({ length: classes }, (_, k) =>
+          v.reduce((sum, y, c) => sum + y * values.weight[c * classes + k]!, values.bias[k]!),
+        );
+        if (left(i)) continue;
+        const best = z.indexOf(Math.max(...z));
+        stays[i] = isLast || z[best]! >= 0.4 ? 0 : 1;
+        if (stays[i] === 1) continue;
+        const at = n - 1 - i;
+        answers![at] = best;
+        exits![at] = 1;
+        scores![at] = z[best]!;
+      }
+      return [stays, answers!, exits!, scores!].map((all) => ref([n], (i) => all[i]!));
+    },
+    // The oracle's features are not rounded to halves.
+    ...(dtype === "f16" && { atol: 5e-3 }),
+  };
+}
+
+/** Survivors by a mask, moved together; rows behind their number are nobody's. */
+function pack(mask: readonly number[], inner: readonly number[], dtype: "f32" | "f16" = "f32"): OpCase {
+  const n = mask.length;
+  const kept = [...mask.keys()].filter((i) => mask[i]);
+  const count = kept.length;
+  const moved = kept.filter((i) => i >= count);
+  const order = Array.from({ length: count }, (_, k) => (mask[k] ? k : moved.shift()!));
+  const size = inner.reduce((all, extent) => all * extent, 1);
+  return {
+    label: `${count} of ${n} rows of [${inner}] ${dtype}`,
+    inputs: { x: { shape: [n, ...inner], dtype } },
+    call: ({ x }) => {
+      const own = s.add(x as s.Tensor, s.zeros([1], { dtype }));
+      const survivors = s.compact(s.tensor(Uint32Array.from(mask)));
+      const ids = packRows(own, survivors, s.tensor(Int32Array.from({ length: n }, (_, i) => 3 * i)));
+      const first = (y: s.Tensor) =>
+        s.slice(y, { starts: y.shape.map(() => 0), ends: y.shape.map((extent, i) => (i === 0 ? count : extent)) });
+      return [first(own), first(ids)];
+    },
+    oracle: ({ x }) => [
+      ref([count, ...inner], (i) => (x as Ref).data[order[Math.floor(i / size)]! * size + (i % size)]!),
+      ref([count], (k) => 3 * order[k]!),
+    ],
+    ...(dtype === "f16" && { atol: 1e-3 }),
+  };
+}
+
+const every = (n: number, stays: (i: number) => boolean): number[] =>
+  Array.from({ length: n }, (_, i) => Number(stays(i)));
+
+export const rows: readonly OpRow[] = [
+  {
+    op: "exitAnswer",
+    cases: [
+      answer(5, 17, 12, 10),
+      answer(3, 64, 64, 5, { normed: true }),
+      answer(67, 3, 5, 3),
+      answer(4, 9, 520, 70, { vector: "first", normed: true, isLast: true }),
+      answer(4, 1, 40, 130, { isLast: true }),
+      answer(9, 10, 16, 4, { live: 6 }),
+      answer(9, 10, 16, 4, { live: 7, masked: true }),
+      answer(6, 10, 16, 4, { dtype: "f16", normed: true }),
+      answer(2, 4, 300, 3, { dtype: "f16", vector: "first" }),
+    ],
+  },
+  {
+    op: "answerTail",
+    cases: [
+      {
+        inputs: {},
+        call: () => tailOf(3, 2, { normed: true }).tail().parameters,
+        oracle: () => {
+          const { weight, bias, gain, offset } = tailOf(3, 2, { normed: true }).values;
+          const all = [...weight, ...bias, ...gain, ...offset];
+          return ref([all.length], (i) => all[i]!);
+        },
+      },
+    ],
+  },
+  {
+    op: "packRows",
+    cases: [
+      pack(
+        every(33, (i) => i % 3 === 1),
+        [4, 4],
+      ),
+      pack(
+        every(65, (i) => i > 40),
+        [3, 5],
+      ),
+      pack(
+        every(64, (i) => i < 30 || i === 63),
+        [130],
+      ),
+      pack(
+        every(9, () => true),
+        [8],
+      ),
+      pack(
+        every(7, () => false),
+        [8],
+      ),
+      pack(
+        every(600, (i) => (i * 7) % 11 < 5),
+        [12],
+      ),
+      pack(
+        every(13, (i) => i % 2 === 1),
+        [3],
+        "f16",
+      ),
+      pack(
+        every(13, (i) => i % 2 === 1),
+        [16],
+        "f16",
+      ),
+    ],
+  },
+];

@@ -1,0 +1,73 @@
+// Networks prepared for inference against themselves as they are: every backbone and head, with running statistics drawn, in poisoned memory.
+
+import { capture, noGrad, read, stack, type Tensor } from "../../engine/functions.ts";
+import { SLACK } from "../../exits/deploy/thresholds.ts";
+import type { MultiExit } from "../../exits/index.ts";
+import { EVAL } from "../../nn/index.ts";
+import { poisoned } from "../engine/live.ts";
+import { mulberry } from "../engine/ops/check.ts";
+import { device, gpuSuite } from "../gpu.ts";
+import { assert } from "../harness.ts";
+import { SUBJECTS } from "./agreement.ts";
+
+const test = gpuSuite("exits: networks prepared for inference", { timeout: 180_000 });
+const N = 9;
+
+/** Gives every norm weights and statistics that differ between channels. */
+async function drawNorms(net: MultiExit): Promise<void> {
+  const random = mulberry(11);
+  for (const [name, values] of net.state()) {
+    const own = /(bn|norm|shortcut\.1|\.1)\S*\.weight$/i.test(name) && values.rank === 1;
+    const draw = /layerScale$/.test(name)
+      ? () => 0.2 + 0.3 * random()
+      : /runningVar$/.test(name)
+        ? () => 0.3 + 2 * random()
+        : /runningMean$/.test(name)
+          ? () => random() - 0.5
+          : own
+            ? () => 0.5 + random()
+            : values.rank === 1
+              ? () => 0.4 * (random() - 0.5)
+              : undefined;
+    if (draw) values.write(Float32Array.from({ length: values.size }, draw));
+  }
+}
+
+/** Logits [N, K, C] by passes that were made with `prepare`. */
+function preparedLogits(net: MultiExit, x: Tensor, prepare: (weight: Tensor) => Tensor): Tensor {
+  const mode = { training: false, prepare };
+  const all: Tensor[] = [];
+  let features = x;
+  for (let j = 0; j < net.exits; j++) {
+    features = net.segmentPass(j, mode)(features);
+    all.push(net.answerPass(j, mode)(features));
+  }
+  return stack(all, { dim: 1 });
+}
+
+for (const [name, subject] of Object.entries(SUBJECTS)) {
+  test(name, async () => {
+    const net = subject.make(device());
+    await drawNorms(net);
+    const random = mulberry(3);
+    const images = Float32Array.from({ length: N * 432 }, () => 3 * random() - 1.5);
+    const before = await read([...net.state().values()]);
+    const inputs = { x: { shape: [N, 12, 12, 3], dtype: "f32" } } as const;
+    using both = await poisoned(device(), () =>
+      capture({ inputs }, ({ x }) =>
+        noGrad(() => [net.forward(x, EVAL), preparedLogits(net, x, (weight) => weight)] as const),
+      ),
+    );
+    const [want, got] = await read(both.run({ x: images }));
+    let [most, worst] = [0, 0];
+    want!.forEach((z, i) => {
+      const off = Math.abs(got![i]! - z);
+      most = Math.max(most, Math.abs(z));
+      worst = Math.max(worst, off / (1 + Math.abs(z)));
+    });
+    assert.ok(most > 0.05 && Number.isFinite(most), `logits up to ${most}`);
+    assert.ok(worst <= SLACK.f32 / 2, `${name}: off by ${worst} of 1 + |z|`);
+    assert.equal(await read([...net.state().values()]), before, "the network itself");
+    net.dispose();
+  });
+}
