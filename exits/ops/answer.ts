@@ -12,6 +12,7 @@ import {
   concat,
   defineOp,
   describe,
+  positional,
   readOptions,
   reshape,
   ShapeError,
@@ -241,36 +242,39 @@ const roomFor = (n: number): number => Math.max(64, 2 ** Math.ceil(Math.log2(n))
  * Decides the rows of features x [n, .., C] by a tail's logits: `stays` (u32 [n]) becomes 1 where a row stays undecided, else 0, and who
  * leaves writes answer, exit and confidence to the results at `ids` (i32 [n]), as with `exitDecide`.
  */
-export function exitAnswer(
-  x: Tensor,
-  tail: AnswerTail,
-  places: { readonly ids: Tensor; readonly thresholds: Tensor; readonly stays: Tensor } & ExitResults,
-  options: AnswerOptions,
-): void {
-  const name = "exitAnswer";
-  const {
-    exit,
-    isLast = false,
-    score = "maxProb",
-    temperature = 1,
-    masked = false,
-    rows,
-  } = readOptions(name, options, ANSWER);
-  const { parameters, classes, vector, eps } = tail;
-  checkTensors(name, { x, "tail.parameters": parameters, ...places, "rows?": rows });
-  const channels = x.shape.at(-1) as number;
-  const wanted = channels * classes + classes + (eps === undefined ? 0 : 2 * channels);
-  if (x.rank < 2 || parameters.size !== wanted || wanted === 0)
-    throw new ShapeError(
-      `${name}: x must be [N, .., C] for a tail of ${wanted} values; got ${describe(x)} and ${describe(parameters)}.`,
+export const exitAnswer = positional(
+  "exitAnswer(x, tail, places, options)",
+  (
+    x: Tensor,
+    tail: AnswerTail,
+    places: { readonly ids: Tensor; readonly thresholds: Tensor; readonly stays: Tensor } & ExitResults,
+    options: AnswerOptions,
+  ): void => {
+    const name = "exitAnswer";
+    const {
+      exit,
+      isLast = false,
+      score = "maxProb",
+      temperature = 1,
+      masked = false,
+      rows,
+    } = readOptions(name, options, ANSWER);
+    const { parameters, classes, vector, eps } = tail;
+    checkTensors(name, { x, "tail.parameters": parameters, ...places, "rows?": rows });
+    const channels = x.shape.at(-1) as number;
+    const wanted = channels * classes + classes + (eps === undefined ? 0 : 2 * channels);
+    if (x.rank < 2 || parameters.size !== wanted || wanted === 0)
+      throw new ShapeError(
+        `${name}: x must be [N, .., C] for a tail of ${wanted} values; got ${describe(x)} and ${describe(parameters)}.`,
+      );
+    const { thresholds } = places;
+    if (thresholds.size !== 1 && thresholds.size !== classes)
+      throw new ShapeError(`${name}: thresholds must be [1] or [${classes}]; got ${describe(thresholds)}.`);
+    if (rows && rows.size !== 1) throw new ShapeError(`${name}: rows must be u32[1]; got ${describe(rows)}.`);
+    if (!(temperature > 0)) throw new ArgumentError(`${name}: temperature must be above 0; got ${temperature}.`);
+    op(
+      { x, tail: parameters, ...places, live: rows },
+      { exit, isLast, score, temperature, masked, classes, vector, eps },
     );
-  const { thresholds } = places;
-  if (thresholds.size !== 1 && thresholds.size !== classes)
-    throw new ShapeError(`${name}: thresholds must be [1] or [${classes}]; got ${describe(thresholds)}.`);
-  if (rows && rows.size !== 1) throw new ShapeError(`${name}: rows must be u32[1]; got ${describe(rows)}.`);
-  if (!(temperature > 0)) throw new ArgumentError(`${name}: temperature must be above 0; got ${temperature}.`);
-  op(
-    { x, tail: parameters, ...places, live: rows },
-    { exit, isLast, score, temperature, masked, classes, vector, eps },
-  );
-}
+  },
+);

@@ -3,7 +3,15 @@
 //   row k < count comes from k, if k stays, else from the m-th survivor from `count` on, k being the m-th gap
 // Gaps are found by bisection of the ascending list of survivors. A workgroup owns rows, its threads share out the elements.
 
-import { defineOp, describe, ShapeError, type Survivors, single, type Tensor } from "../../engine/functions.ts";
+import {
+  defineOp,
+  describe,
+  positional,
+  ShapeError,
+  type Survivors,
+  single,
+  type Tensor,
+} from "../../engine/functions.ts";
 import { defineKernel, ENTRY, LINEAR_GROUP, reads, updates, writes } from "../../kernels/index.ts";
 
 /** How rows travel: words of four bytes or of two, one or four at a time. */
@@ -74,6 +82,8 @@ const op = single(
  * Moves the surviving rows of x [n, ..] together, in place, by what `compact` found; afterwards the first `count` rows of x are theirs, in
  * another order. The ids of these rows, i32 [n], from `ids` (i32 [n]); what lies behind `count` is undefined.
  */
-export function packRows(x: Tensor, { indices, count }: Survivors, ids: Tensor): Tensor {
-  return op({ x, survivors: indices, count, ids }, {});
-}
+export const packRows = positional(
+  "packRows(x, survivors, ids)",
+  (x: Tensor, survivors: Survivors, ids: Tensor): Tensor =>
+    op({ x, survivors: survivors.indices, count: survivors.count, ids }, {}),
+);

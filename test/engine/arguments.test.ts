@@ -4,6 +4,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import ts from "typescript";
 import * as engine from "../../engine/index.ts";
 import * as exits from "../../exits/index.ts";
+import * as answer from "../../exits/ops/answer.ts";
+import * as pack from "../../exits/ops/pack.ts";
 import { adapterSuite } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
 import { messageOf } from "./messages.ts";
@@ -11,7 +13,7 @@ import { opRows } from "./op-table.ts";
 
 type Anything = (...args: readonly unknown[]) => unknown;
 
-const EXPORTS = { ...exits, ...engine } as Readonly<Record<string, unknown>>;
+const EXPORTS = { ...exits, ...answer, ...pack, ...engine } as Readonly<Record<string, unknown>>;
 
 const root = new URL("../../", import.meta.url);
 

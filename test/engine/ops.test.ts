@@ -18,9 +18,9 @@ const OPS = { ...engine, ...answer, ...decide, ...gate, ...pack, ...tally };
 const NOT_OPS = new Set(
   [
     "createDevice defaultDevice defineOp dispatch single elementwise noGrad scope openScope keep read tensor empty trace",
-    "backward grad valueAndGrad flatten capture liveRows addInto copyInto describe numel sameShape",
+    "backward grad valueAndGrad flatten capture liveRows positional addInto copyInto describe numel sameShape",
     "readSafetensors writeSafetensors decodeSafetensors encodeSafetensors",
-    "packedWords fromHalf checkTensors checkOneOf readOptions tallySize readTally decideError decisionText fitsAnswer",
+    "packedWords fromHalf checkTensors checkOneOf readOptions tallySize readTally decideError decisionText fitsAnswer answerTail",
     "randomBernoulli randomIntegers randomNormal randomPermutation randomUniform packHyper",
   ].flatMap((names) => names.split(" ")),
 );

@@ -141,20 +141,6 @@ export const rows: readonly OpRow[] = [
     ],
   },
   {
-    op: "answerTail",
-    cases: [
-      {
-        inputs: {},
-        call: () => tailOf(3, 2, { normed: true }).tail().parameters,
-        oracle: () => {
-          const { weight, bias, gain, offset } = tailOf(3, 2, { normed: true }).values;
-          const all = [...weight, ...bias, ...gain, ...offset];
-          return ref([all.length], (i) => all[i]!);
-        },
-      },
-    ],
-  },
-  {
     op: "packRows",
     cases: [
       pack(
