@@ -21,8 +21,15 @@ interface Stats {
 const fs = (): typeof import("node:fs/promises") => process.getBuiltinModule("node:fs/promises");
 const fsSync = (): typeof import("node:fs") => process.getBuiltinModule("node:fs");
 
-/** Whether this platform has files. */
-export const hasFiles = (): boolean => typeof globalThis.process?.getBuiltinModule === "function";
+/** Whether this is Node (or works as it does), which has files, threads and modules of its own; browsers have none. */
+export const isNode = (): boolean => typeof globalThis.process?.getBuiltinModule === "function";
+
+/** Whether an error says that the disk is full. */
+export const isDiskFull = (error: unknown): boolean => (error as { readonly code?: unknown } | null)?.code === "ENOSPC";
+
+/** A full disk in words, without the end of the sentence: what to do next. */
+export const diskFull = (path: string, need: string, left = "Nothing half-written is left"): string =>
+  `${path} must have room for ${need}; got a full disk. ${left}; free space`;
 
 /** `$SORTIE_CACHE`, or `sortie` in the user's cache folder: `$XDG_CACHE_HOME`, else Windows' own, else `~/.cache`. */
 export function cacheFolder(): string {

@@ -3,7 +3,9 @@
 export { SortieError } from "./errors.ts";
 export {
   cacheFolder,
-  hasFiles,
+  diskFull,
+  isDiskFull,
+  isNode,
   kindOf,
   leftovers,
   openFile,
@@ -28,6 +30,15 @@ export {
   option,
   preset,
 } from "./option.ts";
-export { type Checked, type KindOf, type Kinds, type OptionsReader, optionsReader, what } from "./options.ts";
+export {
+  type Checked,
+  type KindOf,
+  type Kinds,
+  type OptionsReader,
+  optionsReader,
+  type WordCheck,
+  what,
+  wordCheck,
+} from "./options.ts";
 export { highProduct, philox } from "./philox.ts";
 export { printable } from "./printable.ts";

@@ -67,6 +67,22 @@ export function optionsReader(Failure: new (message: string) => SortieError): Op
   };
 }
 
+/** Throws unless `value` is one of the few words `known`. */
+export type WordCheck = <K extends string>(
+  op: string,
+  name: string,
+  value: unknown,
+  known: readonly K[],
+) => asserts value is K;
+
+/** A check that throws errors of the class `Failure`. */
+export function wordCheck(Failure: new (message: string) => SortieError): WordCheck {
+  return (op, name, value, known: readonly unknown[]) => {
+    if (known.includes(value)) return;
+    throw new Failure(`${op}: ${name} must be one of ${known.join(", ")}; got ${what(value)}.`);
+  };
+}
+
 function isPlain(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   const parent = Object.getPrototypeOf(value);

@@ -1,7 +1,7 @@
 // The one error class of calibration and the checks that throw it.
 // Grammar of every message: `op: what must hold; got what. Hint.`
 
-import { optionsReader, SortieError, what } from "../base/index.ts";
+import { optionsReader, SortieError, type WordCheck, wordCheck } from "../base/index.ts";
 
 /** Thrown for input that no calibration could make sense of. Never thrown for "nothing is safe": that is a result. */
 export class CalibrationError extends SortieError {
@@ -32,10 +32,8 @@ export function checkLevel(op: string, name: string, value: number): void {
   check(value > 0 && value < 1, op, `${name} must lie strictly between 0 and 1`, value);
 }
 
-/** A choice among a few words. */
-export function checkOneOf(op: string, name: string, value: string, known: readonly string[]): void {
-  if (!known.includes(value)) fail(op, `${name} must be one of ${known.join(", ")}`, what(value));
-}
+/** Checks an option that is one of a few words. @throws CalibrationError */
+export const checkOneOf: WordCheck = wordCheck(CalibrationError);
 
 /** Two arrays that run over the same samples. */
 export function checkLengths(op: string, a: string, nA: number, b: string, nB: number): void {

@@ -2,7 +2,7 @@
 // then checked, and only then given its name. A broken line, a full disk or a kill leaves no half-written file that
 // looks whole.
 
-import { leftovers, partOf, readWhole, SortieError, writeWhole } from "../base/index.ts";
+import { diskFull, isDiskFull, leftovers, partOf, readWhole, SortieError, writeWhole } from "../base/index.ts";
 import { DataError } from "./errors.ts";
 import { type FileOptions, findFault, node, type OfficialFile, sizeOf } from "./files.ts";
 import { ConnectionError, get, type HttpAnswer, reasonOf } from "./http.ts";
@@ -42,7 +42,7 @@ export async function download(op: string, file: OfficialFile, target: string, o
       faults.push(`${url}: ${fault}`);
     }
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOSPC") throw diskFull(op, file, restOf(target), cause);
+    if (isDiskFull(cause)) throw noRoom(op, file, restOf(target), cause);
     throw cause;
   } finally {
     // What was loaded waits under a name by which the next call finds it; there is none if all went well.
@@ -77,7 +77,7 @@ async function attempt(load: Load, url: string): Promise<string | undefined> {
     await fetchWhole(load, url);
   } catch (cause) {
     options.signal?.throwIfAborted();
-    if ((cause as NodeJS.ErrnoException).code === "ENOSPC") throw cause;
+    if (isDiskFull(cause)) throw cause;
     return reasonOf(cause);
   }
   const fault = await findFault(file, part);
@@ -185,9 +185,7 @@ async function versionOf(target: string, url: string): Promise<string | undefine
   }
 }
 
-function diskFull(op: string, file: OfficialFile, part: string, cause: unknown): DataError {
-  return new DataError(
-    `${op}: ${part} must have room for ${file.bytes ?? "all"} bytes; got a full disk. What was loaded stays; free space and load again.`,
-    { file: part, cause },
-  );
+function noRoom(op: string, file: OfficialFile, part: string, cause: unknown): DataError {
+  const sentence = diskFull(part, `${file.bytes ?? "all"} bytes`, "What was loaded stays");
+  return new DataError(`${op}: ${sentence} and load again.`, { file: part, cause });
 }

@@ -1,6 +1,7 @@
 // The adapter: the only file that asks for one. Node (Dawn, loaded on demand) and browsers; what is wanted of it, what it is, and what
 // to do where there is none.
 
+import { isNode } from "../base/index.ts";
 import { DeviceError } from "./errors.ts";
 
 /** Which adapter a device is requested of. */
@@ -95,9 +96,6 @@ async function findAdapter(options: AdapterOptions): Promise<GPUAdapter> {
   if (!adapter) throw new DeviceError(noAdapter());
   return adapter;
 }
-
-/** Whether this runs in Node. */
-export const isNode = (): boolean => typeof process !== "undefined" && process.versions?.node !== undefined;
 
 /** What to do on this platform when there is no adapter. */
 function noAdapter(): string {

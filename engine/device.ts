@@ -1,8 +1,8 @@
 // The device: owns the pool, the pipelines, the stream and the tuner of one GPUDevice, and tells of its errors and its loss; which
 // devices live, and on which of them a tensor is made when none is named.
 
-import { type Kinds, what } from "../base/index.ts";
-import { type AdapterOptions, type DeviceInfo, describeDevice, isNode, lend, requestDevice } from "./adapter.ts";
+import { isNode, type Kinds, what } from "../base/index.ts";
+import { type AdapterOptions, type DeviceInfo, describeDevice, lend, requestDevice } from "./adapter.ts";
 import { BufferPool, type MemoryReport, MOST_MAPPED } from "./buffers.ts";
 import { ArgumentError, DeviceError, DisposedError, readOptions } from "./errors.ts";
 import { Patience } from "./patience.ts";

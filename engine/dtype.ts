@@ -1,6 +1,6 @@
 // Element types of tensors: names, sizes, typed arrays, WGSL storage types.
 
-import { what } from "../base/index.ts";
+import { type WordCheck, wordCheck } from "../base/index.ts";
 import type { StorageType } from "../kernels/index.ts";
 import { DTypeError } from "./errors.ts";
 
@@ -18,11 +18,11 @@ export interface DTypeArrays {
 
 export type TensorData = DTypeArrays[DType];
 
+const checkWord: WordCheck = wordCheck(DTypeError);
+
 /** Throws DTypeError unless `dtype` is one. */
-export function checkDType(op: string, dtype: DType): void {
-  if (["f32", "f16", "i32", "u32", "bool"].includes(dtype)) return;
-  throw new DTypeError(`${op}: dtype must be one of f32, f16, i32, u32, bool; got ${what(dtype)}.`);
-}
+export const checkDType = (op: string, dtype: DType): void =>
+  checkWord(op, "dtype", dtype, ["f32", "f16", "i32", "u32", "bool"]);
 
 /** Bytes of one stored element. */
 export const elementBytes = (dtype: DType): number => (dtype === "f16" ? 2 : 4);

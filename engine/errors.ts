@@ -1,6 +1,6 @@
 // The engine's error classes, and its reader of options, which throws one of them.
 
-import { optionsReader, SortieError } from "../base/index.ts";
+import { optionsReader, SortieError, type WordCheck, wordCheck } from "../base/index.ts";
 
 export { SortieError };
 
@@ -21,6 +21,9 @@ export class ArgumentError extends SortieError {
 
 /** Checks the options of an op. @throws ArgumentError */
 export const readOptions = optionsReader(ArgumentError);
+
+/** Checks an option that is one of a few words. @throws ArgumentError */
+export const checkOneOf: WordCheck = wordCheck(ArgumentError);
 
 /** No adapter, a lost device, an exceeded limit, or a GPU error. */
 export class DeviceError extends SortieError {

@@ -75,7 +75,7 @@ export {
 } from "./ops/random.ts";
 export * from "./ops/reduce.ts";
 export { type InterpolateOptions, interpolate } from "./ops/resize.ts";
-export { checkOneOf, type Reduction } from "./ops/rowwise.ts";
+export type { Reduction } from "./ops/rowwise.ts";
 export {
   concat,
   expand,

@@ -1,7 +1,7 @@
 // safetensors from and to the outside: files (Node), blobs, fetch responses. Node's modules are asked of the running process,
 // never imported, so that a browser bundle holds no trace of them.
 
-import { hasFiles, type Kinds, openFile, what, writeWhole } from "../base/index.ts";
+import { isNode, type Kinds, openFile, what, writeWhole } from "../base/index.ts";
 import { ArgumentError, FormatError, readOptions } from "./errors.ts";
 import { decodeSafetensors, encodeSafetensors, type SafetensorsFile, type StoredTensor } from "./safetensors.ts";
 
@@ -79,7 +79,7 @@ export async function writeSafetensors(
 }
 
 function needFiles(op: string, instead: string): void {
-  if (hasFiles()) return;
+  if (isNode()) return;
   throw new ArgumentError(`${op}: a path needs Node 20.16 or newer; got another platform. Here, ${instead}.`);
 }
 

@@ -1,7 +1,7 @@
 // Where tuned choices survive the process: a file in Node, IndexedDB in a page. One table per adapter.
 
-import { cacheFolder, readWhole, writeWhole } from "../base/index.ts";
-import { type DeviceInfo, isNode } from "./adapter.ts";
+import { cacheFolder, isNode, readWhole, writeWhole } from "../base/index.ts";
+import type { DeviceInfo } from "./adapter.ts";
 import type { TuningTable } from "./tune.ts";
 
 /** Raised when kernels' candidates change their meaning, so that old tables are not read. */

@@ -3,6 +3,7 @@
 import { type Kinds, what } from "../base/index.ts";
 import {
   ArgumentError,
+  checkOneOf,
   type Device,
   numel,
   randomNormal,
@@ -58,10 +59,7 @@ export class Init {
     const { seed, scheme = "torch", device } = readOptions("Init", options, INIT);
     if (!Number.isSafeInteger(seed) || seed < 0)
       throw new ArgumentError(`Init: seed must be a whole number in 0..2^53 - 1; got ${seed}.`);
-    if (!SCHEMES.includes(scheme)) {
-      const known = SCHEMES.map((name) => `"${name}"`).join(", ");
-      throw new ArgumentError(`Init: scheme must be one of ${known}; got ${what(scheme)}.`);
-    }
+    checkOneOf("Init", "scheme", scheme, SCHEMES);
     this.seed = seed;
     this.scheme = scheme;
     this.device = device;

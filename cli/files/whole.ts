@@ -2,7 +2,7 @@
 
 import { mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { kindOf, readWholeSync, SortieError, writeWholeSync } from "../../base/index.ts";
+import { diskFull, isDiskFull, kindOf, readWholeSync, SortieError, writeWholeSync } from "../../base/index.ts";
 
 /**
  * Writes a file beside its place and then renames it: a kill or a full disk leaves the old file, or none, but no half.
@@ -19,10 +19,9 @@ export function writeWhole(path: string, content: string | Uint8Array): void {
 
 function writeError(path: string, bytes: number, cause: unknown): Error {
   const { code } = cause as NodeJS.ErrnoException;
-  const message =
-    code === "ENOSPC"
-      ? `${path} needs ${bytes} bytes; the disk is full. Nothing half-written is left; free space and run the command again.`
-      : `${path} must be writable; got ${code ?? String(cause)}.`;
+  const message = isDiskFull(cause)
+    ? `${diskFull(path, `${bytes} bytes`)} and run the command again.`
+    : `${path} must be writable; got ${code ?? String(cause)}.`;
   return new SortieError(message, { cause });
 }
 
@@ -60,8 +59,8 @@ export const toJson = (value: unknown): string => `${JSON.stringify(value, null,
 
 /** A full disk in words, with the path that the error names, or else the folder; other errors as they are. */
 export function withDisk(error: unknown, folder: string): unknown {
-  const { code, path = folder } = error as NodeJS.ErrnoException;
-  if (code !== "ENOSPC") return error;
-  const hint = "Nothing half-written is left; free space, and run the same again to go on from the last checkpoint.";
-  return new SortieError(`train: the disk of ${path} is full. ${hint}`, { cause: error });
+  if (!isDiskFull(error)) return error;
+  const { path = folder } = error as NodeJS.ErrnoException;
+  const hint = ", and run the same again to go on from the last checkpoint.";
+  return new SortieError(`train: ${diskFull(path, "the run")}${hint}`, { cause: error });
 }

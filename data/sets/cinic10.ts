@@ -2,7 +2,7 @@
 // CIFAR-10 and ImageNet, in the classes of CIFAR-10. The official validation set gives the validation and the
 // calibration part.
 
-import { type Kinds, leftovers, partOf, readChunks } from "../../base/index.ts";
+import { diskFull, isDiskFull, type Kinds, leftovers, partOf, readChunks } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
 import { DataError, ensure, readOptions } from "../errors.ts";
 import {
@@ -171,12 +171,9 @@ async function unpackedFolder(options: FileOptions): Promise<string> {
       await fs.rename(path.join(aside, part), path.join(root, part));
     }
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "ENOSPC") throw cause;
-    const hint = "Nothing half-unpacked is left; free space and load again.";
-    throw new DataError(`cinic10: ${root} must have room for what ${ARCHIVE.name} holds; got a full disk. ${hint}`, {
-      file: root,
-      cause,
-    });
+    if (!isDiskFull(cause)) throw cause;
+    const sentence = diskFull(root, `what ${ARCHIVE.name} holds`, "Nothing half-unpacked is left");
+    throw new DataError(`cinic10: ${sentence} and load again.`, { file: root, cause });
   } finally {
     await fs.rm(aside, { recursive: true, force: true });
   }

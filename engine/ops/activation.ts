@@ -1,9 +1,9 @@
 // Activations fused into products and convolutions: the option, and the way back through them.
 
-import { type Kinds, what } from "../../base/index.ts";
+import type { Kinds } from "../../base/index.ts";
 import { ACTIVATIONS, type Activation, type ActivationText } from "../../kernels/index.ts";
 import { isFloat } from "../dtype.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
+import { checkOneOf, DTypeError, ShapeError } from "../errors.ts";
 import type { Backward, TensorsByName } from "../graph.ts";
 import { isRecording } from "../op.ts";
 import { type Described, describe, sameShape } from "../shape.ts";
@@ -83,12 +83,8 @@ const needsArgument = (activation: Activation, residualAt: "none" | "before" | "
 /** Attributes of a fused op; the activation's argument is kept only where a gradient will ask for it. */
 export function fusedAttrs(op: string, inputs: TensorsByName, options: FusedOptions): FusedAttrs {
   const { activation = "none", residual, residualAt = "before" } = options;
-  if (residualAt !== "before" && residualAt !== "after")
-    throw new ArgumentError(`${op}: residualAt must be "before" or "after"; got ${what(residualAt)}.`);
-  const known = ["none", ...Object.keys(ACTIVATIONS)];
-  if (!known.includes(activation)) {
-    throw new ArgumentError(`${op}: activation must be one of ${known.join(", ")}; got ${what(activation)}.`);
-  }
+  checkOneOf(op, "residualAt", residualAt, ["before", "after"]);
+  checkOneOf(op, "activation", activation, ["none", ...Object.keys(ACTIVATIONS)]);
   const at = residual ? residualAt : "none";
   const isTaped = isRecording() && Object.values(inputs).some((input) => input?.isDifferentiable);
   return { activation, residual: at, keep: isTaped && needsArgument(activation, at) };

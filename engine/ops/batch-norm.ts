@@ -14,7 +14,7 @@ import {
   batchNormStatistics,
   batchNormSumRows,
 } from "../../kernels/norm/index.ts";
-import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
+import { checkOneOf, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
 import { type Described, describe, numel, sameShape } from "../shape.ts";
 import { positional } from "../signature.ts";
@@ -161,9 +161,7 @@ export const batchNorm = positional(
     if (training && rows < 2) {
       throw new ShapeError(`${name}: training must see more than one value per channel; got ${describe(x)}.`);
     }
-    if (activation !== "none" && activation !== "relu") {
-      throw new ArgumentError(`${name}: activation must be "none" or "relu"; got "${String(activation)}".`);
-    }
+    checkOneOf(name, "activation", activation, ["none", "relu"]);
     if (residual && (!sameShape(residual.shape, x.shape) || residual.dtype !== x.dtype)) {
       throw new ShapeError(`${name}: the residual must be like x; got ${describe(residual)} for ${describe(x)}.`);
     }

@@ -4,7 +4,7 @@ import { type Kinds, what } from "../../base/index.ts";
 import { ACTIVATIONS, type Activated } from "../../kernels/index.ts";
 import { POWERS } from "../../kernels/pointwise.ts";
 import { isFloat } from "../dtype.ts";
-import { ArgumentError, readOptions } from "../errors.ts";
+import { ArgumentError, checkOneOf, readOptions } from "../errors.ts";
 import type { DTypeRule } from "../promote.ts";
 import { positional } from "../signature.ts";
 import { Tensor } from "../tensor.ts";
@@ -63,8 +63,7 @@ const GELU: Kinds<GeluOptions> = { approximate: "string" };
 /** x times the normal distribution function (`none`), or its tanh approximation. */
 export const gelu = positional("gelu(x, options)", (x: Tensor, options: GeluOptions = {}): Tensor => {
   const { approximate = "none" } = readOptions("gelu", options, GELU);
-  if (approximate !== "none" && approximate !== "tanh")
-    throw new ArgumentError(`gelu: approximate must be "none" or "tanh"; got "${approximate}".`);
+  checkOneOf("gelu", "approximate", approximate, ["none", "tanh"]);
   return approximate === "tanh" ? geluTanh(x) : geluErf(x);
 });
 

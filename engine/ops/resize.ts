@@ -2,7 +2,7 @@
 
 import { type Kinds, what } from "../../base/index.ts";
 import { type ResizeSpec, resize, resizeBackward, resizePositions } from "../../kernels/resize.ts";
-import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
+import { ArgumentError, checkOneOf, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
 import { type Described, describe } from "../shape.ts";
 import { positional } from "../signature.ts";
@@ -64,9 +64,7 @@ function scalesOf(scale: Pair): readonly [number, number] {
 export const interpolate = positional("interpolate(x, options)", (x: Tensor, options: InterpolateOptions): Tensor => {
   const { n, h, w, c } = imageOf("interpolate", x);
   const { size, scale, mode = "nearest", alignCorners = false } = readOptions("interpolate", options, OPTIONS);
-  if (mode !== "nearest" && mode !== "bilinear") {
-    throw new ArgumentError(`interpolate: mode must be "nearest" or "bilinear"; got ${JSON.stringify(mode)}.`);
-  }
+  checkOneOf("interpolate", "mode", mode, ["nearest", "bilinear"]);
   if ((size === undefined) === (scale === undefined)) {
     throw new ArgumentError(
       `interpolate: size or scale must be given; got ${size === undefined ? "neither" : "both"}.`,

@@ -1,23 +1,15 @@
 // What the row ops (softmax, losses, norms, attention) share: dtype checks, classes of sizes for tuning, reduced losses.
 
-import { what } from "../../base/index.ts";
 import type { FloatStorage } from "../../kernels/index.ts";
 import { planReduce, reduceLines } from "../../kernels/reduce/index.ts";
 import { isFloat } from "../dtype.ts";
-import { ArgumentError, DTypeError } from "../errors.ts";
+import { checkOneOf, DTypeError } from "../errors.ts";
 import type { Launcher } from "../op.ts";
 import { type Described, describe } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
 /** How a loss over many rows becomes one number, or does not. */
 export type Reduction = "none" | "mean" | "sum";
-
-/** Throws ArgumentError unless the option `name` is one of those that `op` knows. */
-export function checkOneOf(op: string, name: string, value: string, known: readonly string[]): void {
-  if (known.includes(value)) return;
-  const names = known.map((one) => `"${one}"`).join(", ");
-  throw new ArgumentError(`${op}: ${name} must be one of ${names}; got ${what(value)}.`);
-}
 
 /** Throws ArgumentError unless `reduction` is one that `op` knows. */
 export const checkReduction = (

@@ -1,6 +1,6 @@
 // Where a model file comes from: bytes, a path, a Blob, a URL, a response; from a page's cache where that is asked for.
 
-import { hasFiles, type Kinds, what } from "../../base/index.ts";
+import { isNode, type Kinds, what } from "../../base/index.ts";
 import {
   ArgumentError,
   FormatError,
@@ -61,7 +61,7 @@ function addressOf(source: ModelSource): string | undefined {
   if (source instanceof URL) return source.protocol === "file:" ? undefined : source.href;
   if (typeof source !== "string") return undefined;
   if (/^(https?|blob|data):/i.test(source)) return source;
-  return hasFiles() ? undefined : new URL(source, globalThis.location?.href).href;
+  return isNode() ? undefined : new URL(source, globalThis.location?.href).href;
 }
 
 const openCache = (name: string): Promise<Cache> | undefined => globalThis.caches?.open(name);

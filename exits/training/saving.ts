@@ -1,6 +1,6 @@
 // What a run keeps on disk while it goes on: checkpoints, and how to go on from them.
 
-import { leftovers } from "../../base/index.ts";
+import { diskFull, isDiskFull, leftovers } from "../../base/index.ts";
 import { DeviceError, type Tensor } from "../../engine/functions.ts";
 import { TrainingError } from "../errors.ts";
 import { loadCheckpoint, type Position, saveCheckpoint } from "../run/checkpoint.ts";
@@ -68,10 +68,7 @@ export class Saver {
   /** The error as the user is to see it. */
   explain(error: unknown): unknown {
     if (error instanceof DeviceError) return new DeviceError(`${error.message}${this.howToResume}`, { cause: error });
-    if ((error as { readonly code?: string }).code !== "ENOSPC") return error;
-    return new TrainingError(
-      `train: the disk of ${this.#dir} is full. Nothing half-written is left; free space.${this.howToResume}`,
-      { cause: error },
-    );
+    if (!isDiskFull(error)) return error;
+    return new TrainingError(`train: ${diskFull(`${this.#dir}`, "the run")}.${this.howToResume}`, { cause: error });
   }
 }

@@ -5,6 +5,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, 
 import { createServer } from "node:net";
 import { join } from "node:path";
 import {
+  diskFull,
+  isDiskFull,
   leftovers,
   openFile,
   partOf,
@@ -136,3 +138,12 @@ test("control characters of foreign files are written out, in errors and in what
     assert.is(await main(["evaluate", path], (line) => lines.push(line)), 1);
     assert.equal(lines, [`${path}: the file must hold numbers "labels"; got logits, \\x1b[31m.`]);
   }));
+
+test("a full disk is told by its code, in one sentence", () => {
+  assert.ok(isDiskFull(Object.assign(new Error(), { code: "ENOSPC" })));
+  for (const other of [new Error("ENOSPC"), undefined, null, "ENOSPC"]) assert.not(isDiskFull(other));
+  assert.is(
+    diskFull("a.bin", "3 bytes"),
+    "a.bin must have room for 3 bytes; got a full disk. Nothing half-written is left; free space",
+  );
+});

@@ -1,6 +1,16 @@
 // The reader of options, the nearest name, and the one root of all errors.
 
-import { completer, nearest, option, optionsReader, preset, SortieError } from "../../base/index.ts";
+import {
+  completer,
+  nearest,
+  option,
+  optionsReader,
+  preset,
+  SortieError,
+  type WordCheck,
+  what,
+  wordCheck,
+} from "../../base/index.ts";
 import * as calibration from "../../calibration/index.ts";
 import * as data from "../../data/index.ts";
 import * as engine from "../../engine/functions.ts";
@@ -138,4 +148,18 @@ test("descriptors refuse what is unknown, out of range, or of another kind, with
   await refused({ shares: [1, 2] }, "f: shares must be a list of two shares; got [1,2].");
   await refused({ shares: [1] }, "f: shares must be a list of two shares; got [1].");
   await refused({ open: 1 }, "f: open must be true or false; got 1.");
+});
+
+test("one of a few words, with the error of whoever asks", async () => {
+  class Own extends SortieError {}
+  const check: WordCheck = wordCheck(Own);
+  const gate: string = "soft";
+  check("f", "gate", gate, ["soft", "hard"]);
+  const known: "soft" | "hard" = gate;
+  assert.is(known, "soft");
+  for (const wrong of ["firm", undefined, 1, ["soft"]]) {
+    const error = await errorOf(() => check("f", "gate", wrong, ["soft", "hard"]));
+    assert.instance(error, Own);
+    assert.is(error.message, `f: gate must be one of soft, hard; got ${what(wrong)}.`);
+  }
 });

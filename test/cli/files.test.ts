@@ -44,7 +44,7 @@ test("a full disk leaves the old file, and no half", async () => {
   });
   assert.is(
     message,
-    `${path} needs 11 bytes; the disk is full. Nothing half-written is left; free space and run the command again.`,
+    `${path} must have room for 11 bytes; got a full disk. Nothing half-written is left; free space and run the command again.`,
   );
   assert.is(readFileSync(path, "utf8"), "old");
   assert.equal(readdirSync(folder), ["policy.json"]);
@@ -62,8 +62,11 @@ disks("the path is that of the error, or else the run's folder; other errors sta
   const full = (path?: string) => Object.assign(new Error("no space left on device"), { code: "ENOSPC", path });
   const hint = "Nothing half-written is left; free space, and run the same again to go on from the last checkpoint.";
   const messageOf = (error: unknown) => (withDisk(error, "runs/a") as Error).message;
-  assert.is(messageOf(full("/cache/x.part")), `train: the disk of /cache/x.part is full. ${hint}`);
-  assert.is(messageOf(full()), `train: the disk of runs/a is full. ${hint}`);
+  assert.is(
+    messageOf(full("/cache/x.part")),
+    `train: /cache/x.part must have room for the run; got a full disk. ${hint}`,
+  );
+  assert.is(messageOf(full()), `train: runs/a must have room for the run; got a full disk. ${hint}`);
   const other = new Error("other");
   assert.is(withDisk(other, "runs/a"), other);
 });

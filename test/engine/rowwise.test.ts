@@ -52,7 +52,7 @@ test("crossEntropy describes logits and target", () => {
   );
   says(
     () => s.crossEntropy(z, labels, { reduction: "avg" as s.Reduction }),
-    'ArgumentError: crossEntropy: reduction must be one of "none", "mean", "sum"; got "avg".',
+    'ArgumentError: crossEntropy: reduction must be one of none, mean, sum; got "avg".',
   );
 });
 
@@ -67,7 +67,7 @@ test("the other losses describe both operands", () => {
   );
   says(
     () => s.klDiv(s.zeros([3]), s.zeros([3]), { reduction: "batchmean" as "mean" }),
-    'ArgumentError: klDiv: reduction must be one of "none", "mean", "sum", "batchMean"; got "batchmean".',
+    'ArgumentError: klDiv: reduction must be one of none, mean, sum, batchMean; got "batchmean".',
   );
 });
 

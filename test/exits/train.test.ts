@@ -146,7 +146,7 @@ test("a full disk is named, and what a killed process left is removed", async ()
     await failsWith(
       () => train(net, barSplits(), { ...quiet, objective: joint, dir }),
       "TrainingError",
-      `train: the disk of ${dir} is full. Nothing half-written is left; free space. Run the same again to start over in ${dir}: there is no checkpoint yet.`,
+      `train: ${dir} must have room for the run; got a full disk. Nothing half-written is left; free space. Run the same again to start over in ${dir}: there is no checkpoint yet.`,
     );
   } finally {
     fs.appendFile = appendFile;
