@@ -27,6 +27,7 @@ export {
   type Option,
   type OptionSet,
   type OptionValues,
+  only,
   option,
   preset,
 } from "./option.ts";

@@ -43,7 +43,7 @@ const within = ({ min = -Infinity, max = Infinity, above = -Infinity, below = In
 
 function boundsText({ min, max, above, below }: Bounds, noun = "a number"): string {
   if (above !== undefined && below !== undefined) return `between ${above} and ${below}`;
-  if (above !== undefined) return `${noun} above ${above}`;
+  if (above !== undefined) return max === undefined ? `${noun} above ${above}` : `above ${above} and at most ${max}`;
   if (min === undefined) return noun;
   if (below !== undefined) return `at least ${min} and below ${below}`;
   return max === undefined ? `${noun} of at least ${min}` : `within ${min} and ${max}`;
@@ -123,6 +123,11 @@ export const option = { number, whole, list, words, choice, toggle, text } as co
 /** The same option with another default. */
 export const preset = <T, D extends T>(of: Option<T>, value: D, rest: Basis = {}): Option<Exclude<T, undefined>> =>
   ({ ...of, default: value, ...rest }) as Option<Exclude<T, undefined>>;
+
+/** Those of some options that a set describes. */
+export function only<S extends OptionSet>(set: S, given: Given<S>): Given<S> {
+  return Object.fromEntries(Object.entries(given).filter(([name]) => Object.hasOwn(set, name))) as Given<S>;
+}
 
 /** Checks what is given, and fills the gaps; the defaults of a set have its order. */
 export type Complete = <S extends OptionSet>(op: string, set: S, given: Given<S>) => OptionValues<S>;

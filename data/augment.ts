@@ -2,7 +2,7 @@
 // happens to a sample is drawn from (seed, epoch, id) alone, so it does not depend on the batch that the sample is in,
 // nor on a resumed run.
 
-import type { Kinds } from "../base/index.ts";
+import { type Kinds, option } from "../base/index.ts";
 import { RAND_AUGMENT, type RandAugmentOptions, randAugment } from "./augment-ops.ts";
 import type { ImageShape } from "./dataset.ts";
 import { ensure, ensureCount, ensureWithin, readOptions } from "./errors.ts";
@@ -35,11 +35,11 @@ export interface EraseOptions {
 
 const ERASE: Kinds<EraseOptions> = { probability: "number!", area: "any", aspect: "any" };
 const AUGMENT: Kinds<AugmentOptions> = {
-  crop: "number",
-  flip: "number",
+  crop: option.whole(undefined, "black pixels around the image, before its size is cut out", { min: 0 }),
+  flip: option.number(undefined, "probability of a mirrored image", { min: 0, max: 1 }),
   randAugment: "any",
   erase: "any",
-  mixup: "number",
+  mixup: option.number(undefined, "alpha of the share of another image", { above: 0, max: 1 }),
 };
 
 /** Writes the augmented image `source` to `target`, both [height, width, channels]; all chance comes from `stream`. */
@@ -72,14 +72,9 @@ export function createAugmenter(options: AugmentOptions, shape: ImageShape, mean
 }
 
 function checkOptions(options: AugmentOptions, shape: ImageShape): void {
-  const { crop, flip, randAugment: rand, erase, mixup } = readOptions("augment", options, AUGMENT);
+  const { randAugment: rand, erase } = readOptions("augment", options, AUGMENT);
   if (rand !== undefined) readOptions("augment: randAugment", rand, RAND_AUGMENT);
   if (erase !== undefined) readOptions("augment: erase", erase, ERASE);
-  if (crop !== undefined) ensureCount("augment", "crop", crop);
-  if (flip !== undefined) ensureWithin("augment", "flip", flip, 0, 1);
-  if (mixup !== undefined) {
-    ensure(mixup > 0 && mixup <= 1, () => `augment: mixup must be above 0 and at most 1; got ${mixup}.`);
-  }
   if (rand) {
     ensureCount("augment", "randAugment.count", rand.count);
     ensureWithin("augment", "randAugment.magnitude", rand.magnitude, 0, 30);

@@ -1,6 +1,6 @@
 // The error class of data sets and their files. One grammar for all messages: `op: what must hold; got what. Hint.`
 
-import { optionsReader, SortieError } from "../base/index.ts";
+import { completer, optionsReader, SortieError } from "../base/index.ts";
 
 /** What a `DataError` knows beside its message. */
 export interface DataErrorDetails {
@@ -23,6 +23,9 @@ export class DataError extends SortieError {
 /** Checks the options of a function. @throws DataError */
 export const readOptions = optionsReader(DataError);
 
+/** Checks options against their descriptors and fills the gaps. @throws DataError */
+export const complete = completer(readOptions);
+
 /** Checks that `holds`; the message is made only where it does not. @throws DataError */
 export function ensure(holds: boolean, message: () => string, details?: DataErrorDetails): asserts holds {
   if (!holds) throw new DataError(message(), details);
@@ -32,7 +35,7 @@ export function ensure(holds: boolean, message: () => string, details?: DataErro
 export function ensureCount(op: string, option: string, value: number, least = 0): void {
   ensure(
     Number.isSafeInteger(value) && value >= least,
-    () => `${op}: ${option} must be an integer of at least ${least}; got ${value}.`,
+    () => `${op}: ${option} must be a whole number of at least ${least}; got ${value}.`,
   );
 }
 

@@ -1,7 +1,7 @@
 // Files on disk: what is known of official ones, where they lie, whether they are intact. Node's modules are looked up
 // when called and never imported, so that `data` also loads in a browser.
 
-import { cacheFolder, type Kinds, readChunks, readWhole } from "../base/index.ts";
+import { cacheFolder, type Kinds, option, readChunks, readWhole } from "../base/index.ts";
 import { DataError, readOptions } from "./errors.ts";
 
 /** A file as its publisher gives it out. */
@@ -64,10 +64,15 @@ export interface FileOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Those of them that a command has too. */
+export const PLACE = {
+  dir: option.text(undefined, "folder of its files (default: the cache, see sortie data)"),
+  download: option.toggle(undefined, "fetch missing files"),
+} as const;
+
 export const FILES: Kinds<FileOptions> = {
-  dir: "string",
-  download: "boolean",
-  verify: "boolean",
+  ...PLACE,
+  verify: option.toggle(true, "check sizes and checksums"),
   onChecked: "function",
   onProgress: "function",
   signal: "any",
@@ -115,7 +120,7 @@ export interface Presence {
 
 /** Looks for a data set's files, and for what was unpacked from them. */
 export async function lookFor(source: SetSource, options: Pick<FileOptions, "dir"> = {}): Promise<Presence> {
-  readOptions("lookFor", options, { dir: "string" });
+  readOptions("lookFor", options, { dir: PLACE.dir });
   const { join } = node("node:path");
   const folder = folderOf(source, options);
   const namesIn = async (place: string, names: readonly string[]): Promise<readonly string[]> => {

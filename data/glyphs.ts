@@ -3,9 +3,9 @@
 // per sample, so that easy and hard are known and not guessed. Sample i depends on (seed, split, i) alone: asking for
 // more adds, and changes nothing.
 
-import type { Kinds } from "../base/index.ts";
+import { option, preset } from "../base/index.ts";
 import { createDataset, type Dataset } from "./dataset.ts";
-import { ensureCount, ensureWithin, readOptions } from "./errors.ts";
+import { complete, ensureWithin } from "./errors.ts";
 import { sinCos } from "./numeric.ts";
 import { Stream } from "./random.ts";
 import {
@@ -20,7 +20,7 @@ import {
   type Shape,
   union,
 } from "./raster.ts";
-import type { Splits } from "./splits.ts";
+import { SPLIT, type Splits } from "./splits.ts";
 
 /** Height and width of a glyph image in pixels. */
 export const GLYPH_SIZE = 28;
@@ -78,34 +78,35 @@ export interface GlyphOptions {
   readonly difficulty?: readonly [easiest: number, hardest: number];
 }
 
-const GLYPH_OPTIONS: Kinds<GlyphOptions> = {
-  train: "number",
-  validation: "number",
-  calibration: "number",
-  test: "number",
-  seed: "number",
-  difficulty: "any",
-};
+/** Those of them that a command has too. */
+export const GLYPH_PARTS = {
+  train: preset(SPLIT.train, 8000),
+  validation: preset(SPLIT.validation, 1000),
+  calibration: preset(SPLIT.calibration, 2000),
+  test: option.whole(2000, "test images", { min: 0 }),
+} as const;
+
+const GLYPH_OPTIONS = {
+  ...GLYPH_PARTS,
+  seed: SPLIT.seed,
+  difficulty: option.list([0, 1], "range of difficulties", {
+    must: "two numbers within 0 and 1",
+    min: 0,
+    max: 1,
+    length: 2,
+  }),
+} as const;
 
 /**
  * The embedded data set in four splits, balanced over the classes. Columns: see `GLYPH_FACTORS`.
  * @throws DataError for a count that is none, or a difficulty outside of 0 and 1.
  */
 export function glyphs(options: GlyphOptions = {}): Splits {
-  const {
-    train = 8000,
-    validation = 1000,
-    calibration = 2000,
-    test = 2000,
-    seed = 1,
-    difficulty = [0, 1],
-  } = readOptions("glyphs", options, GLYPH_OPTIONS);
-  const part = (split: keyof typeof SPLIT_IDS, count: number): Dataset => {
-    ensureCount("glyphs", split, count);
-    return drawSplit(split, count, seed, difficulty);
-  };
-  ensureWithin("glyphs", "the easiest difficulty", difficulty[0], 0, 1);
-  ensureWithin("glyphs", "the hardest difficulty", difficulty[1], difficulty[0], 1);
+  const { train, validation, calibration, test, seed, difficulty } = complete("glyphs", GLYPH_OPTIONS, options);
+  const [easiest = 0, hardest = 1] = difficulty;
+  ensureWithin("glyphs", "the hardest difficulty", hardest, easiest, 1);
+  const part = (split: keyof typeof SPLIT_IDS, count: number): Dataset =>
+    drawSplit(split, count, seed, [easiest, hardest]);
   return {
     train: part("train", train),
     validation: part("validation", validation),

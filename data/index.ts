@@ -72,6 +72,7 @@ export {
   type IndianPinesOptions,
   indianPines,
 } from "./sets/indian-pines.ts";
+export { DATA_SETS, type DataSet, type DataSetName, type DataSetOptions } from "./sets/known.ts";
 export { FASHION_MNIST_SOURCE, fashionMnist, MNIST_SOURCE, mnist } from "./sets/mnist.ts";
 export { type NpzOptions, npz } from "./sets/npz.ts";
 export type { DataOptions } from "./sets/options.ts";

@@ -3,11 +3,12 @@
 // here: training queues steps on the GPU and makes the next batch while they run, so neither waits for the other as
 // long as a batch takes less than a step.
 
-import { type Kinds, what } from "../base/index.ts";
+import { type Kinds, option, what } from "../base/index.ts";
 import { type AugmentOptions, augmentStream, createAugmenter, drawBeta } from "./augment.ts";
 import type { Dataset } from "./dataset.ts";
 import { ensure, ensureCount, readOptions } from "./errors.ts";
 import { Stream, shuffledOrder } from "./random.ts";
+import { SPLIT } from "./splits.ts";
 
 /** Where in training a batch stands; both count from 0. */
 export interface Position {
@@ -33,9 +34,9 @@ export interface LoaderOptions {
 
 const LOADER: Kinds<LoaderOptions> = {
   batch: "number!",
-  seed: "number",
-  shuffle: "boolean",
-  last: "string",
+  seed: SPLIT.seed,
+  shuffle: option.toggle(true, "a new order in each epoch"),
+  last: option.choice(["keep", "drop", "pad"], "what becomes of a last batch that is not full"),
   augment: "any",
 };
 
@@ -88,10 +89,6 @@ export function createLoader(data: Dataset, options: LoaderOptions): Loader {
     () => `createLoader: data must be a part of a data set, such as splits.train; got ${what(data)}.`,
   );
   ensureCount("createLoader", "batch", batchSize, 1);
-  ensure(
-    last === "keep" || last === "drop" || last === "pad",
-    () => `createLoader: last must be "keep", "drop" or "pad"; got "${last}".`,
-  );
   const batchesPerEpoch = last === "drop" ? Math.floor(data.size / batchSize) : Math.ceil(data.size / batchSize);
   ensure(
     batchesPerEpoch > 0,

@@ -33,7 +33,7 @@ export class Stream {
   constructor(seed: number, purpose: string, a = 0, b = 0) {
     ensure(
       Number.isSafeInteger(seed) && seed >= 0,
-      () => `Stream: seed must be an integer of at least 0; got ${seed}.`,
+      () => `Stream: seed must be a whole number of at least 0; got ${seed}.`,
     );
     this.#key0 = seed >>> 0;
     this.#key1 = Math.floor(seed / 2 ** 32);

@@ -1,8 +1,8 @@
 // Cuts a data set into train, validation, calibration and test parts that never share a sample.
 
-import type { Kinds } from "../base/index.ts";
+import { type Kinds, only, option } from "../base/index.ts";
 import { type Dataset, subset } from "./dataset.ts";
-import { DataError, ensure, ensureCount } from "./errors.ts";
+import { complete, DataError, ensure } from "./errors.ts";
 import { Stream, shuffledOrder } from "./random.ts";
 
 /** Four parts of one data set without a common sample. */
@@ -22,6 +22,15 @@ export interface Splits {
 /** `shuffled`: by the seed; `file`: consecutive, in the order of the file. */
 export type Order = "shuffled" | "file";
 
+/** How many samples each part gets, and how they are drawn. */
+export const SPLIT = {
+  train: option.whole(undefined, "training images (default: all that the others leave)", { min: 0 }),
+  validation: option.whole(5000, "images for choices", { min: 0 }),
+  calibration: option.whole(5000, "images for thresholds", { min: 0 }),
+  seed: option.whole(1, "seed of the split", { min: 0 }),
+  order: option.choice(["shuffled", "file"], "how the official training images are split"),
+} as const satisfies Kinds<SplitOptions>;
+
 /** How many samples each part gets. */
 export interface SplitOptions {
   /** Default: what the others leave. */
@@ -36,14 +45,6 @@ export interface SplitOptions {
   readonly order?: Order;
 }
 
-export const SPLIT: Kinds<SplitOptions> = {
-  train: "number",
-  validation: "number",
-  calibration: "number",
-  seed: "number",
-  order: "string",
-};
-
 /**
  * Cuts `n` samples into consecutive runs of an order: by seed, or as they lie.
  * @throws DataError if more samples are asked for than there are.
@@ -55,8 +56,6 @@ export function splitIndices<Part extends string>(
   { order, seed }: { readonly order: Order; readonly seed: number },
 ): Record<Part, Int32Array> {
   const given = Object.entries<number>(counts);
-  for (const [name, count] of given) ensureCount(op, name, count);
-  ensure(order === "file" || order === "shuffled", () => `${op}: order must be "file" or "shuffled"; got "${order}".`);
   const total = given.reduce((sum, [, count]) => sum + count, 0);
   ensure(total <= n, () => {
     const parts = given.map(([name, count]) => `${name} ${count}`);
@@ -74,8 +73,8 @@ export function splitIndices<Part extends string>(
 
 /** Cuts the official training set in three; the official test set stays whole. */
 export function splitOfficial(op: string, training: Dataset, test: Dataset, options: SplitOptions = {}): Splits {
-  const { validation = 5000, calibration = 5000, seed = 1, order = "shuffled" } = options;
-  const train = options.train ?? Math.max(0, training.size - validation - calibration);
+  const { train: given, validation, calibration, seed, order } = complete(op, SPLIT, only(SPLIT, options));
+  const train = given ?? Math.max(0, training.size - validation - calibration);
   const parts = splitIndices(op, training.size, { train, validation, calibration }, { order, seed });
   return checkSplits(op, {
     train: subset(training, parts.train, "train"),

@@ -6,6 +6,7 @@ import {
   cacheFolder,
   channelStatistics,
   countClasses,
+  type DataSet,
   type FileCheck,
   lookFor,
   type Splits,
@@ -13,7 +14,7 @@ import {
 import { dataFlags, dataFlagsHelp, dataSettings } from "../settings/config.ts";
 import type { Print } from "../settings/flags.ts";
 import { readFlags } from "../settings/flags.ts";
-import { defined, type KnownSet, knownSet, SET_NAMES } from "../settings/sets.ts";
+import { defined, knownSet, SET_NAMES } from "../settings/sets.ts";
 
 export const dataHelp = `sortie data list | verify NAME | download NAME [flags]
 
@@ -74,7 +75,7 @@ async function listLines(dir: string | undefined): Promise<readonly string[]> {
   return [...(await Promise.all(rows)), `files are looked for in ${dir ?? join(cacheFolder(), "NAME")}`];
 }
 
-async function stateOf({ source, options }: Pick<KnownSet, "source" | "options">, dir: string | undefined) {
+async function stateOf({ source, options }: Pick<DataSet, "source" | "options">, dir: string | undefined) {
   if (!source) return "file" in options ? "by --file" : "built in";
   const { files, unpacked } = await lookFor(source, defined({ dir }));
   return unpacked?.isWhole ? "unpacked" : `${files} of ${source.files.length} files`;
@@ -86,7 +87,7 @@ const CHECKED = {
   content: "could be read (nothing is known to check it by)",
 } as const;
 
-function summary(name: string, set: KnownSet, splits: Splits, checks: readonly FileCheck[]): readonly string[] {
+function summary(name: string, set: DataSet, splits: Splits, checks: readonly FileCheck[]): readonly string[] {
   const { train, validation, calibration, test, protocol } = splits;
   const { mean, std } = channelStatistics(train);
   const counts = countClasses(train);

@@ -1,9 +1,9 @@
 // CIFAR-10 and CIFAR-100, binary version (Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009):
 // 50,000 + 10,000 colour images of 32 x 32, read from the official archive or from its unpacked folder.
 
-import type { Kinds } from "../../base/index.ts";
+import { option } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
-import { DataError, ensure, readOptions } from "../errors.ts";
+import { DataError, readOptions } from "../errors.ts";
 import { folderOf, lookFor, node, type OfficialFile, placeOf, readBytes, type SetSource } from "../files.ts";
 import { CIFAR_SIZE, type CifarRecords, decodeCifar } from "../formats/cifar.ts";
 import { readTar } from "../formats/tar.ts";
@@ -109,15 +109,12 @@ export interface Cifar100Options extends DataOptions {
   readonly labels?: "fine" | "coarse";
 }
 
-const CIFAR100_OPTIONS: Kinds<Cifar100Options> = { ...DATA, labels: "string" };
+/** Which labels. */
+export const CIFAR100_LABELS = { labels: option.choice(["fine", "coarse"], "100 or 20 classes") } as const;
 
 /** CIFAR-100: as `cifar10`, with 100 or 20 classes, normalised by .5071 .4865 .4409 / .2673 .2564 .2762. */
 export async function cifar100(options: Cifar100Options = {}): Promise<Splits> {
-  const { labels = "fine" } = readOptions("cifar100", options, CIFAR100_OPTIONS);
-  ensure(
-    labels === "fine" || labels === "coarse",
-    () => `cifar100: labels must be "fine" or "coarse"; got "${labels}".`,
-  );
+  const { labels = "fine" } = readOptions<Cifar100Options>("cifar100", options, { ...DATA, ...CIFAR100_LABELS });
   const isFine = labels === "fine";
   return loadCifar(CIFAR100, isFine ? CIFAR100_FINE : CIFAR100_COARSE, isFine ? 1 : 0, options);
 }

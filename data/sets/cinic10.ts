@@ -2,7 +2,7 @@
 // CIFAR-10 and ImageNet, in the classes of CIFAR-10. The official validation set gives the validation and the
 // calibration part.
 
-import { diskFull, isDiskFull, type Kinds, leftovers, partOf, readChunks } from "../../base/index.ts";
+import { diskFull, isDiskFull, type Kinds, leftovers, option, partOf, readChunks } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
 import { DataError, ensure, readOptions } from "../errors.ts";
 import {
@@ -19,7 +19,7 @@ import { decodePng } from "../formats/png.ts";
 import { readTar } from "../formats/tar.ts";
 import { gunzipStream } from "../formats/unpack.ts";
 import { obtain } from "../obtain.ts";
-import { checkSplits, type Splits, splitIndices } from "../splits.ts";
+import { checkSplits, SPLIT, type Splits, splitIndices } from "../splits.ts";
 import { CIFAR10_CLASSES, type DataOptions } from "./options.ts";
 
 const SIZE = 32;
@@ -42,14 +42,15 @@ export interface Cinic10Options extends Omit<DataOptions, "order"> {
   readonly test?: number;
 }
 
-const CINIC10_OPTIONS: Kinds<Cinic10Options> = {
-  ...FILES,
-  train: "number",
-  validation: "number",
-  calibration: "number",
-  test: "number",
-  seed: "number",
-};
+/** How many images the parts get. */
+export const CINIC10_PARTS = {
+  train: SPLIT.train,
+  validation: SPLIT.validation,
+  calibration: SPLIT.calibration,
+  test: option.whole(undefined, "test images, where the set does not fix them", { min: 0 }),
+} as const;
+
+const CINIC10_OPTIONS: Kinds<Cinic10Options> = { ...FILES, ...CINIC10_PARTS, seed: SPLIT.seed };
 
 /**
  * CINIC-10: 32 x 32 x 3, ten classes, normalised by .4789 .4723 .4305 / .2421 .2383 .2587. `dir` holds the folders

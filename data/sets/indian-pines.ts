@@ -2,14 +2,14 @@
 // sample is the patch around a labelled pixel. Where parts are drawn at random, their patches overlap and the test part
 // is not unseen; `disjoint-block` cuts the scene into blocks, and no patch shows anything of another part's blocks.
 
-import type { Kinds } from "../../base/index.ts";
+import { type Kinds, only, option } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
-import { DataError, ensure, ensureCount, readOptions } from "../errors.ts";
+import { complete, DataError, ensure, readOptions } from "../errors.ts";
 import { FILES, type FileOptions, folderOf, type OfficialFile, type SetSource } from "../files.ts";
 import { toInt32 } from "../formats/bytes.ts";
 import { decodeMat5, type MatArray, matArray } from "../formats/mat5.ts";
 import { readOfficial } from "../obtain.ts";
-import { checkSplits, type Splits } from "../splits.ts";
+import { checkSplits, SPLIT, type Splits } from "../splits.ts";
 import { assignBlocks, assignRandom, PART_NAMES, type Shares } from "./scene-split.ts";
 
 const addresses = (path: string): readonly string[] =>
@@ -64,14 +64,14 @@ export interface IndianPinesOptions extends FileOptions {
   readonly seed?: number;
 }
 
-const INDIAN_PINES: Kinds<IndianPinesOptions> = {
-  ...FILES,
-  split: "string",
-  patch: "number",
-  block: "number",
-  shares: "any",
-  seed: "number",
-};
+/** Those of them that a command has too. */
+export const SCENE = {
+  split: option.choice(["disjoint-block", "random"], "how the scene is split"),
+  patch: option.whole(9, "side of a sample in pixels, odd", { min: 1 }),
+  block: option.whole(12, "side of a block in pixels", { min: 1 }),
+} as const;
+
+const INDIAN_PINES: Kinds<IndianPinesOptions> = { ...FILES, ...SCENE, shares: "any", seed: SPLIT.seed };
 
 const DEFAULT_SHARES: Shares = { train: 0.4, validation: 0.1, calibration: 0.2, test: 0.3 };
 
@@ -82,19 +82,9 @@ const DEFAULT_SHARES: Shares = { train: 0.4, validation: 0.1, calibration: 0.2, 
  * @throws DataError for a missing or damaged file, files that do not fit each other, or an option out of its range.
  */
 export async function indianPines(options: IndianPinesOptions = {}): Promise<Splits> {
-  const {
-    split = "disjoint-block",
-    patch = 9,
-    block = 12,
-    shares = DEFAULT_SHARES,
-    seed = 1,
-  } = readOptions("indianPines", options, INDIAN_PINES);
-  ensure(
-    split === "random" || split === "disjoint-block",
-    () => `indianPines: split must be "random" or "disjoint-block"; got "${split}".`,
-  );
-  ensure(patch % 2 === 1 && patch > 0, () => `indianPines: patch must be odd; got ${patch}.`);
-  ensureCount("indianPines", "block", block, 1);
+  const { shares = DEFAULT_SHARES, seed = 1 } = readOptions("indianPines", options, INDIAN_PINES);
+  const { split, patch, block } = complete("indianPines", SCENE, only(SCENE, options));
+  ensure(patch % 2 === 1, () => `indianPines: patch must be odd; got ${patch}.`);
   const total = PART_NAMES.reduce((sum, name) => sum + shares[name], 0);
   // Shares like .4 + .1 + .2 + .3 do not add up to 1 exactly.
   ensure(total <= 1 + 1e-9, () => `indianPines: the shares must add up to at most 1; got ${total}.`);

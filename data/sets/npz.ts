@@ -1,8 +1,8 @@
 // A data set of one's own: images and labels from an npz file, or from the npy files of a folder.
 
-import type { Kinds } from "../../base/index.ts";
+import { type Kinds, only, option } from "../../base/index.ts";
 import { channelStatistics, createDataset, type ImageShape } from "../dataset.ts";
-import { ensure, readOptions } from "../errors.ts";
+import { complete, ensure, readOptions } from "../errors.ts";
 import { node, readBytes } from "../files.ts";
 import { toInt32 } from "../formats/bytes.ts";
 import { decodeNpy, type NpyArray, openNpz } from "../formats/npy.ts";
@@ -31,14 +31,18 @@ export interface NpzOptions extends SplitOptions, UnpackOptions {
   readonly isChannelsLast?: boolean;
 }
 
+const ARRAYS = {
+  images: option.text("x_train", "array of the training images"),
+  labels: option.text("y_train", "array of their labels"),
+  testImages: option.text("x_test", "array of the test images"),
+  testLabels: option.text("y_test", "array of their labels"),
+} as const;
+
 const NPZ: Kinds<NpzOptions> = {
   ...SPLIT,
   ...UNPACK,
-  isChannelsLast: "boolean",
-  images: "string",
-  labels: "string",
-  testImages: "string",
-  testLabels: "string",
+  ...ARRAYS,
+  isChannelsLast: option.toggle(false, "images of few rows and many channels are meant"),
   classes: "any",
   mean: "any",
   std: "any",
@@ -55,12 +59,8 @@ const CHANNELS = [1, 3, 4];
  * @throws DataError naming the file and the array that is missing or does not fit.
  */
 export async function npz(path: string, options: NpzOptions = {}): Promise<Splits> {
-  const {
-    images = "x_train",
-    labels = "y_train",
-    testImages = "x_test",
-    testLabels = "y_test",
-  } = readOptions("npz", options, NPZ);
+  readOptions("npz", options, NPZ);
+  const { images, labels, testImages, testLabels } = complete("npz", ARRAYS, only(ARRAYS, options));
   const get = await openArrays(path, options);
   const labelsOf = async (name: string) =>
     checkLabels((await get(name)).data, `${path}/${name}`, path, options.classes);

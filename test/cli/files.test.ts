@@ -18,8 +18,8 @@ import { withDisk, writeWhole } from "../../cli/files/whole.ts";
 import { main } from "../../cli/main.ts";
 import { readConfig } from "../../cli/settings/config.ts";
 import { loadData } from "../../cli/settings/model.ts";
-import { type KnownSet, knownSet, SET_NAMES, SETS } from "../../cli/settings/sets.ts";
-import { encodeNpz } from "../../data/index.ts";
+import { knownSet, SET_NAMES, SETS } from "../../cli/settings/sets.ts";
+import { type DataSet, encodeNpz } from "../../data/index.ts";
 import { inTemporaryFolder, pattern, realFolder, skipWithout, writeScene } from "../data/official.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, errorOf, suite } from "../harness.ts";
@@ -169,7 +169,7 @@ sets(
 
 /** Calls `body` while a set takes files of any content. */
 async function unchecked(name: "indian-pines" | "cifar100", body: () => Promise<void>): Promise<void> {
-  const set: { load: KnownSet["load"] } = SETS[name];
+  const set: { load: DataSet["load"] } = SETS[name];
   const { load } = set;
   set.load = (options) => load({ ...options, verify: false });
   try {

@@ -91,11 +91,16 @@ test("counts and difficulties out of range are refused", async () => {
   await failsWith(
     () => glyphs({ train: 1.5 }),
     "DataError",
-    "glyphs: train must be an integer of at least 0; got 1.5.",
+    "glyphs: train must be a whole number of at least 0; got 1.5.",
   );
   await failsWith(
     () => glyphs({ difficulty: [0.5, 1.2] }),
     "DataError",
-    "glyphs: the hardest difficulty must be within 0.5 and 1; got 1.2.",
+    "glyphs: difficulty must be two numbers within 0 and 1; got [0.5,1.2].",
+  );
+  await failsWith(
+    () => glyphs({ difficulty: [0.5, 0.2] }),
+    "DataError",
+    "glyphs: the hardest difficulty must be within 0.5 and 1; got 0.2.",
   );
 });

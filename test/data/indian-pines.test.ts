@@ -80,7 +80,7 @@ test("indianPines: options and files that do not fit are refused", () =>
     const fails = (options: object, message: string) =>
       failsWith(() => indianPines({ dir, verify: false, ...options }), "DataError", `indianPines: ${message}`);
     await fails({ patch: 4 }, "patch must be odd; got 4.");
-    await fails({ split: "blocks" }, 'split must be "random" or "disjoint-block"; got "blocks".');
+    await fails({ split: "blocks" }, 'split must be one of disjoint-block, random; got "blocks".');
     await fails(
       { shares: { train: 0.9, validation: 0.1, calibration: 0.1, test: 0 } },
       "the shares must add up to at most 1; got 1.1.",

@@ -104,11 +104,11 @@ test("a last batch is kept short, dropped or padded", () => {
 test("options out of range are refused", async () => {
   const fails = (options: LoaderOptions, message: string) =>
     failsWith(() => createLoader(data, options), "DataError", message);
-  await fails({ batch: 0 }, "createLoader: batch must be an integer of at least 1; got 0.");
+  await fails({ batch: 0 }, "createLoader: batch must be a whole number of at least 1; got 0.");
   await fails({ batch: 64, last: "drop" }, "createLoader: toy/train must fill a batch of 64; got 50 samples.");
   await fails({ batch: 8, augment: { flip: 2 } }, "augment: flip must be within 0 and 1; got 2.");
   await fails({ batch: 8, augment: { mixup: 0 } }, "augment: mixup must be above 0 and at most 1; got 0.");
-  await fails({ batch: 8, augment: { crop: 1.5 } }, "augment: crop must be an integer of at least 0; got 1.5.");
+  await fails({ batch: 8, augment: { crop: 1.5 } }, "augment: crop must be a whole number of at least 0; got 1.5.");
   await failsWith(
     () => createLoader(data, { batch: 8 }).at({ epoch: 0, batch: 7 }),
     "DataError",

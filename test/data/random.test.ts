@@ -91,4 +91,4 @@ test("elementary functions agree with Math", () => {
 });
 
 test("a seed that is no whole number is refused", () =>
-  failsWith(() => new Stream(0.5, "x"), "DataError", "Stream: seed must be an integer of at least 0; got 0.5."));
+  failsWith(() => new Stream(0.5, "x"), "DataError", "Stream: seed must be a whole number of at least 0; got 0.5."));

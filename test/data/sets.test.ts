@@ -11,6 +11,7 @@ import {
   cifar100,
   cinic10,
   countClasses,
+  DATA_SETS,
   encodeNpy,
   encodeNpz,
   encodePng,
@@ -378,3 +379,21 @@ clothes("a file under another's name is noticed by its checksum", () =>
     );
   }),
 );
+
+test("what records of data sets preset is what their options allow, and load takes every option", async () => {
+  for (const [name, { options }] of Object.entries(DATA_SETS)) {
+    for (const [key, { default: value, fits }] of Object.entries(options))
+      assert.ok(value === undefined || fits(value), `${name}.${key}: ${String(value)}`);
+  }
+  const small = { train: 3, validation: 2, calibration: 1, test: 4, seed: 2 };
+  const splits = await DATA_SETS.glyphs.load(small);
+  assert.equal(
+    [splits.train, splits.validation, splits.calibration, splits.test].map(({ size }) => size),
+    [3, 2, 1, 4],
+  );
+  await failsWith(
+    async () => DATA_SETS.glyphs.load({ ...small, train: -1 }),
+    "DataError",
+    "glyphs: train must be a whole number of at least 0; got -1.",
+  );
+});

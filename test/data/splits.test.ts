@@ -116,12 +116,12 @@ test("asking for too much, or for what is no count, is refused", async () => {
   await failsWith(
     () => splitOfficial("toy", make(10), make(2, 10), { train: -1, validation: 1, calibration: 1 }),
     "DataError",
-    "toy: train must be an integer of at least 0; got -1.",
+    "toy: train must be a whole number of at least 0; got -1.",
   );
   await failsWith(
     () => splitOfficial("toy", make(10), make(2, 10), { validation: 1, calibration: 1, order: "random" as "file" }),
     "DataError",
-    'toy: order must be "file" or "shuffled"; got "random".',
+    'toy: order must be one of shuffled, file; got "random".',
   );
 });
 
