@@ -1,10 +1,13 @@
 // Public entry of exits: multi-exit networks, training objectives and other methods' losses, training.
 
 export { type Given, type Option, type OptionSet, type OptionValues, option } from "../base/index.ts";
-export { type Answers, Classifier, type ClassifyOptions, type DeployOptions, deploy } from "./deploy/deploy.ts";
+export { type Answers, Classifier, type ClassifyOptions } from "./deploy/classifier.ts";
+export { type DeployOptions, deploy } from "./deploy/deploy.ts";
 export type { Images, Normalisation, Picture } from "./deploy/given-images.ts";
+export type { Plan, TriedRoute } from "./deploy/plan.ts";
 export type { ExitPolicy } from "./deploy/policy.ts";
 export type { Precision } from "./deploy/prepared.ts";
+export type { Behind } from "./deploy/route.ts";
 export { CheckpointError, ModelError, TrainingError } from "./errors.ts";
 export { type LoadedClassifier, type LoadOptions, load } from "./file/load.ts";
 export { encodeModel, type ModelAbout, type ModelFile, type ModelRecord, saveModel } from "./file/model-file.ts";

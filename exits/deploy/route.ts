@@ -26,6 +26,8 @@ import type { Precision, PreparedNet } from "./prepared.ts";
  */
 export type Behind = "compact" | "keep" | "ask";
 
+export const BEHIND: readonly string[] = ["compact", "keep", "ask"] satisfies readonly Behind[];
+
 /** What all routes of a classifier share. */
 export interface Site {
   readonly net: PreparedNet;

@@ -2,7 +2,8 @@
 
 import type { Kinds } from "../../base/index.ts";
 import { createDevice, type Device, defaultDevice, readOptions } from "../../engine/functions.ts";
-import { type Classifier, DEPLOY, type DeployOptions, deploy } from "../deploy/deploy.ts";
+import type { Classifier } from "../deploy/classifier.ts";
+import { DEPLOY, type DeployOptions, deploy } from "../deploy/deploy.ts";
 import { CheckpointError, ModelError } from "../errors.ts";
 import { buildNetwork } from "../network/architecture.ts";
 import type { MultiExit } from "../network/multi-exit.ts";

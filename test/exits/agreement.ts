@@ -14,7 +14,7 @@ import {
   type Table,
 } from "../../calibration/index.ts";
 import { backward, crossEntropy, type Device, noGrad, scope, type Tensor, tensor } from "../../engine/functions.ts";
-import { type Answers, deploy } from "../../exits/deploy/deploy.ts";
+import { type Answers, deploy } from "../../exits/index.ts";
 import { type MultiExit, multiExit } from "../../exits/network/multi-exit.ts";
 import { convnext, EVAL, efficientnet, imageNetResnet, mobilenetV3, resnet, SGD, TRAIN, vit } from "../../nn/index.ts";
 import { poisoned } from "../engine/live.ts";
@@ -28,6 +28,14 @@ type PolicyKind = (typeof POLICIES)[number];
 /** Images that run together: one, an odd number, several batches of which the last is not full, more than there are. */
 const BATCHES = [7, 1, 16, 64] as const;
 const FORMS = ["numbers", "bytes", "tensor"] as const;
+/** What happens behind the early exits. */
+const ROUTES = [
+  ["compact", "compact"],
+  ["keep", "keep"],
+  ["ask", "keep"],
+  ["keep", "compact"],
+  ["compact", "ask"],
+] as const;
 const SAMPLES = 45;
 const CLASSES = 5;
 const SPREAD = 2;
@@ -256,7 +264,7 @@ function compare(
 }
 
 /**
- * Deploys a subject once for each score, with policies, scaling, batches and forms of images taking turns, and compares every
+ * Deploys a subject once for each score, with policies, scaling, batches, routes and forms of images taking turns, and compares every
  * answer; each classifier answers twice, the second time with the images in another order. The exits that were taken.
  */
 export async function agree(name: string, wanted?: readonly PlainScore[], given?: Device): Promise<Set<number>> {
@@ -277,11 +285,12 @@ export async function agree(name: string, wanted?: readonly PlainScore[], given?
       const k = SCORES.indexOf(score);
       const [kind, batch] = [POLICIES[(k + turn) % POLICIES.length]!, BATCHES[(k + 2 * turn) % BATCHES.length]!];
       const [form, isScaled] = [FORMS[(k + turn) % FORMS.length]!, (k + turn + (k >> 1)) % 2 === 1];
-      const about = `${name}: ${score}, ${kind}, batches of ${batch}, ${form}${isScaled ? ", scaled" : ""}`;
+      const route = ROUTES[(k + turn) % ROUTES.length]!;
+      const about = `${name}: ${score}, ${kind}, batches of ${batch}, ${route}, ${form}${isScaled ? ", scaled" : ""}`;
       const all = cascade(isScaled ? scaleLogits(plain, scaling) : plain, score);
       const thresholds = thresholdsOf(kind, all);
       await poisoned(device, async () => {
-        const options = { batch, normalise: { mean: MEAN, std: STD }, ...(isScaled && { scaling }) };
+        const options = { batch, route, normalise: { mean: MEAN, std: STD }, ...(isScaled && { scaling }) };
         using classifier = await deploy(net, { thresholds, score }, options);
         for (const shift of [0, 17]) {
           const order = Array.from({ length: SAMPLES }, (_, i) => (i + shift) % SAMPLES);

@@ -101,6 +101,8 @@ test("memory is flat over many batches; several classifiers share a device; call
   using first = await deploy(net, { thresholds: [0.3] }, options);
   using second = await deploy(net, { thresholds: [0.27, 0.3] }, { ...options, batch: 16 });
   const [a, b] = [await first.classify(set.images), await second.classify(set.images)];
+  for (const classifier of [first, second])
+    while (!classifier.plan.every(({ isSettled }) => isSettled)) await classifier.classify(set.images);
   const { bytes, buffers } = device().memory();
   const rounds = 20;
   for (let i = 0; i < rounds; i++) {

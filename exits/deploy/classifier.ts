@@ -1,0 +1,307 @@
+// The classifier that apps run: images in, answers out, one batch after the other on the route that was found best. Calls take turns, but
+// for the time that answers are waited for: then the next one's batches are under way already.
+
+import type { Kinds } from "../../base/index.ts";
+import {
+  ArgumentError,
+  arange,
+  type Device,
+  DisposedError,
+  keep,
+  readOptions,
+  scope,
+  type Tensor,
+  tensor,
+  zeros,
+} from "../../engine/functions.ts";
+import type { MultiExit } from "../network/multi-exit.ts";
+import { deviceOf } from "../training/step.ts";
+import { type GivenImages, type Images, type Normalisation, takeImages } from "./given-images.ts";
+import { candidateRoutes, type Plan, Planner, type TriedRoute } from "./plan.ts";
+import type { Decisions } from "./policy.ts";
+import { type Precision, PreparedNet } from "./prepared.ts";
+import { type Behind, Route, type Site } from "./route.ts";
+import { isClosed } from "./thresholds.ts";
+
+/** Options of `classify`. */
+export interface ClassifyOptions {
+  /**
+   * What becomes of images with a NaN or infinite pixel. error (default): an ArgumentError names the first. mark: class and exit are -1,
+   * the score is NaN, and the other images are answered.
+   */
+  readonly notFinite?: "error" | "mark";
+}
+
+/** Answers for some images, [N] each. */
+export interface Answers {
+  readonly classes: Int32Array;
+  /** The exit that each image left at, from 0. */
+  readonly exits: Int32Array;
+  readonly scores: Float32Array;
+  /** Multiply-accumulates that each image cost, heads passed included. */
+  readonly macs: Float64Array;
+}
+
+const CLASSIFY: Kinds<ClassifyOptions> = { notFinite: "string" };
+
+/** What is decided before anything is recorded. */
+interface Settled extends Decisions {
+  readonly batch: number;
+  readonly precision: Precision;
+  readonly normalise: Normalisation | undefined;
+  readonly route: "measured" | readonly (Behind | "closed")[];
+}
+
+interface Parts {
+  readonly site: Site;
+  readonly input: readonly number[];
+  readonly normalise: Normalisation | undefined;
+  readonly planner: Planner;
+  readonly owned: { dispose(): void }[];
+}
+
+/** Batches that may be under way at once: one runs while the host packs the next. */
+const UNDER_WAY = 2;
+/** Calls that a stream keeps ahead of the answers it gives. */
+const AHEAD = 2;
+
+/** A network with a policy, ready to run; make it by `deploy`. */
+export class Classifier {
+  /**
+   * Whether the policy names the weights that it was calibrated on, and they are this network's. false: thresholds set by hand, a policy
+   * made of logits that did not say of which weights they are, or one taken with `anyOrigin`; nothing was compared then, and whether its
+   * promise holds here is for the caller to know.
+   */
+  readonly isOriginChecked: boolean;
+  readonly #parts: Parts;
+  readonly #macs: readonly number[];
+  /** Ends when all batches of the calls before have been submitted: all share one set of buffers, and one queue. */
+  #turn: Promise<unknown> = Promise.resolve();
+  /** Batches that were submitted, oldest first. */
+  readonly #underWay: Promise<void>[] = [];
+  /** Whether the last of them must end before another begins. */
+  #isAlone = false;
+
+  private constructor(parts: Parts, macs: readonly number[], isOriginChecked: boolean) {
+    this.isOriginChecked = isOriginChecked;
+    this.#parts = parts;
+    this.#macs = macs;
+  }
+
+  /** Records all stages without running them; use `deploy`. @internal */
+  static async record(net: MultiExit, settled: Settled): Promise<Classifier> {
+    const owned: { dispose(): void }[] = [];
+    try {
+      const site = await makeSite(net, settled, owned);
+      const planner = planFor(site, net.exits - 1, settled.route);
+      owned.push(planner);
+      await planner.next(site.batch);
+      const parts = { site, input: net.input, normalise: settled.normalise, planner, owned };
+      return new Classifier(parts, net.macs(), settled.isOriginChecked);
+    } catch (error) {
+      for (const made of owned.reverse()) made.dispose();
+      throw error;
+    }
+  }
+
+  /**
+   * How batches are run, and why: for each size that was met, the largest first, the route that is taken and what others took. Routes are
+   * tried on the first batches of a size. To have the same another time, give `plan[0].route` to `deploy`.
+   */
+  get plan(): readonly Plan[] {
+    return this.#parts.planner.plans;
+  }
+
+  /**
+   * Answers for any number of images, which are copied at once: the caller's own may change. Calls wait for each other.
+   * @throws ArgumentError for what are no images of this network, DisposedError after `dispose()` of the classifier or the network.
+   */
+  async classify(images: Images, options: ClassifyOptions = {}): Promise<Answers> {
+    const { notFinite = "error" } = readOptions("classify", options, CLASSIFY);
+    if (notFinite !== "error" && notFinite !== "mark")
+      throw new ArgumentError(`classify: notFinite must be error or mark; got ${notFinite as string}.`);
+    this.#checkAlive();
+    const { site, input, normalise } = this.#parts;
+    const given = takeImages(images, { device: site.device, batch: site.batch, input, normalise });
+    try {
+      if (notFinite === "error") refuseStrange(given.strange);
+      const call = new Call(given, notFinite);
+      const turn = this.#turn.then(() => this.#submit(call));
+      this.#turn = turn.catch(() => {});
+      await turn;
+      return await call.answers(this.#macs);
+    } finally {
+      given.dispose();
+    }
+  }
+
+  /**
+   * Answers for one lot of images after the other, in their order. The next lots are under way while answers are waited for, so that
+   * the GPU is kept busy: `for await (const answers of classifier.stream(lots)) ...`. Throws as `classify` does, at the lot in question.
+   */
+  async *stream(
+    source: Iterable<Images> | AsyncIterable<Images>,
+    options: ClassifyOptions = {},
+  ): AsyncGenerator<Answers, void, undefined> {
+    const waiting: Promise<Answers>[] = [];
+    try {
+      for await (const images of source) {
+        const call = this.classify(images, options);
+        call.catch(() => {});
+        waiting.push(call);
+        if (waiting.length > AHEAD) yield await (waiting.shift() as Promise<Answers>);
+      }
+      for (const call of waiting) yield await call;
+    } finally {
+      await Promise.allSettled(waiting);
+    }
+  }
+
+  dispose(): void {
+    for (const made of this.#parts.owned.splice(0).reverse()) made.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** Submits all batches of a call. */
+  async #submit(call: Call): Promise<void> {
+    const { site, planner } = this.#parts;
+    const { results, images, batch } = site;
+    for (let first = 0; first < call.size; first += batch) {
+      this.#checkAlive();
+      const count = Math.min(batch, call.size - first);
+      // What was tried must have ended before the planner says what is next.
+      await this.#room(this.#isAlone ? 1 : UNDER_WAY);
+      const { route, note } = await planner.next(count);
+      const isAlone = note !== undefined || route.asks;
+      if (isAlone) await this.#room(1);
+      this.#checkAlive();
+      this.#isAlone = isAlone;
+      scope(() => call.given.fill(images, first, count));
+      const start = performance.now();
+      const wanted = [results.answers, results.exits, results.scores, ...call.lookedAt(first)];
+      const done = route.run(count, wanted).then((found) => {
+        note?.(performance.now() - start);
+        call.take(found, first, count);
+      });
+      call.batches.push(done);
+      this.#underWay.push(done);
+      done.catch(() => {});
+    }
+  }
+
+  /** Waits until fewer than `most` batches are under way. What they throw is their call's. */
+  async #room(most: number): Promise<void> {
+    while (this.#underWay.length >= most) await this.#underWay.shift()?.catch(() => {});
+  }
+
+  #checkAlive(): void {
+    if (this.#parts.owned.length > 0) return;
+    throw new DisposedError("classify: the classifier must be alive; it was disposed.");
+  }
+}
+
+/** A call of `classify`, and the answers that have come. */
+class Call {
+  readonly given: GivenImages;
+  readonly size: number;
+  readonly batches: Promise<void>[] = [];
+  readonly #isRefusing: boolean;
+  readonly #classes: Int32Array;
+  readonly #exits: Int32Array;
+  readonly #scores: Float32Array;
+  #strange: readonly number[];
+
+  constructor(given: GivenImages, notFinite: "error" | "mark") {
+    this.given = given;
+    this.size = given.size;
+    this.#isRefusing = notFinite === "error";
+    this.#classes = new Int32Array(given.size);
+    this.#exits = new Int32Array(given.size);
+    this.#scores = new Float32Array(given.size);
+    this.#strange = given.strange;
+  }
+
+  /** What to read behind the batch that begins at `first`, besides its results. */
+  lookedAt(first: number): readonly Tensor[] {
+    return first === 0 && this.given.isStrange ? [this.given.isStrange] : [];
+  }
+
+  /** The results of a batch. Throws ArgumentError if pixels of the call are no numbers, and that is an error. */
+  take([answers, exits, scores, flags]: readonly ArrayLike<number>[], first: number, count: number): void {
+    if (flags) this.#strange = Array.from({ length: this.size }, (_, i) => i).filter((i) => flags[i]! > 0);
+    if (this.#isRefusing) refuseStrange(this.#strange);
+    this.#classes.set((answers as Int32Array).subarray(0, count), first);
+    this.#exits.set((exits as Int32Array).subarray(0, count), first);
+    this.#scores.set((scores as Float32Array).subarray(0, count), first);
+  }
+
+  /** All answers, once they have come; `macs` of each exit. */
+  async answers(macs: readonly number[]): Promise<Answers> {
+    await Promise.all(this.batches);
+    const [classes, exits, scores] = [this.#classes, this.#exits, this.#scores];
+    const cost = Float64Array.from(exits, (exit) => macs[exit]!);
+    for (const i of this.#strange) {
+      classes[i] = exits[i] = -1;
+      scores[i] = Number.NaN;
+    }
+    return { classes, exits, scores, macs: cost };
+  }
+}
+
+/** All that routes share; what is made for it is added to `owned`. */
+async function makeSite(net: MultiExit, settled: Settled, owned: { dispose(): void }[]): Promise<Site> {
+  const { batch, precision, score, temperatures, levels } = settled;
+  const device: Device = deviceOf(net);
+  const own = <T extends { dispose(): void }>(made: T): T => {
+    owned.push(made);
+    return made;
+  };
+  const held = (made: Tensor): Tensor => own(keep(made));
+  const results = {
+    answers: held(zeros([batch], { dtype: "i32", device })),
+    exits: held(zeros([batch], { dtype: "i32", device })),
+    scores: held(zeros([batch], { device })),
+  };
+  const images = held(zeros([batch, ...net.input], { device }));
+  const all = held(arange(0, batch, 1, { device }));
+  const count = held(tensor(Uint32Array.of(0), { device }));
+  const thresholds = [...levels, [0]].map((values) => held(tensor(Float32Array.from(values), { device })));
+  const open = Array.from({ length: net.exits }, (_, j) => j).filter((j) => !levels[j]?.every(isClosed));
+  const ready = own(await PreparedNet.make(net, device, precision));
+  const common = { device, batch, precision, score, thresholds, temperatures };
+  return { net: ready, ...common, open, results, images, all, count };
+}
+
+/** The routes of a site, of `early` early exits: the one that was given, or those that are tried. */
+function planFor(site: Site, early: number, route: Settled["route"]): Planner {
+  const open = site.open.slice(0, -1);
+  const names = (behind: readonly Behind[]): TriedRoute["route"] => {
+    const at = new Map(open.map((exit, i) => [exit, behind[i]!]));
+    return Array.from({ length: early }, (_, j) => at.get(j) ?? "closed");
+  };
+  const { batch, device } = site;
+  const candidates =
+    route === "measured"
+      ? candidateRoutes(open.length, { asksFirst: batch === 1 && device.info.isSoftware })
+      : [open.map((exit) => openStep(route[exit]!, exit))];
+  return new Planner(batch, candidates, { record: (behind) => Route.record(site, behind), names });
+}
+
+function openStep(step: Behind | "closed", exit: number): Behind {
+  if (step !== "closed") return step;
+  throw new ArgumentError(
+    `deploy: route must say what happens behind exit ${exit + 1}, where images can leave; got closed.`,
+  );
+}
+
+function refuseStrange(strange: readonly number[]): void {
+  if (strange.length === 0) return;
+  const others = strange.length > 1 ? ` and ${strange.length - 1} more` : "";
+  throw new ArgumentError(
+    `classify: pixels must be finite; got NaN or infinity in image ${strange[0]} (counted from 0)${others}. ` +
+      'Pass { notFinite: "mark" } to have such images answered by -1.',
+  );
+}

@@ -1,0 +1,195 @@
+// How a classifier is run: the same answers on every route, a choice by what batches took, and streams.
+
+import { candidateRoutes, Planner } from "../../exits/deploy/plan.ts";
+import type { Behind, Route } from "../../exits/deploy/route.ts";
+import { deploy, type MultiExit } from "../../exits/index.ts";
+import { poisoned } from "../engine/live.ts";
+import { device, gpuSuite } from "../gpu.ts";
+import { assert, failsWith, suite } from "../harness.ts";
+import { bars, smallNet } from "./small.ts";
+
+const choice = suite("exits: plans");
+const test = gpuSuite("exits: routes and streams", { timeout: 120_000 });
+const set = bars(75, "test", 500);
+const pixels = 64;
+
+/** A network whose exits all let some images leave, and the policy for it. */
+async function network(): Promise<{ readonly net: MultiExit; readonly policy: { readonly thresholds: number[] } }> {
+  const net = smallNet(3);
+  for (const [name, weight] of net.namedParameters())
+    if (/linear\.weight$/.test(name)) weight.write((await weight.read()).map((x) => 6 * x) as Float32Array);
+  return { net, policy: { thresholds: [0.395, 0.32] } };
+}
+
+/** Routes that are none, and how often each was recorded and let go. */
+function fakes() {
+  const made: string[] = [];
+  const gone: string[] = [];
+  const record = async (behind: readonly Behind[]): Promise<Route> => {
+    const name = behind.join();
+    made.push(name);
+    return { behind, asks: false, dispose: () => gone.push(name) } as unknown as Route;
+  };
+  return { made, gone, record };
+}
+
+/** Runs batches of n images until the plan for them is settled; what each route takes is given in milliseconds. */
+async function settle(planner: Planner, n: number, ms: Readonly<Record<string, number>>): Promise<string[]> {
+  const taken: string[] = [];
+  for (let i = 0; i < 50; i++) {
+    const { route, note } = await planner.next(n);
+    if (!note) return taken;
+    taken.push(route.behind.join());
+    // The first of each is slow: it compiles.
+    const isFirst = taken.filter((name) => name === taken.at(-1)).length === 1;
+    note(isFirst ? 1000 : ms[route.behind.join()]!);
+  }
+  throw new Error("never settled");
+}
+
+const names = (behind: readonly Behind[]) => ["closed" as const, ...behind];
+
+choice("the fastest route is taken, for each size of batches; hopeless ones are given up", async () => {
+  const { made, gone, record } = fakes();
+  const planner = new Planner(64, candidateRoutes(2, { asksFirst: false }), { record, names });
+  assert.equal(
+    planner.plans.map(({ reason }) => reason),
+    ["batches of up to 64: not settled yet"],
+  );
+  const ms = { "compact,compact": 10, "ask,ask": 40, "keep,keep": 30, "compact,keep": 8, "keep,compact": 12 };
+  const taken = await settle(planner, 64, ms);
+  assert.is(taken.filter((name) => name === "ask,ask").length, 2, "given up after one that was timed");
+  assert.is(taken.filter((name) => name === "compact,keep").length, 4);
+  const [plan] = planner.plans;
+  assert.equal(plan!.route, ["closed", "compact", "keep"]);
+  assert.is(
+    plan!.reason,
+    "batches of up to 64: closed, compact, keep, the fastest of closed, compact, compact 10.00 ms · closed, ask, ask 40.00 ms · " +
+      "closed, keep, keep 30.00 ms · closed, compact, keep 8.00 ms · closed, keep, compact 12.00 ms",
+  );
+  assert.equal([made.length, gone.length], [5, 4]);
+  // Another size: recorded again where it was let go, and chosen apart.
+  await settle(planner, 3, { ...ms, "keep,keep": 1 });
+  assert.equal(
+    planner.plans.map(({ upTo, route }) => [upTo, route[1], route[2]]),
+    [
+      [64, "compact", "keep"],
+      [4, "keep", "keep"],
+    ],
+  );
+  assert.is((await planner.next(64)).route.behind.join(), "compact,keep");
+  assert.is((await planner.next(4)).route.behind.join(), "keep,keep");
+});
+
+choice("noise changes nothing: the first route stands unless another is clearly faster", async () => {
+  const { record } = fakes();
+  const planner = new Planner(8, candidateRoutes(1, { asksFirst: true }), { record, names });
+  await settle(planner, 8, { ask: 10, compact: 9.9, keep: 12 });
+  assert.equal(planner.plans[0]!.route, ["closed", "ask"]);
+});
+
+choice("where nobody can leave early there is nothing to choose", async () => {
+  const { record } = fakes();
+  const planner = new Planner(8, candidateRoutes(0, { asksFirst: true }), { record, names });
+  const { note } = await planner.next(8);
+  assert.is(note, undefined);
+  assert.equal([planner.plans[0]!.isSettled, planner.plans[0]!.reason], [true, "batches of up to 8: closed"]);
+});
+
+test("every route gives the same answers, alone and in batches that are not full, in poisoned memory", async () => {
+  const { net, policy } = await network();
+  const steps = ["compact", "keep", "ask"] as const;
+  let wanted: unknown;
+  for (const batch of [1, 7, 80]) {
+    for (const first of steps) {
+      for (const second of steps) {
+        const route = [first, second];
+        await poisoned(device(), async () => {
+          using classifier = await deploy(net, policy, { batch, route, normalise: set.meta });
+          for (let i = 0; i < 2; i++) {
+            const answers = await classifier.classify(set.images);
+            wanted ??= answers;
+            assert.equal(answers, wanted, `${route} in batches of ${batch}`);
+          }
+          assert.equal(
+            classifier.plan.map((plan) => [plan.route, plan.isSettled]),
+            classifier.plan.map(() => [route, true]),
+          );
+        });
+      }
+    }
+  }
+  assert.equal(new Set((wanted as { exits: Int32Array }).exits).size, 3, "all exits are taken");
+  net.dispose();
+});
+
+test("a plan is measured on what is classified, and its route can be given the next time", async () => {
+  const { net, policy } = await network();
+  using classifier = await deploy(net, policy, { batch: 16, normalise: set.meta });
+  const want = await classifier.classify(set.images);
+  for (let i = 0; i < 30 && !classifier.plan.every(({ isSettled }) => isSettled); i++)
+    assert.equal(await classifier.classify(set.images), want, `round ${i}`);
+  const [full, rest] = classifier.plan;
+  // Four batches of 16 and one of 11, which are of one size.
+  assert.equal([full!.upTo, rest], [16, undefined]);
+  assert.ok(full!.isSettled && full!.tried.length === 5 && full!.tried.every(({ ms }) => ms > 0), full!.reason);
+  using again = await deploy(net, policy, { batch: 16, normalise: set.meta, route: full!.route });
+  assert.equal(await again.classify(set.images), want);
+  assert.equal(again.plan[0]!.route, full!.route);
+  net.dispose();
+});
+
+test("a stream answers lot by lot in order, whatever the lots; an error is that of its lot", async () => {
+  const { net, policy } = await network();
+  using classifier = await deploy(net, policy, { batch: 8, normalise: set.meta });
+  const want = await classifier.classify(set.images);
+  const sizes = [3, 8, 20, 0, 1, 43];
+  async function* lots() {
+    let at = 0;
+    for (const size of sizes) {
+      yield set.images.slice(at * pixels, (at + size) * pixels);
+      at += size;
+    }
+  }
+  const got: number[][] = [[], []];
+  const seen: number[] = [];
+  for await (const { classes, exits } of classifier.stream(lots())) {
+    seen.push(classes.length);
+    got[0]!.push(...classes);
+    got[1]!.push(...exits);
+  }
+  assert.equal(seen, sizes);
+  assert.equal(got, [[...want.classes], [...want.exits]]);
+  let answered = 0;
+  await failsWith(
+    async () => {
+      for await (const _ of classifier.stream([set.images, set.images, new Float32Array(3), set.images])) answered++;
+    },
+    "ArgumentError",
+    "classify: images must be [N, 8, 8, 1]; got 3 values, no multiple of 64.",
+  );
+  assert.is(answered, 2);
+  // Whoever stops early leaves nothing behind.
+  for await (const _ of classifier.stream([set.images, set.images, set.images])) break;
+  assert.equal(await classifier.classify(set.images), want);
+  net.dispose();
+});
+
+test("a route that is none is refused", async () => {
+  const { net, policy } = await network();
+  const says = "deploy: route must be measured, or say compact, keep, ask for each of 2 early exits; got";
+  for (const [route, got] of [
+    [["compact"], "an array of 1"],
+    [["compact", "drop"], "an array of 2"],
+    ["fast", '"fast"'],
+  ] as const) {
+    const error = await deploy(net, policy, { route: route as never }).catch(String);
+    assert.match(String(error), new RegExp(`^ArgumentError: ${says}`), got);
+  }
+  await failsWith(
+    () => deploy(net, policy, { route: ["closed", "keep"] }),
+    "ArgumentError",
+    "deploy: route must say what happens behind exit 1, where images can leave; got closed.",
+  );
+  net.dispose();
+});
