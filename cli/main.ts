@@ -1,16 +1,17 @@
 // `sortie COMMAND ...`: finds the command, runs it, turns what it throws into one line and exit code 1.
 
 import { nearest, printable } from "../base/index.ts";
-import { calibrateHelp, runCalibrate } from "./commands/calibrate.ts";
+import { calibrateSpec, runCalibrate } from "./commands/calibrate.ts";
 import { dataHelp, runData } from "./commands/data.ts";
-import { doctorHelp, runDoctor } from "./commands/doctor.ts";
-import { evaluateHelp, runEvaluate } from "./commands/evaluate.ts";
+import { doctor, runDoctor } from "./commands/doctor.ts";
+import { evaluateSpec, runEvaluate } from "./commands/evaluate.ts";
 import { exportHelp, runExport } from "./commands/export.ts";
-import { methodsHelp, runMethods } from "./commands/methods.ts";
-import { reportHelp, runReport } from "./commands/report.ts";
+import { methods, runMethods } from "./commands/methods.ts";
+import { report, runReport } from "./commands/report.ts";
 import { runAll, runHelp } from "./commands/run.ts";
 import { runTrain, trainHelp } from "./commands/train.ts";
 import { version } from "./files/versions.ts";
+import { helpOf } from "./settings/command.ts";
 import type { Print } from "./settings/flags.ts";
 
 /** One command. */
@@ -24,17 +25,19 @@ interface Command {
 const commands: Readonly<Record<string, Command>> = {
   run: { help: runHelp, run: runAll },
   train: { help: trainHelp, run: runTrain },
-  calibrate: { help: calibrateHelp, run: runCalibrate },
-  evaluate: { help: evaluateHelp, run: runEvaluate },
-  report: { help: reportHelp, run: runReport },
+  calibrate: { help: helpOf(calibrateSpec), run: runCalibrate },
+  evaluate: { help: helpOf(evaluateSpec), run: runEvaluate },
+  report: { help: helpOf(report), run: runReport },
   export: { help: exportHelp, run: runExport },
-  methods: { help: methodsHelp, run: runMethods },
+  methods: { help: helpOf(methods), run: runMethods },
   data: { help: dataHelp, run: runData },
-  doctor: { help: doctorHelp, run: runDoctor },
+  doctor: { help: helpOf(doctor), run: runDoctor },
 };
 
-/** Runs `args` (without node and script); the exit code. Faults go to `complain`, by default where everything goes; of
- * both, nothing that a terminal would obey comes through, whatever file it was read from. */
+/**
+ * Runs `args` (without node and script); the exit code. Faults go to `complain`, by default where everything goes; of
+ * both, nothing that a terminal would obey comes through, whatever file it was read from.
+ */
 export async function main(
   args: readonly string[],
   print: Print = console.log,

@@ -3,7 +3,7 @@
 // The error rate among early leavers alone is another question: see learn-then-test.ts.
 
 import type { Kinds } from "../../base/index.ts";
-import { check, checkLevel, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
+import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
 import { column, indices, sum } from "../numeric/arrays.ts";
 import { betweenValues, quantileOfSorted } from "../numeric/ranks.ts";
 import { fewestSamples, seenOf, smallestAlpha, type Trial } from "../numeric/sample-size.ts";
@@ -11,6 +11,7 @@ import { policyOrigin } from "../table/origin.ts";
 import { type Cascade, cascade, type Source } from "../table/scores.ts";
 import { conformalRiskControl, meanPValue, testOf, type UpperBound, ucbThreshold } from "./conformal-risk-control.ts";
 import { type ExitLoss, exitLosses, isBinaryLoss } from "./losses.ts";
+import { RULE_OPTIONS } from "./options.ts";
 import { achieved, decide, earlyShare } from "./policies.ts";
 import { outlook, type RefusedSets } from "./refusal.ts";
 import { type Calibration, highProbability, onAverage, type Refused, type RiskLevels } from "./result.ts";
@@ -29,14 +30,12 @@ export interface ControlRiskOptions extends LayoutOptions {
   readonly steps?: number;
 }
 
+const PRESET = RULE_OPTIONS.controlRisk;
 const CONTROL_RISK: Kinds<ControlRiskOptions> = {
   ...LAYOUT,
-  loss: "string",
+  ...PRESET,
   alpha: "number!",
   delta: "number",
-  method: "string",
-  bound: "string",
-  steps: "number",
 };
 
 /**
@@ -45,15 +44,13 @@ const CONTROL_RISK: Kinds<ControlRiskOptions> = {
  */
 export function controlRisk(source: Source, options: ControlRiskOptions): Calibration {
   const {
-    loss = "acceptedAndWrong",
+    loss = PRESET.loss.default,
     alpha,
     delta,
-    method = "crc",
-    steps = 50,
+    method = PRESET.method.default,
+    steps = PRESET.steps.default,
   } = readOptions("controlRisk", options, CONTROL_RISK);
   const { bound = isBinaryLoss(loss) ? "clopperPearson" : "wsr" } = options;
-  checkOneOf("controlRisk", "method", method, ["crc", "ucb", "ltt"]);
-  checkOneOf("controlRisk", "bound", bound, ["wsr", "hoeffdingBentkus", "clopperPearson"]);
   checkLevel("controlRisk", "alpha", alpha);
   if (method !== "crc") checkLevel("controlRisk", "delta", delta ?? Number.NaN);
   const all = cascade(source, options.score);

@@ -2,7 +2,7 @@
 // Learn then Test (Angelopoulos et al. 2021) on cascade survivors.
 
 import type { Kinds } from "../../base/index.ts";
-import { check, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
+import { check, checkNotEmpty, readOptions } from "../errors.ts";
 import { binomialPValue, hoeffdingBentkusPValue, wsrPValue } from "../numeric/bounds.ts";
 import { createRandom } from "../numeric/random.ts";
 import type { RiskTest } from "../numeric/sample-size.ts";
@@ -10,6 +10,7 @@ import { policyOrigin } from "../table/origin.ts";
 import { betweenScores, type Cascade, cascade, checkKnown, type Source } from "../table/scores.ts";
 import { chainLevel, chainShare, runChain } from "./chains.ts";
 import { type Correction, firstLevel, rejectHypotheses } from "./multiple-testing.ts";
+import { RULE_OPTIONS } from "./options.ts";
 import { countGroups, designPath, groupCount, type PathControl, savedCost } from "./path.ts";
 import { achieved, decide, earlyShare } from "./policies.ts";
 import { type Control, promisedGroups } from "./promised-groups.ts";
@@ -42,14 +43,11 @@ export interface LearnThenTestOptions extends RiskLevels, LayoutOptions {
   readonly steps?: number;
 }
 
+const PRESET = RULE_OPTIONS.learnThenTest;
 const LEARN_THEN_TEST: Kinds<LearnThenTestOptions> = {
   ...LEVELS,
   ...LAYOUT,
-  control: "string",
-  procedure: "string",
-  test: "string",
-  correction: "string",
-  steps: "number",
+  ...PRESET,
 };
 
 /**
@@ -61,9 +59,9 @@ export function learnThenTest(source: Source, options: LearnThenTestOptions): Ca
   const {
     alpha,
     delta,
-    control = "exit",
-    test = "binomial",
-    steps = 41,
+    control = PRESET.control.default,
+    test = PRESET.test.default,
+    steps = PRESET.steps.default,
     seed = 0,
   } = readOptions("learnThenTest", options, LEARN_THEN_TEST);
   const { procedure = control === "predictedClass" ? "split" : "path" } = options;
@@ -164,9 +162,6 @@ function testRow(
 
 function checkCombination(control: Control, procedure: Procedure, test: RiskTest): void {
   const op = "learnThenTest";
-  checkOneOf(op, "control", control, ["exit", "early", "label", "predictedClass"]);
-  checkOneOf(op, "procedure", procedure, ["path", "sequential", "split", "union", "allSamples"]);
-  checkOneOf(op, "test", test, ["binomial", "hoeffdingBentkus", "wsr"]);
   if (procedure === "path") {
     check(control !== "predictedClass", op, "predictedClass needs procedure split or sequential", procedure);
     return;

@@ -1,7 +1,7 @@
 // Results as JSON, so that a policy calibrated in one place runs in another. Infinite numbers, which JSON has not, are
 // written as strings; a refused result is written too, and stays refused.
 
-import { json, type Kinds, SortieError } from "../../base/index.ts";
+import { json, type Kinds, type Option, SortieError, what } from "../../base/index.ts";
 import { CalibrationError, check, fail, readOptions } from "../errors.ts";
 import type { Scaling } from "../scalers/fit.ts";
 import type { PolicyOrigin } from "../table/origin.ts";
@@ -9,6 +9,7 @@ import type { PlainScore, RunningScore } from "../table/scores.ts";
 import type { BudgetChoice } from "./budgets.ts";
 import type { ControlRiskOptions } from "./control-risk.ts";
 import type { LearnThenTestOptions } from "./learn-then-test.ts";
+import { RULE_OPTIONS, SCALING_METHOD, SCORE } from "./options.ts";
 import type { Calibration } from "./result.ts";
 
 /** What was asked for besides the levels, so that the same can be asked again for another target. */
@@ -82,11 +83,16 @@ function readFile(file: json.Json): PolicyFile {
   return { result, ...(scaling && { scaling }), ...(request && { request }) };
 }
 
-const SCORES = ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"] as const;
-const RUNNING = ["patience", "productOfExperts", "geometricEnsemble", "arithmeticEnsemble"] as const;
+/** What an option describes. */
+const described =
+  <T>(option: Option<T>): json.Reader<T> =>
+  (value, place) => {
+    if (value !== undefined && option.fits(value)) return value as T;
+    throw new SortieError(`${place} must be ${option.must}; got ${value === undefined ? "nothing" : what(value)}.`);
+  };
 
 const readScore: json.Reader<unknown> = (value, place) => {
-  if (typeof value === "string") return json.oneOf([...SCORES, ...RUNNING, "given"])(value, place);
+  if (typeof value === "string") return value === "given" ? value : described(SCORE)(value, place);
   return json.parts(value, place, {
     kind: json.oneOf(["gate"]),
     weights: json.floats(json.finite),
@@ -179,10 +185,7 @@ function checkThresholdCount(
 
 const readScaler: json.Reader<unknown> = (value, place) => {
   const plain = json.object(value, place);
-  const method = json.oneOf(["temperature", "vector", "matrix", "dirichlet", "histogram", "isotonic", "beta"])(
-    plain["method"],
-    `${place}.method`,
-  );
+  const method = described(SCALING_METHOD)(plain["method"], `${place}.method`);
   if (method === "histogram" || method === "isotonic" || method === "beta") {
     const values = json.floats(method === "beta" ? json.finite : json.share);
     return json.parts(plain, place, {
@@ -234,23 +237,7 @@ function checkScalers({ scalers }: Scaling, origin: PolicyOrigin | undefined): v
 function readRequest(value: unknown, place: string): PolicyRequest {
   const plain = json.object(value, place);
   const rule = json.oneOf(["learnThenTest", "controlRisk"])(plain["rule"], `${place}.rule`);
-  const own =
-    rule === "learnThenTest"
-      ? {
-          control: json.oneOf(["exit", "early", "label", "predictedClass"]),
-          procedure: json.oneOf(["path", "sequential", "split", "union", "allSamples"]),
-          test: json.oneOf(["binomial", "hoeffdingBentkus", "wsr"]),
-          correction: json.oneOf(["fixedSequence", "holm", "bonferroni"]),
-        }
-      : {
-          method: json.oneOf(["crc", "ucb", "ltt"]),
-          loss: json.oneOf(["acceptedAndWrong", "disagreement", "gap", "brierGap", "brierDisagreement", "hellinger"]),
-          bound: json.oneOf(["clopperPearson", "wsr", "hoeffdingBentkus"]),
-        };
-  const shared = { score: json.oneOf([...SCORES, ...RUNNING]), steps: json.count, seed: json.count };
-  const readers = Object.entries({ ...shared, ...own }).map(([name, reader]) => [
-    name,
-    json.optional<string | number>(reader),
-  ]);
+  const options = { ...RULE_OPTIONS[rule], score: SCORE, seed: RULE_OPTIONS.levels.seed };
+  const readers = Object.entries<Option>(options).map(([name, of]) => [name, json.optional(described(of))] as const);
   return json.parts(plain, place, Object.fromEntries(readers)) as unknown as PolicyRequest;
 }

@@ -1,8 +1,9 @@
 // The first of the three steps: fit scalers on validation samples, exit by exit, and apply them to other tables.
 
-import type { Kinds } from "../../base/index.ts";
-import { check, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
+import { type Kinds, misfit } from "../../base/index.ts";
+import { CalibrationError, check, checkNotEmpty, readOptions } from "../errors.ts";
 import { column, indices, rowsBelow } from "../numeric/arrays.ts";
+import { SCALING_METHOD } from "../rules/options.ts";
 import { scaledOrigin } from "../table/origin.ts";
 import { correctness, type Outcomes, outcomes } from "../table/outcomes.ts";
 import { mapLogits, type Table } from "../table/table.ts";
@@ -54,8 +55,7 @@ const LARGEST_GROUP = 1 << 28;
  */
 export function fit(table: Table, options: ScalingOptions): Scaling {
   const { method, survivorsOf, ...fitting } = readOptions("fit", options, SCALING);
-  const known = ["temperature", "vector", "matrix", "dirichlet", "histogram", "isotonic", "beta"];
-  checkOneOf("fit", "method", method, known);
+  if (!SCALING_METHOD.fits(method)) throw new CalibrationError(`fit: ${misfit("method", SCALING_METHOD, method)}`);
   const isToLogits = isLogitMethod(method);
   const all = survivorsOf || !isToLogits ? outcomes(table) : undefined;
   const alive = all && survivorsOf ? survivors(all, survivorsOf) : undefined;

@@ -1,7 +1,7 @@
 // `sortie calibrate`: thresholds with a guarantee from cached logits, written as a policy file.
 
 import { realpathSync } from "node:fs";
-import { SortieError } from "../../base/index.ts";
+import { type Option, type OptionValues, option, SortieError } from "../../base/index.ts";
 import {
   applyScaling,
   type BudgetGoal,
@@ -12,6 +12,9 @@ import {
   type PolicyFile,
   type PolicyRequest,
   type PromisedGroup,
+  RULE_OPTIONS,
+  SCALING_METHOD,
+  SCORE,
   type Scaling,
   type ScalingOptions,
   type Source,
@@ -20,192 +23,137 @@ import {
   type Table,
 } from "../../calibration/index.ts";
 import { exitNames } from "../exit-names.ts";
-import { readLogits } from "../files/logits-file.ts";
+import { LOGITS_FLAGS, logitsOptions, readLogits } from "../files/logits-file.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { reading, writeWhole } from "../files/whole.ts";
 import { percent, threshold } from "../format.ts";
 import { calibrateBy } from "../report/targets.ts";
-import {
-  checkChoice,
-  levelFlag,
-  numberFlag,
-  onePath,
-  type Print,
-  readFlags,
-  unpackFlag,
-  wholeFlag,
-} from "../settings/flags.ts";
+import { type CommandSpec, path, readCommand } from "../settings/command.ts";
+import { onePath, type Print } from "../settings/flags.ts";
 
-export const calibrateHelp = `sortie calibrate LOGITS | RUN [flags]
+const { learnThenTest: LTT, controlRisk: RISK, levels: LEVELS } = RULE_OPTIONS;
 
-Finds thresholds under which leaving early keeps its promise, from calibration logits (safetensors or npz with arrays
-logits [samples, exits, classes], labels, and optionally macs and ids), and writes them as a policy file. For the folder of a
-run, its logits and the settings in its config.json take the place of the defaults.
+/** An option of one method, which help names first. Its default is the rule's own: none is passed on. */
+function of<T>(method: string, { about, default: value, ...rest }: Option<T>) {
+  const preset = value === undefined ? "" : ` (default ${String(value)})`;
+  const option = { ...rest, about: `${method}: ${about}${preset}`, default: undefined };
+  return option as Option<Exclude<T, undefined> | undefined>;
+}
 
-  --alpha A            target risk, between 0 and 1 (default 0.05)
-  --delta D            failure probability, between 0 and 1 (default 0.1)
-  --validation FILE    labelled logits on which thresholds to try are laid out (default: a third of LOGITS)
-  --method M           ltt: error rate of early leavers, with probability 1 - delta (default)
-                       crc: mean loss over all samples, on average; ucb: the same with probability 1 - delta
-                       budget: no guarantee; the best thresholds on LOGITS for one of
-                         --accuracy A   the least cost at this accuracy
-                         --cost C       the best accuracy at this share of the full network's cost
-                         --milliseconds T1,T2,... --budget T   measured time up to each exit, and the mean time allowed
-  --control C          ltt: exit (default), early, label or predictedClass
-  --procedure P        ltt: path (default), union, split or sequential
-  --test T             ltt: binomial (default), hoeffdingBentkus or wsr; --correction: fixedSequence (default), holm, bonferroni
-  --loss L             crc, ucb: acceptedAndWrong (default), disagreement, gap, brierGap, brierDisagreement, hellinger
-  --bound B            ucb: clopperPearson (default for losses of 0 or 1), wsr or hoeffdingBentkus
-  --score S            maxProb (default), margin, entropy, normalisedEntropy, energy, maxLogit, patience,
-                       productOfExperts, geometricEnsemble or arithmeticEnsemble
-  --scale S            fit temperature, vector, matrix, dirichlet, histogram, isotonic or beta scaling on the validation
-                       logits first; the last three change the score maxProb only
-  --probabilities      the arrays hold probabilities; --any-values: logits, even where they look like probabilities
-  --max-unpacked B     bytes that a compressed array may unpack to (default: 1,000 times the file, from 64 MiB to 4 GiB)
-  --same-samples       use validation samples even where they are calibration samples; then no guarantee holds
-  --seed N             of the split, where there is one (default 0)
-  --out FILE           the policy file (default policy.json)
+const LTT_FLAGS = {
+  control: of("ltt", LTT.control),
+  procedure: of(
+    "ltt",
+    option.choice(["path", "union", "split", "sequential"], LTT.procedure.about, { default: undefined }),
+  ),
+  test: of("ltt", LTT.test),
+  correction: of("ltt", LTT.correction),
+} as const;
+const RISK_FLAGS = { loss: of("crc, ucb", RISK.loss), bound: of("ucb", RISK.bound) } as const;
+const GOAL_FLAGS = {
+  accuracy: option.number(undefined, "budget: the least cost at this accuracy"),
+  cost: option.number(undefined, "budget: the best accuracy at this share of the full network's cost"),
+  milliseconds: option.list(undefined, "budget: measured time up to each exit, with --budget"),
+  budget: option.number(undefined, "budget: the mean time allowed, in milliseconds"),
+} as const;
 
-Exit code 0: certified. 2: nothing could be certified (the file says so too). 1: bad input.
+const METHOD = option.choice(["ltt", "crc", "ucb", "budget"], "what is promised");
+
+export const calibrateSpec = {
+  name: "calibrate",
+  usage: "LOGITS | RUN [flags]",
+  about: `Finds thresholds under which leaving early keeps its promise, from calibration logits (safetensors or npz with arrays
+logits [samples, exits, classes], labels, and optionally macs and ids), and writes them as a policy file. For the folder
+of a run, its logits and the settings in its config.json take the place of the defaults.
+
+Methods:
+  ltt     error rate of early leavers, with probability 1 - delta
+  crc     mean loss over all samples, on average; ucb: the same with probability 1 - delta
+  budget  no guarantee; the best thresholds on LOGITS for one of --accuracy, --cost, or --milliseconds with --budget`,
+  flags: {
+    alpha: LEVELS.alpha,
+    delta: LEVELS.delta,
+    validation: path("labelled logits on which thresholds to try are laid out (default: a third of LOGITS)"),
+    method: METHOD,
+    ...LTT_FLAGS,
+    ...RISK_FLAGS,
+    ...GOAL_FLAGS,
+    score: SCORE,
+    scale: SCALING_METHOD,
+    ...LOGITS_FLAGS,
+    sameSamples: option.toggle(
+      false,
+      "use validation samples even where they are calibration samples; then no guarantee holds",
+    ),
+    seed: LEVELS.seed,
+    out: { ...path("the policy file (for a run: in its folder)"), default: "policy.json" },
+  },
+  more: `Exit code 0: certified. 2: nothing could be certified (the file says so too). 1: bad input.
 
   sortie calibrate calibration.safetensors --alpha 0.05 --delta 0.1
   sortie calibrate calibration.npz --validation validation.npz --method crc --loss disagreement --alpha 0.02
   sortie calibrate validation.npz --method budget --milliseconds 2.1,4.0,7.5 --budget 4
-`;
+`,
+} satisfies CommandSpec;
 
-const choices = {
-  method: ["ltt", "crc", "ucb", "budget"],
-  control: ["exit", "early", "label", "predictedClass"],
-  procedure: ["path", "union", "split", "sequential"],
-  test: ["binomial", "hoeffdingBentkus", "wsr"],
-  correction: ["fixedSequence", "holm", "bonferroni"],
-  bound: ["clopperPearson", "wsr", "hoeffdingBentkus"],
-  loss: ["acceptedAndWrong", "disagreement", "gap", "brierGap", "brierDisagreement", "hellinger"],
-  score: [
-    "maxProb",
-    "margin",
-    "entropy",
-    "normalisedEntropy",
-    "energy",
-    "maxLogit",
-    "patience",
-    "productOfExperts",
-    "geometricEnsemble",
-    "arithmeticEnsemble",
-  ],
-  scale: ["temperature", "vector", "matrix", "dirichlet", "histogram", "isotonic", "beta"],
-} as const;
-
-/** Checked values of the flags in `choices`. */
-type Choices = { readonly [Flag in keyof typeof choices]?: (typeof choices)[Flag][number] };
-
-/** Flags as text, as far as they have one. */
-type Flags = Partial<Record<"validation" | "scale" | "control" | "out", string>>;
-
-const DEFAULTS: Flags & Record<"alpha" | "delta" | "out", string> = { alpha: "0.05", delta: "0.1", out: "policy.json" };
+type Flags = OptionValues<typeof calibrateSpec.flags>;
 
 /** What the flags are for the folder of a run, unless given. */
-function runDefaults(folder: RunFolder): Flags {
+function runDefaults(folder: RunFolder): Partial<Flags> {
   const { alpha, delta, control, scale } = folder.config().calibration;
   return {
-    ...{ alpha: String(alpha), delta: String(delta), control },
+    ...{ alpha, delta, control },
     ...(scale !== "none" && { scale }),
     validation: folder.logits("validation"),
     out: folder.path("policy"),
   };
 }
 
-const lttFlags = ["control", "procedure", "test", "correction"] as const;
-const meanFlags = ["loss", "bound"] as const;
-const goalFlags = ["accuracy", "cost", "milliseconds", "budget"] as const;
+const keysOf = <S extends object>(set: S) => Object.keys(set) as unknown as readonly Extract<keyof S, keyof Flags>[];
 
 /** Flags that mean something to one method only. */
-const methodFlags: Readonly<Record<(typeof choices.method)[number], readonly string[]>> = {
-  ltt: lttFlags,
+const METHOD_FLAGS: Readonly<Record<Flags["method"], readonly (keyof Flags)[]>> = {
+  ltt: keysOf(LTT_FLAGS),
   crc: ["loss"],
-  ucb: meanFlags,
-  budget: goalFlags,
+  ucb: keysOf(RISK_FLAGS),
+  budget: keysOf(GOAL_FLAGS),
 };
 
 /** A flag of another method would be passed over in silence: refuse it. */
-function checkMethodFlags(given: Readonly<Record<string, unknown>>, method: keyof typeof methodFlags): void {
-  for (const flag of Object.values(methodFlags).flat()) {
-    if (given[flag] === undefined || methodFlags[method].includes(flag)) continue;
-    const own = Object.entries(methodFlags).filter(([, flags]) => flags.includes(flag));
+function checkMethodFlags(given: Partial<Flags>, method: Flags["method"]): void {
+  for (const flag of Object.values(METHOD_FLAGS).flat()) {
+    if (given[flag] === undefined || METHOD_FLAGS[method].includes(flag)) continue;
+    const own = Object.entries(METHOD_FLAGS).filter(([, flags]) => flags.includes(flag));
     const names = own.map(([name]) => name).join(" or ");
     throw new SortieError(`calibrate: --${flag} goes with --method ${names}; got --method ${method}.`);
   }
 }
 
-const flagOptions = {
-  alpha: { type: "string" },
-  delta: { type: "string" },
-  validation: { type: "string" },
-  method: { type: "string", default: "ltt" },
-  control: { type: "string" },
-  procedure: { type: "string" },
-  test: { type: "string" },
-  correction: { type: "string" },
-  bound: { type: "string" },
-  accuracy: { type: "string" },
-  cost: { type: "string" },
-  milliseconds: { type: "string" },
-  budget: { type: "string" },
-  loss: { type: "string" },
-  score: { type: "string" },
-  scale: { type: "string" },
-  probabilities: { type: "boolean", default: false },
-  "any-values": { type: "boolean", default: false },
-  "max-unpacked": { type: "string" },
-  "same-samples": { type: "boolean", default: false },
-  seed: { type: "string", default: "0" },
-  out: { type: "string" },
-  help: { type: "boolean", default: false },
-} as const;
-
 /** Runs the command; returns the exit code. @throws SortieError for bad input. */
 export function runCalibrate(args: readonly string[], print: Print = console.log): number {
-  const { values: given, positionals } = readFlags("calibrate", {
-    args: [...args],
-    allowPositionals: true,
-    options: flagOptions,
-  });
-  if (given.help) {
-    print(calibrateHelp);
-    return 0;
-  }
-  const path = onePath("calibrate", positionals);
-  const folder = RunFolder.at(path);
-  const values = { ...DEFAULTS, ...(folder && runDefaults(folder)), ...given };
-  for (const [flag, allowed] of Object.entries(choices)) {
-    checkChoice("calibrate", flag, values[flag as keyof typeof choices], allowed);
-  }
-  const chosen = values as Choices;
-  const { method = "ltt", score } = chosen;
+  const asked = readCommand(calibrateSpec, args, print);
+  if (!asked) return 0;
+  const { given, positionals } = asked;
+  const source = onePath("calibrate", positionals);
+  const folder = RunFolder.at(source);
+  const chosen = { ...(folder && runDefaults(folder)), ...given };
+  const values: Flags = { ...asked.values, ...chosen };
+  const { method, alpha, delta, sameSamples } = values;
   checkMethodFlags(given, method);
-  const sameSamples = values["same-samples"];
-  const paths = { calibration: folder?.logits("calibration") ?? path, validation: values.validation };
+  const paths = { calibration: folder?.logits("calibration") ?? source, validation: values.validation };
   if (!sameSamples) checkOtherFile(paths);
-  const options = {
-    isProbabilities: values.probabilities,
-    anyValues: values["any-values"],
-    ...unpackFlag("calibrate", values),
-  };
+  const options = logitsOptions(values);
   const tables = {
     calibration: readLogits(paths.calibration, options),
     validation: paths.validation === undefined ? undefined : readLogits(paths.validation, options),
   };
-  const { scaling, calibration, validation } = scaled(tables, chosen.scale);
+  const { scaling, calibration, validation } = scaled(tables, values.scale);
   const names = exitNames(calibration.exits, folder);
   if (scaling) for (const note of scalingNotes(scaling, names)) print(`warning: ${note}`);
-  const request = requestOf(chosen, wholeFlag("calibrate", "seed", values.seed));
-  const levels = {
-    alpha: levelFlag("calibrate", "alpha", values.alpha),
-    delta: levelFlag("calibrate", "delta", values.delta),
-  };
+  const request = requestOf(method, chosen, values.seed);
   const result = request
-    ? calibrateBy(request, levels, { calibration, validation }, sameSamples)
-    : meetBudget(calibration, budgetGoal(values), score ? { score } : {});
+    ? calibrateBy(request, { alpha, delta }, { calibration, validation }, sameSamples)
+    : meetBudget(calibration, budgetGoal(values), chosen.score ? { score: chosen.score } : {});
   writeWhole(values.out, encodePolicy({ result, ...(scaling && { scaling }), ...(request && { request }) }));
   for (const line of summary(result, names)) print(line);
   const note = originNote(calibration, paths.calibration);
@@ -238,34 +186,32 @@ function checkOtherFile({
 }
 
 /** What is asked for besides the levels; undefined for a budget, which promises nothing. */
-function requestOf(chosen: Choices, seed: number): PolicyRequest | undefined {
-  const { method = "ltt", score } = chosen;
+function requestOf(method: Flags["method"], chosen: Partial<Flags>, seed: number): PolicyRequest | undefined {
   if (method === "budget") return undefined;
-  const shared = { seed, ...(score && { score }) };
+  const shared = { seed, ...pickChosen(chosen, ["score"]) };
   return method === "ltt"
-    ? { rule: "learnThenTest", ...shared, ...pickChosen(chosen, lttFlags) }
-    : { rule: "controlRisk", method, ...shared, ...pickChosen(chosen, meanFlags) };
+    ? { rule: "learnThenTest", ...shared, ...pickChosen(chosen, keysOf(LTT_FLAGS)) }
+    : { rule: "controlRisk", method, ...shared, ...pickChosen(chosen, keysOf(RISK_FLAGS)) };
 }
 
+type Chosen<Flag extends keyof Flags> = { readonly [F in Flag]?: Exclude<Flags[F], undefined> };
+
 /** The given ones among some flags. */
-function pickChosen<Flag extends keyof Choices>(chosen: Choices, flags: readonly Flag[]): Pick<Choices, Flag> {
+function pickChosen<Flag extends keyof Flags>(chosen: Partial<Flags>, flags: readonly Flag[]): Chosen<Flag> {
   const given = flags.filter((flag) => chosen[flag] !== undefined).map((flag) => [flag, chosen[flag]]);
-  return Object.fromEntries(given) as Pick<Choices, Flag>;
+  return Object.fromEntries(given) as Chosen<Flag>;
 }
 
 /** What `--method budget` is to reach, from exactly one of its goals. */
-function budgetGoal(values: Partial<Record<(typeof goalFlags)[number], string>>): BudgetGoal {
-  const { accuracy, cost, milliseconds, budget } = values;
-  const given = goalFlags.filter((flag) => values[flag] !== undefined).join(", ");
-  if (accuracy !== undefined && given === "accuracy")
-    return { accuracy: numberFlag("calibrate", "accuracy", accuracy) };
-  if (cost !== undefined && given === "cost") return { cost: numberFlag("calibrate", "cost", cost) };
-  if (milliseconds !== undefined && budget !== undefined && given === "milliseconds, budget") {
-    return {
-      milliseconds: milliseconds.split(",").map((text) => numberFlag("calibrate", "milliseconds", text)),
-      budget: numberFlag("calibrate", "budget", budget),
-    };
-  }
+function budgetGoal({ accuracy, cost, milliseconds, budget }: Flags): BudgetGoal {
+  const goals = { accuracy, cost, milliseconds, budget };
+  const given = keysOf(GOAL_FLAGS)
+    .filter((flag) => goals[flag] !== undefined)
+    .join(", ");
+  if (accuracy !== undefined && given === "accuracy") return { accuracy };
+  if (cost !== undefined && given === "cost") return { cost };
+  if (milliseconds !== undefined && budget !== undefined && given === "milliseconds, budget")
+    return { milliseconds, budget };
   throw new SortieError(
     `calibrate: --method budget needs one goal: --accuracy, --cost, or --milliseconds with --budget; got ${given || "none"}.`,
   );

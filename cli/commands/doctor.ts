@@ -1,35 +1,31 @@
 // `sortie doctor`: whether this machine can run it, and how fast: versions, adapter, features, limits, self-check,
 // speed.
 
+import { option } from "../../base/index.ts";
 import { createDevice, type Device, type DeviceInfo } from "../../engine/index.ts";
 import { adapterName, versions } from "../files/versions.ts";
+import { type CommandSpec, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
-import { readFlags } from "../settings/flags.ts";
 import { measureSpeed, selfCheck } from "./self-check.ts";
 
-export const doctorHelp = `sortie doctor [flags]
-
-Says what this machine has: versions, the WebGPU adapter with its features and limits; then checks the kernels that
+export const doctor = {
+  name: "doctor",
+  usage: "[flags]",
+  about: `Says what this machine has: versions, the WebGPU adapter with its features and limits; then checks the kernels that
 training lives on against the CPU, and a deployed network against the same network run whole, and measures their speed.
-About five seconds.
-
-  --json               print it as one JSON object
-
-Exit code 0: fit. 1: no adapter, or a check failed.
+About five seconds.`,
+  flags: { json: option.toggle(false, "print it as one JSON object") },
+  more: `Exit code 0: fit. 1: no adapter, or a check failed.
 
   sortie doctor
-`;
+`,
+} satisfies CommandSpec;
 
 /** Runs the command; returns the exit code. @throws SortieError where there is no adapter, with what to install. */
 export async function runDoctor(args: readonly string[], print: Print = console.log): Promise<number> {
-  const { values } = readFlags("doctor", {
-    args: [...args],
-    options: { json: { type: "boolean", default: false }, help: { type: "boolean", default: false } },
-  });
-  if (values.help) {
-    print(doctorHelp);
-    return 0;
-  }
+  const asked = readCommand(doctor, args, print);
+  if (!asked) return 0;
+  const { values } = asked;
   const machine = versions();
   if (!values.json) for (const line of rows(machine)) print(line);
   const device = await createDevice();

@@ -1,7 +1,7 @@
 // `sortie evaluate`: all metrics of a test table, and what a policy does on it, as a table and as JSON.
 
 import { existsSync } from "node:fs";
-import { SortieError } from "../../base/index.ts";
+import { option, SortieError } from "../../base/index.ts";
 import {
   applyScaling,
   type Cascade,
@@ -20,32 +20,45 @@ import {
   type Table,
 } from "../../calibration/index.ts";
 import { exitNames } from "../exit-names.ts";
-import { type LogitsOptions, readLogits } from "../files/logits-file.ts";
+import { LOGITS_FLAGS, type LogitsOptions, logitsOptions, readLogits } from "../files/logits-file.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { readText, writeWhole } from "../files/whole.ts";
 import { level, number, percent } from "../format.ts";
 import { promisedRisk } from "../report/targets.ts";
-import { onePath, type Print, readFlags, unpackFlag, wholeFlag } from "../settings/flags.ts";
+import { type CommandSpec, path, readCommand } from "../settings/command.ts";
+import { onePath, type Print } from "../settings/flags.ts";
 import { type Agreement, agreementLine, deployedAgreement } from "./agreement.ts";
 
-export const evaluateHelp = `sortie evaluate LOGITS | RUN [flags]
+/** Flags of commands that show a policy. */
+export const POLICY_FLAGS = {
+  policy: path("a policy of sortie calibrate, whose scaling is applied first (for a run: its own)"),
+  anyOrigin: option.toggle(
+    false,
+    "take a policy of other weights, or of another scaling; its promise does not hold then",
+  ),
+} as const;
 
-Metrics of every exit on test logits (safetensors or npz), and what a policy achieves on them. For the folder of a run: its test
-logits, its policy if there is one, and evaluation.json; and, where its images are at hand, whether its last weights, deployed with
-the policy, answer every one of them as the logits say.
-
-  --policy FILE        a policy of sortie calibrate; its scaling is applied first
-  --any-origin         take a policy of other weights, or of another scaling; its promise does not hold then
-  --resamples N        resamples for 95 % bootstrap intervals of every metric (default 0: none)
-  --probabilities      the arrays hold probabilities; --any-values: logits, even where they look like probabilities
-  --max-unpacked B     bytes that a compressed array may unpack to (default: 1,000 times the file, from 64 MiB to 4 GiB)
-  --same-samples       evaluate even on samples that shaped the policy; what is seen there proves nothing
-  --json FILE          write everything as JSON too
-
-Exit code 0: done. 1: bad input, or the deployed classifier disagrees with the logits.
+export const evaluateSpec = {
+  name: "evaluate",
+  usage: "LOGITS | RUN [flags]",
+  about: `Metrics of every exit on test logits (safetensors or npz), and what a policy achieves on them. For the folder of a
+run: its test logits, its policy if there is one, and evaluation.json; and, where its images are at hand, whether its
+last weights, deployed with the policy, answer every one of them as the logits say.`,
+  flags: {
+    ...POLICY_FLAGS,
+    resamples: option.whole(0, "resamples for 95 % bootstrap intervals of every metric; 0: none", { min: 0 }),
+    ...LOGITS_FLAGS,
+    sameSamples: option.toggle(
+      false,
+      "evaluate even on samples that shaped the policy; what is seen there proves nothing",
+    ),
+    json: path("write everything as JSON too"),
+  },
+  more: `Exit code 0: done. 1: bad input, or the deployed classifier disagrees with the logits.
 
   sortie evaluate test.safetensors --policy policy.json
-`;
+`,
+} satisfies CommandSpec;
 
 /** Everything `evaluate` and `report` show. */
 export interface Findings {
@@ -137,37 +150,13 @@ function checkFits(requirement: string, { result, scaling }: PolicyFile, { exits
  * for bad input.
  */
 export function runEvaluate(args: readonly string[], print: Print = console.log): number | Promise<number> {
-  const { values, positionals } = readFlags("evaluate", {
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      policy: { type: "string" },
-      "any-origin": { type: "boolean", default: false },
-      probabilities: { type: "boolean", default: false },
-      "any-values": { type: "boolean", default: false },
-      "max-unpacked": { type: "string" },
-      "same-samples": { type: "boolean", default: false },
-      resamples: { type: "string", default: "0" },
-      json: { type: "string" },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) {
-    print(evaluateHelp);
-    return 0;
-  }
-  const path = onePath("evaluate", positionals);
-  const folder = RunFolder.at(path);
-  const resamples = wholeFlag("evaluate", "resamples", values.resamples);
-  const anyOrigin = values["any-origin"];
-  const found = findings(path, values.policy, {
-    resamples,
-    anyOrigin,
-    isProbabilities: values.probabilities,
-    anyValues: values["any-values"],
-    sameSamples: values["same-samples"],
-    ...unpackFlag("evaluate", values),
-  });
+  const asked = readCommand(evaluateSpec, args, print);
+  if (!asked) return 0;
+  const { values, positionals } = asked;
+  const source = onePath("evaluate", positionals);
+  const folder = RunFolder.at(source);
+  const { resamples, anyOrigin, sameSamples } = values;
+  const found = findings(source, values.policy, { ...logitsOptions(values), resamples, anyOrigin, sameSamples });
   for (const line of [...metricLines(found.metrics, found.names), ...unknownOrigin(found), ...policyLines(found)])
     print(line);
   const json = values.json ?? folder?.path("evaluation");

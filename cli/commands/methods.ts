@@ -2,27 +2,27 @@
 
 import { nearest, type Option, SortieError } from "../../base/index.ts";
 import { METHODS, type Method } from "../../exits/index.ts";
-import { type Print, readFlags } from "../settings/flags.ts";
+import { type CommandSpec, readCommand } from "../settings/command.ts";
+import type { Print } from "../settings/flags.ts";
 import { describeOption } from "../settings/settings.ts";
 
-export const methodsHelp = `sortie methods [NAME]
-
-Lists the ways to train that --method of sortie train takes, or explains one: where it was published, its options, their
-defaults, and where these come from.
-
-  sortie methods
+export const methods = {
+  name: "methods",
+  usage: "[NAME]",
+  about: `Lists the ways to train that --method of sortie train takes, or explains one: where it was published, its options, their
+defaults, and where these come from.`,
+  flags: {},
+  more: `  sortie methods
   sortie methods soft-cgt
-`;
+`,
+} satisfies CommandSpec;
 
 /** Runs the command; returns the exit code. @throws SortieError for an unknown name. */
 export function runMethods(args: readonly string[], print: Print = console.log): number {
-  const options = { help: { type: "boolean" } } as const;
-  const { values, positionals } = readFlags("methods", { args: [...args], allowPositionals: true, options });
+  const asked = readCommand(methods, args, print);
+  if (!asked) return 0;
+  const { positionals } = asked;
   const [name, ...rest] = positionals;
-  if (values.help) {
-    print(methodsHelp);
-    return 0;
-  }
   if (rest.length > 0) throw new SortieError(`methods: one name at most must be given; got ${positionals.join(" ")}.`);
   for (const line of name === undefined ? list() : explanation(methodOf(name))) print(line);
   return 0;

@@ -3,12 +3,30 @@
 
 import { createHash } from "node:crypto";
 import * as v from "valibot";
-import { SortieError } from "../../base/index.ts";
+import { type OptionValues, option, SortieError } from "../../base/index.ts";
 import { CalibrationError, createTable, type Table } from "../../calibration/index.ts";
 import { SEAL, type SealedTensor, sealedText } from "../../exits/index.ts";
 import { npzArrays, type StoredArrays } from "./npz-file.ts";
 import { bytesOf, readBytes, type StoredArray, storedArray } from "./stored-array.ts";
 import { sizeOf } from "./whole.ts";
+
+/** Flags of commands that read logits. */
+export const LOGITS_FLAGS = {
+  probabilities: option.toggle(false, "the arrays hold probabilities"),
+  anyValues: option.toggle(false, "the arrays hold logits, even where they look like probabilities"),
+  maxUnpacked: option.whole(
+    undefined,
+    "bytes that a compressed array may unpack to (default: 1,000 times the file, from 64 MiB to 4 GiB)",
+    { min: 0 },
+  ),
+} as const;
+
+/** What those flags say to `readLogits`. */
+export const logitsOptions = (values: OptionValues<typeof LOGITS_FLAGS>): LogitsOptions => ({
+  isProbabilities: values.probabilities,
+  anyValues: values.anyValues,
+  ...(values.maxUnpacked !== undefined && { maxBytes: values.maxUnpacked }),
+});
 
 /** Options of `readLogits`. */
 export interface LogitsOptions {

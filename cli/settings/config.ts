@@ -9,6 +9,7 @@ import {
   SortieError,
   what,
 } from "../../base/index.ts";
+import { RULE_OPTIONS } from "../../calibration/index.ts";
 import type { DataSetName, DataSetOptions } from "../../data/index.ts";
 import {
   HEADS,
@@ -69,10 +70,10 @@ const TRAIN = {
 } as const;
 
 const CALIBRATION = {
-  alpha: option.number(0.05, "target risk", { above: 0, below: 1 }),
-  delta: option.number(0.1, "failure probability", { above: 0, below: 1 }),
+  alpha: RULE_OPTIONS.levels.alpha,
+  delta: RULE_OPTIONS.levels.delta,
   scale: option.choice(["temperature", "vector", "none"], "scaling of the logits, fitted on validation"),
-  control: option.choice(["exit", "early", "label", "predictedClass"], "whose error rate is promised"),
+  control: RULE_OPTIONS.learnThenTest.control,
 } as const;
 
 const LAYOUT: Layout = {

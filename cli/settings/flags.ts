@@ -31,29 +31,6 @@ export function numberFlag(command: string, flag: string, text: string): number 
   return value;
 }
 
-/** A level such as alpha: strictly between 0 and 1, or an error that names the flag. */
-export function levelFlag(command: string, flag: string, text: string): number {
-  const value = numberFlag(command, flag, text);
-  if (value > 0 && value < 1) return value;
-  throw new SortieError(`${command}: --${flag} must lie strictly between 0 and 1; got ${text}.`);
-}
-
-/** A whole number of at least 0, or an error that names the flag. */
-export function wholeFlag(command: string, flag: string, text: string): number {
-  const value = numberFlag(command, flag, text);
-  if (Number.isSafeInteger(value) && value >= 0) return value;
-  throw new SortieError(`${command}: --${flag} must be a whole number of at least 0; got "${text}".`);
-}
-
-/** What `--max-unpacked` allows, for readers of files that may be compressed; nothing where it was not given. */
-export function unpackFlag(
-  command: string,
-  values: { readonly "max-unpacked"?: string | undefined },
-): { readonly maxBytes?: number } {
-  const text = values["max-unpacked"];
-  return text === undefined ? {} : { maxBytes: wholeFlag(command, "max-unpacked", text) };
-}
-
 /** One of the allowed words, if given at all. */
 export function checkChoice(
   command: string,

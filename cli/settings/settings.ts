@@ -101,11 +101,12 @@ export function settingsOfFlags(
     const option = options.get(path);
     return option === undefined || value === undefined
       ? settings
-      : merge(settings, nest(path, read(command, flag, option, value as string | boolean)));
+      : merge(settings, nest(path, readValue(command, flag, option, value as string | boolean)));
   }, {});
 }
 
-function read(command: string, flag: string, { kind, parse }: Option, value: string | boolean): unknown {
+/** A flag's text as a value of its option's kind. @throws SortieError for a number that is none. */
+export function readValue(command: string, flag: string, { kind, parse }: Option, value: string | boolean): unknown {
   if (typeof value === "boolean" || kind === "text") return value;
   if (parse) return parse(value);
   if (kind === "boolean") {

@@ -363,11 +363,11 @@ test("bad flags and files are named", async () => {
     failsWith(() => runCalibrate(args, () => {}), "SortieError", message);
   await fails([], "calibrate: one logits file or one folder of a run must be given; got 0.");
   await fails([path, "--alpha", "much"], 'calibrate: --alpha must be a number; got "much".');
-  await fails([path, "--seed", "0.5"], 'calibrate: --seed must be a whole number of at least 0; got "0.5".');
+  await fails([path, "--seed", "0.5"], "calibrate: --seed must be a whole number of at least 0; got 0.5.");
   await failsWith(
     () => runEvaluate([path, "--resamples=-1"], () => {}),
     "SortieError",
-    'evaluate: --resamples must be a whole number of at least 0; got "-1".',
+    "evaluate: --resamples must be a whole number of at least 0; got -1.",
   );
   await fails([path, "--method", "magic"], 'calibrate: --method must be one of ltt, crc, ucb, budget; got "magic".');
   await fails([path, "--loss", "disagreement"], "calibrate: --loss goes with --method crc or ucb; got --method ltt.");
@@ -378,7 +378,7 @@ test("bad flags and files are named", async () => {
   await failsWith(
     () => runCalibrate([path, "--alpha", "1.5"], () => {}),
     "SortieError",
-    "calibrate: --alpha must lie strictly between 0 and 1; got 1.5.",
+    "calibrate: --alpha must be between 0 and 1; got 1.5.",
   );
   const copy = file("copy.safetensors");
   writeFileSync(copy, readFileSync(path));
