@@ -1,7 +1,7 @@
 // All of the engine as functions. `index.ts` adds the methods of tensors, which keep what they call in every bundle: code that
 // takes functions from here, as nn does, brings only what it calls.
 
-export type { Checked, KindOf, Kinds, OptionsReader } from "../base/index.ts";
+export type { Checked, KindOf, Kinds, OptionsReader, WordCheck } from "../base/index.ts";
 // The first import, so that kernels lie together in bundles: what their texts have in common is then near enough for gzip.
 export { type Activation, packHyper } from "../kernels/index.ts";
 export type { DeviceInfo } from "./adapter.ts";
@@ -25,7 +25,7 @@ export {
   single,
 } from "./op.ts";
 export type { GivenOperands, Letters, MadeOutputs, OperandSizes, Operands, Outputs } from "./operands.ts";
-export type { FusedOptions } from "./ops/activation.ts";
+export { checkActivation, type FusedOptions } from "./ops/activation.ts";
 export { addInto, copyInto } from "./ops/assign.ts";
 export * from "./ops/attention.ts";
 export * from "./ops/batch-norm.ts";

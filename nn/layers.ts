@@ -2,6 +2,7 @@
 
 import { type Kinds, what } from "../base/index.ts";
 import {
+  type Activation,
   ArgumentError,
   avgPool2d,
   batchNorm,
@@ -192,17 +193,16 @@ export class BatchNorm2d extends Module {
     };
   }
 
-  /** Where it stands behind nothing that it could be folded into. Takes no activation but relu. */
+  /** Where it stands behind nothing that it could be folded into. */
   pass(mode: Mode): Pass {
-    return (x, { activation = "none", residual } = {}) =>
-      this.forward(x, mode, { activation: activation as "relu", residual });
+    return (x, { activation = "none", residual } = {}) => this.forward(x, mode, { activation, residual });
   }
 
-  /** With `relu` or a residual: relu(norm(x) + residual), in the same dispatches. */
+  /** With an activation or a residual: activation(norm(x) + residual), in the same dispatches. */
   forward(
     x: Tensor,
     mode: Mode,
-    fused: { readonly activation?: "none" | "relu"; readonly residual?: Tensor | undefined } = {},
+    fused: { readonly activation?: Activation; readonly residual?: Tensor | undefined } = {},
   ): Tensor {
     checkMode("BatchNorm2d", mode);
     return batchNorm(x, this.weight, this.bias, this.runningMean, this.runningVar, {

@@ -2,21 +2,19 @@
 // Field names are torchvision's; lists have holes where torchvision counts layers without parameters.
 
 import { type Kinds, what } from "../base/index.ts";
-import { ArgumentError, avgPool2d, hardswish, mul, readOptions, relu, silu, type Tensor } from "../engine/functions.ts";
+import {
+  type Activation,
+  ArgumentError,
+  avgPool2d,
+  checkActivation,
+  mul,
+  readOptions,
+  type Tensor,
+} from "../engine/functions.ts";
 import { checkLayer, type Init } from "./init.ts";
 import { BatchNorm2d, type BatchNormLayerOptions, Conv2d } from "./layers.ts";
 import { EVAL, type Mode, Module } from "./module.ts";
 import type { Pass } from "./pass.ts";
-
-/** How a `ConvNorm` goes on after its norm. */
-export type MobileActivation = "none" | "relu" | "hardswish" | "silu";
-
-const ACTIVATIONS: Readonly<Record<MobileActivation, (x: Tensor) => Tensor>> = {
-  none: (x) => x,
-  relu,
-  hardswish,
-  silu,
-};
 
 /** Options of `ConvNorm`. */
 export interface ConvNormOptions {
@@ -24,7 +22,7 @@ export interface ConvNormOptions {
   readonly stride?: number;
   readonly groups?: number;
   /** Default none. */
-  readonly activation?: MobileActivation;
+  readonly activation?: Activation;
   /** Of the batch norm. */
   readonly norm?: BatchNormLayerOptions;
 }
@@ -37,17 +35,11 @@ const CONV_NORM: Kinds<ConvNormOptions> = {
   norm: "any",
 };
 
-function checkActivation(op: string, activation: MobileActivation): void {
-  const known = Object.keys(ACTIVATIONS);
-  if (!known.includes(activation))
-    throw new ArgumentError(`${op}: activation must be one of ${known.join(", ")}; got ${what(activation)}.`);
-}
-
 /** A convolution (`0`), its batch norm (`1`) and an activation, as torchvision's Conv2dNormActivation. [B, H, W, in] to [B, ceil(H / stride), ceil(W / stride), out]. */
 export class ConvNorm extends Module {
   readonly 0: Conv2d;
   readonly 1: BatchNorm2d;
-  readonly #activation: MobileActivation;
+  readonly #activation: Activation;
 
   constructor(inputs: number, outputs: number, init: Init, options: ConvNormOptions) {
     super();
@@ -61,9 +53,7 @@ export class ConvNorm extends Module {
   pass(mode: Mode): Pass {
     const activation = this.#activation;
     const pass = this[0].pass(mode, this[1]);
-    // A norm of its own knows relu alone.
-    if (mode.prepare || activation === "relu") return (x, fused) => pass(x, { activation, ...fused });
-    return (x, fused) => ACTIVATIONS[activation](pass(x, fused));
+    return (x, fused) => pass(x, { activation, ...fused });
   }
 
   forward(x: Tensor, mode: Mode, residual?: Tensor): Tensor {
@@ -121,7 +111,7 @@ export interface InvertedResidualOptions {
   readonly outputs: number;
   readonly kernel: number;
   readonly stride: number;
-  readonly activation: MobileActivation;
+  readonly activation: Activation;
   readonly norm: BatchNormLayerOptions;
   /** Squeeze and excitation after the depthwise convolution; `channels` are those in its middle. */
   readonly squeeze?: (SqueezeOptions & { readonly channels: number }) | undefined;

@@ -2,11 +2,11 @@
 // attached after any of them. torchvision's dropout before the classifier is left out.
 
 import type { Kinds } from "../base/index.ts";
-import { type Device, hardswish, readOptions, type Tensor } from "../engine/functions.ts";
+import { type Activation, type Device, hardswish, readOptions, type Tensor } from "../engine/functions.ts";
 import { Backbone, checkClasses, checkScale, checkStemStride, featureStages, type Stage } from "./backbone.ts";
 import { Init } from "./init.ts";
 import { globalAveragePool, Linear } from "./layers.ts";
-import { ConvNorm, InvertedResidual, type MobileActivation, roundChannels } from "./mobile-blocks.ts";
+import { ConvNorm, InvertedResidual, roundChannels } from "./mobile-blocks.ts";
 import type { Mode } from "./module.ts";
 import type { Pass } from "./pass.ts";
 
@@ -15,7 +15,7 @@ type Row = readonly [
   expanded: number,
   outputs: number,
   squeezes: boolean,
-  MobileActivation,
+  activation: Activation,
   stride: number,
 ];
 

@@ -22,6 +22,10 @@ export interface FusedOptions {
 
 export const FUSED: Kinds<FusedOptions> = { activation: "string", residual: "any", residualAt: "string" };
 
+/** Throws ArgumentError unless the table has the activation. */
+export const checkActivation = (op: string, activation: Activation): void =>
+  checkOneOf(op, "activation", activation, ["none", ...Object.keys(ACTIVATIONS)]);
+
 /** A fused op's attributes. */
 export interface FusedAttrs {
   readonly activation: Activation;
@@ -84,7 +88,7 @@ const needsArgument = (activation: Activation, residualAt: "none" | "before" | "
 export function fusedAttrs(op: string, inputs: TensorsByName, options: FusedOptions): FusedAttrs {
   const { activation = "none", residual, residualAt = "before" } = options;
   checkOneOf(op, "residualAt", residualAt, ["before", "after"]);
-  checkOneOf(op, "activation", activation, ["none", ...Object.keys(ACTIVATIONS)]);
+  checkActivation(op, activation);
   const at = residual ? residualAt : "none";
   const isTaped = isRecording() && Object.values(inputs).some((input) => input?.isDifferentiable);
   return { activation, residual: at, keep: isTaped && needsArgument(activation, at) };

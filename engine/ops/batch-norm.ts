@@ -1,7 +1,8 @@
-// batchNorm over the last axis, training and evaluation, with relu and a residual fused. Two dispatches each way in
+// batchNorm over the last axis, training and evaluation, with an activation and a residual fused. Two dispatches each way in
 // training, one forward in evaluation.
 
 import type { Kinds } from "../../base/index.ts";
+import type { Activation } from "../../kernels/index.ts";
 import {
   type BatchNormShape,
   batchNormApply,
@@ -9,16 +10,18 @@ import {
   batchNormBackwardSums,
   batchNormCandidates,
   batchNormInference,
+  batchNormKeeps,
   batchNormMomentRows,
   batchNormParts,
   batchNormStatistics,
   batchNormSumRows,
 } from "../../kernels/norm/index.ts";
-import { checkOneOf, readOptions, ShapeError } from "../errors.ts";
+import { readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
 import { type Described, describe, numel, sameShape } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
+import { checkActivation } from "./activation.ts";
 import { checkEps, type NormOptions } from "./norm.ts";
 import { floatStorage } from "./rowwise.ts";
 
@@ -29,7 +32,7 @@ export interface BatchNormOptions extends NormOptions {
   /** Share of the batch's statistics in the new running ones; default 0.1. */
   readonly momentum?: number;
   /** Fused after the sum; default "none". */
-  readonly activation?: "none" | "relu";
+  readonly activation?: Activation;
   /** Added before the activation, of x's shape and dtype. */
   readonly residual?: Tensor | undefined;
 }
@@ -46,17 +49,17 @@ interface Attrs {
   readonly training: boolean;
   readonly momentum: number;
   readonly eps: number;
-  readonly relu: boolean;
+  readonly activation: Activation;
   readonly residual: boolean;
   /** Forward and backward must agree on it: the moments are laid out by it. So it is no matter of tuning. */
   readonly shape: BatchNormShape;
 }
 
-function planOf(x: Described, { shape, relu, residual }: Attrs) {
+function planOf(x: Described, { shape, activation, residual }: Attrs) {
   const channels = x.shape.at(-1) as number;
   const rows = numel(x.shape.slice(0, -1));
   return {
-    spec: { ...shape, relu, residual },
+    spec: { ...shape, activation, residual },
     sizes: { rows, channels, ...batchNormParts({ rows, channels }, shape) },
   };
 }
@@ -68,13 +71,14 @@ const batchNormGradient = defineOp({
     x: "float",
     weight: "f32",
     bias: "f32",
-    // Training has moments, evaluation the running statistics; y holds the mask of a relu behind a residual.
+    // Training has moments, evaluation the running statistics; behind a residual the activation's gradient needs y or the residual.
     "moments?": "f32",
     "running_mean?": "f32",
     "running_var?": "f32",
     "y?": "float",
+    "residual?": "float",
   },
-  infer: ({ x, weight, bias, y }, _: Attrs) => ({ dx: x, dweight: weight, dbias: bias, dz: y }),
+  infer: ({ x, weight, bias, y, residual }, _: Attrs) => ({ dx: x, dweight: weight, dbias: bias, dz: y ?? residual }),
   run: ({ inputs, outputs, attrs, dispatch, temporary }) => {
     const { training, eps } = attrs;
     const { spec, sizes } = planOf(inputs.x, attrs);
@@ -88,8 +92,8 @@ const batchNormGradient = defineOp({
   },
 });
 
-// What is saved depends on the mode: moments in training, else the running statistics; y only if it holds the relu's mask.
-const batchNormOp = (training: boolean, savesResult: boolean) =>
+// What is saved depends on the mode: moments in training, else the running statistics; and on what the activation's gradient needs.
+const batchNormOp = (training: boolean, kept: ReturnType<typeof batchNormKeeps>) =>
   single(
     defineOp({
       name: "batchNorm",
@@ -113,21 +117,26 @@ const batchNormOp = (training: boolean, savesResult: boolean) =>
         dispatch(batchNormStatistics, shape, { x: inputs.x, moments }, sizes);
         dispatch(batchNormApply, spec, { ...inputs, moments, y }, { ...sizes, eps, momentum });
       },
-      saves: ["x", "weight", "bias", "moments", "running_mean", "running_var", ...(savesResult ? ["y" as const] : [])],
+      saves: ["x", "weight", "bias", "moments", "running_mean", "running_var", ...(kept === "none" ? [] : [kept])],
       vjp: (g, at) => {
         const [x, weight, bias] = [at.value("x"), at.value("weight"), at.value("bias")];
         const statistics = training
           ? { moments: at.value("moments") }
           : { running_mean: at.value("running_mean"), running_var: at.value("running_var") };
-        const y = savesResult ? at.value("y") : undefined;
-        const { dx, dweight, dbias, dz } = batchNormGradient({ g, x, weight, bias, ...statistics, y }, at.attrs);
+        const own = kept === "none" ? {} : { [kept]: at.value(kept) };
+        const { dx, dweight, dbias, dz } = batchNormGradient({ g, x, weight, bias, ...statistics, ...own }, at.attrs);
         return { x: dx, weight: dweight, bias: dbias, residual: dz ?? g };
       },
     }),
   );
 
-const trainingOps = [batchNormOp(true, false), batchNormOp(true, true)] as const;
-const evaluationOps = [batchNormOp(false, false), batchNormOp(false, true)] as const;
+const opsOf = (training: boolean) => ({
+  none: batchNormOp(training, "none"),
+  y: batchNormOp(training, "y"),
+  residual: batchNormOp(training, "residual"),
+});
+const trainingOps = opsOf(true);
+const evaluationOps = opsOf(false);
 
 /**
  * Batch norm of x [..., C] per channel: act((x - mean) / sqrt(var + eps) * weight + bias + residual). Training uses the
@@ -161,13 +170,13 @@ export const batchNorm = positional(
     if (training && rows < 2) {
       throw new ShapeError(`${name}: training must see more than one value per channel; got ${describe(x)}.`);
     }
-    checkOneOf(name, "activation", activation, ["none", "relu"]);
+    checkActivation(name, activation);
     if (residual && (!sameShape(residual.shape, x.shape) || residual.dtype !== x.dtype)) {
       throw new ShapeError(`${name}: the residual must be like x; got ${describe(residual)} for ${describe(x)}.`);
     }
     const [shape] = batchNormCandidates({ channels, dtype: floatStorage(x) }, x.device.info) as [BatchNormShape];
-    const attrs = { training, momentum, eps, relu: activation === "relu", residual: residual !== undefined, shape };
-    const op = (training ? trainingOps : evaluationOps)[attrs.relu && attrs.residual ? 1 : 0];
+    const attrs = { training, momentum, eps, activation, residual: residual !== undefined, shape };
+    const op = (training ? trainingOps : evaluationOps)[batchNormKeeps(attrs)];
     return op({ x, weight, bias, running_mean: runningMean, running_var: runningVar, residual }, attrs);
   },
 );

@@ -2,6 +2,7 @@
 // themselves. Only names that stand here are known; what uses others has no second derivative.
 
 import type { Tensor } from "../tensor.ts";
+import { elementwise } from "./elementwise.ts";
 import * as p from "./pointwise.ts";
 import { cast } from "./view.ts";
 
@@ -45,7 +46,11 @@ const not = (a: Value): Value => (typeof a === "object" ? p.eq(a, 0) : !a);
 const both = (a: Value, b: Value): Value =>
   typeof a === "boolean" ? a && b : typeof b === "boolean" ? b && a : p.mul(a as Tensor, b as Tensor);
 
-const erf = (x: Real): Real => p.erf(x as Tensor);
+/** Functions that are no ops of their own: differences to 1 of those that are would lose what small values have. */
+const derived = (name: string, grad: string): ((x: Real) => Real) =>
+  elementwise({ name, operands: ["x"], y: `${name}(x)`, grads: { x: grad } });
+const phi = derived("phi", "g * density(x)");
+const sechSquared = derived("sech_squared", "T(-2.0) * g * exact_tanh(x) * sech_squared(x)");
 const density = (x: Real): Real => mul(0.3989422804014327, exp(mul(-0.5, mul(x, x))));
 const maximum = binary(p.maximum, Math.max);
 const minimum = binary(p.minimum, Math.min);
@@ -78,8 +83,8 @@ const FUNCTIONS: Readonly<Record<string, (...args: never[]) => Value>> = {
   any_nan: (x: Value) => x,
   density,
   passes: (x: Real) => not(le(x, 0)),
-  phi: (x: Real) => mul(0.5, add(1, erf(mul(Math.SQRT1_2, x)))),
-  sech_squared: (x: Real) => sub(1, mul(tanh(x), tanh(x))),
+  phi,
+  sech_squared: sechSquared,
   gelu_inner: (x: Real) => mul(1.5957691216057308, add(x, mul(0.044715, mul(x, mul(x, x))))),
   gelu_slope: (x: Real) => mul(1.5957691216057308, add(1, mul(0.134145, mul(x, x)))),
 };

@@ -1,13 +1,15 @@
-// Batch norm over x [rows, C]: gradients. With dz = g where y > 0 (relu), else g, and xhat = (x - mean) rstd:
+// Batch norm over x [rows, C]: gradients. With dz = g act'(z), z the argument of the activation, and xhat = (x - mean) rstd:
 //   dbias = sum dz,  dweight = sum dz xhat,  dresidual = dz
 //   training: dx = weight rstd (dz - dbias/rows - xhat dweight/rows);  evaluation: dx = weight rstd dz
 // Two dispatches: sums over blocks of rows, then an apply kernel that merges the few partial sums itself and whose first
 // block's threads write dweight and dbias. Mean and rstd come from the forward pass's partial moments (training) or from the
 // running statistics; the first dispatch leaves them, and the bias, in three rows after its sums for the second.
-// The relu's mask follows from x, which is read anyway; with a residual it is read from y, and dz is written on the way.
+// z follows from x, which is read anyway, and the residual; where y tells as much, it is read in place of the residual. With a residual dz is
+// written on the way.
 // Threads and numerics as in batch-norm.ts.
 
 import { defineKernel, reads, writes } from "../kernel.ts";
+import { ACTIVATIONS, type ActivationText, activationFunction } from "../shared/activations.ts";
 import { chained, sumsOf } from "../shared/chain.ts";
 import { stored, valueType } from "../shared/row.ts";
 import {
@@ -34,14 +36,34 @@ export type BatchNormBackwardSpec = BatchNormSpec & { readonly training: boolean
 /** Rows of C floats in the buffer of partial sums: two per part, then mean, rstd and bias. */
 export const batchNormSumRows = (parts: number, shape: BatchNormShape): number => batchNormMomentRows(parts, shape) + 3;
 
-/** Whether the first dispatch writes dz: the residual's gradient, and what the second reads in place of g. */
-const batchNormWritesDz = ({ relu, residual }: BatchNormSpec): boolean => relu && residual;
+type Fused = Pick<BatchNormSpec, "activation" | "residual">;
 
-function maskedGradient({ width, relu, residual }: BatchNormSpec): string {
-  const type = valueType(width);
-  if (!relu) return `let dz = ${type}(g[at]);`;
-  const on = residual ? `${type}(y[at]) > ${type}()` : `centred * gain + offset > ${type}()`;
-  return `let dz = select(${type}(), ${type}(g[at]), ${on});`;
+/** Whether the first dispatch writes dz: the residual's gradient, and what the second reads in place of g. */
+const writesDz = ({ activation, residual }: Fused): boolean => activation !== "none" && residual;
+
+/** What the activation's gradient is computed from besides x: nothing, its result, or the residual. */
+export function batchNormKeeps(spec: Pick<BatchNormSpec, "activation" | "residual">): "none" | "y" | "residual" {
+  if (spec.activation === "none" || !writesDz(spec)) return "none";
+  return "dy" in ACTIVATIONS[spec.activation] ? "y" : "residual";
+}
+
+/** Whether it is computed from z. */
+const readsArgument = (spec: Fused): boolean => spec.activation !== "none" && batchNormKeeps(spec) !== "y";
+
+/** Declares `through(g, z or y)`, if there is an activation. */
+function throughFunction(spec: BatchNormSpec): string {
+  if (spec.activation === "none") return "";
+  const { dx, dy }: ActivationText = ACTIVATIONS[spec.activation];
+  return dy && !readsArgument(spec)
+    ? activationFunction("through", ["g", "y"], dy, spec.width)
+    : activationFunction("through", ["g", "x"], dx, spec.width);
+}
+
+function gradientOfSum(spec: BatchNormSpec): string {
+  const type = valueType(spec.width);
+  if (spec.activation === "none") return `let dz = ${type}(g[at]);`;
+  const z = `centred * gain + offset${spec.residual ? ` + ${type}(residual[at])` : ""}`;
+  return `let dz = through(${type}(g[at]), ${readsArgument(spec) ? z : `${type}(y[at])`});`;
 }
 
 const sumFunctions = (spec: BatchNormSpec): string => `
@@ -49,7 +71,7 @@ struct Sums { dz: ${valueType(spec.width)}, dz_xhat: ${valueType(spec.width)} }
 ${mergeRowLanes(spec, "Sums", "Sums(a.dz + b.dz, a.dz_xhat + b.dz_xhat)")}`;
 
 function sumsSource(spec: BatchNormBackwardSpec): string {
-  const { training, merge, group, lanes, relu, residual } = spec;
+  const { training, merge, group, lanes } = spec;
   const type = valueType(spec.width);
   const splits = merge ? 1 : group / lanes;
   const statistics = training
@@ -58,9 +80,10 @@ function sumsSource(spec: BatchNormBackwardSpec): string {
     : "let mean = running_mean[c];\n  let rstd = inverseSqrt(running_var[c] + u.eps);";
   return `${training ? momentFunctions(spec) : ""}
 ${sumFunctions(spec)}
+${throughFunction(spec)}
 ${batchNormPlace(spec)}
   ${statistics}
-  ${relu && !residual ? "let gain = rstd * weight[c];\n  let offset = bias[c];" : `let offset = ${type}();`}
+  ${readsArgument(spec) ? "let gain = rstd * weight[c];\n  let offset = bias[c];" : `let offset = ${type}();`}
   var total = ${type}();
   var along = ${type}();
   var row = first;
@@ -70,8 +93,8 @@ ${batchNormPlace(spec)}
     "row += row_lanes;",
     `let at = row * columns + c;
     let centred = ${type}(x[at]) - mean;
-    ${maskedGradient(spec)}
-    ${batchNormWritesDz(spec) ? `if (inside) { dz_out[at] = ${stored("dz", spec.dtype, spec.width)}; }` : ""}
+    ${gradientOfSum(spec)}
+    ${writesDz(spec) ? `if (inside) { dz_out[at] = ${stored("dz", spec.dtype, spec.width)}; }` : ""}
     total += dz;
     along += dz * centred;`,
   )}
@@ -87,7 +110,7 @@ ${batchNormPlace(spec)}
 }`;
 }
 
-/** First dispatch: sums of dz and dz xhat per part; mean, rstd and bias; with relu and residual also `dz_out`. */
+/** First dispatch: sums of dz and dz xhat per part; mean, rstd and bias; with activation and residual also `dz_out`. */
 export const batchNormBackwardSums = defineKernel({
   name: "batchNormBackwardSums",
   bindings: (spec: BatchNormBackwardSpec) => ({
@@ -96,10 +119,11 @@ export const batchNormBackwardSums = defineKernel({
     moments: spec.training ? reads(perChannel(spec)) : undefined,
     running_mean: spec.training ? undefined : reads(perChannel(spec)),
     running_var: spec.training ? undefined : reads(perChannel(spec)),
-    weight: spec.relu && !spec.residual ? reads(perChannel(spec)) : undefined,
-    bias: spec.relu && !spec.residual ? reads(perChannel(spec)) : undefined,
-    y: batchNormWritesDz(spec) ? reads(activations(spec)) : undefined,
-    dz_out: batchNormWritesDz(spec) ? writes(activations(spec)) : undefined,
+    weight: readsArgument(spec) ? reads(perChannel(spec)) : undefined,
+    bias: readsArgument(spec) ? reads(perChannel(spec)) : undefined,
+    y: batchNormKeeps(spec) === "y" ? reads(activations(spec)) : undefined,
+    residual: batchNormKeeps(spec) === "residual" ? reads(activations(spec)) : undefined,
+    dz_out: writesDz(spec) ? writes(activations(spec)) : undefined,
     sums_out: writes(perChannel(spec)),
   }),
   uniforms: { ...batchNormSizes, eps: "f32" },
@@ -112,9 +136,10 @@ function applySource(spec: BatchNormBackwardSpec): string {
   const { training, merge, group, lanes } = spec;
   const type = valueType(spec.width);
   const splits = merge ? 1 : group / lanes;
-  const masked = maskedGradient(batchNormWritesDz(spec) ? { ...spec, relu: false } : spec);
+  const own: BatchNormSpec = writesDz(spec) ? { ...spec, activation: "none" } : spec;
   const centre = training ? " - mean_dz - centred * slope" : "";
   return `${sumFunctions(spec)}
+${throughFunction(own)}
 ${batchNormPlace(spec)}
   var own = Sums();
   ${eachPart(spec)} {
@@ -135,11 +160,11 @@ ${batchNormPlace(spec)}
   }
   let mean_dz = all.dz / f32(u.rows);
   let slope = all.dz_xhat * rstd / f32(u.rows);
-  ${batchNormRows(spec, "dx", `let centred = ${type}(x[at]) - mean;\n${masked}\nlet value = gain * (dz${centre});`)}
+  ${batchNormRows(spec, "dx", `let centred = ${type}(x[at]) - mean;\n${gradientOfSum(own)}\nlet value = gain * (dz${centre});`)}
 }`;
 }
 
-/** Second dispatch: dx, dweight, dbias. With relu and residual, `g` is the first dispatch's dz. */
+/** Second dispatch: dx, dweight, dbias. With activation and residual, `g` is the first dispatch's dz. */
 export const batchNormBackwardApply = defineKernel({
   name: "batchNormBackwardApply",
   bindings: (spec: BatchNormBackwardSpec) => ({

@@ -1,4 +1,4 @@
-// Batch norm over x [rows, C] (NHWC, channel last), with optional residual r and relu fused: forward.
+// Batch norm over x [rows, C] (NHWC, channel last), with optional residual r and activation fused: forward.
 //   y = act((x - mean) rstd weight + bias + r)
 // Training takes two dispatches: moments of `parts` blocks of rows, then an apply kernel in which every workgroup merges the
 // few partial moments itself; the first block's threads also move the running statistics. A workgroup is `lanes` channel
@@ -17,6 +17,7 @@ import {
   updates,
   writes,
 } from "../kernel.ts";
+import { ACTIVATIONS, type Activation, activationFunction } from "../shared/activations.ts";
 import { chained, sumsOf } from "../shared/chain.ts";
 import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, stored, valueType } from "../shared/row.ts";
 
@@ -30,7 +31,7 @@ export type BatchNormShape = {
 };
 
 /** A shape with what is fused. */
-export type BatchNormSpec = BatchNormShape & { readonly relu: boolean; readonly residual: boolean };
+export type BatchNormSpec = BatchNormShape & { readonly activation: Activation; readonly residual: boolean };
 
 /** `parts` blocks of `chunk` rows. */
 export const batchNormSizes = { rows: "u32", channels: "u32", parts: "u32", chunk: "u32" } as const;
@@ -193,11 +194,14 @@ ${batchNormPlace(spec)}
   grid: batchNormGrid,
 });
 
-function outputValue({ width, residual, relu }: BatchNormSpec): string {
+/** Declares `activated(x)`, if there is an activation. */
+const activated = ({ width, activation }: BatchNormSpec): string =>
+  activation === "none" ? "" : activationFunction("activated", ["x"], ACTIVATIONS[activation].y, width);
+
+function outputValue({ width, residual, activation }: BatchNormSpec): string {
   const type = valueType(width);
   const sum = `(${type}(x[at]) - mean) * gain + offset${residual ? ` + ${type}(residual[at])` : ""}`;
-  // A comparison, since max may drop a NaN.
-  return relu ? `let sum = ${sum}; let value = select(sum, ${type}(), sum < ${type}());` : `let value = ${sum};`;
+  return `let value = ${activation === "none" ? sum : `activated(${sum})`};`;
 }
 
 /** Second training dispatch: y, and the running statistics in place (their variance unbiased). */
@@ -216,6 +220,7 @@ export const batchNormApply = defineKernel({
   uniforms: { ...batchNormSizes, eps: "f32", momentum: "f32" },
   features: batchNormFeatures,
   source: (spec) => `${momentFunctions(spec)}
+${activated(spec)}
 ${batchNormPlace(spec)}
   ${mergeMoments(spec)}
   let gain = inverseSqrt(all.m2 / f32(u.rows) + u.eps) * weight[c];
@@ -244,7 +249,8 @@ export const batchNormInference = defineKernel({
   }),
   uniforms: { ...batchNormSizes, eps: "f32" },
   features: batchNormFeatures,
-  source: (spec) => `${batchNormPlace(spec)}
+  source: (spec) => `${activated(spec)}
+${batchNormPlace(spec)}
   let mean = running_mean[c];
   let gain = inverseSqrt(running_var[c] + u.eps) * weight[c];
   let offset = bias[c];

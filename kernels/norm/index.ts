@@ -14,6 +14,7 @@ export {
   type BatchNormBackwardSpec,
   batchNormBackwardApply,
   batchNormBackwardSums,
+  batchNormKeeps,
   batchNormSumRows,
 } from "./batch-norm-grad.ts";
 export { type ColumnSumsSpec, columnSums, columnSumsSpec } from "./column-sums.ts";

@@ -1,5 +1,7 @@
 // The activations, a line each: what plain ops, and what products and convolutions on their way out, compute and differentiate.
 
+import { mathFunctions, mathTypes } from "./math.ts";
+
 /** An activation as text, for T: its value at x, and what becomes of the gradient g of the value. */
 export interface ActivationText {
   readonly y: string;
@@ -29,6 +31,14 @@ export const ACTIVATIONS = {
     dx: "select(select(g * (x / T(3.0) + T(0.5)), T(0.0), lt(x, T(-3.0))), g, lt(T(3.0), x))",
   },
 } as const satisfies Readonly<Record<string, ActivationText>>;
+
+/** Declares `fn name(g: T, x: T) -> T`, which is `text`, an activation of these operands, with what it calls. */
+export const activationFunction = (name: string, operands: readonly string[], text: string, width: 1 | 4): string =>
+  [
+    mathTypes(width),
+    ...mathFunctions(text),
+    `fn ${name}(${operands.map((operand) => `${operand}: T`).join(", ")}) -> T { return ${text}; }`,
+  ].join("\n");
 
 /** An activation of the table. */
 export type Activated = keyof typeof ACTIVATIONS;

@@ -255,29 +255,3 @@ test("maxPool2d: NaN wins wherever it stands in the window", async () => {
     assert.is(dx[(4 * 9 + hit) * channels], 1);
   }
 });
-
-test("activations fused into products", async () => {
-  const kinds = {
-    relu: s.relu,
-    sigmoid: s.sigmoid,
-    tanh: s.tanh,
-    silu: s.silu,
-    gelu: (x: Tensor) => s.gelu(x),
-  } as const;
-  for (const [activation, plain] of Object.entries(kinds)) {
-    for (const [rows, columns] of [
-      [3, 5],
-      [33, 64],
-    ] as const) {
-      const bias = repeated(ODD, columns);
-      const [x, w] = [s.zeros([rows, 8]), s.zeros([8, columns])];
-      const y = s.linear(x, w, tensor(bias), { activation: activation as keyof typeof kinds });
-      const want = await plain(tensor(bias)).read();
-      await holds(
-        y,
-        Array.from({ length: rows * columns }, (_, i) => want[i % columns] as number),
-        `linear with ${activation}`,
-      );
-    }
-  }
-});

@@ -171,7 +171,7 @@ test("batch norm in every workgroup shape", async () => {
       return (plain[c * rows + row] as number) * (weight[c] as number) + (bias[c] as number);
     });
   };
-  const fused = { relu: false, residual: false };
+  const fused = { activation: "none", residual: false } as const;
   const g = sample(x.length, 20);
   for (const shape of everywhere((t) => bn.batchNormCandidates({ channels, dtype: "f32" }, t))) {
     const title = specText(shape);

@@ -1,4 +1,4 @@
-// batchNormBackwardApply(dtype=f32,group=128,lanes=16,merge=true,relu=false,residual=false,training=true,width=1)
+// batchNormBackwardApply(activation=none,dtype=f32,group=128,lanes=16,merge=true,residual=false,training=true,width=1)
 // on gpu
 
 struct Uniforms {
@@ -32,6 +32,7 @@ fn merge_Sums(own: Sums, li: u32) -> Sums {
   workgroupBarrier();
   return lane_Sums[li % 16u];
 }
+
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: u32) {
   let row_lanes = 8u;
@@ -76,7 +77,7 @@ let value = gain * (dz - mean_dz - centred * slope);
 }
 
 
-// batchNormBackwardApply(dtype=f32,group=8,lanes=8,merge=false,relu=false,residual=false,training=true,width=1)
+// batchNormBackwardApply(activation=none,dtype=f32,group=8,lanes=8,merge=false,residual=false,training=true,width=1)
 // on cpu, plain
 
 struct Uniforms {
@@ -95,6 +96,7 @@ struct Uniforms {
 @group(0) @binding(7) var<storage, read_write> dbias: array<f32>;
 
 struct Sums { dz: f32, dz_xhat: f32 }
+
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: u32) {
@@ -140,7 +142,7 @@ let value = gain * (dz - mean_dz - centred * slope);
 }
 
 
-// batchNormBackwardSums(dtype=f32,group=128,lanes=16,merge=true,relu=false,residual=false,training=true,width=1)
+// batchNormBackwardSums(activation=none,dtype=f32,group=128,lanes=16,merge=true,residual=false,training=true,width=1)
 // on gpu
 
 struct Uniforms {
@@ -195,6 +197,7 @@ fn merge_Sums(own: Sums, li: u32) -> Sums {
   workgroupBarrier();
   return lane_Sums[li % 16u];
 }
+
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: u32) {
   let row_lanes = 8u;
@@ -247,7 +250,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: 
 }
 
 
-// batchNormBackwardSums(dtype=f32,group=8,lanes=8,merge=false,relu=false,residual=false,training=true,width=1)
+// batchNormBackwardSums(activation=none,dtype=f32,group=8,lanes=8,merge=false,residual=false,training=true,width=1)
 // on cpu, plain
 
 struct Uniforms {
@@ -273,6 +276,7 @@ fn merged(a: Moments, b: Moments) -> Moments {
 
 
 struct Sums { dz: f32, dz_xhat: f32 }
+
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: u32) {

@@ -1,4 +1,4 @@
-// batchNormApply(dtype=f32,group=128,lanes=16,merge=true,relu=false,residual=false,width=1)
+// batchNormApply(activation=none,dtype=f32,group=128,lanes=16,merge=true,residual=false,width=1)
 // on gpu
 
 struct Uniforms {
@@ -40,6 +40,7 @@ fn merge_Moments(own: Moments, li: u32) -> Moments {
   workgroupBarrier();
   return lane_Moments[li % 16u];
 }
+
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: u32) {
   let row_lanes = 8u;
@@ -78,7 +79,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: 
 }
 
 
-// batchNormApply(dtype=f32,group=8,lanes=8,merge=false,relu=false,residual=false,width=1)
+// batchNormApply(activation=none,dtype=f32,group=8,lanes=8,merge=false,residual=false,width=1)
 // on cpu, plain
 
 struct Uniforms {
@@ -105,6 +106,7 @@ fn merged(a: Moments, b: Moments) -> Moments {
   let delta = b.mean - a.mean;
   return Moments(n, a.mean + delta * (b.n / n), a.m2 + b.m2 + delta * delta * (a.n * b.n / n));
 }
+
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: u32) {
@@ -144,7 +146,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: 
 }
 
 
-// batchNormInference(dtype=f32,group=128,lanes=2,merge=true,relu=false,residual=false,width=4)
+// batchNormInference(activation=none,dtype=f32,group=128,lanes=2,merge=true,residual=false,width=4)
 // on gpu
 
 struct Uniforms {
@@ -161,6 +163,7 @@ struct Uniforms {
 @group(0) @binding(4) var<storage, read> running_mean: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> running_var: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
+
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: u32) {
   let row_lanes = 64u;
@@ -185,7 +188,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: 
 }
 
 
-// batchNormInference(dtype=f32,group=8,lanes=2,merge=false,relu=false,residual=false,width=4)
+// batchNormInference(activation=none,dtype=f32,group=8,lanes=2,merge=false,residual=false,width=4)
 // on cpu, plain
 
 struct Uniforms {
@@ -202,6 +205,7 @@ struct Uniforms {
 @group(0) @binding(4) var<storage, read> running_mean: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> running_var: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
+
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: u32) {
   let row_lanes = 4u;
