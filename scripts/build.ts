@@ -2,7 +2,7 @@
 // what is not used.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -35,6 +35,12 @@ await build({
   format: "esm",
   target: "es2022",
 });
+// What the package hands on in another language.
+for (const folder of include) {
+  for (const file of readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })) {
+    if (file.endsWith(".py")) cpSync(join(root, folder, file), join(dist, folder, file));
+  }
+}
 for (const file of readdirSync(dist, { recursive: true, encoding: "utf8" })) {
   if (!/\.(js|d\.ts)$/.test(file)) continue;
   const path = join(dist, file);

@@ -17,28 +17,36 @@ import {
 } from "../../exits/index.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { writeWhole } from "../files/whole.ts";
+import { checkOnnxTarget, runnerExtension, writeOnnx } from "../onnx/write.ts";
 import { checkChoice, type Print, readFlags } from "../settings/flags.ts";
 import { makeNetwork } from "../settings/model.ts";
 import { readPolicy } from "./evaluate.ts";
 
-export const exportHelp = `sortie export RUN [FILE] [flags]
+export const exportHelp = `sortie export RUN [TARGET] [flags]
 
 Writes a run as one safetensors file: weights, what the network is, how images are prepared, names of the classes, scaling,
 thresholds, what is promised, how it was trained and calibrated, and a checksum over all of it. In a script or a page
 
   const classifier = await load("model.sortie.safetensors"); // of sortie/exits; in a page its address
 
-answers as the run's network deployed with its policy. FILE is by default model.sortie.safetensors in the run's folder.
+answers as the run's network deployed with its policy. TARGET is by default model.sortie.safetensors in the run's folder.
 
+With --format onnx it writes a folder, by default onnx in the run's folder: network.onnx with the logits of all exits; stage1.onnx
+and so on, one for each exit, from the features in front of it; cascade.json, which says how exits decide; policy.json; and what
+runs these elsewhere: cascade.py (numpy, onnxruntime), cascade.${runnerExtension()} (onnxruntime-node or onnxruntime-web), and triton, a
+model repository for Triton. They answer as the run's network deployed with its policy, up to rounding.
+
+  --format F      safetensors (default) or onnx
   --policy FILE   another policy than the run's own
   --no-policy     without one: every image runs to the last exit
   --weights W     last or best (default: those that the policy was certified on; without a policy, last)
-  --force         replace what is at FILE
+  --force         replace what is at TARGET: a file, or a folder that an earlier export wrote
 
-Exit code 0: written, after it was loaded again. 1: bad input; then nothing is written.
+Exit code 0: written; a model file was loaded again before. 1: bad input; then nothing is written.
 
   sortie export runs/glyphs-soft-cgt-1
   sortie export runs/glyphs-soft-cgt-1 model.sortie.safetensors --force
+  sortie export runs/glyphs-soft-cgt-1 glyphs-onnx --format onnx
 `;
 
 /** Runs the command; returns the exit code. @throws SortieError for bad input. */
@@ -50,6 +58,7 @@ export async function runExport(args: readonly string[], print: Print = console.
       policy: { type: "string" },
       "no-policy": { type: "boolean", default: false },
       weights: { type: "string" },
+      format: { type: "string", default: "safetensors" },
       force: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -58,36 +67,47 @@ export async function runExport(args: readonly string[], print: Print = console.
     print(exportHelp);
     return 0;
   }
-  const { folder, target } = placesOf(positionals);
   checkChoice("export", "weights", values.weights, ["last", "best"]);
+  checkChoice("export", "format", values.format, ["safetensors", "onnx"]);
   if (values["no-policy"] && values.policy !== undefined)
     throw new SortieError("export: --policy and --no-policy exclude each other; got both.");
+  const isOnnx = values.format === "onnx";
+  const { folder, target } = placesOf(positionals, isOnnx);
   if (!values.force && existsSync(target))
     throw new SortieError(`export: ${target} must not exist; it does. Choose another name, or replace it by --force.`);
+  if (isOnnx) checkOnnxTarget(target);
   const policy = values["no-policy"] ? undefined : policyOf(folder, values.policy);
   const device = await createDevice();
   try {
-    const { bytes, which } = await encode({ folder, policy, weights: values.weights as Which | undefined }, device);
+    const { net, about, which } = await gather(
+      { folder, policy, weights: values.weights as Which | undefined },
+      device,
+    );
+    const bytes = await encodeModel(net, about);
     // What a reader would refuse is refused here.
     const classifier = await load(bytes, { device });
     const { model } = classifier;
     classifier.dispose();
-    writeWhole(target, bytes);
+    const written = isOnnx ? await writeOnnx(target, net, model) : bytes.length;
+    if (!isOnnx) writeWhole(target, bytes);
     for (const line of summary(model, which)) print(line);
-    print(`wrote ${target}: ${(bytes.length / 1e6).toFixed(2)} MB`);
+    print(`wrote ${target}: ${(written / 1e6).toFixed(2)} MB`);
     return 0;
   } finally {
     device.dispose();
   }
 }
 
-function placesOf([run, file, ...rest]: readonly string[]): { readonly folder: RunFolder; readonly target: string } {
+function placesOf(
+  [run, target, ...rest]: readonly string[],
+  isOnnx: boolean,
+): { readonly folder: RunFolder; readonly target: string } {
   if (run === undefined || rest.length > 0) {
     const got = run === undefined ? "none" : rest.join(" ");
-    throw new SortieError(`export: the folder of a run must be given, and at most one file; got ${got}.`);
+    throw new SortieError(`export: the folder of a run must be given, and at most one target; got ${got}.`);
   }
   const folder = RunFolder.at(run);
-  if (folder) return { folder, target: file ?? folder.path("model") };
+  if (folder) return { folder, target: target ?? folder.path(isOnnx ? "onnx" : "model") };
   throw new SortieError(`export: ${run} must be the folder of a run; it is no folder. Make one by sortie train.`);
 }
 
@@ -104,7 +124,7 @@ interface Wanted {
   readonly weights: Which | undefined;
 }
 
-async function encode({ folder, policy, weights }: Wanted, device: Device) {
+async function gather({ folder, policy, weights }: Wanted, device: Device) {
   const [config, record] = [folder.config(), folder.record()];
   const paths = { last: join(folder.dir, RUN_FILES.last), best: join(folder.dir, RUN_FILES.best) };
   if (!existsSync(paths.last))
@@ -141,7 +161,7 @@ async function encode({ folder, policy, weights }: Wanted, device: Device) {
       settings: { seed, data, model, method, train },
     },
   };
-  return { bytes: await encodeModel(net, about), which: chosen };
+  return { net, about, which: chosen };
 }
 
 interface TrainedOn {

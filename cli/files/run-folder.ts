@@ -17,6 +17,7 @@ const OWN = {
   evaluation: "evaluation.json",
   report: "report.html",
   model: "model.sortie.safetensors",
+  onnx: "onnx",
 } as const;
 
 /** The parts whose logits are kept. */
@@ -140,7 +141,8 @@ export class RunFolder {
   /** Removes what a run leaves, and nothing else that may lie there. */
   #clear(): void {
     const names = [...Object.values(OWN), RUN_FILES.last, RUN_FILES.best, RUN_FILES.metrics];
-    for (const name of [...names, ...LOGIT_SPLITS.map(RUN_FILES.logits)]) rmSync(join(this.dir, name), { force: true });
+    for (const name of [...names, ...LOGIT_SPLITS.map(RUN_FILES.logits)])
+      rmSync(join(this.dir, name), { force: true, recursive: true });
   }
 }
 

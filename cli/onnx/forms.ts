@@ -1,0 +1,405 @@
+// What each op is in ONNX, as PyTorch's exporter would write it. Ops are those that a forward pass really calls (`trace`), so what a
+// backbone or a head is made of need not be known.
+
+import type { TracedOp } from "../../engine/index.ts";
+import { axisOf, type Constant, type Entry, type Graph, inOnnx, isConstant, refuse } from "./graph.ts";
+
+/** An op that was traced, and where its form is drawn. */
+export class Site {
+  readonly graph: Graph;
+  readonly op: TracedOp;
+  readonly #entries: readonly (Entry | undefined)[];
+  /** A value whose first axis is the batch. */
+  readonly #batch: string;
+
+  constructor(graph: Graph, op: TracedOp, entries: readonly (Entry | undefined)[], batch: string) {
+    this.graph = graph;
+    this.op = op;
+    this.#entries = entries;
+    this.#batch = batch;
+  }
+
+  /** Shape of an operand, or of the result, in our layout. */
+  shape = (i: number): readonly number[] => this.op.inputs[i]?.shape ?? [];
+
+  get out(): readonly number[] {
+    return this.op.outputs[0]!.shape;
+  }
+
+  has(i: number): boolean {
+    return this.#entries[i] !== undefined;
+  }
+
+  /** An operand that is computed, in ONNX's layout. */
+  value(i: number): string {
+    const entry = this.#entries[i];
+    if (!entry || isConstant(entry)) return refuse(this.op.name, `a constant as operand ${i + 1}`);
+    return entry.value;
+  }
+
+  /** The same in our layout. */
+  ours = (i: number): string => this.graph.ours(this.value(i), this.shape(i).length);
+
+  constant(i: number): Constant {
+    const entry = this.#entries[i];
+    return entry && isConstant(entry) ? entry : refuse(this.op.name, `a computed operand ${i + 1}`);
+  }
+
+  isConstant(i: number): boolean {
+    const entry = this.#entries[i];
+    return entry !== undefined && isConstant(entry);
+  }
+
+  /** A weight in an order of its axes; "" where there is none. */
+  weight(i: number, order?: readonly number[]): string {
+    return this.has(i) ? this.graph.weight(this.constant(i), order) : "";
+  }
+
+  /** A node, named after the layer of the op's weights. */
+  node = (type: string, inputs: readonly string[], attributes: Parameters<Graph["node"]>[2] = {}): string => {
+    const layer = this.#entries.find((entry): entry is Constant => entry !== undefined && isConstant(entry))?.name;
+    return this.graph.node(type, inputs, attributes, layer?.replace(/\.?[^.]*$/, "") ?? "");
+  };
+
+  /** The number of samples of this run, [1]. */
+  batch = (): string => this.node("Shape", [this.#batch], { start: 0, end: 1 });
+}
+
+type Form = (site: Site, attrs: never) => string;
+
+const form =
+  <A>(draw: (site: Site, attrs: A) => string): Form =>
+  (site, attrs) =>
+    draw(site, attrs as A);
+
+type Unary = (site: Site, x: string) => string;
+const plain =
+  (type: string, attributes: Parameters<Graph["node"]>[2] = {}): Unary =>
+  (site, x) =>
+    site.node(type, [x], attributes);
+
+const ACTIVATIONS: Readonly<Record<string, Unary>> = {
+  none: (_, x) => x,
+  relu: plain("Relu"),
+  sigmoid: plain("Sigmoid"),
+  tanh: plain("Tanh"),
+  hardswish: plain("HardSwish"),
+  hardsigmoid: plain("HardSigmoid", { alpha: { f: 1 / 6 }, beta: { f: 0.5 } }),
+  silu: (site, x) => site.node("Mul", [x, site.node("Sigmoid", [x])]),
+  gelu: (site, x) => {
+    const { graph, node } = site;
+    const inner = node("Erf", [node("Div", [x, graph.float(Math.SQRT2)])]);
+    return node("Mul", [node("Mul", [x, node("Add", [inner, graph.float(1)])]), graph.float(0.5)]);
+  },
+};
+
+const PLAIN: Readonly<Record<string, Unary>> = {
+  exp: plain("Exp"),
+  log: plain("Log"),
+  sqrt: plain("Sqrt"),
+  abs: plain("Abs"),
+  neg: plain("Neg"),
+};
+
+function activated(site: Site, name: string, x: string): string {
+  const draw = ACTIVATIONS[name];
+  return draw ? draw(site, x) : refuse(site.op.name, `the activation ${name}`);
+}
+
+interface Fused {
+  readonly activation: string;
+  readonly residual: "none" | "before" | "after";
+}
+
+/** activation(y + residual), or activation(y) + residual. */
+function fused(site: Site, y: string, { activation, residual }: Fused, addend: () => string): string {
+  const inside = residual === "before" ? site.node("Add", [y, addend()]) : y;
+  const active = activated(site, activation, inside);
+  return residual === "after" ? site.node("Add", [active, addend()]) : active;
+}
+
+interface Window {
+  readonly kh: number;
+  readonly kw: number;
+  readonly sh: number;
+  readonly sw: number;
+  readonly pt: number;
+  readonly pl: number;
+  readonly dh?: number;
+  readonly dw?: number;
+}
+
+/** [top, left, bottom, right]: as much below and at the right as the windows reach. */
+function padsOf(site: Site, { kh, kw, sh, sw, pt, pl, dh = 1, dw = 1 }: Window): number[] {
+  const [, h = 0, w = 0] = site.shape(0);
+  const [, oh = 0, ow = 0] = site.out;
+  const rest = (out: number, stride: number, kernel: number, dilation: number, size: number, before: number) =>
+    Math.max(0, (out - 1) * stride + (kernel - 1) * dilation + 1 - size - before);
+  return [pt, pl, rest(oh, sh, kh, dh, h, pt), rest(ow, sw, kw, dw, w, pl)];
+}
+
+interface Geometry {
+  readonly stride: readonly [number, number];
+  readonly dilation: readonly [number, number];
+  readonly top: number;
+  readonly left: number;
+  readonly groups: number;
+}
+
+/** Our HWIO as PyTorch's OIHW. */
+const OIHW = [3, 2, 0, 1];
+
+const conv2d = form((site, { geometry, ...rest }: Fused & { readonly geometry: Geometry }) => {
+  const { stride, dilation, top, left, groups } = geometry;
+  const [kh = 1, kw = 1] = site.shape(1);
+  const window = { kh, kw, sh: stride[0], sw: stride[1], pt: top, pl: left, dh: dilation[0], dw: dilation[1] };
+  const y = site.node("Conv", [site.value(0), site.weight(1, OIHW), site.weight(2)], {
+    dilations: dilation,
+    group: groups,
+    kernel_shape: [kh, kw],
+    pads: padsOf(site, window),
+    strides: stride,
+  });
+  return fused(site, y, rest, () => site.value(3));
+});
+
+/** Gemm on rows, as PyTorch has it; MatMul and Add on what has more axes. */
+const linear = form((site, attrs: Fused) => {
+  const rank = site.out.length;
+  if (rank === 2) {
+    const y = site.node("Gemm", [site.value(0), site.weight(1, [1, 0]), site.weight(2)], { transB: 1 });
+    return fused(site, y, attrs, () => site.value(3));
+  }
+  const product = site.node("MatMul", [site.ours(0), site.weight(1)]);
+  const y = site.has(2) ? site.node("Add", [product, site.weight(2)]) : product;
+  return site.graph.fromOurs(
+    fused(site, y, attrs, () => site.ours(3)),
+    rank,
+  );
+});
+
+const batchNorm = form((site, { eps, relu, training }: { eps: number; relu: boolean; training: boolean }) => {
+  if (training) return refuse("batchNorm", "one in training");
+  const inputs = [site.value(0), ...[1, 2, 3, 4].map((i) => site.weight(i))];
+  const y = site.node("BatchNormalization", inputs, { epsilon: { f: eps } });
+  const all = site.has(5) ? site.node("Add", [y, site.value(5)]) : y;
+  return relu ? site.node("Relu", [all]) : all;
+});
+
+const layerNorm = form((site, { eps, len }: { eps: number; len: number }) => {
+  const rank = site.out.length;
+  if (site.out.at(-1) !== len) return refuse("layerNorm", `one over ${len} values of [${site.out.join(", ")}]`);
+  if (!site.has(1)) return refuse("layerNorm", "one without a weight");
+  const inputs = [site.ours(0), site.weight(1), site.weight(2)];
+  return site.graph.fromOurs(site.node("LayerNormalization", inputs, { axis: -1, epsilon: { f: eps } }), rank);
+});
+
+/** Instance norm of the groups, then weight and bias of the channels. */
+const groupNorm = form((site, { eps, groups }: { eps: number; groups: number }) => {
+  const [, h = 1, w = 1, c = 1] = site.out;
+  if (site.out.length !== 4) return refuse("groupNorm", `one of [${site.out.join(", ")}]`);
+  const { graph } = site;
+  const many = (value: number): string =>
+    graph.weight({ name: `/Constant_${value}x${groups}`, shape: [groups], data: new Float32Array(groups).fill(value) });
+  const grouped = site.node("Reshape", [site.value(0), graph.ints([0, groups, -1])]);
+  const normed = site.node("InstanceNormalization", [grouped, many(1), many(0)], { epsilon: { f: eps } });
+  const back = site.node("Reshape", [normed, graph.ints([0, c, h, w])]);
+  const perChannel = (i: number) => graph.weight(site.constant(i), undefined, [c, 1, 1]);
+  return site.node("Add", [site.node("Mul", [back, perChannel(1)]), perChannel(2)]);
+});
+
+interface Pool extends Window {
+  readonly h: number;
+  readonly w: number;
+  readonly includePad?: number;
+}
+
+const pool = (site: Site, type: string, { h, w, includePad, ...window }: Pool): string => {
+  const { kh, kw, sh, sw } = window;
+  const pads = padsOf(site, window);
+  if (type === "AveragePool" && kh === h && kw === w && pads.every((pad) => pad === 0))
+    return site.node("GlobalAveragePool", [site.value(0)]);
+  return site.node(type, [site.value(0)], {
+    ...(type === "AveragePool" && { count_include_pad: includePad ?? 1 }),
+    kernel_shape: [kh, kw],
+    pads,
+    strides: [sh, sw],
+  });
+};
+
+const avgPool2d = form((site, { adaptive, dims }: { adaptive: boolean; dims: Pool }) => {
+  const isOne = site.out[1] === 1 && site.out[2] === 1;
+  if (adaptive && !isOne) return refuse("avgPool2d", "an adaptive one");
+  return adaptive ? site.node("GlobalAveragePool", [site.value(0)]) : pool(site, "AveragePool", dims);
+});
+
+/** Rows of the batch stay rows. Where only one position or channel is there, both layouts lie alike. */
+const reshape = form((site) => {
+  const { graph, out } = site;
+  const from = site.shape(0);
+  if (out[0] !== from[0])
+    return refuse("reshape", `one that moves the batch, [${from.join(", ")}] to [${out.join(", ")}]`);
+  const [, h, w, c] = from;
+  const liesAlike = from.length !== 4 || h! * w! === 1 || c === 1;
+  const x = liesAlike ? site.value(0) : site.ours(0);
+  if (out.length === 2) return site.node("Flatten", [x], { axis: 1 });
+  return graph.fromOurs(site.node("Reshape", [x, graph.ints([0, ...out.slice(1)])]), out.length);
+});
+
+interface Range {
+  readonly start: number;
+  readonly step: number;
+  readonly count: number;
+}
+
+const slice = form((site, { ranges }: { ranges: readonly Range[] }) => {
+  const { graph } = site;
+  const rank = ranges.length;
+  const cut = ranges.flatMap((range, axis) => {
+    const isAll = range.start === 0 && range.step === 1 && range.count === site.shape(0)[axis];
+    return isAll ? [] : [{ ...range, axis }];
+  });
+  if (cut.some(({ axis, step }) => axis === 0 || step < 1)) return refuse("slice", "one of the batch, or backwards");
+  if (cut.length === 0) return site.value(0);
+  return site.node("Slice", [
+    site.value(0),
+    graph.ints(cut.map(({ start }) => start)),
+    graph.ints(cut.map(({ start, step, count }) => start + step * (count - 1) + 1)),
+    graph.ints(cut.map(({ axis }) => axisOf(axis, rank))),
+    graph.ints(cut.map(({ step }) => step)),
+  ]);
+});
+
+const pad = form((site, { lo, step, value }: { lo: readonly number[]; step: readonly number[]; value: number }) => {
+  if (step.some((each) => each !== 1)) return refuse("pad", "one between values");
+  const hi = site.out.map((extent, axis) => extent - site.shape(0)[axis]! - lo[axis]!);
+  const { graph } = site;
+  return site.node("Pad", [site.value(0), graph.ints([...inOnnx(lo), ...inOnnx(hi)]), graph.float(value)], {
+    mode: "constant",
+  });
+});
+
+const concat = form((site, { axis }: { axis: number }) => {
+  if (axis === 0) return refuse("concat", "one of batches");
+  const parts = site.op.inputs.map((_, i) => site.value(i));
+  return parts.length === 1 ? parts[0]! : site.node("Concat", parts, { axis: axisOf(axis, site.out.length) });
+});
+
+/** A weight for every sample. */
+const expand = form((site) => {
+  const { graph, out } = site;
+  const constant = site.constant(0);
+  const isOnce = constant.shape[0] === 1 && constant.shape.every((extent, axis) => axis === 0 || extent === out[axis]);
+  if (!isOnce || out.length === 4) return refuse("expand", `[${constant.shape.join(", ")}] to [${out.join(", ")}]`);
+  const shape = site.node("Concat", [site.batch(), graph.ints(out.slice(1))], { axis: 0 });
+  return site.node("Expand", [site.weight(0), shape]);
+});
+
+/** Image by image [B, T, 3D], heads side by side, as queries, keys and values. */
+const qkvAttention = form(
+  (site, { causal, dims }: { causal: boolean; dims: { heads: number; dim: number; scale: number } }) => {
+    if (causal) return refuse("qkvAttention", "a causal one");
+    const { graph, node } = site;
+    const [, tokens = 1, width = 1] = site.out;
+    const { heads, dim, scale } = dims;
+    const part = (i: number, perm: readonly number[]) => {
+      const bounds = [[i * width], [(i + 1) * width], [2], [1]].map((values) => graph.ints(values));
+      const split = node("Reshape", [node("Slice", [site.value(0), ...bounds]), graph.ints([0, tokens, heads, dim])]);
+      return node("Transpose", [split], { perm });
+    };
+    const scores = node("Mul", [node("MatMul", [part(0, [0, 2, 1, 3]), part(1, [0, 2, 3, 1])]), graph.float(scale)]);
+    const mixed = node("MatMul", [node("Softmax", [scores], { axis: -1 }), part(2, [0, 2, 1, 3])]);
+    return node("Reshape", [node("Transpose", [mixed], { perm: [0, 2, 1, 3] }), graph.ints([0, tokens, width])]);
+  },
+);
+
+const mean = form((site, { axes, keepdim }: { axes: readonly number[]; keepdim: boolean }) => {
+  const rank = site.shape(0).length;
+  const isLeft = (axis: number) => !axes.includes(axis);
+  if (!isLeft(0)) return refuse("mean", "one over the batch");
+  // What is left of three axes beside the batch has no layout of its own.
+  if (rank === 4 && !keepdim && [1, 2, 3].filter(isLeft).length > 1)
+    return refuse("mean", "one that leaves two axes of an image");
+  const inputs = [site.value(0), site.graph.ints(axes.map((axis) => axisOf(axis, rank)))];
+  return site.node("ReduceMean", inputs, { keepdims: Number(keepdim) });
+});
+
+interface Resized {
+  readonly mode: string;
+  readonly dims: {
+    readonly [Name in "h" | "w" | "oh" | "ow" | "stepH" | "offsetH" | "unitH" | "stepW" | "offsetW" | "unitW"]: number;
+  };
+}
+
+const interpolate = form((site, { mode, dims }: Resized) => {
+  const isCentred = (step: number, offset: number, unit: number, size: number, out: number) =>
+    Math.abs(step / unit - size / out) < 1e-9 && Math.abs(offset / unit - (size / out - 1) / 2) < 1e-9;
+  const { h, w, oh, ow, stepH, offsetH, unitH, stepW, offsetW, unitW } = dims;
+  const isKnown = isCentred(stepH, offsetH, unitH, h, oh) && isCentred(stepW, offsetW, unitW, w, ow);
+  if (mode !== "bilinear" || !isKnown) return refuse("interpolate", `mode ${mode}, or corners on corners`);
+  return site.node("Resize", [site.value(0), "", "", site.graph.ints([oh, ow])], {
+    axes: [2, 3],
+    coordinate_transformation_mode: "half_pixel",
+    mode: "linear",
+  });
+});
+
+/** Operand `i` of a pointwise op, ready to be broadcast in ONNX's layout. */
+function operand(site: Site, i: number, numbers: readonly (number | null | undefined)[]): string {
+  const number = numbers[i];
+  if (typeof number === "number") return site.graph.float(number);
+  const rank = site.out.length;
+  if (!site.isConstant(i)) {
+    if (site.shape(i).length !== rank)
+      return refuse(site.op.name, `operands of ${site.shape(i).length} and ${rank} axes`);
+    return site.value(i);
+  }
+  const constant = site.constant(i);
+  const wide = { ...constant, shape: [...new Array<number>(rank - constant.shape.length).fill(1), ...constant.shape] };
+  if (rank !== 4 || constant.data.length === 1) return site.graph.weight(constant);
+  const order = [0, 3, 1, 2];
+  return site.graph.weight(wide, order);
+}
+
+const binary = (type: string): Form =>
+  form((site, { numbers }: { numbers: readonly (number | null | undefined)[] }) =>
+    site.node(type, [operand(site, 0, numbers), operand(site, 1, numbers)]),
+  );
+
+/** By the op's name. */
+const FORMS: Readonly<Record<string, Form>> = {
+  ...{
+    conv2d,
+    linear,
+    batchNorm,
+    layerNorm,
+    groupNorm,
+    avgPool2d,
+    reshape,
+    slice,
+    pad,
+    concat,
+    expand,
+    qkvAttention,
+    mean,
+  },
+  interpolate,
+  maxPool2d: form((site, attrs: Pool) => pool(site, "MaxPool", attrs)),
+  add: binary("Add"),
+  sub: binary("Sub"),
+  mul: binary("Mul"),
+  div: binary("Div"),
+  ...Object.fromEntries(
+    Object.entries({ ...ACTIVATIONS, ...PLAIN }).map(([name, draw]) => [
+      name,
+      form((site) => draw(site, site.value(0))),
+    ]),
+  ),
+};
+
+/** Draws the form of an op; the name of its result, in ONNX's layout. @throws SortieError for an op that has none. */
+export function draw(site: Site): string {
+  const { name, attrs } = site.op;
+  const form = Object.hasOwn(FORMS, name) ? FORMS[name] : undefined;
+  return form ? form(site, attrs as never) : refuse("every op", name);
+}

@@ -1,0 +1,127 @@
+// The folder of an ONNX export: graphs, what says how exits decide, and what runs them in Python, TypeScript and Triton. It appears under
+// its name only when it is complete.
+
+import { existsSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { partOf, SortieError } from "../../base/index.ts";
+import { encodePolicy } from "../../calibration/index.ts";
+import { type ModelRecord, type MultiExit, readPolicy } from "../../exits/index.ts";
+import { version } from "../files/versions.ts";
+import { toJson, writeWhole } from "../files/whole.ts";
+import type { CascadeAbout } from "./runners/cascade.ts";
+
+/** What tells a folder that this wrote from one that a user has filled. */
+const MARK = "cascade.json";
+
+const runner = (name: string): string => fileURLToPath(new URL(`./runners/${name}`, import.meta.url));
+
+/** Of the runner for onnxruntime-node and -web: `ts` from the sources, `js` from the package. */
+export const runnerExtension = (): "ts" | "js" => (existsSync(runner("cascade.ts")) ? "ts" : "js");
+
+/** @throws SortieError for a target that is there and is no export. */
+export function checkOnnxTarget(target: string): void {
+  const found = statSync(target, { throwIfNoEntry: false });
+  if (!found || (found.isDirectory() && existsSync(join(target, MARK)))) return;
+  throw new SortieError(
+    `export: ${target} must be new, or a folder of an earlier export; it has no ${MARK}. Choose another name.`,
+  );
+}
+
+/** Writes the folder; its bytes. @throws SortieError for a network that has no form in ONNX; then nothing is written. */
+export async function writeOnnx(target: string, net: MultiExit, model: ModelRecord): Promise<number> {
+  const files = await filesOf(net, model);
+  const part = partOf(target);
+  try {
+    for (const [name, content] of files) writeWhole(join(part, name), content);
+    const old = partOf(target);
+    if (existsSync(target)) renameSync(target, old);
+    renameSync(part, target);
+    rmSync(old, { recursive: true, force: true });
+  } catch (error) {
+    rmSync(part, { recursive: true, force: true });
+    throw error;
+  }
+  return files.reduce((sum, [, content]) => sum + Buffer.byteLength(content), 0);
+}
+
+type Files = readonly (readonly [name: string, content: string | Uint8Array])[];
+
+async function filesOf(net: MultiExit, model: ModelRecord): Promise<Files> {
+  // The library is there for those who want these files.
+  const { onnxOf } = await import("./network.ts");
+  const { weights, guarantee } = model;
+  const about = await cascadeOf(net, model);
+  const { whole, stages } = await onnxOf(net, { version: version(), metadata: { weights, guarantee } });
+  const named = about.stages.map(({ file }, j) => [file, stages[j]!] as const);
+  return [
+    ["network.onnx", whole],
+    ...named,
+    [MARK, toJson(about)],
+    ...(model.policy ? [["policy.json", encodePolicy(model.policy)] as const] : []),
+    ["cascade.py", readFileSync(runner("cascade.py"))],
+    [`cascade.${runnerExtension()}`, readFileSync(runner(`cascade.${runnerExtension()}`))],
+    ...tritonFiles(about, stages),
+  ];
+}
+
+/** How exits decide, in the numbers that `deploy` compares. */
+async function cascadeOf(net: MultiExit, model: ModelRecord): Promise<CascadeAbout> {
+  const { architecture, classes, normalise, policy, exits, guarantee, weights } = model;
+  const given = policy?.result.ok ? policy : { thresholds: [Number.POSITIVE_INFINITY] };
+  const { score, temperatures, levels } = await readPolicy(net, given, {});
+  const [height, width, channels] = architecture.input;
+  return {
+    format: "sortie-cascade",
+    version: 1,
+    input: { shape: [channels, height, width], mean: normalise.mean, std: normalise.std },
+    classes,
+    score,
+    stages: exits.map(({ stage, macs }, j) => ({
+      file: `stage${j + 1}.onnx`,
+      exit: stage,
+      macs,
+      temperature: temperatures[j]!,
+      thresholds: levels[j] ?? [],
+    })),
+    guarantee,
+    weights,
+  };
+}
+
+/** Rows that a stage takes at once; triton.py has the same number. */
+const TRITON_BATCH = 64;
+
+/** A model repository: a model for each stage, and one that asks them. */
+function tritonFiles(about: CascadeAbout, stages: readonly Uint8Array[]): Files {
+  const nameOf = (file: string) => `cascade_${file.replace(/\.onnx$/, "")}`;
+  const own = { ...about, stages: about.stages.map((stage) => ({ ...stage, file: nameOf(stage.file) })) };
+  const [channels, height, width] = about.input.shape;
+  const text = [
+    'name: "cascade"',
+    'backend: "python"',
+    "max_batch_size: 0",
+    `input [{ name: "IMAGES", data_type: TYPE_UINT8, dims: [-1, ${height}, ${width}, ${channels}] }]`,
+    "output [",
+    '  { name: "CLASSES", data_type: TYPE_INT32, dims: [-1] },',
+    '  { name: "EXITS", data_type: TYPE_INT32, dims: [-1] },',
+    '  { name: "SCORES", data_type: TYPE_FP32, dims: [-1] }',
+    "]",
+    "instance_group [{ kind: KIND_CPU }]",
+    "",
+  ].join("\n");
+  const stageText = (name: string) =>
+    [`name: "${name}"`, 'backend: "onnxruntime"', `max_batch_size: ${TRITON_BATCH}`, "dynamic_batching { }", ""].join(
+      "\n",
+    );
+  return [
+    ["triton/cascade/config.pbtxt", text],
+    ["triton/cascade/1/model.py", readFileSync(runner("triton.py"))],
+    ["triton/cascade/1/cascade.py", readFileSync(runner("cascade.py"))],
+    ["triton/cascade/1/cascade.json", toJson(own)],
+    ...own.stages.flatMap(({ file }, j) => [
+      [`triton/${file}/config.pbtxt`, stageText(file)] as const,
+      [`triton/${file}/1/model.onnx`, stages[j]!] as const,
+    ]),
+  ];
+}
