@@ -14,7 +14,7 @@ import {
 import { ArgumentError } from "../../engine/functions.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { digest } from "../run/logits.ts";
-import { levelFrom, thresholdsPerExit } from "./thresholds.ts";
+import { levelFrom, SLACK, thresholdsPerExit } from "./thresholds.ts";
 
 /** What decides who leaves: a certified result of calibration, or thresholds set by hand. */
 export interface ExitPolicy {
@@ -53,15 +53,16 @@ export async function readPolicy(
   options: {
     readonly scaling?: Scaling | undefined;
     readonly anyOrigin?: boolean | undefined;
-    /** How far logits may be from those of `forward`; see `levelFrom`. */
-    readonly slack: number;
+    /** How far logits may be from those of `forward`, by default as in f32; see `levelFrom`. */
+    readonly slack?: number;
   },
 ): Promise<Decisions> {
+  const { slack = SLACK.f32 } = options;
   const { policy, scaling = options.scaling } = partsOf(given, options.scaling);
   const [score, temperatures] = [scoreOf(policy), temperaturesOf(net, scaling)];
   const levels = thresholdsPerExit(policy.thresholds, net).map((values, j) => {
     const temperature = temperatures[j]!;
-    return values.map((value) => levelFrom(value, { score, classes: net.classes, temperature, slack: options.slack }));
+    return values.map((value) => levelFrom(value, { score, classes: net.classes, temperature, slack }));
   });
   // Reading all weights takes time: only where there is something to compare them with.
   const isOriginChecked = !options.anyOrigin && policy.origin?.weights !== undefined;
