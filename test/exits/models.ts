@@ -8,6 +8,7 @@ import {
   learnThenTest,
   type PlainScore,
   type PolicyFile,
+  type Scaling,
 } from "../../calibration/index.ts";
 import {
   type Architecture,
@@ -59,16 +60,28 @@ async function tableOf(net: MultiExit, set: ImageSet) {
   });
 }
 
-/** Instead of the certified ones, which let everything leave at once: half of the samples that are left leave at each exit. */
+/**
+ * Instead of the certified ones, which let everything leave at once: about half of the samples that are left leave at each exit, none of them
+ * near a threshold, where rounding would decide.
+ */
 function halfway({ samples, exits, scores }: Cascade): Float64Array {
   let left = Array.from({ length: samples }, (_, i) => i);
   return Float64Array.from({ length: exits - 1 }, (_, j) => {
     const scoreOf = (i: number) => scores[i * exits + j]!;
     const sorted = left.map(scoreOf).sort((a, b) => a - b);
-    const threshold = (sorted[sorted.length >> 1]! + sorted[(sorted.length >> 1) - 1]!) / 2;
+    const gaps = sorted.slice(1).map((score, i) => score - sorted[i]!);
+    const middle = gaps.slice(Math.floor(gaps.length / 3), Math.ceil((2 * gaps.length) / 3));
+    const widest = gaps.indexOf(Math.max(...middle), Math.floor(gaps.length / 3));
+    const threshold = (sorted[widest]! + sorted[widest + 1]!) / 2;
     left = left.filter((i) => scoreOf(i) < threshold);
     return threshold;
   });
+}
+
+/** Temperatures as trained networks have them. */
+function tempered(scaling: Scaling): Scaling {
+  const scalers = scaling.scalers.map((scaler, j) => ({ ...scaler, parameters: Float64Array.of(0.8 + 0.3 * j) }));
+  return { ...scaling, scalers: scalers as unknown as Scaling["scalers"] };
 }
 
 /** A network, and what its model file is to say. */
@@ -84,11 +97,12 @@ export async function modelOf(
   }
   const raw = await tableOf(net, bars(80, "calibration", 2000));
   const validation = await tableOf(net, bars(60, "validation", 1000));
-  const scaling = fit(validation, { method: "temperature" });
+  const scaling = tempered(fit(validation, { method: "temperature" }));
   const scaled = applyScaling(validation, scaling);
   const result = learnThenTest(applyScaling(raw, scaling), { alpha: 0.9, delta: 0.2, validation: scaled });
   if (!result.ok) throw new Error(result.reason);
-  const thresholds = halfway(cascade(scaled, result.score as PlainScore));
+  const seen = applyScaling(await tableOf(net, TEST_SET), scaling);
+  const thresholds = halfway(cascade(seen, result.score as PlainScore));
   const { classes, meta } = TEST_SET;
   return {
     net,
