@@ -1,5 +1,6 @@
-// onnx.proto of ONNX 1.23 (Apache-2.0, https://github.com/onnx/onnx) as the descriptor that protoc-gen-es 2.13 makes of it without comments:
-// `buf build onnx.proto --exclude-source-info -o image.binpb`, `buf generate image.binpb`, and the argument of `fileDesc`.
+// onnx.proto of ONNX 1.23 (Apache-2.0, https://github.com/onnx/onnx) as the descriptor that protoc-gen-es 2.13 makes of
+// it without comments: `buf build onnx.proto --exclude-source-info -o image.binpb`, `buf generate image.binpb`, and the
+// argument of `fileDesc`.
 
 /** A FileDescriptorProto in base64. */
 export const ONNX_PROTO =

@@ -1,5 +1,5 @@
-// What each op is in ONNX, as PyTorch's exporter would write it. Ops are those that a forward pass really calls (`trace`), so what a
-// backbone or a head is made of need not be known.
+// What each op is in ONNX, as PyTorch's exporter would write it. Ops are those that a forward pass really calls
+// (`trace`), so what a backbone or a head is made of need not be known.
 
 import type { TracedOp } from "../../engine/index.ts";
 import { axisOf, type Constant, type Entry, type Graph, inOnnx, isConstant, refuse } from "./graph.ts";
@@ -239,8 +239,8 @@ const reshape = form((site) => {
   const from = site.shape(0);
   if (out[0] !== from[0])
     return refuse("reshape", `one that moves the batch, [${from.join(", ")}] to [${out.join(", ")}]`);
-  const [, h, w, c] = from;
-  const liesAlike = from.length !== 4 || h! * w! === 1 || c === 1;
+  const [, h = 1, w = 1, c = 1] = from;
+  const liesAlike = from.length !== 4 || h * w === 1 || c === 1;
   const x = liesAlike ? site.value(0) : site.ours(0);
   if (out.length === 2) return site.node("Flatten", [x], { axis: 1 });
   return graph.fromOurs(site.node("Reshape", [x, graph.ints([0, ...out.slice(1)])]), out.length);

@@ -1,5 +1,6 @@
-// A graph of ONNX while it is drawn: nodes and constants under PyTorch's names, what no output needs left out. Of layouts it knows that
-// our images are [B, H, W, C] and ONNX's [B, C, H, W]: a value of four axes goes under its ONNX layout, and may be asked for in ours.
+// A graph of ONNX while it is drawn: nodes and constants under PyTorch's names, what no output needs left out. Of
+// layouts it knows that our images are [B, H, W, C] and ONNX's [B, C, H, W]: a value of four axes goes under its ONNX
+// layout, and may be asked for in ours.
 
 import { SortieError } from "../../base/index.ts";
 import { toTorchName } from "../../nn/index.ts";

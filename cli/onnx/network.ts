@@ -1,4 +1,5 @@
-// A multi-exit network as ONNX files: one graph with all exits' logits, and one for each exit, from the features in front of it.
+// A multi-exit network as ONNX files: one graph with all exits' logits, and one for each exit, from the features in
+// front of it.
 
 import { empty, noGrad, read, type Tensor, type TracedOp, trace } from "../../engine/index.ts";
 import type { MultiExit } from "../../exits/index.ts";
@@ -17,11 +18,16 @@ export interface OnnxAbout {
 export interface OnnxFiles {
   /** `input`, [batch, C, H, W], to `logits` [batch, exits, classes]. */
   readonly whole: Uint8Array;
-  /** Of each exit: `input`, images or the `features` of the one before, to `logits` [batch, classes] and, but for the last, `features`. */
+  /**
+   * Of each exit: `input`, images or the `features` of the one before, to `logits` [batch, classes] and, but for the
+   * last, `features`.
+   */
   readonly stages: readonly Uint8Array[];
 }
 
-/** How many samples are traced; any number that is no other extent would do, since the first axis alone is the batch. */
+/**
+ * How many samples are traced; any number that is no other extent would do, since the first axis alone is the batch.
+ */
 const BATCH = 2;
 
 /** All files of a network. @throws SortieError for an op that has no form in ONNX. */
@@ -47,10 +53,8 @@ export async function onnxOf(net: MultiExit, about: OnnxAbout): Promise<OnnxFile
 
 async function constantsOf(net: MultiExit): Promise<ReadonlyMap<object, Constant>> {
   const state = [...net.state()];
-  const data = await read(state.map(([, tensor]) => tensor));
-  return new Map(
-    state.map(([name, tensor], i) => [tensor, { name, shape: tensor.shape, data: data[i] as Float32Array }]),
-  );
+  const values = (await read(state.map(([, tensor]) => tensor))) as readonly Float32Array[];
+  return new Map(state.map(([name, tensor], i) => [tensor, { name, shape: tensor.shape, data: values[i]! }]));
 }
 
 type Outputs = readonly (readonly [name: string, tensor: Tensor])[];

@@ -1,5 +1,5 @@
-// The messages of ONNX that an export is made of, on ONNX's own schema: what they hold is checked by the compiler here, and encoded by
-// the schema's descriptor. Fields that nobody writes are left out.
+// The messages of ONNX that an export is made of, on ONNX's own schema: what they hold is checked by the compiler here,
+// and encoded by the schema's descriptor. Fields that nobody writes are left out.
 
 import { create, type Message, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { fileDesc, type GenMessage } from "@bufbuild/protobuf/codegenv2";

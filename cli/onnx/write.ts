@@ -1,5 +1,5 @@
-// The folder of an ONNX export: graphs, what says how exits decide, and what runs them in Python, TypeScript and Triton. It appears under
-// its name only when it is complete.
+// The folder of an ONNX export: graphs, what says how exits decide, and what runs them in Python, TypeScript and
+// Triton. It appears under its name only when it is complete.
 
 import { existsSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -28,7 +28,9 @@ export function checkOnnxTarget(target: string): void {
   );
 }
 
-/** Writes the folder; its bytes. @throws SortieError for a network that has no form in ONNX; then nothing is written. */
+/**
+ * Writes the folder; its bytes. @throws SortieError for a network that has no form in ONNX; then nothing is written.
+ */
 export async function writeOnnx(target: string, net: MultiExit, model: ModelRecord): Promise<number> {
   const files = await filesOf(net, model);
   const part = partOf(target);

@@ -51,8 +51,10 @@ export async function logitsOf(
     const count = Math.min(256, size - first);
     const bytes = images.subarray(first * each, (first + count) * each);
     const tensor = new runtime.Tensor("float32", prepare(bytes, input), [count, ...input.shape]);
-    const { logits } = await session.run({ input: tensor } as never);
-    parts.push((logits as { readonly data: Float32Array }).data);
+    const outputs = (await session.run({ input: tensor } as never)) as {
+      readonly logits: { readonly data: Float32Array };
+    };
+    parts.push(outputs.logits.data);
   }
   const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
   parts.reduce((at, part) => {

@@ -1,5 +1,5 @@
-// ONNX: the logits of every backbone and head as onnxruntime computes them, for any batch; how runners decide; and the folder that
-// `sortie export --format onnx` writes, run by each of its runners, against the deployed classifier.
+// ONNX: the logits of every backbone and head as onnxruntime computes them, for any batch; how runners decide; and the
+// folder that `sortie export --format onnx` writes, run by each of its runners, against the deployed classifier.
 
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

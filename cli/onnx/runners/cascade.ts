@@ -1,8 +1,7 @@
-// Runs the ONNX stages of a cascade (cascade.json and what it names) by onnxruntime-node or onnxruntime-web: each stage on the images that
-// are still undecided. Needs nothing but this file:
-//   const about = await (await fetch("cascade.json")).json();
-//   const models = about.stages.map(({ file }) => file); // addresses or paths, or the bytes of the files
-//   const { classes, exits } = await (await openCascade(ort, about, models)).classify(pixels);
+// Runs the ONNX stages of a cascade (cascade.json and what it names) by onnxruntime-node or onnxruntime-web: each stage
+// on the images that are still undecided. Needs nothing but this file: const about = await (await
+// fetch("cascade.json")).json(); const models = about.stages.map(({ file }) => file); // addresses or paths, or the
+// bytes of the files const { classes, exits } = await (await openCascade(ort, about, models)).classify(pixels);
 
 /** What of onnxruntime is used; both packages have it. */
 export interface Runtime {
@@ -11,12 +10,18 @@ export interface Runtime {
 }
 
 interface Session {
-  run(feeds: never): Promise<Readonly<Record<string, unknown>>>;
+  run(feeds: never): Promise<unknown>;
 }
 
 interface Values {
   readonly data: Float32Array;
   readonly dims: readonly number[];
+}
+
+/** What a stage gives; the last one no features. */
+interface Outputs {
+  readonly logits: Values;
+  readonly features?: Values;
 }
 
 /** How sure an exit is of its answer. */
@@ -61,7 +66,10 @@ interface CascadeAnswers {
 
 /** Stages that are ready to run. */
 export interface Cascade {
-  /** Bytes [N, H, W, C], or floats [N, C, H, W] that are normalised. Throws RangeError for others, and for what is not finite. */
+  /**
+   * Bytes [N, H, W, C], or floats [N, C, H, W] that are normalised. @throws RangeError for others, and for what is not
+   * finite.
+   */
   classify(
     images: Uint8Array | Uint8ClampedArray | Float32Array,
     options?: { readonly batch?: number },
@@ -111,7 +119,10 @@ export function decide(score: CascadeScore, row: ArrayLike<number>, temperature:
   }
 }
 
-/** Opens the stages. `models` are what the runtime makes sessions of: paths, addresses or bytes; `options` are the sessions'. */
+/**
+ * Opens the stages. `models` are what the runtime makes sessions of: paths, addresses or bytes; `options` are the
+ * sessions'.
+ */
 export async function openCascade(
   ort: Runtime,
   about: CascadeAbout,
@@ -167,14 +178,13 @@ async function runStages(
   let left = Array.from({ length: batch.dims[0]! }, (_, i) => first + i);
   for (const [j, { temperature, thresholds, macs }] of about.stages.entries()) {
     const input = new ort.Tensor("float32", rows.data, rows.dims);
-    const outputs = await sessions[j]!.run({ input } as never);
-    const logits = (outputs["logits"] as Values).data;
+    const { logits, features } = (await sessions[j]!.run({ input } as never)) as Outputs;
     const classes = about.classes.length;
     const stays: number[] = [];
     for (const [i, sample] of left.entries()) {
       const { answer, score, level } = decide(
         about.score,
-        logits.subarray(i * classes, (i + 1) * classes),
+        logits.data.subarray(i * classes, (i + 1) * classes),
         temperature,
       );
       const threshold = thresholds[thresholds.length > 1 ? answer : 0] ?? Number.NEGATIVE_INFINITY;
@@ -187,7 +197,7 @@ async function runStages(
       }
     }
     if (stays.length === 0) return;
-    rows = taken(outputs["features"] as Values, stays);
+    rows = taken(features ?? rows, stays);
     left = stays.map((i) => left[i]!);
   }
 }
