@@ -6,43 +6,27 @@ import {
   type Calibration,
   cascade,
   cascadeFromScores,
-  conformalRiskControl,
   controlRisk,
   countGroups,
   createPopulation,
   createRandom,
   createTable,
   decide,
-  type ExitLoss,
   evaluatePolicy,
-  exitLosses,
   exitRisks,
   explain,
   type LearnThenTestOptions,
   learnThenTest,
-  loosestPlugIn,
-  loosestPlusOne,
-  lttPooled,
   lttThreshold,
   randomOrder,
-  safeKdReleasedCode,
-  safeKdText,
   selectFromCascade,
-  sequentialSurvivors,
-  ucbThreshold,
 } from "../../calibration/index.ts";
 import { assert, failsWith, suite } from "../harness.ts";
-import { randomTable } from "./tables.ts";
+import { flat, randomTable } from "./tables.ts";
 
 const test = suite("calibration guarantees");
 const population = createPopulation({ size: 100_000 });
 const levels = { alpha: 0.1, delta: 0.1 };
-
-const flat = (n: number, wrong: (i: number) => 0 | 1, seed = 2) => {
-  const random = createRandom(seed);
-  const scores = Float64Array.from({ length: 3 * n }, () => random.uniform());
-  return cascadeFromScores({ scores, errors: Uint8Array.from(scores, (_, at) => wrong(Math.floor(at / 3))), exits: 3 });
-};
 
 test("all right: nearly everybody leaves at the first exit", () => {
   const result = learnThenTest(
@@ -299,90 +283,6 @@ test("survivors: the certified group at exit 2 are those that exit 1 refused", (
   assert.is(result.tests.length, 2);
 });
 
-test("CRC is monotone, and refuses when n is too small for alpha", () => {
-  const lambdas = [0, 1, 2];
-  const losses = [1, 0, 0, 1, 1, 0, 0, 0, 0];
-  const choice = conformalRiskControl({ losses, lambdas }, { alpha: 0.5 });
-  assert.equal([...choice.bound], [0.75, 0.5, 0.25]);
-  assert.is(choice.index, 1);
-  assert.not(conformalRiskControl({ losses: [0, 0, 0], lambdas }, { alpha: 0.4 }).ok);
-  const ucb = ucbThreshold({ losses: new Float64Array(300), lambdas }, { ...levels, bound: "clopperPearson" });
-  assert.is(ucb.index, 0);
-  const refused = controlRisk(
-    flat(12, () => 0),
-    { alpha: 0.05 },
-  );
-  assert.not(refused.ok);
-  if (refused.ok) return;
-  assert.is(refused.neededSamples, 29); // a third of them lays out the thresholds, and 19 are tested
-  assert.ok(
-    controlRisk(
-      flat(29, () => 0),
-      { alpha: 0.05 },
-    ).ok,
-  );
-});
-
-test("losses relative to the full model vanish at the last exit and stay in [0, 1]", () => {
-  const table = randomTable(40, 3, 4);
-  const names: readonly ExitLoss[] = [
-    "acceptedAndWrong",
-    "disagreement",
-    "gap",
-    "brierGap",
-    "brierDisagreement",
-    "hellinger",
-  ];
-  for (const name of names) {
-    const losses = exitLosses(table, name);
-    losses.forEach((loss, at) => {
-      assert.ok(loss >= 0 && loss <= 1 && (at % 3 !== 2 || loss === 0), `${name} ${loss} at ${at}`);
-    });
-    assert.ok(
-      losses.some((loss) => loss > 0),
-      name,
-    );
-    const result = controlRisk(table, { alpha: 0.5, loss: name });
-    assert.is(result.guarantee.kind, "marginal");
-  }
-});
-
-test("for 0/1 losses the exact test is the default, and saves at least as much as the others", () => {
-  const source = population.draw(600, createRandom(4));
-  const validation = population.draw(300, createRandom(5));
-  for (const method of ["ucb", "ltt"] as const) {
-    const cost = (bound?: "wsr" | "hoeffdingBentkus" | "clopperPearson") => {
-      const result = controlRisk(source, { alpha: 0.1, delta: 0.1, method, validation, ...(bound && { bound }) });
-      return result.ok ? result.cost : 1;
-    };
-    assert.is(cost(), cost("clopperPearson"));
-    assert.ok(cost() <= cost("wsr") && cost() < cost("hoeffdingBentkus"));
-  }
-});
-
-test("losses of an ensemble are those of the ensemble's answers", () => {
-  const table = randomTable(1, 2, 3);
-  const z = table.read(0, 1);
-  const softmax = (of: ArrayLike<number>) => {
-    const e = Array.from(of, Math.exp);
-    return e.map((v) => v / e.reduce((a, b) => a + b, 0));
-  };
-  const [first, second] = [softmax(z.subarray(0, 3)), softmax(z.subarray(3, 6))];
-  const mean = first.map((p, c) => (p + second[c]!) / 2);
-  const hellinger = Math.sqrt(first.reduce((sum, p, c) => sum + (Math.sqrt(p) - Math.sqrt(mean[c]!)) ** 2, 0) / 2);
-  assert.ok(Math.abs(exitLosses(table, "hellinger", "arithmeticEnsemble")[0]! - hellinger) < 1e-12);
-});
-
-test("CRC on one shared knob controls the disagreement it promises", () => {
-  const [alpha, repeats] = [0.1, 300];
-  let sum = 0;
-  for (let r = 0; r < repeats; r++) {
-    const result = controlRisk(population.draw(150, createRandom(r)), { alpha, loss: "disagreement", seed: r });
-    sum += result.ok ? population.truth(result.thresholds).disagreement : 0;
-  }
-  assert.ok(sum / repeats <= alpha && sum / repeats > 0.04, `mean ${sum / repeats}`);
-});
-
 /** Share of calibrations in which the true risk exceeds alpha. */
 function violations(
   calibrate: (seed: number) => Calibration,
@@ -419,31 +319,6 @@ test("validity in small: strict promises hold, per exit on all samples they do n
   assert.ok(wrong > limit, `per exit on all samples should fail: ${wrong}`);
 });
 
-test("the plug-in rule takes the loosest score whose own error rate passes, the other counts one error more", () => {
-  const scores = [0.9, 0.8, 0.7, 0.6, 0.5];
-  const correct = [1, 1, 0, 1, 0];
-  assert.is(loosestPlugIn(scores, correct, 0.25), 0.6);
-  assert.is(loosestPlugIn(scores, correct, 0), 0.8);
-  assert.is(loosestPlugIn(scores, correct, 1), 0.5);
-  assert.is(loosestPlusOne(scores, correct, 0.4), 0.6);
-  assert.is(loosestPlusOne(scores, correct, 0.25), Number.POSITIVE_INFINITY);
-});
-
-test("SAFE-KD's rules break the promise, and say that they make none", () => {
-  const draw = population.draw(2000, createRandom(8));
-  const code = safeKdReleasedCode(draw, { delta: 0.1 });
-  assert.is(code.guarantee.kind, "none");
-  assert.ok(worstExit(code.bar.subarray(0, 2)) > 0.15);
-  const tighter = safeKdReleasedCode(draw, { delta: 0.01 });
-  assert.ok(
-    tighter.bar.every((bar, j) => bar <= code.bar[j]!),
-    "inverted: a smaller delta lowers the bar",
-  );
-  const text = safeKdText(draw, { delta: 0.1 });
-  assert.is(text.guarantee.kind, "none");
-  assert.ok(worstExit(text.thresholds) > 0.1);
-});
-
 test("a population's truth is what a large sample shows", () => {
   const big = cascade(population.draw(200_000, createRandom(9)));
   const thresholds = [0.9, 0.93];
@@ -453,30 +328,6 @@ test("a population's truth is what a large sample shows", () => {
   assert.ok(Math.abs(truth.exitRisk[1] - seen.operationalRisk[1]!) < 0.01);
   assert.ok(Math.abs(truth.earlyRisk - seen.earlyRisk) < 0.005);
   assert.ok(Math.abs(truth.coverage - (1 - seen.fraction[2]!)) < 0.005);
-});
-
-test("primitives answer +Infinity where nothing passes", () => {
-  const nothing = lttThreshold({ scores: [0.9, 0.8], errors: [0, 0], grid: [0.5] }, levels);
-  assert.equal([nothing.ok, nothing.threshold, nothing.nMin, nothing.n], [false, Number.POSITIVE_INFINITY, 22, 2]);
-  const pooled = lttPooled({ scores: [0.9], errors: [0], grid: [0.5], earlyExits: 1 }, levels);
-  assert.equal([pooled.ok, pooled.index, pooled.n], [false, -1, 1]);
-  const chain = sequentialSurvivors(
-    { scores: [0.9], errors: [0], validationScores: [0.9], earlyExits: 1, gridQuantiles: [0.5] },
-    levels,
-  );
-  assert.equal([...chain.thresholds], [Number.POSITIVE_INFINITY]);
-  for (const { guarantee } of [nothing, pooled, chain]) {
-    assert.is(guarantee.kind, "with probability 1 - delta");
-    assert.ok(guarantee.promise.endsWith("at most 0.1.") && guarantee.assumptions.length >= 2);
-  }
-});
-
-test("a grid that is not strict to loose is refused", async () => {
-  await failsWith(
-    () => lttThreshold({ scores: [1], errors: [0], grid: [0.5, 0.6] }, levels),
-    "CalibrationError",
-    "lttThreshold: the grid must go from strict to loose; got 0.5 before 0.6.",
-  );
 });
 
 test("a table goes from logits to a policy in one call", () => {

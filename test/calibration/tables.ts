@@ -1,7 +1,7 @@
 // Small tables for tests: random ones, and fast-check arbitraries of scores with ties.
 
 import fc from "fast-check";
-import { createRandom, createTable, type Table } from "../../calibration/index.ts";
+import { cascadeFromScores, createRandom, createTable, type Table } from "../../calibration/index.ts";
 
 /** A random table whose deeper exits know the label better. */
 export function randomTable(
@@ -45,3 +45,10 @@ export const tiedScores = fc.array(
 export function unzip(pairs: readonly (readonly [number, boolean])[]): { scores: number[]; correct: number[] } {
   return { scores: pairs.map(([score]) => score), correct: pairs.map(([, isRight]) => (isRight ? 1 : 0)) };
 }
+
+/** Three exits with random scores and errors of one's own. */
+export const flat = (n: number, wrong: (i: number) => 0 | 1, seed = 2) => {
+  const random = createRandom(seed);
+  const scores = Float64Array.from({ length: 3 * n }, () => random.uniform());
+  return cascadeFromScores({ scores, errors: Uint8Array.from(scores, (_, at) => wrong(Math.floor(at / 3))), exits: 3 });
+};
