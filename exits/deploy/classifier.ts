@@ -20,7 +20,7 @@ import { type GivenImages, type Images, type Normalisation, takeImages } from ".
 import { candidateRoutes, type Plan, Planner, type TriedRoute } from "./plan.ts";
 import type { Decisions } from "./policy.ts";
 import { type Precision, PreparedNet } from "./prepared.ts";
-import { type Behind, Route, type Site } from "./route.ts";
+import { type Behind, canRecord, Route, type Site } from "./route.ts";
 import { isClosed } from "./thresholds.ts";
 
 /** Options of `classify`. */
@@ -285,7 +285,9 @@ function planFor(site: Site, early: number, route: Settled["route"]): Planner {
   const { batch, device } = site;
   const candidates =
     route === "measured"
-      ? candidateRoutes(open.length, { asksFirst: batch === 1 && device.info.isSoftware })
+      ? candidateRoutes(open.length, { asksFirst: batch === 1 && device.info.isSoftware }).filter((behind) =>
+          canRecord(site, behind),
+        )
       : [open.map((exit) => openStep(route[exit]!, exit))];
   return new Planner(batch, candidates, { record: (behind) => Route.record(site, behind), names });
 }

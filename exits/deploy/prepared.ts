@@ -61,7 +61,7 @@ export class PreparedNet implements Passes {
         const exits = Array.from({ length: net.exits }, (_, j) => j);
         const answering = (j: number): Answering => {
           const tail = net.tailOf(j);
-          if (!tail || !fitsAnswer(tail)) return { pass: net.answerPass(j, mode) };
+          if (!tail || !fitsAnswer(tail, device.info)) return { pass: net.answerPass(j, mode) };
           const found = answerTail(tail);
           made.push(found.parameters);
           return { tail: found };

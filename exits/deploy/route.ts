@@ -49,6 +49,12 @@ export interface Site {
   readonly count: Tensor;
 }
 
+/**
+ * Whether a route can be recorded on a device: kept rows of a batch are told by one storage binding more than the 8 that WebGPU promises.
+ */
+export const canRecord = ({ batch, device }: Pick<Site, "batch" | "device">, behind: readonly Behind[]): boolean =>
+  batch === 1 || !behind.includes("keep") || device.info.limits.maxStorageBuffersPerShaderStage > 8;
+
 /** The rows of a batch, on their way. */
 interface Rows {
   readonly features: Tensor;

@@ -10,6 +10,7 @@ import {
   ArgumentError,
   checkTensors,
   concat,
+  type DeviceInfo,
   defineOp,
   describe,
   positional,
@@ -50,9 +51,13 @@ const MOST_CHANNELS = 2048;
 const MOST_WEIGHTS = 1 << 16;
 const MOST_CLASSES = 1024;
 
-/** Whether a tail is small enough for `exitAnswer`. */
-export const fitsAnswer = ({ linear }: Tail): boolean => {
+/** Storage bindings of the kernel; WebGPU promises 8. */
+const BINDINGS = 9;
+
+/** Whether a tail is small enough for `exitAnswer`, and the device has the bindings for it. */
+export const fitsAnswer = ({ linear }: Tail, { limits }: Pick<DeviceInfo, "limits">): boolean => {
   const [channels, classes] = linear.weight.shape as readonly [number, number];
+  if (limits.maxStorageBuffersPerShaderStage < BINDINGS) return false;
   return channels <= MOST_CHANNELS && classes <= MOST_CLASSES && channels * classes <= MOST_WEIGHTS;
 };
 

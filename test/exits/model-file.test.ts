@@ -316,6 +316,9 @@ places("runs on a device of the least limits, and refuses there what they do not
   using given = await createDevice({ device: gpu, instance });
   using loaded = await load(whole(), { device: given, batch: 8 });
   assert.equal((await answersOf(loaded)).exits, recorded("resnet").exits);
+  using alone = await load(whole(), { device: given, batch: 1 });
+  const { exits } = await alone.classify(TEST_SET.images.subarray(0, 10 * 64));
+  assert.equal([...exits], recorded("resnet").exits.slice(0, 10));
   const message = /a tensor must fit in one binding of the device .*the limit is 134217728\. Use smaller batches/;
   await refused(() => load(whole(), { device: given, batch: 2 ** 26 }), "DeviceError", message);
   gpu.destroy();
