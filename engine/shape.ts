@@ -6,6 +6,9 @@ import { ShapeError } from "./errors.ts";
 
 export type Shape = readonly number[];
 
+/** The innermost extent of a shape that has one. */
+export const lastOf = (shape: readonly number[]): number => shape[shape.length - 1]!;
+
 /** What an op knows of a tensor before it runs. */
 export interface Described {
   readonly shape: Shape;

@@ -112,6 +112,10 @@ export function unroll(n: number, line: (i: number) => string): string {
   return Array.from({ length: n }, (_, i) => line(i)).join("\n");
 }
 
+/** Uniforms of one type, by name. */
+export const uniformsOf = <N extends string, T extends UniformType>(type: T, names: readonly N[]) =>
+  Object.fromEntries(names.map((name) => [name, type])) as Readonly<Record<N, T>>;
+
 /** A spec as text, keys sorted. */
 export const specText = (spec: Spec): string =>
   Object.keys(spec)
@@ -159,7 +163,8 @@ export function liveGrid(grid: Grid, { axis, units, perGroup, fold }: RowAxis, c
   // Rows of a fraction of a unit are rounded up: the last group is then reached early, never late.
   const groups = Math.min(ceilDiv(count * ceilDiv(units, capacity), perGroup), ceilDiv(units, perGroup));
   const [x, y] = linearGrid(groups);
-  return fold ? [x, y, grid[2]] : (grid.map((count, i) => (i === axis ? groups : count)) as unknown as Grid);
+  const along = (i: 0 | 1 | 2): number => (i === axis ? groups : grid[i]);
+  return fold ? [x, y, grid[2]] : [along(0), along(1), along(2)];
 }
 
 /** WGSL expression for the index of a workgroup in a `linearGrid` launch; needs the parameters `ENTRY` declares. */

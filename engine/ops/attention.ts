@@ -13,7 +13,7 @@ import {
 } from "../../kernels/attention/index.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Launcher, single } from "../op.ts";
-import { describe, numel, sameShape } from "../shape.ts";
+import { describe, lastOf, numel, sameShape } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { floatStorage, sizeClass } from "./rowwise.ts";
@@ -142,10 +142,7 @@ export const scaledDotProductAttention = positional(
     const fits =
       q.rank >= 2 &&
       q.rank === k.rank &&
-      sameShape(
-        [...q.shape.slice(0, -2), q.shape.at(-1) as number],
-        [...k.shape.slice(0, -2), k.shape.at(-1) as number],
-      );
+      sameShape([...q.shape.slice(0, -2), lastOf(q.shape)], [...k.shape.slice(0, -2), lastOf(k.shape)]);
     if (!fits || !sameShape(k.shape, v.shape)) {
       throw new ShapeError(
         `${op}: q must be [..., L, D], k and v [..., M, D]; got ${describe(q)}, ${describe(k)}, ${describe(v)}.`,

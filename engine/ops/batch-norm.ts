@@ -18,7 +18,7 @@ import {
 } from "../../kernels/norm/index.ts";
 import { readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
-import { type Described, describe, numel, sameShape } from "../shape.ts";
+import { type Described, describe, lastOf, numel, sameShape } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { checkActivation } from "./activation.ts";
@@ -56,7 +56,7 @@ interface Attrs {
 }
 
 function planOf(x: Described, { shape, activation, residual }: Attrs) {
-  const channels = x.shape.at(-1) as number;
+  const channels = lastOf(x.shape);
   const rows = numel(x.shape.slice(0, -1));
   return {
     spec: { ...shape, activation, residual },

@@ -10,9 +10,8 @@ import { type DType, fromHalf, isFloat, toHalf } from "../dtype.ts";
 import { ArgumentError, DTypeError } from "../errors.ts";
 import type { Backward } from "../graph.ts";
 import { defineOp, dispatch } from "../op.ts";
-import type { Operands } from "../operands.ts";
 import { type DTypeRule, mixedSign, promote, ruled } from "../promote.ts";
-import { broadcastShapes, broadcastStrides, collapse, describe, type Shape } from "../shape.ts";
+import { broadcastShapes, broadcastStrides, collapse, describe, lastOf, type Shape } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { empty, Tensor } from "../tensor.ts";
 
@@ -61,7 +60,7 @@ export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) 
   const mentioned = (what: string) => gradients.some(([, expr]) => uses(expr, what));
   const op = defineOp({
     name,
-    operands: Object.fromEntries(operands.map((operand) => [`${operand}?`, "any"])) as Operands,
+    operands: Object.fromEntries(operands.map((operand) => [`${operand}?`, "any"])),
     infer: (inputs, { dtype }: Attrs) => {
       const given = Object.values(inputs);
       return { y: { shape: broadcastShapes(name, given), dtype: fn.out ?? dtype } };
@@ -101,21 +100,7 @@ export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) 
     }),
   });
   return positional(`${name}(${operands.join(", ")})`, (...values: readonly Operand[]): Tensor => {
-    const tensors: Record<string, Tensor> = {};
-    operands.forEach((operand, i) => {
-      const value = values[i];
-      const isTensor = value instanceof Tensor;
-      if (isTensor) tensors[operand] = value;
-      else if (typeof value !== "number") {
-        throw new ArgumentError(
-          `${name}: ${operand} must be a tensor or a number; got ${value === null ? "null" : typeof value}.`,
-        );
-      }
-      if (isCondition[i] && !(isTensor && value.dtype === "bool")) {
-        const got = isTensor ? describe(value) : "a number";
-        throw new DTypeError(`${name}: ${operand} must be bool; got ${got}. Compare first, as in ne(${operand}, 0).`);
-      }
-    });
+    const tensors = tensorsAmong(fn, values);
     const met = conditions ? values.filter((_, i) => !isCondition[i]) : values;
     const signed = compares ? mixedSign(name, met) : -1;
     const dtype = signed < 0 ? ruled(name, rule, promote(name, met)) : "u32";
@@ -125,6 +110,26 @@ export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) 
     const numbers = values.map((value) => (typeof value === "number" ? number(value) : undefined));
     return op(tensors, { numbers, dtype, signed }).y;
   });
+}
+
+/** The tensors among the operands, by name. Throws ArgumentError for what is neither tensor nor number, DTypeError for conditions that are no bool. */
+function tensorsAmong({ name, operands, conditions }: Elementwise, values: readonly unknown[]): Record<string, Tensor> {
+  const tensors: Record<string, Tensor> = {};
+  operands.forEach((operand, i) => {
+    const value = values[i];
+    const isTensor = value instanceof Tensor;
+    if (isTensor) tensors[operand] = value;
+    else if (typeof value !== "number") {
+      throw new ArgumentError(
+        `${name}: ${operand} must be a tensor or a number; got ${value === null ? "null" : typeof value}.`,
+      );
+    }
+    if (conditions?.includes(operand) && !(isTensor && value.dtype === "bool")) {
+      const got = isTensor ? describe(value) : "a number";
+      throw new DTypeError(`${name}: ${operand} must be bool; got ${got}. Compare first, as in ne(${operand}, 0).`);
+    }
+  });
+  return tensors;
 }
 
 /** A comparison in u32 where operand `signed` may be negative: then the answer is that of -1 and 0. */
@@ -176,7 +181,7 @@ function layoutOf(shapes: readonly (Shape | undefined)[], out: Shape) {
   const extent = collapsed.shape.at(-1) ?? 1;
   const inner = shapes
     .map((shape, k) =>
-      shape === undefined ? "s" : collapsed.shape.length === 0 || (strides[k]!.at(-1) as number) === 1 ? "1" : "0",
+      shape === undefined ? "s" : collapsed.shape.length === 0 || lastOf(strides[k]!) === 1 ? "1" : "0",
     )
     .join("");
   const rank = collapsed.shape.length <= 1 ? 0 : collapsed.shape.length;

@@ -15,7 +15,16 @@ import {
 import { isFloat } from "../dtype.ts";
 import { DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Launcher, single } from "../op.ts";
-import { broadcastShapes, broadcastStrides, collapse, type Described, describe, numel, type Shape } from "../shape.ts";
+import {
+  broadcastShapes,
+  broadcastStrides,
+  collapse,
+  type Described,
+  describe,
+  lastOf,
+  numel,
+  type Shape,
+} from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import {
@@ -93,7 +102,7 @@ function checkOperands(a: Described, b: Described): void {
 /** Throws unless the batch axes, those before the last two, broadcast. */
 function checkBatches(a: Described, b: Described, leadA: Shape, leadB: Shape): void {
   for (let i = 1; i <= Math.min(leadA.length, leadB.length); i++) {
-    const [x, y] = [leadA.at(-i) as number, leadB.at(-i) as number];
+    const [x, y] = [leadA[leadA.length - i]!, leadB[leadB.length - i]!];
     if (x === y || x === 1 || y === 1) continue;
     throw new ShapeError(`matmul: batch axes must broadcast; got ${describe(a)} x ${describe(b)} (${x} != ${y}).`);
   }
@@ -266,10 +275,10 @@ const linearOp = (isActivated: boolean) =>
         const { residual } = at.attrs;
         const inner = throughActivation(g, at);
         const { shape } = at.described("x");
-        const flat = reshape(inner, [numel(shape.slice(0, -1)), inner.shape.at(-1) as number]);
+        const flat = reshape(inner, [numel(shape.slice(0, -1)), lastOf(inner.shape)]);
         return {
           x: () => reshape(product(flat, at.value("weight"), false, true), shape),
-          weight: () => product(reshape(at.value("x"), [flat.shape[0]!, shape.at(-1) as number]), flat, true, false),
+          weight: () => product(reshape(at.value("x"), [flat.shape[0]!, lastOf(shape)]), flat, true, false),
           bias: () => sumTo(flat, [flat.shape[1]!]),
           residual: residual === "after" ? g : inner,
         };
@@ -292,7 +301,7 @@ export const linear = positional(
     if (x.rank === 0 || weight.rank !== 2) {
       throw new ShapeError(`linear: operands must be [.., in] x [in, out]; got ${describe(x)} x ${describe(weight)}.`);
     }
-    const [ka, kb] = [x.shape.at(-1) as number, weight.shape[0]!];
+    const [ka, kb] = [lastOf(x.shape), weight.shape[0]!];
     if (ka !== kb) throw new ShapeError(innerMessage("linear", x, weight, ka, kb));
     const inputs = { x, weight, bias, residual: options.residual };
     const attrs = fusedAttrs("linear", inputs, options);

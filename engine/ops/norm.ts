@@ -19,7 +19,7 @@ import {
 } from "../../kernels/norm/index.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Launcher, single } from "../op.ts";
-import { checkList, type Described, describe, formatShape, numel, sameShape } from "../shape.ts";
+import { checkList, type Described, describe, formatShape, lastOf, numel, sameShape } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { full } from "./fill.ts";
@@ -136,7 +136,7 @@ interface GroupAttrs {
 }
 
 const groupSizes = ({ shape }: Described, groups: number) => {
-  const [samples, channels] = [shape[0]!, shape.at(-1) as number];
+  const [samples, channels] = [shape[0]!, lastOf(shape)];
   return { samples, positions: numel(shape.slice(1, -1)), channels, groups };
 };
 

@@ -13,7 +13,7 @@ import {
 } from "../../kernels/pool.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, isRecording, single } from "../op.ts";
-import { type Described, describe } from "../shape.ts";
+import { type Described, describe, lastOf } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { floatStorage, sizeClass } from "./rowwise.ts";
@@ -85,7 +85,7 @@ export function imageOf(op: string, x: Tensor): { n: number; h: number; w: numbe
 
 /** The image shape of `like` with other height and width. */
 export const resized = ({ shape, dtype }: Described, oh: number, ow: number): Described => {
-  return { shape: [...shape.slice(0, -3), oh, ow, shape.at(-1) as number], dtype };
+  return { shape: [...shape.slice(0, -3), oh, ow, lastOf(shape)], dtype };
 };
 
 const specOf = (x: Described, { c }: Image): PoolSpec => ({ width: c % 4 === 0 ? 4 : 1, dtype: floatStorage(x) });

@@ -6,7 +6,7 @@
 // A row of D elements is `depth` vec4f; D that is no multiple of 4, or unaligned strides, are read element by element and
 // padded with zeros. Rows past the end are clamped; the caller masks their effect.
 
-import { type Dims, ENTRY, type KernelFeature, type UniformType, unroll } from "../kernel.ts";
+import { type Dims, ENTRY, type KernelFeature, type UniformType, uniformsOf, unroll } from "../kernel.ts";
 import { type FloatStorage, stored } from "../shared/row.ts";
 
 /** Structure of an attention kernel: sharing, threads per workgroup, rows per tile, rows per unrolled step, vec4s per row. */
@@ -28,12 +28,7 @@ type Size = "units" | "heads" | "queries" | "keys" | "dim";
 export type AttentionUniform = Size | "scale" | `${Layout}_${"offset" | "batch" | "head" | "row"}`;
 
 const strides = <L extends Layout>(layout: L) =>
-  ({
-    [`${layout}_offset`]: "u32",
-    [`${layout}_batch`]: "u32",
-    [`${layout}_head`]: "u32",
-    [`${layout}_row`]: "u32",
-  }) as Record<`${L}_${"offset" | "batch" | "head" | "row"}`, "u32">;
+  uniformsOf("u32", [`${layout}_offset`, `${layout}_batch`, `${layout}_head`, `${layout}_row`] as const);
 
 /** The uniforms of all attention kernels. */
 export const attentionUniforms: Readonly<Record<AttentionUniform, UniformType>> = {

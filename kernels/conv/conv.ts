@@ -4,7 +4,7 @@
 // A run of k is one tap, or all of a kernel row where its pixels are neighbours in memory (no groups, no dilation along x).
 // Threads: see gemm.ts; grid x, y hold the tiles of rows, z those of columns x groups. Sums are f32, upwards in (ky, kx, c).
 
-import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
+import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, uniformsOf, writes } from "../kernel.ts";
 import { type EpilogueSpec, epilogueBindings, epilogueText } from "../shared/epilogue.ts";
 import {
   arrayType,
@@ -64,7 +64,7 @@ const NAMES = [
 export type ConvDims = (typeof NAMES)[number];
 
 /** The uniforms' types. */
-export const CONV_UNIFORMS = Object.fromEntries(NAMES.map((name) => [name, "i32"])) as Record<ConvDims, "i32">;
+export const CONV_UNIFORMS = uniformsOf("i32", NAMES);
 
 /** Uniforms of a convolution. A kernel row is `taps_x` runs of `run` elements that lie together in x and in w. */
 export function convDims(g: ConvGeometry): Record<ConvDims, number> {

@@ -2,18 +2,34 @@
 // launch counts and arithmetic does not: one short text for all transposes and alignments.
 // C[b] = epilogue(A[b] B[b]) with any element strides. A thread owns one element of C; f32 sums upwards in k.
 
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
+import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, uniformsOf, writes } from "../kernel.ts";
 import { type EpilogueSpec, epilogueBindings, epilogueText } from "../shared/epilogue.ts";
 import { arrayType } from "../shared/gemm.ts";
-import type { MatmulDims } from "./matmul.ts";
 
 /** Spec of `matmulSmall`: storage type and epilogue. */
 export type MatmulSmallSpec = EpilogueSpec & { readonly dtype: "f32" | "f16" };
 
 /** Uniforms of `matmulSmall`: as of `matmul`, and the element strides along the axes of A and B. */
-export type MatmulSmallDims = Exclude<MatmulDims, "splits" | "k_part"> | "a_m" | "a_k" | "b_k" | "b_n";
+export type MatmulSmallDims = (typeof NAMES)[number];
 
-const NAMES = "m n k batch middle inner a_outer a_middle a_inner b_outer b_middle b_inner a_m a_k b_k b_n".split(" ");
+const NAMES = [
+  "m",
+  "n",
+  "k",
+  "batch",
+  "middle",
+  "inner",
+  "a_outer",
+  "a_middle",
+  "a_inner",
+  "b_outer",
+  "b_middle",
+  "b_inner",
+  "a_m",
+  "a_k",
+  "b_k",
+  "b_n",
+] as const;
 const THREADS = 64;
 
 /** Multiply-adds up to which a product takes this kernel; beyond it, a tile's shared loads win by far. */
@@ -22,7 +38,7 @@ export const SMALL_PRODUCT = 1e5;
 /** Batched matrix product of few elements; see the head of this file. */
 export const matmulSmall = defineKernel({
   name: "matmulSmall",
-  uniforms: Object.fromEntries(NAMES.map((name) => [name, "u32"])) as Record<MatmulSmallDims, "u32">,
+  uniforms: uniformsOf("u32", NAMES),
   features: (spec) => (spec.dtype === "f16" ? ["f16"] : []),
   bindings: (spec: MatmulSmallSpec) => ({
     a: reads(arrayType(spec.dtype, false)),

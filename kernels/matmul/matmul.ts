@@ -3,7 +3,7 @@
 // Threads: see gemm.ts; grid x, y hold the row tiles (and what z cannot hold of the batch), z the column tiles x batch.
 // Numerics: f32 sums upwards in k. With splits > 1 every split sums its share of k and `sumParts` adds the shares in order.
 
-import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, MAX_GROUPS, reads, writes } from "../kernel.ts";
+import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, MAX_GROUPS, reads, uniformsOf, writes } from "../kernel.ts";
 import { type EpilogueSpec, epilogueBindings, epilogueText } from "../shared/epilogue.ts";
 import {
   arrayType,
@@ -115,7 +115,7 @@ const partsAlongZ = (parts: number, columns: number): number =>
 /** Batched matrix product; see the head of this file. */
 export const matmulKernel = defineKernel({
   name: "matmul",
-  uniforms: Object.fromEntries(NAMES.map((name) => [name, "u32"])) as Record<MatmulDims, "u32">,
+  uniforms: uniformsOf("u32", NAMES),
   features: gemmFeatures,
   bindings: (spec: MatmulSpec) => ({
     a: reads(arrayType(spec.dtype, spec.va)),
