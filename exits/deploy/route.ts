@@ -50,10 +50,14 @@ export interface Site {
 }
 
 /**
- * Whether a route can be recorded on a device: kept rows of a batch are told by one storage binding more than the 8 that WebGPU promises.
+ * Whether a route can be recorded on a device: rows that are kept, and counted too, are told by one storage binding more than the 8 that
+ * WebGPU promises.
  */
-export const canRecord = ({ batch, device }: Pick<Site, "batch" | "device">, behind: readonly Behind[]): boolean =>
-  batch === 1 || !behind.includes("keep") || device.info.limits.maxStorageBuffersPerShaderStage > 8;
+export function canRecord({ batch, device }: Pick<Site, "batch" | "device">, behind: readonly Behind[]): boolean {
+  const keeps = (behind: Behind): boolean => behind === "keep";
+  const isCounted = batch > 1 || !behind.every(keeps);
+  return !behind.some(keeps) || !isCounted || device.info.limits.maxStorageBuffersPerShaderStage > 8;
+}
 
 /** The rows of a batch, on their way. */
 interface Rows {
