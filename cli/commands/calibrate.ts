@@ -1,6 +1,5 @@
 // `sortie calibrate`: thresholds with a guarantee from cached logits, written as a policy file.
 
-import { realpathSync } from "node:fs";
 import { type Option, type OptionValues, option, SortieError } from "../../base/index.ts";
 import {
   applyScaling,
@@ -24,8 +23,9 @@ import {
 } from "../../calibration/index.ts";
 import { exitNames } from "../exit-names.ts";
 import { LOGITS_FLAGS, logitsOptions, readLogits } from "../files/logits-file.ts";
+import { checkOutput, isSameFile } from "../files/outputs.ts";
 import { RunFolder } from "../files/run-folder.ts";
-import { reading, writeWhole } from "../files/whole.ts";
+import { writeWhole } from "../files/whole.ts";
 import { percent, threshold } from "../format.ts";
 import { calibrateBy } from "../report/targets.ts";
 import { type CommandSpec, path, readCommand } from "../settings/command.ts";
@@ -142,6 +142,7 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
   checkMethodFlags(given, method);
   const paths = { calibration: folder?.logits("calibration") ?? source, validation: values.validation };
   if (!sameSamples) checkOtherFile(paths);
+  checkOutput("calibrate", "--out", values.out, [source, ...Object.values(paths), ...(folder?.sources() ?? [])]);
   const options = logitsOptions(values);
   const tables = {
     calibration: readLogits(paths.calibration, options),
@@ -168,8 +169,6 @@ function originNote({ origin }: Pick<Table, "origin">, path: string): string | u
   return `note: ${path} does not say which weights its logits are of, so the policy is not refused on another network's; see that it is not used there.`;
 }
 
-const real = (path: string): string => reading(path, () => realpathSync(path));
-
 /** One file for both sets, under whatever name. */
 function checkOtherFile({
   calibration,
@@ -178,7 +177,7 @@ function checkOtherFile({
   readonly calibration: string;
   readonly validation?: string | undefined;
 }) {
-  if (validation === undefined || real(calibration) !== real(validation)) return;
+  if (validation === undefined || !isSameFile(calibration, validation)) return;
   throw new SortieError(
     `calibrate: --validation must be another file than the calibration logits; got ${validation} for both. ` +
       "No guarantee holds on samples that thresholds were laid out on; --same-samples does it all the same.",

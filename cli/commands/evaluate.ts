@@ -21,6 +21,7 @@ import {
 } from "../../calibration/index.ts";
 import { exitNames } from "../exit-names.ts";
 import { LOGITS_FLAGS, type LogitsOptions, logitsOptions, readLogits } from "../files/logits-file.ts";
+import { checkOutput } from "../files/outputs.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { readText, writeWhole } from "../files/whole.ts";
 import { level, number, percent } from "../format.ts";
@@ -155,11 +156,17 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
   const { values, positionals } = asked;
   const source = onePath("evaluate", positionals);
   const folder = RunFolder.at(source);
+  const json = values.json ?? folder?.path("evaluation");
+  checkOutput("evaluate", "--json", json, [
+    source,
+    values.policy,
+    folder?.path("policy"),
+    ...(folder?.sources() ?? []),
+  ]);
   const { resamples, anyOrigin, sameSamples } = values;
   const found = findings(source, values.policy, { ...logitsOptions(values), resamples, anyOrigin, sameSamples });
   for (const line of [...metricLines(found.metrics, found.names), ...unknownOrigin(found), ...policyLines(found)])
     print(line);
-  const json = values.json ?? folder?.path("evaluation");
   const write = (deployed?: Agreement | string) => {
     const { metrics, file, policy } = found;
     if (json !== undefined) writeWhole(json, plainJson({ metrics, result: file?.result, policy, deployed }));

@@ -15,6 +15,7 @@ import {
   RUN_FILES,
   weightsDigest,
 } from "../../exits/index.ts";
+import { checkOutput } from "../files/outputs.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { writeWhole } from "../files/whole.ts";
 import { checkOnnxTarget, runnerExtension, writeOnnx } from "../onnx/write.ts";
@@ -73,6 +74,7 @@ export async function runExport(args: readonly string[], print: Print = console.
     throw new SortieError("export: --policy and --no-policy exclude each other; got both.");
   const isOnnx = values.format === "onnx";
   const { folder, target } = placesOf(positionals, isOnnx);
+  checkOutput("export", "FILE", target, [values.policy, folder.path("policy"), ...folder.sources()]);
   if (!values.force && existsSync(target))
     throw new SortieError(`export: ${target} must not exist; it does. Choose another name, or replace it by --force.`);
   if (isOnnx) checkOnnxTarget(target);

@@ -1,6 +1,7 @@
 // `sortie report`: one HTML page to look at; see `page.ts` for what is on it.
 
 import { LOGITS_FLAGS, logitsOptions } from "../files/logits-file.ts";
+import { checkOutput } from "../files/outputs.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { writeWhole } from "../files/whole.ts";
 import { renderPage } from "../report/page.ts";
@@ -30,10 +31,11 @@ export async function runReport(args: readonly string[], print: Print = console.
   const source = onePath("report", positionals);
   await chartLibraries();
   const folder = RunFolder.at(source);
+  const out = values.out ?? folder?.path("report") ?? "report.html";
+  checkOutput("report", "--out", out, [source, values.policy, folder?.path("policy"), ...(folder?.sources() ?? [])]);
   const found = findings(source, values.policy, { ...logitsOptions(values), anyOrigin: values.anyOrigin });
   for (const line of unknownOrigin(found)) print(line);
   const page = await renderPage(found, folder && (await readDetails(folder, found)));
-  const out = values.out ?? folder?.path("report") ?? "report.html";
   writeWhole(out, page);
   print(`wrote ${out}`);
   return 0;

@@ -93,6 +93,12 @@ export class RunFolder {
     return join(this.dir, OWN[name]);
   }
 
+  /** All files of the run but those that a command makes of the others, for what must not be written over. */
+  sources(): readonly string[] {
+    const own = [OWN.config, OWN.record, RUN_FILES.last, RUN_FILES.best, RUN_FILES.metrics];
+    return [...own, ...LOGIT_SPLITS.map(RUN_FILES.logits)].map((name) => join(this.dir, name));
+  }
+
   get metrics(): string {
     return join(this.dir, RUN_FILES.metrics);
   }

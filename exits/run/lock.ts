@@ -1,6 +1,7 @@
 // One process a run folder: two that train into it would write each other's checkpoints. The lock is a file that says who holds it;
 // a process that died holds nothing, whatever it left behind.
 
+import { kindOf, what } from "../../base/index.ts";
 import { TrainingError } from "../errors.ts";
 import { fileSystem, readText } from "./files.ts";
 
@@ -10,6 +11,28 @@ export const LOCK_FILE = "lock.json";
 /** A folder that this process may write to until it lets go. */
 export interface FolderLock {
   release(): Promise<void>;
+}
+
+/** A lock that is a link, a folder or a pipe was made by nobody who locks, and can be neither read nor taken over. */
+async function checkIsFile(op: string, path: string): Promise<void> {
+  const found = await fileSystem(op)
+    .lstat(path)
+    .catch(() => undefined);
+  if (!found || found.isFile()) return;
+  const got = found.isSymbolicLink() ? "a link" : kindOf(found);
+  throw new TrainingError(`${op}: ${path} must be a file of sortie; got ${got}. Delete it, or choose another folder.`);
+}
+
+/** Makes the folder. @throws TrainingError where something else has its name. */
+async function makeFolder(op: string, dir: string): Promise<void> {
+  if (typeof dir !== "string" || dir === "")
+    throw new TrainingError(`${op}: dir must be the path of a folder; got ${what(dir)}.`);
+  try {
+    await fileSystem(op).mkdir(dir, { recursive: true });
+  } catch (cause) {
+    if (!isCode(cause, "EEXIST") && !isCode(cause, "ENOTDIR")) throw cause;
+    throw new TrainingError(`${op}: dir must be a folder; got ${dir}, where a file is in the way.`, { cause });
+  }
 }
 
 /** Who holds a folder. */
@@ -63,7 +86,7 @@ function parse(text: string): Holder | undefined {
  */
 export async function lockFolder(op: string, dir: string): Promise<FolderLock> {
   const fs = fileSystem(op);
-  await fs.mkdir(dir, { recursive: true });
+  await makeFolder(op, dir);
   const path = `${dir.replace(/[\\/]+$/, "")}/${LOCK_FILE}`;
   const host = process.getBuiltinModule("node:os").hostname();
   const { pid } = process;
@@ -73,6 +96,7 @@ export async function lockFolder(op: string, dir: string): Promise<FolderLock> {
   await fs.writeFile(aside, mine, { flag: "wx" });
   try {
     while (!(await appears(aside, path))) {
+      await checkIsFile(op, path);
       const text = await readText(path);
       if (text === undefined) continue;
       const holder = parse(text);

@@ -1,11 +1,20 @@
 // One process a run folder: who holds it is named, the dead hold nothing, and only one of many gets it.
 
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { lockFolder } from "../../exits/index.ts";
-import { assert, errorOf, suite } from "../harness.ts";
+import { assert, errorOf, failsWith, suite } from "../harness.ts";
 
 const test = suite("exits: lock of a run folder");
 const root = mkdtempSync(join(tmpdir(), "sortie-lock-"));
@@ -48,6 +57,32 @@ test("what a dead process, another process of its number, or nobody left is take
     await (await lockFolder("train", folder("damaged"))).release();
   }
   assert.equal(readdirSync(folder("damaged")), []);
+});
+
+test("a lock that is no file is told, a link to nowhere too, and so is a folder that cannot be one", async () => {
+  const refuses = async (name: string, got: string) =>
+    assert.is(
+      (await errorOf(() => lockFolder("train", folder(name)))).message,
+      `train: ${file(name)} must be a file of sortie; got ${got}. Delete it, or choose another folder.`,
+    );
+  for (const name of ["dangling", "linked", "nested"]) mkdirSync(folder(name));
+  symlinkSync(join(root, "nowhere"), file("dangling"));
+  await refuses("dangling", "a link");
+  writeFileSync(join(root, "stranger"), "{}");
+  symlinkSync(join(root, "stranger"), file("linked"));
+  await refuses("linked", "a link");
+  mkdirSync(file("nested"));
+  await refuses("nested", "a folder");
+  for (const name of ["dangling", "linked", "nested"]) assert.equal(readdirSync(folder(name)), ["lock.json"]);
+  const occupied = join(root, "stranger");
+  for (const dir of [occupied, join(occupied, "below")])
+    await failsWith(
+      () => lockFolder("train", dir),
+      "TrainingError",
+      `train: dir must be a folder; got ${dir}, where a file is in the way.`,
+    );
+  const dir = 5 as unknown as string;
+  await failsWith(() => lockFolder("train", dir), "TrainingError", "train: dir must be the path of a folder; got 5.");
 });
 
 test("one on another machine is never taken over", async () => {

@@ -1,0 +1,31 @@
+// What a command writes must not take the place of what it reads.
+
+import { statSync } from "node:fs";
+import { SortieError } from "../../base/index.ts";
+
+/** One file under whatever name: path, link, hard link. Empty where there is none. */
+function identity(path: string): string {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return found ? `${found.dev} ${found.ino}` : "";
+}
+
+/** Whether both paths lead to one file that is there. */
+export const isSameFile = (a: string, b: string): boolean => identity(a) !== "" && identity(a) === identity(b);
+
+/**
+ * Refuses an output that is one of the inputs, before anything is read or written.
+ * @param name What the output is called on the command line: `--out`.
+ * @throws SortieError that names both.
+ */
+export function checkOutput(
+  command: string,
+  name: string,
+  output: string | undefined,
+  inputs: readonly (string | undefined)[],
+): void {
+  if (output === undefined) return;
+  const taken = inputs.find((input) => input !== undefined && isSameFile(input, output));
+  if (taken === undefined) return;
+  const got = taken === output ? output : `${output}, which is ${taken}`;
+  throw new SortieError(`${command}: ${name} must be another file than those that are read; got ${got}.`);
+}
