@@ -1,6 +1,7 @@
 // What a command writes must not take the place of what it reads.
 
-import { statSync } from "node:fs";
+import { existsSync, realpathSync, statSync } from "node:fs";
+import { sep } from "node:path";
 import { SortieError } from "../../base/index.ts";
 
 /** One file under whatever name: path, link, hard link. Empty where there is none. */
@@ -12,8 +13,14 @@ function identity(path: string): string {
 /** Whether both paths lead to one file that is there. */
 export const isSameFile = (a: string, b: string): boolean => identity(a) !== "" && identity(a) === identity(b);
 
+/** Whether a file lies in a folder, which an export replaces whole. */
+function isWithin(path: string, folder: string): boolean {
+  if (!existsSync(path) || !existsSync(folder)) return false;
+  return realpathSync(path).startsWith(`${realpathSync(folder)}${sep}`);
+}
+
 /**
- * Refuses an output that is one of the inputs, before anything is read or written.
+ * Refuses an output that is one of the inputs, or a folder that holds one, before anything is read or written.
  * @param name What the output is called on the command line: `--out`.
  * @throws SortieError that names both.
  */
@@ -24,8 +31,8 @@ export function checkOutput(
   inputs: readonly (string | undefined)[],
 ): void {
   if (output === undefined) return;
-  const taken = inputs.find((input) => input !== undefined && isSameFile(input, output));
+  const taken = inputs.find((input) => input !== undefined && (isSameFile(input, output) || isWithin(input, output)));
   if (taken === undefined) return;
-  const got = taken === output ? output : `${output}, which is ${taken}`;
+  const got = taken === output ? output : `${output}, which is or holds ${taken}`;
   throw new SortieError(`${command}: ${name} must be another file than those that are read; got ${got}.`);
 }

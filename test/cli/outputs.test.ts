@@ -1,6 +1,6 @@
 // What a command writes never takes the place of what it reads, under whatever name.
 
-import { linkSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { main } from "../../cli/main.ts";
@@ -47,7 +47,7 @@ test("an output that is an input is refused by every command, by path, link and 
     symlinkSync(input, link);
     linkSync(input, hard);
     for (const output of [input, `${dirname(input)}/./${basename(input)}`, link, hard]) {
-      const got = output === input ? input : `${output}, which is ${input}`;
+      const got = output === input ? input : `${output}, which is or holds ${input}`;
       const said: string[] = [];
       const code = await main([...args, ...(flag === "FILE" ? [] : [flag]), output], (line) => void said.push(line));
       const refusal = `${args[0]}: ${flag} must be another file than those that are read; got ${got}.`;
@@ -55,4 +55,15 @@ test("an output that is an input is refused by every command, by path, link and 
     }
     assert.equal(readFileSync(input), before);
   }
+});
+
+test("a folder that holds an input is not replaced", async () => {
+  const [run, target] = [writeRun(file("other")), file("exported")];
+  mkdirSync(target);
+  for (const name of ["cascade.json", "mine.json"]) writeFileSync(join(target, name), "{}");
+  const said: string[] = [];
+  const args = ["export", run, target, "--format", "onnx", "--force", "--policy", join(target, "mine.json")];
+  assert.is(await main(args, (line) => void said.push(line)), 1);
+  const got = `${target}, which is or holds ${join(target, "mine.json")}`;
+  assert.equal(said, [`export: FILE must be another file than those that are read; got ${got}.`]);
 });
