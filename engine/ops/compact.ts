@@ -12,7 +12,7 @@ import {
   writeBlocks,
 } from "../../kernels/compact.ts";
 import { ceilDiv, type Grid, type RowAxis } from "../../kernels/index.ts";
-import { DTypeError, readOptions, ShapeError } from "../errors.ts";
+import { readOptions, ShapeError } from "../errors.ts";
 import { defineOp, dispatch } from "../op.ts";
 import { describe } from "../shape.ts";
 import { positional } from "../signature.ts";
@@ -20,12 +20,8 @@ import { checkTensors, empty, type Tensor } from "../tensor.ts";
 
 const compactOp = defineOp({
   name: "compact",
-  operands: { mask: "any", "live?": "any" },
+  operands: { mask: "bool|u32|i32 N", "live?": "any" },
   infer: ({ mask, live }) => {
-    if (mask.dtype !== "bool" && mask.dtype !== "u32" && mask.dtype !== "i32") {
-      throw new DTypeError(`compact: the mask must be bool, u32 or i32; got ${describe(mask)}.`);
-    }
-    if (mask.rank !== 1) throw new ShapeError(`compact: the mask must have one axis; got ${describe(mask)}.`);
     if (live && (live.dtype !== "u32" || live.size !== 1)) {
       throw new ShapeError(`compact: rows must be u32[1]; got ${describe(live)} for the mask ${describe(mask)}.`);
     }

@@ -113,7 +113,11 @@ test("gathers refuse what cannot be an index", async () => {
     "ShapeError",
     "scatterRows: x must hold one row of the target per index; got f32[2, 2] by i32[3] into f32[4, 2].",
   );
-  await failsWith(() => s.compact(f32([3])), "DTypeError", "compact: the mask must be bool, u32 or i32; got f32[3].");
+  await failsWith(
+    () => s.compact(f32([3])),
+    "DTypeError",
+    "compact: mask must be bool or u32 or i32; got f32[3]. Use cast().",
+  );
 });
 
 const noise = (n: number, seed: number): Float32Array =>
