@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { completeConfig, configHelp, readConfig } from "../../cli/settings/config.ts";
 import { makeNetwork, makeObjective, makeRecipe } from "../../cli/settings/model.ts";
 import { inFile, merge } from "../../cli/settings/settings.ts";
-import { glyphs } from "../../data/index.ts";
+import { DATA_SETS, glyphs } from "../../data/index.ts";
 import { firstDifference } from "../../exits/index.ts";
 import { completeRecipe } from "../../exits/training/recipe.ts";
 import { device, gpuSuite } from "../gpu.ts";
@@ -233,7 +233,7 @@ test("faults name the key, what it must be, and what it is", async () => {
   );
   await refuses(
     () => config("--data", "emnist"),
-    'train: --data must be one of glyphs, fashion-mnist, mnist, cifar10, cifar100, svhn, cinic10, indian-pines, npz; got "emnist".',
+    `train: --data must be one of ${Object.keys(DATA_SETS).join(", ")}; got "emnist".`,
   );
   await refuses(
     () => completeConfig(inFile("my.json"), { calibration: { alhpa: 0.1 } }),
