@@ -3,49 +3,21 @@
 // anything else is refused. A capture owns what it touches (see replay.ts): a function may make parameters, optimiser and step, and
 // return the step alone.
 
-import { type Kinds, what } from "../base/index.ts";
-import { type Device, deviceOr } from "./device.ts";
-import { encode } from "./dtype.ts";
-import { ArgumentError, CaptureError, DisposedError, readOptions } from "./errors.ts";
+import { what } from "../base/index.ts";
+import { type CaptureOptions, declare } from "./capture-options.ts";
+import type { Device } from "./device.ts";
+import { ArgumentError, CaptureError, DisposedError } from "./errors.ts";
 import { Node } from "./graph.ts";
-import { checkDevice } from "./operands.ts";
+import type { HostData } from "./host-data.ts";
 import { Recording } from "./recording.ts";
 import type { Replay } from "./replay.ts";
 import { keep, Scope, synchronous } from "./scope.ts";
-import { type Described, describe, sameShape } from "./shape.ts";
+import { type Described, describe } from "./shape.ts";
+import { Slots } from "./slots.ts";
 import { checkTensors, Tensor } from "./tensor.ts";
-import { copyStorage } from "./work.ts";
-
-/** What changes between replays. */
-export interface CaptureOptions<I extends Record<string, Described>, S extends Record<string, number>> {
-  /** Shapes and dtypes of the tensors given anew at each run; example tensors will do. */
-  readonly inputs?: I;
-  /** Numbers given anew at each run (a learning rate), seen by the step as f32 tensors of shape []. */
-  readonly scalars?: S;
-  /** Tensors outside the step that it writes in place: parameters, optimiser state, running statistics. */
-  readonly state?: readonly (Tensor | { readonly state: readonly Tensor[] })[];
-  /**
-   * Live rows: u32[1], the number of leading rows of the inputs that count, known on the GPU alone. The inputs' common
-   * leading extent is the capacity; each dispatch covers the first rows only. Ops that mix rows are refused, and so are writes of
-   * state by ops that are not given this very count.
-   */
-  readonly rows?: Tensor;
-  /** For messages and GPU tools: `capture "label"`. */
-  readonly label?: string;
-  readonly device?: Device;
-}
-
-const CAPTURE: Kinds<CaptureOptions<Record<string, Described>, Record<string, number>>> = {
-  inputs: "any",
-  scalars: "any",
-  state: "any",
-  rows: "any",
-  device: "any",
-  label: "string",
-};
 
 /** What a run is given for each input. */
-export type InputValues<I> = { readonly [K in keyof I]: Tensor | ArrayLike<number> };
+export type InputValues<I> = { readonly [K in keyof I]: Tensor | HostData };
 /** A tensor for each name. */
 export type TensorsOf<T> = { readonly [K in keyof T]: Tensor };
 
@@ -57,14 +29,11 @@ export async function capture<I extends Record<string, Described>, S extends Rec
   options: CaptureOptions<I, S>,
   step: (inputs: TensorsOf<I>, scalars: TensorsOf<S>) => O,
 ): Promise<Capture<I, S, O>> {
-  readOptions<CaptureOptions<Record<string, Described>, Record<string, number>>>("capture", options, CAPTURE);
   if (typeof step !== "function") throw new ArgumentError(`capture: the step must be a function; got ${what(step)}.`);
-  checkTensors("capture", { "rows?": options.rows });
-  const device = deviceOr("capture", options.device ?? options.rows?.device);
-  const name = options.label === undefined ? "capture" : `capture "${options.label}"`;
+  const { device, name, state } = declare(options);
   device.check(name);
   if (device.stream.recorder) throw new CaptureError(`${name}: captures must not be nested; got one inside another.`);
-  const recording = new Recording(device, name, options.state ?? []);
+  const recording = new Recording(device, name, state);
   const frame = new Scope();
   try {
     const { inputs, scalars, outputs, own } = device.stream.recording(recording, () => {
@@ -82,8 +51,9 @@ export async function capture<I extends Record<string, Described>, S extends Rec
     recording.settleLeaves(own);
     await device.pipelines.compileAll(recording.programs());
     const isGraphAlive = own.some(({ source }) => source instanceof Node && !source.isFreed);
-    const parts = { device, name, replay: recording.layOut({ isGraphAlive }), own, outputs };
-    return new Capture(parts, inputs as TensorsOf<I>, scalars as TensorsOf<S>, options.scalars ?? ({} as S));
+    const slots = new Slots({ device, name }, inputs, scalars, options.scalars ?? {});
+    const all = [...Object.values<Tensor>(inputs), ...Object.values<Tensor>(scalars), ...own];
+    return new Capture({ device, name, replay: recording.layOut({ isGraphAlive }), slots, own, all, outputs });
   } catch (error) {
     frame.dispose();
     recording.dispose();
@@ -108,9 +78,12 @@ interface Parts<O> {
   readonly device: Device;
   readonly name: string;
   readonly replay: Replay;
+  readonly slots: Slots;
   readonly outputs: O;
   /** The outputs that the step made. */
   readonly own: readonly Tensor[];
+  /** Those, and the tensors of the slots. */
+  readonly all: readonly Tensor[];
 }
 
 /** Captures that were forgotten give back their memory; outputs that somebody still has keep theirs. */
@@ -135,20 +108,13 @@ function release(replay: Replay, tensors: readonly Tensor[]): void {
  */
 export class Capture<I, S, O> {
   readonly #parts: Parts<O>;
-  readonly #inputs: TensorsOf<I>;
-  readonly #scalars: TensorsOf<S>;
-  readonly #values: { [K in keyof S]: number };
-  #isDirty = true;
   #isDisposed = false;
 
   /** Use `capture`. @internal */
-  constructor(parts: Parts<O>, inputs: TensorsOf<I>, scalars: TensorsOf<S>, values: S) {
+  constructor(parts: Parts<O>) {
     this.#parts = parts;
-    this.#inputs = inputs;
-    this.#scalars = scalars;
-    this.#values = { ...values } as { [K in keyof S]: number };
-    const slots = tensorsIn([inputs, scalars]).filter((tensor) => !parts.own.includes(tensor));
-    collected.register(this, { device: parts.device, replay: parts.replay, slots }, this);
+    const { device, replay, all, own } = parts;
+    collected.register(this, { device, replay, slots: all.filter((tensor) => !own.includes(tensor)) }, this);
   }
 
   /** Dispatches of one run. */
@@ -165,16 +131,14 @@ export class Capture<I, S, O> {
    * Writes the inputs and scalars into their slots and replays the step. Scalars left out keep their value. Throws DisposedError if the
    * capture, an output, or a tensor that the step reads or writes was disposed, and CaptureError for inputs that do not fit.
    */
-  run(inputs: InputValues<I>, scalars: Partial<{ readonly [K in keyof S]: number }> = {}): O {
-    const { device, replay, outputs } = this.#parts;
+  run(inputs: InputValues<I> = {} as InputValues<I>, scalars: Partial<{ readonly [K in keyof S]: number }> = {}): O {
+    const { device, name, replay, slots, outputs } = this.#parts;
     this.#checkAlive();
-    this.#checkNames(inputs, scalars);
-    for (const [name, slot] of this.#slots()) this.#checkInput(name, slot, inputs[name]);
+    const feeds = slots.take(inputs, scalars);
     device.stream.flush();
     replay.prepare();
-    device.stream.submit(this.#parts.name, (encoder, passes) => {
-      for (const [name, slot] of this.#slots()) this.#feed(encoder, slot, inputs[name]);
-      this.#feedScalars(scalars);
+    device.stream.submit(name, (encoder, passes) => {
+      slots.feed(encoder, feeds);
       replay.encode(encoder, passes);
     });
     return outputs;
@@ -185,8 +149,7 @@ export class Capture<I, S, O> {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
     collected.unregister(this);
-    const { replay, own } = this.#parts;
-    release(replay, [...tensorsIn([this.#inputs, this.#scalars]), ...own]);
+    release(this.#parts.replay, this.#parts.all);
   }
 
   [Symbol.dispose](): void {
@@ -206,68 +169,6 @@ export class Capture<I, S, O> {
     throw new DisposedError(
       `${name}: its outputs must be alive; got ${describe(gone)}, which was disposed. Every run writes it: dispose the capture instead.`,
     );
-  }
-
-  #slots(): [keyof I & string, Tensor][] {
-    return Object.entries(this.#inputs) as [keyof I & string, Tensor][];
-  }
-
-  #checkNames(inputs: InputValues<I>, scalars: object): void {
-    const { name } = this.#parts;
-    for (const [what, given, declared, all] of [
-      ["input", inputs, this.#inputs, true],
-      ["scalar", scalars, this.#scalars, false],
-    ] as const) {
-      const known = Object.keys(declared);
-      const unknown = Object.keys(given).find((name) => !known.includes(name));
-      if (unknown !== undefined)
-        throw new CaptureError(`${name}: ${what} names must be among [${known.join(", ")}]; got ${unknown}.`);
-      const missing = known.find((name) => !(name in given));
-      if (all && missing !== undefined)
-        throw new CaptureError(`${name}: every ${what} must be given; ${missing} is missing.`);
-    }
-  }
-
-  #checkInput(input: string, slot: Tensor, value: Tensor | ArrayLike<number>): void {
-    const { name } = this.#parts;
-    if (value instanceof Tensor) {
-      value.check(name);
-      checkDevice(name, value, this.#parts.device);
-      if (sameShape(value.shape, slot.shape) && value.dtype === slot.dtype) return;
-      throw new CaptureError(
-        `${name}: input ${input} must be ${describe(slot)}, as recorded; got ${describe(value)}. Capture again for other shapes.`,
-      );
-    }
-    if (value.length === slot.size) return;
-    throw new CaptureError(
-      `${name}: input ${input} must have ${slot.size} elements for ${describe(slot)}, as recorded; got ${value.length}.`,
-    );
-  }
-
-  #feed(encoder: GPUCommandEncoder, slot: Tensor, value: Tensor | ArrayLike<number>): void {
-    const { stream, gpu } = this.#parts.device;
-    if (slot.bytes === 0) return;
-    if (value instanceof Tensor) {
-      // The step may return an input, and be fed with it.
-      if (value.storage === slot.storage) return;
-      stream.place(value.storage);
-      copyStorage(encoder, { from: value.storage, to: slot.storage, bytes: Math.ceil(value.bytes / 4) * 4 });
-      return;
-    }
-    const data = encode(value, slot.dtype);
-    const { buffer, offset } = slot.storage.place;
-    gpu.queue.writeBuffer(buffer, offset, data.buffer, data.byteOffset, data.byteLength);
-  }
-
-  #feedScalars(scalars: Partial<{ readonly [K in keyof S]: number }>): void {
-    for (const name of Object.keys(this.#scalars) as (keyof S)[]) {
-      const value = scalars[name] ?? this.#values[name];
-      if (value === this.#values[name] && !this.#isDirty) continue;
-      this.#values[name] = value;
-      const { buffer, offset } = this.#scalars[name].storage.place;
-      this.#parts.device.gpu.queue.writeBuffer(buffer, offset, Float32Array.of(value));
-    }
-    this.#isDirty = false;
   }
 }
 

@@ -77,41 +77,6 @@ export function fromHalf(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/** Whole numbers of `data` in an integer array; fractions are cut off. @throws DTypeError for what 32 bits do not hold. */
-function whole<A extends Int32Array | Uint32Array>(data: ArrayLike<number>, into: A, dtype: DType): A {
-  for (let i = 0; i < data.length; i++) {
-    // Unary plus: booleans among nested data.
-    const value = Math.trunc(+data[i]!);
-    into[i] = value;
-    if (into[i] !== value) throw new DTypeError(`tensor: ${dtype} must hold every number; got ${data[i]}. Use f32.`);
-  }
-  return into;
-}
-
-/** Bytes to upload for `data` as `dtype`. */
-export function encode(data: ArrayLike<number>, dtype: DType): ArrayBufferView<ArrayBuffer> {
-  switch (dtype) {
-    case "f32":
-      return data instanceof Float32Array ? (data as Float32Array<ArrayBuffer>) : Float32Array.from(data);
-    case "i32":
-      return data instanceof Int32Array
-        ? (data as Int32Array<ArrayBuffer>)
-        : whole(data, new Int32Array(data.length), dtype);
-    case "u32":
-      return data instanceof Uint32Array
-        ? (data as Uint32Array<ArrayBuffer>)
-        : whole(data, new Uint32Array(data.length), dtype);
-    case "bool":
-      return Uint32Array.from(data, (value) => (value ? 1 : 0));
-    case "f16": {
-      // Even length, so that the byte count is a multiple of four.
-      const half = new Uint16Array(data.length + (data.length & 1));
-      for (let i = 0; i < data.length; i++) half[i] = toHalf(data[i]!);
-      return half;
-    }
-  }
-}
-
 /** Typed array of the `n` elements that `bytes` hold. */
 export function decode<D extends DType>(bytes: ArrayBuffer, n: number, dtype: D): DTypeArrays[D] {
   const decoded = (): TensorData => {

@@ -6,7 +6,8 @@ export type { Checked, KindOf, Kinds, OptionsReader, WordCheck } from "../base/i
 export { type Activation, packHyper } from "../kernels/index.ts";
 export type { DeviceInfo } from "./adapter.ts";
 export type { MemoryReport } from "./buffers.ts";
-export { Capture, type CaptureOptions, capture, type InputValues, liveRows, type TensorsOf } from "./capture.ts";
+export { Capture, capture, type InputValues, liveRows, type TensorsOf } from "./capture.ts";
+export type { CaptureOptions } from "./capture-options.ts";
 export { createDevice, type Device, type DeviceOptions, defaultDevice } from "./device.ts";
 export { type DTypeArrays, fromHalf } from "./dtype.ts";
 export * from "./errors.ts";

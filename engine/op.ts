@@ -1,6 +1,7 @@
 // The op record: everything about one operation in one object - shape rule, launch, what it saves, its vjp -
 // and `defineOp`, which turns a record into a function on tensors. Users define their own ops by the same function.
 
+import { what } from "../base/index.ts";
 import type { ByName, Dims, Exactly, Kernel, Spec } from "../kernels/index.ts";
 import { MAX_GROUPS } from "../kernels/index.ts";
 import type { Storage } from "./buffers.ts";
@@ -88,6 +89,7 @@ let gradDepth = 0;
 
 /** Runs `fn`, which must be synchronous, without recording anything for differentiation. */
 export function noGrad<T>(fn: () => T): T {
+  if (typeof fn !== "function") throw new ArgumentError(`noGrad: fn must be a function; got ${what(fn)}.`);
   gradDepth += 1;
   try {
     return synchronous("noGrad", fn());

@@ -10,7 +10,7 @@ import { LiveRows } from "./live-rows.ts";
 import { checkDevice } from "./operands.ts";
 import { PrivateMemory } from "./private-memory.ts";
 import { type Operand, Replay } from "./replay.ts";
-import { empty, Tensor } from "./tensor.ts";
+import { empty, type Tensor } from "./tensor.ts";
 import { type Command, type Recorder, storagesOf, type Work } from "./work.ts";
 
 /** Takes the work of a step while it is traced. */
@@ -31,13 +31,12 @@ export class Recording implements Recorder {
   #left: LeftGradient[] = [];
 
   /** @param name For messages: `capture "label"`. */
-  constructor(device: Device, name: string, state: readonly (Tensor | { readonly state: readonly Tensor[] })[]) {
+  constructor(device: Device, name: string, state: readonly Tensor[]) {
     this.#device = device;
     this.#name = name;
     this.#memory = new PrivateMemory(device.pool);
-    const tensors = state.flatMap((item) => (item instanceof Tensor ? [item] : item.state));
-    for (const tensor of tensors) this.#used.set(tensor, tensor.storage);
-    this.#state = new Set(tensors.map((tensor) => tensor.storage.root));
+    for (const tensor of state) this.#used.set(tensor, tensor.storage);
+    this.#state = new Set(state.map((tensor) => tensor.storage.root));
   }
 
   made(tensor: Tensor): void {

@@ -29,6 +29,9 @@ export interface StreamCounters {
   submits: number;
 }
 
+/** The stream whose work is taken, of all devices: what is traced works on one. */
+let recorded: Stream | undefined;
+
 export class Stream {
   readonly #device: GPUDevice;
   readonly #pool: BufferPool;
@@ -49,8 +52,13 @@ export class Stream {
     this.uniforms = new UniformWriter(device);
   }
 
-  /** Who takes the work at the moment instead of the queue. */
+  /** Who takes the work at the moment instead of the queue. Throws CaptureError while work of another device is taken. */
   get recorder(): Recorder | undefined {
+    if (recorded && recorded !== this) {
+      throw new CaptureError(
+        "capture: the step must work on one device; it used another. Pass { device } of what it uses.",
+      );
+    }
     return this.#recorder;
   }
 
@@ -58,10 +66,12 @@ export class Stream {
   recording<T>(recorder: Recorder, fn: () => T): T {
     this.flush();
     this.#recorder = recorder;
+    recorded = this;
     try {
       return fn();
     } finally {
       this.#recorder = undefined;
+      recorded = undefined;
     }
   }
 
@@ -79,7 +89,7 @@ export class Stream {
   /** Appends work. The stream holds a reference to every storage until the work is encoded. */
   push(work: Work): void {
     // A recorder may refuse the work; only what was taken is held.
-    this.#recorder?.record(work);
+    this.recorder?.record(work);
     for (const storage of storagesOf(work)) storage.retain();
     if (this.#recorder) return;
     this.#pending.push(work);
@@ -221,7 +231,7 @@ export class Stream {
   }
 
   #refuseRecording(what: string, isFresh: boolean): void {
-    if (!this.#recorder || isFresh) return;
+    if (!this.recorder || isFresh) return;
     throw new CaptureError(
       `capture: the step must not ${what} tensors on the host; it did. Return what you want to read; declare what changes as an input.`,
     );

@@ -4,18 +4,10 @@
 import { type Kinds, what } from "../base/index.ts";
 import { Storage } from "./buffers.ts";
 import { type Device, deviceOr } from "./device.ts";
-import {
-  checkDType,
-  type DType,
-  decode,
-  elementBytes,
-  encode,
-  isFloat,
-  storageBytes,
-  type TensorData,
-} from "./dtype.ts";
+import { checkDType, type DType, decode, elementBytes, isFloat, storageBytes, type TensorData } from "./dtype.ts";
 import { ArgumentError, DisposedError, DTypeError, GradientError, readOptions, ShapeError } from "./errors.ts";
 import { Leaf, type Source } from "./graph.ts";
+import { checkData, dtypeOf, encode, type HostData } from "./host-data.ts";
 import { track, untrack } from "./scope.ts";
 import { checkShape, describe, numel, type Shape } from "./shape.ts";
 import { positional } from "./signature.ts";
@@ -168,15 +160,16 @@ export class Tensor {
   }
 
   /** Overwrites the elements with host data of the same length. */
-  write(data: ArrayLike<number>): void {
+  write(data: HostData): void {
     this.check("write");
+    checkData("write: the data", data);
     if (data.length !== this.size) {
       throw new ShapeError(
         `write: the data must have ${this.size} elements for ${describe(this)}; got ${data.length}.`,
       );
     }
     const { storage } = this.#memory;
-    this.device.stream.write(storage, encode(data, this.dtype));
+    this.device.stream.write(storage, encode("write", data, this.dtype));
     storage.touch();
     noteRange(storage, data, this.dtype);
   }
@@ -248,7 +241,7 @@ export function checkTensors(op: string, operands: Readonly<Record<string, unkno
 /** Least and largest of the integers that the host last wrote into a storage, and the storage's version since. */
 const ranges = new WeakMap<Storage, { readonly low: number; readonly high: number; readonly version: number }>();
 
-function noteRange(storage: Storage, data: ArrayLike<number | boolean>, dtype: DType): void {
+function noteRange(storage: Storage, data: ArrayLike<number | boolean | bigint>, dtype: DType): void {
   if ((dtype !== "i32" && dtype !== "u32") || data.length === 0) return;
   let [low, high] = [Infinity, -Infinity];
   for (let i = 0; i < data.length; i++) {
@@ -300,7 +293,7 @@ export function allocate(shape: Shape, dtype: DType, device: Device): Tensor {
 
 /** Numbers in rows of rows, to any depth. */
 export type NestedNumbers = number | boolean | readonly NestedNumbers[];
-/** Numbers in a row: typed arrays, or what is like an array. */
+/** Any typed array. */
 export type NumberArray =
   | Float32Array
   | Float64Array
@@ -310,24 +303,24 @@ export type NumberArray =
   | Int8Array
   | Uint16Array
   | Int16Array
-  | Uint8ClampedArray;
-
-const dtypeOf = (data: NumberArray): DType =>
-  data instanceof Uint32Array ? "u32" : data instanceof Float32Array || data instanceof Float64Array ? "f32" : "i32";
+  | Uint8ClampedArray
+  | BigInt64Array
+  | BigUint64Array;
 
 /**
  * A tensor of host data: nested arrays of numbers (dtype f32, or bool for booleans), or a typed array with a shape.
- * A typed array's dtype is kept where there is one (Float64Array becomes f32, small integers i32).
+ * A typed array's dtype is kept where there is one (Float64Array becomes f32, small integers i32; 64-bit integers i32 or u32, where
+ * they fit).
  */
 export const tensor = positional(
   "tensor(data, options)",
   (data: NestedNumbers | NumberArray, options: TensorOptions & { readonly shape?: Shape } = {}): Tensor => {
     const { shape: given, dtype: wanted, device } = readOptions("tensor", options, TENSOR_OF);
     const isTyped = ArrayBuffer.isView(data);
-    const inferred = isTyped ? [(data as NumberArray).length] : nestedShape(data as NestedNumbers);
-    const flat = isTyped ? (data as NumberArray) : flatten(data as NestedNumbers);
-    const shape = given ?? inferred;
-    const dtype = wanted ?? (isTyped ? dtypeOf(data as NumberArray) : typeof flat[0] === "boolean" ? "bool" : "f32");
+    if (isTyped) checkData("tensor: data", data);
+    const shape = given ?? (isTyped ? [data.length] : nestedShape(data));
+    const flat = isTyped ? data : flatten(data);
+    const dtype = wanted ?? (isTyped ? dtypeOf(data) : kindOf(flat as readonly (number | boolean)[]));
     checkShape("tensor", shape);
     checkDType("tensor", dtype);
     if (numel(shape) !== flat.length) {
@@ -336,11 +329,15 @@ export const tensor = positional(
       );
     }
     const result = allocate(shape, dtype, deviceOr("tensor", device));
-    result.device.stream.write(result.storage, encode(flat as ArrayLike<number>, dtype));
+    result.device.stream.write(result.storage, encode("tensor", flat as HostData, dtype));
     noteRange(result.storage, flat, dtype);
     return result;
   },
 );
+
+/** Truth values are bool, and numbers among them make numbers of all. */
+const kindOf = (flat: readonly (number | boolean)[]): DType =>
+  typeof flat[0] === "boolean" && flat.every((value) => typeof value === "boolean") ? "bool" : "f32";
 
 function flatten(data: NestedNumbers, into: (number | boolean)[] = []): (number | boolean)[] {
   if (typeof data === "number" || typeof data === "boolean") into.push(data);
@@ -353,7 +350,8 @@ function nestedShape(data: NestedNumbers): number[] {
   if (!Array.isArray(data)) {
     throw new ArgumentError(`tensor: data must be numbers, nested lists of them, or a typed array; got ${what(data)}.`);
   }
-  const shapes = data.map(nestedShape);
+  // Not by map, which passes over holes.
+  const shapes = Array.from(data as readonly NestedNumbers[], nestedShape);
   const first = shapes[0] ?? [];
   const odd = shapes.find((shape) => shape.join() !== first.join());
   if (odd) {
