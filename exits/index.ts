@@ -5,7 +5,7 @@ export { type Answers, Classifier, type ClassifyOptions } from "./deploy/classif
 export { type DeployOptions, deploy } from "./deploy/deploy.ts";
 export type { Images, Normalisation, Picture } from "./deploy/given-images.ts";
 export type { Plan, TriedRoute } from "./deploy/plan.ts";
-export { type Decisions, type ExitPolicy, readPolicy } from "./deploy/policy.ts";
+export { type Decisions, type ExitPolicy, type PolicyOptions, readPolicy } from "./deploy/policy.ts";
 export type { Precision } from "./deploy/prepared.ts";
 export type { Behind } from "./deploy/route.ts";
 export { CheckpointError, ModelError, TrainingError } from "./errors.ts";

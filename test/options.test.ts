@@ -174,6 +174,7 @@ function calls(): Calls {
       encodeModel: [network, o({ classes: [], normalise: {} })],
       load: ["a", o()],
       readModel: ["a", o()],
+      readPolicy: [network, { thresholds: [0.5] }, o()],
       saveModel: ["a", network, o({ classes: [], normalise: {} })],
       dkd: [x, x, index, o({ temperature: 1 })],
       erdeLosses: [stacked, stacked, index, o()],

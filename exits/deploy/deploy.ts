@@ -61,12 +61,19 @@ export async function deploy(
   options: DeployOptions = {},
 ): Promise<Classifier> {
   checkNetwork("deploy", net);
-  const { batch = 64, normalise, precision = "f32", route = "measured" } = readOptions("deploy", options, DEPLOY);
+  const {
+    batch = 64,
+    normalise,
+    precision = "f32",
+    route = "measured",
+    scaling,
+    anyOrigin,
+  } = readOptions("deploy", options, DEPLOY);
   if (!Number.isInteger(batch) || batch < 1)
     throw new ArgumentError(`deploy: batch must be a whole number of at least 1; got ${batch}.`);
   checkRoute(route, net.exits - 1);
   checkPrecision(precision, deviceOf(net).info);
-  const decisions = await readPolicy(net, policy, { ...options, slack: SLACK[precision] });
+  const decisions = await readPolicy(net, policy, { scaling, anyOrigin, slack: SLACK[precision] });
   return Classifier.record(net, { batch, normalise, precision, route, ...decisions });
 }
 

@@ -1,7 +1,7 @@
 // What `deploy` is given to decide by: a certified result, a decoded policy file, or thresholds set by hand; read, and held against the
 // network at hand. A policy of another network, or of scores scaled otherwise, promises nothing here.
 
-import { what } from "../../base/index.ts";
+import { type Kinds, what } from "../../base/index.ts";
 import {
   checkOrigin,
   type PlainScore,
@@ -11,7 +11,7 @@ import {
   type Scaling,
   scalingDigest,
 } from "../../calibration/index.ts";
-import { ArgumentError } from "../../engine/functions.ts";
+import { ArgumentError, readOptions } from "../../engine/functions.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { digest } from "../run/logits.ts";
 import { levelFrom, SLACK, thresholdsPerExit } from "./thresholds.ts";
@@ -46,18 +46,25 @@ const HINTS = {
   scaling: "Pass { scaling } of the policy's file, or the whole decoded file; or { anyOrigin: true }.",
 };
 
+/** Options of `readPolicy`. */
+export interface PolicyOptions {
+  /** Of a policy that is no whole file: the temperatures that were applied before calibration. */
+  readonly scaling?: Scaling | undefined;
+  /** Take a policy of other weights or of another scaling; default false. */
+  readonly anyOrigin?: boolean | undefined;
+  /** How far logits may be from those of `forward`, by default as in f32; see `levelFrom`. */
+  readonly slack?: number;
+}
+
+const POLICY: Kinds<PolicyOptions> = { scaling: "any", anyOrigin: "boolean", slack: "number" };
+
 /** Reads a policy for a network. @throws ArgumentError, CalibrationError for one that cannot run here or promises nothing of it. */
 export async function readPolicy(
   net: MultiExit,
   given: ExitPolicy | PolicyFile,
-  options: {
-    readonly scaling?: Scaling | undefined;
-    readonly anyOrigin?: boolean | undefined;
-    /** How far logits may be from those of `forward`, by default as in f32; see `levelFrom`. */
-    readonly slack?: number;
-  },
+  options: PolicyOptions = {},
 ): Promise<Decisions> {
-  const { slack = SLACK.f32 } = options;
+  const { slack = SLACK.f32 } = readOptions("readPolicy", options, POLICY);
   const { policy, scaling = options.scaling } = partsOf(given, options.scaling);
   const [score, temperatures] = [scoreOf(policy), temperaturesOf(net, scaling)];
   const levels = thresholdsPerExit(policy.thresholds, net).map((values, j) => {
