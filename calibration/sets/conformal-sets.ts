@@ -7,7 +7,7 @@ import { softmaxInto } from "../numeric/softmax.ts";
 import { complement, exchangeableSamples, fixedBeforehand, type Guarantee } from "../rules/result.ts";
 import type { Values } from "../table/table.ts";
 
-/** How strange a label is. */
+/** The nonconformity score: how badly a label fits a sample. */
 export interface SetOptions {
   /** `thr`: 1 - p_y. `aps`: probability mass down to y. `raps`: aps plus a charge for deep ranks. */
   readonly method: "thr" | "aps" | "raps";
@@ -40,13 +40,13 @@ export interface SetRule extends SetOptions {
   readonly guarantee: Guarantee;
 }
 
-/** Strangeness of all classes for all rows, `[N, C]`. */
+/** Nonconformity scores of all classes for all rows, `[N, C]`. */
 export function setScores(input: SetInput, options: SetOptions): Float64Array {
-  return strangeness(input, readOptions("setScores", options, SETS));
+  return nonconformity(input, readOptions("setScores", options, SETS));
 }
 
 /** `setScores` by options that are checked, or that a rule has kept. */
-export function strangeness(input: SetInput, options: SetOptions): Float64Array {
+export function nonconformity(input: SetInput, options: SetOptions): Float64Array {
   const { logits, classes, u } = input;
   const { method, lambda = 0, kReg = 0 } = options;
   checkOneOf("setScores", "method", method, ["thr", "aps", "raps"]);
@@ -81,7 +81,7 @@ export function calibrateSets(input: SetInput & { readonly labels: ArrayLike<num
   checkNotEmpty("calibrateSets", "the calibration set", n);
   if (input.u) checkLengths("calibrateSets", "u", input.u.length, "labels", n);
   checkLengths("calibrateSets", "logits / classes", input.logits.length / input.classes, "labels", n);
-  const all = strangeness(input, options);
+  const all = nonconformity(input, options);
   const own = Float64Array.from(input.labels, (label, i) => {
     const isClass = Number.isInteger(label) && label >= 0 && label < input.classes;
     check(isClass, "calibrateSets", `labels must lie in 0..${input.classes - 1}`, label);
@@ -90,7 +90,7 @@ export function calibrateSets(input: SetInput & { readonly labels: ArrayLike<num
   return setRule(own, options, "the set contains the label");
 }
 
-/** The rule from the labels' strangeness on calibration samples. */
+/** The rule from the nonconformity scores of labels on calibration samples. */
 export function setRule(labelScores: Float64Array, options: SetOptions, event: string): SetRule {
   const { alpha } = readOptions("setRule", options, SETS);
   const n = labelScores.length;
@@ -104,7 +104,7 @@ export function setRule(labelScores: Float64Array, options: SetOptions, event: s
 
 /** 1 where a class belongs to the set, `[N, C]`. A set may be empty. */
 export function predictSets(input: SetInput, rule: SetRule): Uint8Array {
-  return Uint8Array.from(strangeness(input, rule), (score) => (score <= rule.quantile ? 1 : 0));
+  return Uint8Array.from(nonconformity(input, rule), (score) => (score <= rule.quantile ? 1 : 0));
 }
 
 /** Classes per set and the share of sets that contain the label. */

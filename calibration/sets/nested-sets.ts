@@ -5,7 +5,7 @@
 import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
 import type { Guarantee } from "../rules/result.ts";
 import { forEachChunk, type Table } from "../table/table.ts";
-import { SETS, type SetOptions, type SetRule, setRule, strangeness } from "./conformal-sets.ts";
+import { nonconformity, SETS, type SetOptions, type SetRule, setRule } from "./conformal-sets.ts";
 
 /** Membership per sample, exit and class, and set sizes. */
 export interface NestedSets {
@@ -45,15 +45,15 @@ export function nestedSets(
 }
 
 /**
- * Conformal nested sets: a class is as strange as its strangest exit so far, and the quantile is taken of the label's
- * strangeness over all exits. Exact in finite samples for any network; read with `predictNestedSets`.
+ * Conformal nested sets: a class scores as its worst exit so far, and the quantile is taken of the label's
+ * score over all exits. Exact in finite samples for any network; read with `predictNestedSets`.
  */
 export function calibrateNestedSets(table: Table, options: SetOptions): SetRule {
   checkLevel("calibrateNestedSets", "alpha", readOptions("calibrateNestedSets", options, SETS).alpha);
   const { exits, classes, labels } = table;
   const own = new Float64Array(table.samples).fill(Number.NEGATIVE_INFINITY);
   forEachChunk(table, (logits, first, count) => {
-    const scores = strangeness({ logits, classes }, options);
+    const scores = nonconformity({ logits, classes }, options);
     for (let row = 0; row < count * exits; row++) {
       const i = first + Math.floor(row / exits);
       own[i] = Math.max(own[i]!, scores[row * classes + labels[i]!]!);
@@ -69,7 +69,7 @@ export function predictNestedSets(table: Table, rule: SetRule): NestedSets {
   const sets = new Uint8Array(samples * exits * classes);
   const size = new Int32Array(samples * exits);
   forEachChunk(table, (logits, first) => {
-    const found = nest(strangeness({ logits, classes }, rule), exits, classes, rule.quantile);
+    const found = nest(nonconformity({ logits, classes }, rule), exits, classes, rule.quantile);
     sets.set(found.sets, first * exits * classes);
     size.set(found.size, first * exits);
   });
