@@ -15,12 +15,13 @@ import {
   zeros,
 } from "../../engine/functions.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
+import { MOST_BUFFERS } from "../ops/answer.ts";
 import { deviceOf } from "../training/step.ts";
 import { type GivenImages, type Images, type Normalisation, takeImages } from "./given-images.ts";
 import { candidateRoutes, type Plan, Planner, type TriedRoute } from "./plan.ts";
 import type { Decisions } from "./policy.ts";
 import { type Precision, PreparedNet } from "./prepared.ts";
-import { type Behind, canRecord, Route, type Site } from "./route.ts";
+import { type Behind, Route, type Site } from "./route.ts";
 import { isClosed } from "./thresholds.ts";
 
 /** Options of `classify`. */
@@ -270,8 +271,12 @@ async function makeSite(net: MultiExit, settled: Settled, owned: { dispose(): vo
   const count = held(tensor(Uint32Array.of(0), { device }));
   const thresholds = [...levels, [0]].map((values) => held(tensor(Float32Array.from(values), { device })));
   const open = Array.from({ length: net.exits }, (_, j) => j).filter((j) => !levels[j]?.every(isClosed));
-  const ready = own(await PreparedNet.make(net, device, precision));
-  const common = { device, batch, precision, score, thresholds, temperatures };
+  const byClass = (j: number): boolean => (levels[j]?.length ?? 1) > 1;
+  const ready = own(await PreparedNet.make(net, device, precision, byClass));
+  const canKeep =
+    device.info.limits.maxStorageBuffersPerShaderStage >= MOST_BUFFERS ||
+    open.every((j) => "tail" in ready.answers[j]! && !byClass(j));
+  const common = { device, batch, precision, score, levels: [...levels, [0]], thresholds, temperatures, canKeep };
   return { net: ready, ...common, open, results, images, all, count };
 }
 
@@ -285,9 +290,7 @@ function planFor(site: Site, early: number, route: Settled["route"]): Planner {
   const { batch, device } = site;
   const candidates =
     route === "measured"
-      ? candidateRoutes(open.length, { asksFirst: batch === 1 && device.info.isSoftware }).filter((behind) =>
-          canRecord(site, behind),
-        )
+      ? candidateRoutes(open.length, { asksFirst: batch === 1 && device.info.isSoftware, canKeep: site.canKeep })
       : [open.map((exit) => openStep(route[exit]!, exit))];
   return new Planner(batch, candidates, { record: (behind) => Route.record(site, behind), names });
 }

@@ -169,11 +169,12 @@ function reasonOf({ upTo, route, isSettled, tried }: Omit<Plan, "reason">): stri
 /** What is tried for so many open early exits: all of them compacted, asked or kept; or one compacted, and the others kept. */
 export function candidateRoutes(
   early: number,
-  { asksFirst }: { readonly asksFirst: boolean },
+  { asksFirst, canKeep = true }: { readonly asksFirst: boolean; readonly canKeep?: boolean },
 ): readonly (readonly Behind[])[] {
   if (early === 0) return [[]];
   const all = (behind: Behind): Behind[] => new Array<Behind>(early).fill(behind);
   const uniform = asksFirst ? [all("ask"), all("compact")] : [all("compact"), all("ask")];
+  if (!canKeep) return uniform;
   const places = early === 1 || early > MOST_ALONE ? [] : Array.from({ length: early }, (_, i) => i);
   return [...uniform, all("keep"), ...places.map((i) => all("keep").with(i, "compact"))];
 }

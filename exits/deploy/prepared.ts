@@ -13,7 +13,7 @@ import {
 } from "../../engine/functions.ts";
 import type { Pass } from "../../nn/index.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
-import { type AnswerTail, answerTail, fitsAnswer } from "../ops/answer.ts";
+import { type AnswerTail, answerTail, fitsAnswer, MOST_BUFFERS } from "../ops/answer.ts";
 
 /** How an exit answers: by a tail, decided in the same dispatch, or by a pass to logits. */
 export type Answering = { readonly tail: AnswerTail } | { readonly pass: Pass };
@@ -46,8 +46,14 @@ export class PreparedNet implements Passes {
     this.#memory = [...net.state().values()].map(({ storage }) => storage);
   }
 
-  /** Records how the weights are prepared; `refresh` does it. */
-  static async make(net: MultiExit, device: Device, precision: Precision): Promise<PreparedNet> {
+  /** Records how the weights are prepared; `refresh` does it. `byClass` tells the exits that have thresholds by class. */
+  static async make(
+    net: MultiExit,
+    device: Device,
+    precision: Precision,
+    byClass: (j: number) => boolean,
+  ): Promise<PreparedNet> {
+    const isRoomy = device.info.limits.maxStorageBuffersPerShaderStage >= MOST_BUFFERS;
     let passes: Passes | undefined;
     const fold = await capture({ label: "prepared weights", device, inputs: {}, scalars: {} }, () =>
       noGrad(() => {
@@ -61,7 +67,7 @@ export class PreparedNet implements Passes {
         const exits = Array.from({ length: net.exits }, (_, j) => j);
         const answering = (j: number): Answering => {
           const tail = net.tailOf(j);
-          if (!tail || !fitsAnswer(tail, device.info)) return { pass: net.answerPass(j, mode) };
+          if (!tail || !fitsAnswer(tail) || (byClass(j) && !isRoomy)) return { pass: net.answerPass(j, mode) };
           const found = answerTail(tail);
           made.push(found.parameters);
           return { tail: found };

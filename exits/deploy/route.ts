@@ -37,8 +37,12 @@ export interface Site {
   readonly score: PlainScore;
   /** The exits that somebody may leave at, ascending; the last of the network among them. */
   readonly open: readonly number[];
-  /** [1] or [C] for each exit; the last one's are not used. */
+  /** Levels of each exit, one or C of them; the last one's are not used. */
+  readonly levels: readonly (readonly number[])[];
+  /** The same on the GPU. */
   readonly thresholds: readonly Tensor[];
+  /** Whether the adapter binds enough buffers for rows that have left to go on; where it does not, they are compacted. */
+  readonly canKeep: boolean;
   readonly temperatures: readonly number[];
   readonly results: ExitResults;
   /** [batch, H, W, C], where each batch is put. */
@@ -47,16 +51,6 @@ export interface Site {
   readonly all: Tensor;
   /** How many of the batch's images count; in a batch of one it always does. */
   readonly count: Tensor;
-}
-
-/**
- * Whether a route can be recorded on a device: rows that are kept, and counted too, are told by one storage binding more than the 8 that
- * WebGPU promises.
- */
-export function canRecord({ batch, device }: Pick<Site, "batch" | "device">, behind: readonly Behind[]): boolean {
-  const keeps = (behind: Behind): boolean => behind === "keep";
-  const isCounted = batch > 1 || !behind.every(keeps);
-  return !behind.some(keeps) || !isCounted || device.info.limits.maxStorageBuffersPerShaderStage > 8;
 }
 
 /** The rows of a batch, on their way. */
@@ -184,18 +178,19 @@ function passExit(site: Site, i: number, { features: x, ids, live, before }: Row
     return { rows, stays: exitDecide(logits, ids, thresholds, results, { ...options, before }) };
   }
   const stays = before ?? empty([batch], { dtype: "u32", device });
+  const levels = site.levels[exit]!;
   exitAnswer(
     features,
     answering.tail,
-    { ids, thresholds, stays, ...results },
+    { ids, thresholds: levels.length > 1 ? thresholds : levels[0]!, stays, ...results },
     { ...options, masked: before !== undefined },
   );
   return { rows, stays };
 }
 
 /** The rows that go on. */
-function goOn({ batch }: Site, rows: Rows, stays: Tensor, behind: Behind): Rows {
-  if (behind === "keep") return { ...rows, before: stays };
+function goOn({ batch, canKeep }: Site, rows: Rows, stays: Tensor, behind: Behind): Rows {
+  if (behind === "keep" && canKeep) return { ...rows, before: stays };
   const { features, live } = rows;
   if (batch === 1) {
     // What stays of one row is their number.

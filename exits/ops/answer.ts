@@ -4,13 +4,13 @@
 // A workgroup owns a row. Threads share out the positions, then the channels of each class, through workgroup memory; one decides. W [C, K],
 // b [K] and, normed, g [C] and h [C] lie side by side in `tail`. Sums are f32, of few parts each.
 // With `live`, only the first live[0] rows exist, and the others do not stay. With `masked`, rows whose `stays` is 0 have left before.
+// A single threshold is a uniform: adapters need not bind more than eight buffers at once.
 
 import type { Kinds } from "../../base/index.ts";
 import {
   ArgumentError,
   checkTensors,
   concat,
-  type DeviceInfo,
   defineOp,
   describe,
   positional,
@@ -51,13 +51,9 @@ const MOST_CHANNELS = 2048;
 const MOST_WEIGHTS = 1 << 16;
 const MOST_CLASSES = 1024;
 
-/** Storage bindings of the kernel; WebGPU promises 8. */
-const BINDINGS = 9;
-
-/** Whether a tail is small enough for `exitAnswer`, and the device has the bindings for it. */
-export const fitsAnswer = ({ linear }: Tail, { limits }: Pick<DeviceInfo, "limits">): boolean => {
+/** Whether a tail is small enough for `exitAnswer`. */
+export const fitsAnswer = ({ linear }: Tail): boolean => {
   const [channels, classes] = linear.weight.shape as readonly [number, number];
-  if (limits.maxStorageBuffersPerShaderStage < BINDINGS) return false;
   return channels <= MOST_CHANNELS && classes <= MOST_CLASSES && channels * classes <= MOST_WEIGHTS;
 };
 
@@ -134,13 +130,13 @@ fn sum_over(value: f32, li: u32) -> f32 {
 
 export const exitAnswerKernel = defineKernel({
   name: "exitAnswer",
-  uniforms: { ...DECISION_UNIFORMS, channels: "u32", positions: "u32", used: "u32", eps: "f32" },
+  uniforms: { ...DECISION_UNIFORMS, threshold: "f32", channels: "u32", positions: "u32", used: "u32", eps: "f32" },
   features: ({ dtype }: AnswerSpec) => (dtype === "f16" ? ["f16"] : []),
-  bindings: ({ live, dtype, width }: AnswerSpec) => ({
+  bindings: ({ live, dtype, width, byClass }: AnswerSpec) => ({
     x: reads(`array<${width === 4 ? `vec4<${dtype}>` : dtype}>`),
     tail: reads("array<f32>"),
     ids: reads("array<i32>"),
-    thresholds: reads("array<f32>"),
+    thresholds: byClass ? reads("array<f32>") : undefined,
     live: live ? reads("array<u32>") : undefined,
     stays: updates("array<u32>"),
     ...DECISION_RESULTS,
@@ -165,7 +161,7 @@ ${spec.normed ? SUM_OVER : ""}
   ${logitsText}
   if (li > 0u) { return; }
   ${spec.masked ? "if (stays[r] == 0u) { return; }" : ""}
-  ${decisionText(spec, (c) => `logits[${c}]`)}
+  ${decisionText(spec, (c) => `logits[${c}]`, "u.threshold")}
 }`,
   grid: ({ n }) => linearGrid(n),
 });
@@ -199,6 +195,17 @@ export interface AnswerOptions extends Omit<DecideOptions, "before"> {
   readonly masked?: boolean;
 }
 
+/** What rows are decided by, and where answers go. */
+export interface AnswerPlaces extends ExitResults {
+  readonly ids: Tensor;
+  /** A level, or f32 [C]: one for each predicted class. */
+  readonly thresholds: number | Tensor;
+  readonly stays: Tensor;
+}
+
+/** Buffers that `exitAnswer` and `exitDecide` bind at most; adapters need not have room for more than eight. */
+export const MOST_BUFFERS = 9;
+
 const ANSWER: Kinds<AnswerOptions> = {
   exit: "number!",
   isLast: "boolean",
@@ -214,21 +221,24 @@ const op = defineOp({
     x: "float N ... C",
     tail: "f32 W",
     ids: "i32 N",
-    thresholds: "f32 T",
+    "thresholds?": "f32 T",
     stays: "u32 N",
     answers: "i32",
     exits: "i32",
     scores: "f32",
     "live?": "u32",
   },
-  infer: (_, __: Required<Omit<AnswerOptions, "rows">> & Omit<AnswerTail, "parameters">) => ({}),
+  infer: (
+    _,
+    __: Required<Omit<AnswerOptions, "rows">> & Omit<AnswerTail, "parameters"> & { threshold: number },
+  ) => ({}),
   run: ({ inputs, attrs, sizes, dispatch }) => {
-    const { exit, isLast, score, temperature, masked, classes, vector, eps } = attrs;
+    const { exit, isLast, score, temperature, masked, classes, vector, eps, threshold } = attrs;
     const { N: n, C: channels } = sizes;
     const { x } = inputs;
     const positions = n === 0 ? 1 : x.size / (n * channels);
     const spec: AnswerSpec = {
-      ...{ score, isLast, byClass: sizes.T > 1, live: inputs.live !== undefined, masked },
+      ...{ score, isLast, byClass: inputs.thresholds !== undefined, live: inputs.live !== undefined, masked },
       dtype: x.dtype === "f16" ? "f16" : "f32",
       width: channels % 4 === 0 ? 4 : 1,
       normed: eps !== undefined,
@@ -236,7 +246,7 @@ const op = defineOp({
       classRoom: roomFor(classes),
     };
     const used = vector === "first" ? 1 : positions;
-    const dims = { n, classes, exit, sharpness: 1 / temperature, channels, positions, used, eps: eps ?? 0 };
+    const dims = { n, classes, exit, sharpness: 1 / temperature, threshold, channels, positions, used, eps: eps ?? 0 };
     dispatch(exitAnswerKernel, spec, inputs, dims);
   },
 });
@@ -249,12 +259,7 @@ const roomFor = (n: number): number => Math.max(64, 2 ** Math.ceil(Math.log2(n))
  */
 export const exitAnswer = positional(
   "exitAnswer(x, tail, places, options)",
-  (
-    x: Tensor,
-    tail: AnswerTail,
-    places: { readonly ids: Tensor; readonly thresholds: Tensor; readonly stays: Tensor } & ExitResults,
-    options: AnswerOptions,
-  ): void => {
+  (x: Tensor, tail: AnswerTail, places: AnswerPlaces, options: AnswerOptions): void => {
     const name = "exitAnswer";
     const {
       exit,
@@ -265,21 +270,25 @@ export const exitAnswer = positional(
       rows,
     } = readOptions(name, options, ANSWER);
     const { parameters, classes, vector, eps } = tail;
-    checkTensors(name, { x, "tail.parameters": parameters, ...places, "rows?": rows });
+    const { thresholds, ...others } = places;
+    const byClass = typeof thresholds === "number" ? undefined : thresholds;
+    checkTensors(name, { x, "tail.parameters": parameters, ...others, "thresholds?": byClass, "rows?": rows });
     const channels = x.shape.at(-1) as number;
     const wanted = channels * classes + classes + (eps === undefined ? 0 : 2 * channels);
     if (x.rank < 2 || parameters.size !== wanted || wanted === 0)
       throw new ShapeError(
         `${name}: x must be [N, .., C] for a tail of ${wanted} values; got ${describe(x)} and ${describe(parameters)}.`,
       );
-    const { thresholds } = places;
-    if (thresholds.size !== 1 && thresholds.size !== classes)
-      throw new ShapeError(`${name}: thresholds must be [1] or [${classes}]; got ${describe(thresholds)}.`);
+    if (byClass && byClass.size !== classes)
+      throw new ShapeError(`${name}: thresholds must be a number or [${classes}]; got ${describe(byClass)}.`);
     if (rows && rows.size !== 1) throw new ShapeError(`${name}: rows must be u32[1]; got ${describe(rows)}.`);
     if (!(temperature > 0)) throw new ArgumentError(`${name}: temperature must be above 0; got ${temperature}.`);
     op(
-      { x, tail: parameters, ...places, live: rows },
-      { exit, isLast, score, temperature, masked, classes, vector, eps },
+      { x, tail: parameters, ...others, thresholds: byClass, live: rows },
+      {
+        ...{ exit, isLast, score, temperature, masked, classes, vector, eps },
+        threshold: typeof thresholds === "number" ? thresholds : 0,
+      },
     );
   },
 );

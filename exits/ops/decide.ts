@@ -88,8 +88,12 @@ export const DECISION_RESULTS = {
   scores: updates("array<f32>"),
 };
 
-/** WGSL that decides row `r`, whose logits are `z(c)`, and writes stays, answers, exits and scores. Ends the thread. */
-export const decisionText = ({ score, isLast, byClass }: DecisionSpec, z: (c: string) => string): string => `
+/** WGSL that decides row `r`, whose logits are `z(c)`, by `one` threshold or by class, and writes stays, answers, exits and scores. Ends the thread. */
+export const decisionText = (
+  { score, isLast, byClass }: DecisionSpec,
+  z: (c: string) => string,
+  one = "thresholds[0]",
+): string => `
   var top = ${z("0u")};
   var second = -3.0e38;
   var best = 0u;
@@ -114,7 +118,7 @@ export const decisionText = ({ score, isLast, byClass }: DecisionSpec, z: (c: st
   let log_total = odds * per_odds;
   let spread = rest * per_odds + mass / total;
   let s = ${CONFIDENCE[score]};
-  let leaves = ${isLast ? "true" : `(${LEVEL[score]}) >= thresholds[${byClass ? "best" : "0"}]`};
+  let leaves = ${isLast ? "true" : `(${LEVEL[score]}) >= ${byClass ? "thresholds[best]" : one}`};
   stays[r] = select(1u, 0u, leaves);
   if (!leaves) { return; }
   let at = ids[r];

@@ -5,11 +5,14 @@ import { readdirSync } from "node:fs";
 import { create } from "webgpu";
 import { registerDevice, unregisterDevice } from "../../engine/device.ts";
 import * as s from "../../engine/index.ts";
+import { deploy, multiExit } from "../../exits/index.ts";
+import { resnet } from "../../nn/index.ts";
+import { bars } from "../exits/small.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { messageOf, rejectionOf } from "./messages.ts";
 import { checkCase, drawn, mulberry } from "./ops/check.ts";
-import type { Draw, OpCase, OpRow } from "./ops/row.ts";
+import { type Draw, isHalf, type OpRow } from "./ops/row.ts";
 import { inProcess } from "./process.ts";
 
 const test = gpuSuite("devices", { timeout: 180_000 });
@@ -35,8 +38,6 @@ const spread = <T>(list: readonly T[], n: number): T[] =>
   list.filter(
     (_, i) => list.length <= n || Math.floor((i * n) / list.length) !== Math.floor(((i - 1) * n) / list.length),
   );
-
-const isHalf = ({ inputs }: OpCase): boolean => Object.values(inputs).some(({ dtype }) => dtype === "f16");
 
 test("the op table holds on a device without optional features", async () => {
   const own = await plain();
@@ -185,4 +186,34 @@ test("an instance of the user's own outlives its last reference", async () => {
   const { code, output } = await inProcess(script);
   assert.is(code, 0, output);
   assert.match(output, /^31$/m);
+});
+
+test("a classifier answers alike on a device with default limits, whatever heads, thresholds and route", async () => {
+  const images = bars(20, "test", 500).images;
+  const normalise = { mean: [0.5], std: [0.25] };
+  const own = await plain();
+  try {
+    assert.is(own.info.limits.maxStorageBuffersPerShaderStage, 8);
+    for (const [head, thresholds] of [
+      ["gap-linear", [0.27, 0.27]],
+      ["gap-linear", [0.26, 0.28, 0.26, 0.28, 0.27, 0.27, 0.27, 0.27]],
+      ["pool-linear", [0.3, 0.3]],
+    ] as const) {
+      const answers = [];
+      for (const on of [device(), own]) {
+        const sizes = { depth: 8, classes: 4, input: [8, 8, 1], widths: [4, 8, 8], seed: 3, device: on } as const;
+        const net = multiExit(resnet(sizes), { after: ["stage1", "stage2"], head, seed: 3 });
+        for (const step of ["compact", "keep", "ask"] as const) {
+          using classifier = await deploy(net, { thresholds }, { batch: 8, route: [step, step], normalise });
+          answers.push((await classifier.classify(images)).exits);
+        }
+        net.dispose();
+      }
+      for (const exits of answers) assert.equal([...exits], [...answers[0]!], head);
+    }
+    await own.sync();
+  } finally {
+    own.dispose();
+    registerDevice(device());
+  }
 });

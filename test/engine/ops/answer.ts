@@ -21,6 +21,8 @@ interface Options {
   readonly live?: number;
   /** Every third row has left before. */
   readonly masked?: boolean;
+  /** The threshold is given for each class. */
+  readonly byClass?: boolean;
 }
 
 /** A tail with values of its own, and these values. */
@@ -41,7 +43,15 @@ function tailOf(channels: number, classes: number, { vector = "mean", normed = f
 
 /** Features [n, positions, channels] decided by the largest logit at threshold 0.4. */
 function answer(n: number, positions: number, channels: number, classes: number, options: Options = {}): OpCase {
-  const { vector = "mean", normed = false, isLast = false, dtype = "f32", live = n, masked = false } = options;
+  const {
+    vector = "mean",
+    normed = false,
+    isLast = false,
+    dtype = "f32",
+    live = n,
+    masked = false,
+    byClass = false,
+  } = options;
   const { values, tail } = tailOf(channels, classes, options);
   const left = (i: number): boolean => masked && i % 3 === 0;
   return {
@@ -56,7 +66,12 @@ function answer(n: number, positions: number, channels: number, classes: number,
       const ids = s.tensor(Int32Array.from({ length: n }, (_, i) => n - 1 - i));
       const stays = s.tensor(Uint32Array.from({ length: n }, (_, i) => Number(!left(i))));
       const rows = live < n ? s.tensor(Uint32Array.of(live)) : undefined;
-      const places = { ids, thresholds: s.tensor([0.4]), stays, ...results };
+      const places = {
+        ids,
+        thresholds: byClass ? s.tensor(new Float32Array(classes).fill(0.4)) : 0.4,
+        stays,
+        ...results,
+      };
       exitAnswer(x as s.Tensor, tail(), places, { exit: 1, isLast, score: "maxLogit", masked, rows });
       return [stays, results.answers, results.exits, results.scores];
     },
@@ -134,7 +149,7 @@ export const rows: readonly OpRow[] = [
       answer(67, 3, 5, 3),
       answer(4, 9, 520, 70, { vector: "first", normed: true, isLast: true }),
       answer(4, 1, 40, 130, { isLast: true }),
-      answer(9, 10, 16, 4, { live: 6 }),
+      answer(9, 10, 16, 4, { live: 6, byClass: true }),
       answer(9, 10, 16, 4, { live: 7, masked: true }),
       answer(6, 10, 16, 4, { dtype: "f16", normed: true }),
       answer(2, 4, 300, 3, { dtype: "f16", vector: "first" }),

@@ -33,6 +33,9 @@ export interface OpCase {
   readonly atol?: number;
 }
 
+/** Whether a case needs an adapter that has halves. */
+export const isHalf = ({ inputs }: OpCase): boolean => Object.values(inputs).some(({ dtype }) => dtype === "f16");
+
 /** All cases of one exported op; `op` is the name it is exported by. */
 export interface OpRow {
   readonly op: string;

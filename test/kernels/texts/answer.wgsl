@@ -6,6 +6,7 @@ struct Uniforms {
   classes: u32,
   exit: i32,
   sharpness: f32,
+  threshold: f32,
   channels: u32,
   positions: u32,
   used: u32,
@@ -15,11 +16,10 @@ struct Uniforms {
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> tail: array<f32>;
 @group(0) @binding(3) var<storage, read> ids: array<i32>;
-@group(0) @binding(4) var<storage, read> thresholds: array<f32>;
-@group(0) @binding(5) var<storage, read_write> stays: array<u32>;
-@group(0) @binding(6) var<storage, read_write> answers: array<i32>;
-@group(0) @binding(7) var<storage, read_write> exits: array<i32>;
-@group(0) @binding(8) var<storage, read_write> scores: array<f32>;
+@group(0) @binding(4) var<storage, read_write> stays: array<u32>;
+@group(0) @binding(5) var<storage, read_write> answers: array<i32>;
+@group(0) @binding(6) var<storage, read_write> exits: array<i32>;
+@group(0) @binding(7) var<storage, read_write> scores: array<f32>;
 
 fn log1p_over(x: f32) -> f32 {
   if (x > 1.0) { return log(1.0 + x) / x; }
@@ -102,7 +102,7 @@ var<workgroup> logits: array<f32, 64>;
   let log_total = odds * per_odds;
   let spread = rest * per_odds + mass / total;
   let s = top * u.sharpness;
-  let leaves = (s) >= thresholds[0];
+  let leaves = (s) >= u.threshold;
   stays[r] = select(1u, 0u, leaves);
   if (!leaves) { return; }
   let at = ids[r];
