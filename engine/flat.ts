@@ -91,6 +91,16 @@ export class Flat {
     for (const { parameter } of this.segments) parameter.zeroGrad();
   }
 
+  /**
+   * The same memory, of some parameters alone: a part for each run of neighbours, whose tensors are the caller's to dispose. Throws
+   * GradientError where none is chosen.
+   */
+  select(isChosen: (parameter: Tensor) => boolean): Flat {
+    const parts = this.parts.flatMap((part) => runsOf(part.segments, isChosen).map((run) => partOf(part, run)));
+    if (parts.length > 0) return new Flat(parts);
+    throw new GradientError("flat: some parameter must be selected; got none.");
+  }
+
   dispose(): void {
     for (const tensor of this.state) tensor.dispose();
   }
@@ -153,6 +163,28 @@ export function flatten(parameters: readonly Tensor[], options: FlattenOptions =
     group.size += room(parameter);
   }
   return new Flat(groups.map(({ size, segments }) => join(first.device, size, segments)));
+}
+
+/** Chosen segments that lie side by side, run by run. */
+function runsOf(segments: readonly Segment[], isChosen: (parameter: Tensor) => boolean): Segment[][] {
+  const runs: Segment[][] = [];
+  segments.forEach((segment, i) => {
+    if (!isChosen(segment.parameter)) return;
+    const before = segments[i - 1];
+    if (before && runs.at(-1)?.at(-1) === before) runs.at(-1)?.push(segment);
+    else runs.push([segment]);
+  });
+  return runs;
+}
+
+/** A run of segments as a part of its own, in the same memory. */
+function partOf({ values, grads }: FlatPart, run: readonly Segment[]): FlatPart {
+  const { offset: first } = run[0]!;
+  const { offset, parameter } = run.at(-1) as Segment;
+  const size = offset + room(parameter) - first;
+  const view = ({ device, storage }: Tensor) => new Tensor(device, storage.slice(first * 4, size * 4), [size], "f32");
+  const segments = run.map((segment) => ({ ...segment, offset: segment.offset - first }));
+  return { values: view(values), grads: view(grads), segments };
 }
 
 /** Moves the parameters of one part. */

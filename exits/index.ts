@@ -17,10 +17,10 @@ export { type CalexnetLosses, type CalexnetOptions, calexnetLosses } from "./met
 export {
   type Anneal,
   annealed,
-  confidenceGated,
-  type GatedOptions,
-  type ScheduleOnlyOptions,
+  confidenceCgt,
+  hardCgt,
   scheduleOnly,
+  softCgt,
 } from "./methods/confidence-gated.ts";
 export { type DkdOptions, dkd, entropy, kd } from "./methods/distill.ts";
 export { type ErdeOptions, erdeLosses } from "./methods/erde.ts";
@@ -29,20 +29,65 @@ export { type Equilibrium, gradientEquilibrium } from "./methods/gradient-equili
 export { METHODS } from "./methods/index.ts";
 export {
   type ExitGates,
-  exitStatistics,
   type JeiDnnLosses,
   type JeiDnnOptions,
   jeiDnnLosses,
 } from "./methods/jei-dnn.ts";
-export { type JointOptions, jointCrossEntropy } from "./methods/joint.ts";
-export { defineMethod, type Method, type Paper } from "./methods/method.ts";
+export { joint } from "./methods/joint.ts";
+export {
+  earlyOf,
+  exitCrossEntropy,
+  exitMeans,
+  labelSmoothing,
+  lastOf,
+  weighExits,
+  weightedCrossEntropy,
+} from "./methods/losses.ts";
+export {
+  type Blend,
+  CERTIFIED,
+  defineMethod,
+  type Epoch,
+  type Method,
+  type MethodRecord,
+  type Numbers,
+  type Paper,
+  type Part,
+  type Phase,
+  type PhaseSite,
+  type PolicyPlan,
+  type Seen,
+  type SoFar,
+  type Teacher,
+  type Track,
+  type TrainingPlan,
+} from "./methods/method.ts";
+export { branches, headAt, once, only, trunk, without } from "./methods/parts.ts";
 export { type PteeLoss, type PteeOptions, pteeLoss } from "./methods/ptee.ts";
-export { type SafeKdOptions, safeKd } from "./methods/safe-kd.ts";
+export { safeKd } from "./methods/safe-kd.ts";
 export { type SelfDistillation, type SelfDistillationOptions, selfDistillation } from "./methods/self-distill.ts";
+export { exitStatistics } from "./methods/statistics.ts";
 export { type ZtwHeadParameters, ztwEnsemble, ztwHead } from "./methods/ztw.ts";
 export { type Architecture, architectureOf, type BuildOptions, buildNetwork } from "./network/architecture.ts";
-export { HEADS, Head, type HeadFactory, type HeadKind, type HeadRecord, type HeadSite } from "./network/heads.ts";
-export { type ExitInfo, MultiExit, type MultiExitOptions, multiExit } from "./network/multi-exit.ts";
+export { additive } from "./network/heads/additive.ts";
+export { cascaded } from "./network/heads/cascaded.ts";
+export { confident } from "./network/heads/confident.ts";
+export { ensembled } from "./network/heads/ensembled.ts";
+export { gated } from "./network/heads/gated.ts";
+export {
+  type ExitRecord,
+  Head,
+  type HeadFactory,
+  type HeadSite,
+  type HeadWrap,
+  LinearHead,
+  WrappedHead,
+  type WrapSite,
+} from "./network/heads/head.ts";
+export { HEADS, type HeadKind, type HeadRecord } from "./network/heads/index.ts";
+export { inline } from "./network/heads/inline.ts";
+export { type ExitInfo, MultiExit, type MultiExitOptions, multiExit, type PassOptions } from "./network/multi-exit.ts";
+export { type ExitOutput, stackRecords } from "./network/output.ts";
 export { type DecideOptions, decideError, type ExitResults, exitDecide } from "./ops/decide.ts";
 export { exitGates, type GateMode, type GateOptions } from "./ops/gate.ts";
 export { exitTally, readTally, type Tally, tallySize } from "./ops/tally.ts";
@@ -52,8 +97,8 @@ export { type CachedLogits, digest as weightsDigest, readLogits, toTable, writeL
 export type { EvaluationRow, ExitFigures, MetricsRow, TrainingRow } from "./run/metrics.ts";
 export { RUN_FILES, Run, type RunParts } from "./run/run.ts";
 export { SEAL, type SealedTensor, sealedText } from "./run/seal.ts";
+export { Evaluator } from "./training/evaluator.ts";
 export type { BatchSource, ImageBatch, ImageSet, ImageSplits, Split } from "./training/images.ts";
-export type { Blend, Epoch, ExitBatch, ExitLosses, Objective } from "./training/objective.ts";
 export { OPTIMIZERS, type OptimizerRecipe } from "./training/optimizers.ts";
 export {
   clock,
@@ -66,5 +111,4 @@ export {
 } from "./training/progress.ts";
 export { RECIPE_OPTIONS, type Recipe } from "./training/recipe.ts";
 export { SCHEDULES, type ScheduleRecipe } from "./training/schedules.ts";
-export { Evaluator } from "./training/step.ts";
 export { type TrainOptions, train } from "./training/train.ts";

@@ -1,6 +1,12 @@
 // Public entry of nn: layers, backbones, optimisers, schedules, weights.
 export { Backbone, type Stage } from "./backbone.ts";
-export { BACKBONES, type BackboneKind, type BackboneSite, defineBackbone } from "./backbones/index.ts";
+export {
+  BACKBONES,
+  type BackboneKind,
+  type BackboneSite,
+  defineBackbone,
+  type Enlargement,
+} from "./backbones/index.ts";
 export * from "./convnext.ts";
 export * from "./efficientnet.ts";
 export { Init, type InitOptions, type InitScheme, type LinearPart } from "./init.ts";
@@ -17,13 +23,14 @@ export {
   type ShapeMismatch,
   type StateTensor,
   TRAIN,
+  withTensors,
 } from "./module.ts";
 export * from "./optim.ts";
 export { isMatrix, Optimizer, type OptimizerOptions, type ParameterList, type StepOptions } from "./optimizer.ts";
 export type { Fused, Pass, Prepare } from "./pass.ts";
 export * from "./resnet.ts";
 export * from "./schedules.ts";
-export { type Tail, tailPass, throughTail } from "./tail.ts";
+export { type Tail, tailPass, throughTail, vectorOf } from "./tail.ts";
 export * from "./vit.ts";
 export {
   fromTorchName,

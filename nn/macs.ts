@@ -47,6 +47,8 @@ export interface Work {
   readonly macs: number;
   /** Trainable numbers that it uses. */
   readonly parameters: number;
+  /** Those parameters. */
+  readonly used: readonly Tensor[];
   /** Shape of its result, without the batch axis. */
   readonly shape: Shape;
 }
@@ -59,9 +61,10 @@ export function countWork(module: Module, input: Shape, fn: (x: Tensor) => Tenso
   const ops = trace(device, () => {
     shape = noGrad(() => fn(empty([1, ...input], { device }))).shape.slice(1);
   });
-  const used = new Set<unknown>(ops.flatMap(({ inputs }) => inputs));
-  const parameters = all.reduce((sum, parameter) => sum + (used.has(parameter) ? parameter.size : 0), 0);
-  return { macs: ops.reduce((sum, op) => sum + macsOf(op), 0), parameters, shape };
+  const inputs = new Set<unknown>(ops.flatMap((op) => op.inputs));
+  const used = all.filter((parameter) => inputs.has(parameter));
+  const parameters = used.reduce((sum, { size }) => sum + size, 0);
+  return { macs: ops.reduce((sum, op) => sum + macsOf(op), 0), parameters, used, shape };
 }
 
 /**

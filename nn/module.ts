@@ -111,6 +111,36 @@ export abstract class Module {
   }
 }
 
+/**
+ * Runs `fn` while the module's tensors of these names are others; they are back when it returns or throws. `fn` must be synchronous.
+ * What it computes, it computes of the others: detached ones are constants, copies make another network of the same form. Throws
+ * ArgumentError for a name that the module does not have.
+ */
+export function withTensors<T>(module: Module, tensors: NamedTensors, fn: () => T): T {
+  const undo: (() => void)[] = [];
+  try {
+    for (const [name, tensor] of tensors) undo.push(replaceTensor(module, name, tensor));
+    return fn();
+  } finally {
+    for (const back of undo.reverse()) back();
+  }
+}
+
+/** Puts a tensor in the place of the one of that name; what it returns puts that one back. */
+function replaceTensor(module: Module, name: string, tensor: Tensor): () => void {
+  const path = name.split(".");
+  const field = path.pop() as string;
+  const owner = path.reduce<unknown>((at, key) => (at as Record<string, unknown> | undefined)?.[key], module);
+  const fields = owner as Record<string, unknown> | undefined;
+  const before = fields?.[field];
+  if (!fields || !(before instanceof Tensor))
+    throw new ArgumentError(`withTensors: names must be the module's; got ${name}.`);
+  fields[field] = tensor;
+  return () => {
+    fields[field] = before;
+  };
+}
+
 function* named(value: unknown, path: string): Iterable<[string, Tensor]> {
   if (value instanceof Module) {
     for (const [name, tensor] of value.state()) yield [`${path}.${name}`, tensor];

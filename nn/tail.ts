@@ -26,7 +26,8 @@ export function tailPass({ vector, norm, linear }: Tail, mode: Mode): Pass {
   };
 }
 
-function vectorOf(vector: Tail["vector"], x: Tensor): Tensor {
+/** The vector of each sample, [B, C], of a map or of tokens. */
+export function vectorOf(vector: Tail["vector"], x: Tensor): Tensor {
   if (vector === "mean") return x.rank === 4 ? globalAveragePool(x) : mean(x, { dim: 1 });
   const [batch, , dim] = x.shape as readonly [number, number, number];
   return reshape(slice(x, { starts: [0, 0, 0], ends: [batch, 1, dim] }), [batch, dim]);

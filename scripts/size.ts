@@ -31,11 +31,11 @@ export const BUNDLES: readonly Measured[] = [
     what: "engine without the kernels",
     entry: "engine/index.ts",
     external: ["../kernels/*", "../../kernels/*"],
-    budget: 54_400,
+    budget: 54_600,
   },
   { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 24_500 },
   { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 61_600 },
-  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 68_600 },
+  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 68_900 },
 ];
 
 /** Bundles for browsers as an app of the built package would. */

@@ -10,12 +10,14 @@ import { learnThenTest } from "../calibration/index.ts";
 import { adapterName } from "../cli/files/versions.ts";
 import { glyphs } from "../data/index.ts";
 import {
-  confidenceGated,
-  jointCrossEntropy,
+  confidenceCgt,
+  hardCgt,
+  joint,
   multiExit,
-  type Objective,
   safeKd,
   scheduleOnly,
+  softCgt,
+  type TrainingPlan,
   train,
 } from "../exits/index.ts";
 import { resnet } from "../nn/index.ts";
@@ -24,13 +26,13 @@ import { assert } from "./harness.ts";
 
 type Figures = Readonly<Record<"weights" | "logits" | "policy", string>>;
 
-const METHODS: Readonly<Record<string, () => Objective>> = {
-  joint: () => jointCrossEntropy({ exitWeights: 0.5 }),
-  "soft-cgt": () => confidenceGated({ gate: "soft", tau: 0.2 }),
-  "hard-cgt": () => confidenceGated({ gate: "hard", tau: 0.2 }),
-  "confidence-cgt": () => confidenceGated({ gate: "confidence" }),
-  "schedule-only": () => scheduleOnly(),
-  "safe-kd": () => safeKd(),
+const METHODS: Readonly<Record<string, () => TrainingPlan>> = {
+  joint: () => joint.with({ exitWeights: 0.5 }),
+  "soft-cgt": () => softCgt.with({ tau: 0.2 }),
+  "hard-cgt": () => hardCgt.with({ tau: 0.2 }),
+  "confidence-cgt": () => confidenceCgt.with(),
+  "schedule-only": () => scheduleOnly.with(),
+  "safe-kd": () => safeKd.with(),
 };
 
 const path = fileURLToPath(new URL("./bit-equal.json", import.meta.url));
@@ -47,25 +49,21 @@ const hash = (parts: Iterable<string | Uint8Array>): string => {
 };
 
 /** What a short run of a method leaves: wide enough for several column tiles, and batch norm, mirroring and a teacher take part. */
-async function figuresOf(objective: Objective): Promise<Figures> {
+async function figuresOf(method: TrainingPlan): Promise<Figures> {
   const data = glyphs({ train: 192, validation: 64, calibration: 400, test: 16, seed: 3 });
-  const make = () =>
-    multiExit(resnet({ depth: 8, classes: 10, input: data.train.shape, widths: [8, 24, 40], seed: 5 }), {
-      after: ["stage1", "stage2"],
-      head: "gap-linear",
-      seed: 5,
-    });
-  const net = make();
-  const teacher = objective.teacherDecay === undefined ? undefined : make();
+  const net = multiExit(resnet({ depth: 8, classes: 10, input: data.train.shape, widths: [8, 24, 40], seed: 5 }), {
+    after: ["stage1", "stage2"],
+    head: "gap-linear",
+    seed: 5,
+  });
   try {
     using run = await train(net, data, {
-      objective,
+      method,
       epochs: 4,
       batch: 32,
       flip: 0.5,
       seed: 7,
       report: () => {},
-      ...(teacher && { teacher }),
     });
     const table = await run.logits("calibration");
     const bytes = await Promise.all(
@@ -78,18 +76,17 @@ async function figuresOf(objective: Objective): Promise<Figures> {
     };
   } finally {
     net.dispose();
-    teacher?.dispose();
   }
 }
 
-for (const [name, objective] of Object.entries(METHODS)) {
+for (const [name, method] of Object.entries(METHODS)) {
   test(`${name}: weights, logits and policy are those of before`, async () => {
     const key = `${adapterName(device().info)} on ${cpus()[0]?.model ?? "an unnamed processor"}`;
-    const found = await figuresOf(objective());
+    const found = await figuresOf(method());
     if (process.env["UPDATE"]) {
       kept[key] = { ...kept[key], [name]: found };
       writeFileSync(path, `${JSON.stringify(kept, null, 2)}\n`);
     }
-    assert.equal(found, kept[key]?.[name] ?? (await figuresOf(objective())), key);
+    assert.equal(found, kept[key]?.[name] ?? (await figuresOf(method())), key);
   });
 }

@@ -147,7 +147,7 @@ readme("its page loads the file that Node wrote, answers the same, and needs no 
   const net = smallNet();
   try {
     const data = barSplits();
-    using run = await train(net, data, { ...quiet, epochs: 12, objective: joint, seed: 1 });
+    using run = await train(net, data, { ...quiet, epochs: 12, method: joint, seed: 1 });
     const scaling = fit(await run.logits("validation"), { method: "temperature" });
     const result = learnThenTest(applyScaling(await run.logits("calibration"), scaling), { alpha: 0.3, delta: 0.2 });
     assert.ok(result.ok, result.ok ? "" : result.reason);

@@ -43,11 +43,12 @@ function list(): readonly string[] {
 
 function explanation({ name, about, paper, options }: Method): readonly string[] {
   const arxiv = paper?.arxiv === undefined ? "" : `, arXiv ${paper.arxiv}`;
+  const code = paper?.code === undefined ? "" : `; code: ${paper.code}`;
   const lines = Object.entries(options).map(([key, option]) => [`--method.${key}`, explain(option)] as const);
   const width = Math.max(...lines.map(([flag]) => flag.length));
   return [
     `${name}: ${about}`,
-    ...(paper ? [`  ${paper.title} (${paper.venue}${arxiv})`] : []),
+    ...(paper ? [`  ${paper.title} (${paper.venue}${arxiv}${code})`] : []),
     ...lines.map(([flag, text]) => `  ${flag.padEnd(width)}  ${text}`),
   ];
 }

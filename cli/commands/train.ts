@@ -3,14 +3,22 @@
 import { existsSync } from "node:fs";
 import type { Splits } from "../../data/index.ts";
 import { createDevice, type Device } from "../../engine/index.ts";
-import { defaultReport, lineReport, lockFolder, type MultiExit, type Report, train } from "../../exits/index.ts";
+import {
+  defaultReport,
+  type FolderLock,
+  lineReport,
+  lockFolder,
+  type MultiExit,
+  type Report,
+  train,
+} from "../../exits/index.ts";
 import { LOGIT_SPLITS, RunFolder, type RunRecord } from "../files/run-folder.ts";
 import { adapterName, versions } from "../files/versions.ts";
 import { toJson, withDisk } from "../files/whole.ts";
 import { interruption } from "../interruption.ts";
 import { type Config, configHelp, readConfig } from "../settings/config.ts";
 import type { Print } from "../settings/flags.ts";
-import { loadData, makeNetwork, makeObjective, makeRecipe } from "../settings/model.ts";
+import { loadData, makeNetwork, makePlan, makeRecipe, teacherConfig } from "../settings/model.ts";
 import { defined } from "../settings/sets.ts";
 
 export const trainHelp = `sortie train [--config FILE] [flags]
@@ -54,8 +62,9 @@ export interface TrainingContext {
 /** Trains into the folder of the settings; the exit code. */
 export async function trainInto(config: Config, { isFresh, print }: TrainingContext): Promise<number> {
   // Bad settings are found before anything is written.
-  const objective = makeObjective(config);
+  const { teacher } = makePlan(config);
   const folder = RunFolder.of(config);
+  const teaching = teacher?.kind === "network" ? teacherConfig(config, teacher, folder.dir) : undefined;
   if (!isFresh) folder.check(config);
   // A folder that is there is taken before the data are read; a new one is made only for data that can be read.
   let lock = existsSync(folder.dir) ? await lockFolder("train", folder.dir) : undefined;
@@ -63,40 +72,12 @@ export async function trainInto(config: Config, { isFresh, print }: TrainingCont
   let device: Device | undefined;
   try {
     device = await createDevice();
-    const laps = stopwatch();
     const data = await loadData(config, print);
     interrupt.signal.throwIfAborted();
-    const net = makeNetwork(config, data, device);
     lock ??= await lockFolder("train", folder.dir);
-    folder.claim(config, { isFresh });
-    laps.end("data");
-    const record = folder.recordOrNone() ?? recordOf(net, data, device);
-    if (!record.finished) folder.write("record", toJson(record));
-    for (const line of introduction(folder, record)) print(line);
-    const { checkpointEvery, logEvery, evaluateEvery } = config.train;
-    const run = await train(net, data, {
-      ...makeRecipe(config),
-      objective,
-      seed: config.seed,
-      dir: folder.dir,
-      lock,
-      made: record.made,
-      checkpointEvery,
-      logEvery,
-      ...defined({ evaluateEvery }),
-      ...(objective.teacherDecay !== undefined && { teacher: makeNetwork(config, data, device) }),
-      report: reportTo(print),
-      signal: interrupt.signal,
-    });
-    laps.end("training");
-    for (const split of LOGIT_SPLITS) {
-      interrupt.signal.throwIfAborted();
-      await run.logits(split);
-    }
-    laps.end("logits");
-    run.dispose();
-    const ended = { ...record, finished: new Date().toISOString(), seconds: laps.seconds };
-    if (!record.finished) folder.write("record", toJson(ended));
+    const context = { isFresh, print, data, device, signal: interrupt.signal };
+    const taught = teaching && (await trainTeacher(teaching, context));
+    await trainRun(config, folder, { ...context, lock, teacher: taught });
     print(`wrote ${folder.dir}: weights, metrics.jsonl, logits of ${LOGIT_SPLITS.join(", ")}`);
     return 0;
   } catch (error) {
@@ -110,6 +91,64 @@ export async function trainInto(config: Config, { isFresh, print }: TrainingCont
     device?.dispose();
     await lock?.release();
   }
+}
+
+interface RunContext extends TrainingContext {
+  readonly data: Splits;
+  readonly device: Device;
+  readonly signal: AbortSignal;
+  readonly lock: FolderLock;
+  readonly teacher?: MultiExit | undefined;
+}
+
+/** The network that another learns from, trained into a folder of its own, or as it was trained there before. */
+async function trainTeacher(config: Config, context: Omit<RunContext, "lock">): Promise<MultiExit> {
+  const folder = RunFolder.of(config);
+  if (!context.isFresh) folder.check(config);
+  const lock = await lockFolder("train", folder.dir);
+  try {
+    context.print(`teacher: ${config.method.name} into ${folder.dir}`);
+    return await trainRun(config, folder, { ...context, lock });
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Trains a network into its folder, whose lock is held, and caches its logits. */
+async function trainRun(config: Config, folder: RunFolder, context: RunContext): Promise<MultiExit> {
+  const { data, device, print, signal, lock, teacher, isFresh } = context;
+  const laps = stopwatch();
+  const net = makeNetwork(config, data, device);
+  folder.claim(config, { isFresh });
+  laps.end("data");
+  const record = folder.recordOrNone() ?? recordOf(net, data, device);
+  if (!record.finished) folder.write("record", toJson(record));
+  for (const line of introduction(folder, record)) print(line);
+  const { checkpointEvery, logEvery, evaluateEvery } = config.train;
+  const run = await train(net, data, {
+    ...makeRecipe(config),
+    method: makePlan(config),
+    seed: config.seed,
+    dir: folder.dir,
+    lock,
+    made: record.made,
+    checkpointEvery,
+    logEvery,
+    ...defined({ evaluateEvery }),
+    ...(teacher && { teacher }),
+    report: reportTo(print),
+    signal,
+  });
+  laps.end("training");
+  for (const split of LOGIT_SPLITS) {
+    signal.throwIfAborted();
+    await run.logits(split);
+  }
+  laps.end("logits");
+  run.dispose();
+  const ended = { ...record, finished: new Date().toISOString(), seconds: laps.seconds };
+  if (!record.finished) folder.write("record", toJson(ended));
+  return net;
 }
 
 function recordOf(net: MultiExit, { protocol, ...parts }: Splits, device: Device): RunRecord {

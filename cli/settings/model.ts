@@ -1,24 +1,29 @@
 // From settings to the things that train: data, network, objective, recipe.
 
-import type { OptionSet } from "../../base/index.ts";
+import { type OptionSet, SortieError } from "../../base/index.ts";
 import { type AugmentOptions, CGT_AUGMENTATION, createLoader, type Splits } from "../../data/index.ts";
 import type { Device } from "../../engine/index.ts";
 import {
   buildNetwork,
   METHODS,
   type MultiExit,
-  type Objective,
   OPTIMIZERS,
   type OptimizerRecipe,
   type Recipe,
   SCHEDULES,
   type ScheduleRecipe,
+  type Teacher,
+  type TrainingPlan,
   type TrainOptions,
 } from "../../exits/index.ts";
+import { BACKBONES } from "../../nn/index.ts";
 import { downloadProgress } from "../commands/data.ts";
-import type { Config } from "./config.ts";
+import { type Config, completeConfig } from "./config.ts";
 import type { Print } from "./flags.ts";
 import { defined, knownSet } from "./sets.ts";
+import { inFile } from "./settings.ts";
+
+type NetworkTeacher = Extract<Teacher, { readonly kind: "network" }>;
 
 /** Loads the data set of a run. @throws DataError that names a missing or damaged file. */
 export async function loadData({ data, seed }: Config, print: Print): Promise<Splits> {
@@ -33,19 +38,35 @@ export interface ImageSpec {
 }
 
 /** The network of a run, for images as the data has them. @throws ArgumentError for what cannot be made. */
-export function makeNetwork(
-  { model, seed }: Config,
-  { train }: { readonly train: ImageSpec },
-  device: Device,
-): MultiExit {
+export function makeNetwork(config: Config, { train }: { readonly train: ImageSpec }, device: Device): MultiExit {
+  const { model, seed } = config;
   const { backbone, exits = [], head, last, ...options } = model;
   const images = { input: train.shape, classes: train.classes.length };
-  return buildNetwork({ backbone, options, ...images, exits, head, last }, { seed, device });
+  const wraps = makePlan(config).wraps.map(({ name }) => name);
+  return buildNetwork({ backbone, options, ...images, exits, head, last, wraps }, { seed, device });
 }
 
-/** The objective of a run. */
-export function makeObjective({ method: { name, ...options } }: Config): Objective {
-  return METHODS[name]!.objective(options);
+/** The method of a run, with its options. */
+export function makePlan({ method: { name, ...options } }: Config): TrainingPlan {
+  return METHODS[name]!.with(options);
+}
+
+/** The settings of the run that trains the teacher of another, into a folder within that one's. */
+export function teacherConfig(config: Config, { method, wider, deeper }: NetworkTeacher, folder: string): Config {
+  const { backbone, exits, head, last, ...options } = config.model;
+  const kind = BACKBONES[backbone]!;
+  if (!kind.enlarge)
+    throw new SortieError(
+      `train: a larger network must be known of the backbone; none is of ${backbone}. Choose another method.`,
+    );
+  const model = { backbone, exits, head, last, ...kind.enlarge(options, { wider, deeper }) };
+  return completeConfig(inFile("teacher"), {
+    ...config,
+    model,
+    method: { name: method },
+    out: folder,
+    name: "teacher",
+  });
 }
 
 /** How the weights are trained. */

@@ -16,7 +16,7 @@ import {
 } from "../../engine/functions.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { MOST_BUFFERS } from "../ops/answer.ts";
-import { deviceOf } from "../training/step.ts";
+import { deviceOf } from "../training/evaluator.ts";
 import { type GivenImages, type Images, type Normalisation, takeImages } from "./given-images.ts";
 import { candidateRoutes, type Plan, Planner, type TriedRoute } from "./plan.ts";
 import type { Decisions } from "./policy.ts";

@@ -6,7 +6,7 @@ import { type Kinds, what } from "../../base/index.ts";
 import type { PolicyFile, Scaling } from "../../calibration/index.ts";
 import { ArgumentError, readOptions } from "../../engine/functions.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
-import { deviceOf } from "../training/step.ts";
+import { deviceOf } from "../training/evaluator.ts";
 import { Classifier } from "./classifier.ts";
 import type { Normalisation } from "./given-images.ts";
 import { type ExitPolicy, readPolicy } from "./policy.ts";
@@ -73,6 +73,11 @@ export async function deploy(
     throw new ArgumentError(`deploy: batch must be a whole number of at least 1; got ${batch}.`);
   checkRoute(route, net.exits - 1);
   checkPrecision(precision, deviceOf(net).info);
+  if (net.heads.some(({ reads }) => reads.length > 0)) {
+    throw new ArgumentError(
+      `deploy: heads must look at their own features alone; got some that are ${net.wraps.join(", ")}. Compute all exits, and decide on the table.`,
+    );
+  }
   const decisions = await readPolicy(net, policy, { scaling, anyOrigin, slack: SLACK[precision] });
   return Classifier.record(net, { batch, normalise, precision, route, ...decisions });
 }

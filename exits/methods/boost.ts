@@ -3,7 +3,7 @@
 
 import type { Kinds } from "../../base/index.ts";
 import { add, crossEntropy, matmul, readOptions, sum, type Tensor } from "../../engine/functions.ts";
-import { checkNumbers, meanPerExit } from "../training/objective.ts";
+import { checkNumbers, exitMeans } from "./losses.ts";
 import { checkOperands, matrix } from "./stacked.ts";
 
 /** Options of the boosted losses. */
@@ -46,6 +46,6 @@ export function boostLosses(increments: Tensor, labels: Tensor, options: BoostOp
   checkOperands("boostLosses", operands, { K: 1, C: 1 });
   checkNumbers("boostLosses", { t });
   const additive = boostedLogits(increments, { t });
-  const exitLosses = meanPerExit(crossEntropy(additive, labels, { reduction: "none" }));
+  const exitLosses = exitMeans(crossEntropy(additive, labels, { reduction: "none" }));
   return { loss: sum(exitLosses), exitLosses, additive };
 }

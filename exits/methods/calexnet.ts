@@ -23,8 +23,8 @@ import {
   sum,
   type Tensor,
 } from "../../engine/functions.ts";
-import { checkNumbers, meanPerExit } from "../training/objective.ts";
 import { kd } from "./distill.ts";
+import { checkNumbers, exitMeans } from "./losses.ts";
 import { beforeEach, checkOperands, checkPositive } from "./stacked.ts";
 
 /** Options of `calexnetLosses`. */
@@ -91,6 +91,6 @@ export function calexnetLosses(
     return { survival: exp(log), weights: clamp(share, { min: floor }) };
   });
   const losses = kd(logits, reshape(backbone, [n, 1, classes]), { temperature });
-  const exitLosses = meanPerExit(mul(losses, weights));
+  const exitLosses = exitMeans(mul(losses, weights));
   return { loss: sum(exitLosses), exitLosses, survival, weights };
 }

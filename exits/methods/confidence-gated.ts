@@ -3,22 +3,20 @@
 // defined in exits/ops/gate.ts. Defaults are those of the authors' public code; the paper's plain form is leak 0, normalise
 // false, anneal false, labelSmoothing 0.
 
-import { type Given, type Kinds, type Option, option, preset } from "../../base/index.ts";
+import { type Kinds, type Option, type OptionValues, option, preset } from "../../base/index.ts";
 import { mul, readOptions, sum } from "../../engine/functions.ts";
-import { exitGates } from "../ops/gate.ts";
-import { complete } from "../options.ts";
+import { exitGates, type GateMode } from "../ops/gate.ts";
 import {
   checkEpoch,
   checkNumbers,
   checkOneLabel,
   checkPerExit,
-  type Epoch,
   exitCrossEntropy,
+  exitMeans,
   labelSmoothing,
-  meanPerExit,
-  type Objective,
-} from "../training/objective.ts";
-import { defineMethod, type Method } from "./method.ts";
+} from "./losses.ts";
+import { defineMethod, type Epoch, type Method } from "./method.ts";
+import { once } from "./parts.ts";
 
 /** Exit weights (Lambda), from the first epoch to the last. */
 export interface Anneal {
@@ -74,20 +72,6 @@ const KAPPA = option.number(
   },
 );
 
-const OPTIONS = {
-  gate: option.choice(
-    ["soft", "hard", "confidence", "open"],
-    "what an exit hands on: soft a share that falls with the probability of the true class, hard nothing that it gets right with confidence tau, confidence 1 - confidence, open everything",
-  ),
-  /** Default 0.5 for hard gates, 0.9 for others. */
-  tau: TAU,
-  kappa: KAPPA,
-  ...OPEN,
-} as const;
-
-/** Options of `confidenceGated`; `confidence` gates are probably the paper's first version (reconstructed). */
-export interface GatedOptions extends Given<typeof OPTIONS> {}
-
 /** Values at `exits` depths of a list given at its own, linearly between. */
 function resample(values: readonly number[], exits: number): number[] {
   return Array.from({ length: exits }, (_, j) => {
@@ -109,54 +93,37 @@ export function annealed(anneal: Anneal, at: Epoch): number[] {
   return from.map((start, j) => start + (to[j]! - start) * share);
 }
 
-function endsOf(anneal: boolean | Anneal, exits: number): Anneal {
+function endsOf(op: string, anneal: boolean | Anneal, exits: number): Anneal {
   if (anneal === false) return { from: new Array(exits).fill(1), to: new Array(exits).fill(1) };
   if (anneal === true) return { from: resample(RELEASED.from, exits), to: resample(RELEASED.to, exits) };
-  checkPerExit("confidenceGated", "anneal.from", anneal.from, exits);
-  checkPerExit("confidenceGated", "anneal.to", anneal.to, exits);
+  checkPerExit(op, "anneal.from", anneal.from, exits);
+  checkPerExit(op, "anneal.to", anneal.to, exits);
   return anneal;
 }
 
-/** Confidence-gated training; see `GatedOptions`. Throws ArgumentError for options that do not fit. */
-export function confidenceGated(given: GatedOptions = {}): Objective {
-  const op = "confidenceGated";
-  const completed = complete(op, OPTIONS, given);
-  const options = { ...completed, tau: completed.tau ?? (completed.gate === "hard" ? 0.5 : 0.9) };
-  const { gate, tau, kappa, leak, normalise, anneal } = options;
-  return {
-    name: op,
-    options,
-    exitWeights: (exits, at) => annealed(endsOf(anneal, exits), at),
-    losses: (batch) => {
-      const { logits, labels, exitWeights } = batch;
-      if (gate === "hard" || gate === "soft") checkOneLabel(op, batch, `a ${gate} gate`);
+type Gate = { readonly gate: GateMode; readonly tau?: number; readonly kappa?: number };
+
+/** One phase under gates. */
+function gatedPhase(name: string, { gate, tau = 0.9, kappa = 1 }: Gate, options: OptionValues<typeof OPEN>) {
+  const { leak, normalise, anneal, labelSmoothing: smoothing } = options;
+  return once({
+    exitWeights: (exits, at) => annealed(endsOf(name, anneal, exits), at),
+    loss: (seen) => {
+      if (gate === "hard" || gate === "soft") checkOneLabel(name, seen, `a ${gate} gate`);
       const gates = { mode: gate, tau, kappa, leak, normalise };
-      const { weights, eligibility } = exitGates(logits.detach(), labels, exitWeights, gates);
-      const losses = exitCrossEntropy(batch, options.labelSmoothing);
+      const { weights } = exitGates(seen.logits.detach(), seen.labels, seen.exitWeights, gates);
       // Per exit first: the same sums as the reported ones, of few terms each.
-      return {
-        loss: sum(meanPerExit(mul(losses, weights))),
-        // Computed only for who asks: training counts its own.
-        get exitLosses() {
-          return meanPerExit(losses.detach());
-        },
-        weights,
-        eligibility,
-      };
+      return sum(exitMeans(mul(exitCrossEntropy(seen, smoothing), weights)));
     },
-  };
+  });
 }
 
-/** Options of `scheduleOnly`. */
-export interface ScheduleOnlyOptions extends Given<typeof OPEN> {}
-
-/** The control for gated training: the same exit weights and normalisation with every gate open. */
-export const scheduleOnly = (given: ScheduleOnlyOptions = {}): Objective => ({
-  ...confidenceGated({ ...readOptions<ScheduleOnlyOptions>("scheduleOnly", given, OPEN), gate: "open" }),
-  name: "scheduleOnly",
-});
-
-const paper = { title: "Confidence-Gated Training", venue: "2025", arxiv: "2509.17885" } as const;
+const paper = {
+  title: "Confidence-Gated Training",
+  venue: "2025",
+  arxiv: "2509.17885",
+  code: "gunki-geek/CG-Training",
+} as const;
 
 const soft = { tau: preset(TAU, 0.9), kappa: KAPPA, ...OPEN } as const;
 const hard = { tau: preset(TAU, 0.5), ...OPEN } as const;
@@ -167,7 +134,7 @@ export const softCgt: Method<typeof soft> = defineMethod({
   about: "an exit learns less from a sample the surer an earlier exit is of its class",
   paper,
   options: soft,
-  objective: (options) => confidenceGated({ ...options, gate: "soft" }),
+  phases: (options) => gatedPhase("soft-cgt", { ...options, gate: "soft" }, options),
 });
 
 /** CGT with hard gates. */
@@ -176,7 +143,7 @@ export const hardCgt: Method<typeof hard> = defineMethod({
   about: "an exit learns nothing from a sample that an earlier exit gets right with confidence",
   paper,
   options: hard,
-  objective: (options) => confidenceGated({ ...options, gate: "hard" }),
+  phases: (options) => gatedPhase("hard-cgt", { ...options, gate: "hard" }, options),
 });
 
 /** CGT by confidence alone. */
@@ -185,13 +152,13 @@ export const confidenceCgt: Method<typeof OPEN> = defineMethod({
   about: "an exit learns less from a sample the surer an earlier exit is, right or wrong; reconstructed",
   paper,
   options: OPEN,
-  objective: (options) => confidenceGated({ ...options, gate: "confidence" }),
+  phases: (options) => gatedPhase("confidence-cgt", { gate: "confidence" }, options),
 });
 
 /** The control without gates. */
-export const scheduleOnlyMethod: Method<typeof OPEN> = defineMethod({
+export const scheduleOnly: Method<typeof OPEN> = defineMethod({
   name: "schedule-only",
   about: "the exit weights of CGT with every gate open: its control",
   options: OPEN,
-  objective: scheduleOnly,
+  phases: (options) => gatedPhase("schedule-only", { gate: "open" }, options),
 });

@@ -18,8 +18,8 @@ import {
   type Tensor,
   where,
 } from "../../engine/functions.ts";
-import { checkNumbers } from "../training/objective.ts";
 import { entropy, kd } from "./distill.ts";
+import { checkNumbers } from "./losses.ts";
 import { checkOperands, checkPositive } from "./stacked.ts";
 
 /**

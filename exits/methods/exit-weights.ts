@@ -1,7 +1,8 @@
 // Exit weights: how much each exit counts in the loss, the same for all, given, rising with depth, or growing over the epochs.
 
 import type { Option } from "../../base/index.ts";
-import { checkEpoch, checkPerExit, type Epoch } from "../training/objective.ts";
+import { checkEpoch, checkPerExit } from "./losses.ts";
+import type { Epoch } from "./method.ts";
 
 /** Weights that rise evenly from the first exit to the last. */
 export interface LinearWeights {

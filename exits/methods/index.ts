@@ -1,13 +1,13 @@
 // The methods that can be trained, by name: the one list that commands, help and tests read.
 
-import { confidenceCgt, hardCgt, scheduleOnlyMethod, softCgt } from "./confidence-gated.ts";
+import { confidenceCgt, hardCgt, scheduleOnly, softCgt } from "./confidence-gated.ts";
 import { joint } from "./joint.ts";
 import type { Method } from "./method.ts";
-import { safeKdMethod } from "./safe-kd.ts";
+import { safeKd } from "./safe-kd.ts";
 
 /** Every method that `train` can be told by name. */
 export const METHODS: Readonly<Record<string, Method>> = Object.fromEntries(
-  ([joint, softCgt, hardCgt, confidenceCgt, scheduleOnlyMethod, safeKdMethod] as readonly Method[]).map((method) => [
+  ([joint, softCgt, hardCgt, confidenceCgt, scheduleOnly, safeKd] as readonly Method[]).map((method) => [
     method.name,
     method,
   ]),

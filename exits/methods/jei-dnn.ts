@@ -6,7 +6,6 @@ import {
   ArgumentError,
   add,
   arange,
-  argmax,
   argmin,
   binaryCrossEntropyWithLogits,
   cast,
@@ -14,33 +13,28 @@ import {
   clamp,
   crossEntropy,
   div,
-  exp,
   ge,
   gt,
-  logSoftmax,
   matmul,
-  max,
   maximum,
   mean,
   minimum,
   mul,
   noGrad,
-  oneHot,
   pad,
   readOptions,
   reshape,
   sigmoid,
   slice,
-  stack,
   sub,
   sum,
   type Tensor,
   tensor,
   where,
 } from "../../engine/functions.ts";
-import { checkNumbers, checkPerExit } from "../training/objective.ts";
-import { entropy } from "./distill.ts";
+import { checkNumbers, checkPerExit } from "./losses.ts";
 import { beforeEach, checkOperands } from "./stacked.ts";
+import { exitStatistics } from "./statistics.ts";
 
 /** Linear gates of the exits but the last, on four statistics each; see `exitStatistics`. */
 export interface ExitGates {
@@ -79,21 +73,6 @@ export interface JeiDnnLosses {
   readonly exitProbabilities: Tensor;
   /** bool [N, K-1]: whether a gate should let the sample leave. */
   readonly gateTargets: Tensor;
-}
-
-/**
- * What gates look at, without gradient: the largest probability, the entropy of p, the margin of the two largest probabilities,
- * and the entropy of p^2 / sum p^2, in nats; logits f32[N, K, C] to f32[N, K, 4].
- */
-export function exitStatistics(logits: Tensor): Tensor {
-  const { C: classes } = checkOperands("exitStatistics", { logits: [logits, "N K C"] }, { C: 2 });
-  return noGrad(() => {
-    const p = exp(logSoftmax(logits));
-    const first = max(p, { dim: -1 });
-    const others = sub(1, oneHot(argmax(p, { dim: -1 }), { numClasses: classes }));
-    const margin = sub(first, max(mul(p, others), { dim: -1 }));
-    return stack([first, entropy(logits), margin, entropy(mul(logits, 2))], { dim: -1 });
-  });
 }
 
 /** P_j = max(0, min(g_j, 1 - sum_{k<j} g_k)), g_K = 1, of gates [N, K-1]. */

@@ -1,11 +1,11 @@
 // Jointly weighted cross-entropy: L = sum_j w_j mean_i CE(z_j, y), the weights fixed, rising with depth, or rising with time.
 
-import { type Given, option } from "../../base/index.ts";
+import { option } from "../../base/index.ts";
 import { ArgumentError } from "../../engine/functions.ts";
-import { complete, renamed } from "../options.ts";
-import { exitCrossEntropy, labelSmoothing, meanPerExit, type Objective, weighExits } from "../training/objective.ts";
-import { type ExitWeights, exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
-import { defineMethod, type Method } from "./method.ts";
+import { exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
+import { labelSmoothing, weightedCrossEntropy } from "./losses.ts";
+import { defineMethod, type Epoch, type Method } from "./method.ts";
+import { once } from "./parts.ts";
 
 const OPTIONS = {
   exitWeights: exitWeightsOption(1),
@@ -13,37 +13,22 @@ const OPTIONS = {
   labelSmoothing: labelSmoothing(0),
 } as const;
 
-/** Options of `jointCrossEntropy`. */
-export interface JointOptions extends Given<typeof OPTIONS> {
-  /** @deprecated Now `exitWeights`. */
-  readonly weights?: ExitWeights;
+/** Weights over their sum. Throws ArgumentError where all are 0. */
+function normalised(op: string, weights: readonly number[], isWanted: boolean): readonly number[] {
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  if (!(total > 0)) throw new ArgumentError(`${op}: some exit weight must be above 0; got [${weights.join(", ")}].`);
+  return isWanted ? weights.map((weight) => weight / total) : weights;
 }
 
-/** The usual baseline: every exit learns from every sample. Throws ArgumentError for options that do not fit. */
-export function jointCrossEntropy(given: JointOptions = {}): Objective {
-  const name = "jointCrossEntropy";
-  const options = complete(name, OPTIONS, renamed<Given<typeof OPTIONS>>(given, { weights: "exitWeights" }));
-  return {
-    name,
-    options,
-    exitWeights: (exits, at) => {
-      const weights = exitWeightsAt(name, options.exitWeights, exits, at);
-      const total = weights.reduce((sum, weight) => sum + weight, 0);
-      if (!(total > 0))
-        throw new ArgumentError(`${name}: some exit weight must be above 0; got [${weights.join(", ")}].`);
-      return options.normalise ? weights.map((weight) => weight / total) : weights;
-    },
-    losses: (batch) => {
-      const exitLosses = meanPerExit(exitCrossEntropy(batch, options.labelSmoothing));
-      return { loss: weighExits(exitLosses, batch.exitWeights), exitLosses };
-    },
-  };
-}
-
-/** All exits together, without gates and without a teacher. */
+/** All exits together, without gates and without a teacher: every exit learns from every sample. */
 export const joint: Method<typeof OPTIONS> = defineMethod({
   name: "joint",
   about: "the weighted sum of all exits' cross-entropies; the usual baseline",
   options: OPTIONS,
-  objective: jointCrossEntropy,
+  phases: ({ exitWeights, normalise, labelSmoothing: smoothing }) =>
+    once({
+      loss: weightedCrossEntropy(smoothing),
+      exitWeights: (exits: number, at: Epoch) =>
+        normalised("joint", exitWeightsAt("joint", exitWeights, exits, at), normalise),
+    }),
 });

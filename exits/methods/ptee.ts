@@ -24,7 +24,7 @@ import {
   type Tensor,
   tensor,
 } from "../../engine/functions.ts";
-import { checkNumbers, checkPerExit } from "../training/objective.ts";
+import { checkNumbers, checkPerExit } from "./losses.ts";
 import { beforeEach, checkOperands } from "./stacked.ts";
 
 /** Options of `pteeLoss`. */

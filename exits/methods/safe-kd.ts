@@ -1,20 +1,22 @@
 // SAFE-KD (Khazem and Talan, arXiv 2602.03043): every exit learns from the labels, from the last exit of an averaged teacher
 // (decoupled distillation), and from the network's own last exit. Formula of the paper and the public code, which agree.
 
-import { type Given, option } from "../../base/index.ts";
-import { ArgumentError, add, mul, pad, reshape, slice } from "../../engine/functions.ts";
-import { complete, renamed } from "../options.ts";
+import { option } from "../../base/index.ts";
+import { add, mul, pad } from "../../engine/functions.ts";
+import { dkd, kd } from "./distill.ts";
+import { exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
 import {
   checkOneLabel,
+  earlyOf,
   exitCrossEntropy,
+  exitMeans,
   labelSmoothing,
-  meanPerExit,
-  type Objective,
+  lastOf,
+  taught,
   weighExits,
-} from "../training/objective.ts";
-import { dkd, kd } from "./distill.ts";
-import { type ExitWeights, exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
+} from "./losses.ts";
 import { defineMethod, type Method } from "./method.ts";
+import { once } from "./parts.ts";
 
 const OPTIONS = {
   exitWeights: exitWeightsOption([0.3, 0.3, 0.4], "the public code, for three exits"),
@@ -25,52 +27,30 @@ const OPTIONS = {
   labelSmoothing: labelSmoothing(0),
 } as const;
 
-/** Options of `safeKd`; defaults as in the public code. */
-export interface SafeKdOptions extends Given<typeof OPTIONS> {
-  /** @deprecated Now `exitWeights`. */
-  readonly weights?: ExitWeights;
-}
-
-/**
- * sum_j w_j mean(CE_j + alpha DKD(teacher, z_j; 1, 1, T) + beta [j < K] KL_T(sg z_K || z_j)). Throws ArgumentError for options that
- * do not fit.
- */
-export function safeKd(given: SafeKdOptions = {}): Objective {
-  const name = "safeKd";
-  const options = complete(name, OPTIONS, renamed<Given<typeof OPTIONS>>(given, { weights: "exitWeights" }));
-  const { alpha, beta, temperature, emaDecay } = options;
-  return {
-    name,
-    options,
-    teacherDecay: emaDecay,
-    exitWeights: (exits, at) => exitWeightsAt(name, options.exitWeights, exits, at),
-    losses: (batch) => {
-      const { logits, labels, exitWeights, teacher } = batch;
-      checkOneLabel(name, batch, "decoupled distillation");
-      if (!teacher) throw new ArgumentError("safeKd: the teacher's logits must be given; got none.");
-      const [n, exits, classes] = logits.shape as readonly [number, number, number];
-      const taught = dkd(logits, reshape(teacher, [n, 1, classes]), labels, { temperature, alpha: 1, beta: 1 });
-      let losses = add(exitCrossEntropy(batch, options.labelSmoothing), mul(taught, alpha));
-      if (exits > 1) {
-        const early = slice(logits, { starts: [0, 0, 0], ends: [n, exits - 1, classes] });
-        const last = slice(logits, { starts: [0, exits - 1, 0], ends: [n, exits, classes] });
-        const agreement = pad(kd(early, last, { temperature }), [
-          [0, 0],
-          [0, 1],
-        ]);
-        losses = add(losses, mul(agreement, beta));
-      }
-      const exitLosses = meanPerExit(losses);
-      return { loss: weighExits(exitLosses, exitWeights), exitLosses };
-    },
-  };
-}
-
-/** Distillation from an average of the network, and from its own last exit. */
-export const safeKdMethod: Method<typeof OPTIONS> = defineMethod({
+/** sum_j w_j mean(CE_j + alpha DKD(teacher, z_j; 1, 1, T) + beta [j < K] KL_T(sg z_K || z_j)). */
+export const safeKd: Method<typeof OPTIONS> = defineMethod({
   name: "safe-kd",
   about: "every exit learns from the labels, from an averaged teacher, and from the network's own last exit",
-  paper: { title: "SAFE-KD", venue: "2026", arxiv: "2602.03043" },
+  paper: { title: "SAFE-KD", venue: "2026", arxiv: "2602.03043", code: "salimkhazem/safe-kd" },
   options: OPTIONS,
-  objective: safeKd,
+  teacher: ({ emaDecay }) => ({ kind: "average", decay: emaDecay }),
+  phases: ({ exitWeights, alpha, beta, temperature, labelSmoothing: smoothing }) =>
+    once({
+      exitWeights: (exits, at) => exitWeightsAt("safe-kd", exitWeights, exits, at),
+      loss: (seen) => {
+        const { logits, labels } = seen;
+        checkOneLabel("safe-kd", seen, "decoupled distillation");
+        const teacher = lastOf(taught("safe-kd", seen));
+        const decoupled = dkd(logits, teacher, labels, { temperature, alpha: 1, beta: 1 });
+        let losses = add(exitCrossEntropy(seen, smoothing), mul(decoupled, alpha));
+        if (logits.shape[1] !== 1) {
+          const agreement = pad(kd(earlyOf(logits), lastOf(logits), { temperature }), [
+            [0, 0],
+            [0, 1],
+          ]);
+          losses = add(losses, mul(agreement, beta));
+        }
+        return weighExits(exitMeans(losses), seen.exitWeights);
+      },
+    }),
 });

@@ -14,8 +14,8 @@ import {
   sum,
   type Tensor,
 } from "../../engine/functions.ts";
-import { checkNumbers, meanPerExit } from "../training/objective.ts";
 import { kd } from "./distill.ts";
+import { checkNumbers, exitMeans } from "./losses.ts";
 import { checkOperands, checkPositive } from "./stacked.ts";
 
 /** Options of `selfDistillation`. */
@@ -63,8 +63,8 @@ export function selfDistillation(
   const early = (x: Tensor) => slice(x, { ends: [n, exits - 1] });
   const last = (x: Tensor) => slice(x.detach(), { starts: [0, exits - 1] });
 
-  const ce = sum(meanPerExit(crossEntropy(logits, labels, { reduction: "none" })));
-  const answers = sum(meanPerExit(kd(early(logits), last(logits), { temperature })));
+  const ce = sum(exitMeans(crossEntropy(logits, labels, { reduction: "none" })));
+  const answers = sum(exitMeans(kd(early(logits), last(logits), { temperature })));
   const hint = mul(sum(square(sub(early(features), last(features)))), 1 / n);
   return { loss: add(add(mul(ce, 1 - a), mul(answers, a)), mul(hint, b)), ce, kd: answers, hint };
 }

@@ -4,7 +4,8 @@
 import { completer, json, nearest, SortieError } from "../../base/index.ts";
 import { ArgumentError, type Device, readOptions } from "../../engine/functions.ts";
 import { BACKBONES, type BackboneKind } from "../../nn/index.ts";
-import { HEADS, type HeadKind } from "./heads.ts";
+import { HEADS, type HeadKind } from "./heads/index.ts";
+import { wrapOf } from "./heads/wraps.ts";
 import { type MultiExit, multiExit } from "./multi-exit.ts";
 
 /** A network as data; see `buildNetwork`. */
@@ -22,6 +23,8 @@ export interface Architecture {
   readonly head?: HeadKind | readonly HeadKind[];
   /** Of the last exit; default `own`, the backbone's classifier. */
   readonly last?: HeadKind | "own";
+  /** What a method puts around the heads, by name, innermost first: `cascaded`, `additive(0.5)`. */
+  readonly wraps?: readonly string[];
 }
 
 /** Options of `buildNetwork`. */
@@ -41,7 +44,16 @@ export const architectureOf = (net: MultiExit): Architecture | undefined => made
 /** Makes the network that a record describes, its weights drawn by a seed. @throws ArgumentError for a record that describes none. */
 export function buildNetwork(architecture: Architecture, options: BuildOptions = {}): MultiExit {
   const { seed = 0, device } = readOptions("buildNetwork", options, { seed: "number", device: "any" });
-  const { backbone, options: own, input, classes, exits, head, last = "own" } = readArchitecture(architecture);
+  const {
+    backbone,
+    options: own,
+    input,
+    classes,
+    exits,
+    head,
+    last = "own",
+    wraps = [],
+  } = readArchitecture(architecture);
   const kind = kindOf(backbone);
   const complete = completer(readOptions)(`buildNetwork: ${backbone}`, kind.options, own ?? {});
   const known = Object.fromEntries(Object.entries(complete).filter(([, value]) => value !== undefined));
@@ -49,10 +61,20 @@ export function buildNetwork(architecture: Architecture, options: BuildOptions =
     after: exits,
     ...(head !== undefined && { head }),
     ...(last !== "own" && { last }),
+    wraps: wraps.map(wrapOf),
     seed,
   });
   const heads = net.describe().map((exit) => exit.head.kind as HeadKind);
-  made.set(net, { backbone, options: known, input, classes, exits, head: heads.slice(0, exits.length), last });
+  made.set(net, {
+    backbone,
+    options: known,
+    input,
+    classes,
+    exits,
+    head: heads.slice(0, exits.length),
+    last,
+    ...(wraps.length > 0 && { wraps }),
+  });
   return net;
 }
 
@@ -81,6 +103,7 @@ const RECORD = {
     Array.isArray(value) ? json.list(readHead)(value, place) : readHead(value, place),
   ),
   last: json.optional(json.oneOf([...HEAD_KINDS, "own"])),
+  wraps: json.optional(json.list(json.text)),
 } as const satisfies Readonly<Record<keyof Architecture, json.Reader<unknown>>>;
 
 /** A record of which every field is checked. @throws ArgumentError that names the field. */

@@ -4,6 +4,7 @@ import { type Kinds, what } from "../../base/index.ts";
 import {
   ArgumentError,
   checkTensors,
+  empty,
   type Flat,
   flatten,
   keep,
@@ -11,7 +12,6 @@ import {
   reshape,
   type Shape,
   slice,
-  stack,
   type Tensor,
 } from "../../engine/functions.ts";
 import {
@@ -24,8 +24,13 @@ import {
   Module,
   type Pass,
   type Tail,
+  withTensors,
 } from "../../nn/index.ts";
-import { type Head, type HeadFactory, type HeadKind, makeHead } from "./heads.ts";
+import { gradientEquilibrium } from "../methods/gradient-equilibrium.ts";
+import { type ExitRecord, type Head, type HeadFactory, type HeadSite, type HeadWrap, recordOf } from "./heads/head.ts";
+import { type HeadKind, makeHead } from "./heads/index.ts";
+import { OwnHead } from "./heads/own.ts";
+import { stackRecords } from "./output.ts";
 
 /** Options of `multiExit`. */
 export interface MultiExitOptions {
@@ -35,9 +40,21 @@ export interface MultiExitOptions {
   readonly head?: HeadKind | HeadFactory | readonly (HeadKind | HeadFactory)[];
   /** Default: the backbone's own classifier. */
   readonly last?: HeadKind | HeadFactory;
+  /** What a method puts around the heads, innermost first: `METHODS[name].with(options).wraps`. */
+  readonly wraps?: readonly HeadWrap[];
   /** Of the heads' weights; default 0. */
   readonly seed?: number;
 }
+
+/** How a network runs while some of it is trained. */
+export interface PassOptions {
+  /** Parameters that are trained, by dotted name; default all. Others are constants, and what holds only such runs in evaluation mode. */
+  readonly trains?: (name: string) => boolean;
+  /** Whether gradients from exits to shared stages are rescaled, see `gradientEquilibrium`; default false. */
+  readonly equilibrium?: boolean;
+}
+
+const PASS: Kinds<PassOptions> = { trains: "function", equilibrium: "boolean" };
 
 /** An exit and what it costs. */
 export interface ExitInfo {
@@ -55,6 +72,15 @@ export function checkNetwork(op: string, net: MultiExit): void {
     throw new ArgumentError(`${op}: the network must be made by multiExit(); got ${what(net)}.`);
 }
 
+interface ExitPlaces {
+  /** Stage in front of each exit. */
+  readonly stages: readonly number[];
+  readonly kinds: readonly (HeadKind | "custom" | "own")[];
+  readonly wraps: readonly string[];
+  /** Parameters of each stage. */
+  readonly used: readonly (readonly Tensor[])[];
+}
+
 /** A network with several exits; make it by `multiExit`. */
 export class MultiExit extends Module {
   readonly backbone: Backbone;
@@ -62,19 +88,20 @@ export class MultiExit extends Module {
   readonly heads: readonly Head[];
   /** Stage in front of each exit. */
   readonly #stages: readonly number[];
-  readonly #kinds: readonly (HeadKind | "custom")[];
+  readonly #kinds: ExitPlaces["kinds"];
+  /** Names of what is put around the heads, in order. */
+  readonly wraps: readonly string[];
+  readonly #used: ExitPlaces["used"];
   #flat: Flat | undefined;
 
-  constructor(
-    backbone: Backbone,
-    heads: readonly Head[],
-    { stages, kinds }: { readonly stages: readonly number[]; readonly kinds: readonly (HeadKind | "custom")[] },
-  ) {
+  constructor(backbone: Backbone, heads: readonly Head[], { stages, kinds, wraps, used }: ExitPlaces) {
     super();
     this.backbone = backbone;
     this.heads = heads;
     this.#stages = stages;
     this.#kinds = kinds;
+    this.wraps = wraps;
+    this.#used = used;
   }
 
   /** Number of exits, K. */
@@ -107,37 +134,107 @@ export class MultiExit extends Module {
 
   /** Logits of all exits, [N, K, C], for images [N, H, W, C]. */
   forward(x: Tensor, mode: Mode): Tensor {
+    return stackRecords(this.records(x, mode)).logits;
+  }
+
+  /** What every exit says of images [N, H, W, C]. */
+  records(x: Tensor, mode: Mode, options: PassOptions = {}): ExitRecord[] {
     checkTensors("forward", { x });
     if (typeof mode?.training !== "boolean")
       throw new ArgumentError(`forward: mode must be TRAIN or EVAL; got ${what(mode)}.`);
-    const logits: Tensor[] = [];
+    const { trains, equilibrium = false } = readOptions("records", options, PASS);
+    return this.#training(trains, (isTrained) => {
+      const said: ExitRecord[] = [];
+      let features = x;
+      for (let exit = 0; exit < this.exits; exit++) {
+        features = this.#segment(exit, features, (stage) => (isTrained(stage) ? mode : EVAL));
+        const split = equilibrium ? gradientEquilibrium(features, { exit, exits: this.exits }) : undefined;
+        said.push(this.#say(exit, this.view(exit, split?.classifier ?? features), mode, said));
+        features = split?.onward ?? features;
+      }
+      return said;
+    });
+  }
+
+  /**
+   * What every exit needs of images, found without any head's parameters: what its head reads of the features in front of it, see
+   * `Head.view`; of an exit without head its logits.
+   */
+  views(x: Tensor, mode: Mode): Tensor[] {
     let features = x;
-    for (let j = 0; j < this.exits; j++) {
+    return Array.from({ length: this.exits }, (_, j) => {
       features = this.segment(j, features, mode);
-      logits.push(this.answer(j, features, mode));
+      return this.heads[j]?.view(features) ?? this.backbone.classify(features, mode);
+    });
+  }
+
+  /** What every exit says, from the `views` of some images: the backbone is not computed again. */
+  recordsOf(views: readonly Tensor[], mode: Mode, options: Pick<PassOptions, "trains"> = {}): ExitRecord[] {
+    const { trains } = readOptions("recordsOf", options, { trains: "function" });
+    return this.#training(trains, () => {
+      const said: ExitRecord[] = [];
+      for (const [j, x] of views.entries()) said.push(this.heads[j] ? this.#say(j, x, mode, said) : { logits: x });
+      return said;
+    });
+  }
+
+  /** Runs `fn` with everything constant but what is trained; it is told which stages hold something that is. */
+  #training<T>(trains: PassOptions["trains"], fn: (isTrained: (stage: number) => boolean) => T): T {
+    if (!trains) return fn(() => true);
+    const named = [...this.namedParameters()];
+    const frozen = new Map(named.flatMap(([name, p]) => (trains(name) ? [] : [[name, p.detach()] as const])));
+    const trained = new Set(named.flatMap(([name, parameter]) => (trains(name) ? [parameter] : [])));
+    const stages = this.#used.map((used) => used.some((parameter) => trained.has(parameter)));
+    try {
+      return withTensors(this, frozen, () => fn((stage) => stages[stage]!));
+    } finally {
+      for (const constant of frozen.values()) constant.dispose();
     }
-    return stack(logits, { dim: 1 });
   }
 
   /** Features in front of exit `j` from those in front of exit `j - 1` (from images for the first). */
   segment(j: number, x: Tensor, mode: Mode): Tensor {
-    return this.segmentPass(j, mode)(x);
+    return this.#segment(j, x, () => mode);
   }
 
-  /** Logits [N, C] of exit `j` from the features in front of it. */
+  #segment(j: number, x: Tensor, mode: (stage: number) => Mode): Tensor {
+    return this.#stagesOf(j).reduce((features, i) => this.backbone.stage(i, features, mode(i)), x);
+  }
+
+  /** All that exit `j` reads of the features in front of it, see `Head.view`. */
+  view(j: number, features: Tensor): Tensor {
+    return this.heads[j]?.view(features) ?? features;
+  }
+
+  /** What exit `j` says, from the features in front of it and from what the exits before said. */
+  say(j: number, features: Tensor, mode: Mode, earlier: readonly ExitRecord[]): ExitRecord {
+    return this.#say(j, this.view(j, features), mode, earlier);
+  }
+
+  #say(j: number, seen: Tensor, mode: Mode, earlier: readonly ExitRecord[]): ExitRecord {
+    const head = this.heads[j];
+    if (!head) return { logits: this.backbone.classify(seen, mode) };
+    return recordOf(head.forward(seen, head.isTrained ? mode : EVAL, earlier));
+  }
+
+  /** Logits [N, C] of exit `j` from the features in front of it, for heads that look at no other exit. */
   answer(j: number, features: Tensor, mode: Mode): Tensor {
-    return this.heads[j]?.forward(features, mode) ?? this.backbone.classify(features, mode);
+    return this.say(j, features, mode, []).logits;
+  }
+
+  /** The stages between exit `j - 1` and exit `j`. */
+  #stagesOf(j: number): number[] {
+    const from = j === 0 ? 0 : this.#stages[j - 1]! + 1;
+    return Array.from({ length: this.#stages[j]! + 1 - from }, (_, i) => from + i);
   }
 
   /** `segment` as a pass. */
   segmentPass(j: number, mode: Mode): Pass {
-    const from = j === 0 ? 0 : this.#stages[j - 1]! + 1;
-    const count = this.#stages[j]! + 1 - from;
-    const passes = Array.from({ length: count }, (_, i) => this.backbone.pass(from + i, mode));
+    const passes = this.#stagesOf(j).map((i) => this.backbone.pass(i, mode));
     return (x) => passes.reduce((features, pass) => pass(features), x);
   }
 
-  /** `answer` as a pass. */
+  /** `answer` as a pass; of heads that look at no other exit. */
   answerPass(j: number, mode: Mode): Pass {
     return this.heads[j]?.pass(mode) ?? this.backbone.classifyPass(mode);
   }
@@ -158,9 +255,19 @@ export class MultiExit extends Module {
     const found: ExitInfo[] = [];
     let shape = input;
     let passed = 0;
+    const said: Readonly<Record<string, Shape>>[] = [];
     for (let j = 0; j < this.exits; j++) {
       const segment = countWork(this, shape, (x) => this.segment(j, x, EVAL));
-      const head = countWork(this, segment.shape, (x) => this.answer(j, x, EVAL));
+      const head = countWork(this, segment.shape, (x) => {
+        const record = this.say(
+          j,
+          x,
+          EVAL,
+          said.map((shapes) => emptyRecord(shapes, x)),
+        );
+        said.push(Object.fromEntries(Object.entries(record).map(([field, { shape }]) => [field, shape])));
+        return record.logits;
+      });
       passed += segment.macs + head.macs;
       shape = segment.shape;
       const stage = this.backbone.stages[this.#stages[j]!]?.name as string;
@@ -175,6 +282,10 @@ export class MultiExit extends Module {
     return this.describe(input).map(({ macs }) => macs);
   }
 }
+
+/** A record whose values do not matter. */
+const emptyRecord = (shapes: Readonly<Record<string, Shape>>, { device }: Tensor): ExitRecord =>
+  Object.fromEntries(Object.entries(shapes).map(([field, shape]) => [field, empty(shape, { device })])) as ExitRecord;
 
 function stagesOf({ stages }: Backbone, after: readonly string[]): number[] {
   const names = stages.map(({ name }) => name);
@@ -193,13 +304,13 @@ function stagesOf({ stages }: Backbone, after: readonly string[]): number[] {
 /** Names heads' random streams apart from the backbone's, whatever seeds both are given. */
 const HEAD_SEEDS = 2 ** 40;
 
-const MULTI_EXIT: Kinds<MultiExitOptions> = { after: "any!", head: "any", last: "any", seed: "number" };
+const MULTI_EXIT: Kinds<MultiExitOptions> = { after: "any!", head: "any", last: "any", wraps: "any", seed: "number" };
 
 /** Attaches exits to a backbone; see `MultiExitOptions`. The network owns the backbone. */
 export function multiExit(backbone: Backbone, options: MultiExitOptions): MultiExit {
   if (!(backbone instanceof Backbone))
     throw new ArgumentError(`multiExit: the backbone must be one, such as resnet(...); got ${what(backbone)}.`);
-  const { after, head, last, seed = 0 } = readOptions("multiExit", options, MULTI_EXIT);
+  const { after, head, last, wraps = [], seed = 0 } = readOptions("multiExit", options, MULTI_EXIT);
   if (!Array.isArray(after))
     throw new ArgumentError(`multiExit: after must be a list of stages' names; got ${what(after)}.`);
   const at = stagesOf(backbone, after);
@@ -212,17 +323,50 @@ export function multiExit(backbone: Backbone, options: MultiExitOptions): MultiE
   const device = backbone.parameters()[0]?.device;
   const init = new Init({ seed: HEAD_SEEDS + seed, device });
   const stages = describeStages(backbone);
+  const sites = at.map(
+    (stage): HeadSite => ({
+      stage: stages[stage]!,
+      behind: stages.length - 1 - stage,
+      classes: backbone.classes,
+      init,
+    }),
+  );
   const chosen = after.map((_, j) => (kinds ? kinds[j] : (head as HeadKind | HeadFactory | undefined)));
   const all = last === undefined ? chosen : [...chosen, last];
   const made = all.map((given, j) => {
-    const stage = stages[at[j]!]!;
-    const kind = given ?? (stage.kind === "map" ? "gap-linear" : "class-token");
-    const site = { stage, behind: stages.length - 1 - at[j]!, classes: backbone.classes, init };
+    const site = sites[j]!;
+    const kind = given ?? (site.stage.kind === "map" ? "gap-linear" : "class-token");
     return { head: makeHead(kind, site), kind: typeof kind === "function" ? ("custom" as const) : kind };
   });
   return new MultiExit(
     backbone,
-    made.map((each) => each.head),
-    { stages: at, kinds: made.map((each) => each.kind) },
+    wrapped(
+      made.map((each) => each.head),
+      backbone,
+      sites,
+      wraps,
+    ),
+    {
+      stages: at,
+      kinds: made.map((each) => each.kind),
+      wraps: wraps.map(({ name }) => name),
+      used: stages.map(({ used }) => used),
+    },
   );
+}
+
+/** Heads with what a method puts around them; where that is around all, the last exit has one too. */
+function wrapped(
+  heads: readonly Head[],
+  backbone: Backbone,
+  sites: readonly HeadSite[],
+  wraps: readonly HeadWrap[],
+): readonly Head[] {
+  const exits = sites.length;
+  const isForAll = wraps.some((wrap) => wrap.isForAll);
+  const all = isForAll && heads.length < exits ? [...heads, new OwnHead(backbone)] : heads;
+  return all.map((head, exit) => {
+    const fitting = wraps.filter((wrap) => wrap.isForAll || exit < exits - 1);
+    return fitting.reduce((inner, { wrap }) => wrap(inner, { ...sites[exit]!, exit, exits }), head);
+  });
 }

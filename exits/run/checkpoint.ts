@@ -13,19 +13,23 @@ import {
 } from "../../engine/functions.ts";
 import { CheckpointError } from "../errors.ts";
 import { exists } from "./files.ts";
-import { inWordsOfToday, type RunOptions } from "./identity.ts";
+import type { RunOptions } from "./identity.ts";
 import { isIntact, writeSealed } from "./seal.ts";
 
 /** Where a run stands. */
 export interface Position {
   /** Steps done. */
   readonly step: number;
-  /** The evaluation with the best last exit so far. */
+  /** The phase whose optimisers are held, from 0: behind the last step of one, the next has begun. */
+  readonly phase: number;
+  /** The best evaluation of this phase so far. */
   readonly best?: { readonly step: number; readonly accuracy: number } | undefined;
 }
 
 const FORMAT = "sortie-checkpoint";
-const VERSION = "2";
+/** 2, before runs had phases, still gives its weights. */
+const VERSION = "3";
+const WITH_WEIGHTS: readonly unknown[] = ["2", VERSION];
 
 /** Counters travel as their bits. */
 const storedAs = (dtype: Tensor["dtype"]): "F32" | "I32" => (dtype === "f32" ? "F32" : "I32");
@@ -64,7 +68,7 @@ const nameOf = (source: SafetensorsSource): string =>
   typeof source === "string" || source instanceof URL ? String(source) : "the file";
 
 /** Reads and checks a checkpoint file. Throws CheckpointError for a file that is none, or was damaged since it was written. */
-async function open(source: SafetensorsSource): Promise<SafetensorsFile> {
+async function open(source: SafetensorsSource, versions: readonly unknown[]): Promise<SafetensorsFile> {
   const path = nameOf(source);
   let file: SafetensorsFile;
   try {
@@ -77,9 +81,11 @@ async function open(source: SafetensorsSource): Promise<SafetensorsFile> {
     );
   }
   const { format, version } = file.metadata;
-  if (format !== FORMAT || version !== VERSION) {
+  if (format !== FORMAT || !versions.includes(version)) {
+    const hint =
+      format === FORMAT && WITH_WEIGHTS.includes(version) ? " Its weights can be loaded; start over to train." : "";
     throw new CheckpointError(
-      `checkpoint: ${path} must be a ${FORMAT} of version ${VERSION}; got ${format ?? "another file"} ${version ?? ""}.`,
+      `checkpoint: ${path} must be a ${FORMAT} of version ${VERSION}; got ${format ?? "another file"} ${version ?? ""}.${hint}`,
     );
   }
   if (await isIntact(file)) return file;
@@ -104,39 +110,63 @@ export function firstDifference(
   return undefined;
 }
 
+/** A checkpoint that was read, and is of this run. */
+export interface Found {
+  readonly position: Position;
+  readonly path: string;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+}
+
+/** What a run is long. */
+export interface Extent {
+  readonly steps: number;
+  readonly phases: number;
+}
+
 /**
- * Loads a checkpoint into tensors by name and returns where the run stood; undefined where there is no file. Nothing is written
- * unless the run's options, all names, shapes and dtypes agree, all values are finite and the position lies within the run's `steps`;
- * otherwise throws CheckpointError.
+ * Reads the checkpoint of a run; undefined where there is no file. Throws CheckpointError unless the run's options agree - and, where its
+ * network does not, names the tensor of `net` that differs - and the position lies within the run.
  */
-export async function loadCheckpoint(
+export async function readCheckpoint(
   path: string,
-  tensors: ReadonlyMap<string, Tensor>,
   run: RunOptions,
-  steps = Number.POSITIVE_INFINITY,
-): Promise<Position | undefined> {
+  extent: Extent,
+  net: ReadonlyMap<string, Tensor>,
+): Promise<Found | undefined> {
   if (!(await exists(path))) return undefined;
-  const { tensors: stored, metadata } = await open(path);
-  const difference = firstDifference(inWordsOfToday(parsed(path, "run", metadata)), JSON.parse(JSON.stringify(run)));
+  const { tensors, metadata } = await open(path, [VERSION]);
+  const difference = firstDifference(parsed(path, "run", metadata), JSON.parse(JSON.stringify(run)));
   if (difference) {
     const [key, there, here] = difference;
     // A tensor of another shape says more than the network's costs do.
-    if (key.startsWith("network.")) checkAll(path, tensors, stored);
+    if (key.startsWith("network.")) {
+      const own = new Map([...net].map(([name, tensor]) => [`net.${name}`, tensor] as const));
+      checkAll(path, own, new Map([...tensors].filter(([name]) => name.startsWith("net."))));
+    }
     const values = `${key} ${JSON.stringify(there)} there, ${JSON.stringify(here)} here`;
     throw new CheckpointError(
       `checkpoint: ${path} must be of the same run; ${values}. Use another folder, or the same options.`,
     );
   }
   const position = parsed(path, "position", metadata);
-  if (!isPosition(position, steps)) {
-    const within = Number.isFinite(steps) ? ` of ${steps}` : "";
-    throw new CheckpointError(
-      `checkpoint: ${path} must stand at a step${within}; got ${metadata["position"]}. Delete it to start afresh.`,
-    );
-  }
-  writeAll(path, tensors, stored);
-  return position;
+  if (isPosition(position, extent)) return { position, path, tensors };
+  throw new CheckpointError(
+    `checkpoint: ${path} must stand at a step of ${extent.steps}; got ${metadata["position"]}. Delete it to start afresh.`,
+  );
 }
+
+/**
+ * Writes a checkpoint's values into tensors by name. Throws CheckpointError, with nothing written, unless all names, shapes and dtypes
+ * agree and all values are finite.
+ */
+export const restore = ({ path, tensors: stored }: Found, tensors: ReadonlyMap<string, Tensor>): void =>
+  writeAll(path, tensors, stored);
+
+/** Those whose names begin with a prefix, without it. */
+export const under = <T>(named: ReadonlyMap<string, T>, prefix: string): Map<string, T> =>
+  new Map(
+    [...named].flatMap(([name, it]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), it] as const] : [])),
+  );
 
 /** A field of the metadata. */
 function parsed(path: string, key: string, metadata: Readonly<Record<string, string>>): unknown {
@@ -149,16 +179,17 @@ function parsed(path: string, key: string, metadata: Readonly<Record<string, str
   }
 }
 
-function isPosition(value: unknown, steps: number): value is Position {
+function isPosition(value: unknown, { steps, phases }: Extent): value is Position {
   const isStep = (step: unknown) => Number.isSafeInteger(step) && (step as number) >= 0 && (step as number) <= steps;
-  const { step, best } = (value ?? {}) as Partial<Position>;
-  return isStep(step) && (best === undefined || (isStep(best?.step) && Number.isFinite(best.accuracy)));
+  const { step, phase, best } = (value ?? {}) as Partial<Position>;
+  const isPhase = Number.isSafeInteger(phase) && (phase as number) >= 0 && (phase as number) < phases;
+  return isStep(step) && isPhase && (best === undefined || (isStep(best?.step) && Number.isFinite(best.accuracy)));
 }
 
 /** What run a checkpoint says that it is of. @throws CheckpointError for a file that is none, or was damaged since it was written. */
 export async function checkpointRun(source: SafetensorsSource): Promise<RunOptions> {
-  const { metadata } = await open(source);
-  return inWordsOfToday(parsed(nameOf(source), "run", metadata)) as RunOptions;
+  const { metadata } = await open(source, WITH_WEIGHTS);
+  return parsed(nameOf(source), "run", metadata) as RunOptions;
 }
 
 /**
@@ -170,11 +201,8 @@ export async function loadWeights(
   tensors: ReadonlyMap<string, Tensor>,
   prefix = "net.",
 ): Promise<void> {
-  const { tensors: stored } = await open(source);
-  const chosen = [...stored].flatMap(([name, tensor]) =>
-    name.startsWith(prefix) ? [[name.slice(prefix.length), tensor] as const] : [],
-  );
-  writeAll(nameOf(source), tensors, new Map(chosen));
+  const { tensors: stored } = await open(source, WITH_WEIGHTS);
+  writeAll(nameOf(source), tensors, under(stored, prefix));
 }
 
 /** Tensors by name, in the network and in a file. */

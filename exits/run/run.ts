@@ -3,8 +3,8 @@
 import type { Table } from "../../calibration/index.ts";
 import { CheckpointError, TrainingError } from "../errors.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
+import { Evaluator } from "../training/evaluator.ts";
 import { checkImages, type ImageSet, type ImageSplits, type Split } from "../training/images.ts";
-import { Evaluator } from "../training/step.ts";
 import { loadWeights } from "./checkpoint.ts";
 import { exists } from "./files.ts";
 import { aboutLogits, type CachedLogits, digest, readLogits, toTable, writeLogits } from "./logits.ts";

@@ -46,6 +46,8 @@ export interface ImageBatch {
   readonly mixed?: { readonly labels: Int32Array; readonly share: Float32Array };
   /** Images that are meant, if not all. */
   readonly count?: number;
+  /** Their numbers in the set, where they are its images as they stand: what is computed of them once may be kept. */
+  readonly rows?: Int32Array;
 }
 
 /** Batches by position: a pure function of it, so that a resumed run sees what an undisturbed one sees. */
@@ -53,6 +55,8 @@ export interface BatchSource {
   readonly batchesPerEpoch: number;
   /** Whether its batches are `mixed`; default false. */
   readonly isMixed?: boolean;
+  /** Whether its batches have `rows`; default false. */
+  readonly hasRows?: boolean;
   /** All that decides what its batches hold, as JSON: a run is not resumed under other ones. */
   readonly options?: Readonly<Record<string, unknown>>;
   at(position: { readonly epoch: number; readonly batch: number }): ImageBatch;
@@ -75,6 +79,7 @@ export function shuffledBatches(
   let kept: { readonly epoch: number; readonly order: Int32Array } | undefined;
   return {
     batchesPerEpoch,
+    hasRows: true,
     at: ({ epoch, batch: index }) => {
       if (kept?.epoch !== epoch) {
         kept = { epoch, order: randomPermutation(set.size, { seed, stream: ORDER_STREAM, step: epoch }) };
@@ -90,7 +95,7 @@ function pick({ images, labels, shape }: ImageSet, rows: Int32Array): ImageBatch
   rows.forEach((row, i) => {
     picked.set(images.subarray(row * pixels, (row + 1) * pixels), i * pixels);
   });
-  return { images: picked, labels: Int32Array.from(rows, (row) => labels[row]!) };
+  return { images: picked, labels: Int32Array.from(rows, (row) => labels[row]!), rows };
 }
 
 /** The bytes of images as `words` 32-bit words, the last one filled with zeros. */

@@ -3,7 +3,7 @@
 import { diskFull, isDiskFull, leftovers } from "../../base/index.ts";
 import { DeviceError, type Tensor } from "../../engine/functions.ts";
 import { TrainingError } from "../errors.ts";
-import { loadCheckpoint, type Position, saveCheckpoint } from "../run/checkpoint.ts";
+import { type Extent, type Found, type Position, readCheckpoint, saveCheckpoint } from "../run/checkpoint.ts";
 import { fileSystem } from "../run/files.ts";
 import type { RunOptions } from "../run/identity.ts";
 import { inFolder, RUN_FILES } from "../run/run.ts";
@@ -20,32 +20,28 @@ export async function prepareFolder(dir: string): Promise<void> {
 /** Checkpoints of one run; without a folder it keeps nothing. */
 export class Saver {
   readonly #dir: string | undefined;
-  readonly #tensors: ReadonlyMap<string, Tensor>;
   readonly #identity: RunOptions;
   /** The step of the checkpoint that a resumed run starts from; 0 while there is none. */
   #saved = 0;
 
-  /** @param tensors Everything that a step reads and changes, by name. */
-  constructor(dir: string | undefined, tensors: ReadonlyMap<string, Tensor>, identity: RunOptions) {
+  constructor(dir: string | undefined, identity: RunOptions) {
     this.#dir = dir;
-    this.#tensors = tensors;
     this.#identity = identity;
   }
 
-  /** Loads the last checkpoint, if there is one, of a run of `steps` steps. */
-  async load(steps: number): Promise<{ readonly position: Position; readonly path: string } | undefined> {
+  /** The last checkpoint of a run of that length, if there is one; `net` are the network's tensors. */
+  async find(extent: Extent, net: ReadonlyMap<string, Tensor>): Promise<Found | undefined> {
     if (this.#dir === undefined) return undefined;
-    const path = inFolder(this.#dir, RUN_FILES.last);
-    const position = await loadCheckpoint(path, this.#tensors, this.#identity, steps);
-    this.#saved = position?.step ?? 0;
-    return position && { position, path };
+    const found = await readCheckpoint(inFolder(this.#dir, RUN_FILES.last), this.#identity, extent, net);
+    this.#saved = found?.position.step ?? 0;
+    return found;
   }
 
-  /** Saves the run as it stands; false, with nothing written, if a value is not finite. */
-  async save(which: "last" | "best", position: Position): Promise<boolean> {
+  /** Saves everything that a step reads and changes, by name; false, with nothing written, if a value is not finite. */
+  async save(which: "last" | "best", position: Position, tensors: ReadonlyMap<string, Tensor>): Promise<boolean> {
     if (this.#dir === undefined) return true;
     const state = { position, run: this.#identity };
-    const isSaved = await saveCheckpoint(inFolder(this.#dir, RUN_FILES[which]), this.#tensors, state);
+    const isSaved = await saveCheckpoint(inFolder(this.#dir, RUN_FILES[which]), tensors, state);
     if (isSaved && which === "last") this.#saved = position.step;
     return isSaved;
   }

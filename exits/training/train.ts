@@ -2,37 +2,44 @@
 // interrupted, its device lost - goes on from its folder and ends with the weights, bit for bit, that it would have ended with.
 
 import { type Kinds, what } from "../../base/index.ts";
-import { ArgumentError, copyInto, type Generator, readOptions, type Tensor } from "../../engine/functions.ts";
-import type { Optimizer, Schedule } from "../../nn/index.ts";
+import { ArgumentError, Generator, readOptions } from "../../engine/functions.ts";
 import { TrainingError } from "../errors.ts";
+import type { Method, TrainingPlan } from "../methods/method.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
 import type { Position } from "../run/checkpoint.ts";
 import { identityOf } from "../run/identity.ts";
 import { type FolderLock, lockFolder } from "../run/lock.ts";
+import { digest } from "../run/logits.ts";
 import { exitScores } from "../run/metrics.ts";
 import { Run } from "../run/run.ts";
+import { deviceOf, Evaluator, Totals } from "./evaluator.ts";
 import { type BatchSource, checkImages, type ImageSet, type ImageSplits, shuffledBatches } from "./images.ts";
-import type { Objective } from "./objective.ts";
-import { makeOptimizer } from "./optimizers.ts";
 import { Pace } from "./pace.ts";
+import { PhaseRun } from "./phase-run.ts";
+import { layOut, phaseAt, type Span } from "./phases.ts";
 import type { Report } from "./progress.ts";
-import { completeRecipe, type FullRecipe, RECIPE_OPTIONS, type Recipe } from "./recipe.ts";
+import { completeRecipe, RECIPE_OPTIONS, type Recipe } from "./recipe.ts";
 import { prepareFolder, Saver } from "./saving.ts";
-import { makeMomentum, makeSchedule } from "./schedules.ts";
-import { deviceOf, Evaluator, TrainingStep } from "./step.ts";
+import { makeTeacher, type TeacherRun } from "./teachers.ts";
 import { type Course, Teller } from "./telling.ts";
 
 /** Options of `train`. */
 export interface TrainOptions extends Recipe {
-  readonly objective: Objective;
+  /** One of `METHODS`, or one of your own, with its defaults or as `method.with(options)` makes it. */
+  readonly method: Method | TrainingPlan;
   /** Of the order of the images and of all masks; default 0. */
   readonly seed?: number;
   /** Run folder for checkpoints, metrics and cached logits (Node). A run found there is resumed. */
   readonly dir?: string;
   /** The folder's lock, where the caller has taken it; else `train` takes it for as long as it runs. */
   readonly lock?: FolderLock;
-  /** For objectives that learn from an averaged copy: a second network of the same form. It starts as a copy of the first. */
+  /** For methods that learn from a larger network: one that was trained, with as many exits and classes. It stays as it is. */
   readonly teacher?: MultiExit;
+  /**
+   * Bytes of GPU memory for what is computed once where a backbone or a teacher does not change: features and answers of all images; default
+   * 512 MiB. What has no room is computed at every step.
+   */
+  readonly keepBytes?: number;
   /** Batches in place of plain shuffled ones, for instance augmented ones; must depend on the position alone. */
   readonly batches?: (set: ImageSet, options: { readonly batch: number; readonly seed: number }) => BatchSource;
   /** Versions, adapter, commit: written beside the cached logits, for whoever finds them. */
@@ -56,10 +63,11 @@ const TRAIN_OPTIONS: Kinds<TrainOptions> = {
   epochs: "number!",
   optimizer: "any",
   schedule: "any",
-  objective: "any!",
+  method: "any!",
   seed: "number",
   dir: "string",
   teacher: "any",
+  keepBytes: "number",
   batches: "function",
   made: "any",
   generators: "any",
@@ -71,13 +79,21 @@ const TRAIN_OPTIONS: Kinds<TrainOptions> = {
   lock: "any",
 };
 
-function checkObjective({ losses, exitWeights }: Objective): void {
-  for (const [part, value] of Object.entries({ losses, exitWeights })) {
-    if (typeof value === "function") continue;
-    throw new ArgumentError(
-      `train: the objective must be one, such as jointCrossEntropy(); it has ${what(value)} for ${part}.`,
-    );
-  }
+/** The method with its options. Throws ArgumentError for what is none. */
+function planOf(method: Method | TrainingPlan): TrainingPlan {
+  if (typeof (method as Partial<Method> | undefined)?.with === "function") return (method as Method).with();
+  if (typeof (method as Partial<TrainingPlan> | undefined)?.phases === "function") return method as TrainingPlan;
+  throw new ArgumentError(`train: the method must be one of METHODS, or method.with(options); got ${what(method)}.`);
+}
+
+/** Throws ArgumentError unless the network's heads have around them what the method puts there. */
+function checkWraps({ name, wraps }: TrainingPlan, net: MultiExit): void {
+  const wanted = wraps.map((wrap) => wrap.name);
+  if (wanted.join() === net.wraps.join()) return;
+  const list = (names: readonly string[]) => (names.length > 0 ? `heads that are ${names.join(", ")}` : "plain heads");
+  throw new ArgumentError(
+    `train: ${name} needs ${list(wanted)}; the network has ${list(net.wraps)}. Pass { wraps: method.with(options).wraps } to multiExit.`,
+  );
 }
 
 /**
@@ -109,38 +125,35 @@ async function trainLocked(net: MultiExit, data: ImageSplits, options: TrainOpti
 
 /** The loop: a batch, a step, and what is due after it. */
 class Trainer {
-  readonly #net: MultiExit;
-  readonly #data: ImageSplits;
-  readonly #options: TrainOptions;
-  readonly #parts: Made;
+  readonly #made: Made;
   readonly #course: Course;
-  readonly #momentum: Schedule | undefined;
   readonly #teller: Teller;
   readonly #saver: Saver;
   readonly #pace: Pace;
+  #phase: PhaseRun | undefined;
   #evaluator: Evaluator | undefined;
-  #position: Position = { step: 0 };
+  #position: Position = { step: 0, phase: 0 };
 
-  private constructor(net: MultiExit, data: ImageSplits, options: TrainOptions, parts: Made) {
-    const { recipe, source, optimizer } = parts;
+  private constructor(made: Made, identity: ReturnType<typeof identityOf>) {
+    const { spans, source, options, net } = made;
     const { batchesPerEpoch } = source;
-    const steps = recipe.epochs * batchesPerEpoch;
-    this.#net = net;
-    this.#data = data;
-    this.#options = options;
-    this.#parts = parts;
-    this.#course = { epochs: recipe.epochs, steps, batchesPerEpoch, lr: makeSchedule(recipe, steps) };
-    this.#momentum = makeMomentum(recipe, optimizer, steps);
+    const { first, steps: length } = spans.at(-1) as Span;
+    const steps = first + length;
+    const lr = (t: number) => {
+      const span = spans[phaseAt(spans, t)]!;
+      return span.lr(t - span.first);
+    };
+    this.#made = made;
+    this.#course = { epochs: Math.ceil(steps / batchesPerEpoch), steps, batchesPerEpoch, lr };
     this.#teller = new Teller(this.#course, options);
-    const identity = identityOf({ ...options, ...parts, net, data });
-    this.#saver = new Saver(options.dir, tensorsOf(net, options, parts), identity);
+    this.#saver = new Saver(options.dir, identity);
     this.#pace = new Pace(deviceOf(net));
   }
 
   static async start(net: MultiExit, data: ImageSplits, options: TrainOptions): Promise<Trainer> {
     checkNetwork("train", net);
-    checkObjective(readOptions("train", options, TRAIN_OPTIONS).objective);
-    const { objective, seed = 0, teacher, batches = shuffledBatches } = options;
+    const plan = planOf(readOptions("train", options, TRAIN_OPTIONS).method);
+    const { teacher: given, seed = 0, batches = shuffledBatches } = options;
     const recipe = completeRecipe(options);
     // All parts now: a fault in the test images must not show after hours of training.
     for (const part of ["train", "validation", "calibration", "test"] as const) {
@@ -148,39 +161,44 @@ class Trainer {
         throw new ArgumentError(`train: data must be a data set in four parts, as data sets load; got ${what(data)}.`);
       checkImages("train", data[part], net);
     }
-    if (options.dir !== undefined) await prepareFolder(options.dir);
+    checkWraps(plan, net);
     const source = batches(data.train, { batch: recipe.batch, seed });
-    const optimizer = makeOptimizer(net.flat(), recipe);
+    const macs = net.macs();
+    const costs = macs.map((each) => each / (macs.at(-1) as number));
+    const phases = plan.phases({ exits: net.exits, classes: net.classes, costs });
+    const spans = layOut(phases, options, source.batchesPerEpoch);
+    const teacher = await makeTeacher(plan, net, given, data.validation);
     try {
-      if (teacher) copyNetwork(net, teacher);
-      const { batch, flip } = recipe;
-      const step = await TrainingStep.record({
-        ...options,
-        net,
-        objective,
-        optimizer,
-        set: data.train,
-        batch,
-        flip,
-        seed,
-        isMixed: source.isMixed,
-      });
-      return new Trainer(net, data, options, { recipe, source, optimizer, step });
+      if (options.dir !== undefined) await prepareFolder(options.dir);
+      const taught = given && (await digest(given.state().values()));
+      const identity = identityOf({ ...options, net, data, plan, recipe, source, teacher: taught });
+      const generator = new Generator({ seed, stream: MASK_STREAM, device: deviceOf(net) });
+      const totals = new Totals(net.exits, deviceOf(net));
+      return new Trainer({ net, data, options, source, spans, teacher, generator, totals }, identity);
     } catch (error) {
-      optimizer.dispose();
+      teacher?.dispose();
       throw error;
     }
   }
 
   async run(): Promise<Run> {
-    const { dir, made } = this.#options;
-    const found = await this.#saver.load(this.#course.steps);
+    const { net, data, spans, options } = this.#made;
+    const found = await this.#saver.find({ steps: this.#course.steps, phases: spans.length }, net.state());
     this.#position = found?.position ?? this.#position;
+    await this.#enter(found);
     await this.#teller.start(this.#position.step, found?.path);
     for (let t = this.#position.step; t < this.#course.steps; t++) await this.#advance(t);
     this.#teller.end();
     const { history } = this.#teller;
-    return new Run({ net: this.#net, data: this.#data, dir, made, history, evaluator: this.#evaluator });
+    return new Run({ net, data, dir: options.dir, made: options.made, history, evaluator: this.#evaluator });
+  }
+
+  /** Begins the phase of the position, or goes on in it from a checkpoint. */
+  async #enter(found?: Parameters<typeof PhaseRun.start>[1]): Promise<void> {
+    this.#phase?.dispose();
+    this.#phase = undefined;
+    const span = this.#made.spans[this.#position.phase]!;
+    this.#phase = await PhaseRun.start({ ...this.#made, span, evaluator: () => this.#evaluate() }, found);
   }
 
   /** Step `t` and what is due after it. */
@@ -189,26 +207,27 @@ class Trainer {
       logEvery = 20,
       evaluateEvery = Number.POSITIVE_INFINITY,
       checkpointEvery = 200,
-      objective,
       signal,
-    } = this.#options;
-    const { source, step, optimizer } = this.#parts;
-    const { batchesPerEpoch, epochs, steps, lr } = this.#course;
-    const epoch = Math.floor(t / batchesPerEpoch);
-    const batch = source.at({ epoch, batch: t % batchesPerEpoch });
-    const exitWeights = objective.exitWeights(this.#net.exits, { epoch: epoch + 1, epochs });
-    if (this.#momentum) optimizer.momentum = this.#momentum(t);
-    step.run(batch, exitWeights, lr(t));
+    } = this.#made.options;
+    const { source, spans, totals } = this.#made;
+    const { batchesPerEpoch, steps } = this.#course;
+    const batch = source.at({ epoch: Math.floor(t / batchesPerEpoch), batch: t % batchesPerEpoch });
+    (this.#phase as PhaseRun).run(t, batch);
     await this.#pace.keep();
     const done = t + 1;
     this.#position = { ...this.#position, step: done };
-    const isEnd = done % batchesPerEpoch === 0;
+    const isPhaseOver = done < steps && phaseAt(spans, done) > this.#position.phase;
+    const isEnd = done % batchesPerEpoch === 0 || isPhaseOver || done === steps;
     const isStopped = signal?.aborted === true;
     const evaluates = isEnd || done % evaluateEvery === 0;
     const saves = isEnd || isStopped || done % checkpointEvery === 0;
     if (done === 1 || done % logEvery === 0 || evaluates || saves)
-      await this.#teller.trained(done, await step.totals.take(), this.#saver.last);
-    if (evaluates) await this.#evaluate();
+      await this.#teller.trained(done, await totals.take(), this.#saver.last);
+    if (evaluates) await this.#validate();
+    if (isPhaseOver) {
+      this.#position = { step: done, phase: this.#position.phase + 1 };
+      await this.#enter();
+    }
     if (saves) await this.#save("last");
     if (isStopped && done < steps) {
       throw new TrainingError(`train: it was stopped at step ${done} of ${steps}.${this.#saver.howToResume}`, {
@@ -217,26 +236,35 @@ class Trainer {
     }
   }
 
-  /** Looks at the validation images, and keeps the weights if their last exit is the best so far. */
-  async #evaluate(): Promise<void> {
-    const { validation } = this.#data;
-    const { step, best } = this.#position;
-    this.#evaluator ??= await Evaluator.record(this.#net, validation);
-    const exits = exitScores(await this.#evaluator.tally(validation));
+  async #evaluate(): Promise<Evaluator> {
+    this.#evaluator ??= await Evaluator.record(this.#made.net, this.#made.data.validation);
+    return this.#evaluator;
+  }
+
+  /**
+   * Looks at the validation images, and keeps the weights if they are the best of the phase: by the last exit or, where that does not change,
+   * by the mean of all.
+   */
+  async #validate(): Promise<void> {
+    const { validation } = this.#made.data;
+    const { step, phase, best } = this.#position;
+    const exits = exitScores(await (await this.#evaluate()).tally(validation));
     // The update after the last loss that was looked at may have been the bad one; such weights are not kept.
     if (!exits.every(({ loss }) => Number.isFinite(loss))) throw this.#notFinite("the loss on validation");
-    const { accuracy } = exits.at(-1) as { readonly accuracy: number };
+    const looked = this.#phase?.movesLastExit ? exits.slice(-1) : exits;
+    const accuracy = looked.reduce((sum, each) => sum + each.accuracy, 0) / looked.length;
     const isBest = best === undefined || accuracy > best.accuracy;
     await this.#teller.evaluated(step, exits, isBest);
     if (isBest) {
-      this.#position = { step, best: { step, accuracy } };
+      this.#position = { step, phase, best: { step, accuracy } };
       await this.#save("best");
     }
     this.#teller.restart(step);
   }
 
   async #save(which: "last" | "best"): Promise<void> {
-    if (!(await this.#saver.save(which, this.#position))) throw this.#notFinite("the network");
+    const tensors = (this.#phase as PhaseRun).tensors;
+    if (!(await this.#saver.save(which, this.#position, tensors))) throw this.#notFinite("the network");
   }
 
   #notFinite(what: string): TrainingError {
@@ -254,43 +282,23 @@ class Trainer {
   }
 
   dispose(): void {
-    this.#parts.step.dispose();
-    this.#parts.optimizer.dispose();
+    const { teacher, generator, totals } = this.#made;
+    for (const made of [this.#phase, teacher, generator, totals]) made?.dispose();
   }
 }
+
+/** Random streams of masks that training itself draws. */
+const MASK_STREAM = 0xf11b;
 
 /** What `Trainer.start` makes before there is a trainer. */
 interface Made {
-  readonly recipe: FullRecipe;
+  readonly net: MultiExit;
+  readonly data: ImageSplits;
+  readonly options: TrainOptions;
   readonly source: BatchSource;
-  readonly optimizer: Optimizer;
-  readonly step: TrainingStep;
-}
-
-/** Everything that a step reads and changes, by the names of checkpoints. */
-function tensorsOf(
-  net: MultiExit,
-  { teacher, generators = [] }: TrainOptions,
-  { optimizer, step }: Made,
-): Map<string, Tensor> {
-  const under = (prefix: string, tensors: Iterable<readonly [string, Tensor]>) =>
-    [...tensors].map(([name, tensor]) => [`${prefix}.${name}`, tensor] as const);
-  const random = [step.generator, ...generators].map((generator, i) => [String(i), generator.state[0]!] as const);
-  return new Map([
-    ...under("net", net.state()),
-    ...under("optimizer", optimizer.moments),
-    ...under("random", random),
-    ...under("teacher", teacher?.state() ?? []),
-  ]);
-}
-
-/** Makes `to` a copy of `from`, tensor by tensor. */
-function copyNetwork(from: MultiExit, to: MultiExit): void {
-  const target = to.state();
-  to.flat();
-  for (const [name, tensor] of from.state()) {
-    const copy = target.get(name);
-    if (!copy) throw new TrainingError(`train: the teacher must have the network's form; it has no ${name}.`);
-    copyInto(copy, tensor);
-  }
+  readonly spans: readonly Span[];
+  readonly teacher: TeacherRun | undefined;
+  /** Where masks are drawn from. */
+  readonly generator: Generator;
+  readonly totals: Totals;
 }

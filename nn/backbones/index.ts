@@ -8,7 +8,7 @@ import { mobilenetV3Kind } from "./mobilenet-v3.ts";
 import { resnetKind } from "./resnet.ts";
 import { vitKind } from "./vit.ts";
 
-export type { BackboneKind, BackboneSite } from "./kind.ts";
+export type { BackboneKind, BackboneSite, Enlargement } from "./kind.ts";
 export { defineBackbone } from "./kind.ts";
 
 /** Every backbone that can be made by name. */

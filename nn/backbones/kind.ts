@@ -13,6 +13,12 @@ export interface BackboneSite {
   readonly device?: Device;
 }
 
+/** By what factors a network grows. */
+export interface Enlargement {
+  readonly wider: number;
+  readonly deeper: number;
+}
+
 /** A kind of backbone; see `BACKBONES`. */
 export interface BackboneKind<S extends OptionSet = OptionSet> {
   readonly name: string;
@@ -25,6 +31,8 @@ export interface BackboneKind<S extends OptionSet = OptionSet> {
   readonly head?: string;
   /** The optimiser that it is usually trained with; absent: the commands' own choice. */
   readonly optimizer?: string;
+  /** Options of a network of the same kind, this much wider and deeper: what a small one may learn from. */
+  enlarge?(options: Given<S>, by: Enlargement): Given<S>;
   /** Throws ArgumentError for options that do not fit, each other or the images. */
   make(options: Given<S>, site: BackboneSite): Backbone;
 }

@@ -22,6 +22,12 @@ export const resnetKind: BackboneKind<typeof OPTIONS> = defineBackbone({
   about: "ResNet for small images: a 3x3 stem and three stages",
   options: OPTIONS,
   exits: ["stage1", "stage2"],
+  // Six layers a block of each stage, and two around them.
+  enlarge: ({ depth = OPTIONS.depth.default, widths = OPTIONS.widths.default, ...rest }, { wider, deeper }) => ({
+    ...rest,
+    depth: 6 * Math.round(((depth - 2) / 6) * deeper) + 2,
+    widths: widths.map((width) => Math.round(width * wider)),
+  }),
   make: (given, site) => {
     const { widths, ...options } = completer(readOptions)("resnet", OPTIONS, given);
     return resnet({ ...options, widths: widths as readonly [number, number, number], ...site });

@@ -22,6 +22,11 @@ export const vitKind: BackboneKind<typeof OPTIONS> = defineBackbone({
   exits: ["stage1", "stage2"],
   head: "class-token",
   optimizer: "adamw",
+  enlarge: ({ depth = OPTIONS.depth.default, dim = OPTIONS.dim.default, ...rest }, { wider, deeper }) => ({
+    ...rest,
+    depth: Math.round(depth * deeper),
+    dim: HEAD_WIDTH * Math.round((dim * wider) / HEAD_WIDTH),
+  }),
   make: (given, { input: [height, width, channels], ...site }) => {
     const { depth, dim, patch } = completer(readOptions)("vit", OPTIONS, given);
     if (height !== width) throw new ArgumentError(`vit: images must be square; got ${height} x ${width}.`);

@@ -4,11 +4,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { completeConfig, configHelp, readConfig } from "../../cli/settings/config.ts";
-import { makeNetwork, makeObjective, makeRecipe } from "../../cli/settings/model.ts";
+import { makeNetwork, makePlan, makeRecipe } from "../../cli/settings/model.ts";
 import { inFile, merge } from "../../cli/settings/settings.ts";
 import { DATA_SETS, glyphs } from "../../data/index.ts";
 import { firstDifference } from "../../exits/index.ts";
 import { completeRecipe } from "../../exits/training/recipe.ts";
+import { exitWeightsAt } from "../exits/track.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, errorOf, suite } from "../harness.ts";
 
@@ -140,7 +141,7 @@ test("each optimiser and schedule starts from its own rate and warm-up", () => {
 });
 
 test("weights of the exits: given, between two ends, growing, annealed", async () => {
-  const weights = (...args: string[]) => makeObjective(config(...args)).exitWeights(3, { epoch: 1, epochs: 2 });
+  const weights = (...args: string[]) => exitWeightsAt(makePlan(config(...args)), 3, { epoch: 1, epochs: 2 });
   const joint = ["--method", "joint", "--method.exitWeights"];
   assert.equal(weights(...joint, "0.5"), [0.5, 0.5, 0.5]);
   assert.equal(weights(...joint, "1,2,3"), [1, 2, 3]);
@@ -148,7 +149,6 @@ test("weights of the exits: given, between two ends, growing, annealed", async (
   assert.equal(weights(...joint, "sdn:0.5,0.005"), [0.26, 0.005, 1]);
   assert.equal(weights("--method", "hard-cgt", "--method.anneal", "1,1,0.5:0,1,1"), [1, 1, 0.5]);
   assert.equal(weights("--method", "hard-cgt", "--method.anneal", "false"), [1, 1, 1]);
-  assert.is(makeObjective(config("--method", "confidence-cgt")).options["gate"], "confidence");
   const must =
     "train: --method.exitWeights must be one number for all exits, one for each (1,2,3), linear:FIRST,LAST or sdn:FIRST,SECOND,... without the last, all of at least 0";
   for (const wrong of ["linear:1,2,3", "1,,3", "sdn:-1", "cubic:1,2", ""])
@@ -202,7 +202,7 @@ test("another method starts from its own defaults, and what it does not take is 
   assert.is(config("--method", "soft-cgt").method["kappa"], 10);
   assert.is(config("--data", "mnist", "--method", "soft-cgt").method["kappa"], 1);
   assert.is(config("--method.tau", "0.8").method["tau"], 0.8);
-  assert.is(makeObjective(config("--method", "joint")).name, "jointCrossEntropy");
+  assert.is(makePlan(config("--method", "joint")).name, "joint");
   await refuses(
     () => config("--method", "joint", "--method.tau", "0.8"),
     "train: --method.tau is no setting of joint, which takes exitWeights, normalise, labelSmoothing. Leave it out.",

@@ -5,43 +5,69 @@ import {
   annealed,
   boostLosses,
   calexnetLosses,
-  confidenceGated,
+  confidenceCgt,
   dkd,
   type ErdeOptions,
   type ExitWeights,
   entropy,
   erdeLosses,
-  type GatedOptions,
+  exitGates,
   gradientEquilibrium,
+  hardCgt,
   type JeiDnnOptions,
   jeiDnnLosses,
-  jointCrossEntropy,
+  joint,
   kd,
-  type Objective,
   type PteeOptions,
   pteeLoss,
   safeKd,
   selfDistillation,
+  softCgt,
+  type TrainingPlan,
   ztwEnsemble,
   ztwHead,
 } from "../../exits/index.ts";
 import { dkdParts } from "../../exits/methods/distill.ts";
+import { exitWeightsAt, lossOf, lossPerExit } from "../exits/track.ts";
 import type { CaseAttrs } from "./case.ts";
 import type { EngineFunction, Operands } from "./engine.ts";
 
 const as = <T>(attrs: CaseAttrs): T => attrs as T;
 
-/** The losses of an objective in one epoch; constant exit weights come first, so that it is an output too. */
-function objective(at: Operands, made: Objective, { epoch = 1, epochs = 1 }: { epoch?: number; epochs?: number } = {}) {
+/** The loss of a method in one epoch, all of it and by exits; constant exit weights come first, so that it is an output too. */
+function objective(
+  at: Operands,
+  plan: TrainingPlan,
+  { epoch = 1, epochs = 1 }: { epoch?: number; epochs?: number } = {},
+) {
   const logits = at("logits");
-  const exitWeights = tensor(Float32Array.from(made.exitWeights(logits.shape[1] as number, { epoch, epochs })));
-  return { exitWeights, ...made.losses({ logits, labels: at("labels"), exitWeights, teacher: at.maybe("teacher") }) };
+  const exitWeights = tensor(Float32Array.from(exitWeightsAt(plan, logits.shape[1] as number, { epoch, epochs })));
+  const last = at.maybe("teacher");
+  // Of a teacher only the last exit counts.
+  const teacher =
+    last &&
+    stack(
+      Array.from({ length: logits.shape[1] as number }, () => last),
+      { dim: 1 },
+    );
+  const batch = { logits, labels: at("labels"), exitWeights, teacher };
+  return { exitWeights, loss: lossOf(plan, batch), exitLosses: () => lossPerExit(plan, batch) };
 }
 
 function jointWeights(attrs: CaseAttrs): ExitWeights {
   if (attrs["weighting"] === "linear") return { first: attrs["first"] as number, last: attrs["last"] as number };
   if (attrs["weighting"] === "sdn") return { sdn: attrs["maxWeights"] as number[] };
   return attrs["weights"] as number[];
+}
+
+interface GateAttrs {
+  readonly mode: "hard" | "soft" | "confidence";
+  readonly eps: number;
+  readonly schedule: number[] | null;
+  readonly tau?: number;
+  readonly kappa?: number;
+  readonly normalise: boolean;
+  readonly labelSmoothing: number;
 }
 
 /** Outputs of a loss that is the mean of losses per sample. */
@@ -54,17 +80,18 @@ const averaged = (perSample: Tensor, more: Record<string, Tensor> = {}) => ({
 /** Op name to function. */
 export const lossCases: Record<string, EngineFunction> = {
   cgt: (at, attrs) => {
-    const { mode, eps, schedule, ...rest } = as<{
-      mode: "hard" | "soft" | "confidence";
-      eps: number;
-      schedule: number[] | null;
-    }>(attrs);
+    const { mode, eps: leak, schedule, tau = 0.9, kappa = 1, normalise, labelSmoothing } = as<GateAttrs>(attrs);
     const anneal = schedule ? { from: schedule, to: schedule } : false;
-    const { loss, weights, eligibility } = objective(
-      at,
-      confidenceGated({ ...(rest as GatedOptions), gate: mode, leak: eps, anneal }),
-    );
-    return { loss, weights: weights as Tensor, eligibility: eligibility as Tensor };
+    const open = { leak, anneal, normalise, labelSmoothing };
+    const plan =
+      mode === "hard"
+        ? hardCgt.with({ ...open, tau })
+        : mode === "soft"
+          ? softCgt.with({ ...open, tau, kappa })
+          : confidenceCgt.with(open);
+    const { loss, exitWeights } = objective(at, plan);
+    const gates = exitGates(at("logits"), at("labels"), exitWeights, { mode, tau, kappa, leak, normalise });
+    return { loss, ...gates };
   },
   cgtSchedule: (_, attrs) => {
     const { start, end, epochs } = as<{ start: number[]; end: number[]; epochs: number }>(attrs);
@@ -75,13 +102,13 @@ export const lossCases: Record<string, EngineFunction> = {
   },
   jointCrossEntropy: (at, attrs) => {
     const options = as<{ normaliseWeights: boolean; labelSmoothing: number }>(attrs);
-    const made = jointCrossEntropy({
+    const made = joint.with({
       exitWeights: jointWeights(attrs),
       normalise: options.normaliseWeights,
       labelSmoothing: options.labelSmoothing,
     });
     const { loss, exitLosses, exitWeights } = objective(at, made, as(attrs));
-    return { loss, perExit: exitLosses, weights: exitWeights };
+    return { loss, perExit: exitLosses(), weights: exitWeights };
   },
   kd: (at, attrs) => averaged(kd(at("student"), at("teacher"), { temperature: attrs["T"] as number })),
   kdTotal: (at, attrs) => {
@@ -96,9 +123,18 @@ export const lossCases: Record<string, EngineFunction> = {
     return averaged(perSample, { tckd: target, nckd: others });
   },
   safeKd: (at, attrs) => {
-    const { T: temperature, ...rest } = as<{ T: number; weights: number[]; alpha: number; beta: number }>(attrs);
-    const { loss, exitLosses } = objective(at, safeKd({ ...rest, temperature }));
-    return { loss, perExit: exitLosses };
+    const {
+      T: temperature,
+      weights: exitWeights,
+      ...rest
+    } = as<{
+      T: number;
+      weights: number[];
+      alpha: number;
+      beta: number;
+    }>(attrs);
+    const { loss, exitLosses } = objective(at, safeKd.with({ exitWeights, ...rest, temperature }));
+    return { loss, perExit: exitLosses() };
   },
   entropyRegularisation: (at, attrs) => {
     const { beta, normalised } = as<{ beta: number; normalised: boolean }>(attrs);

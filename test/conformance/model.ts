@@ -11,10 +11,10 @@ import {
   type Tensor,
   tensor,
 } from "../../engine/index.ts";
-import { jointCrossEntropy } from "../../exits/methods/joint.ts";
+import { joint } from "../../exits/methods/joint.ts";
+import type { TrainingPlan } from "../../exits/methods/method.ts";
 import { safeKd } from "../../exits/methods/safe-kd.ts";
 import { type MultiExit, multiExit } from "../../exits/network/multi-exit.ts";
-import type { Objective } from "../../exits/training/objective.ts";
 import {
   Backbone,
   BatchNorm2d,
@@ -42,6 +42,7 @@ import {
   type VisionTransformer,
   vit,
 } from "../../nn/index.ts";
+import { exitWeightsAt, lossOf, lossPerExit } from "../exits/track.ts";
 import { demand, pick } from "./attrs.ts";
 import type { Case, CaseAttrs, CaseRunner, CaseTensor, CaseTensors } from "./case.ts";
 import { toDevice, toHost } from "./engine.ts";
@@ -291,9 +292,9 @@ function objectiveOf({
   beta,
   T: temperature,
   emaDecay,
-}: TrainingAttrs): Objective {
-  if (objective === "jointCrossEntropy") return jointCrossEntropy({ exitWeights, labelSmoothing });
-  return safeKd({ exitWeights, alpha, beta, temperature, emaDecay, labelSmoothing });
+}: TrainingAttrs): TrainingPlan {
+  if (objective === "jointCrossEntropy") return joint.with({ exitWeights, labelSmoothing });
+  return safeKd.with({ exitWeights, alpha, beta, temperature, emaDecay, labelSmoothing });
 }
 
 /** Row `t` of an input over steps, on the device. */
@@ -330,21 +331,24 @@ const multiExitTraining: CaseRunner = async (one) => {
   const net = make();
   const objective = objectiveOf(attrs);
   const everything = (of: Module) => [...of.state().values()];
-  const teacher = objective.teacherDecay === undefined ? undefined : make();
+  const teacher = objective.teacher ? make() : undefined;
   using optimizer = new SGD(
     net.parameters(),
     pick(one.attrs, "lr", "momentum", "nesterov", "weightDecay", "dampening"),
   );
   using _flat = optimizer.flat;
   using average = teacher && new EMA(everything(net), { decay: attrs.emaDecay, target: everything(teacher) });
-  const exitWeights = tensor(Float32Array.from(objective.exitWeights(net.exits, { epoch: 1, epochs: 1 })));
+  const exitWeights = tensor(Float32Array.from(exitWeightsAt(objective, net.exits)));
   const history: CaseTensors[] = [];
   for (let t = 0; t < attrs.steps; t++) {
     using __ = openScope();
     const [x, labels] = [stepInput(one, "x", t), stepInput(one, "labels", t)];
-    const taught = teacher && noGrad(() => net.lastOf(teacher.forward(x, EVAL)));
+    const answers = teacher && noGrad(() => teacher.forward(x, EVAL));
+    const taught = answers && net.lastOf(answers);
     const logits = net.forward(x, TRAIN);
-    const { loss, exitLosses } = objective.losses({ logits, labels, exitWeights, teacher: taught });
+    const batch = { logits, labels, exitWeights, teacher: answers };
+    const loss = lossOf(objective, batch);
+    const exitLosses = noGrad(() => lossPerExit(objective, batch));
     optimizer.zeroGrad();
     backward(loss);
     optimizer.step();

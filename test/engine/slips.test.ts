@@ -1,7 +1,7 @@
 // The commonest slips of a first hour: each gets a sentence that names the call and what came, never a TypeError from within.
 
 import * as e from "../../engine/index.ts";
-import { deploy, jointCrossEntropy, multiExit, train } from "../../exits/index.ts";
+import { deploy, joint, multiExit, train } from "../../exits/index.ts";
 import { BatchNorm2d, Conv2d, Dropout, EVAL, Init, Linear, loadTorch, resnet, SGD } from "../../nn/index.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
@@ -105,7 +105,7 @@ test("of layers, networks and training", async () => {
   using norm = new BatchNorm2d(1, init);
   const backbone = resnet({ depth: 8, classes: 4, widths: [4, 4, 4], input: [8, 8, 1], seed: 1 });
   using net = multiExit(backbone, { after: ["stage1"] });
-  const objective = jointCrossEntropy();
+  const method = joint.with();
   await all([
     [
       () => new Linear(2, 3, never(undefined)),
@@ -126,13 +126,13 @@ test("of layers, networks and training", async () => {
     [() => multiExit(late, { after: [] }), "multiExit: the backbone must be one"],
     [() => loadTorch(net, late), "loadTorch: tensors must be those of a file, by name; got a Promise"],
     [() => train(net, never({}), never({})), "train: epochs must be given; got none."],
-    [() => train(net, never({}), never({ epochs: 1, objective, lr: 0.1 })), 'train: unknown option "lr".'],
-    [() => train(net, late, { epochs: 1, objective }), "train: data must be a data set in four parts"],
+    [() => train(net, never({}), never({ epochs: 1, method, lr: 0.1 })), 'train: unknown option "lr".'],
+    [() => train(net, late, { epochs: 1, method }), "train: data must be a data set in four parts"],
     [
-      () => train(never(backbone), never({}), { epochs: 1, objective }),
+      () => train(never(backbone), never({}), { epochs: 1, method }),
       "train: the network must be made by multiExit(); got",
     ],
-    [() => train(net, never({}), { epochs: 1, objective: never({}) }), "train: the objective must be one"],
+    [() => train(net, never({}), { epochs: 1, method: never({}) }), "train: the method must be one"],
     [() => deploy(late, { thresholds: [0.5] }), "deploy: the network must be made by multiExit(); got a Promise"],
   ]);
 });

@@ -55,7 +55,7 @@ async function calibrated(
 
 test("a decoded policy file deploys with its scaling; another network, no scaling, another scaling are refused unless told to", async () => {
   const net = smallNet();
-  (await train(net, barSplits(), { ...quiet, objective: joint, epochs: 6 })).dispose();
+  (await train(net, barSplits(), { ...quiet, method: joint, epochs: 6 })).dispose();
   const { text, policy, table } = await calibrated(net);
   const file = decodePolicy(text);
   {

@@ -1,7 +1,8 @@
 // Classifier, training step and evaluator, while the network that they were made of is trained, forgotten or disposed.
 
-import { keep } from "../../engine/index.ts";
+import { Generator, keep } from "../../engine/index.ts";
 import { type Classifier, deploy, Evaluator, type MultiExit, train } from "../../exits/index.ts";
+import { Totals } from "../../exits/training/evaluator.ts";
 import { TrainingStep } from "../../exits/training/step.ts";
 import { SGD } from "../../nn/index.ts";
 import { collect, forgetting, poison } from "../collect.ts";
@@ -30,7 +31,7 @@ test("a classifier that was deployed before training answers as one that is depl
   const net = smallNet(3);
   const [early, evaluator] = [await deploy(net, policy, options), await Evaluator.record(net, set, 32)];
   const untrained = await answersOf(early);
-  using _ = await train(net, barSplits(), { ...quiet, epochs: 4, objective: joint });
+  using _ = await train(net, barSplits(), { ...quiet, epochs: 4, method: joint });
   await poison(device());
   const [late, again] = [await deploy(net, policy, options), await Evaluator.record(net, set, 32)];
   assert.equal(await answersOf(early), await answersOf(late));
@@ -84,22 +85,26 @@ test("a training step is all that need be kept of a network and its optimiser", 
     const record = async () => {
       const net = ownNet();
       const optimizer = new SGD(net.flat(), { lr: 0.1, momentum: 0.9 });
-      return TrainingStep.record({ net, optimizer, objective: joint, set, batch: 16, flip: 0.5, seed: 1 });
+      const [generator, totals] = [new Generator({ seed: 1, device: device() }), new Totals(net.exits, device())];
+      const site = { exits: 3, classes: 4, costs: [0.3, 0.6, 1] };
+      const [track] = joint.phases(site)[0].tracks;
+      const parts = { net, optimizer, track, set, batch: 16, flip: 0.5, numbers: new Map(), generator, totals };
+      return { step: await TrainingStep.record(parts), totals, generator };
     };
     const [still, moving] = [await record(), await record()];
     const losses: number[][] = [[], []];
-    for (const [k, step] of [still, moving].entries()) {
+    for (const [k, { step, totals }] of [still, moving].entries()) {
       for (let i = 0; i < 4; i++) {
-        if (step === moving) {
+        if (k === 1) {
           await collect();
           await poison(device());
         }
         const [images, labels] = [set.images.slice(1024 * i, 1024 * (i + 1)), set.labels.slice(16 * i, 16 * (i + 1))];
         step.run({ images, labels }, [1, 1, 1], 0.1);
-        losses[k]?.push((await step.totals.take()).loss);
+        losses[k]?.push((await totals.take()).loss);
       }
     }
     assert.ok(losses[0]?.every(Number.isFinite));
     assert.equal(losses[1], losses[0]);
-    for (const step of [still, moving]) step.dispose();
+    for (const made of [still, moving].flatMap((each) => Object.values(each))) made.dispose();
   }));

@@ -7,17 +7,16 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createDevice, readSafetensors } from "../../engine/index.ts";
 import {
-  confidenceGated,
   type MetricsRow,
   type MultiExit,
   multiExit,
-  type Objective,
   type Progress,
   safeKd,
+  softCgt,
+  type TrainingPlan,
   type TrainOptions,
   train,
 } from "../../exits/index.ts";
-import { writeSealed } from "../../exits/run/seal.ts";
 import { resnet } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith } from "../harness.ts";
@@ -28,8 +27,8 @@ const test = gpuSuite("exits: resumed training", { timeout: 120_000 });
 test.after(() => rmSync(folder, { recursive: true }));
 
 test("an abort leaves a checkpoint, and the run goes on from it", async () => {
-  const objective = confidenceGated({ gate: "soft", kappa: 10 });
-  const options = { objective, flip: 0.5, logEvery: 1 };
+  const method = softCgt.with({ kappa: 10 });
+  const options = { method, flip: 0.5, logEvery: 1 };
   const undisturbed = await weightsAfter(options);
   const dir = join(folder, "abort");
   const stop = new AbortController();
@@ -53,27 +52,25 @@ test("an abort leaves a checkpoint, and the run goes on from it", async () => {
 /** Interrupts a run after step 3, takes it up again, and compares the end with that of an undisturbed run. */
 async function resumes(
   name: string,
-  options: Partial<TrainOptions> & { readonly objective: Objective },
-  teachers = () => ({}) as { readonly teacher?: MultiExit },
+  options: Partial<TrainOptions> & { readonly method: TrainingPlan },
 ): Promise<void> {
-  const undisturbed = await weightsAfter({ ...options, ...teachers() });
+  const undisturbed = await weightsAfter({ ...options });
   const dir = join(folder, name);
   const stop = new AbortController();
   const report = (event: Progress) => {
     if (event.kind === "train" && event.step === 3) stop.abort();
   };
-  const halted = { ...options, ...teachers(), dir, logEvery: 1, report, signal: stop.signal };
+  const halted = { ...options, dir, logEvery: 1, report, signal: stop.signal };
   assert.is((await errorOf(() => weightsAfter(halted))).name, "TrainingError");
-  assert.equal(await weightsAfter({ ...options, ...teachers(), dir }), undisturbed);
+  assert.equal(await weightsAfter({ ...options, dir }), undisturbed);
 }
 
 test("moments and counters of AdamW, the momentum of one cycle and clipping are taken up again", async () => {
-  await resumes("adamw", { objective: joint, optimizer: { method: "adamw", clipNorm: 1, beta2: 0.98 } });
-  await resumes("one-cycle", { objective: joint, schedule: { kind: "oneCycle" } });
+  await resumes("adamw", { method: joint, optimizer: { method: "adamw", clipNorm: 1, beta2: 0.98 } });
+  await resumes("one-cycle", { method: joint, schedule: { kind: "oneCycle" } });
 });
 
-test("an averaged teacher is taken up again", () =>
-  resumes("teacher", { objective: safeKd({ emaDecay: 0.5 }) }, () => ({ teacher: smallNet(7) })));
+test("an averaged teacher is taken up again", () => resumes("teacher", { method: safeKd.with({ emaDecay: 0.5 }) }));
 
 const child = fileURLToPath(new URL("./train-child.ts", import.meta.url));
 
@@ -113,7 +110,7 @@ test("killed at once and started again, a run ends as if nothing had happened", 
 });
 
 test("a lost device is named, and another one resumes", async () => {
-  const undisturbed = await weightsAfter({ objective: joint });
+  const undisturbed = await weightsAfter({ method: joint });
   const dir = join(folder, "lost");
   const other = await createDevice();
   const net = multiExit(resnet({ depth: 8, classes: 4, input: [8, 8, 1], widths: [4, 8, 8], seed: 1, device: other }), {
@@ -123,46 +120,19 @@ test("a lost device is named, and another one resumes", async () => {
   const report = (event: Progress) => {
     if (event.kind === "train" && event.step === 6) other.gpu.destroy();
   };
-  const error = await errorOf(() => train(net, barSplits(), { ...quiet, objective: joint, dir, logEvery: 2, report }));
+  const error = await errorOf(() => train(net, barSplits(), { ...quiet, method: joint, dir, logEvery: 2, report }));
   assert.is(error.name, "DeviceError");
   assert.match(error.message, /the GPU device was lost .* Run the same again to resume at step 4 from /);
   other.dispose();
-  assert.equal(await weightsAfter({ objective: joint, dir }), undisturbed);
-});
-
-test("a checkpoint in the words of an earlier version goes on, and another run in these words is refused", async () => {
-  const undisturbed = await weightsAfter({ objective: joint });
-  const dir = join(folder, "former");
-  await weightsAfter({ objective: joint, dir });
-  const path = join(dir, "last.safetensors");
-  const { tensors, metadata } = await readSafetensors(path);
-  const { sha256: _, ...said } = metadata;
-  const run = JSON.parse(said["run"]!) as { objective: Record<string, unknown>; recipe: Record<string, unknown> };
-  const write = (weights: number) => {
-    const former = {
-      ...run,
-      objective: { name: "jointCrossEntropy", weights, normalise: false, labelSmoothing: 0 },
-      recipe: {
-        ...run.recipe,
-        optimizer: { lr: 0.1, momentum: 0.9, nesterov: true, weightDecay: 5e-4, decay: "all", method: "sgd" },
-        schedule: { kind: "cosine", minLr: 0, milestones: [0.5, 0.75], gamma: 0.1, warmup: 3 },
-      },
-    };
-    return writeSealed(path, [...tensors], { ...said, run: JSON.stringify(former) });
-  };
-  await write(0.5);
-  assert.equal(await weightsAfter({ objective: joint, dir }), undisturbed);
-  await write(0.25);
-  const { message } = await errorOf(() => weightsAfter({ objective: joint, dir }));
-  assert.match(message, /must be of the same run; objective\.exitWeights 0\.25 there, 0\.5 here\./);
+  assert.equal(await weightsAfter({ method: joint, dir }), undisturbed);
 });
 
 test("a folder of another run, another network or a broken file is refused", async () => {
   const dir = join(folder, "others");
-  await weightsAfter({ objective: joint, epochs: 1, dir });
+  await weightsAfter({ method: joint, epochs: 1, dir });
   const path = join(dir, "last.safetensors");
   const again = (options: Partial<TrainOptions>, net: MultiExit) =>
-    train(net, barSplits(), { ...quiet, objective: joint, epochs: 1, dir, ...options }).finally(() => net.dispose());
+    train(net, barSplits(), { ...quiet, method: joint, epochs: 1, dir, ...options }).finally(() => net.dispose());
   await failsWith(
     () => again({ epochs: 3 }, smallNet()),
     "CheckpointError",
@@ -171,7 +141,7 @@ test("a folder of another run, another network or a broken file is refused", asy
   const pixels = barSplits();
   pixels.train.images[5]! ^= 1;
   const net = smallNet();
-  const other = await errorOf(() => train(net, pixels, { ...quiet, objective: joint, epochs: 1, dir }));
+  const other = await errorOf(() => train(net, pixels, { ...quiet, method: joint, epochs: 1, dir }));
   net.dispose();
   assert.match(other.message, /must be of the same run; data\.content \d+ there, \d+ here\./);
   const augmented = await errorOf(() => again({ batches: blends(0.7, { mixup: 0.7 }) }, smallNet()));

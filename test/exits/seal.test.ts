@@ -4,9 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readLogits as openLogits } from "../../cli/files/logits-file.ts";
-import { decodeSafetensors, type StoredTensor, tensor, zeros } from "../../engine/index.ts";
+import { decodeSafetensors, type StoredTensor, type Tensor, tensor, zeros } from "../../engine/index.ts";
 import { loadWeights, readLogits, writeLogits } from "../../exits/index.ts";
-import { loadCheckpoint, saveCheckpoint } from "../../exits/run/checkpoint.ts";
+import { readCheckpoint, restore, saveCheckpoint } from "../../exits/run/checkpoint.ts";
 import { writeSealed } from "../../exits/run/seal.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith } from "../harness.ts";
@@ -16,6 +16,13 @@ const folder = mkdtempSync(join(tmpdir(), "sortie-seal-"));
 test.after(() => rmSync(folder, { recursive: true }));
 
 const RUN = { data: { name: "toy" }, recipe: { epochs: 3 } };
+
+/** Takes up a run of nine steps; where it stood. */
+async function resume(path: string, tensors: ReadonlyMap<string, Tensor>) {
+  const found = await readCheckpoint(path, RUN, { steps: 9, phases: 1 }, new Map());
+  if (found) restore(found, tensors);
+  return found?.position;
+}
 
 /** Every byte of a file, one after the other in steps of `step`, with one bit flipped. */
 function* flips(path: string, step: number): Generator<number> {
@@ -41,7 +48,7 @@ test("a checkpoint with any bit flipped is refused, as a whole and for its weigh
     ],
     ["optimizer.step", tensor([7, 8], { dtype: "u32" })],
   ]);
-  const position = { step: 5, best: { step: 4, accuracy: 0.5 } };
+  const position = { step: 5, phase: 0, best: { step: 4, accuracy: 0.5 } };
   assert.ok(await saveCheckpoint(path, net, { position, run: RUN }));
   const other = new Map([
     ["net.w", zeros([2, 3])],
@@ -49,7 +56,7 @@ test("a checkpoint with any bit flipped is refused, as a whole and for its weigh
   ]);
   let refused = 0;
   for (const at of flips(path, 3)) {
-    const error = await errorOf(() => loadCheckpoint(path, other, RUN));
+    const error = await errorOf(() => resume(path, other));
     assert.is(error.name, "CheckpointError", `byte ${at}: ${error.stack}`);
     assert.ok(error.message.includes(path), error.message);
     assert.is((await errorOf(() => loadWeights(path, new Map([["w", zeros([2, 3])]])))).name, "CheckpointError");
@@ -57,7 +64,7 @@ test("a checkpoint with any bit flipped is refused, as a whole and for its weigh
   }
   assert.ok(refused > 100);
   assert.equal([...(await other.get("net.w")!.read())], [0, 0, 0, 0, 0, 0]);
-  assert.equal(await loadCheckpoint(path, other, RUN), position);
+  assert.equal(await resume(path, other), position);
   assert.equal([...(await other.get("net.w")!.read())], [1, 2, 3, 4, 5, 6]);
   assert.equal([...(await other.get("optimizer.step")!.read())], [7, 8]);
 });
@@ -69,22 +76,30 @@ test("positions beyond the run, other dtypes and values that are not finite are 
     changes: Record<string, string>,
     w: StoredTensor = { dtype: "F32", shape: [2], data: Float32Array.of(1, 2) },
   ) => {
-    const metadata = { format: "sortie-checkpoint", version: "2", run: JSON.stringify(RUN), position: '{"step":5}' };
+    const metadata = {
+      format: "sortie-checkpoint",
+      version: "3",
+      run: JSON.stringify(RUN),
+      position: '{"step":5,"phase":0}',
+    };
     await writeSealed(path, [["net.w", w]], { ...metadata, ...changes });
   };
   const fails = (message: string) =>
-    failsWith(() => loadCheckpoint(path, net, RUN, 9), "CheckpointError", `checkpoint: ${path} must ${message}`);
+    failsWith(() => resume(path, net), "CheckpointError", `checkpoint: ${path} must ${message}`);
   await save({});
-  assert.equal(await loadCheckpoint(path, net, RUN, 9), { step: 5 });
+  assert.equal(await resume(path, net), { step: 5, phase: 0 });
   for (const position of [
-    '{"step":10}',
-    '{"step":-1}',
-    '{"step":2.5}',
-    '{"step":"5"}',
+    '{"step":10,"phase":0}',
+    '{"step":-1,"phase":0}',
+    '{"step":2.5,"phase":0}',
+    '{"step":"5","phase":0}',
+    '{"step":5}',
+    '{"step":5,"phase":1}',
+    '{"step":5,"phase":-1}',
     "null",
     "[]",
-    '{"step":5,"best":{"step":4}}',
-    '{"step":5,"best":{"step":99,"accuracy":1}}',
+    '{"step":5,"phase":0,"best":{"step":4}}',
+    '{"step":5,"phase":0,"best":{"step":99,"accuracy":1}}',
   ]) {
     await save({ position });
     await fails(`stand at a step of 9; got ${position}. Delete it to start afresh.`);
@@ -98,7 +113,14 @@ test("positions beyond the run, other dtypes and values that are not finite are 
   await save({}, { dtype: "F32", shape: [2], data: Float32Array.of(1, Number.NaN) });
   await fails("hold finite values; net.w has NaN at 1.");
   await save({ version: "1" });
-  await fails("be a sortie-checkpoint of version 2; got sortie-checkpoint 1.");
+  await fails("be a sortie-checkpoint of version 3; got sortie-checkpoint 1.");
+  await save({ version: "2" });
+  await fails(
+    "be a sortie-checkpoint of version 3; got sortie-checkpoint 2. Its weights can be loaded; start over to train.",
+  );
+  const weights = new Map([["w", zeros([2])]]);
+  await loadWeights(path, weights);
+  assert.equal([...(await weights.get("w")!.read())], [1, 2]);
   assert.equal([...(await net.get("net.w")!.read())], [1, 2]);
 });
 

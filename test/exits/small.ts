@@ -5,9 +5,9 @@ import {
   buildNetwork,
   type ImageSet,
   type ImageSplits,
-  jointCrossEntropy,
+  joint as jointMethod,
   type MultiExit,
-  type Objective,
+  type TrainingPlan,
   type TrainOptions,
   train,
 } from "../../exits/index.ts";
@@ -62,11 +62,11 @@ export const smallNet = (seed = 1): MultiExit =>
 /** Options of a short run that says nothing. */
 export const quiet = { epochs: 2, batch: 16, schedule: { warmup: 3 }, report: () => {} } as const;
 /** Half the sum of the exits' losses. */
-export const joint = jointCrossEntropy({ exitWeights: 0.5 });
+export const joint = jointMethod.with({ exitWeights: 0.5 });
 
 /** All weights and running statistics of a network after a short run. */
 export async function weightsAfter(
-  options: Partial<TrainOptions> & { readonly objective: Objective },
+  options: Partial<TrainOptions> & { readonly method: TrainingPlan },
   net = smallNet(),
 ): Promise<number[][]> {
   try {
@@ -74,12 +74,11 @@ export async function weightsAfter(
     return await weightsOf(net);
   } finally {
     net.dispose();
-    options.teacher?.dispose();
   }
 }
 
 /** All values of a network. */
-export const weightsOf = async (net: MultiExit): Promise<number[][]> =>
+const weightsOf = async (net: MultiExit): Promise<number[][]> =>
   Promise.all([...net.state().values()].map(async (tensor) => Array.from(await tensor.read())));
 
 /** Every image blended half and half, or as `share` says, with one of the next class. */

@@ -1,12 +1,12 @@
 // Trains the small network in a folder and says so line by line; the test kills it in the middle. Usage: train-child.ts DIR
 
 import { createDevice } from "../../engine/index.ts";
-import { confidenceGated, train } from "../../exits/index.ts";
+import { softCgt, train } from "../../exits/index.ts";
 import { barSplits, smallNet } from "./small.ts";
 
 const device = await createDevice();
 await train(smallNet(), barSplits(), {
-  objective: confidenceGated({ gate: "soft", kappa: 10 }),
+  method: softCgt.with({ kappa: 10 }),
   epochs: 6,
   batch: 16,
   flip: 0.5,

@@ -9,19 +9,19 @@ import { partOf } from "../../base/index.ts";
 import type { Tensor } from "../../engine/index.ts";
 import {
   type BatchSource,
-  confidenceGated,
+  hardCgt,
   type ImageBatch,
   type ImageSet,
   loadWeights,
-  safeKd,
   scheduleOnly,
+  softCgt,
   train,
 } from "../../exits/index.ts";
 
 import { momentumOneCycle, Optimizer } from "../../nn/index.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith } from "../harness.ts";
-import { barSplits, bars, blends, joint, quiet, smallNet, weightsAfter, weightsOf } from "./small.ts";
+import { barSplits, bars, blends, joint, quiet, smallNet, weightsAfter } from "./small.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sortie-train-"));
 const test = gpuSuite("exits: training", { timeout: 120_000 });
@@ -29,7 +29,7 @@ test.after(() => rmSync(folder, { recursive: true }));
 
 test("learns; the history says how", async () => {
   const net = smallNet();
-  const run = await train(net, barSplits(), { ...quiet, objective: joint, epochs: 12, optimizer: { lr: 0.05 } });
+  const run = await train(net, barSplits(), { ...quiet, method: joint, epochs: 12, optimizer: { lr: 0.05 } });
   const scores = await run.evaluate("test");
   assert.ok(scores[2]!.accuracy > 0.9, `the last exit is right in ${scores[2]!.accuracy} of the cases`);
   const rows = run.history.filter((row) => row.kind === "train");
@@ -41,16 +41,16 @@ test("learns; the history says how", async () => {
 });
 
 test("the same seed gives the same weights, bit for bit; another order and other mirrors give others", async () => {
-  const objective = confidenceGated({ gate: "hard", tau: 0.4 });
-  const first = await weightsAfter({ objective, flip: 0.5, seed: 3 });
-  assert.equal(await weightsAfter({ objective, flip: 0.5, seed: 3, logEvery: 1 }), first);
-  assert.not.equal(await weightsAfter({ objective, flip: 0.5, seed: 4 }), first);
+  const method = hardCgt.with({ tau: 0.4 });
+  const first = await weightsAfter({ method, flip: 0.5, seed: 3 });
+  assert.equal(await weightsAfter({ method, flip: 0.5, seed: 3, logEvery: 1 }), first);
+  assert.not.equal(await weightsAfter({ method, flip: 0.5, seed: 4 }), first);
 });
 
 test("gates, the schedule alone and plain sums train different weights", async () => {
-  const objectives = [joint, confidenceGated(), confidenceGated({ gate: "hard", tau: 0.3 }), scheduleOnly()];
+  const objectives = [joint, softCgt.with(), hardCgt.with({ tau: 0.3 }), scheduleOnly.with()];
   const all: string[] = [];
-  for (const objective of objectives) all.push(JSON.stringify(await weightsAfter({ objective, epochs: 1 })));
+  for (const method of objectives) all.push(JSON.stringify(await weightsAfter({ method, epochs: 1 })));
   assert.is(new Set(all).size, objectives.length);
 });
 
@@ -63,30 +63,13 @@ test("nothing is read back within the steps", async () => {
     return readBytes.call(device(), items);
   };
   try {
-    (await train(net, barSplits(), { ...quiet, objective: joint, epochs: 1, logEvery: 1000 })).dispose();
+    (await train(net, barSplits(), { ...quiet, method: joint, epochs: 1, logEvery: 1000 })).dispose();
   } finally {
     device().readBytes = readBytes;
   }
   // After the first step, at the end of the epoch, and twice for the evaluation.
   assert.is(reads, 4);
   net.dispose();
-});
-
-test("a teacher becomes the average of the network", async () => {
-  const [net, teacher] = [smallNet(1), smallNet(2)];
-  const objective = safeKd({ emaDecay: 0 });
-  const run = await train(net, barSplits(), { ...quiet, objective, epochs: 1, teacher });
-  assert.equal(await weightsOf(teacher), await weightsOf(net));
-  run.dispose();
-  net.dispose();
-  teacher.dispose();
-  const alone = smallNet();
-  await failsWith(
-    () => train(alone, barSplits(), { ...quiet, objective }),
-    "TrainingError",
-    "train: safeKd learns from an averaged copy; got no teacher. Pass { teacher }, a second network made like the first.",
-  );
-  alone.dispose();
 });
 
 test("a loss that is not finite stops the run and names the step and the learning rate", async () => {
@@ -97,7 +80,7 @@ test("a loss that is not finite stops the run and names the step and the learnin
     () =>
       train(net, barSplits(), {
         ...quiet,
-        objective: joint,
+        method: joint,
         optimizer,
         schedule: { kind: "constant", warmup: 0 },
         dir,
@@ -117,7 +100,7 @@ test("weights that the last update of an epoch made infinite are not kept", asyn
     () =>
       train(net, barSplits(), {
         ...quiet,
-        objective: joint,
+        method: joint,
         batch: 72,
         epochs: 1,
         optimizer: { lr: 1e38, momentum: 0, nesterov: false, weightDecay: 0 },
@@ -144,7 +127,7 @@ test("a full disk is named, and what a killed process left is removed", async ()
   const net = smallNet();
   try {
     await failsWith(
-      () => train(net, barSplits(), { ...quiet, objective: joint, dir }),
+      () => train(net, barSplits(), { ...quiet, method: joint, dir }),
       "TrainingError",
       `train: ${dir} must have room for the run; got a full disk. Nothing half-written is left; free space. Run the same again to start over in ${dir}: there is no checkpoint yet.`,
     );
@@ -167,9 +150,9 @@ test("one cycle moves the momentum of every step, where there is some", async ()
   });
   const schedule = { kind: "oneCycle" } as const;
   try {
-    await weightsAfter({ objective: joint, schedule, optimizer: { method: "rmsprop" } });
+    await weightsAfter({ method: joint, schedule, optimizer: { method: "rmsprop" } });
     assert.equal(given, []);
-    await weightsAfter({ objective: joint, schedule });
+    await weightsAfter({ method: joint, schedule });
   } finally {
     Object.defineProperty(Optimizer.prototype, "momentum", original);
   }
@@ -183,7 +166,7 @@ test("one cycle moves the momentum of every step, where there is some", async ()
 
 test("options of another optimiser are refused", () =>
   failsWith(
-    () => weightsAfter({ objective: joint, optimizer: { method: "sgd", beta1: 0.9 } }),
+    () => weightsAfter({ method: joint, optimizer: { method: "sgd", beta1: 0.9 } }),
     "ArgumentError",
     "train: optimizer.beta1 must be an option of sgd; it has momentum, nesterov, dampening.",
   ));
@@ -200,15 +183,15 @@ test("blended images learn from both labels by their shares", async () => {
       },
     };
   };
-  const after = (batches: (set: ImageSet) => BatchSource) => weightsAfter({ objective: joint, epochs: 1, batches });
+  const after = (batches: (set: ImageSet) => BatchSource) => weightsAfter({ method: joint, epochs: 1, batches });
   // All of the other image: as if its label were the only one.
   assert.equal(await after(blends(0)), await after(other));
   assert.not.equal(await after(blends(0.7)), await after(other));
-  const gated = confidenceGated({ gate: "hard" });
+  const gated = hardCgt.with();
   await failsWith(
-    () => weightsAfter({ objective: gated, batches: blends(0.7) }),
+    () => weightsAfter({ method: gated, batches: blends(0.7) }),
     "ArgumentError",
-    "confidenceGated: images must have one label, which a hard gate looks at; got images blended by mixup. Train without mixup, or by jointCrossEntropy.",
+    "hard-cgt: images must have one label, which a hard gate looks at; got images blended by mixup. Train without mixup, or by joint.",
   );
 });
 
@@ -220,12 +203,12 @@ test("batches that are short, or not what their source says, are refused", async
       return { ...source, isMixed, at: (position) => ({ ...at(position), ...wrong }) };
     };
   await failsWith(
-    () => weightsAfter({ objective: joint, batches: change({ count: 5 }) }),
+    () => weightsAfter({ method: joint, batches: change({ count: 5 }) }),
     "ArgumentError",
     "train: every batch must have 16 images; got 5. Drop the last batch of an epoch if it is not full.",
   );
   await failsWith(
-    () => weightsAfter({ objective: joint, batches: change({}, false) }),
+    () => weightsAfter({ method: joint, batches: change({}, false) }),
     "ArgumentError",
     "train: a batch must be mixed if and only if its source says so; got a mixed one. Set isMixed there.",
   );
@@ -237,7 +220,7 @@ test("evaluations between epochs, and the best weights, which may be other ones 
   const optimizer = { lr: 0.3 };
   const run = await train(net, barSplits(), {
     ...quiet,
-    objective: joint,
+    method: joint,
     epochs: 3,
     evaluateEvery: 3,
     optimizer,
@@ -267,17 +250,17 @@ test("images and classes must be the network's", async () => {
   const net = smallNet();
   const wrong = (change: object) => ({ ...barSplits(), train: { ...bars(72, "train", 0), ...change } });
   await failsWith(
-    () => train(net, wrong({ shape: [4, 16, 1] }), { ...quiet, objective: joint }),
+    () => train(net, wrong({ shape: [4, 16, 1] }), { ...quiet, method: joint }),
     "ArgumentError",
     "train: images must be [8, 8, 1], as the network takes them; got [4, 16, 1] in bars/train.",
   );
   await failsWith(
-    () => train(net, wrong({ classes: ["a", "b"] }), { ...quiet, objective: joint }),
+    () => train(net, wrong({ classes: ["a", "b"] }), { ...quiet, method: joint }),
     "ArgumentError",
     "train: the network must have one output per class; got 4 for 2 classes of bars/train.",
   );
   await failsWith(
-    () => train(net, barSplits(), { ...quiet, objective: joint, batch: 100 }),
+    () => train(net, barSplits(), { ...quiet, method: joint, batch: 100 }),
     "ArgumentError",
     "train: bars/train must fill a batch of 100; got 72 images.",
   );
@@ -285,12 +268,12 @@ test("images and classes must be the network's", async () => {
   const late = barSplits();
   late.test.labels[7] = 12;
   await failsWith(
-    () => train(net, late, { ...quiet, objective: joint }),
+    () => train(net, late, { ...quiet, method: joint }),
     "ArgumentError",
     "train: labels must be in 0..3; got 12 for sample 3007 of bars/test.",
   );
   await failsWith(
-    () => train(net, wrong({ images: new Uint8Array(100) }), { ...quiet, objective: joint }),
+    () => train(net, wrong({ images: new Uint8Array(100) }), { ...quiet, method: joint }),
     "ArgumentError",
     "train: bars/train must have 4608 bytes of images for 72 images; got 100.",
   );
@@ -300,7 +283,7 @@ test("images and classes must be the network's", async () => {
 test("cached logits are those of the network, and are made again when its weights change", async () => {
   const net = smallNet();
   const dir = join(folder, "logits");
-  const run = await train(net, barSplits(), { ...quiet, objective: joint, epochs: 1, dir });
+  const run = await train(net, barSplits(), { ...quiet, method: joint, epochs: 1, dir });
   const table = await run.logits("calibration");
   assert.equal([table.samples, table.exits, table.classes], [50, 3, 4]);
   assert.equal(table.ids, [...run.data.calibration.ids]);

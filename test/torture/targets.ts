@@ -32,7 +32,7 @@ import {
   type Tensor,
 } from "../../engine/index.ts";
 import { loadWeights, readLogits } from "../../exits/index.ts";
-import { loadCheckpoint } from "../../exits/run/checkpoint.ts";
+import { readCheckpoint, restore } from "../../exits/run/checkpoint.ts";
 import { SEAL, sealedText, sha256 } from "../../exits/run/seal.ts";
 import { idxFile, matFile, pattern, tarFile } from "../data/official.ts";
 
@@ -262,7 +262,10 @@ export function targets({ policies, settings }: Texts): readonly Target[] {
       file: "e.safetensors",
       seeds: [checkpoint],
       finish: sealed,
-      read: (_, path) => loadCheckpoint(path, NETWORK, RUN, 9),
+      read: async (_, path) => {
+        const found = await readCheckpoint(path, RUN, { steps: 9, phases: 1 }, new Map());
+        if (found) restore(found, NETWORK);
+      },
     },
     {
       name: "weights",

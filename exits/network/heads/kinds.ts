@@ -1,8 +1,6 @@
-// Exit heads: what turns a stage's features into class scores. A head is a module; its kind is a name, or a function of where
-// it sits.
+// The heads that can be chosen by name: each ends in a linear layer on pooled features, or on a token.
 
 import {
-  ArgumentError,
   add,
   avgPool2d,
   interpolate,
@@ -13,7 +11,7 @@ import {
   sigmoid,
   sub,
   type Tensor,
-} from "../../engine/functions.ts";
+} from "../../../engine/functions.ts";
 import {
   BatchNorm2d,
   Conv2d,
@@ -25,30 +23,13 @@ import {
   Module,
   type NormLayerOptions,
   type Pass,
-  type StageInfo,
   type Tail,
-  tailPass,
-  throughTail,
-} from "../../nn/index.ts";
+  vectorOf,
+} from "../../../nn/index.ts";
+import { type HeadSite, LinearHead } from "./head.ts";
 
-/** Base of all heads: features of one stage to logits [B, C]. */
-export abstract class Head extends Module {
-  abstract forward(features: Tensor, mode: Mode): Tensor;
-
-  /** What the head consists of, where it is such a thing. */
-  get tail(): Tail | undefined {
-    return undefined;
-  }
-
-  /** The head as a pass. One that says no more than `forward` runs for inference as it does in evaluation. */
-  pass(mode: Mode): Pass {
-    const { tail } = this;
-    return tail ? tailPass(tail, mode) : (x) => this.forward(x, mode);
-  }
-}
-
-/** A head that is its tail. */
-class TailHead extends Head {
+/** A head that is its tail: one vector of each sample, normed or not, and a linear layer. */
+export class TailHead extends LinearHead {
   readonly norm: LayerNorm | undefined;
   readonly linear: Linear;
   readonly #vector: Tail["vector"];
@@ -64,24 +45,14 @@ class TailHead extends Head {
     return { vector: this.#vector, linear: this.linear, ...(this.norm && { norm: this.norm }) };
   }
 
-  forward(features: Tensor): Tensor {
-    return throughTail(this.tail, features);
+  override view(features: Tensor): Tensor {
+    return vectorOf(this.#vector, features);
+  }
+
+  embedPass(): Pass {
+    return (row) => this.norm?.forward(row) ?? row;
   }
 }
-
-/** Where a head sits. */
-export interface HeadSite {
-  /** The stage in front of it; `shape` is that of its features, [H, W, C] or [T, C]. */
-  readonly stage: StageInfo;
-  /** Stages of the backbone behind this one. */
-  readonly behind: number;
-  readonly classes: number;
-  /** Draws the head's weights. */
-  readonly init: Init;
-}
-
-/** Makes a head for a site. */
-export type HeadFactory = (site: HeadSite) => Head;
 
 const RELU = { activation: "relu" } as const;
 
@@ -118,7 +89,7 @@ class MixedPool extends Module {
 }
 
 /** Mixed pool, linear; with `conv`, behind a 3x3 convolution, norm and relu. */
-class PooledLinear extends Head {
+export class PooledLinear extends LinearHead {
   readonly conv: Conv2d | undefined;
   readonly norm: BatchNorm2d | undefined;
   readonly pool: MixedPool;
@@ -137,13 +108,9 @@ class PooledLinear extends Head {
     );
   }
 
-  override pass(mode: Mode): Pass {
-    const [conv, pool, linear] = [this.conv?.pass(mode, this.norm), this.pool.pass(mode), this.linear.pass(mode)];
-    return (x) => linear(pool(conv ? conv(x, RELU) : x));
-  }
-
-  forward(features: Tensor, mode: Mode): Tensor {
-    return this.pass(mode)(features);
+  embedPass(mode: Mode): Pass {
+    const [conv, pool] = [this.conv?.pass(mode, this.norm), this.pool.pass(mode)];
+    return (x) => pool(conv ? conv(x, RELU) : x);
   }
 }
 
@@ -176,7 +143,7 @@ class SeparableConv extends Module {
  * The head of CGT's public code (from self-distillation, Zhang et al. 2019): features times the sigmoid of an attention map of half
  * their size; a strided separable convolution that doubles the channels for each stage left behind; average pool; linear.
  */
-class AttentionHead extends Head {
+export class AttentionHead extends LinearHead {
   readonly attention: SeparableConv;
   readonly norm: BatchNorm2d;
   readonly reduce: readonly SeparableConv[];
@@ -194,94 +161,15 @@ class AttentionHead extends Head {
     this.linear = new Linear(channels * 2 ** behind, classes, init);
   }
 
-  override pass(mode: Mode): Pass {
-    const [attention, norm, linear] = [this.attention.pass(mode), this.norm.pass(mode), this.linear.pass(mode)];
+  embedPass(mode: Mode): Pass {
+    const [attention, norm] = [this.attention.pass(mode), this.norm.pass(mode)];
     const reduce = this.reduce.map((conv) => conv.pass(mode));
     return (features) => {
       const [, height, width] = features.shape as readonly [number, number, number, number];
       const small = norm(attention(features), RELU);
       const map = sigmoid(interpolate(small, { size: [height, width], mode: "bilinear" }));
       const reduced = reduce.reduce((x, pass) => pass(x), mul(features, map));
-      return linear(globalAveragePool(reduced));
+      return globalAveragePool(reduced);
     };
   }
-
-  forward(features: Tensor, mode: Mode): Tensor {
-    return this.pass(mode)(features);
-  }
-}
-
-/** Of the heads on tokens. */
-const TOKEN_NORM: NormLayerOptions = { eps: 1e-6 };
-
-/** A kind of head, as data. */
-export interface HeadRecord {
-  /** One line. */
-  readonly about: string;
-  /** Which features it reads: a map [H, W, C], or tokens [T, C]. */
-  readonly on: "map" | "tokens";
-  readonly make: HeadFactory;
-}
-
-const KINDS = {
-  "gap-linear": {
-    about: "global average pool, linear",
-    on: "map",
-    make: (site: HeadSite) => new TailHead(site, "mean"),
-  },
-  "gap-norm-linear": {
-    // SAFE-KD's head for convolutional networks.
-    about: "global average pool, layer norm, linear",
-    on: "map",
-    make: (site: HeadSite) => new TailHead(site, "mean", {}),
-  },
-  "pool-linear": {
-    about: "mixed pooling of Shallow-Deep Networks, linear",
-    on: "map",
-    make: (site: HeadSite) => new PooledLinear(site, false),
-  },
-  "conv-pool-linear": {
-    about: "3x3 convolution, norm and relu in front of pool-linear",
-    on: "map",
-    make: (site: HeadSite) => new PooledLinear(site, true),
-  },
-  attention: {
-    about: "the attention head of CGT's public code",
-    on: "map",
-    make: (site: HeadSite) => new AttentionHead(site),
-  },
-  "class-token": {
-    about: "class token, layer norm, linear",
-    on: "tokens",
-    make: (site: HeadSite) => new TailHead(site, "first", TOKEN_NORM),
-  },
-  "mean-token": {
-    about: "mean of all tokens, layer norm, linear",
-    on: "tokens",
-    make: (site: HeadSite) => new TailHead(site, "mean", TOKEN_NORM),
-  },
-} as const satisfies Readonly<Record<string, HeadRecord>>;
-
-/** Heads by name; see `HEADS`. */
-export type HeadKind = keyof typeof KINDS;
-
-/** Every head that can be made by name. */
-export const HEADS: Readonly<Record<HeadKind, HeadRecord>> = KINDS;
-
-/** The head of a kind, or of a factory, for a site. Throws ArgumentError for an unknown kind, or one for other features. */
-export function makeHead(head: HeadKind | HeadFactory, site: HeadSite): Head {
-  if (typeof head === "function") return head(site);
-  const kind = HEADS[head];
-  if (!kind)
-    throw new ArgumentError(
-      `multiExit: head must be one of ${Object.keys(HEADS).join(", ")}; got ${JSON.stringify(head)}.`,
-    );
-  const { name, kind: features } = site.stage;
-  if (kind.on !== features) {
-    const fitting = Object.entries(HEADS).flatMap(([other, { on }]) => (on === features ? [other] : []));
-    throw new ArgumentError(
-      `multiExit: head must fit the ${features} of ${name}; got ${head}. Use one of ${fitting.join(", ")}.`,
-    );
-  }
-  return kind.make(site);
 }

@@ -1,0 +1,97 @@
+// What losses of methods have in common: cross-entropy of all exits, sums over samples and exits, checks of what they are given.
+// Nothing in them runs on the host during a step.
+
+import { type Option, option, what as show } from "../../base/index.ts";
+import {
+  ArgumentError,
+  add,
+  crossEntropy,
+  mean,
+  mul,
+  readOptions,
+  reshape,
+  ShapeError,
+  slice,
+  sub,
+  sum,
+  type Tensor,
+} from "../../engine/functions.ts";
+import type { Epoch, Seen, Track } from "./method.ts";
+
+/** What a cross-entropy is computed from. */
+type Labelled = Pick<Seen, "logits" | "labels" | "mixed">;
+
+/** The option of that name, which every method has. */
+export const labelSmoothing = (value: number): Option<number> =>
+  option.number(value, "share of the target that is spread over all classes", { min: 0, max: 1 });
+
+/** Cross-entropy of every sample at every exit, [N, K]; of a blend, the mean under both labels by their shares. */
+export function exitCrossEntropy({ logits, labels, mixed }: Labelled, labelSmoothing: number): Tensor {
+  const under = (target: Tensor) => crossEntropy(logits, target, { labelSmoothing, reduction: "none" });
+  if (!mixed) return under(labels);
+  const share = reshape(mixed.share, [labels.size, 1]);
+  return add(mul(under(labels), share), mul(under(mixed.labels), sub(1, share)));
+}
+
+/** Throws ArgumentError for blended images, whose two labels `what` cannot make use of. */
+export function checkOneLabel(op: string, { mixed }: Pick<Seen, "mixed">, what: string): void {
+  if (!mixed) return;
+  throw new ArgumentError(
+    `${op}: images must have one label, which ${what} looks at; got images blended by mixup. Train without mixup, or by joint.`,
+  );
+}
+
+/** Mean over the batch, per exit: [N, K] to [K]. */
+export const exitMeans = (losses: Tensor): Tensor => mean(losses, { dim: 0 });
+
+/** sum_j w_j losses_j */
+export const weighExits = (exitLosses: Tensor, exitWeights: Tensor): Tensor => sum(mul(exitLosses, exitWeights));
+
+/** sum_j w_j mean CE_j, by the exit weights of an epoch: the loss of a track. */
+export const weightedCrossEntropy =
+  (labelSmoothing: number): Track["loss"] =>
+  (seen) =>
+    weighExits(exitMeans(exitCrossEntropy(seen, labelSmoothing)), seen.exitWeights);
+
+/** Throws ShapeError unless there is a number for each of `exits` exits. */
+export function checkPerExit(op: string, what: string, values: readonly number[], exits: number): void {
+  if (values?.length === exits) return;
+  throw new ShapeError(
+    `${op}: ${what} must have one number per exit; got ${Array.isArray(values) ? values.length : show(values)} for ${exits} exits.`,
+  );
+}
+
+/** Throws ArgumentError unless all numbers are finite and at least 0. */
+export function checkNumbers(op: string, values: Readonly<Record<string, number | readonly number[]>>): void {
+  for (const [name, value] of Object.entries(values)) {
+    const isFit = (x: unknown) => typeof x === "number" && x >= 0 && x < Number.POSITIVE_INFINITY;
+    const wrong = [value].flat().find((x) => !isFit(x));
+    if (wrong !== undefined || value === undefined)
+      throw new ArgumentError(`${op}: ${name} must be finite and at least 0; got ${show(wrong)}.`);
+  }
+}
+
+/** Throws ArgumentError unless `epoch` is one of 1 .. `epochs`. */
+export function checkEpoch(op: string, at: Epoch): void {
+  const { epoch, epochs } = readOptions(`${op}: the epoch`, at, { epoch: "number!", epochs: "number!" });
+  if (Number.isInteger(epoch) && epoch >= 1 && epoch <= epochs) return;
+  throw new ArgumentError(`${op}: the epoch must be in 1..${epochs}; got ${epoch}.`);
+}
+
+/** The last exit's logits [N, 1, C] of all exits' [N, K, C]: what every exit can be compared with. */
+export function lastOf(logits: Tensor): Tensor {
+  const [n, exits, classes] = logits.shape as readonly [number, number, number];
+  return slice(logits, { starts: [0, exits - 1, 0], ends: [n, exits, classes] });
+}
+
+/** The logits [N, K - 1, C] of all exits but the last. */
+export function earlyOf(logits: Tensor): Tensor {
+  const [n, exits, classes] = logits.shape as readonly [number, number, number];
+  return slice(logits, { ends: [n, exits - 1, classes] });
+}
+
+/** The teacher's logits; throws ArgumentError where there are none. */
+export function taught(op: string, { teacher }: Pick<Seen, "teacher">): Tensor {
+  if (teacher) return teacher;
+  throw new ArgumentError(`${op}: the teacher's logits must be given; got none.`);
+}

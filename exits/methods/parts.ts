@@ -1,0 +1,36 @@
+// Parts of a network by the names of their parameters, and phases that many methods have.
+
+import type { Part, Phase, PhaseSite, Track } from "./method.ts";
+
+/** The plain network: backbone and last exit. */
+export const trunk = ({ exits }: Pick<PhaseSite, "exits">): Part => {
+  const last = headAt(exits - 1);
+  return (name) => name.startsWith("backbone.") || last(name);
+};
+
+/** The heads of all exits but the last. */
+export const branches = (site: Pick<PhaseSite, "exits">): Part => {
+  const isTrunk = trunk(site);
+  return (name) => !isTrunk(name);
+};
+
+/** The head of an exit, from 0. */
+export const headAt =
+  (exit: number): Part =>
+  (name) =>
+    name.startsWith(`heads.${exit}.`);
+
+/** What lies in a field of that name, however deep: `gate` is `heads.0.gate.weight` and the like. */
+export const only =
+  (field: string): Part =>
+  (name) =>
+    name.split(".").includes(field);
+
+/** What is of the first, and not of the second. */
+export const without =
+  (part: Part, other: Part): Part =>
+  (name) =>
+    part(name) && !other(name);
+
+/** One phase of one track that trains everything. */
+export const once = (track: Omit<Track, "trains">): readonly [Phase] => [{ name: "training", tracks: [track] }];

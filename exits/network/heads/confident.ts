@@ -1,0 +1,32 @@
+// Heads that say how far to trust them, beside their answer (PTEEnet, Lahiany and Aperstein, IEEE Access 2022): a linear layer more on the
+// features that the logits are linear in.
+
+import { ArgumentError, reshape, type Tensor } from "../../../engine/functions.ts";
+import { Linear, type Mode } from "../../../nn/index.ts";
+import { type ExitRecord, type Head, type HeadWrap, LinearHead, TellingHead, type WrapSite } from "./head.ts";
+
+class ConfidentHead extends TellingHead {
+  readonly trust: Linear;
+
+  constructor(inner: Head, { init }: WrapSite) {
+    super(inner);
+    if (!(inner instanceof LinearHead)) {
+      throw new ArgumentError(
+        "multiExit: heads that say their confidence must end in a linear layer; got another. Choose one of the named kinds.",
+      );
+    }
+    this.trust = new Linear(inner.linear.weight.shape[0]!, 1, init);
+  }
+
+  forward(x: Tensor, mode: Mode, earlier: readonly ExitRecord[]): ExitRecord {
+    const record = this.ask(x, mode, earlier);
+    const trust = this.trust.forward(record["features"]!);
+    return { ...record, confidence: reshape(trust, [trust.size]) };
+  }
+}
+
+/** Early exits say their confidence, [N], before the sigmoid. */
+export const confident = (): HeadWrap => ({
+  name: "confident",
+  wrap: (inner, site) => new ConfidentHead(inner, site),
+});

@@ -1,0 +1,143 @@
+// What an exit's head is: a module from the features in front of the exit, and from what earlier exits said, to what this exit says.
+
+import type { Tensor } from "../../../engine/functions.ts";
+import {
+  EVAL,
+  type Init,
+  type Linear,
+  type Mode,
+  Module,
+  type Pass,
+  type StageInfo,
+  type Tail,
+  tailPass,
+} from "../../../nn/index.ts";
+
+/**
+ * What an exit says of its rows: logits [N, C], and whatever its head adds. Fields that have a meaning for all: `confidence` [N], how sure
+ * it is, before the sigmoid; `own` [N, C], its logits before it looked at other exits; `features` [N, D], what the logits are linear in.
+ */
+export type ExitRecord = { readonly logits: Tensor } & Readonly<Record<string, Tensor>>;
+
+/** Base of all heads. */
+export abstract class Head extends Module {
+  /** Fields of earlier exits' records that it reads; a deployed network carries these along. */
+  readonly reads: readonly string[] = [];
+
+  /** Whether something of it is trained as matters stand; else it runs in evaluation mode. */
+  get isTrained(): boolean {
+    return this.parameters().length > 0;
+  }
+
+  /**
+   * All that it reads of the features [N, ...], found without parameters: what is kept, row by row, where features are computed once for
+   * many epochs. Default: the features.
+   */
+  view(features: Tensor): Tensor {
+    return features;
+  }
+
+  /** What the head consists of, where it is such a thing. */
+  get tail(): Tail | undefined {
+    return undefined;
+  }
+
+  /**
+   * From features to logits, as a pass, of a head that looks at no other exit. One that says no more than `forward` runs for inference as it
+   * does in evaluation.
+   */
+  pass(mode: Mode): Pass {
+    return (x) => recordOf(this.forward(this.view(x), mode, [])).logits;
+  }
+
+  /** Logits [N, C], or a whole record, from what `view` left of the features and from the records of the exits before. */
+  abstract forward(x: Tensor, mode: Mode, earlier: readonly ExitRecord[]): Tensor | ExitRecord;
+}
+
+/** A head that ends in a linear layer, on features [N, D] that its record names. */
+export abstract class LinearHead extends Head {
+  abstract readonly linear: Linear;
+
+  /** From what `view` left to [N, D]. */
+  abstract embedPass(mode: Mode): Pass;
+
+  override pass(mode: Mode): Pass {
+    const { tail } = this;
+    if (tail) return tailPass(tail, mode);
+    const [embed, linear] = [this.embedPass(mode), this.linear.pass(mode)];
+    return (x) => linear(embed(this.view(x)));
+  }
+
+  override forward(x: Tensor, mode: Mode): ExitRecord {
+    const features = this.embedPass(mode)(x);
+    return { logits: this.linear.forward(features), features };
+  }
+}
+
+/** Where a head sits. */
+export interface HeadSite {
+  /** The stage in front of it; `shape` is that of its features, [H, W, C] or [T, C]. */
+  readonly stage: StageInfo;
+  /** Stages of the backbone behind this one. */
+  readonly behind: number;
+  readonly classes: number;
+  /** Draws the head's weights. */
+  readonly init: Init;
+}
+
+/** Makes a head for a site. */
+export type HeadFactory = (site: HeadSite) => Head;
+
+/** The exit that a wrapped head answers for, from 0, of so many. */
+export interface WrapSite extends Omit<HeadSite, "behind"> {
+  readonly exit: number;
+  readonly exits: number;
+}
+
+/**
+ * What a method puts around the heads that its user chose, so that they say more or look at earlier exits. Made by `cascaded()` and the
+ * like; given to `multiExit` as `wraps`.
+ */
+export interface HeadWrap {
+  /** With its options, as it stands in the identity of a run: `additive(0.5)`. */
+  readonly name: string;
+  /** Whether the last exit is wrapped too; default only those in front of it. */
+  readonly isForAll?: boolean;
+  readonly wrap: (inner: Head, site: WrapSite) => Head;
+}
+
+/** A head around another: it reads of the features what that one reads. */
+export abstract class WrappedHead extends Head {
+  readonly inner: Head;
+
+  constructor(inner: Head) {
+    super();
+    this.inner = inner;
+  }
+
+  override view(features: Tensor): Tensor {
+    return this.inner.view(features);
+  }
+
+  /** What the inner head says; in evaluation mode where nothing of it is trained. */
+  protected ask(x: Tensor, mode: Mode, earlier: readonly ExitRecord[]): ExitRecord {
+    return recordOf(this.inner.forward(x, this.inner.isTrained ? mode : EVAL, earlier));
+  }
+}
+
+/** A head around another that says more: its logits are the inner one's. */
+export abstract class TellingHead extends WrappedHead {
+  override get tail(): Tail | undefined {
+    return this.inner.tail;
+  }
+
+  override pass(mode: Mode): Pass {
+    return this.inner.pass(mode);
+  }
+}
+
+/** `mode` for a module of which something is trained, else evaluation: what is frozen keeps its statistics. */
+export const modeOf = (module: Module, mode: Mode): Mode => (module.parameters().length > 0 ? mode : EVAL);
+
+/** What a head said, as a record. */
+export const recordOf = (said: Tensor | ExitRecord): ExitRecord => ("logits" in said ? said : { logits: said });

@@ -1,0 +1,211 @@
+// One phase of a run at work: an optimiser and a recorded step for each of its tracks, what it prepared, and what it keeps.
+
+import { ArgumentError, type Generator, keep, type Tensor, tensor } from "../../engine/functions.ts";
+import type { Optimizer, Schedule } from "../../nn/index.ts";
+import type { Part, SoFar } from "../methods/method.ts";
+import { trunk } from "../methods/parts.ts";
+import type { MultiExit } from "../network/multi-exit.ts";
+import { type Found, restore, under } from "../run/checkpoint.ts";
+import { toTable } from "../run/logits.ts";
+import { deviceOf, type Evaluator, type Totals } from "./evaluator.ts";
+import type { BatchSource, ImageBatch, ImageSplits } from "./images.ts";
+import { Kept } from "./kept.ts";
+import { makeOptimizer } from "./optimizers.ts";
+import { exitWeightsOf, type Span, turnAt } from "./phases.ts";
+import { makeMomentum } from "./schedules.ts";
+import { type StepParts, TrainingStep } from "./step.ts";
+import type { TeacherRun } from "./teachers.ts";
+
+/** Bytes that are kept unless the user says otherwise. */
+const KEEP = 512 * 2 ** 20;
+
+/** What a phase works with. */
+export interface PhaseParts {
+  readonly net: MultiExit;
+  readonly data: ImageSplits;
+  readonly source: BatchSource;
+  readonly span: Span;
+  readonly teacher: TeacherRun | undefined;
+  readonly generator: Generator;
+  readonly totals: Totals;
+  readonly options: { readonly generators?: readonly Generator[]; readonly keepBytes?: number };
+  /** All exits as they are now. */
+  readonly evaluator: () => Promise<Evaluator>;
+}
+
+/** A track at work. */
+interface TrackRun {
+  readonly optimizer: Optimizer;
+  readonly momentum: Schedule | undefined;
+  readonly step: TrainingStep;
+}
+
+interface Owned {
+  dispose(): void;
+}
+
+/** A phase from its first step, or from a checkpoint, to its last. */
+export class PhaseRun {
+  readonly #parts: PhaseParts;
+  readonly #tracks: readonly TrackRun[];
+  /** Everything that a step reads and changes, by the names of checkpoints. */
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  readonly #owned: Owned[];
+
+  private constructor(
+    parts: PhaseParts,
+    tracks: readonly TrackRun[],
+    tensors: ReadonlyMap<string, Tensor>,
+    owned: Owned[],
+  ) {
+    this.#parts = parts;
+    this.#tracks = tracks;
+    this.tensors = tensors;
+    this.#owned = owned;
+  }
+
+  /** Begins a phase, or goes on from a checkpoint in it. */
+  static async start(parts: PhaseParts, found?: Found): Promise<PhaseRun> {
+    const { span, teacher } = parts;
+    const owned: Owned[] = [];
+    const own = <T extends Owned>(made: T): T => {
+      owned.push(made);
+      return made;
+    };
+    try {
+      const optimizers = span.phase.tracks.map(({ trains }) => optimizerFor(parts, trains, own));
+      if (!found) teacher?.refresh?.();
+      const numbers = await numbersOf(parts, found);
+      for (const tensor of numbers.values()) own(tensor);
+      const tensors = tensorsOf(parts, optimizers, numbers);
+      if (found) restore(found, tensors);
+      const kept = await keptFor(parts);
+      if (kept) own(kept);
+      const tracks: TrackRun[] = [];
+      for (const [i, track] of span.phase.tracks.entries()) {
+        const optimizer = optimizers[i]!;
+        const step = own(await TrainingStep.record(stepParts(parts, { track, optimizer, numbers, kept })));
+        tracks.push({ optimizer, step, momentum: makeMomentum(span.recipe, optimizer, span.steps) });
+      }
+      return new PhaseRun(parts, tracks, tensors, owned);
+    } catch (error) {
+      for (const made of owned.reverse()) made.dispose();
+      throw error;
+    }
+  }
+
+  /** Whether what the last exit says may change. */
+  get movesLastExit(): boolean {
+    const { net, span } = this.#parts;
+    const isTrunk = trunk(net);
+    return span.phase.tracks.some(({ trains }) =>
+      [...net.namedParameters().keys()].some((name) => isTrunk(name) && (trains?.(name) ?? true)),
+    );
+  }
+
+  /** Encodes step `t` of the run on a batch; returns at once. */
+  run(t: number, batch: ImageBatch): void {
+    const { net, source, span, teacher } = this.#parts;
+    const s = t - span.first;
+    const turn = turnAt(span.phase, s);
+    const { optimizer, momentum, step } = this.#tracks[turn]!;
+    const epoch = Math.floor(s / source.batchesPerEpoch) + 1;
+    const exitWeights = exitWeightsOf(span.phase.tracks[turn]!, span, net.exits, epoch);
+    if (momentum) optimizer.momentum = momentum(s);
+    teacher?.before?.(t);
+    step.run(batch, exitWeights, span.lr(s));
+  }
+
+  dispose(): void {
+    for (const made of this.#owned.splice(0).reverse()) made.dispose();
+  }
+}
+
+/** The optimiser of what a track trains. Throws ArgumentError where that is nothing. */
+function optimizerFor({ net, span }: PhaseParts, trains: Part | undefined, own: (made: Owned) => unknown): Optimizer {
+  const named = [...net.namedParameters()];
+  const chosen = new Set(named.flatMap(([name, parameter]) => ((trains?.(name) ?? true) ? [parameter] : [])));
+  if (chosen.size === 0)
+    throw new ArgumentError(`train: ${span.phase.name} must train some parameter; this network has none of them.`);
+  const isAll = chosen.size === named.length;
+  const flat = isAll ? net.flat() : net.flat().select((parameter) => chosen.has(parameter));
+  if (!isAll) {
+    keep(flat.state);
+    own(flat);
+  }
+  const optimizer = makeOptimizer(flat, span.recipe);
+  own(optimizer);
+  return optimizer;
+}
+
+/** What the phase prepared: now, or when the checkpoint's run began it. Throws ArgumentError for numbers that are not finite. */
+async function numbersOf(
+  { net, data, span, evaluator }: PhaseParts,
+  found: Found | undefined,
+): Promise<ReadonlyMap<string, Tensor>> {
+  const device = deviceOf(net);
+  const made = new Map<string, Tensor>();
+  if (found) {
+    for (const [name, { data: values, shape }] of under(found.tensors, "numbers."))
+      made.set(name, keep(tensor(values as Float32Array, { shape, device })));
+    return made;
+  }
+  const soFar: SoFar = {
+    async logits(split) {
+      const set = data[split];
+      const logits = await (await evaluator()).logits(set);
+      const { labels, ids, size } = set;
+      return toTable({ shape: [size, net.exits, net.classes], logits, labels, ids, macs: net.macs() });
+    },
+  };
+  const numbers = (await span.phase.prepare?.(soFar)) ?? {};
+  for (const [name, { data: values, shape }] of Object.entries(numbers)) {
+    if (!values.every(Number.isFinite))
+      throw new ArgumentError(`train: what ${span.phase.name} prepares must be finite; got another ${name}.`);
+    made.set(name, keep(tensor(values, { shape, device })));
+  }
+  return made;
+}
+
+/** By the names of checkpoints; those of a track's optimiser are numbered from the second on. */
+function tensorsOf(
+  { net, teacher, generator, options }: PhaseParts,
+  optimizers: readonly Optimizer[],
+  numbers: ReadonlyMap<string, Tensor>,
+): ReadonlyMap<string, Tensor> {
+  const within = (prefix: string, tensors: Iterable<readonly [string, Tensor]>) =>
+    [...tensors].map(([name, tensor]) => [`${prefix}.${name}`, tensor] as const);
+  const random = [generator, ...(options.generators ?? [])].map((each, i) => [String(i), each.state[0]!] as const);
+  return new Map([
+    ...within("net", net.state()),
+    ...optimizers.flatMap(({ moments }, i) => within(i === 0 ? "optimizer" : `optimizer${i + 1}`, moments)),
+    ...within("random", random),
+    ...within("teacher", teacher?.state ?? []),
+    ...within("numbers", numbers),
+  ]);
+}
+
+/** What can be computed once: only of images that come as they stand, and only if it is used more than once. */
+async function keptFor({ net, data, source, span, teacher, options }: PhaseParts): Promise<Kept | undefined> {
+  const { tracks } = span.phase;
+  if (!source.hasRows || source.isMixed || span.epochs < 2) return undefined;
+  const names = [...net.namedParameters().keys()];
+  const isTrunkFixed = tracks.every(
+    ({ trains }) => trains && !names.some((name) => name.startsWith("backbone.") && trains(name)),
+  );
+  const { keepBytes: most = KEEP } = options;
+  return Kept.make({ net, set: data.train, flip: span.recipe.flip, most, isTrunkFixed, teacher });
+}
+
+/** What a step of a track consists of. */
+function stepParts(
+  { net, data, source, span, teacher, generator, totals, options }: PhaseParts,
+  own: Pick<StepParts, "track" | "optimizer" | "numbers" | "kept">,
+): StepParts {
+  const { trains, ...track } = own.track;
+  const isAll = !trains || [...net.namedParameters().keys()].every(trains);
+  const { batch, flip } = span.recipe;
+  const shared = { net, set: data.train, batch, flip, teacher, generator, totals };
+  const { isMixed = false } = source;
+  return { ...shared, ...own, track: isAll ? track : own.track, isMixed, generators: options.generators };
+}

@@ -1,0 +1,64 @@
+// When a run does what: the phases of a method laid out over its steps, each with a recipe and a learning rate of its own.
+
+import { ArgumentError } from "../../engine/functions.ts";
+import type { Schedule } from "../../nn/index.ts";
+import type { Phase, Track } from "../methods/method.ts";
+import { completeRecipe, type FullRecipe, type Recipe } from "./recipe.ts";
+import { makeSchedule } from "./schedules.ts";
+
+/** A phase and its place among the steps of a run. */
+export interface Span {
+  readonly phase: Phase;
+  /** Steps before it. */
+  readonly first: number;
+  readonly steps: number;
+  /** Epochs that its steps take, begun ones included. */
+  readonly epochs: number;
+  readonly recipe: FullRecipe;
+  /** By steps of the phase. */
+  readonly lr: Schedule;
+}
+
+/** Lays phases out one after the other. Throws ArgumentError for a recipe, or a length, that does not fit. */
+export function layOut(phases: readonly Phase[], given: Recipe, batchesPerEpoch: number): readonly Span[] {
+  let first = 0;
+  return phases.map((phase) => {
+    const recipe = completeRecipe({ ...given, ...phase.recipe });
+    const { share = 1, epochs = share * recipe.epochs, every = 1 } = phase;
+    const steps = Math.max(1, Math.round(epochs * batchesPerEpoch));
+    if (!(epochs > 0) || !Number.isFinite(steps) || !(Number.isInteger(every) && every >= 1)) {
+      throw new ArgumentError(
+        `train: a phase must have a length above 0, and turns of whole steps; got ${epochs} epochs and ${every} for ${phase.name}.`,
+      );
+    }
+    const span = {
+      phase,
+      first,
+      steps,
+      epochs: Math.ceil(steps / batchesPerEpoch),
+      recipe,
+      lr: makeSchedule(recipe, steps),
+    };
+    first += steps;
+    return span;
+  });
+}
+
+/** The number of the phase that step `t` (from 0) belongs to; behind the last step, the last phase. */
+export function phaseAt(spans: readonly Span[], t: number): number {
+  const found = spans.findIndex(({ first, steps }) => t < first + steps);
+  return found < 0 ? spans.length - 1 : found;
+}
+
+/** The number of the track whose turn it is at step `s` (from 0) of a phase. */
+export const turnAt = ({ tracks, every = 1 }: Phase, s: number): number => Math.floor(s / every) % tracks.length;
+
+/** Exit weights of a track at step `s` (from 0) of its phase. */
+export function exitWeightsOf(
+  { exitWeights }: Track,
+  { epochs }: Span,
+  exits: number,
+  epoch: number,
+): readonly number[] {
+  return exitWeights?.(exits, { epoch, epochs }) ?? new Array<number>(exits).fill(1);
+}

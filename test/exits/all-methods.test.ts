@@ -1,0 +1,191 @@
+// Every method of the list, on few glyphs: it learns, what it freezes stays, its teacher is another network, a run that is stopped in
+// any of its phases goes on to the same bits, and its network decides on the device as on the table.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createTable } from "../../calibration/index.ts";
+import { glyphs } from "../../data/index.ts";
+import { readSafetensors } from "../../engine/index.ts";
+import {
+  buildNetwork,
+  deploy,
+  joint,
+  METHODS,
+  type MultiExit,
+  type Phase,
+  type Progress,
+  RUN_FILES,
+  type TrainingPlan,
+  type TrainOptions,
+  train,
+} from "../../exits/index.ts";
+import { gpuSuite } from "../gpu.ts";
+import { assert, errorOf } from "../harness.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "sortie-methods-"));
+const test = gpuSuite("exits: all methods", { timeout: 240_000 });
+test.after(() => rmSync(folder, { recursive: true }));
+
+/** Ten steps an epoch. */
+const data = glyphs({ train: 160, validation: 64, calibration: 64, test: 64, seed: 3 });
+const quiet = { epochs: 2, batch: 16, schedule: { warmup: 5 }, optimizer: { lr: 0.05 }, report: () => {} } as const;
+
+function networkOf({ wraps }: Pick<TrainingPlan, "wraps">, seed = 5, widths = [4, 8, 12]): MultiExit {
+  const options = { depth: 8, widths };
+  const names = wraps.map(({ name }) => name);
+  const shape = { input: data.train.shape, classes: 10, exits: ["stage1", "stage2"] };
+  return buildNetwork({ backbone: "resnet", options, ...shape, wraps: names }, { seed });
+}
+
+async function valuesOf(net: MultiExit): Promise<Map<string, string>> {
+  const named = [...net.state()].map(async ([name, tensor]) => [name, (await tensor.read()).join()] as const);
+  return new Map(await Promise.all(named));
+}
+
+/** The larger network that a method wants, trained. */
+async function teacherOf({ teacher }: TrainingPlan): Promise<MultiExit | undefined> {
+  if (teacher?.kind !== "network") return undefined;
+  const net = networkOf({ wraps: [] }, 9, [8, 16, 24]);
+  (await train(net, data, { ...quiet, method: joint })).dispose();
+  return net;
+}
+
+/** Which tensors a phase may change, by name: what it trains, and statistics beside that. */
+function mayChange({ tracks }: Phase, net: MultiExit): (name: string) => boolean {
+  const parameters = [...net.namedParameters().keys()];
+  const trained = parameters.filter((name) => tracks.some(({ trains }) => trains?.(name) ?? true));
+  const modules = new Set(
+    trained.map((name) =>
+      name
+        .split(".")
+        .slice(0, name.startsWith("heads.") ? 2 : 1)
+        .join("."),
+    ),
+  );
+  return (name) =>
+    net.namedBuffers().has(name)
+      ? [...modules].some((module) => name.startsWith(`${module}.`))
+      : trained.includes(name);
+}
+
+interface Watched {
+  readonly phases: readonly Phase[];
+  readonly values: readonly Map<string, string>[];
+  readonly events: readonly Progress[];
+}
+
+/** A run, with all values before each phase and after the last. */
+async function watch(plan: TrainingPlan, net: MultiExit, options: Partial<TrainOptions>): Promise<Watched> {
+  const macs = net.macs();
+  const site = { exits: net.exits, classes: net.classes, costs: macs.map((each) => each / macs.at(-1)!) };
+  const phases = plan.phases(site);
+  const values: Map<string, string>[] = [];
+  const events: Progress[] = [];
+  const watched = phases.map(
+    (phase): Phase => ({
+      ...phase,
+      prepare: async (soFar) => {
+        values.push(await valuesOf(net));
+        return phase.prepare?.(soFar) ?? {};
+      },
+    }),
+  ) as unknown as readonly [Phase];
+  const report = (event: Progress) => void events.push(event);
+  (
+    await train(net, data, { ...quiet, ...options, report, logEvery: 1, method: { ...plan, phases: () => watched } })
+  ).dispose();
+  values.push(await valuesOf(net));
+  return { phases, values, events };
+}
+
+/** Steps in the middle of each phase. */
+function middles(phases: readonly Phase[]): readonly number[] {
+  let first = 0;
+  return phases.map(({ share = 1, epochs = share * quiet.epochs }) => {
+    const steps = Math.max(1, Math.round(epochs * 10));
+    first += steps;
+    return first - Math.ceil(steps / 2);
+  });
+}
+
+async function stopped(plan: TrainingPlan, teacher: MultiExit | undefined, at: number): Promise<Map<string, string>> {
+  const dir = join(folder, `${plan.name}-${at}`);
+  const options = { ...quiet, method: plan, dir, logEvery: 1, ...(teacher && { teacher }) };
+  const halt = new AbortController();
+  const report = (event: Progress) => {
+    if (event.kind === "train" && event.step >= at) halt.abort();
+  };
+  const first = networkOf(plan);
+  const { message } = await errorOf(() => train(first, data, { ...options, report, signal: halt.signal }));
+  assert.match(message, /it was stopped at step/);
+  first.dispose();
+  const net = networkOf(plan);
+  try {
+    (await train(net, data, options)).dispose();
+    return await valuesOf(net);
+  } finally {
+    net.dispose();
+  }
+}
+
+for (const [name, method] of Object.entries(METHODS)) {
+  const plan = method.with();
+
+  test(`${name}: learns, freezes what it says, resumes in every phase`, async () => {
+    const teacher = await teacherOf(plan);
+    const taught = teacher && (await valuesOf(teacher));
+    const net = networkOf(plan);
+    const dir = join(folder, name);
+    const { phases, values, events } = await watch(plan, net, { dir, ...(teacher && { teacher }) });
+    const rows = events.filter((event) => event.kind === "train");
+    assert.ok(rows.every(({ loss }) => Number.isFinite(loss)));
+    const error = ({ exits }: (typeof rows)[number]) => exits.reduce((sum, { loss }) => sum + loss, 0);
+    assert.ok(error(rows.at(-1)!) < error(rows[0]!), `${name}: from ${error(rows[0]!)} to ${error(rows.at(-1)!)}`);
+    for (const [i, phase] of phases.entries()) {
+      const may = mayChange(phase, net);
+      for (const [tensor, before] of values[i]!)
+        assert.ok(may(tensor) || values[i + 1]!.get(tensor) === before, `${phase.name} changed ${tensor}`);
+      assert.not.equal(values[i + 1], values[i], `${phase.name} changes nothing`);
+    }
+    if (taught) assert.equal(await valuesOf(teacher!), taught);
+    if (plan.teacher && !teacher) {
+      const { tensors } = await readSafetensors(join(dir, RUN_FILES.last));
+      const own = [...tensors].filter(([tensor]) => tensor.startsWith("teacher."));
+      assert.is(own.length, net.state().size);
+      assert.ok(own.some(([tensor, { data: held }]) => held.join() !== values.at(-1)!.get(tensor.slice(8))));
+    }
+    for (const at of middles(phases)) assert.equal(await stopped(plan, teacher, at), values.at(-1), `stopped at ${at}`);
+    net.dispose();
+    teacher?.dispose();
+  });
+
+  test(`${name}: its network decides on the device as on the table`, async () => {
+    const net = networkOf(plan);
+    const teacher = await teacherOf(plan);
+    using run = await train(net, data, { ...quiet, method: plan, ...(teacher && { teacher }) });
+    const { logits, labels, ids, macs } = await run.cachedLogits("test");
+    const table = createTable({ shape: [64, 3, 10], logits, labels, ids: [...ids], macs });
+    const rows = table.read(0, 64);
+    const sure = (i: number, j: number) => {
+      const z = Array.from({ length: 10 }, (_, c) => rows[(i * 3 + j) * 10 + c]!);
+      const top = Math.max(...z);
+      return { at: z.indexOf(top), p: 1 / z.reduce((sum, x) => sum + Math.exp(x - top), 0) };
+    };
+    const middle = (j: number) => {
+      const all = Array.from({ length: 64 }, (_, i) => sure(i, j).p).sort((a, b) => a - b);
+      return (all[31]! + all[32]!) / 2;
+    };
+    const thresholds = [middle(0), middle(1)];
+    const classifier = await deploy(net, { thresholds }, { normalise: data.test.meta });
+    const { classes, exits } = await classifier.classify(data.test.images);
+    for (let i = 0; i < 64; i++) {
+      const leaves = thresholds.findIndex((threshold, j) => sure(i, j).p >= threshold);
+      const exit = leaves < 0 ? 2 : leaves;
+      assert.equal([exits[i], classes[i]], [exit, sure(i, exit).at], `sample ${i}`);
+    }
+    classifier.dispose();
+    net.dispose();
+    teacher?.dispose();
+  });
+}
