@@ -229,12 +229,8 @@ function truthOf(
   { size, classes, costs }: { readonly size: number; readonly classes: number; readonly costs: Float64Array },
 ): Truth {
   const isByClass = thresholds.length === 2 * classes;
-  check(
-    isByClass || thresholds.length === 2,
-    "truth",
-    `thresholds must hold 2 or ${2 * classes} values`,
-    thresholds.length,
-  );
+  const isKnown = isByClass || thresholds.length === 2;
+  check(isKnown, "truth", `thresholds must hold 2 or ${2 * classes} values`, thresholds.length);
   const side = levels + 1;
   const cut = (j: number, c: number) =>
     firstAtLeast(values.subarray(j * levels, (j + 1) * levels), thresholds[isByClass ? j * classes + c : j]!);
