@@ -178,13 +178,15 @@ const linear = form((site, attrs: Fused) => {
   );
 });
 
-const batchNorm = form((site, { eps, relu, training }: { eps: number; relu: boolean; training: boolean }) => {
-  if (training) return refuse("batchNorm", "one in training");
-  const inputs = [site.value(0), ...[1, 2, 3, 4].map((i) => site.weight(i))];
-  const y = site.node("BatchNormalization", inputs, { epsilon: { f: eps } });
-  const all = site.has(5) ? site.node("Add", [y, site.value(5)]) : y;
-  return relu ? site.node("Relu", [all]) : all;
-});
+const batchNorm = form(
+  (site, { eps, activation, training }: { eps: number; activation: string; training: boolean }) => {
+    if (training) return refuse("batchNorm", "one in training");
+    const inputs = [site.value(0), ...[1, 2, 3, 4].map((i) => site.weight(i))];
+    const y = site.node("BatchNormalization", inputs, { epsilon: { f: eps } });
+    const all = site.has(5) ? site.node("Add", [y, site.value(5)]) : y;
+    return activated(site, activation, all);
+  },
+);
 
 const layerNorm = form((site, { eps, len }: { eps: number; len: number }) => {
   const rank = site.out.length;
