@@ -58,12 +58,8 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
   check(all.exits > 1, "controlRisk", "the table must have an early exit", `${all.exits} exit`);
   // losses travel with their samples through the split, in the place of labels
   const perExit = exitLosses(source, loss, options.score);
-  const { calibration, validation } = separate(
-    "controlRisk",
-    source,
-    { ...all, labels: indices(all.samples) },
-    options,
-  );
+  const numbered = { ...all, labels: indices(all.samples) };
+  const { calibration, validation } = separate("controlRisk", source, numbered, options);
   const lambdas = thresholdGrid(validation, steps);
   const losses = monotoneLosses(calibration, perExit, lambdas);
   const levels = { alpha, delta: delta ?? Number.NaN };
