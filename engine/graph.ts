@@ -46,6 +46,12 @@ export type Source = Node | Leaf | Constant;
  */
 export class Constant {
   readonly name = "backward";
+  /** The op whose gradient cannot be differentiated; undefined where nobody asked for a graph. */
+  readonly of: string | undefined;
+
+  constructor(of?: string) {
+    this.of = of;
+  }
 
   retain(): this {
     return this;
@@ -58,7 +64,7 @@ export class Constant {
   release(): void {}
 }
 
-/** The source of all of them. */
+/** The source of all that were made without being asked for a graph. */
 export const CONSTANT = new Constant();
 
 /** A value kept for the backward pass, with the version it had. */

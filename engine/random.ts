@@ -1,7 +1,8 @@
 // Random numbers on the CPU, by the same counters as on the GPU (kernels/random.ts): Philox 4x32-10.
 // Words, uniforms, integers and masks are equal bit for bit; normals are equal to float rounding. Knows no tensor.
 
-import { highProduct, philox } from "../base/index.ts";
+import { highProduct, philox, what } from "../base/index.ts";
+import { ArgumentError } from "./errors.ts";
 
 /** Names a sequence of random numbers: same key, same numbers, on every machine. */
 export interface RandomKey {
@@ -16,12 +17,17 @@ export interface RandomKey {
 }
 
 /** The four words `state` of a generator on the GPU. */
-export function randomState({ seed, stream = 0, step = 0 }: RandomKey): Uint32Array<ArrayBuffer> {
+export function randomState(key: RandomKey): Uint32Array<ArrayBuffer> {
+  const { seed, stream = 0, step = 0 } = (key ?? {}) as RandomKey;
+  if (!Number.isSafeInteger(seed) || seed < 0)
+    throw new ArgumentError(`random: seed must be a whole number in 0..2^53 - 1; got ${what(seed)}. Pass { seed: 1 }.`);
   return Uint32Array.of(seed >>> 0, stream, step, Math.floor(seed / 2 ** 32));
 }
 
 /** `n` random 32-bit words. */
 export function randomWords(n: number, key: RandomKey): Uint32Array<ArrayBuffer> {
+  if (!Number.isSafeInteger(n) || n < 0)
+    throw new ArgumentError(`random: n must be a whole number of at least 0; got ${what(n)}.`);
   const [seed, stream, step, high] = randomState(key) as unknown as [number, number, number, number];
   const words = new Uint32Array(Math.ceil(n / 4) * 4);
   for (let i = 0; i < words.length; i += 4) {

@@ -30,9 +30,12 @@ const CHUNK_BYTES = 1 << 24;
  */
 export async function readSafetensors(source: SafetensorsSource, options: ReadOptions = {}): Promise<SafetensorsFile> {
   const { onProgress = () => {} } = readOptions("readSafetensors", options, READ);
-  const origin = await source;
-  if (typeof origin === "string" || origin instanceof URL)
+  const origin = await arriving("the response", source);
+  if (typeof origin === "string" || origin instanceof URL) {
+    if (/^https?:/i.test(String(origin)))
+      throw new ArgumentError(`readSafetensors: an address must be fetched; got ${origin}. Pass fetch(address).`);
     return decodeFile(await readFile(origin, onProgress), origin);
+  }
   if (origin instanceof ArrayBuffer || ArrayBuffer.isView(origin)) return decodeSafetensors(origin);
   if (origin instanceof Blob) return decodeSafetensors(await readStream(origin.stream(), origin.size, onProgress));
   if (!(origin instanceof Response)) {
@@ -44,11 +47,28 @@ export async function readSafetensors(source: SafetensorsSource, options: ReadOp
     const { status, statusText, url } = origin;
     throw new ArgumentError(`readSafetensors: the response must be ok; got ${status} ${statusText} for ${url}.`);
   }
-  if (!origin.body) return decodeFile(await origin.arrayBuffer(), origin.url);
+  if (origin.bodyUsed) {
+    throw new ArgumentError(
+      `readSafetensors: the response must be unread; got one that was read, of ${origin.url}. Pass its bytes, or clone() it before.`,
+    );
+  }
+  if (!origin.body) return decodeFile(await arriving("the response", origin.arrayBuffer()), origin.url);
   // Under a content encoding the header counts the encoded bytes, which says nothing of the decoded ones.
   const length = origin.headers.get("content-encoding") ? null : origin.headers.get("content-length");
   const bytes = await readStream(origin.body, length === null ? undefined : Number(length), onProgress);
   return decodeFile(bytes, origin.url);
+}
+
+/** What comes from a network; its faults become the library's own. @throws ArgumentError */
+async function arriving<T>(what: string, source: T | Promise<T>, loaded?: number): Promise<T> {
+  try {
+    return await source;
+  } catch (error) {
+    const { message, cause } = error as Error;
+    const why = [message, (cause as Error | undefined)?.message].filter(Boolean).join(": ");
+    const after = loaded === undefined ? "" : ` after ${loaded} bytes`;
+    throw new ArgumentError(`readSafetensors: ${what} must arrive; got "${why}"${after}. Try again.`, { cause: error });
+  }
 }
 
 /** Decodes; a FormatError says which file is meant. */
@@ -111,7 +131,7 @@ async function readStream(
   let loaded = 0;
   const reader = stream.getReader();
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await arriving("all bytes", reader.read(), loaded);
     if (done) return bytes.subarray(0, loaded);
     if (loaded + value.byteLength > bytes.byteLength) {
       const larger = new Uint8Array(Math.max(2 * bytes.byteLength, loaded + value.byteLength));

@@ -2,6 +2,7 @@
 // Knows typed arrays only: no Tensor, no device, no files (those are safetensors-io.ts).
 // Checks follow the reference implementation (huggingface/safetensors, `Metadata::validate`), and are as strict.
 
+import { nearest, what } from "../base/index.ts";
 import { floatBits, fromHalf, toHalf } from "./dtype.ts";
 import { FormatError } from "./errors.ts";
 import { formatShape, numel, type Shape } from "./shape.ts";
@@ -97,7 +98,14 @@ export function encodeSafetensors(
   tensors: Iterable<readonly [name: string, tensor: StoredTensor]>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
-  const entries = [...tensors].map(([name, tensor]) => ({ name, tensor, bytes: encodedBytes(name, tensor) }));
+  if (typeof (tensors as Partial<typeof tensors> | null)?.[Symbol.iterator] !== "function")
+    fail("tensors must be a Map, or a list of [name, tensor]", what(tensors));
+  const entries = [...tensors].map((entry) => {
+    if (!Array.isArray(entry) || typeof entry[0] !== "string")
+      fail("tensors must be a Map, or a list of [name, tensor]", `${what(entry)} in it`);
+    const [name, tensor] = entry as readonly [string, StoredTensor];
+    return { name, tensor, bytes: encodedBytes(name, tensor) };
+  });
   const places = new Map<
     string,
     { readonly tensor: StoredTensor; readonly span: readonly [begin: number, end: number] }
@@ -210,6 +218,7 @@ interface Entry {
 const isRecord = (value: unknown): value is Record<string, unknown> => {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 };
+const isDType = (value: unknown): value is string => typeof value === "string" && /^[A-Z][A-Z0-9_]{1,15}$/.test(value);
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 const isCounts = (value: unknown): value is number[] => Array.isArray(value) && value.every(isCount);
 
@@ -226,7 +235,7 @@ function checkEntry(name: string, entry: unknown): Entry {
   const of = `tensor ${preview(name)}`;
   if (!isRecord(entry)) fail(`${of} must be described by an object`, preview(entry));
   const { dtype, shape, data_offsets: range } = entry;
-  if (typeof dtype !== "string" || !/^[A-Z][A-Z0-9_]{1,15}$/.test(dtype)) {
+  if (!isDType(dtype)) {
     fail(`the dtype of ${of} must be a name such as F32`, preview(dtype));
   }
   if (!isCounts(shape)) fail(`the shape of ${of} must be a list of non-negative integers`, preview(shape));
@@ -291,10 +300,23 @@ function fromBytes(dtype: StoredTensor["dtype"], source: Uint8Array): StoredTens
   return wide;
 }
 
+/** The array that holds the values of a dtype in memory; halves are widened. */
+const heldIn = (dtype: StoredTensor["dtype"]) => (dtype === "F16" || dtype === "BF16" ? Float32Array : ARRAYS[dtype]);
+
+/** Bytes that a tensor will have in a file. Throws FormatError for what is none, or could not be read again. */
 function encodedBytes(name: string, tensor: StoredTensor): number {
-  const { dtype, shape, data } = tensor;
   const of = `tensor ${preview(name)}`;
+  if (!isRecord(tensor)) fail(`${of} must be { dtype, shape, data }`, what(tensor));
+  const { dtype, shape, data, stored } = tensor as StoredTensor & { readonly stored?: unknown };
+  if (!Object.hasOwn(ARRAYS, dtype as string)) {
+    const meant = nearest(String(dtype), Object.keys(ARRAYS));
+    fail(`the dtype of ${of} must be one of ${Object.keys(ARRAYS).join(", ")}`, what(dtype), meant && `Use ${meant}.`);
+  }
+  if (dtype === "raw" && (!isDType(stored) || Object.hasOwn(ARRAYS, stored)))
+    fail(`the stored dtype of ${of}, as it is raw, must be the name of one that is not read here`, what(stored));
   if (!isCounts(shape)) fail(`the shape of ${of} must be a list of non-negative integers`, preview(shape));
+  const Held = heldIn(dtype);
+  if (!(data instanceof Held)) fail(`the data of ${of}, being ${dtype}, must be a ${Held.name}`, what(data));
   if (dtype !== "raw" && data.length !== numel(shape)) {
     fail(`${of} must have ${numel(shape)} values, being ${dtype}${formatShape(shape)}`, `${data.length}`);
   }

@@ -125,6 +125,11 @@ export class Sweep {
       seen.add(source);
       if (this.#targets?.has(source)) return;
       if (source instanceof Constant) {
+        if (source.of) {
+          throw new GradientError(
+            `backward: the gradient of ${source.of} has no derivative; detach() it, or what goes into ${source.of}, to hold that constant.`,
+          );
+        }
         throw new GradientError(
           "backward: what a gradient depends on is known only if it was made with { createGraph: true }; got one that was not. detach() holds it constant.",
         );
@@ -196,7 +201,7 @@ export class Sweep {
       if (!described || !gradient) return undefined;
       const own = alias(cast(sumTo(gradient, described.shape), described.dtype));
       // It depends on g, or on what the vjp looked at, by dispatches that left no trace on the tape.
-      if (isVaried && !own.isDifferentiable) own.attach(CONSTANT);
+      if (isVaried && !own.isDifferentiable) own.attach(new Constant(node.name));
       return own;
     });
   }
@@ -298,7 +303,9 @@ class View implements Backward<unknown> {
     if (i >= 0) return inputs[i] && this.#open(saved, inputs[i], name, parents[i]);
     // Further outputs are statistics; how they depend on the inputs the tape does not know.
     const isFirst = name === Object.keys(outputs)[0];
-    return outputs[name] && this.#open(saved, outputs[name], name, isFirst ? this.#node : CONSTANT);
+    return (
+      outputs[name] && this.#open(saved, outputs[name], name, isFirst ? this.#node : new Constant(this.#node.name))
+    );
   }
 
   #open(saved: Saved | undefined, described: Described | undefined, what: string, source: Source | undefined): Tensor {

@@ -2,7 +2,7 @@
 // Names are the fields' paths, joined by dots; nothing is registered and no mode is stored.
 
 import { what } from "../base/index.ts";
-import { ArgumentError, readOptions, type Shape, ShapeError, sameShape, Tensor } from "../engine/functions.ts";
+import { ArgumentError, numel, readOptions, type Shape, ShapeError, sameShape, Tensor } from "../engine/functions.ts";
 import type { Prepare } from "./pass.ts";
 
 /** How a forward pass runs; passed explicitly, never stored in a module. */
@@ -87,6 +87,7 @@ export abstract class Module {
     const { strict = true } = readOptions("loadState", options, { strict: "boolean" });
     if (!(source instanceof Map))
       throw new ArgumentError(`loadState: the source must be a Map of tensors by name; got ${what(source)}.`);
+    for (const [name, given] of source) checkGiven(name, given);
     const own = this.state();
     const report = compareState(own, source);
     if (strict) refuseMisfits("loadState", report);
@@ -149,6 +150,15 @@ function* named(value: unknown, path: string): Iterable<[string, Tensor]> {
   } else if (value instanceof Tensor) {
     yield [path, value];
   }
+}
+
+/** Throws ArgumentError unless a value of a state is a tensor on the host. */
+function checkGiven(name: string, given: StateTensor): void {
+  const { shape, data } = (given ?? {}) as Partial<StateTensor>;
+  if (Array.isArray(shape) && data?.length === numel(shape)) return;
+  const hint = given instanceof Tensor ? " Read it first: { shape, data: await tensor.read() }." : "";
+  const got = data ? `${data.length} numbers for ${what(shape)}` : what(given);
+  throw new ArgumentError(`loadState: ${name} must be { shape, data } with a number an element; got ${got}.${hint}`);
 }
 
 /** How host tensors fit those of a model. */

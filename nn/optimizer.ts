@@ -69,14 +69,16 @@ export function ownFlat(parameters: ParameterList): Flat {
 /** Throws ArgumentError unless the options are numbers of at least 0. */
 export function atLeastZero(name: string, values: Readonly<Record<string, number>>): void {
   for (const [option, value] of Object.entries(values)) {
-    if (!(value >= 0)) throw new ArgumentError(`${name}: ${option} must be a number of at least 0; got ${value}.`);
+    if (!(typeof value === "number" && value >= 0))
+      throw new ArgumentError(`${name}: ${option} must be a number of at least 0; got ${what(value)}.`);
   }
 }
 
 /** Throws ArgumentError unless the options are in [0, 1). */
 export function belowOne(name: string, values: Readonly<Record<string, number>>): void {
   for (const [option, value] of Object.entries(values)) {
-    if (!(value >= 0 && value < 1)) throw new ArgumentError(`${name}: ${option} must be in [0, 1); got ${value}.`);
+    if (!(typeof value === "number" && value >= 0 && value < 1))
+      throw new ArgumentError(`${name}: ${option} must be in [0, 1); got ${what(value)}.`);
   }
 }
 

@@ -26,16 +26,16 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 95_000 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 95_600 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",
     external: ["../kernels/*", "../../kernels/*"],
-    budget: 54_600,
+    budget: 55_200,
   },
   { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 24_500 },
-  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 61_600 },
-  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 68_900 },
+  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 62_200 },
+  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 69_200 },
 ];
 
 /** Bundles for browsers as an app of the built package would. */

@@ -14,6 +14,7 @@ import {
 } from "../../engine/safetensors.ts";
 import { type ReadProgress, readSafetensors, writeSafetensors } from "../../engine/safetensors-io.ts";
 import { assert, errorOf, failsWith, suite } from "../harness.ts";
+import { messageOf, rejectionOf } from "./messages.ts";
 import { entry, fileOf } from "./safetensors-file.ts";
 
 const EXAMPLES: readonly StoredTensor[] = [
@@ -303,3 +304,83 @@ function toHalfAndBack(value: number): number {
 function sameValues(a: ArrayLike<number | bigint>, b: ArrayLike<number | bigint>): boolean {
   return a.length === b.length && Array.from({ length: a.length }, (_, i) => Object.is(a[i], b[i])).every(Boolean);
 }
+
+test("refuses to write data that is not of its dtype, by name", () => {
+  const F = Float32Array.of(1, 2, 3);
+  const of = (tensor: object) => [["w", { dtype: "F32", shape: [3], data: F, ...tensor }]];
+  for (const [tensors, message] of [
+    [of({ data: [1, 2, 3] }), 'the data of tensor "w", being F32, must be a Float32Array; got [1,2,3].'],
+    [
+      of({ data: Int32Array.of(1, 2, 3) }),
+      'the data of tensor "w", being F32, must be a Float32Array; got a Int32Array.',
+    ],
+    [
+      of({ data: Float64Array.of(1, 2, 3) }),
+      'the data of tensor "w", being F32, must be a Float32Array; got a Float64Array.',
+    ],
+    [of({ dtype: "I64" }), 'the data of tensor "w", being I64, must be a BigInt64Array; got a Float32Array.'],
+    [
+      of({ dtype: "F16", data: new Uint16Array(3) }),
+      'the data of tensor "w", being F16, must be a Float32Array; got a Uint16Array.',
+    ],
+    [
+      of({ dtype: "BOOL", data: [true, false, true] }),
+      'the data of tensor "w", being BOOL, must be a Uint8Array; got [true,false,true].',
+    ],
+    [of({ data: undefined }), 'the data of tensor "w", being F32, must be a Float32Array; got undefined.'],
+    [
+      of({ dtype: "f32" }),
+      'the dtype of tensor "w" must be one of F64, I64, U64, F32, I32, U32, F16, BF16, I16, U16, I8, U8, BOOL, raw; got "f32". Use F32.',
+    ],
+    [
+      of({ dtype: "raw", stored: "F32", data: new Uint8Array(3) }),
+      'the stored dtype of tensor "w", as it is raw, must be the name of one that is not read here; got "F32".',
+    ],
+    [
+      of({ dtype: "raw", data: new Uint8Array(3) }),
+      'the stored dtype of tensor "w", as it is raw, must be the name of one that is not read here; got undefined.',
+    ],
+    [[["w", null]], 'tensor "w" must be { dtype, shape, data }; got null.'],
+    [[["w"]], 'tensor "w" must be { dtype, shape, data }; got undefined.'],
+    [{ w: 1 }, "tensors must be a Map, or a list of [name, tensor]; got an object with w."],
+    [[5], "tensors must be a Map, or a list of [name, tensor]; got 5 in it."],
+    [null, "tensors must be a Map, or a list of [name, tensor]; got null."],
+  ] as const) {
+    assert.is(
+      messageOf(() => encodeSafetensors(tensors as never)),
+      `FormatError: safetensors: ${message}`,
+    );
+  }
+});
+
+test("what a network does to a response is told in a sentence", async () => {
+  const file = encodeSafetensors([["a", { dtype: "F32", shape: [2], data: Float32Array.of(1, 2) }]]);
+  const broken = () => {
+    let sent = false;
+    return new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (sent) controller.error(new TypeError("terminated"));
+        else controller.enqueue(file.subarray(0, 9));
+        sent = true;
+      },
+    });
+  };
+  const used = new Response(file);
+  await used.arrayBuffer();
+  const refused = new TypeError("fetch failed", { cause: new Error("connect ECONNREFUSED") });
+  for (const [source, message] of [
+    [Promise.reject(refused), 'the response must arrive; got "fetch failed: connect ECONNREFUSED". Try again.'],
+    [new Response(broken()), 'all bytes must arrive; got "terminated" after 9 bytes. Try again.'],
+    [
+      Promise.resolve(used),
+      "the response must be unread; got one that was read, of . Pass its bytes, or clone() it before.",
+    ],
+    [
+      "https://a.example/w.safetensors",
+      "an address must be fetched; got https://a.example/w.safetensors. Pass fetch(address).",
+    ],
+    [new URL("http://a.example/w"), "an address must be fetched; got http://a.example/w. Pass fetch(address)."],
+  ] as const) {
+    assert.is(await rejectionOf(readSafetensors(source)), `ArgumentError: readSafetensors: ${message}`);
+  }
+});

@@ -95,6 +95,23 @@ test("a gradient without a graph is refused where it is differentiated, and used
   assert.not.ok(w.hasGrad, "grad leaves nothing at other leaves");
 });
 
+test("a second derivative that an op does not have is refused by the op's name", () => {
+  const labels = s.tensor(Int32Array.of(1));
+  const image = s.ones([1, 1, 1, 1]);
+  for (const [op, shape, f] of [
+    ["layerNorm", [2, 3], (x) => s.sum(s.square(s.layerNorm(x)))],
+    ["crossEntropy", [1, 3], (x) => s.crossEntropy(x, labels)],
+    ["conv2d", [1, 2, 3, 1], (x) => s.sum(s.square(s.conv2d(x, image, undefined, { activation: "gelu" })))],
+    ["scaledDotProductAttention", [1, 2, 3, 8], (x) => s.sum(s.square(s.scaledDotProductAttention(x, x, x)))],
+  ] as readonly (readonly [op: string, shape: readonly number[], f: (x: s.Tensor) => s.Tensor])[]) {
+    const slope = (x: s.Tensor) => s.sum(s.square(s.grad(f, { createGraph: true })(x)[0] as s.Tensor));
+    assert.is(
+      messageOf(() => s.grad(slope)(s.randn(shape, { seed: 1 }))),
+      `GradientError: backward: the gradient of ${op} has no derivative; detach() it, or what goes into ${op}, to hold that constant.`,
+    );
+  }
+});
+
 test("an op without a derivative is refused before anything runs", () => {
   const x = s.tensor([1, 2]).requiresGrad();
   const double = s.single(

@@ -136,3 +136,42 @@ test("of layers, networks and training", async () => {
     [() => deploy(late, { thresholds: [0.5] }), "deploy: the network must be made by multiExit(); got a Promise"],
   ]);
 });
+
+test("of states, seeds and learning rates", async () => {
+  const [a, b] = [new Linear(2, 2, new Init({ seed: 1 })), new Linear(2, 2, new Init({ seed: 2 }))];
+  const before = [...(await b.weight.read())];
+  const state = (weight: unknown) =>
+    new Map([
+      ["weight", weight],
+      ["bias", { shape: [2], data: [1, 2] }],
+    ]);
+  const optimizer = new SGD([e.ones([1]).requiresGrad()], { lr: 0.1 });
+  await all([
+    [
+      () => b.loadState(never(a.state())),
+      "loadState: weight must be { shape, data } with a number an element; got Tensor f32[2, 2]. Read it first",
+    ],
+    [
+      () => b.loadState(never(state(null))),
+      "loadState: weight must be { shape, data } with a number an element; got null.",
+    ],
+    [
+      () => b.loadState(never(state({ shape: [2, 2], data: [1] }))),
+      "loadState: weight must be { shape, data } with a number an element; got 1 numbers for [2,2].",
+    ],
+    [
+      () => e.randomNormal(5, never(undefined)),
+      "random: seed must be a whole number in 0..2^53 - 1; got undefined. Pass { seed: 1 }.",
+    ],
+    [() => e.randomUniform(5, never({ seed: "a" })), 'random: seed must be a whole number in 0..2^53 - 1; got "a".'],
+    [() => e.randomNormal(-2, { seed: 1 }), "random: n must be a whole number of at least 0; got -2."],
+    [
+      () => {
+        optimizer.lr = never("0.1");
+      },
+      'SGD: lr must be a number of at least 0; got "0.1".',
+    ],
+  ]);
+  assert.equal([...(await b.weight.read())], before);
+  for (const owner of [a, b, optimizer, ...optimizer.flat.state]) owner.dispose();
+});
