@@ -8,7 +8,7 @@ import { type Achieved, achieved, checkCertified, decide, type ThresholdPolicy }
 import { isLogitScaling, type Scaling, scaleConfidences, scaleLogits } from "../scalers/fit.ts";
 import { checkOrigin } from "../table/origin.ts";
 import { correctness, type Outcomes, outcomes } from "../table/outcomes.ts";
-import { checkFresh } from "../table/same-samples.ts";
+import { checkDistinct, checkFresh } from "../table/same-samples.ts";
 import { type Cascade, cascade, type Source } from "../table/scores.ts";
 import type { Table } from "../table/table.ts";
 import { type BootstrapResult, bootstrapAll } from "./bootstrap.ts";
@@ -190,7 +190,8 @@ const EVALUATE_POLICY: Kinds<EvaluatePolicyOptions> = { ...RESAMPLES, anyOrigin:
 
 /**
  * Applies thresholds to a test table.
- * @throws CalibrationError if samples shaped the policy, by ids or, without, by content (unless `sameSamples`), and if
+ * @throws CalibrationError if samples shaped the policy, or are there several times, by ids or, without, by content
+ * (unless `sameSamples`), and if
  * the table is of another network than the policy, or scaled otherwise (unless `anyOrigin`).
  */
 export function evaluatePolicy(
@@ -204,7 +205,10 @@ export function evaluatePolicy(
   const isGiven = policy.score === "given";
   check(!isGiven || "scores" in test, "evaluatePolicy", "a policy on given scores needs given test scores", "a table");
   const scored: Cascade = cascade(test, policy.score === "given" ? undefined : policy.score);
-  if (!sameSamples) checkFresh("evaluatePolicy", policy, scored, ["calibration", "test"]);
+  if (!sameSamples) {
+    checkFresh("evaluatePolicy", policy, scored, ["calibration", "test"]);
+    checkDistinct("evaluatePolicy", scored, "test");
+  }
   if (!anyOrigin) checkOrigin("evaluatePolicy", policy.origin, scored);
   const { samples, costs, errors } = scored;
   const exits = decide(scored, policy.thresholds);

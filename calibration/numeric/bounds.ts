@@ -1,7 +1,7 @@
 // Confidence bounds and p-values for the mean of losses in [0, 1].
 // A p-value here is for the null hypothesis "the risk is above alpha": small means safe.
 
-import { check, checkLevel, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
+import { check, checkLevel, checkNotEmpty, checkOneOf, fail, readOptions } from "../errors.ts";
 import { binomialCdf, binomialCdfRoot } from "./special.ts";
 
 /** A confidence interval. */
@@ -32,16 +32,22 @@ export function clopperPearson(
 
 /** Exact binomial p-value `P(Bin(n, alpha) <= errors)`. */
 export function binomialPValue(errors: number, n: number, alpha: number): number {
+  checkShare("binomialPValue", "alpha", alpha);
+  checkCounts("binomialPValue", errors, n);
   return binomialCdf(errors, n, alpha);
 }
 
 /** Fewest accepted samples at which zero errors give a binomial p-value of at most delta. */
 export function smallestTestable(alpha: number, delta: number): number {
+  checkLevel("smallestTestable", "alpha", alpha);
+  checkLevel("smallestTestable", "delta", delta);
   return Math.ceil(Math.log(delta) / Math.log1p(-alpha));
 }
 
 /** Binary relative entropy `h1(a, b) = a log(a/b) + (1-a) log((1-a)/(1-b))`. */
 export function binaryRelativeEntropy(a: number, b: number): number {
+  checkShare("binaryRelativeEntropy", "a", a);
+  checkShare("binaryRelativeEntropy", "b", b);
   const first = a > 0 ? a * Math.log(a / b) : 0;
   const second = a < 1 ? (1 - a) * Math.log((1 - a) / (1 - b)) : 0;
   return first + second;
@@ -51,12 +57,16 @@ export function binaryRelativeEntropy(a: number, b: number): number {
  * Hoeffding-Bentkus p-value (Bates et al. 2021) for losses in [0, 1] with mean `risk` over `n`:
  * the smaller of the Chernoff-Hoeffding and e times the binomial tail.
  * For 0/1 losses pass `errors`, which avoids rounding `n * risk` up.
+ * @throws CalibrationError for counts, shares and levels that are none.
  */
 export function hoeffdingBentkusPValue(
   losses: { readonly risk: number } | { readonly errors: number },
   n: number,
   alpha: number,
 ): number {
+  checkShare("hoeffdingBentkusPValue", "alpha", alpha);
+  if ("errors" in losses) checkCounts("hoeffdingBentkusPValue", losses.errors, n);
+  else checkMean("hoeffdingBentkusPValue", losses.risk, n);
   const risk = "errors" in losses ? (n > 0 ? losses.errors / n : 1) : losses.risk;
   const count = "errors" in losses ? losses.errors : Math.ceil(n * losses.risk);
   const hoeffding = Math.exp(-n * binaryRelativeEntropy(Math.min(risk, alpha), alpha));
@@ -66,11 +76,16 @@ export function hoeffdingBentkusPValue(
 
 /** Hoeffding's upper bound `mean + sqrt(log(1/delta) / 2n)` for losses in [0, 1], clipped at 1. */
 export function hoeffdingUpperBound(mean: number, n: number, delta: number): number {
+  checkMean("hoeffdingUpperBound", mean, n);
+  checkLevel("hoeffdingUpperBound", "delta", delta);
   return n > 0 ? Math.min(1, mean + Math.sqrt(Math.log(1 / delta) / (2 * n))) : 1;
 }
 
 /** Upper bound on a mean by inverting the Hoeffding-Bentkus p-value. */
 export function hoeffdingBentkusUpperBound(mean: number, n: number, delta: number): number {
+  checkMean("hoeffdingBentkusUpperBound", mean, n);
+  checkLevel("hoeffdingBentkusUpperBound", "delta", delta);
+  if (mean === 1) return 1;
   let low = mean;
   let high = 1;
   for (let step = 0; step < 60; step++) {
@@ -115,7 +130,7 @@ function largestLogWealth(losses: ArrayLike<number>, nu: Float64Array, m: number
  */
 export function wsrUpperBound(losses: ArrayLike<number>, delta: number): number {
   checkLevel("wsrUpperBound", "delta", delta);
-  checkNotEmpty("wsrUpperBound", "losses", losses.length);
+  checkLosses("wsrUpperBound", losses);
   const nu = bets(losses, delta);
   const goal = Math.log(1 / delta);
   if (largestLogWealth(losses, nu, 1) < goal) return 1;
@@ -134,7 +149,27 @@ export function wsrUpperBound(losses: ArrayLike<number>, delta: number): number 
  * The bets are tuned to `delta`; the p-value is valid at every level.
  */
 export function wsrPValue(losses: ArrayLike<number>, alpha: number, delta: number): number {
+  checkShare("wsrPValue", "alpha", alpha);
+  checkLevel("wsrPValue", "delta", delta);
+  checkLosses("wsrPValue", losses);
   return Math.min(1, Math.exp(-largestLogWealth(losses, bets(losses, delta), alpha)));
+}
+
+function checkShare(op: string, name: string, value: number): void {
+  check(value >= 0 && value <= 1, op, `${name} must lie in [0, 1]`, value);
+}
+
+function checkMean(op: string, mean: number, n: number): void {
+  checkShare(op, "the mean loss", mean);
+  check(Number.isInteger(n) && n >= 0, op, "n must be a whole number", n);
+}
+
+function checkLosses(op: string, losses: ArrayLike<number>): void {
+  checkNotEmpty(op, "losses", losses.length);
+  for (let i = 0; i < losses.length; i++) {
+    const x = losses[i]!;
+    if (!(x >= 0 && x <= 1)) fail(op, "losses must lie in [0, 1]", `${x} at ${i}`);
+  }
 }
 
 function checkCounts(op: string, errors: number, n: number): void {

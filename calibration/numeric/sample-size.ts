@@ -60,6 +60,7 @@ export function smallestAlpha(trial: Trial, seen: Seen): number {
   return high;
 }
 
+/** Losses of size alpha among so many samples; beyond, a mean is as good as alpha. */
 const TOO_MANY = 1e9;
 
 /** Samples of this mean loss and mean square that the test needs; Infinity if no number is enough. */
@@ -69,15 +70,16 @@ export function fewestSamples(trial: Trial, mean: number, square = mean): number
   let high = 1;
   while (!isEnough(high)) {
     high *= 2;
-    if (high > TOO_MANY) return Number.POSITIVE_INFINITY;
+    if (high * trial.alpha > TOO_MANY) return Number.POSITIVE_INFINITY;
   }
-  let low = high >> 1;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
+  let low = Math.floor(high / 2);
+  for (;;) {
+    const middle = Math.floor((low + high) / 2);
+    // Beyond 2^53 neighbours are further apart than 1.
+    if (middle <= low || middle >= high) return high;
     if (isEnough(middle)) high = middle;
     else low = middle;
   }
-  return high;
 }
 
 /**

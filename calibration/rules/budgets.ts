@@ -5,7 +5,7 @@ import { sweepThresholds } from "../metrics/curves.ts";
 import { dot } from "../numeric/arrays.ts";
 import { clopperPearson } from "../numeric/bounds.ts";
 import { type PolicyOrigin, policyOrigin } from "../table/origin.ts";
-import { markSamples, type SampleMarks } from "../table/same-samples.ts";
+import { type SampleMarks, usedSamples } from "../table/same-samples.ts";
 import { betweenScores, type Cascade, cascade, type Score, type Source } from "../table/scores.ts";
 import { budgetThresholds } from "./msdnet-budget.ts";
 import { achieved, decide } from "./policies.ts";
@@ -43,7 +43,7 @@ export type BudgetChoice = {
       readonly isTime: boolean;
       /** Ids of the samples used, so that evaluating on them is refused. */
       readonly ids: Cascade["ids"];
-      /** If they have none: marks by which the same samples are known again. */
+      /** Marks by which the same samples are known again. */
       readonly marks?: readonly SampleMarks[];
       /** Of which network, scaled how. */
       readonly origin: PolicyOrigin | undefined;
@@ -109,8 +109,7 @@ export function meetBudget(
     ...about,
     score: scored.score,
     origin: policyOrigin(scored),
-    ids: scored.ids,
-    ...(!scored.ids && { marks: [markSamples(scored)] }),
+    ...usedSamples([scored]),
     isTime: "milliseconds" in goal,
     ...best,
     thresholds,

@@ -15,7 +15,7 @@ import { RULE_OPTIONS } from "./options.ts";
 import { achieved, decide, earlyShare } from "./policies.ts";
 import { outlook, type RefusedSets } from "./refusal.ts";
 import { type Calibration, highProbability, onAverage, type Refused, type RiskLevels } from "./result.ts";
-import { LAYOUT, type LayoutOptions, separate, usedSamples } from "./separate.ts";
+import { LAYOUT, type LayoutOptions, separate } from "./separate.ts";
 
 /** Options of `controlRisk`. */
 export interface ControlRiskOptions extends LayoutOptions {
@@ -59,7 +59,7 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
   // losses travel with their samples through the split, in the place of labels
   const perExit = exitLosses(source, loss, options.score);
   const numbered = { ...all, labels: indices(all.samples) };
-  const { calibration, validation } = separate("controlRisk", source, numbered, options);
+  const { calibration, validation, used } = separate("controlRisk", source, numbered, options);
   const lambdas = thresholdGrid(validation, steps);
   const losses = monotoneLosses(calibration, perExit, lambdas);
   const levels = { alpha, delta: delta ?? Number.NaN };
@@ -97,7 +97,7 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
     coverage: earlyShare(fractions),
     cost,
     tests: [],
-    ...usedSamples(all, options),
+    ...used,
   };
 }
 

@@ -25,7 +25,7 @@ import {
   type RiskLevels,
 } from "./result.ts";
 import { checkLevels, harmlessReuse, LEVELS } from "./selective-risk.ts";
-import { LAYOUT, type LayoutOptions, separate, usedSamples } from "./separate.ts";
+import { LAYOUT, type LayoutOptions, separate } from "./separate.ts";
 
 /** How exits share the failure probability. `path` is strict and the default; the others are described in chains.ts. */
 export type Procedure = "path" | "sequential" | "split" | "union" | "allSamples";
@@ -72,7 +72,7 @@ export function learnThenTest(source: Source, options: LearnThenTestOptions): Ca
   checkCombination(control, procedure, test);
   if (control === "label") checkKnown("learnThenTest", "labels", all);
   if (control === "predictedClass") checkKnown("learnThenTest", "predictions", all);
-  const { calibration, validation } = separate("learnThenTest", source, all, options);
+  const { calibration, validation, used } = separate("learnThenTest", source, all, options);
   const about = {
     method: `learn then test (${procedure}, ${test})`,
     guarantee: describe(procedure, control, { alpha, delta }),
@@ -104,7 +104,7 @@ export function learnThenTest(source: Source, options: LearnThenTestOptions): Ca
     alpha,
     delta,
     control,
-    ...usedSamples(all, options),
+    ...used,
   });
 }
 

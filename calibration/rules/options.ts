@@ -40,7 +40,7 @@ export const RULE_OPTIONS = {
     ),
     test: option.choice(["binomial", "hoeffdingBentkus", "wsr"], "test of one row of thresholds"),
     correction: option.choice(["fixedSequence", "holm", "bonferroni"], "how the rows of a path are paid for"),
-    steps: option.whole(41, "rows or grid points that are tried", { min: 1 }),
+    steps: option.whole(41, "rows or grid points that are tried", { min: 1, max: 10_000 }),
   },
   controlRisk: {
     method: option.choice(
@@ -54,7 +54,7 @@ export const RULE_OPTIONS = {
     bound: option.choice(BOUND, "upper bound or p-value (default clopperPearson for losses of 0 or 1, else wsr)", {
       default: undefined,
     }),
-    steps: option.whole(50, "thresholds that are tried", { min: 1 }),
+    steps: option.whole(50, "thresholds that are tried", { min: 1, max: 10_000 }),
   },
   /** Of both. */
   levels: {

@@ -107,12 +107,16 @@ class Forecast {
   /** The most errors that pass among n; -1 if none does. */
   #passing(n: number): number {
     const fewest = this.#fewest;
-    for (let last = fewest.at(-1) ?? 0; last <= n; fewest.push(last)) {
-      const errors = fewest.length;
-      do last++;
-      while (binomialPValue(errors, last, this.#alpha) > this.#delta);
-    }
+    for (let last = fewest.at(-1) ?? 0; last <= n; fewest.push(last)) last = this.#fewestWith(fewest.length, last);
     return firstWhere(0, fewest.length, (errors) => fewest[errors]! > n) - 1;
+  }
+
+  /** The fewest samples, more than `last`, that pass with so many errors; one more than there are if these do not. */
+  #fewestWith(errors: number, last: number): number {
+    const isEnough = (n: number) => binomialPValue(errors, n, this.#alpha) <= this.#delta;
+    let [low, step] = [last, 1];
+    while (low + step <= this.#n && !isEnough(low + step)) [low, step] = [low + step, 2 * step];
+    return firstWhere(low + 1, Math.min(low + step, this.#n + 1), isEnough);
   }
 }
 

@@ -15,7 +15,7 @@ export interface ThresholdPolicy {
   readonly score: Score | "given";
   readonly thresholds: Float64Array;
   readonly ids?: Table["ids"];
-  /** Of the sets without ids. */
+  /** Of each set. */
   readonly marks?: readonly SampleMarks[];
   readonly origin?: PolicyOrigin | undefined;
 }

@@ -112,7 +112,7 @@ const readOrigin: json.Reader<unknown> = (value, place) =>
   });
 
 const readMarks: json.Reader<unknown> = (value, place) =>
-  json.parts(value, place, { marks: json.filled(json.finite), repeated: json.share });
+  json.parts(value, place, { marks: json.filled(json.finite), repeated: json.share, named: json.optional(json.flag) });
 
 const readGuarantee: json.Reader<unknown> = (value, place) =>
   json.parts(value, place, {

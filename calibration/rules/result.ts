@@ -64,7 +64,7 @@ export interface Certified extends Answer {
   readonly tests: readonly TestedGroup[];
   /** Ids of the samples used, so that evaluating on them is refused. */
   readonly ids: Table["ids"];
-  /** Of the sets without ids: marks by which the same samples are known again. */
+  /** Of each set: marks by which the same samples are known again. */
   readonly marks?: readonly SampleMarks[];
   /** Of which network, scaled how; undefined for scores computed elsewhere. */
   readonly origin: PolicyOrigin | undefined;

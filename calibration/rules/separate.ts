@@ -4,7 +4,7 @@ import type { Kinds } from "../../base/index.ts";
 import { check } from "../errors.ts";
 import { createRandom, randomOrder } from "../numeric/random.ts";
 import { checkSameOrigin } from "../table/origin.ts";
-import { checkFresh, markSamples, type SampleMarks } from "../table/same-samples.ts";
+import { checkDistinct, checkFresh, type UsedSamples, usedSamples } from "../table/same-samples.ts";
 import { type Cascade, cascade, type Score, type Source, selectFromCascade } from "../table/scores.ts";
 
 /** Where thresholds to try come from. */
@@ -17,22 +17,14 @@ export interface LayoutOptions {
    */
   readonly validation?: Source;
   readonly seed?: number;
-  /** Allows validation samples to be calibration samples; no guarantee holds then. */
+  /**
+   * Allows validation samples to be calibration samples, and a sample to be there several times; no guarantee holds
+   * then.
+   */
   readonly sameSamples?: boolean;
 }
 
 export const LAYOUT: Kinds<LayoutOptions> = { score: "any", validation: "any", seed: "number", sameSamples: "boolean" };
-
-/** What is known of all samples that shaped a result, none of which may test it: ids, and marks of sets without. */
-export function usedSamples(
-  calibration: Cascade,
-  { validation, score }: LayoutOptions,
-): { readonly ids: Cascade["ids"]; readonly marks?: readonly SampleMarks[] } {
-  const sets = validation ? [calibration, cascade(validation, score)] : [calibration];
-  const ids = sets.flatMap((set) => set.ids ?? []);
-  const marks = sets.filter((set) => !set.ids).map(markSamples);
-  return { ids: ids.length > 0 ? ids : undefined, ...(marks.length > 0 && { marks }) };
-}
 
 /**
  * Calibration samples for tests and validation samples for the layout; the latter may be empty for tiny sets.
@@ -43,26 +35,29 @@ export function separate(
   source: Source,
   all: Cascade,
   { validation, score, seed = 0, sameSamples = false }: LayoutOptions,
-): { readonly calibration: Cascade; readonly validation: Cascade } {
-  const distinct = new Set(all.ids).size;
-  const isDistinct = !all.ids || distinct === all.samples;
-  check(isDistinct, op, "ids of calibration samples must differ", `${distinct} ids for ${all.samples} samples`);
+): { readonly calibration: Cascade; readonly validation: Cascade; readonly used: UsedSamples } {
+  if (!sameSamples) checkDistinct(op, all, "calibration");
   const order = randomOrder(all.samples, createRandom(seed));
   if (validation) {
     const isOther = sameSamples || validation !== source;
     check(isOther, op, "validation samples must not be the calibration samples", "one table for both");
     const other = cascade(validation, score);
-    const used = { ids: all.ids, marks: all.ids && other.ids ? [] : [markSamples(all)] };
-    if (!sameSamples) checkFresh(op, used, other, ["calibration", "validation"]);
+    const used = usedSamples([all, other]);
+    const ofCalibration = { ids: all.ids, marks: used.marks.slice(0, 1) };
+    if (!sameSamples) {
+      checkFresh(op, ofCalibration, other, ["calibration", "validation"]);
+      checkDistinct(op, other, "validation");
+    }
     checkSameOrigin(op, all, other, ["calibration", "validation"]);
     check(other.exits === all.exits, op, `validation must have ${all.exits} exits`, other.exits);
     const isAlike = other.classes === all.classes || all.score === "given" || other.score === "given";
     check(isAlike, op, `validation must have ${all.classes} classes`, other.classes);
-    return { calibration: selectFromCascade(all, order), validation: other };
+    return { calibration: selectFromCascade(all, order), validation: other, used };
   }
   const held = Math.floor(all.samples / 3);
   return {
     calibration: selectFromCascade(all, order.subarray(held)),
     validation: selectFromCascade(all, order.subarray(0, held)),
+    used: usedSamples([all]),
   };
 }

@@ -10,7 +10,7 @@ import { betweenValues, sorted } from "../numeric/ranks.ts";
 import { argmax, softmaxInto } from "../numeric/softmax.ts";
 import { type Gate, gateScores } from "../scalers/learned-gate.ts";
 import { type Outcomes, outcomes } from "./outcomes.ts";
-import { forEachChunk, relativeCosts, type Table, type Values } from "./table.ts";
+import { forEachChunk, readIds, relativeCosts, type Table, type Values } from "./table.ts";
 
 /** Scores that need one exit's own softmax. */
 export type PlainScore = "maxProb" | "margin" | "entropy" | "normalisedEntropy" | "energy" | "maxLogit";
@@ -73,7 +73,7 @@ export interface ScoresInput {
   readonly predictions?: ArrayLike<number>;
   readonly labels?: ArrayLike<number>;
   readonly classes?: number;
-  readonly ids?: readonly (string | number)[];
+  readonly ids?: ArrayLike<string | number | bigint>;
 }
 
 const SCORES: Kinds<ScoresInput> = {
@@ -107,7 +107,6 @@ export function cascadeFromScores(input: ScoresInput): Cascade {
   const { predictions, labels, ids } = input;
   if (predictions) checkLengths("cascade", "predictions", predictions.length, "scores", scores.length);
   if (labels) checkLengths("cascade", "labels", labels.length, "samples", samples);
-  if (ids) checkLengths("cascade", "ids", ids.length, "samples", samples);
   return {
     samples,
     exits,
@@ -118,7 +117,7 @@ export function cascadeFromScores(input: ScoresInput): Cascade {
     errors: Uint8Array.from(input.errors),
     labels: Int32Array.from(labels ?? new Int32Array(samples).fill(-1)),
     costs: relativeCosts(input.macs, exits),
-    ids,
+    ids: readIds("cascade", ids, samples),
   };
 }
 

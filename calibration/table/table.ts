@@ -35,7 +35,7 @@ export interface Table {
 export interface TableInput {
   /** All logits in row-major order, or a reader of rows. */
   readonly logits: Values | RowReader;
-  readonly labels: ArrayLike<number>;
+  readonly labels: ArrayLike<number | bigint>;
   /** `[N, K, C]`. */
   readonly shape: readonly [number, number, number];
   /**
@@ -43,7 +43,8 @@ export interface TableInput {
    * depth, (j+1)/K.
    */
   readonly macs?: ArrayLike<number>;
-  readonly ids?: readonly (string | number)[];
+  /** 5, "5" and 5n are one sample. */
+  readonly ids?: ArrayLike<string | number | bigint>;
   /** Digest of the network's weights, if known: with it, using a policy of another network is refused. */
   readonly weights?: string;
   /** What the values are. Probabilities must sum to 1 over classes, and become logarithms. */
@@ -78,15 +79,15 @@ export function createTable(input: TableInput): Table {
   readOptions("createTable", input, TABLE);
   if (!Array.isArray(input.shape)) fail("table", "shape must be [samples, exits, classes]", what(input.shape));
   const [samples, exits, classes] = input.shape;
-  const labels = Int32Array.from(input.labels);
+  const labels = Int32Array.from(Array.from(input.labels, Number));
   checkNotEmpty("table", "the table", samples);
   const isShape = [samples, exits, classes].every((extent) => Number.isInteger(extent) && extent > 0);
   check(isShape, "table", "shape must be [samples, exits, classes]", `[${input.shape.join(", ")}]`);
   checkLengths("table", "labels", labels.length, "samples", samples);
-  const wrong = labels.findIndex((label, i) => input.labels[i] !== label || label < 0 || label >= classes);
+  const wrong = labels.findIndex((label, i) => Number(input.labels[i]) !== label || label < 0 || label >= classes);
   const place = `${input.labels[wrong]} at sample ${wrong}`;
   check(wrong < 0, "table", `labels must be whole numbers in 0..${classes - 1}`, place);
-  if (input.ids) checkLengths("table", "ids", input.ids.length, "samples", samples);
+  const ids = readIds("table", input.ids, samples);
   const values = input.values === "probabilities" ? input.values : input.anyValues ? "anything" : "logits";
   const { logits } = input;
   const width = exits * classes;
@@ -98,7 +99,7 @@ export function createTable(input: TableInput): Table {
     read = (first, count) => all.subarray(first * width, (first + count) * width);
   }
   const origin: Origin = input.weights === undefined ? {} : { weights: input.weights };
-  return { samples, exits, classes, labels, costs: relativeCosts(input.macs, exits), ids: input.ids, origin, read };
+  return { samples, exits, classes, labels, costs: relativeCosts(input.macs, exits), ids, origin, read };
 }
 
 /** Visits all rows in order, in chunks of a few megabytes. */
@@ -155,8 +156,8 @@ export function checkDisjoint(
   names: readonly [string, string] = ["calibration", "test"],
 ): void {
   if (!a.ids || !b.ids) return;
-  const seen = new Set(a.ids);
-  const shared = b.ids.filter((id) => seen.has(id));
+  const seen = new Set(a.ids.map(String));
+  const shared = b.ids.filter((id) => seen.has(String(id)));
   check(
     shared.length === 0,
     op,
@@ -165,6 +166,22 @@ export function checkDisjoint(
     "A guarantee holds only for samples that were not used to choose the thresholds.",
   );
 }
+
+/** Names of samples as a policy file can hold them. @throws CalibrationError for other things than texts and numbers. */
+export function readIds(op: string, ids: TableInput["ids"], samples: number): Table["ids"] {
+  if (!ids) return undefined;
+  checkLengths(op, "ids", ids.length, "samples", samples);
+  return Array.from(ids, (id) => {
+    const name = typeof id === "bigint" ? plainInteger(id) : id;
+    const isName = typeof name === "string" || Number.isFinite(name);
+    if (!isName) fail(op, "ids must be texts or numbers", what(id));
+    return name;
+  });
+}
+
+/** A number where it holds all digits, else a text. */
+const plainInteger = (value: bigint): string | number =>
+  Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
 
 /** `macs` divided by its last entry; depth where there are none. */
 export function relativeCosts(macs: ArrayLike<number> | undefined, exits: number): Float64Array {

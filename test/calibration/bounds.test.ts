@@ -3,11 +3,13 @@
 import fc from "fast-check";
 import {
   binomialPValue,
+  cascade,
   clopperPearson,
   createRandom,
   hoeffdingBentkusPValue,
   hoeffdingBentkusUpperBound,
   hoeffdingUpperBound,
+  learnThenTest,
   rejectHypotheses,
   smallestTestable,
   wsrPValue,
@@ -15,6 +17,7 @@ import {
 } from "../../calibration/index.ts";
 import { binomialCdf, normalCdf } from "../../calibration/numeric/special.ts";
 import { assert, failsWith, suite } from "../harness.ts";
+import { randomTable } from "./tables.ts";
 
 const test = suite("calibration bounds");
 
@@ -149,4 +152,59 @@ test("bad input is named", async () => {
     "CalibrationError",
     "wsrUpperBound: losses must not be empty; got 0 samples.",
   );
+});
+
+test("what is no count, share or level is refused, and nothing runs for ever", async () => {
+  const none = undefined as unknown as number;
+  const level = (name: string, got: string) => `${name} must lie strictly between 0 and 1; got ${got}.`;
+  const cases: readonly (readonly [string, () => unknown, string])[] = [
+    ["binomialPValue", () => binomialPValue(3, 10, none), "alpha must lie in [0, 1]; got undefined."],
+    ["binomialPValue", () => binomialPValue(3, 10, Number.NaN), "alpha must lie in [0, 1]; got NaN."],
+    [
+      "binomialPValue",
+      () => binomialPValue(3.5, 10, 0.1),
+      "errors and n must be whole numbers with 0 <= errors <= n; got 3.5 of 10.",
+    ],
+    [
+      "binomialPValue",
+      () => binomialPValue(3, Number.NaN, 0.1),
+      "errors and n must be whole numbers with 0 <= errors <= n; got 3 of NaN.",
+    ],
+    ["smallestTestable", () => smallestTestable(0, 0.1), level("alpha", "0")],
+    [
+      "hoeffdingBentkusPValue",
+      () => hoeffdingBentkusPValue({ risk: Number.NaN }, 10, 0.1),
+      "the mean loss must lie in [0, 1]; got NaN.",
+    ],
+    [
+      "hoeffdingBentkusPValue",
+      () => hoeffdingBentkusPValue({ errors: 11 }, 10, 0.1),
+      "errors and n must be whole numbers with 0 <= errors <= n; got 11 of 10.",
+    ],
+    [
+      "hoeffdingBentkusUpperBound",
+      () => hoeffdingBentkusUpperBound(Number.NaN, 10, 0.1),
+      "the mean loss must lie in [0, 1]; got NaN.",
+    ],
+    ["hoeffdingBentkusUpperBound", () => hoeffdingBentkusUpperBound(0.1, 10, none), level("delta", "undefined")],
+    ["hoeffdingUpperBound", () => hoeffdingUpperBound(0.1, 2.5, 0.1), "n must be a whole number; got 2.5."],
+    ["wsrUpperBound", () => wsrUpperBound([0, Number.NaN], 0.1), "losses must lie in [0, 1]; got NaN at 1."],
+    ["wsrPValue", () => wsrPValue([0, 2], 0.1, 0.1), "losses must lie in [0, 1]; got 2 at 1."],
+    ["wsrPValue", () => wsrPValue([0, 1], none, 0.1), "alpha must lie in [0, 1]; got undefined."],
+  ];
+  for (const [op, call, message] of cases) await failsWith(call, "CalibrationError", `${op}: ${message}`);
+});
+
+test("at every alpha a refusal comes at once, and counts the samples that are missing", () => {
+  const table = randomTable(300, 3, 4);
+  const perfect = { ...cascade(table), errors: new Uint8Array(900) };
+  for (const alpha of [1e-5, 1e-7, 1e-9, 1e-12, 1e-100, 1e-300]) {
+    const started = process.cpuUsage().user;
+    const refused = learnThenTest(perfect, { alpha, delta: 0.1 });
+    assert.ok(process.cpuUsage().user - started < 2e6, `${alpha} takes long`);
+    assert.ok(!refused.ok && refused.short === "calibration");
+    assert.match(refused.reason, /calibration samples are too few/);
+    const errorsMeant = refused.neededSamples * alpha;
+    assert.ok(errorsMeant > Math.log(10) && errorsMeant < 20, `${refused.neededSamples}`);
+  }
 });

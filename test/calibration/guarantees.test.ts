@@ -122,7 +122,8 @@ test("one table for two purposes, repeated ids, and cascades without what a rule
   const repeated = randomTable(3, 2, 2, { ids: ["a", "b", "a"] });
   await message(
     () => controlRisk(repeated, { alpha: 0.1 }),
-    "controlRisk: ids of calibration samples must differ; got 2 ids for 3 samples.",
+    "controlRisk: ids of calibration samples must differ; got 2 ids for 3 samples. " +
+      "A guarantee holds only for samples that were not used to choose the thresholds; with sameSamples: true (--same-samples) it is done all the same.",
   );
   const bare = flat(60, () => 0);
   await message(

@@ -117,6 +117,93 @@ test("ids decide where both sets have them: equal rows under different ids are d
   assert.ok(learnThenTest(table, { ...levels, validation: { ...again(table), ids: ids(600) } }).ok);
 });
 
+test("a sample that is several times in one set is refused, in every set, unless forced", async () => {
+  const table = randomTable(400, 3, 4);
+  const copies = (times: number, of = 400) =>
+    selectSamples(
+      table,
+      Int32Array.from({ length: of * times }, (_, i) => i % of),
+    );
+  const message = (op: string, set: string) =>
+    `${op}: ${set} samples must differ; got 100 % with the answers and scores of another one, which chance does not explain. ${SAME}`;
+  const fresh = randomTable(500, 3, 4, { seed: 2 });
+  for (const [times, of] of [
+    [2, 400],
+    [3, 400],
+    [20, 60],
+    [2, 60],
+  ] as const) {
+    const doubled = copies(times, of);
+    await failsWith(() => learnThenTest(doubled, levels), "CalibrationError", message("learnThenTest", "calibration"));
+    const validated = () => controlRisk(fresh, { alpha: 0.3, validation: doubled });
+    await failsWith(validated, "CalibrationError", message("controlRisk", "validation"));
+    assert.is(learnThenTest(doubled, { ...levels, sameSamples: true }).alpha, 0.3);
+    const policy = learnThenTest(fresh, levels);
+    assert.ok(policy.ok);
+    await failsWith(() => evaluatePolicy(doubled, policy), "CalibrationError", message("evaluatePolicy", "test"));
+  }
+  const half = selectSamples(table, [...rows(0, 400), ...rows(0, 200)]);
+  assert.match(
+    (await errorOf(() => learnThenTest(half, levels)))?.message ?? "",
+    /got 67 % with the answers and scores/,
+  );
+});
+
+test("equal rows that chance explains are no copies: saturated scores, constant heads, a handful of twins", () => {
+  for (let seed = 0; seed < 15; seed++) {
+    const table = randomTable(900, 3, 4, { seed });
+    learnThenTest(selectSamples(table, [...rows(0, 900), ...rows(0, 12)]), levels);
+    const scored = cascade(table);
+    for (const digits of [3, 8, 20, 60, 200]) {
+      const scores = scored.scores.map((score) => Math.round(score * digits) / digits);
+      learnThenTest({ ...scored, scores }, levels);
+    }
+    learnThenTest({ ...scored, scores: scored.scores.map((score) => Math.min(score, 0.6)) }, levels);
+    learnThenTest({ ...scored, scores: scored.scores.fill(0.25) }, levels);
+  }
+});
+
+test("ids are one id as number, text or bigint, and marks tell where only one side has ids", async () => {
+  const named = randomTable(600, 3, 4, { ids: Array.from({ length: 600 }, (_, i) => i) });
+  const texts = createTable({
+    logits: Float64Array.from(named.read(0, 600)),
+    labels: BigInt64Array.from(named.labels, BigInt),
+    shape: [600, 3, 4],
+    ids: BigUint64Array.from({ length: 600 }, (_, i) => BigInt(i)),
+  });
+  assert.equal(texts.labels, named.labels);
+  assert.is(texts.ids?.[7], 7);
+  const other = randomTable(600, 3, 4, { seed: 9 });
+  const policy = learnThenTest(named, levels);
+  const unnamed = learnThenTest(again(named), levels);
+  assert.ok(policy.ok && unnamed.ok);
+  const asTexts = { ...named, ids: named.ids?.map(String) };
+  const shared = "evaluatePolicy: calibration and test samples must differ; got 600 shared ids (first: 0). ";
+  await failsWith(
+    () => evaluatePolicy(asTexts, policy),
+    "CalibrationError",
+    `${shared}A guarantee holds only for samples that were not used to choose the thresholds.`,
+  );
+  const read = decodePolicy(encodePolicy({ result: policy })).result;
+  assert.ok(read.ok);
+  for (const [given, known] of [
+    [again(named), policy],
+    [again(named), read],
+    [named, unnamed],
+  ] as const)
+    assert.match((await errorOf(() => evaluatePolicy(given, known)))?.message ?? "", /got 100 % of the test samples/);
+  assert.match(
+    (await errorOf(() => learnThenTest(named, { ...levels, validation: again(named) })))?.message ?? "",
+    /got 100 % of the validation samples/,
+  );
+  assert.is(evaluatePolicy(other, policy).exits.length, 600);
+  await failsWith(
+    () => createTable({ logits: new Float32Array(4), labels: [0, 1], shape: [2, 1, 2], ids: [1, Number.NaN] }),
+    "CalibrationError",
+    "table: ids must be texts or numbers; got NaN.",
+  );
+});
+
 test("sets of different numbers of classes are refused", () =>
   failsWith(
     () => learnThenTest(randomTable(200, 3, 4), { ...levels, validation: randomTable(200, 3, 5) }),
