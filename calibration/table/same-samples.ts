@@ -20,7 +20,7 @@ export interface SampleMarks {
 const MARKS = 256;
 
 /** The marks of a set. */
-export function markSamples(cascade: Cascade): SampleMarks {
+function markSamples(cascade: Cascade): SampleMarks {
   const rows = hashRows(cascade).sort();
   const marks = [...new Set(rows)].slice(0, MARKS);
   const largest = marks.at(-1);

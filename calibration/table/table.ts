@@ -167,7 +167,9 @@ export function checkDisjoint(
   );
 }
 
-/** Names of samples as a policy file can hold them. @throws CalibrationError for other things than texts and numbers. */
+/**
+ * Names of samples as a policy file can hold them. @throws CalibrationError for other things than texts and numbers.
+ */
 export function readIds(op: string, ids: TableInput["ids"], samples: number): Table["ids"] {
   if (!ids) return undefined;
   checkLengths(op, "ids", ids.length, "samples", samples);
