@@ -2,6 +2,7 @@
 
 import { nearest, printable } from "../base/index.ts";
 import { calibrateSpec, runCalibrate } from "./commands/calibrate.ts";
+import { compareHelp, runCompare } from "./commands/compare.ts";
 import { dataHelp, runData } from "./commands/data.ts";
 import { doctor, runDoctor } from "./commands/doctor.ts";
 import { evaluateSpec, runEvaluate } from "./commands/evaluate.ts";
@@ -28,6 +29,7 @@ const commands: Readonly<Record<string, Command>> = {
   calibrate: { help: helpOf(calibrateSpec), run: runCalibrate },
   evaluate: { help: helpOf(evaluateSpec), run: runEvaluate },
   report: { help: helpOf(report), run: runReport },
+  compare: { help: compareHelp, run: runCompare },
   export: { help: exportHelp, run: runExport },
   methods: { help: helpOf(methods), run: runMethods },
   data: { help: dataHelp, run: runData },

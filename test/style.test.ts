@@ -82,3 +82,18 @@ test("only paragraphs that are too wide are wrapped, by the words, with their ma
   const code = wrapMarkdown(`${words(16)} \`a piece of code stays whole\` ${words(3)}`);
   assert.ok(code.includes("`a piece of code stays whole`"));
 });
+
+test("no file holds two sides of a merge", () => {
+  const marks = new RegExp(`^(${"<".repeat(7)}|${">".repeat(7)}) `, "m");
+  const texts = [
+    ...libraryFiles(),
+    ...["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md"].map(
+      (file) => [file, readFileSync(join(root, file), "utf8")] as [string, string],
+    ),
+  ];
+  assert.equal(
+    texts.flatMap(([file, text]) => (marks.test(text) ? [file] : [])),
+    [],
+  );
+  assert.ok(marks.test(`${"<".repeat(7)} HEAD`));
+});

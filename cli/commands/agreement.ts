@@ -12,8 +12,9 @@ import {
   type Source,
   type Table,
 } from "../../calibration/index.ts";
+import type { Dataset } from "../../data/index.ts";
 import { ArgumentError, createDevice, type Device, DeviceError } from "../../engine/index.ts";
-import { deploy, loadWeights, RUN_FILES } from "../../exits/index.ts";
+import { type DeployOptions, deploy, loadWeights, type MultiExit, RUN_FILES } from "../../exits/index.ts";
 import type { RunFolder } from "../files/run-folder.ts";
 import { testImages } from "../report/run-details.ts";
 import { makeNetwork } from "../settings/model.ts";
@@ -38,29 +39,33 @@ const TOLERANCE = 1e-4;
  * Runs the deployed classifier over the test images; or says why that cannot be done here. @throws CalibrationError for
  * other weights.
  */
-export async function deployedAgreement(
+export const deployedAgreement = (
   folder: RunFolder,
   found: Found,
   { anyOrigin }: { readonly anyOrigin: boolean },
-): Promise<Agreement | string> {
+): Promise<Agreement | string> =>
+  withNetwork(folder, found.source, async (net, images) => {
+    using classifier = await deploy(net, ...deployArguments(found, images, { anyOrigin }));
+    return compareAnswers(decidedBy(found), await classifier.classify(images.images));
+  });
+
+/** Calls `fn` with the last weights of a run and its test images; or says why that cannot be done here. */
+export async function withNetwork<T>(
+  folder: RunFolder,
+  source: Source,
+  fn: (net: MultiExit, images: Dataset) => Promise<T>,
+): Promise<T | string> {
   const weights = join(folder.dir, RUN_FILES.last);
   if (!existsSync(weights)) return `${weights} is not there`;
   const config = folder.config();
-  const images = await testImages(config, found.source);
+  const images = await testImages(config, source);
   if (typeof images === "string") return images;
   let device: Device | undefined;
   try {
     device = await createDevice();
     const net = makeNetwork(config, { train: images }, device);
     await loadWeights(weights, net.state());
-    const { result, scaling } = found.file ?? {};
-    const policy = result?.ok ? result : { thresholds: [Number.POSITIVE_INFINITY] };
-    const options = { normalise: images.meta, batch: 128, anyOrigin, ...(result?.ok && scaling && { scaling }) };
-    using classifier = await deploy(net, policy, options);
-    const { scored, raw, names } = found;
-    const exits = found.policy?.exits ?? new Int32Array(scored.samples).fill(scored.exits - 1);
-    const thresholds = result?.ok ? result.thresholds : undefined;
-    return compareAnswers({ scored, raw, names, exits, thresholds }, await classifier.classify(images.images));
+    return await fn(net, images);
   } catch (error) {
     // No adapter, or a score or scaling that runs on tables only.
     if (error instanceof DeviceError || error instanceof ArgumentError) return error.message;
@@ -70,8 +75,25 @@ export async function deployedAgreement(
   }
 }
 
+/** How a run's policy is deployed; without one, everything runs to the end. */
+export function deployArguments(
+  { file }: Pick<Found, "file">,
+  images: Pick<Dataset, "meta">,
+  options: { readonly anyOrigin: boolean },
+): [Parameters<typeof deploy>[1], DeployOptions] {
+  const { result, scaling } = file ?? {};
+  const policy = result?.ok ? result : { thresholds: [Number.POSITIVE_INFINITY] };
+  return [policy, { normalise: images.meta, batch: 128, ...options, ...(result?.ok && scaling && { scaling }) }];
+}
+
+/** What a run's cached logits and its policy say of the test samples. */
+export function decidedBy({ scored, raw, names, file, policy }: Found): Decided {
+  const exits = policy?.exits ?? new Int32Array(scored.samples).fill(scored.exits - 1);
+  return { scored, raw, names, exits, thresholds: file?.result.ok ? file.result.thresholds : undefined };
+}
+
 /** What the cached logits say, with the file of the policy that looked at them. */
-interface Found extends Pick<Decided, "scored" | "raw" | "names"> {
+export interface Found extends Pick<Decided, "scored" | "raw" | "names"> {
   readonly source: Source;
   readonly file: PolicyFile | undefined;
   /** Absent: everything runs to the end. */
@@ -79,7 +101,7 @@ interface Found extends Pick<Decided, "scored" | "raw" | "names"> {
 }
 
 /** What a policy makes of logits. */
-interface Decided {
+export interface Decided {
   /** The scores that it looked at, and the logits they are of, scaled or not. */
   readonly scored: Cascade;
   readonly raw: Table;

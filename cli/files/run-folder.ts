@@ -15,6 +15,7 @@ const OWN = {
   record: "run.json",
   policy: "policy.json",
   evaluation: "evaluation.json",
+  timing: "timing.json",
   report: "report.html",
   model: "model.sortie.safetensors",
   onnx: "onnx",

@@ -166,31 +166,61 @@ export interface Given {
  * @throws Error that names the key or flag.
  */
 export function readConfig(command: string, args: readonly string[]): Given {
-  const { values } = readFlags(command, {
+  const { settings, values, notes } = readSettings(command, args, { fresh: { type: "boolean" } });
+  return {
+    config: completeConfig(inFlags(command, ALIASES), settings),
+    isHelp: values["help"] === true,
+    isFresh: values["fresh"] === true,
+    notes,
+  };
+}
+
+/** Settings as they were given, the file of `--config` under flags, nothing filled; and what else the command takes. */
+export interface GivenSettings {
+  readonly settings: Plain;
+  /** Of the command's own flags, by name. */
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly positionals: readonly string[];
+  readonly notes: readonly string[];
+}
+
+/** Reads flags of settings beside those of a command. @throws Error that names the key or flag. */
+export function readSettings(
+  command: string,
+  args: readonly string[],
+  own: NonNullable<ParseArgsConfig["options"]>,
+  { allowPositionals = false, readFile = readSettingsFile }: ReadSettingsOptions = {},
+): GivenSettings {
+  const { values, positionals } = readFlags(command, {
     args: [...args],
+    allowPositionals,
     options: {
       ...flagOptions(FLAG_LEAVES, FLAG_ALIASES),
       config: { type: "string" },
-      fresh: { type: "boolean" },
       help: { type: "boolean" },
+      ...own,
     },
   });
   const flags = settingsOfFlags(command, values, FLAG_LEAVES, FLAG_ALIASES);
   const path = values["config"] as string | undefined;
   const file = path === undefined ? {} : readFile(path);
   return {
-    config: completeConfig(
-      inFlags(command, ALIASES),
-      merge(inWordsOfToday(inFile(path ?? command), file), inWordsOfToday(inFlags(command, {}), flags)),
-    ),
-    isHelp: values["help"] === true,
-    isFresh: values["fresh"] === true,
+    settings: merge(inWordsOfToday(inFile(path ?? command), file), inWordsOfToday(inFlags(command, {}), flags)),
+    values,
+    positionals,
     notes: isFormer(flags) || isFormer(file) ? [FORMER] : [],
   };
 }
 
+/** What differs for commands that take more than settings. */
+export interface ReadSettingsOptions {
+  readonly allowPositionals?: boolean;
+  /** Reads the file of `--config`. */
+  readonly readFile?: (path: string) => Plain;
+}
+
 /** Checked before flags are laid over it, so that a message names the file if the fault is there. */
-function readFile(path: string): Plain {
+function readSettingsFile(path: string): Plain {
   const settings = readJson(path);
   if (!isPlain(settings)) throw new SortieError(`${path}: the settings must be an object; got ${what(settings)}.`);
   checkSettings(inFile(path), LAYOUT, inWordsOfToday(inFile(path), settings));

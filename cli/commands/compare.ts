@@ -1,0 +1,324 @@
+// `sortie compare`: trains every method with every seed, what is not finished yet, and holds them against each other; or reads runs that
+// are finished.
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { SortieError } from "../../base/index.ts";
+import { plainJson } from "../../calibration/index.ts";
+import { figuresOf, type RunFigures } from "../compare/figures.ts";
+import { comparisonPage, comparisonText, type Introduction } from "../compare/page.ts";
+import {
+  completePlan,
+  type Experiment,
+  experimentsOf,
+  type GivenPlan,
+  planOfFile,
+  type RunKey,
+} from "../compare/plan.ts";
+import {
+  accuracySheet,
+  certifiedSheet,
+  confidenceSheet,
+  differenceSheet,
+  type Failure,
+  proxySheet,
+  runSheet,
+  type Sheet,
+  timeSheet,
+} from "../compare/sheets.ts";
+import { settingsOf } from "../compare/statistics.ts";
+import { timeRun } from "../compare/timing.ts";
+import { RunFolder } from "../files/run-folder.ts";
+import { readJson, writeWhole } from "../files/whole.ts";
+import { level, number, percent } from "../format.ts";
+import { chartLibraries } from "../report/plots.ts";
+import { readSettings } from "../settings/config.ts";
+import { numberFlag, type Print } from "../settings/flags.ts";
+import { inFlags, isPlain, type Plain } from "../settings/settings.ts";
+import { runCalibrate } from "./calibrate.ts";
+import { findings, runEvaluate } from "./evaluate.ts";
+import { trainInto } from "./train.ts";
+
+export const compareHelp = `sortie compare --methods A,B,... [flags] | sortie compare RUN RUN ...
+
+Trains every method on every data set and backbone with every seed, each in a run folder of its own, calibrates and evaluates it as
+the commands of these names do, and writes one page, one JSON and one text about all of them. Runs that are finished are not made
+again, and one that was stopped goes on: the same command again continues. Thresholds are chosen on validation images or certified on
+calibration images, never on test images. Given folders of runs, it compares these, and trains nothing.
+
+  --methods A,B        methods, see sortie methods
+  --backbones A,B      backbones (default resnet)
+  --sets A,B           data sets (default glyphs)
+  --seeds 0,1          seeds (default 1)
+  --against A          the method that others are held against (default the first)
+  --out DIR            folder of the runs, and of comparison.html, .json and .md (default runs/compare)
+  --config FILE        all of these as JSON: methods, backbones, data, seeds, against, out, and settings for all runs. A method,
+                       backbone or data set may be an object there, with options and a label of its own:
+                       { "methods": ["joint", { "label": "steep", "name": "soft-cgt", "kappa": 10 }], "settings": { "train": { "epochs": 5 } } }
+  --list               print the plan, a numbered line a run, and stop
+  --index N            make only run N of the plan and write no page: for arrays of jobs
+  --no-timing          do not measure milliseconds
+
+Every other flag of sortie train is a setting of all runs. Exit code 0: done. 1: bad input, or a run that failed; the others are
+compared. 130, 143, 129: interrupted.
+
+  sortie compare --methods joint,soft-cgt,hard-cgt --seeds 0,1 --epochs 4
+  sortie compare runs/glyphs-joint-1 runs/glyphs-soft-cgt-1
+`;
+
+/** Names of what is written about all runs. */
+const OUT = { page: "comparison.html", json: "comparison.json", text: "comparison.md" } as const;
+
+/** Runs the command; returns the exit code. Throws for bad input. */
+export async function runCompare(args: readonly string[], print: Print = console.log): Promise<number> {
+  let ofFile: GivenPlan = {};
+  const { settings, values, positionals, notes } = readSettings(
+    "compare",
+    args,
+    {
+      methods: { type: "string" },
+      backbones: { type: "string" },
+      sets: { type: "string" },
+      seeds: { type: "string" },
+      against: { type: "string" },
+      list: { type: "boolean", default: false },
+      index: { type: "string" },
+      "no-timing": { type: "boolean", default: false },
+    },
+    {
+      allowPositionals: true,
+      // The plan's own keys are kept; its settings lie under the flags as those of any file do.
+      readFile: (path) => {
+        ofFile = planOfFile(path, readJson(path));
+        return isPlain(ofFile.settings) ? ofFile.settings : {};
+      },
+    },
+  );
+  if (values["help"]) {
+    print(compareHelp);
+    return 0;
+  }
+  for (const note of notes) print(note);
+  const isTimed = !values["no-timing"];
+  if (positionals.length > 0) {
+    if (values["methods"] !== undefined || values["config"] !== undefined)
+      throw new SortieError("compare: folders of runs and a plan cannot both be given; got both.");
+    return compareFolders(positionals, { settings, isTimed, print });
+  }
+  const { out, ...common } = settings as Plain & { readonly out?: unknown };
+  for (const key of ["name", "seed"])
+    if (key in common)
+      throw new SortieError(`compare: --${key} is the plan's to set; got one. Use --seeds, or labels.`);
+  const list = (flag: string) => (values[flag] as string | undefined)?.split(",");
+  const one = (group: string, key: string) => (common[group] as Plain | undefined)?.[key];
+  const numbers = list("seeds")?.map((text) => numberFlag("compare", "seeds", text));
+  const given: GivenPlan = {
+    ...ofFile,
+    // One that is given as to the other commands is a list of one.
+    ...known({
+      methods: list("methods") ?? one("method", "name"),
+      backbones: list("backbones") ?? one("model", "backbone"),
+      data: list("sets") ?? one("data", "name"),
+      seeds: numbers,
+    }),
+    ...known({ against: values["against"], out: out ?? ofFile.out, settings: undefined }),
+  };
+  const place = inFlags("compare", {});
+  const plan = completePlan(place, { ...given, settings: {} }, common);
+  const experiments = experimentsOf(place, plan);
+  return comparePlan(experiments, { against: plan.against, out: plan.out, values, isTimed, print });
+}
+
+const known = <T extends object>(values: T): Partial<T> =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<T>;
+
+/** What both ways of comparing need. */
+interface Context {
+  readonly isTimed: boolean;
+  readonly print: Print;
+}
+
+interface PlanContext extends Context {
+  readonly against: string;
+  readonly out: string;
+  readonly values: Readonly<Record<string, unknown>>;
+}
+
+async function comparePlan(experiments: readonly Experiment[], context: PlanContext): Promise<number> {
+  const { values, print } = context;
+  for (const line of planLines(experiments)) print(line);
+  if (values["list"]) return 0;
+  const index = values["index"] as string | undefined;
+  if (index !== undefined) return oneOf(experiments, numberFlag("compare", "index", index), context);
+
+  // What the last step needs must not be missed after a day of training.
+  await chartLibraries();
+  const figures: RunFigures[] = [];
+  const failures: Failure[] = [];
+  for (const [i, experiment] of experiments.entries()) {
+    const name = experiment.config.name!;
+    try {
+      const code = await finish(experiment, context, `run ${i + 1} of ${experiments.length}: ${name}`);
+      if (code >= 128) return code;
+      const run = await readRun(RunFolder.of(experiment.config), experiment, context);
+      figures.push(run);
+      print(runLine(run));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      failures.push({ name, reason });
+      print(`${name} FAILED: ${reason}`);
+    }
+  }
+  if (figures.length === 0) throw new SortieError(`compare: none of the ${experiments.length} runs came to its end.`);
+  await write(figures, failures, context);
+  return failures.length > 0 ? 1 : 0;
+}
+
+async function oneOf(experiments: readonly Experiment[], index: number, context: PlanContext): Promise<number> {
+  const experiment = experiments[index - 1];
+  if (!experiment)
+    throw new SortieError(`compare: --index must be one of 1..${experiments.length}; got ${index}. See --list.`);
+  return finish(experiment, context, experiment.config.name!);
+}
+
+/** Trains, calibrates and evaluates what is not done yet; the exit code of what stopped. */
+async function finish({ config }: Experiment, { print }: Context, title: string): Promise<number> {
+  const folder = RunFolder.of(config);
+  if (!isFinished(folder, config)) {
+    print(`\n${title}`);
+    const code = await trainInto(config, { isFresh: false, print });
+    if (code !== 0) return code;
+  }
+  if (!existsSync(folder.path("policy"))) runCalibrate([folder.dir], quiet);
+  if (!existsSync(folder.path("evaluation"))) await runEvaluate([folder.dir], quiet);
+  return 0;
+}
+
+const quiet: Print = () => {};
+
+/** Whether the run is there and trained. @throws Error if the folder holds a run of other settings. */
+function isFinished(folder: RunFolder, config: Experiment["config"]): boolean {
+  folder.check(config);
+  return folder.recordOrNone()?.finished !== undefined;
+}
+
+async function compareFolders(
+  dirs: readonly string[],
+  { settings, isTimed, print }: Context & { readonly settings: Plain },
+): Promise<number> {
+  const { out = ".", ...others } = settings as { readonly out?: string };
+  const [strange] = Object.keys(others);
+  if (strange !== undefined)
+    throw new SortieError(`compare: ${strange} is a setting of training; folders of runs are compared as they are.`);
+  const figures: RunFigures[] = [];
+  for (const dir of dirs) {
+    const folder = RunFolder.at(dir);
+    if (!folder) throw new SortieError(`compare: ${dir} must be the folder of a run; there is no such folder.`);
+    const { data, model, method, seed } = folder.config();
+    const key = { data: data.name, backbone: model.backbone, method: method.name, seed };
+    figures.push(await readRun(folder, labelled(key, figures, dir), { isTimed, print }));
+    print(runLine(figures.at(-1)!));
+  }
+  await write(figures, [], { against: figures[0]!.method, out, print });
+  return 0;
+}
+
+/** Two runs of one method and seed differ by something that their names tell. */
+function labelled(key: RunKey, before: readonly RunKey[], dir: string): RunKey {
+  const isSame = (other: RunKey) =>
+    (["data", "backbone", "method", "seed"] as const).every((part) => other[part] === key[part]);
+  return before.some(isSame) ? { ...key, method: `${key.method} (${dir})` } : key;
+}
+
+async function readRun(folder: RunFolder, key: RunKey, { isTimed, print }: Context): Promise<RunFigures> {
+  if (isTimed && !existsSync(folder.path("timing"))) {
+    const timing = await timeRun(folder, findings(folder.dir, undefined));
+    if (typeof timing === "string") print(`${folder.dir}: not timed; ${timing}`);
+  }
+  return figuresOf(folder, key);
+}
+
+/** The plan as lines, with what it will take as far as finished runs tell. */
+function planLines(experiments: readonly Experiment[]): readonly string[] {
+  const lines = experiments.map((experiment, i) => {
+    const { config } = experiment;
+    const folder = RunFolder.of(config);
+    const state = isFinished(folder, config) ? "finished" : existsSync(folder.path("config")) ? "begun" : "to do";
+    return `${String(i + 1).padStart(4)}  ${config.name!}  ${config.train.epochs} epochs  ${state}`;
+  });
+  return [`${experiments.length} runs:`, ...lines, expectedTime(experiments)];
+}
+
+function expectedTime(experiments: readonly Experiment[]): string {
+  const isAlike = (a: Experiment, b: Experiment) => a.data === b.data && a.backbone === b.backbone;
+  const perEpoch = (like: Experiment): number | undefined => {
+    const seconds = experiments.flatMap((other) => {
+      if (!isAlike(other, like)) return [];
+      const record = RunFolder.of(other.config).recordOrNone();
+      const training = record?.finished === undefined ? undefined : record.seconds?.["training"];
+      return training === undefined ? [] : [training / other.config.train.epochs];
+    });
+    return seconds.sort((a, b) => a - b)[seconds.length >> 1];
+  };
+  const open = experiments.filter(({ config }) => !isFinished(RunFolder.of(config), config));
+  if (open.length === 0) return "all are finished";
+  const known = open.flatMap((each) => {
+    const seconds = perEpoch(each);
+    return seconds === undefined ? [] : [seconds * each.config.train.epochs];
+  });
+  const minutes = Math.ceil(known.reduce((sum, seconds) => sum + seconds, 0) / 60);
+  if (known.length === 0) return `${open.length} to train; how long one takes is told when the first has ended`;
+  const rest = open.length - known.length;
+  return `${open.length} to train: about ${minutes} min${rest > 0 ? `, and ${rest} of which none has ended yet` : ""}`;
+}
+
+function runLine({ data, backbone, method, seed, exits, area, certified, collapsed }: RunFigures): string {
+  const accuracies = exits.map(({ accuracy }) => (100 * accuracy).toFixed(1)).join(" / ");
+  const promise = certified
+    ? `certified ${percent(certified.accuracy)} for ${percent(certified.cost)}`
+    : "nothing certified";
+  const fallen = collapsed.length > 0 ? `  COLLAPSED: ${collapsed.join("; ")}` : "";
+  return `${data} ${backbone} ${method} seed ${seed}: exits ${accuracies} %, area ${number(area)}, ${promise}${fallen}`;
+}
+
+/** Writes page, JSON and text. */
+async function write(
+  runs: readonly RunFigures[],
+  failures: readonly Failure[],
+  { against, out, print }: Pick<PlanContext, "against" | "out" | "print">,
+): Promise<void> {
+  const settings = settingsOf(runs);
+  const sheets: readonly Sheet[] = [
+    accuracySheet(settings),
+    differenceSheet(settings, against),
+    certifiedSheet(settings, promiseOf(runs)),
+    confidenceSheet(settings),
+    timeSheet(settings),
+    proxySheet(runs),
+    runSheet(runs, failures),
+  ];
+  const unique = (values: readonly string[]) => [...new Set(values)].join("; ");
+  const introduction: Introduction = {
+    title: `${settings.length} settings, ${runs.length} runs`,
+    lines: [
+      `Data: ${unique(runs.map(({ data, samples }) => `${data}, ${samples} test images`))}. Full pass: ${unique(runs.map(({ backbone, macs }) => `${backbone} ${macs.toFixed(2)} M MACs`))}.`,
+      `Adapter: ${unique(runs.map(({ adapter }) => adapter))}. Commit of the runs: ${unique(runs.map(({ commit }) => commit))}.`,
+    ],
+  };
+  const path = (name: string) => join(out, name);
+  writeWhole(path(OUT.json), plainJson({ against, runs, failures }));
+  writeWhole(path(OUT.text), comparisonText(introduction, sheets));
+  writeWhole(path(OUT.page), await comparisonPage(introduction, settings, sheets));
+  print(`wrote ${Object.values(OUT).map(path).join(", ")}`);
+}
+
+/** What is promised, if all runs promise the same. */
+function promiseOf(runs: readonly RunFigures[]): string {
+  const promises = new Set(
+    runs.map(({ dir }) => {
+      const { alpha, delta } = new RunFolder(dir).config().calibration;
+      return `At most ${level(alpha)} wrong of those that leave early, with probability ${level(1 - delta)}.`;
+    }),
+  );
+  return [...promises].join(" Or: ");
+}

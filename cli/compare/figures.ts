@@ -1,0 +1,148 @@
+// One finished run in the figures that methods are compared by. Every threshold is chosen on validation samples, or certified on
+// calibration samples; test samples are looked at once, with thresholds that are fixed.
+
+import {
+  accuracyAtCost,
+  achieved,
+  areaUnderCurve,
+  type Cascade,
+  cascade,
+  decide,
+  meetBudget,
+  sweepThresholds,
+  thresholdCurve,
+} from "../../calibration/index.ts";
+import { findings } from "../commands/evaluate.ts";
+import { readLogits } from "../files/logits-file.ts";
+import type { RunFolder } from "../files/run-folder.ts";
+import type { RunKey } from "./plan.ts";
+import { readTiming, type Timing } from "./timing.ts";
+
+/** Shares of the full cost at which accuracies are told. */
+export const COSTS = [0.25, 0.5, 0.6, 0.75] as const;
+
+/** What may be lost on the last exit's accuracy. */
+export const LOSS = 0.003;
+
+/** An accuracy and what it cost, of test samples. */
+export interface Point {
+  readonly accuracy: number;
+  /** In full passes. */
+  readonly cost: number;
+}
+
+/** One run. */
+export interface RunFigures extends RunKey {
+  readonly dir: string;
+  readonly commit: string;
+  readonly adapter: string;
+  readonly samples: number;
+  readonly classes: number;
+  readonly trainingSeconds: number;
+  /** Million MACs of a full pass. */
+  readonly macs: number;
+  /** Of each exit, on all test samples. */
+  readonly exits: readonly ExitFigures[];
+  /** By one threshold for all exits, from everybody at the first exit to everybody at the last. */
+  readonly curve: readonly Point[];
+  /** Under that curve, by its span of cost. */
+  readonly area: number;
+  /** At `COSTS`; the cost is the one met on test samples. NaN where the first exit costs more already. */
+  readonly atCost: readonly Point[];
+  /** The least cost within `LOSS` of the last exit. */
+  readonly near: Point;
+  /** Absent: nothing could be certified. */
+  readonly certified: Certified | undefined;
+  readonly timing: Timing | undefined;
+  /** Exits that answer by chance, or clearly worse than one before them, in words; see `collapseOf`. */
+  readonly collapsed: readonly string[];
+}
+
+/** Of one exit on all test samples. */
+export interface ExitFigures {
+  readonly accuracy: number;
+  readonly ece: number;
+  readonly auroc: number;
+  readonly aurc: number;
+  /** NaN at the last exit. */
+  readonly eefp: number;
+}
+
+/** What certified thresholds do. */
+export interface Certified extends Point {
+  readonly earlyRisk: number;
+  readonly exitRisk: readonly number[];
+  /** Shares that leave at each exit. */
+  readonly shares: readonly number[];
+}
+
+/** How much worse than an exit before it an exit may be without being called collapsed. */
+const SETBACK = 0.05;
+
+/** Which exits have collapsed. */
+export function collapseOf(accuracies: readonly number[], classes: number): readonly string[] {
+  return accuracies.flatMap((accuracy, j) => {
+    const said = `exit ${j + 1} at ${(100 * accuracy).toFixed(1)} %`;
+    if (accuracy < 1.5 / classes) return [`${said}, by chance`];
+    const best = Math.max(Number.NEGATIVE_INFINITY, ...accuracies.slice(0, j));
+    return accuracy < best - SETBACK ? [`${said}, below an earlier exit`] : [];
+  });
+}
+
+const NOWHERE: Point = { accuracy: Number.NaN, cost: Number.NaN };
+
+/** What thresholds that meet a goal on validation samples do on test samples. */
+function met(validation: Cascade, test: Cascade, goal: Parameters<typeof meetBudget>[1]): Point {
+  const choice = meetBudget(validation, goal);
+  if (!choice.ok) return NOWHERE;
+  const { accuracy, cost } = achieved(test, decide(test, choice.thresholds));
+  return { accuracy, cost };
+}
+
+const lastAccuracy = ({ errors, exits, samples }: Cascade): number =>
+  1 - errors.reduce((sum, error, at) => (at % exits === exits - 1 ? sum + error : sum), 0) / samples;
+
+/** The figures of a finished run. @throws Error for what is missing in its folder, by name. */
+export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
+  const { policy, metrics } = findings(folder.dir, undefined);
+  const { made, exits, classes, seconds } = folder.record();
+  const split = (name: "validation" | "test"): Cascade => cascade(readLogits(folder.logits(name)));
+  const [validation, test] = [split("validation"), split("test")];
+  const curve = thresholdCurve(test, [...sweepThresholds(validation, 100), Number.NEGATIVE_INFINITY]);
+  const [costs, accuracies] = [curve.map(({ cost }) => cost), curve.map(({ accuracy }) => accuracy)];
+  return {
+    ...key,
+    dir: folder.dir,
+    commit: made["commit"] ?? "",
+    adapter: made["adapter"] ?? "",
+    samples: test.samples,
+    classes: classes.length,
+    trainingSeconds: seconds?.["training"] ?? Number.NaN,
+    macs: exits.at(-1)!.macs / 1e6,
+    exits: metrics.exits.map(({ accuracy, ece, auroc, aurc, eefp }) => ({ accuracy, ece, auroc, aurc, eefp })),
+    curve: curve.map(({ accuracy, cost }) => ({ accuracy, cost })),
+    area: areaUnderCurve(costs, accuracies),
+    atCost: COSTS.map((cost) => met(validation, test, { cost })),
+    near: met(validation, test, { accuracy: lastAccuracy(validation) - LOSS }),
+    certified: policy && {
+      accuracy: policy.accuracy,
+      cost: policy.cost,
+      earlyRisk: policy.earlyRisk,
+      exitRisk: [...policy.exitRisk],
+      shares: [...policy.fractions],
+    },
+    timing: readTiming(folder),
+    collapsed: collapseOf(
+      metrics.exits.map(({ accuracy }) => accuracy),
+      classes.length,
+    ),
+  };
+}
+
+/** Accuracy of a run's curve at a cost. */
+export const accuracyOfCurve = ({ curve }: Pick<RunFigures, "curve">, cost: number): number =>
+  accuracyAtCost(
+    curve.map((point) => point.cost),
+    curve.map((point) => point.accuracy),
+    cost,
+  );

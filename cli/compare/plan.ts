@@ -1,0 +1,137 @@
+// What is compared: every method on every backbone and data set with every seed, each a run of its own, in an order that soon shows
+// all methods once.
+
+import { SortieError, what } from "../../base/index.ts";
+import { type Config, completeConfig } from "../settings/config.ts";
+import { inFile, isPlain, merge, type Place, type Plain } from "../settings/settings.ts";
+
+/** One of the things that are compared: what it is called here, and what it sets. */
+export interface Variant {
+  readonly label: string;
+  readonly settings: Plain;
+}
+
+/** What varies, and what does not. */
+export interface Plan {
+  readonly data: readonly Variant[];
+  readonly backbones: readonly Variant[];
+  readonly methods: readonly Variant[];
+  readonly seeds: readonly number[];
+  /** The method, by its label, that others are held against. */
+  readonly against: string;
+  /** Folder of all runs, and of what is written about them. */
+  readonly out: string;
+  /** Of all runs. */
+  readonly settings: Plain;
+}
+
+/** Which run it is, in the labels of a plan. */
+export interface RunKey {
+  readonly data: string;
+  readonly backbone: string;
+  readonly method: string;
+  readonly seed: number;
+}
+
+/** One run of a plan. */
+export interface Experiment extends RunKey {
+  readonly config: Config;
+}
+
+/** Keys of a plan's file. */
+const KEYS = ["methods", "backbones", "data", "seeds", "against", "out", "settings"] as const;
+
+/** What a file or flags say of a plan; entries are names, or objects with a `label` of their own. */
+export type GivenPlan = { readonly [K in (typeof KEYS)[number]]?: unknown };
+
+/** Each kind of variant: where its name stands in settings, and what is taken where none is given. */
+const KINDS = {
+  data: { group: "data", key: "name", preset: "glyphs" },
+  backbones: { group: "model", key: "backbone", preset: "resnet" },
+  methods: { group: "method", key: "name", preset: undefined },
+} as const;
+
+/** The plan of a file, checked. @throws Error that names file and key. */
+export function planOfFile(path: string, given: unknown): GivenPlan {
+  const { where } = inFile(path);
+  if (!isPlain(given)) throw new SortieError(`${where}: a comparison must be an object; got ${what(given)}.`);
+  const strange = Object.keys(given).find((key) => !KEYS.includes(key as (typeof KEYS)[number]));
+  if (strange !== undefined)
+    throw new SortieError(`${where}: unknown key ${strange}. A comparison has ${KEYS.join(", ")}.`);
+  return given;
+}
+
+const LABEL = /^[\w.+-]+$/;
+
+function variantOf(place: Place, kind: keyof typeof KINDS, given: unknown): Variant {
+  const { group, key } = KINDS[kind];
+  const plain = typeof given === "string" ? { [key]: given } : given;
+  if (!isPlain(plain) || typeof plain[key] !== "string")
+    throw new SortieError(`${place.where}: ${kind} must hold names, or objects with ${key}; got ${what(given)}.`);
+  const { label = plain[key], ...settings } = plain;
+  if (typeof label !== "string" || !LABEL.test(label)) {
+    const names = "letters, digits, and . + - _, since folders are called by them";
+    throw new SortieError(`${place.where}: a label of ${kind} must be made of ${names}; got ${what(label)}.`);
+  }
+  return { label, settings: { [group]: settings } };
+}
+
+function variantsOf(place: Place, kind: keyof typeof KINDS, given: unknown): readonly Variant[] {
+  const list = given ?? KINDS[kind].preset;
+  if (list === undefined)
+    throw new SortieError(`${place.where}: ${kind} must be given, such as --${kind} joint,soft-cgt; got none.`);
+  const variants = [list].flat().map((each) => variantOf(place, kind, each));
+  const labels = variants.map(({ label }) => label);
+  const twice = labels.find((label, i) => labels.indexOf(label) !== i);
+  if (twice !== undefined)
+    throw new SortieError(
+      `${place.where}: ${kind} must have labels of their own; got ${twice} twice. Give each a "label".`,
+    );
+  if (variants.length === 0) throw new SortieError(`${place.where}: ${kind} must not be empty.`);
+  return variants;
+}
+
+function seedsOf(place: Place, given: unknown): readonly number[] {
+  const seeds = [given ?? 1].flat();
+  const isFit = (seed: unknown) => Number.isSafeInteger(seed) && (seed as number) >= 0;
+  if (seeds.length > 0 && seeds.every(isFit) && new Set(seeds).size === seeds.length) return seeds as number[];
+  throw new SortieError(`${place.where}: seeds must be different whole numbers of at least 0; got ${what(given)}.`);
+}
+
+/** A checked plan. @throws Error that names the key, for a variant that does not exist too. */
+export function completePlan(place: Place, given: GivenPlan, settings: Plain): Plan {
+  const { out = "runs/compare" } = given;
+  if (typeof out !== "string") throw new SortieError(`${place.where}: out must be a folder; got ${what(out)}.`);
+  const methods = variantsOf(place, "methods", given.methods);
+  const { against = methods[0]?.label } = given;
+  if (typeof against !== "string" || !methods.some(({ label }) => label === against)) {
+    const labels = methods.map(({ label }) => label).join(", ");
+    throw new SortieError(`${place.where}: against must be one of ${labels}; got ${what(against)}.`);
+  }
+  return {
+    data: variantsOf(place, "data", given.data),
+    backbones: variantsOf(place, "backbones", given.backbones),
+    methods,
+    seeds: seedsOf(place, given.seeds),
+    against,
+    out,
+    settings: merge(isPlain(given.settings) ? given.settings : {}, settings),
+  };
+}
+
+/** All runs of a plan, each with complete settings. @throws Error that names the setting that a run cannot have. */
+export function experimentsOf(place: Place, { data, backbones, methods, seeds, out, settings }: Plan): Experiment[] {
+  return seeds.flatMap((seed) =>
+    data.flatMap((set) =>
+      backbones.flatMap((backbone) =>
+        methods.map((method) => {
+          const key = { data: set.label, backbone: backbone.label, method: method.label, seed };
+          const varied = [set, backbone, method].reduce((all, each) => merge(all, each.settings), settings);
+          return { ...key, config: completeConfig(place, merge(varied, { out, seed, name: folderName(key) })) };
+        }),
+      ),
+    ),
+  );
+}
+
+const folderName = ({ data, backbone, method, seed }: RunKey): string => `${data}-${backbone}-${method}-seed${seed}`;

@@ -1,0 +1,216 @@
+// A comparison as tables of text, which the page and the text of results are both made of.
+
+import { percent } from "../format.ts";
+import { COSTS, LOSS, type RunFigures } from "./figures.ts";
+import { pairedDifference, proxyCorrelations, type Setting, type Spread, spreadOf } from "./statistics.ts";
+
+/** One table. */
+export interface Sheet {
+  readonly title: string;
+  /** Plain text above it. */
+  readonly text: string;
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** A run that did not come to its end. */
+export interface Failure {
+  readonly name: string;
+  readonly reason: string;
+}
+
+const points = (value: number, digits = 1): string => (Number.isNaN(value) ? "-" : (100 * value).toFixed(digits));
+
+/** Mean in percent, with the deviation where there is one. */
+function spread({ mean, deviation }: Spread): string {
+  return Number.isNaN(deviation) ? points(mean) : `${points(mean)} ± ${points(deviation)}`;
+}
+
+/** A difference in points of percent, with the standard error of its mean. */
+function difference({ mean, deviation, n }: Spread): string {
+  if (n === 0) return "-";
+  const sign = mean > 0 ? "+" : "";
+  const error = Number.isNaN(deviation) ? "" : ` ± ${points(deviation / Math.sqrt(n), 2)}`;
+  return `${sign}${points(mean, 2)}${error} (${n} ${n === 1 ? "seed" : "seeds"})`;
+}
+
+const over = ({ runs }: Setting, of: (run: RunFigures) => number): Spread => spreadOf(runs.map(of));
+
+const exitsOf = (setting: Setting, of: (exit: RunFigures["exits"][number]) => number): string =>
+  setting.runs[0]!.exits.map((_, j) => points(over(setting, ({ exits }) => of(exits[j]!)).mean)).join(" / ");
+
+/** Names of what varies: columns that all settings share are left out. */
+function namesOf(settings: readonly Setting[]): { readonly head: string[]; of(setting: Setting): string[] } {
+  const keys = (["data", "backbone", "method"] as const).filter(
+    (key) => key === "method" || new Set(settings.map((setting) => setting[key])).size > 1,
+  );
+  return { head: [...keys], of: (setting) => keys.map((key) => setting[key]) };
+}
+
+/** What all settings reach. */
+export function accuracySheet(settings: readonly Setting[]): Sheet {
+  const names = namesOf(settings);
+  return {
+    title: "Accuracy and cost",
+    text:
+      `Percent of test images, means over seeds ± standard deviation of single runs. Cost is the mean share of a full pass's MACs. At ${COSTS.map(points0).join(" / ")} % of the cost: ` +
+      `thresholds that meet it on validation images, and the accuracy that they have on test images. Least cost: thresholds within ${points(LOSS)} points of the last ` +
+      "exit on validation images, cost and accuracy on test images. Area: under accuracy against cost, one threshold for all exits, divided by the span of cost.",
+    head: [
+      ...names.head,
+      "seeds",
+      "exits",
+      ...COSTS.map((cost) => `at ${points0(cost)} %`),
+      "least cost",
+      "its accuracy",
+      "area",
+    ],
+    rows: settings.map((setting) => [
+      ...names.of(setting),
+      String(setting.runs.length),
+      exitsOf(setting, ({ accuracy }) => accuracy),
+      ...COSTS.map((_, k) => spread(over(setting, ({ atCost }) => atCost[k]!.accuracy))),
+      spread(over(setting, ({ near }) => near.cost)),
+      spread(over(setting, ({ near }) => near.accuracy)),
+      spread(over(setting, ({ area }) => area)),
+    ]),
+  };
+}
+
+const points0 = (value: number): string => points(value, 0);
+
+/** Against the reference, seed by seed. */
+export function differenceSheet(settings: readonly Setting[], against: string): Sheet {
+  const names = namesOf(settings);
+  const rows = settings.flatMap((setting) => {
+    const reference = settings.find(
+      ({ data, backbone, method }) => data === setting.data && backbone === setting.backbone && method === against,
+    );
+    if (!reference || reference === setting) return [];
+    const of = (figure: (run: RunFigures) => number) => difference(pairedDifference(setting, reference, figure));
+    return [
+      [
+        ...names.of(setting),
+        of(({ area }) => area),
+        of(({ exits }) => exits[0]!.accuracy),
+        of(({ exits }) => exits.at(-1)!.accuracy),
+        of(({ atCost }) => atCost[1]!.accuracy),
+      ],
+    ];
+  });
+  return {
+    title: `Against ${against}`,
+    text: "Differences in points of percent between runs of one seed: their mean ± its standard error.",
+    head: [...names.head, "area", "first exit", "last exit", `at ${points0(COSTS[1])} % of the cost`],
+    rows,
+  };
+}
+
+/** How well each exit knows when it is right. */
+export function confidenceSheet(settings: readonly Setting[]): Sheet {
+  const names = namesOf(settings);
+  return {
+    title: "Confidence of the exits",
+    text: "Of each exit's largest probability on all test images, in percent, means over seeds. ECE and AURC: less is better; AUROC and EEFP: more.",
+    head: [...names.head, "ECE", "EEFP", "AUROC", "AURC"],
+    rows: settings.map((setting) => [
+      ...names.of(setting),
+      ...(["ece", "eefp", "auroc", "aurc"] as const).map((name) => exitsOf(setting, (exit) => exit[name])),
+    ]),
+  };
+}
+
+/** What can be promised. */
+export function certifiedSheet(settings: readonly Setting[], promise: string): Sheet {
+  const names = namesOf(settings);
+  return {
+    title: "Certified",
+    text: `${promise} What these thresholds do on test images, in percent; a run for which nothing can be certified counts with its last exit and the full cost.`,
+    head: [...names.head, "certified", "accuracy", "cost", "error of early leavers", "leave at each exit"],
+    rows: settings.map((setting) => {
+      const { runs } = setting;
+      const certified = runs.flatMap((run) => (run.certified ? [run.certified] : []));
+      const shares = runs[0]!.exits.map((_, j) => points(spreadOf(certified.map((each) => each.shares[j]!)).mean));
+      return [
+        ...names.of(setting),
+        `${certified.length} of ${runs.length}`,
+        spread(over(setting, (run) => run.certified?.accuracy ?? run.exits.at(-1)!.accuracy)),
+        spread(over(setting, (run) => run.certified?.cost ?? 1)),
+        spread(spreadOf(certified.map(({ earlyRisk }) => earlyRisk))),
+        shares.join(" / "),
+      ];
+    }),
+  };
+}
+
+/** What the certified cascade takes on this machine. */
+export function timeSheet(settings: readonly Setting[]): Sheet {
+  const names = namesOf(settings);
+  const timings = settings.flatMap(({ runs }) => runs.flatMap(({ timing }) => (timing ? [timing] : [])));
+  const ms = (setting: Setting, key: "whole" | "cascade") => {
+    const { mean } = over(setting, ({ timing }) => timing?.[key] ?? Number.NaN);
+    return Number.isNaN(mean) ? "-" : mean.toFixed(3);
+  };
+  const where = [...new Set(timings.map(({ adapter, batch }) => `${adapter}, batch ${batch}`))].join("; ");
+  return {
+    title: "Measured time",
+    text: `Milliseconds an image, the certified cascade against every stage, medians of warm rounds that took turns${where && ` (${where})`}.`,
+    head: [...names.head, "whole", "cascade", "cascade of whole, %", "cost promises, %"],
+    rows: settings.map((setting) => {
+      const ratio = over(setting, ({ timing }) => (timing ? timing.cascade / timing.whole : Number.NaN));
+      const promised = over(setting, ({ certified }) => certified?.cost ?? 1);
+      return [
+        ...names.of(setting),
+        ms(setting, "whole"),
+        ms(setting, "cascade"),
+        points(ratio.mean),
+        points(promised.mean),
+      ];
+    }),
+  };
+}
+
+/** Which measure goes with the area, over the runs of each data set and backbone. */
+export function proxySheet(runs: readonly RunFigures[]): Sheet {
+  const groups = new Map<string, RunFigures[]>();
+  for (const run of runs) {
+    const name = `${run.data}, ${run.backbone}`;
+    groups.set(name, [...(groups.get(name) ?? []), run]);
+  }
+  const several = [...groups].filter(([, of]) => of.length > 2);
+  const [, first] = several[0] ?? [];
+  return {
+    title: "What goes with the area",
+    text: "Spearman's correlation, over runs, of each measure (its mean over the exits) with the area under accuracy against cost. Few runs: a hint, no proof.",
+    head: ["measure", ...several.map(([name, of]) => `${name} (${of.length} runs)`)],
+    rows: first
+      ? [...proxyCorrelations(first).keys()].map((measure) => [
+          measure,
+          ...several.map(([, of]) => {
+            const value = proxyCorrelations(of).get(measure)!;
+            return Number.isNaN(value) ? "-" : value.toFixed(2);
+          }),
+        ])
+      : [],
+  };
+}
+
+/** Every run by itself; collapsed ones are said to be. */
+export function runSheet(runs: readonly RunFigures[], failures: readonly Failure[]): Sheet {
+  return {
+    title: "Every run",
+    text: "Accuracy of the exits, in percent. Collapsed is an exit that answers by chance, or more than 5 points worse than one before it.",
+    head: ["run", "exits", "area", "certified cost", "training, s", "collapsed"],
+    rows: [
+      ...runs.map((run) => [
+        `${run.data}-${run.backbone}-${run.method}-seed${run.seed}`,
+        run.exits.map(({ accuracy }) => points(accuracy)).join(" / "),
+        points(run.area),
+        run.certified ? percent(run.certified.cost) : "nothing certified",
+        Number.isNaN(run.trainingSeconds) ? "-" : run.trainingSeconds.toFixed(0),
+        run.collapsed.join("; ") || "no",
+      ]),
+      ...failures.map(({ name, reason }) => [name, "failed", "-", "-", "-", reason]),
+    ],
+  };
+}

@@ -1,0 +1,71 @@
+// Runs of one setting over its seeds: means, spreads, differences to a reference seed by seed, and which measure of the exits goes with
+// the area.
+
+import { spearman } from "../../calibration/index.ts";
+import type { RunFigures } from "./figures.ts";
+
+/** Runs that differ by their seed alone. */
+export interface Setting {
+  readonly data: string;
+  readonly backbone: string;
+  readonly method: string;
+  readonly runs: readonly RunFigures[];
+}
+
+/** A mean over seeds. */
+export interface Spread {
+  readonly mean: number;
+  /** Standard deviation of single runs; NaN for one. */
+  readonly deviation: number;
+  readonly n: number;
+}
+
+/** Of the values that are numbers. */
+export function spreadOf(values: readonly number[]): Spread {
+  const known = values.filter((value) => !Number.isNaN(value));
+  const n = known.length;
+  const mean = known.reduce((sum, value) => sum + value, 0) / n;
+  const square = known.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return { mean, deviation: n > 1 ? Math.sqrt(square / (n - 1)) : Number.NaN, n };
+}
+
+/** Runs by setting, in the order in which settings come first. */
+export function settingsOf(runs: readonly RunFigures[]): readonly Setting[] {
+  const settings = new Map<string, Setting & { readonly runs: RunFigures[] }>();
+  for (const run of runs) {
+    const { data, backbone, method } = run;
+    const key = JSON.stringify([data, backbone, method]);
+    const setting = settings.get(key) ?? { data, backbone, method, runs: [] };
+    setting.runs.push(run);
+    settings.set(key, setting);
+  }
+  return [...settings.values()];
+}
+
+/** A difference of two settings, over the seeds that both have. */
+export function pairedDifference({ runs }: Setting, reference: Setting, of: (run: RunFigures) => number): Spread {
+  const differences = runs.flatMap((run) => {
+    const other = reference.runs.find(({ seed }) => seed === run.seed);
+    return other ? [of(run) - of(other)] : [];
+  });
+  return spreadOf(differences);
+}
+
+const meanOf = (run: RunFigures, of: (exit: RunFigures["exits"][number]) => number): number =>
+  spreadOf(run.exits.map(of)).mean;
+
+/** Measures that might tell a good cascade without running it: means over the exits, of runs. */
+export const PROXIES: Readonly<Record<string, (run: RunFigures) => number>> = {
+  EEFP: (run) => meanOf(run, ({ eefp }) => eefp),
+  AUROC: (run) => meanOf(run, ({ auroc }) => auroc),
+  AURC: (run) => meanOf(run, ({ aurc }) => aurc),
+  ECE: (run) => meanOf(run, ({ ece }) => ece),
+  "accuracy of all exits": (run) => meanOf(run, ({ accuracy }) => accuracy),
+  "accuracy of the last exit": (run) => run.exits.at(-1)!.accuracy,
+};
+
+/** Spearman's correlation of each proxy with the area, over runs; NaN where one of them does not vary. */
+export function proxyCorrelations(runs: readonly RunFigures[]): ReadonlyMap<string, number> {
+  const areas = runs.map(({ area }) => area);
+  return new Map(Object.entries(PROXIES).map(([name, of]) => [name, spearman(runs.map(of), areas)]));
+}

@@ -1,0 +1,98 @@
+// What a run's classifier takes on this machine: images of the test set through the whole network, and through the cascade. What is
+// timed is compared with the cached logits first.
+
+import { existsSync } from "node:fs";
+import { json, SortieError } from "../../base/index.ts";
+import { selectFromCascade, selectSamples } from "../../calibration/index.ts";
+import { deploy } from "../../exits/index.ts";
+import {
+  agreementLine,
+  compareAnswers,
+  decidedBy,
+  deployArguments,
+  type Found,
+  withNetwork,
+} from "../commands/agreement.ts";
+import type { RunFolder } from "../files/run-folder.ts";
+import { adapterName } from "../files/versions.ts";
+import { readJson, toJson } from "../files/whole.ts";
+
+/** Milliseconds an image, medians of warm rounds that took turns. */
+export interface Timing {
+  readonly adapter: string;
+  readonly batch: number;
+  /** How many were classified in a round. */
+  readonly images: number;
+  /** Through every stage. */
+  readonly whole: number;
+  readonly cascade: number;
+}
+
+const TIMING = {
+  adapter: json.text,
+  batch: json.count,
+  images: json.count,
+  whole: json.finite,
+  cascade: json.finite,
+} as const satisfies Readonly<Record<keyof Timing, json.Reader<unknown>>>;
+
+/** What was timed before, if anything was. @throws Error that names the file where it is none of ours. */
+export function readTiming(folder: RunFolder): Timing | undefined {
+  const path = folder.path("timing");
+  if (!existsSync(path)) return undefined;
+  try {
+    return json.parts(readJson(path), "timing", TIMING) as unknown as Timing;
+  } catch (cause) {
+    throw new SortieError(`${path}: ${(cause as Error).message} Remove it, and it is timed again.`, { cause });
+  }
+}
+
+const IMAGES = 1024;
+const BATCH = 64;
+const ROUNDS = 5;
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+
+/** Times a finished run and keeps the result in its folder; or says why that cannot be done here. */
+export function timeRun(folder: RunFolder, found: Found): Promise<Timing | string> {
+  return withNetwork(folder, found.source, async (net, images) => {
+    const count = Math.min(IMAGES, images.size);
+    const pixels = images.images.length / images.size;
+    const some = images.images.subarray(0, count * pixels);
+    const [policy, options] = deployArguments(found, images, { anyOrigin: false });
+    using cascade = await deploy(net, policy, { ...options, batch: BATCH });
+    using whole = await deploy(net, { thresholds: [Number.POSITIVE_INFINITY] }, { ...options, batch: BATCH });
+
+    const rows = Array.from({ length: count }, (_, i) => i);
+    const all = decidedBy(found);
+    const decided = {
+      ...all,
+      scored: selectFromCascade(all.scored, rows),
+      raw: selectSamples(all.raw, rows),
+      exits: all.exits.subarray(0, count),
+    };
+    const agreement = compareAnswers(decided, await cascade.classify(some));
+    if (agreement.differing > 0) return agreementLine(agreement);
+
+    const time = async (classifier: typeof cascade) => {
+      const start = performance.now();
+      await classifier.classify(some);
+      return (performance.now() - start) / count;
+    };
+    const [ofWhole, ofCascade]: [number[], number[]] = [[], []];
+    await time(whole);
+    for (let round = 0; round < ROUNDS; round++) {
+      ofWhole.push(await time(whole));
+      ofCascade.push(await time(cascade));
+    }
+    const timing: Timing = {
+      adapter: adapterName(net.parameters()[0]!.device.info),
+      batch: BATCH,
+      images: count,
+      whole: median(ofWhole),
+      cascade: median(ofCascade),
+    };
+    folder.write("timing", toJson(timing));
+    return timing;
+  });
+}
