@@ -1,5 +1,5 @@
-// `sortie compare`: trains every method with every seed, what is not finished yet, and holds them against each other; or reads runs that
-// are finished.
+// `sortie compare`: trains every method with every seed, what is not finished yet, and holds them against each other;
+// or reads runs that are finished.
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -69,7 +69,7 @@ compared. 130, 143, 129: interrupted.
 /** Names of what is written about all runs. */
 const OUT = { page: "comparison.html", json: "comparison.json", text: "comparison.md" } as const;
 
-/** Runs the command; returns the exit code. Throws for bad input. */
+/** Runs the command; returns the exit code. @throws SortieError for bad input. */
 export async function runCompare(args: readonly string[], print: Print = console.log): Promise<number> {
   let ofFile: GivenPlan = {};
   const { settings, values, positionals, notes } = readSettings(
@@ -156,7 +156,7 @@ async function comparePlan(experiments: readonly Experiment[], context: PlanCont
   const figures: RunFigures[] = [];
   const failures: Failure[] = [];
   for (const [i, experiment] of experiments.entries()) {
-    const name = experiment.config.name!;
+    const { name } = experiment;
     try {
       const code = await finish(experiment, context, `run ${i + 1} of ${experiments.length}: ${name}`);
       if (code >= 128) return code;
@@ -178,7 +178,7 @@ async function oneOf(experiments: readonly Experiment[], index: number, context:
   const experiment = experiments[index - 1];
   if (!experiment)
     throw new SortieError(`compare: --index must be one of 1..${experiments.length}; got ${index}. See --list.`);
-  return finish(experiment, context, experiment.config.name!);
+  return finish(experiment, context, experiment.name);
 }
 
 /** Trains, calibrates and evaluates what is not done yet; the exit code of what stopped. */
@@ -216,8 +216,9 @@ async function compareFolders(
     if (!folder) throw new SortieError(`compare: ${dir} must be the folder of a run; there is no such folder.`);
     const { data, model, method, seed } = folder.config();
     const key = { data: data.name, backbone: model.backbone, method: method.name, seed };
-    figures.push(await readRun(folder, labelled(key, figures, dir), { isTimed, print }));
-    print(runLine(figures.at(-1)!));
+    const run = await readRun(folder, labelled(key, figures, dir), { isTimed, print });
+    figures.push(run);
+    print(runLine(run));
   }
   await write(figures, [], { against: figures[0]!.method, out, print });
   return 0;
@@ -244,7 +245,7 @@ function planLines(experiments: readonly Experiment[]): readonly string[] {
     const { config } = experiment;
     const folder = RunFolder.of(config);
     const state = isFinished(folder, config) ? "finished" : existsSync(folder.path("config")) ? "begun" : "to do";
-    return `${String(i + 1).padStart(4)}  ${config.name!}  ${config.train.epochs} epochs  ${state}`;
+    return `${String(i + 1).padStart(4)}  ${experiment.name}  ${config.train.epochs} epochs  ${state}`;
   });
   return [`${experiments.length} runs:`, ...lines, expectedTime(experiments)];
 }

@@ -1,5 +1,5 @@
-// One finished run in the figures that methods are compared by. Every threshold is chosen on validation samples, or certified on
-// calibration samples; test samples are looked at once, with thresholds that are fixed.
+// One finished run in the figures that methods are compared by. Every threshold is chosen on validation samples, or
+// certified on calibration samples; test samples are looked at once, with thresholds that are fixed.
 
 import {
   accuracyAtCost,
@@ -118,7 +118,7 @@ export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
     samples: test.samples,
     classes: classes.length,
     trainingSeconds: seconds?.["training"] ?? Number.NaN,
-    macs: exits.at(-1)!.macs / 1e6,
+    macs: exits[exits.length - 1]!.macs / 1e6,
     exits: metrics.exits.map(({ accuracy, ece, auroc, aurc, eefp }) => ({ accuracy, ece, auroc, aurc, eefp })),
     curve: curve.map(({ accuracy, cost }) => ({ accuracy, cost })),
     area: areaUnderCurve(costs, accuracies),
@@ -146,3 +146,6 @@ export const accuracyOfCurve = ({ curve }: Pick<RunFigures, "curve">, cost: numb
     curve.map((point) => point.accuracy),
     cost,
   );
+
+/** Of the last exit, on all test samples. */
+export const lastAccuracyOf = ({ exits }: Pick<RunFigures, "exits">): number => exits[exits.length - 1]!.accuracy;

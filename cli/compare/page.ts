@@ -1,4 +1,5 @@
-// A comparison as one HTML page, and as text for a results folder: the same tables, and one picture of accuracy against cost.
+// A comparison as one HTML page, and as text for a results folder: the same tables, and one picture of accuracy against
+// cost.
 
 import type { TopLevelSpec } from "vega-lite";
 import { legendBelow, percentAxis, shareField, WHOLE } from "../report/figures/parts.ts";

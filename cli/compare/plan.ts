@@ -1,5 +1,5 @@
-// What is compared: every method on every backbone and data set with every seed, each a run of its own, in an order that soon shows
-// all methods once.
+// What is compared: every method on every backbone and data set with every seed, each a run of its own, in an order
+// that soon shows all methods once.
 
 import { SortieError, what } from "../../base/index.ts";
 import { type Config, completeConfig } from "../settings/config.ts";
@@ -35,6 +35,8 @@ export interface RunKey {
 
 /** One run of a plan. */
 export interface Experiment extends RunKey {
+  /** Of its folder. */
+  readonly name: string;
   readonly config: Config;
 }
 
@@ -127,7 +129,8 @@ export function experimentsOf(place: Place, { data, backbones, methods, seeds, o
         methods.map((method) => {
           const key = { data: set.label, backbone: backbone.label, method: method.label, seed };
           const varied = [set, backbone, method].reduce((all, each) => merge(all, each.settings), settings);
-          return { ...key, config: completeConfig(place, merge(varied, { out, seed, name: folderName(key) })) };
+          const name = folderName(key);
+          return { ...key, name, config: completeConfig(place, merge(varied, { out, seed, name })) };
         }),
       ),
     ),

@@ -1,7 +1,7 @@
 // A comparison as tables of text, which the page and the text of results are both made of.
 
 import { percent } from "../format.ts";
-import { COSTS, LOSS, type RunFigures } from "./figures.ts";
+import { COSTS, LOSS, lastAccuracyOf, type RunFigures } from "./figures.ts";
 import { pairedDifference, proxyCorrelations, type Setting, type Spread, spreadOf } from "./statistics.ts";
 
 /** One table. */
@@ -93,7 +93,7 @@ export function differenceSheet(settings: readonly Setting[], against: string): 
         ...names.of(setting),
         of(({ area }) => area),
         of(({ exits }) => exits[0]!.accuracy),
-        of(({ exits }) => exits.at(-1)!.accuracy),
+        of(lastAccuracyOf),
         of(({ atCost }) => atCost[1]!.accuracy),
       ],
     ];
@@ -134,7 +134,7 @@ export function certifiedSheet(settings: readonly Setting[], promise: string): S
       return [
         ...names.of(setting),
         `${certified.length} of ${runs.length}`,
-        spread(over(setting, (run) => run.certified?.accuracy ?? run.exits.at(-1)!.accuracy)),
+        spread(over(setting, (run) => run.certified?.accuracy ?? lastAccuracyOf(run))),
         spread(over(setting, (run) => run.certified?.cost ?? 1)),
         spread(spreadOf(certified.map(({ earlyRisk }) => earlyRisk))),
         shares.join(" / "),
@@ -187,7 +187,7 @@ export function proxySheet(runs: readonly RunFigures[]): Sheet {
       ? [...proxyCorrelations(first).keys()].map((measure) => [
           measure,
           ...several.map(([, of]) => {
-            const value = proxyCorrelations(of).get(measure)!;
+            const value = proxyCorrelations(of).get(measure) ?? Number.NaN;
             return Number.isNaN(value) ? "-" : value.toFixed(2);
           }),
         ])

@@ -1,8 +1,8 @@
-// Runs of one setting over its seeds: means, spreads, differences to a reference seed by seed, and which measure of the exits goes with
-// the area.
+// Runs of one setting over its seeds: means, spreads, differences to a reference seed by seed, and which measure of the
+// exits goes with the area.
 
 import { spearman } from "../../calibration/index.ts";
-import type { RunFigures } from "./figures.ts";
+import { lastAccuracyOf, type RunFigures } from "./figures.ts";
 
 /** Runs that differ by their seed alone. */
 export interface Setting {
@@ -61,7 +61,7 @@ export const PROXIES: Readonly<Record<string, (run: RunFigures) => number>> = {
   AURC: (run) => meanOf(run, ({ aurc }) => aurc),
   ECE: (run) => meanOf(run, ({ ece }) => ece),
   "accuracy of all exits": (run) => meanOf(run, ({ accuracy }) => accuracy),
-  "accuracy of the last exit": (run) => run.exits.at(-1)!.accuracy,
+  "accuracy of the last exit": (run) => lastAccuracyOf(run),
 };
 
 /** Spearman's correlation of each proxy with the area, over runs; NaN where one of them does not vary. */

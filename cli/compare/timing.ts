@@ -1,5 +1,5 @@
-// What a run's classifier takes on this machine: images of the test set through the whole network, and through the cascade. What is
-// timed is compared with the cached logits first.
+// What a run's classifier takes on this machine: images of the test set through the whole network, and through the
+// cascade. What is timed is compared with the cached logits first.
 
 import { existsSync } from "node:fs";
 import { json, SortieError } from "../../base/index.ts";
