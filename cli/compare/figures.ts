@@ -25,7 +25,7 @@ export const COSTS = [0.25, 0.5, 0.6, 0.75] as const;
 export const LOSS = 0.003;
 
 /** An accuracy and what it cost, of test samples. */
-export interface Point {
+interface Point {
   readonly accuracy: number;
   /** In full passes. */
   readonly cost: number;
@@ -59,7 +59,7 @@ export interface RunFigures extends RunKey {
 }
 
 /** Of one exit on all test samples. */
-export interface ExitFigures {
+interface ExitFigures {
   readonly accuracy: number;
   readonly ece: number;
   readonly auroc: number;
@@ -69,7 +69,7 @@ export interface ExitFigures {
 }
 
 /** What certified thresholds do. */
-export interface Certified extends Point {
+interface Certified extends Point {
   readonly earlyRisk: number;
   readonly exitRisk: readonly number[];
   /** Shares that leave at each exit. */

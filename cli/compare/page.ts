@@ -21,7 +21,7 @@ export interface Introduction {
 const STEPS = 60;
 
 /** Mean curves over seeds, with bands from the worst to the best seed. */
-export function curvesFigure(settings: readonly Setting[]): TopLevelSpec {
+function curvesFigure(settings: readonly Setting[]): TopLevelSpec {
   const isSplit = new Set(settings.map(({ data, backbone }) => `${data}, ${backbone}`)).size > 1;
   const values = settings.flatMap(({ data, backbone, method, runs }) => {
     const first = Math.min(...runs.flatMap(({ curve }) => curve.map(({ cost }) => cost)));

@@ -6,7 +6,7 @@ import { type Config, completeConfig } from "../settings/config.ts";
 import { inFile, isPlain, merge, type Place, type Plain } from "../settings/settings.ts";
 
 /** One of the things that are compared: what it is called here, and what it sets. */
-export interface Variant {
+interface Variant {
   readonly label: string;
   readonly settings: Plain;
 }

@@ -55,7 +55,7 @@ const meanOf = (run: RunFigures, of: (exit: RunFigures["exits"][number]) => numb
   spreadOf(run.exits.map(of)).mean;
 
 /** Measures that might tell a good cascade without running it: means over the exits, of runs. */
-export const PROXIES: Readonly<Record<string, (run: RunFigures) => number>> = {
+const PROXIES: Readonly<Record<string, (run: RunFigures) => number>> = {
   EEFP: (run) => meanOf(run, ({ eefp }) => eefp),
   AUROC: (run) => meanOf(run, ({ auroc }) => auroc),
   AURC: (run) => meanOf(run, ({ aurc }) => aurc),
