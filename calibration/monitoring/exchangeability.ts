@@ -2,6 +2,7 @@
 // martingale (Vovk et al. 2021, "simple jumper"), which may be looked at at any time and raises a false alarm with
 // probability at most delta in an unlimited run. As one batch: a permutation test, valid for one look.
 
+import { what } from "../../base/index.ts";
 import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
 import { firstWhere } from "../numeric/arrays.ts";
 import { createRandom, type Random, shuffle } from "../numeric/random.ts";
@@ -37,7 +38,9 @@ const JUMP = 0.01;
 
 /**
  * A monitor started from the confidences of the calibration samples (of one exit, all of them, or its survivors; the
- * live ones must be selected alike).
+ * live ones must be selected alike). It bets on scores that become lower or higher; a change of spread about the same
+ * middle goes unnoticed.
+ * @throws CalibrationError for no scores, or NaN among them.
  */
 export function createExchangeabilityMonitor(
   calibrationScores: ArrayLike<number>,
@@ -48,14 +51,19 @@ export function createExchangeabilityMonitor(
     seed: "number",
   });
   checkLevel("createExchangeabilityMonitor", "delta", delta);
+  checkNotEmpty("createExchangeabilityMonitor", "the calibration scores", calibrationScores.length);
   const ranks = new SortedScores(calibrationScores);
+  // NaN is sorted to the end.
+  const last = ranks.largest;
+  check(!Number.isNaN(last), "createExchangeabilityMonitor", "scores must be numbers", last);
   const random: Random = createRandom(seed);
   const goal = Math.log(1 / delta);
   const bets = new RestartedBets(LEANS.length);
   let state: ExchangeabilityState = { n: 0, pValue: Number.NaN, eValue: 1, isAlarm: false, alarmAt: -1 };
   return {
     observe(score) {
-      check(!Number.isNaN(score), "monitor.observe", "the score must be a number", score);
+      const isScore = typeof score === "number" && !Number.isNaN(score);
+      check(isScore, "monitor.observe", "the score must be a number", what(score));
       const { below, equal } = ranks.insert(score);
       // the sample itself is among the equal ones, so the p-value is exactly uniform
       const pValue = (below + random.uniform() * equal) / ranks.size;
@@ -85,6 +93,10 @@ class SortedScores {
   constructor(scores: ArrayLike<number>) {
     this.#values = Float64Array.from(scores).sort();
     this.size = this.#values.length;
+  }
+
+  get largest(): number {
+    return this.#values[this.size - 1]!;
   }
 
   insert(score: number): { readonly below: number; readonly equal: number } {

@@ -2,6 +2,7 @@
 // Ramdas 2024; Ville's inequality): it may be looked at after every label, and raises a false alarm with probability at
 // most delta over an unlimited run. Bets are laid anew all the time, so that a break is noticed however late it comes.
 
+import { what } from "../../base/index.ts";
 import { check, readOptions } from "../errors.ts";
 import type { RiskLevels } from "../rules/result.ts";
 import { checkLevels, LEVELS } from "../rules/selective-risk.ts";
@@ -52,7 +53,8 @@ export function createRiskMonitor(levels: RiskLevels): RiskMonitor {
   return {
     observe(loss) {
       const x = Number(loss);
-      check(x >= 0 && x <= 1, "monitor.observe", "the loss must lie in [0, 1]", x);
+      const isLoss = (typeof loss === "number" || typeof loss === "boolean") && x >= 0 && x <= 1;
+      check(isLoss, "monitor.observe", "the loss must lie in [0, 1]", what(loss));
       // stake b/alpha on "the loss is above alpha": wealth stays non-negative because b <= 1
       const evidence = bets.step((own, k) => own * (1 + (BETS[k]! / alpha) * (x - alpha)));
       sum += x;
@@ -135,10 +137,12 @@ export function createDeploymentMonitor(options: RiskLevels & { readonly exits: 
   return {
     decided(id, exit, prediction) {
       checkExit("monitor.decided", exit, options.exits);
+      checkClass("monitor.decided", "prediction", prediction);
       check(!waiting.has(id), "monitor.decided", "ids of waiting decisions must differ", String(id));
       waiting.set(id, { exit, prediction });
     },
     resolved(id, answer) {
+      checkClass("monitor.resolved", "answer", answer);
       const decision = waiting.get(id);
       check(decision !== undefined, "monitor.resolved", "the id must belong to a waiting decision", String(id));
       waiting.delete(id);
@@ -149,6 +153,10 @@ export function createDeploymentMonitor(options: RiskLevels & { readonly exits: 
       return state();
     },
   };
+}
+
+function checkClass(op: string, name: string, value: number): void {
+  check(Number.isInteger(value) && value >= 0, op, `the ${name} must be the index of a class`, what(value));
 }
 
 function checkExit(op: string, exit: number, exits: number): void {

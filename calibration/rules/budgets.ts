@@ -71,6 +71,7 @@ function checkGoal(goal: BudgetGoal): void {
   } else {
     const [name, limit] = "cost" in goal ? ["cost", goal.cost] : ["budget", goal.budget];
     check(limit > 0, "meetBudget", `${name} must be positive`, limit);
+    check(name !== "cost" || limit <= 1, "meetBudget", "cost must be a share of the full network's, at most 1", limit);
   }
 }
 

@@ -1,12 +1,12 @@
 // The first of the three steps: fit scalers on validation samples, exit by exit, and apply them to other tables.
 
-import { type Kinds, misfit } from "../../base/index.ts";
-import { CalibrationError, check, checkNotEmpty, readOptions } from "../errors.ts";
+import { type Kinds, misfit, what } from "../../base/index.ts";
+import { CalibrationError, check, checkNotEmpty, fail, readOptions } from "../errors.ts";
 import { column, indices, rowsBelow } from "../numeric/arrays.ts";
 import { SCALING_METHOD } from "../rules/options.ts";
 import { scaledOrigin } from "../table/origin.ts";
 import { correctness, type Outcomes, outcomes } from "../table/outcomes.ts";
-import { mapLogits, type Table } from "../table/table.ts";
+import { checkTable, mapLogits, type Table } from "../table/table.ts";
 import {
   type ConfidenceMethod,
   type ConfidenceScaler,
@@ -56,6 +56,7 @@ const LARGEST_GROUP = 1 << 28;
 export function fit(table: Table, options: ScalingOptions): Scaling {
   const { method, survivorsOf, ...fitting } = readOptions("fit", options, SCALING);
   if (!SCALING_METHOD.fits(method)) throw new CalibrationError(`fit: ${misfit("method", SCALING_METHOD, method)}`);
+  checkTable("fit", table);
   const isToLogits = isLogitMethod(method);
   const all = survivorsOf || !isToLogits ? outcomes(table) : undefined;
   const alive = all && survivorsOf ? survivors(all, survivorsOf) : undefined;
@@ -125,6 +126,9 @@ export function scalingNotes({ scalers }: Scaling, names?: readonly string[]): r
 
 /** The table or its outcomes, scaled: whichever this kind of scaling changes. */
 export function applyScaling(table: Table, scaling: Scaling): Table | Outcomes {
+  checkTable("applyScaling", table);
+  const isScaling = typeof scaling === "object" && scaling !== null && Array.isArray(scaling.scalers);
+  if (!isScaling) fail("applyScaling", "the scaling must be one of fit", what(scaling));
   return isLogitScaling(scaling) ? scaleLogits(table, scaling) : scaleConfidences(outcomes(table), scaling);
 }
 

@@ -2,7 +2,7 @@
 
 import { column } from "../numeric/arrays.ts";
 import { SoftmaxRow } from "../numeric/softmax.ts";
-import { forEachChunk, type Table } from "./table.ts";
+import { checkTable, forEachChunk, type Table } from "./table.ts";
 
 /** Per sample and exit, arrays `[N, K]`. A few dozen bytes each, whatever the number of classes. */
 export interface Outcomes {
@@ -35,6 +35,7 @@ export interface Outcomes {
 
 /** Reads a table once. */
 export function outcomes(table: Table): Outcomes {
+  checkTable("outcomes", table);
   const { samples, exits, classes, labels, costs, ids, origin } = table;
   const size = samples * exits;
   const result = {

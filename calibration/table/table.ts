@@ -102,6 +102,12 @@ export function createTable(input: TableInput): Table {
   return { samples, exits, classes, labels, costs: relativeCosts(input.macs, exits), ids, origin, read };
 }
 
+/** @throws CalibrationError for what is no table, a promise of one for instance. */
+export function checkTable(op: string, table: Table): void {
+  const isTable = typeof table === "object" && table !== null && "read" in table;
+  if (!isTable) fail(op, "the table must be one of createTable", what(table));
+}
+
 /** Visits all rows in order, in chunks of a few megabytes. */
 export function forEachChunk(table: Table, visit: (rows: Values, first: number, count: number) => void): void {
   const step = Math.max(1, Math.floor(CHUNK_VALUES / (table.exits * table.classes)));

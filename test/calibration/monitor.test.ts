@@ -226,7 +226,7 @@ test("bad observations are named", async () => {
     "monitor.observe: the loss must lie in [0, 1]; got 2.",
   );
   await failsWith(
-    () => createExchangeabilityMonitor([], { delta: 0.1 }).observe(Number.NaN),
+    () => createExchangeabilityMonitor([0.5], { delta: 0.1 }).observe(Number.NaN),
     "CalibrationError",
     "monitor.observe: the score must be a number; got NaN.",
   );

@@ -1,0 +1,67 @@
+// What is no table, score, loss or class is refused with a sentence, a forgotten await too.
+
+import {
+  applyScaling,
+  createDeploymentMonitor,
+  createExchangeabilityMonitor,
+  createRiskMonitor,
+  evaluate,
+  fit,
+  meetBudget,
+  outcomes,
+} from "../../calibration/index.ts";
+import { failsWith, suite } from "../harness.ts";
+import { randomTable } from "./tables.ts";
+
+const test = suite("calibration slips");
+
+test("a promise of a table, or of a scaling, is told", async () => {
+  const table = randomTable(50, 2, 3);
+  const promised = Promise.resolve(table) as unknown as typeof table;
+  const scaling = fit(table, { method: "temperature" });
+  const later = Promise.resolve(scaling) as unknown as typeof scaling;
+  const got = "got a Promise (is an await missing?).";
+  const cases: readonly (readonly [() => unknown, string])[] = [
+    [() => fit(promised, { method: "temperature" }), `fit: the table must be one of createTable; ${got}`],
+    [() => evaluate(promised), `outcomes: the table must be one of createTable; ${got}`],
+    [() => outcomes(promised), `outcomes: the table must be one of createTable; ${got}`],
+    [() => applyScaling(promised, scaling), `applyScaling: the table must be one of createTable; ${got}`],
+    [() => applyScaling(table, later), `applyScaling: the scaling must be one of fit; ${got}`],
+    [
+      () => meetBudget(table, { cost: 50 }),
+      "meetBudget: cost must be a share of the full network's, at most 1; got 50.",
+    ],
+  ];
+  for (const [call, message] of cases) await failsWith(call, "CalibrationError", message);
+});
+
+test("monitors take scores, losses and classes, and nothing else", async () => {
+  const levels = { alpha: 0.1, delta: 0.1 };
+  const refuses = (call: () => unknown, message: string) => failsWith(call, "CalibrationError", message);
+  const watch = createExchangeabilityMonitor([0.1, 0.2], { delta: 0.1 });
+  const risk = createRiskMonitor(levels);
+  const deployed = createDeploymentMonitor({ ...levels, exits: 3 });
+  for (const [value, got] of [
+    [null, "null"],
+    [undefined, "undefined"],
+    ["1", '"1"'],
+    [Number.NaN, "NaN"],
+  ] as const) {
+    const given = value as unknown as number;
+    await refuses(() => watch.observe(given), `monitor.observe: the score must be a number; got ${got}.`);
+    await refuses(() => risk.observe(given), `monitor.observe: the loss must lie in [0, 1]; got ${got}.`);
+    await refuses(
+      () => deployed.decided(1, 0, given),
+      `monitor.decided: the prediction must be the index of a class; got ${got}.`,
+    );
+  }
+  deployed.decided(1, 0, 2);
+  const answer = undefined as unknown as number;
+  await refuses(
+    () => deployed.resolved(1, answer),
+    "monitor.resolved: the answer must be the index of a class; got undefined.",
+  );
+  const create = (scores: number[]) => () => createExchangeabilityMonitor(scores, { delta: 0.1 });
+  await refuses(create([0.1, Number.NaN, 0.3]), "createExchangeabilityMonitor: scores must be numbers; got NaN.");
+  await refuses(create([]), "createExchangeabilityMonitor: the calibration scores must not be empty; got 0 samples.");
+});
