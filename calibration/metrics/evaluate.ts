@@ -1,10 +1,10 @@
 // The last of the three steps: all metrics of a test table, exit by exit, and what a policy achieves on it.
 
-import type { Kinds } from "../../base/index.ts";
+import { type Kinds, what } from "../../base/index.ts";
 import { check, readOptions } from "../errors.ts";
 import { addTo, column, sum } from "../numeric/arrays.ts";
 import { clopperPearson, type Interval } from "../numeric/bounds.ts";
-import { type Achieved, achieved, checkCertified, decide, type ThresholdPolicy } from "../rules/policies.ts";
+import { type Achieved, achieved, checkCertified, decide, isPolicy, type ThresholdPolicy } from "../rules/policies.ts";
 import { isLogitScaling, type Scaling, scaleConfidences, scaleLogits } from "../scalers/fit.ts";
 import { checkOrigin } from "../table/origin.ts";
 import { correctness, type Outcomes, outcomes } from "../table/outcomes.ts";
@@ -202,6 +202,12 @@ export function evaluatePolicy(
   const read = readOptions("evaluatePolicy", options, EVALUATE_POLICY);
   const { resamples = 500, seed = 0, anyOrigin = false, sameSamples = false } = read;
   checkCertified("evaluatePolicy", policy);
+  check(
+    isPolicy(policy),
+    "evaluatePolicy",
+    "the policy must be a certified result, or { thresholds, score }",
+    what(policy),
+  );
   const isGiven = policy.score === "given";
   check(!isGiven || "scores" in test, "evaluatePolicy", "a policy on given scores needs given test scores", "a table");
   const scored: Cascade = cascade(test, policy.score === "given" ? undefined : policy.score);

@@ -55,12 +55,15 @@ export function decide(cascade: Cascade, thresholds: ArrayLike<number> | number 
 export function checkCertified(op: string, policy: unknown): void {
   const { ok, reason } = (policy ?? {}) as { readonly ok?: unknown; readonly reason?: unknown };
   if (ok === false) fail(op, "the policy must be certified", `one that refuses: ${String(reason).replace(/\.$/, "")}`);
+  const isFile = typeof policy === "object" && policy !== null && "result" in policy && !("thresholds" in policy);
+  if (isFile) fail(op, "the policy must be a result", "a whole policy file", "Pass its result, and apply its scaling.");
 }
 
 /** A policy, as far as `decide` looks at it. */
 export type GivenPolicy = Pick<ThresholdPolicy, "thresholds" | "origin"> & Partial<Pick<ThresholdPolicy, "score">>;
 
-const isPolicy = (given: unknown): given is GivenPolicy =>
+/** Whether it is a policy, by its thresholds. */
+export const isPolicy = (given: unknown): given is GivenPolicy =>
   typeof given === "object" && given !== null && "thresholds" in given;
 
 /** Refuses what is no number: null, an empty text and false would count as 0, and let everybody leave. */

@@ -234,9 +234,19 @@ class Call {
   take([answers, exits, scores, flags]: readonly ArrayLike<number>[], first: number, count: number): void {
     if (flags) this.#strange = Array.from({ length: this.size }, (_, i) => i).filter((i) => flags[i]! > 0);
     if (this.#isRefusing) refuseStrange(this.#strange);
+    this.#refuseNaN(scores as Float32Array, first, count);
     this.#classes.set((answers as Int32Array).subarray(0, count), first);
     this.#exits.set((exits as Int32Array).subarray(0, count), first);
     this.#scores.set((scores as Float32Array).subarray(0, count), first);
+  }
+
+  /** Answers that are no numbers though the pixels are: the network's own fault, whatever becomes of strange images. */
+  #refuseNaN(scores: Float32Array, first: number, count: number): void {
+    const at = scores.subarray(0, count).findIndex(Number.isNaN);
+    if (at < 0 || this.#strange.includes(first + at)) return;
+    throw new ArgumentError(
+      `classify: the network's logits must be numbers; got NaN for image ${first + at} (counted from 0). Its weights hold NaN, or its activations overflow.`,
+    );
   }
 
   /** All answers, once they have come; `macs` of each exit. */

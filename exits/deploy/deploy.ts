@@ -71,6 +71,7 @@ export async function deploy(
   } = readOptions("deploy", options, DEPLOY);
   if (!Number.isInteger(batch) || batch < 1)
     throw new ArgumentError(`deploy: batch must be a whole number of at least 1; got ${batch}.`);
+  if (normalise !== undefined) checkNormalisation(normalise, net.input[2]);
   checkRoute(route, net.exits - 1);
   checkPrecision(precision, deviceOf(net).info);
   if (net.heads.some(({ reads }) => reads.length > 0)) {
@@ -80,6 +81,18 @@ export async function deploy(
   }
   const decisions = await readPolicy(net, policy, { scaling, anyOrigin, slack: SLACK[precision] });
   return Classifier.record(net, { batch, normalise, precision, route, ...decisions });
+}
+
+/** NaN there would make every pixel NaN, and every answer class 0. */
+function checkNormalisation(given: Normalisation, channels: number): void {
+  const isFit = (values: unknown, fits: (x: number) => boolean) =>
+    Array.isArray(values) && values.length === channels && values.every((x) => Number.isFinite(x) && fits(x));
+  const { mean, std } = (given ?? {}) as Partial<Normalisation>;
+  if (isFit(mean, () => true) && isFit(std, (x) => x > 0)) return;
+  const form = `{ mean, std } with a number for each of ${channels} channels, std above 0`;
+  throw new ArgumentError(
+    `deploy: normalise must be ${form}; got mean ${what(mean)} and std ${what(std)}. A data set has them as its meta.`,
+  );
 }
 
 function checkPrecision(precision: Precision, { hasF16 }: { readonly hasF16: boolean }): void {

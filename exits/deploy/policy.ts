@@ -100,7 +100,7 @@ function partsOf(
         "With { thresholds: [Infinity] } every image runs to the last exit.",
     );
   }
-  if (isObject && "thresholds" in given) return { policy: given };
+  if (isObject && "thresholds" in given && given.thresholds !== undefined) return { policy: given };
   const hint = typeof given === "string" ? " Give the text of the file to decodePolicy, and what it returns here." : "";
   throw new ArgumentError(
     `deploy: the policy must be a certified result, a decoded policy file, or { thresholds }; got ${what(given)}.${hint}`,
@@ -118,11 +118,17 @@ function scoreOf({ score = "maxProb" }: ExitPolicy): PlainScore {
 
 function temperaturesOf(net: MultiExit, scaling: Scaling | undefined): number[] {
   if (!scaling) return new Array<number>(net.exits).fill(1);
+  if (!Array.isArray(scaling.scalers))
+    throw new ArgumentError(`deploy: scaling must be what fit() returns, or of a policy's file; got ${what(scaling)}.`);
   const { length } = scaling.scalers;
   if (length !== net.exits)
     throw new ArgumentError(`deploy: scaling must hold one scaler per exit (${net.exits}); got ${length}.`);
   return scaling.scalers.map((scaler) => {
-    if (scaler.method === "temperature" && "parameters" in scaler) return scaler.parameters[0]!;
+    if (scaler.method === "temperature" && "parameters" in scaler) {
+      const [temperature] = scaler.parameters;
+      if (temperature !== undefined && temperature > 0 && Number.isFinite(temperature)) return temperature;
+      throw new ArgumentError(`deploy: temperatures must be positive numbers; got ${what(temperature)}.`);
+    }
     throw new ArgumentError(`deploy: scaling must be by temperature; got ${scaler.method}.`);
   });
 }

@@ -1,5 +1,6 @@
 // What training needs of a data set - any object of this form will do - and its batches, in an order drawn per epoch.
 
+import { what } from "../../base/index.ts";
 import { ArgumentError, randomPermutation } from "../../engine/functions.ts";
 
 /** Labelled images of one size, as bytes. `sortie/data` makes such sets. */
@@ -123,15 +124,16 @@ export function checkImages(
     );
   }
   if (set.size === 0) throw new ArgumentError(`${op}: there must be images; got none in ${name}/${split}.`);
+  checkArrays(op, set);
   const values = set.size * set.shape[0] * set.shape[1] * set.shape[2];
-  for (const [what, length, wanted] of [
+  for (const [part, length, wanted] of [
     ["bytes of images", set.images.length, values],
     ["labels", set.labels.length, set.size],
     ["ids", set.ids.length, set.size],
   ] as const) {
     if (length !== wanted) {
       throw new ArgumentError(
-        `${op}: ${name}/${split} must have ${wanted} ${what} for ${set.size} images; got ${length}.`,
+        `${op}: ${name}/${split} must have ${wanted} ${part} for ${set.size} images; got ${length}.`,
       );
     }
   }
@@ -140,6 +142,34 @@ export function checkImages(
   throw new ArgumentError(
     `${op}: labels must be in 0..${net.classes - 1}; got ${set.labels[wrong]} for sample ${set.ids[wrong]} of ${name}/${split}.`,
   );
+}
+
+/** Throws ArgumentError unless a set's arrays are of their types: as bytes, pixels in 0..1 would all be black. */
+function checkArrays(op: string, { images, labels, ids, meta: { name, split } }: ImageSet): void {
+  const isBytes = images instanceof Uint8Array || (images as unknown) instanceof Uint8ClampedArray;
+  const hint = (images as unknown) instanceof Float32Array ? " Use Uint8Array.from(pixels, (x) => 255 * x)." : "";
+  if (!isBytes)
+    throw new ArgumentError(`${op}: images of ${name}/${split} must be a Uint8Array; got ${what(images)}.${hint}`);
+  for (const [part, values] of Object.entries({ labels, ids })) {
+    if (!(values instanceof Int32Array))
+      throw new ArgumentError(`${op}: ${part} of ${name}/${split} must be an Int32Array; got ${what(values)}.`);
+  }
+}
+
+/** Throws ArgumentError if parts share a sample, told by its id: what is promised of new images holds for new ones. */
+export function checkApart(op: string, data: ImageSplits): void {
+  const seen = new Map<number, string>();
+  for (const [part, { ids }] of Object.entries(data) as [string, ImageSet][]) {
+    for (const id of ids) {
+      const other = seen.get(id);
+      if (other !== undefined && other !== part) {
+        throw new ArgumentError(
+          `${op}: train, validation, calibration and test must not share a sample; got id ${id} in ${other} and ${part}. Ids are unique over all parts.`,
+        );
+      }
+      seen.set(id, part);
+    }
+  }
 }
 
 /** A number that changes with what a set holds - pixels, labels, ids - or its order: FNV-1a. */

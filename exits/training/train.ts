@@ -13,7 +13,14 @@ import { digest } from "../run/logits.ts";
 import { exitScores } from "../run/metrics.ts";
 import { Run } from "../run/run.ts";
 import { deviceOf, Evaluator, Totals } from "./evaluator.ts";
-import { type BatchSource, checkImages, type ImageSet, type ImageSplits, shuffledBatches } from "./images.ts";
+import {
+  type BatchSource,
+  checkApart,
+  checkImages,
+  type ImageSet,
+  type ImageSplits,
+  shuffledBatches,
+} from "./images.ts";
 import { Pace } from "./pace.ts";
 import { PhaseRun } from "./phase-run.ts";
 import { layOut, phaseAt, type Span } from "./phases.ts";
@@ -102,7 +109,7 @@ function checkWraps({ name, wraps }: TrainingPlan, net: MultiExit): void {
  *   device; CheckpointError for a folder that holds another run; TrainingError for a folder that another process trains into.
  */
 export async function train(net: MultiExit, data: ImageSplits, options: TrainOptions): Promise<Run> {
-  const { dir } = options;
+  const { dir } = readOptions("train", options, TRAIN_OPTIONS);
   const lock = dir === undefined || options.lock ? undefined : await lockFolder("train", dir);
   try {
     return await trainLocked(net, data, options);
@@ -161,6 +168,7 @@ class Trainer {
         throw new ArgumentError(`train: data must be a data set in four parts, as data sets load; got ${what(data)}.`);
       checkImages("train", data[part], net);
     }
+    checkApart("train", data);
     checkWraps(plan, net);
     const source = batches(data.train, { batch: recipe.batch, seed });
     const macs = net.macs();

@@ -6,7 +6,9 @@ import {
   createExchangeabilityMonitor,
   createRiskMonitor,
   evaluate,
+  evaluatePolicy,
   fit,
+  learnThenTest,
   meetBudget,
   outcomes,
 } from "../../calibration/index.ts";
@@ -33,6 +35,21 @@ test("a promise of a table, or of a scaling, is told", async () => {
     ],
   ];
   for (const [call, message] of cases) await failsWith(call, "CalibrationError", message);
+});
+
+test("a policy is asked for by what it is", async () => {
+  const table = randomTable(300, 3, 4);
+  const result = learnThenTest(table, { alpha: 0.9, delta: 0.1 });
+  const refuses = (given: unknown, message: string) =>
+    failsWith(() => evaluatePolicy(table, given as never, { sameSamples: true }), "CalibrationError", message);
+  await refuses(
+    { result },
+    "evaluatePolicy: the policy must be a result; got a whole policy file. Pass its result, and apply its scaling.",
+  );
+  await refuses(
+    undefined,
+    "evaluatePolicy: the policy must be a certified result, or { thresholds, score }; got undefined.",
+  );
 });
 
 test("monitors take scores, losses and classes, and nothing else", async () => {

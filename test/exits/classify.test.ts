@@ -116,6 +116,7 @@ test("what is no policy becomes a sentence", async () => {
     ["policy.json", '"policy.json". Give the text of the file to decodePolicy, and what it returns here'],
     [undefined, "undefined"],
     [[0.5], "[0.5]"],
+    [{ thresholds: undefined }, "an object with thresholds"],
     [Promise.resolve(1), "a Promise (is an await missing?)"],
   ] as const) {
     await failsWith(() => deploy(net, given as never), "ArgumentError", `deploy: ${wanted}; got ${got}.`);
@@ -133,6 +134,39 @@ test("what is no policy becomes a sentence", async () => {
       `deploy: thresholds must be numbers; got ${got} at 1.`,
     );
   }
+});
+
+test("a normalisation, temperatures or weights that are no numbers are told, not answered by class 0", async () => {
+  const net = smallNet();
+  const form = "{ mean, std } with a number for each of 1 channels, std above 0";
+  for (const [given, got] of [
+    [{ mean: [Number.NaN], std: [1] }, "mean [NaN] and std [1]"],
+    [{ mean: [0], std: [0] }, "mean [0] and std [0]"],
+    [{ mean: [0, 0], std: [1, 1] }, "mean [0,0] and std [1,1]"],
+    [{ mean: [0] }, "mean [0] and std undefined"],
+  ] as const) {
+    await failsWith(
+      () => deploy(net, open, { normalise: given as never }),
+      "ArgumentError",
+      `deploy: normalise must be ${form}; got ${got}. A data set has them as its meta.`,
+    );
+  }
+  for (const scaling of [{}, { scalers: [1, 2, 3].map(() => ({ method: "temperature", parameters: [] })) }])
+    assert.match(
+      String(await errorOf(() => deploy(net, open, { scaling: scaling as never }))),
+      /^ArgumentError: deploy: /,
+    );
+  const weight = [...net.parameters()][0]!;
+  weight.write((await weight.read()).map(() => Number.NaN) as Float32Array);
+  using classifier = await deploy(net, open, { normalise });
+  for (const notFinite of ["error", "mark"] as const) {
+    await failsWith(
+      () => classifier.classify(set.images, { notFinite }),
+      "ArgumentError",
+      "classify: the network's logits must be numbers; got NaN for image 0 (counted from 0). Its weights hold NaN, or its activations overflow.",
+    );
+  }
+  net.dispose();
 });
 
 test("answers are of the images as they were at the call", async () => {

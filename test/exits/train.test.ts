@@ -277,6 +277,30 @@ test("images and classes must be the network's", async () => {
     "ArgumentError",
     "train: bars/train must have 4608 bytes of images for 72 images; got 100.",
   );
+  // As bytes, pixels in 0..1 would all be black.
+  await failsWith(
+    () => train(net, wrong({ images: new Float32Array(4608) }), { ...quiet, method: joint }),
+    "ArgumentError",
+    "train: images of bars/train must be a Uint8Array; got a Float32Array. Use Uint8Array.from(pixels, (x) => 255 * x).",
+  );
+  await failsWith(
+    () => train(net, wrong({ labels: new Array(72).fill(0) }), { ...quiet, method: joint }),
+    "ArgumentError",
+    "train: labels of bars/train must be an Int32Array; got an array of 72.",
+  );
+  // What is promised of new images holds for new ones.
+  const splits = barSplits();
+  for (const [twice, message] of [
+    [{ ...splits, calibration: splits.train }, "got id 0 in train and calibration"],
+    [{ ...splits, validation: splits.test }, "got id 3000 in validation and test"],
+  ] as const) {
+    await failsWith(
+      () => train(net, twice, { ...quiet, method: joint }),
+      "ArgumentError",
+      `train: train, validation, calibration and test must not share a sample; ${message}. Ids are unique over all parts.`,
+    );
+  }
+  assert.match(String(await errorOf(() => train(net, barSplits(), undefined as never))), /^ArgumentError: train: /);
   net.dispose();
 });
 
