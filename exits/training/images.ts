@@ -159,8 +159,8 @@ function checkArrays(op: string, { images, labels, ids, meta: { name, split } }:
 /** Throws ArgumentError if parts share a sample, told by its id: what is promised of new images holds for new ones. */
 export function checkApart(op: string, data: ImageSplits): void {
   const seen = new Map<number, string>();
-  for (const [part, { ids }] of Object.entries(data) as [string, ImageSet][]) {
-    for (const id of ids) {
+  for (const part of ["train", "validation", "calibration", "test"] as const) {
+    for (const id of data[part].ids) {
       const other = seen.get(id);
       if (other !== undefined && other !== part) {
         throw new ArgumentError(
