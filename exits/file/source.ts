@@ -87,6 +87,12 @@ async function decode(source: Awaited<ModelSource>, { onProgress }: ReadModelOpt
   try {
     file = await readSafetensors(source, { onProgress: report });
   } catch (cause) {
+    // A transfer that broke off has a cause of its own, which says more.
+    const isTransfer = source instanceof Response && !(cause instanceof FormatError);
+    if (isTransfer && (cause as Error).cause !== undefined && loaded > 0) {
+      const why = `must arrive whole; it broke off after ${loaded} bytes: ${messageOf((cause as Error).cause)}.`;
+      throw new ModelError(`load: ${name} ${why}`, { cause });
+    }
     if (cause instanceof ArgumentError)
       throw new ModelError(cause.message.replace(/^readSafetensors/, "load"), { cause });
     const { code } = cause as { readonly code?: string };
