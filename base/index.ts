@@ -1,5 +1,6 @@
 // The ground floor: what every folder needs and no user calls.
 
+export { firstTwice } from "./apart.ts";
 export { SortieError } from "./errors.ts";
 export {
   cacheFolder,

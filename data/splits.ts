@@ -1,6 +1,6 @@
 // Cuts a data set into train, validation, calibration and test parts that never share a sample.
 
-import { type Kinds, only, option } from "../base/index.ts";
+import { firstTwice, type Kinds, only, option } from "../base/index.ts";
 import { type Dataset, subset } from "./dataset.ts";
 import { complete, DataError, ensure } from "./errors.ts";
 import { Stream, shuffledOrder } from "./random.ts";
@@ -89,13 +89,11 @@ export function splitOfficial(op: string, training: Dataset, test: Dataset, opti
 
 /** Returns `splits` if no id is in it twice. @throws DataError that names an id and the two parts. */
 export function checkSplits(op: string, splits: Splits): Splits {
-  const owner = new Map<number, string>();
-  for (const name of ["train", "validation", "calibration", "test"] as const) {
-    for (const id of splits[name].ids) {
-      const other = owner.get(id);
-      if (other) throw new DataError(`${op}: parts must not share a sample; got id ${id} in ${other} and in ${name}.`);
-      owner.set(id, name);
-    }
+  const { train, validation, calibration, test } = splits;
+  const twice = firstTwice({ train, validation, calibration, test });
+  if (twice) {
+    const { id, first, second } = twice;
+    throw new DataError(`${op}: parts must not share a sample; got id ${id} in ${first} and in ${second}.`);
   }
   return splits;
 }

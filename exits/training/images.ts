@@ -1,6 +1,6 @@
 // What training needs of a data set - any object of this form will do - and its batches, in an order drawn per epoch.
 
-import { what } from "../../base/index.ts";
+import { firstTwice, what } from "../../base/index.ts";
 import { ArgumentError, randomPermutation } from "../../engine/functions.ts";
 
 /** Labelled images of one size, as bytes. `sortie/data` makes such sets. */
@@ -156,20 +156,14 @@ function checkArrays(op: string, { images, labels, ids, meta: { name, split } }:
   }
 }
 
-/** Throws ArgumentError if parts share a sample, told by its id: what is promised of new images holds for new ones. */
-export function checkApart(op: string, data: ImageSplits): void {
-  const seen = new Map<number, string>();
-  for (const part of ["train", "validation", "calibration", "test"] as const) {
-    for (const id of data[part].ids) {
-      const other = seen.get(id);
-      if (other !== undefined && other !== part) {
-        throw new ArgumentError(
-          `${op}: train, validation, calibration and test must not share a sample; got id ${id} in ${other} and ${part}. Ids are unique over all parts.`,
-        );
-      }
-      seen.set(id, part);
-    }
-  }
+/** Throws ArgumentError if a sample is there twice, told by its id: what is promised of new images holds for new ones. */
+export function checkApart(op: string, { train, validation, calibration, test }: ImageSplits): void {
+  const twice = firstTwice({ train, validation, calibration, test });
+  if (!twice) return;
+  const { id, first, second } = twice;
+  throw new ArgumentError(
+    `${op}: train, validation, calibration and test must not share a sample; got id ${id} in ${first} and ${second}. Ids are unique over all parts.`,
+  );
 }
 
 /** A number that changes with what a set holds - pixels, labels, ids - or its order: FNV-1a. */
