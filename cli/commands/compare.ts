@@ -32,9 +32,10 @@ import { RunFolder } from "../files/run-folder.ts";
 import { readJson, writeWhole } from "../files/whole.ts";
 import { level, number, percent } from "../format.ts";
 import { chartLibraries } from "../report/plots.ts";
-import { readSettings } from "../settings/config.ts";
+import { readSettings, settingsOfFile } from "../settings/config.ts";
 import { numberFlag, type Print } from "../settings/flags.ts";
-import { inFlags, isPlain, type Plain } from "../settings/settings.ts";
+import { defined } from "../settings/sets.ts";
+import { inFlags, type Plain } from "../settings/settings.ts";
 import { runCalibrate } from "./calibrate.ts";
 import { findings, runEvaluate } from "./evaluate.ts";
 import { trainInto } from "./train.ts";
@@ -90,7 +91,7 @@ export async function runCompare(args: readonly string[], print: Print = console
       // The plan's own keys are kept; its settings lie under the flags as those of any file do.
       readFile: (path) => {
         ofFile = planOfFile(path, readJson(path));
-        return isPlain(ofFile.settings) ? ofFile.settings : {};
+        return settingsOfFile(path, ofFile.settings ?? {});
       },
     },
   );
@@ -115,22 +116,20 @@ export async function runCompare(args: readonly string[], print: Print = console
   const given: GivenPlan = {
     ...ofFile,
     // One that is given as to the other commands is a list of one.
-    ...known({
+    ...defined({
       methods: list("methods") ?? one("method", "name"),
       backbones: list("backbones") ?? one("model", "backbone"),
       data: list("sets") ?? one("data", "name"),
       seeds: numbers,
+      against: values["against"],
+      out,
     }),
-    ...known({ against: values["against"], out: out ?? ofFile.out, settings: undefined }),
   };
   const place = inFlags("compare", {});
-  const plan = completePlan(place, { ...given, settings: {} }, common);
+  const plan = completePlan(place, given, common);
   const experiments = experimentsOf(place, plan);
   return comparePlan(experiments, { against: plan.against, out: plan.out, values, isTimed, print });
 }
-
-const known = <T extends object>(values: T): Partial<T> =>
-  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<T>;
 
 /** What both ways of comparing need. */
 interface Context {

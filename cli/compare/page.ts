@@ -3,8 +3,7 @@
 
 import type { TopLevelSpec } from "vega-lite";
 import { legendBelow, percentAxis, shareField, WHOLE } from "../report/figures/parts.ts";
-import { escapeHtml, figure, section, table } from "../report/html.ts";
-import { STYLE } from "../report/page-style.ts";
+import { escapeHtml, figure, page, section, table } from "../report/html.ts";
 import { drawPlot } from "../report/plots.ts";
 import { accuracyOfCurve } from "./figures.ts";
 import type { Sheet } from "./sheets.ts";
@@ -73,29 +72,17 @@ export async function comparisonPage(
   const parts = sheets
     .filter(({ rows }) => rows.length > 0)
     .map((sheet) => section(sheet.title, escapeHtml(sheet.text), table(sheet.head, sheet.rows)));
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>sortie: ${escapeHtml(title)}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<header>
-<p class="brand">sortie compare</p>
-<h1>${escapeHtml(title)}</h1>
-${lines.map((line) => `<p>${escapeHtml(line)}</p>`).join("\n")}
-</header>
-${section(
-  "Accuracy against cost",
-  "One threshold for all exits, from everybody at the first exit to everybody at the last: means over seeds, and bands from the worst to the best seed.",
-  figure(picture),
-)}
-${parts.join("\n")}
-</body>
-</html>
-`;
+  const curves = section(
+    "Accuracy against cost",
+    "One threshold for all exits, from everybody at the first exit to everybody at the last: means over seeds, and bands from the worst to the best seed.",
+    figure(picture),
+  );
+  return page({
+    title,
+    brand: "sortie compare",
+    header: lines.map((line) => `<p>${escapeHtml(line)}</p>`).join("\n"),
+    body: [curves, ...parts].join("\n"),
+  });
 }
 
 /** The same tables as Markdown. */

@@ -100,7 +100,10 @@ function seedsOf(place: Place, given: unknown): readonly number[] {
   throw new SortieError(`${place.where}: seeds must be different whole numbers of at least 0; got ${what(given)}.`);
 }
 
-/** A checked plan. @throws Error that names the key, for a variant that does not exist too. */
+/**
+ * A checked plan, with the `settings` of all runs. @throws Error that names the key, for a variant that does not exist
+ * too.
+ */
 export function completePlan(place: Place, given: GivenPlan, settings: Plain): Plan {
   const { out = "runs/compare" } = given;
   if (typeof out !== "string") throw new SortieError(`${place.where}: out must be a folder; got ${what(out)}.`);
@@ -117,7 +120,7 @@ export function completePlan(place: Place, given: GivenPlan, settings: Plain): P
     seeds: seedsOf(place, given.seeds),
     against,
     out,
-    settings: merge(isPlain(given.settings) ? given.settings : {}, settings),
+    settings,
   };
 }
 

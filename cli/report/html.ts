@@ -1,9 +1,36 @@
 // Pieces of HTML text. Bodies are HTML already; everything else is text and becomes safe here.
 
+import { STYLE } from "./page-style.ts";
+
 const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
 
 /** Text that may stand in HTML, also within quotes. */
 export const escapeHtml = (text: string): string => text.replace(/[&<>"]/g, (c) => ENTITIES[c]!);
+
+/** A whole page, which holds all that it shows: it can be mailed. `brand` stands above its title. */
+export const page = (parts: {
+  readonly title: string;
+  readonly brand: string;
+  readonly header: string;
+  readonly body: string;
+}): string => `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>sortie: ${escapeHtml(parts.title)}</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<header>
+<p class="brand">${escapeHtml(parts.brand)}</p>
+<h1>${escapeHtml(parts.title)}</h1>
+${parts.header}
+</header>
+${parts.body}
+</body>
+</html>
+`;
 
 /** A section with its heading, a paragraph of HTML, and what follows it. */
 export const section = (title: string, text: string, body = ""): string =>

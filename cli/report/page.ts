@@ -3,8 +3,7 @@
 import { explain } from "../../calibration/index.ts";
 import { type Findings, fullAccuracy } from "../commands/evaluate.ts";
 import { percent } from "../format.ts";
-import { escapeHtml, section, table } from "./html.ts";
-import { STYLE } from "./page-style.ts";
+import { escapeHtml, page, section, table } from "./html.ts";
 import type { RunDetails } from "./run-details.ts";
 import { type Content, unitOf } from "./sections/content.ts";
 import { learningSection, metricSection, reliabilitySection } from "./sections/exits.ts";
@@ -25,27 +24,12 @@ export async function renderPage(found: Findings, run?: RunDetails): Promise<str
     learningSection(content),
     reliabilitySection(content),
   ]);
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>sortie: ${escapeHtml(title)}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<header>
-<p class="brand">sortie report</p>
-<h1>${escapeHtml(title)}</h1>
-${tiles(content)}
-${promise(found)}
-</header>
-${sections.filter((text) => text !== "").join("\n")}
-${metricSection(content)}
-${runSection(content)}
-</body>
-</html>
-`;
+  return page({
+    title,
+    brand: "sortie report",
+    header: `${tiles(content)}\n${promise(found)}`,
+    body: [...sections.filter((text) => text !== ""), metricSection(content), runSection(content)].join("\n"),
+  });
 }
 
 function tiles({ found, run }: Content): string {

@@ -220,8 +220,10 @@ export interface ReadSettingsOptions {
 }
 
 /** Checked before flags are laid over it, so that a message names the file if the fault is there. */
-function readSettingsFile(path: string): Plain {
-  const settings = readJson(path);
+const readSettingsFile = (path: string): Plain => settingsOfFile(path, readJson(path));
+
+/** The settings that stand in a file. @throws Error that names the file, and the key if it is one. */
+export function settingsOfFile(path: string, settings: unknown): Plain {
   if (!isPlain(settings)) throw new SortieError(`${path}: the settings must be an object; got ${what(settings)}.`);
   checkSettings(inFile(path), LAYOUT, inWordsOfToday(inFile(path), settings));
   return settings;

@@ -76,12 +76,14 @@ gpu("a plan is trained once, compared, and found finished when it is asked for a
 });
 
 gpu("a run that fails is told, and the others are compared", async () => {
-  const { code, text } = await sortie(
-    ...["compare", "--methods", "joint,hard-cgt", "--out", join(out, "failing"), "--no-timing", ...SMALL],
-    ...["--lr", "1e30"],
-  );
+  const args = ["compare", "--config", plan, "--out", join(out, "runs"), "--seeds", "3", "--no-timing", ...SMALL];
+  writeFileSync(join(out, "runs", "glyphs-resnet-joint-seed3", "logits.validation.safetensors"), "no logits");
+  const { code, text } = await sortie(...args);
   assert.is(code, 1, text);
-  assert.match(text, /FAILED: /);
+  assert.match(text, /^glyphs-resnet-joint-seed3 FAILED: .*logits\.validation\.safetensors/m);
+  const { runs, failures } = written(join(out, "runs"));
+  assert.equal([runs.map(({ method }) => method), failures.length], [["steep"], 1]);
+  assert.match(readFileSync(join(out, "runs", "comparison.md"), "utf8"), /\| glyphs-resnet-joint-seed3 \| failed \|/);
 });
 
 const test = suite("cli compare: figures");
@@ -135,6 +137,9 @@ test("spreads are of single runs, differences are seed by seed", () => {
 });
 
 test("a plan that cannot be is refused by name, before anything is made", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "sortie-plan-"));
+  const badPlan = join(folder, "bad.json");
+  writeFileSync(badPlan, JSON.stringify({ methods: ["joint"], settings: { train: { epocs: 3 } } }));
   for (const [args, message] of [
     [[], /methods must be given, such as --methods joint,soft-cgt/],
     [["--methods", "joint,joint"], /methods must have labels of their own; got joint twice/],
@@ -148,10 +153,12 @@ test("a plan that cannot be is refused by name, before anything is made", async 
     [["no-such-folder"], /no-such-folder must be the folder of a run/],
     [["--methods", "joint", "."], /cannot both be given/],
     [["--metods", "joint"], /Did you mean --methods\?/],
+    [["--config", badPlan], /bad\.json: settings.*train\.epocs|bad\.json.*epocs/],
   ] as const) {
     const { code, text } = await sortie("compare", ...args, "--out", join(out, "never"));
     assert.is(code, 1, text);
     assert.match(text, message);
   }
   assert.not(existsSync(join(out, "never")));
+  rmSync(folder, { recursive: true });
 });
