@@ -46,20 +46,20 @@ export async function createDevice(options: DeviceOptions = {}): Promise<Device>
 }
 
 /** The living ones, oldest first. */
-const devices: Device[] = [];
+const devices = new Set<Device>();
 
 export function registerDevice(device: Device): void {
-  devices.push(device);
+  devices.add(device);
 }
 
 export function unregisterDevice(device: Device): void {
-  const index = devices.indexOf(device);
-  if (index >= 0) devices.splice(index, 1);
+  devices.delete(device);
 }
 
 /** The device that creation functions use when none is named: the oldest one that is neither disposed nor lost. */
 export function defaultDevice(): Device {
-  const device = devices.find(({ isLost }) => !isLost) ?? devices[0];
+  const all = [...devices];
+  const device = all.find(({ isLost }) => !isLost) ?? all[0];
   if (!device) throw new DeviceError("tensor: a device must exist; got none. Call `await createDevice()` first.");
   return device;
 }

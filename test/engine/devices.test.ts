@@ -214,6 +214,5 @@ test("a classifier answers alike on a device with default limits, whatever heads
     await own.sync();
   } finally {
     own.dispose();
-    registerDevice(device());
   }
 });
