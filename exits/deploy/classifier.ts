@@ -15,7 +15,7 @@ import {
   zeros,
 } from "../../engine/functions.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
-import { MOST_BUFFERS } from "../ops/answer.ts";
+import { bindsAll } from "../ops/answer.ts";
 import { deviceOf } from "../training/evaluator.ts";
 import { type GivenImages, type Images, type Normalisation, takeImages } from "./given-images.ts";
 import { candidateRoutes, type Plan, Planner, type TriedRoute } from "./plan.ts";
@@ -242,8 +242,9 @@ class Call {
 
   /** Answers that are no numbers though the pixels are: the network's own fault, whatever becomes of strange images. */
   #refuseNaN(scores: Float32Array, first: number, count: number): void {
-    const at = scores.subarray(0, count).findIndex(Number.isNaN);
-    if (at < 0 || this.#strange.includes(first + at)) return;
+    const isStrange = new Set(this.#strange);
+    const at = scores.findIndex((score, i) => i < count && Number.isNaN(score) && !isStrange.has(first + i));
+    if (at < 0) return;
     throw new ArgumentError(
       `classify: the network's logits must be numbers; got NaN for image ${first + at} (counted from 0). Its weights hold NaN, or its activations overflow.`,
     );
@@ -283,9 +284,7 @@ async function makeSite(net: MultiExit, settled: Settled, owned: { dispose(): vo
   const open = Array.from({ length: net.exits }, (_, j) => j).filter((j) => !levels[j]?.every(isClosed));
   const byClass = (j: number): boolean => (levels[j]?.length ?? 1) > 1;
   const ready = own(await PreparedNet.make(net, device, precision, byClass));
-  const canKeep =
-    device.info.limits.maxStorageBuffersPerShaderStage >= MOST_BUFFERS ||
-    open.every((j) => "tail" in ready.answers[j]! && !byClass(j));
+  const canKeep = bindsAll(device) || open.every((j) => "tail" in ready.answers[j]! && !byClass(j));
   const common = { device, batch, precision, score, levels: [...levels, [0]], thresholds, temperatures, canKeep };
   return { net: ready, ...common, open, results, images, all, count };
 }

@@ -13,7 +13,7 @@ import {
 } from "../../engine/functions.ts";
 import type { Pass } from "../../nn/index.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
-import { type AnswerTail, answerTail, fitsAnswer, MOST_BUFFERS } from "../ops/answer.ts";
+import { type AnswerTail, answerTail, bindsAll, fitsAnswer } from "../ops/answer.ts";
 
 /** How an exit answers: by a tail, decided in the same dispatch, or by a pass to logits. */
 export type Answering = { readonly tail: AnswerTail } | { readonly pass: Pass };
@@ -33,17 +33,16 @@ type Fold = Capture<Record<string, never>, Record<string, never>, unknown>;
 export class PreparedNet implements Passes {
   readonly segments: readonly Pass[];
   readonly answers: readonly Answering[];
-  readonly #net: MultiExit;
   readonly #fold: Fold;
-  readonly #memory: readonly { readonly version: number }[];
+  /** The network's own, by name. */
+  readonly #state: readonly (readonly [string, Tensor])[];
   #version = -1;
 
   private constructor(net: MultiExit, fold: Fold, { segments, answers }: Passes) {
-    this.#net = net;
     this.#fold = fold;
     this.segments = segments;
     this.answers = answers;
-    this.#memory = [...net.state().values()].map(({ storage }) => storage);
+    this.#state = [...net.state()];
   }
 
   /** Records how the weights are prepared; `refresh` does it. `byClass` tells the exits that have thresholds by class. */
@@ -53,7 +52,7 @@ export class PreparedNet implements Passes {
     precision: Precision,
     byClass: (j: number) => boolean,
   ): Promise<PreparedNet> {
-    const isRoomy = device.info.limits.maxStorageBuffersPerShaderStage >= MOST_BUFFERS;
+    const isRoomy = bindsAll(device);
     let passes: Passes | undefined;
     const fold = await capture({ label: "prepared weights", device, inputs: {}, scalars: {} }, () =>
       noGrad(() => {
@@ -81,9 +80,9 @@ export class PreparedNet implements Passes {
 
   /** Prepares the weights if they have changed. Throws DisposedError once the network is disposed. */
   refresh(): void {
-    const gone = [...this.#net.state()].find(([, tensor]) => tensor.endedBy === "dispose");
+    const gone = this.#state.find(([, tensor]) => tensor.endedBy === "dispose");
     if (gone) throw new DisposedError(`classify: the network must be alive; its ${gone[0]} was disposed.`);
-    const version = this.#memory.reduce((sum, storage) => sum + storage.version, 0);
+    const version = this.#state.reduce((sum, [, { storage }]) => sum + storage.version, 0);
     if (version === this.#version) return;
     this.#fold.run({});
     this.#version = version;

@@ -1,6 +1,5 @@
 // A way to train, as data: what network it wants, whom it learns from, what is trained in which order, and what decides at the end.
-// Training, checkpoints, flags, help, the identity of a run and the choice of thresholds are read from this record; nothing else
-// knows a method by name.
+// Training, checkpoints, flags, help and the identity of a run are read from this record; nothing else knows a method by name.
 
 import type { Given, OptionSet, OptionValues } from "../../base/index.ts";
 import type { Table } from "../../calibration/index.ts";
@@ -105,7 +104,7 @@ export type Teacher =
   | { readonly kind: "network"; readonly method: string; readonly wider: number; readonly deeper: number }
   | { readonly kind: "self" };
 
-/** What a method's paper decides by: `sortie calibrate` does so where it is told nothing else. */
+/** What a method's paper decides by, for whoever makes thresholds for it; commands certify the largest probability unless told otherwise. */
 export interface PolicyPlan {
   /** `confidence`: what the heads say of themselves. */
   readonly score:

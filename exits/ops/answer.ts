@@ -11,6 +11,7 @@ import {
   ArgumentError,
   checkTensors,
   concat,
+  type Device,
   defineOp,
   describe,
   positional,
@@ -204,7 +205,10 @@ export interface AnswerPlaces extends ExitResults {
 }
 
 /** Buffers that `exitAnswer` and `exitDecide` bind at most; adapters need not have room for more than eight. */
-export const MOST_BUFFERS = 9;
+const MOST_BUFFERS = 9;
+
+/** Whether a device binds as many. */
+export const bindsAll = ({ info }: Device): boolean => info.limits.maxStorageBuffersPerShaderStage >= MOST_BUFFERS;
 
 const ANSWER: Kinds<AnswerOptions> = {
   exit: "number!",

@@ -166,6 +166,13 @@ test("a normalisation, temperatures or weights that are no numbers are told, not
       "classify: the network's logits must be numbers; got NaN for image 0 (counted from 0). Its weights hold NaN, or its activations overflow.",
     );
   }
+  // An image that is strange itself hides no other.
+  const strange = floats.slice();
+  strange[0] = Number.NaN;
+  assert.match(
+    String(await errorOf(() => classifier.classify(strange, { notFinite: "mark" }))),
+    /got NaN for image 1 \(counted from 0\)/,
+  );
   net.dispose();
 });
 
