@@ -4,9 +4,10 @@
 import { empty, noGrad, read, type Tensor, type TracedOp, trace } from "../../engine/index.ts";
 import type { MultiExit } from "../../exits/index.ts";
 import { EVAL } from "../../nn/index.ts";
-import { draw, Site } from "./forms.ts";
+import { draw } from "./forms.ts";
 import { type Constant, type Entry, Graph, inOnnx, isConstant, refuse } from "./graph.ts";
 import { encodeOnnx, valueInfo } from "./schema.ts";
+import { Site } from "./site.ts";
 
 /** What files say besides their graphs. */
 export interface OnnxAbout {
