@@ -20,7 +20,7 @@ const NOT_OPS = new Set(
     "createDevice defaultDevice defineOp dispatch single elementwise noGrad scope openScope keep read tensor empty trace",
     "backward grad valueAndGrad flatten capture liveRows positional addInto copyInto describe numel sameShape",
     "readSafetensors writeSafetensors decodeSafetensors encodeSafetensors",
-    "packedWords fromHalf checkTensors checkOneOf checkActivation readOptions tallySize readTally decideError decisionText fitsAnswer answerTail",
+    "packedWords fromHalf checkTensors checkOneOf checkActivation readOptions tallySize readTally decideError decisionText fitsAnswer bindsAll answerTail",
     "randomBernoulli randomIntegers randomNormal randomPermutation randomUniform packHyper",
   ].flatMap((names) => names.split(" ")),
 );
