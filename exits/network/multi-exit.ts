@@ -72,6 +72,13 @@ export function checkNetwork(op: string, net: MultiExit): void {
     throw new ArgumentError(`${op}: the network must be made by multiExit(); got ${what(net)}.`);
 }
 
+/** The exit that a parameter belongs to. */
+export interface ParameterPlace {
+  readonly exit: number;
+  /** Whether it is the exit's answer's alone, and not of a stage. */
+  readonly isHead: boolean;
+}
+
 interface ExitPlaces {
   /** Stage in front of each exit. */
   readonly stages: readonly number[];
@@ -237,6 +244,16 @@ export class MultiExit extends Module {
   /** `answer` as a pass; of heads that look at no other exit. */
   answerPass(j: number, mode: Mode): Pass {
     return this.heads[j]?.pass(mode) ?? this.backbone.classifyPass(mode);
+  }
+
+  /** Where a parameter lies: in the stages between the exit before and this one, or in what answers there. */
+  placeOf(name: string): ParameterPlace {
+    const head = /^heads\.(\d+)\./.exec(name)?.[1];
+    if (head !== undefined) return { exit: Number(head), isHead: true };
+    const parameter = this.namedParameters().get(name);
+    const stage = this.#used.findIndex((used) => used.some((each) => each === parameter));
+    if (stage < 0) return { exit: this.exits - 1, isHead: true };
+    return { exit: this.#stages.findIndex((last) => stage <= last), isHead: false };
   }
 
   /** What `answer` consists of, where it is such a thing. */

@@ -27,6 +27,7 @@ import { layOut, phaseAt, type Span } from "./phases.ts";
 import type { Report } from "./progress.ts";
 import { completeRecipe, RECIPE_OPTIONS, type Recipe } from "./recipe.ts";
 import { prepareFolder, Saver } from "./saving.ts";
+import { siteOf } from "./site.ts";
 import { makeTeacher, type TeacherRun } from "./teachers.ts";
 import { type Course, Teller } from "./telling.ts";
 
@@ -171,10 +172,7 @@ class Trainer {
     checkApart("train", data);
     checkWraps(plan, net);
     const source = batches(data.train, { batch: recipe.batch, seed });
-    const macs = net.macs();
-    const costs = macs.map((each) => each / (macs.at(-1) as number));
-    const phases = plan.phases({ exits: net.exits, classes: net.classes, costs });
-    const spans = layOut(phases, options, source.batchesPerEpoch);
+    const spans = layOut(plan.phases(siteOf(net)), options, source.batchesPerEpoch);
     const teacher = await makeTeacher(plan, net, given, data.validation);
     try {
       if (options.dir !== undefined) await prepareFolder(options.dir);

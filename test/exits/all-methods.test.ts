@@ -6,20 +6,28 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createTable } from "../../calibration/index.ts";
 import { glyphs } from "../../data/index.ts";
-import { readSafetensors } from "../../engine/index.ts";
+import { backward, randn, readSafetensors, type Tensor, tensor } from "../../engine/index.ts";
 import {
   buildNetwork,
   deploy,
+  Evaluator,
   joint,
   METHODS,
   type MultiExit,
+  type Numbers,
   type Phase,
   type Progress,
   RUN_FILES,
+  stackRecords,
+  type Track,
   type TrainingPlan,
   type TrainOptions,
+  toTable,
   train,
 } from "../../exits/index.ts";
+import { siteOf } from "../../exits/training/site.ts";
+import { makeTeacher, type TeacherRun } from "../../exits/training/teachers.ts";
+import { TRAIN } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, errorOf } from "../harness.ts";
 
@@ -77,9 +85,7 @@ interface Watched {
 
 /** A run, with all values before each phase and after the last. */
 async function watch(plan: TrainingPlan, net: MultiExit, options: Partial<TrainOptions>): Promise<Watched> {
-  const macs = net.macs();
-  const site = { exits: net.exits, classes: net.classes, costs: macs.map((each) => each / macs.at(-1)!) };
-  const phases = plan.phases(site);
+  const phases = plan.phases(siteOf(net));
   const values: Map<string, string>[] = [];
   const events: Progress[] = [];
   const watched = phases.map(
@@ -129,6 +135,58 @@ async function stopped(plan: TrainingPlan, teacher: MultiExit | undefined, at: n
   }
 }
 
+/** What a phase prepares for its losses, of a network as it is. */
+async function numbersOf({ prepare }: Phase, net: MultiExit): Promise<Record<string, Tensor>> {
+  const logits = async (split: "train" | "validation") => {
+    const set = data[split];
+    using evaluator = await Evaluator.record(net, set);
+    const { labels, ids, size } = set;
+    const said = await evaluator.logits(set);
+    return toTable({ shape: [size, net.exits, net.classes], logits: said, labels, ids, macs: net.macs() });
+  };
+  const made: Numbers = (await prepare?.({ logits })) ?? {};
+  return Object.fromEntries(Object.entries(made).map(([name, { data, shape }]) => [name, tensor(data, { shape })]));
+}
+
+interface Subject {
+  readonly net: MultiExit;
+  readonly track: Track;
+  readonly numbers: Record<string, Tensor>;
+  readonly teacher: TeacherRun | undefined;
+  readonly images: Tensor;
+}
+
+/** The loss of a track on a batch, under these exit weights. */
+function lossOf({ net, track, numbers, teacher, images }: Subject, exitWeights: readonly number[]): Tensor {
+  const { trains, equilibrium = false } = track;
+  const exits = net.records(images, TRAIN, { equilibrium, ...(trains && { trains }) });
+  const out = stackRecords(exits);
+  return track.loss({
+    logits: out.logits,
+    out,
+    exits,
+    labels: tensor(Int32Array.from({ length: images.shape[0]! }, (_, i) => (7 * i) % 10)),
+    exitWeights: tensor(Float32Array.from(exitWeights)),
+    teacher: teacher?.logits(images),
+    numbers,
+  });
+}
+
+/** Parameters of the answers of other exits than this one that got a gradient, other than nil. */
+async function reached(net: MultiExit, exit: number): Promise<readonly string[]> {
+  const found = await Promise.all(
+    [...net.namedParameters()].map(async ([name, parameter]) => {
+      const place = net.placeOf(name);
+      if (!place.isHead || place.exit === exit || !parameter.hasGrad) return [];
+      return (await parameter.grad.read()).some((value) => value !== 0) ? [name] : [];
+    }),
+  );
+  return found.flat();
+}
+
+const alone = (net: MultiExit, exit: number): number[] =>
+  Array.from({ length: net.exits }, (_, j) => Number(j === exit));
+
 for (const [name, method] of Object.entries(METHODS)) {
   const plan = method.with();
 
@@ -158,6 +216,37 @@ for (const [name, method] of Object.entries(METHODS)) {
     for (const at of middles(phases)) assert.equal(await stopped(plan, teacher, at), values.at(-1), `stopped at ${at}`);
     net.dispose();
     teacher?.dispose();
+  });
+
+  test(`${name}: its teacher is another network, and neither that nor a gate has a gradient`, async () => {
+    // Without the share that gates leave to every exit, an exit that counts nothing has no way into the loss but by a gate or as a teacher.
+    const strict = method.with({ ...("leak" in method.options && { leak: 0 }) });
+    const net = networkOf(strict);
+    const given = await teacherOf(strict);
+    const teacher = await makeTeacher(strict, net, given, data.validation);
+    teacher?.refresh?.();
+    const images = randn([12, ...data.train.shape], { seed: 4 }).detach();
+    for (const phase of strict.phases(siteOf(net))) {
+      const numbers = await numbersOf(phase, net);
+      for (const track of phase.tracks) {
+        const subject = { net, track, numbers, teacher, images };
+        // Heads that look at others pass a gradient on, and some methods weigh exits by themselves.
+        const isWeighed = strict.wraps.length === 0 && (await lossOf(subject, [0, 0, 0]).item()) === 0;
+        for (let exit = 0; exit < net.exits; exit++) {
+          for (const parameter of net.parameters()) parameter.zeroGrad();
+          const loss = lossOf(subject, alone(net, exit));
+          if (!loss.isDifferentiable) continue;
+          backward(loss);
+          if (isWeighed) assert.equal(await reached(net, exit), [], `${phase.name}: exit ${exit} alone`);
+        }
+      }
+    }
+    const ofTeacher = [...(teacher?.state.values() ?? []), ...(given?.parameters() ?? [])];
+    assert.ok(ofTeacher.every((each) => !each.hasGrad));
+    const before = teacher && (await teacher.logits(images).read());
+    for (const each of net.state().values()) each.write((await each.read()).map((value) => value + 0.5));
+    if (teacher) assert.equal(await teacher.logits(images).read(), before);
+    for (const made of [teacher, given, net]) made?.dispose();
   });
 
   test(`${name}: its network decides on the device as on the table`, async () => {
