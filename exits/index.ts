@@ -86,7 +86,14 @@ export {
 } from "./network/heads/head.ts";
 export { HEADS, type HeadKind, type HeadRecord } from "./network/heads/index.ts";
 export { inline } from "./network/heads/inline.ts";
-export { type ExitInfo, MultiExit, type MultiExitOptions, multiExit, type PassOptions } from "./network/multi-exit.ts";
+export {
+  type ExitInfo,
+  MultiExit,
+  type MultiExitOptions,
+  multiExit,
+  type ParameterPlace,
+  type PassOptions,
+} from "./network/multi-exit.ts";
 export { type ExitOutput, stackRecords } from "./network/output.ts";
 export { type DecideOptions, decideError, type ExitResults, exitDecide } from "./ops/decide.ts";
 export { exitGates, type GateMode, type GateOptions } from "./ops/gate.ts";
