@@ -28,7 +28,12 @@ export abstract class Backbone extends Module {
   /** Features after stage `i` from those after stage `i - 1` (from the images for stage 0). */
   abstract stage(i: number, x: Tensor, mode: Mode): Tensor;
 
-  /** The backbone's own logits [B, classes] from the features of the last stage. */
+  /** What an exit sees of the features of stage `i`, of the kind that the stage says; all of them unless a backbone carries more along. */
+  view(_i: number, features: Tensor): Tensor {
+    return features;
+  }
+
+  /** The backbone's own logits [B, classes] from what an exit sees of the last stage. */
   abstract classify(features: Tensor, mode: Mode): Tensor;
 
   /** Stage `i` as a pass. One that says no more than `stage` runs for inference as it is in evaluation. */
@@ -53,7 +58,7 @@ export abstract class Backbone extends Module {
     checkMode("forward", mode);
     let features = x;
     for (let i = 0; i < this.stages.length; i++) features = this.stage(i, features, mode);
-    return this.classify(features, mode);
+    return this.classify(this.view(this.stages.length - 1, features), mode);
   }
 
   /**

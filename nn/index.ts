@@ -25,6 +25,7 @@ export {
   TRAIN,
   withTensors,
 } from "./module.ts";
+export * from "./msdnet.ts";
 export * from "./optim.ts";
 export { isMatrix, Optimizer, type OptimizerOptions, type ParameterList, type StepOptions } from "./optimizer.ts";
 export type { Fused, Pass, Prepare } from "./pass.ts";

@@ -73,12 +73,20 @@ export function countWork(module: Module, input: Shape, fn: (x: Tensor) => Tenso
  */
 export type StageInfo = Stage & Work;
 
-/** What every stage of a backbone is and costs on one of its images; `input` may be another image size. Nothing runs on the GPU. */
+/**
+ * What every stage of a backbone is and costs on one of its images, and the shape of what an exit sees of it; `input` may be another image
+ * size. Nothing runs on the GPU.
+ */
 export function describeStages(backbone: Backbone, input: Shape = backbone.input): StageInfo[] {
-  const found: StageInfo[] = [];
-  for (const [i, stage] of backbone.stages.entries()) {
-    const shape = found.at(-1)?.shape ?? input;
-    found.push({ ...stage, ...countWork(backbone, shape, (x) => backbone.stage(i, x, EVAL)) });
-  }
-  return found;
+  let coming = input;
+  return backbone.stages.map((stage, i) => {
+    let carried: Shape = [];
+    const work = countWork(backbone, coming, (x) => {
+      const features = backbone.stage(i, x, EVAL);
+      carried = features.shape.slice(1);
+      return backbone.view(i, features);
+    });
+    coming = carried;
+    return { ...stage, ...work };
+  });
 }

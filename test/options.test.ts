@@ -148,6 +148,8 @@ function calls(): Calls {
       CifarResNet: [o({ depth: 8, ...vit })],
       ImageNetResNet: [o({ depth: 18, seed: 1 })],
       imageNetResnet: [o({ depth: 18, seed: 1 })],
+      MSDNet: [o({ ...vit, blocks: 2, base: 1, step: 1, channels: 2, growth: 2 })],
+      msdnet: [o({ ...vit, blocks: 2, base: 1, step: 1, channels: 2, growth: 2 })],
       resnet: [o({ depth: 8, ...vit })],
       lrCosine: [o({ baseLr: 1, steps: 1 })],
       lrCosineWarmup: [o({ baseLr: 1, steps: 1, warmupSteps: 0 })],

@@ -127,9 +127,9 @@ const FLAG_LEAVES = [...LEAVES, ...formerLeaves(LEAVES)];
 const FLAG_ALIASES: Aliases = { ...ALIASES, objective: "objective.method" };
 
 /** What is preset for a backbone besides its own options. */
-function backbonePreset(name: string): Plain {
-  const { exits, head = "gap-linear", optimizer }: Partial<BackboneKind> = BACKBONES[name] ?? {};
-  return { model: { exits, head }, train: optimizer ? { optimizer } : {} };
+function backbonePreset(name: string, options: Plain = {}): Plain {
+  const { head = "gap-linear", optimizer, ...kind }: Partial<BackboneKind> = BACKBONES[name] ?? {};
+  return { model: { exits: kind.exits?.(options), head }, train: optimizer ? { optimizer } : {} };
 }
 
 /** What differs for a data set. Digits and letters are not mirrored; photographs and clothes are. */
@@ -256,7 +256,9 @@ function presetFor(settings: Plain): Plain {
     train: isUsual(chosen("train", "schedule"), TRAIN.schedule.default) ? (train ?? {}) : withoutWarmup,
   };
   const known = Object.fromEntries(Object.entries({ ...rest, ...settled }).filter(([, part]) => part !== undefined));
-  return merge(merge(backbonePreset(String(backbone)), known), { data: { name } });
+  return merge(merge(backbonePreset(String(backbone), settings["model"] as Plain | undefined), known), {
+    data: { name },
+  });
 }
 
 /** Settings of `data` that say which files and labels there are, not how many of them are used. */

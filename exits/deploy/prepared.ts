@@ -25,6 +25,8 @@ interface Passes {
   /** From the features of one exit to those of the next. */
   readonly segments: readonly Pass[];
   readonly answers: readonly Answering[];
+  /** What an exit sees of the features in front of it, which `answers` take. */
+  seen(exit: number, features: Tensor): Tensor;
 }
 
 type Fold = Capture<Record<string, never>, Record<string, never>, unknown>;
@@ -33,15 +35,17 @@ type Fold = Capture<Record<string, never>, Record<string, never>, unknown>;
 export class PreparedNet implements Passes {
   readonly segments: readonly Pass[];
   readonly answers: readonly Answering[];
+  readonly seen: Passes["seen"];
   readonly #fold: Fold;
   /** The network's own, by name. */
   readonly #state: readonly (readonly [string, Tensor])[];
   #version = -1;
 
-  private constructor(net: MultiExit, fold: Fold, { segments, answers }: Passes) {
+  private constructor(net: MultiExit, fold: Fold, { segments, answers, seen }: Passes) {
     this.#fold = fold;
     this.segments = segments;
     this.answers = answers;
+    this.seen = seen;
     this.#state = [...net.state()];
   }
 
@@ -71,7 +75,11 @@ export class PreparedNet implements Passes {
           made.push(found.parameters);
           return { tail: found };
         };
-        passes = { segments: exits.map((j) => net.segmentPass(j, mode)), answers: exits.map(answering) };
+        passes = {
+          segments: exits.map((j) => net.segmentPass(j, mode)),
+          answers: exits.map(answering),
+          seen: (j, features) => net.seen(j, features),
+        };
         return made;
       }),
     );

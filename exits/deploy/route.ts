@@ -173,14 +173,15 @@ function passExit(site: Site, i: number, { features: x, ids, live, before }: Row
   const options = { exit, isLast: i === open.length - 1, score, temperature, rows: live };
   const answering = net.answers[exit]!;
   const rows = { features, ids, live, before };
+  const seen = net.seen(exit, features);
   if (!("tail" in answering)) {
-    const logits = cast(answering.pass(features), "f32");
+    const logits = cast(answering.pass(seen), "f32");
     return { rows, stays: exitDecide(logits, ids, thresholds, results, { ...options, before }) };
   }
   const stays = before ?? empty([batch], { dtype: "u32", device });
   const levels = site.levels[exit]!;
   exitAnswer(
-    features,
+    seen,
     answering.tail,
     { ids, thresholds: levels.length > 1 ? thresholds : levels[0]!, stays, ...results },
     { ...options, masked: before !== undefined },

@@ -171,7 +171,8 @@ export class MultiExit extends Module {
     let features = x;
     return Array.from({ length: this.exits }, (_, j) => {
       features = this.segment(j, features, mode);
-      return this.heads[j]?.view(features) ?? this.backbone.classify(features, mode);
+      const seen = this.view(j, features);
+      return this.heads[j] ? seen : this.backbone.classify(seen, mode);
     });
   }
 
@@ -208,9 +209,15 @@ export class MultiExit extends Module {
     return this.#stagesOf(j).reduce((features, i) => this.backbone.stage(i, features, mode(i)), x);
   }
 
+  /** What exit `j` sees of the features in front of it, of the shape that its stage says: see `Backbone.view`. */
+  seen(j: number, features: Tensor): Tensor {
+    return this.backbone.view(this.#stages[j]!, features);
+  }
+
   /** All that exit `j` reads of the features in front of it, see `Head.view`. */
   view(j: number, features: Tensor): Tensor {
-    return this.heads[j]?.view(features) ?? features;
+    const seen = this.seen(j, features);
+    return this.heads[j]?.view(seen) ?? seen;
   }
 
   /** What exit `j` says, from the features in front of it and from what the exits before said. */
@@ -241,7 +248,7 @@ export class MultiExit extends Module {
     return (x) => passes.reduce((features, pass) => pass(features), x);
   }
 
-  /** `answer` as a pass; of heads that look at no other exit. */
+  /** `answer` as a pass, from what the exit has `seen`; of heads that look at no other exit. */
   answerPass(j: number, mode: Mode): Pass {
     return this.heads[j]?.pass(mode) ?? this.backbone.classifyPass(mode);
   }

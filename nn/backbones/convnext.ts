@@ -18,7 +18,7 @@ export const convnextKind: BackboneKind<typeof OPTIONS> = defineBackbone({
   name: "convnext",
   about: "ConvNeXt as in torchvision, Tiny unless said otherwise: four groups of blocks",
   options: OPTIONS,
-  exits: ["features.3", "features.5"],
+  exits: () => ["features.3", "features.5"],
   optimizer: "adamw",
   make: (given, site) => convnext({ ...completer(readOptions)("convnext", OPTIONS, given), ...site }),
 });

@@ -16,7 +16,7 @@ export const efficientnetKind: BackboneKind<typeof OPTIONS> = defineBackbone({
   name: "efficientnet",
   about: "EfficientNet-B0 and its scaled kin as in torchvision: seven stages of inverted residual blocks",
   options: OPTIONS,
-  exits: ["features.2", "features.3"],
+  exits: () => ["features.2", "features.3"],
   make: (given, site) => {
     const { stemStride, ...options } = completer(readOptions)("efficientnet", OPTIONS, given);
     return efficientnet({ ...options, stemStride: stemStride as 1 | 2, ...site });

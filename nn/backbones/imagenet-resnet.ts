@@ -15,7 +15,7 @@ export const imageNetResnetKind: BackboneKind<typeof OPTIONS> = defineBackbone({
   name: "imagenet-resnet",
   about: "ResNet-18, -34, -50 as in torchvision: four stages",
   options: OPTIONS,
-  exits: ["stage1", "stage2", "stage3"],
+  exits: () => ["stage1", "stage2", "stage3"],
   // There are three sizes, and no widths between them.
   enlarge: ({ depth = OPTIONS.depth.default, ...rest }) => ({ ...rest, depth: depth === 18 ? 34 : 50 }),
   make: (given, site) => {

@@ -5,6 +5,7 @@ import { efficientnetKind } from "./efficientnet.ts";
 import { imageNetResnetKind } from "./imagenet-resnet.ts";
 import type { BackboneKind } from "./kind.ts";
 import { mobilenetV3Kind } from "./mobilenet-v3.ts";
+import { msdnetKind } from "./msdnet.ts";
 import { resnetKind } from "./resnet.ts";
 import { vitKind } from "./vit.ts";
 
@@ -21,6 +22,7 @@ export const BACKBONES: Readonly<Record<string, BackboneKind>> = Object.fromEntr
       mobilenetV3Kind,
       efficientnetKind,
       convnextKind,
+      msdnetKind,
     ] as readonly BackboneKind[]
   ).map((kind) => [kind.name, kind]),
 );

@@ -26,7 +26,7 @@ export interface BackboneKind<S extends OptionSet = OptionSet> {
   readonly about: string;
   readonly options: S;
   /** The stages that early exits usually follow. */
-  readonly exits: readonly string[];
+  exits(options: Given<S>): readonly string[];
   /** The kind of head that its features usually get; absent: gap-linear. */
   readonly head?: string;
   /** The optimiser that it is usually trained with; absent: the commands' own choice. */

@@ -19,7 +19,7 @@ export const mobilenetV3Kind: BackboneKind<typeof OPTIONS> = defineBackbone({
   name: "mobilenet-v3-small",
   about: "MobileNetV3-Small as in torchvision: inverted residual blocks with squeeze-and-excitation",
   options: OPTIONS,
-  exits: ["features.4", "features.8"],
+  exits: () => ["features.4", "features.8"],
   make: (given, site) => {
     const { stemStride, ...options } = completer(readOptions)("mobilenetV3", OPTIONS, given);
     return mobilenetV3({ ...options, stemStride: stemStride as 1 | 2, ...site });

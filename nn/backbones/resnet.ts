@@ -21,7 +21,7 @@ export const resnetKind: BackboneKind<typeof OPTIONS> = defineBackbone({
   name: "resnet",
   about: "ResNet for small images: a 3x3 stem and three stages",
   options: OPTIONS,
-  exits: ["stage1", "stage2"],
+  exits: () => ["stage1", "stage2"],
   // Six layers a block of each stage, and two around them.
   enlarge: ({ depth = OPTIONS.depth.default, widths = OPTIONS.widths.default, ...rest }, { wider, deeper }) => ({
     ...rest,

@@ -19,7 +19,7 @@ export const vitKind: BackboneKind<typeof OPTIONS> = defineBackbone({
   name: "vit",
   about: "vision transformer in timm's form, in three stages; for square images",
   options: OPTIONS,
-  exits: ["stage1", "stage2"],
+  exits: () => ["stage1", "stage2"],
   head: "class-token",
   optimizer: "adamw",
   enlarge: ({ depth = OPTIONS.depth.default, dim = OPTIONS.dim.default, ...rest }, { wider, deeper }) => ({

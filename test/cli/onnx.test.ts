@@ -36,6 +36,7 @@ const OPTIONS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   convnext: { dims: [8, 16, 16, 24], depths: [1, 1, 1, 1] },
   "mobilenet-v3-small": { widthMult: 0.3 },
   efficientnet: { depthMult: 0.3, widthMult: 0.25 },
+  msdnet: { blocks: 3, base: 1, step: 2, channels: 4, growth: 2 },
 };
 
 /** Normalisations and biases that do something, and logits of a size that decisions have. */
@@ -99,13 +100,19 @@ async function agrees(net: MultiExit): Promise<void> {
   net.dispose();
 }
 
-for (const [backbone, { exits }] of Object.entries(BACKBONES)) {
+for (const [backbone, kind] of Object.entries(BACKBONES)) {
   // Eleven million weights, and no op that the others lack.
   if (backbone === "imagenet-resnet") continue;
   test(`${backbone} agrees, whole and stage by stage`, () =>
     agrees(
       buildNetwork(
-        { backbone, options: OPTIONS[backbone] ?? {}, input: INPUT, classes: 10, exits: exits.slice(0, 2) },
+        {
+          backbone,
+          options: OPTIONS[backbone] ?? {},
+          input: INPUT,
+          classes: 10,
+          exits: kind.exits(OPTIONS[backbone] ?? {}).slice(0, 2),
+        },
         { seed: 3 },
       ),
     ));

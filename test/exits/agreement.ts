@@ -16,7 +16,18 @@ import {
 import { backward, crossEntropy, type Device, noGrad, scope, type Tensor, tensor } from "../../engine/functions.ts";
 import { type Answers, deploy } from "../../exits/index.ts";
 import { type MultiExit, multiExit } from "../../exits/network/multi-exit.ts";
-import { convnext, EVAL, efficientnet, imageNetResnet, mobilenetV3, resnet, SGD, TRAIN, vit } from "../../nn/index.ts";
+import {
+  convnext,
+  EVAL,
+  efficientnet,
+  imageNetResnet,
+  mobilenetV3,
+  msdnet,
+  resnet,
+  SGD,
+  TRAIN,
+  vit,
+} from "../../nn/index.ts";
 import { poisoned } from "../engine/live.ts";
 
 const SCORES: readonly PlainScore[] = ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"];
@@ -123,6 +134,16 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
       multiExit(efficientnet({ ...small(device), widthMult: 0.5, stemStride: 1 }), {
         after: ["features.2", "features.5"],
         head: "gap-linear",
+      }),
+  },
+  // Of three scales the finest two end on the way; one exit answers by what it sees of them in one dispatch.
+  "msdnet, msdnet and gap-linear, trained": {
+    steps: 6,
+    scores: ["energy", "maxProb", "margin"],
+    make: (device) =>
+      multiExit(msdnet({ ...small(device), blocks: 3, base: 2, step: 2, channels: 16 }), {
+        after: ["block1", "block2"],
+        head: ["msdnet", "gap-linear"],
       }),
   },
   // Its features differ little between images, so spread logits are large, and probabilities all but certain.

@@ -51,6 +51,17 @@ const answersOf = async (classifier: Pick<LoadedClassifier, "classify">) => {
   return { classes: [...classes], exits: [...exits], scores: [...scores], macs: [...macs] };
 };
 
+interface Recorded {
+  readonly classes: readonly number[];
+  readonly exits: readonly number[];
+  readonly scores: readonly number[];
+  readonly macs: readonly { readonly stage: string; readonly macs: number }[];
+}
+
+/** What the files of version 1 answered when they were written; younger families have none. */
+const recorded = (name: string): Recorded | undefined =>
+  (JSON.parse(readFileSync(join(files, "model-1.json"), "utf8")) as Record<string, Recorded>)[name];
+
 for (const name of FAMILIES) {
   test(`${name}: a file answers as the network that it was made of, from a path, a URL of a file, bytes, a Blob`, async () => {
     const { net, about } = await modelOf(name);
@@ -67,26 +78,16 @@ for (const name of FAMILIES) {
     net.dispose();
   });
 
+  if (!recorded(name)) continue;
   test(`${name}: a file of version 1 answers for ever as it did`, async () => {
     using loaded = await load(join(files, `model-1-${name}.sortie.safetensors`));
-    const { classes, exits, scores, macs } = recorded(name);
+    const { classes, exits, scores, macs } = recorded(name)!;
     const got = await answersOf(loaded);
     assert.equal([got.classes, got.exits], [classes, exits]);
     const apart = Math.max(...got.scores.map((score, i) => Math.abs(score - scores[i]!)));
     assert.ok(apart < 1e-4, `scores are ${apart} apart`);
     assert.equal(loaded.model.exits, macs);
   });
-}
-
-/** What the files of version 1 answered when they were written. */
-const recorded = (name: string): Recorded =>
-  (JSON.parse(readFileSync(join(files, "model-1.json"), "utf8")) as Record<string, Recorded>)[name]!;
-
-interface Recorded {
-  readonly classes: readonly number[];
-  readonly exits: readonly number[];
-  readonly scores: readonly number[];
-  readonly macs: readonly { readonly stage: string; readonly macs: number }[];
 }
 
 test("without a policy, or with one that refuses, nothing leaves early, and the file says so", async () => {
@@ -315,10 +316,10 @@ places("runs on a device of the least limits, and refuses there what they do not
   const gpu = await adapter.requestDevice();
   using given = await createDevice({ device: gpu, instance });
   using loaded = await load(whole(), { device: given, batch: 8 });
-  assert.equal((await answersOf(loaded)).exits, recorded("resnet").exits);
+  assert.equal((await answersOf(loaded)).exits, recorded("resnet")!.exits);
   using alone = await load(whole(), { device: given, batch: 1 });
   const { exits } = await alone.classify(TEST_SET.images.subarray(0, 10 * 64));
-  assert.equal([...exits], recorded("resnet").exits.slice(0, 10));
+  assert.equal([...exits], recorded("resnet")!.exits.slice(0, 10));
   const message = /a tensor must fit in one binding of the device .*the limit is 134217728\. Use smaller batches/;
   await refused(() => load(whole(), { device: given, batch: 2 ** 26 }), "DeviceError", message);
   gpu.destroy();
@@ -330,7 +331,7 @@ places("makes a device where there is none, one for all, which goes with the las
     const [first, second] = [await load(whole()), await load(whole())];
     const made = defaultDevice();
     first.dispose();
-    assert.equal((await answersOf(second)).exits, recorded("resnet").exits);
+    assert.equal((await answersOf(second)).exits, recorded("resnet")!.exits);
     second.dispose();
     assert.is(made.isDisposed, true);
     assert.throws(() => defaultDevice(), /a device must exist/);

@@ -41,6 +41,13 @@ export const ARCHITECTURES = {
     exits: ["stage1", "stage2"],
     head: ["class-token", "mean-token"],
   },
+  msdnet: {
+    backbone: "msdnet",
+    options: { blocks: 3, base: 1, step: 1, stepMode: "linear", channels: 4, growth: 2 },
+    ...IMAGES,
+    exits: ["block1", "block2"],
+    head: "msdnet",
+  },
 } as const satisfies Record<string, Architecture>;
 
 /** The images that answers are compared on. */

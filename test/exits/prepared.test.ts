@@ -40,7 +40,7 @@ function preparedLogits(net: MultiExit, x: Tensor, prepare: (weight: Tensor) => 
   let features = x;
   for (let j = 0; j < net.exits; j++) {
     features = net.segmentPass(j, mode)(features);
-    all.push(net.answerPass(j, mode)(features));
+    all.push(net.answerPass(j, mode)(net.seen(j, features)));
   }
   return stack(all, { dim: 1 });
 }

@@ -1,7 +1,7 @@
 // Backbones by name: each makes a network of its own options, with exits and heads as it presets them.
 
 import { add, backward, Generator, keep, mean, noGrad, ones, randn, scope } from "../../engine/index.ts";
-import { multiExit } from "../../exits/index.ts";
+import { type HeadKind, multiExit } from "../../exits/index.ts";
 import { BACKBONES, EVAL, TRAIN } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
@@ -16,6 +16,7 @@ const SMALL: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "mobilenet-v3-small": { widthMult: 0.25 },
   efficientnet: { widthMult: 0.25, depthMult: 0.3 },
   convnext: { dims: [8, 16, 16, 24], depths: [1, 1, 2, 1] },
+  msdnet: { blocks: 3, base: 1, step: 1, channels: 4, growth: 2 },
 };
 
 test("every kind is tried here", () => {
@@ -25,8 +26,11 @@ test("every kind is tried here", () => {
 for (const [name, kind] of Object.entries(BACKBONES)) {
   test(`${name}: makes what trains and answers at the exits that it presets`, async () => {
     const site = { input: [16, 16, 3], classes: 5, seed: 3 } as const;
-    using net = multiExit(kind.make(SMALL[name] ?? {}, site), { after: kind.exits });
-    assert.equal(net.exits, kind.exits.length + 1);
+    const small = SMALL[name] ?? {};
+    const after = kind.exits(small);
+    const head = kind.head === undefined ? {} : { head: kind.head as HeadKind };
+    using net = multiExit(kind.make(small, site), { after, ...head });
+    assert.equal(net.exits, after.length + 1);
     assert.equal(net.describe().at(0)?.head.kind, kind.head ?? "gap-linear", "the preset head is the features' own");
     using generator = new Generator({ seed: 5 });
     using images = keep(randn([3, ...site.input], { generator }));
@@ -40,7 +44,7 @@ for (const [name, kind] of Object.entries(BACKBONES)) {
     const silent = net.parameters().filter(({ grad }) => !grad);
     assert.equal(silent.length, 0, "every parameter has a gradient");
     // The same seed, the same weights.
-    using again = multiExit(kind.make(SMALL[name] ?? {}, site), { after: kind.exits });
+    using again = multiExit(kind.make(small, site), { after, ...head });
     assert.equal(await again.parameters()[0]!.read(), await net.parameters()[0]!.read());
   });
 }

@@ -3,7 +3,7 @@
 import { ArgumentError } from "../../../engine/functions.ts";
 import type { NormLayerOptions } from "../../../nn/index.ts";
 import type { Head, HeadFactory, HeadSite } from "./head.ts";
-import { AttentionHead, PooledLinear, TailHead } from "./kinds.ts";
+import { AttentionHead, MultiScaleHead, PooledLinear, TailHead } from "./kinds.ts";
 
 /** Of the heads on tokens. */
 const TOKEN_NORM: NormLayerOptions = { eps: 1e-6 };
@@ -43,6 +43,11 @@ const KINDS = {
     about: "the attention head of CGT's public code",
     on: "map",
     make: (site: HeadSite) => new AttentionHead(site),
+  },
+  msdnet: {
+    about: "MSDNet's: two 3x3 convolutions of stride 2 and 128 channels, global average pool, linear",
+    on: "map",
+    make: (site: HeadSite) => new MultiScaleHead(site),
   },
   "class-token": {
     about: "class token, layer norm, linear",

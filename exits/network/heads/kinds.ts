@@ -21,6 +21,7 @@ import {
   Linear,
   type Mode,
   Module,
+  MultiScaleClassifier,
   type NormLayerOptions,
   type Pass,
   type Tail,
@@ -171,5 +172,23 @@ export class AttentionHead extends LinearHead {
       const reduced = reduce.reduce((x, pass) => pass(x), mul(features, map));
       return globalAveragePool(reduced);
     };
+  }
+}
+
+/** The classifier of MSDNet (Huang et al., ICLR 2018) behind any map. */
+export class MultiScaleHead extends LinearHead {
+  readonly m: MultiScaleClassifier["m"];
+  readonly linear: Linear;
+  readonly #classifier: MultiScaleClassifier;
+
+  constructor({ stage, classes, init }: HeadSite) {
+    super();
+    this.#classifier = new MultiScaleClassifier(stage.channels, classes, init);
+    this.m = this.#classifier.m;
+    this.linear = this.#classifier.linear;
+  }
+
+  embedPass(mode: Mode): Pass {
+    return this.#classifier.embedPass(mode);
   }
 }
