@@ -33,6 +33,7 @@ export * from "./ops/batch-norm.ts";
 export { type CompactOptions, compact, type Survivors } from "./ops/compact.ts";
 export { type ConvOptions, conv2d, type PerAxis } from "./ops/conv.ts";
 export * from "./ops/cross-entropy.ts";
+export * from "./ops/elementary.ts";
 export { type Elementwise, elementwise, type Operand } from "./ops/elementwise.ts";
 export { full, ones, onesLike, zeros, zerosLike } from "./ops/fill.ts";
 export { embedding, gather, type IndexOptions, indexSelect, oneHot, scatterRows } from "./ops/gather.ts";

@@ -1,5 +1,6 @@
 // Ops as methods: `x.matmul(w)` is `matmul(x, w)`. Imported for its effect by the engine's entry.
 
+import * as elementary from "./ops/elementary.ts";
 import { gather, indexSelect } from "./ops/gather.ts";
 import { matmul } from "./ops/matmul.ts";
 import * as pointwise from "./ops/pointwise.ts";
@@ -16,6 +17,7 @@ const { sumTo: _sumTo, ...reductions } = reduce;
 
 const methods = {
   ...elementwise,
+  ...elementary,
   ...reductions,
   ...view,
   ...{ permute, slice, flip, expand, pad, gather, indexSelect, matmul, softmax, logSoftmax, backward },

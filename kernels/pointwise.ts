@@ -23,6 +23,7 @@ import {
 } from "./kernel.ts";
 import { mathFunctions, mathTypes } from "./shared/math.ts";
 
+export { ELEMENTARY } from "./shared/elementary.ts";
 export { POWERS } from "./shared/power.ts";
 
 /** A function of named operands; names are WGSL identifiers of one or more letters that `expr` uses. */

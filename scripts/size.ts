@@ -26,12 +26,12 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 95_600 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 97_100 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",
     external: ["../kernels/*", "../../kernels/*"],
-    budget: 55_200,
+    budget: 55_700,
   },
   { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 24_500 },
   { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 62_200 },

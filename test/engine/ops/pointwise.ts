@@ -127,6 +127,29 @@ const compare = (op: "eq" | "ne" | "lt" | "le" | "gt" | "ge", y: (a: number, b: 
 
 const hardsigmoid = (x: number): number => Math.min(Math.max(x / 6 + 0.5, 0), 1);
 
+const even = (x: number): number => {
+  const down = Math.floor(x);
+  return x - down === 0.5 ? 2 * Math.round(x / 2) : Math.round(x);
+};
+
+/** Those of elementary.ts; that steps have a derivative of 0 stands in nan.test.ts. */
+const elementary: readonly OpRow[] = [
+  unary("floor", s.floor, Math.floor, [-9, 9], { grads: [] }),
+  unary("ceil", s.ceil, Math.ceil, [-9, 9], { grads: [] }),
+  unary("round", s.round, even, [-9, 9], { grads: [] }),
+  unary("trunc", s.trunc, Math.trunc, [-9, 9], { grads: [] }),
+  unary("sign", s.sign, Math.sign, [-2, 2], { grads: [] }),
+  unary("log1p", s.log1p, Math.log1p, [-0.9, 4]),
+  unary("expm1", s.expm1, Math.expm1, [-3, 3]),
+  unary("sin", s.sin, Math.sin, [-9, 9]),
+  unary("cos", s.cos, Math.cos, [-9, 9]),
+  binary("atan2", s.atan2, Math.atan2, [{}, { range: [0.5, 3] }]),
+  // Their true answers stand in nan.test.ts.
+  unary("isnan", s.isnan, () => 0, [-2, 2], { grads: [] }),
+  unary("isinf", s.isinf, () => 0, [-2, 2], { grads: [] }),
+  unary("isfinite", s.isfinite, () => 1, [-2, 2], { grads: [] }),
+];
+
 export const rows: readonly OpRow[] = [
   unary("neg", s.neg, (x) => -x),
   unary("abs", s.abs, Math.abs),
@@ -145,6 +168,7 @@ export const rows: readonly OpRow[] = [
   unary("hardswish", s.hardswish, (x) => x * hardsigmoid(x), [-2.9, 2.9]),
   unary("erf", s.erf, erf, [-4, 4]),
   unary("copy", s.copy, (x) => x),
+  ...elementary,
   {
     op: "gelu",
     cases: [

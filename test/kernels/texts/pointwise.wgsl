@@ -70,7 +70,7 @@ if (first + 192u < u.n) { compute(first + 192u); }
 }
 
 
-// add.broadcast2(compute=f32,inner=10,out=f32,types=f32,f32,width=1)
+// atan2.broadcast2(compute=f32,inner=10,out=f32,types=f32,f32,width=1)
 // on gpu, cpu, plain
 
 struct Uniforms {
@@ -93,7 +93,24 @@ alias T = f32;
 alias U = u32;
 alias I = i32;
 alias B = bool;
-
+fn magnitude(x: T) -> U { return bitcast<U>(x) & U(0x7fffffffu); }
+fn is_nan(x: T) -> B { return magnitude(x) > U(0x7f800000u); }
+fn any_nan(a: T, b: T) -> T { return select(a, b, is_nan(b)); }
+fn angle_of(a: T, b: T) -> T {
+  let m = abs(a);
+  let n = abs(b);
+  let most = max(m, n);
+  let equal = magnitude(a) == magnitude(b);
+  let t = select(min(m, n) / most, select(T(1.0), T(0.0), most == T(0.0)), equal);
+  let far = t > T(0.4142135623730950);
+  let x = select(t, (t - T(1.0)) / (t + T(1.0)), far);
+  let s = x * x;
+  let part = x + x * s * (((T(0.0805374449538) * s + T(-0.138776856032)) * s + T(0.199777106478)) * s + T(-0.333329491539));
+  let eighth = select(part, T(0.7853981633974483) + part, far);
+  let quarter = select(eighth, T(1.5707963267948966) - eighth, m > n);
+  let half = select(quarter, T(3.141592653589793) - quarter, bitcast<I>(b) < I(0));
+  return any_nan(any_nan(select(half, -half, bitcast<I>(a) < I(0)), a), b);
+}
 fn compute(i: u32) {
   var rest = i;
   let c1 = rest % u.d1; rest = rest / u.d1;
@@ -101,7 +118,7 @@ let c0 = rest;
   let a = in_a[c0 * u.a_0 + c1];
 let b = f32(in_b[c0 * u.b_0]);
   
-  let result = a + b;
+  let result = angle_of(a, b);
   out[i] = f32(result);
 }
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
@@ -113,7 +130,7 @@ if (first + 192u < u.n) { compute(first + 192u); }
 }
 
 
-// add.broadcast3(compute=f32,inner=10,out=f32,types=f32,f32,width=1)
+// atan2.broadcast3(compute=f32,inner=10,out=f32,types=f32,f32,width=1)
 // on gpu, cpu, plain
 
 struct Uniforms {
@@ -139,7 +156,24 @@ alias T = f32;
 alias U = u32;
 alias I = i32;
 alias B = bool;
-
+fn magnitude(x: T) -> U { return bitcast<U>(x) & U(0x7fffffffu); }
+fn is_nan(x: T) -> B { return magnitude(x) > U(0x7f800000u); }
+fn any_nan(a: T, b: T) -> T { return select(a, b, is_nan(b)); }
+fn angle_of(a: T, b: T) -> T {
+  let m = abs(a);
+  let n = abs(b);
+  let most = max(m, n);
+  let equal = magnitude(a) == magnitude(b);
+  let t = select(min(m, n) / most, select(T(1.0), T(0.0), most == T(0.0)), equal);
+  let far = t > T(0.4142135623730950);
+  let x = select(t, (t - T(1.0)) / (t + T(1.0)), far);
+  let s = x * x;
+  let part = x + x * s * (((T(0.0805374449538) * s + T(-0.138776856032)) * s + T(0.199777106478)) * s + T(-0.333329491539));
+  let eighth = select(part, T(0.7853981633974483) + part, far);
+  let quarter = select(eighth, T(1.5707963267948966) - eighth, m > n);
+  let half = select(quarter, T(3.141592653589793) - quarter, bitcast<I>(b) < I(0));
+  return any_nan(any_nan(select(half, -half, bitcast<I>(a) < I(0)), a), b);
+}
 fn compute(i: u32) {
   var rest = i;
   let c2 = rest % u.d2; rest = rest / u.d2;
@@ -148,7 +182,7 @@ let c0 = rest;
   let a = in_a[c0 * u.a_0 + c1 * u.a_1 + c2];
 let b = f32(in_b[c0 * u.b_0 + c1 * u.b_1]);
   
-  let result = a + b;
+  let result = angle_of(a, b);
   out[i] = f32(result);
 }
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
