@@ -12,8 +12,14 @@ export { CheckpointError, ModelError, TrainingError } from "./errors.ts";
 export { type LoadedClassifier, type LoadOptions, load } from "./file/load.ts";
 export { encodeModel, type ModelAbout, type ModelFile, type ModelRecord, saveModel } from "./file/model-file.ts";
 export { type ModelSource, type ReadModelOptions, readModel } from "./file/source.ts";
-export { type BoostLosses, type BoostOptions, boostedLogits, boostLosses } from "./methods/boost.ts";
-export { type CalexnetLosses, type CalexnetOptions, calexnetLosses } from "./methods/calexnet.ts";
+export { type BoostLosses, type BoostOptions, boost, boostedLogits, boostLosses } from "./methods/boost.ts";
+export {
+  type CalexnetLosses,
+  type CalexnetOptions,
+  calexnet,
+  calexnetLosses,
+  calexnetReference,
+} from "./methods/calexnet.ts";
 export {
   type Anneal,
   annealed,
@@ -31,6 +37,7 @@ export {
   type ExitGates,
   type JeiDnnLosses,
   type JeiDnnOptions,
+  jeiDnn,
   jeiDnnLosses,
 } from "./methods/jei-dnn.ts";
 export { joint } from "./methods/joint.ts";
@@ -62,12 +69,12 @@ export {
   type Track,
   type TrainingPlan,
 } from "./methods/method.ts";
-export { branches, headAt, once, only, trunk, without } from "./methods/parts.ts";
-export { type PteeLoss, type PteeOptions, pteeLoss } from "./methods/ptee.ts";
+export { branchCrossEntropy, branches, headAt, once, only, plainBackbone, trunk, without } from "./methods/parts.ts";
+export { type PteeLoss, type PteeOptions, ptee, pteeLoss } from "./methods/ptee.ts";
 export { safeKd } from "./methods/safe-kd.ts";
 export { type SelfDistillation, type SelfDistillationOptions, selfDistillation } from "./methods/self-distill.ts";
 export { exitStatistics } from "./methods/statistics.ts";
-export { type ZtwHeadParameters, ztwEnsemble, ztwHead } from "./methods/ztw.ts";
+export { type ZtwHeadParameters, ztw, ztwEnsemble, ztwHead } from "./methods/ztw.ts";
 export { type Architecture, architectureOf, type BuildOptions, buildNetwork } from "./network/architecture.ts";
 export { additive } from "./network/heads/additive.ts";
 export { cascaded } from "./network/heads/cascaded.ts";

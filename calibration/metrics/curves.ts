@@ -43,7 +43,7 @@ export function marginCurve(
   margins: ArrayLike<number>,
   options: Omit<PrecisionMarginOptions, "margin"> = {},
 ): readonly CurvePoint[] {
-  const kept = readOptions("marginCurve", options, { mode: "string", minSupport: "number" });
+  const kept = readOptions("marginCurve", options, { mode: "string", minSupport: "number", population: "string" });
   return Array.from(margins, (knob) => {
     const { thresholds } = classPrecisionMargin(validation, { ...kept, margin: knob });
     return { knob, ...achieved(test, decide(test, thresholds)) };

@@ -16,8 +16,10 @@ import { type Guarantee, similarSamples } from "./result.ts";
 export interface PrecisionMarginOptions {
   readonly margin?: number;
   readonly mode?: "multiplicative" | "subtractive";
-  /** Fewest survivors at or above a threshold. */
+  /** Fewest samples at or above a threshold. */
   readonly minSupport?: number;
+  /** On which samples a branch is held against the backbone: survivors of those before it (default), or all. */
+  readonly population?: "survivors" | "all";
 }
 
 /** Thresholds for `decide`. */
@@ -27,7 +29,8 @@ export interface PrecisionMargin {
   /** `[C]` share of the last exit's answers c that are right; NaN if never given. */
   readonly backbonePrecision: Float64Array;
   /**
-   * `[K-1, C]` survivors with this answer at this branch; below minSupport the branch stays closed for lack of samples.
+   * `[K-1, C]` samples of the population with this answer at this branch; below minSupport the branch stays closed for
+   * lack of samples.
    */
   readonly support: Float64Array;
   /** `[N]`, the exit of every sample under these thresholds. */
@@ -36,12 +39,23 @@ export interface PrecisionMargin {
   readonly guarantee: Guarantee;
 }
 
-const MARGIN: Kinds<PrecisionMarginOptions> = { margin: "number", mode: "string", minSupport: "number" };
+const MARGIN: Kinds<PrecisionMarginOptions> = {
+  margin: "number",
+  mode: "string",
+  minSupport: "number",
+  population: "string",
+};
 
 /** The last exit of the cascade is the backbone; the others are the branches, calibrated in order on survivors. */
 export function classPrecisionMargin(cascade: Cascade, options: PrecisionMarginOptions = {}): PrecisionMargin {
-  const { margin = 0, mode = "multiplicative", minSupport = 30 } = readOptions("classPrecisionMargin", options, MARGIN);
+  const {
+    margin = 0,
+    mode = "multiplicative",
+    minSupport = 30,
+    population = "survivors",
+  } = readOptions("classPrecisionMargin", options, MARGIN);
   checkOneOf("classPrecisionMargin", "mode", mode, ["multiplicative", "subtractive"]);
+  checkOneOf("classPrecisionMargin", "population", population, ["survivors", "all"]);
   check(margin >= 0, "classPrecisionMargin", "margin must not be negative", margin);
   checkKnown("classPrecisionMargin", "predictions", cascade);
   const { samples, exits, classes, scores, predictions, errors } = cascade;
@@ -58,7 +72,7 @@ export function classPrecisionMargin(cascade: Cascade, options: PrecisionMarginO
       const correct = correctness(errors, exits, b, answered);
       own[c] = loosest(column(scores, exits, b, answered), correct, wanted, minSupport);
     }
-    alive = survivors(cascade, b, alive, own);
+    if (population === "survivors") alive = survivors(cascade, b, alive, own);
   }
   const guarantee: Guarantee = {
     kind: "none",

@@ -1,9 +1,12 @@
 // BoostNet (Yu et al., Boosted Dynamic Networks, AAAI 2023): exits are an additive model, each learning what those before it
 // left over. Formula of the public code.
 
-import type { Kinds } from "../../base/index.ts";
+import { type Kinds, option } from "../../base/index.ts";
 import { add, crossEntropy, matmul, readOptions, sum, type Tensor } from "../../engine/functions.ts";
-import { checkNumbers, exitMeans } from "./losses.ts";
+import { additive } from "../network/heads/additive.ts";
+import { checkNumbers, exitMeans, labelSmoothing, weightedCrossEntropy } from "./losses.ts";
+import { defineMethod, type Method } from "./method.ts";
+import { once } from "./parts.ts";
 import { checkOperands, matrix } from "./stacked.ts";
 
 /** Options of the boosted losses. */
@@ -49,3 +52,24 @@ export function boostLosses(increments: Tensor, labels: Tensor, options: BoostOp
   const exitLosses = exitMeans(crossEntropy(additive, labels, { reduction: "none" }));
   return { loss: sum(exitLosses), exitLosses, additive };
 }
+
+const OPTIONS = {
+  t: option.number(0.5, "how much of the earlier exits' sum an exit starts from", {
+    min: 0,
+    basis: "the public code, for CIFAR-100",
+  }),
+  equilibrium: option.toggle(true, "rescale the gradients that exits send into shared stages", {
+    basis: "the public code, for MSDNet",
+  }),
+  labelSmoothing: labelSmoothing(0),
+} as const;
+
+/** sum_j mean CE(F_j, y), F_j = f_j + t sg(F_{j-1}): heads say F_j, so that tables and devices decide by it. */
+export const boost: Method<typeof OPTIONS> = defineMethod({
+  name: "boost",
+  about: "exits are an additive model: each learns what those before it left over, and answers by the sum",
+  paper: { title: "Boosted Dynamic Neural Networks", venue: "AAAI 2023", code: "SHI-Labs/Boosted-Dynamic-Networks" },
+  options: OPTIONS,
+  wraps: ({ t }) => [additive(t)],
+  phases: ({ equilibrium, labelSmoothing: smoothing }) => once({ equilibrium, loss: weightedCrossEntropy(smoothing) }),
+});

@@ -1,7 +1,7 @@
 // JEI-DNN (Regol et al., ICLR 2024): gates that decide where a sample leaves, and classifiers that learn from the samples their
 // gates keep, trained in turn. Formulas of the public code, but for its ratio, whose gradient cancels the gates (see `rescale`).
 
-import type { Kinds } from "../../base/index.ts";
+import { type Kinds, option } from "../../base/index.ts";
 import {
   ArgumentError,
   add,
@@ -32,7 +32,10 @@ import {
   tensor,
   where,
 } from "../../engine/functions.ts";
-import { checkNumbers, checkPerExit } from "./losses.ts";
+import { gated } from "../network/heads/gated.ts";
+import { checkNumbers, checkOneLabel, checkPerExit, weightedCrossEntropy } from "./losses.ts";
+import { defineMethod, type Method, type Phase, type Track } from "./method.ts";
+import { adam, branches, only, plainBackbone, without } from "./parts.ts";
 import { beforeEach, checkOperands } from "./stacked.ts";
 import { exitStatistics } from "./statistics.ts";
 
@@ -105,6 +108,40 @@ function gateLossOf(gates: Tensor, targets: Tensor, isBalanced: boolean): Tensor
   return mean(mul(losses, where(targets, weight, 1)));
 }
 
+/** What both losses are made of. */
+type GatedLosses = Omit<JeiDnnLosses, "statistics">;
+
+/** The two losses of logits f32[N, K, C], labels i32[N] and gates f32[N, K-1] before the sigmoid, all of which fit. */
+function gatedLosses(op: string, logits: Tensor, labels: Tensor, gates: Tensor, options: JeiDnnOptions): GatedLosses {
+  const { costs, lambda = 0.7, rescale = "detachedRatio", balance = true } = readOptions(op, options, JEI_DNN);
+  checkNumbers(op, { costs, lambda });
+  if (rescale !== "detachedRatio" && rescale !== "none") {
+    throw new ArgumentError(`${op}: rescale must be "detachedRatio" or "none"; got ${JSON.stringify(rescale)}.`);
+  }
+  const [n, exits] = logits.shape as readonly [number, number, number];
+  checkPerExit(op, "costs", costs, exits);
+  const losses = crossEntropy(logits, labels, { reduction: "none" });
+  const { probabilities, weights, targets } = noGrad(() => {
+    const price = tensor(
+      Float32Array.from(costs, (cost) => lambda * cost),
+      { device: logits.device },
+    );
+    const best = reshape(argmin(add(losses, price), { dim: 1 }), [n, 1]);
+    const probabilities = exitProbabilities(sigmoid(gates));
+    return {
+      probabilities,
+      weights: classifierWeights(losses, probabilities, rescale === "detachedRatio"),
+      targets: ge(arange(0, exits - 1, 1, { device: logits.device }), best),
+    };
+  });
+  return {
+    classifierLoss: mul(sum(mul(losses, weights)), 1 / n),
+    gateLoss: gateLossOf(gates, targets, balance),
+    exitProbabilities: probabilities,
+    gateTargets: targets,
+  };
+}
+
 /**
  * The two losses of logits f32[N, K, C], labels i32[N] and linear gates. With g_j = sigmoid(w_j . statistics_j + b_j) and the
  * exit probabilities P_j = max(0, min(g_j, 1 - sum_{k<j} g_k)), g_K = 1: classifiers minimise mean(ratio sum_j P_j CE_j), ratio =
@@ -114,12 +151,7 @@ function gateLossOf(gates: Tensor, targets: Tensor, isBalanced: boolean): Tensor
  */
 export function jeiDnnLosses(logits: Tensor, labels: Tensor, gates: ExitGates, options: JeiDnnOptions): JeiDnnLosses {
   const op = "jeiDnnLosses";
-  const { costs, lambda = 0.7, rescale = "detachedRatio", balance = true } = readOptions(op, options, JEI_DNN);
   checkTensors(op, { logits, "gates.weight": gates?.weight, "gates.bias": gates?.bias });
-  checkNumbers(op, { costs, lambda });
-  if (rescale !== "detachedRatio" && rescale !== "none") {
-    throw new ArgumentError(`${op}: rescale must be "detachedRatio" or "none"; got ${JSON.stringify(rescale)}.`);
-  }
   const operands = {
     logits: [logits, "N K C"],
     labels: [labels, "N", "i32"],
@@ -127,30 +159,66 @@ export function jeiDnnLosses(logits: Tensor, labels: Tensor, gates: ExitGates, o
     "gates.bias": [gates.bias, "K-1"],
   } as const;
   const { N: n, K: exits } = checkOperands(op, operands, { K: 2, C: 2 });
-  checkPerExit(op, "costs", costs, exits);
-
   const statistics = exitStatistics(logits);
   const seen = slice(statistics, { ends: [n, exits - 1] });
   const gateLogits = add(sum(mul(seen, gates.weight), { dim: -1 }), gates.bias);
-  const losses = crossEntropy(logits, labels, { reduction: "none" });
-  const { probabilities, weights, targets } = noGrad(() => {
-    const price = tensor(
-      Float32Array.from(costs, (cost) => lambda * cost),
-      { device: logits.device },
-    );
-    const best = reshape(argmin(add(losses, price), { dim: 1 }), [n, 1]);
-    const probabilities = exitProbabilities(sigmoid(gateLogits));
-    return {
-      probabilities,
-      weights: classifierWeights(losses, probabilities, rescale === "detachedRatio"),
-      targets: ge(arange(0, exits - 1, 1, { device: logits.device }), best),
-    };
-  });
-  return {
-    classifierLoss: mul(sum(mul(losses, weights)), 1 / n),
-    gateLoss: gateLossOf(gateLogits, targets, balance),
-    statistics,
-    exitProbabilities: probabilities,
-    gateTargets: targets,
-  };
+  return { ...gatedLosses(op, logits, labels, gateLogits, options), statistics };
 }
+
+const OPTIONS = {
+  lambda: option.number(0.7, "weight of the cost when the best exit is chosen", { min: 0, basis: "the public code" }),
+  rescale: option.choice(["detachedRatio", "none"], "whether a sample's loss keeps the size it has without gates", {
+    basis: "the public code, whose ratio cancels the gates unless it is detached",
+  }),
+  balance: option.toggle(true, "weigh targets that leave against those that stay", { basis: "the public code" }),
+  warmup: option.number(3, "epochs of the heads alone", { min: 0, basis: "ours, within the public code's up to 6" }),
+  every: option.whole(200, "steps of a turn of heads, or of gates", { min: 1, basis: "the public code" }),
+  lr: option.number(0.01, "learning rate of heads and gates, by Adam", { above: 0, basis: "the public code" }),
+} as const;
+
+/** The backbone; its heads, shallow ones weighing most; then heads under gates, and gates, in turn. */
+export const jeiDnn: Method<typeof OPTIONS> = defineMethod({
+  name: "jei-dnn",
+  about: "heads on a frozen backbone learn from the samples their gates keep, and the gates where to leave, in turn",
+  paper: {
+    title: "Jointly-Learned Exit and Inference for a Dynamic Neural Network",
+    venue: "ICLR 2024",
+    code: "networkslab/dynn",
+  },
+  options: OPTIONS,
+  wraps: () => [gated()],
+  phases: ({ warmup, every, lr, ...options }, site) => {
+    const { exits, costs } = site;
+    const classifiers = without(branches(site), only("gate"));
+    const recipe = adam(lr);
+    const heads: Phase = {
+      name: "heads",
+      epochs: warmup,
+      recipe,
+      tracks: [
+        {
+          trains: classifiers,
+          loss: weightedCrossEntropy(0),
+          exitWeights: () => Array.from({ length: exits }, (_, j) => exits - 1 - j),
+        },
+      ],
+    };
+    const turn =
+      (which: "classifierLoss" | "gateLoss"): Track["loss"] =>
+      (seen) => {
+        checkOneLabel("jei-dnn", seen, "a gate");
+        return gatedLosses("jei-dnn", seen.logits, seen.labels, seen.out["confidence"]!, { costs, ...options })[which];
+      };
+    const inTurn: Phase = {
+      name: "heads and gates in turn",
+      recipe,
+      every,
+      tracks: [
+        { trains: classifiers, loss: turn("classifierLoss") },
+        { trains: only("gate"), loss: turn("gateLoss") },
+      ],
+    };
+    return [plainBackbone(site), ...(warmup > 0 ? [heads] : []), inTurn];
+  },
+  policy: () => ({ score: "confidence", rule: { threshold: 0.5 } }),
+});

@@ -88,7 +88,7 @@ export interface Phase {
   readonly recipe?: Pick<Recipe, "optimizer" | "schedule">;
   /** Several take turns of `every` steps. */
   readonly tracks: readonly [Track, ...Track[]];
-  /** Steps of a turn; default 1. */
+  /** Steps of a turn; default 1, and at most so many that every track has one. */
   readonly every?: number;
   /** On the host, before the first step: numbers that the losses see. Kept in checkpoints, so that a resumed run has the same. */
   readonly prepare?: (soFar: SoFar) => Promise<Numbers>;

@@ -1,6 +1,8 @@
 // Parts of a network by the names of their parameters, and phases that many methods have.
 
-import type { Part, Phase, PhaseSite, Track } from "./method.ts";
+import { mean, sum, type Tensor } from "../../engine/functions.ts";
+import { earlyOf, exitCrossEntropy, exitMeans, lastOf } from "./losses.ts";
+import type { Part, Phase, PhaseSite, Seen, Track } from "./method.ts";
 
 /** The plain network: backbone and last exit. */
 export const trunk = ({ exits }: Pick<PhaseSite, "exits">): Part => {
@@ -34,3 +36,24 @@ export const without =
 
 /** One phase of one track that trains everything. */
 export const once = (track: Omit<Track, "trains">): readonly [Phase] => [{ name: "training", tracks: [track] }];
+
+/** The plain network, trained by the cross-entropy of its last exit, whatever the branches say. */
+export const plainBackbone = (site: Pick<PhaseSite, "exits">, labelSmoothing = 0): Phase => ({
+  name: "backbone",
+  tracks: [
+    {
+      trains: trunk(site),
+      loss: ({ logits, labels, mixed }) =>
+        mean(exitCrossEntropy({ logits: lastOf(logits), labels, mixed }, labelSmoothing)),
+    },
+  ],
+});
+
+/** sum_{j<K} mean CE_j: the loss of branches that are trained on a backbone which stays as it is. */
+export const branchCrossEntropy =
+  (labelSmoothing = 0) =>
+  ({ logits, labels, mixed }: Pick<Seen, "logits" | "labels" | "mixed">): Tensor =>
+    sum(exitMeans(exitCrossEntropy({ logits: earlyOf(logits), labels, mixed }, labelSmoothing)));
+
+/** Adam at a rate, whatever the run's optimiser is: how heads on a frozen backbone are trained. */
+export const adam = (lr: number): NonNullable<Phase["recipe"]> => ({ optimizer: { method: "adam", lr } });

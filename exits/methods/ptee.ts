@@ -1,9 +1,10 @@
 // PTEEnet (Lahiany and Aperstein, IEEE Access 2022): branches on a frozen backbone learn what to answer and how far to trust it,
 // from a mixture of all answers and its expected cost. Formula of the public code; here in logarithms, which do not vanish.
 
-import type { Kinds } from "../../base/index.ts";
+import { type Kinds, option } from "../../base/index.ts";
 import {
   add,
+  argmax,
   concat,
   crossEntropy,
   exp,
@@ -24,7 +25,10 @@ import {
   type Tensor,
   tensor,
 } from "../../engine/functions.ts";
-import { checkNumbers, checkPerExit } from "./losses.ts";
+import { confident } from "../network/heads/confident.ts";
+import { checkNumbers, checkOneLabel, checkPerExit, lastOf } from "./losses.ts";
+import { defineMethod, type Method, type Phase, type Seen } from "./method.ts";
+import { adam, branchCrossEntropy, branches, only, plainBackbone, without } from "./parts.ts";
 import { beforeEach, checkOperands } from "./stacked.ts";
 
 /** Options of `pteeLoss`. */
@@ -96,3 +100,53 @@ function withoutLast(logits: Tensor, n: number, exits: number): Tensor {
   const early = slice(logits, { ends: [n, exits - 1] });
   return concat([early, slice(logits.detach(), { starts: [0, exits - 1] })], { dim: 1 });
 }
+
+const OPTIONS = {
+  lambda: option.number(1, "weight of the expected cost", { min: 0 }),
+  target: option.choice(["backbone", "labels"], "what branches learn to answer: the backbone's classes, or the labels"),
+  headsFirst: option.toggle(true, "begin with branches that were trained by cross-entropy", {
+    basis: "ours: begun from scratch, no sample ever leaves and the first exits collapse",
+  }),
+  lr: option.number(1e-3, "learning rate of the branches, by Adam", { above: 0 }),
+} as const;
+
+/** What the branches are to answer, i32 [N]. */
+function targetOf(target: "backbone" | "labels", seen: Pick<Seen, "logits" | "labels" | "mixed">): Tensor {
+  if (target === "backbone") return noGrad(() => reshape(argmax(lastOf(seen.logits), { dim: -1 }), [seen.labels.size]));
+  checkOneLabel("ptee", seen, "the mixture of the exits");
+  return seen.labels;
+}
+
+/** The backbone; its branches by cross-entropy; their answers and confidences by the mixture of all exits and what it costs. */
+export const ptee: Method<typeof OPTIONS> = defineMethod({
+  name: "ptee",
+  about:
+    "branches on a frozen backbone learn its answers and how far to trust them, from the mixture of all exits and its cost",
+  paper: {
+    title: "PTEENet: Post-Trained Early-Exit Neural Networks",
+    venue: "IEEE Access 2022",
+    code: "spokV/PTEENET",
+  },
+  options: OPTIONS,
+  wraps: () => [confident()],
+  phases: ({ lambda, target, headsFirst, lr }, site) => {
+    const heads: Phase = {
+      name: "heads",
+      recipe: adam(lr),
+      tracks: [{ trains: without(branches(site), only("trust")), loss: branchCrossEntropy() }],
+    };
+    const mixture: Phase = {
+      name: "mixture",
+      recipe: adam(lr),
+      tracks: [
+        {
+          trains: branches(site),
+          loss: (seen) =>
+            pteeLoss(seen.logits, seen.out["confidence"]!, targetOf(target, seen), { costs: site.costs, lambda }).loss,
+        },
+      ],
+    };
+    return [plainBackbone(site), ...(headsFirst ? [heads] : []), mixture];
+  },
+  policy: () => ({ score: "confidence", rule: { threshold: 0.5 } }),
+});

@@ -1,7 +1,7 @@
 // Zero Time Waste (Wolczyk et al., NeurIPS 2021): heads on a frozen backbone see what the head before said, and exits answer by
 // a geometric ensemble of the heads so far. Formulas of the paper and the public code, which agree.
 
-import type { Kinds } from "../../base/index.ts";
+import { type Kinds, option } from "../../base/index.ts";
 import {
   add,
   concat,
@@ -11,8 +11,14 @@ import {
   logSoftmax,
   matmul,
   readOptions,
+  sum,
   type Tensor,
 } from "../../engine/functions.ts";
+import { cascaded } from "../network/heads/cascaded.ts";
+import { ensembled } from "../network/heads/ensembled.ts";
+import { exitCrossEntropy, exitMeans, labelSmoothing } from "./losses.ts";
+import { defineMethod, type Method, type Phase } from "./method.ts";
+import { adam, branchCrossEntropy, branches, only, plainBackbone, without } from "./parts.ts";
 import { checkOperands, matrix } from "./stacked.ts";
 
 /** Parameters of a cascaded head for features of D channels. */
@@ -74,3 +80,41 @@ export function ztwEnsemble(logits: Tensor, weights: Tensor, biases: Tensor): Te
   const share = matrix([exits, exits], logits, (j, i) => (i <= j ? -Math.log(j + 1) : NEVER));
   return add(matmul(exp(add(weights, share)), logSoftmax(logits)), biases);
 }
+
+const OPTIONS = {
+  lr: option.number(0.01, "learning rate of heads and ensembles, by Adam", { above: 0, basis: "reconstructed" }),
+  labelSmoothing: labelSmoothing(0),
+} as const;
+
+/** The backbone; heads that each see what the one before said; then the weights of their ensembles. The last exit is the backbone's own. */
+export const ztw: Method<typeof OPTIONS> = defineMethod({
+  name: "ztw",
+  about: "heads on a frozen backbone see what the head before said, and answer by an ensemble of the heads so far",
+  paper: {
+    title: "Zero Time Waste: Recycling Predictions in Early Exit Neural Networks",
+    venue: "NeurIPS 2021",
+    code: "gmum/Zero-Time-Waste",
+  },
+  options: OPTIONS,
+  wraps: () => [cascaded(), ensembled()],
+  phases: ({ lr, labelSmoothing: smoothing }, site) => {
+    const recipe = { ...adam(lr), schedule: { kind: "cosine" } } as const;
+    const heads: Phase = {
+      name: "heads",
+      recipe,
+      tracks: [
+        {
+          trains: without(branches(site), only("ensemble")),
+          loss: ({ out, labels, mixed }) =>
+            sum(exitMeans(exitCrossEntropy({ logits: out["own"]!, labels, mixed }, smoothing))),
+        },
+      ],
+    };
+    const ensembles: Phase = {
+      name: "ensembles",
+      recipe,
+      tracks: [{ trains: only("ensemble"), loss: branchCrossEntropy(smoothing) }],
+    };
+    return [plainBackbone(site, smoothing), heads, ensembles];
+  },
+});

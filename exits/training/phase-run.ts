@@ -107,7 +107,7 @@ export class PhaseRun {
   run(t: number, batch: ImageBatch): void {
     const { net, source, span, teacher } = this.#parts;
     const s = t - span.first;
-    const turn = turnAt(span.phase, s);
+    const turn = turnAt(span, s);
     const { optimizer, momentum, step } = this.#tracks[turn]!;
     const epoch = Math.floor(s / source.batchesPerEpoch) + 1;
     const exitWeights = exitWeightsOf(span.phase.tracks[turn]!, span, net.exits, epoch);

@@ -17,6 +17,8 @@ export interface Span {
   readonly recipe: FullRecipe;
   /** By steps of the phase. */
   readonly lr: Schedule;
+  /** Steps of a turn, where several tracks take turns. */
+  readonly every: number;
 }
 
 /** Lays phases out one after the other. Throws ArgumentError for a recipe, or a length, that does not fit. */
@@ -38,6 +40,8 @@ export function layOut(phases: readonly Phase[], given: Recipe, batchesPerEpoch:
       epochs: Math.ceil(steps / batchesPerEpoch),
       recipe,
       lr: makeSchedule(recipe, steps),
+      // In a short phase every track has a turn all the same.
+      every: Math.min(every, Math.ceil(steps / phase.tracks.length)),
     };
     first += steps;
     return span;
@@ -51,7 +55,7 @@ export function phaseAt(spans: readonly Span[], t: number): number {
 }
 
 /** The number of the track whose turn it is at step `s` (from 0) of a phase. */
-export const turnAt = ({ tracks, every = 1 }: Phase, s: number): number => Math.floor(s / every) % tracks.length;
+export const turnAt = ({ phase, every }: Span, s: number): number => Math.floor(s / every) % phase.tracks.length;
 
 /** Exit weights of a track at step `s` (from 0) of its phase. */
 export function exitWeightsOf(

@@ -327,6 +327,11 @@ test("class precision margins: support counts, and a wider margin only loosens",
   const strict = classPrecisionMargin(table, { margin: 0, minSupport: 20 });
   const wide = classPrecisionMargin(table, { margin: 0.3, minSupport: 20 });
   for (let c = 0; c < 3; c++) assert.ok(wide.thresholds[c]! <= strict.thresholds[c]!);
+  const all = classPrecisionMargin(table, { margin: 0.3, minSupport: 20, population: "all" });
+  const own = Array.from({ length: 3 }, (_, c) => table.predictions.filter((p, i) => i % 3 === 1 && p === c).length);
+  assert.equal([...all.support.subarray(3)], own);
+  assert.ok(wide.support.subarray(3).every((count, c) => count < own[c]!));
+  assert.equal(all.thresholds.subarray(0, 3), wide.thresholds.subarray(0, 3));
   const none = classPrecisionMargin(table, { minSupport: 601 });
   assert.ok(none.thresholds.every((t) => t === Number.POSITIVE_INFINITY) && none.exits.every((j) => j === 2));
 });

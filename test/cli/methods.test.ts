@@ -32,7 +32,7 @@ test("an unknown method is refused with the nearest name", async () => {
   const { message } = await errorOf(() => said("soft-gct"));
   assert.is(
     message,
-    'methods: the name must be one of joint, soft-cgt, hard-cgt, confidence-cgt, schedule-only, safe-kd; got "soft-gct". Did you mean soft-cgt?',
+    `methods: the name must be one of ${Object.keys(METHODS).join(", ")}; got "soft-gct". Did you mean soft-cgt?`,
   );
   assert.match((await errorOf(() => said("joint", "safe-kd"))).message, /one name at most/);
 });

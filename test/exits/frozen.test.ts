@@ -1,0 +1,202 @@
+// Methods on a backbone that stays as it is: features are computed once, the losses are their papers', and turns fit into any phase.
+
+import { createTable } from "../../calibration/index.ts";
+import { argmax, randn, read, reshape, slice, type Tensor, tensor } from "../../engine/index.ts";
+import {
+  boost,
+  boostLosses,
+  buildNetwork,
+  type Given,
+  jeiDnn,
+  jeiDnnLosses,
+  METHODS,
+  type MultiExit,
+  type OptionSet,
+  type PhaseSite,
+  pteeLoss,
+  type Seen,
+  stackRecords,
+  type TrainingPlan,
+  train,
+} from "../../exits/index.ts";
+import { layOut, turnAt } from "../../exits/training/phases.ts";
+import { EVAL } from "../../nn/index.ts";
+import { gpuSuite } from "../gpu.ts";
+import { assert, suite } from "../harness.ts";
+import { barSplits, quiet } from "./small.ts";
+
+const test = gpuSuite("exits: methods on frozen backbones", { timeout: 120_000 });
+const FROZEN = ["calexnet", "calexnet-reference", "ptee", "ztw", "jei-dnn"] as const;
+const [N, K, C] = [7, 3, 5] as const;
+const SITE: PhaseSite = { exits: K, classes: C, costs: [0.3, 0.6, 1] };
+
+const netFor = ({ wraps }: TrainingPlan): MultiExit =>
+  buildNetwork({
+    backbone: "resnet",
+    options: { depth: 8, widths: [4, 8, 8] },
+    input: [8, 8, 1],
+    classes: 4,
+    exits: ["stage1", "stage2"],
+    wraps: wraps.map(({ name }) => name),
+  });
+
+for (const name of FROZEN) {
+  test(`${name}: behind the backbone's phase no step computes the backbone`, async () => {
+    const plan = METHODS[name]!.with();
+    const net = netFor(plan);
+    const passes: string[] = [];
+    const [records, recordsOf] = [net.records.bind(net), net.recordsOf.bind(net)];
+    net.records = (x, mode, options) => {
+      if (mode.training) passes.push("whole");
+      return records(x, mode, options);
+    };
+    net.recordsOf = (views, mode, options) => {
+      passes.push("heads");
+      return recordsOf(views, mode, options);
+    };
+    (await train(net, barSplits(), { ...quiet, flip: 0.5, method: plan })).dispose();
+    const tracks = plan.phases({ ...SITE, classes: 4 }).map((phase) => phase.tracks.length);
+    const behind = tracks.slice(1).reduce((sum, count) => sum + count, 0);
+    assert.equal(passes, ["whole", ...new Array<string>(behind).fill("heads")]);
+    net.dispose();
+  });
+}
+
+/** What the loss of a phase says of drawn answers. */
+function seen(numbers: Seen["numbers"] = {}): Seen & { readonly confidence: Tensor } {
+  const logits = randn([N, K, C], { seed: 3 }).mul(2).detach();
+  const confidence = randn([N, K - 1], { seed: 4 }).detach();
+  const labels = tensor(Int32Array.from({ length: N }, (_, i) => (3 * i) % C));
+  const exitWeights = tensor(new Float32Array(K).fill(1));
+  return { logits, confidence, out: { logits, confidence }, exits: [], labels, exitWeights, numbers };
+}
+
+async function lossOf(name: string, options: Given<OptionSet>, phase: number, given: Seen, track = 0): Promise<number> {
+  const { tracks } = METHODS[name]!.with(options).phases(SITE)[phase]!;
+  return (await tracks[track]!.loss(given).read())[0] as number;
+}
+
+const near = (got: number, want: number): void =>
+  assert.ok(Math.abs(got - want) < 2e-5 * (1 + Math.abs(want)), `${got} for ${want}`);
+
+function logP(z: readonly number[], t: number): number[] {
+  const rest = Math.log(z.reduce((sum, x) => sum + Math.exp(x / t), 0));
+  return z.map((x) => x / t - rest);
+}
+
+/** The loss of CalexNet's second branch in float64. */
+async function branchLoss(given: Seen, tau: Float32Array, survivorWeights: boolean, kl: boolean): Promise<number> {
+  const all = [...(await given.logits.read())];
+  const z = (i: number, j: number) => all.slice((i * K + j) * C, (i * K + j + 1) * C);
+  const most = (x: readonly number[]) => x.indexOf(Math.max(...x));
+  const reached = Array.from({ length: N }, (_, i) => {
+    const first = z(i, 0);
+    const sure = Math.exp(Math.max(...logP(first, 1)));
+    return 1 - 1 / (1 + Math.exp(-(sure - tau[most(first)]!) / 0.05));
+  });
+  const mean = reached.reduce((a, b) => a + b, 0) / N;
+  const losses = Array.from({ length: N }, (_, i) => {
+    const [own, backbone] = [logP(z(i, 1), kl ? 4 : 1), logP(z(i, 2), 4)];
+    const distance = backbone.reduce((sum, p, c) => sum + Math.exp(p) * (p - own[c]!), 0);
+    const loss = kl ? 16 * distance : -own[most(z(i, 2))]!;
+    return loss * (survivorWeights ? Math.max(reached[i]! / mean, 1e-3) : 1);
+  });
+  return losses.reduce((a, b) => a + b, 0) / N;
+}
+
+test("CalexNet's switches: weights of survivors or none, the backbone's softened answers or its classes", async () => {
+  const tau = Float32Array.from({ length: 2 * C }, (_, i) => 0.3 + 0.05 * i);
+  for (const survivorWeights of [true, false])
+    for (const kl of [true, false]) {
+      const given = seen(survivorWeights ? { tau: tensor(tau, { shape: [2, C] }) } : {});
+      const want = await branchLoss(given, tau, survivorWeights, kl);
+      near(await lossOf("calexnet", { survivorWeights, kl }, 2, given), want);
+    }
+});
+
+test("CalexNet's thresholds come from what earlier branches hand on, or from all samples; nothing is asked for without weights", async () => {
+  const logits = Float32Array.from({ length: 400 * K * C }, (_, k) => {
+    const [i, c] = [Math.floor(k / (K * C)), k % C];
+    return c === i % C ? 1 + ((i * 7) % 11) / 2 : ((i * 13 + k * 5) % 17) / 6;
+  });
+  const labels = Int32Array.from({ length: 400 }, (_, i) => (i % 9 === 0 ? (i + 1) % C : i % C));
+  const table = createTable({ shape: [400, K, C], logits, labels, macs: SITE.costs });
+  const tauOf = async (options: Given<OptionSet>) => {
+    const made = await METHODS["calexnet"]!.with({ minSupport: 1, ...options })
+      .phases(SITE)[2]!
+      .prepare?.({
+        logits: async () => table,
+      });
+    return made?.["tau"];
+  };
+  const [survivors, all] = [await tauOf({}), await tauOf({ sequentialMargins: false })];
+  assert.equal(survivors!.shape, [2, C]);
+  assert.equal(survivors!.data.slice(0, C), all!.data.slice(0, C));
+  assert.not.equal(survivors!.data.slice(C), all!.data.slice(C));
+  assert.is(await tauOf({ survivorWeights: false }), undefined);
+});
+
+test("PTEEnet learns the backbone's classes, or the labels", async () => {
+  const given = seen();
+  const { logits, confidence, labels } = given;
+  const classes = reshape(argmax(slice(logits, { starts: [0, K - 1] }), { dim: -1 }), [N]);
+  for (const [target, answers] of [
+    ["backbone", classes],
+    ["labels", labels],
+  ] as const) {
+    const { loss } = pteeLoss(logits, confidence, answers, { costs: SITE.costs, lambda: 0.4 });
+    near(await lossOf("ptee", { target, lambda: 0.4 }, 2, given), (await loss.read())[0] as number);
+  }
+});
+
+test("JEI-DNN's turns are its two losses, with gates that heads carry", async () => {
+  const given = seen();
+  const weight = randn([K - 1, 4], { seed: 8 }).detach();
+  const bias = randn([K - 1], { seed: 9 }).detach();
+  const want = jeiDnnLosses(given.logits, given.labels, { weight, bias }, { costs: SITE.costs, lambda: 0.5 });
+  const early = slice(want.statistics, { ends: [N, K - 1] });
+  const confidence = early.mul(weight).sum({ dim: -1 }).add(bias).detach();
+  const told = { ...given, out: { ...given.out, confidence } };
+  const [classifiers, gates] = (await read([want.classifierLoss, want.gateLoss])) as [Float32Array, Float32Array];
+  near(await lossOf("jei-dnn", { lambda: 0.5 }, 2, told, 0), classifiers[0]!);
+  near(await lossOf("jei-dnn", { lambda: 0.5 }, 2, told, 1), gates[0]!);
+  assert.is(jeiDnn.with({ warmup: 0 }).phases(SITE).length, 2);
+});
+
+test("BoostNet's heads and loss are its additive model", async () => {
+  const net = netFor(boost.with());
+  const images = randn([6, 8, 8, 1], { seed: 2 });
+  const exits = net.records(images, EVAL);
+  const increments = stackRecords(exits.map(({ logits, own = logits }) => ({ logits: own })));
+  const labels = tensor(Int32Array.of(0, 1, 2, 3, 0, 1));
+  const { loss, additive } = boostLosses(increments.logits, labels);
+  const out = stackRecords(exits);
+  const [got, want] = await read([out.logits, additive]);
+  Array.from(got as Float32Array).forEach((value, i) => void near(value, (want as Float32Array)[i]!));
+  const [phase] = boost.with().phases({ ...SITE, classes: 4 });
+  const said = phase.tracks[0].loss({ ...seen(), logits: out.logits, out, exits, labels });
+  near((await said.read())[0] as number, (await loss.read())[0] as number);
+  net.dispose();
+});
+
+const layout = suite("exits: turns of tracks");
+
+layout("every track of a phase has a turn, however short it is", () => {
+  const loss = ({ logits }: Seen): Tensor => logits;
+  const [long, short] = layOut(
+    [
+      { name: "long", epochs: 5, every: 3, tracks: [{ loss }, { loss }] },
+      { name: "short", epochs: 1, every: 200, tracks: [{ loss }, { loss }] },
+    ],
+    { epochs: 1 },
+    5,
+  );
+  assert.equal(
+    Array.from({ length: 8 }, (_, s) => turnAt(long!, s)),
+    [0, 0, 0, 1, 1, 1, 0, 0],
+  );
+  assert.equal(
+    Array.from({ length: 5 }, (_, s) => turnAt(short!, s)),
+    [0, 0, 0, 1, 1],
+  );
+});
