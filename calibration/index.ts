@@ -73,6 +73,7 @@ export {
 } from "./sets/conformal-sets.ts";
 export * from "./sets/nested-sets.ts";
 export * from "./simulation.ts";
+export * from "./table/measured-costs.ts";
 export {
   checkOrigin,
   type Origin,

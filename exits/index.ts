@@ -2,6 +2,7 @@
 
 export { type Given, type Option, type OptionSet, type OptionValues, option } from "../base/index.ts";
 export { type Answers, Classifier, type ClassifyOptions } from "./deploy/classifier.ts";
+export { adapterName, type MeasureOptions, measureCosts } from "./deploy/costs.ts";
 export { type DeployOptions, deploy } from "./deploy/deploy.ts";
 export type { Images, Normalisation, Picture } from "./deploy/given-images.ts";
 export type { Plan, TriedRoute } from "./deploy/plan.ts";

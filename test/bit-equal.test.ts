@@ -7,9 +7,9 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { learnThenTest } from "../calibration/index.ts";
-import { adapterName } from "../cli/files/versions.ts";
 import { glyphs } from "../data/index.ts";
 import {
+  adapterName,
   confidenceCgt,
   hardCgt,
   joint,

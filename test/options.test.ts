@@ -171,6 +171,7 @@ function calls(): Calls {
       boostedLogits: [stacked, o()],
       buildNetwork: [{}, o()],
       calexnetLosses: [stacked, x, x, o()],
+      measureCosts: [network, o({ rounds: 1, batch: 1 })],
       deploy: [network, { thresholds: [0.5] }, o()],
       encodeModel: [network, o({ classes: [], normalise: {} })],
       load: ["a", o()],
@@ -194,6 +195,15 @@ function calls(): Calls {
       bootstrap: [() => 1, 2, o()],
       bootstrapAll: [() => ({ a: 1 }), 2, o()],
       clopperPearson: [0, 10, o({ alpha: 0.1 })],
+      withCosts: [
+        table,
+        o({
+          measured: {
+            adapter: "",
+            times: [{ batch: 1, rows: [1], passing: [[1], [2]], alone: [1, 2], compaction: 0 }],
+          },
+        }),
+      ],
       meetBudget: [table, { cost: 1 }, o()],
       controlRisk: [table, o({ alpha: 0.1 })],
       classPrecisionMargin: [scored, o()],

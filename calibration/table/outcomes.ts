@@ -11,6 +11,7 @@ export interface Outcomes {
   readonly classes: number;
   readonly labels: Int32Array;
   readonly costs: Float64Array;
+  readonly costUnit?: Table["costUnit"];
   readonly ids: Table["ids"];
   readonly origin?: Table["origin"];
   readonly predictions: Int32Array;
@@ -36,7 +37,7 @@ export interface Outcomes {
 /** Reads a table once. */
 export function outcomes(table: Table): Outcomes {
   checkTable("outcomes", table);
-  const { samples, exits, classes, labels, costs, ids, origin } = table;
+  const { samples, exits, classes, labels, costs, costUnit, ids, origin } = table;
   const size = samples * exits;
   const result = {
     samples,
@@ -44,6 +45,7 @@ export function outcomes(table: Table): Outcomes {
     classes,
     labels,
     costs,
+    costUnit,
     ids,
     origin,
     predictions: new Int32Array(size),

@@ -35,6 +35,7 @@ export interface Cascade {
   readonly labels: Int32Array;
   /** `[K]`, the last is 1. */
   readonly costs: Float64Array;
+  readonly costUnit?: Table["costUnit"];
   readonly ids: Table["ids"];
   readonly origin?: Table["origin"];
 }
@@ -289,6 +290,6 @@ function pick(
   predictions: Int32Array,
   errors: Uint8Array,
 ): Cascade {
-  const { samples, exits, classes, labels, costs, ids, origin } = from;
-  return { samples, exits, classes, score, scores, predictions, errors, labels, costs, ids, origin };
+  const { samples, exits, classes, labels, costs, costUnit, ids, origin } = from;
+  return { samples, exits, classes, score, scores, predictions, errors, labels, costs, costUnit, ids, origin };
 }

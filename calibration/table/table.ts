@@ -23,6 +23,8 @@ export interface Table {
   readonly labels: Int32Array;
   /** `[K]` cost of leaving at each exit as a share of the cost of the last. */
   readonly costs: Float64Array;
+  /** What costs are counted in, where they were measured (`withCosts`). */
+  readonly costUnit?: "milliseconds" | undefined;
   /** Names of the samples, if known: with them, using one sample for calibration and for test is refused. */
   readonly ids: readonly (string | number)[] | undefined;
   /** Which network, scaled how. */

@@ -3,7 +3,8 @@
 
 import { option } from "../../base/index.ts";
 import { createDevice, type Device, type DeviceInfo } from "../../engine/index.ts";
-import { adapterName, versions } from "../files/versions.ts";
+import { adapterName } from "../../exits/index.ts";
+import { versions } from "../files/versions.ts";
 import { type CommandSpec, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
 import { measureSpeed, selfCheck } from "./self-check.ts";

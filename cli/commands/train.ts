@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import type { Splits } from "../../data/index.ts";
 import { createDevice, type Device } from "../../engine/index.ts";
 import {
+  adapterName,
   defaultReport,
   type FolderLock,
   lineReport,
@@ -13,7 +14,7 @@ import {
   train,
 } from "../../exits/index.ts";
 import { LOGIT_SPLITS, RunFolder, type RunRecord } from "../files/run-folder.ts";
-import { adapterName, versions } from "../files/versions.ts";
+import { versions } from "../files/versions.ts";
 import { toJson, withDisk } from "../files/whole.ts";
 import { interruption } from "../interruption.ts";
 import { type Config, configHelp, readConfig } from "../settings/config.ts";

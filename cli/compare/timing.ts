@@ -4,7 +4,7 @@
 import { existsSync } from "node:fs";
 import { json, SortieError } from "../../base/index.ts";
 import { selectFromCascade, selectSamples } from "../../calibration/index.ts";
-import { deploy } from "../../exits/index.ts";
+import { adapterName, deploy } from "../../exits/index.ts";
 import {
   agreementLine,
   compareAnswers,
@@ -14,7 +14,6 @@ import {
   withNetwork,
 } from "../commands/agreement.ts";
 import type { RunFolder } from "../files/run-folder.ts";
-import { adapterName } from "../files/versions.ts";
 import { readJson, toJson } from "../files/whole.ts";
 
 /** Milliseconds an image, medians of warm rounds that took turns. */

@@ -6,7 +6,6 @@ import { createRequire } from "node:module";
 import { cpus } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { DeviceInfo } from "../../engine/index.ts";
 
 /** Text by name, as it goes into records and tables. */
 export type Facts = Readonly<Record<string, string>>;
@@ -26,12 +25,6 @@ export function versions(): Facts {
     platform: `${process.platform} ${process.arch}`,
     cpu: `${cpus().length} x ${cpus()[0]?.model.trim() ?? "unknown"}`,
   };
-}
-
-/** The adapter in one line. */
-export function adapterName({ vendor, architecture, description, isSoftware }: DeviceInfo): string {
-  const name = [vendor, architecture, description].filter((part) => part !== "").join(", ");
-  return `${name || "unnamed"}${isSoftware ? " (software)" : ""}`;
 }
 
 /** The folder with this package's package.json: beside the sources, or above `dist`. */

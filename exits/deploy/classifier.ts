@@ -46,11 +46,15 @@ export interface Answers {
 const CLASSIFY: Kinds<ClassifyOptions> = { notFinite: "string" };
 
 /** What is decided before anything is recorded. */
-interface Settled extends Decisions {
-  readonly batch: number;
-  readonly precision: Precision;
+interface Settled extends Wanted, Pick<Decisions, "isOriginChecked"> {
   readonly normalise: Normalisation | undefined;
   readonly route: "measured" | readonly (Behind | "closed")[];
+}
+
+/** What a site is made for. */
+interface Wanted extends Omit<Decisions, "isOriginChecked"> {
+  readonly batch: number;
+  readonly precision: Precision;
 }
 
 interface Parts {
@@ -263,8 +267,8 @@ class Call {
   }
 }
 
-/** All that routes share; what is made for it is added to `owned`. */
-async function makeSite(net: MultiExit, settled: Settled, owned: { dispose(): void }[]): Promise<Site> {
+/** All that routes share; what is made for it is added to `owned`. @internal */
+export async function makeSite(net: MultiExit, settled: Wanted, owned: { dispose(): void }[]): Promise<Site> {
   const { batch, precision, score, temperatures, levels } = settled;
   const device: Device = deviceOf(net);
   const own = <T extends { dispose(): void }>(made: T): T => {

@@ -73,7 +73,7 @@ export async function deploy(
     throw new ArgumentError(`deploy: batch must be a whole number of at least 1; got ${batch}.`);
   if (normalise !== undefined) checkNormalisation(normalise, net.input[2]);
   checkRoute(route, net.exits - 1);
-  checkPrecision(precision, deviceOf(net).info);
+  checkPrecision("deploy", precision, deviceOf(net).info);
   if (net.heads.some(({ reads }) => reads.length > 0)) {
     throw new ArgumentError(
       `deploy: heads must look at their own features alone; got some that are ${net.wraps.join(", ")}. Compute all exits, and decide on the table.`,
@@ -95,11 +95,12 @@ function checkNormalisation(given: Normalisation, channels: number): void {
   );
 }
 
-function checkPrecision(precision: Precision, { hasF16 }: { readonly hasF16: boolean }): void {
+/** @internal */
+export function checkPrecision(op: string, precision: Precision, { hasF16 }: { readonly hasF16: boolean }): void {
   if (precision !== "f32" && precision !== "f16")
-    throw new ArgumentError(`deploy: precision must be f32 or f16; got ${String(precision)}.`);
+    throw new ArgumentError(`${op}: precision must be f32 or f16; got ${String(precision)}.`);
   if (precision === "f16" && !hasF16)
-    throw new ArgumentError("deploy: precision f16 must be one that the adapter has (shader-f16); this one has not.");
+    throw new ArgumentError(`${op}: precision f16 must be one that the adapter has (shader-f16); this one has not.`);
 }
 
 function checkRoute(route: unknown, early: number): void {

@@ -8,6 +8,9 @@ import { decideError } from "../ops/decide.ts";
 /** Stands for infinity, which a shader need not know. */
 const LARGEST = 3.4e38;
 
+/** A level that nobody reaches, though the exit is open: what is computed there can then be timed. */
+export const UNREACHED = 3.3e38;
+
 /** Whether nobody reaches a level. */
 export const isClosed = (level: number): boolean => level >= LARGEST;
 

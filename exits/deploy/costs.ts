@@ -1,0 +1,128 @@
+// What each exit costs in time on this adapter: the prepared network is run up to every exit, on batches that are full, filled in part, and
+// empty, as a classifier would run it. No image leaves, so the time up to each exit is known whatever a policy lets leave.
+
+import type { Kinds } from "../../base/index.ts";
+import type { MeasuredCosts, StageTimes } from "../../calibration/index.ts";
+import { ArgumentError, type DeviceInfo, readOptions } from "../../engine/functions.ts";
+import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
+import { deviceOf } from "../training/evaluator.ts";
+import { makeSite } from "./classifier.ts";
+import { checkPrecision } from "./deploy.ts";
+import type { Precision } from "./prepared.ts";
+import { type Behind, Route, type Site } from "./route.ts";
+import { UNREACHED } from "./thresholds.ts";
+
+/** Options of `measureCosts`. */
+export interface MeasureOptions {
+  /** Sizes of batches; default 64. */
+  readonly batch?: number | readonly number[];
+  /** Times that each is measured, of which the median counts; default 5. */
+  readonly rounds?: number;
+  /** As in `deploy`; default f32. */
+  readonly precision?: Precision;
+}
+
+const MEASURE: Kinds<MeasureOptions> = { batch: "any", rounds: "number", precision: "string" };
+
+/** A round goes on for so many milliseconds. */
+const ROUND = 20;
+/** Parts of a batch that are timed, besides none and all. */
+const PARTS = [1 / 8, 1 / 4, 1 / 2];
+
+/**
+ * Measures what a sample that leaves at each exit costs on the network's adapter: for `withCosts` and `savingOf` of calibration. The machine
+ * should have nothing else to do. @throws ArgumentError for what cannot be deployed.
+ */
+export async function measureCosts(net: MultiExit, options: MeasureOptions = {}): Promise<MeasuredCosts> {
+  checkNetwork("measureCosts", net);
+  const { batch = 64, rounds = 5, precision = "f32" } = readOptions("measureCosts", options, MEASURE);
+  const sizes: readonly number[] = typeof batch === "number" ? [batch] : batch;
+  for (const [name, value] of [...sizes.map((size) => ["batch", size] as const), ["rounds", rounds] as const]) {
+    if (!Number.isInteger(value) || value < 1)
+      throw new ArgumentError(`measureCosts: ${name} must be a whole number of at least 1; got ${value}.`);
+  }
+  const { info } = deviceOf(net);
+  checkPrecision("measureCosts", precision, info);
+  const times: StageTimes[] = [];
+  for (const size of sizes) times.push(await timesOf(net, size, { rounds, precision }));
+  return { adapter: adapterName(info), times };
+}
+
+/** An adapter in one line. */
+export function adapterName({ vendor, architecture, description, isSoftware }: DeviceInfo): string {
+  const name = [vendor, architecture, description].filter((part) => part !== "").join(", ");
+  return `${name || "unnamed"}${isSoftware ? " (software)" : ""}`;
+}
+
+type Measured = { readonly rounds: number; readonly precision: Precision };
+
+/** A route and how many images of its batch count. */
+interface Timed {
+  readonly route: Route;
+  readonly n: number;
+  readonly times: number[];
+}
+
+async function timesOf(net: MultiExit, batch: number, { rounds, precision }: Measured): Promise<StageTimes> {
+  const owned: { dispose(): void }[] = [];
+  try {
+    const [early, exits] = [net.exits - 1, Array.from({ length: net.exits }, (_, j) => j)];
+    const levels = Array.from({ length: early }, () => [UNREACHED]);
+    const temperatures = exits.map(() => 1);
+    const site = await makeSite(net, { batch, precision, score: "maxProb", levels, temperatures }, owned);
+    const record = async (open: readonly number[], behind: Behind): Promise<Route> => {
+      const route = await Route.record({ ...site, open }, new Array<Behind>(open.length - 1).fill(behind));
+      owned.push(route);
+      return route;
+    };
+    const rows = batch === 1 ? [1] : [...new Set([0, ...PARTS.map((part) => Math.ceil(part * batch)), batch])];
+    const all: Timed[] = [];
+    const timed = (route: Route, n: number): number[] => {
+      const times: number[] = [];
+      all.push({ route, n, times });
+      return times;
+    };
+    const passing: number[][][] = [];
+    const alone: number[][] = [];
+    for (const j of exits) {
+      const up = await record(exits.slice(0, j + 1), "keep");
+      passing.push(rows.map((n) => timed(up, n)));
+      alone.push(j === 0 ? passing[0]!.at(-1)! : timed(await record([j], "keep"), batch));
+    }
+    const packed = early === 0 ? undefined : timed(await record(exits, "compact"), batch);
+    for (let round = -1; round < rounds; round++) {
+      for (const { route, n, times } of all) {
+        const ms = await timeOf(site, route, n);
+        if (round >= 0) times.push(ms);
+      }
+    }
+    const kept = median(passing.at(-1)!.at(-1)!);
+    return {
+      batch,
+      rows,
+      passing: passing.map((each) => each.map(median)),
+      alone: alone.map(median),
+      compaction: packed ? Math.max(0, median(packed) - kept) : 0,
+    };
+  } finally {
+    for (const made of owned.reverse()) made.dispose();
+  }
+}
+
+/** Milliseconds of a batch, where the next is submitted while one runs, as in a classifier. */
+async function timeOf({ results }: Site, route: Route, n: number): Promise<number> {
+  const wanted = [results.answers];
+  const start = performance.now();
+  let runs = 0;
+  let before: Promise<unknown> = Promise.resolve();
+  while (runs === 0 || performance.now() - start < ROUND) {
+    const now = route.run(n, wanted);
+    await before;
+    before = now;
+    runs += 1;
+  }
+  await before;
+  return (performance.now() - start) / runs;
+}
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;

@@ -1,0 +1,64 @@
+// Measured costs of exits, on the adapter: what is measured is what runs, and it can be calibrated by.
+
+import { readCosts, savingOf, withCosts } from "../../calibration/index.ts";
+import { adapterName, deploy, measureCosts } from "../../exits/index.ts";
+import { device, gpuSuite } from "../gpu.ts";
+import { assert, failsWith } from "../harness.ts";
+import { smallNet } from "./small.ts";
+
+const test = gpuSuite("exits: measured costs", { timeout: 120_000 });
+
+test("every exit has its milliseconds, for full, filled and empty batches; memory is given back", async () => {
+  const net = smallNet(2);
+  // What the device keeps for every network: uniforms, staging.
+  await measureCosts(net, { batch: 16, rounds: 1 });
+  const before = device().memory();
+  const measured = await measureCosts(net, { batch: [1, 16], rounds: 1 });
+  assert.is(device().memory().bytes, before.bytes);
+  assert.is(measured.adapter, adapterName(device().info));
+  assert.equal(
+    measured.times.map(({ batch, rows }) => [batch, rows]),
+    [
+      [1, [1]],
+      [16, [0, 2, 4, 8, 16]],
+    ],
+  );
+  for (const { passing, alone, compaction, rows } of measured.times) {
+    assert.equal([passing.length, alone.length], [3, 3]);
+    for (const ms of [...passing.flat(), ...alone]) assert.ok(ms > 0 && ms < 10_000, `${ms} ms`);
+    assert.ok(passing.every((each) => each.length === rows.length) && compaction >= 0);
+    assert.is(alone[0], passing[0]!.at(-1), "nothing lies in front of the first exit");
+  }
+  assert.equal(readCosts(JSON.parse(JSON.stringify(measured))), measured);
+  // A hundred times the rows cannot cost the same: the time is that of the work.
+  const large = (await measureCosts(net, { batch: 1024, rounds: 1 })).times[0]!;
+  assert.ok(large.alone[2]! > 2 * measured.times[0]!.alone[2]!, `${large.alone[2]} ms for 1,024 images`);
+  assert.ok(large.passing[2]![0]! < large.passing[2]!.at(-1)! / 2, "an empty batch costs less than a full one");
+  net.dispose();
+});
+
+test("costs that a device measured order thresholds; sizes and storage are checked", async () => {
+  const net = smallNet(2);
+  const measured = await measureCosts(net, { batch: 8, rounds: 1 });
+  const table = { samples: 1, exits: 3, costs: Float64Array.of(0.2, 0.5, 1) } as never;
+  const { costs } = withCosts(table as { costs: Float64Array } as never, { measured }) as { costs: Float64Array };
+  assert.ok(costs.length === 3 && costs[2] === 1 && costs[0]! > 0);
+  const whole = measured.times[0]!.alone[2]!;
+  const saving = savingOf(measured.times[0]!, { fractions: [0, 0, 1], macs: [0.2, 0.5, 1], whole, cascade: whole });
+  assert.ok(Math.abs(saving.byTimes) < 1 && saving.byMacs === 0 && saving.measured === 0);
+  await failsWith(
+    () => measureCosts(net, { batch: [8, 0] }),
+    "ArgumentError",
+    "measureCosts: batch must be a whole number of at least 1; got 0.",
+  );
+  await failsWith(
+    () => measureCosts(net, { precision: "f8" as never }),
+    "ArgumentError",
+    "measureCosts: precision must be f32 or f16; got f8.",
+  );
+  // The network is as it was.
+  using classifier = await deploy(net, { thresholds: [2] }, { batch: 4 });
+  const { exits } = await classifier.classify(new Float32Array(64 * 5));
+  assert.equal([...exits], [2, 2, 2, 2, 2]);
+  net.dispose();
+});
