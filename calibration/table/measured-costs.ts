@@ -1,4 +1,5 @@
-// What leaving early costs in milliseconds, as a device was seen to take: costs of a table by it, and where a promised saving goes.
+// What leaving early costs in milliseconds, as a device was seen to take: costs of a table by it, and where a promised
+// saving goes.
 
 import { json, type Kinds, SortieError, what } from "../../base/index.ts";
 import { CalibrationError, check, checkLengths, fail, readOptions } from "../errors.ts";
@@ -84,9 +85,9 @@ export interface CostOptions {
 const COSTS: Kinds<CostOptions> = { costs: "string", measured: "any!", batch: "number" };
 
 /**
- * The same samples, with costs by measured time: what a sample that leaves at an exit takes of a full batch, as a share of one that
- * passes all exits. Thresholds that are chosen by cost, and every cost that is told of these samples, are then by time. Where an exit
- * was measured to take less than one in front of it, it counts as much as that.
+ * The same samples, with costs by measured time: what a sample that leaves at an exit takes of a full batch, as a share
+ * of one that passes all exits. Thresholds that are chosen by cost, and every cost that is told of these samples, are
+ * then by time. Where an exit was measured to take less than one in front of it, it counts as much as that.
  */
 export function withCosts<S extends Source>(source: S, options: CostOptions): S {
   const { costs = "milliseconds", measured, batch } = readOptions("withCosts", options, COSTS);
@@ -101,7 +102,7 @@ export function withCosts<S extends Source>(source: S, options: CostOptions): S 
 
 /** Of full batches, with noise that makes a later exit the faster one evened out. */
 function fullBatches(passing: StageTimes["passing"]): Float64Array {
-  const full = Float64Array.from(passing, (each) => each.at(-1)!);
+  const full = Float64Array.from(passing, last);
   for (let j = 1; j < full.length; j++) full[j] = Math.max(full[j]!, full[j - 1]!);
   return full;
 }
@@ -144,9 +145,9 @@ export function savingOf(times: StageTimes, { fractions, macs, whole, cascade }:
   checkLengths("savingOf", "fractions", fractions.length, "measured exits", exits);
   checkLengths("savingOf", "macs", macs.length, "measured exits", exits);
   const shares = Float64Array.from(fractions);
-  const full = alone.at(-1)!;
+  const full = last(alone);
   const byMacs = 1 - dot(shares, Float64Array.from(macs));
-  const decided = passing.map((each) => each.at(-1)!);
+  const decided = passing.map(last);
   const byTimes = 1 - dot(shares, Float64Array.from(decided)) / full;
   const decisions = shares.reduce((sum, share, j) => sum + share * (decided[j]! - alone[j]!), 0) / full;
   const measured = 1 - cascade / whole;
@@ -183,3 +184,5 @@ function at(rows: readonly number[], times: readonly number[], n: number): numbe
   const [x0, x1] = [rows[above - 1]!, rows[above]!];
   return times[above - 1]! + ((n - x0) / (x1 - x0)) * (times[above]! - times[above - 1]!);
 }
+
+const last = (values: readonly number[]): number => values[values.length - 1]!;

@@ -87,7 +87,7 @@ async function timesOf(net: MultiExit, batch: number, { rounds, precision }: Mea
     for (const j of exits) {
       const up = await record(exits.slice(0, j + 1), "keep");
       passing.push(rows.map((n) => timed(up, n)));
-      alone.push(j === 0 ? passing[0]!.at(-1)! : timed(await record([j], "keep"), batch));
+      alone.push(j === 0 ? last(passing[0]!) : timed(await record([j], "keep"), batch));
     }
     const packed = early === 0 ? undefined : timed(await record(exits, "compact"), batch);
     for (let round = -1; round < rounds; round++) {
@@ -96,7 +96,7 @@ async function timesOf(net: MultiExit, batch: number, { rounds, precision }: Mea
         if (round >= 0) times.push(ms);
       }
     }
-    const kept = median(passing.at(-1)!.at(-1)!);
+    const kept = median(last(last(passing)));
     return {
       batch,
       rows,
@@ -126,3 +126,4 @@ async function timeOf({ results }: Site, route: Route, n: number): Promise<numbe
 }
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+const last = <T>(values: readonly T[]): T => values[values.length - 1]!;
