@@ -30,6 +30,7 @@ export {
   softCgt,
 } from "./methods/confidence-gated.ts";
 export { type DkdOptions, dkd, entropy, kd } from "./methods/distill.ts";
+export { decoupledDistillation } from "./methods/dkd.ts";
 export { type ErdeOptions, erdeLosses } from "./methods/erde.ts";
 export type { ExitWeights, LinearWeights, SdnWeights } from "./methods/exit-weights.ts";
 export { type Equilibrium, gradientEquilibrium } from "./methods/gradient-equilibrium.ts";
@@ -42,6 +43,7 @@ export {
   jeiDnnLosses,
 } from "./methods/jei-dnn.ts";
 export { joint } from "./methods/joint.ts";
+export { knowledgeDistillation } from "./methods/kd.ts";
 export {
   earlyOf,
   exitCrossEntropy,

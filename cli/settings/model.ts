@@ -51,7 +51,10 @@ export function makePlan({ method: { name, ...options } }: Config): TrainingPlan
   return METHODS[name]!.with(options);
 }
 
-/** The settings of the run that trains the teacher of another, into a folder within that one's. */
+/**
+ * The settings of the run that trains the teacher of another, into a folder within that one's. @throws SortieError for
+ * a backbone of which no larger one is known, and for a method that is none or learns from a larger network itself.
+ */
 export function teacherConfig(config: Config, { method, wider, deeper }: NetworkTeacher, folder: string): Config {
   const { backbone, exits, head, last, ...options } = config.model;
   const kind = BACKBONES[backbone]!;
@@ -60,13 +63,18 @@ export function teacherConfig(config: Config, { method, wider, deeper }: Network
       `train: a larger network must be known of the backbone; none is of ${backbone}. Choose another method.`,
     );
   const model = { backbone, exits, head, last, ...kind.enlarge(options, { wider, deeper }) };
-  return completeConfig(inFile("teacher"), {
+  const teacher = completeConfig(inFile("teacher"), {
     ...config,
     model,
     method: { name: method },
     out: folder,
     name: "teacher",
   });
+  if (makePlan(teacher).teacher?.kind === "network")
+    throw new SortieError(
+      `train: the teacher's method must learn from no larger network itself; got ${method}. Choose another teacherMethod, such as joint.`,
+    );
+  return teacher;
 }
 
 /** How the weights are trained. */

@@ -1,6 +1,7 @@
 // Exit weights: how much each exit counts in the loss, the same for all, given, rising with depth, or growing over the epochs.
 
 import type { Option } from "../../base/index.ts";
+import { ArgumentError } from "../../engine/functions.ts";
 import { checkEpoch, checkPerExit } from "./losses.ts";
 import type { Epoch } from "./method.ts";
 
@@ -66,4 +67,17 @@ export function exitWeightsAt(op: string, weights: ExitWeights, exits: number, a
   }
   checkPerExit(op, "exitWeights", weights, exits);
   return [...weights];
+}
+
+/** Those weights; where `normalise` says so, over their sum. Throws ArgumentError where all are 0. */
+export function weightsOf(
+  op: string,
+  { exitWeights, normalise }: { readonly exitWeights: ExitWeights; readonly normalise: boolean },
+  exits: number,
+  at: Epoch,
+): readonly number[] {
+  const weights = exitWeightsAt(op, exitWeights, exits, at);
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  if (!(total > 0)) throw new ArgumentError(`${op}: some exit weight must be above 0; got [${weights.join(", ")}].`);
+  return normalise ? weights.map((weight) => weight / total) : weights;
 }

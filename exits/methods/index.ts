@@ -3,8 +3,10 @@
 import { boost } from "./boost.ts";
 import { calexnet, calexnetReference } from "./calexnet.ts";
 import { confidenceCgt, hardCgt, scheduleOnly, softCgt } from "./confidence-gated.ts";
+import { decoupledDistillation } from "./dkd.ts";
 import { jeiDnn } from "./jei-dnn.ts";
 import { joint } from "./joint.ts";
+import { knowledgeDistillation } from "./kd.ts";
 import type { Method } from "./method.ts";
 import { ptee } from "./ptee.ts";
 import { safeKd } from "./safe-kd.ts";
@@ -16,6 +18,8 @@ const ALL = [
   hardCgt,
   confidenceCgt,
   scheduleOnly,
+  knowledgeDistillation,
+  decoupledDistillation,
   safeKd,
   boost,
   calexnet,

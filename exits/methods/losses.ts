@@ -53,6 +53,9 @@ export const weightedCrossEntropy =
   (seen) =>
     weighExits(exitMeans(exitCrossEntropy(seen, labelSmoothing)), seen.exitWeights);
 
+/** `losses` times the ramp of the epoch; as they are where there is none. */
+export const ramped = (losses: Tensor, { ramp }: Pick<Seen, "ramp">): Tensor => (ramp ? mul(losses, ramp) : losses);
+
 /** Throws ShapeError unless there is a number for each of `exits` exits. */
 export function checkPerExit(op: string, what: string, values: readonly number[], exits: number): void {
   if (values?.length === exits) return;

@@ -40,6 +40,8 @@ export interface Seen {
   readonly mixed?: Blend | undefined;
   /** f32 [K]: those of the epoch. */
   readonly exitWeights: Tensor;
+  /** f32 []: that of the epoch; only of tracks that have one. */
+  readonly ramp?: Tensor | undefined;
   /** Logits of all of a teacher's exits, [N, K, C], without gradient; only for methods that name one. */
   readonly teacher?: Tensor | undefined;
   /** What the phase prepared. */
@@ -63,6 +65,8 @@ export interface Track {
   readonly loss: (seen: Seen) => Tensor;
   /** How much each of `exits` exits counts in an epoch, an input of the step; default 1 each. */
   readonly exitWeights?: (exits: number, at: Epoch) => readonly number[];
+  /** What else of the loss moves with the epochs, as one number: `seen.ramp`. */
+  readonly ramp?: (at: Epoch) => number;
   /** Whether the gradients that exits send into shared stages are rescaled (`gradientEquilibrium`); default false. */
   readonly equilibrium?: boolean;
 }

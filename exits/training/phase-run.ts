@@ -11,7 +11,7 @@ import { deviceOf, type Evaluator, type Totals } from "./evaluator.ts";
 import type { BatchSource, ImageBatch, ImageSplits } from "./images.ts";
 import { Kept } from "./kept.ts";
 import { makeOptimizer } from "./optimizers.ts";
-import { exitWeightsOf, type Span, turnAt } from "./phases.ts";
+import { epochNumbers, type Span, turnAt } from "./phases.ts";
 import { makeMomentum } from "./schedules.ts";
 import { type StepParts, TrainingStep } from "./step.ts";
 import type { TeacherRun } from "./teachers.ts";
@@ -110,10 +110,10 @@ export class PhaseRun {
     const turn = turnAt(span, s);
     const { optimizer, momentum, step } = this.#tracks[turn]!;
     const epoch = Math.floor(s / source.batchesPerEpoch) + 1;
-    const exitWeights = exitWeightsOf(span.phase.tracks[turn]!, span, net.exits, epoch);
+    const numbers = epochNumbers(span.phase.tracks[turn]!, span, net.exits, epoch);
     if (momentum) optimizer.momentum = momentum(s);
     teacher?.before?.(t);
-    step.run(batch, exitWeights, span.lr(s));
+    step.run(batch, numbers, span.lr(s));
   }
 
   dispose(): void {

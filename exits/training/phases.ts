@@ -5,6 +5,7 @@ import type { Schedule } from "../../nn/index.ts";
 import type { Phase, Track } from "../methods/method.ts";
 import { completeRecipe, type FullRecipe, type Recipe } from "./recipe.ts";
 import { makeSchedule } from "./schedules.ts";
+import type { EpochNumbers } from "./step.ts";
 
 /** A phase and its place among the steps of a run. */
 export interface Span {
@@ -57,12 +58,16 @@ export function phaseAt(spans: readonly Span[], t: number): number {
 /** The number of the track whose turn it is at step `s` (from 0) of a phase. */
 export const turnAt = ({ phase, every }: Span, s: number): number => Math.floor(s / every) % phase.tracks.length;
 
-/** Exit weights of a track at step `s` (from 0) of its phase. */
-export function exitWeightsOf(
-  { exitWeights }: Track,
+/** What a track says of an epoch (from 1) of its phase. */
+export function epochNumbers(
+  { exitWeights, ramp }: Track,
   { epochs }: Span,
   exits: number,
   epoch: number,
-): readonly number[] {
-  return exitWeights?.(exits, { epoch, epochs }) ?? new Array<number>(exits).fill(1);
+): EpochNumbers {
+  const at = { epoch, epochs };
+  return {
+    exitWeights: exitWeights?.(exits, at) ?? new Array<number>(exits).fill(1),
+    ...(ramp && { ramp: ramp(at) }),
+  };
 }

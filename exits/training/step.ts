@@ -49,15 +49,25 @@ export interface StepParts {
   readonly totals: Totals;
 }
 
-/** What a step is fed: bytes of images or, where something is kept of them, their numbers; the last two for blended images only. */
+/**
+ * What a step is fed: bytes of images or, where something is kept of them, their numbers; `ramp` of tracks that have one; the last two for
+ * blended images only.
+ */
 type StepInputs = {
   readonly labels: Tensor;
   readonly exitWeights: Tensor;
+  readonly ramp?: Tensor;
   readonly bytes?: Tensor;
   readonly rows?: Tensor;
   readonly otherLabels?: Tensor;
   readonly share?: Tensor;
 };
+
+/** What a track says of an epoch. */
+export interface EpochNumbers {
+  readonly exitWeights: readonly number[];
+  readonly ramp?: number;
+}
 
 type StepCapture = Capture<StepInputs, { readonly lr: number }, unknown>;
 
@@ -82,7 +92,7 @@ export class TrainingStep {
   }
 
   /** Encodes one step; returns at once. Throws ArgumentError for a batch that is not as the source said. */
-  run(given: ImageBatch, exitWeights: readonly number[], lr: number): void {
+  run(given: ImageBatch, { exitWeights, ramp }: EpochNumbers, lr: number): void {
     const { batch, set, isMixed = false, kept } = this.#parts;
     const { images, labels, mixed, rows, count = labels.length } = given;
     if (labels.length !== batch || count !== batch)
@@ -96,6 +106,7 @@ export class TrainingStep {
     const inputs = {
       labels,
       exitWeights,
+      ...(ramp !== undefined && { ramp: [ramp] }),
       ...(!kept?.views && { bytes: packBytes(images, packedWords([batch, ...set.shape])) }),
       ...(kept && { rows: rows as Int32Array }),
       ...(mixed && { otherLabels: mixed.labels, share: mixed.share }),
@@ -108,10 +119,11 @@ export class TrainingStep {
   }
 }
 
-function inputsOf({ net, set, batch, isMixed, kept }: StepParts) {
+function inputsOf({ net, set, batch, isMixed, kept, track }: StepParts) {
   return {
     labels: { shape: [batch], dtype: "i32" as const },
     exitWeights: { shape: [net.exits], dtype: "f32" as const },
+    ...(track.ramp && { ramp: { shape: [], dtype: "f32" as const } }),
     ...(!kept?.views && { bytes: { shape: [packedWords([batch, ...set.shape])], dtype: "u32" as const } }),
     ...(kept && { rows: { shape: [batch], dtype: "i32" as const } }),
     ...(isMixed && {
@@ -127,7 +139,7 @@ function captureStep(parts: StepParts): Promise<StepCapture> {
   return capture(
     { label: "training step", device: deviceOf(net), inputs: inputsOf(parts), scalars: { lr: 0 }, state },
     (given: StepInputs, { lr }) => {
-      const { labels, exitWeights, otherLabels, share } = given;
+      const { labels, exitWeights, ramp, otherLabels, share } = given;
       const { exits, taught } = pass(parts, given);
       const out = stackRecords(exits);
       const { logits } = out;
@@ -137,6 +149,7 @@ function captureStep(parts: StepParts): Promise<StepCapture> {
         exits,
         labels,
         exitWeights,
+        ramp,
         mixed: otherLabels && share && { labels: otherLabels, share },
         teacher: taught,
         numbers: Object.fromEntries(numbers),

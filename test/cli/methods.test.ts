@@ -2,8 +2,8 @@
 
 import { runMethods } from "../../cli/commands/methods.ts";
 import { readConfig } from "../../cli/settings/config.ts";
-import { makePlan } from "../../cli/settings/model.ts";
-import { METHODS } from "../../exits/index.ts";
+import { makePlan, teacherConfig } from "../../cli/settings/model.ts";
+import { METHODS, type Teacher } from "../../exits/index.ts";
 import { assert, errorOf, suite } from "../harness.ts";
 
 const test = suite("cli methods");
@@ -47,4 +47,43 @@ test("every method is named with all its options, told by flags or not", () => {
     const { config: smooth } = readConfig("train", ["--method", name, "--method.labelSmoothing", "0.25"]);
     assert.is(makePlan(smooth).options["labelSmoothing"], 0.25);
   }
+});
+
+/** The settings of the teacher of a run with these flags. */
+function taughtBy(...flags: string[]) {
+  const { config } = readConfig("train", flags);
+  return teacherConfig(config, makePlan(config).teacher as Extract<Teacher, { kind: "network" }>, "runs/a");
+}
+
+test("a larger teacher is trained as its options say, and refused before anything is written", async () => {
+  const { model, method, out, name } = taughtBy(
+    "--method",
+    "kd",
+    "--method.wider",
+    "3",
+    "--method.teacherMethod",
+    "safe-kd",
+  );
+  const plain = readConfig("train", []).config.model as {
+    readonly widths?: readonly number[];
+    readonly depth?: number;
+  };
+  assert.equal([method.name, out, name], ["safe-kd", "runs/a", "teacher"]);
+  assert.equal(
+    (model as typeof plain).widths,
+    plain.widths?.map((width) => 3 * width),
+  );
+  const refuses = async (message: RegExp, ...flags: string[]) =>
+    assert.match((await errorOf(() => taughtBy("--method", "kd", ...flags))).message, message);
+  await refuses(/^teacher: method.name must be one of joint, .*; got "jiont"/, "--method.teacherMethod", "jiont");
+  await refuses(
+    /^train: the teacher's method must learn from no larger network itself; got dkd. Choose another teacherMethod, such as joint.$/,
+    "--method.teacherMethod",
+    "dkd",
+  );
+  await refuses(
+    /^train: a larger network must be known of the backbone; none is of convnext/,
+    "--model.backbone",
+    "convnext",
+  );
 });

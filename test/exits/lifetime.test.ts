@@ -100,7 +100,7 @@ test("a training step is all that need be kept of a network and its optimiser", 
           await poison(device());
         }
         const [images, labels] = [set.images.slice(1024 * i, 1024 * (i + 1)), set.labels.slice(16 * i, 16 * (i + 1))];
-        step.run({ images, labels }, [1, 1, 1], 0.1);
+        step.run({ images, labels }, { exitWeights: [1, 1, 1] }, 0.1);
         losses[k]?.push((await totals.take()).loss);
       }
     }

@@ -20,8 +20,8 @@ export interface Formula {
   readonly value: (x: Refs, held: Refs) => number;
   readonly grads: readonly string[];
 }
-type Refs = Readonly<Record<string, Ref>>;
-type Row = readonly number[];
+export type Refs = Readonly<Record<string, Ref>>;
+export type Row = readonly number[];
 
 /** A case of the op table's kind, which takes the central differences. */
 export function caseOf({ inputs, call, value, grads }: Formula): OpCase {
@@ -46,26 +46,27 @@ const logits: Draw = { shape: [N, K, C], range: [-3, 3] };
 const labels: Draw = { shape: [N], dtype: "i32", range: [0, C] };
 
 /** Row `[i, j]` of a tensor whose last axis is `width`. */
-const row = ({ data }: Ref, width: number, i: number, j = 0, rows = 1): Row =>
+export const row = ({ data }: Ref, width: number, i: number, j = 0, rows = 1): Row =>
   Array.from({ length: width }, (_, c) => data[(i * rows + j) * width + c] as number);
 const exitsOf = (x: Ref, i: number): Row[] =>
   Array.from({ length: K }, (_, j) => row(x, x.shape[2] as number, i, j, K));
-const labelOf = (x: Refs, i: number): number => x["labels"]!.data[i]!;
+export const labelOf = (x: Refs, i: number): number => x["labels"]!.data[i]!;
 
-const total = (x: Row): number => x.reduce((a, b) => a + b, 0);
-const average = (n: number, of: (i: number) => number): number => total(Array.from({ length: n }, (_, i) => of(i))) / n;
+export const total = (x: Row): number => x.reduce((a, b) => a + b, 0);
+export const average = (n: number, of: (i: number) => number): number =>
+  total(Array.from({ length: n }, (_, i) => of(i))) / n;
 const eachExit = (of: (i: number, j: number) => number): number => average(N * K, (k) => of(Math.floor(k / K), k % K));
 
-function logP(z: Row, t = 1): number[] {
+export function logP(z: Row, t = 1): number[] {
   const most = Math.max(...z);
   const log = Math.log(total(z.map((v) => Math.exp((v - most) / t))));
   return z.map((v) => (v - most) / t - log);
 }
-const ce = (z: Row, y: number): number => -logP(z)[y]!;
+export const ce = (z: Row, y: number): number => -logP(z)[y]!;
 const entropyOf = (z: Row): number => -total(logP(z).map((v) => Math.exp(v) * v));
 const indexOfMost = (z: Row): number => z.indexOf(Math.max(...z));
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
-function kl(from: Row, to: Row, t: number): number {
+export function kl(from: Row, to: Row, t: number): number {
   const q = logP(to, t);
   return t * t * total(logP(from, t).map((v, c) => Math.exp(v) * (v - q[c]!)));
 }

@@ -4,10 +4,10 @@ import { stack, type Tensor, tensor } from "../../engine/index.ts";
 import { type Epoch, type Seen, stackRecords, type Track, type TrainingPlan } from "../../exits/index.ts";
 
 /** What a test gives of a batch. */
-export type GivenBatch = Pick<Seen, "logits" | "labels" | "exitWeights" | "teacher" | "mixed">;
+export type GivenBatch = Pick<Seen, "logits" | "labels" | "exitWeights" | "ramp" | "teacher" | "mixed">;
 
 /** The first track of a method's first phase. */
-const trackOf = (plan: TrainingPlan, exits: number, classes = 10): Track =>
+export const trackOf = (plan: TrainingPlan, exits: number, classes = 10): Track =>
   plan.phases({ exits, classes, costs: Array.from({ length: exits }, (_, j) => (j + 1) / exits) })[0].tracks[0];
 
 /** Exit weights of an epoch. */
