@@ -20,5 +20,10 @@ export const convnextKind: BackboneKind<typeof OPTIONS> = defineBackbone({
   options: OPTIONS,
   exits: () => ["features.3", "features.5"],
   optimizer: "adamw",
+  enlarge: ({ dims = OPTIONS.dims.default, depths = OPTIONS.depths.default, ...rest }, { wider, deeper }) => ({
+    ...rest,
+    dims: dims.map((dim) => Math.round(dim * wider)),
+    depths: depths.map((depth) => Math.round(depth * deeper)),
+  }),
   make: (given, site) => convnext({ ...completer(readOptions)("convnext", OPTIONS, given), ...site }),
 });

@@ -17,6 +17,11 @@ export const efficientnetKind: BackboneKind<typeof OPTIONS> = defineBackbone({
   about: "EfficientNet-B0 and its scaled kin as in torchvision: seven stages of inverted residual blocks",
   options: OPTIONS,
   exits: () => ["features.2", "features.3"],
+  enlarge: ({ widthMult = 1, depthMult = 1, ...rest }, { wider, deeper }) => ({
+    ...rest,
+    widthMult: widthMult * wider,
+    depthMult: depthMult * deeper,
+  }),
   make: (given, site) => {
     const { stemStride, ...options } = completer(readOptions)("efficientnet", OPTIONS, given);
     return efficientnet({ ...options, stemStride: stemStride as 1 | 2, ...site });

@@ -100,6 +100,11 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
     steps: 0,
     make: (device) => multiExit(convolutional(3, device), { after, head: "attention", last: "gap-norm-linear" }),
   },
+  "resnet, conv1d-linear": {
+    steps: 0,
+    scores: ["energy", "maxLogit"],
+    make: (device) => multiExit(convolutional(8, device), { after, head: "conv1d-linear", last: "conv1d-linear" }),
+  },
   "imageNetResnet of basic blocks": {
     steps: 0,
     scores: ["energy"],

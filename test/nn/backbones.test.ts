@@ -2,7 +2,7 @@
 
 import { add, backward, Generator, keep, mean, noGrad, ones, randn, scope } from "../../engine/index.ts";
 import { type HeadKind, multiExit } from "../../exits/index.ts";
-import { BACKBONES, EVAL, TRAIN } from "../../nn/index.ts";
+import { BACKBONES, type Backbone, describeStages, EVAL, TRAIN } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 
@@ -22,6 +22,24 @@ const SMALL: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 test("every kind is tried here", () => {
   assert.equal(Object.keys(SMALL).sort(), Object.keys(BACKBONES).sort());
 });
+
+for (const [name, { enlarge, make, exits }] of Object.entries(BACKBONES)) {
+  test(`${name}: a larger one does about eight times the work, between the same exits`, () => {
+    const site = { input: [16, 16, 3], classes: 5, seed: 3 } as const;
+    const small = SMALL[name] ?? {};
+    using net = make(small, site);
+    using larger = make(enlarge?.(small, { wider: 2, deeper: 2 }) ?? small, site);
+    const work = (of: Backbone) => describeStages(of).reduce((sum, { macs }) => sum + macs, 0);
+    const times = work(larger) / work(net);
+    // There are two sizes of it, and the next one. Elsewhere stems, rounded widths and tables without depths make the difference.
+    assert.ok(name === "imagenet-resnet" ? times > 1.8 : times > 4 && times < 11, `${times} times the work`);
+    assert.equal(exits(enlarge?.(small, { wider: 2, deeper: 2 }) ?? small), exits(small));
+    assert.equal(
+      larger.stages.map((stage) => stage.name),
+      net.stages.map((stage) => stage.name),
+    );
+  });
+}
 
 for (const [name, kind] of Object.entries(BACKBONES)) {
   test(`${name}: makes what trains and answers at the exits that it presets`, async () => {

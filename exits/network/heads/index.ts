@@ -4,6 +4,7 @@ import { ArgumentError } from "../../../engine/functions.ts";
 import type { NormLayerOptions } from "../../../nn/index.ts";
 import type { Head, HeadFactory, HeadSite } from "./head.ts";
 import { AttentionHead, MultiScaleHead, PooledLinear, TailHead } from "./kinds.ts";
+import { SequenceHead } from "./sequence.ts";
 
 /** Of the heads on tokens. */
 const TOKEN_NORM: NormLayerOptions = { eps: 1e-6 };
@@ -38,6 +39,12 @@ const KINDS = {
     about: "3x3 convolution, norm and relu in front of pool-linear",
     on: "map",
     make: (site: HeadSite) => new PooledLinear(site, true),
+  },
+  "conv1d-linear": {
+    about:
+      "two 1-D convolutions over the positions in row order, average, linear (CalexNet's first version, reconstructed)",
+    on: "map",
+    make: (site: HeadSite) => new SequenceHead(site),
   },
   attention: {
     about: "the attention head of CGT's public code",
