@@ -38,6 +38,8 @@ export {
   type Kinds,
   type OptionsReader,
   optionsReader,
+  type Readers,
+  unread,
   type WordCheck,
   what,
   wordCheck,

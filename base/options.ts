@@ -67,6 +67,27 @@ export function optionsReader(Failure: new (message: string) => SortieError): Op
   };
 }
 
+/** Who reads each option that not everybody reads, by its name. */
+export type Readers = Readonly<Record<string, readonly string[]>>;
+
+/**
+ * What to say of the first given option that `choice`, the value of the option `by`, does not read; undefined where all
+ * are read. `call` makes of names what users know them by.
+ */
+export function unread(
+  given: object,
+  [by, choice]: readonly [by: string, choice: string],
+  readers: Readers,
+  call = (name: string): string => name,
+): string | undefined {
+  const isGiven = (name: string) => (given as Readonly<Record<string, unknown>>)[name] !== undefined;
+  const stray = Object.entries(readers).find(([name, all]) => isGiven(name) && !all.includes(choice));
+  if (!stray) return undefined;
+  const [name, all] = stray;
+  const others = [all.slice(0, -1).join(", "), all.at(-1)].filter(Boolean).join(" or ");
+  return `${call(name)} goes with ${call(by)} ${others}; got ${call(by)} ${choice}.`;
+}
+
 /** Throws unless `value` is one of the few words `known`. */
 export type WordCheck = <K extends string>(
   op: string,

@@ -78,10 +78,11 @@ const ltt =
 
 const mean =
   (options: Partial<Parameters<typeof controlRisk>[1]>): Rule["run"] =>
-  (calibration, validation, { alpha, delta }, seed) =>
-    thresholdsOf(
-      controlRisk(calibration, { alpha, delta, seed, steps: 25, ...(validation && { validation }), ...options }),
-    );
+  (calibration, validation, { alpha, delta }, seed) => {
+    const level = options.method === undefined || options.method === "crc" ? {} : { delta };
+    const layout = validation && { validation };
+    return thresholdsOf(controlRisk(calibration, { alpha, seed, steps: 25, ...level, ...layout, ...options }));
+  };
 
 /** Exit after exit on survivors, with a rule that looks at scores and correctness only. */
 const onSurvivors =

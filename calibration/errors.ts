@@ -1,7 +1,7 @@
 // The one error class of calibration and the checks that throw it.
 // Grammar of every message: `op: what must hold; got what. Hint.`
 
-import { optionsReader, SortieError, type WordCheck, wordCheck } from "../base/index.ts";
+import { optionsReader, type Readers, SortieError, unread, type WordCheck, wordCheck } from "../base/index.ts";
 
 /** Thrown for input that no calibration could make sense of. Never thrown for "nothing is safe": that is a result. */
 export class CalibrationError extends SortieError {
@@ -34,6 +34,12 @@ export function checkLevel(op: string, name: string, value: number): void {
 
 /** Checks an option that is one of a few words. @throws CalibrationError */
 export const checkOneOf: WordCheck = wordCheck(CalibrationError);
+
+/** Refuses options that the choice made would pass over in silence; see `unread`. */
+export function checkRead(op: string, given: object, choice: readonly [by: string, choice: string], readers: Readers) {
+  const stray = unread(given, choice, readers);
+  if (stray !== undefined) throw new CalibrationError(`${op}: ${stray}`);
+}
 
 /** Two arrays that run over the same samples. */
 export function checkLengths(op: string, a: string, nA: number, b: string, nB: number): void {

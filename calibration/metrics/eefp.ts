@@ -1,7 +1,7 @@
 // Early-exit failure prediction (arXiv 2508.21495): does confidence rank "may leave here" above "should go on"?
 // Known second-hand only: the plain mean over exits is inferred, and the population (all or reached) is an option.
 
-import { checkOneOf, readOptions } from "../errors.ts";
+import { checkOneOf, checkRead, readOptions } from "../errors.ts";
 import { column, indices, rowsBelow, sum } from "../numeric/arrays.ts";
 import { auroc } from "./failure.ts";
 
@@ -43,6 +43,7 @@ export function eefp(
     },
   );
   checkOneOf("eefp", "population", population, ["all", "reached"]);
+  checkRead("eefp", options, ["population", population], { threshold: ["reached"] });
   const { scores, errors, exits } = scored;
   const target = eefpTargets(errors, exits);
   const perExit = new Float64Array(exits - 1);

@@ -3,7 +3,7 @@
 // The error rate among early leavers alone is another question: see learn-then-test.ts.
 
 import type { Kinds } from "../../base/index.ts";
-import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
+import { check, checkLevel, checkNotEmpty, checkRead, readOptions } from "../errors.ts";
 import { column, indices, sum } from "../numeric/arrays.ts";
 import { betweenValues, quantileOfSorted } from "../numeric/ranks.ts";
 import { fewestSamples, seenOf, smallestAlpha, type Trial } from "../numeric/sample-size.ts";
@@ -21,7 +21,7 @@ import { LAYOUT, type LayoutOptions, separate } from "./separate.ts";
 export interface ControlRiskOptions extends LayoutOptions {
   readonly loss?: ExitLoss;
   readonly alpha: number;
-  /** Required by `ucb` and `ltt`. */
+  /** Required by `ucb` and `ltt`; `crc` has none. */
   readonly delta?: number;
   /** `crc` (default): in the mean over calibrations. `ucb`, `ltt`: in a share 1 - delta of calibrations. */
   readonly method?: "crc" | "ucb" | "ltt";
@@ -52,6 +52,7 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
   } = readOptions("controlRisk", options, CONTROL_RISK);
   const { bound = isBinaryLoss(loss) ? "clopperPearson" : "wsr" } = options;
   checkLevel("controlRisk", "alpha", alpha);
+  checkRead("controlRisk", options, ["method", method], { delta: ["ucb", "ltt"], bound: ["ucb", "ltt"] });
   if (method !== "crc") checkLevel("controlRisk", "delta", delta ?? Number.NaN);
   const all = cascade(source, options.score);
   checkNotEmpty("controlRisk", "the calibration set", all.samples);

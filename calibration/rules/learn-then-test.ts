@@ -2,7 +2,7 @@
 // Learn then Test (Angelopoulos et al. 2021) on cascade survivors.
 
 import type { Kinds } from "../../base/index.ts";
-import { check, checkNotEmpty, readOptions } from "../errors.ts";
+import { check, checkNotEmpty, checkRead, readOptions } from "../errors.ts";
 import { binomialPValue, hoeffdingBentkusPValue, wsrPValue } from "../numeric/bounds.ts";
 import { createRandom } from "../numeric/random.ts";
 import type { RiskTest } from "../numeric/sample-size.ts";
@@ -70,6 +70,7 @@ export function learnThenTest(source: Source, options: LearnThenTestOptions): Ca
   checkNotEmpty("learnThenTest", "the calibration set", all.samples);
   check(all.exits > 1, "learnThenTest", "the table must have an early exit", `${all.exits} exit`);
   checkCombination(control, procedure, test);
+  checkRead("learnThenTest", options, ["procedure", procedure], { correction: ["path"] });
   if (control === "label") checkKnown("learnThenTest", "labels", all);
   if (control === "predictedClass") checkKnown("learnThenTest", "predictions", all);
   const { calibration, validation, used } = separate("learnThenTest", source, all, options);

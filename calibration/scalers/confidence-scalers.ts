@@ -1,7 +1,7 @@
 // Scalers that change one confidence in [0, 1] into a better one: histogram, isotonic and beta. They leave predictions
 // alone. Histogram and isotonic make ties, so a threshold on their output is coarser.
 
-import { check, checkLengths, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
+import { check, checkLengths, checkNotEmpty, checkOneOf, checkRead, readOptions } from "../errors.ts";
 import { addTo, sum } from "../numeric/arrays.ts";
 import { type Minimum, minimise } from "../numeric/optimise.ts";
 import { argsort, firstAtLeast, quantileOfSorted, sorted } from "../numeric/ranks.ts";
@@ -44,6 +44,7 @@ export function fitConfidenceScaler(
 ): ConfidenceScaler {
   const { nBins = 15 } = readOptions("fitConfidenceScaler", options, { nBins: "number" });
   checkOneOf("fitConfidenceScaler", "method", method, ["histogram", "isotonic", "beta"]);
+  checkRead("fitConfidenceScaler", options, ["method", method], { nBins: ["histogram"] });
   checkLengths("fit", "scores", scores.length, "correct", correct.length);
   checkNotEmpty("fit", "scores", scores.length);
   const bad = Array.prototype.findIndex.call(scores, Number.isNaN);

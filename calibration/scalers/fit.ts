@@ -1,7 +1,7 @@
 // The first of the three steps: fit scalers on validation samples, exit by exit, and apply them to other tables.
 
 import { type Kinds, misfit, what } from "../../base/index.ts";
-import { CalibrationError, check, checkNotEmpty, fail, readOptions } from "../errors.ts";
+import { CalibrationError, check, checkNotEmpty, checkRead, fail, readOptions } from "../errors.ts";
 import { column, indices, rowsBelow } from "../numeric/arrays.ts";
 import { SCALING_METHOD } from "../rules/options.ts";
 import { scaledOrigin } from "../table/origin.ts";
@@ -18,6 +18,7 @@ import {
   applyLogitScaler,
   type ExitLogits,
   FIT,
+  FIT_READERS,
   type FitOptions,
   fitExitLogits,
   type LogitMethod,
@@ -56,6 +57,7 @@ const LARGEST_GROUP = 1 << 28;
 export function fit(table: Table, options: ScalingOptions): Scaling {
   const { method, survivorsOf, ...fitting } = readOptions("fit", options, SCALING);
   if (!SCALING_METHOD.fits(method)) throw new CalibrationError(`fit: ${misfit("method", SCALING_METHOD, method)}`);
+  checkRead("fit", fitting, ["method", method], FIT_READERS);
   checkTable("fit", table);
   const isToLogits = isLogitMethod(method);
   const all = survivorsOf || !isToLogits ? outcomes(table) : undefined;

@@ -2,7 +2,7 @@
 // penalty) on the table given, per exit.
 
 import type { Kinds } from "../../base/index.ts";
-import { check, checkOneOf, readOptions } from "../errors.ts";
+import { check, checkOneOf, checkRead, readOptions } from "../errors.ts";
 import { addTo } from "../numeric/arrays.ts";
 import { increasingRoot, minimise } from "../numeric/optimise.ts";
 import { argmax, softmaxInto } from "../numeric/softmax.ts";
@@ -36,6 +36,12 @@ export interface FitOptions {
 
 export const FIT: Kinds<FitOptions> = { penalty: "number", maxIterations: "number" };
 
+/** Which methods read them. */
+export const FIT_READERS = {
+  penalty: ["matrix", "dirichlet"],
+  maxIterations: ["vector", "matrix", "dirichlet"],
+} as const;
+
 const LARGEST_LOG_TEMPERATURE = Math.log(1e4);
 
 /**
@@ -55,6 +61,7 @@ export interface ExitLogits {
 export function fitLogitScaler(table: Table, exit: number, method: LogitMethod, options: FitOptions = {}): LogitScaler {
   readOptions("fitLogitScaler", options, FIT);
   checkOneOf("fitLogitScaler", "method", method, ["temperature", "vector", "matrix", "dirichlet"]);
+  checkRead("fitLogitScaler", options, ["method", method], FIT_READERS);
   check(exit >= 0 && exit < table.exits, "fit", `exit must lie in 0..${table.exits - 1}`, exit);
   return fitExitLogits(readExits(table, exit, 1)[0]!, method, options);
 }

@@ -2,7 +2,7 @@
 // calibration and test draws together (marginal), for exchangeable samples.
 
 import type { Kinds } from "../../base/index.ts";
-import { check, checkLengths, checkLevel, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
+import { check, checkLengths, checkLevel, checkNotEmpty, checkOneOf, checkRead, readOptions } from "../errors.ts";
 import { softmaxInto } from "../numeric/softmax.ts";
 import { complement, exchangeableSamples, fixedBeforehand, type Guarantee } from "../rules/result.ts";
 import type { Values } from "../table/table.ts";
@@ -17,7 +17,16 @@ export interface SetOptions {
   readonly kReg?: number;
 }
 
-export const SETS: Kinds<SetOptions> = { method: "string!", alpha: "number!", lambda: "number", kReg: "number" };
+const SETS: Kinds<SetOptions> = { method: "string!", alpha: "number!", lambda: "number", kReg: "number" };
+
+/** Options of a function on sets, checked. @throws CalibrationError that names the one that is wrong */
+export function readSetOptions(op: string, options: SetOptions): SetOptions {
+  const { method, alpha } = readOptions(op, options, SETS);
+  checkOneOf(op, "method", method, ["thr", "aps", "raps"]);
+  checkRead(op, options, ["method", method], { lambda: ["raps"], kReg: ["raps"] });
+  checkLevel(op, "alpha", alpha);
+  return options;
+}
 
 /** Logits `[N, C]` of one exit; `u` (one uniform number a sample) makes aps and raps exact instead of conservative. */
 export interface SetInput {
@@ -42,14 +51,13 @@ export interface SetRule extends SetOptions {
 
 /** Nonconformity scores of all classes for all rows, `[N, C]`. */
 export function setScores(input: SetInput, options: SetOptions): Float64Array {
-  return nonconformity(input, readOptions("setScores", options, SETS));
+  return nonconformity(input, readSetOptions("setScores", options));
 }
 
 /** `setScores` by options that are checked, or that a rule has kept. */
 export function nonconformity(input: SetInput, options: SetOptions): Float64Array {
   const { logits, classes, u } = input;
   const { method, lambda = 0, kReg = 0 } = options;
-  checkOneOf("setScores", "method", method, ["thr", "aps", "raps"]);
   const scores = new Float64Array(logits.length);
   const p = new Float64Array(classes);
   const order = Array.from({ length: classes }, (_, c) => c);
@@ -76,7 +84,7 @@ export function nonconformity(input: SetInput, options: SetOptions): Float64Arra
 
 /** The quantile of the label's scores on calibration samples. */
 export function calibrateSets(input: SetInput & { readonly labels: ArrayLike<number> }, options: SetOptions): SetRule {
-  checkLevel("calibrateSets", "alpha", readOptions("calibrateSets", options, SETS).alpha);
+  readSetOptions("calibrateSets", options);
   const n = input.labels.length;
   checkNotEmpty("calibrateSets", "the calibration set", n);
   if (input.u) checkLengths("calibrateSets", "u", input.u.length, "labels", n);
@@ -92,7 +100,7 @@ export function calibrateSets(input: SetInput & { readonly labels: ArrayLike<num
 
 /** The rule from the nonconformity scores of labels on calibration samples. */
 export function setRule(labelScores: Float64Array, options: SetOptions, event: string): SetRule {
-  const { alpha } = readOptions("setRule", options, SETS);
+  const { alpha } = readSetOptions("setRule", options);
   const n = labelScores.length;
   const rank = Math.ceil((n + 1) * (1 - alpha));
   const ok = rank <= n;

@@ -5,7 +5,7 @@
 import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
 import type { Guarantee } from "../rules/result.ts";
 import { forEachChunk, type Table } from "../table/table.ts";
-import { nonconformity, SETS, type SetOptions, type SetRule, setRule } from "./conformal-sets.ts";
+import { nonconformity, readSetOptions, type SetOptions, type SetRule, setRule } from "./conformal-sets.ts";
 
 /** Membership per sample, exit and class, and set sizes. */
 export interface NestedSets {
@@ -49,7 +49,7 @@ export function nestedSets(
  * score over all exits. Exact in finite samples for any network; read with `predictNestedSets`.
  */
 export function calibrateNestedSets(table: Table, options: SetOptions): SetRule {
-  checkLevel("calibrateNestedSets", "alpha", readOptions("calibrateNestedSets", options, SETS).alpha);
+  readSetOptions("calibrateNestedSets", options);
   const { exits, classes, labels } = table;
   const own = new Float64Array(table.samples).fill(Number.NEGATIVE_INFINITY);
   forEachChunk(table, (logits, first, count) => {

@@ -1,6 +1,6 @@
 // `sortie calibrate`: thresholds with a guarantee from cached logits, written as a policy file.
 
-import { type Option, type OptionValues, option, SortieError } from "../../base/index.ts";
+import { type Option, type OptionValues, option, type Readers, SortieError, unread } from "../../base/index.ts";
 import {
   applyScaling,
   type BudgetGoal,
@@ -28,7 +28,7 @@ import { RunFolder } from "../files/run-folder.ts";
 import { writeWhole } from "../files/whole.ts";
 import { percent, threshold } from "../format.ts";
 import { calibrateBy } from "../report/targets.ts";
-import { type CommandSpec, path, readCommand } from "../settings/command.ts";
+import { type CommandSpec, flagOf, path, readCommand } from "../settings/command.ts";
 import { onePath, type Print } from "../settings/flags.ts";
 
 const { learnThenTest: LTT, controlRisk: RISK, levels: LEVELS } = RULE_OPTIONS;
@@ -111,22 +111,29 @@ function runDefaults(folder: RunFolder): Partial<Flags> {
 
 const keysOf = <S extends object>(set: S) => Object.keys(set) as unknown as readonly Extract<keyof S, keyof Flags>[];
 
-/** Flags that mean something to one method only. */
-const METHOD_FLAGS: Readonly<Record<Flags["method"], readonly (keyof Flags)[]>> = {
-  ltt: keysOf(LTT_FLAGS),
-  crc: ["loss"],
-  ucb: keysOf(RISK_FLAGS),
-  budget: keysOf(GOAL_FLAGS),
+const allOf = (set: object, methods: readonly Flags["method"][]) =>
+  Object.fromEntries(Object.keys(set).map((flag) => [flag, methods]));
+
+/** Methods that read a flag which not all of them do. */
+const READERS: Readers = {
+  alpha: ["ltt", "crc", "ucb"],
+  delta: ["ltt", "ucb"],
+  seed: ["ltt", "crc", "ucb"],
+  ...allOf(LTT_FLAGS, ["ltt"]),
+  ...allOf(RISK_FLAGS, ["ucb"]),
+  loss: ["crc", "ucb"],
+  ...allOf(GOAL_FLAGS, ["budget"]),
 };
 
-/** A flag of another method would be passed over in silence: refuse it. */
-function checkMethodFlags(given: Partial<Flags>, method: Flags["method"]): void {
-  for (const flag of Object.values(METHOD_FLAGS).flat()) {
-    if (given[flag] === undefined || METHOD_FLAGS[method].includes(flag)) continue;
-    const own = Object.entries(METHOD_FLAGS).filter(([, flags]) => flags.includes(flag));
-    const names = own.map(([name]) => name).join(" or ");
-    throw new SortieError(`calibrate: --${flag} goes with --method ${names}; got --method ${method}.`);
-  }
+/** A flag that the method does not read would be passed over in silence: refuse it. */
+function checkMethodFlags(given: Partial<Flags>, { method, scale }: Flags): void {
+  const stray = unread(given, ["method", method], READERS, (name) => `--${flagOf(name)}`);
+  if (stray !== undefined) throw new SortieError(`calibrate: ${stray}`);
+  if (method !== "budget" || given.validation === undefined || scale !== undefined) return;
+  throw new SortieError(
+    "calibrate: --validation goes with --method budget for --scale only; got no --scale. " +
+      "A budget is searched on LOGITS.",
+  );
 }
 
 /** Runs the command; returns the exit code. @throws SortieError for bad input. */
@@ -139,7 +146,7 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
   const chosen = { ...(folder && runDefaults(folder)), ...given };
   const values: Flags = { ...asked.values, ...chosen };
   const { method, alpha, delta, sameSamples } = values;
-  checkMethodFlags(given, method);
+  checkMethodFlags(given, values);
   const paths = { calibration: folder?.logits("calibration") ?? source, validation: values.validation };
   if (!sameSamples) checkOtherFile(paths);
   checkOutput("calibrate", "--out", values.out, [source, ...Object.values(paths), ...(folder?.sources() ?? [])]);

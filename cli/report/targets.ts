@@ -133,7 +133,12 @@ export function calibrateBy(
   const levels = { alpha, sameSamples, ...(validation && { validation }) };
   if (request.rule === "controlRisk") {
     const { rule: _, ...options } = request;
-    return controlRisk(calibration, { ...options, ...levels, ...(delta !== undefined && { delta }) });
+    const { method = "crc" } = options;
+    return controlRisk(calibration, {
+      ...options,
+      ...levels,
+      ...(method !== "crc" && delta !== undefined && { delta }),
+    });
   }
   const { rule: _, ...options } = request;
   // A policy of this rule has a delta.

@@ -76,7 +76,10 @@ test("temperature undoes a known factor", () => {
 
 test("richer scalers never fit worse on their own samples", () => {
   const table = randomTable(300, 2, 3);
-  const at = (method: LogitMethod) => nll(outcomes(scaleLogits(table, fit(table, { method, penalty: 0 }))))[1]!;
+  const at = (method: LogitMethod) => {
+    const isFree = method === "matrix" || method === "dirichlet";
+    return nll(outcomes(scaleLogits(table, fit(table, { method, ...(isFree && { penalty: 0 }) }))))[1]!;
+  };
   const [temperature, vector, matrix, dirichlet] = [at("temperature"), at("vector"), at("matrix"), at("dirichlet")];
   assert.ok(temperature <= nll(outcomes(table))[1]! + 1e-9);
   assert.ok(vector <= temperature + 1e-6 && matrix <= vector + 1e-6);

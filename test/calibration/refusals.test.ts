@@ -125,8 +125,10 @@ const RULES: readonly Rule[] = [
   ...(["acceptedAndWrong", "disagreement", "gap", "brierGap", "hellinger"] as const).flatMap((loss) =>
     METHODS.filter(({ bound }) => bound !== "clopperPearson" || isBinaryLoss(loss)).map((options) => ({
       name: `risk control: ${loss}, ${Object.values(options).join(", ")}`,
-      certify: (n: number, m: number, random: Random) =>
-        controlRisk(tableOf(n, random), { ...shared, loss, ...options, validation: tableOf(m, random) }),
+      certify: (n: number, m: number, random: Random) => {
+        const level = options.method === "crc" ? { alpha: ALPHA } : shared;
+        return controlRisk(tableOf(n, random), { ...level, loss, ...options, validation: tableOf(m, random) });
+      },
     })),
   ),
 ];

@@ -2,15 +2,22 @@
 
 import {
   applyScaling,
+  calibrateNestedSets,
+  cascade,
+  controlRisk,
   createDeploymentMonitor,
   createExchangeabilityMonitor,
   createRiskMonitor,
+  eefp,
   evaluate,
   evaluatePolicy,
   fit,
+  fitConfidenceScaler,
+  fitLogitScaler,
   learnThenTest,
   meetBudget,
   outcomes,
+  setScores,
 } from "../../calibration/index.ts";
 import { failsWith, suite } from "../harness.ts";
 import { randomTable } from "./tables.ts";
@@ -35,6 +42,52 @@ test("a promise of a table, or of a scaling, is told", async () => {
     ],
   ];
   for (const [call, message] of cases) await failsWith(call, "CalibrationError", message);
+});
+
+test("an option that the choice made does not read is refused", async () => {
+  const table = randomTable(60, 3, 4);
+  const alpha = 0.3;
+  const scored = cascade(table);
+  const logits = { logits: table.read(0, 60), classes: 4 };
+  for (const [call, message] of [
+    [
+      () => learnThenTest(table, { alpha, delta: 0.1, procedure: "union", correction: "holm" }),
+      "learnThenTest: correction goes with procedure path; got procedure union.",
+    ],
+    [
+      () => controlRisk(table, { alpha, delta: 0.1 }),
+      "controlRisk: delta goes with method ucb or ltt; got method crc.",
+    ],
+    [
+      () => controlRisk(table, { alpha, bound: "wsr" }),
+      "controlRisk: bound goes with method ucb or ltt; got method crc.",
+    ],
+    [
+      () => setScores(logits, { method: "aps", alpha, lambda: 0.1 }),
+      "setScores: lambda goes with method raps; got method aps.",
+    ],
+    [
+      () => calibrateNestedSets(table, { method: "thr", alpha, kReg: 1 }),
+      "calibrateNestedSets: kReg goes with method raps; got method thr.",
+    ],
+    [
+      () => fit(table, { method: "temperature", penalty: 0.1 }),
+      "fit: penalty goes with method matrix or dirichlet; got method temperature.",
+    ],
+    [
+      () => fitLogitScaler(table, 0, "temperature", { maxIterations: 3 }),
+      "fitLogitScaler: maxIterations goes with method vector, matrix or dirichlet; got method temperature.",
+    ],
+    [
+      () => fitConfidenceScaler([0.5, 0.6], [0, 1], "beta", { nBins: 3 }),
+      "fitConfidenceScaler: nBins goes with method histogram; got method beta.",
+    ],
+    [
+      () => eefp(scored, { population: "all", threshold: 0.5 } as { readonly population: "all" }),
+      "eefp: threshold goes with population reached; got population all.",
+    ],
+  ] as const)
+    await failsWith(call, "CalibrationError", message);
 });
 
 test("a policy is asked for by what it is", async () => {

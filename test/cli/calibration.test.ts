@@ -189,6 +189,22 @@ test("bad flags and files are named", async () => {
   );
   await fails([path, "--method", "magic"], 'calibrate: --method must be one of ltt, crc, ucb, budget; got "magic".');
   await fails([path, "--loss", "disagreement"], "calibrate: --loss goes with --method crc or ucb; got --method ltt.");
+  const budget = [path, "--method", "budget", "--accuracy", "0.5"];
+  for (const [flags, message] of [
+    [["--alpha", "0.1"], "--alpha goes with --method ltt, crc or ucb; got --method budget."],
+    [["--delta", "0.1"], "--delta goes with --method ltt or ucb; got --method budget."],
+    [["--seed", "1"], "--seed goes with --method ltt, crc or ucb; got --method budget."],
+    [["--bound", "wsr"], "--bound goes with --method ucb; got --method budget."],
+    [
+      ["--validation", path],
+      "--validation goes with --method budget for --scale only; got no --scale. A budget is searched on LOGITS.",
+    ],
+  ] as const)
+    await fails([...budget, ...flags], `calibrate: ${message}`);
+  await fails(
+    [path, "--method", "crc", "--delta", "0.1"],
+    "calibrate: --delta goes with --method ltt or ucb; got --method crc.",
+  );
   await fails(
     [path, "--scale", "temperature"],
     "calibrate: --scale needs --validation; got none. Scaling must not be fitted on calibration samples.",
