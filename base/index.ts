@@ -24,6 +24,7 @@ export {
   type Complete,
   completer,
   type Given,
+  LIMIT,
   misfit,
   type Option,
   type OptionSet,

@@ -120,6 +120,15 @@ const basisOf = ({ basis }: Basis): Basis => (basis === undefined ? {} : { basis
 /** Makers of options: first the default, or undefined; then what the option is. */
 export const option = { number, whole, list, words, choice, toggle, text } as const;
 
+/**
+ * A bound on bytes or milliseconds. One that is NaN is passed by whatever is compared with it, so that there would be no
+ * bound at all.
+ */
+export const LIMIT = {
+  must: "a positive number or Infinity",
+  fits: (value: unknown): boolean => typeof value === "number" && value > 0,
+} as const;
+
 /** The same option with another default. */
 export const preset = <T, D extends T>(of: Option<T>, value: D, rest: Basis = {}): Option<Exclude<T, undefined>> =>
   ({ ...of, default: value, ...rest }) as Option<Exclude<T, undefined>>;

@@ -1,7 +1,7 @@
 // Files on disk: what is known of official ones, where they lie, whether they are intact. Node's modules are looked up
 // when called and never imported, so that `data` also loads in a browser.
 
-import { cacheFolder, type Kinds, option, readChunks, readWhole } from "../base/index.ts";
+import { cacheFolder, type Kinds, LIMIT, option, readChunks, readWhole } from "../base/index.ts";
 import { DataError, readOptions } from "./errors.ts";
 
 /** A file as its publisher gives it out. */
@@ -76,7 +76,13 @@ export const FILES: Kinds<FileOptions> = {
   onChecked: "function",
   onProgress: "function",
   signal: "any",
-  patience: "any",
+  patience: {
+    must: "connect and idle in milliseconds, each a positive number or Infinity",
+    fits: (value) =>
+      typeof value === "object" &&
+      value !== null &&
+      Object.entries(value).every(([name, ms]) => ["connect", "idle"].includes(name) && LIMIT.fits(ms)),
+  },
 };
 
 type NodeModule = keyof NodeModules;

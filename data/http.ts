@@ -27,6 +27,9 @@ export class ConnectionError extends SortieError {}
 
 const REDIRECTS = 10;
 
+/** Timers that are set for longer, Infinity too, go off at once. */
+const LONGEST_WAIT = 2 ** 31 - 1;
+
 /**
  * Asks for an address, and for those that it redirects to. @throws ConnectionError where the line is at fault, Error
  * for an address that is none, and the signal's reason.
@@ -51,7 +54,7 @@ function parsed(address: string, base?: URL): URL {
 
 async function ask(url: URL, { headers, signal, connect = 30_000, idle = 60_000 }: GetOptions): Promise<HttpAnswer> {
   signal?.throwIfAborted();
-  const limit = AbortSignal.timeout(connect);
+  const limit = AbortSignal.timeout(Math.min(connect, LONGEST_WAIT));
   const either = signal ? AbortSignal.any([limit, signal]) : limit;
   let request: ClientRequest | undefined;
   try {
@@ -137,10 +140,13 @@ async function* bodyOf(message: IncomingMessage, idle: number, signal?: AbortSig
   const stop = () => void message.destroy();
   signal?.addEventListener("abort", stop);
   let isSilent = false;
-  const timer = setTimeout(() => {
-    isSilent = true;
-    message.destroy();
-  }, idle);
+  const timer = setTimeout(
+    () => {
+      isSilent = true;
+      message.destroy();
+    },
+    Math.min(idle, LONGEST_WAIT),
+  );
   try {
     for await (const chunk of message) {
       yield chunk as Uint8Array;

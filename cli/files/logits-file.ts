@@ -17,7 +17,7 @@ export const LOGITS_FLAGS = {
   maxUnpacked: option.whole(
     undefined,
     "bytes that a compressed array may unpack to (default: 1,000 times the file, from 64 MiB to 4 GiB)",
-    { min: 0 },
+    { min: 1 },
   ),
 } as const;
 

@@ -3,7 +3,7 @@
 // out.
 
 import { Gunzip, Inflate } from "fflate";
-import type { Kinds } from "../../base/index.ts";
+import { type Kinds, LIMIT } from "../../base/index.ts";
 import { DataError, readOptions } from "../errors.ts";
 
 /** How much may come out of packed data. */
@@ -12,7 +12,7 @@ export interface UnpackOptions {
   readonly maxBytes?: number | undefined;
 }
 
-export const UNPACK: Kinds<UnpackOptions> = { maxBytes: "any" };
+export const UNPACK: Kinds<UnpackOptions> = { maxBytes: LIMIT };
 
 /** Nobody's memory ends here, so that a small file of equal values need not ask. */
 const LEAST_LIMIT = 2 ** 26;

@@ -11,6 +11,8 @@ import { decodeNpy, encodeNpy, encodeNpz, npyHeader, openNpz } from "../../data/
 import { decodePng } from "../../data/formats/png.ts";
 import { readTar } from "../../data/formats/tar.ts";
 import { gunzip, gunzipStream, unpackLimit } from "../../data/formats/unpack.ts";
+import { memorySource, zipEntries } from "../../data/formats/zip.ts";
+import { cifar10 } from "../../data/sets/cifar.ts";
 import { npz } from "../../data/sets/npz.ts";
 import { assert, errorOf, failsWith, suite } from "../harness.ts";
 import { inTemporaryFolder, matFile, pattern, tarFile } from "./official.ts";
@@ -49,6 +51,30 @@ test("gzip: a member that is cut, damaged or followed by something else is refus
     assert.is(name, "DataError");
     assert.match(message, /^gunzip: dir\/x\.gz must be intact gzip data; got ".+"\.$/, `case ${i}`);
   }
+});
+
+test("a bound that is no number would bound nothing: it is refused wherever one is taken, and Infinity is none", async () => {
+  const packed = gzipSync(new Uint8Array(9));
+  const archive = zipSync({ "a.npy": new Uint8Array(9) });
+  for (const maxBytes of [Number.NaN, 0, -1, "9" as unknown as number]) {
+    const got = typeof maxBytes === "string" ? '"9"' : maxBytes;
+    const calls: Readonly<Record<string, () => unknown>> = {
+      gunzip: () => gunzip(packed, "b.gz", { maxBytes }),
+      decodePng: () => decodePng(new Uint8Array(9), { file: "b.png", channels: 1, maxBytes }),
+      openNpz: () => openNpz(archive, "b.npz", { maxBytes }),
+      zipEntries: () => zipEntries(memorySource(archive), { where: "b", file: "b.npz", maxBytes }),
+      decodeMat5: () => decodeMat5(new Uint8Array(200), "b.mat", { maxBytes }),
+      npz: () => npz("b.npz", { maxBytes }),
+    };
+    for (const [op, call] of Object.entries(calls))
+      await failsWith(call, "DataError", `${op}: maxBytes must be a positive number or Infinity; got ${got}.`);
+  }
+  assert.is((await gunzip(packed, "b.gz", { maxBytes: Number.POSITIVE_INFINITY })).length, 9);
+  for (const patience of [{ connect: Number.NaN }, { idle: 0 }, { silent: 3 } as object, 5 as object])
+    assert.match(
+      (await errorOf(() => cifar10({ dir: "none", download: true, patience }))).message,
+      /^cifar10: patience must be connect and idle in milliseconds, each a positive number or Infinity; got /,
+    );
 });
 
 test("what is unpacked is bounded, and the bound can be moved", async () => {

@@ -102,6 +102,13 @@ test("a server that does not answer, and one that falls silent, are given up", (
     const { message } = await errorOf(() => obtain("toy", file(), folder, { ...options, patience: { idle: 50 } }));
     assert.ok(message.endsWith(": no bytes for 0.05 s."), message);
     assert.is(seen.length, 1 + 4);
+    answer = (_, response) => {
+      response.writeHead(200, { "content-length": CONTENT.length });
+      response.write(CONTENT.subarray(0, 1000));
+      setTimeout(() => response.end(CONTENT.subarray(1000)), 30);
+    };
+    const forever = { connect: Number.POSITIVE_INFINITY, idle: Number.POSITIVE_INFINITY };
+    await obtain("toy", file(), folder, { ...options, patience: forever });
     assert.ok(performance.now() - begun < 10_000);
   }));
 
