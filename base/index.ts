@@ -32,6 +32,7 @@ export {
   only,
   option,
   preset,
+  SEED,
 } from "./option.ts";
 export {
   type Checked,

@@ -129,6 +129,12 @@ export const LIMIT = {
   fits: (value: unknown): boolean => typeof value === "number" && value > 0,
 } as const;
 
+/** A seed: anything else would be cut to 32 bits, and so be another seed in silence, 0 mostly. */
+export const SEED = {
+  must: "a whole number in 0..2^53 - 1",
+  fits: (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0,
+} as const;
+
 /** The same option with another default. */
 export const preset = <T, D extends T>(of: Option<T>, value: D, rest: Basis = {}): Option<Exclude<T, undefined>> =>
   ({ ...of, default: value, ...rest }) as Option<Exclude<T, undefined>>;

@@ -2,7 +2,7 @@
 // from it with replacement, and every risk of every threshold pair is read off cumulative counts. For checking any
 // calibration rule, also one's own, by repetition.
 
-import type { Kinds } from "../base/index.ts";
+import { type Kinds, SEED } from "../base/index.ts";
 import { check, readOptions } from "./errors.ts";
 import { addTo, column, dot, firstWhere, sum } from "./numeric/arrays.ts";
 import { createRandom, type Random } from "./numeric/random.ts";
@@ -64,7 +64,7 @@ export interface Population {
 const EXITS = 3;
 
 const POPULATION: Kinds<PopulationOptions> = {
-  seed: "number",
+  seed: SEED,
   size: "number",
   classes: "number",
   strength: "any",

@@ -3,7 +3,7 @@
 //   There is no state beyond the position in a stream: what belongs to sample 17 of epoch 3 is drawn from the stream
 //   ("augment", 3, 17) whatever was drawn before, so a run that is resumed continues as if it had never stopped.
 
-import { philox } from "../base/index.ts";
+import { philox, SEED, what } from "../base/index.ts";
 import { ensure } from "./errors.ts";
 import { log, sinCos } from "./numeric.ts";
 
@@ -31,10 +31,8 @@ export class Stream {
    * 2^32.
    */
   constructor(seed: number, purpose: string, a = 0, b = 0) {
-    ensure(
-      Number.isSafeInteger(seed) && seed >= 0,
-      () => `Stream: seed must be a whole number of at least 0; got ${seed}.`,
-    );
+    for (const [name, value] of Object.entries({ seed, a, b }))
+      ensure(SEED.fits(value), () => `Stream: ${name} must be ${SEED.must}; got ${what(value)}.`);
     this.#key0 = seed >>> 0;
     this.#key1 = Math.floor(seed / 2 ** 32);
     this.#a = a;

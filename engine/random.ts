@@ -1,7 +1,7 @@
 // Random numbers on the CPU, by the same counters as on the GPU (kernels/random.ts): Philox 4x32-10.
 // Words, uniforms, integers and masks are equal bit for bit; normals are equal to float rounding. Knows no tensor.
 
-import { highProduct, philox, what } from "../base/index.ts";
+import { highProduct, philox, SEED, what } from "../base/index.ts";
 import { ArgumentError } from "./errors.ts";
 
 /** Names a sequence of random numbers: same key, same numbers, on every machine. */
@@ -16,11 +16,24 @@ export interface RandomKey {
   readonly call?: number;
 }
 
+/** Refuses a key of which a part would be cut to 32 bits. @throws ArgumentError that begins with `op` */
+export function checkKey(op: string, key: RandomKey): void {
+  const { seed, ...counters } = (key ?? {}) as RandomKey;
+  if (!SEED.fits(seed)) {
+    const hint = typeof seed === "number" ? "" : " Pass { seed: 1 }.";
+    throw new ArgumentError(`${op}: seed must be ${SEED.must}; got ${what(seed)}.${hint}`);
+  }
+  for (const name of ["stream", "step", "call"] as const) {
+    const value = counters[name] ?? 0;
+    if (value === value >>> 0) continue;
+    throw new ArgumentError(`${op}: ${name} must be a whole number in 0..2^32 - 1; got ${what(value)}.`);
+  }
+}
+
 /** The four words `state` of a generator on the GPU. */
-export function randomState(key: RandomKey): Uint32Array<ArrayBuffer> {
-  const { seed, stream = 0, step = 0 } = (key ?? {}) as RandomKey;
-  if (!Number.isSafeInteger(seed) || seed < 0)
-    throw new ArgumentError(`random: seed must be a whole number in 0..2^53 - 1; got ${what(seed)}. Pass { seed: 1 }.`);
+export function randomState(key: RandomKey, op = "random"): Uint32Array<ArrayBuffer> {
+  checkKey(op, key);
+  const { seed, stream = 0, step = 0 } = key;
   return Uint32Array.of(seed >>> 0, stream, step, Math.floor(seed / 2 ** 32));
 }
 

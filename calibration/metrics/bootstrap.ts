@@ -1,6 +1,6 @@
 // Bootstrap confidence intervals for any statistic of samples.
 
-import type { Kinds } from "../../base/index.ts";
+import { type Kinds, SEED } from "../../base/index.ts";
 import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
 import { indices, sum } from "../numeric/arrays.ts";
 import { createRandom } from "../numeric/random.ts";
@@ -24,7 +24,7 @@ export interface BootstrapOptions {
   readonly seed?: number;
 }
 
-const BOOTSTRAP: Kinds<BootstrapOptions> = { resamples: "number", alpha: "number", seed: "number" };
+const BOOTSTRAP: Kinds<BootstrapOptions> = { resamples: "number", alpha: "number", seed: SEED };
 
 /**
  * Percentile intervals at level 1 - alpha of several statistics, from the same seeded resamples of 0 .. n-1.

@@ -1,6 +1,6 @@
 // Accuracy against cost: sweeps of one knob, the area under the curve, and accuracy at a given cost.
 
-import { checkLengths, checkNotEmpty, readOptions } from "../errors.ts";
+import { checkKind, checkLengths, checkNotEmpty, readOptions } from "../errors.ts";
 import { dot } from "../numeric/arrays.ts";
 import { quantileOfSorted } from "../numeric/ranks.ts";
 import { classPrecisionMargin, type PrecisionMarginOptions } from "../rules/class-precision-margin.ts";
@@ -16,11 +16,13 @@ export interface CurvePoint extends Achieved {
 
 /** One shared threshold for all exits, swept. */
 export function thresholdCurve(test: Cascade, thresholds: ArrayLike<number>): readonly CurvePoint[] {
+  checkKind("thresholdCurve", "cascade", test, "test cascade");
   return Array.from(thresholds, (knob) => ({ knob, ...achieved(test, decide(test, knob)) }));
 }
 
 /** Thresholds at evenly spaced quantiles of all early confidences, from nobody early to everybody at the first exit. */
 export function sweepThresholds(cascade: Cascade, steps = 50): Float64Array {
+  checkKind("sweepThresholds", "cascade", cascade);
   const early = cascade.scores.filter((_, at) => at % cascade.exits !== cascade.exits - 1).sort();
   if (early.length === 0) return Float64Array.of(Number.POSITIVE_INFINITY);
   const inner = Float64Array.from({ length: steps }, (_, k) => quantileOfSorted(early, 1 - (k + 1) / steps));
@@ -29,6 +31,8 @@ export function sweepThresholds(cascade: Cascade, steps = 50): Float64Array {
 
 /** MSDNet's budgeted batch: thresholds set on validation for p = k/20, k = 1 .. 39, applied to test. */
 export function budgetCurve(validation: Cascade, test: Cascade): readonly CurvePoint[] {
+  checkKind("budgetCurve", "cascade", validation, "validation cascade");
+  checkKind("budgetCurve", "cascade", test, "test cascade");
   return Array.from({ length: 39 }, (_, k) => {
     const knob = (k + 1) / 20;
     const { thresholds } = budgetThresholds(validation, knob);
@@ -43,6 +47,8 @@ export function marginCurve(
   margins: ArrayLike<number>,
   options: Omit<PrecisionMarginOptions, "margin"> = {},
 ): readonly CurvePoint[] {
+  checkKind("marginCurve", "cascade", validation, "validation cascade");
+  checkKind("marginCurve", "cascade", test, "test cascade");
   const kept = readOptions("marginCurve", options, { mode: "string", minSupport: "number", population: "string" });
   return Array.from(margins, (knob) => {
     const { thresholds } = classPrecisionMargin(validation, { ...kept, margin: knob });
@@ -56,6 +62,7 @@ export function riskTargetCurve(
   test: Cascade,
   alphas: ArrayLike<number>,
 ): readonly (CurvePoint & { readonly ok: boolean })[] {
+  checkKind("riskTargetCurve", "cascade", test, "test cascade");
   return Array.from(alphas, (knob) => {
     const result = calibrate(knob);
     const thresholds = result.ok ? result.thresholds : Number.POSITIVE_INFINITY;
@@ -74,6 +81,7 @@ export interface Baselines {
 
 /** The oracle, every exit alone, and random exits with shares `fractions` (`[K]`; default all equal). */
 export function baselines(test: Cascade, fractions?: ArrayLike<number>): Baselines {
+  checkKind("baselines", "cascade", test, "test cascade");
   const fixed = Array.from({ length: test.exits }, (_, j) => achieved(test, decideFixed(test, j)));
   const shares = Float64Array.from(fractions ?? fixed.map(() => 1 / test.exits));
   checkLengths("baselines", "fractions", shares.length, "exits", test.exits);
@@ -84,6 +92,8 @@ export function baselines(test: Cascade, fractions?: ArrayLike<number>): Baselin
 
 /** Points `[cost, accuracy]` by rising cost; equal costs keep the largest accuracy. */
 function frontier(cost: ArrayLike<number>, accuracy: ArrayLike<number>): readonly (readonly [number, number])[] {
+  checkKind("curve", "list", cost, "cost");
+  checkKind("curve", "list", accuracy, "accuracy");
   checkLengths("curve", "cost", cost.length, "accuracy", accuracy.length);
   checkNotEmpty("curve", "the curve", cost.length);
   const best = new Map<number, number>();

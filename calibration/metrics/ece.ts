@@ -1,7 +1,7 @@
 // Calibration errors by binning: uniform and equal-mass, l1, l2 and max, debiased, class-wise; reliability diagrams.
 
 import type { Kinds } from "../../base/index.ts";
-import { check, checkLengths, checkNotEmpty, checkOneOf, readOptions } from "../errors.ts";
+import { check, checkKind, checkOneOf, checkScored, readOptions } from "../errors.ts";
 import { addTo, firstWhere } from "../numeric/arrays.ts";
 import { quantileOfSorted, sorted } from "../numeric/ranks.ts";
 import { softmaxInto } from "../numeric/softmax.ts";
@@ -41,8 +41,7 @@ export function reliability(
 ): readonly ReliabilityBin[] {
   const { nBins = 15, binning = "uniform" } = readOptions("ece", options, BINS);
   checkOneOf("ece", "binning", binning, ["uniform", "quantile"]);
-  checkLengths("ece", "scores", scores.length, "correct", correct.length);
-  checkNotEmpty("ece", "scores", scores.length);
+  checkScored("ece", scores, correct);
   check(Number.isInteger(nBins) && nBins > 0, "ece", "nBins must be a positive whole number", nBins);
   const edges = binEdges(scores, nBins, binning);
   const counts = new Float64Array(nBins);
@@ -94,6 +93,7 @@ export function mce(scores: ArrayLike<number>, correct: ArrayLike<number>, nBins
  * class" over all samples, averaged over classes. One pass over the table.
  */
 export function classwiseEce(table: Table, nBins = 15): Float64Array {
+  checkKind("classwiseEce", "table", table);
   const { exits, classes, samples, labels } = table;
   const size = exits * classes * nBins;
   const gaps = new Float64Array(size); // sum of (hit - probability) per exit, class and bin

@@ -1,12 +1,13 @@
 // Early-exit failure prediction (arXiv 2508.21495): does confidence rank "may leave here" above "should go on"?
 // Known second-hand only: the plain mean over exits is inferred, and the population (all or reached) is an option.
 
-import { checkOneOf, checkRead, readOptions } from "../errors.ts";
+import { checkFlags, checkKind, checkOneOf, checkRead, readOptions } from "../errors.ts";
 import { column, indices, rowsBelow, sum } from "../numeric/arrays.ts";
 import { auroc } from "./failure.ts";
 
 /** `[N, K]`: 1 if the exit is right, or if no later exit is right (so always 1 at the last exit). */
 export function eefpTargets(errors: Uint8Array, exits: number): Uint8Array {
+  checkFlags("eefpTargets", "errors", errors);
   const target = new Uint8Array(errors.length);
   for (let i = 0; i < errors.length; i += exits) {
     let isLaterRight = false;
@@ -34,6 +35,7 @@ export function eefp(
     population: "all",
   },
 ): Eefp {
+  checkKind("eefp", "cascade", scored);
   const { population, threshold = Number.NaN } = readOptions<{ population: string; threshold?: number }>(
     "eefp",
     options,

@@ -1,6 +1,6 @@
 // The last of the three steps: all metrics of a test table, exit by exit, and what a policy achieves on it.
 
-import { type Kinds, what } from "../../base/index.ts";
+import { type Kinds, SEED, what } from "../../base/index.ts";
 import { check, readOptions } from "../errors.ts";
 import { addTo, column, sum } from "../numeric/arrays.ts";
 import { clopperPearson, type Interval } from "../numeric/bounds.ts";
@@ -85,7 +85,7 @@ interface ExitSamples {
 
 const RESAMPLES: Kinds<{ readonly resamples?: number; readonly seed?: number }> = {
   resamples: "number",
-  seed: "number",
+  seed: SEED,
 };
 const EVALUATE: Kinds<EvaluateOptions> = {
   ...RESAMPLES,

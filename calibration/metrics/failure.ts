@@ -1,7 +1,7 @@
 // Failure prediction: how well confidence ranks right above wrong. Everything is computed from groups of equal
 // scores, so no result depends on the order of ties. "Positive" = correct unless said otherwise.
 
-import { check, checkLengths, checkNotEmpty } from "../errors.ts";
+import { check, checkKind, checkScored } from "../errors.ts";
 
 /** Samples of one score. */
 export interface ScoreGroup {
@@ -26,8 +26,7 @@ export interface ScoreGroups {
  * and for no samples.
  */
 export function groupScores(scores: ArrayLike<number>, correct: ArrayLike<number>): ScoreGroups {
-  checkLengths("failure", "scores", scores.length, "correct", correct.length);
-  checkNotEmpty("failure", "scores", scores.length);
+  checkScored("failure", scores, correct);
   const all = Float64Array.from(scores);
   const bad = all.findIndex(Number.isNaN);
   check(bad < 0, "failure", "scores must not be NaN", `NaN at ${bad}`);
@@ -47,12 +46,15 @@ export function groupScores(scores: ArrayLike<number>, correct: ArrayLike<number
 
 /** Area under the ROC curve with ties counted half; NaN if everything is right or everything is wrong. */
 export function auroc(scores: ArrayLike<number>, correct: ArrayLike<number>): number {
+  checkKind("failure", "list", scores, "scores");
   if (scores.length === 0) return Number.NaN;
   return groupAuroc(groupScores(scores, correct));
 }
 
 /** `auroc` of groups. */
-export function groupAuroc({ groups, samples, wrong }: ScoreGroups): number {
+export function groupAuroc(all: ScoreGroups): number {
+  checkKind("groupAuroc", "groups", all);
+  const { groups, samples, wrong } = all;
   let wrongBelow = wrong;
   let pairs = 0;
   for (const { count, errors } of groups) {
@@ -63,7 +65,9 @@ export function groupAuroc({ groups, samples, wrong }: ScoreGroups): number {
 }
 
 /** Average precision with "right" positive (`success`) or with "wrong" positive and scores negated (`error`). */
-export function groupAupr({ groups, samples, wrong }: ScoreGroups, positive: "success" | "error"): number {
+export function groupAupr(all: ScoreGroups, positive: "success" | "error"): number {
+  checkKind("groupAupr", "groups", all);
+  const { groups, samples, wrong } = all;
   const isSuccess = positive === "success";
   const total = isSuccess ? samples - wrong : wrong;
   if (total === 0) return Number.NaN;
@@ -80,7 +84,9 @@ export function groupAupr({ groups, samples, wrong }: ScoreGroups, positive: "su
 }
 
 /** False-positive rate at the highest threshold whose true-positive rate reaches `tpr`; NaN if one kind is missing. */
-export function groupFprAtTpr({ groups, samples, wrong }: ScoreGroups, tpr: number): number {
+export function groupFprAtTpr(all: ScoreGroups, tpr: number): number {
+  checkKind("groupFprAtTpr", "groups", all);
+  const { groups, samples, wrong } = all;
   const right = samples - wrong;
   if (right === 0 || wrong === 0) return Number.NaN;
   let hits = 0;
@@ -94,7 +100,9 @@ export function groupFprAtTpr({ groups, samples, wrong }: ScoreGroups, tpr: numb
 }
 
 /** Area under the risk-coverage curve: mean over k of the expected error rate among the k most confident. */
-export function groupAurc({ groups, samples }: ScoreGroups): number {
+export function groupAurc(all: ScoreGroups): number {
+  checkKind("groupAurc", "groups", all);
+  const { groups, samples } = all;
   let before = 0;
   let wrong = 0;
   let sum = 0;
@@ -109,6 +117,7 @@ export function groupAurc({ groups, samples }: ScoreGroups): number {
 
 /** AURC minus that of a perfect ranking, `r + (1-r) log(1-r)` with r the error rate. */
 export function groupExcessAurc(groups: ScoreGroups): number {
+  checkKind("groupExcessAurc", "groups", groups);
   const r = groups.wrong / groups.samples;
   const best = r < 1 ? r + (1 - r) * Math.log1p(-r) : 1;
   return groupAurc(groups) - best;
@@ -117,7 +126,9 @@ export function groupExcessAurc(groups: ScoreGroups): number {
 /**
  * Area under the generalised risk-coverage curve (Traub et al. 2024): joint risk "accepted and wrong" over coverage.
  */
-export function groupAugrc({ groups, samples }: ScoreGroups): number {
+export function groupAugrc(all: ScoreGroups): number {
+  checkKind("groupAugrc", "groups", all);
+  const { groups, samples } = all;
   let wrong = 0;
   let area = 0;
   for (const { count, errors } of groups) {
@@ -138,7 +149,9 @@ export interface OperatingPoint {
 }
 
 /** The largest coverage, over thresholds at distinct scores, whose selective risk is at most `risk`. */
-export function groupCoverageAtRisk({ groups, samples }: ScoreGroups, risk: number): OperatingPoint {
+export function groupCoverageAtRisk(all: ScoreGroups, risk: number): OperatingPoint {
+  checkKind("groupCoverageAtRisk", "groups", all);
+  const { groups, samples } = all;
   let best: OperatingPoint = { threshold: Number.POSITIVE_INFINITY, coverage: 0, risk: Number.NaN };
   let seen = 0;
   let wrong = 0;
@@ -151,7 +164,9 @@ export function groupCoverageAtRisk({ groups, samples }: ScoreGroups, risk: numb
 }
 
 /** The highest threshold, among distinct scores, whose coverage reaches `coverage`. */
-export function groupRiskAtCoverage({ groups, samples }: ScoreGroups, coverage: number): OperatingPoint {
+export function groupRiskAtCoverage(all: ScoreGroups, coverage: number): OperatingPoint {
+  checkKind("groupRiskAtCoverage", "groups", all);
+  const { groups, samples } = all;
   let threshold = Number.POSITIVE_INFINITY;
   let seen = 0;
   let wrong = 0;
@@ -182,6 +197,7 @@ export function failureMetrics(scores: ArrayLike<number>, correct: ArrayLike<num
 
 /** `failureMetrics` of groups. */
 export function groupFailureMetrics(groups: ScoreGroups): FailureMetrics {
+  checkKind("groupFailureMetrics", "groups", groups);
   return {
     auroc: groupAuroc(groups),
     auprSuccess: groupAupr(groups, "success"),

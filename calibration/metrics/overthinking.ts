@@ -1,5 +1,7 @@
 // Overthinking (Kaya et al., ICML 2019): samples that would have been answered rightly, sooner.
 
+import { checkFlags } from "../errors.ts";
+
 /** Shares of all samples. */
 export interface Overthinking {
   /** Right at some earlier exit and at the last: the rest of the work was wasted. */
@@ -12,6 +14,7 @@ export interface Overthinking {
 
 /** From the error flags of all exits, `[N, K]`. */
 export function overthinking(errors: Uint8Array, exits: number): Overthinking {
+  checkFlags("overthinking", "errors", errors);
   let wasteful = 0;
   let destructive = 0;
   let right = 0;

@@ -1,7 +1,7 @@
 // SmoothECE (Blasiok and Nakkiran 2023): binning replaced by a Gaussian kernel reflected at 0 and 1, whose width is
 // chosen where it equals the error it measures. No bin count to choose, continuous in the scores.
 
-import { check, checkLengths, checkNotEmpty } from "../errors.ts";
+import { check, checkScored } from "../errors.ts";
 
 import { addTo, sum } from "../numeric/arrays.ts";
 
@@ -13,8 +13,7 @@ const COSINES = Float64Array.from({ length: 2 * CELLS }, (_, k) => Math.cos((Mat
 
 /** The sigma at which the smoothed error equals sigma, which is the SmoothECE; to 1e-7. */
 export function smoothEce(scores: ArrayLike<number>, correct: ArrayLike<number>): number {
-  checkLengths("smoothEce", "scores", scores.length, "correct", correct.length);
-  checkNotEmpty("smoothEce", "scores", scores.length);
+  checkScored("smoothEce", scores, correct);
   const cells = residualDensity(scores, correct);
   const error = (sigma: number) => smoothedError(cells, sigma);
   // smoothing only lowers the error, and more of it lowers it more: it meets sigma between error(high) and high

@@ -2,8 +2,8 @@
 // martingale (Vovk et al. 2021, "simple jumper"), which may be looked at at any time and raises a false alarm with
 // probability at most delta in an unlimited run. As one batch: a permutation test, valid for one look.
 
-import { what } from "../../base/index.ts";
-import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
+import { SEED, what } from "../../base/index.ts";
+import { check, checkKind, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
 import { firstWhere } from "../numeric/arrays.ts";
 import { createRandom, type Random, shuffle } from "../numeric/random.ts";
 import { argsort } from "../numeric/ranks.ts";
@@ -48,9 +48,10 @@ export function createExchangeabilityMonitor(
 ): ExchangeabilityMonitor {
   const { delta, seed = 0 } = readOptions("createExchangeabilityMonitor", options, {
     delta: "number!",
-    seed: "number",
+    seed: SEED,
   });
   checkLevel("createExchangeabilityMonitor", "delta", delta);
+  checkKind("createExchangeabilityMonitor", "list", calibrationScores, "the calibration scores");
   checkNotEmpty("createExchangeabilityMonitor", "the calibration scores", calibrationScores.length);
   const ranks = new SortedScores(calibrationScores);
   // NaN is sorted to the end.
@@ -133,8 +134,10 @@ export function testExchangeability(
 ): ExchangeabilityTest {
   const { permutations = 999, seed = 0 } = readOptions("testExchangeability", options, {
     permutations: "number",
-    seed: "number",
+    seed: SEED,
   });
+  checkKind("testExchangeability", "list", calibrationScores, "the calibration scores");
+  checkKind("testExchangeability", "list", liveScores, "the live scores");
   checkNotEmpty("testExchangeability", "the calibration scores", calibrationScores.length);
   checkNotEmpty("testExchangeability", "the live scores", liveScores.length);
   const n = calibrationScores.length;

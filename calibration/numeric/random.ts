@@ -1,5 +1,7 @@
 // A small seeded generator (xoshiro128**) for bootstraps and splits: the same seed, the same numbers, everywhere.
 
+import { SEED, what } from "../../base/index.ts";
+import { check } from "../errors.ts";
 import { type Integers, indices } from "./arrays.ts";
 
 /** A stream of random numbers. */
@@ -12,9 +14,10 @@ export interface Random {
   normal(): number;
 }
 
-/** A generator started from any whole number. */
+/** A generator started from a whole number of at least 0. @throws CalibrationError for what is none */
 export function createRandom(seed: number): Random {
-  let state = seed >>> 0;
+  check(SEED.fits(seed), "createRandom", `the seed must be ${SEED.must}`, what(seed));
+  let state = (seed ^ Math.imul(Math.floor(seed / 2 ** 32), 0x9e3779b1)) >>> 0;
   const splitMix = () => {
     state = (state + 0x9e3779b9) >>> 0;
     let z = state;

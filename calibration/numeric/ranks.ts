@@ -1,6 +1,6 @@
 // Sorting, quantiles, mid-ranks and rank correlation: the order statistics everything else is built on.
 
-import { check, checkLengths, checkNotEmpty } from "../errors.ts";
+import { check, checkKind, checkLengths, checkNotEmpty } from "../errors.ts";
 import { column, dot, firstWhere, indices } from "./arrays.ts";
 
 /** Indices that sort `values` upwards; equal values keep their order, NaN comes last. */
@@ -55,6 +55,7 @@ export function firstAtLeast(ascending: Float64Array, x: number): number {
 
 /** Ranks from 1; tied values share the mean of their ranks. */
 export function midRanks(values: ArrayLike<number>): Float64Array {
+  checkKind("midRanks", "list", values, "values");
   const order = argsort(values);
   const ascending = Float64Array.from(order, (i) => values[i]!);
   const ranks = new Float64Array(order.length);
@@ -68,6 +69,8 @@ export function midRanks(values: ArrayLike<number>): Float64Array {
 
 /** Spearman's rank correlation with mid-ranks; NaN if either side is constant. */
 export function spearman(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  checkKind("spearman", "list", x, "x");
+  checkKind("spearman", "list", y, "y");
   checkLengths("spearman", "x", x.length, "y", y.length);
   const mean = (x.length + 1) / 2;
   const dx = midRanks(x).map((rank) => rank - mean);

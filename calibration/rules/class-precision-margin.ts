@@ -2,7 +2,7 @@
 // validation survivors, as precise as the backbone up to a margin. An operating knob; it carries no guarantee.
 
 import type { Kinds } from "../../base/index.ts";
-import { check, checkOneOf, readOptions } from "../errors.ts";
+import { check, checkKind, checkOneOf, readOptions } from "../errors.ts";
 import { groupScores } from "../metrics/failure.ts";
 import { addTo, column, indices } from "../numeric/arrays.ts";
 import { correctness } from "../table/outcomes.ts";
@@ -48,6 +48,7 @@ const MARGIN: Kinds<PrecisionMarginOptions> = {
 
 /** The last exit of the cascade is the backbone; the others are the branches, calibrated in order on survivors. */
 export function classPrecisionMargin(cascade: Cascade, options: PrecisionMarginOptions = {}): PrecisionMargin {
+  checkKind("classPrecisionMargin", "cascade", cascade);
   const {
     margin = 0,
     mode = "multiplicative",

@@ -1,10 +1,12 @@
 // Results in plain English, two sentences: what is promised by which method, and under which assumption.
 
+import { checkKind } from "../errors.ts";
 import type { BudgetChoice } from "./budgets.ts";
 import type { Calibration } from "./result.ts";
 
 /** For reports and logs. */
 export function explain(result: Calibration | BudgetChoice): string {
+  checkKind("explain", "result", result);
   const { guarantee, method, n } = result;
   if (!result.ok) {
     const advice = "alpha" in result ? ", and no sample should leave early" : "";

@@ -1,6 +1,6 @@
 // What leaving at an exit costs in quality, `[N, K]` in [0, 1]. Leaving at the last exit costs nothing.
 
-import { fail } from "../errors.ts";
+import { checkKind, fail } from "../errors.ts";
 import { argmax } from "../numeric/softmax.ts";
 import { type Cascade, cascade, checkKnown, exitProbabilities, type Score, type Source } from "../table/scores.ts";
 import { forEachChunk, type Table } from "../table/table.ts";
@@ -17,6 +17,7 @@ export type ExitLoss = "acceptedAndWrong" | "disagreement" | "gap" | "brierGap" 
 
 /** Losses of every sample at every exit. The last three need a table of logits. */
 export function exitLosses(source: Source, loss: ExitLoss, score?: Score): Float64Array {
+  checkKind("exitLosses", "source", source);
   if (loss === "acceptedAndWrong" || loss === "disagreement" || loss === "gap") {
     return flagLosses(cascade(source, score), loss);
   }

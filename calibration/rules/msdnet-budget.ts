@@ -1,6 +1,6 @@
 // MSDNet's budgeted batch classification (ICLR 2018): thresholds that make given shares of samples leave. No guarantee.
 
-import { check } from "../errors.ts";
+import { check, checkKind } from "../errors.ts";
 import { column, indices, rowsBelow, sum } from "../numeric/arrays.ts";
 import type { Cascade } from "../table/scores.ts";
 import { achieved, decide } from "./policies.ts";
@@ -39,6 +39,7 @@ export function budgetFractions(p: number, exits: number): Float64Array {
  * leave, so ties may exceed a quota. A quota of 0, or more than are left, closes the exit (+Infinity).
  */
 export function budgetThresholds(cascade: Cascade, p: number): Budget {
+  checkKind("budgetThresholds", "cascade", cascade);
   const { samples, exits, scores } = cascade;
   const fractions = budgetFractions(p, exits);
   const thresholds = new Float64Array(exits - 1).fill(Number.POSITIVE_INFINITY);

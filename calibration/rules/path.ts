@@ -4,6 +4,7 @@
 // section 2.2); that row has an exit above alpha, whose errors, given how many it accepts, are binomial, and all exits
 // must pass (Berger 1982).
 
+import { checkKind } from "../errors.ts";
 import { addTo, column, firstWhere } from "../numeric/arrays.ts";
 import { binomialPValue } from "../numeric/bounds.ts";
 import { fallingOrder } from "../numeric/ranks.ts";
@@ -42,6 +43,7 @@ export function countGroups(
   control: PathControl,
   visit?: (group: number, error: number) => void,
 ): GroupCounts {
+  checkKind("countGroups", "cascade", cascade);
   const { samples, exits, scores, errors, labels } = cascade;
   const accepted = new Float64Array(groupCount(control, cascade));
   const wrong = new Float64Array(accepted.length);

@@ -1,7 +1,7 @@
 // Policies as pure functions: confidences and thresholds in, exit per sample out; and what a policy achieves.
 
 import { what } from "../../base/index.ts";
-import { check, checkLengths, fail } from "../errors.ts";
+import { check, checkKind, checkLengths, fail } from "../errors.ts";
 import { eefpTargets } from "../metrics/eefp.ts";
 import { addTo, dot, sum } from "../numeric/arrays.ts";
 import { createRandom } from "../numeric/random.ts";
@@ -26,6 +26,7 @@ export interface ThresholdPolicy {
  * +Infinity closes an exit. Given a whole policy, it refuses scores that are not of the policy's network and scaling.
  */
 export function decide(cascade: Cascade, thresholds: ArrayLike<number> | number | GivenPolicy): Int32Array {
+  checkKind("decide", "cascade", cascade);
   const { samples, exits, classes, scores, predictions } = cascade;
   checkCertified("decide", thresholds);
   const policy = isPolicy(thresholds) ? thresholds : undefined;
@@ -90,6 +91,7 @@ function thresholdStep(length: number, exits: number, classes: number): number {
  * The oracle: the first exit that is right, or, if none from there on is right, at once (upper bound of every policy).
  */
 export function decideByOracle(cascade: Cascade): Int32Array {
+  checkKind("decideByOracle", "cascade", cascade);
   const { samples, exits } = cascade;
   const target = eefpTargets(cascade.errors, exits);
   return Int32Array.from({ length: samples }, (_, i) => target.subarray(i * exits, (i + 1) * exits).indexOf(1));
@@ -97,6 +99,7 @@ export function decideByOracle(cascade: Cascade): Int32Array {
 
 /** Everybody leaves at one exit. */
 export function decideFixed(cascade: Cascade, exit: number): Int32Array {
+  checkKind("decideFixed", "cascade", cascade);
   const isExit = Number.isInteger(exit) && exit >= 0 && exit < cascade.exits;
   check(isExit, "decideFixed", `exit must lie in 0..${cascade.exits - 1}`, exit);
   return new Int32Array(cascade.samples).fill(exit);
@@ -104,6 +107,8 @@ export function decideFixed(cascade: Cascade, exit: number): Int32Array {
 
 /** Leaves at exit j with probability `fractions[j]`, whatever the sample: what confidence has to beat. */
 export function decideAtRandom(cascade: Cascade, fractions: ArrayLike<number>, seed = 0): Int32Array {
+  checkKind("decideAtRandom", "cascade", cascade);
+  checkKind("decideAtRandom", "list", fractions, "fractions");
   checkLengths("decideAtRandom", "fractions", fractions.length, "exits", cascade.exits);
   const random = createRandom(seed);
   const early = Float64Array.from(fractions).subarray(0, -1);
@@ -129,6 +134,8 @@ export interface Achieved {
 
 /** Accuracy, cost and exit fractions of given decisions. */
 export function achieved(cascade: Cascade, exits: Int32Array): Achieved {
+  checkKind("achieved", "cascade", cascade);
+  checkKind("achieved", "list", exits, "exits");
   checkLengths("achieved", "decisions", exits.length, "samples", cascade.samples);
   const counts = new Float64Array(cascade.exits);
   let right = 0;
@@ -145,6 +152,8 @@ export const earlyShare = (fractions: Float64Array): number => 1 - fractions[fra
 
 /** The answer each sample is given. */
 export function predictionsAt(cascade: Cascade, exits: Int32Array): Int32Array {
+  checkKind("predictionsAt", "cascade", cascade);
+  checkKind("predictionsAt", "list", exits, "exits");
   return exits.map((j, i) => cascade.predictions[i * cascade.exits + j]!);
 }
 
@@ -161,6 +170,7 @@ export interface ExitRisks {
 
 /** Marginal and operational selective risk of every exit under thresholds `[K-1]`; the last exit accepts everybody. */
 export function exitRisks(cascade: Cascade, thresholds: ArrayLike<number>): ExitRisks {
+  checkKind("exitRisks", "cascade", cascade);
   const { samples, exits, scores, errors } = cascade;
   checkThresholds("exitRisks", thresholds);
   checkLengths("exitRisks", "thresholds", thresholds.length, "early exits", exits - 1);

@@ -1,5 +1,6 @@
 // Whose error rate a rule promises, and the counts of those groups.
 
+import { checkKind } from "../errors.ts";
 import { addTo } from "../numeric/arrays.ts";
 import type { Cascade } from "../table/scores.ts";
 import type { PathControl } from "./path.ts";
@@ -13,6 +14,8 @@ export type Control = PathControl | "predictedClass";
 
 /** The groups that a promise is about, as far as samples leave in them, in order of exit, label or class. */
 export function promisedGroups(scored: Cascade, taken: Int32Array, control: Control): readonly PromisedGroup[] {
+  checkKind("promisedGroups", "cascade", scored);
+  checkKind("promisedGroups", "list", taken, "exits");
   const { exits, classes, labels, predictions, errors } = scored;
   const keyOf = {
     exit: (_: number, j: number) => j,

@@ -1,7 +1,7 @@
 // The threshold rules of SAFE-KD (arXiv 2602.03043): as its released code computes them, and as its text describes
 // them. Kept for comparison. Neither bounds the error rate of a cascade in operation.
 
-import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
+import { check, checkKind, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
 import { groupScores } from "../metrics/failure.ts";
 import { column } from "../numeric/arrays.ts";
 import { correctness, type Outcomes } from "../table/outcomes.ts";
@@ -106,6 +106,7 @@ function loosestWhere(
   correct: ArrayLike<number>,
   passes: (wrong: number, accepted: number) => boolean,
 ): number {
+  checkKind("threshold", "list", scores, "scores");
   let best = Number.POSITIVE_INFINITY;
   if (scores.length === 0) return best;
   let accepted = 0;

@@ -2,7 +2,7 @@
 // binomial test rejects "the error rate among the accepted is above alpha". `learnThenTest` builds on these.
 
 import type { Kinds } from "../../base/index.ts";
-import { check, checkLengths, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
+import { check, checkFlags, checkKind, checkLengths, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
 import { accumulate, addTo, column, firstWhere, indices, rowsBelow } from "../numeric/arrays.ts";
 import { binomialPValue, smallestTestable } from "../numeric/bounds.ts";
 import { quantileOfSorted } from "../numeric/ranks.ts";
@@ -21,6 +21,9 @@ export interface GridCounts {
  * search per sample. `errors` holds 0 or 1 for each score.
  */
 export function countOnGrid(grid: ArrayLike<number>, scores: ArrayLike<number>, errors: ArrayLike<number>): GridCounts {
+  checkKind("countOnGrid", "list", grid, "the grid");
+  checkKind("countOnGrid", "list", scores, "scores");
+  checkFlags("countOnGrid", "errors", errors);
   const accepted = new Float64Array(grid.length);
   const wrong = new Float64Array(grid.length);
   for (let i = 0; i < scores.length; i++) {
@@ -75,6 +78,7 @@ export function lttThreshold(
   checkLevels("lttThreshold", levels);
   const { scores, errors, grid } = input;
   checkLengths("lttThreshold", "scores", scores.length, "errors", errors.length);
+  checkFlags("lttThreshold", "errors", errors);
   checkGrid("lttThreshold", grid);
   const kept = fixedSequence(countOnGrid(grid, scores, errors), levels);
   return {
@@ -119,6 +123,7 @@ export function sequentialSurvivors(
   const { alpha, delta } = levels;
   const { scores, errors, validationScores, earlyExits, gridQuantiles } = input;
   checkLengths("sequentialSurvivors", "scores", scores.length, "errors", errors.length);
+  checkFlags("sequentialSurvivors", "errors", errors);
   checkNotEmpty("sequentialSurvivors", "the calibration set", scores.length);
   let alive = indices(scores.length / earlyExits);
   let aliveValidation = indices(validationScores.length / earlyExits);
@@ -166,6 +171,7 @@ export function lttPooled(
   checkLevels("lttPooled", levels);
   const { scores, errors, grid, earlyExits } = input;
   checkLengths("lttPooled", "scores", scores.length, "errors", errors.length);
+  checkFlags("lttPooled", "errors", errors);
   const rows = grid.length / earlyExits;
   const counts = { accepted: new Float64Array(rows), errors: new Float64Array(rows) };
   for (let g = 0; g < rows; g++) {

@@ -1,6 +1,6 @@
 // Keeps the samples that lay out what is tried apart from the samples that test it.
 
-import type { Kinds } from "../../base/index.ts";
+import { type Kinds, SEED } from "../../base/index.ts";
 import { check } from "../errors.ts";
 import { createRandom, randomOrder } from "../numeric/random.ts";
 import { checkSameOrigin } from "../table/origin.ts";
@@ -24,7 +24,7 @@ export interface LayoutOptions {
   readonly sameSamples?: boolean;
 }
 
-export const LAYOUT: Kinds<LayoutOptions> = { score: "any", validation: "any", seed: "number", sameSamples: "boolean" };
+export const LAYOUT: Kinds<LayoutOptions> = { score: "any", validation: "any", seed: SEED, sameSamples: "boolean" };
 
 /**
  * Calibration samples for tests and validation samples for the layout; the latter may be empty for tiny sets.

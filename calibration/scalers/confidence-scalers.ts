@@ -1,7 +1,7 @@
 // Scalers that change one confidence in [0, 1] into a better one: histogram, isotonic and beta. They leave predictions
 // alone. Histogram and isotonic make ties, so a threshold on their output is coarser.
 
-import { check, checkLengths, checkNotEmpty, checkOneOf, checkRead, readOptions } from "../errors.ts";
+import { check, checkFlags, checkOneOf, checkRead, checkScored, readOptions } from "../errors.ts";
 import { addTo, sum } from "../numeric/arrays.ts";
 import { type Minimum, minimise } from "../numeric/optimise.ts";
 import { argsort, firstAtLeast, quantileOfSorted, sorted } from "../numeric/ranks.ts";
@@ -27,6 +27,7 @@ export interface ConfidenceScaler {
  * of all its scores. Undefined where there is something to fit.
  */
 export function leaveConfidences(correct: ArrayLike<number>): ConfidenceScaler | undefined {
+  checkFlags("fit", "correct", correct);
   const samples = correct.length;
   const hits = sum(Float64Array.from(correct));
   if (hits > 0 && hits < samples) return undefined;
@@ -45,8 +46,7 @@ export function fitConfidenceScaler(
   const { nBins = 15 } = readOptions("fitConfidenceScaler", options, { nBins: "number" });
   checkOneOf("fitConfidenceScaler", "method", method, ["histogram", "isotonic", "beta"]);
   checkRead("fitConfidenceScaler", options, ["method", method], { nBins: ["histogram"] });
-  checkLengths("fit", "scores", scores.length, "correct", correct.length);
-  checkNotEmpty("fit", "scores", scores.length);
+  checkScored("fit", scores, correct);
   const bad = Array.prototype.findIndex.call(scores, Number.isNaN);
   check(bad < 0, "fit", "scores must be numbers", `NaN at ${bad}`);
   if (method === "histogram") return fitHistogram(scores, correct, nBins);

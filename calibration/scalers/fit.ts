@@ -1,7 +1,7 @@
 // The first of the three steps: fit scalers on validation samples, exit by exit, and apply them to other tables.
 
-import { type Kinds, misfit, what } from "../../base/index.ts";
-import { CalibrationError, check, checkNotEmpty, checkRead, fail, readOptions } from "../errors.ts";
+import { type Kinds, misfit } from "../../base/index.ts";
+import { CalibrationError, check, checkKind, checkNotEmpty, checkRead, readOptions } from "../errors.ts";
 import { column, indices, rowsBelow } from "../numeric/arrays.ts";
 import { SCALING_METHOD } from "../rules/options.ts";
 import { scaledOrigin } from "../table/origin.ts";
@@ -118,8 +118,9 @@ function fitToConfidences(
 }
 
 /** What a user should know of a fit, one line for each exit that has something. */
-export function scalingNotes({ scalers }: Scaling, names?: readonly string[]): readonly string[] {
-  return scalers.flatMap(({ note, converged }, j) => {
+export function scalingNotes(scaling: Scaling, names?: readonly string[]): readonly string[] {
+  checkKind("scalingNotes", "scaling", scaling);
+  return scaling.scalers.flatMap(({ note, converged }, j) => {
     if (converged) return [];
     const what = note ?? "the scaling did not converge; see its parameters";
     return [`${names?.[j] ?? `exit ${j + 1}`}: ${what}`];
@@ -129,13 +130,14 @@ export function scalingNotes({ scalers }: Scaling, names?: readonly string[]): r
 /** The table or its outcomes, scaled: whichever this kind of scaling changes. */
 export function applyScaling(table: Table, scaling: Scaling): Table | Outcomes {
   checkTable("applyScaling", table);
-  const isScaling = typeof scaling === "object" && scaling !== null && Array.isArray(scaling.scalers);
-  if (!isScaling) fail("applyScaling", "the scaling must be one of fit", what(scaling));
+  checkKind("applyScaling", "scaling", scaling);
   return isLogitScaling(scaling) ? scaleLogits(table, scaling) : scaleConfidences(outcomes(table), scaling);
 }
 
 /** The table with every exit's logits scaled, computed as it is read. For temperature, vector, matrix and Dirichlet. */
 export function scaleLogits(table: Table, scaling: Scaling): Table {
+  checkKind("scaleLogits", "table", table);
+  checkKind("scaleLogits", "scaling", scaling);
   checkCount(table, scaling);
   const { classes } = table;
   const scaled = mapLogits(table, (values, at) => {
@@ -150,6 +152,8 @@ export function scaleLogits(table: Table, scaling: Scaling): Table {
 
 /** Outcomes with every exit's largest probability scaled. For histogram, isotonic and beta. */
 export function scaleConfidences(all: Outcomes, scaling: Scaling): Outcomes {
+  checkKind("scaleConfidences", "outcomes", all);
+  checkKind("scaleConfidences", "scaling", scaling);
   checkCount(all, scaling);
   const maxProb = all.maxProb.map((score, at) => {
     const scaler = scaling.scalers[at % all.exits]!;
@@ -160,8 +164,9 @@ export function scaleConfidences(all: Outcomes, scaling: Scaling): Outcomes {
 }
 
 /** True for scalings of logits, false for scalings of confidences. */
-export function isLogitScaling({ scalers }: Scaling): boolean {
-  return scalers.every((scaler) => "parameters" in scaler);
+export function isLogitScaling(scaling: Scaling): boolean {
+  checkKind("isLogitScaling", "scaling", scaling);
+  return scaling.scalers.every((scaler) => "parameters" in scaler);
 }
 
 function isLogitMethod(method: LogitMethod | ConfidenceMethod): method is LogitMethod {

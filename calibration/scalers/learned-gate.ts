@@ -2,7 +2,7 @@
 // A reconstruction of the correction step of *Rethinking Calibration for Early-Exit Neural Networks*
 // (arXiv 2508.21495 v3, details not published): BCE against the oracle's decision on held-out samples.
 
-import { check, checkOneOf, readOptions } from "../errors.ts";
+import { check, checkKind, checkOneOf, readOptions } from "../errors.ts";
 import { eefpTargets } from "../metrics/eefp.ts";
 import { addScaled, column, dot, sum } from "../numeric/arrays.ts";
 import { orderedProbability } from "../numeric/certainty.ts";
@@ -25,6 +25,7 @@ const RIDGE = 1e-4;
  * `target`: "oracle" = leave if right here or never right later (EEFP); "correct" = leave if right here.
  */
 export function fitGate(held: Outcomes, options: { readonly target?: "oracle" | "correct" } = {}): Gate {
+  checkKind("fitGate", "outcomes", held);
   const { target = "oracle" } = readOptions("fitGate", options, { target: "string" });
   checkOneOf("fitGate", "target", target, ["oracle", "correct"]);
   const { samples, exits } = held;

@@ -2,7 +2,16 @@
 // calibration and test draws together (marginal), for exchangeable samples.
 
 import type { Kinds } from "../../base/index.ts";
-import { check, checkLengths, checkLevel, checkNotEmpty, checkOneOf, checkRead, readOptions } from "../errors.ts";
+import {
+  check,
+  checkKind,
+  checkLengths,
+  checkLevel,
+  checkNotEmpty,
+  checkOneOf,
+  checkRead,
+  readOptions,
+} from "../errors.ts";
 import { softmaxInto } from "../numeric/softmax.ts";
 import { complement, exchangeableSamples, fixedBeforehand, type Guarantee } from "../rules/result.ts";
 import type { Values } from "../table/table.ts";
@@ -112,6 +121,7 @@ export function setRule(labelScores: Float64Array, options: SetOptions, event: s
 
 /** 1 where a class belongs to the set, `[N, C]`. A set may be empty. */
 export function predictSets(input: SetInput, rule: SetRule): Uint8Array {
+  checkKind("predictSets", "rule", rule);
   return Uint8Array.from(nonconformity(input, rule), (score) => (score <= rule.quantile ? 1 : 0));
 }
 
@@ -121,6 +131,8 @@ export function setQuality(
   labels: ArrayLike<number>,
   classes: number,
 ): { readonly size: Int32Array; readonly coverage: number } {
+  checkKind("setQuality", "list", sets, "sets");
+  checkKind("setQuality", "list", labels, "labels");
   checkLengths("setQuality", "sets / classes", sets.length / classes, "labels", labels.length);
   let covered = 0;
   const size = Int32Array.from(labels, (label, i) => {

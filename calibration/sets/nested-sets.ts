@@ -2,7 +2,7 @@
 // label was excluded at or before it with probability at most alpha. Two ways: from predictive ratios under a correct
 // model (Jazbec et al., UAI 2024), and conformal, which needs no model.
 
-import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
+import { check, checkKind, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
 import type { Guarantee } from "../rules/result.ts";
 import { forEachChunk, type Table } from "../table/table.ts";
 import { nonconformity, readSetOptions, type SetOptions, type SetRule, setRule } from "./conformal-sets.ts";
@@ -49,6 +49,7 @@ export function nestedSets(
  * score over all exits. Exact in finite samples for any network; read with `predictNestedSets`.
  */
 export function calibrateNestedSets(table: Table, options: SetOptions): SetRule {
+  checkKind("calibrateNestedSets", "table", table);
   readSetOptions("calibrateNestedSets", options);
   const { exits, classes, labels } = table;
   const own = new Float64Array(table.samples).fill(Number.NEGATIVE_INFINITY);
@@ -64,6 +65,8 @@ export function calibrateNestedSets(table: Table, options: SetOptions): SetRule 
 
 /** The sets of every sample at every exit. */
 export function predictNestedSets(table: Table, rule: SetRule): NestedSets {
+  checkKind("predictNestedSets", "table", table);
+  checkKind("predictNestedSets", "rule", rule);
   const { samples, exits, classes } = table;
   checkNotEmpty("predictNestedSets", "the table", samples);
   const sets = new Uint8Array(samples * exits * classes);

@@ -2,8 +2,8 @@
 // Probabilities near 1 keep their order (certainty.ts), so that thresholds can tell apart what a rounded probability
 // could not.
 
-import { type Kinds, what } from "../../base/index.ts";
-import { check, checkLengths, checkNotEmpty, fail, readOptions } from "../errors.ts";
+import type { Kinds } from "../../base/index.ts";
+import { check, checkFlags, checkKind, checkLengths, checkNotEmpty, fail, readOptions } from "../errors.ts";
 import { addTo, column, copyRows, rowsBelow } from "../numeric/arrays.ts";
 import { orderedProbability } from "../numeric/certainty.ts";
 import { betweenValues, sorted } from "../numeric/ranks.ts";
@@ -48,8 +48,7 @@ export type Source = Table | Outcomes | Cascade;
  * refused if another score was asked for by name.
  */
 export function cascade(source: Source, wanted?: Score): Cascade {
-  if (typeof source !== "object" || source === null || !("samples" in source))
-    fail("cascade", "the source must be a table, outcomes or a cascade", what(source));
+  checkKind("cascade", "source", source);
   if ("scores" in source) {
     const isOther = typeof wanted === "string" && source.score !== "given" && source.score !== wanted;
     if (isOther) fail("cascade", `the scores must be ${wanted}`, scoreName(source.score));
@@ -103,8 +102,7 @@ export function cascadeFromScores(input: ScoresInput): Cascade {
   const bad = scores.findIndex((s) => !Number.isFinite(s));
   const place = `${scores[bad]} at sample ${Math.floor(bad / exits)}, exit ${bad % exits} (counted from 0)`;
   check(bad < 0, "cascade", "scores must be finite", place);
-  const isFlag = Array.prototype.every.call(input.errors, (e: unknown) => e === 0 || e === 1);
-  check(isFlag, "cascade", "errors must be 0 or 1", "something else");
+  checkFlags("cascade", "errors", input.errors);
   const { predictions, labels, ids } = input;
   if (predictions) checkLengths("cascade", "predictions", predictions.length, "scores", scores.length);
   if (labels) checkLengths("cascade", "labels", labels.length, "samples", samples);
@@ -129,6 +127,8 @@ export function checkKnown(op: string, what: "predictions" | "labels", cascade: 
 
 /** The cascade restricted to some samples, in the given order. */
 export function selectFromCascade(all: Cascade, rows: ArrayLike<number>): Cascade {
+  checkKind("selectFromCascade", "cascade", all);
+  checkKind("selectFromCascade", "list", rows, "rows");
   const { exits, ids } = all;
   const picked = Int32Array.from(rows);
   const samples = picked.length;
@@ -159,7 +159,9 @@ export function survivors(
 /**
  * Moves thresholds `[K-1]` midway between scores: the same samples pass, and none of them barely; see `betweenValues`.
  */
-export function betweenScores({ scores, exits }: Cascade): (thresholds: Float64Array) => Float64Array {
+export function betweenScores(cascade: Cascade): (thresholds: Float64Array) => Float64Array {
+  checkKind("betweenScores", "cascade", cascade);
+  const { scores, exits } = cascade;
   const early = Array.from({ length: exits - 1 }, (_, j) => sorted(column(scores, exits, j)));
   return (thresholds) => Float64Array.from(early, (ascending, j) => betweenValues(ascending, thresholds[j]!));
 }
@@ -202,6 +204,7 @@ function plainScores(all: Outcomes, score: PlainScore | "patience"): Float64Arra
 
 /** How many times in a row the prediction has stayed the same: 0 at the first exit and after each change (PBEE). */
 export function patience(predictions: Int32Array, exits: number): Float64Array {
+  checkKind("patience", "list", predictions, "predictions");
   let count = 0;
   return Float64Array.from(predictions, (prediction, i) => {
     const isSame = i % exits !== 0 && prediction === predictions[i - 1];

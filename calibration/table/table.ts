@@ -2,7 +2,7 @@
 // A table may be larger than memory: it then hands out rows through a reader, a chunk at a time.
 
 import { type Kinds, what } from "../../base/index.ts";
-import { check, checkLengths, checkNotEmpty, fail, readOptions } from "../errors.ts";
+import { check, checkKind, checkLengths, checkNotEmpty, fail, readOptions } from "../errors.ts";
 import type { Origin } from "./origin.ts";
 
 /** Rows of logits, `[rows, K, C]` flattened. */
@@ -106,8 +106,7 @@ export function createTable(input: TableInput): Table {
 
 /** @throws CalibrationError for what is no table, a promise of one for instance. */
 export function checkTable(op: string, table: Table): void {
-  const isTable = typeof table === "object" && table !== null && "read" in table;
-  if (!isTable) fail(op, "the table must be one of createTable", what(table));
+  checkKind(op, "table", table);
 }
 
 /** Visits all rows in order, in chunks of a few megabytes. */
@@ -121,6 +120,8 @@ export function forEachChunk(table: Table, visit: (rows: Values, first: number, 
 
 /** The table restricted to some samples, in the given order; rows are copied when read. */
 export function selectSamples(table: Table, rows: ArrayLike<number>): Table {
+  checkKind("selectSamples", "table", table);
+  checkKind("selectSamples", "list", rows, "rows");
   const picked = Int32Array.from(rows);
   checkNotEmpty("selectSamples", "the selection", picked.length);
   const width = table.exits * table.classes;

@@ -8,7 +8,7 @@ import type { DType } from "../dtype.ts";
 import { ArgumentError, readOptions } from "../errors.ts";
 import { defineOp, dispatch, single } from "../op.ts";
 import { checkDevice } from "../operands.ts";
-import { chance, type RandomKey, randomPermutation, randomState } from "../random.ts";
+import { chance, checkKey, type RandomKey, randomPermutation, randomState } from "../random.ts";
 import { keep } from "../scope.ts";
 import { checkShape, numel, type Shape } from "../shape.ts";
 import { positional } from "../signature.ts";
@@ -34,8 +34,7 @@ export class Generator {
 
   constructor(options: SeedOptions) {
     const { device, ...key } = readOptions("Generator", options, SEEDED);
-    checkSeed("Generator", key.seed);
-    this.#state = keep(tensor(randomState(key), device && { device }));
+    this.#state = keep(tensor(randomState(key, "Generator"), device && { device }));
     this.#calls = key.call ?? 0;
   }
 
@@ -92,11 +91,6 @@ const RANGE: Kinds<Ranged> = {
   high: "number!",
 };
 
-function checkSeed(op: string, seed: number): void {
-  if (Number.isSafeInteger(seed) && seed >= 0) return;
-  throw new ArgumentError(`${op}: seed must be a whole number in 0..2^53 - 1; got ${seed}.`);
-}
-
 /** Calls `draw` with the state, on the operand's device if there is one, and the number of a draw. */
 function from(op: string, source: Source, draw: (state: Tensor, call: number) => Tensor, operand?: Tensor): Tensor {
   if (source.generator !== undefined && !(source.generator instanceof Generator))
@@ -111,8 +105,7 @@ function from(op: string, source: Source, draw: (state: Tensor, call: number) =>
   if (key.seed === undefined) {
     throw new ArgumentError(`${op}: a seed or a generator must be given; got neither. Pass { seed: 1 }.`);
   }
-  checkSeed(op, key.seed);
-  const state = tensor(randomState(key as RandomKey), device && { device });
+  const state = tensor(randomState(key as RandomKey, op), device && { device });
   const drawn = draw(state, key.call ?? 0);
   state.dispose();
   return drawn;
@@ -203,7 +196,7 @@ export const permutation = positional(
   (n: number, options: RandomKey & { readonly device?: Device }): Tensor => {
     const { device, ...key } = readOptions("permutation", options, SEEDED);
     checkShape("permutation", [n]);
-    checkSeed("permutation", key.seed);
+    checkKey("permutation", key);
     return tensor(randomPermutation(n, key), device && { device });
   },
 );

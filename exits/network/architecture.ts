@@ -1,7 +1,7 @@
 // A multi-exit network as data: what run folders and model files keep of it, and how it is made again. The one place where a name
 // becomes a network.
 
-import { completer, json, nearest, SortieError } from "../../base/index.ts";
+import { completer, json, nearest, SEED, SortieError } from "../../base/index.ts";
 import { ArgumentError, type Device, readOptions } from "../../engine/functions.ts";
 import { BACKBONES, type BackboneKind } from "../../nn/index.ts";
 import { HEADS, type HeadKind } from "./heads/index.ts";
@@ -43,7 +43,7 @@ export const architectureOf = (net: MultiExit): Architecture | undefined => made
 
 /** Makes the network that a record describes, its weights drawn by a seed. @throws ArgumentError for a record that describes none. */
 export function buildNetwork(architecture: Architecture, options: BuildOptions = {}): MultiExit {
-  const { seed = 0, device } = readOptions("buildNetwork", options, { seed: "number", device: "any" });
+  const { seed = 0, device } = readOptions("buildNetwork", options, { seed: SEED, device: "any" });
   const {
     backbone,
     options: own,

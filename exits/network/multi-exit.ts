@@ -1,6 +1,6 @@
 // A backbone with several exits. All exits at once for training; one segment after the other for inference on fewer rows.
 
-import { type Kinds, what } from "../../base/index.ts";
+import { type Kinds, SEED, what } from "../../base/index.ts";
 import {
   ArgumentError,
   checkTensors,
@@ -328,7 +328,7 @@ function stagesOf({ stages }: Backbone, after: readonly string[]): number[] {
 /** Names heads' random streams apart from the backbone's, whatever seeds both are given. */
 const HEAD_SEEDS = 2 ** 40;
 
-const MULTI_EXIT: Kinds<MultiExitOptions> = { after: "any!", head: "any", last: "any", wraps: "any", seed: "number" };
+const MULTI_EXIT: Kinds<MultiExitOptions> = { after: "any!", head: "any", last: "any", wraps: "any", seed: SEED };
 
 /** Attaches exits to a backbone; see `MultiExitOptions`. The network owns the backbone. */
 export function multiExit(backbone: Backbone, options: MultiExitOptions): MultiExit {

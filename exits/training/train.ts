@@ -1,7 +1,7 @@
 // Training of a multi-exit network: one captured step a batch, progress, evaluation, checkpoints. A run that is stopped - killed,
 // interrupted, its device lost - goes on from its folder and ends with the weights, bit for bit, that it would have ended with.
 
-import { type Kinds, what } from "../../base/index.ts";
+import { type Kinds, SEED, what } from "../../base/index.ts";
 import { ArgumentError, Generator, readOptions } from "../../engine/functions.ts";
 import { TrainingError } from "../errors.ts";
 import type { Method, TrainingPlan } from "../methods/method.ts";
@@ -72,7 +72,7 @@ const TRAIN_OPTIONS: Kinds<TrainOptions> = {
   optimizer: "any",
   schedule: "any",
   method: "any!",
-  seed: "number",
+  seed: SEED,
   dir: "string",
   teacher: "any",
   keepBytes: "number",

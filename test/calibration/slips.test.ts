@@ -1,25 +1,42 @@
 // What is no table, score, loss or class is refused with a sentence, a forgotten await too.
 
+import * as calibration from "../../calibration/index.ts";
 import {
   applyScaling,
+  auroc,
+  bootstrap,
   calibrateNestedSets,
   cascade,
+  cascadeFromScores,
   controlRisk,
+  countOnGrid,
   createDeploymentMonitor,
   createExchangeabilityMonitor,
+  createRandom,
   createRiskMonitor,
+  ece,
   eefp,
+  eefpTargets,
   evaluate,
   evaluatePolicy,
+  explain,
+  failureMetrics,
   fit,
   fitConfidenceScaler,
   fitLogitScaler,
   learnThenTest,
+  leaveConfidences,
+  loosestPlugIn,
+  lttThreshold,
+  mce,
   meetBudget,
   outcomes,
+  overthinking,
+  reliability,
   setScores,
+  smoothEce,
 } from "../../calibration/index.ts";
-import { failsWith, suite } from "../harness.ts";
+import { assert, errorOf, failsWith, suite } from "../harness.ts";
 import { randomTable } from "./tables.ts";
 
 const test = suite("calibration slips");
@@ -42,6 +59,85 @@ test("a promise of a table, or of a scaling, is told", async () => {
     ],
   ];
   for (const [call, message] of cases) await failsWith(call, "CalibrationError", message);
+});
+
+/** Take words, numbers, options or one row, or tell what a value is: no samples come from elsewhere. */
+const OF_ONE_VALUE =
+  "applyLogitScaler scaleConfidence createPopulation createRandom randomOrder logEntropyOf logRestOf complement onAverage highProbability " +
+  "testOf isBinaryLoss isPolicy exitProbabilities scoreName earlyShare plainJson checkCertified checkOrigin checkKnown checkDisjoint " +
+  "scalingDigest readIds column correctness survivors forEachChunk mapLogits designPath meanPValue upperBound".split(
+    " ",
+  );
+
+test("every function that takes samples, scores or results says what it got instead, a promise or nothing", async () => {
+  const names = Object.keys(calibration).filter((name) => /^[a-z]/.test(name) && !OF_ONE_VALUE.includes(name));
+  assert.ok(names.length > 60, `${names.length}`);
+  for (const name of names) {
+    const call = calibration[name as keyof typeof calibration] as (...given: unknown[]) => unknown;
+    if (typeof call !== "function") continue;
+    for (const given of [Promise.resolve(1), undefined]) {
+      const error = await errorOf(() => call(...Array.from({ length: Math.max(1, call.length) }, () => given)));
+      assert.is(error.name, "CalibrationError", `${name}(${given}): ${error.message}`);
+    }
+  }
+  const later = Promise.resolve({}) as unknown as Parameters<typeof explain>[0];
+  await failsWith(
+    () => explain(later),
+    "CalibrationError",
+    "explain: the result must be one of a calibration, or of meetBudget; got a Promise (is an await missing?).",
+  );
+});
+
+test("whether samples are right is 0 or 1, or a boolean, wherever it is asked", async () => {
+  const scores = [0.2, 0.5, 0.9];
+  const levels = { alpha: 0.1, delta: 0.1 };
+  for (const [flag, got] of [
+    [3, "3"],
+    [0.5, "0.5"],
+    [Number.NaN, "NaN"],
+    ["1", '"1"'],
+  ] as const) {
+    const correct = [0, flag as number, 1];
+    const refuses = (op: string, call: () => unknown, name = "correct") =>
+      failsWith(call, "CalibrationError", `${op}: ${name} must be 0 or 1; got ${got} at 1.`);
+    await refuses("ece", () => ece(scores, correct));
+    await refuses("ece", () => mce(scores, correct));
+    await refuses("ece", () => reliability(scores, correct));
+    await refuses("smoothEce", () => smoothEce(scores, correct));
+    await refuses("failure", () => auroc(scores, correct));
+    await refuses("failure", () => failureMetrics(scores, correct));
+    await refuses("failure", () => loosestPlugIn(scores, correct, 0.1));
+    await refuses("fit", () => fitConfidenceScaler(scores, correct, "isotonic"));
+    await refuses("fit", () => leaveConfidences(correct));
+    await refuses("lttThreshold", () => lttThreshold({ scores, errors: correct, grid: [0.5] }, levels), "errors");
+    await refuses("countOnGrid", () => countOnGrid([0.5], scores, correct), "errors");
+    await refuses("cascade", () => cascadeFromScores({ scores, errors: correct, exits: 3 }), "errors");
+    await refuses("overthinking", () => overthinking(correct as never, 3), "errors");
+    await refuses("eefpTargets", () => eefpTargets(correct as never, 3), "errors");
+  }
+  const booleans = [false, true, true] as unknown as number[];
+  assert.is(ece(scores, booleans), ece(scores, [0, 1, 1]));
+  assert.is(auroc(scores, booleans), 1);
+  assert.is(smoothEce(scores, booleans), smoothEce(scores, [0, 1, 1]));
+});
+
+test("a seed that would be cut to another one is refused", async () => {
+  const table = randomTable(60, 3, 4);
+  for (const [seed, got] of [
+    [Number.NaN, "NaN"],
+    ["a", '"a"'],
+    [1.5, "1.5"],
+    [-1, "-1"],
+    [2 ** 53, "9007199254740992"],
+  ] as const) {
+    const given = seed as number;
+    const must = `must be a whole number in 0..2^53 - 1; got ${got}.`;
+    await failsWith(() => createRandom(given), "CalibrationError", `createRandom: the seed ${must}`);
+    const levels = { alpha: 0.3, delta: 0.1, seed: given };
+    await failsWith(() => learnThenTest(table, levels), "CalibrationError", `learnThenTest: seed ${must}`);
+    await failsWith(() => bootstrap(() => 1, 5, { seed: given }), "CalibrationError", `bootstrap: seed ${must}`);
+  }
+  assert.not.equal(createRandom(2 ** 32).uniform(), createRandom(0).uniform());
 });
 
 test("an option that the choice made does not read is refused", async () => {

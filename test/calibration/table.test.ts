@@ -157,7 +157,7 @@ test("scores given directly are checked", async () => {
   await failsWith(
     () => cascadeFromScores({ scores: [0.5], errors: [2], exits: 1 }),
     "CalibrationError",
-    "cascade: errors must be 0 or 1; got something else.",
+    "cascade: errors must be 0 or 1; got 2 at 0.",
   );
   await failsWith(
     () => cascadeFromScores({ scores: [], errors: [], exits: 2 }),

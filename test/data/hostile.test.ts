@@ -70,7 +70,7 @@ test("a bound that is no number would bound nothing: it is refused wherever one 
       await failsWith(call, "DataError", `${op}: maxBytes must be a positive number or Infinity; got ${got}.`);
   }
   assert.is((await gunzip(packed, "b.gz", { maxBytes: Number.POSITIVE_INFINITY })).length, 9);
-  for (const patience of [{ connect: Number.NaN }, { idle: 0 }, { silent: 3 } as object, 5 as object])
+  for (const patience of [{ connect: Number.NaN }, { idle: 0 }, { silent: 3 } as object, 5 as unknown as object])
     assert.match(
       (await errorOf(() => cifar10({ dir: "none", download: true, patience }))).message,
       /^cifar10: patience must be connect and idle in milliseconds, each a positive number or Infinity; got /,

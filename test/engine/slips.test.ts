@@ -164,6 +164,12 @@ test("of states, seeds and learning rates", async () => {
       "random: seed must be a whole number in 0..2^53 - 1; got undefined. Pass { seed: 1 }.",
     ],
     [() => e.randomUniform(5, never({ seed: "a" })), 'random: seed must be a whole number in 0..2^53 - 1; got "a".'],
+    [() => e.randomUniform(5, { seed: 1, step: 1.5 }), "random: step must be a whole number in 0..2^32 - 1; got 1.5."],
+    [() => e.rand([5], { seed: 1, stream: -1 }), "rand: stream must be a whole number in 0..2^32 - 1; got -1."],
+    [
+      () => e.permutation(5, { seed: 1, call: 2 ** 32 }),
+      "permutation: call must be a whole number in 0..2^32 - 1; got 4294967296.",
+    ],
     [() => e.randomNormal(-2, { seed: 1 }), "random: n must be a whole number of at least 0; got -2."],
     [
       () => {
