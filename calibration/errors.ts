@@ -49,13 +49,18 @@ const KINDS = {
   cascade: ["scores", "one of cascade or cascadeFromScores"],
   scaling: ["scalers", "one of fit"],
   rule: ["quantile", "one of calibrateSets or calibrateNestedSets"],
+  measured: ["times", "what was measured, or of readCosts"],
+  stages: ["passing", "those of one size of batches"],
   groups: ["groups", "those of groupScores"],
   source: ["samples", "a table, outcomes or a cascade"],
   result: ["guarantee", "one of a calibration, or of meetBudget"],
   list: ["length", "a list of numbers"],
 } as const;
 
-/** Refuses what is something else, such as a promise: `op: the name must be one of ...; got ...`. @throws CalibrationError */
+/**
+ * Refuses what is something else, such as a promise: `op: the name must be one of ...; got ...`. @throws
+ * CalibrationError
+ */
 export function checkKind(op: string, kind: keyof typeof KINDS, value: unknown, name: string = kind): void {
   const [property, origin] = KINDS[kind];
   if (typeof value !== "object" || value === null || !(property in value))
@@ -72,7 +77,9 @@ export function checkFlags(op: string, name: string, flags: ArrayLike<unknown>):
   }
 }
 
-/** Scores and whether their samples are right. @throws CalibrationError for lists that do not go together, or are empty */
+/**
+ * Scores and whether their samples are right. @throws CalibrationError for lists that do not go together, or are empty
+ */
 export function checkScored(op: string, scores: ArrayLike<number>, correct: ArrayLike<number>): void {
   checkKind(op, "list", scores, "scores");
   checkFlags(op, "correct", correct);

@@ -2,7 +2,7 @@
 // saving goes.
 
 import { json, type Kinds, SortieError, what } from "../../base/index.ts";
-import { CalibrationError, check, checkLengths, fail, readOptions } from "../errors.ts";
+import { CalibrationError, check, checkKind, checkLengths, fail, readOptions } from "../errors.ts";
 import { dot } from "../numeric/arrays.ts";
 import type { Source } from "./scores.ts";
 import { relativeCosts } from "./table.ts";
@@ -66,7 +66,9 @@ function checkTimes({ batch, rows, passing, alone }: StageTimes): void {
 }
 
 /** The times of batches of a size. @throws CalibrationError where that size was not measured. */
-export function timesOf({ times }: MeasuredCosts, batch: number): StageTimes {
+export function timesOf(measured: MeasuredCosts, batch: number): StageTimes {
+  checkKind("timesOf", "measured", measured, "costs");
+  const { times } = measured;
   const found = times.find((one) => one.batch === batch);
   return (
     found ?? fail("costs", `batch must be one that was measured (${times.map((one) => one.batch).join(", ")})`, batch)
@@ -94,6 +96,8 @@ export function withCosts<S extends Source>(source: S, options: CostOptions): S 
   if (costs !== "milliseconds" && costs !== "macs")
     fail("withCosts", "costs must be macs or milliseconds", what(costs));
   if (costs === "macs") return source;
+  checkKind("withCosts", "source", source);
+  checkKind("withCosts", "measured", measured, "costs");
   const first = measured.times[0]?.batch ?? Number.NaN;
   const { passing } = timesOf(measured, batch ?? first);
   checkLengths("withCosts", "measured exits", passing.length, "exits of the samples", source.exits);
@@ -139,8 +143,10 @@ export interface Saving {
 }
 
 /** Where a saving goes. @throws CalibrationError for numbers of exits that disagree. */
-export function savingOf(times: StageTimes, { fractions, macs, whole, cascade }: SeenSaving): Saving {
+export function savingOf(times: StageTimes, seen: SeenSaving): Saving {
+  checkKind("savingOf", "stages", times, "times");
   const { passing, alone, rows, batch } = times;
+  const { fractions, macs, whole, cascade } = seen;
   const exits = passing.length;
   checkLengths("savingOf", "fractions", fractions.length, "measured exits", exits);
   checkLengths("savingOf", "macs", macs.length, "measured exits", exits);
