@@ -1,6 +1,7 @@
 // `sortie COMMAND ...`: finds the command, runs it, turns what it throws into one line and exit code 1.
 
 import { nearest, printable } from "../base/index.ts";
+import { benchSpec, runBench } from "./commands/bench.ts";
 import { calibrateSpec, runCalibrate } from "./commands/calibrate.ts";
 import { compareHelp, runCompare } from "./commands/compare.ts";
 import { dataHelp, runData } from "./commands/data.ts";
@@ -29,6 +30,7 @@ const commands: Readonly<Record<string, Command>> = {
   calibrate: { help: helpOf(calibrateSpec), run: runCalibrate },
   evaluate: { help: helpOf(evaluateSpec), run: runEvaluate },
   report: { help: helpOf(report), run: runReport },
+  bench: { help: helpOf(benchSpec), run: runBench },
   compare: { help: compareHelp, run: runCompare },
   export: { help: exportHelp, run: runExport },
   methods: { help: helpOf(methods), run: runMethods },

@@ -10,7 +10,7 @@ export { type Decisions, type ExitPolicy, type PolicyOptions, readPolicy } from 
 export type { Precision } from "./deploy/prepared.ts";
 export type { Behind } from "./deploy/route.ts";
 export { CheckpointError, ModelError, TrainingError } from "./errors.ts";
-export { type LoadedClassifier, type LoadOptions, load } from "./file/load.ts";
+export { type LoadedClassifier, type LoadOptions, load, networkOf } from "./file/load.ts";
 export { encodeModel, type ModelAbout, type ModelFile, type ModelRecord, saveModel } from "./file/model-file.ts";
 export { type ModelSource, type ReadModelOptions, readModel } from "./file/source.ts";
 export { type BoostLosses, type BoostOptions, boost, boostedLogits, boostLosses } from "./methods/boost.ts";

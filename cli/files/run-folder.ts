@@ -16,6 +16,7 @@ const OWN = {
   policy: "policy.json",
   evaluation: "evaluation.json",
   timing: "timing.json",
+  bench: "bench.json",
   report: "report.html",
   model: "model.sortie.safetensors",
   onnx: "onnx",

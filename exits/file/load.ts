@@ -46,8 +46,8 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   }
 }
 
-/** The network of a file, with its weights. @throws ModelError where this version makes another of the record. */
-function networkOf({ record, tensors }: ModelFile, device: Device): MultiExit {
+/** The network of a model file that was read, with its weights; for those who want more of it than `load` gives. @throws ModelError where this version makes another of the record. */
+export function networkOf({ record, tensors }: ModelFile, device: Device): MultiExit {
   const net = buildNetwork(record.architecture, { device });
   try {
     writeAll("the file", net.state(), tensors);

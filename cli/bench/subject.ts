@@ -1,0 +1,215 @@
+// What is timed: the network of a run or of a model file, the images that it is shown, and the policies that let them
+// leave.
+
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { SortieError } from "../../base/index.ts";
+import {
+  applyScaling,
+  betweenScores,
+  cascade,
+  createRandom,
+  decide,
+  type PolicyFile,
+  type Score,
+  scaleLogits,
+  type Table,
+} from "../../calibration/index.ts";
+import type { Device } from "../../engine/index.ts";
+import {
+  Evaluator,
+  type ImageSet,
+  loadWeights,
+  type ModelFile,
+  type MultiExit,
+  networkOf,
+  RUN_FILES,
+  readModel,
+  toTable,
+} from "../../exits/index.ts";
+import type { Decided } from "../commands/agreement.ts";
+import { readPolicy } from "../commands/evaluate.ts";
+import { readLogits } from "../files/logits-file.ts";
+import { RunFolder } from "../files/run-folder.ts";
+import { level, percent } from "../format.ts";
+import { testImages } from "../report/run-details.ts";
+import { calibrateBy } from "../report/targets.ts";
+import type { Config } from "../settings/config.ts";
+import { loadData, makeNetwork } from "../settings/model.ts";
+
+/** What is timed. */
+export interface Subject {
+  /** Of the exits. */
+  readonly names: readonly string[];
+  make(device: Device): Promise<MultiExit>;
+  readonly images: ImageSet;
+  /** Why they are noise, where they are. */
+  readonly noise: string | undefined;
+  readonly policy: PolicyFile | undefined;
+  /** The policy's rule asked for another target, where calibration samples are at hand. */
+  readonly again: ((alpha: number) => PolicyFile) | undefined;
+}
+
+/** Options of `openSubject`. */
+export interface SubjectOptions {
+  readonly policy: string | undefined;
+  readonly dataDir: string | undefined;
+  /** How many images, at most. */
+  readonly images: number;
+}
+
+/** Opens a run's folder or a model file. @throws SortieError for what is neither. */
+export async function openSubject(path: string, options: SubjectOptions): Promise<Subject> {
+  const folder = RunFolder.at(path);
+  if (folder) return ofRun(folder, options);
+  if (!existsSync(path) || !statSync(path).isFile())
+    throw new SortieError(`bench: ${path} must be the folder of a run, or a model file; it is neither.`);
+  return ofFile(await readModel(path), options);
+}
+
+async function ofRun(folder: RunFolder, options: SubjectOptions): Promise<Subject> {
+  const config = movedTo(folder.config(), options.dataDir);
+  const record = folder.record();
+  const own = existsSync(folder.path("policy")) ? folder.path("policy") : undefined;
+  const chosen = options.policy ?? own;
+  const policy = chosen === undefined ? undefined : readPolicy(chosen);
+  const test = readLogits(folder.logits("test"));
+  const found = await testImages(config, test);
+  if (typeof found === "string") throw new SortieError(`bench: the run's test images must be at hand; ${found}`);
+  const { request, scaling, result } = policy ?? {};
+  const scaled = (part: "validation" | "calibration") => {
+    const table = readLogits(folder.logits(part));
+    return scaling ? applyScaling(table, scaling) : table;
+  };
+  const delta = result && "delta" in result ? result.delta : undefined;
+  const again =
+    request &&
+    ((alpha: number): PolicyFile => {
+      const sources = { calibration: scaled("calibration"), validation: scaled("validation") };
+      return { result: calibrateBy(request, { alpha, delta }, sources), ...(scaling && { scaling }), request };
+    });
+  return {
+    names: record.exits.map(({ stage }) => stage),
+    make: async (device) => {
+      const net = makeNetwork(config, { train: found }, device);
+      await loadWeights(join(folder.dir, RUN_FILES.last), net.state());
+      return net;
+    },
+    images: first(found, options.images),
+    noise: undefined,
+    policy,
+    again,
+  };
+}
+
+async function ofFile(file: ModelFile, options: SubjectOptions): Promise<Subject> {
+  const { record } = file;
+  const policy = options.policy === undefined ? record.policy : readPolicy(options.policy);
+  const found = await ofData(file, options.dataDir);
+  const isNoise = typeof found === "string";
+  return {
+    names: record.exits.map(({ stage }) => stage),
+    make: async (device) => networkOf(file, device),
+    images: isNoise ? noise(file, options.images) : first(found, options.images),
+    noise: isNoise ? found : undefined,
+    policy,
+    again: undefined,
+  };
+}
+
+/** The test images of the data set that a file says it was trained on; or why there are none. */
+async function ofData({ record }: ModelFile, dir: string | undefined): Promise<ImageSet | string> {
+  const settings = record.training?.["settings"] as Partial<Config> | undefined;
+  const data = settings?.data;
+  if (!data?.name) return "The file does not say what it was trained on.";
+  if (data.name !== "glyphs" && dir === undefined) return `--data-dir says where ${data.name} is.`;
+  const parts = data.name === "glyphs" ? { train: 0, validation: 0, calibration: 0 } : {};
+  const { test } = await loadData(movedTo({ ...settings, data: { ...data, ...parts } } as Config, dir), () => {});
+  const [got, wanted] = [test.shape.join(" x "), record.architecture.input.join(" x ")];
+  if (got !== wanted) return `Images of ${data.name} are ${got}; the network takes ${wanted}.`;
+  return test;
+}
+
+const movedTo = (config: Config, dir: string | undefined): Config =>
+  dir === undefined ? config : { ...config, data: { ...config.data, dir } };
+
+/** Images of the network's size that show nothing: times are the same, shares that leave are not. */
+function noise({ record }: ModelFile, size: number): ImageSet {
+  const shape = record.architecture.input;
+  const random = createRandom(1);
+  const images = Uint8Array.from({ length: size * shape[0] * shape[1] * shape[2] }, () => 256 * random.uniform());
+  const ids = Int32Array.from({ length: size }, (_, i) => i);
+  const meta = { name: "noise", split: "test", ...record.normalise };
+  return { size, shape, images, labels: new Int32Array(size), ids, classes: record.classes, meta };
+}
+
+/** The first `most` images of a set. */
+function first(set: ImageSet, most: number): ImageSet {
+  const size = Math.min(most, set.size);
+  const pixels = set.images.length / set.size;
+  return {
+    ...set,
+    size,
+    images: set.images.subarray(0, size * pixels),
+    labels: set.labels.subarray(0, size),
+    ids: set.ids.slice(0, size),
+  };
+}
+
+/** Thresholds under a name, and what they must answer. */
+export interface Candidate {
+  readonly name: string;
+  readonly policy: Pick<PolicyFile, "scaling"> & { readonly thresholds: ArrayLike<number>; readonly score: Score };
+  readonly expected: Decided;
+}
+
+/** What the network's own forward pass says of the images. */
+export async function tableOf(net: MultiExit, set: ImageSet): Promise<Table> {
+  using evaluator = await Evaluator.record(net, set, Math.min(256, set.size));
+  const logits = await evaluator.logits(set);
+  const { labels, ids } = set;
+  return toTable({ shape: [set.size, net.exits, net.classes], logits, labels, ids, macs: net.macs() });
+}
+
+/**
+ * All that is timed besides the whole network: the policy, its rule at other targets, and shares of the images that
+ * leave at the first exit while nobody leaves at the others.
+ */
+export function candidates(
+  { names, policy, again }: Subject,
+  raw: Table,
+  { targets, shares }: { readonly targets: readonly number[]; readonly shares: readonly number[] },
+): { readonly policies: readonly Candidate[]; readonly byShare: readonly Candidate[] } {
+  const policies: Candidate[] = [];
+  const add = (name: string, { result, scaling }: PolicyFile): void => {
+    if (!result.ok || result.score === "given") return;
+    policies.push(candidate(name, { ...result, score: result.score, ...(scaling && { scaling }) }, raw, names));
+  };
+  if (policy) add("alpha" in policy.result ? `risk ${level(policy.result.alpha)}` : "policy", policy);
+  for (const target of again ? targets : []) {
+    const name = `risk ${level(target)}`;
+    if (policies.every((known) => known.name !== name)) add(name, (again as (alpha: number) => PolicyFile)(target));
+  }
+  return { policies, byShare: names.length > 1 ? shares.map((share) => ofShare(share, raw, names)) : [] };
+}
+
+function candidate(name: string, policy: Candidate["policy"], raw: Table, names: readonly string[]): Candidate {
+  const scored = cascade(policy.scaling ? scaleLogits(raw, policy.scaling) : raw, policy.score);
+  const { thresholds } = policy;
+  return { name, policy, expected: { scored, raw, names, thresholds, exits: decide(scored, thresholds) } };
+}
+
+function ofShare(share: number, raw: Table, names: readonly string[]): Candidate {
+  const scored = cascade(raw);
+  const at = Float64Array.from({ length: raw.samples }, (_, i) => scored.scores[i * raw.exits]!).sort();
+  const quantile = at[Math.min(raw.samples - 1, Math.max(0, Math.round((1 - share) * raw.samples)))]!;
+  const closed = new Float64Array(raw.exits - 1).fill(Number.POSITIVE_INFINITY);
+  const thresholds = betweenScores(scored)(closed.with(0, quantile));
+  return candidate(`${percent(share)} leave at ${names[0]}`, { thresholds, score: "maxProb" }, raw, names);
+}
+
+/** The whole network: nobody leaves. */
+export function whole(raw: Table, names: readonly string[]): Candidate {
+  const thresholds = new Float64Array(Math.max(1, raw.exits - 1)).fill(Number.POSITIVE_INFINITY);
+  return candidate("whole network", { thresholds, score: "maxProb" }, raw, names);
+}

@@ -1,0 +1,148 @@
+// `sortie bench`: times of a run and of a model file, each answer checked; what stops it leaves nothing written.
+
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { readCosts } from "../../calibration/index.ts";
+import { energyMeter } from "../../cli/bench/energy.ts";
+import { Contender, joules } from "../../cli/bench/measure.ts";
+import { candidates, openSubject, tableOf, whole } from "../../cli/bench/subject.ts";
+import { main } from "../../cli/main.ts";
+import { device, gpuSuite } from "../gpu.ts";
+import { assert, suite } from "../harness.ts";
+
+const test = gpuSuite("cli bench", { timeout: 240_000 });
+const out = mkdtempSync(join(tmpdir(), "sortie-bench-"));
+const dir = join(out, "small");
+const file = join(out, "model.sortie.safetensors");
+test.after(() => rmSync(out, { recursive: true }));
+
+async function run(...args: string[]): Promise<{ code: number; text: string }> {
+  const lines: string[] = [];
+  const code = await main(args, (line) => lines.push(line));
+  return { code, text: lines.join("\n") };
+}
+
+const SIZES = { train: 256, validation: 200, calibration: 400, test: 48 };
+const FEW = ["--batches", "1,8", "--images", "20", "--rounds", "1", "--calls", "3", "--shares", "0.5"];
+
+test("trains and calibrates what the other tests time", async () => {
+  const sizes = Object.entries(SIZES).flatMap(([part, count]) => [`--data.${part}`, String(count)]);
+  const short = ["--epochs", "2", "--batch", "32", "--train.warmup", "2"];
+  assert.is((await run("train", ...sizes, ...short, "--out", out, "--name", "small")).code, 0);
+  assert.is((await run("calibrate", dir, "--alpha", "0.9")).code, 0);
+  assert.is((await run("export", dir, file)).code, 0);
+});
+
+test("a run: tables, a figure, and JSON with everything", async () => {
+  const { code, text } = await run("bench", dir, ...FEW, "--targets", "0.85");
+  assert.is(code, 0, text);
+  for (const head of [
+    "up to each exit",
+    "Whole network against cascade",
+    "where the rest of the promise goes",
+    "One image",
+  ])
+    assert.match(text, head);
+  assert.match(text, /^\| 8 \| risk 90 % \|/m);
+  assert.match(text, /^\| 1 \| 50\.0 % leave at stage1 \| 50\.0 % \|/m);
+  assert.match(text, /^energy: |J$/m);
+  const json = JSON.parse(readFileSync(join(dir, "bench.json"), "utf8"));
+  assert.equal(
+    readCosts(json.costs).times.map(({ batch, rows }) => [batch, rows]),
+    [
+      [1, [1]],
+      [8, [0, 1, 2, 4, 8]],
+    ],
+  );
+  for (const row of [...json.rows, ...json.crossing]) {
+    assert.ok(row.whole > 0 && row.cascade > 0 && row.plan !== "");
+    const { byTimes, measured, launches, filling, compaction, rest } = row.saving;
+    assert.ok(Math.abs(measured - (1 - row.cascade / row.whole)) < 1e-9);
+    assert.ok(Math.abs(byTimes - launches - filling - compaction - rest - measured) < 1e-9);
+  }
+  assert.equal([json.crossing.length, json.images], [2, 20]);
+  assert.ok(json.starts.every((start: { cold: number; warm: number }) => start.cold > 0 && start.warm > 0));
+  assert.ok(json.single.every((one: { p50: number; p99: number }) => one.p99 >= one.p50 && one.p50 > 0));
+  assert.match(readFileSync(join(dir, "bench.svg"), "utf8"), /^<svg .*whole network/);
+});
+
+test("a model file: by its own data set where that is drawn, else by noise, which is said", async () => {
+  const target = join(out, "file.json");
+  const { code, text } = await run("bench", file, ...FEW, "--batches", "8", "--out", target);
+  assert.is(code, 0, text);
+  assert.match(text, /^20 images of glyphs on /m);
+  assert.ok(existsSync(target) && existsSync(join(out, "file.svg")));
+  const { record, tensors } = await (await import("../../exits/index.ts")).readModel(file);
+  const { encodeModel, networkOf } = await import("../../exits/index.ts");
+  const net = networkOf({ record, tensors }, device());
+  const { classes, normalise } = record;
+  const plain = join(out, "plain.safetensors");
+  writeFileSync(plain, await encodeModel(net, { classes, normalise }));
+  net.dispose();
+  const noisy = await run("bench", plain, ...FEW, "--batches", "2", "--out", target);
+  assert.is(noisy.code, 0, noisy.text);
+  assert.match(noisy.text, /^note: the images are noise; The file does not say what it was trained on\./m);
+});
+
+test("an answer that is not the policy's stops everything, and nothing is told", async () => {
+  const subject = await openSubject(dir, { policy: undefined, dataDir: undefined, images: 20 });
+  const net = await subject.make(device());
+  const raw = await tableOf(net, subject.images);
+  const { byShare } = candidates(subject, raw, { targets: [], shares: [0.5] });
+  const [half] = byShare;
+  assert.is(half!.expected.exits.filter((exit) => exit === 0).length, 10);
+  // Told to expect that all run to the end, while half of them leave.
+  const wrong = { ...half!, expected: whole(raw, subject.names).expected };
+  const error = await Contender.make(net, wrong, subject.images, 8).then(
+    () => undefined,
+    (thrown: Error) => thrown,
+  );
+  assert.match(String(error?.message), /^bench: every answer must be the policy's .* in batches of 8 [1-9]\d* differ/);
+  // More images than there are: they are asked again, and checked again.
+  const large = await Contender.make(net, half!, subject.images, 64);
+  assert.ok((await large.seconds()) > 0);
+  large.dispose();
+  let counter = 0;
+  const meter = () => (counter += 1);
+  const site = { net, set: subject.images, whole: whole(raw, subject.names), rounds: 1 };
+  const spent = await joules(meter, site, 8, [half!]);
+  assert.equal(Object.keys(spent!), ["whole network", half!.name]);
+  assert.is(await joules("energy: none.", site, 8, []), undefined);
+  net.dispose();
+});
+
+test("bad input is refused before anything is written", async () => {
+  assert.equal(await run("bench", join(out, "none")), {
+    code: 1,
+    text: `bench: ${join(out, "none")} must be the folder of a run, or a model file; it is neither.`,
+  });
+  assert.match((await run("bench", dir, "--batches", "0")).text, /^bench: --batches must be a list of whole numbers/);
+  assert.match(
+    (await run("bench", file, "--out", file)).text,
+    /^bench: --out must be another file than those that are read/,
+  );
+  assert.match((await run("bench")).text, /^bench: one folder of a run or one model file must be given; got 0\.$/);
+});
+
+const meters = suite("cli bench: energy");
+
+meters("joules are read where a driver counts them, and a reason is given where not", () => {
+  const root = mkdtempSync(join(tmpdir(), "sortie-energy-"));
+  assert.is(energyMeter({ isSoftware: true }, root), "energy: the processor (RAPL) shows no total counter here.");
+  assert.is(energyMeter({ isSoftware: false }, root), "energy: the GPU's driver (hwmon) shows no total counter here.");
+  for (const [i, uj] of [4_000_000, 2_500_000].entries()) {
+    mkdirSync(join(root, "powercap", `intel-rapl:${i}`), { recursive: true });
+    writeFileSync(join(root, "powercap", `intel-rapl:${i}`, "energy_uj"), `${uj}\n`);
+  }
+  // A part of a package, which is counted in it.
+  mkdirSync(join(root, "powercap", "intel-rapl:0:0"));
+  const meter = energyMeter({ isSoftware: true }, root);
+  assert.is(typeof meter === "function" ? meter() : meter, 6.5);
+  mkdirSync(join(root, "hwmon", "hwmon3"), { recursive: true });
+  writeFileSync(join(root, "hwmon", "hwmon3", "name"), "amdgpu\n");
+  writeFileSync(join(root, "hwmon", "hwmon3", "energy1_input"), "1500000\n");
+  const gpu = energyMeter({ isSoftware: false }, root);
+  assert.is(typeof gpu === "function" ? gpu() : gpu, 1.5);
+  rmSync(root, { recursive: true });
+});
