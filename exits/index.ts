@@ -14,6 +14,7 @@ export { type LoadedClassifier, type LoadOptions, load, networkOf } from "./file
 export { encodeModel, type ModelAbout, type ModelFile, type ModelRecord, saveModel } from "./file/model-file.ts";
 export { type ModelSource, type ReadModelOptions, readModel } from "./file/source.ts";
 export { type BoostLosses, type BoostOptions, boost, boostedLogits, boostLosses } from "./methods/boost.ts";
+export { branchynet } from "./methods/branchynet.ts";
 export {
   type CalexnetLosses,
   type CalexnetOptions,
@@ -26,9 +27,11 @@ export {
   annealed,
   confidenceCgt,
   hardCgt,
+  plainCgt,
   scheduleOnly,
   softCgt,
 } from "./methods/confidence-gated.ts";
+export { disjoint } from "./methods/disjoint.ts";
 export { type DkdOptions, dkd, entropy, kd } from "./methods/distill.ts";
 export { decoupledDistillation } from "./methods/dkd.ts";
 export { type ErdeOptions, erdeLosses } from "./methods/erde.ts";
@@ -44,6 +47,8 @@ export {
 } from "./methods/jei-dnn.ts";
 export { joint } from "./methods/joint.ts";
 export { knowledgeDistillation } from "./methods/kd.ts";
+export { layerWise } from "./methods/layer-wise.ts";
+export { linear } from "./methods/linear.ts";
 export {
   earlyOf,
   exitCrossEntropy,
@@ -62,6 +67,7 @@ export {
   type MethodRecord,
   type Numbers,
   type Paper,
+  type ParameterPlace,
   type Part,
   type Phase,
   type PhaseSite,
@@ -72,9 +78,11 @@ export {
   type Track,
   type TrainingPlan,
 } from "./methods/method.ts";
+export { mixed } from "./methods/mixed.ts";
 export { branchCrossEntropy, branches, headAt, once, only, plainBackbone, trunk, without } from "./methods/parts.ts";
 export { type PteeLoss, type PteeOptions, ptee, pteeLoss } from "./methods/ptee.ts";
 export { safeKd } from "./methods/safe-kd.ts";
+export { sdn } from "./methods/sdn.ts";
 export { type SelfDistillation, type SelfDistillationOptions, selfDistillation } from "./methods/self-distill.ts";
 export { exitStatistics } from "./methods/statistics.ts";
 export { type ZtwHeadParameters, ztw, ztwEnsemble, ztwHead } from "./methods/ztw.ts";
@@ -101,7 +109,6 @@ export {
   MultiExit,
   type MultiExitOptions,
   multiExit,
-  type ParameterPlace,
   type PassOptions,
 } from "./network/multi-exit.ts";
 export { type ExitOutput, stackRecords } from "./network/output.ts";

@@ -70,6 +70,7 @@ export const boost: Method<typeof OPTIONS> = defineMethod({
   about: "exits are an additive model: each learns what those before it left over, and answers by the sum",
   paper: { title: "Boosted Dynamic Neural Networks", venue: "AAAI 2023", code: "SHI-Labs/Boosted-Dynamic-Networks" },
   options: OPTIONS,
+  isPlain: true,
   wraps: ({ t }) => [additive(t)],
   phases: ({ equilibrium, labelSmoothing: smoothing }) => once({ equilibrium, loss: weightedCrossEntropy(smoothing) }),
 });

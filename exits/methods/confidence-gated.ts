@@ -15,7 +15,7 @@ import {
   exitMeans,
   labelSmoothing,
 } from "./losses.ts";
-import { defineMethod, type Epoch, type Method } from "./method.ts";
+import { defineMethod, type Epoch, type Method, type Seen } from "./method.ts";
 import { once } from "./parts.ts";
 
 /** Exit weights (Lambda), from the first epoch to the last. */
@@ -106,15 +106,17 @@ type Gate = { readonly gate: GateMode; readonly tau?: number; readonly kappa?: n
 /** One phase under gates. */
 function gatedPhase(name: string, { gate, tau = 0.9, kappa = 1 }: Gate, options: OptionValues<typeof OPEN>) {
   const { leak, normalise, anneal, labelSmoothing: smoothing } = options;
+  const under = (mode: GateMode) => (seen: Seen) => {
+    if (mode === "hard" || mode === "soft") checkOneLabel(name, seen, `a ${mode} gate`);
+    const gates = { mode, tau, kappa, leak, normalise };
+    const { weights } = exitGates(seen.logits.detach(), seen.labels, seen.exitWeights, gates);
+    // Per exit first: the same sums as the reported ones, of few terms each.
+    return sum(exitMeans(mul(exitCrossEntropy(seen, smoothing), weights)));
+  };
   return once({
     exitWeights: (exits, at) => annealed(endsOf(name, anneal, exits), at),
-    loss: (seen) => {
-      if (gate === "hard" || gate === "soft") checkOneLabel(name, seen, `a ${gate} gate`);
-      const gates = { mode: gate, tau, kappa, leak, normalise };
-      const { weights } = exitGates(seen.logits.detach(), seen.labels, seen.exitWeights, gates);
-      // Per exit first: the same sums as the reported ones, of few terms each.
-      return sum(exitMeans(mul(exitCrossEntropy(seen, smoothing), weights)));
-    },
+    loss: under(gate),
+    control: under("open"),
   });
 }
 
@@ -155,10 +157,36 @@ export const confidenceCgt: Method<typeof OPEN> = defineMethod({
   phases: (options) => gatedPhase("confidence-cgt", { gate: "confidence" }, options),
 });
 
+const plain = {
+  gate: option.choice(["soft", "hard", "confidence"], "what counts as handled", {
+    basis: "the public code's; the paper's first version prints confidence (60 %)",
+  }),
+  tau: option.number(
+    undefined,
+    "confidence that counts as handled (default: 0.9 under a soft gate, 0.5 under a hard one)",
+    {
+      min: 0,
+      max: 1,
+    },
+  ),
+  kappa: KAPPA,
+} as const;
+
+/** CGT as the paper prints it. */
+export const plainCgt: Method<typeof plain> = defineMethod({
+  name: "plain-cgt",
+  about: "gates as the paper prints them: no leak, no normalisation, no moving exit weights, no smoothing of labels",
+  paper,
+  options: plain,
+  phases: ({ gate, tau = gate === "hard" ? 0.5 : 0.9, kappa }) =>
+    gatedPhase("plain-cgt", { gate, tau, kappa }, { leak: 0, normalise: false, anneal: false, labelSmoothing: 0 }),
+});
+
 /** The control without gates. */
 export const scheduleOnly: Method<typeof OPEN> = defineMethod({
   name: "schedule-only",
   about: "the exit weights of CGT with every gate open: its control",
   options: OPEN,
+  isPlain: true,
   phases: (options) => gatedPhase("schedule-only", { gate: "open" }, options),
 });

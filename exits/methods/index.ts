@@ -1,26 +1,43 @@
 // The methods that can be trained, by name: the one list that commands, help and tests read.
 
 import { boost } from "./boost.ts";
+import { branchynet } from "./branchynet.ts";
 import { calexnet, calexnetReference } from "./calexnet.ts";
-import { confidenceCgt, hardCgt, scheduleOnly, softCgt } from "./confidence-gated.ts";
+import { confidenceCgt, hardCgt, plainCgt, scheduleOnly, softCgt } from "./confidence-gated.ts";
+import { disjoint } from "./disjoint.ts";
 import { decoupledDistillation } from "./dkd.ts";
 import { jeiDnn } from "./jei-dnn.ts";
 import { joint } from "./joint.ts";
 import { knowledgeDistillation } from "./kd.ts";
+import { layerWise } from "./layer-wise.ts";
+import { linear } from "./linear.ts";
 import type { Method } from "./method.ts";
+import { mixed } from "./mixed.ts";
 import { ptee } from "./ptee.ts";
 import { safeKd } from "./safe-kd.ts";
+import { sdn } from "./sdn.ts";
 import { ztw } from "./ztw.ts";
 
+/** By family: schedules, gates, distillation, heads that look at each other or at themselves. */
 const ALL = [
   joint,
+  linear,
+  sdn,
+  branchynet,
+  disjoint,
+  mixed,
+  layerWise,
+
   softCgt,
   hardCgt,
   confidenceCgt,
+  plainCgt,
   scheduleOnly,
+
   knowledgeDistillation,
   decoupledDistillation,
   safeKd,
+
   boost,
   calexnet,
   calexnetReference,

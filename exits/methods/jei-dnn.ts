@@ -215,7 +215,7 @@ export const jeiDnn: Method<typeof OPTIONS> = defineMethod({
       every,
       tracks: [
         { trains: classifiers, loss: turn("classifierLoss") },
-        { trains: only("gate"), loss: turn("gateLoss") },
+        { trains: only("gate"), loss: turn("gateLoss"), control: turn("gateLoss") },
       ],
     };
     return [plainBackbone(site), ...(warmup > 0 ? [heads] : []), inTurn];

@@ -17,6 +17,8 @@ export const joint: Method<typeof OPTIONS> = defineMethod({
   name: "joint",
   about: "the weighted sum of all exits' cross-entropies; the usual baseline",
   options: OPTIONS,
+  fewest: 1,
+  isPlain: true,
   phases: ({ labelSmoothing: smoothing, ...rest }) =>
     once({
       loss: weightedCrossEntropy(smoothing),

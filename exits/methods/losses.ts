@@ -16,7 +16,7 @@ import {
   sum,
   type Tensor,
 } from "../../engine/functions.ts";
-import type { Epoch, Seen, Track } from "./method.ts";
+import type { Epoch, Seen, Track } from "./track.ts";
 
 /** What a cross-entropy is computed from. */
 type Labelled = Pick<Seen, "logits" | "labels" | "mixed">;

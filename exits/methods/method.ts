@@ -1,13 +1,16 @@
 // A way to train, as data: what network it wants, whom it learns from, what is trained in which order, and what decides at the end.
 // Training, checkpoints, flags, help and the identity of a run are read from this record; nothing else knows a method by name.
 
-import type { Given, OptionSet, OptionValues } from "../../base/index.ts";
+import { type Given, type OptionSet, type OptionValues, option } from "../../base/index.ts";
 import type { Table } from "../../calibration/index.ts";
-import type { Tensor } from "../../engine/functions.ts";
-import type { ExitRecord, HeadWrap } from "../network/heads/head.ts";
-import type { ExitOutput } from "../network/output.ts";
+import { ArgumentError } from "../../engine/functions.ts";
+import type { HeadWrap } from "../network/heads/head.ts";
 import { complete } from "../options.ts";
 import type { Recipe } from "../training/recipe.ts";
+import { weightedCrossEntropy } from "./losses.ts";
+import type { Track } from "./track.ts";
+
+export type { Blend, Epoch, Part, Seen, Track } from "./track.ts";
 
 /** Where a method was published. */
 export interface Paper {
@@ -16,59 +19,6 @@ export interface Paper {
   readonly arxiv?: string;
   /** Public code, as owner/name. */
   readonly code?: string;
-}
-
-/** The other half of images that are blends of two (mixup). */
-export interface Blend {
-  /** i32 [N]: the other images' labels. */
-  readonly labels: Tensor;
-  /** f32 [N]: what part of each image is its own; the rest is the other's. */
-  readonly share: Tensor;
-}
-
-/** What a loss sees of a batch, all of it on the GPU. */
-export interface Seen {
-  /** [N, K, C], exits from shallow to deep. */
-  readonly logits: Tensor;
-  /** All that the exits say, stacked when it is asked for. */
-  readonly out: ExitOutput;
-  /** The same, exit by exit. */
-  readonly exits: readonly ExitRecord[];
-  /** i32 [N] */
-  readonly labels: Tensor;
-  /** Only with mixup. */
-  readonly mixed?: Blend | undefined;
-  /** f32 [K]: those of the epoch. */
-  readonly exitWeights: Tensor;
-  /** f32 []: that of the epoch; only of tracks that have one. */
-  readonly ramp?: Tensor | undefined;
-  /** Logits of all of a teacher's exits, [N, K, C], without gradient; only for methods that name one. */
-  readonly teacher?: Tensor | undefined;
-  /** What the phase prepared. */
-  readonly numbers: Readonly<Record<string, Tensor>>;
-}
-
-/** An epoch of a phase, counted from 1 as papers do, of so many. */
-export interface Epoch {
-  readonly epoch: number;
-  readonly epochs: number;
-}
-
-/** Parameters by dotted name: `heads.1.linear.weight`, `backbone.stages.0.conv1.weight`. */
-export type Part = (name: string) => boolean;
-
-/** One loss, and what it trains. */
-export interface Track {
-  /** Default everything. All else is constant: in evaluation mode, without a tape, and the same to the bit afterwards. */
-  readonly trains?: Part;
-  /** A scalar. */
-  readonly loss: (seen: Seen) => Tensor;
-  /** How much each of `exits` exits counts in an epoch, an input of the step; default 1 each. */
-  readonly exitWeights?: (exits: number, at: Epoch) => readonly number[];
-  /** What else of the loss moves with the epochs, as one number: `seen.ramp`. */
-  readonly ramp?: (at: Epoch) => number;
-  /** Whether the gradients that exits send into shared stages are rescaled (`gradientEquilibrium`); default false. */
-  readonly equilibrium?: boolean;
 }
 
 /** What `prepare` may look at. */
@@ -132,6 +82,15 @@ export interface PhaseSite {
   readonly classes: number;
   /** `[exits]`: MACs of an image that leaves there, heads passed included, as a share of the last one's. */
   readonly costs: readonly number[];
+  /** Where a parameter lies, by its dotted name. */
+  placeOf(name: string): ParameterPlace;
+}
+
+/** The exit that a parameter belongs to, from 0. */
+export interface ParameterPlace {
+  readonly exit: number;
+  /** Whether it lies in what answers there, and not in the stages between the exit before and this one. */
+  readonly isHead: boolean;
 }
 
 /** What a method says of itself; `S` are its options, which every function gets complete. */
@@ -143,6 +102,10 @@ export interface MethodRecord<S extends OptionSet> {
   /** None: a baseline or a control. */
   readonly paper?: Paper;
   readonly options: S;
+  /** Fewest exits that it makes sense for; default 2. */
+  readonly fewest?: number;
+  /** Whether its losses are the exits' cross-entropies under its exit weights, so that it is its own control; default false. */
+  readonly isPlain?: boolean;
   /** What stands around the heads that the user chose, innermost first. */
   readonly wraps?: (options: OptionValues<S>) => readonly HeadWrap[];
   readonly teacher?: (options: OptionValues<S>) => Teacher | undefined;
@@ -162,33 +125,62 @@ export interface TrainingPlan {
   phases(site: PhaseSite): readonly [Phase, ...Phase[]];
 }
 
+const CONTROL = {
+  control: option.toggle(
+    false,
+    "train its control instead: the same network, phases, recipe and exit weights, but by cross-entropy alone, without a teacher or gates",
+  ),
+} as const;
+
 /** A way to train a multi-exit network. */
 export interface Method<S extends OptionSet = OptionSet> {
   readonly name: string;
   readonly about: string;
   readonly paper?: Paper;
-  readonly options: S;
+  /** Its own, and `control` for all but plain ones. */
+  readonly options: S & OptionSet;
   /** The method with these options; what is not given has its default. Throws ArgumentError for what does not fit. */
-  with(options?: Given<S>): TrainingPlan;
+  with(options?: Given<S> & { readonly control?: boolean }): TrainingPlan;
+}
+
+/** The same phases, each track of which minimises what its control does. */
+function controlled(phases: readonly [Phase, ...Phase[]], labelSmoothing: number): readonly [Phase, ...Phase[]] {
+  const plain = weightedCrossEntropy(labelSmoothing);
+  const control = (track: Track): Track => ({ ...track, loss: track.control ?? plain });
+  return phases.map((phase) => ({ ...phase, tracks: phase.tracks.map(control) })) as unknown as typeof phases;
+}
+
+/** Throws ArgumentError for fewer exits than a method needs. */
+function checkExits(name: string, exits: number, fewest: number): void {
+  if (exits >= fewest) return;
+  throw new ArgumentError(
+    `${name}: the network must have at least ${fewest} exits; got ${exits}. One exit alone learns nothing from others: train it by joint.`,
+  );
 }
 
 /** A method from what it says of itself, whose functions see its options typed. */
 export function defineMethod<const S extends OptionSet>(record: MethodRecord<S>): Method<S> {
-  const { name, about, paper, options } = record;
+  const { name, about, paper, fewest = 2, isPlain = false } = record;
+  const options: S & OptionSet = isPlain ? record.options : { ...record.options, ...CONTROL };
   return {
     name,
     about,
     ...(paper && { paper }),
     options,
     with(given = {}) {
-      const all = complete(name, options, given);
+      const all = complete(name, options, given as Given<S>) as OptionValues<S>;
+      const { control, labelSmoothing } = all as Readonly<Record<string, unknown>>;
       return {
         name,
         options: all,
         wraps: record.wraps?.(all) ?? [],
-        teacher: record.teacher?.(all),
-        policy: record.policy?.(all) ?? CERTIFIED,
-        phases: (site) => record.phases(all, site),
+        teacher: control === true ? undefined : record.teacher?.(all),
+        policy: (control === true ? undefined : record.policy?.(all)) ?? CERTIFIED,
+        phases(site) {
+          checkExits(name, site.exits, fewest);
+          const phases = record.phases(all, site);
+          return control === true ? controlled(phases, (labelSmoothing as number | undefined) ?? 0) : phases;
+        },
       };
     },
   };

@@ -1,5 +1,6 @@
 // Parts of a network by the names of their parameters, and phases that many methods have.
 
+import { type Option, option } from "../../base/index.ts";
 import { mean, sum, type Tensor } from "../../engine/functions.ts";
 import { earlyOf, exitCrossEntropy, exitMeans, lastOf } from "./losses.ts";
 import type { Part, Phase, PhaseSite, Seen, Track } from "./method.ts";
@@ -38,16 +39,11 @@ export const without =
 export const once = (track: Omit<Track, "trains">): readonly [Phase] => [{ name: "training", tracks: [track] }];
 
 /** The plain network, trained by the cross-entropy of its last exit, whatever the branches say. */
-export const plainBackbone = (site: Pick<PhaseSite, "exits">, labelSmoothing = 0): Phase => ({
-  name: "backbone",
-  tracks: [
-    {
-      trains: trunk(site),
-      loss: ({ logits, labels, mixed }) =>
-        mean(exitCrossEntropy({ logits: lastOf(logits), labels, mixed }, labelSmoothing)),
-    },
-  ],
-});
+export function plainBackbone(site: Pick<PhaseSite, "exits">, labelSmoothing = 0): Phase {
+  const loss: Track["loss"] = ({ logits, labels, mixed }) =>
+    mean(exitCrossEntropy({ logits: lastOf(logits), labels, mixed }, labelSmoothing));
+  return { name: "backbone", tracks: [{ trains: trunk(site), loss, control: loss }] };
+}
 
 /** sum_{j<K} mean CE_j: the loss of branches that are trained on a backbone which stays as it is. */
 export const branchCrossEntropy =
@@ -57,3 +53,13 @@ export const branchCrossEntropy =
 
 /** Adam at a rate, whatever the run's optimiser is: how heads on a frozen backbone are trained. */
 export const adam = (lr: number): NonNullable<Phase["recipe"]> => ({ optimizer: { method: "adam", lr } });
+
+/** The option of that name, of methods with several phases. */
+export const equalTotal: Option<boolean> = option.toggle(
+  false,
+  "make all phases together as long as the run's epochs; else each of them is",
+);
+
+/** Phases one after the other, each as long as the run; where `isEqual`, all of them together. */
+export const shared = (isEqual: boolean, phases: readonly Phase[]): readonly [Phase, ...Phase[]] =>
+  phases.map((phase) => (isEqual ? { ...phase, share: 1 / phases.length } : phase)) as unknown as readonly [Phase];

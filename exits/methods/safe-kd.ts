@@ -33,6 +33,7 @@ export const safeKd: Method<typeof OPTIONS> = defineMethod({
   about: "every exit learns from the labels, from an averaged teacher, and from the network's own last exit",
   paper: { title: "SAFE-KD", venue: "2026", arxiv: "2602.03043", code: "salimkhazem/safe-kd" },
   options: OPTIONS,
+  fewest: 1,
   teacher: ({ emaDecay }) => ({ kind: "average", decay: emaDecay }),
   phases: ({ exitWeights, alpha, beta, temperature, labelSmoothing: smoothing }) =>
     once({

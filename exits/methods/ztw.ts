@@ -96,6 +96,7 @@ export const ztw: Method<typeof OPTIONS> = defineMethod({
     code: "gmum/Zero-Time-Waste",
   },
   options: OPTIONS,
+  isPlain: true,
   wraps: () => [cascaded(), ensembled()],
   phases: ({ lr, labelSmoothing: smoothing }, site) => {
     const recipe = { ...adam(lr), schedule: { kind: "cosine" } } as const;

@@ -27,6 +27,7 @@ import {
   withTensors,
 } from "../../nn/index.ts";
 import { gradientEquilibrium } from "../methods/gradient-equilibrium.ts";
+import type { ParameterPlace } from "../methods/method.ts";
 import { type ExitRecord, type Head, type HeadFactory, type HeadSite, type HeadWrap, recordOf } from "./heads/head.ts";
 import { type HeadKind, makeHead } from "./heads/index.ts";
 import { OwnHead } from "./heads/own.ts";
@@ -70,13 +71,6 @@ export interface ExitInfo {
 export function checkNetwork(op: string, net: MultiExit): void {
   if (!(net instanceof MultiExit))
     throw new ArgumentError(`${op}: the network must be made by multiExit(); got ${what(net)}.`);
-}
-
-/** The exit that a parameter belongs to. */
-export interface ParameterPlace {
-  readonly exit: number;
-  /** Whether it is the exit's answer's alone, and not of a stage. */
-  readonly isHead: boolean;
 }
 
 interface ExitPlaces {

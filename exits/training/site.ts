@@ -7,5 +7,5 @@ import type { MultiExit } from "../network/multi-exit.ts";
 export function siteOf(net: MultiExit): PhaseSite {
   const macs = net.macs();
   const costs = macs.map((each) => each / (macs.at(-1) as number));
-  return { exits: net.exits, classes: net.classes, costs };
+  return { exits: net.exits, classes: net.classes, costs, placeOf: (name) => net.placeOf(name) };
 }

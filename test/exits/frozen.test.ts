@@ -28,7 +28,12 @@ import { barSplits, quiet } from "./small.ts";
 const test = gpuSuite("exits: methods on frozen backbones", { timeout: 120_000 });
 const FROZEN = ["calexnet", "calexnet-reference", "ptee", "ztw", "jei-dnn"] as const;
 const [N, K, C] = [7, 3, 5] as const;
-const SITE: PhaseSite = { exits: K, classes: C, costs: [0.3, 0.6, 1] };
+const SITE: PhaseSite = {
+  exits: K,
+  classes: C,
+  costs: [0.3, 0.6, 1],
+  placeOf: () => ({ exit: 0, isHead: true }),
+};
 
 const netFor = ({ wraps }: TrainingPlan): MultiExit =>
   buildNetwork({

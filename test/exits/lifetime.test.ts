@@ -3,6 +3,7 @@
 import { Generator, keep } from "../../engine/index.ts";
 import { type Classifier, deploy, Evaluator, type MultiExit, train } from "../../exits/index.ts";
 import { Totals } from "../../exits/training/evaluator.ts";
+import { siteOf } from "../../exits/training/site.ts";
 import { TrainingStep } from "../../exits/training/step.ts";
 import { SGD } from "../../nn/index.ts";
 import { collect, forgetting, poison } from "../collect.ts";
@@ -86,8 +87,7 @@ test("a training step is all that need be kept of a network and its optimiser", 
       const net = ownNet();
       const optimizer = new SGD(net.flat(), { lr: 0.1, momentum: 0.9 });
       const [generator, totals] = [new Generator({ seed: 1, device: device() }), new Totals(net.exits, device())];
-      const site = { exits: 3, classes: 4, costs: [0.3, 0.6, 1] };
-      const [track] = joint.phases(site)[0].tracks;
+      const [track] = joint.phases(siteOf(net))[0].tracks;
       const parts = { net, optimizer, track, set, batch: 16, flip: 0.5, numbers: new Map(), generator, totals };
       return { step: await TrainingStep.record(parts), totals, generator };
     };

@@ -42,6 +42,47 @@ schedules("the released exit weights of gated training, at their four exits and 
   close(annealed({ from: [0, 1], to: [1, 1] }, { epoch: 1, epochs: 1 }), [1, 1]);
 });
 
+schedules("weights by depth: evenly rising, up to the shares of the MACs, early ones first", () => {
+  const at = { epoch: 2, epochs: 4 };
+  const of = (name: string, options = {}, exits = 3) => exitWeightsAt(METHODS[name]!.with(options), exits, at);
+  close(of("linear"), [1 / 3, 2 / 3, 1]);
+  close(of("linear", { first: 0.5, last: 2 }), [0.5, 1.25, 2]);
+  // The test's exits cost 1/3, 2/3 and 1 of all.
+  close(of("sdn"), [0.01 + 1 / 6, 0.01 + 1 / 3, 1]);
+  close(of("sdn", { maxima: [0.4, 0.015] }), [0.21, 0.015, 1]);
+  close(of("branchynet"), [1, 1, 0.3]);
+});
+
+schedules("phases one after the other are as long as the run, or all of them together", () => {
+  const site = { exits: 3, classes: 4, costs: [0.3, 0.6, 1], placeOf: () => ({ exit: 0, isHead: true }) };
+  const shares = (name: string, options = {}) =>
+    METHODS[name]!.with(options)
+      .phases(site)
+      .map(({ share = 1 }) => share);
+  for (const [name, count] of [
+    ["disjoint", 2],
+    ["mixed", 2],
+    ["layer-wise", 3],
+  ] as const) {
+    assert.equal(shares(name), new Array(count).fill(1));
+    close(shares(name, { equalTotal: true }), new Array(count).fill(1 / count));
+  }
+  assert.is(shares("branchynet").length, 1);
+  assert.is(shares("branchynet", { pretrained: true }).length, 2);
+});
+
+schedules("one exit alone is refused by all methods in which exits learn from others", async () => {
+  const site = { exits: 1, classes: 4, costs: [1], placeOf: () => ({ exit: 0, isHead: true }) };
+  for (const [name, method] of Object.entries(METHODS)) {
+    if (["joint", "safe-kd"].includes(name)) continue;
+    await failsWith(
+      () => method.with().phases(site),
+      "ArgumentError",
+      `${name}: the network must have at least 2 exits; got 1. One exit alone learns nothing from others: train it by joint.`,
+    );
+  }
+});
+
 schedules("refuse what does not fit", async () => {
   await failsWith(
     () => exitWeightsAt(joint.with({ exitWeights: [1, 2] }), 3, { epoch: 1, epochs: 1 }),
@@ -104,6 +145,37 @@ test("gates carry no gradient: frozen weights give the same one", async () => {
   for (const [i, x] of (await logits.grad.read()).entries()) assert.ok(Math.abs(x - grad[i]!) < 1e-5, `element ${i}`);
 });
 
+test("a control is cross-entropy under the same exit weights, without a teacher and with its gates open", async () => {
+  const safe = safeKd.with({ control: true, labelSmoothing: 0.2 });
+  assert.is(safe.teacher, undefined);
+  const plain = joint.with({ exitWeights: [0.3, 0.3, 0.4], labelSmoothing: 0.2 });
+  assert.equal(await lossOf(safe), await lossOf(plain));
+  const gated = softCgt.with({ kappa: 15, tau: 0.4 });
+  const [control, open] = [softCgt.with({ kappa: 15, tau: 0.4, control: true }), scheduleOnly.with()];
+  assert.equal(await lossOf(control), await lossOf(open));
+  assert.not.equal((await lossOf(control)).loss, (await lossOf(gated)).loss);
+  assert.ok(!("control" in joint.with().options));
+});
+
+test("the gates as printed: weights of 1 at the first exit, and products of what earlier ones leave", async () => {
+  for (const [gate, tau] of [
+    ["soft", 0.9],
+    ["hard", 0.5],
+    ["confidence", 0.9],
+  ] as const) {
+    const { loss } = await lossOf(METHODS["plain-cgt"]!.with({ gate }));
+    const weights = await weightsOf([1, 1, 1], { mode: gate, tau, kappa: 1, leak: 0, normalise: false });
+    labels.forEach((_, i) => {
+      assert.is(weights[3 * i], 1);
+    });
+    const ce = await drawn().logSoftmax().read();
+    const want = labels.reduce((sum, label, i) => {
+      return sum - [0, 1, 2].reduce((own, j) => own + weights[3 * i + j]! * ce[(3 * i + j) * 5 + label]!, 0) / 6;
+    }, 0);
+    assert.ok(Math.abs(loss - want) < 1e-5, `${gate}: ${loss} for ${want}`);
+  }
+});
+
 test("open gates leave the exit weights as they are", async () => {
   const weights = await weightsOf([1, 2, 5], { mode: "open", leak: 0, normalise: true });
   for (const [i, w] of weights.entries())
@@ -132,7 +204,7 @@ test("an exit weight of zero silences an exit; the teacher's side has no gradien
 test("methods are named with all their options, as JSON", () => {
   const { name, options } = hardCgt.with({ tau: 0.8 });
   assert.is(name, "hard-cgt");
-  const all = { tau: 0.8, leak: 0.001, normalise: true, anneal: true, labelSmoothing: 0.1 };
+  const all = { tau: 0.8, leak: 0.001, normalise: true, anneal: true, labelSmoothing: 0.1, control: false };
   assert.equal(JSON.parse(JSON.stringify(options)), all);
   assert.is(scheduleOnly.with().name, "schedule-only");
   for (const [key, method] of Object.entries(METHODS)) assert.is(method.with().name, key);

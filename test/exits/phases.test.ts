@@ -34,6 +34,7 @@ import { ensembled } from "../../exits/network/heads/ensembled.ts";
 import { gated } from "../../exits/network/heads/gated.ts";
 import { inline } from "../../exits/network/heads/inline.ts";
 import { wrapOf } from "../../exits/network/heads/wraps.ts";
+import { siteOf } from "../../exits/training/site.ts";
 import { EVAL, resnet, TRAIN } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith } from "../harness.ts";
@@ -113,10 +114,7 @@ test("what a phase does not train stays as it is to the bit, statistics too", as
   const kept: Record<string, number[][]> = {};
   const net = withWraps(staged.with().wraps, 1, "conv-pool-linear");
   const before = await valuesOf(net, parts.heads);
-  const phases: Phase[] = staged
-    .with()
-    .phases({ exits: 3, classes: 4, costs: [0.3, 0.6, 1] })
-    .slice() as Phase[];
+  const phases: Phase[] = staged.with().phases(siteOf(net)).slice() as Phase[];
   const spied = phases.map((phase, i) => ({
     ...phase,
     prepare: async (soFar: Parameters<NonNullable<Phase["prepare"]>>[0]) => {

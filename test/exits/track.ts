@@ -8,7 +8,12 @@ export type GivenBatch = Pick<Seen, "logits" | "labels" | "exitWeights" | "ramp"
 
 /** The first track of a method's first phase. */
 export const trackOf = (plan: TrainingPlan, exits: number, classes = 10): Track =>
-  plan.phases({ exits, classes, costs: Array.from({ length: exits }, (_, j) => (j + 1) / exits) })[0].tracks[0];
+  plan.phases({
+    exits,
+    classes,
+    costs: Array.from({ length: exits }, (_, j) => (j + 1) / exits),
+    placeOf: () => ({ exit: 0, isHead: true }),
+  })[0].tracks[0];
 
 /** Exit weights of an epoch. */
 export const exitWeightsAt = (
