@@ -1,8 +1,9 @@
 // Public entry of exits: multi-exit networks, training objectives and other methods' losses, training.
 
 export { type Given, type Option, type OptionSet, type OptionValues, option } from "../base/index.ts";
+export { adapterName } from "./deploy/adapter-name.ts";
 export { type Answers, Classifier, type ClassifyOptions } from "./deploy/classifier.ts";
-export { adapterName, type MeasureOptions, measureCosts } from "./deploy/costs.ts";
+export { type MeasureOptions, measureCosts } from "./deploy/costs.ts";
 export { type DeployOptions, deploy } from "./deploy/deploy.ts";
 export type { Images, Normalisation, Picture } from "./deploy/given-images.ts";
 export type { Plan, TriedRoute } from "./deploy/plan.ts";

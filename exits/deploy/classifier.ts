@@ -16,13 +16,16 @@ import {
 } from "../../engine/functions.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { bindsAll } from "../ops/answer.ts";
+import { digest } from "../run/logits.ts";
 import { deviceOf } from "../training/evaluator.ts";
+import { adapterName } from "./adapter-name.ts";
 import { type GivenImages, type Images, type Normalisation, takeImages } from "./given-images.ts";
-import { candidateRoutes, type Plan, Planner, type TriedRoute } from "./plan.ts";
+import { candidateRoutes, type Plan, Planner, type TriedRoute, type Way } from "./plan.ts";
 import type { Decisions } from "./policy.ts";
 import { type Precision, PreparedNet } from "./prepared.ts";
+import { RememberedRoutes } from "./remembered.ts";
 import { type Behind, Route, type Site } from "./route.ts";
-import { isClosed } from "./thresholds.ts";
+import { isClosed, isOpenToAll } from "./thresholds.ts";
 
 /** Options of `classify`. */
 export interface ClassifyOptions {
@@ -49,6 +52,8 @@ const CLASSIFY: Kinds<ClassifyOptions> = { notFinite: "string" };
 interface Settled extends Wanted, Pick<Decisions, "isOriginChecked"> {
   readonly normalise: Normalisation | undefined;
   readonly route: "measured" | readonly (Behind | "closed")[];
+  readonly orWhole: boolean;
+  readonly remember: boolean;
 }
 
 /** What a site is made for. */
@@ -98,7 +103,7 @@ export class Classifier {
     const owned: { dispose(): void }[] = [];
     try {
       const site = await makeSite(net, settled, owned);
-      const planner = planFor(site, net.exits - 1, settled.route);
+      const planner = await planFor(site, net, settled);
       owned.push(planner);
       await planner.next(site.batch);
       const parts = { site, input: net.input, normalise: settled.normalise, planner, owned };
@@ -285,7 +290,9 @@ export async function makeSite(net: MultiExit, settled: Wanted, owned: { dispose
   const all = held(arange(0, batch, 1, { device }));
   const count = held(tensor(Uint32Array.of(0), { device }));
   const thresholds = [...levels, [0]].map((values) => held(tensor(Float32Array.from(values), { device })));
-  const open = Array.from({ length: net.exits }, (_, j) => j).filter((j) => !levels[j]?.every(isClosed));
+  const reached = levels.findIndex((each) => each.every(isOpenToAll));
+  const exits = Array.from({ length: reached < 0 ? net.exits : reached + 1 }, (_, j) => j);
+  const open = exits.filter((j) => !levels[j]?.every(isClosed));
   const byClass = (j: number): boolean => (levels[j]?.length ?? 1) > 1;
   const ready = own(await PreparedNet.make(net, device, precision, byClass));
   const canKeep = bindsAll(device) || open.every((j) => "tail" in ready.answers[j]! && !byClass(j));
@@ -293,19 +300,32 @@ export async function makeSite(net: MultiExit, settled: Wanted, owned: { dispose
   return { net: ready, ...common, open, results, images, all, count };
 }
 
-/** The routes of a site, of `early` early exits: the one that was given, or those that are tried. */
-function planFor(site: Site, early: number, route: Settled["route"]): Planner {
-  const open = site.open.slice(0, -1);
-  const names = (behind: readonly Behind[]): TriedRoute["route"] => {
-    const at = new Map(open.map((exit, i) => [exit, behind[i]!]));
-    return Array.from({ length: early }, (_, j) => at.get(j) ?? "closed");
+/** The routes of a site: the one that was given, or those that are tried. */
+async function planFor(site: Site, net: MultiExit, settled: Settled): Promise<Planner> {
+  const { route, orWhole, remember } = settled;
+  const early = site.open.slice(0, -1);
+  const names = (way: Way): TriedRoute["route"] => {
+    const at = new Map(way === "whole" ? [] : early.map((exit, i) => [exit, way[i]!]));
+    return Array.from({ length: net.exits - 1 }, (_, j) => at.get(j) ?? "closed");
   };
-  const { batch, device } = site;
-  const candidates =
+  const { batch, device, canKeep } = site;
+  const isWhole = orWhole && route !== "measured" && route.every((step) => step === "closed");
+  const candidates: readonly Way[] =
     route === "measured"
-      ? candidateRoutes(open.length, { asksFirst: batch === 1 && device.info.isSoftware, canKeep: site.canKeep })
-      : [open.map((exit) => openStep(route[exit]!, exit))];
-  return new Planner(batch, candidates, { record: (behind) => Route.record(site, behind), names });
+      ? candidateRoutes(early.length, { asksFirst: batch === 1 && device.info.isSoftware, canKeep, orWhole })
+      : [isWhole ? "whole" : early.map((exit) => openStep(route[exit]!, exit))];
+  const whole = { ...site, open: [net.exits - 1] };
+  const record = (way: Way): Promise<Route> => (way === "whole" ? Route.record(whole, []) : Route.record(site, way));
+  const memory =
+    remember && candidates.length > 1 ? await RememberedRoutes.open(await identity(net, settled)) : undefined;
+  return new Planner(batch, candidates, { record, names, memory });
+}
+
+/** All that the times of routes depend on. */
+async function identity(net: MultiExit, settled: Settled): Promise<object> {
+  const { batch, precision, score, temperatures, levels, orWhole } = settled;
+  const weights = await digest(net.state().values());
+  return { adapter: adapterName(deviceOf(net).info), weights, batch, precision, score, temperatures, levels, orWhole };
 }
 
 function openStep(step: Behind | "closed", exit: number): Behind {

@@ -3,9 +3,10 @@
 
 import type { Kinds } from "../../base/index.ts";
 import type { MeasuredCosts, StageTimes } from "../../calibration/index.ts";
-import { ArgumentError, type DeviceInfo, readOptions } from "../../engine/functions.ts";
+import { ArgumentError, readOptions } from "../../engine/functions.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
 import { deviceOf } from "../training/evaluator.ts";
+import { adapterName } from "./adapter-name.ts";
 import { makeSite } from "./classifier.ts";
 import { checkPrecision } from "./deploy.ts";
 import type { Precision } from "./prepared.ts";
@@ -46,12 +47,6 @@ export async function measureCosts(net: MultiExit, options: MeasureOptions = {})
   const times: StageTimes[] = [];
   for (const size of sizes) times.push(await timesOf(net, size, { rounds, precision }));
   return { adapter: adapterName(info), times };
-}
-
-/** An adapter in one line. */
-export function adapterName({ vendor, architecture, description, isSoftware }: DeviceInfo): string {
-  const name = [vendor, architecture, description].filter((part) => part !== "").join(", ");
-  return `${name || "unnamed"}${isSoftware ? " (software)" : ""}`;
 }
 
 type Measured = { readonly rounds: number; readonly precision: Precision };

@@ -34,6 +34,16 @@ export interface DeployOptions {
    * which, and what they took.
    */
   readonly route?: "measured" | readonly (Behind | "closed")[];
+  /**
+   * Whether the whole network is tried as a route too, on which nobody leaves, and taken where it is the fastest: then no batch takes longer
+   * than it. Answers are those of the last exit there. Default false: all answers are the policy's.
+   */
+  readonly orWhole?: boolean;
+  /**
+   * Whether the routes that were found the fastest are kept in the cache folder (Node; `SORTIE_CACHE`), by adapter, weights, policy and batch,
+   * and taken from there the next time; default false.
+   */
+  readonly remember?: boolean;
   /** Take a policy of other weights or of another scaling, whose promise does not hold here; default false. */
   readonly anyOrigin?: boolean;
 }
@@ -46,6 +56,8 @@ export const DEPLOY: Kinds<DeployOptions> = {
   anyOrigin: "boolean",
   precision: "string",
   route: "any",
+  orWhole: "boolean",
+  remember: "boolean",
 };
 
 /**
@@ -66,6 +78,8 @@ export async function deploy(
     normalise,
     precision = "f32",
     route = "measured",
+    orWhole = false,
+    remember = false,
     scaling,
     anyOrigin,
   } = readOptions("deploy", options, DEPLOY);
@@ -80,7 +94,7 @@ export async function deploy(
     );
   }
   const decisions = await readPolicy(net, policy, { scaling, anyOrigin, slack: SLACK[precision] });
-  return Classifier.record(net, { batch, normalise, precision, route, ...decisions });
+  return Classifier.record(net, { batch, normalise, precision, route, orWhole, remember, ...decisions });
 }
 
 /** NaN there would make every pixel NaN, and every answer class 0. */

@@ -14,6 +14,9 @@ export const UNREACHED = 3.3e38;
 /** Whether nobody reaches a level. */
 export const isClosed = (level: number): boolean => level >= LARGEST;
 
+/** Whether everybody reaches a level: what lies behind such an exit is never computed. */
+export const isOpenToAll = (level: number): boolean => level <= -LARGEST;
+
 /**
  * How far the logits of a network that was prepared for inference may be from those of its `forward`, on which policies are calibrated: this
  * share of 1 + |z|. Folding norms and summing in another order rounds otherwise; storing in f16 rounds every activation. Tests hold

@@ -1,7 +1,10 @@
 // How a classifier is run: the same answers on every route, a choice by what batches took, and streams.
 
-import { candidateRoutes, Planner } from "../../exits/deploy/plan.ts";
-import type { Behind, Route } from "../../exits/deploy/route.ts";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { candidateRoutes, Planner, type Way } from "../../exits/deploy/plan.ts";
+import type { Route } from "../../exits/deploy/route.ts";
 import { deploy, type MultiExit } from "../../exits/index.ts";
 import { poisoned } from "../engine/live.ts";
 import { device, gpuSuite } from "../gpu.ts";
@@ -25,8 +28,9 @@ async function network(): Promise<{ readonly net: MultiExit; readonly policy: { 
 function fakes() {
   const made: string[] = [];
   const gone: string[] = [];
-  const record = async (behind: readonly Behind[]): Promise<Route> => {
-    const name = behind.join();
+  const record = async (way: Way): Promise<Route> => {
+    const name = String(way);
+    const behind = [way].flat();
     made.push(name);
     return { behind, asks: false, dispose: () => gone.push(name) } as unknown as Route;
   };
@@ -47,7 +51,7 @@ async function settle(planner: Planner, n: number, ms: Readonly<Record<string, n
   throw new Error("never settled");
 }
 
-const names = (behind: readonly Behind[]) => ["closed" as const, ...behind];
+const names = (way: Way) => (way === "whole" ? (["closed"] as const) : ["closed" as const, ...way]);
 
 choice("the fastest route is taken, for each size of batches; hopeless ones are given up", async () => {
   const { made, gone, record } = fakes();
@@ -87,6 +91,43 @@ choice("noise changes nothing: the first route stands unless another is clearly 
   await settle(planner, 8, { ask: 10, compact: 9.9, keep: 12 });
   assert.equal(planner.plans[0]!.route, ["closed", "ask"]);
 });
+
+choice("the whole network is a route where that is allowed, and taken where it is the fastest", async () => {
+  const { record } = fakes();
+  const options = { asksFirst: false, orWhole: true };
+  assert.equal(candidateRoutes(1, options), [["compact"], ["ask"], ["keep"], "whole"]);
+  assert.equal(candidateRoutes(0, options), [[]], "it is the only one where nobody can leave");
+  const planner = new Planner(8, candidateRoutes(1, options), { record, names });
+  await settle(planner, 8, { compact: 10, ask: 11, keep: 12, whole: 7 });
+  assert.equal(planner.plans[0]!.route, ["closed"]);
+});
+
+choice(
+  "what was settled is told, and taken the next time without a trial; a route that is no candidate is not",
+  async () => {
+    const { record } = fakes();
+    const told: [number, string][] = [];
+    const memory = {
+      known: new Map<number, string>(),
+      settle: (size: number, route: string) => told.push([size, route]),
+    };
+    const candidates = candidateRoutes(1, { asksFirst: false });
+    const planner = new Planner(8, candidates, { record, names, memory });
+    await settle(planner, 8, { compact: 10, ask: 11, keep: 7 });
+    await settle(planner, 2, { compact: 1, ask: 11, keep: 7 });
+    assert.equal(told, [
+      [8, "closed,keep"],
+      [2, "closed,compact"],
+    ]);
+    const again = new Planner(8, candidates, { record, names, memory: { ...memory, known: new Map(told) } });
+    const turn = await again.next(7);
+    assert.equal([turn.note, turn.route.behind], [undefined, ["keep"]]);
+    assert.is(again.plans[0]!.reason, "batches of up to 8: closed, keep, which was the fastest before");
+    assert.ok((await again.next(4)).note, "of this size nothing is known");
+    const strange = new Planner(8, candidates, { record, names, memory: { ...memory, known: new Map([[8, "fast"]]) } });
+    assert.ok((await strange.next(8)).note);
+  },
+);
 
 choice("where nobody can leave early there is nothing to choose", async () => {
   const { record } = fakes();
@@ -136,6 +177,70 @@ test("a plan is measured on what is classified, and its route can be given the n
   using again = await deploy(net, policy, { batch: 16, normalise: set.meta, route: full!.route });
   assert.equal(await again.classify(set.images), want);
   assert.equal(again.plan[0]!.route, full!.route);
+  net.dispose();
+});
+
+test("the whole network as a route answers as the last exit; where an exit lets all leave, nothing behind it is computed", async () => {
+  const { net, policy } = await network();
+  const options = { batch: 16, normalise: set.meta };
+  using whole = await deploy(net, { thresholds: [Number.POSITIVE_INFINITY] }, options);
+  const want = await whole.classify(set.images);
+  using allowed = await deploy(net, policy, { ...options, route: ["closed", "closed"], orWhole: true });
+  const got = await allowed.classify(set.images);
+  assert.equal([got.classes, got.exits], [want.classes, want.exits]);
+  using tried = await deploy(net, policy, { ...options, orWhole: true });
+  await tried.classify(set.images);
+  assert.is(tried.plan[0]!.tried.length, 6);
+  const first = { thresholds: [Number.NEGATIVE_INFINITY, 0.3] };
+  using all = await deploy(net, first, options);
+  assert.ok((await all.classify(set.images)).exits.every((exit) => exit === 0));
+  assert.equal(
+    all.plan.map(({ route, isSettled }) => [route, isSettled]),
+    [[["closed", "closed"], true]],
+  );
+  // The same classes as where the threshold is merely low.
+  using low = await deploy(net, { thresholds: [1e-6, 0.3] }, options);
+  assert.equal((await all.classify(set.images)).classes, (await low.classify(set.images)).classes);
+  net.dispose();
+});
+
+test("routes are remembered in the cache folder by all that the times depend on; a spoiled file is none", async () => {
+  const { net, policy } = await network();
+  const before = process.env["SORTIE_CACHE"];
+  const cache = mkdtempSync(join(tmpdir(), "sortie-plans-"));
+  process.env["SORTIE_CACHE"] = cache;
+  const files = () =>
+    existsSync(join(cache, "plans")) ? readdirSync(join(cache, "plans")).filter((name) => name.endsWith(".json")) : [];
+  try {
+    const options = { batch: 16, normalise: set.meta, remember: true };
+    {
+      using forgetful = await deploy(net, policy, { ...options, remember: false });
+      for (let i = 0; i < 30 && !forgetful.plan[0]!.isSettled; i++) await forgetful.classify(set.images);
+      assert.equal(files(), []);
+    }
+    let route: unknown;
+    {
+      using classifier = await deploy(net, policy, options);
+      for (let i = 0; i < 30 && !classifier.plan[0]!.isSettled; i++) await classifier.classify(set.images);
+      route = classifier.plan[0]!.route;
+    }
+    for (let i = 0; i < 100 && files().length === 0; i++) await new Promise((resolve) => setTimeout(resolve, 20));
+    const [name, ...others] = files();
+    assert.equal(others, []);
+    using again = await deploy(net, policy, options);
+    assert.ok(again.plan[0]!.isSettled);
+    assert.equal(again.plan[0]!.route, route);
+    assert.match(again.plan[0]!.reason, /which was the fastest before$/);
+    using other = await deploy(net, { thresholds: [0.4, 0.32] }, options);
+    assert.not.ok(other.plan[0]!.isSettled, "another policy");
+    writeFileSync(join(cache, "plans", name!), "{");
+    using spoiled = await deploy(net, policy, options);
+    assert.not.ok(spoiled.plan[0]!.isSettled);
+  } finally {
+    if (before === undefined) delete process.env["SORTIE_CACHE"];
+    else process.env["SORTIE_CACHE"] = before;
+    rmSync(cache, { recursive: true });
+  }
   net.dispose();
 });
 
