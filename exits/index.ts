@@ -33,9 +33,10 @@ export {
   softCgt,
 } from "./methods/confidence-gated.ts";
 export { disjoint } from "./methods/disjoint.ts";
-export { type DkdOptions, dkd, entropy, kd } from "./methods/distill.ts";
+export { type DeeperExits, deeperExitsLoss, distilLast, distilLater, distilNext } from "./methods/distil-exits.ts";
+export { type DkdOptions, dkd, entropy, kd, softCrossEntropy } from "./methods/distill.ts";
 export { decoupledDistillation } from "./methods/dkd.ts";
-export { type ErdeOptions, erdeLosses } from "./methods/erde.ts";
+export { type ErdeOptions, erde, erdeLosses } from "./methods/erde.ts";
 export type { ExitWeights, LinearWeights, SdnWeights } from "./methods/exit-weights.ts";
 export { type Equilibrium, gradientEquilibrium } from "./methods/gradient-equilibrium.ts";
 export { METHODS } from "./methods/index.ts";
@@ -81,6 +82,7 @@ export {
 } from "./methods/method.ts";
 export { mixed } from "./methods/mixed.ts";
 export { branchCrossEntropy, branches, headAt, once, only, plainBackbone, trunk, without } from "./methods/parts.ts";
+export { phuongLampert } from "./methods/phuong-lampert.ts";
 export { type PteeLoss, type PteeOptions, ptee, pteeLoss } from "./methods/ptee.ts";
 export { safeKd } from "./methods/safe-kd.ts";
 export { sdn } from "./methods/sdn.ts";

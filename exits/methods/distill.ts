@@ -31,6 +31,12 @@ export function kd(student: Tensor, teacher: Tensor, options: { readonly tempera
   return mul(sum(mul(exp(logP), sub(logP, logQ)), { dim: -1 }), t * t);
 }
 
+/** -sum_c p_c log q_c, p the teacher's answers and q the student's, over the last axis; shapes broadcast. Its gradient is that of `kd` at 1. */
+export function softCrossEntropy(student: Tensor, teacher: Tensor): Tensor {
+  checkTensors("softCrossEntropy", { student, teacher });
+  return neg(sum(mul(exp(logSoftmax(teacher.detach())), logSoftmax(student)), { dim: -1 }));
+}
+
 /** Options of `dkd`. */
 export interface DkdOptions {
   readonly temperature: number;

@@ -38,6 +38,7 @@ export const decoupledDistillation: Method<typeof OPTIONS> = defineMethod({
     code: "megvii-research/mdistiller",
   },
   options: OPTIONS,
+  fewest: 1,
   teacher: largerTeacher,
   phases: ({ ceWeight, alpha, beta, temperature, warmup, teacherExit, labelSmoothing: smoothing, ...rest }) =>
     once({

@@ -1,7 +1,7 @@
 // ERDE (Guidez et al., arXiv 2510.04856): a small multi-exit network learns from a large one, exit by exit; where the teacher is
 // wrong, it learns doubt instead. Reconstructed: of the paper only the abstract and reviews were at hand.
 
-import type { Kinds } from "../../base/index.ts";
+import { type Kinds, option } from "../../base/index.ts";
 import {
   ArgumentError,
   add,
@@ -19,7 +19,11 @@ import {
   where,
 } from "../../engine/functions.ts";
 import { entropy, kd } from "./distill.ts";
-import { checkNumbers } from "./losses.ts";
+import { exitWeightsOption, weightsOf } from "./exit-weights.ts";
+import { LARGER_TEACHER, largerTeacher } from "./larger-teacher.ts";
+import { checkNumbers, checkOneLabel, exitMeans, taught as teacherOf, weighExits } from "./losses.ts";
+import { defineMethod, type Method } from "./method.ts";
+import { once } from "./parts.ts";
 import { checkOperands, checkPositive } from "./stacked.ts";
 
 /**
@@ -115,3 +119,51 @@ export function erdeLosses(student: Tensor, teacher: Tensor, labels: Tensor, opt
   if (klWhenTeacherWrong === "keep") return add(add(hard, taught), where(isRight, 0, doubt));
   return add(hard, where(isRight, taught, doubt));
 }
+
+/** Where values come from that the paper was not seen for. */
+const CLASSIC = "classic distillation and this project";
+
+const OPTIONS = {
+  exitWeights: exitWeightsOption(1),
+  normalise: option.toggle(true, "divide the exit weights by their sum", { basis: "reconstruction, 70 % sure" }),
+  temperature: option.number(DEFAULTS.temperature, "temperature of the softened answers", { above: 0, basis: CLASSIC }),
+  ceWeight: option.number(DEFAULTS.ceWeight, "weight of the labels", { min: 0, basis: CLASSIC }),
+  alpha: option.number(DEFAULTS.alpha, "weight of the teacher", { min: 0, basis: CLASSIC }),
+  gamma: option.number(DEFAULTS.gamma, "weight of the entropy", { min: 0, basis: "this project" }),
+  gateOn: option.choice(["exit", "final"], "whose answer decides whether the teacher is right", {
+    basis: "reconstruction, 80 % sure",
+  }),
+  klWhenTeacherWrong: option.choice(["drop", "keep"], "whether a teacher that is wrong is listened to", {
+    basis: "reconstruction, 60 % sure",
+  }),
+  doubt: option.choice(["reward", "punish"], "what becomes of doubt where the teacher is wrong", {
+    basis: "reconstruction, 80 % sure",
+  }),
+  entropyLastExit: option.toggle(DEFAULTS.entropyLastExit, "the entropy's term at the last exit too", {
+    basis: "reconstruction, 55 % sure",
+  }),
+  entropyVariant: option.choice(["normalisedEntropy", "klUniform"], "how doubt is measured", {
+    basis: "reconstruction",
+  }),
+  ...LARGER_TEACHER,
+} as const;
+
+/** sum_j w_j mean `erdeLosses`_j, the weights adding up to 1. */
+export const erde: Method<typeof OPTIONS> = defineMethod({
+  name: "erde",
+  about: "every exit learns from that of a larger network; where this one errs, early exits learn doubt; reconstructed",
+  paper: { title: "ERDE: Entropy-Regularized Distillation for Early-exit", venue: "2025", arxiv: "2510.04856" },
+  options: OPTIONS,
+  teacher: largerTeacher,
+  policy: () => ({ score: "entropy", rule: "learnThenTest" }),
+  phases: ({ doubt, teacherMethod: _, wider: __, deeper: ___, exitWeights, normalise, ...rest }) =>
+    once({
+      exitWeights: (exits, at) => weightsOf("erde", { exitWeights, normalise }, exits, at),
+      loss: (seen) => {
+        checkOneLabel("erde", seen, "the teacher");
+        const entropySign = doubt === "reward" ? 1 : -1;
+        const losses = erdeLosses(seen.logits, teacherOf("erde", seen), seen.labels, { ...rest, entropySign });
+        return weighExits(exitMeans(losses), seen.exitWeights);
+      },
+    }),
+});

@@ -5,7 +5,9 @@ import { branchynet } from "./branchynet.ts";
 import { calexnet, calexnetReference } from "./calexnet.ts";
 import { confidenceCgt, hardCgt, plainCgt, scheduleOnly, softCgt } from "./confidence-gated.ts";
 import { disjoint } from "./disjoint.ts";
+import { distilLast, distilLater, distilNext } from "./distil-exits.ts";
 import { decoupledDistillation } from "./dkd.ts";
+import { erde } from "./erde.ts";
 import { jeiDnn } from "./jei-dnn.ts";
 import { joint } from "./joint.ts";
 import { knowledgeDistillation } from "./kd.ts";
@@ -13,6 +15,7 @@ import { layerWise } from "./layer-wise.ts";
 import { linear } from "./linear.ts";
 import type { Method } from "./method.ts";
 import { mixed } from "./mixed.ts";
+import { phuongLampert } from "./phuong-lampert.ts";
 import { ptee } from "./ptee.ts";
 import { safeKd } from "./safe-kd.ts";
 import { sdn } from "./sdn.ts";
@@ -37,6 +40,11 @@ const ALL = [
   knowledgeDistillation,
   decoupledDistillation,
   safeKd,
+  erde,
+  distilLast,
+  distilLater,
+  distilNext,
+  phuongLampert,
 
   boost,
   calexnet,

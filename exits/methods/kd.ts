@@ -30,6 +30,7 @@ export const knowledgeDistillation: Method<typeof OPTIONS> = defineMethod({
   about: "every exit learns from the labels and from the softened answers of a larger network",
   paper: { title: "Distilling the Knowledge in a Neural Network", venue: "2015", arxiv: "1503.02531" },
   options: OPTIONS,
+  fewest: 1,
   teacher: largerTeacher,
   phases: ({ ceWeight, kdWeight, temperature, teacherExit, labelSmoothing: smoothing, ...rest }) =>
     once({

@@ -38,6 +38,8 @@ export interface Phase {
   readonly share?: number;
   /** How long it is in epochs, whatever the recipe says. */
   readonly epochs?: number;
+  /** Whether the method's teacher takes part; default true. Else it is neither asked nor moved. */
+  readonly isTaught?: boolean;
   /** What differs from the run's recipe: Adam for heads. */
   readonly recipe?: Pick<Recipe, "optimizer" | "schedule">;
   /** Several take turns of `every` steps. */

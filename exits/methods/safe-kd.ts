@@ -2,9 +2,10 @@
 // (decoupled distillation), and from the network's own last exit. Formula of the paper and the public code, which agree.
 
 import { option } from "../../base/index.ts";
-import { add, mul, pad } from "../../engine/functions.ts";
+import { add, mul, pad, type Tensor } from "../../engine/functions.ts";
 import { dkd, kd } from "./distill.ts";
 import { exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
+import { LARGER_TEACHER, largerTeacher } from "./larger-teacher.ts";
 import {
   checkOneLabel,
   earlyOf,
@@ -14,8 +15,9 @@ import {
   lastOf,
   taught,
   weighExits,
+  weightedCrossEntropy,
 } from "./losses.ts";
-import { defineMethod, type Method } from "./method.ts";
+import { defineMethod, type Method, type Seen, type Track } from "./method.ts";
 import { once } from "./parts.ts";
 
 const OPTIONS = {
@@ -23,9 +25,33 @@ const OPTIONS = {
   alpha: option.number(1, "weight of the teacher's term", { min: 0 }),
   beta: option.number(1, "weight of agreement with the own last exit", { min: 0 }),
   temperature: option.number(4, "temperature of the softened answers", { above: 0 }),
-  emaDecay: option.number(0.999, "decay of the teacher's averages", { min: 0, below: 1 }),
+  teacher: option.choice(
+    ["average", "network", "self"],
+    "whose last exit teaches: the network's own averages; a larger network that is trained first; or the network as it is after half of the run, in which it learns from the labels alone",
+  ),
+  decoupled: option.toggle(true, "decoupled distillation (DKD); false: plain"),
+  consistency: option.toggle(true, "agreement with the own last exit"),
+  emaDecay: option.number(
+    0.999,
+    "decay of the teacher's averages; a run of fewer than log 0.01 / log decay steps, 4603 at 0.999, ends with a teacher that still holds some of the first weights",
+    { min: 0, below: 1 },
+  ),
+  emaWarmup: option.toggle(
+    false,
+    "at step t, counted from 0, a decay of at most (1 + t) / (10 + t): for short runs from scratch",
+  ),
   labelSmoothing: labelSmoothing(0),
+  ...LARGER_TEACHER,
 } as const;
+
+/** beta [j < K] KL_T(sg z_K || z_j), [N, K]. */
+function agreement(logits: Tensor, beta: number, temperature: number): Tensor {
+  const early = pad(kd(earlyOf(logits), lastOf(logits), { temperature }), [
+    [0, 0],
+    [0, 1],
+  ]);
+  return mul(early, beta);
+}
 
 /** sum_j w_j mean(CE_j + alpha DKD(teacher, z_j; 1, 1, T) + beta [j < K] KL_T(sg z_K || z_j)). */
 export const safeKd: Method<typeof OPTIONS> = defineMethod({
@@ -34,24 +60,39 @@ export const safeKd: Method<typeof OPTIONS> = defineMethod({
   paper: { title: "SAFE-KD", venue: "2026", arxiv: "2602.03043", code: "salimkhazem/safe-kd" },
   options: OPTIONS,
   fewest: 1,
-  teacher: ({ emaDecay }) => ({ kind: "average", decay: emaDecay }),
-  phases: ({ exitWeights, alpha, beta, temperature, labelSmoothing: smoothing }) =>
-    once({
+  teacher: ({ teacher, emaDecay, emaWarmup, ...larger }) => {
+    if (teacher === "network") return largerTeacher(larger);
+    return teacher === "self" ? { kind: "self" } : { kind: "average", decay: emaDecay, warmup: emaWarmup };
+  },
+  phases: ({
+    exitWeights,
+    alpha,
+    beta,
+    temperature,
+    decoupled,
+    consistency,
+    teacher: kind,
+    labelSmoothing: smoothing,
+  }) => {
+    const weights: Pick<Track, "exitWeights"> = {
       exitWeights: (exits, at) => exitWeightsAt("safe-kd", exitWeights, exits, at),
-      loss: (seen) => {
-        const { logits, labels } = seen;
-        checkOneLabel("safe-kd", seen, "decoupled distillation");
-        const teacher = lastOf(taught("safe-kd", seen));
-        const decoupled = dkd(logits, teacher, labels, { temperature, alpha: 1, beta: 1 });
-        let losses = add(exitCrossEntropy(seen, smoothing), mul(decoupled, alpha));
-        if (logits.shape[1] !== 1) {
-          const agreement = pad(kd(earlyOf(logits), lastOf(logits), { temperature }), [
-            [0, 0],
-            [0, 1],
-          ]);
-          losses = add(losses, mul(agreement, beta));
-        }
-        return weighExits(exitMeans(losses), seen.exitWeights);
-      },
-    }),
+    };
+    const loss = (seen: Seen) => {
+      const { logits, labels } = seen;
+      if (decoupled) checkOneLabel("safe-kd", seen, "decoupled distillation");
+      const teacher = lastOf(taught("safe-kd", seen));
+      const soft = decoupled
+        ? dkd(logits, teacher, labels, { temperature, alpha: 1, beta: 1 })
+        : kd(logits, teacher, { temperature });
+      const losses = add(exitCrossEntropy(seen, smoothing), mul(soft, alpha));
+      const all = consistency && logits.shape[1] !== 1 ? add(losses, agreement(logits, beta, temperature)) : losses;
+      return weighExits(exitMeans(all), seen.exitWeights);
+    };
+    if (kind !== "self") return once({ ...weights, loss });
+    const alone = { name: "labels", share: 0.5, isTaught: false } as const;
+    return [
+      { ...alone, tracks: [{ ...weights, loss: weightedCrossEntropy(smoothing) }] },
+      { name: "training", share: 0.5, tracks: [{ ...weights, loss }] },
+    ];
+  },
 });

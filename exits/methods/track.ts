@@ -30,7 +30,7 @@ export interface Seen {
   readonly ramp?: Tensor | undefined;
   /** Logits of all of a teacher's exits, [N, K, C], without gradient; only for methods that name one. */
   readonly teacher?: Tensor | undefined;
-  /** What the phase prepared. */
+  /** What the phase prepared; a loss may write into them (`copyInto`), behind what it has read of them. */
   readonly numbers: Readonly<Record<string, Tensor>>;
 }
 

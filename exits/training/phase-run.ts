@@ -25,6 +25,7 @@ export interface PhaseParts {
   readonly data: ImageSplits;
   readonly source: BatchSource;
   readonly span: Span;
+  /** Of the run; it takes part where the phase does not say otherwise. */
   readonly teacher: TeacherRun | undefined;
   readonly generator: Generator;
   readonly totals: Totals;
@@ -105,14 +106,14 @@ export class PhaseRun {
 
   /** Encodes step `t` of the run on a batch; returns at once. */
   run(t: number, batch: ImageBatch): void {
-    const { net, source, span, teacher } = this.#parts;
+    const { net, source, span } = this.#parts;
     const s = t - span.first;
     const turn = turnAt(span, s);
     const { optimizer, momentum, step } = this.#tracks[turn]!;
     const epoch = Math.floor(s / source.batchesPerEpoch) + 1;
     const numbers = epochNumbers(span.phase.tracks[turn]!, span, net.exits, epoch);
     if (momentum) optimizer.momentum = momentum(s);
-    teacher?.before?.(t);
+    askedOf(this.#parts)?.before?.(t);
     step.run(batch, numbers, span.lr(s));
   }
 
@@ -120,6 +121,10 @@ export class PhaseRun {
     for (const made of this.#owned.splice(0).reverse()) made.dispose();
   }
 }
+
+/** The teacher, where it takes part in the phase. */
+const askedOf = ({ span, teacher }: PhaseParts): TeacherRun | undefined =>
+  span.phase.isTaught === false ? undefined : teacher;
 
 /** The optimiser of what a track trains. Throws ArgumentError where that is nothing. */
 function optimizerFor({ net, span }: PhaseParts, trains: Part | undefined, own: (made: Owned) => unknown): Optimizer {
@@ -186,7 +191,8 @@ function tensorsOf(
 }
 
 /** What can be computed once: only of images that come as they stand, and only if it is used more than once. */
-async function keptFor({ net, data, source, span, teacher, options }: PhaseParts): Promise<Kept | undefined> {
+async function keptFor(parts: PhaseParts): Promise<Kept | undefined> {
+  const { net, data, source, span, options } = parts;
   const { tracks } = span.phase;
   if (!source.hasRows || source.isMixed || span.epochs < 2) return undefined;
   const names = [...net.namedParameters().keys()];
@@ -194,18 +200,16 @@ async function keptFor({ net, data, source, span, teacher, options }: PhaseParts
     ({ trains }) => trains && !names.some((name) => name.startsWith("backbone.") && trains(name)),
   );
   const { keepBytes: most = KEEP } = options;
-  return Kept.make({ net, set: data.train, flip: span.recipe.flip, most, isTrunkFixed, teacher });
+  return Kept.make({ net, set: data.train, flip: span.recipe.flip, most, isTrunkFixed, teacher: askedOf(parts) });
 }
 
 /** What a step of a track consists of. */
-function stepParts(
-  { net, data, source, span, teacher, generator, totals, options }: PhaseParts,
-  own: Pick<StepParts, "track" | "optimizer" | "numbers" | "kept">,
-): StepParts {
+function stepParts(parts: PhaseParts, own: Pick<StepParts, "track" | "optimizer" | "numbers" | "kept">): StepParts {
+  const { net, data, source, span, generator, totals, options } = parts;
   const { trains, ...track } = own.track;
   const isAll = !trains || [...net.namedParameters().keys()].every(trains);
   const { batch, flip } = span.recipe;
-  const shared = { net, set: data.train, batch, flip, teacher, generator, totals };
+  const shared = { net, set: data.train, batch, flip, teacher: askedOf(parts), generator, totals };
   const { isMixed = false } = source;
   return { ...shared, ...own, track: isAll ? track : own.track, isMixed, generators: options.generators };
 }

@@ -7,6 +7,7 @@ import type { EvaluationRow, TrainingRow } from "../run/metrics.ts";
 export type Progress =
   | { readonly kind: "start"; readonly step: number; readonly steps: number; readonly resumedFrom?: string | undefined }
   | (TrainingRow & { readonly steps: number; readonly epochs: number; readonly secondsLeft: number })
+  | { readonly kind: "note"; readonly step: number; readonly text: string }
   | (EvaluationRow & { readonly epochs: number })
   | { readonly kind: "end"; readonly step: number; readonly seconds: number };
 
@@ -43,6 +44,8 @@ export function describeProgress(event: Progress): string {
       const rate = imagesPerSecond >= 100 ? imagesPerSecond.toFixed(0) : imagesPerSecond.toFixed(1);
       return `epoch ${epoch}/${epochs}  step ${step}/${steps}  loss ${loss.toFixed(4)}  exits ${exitsOf(exits)} %  ${rate} images/s  ${clock(secondsLeft)} left`;
     }
+    case "note":
+      return `note: ${event.text}`;
     case "evaluation":
       return `epoch ${event.epoch}/${event.epochs}  validation: exits ${exitsOf(event.exits)} %${event.isBest ? "  (best so far)" : ""}`;
     case "end":

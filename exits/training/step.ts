@@ -135,7 +135,8 @@ function inputsOf({ net, set, batch, isMixed, kept, track }: StepParts) {
 
 function captureStep(parts: StepParts): Promise<StepCapture> {
   const { net, track, optimizer, teacher, numbers, generator, generators = [], totals } = parts;
-  const state = [optimizer, generator, ...generators, ...net.buffers(), totals.tensor, ...(teacher?.written ?? [])];
+  const written = [...numbers.values(), ...(teacher?.written ?? [])];
+  const state = [optimizer, generator, ...generators, ...net.buffers(), totals.tensor, ...written];
   return capture(
     { label: "training step", device: deviceOf(net), inputs: inputsOf(parts), scalars: { lr: 0 }, state },
     (given: StepInputs, { lr }) => {

@@ -13,7 +13,7 @@ import {
 } from "../../engine/functions.ts";
 import { EMA, EVAL, withTensors } from "../../nn/index.ts";
 import { TrainingError } from "../errors.ts";
-import type { TrainingPlan } from "../methods/method.ts";
+import type { Teacher, TrainingPlan } from "../methods/method.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { Evaluator } from "./evaluator.ts";
 import type { ImageSet } from "./images.ts";
@@ -72,6 +72,26 @@ class NetworkCopy {
   }
 }
 
+/** The most that may be left of the first weights in an average at the end of a run. */
+const LEFT = 0.01;
+
+/**
+ * What to tell of a teacher whose averages are too slow for a run of so many steps, in which it still holds some of the weights that it began
+ * with; undefined for all others.
+ */
+export function slowness(teacher: Teacher | undefined, steps: number): string | undefined {
+  if (teacher?.kind !== "average") return undefined;
+  const { decay, warmup = false } = teacher;
+  let left = 1;
+  for (let t = 0; t < steps && left > LEFT; t++) left *= warmup ? warmDecay(decay, t) : decay;
+  if (left <= LEFT) return undefined;
+  const most = Math.floor(1e4 * LEFT ** (1 / steps)) / 1e4;
+  const cure = warmup ? "" : ", or a warm-up of the decay";
+  return `the averaged teacher is too slow for ${steps} steps: ${(100 * left).toFixed(1)} % of it will still be the first weights. A decay of at most ${most}${cure} mends it.`;
+}
+
+const warmDecay = (decay: number, t: number): number => Math.min(decay, (1 + t) / (10 + t));
+
 /** The tensors that a copy's `targets` follow. */
 const sourcesOf = (net: MultiExit): readonly Tensor[] => [
   ...net.flat().parts.map(({ values }) => values),
@@ -88,7 +108,7 @@ function average(net: MultiExit, decay: number, isWarm: boolean): TeacherRun {
     written: ema.state,
     ...(isWarm && {
       before: (t: number) => {
-        ema.decay = Math.min(decay, (1 + t) / (10 + t));
+        ema.decay = warmDecay(decay, t);
       },
     }),
     update: () => ema.update(),

@@ -43,6 +43,11 @@ export class Teller {
     this.restart(step);
   }
 
+  /** What whoever trains should know. */
+  note(text: string): void {
+    this.#report({ kind: "note", step: this.#window.step, text });
+  }
+
   /** What was done up to here besides training is no training time. */
   restart(step: number): void {
     this.#window = { step, time: performance.now() };

@@ -28,7 +28,7 @@ import type { Report } from "./progress.ts";
 import { completeRecipe, RECIPE_OPTIONS, type Recipe } from "./recipe.ts";
 import { prepareFolder, Saver } from "./saving.ts";
 import { siteOf } from "./site.ts";
-import { makeTeacher, type TeacherRun } from "./teachers.ts";
+import { makeTeacher, slowness, type TeacherRun } from "./teachers.ts";
 import { type Course, Teller } from "./telling.ts";
 
 /** Options of `train`. */
@@ -180,7 +180,9 @@ class Trainer {
       const identity = identityOf({ ...options, net, data, plan, recipe, source, teacher: taught });
       const generator = new Generator({ seed, stream: MASK_STREAM, device: deviceOf(net) });
       const totals = new Totals(net.exits, deviceOf(net));
-      return new Trainer({ net, data, options, source, spans, teacher, generator, totals }, identity);
+      const taughtSteps = spans.reduce((sum, { phase, steps }) => sum + (phase.isTaught === false ? 0 : steps), 0);
+      const note = slowness(plan.teacher, taughtSteps);
+      return new Trainer({ net, data, options, source, spans, teacher, generator, totals, note }, identity);
     } catch (error) {
       teacher?.dispose();
       throw error;
@@ -188,11 +190,12 @@ class Trainer {
   }
 
   async run(): Promise<Run> {
-    const { net, data, spans, options } = this.#made;
+    const { net, data, spans, options, note } = this.#made;
     const found = await this.#saver.find({ steps: this.#course.steps, phases: spans.length }, net.state());
     this.#position = found?.position ?? this.#position;
     await this.#enter(found);
     await this.#teller.start(this.#position.step, found?.path);
+    if (note !== undefined) this.#teller.note(note);
     for (let t = this.#position.step; t < this.#course.steps; t++) await this.#advance(t);
     this.#teller.end();
     const { history } = this.#teller;
@@ -304,6 +307,8 @@ interface Made {
   readonly source: BatchSource;
   readonly spans: readonly Span[];
   readonly teacher: TeacherRun | undefined;
+  /** What to tell at the start. */
+  readonly note: string | undefined;
   /** Where masks are drawn from. */
   readonly generator: Generator;
   readonly totals: Totals;

@@ -225,6 +225,8 @@ for (const [name, method] of Object.entries(METHODS)) {
     const given = await teacherOf(strict);
     const teacher = await makeTeacher(strict, net, given, data.validation);
     teacher?.refresh?.();
+    // What its own training left.
+    for (const parameter of given?.parameters() ?? []) parameter.zeroGrad();
     const images = randn([12, ...data.train.shape], { seed: 4 }).detach();
     for (const phase of strict.phases(siteOf(net))) {
       const numbers = await numbersOf(phase, net);

@@ -2,14 +2,50 @@
 // test/exits/distillation.test.ts.
 
 import { full, tensor } from "../../engine/index.ts";
-import { decoupledDistillation as dkd, knowledgeDistillation as kd, type TrainingPlan } from "../../exits/index.ts";
+import {
+  distilLast,
+  distilLater,
+  distilNext,
+  decoupledDistillation as dkd,
+  erde,
+  knowledgeDistillation as kd,
+  phuongLampert,
+  safeKd,
+  type TrainingPlan,
+} from "../../exits/index.ts";
+import { mulberry } from "../engine/ops/check.ts";
 import type { Draw, Ref } from "../engine/ops/row.ts";
-import { average, ce, type Formula, kl, labelOf, logP, type Refs, type Row, row, total } from "./loss-formulas.ts";
+import {
+  average,
+  ce,
+  entropyOf,
+  type Formula,
+  indexOfMost,
+  kl,
+  labelOf,
+  logP,
+  type Refs,
+  type Row,
+  row,
+  total,
+} from "./loss-formulas.ts";
 import { lossOf } from "./track.ts";
 
-const [N, K, C] = [70, 3, 300] as const;
+const [N, K, C] = [34, 3, 260] as const;
 const logits: Draw = { shape: [N, K, C], range: [-3, 3] };
-const labels: Draw = { shape: [N], dtype: "i32", range: [0, C] };
+const LABELS = Array.from({ length: N }, (_, i) => (37 * i) % C);
+const labels: Draw = { shape: [N], dtype: "i32", values: LABELS };
+const random = mulberry(5);
+/** Right at every other exit. */
+const teacher: Draw = {
+  shape: [N, K, C],
+  values: LABELS.flatMap((y, i) =>
+    Array.from({ length: K * C }, (_, at) => {
+      const [j, c] = [Math.floor(at / C), at % C];
+      return c === y && (i + j) % 2 === 0 ? 4 : 6 * random() - 3;
+    }),
+  ),
+};
 const WEIGHTS = [0.5, 1, 0.25];
 const LAST = K - 1;
 
@@ -24,10 +60,20 @@ interface Sample {
   readonly y: number;
 }
 
+/** What else a loss is given. */
+interface More {
+  readonly ramp?: number;
+  readonly numbers?: Readonly<Record<string, number>>;
+}
+
 /** Of a method whose loss is sum_j w_j mean_i loss(i, j). */
-function weighted(plan: TrainingPlan, loss: (at: Sample, j: number) => number, ramp?: number): Formula {
+function weighted(
+  plan: TrainingPlan,
+  loss: (at: Sample, j: number) => number,
+  { ramp, numbers = {} }: More = {},
+): Formula {
   return {
-    inputs: { logits, labels, teacher: logits },
+    inputs: { logits, labels, teacher },
     call: ({ logits, labels, teacher }) =>
       lossOf(plan, {
         logits: logits!,
@@ -35,6 +81,7 @@ function weighted(plan: TrainingPlan, loss: (at: Sample, j: number) => number, r
         teacher,
         exitWeights: tensor(Float32Array.from(WEIGHTS)),
         ...(ramp !== undefined && { ramp: full([], ramp) }),
+        numbers: Object.fromEntries(Object.entries(numbers).map(([name, value]) => [name, full([], value)])),
       }),
     value: (x, held: Refs) =>
       average(N, (i) => {
@@ -44,6 +91,18 @@ function weighted(plan: TrainingPlan, loss: (at: Sample, j: number) => number, r
       }),
     grads: ["logits"],
   };
+}
+
+/** Cross-entropy by exit weights, and the mean over pairs [pupil, teacher] of soft cross-entropies. */
+function distilling(plan: TrainingPlan, pairs: readonly (readonly [number, number])[], weight = 1): Formula {
+  return weighted(plan, ({ z, held, y }, j) => {
+    const soft = pairs.map(([pupil, teacher]) => {
+      const q = logP(z[pupil]!);
+      return -total(logP(held[teacher]!).map((p, c) => Math.exp(p) * q[c]!));
+    });
+    // Once for the sample, whatever the exit's weight.
+    return ce(z[j]!, y) + (j === 0 ? ((weight / pairs.length) * total(soft)) / WEIGHTS[0]! : 0);
+  });
 }
 
 /** KL of two distributions given by logarithms. */
@@ -73,6 +132,61 @@ export const FORMULAS: Readonly<Record<string, Formula>> = {
   dkd: weighted(
     dkd.with(),
     ({ z, t, y }, j) => ce(z[j]!, y) + 0.6 * decoupled(z[j]!, t[LAST]!, y, { alpha: 1, beta: 8, t: 4 }),
-    0.6,
+    { ramp: 0.6 },
+  ),
+  "safe-kd": weighted(
+    safeKd.with(),
+    ({ z, held, t, y }, j) =>
+      ce(z[j]!, y) +
+      decoupled(z[j]!, t[LAST]!, y, { alpha: 1, beta: 1, t: 4 }) +
+      (j < LAST ? kl(held[LAST]!, z[j]!, 4) : 0),
+  ),
+  "safe-kd without decoupling and consistency": weighted(
+    safeKd.with({ decoupled: false, consistency: false, alpha: 0.8, temperature: 3 }),
+    ({ z, t, y }, j) => ce(z[j]!, y) + 0.8 * kl(t[LAST]!, z[j]!, 3),
+  ),
+  erde: weighted(erde.with(), ({ z, t, y }, j) => {
+    if (indexOfMost(t[j]!) === y) return 0.1 * ce(z[j]!, y) + 0.9 * kl(t[j]!, z[j]!, 4);
+    return 0.1 * ce(z[j]!, y) - (j < LAST ? (0.3 * entropyOf(z[j]!)) / Math.log(C) : 0);
+  }),
+  "erde, all switches turned": weighted(
+    erde.with({
+      temperature: 2,
+      ceWeight: 0.5,
+      alpha: 0.7,
+      gamma: 0.4,
+      gateOn: "final",
+      klWhenTeacherWrong: "keep",
+      doubt: "punish",
+      entropyLastExit: true,
+      entropyVariant: "klUniform",
+    }),
+    ({ z, t, y }, j) => {
+      const doubt = -average(C, (c) => logP(z[j]!)[c]!) - Math.log(C);
+      const wrong = indexOfMost(t[LAST]!) === y ? 0 : 0.4;
+      return 0.5 * ce(z[j]!, y) + 0.7 * kl(t[j]!, z[j]!, 2) - wrong * doubt;
+    },
+  ),
+  "distil-last": distilling(distilLast.with(), [
+    [0, 2],
+    [1, 2],
+  ]),
+  "distil-later": distilling(distilLater.with(), [
+    [0, 1],
+    [0, 2],
+    [1, 2],
+  ]),
+  "distil-next": distilling(
+    distilNext.with({ weight: 0.3 }),
+    [
+      [0, 1],
+      [1, 2],
+    ],
+    0.3,
+  ),
+  "phuong-lampert": weighted(
+    phuongLampert.with({ c: 0.4, scale: 1.5 }),
+    ({ z, held, y }, j) => 1.5 * (0.6 * ce(z[j]!, y) + 0.4 * (j < LAST ? kl(held[LAST]!, z[j]!, 2.5) : 0)),
+    { numbers: { temperature: 2.5 } },
   ),
 };

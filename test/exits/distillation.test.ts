@@ -1,13 +1,34 @@
 // Methods that distil: their losses against formulas in float64, the teachers they name, and what they refuse.
 
-import { randn, tensor } from "../../engine/index.ts";
-import { decoupledDistillation as dkd, knowledgeDistillation as kd, type Method } from "../../exits/index.ts";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { backward, full, randn, readSafetensors, type Tensor, tensor, zeros } from "../../engine/index.ts";
+import {
+  deeperExitsLoss,
+  describeProgress,
+  distilLater,
+  distilNext,
+  decoupledDistillation as dkd,
+  erde,
+  knowledgeDistillation as kd,
+  type Method,
+  type Progress,
+  phuongLampert,
+  RUN_FILES,
+  safeKd,
+  type TrainingPlan,
+  train,
+} from "../../exits/index.ts";
 import { checkCase } from "../engine/ops/check.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, failsWith, suite } from "../harness.ts";
 import { FORMULAS } from "./distillation-formulas.ts";
 import { caseOf } from "./loss-formulas.ts";
-import { exitWeightsAt, lossOf, trackOf } from "./track.ts";
+import { barSplits, quiet, smallNet } from "./small.ts";
+import { exitWeightsAt, lossOf, siteOf, trackOf } from "./track.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "sortie-distillation-"));
 
 const formulas = gpuSuite("exits: methods that distil agree with their formulas in float64", { timeout: 120_000 });
 for (const [name, formula] of Object.entries(FORMULAS))
@@ -16,7 +37,7 @@ for (const [name, formula] of Object.entries(FORMULAS))
 const test = suite("exits: methods that distil");
 
 test("exits learn from a larger network by the mean over exits, unless told otherwise", () => {
-  for (const method of [kd, dkd] as readonly Method[]) {
+  for (const method of [kd, dkd, erde] as readonly Method[]) {
     assert.equal(method.with().teacher, { kind: "network", method: "joint", wider: 2, deeper: 2 });
     assert.equal(method.with({ wider: 3, teacherMethod: "safe-kd" } as object).teacher, {
       kind: "network",
@@ -39,6 +60,93 @@ test("DKD's teacher is heard more and more over the first twelfth of the epochs"
   assert.equal([ramp(1, 5), ramp(1, 4, 1), ramp(4, 4, 1), ramp(1, 4, 0)], [1, 0.25, 1, 1]);
 });
 
+test("SAFE-KD learns from its averages, from a larger network, or from itself as it is half-way", () => {
+  assert.equal(safeKd.with().teacher, { kind: "average", decay: 0.999, warmup: false });
+  assert.equal(safeKd.with({ emaWarmup: true, emaDecay: 0.9 }).teacher, { kind: "average", decay: 0.9, warmup: true });
+  const larger = { kind: "network", method: "joint", wider: 4, deeper: 2 };
+  assert.equal(safeKd.with({ teacher: "network", wider: 4 }).teacher, larger);
+  const itself = safeKd.with({ teacher: "self" });
+  assert.equal(itself.teacher, { kind: "self" });
+  const phases = itself.phases(siteOf(3));
+  assert.equal(
+    phases.map(({ name, share, isTaught }) => [name, share, isTaught ?? true]),
+    [
+      ["labels", 0.5, false],
+      ["training", 0.5, true],
+    ],
+  );
+});
+
+const running = gpuSuite("exits: methods that distil, at work", { timeout: 120_000 });
+
+running.after(() => rmSync(folder, { recursive: true }));
+
+/** What a run of eight steps tells, and the tensors of its last checkpoint. */
+async function run(method: TrainingPlan, name: string) {
+  const events: Progress[] = [];
+  const net = smallNet();
+  const first = new Map(
+    await Promise.all([...net.state()].map(async ([of, x]) => [of, [...(await x.read())]] as const)),
+  );
+  const dir = join(folder, name);
+  (await train(net, barSplits(), { ...quiet, method, dir, report: (event) => void events.push(event) })).dispose();
+  net.dispose();
+  const { tensors } = await readSafetensors(join(dir, RUN_FILES.last));
+  return { notes: events.flatMap((event) => (event.kind === "note" ? [event.text] : [])), tensors, first };
+}
+
+running("a run says when its averaged teacher is too slow for it, and only then", async () => {
+  const slow =
+    "the averaged teacher is too slow for 8 steps: 99.2 % of it will still be the first weights. A decay of at most 0.5623, or a warm-up of the decay mends it.";
+  assert.equal((await run(safeKd.with(), "slow")).notes, [slow]);
+  for (const [name, options] of Object.entries({
+    fast: { emaDecay: 0.5623 },
+    warm: { emaWarmup: true },
+    self: { teacher: "self" },
+  } as const))
+    assert.equal((await run(safeKd.with(options), name)).notes, [], name);
+  const { notes } = await run(safeKd.with({ emaDecay: 0.563 }), "hardly");
+  assert.match(notes.join(), /1.0 % of it/);
+  assert.match(describeProgress({ kind: "note", step: 0, text: slow }), /^note: the averaged teacher/);
+});
+
+running("warmed up, the averages forget the first weights", async () => {
+  const { tensors, first } = await run(safeKd.with({ emaWarmup: true }), "warm averages");
+  const still = await run(safeKd.with(), "cold averages");
+  const [of, values] = [...first].find(([key]) => key.endsWith("weight"))!;
+  const distance = (held: typeof tensors) =>
+    Math.max(...Array.from(held.get(`teacher.${of}`)!.data, Number).map((x, i) => Math.abs(x - values[i]!)));
+  assert.ok(distance(tensors) > 10 * distance(still.tensors));
+});
+
+running("the temperature rises while the softened last exit is too sure, and stays else", async () => {
+  const labels = tensor(Int32Array.of(0, 1, 2, 3));
+  const exitWeights = tensor([1, 1, 1]);
+  const [flat, sure] = [zeros([4, 3, 300]), randn([4, 3, 300], { seed: 1 }).mul(200)];
+  const after = async (logits: Tensor, start: number, options = {}) => {
+    const temperature = full([], start);
+    lossOf(phuongLampert.with(options), { logits, labels, exitWeights, numbers: { temperature } });
+    return temperature.item();
+  };
+  assert.is(await after(sure, 2), Math.fround(2 * Math.fround(1.05)));
+  assert.is(await after(flat, 2), 2);
+  assert.is(await after(sure, 2, { growth: 1 }), 2);
+  assert.is(await after(flat, 2, { sureness: 0, growth: 3 }), 6);
+  const { tensors } = await run(phuongLampert.with({ sureness: 0 }), "annealed");
+  assert.ok(Math.abs(Number(tensors.get("numbers.temperature")!.data[0]) - 1.05 ** 8) < 1e-5);
+});
+
+running("an exit alone has nobody to learn from; deeper exits get no gradient from what they teach", async () => {
+  for (const from of ["last", "later", "next"] as const)
+    assert.is(await deeperExitsLoss(randn([4, 1, 5], { seed: 1 }), from).item(), 0);
+  const logits = randn([4, 3, 5], { seed: 1 }).requiresGrad();
+  backward(deeperExitsLoss(logits, "later"));
+  const g = Array.from(await logits.grad.read());
+  assert.ok(g.every((x, i) => (x === 0) === (Math.floor(i / 5) % 3 === 2)));
+  assert.is(distilLater.with().options["weight"], 1);
+  assert.equal(exitWeightsAt(distilNext.with(), 2), [0.5, 0.5]);
+});
+
 const gpu = gpuSuite("exits: methods that distil refuse");
 
 gpu("two labels of an image, no teacher, exit weights that do not fit", async () => {
@@ -55,6 +163,27 @@ gpu("two labels of an image, no teacher, exit weights that do not fit", async ()
     () => lossOf(dkd.with(), { logits, labels, exitWeights, teacher: logits, mixed }),
     "ArgumentError",
     "dkd: images must have one label, which decoupled distillation looks at; got images blended by mixup. Train without mixup, or by joint.",
+  );
+  await failsWith(
+    () => lossOf(safeKd.with(), { logits, labels, exitWeights, teacher: logits, mixed }),
+    "ArgumentError",
+    "safe-kd: images must have one label, which decoupled distillation looks at; got images blended by mixup. Train without mixup, or by joint.",
+  );
+  lossOf(safeKd.with({ decoupled: false }), { logits, labels, exitWeights, teacher: logits, mixed });
+  await failsWith(
+    () => lossOf(erde.with(), { logits, labels, exitWeights, teacher: logits, mixed }),
+    "ArgumentError",
+    "erde: images must have one label, which the teacher looks at; got images blended by mixup. Train without mixup, or by joint.",
+  );
+  await failsWith(
+    () => lossOf(erde.with(), { logits, labels, exitWeights, teacher: randn([6, 2, 5], { seed: 1 }) }),
+    "ShapeError",
+    "erdeLosses: teacher must be f32[N, K, C]; got f32[6, 2, 5] for student f32[6, 3, 5].",
+  );
+  await failsWith(
+    () => deeperExitsLoss(randn([6, 5], { seed: 1 }), "last"),
+    "ShapeError",
+    "deeperExitsLoss: logits must be f32[N, K, C]; got f32[6, 5].",
   );
   await failsWith(
     () => exitWeightsAt(kd.with({ exitWeights: [0, 0, 0] }), 3),

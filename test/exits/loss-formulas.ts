@@ -63,8 +63,8 @@ export function logP(z: Row, t = 1): number[] {
   return z.map((v) => (v - most) / t - log);
 }
 export const ce = (z: Row, y: number): number => -logP(z)[y]!;
-const entropyOf = (z: Row): number => -total(logP(z).map((v) => Math.exp(v) * v));
-const indexOfMost = (z: Row): number => z.indexOf(Math.max(...z));
+export const entropyOf = (z: Row): number => -total(logP(z).map((v) => Math.exp(v) * v));
+export const indexOfMost = (z: Row): number => z.indexOf(Math.max(...z));
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 export function kl(from: Row, to: Row, t: number): number {
   const q = logP(to, t);

@@ -1,19 +1,29 @@
 // The loss of a method's first phase on logits that a test gives, and its exit weights.
 
 import { stack, type Tensor, tensor } from "../../engine/index.ts";
-import { type Epoch, type Seen, stackRecords, type Track, type TrainingPlan } from "../../exits/index.ts";
+import {
+  type Epoch,
+  type PhaseSite,
+  type Seen,
+  stackRecords,
+  type Track,
+  type TrainingPlan,
+} from "../../exits/index.ts";
 
 /** What a test gives of a batch. */
-export type GivenBatch = Pick<Seen, "logits" | "labels" | "exitWeights" | "ramp" | "teacher" | "mixed">;
+export type GivenBatch = Pick<Seen, "logits" | "labels" | "exitWeights" | "ramp" | "teacher" | "mixed"> & Partial<Seen>;
+
+/** A network of so many exits, as phases see it. */
+export const siteOf = (exits: number, classes = 10): PhaseSite => ({
+  exits,
+  classes,
+  costs: Array.from({ length: exits }, (_, j) => (j + 1) / exits),
+  placeOf: () => ({ exit: 0, isHead: true }),
+});
 
 /** The first track of a method's first phase. */
 export const trackOf = (plan: TrainingPlan, exits: number, classes = 10): Track =>
-  plan.phases({
-    exits,
-    classes,
-    costs: Array.from({ length: exits }, (_, j) => (j + 1) / exits),
-    placeOf: () => ({ exit: 0, isHead: true }),
-  })[0].tracks[0];
+  plan.phases(siteOf(exits, classes))[0].tracks[0];
 
 /** Exit weights of an epoch. */
 export const exitWeightsAt = (
@@ -28,7 +38,7 @@ export function lossOf(plan: TrainingPlan, batch: GivenBatch): Tensor {
   const records = Array.from({ length: exits }, (_, j) => ({
     logits: batch.logits.slice({ starts: [0, j, 0], ends: [n, j + 1, classes] }).reshape([n, classes]),
   }));
-  return trackOf(plan, exits, classes).loss({ ...batch, out: stackRecords(records), exits: records, numbers: {} });
+  return trackOf(plan, exits, classes).loss({ out: stackRecords(records), exits: records, numbers: {}, ...batch });
 }
 
 /** `[K]`: the loss as if one exit alone counted, for each exit. */
