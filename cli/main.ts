@@ -12,6 +12,7 @@ import { methods, runMethods } from "./commands/methods.ts";
 import { report, runReport } from "./commands/report.ts";
 import { runAll, runHelp } from "./commands/run.ts";
 import { runTrain, trainHelp } from "./commands/train.ts";
+import { runWorker, worker } from "./commands/worker.ts";
 import { version } from "./files/versions.ts";
 import { helpOf } from "./settings/command.ts";
 import type { Print } from "./settings/flags.ts";
@@ -32,6 +33,7 @@ const commands: Readonly<Record<string, Command>> = {
   report: { help: helpOf(report), run: runReport },
   bench: { help: helpOf(benchSpec), run: runBench },
   compare: { help: compareHelp, run: runCompare },
+  worker: { help: helpOf(worker), run: runWorker },
   export: { help: exportHelp, run: runExport },
   methods: { help: helpOf(methods), run: runMethods },
   data: { help: dataHelp, run: runData },

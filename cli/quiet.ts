@@ -3,7 +3,7 @@
 // it is told. All else is as if there were one process: signals, exit codes, standard input and output; none of the two
 // outlives the other.
 
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 
 /** What Dawn says of drivers that know no limit, as Mesa's. */
@@ -25,13 +25,28 @@ export function isNoisy(): boolean {
   return process.platform === "linux" && !process.execArgv.some((option) => option.startsWith("--inspect"));
 }
 
+/**
+ * Starts Node with these arguments in a process that ends when this one does; its standard error is a pipe, noise and
+ * all.
+ */
+export function startBound(
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly stdio: Outer },
+): ChildProcess {
+  const { stdio, ...others } = options;
+  return spawn(process.execPath, args, {
+    ...others,
+    env: { ...process.env, [FILTERED_BY]: String(process.pid) },
+    stdio: [...stdio, "pipe", "ipc"],
+  });
+}
+
+/** Standard input and output of a process. */
+type Outer = readonly ["inherit" | "ignore", "inherit" | "pipe"];
+
 /** Runs Node with these arguments, and ends this process as that one ends. Signals are passed on to it. */
 export function runQuietly(args: readonly string[], options: { readonly cwd?: string } = {}): void {
-  const child = spawn(process.execPath, args, {
-    ...options,
-    env: { ...process.env, [FILTERED_BY]: String(process.pid) },
-    stdio: ["inherit", "inherit", "pipe", "ipc"],
-  });
+  const child = startBound(args, { ...options, stdio: ["inherit", "inherit"] });
   const errors = withoutNoise((text) => process.stderr.write(text));
   process.stderr.on("error", () => {}); // nobody is left to be told
   child.stderr?.setEncoding("utf8").on("data", errors.take).on("end", errors.end);

@@ -13,13 +13,14 @@ const APT = "/usr/bin/apt-get";
 const isRoot = process.getuid?.() === 0;
 
 /** Installs what is missing. Ends the process with the command to run where it cannot. */
-export function bootstrap({ adapter = true, browser = false } = {}) {
+export function bootstrap({ adapter = true, browser = false, servers = false } = {}) {
   const { engines } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   const fault = nodeFault(process.versions.node, engines.node);
   if (fault) stop(fault);
   installModules();
   if (adapter) installAdapter();
   if (browser) installBrowser();
+  if (servers) installServers();
 }
 
 /**
@@ -91,6 +92,28 @@ function installBrowser() {
     aptInstall(["chromium"]);
   } catch (error) {
     console.error(`bootstrap: ${messageOf(error)} The browser test will be skipped.`);
+  }
+}
+
+/**
+ * PostgreSQL and Valkey for test/cli/queue.test.ts, which starts its own. Debian starts them too when they are installed, so that happens only on
+ * machines for tests; elsewhere these suites are skipped, with their reason printed.
+ */
+function installServers() {
+  if (!process.env.CI || !canInstall() || thisSystem().ids[0] !== "debian") return;
+  const missing = [
+    ["postgresql", existsSync("/usr/lib/postgresql")],
+    ["valkey-server", existsSync("/usr/bin/valkey-server") || existsSync("/usr/bin/redis-server")],
+  ].flatMap(([name, isThere]) => (isThere ? [] : [String(name)]));
+  if (missing.length === 0) return;
+  // Debian 12 has Valkey in backports only.
+  const isOld = thisSystem().codename === "bookworm";
+  const packages = [...(isOld ? ["-t", "bookworm-backports"] : []), ...missing];
+  console.log(`the tests of queues need servers; running: ${aptText(packages)}`);
+  try {
+    withSource(isOld ? backportsLine(readEntries()) : undefined, () => aptInstall(packages));
+  } catch (error) {
+    console.error(`bootstrap: ${messageOf(error)} The tests of queues will be skipped.`);
   }
 }
 

@@ -3,5 +3,5 @@
 import { bootstrap, runScript } from "./bootstrap.mjs";
 
 const args = process.argv.slice(2);
-bootstrap({ browser: true, adapter: !args.includes("--no-adapter") });
+bootstrap({ browser: true, servers: true, adapter: !args.includes("--no-adapter") });
 await runScript("test/run.ts", args);

@@ -87,6 +87,10 @@ for (const version of VERSIONS) {
       (await errorOf(() => run(project, nodeOf(version), sortie, "report", "x.npz"))).message,
       "Run npm install vega vega-lite@6.4.",
     );
+    assert.match(
+      (await errorOf(() => run(project, nodeOf(version), sortie, "worker", "postgres://h/d"))).message,
+      "worker: a queue needs bullmq and pg, which are not installed. Run npm install bullmq@6 pg.",
+    );
     await install("vega", "vega-lite@6.4");
     assert.match(
       (await errorOf(() => run(project, nodeOf(version), sortie, "report", "x.npz"))).message,

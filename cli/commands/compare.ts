@@ -15,6 +15,7 @@ import {
   planOfFile,
   type RunKey,
 } from "../compare/plan.ts";
+import { doRemotely } from "../compare/remote.ts";
 import {
   accuracySheet,
   certifiedSheet,
@@ -59,12 +60,17 @@ calibration images, never on test images. Given folders of runs, it compares the
   --list               print the plan, a numbered line a run, and stop
   --index N            make only run N of the plan and write no page: for arrays of jobs
   --no-timing          do not measure milliseconds
+  --queue URL          let workers do the runs (sortie worker URL), on whatever machines: postgres://HOST:5432/DATABASE, or
+                       redis://HOST:6379 for Valkey and Redis. What is finished anywhere is done once, and fetched; stopped, the
+                       same command waits on
+  --artefacts PLACE    with --queue: folder, or s3://BUCKET/PREFIX, that workers and this command both reach
 
 Every other flag of sortie train is a setting of all runs. Exit code 0: done. 1: bad input, or a run that failed; the others are
 compared. 130, 143, 129: interrupted.
 
   sortie compare --methods joint,soft-cgt,hard-cgt --seeds 0,1 --epochs 4
   sortie compare runs/glyphs-joint-1 runs/glyphs-soft-cgt-1
+  sortie compare --methods joint,soft-cgt --queue postgres://db.example/sortie --artefacts s3://bucket/runs
 `;
 
 /** Names of what is written about all runs. */
@@ -85,6 +91,8 @@ export async function runCompare(args: readonly string[], print: Print = console
       list: { type: "boolean", default: false },
       index: { type: "string" },
       "no-timing": { type: "boolean", default: false },
+      queue: { type: "string" },
+      artefacts: { type: "string" },
     },
     {
       allowPositionals: true,
@@ -147,16 +155,22 @@ async function comparePlan(experiments: readonly Experiment[], context: PlanCont
   const { values, print } = context;
   for (const line of planLines(experiments)) print(line);
   if (values["list"]) return 0;
-  const index = values["index"] as string | undefined;
+  const { index, queue, artefacts } = values as Readonly<Record<"index" | "queue" | "artefacts", string | undefined>>;
+  if ((queue === undefined) !== (artefacts === undefined) || (queue !== undefined && index !== undefined))
+    throw new SortieError("compare: --queue and --artefacts must be given together, and without --index.");
   if (index !== undefined) return oneOf(experiments, numberFlag("compare", "index", index), context);
 
   // What the last step needs must not be missed after a day of training.
   await chartLibraries();
+  const isRemote = queue !== undefined && artefacts !== undefined;
+  const failed = isRemote ? await doRemotely(experiments, { queue, artefacts, print }) : new Map<string, string>();
   const figures: RunFigures[] = [];
   const failures: Failure[] = [];
   for (const [i, experiment] of experiments.entries()) {
     const { name } = experiment;
     try {
+      const reason = failed.get(name);
+      if (reason) throw new SortieError(reason);
       const code = await finish(experiment, context, `run ${i + 1} of ${experiments.length}: ${name}`);
       if (code >= 128) return code;
       const run = await readRun(RunFolder.of(experiment.config), experiment, context);

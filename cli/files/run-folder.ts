@@ -157,7 +157,7 @@ export class RunFolder {
 const defaultName = ({ data, method, seed }: Config): string => `${data.name}-${method.name}-${seed}`;
 
 /** The settings that make the weights what they are: neither how often is saved nor what calibration does. */
-function trained({ seed, data, model, method, train }: Config): Plain {
+export function trained({ seed, data, model, method, train }: Config): Plain {
   const { dir: _, download: __, ...parts } = data;
   const { checkpointEvery: ___, logEvery: ____, evaluateEvery: _____, ...recipe } = train;
   return { seed, data: parts, model, method, train: recipe };

@@ -1,0 +1,219 @@
+// `sortie worker`: takes runs from a queue, one after the other, and starts the commands that do each in processes of
+// their own, so that the queue hears from it whatever they are busy with.
+
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { hostname, tmpdir } from "node:os";
+import { extname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { option, SortieError } from "../../base/index.ts";
+import { lookFor } from "../../data/index.ts";
+import { RunFolder } from "../files/run-folder.ts";
+import { version } from "../files/versions.ts";
+import { toJson, writeWhole } from "../files/whole.ts";
+import { interruption } from "../interruption.ts";
+import { type Artefacts, artefactNames, checkpointsOf, openArtefacts, packRun, unpackRun } from "../queue/artefacts.ts";
+import { openQueue } from "../queue/bullmq.ts";
+import { readJob, type TakenRun } from "../queue/queue.ts";
+import { startBound, withoutNoise } from "../quiet.ts";
+import { type CommandSpec, path, readCommand } from "../settings/command.ts";
+import { type Config, completeConfig } from "../settings/config.ts";
+import type { Print } from "../settings/flags.ts";
+import { defined, knownSet } from "../settings/sets.ts";
+import { inFile } from "../settings/settings.ts";
+
+export const worker = {
+  name: "worker",
+  usage: "QUEUE [flags]",
+  about: `Takes the runs that sortie compare --queue QUEUE puts into a queue, trains, calibrates and evaluates each in a process of its own, and leaves
+the results where the comparison finds them. QUEUE is postgres://HOST:5432/DATABASE, or redis://HOST:6379 for Valkey and Redis (rediss:// with
+TLS). Checkpoints go there as they are made: a run whose worker was killed, or fell silent, goes on from them at another. It uses one adapter;
+start one worker for each.`,
+  flags: {
+    artefacts: path("folder or s3://BUCKET/PREFIX of results, where its path is another here than the comparison says"),
+    dataDir: path("folder of the data sets' files on this machine"),
+    lock: option.number(30, "seconds of silence after which another worker gets the run", { min: 1 }),
+  },
+  more: `It runs until it is stopped. SIGTERM, SIGINT and SIGHUP: it lets the run write a checkpoint, hands it back, and ends with 143, 130, 129. Exit code 1:
+bad input, or a run that this machine cannot do, which was handed back: of another version of sortie, or without its data set here.
+
+  sortie worker postgres://worker@db.example:5432/sortie
+  sortie worker redis://queue.example:6379 --artefacts /mnt/runs`,
+} as const satisfies CommandSpec;
+
+type Flags = { readonly artefacts: string | undefined; readonly dataDir: string | undefined };
+
+/** What all runs of a worker share. */
+interface Bench extends Flags {
+  readonly stop: AbortSignal;
+  /** Folder of what is at work. */
+  readonly dir: string;
+  readonly print: Print;
+}
+
+/** This machine cannot do a run, and another may. */
+class Unfit extends SortieError {}
+
+/** Runs the command; returns the exit code. @throws SortieError for bad input. */
+export async function runWorker(args: readonly string[], print: Print = console.log): Promise<number> {
+  const asked = readCommand(worker, args, print);
+  if (!asked) return 0;
+  const { values, positionals } = asked;
+  const [url, ...rest] = positionals;
+  if (url === undefined || rest.length > 0)
+    throw new SortieError(`worker: the address of one queue must be given; got ${positionals.length}.`);
+  const queue = await openQueue("worker", url);
+  const dir = mkdtempSync(join(tmpdir(), "sortie-worker-"));
+  const interrupt = interruption();
+  const ended = new AbortController();
+  const stop = AbortSignal.any([interrupt.signal, ended.signal]);
+  const bench: Bench = { ...values, stop, dir, print };
+  let unfit: Unfit | undefined;
+  const handle = async (run: TakenRun) => {
+    try {
+      return await doRun(run, bench);
+    } catch (error) {
+      print(`${run.id}: ${(error as Error).message}`);
+      if (!(error instanceof Unfit)) throw error;
+      unfit = error;
+      ended.abort();
+      return "handed back";
+    }
+  };
+  try {
+    print("waiting for runs");
+    await queue.work(handle, { stop, lock: values.lock, print });
+  } finally {
+    interrupt.stop();
+    rmSync(dir, { recursive: true, force: true });
+    await queue.close();
+  }
+  return unfit ? 1 : interrupt.code;
+}
+
+async function doRun(run: TakenRun, { stop, dir, print, ...flags }: Bench): Promise<"done" | "handed back"> {
+  const { id } = run;
+  const job = readJob(run.job, id);
+  if (job.sortie !== version())
+    throw new Unfit(`worker: runs must be of sortie ${version()}, which this is; got one of ${job.sortie}.`);
+  const config = await configHere(id, job.config, dir, flags.dataDir);
+  const artefacts = await openArtefacts("worker", flags.artefacts ?? job.artefacts);
+  const folder = RunFolder.of(config);
+  const names = artefactNames(id);
+  if (await artefacts.get(names.whole)) return "done";
+  const begun = await artefacts.get(names.begun);
+  if (begun) unpackRun(begun, folder.dir, "run.json");
+  print(`${id}: ${config.method.name} on ${config.data.name}, seed ${config.seed}${begun ? ", goes on" : ""}`);
+
+  const isStopped = () => stop.aborted || run.lost.aborted;
+  const settings = join(dir, `${id}.json`);
+  writeWhole(settings, toJson(config));
+  const keeper = keepCheckpoints(run, { folder, artefacts, print });
+  try {
+    for (const [args, isMade] of stepsOf(folder, settings)) {
+      if (isStopped() || isMade()) continue;
+      const complaint = await start(args, AbortSignal.any([stop, run.lost]), keeper.tell);
+      if (!isMade() && !isStopped()) throw new SortieError(complaint);
+    }
+  } finally {
+    await keeper.end();
+  }
+  const outcome = isStopped() ? "handed back" : "done";
+  if (outcome === "handed back") await keeper.keep();
+  else {
+    await artefacts.put(names.whole, packRun(folder.dir));
+    await artefacts.remove(names.begun);
+  }
+  rmSync(folder.dir, { recursive: true, force: true });
+  print(`${id}: ${run.lost.aborted ? "silent for too long; another worker goes on" : outcome}`);
+  return outcome;
+}
+
+/** What makes a run, as it would be typed, and whether it is done. */
+const stepsOf = (folder: RunFolder, settings: string) =>
+  [
+    [["train", "--config", settings], () => folder.recordOrNone()?.finished !== undefined],
+    [["calibrate", folder.dir], () => existsSync(folder.path("policy"))],
+    [["evaluate", folder.dir], () => existsSync(folder.path("evaluation"))],
+  ] as const;
+
+/** The settings of a run as this machine does it. @throws Error where the data set is not here. */
+async function configHere(id: string, given: object, out: string, dataDir: string | undefined): Promise<Config> {
+  const config = completeConfig(inFile(`job ${id}`), { ...given, out, name: id });
+  const { source, options } = knownSet("worker", config.data.name);
+  const data = dataDir !== undefined && "dir" in options ? { ...config.data, dir: dataDir } : config.data;
+  const { name, dir, download, file } = data;
+  const hint = "The run was handed back: give --data-dir, or start a worker where the files are.";
+  if (file !== undefined && !existsSync(file)) throw new Unfit(`worker: ${file} must be here. ${hint}`);
+  if (source && file === undefined && download !== true) {
+    const { folder, files, unpacked } = await lookFor(source, defined({ dir }));
+    const count = source.files.length;
+    if (files < count && !unpacked?.isWhole)
+      throw new Unfit(`worker: the ${count} files of ${name} must be in ${folder}; got ${files} of them. ${hint}`);
+  }
+  return { ...config, data };
+}
+
+interface Kept {
+  readonly folder: RunFolder;
+  readonly artefacts: Artefacts;
+  readonly print: Print;
+}
+
+/** Puts every new checkpoint where another worker finds it, and the last line where the comparison does. */
+function keepCheckpoints({ id, lost, say }: TakenRun, { folder: { dir }, artefacts, print }: Kept) {
+  const host = hostname();
+  const found = () => (existsSync(dir) ? checkpointsOf(dir) : "");
+  let [kept, line, told, fault] = [found(), "", "", ""];
+  const keep = async () => {
+    const now = found();
+    // Whoever has the run now may be further.
+    if (now !== kept && !lost.aborted) await artefacts.put(artefactNames(id).begun, packRun(dir));
+    kept = now;
+  };
+  const once = async () => {
+    await keep();
+    if (line !== told) await say(`${host}: ${line}`);
+    told = line;
+  };
+  // What is away for a while, the queue or the artefacts, is tried again.
+  const complain = ({ message }: Error) => {
+    if (message !== fault) print(`${id}: ${message}`);
+    fault = message;
+  };
+  let last = Promise.resolve();
+  const timer = setInterval(() => {
+    last = last.then(once).catch(complain);
+  }, 1000);
+  return {
+    keep,
+    tell(text: string) {
+      line = text;
+    },
+    end(): Promise<void> {
+      clearInterval(timer);
+      return last;
+    },
+  };
+}
+
+/** Starts `sortie` with these arguments and waits for its end; what it complained of, or how it ended. */
+async function start(args: readonly string[], stop: AbortSignal, tell: (line: string) => void): Promise<string> {
+  const here = fileURLToPath(import.meta.url);
+  const bin = fileURLToPath(new URL(`../bin${extname(here)}`, import.meta.url));
+  const child = startBound([...process.execArgv, bin, ...args], { stdio: ["ignore", "pipe"] });
+  const end = () => void child.kill("SIGTERM");
+  stop.addEventListener("abort", end, { once: true });
+  if (child.stdout) createInterface({ input: child.stdout }).on("line", (line) => line.trim() && tell(line.trim()));
+  let complaint = "";
+  const errors = withoutNoise((text) => {
+    complaint = (complaint + text).slice(-2000);
+  });
+  child.stderr?.setEncoding("utf8").on("data", errors.take).on("end", errors.end);
+  const how = await new Promise<string>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code, signal) => resolve(signal ?? `exit code ${code}`));
+  });
+  stop.removeEventListener("abort", end);
+  return complaint.trim() || `worker: sortie ${args[0]} must come to its end; got ${how}.`;
+}

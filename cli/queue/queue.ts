@@ -1,0 +1,110 @@
+// Runs as jobs that any machine may do: what a job is, and what a queue must do, whoever serves it.
+
+import { createHash } from "node:crypto";
+import { json, SortieError } from "../../base/index.ts";
+import { trained } from "../files/run-folder.ts";
+import { version } from "../files/versions.ts";
+import type { Config } from "../settings/config.ts";
+import { isPlain, type Plain } from "../settings/settings.ts";
+
+/** What a queue holds of a run. */
+export interface RunJob {
+  /** Version of sortie that asks for it: another's numbers are other numbers. */
+  readonly sortie: string;
+  readonly config: Plain;
+  /** Where what is made of it goes. */
+  readonly artefacts: string;
+}
+
+const JOB = { sortie: json.text, config: json.object, artefacts: json.text } as const satisfies Readonly<
+  Record<keyof RunJob, json.Reader<unknown>>
+>;
+
+/** A job as a queue gives it back. @throws SortieError for what is none. */
+export const readJob = (value: unknown, id: string): RunJob => json.parts(value, `job ${id}`, JOB) as unknown as RunJob;
+
+/** How far a run is. */
+export type RunState =
+  | { readonly kind: "absent" | "waiting" | "done" }
+  | { readonly kind: "active"; readonly said: string }
+  | { readonly kind: "failed"; readonly reason: string };
+
+/** A run that a worker has taken. */
+export interface TakenRun {
+  readonly id: string;
+  readonly job: unknown;
+  /** Aborted when the queue may have given the run to another, since it did not hear from this worker for too long. */
+  readonly lost: AbortSignal;
+  /** Tells whoever waits for it. */
+  say(line: string): Promise<void>;
+}
+
+/** Does a run; whether it is done, or another worker shall go on with it. What it throws is why the run failed. */
+export type RunHandler = (run: TakenRun) => Promise<"done" | "handed back">;
+
+/** How a worker takes runs. */
+export interface WorkOptions {
+  /** Finishes the run at hand, then ends the work. */
+  readonly stop: AbortSignal;
+  /** Seconds of silence after which another worker gets the run. */
+  readonly lock: number;
+  readonly print: (line: string) => void;
+}
+
+/** A queue of runs. */
+export interface RunQueue {
+  /** Puts a run in; one that waits or is at work stays as it is, one that ended is done again. */
+  add(id: string, job: RunJob): Promise<void>;
+  state(id: string): Promise<RunState>;
+  /** Takes one run after the other until it is stopped. */
+  work(handle: RunHandler, options: WorkOptions): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Names a run by all that decides what comes out: one that is asked for twice is done once. */
+export function jobId(config: Config): string {
+  const identity = { sortie: version(), ...trained(config), calibration: config.calibration };
+  const sorted = JSON.stringify(identity, (_, value: unknown) =>
+    isPlain(value) ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value,
+  );
+  return `run-${createHash("sha256").update(sorted).digest("hex").slice(0, 32)}`;
+}
+
+/** Where a queue is. */
+export interface QueueAddress {
+  readonly kind: "postgres" | "redis";
+  readonly url: string;
+  /** The same without user and password, for messages. */
+  readonly place: string;
+}
+
+const KINDS: Readonly<
+  Record<string, { readonly kind: QueueAddress["kind"]; readonly as: string; readonly port: string }>
+> = {
+  "postgres:": { kind: "postgres", as: "postgres:", port: "5432" },
+  "postgresql:": { kind: "postgres", as: "postgres:", port: "5432" },
+  "redis:": { kind: "redis", as: "redis:", port: "6379" },
+  "rediss:": { kind: "redis", as: "rediss:", port: "6379" },
+  "valkey:": { kind: "redis", as: "redis:", port: "6379" },
+  "valkeys:": { kind: "redis", as: "rediss:", port: "6379" },
+};
+
+/**
+ * Reads the address of a queue. @throws SortieError that repeats nothing of it but its scheme: it may hold a password.
+ */
+export function queueAddress(command: string, text: string): QueueAddress {
+  const wanted = `${command}: the queue must be an address like postgres://HOST:5432/DATABASE or redis://HOST:6379`;
+  if (!URL.canParse(text)) throw new SortieError(`${wanted}; got something that is no address.`);
+  const { protocol, hostname, port, pathname } = new URL(text);
+  const known = KINDS[protocol];
+  if (!known) {
+    const schemes = Object.keys(KINDS).map((scheme) => scheme.slice(0, -1));
+    throw new SortieError(`${wanted}; got the scheme ${protocol.slice(0, -1)}. Known are ${schemes.join(", ")}.`);
+  }
+  const path = pathname === "/" ? "" : pathname;
+  return {
+    kind: known.kind,
+    url: known.as + text.slice(protocol.length),
+    place: `${protocol}//${hostname || "localhost"}:${port || known.port}${path}`,
+  };
+}
