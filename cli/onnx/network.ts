@@ -1,6 +1,7 @@
 // A multi-exit network as ONNX files: one graph with all exits' logits, and one for each exit, from the features in
 // front of it.
 
+import { SortieError } from "../../base/index.ts";
 import { empty, noGrad, read, type Tensor, type TracedOp, trace } from "../../engine/index.ts";
 import type { MultiExit } from "../../exits/index.ts";
 import { EVAL } from "../../nn/index.ts";
@@ -33,6 +34,11 @@ const BATCH = 2;
 
 /** All files of a network. @throws SortieError for an op that has no form in ONNX. */
 export async function onnxOf(net: MultiExit, about: OnnxAbout): Promise<OnnxFiles> {
+  if (net.heads.some((_, j) => net.readsOf(j).fields.length > 0)) {
+    throw new SortieError(
+      `export: for ONNX heads must look at their own features alone; got some that are ${net.wraps.join(", ")}. Write a model file instead: leave --format out.`,
+    );
+  }
   const constants = await constantsOf(net);
   const fileOf = (part: Part) => encode(net, constants, about, part);
   const whole = fileOf({ name: "network", input: net.input, run: (x) => [["logits", net.forward(x, EVAL)]] });

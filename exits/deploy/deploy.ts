@@ -88,11 +88,6 @@ export async function deploy(
   if (normalise !== undefined) checkNormalisation(normalise, net.input[2]);
   checkRoute(route, net.exits - 1);
   checkPrecision("deploy", precision, deviceOf(net).info);
-  if (net.heads.some(({ reads }) => reads.length > 0)) {
-    throw new ArgumentError(
-      `deploy: heads must look at their own features alone; got some that are ${net.wraps.join(", ")}. Compute all exits, and decide on the table.`,
-    );
-  }
   const decisions = await readPolicy(net, policy, { scaling, anyOrigin, slack: SLACK[precision] });
   return Classifier.record(net, { batch, normalise, precision, route, orWhole, remember, ...decisions });
 }

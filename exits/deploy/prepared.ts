@@ -12,11 +12,15 @@ import {
   type Tensor,
 } from "../../engine/functions.ts";
 import type { Pass } from "../../nn/index.ts";
+import type { RecordPass } from "../network/heads/head.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { type AnswerTail, answerTail, bindsAll, fitsAnswer } from "../ops/answer.ts";
 
-/** How an exit answers: by a tail, decided in the same dispatch, or by a pass to logits. */
-export type Answering = { readonly tail: AnswerTail } | { readonly pass: Pass };
+/**
+ * How an exit answers: by a tail, decided in the same dispatch, by a pass to logits, or by a whole record, where it says more or looks at
+ * other exits, or others look at it.
+ */
+export type Answering = { readonly tail: AnswerTail } | { readonly pass: Pass } | { readonly say: RecordPass };
 
 /** What activations and weights are stored in. */
 export type Precision = "f32" | "f16";
@@ -27,6 +31,40 @@ interface Passes {
   readonly answers: readonly Answering[];
   /** What an exit sees of the features in front of it, which `answers` take. */
   seen(exit: number, features: Tensor): Tensor;
+  /** What later exits read of the records up to this exit's: exits and fields. */
+  carried(exit: number): readonly (readonly [exit: number, field: string])[];
+}
+
+/** What is asked of the exits. */
+export interface Wanted {
+  /** Whether somebody may leave there. */
+  isOpen(exit: number): boolean;
+  /** Whether there are thresholds by class. */
+  byClass(exit: number): boolean;
+  /** Whether exits decide by what their heads say of themselves. */
+  readonly isTold: boolean;
+}
+
+/** Which exits' records are wanted, and which of their fields later exits read: closed exits are passed over unless one reads them. */
+function recordsOf(
+  net: MultiExit,
+  { isOpen, isTold }: Wanted,
+): { says(exit: number): boolean } & Pick<Passes, "carried"> {
+  const last = net.exits - 1;
+  const reads = Array.from({ length: net.exits }, (_, j) => net.readsOf(j));
+  const readers = new Set<number>();
+  const isRead = (exit: number): boolean => [...readers].some((j) => j > exit && reads[j]!.from <= exit);
+  for (let j = last; j >= 0; j--) if (reads[j]!.fields.length > 0 && (isOpen(j) || isRead(j))) readers.add(j);
+  return {
+    says: (j) => readers.has(j) || isRead(j) || (isTold && j < last && isOpen(j)),
+    carried: (exit) => {
+      const fields = Array.from({ length: exit + 1 }, (_, e) => {
+        const later = [...readers].filter((j) => j > exit && reads[j]!.from <= e);
+        return [...new Set(later.flatMap((j) => reads[j]!.fields))].map((field) => [e, field] as const);
+      });
+      return fields.flat();
+    },
+  };
 }
 
 type Fold = Capture<Record<string, never>, Record<string, never>, unknown>;
@@ -36,27 +74,25 @@ export class PreparedNet implements Passes {
   readonly segments: readonly Pass[];
   readonly answers: readonly Answering[];
   readonly seen: Passes["seen"];
+  readonly carried: Passes["carried"];
   readonly #fold: Fold;
   /** The network's own, by name. */
   readonly #state: readonly (readonly [string, Tensor])[];
   #version = -1;
 
-  private constructor(net: MultiExit, fold: Fold, { segments, answers, seen }: Passes) {
+  private constructor(net: MultiExit, fold: Fold, { segments, answers, seen, carried }: Passes) {
     this.#fold = fold;
     this.segments = segments;
     this.answers = answers;
     this.seen = seen;
+    this.carried = carried;
     this.#state = [...net.state()];
   }
 
-  /** Records how the weights are prepared; `refresh` does it. `byClass` tells the exits that have thresholds by class. */
-  static async make(
-    net: MultiExit,
-    device: Device,
-    precision: Precision,
-    byClass: (j: number) => boolean,
-  ): Promise<PreparedNet> {
+  /** Records how the weights are prepared; `refresh` does it. */
+  static async make(net: MultiExit, device: Device, precision: Precision, wanted: Wanted): Promise<PreparedNet> {
     const isRoomy = bindsAll(device);
+    const { says, carried } = recordsOf(net, wanted);
     let passes: Passes | undefined;
     const fold = await capture({ label: "prepared weights", device, inputs: {}, scalars: {} }, () =>
       noGrad(() => {
@@ -69,8 +105,9 @@ export class PreparedNet implements Passes {
         const mode = { training: false, prepare };
         const exits = Array.from({ length: net.exits }, (_, j) => j);
         const answering = (j: number): Answering => {
+          if (says(j)) return { say: net.recordPass(j, mode) };
           const tail = net.tailOf(j);
-          if (!tail || !fitsAnswer(tail) || (byClass(j) && !isRoomy)) return { pass: net.answerPass(j, mode) };
+          if (!tail || !fitsAnswer(tail) || (wanted.byClass(j) && !isRoomy)) return { pass: net.answerPass(j, mode) };
           const found = answerTail(tail);
           made.push(found.parameters);
           return { tail: found };
@@ -79,6 +116,7 @@ export class PreparedNet implements Passes {
           segments: exits.map((j) => net.segmentPass(j, mode)),
           answers: exits.map(answering),
           seen: (j, features) => net.seen(j, features),
+          carried,
         };
         return made;
       }),

@@ -15,6 +15,7 @@ import {
   read,
   type Tensor,
 } from "../../engine/functions.ts";
+import { type ExitRecord, heard, inF32 } from "../network/heads/head.ts";
 import { exitAnswer } from "../ops/answer.ts";
 import { type ExitResults, exitDecide } from "../ops/decide.ts";
 import { packRows } from "../ops/pack.ts";
@@ -61,6 +62,8 @@ interface Rows {
   readonly live: Tensor | undefined;
   /** Which of them are undecided; undefined: all. */
   readonly before: Tensor | undefined;
+  /** What exits said so far; only that of exits which are read by later ones. */
+  readonly said: readonly ExitRecord[];
 }
 
 type PartCapture = Capture<Record<string, never>, Record<string, never>, Rows>;
@@ -88,7 +91,7 @@ export class Route {
     const parts: Part[] = [];
     try {
       const live = site.batch === 1 ? undefined : site.count;
-      let rows: Rows = { features: site.images, ids: site.all, live, before: undefined };
+      let rows: Rows = { features: site.images, ids: site.all, live, before: undefined, said: [] };
       for (let first = 0; first < site.open.length; ) {
         const asked = behind.indexOf("ask", first);
         const last = asked < 0 ? site.open.length - 1 : asked;
@@ -148,14 +151,15 @@ async function recordPart(
   const { device, results, precision } = site;
   let outputs = before;
   const label = `deployed exits ${first + 1} to ${last + 1}`;
-  const state = [results.answers, results.exits, results.scores];
+  const carried = carriedBy(site, site.open[first - 1] ?? -1, before);
+  const state = [results.answers, results.exits, results.scores, ...carried];
   const run = await capture({ label, device, inputs: {}, scalars: {}, state }, () =>
     noGrad(() => {
-      if (outputs.live) liveRows(outputs.live, [outputs.features]);
+      if (outputs.live) liveRows(outputs.live, [outputs.features, ...carried]);
       if (first === 0 && precision === "f16") outputs = { ...outputs, features: cast(outputs.features, "f16") };
       for (let i = first; i <= last; i++) {
         const { rows, stays } = passExit(site, i, outputs);
-        outputs = i === site.open.length - 1 ? rows : goOn(site, rows, stays, behind[i]!);
+        outputs = i === site.open.length - 1 ? { ...rows, said: [] } : goOn(site, i, { rows, stays }, behind[i]!);
       }
       return outputs;
     }),
@@ -163,19 +167,37 @@ async function recordPart(
   return { run, outputs };
 }
 
+/** What later exits read of the rows behind an exit, each tensor once. */
+function carriedBy({ net }: Site, exit: number, { said }: Rows): readonly Tensor[] {
+  return [...new Set(net.carried(exit).map(([e, field]) => heard(said[e]!, field)))];
+}
+
+/** The segments up to the i-th open exit, and what the exits on the way say, where a later one reads it. */
+function goTo({ net, open }: Site, i: number, { features: x, said: before }: Rows): Pick<Rows, "features" | "said"> {
+  let features = x;
+  const said = [...before];
+  for (let j = i === 0 ? 0 : open[i - 1]! + 1; j <= open[i]!; j++) {
+    features = net.segments[j]!(features);
+    const answering = net.answers[j]!;
+    if ("say" in answering) said[j] = inF32(answering.say(net.seen(j, features), said.slice(0, j)));
+  }
+  return { features, said };
+}
+
 /** The segments up to the i-th open exit, and its decision: which rows stay. */
-function passExit(site: Site, i: number, { features: x, ids, live, before }: Rows): { rows: Rows; stays: Tensor } {
+function passExit(site: Site, i: number, given: Rows): { rows: Rows; stays: Tensor } {
   const { net, open, score, results, batch, device } = site;
-  const [from, exit] = [i === 0 ? 0 : open[i - 1]! + 1, open[i]!];
-  const features = net.segments.slice(from, exit + 1).reduce((y, segment) => segment(y), x);
+  const { ids, live, before } = given;
+  const exit = open[i]!;
+  const { features, said } = goTo(site, i, given);
   const thresholds = site.thresholds[exit]!;
   const temperature = site.temperatures[exit]!;
   const options = { exit, isLast: i === open.length - 1, score, temperature, rows: live };
   const answering = net.answers[exit]!;
-  const rows = { features, ids, live, before };
+  const rows = { features, ids, live, before, said };
   const seen = net.seen(exit, features);
   if (!("tail" in answering)) {
-    const logits = cast(answering.pass(seen), "f32");
+    const logits = "say" in answering ? said[exit]!.logits : cast(answering.pass(seen), "f32");
     return { rows, stays: exitDecide(logits, ids, thresholds, results, { ...options, before }) };
   }
   const stays = before ?? empty([batch], { dtype: "u32", device });
@@ -190,17 +212,25 @@ function passExit(site: Site, i: number, { features: x, ids, live, before }: Row
 }
 
 /** The rows that go on. */
-function goOn({ batch, canKeep }: Site, rows: Rows, stays: Tensor, behind: Behind): Rows {
+function goOn(
+  site: Site,
+  i: number,
+  { rows, stays }: { readonly rows: Rows; readonly stays: Tensor },
+  behind: Behind,
+): Rows {
+  const { batch, canKeep } = site;
   if (behind === "keep" && canKeep) return { ...rows, before: stays };
-  const { features, live } = rows;
+  const { features, live, said } = rows;
+  const carried = carriedBy(site, site.open[i]!, rows);
   if (batch === 1) {
     // What stays of one row is their number.
-    liveRows(stays, [features]);
+    liveRows(stays, [features, ...carried]);
     return { ...rows, live: stays, before: undefined };
   }
   const survivors = compact(stays, { ...(live && { rows: live }) });
   // From here on features are counted by their number, which packing is given.
-  liveRows(survivors.count, [features]);
+  liveRows(survivors.count, [features, ...carried]);
   const ids = packRows(features, survivors, rows.ids);
-  return { features, ids, live: survivors.count, before: undefined };
+  for (const each of carried) packRows(each, survivors, rows.ids);
+  return { features, ids, live: survivors.count, before: undefined, said };
 }

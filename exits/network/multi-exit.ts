@@ -28,7 +28,16 @@ import {
 } from "../../nn/index.ts";
 import { gradientEquilibrium } from "../methods/gradient-equilibrium.ts";
 import type { ParameterPlace } from "../methods/method.ts";
-import { type ExitRecord, type Head, type HeadFactory, type HeadSite, type HeadWrap, recordOf } from "./heads/head.ts";
+import {
+  type ExitRecord,
+  type Head,
+  type HeadFactory,
+  type HeadSite,
+  type HeadWrap,
+  type RecordPass,
+  readsOf,
+  recordOf,
+} from "./heads/head.ts";
 import { type HeadKind, makeHead } from "./heads/index.ts";
 import { OwnHead } from "./heads/own.ts";
 import { stackRecords } from "./output.ts";
@@ -245,6 +254,21 @@ export class MultiExit extends Module {
   /** `answer` as a pass, from what the exit has `seen`; of heads that look at no other exit. */
   answerPass(j: number, mode: Mode): Pass {
     return this.heads[j]?.pass(mode) ?? this.backbone.classifyPass(mode);
+  }
+
+  /** All that exit `j` says as a pass, from what it has `seen` and from the records of the exits before. */
+  recordPass(j: number, mode: Mode): RecordPass {
+    const head = this.heads[j];
+    if (head) return head.recordPass(mode);
+    const pass = this.backbone.classifyPass(mode);
+    return (x) => ({ logits: pass(x) });
+  }
+
+  /** What exit `j` reads of the records of the exits from `from` on. */
+  readsOf(j: number): { readonly fields: readonly string[]; readonly from: number } {
+    const head = this.heads[j];
+    const { fields, reach } = head ? readsOf(head) : { fields: [], reach: 0 };
+    return { fields, from: Math.max(0, j - reach) };
   }
 
   /** Where a parameter lies: in the stages between the exit before and this one, or in what answers there. */

@@ -11,6 +11,7 @@ import { type CascadeAbout, decide, openCascade } from "../../cli/onnx/runners/c
 import { glyphs } from "../../data/index.ts";
 import { maxPool2d, randn, read, softmax, type Tensor } from "../../engine/index.ts";
 import {
+  additive,
   buildNetwork,
   HEADS,
   Head,
@@ -170,6 +171,17 @@ test("heads of a user's own agree where ONNX has forms of their ops, and are ref
     "export: every op must have a form in ONNX; got softmax, which has none here. Write a model file instead: leave --format out.";
   await failsWith(() => onnxOf(net, { version: "0", metadata: {} }), "SortieError", refusal);
   assert.is(describeStages(net.backbone).length, 3);
+  net.dispose();
+});
+
+test("heads that look at earlier exits are refused", async () => {
+  const net = multiExit(resnet({ depth: 8, classes: 4, input: [8, 8, 1], widths: [4, 8, 8], seed: 1 }), {
+    after: ["stage1"],
+    wraps: [additive(0.5)],
+  });
+  const refusal =
+    "export: for ONNX heads must look at their own features alone; got some that are additive(0.5). Write a model file instead: leave --format out.";
+  await failsWith(() => onnxOf(net, { version: "0", metadata: {} }), "SortieError", refusal);
   net.dispose();
 });
 

@@ -14,7 +14,7 @@ import {
   type Table,
 } from "../../calibration/index.ts";
 import { backward, crossEntropy, type Device, noGrad, scope, type Tensor, tensor } from "../../engine/functions.ts";
-import { type Answers, deploy } from "../../exits/index.ts";
+import { type Answers, additive, cascaded, deploy, ensembled, gated, inline } from "../../exits/index.ts";
 import { type MultiExit, multiExit } from "../../exits/network/multi-exit.ts";
 import {
   convnext,
@@ -59,6 +59,8 @@ interface Subject {
   readonly steps: number;
   /** Under these scores alone: a large network. */
   readonly scores?: readonly PlainScore[];
+  /** How much the early heads' logits differ; default `SPREAD`. */
+  readonly spread?: number;
   readonly make: (device: Device | undefined) => MultiExit;
 }
 
@@ -141,6 +143,20 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
         head: "gap-linear",
       }),
   },
+  "heads that see the one before and answer together": {
+    steps: 6,
+    spread: 0.4,
+    make: (device) => multiExit(convolutional(8, device), { after, wraps: [cascaded(), ensembled()] }),
+  },
+  "heads that add to what the one before said": {
+    steps: 6,
+    make: (device) => multiExit(convolutional(9, device), { after, head: "conv-pool-linear", wraps: [additive(0.5)] }),
+  },
+  "heads that see the one before, with a gate around": {
+    steps: 6,
+    make: (device) =>
+      multiExit(convolutional(10, device), { after, last: "gap-norm-linear", wraps: [inline(), gated()] }),
+  },
   // Of three scales the finest two end on the way; one exit answers by what it sees of them in one dispatch.
   "msdnet, msdnet and gap-linear, trained": {
     steps: 6,
@@ -205,7 +221,7 @@ async function tableOf(net: MultiExit): Promise<Table> {
 }
 
 /** Scales the early heads so that their logits differ between samples as much as `SPREAD`: few steps leave all alike, or all certain. */
-async function spread(net: MultiExit): Promise<void> {
+async function spread(net: MultiExit, wanted: number): Promise<void> {
   const table = await tableOf(net);
   const logits = table.read(0, SAMPLES);
   for (let j = 0; j < net.heads.length; j++) {
@@ -215,9 +231,9 @@ async function spread(net: MultiExit): Promise<void> {
       const mean = own.reduce((sum, z) => sum + z, 0) / SAMPLES;
       squares += own.reduce((sum, z) => sum + (z - mean) ** 2, 0);
     }
-    const scale = SPREAD / Math.sqrt(squares / (SAMPLES * CLASSES));
+    const scale = wanted / Math.sqrt(squares / (SAMPLES * CLASSES));
     for (const [name, weight] of net.heads[j]!.namedParameters()) {
-      if (name === "linear.weight") weight.write((await weight.read()).map((x) => scale * x) as Float32Array);
+      if (/(^|\.)linear\.weight$/.test(name)) weight.write((await weight.read()).map((x) => scale * x) as Float32Array);
     }
   }
 }
@@ -301,7 +317,7 @@ export async function agree(name: string, wanted?: readonly PlainScore[], given?
   const taken = new Set<number>();
   try {
     await train(net, subject.steps);
-    await spread(net);
+    await spread(net, subject.spread ?? SPREAD);
     const device = net.parameters()[0]!.device;
     const plain = await tableOf(net);
     const fitted = fit(plain, { method: "temperature" });

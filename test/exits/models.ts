@@ -34,6 +34,13 @@ export const ARCHITECTURES = {
     head: ["gap-norm-linear", "conv-pool-linear"],
     last: "pool-linear",
   },
+  "resnet, heads that see the one before": {
+    backbone: "resnet",
+    options: { depth: 8, widths: [4, 8, 8] },
+    ...IMAGES,
+    exits: ["stage1", "stage2"],
+    wraps: ["cascaded", "ensembled"],
+  },
   vit: {
     backbone: "vit",
     options: { depth: 3, dim: 32, patch: 2 },

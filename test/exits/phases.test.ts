@@ -8,7 +8,6 @@ import { backward, crossEntropy, mean, randn, readSafetensors, type Tensor, zero
 import {
   branches,
   defineMethod,
-  deploy,
   exitCrossEntropy,
   exitMeans,
   type HeadWrap,
@@ -336,14 +335,17 @@ test("additive heads add half of what was said, cascaded ones listen to their ne
   listening.dispose();
 });
 
-test("a network whose heads look at earlier exits is not deployed", async () => {
-  const net = withWraps([gated(), cascaded()]);
-  await failsWith(
-    () => deploy(net, { thresholds: [0.5] }),
-    "ArgumentError",
-    "deploy: heads must look at their own features alone; got some that are gated, cascaded. Compute all exits, and decide on the table.",
-  );
-  net.dispose();
+test("what heads read of earlier exits is known through what stands around them", () => {
+  for (const [wraps, of, fields, from] of [
+    [[gated(), cascaded()], 1, ["own"], 0],
+    [[gated(), cascaded()], 2, [], 2],
+    [[additive(0.5), gated()], 2, ["logits"], 1],
+    [[inline(), ensembled()], 1, ["own", "logits"], 0],
+  ] as const) {
+    const net = withWraps(wraps);
+    assert.equal(net.readsOf(of), { fields: [...fields], from });
+    net.dispose();
+  }
 });
 
 test("a name makes what stands around heads, and no other does", async () => {

@@ -2,7 +2,7 @@
 
 import { capture, noGrad, read, stack, type Tensor } from "../../engine/functions.ts";
 import { SLACK } from "../../exits/deploy/thresholds.ts";
-import type { MultiExit } from "../../exits/index.ts";
+import type { ExitRecord, MultiExit } from "../../exits/index.ts";
 import { EVAL } from "../../nn/index.ts";
 import { poisoned } from "../engine/live.ts";
 import { mulberry } from "../engine/ops/check.ts";
@@ -37,10 +37,15 @@ async function drawNorms(net: MultiExit): Promise<void> {
 function preparedLogits(net: MultiExit, x: Tensor, prepare: (weight: Tensor) => Tensor): Tensor {
   const mode = { training: false, prepare };
   const all: Tensor[] = [];
+  const said: ExitRecord[] = [];
+  const exits = Array.from({ length: net.exits }, (_, j) => j);
+  const areAlone = exits.every((j) => net.readsOf(j).fields.length === 0);
   let features = x;
-  for (let j = 0; j < net.exits; j++) {
+  for (const j of exits) {
     features = net.segmentPass(j, mode)(features);
-    all.push(net.answerPass(j, mode)(net.seen(j, features)));
+    const seen = net.seen(j, features);
+    said.push(net.recordPass(j, mode)(seen, said.slice()));
+    all.push(areAlone ? net.answerPass(j, mode)(seen) : said[j]!.logits);
   }
   return stack(all, { dim: 1 });
 }

@@ -1,6 +1,6 @@
 // Heads that add to what the exits before said (BoostNet, Yu et al., AAAI 2023): F_j = f_j + t F_{j-1}, the last exit's included.
 
-import { add, mul, type Tensor } from "../../../engine/functions.ts";
+import { add, mul } from "../../../engine/functions.ts";
 import type { Mode } from "../../../nn/index.ts";
 import { type ExitRecord, type Head, type HeadWrap, WrappedHead } from "./head.ts";
 
@@ -13,8 +13,7 @@ class AdditiveHead extends WrappedHead {
     this.#share = share;
   }
 
-  forward(x: Tensor, mode: Mode, earlier: readonly ExitRecord[]): ExitRecord {
-    const record = this.ask(x, mode, earlier);
+  tell(record: ExitRecord, _mode: Mode, earlier: readonly ExitRecord[]): ExitRecord {
     const before = earlier.at(-1);
     if (!before) return record;
     const sum = add(record.logits, mul(before.logits.detach(), this.#share));

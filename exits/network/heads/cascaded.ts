@@ -1,12 +1,12 @@
 // Heads that look at what the exit before said (Zero Time Waste, Wolczyk et al., NeurIPS 2021): linear in its normalised logits, beside
 // the features. A linear layer on both, side by side, is the sum of one on each.
 
-import { add, type Tensor } from "../../../engine/functions.ts";
+import { add } from "../../../engine/functions.ts";
 import { LayerNorm, Linear, type Mode } from "../../../nn/index.ts";
-import { type ExitRecord, type Head, type HeadWrap, WrappedHead, type WrapSite } from "./head.ts";
+import { type ExitRecord, type Head, type HeadWrap, heard, WrappedHead, type WrapSite } from "./head.ts";
 
 class CascadedHead extends WrappedHead {
-  override readonly reads = ["logits", "own"];
+  override readonly reads = ["own"];
   readonly norm: LayerNorm | undefined;
   readonly said: Linear | undefined;
 
@@ -16,12 +16,11 @@ class CascadedHead extends WrappedHead {
     this.said = exit > 0 ? new Linear(classes, classes, init, { bias: false }) : undefined;
   }
 
-  forward(x: Tensor, mode: Mode, earlier: readonly ExitRecord[]): ExitRecord {
-    const record = this.ask(x, mode, earlier);
+  tell(record: ExitRecord, _mode: Mode, earlier: readonly ExitRecord[]): ExitRecord {
     const before = earlier.at(-1);
     if (!this.norm || !this.said || !before) return record;
-    const heard = this.norm.forward((before["own"] ?? before.logits).detach());
-    return { ...record, logits: add(record.logits, this.said.forward(heard)) };
+    const normed = this.norm.forward(heard(before, "own").detach());
+    return { ...record, logits: add(record.logits, this.said.forward(normed)) };
   }
 }
 

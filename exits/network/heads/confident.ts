@@ -1,8 +1,8 @@
 // Heads that say how far to trust them, beside their answer (PTEEnet, Lahiany and Aperstein, IEEE Access 2022): a linear layer more on the
 // features that the logits are linear in.
 
-import { ArgumentError, reshape, type Tensor } from "../../../engine/functions.ts";
-import { Linear, type Mode } from "../../../nn/index.ts";
+import { ArgumentError, reshape } from "../../../engine/functions.ts";
+import { Linear } from "../../../nn/index.ts";
 import { type ExitRecord, type Head, type HeadWrap, LinearHead, TellingHead, type WrapSite } from "./head.ts";
 
 class ConfidentHead extends TellingHead {
@@ -18,8 +18,7 @@ class ConfidentHead extends TellingHead {
     this.trust = new Linear(inner.linear.weight.shape[0]!, 1, init);
   }
 
-  forward(x: Tensor, mode: Mode, earlier: readonly ExitRecord[]): ExitRecord {
-    const record = this.ask(x, mode, earlier);
+  tell(record: ExitRecord): ExitRecord {
     const trust = this.trust.forward(record["features"]!);
     return { ...record, confidence: reshape(trust, [trust.size]) };
   }

@@ -3,7 +3,7 @@
 
 import { add, exp, logSoftmax, mul, reshape, stack, sum, type Tensor } from "../../../engine/functions.ts";
 import { type Init, type Mode, Module } from "../../../nn/index.ts";
-import { type ExitRecord, type Head, type HeadWrap, WrappedHead, type WrapSite } from "./head.ts";
+import { type ExitRecord, type Head, type HeadWrap, heard, WrappedHead, type WrapSite } from "./head.ts";
 
 /** Deviation of the weights at the start, as in the paper. */
 const WEIGHTS = 0.01;
@@ -27,6 +27,7 @@ class Ensemble extends Module {
 
 class EnsembledHead extends WrappedHead {
   override readonly reads = ["own"];
+  override readonly reach = Number.POSITIVE_INFINITY;
   readonly ensemble: Ensemble;
 
   constructor(inner: Head, { exit, classes, init }: WrapSite) {
@@ -34,9 +35,8 @@ class EnsembledHead extends WrappedHead {
     this.ensemble = new Ensemble(exit + 1, classes, init);
   }
 
-  forward(x: Tensor, mode: Mode, earlier: readonly ExitRecord[]): ExitRecord {
-    const record = this.ask(x, mode, earlier);
-    const said = [...earlier.map(({ own, logits }) => own ?? logits), record.logits];
+  tell(record: ExitRecord, _mode: Mode, earlier: readonly ExitRecord[]): ExitRecord {
+    const said = [...earlier.map((before) => heard(before, "own")), record.logits];
     return { ...record, logits: this.ensemble.forward(said), own: record.logits };
   }
 }

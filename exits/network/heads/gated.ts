@@ -1,8 +1,8 @@
 // Heads with a gate (JEI-DNN, Regol et al., ICLR 2024): how sure the exit is, as a linear function of four statistics of its answer, which
 // get no gradient.
 
-import { reshape, type Tensor } from "../../../engine/functions.ts";
-import { Linear, type Mode } from "../../../nn/index.ts";
+import { reshape } from "../../../engine/functions.ts";
+import { Linear } from "../../../nn/index.ts";
 import { exitStatistics } from "../../methods/statistics.ts";
 import { type ExitRecord, type Head, type HeadWrap, TellingHead, type WrapSite } from "./head.ts";
 
@@ -14,8 +14,7 @@ class GatedHead extends TellingHead {
     this.gate = new Linear(4, 1, init);
   }
 
-  forward(x: Tensor, mode: Mode, earlier: readonly ExitRecord[]): ExitRecord {
-    const record = this.ask(x, mode, earlier);
+  tell(record: ExitRecord): ExitRecord {
     const [n, classes] = record.logits.shape as readonly [number, number];
     const statistics = exitStatistics(reshape(record.logits, [n, 1, classes]));
     return { ...record, confidence: reshape(this.gate.forward(reshape(statistics, [n, 4])), [n]) };

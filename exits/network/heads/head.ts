@@ -1,6 +1,6 @@
 // What an exit's head is: a module from the features in front of the exit, and from what earlier exits said, to what this exit says.
 
-import type { Tensor } from "../../../engine/functions.ts";
+import { cast, type Tensor } from "../../../engine/functions.ts";
 import {
   EVAL,
   type Init,
@@ -19,10 +19,16 @@ import {
  */
 export type ExitRecord = { readonly logits: Tensor } & Readonly<Record<string, Tensor>>;
 
+/** From what an exit sees, and from the records of the exits before, to what it says; weights were prepared once. */
+export type RecordPass = (x: Tensor, earlier: readonly ExitRecord[]) => ExitRecord;
+
 /** Base of all heads. */
 export abstract class Head extends Module {
-  /** Fields of earlier exits' records that it reads; a deployed network carries these along. */
+  /** Fields of earlier exits' records that it reads, of one that lacks a field its logits; a deployed network carries these along. */
   readonly reads: readonly string[] = [];
+
+  /** How many exits back it reads; default 1. */
+  readonly reach: number = 1;
 
   /** Whether something of it is trained as matters stand; else it runs in evaluation mode. */
   get isTrained(): boolean {
@@ -50,6 +56,11 @@ export abstract class Head extends Module {
     return (x) => recordOf(this.forward(this.view(x), mode, [])).logits;
   }
 
+  /** The whole record as a pass, of every head. */
+  recordPass(mode: Mode): RecordPass {
+    return (x, earlier) => recordOf(this.forward(this.view(x), mode, earlier));
+  }
+
   /** Logits [N, C], or a whole record, from what `view` left of the features and from the records of the exits before. */
   abstract forward(x: Tensor, mode: Mode, earlier: readonly ExitRecord[]): Tensor | ExitRecord;
 }
@@ -66,6 +77,14 @@ export abstract class LinearHead extends Head {
     if (tail) return tailPass(tail, mode);
     const [embed, linear] = [this.embedPass(mode), this.linear.pass(mode)];
     return (x) => linear(embed(this.view(x)));
+  }
+
+  override recordPass(mode: Mode): RecordPass {
+    const [embed, linear] = [this.embedPass(mode), this.linear.pass(mode)];
+    return (x) => {
+      const features = embed(this.view(x));
+      return { logits: linear(features), features };
+    };
   }
 
   override forward(x: Tensor, mode: Mode): ExitRecord {
@@ -106,7 +125,7 @@ export interface HeadWrap {
   readonly wrap: (inner: Head, site: WrapSite) => Head;
 }
 
-/** A head around another: it reads of the features what that one reads. */
+/** A head around another: it reads of the features what that one reads, and adds to what that one says. */
 export abstract class WrappedHead extends Head {
   readonly inner: Head;
 
@@ -119,9 +138,18 @@ export abstract class WrappedHead extends Head {
     return this.inner.view(features);
   }
 
-  /** What the inner head says; in evaluation mode where nothing of it is trained. */
-  protected ask(x: Tensor, mode: Mode, earlier: readonly ExitRecord[]): ExitRecord {
-    return recordOf(this.inner.forward(x, this.inner.isTrained ? mode : EVAL, earlier));
+  /** Goes on from what the inner head said. */
+  abstract tell(record: ExitRecord, mode: Mode, earlier: readonly ExitRecord[]): ExitRecord;
+
+  /** The inner head in evaluation mode where nothing of it is trained. */
+  override forward(x: Tensor, mode: Mode, earlier: readonly ExitRecord[]): ExitRecord {
+    const record = recordOf(this.inner.forward(x, this.inner.isTrained ? mode : EVAL, earlier));
+    return this.tell(record, mode, earlier);
+  }
+
+  override recordPass(mode: Mode): RecordPass {
+    const inner = this.inner.recordPass(mode);
+    return (x, earlier) => this.tell(inF32(inner(x, earlier)), EVAL, earlier);
   }
 }
 
@@ -138,6 +166,23 @@ export abstract class TellingHead extends WrappedHead {
 
 /** `mode` for a module of which something is trained, else evaluation: what is frozen keeps its statistics. */
 export const modeOf = (module: Module, mode: Mode): Mode => (module.parameters().length > 0 ? mode : EVAL);
+
+/** What a head and the heads within it read of earlier exits' records, and how many exits back; no field: nothing. */
+export function readsOf(head: Head): { readonly fields: readonly string[]; readonly reach: number } {
+  const inner = head instanceof WrappedHead ? readsOf(head.inner) : { fields: [], reach: 0 };
+  if (head.reads.length === 0) return inner;
+  return {
+    fields: [...new Set([...head.reads, ...inner.fields])],
+    reach: Math.max(head.reach, inner.reach),
+  };
+}
+
+/** A field of what an earlier exit said; its logits where it lacks the field. */
+export const heard = (record: ExitRecord, field: string): Tensor => record[field] ?? record.logits;
+
+/** A record as f32: what small layers behind a head, and decisions, are computed in. */
+export const inF32 = (record: ExitRecord): ExitRecord =>
+  Object.fromEntries(Object.entries(record).map(([field, value]) => [field, cast(value, "f32")])) as ExitRecord;
 
 /** What a head said, as a record. */
 export const recordOf = (said: Tensor | ExitRecord): ExitRecord => ("logits" in said ? said : { logits: said });

@@ -1,7 +1,7 @@
 // Inline collaboration (IMTA, Li et al., ICCV 2019): an exit's logits are linear in ReLU(BN(Linear(z))) of the exit before too, beside the
 // features. A linear layer on both, side by side, is the sum of one on each.
 
-import { add, relu, reshape, type Tensor } from "../../../engine/functions.ts";
+import { add, relu, reshape } from "../../../engine/functions.ts";
 import { BatchNorm2d, Linear, type Mode } from "../../../nn/index.ts";
 import { type ExitRecord, type Head, type HeadWrap, modeOf, WrappedHead, type WrapSite } from "./head.ts";
 
@@ -19,8 +19,7 @@ class InlineHead extends WrappedHead {
     this.mix = isFirst ? undefined : new Linear(classes, classes, init, { bias: false });
   }
 
-  forward(x: Tensor, mode: Mode, earlier: readonly ExitRecord[]): ExitRecord {
-    const record = this.ask(x, mode, earlier);
+  tell(record: ExitRecord, mode: Mode, earlier: readonly ExitRecord[]): ExitRecord {
     const { said, norm, mix } = this;
     const before = earlier.at(-1);
     if (!said || !norm || !mix || !before) return record;

@@ -2,7 +2,7 @@
 
 import type { Tensor } from "../../../engine/functions.ts";
 import type { Backbone, Mode } from "../../../nn/index.ts";
-import { Head } from "./head.ts";
+import { Head, type RecordPass } from "./head.ts";
 
 /** Answers as the backbone does. Its parameters are the backbone's, and stay there. */
 export class OwnHead extends Head {
@@ -15,6 +15,11 @@ export class OwnHead extends Head {
 
   override get isTrained(): boolean {
     return this.#backbone.parameters().length > 0;
+  }
+
+  override recordPass(mode: Mode): RecordPass {
+    const pass = this.#backbone.classifyPass(mode);
+    return (x) => ({ logits: pass(x) });
   }
 
   forward(features: Tensor, mode: Mode): Tensor {
