@@ -13,7 +13,13 @@ export * from "./metrics/failure.ts";
 export * from "./metrics/overthinking.ts";
 export * from "./metrics/proper.ts";
 export * from "./metrics/smooth-ece.ts";
-export * from "./monitoring/exchangeability.ts";
+export {
+  createExchangeabilityMonitor,
+  type ExchangeabilityMonitor,
+  type ExchangeabilityState,
+  type ExchangeabilityTest,
+  testExchangeability,
+} from "./monitoring/exchangeability.ts";
 export * from "./monitoring/monitor.ts";
 export { column } from "./numeric/arrays.ts";
 export * from "./numeric/bounds.ts";
@@ -62,6 +68,7 @@ export {
   type LogitScaler,
 } from "./scalers/logit-scalers.ts";
 export {
+  type CalibrateSetOptions,
   calibrateSets,
   predictSets,
   type SetInput,

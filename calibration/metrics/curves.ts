@@ -1,5 +1,6 @@
 // Accuracy against cost: sweeps of one knob, the area under the curve, and accuracy at a given cost.
 
+import type { Kinds } from "../../base/index.ts";
 import { checkKind, checkLengths, checkNotEmpty, readOptions } from "../errors.ts";
 import { dot } from "../numeric/arrays.ts";
 import { quantileOfSorted } from "../numeric/ranks.ts";
@@ -40,6 +41,13 @@ export function budgetCurve(validation: Cascade, test: Cascade): readonly CurveP
   });
 }
 
+const MARGINS: Kinds<Omit<PrecisionMarginOptions, "margin">> = {
+  mode: "string",
+  minSupport: "number",
+  population: "string",
+  sameSamples: "boolean",
+};
+
 /** CalexNet's margin, swept: thresholds set on validation, applied to test. */
 export function marginCurve(
   validation: Cascade,
@@ -49,7 +57,7 @@ export function marginCurve(
 ): readonly CurvePoint[] {
   checkKind("marginCurve", "cascade", validation, "validation cascade");
   checkKind("marginCurve", "cascade", test, "test cascade");
-  const kept = readOptions("marginCurve", options, { mode: "string", minSupport: "number", population: "string" });
+  const kept = readOptions("marginCurve", options, MARGINS);
   return Array.from(margins, (knob) => {
     const { thresholds } = classPrecisionMargin(validation, { ...kept, margin: knob });
     return { knob, ...achieved(test, decide(test, thresholds)) };

@@ -31,15 +31,27 @@ export interface ExchangeabilityMonitor {
   readonly state: ExchangeabilityState;
 }
 
-/** Bets on p-values that are too small, uniform, too large. */
-const LEANS = [-1, 0, 1] as const;
-/** Share of the wealth that moves to the other bets at every step, so that a change of direction is noticed. */
+/** How far a p-value is from the middle, less what that is on average if p is uniform. */
+const spread = (p: number) => (2 * p - 1) ** 2 - 1 / 3;
+
+/**
+ * Bets on p-values: that they are uniform; too small, too large; too far apart, too close to the middle. Over uniform
+ * ones each is 1 on average, and none is ever negative, so a mixture of them is fair. @internal
+ */
+export const FAIR_BETS: readonly ((p: number) => number)[] = [
+  () => 1,
+  (p) => 1.5 - p,
+  (p) => 0.5 + p,
+  (p) => 1 + 1.5 * spread(p),
+  (p) => 1 - spread(p),
+];
+/** Share of the wealth that moves to the other bets at every step, so that a change of another kind is noticed. */
 const JUMP = 0.01;
 
 /**
  * A monitor started from the confidences of the calibration samples (of one exit, all of them, or its survivors; the
- * live ones must be selected alike). It bets on scores that become lower or higher; a change of spread about the same
- * middle goes unnoticed.
+ * live ones must be selected alike). It bets on scores that become lower or higher, and on scores that spread more or
+ * less about the same middle.
  * @throws CalibrationError for no scores, or NaN among them.
  */
 export function createExchangeabilityMonitor(
@@ -59,7 +71,7 @@ export function createExchangeabilityMonitor(
   check(!Number.isNaN(last), "createExchangeabilityMonitor", "scores must be numbers", last);
   const random: Random = createRandom(seed);
   const goal = Math.log(1 / delta);
-  const bets = new RestartedBets(LEANS.length);
+  const bets = new RestartedBets(FAIR_BETS.length);
   let state: ExchangeabilityState = { n: 0, pValue: Number.NaN, eValue: 1, isAlarm: false, alarmAt: -1 };
   return {
     observe(score) {
@@ -69,8 +81,8 @@ export function createExchangeabilityMonitor(
       // the sample itself is among the equal ones, so the p-value is exactly uniform
       const pValue = (below + random.uniform() * equal) / ranks.size;
       const evidence = bets.step((own, k, total) => {
-        const share = (JUMP * total) / LEANS.length;
-        return ((1 - JUMP) * own + share) * (1 + LEANS[k]! * (pValue - 0.5));
+        const share = (JUMP * total) / FAIR_BETS.length;
+        return ((1 - JUMP) * own + share) * FAIR_BETS[k]!(pValue);
       });
       const n = state.n + 1;
       const isAlarm = state.isAlarm || evidence >= goal;

@@ -1,11 +1,12 @@
 // Thresholds for a wanted accuracy, cost or latency, by search on validation samples. They carry no guarantee.
 
+import type { Kinds } from "../../base/index.ts";
 import { check, readOptions } from "../errors.ts";
 import { sweepThresholds } from "../metrics/curves.ts";
 import { dot } from "../numeric/arrays.ts";
 import { clopperPearson } from "../numeric/bounds.ts";
 import { type PolicyOrigin, policyOrigin } from "../table/origin.ts";
-import { type SampleMarks, usedSamples } from "../table/same-samples.ts";
+import { checkDistinct, type SampleMarks, usedSamples } from "../table/same-samples.ts";
 import { betweenScores, type Cascade, cascade, type Score, type Source } from "../table/scores.ts";
 import { budgetThresholds } from "./msdnet-budget.ts";
 import { achieved, decide } from "./policies.ts";
@@ -75,16 +76,23 @@ function checkGoal(goal: BudgetGoal): void {
   }
 }
 
+/** Options of `meetBudget`. */
+export interface BudgetOptions {
+  /** Which confidence to threshold; default the largest probability. */
+  readonly score?: Score;
+  /** Allows a sample to be there several times, which then counts as often. */
+  readonly sameSamples?: boolean;
+}
+
+const BUDGET: Kinds<BudgetOptions> = { score: "any", sameSamples: "boolean" };
+
 /** Searches shared thresholds and MSDNet budgets for the best setting that meets the goal on validation samples. */
-export function meetBudget(
-  validation: Source,
-  goal: BudgetGoal,
-  options: { readonly score?: Score } = {},
-): BudgetChoice {
-  const { score } = readOptions("meetBudget", options, { score: "any" });
+export function meetBudget(validation: Source, goal: BudgetGoal, options: BudgetOptions = {}): BudgetChoice {
+  const { score, sameSamples = false } = readOptions("meetBudget", options, BUDGET);
   checkGoal(goal);
   const scored = cascade(validation, score);
   const { exits, samples: n } = scored;
+  if (!sameSamples) checkDistinct("meetBudget", scored, "validation");
   check(exits > 1, "meetBudget", "the table must have an early exit", `${exits} exit`);
   const costs = "milliseconds" in goal ? Float64Array.from(goal.milliseconds) : scored.costs;
   check(costs.length === exits, "meetBudget", `milliseconds must hold ${exits} values`, costs.length);

@@ -6,6 +6,7 @@ import { check, checkKind, checkOneOf, readOptions } from "../errors.ts";
 import { groupScores } from "../metrics/failure.ts";
 import { addTo, column, indices } from "../numeric/arrays.ts";
 import { correctness } from "../table/outcomes.ts";
+import { checkDistinct } from "../table/same-samples.ts";
 import { type Cascade, checkKnown, survivors } from "../table/scores.ts";
 import { decide } from "./policies.ts";
 import { type Guarantee, similarSamples } from "./result.ts";
@@ -20,6 +21,8 @@ export interface PrecisionMarginOptions {
   readonly minSupport?: number;
   /** On which samples a branch is held against the backbone: survivors of those before it (default), or all. */
   readonly population?: "survivors" | "all";
+  /** Allows a sample to be there several times, which then counts as often. */
+  readonly sameSamples?: boolean;
 }
 
 /** Thresholds for `decide`. */
@@ -44,6 +47,7 @@ const MARGIN: Kinds<PrecisionMarginOptions> = {
   mode: "string",
   minSupport: "number",
   population: "string",
+  sameSamples: "boolean",
 };
 
 /** The last exit of the cascade is the backbone; the others are the branches, calibrated in order on survivors. */
@@ -54,10 +58,12 @@ export function classPrecisionMargin(cascade: Cascade, options: PrecisionMarginO
     mode = "multiplicative",
     minSupport = 30,
     population = "survivors",
+    sameSamples = false,
   } = readOptions("classPrecisionMargin", options, MARGIN);
   checkOneOf("classPrecisionMargin", "mode", mode, ["multiplicative", "subtractive"]);
   checkOneOf("classPrecisionMargin", "population", population, ["survivors", "all"]);
   check(margin >= 0, "classPrecisionMargin", "margin must not be negative", margin);
+  if (!sameSamples) checkDistinct("classPrecisionMargin", cascade, "validation");
   checkKnown("classPrecisionMargin", "predictions", cascade);
   const { samples, exits, classes, scores, predictions, errors } = cascade;
   const backbonePrecision = precisions(cascade, exits - 1);

@@ -1,11 +1,22 @@
 // The threshold rules of SAFE-KD (arXiv 2602.03043): as its released code computes them, and as its text describes
 // them. Kept for comparison. Neither bounds the error rate of a cascade in operation.
 
+import type { Kinds } from "../../base/index.ts";
 import { check, checkKind, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
 import { groupScores } from "../metrics/failure.ts";
 import { column } from "../numeric/arrays.ts";
 import { correctness, type Outcomes } from "../table/outcomes.ts";
+import { checkDistinct } from "../table/same-samples.ts";
 import { complement, exchangeableSamples, type Guarantee } from "./result.ts";
+
+/** Options of both. */
+export interface SafeKdOptions {
+  readonly delta: number;
+  /** Allows a sample to be there several times. */
+  readonly sameSamples?: boolean;
+}
+
+const SAFE_KD: Kinds<SafeKdOptions> = { delta: "number!", sameSamples: "boolean" };
 
 /** Thresholds of the released code. */
 export interface SafeKdCode {
@@ -24,10 +35,12 @@ export interface SafeKdCode {
 }
 
 /** Released code: split-conformal quantile of the label's score, per exit, on all samples. */
-export function safeKdReleasedCode(all: Outcomes, options: { readonly delta: number }): SafeKdCode {
-  const { delta } = readOptions("safeKdReleasedCode", options, { delta: "number!" });
+export function safeKdReleasedCode(all: Outcomes, options: SafeKdOptions): SafeKdCode {
+  checkKind("safeKdReleasedCode", "outcomes", all);
+  const { delta, sameSamples = false } = readOptions("safeKdReleasedCode", options, SAFE_KD);
   checkLevel("safeKdReleasedCode", "delta", delta);
   checkNotEmpty("safeKdReleasedCode", "the calibration set", all.samples);
+  if (!sameSamples) checkDistinct("safeKdReleasedCode", { ...all, scores: all.maxProb }, "calibration");
   const n = all.samples;
   const rank = Math.min(n - 1, Math.max(0, Math.ceil((n + 1) * (1 - delta)) - 1));
   const tau = Float64Array.from({ length: all.exits }, (_, j) => {
@@ -64,10 +77,12 @@ export interface SafeKdText {
  * Text: for every early exit apart, on all samples, the loosest threshold whose conformal bound on the selective
  * risk is at most delta. The bound is never written down; ours is the plus-one rule (errors + 1) / (accepted + 1).
  */
-export function safeKdText(all: Outcomes, options: { readonly delta: number }): SafeKdText {
-  const { delta } = readOptions("safeKdText", options, { delta: "number!" });
+export function safeKdText(all: Outcomes, options: SafeKdOptions): SafeKdText {
+  checkKind("safeKdText", "outcomes", all);
+  const { delta, sameSamples = false } = readOptions("safeKdText", options, SAFE_KD);
   checkLevel("safeKdText", "delta", delta);
   checkNotEmpty("safeKdText", "the calibration set", all.samples);
+  if (!sameSamples) checkDistinct("safeKdText", { ...all, scores: all.maxProb }, "calibration");
   check(all.exits > 1, "safeKdText", "the table must have an early exit", `${all.exits} exits`);
   const thresholds = Float64Array.from({ length: all.exits - 1 }, (_, j) =>
     loosestPlusOne(column(all.maxProb, all.exits, j), correctness(all.errors, all.exits, j), delta),

@@ -14,6 +14,7 @@ import {
 } from "../errors.ts";
 import { softmaxInto } from "../numeric/softmax.ts";
 import { complement, exchangeableSamples, fixedBeforehand, type Guarantee } from "../rules/result.ts";
+import { checkDistinctLogits } from "../table/same-samples.ts";
 import type { Values } from "../table/table.ts";
 
 /** The nonconformity score: how badly a label fits a sample. */
@@ -27,6 +28,13 @@ export interface SetOptions {
 }
 
 const SETS: Kinds<SetOptions> = { method: "string!", alpha: "number!", lambda: "number", kReg: "number" };
+const CALIBRATE: Kinds<CalibrateSetOptions> = { ...SETS, sameSamples: "boolean" };
+
+/** Those of a function that calibrates: what belongs to the rule, and what does not. */
+export function readCalibration(op: string, options: CalibrateSetOptions) {
+  const { sameSamples = false, ...own } = readOptions(op, options, CALIBRATE);
+  return { sameSamples, own: readSetOptions(op, own) };
+}
 
 /** Options of a function on sets, checked. @throws CalibrationError that names the one that is wrong */
 export function readSetOptions(op: string, options: SetOptions): SetOptions {
@@ -35,6 +43,12 @@ export function readSetOptions(op: string, options: SetOptions): SetOptions {
   checkRead(op, options, ["method", method], { lambda: ["raps"], kReg: ["raps"] });
   checkLevel(op, "alpha", alpha);
   return options;
+}
+
+/** Options of `calibrateSets` and `calibrateNestedSets`. */
+export interface CalibrateSetOptions extends SetOptions {
+  /** Allows a sample to be there several times; no guarantee holds then. */
+  readonly sameSamples?: boolean;
 }
 
 /** Logits `[N, C]` of one exit; `u` (one uniform number a sample) makes aps and raps exact instead of conservative. */
@@ -92,19 +106,23 @@ export function nonconformity(input: SetInput, options: SetOptions): Float64Arra
 }
 
 /** The quantile of the label's scores on calibration samples. */
-export function calibrateSets(input: SetInput & { readonly labels: ArrayLike<number> }, options: SetOptions): SetRule {
-  readSetOptions("calibrateSets", options);
+export function calibrateSets(
+  input: SetInput & { readonly labels: ArrayLike<number> },
+  options: CalibrateSetOptions,
+): SetRule {
+  const { own: kept, sameSamples } = readCalibration("calibrateSets", options);
   const n = input.labels.length;
   checkNotEmpty("calibrateSets", "the calibration set", n);
   if (input.u) checkLengths("calibrateSets", "u", input.u.length, "labels", n);
   checkLengths("calibrateSets", "logits / classes", input.logits.length / input.classes, "labels", n);
-  const all = nonconformity(input, options);
+  if (!sameSamples) checkDistinctLogits("calibrateSets", input.logits, input.labels);
+  const all = nonconformity(input, kept);
   const own = Float64Array.from(input.labels, (label, i) => {
     const isClass = Number.isInteger(label) && label >= 0 && label < input.classes;
     check(isClass, "calibrateSets", `labels must lie in 0..${input.classes - 1}`, label);
     return all[i * input.classes + label]!;
   });
-  return setRule(own, options, "the set contains the label");
+  return setRule(own, kept, "the set contains the label");
 }
 
 /** The rule from the nonconformity scores of labels on calibration samples. */

@@ -4,8 +4,10 @@
 
 import { check, checkKind, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
 import type { Guarantee } from "../rules/result.ts";
+import { checkDistinct } from "../table/same-samples.ts";
+import { cascade } from "../table/scores.ts";
 import { forEachChunk, type Table } from "../table/table.ts";
-import { nonconformity, readSetOptions, type SetOptions, type SetRule, setRule } from "./conformal-sets.ts";
+import { type CalibrateSetOptions, nonconformity, readCalibration, type SetRule, setRule } from "./conformal-sets.ts";
 
 /** Membership per sample, exit and class, and set sizes. */
 export interface NestedSets {
@@ -48,19 +50,20 @@ export function nestedSets(
  * Conformal nested sets: a class scores as its worst exit so far, and the quantile is taken of the label's
  * score over all exits. Exact in finite samples for any network; read with `predictNestedSets`.
  */
-export function calibrateNestedSets(table: Table, options: SetOptions): SetRule {
+export function calibrateNestedSets(table: Table, options: CalibrateSetOptions): SetRule {
   checkKind("calibrateNestedSets", "table", table);
-  readSetOptions("calibrateNestedSets", options);
+  const { own: kept, sameSamples } = readCalibration("calibrateNestedSets", options);
+  if (!sameSamples) checkDistinct("calibrateNestedSets", cascade(table), "calibration");
   const { exits, classes, labels } = table;
   const own = new Float64Array(table.samples).fill(Number.NEGATIVE_INFINITY);
   forEachChunk(table, (logits, first, count) => {
-    const scores = nonconformity({ logits, classes }, options);
+    const scores = nonconformity({ logits, classes }, kept);
     for (let row = 0; row < count * exits; row++) {
       const i = first + Math.floor(row / exits);
       own[i] = Math.max(own[i]!, scores[row * classes + labels[i]!]!);
     }
   });
-  return setRule(own, options, "the sets of all exits contain the label");
+  return setRule(own, kept, "the sets of all exits contain the label");
 }
 
 /** The sets of every sample at every exit. */

@@ -19,6 +19,9 @@ export interface SampleMarks {
 
 const MARKS = 256;
 
+/** What tells samples apart. */
+type Rows = Pick<Cascade, "samples" | "exits" | "errors" | "predictions" | "scores" | "ids">;
+
 /** The marks of a set. */
 function markSamples(cascade: Cascade): SampleMarks {
   const rows = hashRows(cascade).sort();
@@ -48,7 +51,7 @@ export function usedSamples(sets: readonly Cascade[]): UsedSamples {
  * saturated scores and constant heads keep to that, a copied set does not. What lies beyond must be more than four
  * deviations, and a twentieth of the samples.
  */
-export function checkDistinct(op: string, set: Cascade, name: string): void {
+export function checkDistinct(op: string, set: Rows, name: string): void {
   const requirement = `${name} samples must differ`;
   if (set.ids) {
     const distinct = new Set(set.ids.map(String)).size;
@@ -67,6 +70,16 @@ export function checkDistinct(op: string, set: Cascade, name: string): void {
   if (copied <= set.samples / 20) return;
   const share = Math.round((100 * copied) / set.samples);
   fail(op, requirement, `${share} % with the answers and scores of another one, which chance does not explain`, SAME);
+}
+
+/** `checkDistinct` of samples of which only logits `[N, C]` and labels are known. */
+export function checkDistinctLogits(op: string, logits: ArrayLike<number>, labels: ArrayLike<number>): void {
+  const classes = logits.length / labels.length;
+  const predictions = new Int32Array(logits.length);
+  for (let i = 0; i < labels.length; i++) predictions.fill(labels[i]!, i * classes, (i + 1) * classes);
+  const errors = new Uint8Array(logits.length);
+  const rows = { samples: labels.length, exits: classes, errors, predictions, scores: Float64Array.from(logits) };
+  checkDistinct(op, { ...rows, ids: undefined }, "calibration");
 }
 
 /** How many values occur how many times, among ascending ones. */
@@ -123,7 +136,7 @@ const SAME =
 /**
  * A number below 2^53 for every row; scores to single precision, as the last digits of float64 differ between machines.
  */
-function hashRows({ samples, exits, errors, predictions, scores }: Cascade): Float64Array {
+function hashRows({ samples, exits, errors, predictions, scores }: Rows): Float64Array {
   const bits = new Uint32Array(Float32Array.from(scores).buffer);
   return Float64Array.from({ length: samples }, (_, i) => {
     let [a, b] = [0x9e3779b9, 0x85ebca6b];

@@ -161,7 +161,7 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
   const request = requestOf(method, chosen, values.seed);
   const result = request
     ? calibrateBy(request, { alpha, delta }, { calibration, validation }, sameSamples)
-    : meetBudget(calibration, budgetGoal(values), chosen.score ? { score: chosen.score } : {});
+    : meetBudget(calibration, budgetGoal(values), { sameSamples, ...pickChosen(chosen, ["score"]) });
   writeWhole(values.out, encodePolicy({ result, ...(scaling && { scaling }), ...(request && { request }) }));
   for (const line of summary(result, names)) print(line);
   const note = originNote(calibration, paths.calibration);

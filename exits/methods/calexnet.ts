@@ -157,6 +157,8 @@ function marginsBefore(b: number, table: Table, { margin, minSupport, sequential
     margin,
     minSupport,
     population: sequentialMargins ? "survivors" : "all",
+    // Images that are there several times are trained on as often.
+    sameSamples: true,
   });
   const data = Float32Array.from(thresholds.subarray(0, (b + 1) * table.classes), (tau) => Math.min(tau, UNREACHED));
   return { tau: { data, shape: [b + 1, table.classes] } };

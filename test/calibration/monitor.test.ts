@@ -15,6 +15,7 @@ import {
   setQuality,
   testExchangeability,
 } from "../../calibration/index.ts";
+import { FAIR_BETS } from "../../calibration/monitoring/exchangeability.ts";
 import { assert, failsWith, suite } from "../harness.ts";
 import { randomTable } from "./tables.ts";
 
@@ -217,6 +218,51 @@ test("a drop of live confidence raises the alarm, the same confidence does not",
     }).filter(Boolean).length / 200;
   assert.ok(runs(0) <= 0.05 + 3 * Math.sqrt((0.05 * 0.95) / 200));
   assert.ok(runs(0.8) > 0.95);
+});
+
+test("a change of spread about the same middle is noticed, wider or narrower, and no change is not", () => {
+  const scale = (factor: number) => (seed: number) => {
+    const random = createRandom(seed);
+    const reference = Float64Array.from({ length: 500 }, () => random.normal());
+    const monitor = createExchangeabilityMonitor(reference, { delta: 0.05, seed });
+    const at = (by: number) => () => monitor.observe(by * random.normal()).isAlarm;
+    return { quiet: at(1), changed: at(factor) };
+  };
+  // [spread, most samples until the alarm, and after 5,000 without a change]
+  for (const [factor, early, late] of [
+    [2.5, 60, 200],
+    [0.4, 60, 250],
+  ] as const) {
+    for (const [before, limit] of [
+      [0, early],
+      [5000, late],
+    ] as const) {
+      const { median, falseAlarms } = delays(15, scale(factor), before);
+      assert.ok(median <= limit && falseAlarms <= 3, `${factor}, ${before} before: ${median}, ${falseAlarms} false`);
+    }
+  }
+  const runs = 400;
+  let alarms = 0;
+  for (let seed = 0; seed < runs; seed++) {
+    const { quiet } = scale(1)(1000 + seed);
+    for (let t = 0; t < 400; t++) if (quiet()) break;
+    if (quiet()) alarms++;
+  }
+  assert.ok(alarms / runs <= 0.05 + 3 * Math.sqrt((0.05 * 0.95) / runs), `${alarms} of ${runs}`);
+});
+
+test("every bet of the exchangeability monitor is fair: over uniform p-values its mean is 1, and none is negative", () => {
+  assert.is(FAIR_BETS.length, 5);
+  for (const bet of FAIR_BETS) {
+    let mean = 0;
+    for (let k = 0; k < 1000; k++) {
+      const value = bet((k + 0.5) / 1000);
+      assert.ok(value >= 0);
+      mean += value / 1000;
+    }
+    assert.ok(Math.abs(mean - 1) < 1e-5, `${mean}`);
+    assert.ok(bet(0) >= 0 && bet(0.5) >= 0 && bet(1) >= 0);
+  }
 });
 
 test("bad observations are named", async () => {

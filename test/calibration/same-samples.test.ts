@@ -1,7 +1,10 @@
 // The same samples for two purposes: told by ids, or by content where there are none; and values that are no logits.
 
 import {
+  calibrateNestedSets,
+  calibrateSets,
   cascade,
+  classPrecisionMargin,
   controlRisk,
   createRandom,
   createTable,
@@ -11,6 +14,8 @@ import {
   learnThenTest,
   meetBudget,
   outcomes,
+  safeKdReleasedCode,
+  safeKdText,
   selectSamples,
   type Table,
 } from "../../calibration/index.ts";
@@ -138,6 +143,24 @@ test("a sample that is several times in one set is refused, in every set, unless
     const validated = () => controlRisk(fresh, { alpha: 0.3, validation: doubled });
     await failsWith(validated, "CalibrationError", message("controlRisk", "validation"));
     assert.is(learnThenTest(doubled, { ...levels, sameSamples: true }).alpha, 0.3);
+    const logits = doubled.read(0, doubled.samples);
+    const exit = logits.filter((_, at) => at % 12 < 4);
+    const set = { method: "thr", alpha: 0.2 } as const;
+    const chosen: Readonly<Record<string, readonly [string, (same: object) => unknown]>> = {
+      meetBudget: ["validation", (same) => meetBudget(doubled, { cost: 0.8 }, same)],
+      classPrecisionMargin: ["validation", (same) => classPrecisionMargin(cascade(doubled), same)],
+      safeKdText: ["calibration", (same) => safeKdText(outcomes(doubled), { delta: 0.2, ...same })],
+      safeKdReleasedCode: ["calibration", (same) => safeKdReleasedCode(outcomes(doubled), { delta: 0.2, ...same })],
+      calibrateNestedSets: ["calibration", (same) => calibrateNestedSets(doubled, { ...set, ...same })],
+      calibrateSets: [
+        "calibration",
+        (same) => calibrateSets({ logits: exit, labels: doubled.labels, classes: 4 }, { ...set, ...same }),
+      ],
+    };
+    for (const [op, [name, call]] of Object.entries(chosen)) {
+      await failsWith(() => call({}), "CalibrationError", message(op, name));
+      call({ sameSamples: true });
+    }
     const policy = learnThenTest(fresh, levels);
     assert.ok(policy.ok);
     await failsWith(() => evaluatePolicy(doubled, policy), "CalibrationError", message("evaluatePolicy", "test"));

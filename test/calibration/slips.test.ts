@@ -28,6 +28,7 @@ import {
   leaveConfidences,
   loosestPlugIn,
   lttThreshold,
+  type MeasuredCosts,
   mce,
   meetBudget,
   outcomes,
@@ -35,6 +36,7 @@ import {
   reliability,
   setScores,
   smoothEce,
+  withCosts,
 } from "../../calibration/index.ts";
 import { assert, errorOf, failsWith, suite } from "../harness.ts";
 import { randomTable } from "./tables.ts";
@@ -80,6 +82,12 @@ test("every function that takes samples, scores or results says what it got inst
       assert.is(error.name, "CalibrationError", `${name}(${given}): ${error.message}`);
     }
   }
+  const measured = Promise.resolve({}) as unknown as MeasuredCosts;
+  await failsWith(
+    () => withCosts(randomTable(9, 2, 3), { measured }),
+    "CalibrationError",
+    "withCosts: the costs must be what was measured, or of readCosts; got a Promise (is an await missing?).",
+  );
   const later = Promise.resolve({}) as unknown as Parameters<typeof explain>[0];
   await failsWith(
     () => explain(later),
