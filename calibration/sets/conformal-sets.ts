@@ -37,7 +37,7 @@ export function readCalibration(op: string, options: CalibrateSetOptions) {
 }
 
 /** Options of a function on sets, checked. @throws CalibrationError that names the one that is wrong */
-export function readSetOptions(op: string, options: SetOptions): SetOptions {
+function readSetOptions(op: string, options: SetOptions): SetOptions {
   const { method, alpha } = readOptions(op, options, SETS);
   checkOneOf(op, "method", method, ["thr", "aps", "raps"]);
   checkRead(op, options, ["method", method], { lambda: ["raps"], kReg: ["raps"] });
