@@ -1,5 +1,8 @@
 // Parts of the commands that measurements use too. `main.ts` is the `sortie` program.
 
+export { type CascadeTime, type Site, timeCascades } from "./bench/measure.ts";
+export { cascadeTable, savingTable, stageTable } from "./bench/show.ts";
+export { candidates, openSubject, type Subject, tableOf, whole } from "./bench/subject.ts";
 export { compareAnswers } from "./commands/agreement.ts";
 export { findings } from "./commands/evaluate.ts";
 export { readLogits } from "./files/logits-file.ts";
