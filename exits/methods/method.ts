@@ -170,17 +170,19 @@ export function defineMethod<const S extends OptionSet>(record: MethodRecord<S>)
     ...(paper && { paper }),
     options,
     with(given = {}) {
-      const all = complete(name, options, given as Given<S>) as OptionValues<S>;
-      const { control, labelSmoothing } = all as Readonly<Record<string, unknown>>;
+      const all = complete(name, options, given as Given<S & OptionSet>);
+      const { control, ...rest } = all as Readonly<Record<string, unknown>>;
+      const { labelSmoothing } = rest;
+      const own = rest as OptionValues<S>;
       return {
         name,
         options: all,
-        wraps: record.wraps?.(all) ?? [],
-        teacher: control === true ? undefined : record.teacher?.(all),
-        policy: (control === true ? undefined : record.policy?.(all)) ?? CERTIFIED,
+        wraps: record.wraps?.(own) ?? [],
+        teacher: control === true ? undefined : record.teacher?.(own),
+        policy: (control === true ? undefined : record.policy?.(own)) ?? CERTIFIED,
         phases(site) {
           checkExits(name, site.exits, fewest);
-          const phases = record.phases(all, site);
+          const phases = record.phases(own, site);
           return control === true ? controlled(phases, (labelSmoothing as number | undefined) ?? 0) : phases;
         },
       };

@@ -3,11 +3,13 @@
 import { backward, randn, type Tensor, tensor } from "../../engine/index.ts";
 import {
   annealed,
+  defineMethod,
   exitGates,
   type GateOptions,
   hardCgt,
   joint,
   METHODS,
+  option,
   safeKd,
   scheduleOnly,
   softCgt,
@@ -174,6 +176,21 @@ test("the gates as printed: weights of 1 at the first exit, and products of what
     }, 0);
     assert.ok(Math.abs(loss - want) < 1e-5, `${gate}: ${loss} for ${want}`);
   }
+});
+
+test("whether its control is trained is no option of the method's own", () => {
+  const seen: string[] = [];
+  const method = defineMethod({
+    name: "own",
+    about: "",
+    options: { tau: option.number(1, "") },
+    phases(options) {
+      seen.push(...Object.keys(options));
+      return joint.with().phases({ exits: 2, classes: 2, costs: [0.5, 1], placeOf: () => ({ exit: 0, isHead: true }) });
+    },
+  });
+  method.with().phases({ exits: 2, classes: 2, costs: [0.5, 1], placeOf: () => ({ exit: 0, isHead: true }) });
+  assert.equal(seen, ["tau"]);
 });
 
 test("open gates leave the exit weights as they are", async () => {
