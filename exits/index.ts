@@ -138,4 +138,6 @@ export {
 } from "./training/progress.ts";
 export { RECIPE_OPTIONS, type Recipe } from "./training/recipe.ts";
 export { SCHEDULES, type ScheduleRecipe } from "./training/schedules.ts";
+export { START_OPTIONS, type Start, type StartReport } from "./training/start.ts";
 export { type TrainOptions, train } from "./training/train.ts";
+export { FINE_TUNING, isBeginning, type RateFactors } from "./training/tuning-options.ts";

@@ -271,6 +271,10 @@ export class Dropout extends Module {
     this.#generator = generator;
   }
 
+  override generators(): Generator[] {
+    return [this.#generator];
+  }
+
   forward(x: Tensor, mode: Mode): Tensor {
     checkMode("Dropout", mode);
     return mode.training && this.#p > 0 ? dropout(x, { p: this.#p, generator: this.#generator }) : x;

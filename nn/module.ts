@@ -2,7 +2,16 @@
 // Names are the fields' paths, joined by dots; nothing is registered and no mode is stored.
 
 import { what } from "../base/index.ts";
-import { ArgumentError, numel, readOptions, type Shape, ShapeError, sameShape, Tensor } from "../engine/functions.ts";
+import {
+  ArgumentError,
+  type Generator,
+  numel,
+  readOptions,
+  type Shape,
+  ShapeError,
+  sameShape,
+  Tensor,
+} from "../engine/functions.ts";
 import type { Prepare } from "./pass.ts";
 
 /** How a forward pass runs; passed explicitly, never stored in a module. */
@@ -98,6 +107,11 @@ export abstract class Module {
     return report;
   }
 
+  /** What random layers draw from: a captured step declares them, and a checkpoint holds where they stand. */
+  generators(): Generator[] {
+    return [...new Set(Object.values(this).flatMap(generatorsIn))];
+  }
+
   /** Frees all tensors of the module. */
   dispose(): void {
     for (const [, tensor] of this.#named("")) tensor.dispose();
@@ -140,6 +154,11 @@ function replaceTensor(module: Module, name: string, tensor: Tensor): () => void
   return () => {
     fields[field] = before;
   };
+}
+
+function generatorsIn(value: unknown): Generator[] {
+  if (value instanceof Module) return value.generators();
+  return Array.isArray(value) ? value.flatMap(generatorsIn) : [];
 }
 
 function* named(value: unknown, path: string): Iterable<[string, Tensor]> {

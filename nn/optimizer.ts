@@ -42,6 +42,8 @@ export const OPTIMIZER: Kinds<OptimizerOptions> = {
 export interface StepOptions {
   /** A scalar of a captured step, in place of the optimiser's own learning rate. */
   readonly lr?: Tensor;
+  /** The clipped norm of more gradients than its own (`gradNorm`), in place of its own clipping. */
+  readonly clip?: Tensor;
 }
 
 /** Whether a parameter has more than one axis: weights do, biases and norms do not. */
@@ -50,7 +52,7 @@ export const isMatrix = (parameter: Tensor): boolean => parameter.rank > 1;
 /** Parameters in a list, which the optimiser flattens, or flat already. */
 export type ParameterList = readonly Tensor[] | Flat;
 
-const STEP: Kinds<StepOptions> = { lr: "any" };
+const STEP: Kinds<StepOptions> = { lr: "any", clip: "any" };
 
 /** Throws ArgumentError for what `flatten` did not make. */
 export function checkFlat(op: string, flat: Flat): void {
@@ -156,14 +158,19 @@ export abstract class Optimizer {
   /** Updates the parameters from their gradients. A parameter without gradient since `zeroGrad` counts as having zeros. */
   step(options: StepOptions = {}): void {
     const { flat } = this;
-    const { lr } = readOptions("step", options, STEP);
-    checkTensors("step", { "lr?": lr });
+    const { lr, clip: given } = readOptions("step", options, STEP);
+    checkTensors("step", { "lr?": lr, "clip?": given });
     flat.settle();
     const grads = flat.parts.map((part) => part.grads);
-    const clip = this.#clip && gradNorm(grads, this.#clip);
-    const parts = flat.parts.map(({ values, grads }, i) => ({ values, grads, decay: this.#decay?.[i], clip }));
+    const own = given ? undefined : this.#clip && gradNorm(grads, this.#clip);
+    const parts = flat.parts.map(({ values, grads }, i) => ({
+      values,
+      grads,
+      decay: this.#decay?.[i],
+      clip: given ?? own,
+    }));
     this.update(parts, lr ?? this.hyper);
-    clip?.dispose();
+    own?.dispose();
   }
 
   /** Drops all gradients. */

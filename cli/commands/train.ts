@@ -120,9 +120,10 @@ async function trainRun(config: Config, folder: RunFolder, context: RunContext):
   const { data, device, print, signal, lock, teacher, isFresh } = context;
   const laps = stopwatch();
   const net = makeNetwork(config, data, device);
+  const grows = !isFresh && folder.grows(config);
   folder.claim(config, { isFresh });
   laps.end("data");
-  const record = folder.recordOrNone() ?? recordOf(net, data, device);
+  const record = (grows ? undefined : folder.recordOrNone()) ?? recordOf(net, data, device);
   if (!record.finished) folder.write("record", toJson(record));
   for (const line of introduction(folder, record)) print(line);
   const { checkpointEvery, logEvery, evaluateEvery } = config.train;

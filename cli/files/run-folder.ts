@@ -3,8 +3,9 @@
 import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { json, SortieError } from "../../base/index.ts";
-import { firstDifference, RUN_FILES, type Split } from "../../exits/index.ts";
+import { firstDifference, isBeginning, RUN_FILES, type Split } from "../../exits/index.ts";
 import { type Config, completeConfig } from "../settings/config.ts";
+import { defined } from "../settings/sets.ts";
 import { inFile, type Plain } from "../settings/settings.ts";
 import type { Facts } from "./versions.ts";
 import { readJson, toJson, writeWhole } from "./whole.ts";
@@ -115,11 +116,21 @@ export class RunFolder {
   /** @throws Error if the folder holds a run of other settings, naming the first that differs. Writes nothing. */
   check(config: Config): void {
     if (!existsSync(this.path("config"))) return;
-    const difference = firstDifference(trained(this.config()), trained(config));
+    const own = this.config();
+    const { moreEpochs } = config.train;
+    const there = this.grows(config) ? { ...own, train: { ...own.train, ...defined({ moreEpochs }) } } : own;
+    const difference = firstDifference(trained(there), trained(config));
     if (!difference) return;
     const [key, before, now] = difference;
     const values = `${key} ${JSON.stringify(before)}; now it is ${JSON.stringify(now)}`;
     throw new SortieError(`${this.dir} holds a run with ${values}. Choose another --name, or start over by --fresh.`);
+  }
+
+  /** Whether these settings are those of the run that the folder holds, but for further epochs. */
+  grows(config: Config): boolean {
+    if (!existsSync(this.path("config"))) return false;
+    const [before, now] = [this.config().train.moreEpochs, config.train.moreEpochs];
+    return isBeginning(before, now) && (before?.length ?? 0) < (now?.length ?? 0);
   }
 
   /** Takes the folder for a run of these settings, and empties it of another's files if that is wanted. */

@@ -12,6 +12,7 @@ import {
 import { RULE_OPTIONS } from "../../calibration/index.ts";
 import type { DataSetName, DataSetOptions } from "../../data/index.ts";
 import {
+  FINE_TUNING,
   HEADS,
   type HeadKind,
   METHODS,
@@ -20,6 +21,7 @@ import {
   RECIPE_OPTIONS,
   SCHEDULES,
   type ScheduleRecipe,
+  START_OPTIONS,
 } from "../../exits/index.ts";
 import { BACKBONES, type BackboneKind } from "../../nn/index.ts";
 import { readJson } from "../files/whole.ts";
@@ -61,6 +63,8 @@ const MODEL = {
 
 const TRAIN = {
   ...RECIPE_OPTIONS,
+  ...START_OPTIONS,
+  ...FINE_TUNING,
   augment: option.choice(["none", "cgt"], "crops, RandAugment and erasing as in CGT's public code, or none"),
   optimizer: option.choice(Object.keys(OPTIMIZERS) as readonly (keyof typeof OPTIMIZERS)[], "optimiser"),
   schedule: option.choice(Object.keys(SCHEDULES) as readonly (keyof typeof SCHEDULES)[], "how the learning rate goes"),
@@ -94,6 +98,9 @@ const LAYOUT: Layout = {
   calibration: { options: CALIBRATION },
 };
 
+/** Settings of training that have no default. */
+type Unset = "evaluateEvery" | keyof typeof START_OPTIONS | keyof typeof FINE_TUNING;
+
 /** All settings of a run. What a choice brings along is typed as what all of its things together take. */
 export type Config = {
   readonly name?: string;
@@ -102,8 +109,8 @@ export type Config = {
   readonly data: { readonly name: DataSetName } & DataSetOptions;
   readonly model: OptionValues<typeof MODEL> & { readonly depth: number } & Plain;
   readonly method: { readonly name: string } & Plain;
-  readonly train: Omit<OptionValues<typeof TRAIN>, "evaluateEvery"> &
-    GivenOf<Pick<typeof TRAIN, "evaluateEvery">> &
+  readonly train: Omit<OptionValues<typeof TRAIN>, Unset> &
+    GivenOf<Pick<typeof TRAIN, Unset>> &
     Omit<OptimizerRecipe & ScheduleRecipe, "method" | "kind">;
   readonly calibration: OptionValues<typeof CALIBRATION>;
 };
@@ -118,6 +125,11 @@ const ALIASES: Aliases = {
   epochs: "train.epochs",
   batch: "train.batch",
   lr: "train.lr",
+  weights: "train.weights",
+  from: "train.from",
+  freeze: "train.freeze",
+  "rate-factor": "train.rateFactor",
+  "more-epochs": "train.moreEpochs",
   alpha: "calibration.alpha",
   delta: "calibration.delta",
 };

@@ -1,10 +1,11 @@
 // From settings to the things that train: data, network, objective, recipe.
 
-import { type OptionSet, SortieError } from "../../base/index.ts";
+import { type Given, type OptionSet, only, SortieError } from "../../base/index.ts";
 import { type AugmentOptions, CGT_AUGMENTATION, createLoader, type Splits } from "../../data/index.ts";
 import type { Device } from "../../engine/index.ts";
 import {
   buildNetwork,
+  FINE_TUNING,
   METHODS,
   type MultiExit,
   OPTIMIZERS,
@@ -12,6 +13,7 @@ import {
   type Recipe,
   SCHEDULES,
   type ScheduleRecipe,
+  START_OPTIONS,
   type Teacher,
   type TrainingPlan,
   type TrainOptions,
@@ -21,7 +23,7 @@ import { downloadProgress } from "../commands/data.ts";
 import { type Config, completeConfig } from "./config.ts";
 import type { Print } from "./flags.ts";
 import { defined, knownSet } from "./sets.ts";
-import { inFile } from "./settings.ts";
+import { inFile, type Plain } from "./settings.ts";
 
 type NetworkTeacher = Extract<Teacher, { readonly kind: "network" }>;
 
@@ -67,6 +69,8 @@ export function teacherConfig(config: Config, { method, wider, deeper }: Network
     ...config,
     model,
     method: { name: method },
+    // It starts from nothing, and all of it is trained.
+    train: without(config.train, { ...FINE_TUNING, ...START_OPTIONS }),
     out: folder,
     name: "teacher",
   });
@@ -78,7 +82,7 @@ export function teacherConfig(config: Config, { method, wider, deeper }: Network
 }
 
 /** How the weights are trained. */
-export function makeRecipe({ train, seed }: Config): Recipe & Pick<TrainOptions, "batches"> {
+export function makeRecipe({ train, seed }: Config): Recipe & Pick<TrainOptions, "batches" | "weights" | "from"> {
   const { epochs, batch, flip, augment, optimizer: method, schedule: kind } = train;
   // The augmentation flips by itself.
   const augmented: AugmentOptions | undefined = augment === "cgt" ? { ...CGT_AUGMENTATION, flip } : undefined;
@@ -86,6 +90,7 @@ export function makeRecipe({ train, seed }: Config): Recipe & Pick<TrainOptions,
     epochs,
     batch,
     flip: augmented ? 0 : flip,
+    ...only({ ...FINE_TUNING, ...START_OPTIONS }, train as Given<typeof FINE_TUNING & typeof START_OPTIONS>),
     optimizer: { method, ...among<OptimizerRecipe>(train, OPTIMIZERS[method].options) },
     schedule: { kind, ...among<ScheduleRecipe>(train, SCHEDULES[kind].options) },
     ...(augmented && {
@@ -93,6 +98,10 @@ export function makeRecipe({ train, seed }: Config): Recipe & Pick<TrainOptions,
     }),
   };
 }
+
+/** Those of the settings that are no options of a set. */
+const without = (settings: Plain, options: OptionSet): Plain =>
+  Object.fromEntries(Object.entries(settings).filter(([key]) => !Object.hasOwn(options, key)));
 
 /** Those of the settings that are options of a set. */
 const among = <T extends object>(settings: T, options: OptionSet): T =>

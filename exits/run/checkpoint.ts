@@ -13,7 +13,7 @@ import {
 } from "../../engine/functions.ts";
 import { CheckpointError } from "../errors.ts";
 import { exists } from "./files.ts";
-import type { RunOptions } from "./identity.ts";
+import { grown, type RunOptions } from "./identity.ts";
 import { isIntact, writeSealed } from "./seal.ts";
 
 /** Where a run stands. */
@@ -135,7 +135,8 @@ export async function readCheckpoint(
 ): Promise<Found | undefined> {
   if (!(await exists(path))) return undefined;
   const { tensors, metadata } = await open(path, [VERSION]);
-  const difference = firstDifference(parsed(path, "run", metadata), JSON.parse(JSON.stringify(run)));
+  const here = JSON.parse(JSON.stringify(run)) as RunOptions;
+  const difference = firstDifference(grown(parsed(path, "run", metadata) as RunOptions, here), here);
   if (difference) {
     const [key, there, here] = difference;
     // A tensor of another shape says more than the network's costs do.

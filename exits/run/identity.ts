@@ -5,6 +5,7 @@ import type { MultiExit } from "../network/multi-exit.ts";
 import { deviceOf } from "../training/evaluator.ts";
 import { type BatchSource, checksum, type ImageSet, type ImageSplits } from "../training/images.ts";
 import type { FullRecipe } from "../training/recipe.ts";
+import { isBeginning } from "../training/tuning-options.ts";
 
 /** All that makes a run what it is; a checkpoint of another one is refused. */
 export type RunOptions = Readonly<Record<string, unknown>>;
@@ -14,6 +15,8 @@ export interface RunSubject {
   readonly net: MultiExit;
   readonly data: ImageSplits;
   readonly plan: TrainingPlan;
+  /** Digest of the weights that it starts from, unless they are drawn. */
+  readonly start?: string | undefined;
   /** Digest of the weights of a teacher that was given. */
   readonly teacher?: string | undefined;
   readonly seed?: number;
@@ -24,7 +27,17 @@ export interface RunSubject {
 }
 
 /** What must agree for a checkpoint to be of this run. */
-export function identityOf({ net, data, plan, teacher, seed = 0, batches, recipe, source }: RunSubject): RunOptions {
+export function identityOf({
+  net,
+  data,
+  plan,
+  start,
+  teacher,
+  seed = 0,
+  batches,
+  recipe,
+  source,
+}: RunSubject): RunOptions {
   const part = (set: ImageSet) => ({
     name: set.meta.name,
     split: set.meta.split,
@@ -36,6 +49,7 @@ export function identityOf({ net, data, plan, teacher, seed = 0, batches, recipe
   });
   return {
     method: { name: plan.name, ...plan.options },
+    ...(start !== undefined && { start }),
     ...(teacher !== undefined && { teacher }),
     recipe,
     seed,
@@ -48,4 +62,14 @@ export function identityOf({ net, data, plan, teacher, seed = 0, batches, recipe
     // Other variants of a kernel sum in another order.
     tuning: deviceOf(net).tuner.table,
   };
+}
+
+/** What a run was, as if it had been meant to be as long as this one; another where it cannot go on as this one. */
+export function grown(there: RunOptions, here: RunOptions): RunOptions {
+  const [was, is] = [there, here].map(({ recipe }) => (recipe ?? {}) as Partial<FullRecipe>) as [
+    Partial<FullRecipe>,
+    Partial<FullRecipe>,
+  ];
+  if (!is.moreEpochs || !isBeginning(was.moreEpochs, is.moreEpochs)) return there;
+  return { ...there, recipe: { ...was, moreEpochs: is.moreEpochs } };
 }

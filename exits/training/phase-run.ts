@@ -8,6 +8,7 @@ import type { MultiExit } from "../network/multi-exit.ts";
 import { type Found, restore, under } from "../run/checkpoint.ts";
 import { toTable } from "../run/logits.ts";
 import { deviceOf, type Evaluator, type Totals } from "./evaluator.ts";
+import { factorOf, OptimizerGroup, type Stepping } from "./fine-tuning.ts";
 import type { BatchSource, ImageBatch, ImageSplits } from "./images.ts";
 import { Kept } from "./kept.ts";
 import { makeOptimizer } from "./optimizers.ts";
@@ -36,7 +37,7 @@ export interface PhaseParts {
 
 /** A track at work. */
 interface TrackRun {
-  readonly optimizer: Optimizer;
+  readonly optimizer: Stepping;
   readonly momentum: Schedule | undefined;
   readonly step: TrainingStep;
 }
@@ -126,21 +127,32 @@ export class PhaseRun {
 const askedOf = ({ span, teacher }: PhaseParts): TeacherRun | undefined =>
   span.phase.isTaught === false ? undefined : teacher;
 
-/** The optimiser of what a track trains. Throws ArgumentError where that is nothing. */
-function optimizerFor({ net, span }: PhaseParts, trains: Part | undefined, own: (made: Owned) => unknown): Optimizer {
+/** The optimiser of what a track trains, by the factors of its learning rate. Throws ArgumentError where that is nothing. */
+function optimizerFor({ net, span }: PhaseParts, trains: Part | undefined, own: (made: Owned) => unknown): Stepping {
   const named = [...net.namedParameters()];
   const chosen = new Set(named.flatMap(([name, parameter]) => ((trains?.(name) ?? true) ? [parameter] : [])));
   if (chosen.size === 0)
     throw new ArgumentError(`train: ${span.phase.name} must train some parameter; this network has none of them.`);
-  const isAll = chosen.size === named.length;
-  const flat = isAll ? net.flat() : net.flat().select((parameter) => chosen.has(parameter));
-  if (!isAll) {
-    keep(flat.state);
-    own(flat);
-  }
-  const optimizer = makeOptimizer(flat, span.recipe);
-  own(optimizer);
-  return optimizer;
+  const optimizerOf = (of: ReadonlySet<Tensor>, recipe: Parameters<typeof makeOptimizer>[1]): Optimizer => {
+    const isAll = of.size === named.length;
+    const flat = isAll ? net.flat() : net.flat().select((parameter) => of.has(parameter));
+    if (!isAll) {
+      keep(flat.state);
+      own(flat);
+    }
+    const optimizer = makeOptimizer(flat, recipe);
+    own(optimizer);
+    return optimizer;
+  };
+  const { rateFactor, optimizer } = span.recipe;
+  if (!rateFactor) return optimizerOf(chosen, span.recipe);
+  const factors = new Map(named.map(([name, parameter]) => [parameter, factorOf(name, rateFactor)] as const));
+  const { clipNorm, ...unclipped } = optimizer;
+  const members = [...new Set([...chosen].map((parameter) => factors.get(parameter) as number))].map((factor) => {
+    const of = new Set([...chosen].filter((parameter) => factors.get(parameter) === factor));
+    return { optimizer: optimizerOf(of, { optimizer: unclipped }), factor };
+  });
+  return new OptimizerGroup(members, clipNorm);
 }
 
 /** What the phase prepared: now, or when the checkpoint's run began it. Throws ArgumentError for numbers that are not finite. */
@@ -175,7 +187,7 @@ async function numbersOf(
 /** By the names of checkpoints; those of a track's optimiser are numbered from the second on. */
 function tensorsOf(
   { net, teacher, generator, options }: PhaseParts,
-  optimizers: readonly Optimizer[],
+  optimizers: readonly Stepping[],
   numbers: ReadonlyMap<string, Tensor>,
 ): ReadonlyMap<string, Tensor> {
   const within = (prefix: string, tensors: Iterable<readonly [string, Tensor]>) =>

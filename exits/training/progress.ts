@@ -2,10 +2,18 @@
 
 import { readOptions } from "../../engine/functions.ts";
 import type { EvaluationRow, TrainingRow } from "../run/metrics.ts";
+import type { StartReport } from "./start.ts";
 
 /** Something that happened in a run. */
 export type Progress =
-  | { readonly kind: "start"; readonly step: number; readonly steps: number; readonly resumedFrom?: string | undefined }
+  | {
+      readonly kind: "start";
+      readonly step: number;
+      readonly steps: number;
+      readonly resumedFrom?: string | undefined;
+      /** Where the weights come from, if they were not drawn. */
+      readonly weights?: StartReport | undefined;
+    }
   | (TrainingRow & { readonly steps: number; readonly epochs: number; readonly secondsLeft: number })
   | { readonly kind: "note"; readonly step: number; readonly text: string }
   | (EvaluationRow & { readonly epochs: number })
@@ -37,7 +45,7 @@ export function describeProgress(event: Progress): string {
   switch (event.kind) {
     case "start":
       return event.resumedFrom === undefined
-        ? `training: ${event.steps} steps`
+        ? `${event.weights ? `${describeStart(event.weights)}\n` : ""}training: ${event.steps} steps`
         : `resuming at step ${event.step} of ${event.steps} from ${event.resumedFrom}`;
     case "train": {
       const { epoch, epochs, step, steps, loss, exits, imagesPerSecond, secondsLeft } = event;
@@ -51,6 +59,22 @@ export function describeProgress(event: Progress): string {
     case "end":
       return `trained: ${event.step} steps, ${clock(event.seconds)}`;
   }
+}
+
+/** How many of some names, and the first of them. */
+const counted = (names: readonly string[]): string =>
+  `${names.length} (${names.slice(0, 3).join(", ")}${names.length > 3 ? ", ..." : ""})`;
+
+function describeStart({ path, taken, tensors, missing, unexpected, mismatched }: StartReport): string {
+  const shapes = mismatched.map(
+    ({ name, given, wanted }) => `${name} [${given.join(", ")}] for [${wanted.join(", ")}]`,
+  );
+  const rest = [
+    missing.length > 0 && `not in the file, and drawn: ${counted(missing)}`,
+    shapes.length > 0 && `of another shape, and drawn: ${counted(shapes)}`,
+    unexpected.length > 0 && `in the file alone: ${counted(unexpected)}`,
+  ].filter((part) => part !== false);
+  return [`weights: ${taken} of ${tensors} tensors from ${path}`, ...rest].join("; ");
 }
 
 const BAR = 24;

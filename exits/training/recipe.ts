@@ -1,10 +1,11 @@
 // How weights are trained, as plain data that can stand in a configuration file: optimiser, learning rate, batches, epochs.
 
-import { type Complete, type Given, type OptionSet, option } from "../../base/index.ts";
+import { type Complete, type Given, type OptionSet, only, option } from "../../base/index.ts";
 import { ArgumentError } from "../../engine/functions.ts";
 import { complete } from "../options.ts";
 import { type FullOptimizer, OPTIMIZERS, type OptimizerRecipe, SHARED_NAMES } from "./optimizers.ts";
 import { type FullSchedule, SCHEDULES, type ScheduleRecipe } from "./schedules.ts";
+import { FINE_TUNING } from "./tuning-options.ts";
 
 /** Options of a recipe besides its optimiser and its schedule. */
 export const RECIPE_OPTIONS = {
@@ -14,14 +15,14 @@ export const RECIPE_OPTIONS = {
 } as const;
 
 /** A whole recipe. */
-export interface Recipe extends Omit<Given<typeof RECIPE_OPTIONS>, "epochs"> {
+export interface Recipe extends Omit<Given<typeof RECIPE_OPTIONS>, "epochs">, Given<typeof FINE_TUNING> {
   readonly epochs: number;
   readonly optimizer?: OptimizerRecipe;
   readonly schedule?: ScheduleRecipe;
 }
 
 /** A recipe without gaps, but for a warm-up that depends on the length of the run. */
-export interface FullRecipe {
+export interface FullRecipe extends Given<typeof FINE_TUNING> {
   readonly epochs: number;
   readonly batch: number;
   readonly optimizer: FullOptimizer;
@@ -30,13 +31,17 @@ export interface FullRecipe {
 }
 
 /** Fills the gaps of a recipe. Throws ArgumentError for what is out of range. */
-export function completeRecipe({ epochs, batch, optimizer = {}, schedule = {}, flip }: Recipe): FullRecipe {
+export function completeRecipe({ epochs, batch, optimizer = {}, schedule = {}, flip, ...more }: Recipe): FullRecipe {
   const rest = { ...(batch !== undefined && { batch }), ...(flip !== undefined && { flip }) };
   const recipe = complete("train", RECIPE_OPTIONS, { epochs, ...rest });
   const { method = "sgd", ...given } = optimizer;
   const { kind = "cosine", ...way } = schedule;
+  const tuning = complete("train", FINE_TUNING, only(FINE_TUNING, more));
   return {
     ...recipe,
+    ...(Object.fromEntries(Object.entries(tuning).filter(([, value]) => value !== undefined)) as Given<
+      typeof FINE_TUNING
+    >),
     optimizer: { method, ...completeOf("optimizer", "method", OPTIMIZERS, method, given) } as FullOptimizer,
     schedule: { kind, ...completeOf("schedule", "kind", SCHEDULES, kind, way) } as FullSchedule,
   };

@@ -67,7 +67,11 @@ interface Rates {
 }
 
 /** The momentum of each of `steps` steps, where it moves: in one cycle, of an optimiser that has some. */
-export function makeMomentum({ schedule }: Rates, { momentum }: Optimizer, steps: number): Schedule | undefined {
+export function makeMomentum(
+  { schedule }: Rates,
+  { momentum }: Pick<Optimizer, "momentum">,
+  steps: number,
+): Schedule | undefined {
   return schedule.kind === "oneCycle" && momentum > 0 ? momentumOneCycle({ steps }) : undefined;
 }
 

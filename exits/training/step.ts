@@ -14,13 +14,14 @@ import {
   packedWords,
   type Tensor,
 } from "../../engine/functions.ts";
-import { type Optimizer, TRAIN } from "../../nn/index.ts";
+import { TRAIN } from "../../nn/index.ts";
 import type { Track } from "../methods/method.ts";
 import type { ExitRecord } from "../network/heads/head.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { stackRecords } from "../network/output.ts";
 import { exitTally } from "../ops/tally.ts";
 import { deviceOf, type Totals } from "./evaluator.ts";
+import type { Stepping } from "./fine-tuning.ts";
 import { type ImageBatch, type ImageSet, packBytes } from "./images.ts";
 import type { Kept } from "./kept.ts";
 import type { TeacherRun } from "./teachers.ts";
@@ -29,7 +30,7 @@ import type { TeacherRun } from "./teachers.ts";
 export interface StepParts {
   readonly net: MultiExit;
   readonly track: Track;
-  readonly optimizer: Optimizer;
+  readonly optimizer: Stepping;
   /** Shape and normalisation of the images. */
   readonly set: Pick<ImageSet, "shape" | "meta">;
   readonly batch: number;

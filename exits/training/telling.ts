@@ -6,6 +6,7 @@ import type { Tally } from "../ops/tally.ts";
 import { exitScores, Metrics, type MetricsRow } from "../run/metrics.ts";
 import { inFolder, RUN_FILES } from "../run/run.ts";
 import { defaultReport, type Report } from "./progress.ts";
+import type { StartReport } from "./start.ts";
 
 /** How long a run is, and how fast it learns. */
 export interface Course {
@@ -35,10 +36,10 @@ export class Teller {
     return this.#metrics.rows;
   }
 
-  /** The run begins at `step`, or goes on there from a file. */
-  async start(step: number, resumedFrom: string | undefined): Promise<void> {
+  /** The run begins at `step`, with weights from somewhere, or goes on there from a file. */
+  async start(step: number, resumedFrom: string | undefined, weights?: StartReport): Promise<void> {
     await this.#metrics.resume(step);
-    this.#report({ kind: "start", step, steps: this.#course.steps, resumedFrom });
+    this.#report({ kind: "start", step, steps: this.#course.steps, resumedFrom, weights });
     this.#began = performance.now();
     this.restart(step);
   }

@@ -13,6 +13,7 @@ import { digest } from "../run/logits.ts";
 import { exitScores } from "../run/metrics.ts";
 import { Run } from "../run/run.ts";
 import { deviceOf, Evaluator, Totals } from "./evaluator.ts";
+import { checkBeginnings, tunePhases } from "./fine-tuning.ts";
 import {
   type BatchSource,
   checkApart,
@@ -28,11 +29,13 @@ import type { Report } from "./progress.ts";
 import { completeRecipe, RECIPE_OPTIONS, type Recipe } from "./recipe.ts";
 import { prepareFolder, Saver } from "./saving.ts";
 import { siteOf } from "./site.ts";
+import { loadStart, START_OPTIONS, type Start, type StartReport } from "./start.ts";
 import { makeTeacher, slowness, type TeacherRun } from "./teachers.ts";
 import { type Course, Teller } from "./telling.ts";
+import { FINE_TUNING } from "./tuning-options.ts";
 
 /** Options of `train`. */
-export interface TrainOptions extends Recipe {
+export interface TrainOptions extends Recipe, Start {
   /** One of `METHODS`, or one of your own, with its defaults or as `method.with(options)` makes it. */
   readonly method: Method | TrainingPlan;
   /** Of the order of the images and of all masks; default 0. */
@@ -52,7 +55,7 @@ export interface TrainOptions extends Recipe {
   readonly batches?: (set: ImageSet, options: { readonly batch: number; readonly seed: number }) => BatchSource;
   /** Versions, adapter, commit: written beside the cached logits, for whoever finds them. */
   readonly made?: Readonly<Record<string, string>>;
-  /** Generators that random layers of the network draw from. */
+  /** Generators that own random layers draw from, besides those that the network tells of (`Module.generators`). */
   readonly generators?: readonly Generator[];
   /** Steps between two reports; default 20. Nothing is read from the GPU in between. */
   readonly logEvery?: number;
@@ -68,6 +71,8 @@ export interface TrainOptions extends Recipe {
 
 const TRAIN_OPTIONS: Kinds<TrainOptions> = {
   ...RECIPE_OPTIONS,
+  ...FINE_TUNING,
+  ...START_OPTIONS,
   epochs: "number!",
   optimizer: "any",
   schedule: "any",
@@ -172,17 +177,23 @@ class Trainer {
     checkApart("train", data);
     checkWraps(plan, net);
     const source = batches(data.train, { batch: recipe.batch, seed });
-    const spans = layOut(plan.phases(siteOf(net)), options, source.batchesPerEpoch);
+    checkBeginnings(net, recipe);
+    const spans = layOut(tunePhases(plan.phases(siteOf(net)), recipe), options, source.batchesPerEpoch);
+    const start = await loadStart(net, options);
     const teacher = await makeTeacher(plan, net, given, data.validation);
     try {
       if (options.dir !== undefined) await prepareFolder(options.dir);
       const taught = given && (await digest(given.state().values()));
-      const identity = identityOf({ ...options, net, data, plan, recipe, source, teacher: taught });
+      const told = { start: start?.digest, teacher: taught };
+      const identity = identityOf({ ...options, net, data, plan, recipe, source, ...told });
       const generator = new Generator({ seed, stream: MASK_STREAM, device: deviceOf(net) });
       const totals = new Totals(net.exits, deviceOf(net));
       const taughtSteps = spans.reduce((sum, { phase, steps }) => sum + (phase.isTaught === false ? 0 : steps), 0);
       const note = slowness(plan.teacher, taughtSteps);
-      return new Trainer({ net, data, options, source, spans, teacher, generator, totals, note }, identity);
+      const generators = [...new Set([...(options.generators ?? []), ...net.generators()])];
+      const own = { ...options, generators };
+      const made = { net, data, options: own, source, spans, start, teacher, generator, totals, note };
+      return new Trainer(made, identity);
     } catch (error) {
       teacher?.dispose();
       throw error;
@@ -194,7 +205,13 @@ class Trainer {
     const found = await this.#saver.find({ steps: this.#course.steps, phases: spans.length }, net.state());
     this.#position = found?.position ?? this.#position;
     await this.#enter(found);
-    await this.#teller.start(this.#position.step, found?.path);
+    const { step, phase } = this.#position;
+    // A run that had ended goes on as it would have, had it been as long from the first.
+    if (step < this.#course.steps && phaseAt(spans, step) > phase) {
+      this.#position = { step, phase: phase + 1 };
+      await this.#enter();
+    }
+    await this.#teller.start(step, found?.path, this.#made.start);
     if (note !== undefined) this.#teller.note(note);
     for (let t = this.#position.step; t < this.#course.steps; t++) await this.#advance(t);
     this.#teller.end();
@@ -306,6 +323,8 @@ interface Made {
   readonly options: TrainOptions;
   readonly source: BatchSource;
   readonly spans: readonly Span[];
+  /** Where the weights came from, if they were not drawn. */
+  readonly start: StartReport | undefined;
   readonly teacher: TeacherRun | undefined;
   /** What to tell at the start. */
   readonly note: string | undefined;

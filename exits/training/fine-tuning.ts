@@ -1,0 +1,116 @@
+// What of a network is trained, and how fast, by how the names of its parameters begin: what fine-tuning adds to a recipe.
+
+import { nearest } from "../../base/index.ts";
+import { ArgumentError, gradNorm, mul, type Tensor } from "../../engine/functions.ts";
+import type { Optimizer, StepOptions } from "../../nn/index.ts";
+import type { Part, Phase } from "../methods/method.ts";
+import type { MultiExit } from "../network/multi-exit.ts";
+import type { RateFactors } from "./tuning-options.ts";
+
+/** Throws ArgumentError for a beginning that no parameter's name has. */
+export function checkBeginnings(
+  net: MultiExit,
+  { freeze = [], rateFactor = {} }: { readonly freeze?: readonly string[]; readonly rateFactor?: RateFactors },
+): void {
+  const names = [...net.namedParameters().keys()];
+  const beginnings = names.flatMap((name) => [...name.matchAll(/\./g)].map(({ index }) => name.slice(0, index + 1)));
+  for (const [option, given] of [
+    ["freeze", freeze],
+    ["rateFactor", Object.keys(rateFactor)],
+  ] as const) {
+    const stranger = given.find((beginning) => !names.some((name) => name.startsWith(beginning)));
+    if (stranger === undefined) continue;
+    const meant = nearest(stranger, new Set(beginnings));
+    throw new ArgumentError(
+      `train: ${option} must be beginnings of parameters' names, such as ${names[0]}; got ${JSON.stringify(stranger)}.` +
+        (meant ? ` Did you mean ${meant}?` : ""),
+    );
+  }
+}
+
+/** A method's phases without what is frozen, and with the last one again for what further epochs there are. */
+export function tunePhases(
+  phases: readonly Phase[],
+  { freeze = [], moreEpochs = [] }: { readonly freeze?: readonly string[]; readonly moreEpochs?: readonly number[] },
+): readonly Phase[] {
+  const { share: _, ...last } = phases.at(-1) as Phase;
+  const more = moreEpochs.map((epochs, i): Phase => ({ ...last, name: `${last.name}, ${i + 1} more`, epochs }));
+  const all = [...phases, ...more];
+  if (freeze.length === 0) return all;
+  const unfrozen = (part: Part | undefined): Part => {
+    return (name) => (part?.(name) ?? true) && !freeze.some((beginning) => name.startsWith(beginning));
+  };
+  return all.map((phase) => {
+    const [first, ...rest] = phase.tracks;
+    const tuned = <T extends { readonly trains?: Part }>(track: T): T => ({ ...track, trains: unfrozen(track.trains) });
+    return { ...phase, tracks: [tuned(first), ...rest.map(tuned)] };
+  });
+}
+
+/** The factor of a parameter's learning rate. */
+export function factorOf(name: string, factors: RateFactors = {}): number {
+  const fitting = Object.keys(factors).filter((beginning) => name.startsWith(beginning));
+  const longest = fitting.reduce((a, b) => (b.length > a.length ? b : a), "");
+  return factors[longest] ?? 1;
+}
+
+/** What a step asks of an optimiser. */
+export type Stepping = Pick<Optimizer, "zeroGrad" | "step" | "state" | "moments" | "momentum" | "dispose">;
+
+/** One optimiser for each factor of the learning rate. Gradients are clipped by the norm of all of them together. */
+export class OptimizerGroup implements Stepping {
+  readonly #members: readonly { readonly optimizer: Optimizer; readonly factor: number }[];
+  readonly #maxNorm: number | undefined;
+
+  /** The members clip nothing by themselves. */
+  constructor(
+    members: readonly { readonly optimizer: Optimizer; readonly factor: number }[],
+    maxNorm: number | undefined,
+  ) {
+    this.#members = members;
+    this.#maxNorm = maxNorm;
+  }
+
+  get state(): readonly Tensor[] {
+    return this.#members.flatMap(({ optimizer }) => optimizer.state);
+  }
+
+  get moments(): ReadonlyMap<string, Tensor> {
+    return new Map(
+      this.#members.flatMap(({ optimizer }, i) =>
+        [...optimizer.moments].map(([name, tensor]) => [i === 0 ? name : `${name}@${i}`, tensor] as const),
+      ),
+    );
+  }
+
+  get momentum(): number {
+    return this.#members[0]!.optimizer.momentum;
+  }
+
+  set momentum(value: number) {
+    for (const { optimizer } of this.#members) optimizer.momentum = value;
+  }
+
+  zeroGrad(): void {
+    for (const { optimizer } of this.#members) optimizer.zeroGrad();
+  }
+
+  /** With the learning rate of a captured step, which each member takes times its factor. */
+  step({ lr }: Required<Pick<StepOptions, "lr">>): void {
+    const grads = this.#members.flatMap(({ optimizer: { flat } }) => {
+      flat.settle();
+      return flat.parts.map((part) => part.grads);
+    });
+    const clip = this.#maxNorm === undefined ? undefined : gradNorm(grads, { maxNorm: this.#maxNorm });
+    for (const { optimizer, factor } of this.#members) {
+      const own = factor === 1 ? lr : mul(lr, factor);
+      optimizer.step({ lr: own, ...(clip && { clip }) });
+      if (own !== lr) own.dispose();
+    }
+    clip?.dispose();
+  }
+
+  dispose(): void {
+    for (const { optimizer } of this.#members) optimizer.dispose();
+  }
+}

@@ -1,0 +1,274 @@
+// Fine-tuning: where weights start, what is frozen, factors of the learning rate, further epochs; each resumed to the same bits.
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Generator, read, type StoredTensor, type Tensor, writeSafetensors } from "../../engine/index.ts";
+import {
+  buildNetwork,
+  Head,
+  type HeadSite,
+  type MultiExit,
+  multiExit,
+  type Progress,
+  type StartReport,
+  safeKd,
+  type TrainOptions,
+  train,
+} from "../../exits/index.ts";
+import { Dropout, globalAveragePool, Linear, type Mode, msdnet, resnet, toTorch, toTorchName } from "../../nn/index.ts";
+import { gpuSuite } from "../gpu.ts";
+import { assert, errorOf, failsWith } from "../harness.ts";
+import { barSplits, joint, quiet, smallNet, weightsAfter } from "./small.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "sortie-tuning-"));
+const test = gpuSuite("exits: fine-tuning", { timeout: 180_000 });
+test.after(() => rmSync(folder, { recursive: true }));
+
+type Tuned = Partial<TrainOptions> & Pick<TrainOptions, "method">;
+
+const valuesOf = async (net: MultiExit): Promise<Map<string, number[]>> => {
+  const state = [...net.state()];
+  const values = await read(state.map(([, tensor]) => tensor));
+  return new Map(state.map(([name], i) => [name, Array.from(values[i]!)]));
+};
+
+/** A network before and after a short run. */
+async function around(options: Tuned, net = smallNet()) {
+  const before = await valuesOf(net);
+  const told: StartReport[] = [];
+  const report = (event: Progress) => {
+    if (event.kind === "start" && event.weights) told.push(event.weights);
+  };
+  using _ = await train(net, barSplits(), { ...quiet, epochs: 1, report, ...options });
+  const after = await valuesOf(net);
+  net.dispose();
+  return { before, after, told };
+}
+
+/** A run that is stopped after step 3 and taken up again, and one that is not, end with the same bits. */
+async function resumes(name: string, options: Tuned, make: () => MultiExit = smallNet): Promise<void> {
+  const whole = await weightsAfter(options as never, make());
+  const dir = join(folder, name);
+  const stop = new AbortController();
+  const report = (event: Progress) => {
+    if (event.kind === "train" && event.step === 3) stop.abort();
+  };
+  const halted = { ...options, dir, logEvery: 1, report, signal: stop.signal };
+  assert.is((await errorOf(() => weightsAfter(halted as never, make()))).name, "TrainingError");
+  assert.equal(await weightsAfter({ ...options, dir } as never, make()), whole);
+}
+
+test("what is frozen stays to the bit, statistics included, and the rest is trained", async () => {
+  const { before, after } = await around({ method: joint, freeze: ["backbone.", "heads.0."] });
+  for (const [name, values] of before) {
+    const isFrozen = name.startsWith("backbone.") || name.startsWith("heads.0.");
+    if (isFrozen) assert.equal(after.get(name), values, name);
+    else assert.not.equal(after.get(name), values, name);
+  }
+  await resumes("frozen", { method: joint, freeze: ["backbone.", "heads.0."] });
+});
+
+test("a factor scales the steps of what begins so, the longest beginning counts, and clipping is of all gradients", async () => {
+  const plain = { method: "sgd", lr: 0.05, momentum: 0, nesterov: false, weightDecay: 0 } as const;
+  for (const optimizer of [plain, { ...plain, clipNorm: 0.05 }]) {
+    // One step: the first of a run, from the same weights with the same gradients.
+    const one = { method: joint, optimizer, schedule: { kind: "constant", warmup: 0 }, batch: 72 } as const;
+    const same = await around(one);
+    const rateFactor = { "backbone.": 0.25, "backbone.layer1.": 4, "heads.1.": 2 };
+    const scaled = await around({ ...one, rateFactor });
+    let [moved, worst] = [0, 0];
+    for (const [name, start] of same.before) {
+      if (/running/.test(name)) continue;
+      const factor = name.startsWith("backbone.layer1.")
+        ? 4
+        : name.startsWith("backbone.")
+          ? 0.25
+          : name.startsWith("heads.1.")
+            ? 2
+            : 1;
+      start.forEach((w, i) => {
+        const [step, other] = [same.after.get(name)![i]! - w, scaled.after.get(name)![i]! - w];
+        moved = Math.max(moved, Math.abs(step));
+        worst = Math.max(worst, Math.abs(other - factor * step));
+      });
+    }
+    assert.ok(moved > 1e-4 && worst < 1e-3 * moved, `steps up to ${moved}, off by ${worst}`);
+  }
+});
+
+test("factors, moments of each and averaged teachers are taken up again", async () => {
+  const rateFactor = { "backbone.": 0.1 };
+  await resumes("factors", { method: joint, rateFactor, optimizer: { method: "adamw", clipNorm: 1 } });
+  await resumes("factors-one-cycle", {
+    method: safeKd.with({ emaDecay: 0.5 }),
+    rateFactor,
+    schedule: { kind: "oneCycle" },
+  });
+});
+
+test("a finished run goes on for more epochs as if it had been as long from the first", async () => {
+  const longer = await weightsAfter({ method: joint, moreEpochs: [1, 2] });
+  const dir = join(folder, "more");
+  const short = await weightsAfter({ method: joint, dir });
+  assert.not.equal(short, longer);
+  const once = await weightsAfter({ method: joint, dir, moreEpochs: [1] });
+  assert.not.equal(once, short);
+  assert.equal(await weightsAfter({ method: joint, dir, moreEpochs: [1, 2] }), longer);
+  // What has been run cannot become shorter or other.
+  for (const moreEpochs of [[1], [2, 2]])
+    assert.match(
+      (await errorOf(() => weightsAfter({ method: joint, dir, moreEpochs }))).message,
+      /recipe\.moreEpochs \[1,2\] there/,
+    );
+});
+
+test("a run starts from another's weights, and says what did not fit; a folder knows where its run started", async () => {
+  const from = join(folder, "first");
+  await weightsAfter({ method: joint, dir: from });
+  const wide = () =>
+    buildNetwork(
+      {
+        backbone: "resnet",
+        options: { depth: 8, widths: [4, 8, 8] },
+        input: [8, 8, 1],
+        classes: 4,
+        exits: ["stage1", "stage2"],
+        head: "gap-norm-linear",
+      },
+      { seed: 9 },
+    );
+  const dir = join(folder, "second");
+  const { told, before } = await around({ method: joint, from, dir, freeze: ["backbone."] }, wide());
+  const norms = [0, 1].flatMap((j) => [`heads.${j}.norm.weight`, `heads.${j}.norm.bias`]);
+  assert.equal([told[0]!.missing, told[0]!.unexpected, told[0]!.mismatched], [norms, [], []]);
+  assert.is(told[0]!.taken, before.size - 4);
+  const other = join(folder, "third");
+  await weightsAfter({ method: joint, dir: other, seed: 2 });
+  const again = { ...quiet, epochs: 1, method: joint, from: other, dir, freeze: ["backbone."] };
+  using net = wide();
+  assert.match((await errorOf(() => train(net, barSplits(), again))).message, /must be of the same run; start /);
+  await failsWith(
+    () => train(net, barSplits(), { ...again, weights: "a.safetensors" }),
+    "ArgumentError",
+    `train: weights must start from a file or from a run; got a.safetensors and ${other}.`,
+  );
+});
+
+/** A network's tensors under the names and in the layouts of PyTorch. */
+async function inTorch(net: { state(): ReadonlyMap<string, Tensor> }, rename: (name: string) => string) {
+  const saved = new Map<string, StoredTensor>();
+  for (const [name, tensor] of net.state()) {
+    const { shape, data } = toTorch(name, { shape: tensor.shape, data: await tensor.read() });
+    saved.set(rename(toTorchName(name)), { dtype: "F32", shape, data: Float32Array.from(data) });
+  }
+  return saved;
+}
+
+test("a backbone of PyTorch fills the network's own, behind what wrappers put in front; the authors' MSDNet fills its exits too", async () => {
+  const path = join(folder, "torch.safetensors");
+  using theirs = resnet({ depth: 8, widths: [4, 8, 8], input: [8, 8, 1], classes: 6, seed: 77 });
+  const rename = (name: string) => `module.${name.replace(/\bshortcut\./, "downsample.")}`;
+  await writeSafetensors(path, await inTorch(theirs, rename));
+  const options = { method: joint, freeze: ["backbone."], weights: path };
+  const { after, told } = await around(options);
+  const want = new Map([...theirs.state()].map(([name, tensor]) => [`backbone.${name}`, tensor] as const));
+  for (const [name, tensor] of want) {
+    const isOther = tensor.shape.at(-1) === 6;
+    if (!isOther) assert.equal(after.get(name), Array.from(await tensor.read()), name);
+  }
+  assert.equal(
+    told[0]!.mismatched.map(({ given, wanted }) => [given, wanted]),
+    [
+      [
+        [6, 8],
+        [4, 8],
+      ],
+      [[6], [4]],
+    ],
+  );
+  assert.ok(told[0]!.missing.every((name) => name.startsWith("heads.")));
+  const shape = { classes: 4, input: [8, 8, 1], blocks: 3, base: 1, step: 1, channels: 4, growth: 2 } as const;
+  const exits = { after: ["block1", "block2"], head: "msdnet" } as const;
+  using source = multiExit(msdnet({ ...shape, seed: 5 }), { ...exits, seed: 6 });
+  const authors = (name: string) =>
+    name.replace("backbone.classifier.", "classifier.2.").replace("backbone.", "").replace("heads.", "classifier.");
+  await writeSafetensors(path, await inTorch(source, authors));
+  const found = await around(
+    { method: joint, weights: path, freeze: ["backbone.", "heads.0."] },
+    multiExit(msdnet({ ...shape, seed: 1 }), { ...exits, seed: 2 }),
+  );
+  assert.equal([found.told[0]!.taken, found.told[0]!.missing], [source.state().size, []]);
+  const [name, tensor] = [...source.state()].find(([each]) => each.startsWith("heads.0.m.1"))!;
+  assert.equal(found.after.get(name), Array.from(await tensor.read()));
+});
+
+test("files that are none, of which nothing fits, or that PyTorch pickles are refused before anything is trained", async () => {
+  using net = smallNet();
+  const of = (weights: string) => () => train(net, barSplits(), { ...quiet, method: joint, weights });
+  const before = await valuesOf(net);
+  assert.match(
+    (await errorOf(of(join(folder, "resnet18.pth")))).message,
+    /which PyTorch pickles\. Convert it: python3 -c/,
+  );
+  assert.match(
+    (await errorOf(of(join(folder, "none.safetensors")))).message,
+    /must be a readable safetensors file.*ENOENT/,
+  );
+  writeFileSync(join(folder, "text.safetensors"), "these are no weights");
+  assert.match((await errorOf(of(join(folder, "text.safetensors")))).message, /must be a readable safetensors file/);
+  await writeSafetensors(
+    join(folder, "foreign.safetensors"),
+    new Map([["a.weight", { dtype: "F32", shape: [1], data: Float32Array.of(1) }]]),
+  );
+  assert.match(
+    (await errorOf(of(join(folder, "foreign.safetensors")))).message,
+    /nothing of .* fits, which holds a\.weight\. Are/,
+  );
+  const tuned = (options: Partial<TrainOptions>) => () =>
+    train(net, barSplits(), { ...quiet, method: joint, ...options });
+  await failsWith(
+    tuned({ freeze: ["backbones."] }),
+    "ArgumentError",
+    `train: freeze must be beginnings of parameters' names, such as ${[...net.namedParameters().keys()][0]}; got "backbones.". Did you mean backbone.?`,
+  );
+  assert.match(
+    (await errorOf(tuned({ rateFactor: { "heads.": 0 } }))).message,
+    /rateFactor must be numbers above 0 by beginnings/,
+  );
+  assert.match((await errorOf(tuned({ freeze: ["backbone.", "heads."] }))).message, /must train some parameter/);
+  assert.equal(await valuesOf(net), before);
+});
+
+/** Of the heads below. */
+const generators: Generator[] = [];
+
+/** A head with dropout, whose generator `train` finds by itself. */
+class DroppingHead extends Head {
+  readonly dropout: Dropout;
+  readonly linear: Linear;
+
+  constructor({ stage, classes, init }: HeadSite) {
+    super();
+    const generator = new Generator({ seed: 3, stream: stage.channels });
+    generators.push(generator);
+    this.dropout = new Dropout(0.5, generator);
+    this.linear = new Linear(stage.channels, classes, init);
+  }
+
+  forward(x: Tensor, mode: Mode): Tensor {
+    return this.linear.forward(this.dropout.forward(globalAveragePool(x), mode));
+  }
+}
+
+test("random layers of the network draw on where they stood when a run is taken up again", async () => {
+  const make = () =>
+    multiExit(resnet({ depth: 8, classes: 4, input: [8, 8, 1], widths: [4, 8, 16], seed: 1 }), {
+      after: ["stage1", "stage2"],
+      head: (site) => new DroppingHead(site),
+    });
+  using net = make();
+  assert.equal(net.generators(), generators);
+  await resumes("dropout", { method: joint }, make);
+  for (const generator of generators) generator.dispose();
+});
