@@ -53,14 +53,20 @@ const LOSSES = {
 } as const satisfies Readonly<Record<keyof Saving, string>>;
 
 /** Promised and measured saving side by side, and where the rest goes: shares of the whole network's time. */
-export function savingTable(rows: readonly CascadeTime[]): readonly string[] {
+export function savingCells(
+  rows: readonly { readonly batch: number; readonly policy: string; readonly saving: Saving | undefined }[],
+): { readonly head: readonly string[]; readonly body: readonly (readonly string[])[] } {
   const keys = Object.keys(LOSSES) as (keyof Saving)[];
-  return table(
-    ["batch", "policy", ...keys.map((key) => LOSSES[key])],
-    rows.flatMap(({ batch, policy, saving }) =>
-      saving ? [[String(batch), policy, ...keys.map((key) => percent(saving[key]))]] : [],
-    ),
+  const body = rows.flatMap(({ batch, policy, saving }) =>
+    saving ? [[String(batch), policy, ...keys.map((key) => percent(saving[key]))]] : [],
   );
+  return { head: ["batch", "policy", ...keys.map((key) => LOSSES[key])], body };
+}
+
+/** The same as a table. */
+export function savingTable(rows: readonly CascadeTime[]): readonly string[] {
+  const { head, body } = savingCells(rows);
+  return table(head, body);
 }
 
 /** Milliseconds up to each exit. */

@@ -22,6 +22,7 @@ import {
   type Table,
 } from "../../calibration/index.ts";
 import { exitNames } from "../exit-names.ts";
+import { COST_FLAGS, costed } from "../files/costs-file.ts";
 import { LOGITS_FLAGS, logitsOptions, readLogits } from "../files/logits-file.ts";
 import { checkOutput, isSameFile } from "../files/outputs.ts";
 import { RunFolder } from "../files/run-folder.ts";
@@ -81,6 +82,7 @@ Methods:
     score: SCORE,
     scale: SCALING_METHOD,
     ...LOGITS_FLAGS,
+    ...COST_FLAGS,
     sameSamples: option.toggle(
       false,
       "use validation samples even where they are calibration samples; then no guarantee holds",
@@ -151,9 +153,10 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
   if (!sameSamples) checkOtherFile(paths);
   checkOutput("calibrate", "--out", values.out, [source, ...Object.values(paths), ...(folder?.sources() ?? [])]);
   const options = logitsOptions(values);
+  const read = (file: string) => costed("calibrate", readLogits(file, options), values, folder);
   const tables = {
-    calibration: readLogits(paths.calibration, options),
-    validation: paths.validation === undefined ? undefined : readLogits(paths.validation, options),
+    calibration: read(paths.calibration),
+    validation: paths.validation === undefined ? undefined : read(paths.validation),
   };
   const { scaling, calibration, validation } = scaled(tables, values.scale);
   const names = exitNames(calibration.exits, folder);

@@ -20,6 +20,7 @@ import {
   type Table,
 } from "../../calibration/index.ts";
 import { exitNames } from "../exit-names.ts";
+import { COST_FLAGS, type CostChoice, costed } from "../files/costs-file.ts";
 import { LOGITS_FLAGS, type LogitsOptions, logitsOptions, readLogits } from "../files/logits-file.ts";
 import { checkOutput } from "../files/outputs.ts";
 import { RunFolder } from "../files/run-folder.ts";
@@ -49,6 +50,7 @@ last weights, deployed with the policy, answer every one of them as the logits s
     ...POLICY_FLAGS,
     resamples: option.whole(0, "resamples for 95 % bootstrap intervals of every metric; 0: none", { min: 0 }),
     ...LOGITS_FLAGS,
+    ...COST_FLAGS,
     sameSamples: option.toggle(
       false,
       "evaluate even on samples that shaped the policy; what is seen there proves nothing",
@@ -84,6 +86,8 @@ export interface FindingsOptions extends LogitsOptions {
   readonly anyOrigin?: boolean;
   /** Evaluate even on samples that shaped the policy. */
   readonly sameSamples?: boolean;
+  /** What costs are counted in; default MACs. */
+  readonly cost?: CostChoice;
 }
 
 const HINTS = {
@@ -98,11 +102,12 @@ const HINTS = {
 export function findings(
   path: string,
   policyPath: string | undefined,
-  { resamples = 0, anyOrigin = false, sameSamples = false, ...logits }: FindingsOptions = {},
+  { resamples = 0, anyOrigin = false, sameSamples = false, cost, ...logits }: FindingsOptions = {},
 ): Findings {
   const folder = RunFolder.at(path);
   const testPath = folder?.logits("test") ?? path;
-  const raw = readLogits(testPath, logits);
+  const counted = cost ?? { costs: "macs", times: undefined, batch: undefined };
+  const raw = costed("evaluate", readLogits(testPath, logits), counted, folder);
   const own = folder && existsSync(folder.path("policy")) ? folder.path("policy") : undefined;
   const chosen = policyPath ?? own;
   const file = chosen === undefined ? undefined : readPolicy(chosen);
@@ -164,7 +169,10 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
     ...(folder?.sources() ?? []),
   ]);
   const { resamples, anyOrigin, sameSamples } = values;
-  const found = findings(source, values.policy, { ...logitsOptions(values), resamples, anyOrigin, sameSamples });
+  const found = findings(source, values.policy, {
+    ...logitsOptions(values),
+    ...{ resamples, anyOrigin, sameSamples, cost: values },
+  });
   for (const line of [...metricLines(found.metrics, found.names), ...unknownOrigin(found), ...policyLines(found)])
     print(line);
   const write = (deployed?: Agreement | string) => {

@@ -9,6 +9,7 @@ import { type Content, unitOf } from "./sections/content.ts";
 import { learningSection, metricSection, reliabilitySection } from "./sections/exits.ts";
 import { difficultySection, exampleSection } from "./sections/images.ts";
 import { accuracySection, exitSection, targetSection } from "./sections/policy.ts";
+import { timeSection } from "./sections/time.ts";
 
 /** The page. It holds all that it shows: it can be mailed. */
 export async function renderPage(found: Findings, run?: RunDetails): Promise<string> {
@@ -18,6 +19,7 @@ export async function renderPage(found: Findings, run?: RunDetails): Promise<str
   const sections = await Promise.all([
     exitSection(content),
     accuracySection(content),
+    timeSection(content),
     targetSection(content),
     difficultySection(content),
     exampleSection(content),
@@ -32,14 +34,15 @@ export async function renderPage(found: Findings, run?: RunDetails): Promise<str
   });
 }
 
-function tiles({ found, run }: Content): string {
+function tiles(content: Content): string {
+  const { found } = content;
   const { metrics, policy, scored } = found;
   const { samples, exits: nExits } = scored;
   const last = percent(fullAccuracy(metrics));
   const shown: [string, string, string][] = policy
     ? [
         [percent(policy.accuracy), "accuracy with early exits", `${last} without`],
-        [percent(policy.cost), `of the full network's ${unitOf(run)}`, "on average"],
+        [percent(policy.cost), `of the full network's ${unitOf(content)}`, "on average"],
         [percent(1 - policy.fractions[nExits - 1]!), "leave early", `of ${samples} test images`],
         [percent(policy.earlyRisk), "of early answers are wrong", "on the test images"],
       ]

@@ -1,10 +1,12 @@
 // What a report about a run shows besides its test logits: curves, targets, images, difficulty; read from the run
 // folder.
 
+import { existsSync } from "node:fs";
 import { SortieError } from "../../base/index.ts";
 import { applyScaling, type Cascade, outcomes, type PolicyFile, type Source } from "../../calibration/index.ts";
 import type { Dataset } from "../../data/index.ts";
 import type { MetricsRow } from "../../exits/index.ts";
+import { type BenchFile, readBench } from "../files/costs-file.ts";
 import { readLogits } from "../files/logits-file.ts";
 import type { RunFolder, RunRecord } from "../files/run-folder.ts";
 import { readText } from "../files/whole.ts";
@@ -23,6 +25,8 @@ export interface RunDetails {
   readonly targets: TargetSweep | string;
   /** The test images, or why they cannot be shown. */
   readonly images: Dataset | string;
+  /** What sortie bench measured, if it did. */
+  readonly bench: BenchFile | undefined;
 }
 
 /** Reads everything. Images that are no longer there leave a reason instead of an error. */
@@ -43,6 +47,7 @@ export async function readDetails(
     history: readHistory(folder.metrics, source.exits),
     targets: sweepTargets(file, { validation, calibration, test: source }),
     images: await testImages(config, source),
+    bench: existsSync(folder.path("bench")) ? readBench(folder.path("bench")) : undefined,
   };
 }
 

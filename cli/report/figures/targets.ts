@@ -65,7 +65,7 @@ export function costAgainstTarget(sweep: TargetSweep): TopLevelSpec {
     field: "cost",
     type: "quantitative" as const,
     scale: { domain: [0, 1] },
-    axis: percentAxis("mean MACs, share of the full network"),
+    axis: percentAxis("mean cost, share of the full network"),
   };
   return {
     ...HALF,

@@ -11,8 +11,12 @@ export interface Content {
   readonly taken: Int32Array;
 }
 
-/** What costs are counted in: a file of logits may count milliseconds, or depth where it says nothing. */
-export const unitOf = (run: RunDetails | undefined): string => (run ? "MACs" : "cost");
+/**
+ * What costs are counted in: time where it was measured; a file of logits may count what it likes, or depth where it
+ * says nothing.
+ */
+export const unitOf = ({ found, run }: Content): string =>
+  found.scored.costUnit === "milliseconds" ? "time" : run ? "MACs" : "cost";
 
 /** Why all samples run to the end where no policy says otherwise; undefined where one does. */
 export function whyAllStay({ file, policy }: Findings): string | undefined {

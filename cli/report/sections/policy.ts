@@ -10,15 +10,16 @@ import type { TargetSweep } from "../targets.ts";
 import { type Content, unitOf, whyAllStay } from "./content.ts";
 
 /** Where images leave, and how often they are answered wrongly there. */
-export async function exitSection({ found, run }: Content): Promise<string> {
+export async function exitSection(content: Content): Promise<string> {
+  const { found, run } = content;
   const { names, metrics, policy, file, scored } = found;
   const title = "Where images leave";
   const macs = (j: number) => {
-    const count = run?.record.exits[j]?.macs;
+    const count = scored.costUnit ? undefined : run?.record.exits[j]?.macs;
     return count === undefined ? percent(scored.costs[j]!) : `${(count / 1e6).toFixed(2)} M`;
   };
   const about = metrics.exits.map(({ accuracy }, j) => [names[j]!, macs(j), percent(accuracy)]);
-  const head = ["exit", unitOf(run), "accuracy on all"];
+  const head = ["exit", unitOf(content), "accuracy on all"];
   if (!policy || !file?.result.ok) {
     const last = escapeHtml(names[names.length - 1]!);
     return section(title, `${whyAllStay(found)} Every image runs to the end, ${last}.`, table(head, about));
@@ -44,8 +45,9 @@ function thresholdAt(thresholds: Float64Array, exit: number, nExits: number): st
 }
 
 /** What thresholds on the policy's score could reach, beside other ways to spend as much. */
-export async function accuracySection({ found: { names, scored, policy }, run }: Content): Promise<string> {
-  const unit = unitOf(run);
+export async function accuracySection(content: Content): Promise<string> {
+  const { names, scored, policy } = content.found;
+  const unit = unitOf(content);
   const { oracle, fixed } = baselines(scored);
   const sweep = thresholdCurve(scored, sweepThresholds(scored, 60));
   const plot = await drawPlot(accuracyCurve({ names, unit, sweep, fixed, oracle, policy }), `accuracy against ${unit}`);
