@@ -13,6 +13,7 @@ export { type DTypeArrays, fromHalf } from "./dtype.ts";
 export * from "./errors.ts";
 export { Flat, type FlatPart, type FlattenOptions, flatten, SEGMENT_ALIGN, type Segment } from "./flat.ts";
 export { type GradOptions, grad, valueAndGrad } from "./grad.ts";
+export { type GradcheckOptions, gradcheck } from "./gradcheck.ts";
 export type { Backward, Gradient, TensorsByName } from "./graph.ts";
 export {
   defineOp,
@@ -32,7 +33,14 @@ export * from "./ops/attention.ts";
 export * from "./ops/batch-norm.ts";
 export { type CompactOptions, compact, type Survivors } from "./ops/compact.ts";
 export { type ConvOptions, conv2d, type PerAxis } from "./ops/conv.ts";
+export {
+  type Conv1dOptions,
+  type ConvTransposeOptions,
+  conv1d,
+  convTranspose2d,
+} from "./ops/conv-transpose.ts";
 export * from "./ops/cross-entropy.ts";
+export { einsum } from "./ops/einsum.ts";
 export * from "./ops/elementary.ts";
 export { type Elementwise, elementwise, type Operand } from "./ops/elementwise.ts";
 export { full, ones, onesLike, zeros, zerosLike } from "./ops/fill.ts";
@@ -54,6 +62,7 @@ export {
   scaleGrads,
   sgdStep,
 } from "./ops/optim.ts";
+export * from "./ops/order.ts";
 export * from "./ops/pointwise.ts";
 export {
   type AdaptivePoolOptions,
@@ -91,6 +100,7 @@ export {
   stack,
 } from "./ops/shape.ts";
 export * from "./ops/softmax.ts";
+export { norm, type TriangleOptions, tril, triu, type VectorNormOptions } from "./ops/triangle.ts";
 export * from "./ops/view.ts";
 export { Profile, type ProfileRow } from "./profile.ts";
 export type { DTypeRule } from "./promote.ts";

@@ -21,12 +21,16 @@ export interface Backward<A, V = TensorsByName> {
   needs(name: keyof V): boolean;
   /**
    * Given where the gradients are to be differentiated again: a pointwise expression (WGSL, in the values' names) as ops on
-   * tensors. A vjp that does not run ops alone must use it there; where it cannot, the tape refuses the second derivative.
+   * tensors, by functions of tensors for those that the engine does not know. A vjp that does not run ops alone must use it there; where
+   * it cannot, the tape refuses the second derivative.
    */
   readonly express?:
-    | ((expr: string, values: Readonly<Record<string, Tensor | number>>) => Tensor | undefined)
+    | ((expr: string, values: Readonly<Record<string, Tensor | number>>, known?: KnownFunctions) => Tensor | undefined)
     | undefined;
 }
+
+/** Functions of a pointwise expression as ops, by name. */
+export type KnownFunctions = Readonly<Record<string, (...args: Tensor[]) => Tensor>>;
 
 /** A gradient, or what computes it where it is wanted. */
 export type Gradient = Tensor | undefined | (() => Tensor | undefined);

@@ -274,8 +274,8 @@ class View implements Backward<unknown> {
 
   get express(): Backward<unknown>["express"] {
     if (!this.#createGraph) return undefined;
-    return (text, values) => {
-      const value = express(text, values);
+    return (text, values, known) => {
+      const value = express(text, values, known);
       // Made of ops alone: what it depends on is on the tape.
       if (value) this.isVaried = false;
       return value;

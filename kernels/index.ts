@@ -13,6 +13,7 @@ export * as moveKernels from "./move/index.ts";
 export * as normKernels from "./norm/index.ts";
 export * as optimKernels from "./optim/index.ts";
 export { packHyper } from "./optim/optim.ts";
+export * as orderKernels from "./order.ts";
 export * as pointwiseKernels from "./pointwise.ts";
 export * as poolKernels from "./pool.ts";
 export * as randomKernels from "./random.ts";

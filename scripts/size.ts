@@ -26,16 +26,16 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 97_100 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 101_400 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",
     external: ["../kernels/*", "../../kernels/*"],
-    budget: 55_700,
+    budget: 59_300,
   },
   { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 24_500 },
-  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 62_200 },
-  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 69_200 },
+  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 62_400 },
+  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 70_900 },
 ];
 
 /** Bundles for browsers as an app of the built package would. */

@@ -11,12 +11,18 @@ import {
   attentionForward,
   packedAttentionDims,
 } from "../../kernels/attention/index.ts";
-import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
+import { isFloat } from "../dtype.ts";
+import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Launcher, single } from "../op.ts";
-import { describe, lastOf, numel, sameShape } from "../shape.ts";
+import { describe, formatShape, lastOf, numel, sameShape } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
+import { matmul } from "./matmul.ts";
+import { add, mul, where } from "./pointwise.ts";
 import { floatStorage, sizeClass } from "./rowwise.ts";
+import { permute } from "./shape.ts";
+import { softmax } from "./softmax.ts";
+import { triangleMask } from "./triangle.ts";
 
 /** Options of attention. */
 export interface AttentionOptions {
@@ -26,12 +32,19 @@ export interface AttentionOptions {
   readonly scale?: number | null;
 }
 
+/** Options of `scaledDotProductAttention`. */
+export interface MaskedOptions extends AttentionOptions {
+  /** Broadcast to [..., L, M]: bool, true where a query sees a key, or f32 that is added to the scores. The scores are then in memory. */
+  readonly mask?: Tensor | undefined;
+}
+
 /** Options of `qkvAttention`. */
 export interface PackedOptions extends AttentionOptions {
   readonly heads: number;
 }
 
 const ATTENTION: Kinds<AttentionOptions> = { causal: "boolean", scale: "any" };
+const MASKED: Kinds<MaskedOptions> = { ...ATTENTION, mask: "any" };
 const PACKED: Kinds<PackedOptions> = { ...ATTENTION, heads: "number!" };
 
 interface Attrs {
@@ -125,16 +138,33 @@ function checkScale(op: string, scale: number): number {
   throw new ArgumentError(`${op}: scale must be a finite number or null; got ${what(scale)}.`);
 }
 
+/** The same by ops that keep the scores: whatever the mask, gradients flow to it as well. */
+function masked(operands: Readonly<Record<"q" | "k" | "v" | "mask", Tensor>>, causal: boolean, scale: number): Tensor {
+  const op = "scaledDotProductAttention";
+  const { q, k, v, mask } = operands;
+  if (mask.dtype !== "bool" && !isFloat(mask.dtype))
+    throw new DTypeError(`${op}: mask must be bool or float; got ${describe(mask)}. Use cast().`);
+  const axes = Array.from({ length: k.rank }, (_, i) => i);
+  const scores = mul(matmul(q, permute(k, [...axes.slice(0, -2), k.rank - 1, k.rank - 2])), scale);
+  const shown = mask.dtype === "bool" ? where(mask, scores, Number.NEGATIVE_INFINITY) : add(scores, mask);
+  if (!sameShape(shown.shape, scores.shape))
+    throw new ShapeError(`${op}: mask must broadcast to ${formatShape(scores.shape)}; got ${describe(mask)}.`);
+  const seen = causal
+    ? where(triangleMask("tril", scores.shape, { diagonal: 0, device: q.device }), shown, Number.NEGATIVE_INFINITY)
+    : shown;
+  return matmul(softmax(seen), v);
+}
+
 /**
  * softmax(scale q k^T) v for q [..., L, D], k and v [..., M, D] with equal leading axes (batch, heads): [..., L, D].
- * Memory grows with L, not with L M.
+ * Memory grows with L, not with L M, but for a `mask`. A query that sees no key answers NaN, as in PyTorch.
  */
 export const scaledDotProductAttention = positional(
   "scaledDotProductAttention(q, k, v, options)",
-  (q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor => {
+  (q: Tensor, k: Tensor, v: Tensor, options: MaskedOptions = {}): Tensor => {
     const op = "scaledDotProductAttention";
-    const { causal = false, scale = null } = readOptions(op, options, ATTENTION);
-    checkTensors(op, { q, k, v });
+    const { causal = false, scale = null, mask } = readOptions(op, options, MASKED);
+    checkTensors(op, { q, k, v, "mask?": mask });
     for (const x of [k, v]) {
       if (x.dtype !== q.dtype)
         throw new ArgumentError(`${op}: q, k and v must have one dtype; got ${describe(q)} and ${describe(x)}.`);
@@ -152,6 +182,7 @@ export const scaledDotProductAttention = positional(
     const keys = k.shape.at(-2) as number;
     if (keys === 0 || dim === 0)
       throw new ShapeError(`${op}: there must be keys, and elements in a head; got ${describe(k)}.`);
+    if (mask) return masked({ q, k, v, mask }, causal, checkScale(op, scale ?? 1 / Math.sqrt(dim)));
     const dims = attentionDims({
       batch: numel(q.shape.slice(0, -2)),
       heads: 1,

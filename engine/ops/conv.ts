@@ -21,7 +21,7 @@ import {
 import { NO_EPILOGUE, sumParts } from "../../kernels/matmul/index.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
-import { describe, formatShape, type Shape } from "../shape.ts";
+import { type Described, describe, formatShape, type Shape } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import {
@@ -79,7 +79,8 @@ const reversed = (g: ConvGeometry): ConvGeometry => ({
 
 const PLAIN = { activation: "none", residual: "none", keep: false } as const;
 
-const convInput: (inputs: { readonly g: Tensor; readonly weight: Tensor }, attrs: ConvAttrs) => Tensor = single(
+/** What flows back to the input of a convolution; its transpose. @internal */
+export const convInput: (inputs: { readonly g: Tensor; readonly weight: Tensor }, attrs: ConvAttrs) => Tensor = single(
   defineOp({
     name: "conv2dInput",
     operands: { g: "float", weight: "float" },
@@ -189,8 +190,8 @@ const isCount =
   (n: number): boolean =>
     Number.isSafeInteger(n) && n >= least;
 
-/** `[height, width]` of an option given as one number or two. */
-function perAxis(op: string, name: string, value: PerAxis, least: number): readonly [number, number] {
+/** `[height, width]` of an option given as one number or two. @internal */
+export function perAxis(op: string, name: string, value: PerAxis, least: number): readonly [number, number] {
   const list: readonly number[] = typeof value === "number" ? [value, value] : Array.isArray(value) ? value : [];
   if (list.length !== 2 || !list.every(isCount(least))) {
     throw new ArgumentError(
@@ -200,8 +201,11 @@ function perAxis(op: string, name: string, value: PerAxis, least: number): reado
   return list as unknown as readonly [number, number];
 }
 
-/** `[top, bottom, left, right]` of padding given as one number, two, or four. */
-function allSides(op: string, padding: NonNullable<ConvOptions["padding"]>): readonly [number, number, number, number] {
+/** `[top, bottom, left, right]` of padding given as one number, two, or four. @internal */
+export function allSides(
+  op: string,
+  padding: NonNullable<ConvOptions["padding"]>,
+): readonly [number, number, number, number] {
   const list: readonly number[] =
     typeof padding === "number" ? [padding, padding] : Array.isArray(padding) ? padding : [];
   if ((list.length !== 2 && list.length !== 4) || !list.every(isCount(0))) {
@@ -213,30 +217,32 @@ function allSides(op: string, padding: NonNullable<ConvOptions["padding"]>): rea
   return list.length === 2 ? [a, a, b, b] : [a, b, c, d];
 }
 
-function geometryOf(x: Tensor, weight: Tensor, options: ConvOptions): ConvGeometry {
+/** A convolution of `x` [B, H, W, C], checked. @internal */
+export function geometryOf(op: string, x: Described, weight: Described, options: ConvOptions): ConvGeometry {
   const both = `x ${describe(x)} and weight ${describe(weight)}`;
-  if (x.rank !== 4) throw new ShapeError(`conv2d: x must be [batch, height, width, channels]; got ${describe(x)}.`);
-  if (weight.rank !== 4)
-    throw new ShapeError(`conv2d: the weight must be [height, width, in/groups, out]; got ${describe(weight)}.`);
+  if (x.shape.length !== 4)
+    throw new ShapeError(`${op}: x must be [batch, height, width, channels]; got ${describe(x)}.`);
+  if (weight.shape.length !== 4)
+    throw new ShapeError(`${op}: the weight must be [height, width, in/groups, out]; got ${describe(weight)}.`);
   const { groups = 1 } = options;
   const [batch, h, w, c] = x.shape as readonly [number, number, number, number];
   const [kh, kw, groupC, o] = weight.shape as readonly [number, number, number, number];
-  if (!isCount(1)(groups)) throw new ArgumentError(`conv2d: groups must be an integer of at least 1; got ${groups}.`);
+  if (!isCount(1)(groups)) throw new ArgumentError(`${op}: groups must be an integer of at least 1; got ${groups}.`);
   if (groupC * groups !== c) {
     const times = groups === 1 ? "" : ` * ${groups} groups`;
-    throw new ShapeError(`conv2d: the weight's input channels must be x's; got ${both} (${groupC}${times} != ${c}).`);
+    throw new ShapeError(`${op}: the weight's input channels must be x's; got ${both} (${groupC}${times} != ${c}).`);
   }
   if (o % groups !== 0)
-    throw new ShapeError(`conv2d: groups must divide the output channels; got ${both} and ${groups} groups.`);
-  const stride = perAxis("conv2d", "stride", options.stride ?? 1, 1);
-  const dilation = perAxis("conv2d", "dilation", options.dilation ?? 1, 1);
-  const [top, bottom, left, right] = allSides("conv2d", options.padding ?? 0);
+    throw new ShapeError(`${op}: groups must divide the output channels; got ${both} and ${groups} groups.`);
+  const stride = perAxis(op, "stride", options.stride ?? 1, 1);
+  const dilation = perAxis(op, "dilation", options.dilation ?? 1, 1);
+  const [top, bottom, left, right] = allSides(op, options.padding ?? 0);
   const extent = (size: number, pads: number, k: number, i: 0 | 1): number =>
     Math.floor((size + pads - dilation[i] * (k - 1) - 1) / stride[i]) + 1;
   const [oh, ow] = [extent(h, top + bottom, kh, 0), extent(w, left + right, kw, 1)];
   if (oh < 1 || ow < 1 || kh < 1 || kw < 1) {
     throw new ShapeError(
-      `conv2d: the kernel must fit into the padded image; got ${both} with padding ${formatShape([top, bottom, left, right])}.`,
+      `${op}: the kernel must fit into the padded image; got ${both} with padding ${formatShape([top, bottom, left, right])}.`,
     );
   }
   return { batch, h, w, c, oh, ow, o, kh, kw, stride, dilation, top, left, groups };
@@ -258,7 +264,7 @@ export const conv2d = positional(
   (x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOptions = {}): Tensor => {
     readOptions("conv2d", options, CONV);
     checkTensors("conv2d", { x, weight });
-    const geometry = geometryOf(x, weight, options);
+    const geometry = geometryOf("conv2d", x, weight, options);
     const { batch, oh, ow, o } = geometry;
     const inputs = { x, weight, bias, residual: options.residual };
     const attrs = { ...fusedAttrs("conv2d", inputs, options), geometry: asLine(geometry), shape: [batch, oh, ow, o] };

@@ -11,12 +11,15 @@ import {
 } from "../../kernels/loss/index.ts";
 import { ArgumentError, DTypeError, GradientError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, isRecording, type Launcher, single } from "../op.ts";
-import { type Described, describe, sameShape } from "../shape.ts";
+import { type Described, describe, lastOf, sameShape } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkRange, checkTensors, type Tensor } from "../tensor.ts";
-import { mul } from "./pointwise.ts";
+import { indexSelect } from "./gather.ts";
+import { div, mul, ne, where } from "./pointwise.ts";
 import { mean, sum } from "./reduce.ts";
 import { checkReduction, floatStorage, type Reduction, reduceAll, sizeClass } from "./rowwise.ts";
+import { expand } from "./shape.ts";
+import { cast, reshape } from "./view.ts";
 
 /** Options of `crossEntropy`. */
 export interface CrossEntropyOptions {
@@ -26,10 +29,20 @@ export interface CrossEntropyOptions {
   readonly reduction?: Reduction;
   /** Factor of each loss, [N] or [N, K]; "mean" still divides by the number of losses. */
   readonly weights?: Tensor | undefined;
+  /** Samples of this label do not count: neither as a loss nor in the mean. */
+  readonly ignoreIndex?: number | undefined;
+  /** f32 [C]: how much the samples of each class count, in the mean's divisor too; for labels, without smoothing. */
+  readonly classWeights?: Tensor | undefined;
 }
 
 const NLL: Kinds<Pick<CrossEntropyOptions, "reduction">> = { reduction: "string" };
-const OPTIONS: Kinds<CrossEntropyOptions> = { ...NLL, labelSmoothing: "number", weights: "any" };
+const OPTIONS: Kinds<CrossEntropyOptions> = {
+  ...NLL,
+  labelSmoothing: "number",
+  weights: "any",
+  ignoreIndex: "number",
+  classWeights: "any",
+};
 
 interface Attrs {
   readonly smoothing: number;
@@ -133,6 +146,44 @@ function checkLosses(logits: Tensor, target: Tensor): void {
   }
 }
 
+/** Labels that are all within the classes, and how much each sample counts. */
+function countedOf(
+  logits: Tensor,
+  labels: Tensor,
+  { ignoreIndex, classWeights, labelSmoothing = 0 }: CrossEntropyOptions,
+) {
+  const classes = lastOf(logits.shape);
+  if (labels.dtype !== "i32")
+    throw new DTypeError(
+      `crossEntropy: ignoreIndex and classWeights must go with labels, i32; got ${describe(labels)}.`,
+    );
+  if (classWeights && (classWeights.dtype !== "f32" || !sameShape(classWeights.shape, [classes])))
+    throw new ShapeError(`crossEntropy: classWeights must be f32[${classes}]; got ${describe(classWeights)}.`);
+  if (classWeights && labelSmoothing !== 0)
+    throw new ArgumentError(`crossEntropy: labelSmoothing must be 0 beside classWeights; got ${labelSmoothing}.`);
+  if (ignoreIndex === undefined) return { labels, counts: indexSelect(classWeights as Tensor, labels) };
+  const isCounted = ne(labels, ignoreIndex);
+  const safe = where(isCounted, labels, 0);
+  return {
+    labels: safe,
+    counts: classWeights ? where(isCounted, indexSelect(classWeights, safe), 0) : cast(isCounted, "f32"),
+  };
+}
+
+/** Cross-entropy where samples count differently. */
+function countedLoss(logits: Tensor, target: Tensor, options: CrossEntropyOptions): Tensor {
+  const { ignoreIndex: _, classWeights: __, reduction = "mean", weights, ...rest } = options;
+  const { labels, counts } = countedOf(logits, target, options);
+  const each = logits.rank === 2 ? counts : expand(reshape(counts, [counts.size, 1]), logits.shape.slice(0, -1));
+  const total = weights ? mul(each, weights) : each;
+  const loss = crossEntropy(logits, labels, {
+    ...rest,
+    weights: total,
+    reduction: reduction === "mean" ? "sum" : reduction,
+  });
+  return reduction === "mean" ? div(loss, sum(each)) : loss;
+}
+
 /**
  * Cross-entropy of logits [N, C], or of the stacked logits of K exits [N, K, C], against labels (i32 [N]) or
  * distributions (f32 [N, C]) of the samples: [N] or [N, K] without reduction. Labels outside 0..C-1 are refused
@@ -142,12 +193,13 @@ export const crossEntropy = positional(
   "crossEntropy(logits, target, options)",
   (logits: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor => {
     const { labelSmoothing = 0, reduction = "mean", weights } = readOptions("crossEntropy", options, OPTIONS);
-    checkTensors("crossEntropy", { logits, target, "weights?": weights });
+    checkTensors("crossEntropy", { logits, target, "weights?": weights, "classWeights?": options.classWeights });
     checkReduction("crossEntropy", reduction);
     if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
       throw new ArgumentError(`crossEntropy: labelSmoothing must be in 0..1; got ${labelSmoothing}.`);
     }
     checkLosses(logits, target);
+    if (options.ignoreIndex !== undefined || options.classWeights) return countedLoss(logits, target, options);
     const isLabels = target.dtype === "i32";
     if (isLabels) checkRange("crossEntropy", "labels", target, logits.shape.at(-1) ?? 0);
     const inputs = { logits, ...(isLabels ? { labels: target } : { distribution: target }) };

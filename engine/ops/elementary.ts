@@ -71,6 +71,7 @@ export const sin: Unary = float({
   y: "sine(x)",
   grads: { x: "g * cosine(x)" },
   functions: ELEMENTARY,
+  known: () => ({ cosine: cos }),
 });
 /** The cosine of x in radians, exact to about an ulp however large x is; NaN at infinity. */
 export const cos: Unary = float({
@@ -79,6 +80,7 @@ export const cos: Unary = float({
   y: "cosine(x)",
   grads: { x: "-g * sine(x)" },
   functions: ELEMENTARY,
+  known: () => ({ sine: sin }),
 });
 /** The angle of the points (b, a), from -pi to pi. */
 export const atan2: Binary = float({

@@ -8,7 +8,7 @@ import {
 } from "../../kernels/pointwise.ts";
 import { type DType, fromHalf, isFloat, toHalf } from "../dtype.ts";
 import { ArgumentError, DTypeError } from "../errors.ts";
-import type { Backward } from "../graph.ts";
+import type { Backward, KnownFunctions } from "../graph.ts";
 import { defineOp, dispatch } from "../op.ts";
 import { type DTypeRule, mixedSign, promote, ruled } from "../promote.ts";
 import { broadcastShapes, broadcastStrides, collapse, describe, lastOf, type Shape } from "../shape.ts";
@@ -24,6 +24,8 @@ export interface Elementwise {
   readonly y: string;
   /** WGSL functions by name that the expressions may call, of T and of U, I, B: u32, i32, bool of its width. */
   readonly functions?: Readonly<Record<string, string>>;
+  /** Of those functions the ones that derivatives call, as ops: without, there are no second derivatives. */
+  readonly known?: () => KnownFunctions;
   /** Derivatives by operand, in `g`, the operands and `y`. Operands without one get no gradient. */
   readonly grads?: Readonly<Record<string, string>>;
   /** Dtype of the result; default the dtype in which the operands meet. */
@@ -88,7 +90,7 @@ export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) 
             if (what === "g") return g;
             return at.attrs.numbers[operands.indexOf(what)] ?? at.value(what);
           });
-          const again = at.express?.(expr, Object.fromEntries(used.map((what, k) => [what, values[k]!])));
+          const again = at.express?.(expr, Object.fromEntries(used.map((what, k) => [what, values[k]!])), fn.known?.());
           if (again) return again;
           const target = at.described("y");
           const result = empty(target.shape, { dtype: target.dtype, device: g.device });

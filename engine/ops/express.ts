@@ -1,6 +1,7 @@
 // Derivatives of derivatives of pointwise functions: the WGSL line of a derivative, read as ops on tensors, which have derivatives
 // themselves. Only names that stand here are known; what uses others has no second derivative.
 
+import type { KnownFunctions } from "../graph.ts";
 import type { Tensor } from "../tensor.ts";
 import { elementwise } from "./elementwise.ts";
 import * as p from "./pointwise.ts";
@@ -104,12 +105,17 @@ const OPERATORS: readonly Readonly<Record<string, (a: never, b: never) => Value>
   { "*": mul, "/": div },
 ];
 
-/** The expression `text` in the given operands; undefined if it uses what is not known here, or is a number. */
-export function express(text: string, operands: Readonly<Record<string, Real>>): Tensor | undefined {
+/** The expression `text` in the given operands; undefined if it uses what is known neither here nor to the caller, or is a number. */
+export function express(
+  text: string,
+  operands: Readonly<Record<string, Real>>,
+  own: KnownFunctions = {},
+): Tensor | undefined {
+  const functions = { ...FUNCTIONS, ...own } as Readonly<Record<string, (...args: Value[]) => Value>>;
   const tokens = text.match(/[\d.]+(?:e[+-]?\d+)?|\w+|[=!<>]=|\S/g) ?? [];
   if (
     tokens.some(
-      (word, i) => /^[a-z]/i.test(word) && !(word in operands) && !(tokens[i + 1] === "(" && word in FUNCTIONS),
+      (word, i) => /^[a-z]/i.test(word) && !(word in operands) && !(tokens[i + 1] === "(" && word in functions),
     )
   )
     return undefined;
@@ -122,14 +128,14 @@ export function express(text: string, operands: Readonly<Record<string, Real>>):
       at += 1;
       return value;
     }
-    if (tokens[at] === "(" && token in FUNCTIONS) {
+    if (tokens[at] === "(" && token in functions) {
       const args: Value[] = [];
       while (tokens[at] === "(" || tokens[at] === ",") {
         at += 1;
         args.push(level(0));
       }
       at += 1;
-      return (FUNCTIONS as Readonly<Record<string, (...args: Value[]) => Value>>)[token]!(...args);
+      return functions[token]!(...args);
     }
     return operands[token] ?? Number(token);
   };

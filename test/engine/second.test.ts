@@ -149,6 +149,8 @@ const REFUSED: readonly string[] = [
   ...["batchNorm", "groupNorm", "layerNorm", "crossEntropy", "qkvAttention", "scaledDotProductAttention"],
   // With an activation whose gradient needs its argument (gelu, silu).
   ...["conv2d", "linear"],
+  // With a bias beside nothing but sums: its gradient depends on none of them.
+  "conv1d",
 ];
 
 const folder = new URL("./ops/", import.meta.url);

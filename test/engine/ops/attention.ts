@@ -47,6 +47,60 @@ function attention(
   };
 }
 
+/** With a mask: bool, true where a query sees a key, or added to the scores. */
+function masked(
+  shape: readonly number[],
+  keys: number,
+  mask: readonly number[],
+  isBool: boolean,
+  causal = false,
+): OpCase {
+  const [queries, dim] = shape.slice(-2) as [number, number];
+  const source = (unit: number, row: number, key: number): number =>
+    (mask.length > 2 ? (unit % (mask[0] as number)) * queries * keys : 0) + (mask.at(-2) === 1 ? 0 : row * keys) + key;
+  // Every query sees the first key.
+  const bools = Array.from({ length: mask.reduce((n, extent) => n * extent, 1) }, (_, i) =>
+    Number(i % keys === 0 || i % 3 !== 1),
+  );
+  const k = [...shape.slice(0, -2), keys, dim];
+  return {
+    label: `[${shape}] x ${keys} keys under ${isBool ? "bool" : "f32"}[${mask}]${causal ? ", causal" : ""}`,
+    inputs: {
+      q: { shape },
+      k: { shape: k },
+      v: { shape: k },
+      mask: isBool ? { shape: mask, dtype: "bool", values: bools } : { shape: mask },
+    },
+    call: (t) => s.scaledDotProductAttention(t.q as Tensor, t.k as Tensor, t.v as Tensor, { mask: t.mask, causal }),
+    oracle: (t) => {
+      const [q, all, v] = [t.q as Ref, t.k as Ref, t.v as Ref];
+      const y = ref(shape, () => 0);
+      for (let row = 0; row < q.data.length / dim; row++) {
+        const unit = Math.floor(row / queries);
+        const scores = Array.from({ length: keys }, (_, j) => {
+          const m = (t.mask as Ref).data[source(unit, row % queries, j)] as number;
+          let score = 0;
+          for (let d = 0; d < dim; d++)
+            score += (q.data[row * dim + d] as number) * (all.data[(unit * keys + j) * dim + d] as number);
+          const isHidden = (isBool && m === 0) || (causal && j > row % queries);
+          return isHidden ? Number.NEGATIVE_INFINITY : score / Math.sqrt(dim) + (isBool ? 0 : m);
+        });
+        const top = Math.max(...scores);
+        const whole = scores.reduce((sum, score) => sum + Math.exp(score - top), 0);
+        scores.forEach((score, j) => {
+          for (let d = 0; d < dim; d++)
+            y.data[row * dim + d] =
+              (y.data[row * dim + d] as number) +
+              (Math.exp(score - top) / whole) * (v.data[(unit * keys + j) * dim + d] as number);
+        });
+      }
+      return y;
+    },
+    grads: isBool ? ["q", "k", "v"] : ["q", "k", "v", "mask"],
+    atol: 4e-5,
+  };
+}
+
 /** [B, T, 3, H, D] as q, k, v of [B, H, T, D]; the result back as [B, T, H D]. */
 function packedOf(qkv: Ref, heads: number, causal: boolean): Ref {
   const [batch, length, width] = qkv.shape as [number, number, number];
@@ -95,6 +149,9 @@ export const rows: OpRow[] = [
       attention([1, 1, 17, 64], 17),
       attention([0, 2, 5, 16], 5, {}, { grads: [] }),
       attention([1, 2, 0, 16], 5, {}, { grads: [] }),
+      masked([2, 3, 5, 8], 7, [5, 7], true),
+      masked([2, 3, 5, 8], 7, [3, 5, 7], false),
+      masked([1, 1, 33, 16], 33, [1, 33], true, true),
     ],
   },
   {

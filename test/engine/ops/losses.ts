@@ -88,8 +88,47 @@ const crossEntropies: OpRow = {
     crossEntropy({ ...stacked, reduction: "mean", labelSmoothing: 0.1 }),
     crossEntropy({ ...stacked, isDistribution: true }),
     crossEntropy({ ...stacked, learnsWeights: true, reduction: "sum" }),
+    counted([9, 5], -100, false, "mean"),
+    counted([9, 5], 2, true, "mean"),
+    counted([40, 33], undefined, true, "none"),
+    counted([7, 3, 10], -100, true, "mean"),
+    counted([7, 3, 10], -100, true, "sum"),
   ],
 };
+
+/** Samples that count differently: by their class, or not at all. */
+function counted(
+  logits: readonly number[],
+  ignoreIndex: number | undefined,
+  hasWeights: boolean,
+  reduction: s.Reduction,
+): OpCase {
+  const [samples, classes] = [logits[0] as number, logits.at(-1) as number];
+  const labels = Array.from({ length: samples }, (_, i) =>
+    i % 3 === 1 && ignoreIndex !== undefined ? ignoreIndex : i % classes,
+  );
+  return {
+    label: `[${logits}] ignoring ${ignoreIndex}${hasWeights ? ", classes weighted" : ""} ${reduction}`,
+    inputs: {
+      z: { shape: logits, range: [-5, 5] },
+      t: { shape: [samples], dtype: "i32", values: labels },
+      ...(hasWeights && { w: { shape: [classes], range: [0.1, 2] } }),
+    },
+    call: ({ z, t, w }) => s.crossEntropy(z as Tensor, t as Tensor, { ignoreIndex, classWeights: w, reduction }),
+    oracle: ({ z, t, w }) => {
+      const exits = (z as Ref).data.length / classes / samples;
+      const weights = ref((z as Ref).shape.slice(0, -1), (row) => {
+        const label = labels[Math.floor(row / exits)] as number;
+        return label === ignoreIndex ? 0 : (w?.data[label] ?? 1);
+      });
+      const safe = ref((t as Ref).shape, (i) => Math.max(0, labels[i] as number));
+      const losses = crossEntropyOf(z as Ref, safe, 0, weights);
+      return reduction === "mean" ? ref([], () => total(losses.data) / total(weights.data)) : reduce(losses, reduction);
+    },
+    grads: ["z"],
+    atol: 4e-5,
+  };
+}
 
 const nll = (n: number, c: number, reduction: s.Reduction): OpCase => ({
   inputs: { p: { shape: [n, c], range: [-9, 0] }, t: { shape: [n], dtype: "i32", range: [0, c] } },

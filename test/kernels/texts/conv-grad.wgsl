@@ -1,4 +1,4 @@
-// convInput(across=1,cols=8,depth=0,dtype=f32,lanes=8,rows=2,threads=8,variant=subgroup,vx=true,vy=true)
+// convInput(across=1,cols=8,depth=0,dtype=f32,lanes=8,rows=2,threads=8,variant=subgroup,vx=false,vy=true)
 // on cpu
 
 enable subgroups;
@@ -27,7 +27,7 @@ struct Uniforms {
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> g: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 
 struct Row { image: i32, y: i32, x: i32 }
 struct Run { at: i32, left: i32 }
@@ -39,7 +39,10 @@ var<private> size: vec2i;
 fn quad_g(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(g[at / 4u]), left > 0); }
 fn quad_w(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(weight[at / 4u]), left > 0); }
 fn quad_dx(at: u32, left: i32, value: vec4f) {
-dx[at / 4u] = vec4<f32>(value);
+if (left > 0) { dx[at + 0u] = f32(value[0]); }
+if (left > 1) { dx[at + 1u] = f32(value[1]); }
+if (left > 2) { dx[at + 2u] = f32(value[2]); }
+if (left > 3) { dx[at + 3u] = f32(value[3]); }
 }
 fn a_row(m: u32) -> Row {
   let line = i32(m) / size.x;
@@ -152,7 +155,7 @@ first += 2u;
 }
 
 
-// convInput(across=8,cols=4,depth=16,dtype=f32,lanes=0,rows=4,threads=64,variant=tile,vx=true,vy=true)
+// convInput(across=8,cols=4,depth=16,dtype=f32,lanes=0,rows=4,threads=64,variant=tile,vx=false,vy=true)
 // on gpu
 
 struct Uniforms {
@@ -180,7 +183,7 @@ struct Uniforms {
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> g: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 
 struct Row { image: i32, y: i32, x: i32 }
 struct Run { at: i32, left: i32 }
@@ -192,7 +195,10 @@ var<private> size: vec2i;
 fn quad_g(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(g[at / 4u]), left > 0); }
 fn quad_w(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(weight[at / 4u]), left > 0); }
 fn quad_dx(at: u32, left: i32, value: vec4f) {
-dx[at / 4u] = vec4<f32>(value);
+if (left > 0) { dx[at + 0u] = f32(value[0]); }
+if (left > 1) { dx[at + 1u] = f32(value[1]); }
+if (left > 2) { dx[at + 2u] = f32(value[2]); }
+if (left > 3) { dx[at + 3u] = f32(value[3]); }
 }
 fn a_row(m: u32) -> Row {
   let line = i32(m) / size.x;
@@ -318,7 +324,7 @@ if (n + 0u < n_end) { store(at, n + 0u, c3_0); }
 }
 
 
-// convInput(across=8,cols=8,depth=0,dtype=f32,lanes=0,rows=4,threads=64,variant=plain,vx=true,vy=true)
+// convInput(across=8,cols=8,depth=0,dtype=f32,lanes=0,rows=4,threads=64,variant=plain,vx=false,vy=true)
 // on plain
 
 struct Uniforms {
@@ -346,7 +352,7 @@ struct Uniforms {
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> g: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 
 struct Row { image: i32, y: i32, x: i32 }
 struct Run { at: i32, left: i32 }
@@ -358,7 +364,10 @@ var<private> size: vec2i;
 fn quad_g(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(g[at / 4u]), left > 0); }
 fn quad_w(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(weight[at / 4u]), left > 0); }
 fn quad_dx(at: u32, left: i32, value: vec4f) {
-dx[at / 4u] = vec4<f32>(value);
+if (left > 0) { dx[at + 0u] = f32(value[0]); }
+if (left > 1) { dx[at + 1u] = f32(value[1]); }
+if (left > 2) { dx[at + 2u] = f32(value[2]); }
+if (left > 3) { dx[at + 3u] = f32(value[3]); }
 }
 fn a_row(m: u32) -> Row {
   let line = i32(m) / size.x;
@@ -497,7 +506,7 @@ if (n + 4u < n_end) { store(at, n + 4u, c3_1); }
 }
 
 
-// convWeight(across=1,cols=8,depth=0,dtype=f32,lanes=8,out=f32,rows=4,threads=8,variant=subgroup,vx=true,vy=true)
+// convWeight(across=1,cols=8,depth=0,dtype=f32,lanes=8,out=f32,rows=4,threads=8,variant=subgroup,vx=false,vy=true)
 // on cpu
 
 enable subgroups;
@@ -526,7 +535,7 @@ struct Uniforms {
   share: i32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> g: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4<f32>>;
 
@@ -536,7 +545,7 @@ var<private> o_first: i32;
 var<private> c_first: i32;
 var<private> g_at: i32;
 var<private> part: u32;
-fn quad_x(at: i32, first: i32, last: i32) -> vec4f { return select(vec4f(), vec4f(x[u32(at) / 4u]), first <= 0 && last > 0); }
+fn quad_x(at: i32, first: i32, last: i32) -> vec4f { return vec4f(select(0.0, f32(x[u32(at)]), first <= 0 && last > 0), select(0.0, f32(x[u32(at + 1)]), first <= 1 && last > 1), select(0.0, f32(x[u32(at + 2)]), first <= 2 && last > 2), select(0.0, f32(x[u32(at + 3)]), first <= 3 && last > 3)); }
 fn quad_g(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(g[at / 4u]), left > 0); }
 fn quad_dw(at: u32, left: i32, value: vec4f) {
 dw[at / 4u] = vec4<f32>(value);
@@ -634,7 +643,7 @@ first += 2u;
 }
 
 
-// convWeight(across=8,cols=4,depth=16,dtype=f32,lanes=0,out=f32,rows=4,threads=64,variant=tile,vx=true,vy=true)
+// convWeight(across=8,cols=4,depth=16,dtype=f32,lanes=0,out=f32,rows=4,threads=64,variant=tile,vx=false,vy=true)
 // on gpu
 
 struct Uniforms {
@@ -662,7 +671,7 @@ struct Uniforms {
   share: i32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> g: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4<f32>>;
 
@@ -672,7 +681,7 @@ var<private> o_first: i32;
 var<private> c_first: i32;
 var<private> g_at: i32;
 var<private> part: u32;
-fn quad_x(at: i32, first: i32, last: i32) -> vec4f { return select(vec4f(), vec4f(x[u32(at) / 4u]), first <= 0 && last > 0); }
+fn quad_x(at: i32, first: i32, last: i32) -> vec4f { return vec4f(select(0.0, f32(x[u32(at)]), first <= 0 && last > 0), select(0.0, f32(x[u32(at + 1)]), first <= 1 && last > 1), select(0.0, f32(x[u32(at + 2)]), first <= 2 && last > 2), select(0.0, f32(x[u32(at + 3)]), first <= 3 && last > 3)); }
 fn quad_g(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(g[at / 4u]), left > 0); }
 fn quad_dw(at: u32, left: i32, value: vec4f) {
 dw[at / 4u] = vec4<f32>(value);
@@ -783,7 +792,7 @@ if (n + 0u < n_end) { store(at, n + 0u, c3_0); }
 }
 
 
-// convWeight(across=8,cols=8,depth=0,dtype=f32,lanes=0,out=f32,rows=4,threads=64,variant=plain,vx=true,vy=true)
+// convWeight(across=8,cols=8,depth=0,dtype=f32,lanes=0,out=f32,rows=4,threads=64,variant=plain,vx=false,vy=true)
 // on plain
 
 struct Uniforms {
@@ -811,7 +820,7 @@ struct Uniforms {
   share: i32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> g: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4<f32>>;
 
@@ -821,7 +830,7 @@ var<private> o_first: i32;
 var<private> c_first: i32;
 var<private> g_at: i32;
 var<private> part: u32;
-fn quad_x(at: i32, first: i32, last: i32) -> vec4f { return select(vec4f(), vec4f(x[u32(at) / 4u]), first <= 0 && last > 0); }
+fn quad_x(at: i32, first: i32, last: i32) -> vec4f { return vec4f(select(0.0, f32(x[u32(at)]), first <= 0 && last > 0), select(0.0, f32(x[u32(at + 1)]), first <= 1 && last > 1), select(0.0, f32(x[u32(at + 2)]), first <= 2 && last > 2), select(0.0, f32(x[u32(at + 3)]), first <= 3 && last > 3)); }
 fn quad_g(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(g[at / 4u]), left > 0); }
 fn quad_dw(at: u32, left: i32, value: vec4f) {
 dw[at / 4u] = vec4<f32>(value);

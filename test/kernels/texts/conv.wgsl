@@ -1,4 +1,4 @@
-// conv(across=1,activation=none,bias=false,cols=8,depth=0,dtype=f32,keep=false,lanes=8,residual=none,rows=2,threads=8,variant=subgroup,vx=true,vy=true)
+// conv(across=1,activation=none,bias=true,cols=8,depth=0,dtype=f32,keep=false,lanes=8,residual=none,rows=2,threads=8,variant=subgroup,vx=false,vy=true)
 // on cpu
 
 enable subgroups;
@@ -25,23 +25,26 @@ struct Uniforms {
   run: i32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>;
 
 struct Row { image: i32, y: i32, x: i32 }
 struct Run { at: i32, x: i32 }
 var<private> w_at: i32;
 var<private> o_first: i32;
 var<private> c_first: i32;
-fn quad_x(at: i32, first: i32, last: i32) -> vec4f { return select(vec4f(), vec4f(x[u32(at) / 4u]), first <= 0 && last > 0); }
+fn quad_x(at: i32, first: i32, last: i32) -> vec4f { return vec4f(select(0.0, f32(x[u32(at)]), first <= 0 && last > 0), select(0.0, f32(x[u32(at + 1)]), first <= 1 && last > 1), select(0.0, f32(x[u32(at + 2)]), first <= 2 && last > 2), select(0.0, f32(x[u32(at + 3)]), first <= 3 && last > 3)); }
 fn quad_w(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(weight[at / 4u]), left > 0); }
 fn quad_y(at: u32, left: i32, value: vec4f) {
 y[at / 4u] = vec4<f32>(value);
 }
 alias Value = vec4f;
+fn load_bias(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(bias[at / 4u]), left > 0); }
 fn finish(at: u32, n: u32, left: i32, value: Value) -> Value {
 var x = value;
+x += load_bias(n, left);
 return x;
 }
 fn a_row(m: u32) -> Row {
@@ -123,7 +126,7 @@ first += 2u;
 }
 
 
-// conv(across=8,activation=none,bias=false,cols=4,depth=16,dtype=f32,keep=false,lanes=0,residual=none,rows=4,threads=64,variant=tile,vx=true,vy=true)
+// conv(across=8,activation=none,bias=true,cols=4,depth=16,dtype=f32,keep=false,lanes=0,residual=none,rows=4,threads=64,variant=tile,vx=false,vy=true)
 // on gpu
 
 struct Uniforms {
@@ -149,23 +152,26 @@ struct Uniforms {
   run: i32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>;
 
 struct Row { image: i32, y: i32, x: i32 }
 struct Run { at: i32, x: i32 }
 var<private> w_at: i32;
 var<private> o_first: i32;
 var<private> c_first: i32;
-fn quad_x(at: i32, first: i32, last: i32) -> vec4f { return select(vec4f(), vec4f(x[u32(at) / 4u]), first <= 0 && last > 0); }
+fn quad_x(at: i32, first: i32, last: i32) -> vec4f { return vec4f(select(0.0, f32(x[u32(at)]), first <= 0 && last > 0), select(0.0, f32(x[u32(at + 1)]), first <= 1 && last > 1), select(0.0, f32(x[u32(at + 2)]), first <= 2 && last > 2), select(0.0, f32(x[u32(at + 3)]), first <= 3 && last > 3)); }
 fn quad_w(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(weight[at / 4u]), left > 0); }
 fn quad_y(at: u32, left: i32, value: vec4f) {
 y[at / 4u] = vec4<f32>(value);
 }
 alias Value = vec4f;
+fn load_bias(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(bias[at / 4u]), left > 0); }
 fn finish(at: u32, n: u32, left: i32, value: Value) -> Value {
 var x = value;
+x += load_bias(n, left);
 return x;
 }
 fn a_row(m: u32) -> Row {
@@ -264,7 +270,7 @@ if (n + 0u < n_end) { store(at, n + 0u, c3_0); }
 }
 
 
-// conv(across=8,activation=none,bias=false,cols=8,depth=0,dtype=f32,keep=false,lanes=0,residual=none,rows=4,threads=64,variant=plain,vx=true,vy=true)
+// conv(across=8,activation=none,bias=true,cols=8,depth=0,dtype=f32,keep=false,lanes=0,residual=none,rows=4,threads=64,variant=plain,vx=false,vy=true)
 // on plain
 
 struct Uniforms {
@@ -290,23 +296,26 @@ struct Uniforms {
   run: i32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>;
 
 struct Row { image: i32, y: i32, x: i32 }
 struct Run { at: i32, x: i32 }
 var<private> w_at: i32;
 var<private> o_first: i32;
 var<private> c_first: i32;
-fn quad_x(at: i32, first: i32, last: i32) -> vec4f { return select(vec4f(), vec4f(x[u32(at) / 4u]), first <= 0 && last > 0); }
+fn quad_x(at: i32, first: i32, last: i32) -> vec4f { return vec4f(select(0.0, f32(x[u32(at)]), first <= 0 && last > 0), select(0.0, f32(x[u32(at + 1)]), first <= 1 && last > 1), select(0.0, f32(x[u32(at + 2)]), first <= 2 && last > 2), select(0.0, f32(x[u32(at + 3)]), first <= 3 && last > 3)); }
 fn quad_w(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(weight[at / 4u]), left > 0); }
 fn quad_y(at: u32, left: i32, value: vec4f) {
 y[at / 4u] = vec4<f32>(value);
 }
 alias Value = vec4f;
+fn load_bias(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(bias[at / 4u]), left > 0); }
 fn finish(at: u32, n: u32, left: i32, value: Value) -> Value {
 var x = value;
+x += load_bias(n, left);
 return x;
 }
 fn a_row(m: u32) -> Row {

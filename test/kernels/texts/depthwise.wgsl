@@ -1,4 +1,4 @@
-// depthwise(activation=relu,bias=true,dtype=f32,isFlipped=false,isVec=true,keep=false,residual=none,stride=1,width=3)
+// depthwise(activation=none,bias=false,dtype=f32,isFlipped=true,isVec=true,keep=false,residual=none,stride=1,width=3)
 // on gpu, cpu, plain
 
 struct Uniforms {
@@ -27,26 +27,14 @@ struct Uniforms {
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>;
 
 fn channels() -> i32 { return u.c / 4; }
 fn load_x(base: i32, column: i32, width: i32, q: i32) -> vec4f {
   return select(vec4f(), vec4f(x[u32((base + column) * channels() + q)]), u32(column) < u32(width));
 }
 alias Value = vec4f;
-alias T = vec4<f32>;
-alias U = vec4<u32>;
-alias I = vec4<i32>;
-alias B = vec4<bool>;
-fn magnitude(x: T) -> U { return bitcast<U>(x) & U(0x7fffffffu); }
-fn is_nan(x: T) -> B { return magnitude(x) > U(0x7f800000u); }
-fn any_nan(a: T, b: T) -> T { return select(a, b, is_nan(b)); }
-fn rectified(x: T) -> T { return any_nan(max(x, T(0.0)), x); }
-fn load_bias(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(bias[at / 4u]), left > 0); }
 fn finish(at: u32, n: u32, left: i32, value: Value) -> Value {
 var x = value;
-x += load_bias(n, left);
-x = rectified(x);
 return x;
 }
 fn store(pixel: i32, q: i32, value: Value) {
@@ -74,9 +62,9 @@ for (var ty = 0; ty < u.kh; ty++) {
 let row = top + ty * u.dilation_h;
 let base = (b * u.h + row) * u.w;
 let width = select(0, u.w, u32(row) < u32(u.h));
-let w0 = vec4f(weight[u32((ty * 3 + 0) * channels() + q)]);
-let w1 = vec4f(weight[u32((ty * 3 + 1) * channels() + q)]);
-let w2 = vec4f(weight[u32((ty * 3 + 2) * channels() + q)]);
+let w0 = vec4f(weight[u32((u.kh * 3 - 1 - (ty * 3 + 0)) * channels() + q)]);
+let w1 = vec4f(weight[u32((u.kh * 3 - 1 - (ty * 3 + 1)) * channels() + q)]);
+let w2 = vec4f(weight[u32((u.kh * 3 - 1 - (ty * 3 + 2)) * channels() + q)]);
 let x0 = load_x(base, left + 0, width, q);
 let x1 = load_x(base, left + 1, width, q);
 let x2 = load_x(base, left + 2, width, q);

@@ -70,66 +70,6 @@ if (first + 192u < u.n) { compute(first + 192u); }
 }
 
 
-// atan2.broadcast2(compute=f32,inner=10,out=f32,types=f32,f32,width=1)
-// on gpu, cpu, plain
-
-struct Uniforms {
-  n: u32,
-  d0: u32,
-  d1: u32,
-  num_a: f32,
-  a_0: u32,
-  a_1: u32,
-  num_b: f32,
-  b_0: u32,
-  b_1: u32,
-}
-@group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> in_a: array<f32>;
-@group(0) @binding(2) var<storage, read> in_b: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
-
-alias T = f32;
-alias U = u32;
-alias I = i32;
-alias B = bool;
-fn magnitude(x: T) -> U { return bitcast<U>(x) & U(0x7fffffffu); }
-fn is_nan(x: T) -> B { return magnitude(x) > U(0x7f800000u); }
-fn any_nan(a: T, b: T) -> T { return select(a, b, is_nan(b)); }
-fn angle_of(a: T, b: T) -> T {
-  let m = abs(a);
-  let n = abs(b);
-  let most = max(m, n);
-  let equal = magnitude(a) == magnitude(b);
-  let t = select(min(m, n) / most, select(T(1.0), T(0.0), most == T(0.0)), equal);
-  let far = t > T(0.4142135623730950);
-  let x = select(t, (t - T(1.0)) / (t + T(1.0)), far);
-  let s = x * x;
-  let part = x + x * s * (((T(0.0805374449538) * s + T(-0.138776856032)) * s + T(0.199777106478)) * s + T(-0.333329491539));
-  let eighth = select(part, T(0.7853981633974483) + part, far);
-  let quarter = select(eighth, T(1.5707963267948966) - eighth, m > n);
-  let half = select(quarter, T(3.141592653589793) - quarter, bitcast<I>(b) < I(0));
-  return any_nan(any_nan(select(half, -half, bitcast<I>(a) < I(0)), a), b);
-}
-fn compute(i: u32) {
-  var rest = i;
-  let c1 = rest % u.d1; rest = rest / u.d1;
-let c0 = rest;
-  let a = in_a[c0 * u.a_0 + c1];
-let b = f32(in_b[c0 * u.b_0]);
-  
-  let result = angle_of(a, b);
-  out[i] = f32(result);
-}
-@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
-  let first = (wid.x + wid.y * nwg.x) * 256u + li;
-  if (first + 0u < u.n) { compute(first + 0u); }
-if (first + 64u < u.n) { compute(first + 64u); }
-if (first + 128u < u.n) { compute(first + 128u); }
-if (first + 192u < u.n) { compute(first + 192u); }
-}
-
-
 // atan2.broadcast3(compute=f32,inner=10,out=f32,types=f32,f32,width=1)
 // on gpu, cpu, plain
 
@@ -349,26 +289,22 @@ if (first + 192u < u.n) { compute(first + 192u); }
 }
 
 
-// mul.broadcast2(compute=u32,inner=11,out=u32,types=u32,u32,width=4)
+// sum.dx.broadcast2(compute=f32,inner=1,out=f32,types=f32,width=4)
 // on gpu, cpu, plain
 
 struct Uniforms {
   n: u32,
   d0: u32,
   d1: u32,
-  num_a: u32,
-  a_0: u32,
-  a_1: u32,
-  num_b: u32,
-  b_0: u32,
-  b_1: u32,
+  num_g: f32,
+  g_0: u32,
+  g_1: u32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> in_a: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> in_b: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read_write> out: array<vec4<u32>>;
+@group(0) @binding(1) var<storage, read> in_g: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>;
 
-alias T = vec4<u32>;
+alias T = vec4<f32>;
 alias U = vec4<u32>;
 alias I = vec4<i32>;
 alias B = vec4<bool>;
@@ -377,11 +313,10 @@ fn compute(i: u32) {
   var rest = i;
   let c1 = rest % (u.d1 / 4u); rest = rest / (u.d1 / 4u);
 let c0 = rest;
-  let a = in_a[c0 * u.a_0 / 4u + c1];
-let b = in_b[c0 * u.b_0 / 4u + c1];
+  let g = in_g[c0 * u.g_0 / 4u + c1];
   
-  let result = a * b;
-  out[i] = vec4<u32>(result);
+  let result = g;
+  out[i] = vec4<f32>(result);
 }
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
   let first = (wid.x + wid.y * nwg.x) * 256u + li;
@@ -425,6 +360,53 @@ let c0 = rest;
   let g = f32(in_g[c0 * u.g_0 + c1 * u.g_1 + c2 * u.g_2]);
   
   let result = g;
+  out[i] = f32(result);
+}
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+  let first = (wid.x + wid.y * nwg.x) * 256u + li;
+  if (first + 0u < u.n) { compute(first + 0u); }
+if (first + 64u < u.n) { compute(first + 64u); }
+if (first + 128u < u.n) { compute(first + 128u); }
+if (first + 192u < u.n) { compute(first + 192u); }
+}
+
+
+// where.broadcast2(compute=f32,inner=11s,out=f32,types=bool,f32,number,width=1)
+// on gpu, cpu, plain
+
+struct Uniforms {
+  n: u32,
+  d0: u32,
+  d1: u32,
+  num_cond: f32,
+  cond_0: u32,
+  cond_1: u32,
+  num_a: f32,
+  a_0: u32,
+  a_1: u32,
+  num_b: f32,
+  b_0: u32,
+  b_1: u32,
+}
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> in_cond: array<u32>;
+@group(0) @binding(2) var<storage, read> in_a: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+
+alias T = f32;
+alias U = u32;
+alias I = i32;
+alias B = bool;
+
+fn compute(i: u32) {
+  var rest = i;
+  let c1 = rest % u.d1; rest = rest / u.d1;
+let c0 = rest;
+  let cond = select(T(0), T(1), in_cond[c0 * u.cond_0 + c1] != U(0u));
+let a = in_a[c0 * u.a_0 + c1];
+let b = T(u.num_b);
+  
+  let result = select(b, a, cond != T(0));
   out[i] = f32(result);
 }
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {

@@ -1,4 +1,4 @@
-// reduce(across=lines,dtype=f32,group=64,lanes=1,op=sum,shuffle=1,stage=whole,width=4)
+// reduce(across=lines,dtype=f32,group=64,lanes=1,op=sum,shuffle=1,stage=whole,width=1)
 // on gpu, cpu, plain
 
 struct Uniforms {
@@ -10,7 +10,7 @@ struct Uniforms {
   count: f32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 const MAGNITUDE = 0x7fffffffu;
@@ -29,27 +29,16 @@ fn merge1(a: State1, b: State1) -> State1 {
   return State1(a.total + b.total);
 }
 
-struct State4 { total: vec4<f32> }
-fn start4() -> State4 { return State4(vec4<f32>(f32())); }
-fn absorb4(s: State4, x: vec4<f32>, k: vec4<u32>) -> State4 {
-  return State4(s.total + x);
-}
-fn merge4(a: State4, b: State4) -> State4 {
-  return State4(a.total + b.total);
-}
 
 fn put(s: State1, at: u32) { y[at] = s.total; }
-fn put_all(s: State4, line: u32, part: u32, column: u32) {
-  put(State1(s.total.x), line * u.inner + column * 4u + 0u);
-  put(State1(s.total.y), line * u.inner + column * 4u + 1u);
-  put(State1(s.total.z), line * u.inner + column * 4u + 2u);
-  put(State1(s.total.w), line * u.inner + column * 4u + 3u);
+fn put_all(s: State1, line: u32, part: u32, column: u32) {
+  put(s, line * u.inner + column * 1u + 0u);
 }
 
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
   let slot = li % SLOTS;
   let slice = li / SLOTS;
-  let columns = u.inner / 4u;
+  let columns = u.inner;
   let unit = (wid.x + wid.y * nwg.x) * SLOTS + slot;
   let exists = unit < u.outer * u.parts * columns;
   let own = select(0u, unit, exists);
@@ -57,17 +46,17 @@ fn put_all(s: State4, line: u32, part: u32, column: u32) {
   let part = own / columns % u.parts;
   let line = own / columns / u.parts;
   let base = line * u.len * columns + column;
-  var acc = start4();
+  var acc = start1();
   let until = min(u.len, (part + 1u) * u.chunk);
   var k = part * (u.chunk) + slice;
   while (k < until) {
-    var acc_block = start4();
+    var acc_block = start1();
     for (var chains = 0u; chains < 16u && (k < until); chains++) {
-      var acc_chain = start4();
-      for (var terms = 0u; terms < 16u && (k < until); terms++) { acc_chain = absorb4(acc_chain, vec4<f32>(x[base + k * columns]), vec4<u32>(k)); k += 1u; }
-      acc_block = merge4(acc_block, acc_chain);
+      var acc_chain = start1();
+      for (var terms = 0u; terms < 16u && (k < until); terms++) { acc_chain = absorb1(acc_chain, f32(x[base + k * columns]), k); k += 1u; }
+      acc_block = merge1(acc_block, acc_chain);
     }
-    acc = merge4(acc, acc_block);
+    acc = merge1(acc, acc_block);
   }
   var s = acc;
   
