@@ -76,18 +76,31 @@ async function fetchRun({ id, config }: Wait, artefacts: Artefacts): Promise<boo
   return true;
 }
 
-async function waitFor(
+/** What waiting for runs needs. */
+interface Waiting {
+  readonly queue: Pick<RunQueue, "state">;
+  readonly artefacts: Artefacts;
+  readonly print: Print;
+}
+
+/**
+ * Waits until every run has come to an end, and fetches it; why some failed. A queue that is away for a while is waited
+ * for too.
+ */
+export async function waitFor(
   open: readonly Wait[],
-  { queue, artefacts, print }: { readonly queue: RunQueue; readonly artefacts: Artefacts; readonly print: Print },
+  { queue, artefacts, print }: Waiting,
 ): Promise<ReadonlyMap<string, string>> {
   const failed = new Map<string, string>();
   const tell = teller(print);
+  const asked = (id: string) =>
+    queue.state(id).catch((error: Error): Away => ({ kind: "away", reason: error.message }));
   let left = open;
   while (left.length > 0) {
     for (const wait of left) {
-      const state = await queue.state(wait.id);
+      const state = await asked(wait.id);
       tell(wait.name, state);
-      if (state.kind === "waiting" || state.kind === "active") continue;
+      if (state.kind === "waiting" || state.kind === "active" || state.kind === "away") continue;
       left = left.filter((other) => other !== wait);
       if (state.kind === "done" && (await fetchRun(wait, artefacts))) continue;
       failed.set(wait.name, reasonOf(state, wait.id, artefacts.place));
@@ -97,8 +110,11 @@ async function waitFor(
   return failed;
 }
 
+/** The queue does not answer. */
+type Away = { readonly kind: "away"; readonly reason: string };
+
 /** Tells how runs go: what is new at once, how far one is now and then. */
-function teller(print: Print): (name: string, state: RunState) => void {
+function teller(print: Print): (name: string, state: RunState | Away) => void {
   const told = new Map<string, { readonly kind: string; readonly line: string; readonly at: number }>();
   return (name, state) => {
     const [{ kind }, line, at] = [state, lineOf(state), performance.now()];
@@ -109,7 +125,8 @@ function teller(print: Print): (name: string, state: RunState) => void {
   };
 }
 
-function lineOf(state: RunState): string {
+function lineOf(state: RunState | Away): string {
+  if (state.kind === "away") return `the queue is away: ${state.reason}`;
   if (state.kind === "active") return `at work${state.said && `, ${state.said}`}`;
   return state.kind === "failed" ? `failed: ${state.reason}` : state.kind;
 }

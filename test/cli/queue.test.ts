@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { zipSync } from "fflate";
+import { waitFor } from "../../cli/compare/remote.ts";
 import { version } from "../../cli/files/versions.ts";
 import { main } from "../../cli/main.ts";
 import { type Artefacts, artefactNames, openArtefacts, packRun, unpackRun } from "../../cli/queue/artefacts.ts";
@@ -161,10 +162,10 @@ function queueSuite(name: string, skip: string | undefined, open: () => Promise<
     const foreign = { ...old, sortie: version(), config: config as unknown as Plain };
     for (const [id, job, why] of [
       ["run-old", old, /runs must be of sortie [\d.]+, which this is; got one of 0\.0\.1/],
-      ["run-foreign", foreign, /the 4 files of fashion-mnist must be in .*nowhere.*; got 0 of them\. .*--data-dir/],
+      ["run-foreign", foreign, /the 4 files of fashion-mnist must be in .*elsewhere.*; got 0 of them\. .*--data-dir/],
     ] as const) {
       await queue.add(id, job);
-      const worker = startWorker(server.url);
+      const worker = startWorker(server.url, "--data-dir", join(dir, "elsewhere"));
       assert.is(await worker.ended, 1, worker.said.text);
       assert.match(worker.said.text, why);
       assert.equal(await queue.state(id), { kind: "waiting" }, "another machine may do it");
@@ -326,6 +327,23 @@ test("a run folder travels whole, without its lock, and what makes it finished a
     );
   assert.not(existsSync(join(dir, "evil")));
   rmSync(dir, { recursive: true });
+});
+
+test("a queue that is away for a while is waited for, and a run that is nowhere is told", async () => {
+  const states = [
+    () => Promise.reject(new Error("gone")),
+    async () => ({ kind: "active", said: "host: step 1" }) as const,
+    async () => ({ kind: "done" }) as const,
+  ];
+  const lines: string[] = [];
+  const run = { name: "mine", id: "run-1", config: configOf(), data: "d", backbone: "b", method: "m", seed: 1 };
+  const failed = await waitFor([run], {
+    queue: { state: () => states.shift()!() },
+    artefacts: await openArtefacts("compare", shared),
+    print: (line) => lines.push(line),
+  });
+  assert.equal(lines, ["mine  the queue is away: gone", "mine  at work, host: step 1", "mine  done"]);
+  assert.match(failed.get("mine") ?? "", /run-1\.zip must be in .*Give the worker the same --artefacts/);
 });
 
 test("addresses are told without what must not be seen", async () => {
