@@ -1,12 +1,12 @@
 // `sortie worker`: takes runs from a queue, one after the other, and starts the commands that do each in processes of
 // their own, so that the queue hears from it whatever they are busy with.
 
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { hostname, tmpdir } from "node:os";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { hostname, tmpdir, userInfo } from "node:os";
 import { extname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { option, SortieError } from "../../base/index.ts";
+import { leftovers, option, partOf, SortieError } from "../../base/index.ts";
 import { lookFor } from "../../data/index.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { version } from "../files/versions.ts";
@@ -63,7 +63,7 @@ export async function runWorker(args: readonly string[], print: Print = console.
   if (url === undefined || rest.length > 0)
     throw new SortieError(`worker: the address of one queue must be given; got ${positionals.length}.`);
   const queue = await openQueue("worker", url);
-  const dir = mkdtempSync(join(tmpdir(), "sortie-worker-"));
+  const dir = await makeFolder();
   const interrupt = interruption();
   const ended = new AbortController();
   const stop = AbortSignal.any([interrupt.signal, ended.signal]);
@@ -89,6 +89,15 @@ export async function runWorker(args: readonly string[], print: Print = console.
     await queue.close();
   }
   return unfit ? 1 : interrupt.code;
+}
+
+/** A folder for what is at work; what workers of this machine and user left when they were killed goes. */
+async function makeFolder(): Promise<string> {
+  const path = join(tmpdir(), `sortie-worker-${hostname()}-${userInfo().uid}`);
+  for (const left of await leftovers(path)) rmSync(left, { recursive: true, force: true });
+  const dir = partOf(path);
+  mkdirSync(dir, { mode: 0o700 });
+  return dir;
 }
 
 async function doRun(run: TakenRun, { stop, dir, print, ...flags }: Bench): Promise<"done" | "handed back"> {

@@ -2,7 +2,7 @@
 // and no run is done twice. What of it needs no server: ids, archives, addresses.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -59,6 +59,8 @@ function startWorker(...args: string[]): WorkerProcess {
   return { child, said, ended: new Promise((resolve) => child.on("close", resolve)) };
 }
 
+const foldersOfWorkers = () => readdirSync(tmpdir()).filter((name) => name.startsWith("sortie-worker-"));
+
 const SMALL = [
   ...["--data.train", "256", "--data.validation", "100", "--data.calibration", "200", "--data.test", "100"],
   ...["--model.widths", "4,4,8", "--batch", "64", "--train.warmup", "2", "--alpha", "0.97"],
@@ -109,6 +111,8 @@ function queueSuite(name: string, skip: string | undefined, open: () => Promise<
     await until("the first checkpoint", async () => (await begun()).length > 0);
     killed.child.kill("SIGKILL");
     await killed.ended;
+    const left = foldersOfWorkers();
+    assert.ok(left.length > 0);
 
     const stopped = startWorker(server.url, "--lock", "2");
     await until("another worker", () => stopped.said.text.includes("goes on"));
@@ -134,6 +138,11 @@ function queueSuite(name: string, skip: string | undefined, open: () => Promise<
     assert.is((await begun()).length, 0, "what had begun is tidied away");
     last.child.kill("SIGTERM");
     assert.is(await last.ended, 143);
+    assert.equal(
+      foldersOfWorkers().filter((name) => left.includes(name)),
+      [],
+      "what the killed one left is tidied away",
+    );
 
     const alone = await sortie("train", ...SMALL, ...long, "--out", dir, "--name", "alone");
     assert.is(alone.code, 0, alone.text);
