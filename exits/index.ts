@@ -14,6 +14,8 @@ export { CheckpointError, ModelError, TrainingError } from "./errors.ts";
 export { type LoadedClassifier, type LoadOptions, load, networkOf } from "./file/load.ts";
 export { encodeModel, type ModelAbout, type ModelFile, type ModelRecord, saveModel } from "./file/model-file.ts";
 export { type ModelSource, type ReadModelOptions, readModel } from "./file/source.ts";
+export { adaloss } from "./methods/adaloss.ts";
+export { beem } from "./methods/beem.ts";
 export { type BoostLosses, type BoostOptions, boost, boostedLogits, boostLosses } from "./methods/boost.ts";
 export { branchynet } from "./methods/branchynet.ts";
 export {
@@ -23,6 +25,7 @@ export {
   calexnetLosses,
   calexnetReference,
 } from "./methods/calexnet.ts";
+export { certifiedCgt } from "./methods/certified-cgt.ts";
 export {
   type Anneal,
   annealed,
@@ -36,6 +39,8 @@ export { disjoint } from "./methods/disjoint.ts";
 export { type DeeperExits, deeperExitsLoss, distilLast, distilLater, distilNext } from "./methods/distil-exits.ts";
 export { type DkdOptions, dkd, entropy, kd, softCrossEntropy } from "./methods/distill.ts";
 export { decoupledDistillation } from "./methods/dkd.ts";
+export { type ExitTargetOptions, eefpCgt, exitTargets } from "./methods/eefp-cgt.ts";
+export { eenet } from "./methods/eenet.ts";
 export { type ErdeOptions, erde, erdeLosses } from "./methods/erde.ts";
 export type { ExitWeights, LinearWeights, SdnWeights } from "./methods/exit-weights.ts";
 export { type Equilibrium, gradientEquilibrium } from "./methods/gradient-equilibrium.ts";
@@ -49,6 +54,7 @@ export {
 } from "./methods/jei-dnn.ts";
 export { joint } from "./methods/joint.ts";
 export { knowledgeDistillation } from "./methods/kd.ts";
+export { l2wDen } from "./methods/l2w-den.ts";
 export { layerWise } from "./methods/layer-wise.ts";
 export { linear } from "./methods/linear.ts";
 export {
@@ -86,6 +92,7 @@ export { phuongLampert } from "./methods/phuong-lampert.ts";
 export { type PteeLoss, type PteeOptions, ptee, pteeLoss } from "./methods/ptee.ts";
 export { safeKd } from "./methods/safe-kd.ts";
 export { sdn } from "./methods/sdn.ts";
+export { type SelectiveOptions, selectiveLosses, selectiveNet } from "./methods/selective-net.ts";
 export { type SelfDistillation, type SelfDistillationOptions, selfDistillation } from "./methods/self-distill.ts";
 export { exitStatistics } from "./methods/statistics.ts";
 export { type ZtwHeadParameters, ztw, ztwEnsemble, ztwHead } from "./methods/ztw.ts";
@@ -94,6 +101,7 @@ export { additive } from "./network/heads/additive.ts";
 export { cascaded } from "./network/heads/cascaded.ts";
 export { confident } from "./network/heads/confident.ts";
 export { ensembled } from "./network/heads/ensembled.ts";
+export { experts } from "./network/heads/experts.ts";
 export { gated } from "./network/heads/gated.ts";
 export {
   type ExitRecord,

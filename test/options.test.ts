@@ -196,6 +196,8 @@ function calls(): Calls {
       lineReport: [{ write: () => undefined }, o()],
       multiExit: [network.backbone, o({ after: ["stage1"] })],
       pteeLoss: [stacked, x, index, o({ costs: [0.5, 1] })],
+      exitTargets: [stacked, index, o()],
+      selectiveLosses: [stacked, x, index, o()],
       selfDistillation: [stacked, stacked, index, o()],
       train: [network, {}, o({ epochs: 1, method: exits.joint })],
       ztwHead: [x, x, { normWeight: row, normBias: row, weight: x, bias: row }, o()],

@@ -42,6 +42,8 @@ export interface Phase {
   readonly isTaught?: boolean;
   /** What differs from the run's recipe: Adam for heads. */
   readonly recipe?: Pick<Recipe, "optimizer" | "schedule">;
+  /** Whether its learning rate goes on where that of the phase before stood, as if they were one; default false: it begins anew. */
+  readonly goesOn?: boolean;
   /** Several take turns of `every` steps. */
   readonly tracks: readonly [Track, ...Track[]];
   /** Steps of a turn; default 1, and at most so many that every track has one. */

@@ -12,7 +12,7 @@ import { factorOf, OptimizerGroup, type Stepping } from "./fine-tuning.ts";
 import type { BatchSource, ImageBatch, ImageSplits } from "./images.ts";
 import { Kept } from "./kept.ts";
 import { makeOptimizer } from "./optimizers.ts";
-import { epochNumbers, type Span, turnAt } from "./phases.ts";
+import { epochNumbers, from, type Span, turnAt } from "./phases.ts";
 import { makeMomentum } from "./schedules.ts";
 import { type StepParts, TrainingStep } from "./step.ts";
 import type { TeacherRun } from "./teachers.ts";
@@ -87,7 +87,8 @@ export class PhaseRun {
       for (const [i, track] of span.phase.tracks.entries()) {
         const optimizer = optimizers[i]!;
         const step = own(await TrainingStep.record(stepParts(parts, { track, optimizer, numbers, kept })));
-        tracks.push({ optimizer, step, momentum: makeMomentum(span.recipe, optimizer, span.steps) });
+        const momentum = makeMomentum(span.recipe, optimizer, span.course.steps);
+        tracks.push({ optimizer, step, momentum: momentum && from(momentum, span.course.before) });
       }
       return new PhaseRun(parts, tracks, tensors, owned);
     } catch (error) {

@@ -7,6 +7,13 @@ import { completeRecipe, type FullRecipe, type Recipe } from "./recipe.ts";
 import { makeSchedule } from "./schedules.ts";
 import type { EpochNumbers } from "./step.ts";
 
+/** Phases under one schedule: the number of the first, steps of those before the one at hand, and of all. */
+export interface Course {
+  readonly phase: number;
+  readonly before: number;
+  readonly steps: number;
+}
+
 /** A phase and its place among the steps of a run. */
 export interface Span {
   readonly phase: Phase;
@@ -16,6 +23,8 @@ export interface Span {
   /** Epochs that its steps take, begun ones included. */
   readonly epochs: number;
   readonly recipe: FullRecipe;
+  /** Phases that share a schedule with it. */
+  readonly course: Course;
   /** By steps of the phase. */
   readonly lr: Schedule;
   /** Steps of a turn, where several tracks take turns. */
@@ -24,8 +33,7 @@ export interface Span {
 
 /** Lays phases out one after the other. Throws ArgumentError for a recipe, or a length, that does not fit. */
 export function layOut(phases: readonly Phase[], given: Recipe, batchesPerEpoch: number): readonly Span[] {
-  let first = 0;
-  return phases.map((phase) => {
+  const laid = phases.map((phase) => {
     const recipe = completeRecipe({ ...given, ...phase.recipe });
     const { share = 1, epochs = share * recipe.epochs, every = 1 } = phase;
     const steps = Math.max(1, Math.round(epochs * batchesPerEpoch));
@@ -34,19 +42,41 @@ export function layOut(phases: readonly Phase[], given: Recipe, batchesPerEpoch:
         `train: a phase must have a length above 0, and turns of whole steps; got ${epochs} epochs and ${every} for ${phase.name}.`,
       );
     }
+    return { phase, steps, recipe, every };
+  });
+  let first = 0;
+  return laid.map(({ phase, steps, recipe, every }, i) => {
+    const course = courseOf(laid, i);
     const span = {
       phase,
       first,
       steps,
       epochs: Math.ceil(steps / batchesPerEpoch),
       recipe,
-      lr: makeSchedule(recipe, steps),
+      course,
+      lr: from(makeSchedule(laid[course.phase]!.recipe, course.steps), course.before),
       // In a short phase every track has a turn all the same.
       every: Math.min(every, Math.ceil(steps / phase.tracks.length)),
     };
     first += steps;
     return span;
   });
+}
+
+/** A schedule of a course, by steps of a phase that begins `before` steps into it. */
+export const from =
+  (schedule: Schedule, before: number): Schedule =>
+  (s) =>
+    schedule(s + before);
+
+/** The course that phase `i` belongs to: it and those in front of it and behind it that go on from one another. */
+function courseOf(laid: readonly { readonly phase: Phase; readonly steps: number }[], i: number): Course {
+  let phase = i;
+  while (phase > 0 && laid[phase]!.phase.goesOn) phase -= 1;
+  let end = i + 1;
+  while (laid[end]?.phase.goesOn) end += 1;
+  const length = (of: typeof laid) => of.reduce((sum, { steps }) => sum + steps, 0);
+  return { phase, before: length(laid.slice(phase, i)), steps: length(laid.slice(phase, end)) };
 }
 
 /** The number of the phase that step `t` (from 0) belongs to; behind the last step, the last phase. */

@@ -65,7 +65,7 @@ export function logP(z: Row, t = 1): number[] {
 export const ce = (z: Row, y: number): number => -logP(z)[y]!;
 export const entropyOf = (z: Row): number => -total(logP(z).map((v) => Math.exp(v) * v));
 export const indexOfMost = (z: Row): number => z.indexOf(Math.max(...z));
-const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
+export const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 export function kl(from: Row, to: Row, t: number): number {
   const q = logP(to, t);
   return t * t * total(logP(from, t).map((v, c) => Math.exp(v) * (v - q[c]!)));

@@ -11,7 +11,11 @@ import {
 } from "../../exits/index.ts";
 
 /** What a test gives of a batch. */
-export type GivenBatch = Pick<Seen, "logits" | "labels" | "exitWeights" | "ramp" | "teacher" | "mixed"> & Partial<Seen>;
+export type GivenBatch = Pick<Seen, "logits" | "labels" | "exitWeights" | "ramp" | "teacher" | "mixed"> &
+  Partial<Seen> & {
+    /** What each exit's logits are linear in; an exit may say nothing. */
+    readonly features?: readonly (Tensor | undefined)[];
+  };
 
 /** A network of so many exits, as phases see it. */
 export const siteOf = (exits: number, classes = 10): PhaseSite => ({
@@ -35,9 +39,11 @@ export const exitWeightsAt = (
 /** The loss of a batch. */
 export function lossOf(plan: TrainingPlan, batch: GivenBatch): Tensor {
   const [n, exits, classes] = batch.logits.shape as readonly [number, number, number];
-  const records = Array.from({ length: exits }, (_, j) => ({
-    logits: batch.logits.slice({ starts: [0, j, 0], ends: [n, j + 1, classes] }).reshape([n, classes]),
-  }));
+  const records = Array.from({ length: exits }, (_, j) => {
+    const logits = batch.logits.slice({ starts: [0, j, 0], ends: [n, j + 1, classes] }).reshape([n, classes]);
+    const features = batch.features?.[j];
+    return features ? { logits, features } : { logits };
+  });
   return trackOf(plan, exits, classes).loss({ out: stackRecords(records), exits: records, numbers: {}, ...batch });
 }
 

@@ -6,6 +6,7 @@ import { additive } from "./additive.ts";
 import { cascaded } from "./cascaded.ts";
 import { confident } from "./confident.ts";
 import { ensembled } from "./ensembled.ts";
+import { experts } from "./experts.ts";
 import { gated } from "./gated.ts";
 import type { HeadWrap } from "./head.ts";
 import { inline } from "./inline.ts";
@@ -14,6 +15,7 @@ const WRAPS: Readonly<Record<string, (...numbers: number[]) => HeadWrap>> = {
   cascaded,
   confident,
   ensembled,
+  experts,
   gated,
   inline,
   additive: (t = 0) => additive(t),
