@@ -8,7 +8,7 @@ import { beforeEach } from "./stacked.ts";
 const LEAST = 1e-30;
 
 /** prod_{k<e} (1 - h_k): how far exit e is needed, [N, K], where h [N, K-1] within 0 and 1 says how far an exit has handled a sample. */
-export function eligibility(handled: Tensor): Tensor {
+function eligibility(handled: Tensor): Tensor {
   const exits = handled.shape[1]! + 1;
   return exp(matmul(log(clamp(sub(1, handled), { min: LEAST })), beforeEach(exits, handled)));
 }

@@ -8,7 +8,7 @@ import { makeSchedule } from "./schedules.ts";
 import type { EpochNumbers } from "./step.ts";
 
 /** Phases under one schedule: the number of the first, steps of those before the one at hand, and of all. */
-export interface Course {
+interface Course {
   readonly phase: number;
   readonly before: number;
   readonly steps: number;
