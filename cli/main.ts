@@ -3,6 +3,7 @@
 import { nearest, printable } from "../base/index.ts";
 import { benchSpec, runBench } from "./commands/bench.ts";
 import { calibrateSpec, runCalibrate } from "./commands/calibrate.ts";
+import { classifySpec, predictSpec, runClassify, runPredict } from "./commands/classify.ts";
 import { compareHelp, runCompare } from "./commands/compare.ts";
 import { dataHelp, runData } from "./commands/data.ts";
 import { doctor, runDoctor } from "./commands/doctor.ts";
@@ -35,6 +36,8 @@ const commands: Readonly<Record<string, Command>> = {
   compare: { help: compareHelp, run: runCompare },
   worker: { help: helpOf(worker), run: runWorker },
   export: { help: exportHelp, run: runExport },
+  classify: { help: helpOf(classifySpec), run: runClassify },
+  predict: { help: helpOf(predictSpec), run: runPredict },
   methods: { help: helpOf(methods), run: runMethods },
   data: { help: dataHelp, run: runData },
   doctor: { help: helpOf(doctor), run: runDoctor },

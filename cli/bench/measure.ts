@@ -72,11 +72,16 @@ export class Contender {
     const { scaling, ...policy } = candidate.policy;
     const classifier = await deploy(net, policy, { batch, normalise: set.meta, ...(scaling && { scaling }) });
     const made = new Contender(candidate, classifier, set, batch);
-    for (let i = 0; i < FINDING; i++) {
-      await made.seconds();
-      if (made.plans.every(({ isSettled }) => isSettled)) break;
+    try {
+      for (let i = 0; i < FINDING; i++) {
+        await made.seconds();
+        if (made.plans.every(({ isSettled }) => isSettled)) break;
+      }
+      return made;
+    } catch (error) {
+      classifier.dispose();
+      throw error;
     }
-    return made;
   }
 
   get plans(): readonly Plan[] {

@@ -118,7 +118,7 @@ async function ofFile(file: ModelFile, options: SubjectOptions): Promise<Subject
 }
 
 /** The test images of the data set that a file says it was trained on; or why there are none. */
-async function ofData({ record }: ModelFile, dir: string | undefined): Promise<ImageSet | string> {
+export async function ofData({ record }: ModelFile, dir: string | undefined): Promise<ImageSet | string> {
   const settings = record.training?.["settings"] as Partial<Config> | undefined;
   const data = settings?.data;
   if (!data?.name) return "The file does not say what it was trained on.";

@@ -147,6 +147,8 @@ function isBarely({ score, scores, exits, predictions }: Cascade, thresholds: Ar
   const perExit = thresholds.length / (exits - 1);
   const threshold =
     thresholds.length === 1 ? thresholds[0]! : thresholds[j * perExit + (perExit > 1 ? predictions[at]! : 0)]!;
+  // Nobody is near a closed exit, or one that is open to all.
+  if (!Number.isFinite(threshold)) return false;
   const of = (s: number) =>
     score === "maxProb" || score === "margin"
       ? logRestOf(s)

@@ -1,6 +1,6 @@
 // `sortie export`: a run as one file to hand over, checked by loading it before anything is written.
 
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { json, SortieError } from "../../base/index.ts";
 import type { PolicyFile } from "../../calibration/index.ts";
@@ -12,7 +12,9 @@ import {
   loadWeights,
   type ModelAbout,
   type ModelRecord,
+  networkOf,
   RUN_FILES,
+  readModel,
   weightsDigest,
 } from "../../exits/index.ts";
 import { checkOutput } from "../files/outputs.ts";
@@ -23,7 +25,7 @@ import { checkChoice, type Print, readFlags } from "../settings/flags.ts";
 import { makeNetwork } from "../settings/model.ts";
 import { readPolicy } from "./evaluate.ts";
 
-export const exportHelp = `sortie export RUN [TARGET] [flags]
+export const exportHelp = `sortie export RUN|FILE [TARGET] [flags]
 
 Writes a run as one safetensors file: weights, what the network is, how images are prepared, names of the classes, scaling,
 thresholds, what is promised, how it was trained and calibrated, and a checksum over all of it. In a script or a page
@@ -36,6 +38,8 @@ With --format onnx it writes a folder, by default onnx in the run's folder: netw
 and so on, one for each exit, from the features in front of it; cascade.json, which says how exits decide; policy.json; and what
 runs these elsewhere: cascade.py (numpy, onnxruntime), cascade.${runnerExtension()} (onnxruntime-node or onnxruntime-web), and triton, a
 model repository for Triton. They answer as the run's network deployed with its policy, up to rounding.
+
+Of a model file it makes that folder too: --format onnx with a TARGET.
 
   --format F      safetensors (default) or onnx
   --policy FILE   another policy than the run's own
@@ -73,6 +77,7 @@ export async function runExport(args: readonly string[], print: Print = console.
   if (values["no-policy"] && values.policy !== undefined)
     throw new SortieError("export: --policy and --no-policy exclude each other; got both.");
   const isOnnx = values.format === "onnx";
+  if (isOnnx && isFile(positionals[0])) return exportFile(positionals, values, print);
   const { folder, target } = placesOf(positionals, isOnnx);
   checkOutput("export", "FILE", target, [values.policy, folder.path("policy"), ...folder.sources()]);
   if (!values.force && existsSync(target))
@@ -93,6 +98,35 @@ export async function runExport(args: readonly string[], print: Print = console.
     const written = isOnnx ? await writeOnnx(target, net, model) : bytes.length;
     if (!isOnnx) writeWhole(target, bytes);
     for (const line of summary(model, which)) print(line);
+    print(`wrote ${target}: ${(written / 1e6).toFixed(2)} MB`);
+    return 0;
+  } finally {
+    device.dispose();
+  }
+}
+
+const isFile = (path: string | undefined): path is string =>
+  path !== undefined && statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+
+/** The ONNX folder of a model file, which says all there is to say. */
+async function exportFile(
+  [source, target, ...rest]: readonly string[],
+  given: Readonly<Record<string, unknown>>,
+  print: Print,
+): Promise<number> {
+  if (source === undefined || target === undefined || rest.length > 0)
+    throw new SortieError("export: a model file and one target must be given; got another number of paths.");
+  const stray = ["policy", "no-policy", "weights"].find((flag) => given[flag] !== undefined && given[flag] !== false);
+  if (stray !== undefined) throw new SortieError(`export: --${stray} goes with the folder of a run; got a model file.`);
+  checkOutput("export", "FILE", target, [source]);
+  if (given["force"] !== true && existsSync(target))
+    throw new SortieError(`export: ${target} must not exist; it does. Choose another name, or replace it by --force.`);
+  checkOnnxTarget(target);
+  const file = await readModel(source);
+  const device = await createDevice();
+  try {
+    const written = await writeOnnx(target, networkOf(file, device), file.record);
+    print(file.record.guarantee);
     print(`wrote ${target}: ${(written / 1e6).toFixed(2)} MB`);
     return 0;
   } finally {

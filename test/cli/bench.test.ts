@@ -1,6 +1,6 @@
 // `sortie bench`: times of a run and of a model file, each answer checked; what stops it leaves nothing written.
 
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readCosts } from "../../calibration/index.ts";
@@ -8,6 +8,8 @@ import { energyMeter } from "../../cli/bench/energy.ts";
 import { Contender, joules } from "../../cli/bench/measure.ts";
 import { candidates, openSubject, tableOf, whole } from "../../cli/bench/subject.ts";
 import { main } from "../../cli/main.ts";
+import { encodePng, glyphs } from "../../data/index.ts";
+import { encodeModel, load, networkOf, readModel } from "../../exits/index.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
 
@@ -73,8 +75,7 @@ test("a model file: by its own data set where that is drawn, else by noise, whic
   assert.is(code, 0, text);
   assert.match(text, /^20 images of glyphs on /m);
   assert.ok(existsSync(target) && existsSync(join(out, "file.svg")));
-  const { record, tensors } = await (await import("../../exits/index.ts")).readModel(file);
-  const { encodeModel, networkOf } = await import("../../exits/index.ts");
+  const { record, tensors } = await readModel(file);
   const net = networkOf({ record, tensors }, device());
   const { classes, normalise } = record;
   const plain = join(out, "plain.safetensors");
@@ -83,6 +84,70 @@ test("a model file: by its own data set where that is drawn, else by noise, whic
   const noisy = await run("bench", plain, ...FEW, "--batches", "2", "--out", target);
   assert.is(noisy.code, 0, noisy.text);
   assert.match(noisy.text, /^note: the images are noise; The file does not say what it was trained on\./m);
+});
+
+test("pictures are classified as the library does; answers go to the terminal, to CSV and to JSON", async () => {
+  const { test: set } = glyphs({ train: 0, validation: 0, calibration: 0, test: SIZES.test, seed: 1 });
+  const pixels = set.images.length / set.size;
+  const [height, width] = set.shape;
+  const files = [0, 1, 2].map((i) => {
+    const name = join(out, i === 1 ? 'a, "b".png' : `${i}.png`);
+    const data = set.images.subarray(i * pixels, (i + 1) * pixels);
+    writeFileSync(name, encodePng({ width, height, channels: 1, data }));
+    return name;
+  });
+  using classifier = await load(file, { device: device() });
+  const want = await classifier.classify(set.images);
+  const { code, text } = await run("classify", file, ...files);
+  assert.is(code, 0, text);
+  const lines = text.split("\n");
+  assert.is(lines[0], "image,class,exit,score,macs");
+  assert.is(
+    lines[2]!.startsWith(`"${files[1]!.replaceAll('"', '""')}",${set.classes[want.classes[1]!]},stage`),
+    true,
+    lines[2],
+  );
+  const json = join(out, "answers.json");
+  assert.is((await run("classify", file, ...files, "--out", json, "--batch", "2")).code, 0);
+  const rows = JSON.parse(readFileSync(json, "utf8")) as { class: string; exit: string; macs: number }[];
+  assert.equal(
+    rows.map((row) => [row.class, row.exit, row.macs]),
+    [0, 1, 2].map((i) => [set.classes[want.classes[i]!], `stage${want.exits[i]! + 1}`, want.macs[i]]),
+  );
+  const csv = join(out, "answers.csv");
+  const predicted = await run("predict", file, "--out", csv);
+  assert.is(predicted.code, 0, predicted.text);
+  const right = want.classes.filter((answer, i) => answer === set.labels[i]).length;
+  assert.match(predicted.text, `48 images: accuracy ${((100 * right) / 48).toFixed(1)} %, cost `);
+  const table = readFileSync(csv, "utf8").trimEnd().split("\r\n");
+  assert.equal([table.length, table[0]], [49, "image,class,exit,score,macs,label"]);
+  assert.ok(table[48]!.endsWith(`,${set.classes[set.labels[47]!]}`));
+  const small = join(out, "small.png");
+  writeFileSync(small, encodePng({ width: 4, height: 4, channels: 1, data: new Uint8Array(16) }));
+  assert.equal(await run("classify", file, small), {
+    code: 1,
+    text: `classify: ${small} must be ${width} x ${height}, as the model takes; it is 4 x 4. Scale it first.`,
+  });
+  assert.match((await run("classify", file, file)).text, /must be a PNG|PNG/);
+  assert.match(
+    (await run("predict", join(out, "plain.safetensors"))).text,
+    /^predict: the data set must be at hand; The file does not say/,
+  );
+});
+
+test("a model file becomes the ONNX folder that its run becomes", async () => {
+  const [ofFile, ofRun] = [join(out, "onnx-file"), join(out, "onnx-run")];
+  const { code, text } = await run("export", file, ofFile, "--format", "onnx");
+  assert.is(code, 0, text);
+  assert.is((await run("export", dir, ofRun, "--format", "onnx")).code, 0);
+  assert.equal(readdirSync(ofFile), readdirSync(ofRun));
+  for (const name of ["network.onnx", "stage2.onnx", "cascade.json"])
+    assert.ok(readFileSync(join(ofFile, name)).equals(readFileSync(join(ofRun, name))), name);
+  assert.match((await run("export", file, ofFile, "--format", "onnx")).text, /must not exist; it does/);
+  assert.is(
+    (await run("export", file, ofFile, "--format", "onnx", "--weights", "best")).text,
+    "export: --weights goes with the folder of a run; got a model file.",
+  );
 });
 
 test("an answer that is not the policy's stops everything, and nothing is told", async () => {

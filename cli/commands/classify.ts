@@ -1,0 +1,131 @@
+// `sortie classify`: answers of a model file for pictures. `sortie predict`: for a data set, held against its labels.
+
+import { readFileSync } from "node:fs";
+import { option, SortieError } from "../../base/index.ts";
+import { decodePng } from "../../data/index.ts";
+import { type Answers, type LoadedClassifier, load, readModel } from "../../exits/index.ts";
+import { ofData } from "../bench/subject.ts";
+import { answersCsv, writeAnswers } from "../files/answers-file.ts";
+import { checkOutput } from "../files/outputs.ts";
+import { reading } from "../files/whole.ts";
+import { percent } from "../format.ts";
+import { type CommandSpec, path, readCommand } from "../settings/command.ts";
+import type { Print } from "../settings/flags.ts";
+
+const SHARED = {
+  batch: option.whole(64, "images that run together", { min: 1 }),
+  out: path("a file for the answers: CSV where its name ends in .csv, else JSON"),
+} as const;
+
+export const classifySpec = {
+  name: "classify",
+  usage: "MODEL FILE.png ... [flags]",
+  about:
+    "Answers of a model file (sortie export) for PNG pictures of the size that it takes: class, exit, score and multiply-accumulates of each, as CSV.",
+  flags: SHARED,
+  more: `  sortie classify model.sortie.safetensors a.png b.png
+  sortie classify model.sortie.safetensors *.png --out answers.json
+`,
+} satisfies CommandSpec;
+
+export const predictSpec = {
+  name: "predict",
+  usage: "MODEL [flags]",
+  about: `Answers of a model file (sortie export) for the test images of the data set that it was trained on: accuracy, where images leave, and what they cost; each
+answer in a file, if one is named.`,
+  flags: { ...SHARED, dataDir: path("where the data set lies; drawn glyphs need none") },
+  more: `  sortie predict model.sortie.safetensors --out answers.csv
+  sortie predict model.sortie.safetensors --data-dir data/fashion-mnist
+`,
+} satisfies CommandSpec;
+
+/** Runs the command; returns the exit code. @throws SortieError for bad input. */
+export async function runClassify(args: readonly string[], print: Print = console.log): Promise<number> {
+  const asked = readCommand(classifySpec, args, print);
+  if (!asked) return 0;
+  const { values, positionals } = asked;
+  const [model, ...files] = positionals;
+  if (model === undefined || files.length === 0)
+    throw new SortieError(
+      `classify: a model file and at least one picture must be given; got ${positionals.length} paths.`,
+    );
+  checkOutput("classify", "--out", values.out, positionals);
+  using classifier = await load(model, { batch: values.batch });
+  const images = picturesOf(files, classifier);
+  const answers = await classifier.classify(images);
+  const told = { names: files, answers, ...namesOf(classifier) };
+  if (values.out === undefined) for (const line of answersCsv(told).trimEnd().split("\r\n")) print(line);
+  else {
+    writeAnswers(values.out, told);
+    print(`wrote ${values.out}: ${files.length} answers`);
+  }
+  return 0;
+}
+
+/** Pictures one after the other. @throws DataError, SortieError that name the file. */
+function picturesOf(files: readonly string[], { model }: LoadedClassifier): Uint8Array {
+  const [height, width, channels] = model.architecture.input;
+  if (channels !== 1 && channels !== 3)
+    throw new SortieError(`classify: the model must take grey or colour pictures; it takes ${channels} channels.`);
+  const size = height * width * channels;
+  const all = new Uint8Array(files.length * size);
+  for (const [i, file] of files.entries()) {
+    const found = decodePng(
+      reading(file, () => readFileSync(file)),
+      { file, channels },
+    );
+    if (found.width !== width || found.height !== height) {
+      const got = `${found.width} x ${found.height}`;
+      throw new SortieError(
+        `classify: ${file} must be ${width} x ${height}, as the model takes; it is ${got}. Scale it first.`,
+      );
+    }
+    all.set(found.data, i * size);
+  }
+  return all;
+}
+
+const namesOf = ({ model }: LoadedClassifier) => ({
+  classes: model.classes,
+  exits: model.exits.map(({ stage }) => stage),
+});
+
+/** Runs the command; returns the exit code. @throws SortieError for bad input. */
+export async function runPredict(args: readonly string[], print: Print = console.log): Promise<number> {
+  const asked = readCommand(predictSpec, args, print);
+  if (!asked) return 0;
+  const { values, positionals } = asked;
+  const [model, ...others] = positionals;
+  if (model === undefined || others.length > 0)
+    throw new SortieError(`predict: one model file must be given; got ${positionals.length} paths.`);
+  checkOutput("predict", "--out", values.out, [model]);
+  const set = await ofData(await readModel(model), values.dataDir);
+  if (typeof set === "string") throw new SortieError(`predict: the data set must be at hand; ${set}`);
+  using classifier = await load(model, { batch: values.batch });
+  const answers = await classifier.classify(set.images);
+  const names = namesOf(classifier);
+  for (const line of summaryOf(answers, set.labels, classifier)) print(line);
+  if (values.out !== undefined) {
+    writeAnswers(values.out, { names: [...set.ids], answers, ...names, labels: set.labels });
+    print(`wrote ${values.out}: ${set.size} answers`);
+  }
+  return 0;
+}
+
+/** Accuracy and cost, and what leaves where. */
+function summaryOf(answers: Answers, labels: Int32Array, { model }: LoadedClassifier): readonly string[] {
+  const { length } = labels;
+  const right = (rows: readonly number[]) => rows.filter((i) => answers.classes[i] === labels[i]).length / rows.length;
+  const all = Array.from(labels, (_, i) => i);
+  const full = model.exits[model.exits.length - 1]!.macs;
+  const cost = answers.macs.reduce((sum, macs) => sum + macs, 0) / (length * full);
+  return [
+    `${length} images: accuracy ${percent(right(all))}, cost ${percent(cost)} of the whole network's MACs`,
+    ...model.exits.map(({ stage }, j) => {
+      const here = all.filter((i) => answers.exits[i] === j);
+      const accuracy = here.length > 0 ? `, accuracy ${percent(right(here))}` : "";
+      return `  ${stage}: ${percent(here.length / length)} leave${accuracy}`;
+    }),
+    model.guarantee,
+  ];
+}
