@@ -26,7 +26,7 @@ interface AnswerRow {
 }
 
 /** The rows of some answers. */
-export function answerRows({ names, answers, classes, exits, labels }: Told): readonly AnswerRow[] {
+function answerRows({ names, answers, classes, exits, labels }: Told): readonly AnswerRow[] {
   return names.map((image, i) => ({
     image,
     class: classes[answers.classes[i]!]!,
