@@ -18,6 +18,12 @@ export function orderedProbability(p: number, logRest: number): number {
   return logRest < -NEPERS ? 1 - (REST * NEPERS) / -logRest : p;
 }
 
+/** The ordered probability whose log odds are `x`. */
+export function orderedSigmoid(x: number): number {
+  const logRest = -Math.max(x, 0) - Math.log1p(Math.exp(-Math.abs(x)));
+  return orderedProbability(1 / (1 + Math.exp(-x)), logRest);
+}
+
 /** The way back: log(1 - p) of an ordered probability; -Infinity for 1 and above. */
 export function logRestOf(ordered: number): number {
   if (ordered >= 1) return Number.NEGATIVE_INFINITY;

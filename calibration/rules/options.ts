@@ -16,8 +16,9 @@ export const SCORE = option.choice(
     "productOfExperts",
     "geometricEnsemble",
     "arithmeticEnsemble",
+    "confidence",
   ],
-  "confidence that is compared with thresholds",
+  "what is compared with thresholds; confidence: what heads say of themselves",
 );
 
 /** How logits or confidences are scaled. */

@@ -5,7 +5,7 @@ import { json, type Kinds, type Option, SortieError, what } from "../../base/ind
 import { CalibrationError, check, fail, readOptions } from "../errors.ts";
 import type { Scaling } from "../scalers/fit.ts";
 import type { PolicyOrigin } from "../table/origin.ts";
-import type { PlainScore, RunningScore } from "../table/scores.ts";
+import type { PlainScore, RunningScore, ToldScore } from "../table/scores.ts";
 import type { BudgetChoice } from "./budgets.ts";
 import type { ControlRiskOptions } from "./control-risk.ts";
 import type { LearnThenTestOptions } from "./learn-then-test.ts";
@@ -13,7 +13,7 @@ import { RULE_OPTIONS, SCALING_METHOD, SCORE } from "./options.ts";
 import type { Calibration } from "./result.ts";
 
 /** What was asked for besides the levels, so that the same can be asked again for another target. */
-export type PolicyRequest = { readonly score?: PlainScore | RunningScore } & (
+export type PolicyRequest = { readonly score?: PlainScore | RunningScore | ToldScore } & (
   | ({ readonly rule: "learnThenTest" } & Pick<
       LearnThenTestOptions,
       "control" | "procedure" | "test" | "correction" | "steps" | "seed"

@@ -5,7 +5,7 @@
 import { check, checkKind, checkOneOf, readOptions } from "../errors.ts";
 import { eefpTargets } from "../metrics/eefp.ts";
 import { addScaled, column, dot, sum } from "../numeric/arrays.ts";
-import { orderedProbability } from "../numeric/certainty.ts";
+import { orderedSigmoid } from "../numeric/certainty.ts";
 import { minimise } from "../numeric/optimise.ts";
 import type { Outcomes } from "../table/outcomes.ts";
 
@@ -67,9 +67,7 @@ export function gateScores(all: Outcomes, gate: Gate): Float64Array {
   const out = new Float64Array(all.samples * exits);
   for (let i = 0; i < out.length; i++) {
     features(all, i, x);
-    const logit = dot(weights[i % exits]!, x);
-    const logRest = -Math.max(logit, 0) - Math.log1p(Math.exp(-Math.abs(logit)));
-    out[i] = orderedProbability(1 / (1 + Math.exp(-logit)), logRest);
+    out[i] = orderedSigmoid(dot(weights[i % exits]!, x));
   }
   return out;
 }

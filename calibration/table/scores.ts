@@ -5,7 +5,7 @@
 import type { Kinds } from "../../base/index.ts";
 import { check, checkFlags, checkKind, checkLengths, checkNotEmpty, fail, readOptions } from "../errors.ts";
 import { addTo, column, copyRows, rowsBelow } from "../numeric/arrays.ts";
-import { orderedProbability } from "../numeric/certainty.ts";
+import { orderedProbability, orderedSigmoid } from "../numeric/certainty.ts";
 import { betweenValues, sorted } from "../numeric/ranks.ts";
 import { argmax, softmaxInto } from "../numeric/softmax.ts";
 import { type Gate, gateScores } from "../scalers/learned-gate.ts";
@@ -16,8 +16,12 @@ import { forEachChunk, readIds, relativeCosts, type Table, type Values } from ".
 export type PlainScore = "maxProb" | "margin" | "entropy" | "normalisedEntropy" | "energy" | "maxLogit";
 /** Scores that combine an exit with the exits before it; the ensembles change the prediction too. */
 export type RunningScore = "patience" | "productOfExperts" | "geometricEnsemble" | "arithmeticEnsemble";
+/** What heads say of themselves, the sigmoid of it: of tables that hold it. */
+export type ToldScore = "confidence";
+/** Scores that look at one exit alone: what a deployed network decides by. */
+export type OwnScore = PlainScore | ToldScore;
 /** By name, or a fitted gate. */
-export type Score = PlainScore | RunningScore | Gate;
+export type Score = PlainScore | RunningScore | ToldScore | Gate;
 
 /** All a threshold rule looks at: one confidence, one prediction and one error flag per sample and exit, `[N, K]`. */
 export interface Cascade {
@@ -176,11 +180,11 @@ export function exitProbabilities(score: Score = "maxProb"): Ensemble {
   return typeof score === "string" && isEnsemble(score) ? ensembles[score] : separateExits;
 }
 
-function isEnsemble(score: PlainScore | RunningScore): score is Exclude<RunningScore, "patience"> {
+function isEnsemble(score: PlainScore | RunningScore | ToldScore): score is keyof typeof ensembles {
   return score === "productOfExperts" || score === "geometricEnsemble" || score === "arithmeticEnsemble";
 }
 
-function plainScores(all: Outcomes, score: PlainScore | "patience"): Float64Array {
+function plainScores(all: Outcomes, score: PlainScore | ToldScore | "patience"): Float64Array {
   const logClasses = Math.log(Math.max(2, all.classes));
   switch (score) {
     case "maxProb":
@@ -197,9 +201,26 @@ function plainScores(all: Outcomes, score: PlainScore | "patience"): Float64Arra
       return all.maxLogit;
     case "patience":
       return patience(all.predictions, all.exits);
+    case "confidence":
+      return told(all);
     default:
       return fail("cascade", "score must be a known score", String(score satisfies never));
   }
+}
+
+/** Sigmoids of what early exits say, ordered near 1 (certainty.ts), and 1 of the last exit, which always answers. */
+function told({ confidence, samples, exits }: Outcomes): Float64Array {
+  if (!confidence)
+    return fail(
+      "cascade",
+      "score confidence needs a table with the confidences of its heads",
+      "logits only",
+      "Heads say them after training by ptee or jei-dnn.",
+    );
+  return Float64Array.from({ length: samples * exits }, (_, at) => {
+    const exit = at % exits;
+    return exit === exits - 1 ? 1 : orderedSigmoid(confidence[((at - exit) / exits) * (exits - 1) + exit]!);
+  });
 }
 
 /** How many times in a row the prediction has stayed the same: 0 at the first exit and after each change (PBEE). */

@@ -3,6 +3,7 @@
 
 import { type Kinds, what } from "../../base/index.ts";
 import { check, checkKind, checkLengths, checkNotEmpty, fail, readOptions } from "../errors.ts";
+import { copyRows } from "../numeric/arrays.ts";
 import type { Origin } from "./origin.ts";
 
 /** Rows of logits, `[rows, K, C]` flattened. */
@@ -29,6 +30,8 @@ export interface Table {
   readonly ids: readonly (string | number)[] | undefined;
   /** Which network, scaled how. */
   readonly origin?: Origin | undefined;
+  /** `[N, K-1]`: how sure each early exit is by what its head says of itself, before the sigmoid; if heads do. */
+  readonly confidence?: Float64Array | undefined;
   /** Rows of finite logits. */
   readonly read: RowReader;
 }
@@ -49,6 +52,11 @@ export interface TableInput {
   readonly ids?: ArrayLike<string | number | bigint>;
   /** Digest of the network's weights, if known: with it, using a policy of another network is refused. */
   readonly weights?: string;
+  /**
+   * `[N, K-1]`: how sure each early exit is by what its head says of itself, before the sigmoid: any finite numbers
+   * that rise with confidence.
+   */
+  readonly confidence?: ArrayLike<number>;
   /** What the values are. Probabilities must sum to 1 over classes, and become logarithms. */
   readonly values?: "logits" | "probabilities";
   /** Takes values for logits even where all rows look like probabilities. */
@@ -69,6 +77,7 @@ const TABLE: Kinds<TableInput> = {
   values: "string",
   anyValues: "boolean",
   weights: "string",
+  confidence: "any",
 };
 
 /**
@@ -101,7 +110,8 @@ export function createTable(input: TableInput): Table {
     read = (first, count) => all.subarray(first * width, (first + count) * width);
   }
   const origin: Origin = input.weights === undefined ? {} : { weights: input.weights };
-  return { samples, exits, classes, labels, costs: relativeCosts(input.macs, exits), ids, origin, read };
+  const confidence = input.confidence && checkedConfidence(input.confidence, samples, exits);
+  return { samples, exits, classes, labels, costs: relativeCosts(input.macs, exits), ids, origin, confidence, read };
 }
 
 /** @throws CalibrationError for what is no table, a promise of one for instance. */
@@ -131,6 +141,7 @@ export function selectSamples(table: Table, rows: ArrayLike<number>): Table {
     samples: picked.length,
     labels: picked.map((row) => table.labels[row]!),
     ids: ids && Array.from(picked, (row) => ids[row]!),
+    confidence: selectedConfidence(table, picked),
     read: (first, count) => {
       const out = new Float64Array(count * width);
       picked.subarray(first, first + count).forEach((row, i) => {
@@ -202,6 +213,23 @@ export function relativeCosts(macs: ArrayLike<number> | undefined, exits: number
   check(grows, "table", "macs must be positive and must not decrease from exit to exit", `[${costs.join(", ")}]`);
   const full = Math.max(...costs);
   return costs.map((cost) => cost / full);
+}
+
+function checkedConfidence(given: ArrayLike<number>, samples: number, exits: number): Float64Array {
+  checkLengths("table", "confidence", given.length, "samples x early exits", samples * (exits - 1));
+  const values = Float64Array.from(given);
+  const wrong = values.findIndex((value) => !Number.isFinite(value));
+  const place = `${values[wrong]} at sample ${Math.floor(wrong / (exits - 1))}`;
+  check(wrong < 0, "table", "confidences must be finite", place);
+  return values;
+}
+
+/** The confidences of some samples. */
+function selectedConfidence({ confidence, exits }: Table, rows: Int32Array): Float64Array | undefined {
+  if (!confidence) return undefined;
+  const out = new Float64Array(rows.length * (exits - 1));
+  copyRows(confidence, rows, exits - 1, out);
+  return out;
 }
 
 function checkedRows(

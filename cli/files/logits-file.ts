@@ -1,5 +1,6 @@
 // Cached logits from a file, whoever wrote it: safetensors (also by PyTorch) or npz (NumPy). Arrays by name:
-// `logits` [samples, exits, classes], `labels` [samples], and optionally `macs` [exits] and `ids` [samples].
+// `logits` [samples, exits, classes], `labels` [samples], and optionally `macs` [exits], `ids` [samples] and `scores`
+// [samples, exits - 1], how sure early exits are.
 
 import { createHash } from "node:crypto";
 import * as v from "valibot";
@@ -57,6 +58,12 @@ export function readLogits(path: string, options: LogitsOptions = {}): Table {
   const width = exits * classes;
   const macs = arrays.get("macs");
   const ids = arrays.get("ids");
+  const scores = arrays.get("scores") && need(arrays, "scores", path);
+  if (scores && scores.shape.join() !== [samples, exits - 1].join()) {
+    throw new SortieError(
+      `${path}: scores must have shape [${samples}, ${exits - 1}], one for each early exit; got [${scores.shape.join(", ")}].`,
+    );
+  }
   const table = named(path, () =>
     createTable({
       shape: [samples, exits, classes],
@@ -67,6 +74,7 @@ export function readLogits(path: string, options: LogitsOptions = {}): Table {
       ...(macs && "all" in macs && { macs: macs.all() }),
       ...(ids && { ids: "all" in ids ? ids.names() : ids }),
       ...(weights !== undefined && { weights }),
+      ...(scores && { confidence: scores.all() }),
     }),
   );
   return { ...table, read: (first, count) => named(path, () => table.read(first, count)) };

@@ -72,6 +72,11 @@ async function cascadeOf(net: MultiExit, model: ModelRecord): Promise<CascadeAbo
   const { architecture, classes, normalise, policy, exits, guarantee, weights } = model;
   const given = policy?.result.ok ? policy : { thresholds: [Number.POSITIVE_INFINITY] };
   const { score, temperatures, levels } = await readPolicy(net, given, {});
+  if (score === "confidence") {
+    throw new SortieError(
+      "export: for ONNX policies must decide by logits; got one by the confidence of heads. Write a model file instead: leave --format out.",
+    );
+  }
   const [height, width, channels] = architecture.input;
   return {
     format: "sortie-cascade",

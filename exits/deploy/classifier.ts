@@ -294,7 +294,7 @@ export async function makeSite(net: MultiExit, settled: Wanted, owned: { dispose
   const exits = Array.from({ length: reached < 0 ? net.exits : reached + 1 }, (_, j) => j);
   const open = exits.filter((j) => !levels[j]?.every(isClosed));
   const byClass = (j: number): boolean => (levels[j]?.length ?? 1) > 1;
-  const wanted = { isOpen: (j: number) => open.includes(j), byClass, isTold: false };
+  const wanted = { isOpen: (j: number) => open.includes(j), byClass, isTold: score === "confidence" };
   const ready = own(await PreparedNet.make(net, device, precision, wanted));
   const canKeep = bindsAll(device) || open.every((j) => "tail" in ready.answers[j]! && !byClass(j));
   const common = { device, batch, precision, score, levels: [...levels, [0]], thresholds, temperatures, canKeep };

@@ -4,7 +4,7 @@
 import { type Kinds, what } from "../../base/index.ts";
 import {
   checkOrigin,
-  type PlainScore,
+  type OwnScore,
   type PolicyFile,
   type PolicyOrigin,
   type Refused,
@@ -13,6 +13,7 @@ import {
 } from "../../calibration/index.ts";
 import { ArgumentError, readOptions } from "../../engine/functions.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
+import { OWN_SCORES } from "../ops/decide.ts";
 import { digest } from "../run/logits.ts";
 import { levelFrom, SLACK, thresholdsPerExit } from "./thresholds.ts";
 
@@ -23,7 +24,7 @@ export interface ExitPolicy {
    * bits, and lets nobody leave that the table would keep: put thresholds between the scores of samples, as calibration does.
    */
   readonly thresholds: ArrayLike<number>;
-  /** Default maxProb. Scores that look at more than one exit, and gates, cannot run here. */
+  /** Default maxProb; confidence for what heads say of themselves. Scores that look at more than one exit, and gates, cannot run here. */
   readonly score?: unknown;
   /** What the policy was calibrated on; without it nothing is compared. */
   readonly origin?: PolicyOrigin | undefined;
@@ -31,15 +32,13 @@ export interface ExitPolicy {
 
 /** Ready to run. */
 export interface Decisions {
-  readonly score: PlainScore;
+  readonly score: OwnScore;
   readonly temperatures: readonly number[];
   /** [1] or [C] for each early exit: levels, as the device compares them. */
   readonly levels: readonly (readonly number[])[];
   /** Whether the policy names the weights that it was calibrated on, and they are this network's. */
   readonly isOriginChecked: boolean;
 }
-
-const SCORES: readonly PlainScore[] = ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"];
 
 const HINTS = {
   weights: "Load the weights that it was calibrated on (of a run: last.safetensors), or pass { anyOrigin: true }.",
@@ -66,7 +65,7 @@ export async function readPolicy(
 ): Promise<Decisions> {
   const { slack = SLACK.f32 } = readOptions("readPolicy", options, POLICY);
   const { policy, scaling = options.scaling } = partsOf(given, options.scaling);
-  const [score, temperatures] = [scoreOf(policy), temperaturesOf(net, scaling)];
+  const [score, temperatures] = [scoreOf(policy, net), temperaturesOf(net, scaling)];
   const levels = thresholdsPerExit(policy.thresholds, net).map((values, j) => {
     const temperature = temperatures[j]!;
     return values.map((value) => levelFrom(value, { score, classes: net.classes, temperature, slack }));
@@ -107,12 +106,18 @@ function partsOf(
   );
 }
 
-function scoreOf({ score = "maxProb" }: ExitPolicy): PlainScore {
-  const found = SCORES.find((known) => known === score);
+function scoreOf({ score = "maxProb" }: ExitPolicy, net: MultiExit): OwnScore {
+  const found = OWN_SCORES.find((known) => known === score);
+  if (found === "confidence" && !net.saysConfidence) {
+    const heads = net.wraps.length > 0 ? `heads that are ${net.wraps.join(", ")}` : "plain heads";
+    throw new ArgumentError(
+      `deploy: for the score confidence every early exit must say how sure it is; got ${heads}. Networks trained by ptee or jei-dnn do.`,
+    );
+  }
   if (found) return found;
   const got = typeof score === "string" ? score : "a learned gate";
   throw new ArgumentError(
-    `deploy: the score must be one of ${SCORES.join(", ")}; got ${got}. Other scores are for calibration tables only.`,
+    `deploy: the score must be one of ${OWN_SCORES.join(", ")}; got ${got}. Other scores are for calibration tables only.`,
   );
 }
 

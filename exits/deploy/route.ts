@@ -1,18 +1,20 @@
 // One way to run a batch through its exits, recorded: which exits are passed at all, and what happens to the rows behind each. All that
 // lies between two questions of the host is one capture, so that nothing is read back in between, and memory is shared.
 
-import type { PlainScore } from "../../calibration/index.ts";
+import type { OwnScore } from "../../calibration/index.ts";
 import {
   type Capture,
   capture,
   cast,
   compact,
+  concat,
   type Device,
   empty,
   keep,
   liveRows,
   noGrad,
   read,
+  reshape,
   type Tensor,
 } from "../../engine/functions.ts";
 import { type ExitRecord, heard, inF32 } from "../network/heads/head.ts";
@@ -35,7 +37,7 @@ export interface Site {
   readonly device: Device;
   readonly batch: number;
   readonly precision: Precision;
-  readonly score: PlainScore;
+  readonly score: OwnScore;
   /** The exits that somebody may leave at, ascending; the last of the network among them. */
   readonly open: readonly number[];
   /** Levels of each exit, one or C of them; the last one's are not used. */
@@ -197,7 +199,8 @@ function passExit(site: Site, i: number, given: Rows): { rows: Rows; stays: Tens
   const rows = { features, ids, live, before, said };
   const seen = net.seen(exit, features);
   if (!("tail" in answering)) {
-    const logits = "say" in answering ? said[exit]!.logits : cast(answering.pass(seen), "f32");
+    const record = "say" in answering ? said[exit]! : { logits: cast(answering.pass(seen), "f32") };
+    const logits = score === "confidence" && !options.isLast ? withConfidence(record) : record.logits;
     return { rows, stays: exitDecide(logits, ids, thresholds, results, { ...options, before }) };
   }
   const stays = before ?? empty([batch], { dtype: "u32", device });
@@ -209,6 +212,11 @@ function passExit(site: Site, i: number, given: Rows): { rows: Rows; stays: Tens
     { ...options, masked: before !== undefined },
   );
   return { rows, stays };
+}
+
+/** Logits and behind them the confidence, [N, C + 1], as `exitDecide` reads them. */
+function withConfidence({ logits, confidence }: ExitRecord): Tensor {
+  return concat([logits, reshape(confidence as Tensor, [logits.shape[0]!, 1])], { dim: 1 });
 }
 
 /** The rows that go on. */

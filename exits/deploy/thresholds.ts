@@ -1,7 +1,7 @@
 // A policy's thresholds as the device compares them: levels instead of confidences (exits/ops/decide.ts), in 32 bits, and rounded so that
 // nobody leaves here who would stay on a table of the same logits.
 
-import { logEntropyOf, logRestOf, type PlainScore } from "../../calibration/index.ts";
+import { logEntropyOf, logRestOf, type OwnScore } from "../../calibration/index.ts";
 import { ArgumentError } from "../../engine/functions.ts";
 import { decideError } from "../ops/decide.ts";
 
@@ -26,7 +26,7 @@ export const SLACK = { f32: 2 ** -17, f16: 2 ** -6 } as const;
 
 /** What `levels` must know of an exit. */
 export interface LevelOptions {
-  readonly score: PlainScore;
+  readonly score: OwnScore;
   readonly classes: number;
   readonly temperature: number;
   /** Share of 1 + |z| by which logits may be off; default 0. */
@@ -50,6 +50,7 @@ export function levelFrom(threshold: number, options: LevelOptions): number {
 function levelOf(threshold: number, { score, classes }: LevelOptions): number {
   switch (score) {
     case "maxProb":
+    case "confidence":
     case "margin": {
       if (threshold <= 0) return Number.NEGATIVE_INFINITY;
       const logRest = logRestOf(threshold);

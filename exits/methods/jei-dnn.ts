@@ -187,7 +187,7 @@ export const jeiDnn: Method<typeof OPTIONS> = defineMethod({
   },
   options: OPTIONS,
   wraps: () => [gated()],
-  phases: ({ warmup, every, lr, ...options }, site) => {
+  phases: ({ warmup, every, lr, lambda, rescale, balance }, site) => {
     const { exits, costs } = site;
     const classifiers = without(branches(site), only("gate"));
     const recipe = adam(lr);
@@ -207,7 +207,12 @@ export const jeiDnn: Method<typeof OPTIONS> = defineMethod({
       (which: "classifierLoss" | "gateLoss"): Track["loss"] =>
       (seen) => {
         checkOneLabel("jei-dnn", seen, "a gate");
-        return gatedLosses("jei-dnn", seen.logits, seen.labels, seen.out["confidence"]!, { costs, ...options })[which];
+        return gatedLosses("jei-dnn", seen.logits, seen.labels, seen.out["confidence"]!, {
+          costs,
+          lambda,
+          rescale,
+          balance,
+        })[which];
       };
     const inTurn: Phase = {
       name: "heads and gates in turn",

@@ -292,31 +292,49 @@ export class MultiExit extends Module {
     return reshape(slice(logits, { starts: [0, k - 1, 0], ends: [n, k, c] }), [n, c]);
   }
 
+  /** Whether every early exit says how sure it is, beside its logits. Nothing runs on the GPU. */
+  get saysConfidence(): boolean {
+    const fields: (readonly string[])[] = [];
+    this.#walk(this.input, ({ record }) => void fields.push(Object.keys(record)));
+    return this.exits > 1 && fields.slice(0, -1).every((names) => names.includes("confidence"));
+  }
+
   /** Every exit's cost, counted from the ops it runs; `input` may be another image size. */
   describe(input: Shape = this.input): ExitInfo[] {
     const found: ExitInfo[] = [];
-    let shape = input;
     let passed = 0;
+    this.#walk(input, ({ exit, segment, head }) => {
+      passed += segment.macs + head.macs;
+      const stage = this.backbone.stages[this.#stages[exit]!]?.name as string;
+      const kind = this.#kinds[exit] ?? "own";
+      found.push({ stage, macs: passed, head: { kind, macs: head.macs, parameters: head.parameters } });
+    });
+    return found;
+  }
+
+  /** The work of every exit in turn, and the shapes of its record. */
+  #walk(
+    input: Shape,
+    visit: (at: {
+      readonly exit: number;
+      readonly segment: ReturnType<typeof countWork>;
+      readonly head: ReturnType<typeof countWork>;
+      readonly record: Readonly<Record<string, Shape>>;
+    }) => void,
+  ): void {
+    let shape = input;
     const said: Readonly<Record<string, Shape>>[] = [];
-    for (let j = 0; j < this.exits; j++) {
-      const segment = countWork(this, shape, (x) => this.segment(j, x, EVAL));
+    for (let exit = 0; exit < this.exits; exit++) {
+      const segment = countWork(this, shape, (x) => this.segment(exit, x, EVAL));
       const head = countWork(this, segment.shape, (x) => {
-        const record = this.say(
-          j,
-          x,
-          EVAL,
-          said.map((shapes) => emptyRecord(shapes, x)),
-        );
+        const earlier = said.map((shapes) => emptyRecord(shapes, x));
+        const record = this.say(exit, x, EVAL, earlier);
         said.push(Object.fromEntries(Object.entries(record).map(([field, { shape }]) => [field, shape])));
         return record.logits;
       });
-      passed += segment.macs + head.macs;
       shape = segment.shape;
-      const stage = this.backbone.stages[this.#stages[j]!]?.name as string;
-      const kind = this.#kinds[j] ?? "own";
-      found.push({ stage, macs: passed, head: { kind, macs: head.macs, parameters: head.parameters } });
+      visit({ exit, segment, head, record: said[exit]! });
     }
-    return found;
   }
 
   /** MACs of an image that leaves at each exit, heads passed included. */

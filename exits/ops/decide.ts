@@ -1,8 +1,8 @@
 // An exit's decision on the rows that are still undecided: logits z [n, C] to a confidence s, a prediction, and stay or leave.
 //   s by score, of p = softmax(z / T):  maxProb max p · margin p(1) - p(2) · entropy -H(p) · normalisedEntropy -H(p) / log C ·
-//   energy log sum exp(z / T) · maxLogit max z / T
+//   energy log sum exp(z / T) · maxLogit max z / T · confidence sigmoid(t), t the head's own, which follows the logits: [n, C + 1]
 // Compared is a level, which rises with s and keeps its digits where s has none left (an f32 probability of 1 - 1e-9 is 1):
-//   maxProb log(p / (1 - p)) · margin -log(1 - s) · entropy, normalisedEntropy -log H · the others s
+//   maxProb log(p / (1 - p)) · margin -log(1 - s) · entropy, normalisedEntropy -log H · confidence t · the others s
 //   stays[r] = 0 if level >= threshold (one, or one per predicted class) or this is the last exit, else 1
 // With `live`, only the first live[0] rows exist, and the others do not stay: all are launched, so that nothing is left of an earlier run.
 // With `masked`, rows whose `before` is 0 have left before: they do not stay, and write nothing.
@@ -11,7 +11,7 @@
 // so that log(p / (1 - p)) = -g - log R never cancels. `decideError` bounds how far a level is from the exact one.
 
 import type { Kinds } from "../../base/index.ts";
-import type { PlainScore } from "../../calibration/index.ts";
+import type { OwnScore } from "../../calibration/index.ts";
 import {
   ArgumentError,
   checkOneOf,
@@ -28,7 +28,7 @@ import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, updates,
 
 /** Structure of a decision. */
 export type DecisionSpec = {
-  readonly score: PlainScore;
+  readonly score: OwnScore;
   readonly isLast: boolean;
   readonly byClass: boolean;
 };
@@ -39,32 +39,39 @@ export type DecideSpec = DecisionSpec & { readonly live: boolean; readonly maske
 const WORKGROUP = 64;
 
 /** What people are told, of: g, exp(g), odds = R exp(g), total = 1 + odds, H. */
-const CONFIDENCE: Readonly<Record<PlainScore, string>> = {
+const CONFIDENCE: Readonly<Record<OwnScore, string>> = {
   maxProb: "1.0 / total",
   margin: "(1.0 - second_share) / total",
   entropy: "-second_share * spread",
   normalisedEntropy: "-second_share * spread / log(max(2.0, f32(u.classes)))",
   energy: "top * u.sharpness + log_total",
   maxLogit: "top * u.sharpness",
+  confidence: "1.0 / (1.0 + exp(-max(told, -80.0)))",
 };
 
 /** What is compared. */
-const LEVEL: Readonly<Record<PlainScore, string>> = {
+const LEVEL: Readonly<Record<OwnScore, string>> = {
   maxProb: "-gap - log(rest)",
   margin: "log_total - gap - log(rest + 1.0)",
   entropy: "-gap - log(spread)",
   normalisedEntropy: "-gap - log(spread)",
   energy: "s",
   maxLogit: "s",
+  confidence: "told",
 };
+
+/** Whether a head's own confidence follows the logits. The last exit, where everybody leaves, needs none: its score is 1. */
+const isTold = ({ score, isLast }: Pick<DecisionSpec, "score" | "isLast">): boolean =>
+  score === "confidence" && !isLast;
 
 /**
  * A level near `level`, of C classes, is at most this far from the one of exact arithmetic on the same logits: WGSL's bounds of exp, log
  * and division, the sum over classes, the rounding of 1 / T, and the doubles of a table, whose steps grow with the square of a level.
  */
-export function decideError(score: PlainScore, level: number, classes: number, temperature: number): number {
+export function decideError(score: OwnScore, level: number, classes: number, temperature: number): number {
   const ulp = 2 ** -23;
   const size = Math.abs(level);
+  if (score === "confidence") return 8 * ulp * (1 + size) + 2 ** -33 * size * size;
   if (score === "maxLogit") return temperature === 1 ? 0 : 2 * ulp * size;
   return ulp * (4 * size + 16 * Math.log(classes) + classes + 32) + 2 ** -33 * size * size;
 }
@@ -93,7 +100,7 @@ export const decisionText = (
   { score, isLast, byClass }: DecisionSpec,
   z: (c: string) => string,
   one = "thresholds[0]",
-): string => `
+): string => `${score === "confidence" ? `\n  let told = ${isLast ? "1.0e30" : z("u.classes")};` : ""}
   var top = ${z("0u")};
   var second = -3.0e38;
   var best = 0u;
@@ -144,7 +151,7 @@ export const exitDecideKernel = defineKernel({
   if (r >= u.n) { return; }
   ${spec.live ? "if (r >= live[0]) { stays[r] = 0u; return; }" : ""}
   ${spec.masked ? "if (before[r] == 0u) { stays[r] = 0u; return; }" : ""}
-  let row = r * u.classes;${decisionText(spec, (c) => `logits[row + ${c}]`)}
+  let row = r * ${isTold(spec) ? "(u.classes + 1u)" : "u.classes"};${decisionText(spec, (c) => `logits[row + ${c}]`)}
 }`,
   grid: ({ n }) => linearGrid(ceilDiv(n, WORKGROUP)),
 });
@@ -165,8 +172,8 @@ export interface DecideOptions {
   readonly exit: number;
   /** Everybody leaves; default false. */
   readonly isLast?: boolean;
-  /** Default maxProb. */
-  readonly score?: PlainScore;
+  /** Default maxProb. With confidence the last column of the logits is the head's own confidence, but at the last exit. */
+  readonly score?: OwnScore;
   /** Divides the logits first; default 1. */
   readonly temperature?: number;
   /** u32[1]: how many of the rows exist; the others write no results, and do not stay. Default all. */
@@ -174,6 +181,17 @@ export interface DecideOptions {
   /** u32 [n]: rows whose value is 0 have left before; they do not stay, and write nothing. Default none. */
   readonly before?: Tensor | undefined;
 }
+
+/** By name. */
+export const OWN_SCORES: readonly OwnScore[] = [
+  "maxProb",
+  "margin",
+  "entropy",
+  "normalisedEntropy",
+  "energy",
+  "maxLogit",
+  "confidence",
+];
 
 const DECIDE: Kinds<DecideOptions> = {
   exit: "number!",
@@ -204,7 +222,7 @@ const op = single(
       const { exit, isLast, score, temperature } = attrs;
       const [live, masked] = [inputs.live !== undefined, inputs.before !== undefined];
       const spec = { score, isLast, byClass: sizes.T > 1, live, masked };
-      const dims = { n: sizes.N, classes: sizes.C, exit, sharpness: 1 / temperature };
+      const dims = { n: sizes.N, classes: sizes.C - Number(isTold(attrs)), exit, sharpness: 1 / temperature };
       dispatch(exitDecideKernel, spec, { ...inputs, ...outputs }, dims);
     },
   }),
@@ -228,14 +246,14 @@ export const exitDecide = positional(
       before,
     } = readOptions(name, options, DECIDE);
     checkTensors(name, { logits, ids, thresholds, ...results, "rows?": rows, "before?": before });
-    const classes = logits.shape[1];
-    if (classes === 0) throw new ShapeError(`${name}: logits must be [N, C] with a class; got ${describe(logits)}.`);
+    const classes = (logits.shape[1] ?? 0) - Number(isTold({ score, isLast }));
+    if (classes < 1) throw new ShapeError(`${name}: logits must be [N, C] with a class; got ${describe(logits)}.`);
     if (thresholds.rank !== 1 || (thresholds.size !== 1 && thresholds.size !== classes)) {
       throw new ShapeError(`${name}: thresholds must be [1] or [${classes}]; got ${describe(thresholds)}.`);
     }
     const { answers, exits, scores } = results;
     if (rows && rows.size !== 1) throw new ShapeError(`${name}: rows must be u32[1]; got ${describe(rows)}.`);
-    checkOneOf(name, "score", score, ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"]);
+    checkOneOf(name, "score", score, OWN_SCORES);
     if (!(temperature > 0)) throw new ArgumentError(`${name}: temperature must be above 0; got ${temperature}.`);
     return op(
       { logits, ids, thresholds, answers, exits, scores, live: rows, before },

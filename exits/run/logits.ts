@@ -1,5 +1,5 @@
 // Cached logits: what calibration works on. One safetensors file a split: `logits` [samples, exits, classes], `labels`, `ids`
-// [samples], `macs` [exits], and in the metadata what they were made from.
+// [samples], `macs` [exits], where heads say how sure they are `scores` [samples, exits - 1], and in the metadata what they were made from.
 
 import { createTable, type Table } from "../../calibration/index.ts";
 import {
@@ -19,6 +19,8 @@ export interface CachedLogits {
   /** [samples, exits, classes] */
   readonly shape: readonly [number, number, number];
   readonly logits: Float32Array;
+  /** [samples, exits - 1]: how sure each early exit is, before the sigmoid; where heads say it. */
+  readonly confidence?: Float32Array;
   readonly labels: Int32Array;
   readonly ids: Int32Array;
   /** `[exits]`: MACs of an image that leaves there, heads passed included. */
@@ -28,11 +30,13 @@ export interface CachedLogits {
 }
 
 const FORMAT = "sortie-logits";
-const VERSION = "2";
+/** 3: with `scores`. Files without are of version 2. */
+const [PLAIN, SCORED] = ["2", "3"] as const;
 
 /** The table that calibration works on. */
-export function toTable({ shape, logits, labels, ids, macs, weights }: CachedLogits): Table {
-  return createTable({ shape, logits, labels, ids: [...ids], macs, ...(weights !== undefined && { weights }) });
+export function toTable({ shape, logits, confidence, labels, ids, macs, weights }: CachedLogits): Table {
+  const more = { ...(confidence && { confidence }), ...(weights !== undefined && { weights }) };
+  return createTable({ shape, logits, labels, ids: [...ids], macs, ...more });
 }
 
 /** Writes a file of cached logits; `about` says what they were made from. */
@@ -42,14 +46,16 @@ export async function writeLogits(
   about: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const [samples, exits] = cached.shape;
+  const { confidence } = cached;
   const tensors: [string, StoredTensor][] = [
     ["logits", { dtype: "F32", shape: cached.shape, data: cached.logits }],
     ["labels", { dtype: "I32", shape: [samples], data: cached.labels }],
     ["ids", { dtype: "I32", shape: [samples], data: cached.ids }],
     ["macs", { dtype: "F64", shape: [exits], data: Float64Array.from(cached.macs) }],
   ];
+  if (confidence) tensors.push(["scores", { dtype: "F32", shape: [samples, exits - 1], data: confidence }]);
   const weights = cached.weights === undefined ? {} : { weights: cached.weights };
-  await writeSealed(path, tensors, { ...about, ...weights, format: FORMAT, version: VERSION });
+  await writeSealed(path, tensors, { ...about, ...weights, format: FORMAT, version: confidence ? SCORED : PLAIN });
 }
 
 /** Reads a file that `writeLogits` wrote. Throws CheckpointError for another one, and for one that was damaged since. */
@@ -65,8 +71,8 @@ export async function readLogits(
   });
   const { metadata } = file;
   const { format, version, weights } = metadata;
-  if (format !== FORMAT || version !== VERSION)
-    fail(`be ${FORMAT} of version ${VERSION}`, `${format ?? "another file"} ${version ?? ""}`.trim());
+  if (format !== FORMAT || (version !== PLAIN && version !== SCORED))
+    fail(`be ${FORMAT} of version ${PLAIN} or ${SCORED}`, `${format ?? "another file"} ${version ?? ""}`.trim());
   if (!(await isIntact(file))) fail("hold what was written", "another checksum: the file is damaged");
   const [logits, labels, ids, macs] = [
     tensorOf(file, path, "logits", "F32"),
@@ -74,22 +80,27 @@ export async function readLogits(
     tensorOf(file, path, "ids", "I32"),
     tensorOf(file, path, "macs", "F64"),
   ];
+  const scores = version === SCORED ? tensorOf(file, path, "scores", "F32") : undefined;
   const [samples, exits, classes] = logits.shape as [number, number, number];
   if (logits.shape.length !== 3) fail("hold logits [samples, exits, classes]", `[${logits.shape.join(", ")}]`);
   for (const [name, { data }, count] of [
     ["labels", labels, samples],
     ["ids", ids, samples],
     ["macs", macs, exits],
+    ...(scores ? [["scores", scores, samples * (exits - 1)] as const] : []),
   ] as const)
     if (data.length !== count) fail(`hold ${count} ${name}`, `${data.length}`);
   const wrong = logits.data.findIndex((value) => !Number.isFinite(value));
   if (wrong >= 0)
     fail("hold finite logits", `${logits.data[wrong]} for sample ${Math.floor(wrong / (exits * classes))}`);
+  const unsure = scores?.data.find((value) => !Number.isFinite(value));
+  if (unsure !== undefined) fail("hold finite scores", String(unsure));
   const outside = labels.data.find((label) => !(label >= 0 && label < classes));
   if (outside !== undefined) fail(`hold labels in 0..${classes - 1}`, `${outside}`);
   return {
     shape: [samples, exits, classes],
     logits: logits.data,
+    ...(scores && { confidence: scores.data }),
     labels: labels.data,
     ids: ids.data,
     macs: [...macs.data],

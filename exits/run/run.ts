@@ -68,14 +68,14 @@ export class Run {
     const set = this.#set(split);
     const path = this.dir === undefined ? undefined : inFolder(this.dir, RUN_FILES.logits(split));
     const weights = await digest(this.net.state().values());
-    const about = aboutLogits(set, weights);
+    const about = { ...aboutLogits(set, weights), ...(this.net.saysConfidence && { says: "confidence" }) };
     const cached = path === undefined ? undefined : await findCached(path, about);
     if (cached) return cached;
-    const logits = await (await this.#evaluate()).logits(set);
+    const answers = await (await this.#evaluate()).answers(set);
     const { labels, ids, size } = set;
     const made: CachedLogits = {
       shape: [size, this.net.exits, this.net.classes],
-      logits,
+      ...answers,
       labels,
       ids,
       macs: this.net.macs(),

@@ -8,18 +8,31 @@ import {
   noGrad,
   normaliseImages,
   packedWords,
+  read,
   type Tensor,
   zeros,
 } from "../../engine/functions.ts";
 import { EVAL } from "../../nn/index.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
+import { stackRecords } from "../network/output.ts";
 import { exitTally, readTally, type Tally, tallySize } from "../ops/tally.ts";
 import { type ImageSet, packBytes } from "./images.ts";
+
+/** What all exits say of a set. */
+export interface ExitAnswers {
+  /** [size, K, C] */
+  readonly logits: Float32Array<ArrayBuffer>;
+  /** [size, K - 1], before the sigmoid. */
+  readonly confidence?: Float32Array<ArrayBuffer>;
+}
 
 /** What a captured pass is fed. */
 type Images = { readonly bytes: Tensor; readonly labels: Tensor };
 
-type ForwardCapture = Capture<Images, Record<string, number>, Tensor>;
+/** What a captured pass finds: logits [batch, K, C] and, where all early exits say it, their confidence [batch, K - 1]. */
+type Said = { readonly logits: Tensor; readonly confidence?: Tensor };
+
+type ForwardCapture = Capture<Images, Record<string, number>, Said>;
 
 /** The device that a network lies on. */
 export function deviceOf(net: MultiExit): Device {
@@ -76,9 +89,12 @@ export class Evaluator {
     try {
       const captured = await capture({ label: "evaluation", device, inputs, state }, ({ bytes, labels }) =>
         noGrad(() => {
-          const logits = net.forward(normaliseImages(bytes, { shape, mean: set.meta.mean, std: set.meta.std }), EVAL);
+          const images = normaliseImages(bytes, { shape, mean: set.meta.mean, std: set.meta.std });
+          const exits = net.records(images, EVAL);
+          const { logits } = stackRecords(exits);
           exitTally(logits, labels, totals.tensor);
-          return logits;
+          const early = stackRecords(exits.slice(0, -1))["confidence"];
+          return early?.shape[1] === net.exits - 1 ? { logits, confidence: early } : { logits };
         }),
       );
       return new Evaluator(net, batch, totals, captured, words);
@@ -97,17 +113,31 @@ export class Evaluator {
 
   /** Logits [size, K, C] of a set. */
   async logits(set: ImageSet): Promise<Float32Array<ArrayBuffer>> {
-    const width = this.#net.exits * this.#net.classes;
-    const all = new Float32Array(set.size * width);
+    return (await this.answers(set)).logits;
+  }
+
+  /** Logits [size, K, C] of a set and, where all early exits say it, their confidence [size, K - 1] before the sigmoid. */
+  async answers(set: ImageSet): Promise<ExitAnswers> {
+    const { exits, classes } = this.#net;
+    const logits = new Float32Array(set.size * exits * classes);
+    let confidence: Float32Array<ArrayBuffer> | undefined;
     for (let first = 0; first < set.size; first += this.#batch) {
-      const rows = (await this.#run(set, first).read()) as Float32Array;
-      all.set(rows.subarray(0, Math.min(this.#batch, set.size - first) * width), first * width);
+      const said = this.#run(set, first);
+      const answers = await read(said.confidence ? [said.logits, said.confidence] : [said.logits]);
+      const sure = answers[1];
+      const count = Math.min(this.#batch, set.size - first);
+      const put = (all: Float32Array, found: ArrayLike<number>, width: number) =>
+        all.set((found as Float32Array).subarray(0, count * width), first * width);
+      put(logits, answers[0]!, exits * classes);
+      if (!sure) continue;
+      confidence ??= new Float32Array(set.size * (exits - 1));
+      put(confidence, sure, exits - 1);
     }
-    return all;
+    return { logits, ...(confidence && { confidence }) };
   }
 
   /** Encodes one batch; what is missing at the end is padded and counts nothing. */
-  #run(set: ImageSet, first: number): Tensor {
+  #run(set: ImageSet, first: number): Said {
     const last = Math.min(first + this.#batch, set.size);
     const pixels = set.shape[0] * set.shape[1] * set.shape[2];
     const labels = new Int32Array(this.#batch).fill(-1);

@@ -171,9 +171,9 @@ async function numbersOf(
   const soFar: SoFar = {
     async logits(split) {
       const set = data[split];
-      const logits = await (await evaluator()).logits(set);
+      const answers = await (await evaluator()).answers(set);
       const { labels, ids, size } = set;
-      return toTable({ shape: [size, net.exits, net.classes], logits, labels, ids, macs: net.macs() });
+      return toTable({ shape: [size, net.exits, net.classes], ...answers, labels, ids, macs: net.macs() });
     },
   };
   const numbers = (await span.phase.prepare?.(soFar)) ?? {};

@@ -7,14 +7,33 @@ import {
   createTable,
   decide,
   fit,
-  type PlainScore,
+  type OwnScore,
   predictionsAt,
   type Scaling,
   scaleLogits,
   type Table,
 } from "../../calibration/index.ts";
-import { backward, crossEntropy, type Device, noGrad, scope, type Tensor, tensor } from "../../engine/functions.ts";
-import { type Answers, additive, cascaded, deploy, ensembled, gated, inline } from "../../exits/index.ts";
+import {
+  backward,
+  crossEntropy,
+  type Device,
+  noGrad,
+  read,
+  scope,
+  type Tensor,
+  tensor,
+} from "../../engine/functions.ts";
+import {
+  type Answers,
+  additive,
+  cascaded,
+  confident,
+  deploy,
+  ensembled,
+  gated,
+  inline,
+  stackRecords,
+} from "../../exits/index.ts";
 import { type MultiExit, multiExit } from "../../exits/network/multi-exit.ts";
 import {
   convnext,
@@ -30,7 +49,8 @@ import {
 } from "../../nn/index.ts";
 import { poisoned } from "../engine/live.ts";
 
-const SCORES: readonly PlainScore[] = ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"];
+const PLAIN: readonly OwnScore[] = ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"];
+const SCORES: readonly OwnScore[] = [...PLAIN, "confidence"];
 
 /** How thresholds are given. */
 const POLICIES = ["per exit", "one", "by class", "first exit closed", "all exits closed", "all leave at once"] as const;
@@ -58,7 +78,7 @@ const STD = [0.2, 0.25, 0.3];
 interface Subject {
   readonly steps: number;
   /** Under these scores alone: a large network. */
-  readonly scores?: readonly PlainScore[];
+  readonly scores?: readonly OwnScore[];
   /** How much the early heads' logits differ; default `SPREAD`. */
   readonly spread?: number;
   readonly make: (device: Device | undefined) => MultiExit;
@@ -157,6 +177,21 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
     make: (device) =>
       multiExit(convolutional(10, device), { after, last: "gap-norm-linear", wraps: [inline(), gated()] }),
   },
+  "heads that say how sure they are": {
+    steps: 6,
+    scores: ["confidence", "maxProb"],
+    make: (device) =>
+      multiExit(convolutional(11, device), {
+        after,
+        head: ["gap-norm-linear", "conv-pool-linear"],
+        wraps: [confident()],
+      }),
+  },
+  "heads that say how sure they are, and see the one before": {
+    steps: 6,
+    scores: ["confidence"],
+    make: (device) => multiExit(convolutional(12, device), { after, wraps: [confident(), cascaded()] }),
+  },
   // Of three scales the finest two end on the way; one exit answers by what it sees of them in one dispatch.
   "msdnet, msdnet and gap-linear, trained": {
     steps: 6,
@@ -214,10 +249,17 @@ async function train(net: MultiExit, steps: number): Promise<void> {
 async function tableOf(net: MultiExit): Promise<Table> {
   const { values, labels } = images();
   const device = net.parameters()[0]!.device;
-  const logits = scope(() => noGrad(() => net.forward(tensor(values, { shape: [SAMPLES, 12, 12, 3], device }), EVAL)));
-  const found = (await logits.read()) as Float32Array;
-  logits.dispose();
-  return createTable({ logits: found, labels, shape: [SAMPLES, net.exits, CLASSES], macs: net.macs() });
+  const said = scope(() =>
+    noGrad(() => {
+      const exits = net.records(tensor(values, { shape: [SAMPLES, 12, 12, 3], device }), EVAL);
+      const { confidence } = stackRecords(exits);
+      return [stackRecords(exits).logits, ...(confidence ? [confidence] : [])];
+    }),
+  );
+  const [logits, confidence] = (await read(said)) as Float32Array[];
+  for (const each of said) each.dispose();
+  const more = confidence && { confidence };
+  return createTable({ logits: logits!, labels, shape: [SAMPLES, net.exits, CLASSES], macs: net.macs(), ...more });
 }
 
 /** Scales the early heads so that their logits differ between samples as much as `SPREAD`: few steps leave all alike, or all certain. */
@@ -232,8 +274,15 @@ async function spread(net: MultiExit, wanted: number): Promise<void> {
       squares += own.reduce((sum, z) => sum + (z - mean) ** 2, 0);
     }
     const scale = wanted / Math.sqrt(squares / (SAMPLES * CLASSES));
+    const told = Array.from({ length: SAMPLES }, (_, i) => table.confidence?.[i * (net.exits - 1) + j] ?? 0);
+    const middle = told.reduce((sum, t) => sum + t, 0) / SAMPLES;
+    const own = wanted / Math.sqrt(told.reduce((sum, t) => sum + (t - middle) ** 2, 0) / SAMPLES || 1);
     for (const [name, weight] of net.heads[j]!.namedParameters()) {
       if (/(^|\.)linear\.weight$/.test(name)) weight.write((await weight.read()).map((x) => scale * x) as Float32Array);
+      if (/(^|\.)(trust|gate)\.weight$/.test(name))
+        weight.write((await weight.read()).map((x) => own * x) as Float32Array);
+      if (/(^|\.)(trust|gate)\.bias$/.test(name))
+        weight.write((await weight.read()).map((x) => own * (x - middle)) as Float32Array);
     }
   }
 }
@@ -309,9 +358,9 @@ function compare(
  * Deploys a subject once for each score, with policies, scaling, batches, routes and forms of images taking turns, and compares every
  * answer; each classifier answers twice, the second time with the images in another order. The exits that were taken.
  */
-export async function agree(name: string, wanted?: readonly PlainScore[], given?: Device): Promise<Set<number>> {
+export async function agree(name: string, wanted?: readonly OwnScore[], given?: Device): Promise<Set<number>> {
   const subject = SUBJECTS[name]!;
-  const scores = wanted ?? subject.scores ?? SCORES;
+  const scores = wanted ?? subject.scores ?? PLAIN;
   const turn = Object.keys(SUBJECTS).indexOf(name);
   const net = subject.make(given);
   const taken = new Set<number>();

@@ -1,11 +1,16 @@
 // Methods on a backbone that stays as it is: features are computed once, the losses are their papers', and turns fit into any phase.
 
-import { createTable } from "../../calibration/index.ts";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { cascade, column, createTable, decide, selectSamples } from "../../calibration/index.ts";
+import { readLogits as readTable } from "../../cli/files/logits-file.ts";
 import { argmax, randn, read, reshape, slice, type Tensor, tensor } from "../../engine/index.ts";
 import {
   boost,
   boostLosses,
   buildNetwork,
+  deploy,
   type Given,
   jeiDnn,
   jeiDnnLosses,
@@ -14,6 +19,8 @@ import {
   type OptionSet,
   type PhaseSite,
   pteeLoss,
+  RUN_FILES,
+  readLogits,
   type Seen,
   stackRecords,
   type TrainingPlan,
@@ -22,7 +29,7 @@ import {
 import { layOut, turnAt } from "../../exits/training/phases.ts";
 import { EVAL } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
-import { assert, suite } from "../harness.ts";
+import { assert, failsWith, suite } from "../harness.ts";
 import { barSplits, quiet } from "./small.ts";
 
 const test = gpuSuite("exits: methods on frozen backbones", { timeout: 120_000 });
@@ -66,6 +73,60 @@ for (const name of FROZEN) {
     net.dispose();
   });
 }
+
+for (const name of ["ptee", "jei-dnn"] as const) {
+  test(`${name}: what heads say of themselves is cached, calibrated and decided by, on the device as on the table`, async () => {
+    const dir = mkdtempSync(join(tmpdir(), "sortie-told-"));
+    const plan = METHODS[name]!.with({ lr: 0.05 });
+    const net = netFor(plan);
+    try {
+      assert.ok(net.saysConfidence);
+      using run = await train(net, barSplits(), { ...quiet, epochs: 3, dir, method: plan });
+      const table = await run.logits("test");
+      const path = join(dir, RUN_FILES.logits("test"));
+      const { confidence, about } = await readLogits(path);
+      assert.equal([about["version"], [...confidence!]], ["3", [...table.confidence!]]);
+      assert.equal([...readTable(path).confidence!], [...table.confidence!]);
+      const scored = cascade(table, "confidence");
+      const sorted = (j: number) => column(scored.scores, 3, j).toSorted();
+      const thresholds = [0, 1].map((j) => (sorted(j)[14]! + sorted(j)[15]!) / 2);
+      const exits = decide(scored, thresholds);
+      assert.is(new Set(exits).size, 3);
+      const { test: images } = barSplits();
+      using classifier = await deploy(net, { thresholds, score: "confidence" }, { normalise: images.meta });
+      const answers = await classifier.classify(images.images);
+      assert.equal([...answers.exits], [...exits]);
+      answers.scores.forEach((score, i) => void near(score, scored.scores[i * 3 + exits[i]!]!));
+    } finally {
+      net.dispose();
+      rmSync(dir, { recursive: true });
+    }
+  });
+}
+
+test("a network whose heads say no confidence is not deployed by it, and its table is refused", async () => {
+  const net = netFor(METHODS["joint"]!.with());
+  await failsWith(
+    () => deploy(net, { thresholds: [0.5], score: "confidence" }),
+    "ArgumentError",
+    "deploy: for the score confidence every early exit must say how sure it is; got plain heads. Networks trained by ptee or jei-dnn do.",
+  );
+  net.dispose();
+  const plain = { shape: [2, 2, 2] as const, logits: new Float32Array(8), labels: [0, 1] };
+  await failsWith(
+    () => cascade(createTable(plain), "confidence"),
+    "CalibrationError",
+    "cascade: score confidence needs a table with the confidences of its heads; got logits only. Heads say them after training by ptee or jei-dnn.",
+  );
+  await failsWith(
+    () => createTable({ ...plain, confidence: [1, Number.NaN] }),
+    "CalibrationError",
+    "table: confidences must be finite; got NaN at sample 1.",
+  );
+  const told = createTable({ ...plain, confidence: [-2, 40] });
+  const { scores } = cascade(selectSamples(told, [1, 0]), "confidence");
+  assert.ok(Math.abs(scores[2]! - 1 / (1 + Math.exp(2))) < 1e-12 && scores[0]! < 1 && scores[0]! > 1 - 2 ** -23);
+});
 
 /** What the loss of a phase says of drawn answers. */
 function seen(numbers: Seen["numbers"] = {}): Seen & { readonly confidence: Tensor } {
