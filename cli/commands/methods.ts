@@ -1,7 +1,7 @@
 // `sortie methods`: which ways to train there are, and what each one takes.
 
 import { nearest, type Option, SortieError } from "../../base/index.ts";
-import { METHODS, type Method } from "../../exits/index.ts";
+import { CERTIFIED, METHODS, type Method, type PolicyPlan } from "../../exits/index.ts";
 import { type CommandSpec, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
 import { describeOption } from "../settings/settings.ts";
@@ -41,7 +41,15 @@ function list(): readonly string[] {
   return Object.values(METHODS).map(({ name, about }) => `  ${name.padEnd(width)}  ${about}`);
 }
 
-function explanation({ name, about, paper, options }: Method): readonly string[] {
+/** What the paper decides by; nothing where that is what `sortie calibrate` does anyway. */
+function decision({ score, rule }: PolicyPlan): readonly string[] {
+  if (score === CERTIFIED.score && rule === CERTIFIED.rule) return [];
+  const flag = score === CERTIFIED.score ? "" : `; certified thresholds on it: sortie calibrate RUN --score ${score}`;
+  const way = typeof rule === "string" ? `by ${rule}` : `from ${rule.threshold} on`;
+  return [`  published rule: leave ${way}, score ${score}${flag}`];
+}
+
+function explanation({ name, about, paper, options, ...method }: Method): readonly string[] {
   const arxiv = paper?.arxiv === undefined ? "" : `, arXiv ${paper.arxiv}`;
   const code = paper?.code === undefined ? "" : `; code: ${paper.code}`;
   const lines = Object.entries(options).map(([key, option]) => [`--method.${key}`, explain(option)] as const);
@@ -49,6 +57,7 @@ function explanation({ name, about, paper, options }: Method): readonly string[]
   return [
     `${name}: ${about}`,
     ...(paper ? [`  ${paper.title} (${paper.venue}${arxiv}${code})`] : []),
+    ...decision(method.with().policy),
     ...lines.map(([flag, text]) => `  ${flag.padEnd(width)}  ${text}`),
   ];
 }

@@ -37,6 +37,15 @@ test("an unknown method is refused with the nearest name", async () => {
   assert.match((await errorOf(() => said("joint", "safe-kd"))).message, /one name at most/);
 });
 
+test("what a paper decides by is told, where it is another rule than the command's own", () => {
+  const rules = (name: string) => said(name).filter((line) => line.startsWith("  published rule"));
+  assert.equal(rules("joint"), []);
+  assert.equal(rules("calexnet"), ["  published rule: leave by classPrecisionMargin, score maxProb"]);
+  assert.equal(rules("ptee"), [
+    "  published rule: leave from 0.5 on, score confidence; certified thresholds on it: sortie calibrate RUN --score confidence",
+  ]);
+});
+
 test("every method is named with all its options, told by flags or not", () => {
   for (const { name, options } of Object.values(METHODS)) {
     const { config } = readConfig("train", ["--data", "mnist", "--method", name]);
