@@ -23,7 +23,7 @@ import {
 } from "../../engine/functions.ts";
 import { weighSamples } from "./eligibility.ts";
 import { exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
-import { checkOneLabel, exitCrossEntropy, exitMeans, labelSmoothing } from "./losses.ts";
+import { checkOneLabel, exitCrossEntropy, exitMeans, labelSmoothing, ramped } from "./losses.ts";
 import { defineMethod, type Method, type Seen } from "./method.ts";
 import { once } from "./parts.ts";
 import { checkOperands, matrix } from "./stacked.ts";
@@ -69,6 +69,11 @@ const OPTIONS = {
     basis: "ours",
   }),
   futile: option.toggle(true, "count a sample as handled where no later exit is right either, as the targets have it"),
+  warmup: option.number(
+    0.5,
+    "share of the epochs over which gates close: while nobody has learned anything, every sample is hopeless",
+    { above: 0, max: 1, basis: "ours" },
+  ),
   exitWeights: exitWeightsOption(1, "ours"),
   leak: option.number(1e-3, "added to every weight", { min: 0, basis: "the public code of CGT" }),
   normalise: option.toggle(true, "divide each sample's weights by their sum", { basis: "the public code of CGT" }),
@@ -86,16 +91,18 @@ export const eefpCgt: Method<typeof OPTIONS> = defineMethod({
     code: "gmum/rethinking-calibration-for-eenns",
   },
   options: OPTIONS,
-  phases({ soft, futile, exitWeights, leak, normalise, labelSmoothing: smoothing }) {
+  phases({ soft, futile, warmup, exitWeights, leak, normalise, labelSmoothing: smoothing }) {
     const under = (isGated: boolean) => (seen: Seen) => {
       checkOneLabel("eefp-cgt", seen, "a target");
       const targets = exitTargets(seen.logits, seen.labels, { soft, futile });
-      const weights = weighSamples(isGated ? targets : mul(targets, 0), seen.exitWeights, { leak, normalise });
+      const handled = isGated ? ramped(targets, seen) : mul(targets, 0);
+      const weights = weighSamples(handled, seen.exitWeights, { leak, normalise });
       return sum(exitMeans(mul(exitCrossEntropy(seen, smoothing), weights)));
     };
     return once({
       loss: under(true),
       control: under(false),
+      ramp: ({ epoch, epochs }) => Math.min((epoch - 1) / (warmup * epochs), 1),
       exitWeights: (exits, at) => exitWeightsAt("eefp-cgt", exitWeights, exits, at),
     });
   },

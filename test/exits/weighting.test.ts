@@ -7,6 +7,7 @@ import {
   beem,
   certifiedCgt,
   type ExitRecord,
+  eefpCgt,
   eenet,
   exitTargets,
   experts,
@@ -169,6 +170,11 @@ test("targets: right ones and hopeless ones leave, others go on", async () => {
   const labels = tensor(Int32Array.of(0, 0, 0, 0));
   close(await exitTargets(logits, labels).read(), [1, 1, 0, 0, 1, 1, 0, 1]);
   close(await exitTargets(logits, labels, { futile: false }).read(), [1, 0, 0, 0, 0, 0, 0, 1]);
+});
+
+test("gates on targets close over the first half of the epochs", () => {
+  const ramp = (epoch: number) => trackOf(eefpCgt.with(), 3).ramp!({ epoch, epochs: 8 });
+  assert.equal([1, 3, 5, 8].map(ramp), [0, 0.5, 1, 1]);
 });
 
 test("choices that vanish leave a selective loss finite", async () => {
