@@ -1,7 +1,7 @@
 // Measured costs of exits, on the adapter: what is measured is what runs, and it can be calibrated by.
 
 import { readCosts, savingOf, withCosts } from "../../calibration/index.ts";
-import { adapterName, deploy, measureCosts } from "../../exits/index.ts";
+import { adapterName, buildNetwork, deploy, measureCosts } from "../../exits/index.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, failsWith } from "../harness.ts";
 import { smallNet } from "./small.ts";
@@ -60,5 +60,28 @@ test("costs that a device measured order thresholds; sizes and storage are check
   using classifier = await deploy(net, { thresholds: [2] }, { batch: 4 });
   const { exits } = await classifier.classify(new Float32Array(64 * 5));
   assert.equal([...exits], [2, 2, 2, 2, 2]);
+  net.dispose();
+});
+
+test("heads that look at earlier exits are measured too, and run as a whole network", async () => {
+  const images = { input: [8, 8, 1] as const, classes: 4, exits: ["stage1", "stage2"] };
+  const net = buildNetwork(
+    {
+      backbone: "resnet",
+      options: { depth: 8, widths: [4, 8, 8] },
+      ...images,
+      head: "gap-linear",
+      wraps: ["cascaded", "ensembled"],
+    },
+    { seed: 3 },
+  );
+  const { alone, passing } = (await measureCosts(net, { batch: 4, rounds: 1 })).times[0]!;
+  assert.ok([...alone, ...passing.flat()].every((ms) => ms > 0));
+  const pixels = Float32Array.from({ length: 64 * 6 }, (_, i) => Math.sin(i));
+  using whole = await deploy(net, { thresholds: [Number.POSITIVE_INFINITY] }, { batch: 4 });
+  const options = { batch: 4, orWhole: true, route: ["closed", "closed"] } as const;
+  using allowed = await deploy(net, { thresholds: [0.1] }, options);
+  assert.equal((await allowed.classify(pixels)).classes, (await whole.classify(pixels)).classes);
+  assert.ok((await allowed.classify(pixels)).exits.every((exit) => exit === 2));
   net.dispose();
 });
