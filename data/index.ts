@@ -13,6 +13,17 @@ export {
 } from "./augment.ts";
 export { RAND_AUGMENT_OPERATIONS, type RandAugmentOptions } from "./augment-ops.ts";
 export {
+  CORRUPTIONS,
+  type Corruption,
+  type CorruptOptions,
+  corrupt,
+  corruptionOf,
+  SEVERITIES,
+  type Severity,
+} from "./corruptions/index.ts";
+export { readCorrupted } from "./corruptions/official.ts";
+export type { Picture } from "./corruptions/picture.ts";
+export {
   channelStatistics,
   countClasses,
   createDataset,

@@ -266,6 +266,7 @@ function calls(): Calls {
       svhn: [o()],
       glyphs: [o()],
       npz: ["a.npz", o()],
+      corrupt: [{}, o({ name: "fog", severity: 1 })],
       createAugmenter: [o(), [2, 2, 1], [0]],
       createLoader: [{}, o({ batch: 1 })],
       drawCropFlip: [o(), new data.Stream(1, "test")],

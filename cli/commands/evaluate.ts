@@ -29,7 +29,14 @@ import { level, number, percent } from "../format.ts";
 import { promisedRisk } from "../report/targets.ts";
 import { type CommandSpec, path, readCommand } from "../settings/command.ts";
 import { onePath, type Print } from "../settings/flags.ts";
-import { type Agreement, agreementLine, deployedAgreement } from "./agreement.ts";
+import { type Agreement, agreementLine, deployedAgreement, withNetwork } from "./agreement.ts";
+import {
+  CORRUPTION_FLAGS,
+  type CorruptionRequest,
+  corruptionFindings,
+  corruptionLines,
+  corruptionNames,
+} from "./corruptions.ts";
 
 /** Flags of commands that show a policy. */
 export const POLICY_FLAGS = {
@@ -45,7 +52,8 @@ export const evaluateSpec = {
   usage: "LOGITS | RUN [flags]",
   about: `Metrics of every exit on test logits (safetensors or npz), and what a policy achieves on them. For the folder of a
 run: its test logits, its policy if there is one, and evaluation.json; and, where its images are at hand, whether its
-last weights, deployed with the policy, answer every one of them as the logits say.`,
+last weights, deployed with the policy, answer every one of them as the logits say. With --corruptions, also what corrupted
+images do to all of this, into corruptions.json, which the report shows.`,
   flags: {
     ...POLICY_FLAGS,
     resamples: option.whole(0, "resamples for 95 % bootstrap intervals of every metric; 0: none", { min: 0 }),
@@ -55,6 +63,7 @@ last weights, deployed with the policy, answer every one of them as the logits s
       false,
       "evaluate even on samples that shaped the policy; what is seen there proves nothing",
     ),
+    ...CORRUPTION_FLAGS,
     json: path("write everything as JSON too"),
   },
   more: `Exit code 0: done. 1: bad input, or the deployed classifier disagrees with the logits.
@@ -180,12 +189,39 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
     if (json !== undefined) writeWhole(json, plainJson({ metrics, result: file?.result, policy, deployed }));
   };
   write();
-  if (!folder) return 0;
+  const { corruptions, corruptionNames: names, corruptionDir: dir, corruptionSamples: samples } = values;
+  if (!corruptions && [names, dir, samples].some((given) => given !== undefined))
+    throw new SortieError("evaluate: --corruptions must be there for flags about corruptions; got none.");
+  if (!folder) {
+    if (corruptions) throw new SortieError(`evaluate: --corruptions needs the folder of a run; got ${source}.`);
+    return 0;
+  }
+  const request = corruptions ? { names: corruptionNames({ names }), dir, samples } : undefined;
   return deployedAgreement(folder, found, { anyOrigin }).then((agreement) => {
     print(agreementLine(agreement));
     write(agreement);
-    return typeof agreement !== "string" && agreement.differing > 0 ? 1 : 0;
+    const code = typeof agreement !== "string" && agreement.differing > 0 ? 1 : 0;
+    if (!request) return code;
+    return corrupted(folder, found, request, print).then(() => code);
   });
+}
+
+/**
+ * Corrupts the test images of a run, and tells and writes what comes of it. @throws SortieError where there are none.
+ */
+async function corrupted(
+  folder: RunFolder,
+  found: Findings,
+  asked: Omit<CorruptionRequest, "seed">,
+  print: Print,
+): Promise<void> {
+  const { seed } = folder.config();
+  const told = await withNetwork(folder, found.source, (net, images) =>
+    corruptionFindings(net, images, found, { ...asked, seed }, print),
+  );
+  if (typeof told === "string") throw new SortieError(`evaluate: images must be at hand to be corrupted; ${told}`);
+  for (const line of corruptionLines(told)) print(line);
+  writeWhole(folder.path("corruptions"), plainJson(told));
 }
 
 const columns = ["accuracy", "nll", "brier", "ece", "smoothEce", "auroc", "fprAt95Tpr", "aurc", "eefp"] as const;

@@ -16,6 +16,7 @@ const OWN = {
   record: "run.json",
   policy: "policy.json",
   evaluation: "evaluation.json",
+  corruptions: "corruptions.json",
   timing: "timing.json",
   bench: "bench.json",
   report: "report.html",

@@ -6,6 +6,7 @@ import { percent } from "../format.ts";
 import { escapeHtml, page, section, table } from "./html.ts";
 import type { RunDetails } from "./run-details.ts";
 import { type Content, unitOf } from "./sections/content.ts";
+import { corruptionSection } from "./sections/corruptions.ts";
 import { learningSection, metricSection, reliabilitySection } from "./sections/exits.ts";
 import { difficultySection, exampleSection } from "./sections/images.ts";
 import { accuracySection, exitSection, targetSection } from "./sections/policy.ts";
@@ -25,6 +26,7 @@ export async function renderPage(found: Findings, run?: RunDetails): Promise<str
     exampleSection(content),
     learningSection(content),
     reliabilitySection(content),
+    corruptionSection(content.run?.corruptions),
   ]);
   return page({
     title,

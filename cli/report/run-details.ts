@@ -6,6 +6,7 @@ import { SortieError } from "../../base/index.ts";
 import { applyScaling, type Cascade, outcomes, type PolicyFile, type Source } from "../../calibration/index.ts";
 import type { Dataset } from "../../data/index.ts";
 import type { MetricsRow } from "../../exits/index.ts";
+import type { CorruptionFindings } from "../commands/corruptions.ts";
 import { type BenchFile, readBench } from "../files/costs-file.ts";
 import { readLogits } from "../files/logits-file.ts";
 import type { RunFolder, RunRecord } from "../files/run-folder.ts";
@@ -13,6 +14,7 @@ import { readText } from "../files/whole.ts";
 import type { Config } from "../settings/config.ts";
 import { loadData } from "../settings/model.ts";
 import type { Departures } from "./examples.ts";
+import { readCorruptions } from "./sections/corruptions.ts";
 import { sweepTargets, type TargetSweep } from "./targets.ts";
 
 /** See the file's header. */
@@ -23,6 +25,8 @@ export interface RunDetails {
   readonly history: readonly MetricsRow[];
   /** The policy's rule under other targets, or why there is none. */
   readonly targets: TargetSweep | string;
+  /** What corrupted images do, if that was asked. */
+  readonly corruptions: CorruptionFindings | undefined;
   /** The test images, or why they cannot be shown. */
   readonly images: Dataset | string;
   /** What sortie bench measured, if it did. */
@@ -46,6 +50,7 @@ export async function readDetails(
     record: folder.record(),
     history: readHistory(folder.metrics, source.exits),
     targets: sweepTargets(file, { validation, calibration, test: source }),
+    corruptions: readCorruptions(folder, source.origin?.weights),
     images: await testImages(config, source),
     bench: existsSync(folder.path("bench")) ? readBench(folder.path("bench")) : undefined,
   };

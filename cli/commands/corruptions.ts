@@ -1,0 +1,212 @@
+// What corrupted images do to a run: accuracy and calibration of every exit, where images leave then, and whether what
+// was promised on clean images still holds.
+
+import { option, SortieError } from "../../base/index.ts";
+import {
+  applyScaling,
+  evaluate,
+  evaluatePolicy,
+  type PolicyFile,
+  type Source,
+  type Table,
+} from "../../calibration/index.ts";
+import { CORRUPTIONS, corrupt, corruptionOf, type Dataset, head, readCorrupted, SEVERITIES } from "../../data/index.ts";
+import { Evaluator, type MultiExit, toTable } from "../../exits/index.ts";
+import { number, percent } from "../format.ts";
+import { promisedRisk } from "../report/targets.ts";
+import { path } from "../settings/command.ts";
+import type { Print } from "../settings/flags.ts";
+
+/** Flags of `sortie evaluate` about corruptions. */
+export const CORRUPTION_FLAGS = {
+  corruptions: option.toggle(
+    false,
+    "corrupt the test images of a run, 15 + 4 ways at 5 severities, and say what comes of it",
+  ),
+  corruptionNames: option.words(undefined, "only these corruptions", "names with commas"),
+  corruptionDir: path("folder of CIFAR-10-C or CIFAR-100-C as published, in place of corruptions made here"),
+  corruptionSamples: option.whole(undefined, "only so many test images, the first ones", { min: 1 }),
+} as const;
+
+/** What one corruption at one severity does. */
+export interface CorruptionRow {
+  readonly name: string;
+  /** 0: the images as they are. */
+  readonly severity: number;
+  readonly exits: readonly { readonly accuracy: number; readonly ece: number }[];
+  /** Only with a policy that lets images leave. */
+  readonly policy?: {
+    readonly accuracy: number;
+    readonly cost: number;
+    /** Shares of images that leave at each exit. */
+    readonly fractions: readonly number[];
+    /** How many images leave elsewhere than clean ones do: half the sum of the shares' differences. */
+    readonly shift: number;
+    readonly earlyRisk: number;
+    /** The risk that the policy promises, as observed, and whether it is above the promise. */
+    readonly risk?: number;
+    readonly isBroken?: boolean;
+  };
+}
+
+/** What all of them do. */
+export interface CorruptionFindings {
+  /** Of the weights that were looked at. */
+  readonly weights: string;
+  readonly samples: number;
+  /** `official`: the published files; `made`: drawn here, by their parameters. */
+  readonly images: "official" | "made";
+  readonly names: readonly string[];
+  /** What is not as published, by corruption. */
+  readonly synthetic: Readonly<Record<string, string>>;
+  readonly alpha?: number;
+  readonly clean: CorruptionRow;
+  readonly rows: readonly CorruptionRow[];
+  /**
+   * Of each exit, and of the policy: the mean error over the corruptions that count (over all, where only others were
+   * asked for) and all severities, not divided by that of another network.
+   */
+  readonly meanError: { readonly exits: readonly number[]; readonly policy?: number };
+}
+
+/** The run's logits and its policy. */
+interface Looked {
+  readonly file: PolicyFile | undefined;
+  readonly raw: Pick<Table, "origin">;
+  /** Of the exits. */
+  readonly names: readonly string[];
+}
+
+/** What is asked for. */
+export interface CorruptionRequest {
+  readonly names?: readonly string[] | undefined;
+  readonly dir?: string | undefined;
+  readonly samples?: number | undefined;
+  readonly seed: number;
+}
+
+/** The corruptions that are asked for. @throws DataError for a name that is none. */
+export const corruptionNames = ({ names }: Pick<CorruptionRequest, "names">): readonly string[] =>
+  names ? names.map((name) => corruptionOf(name).name) : Object.keys(CORRUPTIONS);
+
+/** Evaluates a network on corrupted test images, one corruption after the other. */
+export async function corruptionFindings(
+  net: MultiExit,
+  test: Dataset,
+  found: Looked,
+  request: CorruptionRequest,
+  print: Print = () => {},
+): Promise<CorruptionFindings> {
+  const names = corruptionNames(request);
+  const weights = found.raw.origin?.weights;
+  if (weights === undefined)
+    throw new SortieError("evaluate: the logits must say of which weights they are; got none.");
+  const images = head(test, request.samples ?? test.size);
+  using evaluator = await Evaluator.record(net, images);
+  const rowOf = async (set: Dataset, name: string, severity: number, clean?: CorruptionRow): Promise<CorruptionRow> => {
+    const { size, labels, ids } = set;
+    const logits = await evaluator.logits(set);
+    const table = toTable({ shape: [size, net.exits, net.classes], logits, labels, ids, macs: net.macs(), weights });
+    return { name, severity, ...figuresOf(table, found, clean) };
+  };
+  const clean = await rowOf(images, "clean", 0);
+  const rows: CorruptionRow[] = [];
+  for (const name of names) {
+    const official = request.dir === undefined ? undefined : await readCorrupted(request.dir, name, test);
+    for (const severity of SEVERITIES) {
+      const set = official
+        ? head(official[severity - 1]!, images.size)
+        : corrupt(images, { name, severity, seed: request.seed });
+      rows.push(await rowOf(set, name, severity, clean));
+    }
+    print(rowLine(name, rows.slice(-SEVERITIES.length)));
+  }
+  return summary({ weights, images, names: found.names, clean, rows, found, isOfficial: request.dir !== undefined });
+}
+
+/** All that is told of the logits of some images. */
+function figuresOf(
+  table: Table,
+  { file }: Pick<Looked, "file">,
+  clean: CorruptionRow | undefined,
+): Pick<CorruptionRow, "exits" | "policy"> {
+  const { result, scaling, request } = file ?? {};
+  const { exits } = evaluate(table, { resamples: 0, ...(scaling && { scaling }) });
+  const about = { exits: exits.map(({ accuracy, ece }) => ({ accuracy, ece })) };
+  if (!result?.ok) return about;
+  const source: Source = scaling ? applyScaling(table, scaling) : table;
+  const policy = evaluatePolicy(source, result, { anyOrigin: true, sameSamples: true });
+  const fractions = Array.from(policy.fractions);
+  const before = clean?.policy?.fractions ?? fractions;
+  const shift = fractions.reduce((sum, share, j) => sum + Math.abs(share - before[j]!), 0) / 2;
+  const risk = request && "alpha" in result ? promisedRisk(request, source).observe(policy.exits) : undefined;
+  const promise =
+    risk === undefined || Number.isNaN(risk) || !("alpha" in result) ? {} : { risk, isBroken: risk > result.alpha };
+  const { accuracy, cost, earlyRisk } = policy;
+  return { ...about, policy: { accuracy, cost, fractions, shift, earlyRisk, ...promise } };
+}
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+function summary({ weights, images, names, clean, rows, found, isOfficial }: Summed): CorruptionFindings {
+  const main = rows.filter(({ name }) => !CORRUPTIONS[name]!.isExtra);
+  const counted = main.length > 0 ? main : rows;
+  const error = (of: (row: CorruptionRow) => number) => mean(counted.map((row) => 1 - of(row)));
+  const used = new Set(rows.map(({ name }) => name));
+  const synthetic = Object.entries(CORRUPTIONS).flatMap(([name, { synthetic }]) =>
+    !isOfficial && used.has(name) && synthetic !== undefined ? [[name, synthetic] as const] : [],
+  );
+  const result = found.file?.result;
+  return {
+    weights,
+    samples: images.size,
+    images: isOfficial ? "official" : "made",
+    names,
+    synthetic: Object.fromEntries(synthetic),
+    ...(result?.ok && "alpha" in result && { alpha: result.alpha }),
+    clean,
+    rows,
+    meanError: {
+      exits: clean.exits.map((_, j) => error(({ exits }) => exits[j]!.accuracy)),
+      ...(clean.policy && { policy: error(({ policy }) => policy?.accuracy ?? Number.NaN) }),
+    },
+  };
+}
+
+interface Summed extends Pick<CorruptionFindings, "weights" | "names" | "clean" | "rows"> {
+  readonly images: Dataset;
+  readonly found: Pick<Looked, "file">;
+  readonly isOfficial: boolean;
+}
+
+/** The last of all exits. */
+export const lastOf = <T>(exits: readonly T[]): T => exits[exits.length - 1]!;
+
+/** `fog: last exit 84.1 / 80.2 / ... %` */
+function rowLine(name: string, rows: readonly CorruptionRow[]): string {
+  const last = rows.map(({ exits }) => percent(lastOf(exits).accuracy)).join(" / ");
+  const policies = rows.flatMap(({ policy }) => policy ?? []);
+  if (policies.length === 0) return `${name}: last exit ${last}`;
+  const all = (of: (policy: NonNullable<CorruptionRow["policy"]>) => number) =>
+    policies.map((policy) => percent(of(policy))).join(" / ");
+  const broken = policies.filter(({ isBroken }) => isBroken).length;
+  const promise = broken > 0 ? `; promised risk exceeded at ${broken} of ${policies.length}` : "";
+  return `${name}: last exit ${last}; policy ${all(({ accuracy }) => accuracy)}; leave elsewhere ${all(({ shift }) => shift)}${promise}`;
+}
+
+/** What is left to say behind the lines of all corruptions. */
+export function corruptionLines(found: CorruptionFindings): readonly string[] {
+  const { meanError, names, images, synthetic, rows, alpha } = found;
+  const count = rows.filter(({ policy }) => policy?.isBroken).length;
+  const errors = names.map((name, j) => `${name} ${percent(meanError.exits[j]!)}`);
+  const policy = meanError.policy === undefined ? [] : [`policy ${percent(meanError.policy)}`];
+  return [
+    `mean corruption error (${images === "official" ? "published images" : "images corrupted here"}, not divided by another network's): ${[...errors, ...policy].join(", ")}`,
+    ...(alpha === undefined
+      ? []
+      : [
+          `the promised risk of at most ${number(alpha)} is exceeded in ${count} of ${rows.length} cases; it was promised for clean images`,
+        ]),
+    ...Object.entries(synthetic).map(([name, why]) => `note: ${name}: ${why}`),
+  ];
+}

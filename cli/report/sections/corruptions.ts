@@ -1,0 +1,70 @@
+// The section about corrupted images: what `sortie evaluate --corruptions` found of the weights at hand.
+
+import { existsSync } from "node:fs";
+import { type CorruptionFindings, type CorruptionRow, lastOf } from "../../commands/corruptions.ts";
+import type { RunFolder } from "../../files/run-folder.ts";
+import { readJson } from "../../files/whole.ts";
+import { percent } from "../../format.ts";
+import { escapeHtml, section, table } from "../html.ts";
+
+/** What was found of these weights, if it was. */
+export function readCorruptions(folder: RunFolder, weights: string | undefined): CorruptionFindings | undefined {
+  const path = folder.path("corruptions");
+  if (weights === undefined || !existsSync(path)) return undefined;
+  const found = readJson(path) as Partial<CorruptionFindings> | null;
+  return found?.weights === weights && Array.isArray(found.rows) && found.clean && found.meanError
+    ? (found as CorruptionFindings)
+    : undefined;
+}
+
+/** Accuracy from severity to severity, and what becomes of the policy. */
+export function corruptionSection(found: CorruptionFindings | undefined): string {
+  if (!found) return "";
+  const { clean, rows, samples, images, synthetic, meanError, names, alpha } = found;
+  const hasPolicy = clean.policy !== undefined;
+  const severities = [...new Set(rows.map(({ severity }) => severity))];
+  const last = (row: CorruptionRow) => percent(lastOf(row.exits).accuracy);
+  const policyCells = (of: readonly CorruptionRow[]): string[] => {
+    const policies = of.flatMap(({ policy }) => policy ?? []);
+    const mean = (pick: (policy: (typeof policies)[number]) => number) =>
+      percent(policies.reduce((sum, policy) => sum + pick(policy), 0) / policies.length);
+    const broken = policies.filter(({ isBroken }) => isBroken).length;
+    return [
+      mean(({ accuracy }) => accuracy),
+      mean(({ cost }) => cost),
+      mean(({ shift }) => shift),
+      alpha === undefined ? "" : `${broken} of ${policies.length}`,
+    ];
+  };
+  const head = [
+    "corruption",
+    ...severities.map((severity) => `severity ${severity}`),
+    ...(hasPolicy ? ["policy", "its cost", "leave elsewhere", "promise broken"] : []),
+  ];
+  const lineOf = (name: string, of: readonly CorruptionRow[]) => [
+    name,
+    ...of.map(last),
+    ...new Array<string>(severities.length - of.length).fill(""),
+    ...(hasPolicy ? policyCells(of) : []),
+  ];
+  const all = [...new Set(rows.map(({ name }) => name))];
+  const body = [
+    lineOf("clean", [clean]),
+    ...all.map((name) =>
+      lineOf(
+        name,
+        rows.filter((row) => row.name === name),
+      ),
+    ),
+  ];
+  const errors = names.map((name, j) => `${name} ${percent(meanError.exits[j]!)}`).join(", ");
+  const notes = Object.entries(synthetic).map(([name, why]) => `${name}: ${why}.`);
+  const from =
+    images === "official" ? "Published images" : "Images corrupted by code, by the parameters published for CIFAR-10-C";
+  return section(
+    "Corrupted images",
+    `${from}; ${samples} of each. Accuracy of the last exit, and over all severities what the policy does: its promise was made for
+clean images. Mean corruption error, not divided by another network's: ${escapeHtml(errors)}. ${escapeHtml(notes.join(" "))}`,
+    table(head, body),
+  );
+}

@@ -1,0 +1,21 @@
+// What a corruption is.
+
+import type { Stream } from "../random.ts";
+import type { Picture } from "./picture.ts";
+
+/** How strong a corruption is, from 1 to 5. */
+export type Severity = 1 | 2 | 3 | 4 | 5;
+
+/** A corruption of Hendrycks and Dietterich (ICLR 2019). */
+export interface Corruption {
+  /** As the official files are called. */
+  readonly name: string;
+  /** One line. */
+  readonly about: string;
+  /** Of the four that were kept for development, and are not counted in means. */
+  readonly isExtra?: boolean;
+  /** What of it is not as published: drawn by code where photographs were used, or simplified. */
+  readonly synthetic?: string;
+  /** A picture of values in 0..1 at a level from 0 to 4; the result is cut to 0..1. */
+  readonly apply: (x: Picture, level: number, stream: Stream) => Picture;
+}

@@ -1,0 +1,69 @@
+// What `sortie evaluate --corruptions` computes, on a small network with a policy: against the parts that it is made
+// of.
+
+import { cascade, evaluate, evaluatePolicy, type PolicyFile } from "../../calibration/index.ts";
+import { corruptionFindings, corruptionLines } from "../../cli/commands/corruptions.ts";
+import { corruptionSection } from "../../cli/report/sections/corruptions.ts";
+import { corrupt, glyphs } from "../../data/index.ts";
+import { buildNetwork, Evaluator, toTable, weightsDigest } from "../../exits/index.ts";
+import { gpuSuite } from "../gpu.ts";
+import { assert, failsWith } from "../harness.ts";
+
+const test = gpuSuite("cli: corruptions", { timeout: 120_000 });
+
+test("rows are what evaluation says of corrupted images, shifts are told against clean ones, means count what counts", async () => {
+  const { test: images } = glyphs({ train: 0, validation: 0, calibration: 0, test: 60, seed: 3 });
+  const options = { depth: 8, widths: [4, 8, 8] };
+  const made = { input: images.shape, classes: 10, exits: ["stage1", "stage2"], head: "gap-linear" } as const;
+  using net = buildNetwork({ backbone: "resnet", options, ...made }, { seed: 2 });
+  const weights = await weightsDigest(net.state().values());
+  using evaluator = await Evaluator.record(net, images);
+  const tableOf = async (set: typeof images) => {
+    const { size, labels, ids } = set;
+    const logits = await evaluator.logits(set);
+    return toTable({ shape: [size, net.exits, net.classes], logits, labels, ids, macs: net.macs(), weights });
+  };
+  const raw = await tableOf(images);
+  const scored = cascade(raw);
+  const first = [...scored.scores].filter((_, at) => at % net.exits === 0).sort((a, b) => a - b);
+  const thresholds = Float64Array.of(first[30]!, Number.POSITIVE_INFINITY);
+  const result = { ok: true, method: "by hand", score: "maxProb", thresholds, guarantee: { kind: "none" } };
+  const file = { result } as unknown as PolicyFile;
+  const names = ["first", "second", "last"];
+  const told: string[] = [];
+  const asked = { names: ["fog", "speckle_noise"], samples: 40, seed: 5 };
+  const found = await corruptionFindings(net, images, { file, raw, names }, asked, (line) => void told.push(line));
+  assert.equal([found.samples, found.rows.length, told.length, found.weights], [40, 10, 2, weights]);
+  const forty = {
+    ...images,
+    size: 40,
+    labels: images.labels.subarray(0, 40),
+    ids: images.ids.subarray(0, 40),
+    images: images.images.subarray(0, 40 * 784),
+  };
+  const table = await tableOf(corrupt(forty, { name: "fog", severity: 3, seed: 5 }));
+  const [row, clean] = [found.rows[2]!, found.clean];
+  assert.equal(
+    row.exits,
+    evaluate(table).exits.map(({ accuracy, ece }) => ({ accuracy, ece })),
+  );
+  const policy = evaluatePolicy(table, result as never, { anyOrigin: true, sameSamples: true });
+  assert.equal([row.policy?.accuracy, row.policy?.fractions], [policy.accuracy, [...policy.fractions]]);
+  const moved = Math.abs(policy.fractions[0]! - clean.policy!.fractions[0]!);
+  assert.ok(
+    Math.abs(row.policy!.shift - moved) < 1e-12 && clean.policy!.shift === 0,
+    `${row.policy!.shift} for ${moved}`,
+  );
+  const fog = found.rows.filter(({ name }) => name === "fog");
+  const error = fog.reduce((sum, { exits }) => sum + 1 - exits[2]!.accuracy, 0) / 5;
+  assert.ok(Math.abs(found.meanError.exits[2]! - error) < 1e-12, "speckle noise does not count");
+  assert.match(corruptionLines(found)[0]!, /^mean corruption error \(images corrupted here, not divided/);
+  const page = corruptionSection(found);
+  assert.match(page, /<td>fog<\/td>/);
+  assert.is(corruptionSection(undefined), "");
+  await failsWith(
+    () => corruptionFindings(net, images, { file, raw: { ...raw, origin: undefined } as never, names }, asked),
+    "SortieError",
+    "evaluate: the logits must say of which weights they are; got none.",
+  );
+});
