@@ -44,6 +44,7 @@ export { eenet } from "./methods/eenet.ts";
 export { type ErdeOptions, erde, erdeLosses } from "./methods/erde.ts";
 export type { ExitWeights, LinearWeights, SdnWeights } from "./methods/exit-weights.ts";
 export { type Equilibrium, gradientEquilibrium } from "./methods/gradient-equilibrium.ts";
+export { imta } from "./methods/imta.ts";
 export { METHODS } from "./methods/index.ts";
 export {
   type ExitGates,
@@ -93,7 +94,7 @@ export { type PteeLoss, type PteeOptions, ptee, pteeLoss } from "./methods/ptee.
 export { safeKd } from "./methods/safe-kd.ts";
 export { sdn } from "./methods/sdn.ts";
 export { type SelectiveOptions, selectiveLosses, selectiveNet } from "./methods/selective-net.ts";
-export { type SelfDistillation, type SelfDistillationOptions, selfDistillation } from "./methods/self-distill.ts";
+export { byot, type SelfDistillation, type SelfDistillationOptions, selfDistillation } from "./methods/self-distill.ts";
 export { exitStatistics } from "./methods/statistics.ts";
 export { type ZtwHeadParameters, ztw, ztwEnsemble, ztwHead } from "./methods/ztw.ts";
 export { type Architecture, architectureOf, type BuildOptions, buildNetwork } from "./network/architecture.ts";
@@ -113,6 +114,7 @@ export {
   WrappedHead,
   type WrapSite,
 } from "./network/heads/head.ts";
+export { hinted } from "./network/heads/hinted.ts";
 export { HEADS, type HeadKind, type HeadRecord } from "./network/heads/index.ts";
 export { inline } from "./network/heads/inline.ts";
 export {

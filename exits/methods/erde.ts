@@ -156,14 +156,20 @@ export const erde: Method<typeof OPTIONS> = defineMethod({
   options: OPTIONS,
   teacher: largerTeacher,
   policy: () => ({ score: "entropy", rule: "learnThenTest" }),
-  phases: ({ doubt, teacherMethod: _, wider: __, deeper: ___, exitWeights, normalise, ...rest }) =>
-    once({
-      exitWeights: (exits, at) => weightsOf("erde", { exitWeights, normalise }, exits, at),
+  phases: (all) => {
+    const { temperature, ceWeight, alpha, gamma, gateOn, klWhenTeacherWrong, doubt, entropyLastExit, entropyVariant } =
+      all;
+    const weights = { temperature, ceWeight, alpha, gamma } as const;
+    const switches = { gateOn, klWhenTeacherWrong, entropyLastExit, entropyVariant } as const;
+    const entropySign = doubt === "reward" ? 1 : -1;
+    return once({
+      exitWeights: (exits, at) => weightsOf("erde", all, exits, at),
       loss: (seen) => {
         checkOneLabel("erde", seen, "the teacher");
-        const entropySign = doubt === "reward" ? 1 : -1;
-        const losses = erdeLosses(seen.logits, teacherOf("erde", seen), seen.labels, { ...rest, entropySign });
+        const teacher = teacherOf("erde", seen);
+        const losses = erdeLosses(seen.logits, teacher, seen.labels, { ...weights, ...switches, entropySign });
         return weighExits(exitMeans(losses), seen.exitWeights);
       },
-    }),
+    });
+  },
 });

@@ -13,6 +13,7 @@ import { decoupledDistillation } from "./dkd.ts";
 import { eefpCgt } from "./eefp-cgt.ts";
 import { eenet } from "./eenet.ts";
 import { erde } from "./erde.ts";
+import { imta } from "./imta.ts";
 import { jeiDnn } from "./jei-dnn.ts";
 import { joint } from "./joint.ts";
 import { knowledgeDistillation } from "./kd.ts";
@@ -26,6 +27,7 @@ import { ptee } from "./ptee.ts";
 import { safeKd } from "./safe-kd.ts";
 import { sdn } from "./sdn.ts";
 import { selectiveNet } from "./selective-net.ts";
+import { byot } from "./self-distill.ts";
 import { ztw } from "./ztw.ts";
 
 /** By family: schedules, gates, distillation, heads that look at each other or at themselves. */
@@ -56,6 +58,8 @@ const ALL = [
   distilLater,
   distilNext,
   phuongLampert,
+  byot,
+  imta,
 
   boost,
   calexnet,

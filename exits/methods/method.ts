@@ -8,7 +8,7 @@ import type { HeadWrap } from "../network/heads/head.ts";
 import { complete } from "../options.ts";
 import type { Recipe } from "../training/recipe.ts";
 import { weightedCrossEntropy } from "./losses.ts";
-import type { Track } from "./track.ts";
+import type { Part, Track } from "./track.ts";
 
 export type { Blend, Epoch, Part, Seen, Track } from "./track.ts";
 
@@ -40,6 +40,8 @@ export interface Phase {
   readonly epochs?: number;
   /** Whether the method's teacher takes part; default true. Else it is neither asked nor moved. */
   readonly isTaught?: boolean;
+  /** Parameters that start anew when it begins, drawn as those of another network of the same form; a teacher has them as they were. */
+  readonly anew?: Part;
   /** What differs from the run's recipe: Adam for heads. */
   readonly recipe?: Pick<Recipe, "optimizer" | "schedule">;
   /** Whether its learning rate goes on where that of the phase before stood, as if they were one; default false: it begins anew. */

@@ -1,7 +1,7 @@
 // Be Your Own Teacher (Zhang et al., ICCV 2019): early exits learn from the labels, from the last exit's answers, and from its
 // features. Defaults are those of a widely used port (luanyunteng/pytorch-be-your-own-teacher); the paper tunes them.
 
-import type { Kinds } from "../../base/index.ts";
+import { type Kinds, option } from "../../base/index.ts";
 import {
   ArgumentError,
   add,
@@ -14,8 +14,11 @@ import {
   sum,
   type Tensor,
 } from "../../engine/functions.ts";
+import { hinted } from "../network/heads/hinted.ts";
 import { kd } from "./distill.ts";
-import { checkNumbers, exitMeans } from "./losses.ts";
+import { checkNumbers, checkOneLabel, exitMeans } from "./losses.ts";
+import { defineMethod, type Method } from "./method.ts";
+import { once } from "./parts.ts";
 import { checkOperands, checkPositive } from "./stacked.ts";
 
 /** Options of `selfDistillation`. */
@@ -68,3 +71,27 @@ export function selfDistillation(
   const hint = mul(sum(square(sub(early(features), last(features)))), 1 / n);
   return { loss: add(add(mul(ce, 1 - a), mul(answers, a)), mul(hint, b)), ce, kd: answers, hint };
 }
+
+const PORT = "a widely used port, luanyunteng/pytorch-be-your-own-teacher";
+
+const OPTIONS = {
+  a: option.number(0.1, "share of the last exit's answers against the labels'", { min: 0, max: 1, basis: PORT }),
+  b: option.number(1e-6, "weight of the features", { min: 0, basis: PORT }),
+  temperature: option.number(3, "temperature of the softened answers", { above: 0, basis: PORT }),
+} as const;
+
+/** The loss of `selfDistillation`. Features of another length than the last exit's are compared through a linear layer of their own. */
+export const byot: Method<typeof OPTIONS> = defineMethod({
+  name: "byot",
+  about: "early exits learn from the labels, from the last exit's answers, and from its features",
+  paper: { title: "Be Your Own Teacher", venue: "ICCV 2019", arxiv: "1905.08094" },
+  options: OPTIONS,
+  wraps: () => [hinted()],
+  phases: ({ a, b, temperature }) =>
+    once({
+      loss: (seen) => {
+        checkOneLabel("byot", seen, "self-distillation");
+        return selfDistillation(seen.logits, seen.out["hint"]!, seen.labels, { a, b, temperature }).loss;
+      },
+    }),
+});

@@ -425,8 +425,9 @@ function wrapped(
   const exits = sites.length;
   const isForAll = wraps.some((wrap) => wrap.isForAll);
   const all = isForAll && heads.length < exits ? [...heads, new OwnHead(backbone)] : heads;
+  const last = all[exits - 1] ?? new OwnHead(backbone);
   return all.map((head, exit) => {
     const fitting = wraps.filter((wrap) => wrap.isForAll || exit < exits - 1);
-    return fitting.reduce((inner, { wrap }) => wrap(inner, { ...sites[exit]!, exit, exits }), head);
+    return fitting.reduce((inner, { wrap }) => wrap(inner, { ...sites[exit]!, exit, exits, last }), head);
   });
 }

@@ -4,6 +4,7 @@ import { ArgumentError, type Generator, keep, type Tensor, tensor } from "../../
 import type { Optimizer, Schedule } from "../../nn/index.ts";
 import type { Part, SoFar } from "../methods/method.ts";
 import { trunk } from "../methods/parts.ts";
+import { architectureOf, buildNetwork } from "../network/architecture.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { type Found, restore, under } from "../run/checkpoint.ts";
 import { toTable } from "../run/logits.ts";
@@ -30,7 +31,7 @@ export interface PhaseParts {
   readonly teacher: TeacherRun | undefined;
   readonly generator: Generator;
   readonly totals: Totals;
-  readonly options: { readonly generators?: readonly Generator[]; readonly keepBytes?: number };
+  readonly options: { readonly seed?: number; readonly generators?: readonly Generator[]; readonly keepBytes?: number };
   /** All exits as they are now. */
   readonly evaluator: () => Promise<Evaluator>;
 }
@@ -76,7 +77,10 @@ export class PhaseRun {
     };
     try {
       const optimizers = span.phase.tracks.map(({ trains }) => optimizerFor(parts, trains, own));
-      if (!found) teacher?.refresh?.();
+      if (!found) {
+        teacher?.refresh?.();
+        await drawAnew(parts);
+      }
       const numbers = await numbersOf(parts, found);
       for (const tensor of numbers.values()) own(tensor);
       const tensors = tensorsOf(parts, optimizers, numbers);
@@ -122,6 +126,24 @@ export class PhaseRun {
   dispose(): void {
     for (const made of this.#owned.splice(0).reverse()) made.dispose();
   }
+}
+
+/** Gives what the phase begins anew other values; those of a network that the run's seed and one makes. */
+async function drawAnew({ net, span, options }: PhaseParts): Promise<void> {
+  const { anew, name } = span.phase;
+  if (!anew) return;
+  const architecture = architectureOf(net);
+  if (!architecture)
+    throw new ArgumentError(
+      `train: the network must be made by buildNetwork(), as ${name} draws a part of it anew; got one that was not.`,
+    );
+  const fresh = buildNetwork(architecture, { seed: (options.seed ?? 0) + 1, device: deviceOf(net) });
+  const drawn = fresh.namedParameters();
+  for (const [of, parameter] of net.namedParameters()) {
+    const start = anew(of) ? drawn.get(of) : undefined;
+    if (start) parameter.write(await start.read());
+  }
+  fresh.dispose();
 }
 
 /** The teacher, where it takes part in the phase. */
@@ -209,9 +231,10 @@ async function keptFor(parts: PhaseParts): Promise<Kept | undefined> {
   const { tracks } = span.phase;
   if (!source.hasRows || source.isMixed || span.epochs < 2) return undefined;
   const names = [...net.namedParameters().keys()];
-  const isTrunkFixed = tracks.every(
-    ({ trains }) => trains && !names.some((name) => name.startsWith("backbone.") && trains(name)),
-  );
+  // The backbone's classifier counts as a head where it is one.
+  const isTrunk = (name: string) =>
+    name.startsWith("backbone.") && !(net.heads.length === net.exits && net.placeOf(name).isHead);
+  const isTrunkFixed = tracks.every(({ trains }) => trains && !names.some((name) => isTrunk(name) && trains(name)));
   const { keepBytes: most = KEEP } = options;
   return Kept.make({ net, set: data.train, flip: span.recipe.flip, most, isTrunkFixed, teacher: askedOf(parts) });
 }

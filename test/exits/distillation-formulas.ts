@@ -3,11 +3,13 @@
 
 import { full, tensor } from "../../engine/index.ts";
 import {
+  byot,
   distilLast,
   distilLater,
   distilNext,
   decoupledDistillation as dkd,
   erde,
+  imta,
   knowledgeDistillation as kd,
   phuongLampert,
   safeKd,
@@ -64,25 +66,30 @@ interface Sample {
 interface More {
   readonly ramp?: number;
   readonly numbers?: Readonly<Record<string, number>>;
+  readonly phase?: number;
 }
 
 /** Of a method whose loss is sum_j w_j mean_i loss(i, j). */
 function weighted(
   plan: TrainingPlan,
   loss: (at: Sample, j: number) => number,
-  { ramp, numbers = {} }: More = {},
+  { ramp, numbers = {}, phase }: More = {},
 ): Formula {
   return {
     inputs: { logits, labels, teacher },
     call: ({ logits, labels, teacher }) =>
-      lossOf(plan, {
-        logits: logits!,
-        labels: labels!,
-        teacher,
-        exitWeights: tensor(Float32Array.from(WEIGHTS)),
-        ...(ramp !== undefined && { ramp: full([], ramp) }),
-        numbers: Object.fromEntries(Object.entries(numbers).map(([name, value]) => [name, full([], value)])),
-      }),
+      lossOf(
+        plan,
+        {
+          logits: logits!,
+          labels: labels!,
+          teacher,
+          exitWeights: tensor(Float32Array.from(WEIGHTS)),
+          ...(ramp !== undefined && { ramp: full([], ramp) }),
+          numbers: Object.fromEntries(Object.entries(numbers).map(([name, value]) => [name, full([], value)])),
+        },
+        phase,
+      ),
     value: (x, held: Refs) =>
       average(N, (i) => {
         const [z, y] = [exitsOf(x["logits"]!, i), labelOf(x, i)];
@@ -104,6 +111,10 @@ function distilling(plan: TrainingPlan, pairs: readonly (readonly [number, numbe
     return ce(z[j]!, y) + (j === 0 ? ((weight / pairs.length) * total(soft)) / WEIGHTS[0]! : 0);
   });
 }
+
+/** Cross-entropy and the teacher's term of IMTA at an exit. */
+const teach = (z: Row, teacher: Row, y: number, j: number, by: Record<"g" | "ce" | "t", number>): number =>
+  j < LAST ? by.ce * ce(z, y) + by.g * kl(teacher, z, by.t) : ce(z, y);
 
 /** KL of two distributions given by logarithms. */
 const klOf = (p: Row, q: Row): number => total(p.map((v, c) => Math.exp(v) * (v - q[c]!)));
@@ -184,6 +195,34 @@ export const FORMULAS: Readonly<Record<string, Formula>> = {
     ],
     0.3,
   ),
+  imta: weighted(imta.with(), ({ z, t, y }, j) => teach(z[j]!, t[LAST]!, y, j, { g: 0.1 / C, ce: 0.9, t: 1 }), {
+    phase: 1,
+  }),
+  "imta, batch mean": weighted(
+    imta.with({ elementMean: false, gamma: 0.4, temperature: 3 }),
+    ({ z, t, y }, j) => teach(z[j]!, t[LAST]!, y, j, { g: 0.4, ce: 0.6, t: 3 }),
+    { phase: 1 },
+  ),
+  "imta, its first stage": weighted(imta.with(), ({ z, y }, j) => ce(z[j]!, y)),
+  byot: {
+    inputs: { logits, labels, hint: { shape: [N, K, 70] } },
+    call: ({ logits, labels, hint }) =>
+      lossOf(byot.with({ b: 0.01 }), {
+        logits: logits!,
+        labels: labels!,
+        exitWeights: tensor(Float32Array.from(WEIGHTS)),
+        out: { logits: logits!, hint: hint! },
+      }),
+    value: (x, held) =>
+      average(N, (i) => {
+        const [z, last] = [exitsOf(x["logits"]!, i), exitsOf(held["logits"]!, i)[LAST]!];
+        const hintOf = (of: Refs, j: number) => row(of["hint"]!, 70, i, j, K);
+        const distance = (j: number) => total(hintOf(x, j).map((v, d) => (v - hintOf(held, LAST)[d]!) ** 2));
+        const early = total([0, 1].map((j) => 0.1 * kl(last, z[j]!, 3) + 0.01 * distance(j)));
+        return 0.9 * total(z.map((exit) => ce(exit, labelOf(x, i)))) + early;
+      }),
+    grads: ["logits", "hint"],
+  },
   "phuong-lampert": weighted(
     phuongLampert.with({ c: 0.4, scale: 1.5 }),
     ({ z, held, y }, j) => 1.5 * (0.6 * ce(z[j]!, y) + 0.4 * (j < LAST ? kl(held[LAST]!, z[j]!, 2.5) : 0)),

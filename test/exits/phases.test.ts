@@ -31,6 +31,7 @@ import { cascaded } from "../../exits/network/heads/cascaded.ts";
 import { confident } from "../../exits/network/heads/confident.ts";
 import { ensembled } from "../../exits/network/heads/ensembled.ts";
 import { gated } from "../../exits/network/heads/gated.ts";
+import { hinted } from "../../exits/network/heads/hinted.ts";
 import { inline } from "../../exits/network/heads/inline.ts";
 import { wrapOf } from "../../exits/network/heads/wraps.ts";
 import { siteOf } from "../../exits/training/site.ts";
@@ -274,6 +275,7 @@ const WRAPS: Readonly<Record<string, () => HeadWrap>> = {
   confident,
   ensembled,
   gated,
+  hinted,
   inline,
 };
 
@@ -308,7 +310,7 @@ for (const [name, wrap] of Object.entries(WRAPS)) {
     backward(loss);
     const lost = [...net.namedParameters()].filter(([, p]) => !p.hasGrad).map(([parameter]) => parameter);
     assert.ok(
-      lost.every((parameter) => /\.(gate|trust)\./.test(parameter)),
+      lost.every((parameter) => /\.(gate|trust|adapter)\./.test(parameter)),
       lost.join(),
     );
     net.dispose();

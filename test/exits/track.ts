@@ -25,9 +25,9 @@ export const siteOf = (exits: number, classes = 10): PhaseSite => ({
   placeOf: () => ({ exit: 0, isHead: true }),
 });
 
-/** The first track of a method's first phase. */
-export const trackOf = (plan: TrainingPlan, exits: number, classes = 10): Track =>
-  plan.phases(siteOf(exits, classes))[0].tracks[0];
+/** The first track of a method's first phase, or of another. */
+export const trackOf = (plan: TrainingPlan, exits: number, classes = 10, phase = 0): Track =>
+  plan.phases(siteOf(exits, classes))[phase]!.tracks[0];
 
 /** Exit weights of an epoch. */
 export const exitWeightsAt = (
@@ -36,15 +36,20 @@ export const exitWeightsAt = (
   at: Epoch = { epoch: 1, epochs: 1 },
 ): readonly number[] => trackOf(plan, exits).exitWeights?.(exits, at) ?? new Array(exits).fill(1);
 
-/** The loss of a batch. */
-export function lossOf(plan: TrainingPlan, batch: GivenBatch): Tensor {
+/** The loss of a batch in the first phase, or in another. */
+export function lossOf(plan: TrainingPlan, batch: GivenBatch, phase = 0): Tensor {
   const [n, exits, classes] = batch.logits.shape as readonly [number, number, number];
   const records = Array.from({ length: exits }, (_, j) => {
     const logits = batch.logits.slice({ starts: [0, j, 0], ends: [n, j + 1, classes] }).reshape([n, classes]);
     const features = batch.features?.[j];
     return features ? { logits, features } : { logits };
   });
-  return trackOf(plan, exits, classes).loss({ out: stackRecords(records), exits: records, numbers: {}, ...batch });
+  return trackOf(plan, exits, classes, phase).loss({
+    out: stackRecords(records),
+    exits: records,
+    numbers: {},
+    ...batch,
+  });
 }
 
 /** `[K]`: the loss as if one exit alone counted, for each exit. */

@@ -111,6 +111,8 @@ export type HeadFactory = (site: HeadSite) => Head;
 export interface WrapSite extends Omit<HeadSite, "behind"> {
   readonly exit: number;
   readonly exits: number;
+  /** The last exit's head, without what is put around it. */
+  readonly last: Head;
 }
 
 /**
@@ -163,6 +165,10 @@ export abstract class TellingHead extends WrappedHead {
     return this.inner.pass(mode);
   }
 }
+
+/** How many features a head's logits are linear in, where they are. */
+export const widthOf = (head: Head): number | undefined =>
+  (head instanceof LinearHead ? head.linear : head.tail?.linear)?.weight.shape[0];
 
 /** `mode` for a module of which something is trained, else evaluation: what is frozen keeps its statistics. */
 export const modeOf = (module: Module, mode: Mode): Mode => (module.parameters().length > 0 ? mode : EVAL);

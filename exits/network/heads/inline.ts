@@ -1,32 +1,47 @@
 // Inline collaboration (IMTA, Li et al., ICCV 2019): an exit's logits are linear in ReLU(BN(Linear(z))) of the exit before too, beside the
-// features. A linear layer on both, side by side, is the sum of one on each.
+// features. A linear layer on both, side by side, is the sum of one on each. The second starts at 0: a network that has not learnt to
+// listen answers as without.
 
-import { add, relu, reshape } from "../../../engine/functions.ts";
-import { BatchNorm2d, Linear, type Mode } from "../../../nn/index.ts";
-import { type ExitRecord, type Head, type HeadWrap, modeOf, WrappedHead, type WrapSite } from "./head.ts";
+import { add, relu, reshape, type Tensor } from "../../../engine/functions.ts";
+import { BatchNorm2d, Linear, type Mode, Module } from "../../../nn/index.ts";
+import { type ExitRecord, type Head, type HeadWrap, modeOf, WrappedHead, type WrapSite, widthOf } from "./head.ts";
+
+/** From the logits of the exit before to what they add to this one's. */
+class Collaboration extends Module {
+  readonly said: Linear;
+  readonly norm: BatchNorm2d;
+  readonly mix: Linear;
+
+  /** @param width Of what is heard; the public code's is that of the exit's features. */
+  constructor(width: number, { classes, init }: WrapSite) {
+    super();
+    this.said = new Linear(classes, width, init);
+    this.norm = new BatchNorm2d(width, init);
+    this.mix = new Linear(width, classes, init, { bias: false });
+    this.mix.weight.write(new Float32Array(width * classes));
+  }
+
+  forward(logits: Tensor, mode: Mode): Tensor {
+    const heard = this.said.forward(logits);
+    const [n, width] = heard.shape as readonly [number, number];
+    const map = this.norm.forward(reshape(heard, [n, 1, 1, width]), modeOf(this.norm, mode));
+    return this.mix.forward(relu(reshape(map, [n, width])));
+  }
+}
 
 class InlineHead extends WrappedHead {
   override readonly reads = ["logits"];
-  readonly said: Linear | undefined;
-  readonly norm: BatchNorm2d | undefined;
-  readonly mix: Linear | undefined;
+  readonly collaboration: Collaboration | undefined;
 
-  constructor(inner: Head, { exit, classes, init }: WrapSite) {
+  constructor(inner: Head, site: WrapSite) {
     super(inner);
-    const isFirst = exit === 0;
-    this.said = isFirst ? undefined : new Linear(classes, classes, init);
-    this.norm = isFirst ? undefined : new BatchNorm2d(classes, init);
-    this.mix = isFirst ? undefined : new Linear(classes, classes, init, { bias: false });
+    this.collaboration = site.exit === 0 ? undefined : new Collaboration(widthOf(inner) ?? site.classes, site);
   }
 
   tell(record: ExitRecord, mode: Mode, earlier: readonly ExitRecord[]): ExitRecord {
-    const { said, norm, mix } = this;
     const before = earlier.at(-1);
-    if (!said || !norm || !mix || !before) return record;
-    const heard = said.forward(before.logits);
-    const [n, classes] = heard.shape as readonly [number, number];
-    const map = norm.forward(reshape(heard, [n, 1, 1, classes]), modeOf(norm, mode));
-    return { ...record, logits: add(record.logits, mix.forward(relu(reshape(map, [n, classes])))) };
+    if (!this.collaboration || !before) return record;
+    return { ...record, logits: add(record.logits, this.collaboration.forward(before.logits, mode)) };
   }
 }
 

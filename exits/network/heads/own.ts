@@ -1,8 +1,8 @@
 // The backbone's own classifier as a head, for what is put around it.
 
 import type { Tensor } from "../../../engine/functions.ts";
-import type { Backbone, Mode } from "../../../nn/index.ts";
-import { Head, type RecordPass } from "./head.ts";
+import { type Backbone, type Mode, type Pass, type Tail, vectorOf } from "../../../nn/index.ts";
+import { type ExitRecord, Head, type RecordPass } from "./head.ts";
 
 /** Answers as the backbone does. Its parameters are the backbone's, and stay there. */
 export class OwnHead extends Head {
@@ -17,12 +17,27 @@ export class OwnHead extends Head {
     return this.#backbone.parameters().length > 0;
   }
 
+  override get tail(): Tail | undefined {
+    return this.#backbone.tail;
+  }
+
+  override view(features: Tensor): Tensor {
+    return this.tail ? vectorOf(this.tail.vector, features) : features;
+  }
+
+  override pass(mode: Mode): Pass {
+    return this.#backbone.classifyPass(mode);
+  }
+
   override recordPass(mode: Mode): RecordPass {
-    const pass = this.#backbone.classifyPass(mode);
+    const pass = this.pass(mode);
     return (x) => ({ logits: pass(x) });
   }
 
-  forward(features: Tensor, mode: Mode): Tensor {
-    return this.#backbone.classify(features, mode);
+  forward(x: Tensor, mode: Mode): Tensor | ExitRecord {
+    if (!this.tail) return this.#backbone.classify(x, mode);
+    const { norm, linear } = this.tail;
+    const features = norm?.forward(x) ?? x;
+    return { logits: linear.forward(features), features };
   }
 }

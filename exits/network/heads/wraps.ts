@@ -9,6 +9,7 @@ import { ensembled } from "./ensembled.ts";
 import { experts } from "./experts.ts";
 import { gated } from "./gated.ts";
 import type { HeadWrap } from "./head.ts";
+import { hinted } from "./hinted.ts";
 import { inline } from "./inline.ts";
 
 const WRAPS: Readonly<Record<string, (...numbers: number[]) => HeadWrap>> = {
@@ -17,6 +18,7 @@ const WRAPS: Readonly<Record<string, (...numbers: number[]) => HeadWrap>> = {
   ensembled,
   experts,
   gated,
+  hinted,
   inline,
   additive: (t = 0) => additive(t),
 };

@@ -1,0 +1,34 @@
+// Heads that say, while they are trained, what the last exit's features are compared with (Be Your Own Teacher, Zhang et al., ICCV 2019): the
+// features that their logits are linear in, made as long as the last exit's by a linear layer where they are not.
+
+import { ArgumentError } from "../../../engine/functions.ts";
+import { Linear, type Mode } from "../../../nn/index.ts";
+import { type ExitRecord, type Head, type HeadWrap, TellingHead, type WrapSite, widthOf } from "./head.ts";
+
+class HintedHead extends TellingHead {
+  readonly adapter: Linear | undefined;
+
+  constructor(inner: Head, { last, init }: WrapSite) {
+    super(inner);
+    const [own, wanted] = [widthOf(inner), widthOf(last)];
+    if (own === undefined || wanted === undefined) {
+      throw new ArgumentError(
+        "multiExit: heads whose features are compared must end in a linear layer; got another. Choose one of the named kinds.",
+      );
+    }
+    this.adapter = own === wanted ? undefined : new Linear(own, wanted, init);
+  }
+
+  tell(record: ExitRecord, mode: Mode): ExitRecord {
+    if (!mode.training) return record;
+    const features = record["features"]!;
+    return { ...record, hint: this.adapter?.forward(features) ?? features };
+  }
+}
+
+/** All exits say in training a `hint` [N, D], D that of the last exit's features. */
+export const hinted = (): HeadWrap => ({
+  name: "hinted",
+  isForAll: true,
+  wrap: (inner, site) => new HintedHead(inner, site),
+});
