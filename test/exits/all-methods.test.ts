@@ -263,9 +263,12 @@ for (const [name, method] of Object.entries(METHODS)) {
       const top = Math.max(...z);
       return { at: z.indexOf(top), p: 1 / z.reduce((sum, x) => sum + Math.exp(x - top), 0) };
     };
+    // In the widest gap about the middle: the device raises thresholds by what rounding may do.
     const middle = (j: number) => {
       const all = Array.from({ length: 64 }, (_, i) => sure(i, j).p).sort((a, b) => a - b);
-      return (all[31]! + all[32]!) / 2;
+      const gap = (i: number) => all[i + 1]! - all[i]!;
+      const widest = Array.from({ length: 32 }, (_, i) => i + 16).reduce((best, i) => (gap(i) > gap(best) ? i : best));
+      return all[widest]! + gap(widest) / 2;
     };
     const thresholds = [middle(0), middle(1)];
     const classifier = await deploy(net, { thresholds }, { normalise: data.test.meta });

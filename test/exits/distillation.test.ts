@@ -5,14 +5,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { backward, full, randn, readSafetensors, type Tensor, tensor, zeros } from "../../engine/index.ts";
 import {
+  architectureOf,
+  buildNetwork,
+  byot,
   deeperExitsLoss,
   describeProgress,
   distilLater,
   distilNext,
   decoupledDistillation as dkd,
   erde,
+  imta,
   knowledgeDistillation as kd,
   type Method,
+  type MultiExit,
+  multiExit,
+  type Phase,
   type Progress,
   phuongLampert,
   RUN_FILES,
@@ -20,6 +27,7 @@ import {
   type TrainingPlan,
   train,
 } from "../../exits/index.ts";
+import { EVAL, resnet, TRAIN } from "../../nn/index.ts";
 import { checkCase } from "../engine/ops/check.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, failsWith, suite } from "../harness.ts";
@@ -145,6 +153,108 @@ running("an exit alone has nobody to learn from; deeper exits get no gradient fr
   assert.ok(g.every((x, i) => (x === 0) === (Math.floor(i / 5) % 3 === 2)));
   assert.is(distilLater.with().options["weight"], 1);
   assert.equal(exitWeightsAt(distilNext.with(), 2), [0.5, 0.5]);
+});
+
+const twoStages = (options: object) =>
+  imta.with(options).phases({ ...siteOf(3), placeOf: (name) => ({ exit: 2, isHead: /heads|fc/.test(name) }) });
+
+test("IMTA has a switch for each part, and its second stage trains and draws anew what answers", () => {
+  const names = (options: object) => twoStages(options).map(({ name }) => name);
+  assert.equal(names({}), ["equilibrium", "classifiers"]);
+  assert.equal(names({ collaboration: false }), ["equilibrium", "classifiers"]);
+  assert.equal(names({ collaboration: false, oneForAll: false }), ["equilibrium"]);
+  assert.equal([imta.with().wraps.length, imta.with({ collaboration: false }).wraps.length], [1, 0]);
+  assert.equal([imta.with().teacher?.kind, imta.with({ oneForAll: false }).teacher], ["self", undefined]);
+  const [first, second] = twoStages({}) as readonly [Phase, Phase];
+  const parts = [
+    "backbone.stem.weight",
+    "backbone.fc.weight",
+    "heads.0.inner.linear.weight",
+    "heads.0.inner.conv.weight",
+  ];
+  const heard = "heads.1.collaboration.mix.weight";
+  assert.equal([...parts, heard].map(first.tracks[0].trains!), [true, true, true, true, false]);
+  assert.equal([...parts, heard].map(second.tracks[0].trains!), [false, true, true, false, true]);
+  assert.equal([...parts, heard].map(second.anew!), [false, true, true, false, false]);
+  assert.equal([first.tracks[0].equilibrium, first.isTaught, second.tracks[0].equilibrium], [true, false, undefined]);
+  assert.is(twoStages({ newClassifiers: false })[1]!.anew, undefined);
+  assert.is(twoStages({ equilibrium: false })[0].tracks[0].equilibrium, false);
+});
+
+running(
+  "a network that has not learnt to listen answers as without; what a phase draws anew depends on the seed alone",
+  async () => {
+    const small = smallNet();
+    const architecture = architectureOf(small)!;
+    small.dispose();
+    const made = (wraps: readonly string[]) => buildNetwork({ ...architecture, wraps }, { seed: 3 });
+    const images = randn([5, 8, 8, 1], { seed: 3 });
+    const read = async (net: MultiExit) => {
+      const values = [...(await net.forward(images, EVAL).read())];
+      net.dispose();
+      return values;
+    };
+    assert.equal(await read(made(["inline"])), await read(made([])));
+    const drawn = async (seed: number) => {
+      const net = made(["inline"]);
+      const valuesOf = async () => (await net.namedParameters().get("heads.0.inner.linear.weight")!.read()).join();
+      const before = await valuesOf();
+      const plan = imta.with();
+      // Drawn anew, and trained by nobody.
+      const still = (phase: Phase): Phase => ({
+        ...phase,
+        ...(phase.anew && { anew: (name) => name === "heads.0.inner.linear.weight" }),
+        tracks: [{ ...phase.tracks[0], trains: (name) => name === "heads.1.inner.linear.weight" }],
+      });
+      const method: TrainingPlan = {
+        ...plan,
+        phases: (site) => plan.phases(site).map(still) as unknown as readonly [Phase],
+      };
+      (await train(net, barSplits(), { ...quiet, epochs: 1, seed, method })).dispose();
+      const after = await valuesOf();
+      net.dispose();
+      assert.not.equal(before, after);
+      return after;
+    };
+    assert.is(await drawn(4), await drawn(4));
+    assert.not.equal(await drawn(4), await drawn(5));
+  },
+);
+
+running("hints are as long as the last exit's features, only in training, and cost nothing else", async () => {
+  const small = smallNet();
+  const architecture = architectureOf(small)!;
+  const [plain, net] = [buildNetwork(architecture), buildNetwork({ ...architecture, wraps: ["hinted"] })];
+  const images = randn([5, 8, 8, 1], { seed: 3 });
+  assert.equal(
+    net.records(images, TRAIN).map(({ hint }) => hint?.shape),
+    [
+      [5, 8],
+      [5, 8],
+      [5, 8],
+    ],
+  );
+  assert.ok(net.records(images, EVAL).every((record) => !("hint" in record)));
+  assert.equal(net.macs(), plain.macs());
+  await failsWith(
+    () => train(plain, barSplits(), { ...quiet, method: byot }),
+    "ArgumentError",
+    "train: byot needs heads that are hinted; the network has plain heads. Pass { wraps: method.with(options).wraps } to multiExit.",
+  );
+  for (const made of [small, plain, net]) made.dispose();
+});
+
+running("a phase that draws anew needs a network that can be made again", async () => {
+  const net = multiExit(resnet({ depth: 8, classes: 4, input: [8, 8, 1], widths: [4, 8, 8], seed: 2 }), {
+    after: ["stage1", "stage2"],
+    wraps: imta.with().wraps,
+  });
+  await failsWith(
+    () => train(net, barSplits(), { ...quiet, method: imta }),
+    "ArgumentError",
+    "train: the network must be made by buildNetwork(), as classifiers draws a part of it anew; got one that was not.",
+  );
+  net.dispose();
 });
 
 const gpu = gpuSuite("exits: methods that distil refuse");

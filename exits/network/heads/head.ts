@@ -136,6 +136,11 @@ export abstract class WrappedHead extends Head {
     this.inner = inner;
   }
 
+  /** Of the inner head too, whose parameters may lie elsewhere: the backbone's. */
+  override get isTrained(): boolean {
+    return super.isTrained || this.inner.isTrained;
+  }
+
   override view(features: Tensor): Tensor {
     return this.inner.view(features);
   }
