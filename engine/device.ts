@@ -99,6 +99,7 @@ export class Device {
     this.stream = new Stream(gpu, this.pool, this.pipelines, patience);
     this.tuner = new Tuner(
       () => this.sync(),
+      (fn) => this.#watching("tune", fn),
       options.tuning === "cached" ? (table) => saveTuning(this.info, table) : undefined,
     );
     this.#isOwn = options.device === undefined;
@@ -134,7 +135,22 @@ export class Device {
   /** Time per kernel, dispatches and bytes of the work that `fn` issues. Print with `console.log(profile.table())`. */
   async profile(fn: () => unknown): Promise<Profile> {
     this.check("profile");
-    return profile(this, fn);
+    return profile(this, () => this.#watching("profile", fn));
+  }
+
+  /** Runs `fn`; throws DeviceError if it worked on other devices only, of which nothing could be told. */
+  async #watching(op: string, fn: () => unknown): Promise<void> {
+    const count = (device: Device) => {
+      if (!device.#isDisposed) device.stream.flush();
+      return device.stream.counters.dispatches;
+    };
+    const before = new Map(Array.from(devices, (device) => [device, count(device)]));
+    await fn();
+    const worked = Array.from(devices).filter((device) => count(device) > (before.get(device) ?? 0));
+    if (worked.length === 0 || worked.includes(this)) return;
+    throw new DeviceError(
+      `${op}: the work must run on this device; it ran on another one. Make its tensors with { device }.`,
+    );
   }
 
   /** Throws if the device can run nothing any more. @internal */

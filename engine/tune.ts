@@ -2,6 +2,12 @@
 
 import type { Spec } from "../kernels/index.ts";
 import { specText } from "../kernels/index.ts";
+import { readOptions } from "./errors.ts";
+
+const REPEATS = {
+  must: "a whole number of at least 1",
+  fits: (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 1,
+};
 
 /** Choices by key, as kept between runs: the spec's text form. */
 export type TuningTable = Record<string, string>;
@@ -28,14 +34,23 @@ export interface TuningResult {
 /** Times candidates by running the ops that asked for them again, on their own operands. */
 export class Tuner {
   readonly #sync: () => Promise<void>;
+  readonly #watching: (fn: () => unknown) => Promise<void>;
   readonly #save: ((table: TuningTable) => Promise<void>) | undefined;
   readonly #table = new Map<string, string>();
   #requests: Map<string, Request> | undefined;
   #asked = new Map<string, readonly Spec[]>();
 
-  /** `sync` waits for the GPU; `save` is called with all choices after each `tune`. */
-  constructor(sync: () => Promise<void>, save?: (table: TuningTable) => Promise<void>) {
+  /**
+   * `sync` waits for the GPU; `watching` runs work, and throws if none of it was this device's; `save` is called with all
+   * choices after each `tune`.
+   */
+  constructor(
+    sync: () => Promise<void>,
+    watching: (fn: () => unknown) => Promise<void>,
+    save?: (table: TuningTable) => Promise<void>,
+  ) {
     this.#sync = sync;
+    this.#watching = watching;
     this.#save = save;
   }
 
@@ -73,12 +88,13 @@ export class Tuner {
    * Each op is run again on its own operands, so results stay right; but state that an op updates in place (running
    * statistics) moves on: tune before training. Returns what was measured.
    */
-  async tune(fn: () => unknown, { repeats = 5 }: { readonly repeats?: number } = {}): Promise<TuningResult[]> {
+  async tune(fn: () => unknown, options: { readonly repeats?: number } = {}): Promise<TuningResult[]> {
+    const { repeats = 5 } = readOptions("tune", options, { repeats: REPEATS });
     const requests = new Map<string, Request>();
     const results: TuningResult[] = [];
     try {
       this.#requests = requests;
-      await fn();
+      await this.#watching(fn);
       this.#requests = undefined;
       for (const { keys, op } of requests.values()) {
         for (const [key, candidates] of keys) {

@@ -1,5 +1,6 @@
 // What runs before anything is installed: reading Debian's package sources, what each system is told, the lock file, the version of Node.
 
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -147,6 +148,16 @@ versions("one older than package.json demands is refused in words, before anythi
 });
 
 const noise = suite("what users are shown");
+
+noise("a program that makes a device says nothing of its own under the command", () => {
+  const root = new URL("..", import.meta.url).href;
+  const flags = ["--import", import.meta.resolve("tsx"), "--input-type=module", "-e"];
+  const program = `import { createDevice } from "${root}engine/index.ts"; (await createDevice()).dispose(); console.error("mine");`;
+  const command = `import { runQuietly } from "${root}cli/quiet.ts"; runQuietly(${JSON.stringify([...flags, program])});`;
+  const { stderr, status } = spawnSync(process.execPath, [...flags, command], { encoding: "utf8" });
+  assert.is(status, 0, stderr);
+  assert.ok(stderr.includes("mine\n") && !stderr.includes("artificially"), stderr);
+});
 
 noise("lines that concern nobody are left out, all else passes at once, however it is cut", () => {
   const line = (name: string) =>

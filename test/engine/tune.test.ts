@@ -72,3 +72,30 @@ test("what tuning holds is let go when the function fails", async () => {
   await device.sync();
   assert.is(device.memory().buffers, 0);
 });
+
+test("work of another device is refused, by tune and by profile, and so are no repeats", async () => {
+  using device = await s.createDevice();
+  using other = await s.createDevice();
+  const product = (on: s.Device) =>
+    s.scope(() => s.matmul(s.ones([64, 64], { device: on }), s.ones([64, 64], { device: on })));
+  const got = "the work must run on this device; it ran on another one. Make its tensors with { device }.";
+  const refused = async (call: () => Promise<unknown>, message: string) =>
+    assert.is(await call().then(String, (error: Error) => error.message), message);
+  const elsewhere = () => product(other).dispose();
+  await refused(() => device.tuner.tune(elsewhere), `tune: ${got}`);
+  await refused(() => device.profile(elsewhere), `profile: ${got}`);
+  const step = await s.capture({ inputs: {}, device: other }, () => ({ y: s.exp(s.ones([8], { device: other })) }));
+  await refused(() => device.profile(() => step.run({})), `profile: ${got}`);
+  step.dispose();
+  const both = await device.profile(() => {
+    product(device).dispose();
+    elsewhere();
+  });
+  assert.ok(both.dispatches > 0);
+  assert.is((await device.profile(() => {})).dispatches, 0);
+  for (const repeats of [0, Number.NaN, 1.5])
+    await refused(
+      () => device.tuner.tune(() => product(device).dispose(), { repeats }),
+      `tune: repeats must be a whole number of at least 1; got ${repeats}.`,
+    );
+});
