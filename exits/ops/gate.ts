@@ -3,8 +3,8 @@
 //     hard        1 - 1[argmax z_k = y and c_k >= tau]
 //     soft        1 - sigmoid(kappa (softmax(z_k)_y - tau))
 //     confidence  1 - c_k
-//     open        1: no gate, the schedule alone
-//   eligibility_e = prod_{k<e} r_k;  weight_e = schedule_e eligibility_e + leak, divided by the sum over exits + 1e-12 if normalised
+//     open        1: no gate, the exit weights alone
+//   eligibility_e = prod_{k<e} r_k;  weight_e = exit_weights_e eligibility_e + leak, divided by the sum over exits + 1e-12 if normalised
 // A thread owns a sample and walks its exits from shallow to deep. Softmax is max-subtracted, sums are f32.
 // Gates carry no gradient: the op has no vjp.
 
@@ -35,14 +35,14 @@ const RESIDUAL: Readonly<Record<GateMode, string>> = {
   open: "1.0",
 };
 
-/** Exit weights and eligibilities. Labels are i32; `schedule` holds K factors. */
+/** Exit weights and eligibilities. Labels are i32; `exit_weights` holds K. */
 export const exitGatesKernel = defineKernel({
   name: "exitGates",
   uniforms: { n: "u32", exits: "u32", classes: "u32", tau: "f32", kappa: "f32", leak: "f32" },
   bindings: (_spec: GateSpec) => ({
     logits: reads("array<f32>"),
     labels: reads("array<i32>"),
-    schedule: reads("array<f32>"),
+    exit_weights: reads("array<f32>"),
     weights: writes("array<f32>"),
     eligibility: writes("array<f32>"),
   }),
@@ -67,7 +67,7 @@ fn residual(row: u32, label: u32) -> f32 {
   var eligible = 1.0;
   var sum = 0.0;
   for (var e = 0u; e < u.exits; e++) {
-    let weight = schedule[e] * eligible + u.leak;
+    let weight = exit_weights[e] * eligible + u.leak;
     eligibility[first + e] = eligible;
     weights[first + e] = weight;
     sum += weight;
@@ -76,7 +76,7 @@ fn residual(row: u32, label: u32) -> f32 {
   ${normalise ? "for (var e = 0u; e < u.exits; e++) { weights[first + e] /= sum + 1e-12; }" : ""}
 }`,
   grid: ({ n }) => linearGrid(ceilDiv(n, WORKGROUP)),
-  rows: ({ n }) => ({ axis: 0, units: n, perGroup: WORKGROUP, fold: true, blocks: n, apart: { schedule: 1 } }),
+  rows: ({ n }) => ({ axis: 0, units: n, perGroup: WORKGROUP, fold: true, blocks: n, apart: { exit_weights: 1 } }),
 });
 
 /** How samples are handed from exit to exit. */
@@ -103,7 +103,7 @@ const GATES: Kinds<GateOptions> = {
 const gates = defineOp({
   name: "exitGates",
   isConstant: true,
-  operands: { logits: "f32 N K C", labels: "i32 N", schedule: "f32 K" },
+  operands: { logits: "f32 N K C", labels: "i32 N", exitWeights: "f32 K" },
   infer: (_, __: Required<GateOptions>, { N, K }) => {
     const each = { shape: [N, K], dtype: "f32" } as const;
     return { weights: each, eligibility: each };
@@ -111,28 +111,29 @@ const gates = defineOp({
   run: ({ inputs, outputs, attrs, sizes, dispatch }) => {
     const { mode, normalise, tau, kappa, leak } = attrs;
     const dims = { n: sizes.N, exits: sizes.K, classes: sizes.C, tau, kappa, leak };
-    dispatch(exitGatesKernel, { mode, normalise }, { ...inputs, ...outputs }, dims);
+    const { exitWeights: exit_weights, ...samples } = inputs;
+    dispatch(exitGatesKernel, { mode, normalise }, { ...samples, exit_weights, ...outputs }, dims);
   },
 });
 
 /**
  * Loss weights [N, K] of stacked exits' logits [N, K, C] under labels i32[N], and the eligibilities [N, K] behind them:
- * a sample that an exit handles weighs less, or nothing, at the exits after it. `schedule` f32[K] are static factors.
+ * a sample that an exit handles weighs less, or nothing, at the exits after it. `exitWeights` f32[K] are static.
  * Confidence-Gated Training, arXiv 2509.17885; formulas at the head of this file.
  */
 export const exitGates = positional(
-  "exitGates(logits, labels, schedule, options)",
+  "exitGates(logits, labels, exitWeights, options)",
   (
     logits: Tensor,
     labels: Tensor,
-    schedule: Tensor,
+    exitWeights: Tensor,
     options: GateOptions,
   ): { readonly weights: Tensor; readonly eligibility: Tensor } => {
     const { mode, tau = 0.9, kappa = 1, leak = 0, normalise = false } = readOptions("exitGates", options, GATES);
-    checkTensors("exitGates", { logits, labels, schedule });
+    checkTensors("exitGates", { logits, labels, exitWeights });
     checkOneOf("exitGates", "mode", mode, ["hard", "soft", "confidence", "open"]);
     if (!(tau >= 0 && tau <= 1)) throw new ArgumentError(`exitGates: tau must be in [0, 1]; got ${tau}.`);
     if (!(leak >= 0)) throw new ArgumentError(`exitGates: leak must not be negative; got ${leak}.`);
-    return gates({ logits, labels, schedule }, { mode, tau, kappa, leak, normalise });
+    return gates({ logits, labels, exitWeights }, { mode, tau, kappa, leak, normalise });
   },
 );

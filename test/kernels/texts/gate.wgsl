@@ -12,7 +12,7 @@ struct Uniforms {
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
 @group(0) @binding(2) var<storage, read> labels: array<i32>;
-@group(0) @binding(3) var<storage, read> schedule: array<f32>;
+@group(0) @binding(3) var<storage, read> exit_weights: array<f32>;
 @group(0) @binding(4) var<storage, read_write> weights: array<f32>;
 @group(0) @binding(5) var<storage, read_write> eligibility: array<f32>;
 
@@ -36,7 +36,7 @@ fn residual(row: u32, label: u32) -> f32 {
   var eligible = 1.0;
   var sum = 0.0;
   for (var e = 0u; e < u.exits; e++) {
-    let weight = schedule[e] * eligible + u.leak;
+    let weight = exit_weights[e] * eligible + u.leak;
     eligibility[first + e] = eligible;
     weights[first + e] = weight;
     sum += weight;
