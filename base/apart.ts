@@ -7,7 +7,9 @@ export interface Twice {
   readonly second: string;
 }
 
-/** The first id that stands twice among all parts, in their order; undefined where every sample has an id of its own. */
+/**
+ * The first id that stands twice among all parts, in their order; undefined where every sample has an id of its own.
+ */
 export function firstTwice(parts: Readonly<Record<string, { readonly ids: Iterable<number> }>>): Twice | undefined {
   const owner = new Map<number, string>();
   for (const [second, { ids }] of Object.entries(parts)) {

@@ -1,4 +1,5 @@
-// The root of every error that the library throws on purpose. One grammar for all messages: `op: what must hold; got what. Hint.`
+// The root of every error that the library throws on purpose. One grammar for all messages:
+// `op: what must hold; got what. Hint.`
 
 import { printable } from "./printable.ts";
 

@@ -1,5 +1,5 @@
-// Files on disk (Node): read only where there is a file, written whole or not at all. Node's modules are asked of the running
-// process, never imported, so that everything that uses this also loads in a browser.
+// Files on disk (Node): read only where there is a file, written whole or not at all. Node's modules are asked of the
+// running process, never imported, so that everything that uses this also loads in a browser.
 
 import { SortieError } from "./errors.ts";
 
@@ -117,7 +117,10 @@ export function readWholeSync(path: string): Uint8Array {
   }
 }
 
-/** Names under which content is written before it gets its own: nobody can guess them, and the process that writes is known. */
+/**
+ * Names under which content is written before it gets its own: nobody can guess them, and the process that writes is
+ * known.
+ */
 const PART = /\.(\d+)-[0-9a-f]{32}\.part$/;
 
 /** A name beside `path` for what is not complete yet. */
@@ -159,9 +162,10 @@ function checkTarget(path: string, stats: Stats | undefined): void {
 }
 
 /**
- * Writes a file that appears under its name only when it is complete and on disk: a kill or a full disk leaves the old one, or none.
- * It is written beside its place under a name that nobody can guess, and only if there is nothing of that name: no link is followed,
- * neither there nor at `path`. What killed processes left of this file goes. Throws what the system throws.
+ * Writes a file that appears under its name only when it is complete and on disk: a kill or a full disk leaves the old
+ * one, or none. It is written beside its place under a name that nobody can guess, and only if there is nothing of that
+ * name: no link is followed, neither there nor at `path`. What killed processes left of this file goes. @throws Error
+ * of the system
  */
 export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
   checkTarget(

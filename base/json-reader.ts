@@ -1,4 +1,5 @@
-// Values of a parsed JSON text, each checked before it is used: the message names the place. `null`, `[]`, `""` and `false` are no numbers.
+// Values of a parsed JSON text, each checked before it is used: the message names the place. `null`, `[]`, `""` and
+// `false` are no numbers.
 
 import { SortieError } from "./errors.ts";
 import { what } from "./options.ts";

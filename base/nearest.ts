@@ -3,7 +3,10 @@
 /** Capitals and the marks between words say nothing: `keep_dim`, `keep-dim` and `keepDim` are one name. */
 const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, "");
 
-/** Insertions, deletions, replacements and swaps of neighbours that make `b` of `a` (optimal string alignment, row by row). */
+/**
+ * Insertions, deletions, replacements and swaps of neighbours that make `b` of `a` (optimal string alignment, row by
+ * row).
+ */
 function distance(a: string, b: string): number {
   let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);

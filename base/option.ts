@@ -1,11 +1,14 @@
-// An option said once: its type, default, check and help line in one record. Readers of options, flags, help, configuration files and
-// the identity of a run are derived from it.
+// An option said once: its type, default, check and help line in one record. Readers of options, flags, help,
+// configuration files and the identity of a run are derived from it.
 
 import { type Kinds, type OptionsReader, what } from "./options.ts";
 
 /** One option whose values are `T`; undefined among them means that it has no default of its own. */
 export interface Option<T = unknown> {
-  /** How a flag's text becomes a value: a number, true or false, a list with commas, the text itself, or what `parse` makes of it. */
+  /**
+   * How a flag's text becomes a value: a number, true or false, a list with commas, the text itself, or what `parse`
+   * makes of it.
+   */
   readonly kind: "number" | "boolean" | "list" | "text" | "parsed";
   /** What it is and does, for help. */
   readonly about: string;
@@ -121,8 +124,8 @@ const basisOf = ({ basis }: Basis): Basis => (basis === undefined ? {} : { basis
 export const option = { number, whole, list, words, choice, toggle, text } as const;
 
 /**
- * A bound on bytes or milliseconds. One that is NaN is passed by whatever is compared with it, so that there would be no
- * bound at all.
+ * A bound on bytes or milliseconds. One that is NaN is passed by whatever is compared with it, so that there would be
+ * no bound at all.
  */
 export const LIMIT = {
   must: "a positive number or Infinity",

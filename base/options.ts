@@ -1,5 +1,6 @@
-// One reader of options for every function that takes some: an unknown name, a missing one, or a value of another kind is refused
-// with a sentence. What a function takes is a record that the compiler holds against the type of its options.
+// One reader of options for every function that takes some: an unknown name, a missing one, or a value of another kind
+// is refused with a sentence. What a function takes is a record that the compiler holds against the type of its
+// options.
 
 import type { SortieError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
@@ -15,8 +16,8 @@ export type KindOf<T> = [T] extends [boolean]
         : "any";
 
 /**
- * What each option of `O` is, as `typeof` says it, and a number that is one; "any" where the function looks for itself; `!` where it
- * must be given; or a record that says what it must be.
+ * What each option of `O` is, as `typeof` says it, and a number that is one; "any" where the function looks for itself;
+ * `!` where it must be given; or a record that says what it must be.
  */
 export type Kinds<O> = {
   readonly [K in keyof O]-?: undefined extends O[K]
@@ -88,7 +89,7 @@ export function unread(
   return `${call(name)} goes with ${call(by)} ${others}; got ${call(by)} ${choice}.`;
 }
 
-/** Throws unless `value` is one of the few words `known`. */
+/** Checks that `value` is one of the few words `known`. @throws Error of its class */
 export type WordCheck = <K extends string>(
   op: string,
   name: string,

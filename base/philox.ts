@@ -1,5 +1,5 @@
-// The counter-based generator behind every random number: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
-// SC 2011), bit for bit the same on every platform, and as the kernels have it.
+// The counter-based generator behind every random number: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as
+// easy as 1, 2, 3", SC 2011), bit for bit the same on every platform, and as the kernels have it.
 
 /** The high 32 bits of a 32 x 32 bit product. */
 export function highProduct(a: number, b: number): number {

@@ -1,5 +1,5 @@
-// `npm run accuracy`: the worst relative error of every elementary function and of its gradient, by range, against float64 on this
-// adapter, as a page under results/. test/engine/accuracy.test.ts holds each to its bound.
+// `npm run accuracy`: the worst relative error of every elementary function and of its gradient, by range, against
+// float64 on this adapter, as a page under results/. test/engine/accuracy.test.ts holds each to its bound.
 
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -1,4 +1,5 @@
-// What calibration answered, computed again from the formulas, slowly and sample by sample: figures that nobody compares are no benchmark.
+// What calibration answered, computed again from the formulas, slowly and sample by sample: figures that nobody
+// compares are no benchmark.
 
 import { type Calibration, createRandom, type Evaluation, randomOrder } from "../calibration/index.ts";
 

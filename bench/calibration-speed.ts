@@ -1,7 +1,7 @@
 // How long calibration takes on one core (processor time, so that a busy machine does not matter), and in how much
 // memory: all metrics and a Learn-then-Test calibration, on a small and on a large table. The large one (2.4 GB of
-// float32 logits) is read through a reader, a chunk at a time. All answers are compared with slow ones (calibration-check.ts).
-// `npx tsx bench/calibration-speed.ts [--large]`
+// float32 logits) is read through a reader, a chunk at a time. All answers are compared with slow ones
+// (calibration-check.ts). `npx tsx bench/calibration-speed.ts [--large]`
 
 import {
   type Calibration,

@@ -1,7 +1,8 @@
-// Does an early exit save time, or only multiply-accumulates? Images a second of a trained network whole, and of the same network under
-// its certified policy, on the test images; the two take turns. Every answer that is timed is compared with the policy on the logits
-// of the network's own forward pass; where one differs, no times are printed.
-// `node scripts/run.mjs bench/deploy.ts RUN [--data-dir DIR]`, RUN the folder of a run that is calibrated, on whatever data set.
+// Does an early exit save time, or only multiply-accumulates? Images a second of a trained network whole, and of the
+// same network under its certified policy, on the test images; the two take turns. Every answer that is timed is
+// compared with the policy on the logits of the network's own forward pass; where one differs, no times are printed.
+// `node scripts/run.mjs bench/deploy.ts RUN [--data-dir DIR]`, RUN the folder of a run that is calibrated, on whatever
+// data set.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -84,7 +85,10 @@ async function seconds(what: keyof typeof want, batch: number, classifier: Class
   return taken;
 }
 
-/** What it answers once it has chosen its route for every size of batch that the images make; the times are of that route. */
+/**
+ * What it answers once it has chosen its route for every size of batch that the images make; the times are of that
+ * route.
+ */
 async function settled(classifier: Classifier): Promise<Answers> {
   for (;;) {
     const answers = await classifier.classify(test.images);

@@ -1,7 +1,7 @@
-// Confidence-gated training against its baselines on the real Fashion-MNIST files: trains what is not trained yet, each run by the
-// command that a user would type, then writes what is finished to bench/results/fashion-mnist-cgt.md.
-// `node scripts/run.mjs bench/fashion-mnist.ts --data-dir DIR`; stopped at any point, the same command goes on. `--only joint-5` trains
-// those whose names hold the text; `--only none` writes the page alone.
+// Confidence-gated training against its baselines on the real Fashion-MNIST files: trains what is not trained yet, each
+// run by the command that a user would type, then writes what is finished to bench/results/fashion-mnist-cgt.md.
+// `node scripts/run.mjs bench/fashion-mnist.ts --data-dir DIR`; stopped at any point, the same command goes on.
+// `--only joint-5` trains those whose names hold the text; `--only none` writes the page alone.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -120,7 +120,10 @@ interface Result {
   readonly byHand: readonly { readonly accuracy: number; readonly cost: number }[];
   /** Accuracy at 50, 60 and 70 % of the MACs. */
   readonly atCost: readonly number[];
-  /** The least cost within 0.3 points of the last exit: of thresholds chosen on test, and on validation with its accuracy on test. */
+  /**
+   * The least cost within 0.3 points of the last exit: of thresholds chosen on test, and on validation with its
+   * accuracy on test.
+   */
   readonly onTest: number;
   readonly onValidation: { readonly cost: number; readonly accuracy: number };
 }

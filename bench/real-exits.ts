@@ -1,6 +1,7 @@
-// What early exits save in time, beside what they promise: `node scripts/run.mjs bench/real-exits.ts RUN [--data-dir DIR] [--only PART,PART]`, RUN the folder of
-// a run that is calibrated. Writes results/real-exits.md; parts that are not run again stay as they were. Every answer that is timed is
-// checked against the policy on the network's own logits. Let the machine do nothing else meanwhile.
+// What early exits save in time, beside what they promise:
+// `node scripts/run.mjs bench/real-exits.ts RUN [--data-dir DIR] [--only PART,PART]`, RUN the folder of a run that is
+// calibrated. Writes results/real-exits.md; parts that are not run again stay as they were. Every answer that is timed
+// is checked against the policy on the network's own logits. Let the machine do nothing else meanwhile.
 
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";

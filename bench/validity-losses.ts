@@ -1,5 +1,5 @@
-// Validity by simulation of the losses that need probabilities (Brier, Hellinger), on a million samples of logits: under
-// one threshold for all exits the true mean loss is a sum over sorted scores.
+// Validity by simulation of the losses that need probabilities (Brier, Hellinger), on a million samples of logits:
+// under one threshold for all exits the true mean loss is a sum over sorted scores.
 
 import {
   cascade,

@@ -119,7 +119,9 @@ function toRow(rule: Rule, setting: Setting, sum: Sums): Row {
   };
 }
 
-/** Cascades like small networks on CIFAR; one whose exit 2 is hardly better; one where every promise at alpha is false. */
+/**
+ * Cascades like small networks on CIFAR; one whose exit 2 is hardly better; one where every promise at alpha is false.
+ */
 const populations: Readonly<Record<string, Population>> = {
   typical: createPopulation(),
   "hard survivors": createPopulation({ seed: 2, strength: [1.6, 1.8, 3], noise: 0.3, errorCorrelation: 0.9 }),
@@ -149,7 +151,10 @@ const sharpSettings: readonly Setting[] = [
   { population: "typical", alpha: 0.05, delta: 0.1, n: 4000, validation: 1000 },
   { population: "flat 0.052", alpha: 0.05, delta: 0.1, n: 2000, validation: 500 },
 ];
-/** Where a default could lose what another strict rule certifies: few distinct scores, one early exit, small levels, few samples. */
+/**
+ * Where a default could lose what another strict rule certifies: few distinct scores, one early exit, small levels, few
+ * samples.
+ */
 const powerSettings: readonly Setting[] = [
   { population: "typical, 8 scores", alpha: 0.1, delta: 0.1, n: 1000, validation: 500 },
   { population: "typical, 8 scores", alpha: 0.2, delta: 0.1, n: 1000, validation: 500 },

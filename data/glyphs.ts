@@ -99,7 +99,7 @@ const GLYPH_OPTIONS = {
 
 /**
  * The embedded data set in four splits, balanced over the classes. Columns: see `GLYPH_FACTORS`.
- * @throws DataError for a count that is none, or a difficulty outside of 0 and 1.
+ * @throws DataError for a count that is not a whole number, or a difficulty outside of 0 and 1.
  */
 export function glyphs(options: GlyphOptions = {}): Splits {
   const { train, validation, calibration, test, seed, difficulty } = complete("glyphs", GLYPH_OPTIONS, options);

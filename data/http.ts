@@ -32,7 +32,7 @@ const LONGEST_WAIT = 2 ** 31 - 1;
 
 /**
  * Asks for an address, and for those that it redirects to. @throws ConnectionError where the line is at fault, Error
- * for an address that is none, and the signal's reason.
+ * for a malformed address, and the signal's reason.
  */
 export async function get(address: string, options: GetOptions): Promise<HttpAnswer> {
   let url = parsed(address);

@@ -1,5 +1,5 @@
-// The adapter: the only file that asks for one. Node (Dawn, loaded on demand) and browsers; what is wanted of it, what it is, and what
-// to do where there is none.
+// The adapter: the only file that asks for one. Node (Dawn, loaded on demand) and browsers; what is wanted of it, what
+// it is, and what to do where there is none.
 
 import { isNode } from "../base/index.ts";
 import { DeviceError } from "./errors.ts";
@@ -9,8 +9,8 @@ export interface AdapterOptions {
   /** An adapter of the user's own. In Node, give its `instance` as well. */
   readonly adapter?: GPUAdapter;
   /**
-   * Node: what `create` of the package `webgpu` returned, asked for an adapter unless there is one. sortie holds it for good: once it
-   * is garbage-collected, all that was made by it takes the process down, with or without sortie.
+   * Node: what `create` of the package `webgpu` returned, asked for an adapter unless there is one. sortie holds it for
+   * good: once it is garbage-collected, all that was made by it takes the process down, with or without sortie.
    */
   readonly instance?: GPU;
   readonly powerPreference?: GPUPowerPreference;
@@ -57,7 +57,9 @@ const lent = new Set<GPU>();
 /** Keeps an instance of the user's own from being collected. */
 export const lend = (instance: GPU): void => void lent.add(instance);
 
-/** A device of the adapter that `options` name, with all that sortie can use. Throws DeviceError without an adapter. */
+/**
+ * A device of the adapter that `options` name, with all that sortie can use. @throws DeviceError without an adapter.
+ */
 export async function requestDevice(options: AdapterOptions): Promise<GPUDevice> {
   const adapter = options.adapter ?? (await findAdapter(options));
   const requiredLimits: Record<string, number> = {};

@@ -1,5 +1,5 @@
-// GPU memory: a pool of buffers by size class, and Storage, a promise of memory that is kept when its first writer is encoded.
-// Knows nothing of shapes or ops.
+// GPU memory: a pool of buffers by size class, and Storage, a promise of memory that is kept when its first writer is
+// encoded. Knows nothing of shapes or ops.
 
 import { DeviceError, DisposedError } from "./errors.ts";
 
@@ -29,8 +29,8 @@ export interface MemoryReport {
 }
 
 /**
- * Free buffers kept of one size. Thousands of tiny ones are no use, and each is a memory mapping on some drivers: lavapipe
- * runs into the kernel's limit of 65,530.
+ * Free buffers kept of one size. Thousands of tiny ones are no use, and each is a memory mapping on some drivers:
+ * lavapipe runs into the kernel's limit of 65,530.
  */
 export const KEPT_PER_SIZE = 1024;
 
@@ -70,7 +70,7 @@ export class BufferPool {
     return Math.min(maxBufferSize, maxStorageBufferBindingSize);
   }
 
-  /** Throws DeviceError if the device allows no further tensor, or none of that size. */
+  /** Checks that the device allows one more tensor, of that size. @throws DeviceError */
   check(bytes: number, label: string): void {
     if (bytes > this.mostBytes) {
       throw new DeviceError(
@@ -169,7 +169,9 @@ export class Storage {
     return this.#place;
   }
 
-  /** Raised by each write, also to another part of the same whole; the tape refuses a saved value whose version moved. */
+  /**
+   * Raised by each write, also to another part of the same whole; the tape refuses a saved value whose version moved.
+   */
   get version(): number {
     return this.root.#writes + this.#skew;
   }
@@ -210,14 +212,17 @@ export class Storage {
     return part;
   }
 
-  /** Whether it is neither a part nor has parts. Others must not move: their parts, or their neighbours, would stay behind. */
+  /**
+   * Whether it is neither a part nor has parts. Others must not move: their parts, or their neighbours, would stay
+   * behind.
+   */
   get isWhole(): boolean {
     return !this.#parent && this.#parts === 0;
   }
 
   /**
-   * Makes this whole storage live inside `slot`, for all that refer to it. Memory that it had is let go: what lies there must have been
-   * copied by submitted work, and no pending command may use it.
+   * Makes this whole storage live inside `slot`, for all that refer to it. Memory that it had is let go: what lies
+   * there must have been copied by submitted work, and no pending command may use it.
    */
   moveInto(slot: Storage): void {
     const { version } = this;

@@ -1,4 +1,5 @@
-// What a capture is declared with: inputs, scalars, state, live rows; each checked before the step is traced, and all on one device.
+// What a capture is declared with: inputs, scalars, state, live rows; each checked before the step is traced, and all
+// on one device.
 
 import { type Kinds, what } from "../base/index.ts";
 import { type Device, deviceOr } from "./device.ts";
@@ -18,8 +19,8 @@ export interface CaptureOptions<I extends Record<string, Described>, S extends R
   readonly state?: readonly (Tensor | { readonly state: readonly Tensor[] })[];
   /**
    * Live rows: u32[1], the number of leading rows of the inputs that count, known on the GPU alone. The inputs' common
-   * leading extent is the capacity; each dispatch covers the first rows only. Ops that mix rows are refused, and so are writes of
-   * state by ops that are not given this very count.
+   * leading extent is the capacity; each dispatch covers the first rows only. Ops that mix rows are refused, and so are
+   * writes of state by ops that are not given this very count.
    */
   readonly rows?: Tensor;
   /** For messages and GPU tools: `capture "label"`. */
@@ -47,7 +48,7 @@ export interface Declared {
   readonly state: readonly Tensor[];
 }
 
-/** Checks the options of `capture`. Throws ArgumentError (ShapeError, DTypeError) for what does not fit. */
+/** Checks the options of `capture`. @throws ArgumentError (ShapeError, DTypeError) for what does not fit. */
 export function declare(options: Options): Declared {
   const { label, rows, device, inputs = {}, scalars = {} } = readOptions("capture", options, CAPTURE);
   checkTensors("capture", { "rows?": rows });
@@ -64,14 +65,14 @@ export function declare(options: Options): Declared {
   };
 }
 
-/** The device of all of them. Throws ArgumentError for two. */
+/** The device of all of them. @throws ArgumentError for two. */
 function oneDevice(given: Device | undefined, tensors: readonly Tensor[]): Device {
   const device = deviceOr("capture", given ?? tensors[0]?.device);
   for (const tensor of tensors) checkDevice("capture", tensor, device);
   return device;
 }
 
-/** Throws ArgumentError unless a scalar's value is a number. */
+/** Checks that a scalar's value is a number. @throws ArgumentError */
 export function checkNumber(op: string, name: string, value: unknown): void {
   if (typeof value !== "number") throw new ArgumentError(`${op}: scalar ${name} must be a number; got ${what(value)}.`);
 }

@@ -1,7 +1,7 @@
-// Capture and replay: a step's dispatches are recorded once and sent again as they are, with ready bind groups, one pass and
-// one submit. What may change between replays is declared: inputs, scalars, state. Everything else is constant; a write to
-// anything else is refused. A capture owns what it touches (see replay.ts): a function may make parameters, optimiser and step, and
-// return the step alone.
+// Capture and replay: a step's dispatches are recorded once and sent again as they are, with ready bind groups, one
+// pass and one submit. What may change between replays is declared: inputs, scalars, state. Everything else is
+// constant; a write to anything else is refused. A capture owns what it touches (see replay.ts): a function may make
+// parameters, optimiser and step, and return the step alone.
 
 import { what } from "../base/index.ts";
 import { type CaptureOptions, declare } from "./capture-options.ts";
@@ -22,8 +22,9 @@ export type InputValues<I> = { readonly [K in keyof I]: Tensor | HostData };
 export type TensorsOf<T> = { readonly [K in keyof T]: Tensor };
 
 /**
- * Records `step` (a synchronous function that neither reads nor writes tensors on the host) without running it, compiles
- * its pipelines, and returns the capture. Call `run` to execute. Throws CaptureError for what cannot be recorded.
+ * Records `step` (a synchronous function that neither reads nor writes tensors on the host) without running it,
+ * compiles its pipelines, and returns the capture. Call `run` to execute. @throws CaptureError for what cannot be
+ * recorded.
  */
 export async function capture<I extends Record<string, Described>, S extends Record<string, number>, O>(
   options: CaptureOptions<I, S>,
@@ -62,9 +63,10 @@ export async function capture<I extends Record<string, Described>, S extends Rec
 }
 
 /**
- * Inside the step of a capture: from here on only the first `count` (u32[1], on the GPU, computed by the step or from outside) rows of
- * `tensors` count, and dispatches that depend on them cover those alone, as with `rows` of the inputs. All have one leading extent.
- * Throws CaptureError outside a capture, and for a count or tensors that do not fit.
+ * Inside the step of a capture: from here on only the first `count` (u32[1], on the GPU, computed by the step or from
+ * outside) rows of `tensors` count, and dispatches that depend on them cover those alone, as with `rows` of the inputs.
+ * All have one leading extent.
+ * @throws CaptureError outside a capture, and for a count or tensors that do not fit.
  */
 export function liveRows(count: Tensor, tensors: readonly Tensor[]): void {
   const named = Object.fromEntries(tensors.map((tensor, i) => [`tensors[${i}]`, tensor]));
@@ -101,10 +103,10 @@ function release(replay: Replay, tensors: readonly Tensor[]): void {
 }
 
 /**
- * A recorded step. Its outputs are the same tensors at each run: read them before the next one. It holds what the step reads and writes
- * for as long as it lives: parameters, optimiser state and constants may go out of scope or be forgotten, and are followed where
- * `flatten` moves them. What was disposed is refused by the next run. A gradient that the step leaves at a leaf is the leaf's, in
- * place of the one before, after each run.
+ * A recorded step. Its outputs are the same tensors at each run: read them before the next one. It holds what the step
+ * reads and writes for as long as it lives: parameters, optimiser state and constants may go out of scope or be
+ * forgotten, and are followed where `flatten` moves them. What was disposed is refused by the next run. A gradient that
+ * the step leaves at a leaf is the leaf's, in place of the one before, after each run.
  */
 export class Capture<I, S, O> {
   readonly #parts: Parts<O>;
@@ -128,8 +130,9 @@ export class Capture<I, S, O> {
   }
 
   /**
-   * Writes the inputs and scalars into their slots and replays the step. Scalars left out keep their value. Throws DisposedError if the
-   * capture, an output, or a tensor that the step reads or writes was disposed, and CaptureError for inputs that do not fit.
+   * Writes the inputs and scalars into their slots and replays the step. Scalars left out keep their value.
+   * @throws DisposedError if the capture, an output, or a tensor that the step reads or writes was disposed, and
+   * CaptureError for inputs that do not fit.
    */
   run(inputs: InputValues<I> = {} as InputValues<I>, scalars: Partial<{ readonly [K in keyof S]: number }> = {}): O {
     const { device, name, replay, slots, outputs } = this.#parts;
@@ -144,7 +147,10 @@ export class Capture<I, S, O> {
     return outputs;
   }
 
-  /** Frees the private memory; the outputs can no longer be read. What comes from outside, and gradients at leaves, stay. */
+  /**
+   * Frees the private memory; the outputs can no longer be read. What comes from outside, and gradients at leaves,
+   * stay.
+   */
   dispose(): void {
     if (this.#isDisposed) return;
     this.#isDisposed = true;

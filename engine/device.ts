@@ -1,5 +1,5 @@
-// The device: owns the pool, the pipelines, the stream and the tuner of one GPUDevice, and tells of its errors and its loss; which
-// devices live, and on which of them a tensor is made when none is named.
+// The device: owns the pool, the pipelines, the stream and the tuner of one GPUDevice, and tells of its errors and its
+// loss; which devices live, and on which of them a tensor is made when none is named.
 
 import { isNode, type Kinds, what } from "../base/index.ts";
 import { type AdapterOptions, type DeviceInfo, describeDevice, lend, requestDevice } from "./adapter.ts";
@@ -17,8 +17,9 @@ export interface DeviceOptions extends AdapterOptions {
   /** A device of the user's own; sortie then never destroys it. In Node, give its `instance` as well. */
   readonly device?: GPUDevice;
   /**
-   * `cached`: take the kernel variants that `tuner.tune` chose earlier on this adapter, and store what it chooses now (a file
-   * in Node, IndexedDB in a page). `off`, the default: defaults by the adapter's traits, so that runs repeat bit for bit.
+   * `cached`: take the kernel variants that `tuner.tune` chose earlier on this adapter, and store what it chooses now
+   * (a file in Node, IndexedDB in a page). `off`, the default: defaults by the adapter's traits, so that runs repeat
+   * bit for bit.
    */
   readonly tuning?: "off" | "cached";
   /** Called for GPU errors that no call can throw any more; default: `console.error`. */
@@ -35,7 +36,10 @@ const OPTIONS: Kinds<DeviceOptions> = {
   onError: "function",
 };
 
-/** Makes a device. The first one made is the one that tensors are created on by default. Throws DeviceError without an adapter. */
+/**
+ * Makes a device. The first one made is the one that tensors are created on by default. @throws DeviceError without an
+ * adapter.
+ */
 export async function createDevice(options: DeviceOptions = {}): Promise<Device> {
   readOptions("createDevice", options, OPTIONS);
   if (options.instance) lend(options.instance);
@@ -120,7 +124,7 @@ export class Device {
     return { ...this.pool.report, leaked: this.#leaked };
   }
 
-  /** Resolves when all work so far is done. Throws DeviceError for GPU errors since the last wait. */
+  /** Resolves when all work so far is done. @throws DeviceError for GPU errors since the last wait. */
   async sync(): Promise<void> {
     this.check("sync");
     await this.#settle("sync", this.stream.sync());
@@ -138,7 +142,7 @@ export class Device {
     return profile(this, () => this.#watching("profile", fn));
   }
 
-  /** Runs `fn`; throws DeviceError if it worked on other devices only, of which nothing could be told. */
+  /** Runs `fn`. @throws DeviceError if it worked on other devices only, of which nothing could be told */
   async #watching(op: string, fn: () => unknown): Promise<void> {
     const count = (device: Device) => {
       if (!device.#isDisposed) device.stream.flush();
@@ -153,7 +157,7 @@ export class Device {
     );
   }
 
-  /** Throws if the device can run nothing any more. @internal */
+  /** Checks that the device can still run something. @throws DisposedError or DeviceError @internal */
   check(op: string): void {
     const gone = this.#gone(op);
     if (gone) throw gone;

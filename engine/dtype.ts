@@ -20,7 +20,7 @@ export type TensorData = DTypeArrays[DType];
 
 const checkWord: WordCheck = wordCheck(DTypeError);
 
-/** Throws DTypeError unless `dtype` is one. */
+/** Checks that `dtype` is one. @throws DTypeError */
 export const checkDType = (op: string, dtype: DType): void =>
   checkWord(op, "dtype", dtype, ["f32", "f16", "i32", "u32", "bool"]);
 

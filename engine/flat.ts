@@ -1,5 +1,5 @@
-// Parameters side by side in one buffer, their gradients in another, so that an optimiser step is one dispatch; in several where
-// one would be larger than a binding.
+// Parameters side by side in one buffer, their gradients in another, so that an optimiser step is one dispatch; in
+// several where one would be larger than a binding.
 
 import { type Kinds, what } from "../base/index.ts";
 import type { Storage } from "./buffers.ts";
@@ -92,8 +92,9 @@ export class Flat {
   }
 
   /**
-   * The same memory, of some parameters alone: a part for each run of neighbours, whose tensors are the caller's to dispose. Throws
-   * GradientError where none is chosen.
+   * The same memory, of some parameters alone: a part for each run of neighbours, whose tensors are the caller's to
+   * dispose.
+   * @throws GradientError where none is chosen.
    */
   select(isChosen: (parameter: Tensor) => boolean): Flat {
     const parts = this.parts.flatMap((part) => runsOf(part.segments, isChosen).map((run) => partOf(part, run)));
@@ -122,10 +123,10 @@ const FLATTEN: Kinds<FlattenOptions> = { mostBytes: "number" };
 const room = (parameter: Tensor): number => Math.max(1, Math.ceil(parameter.size / SEGMENT_ALIGN)) * SEGMENT_ALIGN;
 
 /**
- * Moves parameters (f32 leaves of one device) into one flat buffer, or, where a binding ends before (`mostBytes`), into several in their
- * order; their handles, and captures that read or write them, see every update.
- * Throws GradientError for a tensor that is no leaf, is flat already or shares its memory with one that is, DTypeError for another dtype,
- * CaptureError inside a captured step.
+ * Moves parameters (f32 leaves of one device) into one flat buffer, or, where a binding ends before (`mostBytes`), into
+ * several in their order; their handles, and captures that read or write them, see every update.
+ * @throws GradientError for a tensor that is no leaf, is flat already or shares its memory with one that is, DTypeError
+ * for another dtype, CaptureError inside a captured step.
  */
 export function flatten(parameters: readonly Tensor[], options: FlattenOptions = {}): Flat {
   const { mostBytes } = readOptions("flatten", options, FLATTEN);

@@ -1,8 +1,9 @@
-// All of the engine as functions. `index.ts` adds the methods of tensors, which keep what they call in every bundle: code that
-// takes functions from here, as nn does, brings only what it calls.
+// All of the engine as functions. `index.ts` adds the methods of tensors, which keep what they call in every bundle:
+// code that takes functions from here, as nn does, brings only what it calls.
 
 export type { Checked, KindOf, Kinds, OptionsReader, WordCheck } from "../base/index.ts";
-// The first import, so that kernels lie together in bundles: what their texts have in common is then near enough for gzip.
+// The first import, so that kernels lie together in bundles: what their texts have in common is then near enough for
+// gzip.
 export { type Activation, packHyper } from "../kernels/index.ts";
 export type { DeviceInfo } from "./adapter.ts";
 export type { MemoryReport } from "./buffers.ts";

@@ -14,8 +14,8 @@ import { checkTensors, Tensor } from "./tensor.ts";
 /** Options of `grad` and `valueAndGrad`. */
 export interface GradOptions {
   /**
-   * Record the gradients, so that they can be differentiated themselves. Default: where anything else could ask for it, as inside
-   * another `grad`, or where `fn` uses leaves besides its arguments.
+   * Record the gradients, so that they can be differentiated themselves. Default: where anything else could ask for it,
+   * as inside another `grad`, or where `fn` uses leaves besides its arguments.
    */
   readonly createGraph?: boolean;
 }
@@ -23,8 +23,9 @@ export interface GradOptions {
 const GRAD: Kinds<GradOptions> = { createGraph: "boolean" };
 
 /**
- * Value and gradients of `fn` at its arguments, which need no `requiresGrad()`. `fn` returns a one-element tensor. Leaves that it
- * uses besides its arguments get no gradient. Nested, the gradients are differentiable: `grad((x) => sum(square(grad(f)(x)[0])))`.
+ * Value and gradients of `fn` at its arguments, which need no `requiresGrad()`. `fn` returns a one-element tensor.
+ * Leaves that it uses besides its arguments get no gradient. Nested, the gradients are differentiable:
+ * `grad((x) => sum(square(grad(f)(x)[0])))`.
  */
 export function valueAndGrad<T extends readonly Tensor[]>(
   fn: (...args: T) => Tensor,

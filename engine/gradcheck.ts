@@ -72,8 +72,8 @@ async function compare(
 }
 
 /**
- * Compares the gradients of `fn` by all f32 `inputs` with central differences of fourth order; `fn` gives one tensor, and the same for the
- * same inputs. Takes four calls per element: use small tensors, away from kinks.
+ * Compares the gradients of `fn` by all f32 `inputs` with central differences of fourth order; `fn` gives one tensor,
+ * and the same for the same inputs. Takes four calls per element: use small tensors, away from kinks.
  * @throws GradientError naming the element that differs most.
  */
 export const gradcheck = positional(

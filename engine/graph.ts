@@ -15,14 +15,17 @@ export interface Backward<A, V = TensorsByName> {
   readonly attrs: A;
   /** Shape and dtype, saved or not. */
   described<K extends keyof V>(name: K): V[K] extends Tensor ? Described : Described | undefined;
-  /** What the record saves; undefined for an operand that was not given. @throws GradientError for what it does not save. */
+  /**
+   * What the record saves; undefined for an operand that was not given. @throws GradientError for what it does not
+   * save.
+   */
   value<K extends keyof V>(name: K): V[K];
   /** Whether the gradient of an operand is wanted. */
   needs(name: keyof V): boolean;
   /**
-   * Given where the gradients are to be differentiated again: a pointwise expression (WGSL, in the values' names) as ops on
-   * tensors, by functions of tensors for those that the engine does not know. A vjp that does not run ops alone must use it there; where
-   * it cannot, the tape refuses the second derivative.
+   * Given where the gradients are to be differentiated again: a pointwise expression (WGSL, in the values' names) as
+   * ops on tensors, by functions of tensors for those that the engine does not know. A vjp that does not run ops alone
+   * must use it there; where it cannot, the tape refuses the second derivative.
    */
   readonly express?:
     | ((expr: string, values: Readonly<Record<string, Tensor | number>>, known?: KnownFunctions) => Tensor | undefined)
@@ -45,8 +48,8 @@ export interface Differentiable {
 export type Source = Node | Leaf | Constant;
 
 /**
- * Where gradients lie that were made without a graph of their own: no derivative may flow through them unnoticed, since it would
- * take them for constants.
+ * Where gradients lie that were made without a graph of their own: no derivative may flow through them unnoticed, since
+ * it would take them for constants.
  */
 export class Constant {
   readonly name = "backward";

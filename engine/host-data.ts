@@ -1,16 +1,17 @@
-// Numbers of the host on their way to the GPU: one check and one encoder for tensor(), write() and what captures are fed with.
+// Numbers of the host on their way to the GPU: one check and one encoder for tensor(), write() and what captures are
+// fed with.
 
 import { what } from "../base/index.ts";
 import { type DType, toHalf } from "./dtype.ts";
 import { ArgumentError, DTypeError } from "./errors.ts";
 
 /**
- * Numbers in a row: a list, or any typed array. i32 and u32 hold whole numbers of 64 bits exactly, or refuse them; f32 and f16
- * round, as they do those of a Float64Array.
+ * Numbers in a row: a list, or any typed array. i32 and u32 hold whole numbers of 64 bits exactly, or refuse them; f32
+ * and f16 round, as they do those of a Float64Array.
  */
 export type HostData = ArrayLike<number> | BigInt64Array | BigUint64Array;
 
-/** Throws ArgumentError unless `data` is one. `at` begins the message: `write: the data`. */
+/** Checks that `data` is one. `at` begins the message: `write: the data`. @throws ArgumentError */
 export function checkData(at: string, data: unknown): asserts data is HostData {
   const isView = ArrayBuffer.isView(data) && !(data instanceof DataView);
   const { length } = (data ?? {}) as { length?: unknown };
@@ -33,7 +34,7 @@ export function dtypeOf(data: ArrayBufferView): DType {
   return kind === "[object Uint32Array]" || kind === "[object BigUint64Array]" ? "u32" : "i32";
 }
 
-/** Bytes to upload for `data` as `dtype`. Throws DTypeError for whole numbers that 32 bits do not hold. */
+/** Bytes to upload for `data` as `dtype`. @throws DTypeError for whole numbers that 32 bits do not hold. */
 export function encode(op: string, data: HostData, dtype: DType): ArrayBufferView<ArrayBuffer> {
   switch (dtype) {
     case "f32":

@@ -1,11 +1,14 @@
-// What a traced step does to the gradients at leaves: nothing while it is traced, since it does not run, and all of it at each run.
+// What a traced step does to the gradients at leaves: nothing while it is traced, since it does not run, and all of it
+// at each run.
 
 import type { Storage } from "./buffers.ts";
 import type { Leaf } from "./graph.ts";
 import { keep } from "./scope.ts";
 import { Tensor } from "./tensor.ts";
 
-/** The gradient that a run leaves at a leaf; without storage it clears the leaf. One reference to the storage is held. */
+/**
+ * The gradient that a run leaves at a leaf; without storage it clears the leaf. One reference to the storage is held.
+ */
 export interface LeftGradient {
   readonly leaf: Leaf;
   readonly storage: Storage | undefined;
@@ -36,8 +39,9 @@ export class LeafSwaps {
   }
 
   /**
-   * The end of the trace: what runs will leave at each leaf. A leaf that had no gradient gets the new one, which has no value until the
-   * first run: `unset` is to be made zero. So a step that is captured next sees the gradients that it will work on.
+   * The end of the trace: what runs will leave at each leaf. A leaf that had no gradient gets the new one, which has no
+   * value until the first run: `unset` is to be made zero. So a step that is captured next sees the gradients that it
+   * will work on.
    * @param outputs Handles that the step returns; they are the caller's, and not what the leaf has.
    */
   finish(outputs: readonly Tensor[]): { left: LeftGradient[]; unset: Storage[] } {
@@ -70,7 +74,10 @@ export function liesIn({ grad }: Leaf, storage: Storage): boolean {
   return found.place.buffer === storage.place.buffer && found.place.offset === storage.place.offset;
 }
 
-/** What a run does at a leaf. The gradient becomes the leaf's own: it is moved to the leaf's place in a flat buffer, if there is one by now. */
+/**
+ * What a run does at a leaf. The gradient becomes the leaf's own: it is moved to the leaf's place in a flat buffer, if
+ * there is one by now.
+ */
 export function leaveGradient({ leaf, storage }: LeftGradient): void {
   if (leaf.isGone) return;
   if (storage && leaf.slot && storage.isWhole) storage.moveInto(leaf.slot);

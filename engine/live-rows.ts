@@ -1,5 +1,5 @@
-// Live rows of a recording: which tensors hold rows of which only the first few count, which dispatches may follow that count, and
-// the indirect arguments that make them.
+// Live rows of a recording: which tensors hold rows of which only the first few count, which dispatches may follow that
+// count, and the indirect arguments that make them.
 
 import { liveGrid, type NamedBinding } from "../kernels/index.ts";
 import type { Place, Storage } from "./buffers.ts";
@@ -23,7 +23,7 @@ export class LiveRows {
   readonly #live: Set<Storage>;
   readonly #following: Command[] = [];
 
-  /** Throws CaptureError if the count is no u32[1], or the tensors have no leading extent in common. */
+  /** Checks that the count is u32[1], and that the tensors have one leading extent. @throws CaptureError */
   constructor(count: Tensor, named: Readonly<Record<string, Tensor>>, since: number) {
     if (numel(count.shape) !== 1 || count.dtype !== "u32")
       throw new CaptureError(`capture: rows must be u32[1]; got ${describe(count)}.`);
@@ -59,8 +59,10 @@ export class LiveRows {
   }
 
   /**
-   * Takes note of work that touches live rows: what it writes is live too, and it will cover those rows alone; whether it does. Throws
-   * CaptureError for work that cannot, and for such that would write what is not `owner`'s behind the rows that count.
+   * Takes note of work that touches live rows: what it writes is live too, and it will cover those rows alone; whether
+   * it does.
+   * @throws CaptureError for work that cannot, and for such that would write what is not `owner`'s behind the rows that
+   * count.
    */
   follow(work: Work, owner: object): boolean {
     if (work.kind === "copy") {
@@ -80,7 +82,8 @@ export class LiveRows {
     program.bindings.forEach((binding, i) => {
       const storage = storages[i]!;
       if (binding.access === "read") return;
-      // Launches cover whole workgroups: what lies behind the live rows is written too, which only private memory may be.
+      // Launches cover whole workgroups: what lies behind the live rows is written too, which only private memory may
+      // be.
       if (!isCounted && (storage.owner !== owner || !follows(binding))) {
         throw new CaptureError(
           `capture: with live rows only ops that are given their number may write state, or rows by index; ${op} writes them all.`,
@@ -92,7 +95,10 @@ export class LiveRows {
     return true;
   }
 
-  /** Records the dispatch that computes every following dispatch's grid from the row count; its result, and who finds what where. */
+  /**
+   * Records the dispatch that computes every following dispatch's grid from the row count; its result, and who finds
+   * what where.
+   */
   arguments(): { readonly args: Tensor; readonly places: (args: Place) => Map<Work, Place> } {
     const commands = this.#following;
     const args = liveGrids(this.#count, commands, this.#capacity);

@@ -28,7 +28,10 @@ import type { Rerun } from "./tune.ts";
 
 /** What a call says of a launch besides its sizes. */
 export interface Launch {
-  /** Leading blocks that it keeps apart, so that it may follow live rows; for kernels whose dims do not tell. Default 0: none. */
+  /**
+   * Leading blocks that it keeps apart, so that it may follow live rows; for kernels whose dims do not tell. Default 0:
+   * none.
+   */
   readonly rows?: number;
 }
 
@@ -72,9 +75,9 @@ export interface OpRecord<I extends Operands, O extends Outputs, A> {
   /** The inputs and outputs that `vjp` needs; default all of them. */
   readonly saves?: readonly (keyof (GivenOperands<I> & O))[];
   /**
-   * Gradients of the inputs from the gradient `g` of the first output; those in functions are computed where they are wanted. Broadcast
-   * axes are summed by the tape, not here. Absent: the op cannot be differentiated, unless its results count as constants
-   * (`isConstant`), or are no floats.
+   * Gradients of the inputs from the gradient `g` of the first output; those in functions are computed where they are
+   * wanted. Broadcast axes are summed by the tape, not here. Absent: the op cannot be differentiated, unless its
+   * results count as constants (`isConstant`), or are no floats.
    */
   readonly vjp?: (
     g: Tensor,

@@ -1,7 +1,7 @@
-// What a record declares of its operands, as text that is also a type: `{ logits: "f32 N K C", labels: "i32 N", "bias?": "float O" }`.
-//   a name that ends in `?` may be missing
-//   dtypes: one, several (`i32|u32`), `float` (f32, f16), `index` (i32, u32) or `any`
-//   axes: none said allows every shape; a letter stands for one size within a call, `...` for any axes
+// What a record declares of its operands, as text that is also a type:
+//   `{ logits: "f32 N K C", labels: "i32 N", "bias?": "float O" }`. a name that ends in `?` may be missing dtypes: one,
+//   several (`i32|u32`), `float` (f32, f16), `index` (i32, u32) or `any` axes: none said allows every shape; a letter
+//   stands for one size within a call, `...` for any axes
 
 import type { Device } from "./device.ts";
 import { ArgumentError, DTypeError, ShapeError } from "./errors.ts";
@@ -59,8 +59,8 @@ export const declared = (operands: Operands): Declared[] =>
   });
 
 /**
- * The sizes that letters stand for. Throws unless the operands are living tensors of one device (ArgumentError, DisposedError), as
- * declared (DTypeError, ShapeError).
+ * The sizes that letters stand for. @throws ArgumentError or DisposedError unless the operands are living tensors of
+ * one device, DTypeError or ShapeError unless they are as declared
  */
 export function fit(op: string, all: readonly Declared[], given: readonly unknown[]): Record<string, number> {
   const sizes: Record<string, number> = {};
@@ -83,7 +83,10 @@ export function fit(op: string, all: readonly Declared[], given: readonly unknow
   return sizes;
 }
 
-/** Throws ArgumentError for an operand that is not declared: it would be dropped, and with it what somebody meant by it. */
+/**
+ * Refuses an operand that is not declared: it would be dropped, and with it what somebody meant by it.
+ * @throws ArgumentError
+ */
 export function checkNames(op: string, all: readonly Declared[], given: object): void {
   for (const name in given) {
     if (all.some((one) => one.name === name)) continue;
@@ -91,7 +94,7 @@ export function checkNames(op: string, all: readonly Declared[], given: object):
   }
 }
 
-/** Throws ArgumentError unless `tensor` is on `device`. */
+/** Checks that `tensor` is on `device`. @throws ArgumentError */
 export function checkDevice(op: string, tensor: Tensor, device: Device): void {
   if (tensor.device !== device) throw new ArgumentError(`${op}: all operands must be on one device; got two.`);
 }

@@ -1,6 +1,6 @@
-// Waiting without stealing the worker's core. Dawn's Node binding polls in the event loop for as long as a promise of its own is
-// pending; on an adapter that runs on the CPU this takes a core from the driver. So the loop is made to nap: each turn of it blocks
-// for a share of the time waited so far, which delays the answer by that share at most.
+// Waiting without stealing the worker's core. Dawn's Node binding polls in the event loop for as long as a promise of
+// its own is pending; on an adapter that runs on the CPU this takes a core from the driver. So the loop is made to nap:
+// each turn of it blocks for a share of the time waited so far, which delays the answer by that share at most.
 
 /** Longest nap in milliseconds: timers and sockets of the process wait as long. */
 const LONGEST = 2;

@@ -1,5 +1,5 @@
-// Memory of one capture, shared by liveness among its intermediates and with nobody else.
-// What somebody still looks at when the capture goes (an output, a gradient) keeps its buffer until they let go of it too.
+// Memory of one capture, shared by liveness among its intermediates and with nobody else. What somebody still looks at
+// when the capture goes (an output, a gradient) keeps its buffer until they let go of it too.
 
 import type { BufferPool, Storage } from "./buffers.ts";
 

@@ -64,7 +64,7 @@ interface Profiled {
   sync(): Promise<void>;
 }
 
-/** Runs `fn` (which may be async) and attributes GPU time to kernels. Throws DeviceError inside another. */
+/** Runs `fn` (which may be async) and attributes GPU time to kernels. @throws DeviceError inside another. */
 export async function profile(device: Profiled, fn: () => unknown): Promise<Profile> {
   await device.sync();
   const timer = new Timer(device);

@@ -1,5 +1,6 @@
-// The dtype rules, all of them: in which dtype operands meet, and what an op makes of it. PyTorch's type promotion for the dtypes
-// of this engine; docs/dtypes.md shows it as tables, and test/engine/dtypes.test.ts tries every op on every pair of dtypes.
+// The dtype rules, all of them: in which dtype operands meet, and what an op makes of it. PyTorch's type promotion for
+// the dtypes of this engine; docs/dtypes.md shows it as tables, and test/engine/dtypes.test.ts tries every op on every
+// pair of dtypes.
 
 import { type DType, isFloat } from "./dtype.ts";
 import { DTypeError } from "./errors.ts";
@@ -9,8 +10,8 @@ import type { Described } from "./shape.ts";
 export type Joining = Described | number;
 
 /**
- * What an op makes of the dtype in which its operands meet: `any` keeps it, `numeric` refuses bool, `counting` takes bool as i32,
- * `float` takes bool and integers as f32.
+ * What an op makes of the dtype in which its operands meet: `any` keeps it, `numeric` refuses bool, `counting` takes
+ * bool as i32, `float` takes bool and integers as f32.
  */
 export type DTypeRule = "any" | "numeric" | "counting" | "float";
 
@@ -28,9 +29,10 @@ const higher = (a: DType | undefined, b: DType): DType =>
   a !== undefined && ORDER.indexOf(a) > ORDER.indexOf(b) ? a : b;
 
 /**
- * The dtype in which `operands` meet: the highest of bool < u32 < i32 < f16 < f32 among the tensors with axes. Scalar tensors, and
- * after them numbers, raise it only where they are of a higher kind (bool < integer < float), a number with a fraction to f32 and a
- * whole one to i32. Beside u32 a negative number asks for i32; where numbers alone ask for an integer, one from 2^31 on asks for u32.
+ * The dtype in which `operands` meet: the highest of bool < u32 < i32 < f16 < f32 among the tensors with axes. Scalar
+ * tensors, and after them numbers, raise it only where they are of a higher kind (bool < integer < float), a number
+ * with a fraction to f32 and a whole one to i32. Beside u32 a negative number asks for i32; where numbers alone ask for
+ * an integer, one from 2^31 on asks for u32.
  * @throws DTypeError for a whole number that the integer dtype does not hold.
  */
 export function promote(op: string, operands: readonly Joining[]): DType {
@@ -67,7 +69,7 @@ export function ruled(op: string, rule: DTypeRule, dtype: DType): DType {
   return rule === "counting" && dtype === "bool" ? "i32" : dtype;
 }
 
-/** Throws a DTypeError unless an element of `dtype` can hold `value`, cut towards zero for integers. */
+/** Checks that an element of `dtype` can hold `value`, cut towards zero for integers. @throws DTypeError */
 export function checkNumber(op: string, value: number, dtype: DType): void {
   const range = RANGES[dtype];
   if (range && !(Math.trunc(value) >= range[0] && Math.trunc(value) <= range[1]))
@@ -75,7 +77,8 @@ export function checkNumber(op: string, value: number, dtype: DType): void {
 }
 
 /**
- * The operand (its place) that may be negative where another may exceed 2^31 - 1, so that neither i32 nor u32 holds both; -1 for none.
+ * The operand (its place) that may be negative where another may exceed 2^31 - 1, so that neither i32 nor u32 holds
+ * both; -1 for none.
  * @throws DTypeError for a whole number beyond both.
  */
 export function mixedSign(op: string, operands: readonly Joining[]): number {

@@ -69,7 +69,10 @@ export function randomNormal(n: number, key: RandomKey): Float32Array<ArrayBuffe
   return result.subarray(0, n);
 }
 
-/** `n` whole numbers in [low, high), by multiplication: no number is likelier than another by more than (high - low) / 2^32. */
+/**
+ * `n` whole numbers in [low, high), by multiplication: no number is likelier than another by more than (high - low) /
+ * 2^32.
+ */
 export function randomIntegers(n: number, low: number, high: number, key: RandomKey): Int32Array<ArrayBuffer> {
   return Int32Array.from(randomWords(n, key), (word) => low + highProduct(word, high - low));
 }

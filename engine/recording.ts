@@ -1,5 +1,5 @@
-// A step while it is traced: takes its work instead of the queue, notes which tensors from outside it uses and what it does to the
-// gradients at leaves, and refuses what cannot be replayed.
+// A step while it is traced: takes its work instead of the queue, notes which tensors from outside it uses and what it
+// does to the gradients at leaves, and refuses what cannot be replayed.
 
 import type { Place, Storage } from "./buffers.ts";
 import type { Device } from "./device.ts";
@@ -113,8 +113,8 @@ export class Recording implements Recorder {
   }
 
   /**
-   * After the trace: undoes what it did to gradients at leaves, which each run will do. A leaf that had none keeps the new one, as zeros
-   * until the first run.
+   * After the trace: undoes what it did to gradients at leaves, which each run will do. A leaf that had none keeps the
+   * new one, as zeros until the first run.
    */
   settleLeaves(outputs: readonly Tensor[]): void {
     const { left, unset } = this.#swaps.finish(outputs);

@@ -1,6 +1,6 @@
-// A captured step, ready to run: its commands with their memory, bind groups and uniforms. Intermediates share private memory by liveness,
-// which the fixed order makes exact. All else that the step touches is held for as long as the capture lives: what leaves its scope
-// or is collected stays, what moves is followed, what was disposed is refused.
+// A captured step, ready to run: its commands with their memory, bind groups and uniforms. Intermediates share private
+// memory by liveness, which the fixed order makes exact. All else that the step touches is held for as long as the
+// capture lives: what leaves its scope or is collected stays, what moves is followed, what was disposed is refused.
 
 import { type Place, Storage, USAGE } from "./buffers.ts";
 import type { Device } from "./device.ts";
@@ -32,7 +32,9 @@ export interface Operand {
   readonly leaf: Leaf | undefined;
 }
 
-/** What a recording found. One reference to each held and left storage, and one for each use by the work, is taken over. */
+/**
+ * What a recording found. One reference to each held and left storage, and one for each use by the work, is taken over.
+ */
 export interface Recorded {
   /** For messages: `capture "label"`. */
   readonly name: string;
@@ -46,7 +48,10 @@ export interface Recorded {
   readonly left: readonly LeftGradient[];
   /** Owner of the storages whose memory is shared by liveness. */
   readonly owner: object;
-  /** Whether an output can still be differentiated: what the step made and saved is then renewed by each run, not spoilt. */
+  /**
+   * Whether an output can still be differentiated: what the step made and saved is then renewed by each run, not
+   * spoilt.
+   */
   readonly isGraphAlive: boolean;
 }
 
@@ -111,7 +116,7 @@ export class Replay {
     return this.#copies.reduce((sum, { place }) => sum + place.buffer.size, this.#recorded.memory.bytes);
   }
 
-  /** Throws DisposedError if an operand was disposed. */
+  /** Checks that no operand was disposed. @throws DisposedError */
   check(): void {
     const { name, operands } = this.#recorded;
     const gone = operands.find(({ tensor, storage, leaf }) =>

@@ -1,5 +1,5 @@
-// safetensors from and to the outside: files (Node), blobs, fetch responses. Node's modules are asked of the running process,
-// never imported, so that a browser bundle holds no trace of them.
+// safetensors from and to the outside: files (Node), blobs, fetch responses. Node's modules are asked of the running
+// process, never imported, so that a browser bundle holds no trace of them.
 
 import { isNode, type Kinds, openFile, what, writeWhole } from "../base/index.ts";
 import { ArgumentError, FormatError, readOptions } from "./errors.ts";
@@ -25,8 +25,9 @@ export type SafetensorsSource = ArrayBuffer | ArrayBufferView | string | URL | B
 const CHUNK_BYTES = 1 << 24;
 
 /**
- * Reads a safetensors file: `await readSafetensors("weights.safetensors")` in Node, `await readSafetensors(fetch(url))` anywhere.
- * Throws FormatError for a malformed file and ArgumentError for a response that is not ok.
+ * Reads a safetensors file: `await readSafetensors("weights.safetensors")` in Node, `await readSafetensors(fetch(url))`
+ * anywhere.
+ * @throws FormatError for a malformed file and ArgumentError for a response that is not ok.
  */
 export async function readSafetensors(source: SafetensorsSource, options: ReadOptions = {}): Promise<SafetensorsFile> {
   const { onProgress = () => {} } = readOptions("readSafetensors", options, READ);
@@ -85,8 +86,8 @@ function decodeFile(bytes: ArrayBuffer | Uint8Array, file: string | URL): Safete
 }
 
 /**
- * Writes a safetensors file (Node). The file appears under its name only when it is complete: it is written beside it under a
- * temporary name, flushed to disk and renamed.
+ * Writes a safetensors file (Node). The file appears under its name only when it is complete: it is written beside it
+ * under a temporary name, flushed to disk and renamed.
  */
 export async function writeSafetensors(
   path: string | URL,

@@ -74,8 +74,9 @@ const readAs = (stored: string): StoredTensor["dtype"] =>
 const MAX_HEADER_BYTES = 100_000_000;
 
 /**
- * Reads a safetensors file from its bytes. Values are views on `bytes` where alignment allows, F16 and BF16 are widened when
- * `data` is first asked for. A dtype that is not known here comes as its bytes. Throws FormatError for every file that breaks the format.
+ * Reads a safetensors file from its bytes. Values are views on `bytes` where alignment allows, F16 and BF16 are widened
+ * when `data` is first asked for. A dtype that is not known here comes as its bytes. @throws FormatError for every file
+ * that breaks the format.
  */
 export function decodeSafetensors(bytes: ArrayBuffer | ArrayBufferView): SafetensorsFile {
   const file = ArrayBuffer.isView(bytes)
@@ -91,8 +92,9 @@ export function decodeSafetensors(bytes: ArrayBuffer | ArrayBufferView): Safeten
 }
 
 /**
- * Bytes of a safetensors file with these tensors, in this order in the header. In the body wider elements come first, so that every
- * tensor is aligned and can be read without a copy. Throws FormatError for data that does not fit its shape.
+ * Bytes of a safetensors file with these tensors, in this order in the header. In the body wider elements come first,
+ * so that every tensor is aligned and can be read without a copy. @throws FormatError for data that does not fit its
+ * shape.
  */
 export function encodeSafetensors(
   tensors: Iterable<readonly [name: string, tensor: StoredTensor]>,
@@ -303,7 +305,10 @@ function fromBytes(dtype: StoredTensor["dtype"], source: Uint8Array): StoredTens
 /** The array that holds the values of a dtype in memory; halves are widened. */
 const heldIn = (dtype: StoredTensor["dtype"]) => (dtype === "F16" || dtype === "BF16" ? Float32Array : ARRAYS[dtype]);
 
-/** Bytes that a tensor will have in a file. Throws FormatError for what is none, or could not be read again. */
+/**
+ * Bytes that a tensor will have in a file. @throws FormatError if the tensor is not well formed, or could not be read
+ * again.
+ */
 function encodedBytes(name: string, tensor: StoredTensor): number {
   const of = `tensor ${preview(name)}`;
   if (!isRecord(tensor)) fail(`${of} must be { dtype, shape, data }`, what(tensor));

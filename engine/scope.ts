@@ -61,8 +61,8 @@ export function openScope(): Scope {
 }
 
 /**
- * Runs `fn` and frees every tensor it made, except those it returns (alone, or in arrays and plain objects) and leaf gradients.
- * `fn` must be synchronous: a scope that stayed open across an `await` would catch other code's tensors.
+ * Runs `fn` and frees every tensor it made, except those it returns (alone, or in arrays and plain objects) and leaf
+ * gradients. `fn` must be synchronous: a scope that stayed open across an `await` would catch other code's tensors.
  */
 export function scope<T>(fn: () => T): T {
   if (typeof fn !== "function") throw new ArgumentError(`scope: fn must be a function; got ${what(fn)}.`);
@@ -74,7 +74,10 @@ export function scope<T>(fn: () => T): T {
   }
 }
 
-/** What a function returned that must not be async; throws ArgumentError for a promise, whose outcome then is nobody's concern. */
+/**
+ * What a function returned that must not be async; throws ArgumentError for a promise, whose outcome then is nobody's
+ * concern.
+ */
 export function synchronous<T>(op: string, result: T): T {
   if (typeof (result as { then?: unknown } | undefined)?.then !== "function") return result;
   (result as unknown as Promise<unknown>).then(undefined, () => {});

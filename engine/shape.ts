@@ -38,14 +38,16 @@ export function strides(shape: Shape): number[] {
   return result;
 }
 
-/** Throws unless `list` is an array of numbers: `reshape(x, 3, 2)` for `reshape(x, [3, 2])`. */
+/**
+ * Checks that `list` is an array of numbers: `reshape(x, 3, 2)` is meant as `reshape(x, [3, 2])`. @throws ArgumentError
+ */
 export function checkList(op: string, name: string, list: unknown): asserts list is readonly number[] {
   if (Array.isArray(list) && list.every((entry) => typeof entry === "number")) return;
   const hint = typeof list === "number" ? ` Write [${list}, ...].` : "";
   throw new ShapeError(`${op}: ${name} must be a list of numbers; got ${what(list)}.${hint}`);
 }
 
-/** Throws unless `shape` is a list of non-negative integers. */
+/** Checks that `shape` is a list of non-negative integers. @throws ShapeError */
 export function checkShape(op: string, shape: Shape): void {
   checkList(op, "a shape", shape);
   if (shape.some((extent) => !Number.isSafeInteger(extent) || extent < 0)) {

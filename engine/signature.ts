@@ -1,4 +1,5 @@
-// The public face of an op: a function by position. JavaScript drops surplus arguments, and with them what somebody meant by them.
+// The public face of an op: a function by position. JavaScript drops surplus arguments, and with them what somebody
+// meant by them.
 
 import { ArgumentError } from "./errors.ts";
 

@@ -1,5 +1,5 @@
-// What a capture is fed with at each run, in memory of its own. All is checked and encoded before anything is written, and what lies
-// in a slot that the same run overwrites is copied out of it first.
+// What a capture is fed with at each run, in memory of its own. All is checked and encoded before anything is written,
+// and what lies in a slot that the same run overwrites is copied out of it first.
 
 import { what } from "../base/index.ts";
 import { Storage } from "./buffers.ts";
@@ -55,7 +55,10 @@ export class Slots {
     this.#values = { ...values };
   }
 
-  /** What a run writes. Throws CaptureError, ArgumentError or DTypeError for what does not fit, before anything is done. */
+  /**
+   * What a run writes. @throws CaptureError, ArgumentError or DTypeError for what does not fit, before anything is
+   * done.
+   */
   take(inputs: Readonly<Record<string, unknown>>, scalars: Readonly<Record<string, unknown>>): Feeds {
     this.#checkNames("input", inputs, this.#inputs, true);
     this.#checkNames("scalar", scalars, this.#scalars, false);
@@ -83,7 +86,10 @@ export class Slots {
     for (const copy of copies) copy.release();
   }
 
-  /** The queue's writes go ahead of the run's copies, and these one after the other: what was overwritten by then is read from a copy. */
+  /**
+   * The queue's writes go ahead of the run's copies, and these one after the other: what was overwritten by then is
+   * read from a copy.
+   */
   #apart(feeds: readonly Feed[]): Feeds {
     const written = new Set(feeds.filter(({ from }) => !(from instanceof Storage)).map(({ slot }) => slot));
     const copies: Storage[] = [];

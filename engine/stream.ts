@@ -52,7 +52,9 @@ export class Stream {
     this.uniforms = new UniformWriter(device);
   }
 
-  /** Who takes the work at the moment instead of the queue. Throws CaptureError while work of another device is taken. */
+  /**
+   * Who takes the work at the moment instead of the queue. @throws CaptureError while work of another device is taken.
+   */
   get recorder(): Recorder | undefined {
     if (recorded && recorded !== this) {
       throw new CaptureError(
@@ -75,7 +77,7 @@ export class Stream {
     }
   }
 
-  /** Runs `fn`, of whose dispatches `timer` is told. Throws DeviceError inside another. */
+  /** Runs `fn`, of whose dispatches `timer` is told. @throws DeviceError inside another. */
   async timing(timer: PassTimer, fn: () => Promise<unknown>): Promise<void> {
     if (this.#timer) throw new DeviceError("profile: one must end before the next begins; got a second one.");
     this.#timer = timer;

@@ -32,8 +32,8 @@ export interface BackwardOptions {
 const BACKWARD: Kinds<BackwardOptions> = { gradient: "any", retain: "boolean", createGraph: "boolean" };
 
 /**
- * Adds the gradients of `result` to every leaf it depends on. Frees the graph unless `retain` or `createGraph`. Throws
- * GradientError for what has no derivative.
+ * Adds the gradients of `result` to every leaf it depends on. Frees the graph unless `retain` or `createGraph`.
+ * @throws GradientError for what has no derivative.
  */
 export const backward = positional(
   "backward(result, options)",
@@ -187,7 +187,10 @@ export class Sweep {
     if (!this.#retain) node.free();
   }
 
-  /** The vjp's results in the shapes and dtypes of the inputs. One tensor may be handed to several parents: each gets a handle of its own. */
+  /**
+   * The vjp's results in the shapes and dtypes of the inputs. One tensor may be handed to several parents: each gets a
+   * handle of its own.
+   */
   #gradientsOf(node: Node, g: Tensor): (Tensor | undefined)[] {
     const view = new View(node, this.#shared, this.#createGraph, (parent) => this.#uses.has(parent));
     const found = node.record.vjp?.(g, view as unknown as Backward<never, never>) ?? {};
@@ -237,7 +240,9 @@ export class Sweep {
     leaf.leave(left);
   }
 
-  /** The gradient in memory that is its holder's alone, inside `slot` if there is one: a pending storage is moved there. */
+  /**
+   * The gradient in memory that is its holder's alone, inside `slot` if there is one: a pending storage is moved there.
+   */
   #own(gradient: Tensor, slot: Storage | undefined): Tensor {
     const { storage, device, shape, dtype, source } = gradient;
     const isShared = this.#shared.has(storage);

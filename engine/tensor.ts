@@ -62,7 +62,10 @@ export class Tensor {
     return this.#endedBy !== undefined;
   }
 
-  /** How the handle ended, if it did. A capture goes on without what left its scope, but not without what was disposed. @internal */
+  /**
+   * How the handle ended, if it did. A capture goes on without what left its scope, but not without what was disposed.
+   * @internal
+   */
   get endedBy(): "dispose" | "scope" | undefined {
     return this.#endedBy;
   }
@@ -90,7 +93,10 @@ export class Tensor {
     return this.source !== undefined;
   }
 
-  /** Throws DisposedError if the tensor, or its device, is gone. `op` names the call for the message. @internal */
+  /**
+   * Checks that the tensor and its device are there. `op` names the call for the message. @throws DisposedError
+   * @internal
+   */
   check(op: string): void {
     if (this.#endedBy) {
       throw new DisposedError(
@@ -225,7 +231,8 @@ export async function read(tensors: readonly Tensor[]): Promise<TensorData[]> {
 }
 
 /**
- * Throws ArgumentError for an operand that is no tensor, DisposedError for one that is gone. A name that ends in `?` may be missing.
+ * Checks that operands are living tensors. A name that ends in `?` may be missing. @throws ArgumentError for an operand
+ * that is no tensor, DisposedError for one that is gone
  */
 export function checkTensors(op: string, operands: Readonly<Record<string, unknown>>): void {
   for (const [name, operand] of Object.entries(operands)) {
@@ -252,7 +259,10 @@ function noteRange(storage: Storage, data: ArrayLike<number | boolean | bigint>,
   ranges.set(storage, { low, high, version: storage.version });
 }
 
-/** Throws ArgumentError for an index or label outside 0..count - 1, where host data tells; what the GPU made is not read for it. */
+/**
+ * Refuses an index or label outside 0..count - 1, where host data tells; what the GPU made is not read for it.
+ * @throws ArgumentError
+ */
 export function checkRange(op: string, name: string, index: Tensor, count: number): void {
   const { storage } = index;
   const range = ranges.get(storage);
@@ -308,9 +318,9 @@ export type NumberArray =
   | BigUint64Array;
 
 /**
- * A tensor of host data: nested arrays of numbers (dtype f32, or bool for booleans), or a typed array with a shape.
- * A typed array's dtype is kept where there is one (Float64Array becomes f32, small integers i32; 64-bit integers i32 or u32, where
- * they fit).
+ * A tensor of host data: nested arrays of numbers (dtype f32, or bool for booleans), or a typed array with a shape. A
+ * typed array's dtype is kept where there is one (Float64Array becomes f32, small integers i32; 64-bit integers i32 or
+ * u32, where they fit).
  */
 export const tensor = positional(
   "tensor(data, options)",
@@ -362,7 +372,10 @@ function nestedShape(data: NestedNumbers): number[] {
   return [data.length, ...first];
 }
 
-/** `start, start + step, ...` up to, not including, `end`: i32, or f32 where one of them has a fraction, unless a dtype is given. */
+/**
+ * `start, start + step, ...` up to, not including, `end`: i32, or f32 where one of them has a fraction, unless a dtype
+ * is given.
+ */
 export const arange = positional(
   "arange(start, end, step, options)",
   (start: number, end?: number, step: number = 1, options: TensorOptions = {}): Tensor => {

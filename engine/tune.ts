@@ -41,8 +41,8 @@ export class Tuner {
   #asked = new Map<string, readonly Spec[]>();
 
   /**
-   * `sync` waits for the GPU; `watching` runs work, and throws if none of it was this device's; `save` is called with all
-   * choices after each `tune`.
+   * `sync` waits for the GPU; `watching` runs work, and throws if none of it was this device's; `save` is called with
+   * all choices after each `tune`.
    */
   constructor(
     sync: () => Promise<void>,

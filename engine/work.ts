@@ -1,5 +1,5 @@
-// Work for the GPU as data: dispatches and copies on storages, who may take them instead of the queue, and how their uniforms and
-// bindings are laid out.
+// Work for the GPU as data: dispatches and copies on storages, who may take them instead of the queue, and how their
+// uniforms and bindings are laid out.
 
 import type { Grid, RowAxis } from "../kernels/index.ts";
 import type { Place, Storage } from "./buffers.ts";
@@ -90,7 +90,9 @@ export function copyStorage(
   encoder.copyBufferToBuffer(from.place.buffer, from.place.offset, to.place.buffer, to.place.offset, bytes);
 }
 
-/** The memory that a program is bound to, with what is read from a buffer that it also writes replaced by `copyOf` it. */
+/**
+ * The memory that a program is bound to, with what is read from a buffer that it also writes replaced by `copyOf` it.
+ */
 export function separate<M extends Placed>(
   { bindings }: Program,
   memory: readonly M[],

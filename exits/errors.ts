@@ -12,7 +12,7 @@ export class CheckpointError extends SortieError {
   override readonly name = "CheckpointError";
 }
 
-/** A model file that is none, is damaged, is of a newer version, or did not arrive. */
+/** A file that is not a model, is damaged, is of a newer version, or did not arrive. */
 export class ModelError extends SortieError {
   override readonly name = "ModelError";
 }

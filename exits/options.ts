@@ -3,5 +3,7 @@
 import { completer } from "../base/index.ts";
 import { readOptions } from "../engine/functions.ts";
 
-/** Checks options against their descriptors and fills the gaps. Throws ArgumentError that names function and option. */
+/**
+ * Checks options against their descriptors and fills the gaps. @throws ArgumentError that names function and option.
+ */
 export const complete = completer(readOptions);

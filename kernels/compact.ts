@@ -1,9 +1,9 @@
-// Rows that stay: the indices of the rows whose mask is set, in order, and their number, on the GPU alone.
-//   survivors[0 .. count) = { i : mask[i] != 0 } ascending
-// Up to 1024 rows take one workgroup and one launch (`compactSmall`). Beyond: `countBlocks` counts per block of 1024 rows,
-// `scanBlocks` (one workgroup) turns counts into offsets and the total, `writeBlocks` ranks rows within their block.
-// A thread owns 16 neighbouring rows; ranks come from a scan over 64 threads in workgroup memory. With `live`, only the
-// first live[0] rows exist. `liveGrids` turns a row count into the workgroup counts of a list of launches.
+// Rows that stay: the indices of the rows whose mask is set, in order, and their number, on the GPU alone. survivors[0
+//   .. count) = { i : mask[i] != 0 } ascending Up to 1024 rows take one workgroup and one launch (`compactSmall`).
+//   Beyond: `countBlocks` counts per block of 1024 rows, `scanBlocks` (one workgroup) turns counts into offsets and the
+//   total, `writeBlocks` ranks rows within their block. A thread owns 16 neighbouring rows; ranks come from a scan over
+//   64 threads in workgroup memory. With `live`, only the first live[0] rows exist. `liveGrids` turns a row count into
+//   the workgroup counts of a list of launches.
 
 import {
   ceilDiv,
@@ -139,10 +139,10 @@ export const GRID_ENTRY_WORDS = 8;
 export const GRID_WORDS = 3;
 
 /**
- * Workgroup counts of `launches` launches on the first count[0] rows (at most u.capacity). `args` holds the results, three
- * words a launch (as indirect dispatches take them), and behind all of these the table: grid x, y, z for all rows; the
- * axis that depends on the rows; units per row; units per group, 0 if the rows do not
- * matter; whether the count is folded as by `linearGrid` (then over x and y); groups for all rows. Other axes stand. The rule is
+ * Workgroup counts of `launches` launches on the first count[0] rows (at most u.capacity). `args` holds the results,
+ * three words a launch (as indirect dispatches take them), and behind all of these the table: grid x, y, z for all
+ * rows; the axis that depends on the rows; units per row; units per group, 0 if the rows do not matter; whether the
+ * count is folded as by `linearGrid` (then over x and y); groups for all rows. Other axes stand. The rule is
  * `liveGrid`'s.
  */
 export const liveGrids = defineKernel({

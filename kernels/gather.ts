@@ -1,11 +1,10 @@
-// Rows and elements picked by index, and what flows back to where they came from.
-//   gatherRows      y[o, k, i] = x[o, index[k], i]           indexSelect, embedding
-//   gatherElements  y[p] = x[p with its coordinate along one axis replaced by index[p]]
-//   oneHot          y[k, c] = 1 if index[k] = c else 0
-// An index out of range reads `missing` (NaN for floats). Backwards, repeated indices accumulate: every element of dx is
-// owned by one thread, which adds its contributions in the order of the index list, so results are equal bit for bit from
-// run to run. Short lists are scanned whole (`sumRowsScanned`); for long ones `markRows` and `linkRows` chain the equal
-// indices first, and `sumRowsLinked` walks the chains. A thread per element, or per four neighbours along i.
+// Rows and elements picked by index, and what flows back to where they came from. gatherRows y[o, k, i] = x[o,
+//   index[k], i] indexSelect, embedding gatherElements y[p] = x[p with its coordinate along one axis replaced by
+//   index[p]] oneHot y[k, c] = 1 if index[k] = c else 0 An index out of range reads `missing` (NaN for floats).
+//   Backwards, repeated indices accumulate: every element of dx is owned by one thread, which adds its contributions in
+//   the order of the index list, so results are equal bit for bit from run to run. Short lists are scanned whole
+//   (`sumRowsScanned`); for long ones `markRows` and `linkRows` chain the equal indices first, and `sumRowsLinked`
+//   walks the chains. A thread per element, or per four neighbours along i.
 
 import { type Dims, defineKernel, type KernelFeature, reads, updates, writes } from "./kernel.ts";
 import {
@@ -72,8 +71,8 @@ const elementUniforms = {
 export type ElementsUniform = keyof typeof elementUniforms;
 
 /**
- * y and index share the shape n; x has strides s, of which that of the picked axis is given as `stride` (and 0 in s), and
- * `rows` elements along that axis.
+ * y and index share the shape n; x has strides s, of which that of the picked axis is given as `stride` (and 0 in s),
+ * and `rows` elements along that axis.
  */
 export const gatherElements = defineKernel({
   name: "gather-elements",
@@ -111,8 +110,8 @@ const gradientFeatures = ({ dtype }: { readonly dtype: GradientStorage }): Kerne
   dtype === "f16" ? ["f16"] : [];
 
 /**
- * dx [n] of `gatherElements`: each element scans the `count` indices of its line. g and index have extents m and strides s,
- * of which that along `axis` is given as `stride` (and 0 in s).
+ * dx [n] of `gatherElements`: each element scans the `count` indices of its line. g and index have extents m and
+ * strides s, of which that along `axis` is given as `stride` (and 0 in s).
  */
 export const sumElements = defineKernel({
   name: "sum-elements",
@@ -185,8 +184,8 @@ export const sumRowsScanned = defineKernel({
 });
 
 /**
- * ends[v] = (count - first, last + 1) of the places k with index[k] = v. `ends` must be zero before. The result does not
- * depend on the order of the atomic operations.
+ * ends[v] = (count - first, last + 1) of the places k with index[k] = v. `ends` must be zero before. The result does
+ * not depend on the order of the atomic operations.
  */
 export const markRows = defineKernel({
   name: "mark-rows",
@@ -249,7 +248,10 @@ export const sumRowsLinked = defineKernel({
 export const isScanCheaper = (dims: Dims<RowsUniform>): boolean =>
   dims.count <= 4096 && summedItems(dims) * dims.count <= 1 << 22;
 
-/** With `live`, x has `live[0]` rows only. Writes rows of x [count, inner] to the rows `index` of y, in place; the indices are distinct. */
+/**
+ * With `live`, x has `live[0]` rows only. Writes rows of x [count, inner] to the rows `index` of y, in place; the
+ * indices are distinct.
+ */
 export const scatterRowsKernel = defineKernel({
   name: "scatter-rows",
   bindings: ({ unit, width, live }: GatherRowsSpec & { readonly live: boolean }) => ({

@@ -1,5 +1,5 @@
-// Public entry of the kernels: WGSL texts and launch geometry, usable with any WebGPU host. A namespace a family, and what kernels of one's
-// own are made of.
+// Public entry of the kernels: WGSL texts and launch geometry, usable with any WebGPU host. A namespace a family, and
+// what kernels of one's own are made of.
 
 export * as attentionKernels from "./attention/index.ts";
 export * as compactKernels from "./compact.ts";

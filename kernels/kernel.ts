@@ -56,8 +56,8 @@ export type Dims<U extends string = string> = Readonly<Record<U, number>>;
 
 /**
  * How a launch depends on the number of rows (leading extent of the batch): grid axis `axis` is
- * `ceil(units / perGroup)`, where `units` is proportional to the rows. With `fold`, the count is laid out by `linearGrid`, over
- * x and y. Other axes do not depend on the rows.
+ * `ceil(units / perGroup)`, where `units` is proportional to the rows. With `fold`, the count is laid out by
+ * `linearGrid`, over x and y. Other axes do not depend on the rows.
  */
 export interface RowAxis {
   readonly axis: 0 | 1 | 2;
@@ -65,11 +65,13 @@ export interface RowAxis {
   readonly perGroup: number;
   readonly fold?: boolean;
   /**
-   * Leading blocks that the launch keeps apart: block i of what it writes needs block i of what it reads, and no more. The launch
-   * can follow rows that make up whole blocks.
+   * Leading blocks that the launch keeps apart: block i of what it writes needs block i of what it reads, and no more.
+   * The launch can follow rows that make up whole blocks.
    */
   readonly blocks: number;
-  /** The same of bindings that differ: 1 where every row may touch all of it (weights, tables, places to scatter to). */
+  /**
+   * The same of bindings that differ: 1 where every row may touch all of it (weights, tables, places to scatter to).
+   */
   readonly apart?: Readonly<Record<string, number>>;
 }
 
@@ -81,15 +83,16 @@ export interface Launchable<S extends Spec, U extends string> {
   source(spec: NoInfer<S>): string;
   grid(dims: Dims<NoInfer<U>>, spec: NoInfer<S>): Grid;
   /**
-   * Absent: the kernel mixes rows (or has none), so it cannot run on a live row count. `rows` is what the call says of it where dims do
-   * not tell: the leading blocks that it keeps apart, 0 for none.
+   * Absent: the kernel mixes rows (or has none), so it cannot run on a live row count. `rows` is what the call says of
+   * it where dims do not tell: the leading blocks that it keeps apart, 0 for none.
    */
   rows?(dims: Dims<NoInfer<U>>, spec: NoInfer<S>, rows: number): RowAxis | undefined;
 }
 
 /**
- * A kernel: a family of WGSL texts (one per spec) and the geometry to launch them. `U` are its uniforms, `N` its bindings.
- * Inside `source`, uniforms are read as `u.<name>` and bindings by their own names; the entry point is `main`.
+ * A kernel: a family of WGSL texts (one per spec) and the geometry to launch them. `U` are its uniforms, `N` its
+ * bindings. Inside `source`, uniforms are read as `u.<name>` and bindings by their own names; the entry point is
+ * `main`.
  */
 export interface Kernel<S extends Spec = Spec, U extends string = string, N extends string = string>
   extends Launchable<S, U> {
@@ -149,15 +152,17 @@ export function shaderText(kernel: Kernel, spec: Spec): string {
 /** WebGPU's guaranteed limit of workgroups along one grid axis. */
 export const MAX_GROUPS = 65535;
 
-/** Lays `groups` workgroups along x and, past the limit, y. In the kernel: `LINEAR_GROUP`; guard against the overshoot. */
+/**
+ * Lays `groups` workgroups along x and, past the limit, y. In the kernel: `LINEAR_GROUP`; guard against the overshoot.
+ */
 export function linearGrid(groups: number): Grid {
   const y = Math.max(1, Math.ceil(groups / MAX_GROUPS));
   return [Math.ceil(groups / y), y, 1];
 }
 
 /**
- * The grid of a launch on the first `count` of `capacity` rows: what the kernel `liveGrids` computes on the GPU. For all rows it
- * must be the launch's own grid.
+ * The grid of a launch on the first `count` of `capacity` rows: what the kernel `liveGrids` computes on the GPU. For
+ * all rows it must be the launch's own grid.
  */
 export function liveGrid(grid: Grid, { axis, units, perGroup, fold }: RowAxis, count = 1, capacity = 1): Grid {
   // Rows of a fraction of a unit are rounded up: the last group is then reached early, never late.

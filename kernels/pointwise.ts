@@ -1,8 +1,7 @@
-// y = f(operands), element by element, with NumPy broadcasting.
-// One text per function, dtypes and stride pattern. A thread computes ITEMS groups of `width` neighbouring elements, so loads
-// are vec4 wherever every operand's inner stride is 1 (contiguous) or 0 (one value for the whole inner axis).
-// Numerics: f16 is widened, all float arithmetic is f32. NaN and infinity are told by their bits, since WGSL lets a
-// compiler assume they do not occur.
+// y = f(operands), element by element, with NumPy broadcasting. One text per function, dtypes and stride pattern. A
+// thread computes ITEMS groups of `width` neighbouring elements, so loads are vec4 wherever every operand's inner
+// stride is 1 (contiguous) or 0 (one value for the whole inner axis). Numerics: f16 is widened, all float arithmetic is
+// f32. NaN and infinity are told by their bits, since WGSL lets a compiler assume they do not occur.
 
 import {
   type Binding,
@@ -158,7 +157,9 @@ function rowsOf(fn: PointwiseFunction, rank: number, dims: Dims<PointwiseUniform
 
 const kernels = new Map<string, PointwiseKernel>();
 
-/** The kernel of `fn` over `rank` broadcast axes (0: all operands are contiguous or one value), computed in `compute`. */
+/**
+ * The kernel of `fn` over `rank` broadcast axes (0: all operands are contiguous or one value), computed in `compute`.
+ */
 export function pointwiseKernel(fn: PointwiseFunction, rank: number, compute: UniformType): PointwiseKernel {
   const { name, operands, expr, isTruth = false, inPlace = false } = fn;
   const id = `${compute}/${name}/${operands.join()}/${rank}/${isTruth}/${inPlace}: ${expr}`;

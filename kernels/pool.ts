@@ -1,9 +1,10 @@
-// Pooling over images x [n, h, w, c] -> y [n, oh, ow, c], and its gradients.
-//   max:      y = max of the window, where padding counts as -inf; the first maximum in row-major window order wins, and
+// Pooling over images x [n, h, w, c] -> y [n, oh, ow, c], and its gradients. max: y = max of the window, where padding
+//   counts as -inf; the first maximum in row-major window order wins, and
 //             a NaN wins over every number. Its place in the window is kept for the gradient.
-//   average:  y = sum of the window / cells; fixed windows, or (adaptive) windows floor(i n/m) .. ceil((i+1) n/m) - 1.
-// Mapping: a thread per output value of `width` channels; gradients: a thread per row of `width` channels, which gathers
-// over the windows that cover each cell, so they need no atomics and are deterministic. `split` > 1 shares a large window among that many threads through workgroup memory.
+//   average: y = sum of the window / cells; fixed windows, or (adaptive) windows floor(i n/m) .. ceil((i+1) n/m) - 1.
+// Mapping: a thread per output value of `width` channels; gradients: a thread per row of `width` channels, which
+// gathers over the windows that cover each cell, so they need no atomics and are deterministic. `split` > 1 shares a
+// large window among that many threads through workgroup memory.
 
 import {
   ceilDiv,
@@ -133,8 +134,9 @@ function maxSource(spec: MaxPoolSpec): string {
 }
 
 /**
- * dx as the sum of `term` over the windows (`oy`, `ox`) that cover a cell (`yy`, `xx`); output `o` is theirs. A thread walks
- * a row, so that the range of windows moves along by comparisons: a division for each cell costs more than its loads.
+ * dx as the sum of `term` over the windows (`oy`, `ox`) that cover a cell (`yy`, `xx`); output `o` is theirs. A thread
+ * walks a row, so that the range of windows moves along by comparisons: a division for each cell costs more than its
+ * loads.
  */
 function gradientSource(spec: PoolSpec, { first, last, opens, closed }: Windows, setup: string, term: string): string {
   const { width, dtype } = spec;
@@ -264,8 +266,8 @@ export const maxPoolBackward = defineKernel({
 });
 
 /**
- * Mean of each window; `includePad` counts the padding of fixed windows as cells of value 0. Adaptive windows use the sizes
- * alone; with `oh = ow = 1` they are the global average.
+ * Mean of each window; `includePad` counts the padding of fixed windows as cells of value 0. Adaptive windows use the
+ * sizes alone; with `oh = ow = 1` they are the global average.
  */
 export const avgPool = defineKernel({
   name: "avgPool2d",

@@ -1,4 +1,5 @@
-// What every backbone offers: named stages whose features exits can tap, one after the other, and a classifier of its own.
+// What every backbone offers: named stages whose features exits can tap, one after the other, and a classifier of its
+// own.
 
 import { what } from "../base/index.ts";
 import { ArgumentError, checkTensors, type Tensor } from "../engine/functions.ts";
@@ -28,7 +29,10 @@ export abstract class Backbone extends Module {
   /** Features after stage `i` from those after stage `i - 1` (from the images for stage 0). */
   abstract stage(i: number, x: Tensor, mode: Mode): Tensor;
 
-  /** What an exit sees of the features of stage `i`, of the kind that the stage says; all of them unless a backbone carries more along. */
+  /**
+   * What an exit sees of the features of stage `i`, of the kind that the stage says; all of them unless a backbone
+   * carries more along.
+   */
   view(_i: number, features: Tensor): Tensor {
     return features;
   }
@@ -62,8 +66,8 @@ export abstract class Backbone extends Module {
   }
 
   /**
-   * Yields each stage's features in turn. `next(rows)` goes on with other features of the same stage instead: fewer rows,
-   * when samples have left.
+   * Yields each stage's features in turn. `next(rows)` goes on with other features of the same stage instead: fewer
+   * rows, when samples have left.
    */
   *features(x: Tensor, mode: Mode): Generator<Tensor, void, Tensor | undefined> {
     let at = x;
@@ -83,13 +87,13 @@ export const featureStages = (channels: readonly number[], strides: readonly num
     kind: "map",
   }));
 
-/** Throws ArgumentError unless `classes` is a positive integer. */
+/** Checks that `classes` is a positive integer. @throws ArgumentError */
 export function checkClasses(op: string, classes: number): void {
   if (!Number.isSafeInteger(classes) || classes < 1)
     throw new ArgumentError(`${op}: classes must be a positive integer; got ${what(classes)}.`);
 }
 
-/** Throws ArgumentError unless all factors are positive and finite. */
+/** Checks that all factors are positive and finite. @throws ArgumentError */
 export function checkScale(op: string, factors: Readonly<Record<string, number>>): void {
   for (const [name, factor] of Object.entries(factors)) {
     if (!(factor > 0 && factor < Number.POSITIVE_INFINITY))
@@ -97,7 +101,7 @@ export function checkScale(op: string, factors: Readonly<Record<string, number>>
   }
 }
 
-/** Throws ArgumentError unless the stride of a stem is 1 or 2. */
+/** Checks that the stride of a stem is 1 or 2. @throws ArgumentError */
 export function checkStemStride(op: string, stride: number): void {
   if (stride !== 1 && stride !== 2) throw new ArgumentError(`${op}: stemStride must be 1 or 2; got ${what(stride)}.`);
 }

@@ -1,5 +1,5 @@
-// ConvNeXt (Liu et al., CVPR 2022) in torchvision's form and names. Each layer is a stage, `features.0` and so on: patches, then blocks and
-// downsampling in turn. torchvision's stochastic depth is left out.
+// ConvNeXt (Liu et al., CVPR 2022) in torchvision's form and names. Each layer is a stage, `features.0` and so on:
+// patches, then blocks and downsampling in turn. torchvision's stochastic depth is left out.
 
 import type { Kinds } from "../base/index.ts";
 import {
@@ -21,7 +21,10 @@ import { type Tail, throughTail } from "./tail.ts";
 
 const NORM = { eps: 1e-6 } as const;
 
-/** x + scale * mlp(norm(depthwise 7x7 x)), [B, H, W, C] to the same; torchvision's CNBlock, with its holes for layers without parameters. */
+/**
+ * x + scale * mlp(norm(depthwise 7x7 x)), [B, H, W, C] to the same; torchvision's CNBlock, with its holes for layers
+ * without parameters.
+ */
 export class ConvNeXtBlock extends Module {
   readonly block: readonly [Conv2d, undefined, LayerNorm, Linear, undefined, Linear];
   /** [C, 1, 1], as the published files have it. */
@@ -88,7 +91,7 @@ const CONVNEXT: Kinds<ConvNeXtOptions> = {
   device: "any",
 };
 
-/** Throws ArgumentError unless every group has a width and a number of blocks. */
+/** Checks that every group has a width and a number of blocks. @throws ArgumentError */
 function checkLayout(dims: readonly number[], depths: readonly number[]): void {
   const isList = (given: unknown) =>
     Array.isArray(given) && given.length > 0 && given.every((x) => Number.isSafeInteger(x) && x > 0);
@@ -103,7 +106,10 @@ export type Patches = readonly [Conv2d, LayerNorm];
 /** A norm, and a convolution that halves the sides. */
 export type Downsampling = readonly [LayerNorm, Conv2d];
 
-/** ConvNeXt: patches, groups of blocks with downsampling between, pool, norm, linear. Stages `features.0`, `features.1` and so on. */
+/**
+ * ConvNeXt: patches, groups of blocks with downsampling between, pool, norm, linear. Stages `features.0`, `features.1`
+ * and so on.
+ */
 export class ConvNeXt extends Backbone {
   /** torchvision's `features`. */
   readonly layers: readonly (Patches | Downsampling | readonly ConvNeXtBlock[])[];

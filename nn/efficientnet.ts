@@ -1,5 +1,5 @@
-// EfficientNet-B0 and its scaled kin (Tan and Le, ICML 2019) in torchvision's form and names. Each layer is a stage, `features.0` and so on.
-// torchvision's dropout and stochastic depth are left out.
+// EfficientNet-B0 and its scaled kin (Tan and Le, ICML 2019) in torchvision's form and names. Each layer is a stage,
+// `features.0` and so on. torchvision's dropout and stochastic depth are left out.
 
 import type { Kinds } from "../base/index.ts";
 import { type Device, readOptions, type Tensor } from "../engine/functions.ts";
@@ -48,7 +48,10 @@ const EFFICIENTNET: Kinds<EfficientNetOptions> = {
   device: "any",
 };
 
-/** EfficientNet: a stem, seven stages of inverted residual blocks, a 1x1 convolution, pool, linear. Stages `features.0` to `features.8`. */
+/**
+ * EfficientNet: a stem, seven stages of inverted residual blocks, a 1x1 convolution, pool, linear. Stages `features.0`
+ * to `features.8`.
+ */
 export class EfficientNet extends Backbone {
   /** torchvision's `features`. */
   readonly layers: readonly (ConvNorm | readonly InvertedResidual[])[];

@@ -15,17 +15,19 @@ import {
 } from "../engine/functions.ts";
 
 /**
- * Where values start. `torch`: PyTorch's layer defaults. `he`: those, but convolutions by He's normal over the fan out (torchvision's
- * ResNets). `vit`: those, but linear layers by timm's truncated normal of 0.02 and no bias (timm's `init_weights_vit_timm`; the patch
- * embedding, a convolution, stays as PyTorch has it). `mobilenet`, `efficientnet` and `convnext`: as torchvision's networks of these names: He's
- * normal for the convolutions of the first two, and a truncated normal of 0.02 for all of the third; no bias; linear weights by a normal of 0.01
- * or uniform in 1/sqrt(out).
+ * Where values start. `torch`: PyTorch's layer defaults. `he`: those, but convolutions by He's normal over the fan out
+ * (torchvision's ResNets). `vit`: those, but linear layers by timm's truncated normal of 0.02 and no bias (timm's
+ * `init_weights_vit_timm`; the patch embedding, a convolution, stays as PyTorch has it). `mobilenet`, `efficientnet`
+ * and `convnext`: as torchvision's networks of these names: He's normal for the convolutions of the first two, and a
+ * truncated normal of 0.02 for all of the third; no bias; linear weights by a normal of 0.01 or uniform in 1/sqrt(out).
  */
 export type InitScheme = "torch" | "he" | "vit" | "mobilenet" | "efficientnet" | "convnext";
 
 const SCHEMES: readonly InitScheme[] = ["torch", "he", "vit", "mobilenet", "efficientnet", "convnext"];
 
-/** What a linear layer is a part of; attention's projections (packed queries, keys and values; output) start otherwise. */
+/**
+ * What a linear layer is a part of; attention's projections (packed queries, keys and values; output) start otherwise.
+ */
 export type LinearPart = "layer" | "attentionIn" | "attentionOut";
 
 /** Options of `Init`. */
@@ -38,7 +40,9 @@ export interface InitOptions {
 
 const INIT: Kinds<InitOptions> = { seed: "number!", scheme: "string", device: "any" };
 
-/** Throws ArgumentError unless `init` is an Init and all sizes are positive integers: what every layer is made of. */
+/**
+ * Checks that `init` is an Init and all sizes are positive integers: what every layer is made of. @throws ArgumentError
+ */
 export function checkLayer(layer: string, init: Init, sizes: Readonly<Record<string, number>>): void {
   for (const [name, size] of Object.entries(sizes)) {
     if (!Number.isSafeInteger(size) || size < 1)
@@ -103,8 +107,8 @@ export class Init {
   }
 
   /**
-   * Normal, redrawn outside [-bound, bound]: `trunc_normal_` of PyTorch and timm. The bound is a value, not a number of deviations: at the
-   * default and a deviation of 0.02 nothing is ever cut.
+   * Normal, redrawn outside [-bound, bound]: `trunc_normal_` of PyTorch and timm. The bound is a value, not a number of
+   * deviations: at the default and a deviation of 0.02 nothing is ever cut.
    */
   truncatedNormal(shape: Shape, std: number, options: { readonly bound?: number } = {}): Tensor {
     const { bound = 2 } = readOptions("truncatedNormal", options, { bound: "number" });
@@ -125,8 +129,9 @@ export class Init {
   }
 
   /**
-   * Weight of a linear layer, [in, out]: uniform in 1/sqrt(in) (PyTorch: kaiming with a = sqrt 5); `attentionIn` by Xavier's uniform over the
-   * packed matrix (PyTorch's MultiheadAttention). timm: truncated normal of 0.02, whatever the part.
+   * Weight of a linear layer, [in, out]: uniform in 1/sqrt(in) (PyTorch: kaiming with a = sqrt 5); `attentionIn` by
+   * Xavier's uniform over the packed matrix (PyTorch's MultiheadAttention). timm: truncated normal of 0.02, whatever
+   * the part.
    */
   linearWeight(shape: readonly [number, number], part: LinearPart = "layer"): Tensor {
     const [inputs, outputs] = shape;
@@ -143,8 +148,8 @@ export class Init {
   }
 
   /**
-   * Weight of a convolution, [kh, kw, in / groups, out]: PyTorch's default, uniform in 1/sqrt(fan in), or He's normal of deviation
-   * sqrt(2 / fan out). As in PyTorch, the fan in is that of a group and the fan out that of all groups.
+   * Weight of a convolution, [kh, kw, in / groups, out]: PyTorch's default, uniform in 1/sqrt(fan in), or He's normal
+   * of deviation sqrt(2 / fan out). As in PyTorch, the fan in is that of a group and the fan out that of all groups.
    */
   convWeight([kh, kw, inputs, outputs]: readonly [number, number, number, number]): Tensor {
     const shape = [kh, kw, inputs, outputs];

@@ -282,8 +282,8 @@ export class Dropout extends Module {
 }
 
 /**
- * Self-attention over tokens [B, T, D], heads side by side in one projection. Names are timm's (`qkv`, `proj`; `in_proj` and `out_proj` of
- * PyTorch's MultiheadAttention); where weights start, the scheme says.
+ * Self-attention over tokens [B, T, D], heads side by side in one projection. Names are timm's (`qkv`, `proj`;
+ * `in_proj` and `out_proj` of PyTorch's MultiheadAttention); where weights start, the scheme says.
  */
 export class MultiHeadAttention extends Module {
   readonly qkv: Linear;

@@ -68,14 +68,14 @@ export function countWork(module: Module, input: Shape, fn: (x: Tensor) => Tenso
 }
 
 /**
- * A stage and what it costs: `channels`, `reduction` and `macs` among others. Multiply-accumulates are what much of the literature, and
- * torchvision's tables, call FLOPs; counted as separate operations, FLOPs are twice as many.
+ * A stage and what it costs: `channels`, `reduction` and `macs` among others. Multiply-accumulates are what much of the
+ * literature, and torchvision's tables, call FLOPs; counted as separate operations, FLOPs are twice as many.
  */
 export type StageInfo = Stage & Work;
 
 /**
- * What every stage of a backbone is and costs on one of its images, and the shape of what an exit sees of it; `input` may be another image
- * size. Nothing runs on the GPU.
+ * What every stage of a backbone is and costs on one of its images, and the shape of what an exit sees of it; `input`
+ * may be another image size. Nothing runs on the GPU.
  */
 export function describeStages(backbone: Backbone, input: Shape = backbone.input): StageInfo[] {
   let coming = input;

@@ -1,5 +1,5 @@
-// What the mobile backbones are built of: convolution with norm and activation, squeeze and excitation, inverted residual blocks.
-// Field names are torchvision's; lists have holes where torchvision counts layers without parameters.
+// What the mobile backbones are built of: convolution with norm and activation, squeeze and excitation, inverted
+// residual blocks. Field names are torchvision's; lists have holes where torchvision counts layers without parameters.
 
 import { type Kinds, what } from "../base/index.ts";
 import {
@@ -35,7 +35,10 @@ const CONV_NORM: Kinds<ConvNormOptions> = {
   norm: "any",
 };
 
-/** A convolution (`0`), its batch norm (`1`) and an activation, as torchvision's Conv2dNormActivation. [B, H, W, in] to [B, ceil(H / stride), ceil(W / stride), out]. */
+/**
+ * A convolution (`0`), its batch norm (`1`) and an activation, as torchvision's Conv2dNormActivation. [B, H, W, in] to
+ * [B, ceil(H / stride), ceil(W / stride), out].
+ */
 export class ConvNorm extends Module {
   readonly 0: Conv2d;
   readonly 1: BatchNorm2d;
@@ -69,7 +72,10 @@ export interface SqueezeOptions {
 
 const SQUEEZE: Kinds<SqueezeOptions> = { inner: "string!", gate: "string!" };
 
-/** Scales channels by what all pixels say of them (Hu et al., CVPR 2018): x * gate(fc2(inner(fc1(mean x)))), [B, H, W, C] to the same. */
+/**
+ * Scales channels by what all pixels say of them (Hu et al., CVPR 2018): x * gate(fc2(inner(fc1(mean x)))), [B, H, W,
+ * C] to the same.
+ */
 export class SqueezeExcitation extends Module {
   readonly fc1: Conv2d;
   readonly fc2: Conv2d;
@@ -129,8 +135,8 @@ const INVERTED: Kinds<InvertedResidualOptions> = {
 };
 
 /**
- * Inverted residual block (Sandler et al., CVPR 2018): 1x1 to many channels, depthwise, squeeze and excitation, 1x1 to few; plus the input
- * where the shape allows. [B, H, W, inputs] to [B, ceil(H / stride), ceil(W / stride), outputs].
+ * Inverted residual block (Sandler et al., CVPR 2018): 1x1 to many channels, depthwise, squeeze and excitation, 1x1 to
+ * few; plus the input where the shape allows. [B, H, W, inputs] to [B, ceil(H / stride), ceil(W / stride), outputs].
  */
 export class InvertedResidual extends Module {
   readonly block: readonly (ConvNorm | SqueezeExcitation)[];
@@ -171,7 +177,9 @@ export class InvertedResidual extends Module {
 const squeezing = (channels: number, squeeze: SqueezeOptions & { readonly channels: number }, init: Init) =>
   new SqueezeExcitation(channels, squeeze.channels, init, { inner: squeeze.inner, gate: squeeze.gate });
 
-/** The multiple of `divisor` next to `value`, never less than nine tenths of it (MobileNet's rule for scaled widths). */
+/**
+ * The multiple of `divisor` next to `value`, never less than nine tenths of it (MobileNet's rule for scaled widths).
+ */
 export function roundChannels(value: number, divisor = 8): number {
   const rounded = Math.max(divisor, Math.floor((value + divisor / 2) / divisor) * divisor);
   return rounded < 0.9 * value ? rounded + divisor : rounded;

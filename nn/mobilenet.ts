@@ -1,5 +1,5 @@
-// MobileNetV3-Small (Howard et al., ICCV 2019) in torchvision's form and names. Each layer is a stage, `features.0` and so on, so an exit can be
-// attached after any of them. torchvision's dropout before the classifier is left out.
+// MobileNetV3-Small (Howard et al., ICCV 2019) in torchvision's form and names. Each layer is a stage, `features.0` and
+// so on, so an exit can be attached after any of them. torchvision's dropout before the classifier is left out.
 
 import type { Kinds } from "../base/index.ts";
 import { type Activation, type Device, hardswish, readOptions, type Tensor } from "../engine/functions.ts";
@@ -60,7 +60,10 @@ const MOBILENET: Kinds<MobileNetV3Options> = {
   device: "any",
 };
 
-/** MobileNetV3-Small: a stem, eleven inverted residual blocks, a 1x1 convolution, pool, two linear layers. Stages `features.0` to `features.12`. */
+/**
+ * MobileNetV3-Small: a stem, eleven inverted residual blocks, a 1x1 convolution, pool, two linear layers. Stages
+ * `features.0` to `features.12`.
+ */
 export class MobileNetV3 extends Backbone {
   /** torchvision's `features`. */
   readonly layers: readonly (ConvNorm | InvertedResidual)[];

@@ -1,5 +1,5 @@
-// Models as plain objects: a Module is a class whose fields are tensors (parameters, buffers), modules, or lists of modules.
-// Names are the fields' paths, joined by dots; nothing is registered and no mode is stored.
+// Models as plain objects: a Module is a class whose fields are tensors (parameters, buffers), modules, or lists of
+// modules. Names are the fields' paths, joined by dots; nothing is registered and no mode is stored.
 
 import { what } from "../base/index.ts";
 import {
@@ -18,14 +18,17 @@ import type { Prepare } from "./pass.ts";
 export interface Mode {
   /** Batch statistics and dropout, instead of running statistics and none. */
   readonly training: boolean;
-  /** Inference: norms are folded into the weights in front of them, and every weight is put through this when a pass is made. */
+  /**
+   * Inference: norms are folded into the weights in front of them, and every weight is put through this when a pass is
+   * made.
+   */
   readonly prepare?: Prepare;
 }
 
 export const TRAIN: Mode = { training: true };
 export const EVAL: Mode = { training: false };
 
-/** Throws ArgumentError unless `mode` is one. */
+/** Checks that `mode` is one. @throws ArgumentError */
 export function checkMode(op: string, mode: Mode): void {
   if (typeof mode?.training !== "boolean")
     throw new ArgumentError(`${op}: mode must be TRAIN or EVAL; got ${what(mode)}.`);
@@ -89,8 +92,8 @@ export abstract class Module {
   }
 
   /**
-   * Overwrites tensors by name with host data. With `strict` (the default) missing and unexpected names and other shapes are an
-   * error, and nothing is written; otherwise they are reported, and what fits is written.
+   * Overwrites tensors by name with host data. With `strict` (the default) missing and unexpected names and other
+   * shapes are an error, and nothing is written; otherwise they are reported, and what fits is written.
    */
   loadState(source: ReadonlyMap<string, StateTensor>, options: { readonly strict?: boolean } = {}): LoadReport {
     const { strict = true } = readOptions("loadState", options, { strict: "boolean" });
@@ -127,9 +130,10 @@ export abstract class Module {
 }
 
 /**
- * Runs `fn` while the module's tensors of these names are others; they are back when it returns or throws. `fn` must be synchronous.
- * What it computes, it computes of the others: detached ones are constants, copies make another network of the same form. Throws
- * ArgumentError for a name that the module does not have.
+ * Runs `fn` while the module's tensors of these names are others; they are back when it returns or throws. `fn` must be
+ * synchronous. What it computes, it computes of the others: detached ones are constants, copies make another network of
+ * the same form.
+ * @throws ArgumentError for a name that the module does not have.
  */
 export function withTensors<T>(module: Module, tensors: NamedTensors, fn: () => T): T {
   const undo: (() => void)[] = [];
@@ -171,7 +175,7 @@ function* named(value: unknown, path: string): Iterable<[string, Tensor]> {
   }
 }
 
-/** Throws ArgumentError unless a value of a state is a tensor on the host. */
+/** Checks that a value of a state is a tensor on the host. @throws ArgumentError */
 function checkGiven(name: string, given: StateTensor): void {
   const { shape, data } = (given ?? {}) as Partial<StateTensor>;
   if (Array.isArray(shape) && data?.length === numel(shape)) return;
@@ -194,7 +198,7 @@ export function compareState(own: NamedTensors, source: ReadonlyMap<string, { re
   };
 }
 
-/** Throws what a report holds: ArgumentError for names, ShapeError for shapes. */
+/** Refuses what a report holds. @throws ArgumentError for names, ShapeError for shapes */
 export function refuseMisfits(op: string, { missing, unexpected, mismatched }: LoadReport): void {
   const hint = "Pass { strict: false } to load what fits.";
   if (missing.length + unexpected.length > 0) {

@@ -1,6 +1,7 @@
-// Multi-scale dense networks (Huang et al., ICLR 2018), the CIFAR family: every layer works on several scales at once and is connected to
-// all layers before it, so that the coarsest scale is fit for classes from the first block on. Layout and names as in the authors' public
-// code (kalviny/MSDNet-PyTorch); lists have holes where it counts layers without parameters.
+// Multi-scale dense networks (Huang et al., ICLR 2018), the CIFAR family: every layer works on several scales at once
+// and is connected to all layers before it, so that the coarsest scale is fit for classes from the first block on.
+// Layout and names as in the authors' public code (kalviny/MSDNet-PyTorch); lists have holes where it counts layers
+// without parameters.
 
 import type { Kinds } from "../base/index.ts";
 import { ArgumentError, concat, type Device, readOptions, reshape, slice, type Tensor } from "../engine/functions.ts";
@@ -152,7 +153,10 @@ class FirstLayer extends Layer {
 /** Channels inside a classifier. */
 const CLASSIFIER = 128;
 
-/** Two 3x3 convolutions of stride 2, global average pool, linear: the classifier of every exit, which looks at the coarsest scale. */
+/**
+ * Two 3x3 convolutions of stride 2, global average pool, linear: the classifier of every exit, which looks at the
+ * coarsest scale.
+ */
 export class MultiScaleClassifier extends Module {
   readonly m: readonly [ConvBasic, ConvBasic];
   readonly linear: Linear;
@@ -190,7 +194,9 @@ export interface MSDNetOptions {
   readonly blocks?: number;
   /** Layers of the first block; default 4. */
   readonly base?: number;
-  /** Layers of every other block, or by how many each has more than the one before (`stepMode: "linear"`); default 2. */
+  /**
+   * Layers of every other block, or by how many each has more than the one before (`stepMode: "linear"`); default 2.
+   */
   readonly step?: number;
   /** Default even: published for anytime prediction; linear (5 blocks, base 1, step 1) for budgeted batches. */
   readonly stepMode?: "even" | "linear";
@@ -224,7 +230,10 @@ const MSDNET: Kinds<MSDNetOptions> = {
   device: "any",
 };
 
-/** One layer: scales that come in and that are kept, the finest scale's width in front of it, behind it, and behind its transition. */
+/**
+ * One layer: scales that come in and that are kept, the finest scale's width in front of it, behind it, and behind its
+ * transition.
+ */
 interface LayerPlan {
   readonly coming: number;
   readonly kept: number;
@@ -276,8 +285,8 @@ function countLayers(blocks: number, base: number, step: number, mode: string): 
 type MapShape = readonly [number, number, number];
 
 /**
- * MSDNet for small images. Stages `block1`, `block2`, ...; the features of a stage are all its scales, packed as [B, H W C + ...], and
- * an exit sees the coarsest of them (`view`). Throws ArgumentError for a layout that cannot be.
+ * MSDNet for small images. Stages `block1`, `block2`, ...; the features of a stage are all its scales, packed as [B, H
+ * W C + ...], and an exit sees the coarsest of them (`view`). @throws ArgumentError for a layout that cannot be.
  */
 export class MSDNet extends Backbone {
   readonly blocks: readonly (readonly Layer[])[];

@@ -1,4 +1,5 @@
-// The optimisers: which state each keeps, and the engine's fused step it calls. Update rules and defaults are PyTorch's.
+// The optimisers: which state each keeps, and the engine's fused step it calls. Update rules and defaults are
+// PyTorch's.
 
 import { type Kinds, what } from "../base/index.ts";
 import {
@@ -264,8 +265,8 @@ export class EMA {
 
 /**
  * Scales the gradients of a flat buffer in place so that their norm is at most `maxNorm`, and returns the norm they had
- * (f32[1]). As in PyTorch, a norm of NaN makes them NaN; an infinite one makes them zero, and NaN where they are infinite. The
- * `clip` option of an optimiser does it without a pass.
+ * (f32[1]). As in PyTorch, a norm of NaN makes them NaN; an infinite one makes them zero, and NaN where they are
+ * infinite. The `clip` option of an optimiser does it without a pass.
  */
 export function clipGradNorm(flat: Flat, options: ClipOptions): Tensor {
   checkFlat("clipGradNorm", flat);

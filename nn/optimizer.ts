@@ -54,7 +54,7 @@ export type ParameterList = readonly Tensor[] | Flat;
 
 const STEP: Kinds<StepOptions> = { lr: "any", clip: "any" };
 
-/** Throws ArgumentError for what `flatten` did not make. */
+/** Refuses what `flatten` did not make. @throws ArgumentError */
 export function checkFlat(op: string, flat: Flat): void {
   if (!(flat instanceof Flat))
     throw new ArgumentError(`${op}: parameters must be flat; got ${what(flat)}. Pass flatten(net.parameters()).`);
@@ -68,7 +68,7 @@ export function ownFlat(parameters: ParameterList): Flat {
   return flat;
 }
 
-/** Throws ArgumentError unless the options are numbers of at least 0. */
+/** Checks that the options are numbers of at least 0. @throws ArgumentError */
 export function atLeastZero(name: string, values: Readonly<Record<string, number>>): void {
   for (const [option, value] of Object.entries(values)) {
     if (!(typeof value === "number" && value >= 0))
@@ -76,7 +76,7 @@ export function atLeastZero(name: string, values: Readonly<Record<string, number
   }
 }
 
-/** Throws ArgumentError unless the options are in [0, 1). */
+/** Checks that the options are in [0, 1). @throws ArgumentError */
 export function belowOne(name: string, values: Readonly<Record<string, number>>): void {
   for (const [option, value] of Object.entries(values)) {
     if (!(typeof value === "number" && value >= 0 && value < 1))
@@ -155,7 +155,9 @@ export abstract class Optimizer {
     return this.#moments;
   }
 
-  /** Updates the parameters from their gradients. A parameter without gradient since `zeroGrad` counts as having zeros. */
+  /**
+   * Updates the parameters from their gradients. A parameter without gradient since `zeroGrad` counts as having zeros.
+   */
   step(options: StepOptions = {}): void {
     const { flat } = this;
     const { lr, clip: given } = readOptions("step", options, STEP);

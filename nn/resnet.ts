@@ -1,5 +1,6 @@
-// Residual networks: the CIFAR family (He et al. 2016, section 4.2) and ResNet-18/34/50 for ImageNet. Field names follow
-// the published weight files, so state loads by name (torchvision's `downsample` is `shortcut` here; see weights.ts).
+// Residual networks: the CIFAR family (He et al. 2016, section 4.2) and ResNet-18/34/50 for ImageNet. Field names
+// follow the published weight files, so state loads by name (torchvision's `downsample` is `shortcut` here; see
+// weights.ts).
 
 import type { Kinds } from "../base/index.ts";
 import { ArgumentError, type Device, maxPool2d, pad, readOptions, slice, type Tensor } from "../engine/functions.ts";
@@ -18,13 +19,19 @@ function chain(blocks: readonly ResidualBlock[], mode: Mode, stem?: Pass): Pass 
   return (x) => passes.reduce((features, pass) => pass(features), stem ? stem(x) : x);
 }
 
-/** How a block passes its input where the shape changes: strided with zero channels (A), or a strided 1x1 convolution and norm (B). */
+/**
+ * How a block passes its input where the shape changes: strided with zero channels (A), or a strided 1x1 convolution
+ * and norm (B).
+ */
 export type Shortcut = "A" | "B";
 
 /** A strided 1x1 convolution and its norm; a list, so that they are named `shortcut.0` and `shortcut.1`. */
 export type Projection = readonly [Conv2d, BatchNorm2d];
 
-/** Base of the residual blocks: relu(f(x) + shortcut(x)), [B, H, W, inputs] to [B, ceil(H / stride), ceil(W / stride), outputs]. */
+/**
+ * Base of the residual blocks: relu(f(x) + shortcut(x)), [B, H, W, inputs] to [B, ceil(H / stride), ceil(W / stride),
+ * outputs].
+ */
 export abstract class ResidualBlock extends Module {
   /** Shape-changing projection; undefined for identity and for shortcut A. */
   abstract readonly shortcut: Projection | undefined;
@@ -62,8 +69,8 @@ function checkShortcut(op: string, shortcut: Shortcut): void {
 }
 
 /**
- * The block of two 3x3 convolutions (He et al. 2016): relu(norm(conv(relu(norm(conv x)))) + shortcut(x)). Throws ArgumentError if
- * shortcut A would have to drop channels.
+ * The block of two 3x3 convolutions (He et al. 2016): relu(norm(conv(relu(norm(conv x)))) + shortcut(x)).
+ * @throws ArgumentError if shortcut A would have to drop channels.
  */
 export class BasicBlock extends ResidualBlock {
   readonly conv1: Conv2d;
@@ -114,8 +121,9 @@ export class BasicBlock extends ResidualBlock {
 }
 
 /**
- * The block of a 1x1, a 3x3 and a 1x1 convolution (He et al. 2016), as in torchvision's ResNet-50: the inner width is a quarter of
- * `outputs`, the stride is at the 3x3, the shortcut is B where the shape changes. Throws ArgumentError if 4 does not divide `outputs`.
+ * The block of a 1x1, a 3x3 and a 1x1 convolution (He et al. 2016), as in torchvision's ResNet-50: the inner width is a
+ * quarter of `outputs`, the stride is at the 3x3, the shortcut is B where the shape changes. @throws ArgumentError if 4
+ * does not divide `outputs`.
  */
 export class Bottleneck extends ResidualBlock {
   readonly conv1: Conv2d;
@@ -261,8 +269,8 @@ export interface ImageNetResNetOptions {
   /** Default [224, 224, 3]. */
   readonly input?: readonly [number, number, number];
   /**
-   * `large` (default): 7x7 of stride 2 and a 3x3 max pool of stride 2, as in torchvision. `small`: 3x3 of stride 1 and no pool, for
-   * images of 32x32, as published for CIFAR (CGT among others).
+   * `large` (default): 7x7 of stride 2 and a 3x3 max pool of stride 2, as in torchvision. `small`: 3x3 of stride 1 and
+   * no pool, for images of 32x32, as published for CIFAR (CGT among others).
    */
   readonly stem?: "large" | "small";
   readonly seed: number;

@@ -55,7 +55,10 @@ export function lrCosineWarmup(options: CosineWarmupOptions): Schedule {
   };
 }
 
-/** `schedule` times min(1, (t + 1) / rampSteps): a rise from nearly nothing in front of any schedule, whose own course stays. */
+/**
+ * `schedule` times min(1, (t + 1) / rampSteps): a rise from nearly nothing in front of any schedule, whose own course
+ * stays.
+ */
 export function lrRamp(schedule: Schedule, rampSteps: number): Schedule {
   return (t) => schedule(t) * Math.min(1, (t + 1) / Math.max(1, rampSteps));
 }

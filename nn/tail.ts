@@ -1,5 +1,5 @@
-// The end of most classifiers, as data: one vector of each sample, normed or not, and a linear layer. As data, so that who decides by the
-// logits can compute them in the same dispatch.
+// The end of most classifiers, as data: one vector of each sample, normed or not, and a linear layer. As data, so that
+// who decides by the logits can compute them in the same dispatch.
 
 import { mean, reshape, slice, type Tensor } from "../engine/functions.ts";
 import { globalAveragePool, type LayerNorm, type Linear } from "./layers.ts";

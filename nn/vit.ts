@@ -1,4 +1,5 @@
-// Vision transformers (Dosovitskiy et al. 2021) in timm's form and names: class token, learned positions, pre-norm blocks.
+// Vision transformers (Dosovitskiy et al. 2021) in timm's form and names: class token, learned positions, pre-norm
+// blocks.
 
 import type { Kinds } from "../base/index.ts";
 import { ArgumentError, add, concat, type Device, expand, readOptions, type Tensor } from "../engine/functions.ts";

@@ -105,9 +105,10 @@ export interface LoadTorchOptions {
 const LOAD_TORCH: Kinds<LoadTorchOptions> = { strict: "boolean", renames: "any" };
 
 /**
- * Loads a PyTorch state dict by name. Counters (`num_batches_tracked`) are skipped. With `strict` (the default) missing and
- * unexpected names and other shapes are an error, and nothing is written; otherwise what fits is written, and the rest - a classifier
- * of other classes, say - is reported and stays. Errors and the report speak of the file's names and PyTorch's layouts.
+ * Loads a PyTorch state dict by name. Counters (`num_batches_tracked`) are skipped. With `strict` (the default) missing
+ * and unexpected names and other shapes are an error, and nothing is written; otherwise what fits is written, and the
+ * rest - a classifier of other classes, say - is reported and stays. Errors and the report speak of the file's names
+ * and PyTorch's layouts.
  */
 export function loadTorch(
   module: Module,

@@ -1,5 +1,5 @@
-// `npm run api`: writes what each public entry exports, name by name with its declaration, to api/, so that a change of it shows in the diff.
-// test/scripts/api.test.ts compares.
+// `npm run api`: writes what each public entry exports, name by name with its declaration, to api/, so that a change of
+// it shows in the diff. test/scripts/api.test.ts compares.
 
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -11,7 +11,10 @@ import { TSC } from "./tools.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** The report of every public entry: file name in api/ -> text. It is made from the declarations that users get, without comments. */
+/**
+ * The report of every public entry: file name in api/ -> text. It is made from the declarations that users get, without
+ * comments.
+ */
 export function apiReports(): Map<string, string> {
   const folder = mkdtempSync(join(tmpdir(), "sortie-api-"));
   try {

@@ -13,12 +13,16 @@ const FOLDER = "/etc/apt/sources.list.d";
 /** The file for an entry of our own. */
 export const BACKPORTS_FILE = join(FOLDER, "sortie-backports.list");
 
-/** What a mirror's address and a key ring's path are made of. Anything else is no such thing, and must not reach apt or a shell. */
+/**
+ * What a mirror's address and a key ring's path are made of. Anything else is no such thing, and must not reach apt or
+ * a shell.
+ */
 const ADDRESS = /^[a-z][a-z0-9+.-]*:[\w./:@%~+-]+$/i;
 const PATH = /^[\w./+-]+$/;
 
 /**
- * The line that adds bookworm-backports from the mirror that serves bookworm; undefined where backports are there already.
+ * The line that adds bookworm-backports from the mirror that serves bookworm; undefined where backports are there
+ * already.
  * @param {Entry[]} entries
  */
 export function backportsLine(entries) {

@@ -1,5 +1,5 @@
-// Makes a fresh clone ready to run: node modules, then a WebGPU adapter. Plain Node, no dependency, quick when all is there.
-// Usage: node scripts/bootstrap.mjs
+// Makes a fresh clone ready to run: node modules, then a WebGPU adapter. Plain Node, no dependency, quick when all is
+// there. Usage: node scripts/bootstrap.mjs
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
@@ -67,7 +67,9 @@ function installModules() {
   utimesSync(stamp, new Date(), new Date());
 }
 
-/** Without any adapter: Mesa's software Vulkan driver on Debian; elsewhere the user is told the system's own command. */
+/**
+ * Without any adapter: Mesa's software Vulkan driver on Debian; elsewhere the user is told the system's own command.
+ */
 function installAdapter() {
   if (hasAdapter()) return;
   const system = thisSystem();
@@ -84,7 +86,9 @@ function installAdapter() {
     stop("the Vulkan driver is installed, but WebGPU still finds no adapter (run `vulkaninfo --summary`).");
 }
 
-/** Debian's chromium for test/browser.test.ts. Where it cannot be had that suite is skipped, with its reason printed. */
+/**
+ * Debian's chromium for test/browser.test.ts. Where it cannot be had that suite is skipped, with its reason printed.
+ */
 function installBrowser() {
   if (existsSync("/usr/bin/chromium") || !canInstall() || thisSystem().ids[0] !== "debian") return;
   console.log(`the browser test needs chromium; running: ${aptText(["chromium"])}`);
@@ -96,8 +100,8 @@ function installBrowser() {
 }
 
 /**
- * PostgreSQL and Valkey for test/cli/queue.test.ts, which starts its own. Debian starts them too when they are installed, so that happens only on
- * machines for tests; elsewhere these suites are skipped, with their reason printed.
+ * PostgreSQL and Valkey for test/cli/queue.test.ts, which starts its own. Debian starts them too when they are
+ * installed, so that happens only on machines for tests; elsewhere these suites are skipped, with their reason printed.
  */
 function installServers() {
   if (!process.env.CI || !canInstall() || thisSystem().ids[0] !== "debian") return;

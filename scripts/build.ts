@@ -1,5 +1,5 @@
-// `npm run build`: the library's folders as ESM with declarations in dist/, one module a source file, so that bundlers can drop
-// what is not used.
+// `npm run build`: the library's folders as ESM with declarations in dist/, one module a source file, so that bundlers
+// can drop what is not used.
 
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

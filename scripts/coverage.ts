@@ -1,5 +1,6 @@
-// `npm run coverage [-- part of a test file's name ...]`: runs the tests and says which part of the library they ran, folder by folder, and
-// which functions none of them called. After a run of all tests it writes bench/results/coverage.md. No gate: a figure to look at.
+// `npm run coverage [-- part of a test file's name ...]`: runs the tests and says which part of the library they ran,
+// folder by folder, and which functions none of them called. After a run of all tests it writes
+// bench/results/coverage.md. No gate: a figure to look at.
 
 import { spawnSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -1,4 +1,5 @@
-// What a module exports, by reading texts alone: names are followed through `export *`, `export { } from` and imports to their declarations.
+// What a module exports, by reading texts alone: names are followed through `export *`, `export { } from` and imports
+// to their declarations.
 
 import { posix } from "node:path";
 import ts from "typescript";
@@ -50,7 +51,9 @@ export class Modules {
     });
   }
 
-  /** What is declared in the files that a file imports for their effect alone: they may add members to what it exports. */
+  /**
+   * What is declared in the files that a file imports for their effect alone: they may add members to what it exports.
+   */
   addedBy(file: string): ts.Statement[] {
     const declares = (one: ts.Statement): boolean => !ts.isImportDeclaration(one) && !ts.isExportDeclaration(one);
     return this.#module(file).effects.flatMap((effect) => this.#module(effect).statements.filter(declares));
@@ -117,7 +120,10 @@ function parse(file: string, text: string): Module {
   return { declared, imported, exported, namespaces, stars, effects, statements };
 }
 
-/** The file that an import or export names, if it is one of the tree. In a tree of declarations that is a declaration too. */
+/**
+ * The file that an import or export names, if it is one of the tree. In a tree of declarations that is a declaration
+ * too.
+ */
 function targetOf(file: string, statement: ts.Statement): string | undefined {
   if (!ts.isExportDeclaration(statement) && !ts.isImportDeclaration(statement)) return undefined;
   const specifier = statement.moduleSpecifier;
@@ -153,8 +159,8 @@ export function publicEntries(packageJson: string): Map<string, string> {
 }
 
 /**
- * Names by which two of the entries export different things, and by which: `engine/functions` counts as a part of `engine`. One declaration that
- * several entries pass on, as the root of all errors, is one thing.
+ * Names by which two of the entries export different things, and by which: `engine/functions` counts as a part of
+ * `engine`. One declaration that several entries pass on, as the root of all errors, is one thing.
  */
 export function doubleNames(modules: Modules, entries: ReadonlyMap<string, string>): Map<string, string[]> {
   const owners = new Map<string, Map<string, string>>();

@@ -1,5 +1,5 @@
-// `npm run house [-- DIR]`: counts what the house style is about, so that a change of it can be told from a change of taste.
-// Library folders only. DIR is another checkout, for figures of before.
+// `npm run house [-- DIR]`: counts what the house style is about, so that a change of it can be told from a change of
+// taste. Library folders only. DIR is another checkout, for figures of before.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join, posix, resolve } from "node:path";
@@ -54,7 +54,10 @@ function tokensOf(node: ts.Node): ts.Node[] {
 /** Tokens that a repeated passage has at least: about five lines. */
 const PASSAGE = 40;
 
-/** How many tokens stand in a passage that stands elsewhere too, word for word; imports and exports from files are left out. */
+/**
+ * How many tokens stand in a passage that stands elsewhere too, word for word; imports and exports from files are left
+ * out.
+ */
 export function repeatedTokens(files: ReadonlyMap<string, string>): number {
   const tokens = [...files].map(([file, text]) =>
     ts

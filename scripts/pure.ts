@@ -1,6 +1,6 @@
-// Marks the calls that make ops and kernels as free of effects. package.json says so of whole modules; a bundler that keeps a part of a
-// module must be told for each call, since it does not look into a function of another module. Without the marks, one op of
-// a file brings the others along, and their kernels.
+// Marks the calls that make ops and kernels as free of effects. package.json says so of whole modules; a bundler that
+// keeps a part of a module must be told for each call, since it does not look into a function of another module.
+// Without the marks, one op of a file brings the others along, and their kernels.
 
 import { readFileSync } from "node:fs";
 import { type Plugin, transform } from "esbuild";

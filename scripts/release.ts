@@ -1,9 +1,12 @@
-// What a release needs: npm runs this before it publishes, and refuses where something is missing. `npm run release` asks without publishing.
+// What a release needs: npm runs this before it publishes, and refuses where something is missing. `npm run release`
+// asks without publishing.
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-/** The fields of package.json that say where the project lives; nothing else in the repository names an address of it. */
+/**
+ * The fields of package.json that say where the project lives; nothing else in the repository names an address of it.
+ */
 const ADDRESSES = ["repository", "homepage", "bugs"] as const;
 
 /** What is missing for a release of the version that package.json names; empty if nothing is. */

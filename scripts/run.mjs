@@ -1,4 +1,5 @@
-// Makes the clone ready, then runs a TypeScript file: `node scripts/run.mjs FILE [argument ...]`. The scripts themselves need no adapter.
+// Makes the clone ready, then runs a TypeScript file: `node scripts/run.mjs FILE [argument ...]`. The scripts
+// themselves need no adapter.
 
 import { bootstrap, runScript } from "./bootstrap.mjs";
 

@@ -1,5 +1,6 @@
 // `npm run size`: what a page loads - the engine alone and small apps, bundled, minified, gzipped - against budgets.
-// Why the target of the whole engine is out of reach: bench/results/size.md. A budget is a ratchet: lower it when its figure falls.
+// Why the target of the whole engine is out of reach: bench/results/size.md. A budget is a ratchet: lower it when its
+// figure falls.
 
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";

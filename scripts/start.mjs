@@ -1,5 +1,5 @@
-// `npm start`: makes the clone ready, then runs the whole path (`sortie run`) with the flags given. A command in front of them is run
-// instead: `npm start -- doctor`.
+// `npm start`: makes the clone ready, then runs the whole path (`sortie run`) with the flags given. A command in front
+// of them is run instead: `npm start -- doctor`.
 
 import { bootstrap, runScript } from "./bootstrap.mjs";
 

@@ -1,8 +1,8 @@
 // Where the development tools are that other scripts and tests start.
 
 /**
- * The compiler, written in Go: it checks the repository in 3 s, where version 6 needs 18 s. That one is installed as `typescript`, because it has
- * the programming interface that typedoc and the scripts that count need.
+ * The compiler, written in Go: it checks the repository in 3 s, where version 6 needs 18 s. That one is installed as
+ * `typescript`, because it has the programming interface that typedoc and the scripts that count need.
  */
 export const TSC = "node_modules/typescript-7/bin/tsc";
 

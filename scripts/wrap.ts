@@ -41,8 +41,8 @@ function wrapParagraph(lines: readonly string[], indent: number): readonly strin
   const [first = ""] = lines;
   const start = /^\s*(?:[-*] |\d+\. )?/.exec(first)?.[0] ?? "";
   const hang = lines[1] === undefined ? " ".repeat(start.length) : (/^\s*/.exec(lines[1])?.[0] ?? "");
-  // a piece of code is not broken
-  const words = lines.join(" ").match(/(?:`[^`]*`|\S)+/g) ?? [];
+  // a piece of code is not broken, nor `@throws` from its error
+  const words = lines.join(" ").match(/@throws \S+|(?:`[^`]*`|\S)+/g) ?? [];
   const out: string[] = [];
   let line = /^\s*/.exec(start)?.[0] ?? "";
   for (const word of words) {
@@ -68,7 +68,7 @@ export function wrapComments(file: string, text: string): string {
     const isLong = single && line.length > WIDTH && !inTexts.has(i);
     return (isLong ? [`${single[1]}/**`, `${single[1]} * ${single[2]}`, `${single[1]} */`] : [line]).map((part) => ({
       part,
-      mark: inTexts.has(i) ? undefined : /^\s*(\/\/|\*(?!\/)) ?/.exec(part)?.[0],
+      mark: inTexts.has(i) ? undefined : /^\s*(\/\/|\*(?= |$)) ?/.exec(part)?.[0],
     }));
   });
   const out: string[] = [];
@@ -104,14 +104,19 @@ function textLines(file: string, text: string): ReadonlySet<number> {
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** Folders whose files are wrapped; results and interfaces are written by programs. */
-const FOLDERS = ["calibration", "data", "cli", "test/calibration", "test/data", "test/cli"];
+const FOLDERS = ["base", "kernels", "engine", "nn", "calibration", "exits", "data", "cli", "scripts", "bench", "test"];
+/** Written by programs, or as others gave them. */
+const NOT_WRAPPED = /^(bench\/results|test\/kernels\/texts)\//;
 
 /** The files that are wrapped. */
 export function wrappedFiles(): readonly string[] {
   const inside = FOLDERS.flatMap((folder) =>
     readdirSync(root + folder, { recursive: true, encoding: "utf8" }).map((file) => `${folder}/${file}`),
   );
-  return inside.map((file) => file.replaceAll("\\", "/")).filter((file) => /\.(ts|mjs|md)$/.test(file));
+  const pages = readdirSync(root).filter((file) => file.endsWith(".md"));
+  return [...pages, ...inside.map((file) => file.replaceAll("\\", "/"))].filter(
+    (file) => /\.(ts|mjs|md)$/.test(file) && !NOT_WRAPPED.test(file),
+  );
 }
 
 /** The text of a file as it should be. */

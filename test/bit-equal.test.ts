@@ -1,6 +1,7 @@
-// The same numbers, to the last bit, as when the figures beside this file were written: weights, logits and policy of every training
-// method. A change of structure must keep them; a change of numbers rewrites them (UPDATE=1) and says why in its commit.
-// Bits depend on the driver and on the processor it compiles for, so figures are kept for each pair of them.
+// The same numbers, to the last bit, as when the figures beside this file were written: weights, logits and policy of
+// every training method. A change of structure must keep them; a change of numbers rewrites them (UPDATE=1) and says
+// why in its commit. Bits depend on the driver and on the processor it compiles for, so figures are kept for each pair
+// of them.
 
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -48,7 +49,10 @@ const hash = (parts: Iterable<string | Uint8Array>): string => {
   return sum.digest("hex").slice(0, 16);
 };
 
-/** What a short run of a method leaves: wide enough for several column tiles, and batch norm, mirroring and a teacher take part. */
+/**
+ * What a short run of a method leaves: wide enough for several column tiles, and batch norm, mirroring and a teacher
+ * take part.
+ */
 async function figuresOf(method: TrainingPlan): Promise<Figures> {
   const data = glyphs({ train: 192, validation: 64, calibration: 400, test: 16, seed: 3 });
   const net = multiExit(resnet({ depth: 8, classes: 10, input: data.train.shape, widths: [8, 24, 40], seed: 5 }), {

@@ -1,5 +1,5 @@
-// In headless Chromium: the engine, the same source, bundled, runs a part of the op table and deployed networks on the browser's software
-// adapter; and the report of a run opens as a page that needs nothing else.
+// In headless Chromium: the engine, the same source, bundled, runs a part of the op table and deployed networks on the
+// browser's software adapter; and the report of a run opens as a page that needs nothing else.
 
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";

@@ -1,5 +1,5 @@
-// What `npm run check` checks beside the import boundaries: types, lint and format, without a warning, that nothing is unused,
-// and that documentation can be made.
+// What `npm run check` checks beside the import boundaries: types, lint and format, without a warning, that nothing is
+// unused, and that documentation can be made.
 
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";

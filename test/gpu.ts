@@ -1,5 +1,5 @@
-// One device for all GPU tests of the process, and suites that watch it: a GPU error fails the test that caused it, and so does
-// memory that a test leaves behind.
+// One device for all GPU tests of the process, and suites that watch it: a GPU error fails the test that caused it, and
+// so does memory that a test leaves behind.
 
 import { createDevice, type Device, DeviceError, openScope, type Scope } from "../engine/index.ts";
 import { addGuard, atEnd, type Suite, type SuiteOptions, suite } from "./harness.ts";
@@ -20,15 +20,18 @@ export function device(): Device {
   return opened;
 }
 
-/** A suite that needs an adapter, but not the shared device: its tests open devices of their own, or start processes that do. */
+/**
+ * A suite that needs an adapter, but not the shared device: its tests open devices of their own, or start processes
+ * that do.
+ */
 export function adapterSuite(name: string, options: SuiteOptions = {}): Suite {
   const skip = opened instanceof DeviceError ? opened.message : options.skip;
   return suite(name, { ...options, skip, needsAdapter: true });
 }
 
 /**
- * A suite whose tests run on the shared device, each in a scope of its own: what a test makes is freed when it ends, and the test
- * fails if buffers remain in use after that. It is skipped where there is no adapter.
+ * A suite whose tests run on the shared device, each in a scope of its own: what a test makes is freed when it ends,
+ * and the test fails if buffers remain in use after that. It is skipped where there is no adapter.
  */
 export function gpuSuite(name: string, options: SuiteOptions = {}): Suite {
   const test = adapterSuite(name, options);

@@ -1,6 +1,6 @@
-// A small test harness: suites, hooks, time limits and guards. Comparisons and their diffs come from uvu.
-// It differs from uvu's own runner on purpose: a suite needs no `.run()` that could be forgotten, a test that never settles
-// fails, and so do a suite without tests, a failing hook, a stray rejection and whatever a guard finds.
+// A small test harness: suites, hooks, time limits and guards. Comparisons and their diffs come from uvu. It differs
+// from uvu's own runner on purpose: a suite needs no `.run()` that could be forgotten, a test that never settles fails,
+// and so do a suite without tests, a failing hook, a stray rejection and whatever a guard finds.
 
 import * as assert from "uvu/assert";
 
@@ -10,7 +10,10 @@ type Body = () => unknown;
 
 /** Options of `suite`. */
 export interface SuiteOptions {
-  /** Why this suite cannot run here; it is printed, and counts as a failure where `CI` is set, unless the suite is optional. */
+  /**
+   * Why this suite cannot run here; it is printed, and counts as a failure where `CI` is set, unless the suite is
+   * optional.
+   */
   readonly skip?: string | undefined;
   /** It needs something that no machine can be asked to have. */
   readonly isOptional?: boolean;

@@ -1,5 +1,5 @@
-// The import rules of the house: which folder may import which, how, and that there is no cycle, of types neither. Pure: texts in,
-// faults out.
+// The import rules of the house: which folder may import which, how, and that there is no cycle, of types neither.
+// Pure: texts in, faults out.
 
 import { posix } from "node:path";
 
@@ -38,7 +38,10 @@ export const RULES: Readonly<Record<string, Rule>> = {
   test: { may: [...LIBRARY, "cli", "examples", "scripts", "bench"] },
 };
 
-/** The one pair of files that may know each other, by types on one side: a handle has a place on the tape, a leaf has a gradient. */
+/**
+ * The one pair of files that may know each other, by types on one side: a handle has a place on the tape, a leaf has a
+ * gradient.
+ */
 const PAIR = ["engine/graph.ts", "engine/tensor.ts"];
 
 /** One import or re-export statement, or `import()` of a literal. */

@@ -1,5 +1,6 @@
-// The packed tarball on the oldest and the newest of every line of Node that `engines` names: it installs with engine-strict, with
-// its charts and without, and its command and its modules run there. Nodes come from npm, once, into .cache/nodes.
+// The packed tarball on the oldest and the newest of every line of Node that `engines` names: it installs with
+// engine-strict, with its charts and without, and its command and its modules run there. Nodes come from npm, once,
+// into .cache/nodes.
 
 import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

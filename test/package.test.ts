@@ -1,5 +1,5 @@
-// The package as its users get it: built, packed, installed into an empty TypeScript project, run in Node, type-checked in strict
-// mode, bundled for browsers. Tools are linked from this repository, and dependencies come from npm's cache.
+// The package as its users get it: built, packed, installed into an empty TypeScript project, run in Node, type-checked
+// in strict mode, bundled for browsers. Tools are linked from this repository, and dependencies come from npm's cache.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import {

@@ -1,7 +1,7 @@
-// Runs test/**/*.test.ts in one process, so that all files share one device, and ends in `N passed, N failed`.
-// Usage: npm test -- [part of a file name ...] [--only "part of a test name"] [--no-adapter] [--update]
-// With --update tests write the files that they compare with: texts of kernels.
-// With --no-adapter a machine without a WebGPU adapter runs what needs none; otherwise nothing may be skipped where CI is set.
+// Runs test/**/*.test.ts in one process, so that all files share one device, and ends in `N passed, N failed`. Usage:
+// npm test -- [part of a file name ...] [--only "part of a test name"] [--no-adapter] [--update] With --update tests
+// write the files that they compare with: texts of kernels. With --no-adapter a machine without a WebGPU adapter runs
+// what needs none; otherwise nothing may be skipped where CI is set.
 
 import { readdirSync } from "node:fs";
 import { sep } from "node:path";

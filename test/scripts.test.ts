@@ -1,4 +1,5 @@
-// What runs before anything is installed: reading Debian's package sources, what each system is told, the lock file, the version of Node.
+// What runs before anything is installed: reading Debian's package sources, what each system is told, the lock file,
+// the version of Node.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";

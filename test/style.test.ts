@@ -74,6 +74,8 @@ test("only paragraphs that are too wide are wrapped, by the words, with their ma
     wide.join("\n"),
   );
   assert.equal(wide.slice(-3), ["  //", "  // kept", "  // as it is"]);
+  const generator = `  *programs() {}\n  // ${long}`;
+  assert.is(wrapComments("a.ts", generator).split("\n")[0], "  *programs() {}");
   const inText = `const text = \`\n// ${long}\n\`;`;
   assert.is(wrapComments("a.ts", inText), inText);
   const item = wrapMarkdown(`# ${long}\n\n- ${long}\n- short\n\n| ${long} |`).split("\n");

@@ -1,4 +1,5 @@
-// What the house style asks of a source text that no other tool looks at: reading by index, `@throws`, and the width of comments.
+// What the house style asks of a source text that no other tool looks at: reading by index, `@throws`, and the width of
+// comments.
 
 import ts from "typescript";
 
@@ -16,16 +17,12 @@ export function styleFaults(file: string, text: string): string[] {
     ts.forEachChild(node, visit);
   };
   visit(source);
-  if (!SAYS_THROWS.test(file)) return faults;
   for (const { 0: comment, index } of text.matchAll(/\/\*\*[\s\S]*?\*\//g)) {
     if (/\bThrows\b/.test(comment)) fault(index, "errors are said by `@throws`");
     if (/@throws(?!\s+(\*\s+)?([A-Z]\w*)?Error\b)/.test(comment)) fault(index, "`@throws` names the error");
   }
   return faults;
 }
-
-/** Folders where `@throws` is the one form. */
-const SAYS_THROWS = /^(calibration|data|cli)\//;
 
 /** `values[i]`, in brackets or not. */
 function isIndex(node: ts.Expression): boolean {

@@ -1,5 +1,5 @@
-// `npm run test:watch [-- part of a test file's name ...]`: on every change runs the tests that the changed files can reach, and those that
-// failed before. A change during a run starts it anew. Ends with Ctrl-C.
+// `npm run test:watch [-- part of a test file's name ...]`: on every change runs the tests that the changed files can
+// reach, and those that failed before. A change during a run starts it anew. Ends with Ctrl-C.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, type FSWatcher, readdirSync, readFileSync, watch } from "node:fs";
@@ -25,8 +25,9 @@ export function readTree(top: string, folders: readonly string[] = FOLDERS): Map
 }
 
 /**
- * The test files that a change of `changed` can reach. A file leads to every file or folder that a string in it names, from itself or from the
- * root: so imports count, and so do scripts that are started, files that are read and folders whose files are all loaded.
+ * The test files that a change of `changed` can reach. A file leads to every file or folder that a string in it names,
+ * from itself or from the root: so imports count, and so do scripts that are started, files that are read and folders
+ * whose files are all loaded.
  */
 export function reachedTests(files: ReadonlyMap<string, string>, changed: Iterable<string>): string[] {
   const users = new Map<string, string[]>();

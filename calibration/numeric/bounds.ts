@@ -57,7 +57,7 @@ export function binaryRelativeEntropy(a: number, b: number): number {
  * Hoeffding-Bentkus p-value (Bates et al. 2021) for losses in [0, 1] with mean `risk` over `n`:
  * the smaller of the Chernoff-Hoeffding and e times the binomial tail.
  * For 0/1 losses pass `errors`, which avoids rounding `n * risk` up.
- * @throws CalibrationError for counts, shares and levels that are none.
+ * @throws CalibrationError for counts, shares and levels out of range.
  */
 export function hoeffdingBentkusPValue(
   losses: { readonly risk: number } | { readonly errors: number },

@@ -14,7 +14,7 @@ export interface Random {
   normal(): number;
 }
 
-/** A generator started from a whole number of at least 0. @throws CalibrationError for what is none */
+/** A generator started from a whole number of at least 0. @throws CalibrationError for anything else */
 export function createRandom(seed: number): Random {
   check(SEED.fits(seed), "createRandom", `the seed must be ${SEED.must}`, what(seed));
   let state = (seed ^ Math.imul(Math.floor(seed / 2 ** 32), 0x9e3779b1)) >>> 0;

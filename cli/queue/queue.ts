@@ -20,7 +20,7 @@ const JOB = { sortie: json.text, config: json.object, artefacts: json.text } as 
   Record<keyof RunJob, json.Reader<unknown>>
 >;
 
-/** A job as a queue gives it back. @throws SortieError for what is none. */
+/** A job as a queue gives it back. @throws SortieError if it is not a job. */
 export const readJob = (value: unknown, id: string): RunJob => json.parts(value, `job ${id}`, JOB) as unknown as RunJob;
 
 /** How far a run is. */

@@ -55,7 +55,8 @@ export function makePlan({ method: { name, ...options } }: Config): TrainingPlan
 
 /**
  * The settings of the run that trains the teacher of another, into a folder within that one's. @throws SortieError for
- * a backbone of which no larger one is known, and for a method that is none or learns from a larger network itself.
+ * a backbone of which no larger one is known, and for an unknown method, or one that learns from a larger network
+ * itself.
  */
 export function teacherConfig(config: Config, { method, wider, deeper }: NetworkTeacher, folder: string): Config {
   const { backbone, exits, head, last, ...options } = config.model;

@@ -88,7 +88,7 @@ export function flagOptions(leaves: readonly Leaf[], aliases: Aliases): NonNulla
   ]);
 }
 
-/** The flags that were given, as nested settings. @throws Error that names the flag of a number that is none. */
+/** The flags that were given, as nested settings. @throws Error that names the flag whose text is not a number. */
 export function settingsOfFlags(
   command: string,
   values: Readonly<Record<string, unknown>>,
@@ -105,7 +105,9 @@ export function settingsOfFlags(
   }, {});
 }
 
-/** A flag's text as a value of its option's kind. @throws SortieError for a number that is none. */
+/**
+ * A flag's text as a value of its option's kind. @throws SortieError if a number is expected and the text is not one.
+ */
 export function readValue(command: string, flag: string, { kind, parse }: Option, value: string | boolean): unknown {
   if (typeof value === "boolean" || kind === "text") return value;
   if (parse) return parse(value);

@@ -32,7 +32,7 @@ export interface NpyHeader {
 
 /**
  * Reads the header from the first bytes of an npy file; `where` begins the messages.
- * @throws DataError for another kind of file, a structured type, Fortran order, or a shape that is none.
+ * @throws DataError for another kind of file, a structured type, Fortran order, or a malformed shape.
  */
 export function npyHeader(first: Uint8Array, where: string, file?: string): NpyHeader {
   const fail = (must: string, got: string): DataError => new DataError(`${where}: ${must}; got ${got}.`, { file });

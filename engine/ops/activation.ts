@@ -22,7 +22,7 @@ export interface FusedOptions {
 
 export const FUSED: Kinds<FusedOptions> = { activation: "string", residual: "any", residualAt: "string" };
 
-/** Throws ArgumentError unless the table has the activation. */
+/** Checks that the table has the activation. @throws ArgumentError */
 export const checkActivation = (op: string, activation: Activation): void =>
   checkOneOf(op, "activation", activation, ["none", ...Object.keys(ACTIVATIONS)]);
 
@@ -36,7 +36,10 @@ export interface FusedAttrs {
 
 const made = new Map<string, (g: Tensor, v: Tensor) => Tensor>();
 
-/** Gradient at the activation's argument from the one at its value, of which the op keeps one: `pre` the argument, or `y` the value. */
+/**
+ * Gradient at the activation's argument from the one at its value, of which the op keeps one: `pre` the argument, or
+ * `y` the value.
+ */
 export function throughActivation(
   g: Tensor,
   at: Pick<Backward<FusedAttrs>, "attrs" | "express"> & { value(name: "y" | "pre"): Tensor | undefined },
@@ -60,7 +63,10 @@ export interface FusedOperands {
   readonly residual?: Tensor | undefined;
 }
 
-/** Throws unless the operands of a fused op have one float dtype, the bias is as long as the last axis of `y`, and the residual like `y`. */
+/**
+ * Checks that the operands of a fused op have one float dtype, that the bias is as long as the last axis of `y`, and
+ * the residual like `y`. @throws DTypeError or ShapeError
+ */
 export function checkFused(
   op: string,
   inputs: FusedOperands & { readonly x: Tensor; readonly weight: Tensor },

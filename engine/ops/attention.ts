@@ -34,7 +34,10 @@ export interface AttentionOptions {
 
 /** Options of `scaledDotProductAttention`. */
 export interface MaskedOptions extends AttentionOptions {
-  /** Broadcast to [..., L, M]: bool, true where a query sees a key, or f32 that is added to the scores. The scores are then in memory. */
+  /**
+   * Broadcast to [..., L, M]: bool, true where a query sees a key, or f32 that is added to the scores. The scores are
+   * then in memory.
+   */
   readonly mask?: Tensor | undefined;
 }
 

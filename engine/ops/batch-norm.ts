@@ -1,5 +1,5 @@
-// batchNorm over the last axis, training and evaluation, with an activation and a residual fused. Two dispatches each way in
-// training, one forward in evaluation.
+// batchNorm over the last axis, training and evaluation, with an activation and a residual fused. Two dispatches each
+// way in training, one forward in evaluation.
 
 import type { Kinds } from "../../base/index.ts";
 import type { Activation } from "../../kernels/index.ts";
@@ -71,7 +71,8 @@ const batchNormGradient = defineOp({
     x: "float",
     weight: "f32",
     bias: "f32",
-    // Training has moments, evaluation the running statistics; behind a residual the activation's gradient needs y or the residual.
+    // Training has moments, evaluation the running statistics; behind a residual the activation's gradient needs y or
+    // the residual.
     "moments?": "f32",
     "running_mean?": "f32",
     "running_var?": "f32",
@@ -92,7 +93,8 @@ const batchNormGradient = defineOp({
   },
 });
 
-// What is saved depends on the mode: moments in training, else the running statistics; and on what the activation's gradient needs.
+// What is saved depends on the mode: moments in training, else the running statistics; and on what the activation's
+// gradient needs.
 const batchNormOp = (training: boolean, kept: ReturnType<typeof batchNormKeeps>) =>
   single(
     defineOp({

@@ -71,8 +71,8 @@ export interface LiveLaunch {
 }
 
 /**
- * Indirect dispatch arguments (three u32 each, at the start of the result) of `launches` on the first `count` rows (u32[1])
- * of `capacity`. One dispatch; engine internal.
+ * Indirect dispatch arguments (three u32 each, at the start of the result) of `launches` on the first `count` rows
+ * (u32[1]) of `capacity`. One dispatch; engine internal.
  */
 export function liveGrids(count: Tensor, launches: readonly LiveLaunch[], capacity: number): Tensor {
   const table = launches.flatMap(({ grid, rows }) => {

@@ -26,7 +26,10 @@ const CONV1D: Kinds<Conv1dOptions> = {
   activation: "string",
 };
 
-/** Convolution of lines `x` [B, L, C] with `weight` [k, C/groups, O] and an optional bias [O]: [B, OL, O], as `conv2d` of images one pixel high. */
+/**
+ * Convolution of lines `x` [B, L, C] with `weight` [k, C/groups, O] and an optional bias [O]: [B, OL, O], as `conv2d`
+ * of images one pixel high.
+ */
 export const conv1d = positional(
   "conv1d(x, weight, bias, options)",
   (x: Tensor, weight: Tensor, bias?: Tensor, options: Conv1dOptions = {}): Tensor => {
@@ -63,8 +66,8 @@ const TRANSPOSE: Kinds<ConvTransposeOptions> = {
 };
 
 /**
- * The transpose of `conv2d` with the same `weight` [kh, kw, O/groups, C]: `x` [B, H, W, C] to [B, OH, OW, O], with an optional bias [O].
- * OH = (H - 1) stride - top - bottom + dilation (kh - 1) + outputPadding + 1.
+ * The transpose of `conv2d` with the same `weight` [kh, kw, O/groups, C]: `x` [B, H, W, C] to [B, OH, OW, O], with an
+ * optional bias [O]. OH = (H - 1) stride - top - bottom + dilation (kh - 1) + outputPadding + 1.
  */
 export const convTranspose2d = positional(
   "convTranspose2d(x, weight, bias, options)",

@@ -1,5 +1,5 @@
-// 2-D convolution over NHWC activations and HWIO weights, with groups, dilation, strides and any padding, fused with bias,
-// residual and activation; its gradients are ops of their own. Depthwise convolutions have kernels of their own.
+// 2-D convolution over NHWC activations and HWIO weights, with groups, dilation, strides and any padding, fused with
+// bias, residual and activation; its gradients are ops of their own. Depthwise convolutions have kernels of their own.
 
 import { type Kinds, what } from "../../base/index.ts";
 import {
@@ -255,9 +255,10 @@ function asLine(g: ConvGeometry): ConvGeometry {
 }
 
 /**
- * Convolution (cross-correlation, as PyTorch's) of `x` [B, H, W, C] with `weight` [kh, kw, C/groups, O] to [B, OH, OW, O], with
- * an optional bias [O], residual and activation in the same dispatch. OH = floor((H + top + bottom - dilation*(kh - 1) - 1)/stride) + 1.
- * Throws ShapeError, DTypeError or ArgumentError for operands and options that do not fit.
+ * Convolution (cross-correlation, as PyTorch's) of `x` [B, H, W, C] with `weight` [kh, kw, C/groups, O] to [B, OH, OW,
+ * O], with an optional bias [O], residual and activation in the same dispatch. OH = floor((H + top + bottom -
+ * dilation*(kh - 1) - 1)/stride) + 1.
+ * @throws ShapeError, DTypeError or ArgumentError for operands and options that do not fit.
  */
 export const conv2d = positional(
   "conv2d(x, weight, bias, options)",

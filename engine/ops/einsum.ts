@@ -90,8 +90,9 @@ function termsOf(equation: string, operands: readonly Tensor[]): { readonly term
 }
 
 /**
- * The sum of products that `equation` names, as in NumPy and PyTorch: `einsum("bij,bjk->bik", [a, b])` is a batched matrix product. Every axis has
- * a letter; axes that the result leaves out are summed. Operands are multiplied from left to right, each product a batched `matmul`.
+ * The sum of products that `equation` names, as in NumPy and PyTorch: `einsum("bij,bjk->bik", [a, b])` is a batched
+ * matrix product. Every axis has a letter; axes that the result leaves out are summed. Operands are multiplied from
+ * left to right, each product a batched `matmul`.
  */
 export const einsum = positional(
   "einsum(equation, operands)",

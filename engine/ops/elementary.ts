@@ -1,4 +1,5 @@
-// More pointwise ops, a line each: rounding, signs, angles, and functions that keep their digits near 0. Formulas as in pointwise.ts.
+// More pointwise ops, a line each: rounding, signs, angles, and functions that keep their digits near 0. Formulas as in
+// pointwise.ts.
 
 import { ELEMENTARY } from "../../kernels/pointwise.ts";
 import { type Elementwise, elementwise } from "./elementwise.ts";

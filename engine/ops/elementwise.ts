@@ -114,7 +114,10 @@ export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) 
   });
 }
 
-/** The tensors among the operands, by name. Throws ArgumentError for what is neither tensor nor number, DTypeError for conditions that are no bool. */
+/**
+ * The tensors among the operands, by name. @throws ArgumentError for what is neither tensor nor number, DTypeError for
+ * conditions that are no bool.
+ */
 function tensorsAmong({ name, operands, conditions }: Elementwise, values: readonly unknown[]): Record<string, Tensor> {
   const tensors: Record<string, Tensor> = {};
   operands.forEach((operand, i) => {

@@ -1,5 +1,5 @@
-// Derivatives of derivatives of pointwise functions: the WGSL line of a derivative, read as ops on tensors, which have derivatives
-// themselves. Only names that stand here are known; what uses others has no second derivative.
+// Derivatives of derivatives of pointwise functions: the WGSL line of a derivative, read as ops on tensors, which have
+// derivatives themselves. Only names that stand here are known; what uses others has no second derivative.
 
 import type { KnownFunctions } from "../graph.ts";
 import type { Tensor } from "../tensor.ts";
@@ -105,7 +105,10 @@ const OPERATORS: readonly Readonly<Record<string, (a: never, b: never) => Value>
   { "*": mul, "/": div },
 ];
 
-/** The expression `text` in the given operands; undefined if it uses what is known neither here nor to the caller, or is a number. */
+/**
+ * The expression `text` in the given operands; undefined if it uses what is known neither here nor to the caller, or is
+ * a number.
+ */
 export function express(
   text: string,
   operands: Readonly<Record<string, Real>>,

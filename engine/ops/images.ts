@@ -38,8 +38,8 @@ const op = single(
 );
 
 /**
- * `(byte / 255 - mean) / std` of images given as bytes, four to a word in the order of the shape (u32, little-endian, as a
- * Uint32Array on the bytes has them): f32 [B, H, W, C]. No gradient.
+ * `(byte / 255 - mean) / std` of images given as bytes, four to a word in the order of the shape (u32, little-endian,
+ * as a Uint32Array on the bytes has them): f32 [B, H, W, C]. No gradient.
  */
 export const normaliseImages = positional(
   "normaliseImages(bytes, options)",

@@ -1,4 +1,5 @@
-// Losses of two tensors element by element: mse, klDiv, binaryCrossEntropyWithLogits. One pointwise dispatch, then a reduction.
+// Losses of two tensors element by element: mse, klDiv, binaryCrossEntropyWithLogits. One pointwise dispatch, then a
+// reduction.
 
 import type { Kinds } from "../../base/index.ts";
 import { readOptions, ShapeError } from "../errors.ts";
@@ -18,7 +19,10 @@ export interface LossOptions {
 
 /** Options of `klDiv`. */
 export interface KlDivOptions {
-  /** "batchMean" divides the sum by the first extent, which is the divergence's definition; default "mean", as in PyTorch. */
+  /**
+   * "batchMean" divides the sum by the first extent, which is the divergence's definition; default "mean", as in
+   * PyTorch.
+   */
   readonly reduction?: Reduction | "batchMean";
   /** Whether the target holds log-probabilities; default false. */
   readonly logTarget?: boolean;

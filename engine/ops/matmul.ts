@@ -99,7 +99,7 @@ function checkOperands(a: Described, b: Described): void {
   }
 }
 
-/** Throws unless the batch axes, those before the last two, broadcast. */
+/** Checks that the batch axes, those before the last two, broadcast. @throws ShapeError */
 function checkBatches(a: Described, b: Described, leadA: Shape, leadB: Shape): void {
   for (let i = 1; i <= Math.min(leadA.length, leadB.length); i++) {
     const [x, y] = [leadA[leadA.length - i]!, leadB[leadB.length - i]!];
@@ -219,8 +219,9 @@ function product(a: Tensor, b: Tensor, ta: boolean, tb: boolean): Tensor {
 }
 
 /**
- * Matrix product by torch.matmul's rules: [.., m, k] x [.., k, n] -> [.., m, n] with broadcast batches; a vector is a row on
- * the left and a column on the right, and its axis is dropped. Throws ShapeError where extents do not meet, DTypeError for integers.
+ * Matrix product by torch.matmul's rules: [.., m, k] x [.., k, n] -> [.., m, n] with broadcast batches; a vector is a
+ * row on the left and a column on the right, and its axis is dropped. @throws ShapeError where extents do not meet,
+ * DTypeError for integers.
  */
 export const matmul = positional(
   "matmul(a, b, options)",
@@ -291,7 +292,7 @@ const linearActivated = linearOp(true);
 
 /**
  * `x [.., in] * weight [in, out] + bias [out]`, with an optional residual and activation in the same dispatch.
- * Throws ShapeError where extents do not meet, DTypeError where dtypes differ.
+ * @throws ShapeError where extents do not meet, DTypeError where dtypes differ.
  */
 export const linear = positional(
   "linear(x, weight, bias, options)",

@@ -31,7 +31,7 @@ export interface NormOptions {
   readonly eps?: number;
 }
 
-/** Throws ArgumentError unless eps is a number above zero or zero. */
+/** Checks that eps is a number above zero or zero. @throws ArgumentError */
 export function checkEps(op: string, eps: number): void {
   if (!(eps >= 0)) throw new ArgumentError(`${op}: eps must not be negative; got ${eps}.`);
 }

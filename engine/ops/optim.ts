@@ -1,5 +1,5 @@
-// Fused optimiser steps on flat tensors: one dispatch updates all parameters in place. What they update carries no gradient.
-// The classes in nn/optim.ts own the state; these functions own nothing.
+// Fused optimiser steps on flat tensors: one dispatch updates all parameters in place. What they update carries no
+// gradient. The classes in nn/optim.ts own the state; these functions own nothing.
 
 import type { Kinds } from "../../base/index.ts";
 import {
@@ -140,7 +140,9 @@ export interface AdamStepOptions {
 
 const ADAM: Kinds<AdamStepOptions> = { beta2: "number!", eps: "number!", weightDecay: "number", decoupled: "boolean" };
 
-/** Adam or AdamW; `top`, the largest v so far, makes it amsgrad. lr and the first beta are in `now`, from `advanceStep`. */
+/**
+ * Adam or AdamW; `top`, the largest v so far, makes it amsgrad. lr and the first beta are in `now`, from `advanceStep`.
+ */
 export const adamStep = positional(
   "adamStep(on, options)",
   (
@@ -231,7 +233,10 @@ export interface ClipOptions {
 
 const CLIP: Kinds<ClipOptions> = { maxNorm: "number!", normType: "any" };
 
-/** f32[2]: the norm of all of `grads` (one tensor, or several), and the coefficient min(1, maxNorm / (norm + 1e-6)) that clips it. */
+/**
+ * f32[2]: the norm of all of `grads` (one tensor, or several), and the coefficient min(1, maxNorm / (norm + 1e-6)) that
+ * clips it.
+ */
 export const gradNorm = positional(
   "gradNorm(grads, options)",
   (grads: Tensor | readonly Tensor[], options: ClipOptions): Tensor => {

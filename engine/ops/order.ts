@@ -68,8 +68,8 @@ const orderOp = single(
 );
 
 /**
- * Where the elements along `dim` stand in order: i32 of the shape of x. Equal elements keep their order; NaN is larger than all numbers. Each
- * element is compared with its whole line, which suits lines of up to some thousands.
+ * Where the elements along `dim` stand in order: i32 of the shape of x. Equal elements keep their order; NaN is larger
+ * than all numbers. Each element is compared with its whole line, which suits lines of up to some thousands.
  */
 export const argsort = positional("argsort(x, options)", (x: Tensor, options: SortOptions = {}): Tensor => {
   const { dim = -1, descending = false } = readOptions("argsort", options, SORT);

@@ -1,4 +1,5 @@
-// The pointwise ops, a line each: expression, derivatives by operand (in g, the operands and y). PyTorch's conventions at kinks.
+// The pointwise ops, a line each: expression, derivatives by operand (in g, the operands and y). PyTorch's conventions
+// at kinks.
 
 import { type Kinds, what } from "../../base/index.ts";
 import { ACTIVATIONS, type Activated } from "../../kernels/index.ts";
@@ -173,8 +174,8 @@ const power = elementwise({
 });
 
 /**
- * a to the power b. Negative bases of floats need integral exponents, else NaN. Integers stay integers, wrap, and refuse a negative
- * number b; negative elements of b give 0 but for the bases 1 and -1.
+ * a to the power b. Negative bases of floats need integral exponents, else NaN. Integers stay integers, wrap, and
+ * refuse a negative number b; negative elements of b give 0 but for the bases 1 and -1.
  */
 export const pow = positional("pow(a, b)", (a: Operand, b: Operand): Tensor => {
   if (typeof b === "number" && b < 0 && Number.isInteger(b) && a instanceof Tensor && !isFloat(a.dtype))

@@ -1,5 +1,5 @@
-// Random tensors and dropout. Nothing is random by itself: every call names a seed, or a Generator whose step counter lives
-// on the GPU, so that a replayed step draws anew.
+// Random tensors and dropout. Nothing is random by itself: every call names a seed, or a Generator whose step counter
+// lives on the GPU, so that a replayed step draws anew.
 
 import { type Kinds, what } from "../../base/index.ts";
 import { dropoutKernel, type RandomKind, randomAdvance, randomFill } from "../../kernels/random.ts";
@@ -22,8 +22,8 @@ export type RandomSource =
   | { readonly generator: Generator };
 
 /**
- * A source of ever new random numbers: those of `seed` and `stream`, at a step that is counted on the GPU.
- * Call `advance()` at the start of a training step; declare it as state of a captured one. Replays then differ from each
+ * A source of ever new random numbers: those of `seed` and `stream`, at a step that is counted on the GPU. Call
+ * `advance()` at the start of a training step; declare it as state of a captured one. Replays then differ from each
  * other, and equal the same steps run eagerly.
  */
 export class Generator {

@@ -1,4 +1,5 @@
-// Reductions over any axes: sum, mean, max, min, var, logsumexp, argmax, argmin; and `sumTo`, which undoes broadcasting.
+// Reductions over any axes: sum, mean, max, min, var, logsumexp, argmax, argmin; and `sumTo`, which undoes
+// broadcasting.
 
 import type { Kinds } from "../../base/index.ts";
 import {
@@ -285,7 +286,9 @@ export const min = positional("min(x, options)", (x: Tensor, options: ReduceOpti
   return minOp({ x }, attrsOf("min", x, options));
 });
 
-/** Variance over axes, by n - 1 unless `unbiased` is false; NaN where the divisor is 0. Named so, for `var` is reserved. */
+/**
+ * Variance over axes, by n - 1 unless `unbiased` is false; NaN where the divisor is 0. Named so, for `var` is reserved.
+ */
 export const variance = positional("variance(x, options)", (x: Tensor, options: VarOptions = {}): Tensor => {
   return varOp({ x }, attrsOf("var", x, options, VAR));
 });
@@ -302,12 +305,18 @@ function argAttrs(op: string, x: Tensor, options: ArgOptions): Attrs {
   return { axes, keepdim, correction: 0 };
 }
 
-/** Index (i32) of the largest element along `dim`, or in the flattened tensor; the lowest of tied ones, the first NaN if any. */
+/**
+ * Index (i32) of the largest element along `dim`, or in the flattened tensor; the lowest of tied ones, the first NaN if
+ * any.
+ */
 export const argmax = positional("argmax(x, options)", (x: Tensor, options: ArgOptions = {}): Tensor => {
   return argmaxOp({ x }, argAttrs("argmax", x, options));
 });
 
-/** Index (i32) of the smallest element along `dim`, or in the flattened tensor; the lowest of tied ones, the first NaN if any. */
+/**
+ * Index (i32) of the smallest element along `dim`, or in the flattened tensor; the lowest of tied ones, the first NaN
+ * if any.
+ */
 export const argmin = positional("argmin(x, options)", (x: Tensor, options: ArgOptions = {}): Tensor => {
   return argminOp({ x }, argAttrs("argmin", x, options));
 });

@@ -1,4 +1,5 @@
-// What the row ops (softmax, losses, norms, attention) share: dtype checks, classes of sizes for tuning, reduced losses.
+// What the row ops (softmax, losses, norms, attention) share: dtype checks, classes of sizes for tuning, reduced
+// losses.
 
 import type { FloatStorage } from "../../kernels/index.ts";
 import { planReduce, reduceLines } from "../../kernels/reduce/index.ts";
@@ -11,14 +12,14 @@ import type { Tensor } from "../tensor.ts";
 /** How a loss over many rows becomes one number, or does not. */
 export type Reduction = "none" | "mean" | "sum";
 
-/** Throws ArgumentError unless `reduction` is one that `op` knows. */
+/** Checks that `reduction` is one that `op` knows. @throws ArgumentError */
 export const checkReduction = (
   op: string,
   reduction: string,
   known: readonly string[] = ["none", "mean", "sum"],
 ): void => checkOneOf(op, "reduction", reduction, known);
 
-/** Throws DTypeError unless `x` is f32 or f16. */
+/** Checks that `x` is f32 or f16. @throws DTypeError */
 export function checkFloat(op: string, what: string, x: Described): void {
   if (!isFloat(x.dtype)) throw new DTypeError(`${op}: ${what} must be f32 or f16; got ${describe(x)}. Use cast().`);
 }

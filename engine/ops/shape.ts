@@ -1,4 +1,5 @@
-// Ops that put elements elsewhere: permute, slice, flip, expand, pad, concat, stack. Each has a gradient of the same kind.
+// Ops that put elements elsewhere: permute, slice, flip, expand, pad, concat, stack. Each has a gradient of the same
+// kind.
 
 import { type Kinds, what as show } from "../../base/index.ts";
 import { MAX_AXES, planConcat, planCopy, planPlace, unitOf } from "../../kernels/move/index.ts";
@@ -141,7 +142,9 @@ const sliceOp = readingOp<{ readonly ranges: readonly Range[] }>(
 const isWhole = (extent: number | undefined, range: Range | undefined): boolean =>
   range === undefined || (range.start === 0 && range.step === 1 && range.count === extent);
 
-/** Where to start and end (exclusive) along each axis, and by which steps; null or a missing entry means the whole axis. */
+/**
+ * Where to start and end (exclusive) along each axis, and by which steps; null or a missing entry means the whole axis.
+ */
 export interface SliceOptions {
   readonly starts?: readonly (number | null)[];
   readonly ends?: readonly (number | null)[];
@@ -229,7 +232,9 @@ export const expand = positional("expand(x, shape)", (x: Tensor, shape: Shape): 
   return numel(full) === x.size ? reshape(x, full) : expandOp({ x }, { shape: full });
 });
 
-/** x laid into `shape`: element k of axis d at `lo[d] + k step[d]`, what does not fit is dropped, the rest is `value`. */
+/**
+ * x laid into `shape`: element k of axis d at `lo[d] + k step[d]`, what does not fit is dropped, the rest is `value`.
+ */
 interface Place {
   readonly shape: Shape;
   readonly lo: readonly number[];
@@ -273,7 +278,10 @@ export interface PadOptions {
 // NaN is a value, too.
 const PAD: Kinds<PadOptions> = { value: "any" };
 
-/** x with `[before, after]` elements of `value` (which x's dtype must hold) added along each axis; negative numbers take elements away. */
+/**
+ * x with `[before, after]` elements of `value` (which x's dtype must hold) added along each axis; negative numbers take
+ * elements away.
+ */
 export const pad = positional(
   "pad(x, padding, options)",
   (x: Tensor, padding: readonly (readonly [number, number])[], options: PadOptions = {}): Tensor => {

@@ -84,7 +84,10 @@ const castOp = single(
   }),
 );
 
-/** From floats: bool by the bits, so that NaN is true; integers stop at their ends, which WGSL leaves to the driver, and NaN is 0. */
+/**
+ * From floats: bool by the bits, so that NaN is true; integers stop at their ends, which WGSL leaves to the driver, and
+ * NaN is 0.
+ */
 const FROM_FLOAT: Partial<Record<DType, string>> = {
   bool: "magnitude(x) != U(0u)",
   i32: "select(select(I(x), I(0x7fffffff), x >= T(2147483648.0)), I(0), is_nan(x))",
@@ -98,7 +101,10 @@ function convert(x: Tensor, y: Tensor, to: DType): void {
   launch("cast", { name, operands: ["x"], expr: expr ?? "x", isTruth: to === "bool" }, [x], y, compute);
 }
 
-/** The elements as another dtype: floats are cut towards zero on the way to integers, and stop at their ends; bool is `!= 0`. */
+/**
+ * The elements as another dtype: floats are cut towards zero on the way to integers, and stop at their ends; bool is
+ * `!= 0`.
+ */
 export const cast = positional("cast(x, dtype)", (x: Tensor, dtype: DType): Tensor => {
   checkTensors("cast", { x });
   checkDType("cast", dtype);

@@ -1,5 +1,5 @@
-// The classifier that apps run: images in, answers out, one batch after the other on the route that was found best. Calls take turns, but
-// for the time that answers are waited for: then the next one's batches are under way already.
+// The classifier that apps run: images in, answers out, one batch after the other on the route that was found best.
+// Calls take turns, but for the time that answers are waited for: then the next one's batches are under way already.
 
 import type { Kinds } from "../../base/index.ts";
 import {
@@ -30,8 +30,8 @@ import { isClosed, isOpenToAll } from "./thresholds.ts";
 /** Options of `classify`. */
 export interface ClassifyOptions {
   /**
-   * What becomes of images with a NaN or infinite pixel. error (default): an ArgumentError names the first. mark: class and exit are -1,
-   * the score is NaN, and the other images are answered.
+   * What becomes of images with a NaN or infinite pixel. error (default): an ArgumentError names the first. mark: class
+   * and exit are -1, the score is NaN, and the other images are answered.
    */
   readonly notFinite?: "error" | "mark";
 }
@@ -78,9 +78,9 @@ const AHEAD = 2;
 /** A network with a policy, ready to run; make it by `deploy`. */
 export class Classifier {
   /**
-   * Whether the policy names the weights that it was calibrated on, and they are this network's. false: thresholds set by hand, a policy
-   * made of logits that did not say of which weights they are, or one taken with `anyOrigin`; nothing was compared then, and whether its
-   * promise holds here is for the caller to know.
+   * Whether the policy names the weights that it was calibrated on, and they are this network's. false: thresholds set
+   * by hand, a policy made of logits that did not say of which weights they are, or one taken with `anyOrigin`; nothing
+   * was compared then, and whether its promise holds here is for the caller to know.
    */
   readonly isOriginChecked: boolean;
   readonly #parts: Parts;
@@ -115,8 +115,9 @@ export class Classifier {
   }
 
   /**
-   * How batches are run, and why: for each size that was met, the largest first, the route that is taken and what others took. Routes are
-   * tried on the first batches of a size. To have the same another time, give `plan[0].route` to `deploy`.
+   * How batches are run, and why: for each size that was met, the largest first, the route that is taken and what
+   * others took. Routes are tried on the first batches of a size. To have the same another time, give `plan[0].route`
+   * to `deploy`.
    */
   get plan(): readonly Plan[] {
     return this.#parts.planner.plans;
@@ -124,7 +125,8 @@ export class Classifier {
 
   /**
    * Answers for any number of images, which are copied at once: the caller's own may change. Calls wait for each other.
-   * @throws ArgumentError for what are no images of this network, DisposedError after `dispose()` of the classifier or the network.
+   * @throws ArgumentError for what are no images of this network, DisposedError after `dispose()` of the classifier or
+   * the network.
    */
   async classify(images: Images, options: ClassifyOptions = {}): Promise<Answers> {
     const { notFinite = "error" } = readOptions("classify", options, CLASSIFY);
@@ -146,8 +148,9 @@ export class Classifier {
   }
 
   /**
-   * Answers for one lot of images after the other, in their order. The next lots are under way while answers are waited for, so that
-   * the GPU is kept busy: `for await (const answers of classifier.stream(lots)) ...`. Throws as `classify` does, at the lot in question.
+   * Answers for one lot of images after the other, in their order. The next lots are under way while answers are waited
+   * for, so that the GPU is kept busy: `for await (const answers of classifier.stream(lots)) ...`. @throws Error as
+   * `classify` does, at the lot in question
    */
   async *stream(
     source: Iterable<Images> | AsyncIterable<Images>,
@@ -239,7 +242,7 @@ class Call {
     return first === 0 && this.given.isStrange ? [this.given.isStrange] : [];
   }
 
-  /** The results of a batch. Throws ArgumentError if pixels of the call are no numbers, and that is an error. */
+  /** The results of a batch. @throws ArgumentError if pixels of the call are no numbers, and that is an error. */
   take([answers, exits, scores, flags]: readonly ArrayLike<number>[], first: number, count: number): void {
     if (flags) this.#strange = Array.from({ length: this.size }, (_, i) => i).filter((i) => flags[i]! > 0);
     if (this.#isRefusing) refuseStrange(this.#strange);

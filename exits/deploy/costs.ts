@@ -1,5 +1,6 @@
-// What each exit costs in time on this adapter: the prepared network is run up to every exit, on batches that are full, filled in part, and
-// empty, as a classifier would run it. No image leaves, so the time up to each exit is known whatever a policy lets leave.
+// What each exit costs in time on this adapter: the prepared network is run up to every exit, on batches that are full,
+// filled in part, and empty, as a classifier would run it. No image leaves, so the time up to each exit is known
+// whatever a policy lets leave.
 
 import type { Kinds } from "../../base/index.ts";
 import type { MeasuredCosts, StageTimes } from "../../calibration/index.ts";
@@ -31,8 +32,8 @@ const ROUND = 20;
 const PARTS = [1 / 8, 1 / 4, 1 / 2];
 
 /**
- * Measures what a sample that leaves at each exit costs on the network's adapter: for `withCosts` and `savingOf` of calibration. The machine
- * should have nothing else to do. @throws ArgumentError for what cannot be deployed.
+ * Measures what a sample that leaves at each exit costs on the network's adapter: for `withCosts` and `savingOf` of
+ * calibration. The machine should have nothing else to do. @throws ArgumentError for what cannot be deployed.
  */
 export async function measureCosts(net: MultiExit, options: MeasureOptions = {}): Promise<MeasuredCosts> {
   checkNetwork("measureCosts", net);

@@ -1,6 +1,7 @@
-// Early exit that saves the work: each segment of the network, its weights prepared for inference, runs on the samples that are still
-// undecided. An exit decides on the GPU; survivors are moved together there, and their number sets the size of every later dispatch, so
-// that nothing is read back until the answers are. A policy decides here as it does in calibration/.
+// Early exit that saves the work: each segment of the network, its weights prepared for inference, runs on the samples
+// that are still undecided. An exit decides on the GPU; survivors are moved together there, and their number sets the
+// size of every later dispatch, so that nothing is read back until the answers are. A policy decides here as it does in
+// calibration/.
 
 import { type Kinds, what } from "../../base/index.ts";
 import type { PolicyFile, Scaling } from "../../calibration/index.ts";
@@ -23,25 +24,27 @@ export interface DeployOptions {
   /** The temperatures that were applied before calibration; a decoded policy file brings them along. */
   readonly scaling?: Scaling;
   /**
-   * What weights and activations are stored in; sums are f32 in any case. Default f32. f16, where the adapter has it, halves the memory;
-   * logits are then off by some thousandths, and thresholds are raised by as much, so that nobody leaves early for it.
+   * What weights and activations are stored in; sums are f32 in any case. Default f32. f16, where the adapter has it,
+   * halves the memory; logits are then off by some thousandths, and thresholds are raised by as much, so that nobody
+   * leaves early for it.
    */
   readonly precision?: Precision;
   /**
-   * What happens behind each early exit, [K-1]. compact: undecided rows are moved together, and later launches cover them alone. keep: all
-   * rows go on, decided or not. ask: as compact, and the host waits for their number; where none is left, nothing more is launched. Answers
-   * are the same. measured (default): several routes are tried on the first batches of each size, and the fastest is taken; `plan` says
-   * which, and what they took.
+   * What happens behind each early exit, [K-1]. compact: undecided rows are moved together, and later launches cover
+   * them alone. keep: all rows go on, decided or not. ask: as compact, and the host waits for their number; where none
+   * is left, nothing more is launched. Answers are the same. measured (default): several routes are tried on the first
+   * batches of each size, and the fastest is taken; `plan` says which, and what they took.
    */
   readonly route?: "measured" | readonly (Behind | "closed")[];
   /**
-   * Whether the whole network is tried as a route too, on which nobody leaves, and taken where it is the fastest: then no batch takes longer
-   * than it. Answers are those of the last exit there. Default false: all answers are the policy's.
+   * Whether the whole network is tried as a route too, on which nobody leaves, and taken where it is the fastest: then
+   * no batch takes longer than it. Answers are those of the last exit there. Default false: all answers are the
+   * policy's.
    */
   readonly orWhole?: boolean;
   /**
-   * Whether the routes that were found the fastest are kept in the cache folder (Node; `SORTIE_CACHE`), by adapter, weights, policy and batch,
-   * and taken from there the next time; default false.
+   * Whether the routes that were found the fastest are kept in the cache folder (Node; `SORTIE_CACHE`), by adapter,
+   * weights, policy and batch, and taken from there the next time; default false.
    */
   readonly remember?: boolean;
   /** Take a policy of other weights or of another scaling, whose promise does not hold here; default false. */
@@ -61,9 +64,9 @@ export const DEPLOY: Kinds<DeployOptions> = {
 };
 
 /**
- * Makes a classifier of a trained network and a policy: a certified result, a whole decoded policy file, or thresholds set by hand.
- * The classifier holds the network's tensors and follows them: training that comes later changes its answers, and it may be all that is
- * kept. Once the network is disposed it throws a DisposedError.
+ * Makes a classifier of a trained network and a policy: a certified result, a whole decoded policy file, or thresholds
+ * set by hand. The classifier holds the network's tensors and follows them: training that comes later changes its
+ * answers, and it may be all that is kept. Once the network is disposed it throws a DisposedError.
  * @throws ArgumentError for what cannot run here; CalibrationError for a policy of other weights, another
  * scaling, other exits or classes.
  */

@@ -1,5 +1,5 @@
-// Images that a caller gives to be classified: checked, and copied at once, since the caller's own may change while the answers are
-// waited for.
+// Images that a caller gives to be classified: checked, and copied at once, since the caller's own may change while the
+// answers are waited for.
 
 import { what } from "../../base/index.ts";
 import {
@@ -68,7 +68,7 @@ const notFinite = elementwise({
   y: "select(T(0.0), T(1.0), (bitcast<U>(x) & U(0x7f800000u)) == U(0x7f800000u))",
 });
 
-/** Takes images. @throws ArgumentError for what are none that the network takes. */
+/** Takes images. @throws ArgumentError for images that the network does not take. */
 export function takeImages(given: Images, site: ImageSite): GivenImages {
   const wanted = `[N, ${site.input.join(", ")}]`;
   if (given instanceof Tensor) return takeTensor(given, site, wanted);

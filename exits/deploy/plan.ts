@@ -1,5 +1,5 @@
-// Which route a classifier takes, chosen by measuring: each is tried on the batches that are classified anyway, so that shares that leave,
-// batch size and adapter are those of the work. Answers are the same on all routes.
+// Which route a classifier takes, chosen by measuring: each is tried on the batches that are classified anyway, so that
+// shares that leave, batch size and adapter are those of the work. Answers are the same on all routes.
 
 import type { Settlements } from "./remembered.ts";
 import type { Behind, Route } from "./route.ts";
@@ -9,7 +9,10 @@ export type Way = readonly Behind[] | "whole";
 
 /** A way through the exits, and what a batch took on it. */
 export interface TriedRoute {
-  /** What happens behind each early exit, by name as in `DeployOptions.route`; closed: nobody can leave there, it is not computed. */
+  /**
+   * What happens behind each early exit, by name as in `DeployOptions.route`; closed: nobody can leave there, it is not
+   * computed.
+   */
   readonly route: readonly (Behind | "closed")[];
   /** Milliseconds of a batch, the fastest of those that were timed; NaN before the first. */
   readonly ms: number;
@@ -187,8 +190,8 @@ interface CandidateOptions {
 }
 
 /**
- * What is tried for so many open early exits: all of them compacted, asked or kept; or one compacted, and the others kept; and the whole
- * network, where that is allowed.
+ * What is tried for so many open early exits: all of them compacted, asked or kept; or one compacted, and the others
+ * kept; and the whole network, where that is allowed.
  */
 export function candidateRoutes(early: number, { orWhole = false, ...options }: CandidateOptions): readonly Way[] {
   const ways = waysThrough(early, options);

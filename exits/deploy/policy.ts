@@ -1,5 +1,5 @@
-// What `deploy` is given to decide by: a certified result, a decoded policy file, or thresholds set by hand; read, and held against the
-// network at hand. A policy of another network, or of scores scaled otherwise, promises nothing here.
+// What `deploy` is given to decide by: a certified result, a decoded policy file, or thresholds set by hand; read, and
+// held against the network at hand. A policy of another network, or of scores scaled otherwise, promises nothing here.
 
 import { type Kinds, what } from "../../base/index.ts";
 import {
@@ -20,11 +20,15 @@ import { levelFrom, SLACK, thresholdsPerExit } from "./thresholds.ts";
 /** What decides who leaves: a certified result of calibration, or thresholds set by hand. */
 export interface ExitPolicy {
   /**
-   * One for all early exits, one each [K-1], or one each and predicted class [K-1, C]. +Infinity closes an exit. The device computes in 32
-   * bits, and lets nobody leave that the table would keep: put thresholds between the scores of samples, as calibration does.
+   * One for all early exits, one each [K-1], or one each and predicted class [K-1, C]. +Infinity closes an exit. The
+   * device computes in 32 bits, and lets nobody leave that the table would keep: put thresholds between the scores of
+   * samples, as calibration does.
    */
   readonly thresholds: ArrayLike<number>;
-  /** Default maxProb; confidence for what heads say of themselves. Scores that look at more than one exit, and gates, cannot run here. */
+  /**
+   * Default maxProb; confidence for what heads say of themselves. Scores that look at more than one exit, and gates,
+   * cannot run here.
+   */
   readonly score?: unknown;
   /** What the policy was calibrated on; without it nothing is compared. */
   readonly origin?: PolicyOrigin | undefined;
@@ -57,7 +61,10 @@ export interface PolicyOptions {
 
 const POLICY: Kinds<PolicyOptions> = { scaling: "any", anyOrigin: "boolean", slack: "number" };
 
-/** Reads a policy for a network. @throws ArgumentError, CalibrationError for one that cannot run here or promises nothing of it. */
+/**
+ * Reads a policy for a network. @throws ArgumentError, CalibrationError for one that cannot run here or promises
+ * nothing of it.
+ */
 export async function readPolicy(
   net: MultiExit,
   given: ExitPolicy | PolicyFile,

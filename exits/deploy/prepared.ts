@@ -1,5 +1,5 @@
-// A network made ready for inference: passes on weights that are folded once, and once more whenever the network's own have changed. The
-// network itself is only read.
+// A network made ready for inference: passes on weights that are folded once, and once more whenever the network's own
+// have changed. The network itself is only read.
 
 import {
   type Capture,
@@ -17,8 +17,8 @@ import type { MultiExit } from "../network/multi-exit.ts";
 import { type AnswerTail, answerTail, bindsAll, fitsAnswer } from "../ops/answer.ts";
 
 /**
- * How an exit answers: by a tail, decided in the same dispatch, by a pass to logits, or by a whole record, where it says more or looks at
- * other exits, or others look at it.
+ * How an exit answers: by a tail, decided in the same dispatch, by a pass to logits, or by a whole record, where it
+ * says more or looks at other exits, or others look at it.
  */
 export type Answering = { readonly tail: AnswerTail } | { readonly pass: Pass } | { readonly say: RecordPass };
 
@@ -45,7 +45,10 @@ export interface Wanted {
   readonly isTold: boolean;
 }
 
-/** Which exits' records are wanted, and which of their fields later exits read: closed exits are passed over unless one reads them. */
+/**
+ * Which exits' records are wanted, and which of their fields later exits read: closed exits are passed over unless one
+ * reads them.
+ */
 function recordsOf(
   net: MultiExit,
   { isOpen, isTold }: Wanted,
@@ -124,7 +127,7 @@ export class PreparedNet implements Passes {
     return new PreparedNet(net, keep(fold), passes as Passes);
   }
 
-  /** Prepares the weights if they have changed. Throws DisposedError once the network is disposed. */
+  /** Prepares the weights if they have changed. @throws DisposedError once the network is disposed. */
   refresh(): void {
     const gone = this.#state.find(([, tensor]) => tensor.endedBy === "dispose");
     if (gone) throw new DisposedError(`classify: the network must be alive; its ${gone[0]} was disposed.`);

@@ -1,4 +1,5 @@
-// Which routes were found the fastest, kept between processes (Node): a small file for each classifier, told by all that the times depend on.
+// Which routes were found the fastest, kept between processes (Node): a small file for each classifier, told by all
+// that the times depend on.
 
 import { cacheFolder, isNode, json, readWhole, SortieError, writeWhole } from "../../base/index.ts";
 import { sha256 } from "../run/seal.ts";

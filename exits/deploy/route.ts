@@ -1,5 +1,6 @@
-// One way to run a batch through its exits, recorded: which exits are passed at all, and what happens to the rows behind each. All that
-// lies between two questions of the host is one capture, so that nothing is read back in between, and memory is shared.
+// One way to run a batch through its exits, recorded: which exits are passed at all, and what happens to the rows
+// behind each. All that lies between two questions of the host is one capture, so that nothing is read back in between,
+// and memory is shared.
 
 import type { OwnScore } from "../../calibration/index.ts";
 import {
@@ -24,8 +25,9 @@ import { packRows } from "../ops/pack.ts";
 import type { Precision, PreparedNet } from "./prepared.ts";
 
 /**
- * What happens behind an early exit. compact: undecided rows are moved together, and later launches cover them alone. keep: all rows go on,
- * decided or not. ask: as compact, and their number is read; where none is left, nothing more is launched.
+ * What happens behind an early exit. compact: undecided rows are moved together, and later launches cover them alone.
+ * keep: all rows go on, decided or not. ask: as compact, and their number is read; where none is left, nothing more is
+ * launched.
  */
 export type Behind = "compact" | "keep" | "ask";
 
@@ -44,7 +46,9 @@ export interface Site {
   readonly levels: readonly (readonly number[])[];
   /** The same on the GPU. */
   readonly thresholds: readonly Tensor[];
-  /** Whether the adapter binds enough buffers for rows that have left to go on; where it does not, they are compacted. */
+  /**
+   * Whether the adapter binds enough buffers for rows that have left to go on; where it does not, they are compacted.
+   */
   readonly canKeep: boolean;
   readonly temperatures: readonly number[];
   readonly results: ExitResults;
@@ -124,7 +128,10 @@ export class Route {
     return this.#parts.reduce((sum, { run }) => sum + run.bytes, 0);
   }
 
-  /** Runs the first `n` images of the batch, and reads `wanted` behind them. All is submitted at once, unless the route asks. */
+  /**
+   * Runs the first `n` images of the batch, and reads `wanted` behind them. All is submitted at once, unless the route
+   * asks.
+   */
   async run(n: number, wanted: readonly Tensor[]): Promise<ArrayLike<number>[]> {
     const { batch, count, net } = this.#site;
     net.refresh();

@@ -1,5 +1,5 @@
-// A policy's thresholds as the device compares them: levels instead of confidences (exits/ops/decide.ts), in 32 bits, and rounded so that
-// nobody leaves here who would stay on a table of the same logits.
+// A policy's thresholds as the device compares them: levels instead of confidences (exits/ops/decide.ts), in 32 bits,
+// and rounded so that nobody leaves here who would stay on a table of the same logits.
 
 import { logEntropyOf, logRestOf, type OwnScore } from "../../calibration/index.ts";
 import { ArgumentError } from "../../engine/functions.ts";
@@ -18,9 +18,9 @@ export const isClosed = (level: number): boolean => level >= LARGEST;
 export const isOpenToAll = (level: number): boolean => level <= -LARGEST;
 
 /**
- * How far the logits of a network that was prepared for inference may be from those of its `forward`, on which policies are calibrated: this
- * share of 1 + |z|. Folding norms and summing in another order rounds otherwise; storing in f16 rounds every activation. Tests hold
- * twice as much against every backbone and head.
+ * How far the logits of a network that was prepared for inference may be from those of its `forward`, on which policies
+ * are calibrated: this share of 1 + |z|. Folding norms and summing in another order rounds otherwise; storing in f16
+ * rounds every activation. Tests hold twice as much against every backbone and head.
  */
 export const SLACK = { f32: 2 ** -17, f16: 2 ** -6 } as const;
 
@@ -34,8 +34,8 @@ export interface LevelOptions {
 }
 
 /**
- * The level from which on a sample leaves, for a threshold of its confidence. The device's levels are off by rounding: the threshold is
- * raised by the most that they can be, so that a sample whose confidence is that close to it stays.
+ * The level from which on a sample leaves, for a threshold of its confidence. The device's levels are off by rounding:
+ * the threshold is raised by the most that they can be, so that a sample whose confidence is that close to it stays.
  */
 export function levelFrom(threshold: number, options: LevelOptions): number {
   const { score, classes, temperature, slack = 0 } = options;
@@ -74,7 +74,10 @@ function roundedUp(x: number): number {
   return Object.is(value[0], Number.NaN) ? 2 ** -149 : value[0]!;
 }
 
-/** Thresholds of each early exit, one or C of them. @throws ArgumentError for a wrong number of them, and for what is no number. */
+/**
+ * Thresholds of each early exit, one or C of them. @throws ArgumentError for a wrong number of them, and for what is no
+ * number.
+ */
 export function thresholdsPerExit(
   thresholds: ArrayLike<number>,
   { exits, classes }: { readonly exits: number; readonly classes: number },

@@ -24,9 +24,10 @@ const { normalise: _, scaling: __, anyOrigin: ___, ...FREE } = DEPLOY;
 const LOAD: Kinds<LoadOptions> = { onProgress: "function", cache: "any", device: "any", ...FREE };
 
 /**
- * The classifier of a model file: `const classifier = await load("model.sortie.safetensors")`, in Node and in a page. Every byte of the
- * file is checked, and the policy against the weights, before the first answer.
- * @throws ModelError for a file that is none, is damaged, newer, or did not arrive; DeviceError without an adapter; what `deploy` throws.
+ * The classifier of a model file: `const classifier = await load("model.sortie.safetensors")`, in Node and in a page.
+ * Every byte of the file is checked, and the policy against the weights, before the first answer.
+ * @throws ModelError if the file is not a model, is damaged or newer, or did not arrive; DeviceError without an
+ * adapter; what `deploy` throws.
  */
 export async function load(source: ModelSource, options: LoadOptions = {}): Promise<LoadedClassifier> {
   const { onProgress, cache, device, ...own } = readOptions("load", options, LOAD);
@@ -46,7 +47,10 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   }
 }
 
-/** The network of a model file that was read, with its weights; for those who want more of it than `load` gives. @throws ModelError where this version makes another of the record. */
+/**
+ * The network of a model file that was read, with its weights; for those who want more of it than `load` gives.
+ * @throws ModelError where this version makes another of the record.
+ */
 export function networkOf({ record, tensors }: ModelFile, device: Device): MultiExit {
   const net = buildNetwork(record.architecture, { device });
   try {

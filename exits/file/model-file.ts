@@ -1,6 +1,6 @@
-// The model file: one safetensors file with all that a classifier is made of. Tensors under the network's own names; in the metadata,
-// as texts, what the network is, how images are prepared, class names, policy and promise, how it was trained, and a seal over all of
-// it. Knows bytes and records; what becomes of them is load.ts.
+// The model file: one safetensors file with all that a classifier is made of. Tensors under the network's own names; in
+// the metadata, as texts, what the network is, how images are prepared, class names, policy and promise, how it was
+// trained, and a seal over all of it. Knows bytes and records; what becomes of them is load.ts.
 
 import { json, SortieError, writeWhole } from "../../base/index.ts";
 import { decodePolicy, encodePolicy, explain, type PolicyFile } from "../../calibration/index.ts";
@@ -89,13 +89,16 @@ export async function encodeModel(net: MultiExit, about: ModelAbout): Promise<Ui
 
 /**
  * Writes a model file (Node), whole or not at all, over what is there.
- * @throws as `encodeModel`.
+ * @throws ModelError as `encodeModel` does.
  */
 export async function saveModel(path: string, net: MultiExit, about: ModelAbout): Promise<void> {
   await writeWhole(path, await encodeModel(net, about));
 }
 
-/** What a safetensors file holds as a model. @throws ModelError for one that is none, newer, damaged, or does not fit itself. */
+/**
+ * What a safetensors file holds as a model. @throws ModelError if the file is not a model, is newer or damaged, or does
+ * not fit itself.
+ */
 export async function decodeModel(name: string, file: SafetensorsFile): Promise<ModelFile> {
   const { format, version } = file.metadata;
   if (format !== FORMAT) {

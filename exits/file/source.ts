@@ -20,16 +20,19 @@ export interface ReadModelOptions {
   /** Called after every chunk that arrives. */
   readonly onProgress?: (progress: ReadProgress) => void;
   /**
-   * Of an address, in a page: keeps the file in the page's Cache API, under the name given or `sortie-models`, and takes it from there the
-   * next time, without asking the server whether it has changed: give another model another address. Where there is no Cache API, as in
-   * Node, it is fetched each time.
+   * Of an address, in a page: keeps the file in the page's Cache API, under the name given or `sortie-models`, and
+   * takes it from there the next time, without asking the server whether it has changed: give another model another
+   * address. Where there is no Cache API, as in Node, it is fetched each time.
    */
   readonly cache?: boolean | string;
 }
 
 const READ: Kinds<ReadModelOptions> = { onProgress: "function", cache: "any" };
 
-/** Reads a model file and checks all of it. @throws ModelError for what is none, is damaged, newer, or did not arrive. */
+/**
+ * Reads a model file and checks all of it. @throws ModelError if it is not a model file, is damaged or newer, or did
+ * not arrive.
+ */
 export async function readModel(source: ModelSource, options: ReadModelOptions = {}): Promise<ModelFile> {
   const { cache: wanted = false, ...read } = readOptions("readModel", options, READ);
   const url = addressOf(source);

@@ -1,5 +1,5 @@
-// AdaLoss (Hu et al., AAAI 2019): exits weigh inversely to the running means of their losses, so that all are heard alike. It is the gradient of the
-// sum of logarithms of mean losses. Decay and mixture were not seen.
+// AdaLoss (Hu et al., AAAI 2019): exits weigh inversely to the running means of their losses, so that all are heard
+// alike. It is the gradient of the sum of logarithms of mean losses. Decay and mixture were not seen.
 
 import { option } from "../../base/index.ts";
 import { add, copyInto, div, maximum, mul, noGrad, sum } from "../../engine/functions.ts";

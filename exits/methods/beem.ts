@@ -1,5 +1,6 @@
-// BEEM (Bajpai and Hanawal, ICLR 2025): exits are experts. Training weighs them by depth; what is its own is the decision, which adds up the confidence of
-// neighbours that agree (heads/experts.ts). The paper's networks are language models.
+// BEEM (Bajpai and Hanawal, ICLR 2025): exits are experts. Training weighs them by depth; what is its own is the
+// decision, which adds up the confidence of neighbours that agree (heads/experts.ts). The paper's networks are language
+// models.
 
 import { experts } from "../network/heads/experts.ts";
 import { labelSmoothing, weightedCrossEntropy } from "./losses.ts";
@@ -8,7 +9,10 @@ import { once } from "./parts.ts";
 
 const OPTIONS = { labelSmoothing: labelSmoothing(0) } as const;
 
-/** sum_j j mean CE_j / sum_j j (reconstructed, 75 %: that of the work it builds on), and exits that say what agreeing experts add up to. */
+/**
+ * sum_j j mean CE_j / sum_j j (reconstructed, 75 %: that of the work it builds on), and exits that say what agreeing
+ * experts add up to.
+ */
 export const beem: Method<typeof OPTIONS> = defineMethod({
   name: "beem",
   about: "exits weighed by depth, and leaving by the added-up confidence of neighbours that agree",

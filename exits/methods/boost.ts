@@ -1,5 +1,5 @@
-// BoostNet (Yu et al., Boosted Dynamic Networks, AAAI 2023): exits are an additive model, each learning what those before it
-// left over. Formula of the public code.
+// BoostNet (Yu et al., Boosted Dynamic Networks, AAAI 2023): exits are an additive model, each learning what those
+// before it left over. Formula of the public code.
 
 import { type Kinds, option } from "../../base/index.ts";
 import { add, crossEntropy, matmul, readOptions, sum, type Tensor } from "../../engine/functions.ts";
@@ -28,8 +28,9 @@ export interface BoostLosses {
 const BOOST: Kinds<BoostOptions> = { t: "number" };
 
 /**
- * F_j = f_j + t F_{j-1}, F_0 = 0, of increments f f32[N, K, C]: what exits answer by, and what thresholds are to be calibrated
- * on. Gradients reach an exit's own increment alone. Throws ShapeError, DTypeError or ArgumentError for what does not fit.
+ * F_j = f_j + t F_{j-1}, F_0 = 0, of increments f f32[N, K, C]: what exits answer by, and what thresholds are to be
+ * calibrated on. Gradients reach an exit's own increment alone. @throws ShapeError, DTypeError or ArgumentError for
+ * what does not fit.
  */
 export function boostedLogits(increments: Tensor, options: BoostOptions = {}): Tensor {
   const { t = 0.5 } = readOptions("boostedLogits", options, BOOST);
@@ -40,7 +41,7 @@ export function boostedLogits(increments: Tensor, options: BoostOptions = {}): T
 }
 
 /**
- * sum_j mean CE(f_j + sg(t F_{j-1}), y) of increments f32[N, K, C] and labels i32[N]. Throws ShapeError, DTypeError or
+ * sum_j mean CE(f_j + sg(t F_{j-1}), y) of increments f32[N, K, C] and labels i32[N]. @throws ShapeError, DTypeError or
  * ArgumentError for what does not fit.
  */
 export function boostLosses(increments: Tensor, labels: Tensor, options: BoostOptions = {}): BoostLosses {

@@ -1,5 +1,6 @@
-// CalexNet (Aperstein and Apartsin, arXiv 2509.08318): branches on a frozen backbone learn its answers, each from the samples that
-// the branches before it would hand on. The published form of the weights was not seen: theirs here is reconstructed (65 to 75 %).
+// CalexNet (Aperstein and Apartsin, arXiv 2509.08318): branches on a frozen backbone learn its answers, each from the
+// samples that the branches before it would hand on. The published form of the weights was not seen: theirs here is
+// reconstructed (65 to 75 %).
 
 import { type Kinds, type OptionValues, option, preset } from "../../base/index.ts";
 import { cascade, classPrecisionMargin, type Table } from "../../calibration/index.ts";
@@ -70,7 +71,10 @@ function logSurvival(logits: Tensor, tau: Tensor, kappa: number): Tensor {
 
 const CALEXNET: Kinds<CalexnetOptions> = { temperature: "number", kappa: "number", floor: "number" };
 
-/** Of logits [N, K, C] and thresholds [K, C]: how likely samples are to reach each branch, and what they weigh there, [N, K]. */
+/**
+ * Of logits [N, K, C] and thresholds [K, C]: how likely samples are to reach each branch, and what they weigh there,
+ * [N, K].
+ */
 function cascadeWeights(logits: Tensor, tau: Tensor, kappa: number, floor: number) {
   return noGrad(() => {
     const log = logSurvival(logits, tau, kappa);
@@ -81,11 +85,12 @@ function cascadeWeights(logits: Tensor, tau: Tensor, kappa: number, floor: numbe
 }
 
 /**
- * sum_b mean(w_b KL_T(backbone || z_b)) with w_b = max(u_b / mean u_b, floor), where u_b is the soft probability of surviving the
- * branches before b: logits f32[N, K, C] of K branches, f32[N, C] of the backbone, and the confidences tau f32[K, C] from which
- * each branch answers each class (infinite: never; those of `classPrecisionMargin`). The paper trains branches one after the
- * other, each with the thresholds of those before it: freeze those, and give `logits` up to the branch at hand. Weights and
- * backbone carry no gradient. Throws ShapeError, DTypeError or ArgumentError for operands and options that do not fit.
+ * sum_b mean(w_b KL_T(backbone || z_b)) with w_b = max(u_b / mean u_b, floor), where u_b is the soft probability of
+ * surviving the branches before b: logits f32[N, K, C] of K branches, f32[N, C] of the backbone, and the confidences
+ * tau f32[K, C] from which each branch answers each class (infinite: never; those of `classPrecisionMargin`). The paper
+ * trains branches one after the other, each with the thresholds of those before it: freeze those, and give `logits` up
+ * to the branch at hand. Weights and backbone carry no gradient. @throws ShapeError, DTypeError or ArgumentError for
+ * operands and options that do not fit.
  */
 export function calexnetLosses(
   logits: Tensor,

@@ -1,5 +1,6 @@
-// Confidence gates whose thresholds are certified (this project's): a sample counts as handled by an exit at whose confidence the validation
-// samples promise a small error, which is what lets it leave there later. CGT itself guesses one threshold for all exits.
+// Confidence gates whose thresholds are certified (this project's): a sample counts as handled by an exit at whose
+// confidence the validation samples promise a small error, which is what lets it leave there later. CGT itself guesses
+// one threshold for all exits.
 
 import { option } from "../../base/index.ts";
 import { learnThenTest, type Table } from "../../calibration/index.ts";
@@ -46,7 +47,10 @@ const OPTIONS = {
 /** A confidence that no sample has. */
 const NEVER = 2;
 
-/** Certified thresholds [K - 1] of early exits on the largest probability; those of exits that certify nothing are out of reach. */
+/**
+ * Certified thresholds [K - 1] of early exits on the largest probability; those of exits that certify nothing are out
+ * of reach.
+ */
 function certified(table: Table, levels: { readonly alpha: number; readonly delta: number }) {
   const found = learnThenTest(table, levels);
   const none = new Float32Array(table.exits - 1).fill(NEVER);
@@ -64,7 +68,10 @@ function handledBy({ logits, labels }: Pick<Seen, "logits" | "labels">, tau: Ten
   });
 }
 
-/** sum_j mean(W_j CE_j) in rounds, W from gates h_j = [confidence_j >= tau_j] and right, tau certified on validation before each round. */
+/**
+ * sum_j mean(W_j CE_j) in rounds, W from gates h_j = [confidence_j >= tau_j] and right, tau certified on validation
+ * before each round.
+ */
 export const certifiedCgt: Method<typeof OPTIONS> = defineMethod({
   name: "certified-cgt",
   about:

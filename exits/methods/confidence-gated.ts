@@ -1,7 +1,7 @@
-// Confidence-Gated Training (CGT, Mokssit et al., arXiv 2509.17885): an exit learns less from samples that an earlier exit
-// already handles. The loss is sum_e mean_i W_e CE(z_e, y); the weights W are computed on the GPU, carry no gradient, and are
-// defined in exits/ops/gate.ts. Defaults are those of the authors' public code; the paper's plain form is leak 0, normalise
-// false, anneal false, labelSmoothing 0.
+// Confidence-Gated Training (CGT, Mokssit et al., arXiv 2509.17885): an exit learns less from samples that an earlier
+// exit already handles. The loss is sum_e mean_i W_e CE(z_e, y); the weights W are computed on the GPU, carry no
+// gradient, and are defined in exits/ops/gate.ts. Defaults are those of the authors' public code; the paper's plain
+// form is leak 0, normalise false, anneal false, labelSmoothing 0.
 
 import { type Kinds, type Option, type OptionValues, option, preset } from "../../base/index.ts";
 import { mul, readOptions, sum } from "../../engine/functions.ts";

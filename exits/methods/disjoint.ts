@@ -1,4 +1,5 @@
-// Disjoint training: first the plain network, then the branches on it as it is. What branches cost the backbone, they cannot cost here.
+// Disjoint training: first the plain network, then the branches on it as it is. What branches cost the backbone, they
+// cannot cost here.
 
 import { exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
 import { labelSmoothing, weightedCrossEntropy } from "./losses.ts";

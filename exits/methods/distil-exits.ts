@@ -1,5 +1,6 @@
-// Exits that learn from deeper exits of the same network, beside the labels: all from the last, each from the next, or each from all
-// behind it. As in the code of Zero Time Waste's authors: soft cross-entropy at temperature 1, meant over the pairs, beside the mean over exits.
+// Exits that learn from deeper exits of the same network, beside the labels: all from the last, each from the next, or
+// each from all behind it. As in the code of Zero Time Waste's authors: soft cross-entropy at temperature 1, meant over
+// the pairs, beside the mean over exits.
 
 import { option } from "../../base/index.ts";
 import { add, mean, mul, reshape, slice, sum, type Tensor } from "../../engine/functions.ts";
@@ -21,8 +22,8 @@ const LEARNS: Readonly<Record<DeeperExits, (j: number, k: number, exits: number)
 };
 
 /**
- * mean over samples, and over pairs (j, k) of exits of which j learns from k, of -sum_c sg p_k(c) log p_j(c): logits f32[N, K, C] to a scalar.
- * 0 for one exit. Throws ShapeError or DTypeError for what does not fit.
+ * mean over samples, and over pairs (j, k) of exits of which j learns from k, of -sum_c sg p_k(c) log p_j(c): logits
+ * f32[N, K, C] to a scalar. 0 for one exit. @throws ShapeError or DTypeError for what does not fit.
  */
 export function deeperExitsLoss(logits: Tensor, from: DeeperExits): Tensor {
   const {

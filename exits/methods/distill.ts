@@ -1,5 +1,5 @@
-// Distillation losses between logits, per sample: KL at a temperature (Hinton et al. 2015) and its decoupled form (Zhao et al.,
-// CVPR 2022). The teacher's side never carries a gradient. Sums are exact: no epsilon inside logarithms.
+// Distillation losses between logits, per sample: KL at a temperature (Hinton et al. 2015) and its decoupled form (Zhao
+// et al., CVPR 2022). The teacher's side never carries a gradient. Sums are exact: no epsilon inside logarithms.
 
 import type { Kinds } from "../../base/index.ts";
 import {
@@ -31,7 +31,10 @@ export function kd(student: Tensor, teacher: Tensor, options: { readonly tempera
   return mul(sum(mul(exp(logP), sub(logP, logQ)), { dim: -1 }), t * t);
 }
 
-/** -sum_c p_c log q_c, p the teacher's answers and q the student's, over the last axis; shapes broadcast. Its gradient is that of `kd` at 1. */
+/**
+ * -sum_c p_c log q_c, p the teacher's answers and q the student's, over the last axis; shapes broadcast. Its gradient
+ * is that of `kd` at 1.
+ */
 export function softCrossEntropy(student: Tensor, teacher: Tensor): Tensor {
   checkTensors("softCrossEntropy", { student, teacher });
   return neg(sum(mul(exp(logSoftmax(teacher.detach())), logSoftmax(student)), { dim: -1 }));
@@ -87,7 +90,10 @@ export function dkdParts(student: Tensor, teacher: Tensor, labels: Tensor, tempe
 
 const DKD: Kinds<DkdOptions> = { temperature: "number!", alpha: "number", beta: "number" };
 
-/** T^2 (alpha TCKD + beta NCKD) per sample: logits [N, C] or [N, K, C] of the student, broadcast ones of the teacher, labels i32 [N]. */
+/**
+ * T^2 (alpha TCKD + beta NCKD) per sample: logits [N, C] or [N, K, C] of the student, broadcast ones of the teacher,
+ * labels i32 [N].
+ */
 export function dkd(student: Tensor, teacher: Tensor, labels: Tensor, options: DkdOptions): Tensor {
   const { temperature: t, alpha = 1, beta = 8 } = readOptions("dkd", options, DKD);
   checkPositive("dkd", { temperature: t });

@@ -1,5 +1,6 @@
-// Decoupled knowledge distillation (Zhao et al., CVPR 2022) for several exits: what the teacher says of the label, and of the other classes
-// among themselves, count apart. The paper has one exit; that all learn from the teacher's last one, and count alike, is this project's choice.
+// Decoupled knowledge distillation (Zhao et al., CVPR 2022) for several exits: what the teacher says of the label, and
+// of the other classes among themselves, count apart. The paper has one exit; that all learn from the teacher's last
+// one, and count alike, is this project's choice.
 
 import { option } from "../../base/index.ts";
 import { add, mul } from "../../engine/functions.ts";
@@ -27,7 +28,10 @@ const OPTIONS = {
   ...LARGER_TEACHER,
 } as const;
 
-/** sum_j w_j mean(ceWeight CE_j + min(epoch / (warmup epochs), 1) DKD(teacher, z_j; alpha, beta, T)), the weights adding up to 1. */
+/**
+ * sum_j w_j mean(ceWeight CE_j + min(epoch / (warmup epochs), 1) DKD(teacher, z_j; alpha, beta, T)), the weights adding
+ * up to 1.
+ */
 export const decoupledDistillation: Method<typeof OPTIONS> = defineMethod({
   name: "dkd",
   about: "as kd, but what the teacher says of the label and of the other classes is weighed apart",

@@ -1,5 +1,5 @@
-// Confidence gates on the targets of early-exit failure prediction (this project's): an exit should keep a sample that it gets right, and one that no
-// later exit gets right either. What it should keep, later exits need not learn.
+// Confidence gates on the targets of early-exit failure prediction (this project's): an exit should keep a sample that
+// it gets right, and one that no later exit gets right either. What it should keep, later exits need not learn.
 
 import { option } from "../../base/index.ts";
 import {
@@ -40,9 +40,10 @@ export interface ExitTargetOptions {
 const LEAST = 1e-30;
 
 /**
- * How far early exits should keep a sample, [N, K - 1]: g_j = r_j + (1 - r_j) prod_{k>j} (1 - r_k), r = 1 where an exit is right (soft: the label's
- * probability); without futile ones g_j = r_j. Logits f32[N, K, C], labels i32[N]; no gradient. Kubaty et al., ICML 2026; the soft form is this
- * project's. Throws ShapeError or DTypeError for operands that do not fit.
+ * How far early exits should keep a sample, [N, K - 1]: g_j = r_j + (1 - r_j) prod_{k>j} (1 - r_k), r = 1 where an exit
+ * is right (soft: the label's probability); without futile ones g_j = r_j. Logits f32[N, K, C], labels i32[N]; no
+ * gradient. Kubaty et al., ICML 2026; the soft form is this project's. @throws ShapeError or DTypeError for operands
+ * that do not fit.
  */
 export function exitTargets(
   logits: Tensor,

@@ -1,5 +1,6 @@
-// EENet (Ilhan et al., WACV 2024): exits weighed by depth that agree with the last one late in training; then a scheduler that scores their answers on the
-// network as it is. Loss as in the public code. The paper's scheduler also learns whom to assign where; here a budget's thresholds do.
+// EENet (Ilhan et al., WACV 2024): exits weighed by depth that agree with the last one late in training; then a
+// scheduler that scores their answers on the network as it is. Loss as in the public code. The paper's scheduler also
+// learns whom to assign where; here a budget's thresholds do.
 
 import { option } from "../../base/index.ts";
 import { add, argmax, binaryCrossEntropyWithLogits, cast, eq, mul, reshape, sum } from "../../engine/functions.ts";
@@ -39,7 +40,10 @@ const scores: Track["loss"] = (seen) => {
   return binaryCrossEntropyWithLogits(out["confidence"]!, cast(right, "f32"));
 };
 
-/** sum_j j / (K (K + 1)) mean CE_j + alpha [late] sum_{j<K} mean KL_T(sg z_K || z_j) / C; then gates by whether exits are right. */
+/**
+ * sum_j j / (K (K + 1)) mean CE_j + alpha [late] sum_{j<K} mean KL_T(sg z_K || z_j) / C; then gates by whether exits
+ * are right.
+ */
 export const eenet: Method<typeof OPTIONS> = defineMethod({
   name: "eenet",
   about:

@@ -1,5 +1,5 @@
-// Weights of samples at exits, from how far earlier exits have handled them: what gates that are made of tensors share. Those of the public code of CGT
-// are one kernel (exits/ops/gate.ts).
+// Weights of samples at exits, from how far earlier exits have handled them: what gates that are made of tensors share.
+// Those of the public code of CGT are one kernel (exits/ops/gate.ts).
 
 import { add, clamp, div, exp, log, matmul, mul, sub, sum, type Tensor } from "../../engine/functions.ts";
 import { beforeEach } from "./stacked.ts";
@@ -7,7 +7,10 @@ import { beforeEach } from "./stacked.ts";
 /** Stands for 0 inside logarithms. */
 const LEAST = 1e-30;
 
-/** prod_{k<e} (1 - h_k): how far exit e is needed, [N, K], where h [N, K-1] within 0 and 1 says how far an exit has handled a sample. */
+/**
+ * prod_{k<e} (1 - h_k): how far exit e is needed, [N, K], where h [N, K-1] within 0 and 1 says how far an exit has
+ * handled a sample.
+ */
 function eligibility(handled: Tensor): Tensor {
   const exits = handled.shape[1]! + 1;
   return exp(matmul(log(clamp(sub(1, handled), { min: LEAST })), beforeEach(exits, handled)));

@@ -1,5 +1,5 @@
-// ERDE (Guidez et al., arXiv 2510.04856): a small multi-exit network learns from a large one, exit by exit; where the teacher is
-// wrong, it learns doubt instead. Reconstructed: of the paper only the abstract and reviews were at hand.
+// ERDE (Guidez et al., arXiv 2510.04856): a small multi-exit network learns from a large one, exit by exit; where the
+// teacher is wrong, it learns doubt instead. Reconstructed: of the paper only the abstract and reviews were at hand.
 
 import { type Kinds, option } from "../../base/index.ts";
 import {
@@ -27,8 +27,8 @@ import { once } from "./parts.ts";
 import { checkOperands, checkPositive } from "./stacked.ts";
 
 /**
- * Options of `erdeLosses`. The three terms are sure to 90 %; each choice says how sure its default is. The paper's weights were
- * not seen: defaults are those of classic distillation.
+ * Options of `erdeLosses`. The three terms are sure to 90 %; each choice says how sure its default is. The paper's
+ * weights were not seen: defaults are those of classic distillation.
  */
 export interface ErdeOptions {
   /** Default 4. */
@@ -63,7 +63,7 @@ const DEFAULTS: Required<ErdeOptions> = {
   entropyVariant: "normalisedEntropy",
 };
 
-/** Throws ArgumentError for a choice that is none of `known`. */
+/** Checks that a choice is one of `known`. @throws ArgumentError */
 function checkChoice(name: string, value: unknown, known: readonly unknown[]): void {
   if (known.includes(value)) return;
   const listed = known.map((one) => JSON.stringify(one)).join(" or ");
@@ -90,9 +90,10 @@ const ERDE: Kinds<ErdeOptions> = {
 };
 
 /**
- * ceWeight CE + alpha [teacher right] KL_T(teacher || student) + gamma [teacher wrong] L_E(student) for each sample and exit:
- * logits f32[N, K, C] of a student and of a teacher with as many exits, labels i32[N] to f32[N, K], whose mean is the loss. The
- * teacher gets no gradient. Throws ShapeError, DTypeError or ArgumentError for operands and options that do not fit.
+ * ceWeight CE + alpha [teacher right] KL_T(teacher || student) + gamma [teacher wrong] L_E(student) for each sample and
+ * exit: logits f32[N, K, C] of a student and of a teacher with as many exits, labels i32[N] to f32[N, K], whose mean is
+ * the loss. The teacher gets no gradient. @throws ShapeError, DTypeError or ArgumentError for operands and options that
+ * do not fit.
  */
 export function erdeLosses(student: Tensor, teacher: Tensor, labels: Tensor, options: ErdeOptions = {}): Tensor {
   const op = "erdeLosses";

@@ -1,4 +1,5 @@
-// Exit weights: how much each exit counts in the loss, the same for all, given, rising with depth, or growing over the epochs.
+// Exit weights: how much each exit counts in the loss, the same for all, given, rising with depth, or growing over the
+// epochs.
 
 import type { Option } from "../../base/index.ts";
 import { ArgumentError } from "../../engine/functions.ts";
@@ -11,7 +12,9 @@ export interface LinearWeights {
   readonly last: number;
 }
 
-/** Shallow-Deep Networks (Kaya et al., ICML 2019): early exits grow from 0.01 to these over the epochs; the last has 1. */
+/**
+ * Shallow-Deep Networks (Kaya et al., ICML 2019): early exits grow from 0.01 to these over the epochs; the last has 1.
+ */
 export interface SdnWeights {
   /** One for each exit but the last. */
   readonly sdn: readonly number[];
@@ -69,7 +72,7 @@ export function exitWeightsAt(op: string, weights: ExitWeights, exits: number, a
   return [...weights];
 }
 
-/** Those weights; where `normalise` says so, over their sum. Throws ArgumentError where all are 0. */
+/** Those weights; where `normalise` says so, over their sum. @throws ArgumentError where all are 0. */
 export function weightsOf(
   op: string,
   { exitWeights, normalise }: { readonly exitWeights: ExitWeights; readonly normalise: boolean },

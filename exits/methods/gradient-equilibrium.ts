@@ -1,5 +1,6 @@
-// Gradient equilibrium (IMTA: Li et al., Improved Techniques for Training Adaptive Deep Networks, ICCV 2019): keeps the gradients
-// that K exits send into shared blocks at one exit's size. Values do not change. Formula of the paper and the public code.
+// Gradient equilibrium (IMTA: Li et al., Improved Techniques for Training Adaptive Deep Networks, ICCV 2019): keeps the
+// gradients that K exits send into shared blocks at one exit's size. Values do not change. Formula of the paper and the
+// public code.
 
 import { ArgumentError, checkTensors, readOptions, scaleGradient, type Tensor } from "../../engine/functions.ts";
 
@@ -12,8 +13,9 @@ export interface Equilibrium {
 }
 
 /**
- * Splits the features in front of an exit so that the gradient at them becomes (g_classifier + (K - exit - 1) g_onward) /
- * (K - exit), for exit 0 to K - 1 of `exits` = K. Both share the features' memory. Throws ArgumentError for an exit that is none.
+ * Splits the features in front of an exit so that the gradient at them becomes (g_classifier + (K - exit - 1) g_onward)
+ * / (K - exit), for exit 0 to K - 1 of `exits` = K. Both share the features' memory. @throws ArgumentError for an exit
+ * that is none.
  */
 export function gradientEquilibrium(
   features: Tensor,

@@ -1,6 +1,6 @@
-// Improved techniques for training adaptive networks (IMTA, Li et al., ICCV 2019), in two stages: all exits under gradient equilibrium; then, on
-// what stays as it is, new classifiers that see the exit before (inline collaboration) and learn from the first stage's last exit (one for
-// all). Formula and stages of the public code.
+// Improved techniques for training adaptive networks (IMTA, Li et al., ICCV 2019), in two stages: all exits under
+// gradient equilibrium; then, on what stays as it is, new classifiers that see the exit before (inline collaboration)
+// and learn from the first stage's last exit (one for all). Formula and stages of the public code.
 
 import { type OptionValues, option } from "../../base/index.ts";
 import { add, mul, pad, type Tensor } from "../../engine/functions.ts";

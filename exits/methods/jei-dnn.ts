@@ -1,5 +1,6 @@
-// JEI-DNN (Regol et al., ICLR 2024): gates that decide where a sample leaves, and classifiers that learn from the samples their
-// gates keep, trained in turn. Formulas of the public code, but for its ratio, whose gradient cancels the gates (see `rescale`).
+// JEI-DNN (Regol et al., ICLR 2024): gates that decide where a sample leaves, and classifiers that learn from the
+// samples their gates keep, trained in turn. Formulas of the public code, but for its ratio, whose gradient cancels the
+// gates (see `rescale`).
 
 import { type Kinds, option } from "../../base/index.ts";
 import {
@@ -54,11 +55,14 @@ export interface JeiDnnOptions {
   /** Weight of the cost against cross-entropy when the best exit is chosen; default 0.7. */
   readonly lambda?: number;
   /**
-   * `detachedRatio` (default): a sample's loss keeps the size it has without gates. The public code differentiates the ratio as
-   * well, by which the gates cancel out; here it carries no gradient. `none`: no ratio.
+   * `detachedRatio` (default): a sample's loss keeps the size it has without gates. The public code differentiates the
+   * ratio as well, by which the gates cancel out; here it carries no gradient. `none`: no ratio.
    */
   readonly rescale?: "detachedRatio" | "none";
-  /** Whether targets "leave" weigh (number of "stay") / (number of "leave") of the batch, as in the public code; default true. */
+  /**
+   * Whether targets "leave" weigh (number of "stay") / (number of "leave") of the batch, as in the public code; default
+   * true.
+   */
   readonly balance?: boolean;
 }
 
@@ -89,7 +93,10 @@ function exitProbabilities(gates: Tensor): Tensor {
   return clamp(minimum(pad(gates, last, { value: 1 }), room), { min: 0 });
 }
 
-/** P times, if `isRescaled`, the ratio by which a sample's loss keeps its size; 1 where all that its exits could learn is 0. */
+/**
+ * P times, if `isRescaled`, the ratio by which a sample's loss keeps its size; 1 where all that its exits could learn
+ * is 0.
+ */
 function classifierWeights(losses: Tensor, probabilities: Tensor, isRescaled: boolean): Tensor {
   if (!isRescaled) return probabilities;
   const gated = sum(mul(losses, probabilities), { dim: 1, keepdim: true });
@@ -143,11 +150,11 @@ function gatedLosses(op: string, logits: Tensor, labels: Tensor, gates: Tensor, 
 }
 
 /**
- * The two losses of logits f32[N, K, C], labels i32[N] and linear gates. With g_j = sigmoid(w_j . statistics_j + b_j) and the
- * exit probabilities P_j = max(0, min(g_j, 1 - sum_{k<j} g_k)), g_K = 1: classifiers minimise mean(ratio sum_j P_j CE_j), ratio =
- * sum_j CE_j / sum_j P_j CE_j, P and ratio constant; gates the mean binary cross-entropy to 1[j >= argmin_j CE_j + lambda costs_j].
- * The paper alternates every 200 batches, after up to 6 epochs of plain cross-entropy. Throws ShapeError, DTypeError or
- * ArgumentError for operands and options that do not fit.
+ * The two losses of logits f32[N, K, C], labels i32[N] and linear gates. With g_j = sigmoid(w_j . statistics_j + b_j)
+ * and the exit probabilities P_j = max(0, min(g_j, 1 - sum_{k<j} g_k)), g_K = 1: classifiers minimise mean(ratio sum_j
+ * P_j CE_j), ratio = sum_j CE_j / sum_j P_j CE_j, P and ratio constant; gates the mean binary cross-entropy to 1[j >=
+ * argmin_j CE_j + lambda costs_j]. The paper alternates every 200 batches, after up to 6 epochs of plain cross-entropy.
+ * @throws ShapeError, DTypeError or ArgumentError for operands and options that do not fit.
  */
 export function jeiDnnLosses(logits: Tensor, labels: Tensor, gates: ExitGates, options: JeiDnnOptions): JeiDnnLosses {
   const op = "jeiDnnLosses";

@@ -1,4 +1,5 @@
-// Jointly weighted cross-entropy: L = sum_j w_j mean_i CE(z_j, y), the weights fixed, rising with depth, or rising with time.
+// Jointly weighted cross-entropy: L = sum_j w_j mean_i CE(z_j, y), the weights fixed, rising with depth, or rising with
+// time.
 
 import { option } from "../../base/index.ts";
 import { exitWeightsOption, weightsOf } from "./exit-weights.ts";

@@ -1,5 +1,6 @@
-// Knowledge distillation (Hinton et al., 2015) for several exits: each learns from the labels and from a larger network that was trained
-// before, softened. The paper has one exit; that all learn from the teacher's last one, and count alike, is this project's choice.
+// Knowledge distillation (Hinton et al., 2015) for several exits: each learns from the labels and from a larger network
+// that was trained before, softened. The paper has one exit; that all learn from the teacher's last one, and count
+// alike, is this project's choice.
 
 import { option } from "../../base/index.ts";
 import { add, mul } from "../../engine/functions.ts";

@@ -1,6 +1,7 @@
-// L2W-DEN (Han et al., ECCV 2022): a small network weighs each sample at each exit by its losses there, and learns to from what its weights would do: after a
-// step on one half of the batch, the other half, easy samples at early exits, is to be answered well. Here the step looks ahead in the exits' last layers,
-// whose gradients have a closed form, so that its result is differentiated exactly; the paper takes it in the whole network.
+// L2W-DEN (Han et al., ECCV 2022): a small network weighs each sample at each exit by its losses there, and learns to
+// from what its weights would do: after a step on one half of the batch, the other half, easy samples at early exits,
+// is to be answered well. Here the step looks ahead in the exits' last layers, whose gradients have a closed form, so
+// that its result is differentiated exactly; the paper takes it in the whole network.
 
 import { type OptionValues, option } from "../../base/index.ts";
 import { createRandom } from "../../calibration/index.ts";
@@ -91,7 +92,10 @@ function weightsOf([w1, b1, w2, b2]: Weigher, losses: Tensor, epsilon: number): 
   return clamp(add(mul(sub(out, mean(out)), epsilon), 1), { min: 0 });
 }
 
-/** [M, K]: 1 where a sample is to be answered: of those left, the surest go to each exit, as many as its share q_j ~ target^j. */
+/**
+ * [M, K]: 1 where a sample is to be answered: of those left, the surest go to each exit, as many as its share q_j ~
+ * target^j.
+ */
 function allocation(logits: Tensor, target: number): Tensor {
   const [m, exits] = logits.shape as readonly [number, number, number];
   const shares = Array.from({ length: exits }, (_, j) => target ** j);
@@ -113,7 +117,10 @@ function allocation(logits: Tensor, target: number): Tensor {
   return reshape(stack(chosen, { dim: 1 }), [m, exits]);
 }
 
-/** Half of a batch: logits [M, K, C], labels, losses [M, K], and of each exit what its logits are linear in, where it says so. */
+/**
+ * Half of a batch: logits [M, K, C], labels, losses [M, K], and of each exit what its logits are linear in, where it
+ * says so.
+ */
 interface Half {
   readonly logits: Tensor;
   readonly labels: Tensor;
@@ -137,8 +144,8 @@ function halvesOf({ logits, labels, exits }: Seen, losses: Tensor): readonly [Ha
 }
 
 /**
- * Loss of `other` after a step on `own` under weights [M, K]: in an exit's last layer, the step moves its logits by -lr / M sum_i w_i (f_i . f + 1) (p_i - y_i).
- * Exits that do not say their features move by their bias alone.
+ * Loss of `other` after a step on `own` under weights [M, K]: in an exit's last layer, the step moves its logits by -lr
+ * / M sum_i w_i (f_i . f + 1) (p_i - y_i). Exits that do not say their features move by their bias alone.
  */
 function afterStep(own: Half, other: Half, weights: Tensor, { lookAhead, target }: Options): Tensor {
   const [m, exits, classes] = own.logits.shape as readonly [number, number, number];

@@ -1,4 +1,5 @@
-// What methods say of a teacher that is a larger network, trained first: by which method, how much larger, and which of its exits teaches.
+// What methods say of a teacher that is a larger network, trained first: by which method, how much larger, and which of
+// its exits teaches.
 
 import { type OptionValues, option } from "../../base/index.ts";
 import type { Tensor } from "../../engine/functions.ts";

@@ -1,4 +1,5 @@
-// Layer-wise training: an exit and the stages in front of it at a time, from shallow to deep, all before them as they are.
+// Layer-wise training: an exit and the stages in front of it at a time, from shallow to deep, all before them as they
+// are.
 
 import { mean, slice } from "../../engine/functions.ts";
 import { exitCrossEntropy, labelSmoothing } from "./losses.ts";

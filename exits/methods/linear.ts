@@ -1,4 +1,5 @@
-// Exit weights that rise evenly with depth: the oldest of schedules, so that the last exit, whose answer is the best, counts most.
+// Exit weights that rise evenly with depth: the oldest of schedules, so that the last exit, whose answer is the best,
+// counts most.
 
 import { option } from "../../base/index.ts";
 import { exitWeightsAt } from "./exit-weights.ts";

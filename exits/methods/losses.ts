@@ -1,5 +1,5 @@
-// What losses of methods have in common: cross-entropy of all exits, sums over samples and exits, checks of what they are given.
-// Nothing in them runs on the host during a step.
+// What losses of methods have in common: cross-entropy of all exits, sums over samples and exits, checks of what they
+// are given. Nothing in them runs on the host during a step.
 
 import { type Option, option, what as show } from "../../base/index.ts";
 import {
@@ -33,7 +33,7 @@ export function exitCrossEntropy({ logits, labels, mixed }: Labelled, labelSmoot
   return add(mul(under(labels), share), mul(under(mixed.labels), sub(1, share)));
 }
 
-/** Throws ArgumentError for blended images, whose two labels `what` cannot make use of. */
+/** Refuses blended images, whose two labels `what` cannot make use of. @throws ArgumentError */
 export function checkOneLabel(op: string, { mixed }: Pick<Seen, "mixed">, what: string): void {
   if (!mixed) return;
   throw new ArgumentError(
@@ -56,7 +56,7 @@ export const weightedCrossEntropy =
 /** `losses` times the ramp of the epoch; as they are where there is none. */
 export const ramped = (losses: Tensor, { ramp }: Pick<Seen, "ramp">): Tensor => (ramp ? mul(losses, ramp) : losses);
 
-/** Throws ShapeError unless there is a number for each of `exits` exits. */
+/** Checks that there is a number for each of `exits` exits. @throws ShapeError */
 export function checkPerExit(op: string, what: string, values: readonly number[], exits: number): void {
   if (values?.length === exits) return;
   throw new ShapeError(
@@ -64,7 +64,7 @@ export function checkPerExit(op: string, what: string, values: readonly number[]
   );
 }
 
-/** Throws ArgumentError unless all numbers are finite and at least 0. */
+/** Checks that all numbers are finite and at least 0. @throws ArgumentError */
 export function checkNumbers(op: string, values: Readonly<Record<string, number | readonly number[]>>): void {
   for (const [name, value] of Object.entries(values)) {
     const isFit = (x: unknown) => typeof x === "number" && x >= 0 && x < Number.POSITIVE_INFINITY;
@@ -74,7 +74,7 @@ export function checkNumbers(op: string, values: Readonly<Record<string, number 
   }
 }
 
-/** Throws ArgumentError unless `epoch` is one of 1 .. `epochs`. */
+/** Checks that `epoch` is one of 1 .. `epochs`. @throws ArgumentError */
 export function checkEpoch(op: string, at: Epoch): void {
   const { epoch, epochs } = readOptions(`${op}: the epoch`, at, { epoch: "number!", epochs: "number!" });
   if (Number.isInteger(epoch) && epoch >= 1 && epoch <= epochs) return;

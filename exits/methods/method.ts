@@ -1,5 +1,6 @@
-// A way to train, as data: what network it wants, whom it learns from, what is trained in which order, and what decides at the end.
-// Training, checkpoints, flags, help and the identity of a run are read from this record; nothing else knows a method by name.
+// A way to train, as data: what network it wants, whom it learns from, what is trained in which order, and what decides
+// at the end. Training, checkpoints, flags, help and the identity of a run are read from this record; nothing else
+// knows a method by name.
 
 import { type Given, type OptionSet, type OptionValues, option } from "../../base/index.ts";
 import type { Table } from "../../calibration/index.ts";
@@ -40,31 +41,43 @@ export interface Phase {
   readonly epochs?: number;
   /** Whether the method's teacher takes part; default true. Else it is neither asked nor moved. */
   readonly isTaught?: boolean;
-  /** Parameters that start anew when it begins, drawn as those of another network of the same form; a teacher has them as they were. */
+  /**
+   * Parameters that start anew when it begins, drawn as those of another network of the same form; a teacher has them
+   * as they were.
+   */
   readonly anew?: Part;
   /** What differs from the run's recipe: Adam for heads. */
   readonly recipe?: Pick<Recipe, "optimizer" | "schedule">;
-  /** Whether its learning rate goes on where that of the phase before stood, as if they were one; default false: it begins anew. */
+  /**
+   * Whether its learning rate goes on where that of the phase before stood, as if they were one; default false: it
+   * begins anew.
+   */
   readonly goesOn?: boolean;
   /** Several take turns of `every` steps. */
   readonly tracks: readonly [Track, ...Track[]];
   /** Steps of a turn; default 1, and at most so many that every track has one. */
   readonly every?: number;
-  /** On the host, before the first step: numbers that the losses see. Kept in checkpoints, so that a resumed run has the same. */
+  /**
+   * On the host, before the first step: numbers that the losses see. Kept in checkpoints, so that a resumed run has the
+   * same.
+   */
   readonly prepare?: (soFar: SoFar) => Promise<Numbers>;
 }
 
 /**
- * Whom a method learns from. `average`: the network's own averages of this decay, with `warmup` at most (1 + t) / (10 + t) at step t.
- * `network`: a larger one that was trained by a method of that name, wider and deeper by these factors, and stays as it is. `self`: the
- * network as it was when the phase began.
+ * Whom a method learns from. `average`: the network's own averages of this decay, with `warmup` at most (1 + t) / (10 +
+ * t) at step t. `network`: a larger one that was trained by a method of that name, wider and deeper by these factors,
+ * and stays as it is. `self`: the network as it was when the phase began.
  */
 export type Teacher =
   | { readonly kind: "average"; readonly decay: number; readonly warmup?: boolean }
   | { readonly kind: "network"; readonly method: string; readonly wider: number; readonly deeper: number }
   | { readonly kind: "self" };
 
-/** What a method's paper decides by, for whoever makes thresholds for it; commands certify the largest probability unless told otherwise. */
+/**
+ * What a method's paper decides by, for whoever makes thresholds for it; commands certify the largest probability
+ * unless told otherwise.
+ */
 export interface PolicyPlan {
   /** `confidence`: what the heads say of themselves. */
   readonly score:
@@ -110,7 +123,10 @@ export interface MethodRecord<S extends OptionSet> {
   readonly options: S;
   /** Fewest exits that it makes sense for; default 2. */
   readonly fewest?: number;
-  /** Whether its losses are the exits' cross-entropies under its exit weights, so that it is its own control; default false. */
+  /**
+   * Whether its losses are the exits' cross-entropies under its exit weights, so that it is its own control; default
+   * false.
+   */
   readonly isPlain?: boolean;
   /** What stands around the heads that the user chose, innermost first. */
   readonly wraps?: (options: OptionValues<S>) => readonly HeadWrap[];
@@ -145,7 +161,7 @@ export interface Method<S extends OptionSet = OptionSet> {
   readonly paper?: Paper;
   /** Its own, and `control` for all but plain ones. */
   readonly options: S & OptionSet;
-  /** The method with these options; what is not given has its default. Throws ArgumentError for what does not fit. */
+  /** The method with these options; what is not given has its default. @throws ArgumentError for what does not fit. */
   with(options?: Given<S> & { readonly control?: boolean }): TrainingPlan;
 }
 
@@ -156,7 +172,7 @@ function controlled(phases: readonly [Phase, ...Phase[]], labelSmoothing: number
   return phases.map((phase) => ({ ...phase, tracks: phase.tracks.map(control) })) as unknown as typeof phases;
 }
 
-/** Throws ArgumentError for fewer exits than a method needs. */
+/** Refuses fewer exits than a method needs. @throws ArgumentError */
 function checkExits(name: string, exits: number, fewest: number): void {
   if (exits >= fewest) return;
   throw new ArgumentError(

@@ -1,4 +1,5 @@
-// Mixed training: first the plain network, then everything together. The best of the three regimes, says the paper that compares them.
+// Mixed training: first the plain network, then everything together. The best of the three regimes, says the paper that
+// compares them.
 
 import { exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
 import { labelSmoothing, weightedCrossEntropy } from "./losses.ts";

@@ -1,5 +1,6 @@
-// Distillation-based training (Phuong and Lampert, ICCV 2019): early exits learn from the labels and from the last exit, at a temperature that
-// rises while the last exit's softened answers are too sure. Loss and annealing of the public code.
+// Distillation-based training (Phuong and Lampert, ICCV 2019): early exits learn from the labels and from the last
+// exit, at a temperature that rises while the last exit's softened answers are too sure. Loss and annealing of the
+// public code.
 
 import { option } from "../../base/index.ts";
 import {
@@ -48,7 +49,9 @@ const OPTIONS = {
   labelSmoothing: labelSmoothing(0),
 } as const;
 
-/** Makes a temperature f32 [] rise by a factor if the softened answers [..., C] are surer than `sureness` on average. */
+/**
+ * Makes a temperature f32 [] rise by a factor if the softened answers [..., C] are surer than `sureness` on average.
+ */
 function anneal(temperature: Tensor, logits: Tensor, { growth, sureness }: { growth: number; sureness: number }): void {
   noGrad(() => {
     const now = copy(temperature);

@@ -1,5 +1,6 @@
-// PTEEnet (Lahiany and Aperstein, IEEE Access 2022): branches on a frozen backbone learn what to answer and how far to trust it,
-// from a mixture of all answers and its expected cost. Formula of the public code; here in logarithms, which do not vanish.
+// PTEEnet (Lahiany and Aperstein, IEEE Access 2022): branches on a frozen backbone learn what to answer and how far to
+// trust it, from a mixture of all answers and its expected cost. Formula of the public code; here in logarithms, which
+// do not vanish.
 
 import { type Kinds, option } from "../../base/index.ts";
 import {
@@ -51,7 +52,10 @@ export interface PteeLoss {
   readonly mixture: Tensor;
 }
 
-/** log of h_j prod_{k<j} (1 - h_k), the probability of leaving at j of K exits, for h = sigmoid(confidence [N, K-1]); h_K = 1. */
+/**
+ * log of h_j prod_{k<j} (1 - h_k), the probability of leaving at j of K exits, for h = sigmoid(confidence [N, K-1]);
+ * h_K = 1.
+ */
 function logExitProbabilities(confidence: Tensor): Tensor {
   const exits = confidence.shape[1]! + 1;
   const leave = neg(softplus(neg(confidence)));
@@ -66,10 +70,11 @@ function logExitProbabilities(confidence: Tensor): Tensor {
 const PTEE: Kinds<PteeOptions> = { costs: "any!", lambda: "number", detachFinal: "boolean" };
 
 /**
- * mean(-log Y_1[target]) + lambda mean(C_1), where backwards from Y_K = p_K and C_K = costs_K each exit mixes its own with what
- * follows: Y_j = h_j p_j + (1 - h_j) Y_{j+1}, C_j = h_j costs_j + (1 - h_j) C_{j+1}, h = sigmoid(confidence). Logits f32[N, K, C],
- * confidence f32[N, K-1] before the sigmoid, target i32[N]: labels, or as in the paper the backbone's answers. At inference a
- * sample leaves where h_j > 0.5. Throws ShapeError, DTypeError or ArgumentError for operands and options that do not fit.
+ * mean(-log Y_1[target]) + lambda mean(C_1), where backwards from Y_K = p_K and C_K = costs_K each exit mixes its own
+ * with what follows: Y_j = h_j p_j + (1 - h_j) Y_{j+1}, C_j = h_j costs_j + (1 - h_j) C_{j+1}, h = sigmoid(confidence).
+ * Logits f32[N, K, C], confidence f32[N, K-1] before the sigmoid, target i32[N]: labels, or as in the paper the
+ * backbone's answers. At inference a sample leaves where h_j > 0.5. @throws ShapeError, DTypeError or ArgumentError for
+ * operands and options that do not fit.
  */
 export function pteeLoss(logits: Tensor, confidence: Tensor, target: Tensor, options: PteeOptions): PteeLoss {
   const { costs, lambda = 1, detachFinal = true } = readOptions("pteeLoss", options, PTEE);
@@ -117,7 +122,10 @@ function targetOf(target: "backbone" | "labels", seen: Pick<Seen, "logits" | "la
   return seen.labels;
 }
 
-/** The backbone; its branches by cross-entropy; their answers and confidences by the mixture of all exits and what it costs. */
+/**
+ * The backbone; its branches by cross-entropy; their answers and confidences by the mixture of all exits and what it
+ * costs.
+ */
 export const ptee: Method<typeof OPTIONS> = defineMethod({
   name: "ptee",
   about:

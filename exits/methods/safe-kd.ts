@@ -1,5 +1,6 @@
-// SAFE-KD (Khazem and Talan, arXiv 2602.03043): every exit learns from the labels, from the last exit of an averaged teacher
-// (decoupled distillation), and from the network's own last exit. Formula of the paper and the public code, which agree.
+// SAFE-KD (Khazem and Talan, arXiv 2602.03043): every exit learns from the labels, from the last exit of an averaged
+// teacher (decoupled distillation), and from the network's own last exit. Formula of the paper and the public code,
+// which agree.
 
 import { option } from "../../base/index.ts";
 import { add, mul, pad, type Tensor } from "../../engine/functions.ts";

@@ -1,5 +1,5 @@
-// Shallow-Deep Networks (Kaya et al., ICML 2019): early exits count next to nothing at first, and at most as much as their depth is worth.
-// Rule and figures of the public code; the paper's heads are `pool-linear`.
+// Shallow-Deep Networks (Kaya et al., ICML 2019): early exits count next to nothing at first, and at most as much as
+// their depth is worth. Rule and figures of the public code; the paper's heads are `pool-linear`.
 
 import { option } from "../../base/index.ts";
 import { exitWeightsAt } from "./exit-weights.ts";

@@ -1,5 +1,6 @@
-// SelectiveNet (Geifman and El-Yaniv, ICML 2019) for several exits: early exits choose what to answer, and learn most from what they choose, of which there
-// must be enough. The paper has one exit, which rejects, and a third head for its auxiliary loss; here one answer serves both.
+// SelectiveNet (Geifman and El-Yaniv, ICML 2019) for several exits: early exits choose what to answer, and learn most
+// from what they choose, of which there must be enough. The paper has one exit, which rejects, and a third head for its
+// auxiliary loss; here one answer serves both.
 
 import { type Kinds, option } from "../../base/index.ts";
 import {
@@ -47,9 +48,9 @@ const SELECTIVE: Kinds<SelectiveOptions> = {
 const LEAST = 1e-12;
 
 /**
- * `[K]`: of early exits alpha (sum_i g CE / sum_i g + lambda max(0, coverage - mean g)^2) + (1 - alpha) mean CE, g = sigmoid(confidence); of the last
- * one mean CE. Logits f32[N, K, C], confidence f32[N, K-1] before the sigmoid, labels i32[N]. Throws ShapeError, DTypeError or ArgumentError for
- * operands and options that do not fit.
+ * `[K]`: of early exits alpha (sum_i g CE / sum_i g + lambda max(0, coverage - mean g)^2) + (1 - alpha) mean CE, g =
+ * sigmoid(confidence); of the last one mean CE. Logits f32[N, K, C], confidence f32[N, K-1] before the sigmoid, labels
+ * i32[N]. @throws ShapeError, DTypeError or ArgumentError for operands and options that do not fit.
  */
 export function selectiveLosses(
   logits: Tensor,

@@ -1,5 +1,6 @@
-// Be Your Own Teacher (Zhang et al., ICCV 2019): early exits learn from the labels, from the last exit's answers, and from its
-// features. Defaults are those of a widely used port (luanyunteng/pytorch-be-your-own-teacher); the paper tunes them.
+// Be Your Own Teacher (Zhang et al., ICCV 2019): early exits learn from the labels, from the last exit's answers, and
+// from its features. Defaults are those of a widely used port (luanyunteng/pytorch-be-your-own-teacher); the paper
+// tunes them.
 
 import { type Kinds, option } from "../../base/index.ts";
 import {
@@ -46,9 +47,9 @@ export interface SelfDistillation {
 const SELF_DISTILLATION: Kinds<SelfDistillationOptions> = { a: "number", b: "number", temperature: "number" };
 
 /**
- * (1 - a) ce + a kd + b hint of logits f32[N, K, C], the exits' features f32[N, K, D] (bottlenecks make them of one size), and
- * labels i32[N]. The last exit's side of kd and hint carries no gradient. Throws ShapeError, DTypeError or ArgumentError for
- * operands and options that do not fit.
+ * (1 - a) ce + a kd + b hint of logits f32[N, K, C], the exits' features f32[N, K, D] (bottlenecks make them of one
+ * size), and labels i32[N]. The last exit's side of kd and hint carries no gradient. @throws ShapeError, DTypeError or
+ * ArgumentError for operands and options that do not fit.
  */
 export function selfDistillation(
   logits: Tensor,
@@ -80,7 +81,10 @@ const OPTIONS = {
   temperature: option.number(3, "temperature of the softened answers", { above: 0, basis: PORT }),
 } as const;
 
-/** The loss of `selfDistillation`. Features of another length than the last exit's are compared through a linear layer of their own. */
+/**
+ * The loss of `selfDistillation`. Features of another length than the last exit's are compared through a linear layer
+ * of their own.
+ */
 export const byot: Method<typeof OPTIONS> = defineMethod({
   name: "byot",
   about: "early exits learn from the labels, from the last exit's answers, and from its features",

@@ -1,4 +1,5 @@
-// What losses on stacked logits [N, K, C] share: checks of operands by the letters of their axes, and sums over earlier exits.
+// What losses on stacked logits [N, K, C] share: checks of operands by the letters of their axes, and sums over earlier
+// exits.
 
 import {
   ArgumentError,
@@ -29,8 +30,9 @@ function extentOf(axis: string, bound: Readonly<Record<string, number>>): number
 }
 
 /**
- * The extents of the axes' letters, which the operands bind in order; 0 for letters that do not occur. Throws DTypeError or ShapeError for an operand that does
- * not fit, and ShapeError for fewer extents than `least` asks for.
+ * The extents of the axes' letters, which the operands bind in order; 0 for letters that do not occur.
+ * @throws DTypeError or ShapeError for an operand that does not fit, and ShapeError for fewer extents than `least` asks
+ * for.
  */
 export function checkOperands(
   op: string,
@@ -60,7 +62,7 @@ export function checkOperands(
   return { N: 0, K: 0, C: 0, D: 0, ...bound };
 }
 
-/** Throws ArgumentError unless all numbers are finite and above 0. */
+/** Checks that all numbers are finite and above 0. @throws ArgumentError */
 export function checkPositive(op: string, values: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(values)) {
     if (value > 0 && value < Number.POSITIVE_INFINITY) continue;

@@ -5,8 +5,8 @@ import { entropy } from "./distill.ts";
 import { checkOperands } from "./stacked.ts";
 
 /**
- * What gates look at, without gradient: the largest probability, the entropy of p, the margin of the two largest probabilities,
- * and the entropy of p^2 / sum p^2, in nats; logits f32[N, K, C] to f32[N, K, 4].
+ * What gates look at, without gradient: the largest probability, the entropy of p, the margin of the two largest
+ * probabilities, and the entropy of p^2 / sum p^2, in nats; logits f32[N, K, C] to f32[N, K, 4].
  */
 export function exitStatistics(logits: Tensor): Tensor {
   const { C: classes } = checkOperands("exitStatistics", { logits: [logits, "N K C"] }, { C: 2 });

@@ -45,11 +45,15 @@ export type Part = (name: string) => boolean;
 
 /** One loss, and what it trains. */
 export interface Track {
-  /** Default everything. All else is constant: in evaluation mode, without a tape, and the same to the bit afterwards. */
+  /**
+   * Default everything. All else is constant: in evaluation mode, without a tape, and the same to the bit afterwards.
+   */
   readonly trains?: Part;
   /** A scalar. */
   readonly loss: (seen: Seen) => Tensor;
-  /** What the method's control minimises in its place: default the exits' cross-entropies, under the same exit weights. */
+  /**
+   * What the method's control minimises in its place: default the exits' cross-entropies, under the same exit weights.
+   */
   readonly control?: (seen: Seen) => Tensor;
   /** How much each of `exits` exits counts in an epoch, an input of the step; default 1 each. */
   readonly exitWeights?: (exits: number, at: Epoch) => readonly number[];

@@ -1,5 +1,5 @@
-// Zero Time Waste (Wolczyk et al., NeurIPS 2021): heads on a frozen backbone see what the head before said, and exits answer by
-// a geometric ensemble of the heads so far. Formulas of the paper and the public code, which agree.
+// Zero Time Waste (Wolczyk et al., NeurIPS 2021): heads on a frozen backbone see what the head before said, and exits
+// answer by a geometric ensemble of the heads so far. Formulas of the paper and the public code, which agree.
 
 import { type Kinds, option } from "../../base/index.ts";
 import {
@@ -41,9 +41,10 @@ const PARAMETERS: Kinds<ZtwHeadParameters> = {
 };
 
 /**
- * Logits of a cascaded head, [features, LayerNorm(previous)] @ weight + bias: pooled features f32[N, D] and the head before's
- * logits f32[N, C], which get no gradient, to f32[N, C]. The first head is a plain one. `eps` is the norm's, default 1e-5.
- * Throws ShapeError or DTypeError for operands that do not fit.
+ * Logits of a cascaded head, [features, LayerNorm(previous)] @ weight + bias: pooled features f32[N, D] and the head
+ * before's logits f32[N, C], which get no gradient, to f32[N, C]. The first head is a plain one. `eps` is the norm's,
+ * default 1e-5.
+ * @throws ShapeError or DTypeError for operands that do not fit.
  */
 export function ztwHead(
   features: Tensor,
@@ -69,10 +70,11 @@ export function ztwHead(
 const NEVER = -1e30;
 
 /**
- * Logits of the ensembles: softmax(b_j + (1/j) sum_{i<=j} exp(w[j, i]) log p_i) are the probabilities by which exit j answers.
- * Heads' logits f32[N, K, C], weights f32[K, K] (what lies above the diagonal is not used) and biases f32[K, C] to f32[N, K, C].
- * The paper trains w ~ N(0, 0.01) and b = 0 by the mean cross-entropy of all exits when the heads, `logits.detach()`, are done;
- * a backbone's own head stays out. Throws ShapeError or DTypeError for operands that do not fit.
+ * Logits of the ensembles: softmax(b_j + (1/j) sum_{i<=j} exp(w[j, i]) log p_i) are the probabilities by which exit j
+ * answers. Heads' logits f32[N, K, C], weights f32[K, K] (what lies above the diagonal is not used) and biases f32[K,
+ * C] to f32[N, K, C]. The paper trains w ~ N(0, 0.01) and b = 0 by the mean cross-entropy of all exits when the heads,
+ * `logits.detach()`, are done; a backbone's own head stays out. @throws ShapeError or DTypeError for operands that do
+ * not fit.
  */
 export function ztwEnsemble(logits: Tensor, weights: Tensor, biases: Tensor): Tensor {
   const operands = { logits: [logits, "N K C"], weights: [weights, "K K"], biases: [biases, "K C"] } as const;
@@ -86,7 +88,10 @@ const OPTIONS = {
   labelSmoothing: labelSmoothing(0),
 } as const;
 
-/** The backbone; heads that each see what the one before said; then the weights of their ensembles. The last exit is the backbone's own. */
+/**
+ * The backbone; heads that each see what the one before said; then the weights of their ensembles. The last exit is the
+ * backbone's own.
+ */
 export const ztw: Method<typeof OPTIONS> = defineMethod({
   name: "ztw",
   about: "heads on a frozen backbone see what the head before said, and answer by an ensemble of the heads so far",

@@ -1,5 +1,5 @@
-// A multi-exit network as data: what run folders and model files keep of it, and how it is made again. The one place where a name
-// becomes a network.
+// A multi-exit network as data: what run folders and model files keep of it, and how it is made again. The one place
+// where a name becomes a network.
 
 import { completer, json, nearest, SEED, SortieError } from "../../base/index.ts";
 import { ArgumentError, type Device, readOptions } from "../../engine/functions.ts";
@@ -41,7 +41,10 @@ const made = new WeakMap<MultiExit, Architecture>();
 /** What a network was made of, no option left to be preset; undefined for one that `buildNetwork` did not make. */
 export const architectureOf = (net: MultiExit): Architecture | undefined => made.get(net);
 
-/** Makes the network that a record describes, its weights drawn by a seed. @throws ArgumentError for a record that describes none. */
+/**
+ * Makes the network that a record describes, its weights drawn by a seed. @throws ArgumentError for a record that
+ * describes none.
+ */
 export function buildNetwork(architecture: Architecture, options: BuildOptions = {}): MultiExit {
   const { seed = 0, device } = readOptions("buildNetwork", options, { seed: SEED, device: "any" });
   const {

@@ -1,4 +1,5 @@
-// A backbone with several exits. All exits at once for training; one segment after the other for inference on fewer rows.
+// A backbone with several exits. All exits at once for training; one segment after the other for inference on fewer
+// rows.
 
 import { type Kinds, SEED, what } from "../../base/index.ts";
 import {
@@ -58,7 +59,10 @@ export interface MultiExitOptions {
 
 /** How a network runs while some of it is trained. */
 export interface PassOptions {
-  /** Parameters that are trained, by dotted name; default all. Others are constants, and what holds only such runs in evaluation mode. */
+  /**
+   * Parameters that are trained, by dotted name; default all. Others are constants, and what holds only such runs in
+   * evaluation mode.
+   */
   readonly trains?: (name: string) => boolean;
   /** Whether gradients from exits to shared stages are rescaled, see `gradientEquilibrium`; default false. */
   readonly equilibrium?: boolean;
@@ -72,11 +76,14 @@ export interface ExitInfo {
   readonly stage: string;
   /** MACs of an image that leaves here, heads passed included. */
   readonly macs: number;
-  /** Its kind (`own`: the backbone's classifier, `custom`: made by a factory), and MACs and parameters of the head alone. */
+  /**
+   * Its kind (`own`: the backbone's classifier, `custom`: made by a factory), and MACs and parameters of the head
+   * alone.
+   */
   readonly head: { readonly kind: HeadKind | "own" | "custom"; readonly macs: number; readonly parameters: number };
 }
 
-/** Throws ArgumentError for what `multiExit` did not make. */
+/** Refuses what `multiExit` did not make. @throws ArgumentError */
 export function checkNetwork(op: string, net: MultiExit): void {
   if (!(net instanceof MultiExit))
     throw new ArgumentError(`${op}: the network must be made by multiExit(); got ${what(net)}.`);
@@ -167,8 +174,8 @@ export class MultiExit extends Module {
   }
 
   /**
-   * What every exit needs of images, found without any head's parameters: what its head reads of the features in front of it, see
-   * `Head.view`; of an exit without head its logits.
+   * What every exit needs of images, found without any head's parameters: what its head reads of the features in front
+   * of it, see `Head.view`; of an exit without head its logits.
    */
   views(x: Tensor, mode: Mode): Tensor[] {
     let features = x;

@@ -1,10 +1,10 @@
-// An exit's answer from features to decision in one dispatch: x [n, P, C] to a vector of each row, normed or not, to logits, to what
-// exitDecide does with them (decide.ts).
-//   v = mean over P of x[r, p], or x[r, 0];   v = (v - mean v) / sqrt(var v + eps) g + h, with `normed`;   z = v W + b
-// A workgroup owns a row. Threads share out the positions, then the channels of each class, through workgroup memory; one decides. W [C, K],
-// b [K] and, normed, g [C] and h [C] lie side by side in `tail`. Sums are f32, of few parts each.
-// With `live`, only the first live[0] rows exist, and the others do not stay. With `masked`, rows whose `stays` is 0 have left before.
-// A single threshold is a uniform: adapters need not bind more than eight buffers at once.
+// An exit's answer from features to decision in one dispatch: x [n, P, C] to a vector of each row, normed or not, to
+// logits, to what exitDecide does with them (decide.ts). v = mean over P of x[r, p], or x[r, 0]; v = (v - mean v) /
+// sqrt(var v + eps) g + h, with `normed`; z = v W + b A workgroup owns a row. Threads share out the positions, then the
+// channels of each class, through workgroup memory; one decides. W [C, K], b [K] and, normed, g [C] and h [C] lie side
+// by side in `tail`. Sums are f32, of few parts each. With `live`, only the first live[0] rows exist, and the others do
+// not stay. With `masked`, rows whose `stays` is 0 have left before. A single threshold is a uniform: adapters need not
+// bind more than eight buffers at once.
 
 import type { Kinds } from "../../base/index.ts";
 import {
@@ -58,7 +58,10 @@ export const fitsAnswer = ({ linear }: Tail): boolean => {
   return channels <= MOST_CHANNELS && classes <= MOST_CLASSES && channels * classes <= MOST_WEIGHTS;
 };
 
-/** `pooled[c]`: the vector of row r. `own` is a thread's place among those side by side along channels, `part` its share of the positions. */
+/**
+ * `pooled[c]`: the vector of row r. `own` is a thread's place among those side by side along channels, `part` its share
+ * of the positions.
+ */
 const vectorText = ({ width }: AnswerSpec): string => {
   const value = width === 4 ? "vec4f" : "f32";
   const store = width === 4 ? [0, 1, 2, 3].map((e) => `pooled[4u * q + ${e}u] = whole[${e}];`) : ["pooled[q] = whole;"];
@@ -258,8 +261,9 @@ const op = defineOp({
 const roomFor = (n: number): number => Math.max(64, 2 ** Math.ceil(Math.log2(n)));
 
 /**
- * Decides the rows of features x [n, .., C] by a tail's logits: `stays` (u32 [n]) becomes 1 where a row stays undecided, else 0, and who
- * leaves writes answer, exit and confidence to the results at `ids` (i32 [n]), as with `exitDecide`.
+ * Decides the rows of features x [n, .., C] by a tail's logits: `stays` (u32 [n]) becomes 1 where a row stays
+ * undecided, else 0, and who leaves writes answer, exit and confidence to the results at `ids` (i32 [n]), as with
+ * `exitDecide`.
  */
 export const exitAnswer = positional(
   "exitAnswer(x, tail, places, options)",

@@ -1,14 +1,15 @@
-// An exit's decision on the rows that are still undecided: logits z [n, C] to a confidence s, a prediction, and stay or leave.
-//   s by score, of p = softmax(z / T):  maxProb max p · margin p(1) - p(2) · entropy -H(p) · normalisedEntropy -H(p) / log C ·
-//   energy log sum exp(z / T) · maxLogit max z / T · confidence sigmoid(t), t the head's own, which follows the logits: [n, C + 1]
-// Compared is a level, which rises with s and keeps its digits where s has none left (an f32 probability of 1 - 1e-9 is 1):
-//   maxProb log(p / (1 - p)) · margin -log(1 - s) · entropy, normalisedEntropy -log H · confidence t · the others s
-//   stays[r] = 0 if level >= threshold (one, or one per predicted class) or this is the last exit, else 1
-// With `live`, only the first live[0] rows exist, and the others do not stay: all are launched, so that nothing is left of an earlier run.
-// With `masked`, rows whose `before` is 0 have left before: they do not stay, and write nothing.
-// A row that leaves writes its prediction, the exit and s to the results at ids[r], the place of its sample. A thread owns a row.
-// With g = (z(2) - z(1)) / T <= 0, all but the largest are summed relative to the second: R = sum exp((z - z(2)) / T) within 1..C-1,
-// so that log(p / (1 - p)) = -g - log R never cancels. `decideError` bounds how far a level is from the exact one.
+// An exit's decision on the rows that are still undecided: logits z [n, C] to a confidence s, a prediction, and stay or
+//   leave. s by score, of p = softmax(z / T): maxProb max p · margin p(1) - p(2) · entropy -H(p) · normalisedEntropy
+//   -H(p) / log C · energy log sum exp(z / T) · maxLogit max z / T · confidence sigmoid(t), t the head's own, which
+//   follows the logits: [n, C + 1] Compared is a level, which rises with s and keeps its digits where s has none left
+//   (an f32 probability of 1 - 1e-9 is 1): maxProb log(p / (1 - p)) · margin -log(1 - s) · entropy, normalisedEntropy
+//   -log H · confidence t · the others s stays[r] = 0 if level >= threshold (one, or one per predicted class) or this
+//   is the last exit, else 1 With `live`, only the first live[0] rows exist, and the others do not stay: all are
+//   launched, so that nothing is left of an earlier run. With `masked`, rows whose `before` is 0 have left before: they
+//   do not stay, and write nothing. A row that leaves writes its prediction, the exit and s to the results at ids[r],
+//   the place of its sample. A thread owns a row. With g = (z(2) - z(1)) / T <= 0, all but the largest are summed
+//   relative to the second: R = sum exp((z - z(2)) / T) within 1..C-1, so that log(p / (1 - p)) = -g - log R never
+//   cancels. `decideError` bounds how far a level is from the exact one.
 
 import type { Kinds } from "../../base/index.ts";
 import type { OwnScore } from "../../calibration/index.ts";
@@ -60,13 +61,17 @@ const LEVEL: Readonly<Record<OwnScore, string>> = {
   confidence: "told",
 };
 
-/** Whether a head's own confidence follows the logits. The last exit, where everybody leaves, needs none: its score is 1. */
+/**
+ * Whether a head's own confidence follows the logits. The last exit, where everybody leaves, needs none: its score is
+ * 1.
+ */
 const isTold = ({ score, isLast }: Pick<DecisionSpec, "score" | "isLast">): boolean =>
   score === "confidence" && !isLast;
 
 /**
- * A level near `level`, of C classes, is at most this far from the one of exact arithmetic on the same logits: WGSL's bounds of exp, log
- * and division, the sum over classes, the rounding of 1 / T, and the doubles of a table, whose steps grow with the square of a level.
+ * A level near `level`, of C classes, is at most this far from the one of exact arithmetic on the same logits: WGSL's
+ * bounds of exp, log and division, the sum over classes, the rounding of 1 / T, and the doubles of a table, whose steps
+ * grow with the square of a level.
  */
 export function decideError(score: OwnScore, level: number, classes: number, temperature: number): number {
   const ulp = 2 ** -23;
@@ -95,7 +100,10 @@ export const DECISION_RESULTS = {
   scores: updates("array<f32>"),
 };
 
-/** WGSL that decides row `r`, whose logits are `z(c)`, by `one` threshold or by class, and writes stays, answers, exits and scores. Ends the thread. */
+/**
+ * WGSL that decides row `r`, whose logits are `z(c)`, by `one` threshold or by class, and writes stays, answers, exits
+ * and scores. Ends the thread.
+ */
 export const decisionText = (
   { score, isLast, byClass }: DecisionSpec,
   z: (c: string) => string,
@@ -172,7 +180,9 @@ export interface DecideOptions {
   readonly exit: number;
   /** Everybody leaves; default false. */
   readonly isLast?: boolean;
-  /** Default maxProb. With confidence the last column of the logits is the head's own confidence, but at the last exit. */
+  /**
+   * Default maxProb. With confidence the last column of the logits is the head's own confidence, but at the last exit.
+   */
   readonly score?: OwnScore;
   /** Divides the logits first; default 1. */
   readonly temperature?: number;
@@ -229,9 +239,9 @@ const op = single(
 );
 
 /**
- * Which rows of logits [n, C] stay undecided, u32 [n] of 0 and 1: those whose level is below the threshold (f32 [1], or [C]
- * by predicted class); the head of this file says what the level of a confidence is. The others write answer, exit and confidence to the
- * results at `ids` (i32 [n]), the places of their samples.
+ * Which rows of logits [n, C] stay undecided, u32 [n] of 0 and 1: those whose level is below the threshold (f32 [1], or
+ * [C] by predicted class); the head of this file says what the level of a confidence is. The others write answer, exit
+ * and confidence to the results at `ids` (i32 [n]), the places of their samples.
  */
 export const exitDecide = positional(
   "exitDecide(logits, ids, thresholds, results, options)",

@@ -1,7 +1,8 @@
-// Rows that stay, moved together in place: of n rows of which `count` stay, those among the first `count` stay where they are, and the others
-// fill the gaps between them, in order. No row that is in its place is touched, and no row is read that is written.
-//   row k < count comes from k, if k stays, else from the m-th survivor from `count` on, k being the m-th gap
-// Gaps are found by bisection of the ascending list of survivors. A workgroup owns rows, its threads share out the elements.
+// Rows that stay, moved together in place: of n rows of which `count` stay, those among the first `count` stay where
+// they are, and the others fill the gaps between them, in order. No row that is in its place is touched, and no row is
+// read that is written. row k < count comes from k, if k stays, else from the m-th survivor from `count` on, k being
+// the m-th gap Gaps are found by bisection of the ascending list of survivors. A workgroup owns rows, its threads share
+// out the elements.
 
 import {
   defineOp,
@@ -79,8 +80,9 @@ const op = single(
 );
 
 /**
- * Moves the surviving rows of x [n, ..] together, in place, by what `compact` found; afterwards the first `count` rows of x are theirs, in
- * another order. The ids of these rows, i32 [n], from `ids` (i32 [n]); what lies behind `count` is undefined.
+ * Moves the surviving rows of x [n, ..] together, in place, by what `compact` found; afterwards the first `count` rows
+ * of x are theirs, in another order. The ids of these rows, i32 [n], from `ids` (i32 [n]); what lies behind `count` is
+ * undefined.
  */
 export const packRows = positional(
   "packRows(x, survivors, ids)",

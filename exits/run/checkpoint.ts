@@ -1,5 +1,5 @@
-// Checkpoints: one safetensors file with everything that a run needs to go on as if it had never stopped. It appears under its
-// name only when it is complete, so a process may be killed at any moment.
+// Checkpoints: one safetensors file with everything that a run needs to go on as if it had never stopped. It appears
+// under its name only when it is complete, so a process may be killed at any moment.
 
 import {
   FormatError,
@@ -35,8 +35,8 @@ const WITH_WEIGHTS: readonly unknown[] = ["2", VERSION];
 const storedAs = (dtype: Tensor["dtype"]): "F32" | "I32" => (dtype === "f32" ? "F32" : "I32");
 
 /**
- * Saves tensors by name, where the run stands, and what run it is. Returns false, and leaves what was there, if a value is not
- * finite: nobody wants to go on from such a state.
+ * Saves tensors by name, where the run stands, and what run it is. Returns false, and leaves what was there, if a value
+ * is not finite: nobody wants to go on from such a state.
  */
 export async function saveCheckpoint(
   path: string,
@@ -67,7 +67,10 @@ export async function stored(
 const nameOf = (source: SafetensorsSource): string =>
   typeof source === "string" || source instanceof URL ? String(source) : "the file";
 
-/** Reads and checks a checkpoint file. Throws CheckpointError for a file that is none, or was damaged since it was written. */
+/**
+ * Reads and checks a checkpoint file. @throws CheckpointError if the file is not a checkpoint, or was damaged since it
+ * was written.
+ */
 async function open(source: SafetensorsSource, versions: readonly unknown[]): Promise<SafetensorsFile> {
   const path = nameOf(source);
   let file: SafetensorsFile;
@@ -94,7 +97,10 @@ async function open(source: SafetensorsSource, versions: readonly unknown[]): Pr
   );
 }
 
-/** The dotted path at which two values first differ as JSON, and both values there; undefined if they are equal. Lists are whole. */
+/**
+ * The dotted path at which two values first differ as JSON, and both values there; undefined if they are equal. Lists
+ * are whole.
+ */
 export function firstDifference(
   a: unknown,
   b: unknown,
@@ -124,8 +130,9 @@ export interface Extent {
 }
 
 /**
- * Reads the checkpoint of a run; undefined where there is no file. Throws CheckpointError unless the run's options agree - and, where its
- * network does not, names the tensor of `net` that differs - and the position lies within the run.
+ * Reads the checkpoint of a run; undefined where there is no file. @throws CheckpointError unless the run's options
+ * agree - and, where its network does not, names the tensor of `net` that differs - and the position lies within the
+ * run.
  */
 export async function readCheckpoint(
   path: string,
@@ -157,8 +164,8 @@ export async function readCheckpoint(
 }
 
 /**
- * Writes a checkpoint's values into tensors by name. Throws CheckpointError, with nothing written, unless all names, shapes and dtypes
- * agree and all values are finite.
+ * Writes a checkpoint's values into tensors by name. @throws CheckpointError, with nothing written, unless all names,
+ * shapes and dtypes agree and all values are finite
  */
 export const restore = ({ path, tensors: stored }: Found, tensors: ReadonlyMap<string, Tensor>): void =>
   writeAll(path, tensors, stored);
@@ -187,15 +194,19 @@ function isPosition(value: unknown, { steps, phases }: Extent): value is Positio
   return isStep(step) && isPhase && (best === undefined || (isStep(best?.step) && Number.isFinite(best.accuracy)));
 }
 
-/** What run a checkpoint says that it is of. @throws CheckpointError for a file that is none, or was damaged since it was written. */
+/**
+ * What run a checkpoint says that it is of. @throws CheckpointError if the file is not a checkpoint, or was damaged
+ * since it was written.
+ */
 export async function checkpointRun(source: SafetensorsSource): Promise<RunOptions> {
   const { metadata } = await open(source, WITH_WEIGHTS);
   return parsed(nameOf(source), "run", metadata) as RunOptions;
 }
 
 /**
- * Loads the tensors under a prefix, such as a network's `net.`, from any checkpoint of that network: a path (Node), a Blob, or what
- * `fetch` returned. Throws CheckpointError for a file that is none, or of another network; then nothing is written.
+ * Loads the tensors under a prefix, such as a network's `net.`, from any checkpoint of that network: a path (Node), a
+ * Blob, or what `fetch` returned. @throws CheckpointError if the file is not a checkpoint, or is of another network;
+ * then nothing is written.
  */
 export async function loadWeights(
   source: SafetensorsSource,
@@ -239,7 +250,10 @@ const checkAll: Check = (path, tensors, stored) => {
   }
 };
 
-/** Puts a file's values into tensors by name. @throws CheckpointError that names what does not fit; then nothing is written. */
+/**
+ * Puts a file's values into tensors by name. @throws CheckpointError that names what does not fit; then nothing is
+ * written.
+ */
 export const writeAll: Check = (path, tensors, stored) => {
   checkAll(path, tensors, stored);
   for (const [name, tensor] of tensors) {

@@ -1,10 +1,10 @@
-// The run folder's plain files (Node). Node's modules are asked of the running process, never imported, so that a browser bundle
-// holds no trace of them.
+// The run folder's plain files (Node). Node's modules are asked of the running process, never imported, so that a
+// browser bundle holds no trace of them.
 
 import { readWhole } from "../../base/index.ts";
 import { TrainingError } from "../errors.ts";
 
-/** Node's file functions. Throws TrainingError on another platform. */
+/** Node's file functions. @throws TrainingError on another platform. */
 export function fileSystem(op: string): typeof import("node:fs/promises") {
   const fs = globalThis.process?.getBuiltinModule?.("node:fs/promises");
   if (fs) return fs;

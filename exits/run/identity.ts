@@ -1,4 +1,5 @@
-// What makes a run the run that it is: all that decides its weights, bit for bit, on one adapter. A checkpoint of another is refused.
+// What makes a run the run that it is: all that decides its weights, bit for bit, on one adapter. A checkpoint of
+// another is refused.
 
 import type { TrainingPlan } from "../methods/method.ts";
 import type { MultiExit } from "../network/multi-exit.ts";

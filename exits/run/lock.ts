@@ -1,5 +1,5 @@
-// One process a run folder: two that train into it would write each other's checkpoints. The lock is a file that says who holds it;
-// a process that died holds nothing, whatever it left behind.
+// One process a run folder: two that train into it would write each other's checkpoints. The lock is a file that says
+// who holds it; a process that died holds nothing, whatever it left behind.
 
 import { kindOf, what } from "../../base/index.ts";
 import { TrainingError } from "../errors.ts";
@@ -47,7 +47,10 @@ interface Holder {
 
 const isCode = (error: unknown, code: string): boolean => (error as { readonly code?: string }).code === code;
 
-/** The beginning of a process: field 22 of /proc/PID/stat and the boot it counts from; "" where the system does not tell. */
+/**
+ * The beginning of a process: field 22 of /proc/PID/stat and the boot it counts from; "" where the system does not
+ * tell.
+ */
 async function beginning(pid: number): Promise<string> {
   const read = (path: string) => readText(path).catch(() => undefined);
   const stat = await read(`/proc/${pid}/stat`);

@@ -1,5 +1,6 @@
-// Cached logits: what calibration works on. One safetensors file a split: `logits` [samples, exits, classes], `labels`, `ids`
-// [samples], `macs` [exits], where heads say how sure they are `scores` [samples, exits - 1], and in the metadata what they were made from.
+// Cached logits: what calibration works on. One safetensors file a split: `logits` [samples, exits, classes], `labels`,
+// `ids` [samples], `macs` [exits], where heads say how sure they are `scores` [samples, exits - 1], and in the metadata
+// what they were made from.
 
 import { createTable, type Table } from "../../calibration/index.ts";
 import {
@@ -58,7 +59,9 @@ export async function writeLogits(
   await writeSealed(path, tensors, { ...about, ...weights, format: FORMAT, version: confidence ? SCORED : PLAIN });
 }
 
-/** Reads a file that `writeLogits` wrote. Throws CheckpointError for another one, and for one that was damaged since. */
+/**
+ * Reads a file that `writeLogits` wrote. @throws CheckpointError for another one, and for one that was damaged since.
+ */
 export async function readLogits(
   path: string,
 ): Promise<CachedLogits & { readonly about: Readonly<Record<string, string>> }> {

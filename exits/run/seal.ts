@@ -1,5 +1,5 @@
-// The seal on what a run keeps: a SHA-256 over all metadata and the bytes of every tensor, kept in the metadata itself. A checkpoint or
-// cached logits that changed on disk are noticed before anything is computed from them.
+// The seal on what a run keeps: a SHA-256 over all metadata and the bytes of every tensor, kept in the metadata itself.
+// A checkpoint or cached logits that changed on disk are noticed before anything is computed from them.
 
 import {
   encodeSafetensors,

@@ -29,7 +29,9 @@ export interface ExitAnswers {
 /** What a captured pass is fed. */
 type Images = { readonly bytes: Tensor; readonly labels: Tensor };
 
-/** What a captured pass finds: logits [batch, K, C] and, where all early exits say it, their confidence [batch, K - 1]. */
+/**
+ * What a captured pass finds: logits [batch, K, C] and, where all early exits say it, their confidence [batch, K - 1].
+ */
 type Said = { readonly logits: Tensor; readonly confidence?: Tensor };
 
 type ForwardCapture = Capture<Images, Record<string, number>, Said>;
@@ -116,7 +118,9 @@ export class Evaluator {
     return (await this.answers(set)).logits;
   }
 
-  /** Logits [size, K, C] of a set and, where all early exits say it, their confidence [size, K - 1] before the sigmoid. */
+  /**
+   * Logits [size, K, C] of a set and, where all early exits say it, their confidence [size, K - 1] before the sigmoid.
+   */
   async answers(set: ImageSet): Promise<ExitAnswers> {
     const { exits, classes } = this.#net;
     const logits = new Float32Array(set.size * exits * classes);

@@ -1,4 +1,5 @@
-// What of a network is trained, and how fast, by how the names of its parameters begin: what fine-tuning adds to a recipe.
+// What of a network is trained, and how fast, by how the names of its parameters begin: what fine-tuning adds to a
+// recipe.
 
 import { nearest } from "../../base/index.ts";
 import { ArgumentError, gradNorm, mul, type Tensor } from "../../engine/functions.ts";
@@ -7,7 +8,7 @@ import type { Part, Phase } from "../methods/method.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import type { RateFactors } from "./tuning-options.ts";
 
-/** Throws ArgumentError for a beginning that no parameter's name has. */
+/** Refuses a beginning that no parameter's name has. @throws ArgumentError */
 export function checkBeginnings(
   net: MultiExit,
   { freeze = [], rateFactor = {} }: { readonly freeze?: readonly string[]; readonly rateFactor?: RateFactors },

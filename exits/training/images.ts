@@ -106,7 +106,10 @@ export function packBytes(images: Uint8Array, words: number): Uint32Array<ArrayB
   return new Uint32Array(bytes.buffer);
 }
 
-/** Throws ArgumentError unless the set is whole, the images are what the network takes, and its classes those of the set. */
+/**
+ * Checks that the set is whole, the images are what the network takes, and its classes those of the set.
+ * @throws ArgumentError
+ */
 export function checkImages(
   op: string,
   set: ImageSet,
@@ -144,7 +147,7 @@ export function checkImages(
   );
 }
 
-/** Throws ArgumentError unless a set's arrays are of their types: as bytes, pixels in 0..1 would all be black. */
+/** Checks that a set's arrays are of their types: as bytes, pixels in 0..1 would all be black. @throws ArgumentError */
 function checkArrays(op: string, { images, labels, ids, meta: { name, split } }: ImageSet): void {
   const isBytes = images instanceof Uint8Array || (images as unknown) instanceof Uint8ClampedArray;
   const hint = (images as unknown) instanceof Float32Array ? " Use Uint8Array.from(pixels, (x) => 255 * x)." : "";
@@ -156,7 +159,10 @@ function checkArrays(op: string, { images, labels, ids, meta: { name, split } }:
   }
 }
 
-/** Throws ArgumentError if a sample is there twice, told by its id: what is promised of new images holds for new ones. */
+/**
+ * Checks that no sample is there twice, told by its id: what is promised of new images holds for new ones.
+ * @throws ArgumentError
+ */
 export function checkApart(op: string, { train, validation, calibration, test }: ImageSplits): void {
   const twice = firstTwice({ train, validation, calibration, test });
   if (!twice) return;

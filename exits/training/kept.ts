@@ -1,5 +1,6 @@
-// What is computed once for all training images, and kept on the GPU for the epochs of a phase: what heads read of a backbone that does not
-// change, and the answers of a teacher that does not change. Where images are mirrored, both ways.
+// What is computed once for all training images, and kept on the GPU for the epochs of a phase: what heads read of a
+// backbone that does not change, and the answers of a teacher that does not change. Where images are mirrored, both
+// ways.
 
 import {
   capture,

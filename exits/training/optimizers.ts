@@ -1,4 +1,5 @@
-// The optimisers that a recipe can name, as data: what they are, their options with the recipe's defaults, and how they are made.
+// The optimisers that a recipe can name, as data: what they are, their options with the recipe's defaults, and how they
+// are made.
 
 import { type Given, option, preset } from "../../base/index.ts";
 import type { Flat } from "../../engine/functions.ts";

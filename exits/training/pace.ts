@@ -6,8 +6,8 @@ import type { Device } from "../../engine/functions.ts";
 const AHEAD = 2;
 
 /**
- * Keeps the host at most `AHEAD` steps in front of the GPU, which bounds memory and lets timers run. Where the GPU is software it
- * needs the processor that preparing and waiting would take: the host stays with it, step by step.
+ * Keeps the host at most `AHEAD` steps in front of the GPU, which bounds memory and lets timers run. Where the GPU is
+ * software it needs the processor that preparing and waiting would take: the host stays with it, step by step.
  */
 export class Pace {
   readonly #device: Device;
@@ -20,7 +20,7 @@ export class Pace {
     void device.gpu.lost.then(() => this.#wake());
   }
 
-  /** Waits after a step, if need be. Throws DeviceError for a lost device. */
+  /** Waits after a step, if need be. @throws DeviceError for a lost device. */
   async keep(): Promise<void> {
     const { info, gpu } = this.#device;
     if (info.isSoftware) return this.#device.sync();

@@ -1,4 +1,5 @@
-// One phase of a run at work: an optimiser and a recorded step for each of its tracks, what it prepared, and what it keeps.
+// One phase of a run at work: an optimiser and a recorded step for each of its tracks, what it prepared, and what it
+// keeps.
 
 import { ArgumentError, type Generator, keep, type Tensor, tensor } from "../../engine/functions.ts";
 import type { Optimizer, Schedule } from "../../nn/index.ts";
@@ -150,7 +151,10 @@ async function drawAnew({ net, span, options }: PhaseParts): Promise<void> {
 const askedOf = ({ span, teacher }: PhaseParts): TeacherRun | undefined =>
   span.phase.isTaught === false ? undefined : teacher;
 
-/** The optimiser of what a track trains, by the factors of its learning rate. Throws ArgumentError where that is nothing. */
+/**
+ * The optimiser of what a track trains, by the factors of its learning rate. @throws ArgumentError where that is
+ * nothing.
+ */
 function optimizerFor({ net, span }: PhaseParts, trains: Part | undefined, own: (made: Owned) => unknown): Stepping {
   const named = [...net.namedParameters()];
   const chosen = new Set(named.flatMap(([name, parameter]) => ((trains?.(name) ?? true) ? [parameter] : [])));
@@ -178,7 +182,10 @@ function optimizerFor({ net, span }: PhaseParts, trains: Part | undefined, own: 
   return new OptimizerGroup(members, clipNorm);
 }
 
-/** What the phase prepared: now, or when the checkpoint's run began it. Throws ArgumentError for numbers that are not finite. */
+/**
+ * What the phase prepared: now, or when the checkpoint's run began it. @throws ArgumentError for numbers that are not
+ * finite.
+ */
 async function numbersOf(
   { net, data, span, evaluator }: PhaseParts,
   found: Found | undefined,

@@ -1,4 +1,5 @@
-// When a run does what: the phases of a method laid out over its steps, each with a recipe and a learning rate of its own.
+// When a run does what: the phases of a method laid out over its steps, each with a recipe and a learning rate of its
+// own.
 
 import { ArgumentError } from "../../engine/functions.ts";
 import type { Schedule } from "../../nn/index.ts";
@@ -31,7 +32,7 @@ export interface Span {
   readonly every: number;
 }
 
-/** Lays phases out one after the other. Throws ArgumentError for a recipe, or a length, that does not fit. */
+/** Lays phases out one after the other. @throws ArgumentError for a recipe, or a length, that does not fit. */
 export function layOut(phases: readonly Phase[], given: Recipe, batchesPerEpoch: number): readonly Span[] {
   const laid = phases.map((phase) => {
     const recipe = completeRecipe({ ...given, ...phase.recipe });

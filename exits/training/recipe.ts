@@ -1,4 +1,5 @@
-// How weights are trained, as plain data that can stand in a configuration file: optimiser, learning rate, batches, epochs.
+// How weights are trained, as plain data that can stand in a configuration file: optimiser, learning rate, batches,
+// epochs.
 
 import { type Complete, type Given, type OptionSet, only, option } from "../../base/index.ts";
 import { ArgumentError } from "../../engine/functions.ts";
@@ -30,7 +31,7 @@ export interface FullRecipe extends Given<typeof FINE_TUNING> {
   readonly flip: number;
 }
 
-/** Fills the gaps of a recipe. Throws ArgumentError for what is out of range. */
+/** Fills the gaps of a recipe. @throws ArgumentError for what is out of range. */
 export function completeRecipe({ epochs, batch, optimizer = {}, schedule = {}, flip, ...more }: Recipe): FullRecipe {
   const rest = { ...(batch !== undefined && { batch }), ...(flip !== undefined && { flip }) };
   const recipe = complete("train", RECIPE_OPTIONS, { epochs, ...rest });

@@ -1,4 +1,5 @@
-// How a learning rate can go over a run, as data: what each way is, its options, and the rate of each step that they make.
+// How a learning rate can go over a run, as data: what each way is, its options, and the rate of each step that they
+// make.
 
 import { type Given, option, preset } from "../../base/index.ts";
 import {

@@ -1,4 +1,5 @@
-// The weights that a run starts from: those of another run, of a model file, or of a network of PyTorch; whatever of them fits.
+// The weights that a run starts from: those of another run, of a model file, or of a network of PyTorch; whatever of
+// them fits.
 
 import { type Given, option } from "../../base/index.ts";
 import {
@@ -40,8 +41,9 @@ export interface StartReport extends LoadReport {
 }
 
 /**
- * Reads what a run starts from into the network; what does not fit - a classifier of other classes, say - stays as it was drawn.
- * @throws TrainingError for a file that is none, is damaged, or of which nothing fits.
+ * Reads what a run starts from into the network; what does not fit - a classifier of other classes, say - stays as it
+ * was drawn.
+ * @throws TrainingError if the file is not a checkpoint, is damaged, or nothing in it fits.
  */
 export async function loadStart(net: MultiExit, { weights, from }: Start): Promise<StartReport | undefined> {
   if (weights !== undefined && from !== undefined)
@@ -118,7 +120,10 @@ const VIT: readonly (readonly [RegExp, string])[] = [
   [/\.mlp\.(?:3|linear_2)\./, ".mlp.fc2."],
 ];
 
-/** How a file of PyTorch calls what a network with exits has: a backbone alone, all of MSDNet, or the whole under its own names. */
+/**
+ * How a file of PyTorch calls what a network with exits has: a backbone alone, all of MSDNet, or the whole under its
+ * own names.
+ */
 function renamesFor(net: MultiExit, tensors: ReadonlyMap<string, StoredTensor>): Renames {
   const names = [...tensors.keys()].map((name) => name.replace(WRAPPED, ""));
   if (names.some((name) => /^(backbone\.|heads\.\d)/.test(name)))

@@ -1,4 +1,5 @@
-// One training step as a capture: bytes in, or numbers of images whose features are kept; parameters changed, totals moved.
+// One training step as a capture: bytes in, or numbers of images whose features are kept; parameters changed, totals
+// moved.
 
 import {
   ArgumentError,
@@ -51,8 +52,8 @@ export interface StepParts {
 }
 
 /**
- * What a step is fed: bytes of images or, where something is kept of them, their numbers; `ramp` of tracks that have one; the last two for
- * blended images only.
+ * What a step is fed: bytes of images or, where something is kept of them, their numbers; `ramp` of tracks that have
+ * one; the last two for blended images only.
  */
 type StepInputs = {
   readonly labels: Tensor;
@@ -92,7 +93,7 @@ export class TrainingStep {
     return this.#capture.dispatches;
   }
 
-  /** Encodes one step; returns at once. Throws ArgumentError for a batch that is not as the source said. */
+  /** Encodes one step; returns at once. @throws ArgumentError for a batch that is not as the source said. */
   run(given: ImageBatch, { exitWeights, ramp }: EpochNumbers, lr: number): void {
     const { batch, set, isMixed = false, kept } = this.#parts;
     const { images, labels, mixed, rows, count = labels.length } = given;

@@ -1,5 +1,5 @@
-// Whom a run learns from: averages of the network, a larger network that was trained before, or the network as it was. All of them are
-// other tensors than those that are trained: what happens to the student does not change their answers.
+// Whom a run learns from: averages of the network, a larger network that was trained before, or the network as it was.
+// All of them are other tensors than those that are trained: what happens to the student does not change their answers.
 
 import {
   ArgumentError,
@@ -76,8 +76,8 @@ class NetworkCopy {
 const LEFT = 0.01;
 
 /**
- * What to tell of a teacher whose averages are too slow for a run of so many steps, in which it still holds some of the weights that it began
- * with; undefined for all others.
+ * What to tell of a teacher whose averages are too slow for a run of so many steps, in which it still holds some of the
+ * weights that it began with; undefined for all others.
  */
 export function slowness(teacher: Teacher | undefined, steps: number): string | undefined {
   if (teacher?.kind !== "average") return undefined;
@@ -133,7 +133,7 @@ function itself(net: MultiExit): TeacherRun {
   };
 }
 
-/** Throws ArgumentError for a network that cannot teach another: of other exits, classes or images. */
+/** Refuses a network that cannot teach another: of other exits, classes or images. @throws ArgumentError */
 function checkTeacher(method: string, net: MultiExit, teacher: MultiExit): void {
   if (teacher === net)
     throw new ArgumentError(`train: the teacher of ${method} must be another network; got the one that is trained.`);
@@ -150,7 +150,7 @@ function checkTeacher(method: string, net: MultiExit, teacher: MultiExit): void 
   }
 }
 
-/** Throws TrainingError if a network's answers to the first images of a set are not numbers. */
+/** Checks that a network's answers to the first images of a set are numbers. @throws TrainingError */
 async function checkAnswers(teacher: MultiExit, set: ImageSet): Promise<void> {
   using evaluator = await Evaluator.record(teacher, set);
   const size = Math.min(set.size, FIRST);
@@ -166,8 +166,8 @@ async function checkAnswers(teacher: MultiExit, set: ImageSet): Promise<void> {
 const FIRST = 256;
 
 /**
- * The teacher that a method names, if it names one. Throws ArgumentError for a network that does not fit, or is not wanted, and
- * TrainingError for one whose answers to images of the set are not numbers.
+ * The teacher that a method names, if it names one. @throws ArgumentError for a network that does not fit, or is not
+ * wanted, and TrainingError for one whose answers to images of the set are not numbers.
  */
 export async function makeTeacher(
   { name, teacher: kind }: TrainingPlan,

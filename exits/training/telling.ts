@@ -54,7 +54,7 @@ export class Teller {
     this.#window = { step, time: performance.now() };
   }
 
-  /** Totals since the last row, after `step` steps. Throws TrainingError for a loss that was not finite. */
+  /** Totals since the last row, after `step` steps. @throws TrainingError for a loss that was not finite. */
   async trained(step: number, tally: Tally, last: string): Promise<void> {
     if (tally.firstBad > 0) throw this.notFinite("the loss", this.#window.step + tally.firstBad, last);
     const { steps, epochs, lr } = this.#course;
@@ -87,7 +87,9 @@ export class Teller {
     this.#report({ kind: "end", step: steps, seconds: (performance.now() - this.#began) / 1000 });
   }
 
-  /** The error of a value that was not finite at `step`; `last` says where the last checkpoint is from, if there is one. */
+  /**
+   * The error of a value that was not finite at `step`; `last` says where the last checkpoint is from, if there is one.
+   */
   notFinite(what: string, step: number, last: string): TrainingError {
     const { steps, lr } = this.#course;
     const rate = Number(lr(step - 1).toPrecision(3));

@@ -1,5 +1,6 @@
-// Training of a multi-exit network: one captured step a batch, progress, evaluation, checkpoints. A run that is stopped - killed,
-// interrupted, its device lost - goes on from its folder and ends with the weights, bit for bit, that it would have ended with.
+// Training of a multi-exit network: one captured step a batch, progress, evaluation, checkpoints. A run that is stopped
+// - killed, interrupted, its device lost - goes on from its folder and ends with the weights, bit for bit, that it
+// would have ended with.
 
 import { type Kinds, SEED, what } from "../../base/index.ts";
 import { ArgumentError, Generator, readOptions } from "../../engine/functions.ts";
@@ -44,11 +45,14 @@ export interface TrainOptions extends Recipe, Start {
   readonly dir?: string;
   /** The folder's lock, where the caller has taken it; else `train` takes it for as long as it runs. */
   readonly lock?: FolderLock;
-  /** For methods that learn from a larger network: one that was trained, with as many exits and classes. It stays as it is. */
+  /**
+   * For methods that learn from a larger network: one that was trained, with as many exits and classes. It stays as it
+   * is.
+   */
   readonly teacher?: MultiExit;
   /**
-   * Bytes of GPU memory for what is computed once where a backbone or a teacher does not change: features and answers of all images; default
-   * 512 MiB. What has no room is computed at every step.
+   * Bytes of GPU memory for what is computed once where a backbone or a teacher does not change: features and answers
+   * of all images; default 512 MiB. What has no room is computed at every step.
    */
   readonly keepBytes?: number;
   /** Batches in place of plain shuffled ones, for instance augmented ones; must depend on the position alone. */
@@ -92,14 +96,14 @@ const TRAIN_OPTIONS: Kinds<TrainOptions> = {
   lock: "any",
 };
 
-/** The method with its options. Throws ArgumentError for what is none. */
+/** The method with its options. @throws ArgumentError for anything else. */
 function planOf(method: Method | TrainingPlan): TrainingPlan {
   if (typeof (method as Partial<Method> | undefined)?.with === "function") return (method as Method).with();
   if (typeof (method as Partial<TrainingPlan> | undefined)?.phases === "function") return method as TrainingPlan;
   throw new ArgumentError(`train: the method must be one of METHODS, or method.with(options); got ${what(method)}.`);
 }
 
-/** Throws ArgumentError unless the network's heads have around them what the method puts there. */
+/** Checks that the network's heads have around them what the method puts there. @throws ArgumentError */
 function checkWraps({ name, wraps }: TrainingPlan, net: MultiExit): void {
   const wanted = wraps.map((wrap) => wrap.name);
   if (wanted.join() === net.wraps.join()) return;
@@ -111,8 +115,9 @@ function checkWraps({ name, wraps }: TrainingPlan, net: MultiExit): void {
 
 /**
  * Trains `net` on `data.train` and watches it on `data.validation`. Deterministic given the seed.
- * @throws TrainingError for a loss that is not finite (naming step and learning rate) and for an abort; DeviceError for a lost
- *   device; CheckpointError for a folder that holds another run; TrainingError for a folder that another process trains into.
+ * @throws TrainingError for a loss that is not finite (naming step and learning rate) and for an abort; DeviceError for
+ *   a lost device; CheckpointError for a folder that holds another run; TrainingError for a folder that another process
+ *   trains into.
  */
 export async function train(net: MultiExit, data: ImageSplits, options: TrainOptions): Promise<Run> {
   const { dir } = readOptions("train", options, TRAIN_OPTIONS);
@@ -268,8 +273,8 @@ class Trainer {
   }
 
   /**
-   * Looks at the validation images, and keeps the weights if they are the best of the phase: by the last exit or, where that does not change,
-   * by the mean of all.
+   * Looks at the validation images, and keeps the weights if they are the best of the phase: by the last exit or, where
+   * that does not change, by the mean of all.
    */
   async #validate(): Promise<void> {
     const { validation } = this.#made.data;

@@ -46,6 +46,8 @@ export const FINE_TUNING = {
   ),
 } as const;
 
-/** Whether one list of further epochs is how the other begins: then a run of the one can go on as a run of the other. */
+/**
+ * Whether one list of further epochs is how the other begins: then a run of the one can go on as a run of the other.
+ */
 export const isBeginning = (one: readonly number[] = [], other: readonly number[] = []): boolean =>
   one.length <= other.length && one.every((epochs, i) => epochs === other[i]);

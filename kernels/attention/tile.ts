@@ -1,15 +1,17 @@
-// What the attention kernels share: the spec, strided addresses, and the tile of rows that passes by a thread's own row.
-// A tile is `rows` rows of two operands (keys and values, or queries and output gradients), shared in one of three ways:
-//   subgroup   a workgroup is one subgroup; its lanes load the tile together, `subgroupBroadcast` spreads it (CPU adapters)
-//   workgroup  the workgroup loads the tile into workgroup memory (GPUs)
-//   none       every thread loads every row itself (no subgroups)
-// A row of D elements is `depth` vec4f; D that is no multiple of 4, or unaligned strides, are read element by element and
-// padded with zeros. Rows past the end are clamped; the caller masks their effect.
+// What the attention kernels share: the spec, strided addresses, and the tile of rows that passes by a thread's own
+// row. A tile is `rows` rows of two operands (keys and values, or queries and output gradients), shared in one of three
+// ways: subgroup a workgroup is one subgroup; its lanes load the tile together, `subgroupBroadcast` spreads it (CPU
+// adapters) workgroup the workgroup loads the tile into workgroup memory (GPUs) none every thread loads every row
+// itself (no subgroups) A row of D elements is `depth` vec4f; D that is no multiple of 4, or unaligned strides, are
+// read element by element and padded with zeros. Rows past the end are clamped; the caller masks their effect.
 
 import { type Dims, ENTRY, type KernelFeature, type UniformType, uniformsOf, unroll } from "../kernel.ts";
 import { type FloatStorage, stored } from "../shared/row.ts";
 
-/** Structure of an attention kernel: sharing, threads per workgroup, rows per tile, rows per unrolled step, vec4s per row. */
+/**
+ * Structure of an attention kernel: sharing, threads per workgroup, rows per tile, rows per unrolled step, vec4s per
+ * row.
+ */
 export type AttentionSpec = {
   readonly share: "subgroup" | "workgroup" | "none";
   readonly group: number;
@@ -99,7 +101,9 @@ export function storeRow(spec: AttentionSpec, name: string, at: string, value: (
     ${eachVector(put("d", `${at}_row[d]`))}`;
 }
 
-/** The two operands of a tile by binding name, how each is laid out, the number of rows, and scalars per row, if any. */
+/**
+ * The two operands of a tile by binding name, how each is laid out, the number of rows, and scalars per row, if any.
+ */
 export interface TileOperands {
   readonly first: string;
   readonly second: string;
@@ -114,7 +118,9 @@ export interface TileOperands {
 export interface Tile {
   /** Module-scope declarations. */
   readonly declare: string;
-  /** Loop over the rows begin..end, whose body gets the row of step entry j within the tile and the step's first index. */
+  /**
+   * Loop over the rows begin..end, whose body gets the row of step entry j within the tile and the step's first index.
+   */
   readonly loop: (begin: string, end: string, body: (row: (j: number) => string, index: string) => string) => string;
   /** Binds `FIRSTj_d`, `SECONDj_d` and `SCALARj` for the row of step entry j. */
   readonly read: (row: string, j: number) => string;

@@ -1,9 +1,12 @@
-// Gradients of a convolution as implicit matrix products over the same tensors as conv.ts, none of them transposed or dilated.
+// Gradients of a convolution as implicit matrix products over the same tensors as conv.ts, none of them transposed or
+// dilated.
 //
-// convInput   dx[b, y, x, c] = sum of g[b, (y + top - ky*dh)/sh, (x + left - kx*dw)/sw, o] * w[ky, kx, c, o] over the taps
+// convInput dx[b, y, x, c] = sum of g[b, (y + top - ky*dh)/sh, (x + left - kx*dw)/sw, o] * w[ky, kx, c, o] over the
+// taps
 //             that divide. Rows are the input pixels of one stride phase (y mod sh, x mod sw), so the taps that reach them are the
 //             same for a whole workgroup, and only those are visited. Columns are c, k is o. Grid z: column tiles x groups x phases.
-// convWeight  dw[ky, kx, c, o] = sum over output pixels of x[pixel of the tap, c] * g[pixel, o]. Rows are (ky, kx, c), columns o, and
+// convWeight dw[ky, kx, c, o] = sum over output pixels of x[pixel of the tap, c] * g[pixel, o]. Rows are (ky, kx, c),
+// columns o, and
 //             k runs along lines of output pixels. Grid: x row tiles, y column tiles x groups, z shares of the lines; with several
 //             shares each writes its own part, and `sumParts` adds the parts in order.
 
@@ -82,8 +85,9 @@ let m_tile = ${LINEAR_GROUP} * ${tile.m}u;
 if (m_tile >= m_end) { return; }`;
 
 /**
- * Loops of `inner` over the taps (ty, tx) that reach the stride phase in the variable `phase`, with the shifts from an input pixel (in units of the stride)
- * to the output pixel. shift + rest/stride = (phase + padding - tap*dilation)/stride is kept by subtraction: no division a tap.
+ * Loops of `inner` over the taps (ty, tx) that reach the stride phase in the variable `phase`, with the shifts from an
+ * input pixel (in units of the stride) to the output pixel. shift + rest/stride = (phase + padding -
+ * tap*dilation)/stride is kept by subtraction: no division a tap.
  */
 export const phaseTaps = (phase: string, inner: string): string => `
 let stride = vec2i(u.stride_w, u.stride_h);
@@ -220,7 +224,10 @@ oy += 1;
 if (oy == u.oh) { oy = 0; b += 1; }
 }`;
 
-/** Gradient of a convolution with respect to its weight, or parts of it [splits, kh, kw, c/groups, o]; see the head of this file. */
+/**
+ * Gradient of a convolution with respect to its weight, or parts of it [splits, kh, kw, c/groups, o]; see the head of
+ * this file.
+ */
 export const convWeight = defineKernel({
   name: "convWeight",
   uniforms: { ...CONV_UNIFORMS, splits: "i32", share: "i32" },
@@ -256,7 +263,9 @@ export function convInputSpecs(g: ConvGeometry, dtype: "f32" | "f16", adapter: G
   return tiles.map((tile) => ({ ...tile, ...quads, dtype }));
 }
 
-/** Uniforms of `convWeight` for an adapter: the lines of output pixels are shared out until there are enough workgroups. */
+/**
+ * Uniforms of `convWeight` for an adapter: the lines of output pixels are shared out until there are enough workgroups.
+ */
 export function convWeightDims(g: ConvGeometry, adapter: GemmAdapter): Record<ConvWeightDims, number> {
   const dims = convDims(g);
   const tiles = ceilDiv(dims.kh * dims.taps_x * dims.run, 128) * ceilDiv(dims.group_o, 16) * dims.groups;
@@ -267,7 +276,9 @@ export function convWeightDims(g: ConvGeometry, adapter: GemmAdapter): Record<Co
   return { ...dims, share, splits: ceilDiv(lines, share) };
 }
 
-/** Specs of `convWeight` fit for a convolution on an adapter, the default first; `splits` as chosen by `convWeightDims`. */
+/**
+ * Specs of `convWeight` fit for a convolution on an adapter, the default first; `splits` as chosen by `convWeightDims`.
+ */
 export function convWeightSpecs(
   g: ConvGeometry,
   dtype: "f32" | "f16",

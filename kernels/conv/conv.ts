@@ -1,8 +1,8 @@
-// 2-D convolution (cross-correlation), NHWC x HWIO, as an implicit matrix product: rows are output pixels, columns output
-// channels, k runs over (ky, kx, c); nothing is unfolded in memory.
-// y[b, oy, ox, o] = epilogue(sum x[b, oy*sh - top + ky*dh, ox*sw - left + kx*dw, c] * w[ky, kx, c, o]), channels of the group of o.
-// A run of k is one tap, or all of a kernel row where its pixels are neighbours in memory (no groups, no dilation along x).
-// Threads: see gemm.ts; grid x, y hold the tiles of rows, z those of columns x groups. Sums are f32, upwards in (ky, kx, c).
+// 2-D convolution (cross-correlation), NHWC x HWIO, as an implicit matrix product: rows are output pixels, columns
+// output channels, k runs over (ky, kx, c); nothing is unfolded in memory. y[b, oy, ox, o] = epilogue(sum x[b, oy*sh -
+// top + ky*dh, ox*sw - left + kx*dw, c] * w[ky, kx, c, o]), channels of the group of o. A run of k is one tap, or all
+// of a kernel row where its pixels are neighbours in memory (no groups, no dilation along x). Threads: see gemm.ts;
+// grid x, y hold the tiles of rows, z those of columns x groups. Sums are f32, upwards in (ky, kx, c).
 
 import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, uniformsOf, writes } from "../kernel.ts";
 import { type EpilogueSpec, epilogueBindings, epilogueText } from "../shared/epilogue.ts";

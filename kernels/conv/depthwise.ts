@@ -1,11 +1,12 @@
 // Depthwise convolution (groups = channels = outputs), NHWC, and its gradients. No products to share: bound by loads.
 //
-// A thread owns one quad of channels (one channel without `isVec`) and a strip of output pixels along x; where the kernel's
-// width, its stride and no dilation are in the spec, the strip's input window is loaded once and slides through registers.
-// depthwise        y = epilogue(sum over (ky, kx) of x * w), in that order; with `isFlipped` w is turned around, which for stride 1 and
+// A thread owns one quad of channels (one channel without `isVec`) and a strip of output pixels along x; where the
+// kernel's width, its stride and no dilation are in the spec, the strip's input window is loaded once and slides
+// through registers. depthwise y = epilogue(sum over (ky, kx) of x * w), in that order; with `isFlipped` w is turned
+// around, which for stride 1 and
 //                  padding k - 1 - p gives the input gradient.
-// depthwiseInput   dx for any stride: one grid z per stride phase, only the taps that reach it (as in conv-grad.ts).
-// depthwiseWeight  dw: a thread sums its taps over a share of the lines of output pixels; parts are added by `sumParts`.
+// depthwiseInput dx for any stride: one grid z per stride phase, only the taps that reach it (as in conv-grad.ts).
+// depthwiseWeight dw: a thread sums its taps over a share of the lines of output pixels; parts are added by `sumParts`.
 
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, unroll, writes } from "../kernel.ts";
 import { type EpilogueSpec, epilogueBindings, epilogueText } from "../shared/epilogue.ts";
@@ -40,7 +41,9 @@ const value = (isVec: boolean): string => (isVec ? "vec4f" : "f32");
 const stored = (dtype: string, isVec: boolean): string => (isVec ? `vec4<${dtype}>` : dtype);
 const quads = (dims: Record<"c", number>, isVec: boolean): number => (isVec ? dims.c / 4 : dims.c);
 
-/** `fn <name>(base, column, width, q)`: channel q of one pixel of the line that begins at pixel `base`, 0 off the line. */
+/**
+ * `fn <name>(base, column, width, q)`: channel q of one pixel of the line that begins at pixel `base`, 0 off the line.
+ */
 const pixelLoad = (name: string, buffer: string, isVec: boolean): string => {
   const type = value(isVec);
   return `fn ${name}(base: i32, column: i32, width: i32, q: i32) -> ${type} {
@@ -123,7 +126,10 @@ ${unroll(STRIP, (p) => `if (first + ${p} < u.ow) { store(at + ${p}, q, c${p}); }
   }),
 });
 
-/** Gradient of a depthwise convolution with respect to its input, for any stride and dilation; see the head of this file. */
+/**
+ * Gradient of a depthwise convolution with respect to its input, for any stride and dilation; see the head of this
+ * file.
+ */
 export const depthwiseInput = defineKernel({
   name: "depthwiseInput",
   uniforms: CONV_UNIFORMS,
@@ -177,7 +183,10 @@ ${unroll((STRIP - 1) * stride + width, (j) => `let x${j} = load_x(base, i * ${st
 ${unroll(width, (tx) => unroll(STRIP, (p) => `c${tx} = fma(x${p * stride + tx}, g${p}, c${tx});`))}
 }`;
 
-/** Gradient of a depthwise convolution with respect to its weight, or parts of it [splits, kh, kw, 1, c]; see the head of this file. */
+/**
+ * Gradient of a depthwise convolution with respect to its weight, or parts of it [splits, kh, kw, 1, c]; see the head
+ * of this file.
+ */
 export const depthwiseWeight = defineKernel({
   name: "depthwiseWeight",
   uniforms: { ...CONV_UNIFORMS, splits: "i32", share: "i32" },
@@ -231,7 +240,10 @@ export function depthwiseSpec(g: ConvGeometry, dtype: "f32" | "f16"): DepthwiseS
   return { dtype, isVec: g.c % 4 === 0, ...window };
 }
 
-/** Uniforms of `depthwiseWeight` for an adapter: the lines of output pixels are shared out until there are enough threads. */
+/**
+ * Uniforms of `depthwiseWeight` for an adapter: the lines of output pixels are shared out until there are enough
+ * threads.
+ */
 export function depthwiseWeightDims(g: ConvGeometry, adapter: GemmAdapter): Record<DepthwiseWeightDims, number> {
   const lines = Math.max(1, g.batch * g.oh);
   const threads = (g.kh * g.c) / (g.c % 4 === 0 ? 4 : 1);

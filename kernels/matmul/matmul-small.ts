@@ -1,6 +1,6 @@
-// The matrix product for the smallest sizes (the head of a small classifier and its gradients), where the time to compile and
-// launch counts and arithmetic does not: one short text for all transposes and alignments.
-// C[b] = epilogue(A[b] B[b]) with any element strides. A thread owns one element of C; f32 sums upwards in k.
+// The matrix product for the smallest sizes (the head of a small classifier and its gradients), where the time to
+// compile and launch counts and arithmetic does not: one short text for all transposes and alignments. C[b] =
+// epilogue(A[b] B[b]) with any element strides. A thread owns one element of C; f32 sums upwards in k.
 
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, uniformsOf, writes } from "../kernel.ts";
 import { type EpilogueSpec, epilogueBindings, epilogueText } from "../shared/epilogue.ts";

@@ -1,7 +1,7 @@
-// C[b] = epilogue(op(A[b]) op(B[b])), op = identity or transpose of the last two axes, any batch broadcasting.
-// Layout: row-major, A [m, k] ([k, m] with `ta`), B [k, n] ([n, k] with `tb`), C [splits, batch, m, n].
-// Threads: see gemm.ts; grid x, y hold the row tiles (and what z cannot hold of the batch), z the column tiles x batch.
-// Numerics: f32 sums upwards in k. With splits > 1 every split sums its share of k and `sumParts` adds the shares in order.
+// C[b] = epilogue(op(A[b]) op(B[b])), op = identity or transpose of the last two axes, any batch broadcasting. Layout:
+// row-major, A [m, k] ([k, m] with `ta`), B [k, n] ([n, k] with `tb`), C [splits, batch, m, n]. Threads: see gemm.ts;
+// grid x, y hold the row tiles (and what z cannot hold of the batch), z the column tiles x batch. Numerics: f32 sums
+// upwards in k. With splits > 1 every split sums its share of k and `sumParts` adds the shares in order.
 
 import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, MAX_GROUPS, reads, uniformsOf, writes } from "../kernel.ts";
 import { type EpilogueSpec, epilogueBindings, epilogueText } from "../shared/epilogue.ts";
@@ -50,8 +50,8 @@ const NAMES = [
 ] as const;
 
 /**
- * Uniforms of `matmul`. The batch index splits into (outer, middle, inner), inner fastest, and each operand has an element
- * stride for each (0 broadcasts). `splits` shares of `k_part` k each (a multiple of 32 if there are several).
+ * Uniforms of `matmul`. The batch index splits into (outer, middle, inner), inner fastest, and each operand has an
+ * element stride for each (0 broadcasts). `splits` shares of `k_part` k each (a multiple of 32 if there are several).
  */
 export type MatmulDims = (typeof NAMES)[number];
 

@@ -1,5 +1,5 @@
-// Which kernel moves given axes fastest: whole vec4s where everything divides by four, a blocked transpose where the two
-// innermost axes change places, single elements otherwise.
+// Which kernel moves given axes fastest: whole vec4s where everything divides by four, a blocked transpose where the
+// two innermost axes change places, single elements otherwise.
 
 import type { Dims } from "../kernel.ts";
 import { type MoveUnit, numberedDims } from "../shared/items.ts";
@@ -156,7 +156,9 @@ export function planPlace(problem: PlaceProblem): {
   };
 }
 
-/** Launches that write inputs of `lens` elements a row side by side into y [rows, sum of lens]; each takes its `inputs`. */
+/**
+ * Launches that write inputs of `lens` elements a row side by side into y [rows, sum of lens]; each takes its `inputs`.
+ */
 export function planConcat(
   unit: MoveUnit,
   rows: number,

@@ -1,10 +1,9 @@
-// Data movement: elements go from one place to another, bit for bit, whatever they stand for.
-//   copy       y[o + sum i_d t_d] = x[p + sum i_d s_d]   permute, slice, flip, expand, and writing a region of y
-//   place      y[i] = x[(i_d - lo_d) / step_d] where that is a whole index of x, else `value`   pad; slice backwards
-//   transpose  y[b, c, r] = x[b, r, c] in 4 x 4 blocks kept in registers
-//   concat     y[r, offset + j] = x_k[r, j - start_k]: up to six inputs side by side in one launch
-// A thread per element, or per four neighbours (`width` 4: offsets and strides then count vec4s). Four-byte types travel
-// as u32, so that NaN payloads and denormals survive.
+// Data movement: elements go from one place to another, bit for bit, whatever they stand for. copy y[o + sum i_d t_d] =
+//   x[p + sum i_d s_d] permute, slice, flip, expand, and writing a region of y place y[i] = x[(i_d - lo_d) / step_d]
+//   where that is a whole index of x, else `value` pad; slice backwards transpose y[b, c, r] = x[b, r, c] in 4 x 4
+//   blocks kept in registers concat y[r, offset + j] = x_k[r, j - start_k]: up to six inputs side by side in one launch
+//   A thread per element, or per four neighbours (`width` 4: offsets and strides then count vec4s). Four-byte types
+//   travel as u32, so that NaN payloads and denormals survive.
 
 import {
   type Binding,
@@ -52,7 +51,10 @@ const copyUniforms = {
 } as const;
 export type CopyUniform = keyof typeof copyUniforms;
 
-/** Strided copy of `size` items over axes n (row-major) from x at `origin` with strides s to y at `place` with strides t. */
+/**
+ * Strided copy of `size` items over axes n (row-major) from x at `origin` with strides s to y at `place` with strides
+ * t.
+ */
 export const stridedCopy = defineKernel({
   name: "copy",
   bindings: (spec: CopySpec) => pair(spec),
@@ -90,8 +92,8 @@ const placeUniforms = {
 export type PlaceUniform = keyof typeof placeUniforms;
 
 /**
- * x [m0, ...] (strides s) laid into y [n0, ...] at `lo`, every `step`; the rest of y is `value`, given by its bits (for f16,
- * by those of the f32). With negative `lo`, x is cut.
+ * x [m0, ...] (strides s) laid into y [n0, ...] at `lo`, every `step`; the rest of y is `value`, given by its bits (for
+ * f16, by those of the f32). With negative `lo`, x is cut.
  */
 export const stridedPlace = defineKernel({
   name: "place",

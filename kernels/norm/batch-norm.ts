@@ -1,11 +1,11 @@
-// Batch norm over x [rows, C] (NHWC, channel last), with optional residual r and activation fused: forward.
-//   y = act((x - mean) rstd weight + bias + r)
-// Training takes two dispatches: moments of `parts` blocks of rows, then an apply kernel in which every workgroup merges the
-// few partial moments itself; the first block's threads also move the running statistics. A workgroup is `lanes` channel
-// columns (of `width` channels) by group / lanes row lanes, which meet in workgroup memory (`merge`, GPUs) or leave a
-// partial result each (CPU adapters, where every load and store in the text costs tens of milliseconds of compilation).
-// The backward kernels (batch-norm-grad.ts) start from the same partial moments.
-// Numerics: f32; Welford updates of x - x[0, c] and Chan's merge, so neither a large mean nor a constant channel hurts.
+// Batch norm over x [rows, C] (NHWC, channel last), with optional residual r and activation fused: forward. y = act((x
+//   - mean) rstd weight + bias + r) Training takes two dispatches: moments of `parts` blocks of rows, then an apply
+//   kernel in which every workgroup merges the few partial moments itself; the first block's threads also move the
+//   running statistics. A workgroup is `lanes` channel columns (of `width` channels) by group / lanes row lanes, which
+//   meet in workgroup memory (`merge`, GPUs) or leave a partial result each (CPU adapters, where every load and store
+//   in the text costs tens of milliseconds of compilation). The backward kernels (batch-norm-grad.ts) start from the
+//   same partial moments. Numerics: f32; Welford updates of x - x[0, c] and Chan's merge, so neither a large mean nor a
+//   constant channel hurts.
 
 import {
   ceilDiv,
@@ -66,7 +66,10 @@ export const activations = ({ dtype, width }: BatchNormShape): string => bufferT
 /** The WGSL type of whole rows of C floats. */
 export const perChannel = ({ width }: BatchNormShape): string => bufferType("f32", width);
 
-/** Opens the entry point: column `c` (clamped, `inside` if real), the thread's rows `first .. last` in steps of `row_lanes`. */
+/**
+ * Opens the entry point: column `c` (clamped, `inside` if real), the thread's rows `first .. last` in steps of
+ * `row_lanes`.
+ */
 export function batchNormPlace({ group, lanes, width, merge }: BatchNormShape): string {
   return `@compute @workgroup_size(${group})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: u32) {
@@ -92,7 +95,8 @@ export function batchNormRows(spec: BatchNormShape, target: string, value: strin
   }`;
 }
 
-// The loop starts at wid.z, which is 0: a trip count that is unknown keeps compilers from unrolling it into more stores.
+// The loop starts at wid.z, which is 0: a trip count that is unknown keeps compilers from unrolling it into more
+// stores.
 /** Writes two values of the thread's part: rows 2 part and 2 part + 1. */
 const storePair = (spec: BatchNormShape, target: string, a: string, b: string): string => `
   var pair = array<${valueType(spec.width)}, 2>(${a}, ${b});

@@ -1,11 +1,10 @@
 // Group norm of x [N, S, C] (NHWC, S = H W): statistics per sample and group of C / groups consecutive channels, affine
-// parameters per channel.
-//   y = (x - mean) rstd w + b;  with h = g w:  dx = rstd (h - mean(h) - xhat mean(h xhat)),  dw = sum g xhat,  db = sum g
-// Forward: a team (row.ts) per sample and group; it walks the group's S rows of channels with an incremental index (no
-// division per element), twice. Backward: sums of g and g xhat per channel and block of samples, [parts, 2, C]; then a team per
-// sample and group folds its channels' sums (or, where blocks hold several samples, walks its elements) and writes dx;
-// `columnSums` over the parts gives dw and db.
-// Numerics: f32; Welford on deviations from the group's first element, Chan's merge.
+// parameters per channel. y = (x - mean) rstd w + b; with h = g w: dx = rstd (h - mean(h) - xhat mean(h xhat)), dw =
+// sum g xhat, db = sum g Forward: a team (row.ts) per sample and group; it walks the group's S rows of channels with an
+// incremental index (no division per element), twice. Backward: sums of g and g xhat per channel and block of samples,
+// [parts, 2, C]; then a team per sample and group folds its channels' sums (or, where blocks hold several samples,
+// walks its elements) and writes dx; `columnSums` over the parts gives dw and db. Numerics: f32; Welford on deviations
+// from the group's first element, Chan's merge.
 
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, type RowAxis, reads, writes } from "../kernel.ts";
 import { chained, type Sum, sumsOf } from "../shared/chain.ts";
@@ -40,7 +39,9 @@ const grid = ({ samples, groups }: GroupNormSizes, spec: RowSpec) =>
 const rows = ({ samples, groups }: GroupNormSizes, spec: RowSpec): RowAxis =>
   rowAxis(samples * groups, spec, { blocks: samples, apart: { weight: 1, bias: 1 } });
 
-/** Declares the team's group: `columns` per group, `first` = its first element's index, `channel` = its first column. */
+/**
+ * Declares the team's group: `columns` per group, `first` = its first element's index, `channel` = its first column.
+ */
 const place = (spec: RowSpec): string => `${teamIndex(spec)}
   let exists = team < u.samples * u.groups;
   let own = min(team, u.samples * u.groups - 1u);
@@ -52,7 +53,9 @@ const place = (spec: RowSpec): string => `${teamIndex(spec)}
   let column_step = ${spec.lanes}u % columns;
   let row_step = ${spec.lanes}u / columns;`;
 
-/** Walks the group: `at` is the element's index, `column` its channel column within the group; `body` adds to `sums`. */
+/**
+ * Walks the group: `at` is the element's index, `column` its channel column within the group; `body` adds to `sums`.
+ */
 const walk = (body: string, sums: readonly Sum[] = []): string => {
   const more = "position < u.positions";
   const step = `let at = first + position * row_length + column; ${body}`;
@@ -118,13 +121,16 @@ export const groupNormForward = defineKernel({
 export type GroupNormSumsSpec = { readonly width: 1 | 4; readonly dtype: FloatStorage };
 
 /**
- * Samples that share a row of sums: one where the sums per sample, which dx needs, are small beside x; else so many that 64 rows hold
- * all, and dx takes its own.
+ * Samples that share a row of sums: one where the sums per sample, which dx needs, are small beside x; else so many
+ * that 64 rows hold all, and dx takes its own.
  */
 export const groupNormChunk = ({ samples, positions }: Pick<GroupNormSizes, "samples" | "positions">): number =>
   positions >= 8 || samples <= 64 ? 1 : ceilDiv(samples, 64);
 
-/** Sums of g xhat and of g per channel and block of `chunk` samples: [parts, 2, C]. A thread per channel column; vec4 columns lie in one group. */
+/**
+ * Sums of g xhat and of g per channel and block of `chunk` samples: [parts, 2, C]. A thread per channel column; vec4
+ * columns lie in one group.
+ */
 export const groupNormBackwardSums = defineKernel({
   name: "groupNormBackwardSums",
   bindings: (spec: GroupNormSumsSpec) => ({

@@ -1,10 +1,10 @@
-// Layer norm of rows x [rows, len] with optional weight and bias [len].
-//   y = (x - mean) rstd w + b;   with h = g w:  dx = rstd (h - mean(h) - xhat mean(h xhat)),  dw = sum g xhat,  db = sum g
-// A team (row.ts) takes `span` consecutive rows; where a row fits its registers (`slots`) x is read once, weight and bias
-// once per span, and the backward pass keeps its share of dw and db in registers: [teams, 2, len] partial sums, which
-// `columnSums` adds up. Longer rows are streamed and dw, db come from `layerNormParameterSums`.
-// Numerics: f32; deviations from the row's first element, then two passes (registers) or Welford and Chan (streamed):
-// neither large means nor constant rows lose digits. `stats` holds (mean, rstd) per row.
+// Layer norm of rows x [rows, len] with optional weight and bias [len]. y = (x - mean) rstd w + b; with h = g w: dx =
+//   rstd (h - mean(h) - xhat mean(h xhat)), dw = sum g xhat, db = sum g A team (row.ts) takes `span` consecutive rows;
+//   where a row fits its registers (`slots`) x is read once, weight and bias once per span, and the backward pass keeps
+//   its share of dw and db in registers: [teams, 2, len] partial sums, which `columnSums` adds up. Longer rows are
+//   streamed and dw, db come from `layerNormParameterSums`. Numerics: f32; deviations from the row's first element,
+//   then two passes (registers) or Welford and Chan (streamed): neither large means nor constant rows lose digits.
+//   `stats` holds (mean, rstd) per row.
 
 import { ceilDiv, defineKernel, type Grid, linearGrid, type RowAxis, reads, unroll, writes } from "../kernel.ts";
 import { chained, sumsOf } from "../shared/chain.ts";
@@ -51,14 +51,19 @@ const eachRow = (spec: LayerNormSpec): string => `for (var k = 0u; k < ${spec.sp
     let row = min(team * ${spec.span}u + k, u.rows - 1u);
     let base = row * n;`;
 
-/** Loads this lane's share of a parameter, once for all rows, into `name_i`; streamed rows load it where they use it. */
+/**
+ * Loads this lane's share of a parameter, once for all rows, into `name_i`; streamed rows load it where they use it.
+ */
 const loadParameter = (spec: LayerNormSpec, name: string): string => loadRow(spec, [name], "0u");
 
 /** Value of a parameter at step `j` of the row, in the i-th register if registers are in use. */
 const parameter = (spec: LayerNormSpec, name: string, value: string, j: string): string =>
   spec.slots > 0 ? `${name}_${value.slice(value.lastIndexOf("_") + 1)}` : `${name}[${j}]`;
 
-/** Mean `mean` and `rstd` of a row in registers, which afterwards holds deviations from `shift`; `offset` = mean - shift. */
+/**
+ * Mean `mean` and `rstd` of a row in registers, which afterwards holds deviations from `shift`; `offset` = mean -
+ * shift.
+ */
 function momentsInRegisters(spec: LayerNormSpec): string {
   const { width } = spec;
   return `var total = 0.0;

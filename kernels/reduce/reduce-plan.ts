@@ -17,7 +17,9 @@ interface Reducing {
   readonly dtype: StorageType;
   /** Lowers the divisor of var. */
   readonly correction?: number;
-  /** Extent of the leading axis if it is kept, so that the launches may follow a live row count; default 0, it is not. */
+  /**
+   * Extent of the leading axis if it is kept, so that the launches may follow a live row count; default 0, it is not.
+   */
   readonly rows?: number;
 }
 
@@ -148,7 +150,10 @@ function numbered(axes: readonly StridedAxis[], extent: "n" | "m", stride: "s" |
   return Object.fromEntries(entries.flat());
 }
 
-/** Launches that solve `problem`: one of `reduceAxes`, and, where lines were cut into parts, one of `reduceLines` after it. */
+/**
+ * Launches that solve `problem`: one of `reduceAxes`, and, where lines were cut into parts, one of `reduceLines` after
+ * it.
+ */
 export function planReduceStrided(
   { kept, reduced, ...what }: StridedReduceProblem,
   traits: AdapterTraits,

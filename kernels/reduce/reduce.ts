@@ -1,9 +1,9 @@
-// Reductions of x [outer, len, inner] over its middle axis, or over scattered axes of a strided tensor.
-//   sum, mean, max, min, var, logsumexp -> f32 or the stored type; argmax, argmin -> i32
-// A unit of work is one part (`chunk` steps) of one line of `len` elements; `lanes` threads share it and merge their states
-// in a fixed order, so results are equal bit for bit from run to run. Lanes run along the line (`across: "line"`) or over
-// neighbouring lines (`"lines"`). Few long lines are cut into parts: stage `partial` writes states, `final` merges them.
-// What a state is, and its numerics: reduction.ts.
+// Reductions of x [outer, len, inner] over its middle axis, or over scattered axes of a strided tensor. sum, mean, max,
+//   min, var, logsumexp -> f32 or the stored type; argmax, argmin -> i32 A unit of work is one part (`chunk` steps) of
+//   one line of `len` elements; `lanes` threads share it and merge their states in a fixed order, so results are equal
+//   bit for bit from run to run. Lanes run along the line (`across: "line"`) or over neighbouring lines (`"lines"`).
+//   Few long lines are cut into parts: stage `partial` writes states, `final` merges them. What a state is, and its
+//   numerics: reduction.ts.
 
 import {
   ceilDiv,
@@ -194,7 +194,9 @@ function walk(spec: ReduceSpec, { step }: Address): string {
   ${loop(spec, width, `acc = absorb${width}(acc, ${width === 4 ? `vec4<${type}>` : type}(x[base + ${step}]), ${position});`)}`;
 }
 
-/** The loop over every k of a lane up to `until` whose `body` moves the state `acc` on; sums go through short chains. */
+/**
+ * The loop over every k of a lane up to `until` whose `body` moves the state `acc` on; sums go through short chains.
+ */
 function loop({ op, dtype, lanes }: ReduceSpec, width: 1 | 4, body: string): string {
   const next = `k += ${lanes}u;`;
   return isSum(op, dtype)

@@ -44,7 +44,9 @@ export function stateWords(op: ReduceOp, dtype: StorageType): 1 | 2 | 4 {
   return n > 2 ? 4 : n === 2 ? 2 : 1;
 }
 
-/** Declarations that the texts below refer to. Infinities and NaN come from variables: constants of them do not compile. */
+/**
+ * Declarations that the texts below refer to. Infinities and NaN come from variables: constants of them do not compile.
+ */
 export const REDUCTION_CONSTANTS = `
 const MAGNITUDE = 0x7fffffffu;
 const INFINITY = 0x7f800000u;

@@ -1,4 +1,5 @@
-// The activations, a line each: what plain ops, and what products and convolutions on their way out, compute and differentiate.
+// The activations, a line each: what plain ops, and what products and convolutions on their way out, compute and
+// differentiate.
 
 import { mathFunctions, mathTypes } from "./math.ts";
 

@@ -1,5 +1,6 @@
-// Long sums in short chains: a chain of 16 terms is added to a block of 16 chains, a block to the whole. In one chain of f32
-// additions the error of equal terms grows with their number (10^-4 after 10^4); compensated sums do not survive compilers that reorder.
+// Long sums in short chains: a chain of 16 terms is added to a block of 16 chains, a block to the whole. In one chain
+// of f32 additions the error of equal terms grows with their number (10^-4 after 10^4); compensated sums do not survive
+// compilers that reorder.
 
 /** A running value that many terms join. */
 export interface Sum {

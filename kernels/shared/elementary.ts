@@ -1,7 +1,7 @@
-// Functions for pointwise expressions beside those of math.ts: log1p, expm1, sine, cosine and the angle of a point. WGSL's sine is off by
-// 5e-4 and more, and only holds near 0.
-// Here the argument is reduced by Payne and Hanek's method: a window of the bits of 2/pi, times the significand, is exact for every f32.
-// Source of the polynomials: S. Moshier, Cephes (sinf, cosf, atanf).
+// Functions for pointwise expressions beside those of math.ts: log1p, expm1, sine, cosine and the angle of a point.
+// WGSL's sine is off by 5e-4 and more, and only holds near 0. Here the argument is reduced by Payne and Hanek's method:
+// a window of the bits of 2/pi, times the significand, is exact for every f32. Source of the polynomials: S. Moshier,
+// Cephes (sinf, cosf, atanf).
 
 import { polynomial } from "./math.ts";
 

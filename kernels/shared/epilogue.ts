@@ -13,7 +13,10 @@ export type EpilogueSpec = {
   readonly activation: Activation;
   /** Adds `residual`, shaped like the output, before or after the activation. */
   readonly residual: "none" | "before" | "after";
-  /** Also writes the activation's argument to `pre`, for the gradient of an activation that its value does not determine. */
+  /**
+   * Also writes the activation's argument to `pre`, for the gradient of an activation that its value does not
+   * determine.
+   */
   readonly keep: boolean;
 };
 
@@ -31,7 +34,8 @@ export function epilogueBindings(spec: EpilogueSpec, dtype: "f32" | "f16", isVec
 }
 
 /**
- * What a kernel hands over at a time: quads from arrays of vec4 ("vec") or of elements ("quad"), or single elements ("one").
+ * What a kernel hands over at a time: quads from arrays of vec4 ("vec") or of elements ("quad"), or single elements
+ * ("one").
  */
 export type EpilogueUnit = "vec" | "quad" | "one";
 
@@ -46,8 +50,8 @@ const put = (name: string, buffer: string, dtype: "f32" | "f16", unit: EpilogueU
     : quadStore(name, buffer, dtype, unit === "vec");
 
 /**
- * `fn finish(at: u32, n: u32, left: i32, value: Value) -> Value`, with Value vec4f or f32: what to store at element `at` for
- * the columns from n on, of which `left` exist.
+ * `fn finish(at: u32, n: u32, left: i32, value: Value) -> Value`, with Value vec4f or f32: what to store at element
+ * `at` for the columns from n on, of which `left` exist.
  */
 export function epilogueText(spec: EpilogueSpec, dtype: "f32" | "f16", unit: EpilogueUnit): string {
   const { bias, activation, residual, keep } = spec;

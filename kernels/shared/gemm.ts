@@ -1,8 +1,8 @@
-// The inner loops shared by every matrix product, convolutions included: C[m, n] = sum over k of A[m, k] B[k, n].
-// An operand is known by its loads alone: WGSL functions that the kernel writes and the loops here call. A load brings a
+// The inner loops shared by every matrix product, convolutions included: C[m, n] = sum over k of A[m, k] B[k, n]. An
+// operand is known by its loads alone: WGSL functions that the kernel writes and the loops here call. A load brings a
 // quad, four neighbours along k ("k") or along m or n ("mn"), so no operand is ever transposed or unfolded in memory.
 //
-// subgroup  A subgroup owns rows*lanes rows x `cols` columns. Lanes are rows; the 4 x cols values of B that a step needs
+// subgroup A subgroup owns rows*lanes rows x `cols` columns. Lanes are rows; the 4 x cols values of B that a step needs
 //           are loaded once by all lanes together and handed round by subgroupBroadcast. For CPU adapters, where a load costs ten FMAs.
 // tile      A workgroup stages `depth` k of both operands in workgroup memory; a thread owns rows x cols. For GPUs.
 // plain     A thread owns rows x cols and shares nothing. Where there are no subgroups and no fast workgroup memory.
@@ -27,7 +27,10 @@ export type GemmTile = {
   readonly depth: number;
 };
 
-/** What the adapter offers, as far as the choice of a tile depends on it. `subgroupSize` is 0 unless all subgroups have one size. */
+/**
+ * What the adapter offers, as far as the choice of a tile depends on it. `subgroupSize` is 0 unless all subgroups have
+ * one size.
+ */
 export interface GemmAdapter {
   readonly hasSubgroups: boolean;
   readonly subgroupSize: number;
@@ -53,7 +56,9 @@ export interface GemmParts {
   readonly place: string;
   /** Expression for the state of a row inside the current run of k; absent: the row itself. */
   readonly run?: (row: string) => string;
-  /** The loops over k around `body`, which takes `step` values from `k` on; `enter` belongs at the start of each run. */
+  /**
+   * The loops over k around `body`, which takes `step` values from `k` on; `enter` belongs at the start of each run.
+   */
   readonly loops: (enter: string, body: string, step: number) => string;
 }
 
@@ -202,7 +207,8 @@ function tileMain(tile: GemmTile, parts: GemmParts): string {
   const down = threads / across;
   const size = tileSize(tile);
   const deep = depth / 4;
-  // A quad's place: along k, rows of depth/4 quads and one of padding against bank conflicts; along m or n, one row per k.
+  // A quad's place: along k, rows of depth/4 quads and one of padding against bank conflicts; along m or n, one row per
+  // k.
   const stageA = stage(threads, size.m, depth, parts.a);
   const stageB = stage(threads, size.n, depth, parts.b);
   const run = parts.run;
@@ -281,8 +287,9 @@ export const arrayType = (dtype: StorageType, isVec: boolean): string =>
   isVec ? `array<vec4<${dtype}>>` : `array<${dtype}>`;
 
 /**
- * `fn <name>(at: u32, left: i32) -> vec4f`: the quad that begins at element `at` of `buffer`, as f32.
- * Only its first `left` values exist; the others read as 0. With `isVec`, `at` is a multiple of 4 and a quad exists wholly or not at all.
+ * `fn <name>(at: u32, left: i32) -> vec4f`: the quad that begins at element `at` of `buffer`, as f32. Only its first
+ * `left` values exist; the others read as 0. With `isVec`, `at` is a multiple of 4 and a quad exists wholly or not at
+ * all.
  */
 export function quadLoad(name: string, buffer: string, isVec: boolean): string {
   const scalar = (e: number): string => `select(0.0, f32(${buffer}[at + ${e}u]), left > ${e})`;
@@ -305,7 +312,10 @@ export function quadWindow(name: string, buffer: string, isVec: boolean): string
   return `fn ${name}(at: i32, first: i32, last: i32) -> vec4f { return ${body}; }`;
 }
 
-/** `fn <name>(at: u32, left: i32, value: vec4f)`: writes the first `left` values of a quad to `buffer` from element `at`. */
+/**
+ * `fn <name>(at: u32, left: i32, value: vec4f)`: writes the first `left` values of a quad to `buffer` from element
+ * `at`.
+ */
 export function quadStore(name: string, buffer: string, dtype: StorageType, isVec: boolean): string {
   const body = isVec
     ? `${buffer}[at / 4u] = vec4<${dtype}>(value);`
@@ -339,8 +349,8 @@ export function gemmTiles(sizes: GemmSizes, adapter: GemmAdapter): readonly Gemm
 
 const PLAIN: GemmTile = { variant: "plain", threads: 64, across: 8, rows: 4, cols: 8, lanes: 0, depth: 0 };
 
-// Four rows a lane and 16 columns: 256 multiply-adds for 6 loads, as many as lavapipe compiles and runs well (32 columns
-// are within a tenth of it either way, and take twice the time to compile).
+// Four rows a lane and 16 columns: 256 multiply-adds for 6 loads, as many as lavapipe compiles and runs well (32
+// columns are within a tenth of it either way, and take twice the time to compile).
 function subgroupTiles({ m, n, k, parts, a, isVec }: GemmSizes, lanes: number): readonly GemmTile[] {
   const isSmall = m * n * k * parts < (isVec ? SMALL_WORK : SMALL_WORK_BY_ELEMENTS);
   const fitting = m <= lanes ? 1 : m <= 2 * lanes || isSmall ? 2 : 4;

@@ -1,8 +1,8 @@
-// Elementary functions and comparisons for kernels' expressions, written for T (f32 or vec4f), so that they do not depend on a driver:
-// WGSL lets exp, log and tanh be off by many units in the last place, and lets a compiler assume that no NaN or infinity occurs.
-// So values are told by their bits, and functions are made of products and sums. Worst errors: bench/results/accuracy-*.md.
-// Sources: exp, log, tanh: S. Moshier, Cephes (expf, logf, tanhf).
-// erf: Taylor series where it converges fast; erfc: Chebyshev fit, relative error 1.2e-7 (W. H. Press et al., Numerical Recipes).
+// Elementary functions and comparisons for kernels' expressions, written for T (f32 or vec4f), so that they do not
+// depend on a driver: WGSL lets exp, log and tanh be off by many units in the last place, and lets a compiler assume
+// that no NaN or infinity occurs. So values are told by their bits, and functions are made of products and sums. Worst
+// errors: bench/results/accuracy-*.md. Sources: exp, log, tanh: S. Moshier, Cephes (expf, logf, tanhf). erf: Taylor
+// series where it converges fast; erfc: Chebyshev fit, relative error 1.2e-7 (W. H. Press et al., Numerical Recipes).
 
 /** Aliases that the functions use: T of `compute`, and U, I, B of its width. */
 export function mathTypes(width: 1 | 4, compute = "f32"): string {

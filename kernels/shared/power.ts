@@ -1,6 +1,7 @@
-// Powers, for pointwise expressions (math.ts): power(a, b) of floats, int_power(a, b) of i32 or u32.
-// Source: FreeBSD's e_powf.c (Cygnus, Sun Microsystems): log2 |a| as a sum of two numbers, its product with b, 2 to that power. Halves
-// are split off by masking bits, which no compiler takes apart. Error below 0.7 units in the last place; whole results are exact.
+// Powers, for pointwise expressions (math.ts): power(a, b) of floats, int_power(a, b) of i32 or u32. Source: FreeBSD's
+// e_powf.c (Cygnus, Sun Microsystems): log2 |a| as a sum of two numbers, its product with b, 2 to that power. Halves
+// are split off by masking bits, which no compiler takes apart. Error below 0.7 units in the last place; whole results
+// are exact.
 
 import { polynomial } from "./math.ts";
 
@@ -9,7 +10,8 @@ export const POWERS: Readonly<Record<string, string>> = {
   // The upper half of the digits.
   upper: `fn upper(x: T) -> T { return bitcast<T>(bitcast<U>(x) & U(0xfffff000u)); }`,
   // |a|^b for finite a that is not 0. |a| = x 2^e with x in [sqrt(3)/2, sqrt(3)), near 1 or 3/2; s = (x - near) / (x + near) in two
-  // parts, log2(x / near) = 2 / ln 2 (s + s^3 / 3 + ...) in two parts, lh + ll the whole logarithm, head + rest its product with b.
+  // parts, log2(x / near) = 2 / ln 2 (s + s^3 / 3 + ...) in two parts, lh + ll the whole logarithm, head + rest its
+  // product with b.
   power_of: `fn power_of(a: T, b: T) -> T {
   let small = magnitude(a) < U(0x00800000u);
   let bits = bitcast<I>(select(abs(a), abs(a) * T(16777216.0), small));

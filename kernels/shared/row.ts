@@ -1,8 +1,8 @@
-// Rows shared by teams of threads: what softmax, cross-entropy and the norms have in common.
-// A team is one thread, one subgroup or one workgroup; it walks a row in steps of `width` elements per lane, and combines
-// its lanes' partial results by `team_add` / `team_max`. With `slots` > 0 each lane keeps its share of the row in that
-// many registers, so that every value is read from memory once; with `slots` 0 each sweep reads the row again.
-// Subgroup teams rely on subgroups being runs of consecutive local indices, and so need a fixed subgroup size.
+// Rows shared by teams of threads: what softmax, cross-entropy and the norms have in common. A team is one thread, one
+// subgroup or one workgroup; it walks a row in steps of `width` elements per lane, and combines its lanes' partial
+// results by `team_add` / `team_max`. With `slots` > 0 each lane keeps its share of the row in that many registers, so
+// that every value is read from memory once; with `slots` 0 each sweep reads the row again. Subgroup teams rely on
+// subgroups being runs of consecutive local indices, and so need a fixed subgroup size.
 
 import type { KernelFeature, RowAxis } from "../kernel.ts";
 import { ceilDiv, ENTRY, LINEAR_GROUP, unroll } from "../kernel.ts";
@@ -206,7 +206,10 @@ const MAX_SLOTS = 8;
 /** On CPU adapters every load in the text costs some 35 ms of compilation: two is the most by default. */
 const MAX_CHEAP_SLOTS = 2;
 
-/** The online sum of exponentials: `top` so far, and the `total` of exp(x - top). `onlineFunctions` declares what it is made of. */
+/**
+ * The online sum of exponentials: `top` so far, and the `total` of exp(x - top). `onlineFunctions` declares what it is
+ * made of.
+ */
 export const onlineSum = (type: string): Sum => ({
   name: "line",
   start: `Online(${type}(${LOWEST_F32}), ${type}())`,

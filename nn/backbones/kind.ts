@@ -1,4 +1,5 @@
-// A backbone as data: what commands and configuration files call it, its options, and how it is made for images of some size.
+// A backbone as data: what commands and configuration files call it, its options, and how it is made for images of some
+// size.
 
 import { type Given, type Option, type OptionSet, option } from "../../base/index.ts";
 import type { Device } from "../../engine/functions.ts";
@@ -33,7 +34,7 @@ export interface BackboneKind<S extends OptionSet = OptionSet> {
   readonly optimizer?: string;
   /** Options of a network of the same kind, this much wider and deeper: what a small one may learn from. */
   enlarge?(options: Given<S>, by: Enlargement): Given<S>;
-  /** Throws ArgumentError for options that do not fit, each other or the images. */
+  /** Refuses options that do not fit, each other or the images. @throws ArgumentError */
   make(options: Given<S>, site: BackboneSite): Backbone;
 }
 

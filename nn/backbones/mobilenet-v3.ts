@@ -20,7 +20,8 @@ export const mobilenetV3Kind: BackboneKind<typeof OPTIONS> = defineBackbone({
   about: "MobileNetV3-Small as in torchvision: inverted residual blocks with squeeze-and-excitation",
   options: OPTIONS,
   exits: () => ["features.4", "features.8"],
-  // Its blocks are the paper's table, which has no depths: all that is wanted of work goes into the widths, by whose square it grows.
+  // Its blocks are the paper's table, which has no depths: all that is wanted of work goes into the widths, by whose
+  // square it grows.
   enlarge: ({ widthMult = 1, ...rest }, { wider, deeper }) => ({
     ...rest,
     widthMult: widthMult * wider * Math.sqrt(deeper),

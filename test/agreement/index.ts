@@ -1,7 +1,8 @@
-// `npm run agreement`: whether a run's policy decides alike wherever it runs, on 10,000 images: on the cached logits, in the classifier of the
-// model file, and by each runner of the ONNX export; for every score that runs on devices, and thresholds by class. And whether
-// onnxruntime's logits are the cached ones. Fashion-MNIST where ../shared/data has it, else glyphs; a short training first.
-// Usage: npm run agreement -- [--images N] [--train N] [--data-dir DIR]; SORTIE_PYTHON names a Python with numpy and onnxruntime.
+// `npm run agreement`: whether a run's policy decides alike wherever it runs, on 10,000 images: on the cached logits,
+// in the classifier of the model file, and by each runner of the ONNX export; for every score that runs on devices, and
+// thresholds by class. And whether onnxruntime's logits are the cached ones. Fashion-MNIST where ../shared/data has it,
+// else glyphs; a short training first. Usage: npm run agreement -- [--images N] [--train N] [--data-dir DIR];
+// SORTIE_PYTHON names a Python with numpy and onnxruntime.
 
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,5 +1,5 @@
-// The runners of an ONNX export, as somebody would use them who has only its folder: onnxruntime-web in Node, Python, and Triton's Python
-// backend, played by a module that answers its requests by onnxruntime.
+// The runners of an ONNX export, as somebody would use them who has only its folder: onnxruntime-web in Node, Python,
+// and Triton's Python backend, played by a module that answers its requests by onnxruntime.
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -96,7 +96,10 @@ export function byTriton(folder: string, pixels: Pixels, work: string): Answers 
   return python(join(work, "serve.py"), [join(folder, "triton")], pixels, work);
 }
 
-/** What of Triton's module is used, over the models of a repository; no stage may be given more rows than its config allows. */
+/**
+ * What of Triton's module is used, over the models of a repository; no stage may be given more rows than its config
+ * allows.
+ */
 const BACKEND = `
 import os, re
 import numpy as np

@@ -1,4 +1,5 @@
-// Where caches lie: one folder for tuned choices and data sets, by the user's wish, the system's custom, or the home folder.
+// Where caches lie: one folder for tuned choices and data sets, by the user's wish, the system's custom, or the home
+// folder.
 
 import { homedir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
-// Which public functions take options, by what their sources say: the parameters of every exported function, arrow and class.
+// Which public functions take options, by what their sources say: the parameters of every exported function, arrow and
+// class.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

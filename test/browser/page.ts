@@ -1,4 +1,5 @@
-// What runs inside the browser: a part of the op table and deployed networks, on the page's own adapter. Bundled with the rows by test/browser.test.ts.
+// What runs inside the browser: a part of the op table and deployed networks, on the page's own adapter. Bundled with
+// the rows by test/browser.test.ts.
 
 import {
   createDevice,
@@ -45,7 +46,10 @@ const DEPLOYED = [
 const elements = ({ inputs }: OpCase): number =>
   Object.values(inputs).reduce((sum, { shape }) => sum + shape.reduce((n, extent) => n * extent, 1), 0);
 
-/** The largest of the small cases, where tiles have edges and vectors have tails; the smallest if all are large. Halves are not there. */
+/**
+ * The largest of the small cases, where tiles have edges and vectors have tails; the smallest if all are large. Halves
+ * are not there.
+ */
 function choose(cases: readonly OpCase[]): OpCase[] {
   const sorted = cases.filter((one) => !isHalf(one)).sort((a, b) => elements(b) - elements(a));
   const small = sorted.filter((one) => elements(one) <= MOST_ELEMENTS);

@@ -1,4 +1,5 @@
-// Runs a case on the engine: host tensors in, a function of tensors, its outputs and the gradients of the cotangents out.
+// Runs a case on the engine: host tensors in, a function of tensors, its outputs and the gradients of the cotangents
+// out.
 
 import { backward, type DType, openScope, read, type Tensor, tensor } from "../../engine/index.ts";
 import {

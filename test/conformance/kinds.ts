@@ -30,8 +30,8 @@ export const KINDS: Readonly<Record<string, ReadonlyMap<string, CaseRunner>>> = 
 };
 
 /**
- * Ops whose behaviour on NaN and infinities a GPU does not promise. A case of theirs is reported as unsupported, by name, if it is
- * tagged `nonfinite`; nothing else ever is.
+ * Ops whose behaviour on NaN and infinities a GPU does not promise. A case of theirs is reported as unsupported, by
+ * name, if it is tagged `nonfinite`; nothing else ever is.
  */
 const NONFINITE_UNSUPPORTED: ReadonlySet<string> = new Set([]);
 

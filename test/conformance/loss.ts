@@ -34,7 +34,10 @@ import type { EngineFunction, Operands } from "./engine.ts";
 
 const as = <T>(attrs: CaseAttrs): T => attrs as T;
 
-/** The loss of a method in one epoch, all of it and by exits; constant exit weights come first, so that it is an output too. */
+/**
+ * The loss of a method in one epoch, all of it and by exits; constant exit weights come first, so that it is an output
+ * too.
+ */
 function objective(
   at: Operands,
   plan: TrainingPlan,

@@ -1,4 +1,5 @@
-// Conformance cases of kind "op": what each op's name in a case is in the engine. Attributes have the engine's own names.
+// Conformance cases of kind "op": what each op's name in a case is in the engine. Attributes have the engine's own
+// names.
 
 import type { Tensor } from "../../engine/index.ts";
 import * as engine from "../../engine/index.ts";

@@ -1,4 +1,5 @@
-// Elementary functions and their gradients against float64, over their whole ranges, within the bounds of bench/accuracy.ts.
+// Elementary functions and their gradients against float64, over their whole ranges, within the bounds of
+// bench/accuracy.ts.
 
 import { CASES, measureRange } from "../../bench/accuracy.ts";
 import { gpuSuite } from "../gpu.ts";

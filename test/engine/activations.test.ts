@@ -1,5 +1,6 @@
-// Every name of the table of activations: fused into products, convolutions and batch norm it is what the plain op computes, bit for bit, NaN,
-// infinities and f16 included; and so are gradients, but for those that the value alone tells to a rounding of 1.
+// Every name of the table of activations: fused into products, convolutions and batch norm it is what the plain op
+// computes, bit for bit, NaN, infinities and f16 included; and so are gradients, but for those that the value alone
+// tells to a rounding of 1.
 
 import * as s from "../../engine/index.ts";
 import { ACTIVATIONS, type Activated } from "../../kernels/index.ts";
@@ -74,7 +75,9 @@ const product = (dtype: "f32" | "f16"): Identity => {
   return ["linear", drawn([67, 36], 4, dtype), (x, fused) => s.linear(x, unit, undefined, fused)];
 };
 
-/** A kernel each that hands single elements and quads of four to what is fused; the small product above hands elements. */
+/**
+ * A kernel each that hands single elements and quads of four to what is fused; the small product above hands elements.
+ */
 const identities = (dtype: "f32" | "f16"): readonly Identity[] => {
   const [tiles, unit] = [s.eye(132, { dtype }), s.ones([1, 1, 1, 7], { dtype })];
   return [

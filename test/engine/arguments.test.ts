@@ -1,4 +1,5 @@
-// No argument is dropped in silence: every op refuses one more than it takes, and its signature is told as it stands in the source.
+// No argument is dropped in silence: every op refuses one more than it takes, and its signature is told as it stands in
+// the source.
 
 import { readdirSync, readFileSync } from "node:fs";
 import ts from "typescript";

@@ -1,5 +1,5 @@
-// What a capture touches, while that goes: left by its scope, collected, disposed, moved; and what the capture leaves when it goes.
-// Free memory is filled with NaN, so that a stale read shows.
+// What a capture touches, while that goes: left by its scope, collected, disposed, moved; and what the capture leaves
+// when it goes. Free memory is filled with NaN, so that a stale read shows.
 
 import * as s from "../../engine/index.ts";
 import { Init, Linear, SGD } from "../../nn/index.ts";

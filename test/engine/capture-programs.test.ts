@@ -1,5 +1,5 @@
-// Random programs of capture, run, dispose, forget, collect, flatten and churn equal the same work done eagerly, bit for bit.
-// `test/torture/captures.ts` does the same for many thousands of steps.
+// Random programs of capture, run, dispose, forget, collect, flatten and churn equal the same work done eagerly, bit
+// for bit. `test/torture/captures.ts` does the same for many thousands of steps.
 
 import * as fc from "fast-check";
 import { forgetting } from "../collect.ts";

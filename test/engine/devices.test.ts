@@ -1,5 +1,5 @@
-// Devices of other kinds and several at once: what a plain device lacks is not used, operands of two devices are refused at the
-// call, a lost device is the default no longer.
+// Devices of other kinds and several at once: what a plain device lacks is not used, operands of two devices are
+// refused at the call, a lost device is the default no longer.
 
 import { readdirSync } from "node:fs";
 import { create } from "webgpu";

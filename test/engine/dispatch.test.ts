@@ -1,5 +1,5 @@
-// What a launch is given by the names of its kernel: a wrong, missing or surplus name is an error of types, wherever it comes from; what only
-// the spec decides, whether a binding may be missing, is an error at the call.
+// What a launch is given by the names of its kernel: a wrong, missing or surplus name is an error of types, wherever it
+// comes from; what only the spec decides, whether a binding may be missing, is an error at the call.
 
 import * as s from "../../engine/index.ts";
 import { defineKernel, reads, writes } from "../../kernels/index.ts";

@@ -1,4 +1,5 @@
-// The dtype rules of what is no op of two operands (docs/dtypes.md): conditions, bounds, one operand, scalars, lists, numbers of the host.
+// The dtype rules of what is no op of two operands (docs/dtypes.md): conditions, bounds, one operand, scalars, lists,
+// numbers of the host.
 
 import * as s from "../../engine/index.ts";
 import { type DType, SortieError, type Tensor, tensor, trace } from "../../engine/index.ts";

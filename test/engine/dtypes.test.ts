@@ -1,5 +1,5 @@
-// The dtype rules (docs/dtypes.md): every op on every pair of dtypes and on numbers of every kind, against a table and host arithmetic
-// in BigInt and float64 that know nothing of engine/promote.ts.
+// The dtype rules (docs/dtypes.md): every op on every pair of dtypes and on numbers of every kind, against a table and
+// host arithmetic in BigInt and float64 that know nothing of engine/promote.ts.
 
 import * as s from "../../engine/index.ts";
 import { type DType, read, SortieError, type Tensor, tensor, trace } from "../../engine/index.ts";
@@ -20,7 +20,10 @@ const isSigned = (dtype: DType): boolean => dtype === "i32";
 
 type Arithmetic = (a: number, b: number) => number;
 type Exact = (a: bigint, b: bigint) => bigint;
-/** One op of two operands: its formulas in float64 and BigInt, and the dtype that it makes of the common one (undefined: refused). */
+/**
+ * One op of two operands: its formulas in float64 and BigInt, and the dtype that it makes of the common one (undefined:
+ * refused).
+ */
 interface Rule {
   readonly op: "add" | "sub" | "mul" | "div" | "pow" | "maximum" | "minimum" | "eq" | "ne" | "lt" | "le" | "gt" | "ge";
   readonly float: Arithmetic;
@@ -68,7 +71,8 @@ function stored(value: number | bigint, dtype: DType): number {
 const half = (x: number): number => {
   const bits = new Float32Array([x]);
   const [word] = new Uint32Array(bits.buffer);
-  // Rounding to ten bits of fraction by the addition that makes the rest fall off; the values compared are no subnormals.
+  // Rounding to ten bits of fraction by the addition that makes the rest fall off; the values compared are no
+  // subnormals.
   const rounded = (word as number) + 0x0fff + (((word as number) >>> 13) & 1);
   if (!Number.isFinite(x)) return x;
   const value = new Float32Array(new Uint32Array([rounded & 0xffffe000]).buffer)[0] as number;
@@ -205,7 +209,8 @@ test("every op on every pair of dtypes, and on every number", () => {
 
 for (const [op, make] of MAKERS) {
   test(`elements of ${op}`, async () => {
-    // How operands are read and numbers travel is common to all ops: two of them try it all, the others each computation.
+    // How operands are read and numbers travel is common to all ops: two of them try it all, the others each
+    // computation.
     const isThorough = op === "add" || op === "lt";
     const own = ([...ofTensors(make), ...ofNumbers(make)] as const).filter(
       ({ sides: [a, b] }) =>

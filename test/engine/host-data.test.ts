@@ -1,4 +1,5 @@
-// Numbers of the host: one check for tensor(), write() and what captures are fed with, 64-bit integers, mixed truth values.
+// Numbers of the host: one check for tensor(), write() and what captures are fed with, 64-bit integers, mixed truth
+// values.
 
 import * as s from "../../engine/index.ts";
 import { gpuSuite } from "../gpu.ts";

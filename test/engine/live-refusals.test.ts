@@ -11,7 +11,10 @@ import { rejectionOf } from "./messages.ts";
 const refusals = gpuSuite("live rows, refused");
 const MIXES = "CaptureError: capture: with live rows every op must treat rows independently;";
 
-/** Extents that coincide, and operands that every row reads: nothing but the layout tells these from calls that go row by row. */
+/**
+ * Extents that coincide, and operands that every row reads: nothing but the layout tells these from calls that go row
+ * by row.
+ */
 const MIXING: Readonly<Record<string, readonly [string, (x: s.Tensor, other: s.Tensor) => s.Tensor]>> = {
   "softmax down the rows": ["softmax", (x) => s.softmax(s.concat([x, x, x, x], { dim: 1 }), { dim: 0 })],
   "the right factor": ["matmul", (x, other) => s.matmul(other, x)],

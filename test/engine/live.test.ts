@@ -1,5 +1,5 @@
-// The op table once more, with live rows: an op either refuses them or is right on the first n rows, with NaN behind those and in
-// all memory. Then the hot families, wide enough for several tiles of each of their variants.
+// The op table once more, with live rows: an op either refuses them or is right on the first n rows, with NaN behind
+// those and in all memory. Then the hot families, wide enough for several tiles of each of their variants.
 
 import * as s from "../../engine/index.ts";
 import type { Spec } from "../../kernels/index.ts";
@@ -81,8 +81,9 @@ const STAGED = [
 const OTHER = new Error("another tile's columns");
 
 /**
- * Runs a case of `columns` with `live` operands, once for each variant that the kernels offer on this adapter; tiled products only
- * where the columns are one and a half, or three, of the variant's tiles. `others` are variants of other adapters.
+ * Runs a case of `columns` with `live` operands, once for each variant that the kernels offer on this adapter; tiled
+ * products only where the columns are one and a half, or three, of the variant's tiles. `others` are variants of other
+ * adapters.
  */
 async function everyVariant(
   one: OpCase,

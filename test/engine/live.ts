@@ -1,5 +1,5 @@
-// Calls recorded with live rows, against the same calls run eagerly: memory holds NaN before the run, and so do the rows that do not
-// count. An op may refuse such rows by name; what it accepts must be right.
+// Calls recorded with live rows, against the same calls run eagerly: memory holds NaN before the run, and so do the
+// rows that do not count. An op may refuse such rows by name; what it accepts must be right.
 
 import { CaptureError, capture, type Device, keep, read, scope, type Tensor, tensor } from "../../engine/index.ts";
 import { drawn as draw, list, mulberry } from "./ops/check.ts";
@@ -81,7 +81,10 @@ function difference(got: ArrayLike<number>, want: ArrayLike<number>, length: num
   return undefined;
 }
 
-/** Runs a call with live rows at every count. Throws an Error that names the first element that differs from the eager call. */
+/**
+ * Runs a call with live rows at every count. Throws an Error that names the first element that differs from the eager
+ * call.
+ */
 export async function runLive(device: Device, one: LiveCall): Promise<Verdict> {
   const { inputs, live, call, label } = one;
   const capacity = inputs[live[0] as string]?.value.shape[0] as number;

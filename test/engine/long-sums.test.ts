@@ -1,5 +1,5 @@
-// Long sums keep their digits: 10^6 and more equal numbers, on the launches of CPU adapters and of GPUs alike. In one chain of f32
-// additions they would lose three to four.
+// Long sums keep their digits: 10^6 and more equal numbers, on the launches of CPU adapters and of GPUs alike. In one
+// chain of f32 additions they would lose three to four.
 
 import * as s from "../../engine/index.ts";
 import { exitTally, readTally, tallySize } from "../../exits/index.ts";

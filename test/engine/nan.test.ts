@@ -1,5 +1,5 @@
-// NaN, infinities and zeros through the op table, by IEEE 754 and PyTorch, whatever a driver's compiler assumes of them: elements and
-// gradients of pointwise ops, comparisons, reductions, pools, softmax, fused activations.
+// NaN, infinities and zeros through the op table, by IEEE 754 and PyTorch, whatever a driver's compiler assumes of
+// them: elements and gradients of pointwise ops, comparisons, reductions, pools, softmax, fused activations.
 
 import * as s from "../../engine/index.ts";
 import { type Tensor, tensor } from "../../engine/index.ts";

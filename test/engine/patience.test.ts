@@ -1,5 +1,5 @@
-// Waiting on an adapter that runs on the CPU: how long the event loop is blocked, and when it is left alone. On a clock that the
-// test moves.
+// Waiting on an adapter that runs on the CPU: how long the event loop is blocked, and when it is left alone. On a clock
+// that the test moves.
 
 import { type Clock, Patience } from "../../engine/patience.ts";
 import { assert, suite } from "../harness.ts";

@@ -1,4 +1,5 @@
-// What matmul, linear and conv2d say of operands that do not fit, and cases of theirs that the op table has no room for.
+// What matmul, linear and conv2d say of operands that do not fit, and cases of theirs that the op table has no room
+// for.
 
 import * as s from "../../engine/index.ts";
 import { gpuSuite } from "../gpu.ts";

@@ -1,5 +1,5 @@
-// What softmax, the losses, the norms and attention say of operands that do not fit, and what the op table has no room for:
-// labels that are no class, f16 storage, running statistics over several steps, memory of attention.
+// What softmax, the losses, the norms and attention say of operands that do not fit, and what the op table has no room
+// for: labels that are no class, f16 storage, running statistics over several steps, memory of attention.
 
 import * as s from "../../engine/index.ts";
 import { device, gpuSuite } from "../gpu.ts";

@@ -1,4 +1,5 @@
-// safetensors: bytes against the format's own words, round trips, every malformed file by its message, fuzz, files, responses.
+// safetensors: bytes against the format's own words, round trips, every malformed file by its message, fuzz, files,
+// responses.
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,5 +1,5 @@
-// Second derivatives: nested grad, createGraph, gradient penalties; over the op table each op either agrees with the mixed
-// differences of its oracle, or refuses. None is silently constant.
+// Second derivatives: nested grad, createGraph, gradient penalties; over the op table each op either agrees with the
+// mixed differences of its oracle, or refuses. None is silently constant.
 
 import { readdirSync } from "node:fs";
 import * as s from "../../engine/index.ts";

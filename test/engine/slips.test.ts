@@ -1,4 +1,5 @@
-// The commonest slips of a first hour: each gets a sentence that names the call and what came, never a TypeError from within.
+// The commonest slips of a first hour: each gets a sentence that names the call and what came, never a TypeError from
+// within.
 
 import * as e from "../../engine/index.ts";
 import { deploy, joint, multiExit, train } from "../../exits/index.ts";

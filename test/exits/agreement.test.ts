@@ -1,5 +1,6 @@
-// What is deployed answers as the network does: every backbone, head, score, kind of policy, scaling, batch and form of images that
-// `deploy` takes, drawn weights and trained ones, over several tiles of columns, in poisoned memory. In a browser: browser.test.ts.
+// What is deployed answers as the network does: every backbone, head, score, kind of policy, scaling, batch and form of
+// images that `deploy` takes, drawn weights and trained ones, over several tiles of columns, in poisoned memory. In a
+// browser: browser.test.ts.
 
 import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";

@@ -1,5 +1,6 @@
-// Deployed classifiers against the networks they are made of: classes, exits and scores of every sample as `forward` and the pure policies
-// of calibration/ have them, with NaN in all memory that is taken. Runs in Node and in a browser, so it imports neither.
+// Deployed classifiers against the networks they are made of: classes, exits and scores of every sample as `forward`
+// and the pure policies of calibration/ have them, with NaN in all memory that is taken. Runs in Node and in a browser,
+// so it imports neither.
 
 import {
   type Cascade,
@@ -262,7 +263,10 @@ async function tableOf(net: MultiExit): Promise<Table> {
   return createTable({ logits: logits!, labels, shape: [SAMPLES, net.exits, CLASSES], macs: net.macs(), ...more });
 }
 
-/** Scales the early heads so that their logits differ between samples as much as `SPREAD`: few steps leave all alike, or all certain. */
+/**
+ * Scales the early heads so that their logits differ between samples as much as `SPREAD`: few steps leave all alike, or
+ * all certain.
+ */
 async function spread(net: MultiExit, wanted: number): Promise<void> {
   const table = await tableOf(net);
   const logits = table.read(0, SAMPLES);
@@ -287,7 +291,10 @@ async function spread(net: MultiExit, wanted: number): Promise<void> {
   }
 }
 
-/** In the middle of the widest gap between the scores of neighbours, about where a share of them leaves: nobody is near it. */
+/**
+ * In the middle of the widest gap between the scores of neighbours, about where a share of them leaves: nobody is near
+ * it.
+ */
 function threshold(scores: readonly number[], share: number): number {
   const sorted = [...scores].sort((a, b) => b - a);
   const at = Math.floor(share * sorted.length);
@@ -355,8 +362,9 @@ function compare(
 }
 
 /**
- * Deploys a subject once for each score, with policies, scaling, batches, routes and forms of images taking turns, and compares every
- * answer; each classifier answers twice, the second time with the images in another order. The exits that were taken.
+ * Deploys a subject once for each score, with policies, scaling, batches, routes and forms of images taking turns, and
+ * compares every answer; each classifier answers twice, the second time with the images in another order. The exits
+ * that were taken.
  */
 export async function agree(name: string, wanted?: readonly OwnScore[], given?: Device): Promise<Set<number>> {
   const subject = SUBJECTS[name]!;

@@ -1,5 +1,5 @@
-// Every method of the list, on few glyphs: it learns, what it freezes stays, its teacher is another network, a run that is stopped in
-// any of its phases goes on to the same bits, and its network decides on the device as on the table.
+// Every method of the list, on few glyphs: it learns, what it freezes stays, its teacher is another network, a run that
+// is stopped in any of its phases goes on to the same bits, and its network decides on the device as on the table.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -219,7 +219,8 @@ for (const [name, method] of Object.entries(METHODS)) {
   });
 
   test(`${name}: its teacher is another network, and neither that nor a gate has a gradient`, async () => {
-    // Without the share that gates leave to every exit, an exit that counts nothing has no way into the loss but by a gate or as a teacher.
+    // Without the share that gates leave to every exit, an exit that counts nothing has no way into the loss but by a
+    // gate or as a teacher.
     const strict = method.with({ ...("leak" in method.options && { leak: 0 }) });
     const net = networkOf(strict);
     const given = await teacherOf(strict);

@@ -1,4 +1,5 @@
-// What a classifier is given: policies of its network or of another, and images of every kind, copied, looked at, one call after another.
+// What a classifier is given: policies of its network or of another, and images of every kind, copied, looked at, one
+// call after another.
 
 import {
   applyScaling,

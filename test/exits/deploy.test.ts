@@ -1,5 +1,5 @@
-// The deployed network: answers, exits and costs as the policy on cached logits has them. That later stages cover the rows that are
-// left, and no others, is tested with captures.
+// The deployed network: answers, exits and costs as the policy on cached logits has them. That later stages cover the
+// rows that are left, and no others, is tested with captures.
 
 import {
   cascade,
@@ -45,7 +45,9 @@ async function tableOf(net: MultiExit): Promise<Table> {
   });
 }
 
-/** Thresholds between the scores of samples, as calibration's are: the given share of the remaining leaves at each exit. */
+/**
+ * Thresholds between the scores of samples, as calibration's are: the given share of the remaining leaves at each exit.
+ */
 function dataThresholds(table: Table, score: Score, share: number): Float64Array {
   const { samples, exits, scores } = cascade(table, score);
   let left = Array.from({ length: samples }, (_, i) => i);

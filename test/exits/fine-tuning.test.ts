@@ -1,4 +1,5 @@
-// Fine-tuning: where weights start, what is frozen, factors of the learning rate, further epochs; each resumed to the same bits.
+// Fine-tuning: where weights start, what is frozen, factors of the learning rate, further epochs; each resumed to the
+// same bits.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,5 @@
-// Methods on a backbone that stays as it is: features are computed once, the losses are their papers', and turns fit into any phase.
+// Methods on a backbone that stays as it is: features are computed once, the losses are their papers', and turns fit
+// into any phase.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,5 +1,5 @@
-// Losses of published methods: values and gradients against formulas in float64, what they reduce to, what carries no gradient,
-// and vanishing probabilities. More values are in the conformance cases of kind "loss".
+// Losses of published methods: values and gradients against formulas in float64, what they reduce to, what carries no
+// gradient, and vanishing probabilities. More values are in the conformance cases of kind "loss".
 
 import {
   add,

@@ -1,5 +1,5 @@
-// Model files: what `load` answers is what `deploy` answers, files of earlier versions go on answering, and no damaged, foreign or
-// mismatched file, and no broken transfer, ever becomes a classifier.
+// Model files: what `load` answers is what `deploy` answers, files of earlier versions go on answering, and no damaged,
+// foreign or mismatched file, and no broken transfer, ever becomes a classifier.
 
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";

@@ -1,4 +1,5 @@
-// Networks with a policy that is certified on their own logits, ready to be written as model files: drawn weights whose exits disagree.
+// Networks with a policy that is certified on their own logits, ready to be written as model files: drawn weights whose
+// exits disagree.
 
 import {
   applyScaling,
@@ -75,8 +76,8 @@ async function tableOf(net: MultiExit, set: ImageSet) {
 }
 
 /**
- * Instead of the certified ones, which let everything leave at once: about half of the samples that are left leave at each exit, none of them
- * near a threshold, where rounding would decide.
+ * Instead of the certified ones, which let everything leave at once: about half of the samples that are left leave at
+ * each exit, none of them near a threshold, where rounding would decide.
  */
 function halfway({ samples, exits, scores }: Cascade): Float64Array {
   let left = Array.from({ length: samples }, (_, i) => i);

@@ -1,4 +1,5 @@
-// Losses of methods: schedules by hand, what carries no gradient, what is refused. Values are in the conformance cases of kind "loss".
+// Losses of methods: schedules by hand, what carries no gradient, what is refused. Values are in the conformance cases
+// of kind "loss".
 
 import { backward, randn, type Tensor, tensor } from "../../engine/index.ts";
 import {

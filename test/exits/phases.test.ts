@@ -1,5 +1,5 @@
-// Runs in phases: what is frozen stays as it is, what is kept gives what is computed anew, teachers are other networks, and a run that
-// is stopped in any phase goes on to the same bits.
+// Runs in phases: what is frozen stays as it is, what is kept gives what is computed anew, teachers are other networks,
+// and a run that is stopped in any phase goes on to the same bits.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,5 @@
-// Networks prepared for inference against themselves as they are: every backbone and head, with running statistics drawn, in poisoned memory.
+// Networks prepared for inference against themselves as they are: every backbone and head, with running statistics
+// drawn, in poisoned memory.
 
 import { capture, noGrad, read, stack, type Tensor } from "../../engine/functions.ts";
 import { SLACK } from "../../exits/deploy/thresholds.ts";

@@ -1,5 +1,5 @@
-// Decisions where probabilities saturate: with logits of any size the device leaves where the table leaves, never earlier, and the promise
-// holds. Logits are drawn; that networks give the same ones to both is tested with `deploy`.
+// Decisions where probabilities saturate: with logits of any size the device leaves where the table leaves, never
+// earlier, and the promise holds. Logits are drawn; that networks give the same ones to both is tested with `deploy`.
 
 import {
   type Cascade,

@@ -1,4 +1,5 @@
-// A data set and a network small enough to train within a test, and short runs on them: four classes of bars on 8x8 images.
+// A data set and a network small enough to train within a test, and short runs on them: four classes of bars on 8x8
+// images.
 
 import {
   type BatchSource,

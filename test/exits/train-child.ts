@@ -1,4 +1,5 @@
-// Trains the small network in a folder and says so line by line; the test kills it in the middle. Usage: train-child.ts DIR
+// Trains the small network in a folder and says so line by line; the test kills it in the middle. Usage: train-child.ts
+// DIR
 
 import { createDevice } from "../../engine/index.ts";
 import { softCgt, train } from "../../exits/index.ts";

@@ -1,4 +1,5 @@
-// Training as a user meets it: it learns, repeats itself, and says what is wrong. What a run survives is in resume.test.ts.
+// Training as a user meets it: it learns, repeats itself, and says what is wrong. What a run survives is in
+// resume.test.ts.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

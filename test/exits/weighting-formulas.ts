@@ -1,5 +1,5 @@
-// Losses of methods that weigh samples and exits, in float64, written from their definitions, at sizes beyond one tile: oracles for
-// test/exits/weighting.test.ts.
+// Losses of methods that weigh samples and exits, in float64, written from their definitions, at sizes beyond one tile:
+// oracles for test/exits/weighting.test.ts.
 
 import { ones, type Tensor, tensor } from "../../engine/index.ts";
 import { adaloss, certifiedCgt, eefpCgt, eenet, selectiveLosses } from "../../exits/index.ts";

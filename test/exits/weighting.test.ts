@@ -1,4 +1,5 @@
-// Methods that weigh samples and exits: their losses against formulas in float64, what they keep from step to step, what their heads say, and what they refuse.
+// Methods that weigh samples and exits: their losses against formulas in float64, what they keep from step to step,
+// what their heads say, and what they refuse.
 
 import { createTable } from "../../calibration/index.ts";
 import { randn, read, type Tensor, tensor } from "../../engine/index.ts";

@@ -1,5 +1,5 @@
-// Kernels of reductions, moves, gathers and compaction: every layout that a plan may choose on some adapter agrees with the
-// formula, so that adapters which are not at hand run texts that were run.
+// Kernels of reductions, moves, gathers and compaction: every layout that a plan may choose on some adapter agrees with
+// the formula, so that adapters which are not at hand run texts that were run.
 
 import { liveGrids } from "../../kernels/compact.ts";
 import { gatherRows, isScanCheaper, linkRows, markRows, sumRowsLinked, sumRowsScanned } from "../../kernels/gather.ts";
@@ -16,7 +16,10 @@ import { adapterSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { close, runKernel, sample, type Words } from "./lab.ts";
 
-/** Adapters as plans see them: a CPU with narrow subgroups, none at all, and a GPU; shuffles stay within the 8 lanes here. */
+/**
+ * Adapters as plans see them: a CPU with narrow subgroups, none at all, and a GPU; shuffles stay within the 8 lanes
+ * here.
+ */
 const ADAPTERS = {
   narrow: { subgroupSize: 8, hasSubgroups: true },
   none: { subgroupSize: 0, hasSubgroups: false },

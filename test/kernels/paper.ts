@@ -1,4 +1,5 @@
-// A GPU device on paper: it keeps the texts that it is given and computes nothing. For texts as adapters get them that are not here.
+// A GPU device on paper: it keeps the texts that it is given and computes nothing. For texts as adapters get them that
+// are not here.
 
 /** What of an adapter decides texts. */
 export interface PaperAdapter {

@@ -1,5 +1,5 @@
-// Every tile of the matrix product and of the three convolution kernels compiles and agrees with float64, whatever the adapter
-// would choose: the texts for GPUs are checked on CPU adapters too.
+// Every tile of the matrix product and of the three convolution kernels compiles and agrees with float64, whatever the
+// adapter would choose: the texts for GPUs are checked on CPU adapters too.
 
 import { type ConvGeometry, conv, convDims, convSpecs } from "../../kernels/conv/conv.ts";
 import {

@@ -1,5 +1,5 @@
-// Every variant of the row kernels (softmax, cross-entropy, norms, attention) compiles and agrees with float64, whatever the
-// adapter would choose: the texts for GPUs are checked on CPU adapters too.
+// Every variant of the row kernels (softmax, cross-entropy, norms, attention) compiles and agrees with float64,
+// whatever the adapter would choose: the texts for GPUs are checked on CPU adapters too.
 
 import { attentionCandidates, attentionDims, attentionForward } from "../../kernels/attention/attention.ts";
 import { attentionBackwardKey, attentionBackwardQuery } from "../../kernels/attention/attention-grad.ts";

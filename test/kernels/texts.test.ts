@@ -1,5 +1,5 @@
-// The texts of kernels as they were when last looked at: one file a family, so that a change of a kernel shows in the diff. Rewrite them by
-// `npm test -- kernels/texts --update`.
+// The texts of kernels as they were when last looked at: one file a family, so that a change of a kernel shows in the
+// diff. Rewrite them by `npm test -- kernels/texts --update`.
 
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

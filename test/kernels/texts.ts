@@ -1,5 +1,6 @@
-// The texts that kernels have on three kinds of adapters: those that the op table asks for, and a few that no op does. As a script it prints them:
-// rows of the table make tensors on the default device, so the paper device has to be the only one of its process.
+// The texts that kernels have on three kinds of adapters: those that the op table asks for, and a few that no op does.
+// As a script it prints them: rows of the table make tensors on the default device, so the paper device has to be the
+// only one of its process.
 
 import { readdirSync } from "node:fs";
 import { basename } from "node:path";
@@ -57,8 +58,8 @@ async function kernelTexts(): Promise<KernelText[]> {
 }
 
 /**
- * What makes a text worth keeping: the kernel and its variant. Of pointwise ops the structure alone, since what they compute stands in their one
- * line of the table: how many axes are walked, and how wide.
+ * What makes a text worth keeping: the kernel and its variant. Of pointwise ops the structure alone, since what they
+ * compute stands in their one line of the table: how many axes are walked, and how wide.
  */
 function kindOf(key: string, kernels: ReadonlyMap<string, string>): string {
   const name = nameOf(key);

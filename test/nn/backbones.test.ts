@@ -31,7 +31,8 @@ for (const [name, { enlarge, make, exits }] of Object.entries(BACKBONES)) {
     using larger = make(enlarge?.(small, { wider: 2, deeper: 2 }) ?? small, site);
     const work = (of: Backbone) => describeStages(of).reduce((sum, { macs }) => sum + macs, 0);
     const times = work(larger) / work(net);
-    // There are two sizes of it, and the next one. Elsewhere stems, rounded widths and tables without depths make the difference.
+    // There are two sizes of it, and the next one. Elsewhere stems, rounded widths and tables without depths make the
+    // difference.
     assert.ok(name === "imagenet-resnet" ? times > 1.8 : times > 4 && times < 11, `${times} times the work`);
     assert.equal(exits(enlarge?.(small, { wider: 2, deeper: 2 }) ?? small), exits(small));
     assert.equal(

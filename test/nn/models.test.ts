@@ -251,7 +251,8 @@ work("published sizes: ResNet-20, -18, -50, ViT-Tiny", () => {
 work("ResNet-34 as torchvision has it (21.80 M, 3.66 GMACs), by hand and by stage", () => {
   const net = imageNetResnet({ depth: 34, seed: 1 });
   assert.equal([net.countParameters(), macs(net)], [21_797_672, 3_663_761_408]);
-  // A 3x3 convolution costs the same in every stage: half the side, twice the channels. The first one of a stage has half the inputs.
+  // A 3x3 convolution costs the same in every stage: half the side, twice the channels. The first one of a stage has
+  // half the inputs.
   const conv = 56 * 56 * 9 * 64 * 64;
   const entry = conv / 2 + 28 * 28 * 64 * 128;
   const stages = [112 * 112 * 49 * 3 * 64 + 6 * conv, entry + 7 * conv, entry + 11 * conv, entry + 5 * conv];

@@ -1,4 +1,5 @@
-// MSDNet against the authors' public code: its work, and its logits by a forward pass that is written out as theirs is wired.
+// MSDNet against the authors' public code: its work, and its logits by a forward pass that is written out as theirs is
+// wired.
 
 import { batchNorm, concat, conv2d, linear, mean, noGrad, randn, read, relu, type Tensor } from "../../engine/index.ts";
 import { type MultiExit, multiExit } from "../../exits/index.ts";

@@ -1,4 +1,5 @@
-// Optimisers as users meet them: parameter lists, exclusions from decay, clipping, schedules, captured steps, checkpoints.
+// Optimisers as users meet them: parameter lists, exclusions from decay, clipping, schedules, captured steps,
+// checkpoints.
 
 import {
   backward,

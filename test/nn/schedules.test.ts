@@ -62,7 +62,10 @@ test("one cycle rises, falls below its start, and moves momentum the other way",
   }
 });
 
-/** Learning rates and momenta that PyTorch's OneCycleLR gives; in the second cycle the peak lies between steps 11 and 12. */
+/**
+ * Learning rates and momenta that PyTorch's OneCycleLR gives; in the second cycle the peak lies between steps 11 and
+ * 12.
+ */
 const ONE_CYCLES = [
   {
     options: { maxLr: 0.4, steps: 50 },

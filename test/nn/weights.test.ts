@@ -1,4 +1,5 @@
-// PyTorch's state dicts: names and layouts both ways, and what is said of files that do not fit. The files are made here.
+// PyTorch's state dicts: names and layouts both ways, and what is said of files that do not fit. The files are made
+// here.
 
 import { randn, type StoredTensor } from "../../engine/index.ts";
 import {

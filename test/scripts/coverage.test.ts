@@ -1,4 +1,5 @@
-// The page that says what the tests run: shares of lines, branches and functions by folder, and the functions that nobody calls.
+// The page that says what the tests run: shares of lines, branches and functions by folder, and the functions that
+// nobody calls.
 
 import { coveragePage, type FileCoverage } from "../../scripts/coverage.ts";
 import { assert, suite } from "../harness.ts";

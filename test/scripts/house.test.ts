@@ -1,4 +1,5 @@
-// What the house is counted by: casts, functions, circles, repeats, names of two entries; each on a text where the answer is known.
+// What the house is counted by: casts, functions, circles, repeats, names of two entries; each on a text where the
+// answer is known.
 
 import { readFileSync } from "node:fs";
 import { doubleNames, Modules, publicEntries } from "../../scripts/exports.ts";

@@ -1,4 +1,5 @@
-// What stands around the code is true: links and paths lead somewhere, commands exist, the workflow runs every line of Node, a release is whole.
+// What stands around the code is true: links and paths lead somewhere, commands exist, the workflow runs every line of
+// Node, a release is whole.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,4 +1,5 @@
-// The ways of CONTRIBUTING.md to add something, followed in a copy: what they name is there, and what they promise happens.
+// The ways of CONTRIBUTING.md to add something, followed in a copy: what they name is there, and what they promise
+// happens.
 
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -60,7 +61,10 @@ export function leavers(all, options) {
 }
 `;
 
-/** Runs lines of a module, which write `@` for `import` as no file of the tree is meant, in a copy of some folders, in which `edit` has changed files. */
+/**
+ * Runs lines of a module, which write `@` for `import` as no file of the tree is meant, in a copy of some folders, in
+ * which `edit` has changed files.
+ */
 function followed(folders: readonly string[], edit: (write: Edit) => void, lines: string): string {
   const copy = mkdtempSync(join(tmpdir(), "sortie-recipe-"));
   try {

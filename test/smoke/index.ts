@@ -1,5 +1,5 @@
-// `npm run smoke:methods`: trains every method of the list from its first step to its last on the embedded data, and shows what its exits
-// answer. Fails if an exit of one is no better than guessing, or one takes longer than a minute.
+// `npm run smoke:methods`: trains every method of the list from its first step to its last on the embedded data, and
+// shows what its exits answer. Fails if an exit of one is no better than guessing, or one takes longer than a minute.
 // Usage: npm run smoke:methods -- [NAME ...] [--epochs N] [--seed N]
 
 import { parseArgs } from "node:util";

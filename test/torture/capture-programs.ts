@@ -70,7 +70,9 @@ export function drawProgram(
   return { shape, instructions };
 }
 
-/** Runs a program; returns its last value. Gradients are left at leaves, and tensors changed, as the instructions say. */
+/**
+ * Runs a program; returns its last value. Gradients are left at leaves, and tensors changed, as the instructions say.
+ */
 export function execute({ shape, instructions }: Program, x: s.Tensor, cell: (i: number) => s.Tensor): s.Tensor {
   const values = [x];
   const of = (operand: Operand) => ("cell" in operand ? cell(operand.cell) : (values[operand.value] as s.Tensor));

@@ -1,5 +1,6 @@
-// Random programs of capture, run, dispose, forget, collect, flatten and churn, compared with the same work done eagerly on tensors that
-// nobody touches, bit for bit; free memory is NaN throughout. Usage: node --import tsx test/torture/captures.ts [--steps N] [--seed S]
+// Random programs of capture, run, dispose, forget, collect, flatten and churn, compared with the same work done
+// eagerly on tensors that nobody touches, bit for bit; free memory is NaN throughout. Usage: node --import tsx
+// test/torture/captures.ts [--steps N] [--seed S]
 
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -109,7 +110,10 @@ export class World {
     return cell;
   }
 
-  /** Records a step on cells of one shape, new and old; with `inScope` the new ones leave their scope meanwhile or right after it. */
+  /**
+   * Records a step on cells of one shape, new and old; with `inScope` the new ones leave their scope meanwhile or right
+   * after it.
+   */
   async #capture(random: Random, inScope: boolean): Promise<void> {
     const which = random.below(SHAPES.length);
     const scope = inScope ? s.openScope() : undefined;
@@ -280,7 +284,10 @@ function refusalOf(fn: () => unknown): string {
 
 const WORLD_STEPS = 80;
 
-/** Steps in worlds of 80; after each all memory must be free again. Throws at the first fault, with the seed of its world. */
+/**
+ * Steps in worlds of 80; after each all memory must be free again. Throws at the first fault, with the seed of its
+ * world.
+ */
 export async function tortureCaptures({
   device,
   steps,

@@ -1,6 +1,6 @@
-// Mutates valid files of every format and reads them: nothing but the library's own errors with the file's name may come out, nothing
-// may hang, end the process, or take memory that the file does not account for.
-// Usage: node --import tsx test/torture/fuzz.ts [--inputs N] [--seed S] [--only "part of a reader's name"]
+// Mutates valid files of every format and reads them: nothing but the library's own errors with the file's name may
+// come out, nothing may hang, end the process, or take memory that the file does not account for. Usage: node --import
+// tsx test/torture/fuzz.ts [--inputs N] [--seed S] [--only "part of a reader's name"]
 
 import { fork } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";

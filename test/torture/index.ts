@@ -1,5 +1,5 @@
-// `npm run torture`: what takes too long for `npm test`. Kills training processes, mutates files, runs random programs of captures, and
-// ends with one line each. Usage: npm run torture -- [--kills N] [--inputs N] [--steps N] [--seed S]
+// `npm run torture`: what takes too long for `npm test`. Kills training processes, mutates files, runs random programs
+// of captures, and ends with one line each. Usage: npm run torture -- [--kills N] [--inputs N] [--steps N] [--seed S]
 
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";

@@ -1,5 +1,6 @@
-// Kills training processes without warning at random moments, starts them again, and compares what is there at the end, byte by byte,
-// with an undisturbed run: weights, logits, metrics. Usage: node --import tsx test/torture/kills.ts [--kills N] [--seed S]
+// Kills training processes without warning at random moments, starts them again, and compares what is there at the end,
+// byte by byte, with an undisturbed run: weights, logits, metrics. Usage: node --import tsx test/torture/kills.ts
+// [--kills N] [--seed S]
 
 import { spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -59,7 +60,10 @@ function faultOf(dir: string, want: ReadonlyMap<string, string>): string | undef
   return left.length > 0 ? `${left.join(", ")} was left` : undefined;
 }
 
-/** Kills processes `kills` times. @throws Error for a run that ends in another way than the undisturbed one; its folder stays. */
+/**
+ * Kills processes `kills` times. @throws Error for a run that ends in another way than the undisturbed one; its folder
+ * stays.
+ */
 export async function killAndResume(options: { readonly kills: number; readonly seed: number }): Promise<KillCount> {
   const out = mkdtempSync(join(tmpdir(), "sortie-kills-"));
   const random = createRandom(options.seed);

@@ -1,5 +1,5 @@
-// Every reader of files, with valid files that this makes: what is mutated, how a mutated file is made to pass its checksums, and who
-// reads it.
+// Every reader of files, with valid files that this makes: what is mutated, how a mutated file is made to pass its
+// checksums, and who reads it.
 
 import { writeFileSync } from "node:fs";
 import { deflateSync, gzipSync } from "node:zlib";

@@ -1,4 +1,5 @@
-// Heads that add to what the exits before said (BoostNet, Yu et al., AAAI 2023): F_j = f_j + t F_{j-1}, the last exit's included.
+// Heads that add to what the exits before said (BoostNet, Yu et al., AAAI 2023): F_j = f_j + t F_{j-1}, the last exit's
+// included.
 
 import { add, mul } from "../../../engine/functions.ts";
 import type { Mode } from "../../../nn/index.ts";

@@ -1,5 +1,5 @@
-// Heads that look at what the exit before said (Zero Time Waste, Wolczyk et al., NeurIPS 2021): linear in its normalised logits, beside
-// the features. A linear layer on both, side by side, is the sum of one on each.
+// Heads that look at what the exit before said (Zero Time Waste, Wolczyk et al., NeurIPS 2021): linear in its
+// normalised logits, beside the features. A linear layer on both, side by side, is the sum of one on each.
 
 import { add } from "../../../engine/functions.ts";
 import { LayerNorm, Linear, type Mode } from "../../../nn/index.ts";

@@ -1,5 +1,5 @@
-// Heads that say how far to trust them, beside their answer (PTEEnet, Lahiany and Aperstein, IEEE Access 2022): a linear layer more on the
-// features that the logits are linear in.
+// Heads that say how far to trust them, beside their answer (PTEEnet, Lahiany and Aperstein, IEEE Access 2022): a
+// linear layer more on the features that the logits are linear in.
 
 import { ArgumentError, reshape } from "../../../engine/functions.ts";
 import { Linear } from "../../../nn/index.ts";

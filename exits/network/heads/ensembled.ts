@@ -1,5 +1,5 @@
-// Heads that answer together with those before (Zero Time Waste, Wolczyk et al., NeurIPS 2021): softmax(b_j + (1/j) sum_{i<=j} exp(w_ji)
-// log p_i), a geometric ensemble with weights of its own. The backbone's own head stays out.
+// Heads that answer together with those before (Zero Time Waste, Wolczyk et al., NeurIPS 2021): softmax(b_j + (1/j)
+// sum_{i<=j} exp(w_ji) log p_i), a geometric ensemble with weights of its own. The backbone's own head stays out.
 
 import { add, exp, logSoftmax, mul, reshape, stack, sum, type Tensor } from "../../../engine/functions.ts";
 import { type Init, type Mode, Module } from "../../../nn/index.ts";

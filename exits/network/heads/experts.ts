@@ -1,5 +1,6 @@
-// Heads whose confidence is that of experts who agree (BEEM, Bajpai and Hanawal, ICLR 2025): S_j = w_j c_j + S_{j-1} where this exit and the one before
-// answer alike, w_j c_j elsewhere; c is the largest probability, and w_j = j / K, the paper's weights by cost for stages of equal cost.
+// Heads whose confidence is that of experts who agree (BEEM, Bajpai and Hanawal, ICLR 2025): S_j = w_j c_j + S_{j-1}
+// where this exit and the one before answer alike, w_j c_j elsewhere; c is the largest probability, and w_j = j / K,
+// the paper's weights by cost for stages of equal cost.
 
 import {
   add,
@@ -47,5 +48,8 @@ class ExpertHead extends TellingHead {
 
 const logit = (share: Tensor): Tensor => log(div(share, sub(1, share)));
 
-/** Early exits' `confidence` [N] is the share, before the sigmoid, that agreeing exits have of what all could add up to; no gradient. */
+/**
+ * Early exits' `confidence` [N] is the share, before the sigmoid, that agreeing exits have of what all could add up to;
+ * no gradient.
+ */
 export const experts = (): HeadWrap => ({ name: "experts", wrap: (inner, site) => new ExpertHead(inner, site) });

@@ -1,5 +1,5 @@
-// Heads with a gate (JEI-DNN, Regol et al., ICLR 2024): how sure the exit is, as a linear function of four statistics of its answer, which
-// get no gradient.
+// Heads with a gate (JEI-DNN, Regol et al., ICLR 2024): how sure the exit is, as a linear function of four statistics
+// of its answer, which get no gradient.
 
 import { reshape } from "../../../engine/functions.ts";
 import { Linear } from "../../../nn/index.ts";

@@ -1,4 +1,5 @@
-// What an exit's head is: a module from the features in front of the exit, and from what earlier exits said, to what this exit says.
+// What an exit's head is: a module from the features in front of the exit, and from what earlier exits said, to what
+// this exit says.
 
 import { cast, type Tensor } from "../../../engine/functions.ts";
 import {
@@ -14,8 +15,9 @@ import {
 } from "../../../nn/index.ts";
 
 /**
- * What an exit says of its rows: logits [N, C], and whatever its head adds. Fields that have a meaning for all: `confidence` [N], how sure
- * it is, before the sigmoid; `own` [N, C], its logits before it looked at other exits; `features` [N, D], what the logits are linear in.
+ * What an exit says of its rows: logits [N, C], and whatever its head adds. Fields that have a meaning for all:
+ * `confidence` [N], how sure it is, before the sigmoid; `own` [N, C], its logits before it looked at other exits;
+ * `features` [N, D], what the logits are linear in.
  */
 export type ExitRecord = { readonly logits: Tensor } & Readonly<Record<string, Tensor>>;
 
@@ -24,7 +26,10 @@ export type RecordPass = (x: Tensor, earlier: readonly ExitRecord[]) => ExitReco
 
 /** Base of all heads. */
 export abstract class Head extends Module {
-  /** Fields of earlier exits' records that it reads, of one that lacks a field its logits; a deployed network carries these along. */
+  /**
+   * Fields of earlier exits' records that it reads, of one that lacks a field its logits; a deployed network carries
+   * these along.
+   */
   readonly reads: readonly string[] = [];
 
   /** How many exits back it reads; default 1. */
@@ -36,8 +41,8 @@ export abstract class Head extends Module {
   }
 
   /**
-   * All that it reads of the features [N, ...], found without parameters: what is kept, row by row, where features are computed once for
-   * many epochs. Default: the features.
+   * All that it reads of the features [N, ...], found without parameters: what is kept, row by row, where features are
+   * computed once for many epochs. Default: the features.
    */
   view(features: Tensor): Tensor {
     return features;
@@ -49,8 +54,8 @@ export abstract class Head extends Module {
   }
 
   /**
-   * From features to logits, as a pass, of a head that looks at no other exit. One that says no more than `forward` runs for inference as it
-   * does in evaluation.
+   * From features to logits, as a pass, of a head that looks at no other exit. One that says no more than `forward`
+   * runs for inference as it does in evaluation.
    */
   pass(mode: Mode): Pass {
     return (x) => recordOf(this.forward(this.view(x), mode, [])).logits;
@@ -61,7 +66,9 @@ export abstract class Head extends Module {
     return (x, earlier) => recordOf(this.forward(this.view(x), mode, earlier));
   }
 
-  /** Logits [N, C], or a whole record, from what `view` left of the features and from the records of the exits before. */
+  /**
+   * Logits [N, C], or a whole record, from what `view` left of the features and from the records of the exits before.
+   */
   abstract forward(x: Tensor, mode: Mode, earlier: readonly ExitRecord[]): Tensor | ExitRecord;
 }
 
@@ -116,8 +123,8 @@ export interface WrapSite extends Omit<HeadSite, "behind"> {
 }
 
 /**
- * What a method puts around the heads that its user chose, so that they say more or look at earlier exits. Made by `cascaded()` and the
- * like; given to `multiExit` as `wraps`.
+ * What a method puts around the heads that its user chose, so that they say more or look at earlier exits. Made by
+ * `cascaded()` and the like; given to `multiExit` as `wraps`.
  */
 export interface HeadWrap {
   /** With its options, as it stands in the identity of a run: `additive(0.5)`. */

@@ -1,5 +1,6 @@
-// Heads that say, while they are trained, what the last exit's features are compared with (Be Your Own Teacher, Zhang et al., ICCV 2019): the
-// features that their logits are linear in, made as long as the last exit's by a linear layer where they are not.
+// Heads that say, while they are trained, what the last exit's features are compared with (Be Your Own Teacher, Zhang
+// et al., ICCV 2019): the features that their logits are linear in, made as long as the last exit's by a linear layer
+// where they are not.
 
 import { ArgumentError } from "../../../engine/functions.ts";
 import { Linear, type Mode } from "../../../nn/index.ts";

@@ -74,7 +74,10 @@ export type HeadKind = keyof typeof KINDS;
 /** Every head that can be made by name. */
 export const HEADS: Readonly<Record<HeadKind, HeadRecord>> = KINDS;
 
-/** The head of a kind, or of a factory, for a site. Throws ArgumentError for an unknown kind, or one for other features. */
+/**
+ * The head of a kind, or of a factory, for a site. @throws ArgumentError for an unknown kind, or one for other
+ * features.
+ */
 export function makeHead(head: HeadKind | HeadFactory, site: HeadSite): Head {
   if (typeof head === "function") return head(site);
   const kind = HEADS[head];

@@ -1,6 +1,6 @@
-// Inline collaboration (IMTA, Li et al., ICCV 2019): an exit's logits are linear in ReLU(BN(Linear(z))) of the exit before too, beside the
-// features. A linear layer on both, side by side, is the sum of one on each. The second starts at 0: a network that has not learnt to
-// listen answers as without.
+// Inline collaboration (IMTA, Li et al., ICCV 2019): an exit's logits are linear in ReLU(BN(Linear(z))) of the exit
+// before too, beside the features. A linear layer on both, side by side, is the sum of one on each. The second starts
+// at 0: a network that has not learnt to listen answers as without.
 
 import { add, relu, reshape, type Tensor } from "../../../engine/functions.ts";
 import { BatchNorm2d, Linear, type Mode, Module } from "../../../nn/index.ts";

@@ -60,7 +60,10 @@ const RELU = { activation: "relu" } as const;
 /** Longest side of a map that mixed pooling leaves. */
 const MIXED_SIDE = 4;
 
-/** a max-pool + (1 - a) average-pool to at most 4x4, a learned (Shallow-Deep Networks, Kaya et al., ICML 2019); small maps pass. */
+/**
+ * a max-pool + (1 - a) average-pool to at most 4x4, a learned (Shallow-Deep Networks, Kaya et al., ICML 2019); small
+ * maps pass.
+ */
 class MixedPool extends Module {
   readonly share: Tensor | undefined;
   readonly shape: Shape;
@@ -141,8 +144,9 @@ class SeparableConv extends Module {
 }
 
 /**
- * The head of CGT's public code (from self-distillation, Zhang et al. 2019): features times the sigmoid of an attention map of half
- * their size; a strided separable convolution that doubles the channels for each stage left behind; average pool; linear.
+ * The head of CGT's public code (from self-distillation, Zhang et al. 2019): features times the sigmoid of an attention
+ * map of half their size; a strided separable convolution that doubles the channels for each stage left behind; average
+ * pool; linear.
  */
 export class AttentionHead extends LinearHead {
   readonly attention: SeparableConv;

@@ -1,5 +1,5 @@
-// A head of 1-D convolutions, which the first version of CalexNet names. How features become a sequence was not published: here it is the
-// positions of a map in row order, as tokens have them (reconstructed, 50 %).
+// A head of 1-D convolutions, which the first version of CalexNet names. How features become a sequence was not
+// published: here it is the positions of a map in row order, as tokens have them (reconstructed, 50 %).
 
 import { conv2d, reshape, type Tensor } from "../../../engine/functions.ts";
 import { BatchNorm2d, globalAveragePool, type Init, Linear, type Mode, Module, type Pass } from "../../../nn/index.ts";

@@ -23,7 +23,7 @@ const WRAPS: Readonly<Record<string, (...numbers: number[]) => HeadWrap>> = {
   additive: (t = 0) => additive(t),
 };
 
-/** What a wrap's name stands for: `cascaded`, `additive(0.5)`. Throws ArgumentError for a name that is none. */
+/** What a wrap's name stands for: `cascaded`, `additive(0.5)`. @throws ArgumentError for an unknown name. */
 export function wrapOf(name: string): HeadWrap {
   const [, kind = "", list] = /^(\w+)(?:\(([^()]*)\))?$/.exec(name) ?? [];
   const make = Object.hasOwn(WRAPS, kind) ? WRAPS[kind] : undefined;

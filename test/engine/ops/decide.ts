@@ -1,4 +1,5 @@
-// Rows of an exit's decision: every score by its formula, one threshold or one per class, answers at the samples' places.
+// Rows of an exit's decision: every score by its formula, one threshold or one per class, answers at the samples'
+// places.
 
 import type { PlainScore } from "../../../calibration/index.ts";
 import type { Tensor } from "../../../engine/index.ts";

@@ -1,4 +1,5 @@
-// Rows of what counts along an axis: order with ties, NaN and infinities, running sums over more than one round, every dtype.
+// Rows of what counts along an axis: order with ties, NaN and infinities, running sums over more than one round, every
+// dtype.
 
 import type { DType, Tensor } from "../../../engine/index.ts";
 import * as s from "../../../engine/index.ts";
