@@ -27,16 +27,16 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 101_400 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 101_500 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",
     external: ["../kernels/*", "../../kernels/*"],
-    budget: 59_300,
+    budget: 59_400,
   },
-  { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 24_500 },
-  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 62_400 },
-  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 70_900 },
+  { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 24_600 },
+  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 62_500 },
+  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 71_100 },
 ];
 
 /** Bundles for browsers as an app of the built package would. */
