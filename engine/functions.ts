@@ -15,7 +15,7 @@ export * from "./errors.ts";
 export { Flat, type FlatPart, type FlattenOptions, flatten, SEGMENT_ALIGN, type Segment } from "./flat.ts";
 export { type GradOptions, grad, valueAndGrad } from "./grad.ts";
 export { type GradcheckOptions, gradcheck } from "./gradcheck.ts";
-export type { Backward, Gradient, TensorsByName } from "./graph.ts";
+export type { Backward, Gradient, KnownFunctions, TensorsByName } from "./graph.ts";
 export {
   defineOp,
   dispatch,

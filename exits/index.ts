@@ -111,6 +111,7 @@ export {
   type HeadSite,
   type HeadWrap,
   LinearHead,
+  type RecordPass,
   WrappedHead,
   type WrapSite,
 } from "./network/heads/head.ts";
