@@ -1,7 +1,7 @@
 // Confidence gates on the targets of early-exit failure prediction (this project's): an exit should keep a sample that
 // it gets right, and one that no later exit gets right either. What it should keep, later exits need not learn.
 
-import { option } from "../../base/index.ts";
+import { type Kinds, option } from "../../base/index.ts";
 import {
   add,
   argmax,
@@ -15,6 +15,7 @@ import {
   mul,
   noGrad,
   oneHot,
+  readOptions,
   reshape,
   slice,
   sub,
@@ -36,6 +37,8 @@ export interface ExitTargetOptions {
   readonly futile?: boolean;
 }
 
+const TARGETS: Kinds<ExitTargetOptions> = { soft: "boolean", futile: "boolean" };
+
 /** Stands for 0 inside logarithms. */
 const LEAST = 1e-30;
 
@@ -45,11 +48,8 @@ const LEAST = 1e-30;
  * gradient. Kubaty et al., ICML 2026; the soft form is this project's. @throws ShapeError or DTypeError for operands
  * that do not fit.
  */
-export function exitTargets(
-  logits: Tensor,
-  labels: Tensor,
-  { soft = false, futile = true }: ExitTargetOptions = {},
-): Tensor {
+export function exitTargets(logits: Tensor, labels: Tensor, options: ExitTargetOptions = {}): Tensor {
+  const { soft = false, futile = true } = readOptions("exitTargets", options, TARGETS);
   const operands = { logits: [logits, "N K C"], labels: [labels, "N", "i32"] } as const;
   const { N: n, K: exits, C: classes } = checkOperands("exitTargets", operands, { K: 2, C: 1 });
   return noGrad(() => {

@@ -297,7 +297,8 @@ test("main lists its commands, and turns errors into one line and exit code 1", 
   for (const name of ["juggle", "toString", "constructor"]) {
     const faults: string[] = [];
     assert.is(await main([name], print, (line) => faults.push(line)), 1);
-    const known = "run, train, calibrate, evaluate, report, compare, export, methods, data, doctor";
+    const known =
+      "run, train, calibrate, evaluate, report, bench, compare, worker, export, classify, predict, methods, data, doctor";
     assert.equal(faults, [`sortie: unknown command "${name}". The commands are ${known}.`]);
   }
   assert.is(await main(["evaluate", "--help"], print), 0);

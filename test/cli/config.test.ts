@@ -92,7 +92,7 @@ test("help says what is preset, and for which data set otherwise", () => {
   );
   // What only some take says whose it is, or whose it is not.
   const lineOf = (flag: string) => lines.find((line) => line.includes(`${flag} `));
-  assert.match(lineOf("--method.kappa")!, / \(soft-cgt\)$/);
+  assert.match(lineOf("--method.kappa")!, / \(soft-cgt, plain-cgt, calexnet, calexnet-reference\)$/);
   assert.match(lineOf("--data.train")!, / \(not indian-pines\)$/);
   assert.ok(
     lines.includes(
