@@ -20,7 +20,7 @@ export interface CachedLogits {
   /** [samples, exits, classes] */
   readonly shape: readonly [number, number, number];
   readonly logits: Float32Array;
-  /** [samples, exits - 1]: how sure each early exit is, before the sigmoid; where heads say it. */
+  /** f32 [samples, exits - 1]: how sure each early exit is, before the sigmoid; where heads say it. */
   readonly confidence?: Float32Array;
   readonly labels: Int32Array;
   readonly ids: Int32Array;

@@ -217,7 +217,7 @@ test("another method starts from its own defaults, and what it does not take is 
   );
   assert.match(
     (await errorOf(() => config("--method", "soft-gct"))).message,
-    "--method must be one of joint, soft-cgt",
+    "--method must be one of joint, linear, sdn",
   );
 });
 

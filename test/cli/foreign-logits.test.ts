@@ -68,7 +68,7 @@ test("the limit on what a compressed array unpacks to is a flag of every command
       return lines.join("\n");
     };
     assert.match(await said("--max-unpacked", "1000"), "the entry must unpack to at most 1000 bytes; got ", command);
-    const wrong = `${command}: --max-unpacked must be a whole number of at least 0; got -1.`;
+    const wrong = `${command}: --max-unpacked must be a whole number of at least 1; got -1.`;
     assert.is(await said("--max-unpacked=-1"), wrong);
     assert.match(await said("--help"), "--max-unpacked N", command);
   }

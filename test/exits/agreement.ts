@@ -299,7 +299,7 @@ function threshold(scores: readonly number[], share: number): number {
   const sorted = [...scores].sort((a, b) => b - a);
   const at = Math.floor(share * sorted.length);
   let [widest, best] = [-1, sorted[0]!];
-  for (let i = Math.max(0, at - 6); i < Math.min(sorted.length - 1, at + 6); i++) {
+  for (let i = Math.max(0, at - 12); i < Math.min(sorted.length - 1, at + 12); i++) {
     const gap = sorted[i]! - sorted[i + 1]!;
     if (gap > widest) [widest, best] = [gap, (sorted[i]! + sorted[i + 1]!) / 2];
   }
