@@ -63,9 +63,10 @@ const METHOD = option.choice(["ltt", "crc", "ucb", "budget"], "what is promised"
 export const calibrateSpec = {
   name: "calibrate",
   usage: "LOGITS | RUN [flags]",
-  about: `Finds thresholds under which leaving early keeps its promise, from calibration logits (safetensors or npz with arrays
-logits [samples, exits, classes], labels, and optionally macs, ids and scores), and writes them as a policy file. For the
-folder of a run, its logits and the settings in its config.json take the place of the defaults.
+  about: `Finds thresholds under which leaving early keeps its promise, from calibration logits (safetensors or npz
+with arrays logits [samples, exits, classes], labels, and optionally macs, ids and scores), and writes
+them as a policy file. For the folder of a run, its logits and the settings in its config.json take the
+place of the defaults.
 
 Methods:
   ltt     error rate of early leavers, with probability 1 - delta

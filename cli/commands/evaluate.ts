@@ -52,8 +52,8 @@ export const evaluateSpec = {
   usage: "LOGITS | RUN [flags]",
   about: `Metrics of every exit on test logits (safetensors or npz), and what a policy achieves on them. For the folder of a
 run: its test logits, its policy if there is one, and evaluation.json; and, where its images are at hand, whether its
-last weights, deployed with the policy, answer every one of them as the logits say. With --corruptions, also what corrupted
-images do to all of this, into corruptions.json, which the report shows.`,
+last weights, deployed with the policy, answer every one of them as the logits say. With --corruptions, also what
+corrupted images do to all of this, into corruptions.json, which the report shows.`,
   flags: {
     ...POLICY_FLAGS,
     resamples: option.whole(0, "resamples for 95 % bootstrap intervals of every metric; 0: none", { min: 0 }),
