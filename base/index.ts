@@ -19,7 +19,7 @@ export {
   writeWholeSync,
 } from "./files.ts";
 export * as json from "./json-reader.ts";
-export { nearest } from "./nearest.ts";
+export { guessOf, nearest } from "./nearest.ts";
 export {
   type Complete,
   completer,

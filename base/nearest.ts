@@ -34,3 +34,9 @@ export function nearest(name: string, names: Iterable<string>): string | undefin
   }
   return best;
 }
+
+/** ` Did you mean NAME?` for the nearest of `names`, or nothing: what ends a message about a name that is unknown. */
+export function guessOf(name: string, names: Iterable<string>): string {
+  const meant = nearest(name, names);
+  return meant === undefined ? "" : ` Did you mean ${meant}?`;
+}

@@ -1,6 +1,6 @@
 // `sortie COMMAND ...`: finds the command, runs it, turns what it throws into one line and exit code 1.
 
-import { nearest, printable } from "../base/index.ts";
+import { guessOf, printable } from "../base/index.ts";
 import { benchSpec, runBench } from "./commands/bench.ts";
 import { calibrateSpec, runCalibrate } from "./commands/calibrate.ts";
 import { classifySpec, predictSpec, runClassify, runPredict } from "./commands/classify.ts";
@@ -63,8 +63,7 @@ export async function main(
   const [name, given] = isHelp ? [rest[0]!, ["--help"]] : [first, rest];
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!command) {
-    const meant = nearest(String(name), Object.keys(commands));
-    const guess = meant ? ` Did you mean ${meant}?` : "";
+    const guess = guessOf(String(name), Object.keys(commands));
     complain(
       printable(`sortie: unknown command "${name}".${guess} The commands are ${Object.keys(commands).join(", ")}.`),
     );

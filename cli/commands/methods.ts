@@ -1,6 +1,6 @@
 // `sortie methods`: which ways to train there are, and what each one takes.
 
-import { nearest, type Option, SortieError } from "../../base/index.ts";
+import { guessOf, type Option, SortieError } from "../../base/index.ts";
 import { CERTIFIED, METHODS, type Method, type PolicyPlan } from "../../exits/index.ts";
 import { type CommandSpec, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
@@ -31,8 +31,7 @@ export function runMethods(args: readonly string[], print: Print = console.log):
 function methodOf(name: string): Method {
   if (Object.hasOwn(METHODS, name)) return METHODS[name]!;
   const names = Object.keys(METHODS);
-  const meant = nearest(name, names);
-  const guess = meant ? ` Did you mean ${meant}?` : "";
+  const guess = guessOf(name, names);
   throw new SortieError(`methods: the name must be one of ${names.join(", ")}; got "${name}".${guess}`);
 }
 

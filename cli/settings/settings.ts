@@ -182,11 +182,11 @@ function unknownKey(where: string, path: string, known: readonly string[]): Sort
   return new SortieError(`${where}: unknown key "${path}".${guess} Known keys: ${near(path, known).join(", ")}.`);
 }
 
-/** The keys in the same object as `path`, or all. */
+/** The keys in the same object as `path`; where there is no such object, the objects. */
 function near(path: string, known: readonly string[]): readonly string[] {
   const parent = path.slice(0, path.lastIndexOf(".") + 1);
   const siblings = known.filter((each) => each.startsWith(parent));
-  return siblings.length > 0 ? siblings : known;
+  return siblings.length > 0 ? siblings : [...new Set(known.map((each) => each.split(".", 1)[0]!))];
 }
 
 /**

@@ -2,7 +2,7 @@
 // set of images. With the parameters published for CIFAR-10-C, in pixels of the image; what is not as published says so
 // (`synthetic`).
 
-import { type Kinds, nearest, SEED } from "../../base/index.ts";
+import { guessOf, type Kinds, SEED } from "../../base/index.ts";
 import type { Dataset } from "../dataset.ts";
 import { DataError, ensure, readOptions } from "../errors.ts";
 import { Stream } from "../random.ts";
@@ -37,10 +37,9 @@ const KINDS: Kinds<CorruptOptions> = { name: "string!", severity: "number!", see
 export function corruptionOf(name: string): Corruption {
   const found = Object.hasOwn(CORRUPTIONS, name) ? CORRUPTIONS[name] : undefined;
   if (found) return found;
-  const meant = nearest(name, Object.keys(CORRUPTIONS));
   throw new DataError(
     `corrupt: the name must be one of ${Object.keys(CORRUPTIONS).join(", ")}; got ${JSON.stringify(name)}.` +
-      (meant ? ` Did you mean ${meant}?` : ""),
+      guessOf(name, Object.keys(CORRUPTIONS)),
   );
 }
 

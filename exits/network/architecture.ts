@@ -1,7 +1,7 @@
 // A multi-exit network as data: what run folders and model files keep of it, and how it is made again. The one place
 // where a name becomes a network.
 
-import { completer, json, nearest, SEED, SortieError } from "../../base/index.ts";
+import { completer, guessOf, json, SEED, SortieError } from "../../base/index.ts";
 import { ArgumentError, type Device, readOptions } from "../../engine/functions.ts";
 import { BACKBONES, type BackboneKind } from "../../nn/index.ts";
 import { HEADS, type HeadKind } from "./heads/index.ts";
@@ -83,10 +83,9 @@ export function buildNetwork(architecture: Architecture, options: BuildOptions =
 
 function kindOf(name: string): BackboneKind {
   if (Object.hasOwn(BACKBONES, name)) return BACKBONES[name]!;
-  const meant = nearest(name, Object.keys(BACKBONES));
   throw new ArgumentError(
     `buildNetwork: backbone must be one of ${Object.keys(BACKBONES).join(", ")}; got ${JSON.stringify(name)}.` +
-      (meant ? ` Did you mean ${meant}?` : ""),
+      guessOf(name, Object.keys(BACKBONES)),
   );
 }
 

@@ -1,7 +1,7 @@
 // What of a network is trained, and how fast, by how the names of its parameters begin: what fine-tuning adds to a
 // recipe.
 
-import { nearest } from "../../base/index.ts";
+import { guessOf } from "../../base/index.ts";
 import { ArgumentError, gradNorm, mul, type Tensor } from "../../engine/functions.ts";
 import type { Optimizer, StepOptions } from "../../nn/index.ts";
 import type { Part, Phase } from "../methods/method.ts";
@@ -21,10 +21,9 @@ export function checkBeginnings(
   ] as const) {
     const stranger = given.find((beginning) => !names.some((name) => name.startsWith(beginning)));
     if (stranger === undefined) continue;
-    const meant = nearest(stranger, new Set(beginnings));
     throw new ArgumentError(
       `train: ${option} must be beginnings of parameters' names, such as ${names[0]}; got ${JSON.stringify(stranger)}.` +
-        (meant ? ` Did you mean ${meant}?` : ""),
+        guessOf(stranger, beginnings),
     );
   }
 }

@@ -1,6 +1,6 @@
 // What can stand around heads, by name: the one list that records of networks are read by.
 
-import { nearest } from "../../../base/index.ts";
+import { guessOf } from "../../../base/index.ts";
 import { ArgumentError } from "../../../engine/functions.ts";
 import { additive } from "./additive.ts";
 import { cascaded } from "./cascaded.ts";
@@ -30,9 +30,8 @@ export function wrapOf(name: string): HeadWrap {
   const wrap = make?.(...(list === undefined ? [] : list.split(",").map(Number)));
   if (wrap?.name === name) return wrap;
   const names = Object.keys(WRAPS);
-  const meant = nearest(kind, names);
   throw new ArgumentError(
     `buildNetwork: wraps must be some of ${names.join(", ")}, numbers in parentheses; got ${JSON.stringify(name)}.` +
-      (meant ? ` Did you mean ${meant}?` : ""),
+      guessOf(kind, names),
   );
 }
