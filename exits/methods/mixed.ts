@@ -4,7 +4,7 @@
 import { exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
 import { labelSmoothing, weightedCrossEntropy } from "./losses.ts";
 import { defineMethod, type Method } from "./method.ts";
-import { equalTotal, once, plainBackbone, shared } from "./parts.ts";
+import { equalTotal, once, plainBackbone, REGIMES, shared } from "./parts.ts";
 
 const OPTIONS = { exitWeights: exitWeightsOption(1), equalTotal, labelSmoothing: labelSmoothing(0) } as const;
 
@@ -12,11 +12,7 @@ const OPTIONS = { exitWeights: exitWeightsOption(1), equalTotal, labelSmoothing:
 export const mixed: Method<typeof OPTIONS> = defineMethod({
   name: "mixed",
   about: "the backbone first, then all exits together",
-  paper: {
-    title: "How to Train Your Multi-Exit Model? Analyzing the Impact of Training Strategies",
-    venue: "ICML 2025",
-    arxiv: "2407.14320",
-  },
+  paper: REGIMES,
   options: OPTIONS,
   isPlain: true,
   phases: ({ exitWeights, equalTotal: isEqual, labelSmoothing: smoothing }, site) =>

@@ -3,7 +3,7 @@
 import { type Option, option } from "../../base/index.ts";
 import { mean, sum, type Tensor } from "../../engine/functions.ts";
 import { earlyOf, exitCrossEntropy, exitMeans, lastOf } from "./losses.ts";
-import type { Part, Phase, PhaseSite, Seen, Track } from "./method.ts";
+import type { Paper, Part, Phase, PhaseSite, Seen, Track } from "./method.ts";
 
 /** The plain network: backbone and last exit. */
 export const trunk = ({ exits }: Pick<PhaseSite, "exits">): Part => {
@@ -53,6 +53,13 @@ export const branchCrossEntropy =
 
 /** Adam at a rate, whatever the run's optimiser is: how heads on a frozen backbone are trained. */
 export const adam = (lr: number): NonNullable<Phase["recipe"]> => ({ optimizer: { method: "adam", lr } });
+
+/** Where the regimes of training are compared: joint, disjoint, mixed. */
+export const REGIMES: Paper = {
+  title: "How to Train Your Multi-Exit Model? Analyzing the Impact of Training Strategies",
+  venue: "ICML 2025",
+  arxiv: "2407.14320",
+};
 
 /** The option of that name, of methods with several phases. */
 export const equalTotal: Option<boolean> = option.toggle(

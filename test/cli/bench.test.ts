@@ -7,23 +7,17 @@ import { readCosts } from "../../calibration/index.ts";
 import { energyMeter } from "../../cli/bench/energy.ts";
 import { Contender, joules } from "../../cli/bench/measure.ts";
 import { candidates, openSubject, tableOf, whole } from "../../cli/bench/subject.ts";
-import { main } from "../../cli/main.ts";
 import { encodePng, glyphs } from "../../data/index.ts";
 import { encodeModel, load, networkOf, readModel } from "../../exits/index.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
+import { run } from "./command-line.ts";
 
 const test = gpuSuite("cli bench", { timeout: 240_000 });
 const out = mkdtempSync(join(tmpdir(), "sortie-bench-"));
 const dir = join(out, "small");
 const file = join(out, "model.sortie.safetensors");
 test.after(() => rmSync(out, { recursive: true }));
-
-async function run(...args: string[]): Promise<{ code: number; text: string }> {
-  const lines: string[] = [];
-  const code = await main(args, (line) => lines.push(line));
-  return { code, text: lines.join("\n") };
-}
 
 const SIZES = { train: 256, validation: 200, calibration: 400, test: 48 };
 const FEW = ["--batches", "1,8", "--images", "20", "--rounds", "1", "--calls", "3", "--shares", "0.5"];

@@ -3,20 +3,14 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { main } from "../../cli/main.ts";
 import { assert, suite } from "../harness.ts";
+import { run } from "./command-line.ts";
 import { writeRun } from "./synthetic-run.ts";
 
 const test = suite("cli costs in milliseconds", { timeout: 120_000 });
 const out = mkdtempSync(join(tmpdir(), "sortie-costs-"));
 const dir = writeRun(join(out, "run"));
 test.after(() => rmSync(out, { recursive: true }));
-
-async function run(...args: string[]): Promise<{ code: number; text: string }> {
-  const lines: string[] = [];
-  const code = await main(args, (line) => lines.push(line));
-  return { code, text: lines.join("\n") };
-}
 
 const saving = Object.fromEntries(
   ["byMacs", "byTimes", "measured", "decisions", "stages", "launches", "filling", "compaction", "rest"].map(

@@ -6,23 +6,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { decodePolicy, encodePolicy } from "../../calibration/index.ts";
 import { compareAnswers, findings } from "../../cli/index.ts";
-import { main } from "../../cli/main.ts";
 import { glyphs } from "../../data/index.ts";
 import { load, readModel } from "../../exits/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
+import { run } from "./command-line.ts";
 
 const test = gpuSuite("cli export", { timeout: 120_000 });
 const out = mkdtempSync(join(tmpdir(), "sortie-export-"));
 const dir = join(out, "small");
 const file = join(out, "model.sortie.safetensors");
 test.after(() => rmSync(out, { recursive: true }));
-
-async function run(...args: string[]): Promise<{ code: number; text: string }> {
-  const lines: string[] = [];
-  const code = await main(args, (line) => lines.push(line));
-  return { code, text: lines.join("\n") };
-}
 
 const SIZES = { train: 256, validation: 200, calibration: 400, test: 100 };
 

@@ -5,7 +5,6 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cascade, createTable, logEntropyOf, logRestOf, type PlainScore } from "../../calibration/index.ts";
-import { main } from "../../cli/main.ts";
 import { type OnnxFiles, onnxOf } from "../../cli/onnx/network.ts";
 import { type CascadeAbout, decide, openCascade } from "../../cli/onnx/runners/cascade.ts";
 import { glyphs } from "../../data/index.ts";
@@ -26,6 +25,7 @@ import { byPython, byTriton, byTypeScript, pythonFault, runtime } from "../agree
 import { mulberry } from "../engine/ops/check.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, atEnd, failsWith, suite } from "../harness.ts";
+import { run } from "./command-line.ts";
 
 const test = gpuSuite("onnx: logits", { timeout: 240_000 });
 
@@ -228,12 +228,6 @@ atEnd(() => rmSync(out, { recursive: true }));
 const [dir, target] = [join(out, "small"), join(out, "exported")];
 const SIZES = { train: 256, validation: 200, calibration: 400, test: 200 };
 const { test: images } = glyphs({ train: 0, validation: 0, calibration: 0, test: SIZES.test, seed: 1 });
-
-async function run(...args: string[]): Promise<{ code: number; text: string }> {
-  const lines: string[] = [];
-  const code = await main(args, (line) => lines.push(line));
-  return { code, text: lines.join("\n") };
-}
 
 folder("holds graphs, the policy, and what runs them elsewhere", async () => {
   const sizes = Object.entries(SIZES).flatMap(([part, count]) => [`--data.${part}`, String(count)]);

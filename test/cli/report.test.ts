@@ -5,7 +5,6 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { evaluatePolicy, learnThenTest } from "../../calibration/index.ts";
-import { main } from "../../cli/main.ts";
 import { examplesPerExit } from "../../cli/report/examples.ts";
 import { errorsByDifficulty, exitsByDifficulty } from "../../cli/report/figures/difficulty.ts";
 import { accuracyCurve, exitShares } from "../../cli/report/figures/policy.ts";
@@ -17,6 +16,7 @@ import { sweepTargets, type TargetSweep } from "../../cli/report/targets.ts";
 import { createDataset, decodePng, glyphs } from "../../data/index.ts";
 import { randomTable } from "../calibration/tables.ts";
 import { assert, errorOf, failsWith, suite } from "../harness.ts";
+import { run } from "./command-line.ts";
 import { writeRun } from "./synthetic-run.ts";
 
 const test = suite("report parts");
@@ -105,12 +105,6 @@ const runs = suite("report of a run", { timeout: 120_000 });
 const dir = mkdtempSync(join(tmpdir(), "sortie-report-"));
 runs.before(() => writeRun(dir));
 runs.after(() => rmSync(dir, { recursive: true }));
-
-async function run(...args: string[]): Promise<{ code: number; text: string }> {
-  const lines: string[] = [];
-  const code = await main(args, (line) => lines.push(line));
-  return { code, text: lines.join("\n") };
-}
 
 /** Calibrates with flags and gives the report's text, without tags, as one line; by title of section. */
 async function reportAfter(

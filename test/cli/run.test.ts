@@ -8,6 +8,7 @@ import { main } from "../../cli/main.ts";
 import { readLogits, writeLogits } from "../../exits/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
+import { run } from "./command-line.ts";
 
 const test = gpuSuite("cli run");
 const out = mkdtempSync(join(tmpdir(), "sortie-run-"));
@@ -27,12 +28,6 @@ const FLAGS = [
   "--train.logEvery",
   "2",
 ];
-
-async function run(...args: string[]): Promise<{ code: number; text: string }> {
-  const lines: string[] = [];
-  const code = await main(args, (line) => lines.push(line));
-  return { code, text: lines.join("\n") };
-}
 
 const inRun = (name: string, file: string) => join(out, name, file);
 const bytes = (name: string, file: string) => readFileSync(inRun(name, file));
