@@ -260,14 +260,16 @@ function noteRange(storage: Storage, data: ArrayLike<number | boolean | bigint>,
 }
 
 /**
- * Refuses an index or label outside 0..count - 1, where host data tells; what the GPU made is not read for it.
+ * Refuses an index or label outside 0..count - 1 that is not `except`, where host data tells (by its ends); what the GPU
+ * made is not read for it.
  * @throws ArgumentError
  */
-export function checkRange(op: string, name: string, index: Tensor, count: number): void {
+export function checkRange(op: string, name: string, index: Tensor, count: number, except?: number): void {
   const { storage } = index;
   const range = ranges.get(storage);
-  if (!range || range.version !== storage.version || (range.low >= 0 && range.high < count)) return;
-  const got = range.low < 0 ? range.low : range.high;
+  if (!range || range.version !== storage.version) return;
+  const got = [range.low, range.high].find((end) => !(end >= 0 && end < count) && end !== except);
+  if (got === undefined) return;
   throw new ArgumentError(`${op}: ${name} must be in 0..${count - 1}; got ${got} in ${describe(index)}.`);
 }
 

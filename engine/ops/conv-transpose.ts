@@ -3,7 +3,7 @@
 import type { Kinds } from "../../base/index.ts";
 import type { ConvGeometry } from "../../kernels/conv/index.ts";
 import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
-import { describe } from "../shape.ts";
+import { describe, formatShape } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { allSides, type ConvOptions, conv2d, convInput, geometryOf, type PerAxis, perAxis } from "./conv.ts";
@@ -98,6 +98,14 @@ export const convTranspose2d = positional(
     const extent = (size: number, k: number, pads: number, i: 0 | 1): number =>
       (size - 1) * steps[i] - pads + gaps[i] * (k - 1) + more[i] + 1;
     const shape = [batch, extent(h, kh, top + bottom, 0), extent(w, kw, left + right, 1), own * groups];
+    if (shape.some((n, i) => i > 0 && n < 1)) {
+      throw new ShapeError(
+        `${op}: the result must have pixels; got ${describe(x)} and ${describe(weight)} for ${formatShape(shape)}.`,
+      );
+    }
+    const b = { shape: [own * groups], dtype: x.dtype };
+    if (bias && describe(bias) !== describe(b))
+      throw new ShapeError(`${op}: the bias must be ${describe(b)}; got ${describe(bias)}.`);
     const geometry: ConvGeometry = geometryOf(op, { shape, dtype: x.dtype }, weight, conv);
     const y = convInput({ g: x, weight }, { geometry, shape });
     return bias ? add(y, bias) : y;

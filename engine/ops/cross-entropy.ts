@@ -153,6 +153,8 @@ function countedOf(
   { ignoreIndex, classWeights, labelSmoothing = 0 }: CrossEntropyOptions,
 ) {
   const classes = lastOf(logits.shape);
+  if (ignoreIndex !== undefined && !Number.isInteger(ignoreIndex))
+    throw new ArgumentError(`crossEntropy: ignoreIndex must be an integer; got ${ignoreIndex}.`);
   if (labels.dtype !== "i32")
     throw new DTypeError(
       `crossEntropy: ignoreIndex and classWeights must go with labels, i32; got ${describe(labels)}.`,
@@ -161,6 +163,7 @@ function countedOf(
     throw new ShapeError(`crossEntropy: classWeights must be f32[${classes}]; got ${describe(classWeights)}.`);
   if (classWeights && labelSmoothing !== 0)
     throw new ArgumentError(`crossEntropy: labelSmoothing must be 0 beside classWeights; got ${labelSmoothing}.`);
+  checkRange("crossEntropy", "labels", labels, classes, ignoreIndex);
   if (ignoreIndex === undefined) return { labels, counts: indexSelect(classWeights as Tensor, labels) };
   const isCounted = ne(labels, ignoreIndex);
   const safe = where(isCounted, labels, 0);
