@@ -11,9 +11,10 @@ import {
 } from "../../kernels/loss/index.ts";
 import { ArgumentError, DTypeError, GradientError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, isRecording, type Launcher, single } from "../op.ts";
+import { checkRange } from "../ranges.ts";
 import { type Described, describe, lastOf, sameShape } from "../shape.ts";
 import { positional } from "../signature.ts";
-import { checkRange, checkTensors, type Tensor } from "../tensor.ts";
+import { checkTensors, type Tensor } from "../tensor.ts";
 import { indexSelect } from "./gather.ts";
 import { div, mul, ne, where } from "./pointwise.ts";
 import { mean, sum } from "./reduce.ts";

@@ -4,7 +4,8 @@
 
 import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
-import { agree, SUBJECTS } from "./agreement.ts";
+import { agree } from "./agreement.ts";
+import { SUBJECTS } from "./subjects.ts";
 
 const test = gpuSuite("exits: what is deployed agrees with the network", { timeout: 240_000 });
 for (const name of Object.keys(SUBJECTS)) {

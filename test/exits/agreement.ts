@@ -24,31 +24,11 @@ import {
   type Tensor,
   tensor,
 } from "../../engine/functions.ts";
-import {
-  type Answers,
-  additive,
-  cascaded,
-  confident,
-  deploy,
-  ensembled,
-  gated,
-  inline,
-  stackRecords,
-} from "../../exits/index.ts";
-import { type MultiExit, multiExit } from "../../exits/network/multi-exit.ts";
-import {
-  convnext,
-  EVAL,
-  efficientnet,
-  imageNetResnet,
-  mobilenetV3,
-  msdnet,
-  resnet,
-  SGD,
-  TRAIN,
-  vit,
-} from "../../nn/index.ts";
+import { type Answers, deploy, stackRecords } from "../../exits/index.ts";
+import type { MultiExit } from "../../exits/network/multi-exit.ts";
+import { EVAL, SGD, TRAIN } from "../../nn/index.ts";
 import { poisoned } from "../engine/live.ts";
+import { CLASSES, SUBJECTS } from "./subjects.ts";
 
 const PLAIN: readonly OwnScore[] = ["maxProb", "margin", "entropy", "normalisedEntropy", "energy", "maxLogit"];
 const SCORES: readonly OwnScore[] = [...PLAIN, "confidence"];
@@ -69,151 +49,10 @@ const ROUTES = [
   ["compact", "ask"],
 ] as const;
 const SAMPLES = 45;
-const CLASSES = 5;
 const SPREAD = 2;
 const TEMPERATURES = [0.7, 1.5, 2];
 const MEAN = [0.4, 0.5, 0.6];
 const STD = [0.2, 0.25, 0.3];
-
-/** A network to deploy; `steps` of training are behind it. */
-interface Subject {
-  readonly steps: number;
-  /** Under these scores alone: a large network. */
-  readonly scores?: readonly OwnScore[];
-  /** How much the early heads' logits differ; default `SPREAD`. */
-  readonly spread?: number;
-  readonly make: (device: Device | undefined) => MultiExit;
-}
-
-const convolutional = (seed: number, device: Device | undefined, shortcut: "A" | "B" = "B") =>
-  resnet({
-    depth: 8,
-    classes: CLASSES,
-    input: [12, 12, 3],
-    widths: [16, 32, 64],
-    shortcut,
-    seed,
-    ...(device && { device }),
-  });
-
-const large = (depth: 18 | 50, device: Device | undefined) =>
-  imageNetResnet({ depth, classes: CLASSES, input: [12, 12, 3], seed: 6, ...(device && { device }) });
-
-const small = (device: Device | undefined) =>
-  ({ classes: CLASSES, input: [12, 12, 3], seed: 7, ...(device && { device }) }) as const;
-
-const transformer = (seed: number, device: Device | undefined) => {
-  const sizes = { imgSize: 12, patchSize: 4, embedDim: 64, depth: 3, numHeads: 4 };
-  return vit({ ...sizes, classes: CLASSES, seed, ...(device && { device }) });
-};
-
-const after = ["stage1", "stage2"];
-
-/** Every backbone and every head, wide enough for several tiles of columns. */
-export const SUBJECTS: Readonly<Record<string, Subject>> = {
-  "resnet, gap-linear and gap-norm-linear, trained": {
-    steps: 6,
-    make: (device) => multiExit(convolutional(1, device), { after, head: ["gap-linear", "gap-norm-linear"] }),
-  },
-  "resnet A, pool-linear and conv-pool-linear, trained": {
-    steps: 6,
-    make: (device) => multiExit(convolutional(2, device, "A"), { after, head: ["pool-linear", "conv-pool-linear"] }),
-  },
-  "resnet, attention, last of its own kind": {
-    steps: 0,
-    make: (device) => multiExit(convolutional(3, device), { after, head: "attention", last: "gap-norm-linear" }),
-  },
-  "resnet, conv1d-linear": {
-    steps: 0,
-    scores: ["energy", "maxLogit"],
-    make: (device) => multiExit(convolutional(8, device), { after, head: "conv1d-linear", last: "conv1d-linear" }),
-  },
-  "imageNetResnet of basic blocks": {
-    steps: 0,
-    scores: ["energy"],
-    make: (device) => multiExit(large(18, device), { after, head: "gap-linear" }),
-  },
-  "imageNetResnet of bottlenecks": {
-    steps: 0,
-    scores: ["energy"],
-    make: (device) => multiExit(large(50, device), { after, head: "gap-linear" }),
-  },
-  "vit, class-token": {
-    steps: 0,
-    make: (device) => multiExit(transformer(4, device), { after, head: "class-token" }),
-  },
-  "vit, mean-token, trained": {
-    steps: 6,
-    make: (device) => multiExit(transformer(5, device), { after, head: "mean-token", last: "mean-token" }),
-  },
-  mobilenetV3: {
-    steps: 0,
-    scores: ["energy", "maxProb"],
-    make: (device) =>
-      multiExit(mobilenetV3({ ...small(device), stemStride: 1 }), {
-        after: ["features.3", "features.8"],
-        head: "gap-linear",
-      }),
-  },
-  "efficientnet, trained": {
-    steps: 3,
-    scores: ["energy", "maxProb"],
-    make: (device) =>
-      multiExit(efficientnet({ ...small(device), widthMult: 0.5, stemStride: 1 }), {
-        after: ["features.2", "features.5"],
-        head: "gap-linear",
-      }),
-  },
-  "heads that see the one before and answer together": {
-    steps: 6,
-    spread: 0.4,
-    make: (device) => multiExit(convolutional(8, device), { after, wraps: [cascaded(), ensembled()] }),
-  },
-  "heads that add to what the one before said": {
-    steps: 6,
-    make: (device) => multiExit(convolutional(9, device), { after, head: "conv-pool-linear", wraps: [additive(0.5)] }),
-  },
-  "heads that see the one before, with a gate around": {
-    steps: 6,
-    make: (device) =>
-      multiExit(convolutional(10, device), { after, last: "gap-norm-linear", wraps: [inline(), gated()] }),
-  },
-  "heads that say how sure they are": {
-    steps: 6,
-    scores: ["confidence", "maxProb"],
-    make: (device) =>
-      multiExit(convolutional(11, device), {
-        after,
-        head: ["gap-norm-linear", "conv-pool-linear"],
-        wraps: [confident()],
-      }),
-  },
-  "heads that say how sure they are, and see the one before": {
-    steps: 6,
-    scores: ["confidence"],
-    make: (device) => multiExit(convolutional(12, device), { after, wraps: [confident(), cascaded()] }),
-  },
-  // Of three scales the finest two end on the way; one exit answers by what it sees of them in one dispatch.
-  "msdnet, msdnet and gap-linear, trained": {
-    steps: 6,
-    scores: ["energy", "maxProb", "margin"],
-    make: (device) =>
-      multiExit(msdnet({ ...small(device), blocks: 3, base: 2, step: 2, channels: 16 }), {
-        after: ["block1", "block2"],
-        head: ["msdnet", "gap-linear"],
-      }),
-  },
-  // Its features differ little between images, so spread logits are large, and probabilities all but certain.
-  "convnext, trained": {
-    steps: 6,
-    scores: ["energy", "maxLogit"],
-    make: (device) =>
-      multiExit(convnext({ ...small(device), dims: [40, 72, 96], depths: [1, 1, 1], patch: 1 }), {
-        after: ["features.1", "features.3"],
-        head: "gap-linear",
-      }),
-  },
-};
 
 /** Bytes of images of five classes, which differ in what stands out where. */
 function images(): { readonly bytes: Uint8Array; readonly values: Float32Array; readonly labels: Int32Array } {
@@ -299,7 +138,7 @@ function threshold(scores: readonly number[], share: number): number {
   const sorted = [...scores].sort((a, b) => b - a);
   const at = Math.floor(share * sorted.length);
   let [widest, best] = [-1, sorted[0]!];
-  for (let i = Math.max(0, at - 12); i < Math.min(sorted.length - 1, at + 12); i++) {
+  for (let i = Math.max(0, at - 6); i < Math.min(sorted.length - 1, at + 6); i++) {
     const gap = sorted[i]! - sorted[i + 1]!;
     if (gap > widest) [widest, best] = [gap, (sorted[i]! + sorted[i + 1]!) / 2];
   }

@@ -9,7 +9,7 @@ import { poisoned } from "../engine/live.ts";
 import { mulberry } from "../engine/ops/check.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
-import { SUBJECTS } from "./agreement.ts";
+import { SUBJECTS } from "./subjects.ts";
 
 const test = gpuSuite("exits: networks prepared for inference", { timeout: 180_000 });
 const N = 9;
