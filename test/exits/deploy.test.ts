@@ -166,7 +166,7 @@ test("refuses what cannot run or does not fit", async () => {
   await failsWith(
     () => deploy(net, { thresholds: [0.5], score: "patience" }),
     "ArgumentError",
-    "deploy: the score must be one of maxProb, margin, entropy, normalisedEntropy, energy, maxLogit; got patience. Other scores are for calibration tables only.",
+    "deploy: the score must be one of maxProb, margin, entropy, normalisedEntropy, energy, maxLogit, confidence; got patience. Other scores are for calibration tables only.",
   );
   using classifier = await deploy(net, { thresholds: [0.5] }, { batch: 2 });
   await failsWith(
