@@ -22,7 +22,7 @@ export {
   type Severity,
 } from "./corruptions/index.ts";
 export { readCorrupted } from "./corruptions/official.ts";
-export type { Picture } from "./corruptions/picture.ts";
+export type { Pixels } from "./corruptions/pixels.ts";
 export {
   channelStatistics,
   countClasses,

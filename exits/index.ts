@@ -57,7 +57,7 @@ export { joint } from "./methods/joint.ts";
 export { knowledgeDistillation } from "./methods/kd.ts";
 export { l2wDen } from "./methods/l2w-den.ts";
 export { layerWise } from "./methods/layer-wise.ts";
-export { linear } from "./methods/linear.ts";
+export { linearWeights } from "./methods/linear.ts";
 export {
   earlyOf,
   exitCrossEntropy,

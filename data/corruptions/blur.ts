@@ -1,7 +1,7 @@
 // Blurs, by the parameters published for CIFAR-10-C.
 
 import type { Corruption } from "./kind.ts";
-import { disk, filtered, gaussian, mapped, motion, type Picture, zoomed } from "./picture.ts";
+import { disk, filtered, gaussian, mapped, motion, type Pixels, zoomed } from "./pixels.ts";
 
 /** [radius, softness of the rim] */
 const DEFOCUS = [
@@ -32,7 +32,7 @@ const ZOOM = [5, 10, 15, 20, 25];
 const GAUSSIAN = [0.4, 0.6, 0.7, 0.8, 1];
 
 /** The same in whole bytes. */
-const inBytes = (x: Picture): Picture => mapped(x, (value) => Math.floor(value * 255) / 255);
+const inBytes = (x: Pixels): Pixels => mapped(x, (value) => Math.floor(value * 255) / 255);
 
 export const BLUR: readonly Corruption[] = [
   {

@@ -3,7 +3,7 @@
 import type { Stream } from "../random.ts";
 import { jpegQuantised } from "./jpeg.ts";
 import type { Corruption } from "./kind.ts";
-import { blank, boxResized, clip, gaussian, mapped, type Picture, sample } from "./picture.ts";
+import { blank, boxResized, clip, gaussian, mapped, type Pixels, sample } from "./pixels.ts";
 
 const BRIGHTNESS = [0.05, 0.1, 0.15, 0.2, 0.3];
 const CONTRAST = [0.75, 0.5, 0.4, 0.3, 0.15];
@@ -27,7 +27,7 @@ const PIXELATE = [0.95, 0.9, 0.85, 0.75, 0.65];
 const QUALITY = [80, 65, 58, 50, 40];
 
 /** Pixels of three channels changed by their value and saturation as of HSV; others by their value alone. */
-function inHsv(x: Picture, change: (s: number, v: number) => readonly [s: number, v: number]): Picture {
+function inHsv(x: Pixels, change: (s: number, v: number) => readonly [s: number, v: number]): Pixels {
   const { channels, data } = x;
   if (channels !== 3) return mapped(x, (value) => clip(change(0, value)[1]));
   const out = new Float64Array(data.length);
@@ -46,7 +46,7 @@ function inHsv(x: Picture, change: (s: number, v: number) => readonly [s: number
   return { ...x, data: out };
 }
 
-function contrasted(x: Picture, factor: number): Picture {
+function contrasted(x: Pixels, factor: number): Pixels {
   const pixels = x.height * x.width;
   const means = Array.from({ length: x.channels }, (_, c) => {
     let sum = 0;
@@ -72,7 +72,7 @@ function affine([p, q, r]: Triangle, [a, b, c]: Triangle): readonly [number, num
   return [...row(0), ...row(1)];
 }
 
-function elastic(x: Picture, level: number, stream: Stream): Picture {
+function elastic(x: Pixels, level: number, stream: Stream): Pixels {
   const { height, width, channels } = x;
   const side = Math.min(height, width);
   const [strength, smoothness, shift] = ELASTIC[level]!.map((part) => part * side) as [number, number, number];
@@ -107,7 +107,7 @@ function elastic(x: Picture, level: number, stream: Stream): Picture {
   return out;
 }
 
-function pixelated(x: Picture, share: number): Picture {
+function pixelated(x: Pixels, share: number): Pixels {
   const small = (size: number) => Math.max(1, Math.floor(size * share));
   return boxResized(boxResized(x, small(x.height), small(x.width)), x.height, x.width);
 }

@@ -10,7 +10,7 @@ import { BLUR } from "./blur.ts";
 import { DIGITAL } from "./digital.ts";
 import type { Corruption, Severity } from "./kind.ts";
 import { NOISE } from "./noise.ts";
-import type { Picture } from "./picture.ts";
+import type { Pixels } from "./pixels.ts";
 import { WEATHER } from "./weather.ts";
 
 export type { Corruption, Severity } from "./kind.ts";
@@ -57,7 +57,7 @@ export function corrupt(data: Dataset, options: CorruptOptions): Dataset {
   const images = new Uint8Array(data.images.length);
   for (let i = 0; i < data.size; i++) {
     const bytes = data.images.subarray(i * pixels, (i + 1) * pixels);
-    const x: Picture = { height, width, channels, data: Float64Array.from(bytes, (byte) => byte / 255) };
+    const x: Pixels = { height, width, channels, data: Float64Array.from(bytes, (byte) => byte / 255) };
     const made = apply(x, severity - 1, new Stream(seed, `corrupt ${name}`, severity, data.ids[i]! >>> 0));
     // Bytes are cut, not rounded, as the published files are.
     images.set(

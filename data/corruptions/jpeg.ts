@@ -2,7 +2,7 @@
 // coding loses nothing, and is left out.
 
 import { sinCos } from "../numeric.ts";
-import { blank, boxResized, clip, type Picture } from "./picture.ts";
+import { blank, boxResized, clip, type Pixels } from "./pixels.ts";
 
 // biome-ignore format: a table as the standard prints it (ITU-T T.81, Annex K)
 const LUMINANCE = [
@@ -37,7 +37,7 @@ function product(a: (i: number, k: number) => number, b: (k: number, j: number) 
 /**
  * One channel in 0..255 through the transform, rounded to the table's steps, and back. Edges repeat up to whole blocks.
  */
-function quantised({ height, width, data }: Picture, table: readonly number[]): Picture {
+function quantised({ height, width, data }: Pixels, table: readonly number[]): Pixels {
   const out = blank(height, width, 1);
   const basis = (u: number, i: number) => COSINES[u]![i]!;
   for (let top = 0; top < height; top += 8) {
@@ -63,16 +63,16 @@ function quantised({ height, width, data }: Picture, table: readonly number[]): 
 }
 
 /** A picture as JPEG of that quality gives it back; of other than three channels each by itself, as luminance. */
-export function jpegQuantised(x: Picture, quality: number): Picture {
+export function jpegQuantised(x: Pixels, quality: number): Pixels {
   const { height, width, channels } = x;
   const [fine, coarse] = [scaled(LUMINANCE, quality), scaled(CHROMINANCE, quality)];
-  const layer = (of: (at: number) => number): Picture => {
+  const layer = (of: (at: number) => number): Pixels => {
     const out = blank(height, width, 1);
     for (let i = 0; i < out.data.length; i++) out.data[i] = of(i * channels);
     return out;
   };
   const value = (at: number) => 255 * clip(x.data[at]!);
-  const merged = (layers: readonly Picture[], of: (parts: readonly number[], c: number) => number): Picture => {
+  const merged = (layers: readonly Pixels[], of: (parts: readonly number[], c: number) => number): Pixels => {
     const out = blank(height, width, channels);
     for (let at = 0; at < out.data.length; at++) {
       const pixel = Math.floor(at / channels);

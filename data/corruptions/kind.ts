@@ -1,7 +1,7 @@
 // What a corruption is.
 
 import type { Stream } from "../random.ts";
-import type { Picture } from "./picture.ts";
+import type { Pixels } from "./pixels.ts";
 
 /** How strong a corruption is, from 1 to 5. */
 export type Severity = 1 | 2 | 3 | 4 | 5;
@@ -17,5 +17,5 @@ export interface Corruption {
   /** What of it is not as published: drawn by code where photographs were used, or simplified. */
   readonly synthetic?: string;
   /** A picture of values in 0..1 at a level from 0 to 4; the result is cut to 0..1. */
-  readonly apply: (x: Picture, level: number, stream: Stream) => Picture;
+  readonly apply: (x: Pixels, level: number, stream: Stream) => Pixels;
 }

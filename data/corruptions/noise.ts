@@ -3,7 +3,7 @@
 import { log } from "../numeric.ts";
 import type { Stream } from "../random.ts";
 import type { Corruption } from "./kind.ts";
-import { mapped } from "./picture.ts";
+import { mapped } from "./pixels.ts";
 
 const GAUSSIAN = [0.04, 0.06, 0.08, 0.09, 0.1];
 const PHOTONS = [500, 250, 100, 75, 50];

@@ -3,7 +3,7 @@
 
 import type { Stream } from "../random.ts";
 import type { Corruption } from "./kind.ts";
-import { blank, clip, gaussian, grey, mapped, motion, type Picture, zoomed } from "./picture.ts";
+import { blank, clip, gaussian, grey, mapped, motion, type Pixels, zoomed } from "./pixels.ts";
 
 /** [mean, deviation, zoom, threshold, radius, deviation of the motion, share of the image] */
 const SNOW = [
@@ -44,7 +44,7 @@ function shade(colour: readonly [number, number, number], c: number, channels: n
 }
 
 /** Plasma by diamonds and squares, cut to a size, in 0..1; detail fades by `decay` from step to step. */
-export function plasma(height: number, width: number, decay: number, stream: Stream): Picture {
+export function plasma(height: number, width: number, decay: number, stream: Stream): Pixels {
   const size = 2 ** Math.ceil(Math.log2(Math.max(2, height, width)));
   const map = new Float64Array(size * size);
   const at = (i: number, j: number) => ((i + size) % size) * size + ((j + size) % size);
@@ -78,13 +78,13 @@ export function plasma(height: number, width: number, decay: number, stream: Str
   return out;
 }
 
-const noise = ({ height, width }: Picture, mean: number, deviation: number, stream: Stream): Picture =>
+const noise = ({ height, width }: Pixels, mean: number, deviation: number, stream: Stream): Pixels =>
   mapped(blank(height, width, 1), () => mean + deviation * stream.normal());
 
 /** The same turned by half a turn. */
-const turned = (x: Picture): Picture => ({ ...x, data: x.data.slice().reverse() });
+const turned = (x: Pixels): Pixels => ({ ...x, data: x.data.slice().reverse() });
 
-function snow(x: Picture, level: number, stream: Stream): Picture {
+function snow(x: Pixels, level: number, stream: Stream): Pixels {
   const [mean, deviation, zoom, threshold, radius, sigma, share] = SNOW[level]!;
   const flakes = mapped(zoomed(noise(x, mean, deviation, stream), zoom), (v) => (v < threshold ? 0 : clip(v)));
   const layer = motion(flakes, { radius, sigma, angle: stream.between(-135, -45) });
@@ -98,7 +98,7 @@ function snow(x: Picture, level: number, stream: Stream): Picture {
 
 const ICE = [0.85, 0.93, 1] as const;
 
-function frost(x: Picture, level: number, stream: Stream): Picture {
+function frost(x: Pixels, level: number, stream: Stream): Pixels {
   const [share, strength] = FROST[level]!;
   const { height, width, channels } = x;
   // Ridges of two plasmas, coarse and fine: needles between bare patches.
@@ -110,7 +110,7 @@ function frost(x: Picture, level: number, stream: Stream): Picture {
   });
 }
 
-function fog(x: Picture, level: number, stream: Stream): Picture {
+function fog(x: Pixels, level: number, stream: Stream): Pixels {
   const [strength, decay] = FOG[level]!;
   const most = x.data.reduce((a, b) => Math.max(a, b), 0);
   const layer = plasma(x.height, x.width, decay, stream);
@@ -122,7 +122,7 @@ function fog(x: Picture, level: number, stream: Stream): Picture {
 const WATER = [175 / 255, 238 / 255, 238 / 255] as const;
 const MUD = [63 / 255, 42 / 255, 20 / 255] as const;
 
-function spatter(x: Picture, level: number, stream: Stream): Picture {
+function spatter(x: Pixels, level: number, stream: Stream): Pixels {
   const [mean, deviation, blur, threshold, strength, isMud] = SPATTER[level]!;
   const liquid = mapped(gaussian(noise(x, mean, deviation, stream), blur), (v) => (v < threshold ? 0 : v));
   const { channels } = x;

@@ -19,7 +19,7 @@ import { joint } from "./joint.ts";
 import { knowledgeDistillation } from "./kd.ts";
 import { l2wDen } from "./l2w-den.ts";
 import { layerWise } from "./layer-wise.ts";
-import { linear } from "./linear.ts";
+import { linearWeights } from "./linear.ts";
 import type { Method } from "./method.ts";
 import { mixed } from "./mixed.ts";
 import { phuongLampert } from "./phuong-lampert.ts";
@@ -33,7 +33,7 @@ import { ztw } from "./ztw.ts";
 /** By family: schedules, gates, distillation, heads that look at each other or at themselves. */
 const ALL = [
   joint,
-  linear,
+  linearWeights,
   sdn,
   branchynet,
   disjoint,

@@ -14,7 +14,7 @@ const OPTIONS = {
 } as const;
 
 /** sum_j w_j mean CE_j, w from `first` to `last`. */
-export const linear: Method<typeof OPTIONS> = defineMethod({
+export const linearWeights: Method<typeof OPTIONS> = defineMethod({
   name: "linear",
   about: "all exits together, under weights that rise evenly with depth",
   options: OPTIONS,

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { jpegQuantised } from "../../data/corruptions/jpeg.ts";
 import { poisson } from "../../data/corruptions/noise.ts";
-import { boxResized, disk, gaussian, type Picture, sample, zoomed } from "../../data/corruptions/picture.ts";
+import { boxResized, disk, gaussian, type Pixels, sample, zoomed } from "../../data/corruptions/pixels.ts";
 import { plasma } from "../../data/corruptions/weather.ts";
 import {
   CORRUPTIONS,
@@ -45,7 +45,7 @@ function pictures(size: number, height: number, width: number, channels: number)
 }
 
 const colour = pictures(3, 33, 37, 3);
-const picture = (height: number, width: number, channels: number, of: (at: number) => number): Picture => ({
+const picture = (height: number, width: number, channels: number, of: (at: number) => number): Pixels => ({
   height,
   width,
   channels,
@@ -150,7 +150,7 @@ test("a Gaussian filter is its two-dimensional sum; disks and boxes keep the lig
     assert.ok(Math.abs(sum - 1) < 1e-9, `a disk of ${radius} sums to ${sum}`);
   }
   const small = boxResized(x, 4, 5);
-  const mean = ({ data }: Picture) => data.reduce((a, b) => a + b, 0) / data.length;
+  const mean = ({ data }: Pixels) => data.reduce((a, b) => a + b, 0) / data.length;
   assert.ok(Math.abs(mean(small) - mean(x)) < 1e-12);
   assert.equal(boxResized(x, 9, 11).data, x.data);
   const ramp = picture(16, 16, 1, (at) => (at % 16) / 16);
@@ -195,7 +195,7 @@ test("JPEG of the best quality all but keeps an image, and quantises a block as 
   // One block of one cosine: its coefficient, to the table's step.
   const [u, v, amplitude] = [0, 2, 53];
   const wave = picture(8, 8, 1, (at) => (128 + amplitude * Math.cos(((2 * (at % 8) + 1) * v * Math.PI) / 16)) / 255);
-  const coefficient = (z: Picture) =>
+  const coefficient = (z: Pixels) =>
     z.data.reduce(
       (sum, value, at) => sum + (255 * value - 128) * Math.cos(((2 * (at % 8) + 1) * v * Math.PI) / 16),
       0,

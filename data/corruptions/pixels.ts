@@ -3,14 +3,14 @@
 import { sinCos } from "../numeric.ts";
 
 /** One image, or one layer of it: [height, width, channels], values mostly in 0..1. */
-export interface Picture {
+export interface Pixels {
   readonly height: number;
   readonly width: number;
   readonly channels: number;
   readonly data: Float64Array;
 }
 
-export const blank = (height: number, width: number, channels: number): Picture => ({
+export const blank = (height: number, width: number, channels: number): Pixels => ({
   height,
   width,
   channels,
@@ -20,7 +20,7 @@ export const blank = (height: number, width: number, channels: number): Picture 
 export const clip = (x: number, low = 0, high = 1): number => Math.min(high, Math.max(low, x));
 
 /** The picture of a function of every value; `c` is the channel, `at` the place of the value. */
-export const mapped = (x: Picture, fn: (value: number, c: number, at: number) => number): Picture => ({
+export const mapped = (x: Pixels, fn: (value: number, c: number, at: number) => number): Pixels => ({
   ...x,
   data: x.data.map((value, at) => fn(value, at % x.channels, at)),
 });
@@ -37,10 +37,10 @@ function inside(i: number, size: number, edge: Edge): number {
 
 /** Weighted sum of pixels around each: `[dy, dx, weight]`. */
 export function filtered(
-  x: Picture,
+  x: Pixels,
   taps: readonly (readonly [number, number, number])[],
   edge: Edge = "nearest",
-): Picture {
+): Pixels {
   const { height, width, channels } = x;
   const out = blank(height, width, channels);
   for (let i = 0, at = 0; i < height; i++) {
@@ -62,7 +62,7 @@ function bell(sigma: number, reach: number): number[] {
 }
 
 /** Gaussian filter, cut off at `truncate` deviations. */
-export function gaussian(x: Picture, sigma: number, { truncate = 4, edge = "nearest" as Edge } = {}): Picture {
+export function gaussian(x: Pixels, sigma: number, { truncate = 4, edge = "nearest" as Edge } = {}): Pixels {
   const reach = Math.floor(truncate * sigma + 0.5);
   if (!(sigma > 0) || reach === 0) return x;
   const weights = bell(sigma, reach);
@@ -100,10 +100,7 @@ export function disk(radius: number, softness: number): (readonly [number, numbe
 /**
  * A blur along a line: weights fall as a Gaussian's half, `radius` and deviation `sigma` in pixels, `angle` in degrees.
  */
-export function motion(
-  x: Picture,
-  { radius, sigma, angle }: { radius: number; sigma: number; angle: number },
-): Picture {
+export function motion(x: Pixels, { radius, sigma, angle }: { radius: number; sigma: number; angle: number }): Pixels {
   const [sin, cos] = sinCos((angle * Math.PI) / 180);
   const weights = Array.from({ length: 2 * radius + 1 }, (_, i) => Math.exp(-(i * i) / (2 * sigma * sigma)));
   const sum = weights.reduce((a, b) => a + b, 0);
@@ -114,7 +111,7 @@ export function motion(
 }
 
 /** A value between pixels, linear in both directions; beyond the edges mirrored. */
-export function sample(x: Picture, row: number, column: number, c: number): number {
+export function sample(x: Pixels, row: number, column: number, c: number): number {
   const [i, j] = [Math.floor(row), Math.floor(column)];
   const [a, b] = [row - i, column - j];
   const at = (y: number, z: number) =>
@@ -123,7 +120,7 @@ export function sample(x: Picture, row: number, column: number, c: number): numb
 }
 
 /** The middle of a picture, `factor` times as large, at the old size. */
-export function zoomed(x: Picture, factor: number): Picture {
+export function zoomed(x: Pixels, factor: number): Pixels {
   const { height, width, channels } = x;
   const out = blank(height, width, channels);
   const cut = (size: number) => {
@@ -150,7 +147,7 @@ export function zoomed(x: Picture, factor: number): Picture {
 }
 
 /** The mean of each area that a pixel of the new size covers. */
-export function boxResized(x: Picture, height: number, width: number): Picture {
+export function boxResized(x: Pixels, height: number, width: number): Pixels {
   const out = blank(height, width, x.channels);
   const shares = (from: number, to: number) =>
     Array.from({ length: to }, (_, i) => {
@@ -172,7 +169,7 @@ export function boxResized(x: Picture, height: number, width: number): Picture {
 }
 
 /** The mean of the channels, [height, width, 1]; of three, weighted as eyes do. */
-export function grey({ height, width, channels, data }: Picture): Picture {
+export function grey({ height, width, channels, data }: Pixels): Pixels {
   const weights = channels === 3 ? [0.299, 0.587, 0.114] : new Array<number>(channels).fill(1 / channels);
   const out = blank(height, width, 1);
   for (let i = 0; i < out.data.length; i++)
