@@ -98,6 +98,7 @@ export { byot, type SelfDistillation, type SelfDistillationOptions, selfDistilla
 export { exitStatistics } from "./methods/statistics.ts";
 export { type ZtwHeadParameters, ztw, ztwEnsemble, ztwHead } from "./methods/ztw.ts";
 export { type Architecture, architectureOf, type BuildOptions, buildNetwork } from "./network/architecture.ts";
+export { type MultiExitOptions, multiExit } from "./network/attach.ts";
 export { additive } from "./network/heads/additive.ts";
 export { cascaded } from "./network/heads/cascaded.ts";
 export { confident } from "./network/heads/confident.ts";
@@ -118,13 +119,7 @@ export {
 export { hinted } from "./network/heads/hinted.ts";
 export { HEADS, type HeadKind, type HeadRecord } from "./network/heads/index.ts";
 export { inline } from "./network/heads/inline.ts";
-export {
-  type ExitInfo,
-  MultiExit,
-  type MultiExitOptions,
-  multiExit,
-  type PassOptions,
-} from "./network/multi-exit.ts";
+export { type ExitInfo, MultiExit, type PassOptions } from "./network/multi-exit.ts";
 export { type ExitOutput, stackRecords } from "./network/output.ts";
 export { type DecideOptions, decideError, type ExitResults, exitDecide } from "./ops/decide.ts";
 export { exitGates, type GateMode, type GateOptions } from "./ops/gate.ts";

@@ -4,9 +4,10 @@
 import { completer, guessOf, json, SEED, SortieError } from "../../base/index.ts";
 import { ArgumentError, type Device, readOptions } from "../../engine/functions.ts";
 import { BACKBONES, type BackboneKind } from "../../nn/index.ts";
+import { multiExit } from "./attach.ts";
 import { HEADS, type HeadKind } from "./heads/index.ts";
 import { wrapOf } from "./heads/wraps.ts";
-import { type MultiExit, multiExit } from "./multi-exit.ts";
+import type { MultiExit } from "./multi-exit.ts";
 
 /** A network as data; see `buildNetwork`. */
 export interface Architecture {

@@ -1,7 +1,7 @@
 // A backbone with several exits. All exits at once for training; one segment after the other for inference on fewer
 // rows.
 
-import { type Kinds, SEED, what } from "../../base/index.ts";
+import { type Kinds, what } from "../../base/index.ts";
 import {
   ArgumentError,
   checkTensors,
@@ -16,11 +16,9 @@ import {
   type Tensor,
 } from "../../engine/functions.ts";
 import {
-  Backbone,
+  type Backbone,
   countWork,
-  describeStages,
   EVAL,
-  Init,
   type Mode,
   Module,
   type Pass,
@@ -29,33 +27,9 @@ import {
 } from "../../nn/index.ts";
 import { gradientEquilibrium } from "../methods/gradient-equilibrium.ts";
 import type { ParameterPlace } from "../methods/method.ts";
-import {
-  type ExitRecord,
-  type Head,
-  type HeadFactory,
-  type HeadSite,
-  type HeadWrap,
-  type RecordPass,
-  readsOf,
-  recordOf,
-} from "./heads/head.ts";
-import { type HeadKind, makeHead } from "./heads/index.ts";
-import { OwnHead } from "./heads/own.ts";
+import { type ExitRecord, type Head, type RecordPass, readsOf, recordOf } from "./heads/head.ts";
+import type { HeadKind } from "./heads/index.ts";
 import { stackRecords } from "./output.ts";
-
-/** Options of `multiExit`. */
-export interface MultiExitOptions {
-  /** Names of the stages that early exits follow, in order; the last exit follows the last stage. */
-  readonly after: readonly string[];
-  /** One kind for all early exits, or one for each; default `gap-linear` on maps, `class-token` on tokens. */
-  readonly head?: HeadKind | HeadFactory | readonly (HeadKind | HeadFactory)[];
-  /** Default: the backbone's own classifier. */
-  readonly last?: HeadKind | HeadFactory;
-  /** What a method puts around the heads, innermost first: `METHODS[name].with(options).wraps`. */
-  readonly wraps?: readonly HeadWrap[];
-  /** Of the heads' weights; default 0. */
-  readonly seed?: number;
-}
 
 /** How a network runs while some of it is trained. */
 export interface PassOptions {
@@ -353,88 +327,3 @@ export class MultiExit extends Module {
 /** A record whose values do not matter. */
 const emptyRecord = (shapes: Readonly<Record<string, Shape>>, { device }: Tensor): ExitRecord =>
   Object.fromEntries(Object.entries(shapes).map(([field, shape]) => [field, empty(shape, { device })])) as ExitRecord;
-
-function stagesOf({ stages }: Backbone, after: readonly string[]): number[] {
-  const names = stages.map(({ name }) => name);
-  const last = names.length - 1;
-  const found = after.map((name) => names.indexOf(name));
-  const isRising = found.every((at, i) => at > (found[i - 1] ?? -1) && at < last);
-  if (!isRising) {
-    const early = names.slice(0, -1).join(", ");
-    throw new ArgumentError(
-      `multiExit: after must name some of ${early}, in this order; got [${after.join(", ")}]. The last exit is always there.`,
-    );
-  }
-  return [...found, last];
-}
-
-/** Names heads' random streams apart from the backbone's, whatever seeds both are given. */
-const HEAD_SEEDS = 2 ** 40;
-
-const MULTI_EXIT: Kinds<MultiExitOptions> = { after: "any!", head: "any", last: "any", wraps: "any", seed: SEED };
-
-/** Attaches exits to a backbone; see `MultiExitOptions`. The network owns the backbone. */
-export function multiExit(backbone: Backbone, options: MultiExitOptions): MultiExit {
-  if (!(backbone instanceof Backbone))
-    throw new ArgumentError(`multiExit: the backbone must be one, such as resnet(...); got ${what(backbone)}.`);
-  const { after, head, last, wraps = [], seed = 0 } = readOptions("multiExit", options, MULTI_EXIT);
-  if (!Array.isArray(after))
-    throw new ArgumentError(`multiExit: after must be a list of stages' names; got ${what(after)}.`);
-  const at = stagesOf(backbone, after);
-  const kinds = Array.isArray(head) ? (head as readonly (HeadKind | HeadFactory)[]) : undefined;
-  if (kinds && kinds.length !== after.length) {
-    throw new ArgumentError(
-      `multiExit: there must be one head for each of ${after.length} early exits; got ${kinds.length}.`,
-    );
-  }
-  const device = backbone.parameters()[0]?.device;
-  const init = new Init({ seed: HEAD_SEEDS + seed, device });
-  const stages = describeStages(backbone);
-  const sites = at.map(
-    (stage): HeadSite => ({
-      stage: stages[stage]!,
-      behind: stages.length - 1 - stage,
-      classes: backbone.classes,
-      init,
-    }),
-  );
-  const chosen = after.map((_, j) => (kinds ? kinds[j] : (head as HeadKind | HeadFactory | undefined)));
-  const all = last === undefined ? chosen : [...chosen, last];
-  const made = all.map((given, j) => {
-    const site = sites[j]!;
-    const kind = given ?? (site.stage.kind === "map" ? "gap-linear" : "class-token");
-    return { head: makeHead(kind, site), kind: typeof kind === "function" ? ("custom" as const) : kind };
-  });
-  return new MultiExit(
-    backbone,
-    wrapped(
-      made.map((each) => each.head),
-      backbone,
-      sites,
-      wraps,
-    ),
-    {
-      stages: at,
-      kinds: made.map((each) => each.kind),
-      wraps: wraps.map(({ name }) => name),
-      used: stages.map(({ used }) => used),
-    },
-  );
-}
-
-/** Heads with what a method puts around them; where that is around all, the last exit has one too. */
-function wrapped(
-  heads: readonly Head[],
-  backbone: Backbone,
-  sites: readonly HeadSite[],
-  wraps: readonly HeadWrap[],
-): readonly Head[] {
-  const exits = sites.length;
-  const isForAll = wraps.some((wrap) => wrap.isForAll);
-  const all = isForAll && heads.length < exits ? [...heads, new OwnHead(backbone)] : heads;
-  const last = all[exits - 1] ?? new OwnHead(backbone);
-  return all.map((head, exit) => {
-    const fitting = wraps.filter((wrap) => wrap.isForAll || exit < exits - 1);
-    return fitting.reduce((inner, { wrap }) => wrap(inner, { ...sites[exit]!, exit, exits, last }), head);
-  });
-}

@@ -14,7 +14,8 @@ import {
 import { joint } from "../../exits/methods/joint.ts";
 import type { TrainingPlan } from "../../exits/methods/method.ts";
 import { safeKd } from "../../exits/methods/safe-kd.ts";
-import { type MultiExit, multiExit } from "../../exits/network/multi-exit.ts";
+import { multiExit } from "../../exits/network/attach.ts";
+import type { MultiExit } from "../../exits/network/multi-exit.ts";
 import {
   Backbone,
   BatchNorm2d,

@@ -4,7 +4,8 @@
 import type { OwnScore } from "../../calibration/index.ts";
 import type { Device } from "../../engine/functions.ts";
 import { additive, cascaded, confident, ensembled, gated, inline } from "../../exits/index.ts";
-import { type MultiExit, multiExit } from "../../exits/network/multi-exit.ts";
+import { multiExit } from "../../exits/network/attach.ts";
+import type { MultiExit } from "../../exits/network/multi-exit.ts";
 import { convnext, efficientnet, imageNetResnet, mobilenetV3, msdnet, resnet, vit } from "../../nn/index.ts";
 
 export const CLASSES = 5;
