@@ -39,14 +39,15 @@ import { defined } from "../settings/sets.ts";
 import { inFlags, type Plain } from "../settings/settings.ts";
 import { runCalibrate } from "./calibrate.ts";
 import { findings, runEvaluate } from "./evaluate.ts";
-import { trainInto } from "./train.ts";
+import { type TeacherPlace, trainInto } from "./train.ts";
 
 export const compareHelp = `sortie compare --methods A,B,... [flags] | sortie compare RUN RUN ...
 
 Trains every method on every data set and backbone with every seed, each in a run folder of its own, calibrates and evaluates it as
 the commands of these names do, and writes one page, one JSON and one text about all of them. Runs that are finished are not made
 again, and one that was stopped goes on: the same command again continues. Thresholds are chosen on validation images or certified on
-calibration images, never on test images. Given folders of runs, it compares these, and trains nothing.
+calibration images, never on test images. A larger network that runs learn from is trained once for all of a seed. Given folders of
+runs, it compares these, and trains nothing.
 
   --methods A,B        methods, see sortie methods
   --backbones A,B      backbones (default resnet)
@@ -57,6 +58,8 @@ calibration images, never on test images. Given folders of runs, it compares the
   --config FILE        all of these as JSON: methods, backbones, data, seeds, against, out, and settings for all runs. A method,
                        backbone or data set may be an object there, with options and a label of its own:
                        { "methods": ["joint", { "label": "steep", "name": "soft-cgt", "kappa": 10 }], "settings": { "train": { "epochs": 5 } } }
+                       Where not everything shall meet everything, "runs" lists what does, in its order, by labels:
+                       "runs": [{ "methods": ["joint"], "seeds": [0, 1] }, { "methods": ["steep"], "seeds": [0] }]
   --list               print the plan, a numbered line a run, and stop
   --index N            make only run N of the plan and write no page: for arrays of jobs
   --no-timing          do not measure milliseconds
@@ -164,6 +167,7 @@ async function comparePlan(experiments: readonly Experiment[], context: PlanCont
   await chartLibraries();
   const isRemote = queue !== undefined && artefacts !== undefined;
   const failed = isRemote ? await doRemotely(experiments, { queue, artefacts, print }) : new Map<string, string>();
+  const teachers = join(context.out, "teachers");
   const figures: RunFigures[] = [];
   const failures: Failure[] = [];
   for (const [i, experiment] of experiments.entries()) {
@@ -171,7 +175,7 @@ async function comparePlan(experiments: readonly Experiment[], context: PlanCont
     try {
       const reason = failed.get(name);
       if (reason) throw new SortieError(reason);
-      const code = await finish(experiment, context, `run ${i + 1} of ${experiments.length}: ${name}`);
+      const code = await finish(experiment, { ...context, teachers }, `run ${i + 1} of ${experiments.length}: ${name}`);
       if (code >= 128) return code;
       const run = await readRun(RunFolder.of(experiment.config), experiment, context);
       figures.push(run);
@@ -195,11 +199,15 @@ async function oneOf(experiments: readonly Experiment[], index: number, context:
 }
 
 /** Trains, calibrates and evaluates what is not done yet; the exit code of what stopped. */
-async function finish({ config }: Experiment, { print }: Context, title: string): Promise<number> {
+async function finish(
+  { config }: Experiment,
+  { print, teachers }: Context & TeacherPlace,
+  title: string,
+): Promise<number> {
   const folder = RunFolder.of(config);
   if (!isFinished(folder, config)) {
     print(`\n${title}`);
-    const code = await trainInto(config, { isFresh: false, print });
+    const code = await trainInto(config, { isFresh: false, print, teachers });
     if (code !== 0) return code;
   }
   if (!existsSync(folder.path("policy"))) runCalibrate([folder.dir], quiet);

@@ -17,6 +17,7 @@ import { LOGIT_SPLITS, RunFolder, type RunRecord } from "../files/run-folder.ts"
 import { versions } from "../files/versions.ts";
 import { toJson, withDisk } from "../files/whole.ts";
 import { interruption } from "../interruption.ts";
+import { jobId } from "../queue/queue.ts";
 import { type Config, configHelp, readConfig } from "../settings/config.ts";
 import type { Print } from "../settings/flags.ts";
 import { loadData, makeNetwork, makePlan, makeRecipe, teacherConfig } from "../settings/model.ts";
@@ -60,12 +61,22 @@ export interface TrainingContext {
   readonly print: Print;
 }
 
+/** Where a larger network that a run learns from is. */
+export interface TeacherPlace {
+  /** Folder of teachers that several runs learn from; none: each run has its own, in its own folder. */
+  readonly teachers?: string | undefined;
+}
+
 /** Trains into the folder of the settings; the exit code. */
-export async function trainInto(config: Config, { isFresh, print }: TrainingContext): Promise<number> {
+export async function trainInto(
+  config: Config,
+  { isFresh, print, teachers }: TrainingContext & TeacherPlace,
+): Promise<number> {
   // Bad settings are found before anything is written.
   const { teacher } = makePlan(config);
   const folder = RunFolder.of(config);
-  const teaching = teacher?.kind === "network" ? teacherConfig(config, teacher, folder.dir) : undefined;
+  const own = teacher?.kind === "network" ? teacherConfig(config, teacher, folder.dir) : undefined;
+  const teaching = own && teachers !== undefined ? sharedTeacher(own, teachers) : own;
   if (!isFresh) folder.check(config);
   // A folder that is there is taken before the data are read; a new one is made only for data that can be read.
   let lock = existsSync(folder.dir) ? await lockFolder("train", folder.dir) : undefined;
@@ -92,6 +103,12 @@ export async function trainInto(config: Config, { isFresh, print }: TrainingCont
     device?.dispose();
     await lock?.release();
   }
+}
+
+/** The same teacher where others find it, unless this run has begun one of its own. */
+function sharedTeacher(own: Config, teachers: string): Config {
+  if (existsSync(RunFolder.of(own).dir)) return own;
+  return { ...own, out: teachers, name: `${own.method.name}-${jobId(own).slice(-8)}` };
 }
 
 interface RunContext extends TrainingContext {

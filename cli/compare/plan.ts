@@ -1,7 +1,7 @@
-// What is compared: every method on every backbone and data set with every seed, each a run of its own, in an order
-// that soon shows all methods once.
+// What is compared: every method on every backbone and data set with every seed, or those runs of them that a plan
+// lists; each a run of its own, in an order that soon shows all methods once, or in the listed one.
 
-import { SortieError, what } from "../../base/index.ts";
+import { guessOf, SortieError, what } from "../../base/index.ts";
 import { type Config, completeConfig } from "../settings/config.ts";
 import { inFile, isPlain, merge, type Place, type Plain } from "../settings/settings.ts";
 
@@ -11,12 +11,18 @@ interface Variant {
   readonly settings: Plain;
 }
 
-/** What varies, and what does not. */
-export interface Plan {
+/** Runs that vary in everything that is named here. */
+interface Crossing {
   readonly data: readonly Variant[];
   readonly backbones: readonly Variant[];
   readonly methods: readonly Variant[];
   readonly seeds: readonly number[];
+}
+
+/** What varies, and what does not. */
+export interface Plan {
+  /** One after the other; a run of several is one run. */
+  readonly runs: readonly Crossing[];
   /** The method, by its label, that others are held against. */
   readonly against: string;
   /** Folder of all runs, and of what is written about them. */
@@ -41,7 +47,7 @@ export interface Experiment extends RunKey {
 }
 
 /** Keys of a plan's file. */
-const KEYS = ["methods", "backbones", "data", "seeds", "against", "out", "settings"] as const;
+const KEYS = ["methods", "backbones", "data", "seeds", "runs", "against", "out", "settings"] as const;
 
 /** What a file or flags say of a plan; entries are names, or objects with a `label` of their own. */
 export type GivenPlan = { readonly [K in (typeof KEYS)[number]]?: unknown };
@@ -93,11 +99,43 @@ function variantsOf(place: Place, kind: keyof typeof KINDS, given: unknown): rea
   return variants;
 }
 
-function seedsOf(place: Place, given: unknown): readonly number[] {
+function seedsOf(place: Place, given: unknown, key = "seeds"): readonly number[] {
   const seeds = [given ?? 1].flat();
   const isFit = (seed: unknown) => Number.isSafeInteger(seed) && (seed as number) >= 0;
   if (seeds.length > 0 && seeds.every(isFit) && new Set(seeds).size === seeds.length) return seeds as number[];
-  throw new SortieError(`${place.where}: seeds must be different whole numbers of at least 0; got ${what(given)}.`);
+  throw new SortieError(`${place.where}: ${key} must be different whole numbers of at least 0; got ${what(given)}.`);
+}
+
+/** The variants that labels name; all where nothing is named. */
+function named(place: Place, key: string, all: readonly Variant[], labels: unknown): readonly Variant[] {
+  if (labels === undefined) return all;
+  return [labels].flat().map((label) => {
+    const found = all.find((variant) => variant.label === label);
+    if (found) return found;
+    const known = all.map((variant) => variant.label);
+    const guess = typeof label === "string" ? guessOf(label, known) : "";
+    throw new SortieError(`${place.where}: ${key} must be among ${known.join(", ")}; got ${what(label)}.${guess}`);
+  });
+}
+
+/** What `runs` lists: labels of the plan's variants, and seeds. What one of them leaves out is all of the plan's. */
+function crossingsOf(place: Place, whole: Omit<Crossing, "seeds">, { seeds, runs }: GivenPlan): readonly Crossing[] {
+  if (runs === undefined) return [{ ...whole, seeds: seedsOf(place, seeds) }];
+  if (seeds !== undefined)
+    throw new SortieError(`${place.where}: seeds must stand in runs where a plan lists its runs; got both.`);
+  if (!Array.isArray(runs) || runs.length === 0)
+    throw new SortieError(`${place.where}: runs must be a list of objects; got ${what(runs)}.`);
+  return runs.map((given: unknown, i) => {
+    const key = `runs[${i}]`;
+    const known = [...Object.keys(KINDS), "seeds"];
+    if (!isPlain(given)) throw new SortieError(`${place.where}: ${key} must be an object; got ${what(given)}.`);
+    const strange = Object.keys(given).find((name) => !known.includes(name));
+    if (strange !== undefined)
+      throw new SortieError(`${place.where}: unknown key ${key}.${strange}. It may have ${known.join(", ")}.`);
+    const of = (kind: keyof typeof KINDS) => named(place, `${key}.${kind}`, whole[kind], given[kind]);
+    const seedsHere = seedsOf(place, given["seeds"], `${key}.seeds`);
+    return { data: of("data"), backbones: of("backbones"), methods: of("methods"), seeds: seedsHere };
+  });
 }
 
 /**
@@ -108,36 +146,34 @@ export function completePlan(place: Place, given: GivenPlan, settings: Plain): P
   const { out = "runs/compare" } = given;
   if (typeof out !== "string") throw new SortieError(`${place.where}: out must be a folder; got ${what(out)}.`);
   const methods = variantsOf(place, "methods", given.methods);
+  const [data, backbones] = [variantsOf(place, "data", given.data), variantsOf(place, "backbones", given.backbones)];
   const { against = methods[0]?.label } = given;
   if (typeof against !== "string" || !methods.some(({ label }) => label === against)) {
     const labels = methods.map(({ label }) => label).join(", ");
     throw new SortieError(`${place.where}: against must be one of ${labels}; got ${what(against)}.`);
   }
-  return {
-    data: variantsOf(place, "data", given.data),
-    backbones: variantsOf(place, "backbones", given.backbones),
-    methods,
-    seeds: seedsOf(place, given.seeds),
-    against,
-    out,
-    settings,
-  };
+  return { runs: crossingsOf(place, { data, backbones, methods }, given), against, out, settings };
 }
 
 /** All runs of a plan, each with complete settings. @throws Error that names the setting that a run cannot have. */
-export function experimentsOf(place: Place, { data, backbones, methods, seeds, out, settings }: Plan): Experiment[] {
-  return seeds.flatMap((seed) =>
+export function experimentsOf(place: Place, { runs, out, settings }: Plan): Experiment[] {
+  const experiments = new Map<string, Experiment>();
+  for (const [seed, set, backbone, method] of runs.flatMap(combinations)) {
+    const key = { data: set.label, backbone: backbone.label, method: method.label, seed };
+    const name = folderName(key);
+    if (experiments.has(name)) continue;
+    const varied = [set, backbone, method].reduce((all, each) => merge(all, each.settings), settings);
+    experiments.set(name, { ...key, name, config: completeConfig(place, merge(varied, { out, seed, name })) });
+  }
+  return [...experiments.values()];
+}
+
+/** Methods vary fastest, seeds slowest. */
+const combinations = ({ data, backbones, methods, seeds }: Crossing) =>
+  seeds.flatMap((seed) =>
     data.flatMap((set) =>
-      backbones.flatMap((backbone) =>
-        methods.map((method) => {
-          const key = { data: set.label, backbone: backbone.label, method: method.label, seed };
-          const varied = [set, backbone, method].reduce((all, each) => merge(all, each.settings), settings);
-          const name = folderName(key);
-          return { ...key, name, config: completeConfig(place, merge(varied, { out, seed, name })) };
-        }),
-      ),
+      backbones.flatMap((backbone) => methods.map((method) => [seed, set, backbone, method] as const)),
     ),
   );
-}
 
 const folderName = ({ data, backbone, method, seed }: RunKey): string => `${data}-${backbone}-${method}-seed${seed}`;

@@ -1,11 +1,15 @@
 // Methods held against each other: the plan, its runs, and what is said of them; finished runs as they lie; bad plans.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { collapseOf, type RunFigures } from "../../cli/compare/figures.ts";
+import { completePlan, experimentsOf, planOfFile } from "../../cli/compare/plan.ts";
 import { pairedDifference, settingsOf, spreadOf } from "../../cli/compare/statistics.ts";
+import { trained } from "../../cli/files/run-folder.ts";
 import { main } from "../../cli/main.ts";
+import { readConfig } from "../../cli/settings/config.ts";
+import { inFile, type Plain } from "../../cli/settings/settings.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
 import { writeRun } from "./synthetic-run.ts";
@@ -86,7 +90,49 @@ gpu("a run that fails is told, and the others are compared", async () => {
   assert.match(readFileSync(join(out, "runs", "comparison.md"), "utf8"), /\| glyphs-resnet-joint-seed3 \| failed \|/);
 });
 
+gpu(
+  "runs of a seed that learn from the same larger network share it, and runs are listed in their own order",
+  async () => {
+    const shared = join(out, "shared");
+    const larger = { name: "kd", wider: 1, deeper: 1 };
+    const methods = ["joint", { label: "last", ...larger }, { label: "same", ...larger, teacherExit: "same" }];
+    const runs = [
+      { methods: ["last", "same"], seeds: [4] },
+      { methods: "last", seeds: [4] },
+    ];
+    writeFileSync(plan, JSON.stringify({ methods, runs, settings: { calibration: { alpha: 0.97 } } }));
+    const { code, text } = await sortie("compare", "--config", plan, "--out", shared, "--no-timing", ...SMALL);
+    assert.is(code, 0, text);
+    assert.match(text, /^2 runs:\n {3}1 {2}glyphs-resnet-last-seed4 .*\n {3}2 {2}glyphs-resnet-same-seed4 /);
+    const teachers = readdirSync(join(shared, "teachers"));
+    assert.is(teachers.length, 1, teachers.join(", "));
+    const learned = ["last", "same"].map((label) => join(shared, `glyphs-resnet-${label}-seed4`));
+    for (const dir of learned) assert.not(existsSync(join(dir, "teacher")));
+    const [last, same] = learned.map((dir) => readFileSync(join(dir, "last.safetensors")));
+    assert.not(last!.equals(same!), "each learns its own way");
+  },
+);
+
 const test = suite("cli compare: figures");
+
+test("the comparison of the papers has the recipe of the published one", () => {
+  const path = join(import.meta.dirname, "../../bench/papers/fashion-mnist.json");
+  const given = planOfFile(path, JSON.parse(readFileSync(path, "utf8")));
+  const experiments = experimentsOf(inFile(path), completePlan(inFile(path), given, given.settings as Plain));
+  const recipe = ["--data", "fashion-mnist", "--method", "joint", "--method.exitWeights", "0.5", "--epochs", "5"];
+  const { config } = readConfig("test", [...recipe, "--seed", "0"]);
+  assert.equal(trained(experiments[0]!.config), trained(config));
+  const { train, model, data } = config;
+  assert.equal(
+    [train.optimizer, train["lr"], train["momentum"], train["nesterov"], train["weightDecay"], train["warmup"]],
+    ["sgd", 0.1, 0.9, true, 0.0005, 200],
+  );
+  assert.equal([train.batch, train.flip, train.schedule, train["minLr"]], [128, 0.5, "cosine", 0]);
+  assert.equal([model["widths"], model.depth, model.head, data.validation], [[16, 32, 64], 8, "gap-linear", 5000]);
+  assert.equal([data.calibration, data["order"]], [5000, "file"]);
+  for (const { name, config: each } of experiments.filter(({ backbone }) => backbone === "resnet"))
+    assert.equal([each.train, each.data, each.model], [train, data, model] as unknown[], name);
+});
 
 test("finished runs are compared as they lie", async () => {
   const dir = mkdtempSync(join(tmpdir(), "sortie-compared-"));
@@ -140,6 +186,12 @@ test("a plan that cannot be is refused by name, before anything is made", async 
   const folder = mkdtempSync(join(tmpdir(), "sortie-plan-"));
   const badPlan = join(folder, "bad.json");
   writeFileSync(badPlan, JSON.stringify({ methods: ["joint"], settings: { train: { epocs: 3 } } }));
+  let count = 0;
+  const listed = (runs: unknown) => {
+    const path = join(folder, `listed-${count++}.json`);
+    writeFileSync(path, JSON.stringify({ methods: ["joint"], runs }));
+    return path;
+  };
   for (const [args, message] of [
     [[], /methods must be given, such as --methods joint,soft-cgt/],
     [["--methods", "joint,joint"], /methods must have labels of their own; got joint twice/],
@@ -153,6 +205,11 @@ test("a plan that cannot be is refused by name, before anything is made", async 
     [["no-such-folder"], /no-such-folder must be the folder of a run/],
     [["--methods", "joint", "."], /cannot both be given/],
     [["--metods", "joint"], /Did you mean --methods\?/],
+    [["--config", listed({})], /runs must be a list of objects; got an object/],
+    [["--config", listed([{ methods: ["jiont"] }])], /runs\[0\]\.methods must be among joint; got "jiont".*joint\?/],
+    [["--config", listed([{ seed: 1 }])], /unknown key runs\[0\]\.seed\. It may have data, backbones, methods, seeds/],
+    [["--config", listed([{ seeds: [1.5] }])], /runs\[0\]\.seeds must be different whole numbers/],
+    [["--config", listed([{}]), "--seeds", "1"], /seeds must stand in runs/],
     [["--config", badPlan], /bad\.json: settings.*train\.epocs|bad\.json.*epocs/],
   ] as const) {
     const { code, text } = await sortie("compare", ...args, "--out", join(out, "never"));
