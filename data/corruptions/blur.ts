@@ -27,8 +27,11 @@ const MOTION = [
   [8, 2],
   [9, 2.5],
 ] as const;
-/** The largest zoom, in hundredths above 1; all hundredths up to it are averaged. */
-const ZOOM = [5, 10, 15, 20, 25];
+/**
+ * The largest zoom, in hundredths above 1; all hundredths up to it are averaged. The first two are one more than the
+ * published code says, whose ranges of binary fractions end there.
+ */
+const ZOOM = [6, 11, 15, 20, 25];
 const GAUSSIAN = [0.4, 0.6, 0.7, 0.8, 1];
 
 /** The same in whole bytes. */
@@ -40,12 +43,12 @@ export const BLUR: readonly Corruption[] = [
     about: "a lens out of focus",
     apply: (x, level) => {
       const [radius, softness] = DEFOCUS[level]!;
-      return filtered(x, disk(radius, softness), "reflect");
+      return filtered(x, disk(radius, softness), "mirror");
     },
   },
   {
     name: "glass_blur",
-    about: "frosted glass: neighbours change places",
+    about: "frosted glass: pixels are seen where neighbours are",
     apply: (x, level, stream) => {
       const [sigma, shift, rounds] = GLASS[level]!;
       const { height, width, channels, data } = inBytes(gaussian(x, sigma));
@@ -55,9 +58,8 @@ export const BLUR: readonly Corruption[] = [
             // From -shift to shift - 1, as published.
             const [dx, dy] = [stream.integer(2 * shift) - shift, stream.integer(2 * shift) - shift];
             const [here, there] = [(i * width + j) * channels, ((i + dy) * width + j + dx) * channels];
-            const moved = data.slice(here, here + channels);
+            // Meant to change places, but the published code, and so the published files, only copy one over the other.
             data.copyWithin(here, there, there + channels);
-            data.set(moved, there);
           }
         }
       }

@@ -96,7 +96,7 @@ function elastic(x: Pixels, level: number, stream: Stream): Pixels {
   for (let i = 0, at = 0; i < height; i++)
     for (let j = 0; j < width; j++)
       for (let c = 0; c < channels; c++, at++)
-        moved.data[at] = sample(x, yx * j + yy * i + y0, xx * j + xy * i + x0, c);
+        moved.data[at] = sample(x, yx * j + yy * i + y0, xx * j + xy * i + x0, c, "mirror");
   const out = blank(height, width, channels);
   for (let i = 0, at = 0; i < height; i++)
     for (let j = 0; j < width; j++)

@@ -1,5 +1,6 @@
 // The corruptions of Hendrycks and Dietterich (ICLR 2019): fifteen that count and four more, at five severities, on any
-// set of images. With the parameters published for CIFAR-10-C, in pixels of the image; what is not as published says so
+// set of images. Parameters, order of steps and edges are those of the public code that made CIFAR-10-C
+// (hendrycks/robustness, ImageNet-C/create_c/make_cifar_c.py), in pixels of the image; what is not says so
 // (`synthetic`).
 
 import { guessOf, type Kinds, SEED } from "../../base/index.ts";

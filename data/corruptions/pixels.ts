@@ -25,14 +25,17 @@ export const mapped = (x: Pixels, fn: (value: number, c: number, at: number) => 
   data: x.data.map((value, at) => fn(value, at % x.channels, at)),
 });
 
-/** What lies beyond an edge: its pixel again, or the image mirrored (its edge pixel twice). */
-type Edge = "nearest" | "reflect";
+/**
+ * What lies beyond an edge: its pixel again, or the image mirrored, with its edge pixel twice or once (OpenCV's way).
+ */
+type Edge = "nearest" | "reflect" | "mirror";
 
 function inside(i: number, size: number, edge: Edge): number {
-  if (edge === "nearest") return clip(i, 0, size - 1);
-  const period = 2 * size;
+  if (edge === "nearest" || size === 1) return clip(i, 0, size - 1);
+  const twice = edge === "reflect" ? 1 : 0;
+  const period = 2 * size - 2 + 2 * twice;
   const at = ((i % period) + period) % period;
-  return at < size ? at : period - 1 - at;
+  return at < size ? at : period - twice - at;
 }
 
 /** Weighted sum of pixels around each: `[dy, dx, weight]`. */
@@ -110,12 +113,12 @@ export function motion(x: Pixels, { radius, sigma, angle }: { radius: number; si
   );
 }
 
-/** A value between pixels, linear in both directions; beyond the edges mirrored. */
-export function sample(x: Pixels, row: number, column: number, c: number): number {
+/** A value between pixels, linear in both directions. */
+export function sample(x: Pixels, row: number, column: number, c: number, edge: Edge = "reflect"): number {
   const [i, j] = [Math.floor(row), Math.floor(column)];
   const [a, b] = [row - i, column - j];
   const at = (y: number, z: number) =>
-    x.data[(inside(y, x.height, "reflect") * x.width + inside(z, x.width, "reflect")) * x.channels + c]!;
+    x.data[(inside(y, x.height, edge) * x.width + inside(z, x.width, edge)) * x.channels + c]!;
   return (1 - a) * ((1 - b) * at(i, j) + b * at(i, j + 1)) + a * ((1 - b) * at(i + 1, j) + b * at(i + 1, j + 1));
 }
 
@@ -125,7 +128,9 @@ export function zoomed(x: Pixels, factor: number): Pixels {
   const out = blank(height, width, channels);
   const cut = (size: number) => {
     const kept = Math.ceil(size / factor);
-    const grown = Math.max(size, Math.round(kept * factor));
+    // SciPy rounds as Python does: halves to even.
+    const [low, over] = [Math.floor(kept * factor), (kept * factor) % 1];
+    const grown = Math.max(size, over > 0.5 || (over === 0.5 && low % 2 === 1) ? low + 1 : low);
     // Corners lie on corners, as in SciPy's zoom.
     return {
       top: Math.floor((size - kept) / 2),
@@ -146,25 +151,37 @@ export function zoomed(x: Pixels, factor: number): Pixels {
   return out;
 }
 
-/** The mean of each area that a pixel of the new size covers. */
+/**
+ * A box filter as Pillow has it: the mean of the pixels whose centres lie under the new one, which is one pixel where
+ * the picture grows.
+ */
 export function boxResized(x: Pixels, height: number, width: number): Pixels {
-  const out = blank(height, width, x.channels);
-  const shares = (from: number, to: number) =>
-    Array.from({ length: to }, (_, i) => {
-      const [low, high] = [(i * from) / to, ((i + 1) * from) / to];
-      const first = Math.floor(low);
-      return Array.from({ length: Math.ceil(high - 1e-9) - first }, (_, k) => {
-        const covered = Math.min(high, first + k + 1) - Math.max(low, first + k);
-        return [first + k, covered / (high - low)] as const;
-      });
-    });
-  const [rows, columns] = [shares(x.height, height), shares(x.width, width)];
-  let at = 0;
-  for (const row of rows)
-    for (const column of columns)
-      for (let c = 0; c < x.channels; c++, at++)
-        for (const [i, a] of row)
-          for (const [j, b] of column) out.data[at]! += a * b * x.data[(i * x.width + j) * x.channels + c]!;
+  return transposed(boxColumns(transposed(boxColumns(x, width)), height));
+}
+
+/** Rows become columns. */
+function transposed({ height, width, channels, data }: Pixels): Pixels {
+  const out = blank(width, height, channels);
+  for (let i = 0, at = 0; i < height; i++)
+    for (let j = 0; j < width; j++)
+      for (let c = 0; c < channels; c++, at++) out.data[(j * height + i) * channels + c] = data[at]!;
+  return out;
+}
+
+function boxColumns(x: Pixels, width: number): Pixels {
+  const out = blank(x.height, width, x.channels);
+  const scale = x.width / width;
+  const reach = Math.max(1, scale) / 2;
+  for (let j = 0; j < width; j++) {
+    const centre = (j + 0.5) * scale;
+    const [first, end] = [Math.floor(centre - reach + 0.5), Math.min(x.width, Math.floor(centre + reach + 0.5))];
+    for (let i = 0; i < x.height; i++)
+      for (let c = 0; c < x.channels; c++) {
+        let sum = 0;
+        for (let k = first; k < end; k++) sum += x.data[(i * x.width + k) * x.channels + c]!;
+        out.data[(i * width + j) * x.channels + c] = sum / (end - first);
+      }
+  }
   return out;
 }
 

@@ -149,9 +149,8 @@ test("a Gaussian filter is its two-dimensional sum; disks and boxes keep the lig
     const sum = disk(radius, soft).reduce((all, [, , weight]) => all + weight, 0);
     assert.ok(Math.abs(sum - 1) < 1e-9, `a disk of ${radius} sums to ${sum}`);
   }
-  const small = boxResized(x, 4, 5);
   const mean = ({ data }: Pixels) => data.reduce((a, b) => a + b, 0) / data.length;
-  assert.ok(Math.abs(mean(small) - mean(x)) < 1e-12);
+  assert.ok(Math.abs(mean(boxResized(x, 3, 11)) - mean(x)) < 1e-12, "three rows each");
   assert.equal(boxResized(x, 9, 11).data, x.data);
   const ramp = picture(16, 16, 1, (at) => (at % 16) / 16);
   assert.ok(Math.abs(sample(ramp, 3, 4.25, 0) - 4.25 / 16) < 1e-12);
@@ -159,6 +158,68 @@ test("a Gaussian filter is its two-dimensional sum; disks and boxes keep the lig
   // The middle of a ramp, twice as large, is a ramp of half the slope.
   const twice = zoomed(ramp, 2);
   assert.ok(Math.abs(twice.data[9]! - twice.data[8]! - 7 / 15 / 16) < 1e-12);
+});
+
+test("pictures shrink and grow as Pillow does it, and grow from their middle as SciPy does it", () => {
+  const bytes = picture(10, 9, 1, (at) => {
+    const [i, j] = [Math.floor(at / 9), at % 9];
+    return ((37 * i + 91 * j + ((i * j) % 7) * 23) % 256) / 255;
+  });
+  // Image.resize((7, 8), BOX) and back, of Pillow 12.3: rounded to bytes on the way, here not.
+  const small = [
+    ...[0, 137, 17, 108, 199, 80, 216, 56, 116, 176, 221, 91, 199, 50, 111, 95, 174, 78, 77, 237, 140, 148, 86, 24],
+    ...[46, 229, 134, 200, 185, 158, 225, 175, 220, 32, 4, 113, 121, 48, 127, 207, 70, 142, 40, 83, 126, 240, 98],
+    ...[189, 23, 77, 155, 232, 208, 89, 214, 83],
+  ];
+  const shrunk = boxResized(bytes, 8, 7);
+  for (const [at, want] of small.entries()) assert.ok(Math.abs(255 * shrunk.data[at]! - want) < 1.01, `${at}`);
+  const grown = boxResized(shrunk, 10, 9);
+  const columns = [0, 1, 1, 2, 3, 4, 5, 5, 6];
+  const rows = [0, 1, 2, 2, 3, 4, 5, 6, 6, 7];
+  for (const [i, row] of rows.entries())
+    for (const [j, column] of columns.entries())
+      assert.is(grown.data[i * 9 + j], shrunk.data[row * 7 + column], `${i}, ${j}`);
+  const pixels = picture(9, 9, 1, (at) => ((at * 37) % 101) / 101);
+  const wanted = [
+    [
+      1.15,
+      0,
+      [0, 0.32054455445544555, 0.6410891089108911, 0.33663366336633666, 0.2821782178217822, 0.6027227722772277],
+    ],
+    [1.75, 36, [0.32343234323432346, 0.5269526952695269, 0.7057816892800393, 0.7858452511917858, 0.7424520229800756]],
+  ] as const;
+  for (const [factor, first, values] of wanted)
+    for (const [k, value] of values.entries())
+      assert.ok(Math.abs(zoomed(pixels, factor).data[first + k]! - value) < 1e-12, `${factor}: ${k}`);
+});
+
+test("what the public code does besides what it says is done too", () => {
+  const first = subset(colour, Int32Array.of(0));
+  const floats: Pixels = { height: 33, width: 37, channels: 3, data: Float64Array.from(first.images, (b) => b / 255) };
+  // numpy.arange(1, 1.06, 0.01) ends at 1.06, numpy.arange(1, 1.16, 0.01) at 1.15.
+  for (const [severity, last] of [
+    [1, 6],
+    [3, 15],
+  ] as const) {
+    const steps = [floats, ...Array.from({ length: last + 1 }, (_, i) => zoomed(floats, 1 + i / 100))];
+    const made = corrupt(first, { name: "zoom_blur", severity }).images;
+    for (let at = 0; at < made.length; at += 17) {
+      const mean = steps.reduce((sum, { data }) => sum + data[at]!, 0) / steps.length;
+      assert.is(made[at], Math.floor(255 * mean + 1e-9), `${severity}: ${at}`);
+    }
+  }
+  // Its swap of two pixels is a copy: colours get lost, and none appears.
+  const coloured = createDataset({ ...first, images: first.images.map((_, at) => (at * 7) % 251) });
+  const pixelsOf = ({ images }: Dataset) =>
+    Array.from({ length: images.length / 3 }, (_, i) => images.subarray(3 * i, 3 * i + 3).join(" "));
+  const [before, after] = [pixelsOf(coloured), pixelsOf(corrupt(coloured, { name: "glass_blur", severity: 1 }))];
+  assert.ok(after.every((pixel) => before.includes(pixel)));
+  assert.ok(new Set(after).size < new Set(before).size);
+  // OpenCV mirrors without repeating the edge: an edge pixel sees its second neighbour once more.
+  const line = picture(1, 5, 1, (at) => at / 8);
+  assert.is(sample(line, 0, -1, 0, "mirror"), 1 / 8);
+  assert.is(sample(line, 0, -1, 0), 0);
+  assert.is(sample(line, 0, 6, 0, "mirror"), 2 / 8);
 });
 
 test("contrast, brightness and colour follow their formulas", () => {
