@@ -1,94 +1,105 @@
-// Runs test/**/*.test.ts in one process, so that all files share one device, and ends in `N passed, N failed`. Usage:
-// npm test -- [part of a file name ...] [--only "part of a test name"] [--no-adapter] [--update] With --update tests
-// write the files that they compare with: texts of kernels. With --no-adapter a machine without a WebGPU adapter runs
-// what needs none; otherwise nothing may be skipped where CI is set.
+// Runs test/**/*.test.ts and ends in `N passed, N failed`. Each folder of test/ runs in a process of its own with one
+// device, as many at a time as `--jobs` says (default: the cores, at most 4); what lies in one folder never runs at
+// once. Usage: npm test -- [part of a file name ...] [--only "part of a test name"] [--no-adapter] [--update] [--jobs
+// N] With --update tests write the files that they compare with: texts of kernels. With --no-adapter a machine without
+// a WebGPU adapter runs what needs none; otherwise nothing may be skipped where CI is set.
 
+import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { sep } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import type { Assertion } from "uvu/assert";
-import { declaredSuites, finish, loadFile, runSuite } from "./harness.ts";
+import { printFailure, runFiles, TESTS, type Totals } from "./run-files.ts";
 
 const { values, positionals } = parseArgs({
-  options: { only: { type: "string" }, "no-adapter": { type: "boolean", default: false }, update: { type: "boolean" } },
+  options: {
+    only: { type: "string" },
+    "no-adapter": { type: "boolean", default: false },
+    update: { type: "boolean" },
+    jobs: { type: "string", default: String(Math.min(availableParallelism(), 4)) },
+    /** Set by this program for the processes that it starts. */
+    folder: { type: "string" },
+  },
   allowPositionals: true,
 });
-const root = fileURLToPath(new URL(".", import.meta.url));
-const inCi = Boolean(process.env["CI"]);
-let passed = 0;
-let failed = 0;
-let withoutAdapter = 0;
+const jobs = Number(values.jobs);
+if (!(Number.isInteger(jobs) && jobs >= 1)) throw new Error(`--jobs must be 1 or more; got ${values.jobs}.`);
 
-const files = readdirSync(root, { recursive: true, encoding: "utf8" })
+/** The first folder of a file's path; `.` of files in test/ itself. */
+const folderOf = (file: string): string => (file.includes("/") ? file.slice(0, file.indexOf("/")) : ".");
+
+const files = readdirSync(TESTS, { recursive: true, encoding: "utf8" })
   .map((file) => file.split(sep).join("/"))
   .filter((file) => file.endsWith(".test.ts"))
   .filter((file) => positionals.length === 0 || positionals.some((part) => file.includes(part)))
+  .filter((file) => values.folder === undefined || folderOf(file) === values.folder)
   .sort();
-if (files.length === 0) fail(positionals.join(" "), new Error("no test file has this in its name"));
+const folders = new Map<string, string[]>();
+for (const file of files) folders.set(folderOf(file), [...(folders.get(folderOf(file)) ?? []), file]);
 
-for (const file of files) {
-  try {
-    await loadFile(file, () => import(pathToFileURL(root + file).href));
-    if (!declaredSuites().some((suite) => suite.file === file)) throw new Error("the file declares no suite");
-  } catch (error) {
-    fail(`${file}: cannot be loaded`, error);
-  }
-}
+const runHere = () => runFiles(files, { only: values.only, mayLackAdapter: values["no-adapter"] });
 
-const select = (test: string): boolean => values.only === undefined || test.includes(values.only);
-for (const suite of declaredSuites()) {
-  const title = `${suite.file} > ${suite.name}`;
-  if (suite.skip !== undefined) {
-    console.log(`skip  ${title}: ${suite.skip}`);
-    const isForgiven = suite.isOptional || (suite.needsAdapter && values["no-adapter"]);
-    // An optional suite lacks something else, as it says.
-    if (suite.needsAdapter && !suite.isOptional) withoutAdapter += 1;
-    if (inCi && !isForgiven)
-      fail(title, new Error(`no suite may be skipped where CI is set; this one was: ${suite.skip}`));
-    continue;
-  }
-  if (suite.tests.length > 0 && !suite.tests.some(({ name }) => select(name))) continue;
-  const result = await runSuite(suite, select);
-  const mark = result.failures.length > 0 ? "FAIL" : "ok  ";
-  console.log(`${mark}  ${title}: ${result.passed} passed (${Math.round(result.ms)} ms)`);
-  passed += result.passed;
-  for (const { test, error } of result.failures) fail(`${title} > ${test}`, error);
+if (values.folder !== undefined) {
+  // Whoever started this is gone: nobody would hear of the rest.
+  const leave = (): never => process.exit(1);
+  process.once("disconnect", leave);
+  const totals = await runHere();
+  await new Promise((resolve) => process.send?.(totals, resolve));
+  process.off("disconnect", leave);
+  process.disconnect();
+  process.exitCode = totals.failed > 0 ? 1 : 0;
+} else {
+  const totals = folders.size > 1 ? await runFolders() : await runHere();
+  const fail = (title: string, message: string): void => {
+    totals.failed += 1;
+    printFailure(title, new Error(message));
+  };
+  if (files.length === 0) fail(positionals.join(" "), "no test file has this in its name");
+  else if (totals.passed + totals.failed === 0) fail(String(values.only), "no test has this in its name");
+  if (totals.withoutAdapter > 0)
+    console.log(`\n${totals.withoutAdapter} suites were skipped, since this machine has no WebGPU adapter`);
+  console.log(`\n${totals.passed} passed, ${totals.failed} failed`);
+  process.exitCode = totals.failed > 0 ? 1 : 0;
 }
-
-try {
-  await finish();
-} catch (error) {
-  fail("the end of the run", error);
-}
-if (passed + failed === 0) fail(String(values.only), new Error("no test has this in its name"));
-if (withoutAdapter > 0)
-  console.log(`\n${withoutAdapter} suites were skipped, since this machine has no WebGPU adapter`);
-console.log(`\n${passed} passed, ${failed} failed`);
-process.exitCode = failed > 0 ? 1 : 0;
 // A process that disposed its devices ends by itself; one that does not has a bug worth a red run.
 setTimeout(() => {
   console.error("the tests are done, but something keeps the process alive");
   process.exit(1);
 }, 15_000).unref();
 
-function fail(title: string, error: unknown): void {
-  failed += 1;
-  console.log(`\n  FAIL  ${title}`);
-  const { message, stack, details } = error as Partial<Assertion>;
-  console.log(indent(message ?? String(error)));
-  if (details) console.log(indent(details));
-  const frames = (stack ?? "")
-    .split("\n")
-    .filter((line) => /^\s+at /.test(line) && !/node:|node_modules|test\/(harness|run)\.ts/.test(line));
-  console.log(
-    `${indent(frames.map((line) => line.trim().replace(`${pathToFileURL(root).href}`, "test/")).join("\n"))}\n`,
-  );
+/** Runs every folder in a process of its own, those with most files first. */
+async function runFolders(): Promise<Totals> {
+  const totals: Totals = { passed: 0, failed: 0, withoutAdapter: 0 };
+  const queue = [...folders].sort(([, a], [, b]) => b.length - a.length).map(([folder]) => folder);
+  const work = async (): Promise<void> => {
+    for (let folder = queue.shift(); folder !== undefined; folder = queue.shift()) {
+      const found = await runFolder(folder);
+      totals.passed += found.passed;
+      totals.failed += found.failed;
+      totals.withoutAdapter += found.withoutAdapter;
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, work));
+  return totals;
 }
 
-function indent(text: string): string {
-  return text
-    .split("\n")
-    .map((line) => `        ${line}`)
-    .join("\n");
+/** What became of one folder; one more failure where its process came to no good end. */
+function runFolder(folder: string): Promise<Totals> {
+  const args = [...process.execArgv, fileURLToPath(import.meta.url), ...process.argv.slice(2), "--folder", folder];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  let totals: Totals | undefined;
+  child.on("message", (message) => {
+    totals = message as Totals;
+  });
+  return new Promise((resolve) => {
+    child.on("error", (error) => end(String(error)));
+    child.on("exit", (code, signal) => end(`its process ended with ${signal ?? code}`));
+    function end(how: string): void {
+      const found = totals ?? { passed: 0, failed: 0, withoutAdapter: 0 };
+      const isGood = totals !== undefined && (how.endsWith(" 0") || found.failed > 0);
+      if (!isGood) printFailure(`the tests in ${folder === "." ? "test" : `test/${folder}`}`, new Error(how));
+      resolve(isGood ? found : { ...found, failed: found.failed + 1 });
+    }
+  });
 }
