@@ -6,10 +6,10 @@ import { type Kinds, type OptionsReader, what } from "./options.ts";
 /** One option whose values are `T`; undefined among them means that it has no default of its own. */
 export interface Option<T = unknown> {
   /**
-   * How a flag's text becomes a value: a number, true or false, a list with commas, the text itself, or what `parse`
-   * makes of it.
+   * How a flag's text becomes a value: a number, true or false, numbers or words with commas, the text itself, or what
+   * `parse` makes of it.
    */
-  readonly kind: "number" | "boolean" | "list" | "text" | "parsed";
+  readonly kind: "number" | "boolean" | "list" | "words" | "text" | "parsed";
   /** What it is and does, for help. */
   readonly about: string;
   readonly default: T;
@@ -92,7 +92,7 @@ function words<T extends readonly string[] | undefined>(
   must: string,
 ): Option<T | readonly string[]> {
   const fits = (given: unknown) => Array.isArray(given) && given.every((word) => typeof word === "string");
-  return { kind: "list", about, default: value, must, fits };
+  return { kind: "words", about, default: value, must, fits };
 }
 
 /** One of some words; the first by default, or none. */

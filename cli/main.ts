@@ -4,44 +4,42 @@ import { guessOf, printable } from "../base/index.ts";
 import { benchSpec, runBench } from "./commands/bench.ts";
 import { calibrateSpec, runCalibrate } from "./commands/calibrate.ts";
 import { classifySpec, predictSpec, runClassify, runPredict } from "./commands/classify.ts";
-import { compareHelp, runCompare } from "./commands/compare.ts";
-import { dataHelp, runData } from "./commands/data.ts";
-import { doctor, runDoctor } from "./commands/doctor.ts";
+import { compareSpec, runCompare } from "./commands/compare.ts";
+import { dataSpec, runData } from "./commands/data.ts";
+import { doctorSpec, runDoctor } from "./commands/doctor.ts";
 import { evaluateSpec, runEvaluate } from "./commands/evaluate.ts";
-import { exportHelp, runExport } from "./commands/export.ts";
-import { methods, runMethods } from "./commands/methods.ts";
-import { report, runReport } from "./commands/report.ts";
-import { runAll, runHelp } from "./commands/run.ts";
-import { runTrain, trainHelp } from "./commands/train.ts";
-import { runWorker, worker } from "./commands/worker.ts";
+import { exportSpec, runExport } from "./commands/export.ts";
+import { methodsSpec, runMethods } from "./commands/methods.ts";
+import { reportSpec, runReport } from "./commands/report.ts";
+import { runAll, runSpec } from "./commands/run.ts";
+import { runTrain, trainSpec } from "./commands/train.ts";
+import { runWorker, workerSpec } from "./commands/worker.ts";
 import { version } from "./files/versions.ts";
-import { helpOf } from "./settings/command.ts";
+import { type CommandSpec, titleOf } from "./settings/command.ts";
 import type { Print } from "./settings/flags.ts";
 
-/** One command. */
-interface Command {
-  readonly help: string;
-  /** Returns the exit code. @throws SortieError for bad input. */
-  run(args: readonly string[], print: Print): number | Promise<number>;
-}
+/** One command; `run` returns the exit code. @throws SortieError for bad input. */
+type Command = readonly [spec: CommandSpec, run: (args: readonly string[], print: Print) => number | Promise<number>];
+
+const LIST: readonly Command[] = [
+  [runSpec, runAll],
+  [trainSpec, runTrain],
+  [calibrateSpec, runCalibrate],
+  [evaluateSpec, runEvaluate],
+  [reportSpec, runReport],
+  [benchSpec, runBench],
+  [compareSpec, runCompare],
+  [workerSpec, runWorker],
+  [exportSpec, runExport],
+  [classifySpec, runClassify],
+  [predictSpec, runPredict],
+  [methodsSpec, runMethods],
+  [dataSpec, runData],
+  [doctorSpec, runDoctor],
+];
 
 /** By name. */
-const commands: Readonly<Record<string, Command>> = {
-  run: { help: runHelp, run: runAll },
-  train: { help: trainHelp, run: runTrain },
-  calibrate: { help: helpOf(calibrateSpec), run: runCalibrate },
-  evaluate: { help: helpOf(evaluateSpec), run: runEvaluate },
-  report: { help: helpOf(report), run: runReport },
-  bench: { help: helpOf(benchSpec), run: runBench },
-  compare: { help: compareHelp, run: runCompare },
-  worker: { help: helpOf(worker), run: runWorker },
-  export: { help: exportHelp, run: runExport },
-  classify: { help: helpOf(classifySpec), run: runClassify },
-  predict: { help: helpOf(predictSpec), run: runPredict },
-  methods: { help: helpOf(methods), run: runMethods },
-  data: { help: dataHelp, run: runData },
-  doctor: { help: helpOf(doctor), run: runDoctor },
-};
+export const COMMANDS: Readonly<Record<string, Command>> = Object.fromEntries(LIST.map((one) => [one[0].name, one]));
 
 /**
  * Runs `args` (without node and script); the exit code. Faults go to `complain`, by default where everything goes; of
@@ -61,16 +59,16 @@ export async function main(
   }
   // sortie help train: sortie train --help
   const [name, given] = isHelp ? [rest[0]!, ["--help"]] : [first, rest];
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (!command) {
-    const guess = guessOf(String(name), Object.keys(commands));
+    const guess = guessOf(String(name), Object.keys(COMMANDS));
     complain(
-      printable(`sortie: unknown command "${name}".${guess} The commands are ${Object.keys(commands).join(", ")}.`),
+      printable(`sortie: unknown command "${name}".${guess} The commands are ${Object.keys(COMMANDS).join(", ")}.`),
     );
     return 1;
   }
   try {
-    return await command.run(given, show);
+    return await command[1](given, show);
   } catch (error) {
     complain(printable(error instanceof Error ? error.message : String(error)));
     return 1;
@@ -78,6 +76,6 @@ export async function main(
 }
 
 function usage(): string {
-  const list = Object.values(commands).map(({ help }) => `  ${help.split("\n", 1)[0]}`);
+  const list = LIST.map(([spec]) => `  ${titleOf(spec)}`);
   return ["usage: sortie COMMAND ... (sortie COMMAND --help for its flags and examples)", "", ...list].join("\n");
 }

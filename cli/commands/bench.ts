@@ -1,6 +1,6 @@
 // `sortie bench`: what early exits save in time on this machine, as tables, a figure and JSON.
 
-import { option, SortieError } from "../../base/index.ts";
+import { option } from "../../base/index.ts";
 import { createDevice, type Device } from "../../engine/index.ts";
 import { adapterName, measureCosts } from "../../exits/index.ts";
 import { energyMeter } from "../bench/energy.ts";
@@ -20,6 +20,7 @@ const shares = { above: 0, below: 1, must: "a list of shares between 0 and 1" };
 export const benchSpec = {
   name: "bench",
   usage: "RUN | FILE [flags]",
+  paths: { least: 1, most: 1, must: "one folder of a run or one model file" },
   about: `Times the network of a run, or of a model file, whole and as a cascade: under its policy, under its rule at other target risks (of a run), and with
 given shares of the images leaving at the first exit. Milliseconds of each stage, of single images, of a first answer; promised and measured saving, and where
 the rest goes; energy where the system counts it. Every answer that is timed is checked. Let the machine do nothing else meanwhile.`,
@@ -51,9 +52,7 @@ export async function runBench(args: readonly string[], print: Print = console.l
   const asked = readCommand(benchSpec, args, print);
   if (!asked) return 0;
   const { values, positionals } = asked;
-  const [source, ...others] = positionals;
-  if (source === undefined || others.length > 0)
-    throw new SortieError(`bench: one folder of a run or one model file must be given; got ${positionals.length}.`);
+  const source = positionals[0]!;
   await chartLibraries();
   const folder = RunFolder.at(source);
   const out = values.out ?? folder?.path("bench") ?? "bench.json";

@@ -29,8 +29,8 @@ import { RunFolder } from "../files/run-folder.ts";
 import { writeWhole } from "../files/whole.ts";
 import { percent, threshold } from "../format.ts";
 import { calibrateBy } from "../report/targets.ts";
-import { type CommandSpec, flagOf, path, readCommand } from "../settings/command.ts";
-import { onePath, type Print } from "../settings/flags.ts";
+import { type CommandSpec, flagOf, ONE_SOURCE, path, readCommand } from "../settings/command.ts";
+import type { Print } from "../settings/flags.ts";
 
 const { learnThenTest: LTT, controlRisk: RISK, levels: LEVELS } = RULE_OPTIONS;
 
@@ -63,6 +63,7 @@ const METHOD = option.choice(["ltt", "crc", "ucb", "budget"], "what is promised"
 export const calibrateSpec = {
   name: "calibrate",
   usage: "LOGITS | RUN [flags]",
+  paths: ONE_SOURCE,
   about: `Finds thresholds under which leaving early keeps its promise, from calibration logits (safetensors or npz
 with arrays logits [samples, exits, classes], labels, and optionally macs, ids and scores), and writes
 them as a policy file. For the folder of a run, its logits and the settings in its config.json take the
@@ -144,7 +145,7 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
   const asked = readCommand(calibrateSpec, args, print);
   if (!asked) return 0;
   const { given, positionals } = asked;
-  const source = onePath("calibrate", positionals);
+  const source = positionals[0]!;
   const folder = RunFolder.at(source);
   const chosen = { ...(folder && runDefaults(folder)), ...given };
   const values: Flags = { ...asked.values, ...chosen };

@@ -20,6 +20,7 @@ const SHARED = {
 export const classifySpec = {
   name: "classify",
   usage: "MODEL FILE.png ... [flags]",
+  paths: { least: 2, most: Infinity, must: "a model file and at least one picture" },
   about:
     "Answers of a model file (sortie export) for PNG pictures of the size that it takes: class, exit, score and multiply-accumulates of each, as CSV.",
   flags: SHARED,
@@ -31,6 +32,7 @@ export const classifySpec = {
 export const predictSpec = {
   name: "predict",
   usage: "MODEL [flags]",
+  paths: { least: 1, most: 1, must: "one model file" },
   about: `Answers of a model file (sortie export) for the test images of the data set that it was trained on: accuracy, where images leave, and what they cost; each
 answer in a file, if one is named.`,
   flags: { ...SHARED, dataDir: path("where the data set lies; drawn glyphs need none") },
@@ -44,11 +46,8 @@ export async function runClassify(args: readonly string[], print: Print = consol
   const asked = readCommand(classifySpec, args, print);
   if (!asked) return 0;
   const { values, positionals } = asked;
-  const [model, ...files] = positionals;
-  if (model === undefined || files.length === 0)
-    throw new SortieError(
-      `classify: a model file and at least one picture must be given; got ${positionals.length} paths.`,
-    );
+  const model = positionals[0]!;
+  const files = positionals.slice(1);
   checkOutput("classify", "--out", values.out, positionals);
   using classifier = await load(model, { batch: values.batch });
   const images = picturesOf(files, classifier);
@@ -95,9 +94,7 @@ export async function runPredict(args: readonly string[], print: Print = console
   const asked = readCommand(predictSpec, args, print);
   if (!asked) return 0;
   const { values, positionals } = asked;
-  const [model, ...others] = positionals;
-  if (model === undefined || others.length > 0)
-    throw new SortieError(`predict: one model file must be given; got ${positionals.length} paths.`);
+  const model = positionals[0]!;
   checkOutput("predict", "--out", values.out, [model]);
   const set = await ofData(await readModel(model), values.dataDir);
   if (typeof set === "string") throw new SortieError(`predict: the data set must be at hand; ${set}`);

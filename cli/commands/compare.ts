@@ -3,7 +3,7 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { SortieError } from "../../base/index.ts";
+import { type OptionValues, option, SortieError } from "../../base/index.ts";
 import { plainJson } from "../../calibration/index.ts";
 import { figuresOf, type RunFigures } from "../compare/figures.ts";
 import { comparisonPage, comparisonText, type Introduction } from "../compare/page.ts";
@@ -12,6 +12,9 @@ import {
   type Experiment,
   experimentsOf,
   type GivenPlan,
+  PLAN_FLAGS,
+  PLAN_KEYS,
+  type Plan,
   planOfFile,
   type RunKey,
 } from "../compare/plan.ts";
@@ -33,113 +36,100 @@ import { RunFolder } from "../files/run-folder.ts";
 import { readJson, writeWhole } from "../files/whole.ts";
 import { level, number, percent } from "../format.ts";
 import { chartLibraries } from "../report/plots.ts";
-import { readSettings, settingsOfFile } from "../settings/config.ts";
-import { numberFlag, type Print } from "../settings/flags.ts";
+import { type Asked, type CommandSpec, path, readCommand } from "../settings/command.ts";
+import { layered, RUN_SETTINGS, settingsOfFile } from "../settings/config.ts";
+import type { Print } from "../settings/flags.ts";
 import { defined } from "../settings/sets.ts";
 import { inFlags, type Plain } from "../settings/settings.ts";
 import { runCalibrate } from "./calibrate.ts";
 import { findings, runEvaluate } from "./evaluate.ts";
 import { type TeacherPlace, trainInto } from "./train.ts";
 
-export const compareHelp = `sortie compare --methods A,B,... [flags] | sortie compare RUN RUN ...
+export const compareSpec = {
+  name: "compare",
+  usage: "--methods A,B,... [flags] | RUN RUN ...",
+  paths: { most: Infinity, must: "folders of runs" },
+  about: `Trains every method on every data set and backbone with every seed, each in a run folder of its own, calibrates and
+evaluates it as the commands of these names do, and writes one page, one JSON and one text about all of them. Runs that
+are finished are not made again, and one that was stopped goes on: the same command again continues. Thresholds are
+chosen on validation images or certified on calibration images, never on test images. A larger network that runs learn
+from is trained once for all of a seed. Given folders of runs, it compares these, and trains nothing.`,
+  flags: {
+    ...PLAN_FLAGS,
+    config: path("all of these as JSON, as below"),
+    list: option.toggle(false, "print the plan, a numbered line a run, and stop"),
+    index: option.whole(undefined, "make only this run of the plan and write no page: for arrays of jobs", { min: 1 }),
+    noTiming: option.toggle(false, "do not measure milliseconds"),
+    queue: option.text(
+      undefined,
+      "let workers do the runs (sortie worker URL), on whatever machines: postgres://HOST:5432/DATABASE, or redis://HOST:6379 for Valkey and Redis. What is finished anywhere is done once, and fetched; stopped, the same command waits on",
+    ),
+    artefacts: path("with --queue: folder, or s3://BUCKET/PREFIX, that workers and this command both reach"),
+  },
+  settings: RUN_SETTINGS,
+  more: `Every other flag of sortie train is a setting of all runs. In a file the keys are ${PLAN_KEYS.join(", ")}; a method,
+backbone or data set may be an object there, with options and a label of its own:
 
-Trains every method on every data set and backbone with every seed, each in a run folder of its own, calibrates and evaluates it as
-the commands of these names do, and writes one page, one JSON and one text about all of them. Runs that are finished are not made
-again, and one that was stopped goes on: the same command again continues. Thresholds are chosen on validation images or certified on
-calibration images, never on test images. A larger network that runs learn from is trained once for all of a seed. Given folders of
-runs, it compares these, and trains nothing.
+  { "methods": ["joint", { "label": "steep", "name": "soft-cgt", "kappa": 10 }],
+    "settings": { "train": { "epochs": 5 } } }
 
-  --methods A,B        methods, see sortie methods
-  --backbones A,B      backbones (default resnet)
-  --sets A,B           data sets (default glyphs)
-  --seeds 0,1          seeds (default 1)
-  --against A          the method that others are held against (default the first)
-  --out DIR            folder of the runs, and of comparison.html, .json and .md (default runs/compare)
-  --config FILE        all of these as JSON: methods, backbones, data, seeds, against, out, and settings for all runs. A method,
-                       backbone or data set may be an object there, with options and a label of its own:
-                       { "methods": ["joint", { "label": "steep", "name": "soft-cgt", "kappa": 10 }], "settings": { "train": { "epochs": 5 } } }
-                       Where not everything shall meet everything, "runs" lists what does, in its order, by labels:
-                       "runs": [{ "methods": ["joint"], "seeds": [0, 1] }, { "methods": ["steep"], "seeds": [0] }]
-  --list               print the plan, a numbered line a run, and stop
-  --index N            make only run N of the plan and write no page: for arrays of jobs
-  --no-timing          do not measure milliseconds
-  --queue URL          let workers do the runs (sortie worker URL), on whatever machines: postgres://HOST:5432/DATABASE, or
-                       redis://HOST:6379 for Valkey and Redis. What is finished anywhere is done once, and fetched; stopped, the
-                       same command waits on
-  --artefacts PLACE    with --queue: folder, or s3://BUCKET/PREFIX, that workers and this command both reach
+Where not everything shall meet everything, "runs" lists what does, in its order, by labels:
 
-Every other flag of sortie train is a setting of all runs. Exit code 0: done. 1: bad input, or a run that failed; the others are
-compared. 130, 143, 129: interrupted.
+  { "methods": ["joint", ...], "runs": [{ "methods": ["joint"], "seeds": [0, 1] }, { "methods": ["steep"], "seeds": [0] }] }
+
+Exit code 0: done. 1: bad input, or a run that failed; the others are compared. 130, 143, 129: interrupted.
 
   sortie compare --methods joint,soft-cgt,hard-cgt --seeds 0,1 --epochs 4
   sortie compare runs/glyphs-joint-1 runs/glyphs-soft-cgt-1
   sortie compare --methods joint,soft-cgt --queue postgres://db.example/sortie --artefacts s3://bucket/runs
-`;
+`,
+} satisfies CommandSpec;
+
+type Values = OptionValues<typeof compareSpec.flags>;
 
 /** Names of what is written about all runs. */
 const OUT = { page: "comparison.html", json: "comparison.json", text: "comparison.md" } as const;
 
 /** Runs the command; returns the exit code. @throws SortieError for bad input. */
 export async function runCompare(args: readonly string[], print: Print = console.log): Promise<number> {
-  let ofFile: GivenPlan = {};
-  const { settings, values, positionals, notes } = readSettings(
-    "compare",
-    args,
-    {
-      methods: { type: "string" },
-      backbones: { type: "string" },
-      sets: { type: "string" },
-      seeds: { type: "string" },
-      against: { type: "string" },
-      list: { type: "boolean", default: false },
-      index: { type: "string" },
-      "no-timing": { type: "boolean", default: false },
-      queue: { type: "string" },
-      artefacts: { type: "string" },
-    },
-    {
-      allowPositionals: true,
-      // The plan's own keys are kept; its settings lie under the flags as those of any file do.
-      readFile: (path) => {
-        ofFile = planOfFile(path, readJson(path));
-        return settingsOfFile(path, ofFile.settings ?? {});
-      },
-    },
-  );
-  if (values["help"]) {
-    print(compareHelp);
-    return 0;
-  }
-  for (const note of notes) print(note);
-  const isTimed = !values["no-timing"];
+  const asked = readCommand(compareSpec, args, print);
+  if (!asked) return 0;
+  const { values, given, positionals } = asked;
+  const isTimed = !values.noTiming;
   if (positionals.length > 0) {
-    if (values["methods"] !== undefined || values["config"] !== undefined)
+    if (given.methods !== undefined || given.config !== undefined)
       throw new SortieError("compare: folders of runs and a plan cannot both be given; got both.");
-    return compareFolders(positionals, { settings, isTimed, print });
+    return compareFolders(positionals, { settings: asked.settings, out: given.out, isTimed, print });
   }
-  const { out, ...common } = settings as Plain & { readonly out?: unknown };
-  for (const key of ["name", "seed"])
-    if (key in common)
-      throw new SortieError(`compare: --${key} is the plan's to set; got one. Use --seeds, or labels.`);
-  const list = (flag: string) => (values[flag] as string | undefined)?.split(",");
-  const one = (group: string, key: string) => (common[group] as Plain | undefined)?.[key];
-  const numbers = list("seeds")?.map((text) => numberFlag("compare", "seeds", text));
-  const given: GivenPlan = {
+  const { plan, notes } = planOf(asked);
+  for (const note of notes) print(note);
+  const experiments = experimentsOf(PLACE, plan);
+  return comparePlan(experiments, { ...plan, values, isTimed, print });
+}
+
+const PLACE = inFlags("compare", {});
+
+/** The plan that flags ask for, over that of a file. */
+function planOf({ values, given, settings: flags }: Asked<typeof compareSpec.flags>) {
+  const { config: file } = values;
+  const { settings: common, ...ofFile } = file === undefined ? {} : planOfFile(file, readJson(file));
+  const under = file === undefined ? undefined : { path: file, settings: settingsOfFile(file, common ?? {}) };
+  const { config: settings, notes } = layered("compare", flags, under);
+  for (const key of ["name", "seed", "out"])
+    if (key in settings)
+      throw new SortieError(`compare: --${key} is the plan's to set; got one. Use --seeds, labels, or the plan's out.`);
+  const one = (group: string, key: string) => (settings[group] as Plain | undefined)?.[key];
+  const asked: GivenPlan = {
     ...ofFile,
     // One that is given as to the other commands is a list of one.
     ...defined({
-      methods: list("methods") ?? one("method", "name"),
-      backbones: list("backbones") ?? one("model", "backbone"),
-      data: list("sets") ?? one("data", "name"),
-      seeds: numbers,
-      against: values["against"],
-      out,
+      methods: given.methods ?? one("method", "name"),
+      backbones: given.backbones ?? one("model", "backbone"),
+      data: given.sets ?? one("data", "name"),
+      ...defined({ seeds: given.seeds, against: given.against, out: given.out }),
     }),
   };
-  const place = inFlags("compare", {});
-  const plan = completePlan(place, given, common);
-  const experiments = experimentsOf(place, plan);
-  return comparePlan(experiments, { against: plan.against, out: plan.out, values, isTimed, print });
+  return { plan: completePlan(PLACE, asked, settings), notes };
 }
 
 /** What both ways of comparing need. */
@@ -148,20 +138,18 @@ interface Context {
   readonly print: Print;
 }
 
-interface PlanContext extends Context {
-  readonly against: string;
-  readonly out: string;
-  readonly values: Readonly<Record<string, unknown>>;
+interface PlanContext extends Context, Pick<Plan, "against" | "out"> {
+  readonly values: Values;
 }
 
 async function comparePlan(experiments: readonly Experiment[], context: PlanContext): Promise<number> {
   const { values, print } = context;
   for (const line of planLines(experiments)) print(line);
-  if (values["list"]) return 0;
-  const { index, queue, artefacts } = values as Readonly<Record<"index" | "queue" | "artefacts", string | undefined>>;
+  if (values.list) return 0;
+  const { index, queue, artefacts } = values;
   if ((queue === undefined) !== (artefacts === undefined) || (queue !== undefined && index !== undefined))
     throw new SortieError("compare: --queue and --artefacts must be given together, and without --index.");
-  if (index !== undefined) return oneOf(experiments, numberFlag("compare", "index", index), context);
+  if (index !== undefined) return oneOf(experiments, index, context);
 
   // What the last step needs must not be missed after a day of training.
   await chartLibraries();
@@ -225,10 +213,9 @@ function isFinished(folder: RunFolder, config: Experiment["config"]): boolean {
 
 async function compareFolders(
   dirs: readonly string[],
-  { settings, isTimed, print }: Context & { readonly settings: Plain },
+  { settings, out = ".", isTimed, print }: Context & { readonly settings: Plain; readonly out: string | undefined },
 ): Promise<number> {
-  const { out = ".", ...others } = settings as { readonly out?: string };
-  const [strange] = Object.keys(others);
+  const [strange] = Object.keys(settings);
   if (strange !== undefined)
     throw new SortieError(`compare: ${strange} is a setting of training; folders of runs are compared as they are.`);
   const figures: RunFigures[] = [];

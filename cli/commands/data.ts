@@ -11,49 +11,45 @@ import {
   lookFor,
   type Splits,
 } from "../../data/index.ts";
-import { dataFlags, dataFlagsHelp, dataSettings } from "../settings/config.ts";
+import { type CommandSpec, readCommand } from "../settings/command.ts";
+import { DATA_SETTINGS, dataSettings } from "../settings/config.ts";
 import type { Print } from "../settings/flags.ts";
-import { readFlags } from "../settings/flags.ts";
 import { defined, knownSet, SET_NAMES } from "../settings/sets.ts";
 
-export const dataHelp = `sortie data list | verify NAME | download NAME [flags]
-
-Lists the data sets and where their files are looked for; reads one whole, and says what is known of each file to check it
-by: a checksum, its size, or no more than that it can be read; or downloads the official files, carrying on where an earlier
-download broke off.
-
-${dataFlagsHelp}
-
-  sortie data list
+export const dataSpec = {
+  name: "data",
+  usage: "list | verify NAME | download NAME [flags]",
+  paths: { most: 2, must: "list, verify NAME or download NAME" },
+  about: `Lists the data sets and where their files are looked for; reads one whole, and says what is known of each file to check
+it by: a checksum, its size, or no more than that it can be read; or downloads the official files, carrying on where an
+earlier download broke off.`,
+  flags: {},
+  settings: DATA_SETTINGS,
+  more: `  sortie data list
   sortie data verify fashion-mnist --data-dir data/fashion-mnist
   sortie data verify indian-pines --data.split random
   sortie data download cifar10
-`;
+`,
+} satisfies CommandSpec;
 
 /** Runs the command; returns the exit code. @throws SortieError for bad input. */
 export async function runData(args: readonly string[], print: Print = console.log): Promise<number> {
-  const { values, positionals } = readFlags("data", {
-    args: [...args],
-    allowPositionals: true,
-    options: { ...dataFlags, help: { type: "boolean" } },
-  });
-  const [action = "list", name, ...rest] = positionals;
-  if (values.help) {
-    print(dataHelp);
-    return 0;
-  }
+  const asked = readCommand(dataSpec, args, print);
+  if (!asked) return 0;
+  const { settings: flags, positionals } = asked;
+  const [action = "list", name] = positionals;
   if (action === "list" && name === undefined) {
-    for (const line of await listLines((values as Readonly<Record<string, unknown>>)["data-dir"] as string | undefined))
-      print(line);
+    const { dir } = (flags["data"] ?? {}) as { readonly dir?: string };
+    for (const line of await listLines(dir)) print(line);
     return 0;
   }
-  if (!["verify", "download"].includes(action) || name === undefined || rest.length > 0) {
+  if (!["verify", "download"].includes(action) || name === undefined) {
     throw new SortieError(
       `data: the arguments must be list, verify NAME or download NAME; got "${positionals.join(" ")}".`,
     );
   }
   const set = knownSet("data", name);
-  const { name: _, ...settings } = dataSettings("data", name, values);
+  const { name: _, ...settings } = dataSettings("data", name, flags);
   const checks: FileCheck[] = [];
   const splits = await set.load({
     ...defined(settings),

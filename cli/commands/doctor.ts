@@ -5,13 +5,14 @@ import { option } from "../../base/index.ts";
 import { createDevice, type Device, type DeviceInfo } from "../../engine/index.ts";
 import { adapterName } from "../../exits/index.ts";
 import { versions } from "../files/versions.ts";
-import { type CommandSpec, readCommand } from "../settings/command.ts";
+import { type CommandSpec, NO_PATH, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
 import { measureSpeed, selfCheck } from "./self-check.ts";
 
-export const doctor = {
+export const doctorSpec = {
   name: "doctor",
   usage: "[flags]",
+  paths: NO_PATH,
   about: `Says what this machine has: versions, the WebGPU adapter with its features and limits; then checks the kernels that
 training lives on against the CPU, and a deployed network against the same network run whole, and measures their speed.
 About five seconds.`,
@@ -24,7 +25,7 @@ About five seconds.`,
 
 /** Runs the command; returns the exit code. @throws SortieError where there is no adapter, with what to install. */
 export async function runDoctor(args: readonly string[], print: Print = console.log): Promise<number> {
-  const asked = readCommand(doctor, args, print);
+  const asked = readCommand(doctorSpec, args, print);
   if (!asked) return 0;
   const { values } = asked;
   const machine = versions();

@@ -27,8 +27,8 @@ import { RunFolder } from "../files/run-folder.ts";
 import { readText, writeWhole } from "../files/whole.ts";
 import { level, number, percent } from "../format.ts";
 import { promisedRisk } from "../report/targets.ts";
-import { type CommandSpec, path, readCommand } from "../settings/command.ts";
-import { onePath, type Print } from "../settings/flags.ts";
+import { type CommandSpec, ONE_SOURCE, path, readCommand } from "../settings/command.ts";
+import type { Print } from "../settings/flags.ts";
 import { type Agreement, agreementLine, deployedAgreement, withNetwork } from "./agreement.ts";
 import {
   CORRUPTION_FLAGS,
@@ -50,6 +50,7 @@ export const POLICY_FLAGS = {
 export const evaluateSpec = {
   name: "evaluate",
   usage: "LOGITS | RUN [flags]",
+  paths: ONE_SOURCE,
   about: `Metrics of every exit on test logits (safetensors or npz), and what a policy achieves on them. For the folder of a
 run: its test logits, its policy if there is one, and evaluation.json; and, where its images are at hand, whether its
 last weights, deployed with the policy, answer every one of them as the logits say. With --corruptions, also what
@@ -168,7 +169,7 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
   const asked = readCommand(evaluateSpec, args, print);
   if (!asked) return 0;
   const { values, positionals } = asked;
-  const source = onePath("evaluate", positionals);
+  const source = positionals[0]!;
   const folder = RunFolder.at(source);
   const json = values.json ?? folder?.path("evaluation");
   checkOutput("evaluate", "--json", json, [

@@ -2,7 +2,7 @@
 
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { json, SortieError } from "../../base/index.ts";
+import { json, type OptionValues, option, SortieError } from "../../base/index.ts";
 import type { PolicyFile } from "../../calibration/index.ts";
 import { createDevice, type Device } from "../../engine/index.ts";
 import {
@@ -21,75 +21,68 @@ import { checkOutput } from "../files/outputs.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { writeWhole } from "../files/whole.ts";
 import { checkOnnxTarget, runnerExtension, writeOnnx } from "../onnx/write.ts";
-import { checkChoice, type Print, readFlags } from "../settings/flags.ts";
+import { type CommandSpec, flagOf, path, readCommand } from "../settings/command.ts";
+import type { Print } from "../settings/flags.ts";
 import { makeNetwork } from "../settings/model.ts";
 import { readPolicy } from "./evaluate.ts";
 
-export const exportHelp = `sortie export RUN|FILE [TARGET] [flags]
-
-Writes a run as one safetensors file: weights, what the network is, how images are prepared, names of the classes, scaling,
-thresholds, what is promised, how it was trained and calibrated, and a checksum over all of it. In a script or a page
+export const exportSpec = {
+  name: "export",
+  usage: "RUN | FILE [TARGET] [flags]",
+  paths: { least: 1, most: 2, must: "a run or a model file, and at most one target," },
+  about: `Writes a run as one safetensors file: weights, what the network is, how images are prepared, names of the classes,
+scaling, thresholds, what is promised, how it was trained and calibrated, and a checksum over all of it. In a script or
+a page
 
   const classifier = await load("model.sortie.safetensors"); // of sortie/exits; in a page its address
 
 answers as the run's network deployed with its policy. TARGET is by default model.sortie.safetensors in the run's folder.
 
-With --format onnx it writes a folder, by default onnx in the run's folder: network.onnx with the logits of all exits; stage1.onnx
-and so on, one for each exit, from the features in front of it; cascade.json, which says how exits decide; policy.json; and what
-runs these elsewhere: cascade.py (numpy, onnxruntime), cascade.${runnerExtension()} (onnxruntime-node or onnxruntime-web), and triton, a
-model repository for Triton. They answer as the run's network deployed with its policy, up to rounding.
+With --format onnx it writes a folder, by default onnx in the run's folder: network.onnx with the logits of all exits;
+stage1.onnx and so on, one for each exit, from the features in front of it; cascade.json, which says how exits decide;
+policy.json; and what runs these elsewhere: cascade.py (numpy, onnxruntime), cascade.${runnerExtension()} (onnxruntime-node or
+onnxruntime-web), and triton, a model repository for Triton. They answer as the run's network deployed with its policy,
+up to rounding.
 
-Of a model file it makes that folder too: --format onnx with a TARGET.
-
-  --format F      safetensors (default) or onnx
-  --policy FILE   another policy than the run's own
-  --no-policy     without one: every image runs to the last exit
-  --weights W     last or best (default: those that the policy was certified on; without a policy, last)
-  --force         replace what is at TARGET: a file, or a folder that an earlier export wrote
-
-Exit code 0: written; a model file was loaded again before. 1: bad input; then nothing is written.
+Of a model file it makes that folder too: --format onnx with a TARGET.`,
+  flags: {
+    format: option.choice(["safetensors", "onnx"], "what is written"),
+    policy: path("another policy than the run's own"),
+    noPolicy: option.toggle(false, "without one: every image runs to the last exit"),
+    weights: option.choice(
+      ["last", "best"],
+      "which weights (default: those that the policy was certified on; without a policy, last)",
+      { default: undefined },
+    ),
+    force: option.toggle(false, "replace what is at TARGET: a file, or a folder that an earlier export wrote"),
+  },
+  more: `Exit code 0: written; a model file was loaded again before. 1: bad input; then nothing is written.
 
   sortie export runs/glyphs-soft-cgt-1
   sortie export runs/glyphs-soft-cgt-1 model.sortie.safetensors --force
   sortie export runs/glyphs-soft-cgt-1 glyphs-onnx --format onnx
-`;
+`,
+} satisfies CommandSpec;
+
+type Flags = OptionValues<typeof exportSpec.flags>;
 
 /** Runs the command; returns the exit code. @throws SortieError for bad input. */
 export async function runExport(args: readonly string[], print: Print = console.log): Promise<number> {
-  const { values, positionals } = readFlags("export", {
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      policy: { type: "string" },
-      "no-policy": { type: "boolean", default: false },
-      weights: { type: "string" },
-      format: { type: "string", default: "safetensors" },
-      force: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) {
-    print(exportHelp);
-    return 0;
-  }
-  checkChoice("export", "weights", values.weights, ["last", "best"]);
-  checkChoice("export", "format", values.format, ["safetensors", "onnx"]);
-  if (values["no-policy"] && values.policy !== undefined)
+  const asked = readCommand(exportSpec, args, print);
+  if (!asked) return 0;
+  const { values, positionals } = asked;
+  if (values.noPolicy && values.policy !== undefined)
     throw new SortieError("export: --policy and --no-policy exclude each other; got both.");
   const isOnnx = values.format === "onnx";
-  if (isOnnx && isFile(positionals[0])) return exportFile(positionals, values, print);
+  if (isOnnx && isFile(positionals[0])) return exportFile(positionals, asked, print);
   const { folder, target } = placesOf(positionals, isOnnx);
   checkOutput("export", "FILE", target, [values.policy, folder.path("policy"), ...folder.sources()]);
-  if (!values.force && existsSync(target))
-    throw new SortieError(`export: ${target} must not exist; it does. Choose another name, or replace it by --force.`);
+  checkFree(target, values);
   if (isOnnx) checkOnnxTarget(target);
-  const policy = values["no-policy"] ? undefined : policyOf(folder, values.policy);
+  const policy = values.noPolicy ? undefined : policyOf(folder, values.policy);
   const device = await createDevice();
   try {
-    const { net, about, which } = await gather(
-      { folder, policy, weights: values.weights as Which | undefined },
-      device,
-    );
+    const { net, about, which } = await gather({ folder, policy, weights: values.weights }, device);
     const bytes = await encodeModel(net, about);
     // What a reader would refuse is refused here.
     const classifier = await load(bytes, { device });
@@ -108,19 +101,24 @@ export async function runExport(args: readonly string[], print: Print = console.
 const isFile = (path: string | undefined): path is string =>
   path !== undefined && statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 
+function checkFree(target: string, { force }: Flags): void {
+  if (!force && existsSync(target))
+    throw new SortieError(`export: ${target} must not exist; it does. Choose another name, or replace it by --force.`);
+}
+
 /** The ONNX folder of a model file, which says all there is to say. */
 async function exportFile(
-  [source, target, ...rest]: readonly string[],
-  given: Readonly<Record<string, unknown>>,
+  [source, target]: readonly string[],
+  { given, values }: { readonly given: Partial<Flags>; readonly values: Flags },
   print: Print,
 ): Promise<number> {
-  if (source === undefined || target === undefined || rest.length > 0)
-    throw new SortieError("export: a model file and one target must be given; got another number of paths.");
-  const stray = ["policy", "no-policy", "weights"].find((flag) => given[flag] !== undefined && given[flag] !== false);
-  if (stray !== undefined) throw new SortieError(`export: --${stray} goes with the folder of a run; got a model file.`);
+  if (source === undefined || target === undefined)
+    throw new SortieError("export: a target must be given for the ONNX folder of a model file; got none.");
+  const stray = (["policy", "noPolicy", "weights"] as const).find((flag) => given[flag] !== undefined);
+  if (stray !== undefined)
+    throw new SortieError(`export: --${flagOf(stray)} goes with the folder of a run; got a model file.`);
   checkOutput("export", "FILE", target, [source]);
-  if (given["force"] !== true && existsSync(target))
-    throw new SortieError(`export: ${target} must not exist; it does. Choose another name, or replace it by --force.`);
+  checkFree(target, values);
   checkOnnxTarget(target);
   const file = await readModel(source);
   const device = await createDevice();
@@ -135,13 +133,9 @@ async function exportFile(
 }
 
 function placesOf(
-  [run, target, ...rest]: readonly string[],
+  [run = "", target]: readonly string[],
   isOnnx: boolean,
 ): { readonly folder: RunFolder; readonly target: string } {
-  if (run === undefined || rest.length > 0) {
-    const got = run === undefined ? "none" : rest.join(" ");
-    throw new SortieError(`export: the folder of a run must be given, and at most one target; got ${got}.`);
-  }
   const folder = RunFolder.at(run);
   if (folder) return { folder, target: target ?? folder.path(isOnnx ? "onnx" : "model") };
   throw new SortieError(`export: ${run} must be the folder of a run; it is no folder. Make one by sortie train.`);
@@ -152,7 +146,7 @@ function policyOf(folder: RunFolder, given: string | undefined): PolicyFile | un
   return existsSync(folder.path("policy")) ? readPolicy(folder.path("policy")) : undefined;
 }
 
-type Which = "last" | "best";
+type Which = NonNullable<Flags["weights"]>;
 
 interface Wanted {
   readonly folder: RunFolder;

@@ -6,9 +6,10 @@ import { type CommandSpec, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
 import { describeOption } from "../settings/settings.ts";
 
-export const methods = {
+export const methodsSpec = {
   name: "methods",
   usage: "[NAME]",
+  paths: { most: 1, must: "one name at most" },
   about: `Lists the ways to train that --method of sortie train takes, or explains one: where it was published, its options, their
 defaults, and where these come from.`,
   flags: {},
@@ -19,11 +20,9 @@ defaults, and where these come from.`,
 
 /** Runs the command; returns the exit code. @throws SortieError for an unknown name. */
 export function runMethods(args: readonly string[], print: Print = console.log): number {
-  const asked = readCommand(methods, args, print);
+  const asked = readCommand(methodsSpec, args, print);
   if (!asked) return 0;
-  const { positionals } = asked;
-  const [name, ...rest] = positionals;
-  if (rest.length > 0) throw new SortieError(`methods: one name at most must be given; got ${positionals.join(" ")}.`);
+  const [name] = asked.positionals;
   for (const line of name === undefined ? list() : explanation(methodOf(name))) print(line);
   return 0;
 }

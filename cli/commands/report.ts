@@ -8,13 +8,14 @@ import { writeWhole } from "../files/whole.ts";
 import { renderPage } from "../report/page.ts";
 import { chartLibraries } from "../report/plots.ts";
 import { readDetails } from "../report/run-details.ts";
-import { type CommandSpec, path, readCommand } from "../settings/command.ts";
-import { onePath, type Print } from "../settings/flags.ts";
+import { type CommandSpec, ONE_SOURCE, path, readCommand } from "../settings/command.ts";
+import type { Print } from "../settings/flags.ts";
 import { findings, POLICY_FLAGS, unknownOrigin } from "./evaluate.ts";
 
-export const report = {
+export const reportSpec = {
   name: "report",
   usage: "LOGITS | RUN [flags]",
+  paths: ONE_SOURCE,
   about: `One self-contained HTML page about test logits and a policy: what is promised, by which method and under which
 assumption; where images leave; accuracy against cost; reliability; metrics of every exit. For the folder of a run also:
 learning curves, risk against target, example images, difficulty where it is known, settings and versions.`,
@@ -31,10 +32,10 @@ learning curves, risk against target, example images, difficulty where it is kno
 
 /** Runs the command; returns the exit code. @throws SortieError for bad input. */
 export async function runReport(args: readonly string[], print: Print = console.log): Promise<number> {
-  const asked = readCommand(report, args, print);
+  const asked = readCommand(reportSpec, args, print);
   if (!asked) return 0;
   const { values, positionals } = asked;
-  const source = onePath("report", positionals);
+  const source = positionals[0]!;
   await chartLibraries();
   const folder = RunFolder.at(source);
   const out = values.out ?? folder?.path("report") ?? "report.html";

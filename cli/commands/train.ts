@@ -18,41 +18,40 @@ import { versions } from "../files/versions.ts";
 import { toJson, withDisk } from "../files/whole.ts";
 import { interruption } from "../interruption.ts";
 import { jobId } from "../queue/queue.ts";
-import { type Config, configHelp, readConfig } from "../settings/config.ts";
+import { type CommandSpec, NO_PATH, readCommand } from "../settings/command.ts";
+import { type Config, configHelp, configOf, RUN_FLAGS, RUN_SETTINGS } from "../settings/config.ts";
 import type { Print } from "../settings/flags.ts";
 import { loadData, makeNetwork, makePlan, makeRecipe, teacherConfig } from "../settings/model.ts";
 import { defined } from "../settings/sets.ts";
 
-export const trainHelp = `sortie train [--config FILE] [flags]
-
-Trains a network with several exits and writes its run folder: settings, checkpoints, metrics, cached logits. A run that was
-stopped, in whatever way, goes on where its last checkpoint is when the same command is given again.
+export const trainSpec = {
+  name: "train",
+  usage: "[flags]",
+  paths: NO_PATH,
+  about: `Trains a network with several exits and writes its run folder: settings, checkpoints, metrics, cached logits. A run that
+was stopped, in whatever way, goes on where its last checkpoint is when the same command is given again.
 
 Settings come from what is preset for the data set, then a JSON file, then flags. In the file they are nested by the
-dots: { "train": { "epochs": 10 } }.
-
-  --config FILE  settings as JSON
-  --fresh        start over if the folder holds a run
-${configHelp}
-
-Exit code 0: trained. 1: bad input, or training could not go on. 130, 143, 129: interrupted by SIGINT,
+dots: { "train": { "epochs": 10 } }.`,
+  flags: RUN_FLAGS,
+  settings: { ...RUN_SETTINGS, help: configHelp },
+  more: `Exit code 0: trained. 1: bad input, or training could not go on. 130, 143, 129: interrupted by SIGINT,
 SIGTERM, SIGHUP; 141: nobody reads what it prints. The same command resumes.
 
   sortie train
   sortie train --data fashion-mnist --data-dir data/fashion-mnist --epochs 10
   sortie train --config my.json --method hard-cgt --seed 2
   sortie train --data cifar100 --model.backbone imagenet-resnet --model.head attention --train.augment cgt
-`;
+`,
+} satisfies CommandSpec;
 
 /** Runs the command; returns the exit code. @throws SortieError for bad input. */
 export async function runTrain(args: readonly string[], print: Print = console.log): Promise<number> {
-  const { config, isHelp, isFresh, notes } = readConfig("train", args);
-  if (isHelp) {
-    print(trainHelp);
-    return 0;
-  }
+  const asked = readCommand(trainSpec, args, print);
+  if (!asked) return 0;
+  const { config, notes } = configOf("train", asked.settings, asked.values.config);
   for (const note of notes) print(note);
-  return trainInto(config, { isFresh, print });
+  return trainInto(config, { isFresh: asked.values.fresh, print });
 }
 
 /** What a command hands on when it trains. */

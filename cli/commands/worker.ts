@@ -6,7 +6,7 @@ import { hostname, tmpdir, userInfo } from "node:os";
 import { extname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { leftovers, option, partOf, SortieError } from "../../base/index.ts";
+import { leftovers, type OptionValues, option, partOf, SortieError } from "../../base/index.ts";
 import { lookFor } from "../../data/index.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { version } from "../files/versions.ts";
@@ -22,9 +22,10 @@ import type { Print } from "../settings/flags.ts";
 import { defined, knownSet } from "../settings/sets.ts";
 import { inFile } from "../settings/settings.ts";
 
-export const worker = {
+export const workerSpec = {
   name: "worker",
   usage: "QUEUE [flags]",
+  paths: { least: 1, most: 1, must: "the address of one queue" },
   about: `Takes the runs that sortie compare --queue QUEUE puts into a queue, trains, calibrates and evaluates each in a process of its own, and leaves
 the results where the comparison finds them. QUEUE is postgres://HOST:5432/DATABASE, or redis://HOST:6379 for Valkey and Redis (rediss:// with
 TLS). Checkpoints go there as they are made: a run whose worker was killed, or fell silent, goes on from them at another. It uses one adapter;
@@ -41,10 +42,8 @@ bad input, or a run that this machine cannot do, which was handed back: of anoth
   sortie worker redis://queue.example:6379 --artefacts /mnt/runs`,
 } as const satisfies CommandSpec;
 
-type Flags = { readonly artefacts: string | undefined; readonly dataDir: string | undefined };
-
 /** What all runs of a worker share. */
-interface Bench extends Flags {
+interface Bench extends OptionValues<typeof workerSpec.flags> {
   readonly stop: AbortSignal;
   /** Folder of what is at work. */
   readonly dir: string;
@@ -56,13 +55,10 @@ class Unfit extends SortieError {}
 
 /** Runs the command; returns the exit code. @throws SortieError for bad input. */
 export async function runWorker(args: readonly string[], print: Print = console.log): Promise<number> {
-  const asked = readCommand(worker, args, print);
+  const asked = readCommand(workerSpec, args, print);
   if (!asked) return 0;
   const { values, positionals } = asked;
-  const [url, ...rest] = positionals;
-  if (url === undefined || rest.length > 0)
-    throw new SortieError(`worker: the address of one queue must be given; got ${positionals.length}.`);
-  const queue = await openQueue("worker", url);
+  const queue = await openQueue("worker", positionals[0]!);
   const dir = await makeFolder();
   const interrupt = interruption();
   const ended = new AbortController();

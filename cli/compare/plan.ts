@@ -1,7 +1,8 @@
 // What is compared: every method on every backbone and data set with every seed, or those runs of them that a plan
 // lists; each a run of its own, in an order that soon shows all methods once, or in the listed one.
 
-import { guessOf, SortieError, what } from "../../base/index.ts";
+import { guessOf, option, SortieError, what } from "../../base/index.ts";
+import { path } from "../settings/command.ts";
 import { type Config, completeConfig } from "../settings/config.ts";
 import { inFile, isPlain, merge, type Place, type Plain } from "../settings/settings.ts";
 
@@ -46,26 +47,38 @@ export interface Experiment extends RunKey {
   readonly config: Config;
 }
 
+const NAMES = "a list of names";
+
+/** A plan as flags. `--data` names one data set, as everywhere. */
+export const PLAN_FLAGS = {
+  methods: option.words(undefined, "methods, see sortie methods", NAMES),
+  backbones: option.words(["resnet"], "backbones", NAMES),
+  sets: option.words(["glyphs"], "data sets", NAMES),
+  seeds: option.list([1], "seeds", { min: 0, whole: true, must: "different whole numbers of at least 0" }),
+  against: option.text(undefined, "the method that others are held against (default: the first)"),
+  out: { ...path("folder of the runs, and of comparison.html, .json and .md"), default: "runs/compare" },
+} as const;
+
 /** Keys of a plan's file. */
-const KEYS = ["methods", "backbones", "data", "seeds", "runs", "against", "out", "settings"] as const;
+export const PLAN_KEYS = ["methods", "backbones", "data", "seeds", "runs", "against", "out", "settings"] as const;
 
 /** What a file or flags say of a plan; entries are names, or objects with a `label` of their own. */
-export type GivenPlan = { readonly [K in (typeof KEYS)[number]]?: unknown };
+export type GivenPlan = { readonly [K in (typeof PLAN_KEYS)[number]]?: unknown };
 
-/** Each kind of variant: where its name stands in settings, and what is taken where none is given. */
+/** Each kind of variant: where its name stands in settings, and its flag. */
 const KINDS = {
-  data: { group: "data", key: "name", preset: "glyphs" },
-  backbones: { group: "model", key: "backbone", preset: "resnet" },
-  methods: { group: "method", key: "name", preset: undefined },
+  data: { group: "data", key: "name", flag: PLAN_FLAGS.sets },
+  backbones: { group: "model", key: "backbone", flag: PLAN_FLAGS.backbones },
+  methods: { group: "method", key: "name", flag: PLAN_FLAGS.methods },
 } as const;
 
 /** The plan of a file, checked. @throws Error that names file and key. */
 export function planOfFile(path: string, given: unknown): GivenPlan {
   const { where } = inFile(path);
   if (!isPlain(given)) throw new SortieError(`${where}: a comparison must be an object; got ${what(given)}.`);
-  const strange = Object.keys(given).find((key) => !KEYS.includes(key as (typeof KEYS)[number]));
+  const strange = Object.keys(given).find((key) => !(PLAN_KEYS as readonly string[]).includes(key));
   if (strange !== undefined)
-    throw new SortieError(`${where}: unknown key ${strange}. A comparison has ${KEYS.join(", ")}.`);
+    throw new SortieError(`${where}: unknown key ${strange}. A comparison has ${PLAN_KEYS.join(", ")}.`);
   return given;
 }
 
@@ -85,7 +98,7 @@ function variantOf(place: Place, kind: keyof typeof KINDS, given: unknown): Vari
 }
 
 function variantsOf(place: Place, kind: keyof typeof KINDS, given: unknown): readonly Variant[] {
-  const list = given ?? KINDS[kind].preset;
+  const list = given ?? KINDS[kind].flag.default;
   if (list === undefined)
     throw new SortieError(`${place.where}: ${kind} must be given, such as --${kind} joint,soft-cgt; got none.`);
   const variants = [list].flat().map((each) => variantOf(place, kind, each));
@@ -100,10 +113,10 @@ function variantsOf(place: Place, kind: keyof typeof KINDS, given: unknown): rea
 }
 
 function seedsOf(place: Place, given: unknown, key = "seeds"): readonly number[] {
-  const seeds = [given ?? 1].flat();
-  const isFit = (seed: unknown) => Number.isSafeInteger(seed) && (seed as number) >= 0;
-  if (seeds.length > 0 && seeds.every(isFit) && new Set(seeds).size === seeds.length) return seeds as number[];
-  throw new SortieError(`${place.where}: ${key} must be different whole numbers of at least 0; got ${what(given)}.`);
+  const { default: preset, must, fits } = PLAN_FLAGS.seeds;
+  const seeds = [given ?? preset].flat();
+  if (seeds.length > 0 && fits(seeds) && new Set(seeds).size === seeds.length) return seeds as number[];
+  throw new SortieError(`${place.where}: ${key} must be ${must}; got ${what(given)}.`);
 }
 
 /** The variants that labels name; all where nothing is named. */
@@ -143,7 +156,7 @@ function crossingsOf(place: Place, whole: Omit<Crossing, "seeds">, { seeds, runs
  * too.
  */
 export function completePlan(place: Place, given: GivenPlan, settings: Plain): Plan {
-  const { out = "runs/compare" } = given;
+  const { out = PLAN_FLAGS.out.default } = given;
   if (typeof out !== "string") throw new SortieError(`${place.where}: out must be a folder; got ${what(out)}.`);
   const methods = variantsOf(place, "methods", given.methods);
   const [data, backbones] = [variantsOf(place, "data", given.data), variantsOf(place, "backbones", given.backbones)];

@@ -1,6 +1,5 @@
 // What `sortie train` can be told: the keys of its config file, their flags, and what is preset for each data set.
 
-import type { ParseArgsConfig } from "node:util";
 import {
   type Given as GivenOf,
   type OptionSet,
@@ -25,15 +24,15 @@ import {
 } from "../../exits/index.ts";
 import { BACKBONES, type BackboneKind } from "../../nn/index.ts";
 import { readJson } from "../files/whole.ts";
-import { readFlags } from "./flags.ts";
+import { path, type SettingFlags } from "./command.ts";
 import { FORMER, formerLeaves, inWordsOfToday, isFormer } from "./former.ts";
+import { wrapped } from "./help.ts";
 import { SET_NAMES, SETS } from "./sets.ts";
 import {
   type Aliases,
   checkSettings,
   completeSettings,
   describeSettings,
-  flagOptions,
   inFile,
   inFlags,
   isPlain,
@@ -43,7 +42,6 @@ import {
   type Place,
   type Plain,
   settingsAsFlags,
-  settingsOfFlags,
 } from "./settings.ts";
 
 const HEAD_NAMES = Object.keys(HEADS) as readonly HeadKind[];
@@ -163,81 +161,52 @@ const PRESETS: Readonly<Partial<Record<DataSetName, Plain>>> = {
   "indian-pines": { train: { epochs: 30, batch: 64, flip: 0.5, warmup: 100 } },
 };
 
-/** Flags and a config file as far as read. */
-export interface Given {
-  readonly config: Config;
-  readonly isHelp: boolean;
-  /** Start over, whatever the folder holds. */
-  readonly isFresh: boolean;
+/** Flags of a run as settings. */
+export const RUN_SETTINGS: SettingFlags = { leaves: FLAG_LEAVES, aliases: FLAG_ALIASES };
+
+/** Other flags of a run. */
+export const RUN_FLAGS = {
+  config: path("settings as JSON"),
+  fresh: option.toggle(false, "start over if the folder holds a run"),
+} as const;
+
+/** Settings as far as read. */
+interface Given<S> {
+  readonly config: S;
   /** What the user should know of how the settings were given. */
   readonly notes: readonly string[];
 }
 
 /**
- * The settings of a command line: what is preset for the data set, under the file of `--config`, under the other flags.
+ * The settings of a command line: what is preset for the data set, under those of a file, under those of flags.
  * @throws Error that names the key or flag.
  */
-export function readConfig(command: string, args: readonly string[]): Given {
-  const { settings, values, notes } = readSettings(command, args, { fresh: { type: "boolean" } });
-  return {
-    config: completeConfig(inFlags(command, ALIASES), settings),
-    isHelp: values["help"] === true,
-    isFresh: values["fresh"] === true,
-    notes,
-  };
+export function configOf(command: string, flags: Plain, file: string | undefined): Given<Config> {
+  const under = file === undefined ? undefined : { path: file, settings: readSettingsFile(file) };
+  const { config, notes } = layered(command, flags, under);
+  return { config: completeConfig(inFlags(command, ALIASES), config), notes };
 }
 
-/** Settings as they were given, the file of `--config` under flags, nothing filled; and what else the command takes. */
-export interface GivenSettings {
-  readonly settings: Plain;
-  /** Of the command's own flags, by name. */
-  readonly values: Readonly<Record<string, unknown>>;
-  readonly positionals: readonly string[];
-  readonly notes: readonly string[];
-}
-
-/** Reads flags of settings beside those of a command. @throws Error that names the key or flag. */
-export function readSettings(
+/** Flags over a file, in words of today, nothing filled. @throws Error that names the key or flag. */
+export function layered(
   command: string,
-  args: readonly string[],
-  own: NonNullable<ParseArgsConfig["options"]>,
-  { allowPositionals = false, readFile = readSettingsFile }: ReadSettingsOptions = {},
-): GivenSettings {
-  const { values, positionals } = readFlags(command, {
-    args: [...args],
-    allowPositionals,
-    options: {
-      ...flagOptions(FLAG_LEAVES, FLAG_ALIASES),
-      config: { type: "string" },
-      help: { type: "boolean" },
-      ...own,
-    },
-  });
-  const flags = settingsOfFlags(command, values, FLAG_LEAVES, FLAG_ALIASES);
-  const path = values["config"] as string | undefined;
-  const file = path === undefined ? {} : readFile(path);
+  flags: Plain,
+  file?: { readonly path: string; readonly settings: Plain } | undefined,
+): Given<Plain> {
+  const under = file ? inWordsOfToday(inFile(file.path), file.settings) : {};
   return {
-    settings: merge(inWordsOfToday(inFile(path ?? command), file), inWordsOfToday(inFlags(command, {}), flags)),
-    values,
-    positionals,
-    notes: isFormer(flags) || isFormer(file) ? [FORMER] : [],
+    config: merge(under, inWordsOfToday(inFlags(command, {}), flags)),
+    notes: isFormer(flags) || (file && isFormer(file.settings)) ? [FORMER] : [],
   };
-}
-
-/** What differs for commands that take more than settings. */
-export interface ReadSettingsOptions {
-  readonly allowPositionals?: boolean;
-  /** Reads the file of `--config`. */
-  readonly readFile?: (path: string) => Plain;
 }
 
 /** Checked before flags are laid over it, so that a message names the file if the fault is there. */
-const readSettingsFile = (path: string): Plain => settingsOfFile(path, readJson(path));
+const readSettingsFile = (file: string): Plain => settingsOfFile(file, readJson(file));
 
 /** The settings that stand in a file. @throws Error that names the file, and the key if it is one. */
-export function settingsOfFile(path: string, settings: unknown): Plain {
-  if (!isPlain(settings)) throw new SortieError(`${path}: the settings must be an object; got ${what(settings)}.`);
-  checkSettings(inFile(path), LAYOUT, inWordsOfToday(inFile(path), settings));
+export function settingsOfFile(file: string, settings: unknown): Plain {
+  if (!isPlain(settings)) throw new SortieError(`${file}: the settings must be an object; got ${what(settings)}.`);
+  checkSettings(inFile(file), LAYOUT, inWordsOfToday(inFile(file), settings));
   return settings;
 }
 
@@ -280,17 +249,16 @@ const DATA_PATHS = ["dir", "download", "file", "maxUnpacked", "labels", "split",
 const DATA_LEAVES = LEAVES.filter(({ path }) => DATA_PATHS.includes(path));
 const DATA_ALIASES = Object.fromEntries(Object.entries(ALIASES).filter(([, path]) => DATA_PATHS.includes(path)));
 
-/** Flags of commands that look at a data set, as `parseArgs` takes them. */
-export const dataFlags: NonNullable<ParseArgsConfig["options"]> = flagOptions(DATA_LEAVES, DATA_ALIASES);
-
-/** Those flags as help. */
-export const dataFlagsHelp = describeSettings(DATA_LEAVES, DATA_ALIASES);
+/** Flags of commands that look at a data set. */
+export const DATA_SETTINGS: SettingFlags = {
+  leaves: DATA_LEAVES,
+  aliases: DATA_ALIASES,
+  help: describeSettings(DATA_LEAVES, DATA_ALIASES),
+};
 
 /** What those flags and the presets say of a data set. @throws Error that names the flag or key. */
-export function dataSettings(command: string, name: string, flags: Readonly<Record<string, unknown>>): Config["data"] {
-  const data = settingsOfFlags(command, flags, DATA_LEAVES, DATA_ALIASES);
-  return completeConfig(inFlags(command, ALIASES), merge({ data: { name } }, data)).data;
-}
+export const dataSettings = (command: string, name: string, flags: Plain): Config["data"] =>
+  completeConfig(inFlags(command, ALIASES), merge({ data: { name } }, flags)).data;
 
 const defaultsOf = (options: OptionSet): Plain =>
   Object.fromEntries(
@@ -311,7 +279,7 @@ const presetLines = Object.entries(LAYOUT).flatMap(([group, { choices = [] }]) =
       const own: Plain = { [group]: defaultsOf(options) };
       const more =
         group === "model" ? backbonePreset(name) : group === "data" ? (PRESETS[name as DataSetName] ?? {}) : {};
-      return `  ${name}: ${settingsAsFlags(merge(own, more), ALIASES).join(" ")}`.trimEnd();
+      return `  ${wrapped(`${name}: ${settingsAsFlags(merge(own, more), ALIASES).join(" ")}`.trimEnd(), 4)}`;
     }),
   ),
 );

@@ -1,4 +1,4 @@
-// Flags of the command line: read, and checked by messages that name the flag.
+// Flags of the command line, read; messages name the flag.
 
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { nearest, SortieError } from "../../base/index.ts";
@@ -29,25 +29,4 @@ export function numberFlag(command: string, flag: string, text: string): number 
   if (text.trim() === "" || Number.isNaN(value))
     throw new SortieError(`${command}: --${flag} must be a number; got "${text}".`);
   return value;
-}
-
-/** One of the allowed words, if given at all. */
-export function checkChoice(
-  command: string,
-  flag: string,
-  value: string | undefined,
-  allowed: readonly string[],
-): void {
-  if (value === undefined || allowed.includes(value)) return;
-  throw new SortieError(`${command}: --${flag} must be one of ${allowed.join(", ")}; got "${value}".`);
-}
-
-/** The one file or folder a command works on. */
-export function onePath(command: string, positionals: readonly string[]): string {
-  const [path, ...rest] = positionals;
-  if (!path || rest.length > 0)
-    throw new SortieError(
-      `${command}: one logits file or one folder of a run must be given; got ${positionals.length}.`,
-    );
-  return path;
 }

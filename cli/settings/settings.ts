@@ -4,6 +4,7 @@
 import type { ParseArgsConfig } from "node:util";
 import { misfit, nearest, type Option, type OptionSet, SortieError, what } from "../../base/index.ts";
 import { numberFlag } from "./flags.ts";
+import { columns } from "./help.ts";
 
 /** Nested objects of plain values, as JSON has them. */
 export type Plain = { readonly [key: string]: unknown };
@@ -115,9 +116,9 @@ export function readValue(command: string, flag: string, { kind, parse }: Option
     if (value === "true" || value === "false") return value === "true";
     throw new SortieError(`${command}: --${flag} must be true or false; got "${value}".`);
   }
+  if (kind === "words") return value.split(",");
   const number = (text: string) => numberFlag(command, flag, text);
-  if (kind === "number") return number(value);
-  return value.split(",").map((item) => (/^[-+.\d]/.test(item) ? number(item) : item));
+  return kind === "number" ? number(value) : value.split(",").map(number);
 }
 
 const nest = (path: string, value: unknown): Plain =>
@@ -231,13 +232,13 @@ const filled = (options: OptionSet, given: Plain): Plain =>
 export function describeSettings(leaves: readonly Leaf[], aliases: Aliases, preset: Plain = {}): string {
   const names = shortNames(aliases);
   const values = new Map(entriesOf(preset));
-  const flags = leaves.map(({ path }) => `--${names.has(path) ? `${names.get(path)}, --` : ""}${path}`);
-  const width = Math.max(...flags.map(({ length }) => length));
-  const lineOf = ({ path, option, whose }: Leaf, i: number) => {
-    const now = values.has(path) ? ` [${values.get(path)}]` : "";
-    return `  ${flags[i]!.padEnd(width)}  ${describeOption(option)}${whose && ` (${whose})`}${now}`;
-  };
-  return leaves.map(lineOf).join("\n");
+  return columns(
+    leaves.map(({ path, option, whose }) => {
+      const short = names.get(path);
+      const now = values.has(path) ? ` [${values.get(path)}]` : "";
+      return [`--${short ? `${short}, --` : ""}${path}`, `${describeOption(option)}${whose && ` (${whose})`}${now}`];
+    }),
+  );
 }
 
 /** `what it is: what it must be` */

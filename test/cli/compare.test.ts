@@ -8,10 +8,10 @@ import { completePlan, experimentsOf, planOfFile } from "../../cli/compare/plan.
 import { pairedDifference, settingsOf, spreadOf } from "../../cli/compare/statistics.ts";
 import { trained } from "../../cli/files/run-folder.ts";
 import { main } from "../../cli/main.ts";
-import { readConfig } from "../../cli/settings/config.ts";
 import { inFile, type Plain } from "../../cli/settings/settings.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
+import { readConfig } from "./read-config.ts";
 import { writeRun } from "./synthetic-run.ts";
 
 const out = mkdtempSync(join(tmpdir(), "sortie-compare-"));

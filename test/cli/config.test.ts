@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { completeConfig, configHelp, readConfig } from "../../cli/settings/config.ts";
+import { completeConfig, configHelp } from "../../cli/settings/config.ts";
 import { makeNetwork, makePlan, makeRecipe } from "../../cli/settings/model.ts";
 import { inFile, merge } from "../../cli/settings/settings.ts";
 import { DATA_SETS, glyphs } from "../../data/index.ts";
@@ -12,6 +12,7 @@ import { completeRecipe } from "../../exits/training/recipe.ts";
 import { exitWeightsAt } from "../exits/track.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, errorOf, suite } from "../harness.ts";
+import { readConfig } from "./read-config.ts";
 
 const test = suite("cli settings");
 const folder = mkdtempSync(join(tmpdir(), "sortie-config-"));
@@ -83,7 +84,7 @@ test("the learning rate has risen long before training ends, whatever the data s
 });
 
 test("help says what is preset, and for which data set otherwise", () => {
-  const lines = configHelp.split("\n");
+  const lines = configHelp.replace(/\n {4,}/g, " ").split("\n");
   assert.ok(lines.some((line) => /--batch, --train\.batch +images a step; .* \[128\]$/.test(line)));
   assert.ok(
     lines.includes(

@@ -150,7 +150,7 @@ test("bad words on the command line are told", async () => {
     assert.is(code, 1);
     assert.match(text, message);
   };
-  await refuses([], /^export: the folder of a run must be given, and at most one target; got none\.$/);
+  await refuses([], /^export: a run or a model file, and at most one target, must be given; got 0\.$/);
   await refuses([join(out, "nowhere")], /must be the folder of a run; it is no folder\. Make one by sortie train\.$/);
   await refuses([dir, file, "--weights", "worst"], /--weights must be one of last, best; got "worst"\.$/);
   await refuses([dir, file, "--no-policy", "--policy", "p.json"], /exclude each other; got both\.$/);

@@ -16,13 +16,13 @@ import { selfCheck } from "../../cli/commands/self-check.ts";
 import { RunFolder } from "../../cli/files/run-folder.ts";
 import { withDisk, writeWhole } from "../../cli/files/whole.ts";
 import { main } from "../../cli/main.ts";
-import { readConfig } from "../../cli/settings/config.ts";
 import { loadData } from "../../cli/settings/model.ts";
 import { knownSet, SET_NAMES, SETS } from "../../cli/settings/sets.ts";
 import { type DataSet, encodeNpz } from "../../data/index.ts";
 import { inTemporaryFolder, pattern, realFolder, skipWithout, writeScene } from "../data/official.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, errorOf, suite } from "../harness.ts";
+import { readConfig } from "./read-config.ts";
 import { writeRun } from "./synthetic-run.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sortie-files-"));

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { RunFolder } from "../../cli/files/run-folder.ts";
 import { storedArray } from "../../cli/files/stored-array.ts";
 import { threshold } from "../../cli/format.ts";
-import { readConfig } from "../../cli/settings/config.ts";
 import { assert, suite } from "../harness.ts";
+import { readConfig } from "./read-config.ts";
 
 const test = suite("cli: figures and arrays");
 

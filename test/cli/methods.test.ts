@@ -1,10 +1,10 @@
 // What `sortie methods` says, and that every method in the list can be made by its defaults and by each of its options.
 
 import { runMethods } from "../../cli/commands/methods.ts";
-import { readConfig } from "../../cli/settings/config.ts";
 import { makePlan, teacherConfig } from "../../cli/settings/model.ts";
 import { METHODS, type Teacher } from "../../exits/index.ts";
 import { assert, errorOf, suite } from "../harness.ts";
+import { readConfig } from "./read-config.ts";
 
 const test = suite("cli methods");
 

@@ -13,10 +13,10 @@ import { main } from "../../cli/main.ts";
 import { type Artefacts, artefactNames, openArtefacts, packRun, unpackRun } from "../../cli/queue/artefacts.ts";
 import { openQueue } from "../../cli/queue/bullmq.ts";
 import { jobId, queueAddress, type RunQueue } from "../../cli/queue/queue.ts";
-import { readConfig } from "../../cli/settings/config.ts";
 import type { Plain } from "../../cli/settings/settings.ts";
 import { adapterSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith, suite } from "../harness.ts";
+import { readConfig } from "./read-config.ts";
 import {
   freePort,
   postgresFolder,

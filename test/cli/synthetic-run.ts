@@ -5,11 +5,11 @@ import { join } from "node:path";
 import type { Table } from "../../calibration/index.ts";
 import type { RunRecord } from "../../cli/files/run-folder.ts";
 import { toJson } from "../../cli/files/whole.ts";
-import { readConfig } from "../../cli/settings/config.ts";
 import { glyphs } from "../../data/index.ts";
 import { encodeSafetensors, type StoredTensor } from "../../engine/index.ts";
 import type { MetricsRow } from "../../exits/index.ts";
 import { randomTable } from "../calibration/tables.ts";
+import { readConfig } from "./read-config.ts";
 
 const MACS = [200, 300, 400];
 const STAGES = ["stage1", "stage2", "stage3"];

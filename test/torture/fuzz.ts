@@ -10,8 +10,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { SortieError } from "../../base/index.ts";
 import { createRandom, encodePolicy, fit, learnThenTest } from "../../calibration/index.ts";
-import { readConfig } from "../../cli/settings/config.ts";
 import { randomTable } from "../calibration/tables.ts";
+import { readConfig } from "../cli/read-config.ts";
 import { mutated } from "./mutations.ts";
 import { onDisk, type Target, targets } from "./targets.ts";
 

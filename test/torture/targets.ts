@@ -9,7 +9,6 @@ import { decodePolicy } from "../../calibration/index.ts";
 import { forEachChunk } from "../../calibration/table/table.ts";
 import { readPolicy } from "../../cli/commands/evaluate.ts";
 import { readLogits as openLogits } from "../../cli/files/logits-file.ts";
-import { readConfig } from "../../cli/settings/config.ts";
 import { readTar } from "../../data/formats/tar.ts";
 import { crc32 } from "../../data/formats/unpack.ts";
 import {
@@ -34,6 +33,7 @@ import {
 import { loadWeights, readLogits } from "../../exits/index.ts";
 import { readCheckpoint, restore } from "../../exits/run/checkpoint.ts";
 import { SEAL, sealedText, sha256 } from "../../exits/run/seal.ts";
+import { readConfig } from "../cli/read-config.ts";
 import { idxFile, matFile, pattern, tarFile } from "../data/official.ts";
 
 /** A reader under fire. */
