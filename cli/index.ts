@@ -4,7 +4,7 @@ export { type CascadeTime, type Site, timeCascades } from "./bench/measure.ts";
 export { cascadeTable, savingTable, stageTable } from "./bench/show.ts";
 export { candidates, openSubject, type Subject, tableOf, whole } from "./bench/subject.ts";
 export { compareAnswers } from "./commands/agreement.ts";
-export { findings } from "./commands/evaluate.ts";
 export { readLogits } from "./files/logits-file.ts";
 export { RunFolder } from "./files/run-folder.ts";
+export { findings } from "./findings.ts";
 export { loadData, makeNetwork } from "./settings/model.ts";

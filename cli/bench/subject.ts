@@ -26,10 +26,11 @@ import {
   RUN_FILES,
   readModel,
   toTable,
+  weightsDigest,
 } from "../../exits/index.ts";
 import type { Decided } from "../commands/agreement.ts";
-import { readPolicy } from "../commands/evaluate.ts";
 import { readLogits } from "../files/logits-file.ts";
+import { readPolicy } from "../files/policy-file.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { level, percent } from "../format.ts";
 import { testImages } from "../report/run-details.ts";
@@ -166,9 +167,10 @@ export interface Candidate {
 /** What the network's own forward pass says of the images. */
 export async function tableOf(net: MultiExit, set: ImageSet): Promise<Table> {
   using evaluator = await Evaluator.record(net, set, Math.min(256, set.size));
-  const logits = await evaluator.logits(set);
+  const answers = await evaluator.answers(set);
+  const weights = await weightsDigest(net.state().values());
   const { labels, ids } = set;
-  return toTable({ shape: [set.size, net.exits, net.classes], logits, labels, ids, macs: net.macs() });
+  return toTable({ shape: [set.size, net.exits, net.classes], ...answers, labels, ids, macs: net.macs(), weights });
 }
 
 /**

@@ -164,14 +164,13 @@ function isTie({ read, classes }: Table, i: number, exit: number): boolean {
   return isNear(row[1] ?? Number.NEGATIVE_INFINITY, row[0]!);
 }
 
-/** For people. */
-export function agreementLine(agreement: Agreement | string): string {
-  if (typeof agreement === "string")
-    return `deployed: not compared with the cached logits; ${agreement.replace(/\.$/, "")}`;
+/** For people; `logits` is what was compared with. */
+export function agreementLine(agreement: Agreement | string, logits = "the cached logits"): string {
+  if (typeof agreement === "string") return `deployed: not compared with ${logits}; ${agreement.replace(/\.$/, "")}`;
   const { samples, withinRounding, differing, first } = agreement;
   if (differing > 0) {
-    return `deployed: the classifier DISAGREES with the cached logits on ${differing} of ${samples} test images; ${first}`;
+    return `deployed: the classifier DISAGREES with ${logits} on ${differing} of ${samples} test images; ${first}`;
   }
   const rounding = withinRounding > 0 ? `, ${withinRounding} of them up to rounding` : "";
-  return `deployed: the classifier answers all ${samples} test images as the cached logits say${rounding}`;
+  return `deployed: the classifier answers all ${samples} test images as ${logits} say${rounding}`;
 }

@@ -34,6 +34,7 @@ import { settingsOf } from "../compare/statistics.ts";
 import { timeRun } from "../compare/timing.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { readJson, writeWhole } from "../files/whole.ts";
+import { findings } from "../findings.ts";
 import { level, number, percent } from "../format.ts";
 import { chartLibraries } from "../report/plots.ts";
 import { type Asked, type CommandSpec, path, readCommand } from "../settings/command.ts";
@@ -42,7 +43,7 @@ import type { Print } from "../settings/flags.ts";
 import { defined } from "../settings/sets.ts";
 import { inFlags, type Plain } from "../settings/settings.ts";
 import { runCalibrate } from "./calibrate.ts";
-import { findings, runEvaluate } from "./evaluate.ts";
+import { runEvaluate } from "./evaluate.ts";
 import { type TeacherPlace, trainInto } from "./train.ts";
 
 export const compareSpec = {

@@ -1,33 +1,25 @@
 // `sortie evaluate`: all metrics of a test table, and what a policy does on it, as a table and as JSON.
 
-import { existsSync } from "node:fs";
 import { option, SortieError } from "../../base/index.ts";
 import {
-  applyScaling,
-  type Cascade,
-  cascade,
-  checkOrigin,
-  decodePolicy,
   type Evaluation,
-  evaluate,
-  evaluatePolicy,
   explain,
   type Interval,
   type PolicyEvaluation,
   type PolicyFile,
   plainJson,
   type Source,
-  type Table,
 } from "../../calibration/index.ts";
-import { exitNames } from "../exit-names.ts";
-import { COST_FLAGS, type CostChoice, costed } from "../files/costs-file.ts";
-import { LOGITS_FLAGS, type LogitsOptions, logitsOptions, readLogits } from "../files/logits-file.ts";
+import { COST_FLAGS, costed } from "../files/costs-file.ts";
+import { LOGITS_FLAGS, logitsOptions } from "../files/logits-file.ts";
+import { isModelFile } from "../files/model-kind.ts";
 import { checkOutput } from "../files/outputs.ts";
 import { RunFolder } from "../files/run-folder.ts";
-import { readText, writeWhole } from "../files/whole.ts";
+import { writeWhole } from "../files/whole.ts";
+import { type Findings, findings, fullAccuracy } from "../findings.ts";
 import { level, number, percent } from "../format.ts";
 import { promisedRisk } from "../report/targets.ts";
-import { type CommandSpec, ONE_SOURCE, path, readCommand } from "../settings/command.ts";
+import { type Asked, type CommandSpec, flagOf, ONE_SOURCE, path, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
 import { type Agreement, agreementLine, deployedAgreement, withNetwork } from "./agreement.ts";
 import {
@@ -37,10 +29,11 @@ import {
   corruptionLines,
   corruptionNames,
 } from "./corruptions.ts";
+import { modelFindings } from "./evaluate-model.ts";
 
 /** Flags of commands that show a policy. */
 export const POLICY_FLAGS = {
-  policy: path("a policy of sortie calibrate, whose scaling is applied first (for a run: its own)"),
+  policy: path("a policy of sortie calibrate, whose scaling is applied first (for a run or a model: its own)"),
   anyOrigin: option.toggle(
     false,
     "take a policy of other weights, or of another scaling; its promise does not hold then",
@@ -49,12 +42,13 @@ export const POLICY_FLAGS = {
 
 export const evaluateSpec = {
   name: "evaluate",
-  usage: "LOGITS | RUN [flags]",
-  paths: ONE_SOURCE,
+  usage: "LOGITS | RUN | MODEL [flags]",
+  paths: { ...ONE_SOURCE, must: `${ONE_SOURCE.must}, or one model file` },
   about: `Metrics of every exit on test logits (safetensors or npz), and what a policy achieves on them. For the folder of a
 run: its test logits, its policy if there is one, and evaluation.json; and, where its images are at hand, whether its
 last weights, deployed with the policy, answer every one of them as the logits say. With --corruptions, also what
-corrupted images do to all of this, into corruptions.json, which the report shows.`,
+corrupted images do to all of this, into corruptions.json, which the report shows. For a model file (sortie export): the
+same of the test images of the data set that it was trained on, by its network's own logits, its policy and its classifier.`,
   flags: {
     ...POLICY_FLAGS,
     resamples: option.whole(0, "resamples for 95 % bootstrap intervals of every metric; 0: none", { min: 0 }),
@@ -65,101 +59,15 @@ corrupted images do to all of this, into corruptions.json, which the report show
       "evaluate even on samples that shaped the policy; what is seen there proves nothing",
     ),
     ...CORRUPTION_FLAGS,
+    dataDir: path("model: where the data set lies; drawn glyphs need none"),
     json: path("write everything as JSON too"),
   },
   more: `Exit code 0: done. 1: bad input, or the deployed classifier disagrees with the logits.
 
   sortie evaluate test.safetensors --policy policy.json
+  sortie evaluate model.sortie.safetensors --data-dir data/fashion-mnist
 `,
 } satisfies CommandSpec;
-
-/** Everything `evaluate` and `report` show. */
-export interface Findings {
-  /** What the exits are called. */
-  readonly names: readonly string[];
-  readonly metrics: Evaluation;
-  /** The test logits as they came. */
-  readonly raw: Table;
-  /** The test samples as the policy sees them: after its scaling, if it has one. */
-  readonly source: Source;
-  /** By the policy's score, or the largest probability without one. */
-  readonly scored: Cascade;
-  readonly file: PolicyFile | undefined;
-  /** Undefined without a policy, or if the policy refuses: then everything runs to the end. */
-  readonly policy: PolicyEvaluation | undefined;
-}
-
-/** Options of `findings`. */
-export interface FindingsOptions extends LogitsOptions {
-  readonly resamples?: number;
-  /** Take a policy of another network or scaling. */
-  readonly anyOrigin?: boolean;
-  /** Evaluate even on samples that shaped the policy. */
-  readonly sameSamples?: boolean;
-  /** What costs are counted in; default MACs. */
-  readonly cost?: CostChoice;
-}
-
-const HINTS = {
-  weights: "Calibrate on logits of these weights, or say --any-origin.",
-  scaling: "Calibrate again, or say --any-origin.",
-};
-
-/**
- * Reads the files, or those of the run in the folder `path`, and computes all there is to know. Refuses test samples
- * that were used for calibration, and a policy of another network.
- */
-export function findings(
-  path: string,
-  policyPath: string | undefined,
-  { resamples = 0, anyOrigin = false, sameSamples = false, cost, ...logits }: FindingsOptions = {},
-): Findings {
-  const folder = RunFolder.at(path);
-  const testPath = folder?.logits("test") ?? path;
-  const counted = cost ?? { costs: "macs", times: undefined, batch: undefined };
-  const raw = costed("evaluate", readLogits(testPath, logits), counted, folder);
-  const own = folder && existsSync(folder.path("policy")) ? folder.path("policy") : undefined;
-  const chosen = policyPath ?? own;
-  const file = chosen === undefined ? undefined : readPolicy(chosen);
-  if (file) checkFits(`${chosen} must fit the ${raw.exits} exits of ${testPath}`, file, raw);
-  const { result, scaling, request } = file ?? {};
-  const source = scaling ? applyScaling(raw, scaling) : raw;
-  const score = result?.ok ? result.score : request?.score;
-  if (chosen !== undefined && result?.ok && !anyOrigin) checkOrigin(chosen, result.origin, source, HINTS);
-  return {
-    names: exitNames(raw.exits, folder),
-    metrics: evaluate(raw, { resamples, ...(scaling && { scaling }) }),
-    raw,
-    source,
-    scored: cascade(source, score === "given" ? undefined : score),
-    file,
-    policy: result?.ok ? evaluatePolicy(source, result, { anyOrigin: true, sameSamples }) : undefined,
-  };
-}
-
-/** A policy file. @throws Error that names the file. */
-export function readPolicy(path: string): PolicyFile {
-  const text = readText(path);
-  try {
-    return decodePolicy(text);
-  } catch (cause) {
-    throw new SortieError(`${path} must be a policy of sortie calibrate; ${(cause as Error).message}`, { cause });
-  }
-}
-
-function checkFits(requirement: string, { result, scaling }: PolicyFile, { exits, classes }: Table): void {
-  const early = exits - 1;
-  const thresholds = result.ok ? result.thresholds.length : early;
-  const scalers = scaling?.scalers.length ?? exits;
-  if ((thresholds === early || thresholds === early * classes) && scalers === exits) return;
-  const held = [
-    ...(result.ok ? [`${thresholds} ${thresholds === 1 ? "threshold" : "thresholds"}`] : []),
-    ...(scaling ? [`the scaling of ${scalers} exits`] : []),
-  ];
-  throw new SortieError(
-    `${requirement}, ${early} of them early, and its ${classes} classes; it holds ${held.join(" and ")}.`,
-  );
-}
 
 /**
  * Runs the command; returns the exit code, of a run's folder when its images have been classified. @throws SortieError
@@ -170,6 +78,9 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
   if (!asked) return 0;
   const { values, positionals } = asked;
   const source = positionals[0]!;
+  if (isModelFile(source)) return evaluateModel(source, asked, print);
+  if (values.dataDir !== undefined)
+    throw new SortieError(`evaluate: --data-dir goes with a model file; got ${source}.`);
   const folder = RunFolder.at(source);
   const json = values.json ?? folder?.path("evaluation");
   checkOutput("evaluate", "--json", json, [
@@ -183,11 +94,9 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
     ...logitsOptions(values),
     ...{ resamples, anyOrigin, sameSamples, cost: values },
   });
-  for (const line of [...metricLines(found.metrics, found.names), ...unknownOrigin(found), ...policyLines(found)])
-    print(line);
+  for (const line of linesOf(found)) print(line);
   const write = (deployed?: Agreement | string) => {
-    const { metrics, file, policy } = found;
-    if (json !== undefined) writeWhole(json, plainJson({ metrics, result: file?.result, policy, deployed }));
+    if (json !== undefined) writeWhole(json, jsonOf(found, deployed));
   };
   write();
   const { corruptions, corruptionNames: names, corruptionDir: dir, corruptionSamples: samples } = values;
@@ -205,6 +114,36 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
     if (!request) return code;
     return corrupted(folder, found, request, print).then(() => code);
   });
+}
+
+const linesOf = (found: Findings): readonly string[] => [
+  ...metricLines(found.metrics, found.names),
+  ...unknownOrigin(found),
+  ...policyLines(found),
+];
+
+const jsonOf = ({ metrics, file, policy }: Findings, deployed: Agreement | string | undefined): string =>
+  plainJson({ metrics, result: file?.result, policy, deployed });
+
+/** Flags that a model file has no use for. */
+const ELSEWHERE = [...Object.keys(LOGITS_FLAGS), ...Object.keys(CORRUPTION_FLAGS)];
+
+/** The same of a model file. @throws SortieError for bad input, and where its images are not at hand. */
+async function evaluateModel(
+  source: string,
+  { values, given }: Asked<typeof evaluateSpec.flags>,
+  print: Print,
+): Promise<number> {
+  const stray = ELSEWHERE.find((key) => key in given);
+  if (stray !== undefined)
+    throw new SortieError(`evaluate: --${flagOf(stray)} does not go with a model file; got ${source}.`);
+  checkOutput("evaluate", "--json", values.json, [source, values.policy, values.times]);
+  const { found, deployed } = await modelFindings(source, values, (table) =>
+    costed("evaluate", table, values, undefined),
+  );
+  for (const line of [...linesOf(found), agreementLine(deployed, "the network's logits")]) print(line);
+  if (values.json !== undefined) writeWhole(values.json, jsonOf(found, deployed));
+  return deployed.differing > 0 ? 1 : 0;
 }
 
 /**
@@ -252,9 +191,6 @@ function metricLines({ samples, exits, overthinking }: Evaluation, names: readon
     `overthinking: ${percent(overthinking.wasteful)} wasteful, ${percent(overthinking.destructive)} destructive`,
   ];
 }
-
-/** That of the last exit, which the full network answers at. */
-export const fullAccuracy = ({ exits }: Evaluation): number => exits[exits.length - 1]!.accuracy;
 
 /** What is promised, and what the policy does, if there is one. */
 function policyLines({ names, metrics, source, file, policy }: Findings): readonly string[] {

@@ -18,13 +18,13 @@ import {
   weightsDigest,
 } from "../../exits/index.ts";
 import { checkOutput } from "../files/outputs.ts";
+import { readPolicy } from "../files/policy-file.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { writeWhole } from "../files/whole.ts";
 import { checkOnnxTarget, runnerExtension, writeOnnx } from "../onnx/write.ts";
 import { type CommandSpec, flagOf, path, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
 import { makeNetwork } from "../settings/model.ts";
-import { readPolicy } from "./evaluate.ts";
 
 export const exportSpec = {
   name: "export",

@@ -5,12 +5,13 @@ import { LOGITS_FLAGS, logitsOptions } from "../files/logits-file.ts";
 import { checkOutput } from "../files/outputs.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { writeWhole } from "../files/whole.ts";
+import { findings } from "../findings.ts";
 import { renderPage } from "../report/page.ts";
 import { chartLibraries } from "../report/plots.ts";
 import { readDetails } from "../report/run-details.ts";
 import { type CommandSpec, ONE_SOURCE, path, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
-import { findings, POLICY_FLAGS, unknownOrigin } from "./evaluate.ts";
+import { POLICY_FLAGS, unknownOrigin } from "./evaluate.ts";
 
 export const reportSpec = {
   name: "report",

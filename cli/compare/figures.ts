@@ -12,9 +12,9 @@ import {
   sweepThresholds,
   thresholdCurve,
 } from "../../calibration/index.ts";
-import { findings } from "../commands/evaluate.ts";
 import { readLogits } from "../files/logits-file.ts";
 import type { RunFolder } from "../files/run-folder.ts";
+import { findings } from "../findings.ts";
 import type { RunKey } from "./plan.ts";
 import { readTiming, type Timing } from "./timing.ts";
 

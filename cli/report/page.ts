@@ -1,7 +1,7 @@
 // The report as one HTML page: sections from findings, and from a run where there is one. No script, no network.
 
 import { explain } from "../../calibration/index.ts";
-import { type Findings, fullAccuracy } from "../commands/evaluate.ts";
+import { type Findings, fullAccuracy } from "../findings.ts";
 import { percent } from "../format.ts";
 import { escapeHtml, page, section, table } from "./html.ts";
 import type { RunDetails } from "./run-details.ts";

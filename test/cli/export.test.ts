@@ -52,6 +52,43 @@ test("the file answers every test image as the cached logits and the policy say"
   assert.not.match(JSON.stringify(model), new RegExp(out));
 });
 
+test("evaluate of the file says what evaluate of its run says", async () => {
+  const [ofRun, ofFile] = [await run("evaluate", dir), await run("evaluate", file, "--json", join(out, "file.json"))];
+  assert.equal([ofRun.code, ofFile.code], [0, 0], ofFile.text);
+  assert.match(ofRun.text, /answers all 100 test images as the cached logits say$/m);
+  assert.match(ofRun.text, /^policy: accuracy .*\n {2}stage1: .* leave/m);
+  assert.is(ofFile.text, ofRun.text.replace("the cached logits", "the network's logits"));
+  const read = (path: string) => JSON.parse(readFileSync(path, "utf8")) as unknown;
+  assert.equal(read(join(out, "file.json")), read(join(dir, "evaluation.json")));
+});
+
+test("evaluate of a file takes another policy, and tells what does not go with a file", async () => {
+  const refuses = async (args: readonly string[], message: RegExp) => {
+    const { code, text } = await run("evaluate", ...args);
+    assert.is(code, 1, text);
+    assert.match(text, message);
+  };
+  const other = join(out, "other.json");
+  const policy = decodePolicy(readFileSync(join(dir, "policy.json"), "utf8"));
+  const origin = { ...(policy.result as { readonly origin: object }).origin, weights: "0".repeat(64) };
+  writeFileSync(other, encodePolicy({ ...policy, result: { ...policy.result, origin } as typeof policy.result }));
+  await refuses(
+    [file, "--policy", other],
+    /other\.json: the policy must be of this network's weights; got one of 0{12}/,
+  );
+  assert.is((await run("evaluate", file, "--policy", other, "--any-origin")).code, 0);
+  await refuses(
+    [file, "--any-values"],
+    /^evaluate: --any-values does not go with a model file; got .*\.safetensors\.$/,
+  );
+  await refuses([file, "--corruptions"], /^evaluate: --corruptions does not go with a model file;/);
+  await refuses([dir, "--data-dir", out], /^evaluate: --data-dir goes with a model file; got /);
+  await refuses([file, "--json", file], /--json must be another file/);
+  const cut = join(out, "cut.safetensors");
+  writeFileSync(cut, readFileSync(file).subarray(0, -5));
+  await refuses([cut], /^load: .*cut\.safetensors must be a model file, and whole; it is not: .*truncated\.$/);
+});
+
 test("what is there is replaced only by force", async () => {
   const before = readFileSync(file);
   writeFileSync(file, "mine");

@@ -7,8 +7,8 @@ import { encode } from "fast-png";
 import { zipSync } from "fflate";
 import { decodePolicy } from "../../calibration/index.ts";
 import { forEachChunk } from "../../calibration/table/table.ts";
-import { readPolicy } from "../../cli/commands/evaluate.ts";
 import { readLogits as openLogits } from "../../cli/files/logits-file.ts";
+import { readPolicy } from "../../cli/files/policy-file.ts";
 import { readTar } from "../../data/formats/tar.ts";
 import { crc32 } from "../../data/formats/unpack.ts";
 import {
