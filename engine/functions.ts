@@ -103,6 +103,7 @@ export {
 export * from "./ops/softmax.ts";
 export { norm, type TriangleOptions, tril, triu, type VectorNormOptions } from "./ops/triangle.ts";
 export * from "./ops/view.ts";
+export { paperDevice } from "./paper.ts";
 export { Profile, type ProfileRow } from "./profile.ts";
 export type { DTypeRule } from "./promote.ts";
 export {

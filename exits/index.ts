@@ -1,8 +1,10 @@
 // Public entry of exits: multi-exit networks, training objectives and other methods' losses, training.
 
 export { type Given, type Option, type OptionSet, type OptionValues, option } from "../base/index.ts";
+export type { CascadeAbout, CascadeScore, Runtime as OnnxRuntime, Session as OnnxSession } from "../onnx/index.ts";
 export { adapterName } from "./deploy/adapter-name.ts";
-export { type Answers, Classifier, type ClassifyOptions } from "./deploy/classifier.ts";
+export type { Answers, ClassifyOptions } from "./deploy/answers.ts";
+export { Classifier } from "./deploy/classifier.ts";
 export { type MeasureOptions, measureCosts } from "./deploy/costs.ts";
 export { type DeployOptions, deploy } from "./deploy/deploy.ts";
 export type { Images, Normalisation, Picture } from "./deploy/given-images.ts";
@@ -11,8 +13,10 @@ export { type Decisions, type ExitPolicy, type PolicyOptions, readPolicy } from 
 export type { Precision } from "./deploy/prepared.ts";
 export type { Behind } from "./deploy/route.ts";
 export { CheckpointError, ModelError, TrainingError } from "./errors.ts";
-export { type LoadedClassifier, type LoadOptions, load, networkOf } from "./file/load.ts";
+export { cascadeOf } from "./file/cascade.ts";
+export { type LoadedClassifier, type LoadOptions, load } from "./file/load.ts";
 export { encodeModel, type ModelAbout, type ModelFile, type ModelRecord, saveModel } from "./file/model-file.ts";
+export { networkOf } from "./file/network.ts";
 export { type ModelSource, type ReadModelOptions, readModel } from "./file/source.ts";
 export { adaloss } from "./methods/adaloss.ts";
 export { beem } from "./methods/beem.ts";
@@ -130,6 +134,7 @@ export { type CachedLogits, digest as weightsDigest, readLogits, toTable, writeL
 export type { EvaluationRow, ExitFigures, MetricsRow, TrainingRow } from "./run/metrics.ts";
 export { RUN_FILES, Run, type RunParts } from "./run/run.ts";
 export { SEAL, type SealedTensor, sealedText } from "./run/seal.ts";
+export type { RuntimeName, RuntimePlan } from "./runtime/choice.ts";
 export { Evaluator, type ExitAnswers } from "./training/evaluator.ts";
 export type { BatchSource, ImageBatch, ImageSet, ImageSplits, Split } from "./training/images.ts";
 export { OPTIMIZERS, type OptimizerRecipe } from "./training/optimizers.ts";

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { doubleNames, Modules, publicEntries } from "./exports.ts";
 
-export const LIBRARY = ["base", "kernels", "engine", "nn", "calibration", "exits", "data", "cli"] as const;
+export const LIBRARY = ["base", "kernels", "engine", "nn", "calibration", "onnx", "exits", "data", "cli"] as const;
 
 /** What one text holds. */
 export interface Counts {

@@ -104,7 +104,20 @@ function textLines(file: string, text: string): ReadonlySet<number> {
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** Folders whose files are wrapped; results and interfaces are written by programs. */
-const FOLDERS = ["base", "kernels", "engine", "nn", "calibration", "exits", "data", "cli", "scripts", "bench", "test"];
+const FOLDERS = [
+  "base",
+  "kernels",
+  "engine",
+  "nn",
+  "calibration",
+  "onnx",
+  "exits",
+  "data",
+  "cli",
+  "scripts",
+  "bench",
+  "test",
+];
 /** Written by programs, or as others gave them. */
 const NOT_WRAPPED = /^(bench\/results|test\/kernels\/texts)\//;
 

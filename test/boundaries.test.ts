@@ -94,6 +94,11 @@ test("finds a forbidden edge, an inner file, a value import of types, a package,
   assert.equal(tree({ ...engine, "data/a.ts": 'import { x } from "../engine/index.ts";' }), [
     "data/a.ts: data may import engine by `import type` only",
   ]);
+  const onnx = { "onnx/index.ts": "" };
+  assert.equal(tree({ ...onnx, "exits/a.ts": 'import { x } from "../onnx/index.ts";' }), [
+    "exits/a.ts: exits may import onnx by `import type` or `import()` only",
+  ]);
+  assert.equal(tree({ ...onnx, "exits/a.ts": 'const { x } = await import("../onnx/index.ts");' }), []);
   assert.equal(tree({ "engine/a.ts": 'import { readFileSync } from "node:fs";' }), [
     "engine/a.ts: engine must run everywhere, but imports node:fs",
   ]);

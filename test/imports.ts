@@ -16,11 +16,13 @@ interface Rule {
   readonly partsFor?: readonly string[];
   /** Takes the engine's functions, not its index: the methods on tensors would be in every bundle. */
   readonly isPlain?: boolean;
+  /** Folders of `may` that values are imported of by `import()` only: pages load them when they need them. */
+  readonly lazily?: readonly string[];
   /** No entry of the package: users do not see it. */
   readonly isInner?: boolean;
 }
 
-const LIBRARY = ["base", "kernels", "engine", "nn", "calibration", "exits", "data"];
+const LIBRARY = ["base", "kernels", "engine", "nn", "calibration", "onnx", "exits", "data"];
 
 /** The map of the repository; a folder with TypeScript in it that is missing here is a fault. */
 export const RULES: Readonly<Record<string, Rule>> = {
@@ -29,7 +31,13 @@ export const RULES: Readonly<Record<string, Rule>> = {
   engine: { may: ["base", "kernels"], isPortable: true, entries: ["functions.ts"] },
   nn: { may: ["base", "engine"], isPortable: true, isPlain: true },
   calibration: { may: ["base"], isPortable: true },
-  exits: { may: ["base", "kernels", "nn", "engine", "calibration"], isPortable: true, isPlain: true },
+  onnx: { may: ["base", "nn", "engine"], isPlain: true, isInner: true },
+  exits: {
+    may: ["base", "kernels", "nn", "engine", "calibration", "onnx"],
+    lazily: ["onnx"],
+    isPortable: true,
+    isPlain: true,
+  },
   data: { may: ["base", "engine"], typesOnly: ["engine"] },
   cli: { may: LIBRARY },
   examples: { may: LIBRARY },
@@ -106,6 +114,8 @@ function faultOf(file: string, target: string, entry: Import, files: ReadonlyMap
   const rule = RULES[folder]!;
   if (!rule.may.includes(other!)) return `${folder} must not import ${other} (${target})`;
   if (rule.typesOnly?.includes(other!) && !entry.isType) return `${folder} may import ${other} by \`import type\` only`;
+  if (rule.lazily?.includes(other!) && !entry.isType && !entry.isDynamic)
+    return `${folder} may import ${other} by \`import type\` or \`import()\` only`;
   if (rule.isPlain && target === "engine/index.ts" && !entry.isType)
     return `${folder} must import engine/functions.ts: engine/index.ts brings the methods on tensors into every bundle`;
   const entries = ["index.ts", ...(RULES[other!]?.entries ?? [])];

@@ -6,18 +6,22 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { partOf, SortieError } from "../../base/index.ts";
 import { encodePolicy } from "../../calibration/index.ts";
-import { type ModelRecord, type MultiExit, readPolicy } from "../../exits/index.ts";
+import { cascadeOf, type ModelRecord, type MultiExit } from "../../exits/index.ts";
+import type { CascadeAbout } from "../../onnx/index.ts";
 import { version } from "../files/versions.ts";
 import { toJson, writeWhole } from "../files/whole.ts";
-import type { CascadeAbout } from "./runners/cascade.ts";
 
 /** What tells a folder that this wrote from one that a user has filled. */
 const MARK = "cascade.json";
 
-const runner = (name: string): string => fileURLToPath(new URL(`./runners/${name}`, import.meta.url));
+const place = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+/** Runs exports in Python. */
+const python = (name: string): Buffer => readFileSync(place(`./runners/${name}`));
+/** Runs them by onnxruntime-node and -web; `load` does so by it too. */
+const runner = (extension: string): string => place(`../../onnx/cascade.${extension}`);
 
 /** Of the runner for onnxruntime-node and -web: `ts` from the sources, `js` from the package. */
-export const runnerExtension = (): "ts" | "js" => (existsSync(runner("cascade.ts")) ? "ts" : "js");
+export const runnerExtension = (): "ts" | "js" => (existsSync(runner("ts")) ? "ts" : "js");
 
 /** @throws SortieError for a target that is there and is no export. */
 export function checkOnnxTarget(target: string): void {
@@ -51,7 +55,7 @@ type Files = readonly (readonly [name: string, content: string | Uint8Array])[];
 
 async function filesOf(net: MultiExit, model: ModelRecord): Promise<Files> {
   // The library is there for those who want these files.
-  const { onnxOf } = await import("./network.ts");
+  const { onnxOf } = await import("../../onnx/index.ts");
   const { weights, guarantee } = model;
   const about = await cascadeOf(net, model);
   const { whole, stages } = await onnxOf(net, { version: version(), metadata: { weights, guarantee } });
@@ -61,39 +65,10 @@ async function filesOf(net: MultiExit, model: ModelRecord): Promise<Files> {
     ...named,
     [MARK, toJson(about)],
     ...(model.policy ? [["policy.json", encodePolicy(model.policy)] as const] : []),
-    ["cascade.py", readFileSync(runner("cascade.py"))],
-    [`cascade.${runnerExtension()}`, readFileSync(runner(`cascade.${runnerExtension()}`))],
+    ["cascade.py", python("cascade.py")],
+    [`cascade.${runnerExtension()}`, readFileSync(runner(runnerExtension()))],
     ...tritonFiles(about, stages),
   ];
-}
-
-/** How exits decide, in the numbers that `deploy` compares. */
-async function cascadeOf(net: MultiExit, model: ModelRecord): Promise<CascadeAbout> {
-  const { architecture, classes, normalise, policy, exits, guarantee, weights } = model;
-  const given = policy?.result.ok ? policy : { thresholds: [Number.POSITIVE_INFINITY] };
-  const { score, temperatures, levels } = await readPolicy(net, given, {});
-  if (score === "confidence") {
-    throw new SortieError(
-      "export: for ONNX policies must decide by logits; got one by the confidence of heads. Write a model file instead: leave --format out.",
-    );
-  }
-  const [height, width, channels] = architecture.input;
-  return {
-    format: "sortie-cascade",
-    version: 1,
-    input: { shape: [channels, height, width], mean: normalise.mean, std: normalise.std },
-    classes,
-    score,
-    stages: exits.map(({ stage, macs }, j) => ({
-      file: `stage${j + 1}.onnx`,
-      exit: stage,
-      macs,
-      temperature: temperatures[j]!,
-      thresholds: levels[j] ?? [],
-    })),
-    guarantee,
-    weights,
-  };
 }
 
 /** Rows that a stage takes at once; triton.py has the same number. */
@@ -123,8 +98,8 @@ function tritonFiles(about: CascadeAbout, stages: readonly Uint8Array[]): Files 
     );
   return [
     ["triton/cascade/config.pbtxt", text],
-    ["triton/cascade/1/model.py", readFileSync(runner("triton.py"))],
-    ["triton/cascade/1/cascade.py", readFileSync(runner("cascade.py"))],
+    ["triton/cascade/1/model.py", python("triton.py")],
+    ["triton/cascade/1/cascade.py", python("cascade.py")],
     ["triton/cascade/1/cascade.json", toJson(own)],
     ...own.stages.flatMap(({ file }, j) => [
       [`triton/${file}/config.pbtxt`, stageText(file)] as const,

@@ -1,14 +1,12 @@
 // The classifier that apps run: images in, answers out, one batch after the other on the route that was found best.
 // Calls take turns, but for the time that answers are waited for: then the next one's batches are under way already.
 
-import type { Kinds } from "../../base/index.ts";
 import {
   ArgumentError,
   arange,
   type Device,
   DisposedError,
   keep,
-  readOptions,
   scope,
   type Tensor,
   tensor,
@@ -19,6 +17,7 @@ import { bindsAll } from "../ops/answer.ts";
 import { digest } from "../run/logits.ts";
 import { deviceOf } from "../training/evaluator.ts";
 import { adapterName } from "./adapter-name.ts";
+import { type Answers, type ClassifyOptions, readNotFinite, refuseStrange, StrangeLogits } from "./answers.ts";
 import { type GivenImages, type Images, type Normalisation, takeImages } from "./given-images.ts";
 import { candidateRoutes, type Plan, Planner, type TriedRoute, type Way } from "./plan.ts";
 import type { Decisions } from "./policy.ts";
@@ -26,27 +25,6 @@ import { type Precision, PreparedNet } from "./prepared.ts";
 import { RememberedRoutes } from "./remembered.ts";
 import { type Behind, Route, type Site } from "./route.ts";
 import { isClosed, isOpenToAll } from "./thresholds.ts";
-
-/** Options of `classify`. */
-export interface ClassifyOptions {
-  /**
-   * What becomes of images with a NaN or infinite pixel. error (default): an ArgumentError names the first. mark: class
-   * and exit are -1, the score is NaN, and the other images are answered.
-   */
-  readonly notFinite?: "error" | "mark";
-}
-
-/** Answers for some images, [N] each. */
-export interface Answers {
-  readonly classes: Int32Array;
-  /** The exit that each image left at, from 0. */
-  readonly exits: Int32Array;
-  readonly scores: Float32Array;
-  /** Multiply-accumulates that each image cost, heads passed included. */
-  readonly macs: Float64Array;
-}
-
-const CLASSIFY: Kinds<ClassifyOptions> = { notFinite: "string" };
 
 /** What is decided before anything is recorded. */
 interface Settled extends Wanted, Pick<Decisions, "isOriginChecked"> {
@@ -129,9 +107,7 @@ export class Classifier {
    * the network.
    */
   async classify(images: Images, options: ClassifyOptions = {}): Promise<Answers> {
-    const { notFinite = "error" } = readOptions("classify", options, CLASSIFY);
-    if (notFinite !== "error" && notFinite !== "mark")
-      throw new ArgumentError(`classify: notFinite must be error or mark; got ${notFinite as string}.`);
+    const notFinite = readNotFinite(options);
     this.#checkAlive();
     const { site, input, normalise } = this.#parts;
     const given = takeImages(images, { device: site.device, batch: site.batch, input, normalise });
@@ -256,10 +232,7 @@ class Call {
   #refuseNaN(scores: Float32Array, first: number, count: number): void {
     const isStrange = new Set(this.#strange);
     const at = scores.findIndex((score, i) => i < count && Number.isNaN(score) && !isStrange.has(first + i));
-    if (at < 0) return;
-    throw new ArgumentError(
-      `classify: the network's logits must be numbers; got NaN for image ${first + at} (counted from 0). Its weights hold NaN, or its activations overflow.`,
-    );
+    if (at >= 0) throw new StrangeLogits(first + at);
   }
 
   /** All answers, once they have come; `macs` of each exit. */
@@ -336,14 +309,5 @@ function openStep(step: Behind | "closed", exit: number): Behind {
   if (step !== "closed") return step;
   throw new ArgumentError(
     `deploy: route must say what happens behind exit ${exit + 1}, where images can leave; got closed.`,
-  );
-}
-
-function refuseStrange(strange: readonly number[]): void {
-  if (strange.length === 0) return;
-  const others = strange.length > 1 ? ` and ${strange.length - 1} more` : "";
-  throw new ArgumentError(
-    `classify: pixels must be finite; got NaN or infinity in image ${strange[0]} (counted from 0)${others}. ` +
-      'Pass { notFinite: "mark" } to have such images answered by -1.',
   );
 }

@@ -86,13 +86,18 @@ export async function deploy(
     scaling,
     anyOrigin,
   } = readOptions("deploy", options, DEPLOY);
-  if (!Number.isInteger(batch) || batch < 1)
-    throw new ArgumentError(`deploy: batch must be a whole number of at least 1; got ${batch}.`);
+  checkBatch("deploy", batch);
   if (normalise !== undefined) checkNormalisation(normalise, net.input[2]);
   checkRoute(route, net.exits - 1);
   checkPrecision("deploy", precision, deviceOf(net).info);
   const decisions = await readPolicy(net, policy, { scaling, anyOrigin, slack: SLACK[precision] });
   return Classifier.record(net, { batch, normalise, precision, route, orWhole, remember, ...decisions });
+}
+
+/** @throws ArgumentError for what is no number of images. @internal */
+export function checkBatch(op: string, batch = 1): void {
+  if (Number.isInteger(batch) && batch > 0) return;
+  throw new ArgumentError(`${op}: batch must be a whole number of at least 1; got ${batch}.`);
 }
 
 /** NaN there would make every pixel NaN, and every answer class 0. */

@@ -70,8 +70,22 @@ const notFinite = elementwise({
 
 /** Takes images. @throws ArgumentError for images that the network does not take. */
 export function takeImages(given: Images, site: ImageSite): GivenImages {
+  if (given instanceof Tensor) return takeTensor(given, site);
+  const host = copyImages(given, site);
+  return host.values instanceof Float32Array ? giveFloats(host, site) : giveBytes(host, site);
+}
+
+/** Images in memory of the host, [N, H, W, C]: a copy, in which images that are no numbers are zeros. */
+export interface HostImages {
+  readonly size: number;
+  /** Normalised, or bytes. */
+  readonly values: Float32Array | Uint8Array;
+  readonly strange: readonly number[];
+}
+
+/** Copies images that are no tensor. @throws ArgumentError for images that the network does not take. */
+export function copyImages(given: Exclude<Images, Tensor>, site: Pick<ImageSite, "input" | "normalise">): HostImages {
   const wanted = `[N, ${site.input.join(", ")}]`;
-  if (given instanceof Tensor) return takeTensor(given, site, wanted);
   const bytes = bytesOf(given, site);
   const pixels = numel(site.input);
   const length = bytes ? bytes.length : given instanceof Float32Array ? given.length : undefined;
@@ -82,11 +96,26 @@ export function takeImages(given: Images, site: ImageSite): GivenImages {
   if (length % pixels !== 0)
     throw new ArgumentError(`classify: images must be ${wanted}; got ${length} values, no multiple of ${pixels}.`);
   const size = length / pixels;
-  return bytes ? takeBytes(bytes.slice(), size, site) : takeFloats((given as Float32Array).slice(), size, pixels);
+  if (bytes) return { size, values: bytes.slice(), strange: [] };
+  const values = (given as Float32Array).slice();
+  return { size, values, strange: zeroStrange(values, size) };
+}
+
+/** Puts zeros in the place of images with a NaN or infinite pixel; which these are. */
+function zeroStrange(values: Float32Array, size: number): readonly number[] {
+  const pixels = values.length / size;
+  const strange: number[] = [];
+  for (let i = 0; i < size; i++) {
+    const image = values.subarray(i * pixels, (i + 1) * pixels);
+    if (image.every(Number.isFinite)) continue;
+    strange.push(i);
+    image.fill(0);
+  }
+  return strange;
 }
 
 /** Pixels as bytes: of any array of bytes, and of a picture of as many channels as the network takes. */
-function bytesOf(given: unknown, { input, normalise }: ImageSite): Uint8Array | undefined {
+function bytesOf(given: unknown, { input, normalise }: Pick<ImageSite, "input" | "normalise">): Uint8Array | undefined {
   const picture = given as { readonly data?: unknown; readonly width?: unknown; readonly height?: unknown } | null;
   const isPicture = typeof picture === "object" && picture?.data instanceof Uint8ClampedArray;
   if (isPicture && (picture.height !== input[0] || picture.width !== input[1] || input[2] !== 4)) {
@@ -110,13 +139,16 @@ function hintFor(given: unknown): string {
   return ArrayBuffer.isView(given) ? " Use Float32Array.from(pixels) for normalised pixels, Uint8Array for bytes." : "";
 }
 
-function takeBytes(bytes: Uint8Array, size: number, { device, input, normalise }: ImageSite): GivenImages {
+function giveBytes({ size, values, strange }: HostImages, { device, input, normalise }: ImageSite): GivenImages {
   const pixels = numel(input);
   return {
     size,
-    strange: [],
+    strange,
     fill(batch, first, count) {
-      const packed = packBytes(bytes.subarray(first * pixels, (first + count) * pixels), packedWords(batch.shape));
+      const packed = packBytes(
+        (values as Uint8Array).subarray(first * pixels, (first + count) * pixels),
+        packedWords(batch.shape),
+      );
       const { mean, std } = normalise as Normalisation;
       copyInto(batch, normaliseImages(tensor(packed, { device }), { mean, std, shape: batch.shape }));
     },
@@ -124,14 +156,8 @@ function takeBytes(bytes: Uint8Array, size: number, { device, input, normalise }
   };
 }
 
-function takeFloats(values: Float32Array, size: number, pixels: number): GivenImages {
-  const strange: number[] = [];
-  for (let i = 0; i < size; i++) {
-    const image = values.subarray(i * pixels, (i + 1) * pixels);
-    if (image.every(Number.isFinite)) continue;
-    strange.push(i);
-    image.fill(0);
-  }
+function giveFloats({ size, values, strange }: HostImages, { input }: ImageSite): GivenImages {
+  const pixels = numel(input);
   return {
     size,
     strange,
@@ -144,9 +170,15 @@ function takeFloats(values: Float32Array, size: number, pixels: number): GivenIm
   };
 }
 
-function takeTensor(images: Tensor, { device, input, batch }: ImageSite, wanted: string): GivenImages {
+/** @throws ArgumentError for a tensor that holds no images of that shape. */
+export function checkImages(images: Tensor, input: readonly number[]): void {
   const isFit = images.rank === 4 && images.dtype === "f32" && sameShape(images.shape.slice(1), input);
-  if (!isFit) throw new ArgumentError(`classify: images must be f32${wanted}; got ${describe(images)}.`);
+  if (isFit) return;
+  throw new ArgumentError(`classify: images must be f32[N, ${input.join(", ")}]; got ${describe(images)}.`);
+}
+
+function takeTensor(images: Tensor, { device, input, batch }: ImageSite): GivenImages {
+  checkImages(images, input);
   if (images.device !== device) {
     throw new ArgumentError(
       "classify: images must be on the network's device; got some of another. Read them, and give the array.",

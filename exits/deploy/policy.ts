@@ -57,9 +57,11 @@ export interface PolicyOptions {
   readonly anyOrigin?: boolean | undefined;
   /** How far logits may be from those of `forward`, by default as in f32; see `levelFrom`. */
   readonly slack?: number;
+  /** Digest of the network's weights, where it is known: they are not read then. */
+  readonly weights?: string | undefined;
 }
 
-const POLICY: Kinds<PolicyOptions> = { scaling: "any", anyOrigin: "boolean", slack: "number" };
+const POLICY: Kinds<PolicyOptions> = { scaling: "any", anyOrigin: "boolean", slack: "number", weights: "string" };
 
 /**
  * Reads a policy for a network. @throws ArgumentError, CalibrationError for one that cannot run here or promises
@@ -81,7 +83,7 @@ export async function readPolicy(
   const isOriginChecked = !options.anyOrigin && policy.origin?.weights !== undefined;
   if (!options.anyOrigin && policy.origin) {
     const { exits, classes } = net;
-    const weights = isOriginChecked && { weights: await digest(net.state().values()) };
+    const weights = isOriginChecked && { weights: options.weights ?? (await digest(net.state().values())) };
     const origin = { ...weights, ...(scaling && { scaling: scalingDigest(scaling) }) };
     checkOrigin("deploy", policy.origin, { exits, classes, origin }, HINTS);
   }

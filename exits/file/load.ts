@@ -1,45 +1,108 @@
-// From a model file to a classifier that answers, in one call: `deploy` of what the file says.
+// From a model file to a classifier that answers, in one call: `deploy` of what the file says; or the same decisions by
+// onnxruntime, where that is asked for, or faster.
 
 import type { Kinds } from "../../base/index.ts";
-import { createDevice, type Device, defaultDevice, readOptions } from "../../engine/functions.ts";
+import { ArgumentError, type Device, DeviceError, readOptions } from "../../engine/functions.ts";
+import type { Runtime as OnnxRuntime } from "../../onnx/index.ts";
 import type { Classifier } from "../deploy/classifier.ts";
-import { DEPLOY, type DeployOptions, deploy } from "../deploy/deploy.ts";
-import { CheckpointError, ModelError } from "../errors.ts";
-import { buildNetwork } from "../network/architecture.ts";
+import { checkBatch, DEPLOY, type DeployOptions, deploy } from "../deploy/deploy.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
-import { writeAll } from "../run/checkpoint.ts";
+import { ChosenClassifier, onlyRuntime, type RuntimeName, type RuntimePlan } from "../runtime/choice.ts";
+import { findRuntime } from "../runtime/onnxruntime.ts";
+import type { WasmClassifier } from "../runtime/wasm.ts";
 import type { ModelFile, ModelRecord } from "./model-file.ts";
+import { networkOf } from "./network.ts";
+import { type Place, placeOn } from "./place.ts";
 import { type ModelSource, type ReadModelOptions, readModel } from "./source.ts";
 
 /** Options of `load`: those of `deploy` that a file does not settle, too. */
 export interface LoadOptions extends ReadModelOptions, Omit<DeployOptions, "normalise" | "scaling" | "anyOrigin"> {
   /** Default: the default device; without any, one of `load`'s own, which goes with the last classifier on it. */
   readonly device?: Device;
+  /**
+   * webgpu (default). wasm: onnxruntime runs the stages on the CPU, and no adapter is needed; not for policies by the
+   * confidence of heads, and heads that look at other exits. auto: both are tried on the first batches of each size,
+   * and the faster is taken; the one that there is, where the other is missing; `runtimes` says which, and why.
+   * Decisions are the same, up to rounding.
+   */
+  readonly runtime?: RuntimeName | "auto";
+  /**
+   * For wasm and auto: the module `onnxruntime-web`, or a function that imports it. Default: what of `onnxruntime-node`
+   * (Node) and `onnxruntime-web` is installed; a page needs an import map for that.
+   */
+  readonly onnxruntime?: OnnxRuntime | (() => Promise<OnnxRuntime>);
 }
 
-/** What `deploy` gives, and what its file says. `dispose()` frees the network too. */
-export type LoadedClassifier = Classifier & { readonly model: ModelRecord };
+/** What `deploy` gives, what its file says, and what runs it. `dispose()` frees the network too. */
+export interface LoadedClassifier
+  extends Pick<Classifier, "isOriginChecked" | "plan" | "classify" | "stream" | "dispose">,
+    Disposable {
+  readonly model: ModelRecord;
+  /** What runs batches, the largest first. */
+  readonly runtimes: readonly RuntimePlan[];
+}
 
 const { normalise: _, scaling: __, anyOrigin: ___, ...FREE } = DEPLOY;
-const LOAD: Kinds<LoadOptions> = { onProgress: "function", cache: "any", device: "any", ...FREE };
+const LOAD: Kinds<LoadOptions> = {
+  onProgress: "function",
+  cache: "any",
+  device: "any",
+  runtime: "string",
+  onnxruntime: "any",
+  ...FREE,
+};
+
+/** Options that say how a GPU works. */
+const OF_GPUS = ["device", "route", "orWhole", "remember"] as const;
+
+type Wanted = Omit<LoadOptions, keyof ReadModelOptions>;
 
 /**
  * The classifier of a model file: `const classifier = await load("model.sortie.safetensors")`, in Node and in a page.
  * Every byte of the file is checked, and the policy against the weights, before the first answer.
  * @throws ModelError if the file is not a model, is damaged or newer, or did not arrive; DeviceError without an
- * adapter; what `deploy` throws.
+ * adapter, or without onnxruntime where it is asked for; SortieError for what has no form in ONNX; what `deploy`
+ * throws.
  */
 export async function load(source: ModelSource, options: LoadOptions = {}): Promise<LoadedClassifier> {
-  const { onProgress, cache, device, ...own } = readOptions("load", options, LOAD);
+  const { onProgress, cache, ...wanted } = readOptions("load", options, LOAD);
+  checkRuntime(wanted);
   const file = await readModel(source, { ...(onProgress && { onProgress }), ...(cache !== undefined && { cache }) });
+  const { batch = 64, runtime = "webgpu" } = wanted;
+  if (runtime === "auto") return choose(file, wanted);
+  if (runtime === "wasm") return told(await byWasm(file, wanted), file, onlyRuntime("wasm", batch, "as asked for"));
+  return told(await byWebGpu(file, wanted), file, onlyRuntime("webgpu", batch, "as asked for"));
+}
+
+/** @throws ArgumentError for a runtime that is none, and for options that it would pass over. */
+function checkRuntime({ runtime = "webgpu", onnxruntime, precision, batch, ...own }: Wanted): void {
+  if (runtime !== "webgpu" && runtime !== "wasm" && runtime !== "auto")
+    throw new ArgumentError(`load: runtime must be webgpu, wasm or auto; got ${String(runtime)}.`);
+  const stray = [
+    ...(runtime === "webgpu" && onnxruntime !== undefined ? ["onnxruntime"] : []),
+    ...(runtime !== "webgpu" && precision === "f16" ? ["precision f16"] : []),
+    ...(runtime === "wasm" ? OF_GPUS.filter((name) => own[name] !== undefined) : []),
+  ];
+  if (stray.length > 0)
+    throw new ArgumentError(`load: runtime ${runtime} has no use for ${stray.join(", ")}; leave it out.`);
+  checkBatch("load", batch);
+}
+
+/** The classifier with what is told of it. */
+const told = (
+  classifier: Classifier | WasmClassifier,
+  { record: model }: ModelFile,
+  runtimes: readonly RuntimePlan[],
+): LoadedClassifier => Object.assign(classifier, { model, runtimes });
+
+async function byWebGpu(file: ModelFile, { runtime: _, onnxruntime: __, device, ...own }: Wanted): Promise<Classifier> {
   const place = await placeOn(device);
   let net: MultiExit | undefined;
   try {
     net = networkOf(file, place.device);
     const { record } = file;
     const policy = record.policy?.result.ok ? record.policy : { thresholds: [Number.POSITIVE_INFINITY] };
-    const classifier = await deploy(net, policy, { ...own, normalise: record.normalise });
-    return owning(classifier, record, net, place);
+    return owning(await deploy(net, policy, { ...own, normalise: record.normalise }), net, place);
   } catch (error) {
     net?.dispose();
     place.release();
@@ -47,28 +110,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   }
 }
 
-/**
- * The network of a model file that was read, with its weights; for those who want more of it than `load` gives.
- * @throws ModelError where this version makes another of the record.
- */
-export function networkOf({ record, tensors }: ModelFile, device: Device): MultiExit {
-  const net = buildNetwork(record.architecture, { device });
-  try {
-    writeAll("the file", net.state(), tensors);
-    const [wanted, macs] = [record.exits.map((exit) => exit.macs), net.macs()];
-    if (macs.some((count, j) => count !== wanted[j])) {
-      const got = `${macs.join(", ")} for ${wanted.join(", ")}`;
-      throw new ModelError(`load: exits must cost the MACs that the file says; got ${got}. It is of another sortie.`);
-    }
-    return net;
-  } catch (cause) {
-    net.dispose();
-    if (!(cause instanceof CheckpointError)) throw cause;
-    throw new ModelError(cause.message.replace(/^checkpoint/, "load"), { cause });
-  }
-}
-
-function owning(classifier: Classifier, model: ModelRecord, net: MultiExit, place: Place): LoadedClassifier {
+function owning(classifier: Classifier, net: MultiExit, place: Place): Classifier {
   const end = classifier.dispose.bind(classifier);
   let isOver = false;
   const dispose = (): void => {
@@ -78,40 +120,43 @@ function owning(classifier: Classifier, model: ModelRecord, net: MultiExit, plac
     net.dispose();
     place.release();
   };
-  return Object.assign(classifier, { model, dispose });
+  return Object.assign(classifier, { dispose });
 }
 
-/** A device for as long as a classifier needs it. */
-interface Place {
-  readonly device: Device;
-  release(): void;
+async function byWasm(file: ModelFile, { onnxruntime, batch = 64 }: Wanted): Promise<WasmClassifier> {
+  const runtime = await findRuntime(onnxruntime);
+  const { WasmClassifier } = await import("../runtime/wasm.ts");
+  return WasmClassifier.open(file, runtime, batch);
 }
 
-/** Devices that `load` made, and how many classifiers are on each. */
-const own = new Map<Device, number>();
-
-async function placeOn(given: Device | undefined): Promise<Place> {
-  if (given) return { device: given, release() {} };
-  const found = existing();
-  if (found && !own.has(found)) return { device: found, release() {} };
-  const device = found ?? (await createDevice());
-  own.set(device, (own.get(device) ?? 0) + 1);
-  return {
-    device,
-    release() {
-      const left = (own.get(device) ?? 0) - 1;
-      if (left > 0) own.set(device, left);
-      else if (own.delete(device)) device.dispose();
-    },
-  };
-}
-
-/** The default device, if there is one that lives. */
-function existing(): Device | undefined {
+/** Both runtimes, or the one that there is. @throws DeviceError for neither; what is wrong with the file or options. */
+async function choose(file: ModelFile, wanted: Wanted): Promise<LoadedClassifier> {
+  const { batch = 64 } = wanted;
+  const webgpu = await byWebGpu(file, wanted).catch(orFault((error) => error instanceof DeviceError));
+  let wasm: WasmClassifier | Error;
   try {
-    const device = defaultDevice();
-    return device.isLost ? undefined : device;
-  } catch {
-    return undefined;
+    wasm = await byWasm(file, wanted).catch(orFault((error) => !(error instanceof ArgumentError)));
+  } catch (error) {
+    if (!(webgpu instanceof Error)) webgpu.dispose();
+    throw error;
   }
+  if (webgpu instanceof Error && wasm instanceof Error) {
+    const why = `${webgpu.message} ${wasm.message}`;
+    throw new DeviceError(`load: WebGPU or onnxruntime must be there; got neither. ${why}`, { cause: webgpu });
+  }
+  if (webgpu instanceof Error)
+    return told(wasm as WasmClassifier, file, onlyRuntime("wasm", batch, `WebGPU is missing; ${webgpu.message}`));
+  if (wasm instanceof Error)
+    return told(webgpu, file, onlyRuntime("webgpu", batch, `wasm cannot run it; ${wasm.message}`));
+  const { architecture, normalise } = file.record;
+  const sides = { webgpu, wasm, input: architecture.input, normalise, batch };
+  return Object.assign(new ChosenClassifier(sides), { model: file.record });
 }
+
+/** Errors that are a reason to do without. */
+const orFault =
+  (isReason: (error: unknown) => boolean) =>
+  (error: unknown): Error => {
+    if (error instanceof Error && isReason(error)) return error;
+    throw error;
+  };

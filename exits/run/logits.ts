@@ -125,7 +125,11 @@ function tensorOf<D extends StoredTensor["dtype"]>(
 
 /** SHA-256 of the values of tensors, in hexadecimal: tells whether cached logits are of these weights. */
 export async function digest(tensors: Iterable<Tensor>): Promise<string> {
-  const data = (await read([...tensors])) as Float32Array<ArrayBuffer>[];
+  return digestOf((await read([...tensors])) as Float32Array<ArrayBuffer>[]);
+}
+
+/** The same of values that were read. */
+export function digestOf(data: readonly Float32Array<ArrayBuffer>[]): Promise<string> {
   const bytes = new Uint8Array(data.reduce((sum, { byteLength }) => sum + byteLength, 0));
   let at = 0;
   for (const { buffer, byteOffset, byteLength } of data) {

@@ -5,8 +5,8 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as ort from "onnxruntime-web";
-import { type CascadeAbout, openCascade, prepare, type Runtime } from "../../cli/onnx/runners/cascade.ts";
 import { encodeNpy, openNpz } from "../../data/formats/npy.ts";
+import { type CascadeAbout, openCascade, prepare, type Runtime } from "../../onnx/index.ts";
 
 // One thread: a pool of workers would keep the process alive.
 ort.env.wasm.numThreads = 1;

@@ -25,11 +25,11 @@ test("every exported class of errors descends from SortieError", () => {
 
 test("the library throws no other", () => {
   const faults: string[] = [];
-  for (const folder of ["base", "kernels", "engine", "nn", "calibration", "exits", "data", "cli"]) {
+  for (const folder of ["base", "kernels", "engine", "nn", "calibration", "onnx", "exits", "data", "cli"]) {
     for (const file of readdirSync(root + folder, { recursive: true, encoding: "utf8" })) {
       if (!file.endsWith(".ts") || (folder === "base" && file === "errors.ts")) continue;
       // Written into folders of users, who run it without the library.
-      if (file.replaceAll("\\", "/").startsWith("onnx/runners/")) continue;
+      if (folder === "onnx" && file === "cascade.ts") continue;
       for (const [i, line] of readFileSync(`${root}${folder}/${file}`, "utf8").split("\n").entries()) {
         if (/throw new (Type|Range)?Error\(|extends (Type|Range)?Error\b/.test(line))
           faults.push(`${folder}/${file}:${i + 1}`);

@@ -5,8 +5,6 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cascade, createTable, logEntropyOf, logRestOf, type PlainScore } from "../../calibration/index.ts";
-import { type OnnxFiles, onnxOf } from "../../cli/onnx/network.ts";
-import { type CascadeAbout, decide, openCascade } from "../../cli/onnx/runners/cascade.ts";
 import { glyphs } from "../../data/index.ts";
 import { maxPool2d, randn, read, softmax, type Tensor } from "../../engine/index.ts";
 import {
@@ -21,6 +19,7 @@ import {
   multiExit,
 } from "../../exits/index.ts";
 import { BACKBONES, describeStages, EVAL, GroupNorm, globalAveragePool, Linear, resnet } from "../../nn/index.ts";
+import { type CascadeAbout, decide, type OnnxFiles, onnxOf, openCascade } from "../../onnx/index.ts";
 import { byPython, byTriton, byTypeScript, pythonFault, runtime } from "../agreement/runners.ts";
 import { mulberry } from "../engine/ops/check.ts";
 import { gpuSuite } from "../gpu.ts";

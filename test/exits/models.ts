@@ -61,7 +61,8 @@ export const ARCHITECTURES = {
 /** The images that answers are compared on. */
 export const TEST_SET = bars(60, "test", 3000);
 
-async function tableOf(net: MultiExit, set: ImageSet) {
+/** What a network's own forward pass says of a set. */
+export async function tableOf(net: MultiExit, set: ImageSet) {
   const evaluator = await Evaluator.record(net, set, 32);
   const logits = await evaluator.logits(set);
   evaluator.dispose();

@@ -18,6 +18,8 @@ import numpy as np
 def decide(score, logits, temperature):
     """Of logits [N, C]: answers, scores, and the levels that thresholds are compared with, which keep their digits near certainty."""
     z = np.asarray(logits, np.float64) / temperature
+    if np.isnan(z).any():
+        raise ValueError("cascade: logits must be numbers; got NaN.")
     n, classes = z.shape
     if classes == 1:  # which has no rival
         z = np.hstack([z, np.full((n, 1), -1e308)])

@@ -3,7 +3,7 @@
 
 import { create, type Message, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { fileDesc, type GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { SortieError } from "../../base/index.ts";
+import { SortieError } from "../base/index.ts";
 import { ONNX_PROTO } from "./descriptor.ts";
 
 /** Element types of tensors. */

@@ -9,8 +9,10 @@ export interface Runtime {
   readonly Tensor: new (type: "float32", data: Float32Array, dims: readonly number[]) => unknown;
 }
 
-interface Session {
+/** An opened model of it. */
+export interface Session {
   run(feeds: never): Promise<unknown>;
+  release?(): Promise<void>;
 }
 
 interface Values {
@@ -67,13 +69,15 @@ interface CascadeAnswers {
 /** Stages that are ready to run. */
 export interface Cascade {
   /**
-   * Bytes [N, H, W, C], or floats [N, C, H, W] that are normalised. @throws RangeError for others, and for what is not
-   * finite.
+   * Bytes [N, H, W, C], or floats [N, C, H, W] that are normalised. @throws RangeError for others, for what is not
+   * finite, and, with its number as `image`, for an image whose logits are NaN.
    */
   classify(
     images: Uint8Array | Uint8ClampedArray | Float32Array,
     options?: { readonly batch?: number },
   ): Promise<CascadeAnswers>;
+  /** Frees the sessions. */
+  release(): Promise<void>;
 }
 
 /** What an exit says of one row of logits. */
@@ -158,6 +162,9 @@ export async function openCascade(
       }
       return found;
     },
+    async release() {
+      for (const session of sessions.splice(0)) await session.release?.();
+    },
   };
 }
 
@@ -187,6 +194,10 @@ async function runStages(
         logits.data.subarray(i * classes, (i + 1) * classes),
         temperature,
       );
+      if (Number.isNaN(level)) {
+        const text = `cascade: logits must be numbers; got NaN for image ${sample} (counted from 0).`;
+        throw Object.assign(new RangeError(text), { image: sample });
+      }
       const threshold = thresholds[thresholds.length > 1 ? answer : 0] ?? Number.NEGATIVE_INFINITY;
       if (level < threshold) stays.push(i);
       else {

@@ -2,8 +2,8 @@
 // layouts it knows that our images are [B, H, W, C] and ONNX's [B, C, H, W]: a value of four axes goes under its ONNX
 // layout, and may be asked for in ours.
 
-import { SortieError } from "../../base/index.ts";
-import { toTorchName } from "../../nn/index.ts";
+import { SortieError } from "../base/index.ts";
+import { toTorchName } from "../nn/index.ts";
 import { type Attribute, attributesOf, type Initializer, initializerOf, type Node } from "./schema.ts";
 
 /** A tensor of the network whose values are known: a weight. */

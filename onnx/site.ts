@@ -1,7 +1,7 @@
 // An op that a forward pass called, and the graph that its form is drawn in: operands as ONNX has them, weights by
 // name.
 
-import type { TracedOp } from "../../engine/index.ts";
+import type { TracedOp } from "../engine/functions.ts";
 import { type Constant, type Entry, type Graph, isConstant, refuse } from "./graph.ts";
 
 /** An op that was traced, and where its form is drawn. */

@@ -1,0 +1,225 @@
+// WebGPU or WASM, chosen by measuring: each is tried on the first batches of a size, so that exits that are taken,
+// batch and machine are those of the work. Both decide alike, up to rounding.
+
+import { DisposedError, Tensor } from "../../engine/functions.ts";
+import { type Answers, type ClassifyOptions, readNotFinite, refuseStrange, StrangeLogits } from "../deploy/answers.ts";
+import type { Classifier } from "../deploy/classifier.ts";
+import { copyImages, type Images, type Normalisation } from "../deploy/given-images.ts";
+import { inOrder } from "./in-order.ts";
+import type { WasmClassifier } from "./wasm.ts";
+
+/** What runs a classifier. */
+export type RuntimeName = "webgpu" | "wasm";
+
+/** What batches of one size run on, and why. */
+export interface RuntimePlan {
+  /** Batches of so many images, and of fewer down to half of it. */
+  readonly upTo: number;
+  readonly runtime: RuntimeName;
+  /** Whether it was chosen: asked for, the only one, or the faster. */
+  readonly isSettled: boolean;
+  /** Milliseconds of a batch on each that was tried, the fastest of those that were timed; NaN before the first. */
+  readonly tried: readonly { readonly runtime: RuntimeName; readonly ms: number; readonly timed: number }[];
+  /** The same in a sentence. */
+  readonly reason: string;
+}
+
+const NAMES = ["webgpu", "wasm"] as const;
+/** Batches that are timed on each, behind a first one that is not. */
+const TIMED = 3;
+/** One is given up once it takes so many times as long as the other. */
+const HOPELESS = 1.5;
+
+interface Trial {
+  /** Milliseconds of an image, the first batch left out. */
+  readonly times: Readonly<Record<RuntimeName, number[]>>;
+  readonly runs: Record<RuntimeName, number>;
+  chosen: RuntimeName | undefined;
+}
+
+interface Sides {
+  readonly webgpu: Classifier;
+  readonly wasm: WasmClassifier;
+  /** [H, W, C] */
+  readonly input: readonly number[];
+  readonly normalise: Normalisation;
+  readonly batch: number;
+}
+
+/** A classifier on both runtimes, which takes the faster. */
+export class ChosenClassifier {
+  readonly #sides: Sides;
+  readonly #trials = new Map<number, Trial>();
+  /** Ends when the calls before have ended: who is timed has the machine for itself. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #isDisposed = false;
+
+  constructor(sides: Sides) {
+    this.#sides = sides;
+    this.#trial(sides.batch);
+  }
+
+  get isOriginChecked(): boolean {
+    return this.#sides.webgpu.isOriginChecked;
+  }
+
+  /** The ways through the exits on WebGPU. */
+  get plan(): Classifier["plan"] {
+    return this.#sides.webgpu.plan;
+  }
+
+  /** What is known by now, the largest batches first. */
+  get runtimes(): readonly RuntimePlan[] {
+    const sizes = [...this.#trials.keys()].sort((a, b) => b - a);
+    return sizes.map((upTo) => planOf(upTo, this.#trials.get(upTo) as Trial));
+  }
+
+  /**
+   * As `classify` of a deployed classifier; tensors stay on their GPU. @throws ArgumentError, DisposedError as it does
+   */
+  async classify(images: Images, options: ClassifyOptions = {}): Promise<Answers> {
+    const notFinite = readNotFinite(options);
+    this.#checkAlive();
+    const { webgpu, input, normalise } = this.#sides;
+    if (images instanceof Tensor) return webgpu.classify(images, options);
+    const { values, size, strange } = copyImages(images, { input, normalise });
+    if (notFinite === "error") refuseStrange(strange);
+    // As they were given: the runtimes mark them.
+    for (const i of strange) values[(i * values.length) / size] = Number.NaN;
+    const lots = this.#lots(size);
+    if (lots.every(([, count]) => this.#trial(count).chosen)) {
+      const answers = await Promise.all(lots.map((lot) => this.#answer(values, size, lot, options)));
+      return joined(answers);
+    }
+    const turn = this.#turn.then(() => this.#tryOut(values, size, options));
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  /** As `stream` of a deployed classifier. @throws Error as `classify` does, at the lot in question */
+  stream(
+    source: Iterable<Images> | AsyncIterable<Images>,
+    options: ClassifyOptions = {},
+  ): AsyncGenerator<Answers, void, undefined> {
+    return inOrder(source, (images) => this.classify(images, options));
+  }
+
+  dispose(): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    this.#sides.wasm.dispose();
+    this.#sides.webgpu.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #checkAlive(): void {
+    if (this.#isDisposed) throw new DisposedError("classify: the classifier must be alive; it was disposed.");
+  }
+
+  /** Whole batches, and what is left: first image and how many. */
+  #lots(size: number, first = 0): (readonly [first: number, count: number])[] {
+    const whole = size - first - ((size - first) % this.#sides.batch);
+    const lots = [[first, whole] as const, [first + whole, size - first - whole] as const];
+    return size === 0 ? [[0, 0]] : lots.filter(([, count]) => count > 0);
+  }
+
+  /** Goes through a call batch by batch, for as long as there is something to find out. */
+  async #tryOut(values: Uint8Array | Float32Array, size: number, options: ClassifyOptions): Promise<Answers> {
+    const found: Answers[] = [];
+    for (let first = 0; first < size; ) {
+      this.#checkAlive();
+      const lot = this.#lots(size, first)[0]![1];
+      const count = this.#trial(lot).chosen ? lot : Math.min(lot, this.#sides.batch);
+      found.push(await this.#answer(values, size, [first, count], options));
+      first += count;
+    }
+    return joined(found);
+  }
+
+  /** Answers of some images, timed where their size is not settled. */
+  async #answer(
+    values: Uint8Array | Float32Array,
+    size: number,
+    [first, count]: readonly [number, number],
+    options: ClassifyOptions,
+  ): Promise<Answers> {
+    const trial = this.#trial(count);
+    const name = trial.chosen ?? (trial.runs.wasm < trial.runs.webgpu ? "wasm" : "webgpu");
+    const pixels = values.length / Math.max(1, size);
+    const start = performance.now();
+    try {
+      const part = values.subarray(first * pixels, (first + count) * pixels);
+      const answers = await this.#sides[name].classify(part, options);
+      if (!trial.chosen) this.#note(trial, name, (performance.now() - start) / count, count);
+      return answers;
+    } catch (error) {
+      throw error instanceof StrangeLogits ? new StrangeLogits(first + error.image) : error;
+    }
+  }
+
+  #note(trial: Trial, name: RuntimeName, ms: number, count: number): void {
+    if (trial.runs[name] > 0) trial.times[name].push(ms);
+    trial.runs[name] += 1;
+    const [gpu, wasm] = NAMES.map((each) => fastest(trial.times[each])) as [number, number];
+    if (!(trial.times.webgpu.length >= TIMED && trial.times.wasm.length >= TIMED)) return;
+    // WebGPU tries ways of its own; only then is it known how fast it can be, unless that makes no difference.
+    const size = this.#sizeOf(count);
+    const isReady = this.plan.some(({ upTo, isSettled }) => upTo === size && isSettled);
+    if (isReady || gpu > HOPELESS * wasm || wasm > HOPELESS * gpu) trial.chosen = gpu <= wasm ? "webgpu" : "wasm";
+  }
+
+  #sizeOf(count: number): number {
+    return Math.min(this.#sides.batch, 2 ** Math.ceil(Math.log2(Math.max(1, count))));
+  }
+
+  /** Sizes up to a factor of two share a choice. */
+  #trial(count: number): Trial {
+    const size = this.#sizeOf(count);
+    const known = this.#trials.get(size);
+    if (known) return known;
+    const trial: Trial = { times: { webgpu: [], wasm: [] }, runs: { webgpu: 0, wasm: 0 }, chosen: undefined };
+    this.#trials.set(size, trial);
+    return trial;
+  }
+}
+
+const fastest = (times: readonly number[]): number => (times.length === 0 ? Number.NaN : Math.min(...times));
+
+function planOf(upTo: number, { times, chosen }: Trial): RuntimePlan {
+  const tried = NAMES.map((runtime) => {
+    return { runtime, ms: upTo * fastest(times[runtime]), timed: times[runtime].length };
+  });
+  const told = tried.filter(({ timed }) => timed > 0).map(({ runtime, ms }) => `${runtime} ${ms.toFixed(2)} ms`);
+  const size = upTo === 1 ? "an image alone" : `batches of up to ${upTo}`;
+  const reason = chosen
+    ? `${size}: ${chosen}, the faster of ${told.join(" and ")}`
+    : `${size}: not settled yet${told.length > 0 ? `; ${told.join(" and ")}` : ""}`;
+  return { upTo, runtime: chosen ?? "webgpu", isSettled: chosen !== undefined, tried, reason };
+}
+
+/** The only runtime there is, or that was asked for. */
+export const onlyRuntime = (runtime: RuntimeName, batch: number, why: string): readonly RuntimePlan[] => [
+  { upTo: batch, runtime, isSettled: true, tried: [], reason: `${runtime}: ${why}` },
+];
+
+function joined(parts: readonly Answers[]): Answers {
+  const size = parts.reduce((sum, { classes }) => sum + classes.length, 0);
+  const all = {
+    classes: new Int32Array(size),
+    exits: new Int32Array(size),
+    scores: new Float32Array(size),
+    macs: new Float64Array(size),
+  };
+  let at = 0;
+  for (const part of parts) {
+    all.classes.set(part.classes, at);
+    all.exits.set(part.exits, at);
+    all.scores.set(part.scores, at);
+    all.macs.set(part.macs, at);
+    at += part.classes.length;
+  }
+  return all;
+}

@@ -1,0 +1,136 @@
+// A classifier whose stages onnxruntime runs on the CPU: the same policy on the same logits, decided on the host. Needs
+// no adapter; the network is drawn on paper.
+
+import { DeviceError, DisposedError, numel, paperDevice, Tensor } from "../../engine/functions.ts";
+import type { Cascade, Runtime as OnnxRuntime } from "../../onnx/index.ts";
+import { type Answers, type ClassifyOptions, readNotFinite, refuseStrange, StrangeLogits } from "../deploy/answers.ts";
+import { checkImages, copyImages, type Images, type Normalisation } from "../deploy/given-images.ts";
+import { ModelError } from "../errors.ts";
+import { cascadeOf } from "../file/cascade.ts";
+import type { ModelFile } from "../file/model-file.ts";
+import { networkOf } from "../file/network.ts";
+import { digestOf } from "../run/logits.ts";
+import { inOrder } from "./in-order.ts";
+
+interface Parts {
+  readonly cascade: Cascade;
+  /** [H, W, C] */
+  readonly input: readonly number[];
+  readonly normalise: Normalisation;
+  readonly batch: number;
+  readonly isOriginChecked: boolean;
+}
+
+/** Stages that onnxruntime runs, one call after the other. */
+export class WasmClassifier {
+  readonly isOriginChecked: boolean;
+  /** There is one way through the stages. */
+  readonly plan: readonly never[] = [];
+  readonly #parts: Parts;
+  #turn: Promise<unknown> = Promise.resolve();
+  #isDisposed = false;
+
+  private constructor(parts: Parts) {
+    this.#parts = parts;
+    this.isOriginChecked = parts.isOriginChecked;
+  }
+
+  /**
+   * The classifier of a model file. @throws SortieError for a network or a policy that has no form in ONNX; what
+   * `deploy` throws for a policy of other weights.
+   */
+  static async open(file: ModelFile, runtime: OnnxRuntime, batch: number): Promise<WasmClassifier> {
+    const { record } = file;
+    using device = paperDevice();
+    const net = networkOf(file, device);
+    const names = [...net.state().keys()];
+    const values = new Map(names.map((name) => [name, valuesOf(file, name)] as const));
+    const weights = await digestOf([...values.values()]);
+    const { onnxStages, openCascade } = await import("../../onnx/index.ts");
+    const about = await cascadeOf(net, record, weights).catch(asLoad);
+    const models = await onnxStages(net, { values }).catch(asLoad);
+    const cascade = await openCascade(runtime, about, models, { executionProviders: ["cpu"] }).catch((cause) => {
+      throw new DeviceError(`load: onnxruntime must run the stages; it says: ${(cause as Error).message}`, { cause });
+    });
+    const { policy, normalise, architecture } = record;
+    const isOriginChecked = policy?.result.ok === true && policy.result.origin?.weights !== undefined;
+    return new WasmClassifier({ cascade, input: architecture.input, normalise, batch, isOriginChecked });
+  }
+
+  /** As `classify` of a deployed classifier. @throws ArgumentError, DisposedError as it does. */
+  async classify(images: Images, options: ClassifyOptions = {}): Promise<Answers> {
+    const notFinite = readNotFinite(options);
+    this.#checkAlive();
+    const { input, normalise } = this.#parts;
+    if (images instanceof Tensor) checkImages(images, input);
+    const onHost = images instanceof Tensor ? ((await images.read()) as Float32Array) : images;
+    const { values, strange } = copyImages(onHost, { input, normalise });
+    if (notFinite === "error") refuseStrange(strange);
+    const turn = this.#turn.then(() => this.#run(values));
+    this.#turn = turn.catch(() => {});
+    const answers = await turn;
+    for (const i of strange) {
+      answers.classes[i] = answers.exits[i] = -1;
+      answers.scores[i] = Number.NaN;
+    }
+    return answers;
+  }
+
+  /** As `stream` of a deployed classifier. @throws Error as `classify` does, at the lot in question */
+  stream(
+    source: Iterable<Images> | AsyncIterable<Images>,
+    options: ClassifyOptions = {},
+  ): AsyncGenerator<Answers, void, undefined> {
+    return inOrder(source, (images) => this.classify(images, options));
+  }
+
+  async #run(values: Uint8Array | Float32Array): Promise<Answers> {
+    this.#checkAlive();
+    const { cascade, input, batch } = this.#parts;
+    try {
+      return await cascade.classify(values instanceof Float32Array ? planesOf(values, input) : values, { batch });
+    } catch (error) {
+      const { image } = error as { readonly image?: number };
+      throw image === undefined ? error : new StrangeLogits(image);
+    }
+  }
+
+  #checkAlive(): void {
+    if (this.#isDisposed) throw new DisposedError("classify: the classifier must be alive; it was disposed.");
+  }
+
+  dispose(): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    // A call that is under way comes to its end.
+    void this.#turn.then(() => this.#parts.cascade.release());
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** What an export refuses, in the words of who loads. */
+function asLoad(cause: Error): never {
+  if (!cause.message.startsWith("export: ")) throw cause;
+  const why = cause.message.replace(/^export: /, "").replace(/ Write a model file .*$/, "");
+  throw new ModelError(`load: ${why} Use runtime webgpu.`, { cause });
+}
+
+/** What a file holds under a name of the network, all of which `networkOf` has checked. */
+const valuesOf = ({ tensors }: ModelFile, name: string): Float32Array<ArrayBuffer> =>
+  tensors.get(name)?.data as Float32Array<ArrayBuffer>;
+
+/** [N, H, W, C] as [N, C, H, W]. */
+function planesOf(values: Float32Array, input: readonly number[]): Float32Array {
+  const [pixels, channels] = [numel(input.slice(0, 2)), input[2]!];
+  if (channels === 1) return values;
+  const planes = new Float32Array(values.length);
+  for (let image = 0; image < values.length; image += pixels * channels) {
+    for (let c = 0; c < channels; c++) {
+      for (let i = 0; i < pixels; i++) planes[image + c * pixels + i] = values[image + i * channels + c]!;
+    }
+  }
+  return planes;
+}
