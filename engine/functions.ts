@@ -70,6 +70,7 @@ export {
   type AvgPoolOptions,
   adaptiveAvgPool2d,
   avgPool2d,
+  type MaxPoolOptions,
   maxPool2d,
   type Pair,
   type PoolOptions,

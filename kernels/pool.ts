@@ -1,5 +1,5 @@
-// Pooling over images x [n, h, w, c] -> y [n, oh, ow, c], and its gradients. max: y = max of the window, where padding
-//   counts as -inf; the first maximum in row-major window order wins, and
+// Pooling over images x [n, h, w, c] -> y [n, oh, ow, c], and its gradients. max: y = max of the window, whose cells may
+//   be apart (dilation), where padding counts as -inf; the first maximum in row-major window order wins, and
 //             a NaN wins over every number. Its place in the window is kept for the gradient.
 //   average: y = sum of the window / cells; fixed windows, or (adaptive) windows floor(i n/m) .. ceil((i+1) n/m) - 1.
 // Mapping: a thread per output value of `width` channels; gradients: a thread per row of `width` channels, which
@@ -22,8 +22,11 @@ import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, stored, va
 /** Channels per access (4 where the channel count allows) and storage. */
 export type PoolSpec = { readonly width: 1 | 4; readonly dtype: FloatStorage };
 
+/** `dilated`: the cells of a window are `dh` rows and `dw` columns apart, not 1. */
+export type WindowSpec = PoolSpec & { readonly dilated: boolean };
+
 /** `places`: also write where each maximum was; needless without a gradient. */
-export type MaxPoolSpec = PoolSpec & { readonly places: boolean };
+export type MaxPoolSpec = WindowSpec & { readonly places: boolean };
 
 /** `adaptive`: windows that together cover the image, instead of fixed ones. */
 export type AveragePoolSpec = PoolSpec & { readonly adaptive: boolean };
@@ -36,6 +39,7 @@ const GROUP = 64;
 const image = { n: "u32", h: "u32", w: "u32", c: "u32", oh: "u32", ow: "u32" } as const;
 const windowed = { ...image, kh: "u32", kw: "u32", sh: "u32", sw: "u32", pt: "u32", pl: "u32" } as const;
 const averaged = { ...windowed, includePad: "u32" } as const;
+const dilated = { ...windowed, dh: "u32", dw: "u32" } as const;
 type ImageDims = Readonly<Record<keyof typeof image, number>>;
 
 const features = ({ dtype }: PoolSpec): readonly "f16"[] => (dtype === "f16" ? ["f16"] : []);
@@ -80,14 +84,18 @@ interface Windows {
 
 const pad = (a: "h" | "w"): string => (a === "h" ? "u.pt" : "u.pl");
 
-const fixedWindows: Windows = {
+/** Windows that reach over `reach` cells of an axis. */
+const windowsOver = (reach: (a: "h" | "w") => string): Windows => ({
   start: (a, o) => `(max(${o} * u.s${a}, ${pad(a)}) - ${pad(a)})`,
-  stop: (a, o) => `min(max(${o} * u.s${a} + u.k${a}, ${pad(a)}) - ${pad(a)}, u.${a})`,
-  first: (i) => `((max(${i} + u.pt + u.sh, u.kh) - u.kh) / u.sh)`,
+  stop: (a, o) => `min(max(${o} * u.s${a} + ${reach(a)}, ${pad(a)}) - ${pad(a)}, u.${a})`,
+  first: (i) => `((max(${i} + u.pt + u.sh, ${reach("h")}) - ${reach("h")}) / u.sh)`,
   last: (i) => `min((${i} + u.pt) / u.sh + 1u, u.oh)`,
   opens: (o, i) => `${o} * u.sw <= ${i} + u.pl`,
-  closed: (o, i) => `${o} * u.sw + u.kw <= ${i} + u.pl`,
-};
+  closed: (o, i) => `${o} * u.sw + ${reach("w")} <= ${i} + u.pl`,
+});
+
+const fixedWindows = windowsOver((a) => `u.k${a}`);
+const dilatedWindows = windowsOver((a) => `((u.k${a} - 1u) * u.d${a} + 1u)`);
 
 const adaptiveWindows: Windows = {
   start: (a, o) => `(${o} * u.${a} / u.o${a})`,
@@ -105,27 +113,33 @@ function maxSource(spec: MaxPoolSpec): string {
   const value = valueType(width);
   const word = width === 4 ? "vec4u" : "u32";
   const packed = "place.x | (place.y << 8u) | (place.z << 16u) | (place.w << 24u)";
-  const { start, stop } = fixedWindows;
+  const apart = (a: "h" | "w"): string => (spec.dilated ? `u.d${a}` : "1u");
+  // Cells of the window inside the image, along one axis; `at` is where the window starts in the padded image.
+  const first = (a: "h" | "w", at: string) => `(max(${at}, ${pad(a)}) - ${at} + ${apart(a)} - 1u) / ${apart(a)}`;
+  const end = (a: "h" | "w", at: string) =>
+    `min((max(u.${a} + ${pad(a)}, ${at}) - ${at} + ${apart(a)} - 1u) / ${apart(a)}, u.k${a})`;
   return `${LOWEST_BITS}
 @compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
   let i = ${LINEAR_GROUP} * ${GROUP}u + li;
   if (i >= u.n * u.oh * u.ow * (u.c / ${width}u)) { return; }
   ${locate("u.oh", "u.ow", spec)}
-  let y0 = ${start("h", "yy")}; let y1 = ${stop("h", "yy")};
-  let x0 = ${start("w", "xx")}; let x1 = ${stop("w", "xx")};
-  let corner = (yy * u.sh) * u.kw + xx * u.sw;
+  let top = yy * u.sh;
+  let left = xx * u.sw;
+  let y0 = ${first("h", "top")}; let y1 = ${end("h", "top")};
+  let x0 = ${first("w", "left")}; let x1 = ${end("w", "left")};
   var best = ${value}(bitcast<f32>(lowest_bits));
   // Whether best is NaN: a comparison with it may say anything.
   var odd = ${width === 4 ? "vec4<bool>" : "bool"}();
-  var place = ${word}((y0 + u.pt) * u.kw + x0 + u.pl - corner);
-  for (var row = y0; row < y1; row++) {
-    for (var col = x0; col < x1; col++) {
-      let v = ${value}(x[((b * u.h + row) * u.w + col) * channels + ch]);
+  var place = ${word}(y0 * u.kw + x0);
+  for (var ky = y0; ky < y1; ky++) {
+    let line_start = (b * u.h + top + ky * ${apart("h")} - u.pt) * u.w + left - u.pl;
+    for (var kx = x0; kx < x1; kx++) {
+      let v = ${value}(x[(line_start + kx * ${apart("w")}) * channels + ch]);
       let is_nan = (bitcast<${word}>(v) & ${word}(0x7fffffffu)) > ${word}(0x7f800000u);
       let takes = ((v > best) & !odd) | is_nan;
       odd = odd | is_nan;
       best = select(best, v, takes);
-      ${spec.places ? `place = select(place, ${word}((row + u.pt) * u.kw + col + u.pl - corner), takes);` : ""}
+      ${spec.places ? `place = select(place, ${word}(ky * u.kw + kx), takes);` : ""}
     }
   }
   y[i] = ${stored("best", dtype, width)};
@@ -169,25 +183,35 @@ function gradientSource(spec: PoolSpec, { first, last, opens, closed }: Windows,
 }`;
 }
 
-function maxBackwardSource(spec: PoolSpec): string {
+function maxBackwardSource(spec: WindowSpec): string {
   const value = valueType(spec.width);
   const packed = spec.width === 4;
   const place = packed ? "((vec4u(places[o]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u))" : "places[o]";
+  const takes = (mine: string): string =>
+    `total += select(${value}(), ${value}(g[o]), ${place} == ${packed ? `vec4u(${mine})` : mine});`;
+  if (!spec.dilated) {
+    const setup = "let row = (yy + u.pt - oy * u.sh) * u.kw + u.pl;";
+    return gradientSource(spec, fixedWindows, setup, `let mine = row + xx - ox * u.sw;\n        ${takes("mine")}`);
+  }
+  // A window also reaches over cells between its own.
   return gradientSource(
     spec,
-    fixedWindows,
-    "let row = (yy + u.pt - oy * u.sh) * u.kw + u.pl;",
-    `let mine = row + xx - ox * u.sw;
-        total += select(${value}(), ${value}(g[o]), ${place} == ${packed ? "vec4u(mine)" : "mine"});`,
+    dilatedWindows,
+    `let down = yy + u.pt - oy * u.sh;
+      if (down % u.dh != 0u) { continue; }`,
+    `let across = xx + u.pl - ox * u.sw;
+        if (across % u.dw != 0u) { continue; }
+        ${takes("down / u.dh * u.kw + across / u.dw")}`,
   );
 }
 
 const windowsOf = ({ adaptive }: AveragePoolSpec): Windows => (adaptive ? adaptiveWindows : fixedWindows);
 
-/** Cells that a window's mean divides by. */
-function countOf({ adaptive }: AveragePoolSpec): string {
+/** Cells that the mean of window (`oy`, `ox`) divides by; those beyond the padding never count. */
+function countOf({ adaptive }: AveragePoolSpec, oy: string, ox: string): string {
   const inside = "(y1 - y0) * (x1 - x0)";
-  return adaptive ? inside : `select(${inside}, u.kh * u.kw, u.includePad != 0u)`;
+  const padded = `min(u.kh, u.h + 2u * u.pt - ${oy} * u.sh) * min(u.kw, u.w + 2u * u.pl - ${ox} * u.sw)`;
+  return adaptive ? inside : `select(${inside}, ${padded}, u.includePad != 0u)`;
 }
 
 function averageSource(spec: SplitPoolSpec): string {
@@ -223,7 +247,7 @@ function averageSource(spec: SplitPoolSpec): string {
     for (var at = (b * u.h + row) * u.w + x0; at < (b * u.h + row) * u.w + x1; at++) { total += ${value}(x[at * channels + ch]); }
   }`
   }
-  if (own < end && part == 0u) { let mean = total / f32(${countOf(spec)}); y[i] = ${stored("mean", dtype, width)}; }
+  if (own < end && part == 0u) { let mean = total / f32(${countOf(spec, "yy", "xx")}); y[i] = ${stored("mean", dtype, width)}; }
 }`;
 }
 
@@ -235,7 +259,7 @@ function averageBackwardSource(spec: AveragePoolSpec): string {
     windows,
     `let y0 = ${start("h", "oy")}; let y1 = ${stop("h", "oy")};`,
     `let x0 = ${start("w", "ox")}; let x1 = ${stop("w", "ox")};
-        total += ${valueType(spec.width)}(g[o]) / f32(${countOf(spec)});`,
+        total += ${valueType(spec.width)}(g[o]) / f32(${countOf(spec, "oy", "ox")});`,
   );
 }
 
@@ -247,7 +271,7 @@ export const maxPool = defineKernel({
     y: writes(floats(spec)),
     places: spec.places ? writes(PLACES) : undefined,
   }),
-  uniforms: windowed,
+  uniforms: dilated,
   features,
   source: maxSource,
   grid: (dims, spec) => launch(outputs(dims, spec)),
@@ -257,8 +281,8 @@ export const maxPool = defineKernel({
 /** Gradient of `maxPool` from the places of the maxima. */
 export const maxPoolBackward = defineKernel({
   name: "maxPool2dBackward",
-  bindings: (spec: PoolSpec) => ({ g: reads(floats(spec)), places: reads(PLACES), dx: writes(floats(spec)) }),
-  uniforms: windowed,
+  bindings: (spec: WindowSpec) => ({ g: reads(floats(spec)), places: reads(PLACES), dx: writes(floats(spec)) }),
+  uniforms: dilated,
   features,
   source: maxBackwardSource,
   grid: (dims, spec) => launch(lines(dims, spec)),

@@ -155,13 +155,18 @@ interface Pool extends Window {
   readonly includePad?: number;
 }
 
-const pool = (site: Site, type: string, { h, w, includePad, ...window }: Pool): string => {
-  const { kh, kw, sh, sw } = window;
+const pool = (site: Site, type: string, { h, w, includePad = 1, ...window }: Pool): string => {
+  const { kh, kw, sh, sw, pt, pl, dh = 1, dw = 1 } = window;
   const pads = padsOf(site, window);
-  if (type === "AveragePool" && kh === h && kw === w && pads.every((pad) => pad === 0))
+  const isAverage = type === "AveragePool";
+  if (isAverage && kh === h && kw === w && pads.every((pad) => pad === 0))
     return site.node("GlobalAveragePool", [site.value(0)]);
+  const [, , bottom = 0, right = 0] = pads;
+  if (isAverage && includePad && (bottom > pt || right > pl))
+    return refuse("avgPool2d", "one that counts padding and whose windows reach beyond it");
   return site.node(type, [site.value(0)], {
-    ...(type === "AveragePool" && { count_include_pad: includePad ?? 1 }),
+    ...(isAverage && { count_include_pad: includePad }),
+    ...(dh * dw > 1 && { dilations: [dh, dw] }),
     kernel_shape: [kh, kw],
     pads,
     strides: [sh, sw],

@@ -10,6 +10,7 @@ import {
   maxPoolBackward,
   type PoolSpec,
   placeWords,
+  type WindowSpec,
 } from "../../kernels/pool.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, isRecording, single } from "../op.ts";
@@ -28,6 +29,13 @@ export interface PoolOptions {
   readonly stride?: Pair;
   /** Rows and columns added on each side; at most half the kernel. Default 0. */
   readonly padding?: Pair;
+  /** Whether a last window that starts in the image, but reaches beyond the padding, counts; default false. */
+  readonly ceilMode?: boolean;
+}
+
+export interface MaxPoolOptions extends PoolOptions {
+  /** Rows and columns from one cell of a window to the next; default 1. */
+  readonly dilation?: Pair;
 }
 
 export interface AvgPoolOptions extends PoolOptions {
@@ -53,12 +61,19 @@ interface Windows extends Image {
   readonly pl: number;
 }
 
+/** Windows of a maximum: how far their cells are apart. */
+interface MaxWindows extends Windows {
+  readonly dh: number;
+  readonly dw: number;
+}
+
 /** Windows of an average: whether padding counts, 0 or 1. */
 interface AverageWindows extends Windows {
   readonly includePad: number;
 }
 
-const POOL: Kinds<PoolOptions> = { kernel: "any!", stride: "any", padding: "any" };
+const POOL: Kinds<PoolOptions> = { kernel: "any!", stride: "any", padding: "any", ceilMode: "boolean" };
+const MAX: Kinds<MaxPoolOptions> = { ...POOL, dilation: "any" };
 const AVERAGE: Kinds<AvgPoolOptions> = { ...POOL, countIncludePad: "boolean" };
 
 /** Attributes of a gradient: the sizes of the pool, and the shape that comes out. */
@@ -91,34 +106,58 @@ export const resized = ({ shape, dtype }: Described, oh: number, ow: number): De
 const specOf = (x: Described, { c }: Image): PoolSpec => ({ width: c % 4 === 0 ? 4 : 1, dtype: floatStorage(x) });
 
 // Places are packed four to a word, a byte each, so large windows go one channel at a time.
-const maxSpec = (x: Described, dims: Windows): PoolSpec => {
-  return dims.kh * dims.kw > MAX_PACKED_WINDOW ? { width: 1, dtype: floatStorage(x) } : specOf(x, dims);
+const maxSpec = (x: Described, dims: MaxWindows): WindowSpec => {
+  const dilated = dims.dh > 1 || dims.dw > 1;
+  return dims.kh * dims.kw > MAX_PACKED_WINDOW
+    ? { width: 1, dtype: floatStorage(x), dilated }
+    : { ...specOf(x, dims), dilated };
 };
 
-function windowsOf(op: string, x: Tensor, options: PoolOptions): Windows {
+/** Windows along an axis of `size` cells that reach over `reach` each, in steps of `stride`. */
+function countWindows(size: number, { reach, stride, padding, ceilMode }: Axis): number {
+  const beyond = size + 2 * padding - reach;
+  const count = (ceilMode ? Math.ceil(beyond / stride) : Math.floor(beyond / stride)) + 1;
+  // A window that starts in the padding behind the image would hold nothing.
+  return ceilMode && (count - 1) * stride >= size + padding ? count - 1 : count;
+}
+
+interface Axis {
+  readonly reach: number;
+  readonly stride: number;
+  readonly padding: number;
+  readonly ceilMode: boolean;
+}
+
+/** @throws ArgumentError, ShapeError */
+function windowsOf(op: string, x: Tensor, options: MaxPoolOptions): MaxWindows {
+  const { ceilMode = false } = options;
   const image = imageOf(op, x);
   const [kh, kw] = pairOf(op, "kernel", options.kernel, 1);
   const [sh, sw] = pairOf(op, "stride", options.stride ?? options.kernel, 1);
   const [pt, pl] = pairOf(op, "padding", options.padding ?? 0, 0);
-  if (2 * pt > kh || 2 * pl > kw) {
+  const [dh, dw] = pairOf(op, "dilation", options.dilation ?? 1, 1);
+  const [rows, cols] = [(kh - 1) * dh + 1, (kw - 1) * dw + 1];
+  const dilation = dh * dw > 1 ? `, dilation [${dh}, ${dw}]` : "";
+  if (2 * pt > rows || 2 * pl > cols) {
     throw new ArgumentError(
-      `${op}: padding must be at most half the kernel; got padding [${pt}, ${pl}] for kernel [${kh}, ${kw}].`,
+      `${op}: padding must be at most half the kernel; got padding [${pt}, ${pl}] for kernel [${kh}, ${kw}]${dilation}.`,
     );
   }
-  const [oh, ow] = [Math.floor((image.h + 2 * pt - kh) / sh) + 1, Math.floor((image.w + 2 * pl - kw) / sw) + 1];
+  const oh = countWindows(image.h, { reach: rows, stride: sh, padding: pt, ceilMode });
+  const ow = countWindows(image.w, { reach: cols, stride: sw, padding: pl, ceilMode });
   if (oh < 1 || ow < 1 || image.h === 0 || image.w === 0) {
     throw new ShapeError(
-      `${op}: the kernel must fit in the padded image; got kernel [${kh}, ${kw}], padding [${pt}, ${pl}] and ${describe(x)}.`,
+      `${op}: the kernel must fit in the padded image; got kernel [${kh}, ${kw}], padding [${pt}, ${pl}]${dilation} and ${describe(x)}.`,
     );
   }
-  return { ...image, oh, ow, kh, kw, sh, sw, pt, pl };
+  return { ...image, oh, ow, kh, kw, sh, sw, pt, pl, dh, dw };
 }
 
 const maxGrad = single(
   defineOp({
     name: "maxPool2dBackward",
     operands: { g: "float", places: "u32" },
-    infer: (_, { to }: Grad<Windows>) => ({ dx: to }),
+    infer: (_, { to }: Grad<MaxWindows>) => ({ dx: to }),
     run: ({ inputs, outputs, attrs: { dims, to }, dispatch }) =>
       dispatch(maxPoolBackward, maxSpec(to, dims), { ...inputs, ...outputs }, dims),
   }),
@@ -127,7 +166,7 @@ const maxGrad = single(
 const maxOp = defineOp({
   name: "maxPool2d",
   operands: { x: "float" },
-  infer: ({ x }, dims: Windows) => {
+  infer: ({ x }, dims: MaxWindows) => {
     const words = placeWords(dims.n * dims.oh * dims.ow * dims.c, maxSpec(x, dims));
     const places = { shape: [words], dtype: "u32" } as const;
     return { y: resized(x, dims.oh, dims.ow), places: isRecording() && x.isDifferentiable ? places : undefined };
@@ -174,16 +213,17 @@ const averageOp = single(
 );
 
 /** Largest value of each window. Padding counts as -inf; of equal maxima the first, row by row, takes the gradient. */
-export const maxPool2d = positional("maxPool2d(x, options)", (x: Tensor, options: PoolOptions): Tensor => {
-  const { y, places } = maxOp({ x }, windowsOf("maxPool2d", x, readOptions("maxPool2d", options, POOL)));
+export const maxPool2d = positional("maxPool2d(x, options)", (x: Tensor, options: MaxPoolOptions): Tensor => {
+  const { y, places } = maxOp({ x }, windowsOf("maxPool2d", x, readOptions("maxPool2d", options, MAX)));
   places?.dispose();
   return y;
 });
 
-/** Mean of each window. */
+/** Mean of each window. What a window of `ceilMode` reaches beyond the padding never counts. */
 export const avgPool2d = positional("avgPool2d(x, options)", (x: Tensor, options: AvgPoolOptions): Tensor => {
   const { countIncludePad = true, ...windows } = readOptions("avgPool2d", options, AVERAGE);
-  const dims = { ...windowsOf("avgPool2d", x, windows), includePad: Number(countIncludePad) };
+  const { dh, dw, ...fixed } = windowsOf("avgPool2d", x, windows);
+  const dims = { ...fixed, includePad: Number(countIncludePad) };
   return averageOp({ x }, { adaptive: false, dims });
 });
 

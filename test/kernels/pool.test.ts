@@ -13,6 +13,9 @@ interface Geometry {
   readonly k: readonly [number, number];
   readonly s: readonly [number, number];
   readonly p: readonly [number, number];
+  /** How far the cells of a maximum are apart. */
+  readonly d?: readonly [number, number];
+  readonly ceil?: boolean;
 }
 
 const geometries: readonly Geometry[] = [
@@ -23,12 +26,23 @@ const geometries: readonly Geometry[] = [
   { n: 1, h: 1, w: 31, c: 12, k: [1, 5], s: [1, 1], p: [0, 2] },
   { n: 1, h: 17, w: 17, c: 4, k: [17, 17], s: [1, 1], p: [8, 8] },
   { n: 0, h: 6, w: 6, c: 4, k: [2, 2], s: [2, 2], p: [0, 0] },
+  { n: 2, h: 7, w: 10, c: 8, k: [2, 2], s: [2, 3], p: [0, 0], ceil: true },
+  { n: 1, h: 10, w: 9, c: 33, k: [3, 3], s: [2, 4], p: [1, 1], ceil: true },
+  { n: 2, h: 13, w: 11, c: 12, k: [3, 2], s: [2, 1], p: [1, 1], d: [2, 3] },
+  { n: 1, h: 9, w: 14, c: 5, k: [3, 3], s: [3, 2], p: [2, 0], d: [2, 4], ceil: true },
+  { n: 1, h: 1, w: 6, c: 4, k: [2, 2], s: [1, 1], p: [2, 1], d: [4, 1] },
 ];
 
-const extent = (size: number, k: number, s: number, p: number): number => Math.floor((size + 2 * p - k) / s) + 1;
+const APART = [1, 1] as const;
 
-function dimsOf({ n, h, w, c, k, s, p }: Geometry) {
-  const [oh, ow] = [extent(h, k[0], s[0], p[0]), extent(w, k[1], s[1], p[1])];
+function dimsOf({ n, h, w, c, k, s, p, d = APART, ceil = false }: Geometry) {
+  const count = (size: number, a: 0 | 1): number => {
+    const starts = range(0, size + p[a]).filter((at) => at % s[a] === 0);
+    const reach = (k[a] - 1) * d[a] + 1;
+    const fitting = starts.filter((at) => at + reach <= size + 2 * p[a]).length;
+    return ceil ? Math.min(starts.length, fitting + Number((size + 2 * p[a] - reach) % s[a] !== 0)) : fitting;
+  };
+  const [oh, ow] = [count(h, 0), count(w, 1)];
   return { n, h, w, c, oh, ow, kh: k[0], kw: k[1], sh: s[0], sw: s[1], pt: p[0], pl: p[1] };
 }
 
@@ -58,9 +72,9 @@ function eachCell(
 }
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
-const fixed = ({ k, s, p }: Geometry) => ({
-  rows: (o: number) => range(o * s[0] - p[0], o * s[0] - p[0] + k[0]),
-  cols: (o: number) => range(o * s[1] - p[1], o * s[1] - p[1] + k[1]),
+const fixed = ({ k, s, p, d = APART }: Geometry) => ({
+  rows: (o: number) => range(0, k[0]).map((i) => o * s[0] - p[0] + i * d[0]),
+  cols: (o: number) => range(0, k[1]).map((i) => o * s[1] - p[1] + i * d[1]),
 });
 const adaptive = ({ h, w, oh, ow }: Image) => ({
   rows: (o: number) => range(Math.floor((o * h) / oh), Math.ceil(((o + 1) * h) / oh)),
@@ -82,7 +96,8 @@ function maxReference(dims: Image, geometry: Geometry, x: ArrayLike<number>, g: 
   });
   const dx = new Float64Array(inputs(dims));
   cell.forEach((at, out) => {
-    dx[at] = (dx[at] as number) + (g[out] as number);
+    // A window between whose cells the image lies holds nothing.
+    if (at >= 0) dx[at] = (dx[at] as number) + (g[out] as number);
   });
   return { y, dx };
 }
@@ -94,6 +109,8 @@ const test = adapterSuite("pool");
 
 for (const geometry of geometries) {
   const dims = dimsOf(geometry);
+  const [dh, dw] = geometry.d ?? APART;
+  const maxDims = { ...dims, dh, dw };
   const title = JSON.stringify(geometry);
   const width = geometry.k[0] * geometry.k[1] > 256 ? 1 : widthOf(geometry.c);
 
@@ -102,28 +119,31 @@ for (const geometry of geometries) {
     const x = sample(inputs(dims)).map((value) => Math.round(value * 3));
     const g = sample(outs(dims), 2);
     const want = maxReference(dims, geometry, x, g);
-    const spec = { width, dtype: "f32" } as const;
+    const spec = { width, dtype: "f32", dilated: geometry.d !== undefined } as const;
     const words = placeWords(outs(dims), spec);
-    const { y, places } = await runKernel(maxPool, { ...spec, places: true }, dims, {
+    const { y, places } = await runKernel(maxPool, { ...spec, places: true }, maxDims, {
       x,
       y: outs(dims),
       places: words,
     });
     close(y!.f32, want.y, { title: "y" });
-    const { dx } = await runKernel(maxPoolBackward, spec, dims, { g, places: places!.u32, dx: inputs(dims) });
+    const { dx } = await runKernel(maxPoolBackward, spec, maxDims, { g, places: places!.u32, dx: inputs(dims) });
     close(dx!.f32, want.dx, { title: "dx" });
-    const plain = await runKernel(maxPool, { ...spec, places: false }, dims, { x, y: outs(dims) });
+    const plain = await runKernel(maxPool, { ...spec, places: false }, maxDims, { x, y: outs(dims) });
     close(plain["y"]!.f32, want.y, { title: "y without places" });
   });
 
-  for (const includePad of [0, 1]) {
+  for (const includePad of geometry.d ? [] : [0, 1]) {
     test(`avgPool2d ${title} includePad ${includePad}`, async () => {
       const x = sample(inputs(dims));
       const g = sample(outs(dims), 2);
       const y = new Float64Array(outs(dims));
       const dx = new Float64Array(inputs(dims));
       eachCell(dims, fixed(geometry), (out, at, _, count) => {
-        const cells = includePad ? geometry.k[0] * geometry.k[1] : count;
+        const [oy, ox] = [Math.floor(out / dims.c / dims.ow) % dims.oh, Math.floor(out / dims.c) % dims.ow];
+        const padded = (o: number, a: 0 | 1, size: number) =>
+          Math.min(geometry.k[a], size + 2 * geometry.p[a] - o * geometry.s[a]);
+        const cells = includePad ? padded(oy, 0, dims.h) * padded(ox, 1, dims.w) : count;
         y[out] = (y[out] as number) + (x[at] as number) / cells;
         dx[at] = (dx[at] as number) + (g[out] as number) / cells;
       });
@@ -169,9 +189,9 @@ for (const dims of [
 
 test("maxPool2d: a window of -inf gives -inf at its first cell, NaN wins over numbers", async () => {
   const geometry: Geometry = { n: 1, h: 2, w: 6, c: 1, k: [2, 2], s: [2, 2], p: [0, 0] };
-  const dims = dimsOf(geometry);
+  const dims = { ...dimsOf(geometry), dh: 1, dw: 1 };
   const x = new Float32Array([-Infinity, -Infinity, 1, NaN, Infinity, 0, -Infinity, -Infinity, 5, 0, 2, 3]);
-  const spec = { width: 1, dtype: "f32" } as const;
+  const spec = { width: 1, dtype: "f32", dilated: false } as const;
   const got = await runKernel(maxPool, { ...spec, places: true }, dims, { x, y: 3, places: 3 });
   close(got["y"]!.f32, [-Infinity, NaN, Infinity]);
   assert.equal([...got["places"]!.u32], [0, 1, 0]);

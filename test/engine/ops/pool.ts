@@ -6,6 +6,7 @@ import {
   avgPool2d,
   type InterpolateOptions,
   interpolate,
+  type MaxPoolOptions,
   maxPool2d,
 } from "../../../engine/index.ts";
 import { type OpCase, type OpRow, type Ref, ref } from "./row.ts";
@@ -44,17 +45,22 @@ const weighted = (values: number[], weights: number[]): number =>
   values.reduce((sum, v, i) => sum + v * (weights[i] as number), 0);
 const sides = ({ shape }: Ref): Two => [shape.at(-3) as number, shape.at(-2) as number];
 
-function windows(size: number, k: number, s: number, p: number): Tap[][] {
-  return list(Math.floor((size + 2 * p - k) / s) + 1, (o) => span(o * s - p, o * s - p + k));
+/** Windows that start in the image or in the padding before it; `ceilMode` also takes one that reaches too far. */
+function fixed(x: Ref, options: MaxPoolOptions): readonly [Tap[][], Tap[][]] {
+  const { kernel, stride = kernel, padding = 0, dilation = 1, ceilMode = false } = options;
+  const [kernels, strides, pads, apart] = [two(kernel), two(stride), two(padding), two(dilation)];
+  const axis = (a: 0 | 1): Tap[][] => {
+    const [size, k, s, p, d] = [sides(x)[a], kernels[a], strides[a], pads[a], apart[a]];
+    const starts = list(size + p, (at) => at).filter((at) => at % s === 0);
+    const last = size + 2 * p - (k - 1) * d - 1;
+    const fitting = starts.filter((at) => at <= last).length;
+    const count = ceilMode ? Math.min(starts.length, fitting + Number(last % s !== 0)) : fitting;
+    return list(count, (o) => list(k, (i) => [o * s - p + i * d, 1]));
+  };
+  return [axis(0), axis(1)];
 }
 
-function fixed(x: Ref, { kernel, stride = kernel, padding = 0 }: AvgPoolOptions): readonly [Tap[][], Tap[][]] {
-  const [k, s, p] = [two(kernel), two(stride), two(padding)];
-  const [h, w] = sides(x);
-  return [windows(h, k[0], s[0], p[0]), windows(w, k[1], s[1], p[1])];
-}
-
-const maxCase = (shape: readonly number[], options: AvgPoolOptions): OpCase => ({
+const maxCase = (shape: readonly number[], options: MaxPoolOptions): OpCase => ({
   label: `[${shape}] ${JSON.stringify(options)}`,
   inputs: { x: { shape } },
   call: ({ x }) => maxPool2d(x!, options),
@@ -67,9 +73,17 @@ const avgCase = (shape: readonly number[], options: AvgPoolOptions): OpCase => (
   inputs: { x: { shape } },
   call: ({ x }) => avgPool2d(x!, options),
   oracle: ({ x }) => {
-    const [kh, kw] = two(options.kernel);
-    const all = options.countIncludePad === false ? undefined : kh * kw;
-    return image(x!, ...fixed(x!, options), (values, weights) => weighted(values, weights) / (all ?? values.length));
+    const [h, w] = sides(x!);
+    const [pt, pl] = two(options.padding ?? 0);
+    const [rows, cols] = fixed(x!, options);
+    // Zeros around the image are cells as its own are; what lies beyond them is none.
+    const within = (taps: Tap[][], size: number, p: number) =>
+      taps.map((all) => all.filter(([cell]) => cell < size + p).map(([cell]): Tap => [cell, 1]));
+    const [all, across] = [within(rows, h, pt), within(cols, w, pl)];
+    if (options.countIncludePad === false)
+      return image(x!, all, across, (values, weights) => weighted(values, weights) / values.length);
+    const mean = (taps: Tap[][]) => taps.map((one) => one.map(([cell]): Tap => [cell, 1 / one.length]));
+    return image(x!, mean(all), mean(across), weighted);
   },
   grads: ["x"],
 });
@@ -125,6 +139,8 @@ export const rows: OpRow[] = [
       maxCase([5, 4, 31], { kernel: [3, 2], stride: [1, 2], padding: [1, 0] }),
       maxCase([0, 4, 4, 4], { kernel: 2 }),
       maxCase([1, 17, 17, 4], { kernel: 17, stride: 1, padding: 8 }),
+      maxCase([2, 7, 10, 8], { kernel: [3, 2], stride: 2, padding: 1, ceilMode: true }),
+      maxCase([1, 13, 11, 33], { kernel: 3, stride: [2, 1], padding: [2, 1], dilation: [2, 3], ceilMode: true }),
     ],
   },
   {
@@ -134,6 +150,8 @@ export const rows: OpRow[] = [
       avgCase([1, 7, 9, 33], { kernel: 3, stride: 2, padding: 1, countIncludePad: false }),
       avgCase([5, 4, 31], { kernel: [3, 2], stride: [1, 2], padding: [1, 1] }),
       avgCase([1, 8, 8, 257], { kernel: 8 }),
+      avgCase([2, 7, 10, 8], { kernel: [3, 2], stride: [2, 4], padding: 1, ceilMode: true }),
+      avgCase([1, 6, 7, 33], { kernel: 3, stride: 2, padding: 1, ceilMode: true, countIncludePad: false }),
       avgCase([0, 4, 4, 4], { kernel: 2 }),
     ],
   },

@@ -40,7 +40,7 @@ struct Uniforms {
   for (var row = y0; row < y1; row++) {
     for (var at = (b * u.h + row) * u.w + x0; at < (b * u.h + row) * u.w + x1; at++) { total += vec4f(x[at * channels + ch]); }
   }
-  if (own < end && part == 0u) { let mean = total / f32(select((y1 - y0) * (x1 - x0), u.kh * u.kw, u.includePad != 0u)); y[i] = mean; }
+  if (own < end && part == 0u) { let mean = total / f32(select((y1 - y0) * (x1 - x0), min(u.kh, u.h + 2u * u.pt - yy * u.sh) * min(u.kw, u.w + 2u * u.pl - xx * u.sw), u.includePad != 0u)); y[i] = mean; }
 }
 
 
@@ -87,7 +87,7 @@ struct Uniforms {
       for (var ox = ox0; ox < ox1; ox++) {
         let o = ((b * u.oh + oy) * u.ow + ox) * channels + ch;
         let x0 = (max(ox * u.sw, u.pl) - u.pl); let x1 = min(max(ox * u.sw + u.kw, u.pl) - u.pl, u.w);
-        total += vec4f(g[o]) / f32(select((y1 - y0) * (x1 - x0), u.kh * u.kw, u.includePad != 0u));
+        total += vec4f(g[o]) / f32(select((y1 - y0) * (x1 - x0), min(u.kh, u.h + 2u * u.pt - oy * u.sh) * min(u.kw, u.w + 2u * u.pl - ox * u.sw), u.includePad != 0u));
       }
     }
     dx[(line * u.w + xx) * channels + ch] = total;
@@ -95,7 +95,7 @@ struct Uniforms {
 }
 
 
-// maxPool2d(dtype=f32,places=true,width=4)
+// maxPool2d(dilated=false,dtype=f32,places=true,width=4)
 // on gpu, cpu, plain
 
 struct Uniforms {
@@ -111,6 +111,8 @@ struct Uniforms {
   sw: u32,
   pt: u32,
   pl: u32,
+  dh: u32,
+  dw: u32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
@@ -128,21 +130,23 @@ var<private> lowest_bits: u32 = 0xff800000u;
   let line = pixel / u.ow;
   let yy = line % u.oh;
   let b = line / u.oh;
-  let y0 = (max(yy * u.sh, u.pt) - u.pt); let y1 = min(max(yy * u.sh + u.kh, u.pt) - u.pt, u.h);
-  let x0 = (max(xx * u.sw, u.pl) - u.pl); let x1 = min(max(xx * u.sw + u.kw, u.pl) - u.pl, u.w);
-  let corner = (yy * u.sh) * u.kw + xx * u.sw;
+  let top = yy * u.sh;
+  let left = xx * u.sw;
+  let y0 = (max(top, u.pt) - top + 1u - 1u) / 1u; let y1 = min((max(u.h + u.pt, top) - top + 1u - 1u) / 1u, u.kh);
+  let x0 = (max(left, u.pl) - left + 1u - 1u) / 1u; let x1 = min((max(u.w + u.pl, left) - left + 1u - 1u) / 1u, u.kw);
   var best = vec4f(bitcast<f32>(lowest_bits));
   // Whether best is NaN: a comparison with it may say anything.
   var odd = vec4<bool>();
-  var place = vec4u((y0 + u.pt) * u.kw + x0 + u.pl - corner);
-  for (var row = y0; row < y1; row++) {
-    for (var col = x0; col < x1; col++) {
-      let v = vec4f(x[((b * u.h + row) * u.w + col) * channels + ch]);
+  var place = vec4u(y0 * u.kw + x0);
+  for (var ky = y0; ky < y1; ky++) {
+    let line_start = (b * u.h + top + ky * 1u - u.pt) * u.w + left - u.pl;
+    for (var kx = x0; kx < x1; kx++) {
+      let v = vec4f(x[(line_start + kx * 1u) * channels + ch]);
       let is_nan = (bitcast<vec4u>(v) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
       let takes = ((v > best) & !odd) | is_nan;
       odd = odd | is_nan;
       best = select(best, v, takes);
-      place = select(place, vec4u((row + u.pt) * u.kw + col + u.pl - corner), takes);
+      place = select(place, vec4u(ky * u.kw + kx), takes);
     }
   }
   y[i] = best;
@@ -150,7 +154,7 @@ var<private> lowest_bits: u32 = 0xff800000u;
 }
 
 
-// maxPool2dBackward(dtype=f32,width=4)
+// maxPool2dBackward(dilated=false,dtype=f32,width=4)
 // on gpu, cpu, plain
 
 struct Uniforms {
@@ -166,6 +170,8 @@ struct Uniforms {
   sw: u32,
   pt: u32,
   pl: u32,
+  dh: u32,
+  dw: u32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> g: array<vec4<f32>>;
