@@ -128,7 +128,7 @@ export { type ExitOutput, stackRecords } from "./network/output.ts";
 export { type DecideOptions, decideError, type ExitResults, exitDecide } from "./ops/decide.ts";
 export { exitGates, type GateMode, type GateOptions } from "./ops/gate.ts";
 export { exitTally, readTally, type Tally, tallySize } from "./ops/tally.ts";
-export { checkpointRun, firstDifference, loadWeights } from "./run/checkpoint.ts";
+export { checkpointRun, firstDifference, loadWeights, saveWeights } from "./run/checkpoint.ts";
 export { type FolderLock, lockFolder } from "./run/lock.ts";
 export { type CachedLogits, digest as weightsDigest, readLogits, toTable, writeLogits } from "./run/logits.ts";
 export type { EvaluationRow, ExitFigures, MetricsRow, TrainingRow } from "./run/metrics.ts";

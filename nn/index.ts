@@ -29,8 +29,10 @@ export * from "./msdnet.ts";
 export * from "./optim.ts";
 export { isMatrix, Optimizer, type OptimizerOptions, type ParameterList, type StepOptions } from "./optimizer.ts";
 export type { Fused, Pass, Prepare } from "./pass.ts";
+export { GRUCell, RNNCell } from "./recurrent.ts";
 export * from "./resnet.ts";
 export * from "./schedules.ts";
+export { type Layer, Sequential, type SequentialItem } from "./sequential.ts";
 export { type Tail, tailPass, throughTail, vectorOf } from "./tail.ts";
 export * from "./vit.ts";
 export {

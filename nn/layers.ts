@@ -11,6 +11,7 @@ import {
   describe,
   dropout,
   elementwise,
+  embedding,
   Generator,
   groupNorm,
   layerNorm,
@@ -228,7 +229,7 @@ export class LayerNorm extends Module {
     this.eps = eps;
   }
 
-  pass(_: Mode): Pass {
+  pass(_: Mode): (x: Tensor) => Tensor {
     return (x) => this.forward(x);
   }
 
@@ -250,6 +251,10 @@ export class GroupNorm extends Module {
     this.weight = init.constant([channels], 1);
     this.bias = init.constant([channels], 0);
     this.#options = { numGroups, eps };
+  }
+
+  pass(_: Mode): (x: Tensor) => Tensor {
+    return (x) => this.forward(x);
   }
 
   forward(x: Tensor): Tensor {
@@ -275,9 +280,38 @@ export class Dropout extends Module {
     return [this.#generator];
   }
 
+  pass(mode: Mode): (x: Tensor) => Tensor {
+    return (x) => this.forward(x, mode);
+  }
+
   forward(x: Tensor, mode: Mode): Tensor {
     checkMode("Dropout", mode);
     return mode.training && this.#p > 0 ? dropout(x, { p: this.#p, generator: this.#generator }) : x;
+  }
+}
+
+/** Vectors of a table by index: indices of any shape to [..., dim]. The table starts normal, as PyTorch's. */
+export class Embedding extends Module {
+  readonly weight: Tensor;
+
+  constructor(entries: number, dim: number, init: Init) {
+    super();
+    checkLayer("Embedding", init, { entries, dim });
+    this.weight = init.normal([entries, dim], 1);
+  }
+
+  /** Its rows lie in PyTorch as they lie here. */
+  override axesInTorch(): undefined {
+    return undefined;
+  }
+
+  pass(mode: Mode): (index: Tensor) => Tensor {
+    const weight = mode.prepare ? mode.prepare(this.weight) : this.weight;
+    return (index) => embedding(weight, index);
+  }
+
+  forward(index: Tensor): Tensor {
+    return embedding(this.weight, index);
   }
 }
 

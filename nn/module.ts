@@ -86,6 +86,20 @@ export abstract class Module {
     return new Map(this.#named(""));
   }
 
+  /**
+   * Axes of our layout in PyTorch's, of a tensor of the module by its dotted name; undefined where both are one. By the
+   * rank, since only products have weights of two or four axes; a layer of other weights says otherwise.
+   */
+  axesInTorch(name: string): readonly number[] | undefined {
+    const [field = "", ...rest] = name.split(".");
+    const value = (this as unknown as Record<string, unknown>)[field];
+    // A list of modules, or of lists.
+    for (let at: unknown = value, i = 0; at !== undefined; at = (at as Record<string, unknown>)[rest[i++] ?? ""])
+      if (at instanceof Module) return at.axesInTorch(rest.slice(i).join("."));
+      else if (at instanceof Tensor) return productAxes(name, at.rank);
+    return undefined;
+  }
+
   /** Number of trainable numbers. */
   countParameters(): number {
     return this.parameters().reduce((n, { size }) => n + size, 0);
@@ -158,6 +172,12 @@ function replaceTensor(module: Module, name: string, tensor: Tensor): () => void
   return () => {
     fields[field] = before;
   };
+}
+
+/** Axes of a product's weight in PyTorch's layout: convolutions OIHW there, HWIO here; linear [out, in] there. */
+export function productAxes(name: string, rank: number): readonly number[] | undefined {
+  if (!/weight(_?[ih]h)?$/i.test(name)) return undefined;
+  return rank === 4 ? [3, 2, 0, 1] : rank === 2 ? [1, 0] : undefined;
 }
 
 function generatorsIn(value: unknown): Generator[] {

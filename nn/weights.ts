@@ -3,7 +3,7 @@
 
 import { type Kinds, what } from "../base/index.ts";
 import { ArgumentError, FormatError, numel, readOptions, type Shape, type StoredTensor } from "../engine/functions.ts";
-import { compareState, type LoadReport, Module, refuseMisfits, type StateTensor } from "./module.ts";
+import { compareState, type LoadReport, Module, productAxes, refuseMisfits, type StateTensor } from "./module.ts";
 
 /** What a file calls otherwise than the model; on PyTorch's snake_case names, both ways. */
 export interface Renames {
@@ -45,23 +45,20 @@ function permuteHost({ shape, data }: StateTensor, order: readonly number[]): St
   return { shape: out, data: result };
 }
 
-/** Axes of our layout in PyTorch's, by the rank, since only products have weights of two or four axes. */
-function axesInTorch(name: string, rank: number): readonly number[] | undefined {
-  if (!name.endsWith("weight")) return undefined;
-  return rank === 4 ? [3, 2, 0, 1] : rank === 2 ? [1, 0] : undefined;
-}
-
-/** From our layout to PyTorch's; `name` is ours or PyTorch's. */
-export function toTorch(name: string, tensor: StateTensor): StateTensor {
-  const axes = axesInTorch(name, tensor.shape.length);
+/**
+ * From our layout to PyTorch's; `name` is ours or PyTorch's, and says what the tensor is. With the module that it is
+ * of, that says it.
+ */
+export function toTorch(name: string, tensor: StateTensor, module?: Module): StateTensor {
+  const axes = module ? module.axesInTorch(name) : productAxes(name, tensor.shape.length);
   return axes ? permuteHost(tensor, axes) : tensor;
 }
 
-/** From PyTorch's layout to ours. */
-function fromTorch(name: string, tensor: StateTensor): StateTensor {
-  const axes = axesInTorch(name, tensor.shape.length);
+/** From PyTorch's layout to that of the module's tensor of this name. */
+function fromTorch(name: string, tensor: StateTensor, module: Module): StateTensor {
+  const axes = module.axesInTorch(name);
   const back = axes?.map((_, i) => axes.indexOf(i));
-  return back ? permuteHost(tensor, back) : tensor;
+  return back && tensor.shape.length === back.length ? permuteHost(tensor, back) : tensor;
 }
 
 /** Our name of a tensor that PyTorch calls `name`. */
@@ -78,11 +75,19 @@ function numbersOf({ dtype, shape, data }: StoredTensor): StateTensor | undefine
 }
 
 /** A report in the names and layouts of the file, `files` being its names by ours. */
-function reportInFile(report: LoadReport, files: ReadonlyMap<string, string>, renames: Renames): LoadReport {
+function reportInFile(
+  report: LoadReport,
+  module: Module,
+  files: ReadonlyMap<string, string>,
+  renames: Renames,
+): LoadReport {
   // A file that uses none of the renamed names would not use them for what it lacks.
   const isRenamed = [...files.values()].some((name) => renames.fromFile(name) !== name);
   const name = (ours: string) => files.get(ours) ?? toTorchName(ours, isRenamed ? renames : SAME);
-  const shape = (ours: string, found: Shape) => axesInTorch(ours, found.length)?.map((axis) => found[axis]!) ?? found;
+  const shape = (ours: string, found: Shape): Shape => {
+    const axes = module.axesInTorch(ours);
+    return axes?.length === found.length ? axes.map((axis) => found[axis]!) : found;
+  };
   return {
     missing: report.missing.map(name),
     unexpected: report.unexpected.map(name),
@@ -132,13 +137,13 @@ export function loadTorch(
     const numbers = numbersOf(tensor);
     if (numbers) {
       files.set(ours, name);
-      state.set(ours, fromTorch(ours, numbers));
+      state.set(ours, fromTorch(ours, numbers, module));
     } else if (own.has(ours)) {
       const got = tensor.dtype === "raw" ? tensor.stored : "64-bit integers";
       throw new FormatError(`loadTorch: weights must be numbers; got ${got} for ${name}.`);
     } else foreign.push(name);
   }
-  const fits = reportInFile(compareState(own, state), files, renames);
+  const fits = reportInFile(compareState(own, state), module, files, renames);
   const report = { ...fits, unexpected: [...fits.unexpected, ...foreign] };
   if (strict) refuseMisfits("loadTorch", report);
   module.loadState(state, { strict: false });

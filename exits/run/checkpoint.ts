@@ -1,7 +1,9 @@
 // Checkpoints: one safetensors file with everything that a run needs to go on as if it had never stopped. It appears
 // under its name only when it is complete, so a process may be killed at any moment.
 
+import { what } from "../../base/index.ts";
 import {
+  ArgumentError,
   FormatError,
   read,
   readSafetensors,
@@ -11,10 +13,11 @@ import {
   sameShape,
   type Tensor,
 } from "../../engine/functions.ts";
+import { Module } from "../../nn/index.ts";
 import { CheckpointError } from "../errors.ts";
 import { exists } from "./files.ts";
 import { grown, type RunOptions } from "./identity.ts";
-import { isIntact, writeSealed } from "./seal.ts";
+import { encodeSealed, isIntact, writeSealed } from "./seal.ts";
 
 /** Where a run stands. */
 export interface Position {
@@ -27,9 +30,16 @@ export interface Position {
 }
 
 const FORMAT = "sortie-checkpoint";
+/** A file of a network's tensors alone. */
+const WEIGHTS = { format: "sortie-weights", version: "1" } as const;
 /** 2, before runs had phases, still gives its weights. */
 const VERSION = "3";
 const WITH_WEIGHTS: readonly unknown[] = ["2", VERSION];
+
+type Metadata = SafetensorsFile["metadata"];
+const holdsWeights = ({ format, version }: Metadata): boolean =>
+  format === FORMAT ? WITH_WEIGHTS.includes(version) : format === WEIGHTS.format && version === WEIGHTS.version;
+const isCheckpoint = ({ format, version }: Metadata): boolean => format === FORMAT && version === VERSION;
 
 /** Counters travel as their bits. */
 const storedAs = (dtype: Tensor["dtype"]): "F32" | "I32" => (dtype === "f32" ? "F32" : "I32");
@@ -71,7 +81,7 @@ const nameOf = (source: SafetensorsSource): string =>
  * Reads and checks a checkpoint file. @throws CheckpointError if the file is not a checkpoint, or was damaged since it
  * was written.
  */
-async function open(source: SafetensorsSource, versions: readonly unknown[]): Promise<SafetensorsFile> {
+async function open(source: SafetensorsSource, takes: (metadata: Metadata) => boolean): Promise<SafetensorsFile> {
   const path = nameOf(source);
   let file: SafetensorsFile;
   try {
@@ -84,9 +94,8 @@ async function open(source: SafetensorsSource, versions: readonly unknown[]): Pr
     );
   }
   const { format, version } = file.metadata;
-  if (format !== FORMAT || !versions.includes(version)) {
-    const hint =
-      format === FORMAT && WITH_WEIGHTS.includes(version) ? " Its weights can be loaded; start over to train." : "";
+  if (!takes(file.metadata)) {
+    const hint = holdsWeights(file.metadata) ? " Its weights can be loaded; start over to train." : "";
     throw new CheckpointError(
       `checkpoint: ${path} must be a ${FORMAT} of version ${VERSION}; got ${format ?? "another file"} ${version ?? ""}.${hint}`,
     );
@@ -141,7 +150,7 @@ export async function readCheckpoint(
   net: ReadonlyMap<string, Tensor>,
 ): Promise<Found | undefined> {
   if (!(await exists(path))) return undefined;
-  const { tensors, metadata } = await open(path, [VERSION]);
+  const { tensors, metadata } = await open(path, isCheckpoint);
   const here = JSON.parse(JSON.stringify(run)) as RunOptions;
   const difference = firstDifference(grown(parsed(path, "run", metadata) as RunOptions, here), here);
   if (difference) {
@@ -199,21 +208,32 @@ function isPosition(value: unknown, { steps, phases }: Extent): value is Positio
  * since it was written.
  */
 export async function checkpointRun(source: SafetensorsSource): Promise<RunOptions> {
-  const { metadata } = await open(source, WITH_WEIGHTS);
+  const { metadata } = await open(source, (said) => said["format"] === FORMAT && holdsWeights(said));
   return parsed(nameOf(source), "run", metadata) as RunOptions;
 }
 
 /**
- * Loads the tensors under a prefix, such as a network's `net.`, from any checkpoint of that network: a path (Node), a
- * Blob, or what `fetch` returned. @throws CheckpointError if the file is not a checkpoint, or is of another network;
- * then nothing is written.
+ * A network's tensors as a safetensors file, which `loadWeights` takes: to offer as a download, keep in IndexedDB, or
+ * write to disk by its bytes. @throws CheckpointError if a value is not finite
+ */
+export async function saveWeights(net: Module): Promise<Blob> {
+  if (!(net instanceof Module)) throw new ArgumentError(`saveWeights: net must be a module; got ${what(net)}.`);
+  const values = await stored(new Map([...net.state()].map(([name, tensor]) => [`net.${name}`, tensor])));
+  if (!values) throw new CheckpointError("saveWeights: all values must be finite; some are not.");
+  return new Blob([await encodeSealed(values, WEIGHTS)], { type: "application/octet-stream" });
+}
+
+/**
+ * Loads the tensors under a prefix, such as a network's `net.`, from any checkpoint of that network, or from what
+ * `saveWeights` made: a path (Node), a Blob, or what `fetch` returned. @throws CheckpointError if the file is not a
+ * checkpoint, or is of another network; then nothing is written.
  */
 export async function loadWeights(
   source: SafetensorsSource,
   tensors: ReadonlyMap<string, Tensor>,
   prefix = "net.",
 ): Promise<void> {
-  const { tensors: stored } = await open(source, WITH_WEIGHTS);
+  const { tensors: stored } = await open(source, holdsWeights);
   writeAll(nameOf(source), tensors, under(stored, prefix));
 }
 

@@ -42,10 +42,7 @@ test("of ops", async () => {
     [() => x.sum(never(0)), "sum: options must be a plain object; got 0. It takes dim, keepdim, dims."],
     [() => x.sum(never({ dimension: 0 })), 'sum: unknown option "dimension". It takes dim, keepdim, dims.'],
     [() => e.softmax(x, never({ dims: 1 })), 'softmax: unknown option "dims". Did you mean "dim"? It takes dim.'],
-    [
-      () => e.maxPool2d(e.ones([1, 4, 4, 1]), never({ kernel: 2, ceil: true })),
-      'maxPool2d: unknown option "ceil".',
-    ],
+    [() => e.maxPool2d(e.ones([1, 4, 4, 1]), never({ kernel: 2, ceil: true })), 'maxPool2d: unknown option "ceil".'],
     [() => x.matmul(never(undefined)), "matmul: b must be a tensor; got undefined."],
     [() => e.add(x, never(undefined)), "add: b must be a tensor or a number; got undefined."],
     // @ts-expect-error one argument too many
