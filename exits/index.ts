@@ -43,9 +43,11 @@ export { disjoint } from "./methods/disjoint.ts";
 export { type DeeperExits, deeperExitsLoss, distilLast, distilLater, distilNext } from "./methods/distil-exits.ts";
 export { type DkdOptions, dkd, entropy, kd, softCrossEntropy } from "./methods/distill.ts";
 export { decoupledDistillation } from "./methods/dkd.ts";
-export { type ExitTargetOptions, eefpCgt, exitTargets } from "./methods/eefp-cgt.ts";
+export { balancedGateLoss, confidenceLosses, eefp } from "./methods/eefp.ts";
+export { eefpCgt } from "./methods/eefp-cgt.ts";
 export { eenet } from "./methods/eenet.ts";
 export { type ErdeOptions, erde, erdeLosses } from "./methods/erde.ts";
+export { type ExitTargetOptions, exitTargets } from "./methods/exit-targets.ts";
 export type { ExitWeights, LinearWeights, SdnWeights } from "./methods/exit-weights.ts";
 export { type Equilibrium, gradientEquilibrium } from "./methods/gradient-equilibrium.ts";
 export { imta } from "./methods/imta.ts";
@@ -72,10 +74,12 @@ export {
   weightedCrossEntropy,
 } from "./methods/losses.ts";
 export {
+  type Attack,
   type Blend,
   CERTIFIED,
   defineMethod,
   type Epoch,
+  type Fits,
   type Method,
   type MethodRecord,
   type Numbers,
@@ -92,6 +96,7 @@ export {
   type TrainingPlan,
 } from "./methods/method.ts";
 export { mixed } from "./methods/mixed.ts";
+export { neighbourLosses, neoKd, orthogonalLosses } from "./methods/neo-kd.ts";
 export { branchCrossEntropy, branches, headAt, once, only, plainBackbone, trunk, without } from "./methods/parts.ts";
 export { phuongLampert } from "./methods/phuong-lampert.ts";
 export { type PteeLoss, type PteeOptions, ptee, pteeLoss } from "./methods/ptee.ts";
@@ -99,7 +104,7 @@ export { safeKd } from "./methods/safe-kd.ts";
 export { sdn } from "./methods/sdn.ts";
 export { type SelectiveOptions, selectiveLosses, selectiveNet } from "./methods/selective-net.ts";
 export { byot, type SelfDistillation, type SelfDistillationOptions, selfDistillation } from "./methods/self-distill.ts";
-export { exitStatistics } from "./methods/statistics.ts";
+export { exitStatistics, failureStatistics } from "./methods/statistics.ts";
 export { type ZtwHeadParameters, ztw, ztwEnsemble, ztwHead } from "./methods/ztw.ts";
 export { type Architecture, architectureOf, type BuildOptions, buildNetwork } from "./network/architecture.ts";
 export { type MultiExitOptions, multiExit } from "./network/attach.ts";
@@ -108,7 +113,7 @@ export { cascaded } from "./network/heads/cascaded.ts";
 export { confident } from "./network/heads/confident.ts";
 export { ensembled } from "./network/heads/ensembled.ts";
 export { experts } from "./network/heads/experts.ts";
-export { gated } from "./network/heads/gated.ts";
+export { failureGated, gated } from "./network/heads/gated.ts";
 export {
   type ExitRecord,
   Head,

@@ -10,6 +10,7 @@ import { confidenceCgt, hardCgt, plainCgt, scheduleOnly, softCgt } from "./confi
 import { disjoint } from "./disjoint.ts";
 import { distilLast, distilLater, distilNext } from "./distil-exits.ts";
 import { decoupledDistillation } from "./dkd.ts";
+import { eefp } from "./eefp.ts";
 import { eefpCgt } from "./eefp-cgt.ts";
 import { eenet } from "./eenet.ts";
 import { erde } from "./erde.ts";
@@ -22,6 +23,7 @@ import { layerWise } from "./layer-wise.ts";
 import { linearWeights } from "./linear.ts";
 import type { Method } from "./method.ts";
 import { mixed } from "./mixed.ts";
+import { neoKd } from "./neo-kd.ts";
 import { phuongLampert } from "./phuong-lampert.ts";
 import { ptee } from "./ptee.ts";
 import { safeKd } from "./safe-kd.ts";
@@ -60,6 +62,7 @@ const ALL = [
   phuongLampert,
   byot,
   imta,
+  neoKd,
 
   boost,
   calexnet,
@@ -70,6 +73,7 @@ const ALL = [
   selectiveNet,
   eenet,
   beem,
+  eefp,
 ] as readonly Method[];
 
 /** Every method that `train` can be told by name. */

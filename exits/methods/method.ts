@@ -11,7 +11,7 @@ import type { Recipe } from "../training/recipe.ts";
 import { weightedCrossEntropy } from "./losses.ts";
 import type { Part, Track } from "./track.ts";
 
-export type { Blend, Epoch, Part, Seen, Track } from "./track.ts";
+export type { Attack, Blend, Epoch, Part, Seen, Track } from "./track.ts";
 
 /** Where a method was published. */
 export interface Paper {
@@ -30,6 +30,13 @@ export interface SoFar {
 
 /** Numbers by name, of some shape (default that of a list); finite. */
 export type Numbers = Readonly<Record<string, { readonly data: Float32Array; readonly shape: readonly number[] }>>;
+
+/** What is fitted on the host when the steps are done, and not trained by them. */
+export interface Fits {
+  readonly part: Part;
+  /** Values of parameters of the part, by name; finite. */
+  readonly values: (soFar: SoFar) => Promise<Readonly<Record<string, Float32Array>>>;
+}
 
 /** A part of a run, with optimisers of its own. */
 export interface Phase {
@@ -62,6 +69,8 @@ export interface Phase {
    * same.
    */
   readonly prepare?: (soFar: SoFar) => Promise<Numbers>;
+  /** On the host, behind the last step. */
+  readonly fits?: Fits;
 }
 
 /**
@@ -168,7 +177,7 @@ export interface Method<S extends OptionSet = OptionSet> {
 /** The same phases, each track of which minimises what its control does. */
 function controlled(phases: readonly [Phase, ...Phase[]], labelSmoothing: number): readonly [Phase, ...Phase[]] {
   const plain = weightedCrossEntropy(labelSmoothing);
-  const control = (track: Track): Track => ({ ...track, loss: track.control ?? plain });
+  const control = ({ attack: _, ...track }: Track): Track => ({ ...track, loss: track.control ?? plain });
   return phases.map((phase) => ({ ...phase, tracks: phase.tracks.map(control) })) as unknown as typeof phases;
 }
 

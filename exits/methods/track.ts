@@ -30,6 +30,10 @@ export interface Seen {
   readonly ramp?: Tensor | undefined;
   /** Logits of all of a teacher's exits, [N, K, C], without gradient; only for methods that name one. */
   readonly teacher?: Tensor | undefined;
+  /**
+   * Logits of all exits, [N, K, C], for the same images changed so as to be answered wrong; only of tracks that ask.
+   */
+  readonly attacked?: Tensor | undefined;
   /** What the phase prepared; a loss may write into them (`copyInto`), behind what it has read of them. */
   readonly numbers: Readonly<Record<string, Tensor>>;
 }
@@ -42,6 +46,15 @@ export interface Epoch {
 
 /** Parameters by dotted name: `heads.1.linear.weight`, `backbone.stages.0.conv1.weight`. */
 export type Part = (name: string) => boolean;
+
+/** How images are changed so as to be answered wrong; pixels are within 0 and 1. */
+export interface Attack {
+  /** The most that a pixel is changed by. */
+  readonly epsilon: number;
+  /** How far a step goes. */
+  readonly stepSize: number;
+  readonly steps: number;
+}
 
 /** One loss, and what it trains. */
 export interface Track {
@@ -59,6 +72,8 @@ export interface Track {
   readonly exitWeights?: (exits: number, at: Epoch) => readonly number[];
   /** What else of the loss moves with the epochs, as one number: `seen.ramp`. */
   readonly ramp?: (at: Epoch) => number;
+  /** Lets the loss see the exits' answers to attacked images too. */
+  readonly attack?: Attack;
   /** Whether the gradients that exits send into shared stages are rescaled (`gradientEquilibrium`); default false. */
   readonly equilibrium?: boolean;
 }

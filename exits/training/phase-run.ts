@@ -124,6 +124,26 @@ export class PhaseRun {
     step.run(batch, numbers, span.lr(s));
   }
 
+  /**
+   * Behind the last step: fits what the phase fits; whether there is such a thing. @throws ArgumentError for values
+   * that do not fit.
+   */
+  async fit(): Promise<boolean> {
+    const { net, span } = this.#parts;
+    const { name: phase, fits } = span.phase;
+    if (!fits) return false;
+    const named = net.namedParameters();
+    for (const [name, values] of Object.entries(await fits.values(soFarOf(this.#parts)))) {
+      const parameter = fits.part(name) ? named.get(name) : undefined;
+      if (parameter?.size !== values.length || !values.every(Number.isFinite)) {
+        const wanted = parameter ? `${parameter.size} finite numbers` : "a parameter of its part";
+        throw new ArgumentError(`train: what ${phase} fits must be ${wanted}; got ${name} of ${values.length}.`);
+      }
+      parameter.write(values);
+    }
+    return true;
+  }
+
   dispose(): void {
     for (const made of this.#owned.splice(0).reverse()) made.dispose();
   }
@@ -182,14 +202,22 @@ function optimizerFor({ net, span }: PhaseParts, trains: Part | undefined, own: 
   return new OptimizerGroup(members, clipNorm);
 }
 
+/** The network as it is, for what happens on the host. */
+const soFarOf = ({ net, data, evaluator }: PhaseParts): SoFar => ({
+  async logits(split) {
+    const set = data[split];
+    const answers = await (await evaluator()).answers(set);
+    const { labels, ids, size } = set;
+    return toTable({ shape: [size, net.exits, net.classes], ...answers, labels, ids, macs: net.macs() });
+  },
+});
+
 /**
  * What the phase prepared: now, or when the checkpoint's run began it. @throws ArgumentError for numbers that are not
  * finite.
  */
-async function numbersOf(
-  { net, data, span, evaluator }: PhaseParts,
-  found: Found | undefined,
-): Promise<ReadonlyMap<string, Tensor>> {
+async function numbersOf(parts: PhaseParts, found: Found | undefined): Promise<ReadonlyMap<string, Tensor>> {
+  const { net, span } = parts;
   const device = deviceOf(net);
   const made = new Map<string, Tensor>();
   if (found) {
@@ -197,15 +225,7 @@ async function numbersOf(
       made.set(name, keep(tensor(values as Float32Array, { shape, device })));
     return made;
   }
-  const soFar: SoFar = {
-    async logits(split) {
-      const set = data[split];
-      const answers = await (await evaluator()).answers(set);
-      const { labels, ids, size } = set;
-      return toTable({ shape: [size, net.exits, net.classes], ...answers, labels, ids, macs: net.macs() });
-    },
-  };
-  const numbers = (await span.phase.prepare?.(soFar)) ?? {};
+  const numbers = (await span.phase.prepare?.(soFarOf(parts))) ?? {};
   for (const [name, { data: values, shape }] of Object.entries(numbers)) {
     if (!values.every(Number.isFinite))
       throw new ArgumentError(`train: what ${span.phase.name} prepares must be finite; got another ${name}.`);
@@ -241,7 +261,10 @@ async function keptFor(parts: PhaseParts): Promise<Kept | undefined> {
   // The backbone's classifier counts as a head where it is one.
   const isTrunk = (name: string) =>
     name.startsWith("backbone.") && !(net.heads.length === net.exits && net.placeOf(name).isHead);
-  const isTrunkFixed = tracks.every(({ trains }) => trains && !names.some((name) => isTrunk(name) && trains(name)));
+  // Attacked images are others in every step.
+  const isTrunkFixed = tracks.every(
+    ({ trains, attack }) => !attack && trains && !names.some((name) => isTrunk(name) && trains(name)),
+  );
   const { keepBytes: most = KEEP } = options;
   return Kept.make({ net, set: data.train, flip: span.recipe.flip, most, isTrunkFixed, teacher: askedOf(parts) });
 }

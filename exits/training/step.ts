@@ -21,6 +21,7 @@ import type { ExitRecord } from "../network/heads/head.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { stackRecords } from "../network/output.ts";
 import { exitTally } from "../ops/tally.ts";
+import { attacked } from "./attack.ts";
 import { deviceOf, type Totals } from "./evaluator.ts";
 import type { Stepping } from "./fine-tuning.ts";
 import { type ImageBatch, type ImageSet, packBytes } from "./images.ts";
@@ -143,7 +144,7 @@ function captureStep(parts: StepParts): Promise<StepCapture> {
     { label: "training step", device: deviceOf(net), inputs: inputsOf(parts), scalars: { lr: 0 }, state },
     (given: StepInputs, { lr }) => {
       const { labels, exitWeights, ramp, otherLabels, share } = given;
-      const { exits, taught } = pass(parts, given);
+      const { exits, taught, attacked } = pass(parts, given);
       const out = stackRecords(exits);
       const { logits } = out;
       const loss = track.loss({
@@ -155,6 +156,7 @@ function captureStep(parts: StepParts): Promise<StepCapture> {
         ramp,
         mixed: otherLabels && share && { labels: otherLabels, share },
         teacher: taught,
+        attacked,
         numbers: Object.fromEntries(numbers),
       });
       optimizer.zeroGrad();
@@ -166,8 +168,14 @@ function captureStep(parts: StepParts): Promise<StepCapture> {
   );
 }
 
-/** What all exits say of a batch, and what the teacher says. */
-function pass(parts: StepParts, { bytes, rows }: StepInputs): { exits: ExitRecord[]; taught: Tensor | undefined } {
+/** What is said of a batch: by all exits, by the teacher, and by all exits of the attacked images. */
+interface Said {
+  readonly exits: ExitRecord[];
+  readonly taught: Tensor | undefined;
+  readonly attacked: Tensor | undefined;
+}
+
+function pass(parts: StepParts, { bytes, rows, labels }: StepInputs): Said {
   const { net, track, set, batch, flip, generator, teacher, kept } = parts;
   const { trains, equilibrium = false } = track;
   const part = trains && { trains };
@@ -176,9 +184,8 @@ function pass(parts: StepParts, { bytes, rows }: StepInputs): { exits: ExitRecor
     bytes && normaliseImages(bytes, { shape: [batch, ...set.shape], mean: set.meta.mean, std: set.meta.std, flips });
   const at = kept && rows && (flips ? add(rows, mul(cast(flips, "i32"), kept.size)) : rows);
   const taught = at && kept?.teacher ? kept.teacherAt(at) : images && teacher?.logits(images);
-  const exits =
-    at && kept?.views
-      ? net.recordsOf(kept.viewsAt(at), TRAIN, { ...part })
-      : net.records(images as Tensor, TRAIN, { ...part, equilibrium });
-  return { exits, taught };
+  const say = (x: Tensor) => net.records(x, TRAIN, { ...part, equilibrium });
+  const exits = at && kept?.views ? net.recordsOf(kept.viewsAt(at), TRAIN, { ...part }) : say(images as Tensor);
+  const fooled = track.attack && attacked(net, images as Tensor, labels, track.attack, { ...set.meta, generator });
+  return { exits, taught, attacked: fooled && stackRecords(say(fooled)).logits };
 }

@@ -249,6 +249,9 @@ class Trainer {
     this.#position = { ...this.#position, step: done };
     const isPhaseOver = done < steps && phaseAt(spans, done) > this.#position.phase;
     const isEnd = done % batchesPerEpoch === 0 || isPhaseOver || done === steps;
+    // What was the best before is not fitted.
+    if ((isPhaseOver || done === steps) && (await this.#phase?.fit()))
+      this.#position = { step: done, phase: this.#position.phase };
     const isStopped = signal?.aborted === true;
     const evaluates = isEnd || done % evaluateEvery === 0;
     const saves = isEnd || isStopped || done % checkpointEvery === 0;

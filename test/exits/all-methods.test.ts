@@ -6,8 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createTable } from "../../calibration/index.ts";
 import { glyphs } from "../../data/index.ts";
-import { backward, randn, readSafetensors, type Tensor, tensor } from "../../engine/index.ts";
+import { backward, Generator, randn, readSafetensors, type Tensor, tensor } from "../../engine/index.ts";
 import {
+  type Attack,
   buildNetwork,
   deploy,
   Evaluator,
@@ -18,6 +19,7 @@ import {
   type Phase,
   type Progress,
   RUN_FILES,
+  type Run,
   stackRecords,
   type Track,
   type TrainingPlan,
@@ -25,6 +27,7 @@ import {
   toTable,
   train,
 } from "../../exits/index.ts";
+import { attacked } from "../../exits/training/attack.ts";
 import { siteOf } from "../../exits/training/site.ts";
 import { makeTeacher, type TeacherRun } from "../../exits/training/teachers.ts";
 import { TRAIN } from "../../nn/index.ts";
@@ -51,18 +54,23 @@ async function valuesOf(net: MultiExit): Promise<Map<string, string>> {
   return new Map(await Promise.all(named));
 }
 
-/** The larger network that a method wants, trained. */
-async function teacherOf({ teacher }: TrainingPlan): Promise<MultiExit | undefined> {
-  if (teacher?.kind !== "network") return undefined;
-  const net = networkOf({ wraps: [] }, 9, [8, 16, 24]);
-  (await train(net, data, { ...quiet, method: joint })).dispose();
-  return net;
-}
+/** The larger network that methods learn from; they leave it as it is. */
+let larger: MultiExit;
+test.before(async () => {
+  larger = networkOf({ wraps: [] }, 9, [8, 16, 24]);
+  (await train(larger, data, { ...quiet, epochs: 1, method: joint })).dispose();
+});
+test.after(() => larger?.dispose());
 
-/** Which tensors a phase may change, by name: what it trains, and statistics beside that. */
-function mayChange({ tracks }: Phase, net: MultiExit): (name: string) => boolean {
+const teacherOf = ({ teacher }: TrainingPlan): MultiExit | undefined =>
+  teacher?.kind === "network" ? larger : undefined;
+
+/** Which tensors a phase may change, by name: what it trains or fits, and statistics beside that. */
+function mayChange({ tracks, fits }: Phase, net: MultiExit): (name: string) => boolean {
   const parameters = [...net.namedParameters().keys()];
-  const trained = parameters.filter((name) => tracks.some(({ trains }) => trains?.(name) ?? true));
+  const trained = parameters.filter(
+    (name) => (fits?.part(name) ?? false) || tracks.some(({ trains }) => trains?.(name) ?? true),
+  );
   const modules = new Set(
     trained.map((name) =>
       name
@@ -81,6 +89,7 @@ interface Watched {
   readonly phases: readonly Phase[];
   readonly values: readonly Map<string, string>[];
   readonly events: readonly Progress[];
+  readonly run: Run;
 }
 
 /** A run, with all values before each phase and after the last. */
@@ -98,11 +107,10 @@ async function watch(plan: TrainingPlan, net: MultiExit, options: Partial<TrainO
     }),
   ) as unknown as readonly [Phase];
   const report = (event: Progress) => void events.push(event);
-  (
-    await train(net, data, { ...quiet, ...options, report, logEvery: 1, method: { ...plan, phases: () => watched } })
-  ).dispose();
+  const method = { ...plan, phases: () => watched };
+  const run = await train(net, data, { ...quiet, ...options, report, logEvery: 1, method });
   values.push(await valuesOf(net));
-  return { phases, values, events };
+  return { phases, values, events, run };
 }
 
 /** Steps in the middle of each phase. */
@@ -115,24 +123,54 @@ function middles(phases: readonly Phase[]): readonly number[] {
   });
 }
 
-async function stopped(plan: TrainingPlan, teacher: MultiExit | undefined, at: number): Promise<Map<string, string>> {
-  const dir = join(folder, `${plan.name}-${at}`);
+/** All values at the end of a run that is stopped at each of some steps, and goes on with another network each time. */
+async function stopped(
+  plan: TrainingPlan,
+  teacher: MultiExit | undefined,
+  at: readonly number[],
+): Promise<Map<string, string>> {
+  const dir = join(folder, `${plan.name}-stopped`);
   const options = { ...quiet, method: plan, dir, logEvery: 1, ...(teacher && { teacher }) };
-  const halt = new AbortController();
-  const report = (event: Progress) => {
-    if (event.kind === "train" && event.step >= at) halt.abort();
-  };
-  const first = networkOf(plan);
-  const { message } = await errorOf(() => train(first, data, { ...options, report, signal: halt.signal }));
-  assert.match(message, /it was stopped at step/);
-  first.dispose();
-  const net = networkOf(plan);
-  try {
-    (await train(net, data, options)).dispose();
-    return await valuesOf(net);
-  } finally {
-    net.dispose();
+  for (const step of at) {
+    const halt = new AbortController();
+    const report = (event: Progress) => {
+      if (event.kind === "train" && event.step >= step) halt.abort();
+    };
+    using net = networkOf(plan);
+    const { message } = await errorOf(() => train(net, data, { ...options, report, signal: halt.signal }));
+    assert.match(message, /it was stopped at step/);
   }
+  using net = networkOf(plan);
+  (await train(net, data, options)).dispose();
+  return await valuesOf(net);
+}
+
+/** Checks that a network decides on the device as on the table of its logits. */
+async function checkDevice(net: MultiExit, run: Run): Promise<void> {
+  const { logits, labels, ids, macs } = await run.cachedLogits("test");
+  const table = createTable({ shape: [64, 3, 10], logits, labels, ids: [...ids], macs });
+  const rows = table.read(0, 64);
+  const sure = (i: number, j: number) => {
+    const z = Array.from({ length: 10 }, (_, c) => rows[(i * 3 + j) * 10 + c]!);
+    const top = Math.max(...z);
+    return { at: z.indexOf(top), p: 1 / z.reduce((sum, x) => sum + Math.exp(x - top), 0) };
+  };
+  // In the widest gap about the middle: the device raises thresholds by what rounding may do.
+  const middle = (j: number) => {
+    const all = Array.from({ length: 64 }, (_, i) => sure(i, j).p).sort((a, b) => a - b);
+    const gap = (i: number) => all[i + 1]! - all[i]!;
+    const widest = Array.from({ length: 32 }, (_, i) => i + 16).reduce((best, i) => (gap(i) > gap(best) ? i : best));
+    return all[widest]! + gap(widest) / 2;
+  };
+  const thresholds = [middle(0), middle(1)];
+  const classifier = await deploy(net, { thresholds }, { normalise: data.test.meta, route: ["compact", "compact"] });
+  const { classes, exits } = await classifier.classify(data.test.images);
+  for (let i = 0; i < 64; i++) {
+    const leaves = thresholds.findIndex((threshold, j) => sure(i, j).p >= threshold);
+    const exit = leaves < 0 ? 2 : leaves;
+    assert.equal([exits[i], classes[i]], [exit, sure(i, exit).at], `sample ${i}`);
+  }
+  classifier.dispose();
 }
 
 /** What a phase prepares for its losses, of a network as it is. */
@@ -156,16 +194,29 @@ interface Subject {
   readonly images: Tensor;
 }
 
+/** Attacked images, as a step makes them. */
+function fooling(net: MultiExit, images: Tensor, labels: Tensor, attack: Attack): Tensor {
+  const generator = new Generator({ seed: 2 });
+  try {
+    return attacked(net, images, labels, attack, { ...data.train.meta, generator });
+  } finally {
+    generator.dispose();
+  }
+}
+
 /** The loss of a track on a batch, under these exit weights. */
 function lossOf({ net, track, numbers, teacher, images }: Subject, exitWeights: readonly number[]): Tensor {
-  const { trains, equilibrium = false } = track;
-  const exits = net.records(images, TRAIN, { equilibrium, ...(trains && { trains }) });
+  const { trains, equilibrium = false, attack } = track;
+  const say = (x: Tensor) => net.records(x, TRAIN, { equilibrium, ...(trains && { trains }) });
+  const labels = tensor(Int32Array.from({ length: images.shape[0]! }, (_, i) => (7 * i) % 10));
+  const exits = say(images);
   const out = stackRecords(exits);
   return track.loss({
     logits: out.logits,
     out,
     exits,
-    labels: tensor(Int32Array.from({ length: images.shape[0]! }, (_, i) => (7 * i) % 10)),
+    labels,
+    attacked: attack && stackRecords(say(fooling(net, images, labels, attack))).logits,
     exitWeights: tensor(Float32Array.from(exitWeights)),
     teacher: teacher?.logits(images),
     numbers,
@@ -190,12 +241,12 @@ const alone = (net: MultiExit, exit: number): number[] =>
 for (const [name, method] of Object.entries(METHODS)) {
   const plan = method.with();
 
-  test(`${name}: learns, freezes what it says, resumes in every phase`, async () => {
-    const teacher = await teacherOf(plan);
+  test(`${name}: learns, freezes what it says, resumes in every phase, and decides on the device as on the table`, async () => {
+    const teacher = teacherOf(plan);
     const taught = teacher && (await valuesOf(teacher));
-    const net = networkOf(plan);
+    using net = networkOf(plan);
     const dir = join(folder, name);
-    const { phases, values, events } = await watch(plan, net, { dir, ...(teacher && { teacher }) });
+    const { phases, values, events, run } = await watch(plan, net, { dir, ...(teacher && { teacher }) });
     const rows = events.filter((event) => event.kind === "train");
     assert.ok(rows.every(({ loss }) => Number.isFinite(loss)));
     const error = ({ exits }: (typeof rows)[number]) => exits.reduce((sum, { loss }) => sum + loss, 0);
@@ -213,17 +264,17 @@ for (const [name, method] of Object.entries(METHODS)) {
       assert.is(own.length, net.state().size);
       assert.ok(own.some(([tensor, { data: held }]) => held.join() !== values.at(-1)!.get(tensor.slice(8))));
     }
-    for (const at of middles(phases)) assert.equal(await stopped(plan, teacher, at), values.at(-1), `stopped at ${at}`);
-    net.dispose();
-    teacher?.dispose();
+    await checkDevice(net, run);
+    run.dispose();
+    assert.equal(await stopped(plan, teacher, middles(phases)), values.at(-1));
   });
 
   test(`${name}: its teacher is another network, and neither that nor a gate has a gradient`, async () => {
     // Without the share that gates leave to every exit, an exit that counts nothing has no way into the loss but by a
     // gate or as a teacher.
     const strict = method.with({ ...("leak" in method.options && { leak: 0 }) });
-    const net = networkOf(strict);
-    const given = await teacherOf(strict);
+    using net = networkOf(strict);
+    const given = teacherOf(strict);
     const teacher = await makeTeacher(strict, net, given, data.validation);
     teacher?.refresh?.();
     // What its own training left.
@@ -249,38 +300,6 @@ for (const [name, method] of Object.entries(METHODS)) {
     const before = teacher && (await teacher.logits(images).read());
     for (const each of net.state().values()) each.write((await each.read()).map((value) => value + 0.5));
     if (teacher) assert.equal(await teacher.logits(images).read(), before);
-    for (const made of [teacher, given, net]) made?.dispose();
-  });
-
-  test(`${name}: its network decides on the device as on the table`, async () => {
-    const net = networkOf(plan);
-    const teacher = await teacherOf(plan);
-    using run = await train(net, data, { ...quiet, method: plan, ...(teacher && { teacher }) });
-    const { logits, labels, ids, macs } = await run.cachedLogits("test");
-    const table = createTable({ shape: [64, 3, 10], logits, labels, ids: [...ids], macs });
-    const rows = table.read(0, 64);
-    const sure = (i: number, j: number) => {
-      const z = Array.from({ length: 10 }, (_, c) => rows[(i * 3 + j) * 10 + c]!);
-      const top = Math.max(...z);
-      return { at: z.indexOf(top), p: 1 / z.reduce((sum, x) => sum + Math.exp(x - top), 0) };
-    };
-    // In the widest gap about the middle: the device raises thresholds by what rounding may do.
-    const middle = (j: number) => {
-      const all = Array.from({ length: 64 }, (_, i) => sure(i, j).p).sort((a, b) => a - b);
-      const gap = (i: number) => all[i + 1]! - all[i]!;
-      const widest = Array.from({ length: 32 }, (_, i) => i + 16).reduce((best, i) => (gap(i) > gap(best) ? i : best));
-      return all[widest]! + gap(widest) / 2;
-    };
-    const thresholds = [middle(0), middle(1)];
-    const classifier = await deploy(net, { thresholds }, { normalise: data.test.meta });
-    const { classes, exits } = await classifier.classify(data.test.images);
-    for (let i = 0; i < 64; i++) {
-      const leaves = thresholds.findIndex((threshold, j) => sure(i, j).p >= threshold);
-      const exit = leaves < 0 ? 2 : leaves;
-      assert.equal([exits[i], classes[i]], [exit, sure(i, exit).at], `sample ${i}`);
-    }
-    classifier.dispose();
-    net.dispose();
     teacher?.dispose();
   });
 }

@@ -7,7 +7,7 @@ import { cascaded } from "./cascaded.ts";
 import { confident } from "./confident.ts";
 import { ensembled } from "./ensembled.ts";
 import { experts } from "./experts.ts";
-import { gated } from "./gated.ts";
+import { failureGated, gated } from "./gated.ts";
 import type { HeadWrap } from "./head.ts";
 import { hinted } from "./hinted.ts";
 import { inline } from "./inline.ts";
@@ -18,6 +18,7 @@ const WRAPS: Readonly<Record<string, (...numbers: number[]) => HeadWrap>> = {
   ensembled,
   experts,
   gated,
+  failureGated,
   hinted,
   inline,
   additive: (t = 0) => additive(t),

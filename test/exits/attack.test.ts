@@ -1,0 +1,59 @@
+// Images changed so as to be answered wrong: within their bounds, worse answered, and nothing of the network moves.
+
+import { Generator, mean, normaliseImages, read, type Tensor, tensor } from "../../engine/index.ts";
+import { exitCrossEntropy, neoKd, stackRecords, train } from "../../exits/index.ts";
+import { attacked } from "../../exits/training/attack.ts";
+import { packBytes } from "../../exits/training/images.ts";
+import { EVAL } from "../../nn/index.ts";
+import { gpuSuite } from "../gpu.ts";
+import { assert, failsWith } from "../harness.ts";
+import { barSplits, joint, quiet, smallNet } from "./small.ts";
+
+const test = gpuSuite("exits: attacks");
+const data = barSplits();
+const { mean: means, std } = data.train.meta;
+
+test("attacked images are near the given ones, are images, and are answered worse; the network stays", async () => {
+  using net = smallNet();
+  (await train(net, data, { ...quiet, epochs: 4, optimizer: { lr: 0.05 }, method: joint })).dispose();
+  const before = await read([...net.state().values()]);
+  const shape = [72, 8, 8, 1];
+  const images = normaliseImages(tensor(packBytes(data.train.images, 72 * 16), { dtype: "u32" }), {
+    shape,
+    mean: means,
+    std,
+  });
+  const labels = tensor(data.train.labels);
+  const lossOf = async (x: Tensor) => {
+    const { logits } = stackRecords(net.records(x, EVAL));
+    return mean(exitCrossEntropy({ logits, labels, mixed: undefined }, 0)).item();
+  };
+  const generator = new Generator({ seed: 1 });
+  for (const parameter of net.parameters()) parameter.zeroGrad();
+  const epsilon = 0.1;
+  const worse = attacked(net, images, labels, { epsilon, stepSize: 0.05, steps: 4 }, { mean: means, std, generator });
+  const [clean, changed] = (await read([images, worse])) as Float32Array[];
+  const pixel = (value: number) => value * std[0]! + means[0]!;
+  const moved = Array.from(changed!, (value, i) => Math.abs(pixel(value) - pixel(clean![i]!)));
+  assert.ok(Math.max(...moved) <= epsilon + 1e-6, `${Math.max(...moved)}`);
+  assert.ok(changed!.every((value) => pixel(value) >= -1e-6 && pixel(value) <= 1 + 1e-6));
+  const random = attacked(net, images, labels, { epsilon, stepSize: 1e-9, steps: 1 }, { mean: means, std, generator });
+  const losses = [await lossOf(images), await lossOf(random), await lossOf(worse)];
+  // By steps, and not by the noise that they start from.
+  assert.ok(losses[2]! > 1.05 * Math.max(losses[0]!, losses[1]!), losses.join(" "));
+  assert.ok(net.parameters().every((parameter) => !parameter.hasGrad));
+  assert.equal(await read([...net.state().values()]), before);
+  await failsWith(
+    () =>
+      attacked(net, images, labels, { epsilon, stepSize: 0.05, steps: 1 }, { mean: [0, 0], std: [1, 1], generator }),
+    "ArgumentError",
+    "attack: there must be a deviation for each of 1 channels; got 2.",
+  );
+  generator.dispose();
+});
+
+test("its control learns without an attack", () => {
+  const site = { exits: 3, classes: 4, costs: [0.2, 0.5, 1], placeOf: () => ({ exit: 0, isHead: true }) };
+  assert.ok(neoKd.with().phases(site)[0].tracks[0].attack);
+  assert.is(neoKd.with({ control: true }).phases(site)[0].tracks[0].attack, undefined);
+});
