@@ -112,8 +112,28 @@ const OPTIONS = {
   headsFirst: option.toggle(true, "begin with branches that were trained by cross-entropy", {
     basis: "ours: begun from scratch, no sample ever leaves and the first exits collapse",
   }),
-  lr: option.number(1e-3, "learning rate of the branches, by Adam", { above: 0 }),
+  headsLr: option.number(1e-3, "learning rate of that beginning, by Adam", { above: 0, basis: "ours" }),
+  mixtures: option.choice(
+    ["first", "every"],
+    "which mixtures count: that of all exits, or also those that begin at each later one, on average",
+    { basis: "the public code's last configuration; the other is its preset" },
+  ),
+  lr: option.number(1e-3, "learning rate of the mixture, by Adam", { above: 0, basis: "the public code" }),
 } as const;
+
+/** The loss of the mixture that begins at the first exit, or the mean over those that begin at each but the last. */
+function mixtureLoss(mixtures: "first" | "every", seen: Seen, target: Tensor, options: PteeOptions): Tensor {
+  const { logits, out } = seen;
+  const [n, exits] = logits.shape as readonly [number, number, number];
+  const first = mixtures === "first" ? 1 : exits - 1;
+  const losses = Array.from({ length: first }, (_, j) => {
+    const from = (x: Tensor) => (j === 0 ? x : slice(x, { starts: [0, j], ends: [n, x.shape[1]!] }));
+    const costs = options.costs.slice(j);
+    return pteeLoss(from(logits), from(out["confidence"]!), target, { ...options, costs }).loss;
+  });
+  const all = losses.reduce((sum, loss) => add(sum, loss));
+  return losses.length > 1 ? mul(all, 1 / losses.length) : all;
+}
 
 /** What the branches are to answer, i32 [N]. */
 function targetOf(target: "backbone" | "labels", seen: Pick<Seen, "logits" | "labels" | "mixed">): Tensor {
@@ -137,10 +157,10 @@ export const ptee: Method<typeof OPTIONS> = defineMethod({
   },
   options: OPTIONS,
   wraps: () => [confident()],
-  phases: ({ lambda, target, headsFirst, lr }, site) => {
+  phases: ({ lambda, target, headsFirst, headsLr, mixtures, lr }, site) => {
     const heads: Phase = {
       name: "heads",
-      recipe: adam(lr),
+      recipe: adam(headsLr),
       tracks: [{ trains: without(branches(site), only("trust")), loss: branchCrossEntropy() }],
     };
     const mixture: Phase = {
@@ -149,8 +169,7 @@ export const ptee: Method<typeof OPTIONS> = defineMethod({
       tracks: [
         {
           trains: branches(site),
-          loss: (seen) =>
-            pteeLoss(seen.logits, seen.out["confidence"]!, targetOf(target, seen), { costs: site.costs, lambda }).loss,
+          loss: (seen) => mixtureLoss(mixtures, seen, targetOf(target, seen), { costs: site.costs, lambda }),
         },
       ],
     };
