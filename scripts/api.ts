@@ -66,7 +66,8 @@ function lines({ name, declarations, members }: Exported): string[] {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const reports = apiReports();
   rmSync(join(root, "api"), { recursive: true, force: true });
   mkdirSync(join(root, "api"));
-  for (const [file, text] of apiReports()) writeFileSync(join(root, "api", file), text);
+  for (const [file, text] of reports) writeFileSync(join(root, "api", file), text);
 }

@@ -27,12 +27,12 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_100 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_600 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",
     external: ["../kernels/*", "../../kernels/*"],
-    budget: 60_100,
+    budget: 60_200,
   },
   { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 24_600 },
   { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 63_000 },

@@ -14,7 +14,7 @@ export interface SettingFlags {
 }
 
 /** What stands behind a command besides flags: files and folders mostly. */
-interface Paths {
+export interface Paths {
   readonly least?: number;
   readonly most: number;
   /** How messages say it: `one folder of a run`. */
