@@ -50,6 +50,11 @@ test("its code runs and prints what it says", async () => {
   const [, right, all] = /(\d+) of (\d+) test images are answered rightly/.exec(output) ?? [];
   assert.is(all, "512", output);
   assert.ok(Number(right) > 384, `${right} of ${all} test images are answered rightly`);
+  const [clear, foggy] = ["clear", "foggy"].map((name) =>
+    Number(new RegExp(`${name}: (\\d+) right`).exec(output)?.[1]),
+  );
+  assert.ok(foggy! < clear! && clear! === Number(right), `${foggy} right in fog, ${clear} without`);
+  assert.match(output, "ice drawn by code");
   const losses = [...output.matchAll(/loss (\d\.\d+)/g)].map(([, loss]) => Number(loss));
   assert.is(losses.length, 4);
   assert.ok((losses[3] as number) < 0.25, `the last loss is ${losses[3]}`);

@@ -4,9 +4,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type OptionValues, option, SortieError } from "../../base/index.ts";
-import { plainJson } from "../../calibration/index.ts";
 import { figuresOf, type RunFigures } from "../compare/figures.ts";
-import { comparisonPage, comparisonText, type Introduction } from "../compare/page.ts";
+import { isFinished, liveTable, planLines } from "../compare/lines.ts";
+import { writeComparison } from "../compare/outcome.ts";
 import {
   completePlan,
   type Experiment,
@@ -19,31 +19,20 @@ import {
   type RunKey,
 } from "../compare/plan.ts";
 import { doRemotely } from "../compare/remote.ts";
-import {
-  accuracySheet,
-  certifiedSheet,
-  confidenceSheet,
-  differenceSheet,
-  type Failure,
-  proxySheet,
-  runSheet,
-  type Sheet,
-  timeSheet,
-} from "../compare/sheets.ts";
-import { settingsOf } from "../compare/statistics.ts";
+import type { Failure } from "../compare/sheets.ts";
 import { timeRun } from "../compare/timing.ts";
 import { RunFolder } from "../files/run-folder.ts";
-import { readJson, writeWhole } from "../files/whole.ts";
-import { findings } from "../findings.ts";
-import { level, number, percent } from "../format.ts";
+import { type Findings, findings } from "../findings.ts";
 import { chartLibraries } from "../report/plots.ts";
+import { readCorruptions } from "../report/sections/corruptions.ts";
 import { type Asked, type CommandSpec, path, readCommand } from "../settings/command.ts";
 import { layered, RUN_SETTINGS, settingsOfFile } from "../settings/config.ts";
 import type { Print } from "../settings/flags.ts";
 import { defined } from "../settings/sets.ts";
 import { inFlags, type Plain } from "../settings/settings.ts";
 import { runCalibrate } from "./calibrate.ts";
-import { runEvaluate } from "./evaluate.ts";
+import { CORRUPTION_FLAGS, type CorruptionRequest, corruptionRequest } from "./corruptions.ts";
+import { corruptRun, runEvaluate } from "./evaluate.ts";
 import { type TeacherPlace, trainInto } from "./train.ts";
 
 export const compareSpec = {
@@ -61,6 +50,7 @@ from is trained once for all of a seed. Given folders of runs, it compares these
     list: option.toggle(false, "print the plan, a numbered line a run, and stop"),
     index: option.whole(undefined, "make only this run of the plan and write no page: for arrays of jobs", { min: 1 }),
     noTiming: option.toggle(false, "do not measure milliseconds"),
+    ...CORRUPTION_FLAGS,
     queue: option.text(
       undefined,
       "let workers do the runs (sortie worker URL), on whatever machines: postgres://HOST:5432/DATABASE, or redis://HOST:6379 for Valkey and Redis. What is finished anywhere is done once, and fetched; stopped, the same command waits on",
@@ -78,6 +68,8 @@ Where not everything shall meet everything, "runs" lists what does, in its order
 
   { "methods": ["joint", ...], "runs": [{ "methods": ["joint"], "seeds": [0, 1] }, { "methods": ["steep"], "seeds": [0] }] }
 
+A file that "extends" another, by its path from there, takes over what it does not say itself.
+
 Exit code 0: done. 1: bad input, or a run that failed; the others are compared. 130, 143, 129: interrupted.
 
   sortie compare --methods joint,soft-cgt,hard-cgt --seeds 0,1 --epochs 4
@@ -88,24 +80,22 @@ Exit code 0: done. 1: bad input, or a run that failed; the others are compared. 
 
 type Values = OptionValues<typeof compareSpec.flags>;
 
-/** Names of what is written about all runs. */
-const OUT = { page: "comparison.html", json: "comparison.json", text: "comparison.md" } as const;
-
 /** Runs the command; returns the exit code. @throws SortieError for bad input. */
 export async function runCompare(args: readonly string[], print: Print = console.log): Promise<number> {
   const asked = readCommand(compareSpec, args, print);
   if (!asked) return 0;
   const { values, given, positionals } = asked;
-  const isTimed = !values.noTiming;
+  const context = { isTimed: !values.noTiming, corruptions: corruptionRequest("compare", values), print };
   if (positionals.length > 0) {
     if (given.methods !== undefined || given.config !== undefined)
       throw new SortieError("compare: folders of runs and a plan cannot both be given; got both.");
-    return compareFolders(positionals, { settings: asked.settings, out: given.out, isTimed, print });
+    return compareFolders(positionals, { settings: asked.settings, out: given.out, ...context });
   }
   const { plan, notes } = planOf(asked);
   for (const note of notes) print(note);
   const experiments = experimentsOf(PLACE, plan);
-  return comparePlan(experiments, { ...plan, values, isTimed, print });
+  const { against, out } = plan;
+  return comparePlan(experiments, { against, out, values, ...context });
 }
 
 const PLACE = inFlags("compare", {});
@@ -113,7 +103,7 @@ const PLACE = inFlags("compare", {});
 /** The plan that flags ask for, over that of a file. */
 function planOf({ values, given, settings: flags }: Asked<typeof compareSpec.flags>) {
   const { config: file } = values;
-  const { settings: common, ...ofFile } = file === undefined ? {} : planOfFile(file, readJson(file));
+  const { settings: common, ...ofFile } = file === undefined ? {} : planOfFile(file);
   const under = file === undefined ? undefined : { path: file, settings: settingsOfFile(file, common ?? {}) };
   const { config: settings, notes } = layered("compare", flags, under);
   for (const key of ["name", "seed", "out"])
@@ -133,9 +123,13 @@ function planOf({ values, given, settings: flags }: Asked<typeof compareSpec.fla
   return { plan: completePlan(PLACE, asked, settings), notes };
 }
 
+/** Which corruptions of the test images are looked at. */
+type Corrupting = Omit<CorruptionRequest, "seed">;
+
 /** What both ways of comparing need. */
 interface Context {
   readonly isTimed: boolean;
+  readonly corruptions: Corrupting | undefined;
   readonly print: Print;
 }
 
@@ -157,26 +151,32 @@ async function comparePlan(experiments: readonly Experiment[], context: PlanCont
   const isRemote = queue !== undefined && artefacts !== undefined;
   const failed = isRemote ? await doRemotely(experiments, { queue, artefacts, print }) : new Map<string, string>();
   const teachers = join(context.out, "teachers");
-  const figures: RunFigures[] = [];
+  const runs: RunFigures[] = [];
   const failures: Failure[] = [];
+  const table = liveTable(experiments);
+  const count = experiments.length;
   for (const [i, experiment] of experiments.entries()) {
     const { name } = experiment;
+    const isMade = isFinished(RunFolder.of(experiment.config), experiment.config);
     try {
       const reason = failed.get(name);
       if (reason) throw new SortieError(reason);
-      const code = await finish(experiment, { ...context, teachers }, `run ${i + 1} of ${experiments.length}: ${name}`);
+      const code = await finish(experiment, { ...context, teachers }, `run ${i + 1} of ${count}: ${name}`);
       if (code >= 128) return code;
       const run = await readRun(RunFolder.of(experiment.config), experiment, context);
-      figures.push(run);
-      print(runLine(run));
+      if (runs.push(run) === 1) print(`\n${table.head}`);
+      print(table.of(run));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       failures.push({ name, reason });
       print(`${name} FAILED: ${reason}`);
     }
+    // Whoever looks in the meantime sees what there is.
+    const open = count - i - 1;
+    if (!isMade && open > 0 && runs.length > 0) await writeComparison({ runs, failures, ...context, open });
   }
-  if (figures.length === 0) throw new SortieError(`compare: none of the ${experiments.length} runs came to its end.`);
-  await write(figures, failures, context);
+  if (runs.length === 0) throw new SortieError(`compare: none of the ${count} runs came to its end.`);
+  print(`wrote ${(await writeComparison({ runs, failures, ...context })).join(", ")}`);
   return failures.length > 0 ? 1 : 0;
 }
 
@@ -206,30 +206,25 @@ async function finish(
 
 const quiet: Print = () => {};
 
-/** Whether the run is there and trained. @throws Error if the folder holds a run of other settings. */
-function isFinished(folder: RunFolder, config: Experiment["config"]): boolean {
-  folder.check(config);
-  return folder.recordOrNone()?.finished !== undefined;
-}
-
 async function compareFolders(
   dirs: readonly string[],
-  { settings, out = ".", isTimed, print }: Context & { readonly settings: Plain; readonly out: string | undefined },
+  { settings, out = ".", ...context }: Context & { readonly settings: Plain; readonly out: string | undefined },
 ): Promise<number> {
+  const { print } = context;
   const [strange] = Object.keys(settings);
   if (strange !== undefined)
     throw new SortieError(`compare: ${strange} is a setting of training; folders of runs are compared as they are.`);
-  const figures: RunFigures[] = [];
+  const runs: RunFigures[] = [];
   for (const dir of dirs) {
     const folder = RunFolder.at(dir);
     if (!folder) throw new SortieError(`compare: ${dir} must be the folder of a run; there is no such folder.`);
     const { data, model, method, seed } = folder.config();
     const key = { data: data.name, backbone: model.backbone, method: method.name, seed };
-    const run = await readRun(folder, labelled(key, figures, dir), { isTimed, print });
-    figures.push(run);
-    print(runLine(run));
+    runs.push(await readRun(folder, labelled(key, runs, dir), context));
   }
-  await write(figures, [], { against: figures[0]!.method, out, print });
+  const table = liveTable(runs);
+  for (const line of [table.head, ...runs.map(table.of)]) print(line);
+  print(`wrote ${(await writeComparison({ runs, failures: [], against: runs[0]!.method, out })).join(", ")}`);
   return 0;
 }
 
@@ -240,95 +235,26 @@ function labelled(key: RunKey, before: readonly RunKey[], dir: string): RunKey {
   return before.some(isSame) ? { ...key, method: `${key.method} (${dir})` } : key;
 }
 
-async function readRun(folder: RunFolder, key: RunKey, { isTimed, print }: Context): Promise<RunFigures> {
+async function readRun(folder: RunFolder, key: RunKey, { isTimed, corruptions, print }: Context): Promise<RunFigures> {
   if (isTimed && !existsSync(folder.path("timing"))) {
     const timing = await timeRun(folder, findings(folder.dir, undefined));
     if (typeof timing === "string") print(`${folder.dir}: not timed; ${timing}`);
   }
+  if (corruptions) {
+    const found = findings(folder.dir, undefined);
+    if (!areThere(folder, found, corruptions)) {
+      print(`${folder.dir}: test images are corrupted`);
+      await corruptRun(folder, found, corruptions, quiet);
+    }
+  }
   return figuresOf(folder, key);
 }
 
-/** The plan as lines, with what it will take as far as finished runs tell. */
-function planLines(experiments: readonly Experiment[]): readonly string[] {
-  const lines = experiments.map((experiment, i) => {
-    const { config } = experiment;
-    const folder = RunFolder.of(config);
-    const state = isFinished(folder, config) ? "finished" : existsSync(folder.path("config")) ? "begun" : "to do";
-    return `${String(i + 1).padStart(4)}  ${experiment.name}  ${config.train.epochs} epochs  ${state}`;
-  });
-  return [`${experiments.length} runs:`, ...lines, expectedTime(experiments)];
-}
-
-function expectedTime(experiments: readonly Experiment[]): string {
-  const isAlike = (a: Experiment, b: Experiment) => a.data === b.data && a.backbone === b.backbone;
-  const perEpoch = (like: Experiment): number | undefined => {
-    const seconds = experiments.flatMap((other) => {
-      if (!isAlike(other, like)) return [];
-      const record = RunFolder.of(other.config).recordOrNone();
-      const training = record?.finished === undefined ? undefined : record.seconds?.["training"];
-      return training === undefined ? [] : [training / other.config.train.epochs];
-    });
-    return seconds.sort((a, b) => a - b)[seconds.length >> 1];
-  };
-  const open = experiments.filter(({ config }) => !isFinished(RunFolder.of(config), config));
-  if (open.length === 0) return "all are finished";
-  const known = open.flatMap((each) => {
-    const seconds = perEpoch(each);
-    return seconds === undefined ? [] : [seconds * each.config.train.epochs];
-  });
-  const minutes = Math.ceil(known.reduce((sum, seconds) => sum + seconds, 0) / 60);
-  if (known.length === 0) return `${open.length} to train; how long one takes is told when the first has ended`;
-  const rest = open.length - known.length;
-  return `${open.length} to train: about ${minutes} min${rest > 0 ? `, and ${rest} of which none has ended yet` : ""}`;
-}
-
-function runLine({ data, backbone, method, seed, exits, area, certified, collapsed }: RunFigures): string {
-  const accuracies = exits.map(({ accuracy }) => (100 * accuracy).toFixed(1)).join(" / ");
-  const promise = certified
-    ? `certified ${percent(certified.accuracy)} for ${percent(certified.cost)}`
-    : "nothing certified";
-  const fallen = collapsed.length > 0 ? `  COLLAPSED: ${collapsed.join("; ")}` : "";
-  return `${data} ${backbone} ${method} seed ${seed}: exits ${accuracies} %, area ${number(area)}, ${promise}${fallen}`;
-}
-
-/** Writes page, JSON and text. */
-async function write(
-  runs: readonly RunFigures[],
-  failures: readonly Failure[],
-  { against, out, print }: Pick<PlanContext, "against" | "out" | "print">,
-): Promise<void> {
-  const settings = settingsOf(runs);
-  const sheets: readonly Sheet[] = [
-    accuracySheet(settings),
-    differenceSheet(settings, against),
-    certifiedSheet(settings, promiseOf(runs)),
-    confidenceSheet(settings),
-    timeSheet(settings),
-    proxySheet(runs),
-    runSheet(runs, failures),
-  ];
-  const unique = (values: readonly string[]) => [...new Set(values)].join("; ");
-  const introduction: Introduction = {
-    title: `${settings.length} settings, ${runs.length} runs`,
-    lines: [
-      `Data: ${unique(runs.map(({ data, samples }) => `${data}, ${samples} test images`))}. Full pass: ${unique(runs.map(({ backbone, macs }) => `${backbone} ${macs.toFixed(2)} M MACs`))}.`,
-      `Adapter: ${unique(runs.map(({ adapter }) => adapter))}. Commit of the runs: ${unique(runs.map(({ commit }) => commit))}.`,
-    ],
-  };
-  const path = (name: string) => join(out, name);
-  writeWhole(path(OUT.json), plainJson({ against, runs, failures }));
-  writeWhole(path(OUT.text), comparisonText(introduction, sheets));
-  writeWhole(path(OUT.page), await comparisonPage(introduction, settings, sheets));
-  print(`wrote ${Object.values(OUT).map(path).join(", ")}`);
-}
-
-/** What is promised, if all runs promise the same. */
-function promiseOf(runs: readonly RunFigures[]): string {
-  const promises = new Set(
-    runs.map(({ dir }) => {
-      const { alpha, delta } = new RunFolder(dir).config().calibration;
-      return `At most ${level(alpha)} wrong of those that leave early, with probability ${level(1 - delta)}.`;
-    }),
-  );
-  return [...promises].join(" Or: ");
+/** Whether these corruptions of these weights were looked at before. */
+function areThere(folder: RunFolder, { raw }: Pick<Findings, "raw">, asked: Corrupting): boolean {
+  const found = readCorruptions(folder, raw.origin?.weights);
+  const images = asked.dir === undefined ? "made" : "official";
+  const samples = Math.min(asked.samples ?? raw.samples, raw.samples);
+  if (found?.samples !== samples || found.images !== images) return false;
+  return asked.names.every((name) => found.rows.some((row) => row.name === name));
 }

@@ -1,7 +1,7 @@
 // What corrupted images do to a run: accuracy and calibration of every exit, where images leave then, and whether what
 // was promised on clean images still holds.
 
-import { option, SortieError } from "../../base/index.ts";
+import { type OptionValues, option, SortieError } from "../../base/index.ts";
 import {
   applyScaling,
   evaluate,
@@ -79,14 +79,29 @@ interface Looked {
 
 /** What is asked for. */
 export interface CorruptionRequest {
-  readonly names?: readonly string[] | undefined;
+  readonly names: readonly string[];
   readonly dir?: string | undefined;
   readonly samples?: number | undefined;
   readonly seed: number;
 }
 
+/** What flags ask for, if they do. @throws SortieError for flags about corruptions without `--corruptions`. */
+export function corruptionRequest(
+  op: string,
+  {
+    corruptions,
+    corruptionNames: names,
+    corruptionDir: dir,
+    corruptionSamples: samples,
+  }: OptionValues<typeof CORRUPTION_FLAGS>,
+): Omit<CorruptionRequest, "seed"> | undefined {
+  if (corruptions) return { names: corruptionNames(names), dir, samples };
+  if ([names, dir, samples].every((given) => given === undefined)) return undefined;
+  throw new SortieError(`${op}: --corruptions must be there for flags about corruptions; got none.`);
+}
+
 /** The corruptions that are asked for. @throws DataError for a name that is none. */
-export const corruptionNames = ({ names }: Pick<CorruptionRequest, "names">): readonly string[] =>
+const corruptionNames = (names: readonly string[] | undefined): readonly string[] =>
   names ? names.map((name) => corruptionOf(name).name) : Object.keys(CORRUPTIONS);
 
 /** Evaluates a network on corrupted test images, one corruption after the other. */
@@ -97,7 +112,7 @@ export async function corruptionFindings(
   request: CorruptionRequest,
   print: Print = () => {},
 ): Promise<CorruptionFindings> {
-  const names = corruptionNames(request);
+  const names = corruptionNames(request.names);
   const weights = found.raw.origin?.weights;
   if (weights === undefined)
     throw new SortieError("evaluate: the logits must say of which weights they are; got none.");
@@ -148,9 +163,14 @@ function figuresOf(
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
+/** Those of the fifteen, or all, where none of them was asked for. */
+export function countedOf(rows: readonly CorruptionRow[]): readonly CorruptionRow[] {
+  const main = rows.filter(({ name }) => !CORRUPTIONS[name]?.isExtra);
+  return main.length > 0 ? main : rows;
+}
+
 function summary({ weights, images, names, clean, rows, found, isOfficial }: Summed): CorruptionFindings {
-  const main = rows.filter(({ name }) => !CORRUPTIONS[name]!.isExtra);
-  const counted = main.length > 0 ? main : rows;
+  const counted = countedOf(rows);
   const error = (of: (row: CorruptionRow) => number) => mean(counted.map((row) => 1 - of(row)));
   const used = new Set(rows.map(({ name }) => name));
   const synthetic = Object.entries(CORRUPTIONS).flatMap(([name, { synthetic }]) =>
@@ -177,6 +197,50 @@ interface Summed extends Pick<CorruptionFindings, "weights" | "names" | "clean" 
   readonly images: Dataset;
   readonly found: Pick<Looked, "file">;
   readonly isOfficial: boolean;
+}
+
+/** Means over the corruptions that count, at one severity. */
+export interface SeverityMeans {
+  readonly severity: number;
+  /** Of the last exit. */
+  readonly accuracy: number;
+  readonly ece: number;
+  /** Only with a policy that lets images leave. */
+  readonly policy?: {
+    readonly accuracy: number;
+    readonly cost: number;
+    readonly shift: number;
+    /** The promised risk, as observed; NaN where nothing leaves early, or none is promised. */
+    readonly risk: number;
+    /** Corruptions under which the promise is broken. */
+    readonly broken: number;
+  };
+  readonly corruptions: number;
+}
+
+/** What becomes of a run from severity to severity, clean images first. */
+export function bySeverity({ clean, rows }: Pick<CorruptionFindings, "clean" | "rows">): readonly SeverityMeans[] {
+  const counted = countedOf(rows);
+  return [0, ...SEVERITIES].map((severity) => {
+    const of = severity === 0 ? [clean] : counted.filter((row) => row.severity === severity);
+    const policies = of.flatMap(({ policy }) => policy ?? []);
+    const risks = policies.flatMap(({ risk }) => risk ?? []);
+    return {
+      severity,
+      accuracy: mean(of.map(({ exits }) => lastOf(exits).accuracy)),
+      ece: mean(of.map(({ exits }) => lastOf(exits).ece)),
+      ...(policies.length > 0 && {
+        policy: {
+          accuracy: mean(policies.map(({ accuracy }) => accuracy)),
+          cost: mean(policies.map(({ cost }) => cost)),
+          shift: mean(policies.map(({ shift }) => shift)),
+          risk: mean(risks),
+          broken: policies.filter(({ isBroken }) => isBroken).length,
+        },
+      }),
+      corruptions: of.length,
+    };
+  });
 }
 
 /** The last of all exits. */

@@ -27,7 +27,7 @@ import {
   type CorruptionRequest,
   corruptionFindings,
   corruptionLines,
-  corruptionNames,
+  corruptionRequest,
 } from "./corruptions.ts";
 import { modelFindings } from "./evaluate-model.ts";
 
@@ -99,20 +99,17 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
     if (json !== undefined) writeWhole(json, jsonOf(found, deployed));
   };
   write();
-  const { corruptions, corruptionNames: names, corruptionDir: dir, corruptionSamples: samples } = values;
-  if (!corruptions && [names, dir, samples].some((given) => given !== undefined))
-    throw new SortieError("evaluate: --corruptions must be there for flags about corruptions; got none.");
+  const request = corruptionRequest("evaluate", values);
   if (!folder) {
-    if (corruptions) throw new SortieError(`evaluate: --corruptions needs the folder of a run; got ${source}.`);
+    if (request) throw new SortieError(`evaluate: --corruptions needs the folder of a run; got ${source}.`);
     return 0;
   }
-  const request = corruptions ? { names: corruptionNames({ names }), dir, samples } : undefined;
   return deployedAgreement(folder, found, { anyOrigin }).then((agreement) => {
     print(agreementLine(agreement));
     write(agreement);
     const code = typeof agreement !== "string" && agreement.differing > 0 ? 1 : 0;
     if (!request) return code;
-    return corrupted(folder, found, request, print).then(() => code);
+    return corruptRun(folder, found, request, print).then(() => code);
   });
 }
 
@@ -149,9 +146,9 @@ async function evaluateModel(
 /**
  * Corrupts the test images of a run, and tells and writes what comes of it. @throws SortieError where there are none.
  */
-async function corrupted(
+export async function corruptRun(
   folder: RunFolder,
-  found: Findings,
+  found: Pick<Findings, "file" | "raw" | "source" | "names">,
   asked: Omit<CorruptionRequest, "seed">,
   print: Print,
 ): Promise<void> {

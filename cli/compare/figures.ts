@@ -12,9 +12,12 @@ import {
   sweepThresholds,
   thresholdCurve,
 } from "../../calibration/index.ts";
+import type { CorruptionFindings } from "../commands/corruptions.ts";
 import { readLogits } from "../files/logits-file.ts";
 import type { RunFolder } from "../files/run-folder.ts";
 import { findings } from "../findings.ts";
+import { readCorruptions } from "../report/sections/corruptions.ts";
+import { type LossSize, lossSize } from "./loss-size.ts";
 import type { RunKey } from "./plan.ts";
 import { readTiming, type Timing } from "./timing.ts";
 
@@ -54,6 +57,10 @@ export interface RunFigures extends RunKey {
   /** Absent: nothing could be certified. */
   readonly certified: Certified | undefined;
   readonly timing: Timing | undefined;
+  /** Absent for losses that are not weighed by exit. */
+  readonly lossSize: LossSize | undefined;
+  /** What corrupted images do to it, where that was looked at. */
+  readonly corruptions: CorruptionFindings | undefined;
   /** Exits that answer by chance, or clearly worse than one before them, in words; see `collapseOf`. */
   readonly collapsed: readonly string[];
 }
@@ -104,8 +111,9 @@ const lastAccuracy = ({ errors, exits, samples }: Cascade): number =>
 
 /** The figures of a finished run. @throws Error for what is missing in its folder, by name. */
 export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
-  const { policy, metrics } = findings(folder.dir, undefined);
-  const { made, exits, classes, seconds } = folder.record();
+  const { policy, metrics, raw } = findings(folder.dir, undefined);
+  const record = folder.record();
+  const { made, exits, classes, seconds } = record;
   const split = (name: "validation" | "test"): Cascade => cascade(readLogits(folder.logits(name)));
   const [validation, test] = [split("validation"), split("test")];
   const curve = thresholdCurve(test, [...sweepThresholds(validation, 100), Number.NEGATIVE_INFINITY]);
@@ -132,6 +140,8 @@ export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
       shares: [...policy.fractions],
     },
     timing: readTiming(folder),
+    lossSize: lossSize(folder.config(), record),
+    corruptions: readCorruptions(folder, raw.origin?.weights),
     collapsed: collapseOf(
       metrics.exits.map(({ accuracy }) => accuracy),
       classes.length,

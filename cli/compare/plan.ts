@@ -1,9 +1,11 @@
 // What is compared: every method on every backbone and data set with every seed, or those runs of them that a plan
 // lists; each a run of its own, in an order that soon shows all methods once, or in the listed one.
 
+import { dirname, join, resolve } from "node:path";
 import { guessOf, option, SortieError, what } from "../../base/index.ts";
+import { readJson } from "../files/whole.ts";
 import { path } from "../settings/command.ts";
-import { type Config, completeConfig } from "../settings/config.ts";
+import { type Config, completeConfig, settingsOfFile } from "../settings/config.ts";
 import { inFile, isPlain, merge, type Place, type Plain } from "../settings/settings.ts";
 
 /** One of the things that are compared: what it is called here, and what it sets. */
@@ -72,14 +74,24 @@ const KINDS = {
   methods: { group: "method", key: "name", flag: PLAN_FLAGS.methods },
 } as const;
 
-/** The plan of a file, checked. @throws Error that names file and key. */
-export function planOfFile(path: string, given: unknown): GivenPlan {
-  const { where } = inFile(path);
-  if (!isPlain(given)) throw new SortieError(`${where}: a comparison must be an object; got ${what(given)}.`);
+/**
+ * The plan of a file, checked, over the plan that it `extends`, by a path from where it lies. @throws Error that names
+ * file and key.
+ */
+export function planOfFile(file: string, from: readonly string[] = []): GivenPlan {
+  const { where } = inFile(file);
+  const read = readJson(file);
+  if (!isPlain(read)) throw new SortieError(`${where}: a comparison must be an object; got ${what(read)}.`);
+  const { extends: base, ...given } = read;
+  if (base !== undefined && typeof base !== "string")
+    throw new SortieError(`${where}: extends must be the path of a comparison; got ${what(base)}.`);
   const strange = Object.keys(given).find((key) => !(PLAN_KEYS as readonly string[]).includes(key));
   if (strange !== undefined)
-    throw new SortieError(`${where}: unknown key ${strange}. A comparison has ${PLAN_KEYS.join(", ")}.`);
-  return given;
+    throw new SortieError(`${where}: unknown key ${strange}. A comparison has extends, ${PLAN_KEYS.join(", ")}.`);
+  if (base === undefined) return given;
+  const resolved = resolve(file);
+  if (from.includes(resolved)) throw new SortieError(`${where}: a comparison must not extend itself.`);
+  return { ...planOfFile(join(dirname(file), base), [...from, resolved]), ...given };
 }
 
 const LABEL = /^[\w.+-]+$/;
@@ -190,3 +202,12 @@ const combinations = ({ data, backbones, methods, seeds }: Crossing) =>
   );
 
 const folderName = ({ data, backbone, method, seed }: RunKey): string => `${data}-${backbone}-${method}-seed${seed}`;
+
+/** The runs that a file plans; `dataDir` is where the data set's files lie. @throws Error that names file and key. */
+export function experimentsOfFile(file: string, dataDir?: string): readonly Experiment[] {
+  const given = planOfFile(file);
+  const settings = settingsOfFile(file, given.settings ?? {});
+  const place = inFile(file);
+  const common = dataDir === undefined ? settings : merge(settings, { data: { dir: dataDir } });
+  return experimentsOf(place, completePlan(place, given, common));
+}

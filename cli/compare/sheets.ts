@@ -2,7 +2,7 @@
 
 import { percent } from "../format.ts";
 import { COSTS, LOSS, lastAccuracyOf, type RunFigures } from "./figures.ts";
-import { pairedDifference, proxyCorrelations, type Setting, type Spread, spreadOf } from "./statistics.ts";
+import { groupsOf, pairedDifference, proxyCorrelations, type Setting, type Spread, spreadOf } from "./statistics.ts";
 
 /** One table. */
 export interface Sheet {
@@ -19,10 +19,12 @@ export interface Failure {
   readonly reason: string;
 }
 
-const points = (value: number, digits = 1): string => (Number.isNaN(value) ? "-" : (100 * value).toFixed(digits));
+/** In percent, without the sign. */
+export const points = (value: number, digits = 1): string =>
+  Number.isNaN(value) ? "-" : (100 * value).toFixed(digits);
 
 /** Mean in percent, with the deviation where there is one. */
-function spread({ mean, deviation }: Spread): string {
+export function spread({ mean, deviation }: Spread): string {
   return Number.isNaN(deviation) ? points(mean) : `${points(mean)} ± ${points(deviation)}`;
 }
 
@@ -40,7 +42,7 @@ const exitsOf = (setting: Setting, of: (exit: RunFigures["exits"][number]) => nu
   setting.runs[0]!.exits.map((_, j) => points(over(setting, ({ exits }) => of(exits[j]!)).mean)).join(" / ");
 
 /** Names of what varies: columns that all settings share are left out. */
-function namesOf(settings: readonly Setting[]): { readonly head: string[]; of(setting: Setting): string[] } {
+export function namesOf(settings: readonly Setting[]): { readonly head: string[]; of(setting: Setting): string[] } {
   const keys = (["data", "backbone", "method"] as const).filter(
     (key) => key === "method" || new Set(settings.map((setting) => setting[key])).size > 1,
   );
@@ -54,7 +56,7 @@ export function accuracySheet(settings: readonly Setting[]): Sheet {
     title: "Accuracy and cost",
     text:
       `Percent of test images, means over seeds ± standard deviation of single runs. Cost is the mean share of a full pass's MACs. At ${COSTS.map(points0).join(" / ")} % of the cost: ` +
-      `thresholds that meet it on validation images, and the accuracy that they have on test images. Least cost: thresholds within ${points(LOSS)} points of the last ` +
+      `thresholds that meet it on validation images, and the accuracy that they have on test images; - where the first exit costs more. Least cost: thresholds within ${points(LOSS)} points of the last ` +
       "exit on validation images, cost and accuracy on test images. Area: under accuracy against cost, one threshold for all exits, divided by the span of cost.",
     head: [
       ...names.head,
@@ -172,21 +174,16 @@ export function timeSheet(settings: readonly Setting[]): Sheet {
 
 /** Which measure goes with the area, over the runs of each data set and backbone. */
 export function proxySheet(runs: readonly RunFigures[]): Sheet {
-  const groups = new Map<string, RunFigures[]>();
-  for (const run of runs) {
-    const name = `${run.data}, ${run.backbone}`;
-    groups.set(name, [...(groups.get(name) ?? []), run]);
-  }
-  const several = [...groups].filter(([, of]) => of.length > 2);
-  const [, first] = several[0] ?? [];
+  const several = groupsOf(runs).filter((group) => group.runs.length > 2);
+  const first = several[0]?.runs;
   return {
     title: "What goes with the area",
     text: "Spearman's correlation, over runs, of each measure (its mean over the exits) with the area under accuracy against cost. Few runs: a hint, no proof.",
-    head: ["measure", ...several.map(([name, of]) => `${name} (${of.length} runs)`)],
+    head: ["measure", ...several.map(({ data, backbone, runs: of }) => `${data}, ${backbone} (${of.length} runs)`)],
     rows: first
       ? [...proxyCorrelations(first).keys()].map((measure) => [
           measure,
-          ...several.map(([, of]) => {
+          ...several.map(({ runs: of }) => {
             const value = proxyCorrelations(of).get(measure) ?? Number.NaN;
             return Number.isNaN(value) ? "-" : value.toFixed(2);
           }),
@@ -195,22 +192,31 @@ export function proxySheet(runs: readonly RunFigures[]): Sheet {
   };
 }
 
+function sizeOf({ lossSize }: RunFigures): string {
+  if (!lossSize) return "-";
+  const [first, last] = lossSize.map((size) => String(Number(size.toFixed(3)))) as [string, string];
+  return first === last ? first : `${first} to ${last}`;
+}
+
 /** Every run by itself; collapsed ones are said to be. */
 export function runSheet(runs: readonly RunFigures[], failures: readonly Failure[]): Sheet {
   return {
     title: "Every run",
-    text: "Accuracy of the exits, in percent. Collapsed is an exit that answers by chance, or more than 5 points worse than one before it.",
-    head: ["run", "exits", "area", "certified cost", "training, s", "collapsed"],
+    text:
+      "Accuracy of the exits, in percent. Collapsed is an exit that answers by chance, or more than 5 points worse than one before it. Size of the loss: the sum of the " +
+      "exit weights, in the last epoch where it moves; runs of another size differ by that alone already.",
+    head: ["run", "exits", "area", "certified cost", "size of the loss", "training, s", "collapsed"],
     rows: [
       ...runs.map((run) => [
         `${run.data}-${run.backbone}-${run.method}-seed${run.seed}`,
         run.exits.map(({ accuracy }) => points(accuracy)).join(" / "),
         points(run.area),
         run.certified ? percent(run.certified.cost) : "nothing certified",
+        sizeOf(run),
         Number.isNaN(run.trainingSeconds) ? "-" : run.trainingSeconds.toFixed(0),
         run.collapsed.join("; ") || "no",
       ]),
-      ...failures.map(({ name, reason }) => [name, "failed", "-", "-", "-", reason]),
+      ...failures.map(({ name, reason }) => [name, "failed", "-", "-", "-", "-", reason]),
     ],
   };
 }

@@ -42,6 +42,19 @@ export function settingsOf(runs: readonly RunFigures[]): readonly Setting[] {
   return [...settings.values()];
 }
 
+/** Runs of one data set and backbone: those that can be ranked against each other. */
+export function groupsOf(runs: readonly RunFigures[]) {
+  const groups = new Map<string, Pick<Setting, "data" | "backbone"> & { readonly runs: RunFigures[] }>();
+  for (const run of runs) {
+    const { data, backbone } = run;
+    const key = JSON.stringify([data, backbone]);
+    const group = groups.get(key) ?? { data, backbone, runs: [] };
+    group.runs.push(run);
+    groups.set(key, group);
+  }
+  return [...groups.values()];
+}
+
 /** A difference of two settings, over the seeds that both have. */
 export function pairedDifference({ runs }: Setting, reference: Setting, of: (run: RunFigures) => number): Spread {
   const differences = runs.flatMap((run) => {

@@ -73,5 +73,10 @@ export const boost: Method<typeof OPTIONS> = defineMethod({
   options: OPTIONS,
   isPlain: true,
   wraps: ({ t }) => [additive(t)],
-  phases: ({ equilibrium, labelSmoothing: smoothing }) => once({ equilibrium, loss: weightedCrossEntropy(smoothing) }),
+  phases: ({ equilibrium, labelSmoothing: smoothing }) =>
+    once({
+      equilibrium,
+      loss: weightedCrossEntropy(smoothing),
+      exitWeights: (exits) => new Array<number>(exits).fill(1),
+    }),
 });

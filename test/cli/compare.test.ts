@@ -3,12 +3,14 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { relativeError } from "../../cli/compare/corruption-sheets.ts";
 import { collapseOf, type RunFigures } from "../../cli/compare/figures.ts";
-import { completePlan, experimentsOf, planOfFile } from "../../cli/compare/plan.ts";
+import { lossSize } from "../../cli/compare/loss-size.ts";
+import { experimentsOfFile } from "../../cli/compare/plan.ts";
 import { pairedDifference, settingsOf, spreadOf } from "../../cli/compare/statistics.ts";
+import { type ComparisonSummary, summaryOf } from "../../cli/compare/summary.ts";
 import { trained } from "../../cli/files/run-folder.ts";
 import { main } from "../../cli/main.ts";
-import { inFile, type Plain } from "../../cli/settings/settings.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
 import { readConfig } from "./read-config.ts";
@@ -26,11 +28,13 @@ interface Written {
   readonly against: string;
   readonly runs: readonly RunFigures[];
   readonly failures: readonly unknown[];
+  readonly settings: ComparisonSummary["settings"];
+  readonly proxies: ComparisonSummary["proxies"];
 }
 
 const written = (dir: string): Written => JSON.parse(readFileSync(join(dir, "comparison.json"), "utf8")) as Written;
 
-const gpu = gpuSuite("cli compare");
+const gpu = gpuSuite("cli compare", { timeout: 120_000 });
 gpu.after(() => rmSync(out, { recursive: true }));
 
 const SMALL = [
@@ -58,7 +62,7 @@ gpu("a plan is trained once, compared, and found finished when it is asked for a
   const { code, text } = await sortie(...args);
   assert.is(code, 0, text);
   assert.match(text, /about \d+ min/, "what is left is foretold by what has ended");
-  const { runs, against, failures } = written(join(out, "runs"));
+  const { runs, against, failures, settings } = written(join(out, "runs"));
   assert.equal([runs.map(({ method }) => method), against, failures], [["joint", "steep"], "joint", []]);
   for (const run of runs) {
     assert.equal([run.exits.length, run.samples, run.classes, run.seed], [3, 100, 10, 3]);
@@ -70,13 +74,38 @@ gpu("a plan is trained once, compared, and found finished when it is asked for a
   assert.ok(page.includes("<svg") && !page.includes("<script"));
   for (const title of ["Accuracy and cost", "Against joint", "Certified", "Measured time", "Every run"])
     assert.ok(page.includes(`<h2>${title}</h2>`), title);
+  assert.match(text, /\n {20,}seed +exits, % +area, % +certified +its cost\nglyphs resnet joint +3 +\d/);
+  const [joint, steepest] = settings;
+  assert.equal([joint!.differences, joint!.seeds], [undefined, [3]]);
+  assert.is(steepest!.differences!["area"]!.mean, runs[1]!.area - runs[0]!.area);
   const kept = JSON.parse(readFileSync(join(out, "runs", "glyphs-resnet-steep-seed3", "config.json"), "utf8"));
   assert.is(kept.method.kappa, 10);
 
   const again = await sortie(...args);
   assert.match(again.text, /all are finished\n/);
   assert.not(/training: /.test(again.text));
-  assert.equal(written(join(out, "runs")), { runs, against, failures } as Written);
+  assert.equal(written(join(out, "runs")).runs, runs);
+});
+
+gpu("the test images are corrupted too, once, and what comes of it is told of every run", async () => {
+  const args = ["compare", "--config", plan, "--out", join(out, "runs"), "--seeds", "3", ...SMALL];
+  const flags = ["--no-timing", "--corruptions", "--corruption-names", "frost,saturate", "--corruption-samples", "20"];
+  const corrupted = await sortie(...args, ...flags);
+  assert.is(corrupted.code, 0, corrupted.text);
+  assert.is(corrupted.text.match(/test images are corrupted/g)?.length, 2);
+  const found = written(join(out, "runs")).runs.map(({ corruptions }) => corruptions!);
+  assert.equal(
+    found.map(({ rows, samples, synthetic }) => [rows.length, samples, Object.keys(synthetic)]),
+    [0, 1].map(() => [10, 20, ["frost"]]),
+  );
+  assert.is(relativeError(found[0]!, found[0]!), 1);
+  const told = readFileSync(join(out, "runs", "comparison.md"), "utf8");
+  for (const title of ["Corrupted images", "Accuracy under corruption", "ECE under corruption", "Promised risk under"])
+    assert.match(told, `## ${title}`);
+  assert.match(told, "frost (synthetic): ice drawn by code");
+  assert.match(told, /\| joint \| \d+\.\d \| 100\.0 \|/, "the reference's mCE");
+  const known = await sortie(...args, ...flags);
+  assert.not.match(known.text, "are corrupted");
 });
 
 gpu("a run that fails is told, and the others are compared", async () => {
@@ -117,8 +146,7 @@ const test = suite("cli compare: figures");
 
 test("the comparison of the papers has the recipe of the published one", () => {
   const path = join(import.meta.dirname, "../../bench/papers/fashion-mnist.json");
-  const given = planOfFile(path, JSON.parse(readFileSync(path, "utf8")));
-  const experiments = experimentsOf(inFile(path), completePlan(inFile(path), given, given.settings as Plain));
+  const experiments = experimentsOfFile(path);
   const recipe = ["--data", "fashion-mnist", "--method", "joint", "--method.exitWeights", "0.5", "--epochs", "5"];
   const { config } = readConfig("test", [...recipe, "--seed", "0"]);
   assert.equal(trained(experiments[0]!.config), trained(config));
@@ -163,6 +191,47 @@ test("an exit by chance, or behind one before it, is collapsed", () => {
   assert.equal(collapseOf([0.1, 0.9], 10), ["exit 1 at 10.0 %, by chance"]);
 });
 
+test("a plan that extends another takes over what it does not say itself", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "sortie-plans-"));
+  const put = (name: string, plan: object) => {
+    writeFileSync(join(dir, name), JSON.stringify(plan));
+    return join(dir, name);
+  };
+  put("base.json", { methods: ["joint", "sdn"], seeds: [1], out: "elsewhere", settings: { train: { epochs: 2 } } });
+  const own = put("own.json", { extends: "base.json", methods: ["sdn"], against: "sdn" });
+  const [experiment, ...more] = experimentsOfFile(own);
+  assert.equal([experiment!.name, experiment!.config.train.epochs, more], ["glyphs-resnet-sdn-seed1", 2, []]);
+  assert.is(experiment!.config.out, "elsewhere");
+  const { text } = await sortie("compare", "--config", put("round.json", { extends: "round.json" }));
+  assert.match(text, /round\.json: a comparison must not extend itself/);
+  const none = await sortie("compare", "--config", put("none.json", { extends: "nowhere.json" }));
+  assert.match(none.text, /nowhere\.json/);
+  rmSync(dir, { recursive: true });
+});
+
+test("the size of a loss is the sum of its exit weights, in the first and the last epoch", () => {
+  const record = { exits: [40, 70, 100].map((macs) => ({ stage: "s", macs })), classes: ["a", "b"] };
+  const sizeOf = (...flags: string[]) => {
+    const { config } = readConfig("test", ["--data", "fashion-mnist", "--epochs", "5", "--method", ...flags]);
+    return lossSize(config, record)?.map((size) => Number(size.toFixed(3)));
+  };
+  assert.equal(sizeOf("joint"), [3, 3]);
+  assert.equal(sizeOf("joint", "--method.exitWeights", "0.5"), [1.5, 1.5]);
+  assert.equal(sizeOf("joint", "--method.normalise", "true"), [1, 1]);
+  assert.equal(sizeOf("soft-cgt"), [1, 1], "each sample's weights are divided by their sum");
+  assert.equal(sizeOf("soft-cgt", "--method.normalise", "false"), [1.65, 1.85]);
+  assert.equal(sizeOf("sdn"), [1.24, 2.1], "0.01 + a fifth of the shares of the MACs, up to these");
+  assert.equal(
+    [sizeOf("safe-kd"), sizeOf("erde"), sizeOf("boost")],
+    [
+      [1, 1],
+      [1, 1],
+      [3, 3],
+    ],
+  );
+  assert.is(sizeOf("calexnet"), undefined, "one branch at a time");
+});
+
 test("spreads are of single runs, differences are seed by seed", () => {
   assert.equal(spreadOf([1, 3, Number.NaN]), { mean: 2, deviation: Math.SQRT2, n: 2 });
   assert.ok(Number.isNaN(spreadOf([1]).deviation));
@@ -180,6 +249,32 @@ test("spreads are of single runs, differences are seed by seed", () => {
     pairedDifference(settings[1]!, settings[0]!, ({ area }) => area),
     { mean: 3, deviation: Math.SQRT2, n: 2 },
   );
+});
+
+test("the summary has means, spreads and differences of all that is measured, and ranks measures", () => {
+  const figures = (method: string, seed: number, area: number) => {
+    const exits = [0.7, 0.9].map((accuracy) => ({ accuracy: accuracy * area, ece: 1 - area, auroc: 0.8, aurc: 0.1 }));
+    const point = { accuracy: area, cost: 0.5 };
+    const run = {
+      data: "d",
+      backbone: "b",
+      method,
+      seed,
+      area,
+      exits,
+      near: point,
+      atCost: [point, point, point, point],
+    };
+    return { ...run, collapsed: area < 0.5 ? ["exit 1"] : [] } as unknown as RunFigures;
+  };
+  const runs = [figures("x", 0, 0.9), figures("y", 0, 0.8), figures("x", 1, 0.7), figures("y", 1, 0.4)];
+  const { settings, proxies } = summaryOf(runs, "x");
+  const [x, y] = settings;
+  assert.equal([x!.differences, x!.collapsedSeeds, y!.collapsedSeeds], [undefined, [], [1]]);
+  assert.ok(Math.abs(y!.differences!["area"]!.mean + 0.2) < 1e-12 && y!.differences!["accuracyAt50"]!.n === 2);
+  assert.is(y!.differences!["certifiedCost"]!.mean, 0, "nothing certified counts with the full cost");
+  assert.ok(Math.abs(x!.exits[1]!["accuracy"]!.mean - 0.72) < 1e-12);
+  assert.equal([proxies[0]!.runs, proxies[0]!.correlations["ECE"]], [4, -1]);
 });
 
 test("a plan that cannot be is refused by name, before anything is made", async () => {
@@ -204,6 +299,12 @@ test("a plan that cannot be is refused by name, before anything is made", async 
     [["--method.kappa", "3", "--methods", "joint"], /kappa/],
     [["no-such-folder"], /no-such-folder must be the folder of a run/],
     [["--methods", "joint", "."], /cannot both be given/],
+    [["--methods", "joint", "--corruption-samples", "5"], /--corruptions must be there for flags about corruptions/],
+    [["--methods", "joint", "--corruptions", "--corruption-names", "fgo"], /must be one of .*fog/],
+    [
+      ["--methods", "joint", "--corruptions", "--corruption-samples", "0"],
+      /--corruption-samples must be a whole number/,
+    ],
     [["--metods", "joint"], /Did you mean --methods\?/],
     [["--config", listed({})], /runs must be a list of objects; got an object/],
     [["--config", listed([{ methods: ["jiont"] }])], /runs\[0\]\.methods must be among joint; got "jiont".*joint\?/],

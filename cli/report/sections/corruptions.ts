@@ -1,7 +1,7 @@
 // The section about corrupted images: what `sortie evaluate --corruptions` found of the weights at hand.
 
 import { existsSync } from "node:fs";
-import { type CorruptionFindings, type CorruptionRow, lastOf } from "../../commands/corruptions.ts";
+import { bySeverity, type CorruptionFindings, type CorruptionRow, lastOf } from "../../commands/corruptions.ts";
 import type { RunFolder } from "../../files/run-folder.ts";
 import { readJson } from "../../files/whole.ts";
 import { percent } from "../../format.ts";
@@ -52,7 +52,7 @@ export function corruptionSection(found: CorruptionFindings | undefined): string
     lineOf("clean", [clean]),
     ...all.map((name) =>
       lineOf(
-        name,
+        Object.hasOwn(synthetic, name) ? `${name} (synthetic)` : name,
         rows.filter((row) => row.name === name),
       ),
     ),
@@ -65,6 +65,25 @@ export function corruptionSection(found: CorruptionFindings | undefined): string
     "Corrupted images",
     `${from}; ${samples} of each. Accuracy of the last exit, and over all severities what the policy does: its promise was made for
 clean images. Mean corruption error, not divided by another network's: ${escapeHtml(errors)}. ${escapeHtml(notes.join(" "))}`,
-    table(head, body),
+    table(head, body) + severityTable(found),
+  );
+}
+
+/** From severity to severity, means over the corruptions that count. */
+function severityTable(found: CorruptionFindings): string {
+  const means = bySeverity(found).filter(({ corruptions }) => corruptions > 0);
+  const { alpha, clean } = found;
+  const head = [
+    ...["severity", "last exit", "its ECE"],
+    ...(clean.policy ? ["policy", "its cost", "leave elsewhere", "promised risk, observed", "promise broken"] : []),
+  ];
+  return table(
+    head,
+    means.map(({ severity, accuracy, ece, policy, corruptions }) => [
+      severity === 0 ? "clean" : String(severity),
+      ...[accuracy, ece].map(percent),
+      ...(policy ? [policy.accuracy, policy.cost, policy.shift, policy.risk].map(percent) : []),
+      ...(policy ? [alpha === undefined ? "" : `${policy.broken} of ${corruptions}`] : []),
+    ]),
   );
 }

@@ -1,0 +1,67 @@
+// What a comparison prints: its plan and what it will take, and a table that grows by a row with every run.
+
+import { existsSync } from "node:fs";
+import { RunFolder } from "../files/run-folder.ts";
+import { percent } from "../format.ts";
+import type { RunFigures } from "./figures.ts";
+import type { Experiment, RunKey } from "./plan.ts";
+
+/** Whether the run is there and trained. @throws Error if the folder holds a run of other settings. */
+export function isFinished(folder: RunFolder, config: Experiment["config"]): boolean {
+  folder.check(config);
+  return folder.recordOrNone()?.finished !== undefined;
+}
+
+/** The plan as lines, with what it will take as far as finished runs tell. */
+export function planLines(experiments: readonly Experiment[]): readonly string[] {
+  const lines = experiments.map((experiment, i) => {
+    const { config } = experiment;
+    const folder = RunFolder.of(config);
+    const state = isFinished(folder, config) ? "finished" : existsSync(folder.path("config")) ? "begun" : "to do";
+    return `${String(i + 1).padStart(4)}  ${experiment.name}  ${config.train.epochs} epochs  ${state}`;
+  });
+  return [`${experiments.length} runs:`, ...lines, expectedTime(experiments)];
+}
+
+function expectedTime(experiments: readonly Experiment[]): string {
+  const isAlike = (a: Experiment, b: Experiment) => a.data === b.data && a.backbone === b.backbone;
+  const perEpoch = (like: Experiment): number | undefined => {
+    const seconds = experiments.flatMap((other) => {
+      if (!isAlike(other, like)) return [];
+      const record = RunFolder.of(other.config).recordOrNone();
+      const training = record?.finished === undefined ? undefined : record.seconds?.["training"];
+      return training === undefined ? [] : [training / other.config.train.epochs];
+    });
+    return seconds.sort((a, b) => a - b)[seconds.length >> 1];
+  };
+  const open = experiments.filter(({ config }) => !isFinished(RunFolder.of(config), config));
+  if (open.length === 0) return "all are finished";
+  const known = open.flatMap((each) => {
+    const seconds = perEpoch(each);
+    return seconds === undefined ? [] : [seconds * each.config.train.epochs];
+  });
+  const minutes = Math.ceil(known.reduce((sum, seconds) => sum + seconds, 0) / 60);
+  if (known.length === 0) return `${open.length} to train; how long one takes is told when the first has ended`;
+  const rest = open.length - known.length;
+  return `${open.length} to train: about ${minutes} min${rest > 0 ? `, and ${rest} of which none has ended yet` : ""}`;
+}
+
+/** A table of runs as they end: its head and its rows, as wide as the names that will be in it. */
+export function liveTable(names: readonly Omit<RunKey, "seed">[]) {
+  const nameOf = ({ data, backbone, method }: Omit<RunKey, "seed">) => `${data} ${backbone} ${method}`;
+  const width = Math.max(...names.map((key) => nameOf(key).length));
+  const row = (name: string, cells: readonly string[]) => {
+    const widths = [4, 26, 7, 9, 9];
+    return [name.padEnd(width), ...cells.map((cell, k) => cell.padStart(widths[k] ?? 0))].join("  ").trimEnd();
+  };
+  return {
+    head: row("", ["seed", "exits, %", "area, %", "certified", "its cost"]),
+    of(run: RunFigures): string {
+      const accuracies = run.exits.map(({ accuracy }) => (100 * accuracy).toFixed(1)).join(" / ");
+      const { certified, collapsed } = run;
+      const promise = certified ? [percent(certified.accuracy), percent(certified.cost)] : ["nothing", "-"];
+      const fallen = collapsed.length > 0 ? `  COLLAPSED: ${collapsed.join("; ")}` : "";
+      return row(nameOf(run), [String(run.seed), accuracies, (100 * run.area).toFixed(1), ...promise]) + fallen;
+    },
+  };
+}
