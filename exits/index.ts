@@ -3,7 +3,7 @@
 export { type Given, type Option, type OptionSet, type OptionValues, option } from "../base/index.ts";
 export type { CascadeAbout, CascadeScore, Runtime as OnnxRuntime, Session as OnnxSession } from "../onnx/index.ts";
 export { adapterName } from "./deploy/adapter-name.ts";
-export type { Answers, ClassifyOptions } from "./deploy/answers.ts";
+export type { Answers, ClassifyOptions, StreamOptions } from "./deploy/answers.ts";
 export { Classifier } from "./deploy/classifier.ts";
 export { type MeasureOptions, measureCosts } from "./deploy/costs.ts";
 export { type DeployOptions, deploy } from "./deploy/deploy.ts";

@@ -24,6 +24,26 @@ export interface Answers {
 
 const CLASSIFY: Kinds<ClassifyOptions> = { notFinite: "string" };
 
+/** Options of `stream`. */
+export interface StreamOptions extends ClassifyOptions {
+  /**
+   * Milliseconds that images may wait behind an exit for those of later lots; default 250. Only where waiting was found
+   * to be the fastest, or is the route that was given.
+   */
+  readonly patience?: number;
+}
+
+/** Milliseconds. */
+const PATIENCE = 250;
+const STREAM: Kinds<StreamOptions> = { ...CLASSIFY, patience: "number" };
+
+/** Options of `stream`, checked. @throws ArgumentError */
+export function readStream(options: StreamOptions): StreamOptions & { readonly patience: number } {
+  const { patience = PATIENCE, ...asked } = readOptions("stream", options, STREAM);
+  if (patience >= 0 && patience < 2 ** 31) return { ...asked, patience };
+  throw new ArgumentError(`stream: patience must be a number of milliseconds from 0 on; got ${patience}.`);
+}
+
 /** What becomes of strange images. @throws ArgumentError for other options. */
 export function readNotFinite(options: ClassifyOptions): "error" | "mark" {
   const { notFinite = "error" } = readOptions("classify", options, CLASSIFY);

@@ -7,7 +7,6 @@ import {
   type Device,
   DisposedError,
   keep,
-  scope,
   type Tensor,
   tensor,
   zeros,
@@ -17,13 +16,16 @@ import { bindsAll } from "../ops/answer.ts";
 import { digest } from "../run/logits.ts";
 import { deviceOf } from "../training/evaluator.ts";
 import { adapterName } from "./adapter-name.ts";
-import { type Answers, type ClassifyOptions, readNotFinite, refuseStrange, StrangeLogits } from "./answers.ts";
-import { type GivenImages, type Images, type Normalisation, takeImages } from "./given-images.ts";
+import { type Answers, type ClassifyOptions, readNotFinite, readStream, type StreamOptions } from "./answers.ts";
+import { Call } from "./call.ts";
+import { type Images, type Normalisation, takeImages } from "./given-images.ts";
+import { AHEAD, type Begun, inOrder } from "./in-order.ts";
 import { candidateRoutes, type Plan, Planner, type TriedRoute, type Way } from "./plan.ts";
 import type { Decisions } from "./policy.ts";
 import { type Precision, PreparedNet } from "./prepared.ts";
 import { RememberedRoutes } from "./remembered.ts";
 import { type Behind, Route, type Site } from "./route.ts";
+import { Runner } from "./runner.ts";
 import { isClosed, isOpenToAll } from "./thresholds.ts";
 
 /** What is decided before anything is recorded. */
@@ -48,11 +50,6 @@ interface Parts {
   readonly owned: { dispose(): void }[];
 }
 
-/** Batches that may be under way at once: one runs while the host packs the next. */
-const UNDER_WAY = 2;
-/** Calls that a stream keeps ahead of the answers it gives. */
-const AHEAD = 2;
-
 /** A network with a policy, ready to run; make it by `deploy`. */
 export class Classifier {
   /**
@@ -63,17 +60,13 @@ export class Classifier {
   readonly isOriginChecked: boolean;
   readonly #parts: Parts;
   readonly #macs: readonly number[];
-  /** Ends when all batches of the calls before have been submitted: all share one set of buffers, and one queue. */
-  #turn: Promise<unknown> = Promise.resolve();
-  /** Batches that were submitted, oldest first. */
-  readonly #underWay: Promise<void>[] = [];
-  /** Whether the last of them must end before another begins. */
-  #isAlone = false;
+  readonly #runner: Runner;
 
   private constructor(parts: Parts, macs: readonly number[], isOriginChecked: boolean) {
     this.isOriginChecked = isOriginChecked;
     this.#parts = parts;
     this.#macs = macs;
+    this.#runner = new Runner(parts.site, parts.planner);
   }
 
   /** Records all stages without running them; use `deploy`. @internal */
@@ -83,7 +76,7 @@ export class Classifier {
       const site = await makeSite(net, settled, owned);
       const planner = await planFor(site, net, settled);
       owned.push(planner);
-      await planner.next(site.batch);
+      await planner.prepare();
       const parts = { site, input: net.input, normalise: settled.normalise, planner, owned };
       return new Classifier(parts, net.macs(), settled.isOriginChecked);
     } catch (error) {
@@ -107,46 +100,46 @@ export class Classifier {
    * the network.
    */
   async classify(images: Images, options: ClassifyOptions = {}): Promise<Answers> {
-    const notFinite = readNotFinite(options);
+    return this.#begin(images, readNotFinite(options)).answers;
+  }
+
+  /** Begins a call; `patience` of a stream's. */
+  #begin(images: Images, notFinite: "error" | "mark", patience?: number): Begun<Answers> {
     this.#checkAlive();
     const { site, input, normalise } = this.#parts;
     const given = takeImages(images, { device: site.device, batch: site.batch, input, normalise });
     try {
-      if (notFinite === "error") refuseStrange(given.strange);
-      const call = new Call(given, notFinite);
-      const turn = this.#turn.then(() => this.#submit(call));
-      this.#turn = turn.catch(() => {});
-      await turn;
-      return await call.answers(this.#macs);
-    } finally {
+      const call = new Call(given, notFinite, patience);
+      const submitted = this.#runner.submit(call);
+      const answers = submitted.then(() => call.answers(this.#macs)).finally(() => given.dispose());
+      return { submitted, answers };
+    } catch (error) {
       given.dispose();
+      throw error;
     }
   }
 
   /**
    * Answers for one lot of images after the other, in their order. The next lots are under way while answers are waited
-   * for, so that the GPU is kept busy: `for await (const answers of classifier.stream(lots)) ...`. @throws Error as
-   * `classify` does, at the lot in question
+   * for, so that the GPU is kept busy: `for await (const answers of classifier.stream(lots)) ...`. Images of several
+   * lots may wait for each other behind an exit, for `patience` at most. @throws Error as `classify` does, at the lot
+   * in question
    */
   async *stream(
     source: Iterable<Images> | AsyncIterable<Images>,
-    options: ClassifyOptions = {},
+    options: StreamOptions = {},
   ): AsyncGenerator<Answers, void, undefined> {
-    const waiting: Promise<Answers>[] = [];
-    try {
-      for await (const images of source) {
-        const call = this.classify(images, options);
-        call.catch(() => {});
-        waiting.push(call);
-        if (waiting.length > AHEAD) yield await (waiting.shift() as Promise<Answers>);
-      }
-      for (const call of waiting) yield await call;
-    } finally {
-      await Promise.allSettled(waiting);
-    }
+    const { patience, ...asked } = readStream(options);
+    yield* inOrder(source, {
+      begin: (images) => this.#begin(images, readNotFinite(asked), patience),
+      // Besides those whose images wait.
+      ahead: () => AHEAD + this.#runner.waiting,
+      hurry: () => this.#runner.release(),
+    });
   }
 
   dispose(): void {
+    this.#runner.end(gone());
     for (const made of this.#parts.owned.splice(0).reverse()) made.dispose();
   }
 
@@ -154,99 +147,12 @@ export class Classifier {
     this.dispose();
   }
 
-  /** Submits all batches of a call. */
-  async #submit(call: Call): Promise<void> {
-    const { site, planner } = this.#parts;
-    const { results, images, batch } = site;
-    for (let first = 0; first < call.size; first += batch) {
-      this.#checkAlive();
-      const count = Math.min(batch, call.size - first);
-      // What was tried must have ended before the planner says what is next.
-      await this.#room(this.#isAlone ? 1 : UNDER_WAY);
-      const { route, note } = await planner.next(count);
-      const isAlone = note !== undefined || route.asks;
-      if (isAlone) await this.#room(1);
-      this.#checkAlive();
-      this.#isAlone = isAlone;
-      scope(() => call.given.fill(images, first, count));
-      const start = performance.now();
-      const wanted = [results.answers, results.exits, results.scores, ...call.lookedAt(first)];
-      const done = route.run(count, wanted).then((found) => {
-        note?.(performance.now() - start);
-        call.take(found, first, count);
-      });
-      call.batches.push(done);
-      this.#underWay.push(done);
-      done.catch(() => {});
-    }
-  }
-
-  /** Waits until fewer than `most` batches are under way. What they throw is their call's. */
-  async #room(most: number): Promise<void> {
-    while (this.#underWay.length >= most) await this.#underWay.shift()?.catch(() => {});
-  }
-
   #checkAlive(): void {
-    if (this.#parts.owned.length > 0) return;
-    throw new DisposedError("classify: the classifier must be alive; it was disposed.");
+    if (this.#parts.owned.length === 0) throw gone();
   }
 }
 
-/** A call of `classify`, and the answers that have come. */
-class Call {
-  readonly given: GivenImages;
-  readonly size: number;
-  readonly batches: Promise<void>[] = [];
-  readonly #isRefusing: boolean;
-  readonly #classes: Int32Array;
-  readonly #exits: Int32Array;
-  readonly #scores: Float32Array;
-  #strange: readonly number[];
-
-  constructor(given: GivenImages, notFinite: "error" | "mark") {
-    this.given = given;
-    this.size = given.size;
-    this.#isRefusing = notFinite === "error";
-    this.#classes = new Int32Array(given.size);
-    this.#exits = new Int32Array(given.size);
-    this.#scores = new Float32Array(given.size);
-    this.#strange = given.strange;
-  }
-
-  /** What to read behind the batch that begins at `first`, besides its results. */
-  lookedAt(first: number): readonly Tensor[] {
-    return first === 0 && this.given.isStrange ? [this.given.isStrange] : [];
-  }
-
-  /** The results of a batch. @throws ArgumentError if pixels of the call are no numbers, and that is an error. */
-  take([answers, exits, scores, flags]: readonly ArrayLike<number>[], first: number, count: number): void {
-    if (flags) this.#strange = Array.from({ length: this.size }, (_, i) => i).filter((i) => flags[i]! > 0);
-    if (this.#isRefusing) refuseStrange(this.#strange);
-    this.#refuseNaN(scores as Float32Array, first, count);
-    this.#classes.set((answers as Int32Array).subarray(0, count), first);
-    this.#exits.set((exits as Int32Array).subarray(0, count), first);
-    this.#scores.set((scores as Float32Array).subarray(0, count), first);
-  }
-
-  /** Answers that are no numbers though the pixels are: the network's own fault, whatever becomes of strange images. */
-  #refuseNaN(scores: Float32Array, first: number, count: number): void {
-    const isStrange = new Set(this.#strange);
-    const at = scores.findIndex((score, i) => i < count && Number.isNaN(score) && !isStrange.has(first + i));
-    if (at >= 0) throw new StrangeLogits(first + at);
-  }
-
-  /** All answers, once they have come; `macs` of each exit. */
-  async answers(macs: readonly number[]): Promise<Answers> {
-    await Promise.all(this.batches);
-    const [classes, exits, scores] = [this.#classes, this.#exits, this.#scores];
-    const cost = Float64Array.from(exits, (exit) => macs[exit]!);
-    for (const i of this.#strange) {
-      classes[i] = exits[i] = -1;
-      scores[i] = Number.NaN;
-    }
-    return { classes, exits, scores, macs: cost };
-  }
-}
+const gone = (): DisposedError => new DisposedError("classify: the classifier must be alive; it was disposed.");
 
 /** All that routes share; what is made for it is added to `owned`. @internal */
 export async function makeSite(net: MultiExit, settled: Wanted, owned: { dispose(): void }[]): Promise<Site> {
@@ -289,7 +195,12 @@ async function planFor(site: Site, net: MultiExit, settled: Settled): Promise<Pl
   const isWhole = orWhole && route !== "measured" && route.every((step) => step === "closed");
   const candidates: readonly Way[] =
     route === "measured"
-      ? candidateRoutes(early.length, { asksFirst: batch === 1 && device.info.isSoftware, canKeep, orWhole })
+      ? candidateRoutes(early.length, {
+          asksFirst: batch === 1 && device.info.isSoftware,
+          canKeep,
+          canWait: batch > 1,
+          orWhole,
+        })
       : [isWhole ? "whole" : early.map((exit) => openStep(route[exit]!, exit))];
   const whole = { ...site, open: [net.exits - 1] };
   const record = (way: Way): Promise<Route> => (way === "whole" ? Route.record(whole, []) : Route.record(site, way));

@@ -31,9 +31,11 @@ export interface DeployOptions {
   readonly precision?: Precision;
   /**
    * What happens behind each early exit, [K-1]. compact: undecided rows are moved together, and later launches cover
-   * them alone. keep: all rows go on, decided or not. ask: as compact, and the host waits for their number; where none
-   * is left, nothing more is launched. Answers are the same. measured (default): several routes are tried on the first
-   * batches of each size, and the fastest is taken; `plan` says which, and what they took.
+   * them alone. keep: all rows go on, decided or not: the whole network, with the policy's answers. ask: as compact,
+   * and the host waits for their number; where none is left, nothing more is launched. wait: undecided rows wait for
+   * those of the next batches of the same call or stream, and what lies behind is run on many at once; at one exit, and
+   * not beside ask. Answers are the same. measured (default): several routes are tried on the first batches of each
+   * size, and the fastest is taken; `plan` says which, and what they took.
    */
   readonly route?: "measured" | readonly (Behind | "closed")[];
   /**
@@ -122,10 +124,15 @@ export function checkPrecision(op: string, precision: Precision, { hasF16 }: { r
 
 function checkRoute(route: unknown, early: number): void {
   if (route === "measured") return;
-  const isRoute =
-    Array.isArray(route) && route.length === early && route.every((step) => step === "closed" || BEHIND.includes(step));
-  if (isRoute) return;
-  throw new ArgumentError(
-    `deploy: route must be measured, or say ${BEHIND.join(", ")} for each of ${early} early exits; got ${what(route)}.`,
-  );
+  const steps: readonly unknown[] = Array.isArray(route) ? route : [];
+  if (steps.length !== early || !steps.every((step) => step === "closed" || BEHIND.includes(step as string))) {
+    throw new ArgumentError(
+      `deploy: route must be measured, or say ${BEHIND.join(", ")} for each of ${early} early exits; got ${what(route)}.`,
+    );
+  }
+  const waits = steps.indexOf("wait");
+  if (waits >= 0 && (steps.includes("ask") || steps.includes("wait", waits + 1)))
+    throw new ArgumentError(
+      `deploy: a route must wait at one exit alone, and not ask besides; got ${steps.join(", ")}.`,
+    );
 }

@@ -14,9 +14,9 @@ export interface TriedRoute {
    * computed.
    */
   readonly route: readonly (Behind | "closed")[];
-  /** Milliseconds of a batch, the fastest of those that were timed; NaN before the first. */
+  /** Milliseconds of a batch, as images leave; NaN before the first was timed. */
   readonly ms: number;
-  /** Batches that were timed. */
+  /** How often it was timed. */
   readonly timed: number;
 }
 
@@ -24,6 +24,8 @@ export interface TriedRoute {
 export interface Plan {
   /** Batches of so many images, and of fewer down to half of it. */
   readonly upTo: number;
+  /** Whether others follow at once, of the same call or stream: only then can rows wait for those of other batches. */
+  readonly isFlow: boolean;
   readonly route: TriedRoute["route"];
   /** Whether the route was chosen: given, the only one, remembered, or the fastest of those tried. */
   readonly isSettled: boolean;
@@ -32,16 +34,35 @@ export interface Plan {
   readonly reason: string;
 }
 
-/** Batches that are timed on a route, behind a first one that is not. */
+/** How often a route is timed, behind a first batch that is not. */
 const TIMED = 3;
-/** A route is given up once it takes so many times as long as the fastest. */
+/** Images of batches that are timed in a row, where others follow, and batches at least. */
+const IN_A_ROW = 48;
+const FEWEST = 2;
+/** A route is given up once it takes so many times as long as another. */
 const HOPELESS = 1.5;
 /** Another route than the first must be faster by this share, so that noise changes nothing. */
 const WORTH = 0.03;
+/** The share of batches from which on every route must have been timed on some that reach an exit and no further. */
+const COMMON = 0.1;
+
+/** Images that must have been timed before it is known how many reach an exit. */
+const KNOWN = 32;
+
+/** Milliseconds of an image, and the last exit that one of its batch reached, where the time depends on that. */
+interface Timed {
+  readonly images: number;
+  readonly ms: number;
+  readonly deepest: number | undefined;
+}
 
 interface Trial {
+  readonly upTo: number;
+  readonly isFlow: boolean;
+  /** The candidates that can be taken. */
+  readonly open: readonly number[];
   /** Of each candidate. */
-  readonly times: readonly number[][];
+  readonly times: readonly Timed[][];
   readonly runs: number[];
   chosen: number | undefined;
   /** Whether it was chosen in another process. */
@@ -54,15 +75,21 @@ export interface PlannerParts {
   /** Adds the exits that are closed. */
   readonly names: (way: Way) => TriedRoute["route"];
   /** What was settled before, and who wants to be told what is settled now. */
-  readonly memory?: { readonly known: Settlements; settle(size: number, route: string): void } | undefined;
+  readonly memory?: { readonly known: Settlements; settle(size: string, route: string): void } | undefined;
 }
 
 /** What a batch is to be run on. */
 export interface Turn {
   readonly route: Route;
-  /** To be told the milliseconds of this batch; the batch must then have the GPU for itself. */
-  readonly note: ((ms: number) => void) | undefined;
+  /**
+   * To be told what so many batches, or as many as come, took that had the GPU for themselves: images, milliseconds,
+   * and the last exit that one of them reached.
+   */
+  readonly note: ((images: number, ms: number, deepest?: number) => void) | undefined;
+  readonly batches: number;
 }
+
+const waits = (way: Way): boolean => way.includes("wait");
 
 /** Remembers what was tried, and records routes when they are wanted. */
 export class Planner {
@@ -70,44 +97,54 @@ export class Planner {
   readonly #candidates: readonly Way[];
   readonly #how: PlannerParts;
   readonly #routes = new Map<number, Route>();
-  readonly #trials = new Map<number, Trial>();
+  /** By size, and whether others follow. */
+  readonly #trials = new Map<string, Trial>();
 
   /** The first candidate is taken until another is known to be faster. */
   constructor(batch: number, candidates: readonly Way[], how: PlannerParts) {
     this.#batch = batch;
     this.#candidates = candidates;
     this.#how = how;
-    this.#trial(batch);
+    for (const key of how.memory?.known.keys() ?? []) {
+      const trial = this.#newTrial(Number.parseInt(key, 10), key.endsWith(FLOW));
+      if (trial.isRemembered) this.#trials.set(key, trial);
+    }
   }
 
-  /** The route for the next batch, of n images. */
-  async next(n: number): Promise<Turn> {
-    const size = this.#sizeOf(n);
-    const trial = this.#trial(size);
+  /** Records the route that will be taken first. */
+  async prepare(): Promise<void> {
+    const [first = this.#newTrial(this.#batch, false)] = this.#trials.values();
+    await this.#route(first.chosen ?? first.open[0]!);
+  }
+
+  /** The route for the next batch, of n images; `isFlow`: others follow at once. */
+  async next(n: number, isFlow = false): Promise<Turn> {
+    const trial = this.#trial(this.#sizeOf(n), isFlow);
     const i = trial.chosen ?? nextOf(trial);
-    const route = this.#routes.get(i) ?? (await this.#how.record(this.#candidates[i]!));
-    this.#routes.set(i, route);
-    if (trial.chosen !== undefined) return { route, note: undefined };
-    const note = (ms: number): void => {
-      if (trial.runs[i]! > 0) trial.times[i]!.push(ms / n);
+    const route = await this.#route(i);
+    if (trial.chosen !== undefined) return { route, note: undefined, batches: 1 };
+    const note = (images: number, ms: number, deepest?: number): void => {
+      const isAlike = trial.isFlow || this.#candidates[i] === "whole";
+      if (trial.runs[i]! > 0) trial.times[i]!.push({ images, ms: ms / images, deepest: isAlike ? undefined : deepest });
       trial.runs[i]! += 1;
       trial.chosen ??= chosenOf(trial);
       if (trial.chosen === undefined) return;
-      this.#how.memory?.settle(size, this.#how.names(this.#candidates[trial.chosen]!).join());
+      this.#how.memory?.settle(keyOf(trial), this.#how.names(this.#candidates[trial.chosen]!).join());
       this.#forget();
     };
-    return { route, note };
+    const isFirst = trial.runs[i] === 0;
+    const batches = trial.isFlow && !isFirst ? Math.max(FEWEST, Math.ceil(IN_A_ROW / n)) : 1;
+    return { route, note, batches };
   }
 
-  /** What is known by now, the largest batches first. */
+  /** What is known by now, the largest batches first, those that are followed by others in front. */
   get plans(): readonly Plan[] {
-    const sizes = [...this.#trials.keys()].sort((a, b) => b - a);
-    return sizes.map((upTo) => {
-      const { times, chosen, isRemembered } = this.#trials.get(upTo) as Trial;
-      const tried = this.#candidates.map((way, i) => {
-        return { route: this.#how.names(way), ms: upTo * fastest(times[i]!), timed: times[i]!.length };
-      });
-      const plan = { upTo, route: tried[chosen ?? 0]!.route, isSettled: chosen !== undefined, tried };
+    const met = [...this.#trials.values()].sort((a, b) => b.upTo - a.upTo || Number(b.isFlow) - Number(a.isFlow));
+    const trials = met.length > 0 ? met : [this.#newTrial(this.#batch, false)];
+    return trials.map(({ upTo, isFlow, open, times, chosen, isRemembered }) => {
+      const named = (i: number): TriedRoute["route"] => this.#how.names(this.#candidates[i]!);
+      const tried = open.map((i) => ({ route: named(i), ms: upTo * timeOf(times, i), timed: times[i]!.length }));
+      const plan = { upTo, isFlow, route: named(chosen ?? open[0]!), isSettled: chosen !== undefined, tried };
       return { ...plan, reason: reasonOf(plan, isRemembered) };
     });
   }
@@ -122,19 +159,32 @@ export class Planner {
     return Math.min(this.#batch, 2 ** Math.ceil(Math.log2(n)));
   }
 
-  #trial(size: number): Trial {
-    const known = this.#trials.get(size);
-    if (known) return known;
-    const before = this.#how.memory?.known.get(size);
-    const found = this.#candidates.findIndex((way) => this.#how.names(way).join() === before);
-    const trial: Trial = {
-      isRemembered: found >= 0,
-      times: this.#candidates.map(() => []),
-      runs: this.#candidates.map(() => 0),
-      chosen: this.#candidates.length === 1 ? 0 : found >= 0 ? found : undefined,
-    };
-    this.#trials.set(size, trial);
+  async #route(i: number): Promise<Route> {
+    const route = this.#routes.get(i) ?? (await this.#how.record(this.#candidates[i]!));
+    this.#routes.set(i, route);
+    return route;
+  }
+
+  #trial(upTo: number, isFlow: boolean): Trial {
+    const key = keyOf({ upTo, isFlow });
+    const trial = this.#trials.get(key) ?? this.#newTrial(upTo, isFlow);
+    this.#trials.set(key, trial);
     return trial;
+  }
+
+  #newTrial(upTo: number, isFlow: boolean): Trial {
+    const all = this.#candidates.map((_, i) => i);
+    const apart = all.filter((i) => !waits(this.#candidates[i]!));
+    const open = isFlow || apart.length === 0 ? all : apart;
+    const before = this.#how.memory?.known.get(keyOf({ upTo, isFlow }));
+    const found = open.find((i) => this.#how.names(this.#candidates[i]!).join() === before);
+    return {
+      ...{ upTo, isFlow, open },
+      isRemembered: found !== undefined,
+      times: all.map(() => []),
+      runs: all.map(() => 0),
+      chosen: open.length === 1 ? open[0] : found,
+    };
   }
 
   /** Lets go of the memory of routes that nobody takes any more. */
@@ -150,31 +200,98 @@ export class Planner {
   }
 }
 
-const fastest = (times: readonly number[]): number => (times.length === 0 ? Number.NaN : Math.min(...times));
+/** Marks, behind a size, batches that others follow. */
+const FLOW = "+";
 
-/** Whether it is worth while to go on with candidate i. */
-function isHopeful({ times }: Trial, i: number): boolean {
-  const best = Math.min(...times.flat());
-  return !(fastest(times[i]!) > HOPELESS * best);
+const keyOf = ({ upTo, isFlow }: Pick<Trial, "upTo" | "isFlow">): string => `${upTo}${isFlow ? FLOW : ""}`;
+
+type Times = Trial["times"];
+
+/** What noise leaves alone: it only ever adds. */
+const typical = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[values.length >> 2] ?? Number.NaN;
+
+/** Shares of the batches by the last exit that was reached, of all that were timed on whatever route. */
+function sharesOf(times: Times): ReadonlyMap<number, number> {
+  const counts = new Map<number, number>();
+  let all = 0;
+  for (const { deepest } of times.flat()) {
+    if (deepest === undefined) continue;
+    counts.set(deepest, (counts.get(deepest) ?? 0) + 1);
+    all += 1;
+  }
+  return new Map([...counts].map(([exit, count]) => [exit, count / all]));
 }
 
-/** The candidate that was tried least, of those that may be the best. */
-function nextOf(trial: Trial): number {
-  const open = trial.runs.flatMap((runs, i) => (runs <= TIMED && isHopeful(trial, i) ? [i] : []));
-  return open.reduce((a, b) => (trial.runs[b]! < trial.runs[a]! ? b : a));
+/** The times of a route on batches that reach an exit and no further; on all, where it takes none of these apart. */
+function timesAt(times: Times, i: number, exit: number): readonly number[] {
+  return times[i]!.flatMap(({ ms, deepest }) => (deepest === undefined || deepest === exit ? [ms] : []));
 }
+
+/** Milliseconds of an image on a route, on batches as they come; `among` some of the exits that they reach. */
+function timeOf(times: Times, i: number, among?: readonly number[]): number {
+  const shares = sharesOf(times);
+  const all = times[i]!.map(({ ms }) => ms);
+  if (all.length === 0 || shares.size === 0) return typical(all);
+  const exits = among ?? [...shares.keys()];
+  const part = exits.reduce((sum, exit) => sum + shares.get(exit)!, 0);
+  // Of what a route has not met it is expected that it takes as long as the slowest that it has.
+  const slowest = Math.max(...exits.map((exit) => typical(timesAt(times, i, exit))).filter((ms) => !Number.isNaN(ms)));
+  return exits.reduce((sum, exit) => {
+    const ms = typical(timesAt(times, i, exit));
+    return sum + (shares.get(exit)! / part) * (Number.isNaN(ms) ? slowest : ms);
+  }, 0);
+}
+
+/** Whether enough images were met to say how many reach an exit. */
+function isMixKnown(times: Times): boolean {
+  const met = times.flat().filter(({ deepest }) => deepest !== undefined);
+  return met.length === 0 || met.reduce((sum, { images }) => sum + images, 0) >= KNOWN;
+}
+
+/**
+ * Whether it is worth while to go on with candidate i: no other is so much faster on the batches that both have met.
+ */
+function isHopeful({ times, open }: Trial, i: number): boolean {
+  if (!isMixKnown(times)) return true;
+  const shares = sharesOf(times);
+  return !open.some((other) => {
+    if (times[i]!.length === 0 || times[other]!.length === 0) return false;
+    const met = (one: number, exit: number): boolean => timesAt(times, one, exit).length > 0;
+    const both = [...shares.keys()].filter((exit) => met(i, exit) && met(other, exit));
+    const part = both.reduce((sum, exit) => sum + shares.get(exit)!, 0);
+    const isTold = shares.size === 0 || part > 1 - COMMON;
+    return isTold && timeOf(times, i, both) > HOPELESS * timeOf(times, other, both);
+  });
+}
+
+/** Whether candidate i was timed often enough on every kind of batch that is common. */
+function isTimed({ times }: Trial, i: number): boolean {
+  const common = [...sharesOf(times)].filter(([, share]) => share >= COMMON);
+  const isMet = common.every(([exit]) => timesAt(times, i, exit).length >= TIMED);
+  return isMet && times[i]!.length >= TIMED && isMixKnown(times);
+}
+
+/** The candidates that may be the best and were not timed enough. */
+const undecided = (trial: Trial): readonly number[] =>
+  trial.open.filter((i) => !isTimed(trial, i) && isHopeful(trial, i));
+
+/** The one of them that was tried least. */
+const nextOf = (trial: Trial): number => undecided(trial).reduce((a, b) => (trial.runs[b]! < trial.runs[a]! ? b : a));
 
 /** The best candidate, once all that may be have been timed. */
 function chosenOf(trial: Trial): number | undefined {
-  if (trial.runs.some((runs, i) => runs <= TIMED && isHopeful(trial, i))) return undefined;
-  const times = trial.times.map(fastest);
-  const best = times.indexOf(Math.min(...times));
-  return times[0]! <= times[best]! * (1 + WORTH) ? 0 : best;
+  if (undecided(trial).length > 0) return undefined;
+  const [first] = trial.open as readonly [number];
+  const hopeful = trial.open.filter((i) => isHopeful(trial, i));
+  const time = (i: number): number => timeOf(trial.times, i);
+  const best = hopeful.reduce((a, b) => (time(b) < time(a) ? b : a));
+  return hopeful.includes(first) && time(first) <= time(best) * (1 + WORTH) ? first : best;
 }
 
-function reasonOf({ upTo, route, isSettled, tried }: Omit<Plan, "reason">, isRemembered: boolean): string {
+function reasonOf({ upTo, isFlow, route, isSettled, tried }: Omit<Plan, "reason">, isRemembered: boolean): string {
   const name = (steps: TriedRoute["route"]): string => (steps.length === 0 ? "straight on" : steps.join(", "));
-  const sizes = upTo === 1 ? "an image alone" : `batches of up to ${upTo}`;
+  const sizes = `${upTo === 1 ? "an image alone" : `batches of up to ${upTo}`}${isFlow ? ", others following" : ""}`;
   if (tried.length === 1) return `${sizes}: ${name(route)}`;
   if (isRemembered) return `${sizes}: ${name(route)}, which was the fastest before`;
   const timed = tried.filter((one) => one.timed > 0).map((one) => `${name(one.route)} ${one.ms.toFixed(2)} ms`);
@@ -186,25 +303,28 @@ function reasonOf({ upTo, route, isSettled, tried }: Omit<Plan, "reason">, isRem
 interface CandidateOptions {
   readonly asksFirst: boolean;
   readonly canKeep?: boolean;
+  /** Whether rows may wait for those of other batches. */
+  readonly canWait?: boolean;
   readonly orWhole?: boolean;
 }
 
 /**
  * What is tried for so many open early exits: all of them compacted, asked or kept; or one compacted, and the others
- * kept; and the whole network, where that is allowed.
+ * kept; or all compacted, and at one they wait; and the whole network, where that is allowed.
  */
 export function candidateRoutes(early: number, { orWhole = false, ...options }: CandidateOptions): readonly Way[] {
   const ways = waysThrough(early, options);
   return orWhole && early > 0 ? [...ways, "whole"] : ways;
 }
 
-function waysThrough(early: number, { asksFirst, canKeep = true }: CandidateOptions): readonly Way[] {
+function waysThrough(early: number, { asksFirst, canKeep = true, canWait }: CandidateOptions): readonly Way[] {
   if (early === 0) return [[]];
   const all = (behind: Behind): Behind[] => new Array<Behind>(early).fill(behind);
   const uniform = asksFirst ? [all("ask"), all("compact")] : [all("compact"), all("ask")];
-  if (!canKeep) return uniform;
-  const places = early === 1 || early > MOST_ALONE ? [] : Array.from({ length: early }, (_, i) => i);
-  return [...uniform, all("keep"), ...places.map((i) => all("keep").with(i, "compact"))];
+  const places = early > MOST_ALONE ? [] : Array.from({ length: early }, (_, i) => i);
+  const alone = early === 1 ? [] : places.map((i) => all("keep").with(i, "compact"));
+  const waiting = canWait ? places.map((i) => all("compact").with(i, "wait")) : [];
+  return [...uniform, ...(canKeep ? [all("keep"), ...alone] : []), ...waiting];
 }
 
 /** Beyond so many exits, no single one is tried alone. */

@@ -4,8 +4,8 @@
 import { cacheFolder, isNode, json, readWhole, SortieError, writeWhole } from "../../base/index.ts";
 import { sha256 } from "../run/seal.ts";
 
-/** Settled routes by size of batches. */
-export type Settlements = ReadonlyMap<number, string>;
+/** Settled routes by size of batches, and whether others follow. */
+export type Settlements = ReadonlyMap<string, string>;
 
 const ROUTES = json.byName(json.text);
 
@@ -30,7 +30,7 @@ export class RememberedRoutes {
   }
 
   /** Notes a choice. Times can be taken again: a disk that is full or read-only loses them, and disturbs nobody. */
-  settle(size: number, route: string): void {
+  settle(size: string, route: string): void {
     this.#writing = this.#writing.then(async () => {
       try {
         await process.getBuiltinModule("node:fs/promises").mkdir(`${cacheFolder()}/plans`, { recursive: true });
@@ -46,7 +46,7 @@ export class RememberedRoutes {
 async function readRoutes(path: string): Promise<Settlements> {
   try {
     const routes = ROUTES(JSON.parse(new TextDecoder().decode(await readWhole(path))), "routes");
-    return new Map(Object.entries(routes).map(([size, route]) => [Number(size), route]));
+    return new Map(Object.entries(routes));
   } catch (error) {
     if (error instanceof SortieError || error instanceof SyntaxError || "code" in (error as object)) return new Map();
     throw error;

@@ -16,6 +16,7 @@ import {
   noGrad,
   read,
   reshape,
+  type Survivors,
   type Tensor,
 } from "../../engine/functions.ts";
 import { type ExitRecord, heard, inF32 } from "../network/heads/head.ts";
@@ -23,15 +24,16 @@ import { exitAnswer } from "../ops/answer.ts";
 import { type ExitResults, exitDecide } from "../ops/decide.ts";
 import { packRows } from "../ops/pack.ts";
 import type { Precision, PreparedNet } from "./prepared.ts";
+import { WaitingRoom } from "./waiting.ts";
 
 /**
  * What happens behind an early exit. compact: undecided rows are moved together, and later launches cover them alone.
  * keep: all rows go on, decided or not. ask: as compact, and their number is read; where none is left, nothing more is
- * launched.
+ * launched. wait: undecided rows wait for those of other batches, and what lies behind is run on all of them at once.
  */
-export type Behind = "compact" | "keep" | "ask";
+export type Behind = "compact" | "keep" | "ask" | "wait";
 
-export const BEHIND: readonly string[] = ["compact", "keep", "ask"] satisfies readonly Behind[];
+export const BEHIND: readonly string[] = ["compact", "keep", "ask", "wait"] satisfies readonly Behind[];
 
 /** What all routes of a classifier share. */
 export interface Site {
@@ -70,6 +72,8 @@ interface Rows {
   readonly before: Tensor | undefined;
   /** What exits said so far; only that of exits which are read by later ones. */
   readonly said: readonly ExitRecord[];
+  /** Which of the rows go on, where they are about to wait. */
+  readonly survivors?: Survivors;
 }
 
 type PartCapture = Capture<Record<string, never>, Record<string, never>, Rows>;
@@ -80,35 +84,50 @@ interface Part {
   readonly left: Tensor | undefined;
 }
 
+interface RouteParts {
+  readonly behind: readonly Behind[];
+  readonly parts: readonly Part[];
+  /** Where rows wait, and what is run on them. */
+  readonly late?: { readonly room: WaitingRoom; readonly run: PartCapture } | undefined;
+}
+
 /** A recorded route. */
 export class Route {
   readonly behind: readonly Behind[];
   readonly #site: Site;
   readonly #parts: readonly Part[];
+  readonly #late: RouteParts["late"];
 
-  private constructor(site: Site, behind: readonly Behind[], parts: readonly Part[]) {
+  private constructor(site: Site, { behind, parts, late }: RouteParts) {
     this.#site = site;
     this.behind = behind;
     this.#parts = parts;
+    this.#late = late;
   }
 
   /** Records the route that does `behind[i]` behind the i-th open exit. */
   static async record(site: Site, behind: readonly Behind[]): Promise<Route> {
-    const parts: Part[] = [];
+    const owned: { dispose(): void }[] = [];
     try {
       const live = site.batch === 1 ? undefined : site.count;
+      const parts: Part[] = [];
       let rows: Rows = { features: site.images, ids: site.all, live, before: undefined, said: [] };
       for (let first = 0; first < site.open.length; ) {
-        const asked = behind.indexOf("ask", first);
-        const last = asked < 0 ? site.open.length - 1 : asked;
+        const stop = behind.findIndex((step, i) => i >= first && (step === "ask" || step === "wait"));
+        const last = stop < 0 ? site.open.length - 1 : stop;
         const { run, outputs } = await recordPart(site, behind, rows, [first, last]);
-        parts.push({ run: keep(run), left: asked < 0 ? undefined : outputs.live });
+        owned.push(keep(run));
+        parts.push({ run, left: behind[stop] === "ask" ? outputs.live : undefined });
+        if (behind[stop] === "wait") {
+          const late = await recordLate(site, behind, outputs, last);
+          return new Route(site, { behind, parts, late });
+        }
         rows = outputs;
         first = last + 1;
       }
-      return new Route(site, behind, parts);
+      return new Route(site, { behind, parts });
     } catch (error) {
-      for (const { run } of parts) run.dispose();
+      for (const made of owned) made.dispose();
       throw error;
     }
   }
@@ -118,14 +137,19 @@ export class Route {
     return this.#parts.length > 1;
   }
 
+  /** Where undecided rows wait for those of other batches, to be run by `runLate`. */
+  get room(): WaitingRoom | undefined {
+    return this.#late?.room;
+  }
+
   /** Dispatches of one batch that runs to the end. */
   get dispatches(): number {
-    return this.#parts.reduce((sum, { run }) => sum + run.dispatches, 0);
+    return this.#captures.reduce((sum, { dispatches }) => sum + dispatches, 0);
   }
 
   /** Bytes of memory that is the route's alone. */
   get bytes(): number {
-    return this.#parts.reduce((sum, { run }) => sum + run.bytes, 0);
+    return this.#captures.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /**
@@ -142,12 +166,54 @@ export class Route {
       const [rows, ...found] = await read([left, ...wanted]);
       if (rows?.[0] === 0) return found;
     }
+    this.room?.enter();
     return read(wanted);
   }
 
-  dispose(): void {
-    for (const { run } of this.#parts) run.dispose();
+  /** Answers, exits and scores of the rows that wait, in their order. */
+  runLate(): Promise<ArrayLike<number>[]> {
+    const { room, run } = this.#late as NonNullable<RouteParts["late"]>;
+    run.run({});
+    return room.answers();
   }
+
+  dispose(): void {
+    for (const capture of this.#captures) capture.dispose();
+    this.room?.dispose();
+  }
+
+  get #captures(): readonly PartCapture[] {
+    return [...this.#parts.map(({ run }) => run), ...(this.#late ? [this.#late.run] : [])];
+  }
+}
+
+/** Makes room for what `rows` leave behind the i-th open exit, and records what is run on those that wait there. */
+async function recordLate(
+  site: Site,
+  behind: readonly Behind[],
+  rows: Rows,
+  i: number,
+): Promise<NonNullable<RouteParts["late"]>> {
+  const { features, ids, said } = rows;
+  const carried = carriedBy(site, site.open[i]!, rows);
+  const newcomers = { from: [...new Set([features, ...carried])], survivors: rows.survivors as Survivors, ids };
+  const room = await WaitingRoom.make(site.device, site.batch, newcomers);
+  try {
+    const moved = said.map((record) => movedTo(room, record, carried));
+    const { size, filled, all, results } = room;
+    const late = { features: room.roomOf(features), ids: all, live: filled, before: undefined, said: moved };
+    const { run } = await recordPart({ ...site, batch: size, results }, behind, late, [i + 1, site.open.length - 1]);
+    return { room, run: keep(run) };
+  } catch (error) {
+    room.dispose();
+    throw error;
+  }
+}
+
+/** What an exit said of rows that wait, as far as it is carried along. */
+function movedTo(room: WaitingRoom, record: ExitRecord, carried: readonly Tensor[]): ExitRecord {
+  const fields = Object.entries(record).filter(([, x]) => carried.includes(x));
+  return Object.fromEntries(fields.map(([field, x]) => [field, room.roomOf(x)])) as unknown as ExitRecord;
 }
 
 /** Records the exits from `first` to `last` of the open ones. */
@@ -237,12 +303,13 @@ function goOn(
   if (behind === "keep" && canKeep) return { ...rows, before: stays };
   const { features, live, said } = rows;
   const carried = carriedBy(site, site.open[i]!, rows);
-  if (batch === 1) {
+  if (batch === 1 && behind !== "wait") {
     // What stays of one row is their number.
     liveRows(stays, [features, ...carried]);
     return { ...rows, live: stays, before: undefined };
   }
   const survivors = compact(stays, { ...(live && { rows: live }) });
+  if (behind === "wait") return { ...rows, before: undefined, survivors };
   // From here on features are counted by their number, which packing is given.
   liveRows(survivors.count, [features, ...carried]);
   const ids = packRows(features, survivors, rows.ids);

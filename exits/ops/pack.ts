@@ -20,7 +20,15 @@ export type PackSpec = { readonly unit: "u32" | "f16"; readonly width: 1 | 4 };
 
 const GROUP = 64;
 /** Workgroups that go on with further rows: as many as fill an adapter. */
-const MOST_GROUPS = 256;
+export const MOST_GROUPS = 256;
+
+/** How rows of so many bytes travel, and in how many pieces. */
+export function packUnit(bytes: number): PackSpec & { readonly inner: number } {
+  const unit = bytes % 4 === 0 ? "u32" : "f16";
+  const words = bytes / (unit === "u32" ? 4 : 2);
+  const width = words % 4 === 0 ? 4 : 1;
+  return { unit, width, inner: words / width };
+}
 
 export const packRowsKernel = defineKernel({
   name: "packRows",
@@ -70,11 +78,8 @@ const op = single(
     run: ({ inputs, outputs, sizes: { N: rows }, dispatch }) => {
       const { x } = inputs;
       if (rows === 0) return;
-      const bytes = x.bytes / rows;
-      const unit = bytes % 4 === 0 ? "u32" : "f16";
-      const words = bytes / (unit === "u32" ? 4 : 2);
-      const width = words % 4 === 0 ? 4 : 1;
-      dispatch(packRowsKernel, { unit, width }, { ...inputs, ...outputs }, { rows, inner: words / width });
+      const { inner, ...spec } = packUnit(x.bytes / rows);
+      dispatch(packRowsKernel, spec, { ...inputs, ...outputs }, { rows, inner });
     },
   }),
 );

@@ -2,10 +2,18 @@
 // batch and machine are those of the work. Both decide alike, up to rounding.
 
 import { DisposedError, Tensor } from "../../engine/functions.ts";
-import { type Answers, type ClassifyOptions, readNotFinite, refuseStrange, StrangeLogits } from "../deploy/answers.ts";
+import {
+  type Answers,
+  type ClassifyOptions,
+  readNotFinite,
+  readStream,
+  refuseStrange,
+  StrangeLogits,
+  type StreamOptions,
+} from "../deploy/answers.ts";
 import type { Classifier } from "../deploy/classifier.ts";
 import { copyImages, type Images, type Normalisation } from "../deploy/given-images.ts";
-import { inOrder } from "./in-order.ts";
+import { oneByOne } from "../deploy/in-order.ts";
 import type { WasmClassifier } from "./wasm.ts";
 
 /** What runs a classifier. */
@@ -99,9 +107,10 @@ export class ChosenClassifier {
   /** As `stream` of a deployed classifier. @throws Error as `classify` does, at the lot in question */
   stream(
     source: Iterable<Images> | AsyncIterable<Images>,
-    options: ClassifyOptions = {},
+    options: StreamOptions = {},
   ): AsyncGenerator<Answers, void, undefined> {
-    return inOrder(source, (images) => this.classify(images, options));
+    const { patience: _, ...asked } = readStream(options);
+    return oneByOne(source, (images) => this.classify(images, asked));
   }
 
   dispose(): void {

@@ -3,14 +3,22 @@
 
 import { DeviceError, DisposedError, numel, paperDevice, Tensor } from "../../engine/functions.ts";
 import type { Cascade, Runtime as OnnxRuntime } from "../../onnx/index.ts";
-import { type Answers, type ClassifyOptions, readNotFinite, refuseStrange, StrangeLogits } from "../deploy/answers.ts";
+import {
+  type Answers,
+  type ClassifyOptions,
+  readNotFinite,
+  readStream,
+  refuseStrange,
+  StrangeLogits,
+  type StreamOptions,
+} from "../deploy/answers.ts";
 import { checkImages, copyImages, type Images, type Normalisation } from "../deploy/given-images.ts";
+import { oneByOne } from "../deploy/in-order.ts";
 import { ModelError } from "../errors.ts";
 import { cascadeOf } from "../file/cascade.ts";
 import type { ModelFile } from "../file/model-file.ts";
 import { networkOf } from "../file/network.ts";
 import { digestOf } from "../run/logits.ts";
-import { inOrder } from "./in-order.ts";
 
 interface Parts {
   readonly cascade: Cascade;
@@ -79,9 +87,10 @@ export class WasmClassifier {
   /** As `stream` of a deployed classifier. @throws Error as `classify` does, at the lot in question */
   stream(
     source: Iterable<Images> | AsyncIterable<Images>,
-    options: ClassifyOptions = {},
+    options: StreamOptions = {},
   ): AsyncGenerator<Answers, void, undefined> {
-    return inOrder(source, (images) => this.classify(images, options));
+    const { patience: _, ...asked } = readStream(options);
+    return oneByOne(source, (images) => this.classify(images, asked));
   }
 
   async #run(values: Uint8Array | Float32Array): Promise<Answers> {

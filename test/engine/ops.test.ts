@@ -2,6 +2,7 @@
 
 import * as engine from "../../engine/index.ts";
 import * as answer from "../../exits/ops/answer.ts";
+import * as append from "../../exits/ops/append.ts";
 import * as decide from "../../exits/ops/decide.ts";
 import * as gate from "../../exits/ops/gate.ts";
 import * as pack from "../../exits/ops/pack.ts";
@@ -12,7 +13,7 @@ import { opRows } from "./op-table.ts";
 import { checkCase } from "./ops/check.ts";
 
 /** The engine's ops, and those that exits/ adds by the same public functions. */
-const OPS = { ...engine, ...answer, ...decide, ...gate, ...pack, ...tally };
+const OPS = { ...engine, ...answer, ...append, ...decide, ...gate, ...pack, ...tally };
 
 /** Functions of these entries that are no ops on tensors, or are tested in a suite of their own. */
 const NOT_OPS = new Set(
@@ -20,7 +21,7 @@ const NOT_OPS = new Set(
     "createDevice defaultDevice defineOp dispatch single elementwise noGrad gradcheck scope openScope keep read tensor empty trace",
     "backward grad valueAndGrad flatten capture liveRows positional addInto copyInto describe numel sameShape",
     "readSafetensors writeSafetensors decodeSafetensors encodeSafetensors",
-    "packedWords fromHalf checkTensors checkOneOf checkActivation readOptions tallySize readTally decideError decisionText fitsAnswer bindsAll answerTail",
+    "packedWords fromHalf checkTensors checkOneOf checkActivation readOptions tallySize readTally decideError decisionText fitsAnswer bindsAll answerTail packUnit",
     "randomBernoulli randomIntegers randomNormal randomPermutation randomUniform packHyper",
   ].flatMap((names) => names.split(" ")),
 );

@@ -47,6 +47,8 @@ const ROUTES = [
   ["ask", "keep"],
   ["keep", "compact"],
   ["compact", "ask"],
+  ["wait", "compact"],
+  ["keep", "wait"],
 ] as const;
 const SAMPLES = 45;
 const SPREAD = 2;

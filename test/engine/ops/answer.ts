@@ -2,6 +2,7 @@
 
 import * as s from "../../../engine/index.ts";
 import { type AnswerTail, answerTail, exitAnswer } from "../../../exits/ops/answer.ts";
+import { appendRows } from "../../../exits/ops/append.ts";
 import { packRows } from "../../../exits/ops/pack.ts";
 import type { Tail } from "../../../nn/index.ts";
 import { mulberry } from "./check.ts";
@@ -137,6 +138,37 @@ function pack(mask: readonly number[], inner: readonly number[], dtype: "f32" | 
   };
 }
 
+/** Survivors of two batches, put behind each other in a room of `size` rows. */
+function append(masks: readonly (readonly number[])[], inner: readonly number[], size: number): OpCase {
+  const n = masks[0]!.length;
+  const kept = masks.flatMap((mask) => [...mask.keys()].filter((i) => mask[i]));
+  const length = inner.reduce((all, extent) => all * extent, 1);
+  const rows = Math.min(size, kept.length);
+  const last = kept.slice(masks.slice(0, -1).flat().filter(Boolean).length);
+  return {
+    label: `${kept.length} of ${masks.length} x ${n} rows of [${inner}] into ${size}`,
+    inputs: { x: { shape: [n, ...inner] } },
+    call: ({ x }) => {
+      const room = s.zeros([size, ...inner]);
+      const filled = s.tensor(Uint32Array.of(0));
+      const ids = s.tensor(Int32Array.from({ length: n }, (_, i) => 3 * i));
+      let entered: s.Tensor | undefined;
+      for (const mask of masks) {
+        const survivors = s.compact(s.tensor(Uint32Array.from(mask)));
+        entered = appendRows({ rooms: [[x as s.Tensor, room]], filled }, survivors, ids);
+      }
+      const first = (y: s.Tensor, count: number) =>
+        s.slice(y, { starts: y.shape.map(() => 0), ends: y.shape.map((extent, i) => (i === 0 ? count : extent)) });
+      return [first(room, rows), first(entered as s.Tensor, last.length), s.cast(filled, "f32")];
+    },
+    oracle: ({ x }) => [
+      ref([rows, ...inner], (i) => (x as Ref).data[kept[Math.floor(i / length)]! * length + (i % length)]!),
+      ref([last.length], (k) => 3 * last[k]!),
+      ref([1], () => kept.length),
+    ],
+  };
+}
+
 const every = (n: number, stays: (i: number) => boolean): number[] =>
   Array.from({ length: n }, (_, i) => Number(stays(i)));
 
@@ -153,6 +185,14 @@ export const rows: readonly OpRow[] = [
       answer(9, 10, 16, 4, { live: 7, masked: true }),
       answer(6, 10, 16, 4, { dtype: "f16", normed: true }),
       answer(2, 4, 300, 3, { dtype: "f16", vector: "first" }),
+    ],
+  },
+  {
+    op: "appendRows",
+    cases: [
+      append([every(33, (i) => i % 3 === 1), every(33, (i) => i > 20)], [4, 4], 70),
+      append([every(65, () => true), every(65, () => false), every(65, (i) => i % 2 === 0)], [3, 5], 80),
+      append([every(300, (i) => i % 7 > 0)], [130], 300),
     ],
   },
   {

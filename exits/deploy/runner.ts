@@ -1,0 +1,135 @@
+// Who submits batches, one after the other: some are under way at once, and rows of several may wait for each other.
+
+import { scope } from "../../engine/functions.ts";
+import type { Call } from "./call.ts";
+import { Group } from "./group.ts";
+import type { Planner } from "./plan.ts";
+import type { Route, Site } from "./route.ts";
+
+/** Batches that may be under way at once: one runs while the host packs the next. */
+const UNDER_WAY = 2;
+
+/** Submits the batches of calls, which take turns: all share one set of buffers, and one queue. */
+export class Runner {
+  readonly #site: Site;
+  readonly #planner: Planner;
+  /** Ends when all batches of the calls before have been submitted. */
+  #turn: Promise<unknown> = Promise.resolve();
+  /** Batches that were submitted, oldest first. */
+  readonly #underWay: Promise<unknown>[] = [];
+  /** Whether the last of them must end before another begins. */
+  #isAlone = false;
+  /** Batches that are timed together, or whose rows wait for each other. */
+  #group: Group | undefined;
+  #ended: Error | undefined;
+
+  constructor(site: Site, planner: Planner) {
+    this.#site = site;
+    this.#planner = planner;
+  }
+
+  /** Batches whose rows wait for those of others. */
+  get waiting(): number {
+    return this.#group?.waiting ?? 0;
+  }
+
+  /** Submits all batches of a call, and lets it expect their answers. */
+  submit(call: Call): Promise<void> {
+    return this.#inTurn(async () => {
+      const { batch } = this.#site;
+      const isFlow = call.patience !== undefined || call.size > batch;
+      for (let first = 0; first < call.size; first += batch) {
+        const count = Math.min(batch, call.size - first);
+        const route = await this.#next(count, isFlow);
+        this.#checkAlive();
+        this.#start(call, route, [first, count]);
+      }
+      if (call.patience === undefined) await this.#release();
+      else this.#group?.hurry(call.patience, () => void this.release().catch(() => {}));
+    });
+  }
+
+  /** Runs what waits now. */
+  release(): Promise<void> {
+    return this.#inTurn(() => this.#release());
+  }
+
+  /** Nothing is submitted any more, and who waits is told why. */
+  end(why: Error): void {
+    this.#ended = why;
+    this.#group?.fail(why);
+    this.#group = undefined;
+  }
+
+  #inTurn(fn: () => Promise<void>): Promise<void> {
+    const turn = this.#turn.then(fn);
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  /** What the next batch runs on: what the others of its group do, or what is planned. */
+  async #next(count: number, isFlow: boolean): Promise<Route> {
+    while (this.#group && !this.#group.hasRoom(count)) {
+      if (this.#group.isFull || this.#underWay.length === 0) await this.#release();
+      else await this.#room(this.#underWay.length);
+    }
+    await this.#room(this.#isAlone ? 1 : UNDER_WAY);
+    if (this.#group) return this.#group.turn.route;
+    const turn = await this.#planner.next(count, isFlow);
+    const { route, note } = turn;
+    if (note || route.asks) await this.#room(1);
+    this.#isAlone = route.asks;
+    if (note || route.room) this.#group = new Group(turn, this.#site.batch);
+    return route;
+  }
+
+  #start(call: Call, route: Route, [first, count]: readonly [number, number]): void {
+    const { images, results } = this.#site;
+    const group = this.#group;
+    scope(() => call.given.fill(images, first, count));
+    const newcomers = group?.room?.entered ?? [];
+    const wanted = [results.answers, results.exits, results.scores, ...newcomers, ...call.lookedAt(first)];
+    const found = route.run(count, wanted);
+    group?.add({ count, found });
+    if (group?.room) {
+      this.#keep(found);
+      call.expect(group.join({ call, first, count, found }));
+      return;
+    }
+    const answered = found.then((all) => {
+      call.look(all.slice(3));
+      call.take(all, count, (k) => first + k);
+    });
+    this.#keep(answered);
+    call.expect(answered);
+  }
+
+  /** Ends the group: runs what waits, and has the planner told. */
+  async #release(): Promise<void> {
+    const group = this.#group;
+    if (!group) return;
+    this.#group = undefined;
+    if (group.room) {
+      await this.#room(UNDER_WAY);
+      this.#keep(group.run());
+    }
+    if (!group.turn.note) return;
+    // What was tried must have ended before the planner says what is next.
+    await this.#room(1);
+    group.tell();
+  }
+
+  #keep(batch: Promise<unknown>): void {
+    this.#underWay.push(batch);
+    batch.catch(() => {});
+  }
+
+  /** Waits until fewer than `most` batches are under way. What they throw is their call's. */
+  async #room(most: number): Promise<void> {
+    while (this.#underWay.length >= most && this.#underWay.length > 0) await this.#underWay.shift()?.catch(() => {});
+  }
+
+  #checkAlive(): void {
+    if (this.#ended) throw this.#ended;
+  }
+}
