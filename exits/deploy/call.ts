@@ -52,14 +52,14 @@ export class Call {
   }
 
   /** Results, row k of which is image `at(k)`'s; undefined: nobody's, yet. @throws ArgumentError for NaN. */
-  take([answers, exits, scores]: Found, rows: number, at: (k: number) => number | undefined): void {
+  take([answers = [], exits = [], scores = []]: Found, rows: number, at: (k: number) => number | undefined): void {
     for (let k = 0; k < rows; k++) {
       const i = at(k);
       if (i === undefined) continue;
-      this.#classes[i] = answers![k]!;
-      this.#exits[i] = exits![k]!;
-      this.#scores[i] = scores![k]!;
-      if (Number.isNaN(scores![k])) this.#refuseNaN(i);
+      this.#classes[i] = answers[k]!;
+      this.#exits[i] = exits[k]!;
+      this.#scores[i] = scores[k]!;
+      if (Number.isNaN(scores[k])) this.#refuseNaN(i);
     }
   }
 

@@ -90,11 +90,11 @@ export class Group {
   /** Has the rows of a batch wait that was added last; ends when its call has all its answers. */
   join({ call, first, count, found }: Member): Promise<void> {
     const place = this.#waiting.length;
-    const entered = found.then((all) => {
-      const rows = all[3]![0]!;
-      this.#most -= count - rows;
-      this.#known += rows;
-      return (all[4] as Int32Array).slice(0, rows);
+    const entered = found.then(([, , , counts = [], places = []]) => {
+      const length = counts[0]!;
+      this.#most -= count - length;
+      this.#known += length;
+      return Int32Array.from({ length }, (_, k) => places[k]!);
     });
     this.#waiting.push(entered);
     const answered = async (): Promise<void> => {

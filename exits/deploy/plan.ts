@@ -223,6 +223,10 @@ function sharesOf(times: Times): ReadonlyMap<number, number> {
   return new Map([...counts].map(([exit, count]) => [exit, count / all]));
 }
 
+/** The share of the batches that reach one of these and no further. */
+const partOf = (shares: ReadonlyMap<number, number>, exits: readonly number[]): number =>
+  exits.reduce((sum, exit) => sum + (shares.get(exit) ?? 0), 0);
+
 /** The times of a route on batches that reach an exit and no further; on all, where it takes none of these apart. */
 function timesAt(times: Times, i: number, exit: number): readonly number[] {
   return times[i]!.flatMap(({ ms, deepest }) => (deepest === undefined || deepest === exit ? [ms] : []));
@@ -234,12 +238,12 @@ function timeOf(times: Times, i: number, among?: readonly number[]): number {
   const all = times[i]!.map(({ ms }) => ms);
   if (all.length === 0 || shares.size === 0) return typical(all);
   const exits = among ?? [...shares.keys()];
-  const part = exits.reduce((sum, exit) => sum + shares.get(exit)!, 0);
+  const part = partOf(shares, exits);
   // Of what a route has not met it is expected that it takes as long as the slowest that it has.
   const slowest = Math.max(...exits.map((exit) => typical(timesAt(times, i, exit))).filter((ms) => !Number.isNaN(ms)));
   return exits.reduce((sum, exit) => {
     const ms = typical(timesAt(times, i, exit));
-    return sum + (shares.get(exit)! / part) * (Number.isNaN(ms) ? slowest : ms);
+    return sum + (partOf(shares, [exit]) / part) * (Number.isNaN(ms) ? slowest : ms);
   }, 0);
 }
 
@@ -259,8 +263,7 @@ function isHopeful({ times, open }: Trial, i: number): boolean {
     if (times[i]!.length === 0 || times[other]!.length === 0) return false;
     const met = (one: number, exit: number): boolean => timesAt(times, one, exit).length > 0;
     const both = [...shares.keys()].filter((exit) => met(i, exit) && met(other, exit));
-    const part = both.reduce((sum, exit) => sum + shares.get(exit)!, 0);
-    const isTold = shares.size === 0 || part > 1 - COMMON;
+    const isTold = shares.size === 0 || partOf(shares, both) > 1 - COMMON;
     return isTold && timeOf(times, i, both) > HOPELESS * timeOf(times, other, both);
   });
 }

@@ -107,6 +107,6 @@ export const appendRows = positional(
       append({ x, survivors: survivors.indices, count: survivors.count, ids, room, filled }, {}),
     );
     count({ count: survivors.count, filled }, {});
-    return entered[0] as Tensor;
+    return entered[0]!;
   },
 );
