@@ -2,12 +2,12 @@
 // on one device.
 
 import { type Kinds, what } from "../base/index.ts";
+import { checkValue } from "./checks.ts";
 import { type Device, deviceOr } from "./device.ts";
 import { checkDType } from "./dtype.ts";
 import { ArgumentError, readOptions } from "./errors.ts";
-import { checkDevice } from "./operands.ts";
 import { checkShape, type Described } from "./shape.ts";
-import { checkTensors, Tensor } from "./tensor.ts";
+import { checkDevice, checkTensorList, checkTensors, Tensor } from "./tensor.ts";
 
 /** What changes between replays. */
 export interface CaptureOptions<I extends Record<string, Described>, S extends Record<string, number>> {
@@ -94,15 +94,12 @@ function checkInput(name: string, input: Described): void {
 }
 
 function stateOf(state: NonNullable<Options["state"]>): Tensor[] {
-  if (!Array.isArray(state)) {
-    const got = what(state);
-    throw new ArgumentError(`capture: state must be a list; got ${got}. Write [...] around it.`);
-  }
-  return state.flatMap((item: Partial<(typeof state)[number]> | null, i) => {
-    const tensors = item instanceof Tensor ? [item] : (item as { state?: unknown } | null | undefined)?.state;
+  checkValue("capture", "state", state, { must: "a list", fits: Array.isArray });
+  return state.flatMap((item: Tensor | { readonly state?: readonly Tensor[] } | null, i) => {
+    const tensors = item instanceof Tensor ? [item] : item?.state;
     if (!Array.isArray(tensors))
       throw new ArgumentError(`capture: state[${i}] must be a tensor, or have some as its state; got ${what(item)}.`);
-    checkTensors("capture", Object.fromEntries(tensors.map((tensor, k) => [`state[${i}][${k}]`, tensor])));
-    return tensors as Tensor[];
+    checkTensorList("capture", `state[${i}]`, tensors);
+    return tensors;
   });
 }

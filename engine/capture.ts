@@ -3,10 +3,10 @@
 // constant; a write to anything else is refused. A capture owns what it touches (see replay.ts): a function may make
 // parameters, optimiser and step, and return the step alone.
 
-import { what } from "../base/index.ts";
 import { type CaptureOptions, declare } from "./capture-options.ts";
+import { checkFunction } from "./checks.ts";
 import type { Device } from "./device.ts";
-import { ArgumentError, CaptureError, DisposedError } from "./errors.ts";
+import { CaptureError, DisposedError } from "./errors.ts";
 import { Node } from "./graph.ts";
 import type { HostData } from "./host-data.ts";
 import { Recording } from "./recording.ts";
@@ -30,7 +30,7 @@ export async function capture<I extends Record<string, Described>, S extends Rec
   options: CaptureOptions<I, S>,
   step: (inputs: TensorsOf<I>, scalars: TensorsOf<S>) => O,
 ): Promise<Capture<I, S, O>> {
-  if (typeof step !== "function") throw new ArgumentError(`capture: the step must be a function; got ${what(step)}.`);
+  checkFunction("capture", "the step", step);
   const { device, name, state } = declare(options);
   device.check(name);
   if (device.stream.recorder) throw new CaptureError(`${name}: captures must not be nested; got one inside another.`);

@@ -1,16 +1,15 @@
 // Parameters side by side in one buffer, their gradients in another, so that an optimiser step is one dispatch; in
 // several where one would be larger than a binding.
 
-import { type Kinds, what } from "../base/index.ts";
+import type { Kinds } from "../base/index.ts";
 import type { Storage } from "./buffers.ts";
 import type { Device } from "./device.ts";
-import { ArgumentError, CaptureError, DTypeError, GradientError, readOptions } from "./errors.ts";
+import { CaptureError, DTypeError, GradientError, readOptions } from "./errors.ts";
 import { Leaf } from "./graph.ts";
-import { checkDevice } from "./operands.ts";
 import { copyInto } from "./ops/assign.ts";
 import { full } from "./ops/fill.ts";
 import { describe } from "./shape.ts";
-import { checkTensors, Tensor } from "./tensor.ts";
+import { checkDevice, checkTensorList, Tensor } from "./tensor.ts";
 
 /** Elements to which each parameter is aligned: 256 bytes, WebGPU's storage offset alignment. */
 export const SEGMENT_ALIGN = 64;
@@ -130,10 +129,8 @@ const room = (parameter: Tensor): number => Math.max(1, Math.ceil(parameter.size
  */
 export function flatten(parameters: readonly Tensor[], options: FlattenOptions = {}): Flat {
   const { mostBytes } = readOptions("flatten", options, FLATTEN);
-  if (!Array.isArray(parameters))
-    throw new ArgumentError(`flatten: parameters must be a list of tensors; got ${what(parameters)}.`);
-  checkTensors("flatten", { ...parameters });
-  const first = (parameters as readonly Tensor[])[0];
+  checkTensorList("flatten", "parameters", parameters);
+  const [first] = parameters;
   if (!first) throw new GradientError("flatten: there must be a parameter; got an empty list.");
   if (first.device.stream.recorder)
     throw new CaptureError("flatten: parameters must not move while a step is recorded. Make the optimiser before it.");

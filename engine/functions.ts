@@ -9,6 +9,7 @@ export type { DeviceInfo } from "./adapter.ts";
 export type { MemoryReport } from "./buffers.ts";
 export { Capture, capture, type InputValues, liveRows, type TensorsOf } from "./capture.ts";
 export type { CaptureOptions } from "./capture-options.ts";
+export type { Pair } from "./checks.ts";
 export { createDevice, type Device, type DeviceOptions, defaultDevice } from "./device.ts";
 export { type DTypeArrays, fromHalf } from "./dtype.ts";
 export * from "./errors.ts";
@@ -33,7 +34,7 @@ export { addInto, copyInto } from "./ops/assign.ts";
 export * from "./ops/attention.ts";
 export * from "./ops/batch-norm.ts";
 export { type CompactOptions, compact, type Survivors } from "./ops/compact.ts";
-export { type ConvOptions, conv2d, type PerAxis } from "./ops/conv.ts";
+export { type ConvOptions, conv2d } from "./ops/conv.ts";
 export {
   type Conv1dOptions,
   type ConvTransposeOptions,
@@ -47,8 +48,10 @@ export { type Elementwise, elementwise, type Operand } from "./ops/elementwise.t
 export { full, ones, onesLike, zeros, zerosLike } from "./ops/fill.ts";
 export { embedding, gather, type IndexOptions, indexSelect, oneHot, scatterRows } from "./ops/gather.ts";
 export { type NormaliseOptions, normaliseImages, packedWords } from "./ops/images.ts";
+export { concat, type JoinOptions, stack } from "./ops/join.ts";
 export * from "./ops/losses.ts";
 export { linear, type MatmulOptions, matmul } from "./ops/matmul.ts";
+export { flip, type PadOptions, pad, permute, type SliceOptions, slice } from "./ops/move.ts";
 export { type GroupNormOptions, groupNorm, type LayerNormOptions, layerNorm, type NormOptions } from "./ops/norm.ts";
 export {
   type AdamStepOptions,
@@ -72,7 +75,6 @@ export {
   avgPool2d,
   type MaxPoolOptions,
   maxPool2d,
-  type Pair,
   type PoolOptions,
 } from "./ops/pool.ts";
 export {
@@ -89,18 +91,6 @@ export {
 export * from "./ops/reduce.ts";
 export { type InterpolateOptions, interpolate } from "./ops/resize.ts";
 export type { Reduction } from "./ops/rowwise.ts";
-export {
-  concat,
-  expand,
-  flip,
-  type JoinOptions,
-  type PadOptions,
-  pad,
-  permute,
-  type SliceOptions,
-  slice,
-  stack,
-} from "./ops/shape.ts";
 export * from "./ops/softmax.ts";
 export { norm, type TriangleOptions, tril, triu, type VectorNormOptions } from "./ops/triangle.ts";
 export * from "./ops/view.ts";

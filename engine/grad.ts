@@ -1,6 +1,7 @@
 // Gradients of functions: `grad` and `valueAndGrad`, which may be nested.
 
 import { type Kinds, what } from "../base/index.ts";
+import { checkFunction } from "./checks.ts";
 import { ArgumentError, GradientError, readOptions } from "./errors.ts";
 import { CONSTANT, type Source } from "./graph.ts";
 import { isRecording } from "./op.ts";
@@ -9,7 +10,7 @@ import { reshape } from "./ops/view.ts";
 import { Scope, synchronous } from "./scope.ts";
 import { describe } from "./shape.ts";
 import { alias, Sweep } from "./tape.ts";
-import { checkTensors, Tensor } from "./tensor.ts";
+import { checkTensorList, Tensor } from "./tensor.ts";
 
 /** Options of `grad` and `valueAndGrad`. */
 export interface GradOptions {
@@ -31,10 +32,10 @@ export function valueAndGrad<T extends readonly Tensor[]>(
   fn: (...args: T) => Tensor,
   options: GradOptions = {},
 ): (...args: T) => { value: Tensor; grads: Tensor[] } {
-  if (typeof fn !== "function") throw new ArgumentError(`grad: fn must be a function; got ${what(fn)}.`);
+  checkFunction("grad", "fn", fn);
   const { createGraph } = readOptions("grad", options, GRAD);
   return (...args) => {
-    checkTensors("grad", { ...(args as readonly Tensor[]) });
+    checkTensorList("grad", "arguments", args);
     const inner = new Scope();
     try {
       // An argument that depends on others stays connected to them, through a node of its own.

@@ -1,11 +1,12 @@
 // Whether the gradients of a function agree with differences of its values: for ops and losses of one's own.
 
-import { type Kinds, what } from "../base/index.ts";
+import type { Kinds } from "../base/index.ts";
+import { checkFunction } from "./checks.ts";
 import { ArgumentError, GradientError, readOptions } from "./errors.ts";
 import { noGrad } from "./op.ts";
 import { positional } from "./signature.ts";
 import { backward } from "./tape.ts";
-import { checkTensors, type Tensor, tensor } from "./tensor.ts";
+import { checkTensorList, type Tensor, tensor } from "./tensor.ts";
 
 /** Options of `gradcheck`. */
 export interface GradcheckOptions {
@@ -80,10 +81,9 @@ export const gradcheck = positional(
   "gradcheck(fn, inputs, options)",
   (fn: (...inputs: Tensor[]) => Tensor, inputs: readonly Tensor[], options: GradcheckOptions = {}): Promise<void> => {
     const { step = 0.02, atol = 1e-3, rtol = 1e-3 } = readOptions("gradcheck", options, OPTIONS);
-    if (typeof fn !== "function") throw new ArgumentError(`gradcheck: fn must be a function; got ${what(fn)}.`);
-    if (!Array.isArray(inputs) || inputs.length === 0)
-      throw new ArgumentError(`gradcheck: inputs must be a list of tensors; got ${what(inputs)}.`);
-    checkTensors("gradcheck", Object.fromEntries(inputs.map((x, i) => [`input ${i}`, x])));
+    checkFunction("gradcheck", "fn", fn);
+    checkTensorList("gradcheck", "inputs", inputs);
+    if (inputs.length === 0) throw new ArgumentError("gradcheck: inputs must hold a tensor; got none.");
     return compare(fn, inputs, { step, atol, rtol });
   },
 );

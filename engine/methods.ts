@@ -3,9 +3,9 @@
 import * as elementary from "./ops/elementary.ts";
 import { gather, indexSelect } from "./ops/gather.ts";
 import { matmul } from "./ops/matmul.ts";
+import { flip, pad, permute, slice } from "./ops/move.ts";
 import * as pointwise from "./ops/pointwise.ts";
 import * as reduce from "./ops/reduce.ts";
-import { expand, flip, pad, permute, slice } from "./ops/shape.ts";
 import { logSoftmax, softmax } from "./ops/softmax.ts";
 import * as view from "./ops/view.ts";
 import { backward } from "./tape.ts";
@@ -20,7 +20,7 @@ const methods = {
   ...elementary,
   ...reductions,
   ...view,
-  ...{ permute, slice, flip, expand, pad, gather, indexSelect, matmul, softmax, logSoftmax, backward },
+  ...{ permute, slice, flip, pad, gather, indexSelect, matmul, softmax, logSoftmax, backward },
 };
 
 type Methods = {

@@ -1,16 +1,15 @@
 // The op record: everything about one operation in one object - shape rule, launch, what it saves, its vjp -
 // and `defineOp`, which turns a record into a function on tensors. Users define their own ops by the same function.
 
-import { what } from "../base/index.ts";
 import type { ByName, Dims, Exactly, Kernel, Spec } from "../kernels/index.ts";
 import { MAX_GROUPS } from "../kernels/index.ts";
 import type { Storage } from "./buffers.ts";
+import { checkFunction } from "./checks.ts";
 import type { Device } from "./device.ts";
 import { isFloat } from "./dtype.ts";
 import { ArgumentError, DeviceError } from "./errors.ts";
 import { type Backward, type Differentiable, type Gradient, Node, type TensorsByName } from "./graph.ts";
 import {
-  checkDevice,
   checkNames,
   type Declared,
   declared,
@@ -23,7 +22,7 @@ import {
 } from "./operands.ts";
 import { keep, synchronous } from "./scope.ts";
 import type { Described, Shape } from "./shape.ts";
-import { allocate, Tensor } from "./tensor.ts";
+import { allocate, checkDevice, Tensor } from "./tensor.ts";
 import type { Rerun } from "./tune.ts";
 
 /** What a call says of a launch besides its sizes. */
@@ -92,7 +91,7 @@ let gradDepth = 0;
 
 /** Runs `fn`, which must be synchronous, without recording anything for differentiation. */
 export function noGrad<T>(fn: () => T): T {
-  if (typeof fn !== "function") throw new ArgumentError(`noGrad: fn must be a function; got ${what(fn)}.`);
+  checkFunction("noGrad", "fn", fn);
   gradDepth += 1;
   try {
     return synchronous("noGrad", fn());
@@ -114,7 +113,7 @@ export function defineOp<const I extends Operands, const O extends Outputs, A = 
     if (known.length > 0) checkNames(record.name, known, named);
     const all = known.length > 0 ? known : Object.keys(named).map((name) => ({ name }));
     const given = all.map(({ name }) => named[name]);
-    const sizes = fit(record.name, all, given) as OperandSizes<I>;
+    const sizes = fit<I>(record.name, all, given);
     const device = given.find((input) => input)?.device;
     if (!device) throw new ArgumentError(`${record.name}: at least one operand must be given; got none.`);
     const described = record.infer(inputs, attrs, sizes);

@@ -1,12 +1,11 @@
 // What a record declares of its operands, as text that is also a type:
-//   `{ logits: "f32 N K C", labels: "i32 N", "bias?": "float O" }`. a name that ends in `?` may be missing dtypes: one,
-//   several (`i32|u32`), `float` (f32, f16), `index` (i32, u32) or `any` axes: none said allows every shape; a letter
-//   stands for one size within a call, `...` for any axes
+// `{ logits: "f32 N K C", labels: "i32 N", "bias?": "float O" }`. A name that ends in `?` may be missing. Dtypes: one,
+// several (`i32|u32`), `float` (f32, f16), `index` (i32, u32) or `any`. Axes: none said allows every shape; a letter or
+// word stands for one size within a call, a number for itself, `...` for any axes.
 
-import type { Device } from "./device.ts";
 import { ArgumentError, DTypeError, ShapeError } from "./errors.ts";
 import { type Described, describe } from "./shape.ts";
-import { checkTensors, Tensor } from "./tensor.ts";
+import { checkDevice, checkTensor, Tensor } from "./tensor.ts";
 
 /** Declarations by name. A record that has none takes any tensors, named at the call. */
 export type Operands = Readonly<Record<string, string>>;
@@ -34,7 +33,9 @@ export type Letters<Axes extends string> = Axes extends `${infer First} ${infer 
 
 /** The sizes that declared letters stand for. */
 export type OperandSizes<I extends Operands> = {
-  readonly [K in keyof I as I[K] extends `${string} ${infer Axes}` ? Exclude<Letters<Axes>, "..."> : never]: number;
+  readonly [K in keyof I as I[K] extends `${string} ${infer Axes}`
+    ? Exclude<Letters<Axes>, "..." | `${number}`>
+    : never]: number;
 };
 
 /** One declaration, taken apart. */
@@ -59,28 +60,49 @@ export const declared = (operands: Operands): Declared[] =>
   });
 
 /**
+ * A declaration as a check for functions that are made of ops: it gives the sizes of its letters, and throws what a
+ * record with these operands would.
+ */
+export function operandsOf<const I extends Operands>(
+  operands: I,
+): (op: string, given: GivenOperands<I>) => OperandSizes<I> {
+  const all = declared(operands);
+  return (op, given) => {
+    const named: Readonly<Record<string, unknown>> = given;
+    return fit<I>(
+      op,
+      all,
+      all.map(({ name }) => named[name]),
+    );
+  };
+}
+
+/**
  * The sizes that letters stand for. @throws ArgumentError or DisposedError unless the operands are living tensors of
  * one device, DTypeError or ShapeError unless they are as declared
  */
-export function fit(op: string, all: readonly Declared[], given: readonly unknown[]): Record<string, number> {
+export function fit<I extends Operands>(
+  op: string,
+  all: readonly Declared[],
+  given: readonly unknown[],
+): OperandSizes<I> {
   const sizes: Record<string, number> = {};
-  let first: Tensor | undefined;
+  const first = given.find((x): x is Tensor => x instanceof Tensor);
   for (let i = 0; i < all.length; i++) {
     const { name, isOptional, dtypes, axes } = all[i]!;
     const x = given[i];
     if (x === undefined && isOptional) continue;
-    if (!(x instanceof Tensor)) return checkTensors(op, { [name]: x }) as never;
-    x.check(op);
-    first ??= x;
-    checkDevice(op, x, first.device);
+    checkTensor(op, name, x);
+    if (first) checkDevice(op, x, first.device);
     if (dtypes && !dtypes.includes(x.dtype))
       throw new DTypeError(`${op}: ${name} must be ${dtypes.join(" or ")}; got ${describe(x)}. Use cast().`);
     if (!axes || binds(axes, x.shape, sizes)) continue;
     const k = all.findIndex((other) => other.axes?.some((axis) => axes.includes(axis)));
-    const beside = k < i ? ` for ${all[k]?.name} ${describe((given as readonly Described[])[k]!)}` : "";
+    const other = given[k];
+    const beside = k < i && other instanceof Tensor ? ` for ${all[k]?.name} ${describe(other)}` : "";
     throw new ShapeError(`${op}: ${name} must be [${axes.join(", ")}]; got ${describe(x)}${beside}.`);
   }
-  return sizes;
+  return sizes as OperandSizes<I>;
 }
 
 /**
@@ -94,18 +116,14 @@ export function checkNames(op: string, all: readonly Declared[], given: object):
   }
 }
 
-/** Checks that `tensor` is on `device`. @throws ArgumentError */
-export function checkDevice(op: string, tensor: Tensor, device: Device): void {
-  if (tensor.device !== device) throw new ArgumentError(`${op}: all operands must be on one device; got two.`);
-}
-
 /** Whether the axes stand for `shape`; new letters are noted in `sizes`. */
 function binds(axes: readonly string[], shape: readonly number[], sizes: Record<string, number>): boolean {
   const gap = axes.indexOf("...");
   const over = shape.length - axes.length;
   if (gap < 0 ? over !== 0 : over < -1) return false;
   const extentOf = (i: number): number => shape[gap >= 0 && i > gap ? i + over : i]!;
-  const isFit = axes.every((axis, i) => i === gap || (sizes[axis] ?? extentOf(i)) === extentOf(i));
+  const sizeOf = (axis: string): number | undefined => (/^\d/.test(axis) ? Number(axis) : sizes[axis]);
+  const isFit = axes.every((axis, i) => i === gap || (sizeOf(axis) ?? extentOf(i)) === extentOf(i));
   if (isFit)
     axes.forEach((axis, i) => {
       if (i !== gap) sizes[axis] = extentOf(i);

@@ -7,10 +7,9 @@ import { CaptureError } from "./errors.ts";
 import { Leaf } from "./graph.ts";
 import { LeafSwaps, type LeftGradient } from "./leaf-swaps.ts";
 import { LiveRows } from "./live-rows.ts";
-import { checkDevice } from "./operands.ts";
 import { PrivateMemory } from "./private-memory.ts";
 import { type Operand, Replay } from "./replay.ts";
-import { empty, type Tensor } from "./tensor.ts";
+import { checkDevice, empty, type Tensor } from "./tensor.ts";
 import { type Command, type Recorder, storagesOf, type Work } from "./work.ts";
 
 /** Takes the work of a step while it is traced. */

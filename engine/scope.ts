@@ -1,6 +1,6 @@
 // Ownership: which handles a piece of code made, so that they can be freed together. Knows tensors only as disposables.
 
-import { what } from "../base/index.ts";
+import { checkFunction } from "./checks.ts";
 import { ArgumentError } from "./errors.ts";
 
 /** Something a scope can free. */
@@ -65,7 +65,7 @@ export function openScope(): Scope {
  * gradients. `fn` must be synchronous: a scope that stayed open across an `await` would catch other code's tensors.
  */
 export function scope<T>(fn: () => T): T {
-  if (typeof fn !== "function") throw new ArgumentError(`scope: fn must be a function; got ${what(fn)}.`);
+  checkFunction("scope", "fn", fn);
   const current = new Scope();
   try {
     return current.keep(synchronous("scope", fn()));

@@ -7,9 +7,8 @@ import { checkNumber } from "./capture-options.ts";
 import type { Device } from "./device.ts";
 import { CaptureError } from "./errors.ts";
 import { checkData, encode, type HostData } from "./host-data.ts";
-import { checkDevice } from "./operands.ts";
 import { describe, sameShape } from "./shape.ts";
-import { Tensor } from "./tensor.ts";
+import { checkDevice, Tensor } from "./tensor.ts";
 import { copyStorage } from "./work.ts";
 
 type Tensors = Readonly<Record<string, Tensor>>;

@@ -7,7 +7,6 @@ import { isFloat } from "./dtype.ts";
 import { GradientError, readOptions, ShapeError } from "./errors.ts";
 import { type Backward, CONSTANT, Constant, Leaf, Node, type Saved, type Source } from "./graph.ts";
 import { noGrad } from "./op.ts";
-import { checkDevice } from "./operands.ts";
 import { addInto, copyInto } from "./ops/assign.ts";
 import { express } from "./ops/express.ts";
 import { full } from "./ops/fill.ts";
@@ -17,7 +16,7 @@ import { cast } from "./ops/view.ts";
 import { keep, Scope, scope } from "./scope.ts";
 import { type Described, describe, sameShape } from "./shape.ts";
 import { positional } from "./signature.ts";
-import { checkTensors, empty, Tensor } from "./tensor.ts";
+import { checkDevice, checkTensors, empty, Tensor } from "./tensor.ts";
 
 /** Options of `backward`. */
 export interface BackwardOptions {

@@ -220,12 +220,11 @@ export class Tensor {
 
 /** Host data of several tensors with a single wait, in order. */
 export async function read(tensors: readonly Tensor[]): Promise<TensorData[]> {
-  if (!Array.isArray(tensors)) throw new ArgumentError(`read: tensors must be a list; got ${what(tensors)}.`);
-  checkTensors("read", { ...tensors });
+  checkTensorList("read", "tensors", tensors);
   const first = tensors[0];
   if (!first) return [];
   for (const tensor of tensors) {
-    if (tensor.device !== first.device) throw new ArgumentError("read: all tensors must be on one device; got two.");
+    checkDevice("read", tensor, first.device);
   }
   const buffers = await first.device.readBytes(tensors.map(({ storage, bytes }) => ({ storage, bytes })));
   return tensors.map((tensor, i) => decode(buffers[i]!, tensor.size, tensor.dtype));
@@ -236,14 +235,28 @@ export async function read(tensors: readonly Tensor[]): Promise<TensorData[]> {
  * that is no tensor, DisposedError for one that is gone
  */
 export function checkTensors(op: string, operands: Readonly<Record<string, unknown>>): void {
-  for (const [name, operand] of Object.entries(operands)) {
-    if (operand instanceof Tensor) operand.check(op);
-    else if (operand !== undefined || !name.endsWith("?")) {
-      throw new ArgumentError(
-        `${op}: ${name.replace("?", "")} must be a tensor; got ${what(operand)}. Make one by tensor().`,
-      );
-    }
-  }
+  for (const [name, operand] of Object.entries(operands))
+    if (operand !== undefined || !name.endsWith("?")) checkTensor(op, name.replace("?", ""), operand);
+}
+
+/** The same of one operand. @throws ArgumentError, DisposedError */
+export function checkTensor(op: string, name: string, operand: unknown): asserts operand is Tensor {
+  if (operand instanceof Tensor) return operand.check(op);
+  throw new ArgumentError(`${op}: ${name} must be a tensor; got ${what(operand)}. Make one by tensor().`);
+}
+
+/**
+ * Checks that `list` is a list of living tensors. @throws ArgumentError that says what it is, or which one is no
+ * tensor; DisposedError for one that is gone
+ */
+export function checkTensorList(op: string, name: string, list: unknown): asserts list is readonly Tensor[] {
+  if (!Array.isArray(list)) throw new ArgumentError(`${op}: ${name} must be a list of tensors; got ${what(list)}.`);
+  for (const [i, x] of list.entries()) checkTensor(op, `${name}[${i}]`, x);
+}
+
+/** Checks that `tensor` is on `device`. @throws ArgumentError */
+export function checkDevice(op: string, tensor: Tensor, device: Device): void {
+  if (tensor.device !== device) throw new ArgumentError(`${op}: all operands must be on one device; got two.`);
 }
 
 /** Where and as what a tensor is made. */

@@ -27,16 +27,16 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_600 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_300 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",
     external: ["../kernels/*", "../../kernels/*"],
     budget: 60_200,
   },
-  { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 24_600 },
+  { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 24_700 },
   { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 63_000 },
-  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 71_600 },
+  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 71_800 },
 ];
 
 /** Bundles for browsers as an app of the built package would. */

@@ -66,7 +66,7 @@ backbone or data set may be an object there, with options and a label of its own
 
 Where not everything shall meet everything, "runs" lists what does, in its order, by labels:
 
-  { "methods": ["joint", ...], "runs": [{ "methods": ["joint"], "seeds": [0, 1] }, { "methods": ["steep"], "seeds": [0] }] }
+  "runs": [{ "methods": ["joint"], "seeds": [0, 1] }, { "methods": ["steep"], "seeds": [0] }]
 
 A file that "extends" another, by its path from there, takes over what it does not say itself.
 

@@ -2,11 +2,12 @@
 
 import type { Kinds } from "../../base/index.ts";
 import { ACTIVATIONS, type Activation, type ActivationText } from "../../kernels/index.ts";
+import { checkIs } from "../checks.ts";
 import { isFloat } from "../dtype.ts";
-import { checkOneOf, DTypeError, ShapeError } from "../errors.ts";
+import { checkOneOf, DTypeError } from "../errors.ts";
 import type { Backward, TensorsByName } from "../graph.ts";
 import { isRecording } from "../op.ts";
-import { type Described, describe, sameShape } from "../shape.ts";
+import { type Described, describe } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { elementwise } from "./elementwise.ts";
 
@@ -79,11 +80,8 @@ export function checkFused(
       `${op}: all dtypes must be f32, or all f16; got ${given.map(describe).join(" x ")}. Use cast().`,
     );
   }
-  const [length] = y.shape.slice(-1);
-  if (bias && !sameShape(bias.shape, y.shape.slice(-1)))
-    throw new ShapeError(`${op}: the bias must be [${length}]; got ${describe(bias)}.`);
-  if (residual && !sameShape(residual.shape, y.shape))
-    throw new ShapeError(`${op}: the residual must be ${describe(y)}; got ${describe(residual)}.`);
+  checkIs(op, "the bias", bias, { ...y, shape: y.shape.slice(-1) });
+  checkIs(op, "the residual", residual, y);
 }
 
 /** Whether the gradient of `activation` must see its argument, because the result does not tell. */

@@ -1,23 +1,14 @@
 // The ops that write into an existing tensor. They carry no gradient; the tape refuses saved values that they changed.
 
-import { DTypeError, ShapeError } from "../errors.ts";
-import { describe, sameShape } from "../shape.ts";
+import { checkOneDType, checkOneShape } from "../checks.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
 
 function checkAlike(op: string, target: Tensor, value: Tensor): void {
   checkTensors(op, { target, value });
-  if (!sameShape(target.shape, value.shape)) {
-    throw new ShapeError(
-      `${op}: the value must have the target's shape; got ${describe(value)} for ${describe(target)}.`,
-    );
-  }
-  if (target.dtype !== value.dtype) {
-    throw new DTypeError(
-      `${op}: the value must have the target's dtype; got ${describe(value)} for ${describe(target)}. Use cast().`,
-    );
-  }
+  checkOneShape(op, { target, value });
+  checkOneDType(op, { target, value });
 }
 
 /** Overwrites `target` with `value`, of the same shape and dtype. */

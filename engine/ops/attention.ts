@@ -1,6 +1,6 @@
 // Attention without the score matrix in memory: scaledDotProductAttention, and qkvAttention on a packed projection.
 
-import { type Kinds, what } from "../../base/index.ts";
+import type { Checked, Kinds } from "../../base/index.ts";
 import {
   type AttentionDims,
   type AttentionSpec,
@@ -11,16 +11,18 @@ import {
   attentionForward,
   packedAttentionDims,
 } from "../../kernels/attention/index.ts";
+import { COUNT, checkOneDType, checkValue } from "../checks.ts";
 import { isFloat } from "../dtype.ts";
-import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
+import { DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Launcher, single } from "../op.ts";
+import { operandsOf } from "../operands.ts";
 import { describe, formatShape, lastOf, numel, sameShape } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { matmul } from "./matmul.ts";
+import { permute } from "./move.ts";
 import { add, mul, where } from "./pointwise.ts";
 import { floatStorage, sizeClass } from "./rowwise.ts";
-import { permute } from "./shape.ts";
 import { softmax } from "./softmax.ts";
 import { triangleMask } from "./triangle.ts";
 
@@ -46,7 +48,8 @@ export interface PackedOptions extends AttentionOptions {
   readonly heads: number;
 }
 
-const ATTENTION: Kinds<AttentionOptions> = { causal: "boolean", scale: "any" };
+const SCALE: Checked = { must: "a finite number or null", fits: (x) => x === null || Number.isFinite(x) };
+const ATTENTION: Kinds<AttentionOptions> = { causal: "boolean", scale: SCALE };
 const MASKED: Kinds<MaskedOptions> = { ...ATTENTION, mask: "any" };
 const PACKED: Kinds<PackedOptions> = { ...ATTENTION, heads: "number!" };
 
@@ -136,11 +139,6 @@ const packedOp = single(
   }),
 );
 
-function checkScale(op: string, scale: number): number {
-  if (Number.isFinite(scale)) return scale;
-  throw new ArgumentError(`${op}: scale must be a finite number or null; got ${what(scale)}.`);
-}
-
 /** The same by ops that keep the scores: whatever the mask, gradients flow to it as well. */
 function masked(operands: Readonly<Record<"q" | "k" | "v" | "mask", Tensor>>, causal: boolean, scale: number): Tensor {
   const op = "scaledDotProductAttention";
@@ -168,10 +166,7 @@ export const scaledDotProductAttention = positional(
     const op = "scaledDotProductAttention";
     const { causal = false, scale = null, mask } = readOptions(op, options, MASKED);
     checkTensors(op, { q, k, v, "mask?": mask });
-    for (const x of [k, v]) {
-      if (x.dtype !== q.dtype)
-        throw new ArgumentError(`${op}: q, k and v must have one dtype; got ${describe(q)} and ${describe(x)}.`);
-    }
+    checkOneDType(op, { q, k, v });
     const fits =
       q.rank >= 2 &&
       q.rank === k.rank &&
@@ -181,33 +176,35 @@ export const scaledDotProductAttention = positional(
         `${op}: q must be [..., L, D], k and v [..., M, D]; got ${describe(q)}, ${describe(k)}, ${describe(v)}.`,
       );
     }
-    const [queries, dim] = q.shape.slice(-2) as [number, number];
-    const keys = k.shape.at(-2) as number;
+    const [queries = 0, dim = 0] = q.shape.slice(-2);
+    const [keys = 0] = k.shape.slice(-2);
     if (keys === 0 || dim === 0)
       throw new ShapeError(`${op}: there must be keys, and elements in a head; got ${describe(k)}.`);
-    if (mask) return masked({ q, k, v, mask }, causal, checkScale(op, scale ?? 1 / Math.sqrt(dim)));
+    if (mask) return masked({ q, k, v, mask }, causal, scale ?? 1 / Math.sqrt(dim));
     const dims = attentionDims({
       batch: numel(q.shape.slice(0, -2)),
       heads: 1,
       queries,
       keys,
       dim,
-      scale: checkScale(op, scale ?? 1 / Math.sqrt(dim)),
+      scale: scale ?? 1 / Math.sqrt(dim),
     });
     return attentionOp({ q, k, v }, { causal, dims });
   },
 );
 
+const checkPacked = operandsOf({ qkv: "any batch length width" });
+
 /** Self-attention of a packed projection [B, T, 3 H D], ordered q, k, v and each split into `heads`: [B, T, H D]. */
 export const qkvAttention = positional("qkvAttention(qkv, options)", (qkv: Tensor, options: PackedOptions): Tensor => {
   const op = "qkvAttention";
   const { heads, causal = false, scale = null } = readOptions(op, options, PACKED);
-  checkTensors(op, { qkv });
-  const [batch, length, width] = qkv.shape as readonly [number, number, number];
-  if (qkv.rank !== 3 || !Number.isInteger(heads) || heads < 1 || width === 0 || width % (3 * heads) !== 0) {
+  const { batch, length, width } = checkPacked(op, { qkv });
+  checkValue(op, "heads", heads, COUNT);
+  if (width === 0 || width % (3 * heads) !== 0) {
     throw new ShapeError(`${op}: qkv must be [B, T, 3 * heads * headDim]; got ${describe(qkv)} for ${heads} heads.`);
   }
   const dim = width / 3 / heads;
-  const dims = packedAttentionDims({ batch, heads, length, dim, scale: checkScale(op, scale ?? 1 / Math.sqrt(dim)) });
+  const dims = packedAttentionDims({ batch, heads, length, dim, scale: scale ?? 1 / Math.sqrt(dim) });
   return packedOp({ qkv }, { causal, dims });
 });

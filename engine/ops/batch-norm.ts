@@ -16,13 +16,14 @@ import {
   batchNormStatistics,
   batchNormSumRows,
 } from "../../kernels/norm/index.ts";
+import { checkIs, NOT_NEGATIVE } from "../checks.ts";
 import { readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
-import { type Described, describe, lastOf, numel, sameShape } from "../shape.ts";
+import { type Described, describe, lastOf, numel } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { checkActivation } from "./activation.ts";
-import { checkEps, type NormOptions } from "./norm.ts";
+import type { NormOptions } from "./norm.ts";
 import { floatStorage } from "./rowwise.ts";
 
 /** Options of `batchNorm`. */
@@ -38,7 +39,7 @@ export interface BatchNormOptions extends NormOptions {
 }
 
 const BATCH: Kinds<BatchNormOptions> = {
-  eps: "number",
+  eps: NOT_NEGATIVE,
   training: "boolean",
   momentum: "number",
   activation: "string",
@@ -164,7 +165,6 @@ export const batchNorm = positional(
       residual,
     } = readOptions(name, options, BATCH);
     checkTensors(name, { x, weight, bias, runningMean, runningVar, "residual?": residual });
-    checkEps(name, eps);
     const channels = x.shape.at(-1);
     if (x.rank < 2 || !channels)
       throw new ShapeError(`${name}: x must be [..., C] with at least one channel; got ${describe(x)}.`);
@@ -173,10 +173,8 @@ export const batchNorm = positional(
       throw new ShapeError(`${name}: training must see more than one value per channel; got ${describe(x)}.`);
     }
     checkActivation(name, activation);
-    if (residual && (!sameShape(residual.shape, x.shape) || residual.dtype !== x.dtype)) {
-      throw new ShapeError(`${name}: the residual must be like x; got ${describe(residual)} for ${describe(x)}.`);
-    }
-    const [shape] = batchNormCandidates({ channels, dtype: floatStorage(x) }, x.device.info) as [BatchNormShape];
+    checkIs(name, "the residual", residual, x);
+    const [shape] = batchNormCandidates({ channels, dtype: floatStorage(x) }, x.device.info);
     const attrs = { training, momentum, eps, activation, residual: residual !== undefined, shape };
     const op = (training ? trainingOps : evaluationOps)[batchNormKeeps(attrs)];
     return op({ x, weight, bias, running_mean: runningMean, running_var: runningVar, residual }, attrs);

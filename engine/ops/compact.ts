@@ -12,21 +12,15 @@ import {
   writeBlocks,
 } from "../../kernels/compact.ts";
 import { ceilDiv, type Grid, type RowAxis } from "../../kernels/index.ts";
-import { readOptions, ShapeError } from "../errors.ts";
+import { readOptions } from "../errors.ts";
 import { defineOp, dispatch } from "../op.ts";
-import { describe } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, empty, type Tensor } from "../tensor.ts";
 
 const compactOp = defineOp({
   name: "compact",
-  operands: { mask: "bool|u32|i32 N", "live?": "any" },
-  infer: ({ mask, live }) => {
-    if (live && (live.dtype !== "u32" || live.size !== 1)) {
-      throw new ShapeError(`compact: rows must be u32[1]; got ${describe(live)} for the mask ${describe(mask)}.`);
-    }
-    return { survivors: { shape: mask.shape, dtype: "i32" }, count: { shape: [1], dtype: "u32" } };
-  },
+  operands: { mask: "bool|u32|i32 N", "live?": "u32 1" },
+  infer: ({ mask }) => ({ survivors: { shape: mask.shape, dtype: "i32" }, count: { shape: [1], dtype: "u32" } }),
   run: ({ inputs, outputs, dispatch, temporary }) => {
     const rows = inputs.mask.size;
     const spec = { live: inputs.live !== undefined };

@@ -2,11 +2,13 @@
 
 import type { Kinds } from "../../base/index.ts";
 import type { ConvGeometry } from "../../kernels/conv/index.ts";
-import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
+import { COUNT, checkIs, checkOneDType, type Pair, pairOf, WHOLE } from "../checks.ts";
+import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
+import { operandsOf } from "../operands.ts";
 import { describe, formatShape } from "../shape.ts";
 import { positional } from "../signature.ts";
-import { checkTensors, type Tensor } from "../tensor.ts";
-import { allSides, type ConvOptions, conv2d, convInput, geometryOf, type PerAxis, perAxis } from "./conv.ts";
+import type { Tensor } from "../tensor.ts";
+import { allSides, type ConvOptions, conv2d, convInput, geometryOf } from "./conv.ts";
 import { add } from "./pointwise.ts";
 import { reshape } from "./view.ts";
 
@@ -26,6 +28,8 @@ const CONV1D: Kinds<Conv1dOptions> = {
   activation: "string",
 };
 
+const checkLines = operandsOf({ x: "any batch length channels", weight: "any taps in/groups out" });
+
 /**
  * Convolution of lines `x` [B, L, C] with `weight` [k, C/groups, O] and an optional bias [O]: [B, OL, O], as `conv2d`
  * of images one pixel high.
@@ -34,13 +38,7 @@ export const conv1d = positional(
   "conv1d(x, weight, bias, options)",
   (x: Tensor, weight: Tensor, bias?: Tensor, options: Conv1dOptions = {}): Tensor => {
     const { stride = 1, padding = 0, dilation = 1, ...rest } = readOptions("conv1d", options, CONV1D);
-    checkTensors("conv1d", { x, weight });
-    if (x.rank !== 3 || weight.rank !== 3) {
-      throw new ShapeError(
-        `conv1d: x must be [batch, length, channels], the weight [length, in/groups, out]; got ${describe(x)} and ${describe(weight)}.`,
-      );
-    }
-    const [batch, length, channels] = x.shape as readonly [number, number, number];
+    const { batch, length, channels } = checkLines("conv1d", { x, weight });
     const y = conv2d(reshape(x, [batch, 1, length, channels]), reshape(weight, [1, ...weight.shape]), bias, {
       ...rest,
       stride: [1, stride],
@@ -54,16 +52,22 @@ export const conv1d = positional(
 /** Options of `convTranspose2d`, PyTorch's names and defaults. */
 export interface ConvTransposeOptions extends Pick<ConvOptions, "stride" | "padding" | "dilation" | "groups"> {
   /** Rows and columns more, below and on the right; less than the stride. */
-  readonly outputPadding?: PerAxis;
+  readonly outputPadding?: Pair;
 }
 
 const TRANSPOSE: Kinds<ConvTransposeOptions> = {
   stride: "any",
   padding: "any",
   dilation: "any",
-  groups: "number",
+  groups: COUNT,
   outputPadding: "any",
 };
+
+const checkTransposed = operandsOf({
+  x: "any batch height width C",
+  weight: "any rows columns out/groups C",
+  "bias?": "any",
+});
 
 /**
  * The transpose of `conv2d` with the same `weight` [kh, kw, O/groups, C]: `x` [B, H, W, C] to [B, OH, OW, O], with an
@@ -74,22 +78,12 @@ export const convTranspose2d = positional(
   (x: Tensor, weight: Tensor, bias?: Tensor, options: ConvTransposeOptions = {}): Tensor => {
     const op = "convTranspose2d";
     const { outputPadding = 0, ...conv } = readOptions(op, options, TRANSPOSE);
-    checkTensors(op, { x, weight, "bias?": bias });
-    if (x.rank !== 4 || weight.rank !== 4 || x.shape[3] !== weight.shape[3]) {
-      throw new ShapeError(
-        `${op}: x must be [batch, height, width, C], the weight [height, width, out/groups, C]; got ${describe(x)} and ${describe(weight)}.`,
-      );
-    }
-    if (x.dtype !== weight.dtype)
-      throw new DTypeError(
-        `${op}: x and weight must have one dtype; got ${describe(x)} and ${describe(weight)}. Use cast().`,
-      );
+    const { batch, height, width, rows, columns, "out/groups": own } = checkTransposed(op, { x, weight, bias });
+    checkOneDType(op, { x, weight });
     const { stride = 1, dilation = 1, padding = 0, groups = 1 } = conv;
-    const [batch, h, w] = x.shape as readonly [number, number, number];
-    const [kh, kw, own] = weight.shape as readonly [number, number, number];
-    const steps = perAxis(op, "stride", stride, 1);
-    const gaps = perAxis(op, "dilation", dilation, 1);
-    const more = perAxis(op, "outputPadding", outputPadding, 0);
+    const steps = pairOf(op, "stride", stride, COUNT);
+    const gaps = pairOf(op, "dilation", dilation, COUNT);
+    const more = pairOf(op, "outputPadding", outputPadding, WHOLE);
     const [top, bottom, left, right] = allSides(op, padding);
     if (more.some((n, i) => n >= steps[i]!))
       throw new ArgumentError(
@@ -97,15 +91,13 @@ export const convTranspose2d = positional(
       );
     const extent = (size: number, k: number, pads: number, i: 0 | 1): number =>
       (size - 1) * steps[i] - pads + gaps[i] * (k - 1) + more[i] + 1;
-    const shape = [batch, extent(h, kh, top + bottom, 0), extent(w, kw, left + right, 1), own * groups];
+    const shape = [batch, extent(height, rows, top + bottom, 0), extent(width, columns, left + right, 1), own * groups];
     if (shape.some((n, i) => i > 0 && n < 1)) {
       throw new ShapeError(
         `${op}: the result must have pixels; got ${describe(x)} and ${describe(weight)} for ${formatShape(shape)}.`,
       );
     }
-    const b = { shape: [own * groups], dtype: x.dtype };
-    if (bias && describe(bias) !== describe(b))
-      throw new ShapeError(`${op}: the bias must be ${describe(b)}; got ${describe(bias)}.`);
+    checkIs(op, "the bias", bias, { shape: [own * groups], dtype: x.dtype });
     const geometry: ConvGeometry = geometryOf(op, { shape, dtype: x.dtype }, weight, conv);
     const y = convInput({ g: x, weight }, { geometry, shape });
     return bias ? add(y, bias) : y;

@@ -1,7 +1,7 @@
 // 2-D convolution over NHWC activations and HWIO weights, with groups, dilation, strides and any padding, fused with
 // bias, residual and activation; its gradients are ops of their own. Depthwise convolutions have kernels of their own.
 
-import { type Kinds, what } from "../../base/index.ts";
+import type { Kinds } from "../../base/index.ts";
 import {
   type ConvGeometry,
   convDims,
@@ -19,11 +19,13 @@ import {
   depthwiseWeightDims,
 } from "../../kernels/conv/index.ts";
 import { NO_EPILOGUE, sumParts } from "../../kernels/matmul/index.ts";
-import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
+import { COUNT, checkValue, type Pair, pairOf, WHOLE } from "../checks.ts";
+import { readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
+import { operandsOf } from "../operands.ts";
 import { type Described, describe, formatShape, type Shape } from "../shape.ts";
 import { positional } from "../signature.ts";
-import { checkTensors, type Tensor } from "../tensor.ts";
+import type { Tensor } from "../tensor.ts";
 import {
   checkFused,
   FUSED,
@@ -36,19 +38,16 @@ import {
 import { sumTo } from "./reduce.ts";
 import { floatStorage, sizeClass } from "./rowwise.ts";
 
-/** One number for both axes, or one for each. */
-export type PerAxis = number | readonly [height: number, width: number];
-
 /** Options of `conv2d`, PyTorch's names and defaults. */
 export interface ConvOptions extends FusedOptions {
-  readonly stride?: PerAxis;
+  readonly stride?: Pair;
   /** Zeros around the image: all sides, [height, width], or [top, bottom, left, right]. */
-  readonly padding?: PerAxis | readonly [top: number, bottom: number, left: number, right: number];
-  readonly dilation?: PerAxis;
+  readonly padding?: Pair | readonly [top: number, bottom: number, left: number, right: number];
+  readonly dilation?: Pair;
   readonly groups?: number;
 }
 
-const CONV: Kinds<ConvOptions> = { ...FUSED, stride: "any", padding: "any", dilation: "any", groups: "number" };
+const CONV: Kinds<ConvOptions> = { ...FUSED, stride: "any", padding: "any", dilation: "any", groups: COUNT };
 
 interface ConvAttrs {
   readonly geometry: ConvGeometry;
@@ -185,57 +184,34 @@ const convOp = (isActivated: boolean): ((inputs: ConvOperands, attrs: FusedAttrs
 const convPlain = convOp(false);
 const convActivated = convOp(true);
 
-const isCount =
-  (least: number) =>
-  (n: number): boolean =>
-    Number.isSafeInteger(n) && n >= least;
-
-/** `[height, width]` of an option given as one number or two. @internal */
-export function perAxis(op: string, name: string, value: PerAxis, least: number): readonly [number, number] {
-  const list: readonly number[] = typeof value === "number" ? [value, value] : Array.isArray(value) ? value : [];
-  if (list.length !== 2 || !list.every(isCount(least))) {
-    throw new ArgumentError(
-      `${op}: ${name} must be an integer of at least ${least}, or two of them; got ${what(value)}.`,
-    );
-  }
-  return list as unknown as readonly [number, number];
-}
-
 /** `[top, bottom, left, right]` of padding given as one number, two, or four. @internal */
 export function allSides(
   op: string,
   padding: NonNullable<ConvOptions["padding"]>,
 ): readonly [number, number, number, number] {
-  const list: readonly number[] =
-    typeof padding === "number" ? [padding, padding] : Array.isArray(padding) ? padding : [];
-  if ((list.length !== 2 && list.length !== 4) || !list.every(isCount(0))) {
-    throw new ArgumentError(
-      `${op}: padding must be an integer of at least 0, or two or four of them; got ${what(padding)}.`,
-    );
-  }
-  const [a, b, c = b, d = b] = list as [number, number, number?, number?];
+  const list: readonly number[] = typeof padding === "number" ? [padding, padding] : padding;
+  checkValue(op, "padding", padding, {
+    must: "an integer of at least 0, or two or four of them",
+    fits: () => Array.isArray(list) && [2, 4].includes(list.length) && list.every(WHOLE.fits),
+  });
+  const [a = 0, b = 0, c = b, d = b] = list;
   return list.length === 2 ? [a, a, b, b] : [a, b, c, d];
 }
 
-/** A convolution of `x` [B, H, W, C], checked. @internal */
+/** A convolution of images `x` by a `weight` of four axes, checked. @internal */
 export function geometryOf(op: string, x: Described, weight: Described, options: ConvOptions): ConvGeometry {
   const both = `x ${describe(x)} and weight ${describe(weight)}`;
-  if (x.shape.length !== 4)
-    throw new ShapeError(`${op}: x must be [batch, height, width, channels]; got ${describe(x)}.`);
-  if (weight.shape.length !== 4)
-    throw new ShapeError(`${op}: the weight must be [height, width, in/groups, out]; got ${describe(weight)}.`);
   const { groups = 1 } = options;
-  const [batch, h, w, c] = x.shape as readonly [number, number, number, number];
-  const [kh, kw, groupC, o] = weight.shape as readonly [number, number, number, number];
-  if (!isCount(1)(groups)) throw new ArgumentError(`${op}: groups must be an integer of at least 1; got ${groups}.`);
+  const [batch = 0, h = 0, w = 0, c = 0] = x.shape;
+  const [kh = 0, kw = 0, groupC = 0, o = 0] = weight.shape;
   if (groupC * groups !== c) {
     const times = groups === 1 ? "" : ` * ${groups} groups`;
     throw new ShapeError(`${op}: the weight's input channels must be x's; got ${both} (${groupC}${times} != ${c}).`);
   }
   if (o % groups !== 0)
     throw new ShapeError(`${op}: groups must divide the output channels; got ${both} and ${groups} groups.`);
-  const stride = perAxis(op, "stride", options.stride ?? 1, 1);
-  const dilation = perAxis(op, "dilation", options.dilation ?? 1, 1);
+  const stride = pairOf(op, "stride", options.stride ?? 1, COUNT);
+  const dilation = pairOf(op, "dilation", options.dilation ?? 1, COUNT);
   const [top, bottom, left, right] = allSides(op, options.padding ?? 0);
   const extent = (size: number, pads: number, k: number, i: 0 | 1): number =>
     Math.floor((size + pads - dilation[i] * (k - 1) - 1) / stride[i]) + 1;
@@ -247,6 +223,8 @@ export function geometryOf(op: string, x: Described, weight: Described, options:
   }
   return { batch, h, w, c, oh, ow, o, kh, kw, stride, dilation, top, left, groups };
 }
+
+const checkImages = operandsOf({ x: "any batch height width channels", weight: "any rows columns in/groups out" });
 
 /** A 1x1 convolution that skips no pixel sees each image as one line, which leaves no short lines to round up. */
 function asLine(g: ConvGeometry): ConvGeometry {
@@ -264,7 +242,7 @@ export const conv2d = positional(
   "conv2d(x, weight, bias, options)",
   (x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOptions = {}): Tensor => {
     readOptions("conv2d", options, CONV);
-    checkTensors("conv2d", { x, weight });
+    checkImages("conv2d", { x, weight });
     const geometry = geometryOf("conv2d", x, weight, options);
     const { batch, oh, ow, o } = geometry;
     const inputs = { x, weight, bias, residual: options.residual };

@@ -9,18 +9,18 @@ import {
   nllBackward,
   nllForward,
 } from "../../kernels/loss/index.ts";
+import { checkIs, INTEGER, SHARE } from "../checks.ts";
 import { ArgumentError, DTypeError, GradientError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, isRecording, type Launcher, single } from "../op.ts";
 import { checkRange } from "../ranges.ts";
-import { type Described, describe, lastOf, sameShape } from "../shape.ts";
+import { type Described, describe, lastOf } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { indexSelect } from "./gather.ts";
 import { div, mul, ne, where } from "./pointwise.ts";
 import { mean, sum } from "./reduce.ts";
 import { checkReduction, floatStorage, type Reduction, reduceAll, sizeClass } from "./rowwise.ts";
-import { expand } from "./shape.ts";
-import { cast, reshape } from "./view.ts";
+import { cast, expand, reshape } from "./view.ts";
 
 /** Options of `crossEntropy`. */
 export interface CrossEntropyOptions {
@@ -39,9 +39,9 @@ export interface CrossEntropyOptions {
 const NLL: Kinds<Pick<CrossEntropyOptions, "reduction">> = { reduction: "string" };
 const OPTIONS: Kinds<CrossEntropyOptions> = {
   ...NLL,
-  labelSmoothing: "number",
+  labelSmoothing: SHARE,
   weights: "any",
-  ignoreIndex: "number",
+  ignoreIndex: INTEGER,
   classWeights: "any",
 };
 
@@ -97,11 +97,7 @@ const crossEntropyOp = single(
     infer: (inputs, { reduction }: Attrs) => {
       const { logits, weight } = inputs;
       const { shape } = logits;
-      if (weight && !sameShape(weight.shape, shape.slice(0, -1))) {
-        throw new ShapeError(
-          `crossEntropy: weights must have a number per loss; got ${describe(weight)} for logits ${describe(logits)}.`,
-        );
-      }
+      checkIs("crossEntropy", "weights", weight, { shape: shape.slice(0, -1), dtype: "f32" });
       return {
         y: { shape: reduction === "none" ? shape.slice(0, -1) : [], dtype: "f32" },
         saved: { shape: [3, sizesOf(inputs.logits).rows], dtype: "f32" },
@@ -154,14 +150,11 @@ function countedOf(
   { ignoreIndex, classWeights, labelSmoothing = 0 }: CrossEntropyOptions,
 ) {
   const classes = lastOf(logits.shape);
-  if (ignoreIndex !== undefined && !Number.isInteger(ignoreIndex))
-    throw new ArgumentError(`crossEntropy: ignoreIndex must be an integer; got ${ignoreIndex}.`);
   if (labels.dtype !== "i32")
     throw new DTypeError(
       `crossEntropy: ignoreIndex and classWeights must go with labels, i32; got ${describe(labels)}.`,
     );
-  if (classWeights && (classWeights.dtype !== "f32" || !sameShape(classWeights.shape, [classes])))
-    throw new ShapeError(`crossEntropy: classWeights must be f32[${classes}]; got ${describe(classWeights)}.`);
+  checkIs("crossEntropy", "classWeights", classWeights, { shape: [classes], dtype: "f32" });
   if (classWeights && labelSmoothing !== 0)
     throw new ArgumentError(`crossEntropy: labelSmoothing must be 0 beside classWeights; got ${labelSmoothing}.`);
   checkRange("crossEntropy", "labels", labels, classes, ignoreIndex);
@@ -199,9 +192,6 @@ export const crossEntropy = positional(
     const { labelSmoothing = 0, reduction = "mean", weights } = readOptions("crossEntropy", options, OPTIONS);
     checkTensors("crossEntropy", { logits, target, "weights?": weights, "classWeights?": options.classWeights });
     checkReduction("crossEntropy", reduction);
-    if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
-      throw new ArgumentError(`crossEntropy: labelSmoothing must be in 0..1; got ${labelSmoothing}.`);
-    }
     checkLosses(logits, target);
     if (options.ignoreIndex !== undefined || options.classWeights) return countedLoss(logits, target, options);
     const isLabels = target.dtype === "i32";

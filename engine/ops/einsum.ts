@@ -1,13 +1,12 @@
 // Sums of products by the letters of their axes, as batched matrix products.
 
-import { what } from "../../base/index.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { describe } from "../shape.ts";
 import { positional } from "../signature.ts";
-import { checkTensors, type Tensor } from "../tensor.ts";
+import { checkTensorList, type Tensor } from "../tensor.ts";
 import { matmul } from "./matmul.ts";
+import { permute } from "./move.ts";
 import { sum } from "./reduce.ts";
-import { permute } from "./shape.ts";
 import { reshape } from "./view.ts";
 
 /** A tensor and the letters of its axes. */
@@ -97,9 +96,7 @@ function termsOf(equation: string, operands: readonly Tensor[]): { readonly term
 export const einsum = positional(
   "einsum(equation, operands)",
   (equation: string, operands: readonly Tensor[]): Tensor => {
-    if (!Array.isArray(operands))
-      throw new ArgumentError(`einsum: operands must be a list of tensors; got ${what(operands)}.`);
-    checkTensors("einsum", Object.fromEntries(operands.map((x, i) => [`operand ${i + 1}`, x])));
+    checkTensorList("einsum", "operands", operands);
     const { terms, out } = termsOf(equation, operands);
     const [first, ...rest] = terms as [Term, ...Term[]];
     const whole = rest.reduce((made, term, i) => {

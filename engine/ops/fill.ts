@@ -1,8 +1,7 @@
 // Tensors of one value, made on the GPU.
 
-import { what } from "../../base/index.ts";
+import { checkValue, NUMBER } from "../checks.ts";
 import type { DType } from "../dtype.ts";
-import { ArgumentError } from "../errors.ts";
 import { checkNumber } from "../promote.ts";
 import type { Shape } from "../shape.ts";
 import { positional } from "../signature.ts";
@@ -16,7 +15,7 @@ import { launch } from "./elementwise.ts";
 export const full = positional(
   "full(shape, value, options)",
   (shape: Shape, value: number, options: TensorOptions = {}): Tensor => {
-    if (typeof value !== "number") throw new ArgumentError(`full: value must be a number; got ${what(value)}.`);
+    checkValue("full", "value", value, NUMBER);
     checkNumber("full", value, options?.dtype ?? "f32");
     const out = empty(shape, options);
     const compute: DType = out.dtype === "bool" ? "u32" : out.dtype;

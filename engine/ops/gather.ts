@@ -15,16 +15,18 @@ import {
   sumRowsScanned,
 } from "../../kernels/gather.ts";
 import { MAX_AXES, numberedDims, unitOf } from "../../kernels/move/index.ts";
+import { checkIs, checkValue, WHOLE } from "../checks.ts";
 import { type DType, isFloat, storageType } from "../dtype.ts";
-import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
+import { readOptions, ShapeError } from "../errors.ts";
 import { defineOp, dispatch, single } from "../op.ts";
+import { operandsOf } from "../operands.ts";
 import { checkRange } from "../ranges.ts";
 import { collapse, describe, normalizeAxis, numel, type Shape, strides } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
+import { valueBits } from "./move.ts";
 import { floatStorage } from "./rowwise.ts";
-import { valueBits } from "./shape.ts";
 import { reshape } from "./view.ts";
 
 /** What an index out of range reads. */
@@ -117,17 +119,14 @@ export const indexSelect = positional(
   },
 );
 
+const checkTable = operandsOf({ weight: "any V D", index: "any" });
+
 /** Rows of `weight` [V, D] by an index of any shape: [..., D]. */
 export const embedding = positional("embedding(weight, index)", (weight: Tensor, index: Tensor): Tensor => {
-  checkTensors("embedding", { weight, index });
-  if (weight.rank !== 2) {
-    throw new ShapeError(
-      `embedding: the weight must have shape [V, D]; got ${describe(weight)} for an index ${describe(index)}.`,
-    );
-  }
-  checkRange("embedding", "the index", index, weight.shape[0]!);
+  const { V, D } = checkTable("embedding", { weight, index });
+  checkRange("embedding", "the index", index, V);
   const rows = embeddingOp({ x: weight, index: reshape(index, [index.size]) }, { axis: 0 });
-  return reshape(rows, [...index.shape, weight.shape[1]!]);
+  return reshape(rows, [...index.shape, D]);
 });
 
 const gatherGradient: PickedGradient = single(
@@ -227,14 +226,12 @@ export const oneHot = positional(
   (index: Tensor, options: { readonly numClasses: number }): Tensor => {
     const { numClasses } = readOptions("oneHot", options, ONE_HOT);
     checkTensors("oneHot", { index });
-    if (!Number.isInteger(numClasses) || numClasses < 0) {
-      throw new ArgumentError(
-        `oneHot: numClasses must be a non-negative integer; got ${numClasses} for ${describe(index)}.`,
-      );
-    }
+    checkValue("oneHot", "numClasses", numClasses, WHOLE);
     return oneHotOp({ index }, { classes: numClasses });
   },
 );
+
+const checkScatter = operandsOf({ target: "any rows ...", index: "index N", x: "any", "count?": "u32 1" });
 
 /**
  * Overwrites the rows `index` (distinct) of `target` by the rows of x, in place and without a gradient. With `count`
@@ -244,25 +241,9 @@ export const scatterRows = positional(
   "scatterRows(target, index, x, options)",
   (target: Tensor, index: Tensor, x: Tensor, options: { readonly count?: Tensor } = {}): void => {
     const { count } = readOptions("scatterRows", options, SCATTER);
-    checkTensors("scatterRows", { target, index, x, "count?": count });
-    if (index.dtype !== "i32" && index.dtype !== "u32")
-      throw new DTypeError(`scatterRows: index must be i32 or u32; got ${describe(index)}. Use cast().`);
-    const fits =
-      target.rank > 0 && x.rank === target.rank && x.shape.every((extent, i) => i === 0 || extent === target.shape[i]);
-    if (!fits || index.rank !== 1 || index.size !== x.shape[0]) {
-      throw new ShapeError(
-        `scatterRows: x must hold one row of the target per index; got ${describe(x)} by ${describe(index)} into ${describe(target)}.`,
-      );
-    }
-    if (x.dtype !== target.dtype) {
-      throw new DTypeError(
-        `scatterRows: x must have the target's dtype; got ${describe(x)} into ${describe(target)}. Use cast().`,
-      );
-    }
-    if (count && (count.dtype !== "u32" || count.size !== 1)) {
-      throw new ShapeError(`scatterRows: count must be u32[1]; got ${describe(count)}.`);
-    }
-    const { width, dims } = rowsOf(target.shape, 0, index.size);
+    const { N } = checkScatter("scatterRows", { target, index, x, count });
+    checkIs("scatterRows", "x", x, { shape: [N, ...target.shape.slice(1)], dtype: target.dtype });
+    const { width, dims } = rowsOf(target.shape, 0, N);
     const { outer: _, ...sizes } = dims;
     const spec = { unit: unitOf(storageType(x.dtype)), width, live: count !== undefined };
     dispatch(target.device, "scatterRows", scatterRowsKernel, spec, { x, index, y: target, live: count }, sizes);

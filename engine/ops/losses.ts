@@ -2,8 +2,8 @@
 // reduction.
 
 import type { Kinds } from "../../base/index.ts";
-import { readOptions, ShapeError } from "../errors.ts";
-import { describe, sameShape } from "../shape.ts";
+import { checkOneShape } from "../checks.ts";
+import { readOptions } from "../errors.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { elementwise } from "./elementwise.ts";
@@ -67,9 +67,7 @@ function checkAlike(op: string, what: string, x: Tensor, target: Tensor): void {
   checkTensors(op, { [what]: x, target });
   checkFloat(op, what, x);
   checkFloat(op, "the target", target);
-  if (!sameShape(x.shape, target.shape)) {
-    throw new ShapeError(`${op}: ${what} and target must have one shape; got ${describe(x)} and ${describe(target)}.`);
-  }
+  checkOneShape(op, { [what]: x, target });
 }
 
 const reduced = (loss: Tensor, reduction: Reduction): Tensor =>

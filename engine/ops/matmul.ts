@@ -38,8 +38,7 @@ import {
 } from "./activation.ts";
 import { sumTo } from "./reduce.ts";
 import { floatStorage, sizeClass } from "./rowwise.ts";
-import { expand } from "./shape.ts";
-import { reshape } from "./view.ts";
+import { expand, reshape } from "./view.ts";
 
 /** Options of `matmul`: swap the last two axes of an operand first. A vector has none to swap. */
 export interface MatmulOptions {

@@ -17,6 +17,7 @@ import {
   layerNormParameterSums,
   layerNormTeams,
 } from "../../kernels/norm/index.ts";
+import { checkIs, NOT_NEGATIVE } from "../checks.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, type Launcher, single } from "../op.ts";
 import { checkList, type Described, describe, formatShape, lastOf, numel, sameShape } from "../shape.ts";
@@ -29,11 +30,6 @@ import { floatStorage, sizeClass } from "./rowwise.ts";
 export interface NormOptions {
   /** Added to the variance; default 1e-5. */
   readonly eps?: number;
-}
-
-/** Checks that eps is a number above zero or zero. @throws ArgumentError */
-export function checkEps(op: string, eps: number): void {
-  if (!(eps >= 0)) throw new ArgumentError(`${op}: eps must not be negative; got ${eps}.`);
 }
 
 interface LayerAttrs {
@@ -99,7 +95,7 @@ export interface LayerNormOptions extends NormOptions {
   readonly normalizedShape?: readonly number[];
 }
 
-const LAYER: Kinds<LayerNormOptions> = { eps: "number", normalizedShape: "any" };
+const LAYER: Kinds<LayerNormOptions> = { eps: NOT_NEGATIVE, normalizedShape: "any" };
 
 /**
  * (x - mean) / sqrt(var + eps) * weight + bias over trailing axes, with the biased variance; weight and bias are f32 of
@@ -111,7 +107,6 @@ export const layerNorm = positional(
     const op = "layerNorm";
     checkTensors(op, { x, "weight?": weight, "bias?": bias });
     const { normalizedShape, eps = 1e-5 } = readOptions(op, options, LAYER);
-    checkEps(op, eps);
     const shape = normalizedShape ?? weight?.shape ?? x.shape.slice(-1);
     checkList(op, "normalizedShape", shape);
     const len = numel(shape);
@@ -122,10 +117,8 @@ export const layerNorm = positional(
     }
     if (bias && !weight)
       throw new ArgumentError(`${op}: a bias must come with a weight; got a bias alone. Pass ones().`);
-    for (const [what, parameter] of Object.entries({ weight, bias })) {
-      if (parameter && !sameShape(parameter.shape, shape))
-        throw new ShapeError(`${op}: ${what} must have shape ${formatShape(shape)}; got ${describe(parameter)}.`);
-    }
+    checkIs(op, "weight", weight, { shape, dtype: "f32" });
+    checkIs(op, "bias", bias, { shape, dtype: "f32" });
     return layerNormOp({ x, weight, bias }, { len, eps, affine: bias ? "both" : weight ? "weight" : "none" });
   },
 );
@@ -200,7 +193,7 @@ export interface GroupNormOptions extends NormOptions {
   readonly numGroups: number;
 }
 
-const GROUP: Kinds<GroupNormOptions> = { eps: "number", numGroups: "number!" };
+const GROUP: Kinds<GroupNormOptions> = { eps: NOT_NEGATIVE, numGroups: "number!" };
 
 /**
  * Group norm of x [N, ..., C]: statistics per sample over all positions of each group of channels; weight and bias
@@ -212,7 +205,6 @@ export const groupNorm = positional(
     const op = "groupNorm";
     checkTensors(op, { x, "weight?": weight, "bias?": bias });
     const { numGroups, eps = 1e-5 } = readOptions(op, options, GROUP);
-    checkEps(op, eps);
     const channels = x.shape.at(-1);
     if (x.rank < 2 || !channels || !Number.isInteger(numGroups) || numGroups < 1 || channels % numGroups !== 0) {
       throw new ShapeError(

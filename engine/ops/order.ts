@@ -2,11 +2,12 @@
 
 import type { Kinds } from "../../base/index.ts";
 import { cumsumLines, orderLines } from "../../kernels/order.ts";
+import { checkValue, WHOLE } from "../checks.ts";
 import { storageType } from "../dtype.ts";
-import { ArgumentError, readOptions } from "../errors.ts";
+import { readOptions } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
 import { ruled } from "../promote.ts";
-import { describe, normalizeAxis, numel, type Shape } from "../shape.ts";
+import { normalizeAxis, numel, type Shape } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { gather } from "./gather.ts";
@@ -93,8 +94,7 @@ export const topk = positional("topk(x, k, options)", (x: Tensor, k: number, opt
   checkTensors("topk", { x });
   const axis = normalizeAxis("topk", dim, x.rank);
   const extent = x.shape[axis]!;
-  if (!Number.isInteger(k) || k < 0 || k > extent)
-    throw new ArgumentError(`topk: k must be an integer in 0..${extent}; got ${k} for ${describe(x)}.`);
+  checkValue("topk", "k", k, { must: `an integer in 0..${extent}`, fits: (n) => WHOLE.fits(n) && k <= extent });
   const indices = orderOp({ x: x.detach() }, { axis, count: k, descending: largest });
   return { values: gather(x, indices, { dim: axis }), indices };
 });

@@ -1,6 +1,6 @@
 // Max, average and adaptive average pooling over NHWC images [B, H, W, C] (or one image [H, W, C]).
 
-import { type Kinds, what } from "../../base/index.ts";
+import type { Kinds } from "../../base/index.ts";
 import {
   averageCandidates,
   avgPool,
@@ -12,15 +12,13 @@ import {
   placeWords,
   type WindowSpec,
 } from "../../kernels/pool.ts";
+import { COUNT, type Pair, pairOf, WHOLE } from "../checks.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, isRecording, single } from "../op.ts";
 import { type Described, describe, lastOf } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { floatStorage, sizeClass } from "./rowwise.ts";
-
-/** One number for both axes, or [rows, columns]. */
-export type Pair = number | readonly [number, number];
 
 /** Windows of a pool. */
 export interface PoolOptions {
@@ -79,22 +77,13 @@ const AVERAGE: Kinds<AvgPoolOptions> = { ...POOL, countIncludePad: "boolean" };
 /** Attributes of a gradient: the sizes of the pool, and the shape that comes out. */
 type Grad<D> = { readonly dims: D; readonly to: Described };
 
-/** `value` as two whole numbers of at least `least`. */
-export function pairOf(op: string, name: string, value: Pair, least: number): [number, number] {
-  const pair = typeof value === "number" ? [value, value] : value;
-  if (!Array.isArray(pair) || pair.length !== 2 || !pair.every((x) => Number.isInteger(x) && x >= least)) {
-    throw new ArgumentError(`${op}: ${name} must be a whole number of at least ${least}, or two; got ${what(value)}.`);
-  }
-  return [pair[0]!, pair[1]!];
-}
-
 /** Batch, height, width and channels of an image tensor [B, H, W, C] or [H, W, C]. */
 export function imageOf(op: string, x: Tensor): { n: number; h: number; w: number; c: number } {
   checkTensors(op, { x });
   if (x.rank !== 4 && x.rank !== 3) {
     throw new ShapeError(`${op}: x must have the shape [B, H, W, C] or [H, W, C]; got ${describe(x)}.`);
   }
-  const [n, h, w, c] = (x.rank === 4 ? x.shape : [1, ...x.shape]) as [number, number, number, number];
+  const [n = 0, h = 0, w = 0, c = 0] = x.rank === 4 ? x.shape : [1, ...x.shape];
   return { n, h, w, c };
 }
 
@@ -132,10 +121,10 @@ interface Axis {
 function windowsOf(op: string, x: Tensor, options: MaxPoolOptions): MaxWindows {
   const { ceilMode = false } = options;
   const image = imageOf(op, x);
-  const [kh, kw] = pairOf(op, "kernel", options.kernel, 1);
-  const [sh, sw] = pairOf(op, "stride", options.stride ?? options.kernel, 1);
-  const [pt, pl] = pairOf(op, "padding", options.padding ?? 0, 0);
-  const [dh, dw] = pairOf(op, "dilation", options.dilation ?? 1, 1);
+  const [kh, kw] = pairOf(op, "kernel", options.kernel, COUNT);
+  const [sh, sw] = pairOf(op, "stride", options.stride ?? options.kernel, COUNT);
+  const [pt, pl] = pairOf(op, "padding", options.padding ?? 0, WHOLE);
+  const [dh, dw] = pairOf(op, "dilation", options.dilation ?? 1, COUNT);
   const [rows, cols] = [(kh - 1) * dh + 1, (kw - 1) * dw + 1];
   const dilation = dh * dw > 1 ? `, dilation [${dh}, ${dw}]` : "";
   if (2 * pt > rows || 2 * pl > cols) {
@@ -245,7 +234,7 @@ export const adaptiveAvgPool2d = positional(
     const op = "adaptiveAvgPool2d";
     const { outputSize } = readOptions(op, options, ADAPTIVE);
     const image = imageOf(op, x);
-    const [oh, ow] = pairOf(op, "outputSize", outputSize, 1);
+    const [oh, ow] = pairOf(op, "outputSize", outputSize, COUNT);
     if (image.h === 0 || image.w === 0)
       throw new ShapeError(`${op}: the image must have rows and columns; got ${describe(x)}.`);
     const [sh, sw] = [Math.floor(image.h / oh), Math.floor(image.w / ow)];

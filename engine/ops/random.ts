@@ -3,16 +3,16 @@
 
 import { type Kinds, what } from "../../base/index.ts";
 import { dropoutKernel, type RandomKind, randomAdvance, randomFill } from "../../kernels/random.ts";
+import { checkValue, SHARE } from "../checks.ts";
 import type { Device } from "../device.ts";
 import type { DType } from "../dtype.ts";
 import { ArgumentError, readOptions } from "../errors.ts";
 import { defineOp, dispatch, single } from "../op.ts";
-import { checkDevice } from "../operands.ts";
 import { chance, checkKey, type RandomKey, randomPermutation, randomState } from "../random.ts";
 import { keep } from "../scope.ts";
 import { checkShape, numel, type Shape } from "../shape.ts";
 import { positional } from "../signature.ts";
-import { checkTensors, type Tensor, tensor } from "../tensor.ts";
+import { checkDevice, checkTensors, type Tensor, tensor } from "../tensor.ts";
 import type { Recorder } from "../work.ts";
 import { checkFloat, floatStorage } from "./rowwise.ts";
 
@@ -176,9 +176,7 @@ export const randint = positional(
   },
 );
 
-function checkChance(op: string, p: number): void {
-  if (!(p >= 0 && p <= 1)) throw new ArgumentError(`${op}: p must be in 0..1; got ${p}.`);
-}
+const checkChance = (op: string, p: number): void => checkValue(op, "p", p, SHARE);
 
 /** true with probability p (in multiples of 2^-24); bool. */
 export const bernoulli = positional(

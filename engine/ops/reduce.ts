@@ -30,8 +30,7 @@ import { positional } from "../signature.ts";
 import { checkTensors, empty, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
 import { eq } from "./pointwise.ts";
-import { expand } from "./shape.ts";
-import { reshape } from "./view.ts";
+import { expand, reshape } from "./view.ts";
 
 /** Which axes to reduce, and whether they stay as extents of 1. */
 export interface ReduceOptions {

@@ -1,13 +1,14 @@
 // Resizing of NHWC images [B, H, W, C] (or one image [H, W, C]).
 
-import { type Kinds, what } from "../../base/index.ts";
+import type { Checked, Kinds } from "../../base/index.ts";
 import { type ResizeSpec, resize, resizeBackward, resizePositions } from "../../kernels/resize.ts";
+import { ABOVE_ZERO, COUNT, FINITE, type Pair, pairOf } from "../checks.ts";
 import { ArgumentError, checkOneOf, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
 import { type Described, describe } from "../shape.ts";
 import { positional } from "../signature.ts";
 import type { Tensor } from "../tensor.ts";
-import { imageOf, type Pair, pairOf, resized } from "./pool.ts";
+import { imageOf, resized } from "./pool.ts";
 import { floatStorage } from "./rowwise.ts";
 
 /** The new size, as `size` or as a `scale` of the old one (sizes round down). */
@@ -53,12 +54,7 @@ const interpolateOp = single(
   }),
 );
 
-function scalesOf(scale: Pair): readonly [number, number] {
-  const [sh = Number.NaN, sw = Number.NaN]: readonly number[] =
-    typeof scale === "number" ? [scale, scale] : Array.isArray(scale) ? scale : [];
-  if (Number.isFinite(sh) && Number.isFinite(sw) && sh > 0 && sw > 0) return [sh, sw];
-  throw new ArgumentError(`interpolate: scale must be a positive number, or two; got ${what(scale)}.`);
-}
+const POSITIVE: Checked = { must: "a positive number", fits: (x) => FINITE.fits(x) && ABOVE_ZERO.fits(x) };
 
 /** The image at another size; positions as in torch.nn.functional.interpolate (half-pixel centres, edges clamped). */
 export const interpolate = positional("interpolate(x, options)", (x: Tensor, options: InterpolateOptions): Tensor => {
@@ -70,11 +66,11 @@ export const interpolate = positional("interpolate(x, options)", (x: Tensor, opt
       `interpolate: size or scale must be given; got ${size === undefined ? "neither" : "both"}.`,
     );
   }
-  const scales = scale === undefined ? [] : scalesOf(scale);
+  const scales = scale === undefined ? [] : pairOf("interpolate", "scale", scale, POSITIVE);
   const [oh, ow] =
     size === undefined
       ? [Math.floor(h * scales[0]!), Math.floor(w * scales[1]!)]
-      : pairOf("interpolate", "size", size, 1);
+      : pairOf("interpolate", "size", size, COUNT);
   if (h * w === 0 || oh * ow === 0) {
     throw new ShapeError(
       `interpolate: both images must have rows and columns; got ${describe(x)} for the size [${oh}, ${ow}].`,

@@ -1,9 +1,11 @@
 // Triangles of matrices, and norms of vectors: made of other ops.
 
 import type { Kinds } from "../../base/index.ts";
+import { ABOVE_ZERO, INTEGER } from "../checks.ts";
 import type { Device } from "../device.ts";
-import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
-import { describe, type Shape } from "../shape.ts";
+import { readOptions } from "../errors.ts";
+import { operandsOf } from "../operands.ts";
+import type { Shape } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { arange, checkTensors, type Tensor } from "../tensor.ts";
 import { abs, ge, le, mul, pow, sqrt, square, sub, where } from "./pointwise.ts";
@@ -16,7 +18,7 @@ export interface TriangleOptions {
   readonly diagonal?: number;
 }
 
-const TRIANGLE: Kinds<TriangleOptions> = { diagonal: "number" };
+const TRIANGLE: Kinds<TriangleOptions> = { diagonal: INTEGER };
 
 /** bool [rows, columns]: true in a triangle and on its diagonal. @internal */
 export function triangleMask(
@@ -25,15 +27,15 @@ export function triangleMask(
   { diagonal, device }: { diagonal: number; device: Device },
 ): Tensor {
   const line = (n: number): Tensor => arange(0, n, 1, { device, dtype: "i32" });
-  const [rows, columns] = shape.slice(-2) as [number, number];
+  const [rows = 0, columns = 0] = shape.slice(-2);
   return (op === "tril" ? le : ge)(sub(line(columns), reshape(line(rows), [rows, 1])), diagonal);
 }
 
+const checkMatrices = operandsOf({ x: "any ... rows columns" });
+
 function triangle(op: "tril" | "triu", x: Tensor, options: TriangleOptions): Tensor {
   const { diagonal = 0 } = readOptions(op, options, TRIANGLE);
-  checkTensors(op, { x });
-  if (x.rank < 2) throw new ShapeError(`${op}: x must be [..., rows, columns]; got ${describe(x)}.`);
-  if (!Number.isInteger(diagonal)) throw new ArgumentError(`${op}: diagonal must be an integer; got ${diagonal}.`);
+  checkMatrices(op, { x });
   const mask = triangleMask(op, x.shape, { diagonal, device: x.device });
   return x.dtype === "bool" ? mul(x, mask) : where(mask, x, 0);
 }
@@ -56,13 +58,12 @@ export interface VectorNormOptions extends Pick<ReduceOptions, "dim" | "keepdim"
   readonly p?: number;
 }
 
-const NORM: Kinds<VectorNormOptions> = { p: "number", dim: "any", keepdim: "boolean" };
+const NORM: Kinds<VectorNormOptions> = { p: ABOVE_ZERO, dim: "any", keepdim: "boolean" };
 
 /** (sum |x|^p)^(1/p) over axes, default all. The gradient at a vector of zeros is 0. */
 export const norm = positional("norm(x, options)", (x: Tensor, options: VectorNormOptions = {}): Tensor => {
   const { p = 2, ...over } = readOptions("norm", options, NORM);
   checkTensors("norm", { x });
-  if (!(p > 0)) throw new ArgumentError(`norm: p must be above 0; got ${p}.`);
   if (p === Number.POSITIVE_INFINITY) return max(abs(x), over);
   if (p === 1) return sum(abs(x), over);
   const total = sum(p === 2 ? square(x) : pow(abs(x), p), over);

@@ -1,8 +1,9 @@
-// Ops that change a tensor's shape or dtype, or its gradient, and nothing else: all but cast share memory.
+// Ops that change a tensor's shape or dtype, or its gradient, and nothing else: all but cast and expand share memory.
 
+import { checkValue, FINITE } from "../checks.ts";
 import type { DType } from "../dtype.ts";
 import { checkDType, isFloat } from "../dtype.ts";
-import { ArgumentError, ShapeError } from "../errors.ts";
+import { ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
 import { checkList, describe, formatShape, normalizeAxis, numel, type Shape } from "../shape.ts";
 import { positional } from "../signature.ts";
@@ -73,6 +74,38 @@ export const flattenAxes = positional(
   },
 );
 
+const expandOp = single(
+  defineOp({
+    name: "expand",
+    operands: { x: "any" },
+    infer: ({ x }, { shape }: { readonly shape: Shape }) => ({ y: { shape, dtype: x.dtype } }),
+    run: ({ inputs: { x }, outputs: { y } }) =>
+      launch("expand", { name: "copy", expr: "x", operands: ["x"] }, [x], y, x.dtype),
+    saves: [],
+    vjp: (g) => ({ x: g }),
+  }),
+);
+
+/** x repeated along axes of extent 1, and along new leading axes, up to `shape`; -1 keeps an extent. */
+export const expand = positional("expand(x, shape)", (x: Tensor, shape: Shape): Tensor => {
+  checkTensors("expand", { x });
+  checkList("expand", "the new shape", shape);
+  const lead = shape.length - x.rank;
+  const full = shape.map((extent, i) => (extent === -1 && i >= lead ? x.shape[i - lead]! : extent));
+  const fits =
+    lead >= 0 &&
+    full.every(
+      (extent, i) =>
+        Number.isInteger(extent) &&
+        extent >= 0 &&
+        (i < lead || x.shape[i - lead] === 1 || x.shape[i - lead] === extent),
+    );
+  if (!fits) {
+    throw new ShapeError(`expand: extents must be kept, or grow from 1; got ${describe(x)} -> ${formatShape(shape)}.`);
+  }
+  return numel(full) === x.size ? reshape(x, full) : expandOp({ x }, { shape: full });
+});
+
 const castOp = single(
   defineOp({
     name: "cast",
@@ -123,6 +156,6 @@ const scaleGradientOp = single(
 
 /** x as it is, whose gradient is multiplied by `factor` on its way back. Shares memory. */
 export const scaleGradient = positional("scaleGradient(x, factor)", (x: Tensor, factor: number): Tensor => {
-  if (!Number.isFinite(factor)) throw new ArgumentError(`scaleGradient: the factor must be finite; got ${factor}.`);
+  checkValue("scaleGradient", "the factor", factor, FINITE);
   return scaleGradientOp({ x }, { factor });
 });

@@ -271,7 +271,7 @@ ${batchNormPlace(spec)}
 export function batchNormCandidates(
   { channels, dtype }: { readonly channels: number; readonly dtype: FloatStorage },
   traits: AdapterTraits,
-): BatchNormShape[] {
+): [best: BatchNormShape, other: BatchNormShape] {
   const width = channels % 4 === 0 ? 4 : 1;
   const columns = 2 ** Math.ceil(Math.log2(Math.max(1, channels / width)));
   const shape = (group: number, lanes: number, merge: boolean): BatchNormShape => {

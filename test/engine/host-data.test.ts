@@ -117,7 +117,7 @@ test("slips around tensors and captures get a sentence", async () => {
     "ArgumentError: noGrad: fn must be a function; got 5.",
   );
   for (const [options, message] of [
-    [{ state: x }, "state must be a list; got Tensor f32[2]. Write [...] around it."],
+    [{ state: x }, "state must be a list; got Tensor f32[2]."],
     [{ state: [5] }, "state[0] must be a tensor, or have some as its state; got 5."],
     [{ state: [null] }, "state[0] must be a tensor, or have some as its state; got null."],
     [{ state: [{ state: [x, 3] }] }, "state[0][1] must be a tensor; got 3. Make one by tensor()."],

@@ -69,11 +69,7 @@ test("moves refuse what does not fit", async () => {
     "ShapeError",
     "concat: shapes must agree but along axis 0; got f32[2, 3] and f32[2, 4].",
   );
-  await failsWith(
-    () => s.concat([]),
-    "ArgumentError",
-    "concat: a list of at least one tensor must be given; got an empty list.",
-  );
+  await failsWith(() => s.concat([]), "ArgumentError", "concat: at least one tensor must be given; got an empty list.");
   await failsWith(
     () => s.stack([f32([2]), f32([3])]),
     "ShapeError",
@@ -101,17 +97,17 @@ test("gathers refuse what cannot be an index", async () => {
   await failsWith(
     () => s.embedding(f32([4]), s.arange(2)),
     "ShapeError",
-    "embedding: the weight must have shape [V, D]; got f32[4] for an index i32[2].",
+    "embedding: weight must be [V, D]; got f32[4].",
   );
   await failsWith(
     () => s.oneHot(s.arange(2), { numClasses: -1 }),
     "ArgumentError",
-    "oneHot: numClasses must be a non-negative integer; got -1 for i32[2].",
+    "oneHot: numClasses must be an integer of at least 0; got -1.",
   );
   await failsWith(
     () => s.scatterRows(x, s.arange(3), f32([2, 2])),
     "ShapeError",
-    "scatterRows: x must hold one row of the target per index; got f32[2, 2] by i32[3] into f32[4, 2].",
+    "scatterRows: x must be f32[3, 2]; got f32[2, 2].",
   );
   await failsWith(
     () => s.compact(f32([3])),

@@ -51,7 +51,7 @@ test("errors name the call, the rule and what came", async () => {
   await failsWith(
     () => avgPool2d(x, { kernel: 0 }),
     "ArgumentError",
-    "avgPool2d: kernel must be a whole number of at least 1, or two; got 0.",
+    "avgPool2d: kernel must be an integer of at least 1, or two of them; got 0.",
   );
   await failsWith(
     () => maxPool2d(x, { kernel: 2, padding: 2 }),
@@ -77,7 +77,7 @@ test("errors name the call, the rule and what came", async () => {
   await failsWith(
     () => interpolate(x, { scale: -1 }),
     "ArgumentError",
-    "interpolate: scale must be a positive number, or two; got -1.",
+    "interpolate: scale must be a positive number, or two of them; got -1.",
   );
   await failsWith(
     () => maxPool2d(tensor([1, 2], { shape: [1, 2, 1], dtype: "i32" }), { kernel: 1 }),

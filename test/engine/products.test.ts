@@ -44,7 +44,7 @@ test("linear checks weight, bias, residual and activation", () => {
   );
   assert.is(
     messageOf(() => s.linear(x, w, s.zeros([8]))),
-    "ShapeError: linear: the bias must be [4]; got f32[8].",
+    "ShapeError: linear: the bias must be f32[4]; got f32[8].",
   );
   assert.is(
     messageOf(() => s.linear(x, w, undefined, { residual: x })),
@@ -73,7 +73,7 @@ test("conv2d checks operands and options", () => {
   );
   assert.is(
     messageOf(() => s.conv2d(x, fits, s.zeros([3]))),
-    "ShapeError: conv2d: the bias must be [8]; got f32[3].",
+    "ShapeError: conv2d: the bias must be f32[8]; got f32[3].",
   );
   assert.is(
     messageOf(() => s.conv2d(x, fits, undefined, { stride: 0 })),

@@ -54,10 +54,10 @@ test("of ops", async () => {
     // @ts-expect-error one argument too many
     [() => e.add(x, x, x), "add: the arguments must be (a, b); got 3 of them."],
     [() => e.permute(x, never(1)), "permute: dims must be a list of numbers; got 1. Write [1, ...]."],
-    [() => e.concat(never(x), never(x)), "concat: a list of at least one tensor must be given; got Tensor f32[2, 3]."],
-    [() => e.concat([x, never([1])]), "concat: 1 must be a tensor; got [1]."],
+    [() => e.concat(never(x), never(x)), "concat: tensors must be a list of tensors; got Tensor f32[2, 3]."],
+    [() => e.concat([x, never([1])]), "concat: tensors[1] must be a tensor; got [1]."],
     [() => e.indexSelect(x, never(0), never(index)), "indexSelect: "],
-    [() => e.conv2d(x, never(null)), "conv2d: weight must be a tensor; got null."],
+    [() => e.conv2d(e.ones([1, 4, 4, 1]), never(null)), "conv2d: weight must be a tensor; got null."],
     [() => e.softmax(x, { dim: Number.NaN }), "softmax: dim must be a number; got NaN."],
     [() => e.dropout(x, { p: Number.NaN, seed: 1 }), "dropout: p must be a number; got NaN."],
     [() => x.cast(never("float32")), 'cast: dtype must be one of f32, f16, i32, u32, bool; got "float32".'],
@@ -71,7 +71,7 @@ test("of ops", async () => {
     [() => e.backward(late), "backward: result must be a tensor; got a Promise (is an await missing?)."],
     [() => e.capture(never({}), never(undefined)), "capture: the step must be a function; got undefined."],
     [() => e.flatten(never(x)), "flatten: parameters must be a list of tensors; got Tensor f32[2, 3]."],
-    [() => e.read(never(x)), "read: tensors must be a list; got Tensor f32[2, 3]."],
+    [() => e.read(never(x)), "read: tensors must be a list of tensors; got Tensor f32[2, 3]."],
     [() => e.scope(never(undefined)), "scope: fn must be a function; got undefined."],
   ]);
 });

@@ -1,30 +1,25 @@
-// Ops that put elements elsewhere: permute, slice, flip, expand, pad, concat, stack. Each has a gradient of the same
-// kind.
+// Ops that put elements elsewhere: permute, slice, flip, pad. Each has a gradient of the same kind.
 
 import { type Kinds, what as show } from "../../base/index.ts";
-import { MAX_AXES, planConcat, planCopy, planPlace, unitOf } from "../../kernels/move/index.ts";
+import { MAX_AXES, planCopy, planPlace, unitOf } from "../../kernels/move/index.ts";
+import { NUMBER } from "../checks.ts";
 import { type DType, floatBits, isFloat, storageType } from "../dtype.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
-import { ANY } from "../operands.ts";
-import { checkNumber, promote } from "../promote.ts";
+import { checkNumber } from "../promote.ts";
 import {
   checkList,
   collapse,
   type Described,
   describe,
-  formatShape,
   normalizeAxes,
   normalizeAxis,
-  numel,
   type Shape,
-  sameShape,
   strides,
 } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
-import { launch } from "./elementwise.ts";
-import { cast, reshape, unsqueeze } from "./view.ts";
+import { reshape } from "./view.ts";
 
 /** Bits of `value` as kernels that move memory want them: of an f32 for floats, else of the integer. */
 export function valueBits(value: number, dtype: DType): number {
@@ -122,7 +117,8 @@ interface Range {
   readonly count: number;
 }
 
-const sliceOp = readingOp<{ readonly ranges: readonly Range[] }>(
+/** A part of x, ranges in full. @internal */
+export const sliceOp = readingOp<{ readonly ranges: readonly Range[] }>(
   "slice",
   ({ shape }, { ranges }) => {
     const own = strides(shape);
@@ -200,38 +196,6 @@ export const flip = positional("flip(x, dim)", (x: Tensor, dim: number | readonl
   return flipOp({ x }, { axes: normalizeAxes("flip", dims, x.rank) });
 });
 
-const expandOp = single(
-  defineOp({
-    name: "expand",
-    operands: { x: "any" },
-    infer: ({ x }, { shape }: { readonly shape: Shape }) => ({ y: { shape, dtype: x.dtype } }),
-    run: ({ inputs: { x }, outputs: { y } }) =>
-      launch("expand", { name: "copy", expr: "x", operands: ["x"] }, [x], y, x.dtype),
-    saves: [],
-    vjp: (g) => ({ x: g }),
-  }),
-);
-
-/** x repeated along axes of extent 1, and along new leading axes, up to `shape`; -1 keeps an extent. */
-export const expand = positional("expand(x, shape)", (x: Tensor, shape: Shape): Tensor => {
-  checkTensors("expand", { x });
-  checkList("expand", "the new shape", shape);
-  const lead = shape.length - x.rank;
-  const full = shape.map((extent, i) => (extent === -1 && i >= lead ? x.shape[i - lead]! : extent));
-  const fits =
-    lead >= 0 &&
-    full.every(
-      (extent, i) =>
-        Number.isInteger(extent) &&
-        extent >= 0 &&
-        (i < lead || x.shape[i - lead] === 1 || x.shape[i - lead] === extent),
-    );
-  if (!fits) {
-    throw new ShapeError(`expand: extents must be kept, or grow from 1; got ${describe(x)} -> ${formatShape(shape)}.`);
-  }
-  return numel(full) === x.size ? reshape(x, full) : expandOp({ x }, { shape: full });
-});
-
 /**
  * x laid into `shape`: element k of axis d at `lo[d] + k step[d]`, what does not fit is dropped, the rest is `value`.
  */
@@ -276,7 +240,7 @@ export interface PadOptions {
 }
 
 // NaN is a value, too.
-const PAD: Kinds<PadOptions> = { value: "any" };
+const PAD: Kinds<PadOptions> = { value: NUMBER };
 
 /**
  * x with `[before, after]` elements of `value` (which x's dtype must hold) added along each axis; negative numbers take
@@ -287,7 +251,6 @@ export const pad = positional(
   (x: Tensor, padding: readonly (readonly [number, number])[], options: PadOptions = {}): Tensor => {
     checkTensors("pad", { x });
     const { value = 0 } = readOptions("pad", options, PAD);
-    if (typeof value !== "number") throw new ArgumentError(`pad: value must be a number; got ${show(value)}.`);
     if (!Array.isArray(padding) || !padding.every((pair) => Array.isArray(pair))) {
       throw new ShapeError(`pad: padding must hold [before, after] for each axis; got ${show(padding)}.`);
     }
@@ -303,106 +266,5 @@ export const pad = positional(
     checkNumber("pad", value, x.dtype);
     if (padding.every(([before, after]) => before === 0 && after === 0)) return reshape(x, x.shape);
     return placeOp({ x }, { shape, lo: padding.map(([before]) => before), step: padding.map(() => 1), value });
-  },
-);
-
-interface Join {
-  readonly axis: number;
-  /** Of the operands, in their order. */
-  readonly shapes: readonly Shape[];
-}
-
-const concatOp = single(
-  defineOp({
-    name: "concat",
-    operands: ANY,
-    infer: (inputs, { axis, shapes }: Join) => {
-      const [first, ...others] = Object.values(inputs) as [Tensor, ...Tensor[]];
-      for (const other of others) {
-        const fits =
-          other.rank === first.rank && other.shape.every((extent, i) => i === axis || extent === first.shape[i]);
-        if (!fits) {
-          throw new ShapeError(
-            `concat: shapes must agree but along axis ${axis}; got ${describe(first)} and ${describe(other)}.`,
-          );
-        }
-      }
-      const total = shapes.reduce((sum, shape) => sum + shape[axis]!, 0);
-      return { y: { shape: first.shape.with(axis, total), dtype: first.dtype } };
-    },
-    run: ({ inputs, outputs: { y }, attrs: { axis, shapes }, dispatch }) => {
-      const rows = numel(y.shape.slice(0, axis));
-      const lens = shapes.map((shape) => (rows === 0 ? 0 : numel(shape) / rows));
-      for (const { kernel, spec, dims, inputs: own } of planConcat(unitOf(storageType(y.dtype)), rows, lens)) {
-        const [x0, x1, x2, x3, x4, x5] = own.map((i) => inputs[i]);
-        if (x0) dispatch(kernel, spec, { x0, x1, x2, x3, x4, x5, y }, dims, { rows: axis > 0 ? rows : 0 });
-      }
-    },
-    saves: [],
-    vjp: (g, { attrs: { axis, shapes } }) => {
-      let start = 0;
-      const parts = shapes.map((shape, k) => {
-        const own = start;
-        start += shape[axis]!;
-        const ranges = shape.map((count, i) => ({ start: i === axis ? own : 0, step: 1, count }));
-        return [k, () => sliceOp({ x: g }, { ranges })];
-      });
-      return Object.fromEntries(parts);
-    },
-  }),
-);
-
-/** The op on `tensors`, in the dtype in which they meet. */
-function joined(op: string, tensors: readonly Tensor[], axis: number): Tensor {
-  const dtype = promote(op, tensors);
-  return concatOp(Object.fromEntries(tensors.map((tensor, i) => [i, cast(tensor, dtype)])), {
-    axis,
-    shapes: tensors.map(({ shape }) => shape),
-  });
-}
-
-/** Which axis the tensors follow each other along, or which new one they are stacked along; default 0. */
-export interface JoinOptions {
-  readonly dim?: number;
-}
-
-/** The first of the tensors, and the axis, which counts in the result. */
-function checkJoin(
-  op: string,
-  tensors: readonly Tensor[],
-  options: JoinOptions,
-): readonly [first: Tensor, dim: number] {
-  if (!Array.isArray(tensors) || tensors.length === 0) {
-    const got = Array.isArray(tensors) ? "an empty list" : show(tensors);
-    throw new ArgumentError(`${op}: a list of at least one tensor must be given; got ${got}.`);
-  }
-  checkTensors(op, { ...tensors });
-  return [(tensors as readonly Tensor[])[0]!, readOptions(op, options, JOIN).dim ?? 0];
-}
-
-const JOIN: Kinds<JoinOptions> = { dim: "number" };
-
-/** Tensors one after another along `dim`, in the dtype in which they meet. */
-export const concat = positional(
-  "concat(tensors, options)",
-  (tensors: readonly Tensor[], options: JoinOptions = {}): Tensor => {
-    const [first, dim] = checkJoin("concat", tensors, options);
-    return joined("concat", tensors, normalizeAxis("concat", dim, first.rank));
-  },
-);
-
-/** Tensors of one shape along a new axis `dim` of the result. */
-export const stack = positional(
-  "stack(tensors, options)",
-  (tensors: readonly Tensor[], options: JoinOptions = {}): Tensor => {
-    const [first, dim] = checkJoin("stack", tensors, options);
-    const axis = normalizeAxis("stack", dim, first.rank + 1);
-    const other = tensors.find(({ shape }) => !sameShape(shape, first.shape));
-    if (other) throw new ShapeError(`stack: shapes must agree; got ${describe(first)} and ${describe(other)}.`);
-    return joined(
-      "stack",
-      tensors.map((tensor) => unsqueeze(tensor, axis)),
-      axis,
-    );
   },
 );
