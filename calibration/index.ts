@@ -42,6 +42,7 @@ export { countGroups, designPath, type GroupCounts, type PathControl, type PathI
 export * from "./rules/policies.ts";
 export * from "./rules/policy-file.ts";
 export * from "./rules/promised-groups.ts";
+export * from "./rules/published.ts";
 export * from "./rules/result.ts";
 export * from "./rules/safe-kd.ts";
 export {

@@ -204,6 +204,8 @@ function calls(): Calls {
     },
     calibration: {
       fitGate: [outcomes, o()],
+      fixedThreshold: [table, o({ threshold: 0.5 })],
+      precisionMargins: [table, o()],
       bootstrap: [() => 1, 2, o()],
       bootstrapAll: [() => ({ a: 1 }), 2, o()],
       clopperPearson: [0, 10, o({ alpha: 0.1 })],

@@ -2,10 +2,11 @@
 
 import { checkKind } from "../errors.ts";
 import type { BudgetChoice } from "./budgets.ts";
+import type { PublishedChoice } from "./published.ts";
 import type { Calibration } from "./result.ts";
 
 /** For reports and logs. */
-export function explain(result: Calibration | BudgetChoice): string {
+export function explain(result: Calibration | BudgetChoice | PublishedChoice): string {
   checkKind("explain", "result", result);
   const { guarantee, method, n } = result;
   if (!result.ok) {

@@ -10,6 +10,7 @@ import type { BudgetChoice } from "./budgets.ts";
 import type { ControlRiskOptions } from "./control-risk.ts";
 import type { LearnThenTestOptions } from "./learn-then-test.ts";
 import { RULE_OPTIONS, SCALING_METHOD, SCORE } from "./options.ts";
+import type { PublishedChoice } from "./published.ts";
 import type { Calibration } from "./result.ts";
 
 /** What was asked for besides the levels, so that the same can be asked again for another target. */
@@ -23,7 +24,7 @@ export type PolicyRequest = { readonly score?: PlainScore | RunningScore | ToldS
 
 /** A result with the scaling that belongs before it. */
 export interface PolicyFile {
-  readonly result: Calibration | BudgetChoice;
+  readonly result: Calibration | BudgetChoice | PublishedChoice;
   readonly scaling?: Scaling;
   readonly request?: PolicyRequest;
 }
@@ -140,11 +141,17 @@ const THRESHOLDS = {
   origin: json.optional(readOrigin),
 } as const;
 
+/** Methods whose results carry no guarantee. */
+const UNCERTIFIED: readonly unknown[] = ["budget search", "fixed threshold", "class precision margin"] satisfies (
+  | BudgetChoice
+  | PublishedChoice
+)["method"][];
+
 function readResult(value: unknown, place: string): PolicyFile["result"] {
   const plain = json.object(value, place);
   const isOk = json.flag(plain["ok"], `${place}.ok`);
-  const isBudget = plain["method"] === "budget search";
-  const own = isBudget
+  const isUncertified = UNCERTIFIED.includes(plain["method"]);
+  const own = isUncertified
     ? isOk
       ? { ...THRESHOLDS, accuracy: json.share, cost: json.finite, isTime: json.flag }
       : { reason: json.text }
@@ -165,7 +172,7 @@ function readResult(value: unknown, place: string): PolicyFile["result"] {
           short: json.optional(json.oneOf(["calibration", "validation"])),
         };
   // Absent from the text where they are undefined.
-  const absent = { ...(!isBudget && { delta: undefined }), ...(isOk && { ids: undefined, origin: undefined }) };
+  const absent = { ...(!isUncertified && { delta: undefined }), ...(isOk && { ids: undefined, origin: undefined }) };
   const result = { ...absent, ...json.parts(plain, place, { ...ANSWER, ...own }) } as unknown as PolicyFile["result"];
   if (result.ok) checkThresholdCount(result, place);
   return result;

@@ -7,10 +7,13 @@ import {
   encodePolicy,
   explain,
   fit,
+  fixedThreshold,
   meetBudget,
   type PolicyFile,
   type PolicyRequest,
   type PromisedGroup,
+  type PublishedChoice,
+  precisionMargins,
   RULE_OPTIONS,
   SCALING_METHOD,
   SCORE,
@@ -21,6 +24,7 @@ import {
   scoreName,
   type Table,
 } from "../../calibration/index.ts";
+import type { PolicyPlan } from "../../exits/index.ts";
 import { exitNames } from "../exit-names.ts";
 import { COST_FLAGS, costed } from "../files/costs-file.ts";
 import { LOGITS_FLAGS, logitsOptions, readLogits } from "../files/logits-file.ts";
@@ -31,6 +35,7 @@ import { percent, threshold } from "../format.ts";
 import { calibrateBy } from "../report/targets.ts";
 import { type CommandSpec, flagOf, ONE_SOURCE, path, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
+import { makePlan } from "../settings/model.ts";
 
 const { learnThenTest: LTT, controlRisk: RISK, levels: LEVELS } = RULE_OPTIONS;
 
@@ -72,12 +77,18 @@ place of the defaults.
 Methods:
   ltt     error rate of early leavers, with probability 1 - delta
   crc     mean loss over all samples, on average; ucb: the same with probability 1 - delta
-  budget  no guarantee; the best thresholds on LOGITS for one of --accuracy, --cost, or --milliseconds with --budget`,
+  budget  no guarantee; the best thresholds on LOGITS for one of --accuracy, --cost, or --milliseconds with --budget
+  With --as-published the method that a run was trained by says which; one threshold for all exits, or margins of
+  precision for each class, are found on the validation logits.`,
   flags: {
     alpha: LEVELS.alpha,
     delta: LEVELS.delta,
     validation: path("labelled logits on which thresholds to try are laid out (default: a third of LOGITS)"),
     method: METHOD,
+    asPublished: option.toggle(
+      false,
+      "for a run: decide as its method's paper does (sortie methods NAME), on the score it names, with or without a guarantee",
+    ),
     ...LTT_FLAGS,
     ...RISK_FLAGS,
     ...GOAL_FLAGS,
@@ -97,17 +108,20 @@ Methods:
   sortie calibrate calibration.safetensors --alpha 0.05 --delta 0.1
   sortie calibrate calibration.npz --validation validation.npz --method crc --loss disagreement --alpha 0.02
   sortie calibrate validation.npz --method budget --milliseconds 2.1,4.0,7.5 --budget 4
+  sortie calibrate runs/glyphs-calexnet-1 --as-published
 `,
 } satisfies CommandSpec;
 
 type Flags = OptionValues<typeof calibrateSpec.flags>;
 
 /** What the flags are for the folder of a run, unless given. */
-function runDefaults(folder: RunFolder): Partial<Flags> {
+function runDefaults(folder: RunFolder, published: Published | undefined): Partial<Flags> {
   const { alpha, delta, control, scale } = folder.config().calibration;
   return {
     ...{ alpha, delta, control },
-    ...(scale !== "none" && { scale }),
+    // Papers look at what the network says.
+    ...(scale !== "none" && !published && { scale }),
+    ...(published && { score: published.score, ...(published.rule === "budget" && { method: published.rule }) }),
     validation: folder.logits("validation"),
     out: folder.path("policy"),
   };
@@ -129,8 +143,37 @@ const READERS: Readers = {
   ...allOf(GOAL_FLAGS, ["budget"]),
 };
 
+/** What is promised by a rule of a paper. */
+type Published = Pick<PolicyPlan, "score" | "rule" | "precision">;
+
+/** The rule of a run's method, where it is asked for. @throws SortieError for logits that are of no run. */
+function publishedOf(source: string, folder: RunFolder | undefined, given: Partial<Flags>): Published | undefined {
+  if (given.asPublished !== true) return undefined;
+  if (!folder)
+    throw new SortieError(
+      `calibrate: --as-published must be of the folder of a run, whose method says what it decides by; got ${source}.`,
+    );
+  const stray = (["method", "score"] as const).find((flag) => given[flag] !== undefined);
+  if (stray !== undefined)
+    throw new SortieError(
+      `calibrate: --as-published says method and score; got --${stray} too. Leave one of them out.`,
+    );
+  return makePlan(folder.config()).policy;
+}
+
+/** Whether a rule is one that tests nothing and is found on validation alone. */
+const isPlain = (published: Published | undefined): boolean =>
+  published !== undefined && (published.rule === "classPrecisionMargin" || typeof published.rule === "object");
+
 /** A flag that the method does not read would be passed over in silence: refuse it. */
-function checkMethodFlags(given: Partial<Flags>, { method, scale }: Flags): void {
+function checkMethodFlags(given: Partial<Flags>, { method, scale }: Flags, published: Published | undefined): void {
+  if (isPlain(published)) {
+    const stray = Object.keys(READERS).find((flag) => given[flag as keyof Flags] !== undefined);
+    if (stray === undefined) return;
+    throw new SortieError(
+      `calibrate: --${flagOf(stray)} must be left out: the published rule of this run's method does not read it.`,
+    );
+  }
   const stray = unread(given, ["method", method], READERS, (name) => `--${flagOf(name)}`);
   if (stray !== undefined) throw new SortieError(`calibrate: ${stray}`);
   if (method !== "budget" || given.validation === undefined || scale !== undefined) return;
@@ -147,10 +190,11 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
   const { given, positionals } = asked;
   const source = positionals[0]!;
   const folder = RunFolder.at(source);
-  const chosen = { ...(folder && runDefaults(folder)), ...given };
+  const published = publishedOf(source, folder, given);
+  const chosen = { ...(folder && runDefaults(folder, published)), ...given };
   const values: Flags = { ...asked.values, ...chosen };
   const { method, alpha, delta, sameSamples } = values;
-  checkMethodFlags(given, values);
+  checkMethodFlags(given, values, published);
   const paths = { calibration: folder?.logits("calibration") ?? source, validation: values.validation };
   if (!sameSamples) checkOtherFile(paths);
   checkOutput("calibrate", "--out", values.out, [source, ...Object.values(paths), ...(folder?.sources() ?? [])]);
@@ -163,10 +207,13 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
   const { scaling, calibration, validation } = scaled(tables, values.scale);
   const names = exitNames(calibration.exits, folder);
   if (scaling) for (const note of scalingNotes(scaling, names)) print(`warning: ${note}`);
-  const request = requestOf(method, chosen, values.seed);
-  const result = request
-    ? calibrateBy(request, { alpha, delta }, { calibration, validation }, sameSamples)
-    : meetBudget(calibration, budgetGoal(values), { sameSamples, ...pickChosen(chosen, ["score"]) });
+  const byPaper = published && isPlain(published) && byPublished(validation as Source, published, sameSamples);
+  const request = byPaper ? undefined : requestOf(method, chosen, values.seed);
+  const result =
+    byPaper ||
+    (request
+      ? calibrateBy(request, { alpha, delta }, { calibration, validation }, sameSamples)
+      : meetBudget(calibration, budgetGoal(values), { sameSamples, ...pickChosen(chosen, ["score"]) }));
   writeWhole(values.out, encodePolicy({ result, ...(scaling && { scaling }), ...(request && { request }) }));
   for (const line of summary(result, names)) print(line);
   const note = originNote(calibration, paths.calibration);
@@ -179,6 +226,12 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
 function originNote({ origin }: Pick<Table, "origin">, path: string): string | undefined {
   if (origin?.weights !== undefined) return undefined;
   return `note: ${path} does not say which weights its logits are of, so the policy is not refused on another network's; see that it is not used there.`;
+}
+
+/** Thresholds by a rule of a paper that tests nothing. */
+function byPublished(validation: Source, { score, rule, precision }: Published, sameSamples: boolean): PublishedChoice {
+  if (typeof rule === "object") return fixedThreshold(validation, { ...rule, score, sameSamples });
+  return precisionMargins(validation, { ...precision, sameSamples });
 }
 
 /** One file for both sets, under whatever name. */

@@ -44,7 +44,7 @@ function decision({ score, rule }: PolicyPlan): readonly string[] {
   if (score === CERTIFIED.score && rule === CERTIFIED.rule) return [];
   const flag = score === CERTIFIED.score ? "" : `; certified thresholds on it: sortie calibrate RUN --score ${score}`;
   const way = typeof rule === "string" ? `by ${rule}` : `from ${rule.threshold} on`;
-  return [`  published rule: leave ${way}, score ${score}${flag}`];
+  return [`  published rule: leave ${way}, score ${score}: sortie calibrate RUN --as-published${flag}`];
 }
 
 function explanation({ name, about, paper, options, ...method }: Method): readonly string[] {

@@ -3,7 +3,7 @@
 // reconstructed (65 to 75 %).
 
 import { type Kinds, type OptionValues, option, preset } from "../../base/index.ts";
-import { cascade, classPrecisionMargin, type Table } from "../../calibration/index.ts";
+import { cascade, classPrecisionMargin, type PrecisionMarginOptions, type Table } from "../../calibration/index.ts";
 import {
   add,
   argmax,
@@ -29,7 +29,7 @@ import {
 } from "../../engine/functions.ts";
 import { kd } from "./distill.ts";
 import { checkNumbers, exitMeans, lastOf } from "./losses.ts";
-import { defineMethod, type Method, type Phase, type PhaseSite, type Track } from "./method.ts";
+import { defineMethod, type Method, type Phase, type PhaseSite, type PolicyPlan, type Track } from "./method.ts";
 import { adam, headAt, plainBackbone } from "./parts.ts";
 import { beforeEach, checkOperands, checkPositive } from "./stacked.ts";
 
@@ -156,15 +156,17 @@ const branchLoss =
     return mean(mul(losses, weightsAt(b, logits, numbers["tau"], options)));
   };
 
+/** How thresholds are found, while branches are trained and afterwards. */
+const precisionOf = ({ margin, minSupport, sequentialMargins }: Options): PrecisionMarginOptions => ({
+  margin,
+  minSupport,
+  population: sequentialMargins ? "survivors" : "all",
+});
+
 /** Thresholds [b + 1, C] of the branches before `b`, and of `b` itself, which its loss does not look at. */
-function marginsBefore(b: number, table: Table, { margin, minSupport, sequentialMargins }: Options) {
-  const { thresholds } = classPrecisionMargin(cascade(table), {
-    margin,
-    minSupport,
-    population: sequentialMargins ? "survivors" : "all",
-    // Images that are there several times are trained on as often.
-    sameSamples: true,
-  });
+function marginsBefore(b: number, table: Table, options: Options) {
+  // Images that are there several times are trained on as often.
+  const { thresholds } = classPrecisionMargin(cascade(table), { ...precisionOf(options), sameSamples: true });
   const data = Float32Array.from(thresholds.subarray(0, (b + 1) * table.classes), (tau) => Math.min(tau, UNREACHED));
   return { tau: { data, shape: [b + 1, table.classes] } };
 }
@@ -180,6 +182,13 @@ function phasesOf(options: Options, site: PhaseSite): readonly [Phase, ...Phase[
   return [plainBackbone(site), ...Array.from({ length: site.exits - 1 }, branch)];
 }
 
+/** What decides: the thresholds of all branches, found as while they are trained. */
+const policyOf = (options: Options): PolicyPlan => ({
+  score: "maxProb",
+  rule: "classPrecisionMargin",
+  precision: precisionOf(options),
+});
+
 const paper = {
   title: "CalexNet",
   venue: "Electronics 2026, 15(10), 2149",
@@ -194,7 +203,7 @@ export const calexnet: Method<typeof OPTIONS> = defineMethod({
   paper,
   options: OPTIONS,
   phases: phasesOf,
-  policy: () => ({ score: "maxProb", rule: "classPrecisionMargin" }),
+  policy: policyOf,
 });
 
 const UNALIGNED = {
@@ -211,5 +220,5 @@ export const calexnetReference: Method<typeof UNALIGNED> = defineMethod({
   paper,
   options: UNALIGNED,
   phases: phasesOf,
-  policy: () => ({ score: "maxProb", rule: "classPrecisionMargin" }),
+  policy: policyOf,
 });

@@ -3,7 +3,7 @@
 // knows a method by name.
 
 import { type Given, type OptionSet, type OptionValues, option } from "../../base/index.ts";
-import type { Table } from "../../calibration/index.ts";
+import type { PrecisionMarginOptions, Table } from "../../calibration/index.ts";
 import { ArgumentError } from "../../engine/functions.ts";
 import type { HeadWrap } from "../network/heads/head.ts";
 import { complete } from "../options.ts";
@@ -99,6 +99,8 @@ export interface PolicyPlan {
     | "patience"
     | "confidence";
   readonly rule: "learnThenTest" | "classPrecisionMargin" | "budget" | { readonly threshold: number };
+  /** Of class precision margins. */
+  readonly precision?: PrecisionMarginOptions;
 }
 
 /** What is decided by certified thresholds on the largest probability: the usual. */

@@ -40,9 +40,11 @@ test("an unknown method is refused with the nearest name", async () => {
 test("what a paper decides by is told, where it is another rule than the command's own", () => {
   const rules = (name: string) => said(name).filter((line) => line.startsWith("  published rule"));
   assert.equal(rules("joint"), []);
-  assert.equal(rules("calexnet"), ["  published rule: leave by classPrecisionMargin, score maxProb"]);
+  assert.equal(rules("calexnet"), [
+    "  published rule: leave by classPrecisionMargin, score maxProb: sortie calibrate RUN --as-published",
+  ]);
   assert.equal(rules("ptee"), [
-    "  published rule: leave from 0.5 on, score confidence; certified thresholds on it: sortie calibrate RUN --score confidence",
+    "  published rule: leave from 0.5 on, score confidence: sortie calibrate RUN --as-published; certified thresholds on it: sortie calibrate RUN --score confidence",
   ]);
 });
 
