@@ -1,0 +1,97 @@
+// What requests may hold: raw bytes, raw floats, JSON, a picture. What is no image of the model becomes a sentence, and
+// never reaches a batch.
+
+import { DataError, decodePng } from "../../data/index.ts";
+import type { Lot } from "./batcher.ts";
+
+/** A request that cannot be answered, and why. */
+export class BadRequest extends Error {
+  override readonly name = "BadRequest";
+  readonly statusCode: number;
+
+  constructor(message: string, statusCode = 400) {
+    super(message);
+    this.statusCode = statusCode;
+  }
+}
+
+/** Kinds of bodies, by their type; a type may be followed by parameters. */
+export const BODIES = {
+  /** Bytes 0 .. 255, [N, H, W, C]. */
+  bytes: "application/octet-stream",
+  /** Normalised, in little-endian f32, [N, H, W, C]. */
+  floats: "application/x-f32",
+  /** `{ "images": ..., "normalised": false }`, numbers in any nesting. */
+  json: "application/json",
+  png: "image/png",
+} as const;
+
+/** The images of a body, of the size that a model takes, [H, W, C]. @throws BadRequest that says what is wrong */
+export function lotOf(type: string, body: unknown, input: readonly number[]): Lot {
+  const pixels = input.reduce((n, extent) => n * extent, 1);
+  const values = valuesOf(type, body, input);
+  if (values.length === 0 || values.length % pixels !== 0) {
+    throw new BadRequest(
+      `The body must hold images of ${input.join(" x ")} (height, width, channels), ${pixels} values each; got ${values.length}.`,
+    );
+  }
+  // One that is no number would be refused with all that is classified beside it.
+  const wrong = values instanceof Float32Array ? values.findIndex((value) => !Number.isFinite(value)) : -1;
+  if (wrong >= 0)
+    throw new BadRequest(
+      `Pixels must be finite; got ${values[wrong]} in image ${Math.floor(wrong / pixels)} (from 0).`,
+    );
+  return { values, count: values.length / pixels };
+}
+
+function valuesOf(type: string, body: unknown, input: readonly number[]): Uint8Array | Float32Array {
+  switch (type) {
+    case BODIES.json:
+      return numbersOf(body);
+    case BODIES.bytes:
+      return body as Uint8Array;
+    case BODIES.floats: {
+      const bytes = body as Uint8Array;
+      if (bytes.length % 4 !== 0)
+        throw new BadRequest(`Floats must have four bytes each; got ${bytes.length} bytes, no multiple of 4.`);
+      // A Buffer may lie anywhere in memory that others share.
+      return new Float32Array(Uint8Array.from(bytes).buffer);
+    }
+    default:
+      return pictureOf(body as Uint8Array, input);
+  }
+}
+
+/** Numbers of JSON, in any nesting. */
+function numbersOf(body: unknown): Uint8Array | Float32Array {
+  const { images, normalised = false, ...rest } = (body ?? {}) as Readonly<Record<string, unknown>>;
+  if (!Array.isArray(images) || typeof normalised !== "boolean")
+    throw new BadRequest('JSON must be { "images": [numbers, in any nesting], "normalised": true or false }.');
+  const [stray] = Object.keys(rest);
+  if (stray !== undefined) throw new BadRequest(`JSON may hold images and normalised; got "${stray}".`);
+  const flat: readonly unknown[] = images.flat(Number.POSITIVE_INFINITY);
+  const odd = flat.findIndex((value) => typeof value !== "number");
+  if (odd >= 0) throw new BadRequest(`Pixels must be numbers; got ${JSON.stringify(flat[odd])}.`);
+  const numbers = flat as readonly number[];
+  if (normalised) return Float32Array.from(numbers);
+  const wrong = numbers.find((value) => !Number.isInteger(value) || value < 0 || value > 255);
+  if (wrong !== undefined)
+    throw new BadRequest(`Pixels must be bytes, 0 to 255; got ${wrong}. For normalised values say "normalised": true.`);
+  return Uint8Array.from(numbers);
+}
+
+function pictureOf(bytes: Uint8Array, [height, width, channels]: readonly number[]): Uint8Array {
+  if (channels !== 1 && channels !== 3)
+    throw new BadRequest(`The model takes ${channels} channels, pictures have 1 or 3. Send raw values.`, 415);
+  let found: ReturnType<typeof decodePng>;
+  try {
+    found = decodePng(bytes, { file: "the body", channels });
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    throw new BadRequest(error.message.replace(/^decodePng: /, ""));
+  }
+  if (found.width === width && found.height === height) return found.data;
+  throw new BadRequest(
+    `The picture must be ${width} x ${height}, as the model takes; it is ${found.width} x ${found.height}.`,
+  );
+}

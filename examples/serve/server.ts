@@ -1,0 +1,152 @@
+// An HTTP server over one classifier: images in, answers out, labels when they come, health and metrics beside it.
+
+import { randomUUID } from "node:crypto";
+import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
+import type { LoadedClassifier } from "../../exits/index.ts";
+import { Batcher, type BatchingOptions, BusyError } from "./batcher.ts";
+import { BadRequest, BODIES, lotOf } from "./bodies.ts";
+import { Labels } from "./labels.ts";
+import { Measures } from "./measures.ts";
+
+/** How a server works. */
+export interface ServeOptions extends BatchingOptions {
+  /** Bytes that a body may have. */
+  readonly maxBytes: number;
+  /** Answers that wait for their labels; the oldest are forgotten first. */
+  readonly labels: number;
+  /** Tells of faults that are nobody's fault but the server's; default `console.error`. */
+  readonly onFault?: (error: Error) => void;
+  /** Told of every request to classify, once its answer has been sent. */
+  readonly onAnswered?: (status: number) => void;
+}
+
+/** What a server answers for an image. */
+export interface ImageAnswer {
+  /** To send its label by, once it is known. */
+  readonly id: string;
+  /** Index of the class, and its name. */
+  readonly class: number;
+  readonly name: string;
+  /** The stage that it left at. */
+  readonly exit: string;
+  readonly score: number;
+  readonly macs: number;
+}
+
+/** What is answered for a request that was refused. */
+interface Refusal {
+  readonly error: string;
+}
+
+/**
+ * The server of a classifier. `close()` takes nothing more, answers what was taken, and disposes the classifier. It
+ * reaches the first request with everything compiled.
+ */
+export async function buildServer(classifier: LoadedClassifier, options: ServeOptions): Promise<FastifyInstance> {
+  const { model } = classifier;
+  const { maxBytes, onFault = (error) => console.error(error), onAnswered } = options;
+  const input = model.architecture.input;
+  const labels = new Labels(model, options.labels);
+  const batcher = new Batcher(
+    (images) => classifier.classify(images),
+    options,
+    (images, ms) => measures.batch(images, ms),
+  );
+  const measures = new Measures(model, { batcher, labels });
+  const app = fastify({ bodyLimit: maxBytes, return503OnClosing: true, forceCloseConnections: "idle" });
+  let isReady = true;
+
+  for (const type of [BODIES.bytes, BODIES.floats, BODIES.png])
+    app.addContentTypeParser(type, { parseAs: "buffer" }, (_, body, done) => done(null, body));
+
+  app.setErrorHandler((error: Error & { readonly statusCode?: number }, _, reply) => {
+    const status = error instanceof BusyError ? 503 : (error.statusCode ?? 500);
+    if (error instanceof BusyError) reply.header("retry-after", error.retryAfter);
+    if (status >= 500 && status !== 503) onFault(error);
+    const message = status === 500 ? "The server failed; it has been told." : error.message;
+    return reply.status(status).send({ error: message } satisfies Refusal);
+  });
+  app.setNotFoundHandler((_, reply) => {
+    const error = "There are POST /classify and /labels, GET /, /health, /ready and /metrics.";
+    return reply.status(404).send({ error } satisfies Refusal);
+  });
+  app.addHook("onResponse", async (request, reply) => {
+    if (request.routeOptions.url !== "/classify") return;
+    measures.request(reply.statusCode, reply.elapsedTime);
+    onAnswered?.(reply.statusCode);
+  });
+
+  app.post("/classify", async (request, reply) => {
+    const type = (request.headers["content-type"] ?? "").split(";")[0]!.trim().toLowerCase();
+    const lot = lotOf(type, request.body, input);
+    const { classes, exits, scores, macs } = await batcher.answer(lot, goneOf(reply));
+    const answers = Array.from(classes, (answer, i): ImageAnswer => {
+      const id = randomUUID();
+      const exit = exits[i]!;
+      labels.decided(id, { exit, answer });
+      measures.image(exit, macs[i]!);
+      return {
+        ...{ id, class: answer, name: model.classes[answer]! },
+        ...{ exit: model.exits[exit]!.stage, score: scores[i]!, macs: macs[i]! },
+      };
+    });
+    return { answers };
+  });
+
+  app.post("/labels", async (request) => {
+    const told = readLabels(request.body, model.classes);
+    let unknown = 0;
+    let right = 0;
+    for (const { id, label } of told) {
+      const isRight = labels.resolved(id, label);
+      if (isRight === undefined) unknown += 1;
+      else right += Number(isRight);
+    }
+    return { labels: told.length - unknown, right, unknown, isAlarm: labels.monitor?.state.isAlarm ?? false };
+  });
+
+  app.get("/", async () => {
+    const { classes, exits, guarantee, weights } = model;
+    return { input, classes, exits, guarantee, weights, runtimes: classifier.runtimes, plan: classifier.plan };
+  });
+  app.get("/health", async () => ({ isAlive: true }));
+  app.get("/ready", async (_, reply) => reply.status(isReady ? 200 : 503).send({ isReady }));
+  app.get("/metrics", async (_, reply) => reply.type("text/plain; version=0.0.4").send(measures.text()));
+
+  app.addHook("preClose", async () => {
+    isReady = false;
+    await batcher.drain();
+  });
+  app.addHook("onClose", async () => classifier.dispose());
+  const pixels = input.reduce((n, extent) => n * extent, 1);
+  await classifier.classify(new Uint8Array(pixels));
+  return app;
+}
+
+/** Ends when the client has gone before it was answered. */
+function goneOf({ raw }: FastifyReply): AbortSignal {
+  const gone = new AbortController();
+  raw.once("close", () => {
+    if (!raw.writableEnded) gone.abort(new BadRequest("The client has gone.", 499));
+  });
+  return gone.signal;
+}
+
+/** `{ id, label }`, or a list of them; labels by index or name. @throws BadRequest for what is none */
+function readLabels(
+  body: unknown,
+  classes: readonly string[],
+): readonly { readonly id: string; readonly label: number }[] {
+  const all: readonly unknown[] = Array.isArray(body) ? body : [body];
+  return all.map((each) => {
+    const { id, label } = (each ?? {}) as { readonly id?: unknown; readonly label?: unknown };
+    const index = typeof label === "string" ? classes.indexOf(label) : label;
+    const isClass = typeof index === "number" && Number.isInteger(index) && index >= 0 && index < classes.length;
+    if (typeof id !== "string" || !isClass) {
+      throw new BadRequest(
+        `A label must be { "id": of an answer, "label": name or index of a class }; got ${JSON.stringify(each)}.`,
+      );
+    }
+    return { id, label: index };
+  });
+}
