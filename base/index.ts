@@ -18,6 +18,7 @@ export {
   writeWhole,
   writeWholeSync,
 } from "./files.ts";
+export type { ImageBytes } from "./image-bytes.ts";
 export * as json from "./json-reader.ts";
 export { guessOf, nearest } from "./nearest.ts";
 export {

@@ -5,6 +5,7 @@
 import type { Kinds } from "../base/index.ts";
 import type { ImageShape } from "./dataset.ts";
 import { sinCos } from "./numeric.ts";
+import { luma } from "./pictures/channels.ts";
 import type { Stream } from "./random.ts";
 
 /** How many operations, and how strong. */
@@ -46,7 +47,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     if (shape[2] !== 3) return;
     const share = shareOf(m, sign);
     for (let i = 0; i < image.length; i += 3) {
-      const grey = luma(image, i);
+      const grey = lumaAt(image, i);
       for (let k = i; k < i + 3; k++) image[k] = blend(grey, image[k]!, share);
     }
   },
@@ -136,13 +137,12 @@ function mapBytes(image: Uint8Array, change: (value: number) => number): void {
   for (let i = 0; i < image.length; i++) image[i] = table[image[i]!]!;
 }
 
-/** Rec. 601 as an integer, of the pixel that begins at `i`. */
-const luma = (image: Uint8Array, i: number): number =>
-  (19595 * image[i]! + 38470 * image[i + 1]! + 7471 * image[i + 2]! + 0x8000) >> 16;
+/** Of the pixel that begins at `i`. */
+const lumaAt = (image: Uint8Array, i: number): number => luma(image[i]!, image[i + 1]!, image[i + 2]!);
 
 function meanLuma(image: Uint8Array, channels: number): number {
   let sum = 0;
-  for (let i = 0; i < image.length; i += channels) sum += channels === 3 ? luma(image, i) : image[i]!;
+  for (let i = 0; i < image.length; i += channels) sum += channels === 3 ? lumaAt(image, i) : image[i]!;
   return Math.trunc((sum * channels) / image.length + 0.5);
 }
 

@@ -1,7 +1,9 @@
 // Images in memory: bytes in NHWC order, labels, ids that stay with a sample through every split, and what is known of
 // each sample.
 
+import type { ImageBytes } from "../base/index.ts";
 import { DataError, ensure } from "./errors.ts";
+import { StoredImages } from "./pictures/store.ts";
 
 /** Height, width, channels of one image. */
 export type ImageShape = readonly [height: number, width: number, channels: number];
@@ -17,12 +19,12 @@ export interface DatasetMeta {
   readonly std: readonly number[];
 }
 
-/** A labelled set of images of one shape. */
-export interface Dataset {
+/** A labelled set of images of one shape, which lie in memory, or wherever `Bytes` reads them. */
+export interface Dataset<Bytes extends ImageBytes = Uint8Array> {
   readonly size: number;
   readonly shape: ImageShape;
   /** [size, height, width, channels] */
-  readonly images: Uint8Array;
+  readonly images: Bytes;
   /** Indices into `classes`, [size]. */
   readonly labels: Int32Array;
   /** Unique over all splits of a data set, [size]. */
@@ -34,10 +36,11 @@ export interface Dataset {
 }
 
 /** What `createDataset` is given: ids count from 0 and there are no columns unless said. */
-export type DatasetParts = Omit<Dataset, "size" | "ids" | "columns"> & Partial<Pick<Dataset, "ids" | "columns">>;
+export type DatasetParts<Bytes extends ImageBytes = Uint8Array> = Omit<Dataset<Bytes>, "size" | "ids" | "columns"> &
+  Partial<Pick<Dataset, "ids" | "columns">>;
 
 /** Checks that the parts fit each other, and makes a data set of them. @throws DataError that names the part. */
-export function createDataset(parts: DatasetParts): Dataset {
+export function createDataset<Bytes extends ImageBytes>(parts: DatasetParts<Bytes>): Dataset<Bytes> {
   const { images, labels, shape, classes, meta } = parts;
   const op = `createDataset: ${meta.name}/${meta.split}`;
   const size = labels.length;
@@ -71,8 +74,12 @@ export function createDataset(parts: DatasetParts): Dataset {
   return { size, shape, images, labels, ids, classes, columns, meta };
 }
 
-/** The samples at `indices`, in that order. Images are copied, unless the indices are consecutive. */
-export function subset(data: Dataset, indices: Int32Array, split: string = data.meta.split): Dataset {
+/** The samples at `indices`, in that order. Images in memory are copied, unless the indices are consecutive. */
+export function subset<Bytes extends ImageBytes>(
+  data: Dataset<Bytes>,
+  indices: Int32Array,
+  split: string = data.meta.split,
+): Dataset<Bytes> {
   const { shape, classes } = data;
   const pixels = shape[0] * shape[1] * shape[2];
   for (const index of indices) {
@@ -88,7 +95,7 @@ export function subset(data: Dataset, indices: Int32Array, split: string = data.
   return {
     size: indices.length,
     shape,
-    images: pickImages(data.images, indices, pixels),
+    images: pickImages(data.images, indices, pixels) as Bytes,
     labels: pick(data.labels),
     ids: pick(data.ids),
     classes,
@@ -97,7 +104,8 @@ export function subset(data: Dataset, indices: Int32Array, split: string = data.
   };
 }
 
-function pickImages(images: Uint8Array, indices: Int32Array, pixels: number): Uint8Array {
+function pickImages(images: ImageBytes, indices: Int32Array, pixels: number): ImageBytes {
+  if (images instanceof StoredImages) return images.pick(indices);
   const first = indices[0] ?? 0;
   if (indices.every((index, i) => index === first + i)) {
     return images.subarray(first * pixels, (first + indices.length) * pixels);
@@ -110,36 +118,46 @@ function pickImages(images: Uint8Array, indices: Int32Array, pixels: number): Ui
 }
 
 /** The first `n` samples (all, if there are fewer). */
-export function head(data: Dataset, n: number): Dataset {
+export function head<Bytes extends ImageBytes>(data: Dataset<Bytes>, n: number): Dataset<Bytes> {
   return subset(
     data,
     Int32Array.from({ length: Math.min(n, data.size) }, (_, i) => i),
   );
 }
 
-/** The bytes of one image, [height, width, channels]; a view, not a copy. */
-export function imageAt(data: Dataset, index: number): Uint8Array {
+/** The bytes of one image, [height, width, channels]; of images in memory a view, not a copy. */
+export function imageAt(data: Dataset<ImageBytes>, index: number): Uint8Array {
   const pixels = data.shape[0] * data.shape[1] * data.shape[2];
   ensure(index >= 0 && index < data.size, () => `imageAt: index must be within 0 and ${data.size - 1}; got ${index}.`);
   return data.images.subarray(index * pixels, (index + 1) * pixels);
 }
 
+/** All images, some at a time. */
+function* blocksOf({ images, size, shape }: Dataset<ImageBytes>): Generator<Uint8Array> {
+  const pixels = shape[0] * shape[1] * shape[2];
+  const step = Math.max(1, Math.floor(2 ** 24 / pixels));
+  for (let first = 0; first < size; first += step)
+    yield images.subarray(first * pixels, Math.min(size, first + step) * pixels);
+}
+
 /** How many samples each class has. */
-export function countClasses(data: Dataset): Int32Array {
+export function countClasses(data: Pick<Dataset, "classes" | "labels">): Int32Array {
   const counts = new Int32Array(data.classes.length);
   for (const label of data.labels) counts[label]!++;
   return counts;
 }
 
 /** Mean and standard deviation of each channel, of pixel values divided by 255. */
-export function channelStatistics(data: Dataset): { readonly mean: number[]; readonly std: number[] } {
+export function channelStatistics(data: Dataset<ImageBytes>): { readonly mean: number[]; readonly std: number[] } {
   const channels = data.shape[2];
   const sums = new Float64Array(channels);
   const squares = new Float64Array(channels);
-  for (let i = 0, c = 0; i < data.images.length; i++, c = c + 1 === channels ? 0 : c + 1) {
-    const x = data.images[i]!;
-    sums[c]! += x;
-    squares[c]! += x * x;
+  for (const images of blocksOf(data)) {
+    for (let i = 0, c = 0; i < images.length; i++, c = c + 1 === channels ? 0 : c + 1) {
+      const x = images[i]!;
+      sums[c]! += x;
+      squares[c]! += x * x;
+    }
   }
   const n = data.images.length / channels;
   const mean = Array.from(sums, (sum) => sum / n);

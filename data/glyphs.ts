@@ -3,7 +3,7 @@
 // per sample, so that easy and hard are known and not guessed. Sample i depends on (seed, split, i) alone: asking for
 // more adds, and changes nothing.
 
-import { option, preset } from "../base/index.ts";
+import { option } from "../base/index.ts";
 import { createDataset, type Dataset } from "./dataset.ts";
 import { complete, ensureWithin } from "./errors.ts";
 import { sinCos } from "./numeric.ts";
@@ -80,9 +80,9 @@ export interface GlyphOptions {
 
 /** Those of them that a command has too. */
 export const GLYPH_PARTS = {
-  train: preset(SPLIT.train, 8000),
-  validation: preset(SPLIT.validation, 1000),
-  calibration: preset(SPLIT.calibration, 2000),
+  train: option.whole(8000, "training images", { min: 0 }),
+  validation: option.whole(1000, SPLIT.validation.about, { min: 0 }),
+  calibration: option.whole(2000, SPLIT.calibration.about, { min: 0 }),
   test: option.whole(2000, "test images", { min: 0 }),
 } as const;
 

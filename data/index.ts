@@ -1,6 +1,6 @@
 // Public entry of the data sets.
 
-export { cacheFolder, SortieError } from "../base/index.ts";
+export { cacheFolder, type ImageBytes, SortieError } from "../base/index.ts";
 export {
   type Augmenter,
   type AugmentOptions,
@@ -47,9 +47,11 @@ export {
   type Presence,
   type SetSource,
 } from "./files.ts";
+export { FIT, type FitOptions } from "./fit.ts";
 export type { NumericArray } from "./formats/bytes.ts";
 export { type CifarRecords, decodeCifar } from "./formats/cifar.ts";
 export { decodeIdx, encodeIdx, type IdxArray } from "./formats/idx.ts";
+export { decodeJpeg, type JpegImage, type JpegOptions } from "./formats/jpeg.ts";
 export { decodeMat5, type MatArray } from "./formats/mat5.ts";
 export {
   decodeNpy,
@@ -73,7 +75,17 @@ export {
   type GlyphOptions,
   glyphs,
 } from "./glyphs.ts";
+export type { PictureSource, Rgba } from "./grab.ts";
 export { type Batch, createLoader, type Loader, type LoaderOptions, type Position } from "./loader.ts";
+export type { DecodeProgress } from "./pictures/cache.ts";
+export {
+  type DecodeOptions,
+  decodePicture,
+  type FromPixelsOptions,
+  fromPixels,
+  type Raster,
+  resize,
+} from "./pictures/index.ts";
 export { Stream, shuffledOrder } from "./random.ts";
 export { CIFAR10_SOURCE, CIFAR100_SOURCE, type Cifar100Options, cifar10, cifar100 } from "./sets/cifar.ts";
 export { CINIC10_SOURCE, type Cinic10Options, cinic10 } from "./sets/cinic10.ts";
@@ -87,5 +99,6 @@ export { DATA_SETS, type DataSet, type DataSetName, type DataSetOptions } from "
 export { FASHION_MNIST_SOURCE, fashionMnist, MNIST_SOURCE, mnist } from "./sets/mnist.ts";
 export { type NpzOptions, npz } from "./sets/npz.ts";
 export type { DataOptions } from "./sets/options.ts";
+export { type PictureFolderOptions, pictureFolder } from "./sets/picture-folder.ts";
 export { SVHN_SOURCE, svhn } from "./sets/svhn.ts";
 export { checkSplits, type Order, type SplitOptions, type Splits } from "./splits.ts";

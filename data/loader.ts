@@ -3,7 +3,7 @@
 // here: training queues steps on the GPU and makes the next batch while they run, so neither waits for the other as
 // long as a batch takes less than a step.
 
-import { type Kinds, option, what } from "../base/index.ts";
+import { type ImageBytes, type Kinds, option, what } from "../base/index.ts";
 import { type AugmentOptions, augmentStream, createAugmenter, drawBeta } from "./augment.ts";
 import type { Dataset } from "./dataset.ts";
 import { ensure, ensureCount, readOptions } from "./errors.ts";
@@ -60,7 +60,7 @@ export interface Batch {
 
 /** See `createLoader`. */
 export interface Loader {
-  readonly data: Dataset;
+  readonly data: Dataset<ImageBytes>;
   readonly batchesPerEpoch: number;
   /** Whether batches are `mixed`. */
   readonly isMixed: boolean;
@@ -76,7 +76,7 @@ export interface Loader {
  * Makes a loader of `data`. Normalisation is left to the GPU: see `data.meta.mean` and `.std`.
  * @throws DataError for an option out of its range, or data that do not fill one batch where the last one is dropped.
  */
-export function createLoader(data: Dataset, options: LoaderOptions): Loader {
+export function createLoader(data: Dataset<ImageBytes>, options: LoaderOptions): Loader {
   const {
     batch: batchSize,
     seed = 1,
@@ -85,7 +85,7 @@ export function createLoader(data: Dataset, options: LoaderOptions): Loader {
     augment = {},
   } = readOptions("createLoader", options, LOADER);
   ensure(
-    data?.images instanceof Uint8Array,
+    typeof data?.images?.subarray === "function",
     () => `createLoader: data must be a part of a data set, such as splits.train; got ${what(data)}.`,
   );
   ensureCount("createLoader", "batch", batchSize, 1);
@@ -138,7 +138,7 @@ function epochOrder(size: number, { seed = 1, shuffle = true }: LoaderOptions): 
 }
 
 function batchFiller(
-  data: Dataset,
+  data: Dataset<ImageBytes>,
   { seed = 1, augment }: LoaderOptions,
 ): (position: Position, rows: Int32Array, count: number) => Batch {
   const pixels = data.shape[0] * data.shape[1] * data.shape[2];

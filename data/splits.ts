@@ -1,20 +1,20 @@
 // Cuts a data set into train, validation, calibration and test parts that never share a sample.
 
-import { firstTwice, type Kinds, only, option } from "../base/index.ts";
+import { firstTwice, type ImageBytes, type Kinds, type Option, only, option } from "../base/index.ts";
 import { type Dataset, subset } from "./dataset.ts";
 import { complete, DataError, ensure } from "./errors.ts";
 import { Stream, shuffledOrder } from "./random.ts";
 
 /** Four parts of one data set without a common sample. */
-export interface Splits {
+export interface Splits<Bytes extends ImageBytes = Uint8Array> {
   /** For the weights. */
-  readonly train: Dataset;
+  readonly train: Dataset<Bytes>;
   /** For choices: model, temperature, threshold grid. */
-  readonly validation: Dataset;
+  readonly validation: Dataset<Bytes>;
   /** For thresholds with a guarantee, and nothing else. */
-  readonly calibration: Dataset;
+  readonly calibration: Dataset<Bytes>;
   /** For the report, and nothing else. */
-  readonly test: Dataset;
+  readonly test: Dataset<Bytes>;
   /** One sentence for the report: how the parts were made. */
   readonly protocol: string;
 }
@@ -22,16 +22,28 @@ export interface Splits {
 /** `shuffled`: by the seed; `file`: consecutive, in the order of the file. */
 export type Order = "shuffled" | "file";
 
+/** How many of some samples: a number, or a share of them. */
+export const amount = <T extends number | undefined>(value: T, about: string): Option<T | number> => ({
+  kind: "number",
+  about,
+  default: value,
+  must: "a whole number of at least 0, or a share below 1",
+  fits: (given) => typeof given === "number" && given >= 0 && (given < 1 || Number.isSafeInteger(given)),
+});
+
+/** Of `n` samples the number that an amount means. */
+export const countOf = (given: number, n: number): number => (given < 1 ? Math.round(given * n) : given);
+
 /** How many samples each part gets, and how they are drawn. */
 export const SPLIT = {
-  train: option.whole(undefined, "training images (default: all that the others leave)", { min: 0 }),
-  validation: option.whole(5000, "images for choices", { min: 0 }),
-  calibration: option.whole(5000, "images for thresholds", { min: 0 }),
+  train: amount(undefined, "training images (default: all that the others leave)"),
+  validation: amount(5000, "images for choices"),
+  calibration: amount(5000, "images for thresholds"),
   seed: option.whole(1, "seed of the split", { min: 0 }),
   order: option.choice(["shuffled", "file"], "how the official training images are split"),
 } as const satisfies Kinds<SplitOptions>;
 
-/** How many samples each part gets. */
+/** How many samples each part gets: a number, or below 1 a share of the official training set. */
 export interface SplitOptions {
   /** Default: what the others leave. */
   readonly train?: number;
@@ -73,8 +85,12 @@ export function splitIndices<Part extends string>(
 
 /** Cuts the official training set in three; the official test set stays whole. */
 export function splitOfficial(op: string, training: Dataset, test: Dataset, options: SplitOptions = {}): Splits {
-  const { train: given, validation, calibration, seed, order } = complete(op, SPLIT, only(SPLIT, options));
-  const train = given ?? Math.max(0, training.size - validation - calibration);
+  const { seed, order, ...asked } = complete(op, SPLIT, only(SPLIT, options));
+  const [validation, calibration] = [asked.validation, asked.calibration].map((given) =>
+    countOf(given, training.size),
+  ) as [number, number];
+  const rest = Math.max(0, training.size - validation - calibration);
+  const train = asked.train === undefined ? rest : countOf(asked.train, training.size);
   const parts = splitIndices(op, training.size, { train, validation, calibration }, { order, seed });
   return checkSplits(op, {
     train: subset(training, parts.train, "train"),
@@ -88,7 +104,7 @@ export function splitOfficial(op: string, training: Dataset, test: Dataset, opti
 }
 
 /** Returns `splits` if no id is in it twice. @throws DataError that names an id and the two parts. */
-export function checkSplits(op: string, splits: Splits): Splits {
+export function checkSplits<Bytes extends ImageBytes>(op: string, splits: Splits<Bytes>): Splits<Bytes> {
   const { train, validation, calibration, test } = splits;
   const twice = firstTwice({ train, validation, calibration, test });
   if (twice) {

@@ -3,11 +3,11 @@
 export { type Given, type Option, type OptionSet, type OptionValues, option } from "../base/index.ts";
 export type { CascadeAbout, CascadeScore, Runtime as OnnxRuntime, Session as OnnxSession } from "../onnx/index.ts";
 export { adapterName } from "./deploy/adapter-name.ts";
-export type { Answers, ClassifyOptions, StreamOptions } from "./deploy/answers.ts";
+export { type Answers, type ClassifyOptions, joinAnswers, type StreamOptions } from "./deploy/answers.ts";
 export { Classifier } from "./deploy/classifier.ts";
 export { type MeasureOptions, measureCosts } from "./deploy/costs.ts";
 export { type DeployOptions, deploy } from "./deploy/deploy.ts";
-export type { Images, Normalisation, Picture } from "./deploy/given-images.ts";
+export type { Images, Normalisation, PixelImages } from "./deploy/given-images.ts";
 export type { Plan, TriedRoute } from "./deploy/plan.ts";
 export { type Decisions, type ExitPolicy, type PolicyOptions, readPolicy } from "./deploy/policy.ts";
 export type { Precision } from "./deploy/prepared.ts";

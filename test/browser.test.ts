@@ -1,36 +1,23 @@
 // In headless Chromium: the engine, the same source, bundled, runs a part of the op table and deployed networks on the
 // browser's software adapter; and the report of a run opens as a page that needs nothing else.
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { createServer, type Server } from "node:http";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { build } from "esbuild";
 import { type Browser, type Page as BrowserPage, chromium } from "playwright-core";
 import { applyScaling, fit, learnThenTest } from "../calibration/index.ts";
 import { main } from "../cli/main.ts";
 import { encodeSafetensors } from "../engine/index.ts";
 import { deploy, encodeModel, train } from "../exits/index.ts";
 import type { Page } from "./browser/page.ts";
+import { bundle, CHROMIUM, FLAGS, isOptional, serve, skip } from "./browser/serving.ts";
 import { writeRun } from "./cli/synthetic-run.ts";
 import { barSplits, joint, quiet, smallNet } from "./exits/small.ts";
 import { gpuSuite } from "./gpu.ts";
 import { assert, suite } from "./harness.ts";
-
-const CHROMIUM = "/usr/bin/chromium";
-const FLAGS = [
-  ...["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
-  // Nothing but the page: no updates, no services, no network beyond this machine.
-  ...[
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-  ],
-];
 
 const WEIGHTS = encodeSafetensors([
   ["w", { dtype: "F32", shape: [2], data: Float32Array.of(1.5, -2) }],
@@ -40,19 +27,6 @@ const WEIGHTS = encodeSafetensors([
 const folder = fileURLToPath(new URL(".", import.meta.url));
 const families = readdirSync(`${folder}engine/ops`).filter((file) => !["check.ts", "row.ts"].includes(file));
 
-/** A page's script with everything it imports, as a browser gets it. */
-async function bundle(contents: string): Promise<string> {
-  const { outputFiles } = await build({
-    stdin: { contents, resolveDir: folder, loader: "ts" },
-    bundle: true,
-    format: "esm",
-    platform: "browser",
-    target: "es2022",
-    write: false,
-  });
-  return outputFiles[0]!.text;
-}
-
 /** The script of a page with the op table. */
 function tableScript(): string {
   const imports = families.map((file, i) => `import { rows as rows${i} } from "./engine/ops/${file}";`);
@@ -60,22 +34,6 @@ function tableScript(): string {
   return [...imports, 'import { expose } from "./browser/page.ts";', `expose([${all}]);`].join("\n");
 }
 
-type Files = Readonly<Record<string, readonly [type: string, body: string | Uint8Array]>>;
-
-function serve(script: string, files: Files): Promise<Server> {
-  const page =
-    '<!doctype html><meta charset="utf-8"><title>sortie</title><script type="module" src="/page.js"></script>';
-  const routes: Files = { "/": ["text/html", page], "/page.js": ["text/javascript", script], ...files };
-  const server = createServer(({ url = "/" }, response) => {
-    const [type, body] = routes[url] ?? ["text/plain", ""];
-    response.writeHead(200, { "content-type": type }).end(body);
-  });
-  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
-}
-
-const skip = existsSync(CHROMIUM) ? undefined : `${CHROMIUM} is missing; as root, run: apt-get install chromium`;
-/** The flags, and the place of the browser, are those of Linux. */
-const isOptional = process.platform !== "linux";
 const test = suite("browser", { skip, isOptional, timeout: 120_000 });
 let server: Server;
 let browser: Browser;

@@ -12,7 +12,7 @@ import {
   type Source,
   type Table,
 } from "../../calibration/index.ts";
-import type { Dataset } from "../../data/index.ts";
+import type { Dataset, ImageBytes } from "../../data/index.ts";
 import { ArgumentError, createDevice, type Device, DeviceError } from "../../engine/index.ts";
 import { type DeployOptions, deploy, loadWeights, type MultiExit, RUN_FILES } from "../../exits/index.ts";
 import type { RunFolder } from "../files/run-folder.ts";
@@ -53,7 +53,7 @@ export const deployedAgreement = (
 export async function withNetwork<T>(
   folder: RunFolder,
   source: Source,
-  fn: (net: MultiExit, images: Dataset) => Promise<T>,
+  fn: (net: MultiExit, images: Dataset<ImageBytes>) => Promise<T>,
 ): Promise<T | string> {
   const weights = join(folder.dir, RUN_FILES.last);
   if (!existsSync(weights)) return `${weights} is not there`;
@@ -78,7 +78,7 @@ export async function withNetwork<T>(
 /** How a run's policy is deployed; without one, everything runs to the end. */
 export function deployArguments(
   { file }: Pick<Found, "file">,
-  images: Pick<Dataset, "meta">,
+  images: Pick<Dataset<ImageBytes>, "meta">,
   options: { readonly anyOrigin: boolean },
 ): [Parameters<typeof deploy>[1], DeployOptions] {
   const { result, scaling } = file ?? {};

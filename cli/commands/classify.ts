@@ -2,8 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { option, SortieError } from "../../base/index.ts";
-import { decodePng } from "../../data/index.ts";
-import { type Answers, type LoadedClassifier, load, readModel } from "../../exits/index.ts";
+import { type Answers, joinAnswers, type LoadedClassifier, load, readModel } from "../../exits/index.ts";
 import { ofData } from "../bench/subject.ts";
 import { answersCsv, writeAnswers } from "../files/answers-file.ts";
 import { checkOutput } from "../files/outputs.ts";
@@ -19,13 +18,13 @@ const SHARED = {
 
 export const classifySpec = {
   name: "classify",
-  usage: "MODEL FILE.png ... [flags]",
+  usage: "MODEL FILE ... [flags]",
   paths: { least: 2, most: Infinity, must: "a model file and at least one picture" },
-  about:
-    "Answers of a model file (sortie export) for PNG pictures of the size that it takes: class, exit, score and multiply-accumulates of each, as CSV.",
+  about: `Answers of a model file (sortie export) for JPEG and PNG pictures of any size, brought to the model's as its training
+pictures were: class, exit, score and multiply-accumulates of each, as CSV.`,
   flags: SHARED,
-  more: `  sortie classify model.sortie.safetensors a.png b.png
-  sortie classify model.sortie.safetensors *.png --out answers.json
+  more: `  sortie classify model.sortie.safetensors a.jpg b.png
+  sortie classify model.sortie.safetensors *.jpg --out answers.json
 `,
 } satisfies CommandSpec;
 
@@ -50,8 +49,12 @@ export async function runClassify(args: readonly string[], print: Print = consol
   const files = positionals.slice(1);
   checkOutput("classify", "--out", values.out, positionals);
   using classifier = await load(model, { batch: values.batch });
-  const images = picturesOf(files, classifier);
-  const answers = await classifier.classify(images);
+  const channels = classifier.model.architecture.input[2];
+  if (channels !== 1 && channels !== 3)
+    throw new SortieError(`classify: the model must take grey or colour pictures; it takes ${channels} channels.`);
+  const lots: Answers[] = [];
+  for await (const lot of classifier.stream(lotsOf(files, values.batch))) lots.push(lot);
+  const answers = joinAnswers(lots);
   const told = { names: files, answers, ...namesOf(classifier) };
   if (values.out === undefined) for (const line of answersCsv(told).trimEnd().split("\r\n")) print(line);
   else {
@@ -61,27 +64,13 @@ export async function runClassify(args: readonly string[], print: Print = consol
   return 0;
 }
 
-/** Pictures one after the other. @throws DataError, SortieError that name the file. */
-function picturesOf(files: readonly string[], { model }: LoadedClassifier): Uint8Array {
-  const [height, width, channels] = model.architecture.input;
-  if (channels !== 1 && channels !== 3)
-    throw new SortieError(`classify: the model must take grey or colour pictures; it takes ${channels} channels.`);
-  const size = height * width * channels;
-  const all = new Uint8Array(files.length * size);
-  for (const [i, file] of files.entries()) {
-    const found = decodePng(
-      reading(file, () => readFileSync(file)),
-      { file, channels },
-    );
-    if (found.width !== width || found.height !== height) {
-      const got = `${found.width} x ${found.height}`;
-      throw new SortieError(
-        `classify: ${file} must be ${width} x ${height}, as the model takes; it is ${got}. Scale it first.`,
-      );
-    }
-    all.set(found.data, i * size);
+/** Pictures in lots that run together, each read when its turn comes. */
+function* lotsOf(files: readonly string[], size: number): Generator<readonly File[]> {
+  for (let first = 0; first < files.length; first += size) {
+    yield files
+      .slice(first, first + size)
+      .map((file) => new File([reading(file, () => Uint8Array.from(readFileSync(file)))], file));
   }
-  return all;
 }
 
 const namesOf = ({ model }: LoadedClassifier) => ({

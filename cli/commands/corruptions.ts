@@ -10,7 +10,16 @@ import {
   type Source,
   type Table,
 } from "../../calibration/index.ts";
-import { CORRUPTIONS, corrupt, corruptionOf, type Dataset, head, readCorrupted, SEVERITIES } from "../../data/index.ts";
+import {
+  CORRUPTIONS,
+  corrupt,
+  corruptionOf,
+  type Dataset,
+  head,
+  type ImageBytes,
+  readCorrupted,
+  SEVERITIES,
+} from "../../data/index.ts";
 import { Evaluator, type MultiExit, toTable } from "../../exits/index.ts";
 import { number, percent } from "../format.ts";
 import { promisedRisk } from "../report/targets.ts";
@@ -107,7 +116,7 @@ const corruptionNames = (names: readonly string[] | undefined): readonly string[
 /** Evaluates a network on corrupted test images, one corruption after the other. */
 export async function corruptionFindings(
   net: MultiExit,
-  test: Dataset,
+  test: Dataset<ImageBytes>,
   found: Looked,
   request: CorruptionRequest,
   print: Print = () => {},
@@ -118,7 +127,12 @@ export async function corruptionFindings(
     throw new SortieError("evaluate: the logits must say of which weights they are; got none.");
   const images = head(test, request.samples ?? test.size);
   using evaluator = await Evaluator.record(net, images);
-  const rowOf = async (set: Dataset, name: string, severity: number, clean?: CorruptionRow): Promise<CorruptionRow> => {
+  const rowOf = async (
+    set: Dataset<ImageBytes>,
+    name: string,
+    severity: number,
+    clean?: CorruptionRow,
+  ): Promise<CorruptionRow> => {
     const { size, labels, ids } = set;
     const logits = await evaluator.logits(set);
     const table = toTable({ shape: [size, net.exits, net.classes], logits, labels, ids, macs: net.macs(), weights });
@@ -194,7 +208,7 @@ function summary({ weights, images, names, clean, rows, found, isOfficial }: Sum
 }
 
 interface Summed extends Pick<CorruptionFindings, "weights" | "names" | "clean" | "rows"> {
-  readonly images: Dataset;
+  readonly images: Dataset<ImageBytes>;
   readonly found: Pick<Looked, "file">;
   readonly isOfficial: boolean;
 }

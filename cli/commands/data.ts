@@ -7,7 +7,9 @@ import {
   channelStatistics,
   countClasses,
   type DataSet,
+  type DecodeProgress,
   type FileCheck,
+  type ImageBytes,
   lookFor,
   type Splits,
 } from "../../data/index.ts";
@@ -56,6 +58,7 @@ export async function runData(args: readonly string[], print: Print = console.lo
     ...set.whole,
     ...(action === "download" && { download: true }),
     onProgress: downloadProgress(print),
+    ...(name === "folder" && { onDecoded: decodeProgress(print) }),
     onChecked: (check) => void checks.push(check),
   });
   for (const line of summary(name, set, splits, checks)) print(line);
@@ -72,7 +75,7 @@ async function listLines(dir: string | undefined): Promise<readonly string[]> {
 }
 
 async function stateOf({ source, options }: Pick<DataSet, "source" | "options">, dir: string | undefined) {
-  if (!source) return "file" in options ? "by --file" : "built in";
+  if (!source) return "file" in options ? "by --file" : "dir" in options ? "by --dir" : "built in";
   const { files, unpacked } = await lookFor(source, defined({ dir }));
   return unpacked?.isWhole ? "unpacked" : `${files} of ${source.files.length} files`;
 }
@@ -83,7 +86,12 @@ const CHECKED = {
   content: "could be read (nothing is known to check it by)",
 } as const;
 
-function summary(name: string, set: DataSet, splits: Splits, checks: readonly FileCheck[]): readonly string[] {
+function summary(
+  name: string,
+  set: DataSet,
+  splits: Splits<ImageBytes>,
+  checks: readonly FileCheck[],
+): readonly string[] {
   const { train, validation, calibration, test, protocol } = splits;
   const { mean, std } = channelStatistics(train);
   const counts = countClasses(train);
@@ -103,6 +111,14 @@ function summary(name: string, set: DataSet, splits: Splits, checks: readonly Fi
     ...(set.whole ? [] : [`  ${protocol}`]),
     `  ${Math.min(...counts)} to ${Math.max(...counts)} training images a class; mean ${list(mean)}, deviation ${list(std)}`,
   ];
+}
+
+/** A line for each tenth of many pictures, and one at the end. */
+export function decodeProgress(print: Print): (at: DecodeProgress) => void {
+  return ({ done, total }) => {
+    const step = Math.max(500, Math.ceil(total / 10));
+    if (done % step === 0 || done === total) print(`decoded ${done} of ${total} pictures`);
+  };
 }
 
 /** A line for each tenth of each file: enough to see that it goes on, few enough for a log. */

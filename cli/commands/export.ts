@@ -25,6 +25,7 @@ import { checkOnnxTarget, runnerExtension, writeOnnx } from "../onnx/write.ts";
 import { type CommandSpec, flagOf, path, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
 import { makeNetwork } from "../settings/model.ts";
+import { defined } from "../settings/sets.ts";
 
 export const exportSpec = {
   name: "export",
@@ -182,9 +183,11 @@ async function gather({ folder, policy, weights }: Wanted, device: Device) {
   const { made, protocol, samples, parameters, started, finished } = record;
   const { dir: _, download: __, file: ___, ...data } = config.data;
   const { seed, model, method, train } = config;
+  const { fit, filter, keep } = config.data;
   const about: ModelAbout = {
     classes: record.classes,
     normalise: { mean, std },
+    fit: defined({ fit, filter, keep }),
     ...(policy && { policy }),
     training: {
       ...{ made, protocol, samples, parameters, started, finished, weights: chosen },

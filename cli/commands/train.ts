@@ -1,7 +1,7 @@
 // `sortie train`: trains a multi-exit network into a run folder, and caches the logits that calibration works on.
 
 import { existsSync } from "node:fs";
-import type { Splits } from "../../data/index.ts";
+import type { ImageBytes, Splits } from "../../data/index.ts";
 import { createDevice, type Device } from "../../engine/index.ts";
 import {
   adapterName,
@@ -111,7 +111,7 @@ function sharedTeacher(own: Config, teachers: string): Config {
 }
 
 interface RunContext extends TrainingContext {
-  readonly data: Splits;
+  readonly data: Splits<ImageBytes>;
   readonly device: Device;
   readonly signal: AbortSignal;
   readonly lock: FolderLock;
@@ -169,7 +169,7 @@ async function trainRun(config: Config, folder: RunFolder, context: RunContext):
   return net;
 }
 
-function recordOf(net: MultiExit, { protocol, ...parts }: Splits, device: Device): RunRecord {
+function recordOf(net: MultiExit, { protocol, ...parts }: Splits<ImageBytes>, device: Device): RunRecord {
   const { train: images, validation, calibration, test } = parts;
   return {
     made: { ...versions(), adapter: adapterName(device.info) },

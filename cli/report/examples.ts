@@ -1,6 +1,6 @@
 // Example images of a report: for each exit, some that leave there, as small PNG pictures in the page itself.
 
-import { type Dataset, encodePng, imageAt } from "../../data/index.ts";
+import { type Dataset, encodePng, type ImageBytes, imageAt } from "../../data/index.ts";
 
 /** A picture with what the network said about it. */
 export interface Example {
@@ -23,7 +23,12 @@ export interface Departures {
  * the last those it was least sure of, which are the hardest of all. Classes take turns, so that no class fills the
  * row.
  */
-export function examplesPerExit(data: Dataset, left: Departures, nExits: number, count: number): readonly Example[][] {
+export function examplesPerExit(
+  data: Dataset<ImageBytes>,
+  left: Departures,
+  nExits: number,
+  count: number,
+): readonly Example[][] {
   return Array.from({ length: nExits }, (_, j) => {
     const there = Array.from(left.exits).flatMap((exit, i) => (exit === j ? [i] : []));
     there.sort((a, b) => left.confidences[b]! - left.confidences[a]! || a - b);
@@ -48,7 +53,7 @@ function part(order: readonly number[], exit: number, nExits: number, count: num
 }
 
 /** The first `count` of an order, going round the classes. */
-function mixed(order: readonly number[], data: Dataset, count: number): readonly number[] {
+function mixed(order: readonly number[], data: Dataset<ImageBytes>, count: number): readonly number[] {
   const queues = new Map<number, number[]>();
   for (const i of order) {
     const label = data.labels[i]!;
@@ -65,7 +70,7 @@ function mixed(order: readonly number[], data: Dataset, count: number): readonly
 }
 
 /** One image as PNG: grey, colour, or three of many bands. */
-function pictureOf(set: Dataset, index: number): string {
+function pictureOf(set: Dataset<ImageBytes>, index: number): string {
   const [height, width, channels] = set.shape;
   const bytes = imageAt(set, index);
   const bands = channels < 3 ? [0] : [0, 1, 2].map((band) => Math.floor((band * (channels - 1)) / 2));

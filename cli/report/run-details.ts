@@ -4,7 +4,7 @@
 import { existsSync } from "node:fs";
 import { SortieError } from "../../base/index.ts";
 import { applyScaling, type Cascade, outcomes, type PolicyFile, type Source } from "../../calibration/index.ts";
-import type { Dataset } from "../../data/index.ts";
+import type { Dataset, ImageBytes } from "../../data/index.ts";
 import type { MetricsRow } from "../../exits/index.ts";
 import type { CorruptionFindings } from "../commands/corruptions.ts";
 import { type BenchFile, readBench } from "../files/costs-file.ts";
@@ -28,7 +28,7 @@ export interface RunDetails {
   /** What corrupted images do, if that was asked. */
   readonly corruptions: CorruptionFindings | undefined;
   /** The test images, or why they cannot be shown. */
-  readonly images: Dataset | string;
+  readonly images: Dataset<ImageBytes> | string;
   /** What sortie bench measured, if it did. */
   readonly bench: BenchFile | undefined;
 }
@@ -80,7 +80,7 @@ function parsed(text: string): unknown {
 }
 
 /** The test images in the order of the logits, or a sentence why there are none. */
-export async function testImages(config: Config, test: Source): Promise<Dataset | string> {
+export async function testImages(config: Config, test: Source): Promise<Dataset<ImageBytes> | string> {
   // Drawn glyphs take time, and those of other parts are not shown.
   const isDrawn = config.data.name === "glyphs";
   const parts = isDrawn ? { train: 0, validation: 0, calibration: 0 } : {};

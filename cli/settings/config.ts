@@ -115,6 +115,7 @@ export type Config = {
 
 const ALIASES: Aliases = {
   data: "data.name",
+  dir: "data.dir",
   "data-dir": "data.dir",
   download: "data.download",
   file: "data.file",
@@ -157,6 +158,8 @@ const PRESETS: Readonly<Partial<Record<DataSetName, Plain>>> = {
   cifar10: { train: { flip: 0.5 } },
   cifar100: { train: { flip: 0.5 } },
   cinic10: { train: { flip: 0.5 } },
+  // Small sets: more passes, and batches that they can fill.
+  folder: { train: { epochs: 20, batch: 32, flip: 0.5, logEvery: 10 } },
   // From the air, left and right mean nothing.
   "indian-pines": { train: { epochs: 30, batch: 64, flip: 0.5, warmup: 100 } },
 };
@@ -243,9 +246,10 @@ function presetFor(settings: Plain): Plain {
 }
 
 /** Settings of `data` that say which files and labels there are, not how many of them are used. */
-const DATA_PATHS = ["dir", "download", "file", "maxUnpacked", "labels", "split", "patch", "block", "shares"].map(
-  (key) => `data.${key}`,
-);
+const DATA_PATHS = [
+  ...["dir", "download", "file", "maxUnpacked", "labels", "split", "patch", "block", "shares"],
+  ...["size", "channels", "fit", "filter", "keep"],
+].map((key) => `data.${key}`);
 const DATA_LEAVES = LEAVES.filter(({ path }) => DATA_PATHS.includes(path));
 const DATA_ALIASES = Object.fromEntries(Object.entries(ALIASES).filter(([, path]) => DATA_PATHS.includes(path)));
 

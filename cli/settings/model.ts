@@ -1,7 +1,7 @@
 // From settings to the things that train: data, network, objective, recipe.
 
 import { type Given, type OptionSet, only, SortieError } from "../../base/index.ts";
-import { type AugmentOptions, CGT_AUGMENTATION, createLoader, type Splits } from "../../data/index.ts";
+import { type AugmentOptions, CGT_AUGMENTATION, createLoader, type ImageBytes, type Splits } from "../../data/index.ts";
 import type { Device } from "../../engine/index.ts";
 import {
   buildNetwork,
@@ -19,7 +19,7 @@ import {
   type TrainOptions,
 } from "../../exits/index.ts";
 import { BACKBONES } from "../../nn/index.ts";
-import { downloadProgress } from "../commands/data.ts";
+import { decodeProgress, downloadProgress } from "../commands/data.ts";
 import { type Config, completeConfig } from "./config.ts";
 import type { Print } from "./flags.ts";
 import { defined, knownSet } from "./sets.ts";
@@ -28,9 +28,13 @@ import { inFile, type Plain } from "./settings.ts";
 type NetworkTeacher = Extract<Teacher, { readonly kind: "network" }>;
 
 /** Loads the data set of a run. @throws DataError that names a missing or damaged file. */
-export async function loadData({ data, seed }: Config, print: Print): Promise<Splits> {
+export async function loadData({ data, seed }: Config, print: Print): Promise<Splits<ImageBytes>> {
   const { name, ...options } = data;
-  return knownSet("train", name).load({ ...defined({ ...options, seed }), onProgress: downloadProgress(print) });
+  return knownSet("train", name).load({
+    ...defined({ ...options, seed }),
+    onProgress: downloadProgress(print),
+    ...(name === "folder" && { onDecoded: decodeProgress(print) }),
+  });
 }
 
 /** What images a network is for. */
@@ -95,7 +99,8 @@ export function makeRecipe({ train, seed }: Config): Recipe & Pick<TrainOptions,
     optimizer: { method, ...among<OptimizerRecipe>(train, OPTIMIZERS[method].options) },
     schedule: { kind, ...among<ScheduleRecipe>(train, SCHEDULES[kind].options) },
     ...(augmented && {
-      batches: (set) => createLoader(set as Splits["train"], { batch, seed, last: "drop", augment: augmented }),
+      batches: (set) =>
+        createLoader(set as Splits<ImageBytes>["train"], { batch, seed, last: "drop", augment: augmented }),
     }),
   };
 }

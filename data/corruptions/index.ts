@@ -3,7 +3,7 @@
 // (hendrycks/robustness, ImageNet-C/create_c/make_cifar_c.py), in pixels of the image; what is not says so
 // (`synthetic`).
 
-import { guessOf, type Kinds, SEED } from "../../base/index.ts";
+import { guessOf, type ImageBytes, type Kinds, SEED } from "../../base/index.ts";
 import type { Dataset } from "../dataset.ts";
 import { DataError, ensure, readOptions } from "../errors.ts";
 import { Stream } from "../random.ts";
@@ -48,7 +48,7 @@ export function corruptionOf(name: string): Corruption {
  * The set with every image corrupted; labels, ids and normalisation stay. @throws DataError for an unknown name or
  * severity.
  */
-export function corrupt(data: Dataset, options: CorruptOptions): Dataset {
+export function corrupt(data: Dataset<ImageBytes>, options: CorruptOptions): Dataset {
   const { name, severity, seed = 0 } = readOptions("corrupt", options, KINDS);
   const { apply } = corruptionOf(name);
   ensure(SEVERITIES.includes(severity), () => `corrupt: severity must be 1, 2, 3, 4 or 5; got ${severity}.`);

@@ -2,6 +2,7 @@
 // folder with an array a corruption, `fog.npy` [50000, 32, 32, 3], its severities one after the other, and `labels.npy`
 // [50000].
 
+import type { ImageBytes } from "../../base/index.ts";
 import { createDataset, type Dataset, printShape } from "../dataset.ts";
 import { ensure } from "../errors.ts";
 import { node, readBytes } from "../files.ts";
@@ -13,7 +14,11 @@ import { corruptionOf, SEVERITIES } from "./index.ts";
  * and, where there are as many images, ids are those of the clean set, whose labels theirs must then be.
  * @throws DataError for a file that is missing or does not fit, and for images of other labels.
  */
-export async function readCorrupted(dir: string, name: string, clean: Dataset): Promise<readonly Dataset[]> {
+export async function readCorrupted(
+  dir: string,
+  name: string,
+  clean: Dataset<ImageBytes>,
+): Promise<readonly Dataset[]> {
   const op = "readCorrupted";
   corruptionOf(name);
   const open = async (array: string) => {

@@ -5,6 +5,7 @@
 import { encode } from "fast-png";
 import type { Kinds } from "../../base/index.ts";
 import { DataError, ensure, readOptions } from "../errors.ts";
+import { luma } from "../pictures/channels.ts";
 import { bytesFor, crc32, UNPACK, type UnpackOptions, unpackLimit, unzlibWithin } from "./unpack.ts";
 
 /** An image of bytes. */
@@ -218,7 +219,7 @@ function put(
       const pixel = (pass.y + row * pass.dy) * width + pass.x + column * pass.dx;
       const [r, g, b] = [source[at]!, source[at + green * step]!, source[at + blue * step]!];
       if (out.channels === 1) {
-        out.data[pixel] = Math.round(0.299 * r + 0.587 * g + 0.114 * b);
+        out.data[pixel] = luma(r, g, b);
       } else {
         out.data[3 * pixel] = r;
         out.data[3 * pixel + 1] = g;

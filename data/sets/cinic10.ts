@@ -2,7 +2,7 @@
 // CIFAR-10 and ImageNet, in the classes of CIFAR-10. The official validation set gives the validation and the
 // calibration part.
 
-import { diskFull, isDiskFull, type Kinds, leftovers, option, partOf, readChunks } from "../../base/index.ts";
+import { diskFull, isDiskFull, type Kinds, leftovers, partOf, readChunks } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
 import { DataError, ensure, readOptions } from "../errors.ts";
 import {
@@ -19,7 +19,7 @@ import { decodePng } from "../formats/png.ts";
 import { readTar } from "../formats/tar.ts";
 import { gunzipStream } from "../formats/unpack.ts";
 import { obtain } from "../obtain.ts";
-import { checkSplits, SPLIT, type Splits, splitIndices } from "../splits.ts";
+import { amount, checkSplits, countOf, SPLIT, type Splits, splitIndices } from "../splits.ts";
 import { CIFAR10_CLASSES, type DataOptions } from "./options.ts";
 
 const SIZE = 32;
@@ -47,7 +47,7 @@ export const CINIC10_PARTS = {
   train: SPLIT.train,
   validation: SPLIT.validation,
   calibration: SPLIT.calibration,
-  test: option.whole(undefined, "test images, where the set does not fix them", { min: 0 }),
+  test: amount(undefined, "test images, where the set does not fix them"),
 } as const;
 
 const CINIC10_OPTIONS: Kinds<Cinic10Options> = { ...FILES, ...CINIC10_PARTS, seed: SPLIT.seed };
@@ -59,7 +59,8 @@ const CINIC10_OPTIONS: Kinds<Cinic10Options> = { ...FILES, ...CINIC10_PARTS, see
  * are.
  */
 export async function cinic10(options: Cinic10Options = {}): Promise<Splits> {
-  const { validation = 5000, calibration = 5000, seed = 1 } = readOptions("cinic10", options, CINIC10_OPTIONS);
+  const { seed = 1, ...given } = readOptions("cinic10", options, CINIC10_OPTIONS);
+  const asked = { validation: given.validation ?? 5000, calibration: given.calibration ?? 5000 };
   const root = await unpackedFolder(options);
   const lists = {
     train: await listPart(root, "train"),
@@ -75,8 +76,9 @@ export async function cinic10(options: Cinic10Options = {}): Promise<Splits> {
     if (indices.length > 0) options.onChecked?.({ file: node("node:path").join(root, part), by: "content" });
     return images;
   };
-  const train = options.train ?? lists.train.length;
-  const test = options.test ?? lists.test.length;
+  const of = (part: Part, given: number | undefined) => countOf(given ?? lists[part].length, lists[part].length);
+  const [train, test] = [of("train", options.train), of("test", options.test)];
+  const [validation, calibration] = [of("valid", asked.validation), of("valid", asked.calibration)];
   const held = pick("valid", { validation, calibration });
   return checkSplits("cinic10", {
     train: await load("train", "train", pick("train", { train }).train),

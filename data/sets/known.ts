@@ -1,7 +1,7 @@
 // The data sets by name: what they are, their official files, their options, and how to load them. Commands take names,
 // flags, help and checks from here.
 
-import { type OptionSet, option } from "../../base/index.ts";
+import { type ImageBytes, type OptionSet, option } from "../../base/index.ts";
 import { DataError } from "../errors.ts";
 import { type FileOptions, PLACE, type SetSource } from "../files.ts";
 import { GLYPH_PARTS, glyphs } from "../glyphs.ts";
@@ -11,6 +11,7 @@ import { CINIC10_PARTS, CINIC10_SOURCE, cinic10 } from "./cinic10.ts";
 import { INDIAN_PINES_SOURCE, indianPines, SCENE } from "./indian-pines.ts";
 import { FASHION_MNIST_SOURCE, fashionMnist, MNIST_SOURCE, mnist } from "./mnist.ts";
 import { npz } from "./npz.ts";
+import { PICTURES, type PictureFolderOptions, pictureFolder } from "./picture-folder.ts";
 import { SVHN_SOURCE, svhn } from "./svhn.ts";
 
 const { seed: _, ...PARTS } = SPLIT;
@@ -29,6 +30,10 @@ const INDIAN_PINES = {
     length: 4,
   }),
 } as const;
+const FOLDER = {
+  dir: option.text(undefined, "folder of folders of pictures, one for each class"),
+  ...PICTURES,
+} as const;
 const NPZ = {
   file: option.text(undefined, "npz file, or folder of npy files"),
   maxUnpacked: option.whole(undefined, "bytes that a compressed array may unpack to (default: 1,000 times the file)", {
@@ -40,8 +45,9 @@ const NPZ = {
 /** All that the sets of this list can be told, each what its `options` say. */
 export interface DataSetOptions
   extends SplitOptions,
-    Pick<FileOptions, "dir" | "download" | "verify" | "onProgress" | "onChecked"> {
-  /** Of glyphs and CINIC-10. */
+    Pick<FileOptions, "dir" | "download" | "verify" | "onProgress" | "onChecked">,
+    Omit<PictureFolderOptions, "cache" | "mean" | "std"> {
+  /** Of glyphs, CINIC-10 and folders. */
   readonly test?: number;
   /** Of CIFAR-100. */
   readonly labels?: "fine" | "coarse";
@@ -66,7 +72,7 @@ export interface DataSet {
   readonly options: OptionSet;
   /** Sizes of the parts with which every file and label is looked at; none: the usual ones do that. */
   readonly whole?: DataSetOptions;
-  load(options: DataSetOptions): Promise<Splits>;
+  load(options: DataSetOptions): Promise<Splits<ImageBytes>>;
 }
 
 const ALL_TRAIN = { validation: 0, calibration: 0 };
@@ -81,6 +87,7 @@ export type DataSetName =
   | "svhn"
   | "cinic10"
   | "indian-pines"
+  | "folder"
   | "npz";
 
 /** Every data set of this folder. */
@@ -138,6 +145,17 @@ export const DATA_SETS: Readonly<Record<DataSetName, DataSet>> = {
     source: INDIAN_PINES_SOURCE,
     options: INDIAN_PINES,
     load: ({ shares, ...options }) => indianPines({ ...options, ...(shares && { shares: toShares(shares) }) }),
+  },
+  folder: {
+    title: "your own: a folder of JPEG or PNG pictures for each class, all in the folder --dir",
+    options: FOLDER,
+    load: async ({ dir, download: _, verify: __, onProgress: ___, onChecked, ...options }) => {
+      if (dir === undefined)
+        throw new DataError("folder: data.dir must name a folder of pictures; got nothing. Give --dir.");
+      const splits = await pictureFolder(dir, options);
+      onChecked?.({ file: dir, by: "content" });
+      return splits;
+    },
   },
   npz: {
     title: "your own: x_train, y_train, x_test, y_test in an npz file or as npy files in a folder (--file)",

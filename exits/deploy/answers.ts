@@ -73,3 +73,23 @@ export class StrangeLogits extends ArgumentError {
     this.image = image;
   }
 }
+
+/** Answers for some lots of images as those for all of them. */
+export function joinAnswers(parts: readonly Answers[]): Answers {
+  const size = parts.reduce((sum, { classes }) => sum + classes.length, 0);
+  const all = {
+    classes: new Int32Array(size),
+    exits: new Int32Array(size),
+    scores: new Float32Array(size),
+    macs: new Float64Array(size),
+  };
+  let at = 0;
+  for (const part of parts) {
+    all.classes.set(part.classes, at);
+    all.exits.set(part.exits, at);
+    all.scores.set(part.scores, at);
+    all.macs.set(part.macs, at);
+    at += part.classes.length;
+  }
+  return all;
+}

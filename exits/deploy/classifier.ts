@@ -1,6 +1,7 @@
 // The classifier that apps run: images in, answers out, one batch after the other on the route that was found best.
 // Calls take turns, but for the time that answers are waited for: then the next one's batches are under way already.
 
+import type { FitOptions } from "../../data/fit.ts";
 import {
   ArgumentError,
   arange,
@@ -18,7 +19,8 @@ import { deviceOf } from "../training/evaluator.ts";
 import { adapterName } from "./adapter-name.ts";
 import { type Answers, type ClassifyOptions, readNotFinite, readStream, type StreamOptions } from "./answers.ts";
 import { Call } from "./call.ts";
-import { type Images, type Normalisation, takeImages } from "./given-images.ts";
+import { type Images, type Normalisation, type PixelImages, takeImages } from "./given-images.ts";
+import { bytesOfPictures } from "./given-pictures.ts";
 import { AHEAD, type Begun, inOrder } from "./in-order.ts";
 import { candidateRoutes, type Plan, Planner, type TriedRoute, type Way } from "./plan.ts";
 import type { Decisions } from "./policy.ts";
@@ -31,6 +33,7 @@ import { isClosed, isOpenToAll } from "./thresholds.ts";
 /** What is decided before anything is recorded. */
 interface Settled extends Wanted, Pick<Decisions, "isOriginChecked"> {
   readonly normalise: Normalisation | undefined;
+  readonly fit: FitOptions;
   readonly route: "measured" | readonly (Behind | "closed")[];
   readonly orWhole: boolean;
   readonly remember: boolean;
@@ -46,6 +49,7 @@ interface Parts {
   readonly site: Site;
   readonly input: readonly number[];
   readonly normalise: Normalisation | undefined;
+  readonly fit: FitOptions;
   readonly planner: Planner;
   readonly owned: { dispose(): void }[];
 }
@@ -77,7 +81,7 @@ export class Classifier {
       const planner = await planFor(site, net, settled);
       owned.push(planner);
       await planner.prepare();
-      const parts = { site, input: net.input, normalise: settled.normalise, planner, owned };
+      const parts = { site, input: net.input, normalise: settled.normalise, fit: settled.fit, planner, owned };
       return new Classifier(parts, net.macs(), settled.isOriginChecked);
     } catch (error) {
       for (const made of owned.reverse()) made.dispose();
@@ -95,7 +99,8 @@ export class Classifier {
   }
 
   /**
-   * Answers for any number of images, which are copied at once: the caller's own may change. Calls wait for each other.
+   * Answers for any number of images or pictures, which are copied at once: the caller's own may change. Calls wait for
+   * each other.
    * @throws ArgumentError for what are no images of this network, DisposedError after `dispose()` of the classifier or
    * the network.
    */
@@ -105,6 +110,15 @@ export class Classifier {
 
   /** Begins a call; `patience` of a stream's. */
   #begin(images: Images, notFinite: "error" | "mark", patience?: number): Begun<Answers> {
+    this.#checkAlive();
+    const pictures = bytesOfPictures(images, this.#parts);
+    if (!pictures) return this.#start(images as PixelImages, notFinite, patience);
+    const begun = pictures.then((pixels) => this.#start(pixels, notFinite, patience));
+    const submitted = begun.then((call) => call.submitted).catch(() => {});
+    return { submitted, answers: begun.then((call) => call.answers) };
+  }
+
+  #start(images: PixelImages, notFinite: "error" | "mark", patience: number | undefined): Begun<Answers> {
     this.#checkAlive();
     const { site, input, normalise } = this.#parts;
     const given = takeImages(images, { device: site.device, batch: site.batch, input, normalise });

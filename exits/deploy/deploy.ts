@@ -5,8 +5,10 @@
 
 import { type Kinds, what } from "../../base/index.ts";
 import type { PolicyFile, Scaling } from "../../calibration/index.ts";
+import { FIT, type FitOptions } from "../../data/fit.ts";
 import { ArgumentError, readOptions } from "../../engine/functions.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
+import { complete } from "../options.ts";
 import { deviceOf } from "../training/evaluator.ts";
 import { Classifier } from "./classifier.ts";
 import type { Normalisation } from "./given-images.ts";
@@ -21,6 +23,8 @@ export interface DeployOptions {
   readonly batch?: number;
   /** For images as bytes: mean and standard deviation of each channel, for pixels in 0..1. */
   readonly normalise?: Normalisation;
+  /** How pictures of another size come to the network's; default: the middle, cut out and resized as Pillow does it. */
+  readonly fit?: FitOptions;
   /** The temperatures that were applied before calibration; a decoded policy file brings them along. */
   readonly scaling?: Scaling;
   /**
@@ -57,6 +61,7 @@ export interface DeployOptions {
 export const DEPLOY: Kinds<DeployOptions> = {
   batch: "number",
   normalise: "any",
+  fit: "any",
   scaling: "any",
   anyOrigin: "boolean",
   precision: "string",
@@ -81,6 +86,7 @@ export async function deploy(
   const {
     batch = 64,
     normalise,
+    fit = {},
     precision = "f32",
     route = "measured",
     orWhole = false,
@@ -93,7 +99,16 @@ export async function deploy(
   checkRoute(route, net.exits - 1);
   checkPrecision("deploy", precision, deviceOf(net).info);
   const decisions = await readPolicy(net, policy, { scaling, anyOrigin, slack: SLACK[precision] });
-  return Classifier.record(net, { batch, normalise, precision, route, orWhole, remember, ...decisions });
+  return Classifier.record(net, {
+    batch,
+    normalise,
+    fit: complete("deploy: fit", FIT, fit),
+    precision,
+    route,
+    orWhole,
+    remember,
+    ...decisions,
+  });
 }
 
 /** @throws ArgumentError for what is no number of images. @internal */

@@ -1,7 +1,8 @@
 // Images that a caller gives to be classified: checked, and copied at once, since the caller's own may change while the
 // answers are waited for.
 
-import { what } from "../../base/index.ts";
+import { type ImageBytes, what } from "../../base/index.ts";
+import type { PictureSource, Rgba } from "../../data/grab.ts";
 import {
   ArgumentError,
   copyInto,
@@ -22,17 +23,16 @@ import {
   Tensor,
   tensor,
 } from "../../engine/functions.ts";
-import { packBytes } from "../training/images.ts";
+import { isStored, packBytes } from "../training/images.ts";
 
-/** One picture in RGBA, as a canvas gives it (ImageData): for networks of four channels. */
-export interface Picture {
-  readonly data: Uint8ClampedArray;
-  readonly width: number;
-  readonly height: number;
-}
+/**
+ * Images to classify: [N, H, W, C], normalised as f32, or as bytes where `deploy` was told how to normalise; or
+ * pictures of any size, which are brought to the network's: canvases, images, videos, ImageData, files.
+ */
+export type Images = PixelImages | PictureSource | readonly PictureSource[];
 
-/** Images to classify: [N, H, W, C], normalised as f32, or as bytes where `deploy` was told how to normalise. */
-export type Images = Tensor | Float32Array | Uint8Array | Uint8ClampedArray | Picture;
+/** Images of the network's size; a picture in RGBA for networks of four channels. */
+export type PixelImages = Tensor | Float32Array | Uint8Array | Uint8ClampedArray | ImageBytes | Rgba;
 
 /** Mean and standard deviation of each channel, for pixels in 0..1. */
 export interface Normalisation {
@@ -69,22 +69,25 @@ const notFinite = elementwise({
 });
 
 /** Takes images. @throws ArgumentError for images that the network does not take. */
-export function takeImages(given: Images, site: ImageSite): GivenImages {
+export function takeImages(given: PixelImages, site: ImageSite): GivenImages {
   if (given instanceof Tensor) return takeTensor(given, site);
   const host = copyImages(given, site);
   return host.values instanceof Float32Array ? giveFloats(host, site) : giveBytes(host, site);
 }
 
-/** Images in memory of the host, [N, H, W, C]: a copy, in which images that are no numbers are zeros. */
+/** Images on the host, [N, H, W, C]: a copy of those in memory, in which images that are no numbers are zeros. */
 export interface HostImages {
   readonly size: number;
   /** Normalised, or bytes. */
-  readonly values: Float32Array | Uint8Array;
+  readonly values: Float32Array | ImageBytes;
   readonly strange: readonly number[];
 }
 
 /** Copies images that are no tensor. @throws ArgumentError for images that the network does not take. */
-export function copyImages(given: Exclude<Images, Tensor>, site: Pick<ImageSite, "input" | "normalise">): HostImages {
+export function copyImages(
+  given: Exclude<PixelImages, Tensor>,
+  site: Pick<ImageSite, "input" | "normalise">,
+): HostImages {
   const wanted = `[N, ${site.input.join(", ")}]`;
   const bytes = bytesOf(given, site);
   const pixels = numel(site.input);
@@ -96,7 +99,8 @@ export function copyImages(given: Exclude<Images, Tensor>, site: Pick<ImageSite,
   if (length % pixels !== 0)
     throw new ArgumentError(`classify: images must be ${wanted}; got ${length} values, no multiple of ${pixels}.`);
   const size = length / pixels;
-  if (bytes) return { size, values: bytes.slice(), strange: [] };
+  // What lies in a file is not the caller's to change.
+  if (bytes) return { size, values: bytes instanceof Uint8Array ? bytes.slice() : bytes, strange: [] };
   const values = (given as Float32Array).slice();
   return { size, values, strange: zeroStrange(values, size) };
 }
@@ -114,8 +118,8 @@ function zeroStrange(values: Float32Array, size: number): readonly number[] {
   return strange;
 }
 
-/** Pixels as bytes: of any array of bytes, and of a picture of as many channels as the network takes. */
-function bytesOf(given: unknown, { input, normalise }: Pick<ImageSite, "input" | "normalise">): Uint8Array | undefined {
+/** Pixels as bytes: of any bytes, and of a picture in RGBA where the network takes four channels. */
+function bytesOf(given: unknown, { input, normalise }: Pick<ImageSite, "input" | "normalise">): ImageBytes | undefined {
   const picture = given as { readonly data?: unknown; readonly width?: unknown; readonly height?: unknown } | null;
   const isPicture = typeof picture === "object" && picture?.data instanceof Uint8ClampedArray;
   if (isPicture && (picture.height !== input[0] || picture.width !== input[1] || input[2] !== 4)) {
@@ -125,13 +129,14 @@ function bytesOf(given: unknown, { input, normalise }: Pick<ImageSite, "input" |
     );
   }
   const values = isPicture ? picture.data : given;
-  if (!(values instanceof Uint8Array || values instanceof Uint8ClampedArray)) return undefined;
+  const isArray = values instanceof Uint8Array || values instanceof Uint8ClampedArray;
+  if (!isArray && !isStored(values)) return undefined;
   if (!normalise) {
     throw new ArgumentError(
       "classify: for bytes deploy must know how to normalise; it was not told. Pass { normalise: { mean, std } } there.",
     );
   }
-  return new Uint8Array(values.buffer, values.byteOffset, values.length);
+  return isArray ? new Uint8Array(values.buffer, values.byteOffset, values.length) : values;
 }
 
 function hintFor(given: unknown): string {
@@ -146,7 +151,7 @@ function giveBytes({ size, values, strange }: HostImages, { device, input, norma
     strange,
     fill(batch, first, count) {
       const packed = packBytes(
-        (values as Uint8Array).subarray(first * pixels, (first + count) * pixels),
+        (values as ImageBytes).subarray(first * pixels, (first + count) * pixels),
         packedWords(batch.shape),
       );
       const { mean, std } = normalise as Normalisation;

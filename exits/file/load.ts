@@ -2,11 +2,13 @@
 // onnxruntime, where that is asked for, or faster.
 
 import type { Kinds } from "../../base/index.ts";
+import { FIT, type FitOptions } from "../../data/fit.ts";
 import { ArgumentError, type Device, DeviceError, readOptions } from "../../engine/functions.ts";
 import type { Runtime as OnnxRuntime } from "../../onnx/index.ts";
 import type { Classifier } from "../deploy/classifier.ts";
 import { checkBatch, DEPLOY, type DeployOptions, deploy } from "../deploy/deploy.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
+import { complete } from "../options.ts";
 import { ChosenClassifier, onlyRuntime, type RuntimeName, type RuntimePlan } from "../runtime/choice.ts";
 import { findRuntime } from "../runtime/onnxruntime.ts";
 import type { WasmClassifier } from "../runtime/wasm.ts";
@@ -88,6 +90,10 @@ function checkRuntime({ runtime = "webgpu", onnxruntime, precision, batch, ...ow
   checkBatch("load", batch);
 }
 
+/** How pictures come to the network's size: as asked for, or as the file says. */
+const fitOf = ({ record }: ModelFile, { fit }: { readonly fit?: FitOptions | undefined }): FitOptions =>
+  complete("load: fit", FIT, fit ?? record.fit ?? {});
+
 /** The classifier with what is told of it. */
 const told = (
   classifier: Classifier | WasmClassifier,
@@ -102,7 +108,8 @@ async function byWebGpu(file: ModelFile, { runtime: _, onnxruntime: __, device, 
     net = networkOf(file, place.device);
     const { record } = file;
     const policy = record.policy?.result.ok ? record.policy : { thresholds: [Number.POSITIVE_INFINITY] };
-    return owning(await deploy(net, policy, { ...own, normalise: record.normalise }), net, place);
+    const fit = fitOf(file, own);
+    return owning(await deploy(net, policy, { ...own, fit, normalise: record.normalise }), net, place);
   } catch (error) {
     net?.dispose();
     place.release();
@@ -123,10 +130,10 @@ function owning(classifier: Classifier, net: MultiExit, place: Place): Classifie
   return Object.assign(classifier, { dispose });
 }
 
-async function byWasm(file: ModelFile, { onnxruntime, batch = 64 }: Wanted): Promise<WasmClassifier> {
+async function byWasm(file: ModelFile, { onnxruntime, batch = 64, fit }: Wanted): Promise<WasmClassifier> {
   const runtime = await findRuntime(onnxruntime);
   const { WasmClassifier } = await import("../runtime/wasm.ts");
-  return WasmClassifier.open(file, runtime, batch);
+  return WasmClassifier.open(file, runtime, { batch, fit: fitOf(file, { fit }) });
 }
 
 /** Both runtimes, or the one that there is. @throws DeviceError for neither; what is wrong with the file or options. */
@@ -149,7 +156,7 @@ async function choose(file: ModelFile, wanted: Wanted): Promise<LoadedClassifier
   if (wasm instanceof Error)
     return told(webgpu, file, onlyRuntime("webgpu", batch, `wasm cannot run it; ${wasm.message}`));
   const { architecture, normalise } = file.record;
-  const sides = { webgpu, wasm, input: architecture.input, normalise, batch };
+  const sides = { webgpu, wasm, input: architecture.input, normalise, fit: fitOf(file, wanted), batch };
   return Object.assign(new ChosenClassifier(sides), { model: file.record });
 }
 

@@ -4,6 +4,7 @@
 
 import { json, SortieError, writeWhole } from "../../base/index.ts";
 import { decodePolicy, encodePolicy, explain, type PolicyFile } from "../../calibration/index.ts";
+import type { FitOptions } from "../../data/fit.ts";
 import {
   ArgumentError,
   type Kinds,
@@ -25,6 +26,8 @@ export interface ModelAbout {
   readonly classes: readonly string[];
   /** Mean and standard deviation of each channel, for pixels in 0..1. */
   readonly normalise: Normalisation;
+  /** How pictures of another size come to the network's. */
+  readonly fit?: FitOptions;
   /** The policy with its scaling; without one, or with one that refuses, every image runs to the last exit. */
   readonly policy?: PolicyFile;
   /** How the weights came about: anything that JSON holds. */
@@ -54,7 +57,7 @@ const VERSION = 1;
 
 const NO_POLICY = "There is no policy: every image runs to the last exit. Nothing is promised.";
 
-const ABOUT: Kinds<ModelAbout> = { classes: "any!", normalise: "any!", policy: "any", training: "any" };
+const ABOUT: Kinds<ModelAbout> = { classes: "any!", normalise: "any!", fit: "any", policy: "any", training: "any" };
 
 /**
  * The bytes of a model file of a network that `buildNetwork` made.
@@ -62,7 +65,7 @@ const ABOUT: Kinds<ModelAbout> = { classes: "any!", normalise: "any!", policy: "
  */
 export async function encodeModel(net: MultiExit, about: ModelAbout): Promise<Uint8Array<ArrayBuffer>> {
   checkNetwork("encodeModel", net);
-  const { classes, normalise, policy, training = {} } = readOptions("encodeModel", about, ABOUT);
+  const { classes, normalise, fit, policy, training = {} } = readOptions("encodeModel", about, ABOUT);
   const architecture = architectureOf(net);
   if (!architecture) {
     throw new ArgumentError(
@@ -72,7 +75,13 @@ export async function encodeModel(net: MultiExit, about: ModelAbout): Promise<Ui
   const metadata = {
     architecture: JSON.stringify(architecture),
     exits: JSON.stringify(net.describe().map(({ stage, macs }) => ({ stage, macs }))),
-    preprocessing: JSON.stringify({ input: net.input, scale: "bytes / 255", mean: normalise.mean, std: normalise.std }),
+    preprocessing: JSON.stringify({
+      input: net.input,
+      scale: "bytes / 255",
+      mean: normalise.mean,
+      std: normalise.std,
+      fit,
+    }),
     classes: JSON.stringify(classes),
     ...(policy && { policy: encodePolicy(policy) }),
     guarantee: policy ? explain(policy.result) : NO_POLICY,
@@ -119,7 +128,8 @@ export async function decodeModel(name: string, file: SafetensorsFile): Promise<
 }
 
 const NUMBERS = json.filled(json.finite);
-const readNormalisation = (value: unknown, place: string) => json.parts(value, place, { mean: NUMBERS, std: NUMBERS });
+const readPreprocessing = (value: unknown, place: string) =>
+  json.parts(value, place, { mean: NUMBERS, std: NUMBERS, fit: json.optional(json.object) });
 const readExit = (value: unknown, place: string) => json.parts(value, place, { stage: json.text, macs: json.count });
 
 /** The record in a file's metadata, every field checked. @throws ModelError that begins with `op`. */
@@ -127,12 +137,15 @@ function recordOf(op: string, metadata: Readonly<Record<string, string>>): Model
   const parsed = <T>(key: string, read: json.Reader<T>): T => read(parse(metadata[key], key), key);
   try {
     const { policy } = metadata;
-    const { mean, std } = parsed("preprocessing", readNormalisation) as unknown as Normalisation;
+    const { mean, std, fit } = parsed("preprocessing", readPreprocessing) as unknown as Normalisation & {
+      fit?: FitOptions;
+    };
     const record: ModelRecord = {
       architecture: readArchitecture(parse(metadata["architecture"], "architecture")),
       exits: parsed("exits", json.filled(readExit)) as unknown as ModelRecord["exits"],
       classes: parsed("classes", json.filled(json.text)),
       normalise: { mean, std },
+      ...(fit && { fit }),
       ...(policy !== undefined && { policy: decodePolicy(policy) }),
       guarantee: json.text(metadata["guarantee"], "guarantee"),
       training: parsed("training", json.object),

@@ -1,10 +1,13 @@
 // WebGPU or WASM, chosen by measuring: each is tried on the first batches of a size, so that exits that are taken,
 // batch and machine are those of the work. Both decide alike, up to rounding.
 
+import type { ImageBytes } from "../../base/index.ts";
+import type { FitOptions } from "../../data/fit.ts";
 import { DisposedError, Tensor } from "../../engine/functions.ts";
 import {
   type Answers,
   type ClassifyOptions,
+  joinAnswers,
   readNotFinite,
   readStream,
   refuseStrange,
@@ -12,7 +15,8 @@ import {
   type StreamOptions,
 } from "../deploy/answers.ts";
 import type { Classifier } from "../deploy/classifier.ts";
-import { copyImages, type Images, type Normalisation } from "../deploy/given-images.ts";
+import { copyImages, type Images, type Normalisation, type PixelImages } from "../deploy/given-images.ts";
+import { bytesOfPictures } from "../deploy/given-pictures.ts";
 import { oneByOne } from "../deploy/in-order.ts";
 import type { WasmClassifier } from "./wasm.ts";
 
@@ -51,6 +55,7 @@ interface Sides {
   /** [H, W, C] */
   readonly input: readonly number[];
   readonly normalise: Normalisation;
+  readonly fit: FitOptions;
   readonly batch: number;
 }
 
@@ -89,15 +94,17 @@ export class ChosenClassifier {
     const notFinite = readNotFinite(options);
     this.#checkAlive();
     const { webgpu, input, normalise } = this.#sides;
-    if (images instanceof Tensor) return webgpu.classify(images, options);
-    const { values, size, strange } = copyImages(images, { input, normalise });
+    const pictures = bytesOfPictures(images, this.#sides);
+    const ready = pictures ? await pictures : (images as PixelImages);
+    if (ready instanceof Tensor) return webgpu.classify(ready, options);
+    const { values, size, strange } = copyImages(ready, { input, normalise });
     if (notFinite === "error") refuseStrange(strange);
     // As they were given: the runtimes mark them.
-    for (const i of strange) values[(i * values.length) / size] = Number.NaN;
+    if (values instanceof Float32Array) for (const i of strange) values[(i * values.length) / size] = Number.NaN;
     const lots = this.#lots(size);
     if (lots.every(([, count]) => this.#trial(count).chosen)) {
       const answers = await Promise.all(lots.map((lot) => this.#answer(values, size, lot, options)));
-      return joined(answers);
+      return joinAnswers(answers);
     }
     const turn = this.#turn.then(() => this.#tryOut(values, size, options));
     this.#turn = turn.catch(() => {});
@@ -136,7 +143,7 @@ export class ChosenClassifier {
   }
 
   /** Goes through a call batch by batch, for as long as there is something to find out. */
-  async #tryOut(values: Uint8Array | Float32Array, size: number, options: ClassifyOptions): Promise<Answers> {
+  async #tryOut(values: ImageBytes | Float32Array, size: number, options: ClassifyOptions): Promise<Answers> {
     const found: Answers[] = [];
     for (let first = 0; first < size; ) {
       this.#checkAlive();
@@ -145,12 +152,12 @@ export class ChosenClassifier {
       found.push(await this.#answer(values, size, [first, count], options));
       first += count;
     }
-    return joined(found);
+    return joinAnswers(found);
   }
 
   /** Answers of some images, timed where their size is not settled. */
   async #answer(
-    values: Uint8Array | Float32Array,
+    values: ImageBytes | Float32Array,
     size: number,
     [first, count]: readonly [number, number],
     options: ClassifyOptions,
@@ -213,22 +220,3 @@ function planOf(upTo: number, { times, chosen }: Trial): RuntimePlan {
 export const onlyRuntime = (runtime: RuntimeName, batch: number, why: string): readonly RuntimePlan[] => [
   { upTo: batch, runtime, isSettled: true, tried: [], reason: `${runtime}: ${why}` },
 ];
-
-function joined(parts: readonly Answers[]): Answers {
-  const size = parts.reduce((sum, { classes }) => sum + classes.length, 0);
-  const all = {
-    classes: new Int32Array(size),
-    exits: new Int32Array(size),
-    scores: new Float32Array(size),
-    macs: new Float64Array(size),
-  };
-  let at = 0;
-  for (const part of parts) {
-    all.classes.set(part.classes, at);
-    all.exits.set(part.exits, at);
-    all.scores.set(part.scores, at);
-    all.macs.set(part.macs, at);
-    at += part.classes.length;
-  }
-  return all;
-}

@@ -1,6 +1,8 @@
 // A classifier whose stages onnxruntime runs on the CPU: the same policy on the same logits, decided on the host. Needs
 // no adapter; the network is drawn on paper.
 
+import type { ImageBytes } from "../../base/index.ts";
+import type { FitOptions } from "../../data/fit.ts";
 import { DeviceError, DisposedError, numel, paperDevice, Tensor } from "../../engine/functions.ts";
 import type { Cascade, Runtime as OnnxRuntime } from "../../onnx/index.ts";
 import {
@@ -12,7 +14,8 @@ import {
   StrangeLogits,
   type StreamOptions,
 } from "../deploy/answers.ts";
-import { checkImages, copyImages, type Images, type Normalisation } from "../deploy/given-images.ts";
+import { checkImages, copyImages, type Images, type Normalisation, type PixelImages } from "../deploy/given-images.ts";
+import { bytesOfPictures } from "../deploy/given-pictures.ts";
 import { oneByOne } from "../deploy/in-order.ts";
 import { ModelError } from "../errors.ts";
 import { cascadeOf } from "../file/cascade.ts";
@@ -25,6 +28,7 @@ interface Parts {
   /** [H, W, C] */
   readonly input: readonly number[];
   readonly normalise: Normalisation;
+  readonly fit: FitOptions;
   readonly batch: number;
   readonly isOriginChecked: boolean;
 }
@@ -47,7 +51,11 @@ export class WasmClassifier {
    * The classifier of a model file. @throws SortieError for a network or a policy that has no form in ONNX; what
    * `deploy` throws for a policy of other weights.
    */
-  static async open(file: ModelFile, runtime: OnnxRuntime, batch: number): Promise<WasmClassifier> {
+  static async open(
+    file: ModelFile,
+    runtime: OnnxRuntime,
+    { batch, fit }: { readonly batch: number; readonly fit: FitOptions },
+  ): Promise<WasmClassifier> {
     const { record } = file;
     using device = paperDevice();
     const net = networkOf(file, device);
@@ -62,7 +70,7 @@ export class WasmClassifier {
     });
     const { policy, normalise, architecture } = record;
     const isOriginChecked = policy?.result.ok === true && policy.result.origin?.weights !== undefined;
-    return new WasmClassifier({ cascade, input: architecture.input, normalise, batch, isOriginChecked });
+    return new WasmClassifier({ cascade, input: architecture.input, normalise, fit, batch, isOriginChecked });
   }
 
   /** As `classify` of a deployed classifier. @throws ArgumentError, DisposedError as it does. */
@@ -71,7 +79,9 @@ export class WasmClassifier {
     this.#checkAlive();
     const { input, normalise } = this.#parts;
     if (images instanceof Tensor) checkImages(images, input);
-    const onHost = images instanceof Tensor ? ((await images.read()) as Float32Array) : images;
+    const pictures = bytesOfPictures(images, this.#parts);
+    const ready = pictures ? await pictures : (images as PixelImages);
+    const onHost = ready instanceof Tensor ? ((await ready.read()) as Float32Array) : ready;
     const { values, strange } = copyImages(onHost, { input, normalise });
     if (notFinite === "error") refuseStrange(strange);
     const turn = this.#turn.then(() => this.#run(values));
@@ -93,11 +103,12 @@ export class WasmClassifier {
     return oneByOne(source, (images) => this.classify(images, asked));
   }
 
-  async #run(values: Uint8Array | Float32Array): Promise<Answers> {
+  async #run(values: ImageBytes | Float32Array): Promise<Answers> {
     this.#checkAlive();
     const { cascade, input, batch } = this.#parts;
     try {
-      return await cascade.classify(values instanceof Float32Array ? planesOf(values, input) : values, { batch });
+      const given = values instanceof Float32Array ? planesOf(values, input) : values.subarray(0, values.length);
+      return await cascade.classify(given, { batch });
     } catch (error) {
       const { image } = error as { readonly image?: number };
       throw image === undefined ? error : new StrangeLogits(image);

@@ -1,15 +1,15 @@
 // What training needs of a data set - any object of this form will do - and its batches, in an order drawn per epoch.
 
-import { firstTwice, what } from "../../base/index.ts";
+import { firstTwice, type ImageBytes, what } from "../../base/index.ts";
 import { ArgumentError, randomPermutation } from "../../engine/functions.ts";
 
 /** Labelled images of one size, as bytes. `sortie/data` makes such sets. */
-export interface ImageSet {
+export interface ImageSet<Bytes extends ImageBytes = ImageBytes> {
   readonly size: number;
   /** [H, W, C] */
   readonly shape: readonly [number, number, number];
-  /** [size, H, W, C] */
-  readonly images: Uint8Array;
+  /** [size, H, W, C], in memory or read where they lie. */
+  readonly images: Bytes;
   /** [size], 0 .. classes - 1 */
   readonly labels: Int32Array;
   /** [size], unique over all splits */
@@ -25,13 +25,13 @@ export interface ImageSet {
 }
 
 /** Parts of a data set without a common sample. */
-export interface ImageSplits {
-  readonly train: ImageSet;
+export interface ImageSplits<Bytes extends ImageBytes = ImageBytes> {
+  readonly train: ImageSet<Bytes>;
   /** Watched during training, and for choices afterwards. */
-  readonly validation: ImageSet;
+  readonly validation: ImageSet<Bytes>;
   /** For thresholds. */
-  readonly calibration: ImageSet;
-  readonly test: ImageSet;
+  readonly calibration: ImageSet<Bytes>;
+  readonly test: ImageSet<Bytes>;
 }
 
 /** Name of a part. */
@@ -147,9 +147,13 @@ export function checkImages(
   );
 }
 
+/** Whether images are bytes that lie elsewhere than in an array. */
+export const isStored = (images: unknown): images is ImageBytes =>
+  typeof (images as Partial<ImageBytes> | null | undefined)?.subarray === "function" && !ArrayBuffer.isView(images);
+
 /** Checks that a set's arrays are of their types: as bytes, pixels in 0..1 would all be black. @throws ArgumentError */
 function checkArrays(op: string, { images, labels, ids, meta: { name, split } }: ImageSet): void {
-  const isBytes = images instanceof Uint8Array || (images as unknown) instanceof Uint8ClampedArray;
+  const isBytes = images instanceof Uint8Array || (images as unknown) instanceof Uint8ClampedArray || isStored(images);
   const hint = (images as unknown) instanceof Float32Array ? " Use Uint8Array.from(pixels, (x) => 255 * x)." : "";
   if (!isBytes)
     throw new ArgumentError(`${op}: images of ${name}/${split} must be a Uint8Array; got ${what(images)}.${hint}`);
@@ -173,10 +177,19 @@ export function checkApart(op: string, { train, validation, calibration, test }:
 }
 
 /** A number that changes with what a set holds - pixels, labels, ids - or its order: FNV-1a. */
-export function checksum({ images, labels, ids }: ImageSet): number {
+export function checksum({ images, labels, ids, size }: ImageSet): number {
   let hash = 0x811c9dc5;
-  for (const values of [ids, labels, images]) {
+  const add = (values: ArrayLike<number>): void => {
     for (let i = 0; i < values.length; i++) hash = Math.imul(hash ^ values[i]!, 0x01000193);
-  }
+  };
+  add(ids);
+  add(labels);
+  const pixels = images.length / size;
+  const step = Math.max(1, Math.floor(BLOCK / pixels));
+  for (let first = 0; first < size; first += step)
+    add(images.subarray(first * pixels, Math.min(size, first + step) * pixels));
   return hash >>> 0;
 }
+
+/** Bytes of images that are looked at together. */
+const BLOCK = 2 ** 24;

@@ -107,6 +107,13 @@ test("file order trains on the first samples; the default train part is what the
   assert.not.equal([...shuffled.validation.ids], [...splits.validation.ids]);
 });
 
+test("a part may be a share of the official training set", () => {
+  const splits = splitOfficial("toy", make(50), make(20, 100), { validation: 0.1, calibration: 0.25, train: 0.5 });
+  const { train, validation, calibration } = splits;
+  assert.equal([train.size, validation.size, calibration.size], [25, 5, 13]);
+  assert.is(splitOfficial("toy", make(50), make(20, 100), { validation: 0.1, calibration: 4 }).train.size, 41);
+});
+
 test("asking for too much, or for what is no count, is refused", async () => {
   await failsWith(
     () => splitIndices("toy", 10, { train: 8, validation: 3 }, { order: "file", seed: 1 }),
@@ -116,7 +123,7 @@ test("asking for too much, or for what is no count, is refused", async () => {
   await failsWith(
     () => splitOfficial("toy", make(10), make(2, 10), { train: -1, validation: 1, calibration: 1 }),
     "DataError",
-    "toy: train must be a whole number of at least 0; got -1.",
+    "toy: train must be a whole number of at least 0, or a share below 1; got -1.",
   );
   await failsWith(
     () => splitOfficial("toy", make(10), make(2, 10), { validation: 1, calibration: 1, order: "random" as "file" }),

@@ -11,6 +11,7 @@ import {
   learnThenTest,
   type Table,
 } from "../../calibration/index.ts";
+import { fromPixels } from "../../data/index.ts";
 import { createDevice, randn, tensor } from "../../engine/index.ts";
 import {
   type DeployOptions,
@@ -234,11 +235,6 @@ test("arrays of other kinds are taken where they are clear, and named where they
     await failsWith(() => classifier.classify(given as never), "ArgumentError", `${kinds} ${got}`);
   }
   const picture = { data: new Uint8ClampedArray(8 * 8 * 4), width: 8, height: 8 };
-  await failsWith(
-    () => classifier.classify(picture as never),
-    "ArgumentError",
-    "classify: images must be [N, 8, 8, 1]; got a picture of 8 x 8 pixels in RGBA. Scale it, and give its channels.",
-  );
   const coloured = multiExit(resnet({ depth: 8, classes: 4, input: [8, 8, 4], widths: [4, 8, 8], seed: 1 }), {
     after: ["stage1"],
     head: "gap-linear",
@@ -246,6 +242,23 @@ test("arrays of other kinds are taken where they are clear, and named where they
   const rgba = { mean: [0.5, 0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2, 0.2] };
   using ofPictures = await deploy(coloured, open, { normalise: rgba });
   assert.equal(await ofPictures.classify(picture), await ofPictures.classify(picture.data));
+  // Of another size, for a network of one channel: brought to it, one picture or several.
+  const large = { data: new Uint8ClampedArray(20 * 16 * 4).map((_, i) => (i * 37) % 256), width: 20, height: 16 };
+  const bytes = await fromPixels(large, { input: [8, 8, 1] });
+  const small = await classifier.classify(bytes);
+  assert.equal(await classifier.classify(large), small);
+  const two = await classifier.classify([large, large]);
+  assert.equal([...two.scores], [...small.scores, ...small.scores]);
+  await failsWith(
+    () => classifier.classify({ ...large, width: 3 }),
+    "DataError",
+    "fromPixels: the picture must have pixels; got 3 x 16 and 1280 bytes.",
+  );
+  await failsWith(
+    () => ofPictures.classify({ ...picture, width: 4 }),
+    "ArgumentError",
+    "classify: images must be [N, 8, 8, 4]; got a picture of 8 x 4 pixels in RGBA. Scale it, and give its channels.",
+  );
   await failsWith(
     () => classifier.classify(set.images, { notFinite: "skip" as "mark" }),
     "ArgumentError",

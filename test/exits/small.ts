@@ -17,7 +17,7 @@ import { mulberry } from "../engine/ops/check.ts";
 const CLASSES = ["left", "right", "top", "bottom"];
 
 /** `n` images whose bright half tells the class, under noise; sample ids start at `first`. */
-export function bars(n: number, split: string, first: number): ImageSet {
+export function bars(n: number, split: string, first: number): ImageSet<Uint8Array> {
   const random = mulberry(first + 1);
   const labels = Int32Array.from({ length: n }, (_, i) => i % CLASSES.length);
   const images = new Uint8Array(n * 64);
@@ -39,7 +39,7 @@ export function bars(n: number, split: string, first: number): ImageSet {
 }
 
 /** 72 images to train on (four batches of 16, the rest dropped) and smaller parts for the rest. */
-export const barSplits = (): ImageSplits => ({
+export const barSplits = (): ImageSplits<Uint8Array> => ({
   train: bars(72, "train", 0),
   validation: bars(40, "validation", 1000),
   calibration: bars(50, "calibration", 2000),
@@ -92,6 +92,6 @@ export const blends =
     at: ({ batch }) => {
       const labels = set.labels.slice(16 * batch, 16 * (batch + 1));
       const mixed = { labels: labels.map((label) => (label + 1) % 4), share: new Float32Array(16).fill(share) };
-      return { images: set.images.slice(1024 * batch, 1024 * (batch + 1)), labels, mixed };
+      return { images: set.images.subarray(1024 * batch, 1024 * (batch + 1)), labels, mixed };
     },
   });

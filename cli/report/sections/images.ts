@@ -1,7 +1,7 @@
 // Sections about single images: difficulty against exit, and examples of what leaves where. Of runs only.
 
 import { spearman } from "../../../calibration/index.ts";
-import type { Dataset } from "../../../data/index.ts";
+import type { Dataset, ImageBytes } from "../../../data/index.ts";
 import { number } from "../../format.ts";
 import { type Example, examplesPerExit } from "../examples.ts";
 import { type ErrorSeries, errorsByDifficulty, exitsByDifficulty } from "../figures/difficulty.ts";
@@ -58,7 +58,12 @@ export async function exampleSection({ found, run, taken }: Content): Promise<st
   if (typeof run.images === "string") return section("Examples", escapeHtml(`No images: ${run.images}`));
   const { names, source, scored } = found;
   const last = names.length - 1;
-  const examples = examplesPerExit(run.images as Dataset, departures(source, scored, taken), names.length, EXAMPLES);
+  const examples = examplesPerExit(
+    run.images as Dataset<ImageBytes>,
+    departures(source, scored, taken),
+    names.length,
+    EXAMPLES,
+  );
   const rows = examples.map((own, j) => {
     const what = j === last ? "stay to the end: the least sure" : "leave here: from the middle";
     const pictures = own.length > 0 ? `<div class="examples">${own.map(picture).join("")}</div>` : "<p>none</p>";

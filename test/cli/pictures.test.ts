@@ -1,0 +1,105 @@
+// README's way from a folder of one's own JPEG files to a certified classifier, and to answers for new ones.
+
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { readModel } from "../../exits/index.ts";
+import { gpuSuite } from "../gpu.ts";
+import { assert } from "../harness.ts";
+import { run } from "./command-line.ts";
+import { drawPictures } from "./drawn-pictures.ts";
+
+const test = gpuSuite("cli pictures", { timeout: 180_000 });
+const work = mkdtempSync(join(tmpdir(), "sortie-own-"));
+const before = process.env["SORTIE_CACHE"];
+process.env["SORTIE_CACHE"] = join(work, "cache");
+test.after(() => {
+  if (before === undefined) delete process.env["SORTIE_CACHE"];
+  else process.env["SORTIE_CACHE"] = before;
+  rmSync(work, { recursive: true });
+});
+
+/** The commands of README's section. */
+const COMMANDS = (() => {
+  const readme = readFileSync(fileURLToPath(new URL("../../README.md", import.meta.url)), "utf8");
+  const [, section = ""] = /^## Your own pictures$([\s\S]*?)^## /m.exec(readme) ?? [];
+  return [...section.matchAll(/^npx sortie (.*?)(?:\s+#.*)?$/gm)].map(([, line]) => (line as string).split(/\s+/));
+})();
+
+const model = join(work, "mine.sortie.safetensors");
+const here = (command: readonly string[]) =>
+  command.map((word) =>
+    word === "pictures/"
+      ? join(work, "pictures")
+      : word.startsWith("runs/")
+        ? join(work, word)
+        : word.endsWith(".safetensors")
+          ? model
+          : word,
+  );
+/** The smallest network on the smallest pictures: a test has seconds. */
+const SMALL = [
+  "--data.size",
+  "12,14",
+  "--model.depth",
+  "8",
+  "--model.widths",
+  "8,8,16",
+  "--epochs",
+  "8",
+  "--lr",
+  "0.05",
+  "--train.warmup",
+  "10",
+  "--train.flip",
+  "0",
+];
+
+let paths: Readonly<Record<string, readonly string[]>> = {};
+
+test("three commands of README make a certified classifier of 300 JPEG files, lying as cameras were held", async () => {
+  paths = await drawPictures(join(work, "pictures"), 100);
+  assert.equal(
+    COMMANDS.slice(0, 3).map(([name]) => name),
+    ["train", "calibrate", "export"],
+  );
+  const [train = [], calibrate = [], write = []] = COMMANDS.map(here);
+  const trained = await run(...train, "--out", join(work, "runs"), ...SMALL);
+  assert.is(trained.code, 0, trained.text);
+  assert.match(trained.text, /^decoded 300 of 300 pictures$/m);
+  assert.match(
+    trained.text,
+    /^data: 150 train, 30 validation, 60 calibration and 60 test of 300 pictures in .* \(drawn by seed 1, every class alike in each part\)$/m,
+  );
+  const calibrated = await run(...calibrate);
+  assert.is(calibrated.code, 0, calibrated.text);
+  const exported = await run(...write);
+  assert.is(exported.code, 0, exported.text);
+  const { record } = await readModel(model);
+  assert.equal(record.classes, ["down", "left", "up"]);
+  assert.equal(record.fit, { fit: "crop", filter: "bilinear", keep: 1 });
+  assert.ok(record.policy?.result.ok);
+});
+
+test("the file answers for pictures of any size, JPEG and PNG, as for those it was trained on", async () => {
+  const classify = COMMANDS.map(here)[3]!;
+  assert.equal(classify.slice(0, 2), ["classify", model]);
+  const files = Object.entries(paths).flatMap(([name, all]) => all.slice(0, 24).map((path) => ({ name, path })));
+  const { code, text } = await run("classify", model, ...files.map(({ path }) => path), "--batch", "16");
+  assert.is(code, 0, text);
+  const [head, ...rows] = text.split("\n");
+  assert.is(head, "image,class,exit,score,macs");
+  const right = rows.filter((row, i) => row.startsWith(`${files[i]!.path},${files[i]!.name},`)).length;
+  assert.is(rows.length, 72);
+  assert.ok(right >= 66, `${right} of 72 are right`);
+  const predicted = await run("predict", model, "--data-dir", join(work, "pictures"));
+  assert.is(predicted.code, 0, predicted.text);
+  const [, accuracy = "0"] = /^60 images: accuracy ([\d.]+) %/m.exec(predicted.text) ?? [];
+  assert.ok(Number(accuracy) > 90, predicted.text);
+  const stray = await run("classify", model, files[0]!.path, fileURLToPath(import.meta.url));
+  assert.equal(
+    [stray.code, stray.text.replace(/decodePicture: .*\/test/, "test")],
+    [1, "test/cli/pictures.test.ts must be a JPEG or PNG file; got another kind."],
+  );
+});
