@@ -58,5 +58,7 @@ test("its code runs and prints what it says", async () => {
   const losses = [...output.matchAll(/loss (\d\.\d+)/g)].map(([, loss]) => Number(loss));
   assert.is(losses.length, 4);
   assert.ok((losses[3] as number) < 0.25, `the last loss is ${losses[3]}`);
+  const [, points] = /([\d.]+) % of the points/.exec(output) ?? [];
+  assert.ok(Number(points) > 95, `the training loop answers ${points} % of the points`);
   assert.match(output, /\d+ of 256 rows went on/);
 });
