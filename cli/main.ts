@@ -10,6 +10,7 @@ import { doctorSpec, runDoctor } from "./commands/doctor.ts";
 import { evaluateSpec, runEvaluate } from "./commands/evaluate.ts";
 import { exportSpec, runExport } from "./commands/export.ts";
 import { methodsSpec, runMethods } from "./commands/methods.ts";
+import { metricsSpec, runMetrics } from "./commands/metrics.ts";
 import { reportSpec, runReport } from "./commands/report.ts";
 import { runAll, runSpec } from "./commands/run.ts";
 import { runTrain, trainSpec } from "./commands/train.ts";
@@ -27,6 +28,7 @@ const LIST: readonly Command[] = [
   [calibrateSpec, runCalibrate],
   [evaluateSpec, runEvaluate],
   [reportSpec, runReport],
+  [metricsSpec, runMetrics],
   [benchSpec, runBench],
   [compareSpec, runCompare],
   [workerSpec, runWorker],

@@ -56,9 +56,13 @@ export async function readDetails(
   };
 }
 
-/** The rows of metrics.jsonl. @throws Error that names the file and the line. */
+/**
+ * The rows of metrics.jsonl; what is not a line yet, because it is being written, is none. @throws Error that names the
+ * file and the line. */
 export function readHistory(path: string, exits: number): readonly MetricsRow[] {
-  return readText(path)
+  const text = readText(path);
+  return text
+    .slice(0, text.lastIndexOf("\n") + 1)
     .split("\n")
     .flatMap((line, i) => {
       if (line === "") return [];
