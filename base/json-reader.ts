@@ -80,12 +80,30 @@ export const optional =
   (value, place) =>
     value === undefined ? undefined : item(value, place);
 
+/** What reads the parts of an object. */
+type PartReaders = Readonly<Record<string, Reader<unknown>>>;
+
+type Found<F> = F extends Reader<infer T> ? T : never;
+
+/** Parts as their readers find them, those that may be absent optional; and whatever else the object has. */
+export type Parts<R extends PartReaders> = Json & {
+  readonly [K in keyof R as undefined extends Found<R[K]> ? never : K]: Found<R[K]>;
+} & {
+  readonly [K in keyof R as undefined extends Found<R[K]> ? K : never]?: Exclude<Found<R[K]>, undefined>;
+};
+
+/** A reader of objects with such parts. */
+export const record =
+  <const R extends PartReaders>(readers: R): Reader<Parts<R>> =>
+  (value, place) =>
+    parts(value, place, readers);
+
 /** The object with the parts that `readers` know checked and converted; parts that are absent stay absent. */
-export function parts(value: unknown, place: string, readers: Readonly<Record<string, Reader<unknown>>>): Json {
+export function parts<const R extends PartReaders>(value: unknown, place: string, readers: R): Parts<R> {
   const plain = object(value, place);
   const read = Object.entries(readers).flatMap(([name, reader]) => {
     const part = reader(plain[name], `${place}.${name}`);
     return part === undefined && !(name in plain) ? [] : [[name, part] as const];
   });
-  return { ...plain, ...Object.fromEntries(read) };
+  return { ...plain, ...Object.fromEntries(read) } as Parts<R>;
 }

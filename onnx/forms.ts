@@ -1,15 +1,28 @@
 // What each op is in ONNX, as PyTorch's exporter would write it. Ops are those that a forward pass really calls
 // (`trace`), so what a backbone or a head is made of need not be known.
 
+import { json } from "../base/index.ts";
 import { axisOf, type Graph, inOnnx, refuse } from "./graph.ts";
 import type { Site } from "./site.ts";
 
-type Form = (site: Site, attrs: never) => string;
+type Form = (site: Site) => string;
 
+type Attributes = Readonly<Record<string, json.Reader<unknown>>>;
+
+/** A form of an op, and what it asks of the op's attributes. */
 const form =
-  <A>(draw: (site: Site, attrs: A) => string): Form =>
-  (site, attrs) =>
-    draw(site, attrs as A);
+  <const A extends Attributes>(attributes: A, draw: (site: Site, attrs: json.Parts<A>) => string): Form =>
+  (site) =>
+    draw(site, json.parts(site.op.attrs, `export: ${site.op.name}`, attributes));
+
+/** Numbers by name. */
+const numbers = <const K extends string>(...names: readonly K[]): Readonly<Record<K, json.Reader<number>>> =>
+  Object.fromEntries(names.map((name) => [name, json.finite])) as Record<K, json.Reader<number>>;
+
+const PAIR: json.Reader<readonly [number, number]> = (value, place) => {
+  const [a = Number.NaN, b = Number.NaN] = json.list(json.finite)(value, place);
+  return [a, b];
+};
 
 type Unary = (site: Site, x: string) => string;
 const plain =
@@ -45,10 +58,9 @@ function activated(site: Site, name: string, x: string): string {
   return draw ? draw(site, x) : refuse(site.op.name, `the activation ${name}`);
 }
 
-interface Fused {
-  readonly activation: string;
-  readonly residual: "none" | "before" | "after";
-}
+const FUSED = { activation: json.text, residual: json.oneOf(["none", "before", "after"]) };
+
+type Fused = json.Parts<typeof FUSED>;
 
 /** activation(y + residual), or activation(y) + residual. */
 function fused(site: Site, y: string, { activation, residual }: Fused, addend: () => string): string {
@@ -68,6 +80,8 @@ interface Window {
   readonly dw?: number;
 }
 
+const NUMBERS = json.list(json.finite);
+
 /** [top, left, bottom, right]: as much below and at the right as the windows reach. */
 function padsOf(site: Site, { kh, kw, sh, sw, pt, pl, dh = 1, dw = 1 }: Window): number[] {
   const [, h = 0, w = 0] = site.shape(0);
@@ -77,18 +91,12 @@ function padsOf(site: Site, { kh, kw, sh, sw, pt, pl, dh = 1, dw = 1 }: Window):
   return [pt, pl, rest(oh, sh, kh, dh, h, pt), rest(ow, sw, kw, dw, w, pl)];
 }
 
-interface Geometry {
-  readonly stride: readonly [number, number];
-  readonly dilation: readonly [number, number];
-  readonly top: number;
-  readonly left: number;
-  readonly groups: number;
-}
+const GEOMETRY = json.record({ stride: PAIR, dilation: PAIR, ...numbers("top", "left", "groups") });
 
 /** Our HWIO as PyTorch's OIHW. */
 const OIHW = [3, 2, 0, 1];
 
-const conv2d = form((site, { geometry, ...rest }: Fused & { readonly geometry: Geometry }) => {
+const conv2d = form({ ...FUSED, geometry: GEOMETRY }, (site, { geometry, ...rest }) => {
   const { stride, dilation, top, left, groups } = geometry;
   const [kh = 1, kw = 1] = site.shape(1);
   const window = { kh, kw, sh: stride[0], sw: stride[1], pt: top, pl: left, dh: dilation[0], dw: dilation[1] };
@@ -103,7 +111,7 @@ const conv2d = form((site, { geometry, ...rest }: Fused & { readonly geometry: G
 });
 
 /** Gemm on rows, as PyTorch has it; MatMul and Add on what has more axes. */
-const linear = form((site, attrs: Fused) => {
+const linear = form(FUSED, (site, attrs) => {
   const rank = site.out.length;
   if (rank === 2) {
     const y = site.node("Gemm", [site.value(0), site.weight(1, [1, 0]), site.weight(2)], { transB: 1 });
@@ -118,7 +126,8 @@ const linear = form((site, attrs: Fused) => {
 });
 
 const batchNorm = form(
-  (site, { eps, activation, training }: { eps: number; activation: string; training: boolean }) => {
+  { eps: json.finite, activation: json.text, training: json.flag },
+  (site, { eps, activation, training }) => {
     if (training) return refuse("batchNorm", "one in training");
     const inputs = [site.value(0), ...[1, 2, 3, 4].map((i) => site.weight(i))];
     const y = site.node("BatchNormalization", inputs, { epsilon: { f: eps } });
@@ -127,7 +136,7 @@ const batchNorm = form(
   },
 );
 
-const layerNorm = form((site, { eps, len }: { eps: number; len: number }) => {
+const layerNorm = form(numbers("eps", "len"), (site, { eps, len }) => {
   const rank = site.out.length;
   if (site.out.at(-1) !== len) return refuse("layerNorm", `one over ${len} values of [${site.out.join(", ")}]`);
   if (!site.has(1)) return refuse("layerNorm", "one without a weight");
@@ -136,7 +145,7 @@ const layerNorm = form((site, { eps, len }: { eps: number; len: number }) => {
 });
 
 /** Instance norm of the groups, then weight and bias of the channels. */
-const groupNorm = form((site, { eps, groups }: { eps: number; groups: number }) => {
+const groupNorm = form(numbers("eps", "groups"), (site, { eps, groups }) => {
   const [, h = 1, w = 1, c = 1] = site.out;
   if (site.out.length !== 4) return refuse("groupNorm", `one of [${site.out.join(", ")}]`);
   const { graph } = site;
@@ -149,11 +158,14 @@ const groupNorm = form((site, { eps, groups }: { eps: number; groups: number }) 
   return site.node("Add", [site.node("Mul", [back, perChannel(1)]), perChannel(2)]);
 });
 
-interface Pool extends Window {
-  readonly h: number;
-  readonly w: number;
-  readonly includePad?: number;
-}
+const POOL = {
+  ...numbers("h", "w", "kh", "kw", "sh", "sw", "pt", "pl"),
+  dh: json.optional(json.finite),
+  dw: json.optional(json.finite),
+  includePad: json.optional(json.finite),
+};
+
+type Pool = json.Parts<typeof POOL>;
 
 const pool = (site: Site, type: string, { h, w, includePad = 1, ...window }: Pool): string => {
   const { kh, kw, sh, sw, pt, pl, dh = 1, dw = 1 } = window;
@@ -173,14 +185,14 @@ const pool = (site: Site, type: string, { h, w, includePad = 1, ...window }: Poo
   });
 };
 
-const avgPool2d = form((site, { adaptive, dims }: { adaptive: boolean; dims: Pool }) => {
+const avgPool2d = form({ adaptive: json.flag, dims: json.record(POOL) }, (site, { adaptive, dims }) => {
   const isOne = site.out[1] === 1 && site.out[2] === 1;
   if (adaptive && !isOne) return refuse("avgPool2d", "an adaptive one");
   return adaptive ? site.node("GlobalAveragePool", [site.value(0)]) : pool(site, "AveragePool", dims);
 });
 
 /** Rows of the batch stay rows. Where only one position or channel is there, both layouts lie alike. */
-const reshape = form((site) => {
+const reshape: Form = (site) => {
   const { graph, out } = site;
   const from = site.shape(0);
   if (out[0] !== from[0])
@@ -190,15 +202,11 @@ const reshape = form((site) => {
   const x = liesAlike ? site.value(0) : site.ours(0);
   if (out.length === 2) return site.node("Flatten", [x], { axis: 1 });
   return graph.fromOurs(site.node("Reshape", [x, graph.ints([0, ...out.slice(1)])]), out.length);
-});
+};
 
-interface Range {
-  readonly start: number;
-  readonly step: number;
-  readonly count: number;
-}
+const RANGE = json.record(numbers("start", "step", "count"));
 
-const slice = form((site, { ranges }: { ranges: readonly Range[] }) => {
+const slice = form({ ranges: json.list(RANGE) }, (site, { ranges }) => {
   const { graph } = site;
   const rank = ranges.length;
   const cut = ranges.flatMap((range, axis) => {
@@ -216,7 +224,7 @@ const slice = form((site, { ranges }: { ranges: readonly Range[] }) => {
   ]);
 });
 
-const pad = form((site, { lo, step, value }: { lo: readonly number[]; step: readonly number[]; value: number }) => {
+const pad = form({ lo: NUMBERS, step: NUMBERS, value: json.number }, (site, { lo, step, value }) => {
   if (step.some((each) => each !== 1)) return refuse("pad", "one between values");
   const hi = site.out.map((extent, axis) => extent - site.shape(0)[axis]! - lo[axis]!);
   const { graph } = site;
@@ -225,25 +233,26 @@ const pad = form((site, { lo, step, value }: { lo: readonly number[]; step: read
   });
 });
 
-const concat = form((site, { axis }: { axis: number }) => {
+const concat = form(numbers("axis"), (site, { axis }) => {
   if (axis === 0) return refuse("concat", "one of batches");
   const parts = site.op.inputs.map((_, i) => site.value(i));
   return parts.length === 1 ? parts[0]! : site.node("Concat", parts, { axis: axisOf(axis, site.out.length) });
 });
 
 /** A weight for every sample. */
-const expand = form((site) => {
+const expand: Form = (site) => {
   const { graph, out } = site;
   const constant = site.constant(0);
   const isOnce = constant.shape[0] === 1 && constant.shape.every((extent, axis) => axis === 0 || extent === out[axis]);
   if (!isOnce || out.length === 4) return refuse("expand", `[${constant.shape.join(", ")}] to [${out.join(", ")}]`);
   const shape = site.node("Concat", [site.batch(), graph.ints(out.slice(1))], { axis: 0 });
   return site.node("Expand", [site.weight(0), shape]);
-});
+};
 
 /** Image by image [B, T, 3D], heads side by side, as queries, keys and values. */
 const qkvAttention = form(
-  (site, { causal, dims }: { causal: boolean; dims: { heads: number; dim: number; scale: number } }) => {
+  { causal: json.flag, dims: json.record(numbers("heads", "dim", "scale")) },
+  (site, { causal, dims }) => {
     if (causal) return refuse("qkvAttention", "a causal one");
     const { graph, node } = site;
     const [, tokens = 1, width = 1] = site.out;
@@ -259,7 +268,7 @@ const qkvAttention = form(
   },
 );
 
-const mean = form((site, { axes, keepdim }: { axes: readonly number[]; keepdim: boolean }) => {
+const mean = form({ axes: NUMBERS, keepdim: json.flag }, (site, { axes, keepdim }) => {
   const rank = site.shape(0).length;
   const isLeft = (axis: number) => !axes.includes(axis);
   if (!isLeft(0)) return refuse("mean", "one over the batch");
@@ -270,14 +279,12 @@ const mean = form((site, { axes, keepdim }: { axes: readonly number[]; keepdim: 
   return site.node("ReduceMean", inputs, { keepdims: Number(keepdim) });
 });
 
-interface Resized {
-  readonly mode: string;
-  readonly dims: {
-    readonly [Name in "h" | "w" | "oh" | "ow" | "stepH" | "offsetH" | "unitH" | "stepW" | "offsetW" | "unitW"]: number;
-  };
-}
+const RESIZED = {
+  mode: json.text,
+  dims: json.record(numbers("h", "w", "oh", "ow", "stepH", "offsetH", "unitH", "stepW", "offsetW", "unitW")),
+};
 
-const interpolate = form((site, { mode, dims }: Resized) => {
+const interpolate = form(RESIZED, (site, { mode, dims }) => {
   const isCentred = (step: number, offset: number, unit: number, size: number, out: number) =>
     Math.abs(step / unit - size / out) < 1e-9 && Math.abs(offset / unit - (size / out - 1) / 2) < 1e-9;
   const { h, w, oh, ow, stepH, offsetH, unitH, stepW, offsetW, unitW } = dims;
@@ -291,7 +298,7 @@ const interpolate = form((site, { mode, dims }: Resized) => {
 });
 
 /** Operand `i` of a pointwise op, ready to be broadcast in ONNX's layout. */
-function operand(site: Site, i: number, numbers: readonly (number | null | undefined)[]): string {
+function operand(site: Site, i: number, numbers: readonly (number | undefined)[]): string {
   const number = numbers[i];
   if (typeof number === "number") return site.graph.float(number);
   const rank = site.out.length;
@@ -308,7 +315,7 @@ function operand(site: Site, i: number, numbers: readonly (number | null | undef
 }
 
 const binary = (type: string): Form =>
-  form((site, { numbers }: { numbers: readonly (number | null | undefined)[] }) =>
+  form({ numbers: json.list((value) => (typeof value === "number" ? value : undefined)) }, (site, { numbers }) =>
     site.node(type, [operand(site, 0, numbers), operand(site, 1, numbers)]),
   );
 
@@ -330,7 +337,7 @@ const FORMS: Readonly<Record<string, Form>> = {
     mean,
   },
   interpolate,
-  maxPool2d: form((site, attrs: Pool) => pool(site, "MaxPool", attrs)),
+  maxPool2d: form(POOL, (site, attrs) => pool(site, "MaxPool", attrs)),
   add: binary("Add"),
   sub: binary("Sub"),
   mul: binary("Mul"),
@@ -338,14 +345,14 @@ const FORMS: Readonly<Record<string, Form>> = {
   ...Object.fromEntries(
     Object.entries({ ...ACTIVATIONS, ...PLAIN }).map(([name, draw]) => [
       name,
-      form((site) => draw(site, site.value(0))),
+      (site: Site) => draw(site, site.value(0)),
     ]),
   ),
 };
 
 /** Draws the form of an op; the name of its result, in ONNX's layout. @throws SortieError for an op that has none. */
 export function draw(site: Site): string {
-  const { name, attrs } = site.op;
+  const { name } = site.op;
   const form = Object.hasOwn(FORMS, name) ? FORMS[name] : undefined;
-  return form ? form(site, attrs as never) : refuse("every op", name);
+  return form ? form(site) : refuse("every op", name);
 }

@@ -104,32 +104,32 @@ const readScore: json.Reader<unknown> = (value, place) => {
 const readId: json.Reader<string | number> = (value, place) =>
   typeof value === "string" ? value : json.finite(value, place);
 
-const readOrigin: json.Reader<unknown> = (value, place) =>
-  json.parts(value, place, {
-    exits: json.count,
-    classes: json.count,
-    weights: json.optional(json.text),
-    scaling: json.optional(json.text),
-  });
+const readOrigin = json.record({
+  exits: json.count,
+  classes: json.count,
+  weights: json.optional(json.text),
+  scaling: json.optional(json.text),
+});
 
-const readMarks: json.Reader<unknown> = (value, place) =>
-  json.parts(value, place, { marks: json.filled(json.finite), repeated: json.share, named: json.optional(json.flag) });
+const readMarks = json.record({
+  marks: json.filled(json.finite),
+  repeated: json.share,
+  named: json.optional(json.flag),
+});
 
-const readGuarantee: json.Reader<unknown> = (value, place) =>
-  json.parts(value, place, {
-    kind: json.oneOf(["marginal", "with probability 1 - delta", "none"]),
-    promise: json.text,
-    assumptions: json.list(json.text),
-  });
+const readGuarantee = json.record({
+  kind: json.oneOf(["marginal", "with probability 1 - delta", "none"]),
+  promise: json.text,
+  assumptions: json.list(json.text),
+});
 
-const readGroup: json.Reader<unknown> = (value, place) =>
-  json.parts(value, place, {
-    name: json.text,
-    exit: json.optional(json.count),
-    accepted: json.count,
-    errors: json.count,
-    pValue: json.share,
-  });
+const readGroup = json.record({
+  name: json.text,
+  exit: json.optional(json.count),
+  accepted: json.count,
+  errors: json.count,
+  pValue: json.share,
+});
 
 const ANSWER = { method: json.text, n: json.count, guarantee: readGuarantee } as const;
 const LEVELS = { alpha: json.level, delta: json.optional(json.level) } as const;
@@ -211,7 +211,7 @@ const readScaler: json.Reader<unknown> = (value, place) => {
     converged: json.flag,
     note: json.optional(json.text),
   });
-  const { parameters } = scaler as { readonly parameters: Float64Array };
+  const { parameters } = scaler;
   if (method === "temperature") {
     const isOne = parameters.length === 1 && parameters.every((T) => T > 0);
     check(isOne, "decodePolicy", `${place}.parameters must be one temperature above 0`, `[${parameters.join(", ")}]`);

@@ -47,8 +47,8 @@ const TIMES = {
 /** Measured costs of a parsed JSON text. @throws CalibrationError that names the field. */
 export function readCosts(value: unknown): MeasuredCosts {
   try {
-    const times = json.filled((each, place) => json.parts(each, place, TIMES));
-    const found = json.parts(value, "costs", { adapter: json.text, times }) as unknown as MeasuredCosts;
+    const times = json.filled(json.record(TIMES));
+    const found = json.parts(value, "costs", { adapter: json.text, times });
     for (const one of found.times) checkTimes(one);
     return found;
   } catch (cause) {

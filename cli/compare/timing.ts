@@ -40,7 +40,7 @@ export function readTiming(folder: RunFolder): Timing | undefined {
   const path = folder.path("timing");
   if (!existsSync(path)) return undefined;
   try {
-    return json.parts(readJson(path), "timing", TIMING) as unknown as Timing;
+    return json.parts(readJson(path), "timing", TIMING);
   } catch (cause) {
     throw new SortieError(`${path}: ${(cause as Error).message} Remove it, and it is timed again.`, { cause });
   }

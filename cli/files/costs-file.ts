@@ -33,7 +33,7 @@ export interface BenchFile {
 }
 
 const ROW = { batch: json.count, policy: json.text, saving: json.optional(json.byName(json.finite)) } as const;
-const ROWS = json.list((value, place) => json.parts(value, place, ROW));
+const ROWS = json.list(json.record(ROW));
 
 /** Reads a file of `sortie bench`. @throws Error that names it. */
 export function readBench(file: string): BenchFile {

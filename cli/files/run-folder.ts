@@ -52,9 +52,9 @@ const RECORD = {
   made: TEXTS,
   protocol: json.text,
   classes: json.filled(json.text),
-  samples: (value: unknown, place: string) => json.parts(value, place, SAMPLES),
+  samples: json.record(SAMPLES),
   parameters: json.count,
-  exits: json.filled((value, place) => json.parts(value, place, EXIT)),
+  exits: json.filled(json.record(EXIT)),
   started: json.text,
   finished: json.optional(json.text),
   seconds: json.optional(json.byName(json.finite)),
@@ -64,7 +64,7 @@ const RECORD = {
 function readRecord(path: string): RunRecord {
   const found = readJson(path);
   try {
-    return json.parts(found, "record", RECORD) as unknown as RunRecord;
+    return json.parts(found, "record", RECORD);
   } catch (cause) {
     throw new SortieError(`${path}: ${(cause as Error).message} Put the file back, or train again with --fresh.`, {
       cause,

@@ -21,7 +21,7 @@ const JOB = { sortie: json.text, config: json.object, artefacts: json.text } as 
 >;
 
 /** A job as a queue gives it back. @throws SortieError if it is not a job. */
-export const readJob = (value: unknown, id: string): RunJob => json.parts(value, `job ${id}`, JOB) as unknown as RunJob;
+export const readJob = (value: unknown, id: string): RunJob => json.parts(value, `job ${id}`, JOB);
 
 /** How far a run is. */
 export type RunState =

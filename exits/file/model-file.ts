@@ -128,24 +128,21 @@ export async function decodeModel(name: string, file: SafetensorsFile): Promise<
 }
 
 const NUMBERS = json.filled(json.finite);
-const readPreprocessing = (value: unknown, place: string) =>
-  json.parts(value, place, { mean: NUMBERS, std: NUMBERS, fit: json.optional(json.object) });
-const readExit = (value: unknown, place: string) => json.parts(value, place, { stage: json.text, macs: json.count });
+const readPreprocessing = json.record({ mean: NUMBERS, std: NUMBERS, fit: json.optional(json.object) });
+const readExit = json.record({ stage: json.text, macs: json.count });
 
 /** The record in a file's metadata, every field checked. @throws ModelError that begins with `op`. */
 function recordOf(op: string, metadata: Readonly<Record<string, string>>): ModelRecord {
   const parsed = <T>(key: string, read: json.Reader<T>): T => read(parse(metadata[key], key), key);
   try {
     const { policy } = metadata;
-    const { mean, std, fit } = parsed("preprocessing", readPreprocessing) as unknown as Normalisation & {
-      fit?: FitOptions;
-    };
+    const { mean, std, fit } = parsed("preprocessing", readPreprocessing);
     const record: ModelRecord = {
       architecture: readArchitecture(parse(metadata["architecture"], "architecture")),
-      exits: parsed("exits", json.filled(readExit)) as unknown as ModelRecord["exits"],
+      exits: parsed("exits", json.filled(readExit)),
       classes: parsed("classes", json.filled(json.text)),
       normalise: { mean, std },
-      ...(fit && { fit }),
+      ...(fit && { fit: fit as FitOptions }),
       ...(policy !== undefined && { policy: decodePolicy(policy) }),
       guarantee: json.text(metadata["guarantee"], "guarantee"),
       training: parsed("training", json.object),

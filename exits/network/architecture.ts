@@ -95,9 +95,10 @@ const readHead = json.oneOf(HEAD_KINDS);
 const RECORD = {
   backbone: json.text,
   options: json.optional(json.object),
-  input: (value: unknown, place: string) => {
+  input: (value: unknown, place: string): Architecture["input"] => {
     const shape = json.list(json.count)(value, place);
-    if (shape.length === 3 && shape.every((extent) => extent > 0)) return shape;
+    const [height = 0, width = 0, channels = 0] = shape;
+    if (shape.length === 3 && height * width * channels > 0) return [height, width, channels];
     throw new SortieError(`${place} must be [height, width, channels]; got [${shape.join(", ")}].`);
   },
   classes: json.count,
@@ -112,7 +113,7 @@ const RECORD = {
 /** A record of which every field is checked. @throws ArgumentError that names the field. */
 export function readArchitecture(value: unknown): Architecture {
   try {
-    return json.parts(value, "architecture", RECORD) as unknown as Architecture;
+    return json.parts(value, "architecture", RECORD);
   } catch (cause) {
     if (cause instanceof ArgumentError || !(cause instanceof SortieError)) throw cause;
     throw new ArgumentError(`buildNetwork: ${cause.message}`, { cause });
