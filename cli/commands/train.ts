@@ -137,12 +137,13 @@ async function trainRun(config: Config, folder: RunFolder, context: RunContext):
   const laps = stopwatch();
   const net = makeNetwork(config, data, device);
   const grows = !isFresh && folder.grows(config);
-  folder.claim(config, { isFresh });
+  // What lies there must not be gone on with.
+  if (isFresh) folder.claim(config, { isFresh });
   laps.end("data");
   const record = (grows ? undefined : folder.recordOrNone()) ?? recordOf(net, data, device);
-  if (!record.finished) folder.write("record", toJson(record));
   for (const line of introduction(folder, record)) print(line);
   const { checkpointEvery, logEvery, evaluateEvery } = config.train;
+  const report = reportTo(print);
   const run = await train(net, data, {
     ...makeRecipe(config),
     method: makePlan(config),
@@ -154,7 +155,14 @@ async function trainRun(config: Config, folder: RunFolder, context: RunContext):
     logEvery,
     ...defined({ evaluateEvery }),
     ...(teacher && { teacher }),
-    report: reportTo(print),
+    report(event) {
+      // Everything has been checked by now: what is refused leaves no run behind.
+      if (event.kind === "start") {
+        folder.claim(config, { isFresh: false });
+        if (!record.finished) folder.write("record", toJson(record));
+      }
+      report(event);
+    },
     signal,
   });
   laps.end("training");
