@@ -1,7 +1,7 @@
 // What is compared: every method on every backbone and data set with every seed, or those runs of them that a plan
 // lists; each a run of its own, in an order that soon shows all methods once, or in the listed one.
 
-import { dirname, join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { guessOf, option, SortieError, what } from "../../base/index.ts";
 import { readJson } from "../files/whole.ts";
 import { path } from "../settings/command.ts";
@@ -91,7 +91,7 @@ export function planOfFile(file: string, from: readonly string[] = []): GivenPla
   if (base === undefined) return given;
   const resolved = resolve(file);
   if (from.includes(resolved)) throw new SortieError(`${where}: a comparison must not extend itself.`);
-  return { ...planOfFile(join(dirname(file), base), [...from, resolved]), ...given };
+  return { ...planOfFile(resolve(dirname(file), base), [...from, resolved]), ...given };
 }
 
 const LABEL = /^[\w.+-]+$/;

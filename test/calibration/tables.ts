@@ -12,7 +12,14 @@ export function randomTable(
     seed = 1,
     ids,
     labels: given,
-  }: { readonly seed?: number; readonly ids?: readonly (string | number)[]; readonly labels?: Int32Array } = {},
+    skill = 1.5,
+  }: {
+    readonly seed?: number;
+    readonly ids?: readonly (string | number)[];
+    readonly labels?: Int32Array;
+    /** How far the label's logit stands out at the first exit. */
+    readonly skill?: number;
+  } = {},
 ): Table {
   const random = createRandom(seed);
   const labels = given ?? Int32Array.from({ length: samples }, () => random.below(classes));
@@ -23,7 +30,7 @@ export function randomTable(
       const at = (i * exits + j) * classes;
       for (let c = 0; c < classes; c++) logits[at + c] = random.normal();
       const own = at + labels[i]!;
-      logits[own] = logits[own]! + 1.5 + j - 1.2 * difficulty;
+      logits[own] = logits[own]! + skill + j - 1.2 * difficulty;
     }
   }
   return createTable({ logits, labels, shape: [samples, exits, classes], ...(ids && { ids }) });

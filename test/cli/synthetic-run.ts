@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Table } from "../../calibration/index.ts";
 import type { RunRecord } from "../../cli/files/run-folder.ts";
 import { toJson } from "../../cli/files/whole.ts";
-import { glyphs } from "../../data/index.ts";
+import { type Dataset, glyphs } from "../../data/index.ts";
 import { encodeSafetensors, type StoredTensor } from "../../engine/index.ts";
 import type { MetricsRow } from "../../exits/index.ts";
 import { randomTable } from "../calibration/tables.ts";
@@ -37,20 +37,28 @@ export function saveTable(path: string, { samples, exits, classes, labels, read 
 
 const TEST = 400;
 
+/** The test images of all such runs, drawn once. */
+let drawn: Dataset | undefined;
+
 /**
  * Writes what `sortie train` would leave: settings, record, measurements, logits. Its report shows the glyphs of the
  * test set.
  */
-export function writeRun(dir: string): string {
+export function writeRun(dir: string, options: { readonly skill?: number } = {}): string {
   mkdirSync(dir, { recursive: true });
   const { config } = readConfig("train", ["--data.test", String(TEST), "--alpha", "0.2"]);
-  const { test } = glyphs({ train: 0, validation: 0, calibration: 0, test: TEST, seed: config.seed });
+  drawn ??= glyphs({ train: 0, validation: 0, calibration: 0, test: TEST, seed: config.seed }).test;
+  const test = drawn;
   const counted = (count: number, first: number) => Int32Array.from({ length: count }, (_, i) => first + i);
   const put = (split: string, table: Table, ids: Int32Array) =>
     saveTable(join(dir, `logits.${split}.safetensors`), table, ids);
-  put("validation", randomTable(800, 3, 10, { seed: 2 }), counted(800, 1_000_000));
-  put("calibration", randomTable(2000, 3, 10, { seed: 3 }), counted(2000, 2_000_000));
-  put("test", randomTable(TEST, 3, 10, { seed: 4, labels: Int32Array.from(test.labels) }), Int32Array.from(test.ids));
+  put("validation", randomTable(800, 3, 10, { seed: 2, ...options }), counted(800, 1_000_000));
+  put("calibration", randomTable(2000, 3, 10, { seed: 3, ...options }), counted(2000, 2_000_000));
+  put(
+    "test",
+    randomTable(TEST, 3, 10, { seed: 4, labels: Int32Array.from(test.labels), ...options }),
+    Int32Array.from(test.ids),
+  );
   const record: RunRecord = {
     made: { sortie: "0.1.0", adapter: "none" },
     protocol: "drawn for a test",

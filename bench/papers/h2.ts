@@ -1,0 +1,104 @@
+// H2 (SAFE-KD): thresholds that are calibrated for each exit keep the selective risk in operation. Its released code,
+// its text, and certified thresholds, on exits alone and on the samples that really reach them.
+
+import { learnThenTest, safeKdReleasedCode, safeKdText } from "../../calibration/index.ts";
+import { asScript, type Hypothesis, percent, type Verdict } from "./hypothesis.ts";
+import { certified, type Operation, overDraws, poolOf, rangeOf, type ThresholdRule } from "./measures.ts";
+
+const NETWORK = "safe-kd";
+
+const alone: ThresholdRule = (calibration, { validation }, { alpha, delta }) => {
+  const options = { alpha, delta, validation, procedure: "allSamples", sameSamples: true } as const;
+  const result = learnThenTest(calibration, options);
+  return result.ok ? result.thresholds : Number.POSITIVE_INFINITY;
+};
+
+/** By name: the paper's two, and those of this library. */
+const RULES: Readonly<Record<string, ThresholdRule>> = {
+  "its released code": (_, pool, { alpha }, rows) =>
+    safeKdReleasedCode(pool.outcomesOf(rows), { delta: alpha, sameSamples: true }).bar.slice(0, -1),
+  "its text": (_, pool, { alpha }, rows) =>
+    safeKdText(pool.outcomesOf(rows), { delta: alpha, sameSamples: true }).thresholds,
+  "certified, each exit alone": alone,
+  "certified, as the cascade runs": certified,
+};
+
+/** The claim and its test. */
+export const h2: Hypothesis = {
+  name: "h2",
+  title: "SAFE-KD: thresholds calibrated for each exit keep the risk in operation",
+  needs: [NETWORK],
+  study(study) {
+    const pool = poolOf(study.of(NETWORK)[0]!.logits);
+    const levels = [study.alpha, 2 * study.alpha];
+    const found = levels.flatMap((alpha) =>
+      Object.entries(RULES).map(([rule, make]) => {
+        const operations = overDraws(pool, { ...study, alpha }, make);
+        const isOver = ({ exitRisks }: Operation) => exitRisks.some((risk) => risk > alpha);
+        const broken = operations.filter(isOver).length / operations.length;
+        return { alpha, rule, broken, operations };
+      }),
+    );
+    const exitMeans = (operations: readonly Operation[], key: "exitRisks" | "aloneRisks") =>
+      operations[0]![key].map((_, j) => percent(rangeOf(operations.map((one) => one[key][j]!)).mean)).join(" / ");
+    // What chance alone leaves of so few draws.
+    const slack = 2 * Math.sqrt((study.delta * (1 - study.delta)) / study.draws);
+    const verdictsOf = (wanted: keyof typeof RULES, claim: string): Verdict => {
+      const worst = found.filter(({ rule }) => rule === wanted).reduce((a, b) => (a.broken > b.broken ? a : b));
+      return {
+        claim: `${claim} keep every exit's risk in operation with probability ${1 - study.delta}`,
+        held: worst.broken <= study.delta + slack ? "held" : "did not hold",
+        because: `some exit was above ${percent(worst.alpha)} % in ${percent(worst.broken)} % of the draws`,
+      };
+    };
+    const verdicts = [
+      verdictsOf("its text", "Thresholds calibrated exit by exit, as the paper's text has them,"),
+      verdictsOf("certified, as the cascade runs", "Thresholds certified on the samples that really reach an exit"),
+    ];
+    return {
+      verdicts,
+      sheets: [
+        {
+          title: "Risk of the early exits",
+          text: "In percent, means over draws. Alone: of all images that an exit is as sure of. In operation: of those that really leave there. Broken: draws in which some exit's risk in operation is above the target.",
+          head: ["target", "rule", "alone", "in operation", "broken", "leave early", "accuracy", "cost"],
+          rows: found.map(({ alpha, rule, broken, operations }) => [
+            percent(alpha),
+            rule,
+            exitMeans(operations, "aloneRisks"),
+            exitMeans(operations, "exitRisks"),
+            percent(broken),
+            ...(["early", "accuracy", "cost"] as const).map((key) =>
+              percent(rangeOf(operations.map((one) => one[key])).mean),
+            ),
+          ]),
+        },
+      ],
+      figure: {
+        about: "Risk of the last early exit in operation, draw by draw",
+        spec: {
+          width: 700,
+          height: 300,
+          data: {
+            values: found.flatMap(({ alpha, rule, operations }) =>
+              operations.map(({ exitRisks }) => ({
+                rule,
+                target: `target ${percent(alpha)} %`,
+                risk: exitRisks.at(-1),
+              })),
+            ),
+          },
+          mark: { type: "tick", thickness: 1.5 },
+          encoding: {
+            x: { field: "risk", type: "quantitative", axis: { title: "share of wrong answers", format: ".4~%" } },
+            y: { field: "rule", type: "nominal", title: null, sort: null, axis: { labelLimit: 0 } },
+            color: { field: "target", type: "nominal", sort: null, legend: { title: null, orient: "bottom" } },
+          },
+        },
+      },
+      numbers: found,
+    };
+  },
+};
+
+await asScript(import.meta.url, h2);

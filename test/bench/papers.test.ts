@@ -1,0 +1,131 @@
+// The claims of the papers, each from its config to its verdict: over runs that were drawn, better or worse as each claim
+// would have it, and once over runs that are trained.
+
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { h1 } from "../../bench/papers/h1.ts";
+import { h2 } from "../../bench/papers/h2.ts";
+import { h3 } from "../../bench/papers/h3.ts";
+import { h4 } from "../../bench/papers/h4.ts";
+import { h5 } from "../../bench/papers/h5.ts";
+import { h6 } from "../../bench/papers/h6.ts";
+import { h7 } from "../../bench/papers/h7.ts";
+import { h8 } from "../../bench/papers/h8.ts";
+import { type Hypothesis, testHypothesis, verdictOf } from "../../bench/papers/hypothesis.ts";
+import { rangeOf } from "../../bench/papers/measures.ts";
+import { experimentsOfFile } from "../../cli/index.ts";
+import { run } from "../cli/command-line.ts";
+import { writeRun } from "../cli/synthetic-run.ts";
+import { gpuSuite } from "../gpu.ts";
+import { assert, errorOf, suite } from "../harness.ts";
+
+const papers = join(import.meta.dirname, "../../bench/papers");
+const out = mkdtempSync(join(tmpdir(), "sortie-papers-"));
+
+/** The config of a claim on drawn glyphs, its runs in a folder of their own. */
+function small(name: string, more: object = {}): string {
+  const path = join(out, `${name}.json`);
+  writeFileSync(
+    path,
+    JSON.stringify({ extends: join(papers, `${name}.json`), data: "glyphs", out: join(out, name), ...more }),
+  );
+  return path;
+}
+
+const FEW = { draws: 3, resamples: 4, alpha: 0.2 };
+
+const test = suite("bench: claims of the papers");
+test.after(() => rmSync(out, { recursive: true }));
+
+/** Labels whose runs know the label better than the others, and what is then said, claim by claim. */
+const CASES: readonly (readonly [Hypothesis, readonly string[], readonly string[]])[] = [
+  [h1, ["safe-kd", "safe-kd-no-teacher"], ["held", "undecided", "held"]],
+  [h2, [], ["did not hold", "held"]],
+  [h3, ["kd"], ["did not hold"]],
+  [h5, ["soft-cgt"], ["held", "held"]],
+  [h6, ["calexnet", "calexnet-no-margins", "calexnet-kl"], ["held", "undecided", "did not hold"]],
+  [h7, ["eefp-cgt", "soft-cgt"], ["undecided", "held"]],
+  [
+    h8,
+    ["safe-kd-no-consistency", "safe-kd-ce", "safe-kd-99-no-consistency", "distil-last"],
+    ["held", "held", "held", "did not hold"],
+  ],
+];
+
+for (const [hypothesis, better, wanted] of CASES)
+  test(`${hypothesis.name}: says what is so of runs that differ as planned`, async () => {
+    const { name } = hypothesis;
+    const config = small(name);
+    for (const { name: run, method } of experimentsOfFile(config))
+      writeRun(join(out, name, run), { skill: better.includes(method) ? 3 : 1.5 });
+    const { verdicts } = await testHypothesis(hypothesis, { config, out, ...FEW });
+    assert.equal(
+      verdicts.map(({ held }) => held),
+      wanted,
+      JSON.stringify(verdicts, undefined, 1),
+    );
+    const { verdicts: kept, numbers } = JSON.parse(readFileSync(join(out, `${name}.json`), "utf8"));
+    assert.equal(kept, verdicts);
+    assert.ok(numbers !== undefined);
+    const [text, page] = ["md", "html"].map((ending) => readFileSync(join(out, `${name}.${ending}`), "utf8"));
+    assert.match(text!, `${verdicts[0]!.claim}: **${verdicts[0]!.held}** here`);
+    assert.ok(page!.includes("<svg") && page!.includes("<table"));
+  });
+
+test("h4: ranks networks by what they are worth, and needs enough of them", async () => {
+  const config = small("h4", {
+    runs: [{ backbones: "resnet", methods: ["joint", "soft-cgt", "erde", "kd", "ztw"], seeds: [0] }],
+  });
+  const runs = experimentsOfFile(config);
+  for (const [i, { name }] of runs.entries()) if (i < 3) writeRun(join(out, "h4", name), { skill: 1 + i });
+  assert.match((await errorOf(() => testHypothesis(h4, { config, out, ...FEW }))).message, /at least 4 .* got 3/);
+  for (const [i, { name }] of runs.entries()) writeRun(join(out, "h4", name), { skill: 1 + i });
+  const { numbers, verdicts } = await testHypothesis(h4, { config, out, ...FEW });
+  const { found } = numbers as { readonly found: readonly { readonly name: string; readonly correlation: number }[] };
+  assert.is(found.find(({ name }) => name === "accuracy of all exits")!.correlation, 1);
+  assert.match(verdicts[0]!.because, "over 5 networks");
+});
+
+test("what is not finished is named, with the command that makes it", async () => {
+  const config = small("h1", { out: join(out, "nothing") });
+  const { message } = await errorOf(() => testHypothesis(h1, { config, out, ...FEW }));
+  assert.match(
+    message,
+    /^h1: finished runs of safe-kd, safe-kd-no-consistency, .* must be there\. Make them: sortie compare --config /,
+  );
+});
+
+test("a claim is decided where all that repetition leaves lies on one side", () => {
+  const say = (values: readonly number[], wanted: "above" | "below") =>
+    verdictOf("c", rangeOf(values), wanted, "w").held;
+  assert.equal([say([1, 2, 3], "above"), say([1, 2, 3], "below")], ["held", "did not hold"]);
+  assert.equal(
+    [say([-1, 2, 3], "above"), say([-3, -1], "below"), say([0, 0], "below")],
+    ["undecided", "held", "undecided"],
+  );
+});
+
+const gpu = gpuSuite("bench: a claim over trained runs", { timeout: 120_000 });
+gpu("h5: its config trains, and its script reads, to the end", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "sortie-claim-"));
+  try {
+    const config = join(folder, "h5.json");
+    const plan = {
+      ...{ extends: join(papers, "h5.json"), data: "glyphs", backbones: "resnet", out: join(folder, "runs") },
+      runs: [{ methods: ["soft-cgt", "schedule-only", "joint-mean"], seeds: [0] }],
+    };
+    writeFileSync(config, JSON.stringify(plan));
+    const { code, text } = await run(
+      ...["compare", "--config", config, "--no-timing", "--epochs", "1", "--batch", "64", "--train.warmup", "2"],
+      ...["--data.train", "256", "--data.validation", "100", "--data.calibration", "200", "--data.test", "100"],
+      ...["--model.widths", "4,4,8"],
+    );
+    assert.is(code, 0, text);
+    const { verdicts } = await testHypothesis(h5, { config, out: folder, ...FEW });
+    assert.is(verdicts.length, 2);
+    assert.ok(existsSync(join(folder, "h5.html")));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
