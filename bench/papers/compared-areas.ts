@@ -1,5 +1,5 @@
-// Claims that one way to train gives more accuracy at the same cost than others: areas under the curves of one threshold
-// for all exits, on the same resampled test images.
+// Claims that one way to train gives more accuracy at the same cost than others: areas under the curves of one
+// threshold for all exits, on the same resampled test images.
 
 import type { Score } from "../../calibration/index.ts";
 import { curvesFigure, type Hypothesis, percent, pointsRange, type Sheet, verdictOf } from "./hypothesis.ts";

@@ -1,5 +1,5 @@
-// H1 (SAFE-KD): a teacher's answers and agreement with the own last exit lower the expected depth at equal risk. The two
-// terms crossed, under the same certified thresholds.
+// H1 (SAFE-KD): a teacher's answers and agreement with the own last exit lower the expected depth at equal risk. The
+// two terms crossed, under the same certified thresholds.
 
 import { asScript, curvesFigure, type Hypothesis, percent, pointsRange, verdictOf } from "./hypothesis.ts";
 import { curveOf, differences, type Operation, overDraws, poolOf, rangeOf, thresholdDecisions } from "./measures.ts";

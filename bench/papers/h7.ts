@@ -1,5 +1,5 @@
-// H7 (ours): targets of failure prediction inside CGT's gates, and gates that are certified while training, beat gates by
-// confidence; with certified thresholds on top.
+// H7 (ours): targets of failure prediction inside CGT's gates, and gates that are certified while training, beat gates
+// by confidence; with certified thresholds on top.
 
 import { comparedAreas } from "./compared-areas.ts";
 import { asScript, type Hypothesis } from "./hypothesis.ts";

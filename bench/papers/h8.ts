@@ -1,5 +1,5 @@
-// H8: distillation between exits lowers the share that can leave at equal risk. Each way to distil against the same loss
-// without it, under the same certified thresholds.
+// H8: distillation between exits lowers the share that can leave at equal risk. Each way to distil against the same
+// loss without it, under the same certified thresholds.
 
 import { asScript, curvesFigure, type Hypothesis, percent, pointsRange, verdictOf } from "./hypothesis.ts";
 import { curveOf, differences, overDraws, poolOf, rangeOf, thresholdDecisions } from "./measures.ts";

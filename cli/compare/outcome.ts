@@ -49,7 +49,7 @@ export async function writeComparison({ runs, failures, against, out, open = 0 }
     ...corruptionSheets(settings, against),
     runSheet(runs, failures),
   ];
-  const unique = (values: readonly string[]) => [...new Set(values)].join("; ");
+  const unique = (values: readonly string[]) => [...new Set(values)].join("; ") || "unknown";
   const left = open > 0 ? `, ${open} still to come` : "";
   const introduction: Introduction = {
     title: `${settings.length} settings, ${runs.length} runs${left}`,

@@ -31,7 +31,8 @@ function curvesFigure(settings: readonly Setting[]): TopLevelSpec {
       return { method, panel: `${data}, ${backbone}`, cost, accuracy: spreadOf(accuracies).mean, low, high };
     });
   });
-  const x = { ...shareField("cost", "mean cost, share of a full pass"), scale: { zero: false } };
+  const share = shareField("cost", "mean cost, share of a full pass");
+  const x = { ...share, axis: { ...share.axis, tickCount: 10 }, scale: { zero: false } };
   const y = {
     field: "accuracy",
     type: "quantitative" as const,
@@ -43,7 +44,8 @@ function curvesFigure(settings: readonly Setting[]): TopLevelSpec {
     type: "nominal" as const,
     sort: null,
     scale: { scheme: "tableau20" as const },
-    legend: { ...legendBelow(), columns: 6 },
+    // Of the line, not of the band behind it.
+    legend: { ...legendBelow(), columns: 6, symbolOpacity: 1, symbolType: "square" },
   };
   const layer = [
     {

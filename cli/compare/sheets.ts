@@ -41,12 +41,17 @@ const over = ({ runs }: Setting, of: (run: RunFigures) => number): Spread => spr
 const exitsOf = (setting: Setting, of: (exit: RunFigures["exits"][number]) => number): string =>
   setting.runs[0]!.exits.map((_, j) => points(over(setting, ({ exits }) => of(exits[j]!)).mean)).join(" / ");
 
-/** Names of what varies: columns that all settings share are left out. */
+/** Names of what varies: columns that all settings share are left out. A method that has collapsed says so. */
 export function namesOf(settings: readonly Setting[]): { readonly head: string[]; of(setting: Setting): string[] } {
   const keys = (["data", "backbone", "method"] as const).filter(
     (key) => key === "method" || new Set(settings.map((setting) => setting[key])).size > 1,
   );
-  return { head: [...keys], of: (setting) => keys.map((key) => setting[key]) };
+  const fallen = ({ runs }: Setting) => runs.flatMap(({ seed, collapsed }) => (collapsed.length > 0 ? [seed] : []));
+  const nameOf = (setting: Setting, key: (typeof keys)[number]) => {
+    const seeds = key === "method" ? fallen(setting) : [];
+    return seeds.length > 0 ? `${setting[key]} (collapsed at seed ${seeds.join(", ")})` : setting[key];
+  };
+  return { head: [...keys], of: (setting) => keys.map((key) => nameOf(setting, key)) };
 }
 
 /** What all settings reach. */

@@ -1,5 +1,5 @@
-// The claims of the papers, each from its config to its verdict: over runs that were drawn, better or worse as each claim
-// would have it, and once over runs that are trained.
+// The claims of the papers, each from its config to its verdict: over runs that were drawn, better or worse as each
+// claim would have it, and once over runs that are trained.
 
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

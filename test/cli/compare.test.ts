@@ -7,6 +7,7 @@ import { relativeError } from "../../cli/compare/corruption-sheets.ts";
 import { collapseOf, type RunFigures } from "../../cli/compare/figures.ts";
 import { lossSize } from "../../cli/compare/loss-size.ts";
 import { experimentsOfFile } from "../../cli/compare/plan.ts";
+import { confidenceSheet } from "../../cli/compare/sheets.ts";
 import { pairedDifference, settingsOf, spreadOf } from "../../cli/compare/statistics.ts";
 import { type ComparisonSummary, summaryOf } from "../../cli/compare/summary.ts";
 import { trained } from "../../cli/files/run-folder.ts";
@@ -182,6 +183,14 @@ test("finished runs are compared as they lie", async () => {
   } finally {
     rmSync(dir, { recursive: true });
   }
+});
+
+test("a method that collapses at any seed is called so wherever it is named", () => {
+  const exits = [0.7, 0.9].map((accuracy) => ({ accuracy, ece: 0, auroc: 0.8, aurc: 0.1, eefp: 0.9 }));
+  const run = (seed: number, collapsed: readonly string[]) =>
+    ({ data: "d", backbone: "b", method: "hard", seed, exits, collapsed }) as unknown as RunFigures;
+  const [row] = confidenceSheet(settingsOf([run(0, []), run(1, ["exit 2"])])).rows;
+  assert.is(row![0], "hard (collapsed at seed 1)");
 });
 
 test("an exit by chance, or behind one before it, is collapsed", () => {
