@@ -268,15 +268,21 @@ const qkvAttention = form(
   },
 );
 
-const mean = form({ axes: NUMBERS, keepdim: json.flag }, (site, { axes, keepdim }) => {
-  const rank = site.shape(0).length;
-  const isLeft = (axis: number) => !axes.includes(axis);
-  if (!isLeft(0)) return refuse("mean", "one over the batch");
-  // What is left of three axes beside the batch has no layout of its own.
-  if (rank === 4 && !keepdim && [1, 2, 3].filter(isLeft).length > 1)
-    return refuse("mean", "one that leaves two axes of an image");
-  const inputs = [site.value(0), site.graph.ints(axes.map((axis) => axisOf(axis, rank)))];
-  return site.node("ReduceMean", inputs, { keepdims: Number(keepdim) });
+const reduction = (op: string, type: string): Form =>
+  form({ axes: NUMBERS, keepdim: json.flag }, (site, { axes, keepdim }) => {
+    const rank = site.shape(0).length;
+    const isLeft = (axis: number) => !axes.includes(axis);
+    if (!isLeft(0)) return refuse(op, "one over the batch");
+    // What is left of three axes beside the batch has no layout of its own.
+    if (rank === 4 && !keepdim && [1, 2, 3].filter(isLeft).length > 1)
+      return refuse(op, "one that leaves two axes of an image");
+    const inputs = [site.value(0), site.graph.ints(axes.map((axis) => axisOf(axis, rank)))];
+    return site.node(type, inputs, { keepdims: Number(keepdim) });
+  });
+
+const softmax = form({ axis: json.count }, (site, { axis }) => {
+  if (axis === 0) return refuse("softmax", "one over the batch");
+  return site.node("Softmax", [site.value(0)], { axis: axisOf(axis, site.out.length) });
 });
 
 const RESIZED = {
@@ -334,8 +340,10 @@ const FORMS: Readonly<Record<string, Form>> = {
     concat,
     expand,
     qkvAttention,
-    mean,
+    softmax,
   },
+  mean: reduction("mean", "ReduceMean"),
+  sum: reduction("sum", "ReduceSum"),
   interpolate,
   maxPool2d: form(POOL, (site, attrs) => pool(site, "MaxPool", attrs)),
   add: binary("Add"),

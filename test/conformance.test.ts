@@ -1,10 +1,11 @@
 // The conformance cases beside this repository, where there are any, and the runner itself on cases made up here.
 
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { randn, type StoredTensor, writeSafetensors } from "../engine/index.ts";
+import * as exits from "../exits/index.ts";
 import { EVAL, resnet, toTorch, toTorchName } from "../nn/index.ts";
 import type { CaseTensor } from "./conformance/case.ts";
 import { compareTensor } from "./conformance/compare.ts";
@@ -139,6 +140,54 @@ made("runs the architecture that a case names", async () => {
   images.dispose();
   logits.dispose();
   net.dispose();
+});
+
+made("knows every loss that exits export, and runs cases of those without a reference", async () => {
+  const text = readFileSync(new URL("./conformance/loss.ts", import.meta.url), "utf8");
+  const losses = Object.entries(exits).flatMap(([name, value]) =>
+    typeof value === "function" && /Loss(es)?$|^(kd|dkd|softCrossEntropy|selfDistillation|exitTargets)$/.test(name)
+      ? [name]
+      : [],
+  );
+  assert.ok(losses.length >= 15);
+  assert.equal(
+    losses.filter((name) => !text.includes(`${name}(`)),
+    [],
+  );
+  const random = (shape: readonly number[], low = -2, high = 2): StoredTensor => {
+    const size = shape.reduce((all, extent) => all * extent, 1);
+    const data = Float32Array.from({ length: size }, (_, i) => low + (high - low) * ((i * 0.618034) % 1));
+    return { dtype: "F32", shape: [...shape], data };
+  };
+  const labels: StoredTensor = { dtype: "I32", shape: [2], data: Int32Array.of(1, 0) };
+  const [z, two] = [random([2, 2, 3]), random([2, 1], -1, 1)];
+  const targets: StoredTensor = { dtype: "F32", shape: [2, 1], data: Float32Array.of(0, 1) };
+  const zero: StoredTensor = { dtype: "F32", shape: [], data: Float32Array.of(0) };
+  const ops: Record<string, { attrs?: object; inputs: Record<string, StoredTensor> }> = {
+    softCrossEntropy: { inputs: { student: random([2, 3]), teacher: random([2, 3], -1, 3) } },
+    deeperExits: { attrs: { from: "next" }, inputs: { logits: z } },
+    selectiveNet: {
+      attrs: { weights: [1, 1], coverage: 0.8, lambda: 32, alpha: 0.5 },
+      inputs: { logits: z, confidence: two, labels },
+    },
+    eefpCgt: { attrs: { soft: false }, inputs: { logits: z, labels } },
+    balancedGateLoss: { inputs: { gates: two, targets } },
+    confidenceLosses: { inputs: { logits: random([2, 1, 3]), targets } },
+    neoKd: { attrs: { alpha: 0.5, beta: 0.5 }, inputs: { logits: z, attacked: random([2, 2, 3], -1, 2), labels } },
+    adaLoss: { attrs: { decay: 0.9 }, inputs: { logits: z, labels, means: random([2], 1, 2) } },
+    beem: { inputs: { logits: z, labels } },
+    eenet: { attrs: { late: true, alpha: 0.01, temperature: 3 }, inputs: { logits: z, labels } },
+  };
+  for (const [op, { attrs = {}, inputs }] of Object.entries(ops)) {
+    const tensors = Object.fromEntries(Object.entries(inputs).map(([name, value]) => [`in.${name}`, value]));
+    // No loss is 0 here: the case is run, its attributes are read, and what is wrong is told.
+    const verdict = await verdictOf({ kind: "loss", op, attrs }, { ...tensors, "out.loss": zero });
+    assert.match(
+      verdict,
+      /^out\.loss: worst error [\d.e+-]+ at 0 of 1 \(got -?\d[^,]*, want 0\), tolerance [^;]*$/,
+      op,
+    );
+  }
 });
 
 made("fails what it cannot run", async () => {

@@ -72,15 +72,26 @@ export function exitWeightsAt(op: string, weights: ExitWeights, exits: number, a
   return [...weights];
 }
 
-/** Those weights; where `normalise` says so, over their sum. @throws ArgumentError where all are 0. */
+/** What becomes of exit weights. */
+interface Weighing {
+  readonly exitWeights: ExitWeights;
+  readonly normalise: boolean;
+  /** What they add up to. */
+  readonly sum?: number | undefined;
+}
+
+/**
+ * Those weights; where `normalise` says so, over their sum, and where `sum` is given, adding up to it. @throws
+ * ArgumentError where all are 0.
+ */
 export function weightsOf(
   op: string,
-  { exitWeights, normalise }: { readonly exitWeights: ExitWeights; readonly normalise: boolean },
+  { exitWeights, normalise, sum = normalise ? 1 : undefined }: Weighing,
   exits: number,
   at: Epoch,
 ): readonly number[] {
   const weights = exitWeightsAt(op, exitWeights, exits, at);
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const total = weights.reduce((all, weight) => all + weight, 0);
   if (!(total > 0)) throw new ArgumentError(`${op}: some exit weight must be above 0; got [${weights.join(", ")}].`);
-  return normalise ? weights.map((weight) => weight / total) : weights;
+  return sum === undefined ? weights : weights.map((weight) => (sum * weight) / total);
 }

@@ -10,6 +10,10 @@ import { once } from "./parts.ts";
 const OPTIONS = {
   exitWeights: exitWeightsOption(1),
   normalise: option.toggle(false, "divide the exit weights by their sum"),
+  sum: option.number(undefined, "what the exit weights add up to, for a control of a method whose weights do", {
+    above: 0,
+    basis: "ours: the sum alone moves what exits reach",
+  }),
   labelSmoothing: labelSmoothing(0),
 } as const;
 
@@ -20,6 +24,8 @@ export const joint: Method<typeof OPTIONS> = defineMethod({
   options: OPTIONS,
   fewest: 1,
   isPlain: true,
+  refuses: ({ normalise, sum }) =>
+    normalise && sum !== undefined && sum !== 1 ? `normalise makes the sum 1; got sum ${sum} too` : undefined,
   phases: ({ labelSmoothing: smoothing, ...rest }) =>
     once({
       loss: weightedCrossEntropy(smoothing),

@@ -139,6 +139,8 @@ export interface MethodRecord<S extends OptionSet> {
    * false.
    */
   readonly isPlain?: boolean;
+  /** Why options make no sense together, if they do not. */
+  readonly refuses?: (options: OptionValues<S>) => string | undefined;
   /** What stands around the heads that the user chose, innermost first. */
   readonly wraps?: (options: OptionValues<S>) => readonly HeadWrap[];
   readonly teacher?: (options: OptionValues<S>) => Teacher | undefined;
@@ -205,6 +207,8 @@ export function defineMethod<const S extends OptionSet>(record: MethodRecord<S>)
       const { control, ...rest } = all as Readonly<Record<string, unknown>>;
       const { labelSmoothing } = rest;
       const own = rest as OptionValues<S>;
+      const reason = record.refuses?.(own);
+      if (reason !== undefined) throw new ArgumentError(`${name}: options must make sense together; ${reason}.`);
       return {
         name,
         options: all,

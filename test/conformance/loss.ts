@@ -2,27 +2,43 @@
 
 import { add, crossEntropy, mean, mul, softmax, stack, sub, sum, type Tensor, tensor } from "../../engine/index.ts";
 import {
+  adaloss,
   annealed,
+  balancedGateLoss,
+  beem,
   boostLosses,
   calexnetLosses,
   confidenceCgt,
+  confidenceLosses,
+  type DeeperExits,
+  deeperExitsLoss,
   dkd,
   type ErdeOptions,
   type ExitWeights,
+  eefpCgt,
+  eenet,
   entropy,
   erdeLosses,
   exitGates,
+  exitStatistics,
+  exitTargets,
+  failureStatistics,
   gradientEquilibrium,
   hardCgt,
   type JeiDnnOptions,
   jeiDnnLosses,
   joint,
   kd,
+  neighbourLosses,
+  orthogonalLosses,
   type PteeOptions,
   pteeLoss,
+  type SelectiveOptions,
   safeKd,
+  selectiveLosses,
   selfDistillation,
   softCgt,
+  softCrossEntropy,
   type TrainingPlan,
   ztwEnsemble,
   ztwHead,
@@ -72,6 +88,9 @@ interface GateAttrs {
   readonly normalise: boolean;
   readonly labelSmoothing: number;
 }
+
+/** 1 for every exit. */
+const onesOf = (logits: Tensor): Tensor => tensor(new Float32Array(logits.shape[1] as number).fill(1));
 
 /** Outputs of a loss that is the mean of losses per sample. */
 const averaged = (perSample: Tensor, more: Record<string, Tensor> = {}) => ({
@@ -193,6 +212,46 @@ export const lossCases: Record<string, EngineFunction> = {
       loss: sum(mean(crossEntropy(stacked, at("labels"), { reduction: "none" }), { dim: 0 })),
     };
   },
+  softCrossEntropy: (at) => averaged(softCrossEntropy(at("student"), at("teacher"))),
+  deeperExits: (at, attrs) => ({ loss: deeperExitsLoss(at("logits"), attrs["from"] as DeeperExits) }),
+  selectiveNet: (at, attrs) => {
+    const { weights, ...options } = as<SelectiveOptions & { readonly weights: number[] }>(attrs);
+    const perExit = selectiveLosses(at("logits"), at("confidence"), at("labels"), options);
+    return { loss: sum(mul(perExit, tensor(Float32Array.from(weights)))), perExit };
+  },
+  exitTargets: (at, attrs) => ({ target: exitTargets(at("logits"), at("labels"), attrs) }),
+  eefpCgt: (at, attrs) => ({ loss: objective(at, eefpCgt.with(attrs)).loss }),
+  balancedGateLoss: (at) => ({ loss: balancedGateLoss({ gates: at("gates"), targets: at("targets") }) }),
+  confidenceLosses: (at) => averaged(confidenceLosses(at("logits"), at("targets"))),
+  neoKd: (at, attrs) => {
+    const { alpha, beta } = as<{ alpha: number; beta: number }>(attrs);
+    const answers = { clean: at("logits"), attacked: at("attacked"), labels: at("labels") };
+    const [neighbour, orthogonal] = [neighbourLosses(answers), orthogonalLosses(answers)];
+    const hard = ["logits", "attacked"].map((name) => crossEntropy(at(name), answers.labels, { reduction: "none" }));
+    const all = [...hard, mul(neighbour, alpha), mul(orthogonal, beta)].reduce((total, each) => add(total, each));
+    return { loss: sum(mean(all, { dim: 0 })), neighbour, orthogonal };
+  },
+  adaLoss: (at, attrs) => {
+    const means = at("means").detach().add(0);
+    const plan = adaloss.with(attrs);
+    const batch = { logits: at("logits"), labels: at("labels"), exitWeights: onesOf(at("logits")), numbers: { means } };
+    return { loss: lossOf(plan, batch), means };
+  },
+  beem: (at) => {
+    const { loss, exitWeights } = objective(at, beem.with());
+    return { loss, weights: exitWeights };
+  },
+  eenet: (at, attrs) => {
+    const { late, ...options } = as<{ late: boolean; alpha: number; temperature: number }>(attrs);
+    const plan = eenet.with({ ...options, scheduler: 0 });
+    const logits = at("logits");
+    const exitWeights = tensor(Float32Array.from(exitWeightsAt(plan, logits.shape[1] as number)));
+    const ramp = tensor(Float32Array.of(Number(late)), { shape: [] });
+    return { loss: lossOf(plan, { logits, labels: at("labels"), exitWeights, ramp }), weights: exitWeights };
+  },
+  statistics: (at, attrs) => ({
+    statistics: attrs["of"] === "failure" ? failureStatistics(at("logits")) : exitStatistics(at("logits")),
+  }),
   jeiDnn: (at, attrs) => {
     const gates = { weight: at("gateWeight"), bias: at("gateBias") };
     const options = { ...as<JeiDnnOptions>(attrs), balance: false };

@@ -30,6 +30,12 @@ schedules("joint weights: one for all, given, linear, Shallow-Deep Networks, nor
   const at = { epoch: 2, epochs: 4 };
   close(exitWeightsAt(joint.with({ exitWeights: 0.5 }), 3, at), [0.5, 0.5, 0.5]);
   close(exitWeightsAt(joint.with({ exitWeights: [1, 2, 5], normalise: true }), 3, at), [0.125, 0.25, 0.625]);
+  close(exitWeightsAt(joint.with({ exitWeights: [1, 2, 5], sum: 4 }), 3, at), [0.5, 1, 2.5]);
+  close(exitWeightsAt(joint.with({ sum: 1.5 }), 3, at), [0.5, 0.5, 0.5]);
+  assert.throws(
+    () => joint.with({ normalise: true, sum: 3 }),
+    /joint: options must make sense together; normalise makes the sum 1; got sum 3 too\./,
+  );
   close(exitWeightsAt(joint.with({ exitWeights: { first: 0.2, last: 1 } }), 3, at), [0.2, 0.6, 1]);
   close(exitWeightsAt(joint.with({ exitWeights: { sdn: [0.4, 0.015] } }), 3, at), [0.21, 0.015, 1]);
 });

@@ -152,4 +152,9 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
     scores: ["energy", "maxLogit"],
     make: (device) => multiExit(convolutional(8, device), { after, head: "conv1d-linear", last: "conv1d-linear" }),
   },
+  "resnet, prototype": {
+    steps: 6,
+    scores: ["maxProb", "margin"],
+    make: (device) => multiExit(convolutional(9, device), { after, head: "prototype", last: "prototype" }),
+  },
 };

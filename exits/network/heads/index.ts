@@ -4,6 +4,7 @@ import { ArgumentError } from "../../../engine/functions.ts";
 import type { NormLayerOptions } from "../../../nn/index.ts";
 import type { Head, HeadFactory, HeadSite } from "./head.ts";
 import { AttentionHead, MultiScaleHead, PooledLinear, TailHead } from "./kinds.ts";
+import { PrototypeHead } from "./prototype.ts";
 import { SequenceHead } from "./sequence.ts";
 
 /** Of the heads on tokens. */
@@ -45,6 +46,11 @@ const KINDS = {
       "two 1-D convolutions over the positions in row order, average, linear (CalexNet's first version, reconstructed)",
     on: "map",
     make: (site: HeadSite) => new SequenceHead(site),
+  },
+  prototype: {
+    about: "pooling by prototypes beside the average of all positions, linear (CalexNet's, reconstructed, 50 %)",
+    on: "map",
+    make: (site: HeadSite) => new PrototypeHead(site),
   },
   attention: {
     about: "the attention head of CGT's public code",
