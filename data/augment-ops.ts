@@ -24,7 +24,8 @@ type Operation = (image: Uint8Array, shape: ImageShape, m: number, sign: number)
 const MOST_SHEAR = 0.3;
 const MOST_SHIFT = 150 / 331;
 const MOST_DEGREES = 30;
-const MOST_BLEND = 0.9;
+/** The largest change of brightness, contrast and so on. */
+export const MOST_BLEND = 0.9;
 const MOST_BITS_DROPPED = 4;
 
 /** By name, in torchvision's order. */

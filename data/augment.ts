@@ -1,13 +1,14 @@
-// Augmentation of byte images on the CPU: crop with padding, flip, RandAugment, random erasing, in that order. What
+// Augmentation of byte images on the CPU: crop, flip, colour jitter, RandAugment, random erasing, in that order. What
 // happens to a sample is drawn from (seed, epoch, id) alone, so it does not depend on the batch that the sample is in,
 // nor on a resumed run.
 
-import { type Kinds, option } from "../base/index.ts";
-import { RAND_AUGMENT, type RandAugmentOptions, randAugment } from "./augment-ops.ts";
+import { type Given, type Kinds, option } from "../base/index.ts";
+import { applyOperation, MOST_BLEND, RAND_AUGMENT, type RandAugmentOptions, randAugment } from "./augment-ops.ts";
 import type { ImageShape } from "./dataset.ts";
 import { ensure, ensureCount, ensureWithin, readOptions } from "./errors.ts";
 import { exp, log } from "./numeric.ts";
-import { Stream } from "./random.ts";
+import { resize } from "./pictures/resize.ts";
+import { Stream, shuffledOrder } from "./random.ts";
 
 /** What is done to training images; what is left out is not done. */
 export interface AugmentOptions {
@@ -15,6 +16,16 @@ export interface AugmentOptions {
   readonly crop?: number;
   /** Mirrors left and right with this probability. */
   readonly flip?: number;
+  /**
+   * Cuts out at least this share of the image, at 3:4 to 4:3, and brings it to the old size: torchvision's
+   * RandomResizedCrop(scale=(zoom, 1)), with a share of 0.08 in Szegedy et al. 2015. Not together with `crop`.
+   */
+  readonly zoom?: number;
+  /**
+   * How much brightness, contrast and saturation change, each by a factor from 1 - x to 1 + x, in random order: as
+   * torchvision's ColorJitter does it.
+   */
+  readonly jitter?: readonly number[];
   readonly randAugment?: RandAugmentOptions;
   readonly erase?: EraseOptions;
   /**
@@ -22,6 +33,11 @@ export interface AugmentOptions {
    * Zhang et al. 2018). The batch then says both labels and the share.
    */
   readonly mixup?: number;
+  /**
+   * Replaces a rectangle of each image by that of another one of its batch, of a share drawn from Beta(alpha, alpha), 0
+   * < alpha <= 1 (CutMix, Yun et al. 2019). Together with `mixup`, each batch is blended in one of both ways.
+   */
+  readonly cutmix?: number;
 }
 
 /** Random erasing (Zhong et al. 2020): a rectangle is filled with the mean colour, which is 0 after normalisation. */
@@ -34,12 +50,48 @@ export interface EraseOptions {
 }
 
 const ERASE: Kinds<EraseOptions> = { probability: "number!", area: "any", aspect: "any" };
+
+/** What commands take of them: a flag each. */
+export const AUGMENTATION = {
+  crop: option.whole(undefined, "augmentation: black pixels around the image, before its size is cut out", { min: 0 }),
+  zoom: option.number(undefined, "augmentation: the least share of the image that a random resized crop shows", {
+    ...{ above: 0, max: 1 },
+    basis: "torchvision: 0.08",
+  }),
+  jitter: option.list(undefined, "augmentation: how much brightness, contrast and saturation change", {
+    must: "three numbers within 0 and 1: 0.4,0.4,0.4",
+    ...{ min: 0, max: 1, length: 3 },
+    basis: "torchvision",
+  }),
+  randAugment: option.list(undefined, "augmentation: operations of RandAugment, and their strength from 0 to 30", {
+    must: "two whole numbers, 2,9, the second up to 30",
+    ...{ min: 0, max: 30, length: 2, whole: true },
+    basis: "torchvision: 2,9",
+  }),
+  erase: option.number(undefined, "augmentation: probability that a rectangle is erased", { min: 0, max: 1 }),
+  mixup: option.number(undefined, "augmentation: alpha of blends of two images", { above: 0, max: 1 }),
+  cutmix: option.number(undefined, "augmentation: alpha of rectangles of another image", { above: 0, max: 1 }),
+} as const;
+
+/** Flags as options. */
+export function augmentationOf({ randAugment: rand, erase, ...given }: Given<typeof AUGMENTATION>): AugmentOptions {
+  const [count = 0, magnitude = 0] = rand ?? [];
+  return {
+    ...given,
+    ...(rand && { randAugment: { count, magnitude } }),
+    ...(erase !== undefined && { erase: { probability: erase } }),
+  };
+}
+
 const AUGMENT: Kinds<AugmentOptions> = {
-  crop: option.whole(undefined, "black pixels around the image, before its size is cut out", { min: 0 }),
+  crop: AUGMENTATION.crop,
+  zoom: AUGMENTATION.zoom,
+  jitter: AUGMENTATION.jitter,
+  cutmix: AUGMENTATION.cutmix,
+  mixup: AUGMENTATION.mixup,
   flip: option.number(undefined, "probability of a mirrored image", { min: 0, max: 1 }),
   randAugment: "any",
   erase: "any",
-  mixup: option.number(undefined, "alpha of the share of another image", { above: 0, max: 1 }),
 };
 
 /** Writes the augmented image `source` to `target`, both [height, width, channels]; all chance comes from `stream`. */
@@ -62,17 +114,28 @@ export const CGT_AUGMENTATION: AugmentOptions = {
  */
 export function createAugmenter(options: AugmentOptions, shape: ImageShape, mean: readonly number[]): Augmenter {
   checkOptions(options, shape);
-  const { randAugment: rand, erase } = options;
+  const { randAugment: rand, erase, zoom, jitter } = options;
   const fill = mean.map((x) => Math.round(255 * x));
   return (source, target, stream) => {
-    cropFlip(source, target, shape, drawCropFlip(options, stream));
+    const moved = drawCropFlip(options, stream);
+    cropFlip(zoom === undefined ? source : zoomed(source, shape, zoom, stream), target, shape, moved);
+    if (jitter) jitterColours(target, shape, jitter, stream);
     if (rand) randAugment(target, shape, rand, stream);
     if (erase && stream.chance(erase.probability)) eraseRectangle(target, shape, erase, fill, stream);
   };
 }
 
 function checkOptions(options: AugmentOptions, shape: ImageShape): void {
-  const { randAugment: rand, erase } = readOptions("augment", options, AUGMENT);
+  const { randAugment: rand, erase, zoom, crop, jitter } = readOptions("augment", options, AUGMENT);
+  ensure(
+    zoom === undefined || !crop,
+    () => `augment: zoom and crop must not both be given, as each cuts out; got ${zoom} and ${crop}.`,
+  );
+  const channels = shape[2];
+  ensure(
+    jitter === undefined || channels === 1 || channels === 3,
+    () => `augment: jitter must have images of 1 or 3 channels; got ${channels}.`,
+  );
   if (rand !== undefined) readOptions("augment: randAugment", rand, RAND_AUGMENT);
   if (erase !== undefined) readOptions("augment: erase", erase, ERASE);
   if (rand) {
@@ -130,6 +193,37 @@ function cropFlip(source: Uint8Array, target: Uint8Array, shape: ImageShape, { d
       const to = (y * width + width - 1 - x) * channels;
       for (let c = 0; c < channels; c++) target[to + c] = source[from + x * channels + c]!;
     }
+  }
+}
+
+/** Height over width of a random resized crop, and how often one that does not fit is drawn again: torchvision's. */
+const CROP_ASPECT = [3 / 4, 4 / 3] as const;
+const CROP_TRIES = 10;
+
+/** A part of an image at its size; all of it where no part was found that fits. */
+function zoomed(source: Uint8Array, [height, width, channels]: ImageShape, least: number, stream: Stream): Uint8Array {
+  for (let i = 0; i < CROP_TRIES; i++) {
+    const pixels = height * width * stream.between(least, 1);
+    const ratio = exp(stream.between(log(CROP_ASPECT[0]), log(CROP_ASPECT[1])));
+    const [h, w] = [Math.round(Math.sqrt(pixels * ratio)), Math.round(Math.sqrt(pixels / ratio))];
+    if (h < 1 || w < 1 || h > height || w > width) continue;
+    const [top, left] = [stream.integer(height - h + 1), stream.integer(width - w + 1)];
+    const data = new Uint8Array(h * w * channels);
+    for (let y = 0; y < h; y++) {
+      const from = ((top + y) * width + left) * channels;
+      data.set(source.subarray(from, from + w * channels), y * w * channels);
+    }
+    return resize({ height: h, width: w, channels, data }, height, width).data;
+  }
+  return source;
+}
+
+const JITTERS = ["brightness", "contrast", "color"] as const;
+
+function jitterColours(image: Uint8Array, shape: ImageShape, most: readonly number[], stream: Stream): void {
+  for (const which of shuffledOrder(JITTERS.length, stream)) {
+    const change = stream.between(-most[which]!, most[which]!);
+    applyOperation(JITTERS[which]!, image, shape, Math.abs(change) / MOST_BLEND, Math.sign(change));
   }
 }
 

@@ -2,8 +2,10 @@
 
 export { cacheFolder, type ImageBytes, SortieError } from "../base/index.ts";
 export {
+  AUGMENTATION,
   type Augmenter,
   type AugmentOptions,
+  augmentationOf,
   augmentStream,
   CGT_AUGMENTATION,
   type CropFlip,

@@ -5,7 +5,7 @@
 
 import { type ImageBytes, type Kinds, option, what } from "../base/index.ts";
 import { type AugmentOptions, augmentStream, createAugmenter, drawBeta } from "./augment.ts";
-import type { Dataset } from "./dataset.ts";
+import type { Dataset, ImageShape } from "./dataset.ts";
 import { ensure, ensureCount, readOptions } from "./errors.ts";
 import { Stream, shuffledOrder } from "./random.ts";
 import { SPLIT } from "./splits.ts";
@@ -52,7 +52,7 @@ export interface Batch {
   /** [B] */
   readonly ids: Int32Array;
   /**
-   * With mixup: image i is `share[i]` of its own sample, at least half of it, and the rest of one labelled
+   * With mixup or cutmix: image i is `share[i]` of its own sample, at least half of it, and the rest of one labelled
    * `mixed.labels[i]`.
    */
   readonly mixed?: { readonly labels: Int32Array; readonly share: Float32Array };
@@ -119,7 +119,7 @@ export function createLoader(data: Dataset<ImageBytes>, options: LoaderOptions):
   return {
     data,
     batchesPerEpoch,
-    isMixed: augment.mixup !== undefined,
+    isMixed: augment.mixup !== undefined || augment.cutmix !== undefined,
     options: { batch: batchSize, seed, shuffle, last, augment },
     at,
     next,
@@ -157,8 +157,41 @@ function batchFiller(
       else target.set(source);
     });
     const batch = { position, count, images, labels, ids };
-    return augment?.mixup === undefined ? batch : mix(batch, augment.mixup, seed, pixels);
+    return blended(batch, augment, seed, data.shape);
   };
+}
+
+/** The batch, or blends of its images in one of the ways that are asked for. */
+function blended(batch: Batch, { mixup, cutmix }: AugmentOptions = {}, seed: number, shape: ImageShape): Batch {
+  const pixels = shape[0] * shape[1] * shape[2];
+  if (cutmix === undefined) return mixup === undefined ? batch : mix(batch, mixup, seed, pixels);
+  const stream = new Stream(seed, "cutmix", batch.position.epoch, batch.position.batch);
+  const isMixup = mixup !== undefined && stream.chance(0.5);
+  return isMixup ? mix(batch, mixup, seed, pixels) : cutAndMix(batch, cutmix, stream, shape);
+}
+
+/** Puts a rectangle of another row's image into each image; who gives is drawn per batch, the rectangle per image. */
+function cutAndMix(batch: Batch, alpha: number, stream: Stream, [height, width, channels]: ImageShape): Batch {
+  const { images, labels } = batch;
+  const partners = shuffledOrder(labels.length, stream);
+  const mixed = images.slice();
+  const pixels = height * width * channels;
+  const share = Float32Array.from(partners, (partner, i) => {
+    const drawn = drawBeta(alpha, stream);
+    // Either image of a pair may count as the own one: let it be the one that is seen more.
+    const side = Math.sqrt(Math.min(drawn, 1 - drawn));
+    const [y, x] = [stream.integer(height), stream.integer(width)];
+    const [halfY, halfX] = [Math.floor((height * side) / 2), Math.floor((width * side) / 2)];
+    const [top, bottom] = [Math.max(0, y - halfY), Math.min(height, y + halfY)];
+    const [left, right] = [Math.max(0, x - halfX), Math.min(width, x + halfX)];
+    for (let row = top; row < bottom; row++) {
+      const [from, to] = [(row * width + left) * channels, (row * width + right) * channels];
+      mixed.set(images.subarray(partner * pixels + from, partner * pixels + to), i * pixels + from);
+    }
+    return 1 - ((bottom - top) * (right - left)) / (height * width);
+  });
+  const others = Int32Array.from(partners, (partner) => labels[partner]!);
+  return { ...batch, images: mixed, mixed: { labels: others, share } };
 }
 
 /** Blends each image of a batch with that of another row; who with whom is drawn per batch, the share per image. */

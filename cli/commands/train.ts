@@ -1,6 +1,7 @@
 // `sortie train`: trains a multi-exit network into a run folder, and caches the logits that calibration works on.
 
 import { existsSync } from "node:fs";
+import { clopperPearson } from "../../calibration/index.ts";
 import type { ImageBytes, Splits } from "../../data/index.ts";
 import { createDevice, type Device } from "../../engine/index.ts";
 import {
@@ -16,6 +17,7 @@ import {
 import { LOGIT_SPLITS, RunFolder, type RunRecord } from "../files/run-folder.ts";
 import { versions } from "../files/versions.ts";
 import { toJson, withDisk } from "../files/whole.ts";
+import { level } from "../format.ts";
 import { interruption } from "../interruption.ts";
 import { jobId } from "../queue/queue.ts";
 import { type CommandSpec, NO_PATH, readCommand } from "../settings/command.ts";
@@ -142,6 +144,7 @@ async function trainRun(config: Config, folder: RunFolder, context: RunContext):
   laps.end("data");
   const record = (grows ? undefined : folder.recordOrNone()) ?? recordOf(net, data, device);
   for (const line of introduction(folder, record)) print(line);
+  for (const line of tooFew(config, data.calibration.size)) print(line);
   const { checkpointEvery, logEvery, evaluateEvery } = config.train;
   const report = reportTo(print);
   const run = await train(net, data, {
@@ -197,6 +200,16 @@ function introduction({ dir }: RunFolder, { made, protocol, exits, parameters }:
     `data: ${protocol}`,
     `network: ${parameters} parameters; exits after ${exits.map(({ stage }) => stage).join(", ")}, ` +
       `${exits.map(({ macs }) => millions(macs)).join(" / ")} million MACs`,
+  ];
+}
+
+/** What calibration cannot certify on so few images, whatever comes out of training. */
+function tooFew({ calibration: { alpha, delta } }: Config, size: number): readonly string[] {
+  const least = clopperPearson(0, size, { alpha: delta, side: "upper" }).upper;
+  if (least <= alpha) return [];
+  return [
+    `note: ${size} calibration images are too few for a risk of ${level(alpha)}: even if all of them left early and were answered rightly, no ` +
+      `less than ${level(Math.ceil(1000 * least) / 1000)} could be certified at delta ${delta}. More pictures help, a larger --data.calibration, or a larger --alpha.`,
   ];
 }
 

@@ -9,7 +9,7 @@ import {
   what,
 } from "../../base/index.ts";
 import { RULE_OPTIONS } from "../../calibration/index.ts";
-import type { DataSetName, DataSetOptions } from "../../data/index.ts";
+import { AUGMENTATION, type DataSetName, type DataSetOptions } from "../../data/index.ts";
 import {
   FINE_TUNING,
   HEADS,
@@ -64,6 +64,7 @@ const TRAIN = {
   ...START_OPTIONS,
   ...FINE_TUNING,
   augment: option.choice(["none", "cgt"], "crops, RandAugment and erasing as in CGT's public code, or none"),
+  ...AUGMENTATION,
   optimizer: option.choice(Object.keys(OPTIMIZERS) as readonly (keyof typeof OPTIMIZERS)[], "optimiser"),
   schedule: option.choice(Object.keys(SCHEDULES) as readonly (keyof typeof SCHEDULES)[], "how the learning rate goes"),
   evaluateEvery: option.whole(undefined, "steps between evaluations besides those after epochs", { min: 1 }),
@@ -97,7 +98,7 @@ const LAYOUT: Layout = {
 };
 
 /** Settings of training that have no default. */
-type Unset = "evaluateEvery" | keyof typeof START_OPTIONS | keyof typeof FINE_TUNING;
+type Unset = "evaluateEvery" | keyof typeof AUGMENTATION | keyof typeof START_OPTIONS | keyof typeof FINE_TUNING;
 
 /** All settings of a run. What a choice brings along is typed as what all of its things together take. */
 export type Config = {
@@ -248,7 +249,7 @@ function presetFor(settings: Plain): Plain {
 /** Settings of `data` that say which files and labels there are, not how many of them are used. */
 const DATA_PATHS = [
   ...["dir", "download", "file", "maxUnpacked", "labels", "split", "patch", "block", "shares"],
-  ...["size", "channels", "fit", "filter", "keep"],
+  ...["layout", "size", "channels", "fit", "filter", "keep"],
 ].map((key) => `data.${key}`);
 const DATA_LEAVES = LEAVES.filter(({ path }) => DATA_PATHS.includes(path));
 const DATA_ALIASES = Object.fromEntries(Object.entries(ALIASES).filter(([, path]) => DATA_PATHS.includes(path)));

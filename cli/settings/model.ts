@@ -1,7 +1,15 @@
 // From settings to the things that train: data, network, objective, recipe.
 
 import { type Given, type OptionSet, only, SortieError } from "../../base/index.ts";
-import { type AugmentOptions, CGT_AUGMENTATION, createLoader, type ImageBytes, type Splits } from "../../data/index.ts";
+import {
+  AUGMENTATION,
+  type AugmentOptions,
+  augmentationOf,
+  CGT_AUGMENTATION,
+  createLoader,
+  type ImageBytes,
+  type Splits,
+} from "../../data/index.ts";
 import type { Device } from "../../engine/index.ts";
 import {
   buildNetwork,
@@ -89,8 +97,12 @@ export function teacherConfig(config: Config, { method, wider, deeper }: Network
 /** How the weights are trained. */
 export function makeRecipe({ train, seed }: Config): Recipe & Pick<TrainOptions, "batches" | "weights" | "from"> {
   const { epochs, batch, flip, augment, optimizer: method, schedule: kind } = train;
+  const own = augmentationOf(only(AUGMENTATION, train as Given<typeof AUGMENTATION>));
   // The augmentation flips by itself.
-  const augmented: AugmentOptions | undefined = augment === "cgt" ? { ...CGT_AUGMENTATION, flip } : undefined;
+  const augmented: AugmentOptions | undefined =
+    augment === "cgt" || Object.keys(own).length > 0
+      ? { ...(augment === "cgt" && CGT_AUGMENTATION), flip, ...own }
+      : undefined;
   return {
     epochs,
     batch,

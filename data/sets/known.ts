@@ -5,12 +5,12 @@ import { type ImageBytes, type OptionSet, option } from "../../base/index.ts";
 import { DataError } from "../errors.ts";
 import { type FileOptions, PLACE, type SetSource } from "../files.ts";
 import { GLYPH_PARTS, glyphs } from "../glyphs.ts";
-import { SPLIT, type SplitOptions, type Splits } from "../splits.ts";
+import { amount, SPLIT, type SplitOptions, type Splits } from "../splits.ts";
 import { CIFAR10_SOURCE, CIFAR100_LABELS, CIFAR100_SOURCE, cifar10, cifar100 } from "./cifar.ts";
 import { CINIC10_PARTS, CINIC10_SOURCE, cinic10 } from "./cinic10.ts";
 import { INDIAN_PINES_SOURCE, indianPines, SCENE } from "./indian-pines.ts";
 import { FASHION_MNIST_SOURCE, fashionMnist, MNIST_SOURCE, mnist } from "./mnist.ts";
-import { npz } from "./npz.ts";
+import { LAYOUT, npz } from "./npz.ts";
 import { PICTURES, type PictureFolderOptions, pictureFolder } from "./picture-folder.ts";
 import { SVHN_SOURCE, svhn } from "./svhn.ts";
 
@@ -39,7 +39,10 @@ const NPZ = {
   maxUnpacked: option.whole(undefined, "bytes that a compressed array may unpack to (default: 1,000 times the file)", {
     min: 1,
   }),
+  ...LAYOUT,
   ...PARTS,
+  validation: amount(undefined, "images for choices (default: a tenth, at most 5,000)"),
+  calibration: amount(undefined, "images for thresholds (default: a fifth, at most 5,000)"),
 } as const;
 
 /** All that the sets of this list can be told, each what its `options` say. */
@@ -60,6 +63,7 @@ export interface DataSetOptions
   /** Of npz: where the arrays are, and to how many bytes they may unpack. */
   readonly file?: string;
   readonly maxUnpacked?: number;
+  readonly layout?: "nhwc" | "nchw";
 }
 
 /** A data set by name. */
@@ -161,8 +165,9 @@ export const DATA_SETS: Readonly<Record<DataSetName, DataSet>> = {
     title: "your own: x_train, y_train, x_test, y_test in an npz file or as npy files in a folder (--file)",
     options: NPZ,
     whole: ALL_TRAIN,
-    load: async ({ file, maxUnpacked: maxBytes, train, validation, calibration, order, seed }) => {
-      if (file !== undefined) return npz(file, defined({ maxBytes, train, validation, calibration, order, seed }));
+    load: async ({ file, maxUnpacked: maxBytes, layout, train, validation, calibration, order, seed }) => {
+      if (file !== undefined)
+        return npz(file, defined({ maxBytes, layout, train, validation, calibration, order, seed }));
       throw new DataError("npz: data.file must name an npz file or a folder of npy files; got nothing. Give --file.");
     },
   },

@@ -25,10 +25,10 @@ export interface NpzOptions extends SplitOptions, UnpackOptions {
   readonly mean?: readonly number[];
   readonly std?: readonly number[];
   /**
-   * Says that images of few rows and many channels are meant; such an array is refused otherwise, as it looks like
-   * channels first.
+   * Where the channels stand: nhwc, last, as here; nchw, first, as PyTorch keeps images. Default: last, but an array
+   * that looks like channels first is refused.
    */
-  readonly isChannelsLast?: boolean;
+  readonly layout?: "nhwc" | "nchw";
 }
 
 const ARRAYS = {
@@ -38,11 +38,22 @@ const ARRAYS = {
   testLabels: option.text("y_test", "array of their labels"),
 } as const;
 
+/** Where the channels stand. */
+export const LAYOUT = {
+  layout: option.choice(
+    ["nhwc", "nchw"],
+    "nchw: channels first, as PyTorch keeps images; nhwc: last, however it looks",
+    {
+      default: undefined,
+    },
+  ),
+} as const;
+
 const NPZ: Kinds<NpzOptions> = {
   ...SPLIT,
   ...UNPACK,
   ...ARRAYS,
-  isChannelsLast: option.toggle(false, "images of few rows and many channels are meant"),
+  ...LAYOUT,
   classes: "any",
   mean: "any",
   std: "any",
@@ -68,11 +79,13 @@ export async function npz(path: string, options: NpzOptions = {}): Promise<Split
   const largest = [trainLabels, heldLabels].flatMap((values) => values.reduce((a, b) => Math.max(a, b), 0));
   const classes = options.classes ?? Array.from({ length: Math.max(...largest) + 1 }, (_, label) => String(label));
   const toDataset = async (name: string, split: string, values: Int32Array, firstId: number) => {
-    const { shape, data } = await get(name);
+    const { shape: lying, data } = await get(name);
+    const isFirst = options.layout === "nchw" && lying.length === 4;
+    const shape = isFirst ? [lying[0]!, lying[2]!, lying[3]!, lying[1]!] : lying;
     ensure(
       data instanceof Uint8Array && (shape.length === 3 || shape.length === 4) && shape[0] === values.length,
       () =>
-        `npz: ${path}/${name} must be bytes [${values.length}, height, width, channels]; got ${kindOf(data)} [${shape.join(", ")}].`,
+        `npz: ${path}/${name} must be bytes [${values.length}, ${options.layout === "nchw" ? "channels, height, width" : "height, width, channels"}]; got ${kindOf(data)} [${lying.join(", ")}].`,
       { file: path },
     );
     checkLayout(shape, `${path}/${name}`, path, options);
@@ -81,11 +94,33 @@ export async function npz(path: string, options: NpzOptions = {}): Promise<Split
     const each = <T>(value: T): T[] => new Array<T>(image[2]).fill(value);
     const { mean = each(0), std = each(1) } = options;
     const meta = { name: path.replace(/[/\\]+$/, "").replace(/^.*[/\\]|\.npz$/g, ""), split, mean, std };
-    return createDataset({ images: data, labels: values, ids, shape: image, classes, meta });
+    return createDataset({
+      images: isFirst ? channelsLast(data, image) : data,
+      labels: values,
+      ids,
+      shape: image,
+      classes,
+      meta,
+    });
   };
   const training = await toDataset(images, "train", trainLabels, 0);
   const test = await toDataset(testImages, "test", heldLabels, training.size);
-  return withStatistics(splitOfficial("npz", training, test, options), options);
+  // Of a small set a tenth, and a fifth, are held out.
+  const most = (divisor: number) => Math.min(5000, Math.floor(training.size / divisor));
+  const { validation = most(10), calibration = most(5) } = options;
+  return withStatistics(splitOfficial("npz", training, test, { ...options, validation, calibration }), options);
+}
+
+/** [n, C, H, W] as [n, H, W, C]. */
+function channelsLast(planes: Uint8Array, [height, width, channels]: ImageShape): Uint8Array {
+  const pixels = height * width;
+  const images = new Uint8Array(planes.length);
+  for (let first = 0; first < planes.length; first += pixels * channels) {
+    for (let c = 0; c < channels; c++) {
+      for (let i = 0; i < pixels; i++) images[first + i * channels + c] = planes[first + c * pixels + i]!;
+    }
+  }
+  return images;
 }
 
 /** Labels that number classes; a class is made for every number up to the largest. */
@@ -103,14 +138,14 @@ function checkLabels(data: NpyArray["data"], array: string, file: string, classe
 }
 
 /** Refuses what is most likely [n, channels, height, width], as PyTorch keeps images. */
-function checkLayout(shape: readonly number[], array: string, file: string, { isChannelsLast }: NpzOptions): void {
+function checkLayout(shape: readonly number[], array: string, file: string, { layout }: NpzOptions): void {
   const [, height = 0, width = 0, channels = 0] = shape;
   const isFirst = CHANNELS.includes(height) && !CHANNELS.includes(channels) && width > 4 && channels > 4;
   const got = `[${shape.join(", ")}], which looks like channels first`;
   const hint =
-    "Save x.transpose(0, 2, 3, 1) in NumPy, x.permute(0, 2, 3, 1) in PyTorch; if it is as it should be, pass isChannelsLast: true.";
+    "Save x.transpose(0, 2, 3, 1) in NumPy, x.permute(0, 2, 3, 1) in PyTorch; if it lies so, pass layout: nchw (--data.layout nchw), else nhwc.";
   ensure(
-    isChannelsLast === true || !isFirst,
+    layout !== undefined || !isFirst,
     () => `npz: ${array} must be [n, height, width, channels]; got ${got}. ${hint}`,
     { file },
   );

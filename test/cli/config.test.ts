@@ -58,7 +58,7 @@ test("settings hold what their data set takes, and other keys are refused", asyn
     ["mnist", "test", "5", official],
     ["svhn", "labels", "coarse", official],
     ["glyphs", "dir", "x", "train, validation, calibration, test. Leave it out."],
-    ["npz", "download", "false", "file, maxUnpacked, train, validation, calibration, order. Leave it out."],
+    ["npz", "download", "false", "file, maxUnpacked, layout, train, validation, calibration, order. Leave it out."],
   ] as const) {
     const flag = { dir: "data-dir", download: "download" }[key as string] ?? `data.${key}`;
     const message = `train: --${flag} is no setting of ${set}, which takes ${takes}`;

@@ -82,6 +82,48 @@ test("three commands of README make a certified classifier of 300 JPEG files, ly
   assert.ok(record.policy?.result.ok);
 });
 
+test("augmentation comes by flags, and a run says what its calibration pictures are too few to certify", async () => {
+  const flags = [
+    "--train.zoom",
+    "0.5",
+    "--train.jitter",
+    "0.2,0.2,0.2",
+    "--train.randAugment",
+    "1,5",
+    "--train.erase",
+    "0.2",
+  ];
+  const blends = [
+    "--train.mixup",
+    "0.3",
+    "--train.cutmix",
+    "1",
+    "--method",
+    "joint",
+    "--epochs",
+    "1",
+    "--data.train",
+    "64",
+  ];
+  const few = ["--data.calibration", "20", "--alpha", "0.05", "--delta", "0.1", "--name", "few"];
+  const own = ["train", "--data", "folder", "--dir", join(work, "pictures"), "--out", join(work, "runs"), ...SMALL];
+  const { code, text } = await run(...own, ...flags, ...blends, ...few);
+  assert.is(code, 0, text);
+  assert.match(
+    text,
+    /^note: 20 calibration images are too few for a risk of 5 %: even if all of them left early and were answered rightly, no less than 10\.9 % could be certified at delta 0\.1\./m,
+  );
+  const { train } = JSON.parse(readFileSync(join(work, "runs", "few", "config.json"), "utf8")) as {
+    readonly train: Readonly<Record<string, unknown>>;
+  };
+  assert.equal([train["zoom"], train["jitter"], train["randAugment"]], [0.5, [0.2, 0.2, 0.2], [1, 5]]);
+  const wrong = await run(...own, "--train.jitter", "0.4", "--name", "wrong");
+  assert.equal(wrong, {
+    code: 1,
+    text: "train: --train.jitter must be three numbers within 0 and 1: 0.4,0.4,0.4; got [0.4].",
+  });
+});
+
 test("the file answers for pictures of any size, JPEG and PNG, as for those it was trained on", async () => {
   const classify = COMMANDS.map(here)[3]!;
   assert.equal(classify.slice(0, 2), ["classify", model]);

@@ -314,8 +314,13 @@ test("npz: labels that number no class, and images with channels first, are told
       () => npz(path, parts),
       "DataError",
       `npz: ${path}/x_train must be [n, height, width, channels]; got [2, 3, 8, 9], which looks like channels first. ` +
-        "Save x.transpose(0, 2, 3, 1) in NumPy, x.permute(0, 2, 3, 1) in PyTorch; if it is as it should be, pass isChannelsLast: true.",
+        "Save x.transpose(0, 2, 3, 1) in NumPy, x.permute(0, 2, 3, 1) in PyTorch; if it lies so, pass layout: nchw (--data.layout nchw), else nhwc.",
     );
-    assert.equal((await npz(path, { ...parts, isChannelsLast: true })).train.shape, [3, 8, 9]);
+    assert.equal((await npz(path, { ...parts, layout: "nhwc" })).train.shape, [3, 8, 9]);
+    const first = (await npz(path, { ...parts, layout: "nchw", order: "file" })).train;
+    assert.equal(first.shape, [8, 9, 3]);
+    // Pixel 5 of image 1 in its three planes of 72 bytes.
+    const want = [0, 1, 2].map((c) => pattern(432)[216 + 72 * c + 5]);
+    assert.equal([...first.images.subarray(216 + 15, 216 + 18)], want);
     assert.equal((await npz(await save("last.npz", [2, 8, 9, 3], 1), parts)).train.shape, [8, 9, 3]);
   }));
