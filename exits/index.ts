@@ -90,6 +90,7 @@ export {
   type PhaseSite,
   type PolicyPlan,
   type Seen,
+  type Skipping,
   type SoFar,
   type Teacher,
   type Track,

@@ -4,7 +4,7 @@
 // form is leak 0, normalise false, anneal false, labelSmoothing 0.
 
 import { type Kinds, type Option, type OptionValues, option, preset } from "../../base/index.ts";
-import { mul, readOptions, sum } from "../../engine/functions.ts";
+import { ArgumentError, mul, readOptions, reshape, slice, stack, sum, tensor } from "../../engine/functions.ts";
 import { exitGates, type GateMode } from "../ops/gate.ts";
 import {
   checkEpoch,
@@ -15,7 +15,7 @@ import {
   exitMeans,
   labelSmoothing,
 } from "./losses.ts";
-import { defineMethod, type Epoch, type Method, type Seen } from "./method.ts";
+import { defineMethod, type Epoch, type Method, type Seen, type Track } from "./method.ts";
 import { once } from "./parts.ts";
 
 /** Exit weights (Lambda), from the first epoch to the last. */
@@ -101,10 +101,40 @@ function endsOf(op: string, anneal: boolean | Anneal, exits: number): Anneal {
   return anneal;
 }
 
-type Gate = { readonly gate: GateMode; readonly tau?: number; readonly kappa?: number };
+const SKIP = option.choice(
+  ["survivors", "frozen"],
+  "leave samples that an exit has handled out of the stages behind it, which saves their time: without norms over the batch nothing else changes. Batch norms behind the first exit take the statistics of the survivors, or keep their running ones (frozen: these stages run in evaluation mode, without dropout). Needs a hard gate and leak 0",
+  { default: undefined },
+);
+
+type Skip = "survivors" | "frozen" | undefined;
+type Gate = { readonly gate: GateMode; readonly tau?: number; readonly kappa?: number; readonly skip?: Skip };
+
+/** The part of hard gates that is known before later exits are: which samples an exit leaves to them. */
+function skipping(name: string, { gate, tau = 0, skip }: Gate, leak: number): Track["skips"] {
+  if (skip === undefined) return undefined;
+  if (gate !== "hard") throw new ArgumentError(`${name}: with skip the gate must be hard; got ${gate}.`);
+  if (leak > 0)
+    throw new ArgumentError(
+      `${name}: with skip leak must be 0, as handled samples are learnt from no more; got ${leak}.`,
+    );
+  return {
+    norms: skip,
+    stays(logits, labels) {
+      const exitWeights = tensor(Float32Array.of(1, 1), { device: logits.device });
+      const { eligibility } = exitGates(stack([logits, logits], { dim: 1 }), labels, exitWeights, {
+        mode: "hard",
+        tau,
+      });
+      const n = logits.shape[0]!;
+      return reshape(slice(eligibility, { starts: [0, 1], ends: [n, 2] }), [n]);
+    },
+  };
+}
 
 /** One phase under gates. */
-function gatedPhase(name: string, { gate, tau = 0.9, kappa = 1 }: Gate, options: OptionValues<typeof OPEN>) {
+function gatedPhase(name: string, given: Gate, options: OptionValues<typeof OPEN>) {
+  const { gate, tau = 0.9, kappa = 1 } = given;
   const { leak, normalise, anneal, labelSmoothing: smoothing } = options;
   const under = (mode: GateMode) => (seen: Seen) => {
     if (mode === "hard" || mode === "soft") checkOneLabel(name, seen, `a ${mode} gate`);
@@ -117,6 +147,7 @@ function gatedPhase(name: string, { gate, tau = 0.9, kappa = 1 }: Gate, options:
     exitWeights: (exits, at) => annealed(endsOf(name, anneal, exits), at),
     loss: under(gate),
     control: under("open"),
+    skips: skipping(name, given, leak),
   });
 }
 
@@ -128,7 +159,7 @@ const paper = {
 } as const;
 
 const soft = { tau: preset(TAU, 0.9), kappa: KAPPA, ...OPEN } as const;
-const hard = { tau: preset(TAU, 0.5), ...OPEN } as const;
+const hard = { tau: preset(TAU, 0.5), ...OPEN, skip: SKIP } as const;
 
 /** CGT with soft gates. */
 export const softCgt: Method<typeof soft> = defineMethod({
@@ -170,6 +201,7 @@ const plain = {
     },
   ),
   kappa: KAPPA,
+  skip: SKIP,
 } as const;
 
 /** CGT as the paper prints it. */
@@ -178,8 +210,12 @@ export const plainCgt: Method<typeof plain> = defineMethod({
   about: "gates as the paper prints them: no leak, no normalisation, no moving exit weights, no smoothing of labels",
   paper,
   options: plain,
-  phases: ({ gate, tau = gate === "hard" ? 0.5 : 0.9, kappa }) =>
-    gatedPhase("plain-cgt", { gate, tau, kappa }, { leak: 0, normalise: false, anneal: false, labelSmoothing: 0 }),
+  phases: ({ gate, tau = gate === "hard" ? 0.5 : 0.9, kappa, skip }) =>
+    gatedPhase(
+      "plain-cgt",
+      { gate, tau, kappa, skip },
+      { leak: 0, normalise: false, anneal: false, labelSmoothing: 0 },
+    ),
 });
 
 /** The control without gates. */

@@ -11,7 +11,7 @@ import type { Recipe } from "../training/recipe.ts";
 import { weightedCrossEntropy } from "./losses.ts";
 import type { Part, Track } from "./track.ts";
 
-export type { Attack, Blend, Epoch, Part, Seen, Track } from "./track.ts";
+export type { Attack, Blend, Epoch, Part, Seen, Skipping, Track } from "./track.ts";
 
 /** Where a method was published. */
 export interface Paper {
@@ -181,7 +181,7 @@ export interface Method<S extends OptionSet = OptionSet> {
 /** The same phases, each track of which minimises what its control does. */
 function controlled(phases: readonly [Phase, ...Phase[]], labelSmoothing: number): readonly [Phase, ...Phase[]] {
   const plain = weightedCrossEntropy(labelSmoothing);
-  const control = ({ attack: _, ...track }: Track): Track => ({ ...track, loss: track.control ?? plain });
+  const control = ({ attack: _, skips: __, ...track }: Track): Track => ({ ...track, loss: track.control ?? plain });
   return phases.map((phase) => ({ ...phase, tracks: phase.tracks.map(control) })) as unknown as typeof phases;
 }
 

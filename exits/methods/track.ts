@@ -56,6 +56,17 @@ export interface Attack {
   readonly steps: number;
 }
 
+/** How samples that an exit has handled are left out behind it. */
+export interface Skipping {
+  /**
+   * What batch norms behind the first exit do: take the statistics of the samples that are left, or keep their running
+   * ones, in evaluation mode.
+   */
+  readonly norms: "survivors" | "frozen";
+  /** f32 [n]: 0 for samples that an exit of logits [n, C] handles, so that none behind it learns from them; else 1. */
+  readonly stays: (logits: Tensor, labels: Tensor) => Tensor;
+}
+
 /** One loss, and what it trains. */
 export interface Track {
   /**
@@ -76,4 +87,9 @@ export interface Track {
   readonly attack?: Attack;
   /** Whether the gradients that exits send into shared stages are rescaled (`gradientEquilibrium`); default false. */
   readonly equilibrium?: boolean;
+  /**
+   * Which samples are left out behind an exit. The loss sees for them, there, the logits of the exit that handled them,
+   * without gradient. Default none.
+   */
+  readonly skips?: Skipping | undefined;
 }

@@ -16,6 +16,7 @@ import { Kept } from "./kept.ts";
 import { makeOptimizer } from "./optimizers.ts";
 import { epochNumbers, from, type Span, turnAt } from "./phases.ts";
 import { makeMomentum } from "./schedules.ts";
+import { SkippingStep } from "./skipping-step.ts";
 import { type StepParts, TrainingStep } from "./step.ts";
 import type { TeacherRun } from "./teachers.ts";
 
@@ -41,7 +42,7 @@ export interface PhaseParts {
 interface TrackRun {
   readonly optimizer: Stepping;
   readonly momentum: Schedule | undefined;
-  readonly step: TrainingStep;
+  readonly step: TrainingStep | SkippingStep;
 }
 
 interface Owned {
@@ -91,7 +92,8 @@ export class PhaseRun {
       const tracks: TrackRun[] = [];
       for (const [i, track] of span.phase.tracks.entries()) {
         const optimizer = optimizers[i]!;
-        const step = own(await TrainingStep.record(stepParts(parts, { track, optimizer, numbers, kept })));
+        const of = stepParts(parts, { track, optimizer, numbers, kept });
+        const step = own(track.skips ? new SkippingStep(of, track.skips) : await TrainingStep.record(of));
         const momentum = makeMomentum(span.recipe, optimizer, span.course.steps);
         tracks.push({ optimizer, step, momentum: momentum && from(momentum, span.course.before) });
       }
@@ -111,8 +113,8 @@ export class PhaseRun {
     );
   }
 
-  /** Encodes step `t` of the run on a batch; returns at once. */
-  run(t: number, batch: ImageBatch): void {
+  /** Encodes step `t` of the run on a batch. */
+  async run(t: number, batch: ImageBatch): Promise<void> {
     const { net, source, span } = this.#parts;
     const s = t - span.first;
     const turn = turnAt(span, s);
@@ -121,7 +123,7 @@ export class PhaseRun {
     const numbers = epochNumbers(span.phase.tracks[turn]!, span, net.exits, epoch);
     if (momentum) optimizer.momentum = momentum(s);
     askedOf(this.#parts)?.before?.(t);
-    step.run(batch, numbers, span.lr(s));
+    await step.run(batch, numbers, span.lr(s));
   }
 
   /**

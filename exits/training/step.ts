@@ -14,6 +14,7 @@ import {
   normaliseImages,
   packedWords,
   type Tensor,
+  tensor,
 } from "../../engine/functions.ts";
 import { TRAIN } from "../../nn/index.ts";
 import type { Track } from "../methods/method.ts";
@@ -95,31 +96,46 @@ export class TrainingStep {
   }
 
   /** Encodes one step; returns at once. @throws ArgumentError for a batch that is not as the source said. */
-  run(given: ImageBatch, { exitWeights, ramp }: EpochNumbers, lr: number): void {
-    const { batch, set, isMixed = false, kept } = this.#parts;
-    const { images, labels, mixed, rows, count = labels.length } = given;
-    if (labels.length !== batch || count !== batch)
-      throw new ArgumentError(
-        `train: every batch must have ${batch} images; got ${count}. Drop the last batch of an epoch if it is not full.`,
-      );
-    if ((mixed !== undefined) !== isMixed)
-      throw new ArgumentError(
-        `train: a batch must be mixed if and only if its source says so; got ${mixed ? "a mixed" : "a plain"} one. Set isMixed there.`,
-      );
-    const inputs = {
-      labels,
-      exitWeights,
-      ...(ramp !== undefined && { ramp: [ramp] }),
-      ...(!kept?.views && { bytes: packBytes(images, packedWords([batch, ...set.shape])) }),
-      ...(kept && { rows: rows as Int32Array }),
-      ...(mixed && { otherLabels: mixed.labels, share: mixed.share }),
-    };
-    this.#capture.run(inputs, { lr });
+  run(given: ImageBatch, numbers: EpochNumbers, lr: number): void {
+    this.#capture.run(feedsOf(this.#parts, given, numbers), { lr });
   }
 
   dispose(): void {
     this.#capture.dispose();
   }
+}
+
+/** What a step is fed, on the host. @throws ArgumentError for a batch that is not as the source said. */
+export function feedsOf(
+  { batch, set, isMixed = false, kept }: StepParts,
+  given: ImageBatch,
+  { exitWeights, ramp }: EpochNumbers,
+) {
+  const { images, labels, mixed, rows, count = labels.length } = given;
+  if (labels.length !== batch || count !== batch)
+    throw new ArgumentError(
+      `train: every batch must have ${batch} images; got ${count}. Drop the last batch of an epoch if it is not full.`,
+    );
+  if ((mixed !== undefined) !== isMixed)
+    throw new ArgumentError(
+      `train: a batch must be mixed if and only if its source says so; got ${mixed ? "a mixed" : "a plain"} one. Set isMixed there.`,
+    );
+  return {
+    labels,
+    exitWeights,
+    ...(ramp !== undefined && { ramp: [ramp] }),
+    ...(!kept?.views && { bytes: packBytes(images, packedWords([batch, ...set.shape])) }),
+    ...(kept && { rows: rows as Int32Array }),
+    ...(mixed && { otherLabels: mixed.labels, share: mixed.share }),
+  };
+}
+
+/** The images of a batch of bytes, normalised, some of them mirrored. */
+export function imagesOf({ set, batch, generator, flip }: StepParts, bytes: Tensor | Uint32Array): Tensor {
+  const packed = bytes instanceof Uint32Array ? tensor(bytes, { device: generator.state[0]!.device }) : bytes;
+  const flips = flip > 0 ? bernoulli([batch], { p: flip, generator }) : undefined;
+  const { mean, std } = set.meta;
+  return normaliseImages(packed, { shape: [batch, ...set.shape], mean, std, flips });
 }
 
 function inputsOf({ net, set, batch, isMixed, kept, track }: StepParts) {

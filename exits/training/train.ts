@@ -243,7 +243,7 @@ class Trainer {
     const { source, spans, totals } = this.#made;
     const { batchesPerEpoch, steps } = this.#course;
     const batch = source.at({ epoch: Math.floor(t / batchesPerEpoch), batch: t % batchesPerEpoch });
-    (this.#phase as PhaseRun).run(t, batch);
+    await (this.#phase as PhaseRun).run(t, batch);
     await this.#pace.keep();
     const done = t + 1;
     this.#position = { ...this.#position, step: done };
