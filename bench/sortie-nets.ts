@@ -1,6 +1,7 @@
 // The benchmark's nets on the project's engine: each a capture, replayed with one submit.
 
 import {
+  add,
   avgPool2d,
   backward,
   batchNorm,
@@ -11,10 +12,15 @@ import {
   crossEntropy,
   type Device,
   expand,
+  keep,
   layerNorm,
   linear,
+  mul,
   qkvAttention,
+  rsqrt,
+  scope,
   slice,
+  sub,
   type Tensor,
   tensor,
 } from "../engine/index.ts";
@@ -33,14 +39,14 @@ class SortieOps implements NetOps<Tensor> {
     this.#training = training;
   }
 
-  #param(name: string): Tensor {
+  protected param(name: string): Tensor {
     const found = this.#params.get(name);
     if (!found) throw new Error(`bench: no parameter "${name}"`);
     return found;
   }
 
   conv(x: Tensor, name: string, { stride, pad }: { readonly stride: number; readonly pad: number }): Tensor {
-    return conv2d(x, this.#param(`${name}.weight`), undefined, { stride, padding: pad });
+    return conv2d(x, this.param(`${name}.weight`), undefined, { stride, padding: pad });
   }
 
   batchNorm(
@@ -48,8 +54,8 @@ class SortieOps implements NetOps<Tensor> {
     name: string,
     { residual, relu = false }: { readonly residual?: Tensor; readonly relu?: boolean } = {},
   ): Tensor {
-    const [weight, bias] = [this.#param(`${name}.weight`), this.#param(`${name}.bias`)];
-    const [mean, variance] = [this.#param(`${name}.mean`), this.#param(`${name}.var`)];
+    const [weight, bias] = [this.param(`${name}.weight`), this.param(`${name}.bias`)];
+    const [mean, variance] = [this.param(`${name}.mean`), this.param(`${name}.var`)];
     const activation = relu ? "relu" : "none";
     return batchNorm(x, weight, bias, mean, variance, { training: this.#training, eps: 1e-5, activation, residual });
   }
@@ -64,19 +70,19 @@ class SortieOps implements NetOps<Tensor> {
     name: string,
     { gelu = false, residual }: { readonly gelu?: boolean; readonly residual?: Tensor } = {},
   ): Tensor {
-    const [weight, bias] = [this.#param(`${name}.weight`), this.#param(`${name}.bias`)];
+    const [weight, bias] = [this.param(`${name}.weight`), this.param(`${name}.bias`)];
     return linear(x, weight, bias, { activation: gelu ? "gelu" : "none", residual, residualAt: "after" });
   }
 
   embed(x: Tensor, { patch }: { readonly patch: number }): Tensor {
-    const patches = conv2d(x, this.#param("patch.weight"), this.#param("patch.bias"), { stride: patch });
+    const patches = conv2d(x, this.param("patch.weight"), this.param("patch.bias"), { stride: patch });
     const [n = 1, h = 1, w = 1, d = 1] = patches.shape;
-    const cls = expand(this.#param("cls"), [n, 1, d]);
-    return concat([cls, patches.reshape([n, h * w, d])], { dim: 1 }).add(this.#param("pos"));
+    const cls = expand(this.param("cls"), [n, 1, d]);
+    return concat([cls, patches.reshape([n, h * w, d])], { dim: 1 }).add(this.param("pos"));
   }
 
   layerNorm(x: Tensor, name: string): Tensor {
-    return layerNorm(x, this.#param(`${name}.weight`), this.#param(`${name}.bias`), { eps: 1e-6 });
+    return layerNorm(x, this.param(`${name}.weight`), this.param(`${name}.bias`), { eps: 1e-6 });
   }
 
   attention(qkv: Tensor, heads: number): Tensor {
@@ -86,6 +92,51 @@ class SortieOps implements NetOps<Tensor> {
   firstToken(x: Tensor): Tensor {
     const [n = 1, , d = 1] = x.shape;
     return slice(x, { starts: [0, 0, 0], ends: [n, 1, d] }).reshape([n, d]);
+  }
+}
+
+/** The same for inference: norms are folded into the convolutions in front of them, as `deploy` does it. */
+class PreparedOps extends SortieOps {
+  readonly #folded = new Map<string, { readonly weight: Tensor; readonly bias: Tensor }>();
+  /** What stands for a convolution until its norm is known. */
+  readonly #pending = new Map<Tensor, Parameters<NetOps<Tensor>["conv"]>>();
+
+  constructor(params: ReadonlyMap<string, Tensor>) {
+    super(params, false);
+  }
+
+  override conv(...given: Parameters<NetOps<Tensor>["conv"]>): Tensor {
+    const stand = given[0].detach();
+    this.#pending.set(stand, given);
+    return stand;
+  }
+
+  override batchNorm(
+    stand: Tensor,
+    norm: string,
+    { residual, relu = false }: { readonly residual?: Tensor; readonly relu?: boolean } = {},
+  ): Tensor {
+    const found = this.#pending.get(stand);
+    if (!found) throw new Error(`bench: ${norm} must stand behind a convolution`);
+    this.#pending.delete(stand);
+    const [x, name, { stride, pad }] = found;
+    const { weight, bias } = this.#fold(name, norm);
+    return conv2d(x, weight, bias, { stride, padding: pad, activation: relu ? "relu" : "none", residual });
+  }
+
+  dispose(): void {
+    for (const { weight, bias } of this.#folded.values()) for (const each of [weight, bias]) each.dispose();
+  }
+
+  #fold(name: string, norm: string): { readonly weight: Tensor; readonly bias: Tensor } {
+    const known = this.#folded.get(name);
+    if (known) return known;
+    const of = (field: string): Tensor => this.param(`${norm}.${field}`);
+    const gain = mul(of("weight"), rsqrt(add(of("var"), 1e-5)));
+    const weight = mul(this.param(`${name}.weight`), gain);
+    const made = keep({ weight, bias: sub(of("bias"), mul(of("mean"), gain)) });
+    this.#folded.set(name, made);
+    return made;
   }
 }
 
@@ -136,22 +187,27 @@ export function prepareTraining(net: Net, inputs: Inputs): Prepared {
   };
 }
 
-/** Inference: captured by the first run, replayed from then on. */
+/** Inference: captured by the first run, which prepares the weights, and replayed from then on. */
 export function prepareInference(device: Device, net: Net, inputs: Inputs): Prepared {
   const params = loadParams(net);
+  const ops = new PreparedOps(params);
   const { x, labels } = uploads(inputs);
   labels.dispose();
   let forward: Capture<{ readonly x: Tensor }, Record<string, number>, Tensor> | undefined;
   let logits: Tensor | undefined;
   return {
     async run() {
-      forward ??= await capture({ inputs: { x } }, (given) => net.forward(new SortieOps(params, false), given.x));
+      if (!forward) {
+        scope(() => void net.forward(ops, x));
+        forward = await capture({ inputs: { x } }, (given) => net.forward(ops, given.x));
+      }
       logits = forward.run({ x });
       await device.sync();
     },
     output: async () => [(await (logits as Tensor).read()) as Float32Array],
     dispose() {
       forward?.dispose();
+      ops.dispose();
       for (const each of [...params.values(), x]) each.dispose();
     },
   };
