@@ -7,7 +7,6 @@ import {
   concat,
   indexSelect,
   noGrad,
-  read,
   scope,
   type Tensor,
   tensor,
@@ -76,9 +75,9 @@ export class SkippingStep {
         features = made.features;
         reached.push({ places, logits: made.logits });
         if (!made.stays) break;
-        const [stays] = await read([made.stays]);
+        const stays = await made.stays.read();
         made.stays.dispose();
-        const rows = Int32Array.from(places.keys()).filter((k) => stays![k]! > 0);
+        const rows = Int32Array.from(places.keys()).filter((k) => stays[k]! > 0);
         places = rows.map((k) => places[k]!);
         if (places.length === 0) break;
         const before = features;
