@@ -1,5 +1,6 @@
 // `npm run torture`: what takes too long for `npm test`. Kills training processes, mutates files, runs random programs
-// of captures, and ends with one line each. Usage: npm run torture -- [--kills N] [--inputs N] [--steps N] [--seed S]
+// of captures, classifies batch after batch, and ends with one line each.
+// Usage: npm run torture -- [--kills N] [--inputs N] [--steps N] [--batches N] [--seed S]
 
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -10,6 +11,7 @@ const { values } = parseArgs({
     kills: { type: "string", default: "100" },
     inputs: { type: "string", default: "100000" },
     steps: { type: "string", default: "10000" },
+    batches: { type: "string", default: "10000" },
     seed: { type: "string", default: "1" },
   },
 });
@@ -19,6 +21,7 @@ const TORTURES = [
   ["kills.ts", "--kills", values.kills],
   ["fuzz.ts", "--inputs", values.inputs],
   ["captures.ts", "--steps", values.steps],
+  ["batches.ts", "--batches", values.batches],
 ] as const;
 
 const verdicts = TORTURES.map(([file, flag, count]) => {
