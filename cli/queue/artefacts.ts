@@ -76,10 +76,12 @@ async function openBucket(command: string, address: string): Promise<Artefacts> 
       });
     }
   };
-  const fetched = async (name: string) => {
+  const fetched = async (name: string, attempts = 3): Promise<Uint8Array | undefined> => {
     try {
       const { Body } = await client.send(new GetObjectCommand(key(name)));
-      return await Body?.transformToByteArray();
+      // What breaks off on the way is no part of what the client tries again.
+      const body = Body?.transformToByteArray();
+      return await (attempts > 1 ? body?.catch(() => fetched(name, attempts - 1)) : body);
     } catch (error) {
       if ((error as Error).name === "NoSuchKey") return undefined;
       throw error;

@@ -3,6 +3,8 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -72,6 +74,22 @@ const jobOf = (artefacts: Artefacts, ...flags: string[]) => ({
   artefacts: artefacts.place,
 });
 
+/** What is done by a queue: long enough to lose its worker twice. */
+const EPOCHS = 24;
+const LONG = ["--epochs", String(EPOCHS), "--train.checkpointEvery", "8", "--seed", "5", "--method", "joint"];
+
+/** The folder of the same run without any queue; made once, for all servers. */
+let alone: Promise<string> | undefined;
+const reference = mkdtempSync(join(tmpdir(), "sortie-queue-alone-"));
+function trainedAlone(): Promise<string> {
+  alone ??= (async () => {
+    const { code, text } = await sortie("train", ...SMALL, ...LONG, "--out", reference, "--name", "alone");
+    assert.is(code, 0, text);
+    return join(reference, "alone");
+  })();
+  return alone;
+}
+
 /** The same tests on each server, with results in a folder or in a bucket. */
 function queueSuite(name: string, skip: string | undefined, open: () => Promise<readonly [Server, string]>): void {
   const test = adapterSuite(`cli queue: ${name}`, { timeout: 900_000, skip });
@@ -92,16 +110,15 @@ function queueSuite(name: string, skip: string | undefined, open: () => Promise<
     rmSync(dir, { recursive: true });
   });
 
-  test("a run that lost its worker to kill -9, and another to SIGTERM, is done once and ends in the same bits", async () => {
-    const long = ["--epochs", "30", "--train.checkpointEvery", "8", "--seed", "5", "--method", "joint"];
+  test("a run that lost its worker to kill -9, and another to SIGTERM, is done once and ends in the same bits; one that cannot be done fails", async () => {
     const [out, plan] = [join(dir, "here"), join(dir, "plan.json")];
     // Two names for one thing: it is done once.
     const methods = ["joint", { label: "twin", name: "joint" }];
     writeFileSync(
       plan,
-      JSON.stringify({ methods, seeds: [5], settings: { train: { epochs: 30, checkpointEvery: 8 } } }),
+      JSON.stringify({ methods, seeds: [5], settings: { train: { epochs: EPOCHS, checkpointEvery: 8 } } }),
     );
-    const id = jobId(configOf(...long));
+    const id = jobId(configOf(...LONG));
     const begun = async () => Buffer.from((await artefacts.get(artefactNames(id).begun)) ?? []);
     const compared = sortie(
       ...["compare", "--config", plan, "--out", out, "--no-timing", ...SMALL],
@@ -136,6 +153,15 @@ function queueSuite(name: string, skip: string | undefined, open: () => Promise<
     );
     assert.equal(await queue.state(id), { kind: "done" });
     assert.is((await begun()).length, 0, "what had begun is tidied away");
+
+    // A run that cannot be done anywhere fails with its reason, and the worker takes the next.
+    const { config, ...job } = jobOf(artefacts, "--epochs", "1");
+    await queue.add("run-none", { ...job, config: { ...config, train: { epochs: -1 } } });
+    await queue.add("run-nan", { ...job, config: { ...config, train: { ...(config["train"] as Plain), lr: 1e30 } } });
+    await until("the end of both", async () => (await queue.state("run-nan")).kind === "failed");
+    const [none, nan] = [await queue.state("run-none"), await queue.state("run-nan")];
+    assert.match(none.kind === "failed" ? none.reason : none.kind, /job run-none.*epochs/);
+    assert.match(nan.kind === "failed" ? nan.reason : nan.kind, /train: .*loss/);
     last.child.kill("SIGTERM");
     assert.is(await last.ended, 143);
     assert.equal(
@@ -144,11 +170,10 @@ function queueSuite(name: string, skip: string | undefined, open: () => Promise<
       "what the killed one left is tidied away",
     );
 
-    const alone = await sortie("train", ...SMALL, ...long, "--out", dir, "--name", "alone");
-    assert.is(alone.code, 0, alone.text);
+    const wanted = await trainedAlone();
     for (const label of ["joint", "twin"])
       for (const file of ["last.safetensors", "best.safetensors", "logits.test.safetensors"]) {
-        const [one, other] = [join(dir, "alone", file), join(out, `glyphs-resnet-${label}-seed5`, file)];
+        const [one, other] = [join(wanted, file), join(out, `glyphs-resnet-${label}-seed5`, file)];
         assert.ok(tensorBytes(one).equals(tensorBytes(other)), `${label}: ${file}`);
       }
   });
@@ -174,9 +199,9 @@ function queueSuite(name: string, skip: string | undefined, open: () => Promise<
       ["run-foreign", foreign, /the 4 files of fashion-mnist must be in .*elsewhere.*; got 0 of them\. .*--data-dir/],
     ] as const) {
       await queue.add(id, job);
-      const worker = startWorker(server.url, "--data-dir", join(dir, "elsewhere"));
-      assert.is(await worker.ended, 1, worker.said.text);
-      assert.match(worker.said.text, why);
+      const { code, text } = await sortie("worker", server.url, "--data-dir", join(dir, "elsewhere"));
+      assert.is(code, 1, text);
+      assert.match(text, why);
       assert.equal(await queue.state(id), { kind: "waiting" }, "another machine may do it");
       assert.is(await takeOne(queue), id);
     }
@@ -201,19 +226,6 @@ function queueSuite(name: string, skip: string | undefined, open: () => Promise<
     );
     assert.is(taken, 2);
     assert.equal(await queue.state("run-deaf"), { kind: "done" });
-  });
-
-  test("a run that cannot be done anywhere fails with its reason, and the worker takes the next", async () => {
-    const { config, ...job } = jobOf(artefacts, "--epochs", "1");
-    await queue.add("run-none", { ...job, config: { ...config, train: { epochs: -1 } } });
-    await queue.add("run-nan", { ...job, config: { ...config, train: { ...(config["train"] as Plain), lr: 1e30 } } });
-    const worker = startWorker(server.url);
-    await until("the end of both", async () => (await queue.state("run-nan")).kind === "failed");
-    worker.child.kill("SIGTERM");
-    await worker.ended;
-    const [none, nan] = [await queue.state("run-none"), await queue.state("run-nan")];
-    assert.match(none.kind === "failed" ? none.reason : none.kind, /job run-none.*epochs/);
-    assert.match(nan.kind === "failed" ? nan.reason : nan.kind, /train: .*loss/);
   });
 }
 
@@ -289,8 +301,36 @@ bucket("are there whole or not at all, and what is wrong with a bucket is told",
   }
 });
 
+bucket("a transfer that breaks off is begun again, and given up after the third", async () => {
+  let breaks = 2;
+  const server = createServer((_, answer) => {
+    answer.writeHead(200, { "content-length": "10" });
+    if (breaks-- > 0) answer.write("01234", () => answer.destroy());
+    else answer.end("0123456789");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const keys = { AWS_ACCESS_KEY_ID: "a", AWS_SECRET_ACCESS_KEY: "b", AWS_REGION: "us-east-1" };
+  const set = { ...keys, AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${port}` };
+  Object.assign(process.env, set);
+  try {
+    const results = await openArtefacts("worker", "s3://runs");
+    assert.is(Buffer.from((await results.get("x.zip"))!).toString(), "0123456789");
+    breaks = 3;
+    assert.match((await errorOf(() => results.get("x.zip"))).message, /^worker: s3:\/\/runs must be reachable; got /);
+    assert.is(breaks, 0);
+  } finally {
+    for (const key of Object.keys(set)) if (outer[key] === undefined) delete process.env[key];
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
 const test = suite("cli queue: what needs no server");
-test.after(() => rmSync(shared, { recursive: true }));
+test.after(() => {
+  rmSync(shared, { recursive: true });
+  rmSync(reference, { recursive: true });
+});
 
 test("a run is named by what decides its results, not by where it lies", () => {
   const id = jobId(configOf());
