@@ -2,7 +2,7 @@
 // by options alone; flags, help, checks and messages come from them. Knows nothing of what the settings mean.
 
 import type { ParseArgsConfig } from "node:util";
-import { misfit, nearest, type Option, type OptionSet, SortieError, what } from "../../base/index.ts";
+import { guessOf, misfit, nearest, type Option, type OptionSet, SortieError, what } from "../../base/index.ts";
 import { numberFlag } from "./flags.ts";
 import { columns } from "./help.ts";
 
@@ -171,8 +171,10 @@ export function checkSettings(place: Place, layout: Layout, settings: Plain): vo
       const possible = choices.flatMap(({ of }) => Object.values(of).flatMap((each) => each.options[key] ?? []));
       const fitting = option ? [option] : possible;
       if (fitting.length === 0) throw unknownKey(place.where, path, known);
-      if (value !== undefined && !fitting.some(({ fits }) => fits(value)))
-        throw new SortieError(`${place.where}: ${misfit(place.name(path), fitting[0]!, value)}`);
+      if (value === undefined || fitting.some(({ fits }) => fits(value))) continue;
+      const named = choices.find((choice) => choice.key === key);
+      const guess = named && typeof value === "string" ? guessOf(value, Object.keys(named.of)) : "";
+      throw new SortieError(`${place.where}: ${misfit(place.name(path), fitting[0]!, value)}${guess}`);
     }
   }
 }

@@ -206,7 +206,7 @@ test("another method starts from its own defaults, and what it does not take is 
   assert.is(makePlan(config("--method", "joint")).name, "joint");
   await refuses(
     () => config("--method", "joint", "--method.tau", "0.8"),
-    "train: --method.tau is no setting of joint, which takes exitWeights, normalise, labelSmoothing. Leave it out.",
+    "train: --method.tau is no setting of joint, which takes exitWeights, normalise, sum, labelSmoothing. Leave it out.",
   );
   await refuses(
     () => config("--train.optimizer", "adam", "--train.nesterov", "true"),
@@ -234,7 +234,7 @@ test("faults name the key, what it must be, and what it is", async () => {
   );
   await refuses(
     () => config("--data", "emnist"),
-    `train: --data must be one of ${Object.keys(DATA_SETS).join(", ")}; got "emnist".`,
+    `train: --data must be one of ${Object.keys(DATA_SETS).join(", ")}; got "emnist". Did you mean mnist?`,
   );
   await refuses(
     () => completeConfig(inFile("my.json"), { calibration: { alhpa: 0.1 } }),

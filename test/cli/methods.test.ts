@@ -1,9 +1,13 @@
 // What `sortie methods` says, and that every method in the list can be made by its defaults and by each of its options.
 
+import { existsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { runMethods } from "../../cli/commands/methods.ts";
 import { makePlan, teacherConfig } from "../../cli/settings/model.ts";
 import { METHODS, type Teacher } from "../../exits/index.ts";
 import { assert, errorOf, suite } from "../harness.ts";
+import { run } from "./command-line.ts";
 import { readConfig } from "./read-config.ts";
 
 const test = suite("cli methods");
@@ -92,4 +96,34 @@ test("a larger teacher is trained as its options say, and refused before anythin
     "--method.teacherMethod",
     "dkd",
   );
+});
+
+test("what makes no sense is refused through the command, with the nearest name, before anything is written", async () => {
+  const out = join(tmpdir(), `sortie-refused-${process.pid}`);
+  const refuses = async (message: RegExp, ...flags: string[]) => {
+    const { code, text } = await run("train", "--out", out, ...flags);
+    assert.equal([code, existsSync(out)], [1, false]);
+    assert.match(text, message);
+  };
+  await refuses(/--method must be one of .*; got "neo-dk"\. Did you mean neo-kd\?$/, "--method", "neo-dk");
+  await refuses(
+    /unknown flag --method\.sums\. Did you mean --method\.sum\?/,
+    "--method",
+    "joint",
+    "--method.sums",
+    "3",
+  );
+  await refuses(/--method\.gamma is no setting of joint, which takes/, "--method", "joint", "--method.gamma", "3");
+  await refuses(
+    /joint: options must make sense together; normalise makes the sum 1; got sum 3 too\./,
+    ...["--method", "joint", "--method.sum", "3", "--method.normalise", "true"],
+  );
+  await refuses(
+    /--method\.gateOn must be one of exit, final; got "last"/,
+    "--method",
+    "erde",
+    "--method.gateOn",
+    "last",
+  );
+  await refuses(/learn from no larger network itself; got dkd/, "--method", "kd", "--method.teacherMethod", "dkd");
 });
