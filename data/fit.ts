@@ -19,4 +19,4 @@ export const FIT = {
 } as const;
 
 /** How pictures come to one size; what is left out is as `FIT` presets it. */
-export type FitOptions = Given<typeof FIT>;
+export type PictureFit = Given<typeof FIT>;

@@ -49,7 +49,7 @@ export {
   type Presence,
   type SetSource,
 } from "./files.ts";
-export { FIT, type FitOptions } from "./fit.ts";
+export { FIT, type PictureFit } from "./fit.ts";
 export type { NumericArray } from "./formats/bytes.ts";
 export { type CifarRecords, decodeCifar } from "./formats/cifar.ts";
 export { decodeIdx, encodeIdx, type IdxArray } from "./formats/idx.ts";

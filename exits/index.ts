@@ -43,7 +43,7 @@ export { disjoint } from "./methods/disjoint.ts";
 export { type DeeperExits, deeperExitsLoss, distilLast, distilLater, distilNext } from "./methods/distil-exits.ts";
 export { type DkdOptions, dkd, entropy, kd, softCrossEntropy } from "./methods/distill.ts";
 export { decoupledDistillation } from "./methods/dkd.ts";
-export { balancedGateLoss, confidenceLosses, eefp } from "./methods/eefp.ts";
+export { balancedGateLoss, confidenceLosses, failurePrediction } from "./methods/eefp.ts";
 export { eefpCgt } from "./methods/eefp-cgt.ts";
 export { eenet } from "./methods/eenet.ts";
 export { type ErdeOptions, erde, erdeLosses } from "./methods/erde.ts";

@@ -26,17 +26,26 @@ export function relativeError(found: CorruptionFindings, reference: CorruptionFi
   return ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length;
 }
 
+/** What the first table says of itself. */
+function introductionOf({ images, samples, synthetic, rows }: CorruptionFindings, severities: number, against: string) {
+  const from =
+    images === "official"
+      ? "Published images"
+      : "Images corrupted by code, with the steps and parameters of the public code of CIFAR-10-C";
+  const notes = Object.entries(synthetic).map(([name, why]) => `${name} (synthetic): ${why}.`);
+  return (
+    `${from}; ${samples} of each of ${countedOf(rows).length / severities} corruptions that count. In percent, means over seeds: the last exit's error over ` +
+    `corruptions and severities; the same over ${against}'s, corruption by corruption (mCE); the certified policy's accuracy; how many images leave elsewhere than clean ` +
+    `ones do; in how many cases the risk that was promised for clean images is exceeded. ${notes.join(" ")}`
+  );
+}
+
 /** The tables; empty where nothing was corrupted. */
 export function corruptionSheets(settings: readonly Setting[], against: string): readonly Sheet[] {
   const looked = settings.filter((setting) => foundOf(setting).length > 0);
   const [some] = looked.flatMap(foundOf);
   if (!some) return [];
   const names = namesOf(settings);
-  const from =
-    some.images === "official"
-      ? "Published images"
-      : "Images corrupted by code, with the steps and parameters of the public code of CIFAR-10-C";
-  const notes = Object.entries(some.synthetic).map(([name, why]) => `${name} (synthetic): ${why}.`);
   const severities = bySeverity(some).map(({ severity }) => severity);
   const over = (setting: Setting, of: (found: CorruptionFindings) => number) =>
     spread(spreadOf(foundOf(setting).map(of)));
@@ -54,10 +63,7 @@ export function corruptionSheets(settings: readonly Setting[], against: string):
   return [
     {
       title: "Corrupted images",
-      text:
-        `${from}; ${some.samples} of each of ${countedOf(some.rows).length / (severities.length - 1)} corruptions that count. In percent, means over seeds: the last exit's error over ` +
-        `corruptions and severities; the same over ${against}'s, corruption by corruption (mCE); the certified policy's accuracy; how many images leave elsewhere than clean ` +
-        `ones do; in how many cases the risk that was promised for clean images is exceeded. ${notes.join(" ")}`,
+      text: introductionOf(some, severities.length - 1, against),
       head: [...names.head, "mean error", "mCE", "policy", "leave elsewhere", "promise broken"],
       rows: looked.map((setting) => {
         const reference = looked.find(

@@ -2,14 +2,14 @@
 
 import { type Kinds, what } from "../../base/index.ts";
 import { complete, DataError, readOptions } from "../errors.ts";
-import { FIT, type FitOptions } from "../fit.ts";
+import { FIT, type PictureFit } from "../fit.ts";
 import { grab, isPictureSource, type PictureSource, type Rgba } from "../grab.ts";
 import { fromRgba } from "./channels.ts";
 import { decodePicture, formatOf } from "./decode.ts";
 import { fitTo, type Raster } from "./resize.ts";
 
 /** What a network takes, and how pictures of another size come to it. */
-export interface FromPixelsOptions extends FitOptions {
+export interface FromPixelsOptions extends PictureFit {
   /** [H, W, C], with 1 or 3 channels. */
   readonly input: readonly number[];
 }

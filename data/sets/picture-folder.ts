@@ -5,7 +5,7 @@ import { type ImageBytes, type Kinds, only, option } from "../../base/index.ts";
 import { channelStatistics, createDataset, type Dataset, type ImageShape, subset } from "../dataset.ts";
 import { complete, ensure, readOptions } from "../errors.ts";
 import { node } from "../files.ts";
-import { FIT, type FitOptions } from "../fit.ts";
+import { FIT, type PictureFit } from "../fit.ts";
 import { type DecodeProgress, decodedPictures } from "../pictures/cache.ts";
 import { type GivenPart, type Listing, listPictures } from "../pictures/listing.ts";
 import { type Drawn, drawParts } from "../pictures/parts.ts";
@@ -27,7 +27,7 @@ export const PICTURES = {
 } as const;
 
 /** Options of `pictureFolder`. */
-export interface PictureFolderOptions extends FitOptions {
+export interface PictureFolderOptions extends PictureFit {
   /** Height and width, or one number for both; default [64]. */
   readonly size?: readonly number[];
   /** 3 (default): in colour; 1: in grey. */

@@ -1,7 +1,7 @@
 // The classifier that apps run: images in, answers out, one batch after the other on the route that was found best.
 // Calls take turns, but for the time that answers are waited for: then the next one's batches are under way already.
 
-import type { FitOptions } from "../../data/fit.ts";
+import type { PictureFit } from "../../data/fit.ts";
 import {
   ArgumentError,
   arange,
@@ -33,7 +33,7 @@ import { isClosed, isOpenToAll } from "./thresholds.ts";
 /** What is decided before anything is recorded. */
 interface Settled extends Wanted, Pick<Decisions, "isOriginChecked"> {
   readonly normalise: Normalisation | undefined;
-  readonly fit: FitOptions;
+  readonly fit: PictureFit;
   readonly route: "measured" | readonly (Behind | "closed")[];
   readonly orWhole: boolean;
   readonly remember: boolean;
@@ -49,7 +49,7 @@ interface Parts {
   readonly site: Site;
   readonly input: readonly number[];
   readonly normalise: Normalisation | undefined;
-  readonly fit: FitOptions;
+  readonly fit: PictureFit;
   readonly planner: Planner;
   readonly owned: { dispose(): void }[];
 }

@@ -5,7 +5,7 @@
 
 import { type Kinds, what } from "../../base/index.ts";
 import type { PolicyFile, Scaling } from "../../calibration/index.ts";
-import { FIT, type FitOptions } from "../../data/fit.ts";
+import { FIT, type PictureFit } from "../../data/fit.ts";
 import { ArgumentError, readOptions } from "../../engine/functions.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
 import { complete } from "../options.ts";
@@ -24,7 +24,7 @@ export interface DeployOptions {
   /** For images as bytes: mean and standard deviation of each channel, for pixels in 0..1. */
   readonly normalise?: Normalisation;
   /** How pictures of another size come to the network's; default: the middle, cut out and resized as Pillow does it. */
-  readonly fit?: FitOptions;
+  readonly fit?: PictureFit;
   /** The temperatures that were applied before calibration; a decoded policy file brings them along. */
   readonly scaling?: Scaling;
   /**

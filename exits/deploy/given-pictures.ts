@@ -1,14 +1,14 @@
 // Pictures that a caller gives to be classified - canvases, videos, files - as bytes. They are copied at once; what
 // decodes and resizes them is loaded with the first.
 
-import type { FitOptions } from "../../data/fit.ts";
+import type { PictureFit } from "../../data/fit.ts";
 import { grab, isPictureSource, type PictureSource, type Rgba } from "../../data/grab.ts";
 import type { Images } from "./given-images.ts";
 
 /** Pictures that a call of `classify` is given, as bytes; undefined for images, which are then copied at once. */
 export function bytesOfPictures(
   given: Images,
-  { input, fit }: { readonly input: readonly number[]; readonly fit: FitOptions },
+  { input, fit }: { readonly input: readonly number[]; readonly fit: PictureFit },
 ): Promise<Uint8Array> | undefined {
   const pictures = picturesIn(given, input);
   return pictures && bytesOf(pictures.map(grab), input, fit);
@@ -26,7 +26,7 @@ function picturesIn(given: Images, input: readonly number[]): readonly PictureSo
 async function bytesOf(
   grabbed: readonly (Rgba | Blob)[],
   input: readonly number[],
-  fit: FitOptions,
+  fit: PictureFit,
 ): Promise<Uint8Array> {
   const { fromPixels } = await import("../../data/pictures/index.ts");
   const size = input.reduce((product, extent) => product * extent, 1);

@@ -2,7 +2,7 @@
 // onnxruntime, where that is asked for, or faster.
 
 import type { Kinds } from "../../base/index.ts";
-import { FIT, type FitOptions } from "../../data/fit.ts";
+import { FIT, type PictureFit } from "../../data/fit.ts";
 import { ArgumentError, type Device, DeviceError, readOptions } from "../../engine/functions.ts";
 import type { Runtime as OnnxRuntime } from "../../onnx/index.ts";
 import type { Classifier } from "../deploy/classifier.ts";
@@ -91,7 +91,7 @@ function checkRuntime({ runtime = "webgpu", onnxruntime, precision, batch, ...ow
 }
 
 /** How pictures come to the network's size: as asked for, or as the file says. */
-const fitOf = ({ record }: ModelFile, { fit }: { readonly fit?: FitOptions | undefined }): FitOptions =>
+const fitOf = ({ record }: ModelFile, { fit }: { readonly fit?: PictureFit | undefined }): PictureFit =>
   complete("load: fit", FIT, fit ?? record.fit ?? {});
 
 /** The classifier with what is told of it. */

@@ -4,7 +4,7 @@
 
 import { json, SortieError, writeWhole } from "../../base/index.ts";
 import { decodePolicy, encodePolicy, explain, type PolicyFile } from "../../calibration/index.ts";
-import type { FitOptions } from "../../data/fit.ts";
+import type { PictureFit } from "../../data/fit.ts";
 import {
   ArgumentError,
   type Kinds,
@@ -27,7 +27,7 @@ export interface ModelAbout {
   /** Mean and standard deviation of each channel, for pixels in 0..1. */
   readonly normalise: Normalisation;
   /** How pictures of another size come to the network's. */
-  readonly fit?: FitOptions;
+  readonly fit?: PictureFit;
   /** The policy with its scaling; without one, or with one that refuses, every image runs to the last exit. */
   readonly policy?: PolicyFile;
   /** How the weights came about: anything that JSON holds. */
@@ -142,7 +142,7 @@ function recordOf(op: string, metadata: Readonly<Record<string, string>>): Model
       exits: parsed("exits", json.filled(readExit)),
       classes: parsed("classes", json.filled(json.text)),
       normalise: { mean, std },
-      ...(fit && { fit: fit as FitOptions }),
+      ...(fit && { fit: fit as PictureFit }),
       ...(policy !== undefined && { policy: decodePolicy(policy) }),
       guarantee: json.text(metadata["guarantee"], "guarantee"),
       training: parsed("training", json.object),

@@ -111,7 +111,7 @@ function targetsOf(seen: Seen, target: "oracle" | "correct"): Tensor {
 }
 
 /** All exits together; then, on the network as it is, the correction of its early exits. */
-export const eefp: Method<typeof OPTIONS> = defineMethod({
+export const failurePrediction: Method<typeof OPTIONS> = defineMethod({
   name: "eefp",
   about: "all exits together; then a correction by which their confidence ranks what may leave above what should go on",
   paper: {

@@ -10,7 +10,7 @@ import { confidenceCgt, hardCgt, plainCgt, scheduleOnly, softCgt } from "./confi
 import { disjoint } from "./disjoint.ts";
 import { distilLast, distilLater, distilNext } from "./distil-exits.ts";
 import { decoupledDistillation } from "./dkd.ts";
-import { eefp } from "./eefp.ts";
+import { failurePrediction } from "./eefp.ts";
 import { eefpCgt } from "./eefp-cgt.ts";
 import { eenet } from "./eenet.ts";
 import { erde } from "./erde.ts";
@@ -73,7 +73,7 @@ const ALL = [
   selectiveNet,
   eenet,
   beem,
-  eefp,
+  failurePrediction,
 ] as readonly Method[];
 
 /** Every method that `train` can be told by name. */

@@ -2,7 +2,7 @@
 // batch and machine are those of the work. Both decide alike, up to rounding.
 
 import type { ImageBytes } from "../../base/index.ts";
-import type { FitOptions } from "../../data/fit.ts";
+import type { PictureFit } from "../../data/fit.ts";
 import { DisposedError, Tensor } from "../../engine/functions.ts";
 import {
   type Answers,
@@ -55,7 +55,7 @@ interface Sides {
   /** [H, W, C] */
   readonly input: readonly number[];
   readonly normalise: Normalisation;
-  readonly fit: FitOptions;
+  readonly fit: PictureFit;
   readonly batch: number;
 }
 

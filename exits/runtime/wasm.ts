@@ -2,7 +2,7 @@
 // no adapter; the network is drawn on paper.
 
 import type { ImageBytes } from "../../base/index.ts";
-import type { FitOptions } from "../../data/fit.ts";
+import type { PictureFit } from "../../data/fit.ts";
 import { DeviceError, DisposedError, numel, paperDevice, Tensor } from "../../engine/functions.ts";
 import type { Cascade, Runtime as OnnxRuntime } from "../../onnx/index.ts";
 import {
@@ -28,7 +28,7 @@ interface Parts {
   /** [H, W, C] */
   readonly input: readonly number[];
   readonly normalise: Normalisation;
-  readonly fit: FitOptions;
+  readonly fit: PictureFit;
   readonly batch: number;
   readonly isOriginChecked: boolean;
 }
@@ -54,7 +54,7 @@ export class WasmClassifier {
   static async open(
     file: ModelFile,
     runtime: OnnxRuntime,
-    { batch, fit }: { readonly batch: number; readonly fit: FitOptions },
+    { batch, fit }: { readonly batch: number; readonly fit: PictureFit },
   ): Promise<WasmClassifier> {
     const { record } = file;
     using device = paperDevice();

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cascade, decide, fitGate, outcomes } from "../../calibration/index.ts";
 import { readSafetensors } from "../../engine/index.ts";
-import { buildNetwork, deploy, eefp, type MultiExit, RUN_FILES, train } from "../../exits/index.ts";
+import { buildNetwork, deploy, failurePrediction, type MultiExit, RUN_FILES, train } from "../../exits/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, errorOf } from "../harness.ts";
 import { barSplits, quiet } from "./small.ts";
@@ -29,7 +29,7 @@ const gatedNet = (): MultiExit =>
 test("the gate is that of the calibration, in the network, in its file and on the device", async () => {
   using net = gatedNet();
   const dir = join(folder, "run");
-  using run = await train(net, data, { ...quiet, optimizer: { lr: 0.05 }, method: eefp, dir });
+  using run = await train(net, data, { ...quiet, optimizer: { lr: 0.05 }, method: failurePrediction, dir });
   const gate = fitGate(outcomes(await run.logits("validation")));
   const { weights } = gate;
   const state = net.state();
@@ -69,7 +69,7 @@ test("the gate is that of the calibration, in the network, in its file and on th
 
 test("what a phase fits must be finite, and parameters of its part", async () => {
   const broken = (values: Readonly<Record<string, Float32Array>>) => {
-    const plan = eefp.with();
+    const plan = failurePrediction.with();
     return {
       ...plan,
       phases: (site: Parameters<typeof plan.phases>[0]) => {

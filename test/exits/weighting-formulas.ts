@@ -7,9 +7,9 @@ import {
   balancedGateLoss,
   certifiedCgt,
   confidenceLosses,
-  eefp,
   eefpCgt,
   eenet,
+  failurePrediction,
   neighbourLosses,
   neoKd,
   orthogonalLosses,
@@ -266,7 +266,7 @@ export const WEIGHTING_FORMULAS: Readonly<Record<string, Formula>> = {
     inputs: { logits, labels },
     call: ({ logits, labels }) =>
       lossOf(
-        eefp.with({ correction: "classifier", weight: 0.6 }),
+        failurePrediction.with({ correction: "classifier", weight: 0.6 }),
         { logits: logits!, labels: labels!, exitWeights: exitWeights() },
         1,
       ),
