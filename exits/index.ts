@@ -43,7 +43,7 @@ export { disjoint } from "./methods/disjoint.ts";
 export { type DeeperExits, deeperExitsLoss, distilLast, distilLater, distilNext } from "./methods/distil-exits.ts";
 export { type DkdOptions, dkd, entropy, kd, softCrossEntropy } from "./methods/distill.ts";
 export { decoupledDistillation } from "./methods/dkd.ts";
-export { balancedGateLoss, confidenceLosses, failurePrediction } from "./methods/eefp.ts";
+export { balancedGateLoss, confidenceLosses, failurePrediction, type GateTargets } from "./methods/eefp.ts";
 export { eefpCgt } from "./methods/eefp-cgt.ts";
 export { eenet } from "./methods/eenet.ts";
 export { type ErdeOptions, erde, erdeLosses } from "./methods/erde.ts";
@@ -97,7 +97,7 @@ export {
   type TrainingPlan,
 } from "./methods/method.ts";
 export { mixed } from "./methods/mixed.ts";
-export { neighbourLosses, neoKd, orthogonalLosses } from "./methods/neo-kd.ts";
+export { type AttackedLogits, neighbourLosses, neoKd, orthogonalLosses } from "./methods/neo-kd.ts";
 export { branchCrossEntropy, branches, headAt, once, only, plainBackbone, trunk, without } from "./methods/parts.ts";
 export { phuongLampert } from "./methods/phuong-lampert.ts";
 export { type PteeLoss, type PteeOptions, ptee, pteeLoss } from "./methods/ptee.ts";

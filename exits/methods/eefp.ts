@@ -35,14 +35,14 @@ import { checkOperands } from "./stacked.ts";
 const NEVER = -1e30;
 
 /** What is compared: f32 [N, K-1] before the sigmoid, and the targets, f32 [N, K-1] of 0 and 1. */
-type Gated = { readonly gates: Tensor; readonly targets: Tensor };
+export type GateTargets = { readonly gates: Tensor; readonly targets: Tensor };
 
 /**
  * The mean over early exits of half the mean of -log sigmoid(gate) over samples that should leave, and half that of
  * -log(1 - sigmoid(gate)) over those that should not: a binary cross-entropy with classes balanced.
  * @throws ShapeError or DTypeError for operands that do not fit.
  */
-export function balancedGateLoss({ gates, targets }: Gated): Tensor {
+export function balancedGateLoss({ gates, targets }: GateTargets): Tensor {
   checkOperands("balancedGateLoss", { gates: [gates, "N K"], targets: [targets, "N K"] }, { N: 1, K: 1 });
   const losses = binaryCrossEntropyWithLogits(gates, targets, { reduction: "none" });
   const meanOf = (weights: Tensor) => div(sum(mul(losses, weights), { dim: 0 }), maximum(sum(weights, { dim: 0 }), 1));

@@ -34,9 +34,9 @@ import { once } from "./parts.ts";
 import { checkOperands, matrix } from "./stacked.ts";
 
 /** What exits say of clean images and of attacked ones, both f32[N, K, C], and the labels, i32[N]. */
-type Answers = Pick<Seen, "labels"> & { readonly clean: Tensor; readonly attacked: Tensor };
+export type AttackedLogits = Pick<Seen, "labels"> & { readonly clean: Tensor; readonly attacked: Tensor };
 
-function checkAnswers(op: string, { clean, attacked, labels }: Answers) {
+function checkAnswers(op: string, { clean, attacked, labels }: AttackedLogits) {
   const operands = { clean: [clean, "N K C"], attacked: [attacked, "N K C"], labels: [labels, "N", "i32"] } as const;
   return checkOperands(op, operands, { K: 1, C: 2 });
 }
@@ -49,7 +49,7 @@ const against = (logits: Tensor, q: Tensor): Tensor => neg(sum(mul(q, logSoftmax
  * probabilities of the exit before, itself and the exit behind, as far as there are any; those carry no gradient.
  * @throws ShapeError or DTypeError for operands that do not fit.
  */
-export function neighbourLosses(answers: Answers): Tensor {
+export function neighbourLosses(answers: AttackedLogits): Tensor {
   const { K: exits } = checkAnswers("neighbourLosses", answers);
   const { clean, attacked } = answers;
   const ensemble = noGrad(() => {
@@ -67,7 +67,7 @@ export function neighbourLosses(answers: Answers): Tensor {
  * the next the second's, and round again. The rest is 0, and what is kept adds up to 1; no gradient.
  * @throws ShapeError or DTypeError for operands that do not fit.
  */
-export function orthogonalLosses(answers: Answers): Tensor {
+export function orthogonalLosses(answers: AttackedLogits): Tensor {
   const { N: n, K: exits, C: classes } = checkAnswers("orthogonalLosses", answers);
   const { clean, attacked, labels } = answers;
   const target = noGrad(() => {
