@@ -1,8 +1,8 @@
 // The correction of early-exit failure prediction (Kubaty et al., ICML 2026): a light step behind training that
 // replaces calibration. An exit should let a sample go that it gets right, or that no later exit gets right; its
 // confidence is to rank those above the others. Of the procedure itself nothing was seen: both reconstructions are
-// here, a gate beside the answer (55 %) and a last layer fitted to answers and targets together. `fitGate` and
-// `fitFailureScaling` of the calibration do the same behind training, to logits.
+// here, a gate beside the answer (55 %) and a last layer fitted to answers and targets together. `fitGate` of the
+// calibration fits the gate behind training, to logits.
 
 import { option } from "../../base/index.ts";
 import { fitGate, outcomes } from "../../calibration/index.ts";
