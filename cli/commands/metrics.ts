@@ -93,7 +93,9 @@ function namesOf(folders: readonly RunFolder[]): readonly string[] {
 
 function measured(folder: RunFolder, name: string): Measured {
   const record = folder.record();
-  const rows = existsSync(folder.metrics) ? readHistory(folder.metrics, record.exits.length) : [];
+  const rows = existsSync(folder.metrics)
+    ? readHistory(folder.metrics, record.exits.length, record.finished === undefined)
+    : [];
   return { dir: folder.dir, name, record, batch: folder.config().train.batch, rows };
 }
 

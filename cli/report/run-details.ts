@@ -57,21 +57,19 @@ export async function readDetails(
 }
 
 /**
- * The rows of metrics.jsonl; what is not a line yet, because it is being written, is none. @throws Error that names the
- * file and the line. */
-export function readHistory(path: string, exits: number): readonly MetricsRow[] {
+ * The rows of metrics.jsonl; of a run that still trains, what is no whole line yet is none. @throws Error that names the
+ * file and the line.
+ */
+export function readHistory(path: string, exits: number, isTraining = false): readonly MetricsRow[] {
   const text = readText(path);
-  return text
-    .slice(0, text.lastIndexOf("\n") + 1)
-    .split("\n")
-    .flatMap((line, i) => {
-      if (line === "") return [];
-      const row = parsed(line) as Partial<MetricsRow> | null | undefined;
-      const isKind = row?.kind === "train" || row?.kind === "evaluation";
-      if (isKind && typeof row.step === "number" && row.exits?.length === exits) return [row as MetricsRow];
-      const shown = line.length > 60 ? `${line.slice(0, 60)}...` : line;
-      throw new SortieError(`${path}, line ${i + 1} must be a row of measurements of ${exits} exits; got ${shown}`);
-    });
+  return (isTraining ? text.slice(0, text.lastIndexOf("\n") + 1) : text).split("\n").flatMap((line, i) => {
+    if (line === "") return [];
+    const row = parsed(line) as Partial<MetricsRow> | null | undefined;
+    const isKind = row?.kind === "train" || row?.kind === "evaluation";
+    if (isKind && typeof row.step === "number" && row.exits?.length === exits) return [row as MetricsRow];
+    const shown = line.length > 60 ? `${line.slice(0, 60)}...` : line;
+    throw new SortieError(`${path}, line ${i + 1} must be a row of measurements of ${exits} exits; got ${shown}`);
+  });
 }
 
 /** Undefined for what is no JSON. */

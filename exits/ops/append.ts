@@ -101,7 +101,7 @@ export interface Waiting {
  * undefined.
  */
 export const appendRows = positional(
-  "appendRows(waiting, survivors, ids)",
+  "appendRows(on, survivors, ids)",
   ({ rooms, filled }: Waiting, survivors: Survivors, ids: Tensor): Tensor => {
     const entered = rooms.map(([x, room]) =>
       append({ x, survivors: survivors.indices, count: survivors.count, ids, room, filled }, {}),

@@ -298,7 +298,7 @@ test("main lists its commands, and turns errors into one line and exit code 1", 
     const faults: string[] = [];
     assert.is(await main([name], print, (line) => faults.push(line)), 1);
     const known =
-      "run, train, calibrate, evaluate, report, bench, compare, worker, export, classify, predict, methods, data, doctor";
+      "run, train, calibrate, evaluate, report, metrics, bench, compare, worker, export, classify, predict, methods, data, doctor";
     assert.equal(faults, [`sortie: unknown command "${name}". The commands are ${known}.`]);
   }
   assert.is(await main(["evaluate", "--help"], print), 0);

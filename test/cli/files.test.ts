@@ -156,6 +156,7 @@ sets(
         "svhn: 1 of 2 files",
         "cinic10: unpacked",
         "indian-pines: 1 of 2 files",
+        "folder: by --dir",
         "npz: by --file",
         `files are looked for in ${join(cache, "NAME")}`,
       ]);

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cascade, createTable, logEntropyOf, logRestOf, type PlainScore } from "../../calibration/index.ts";
 import { glyphs } from "../../data/index.ts";
-import { maxPool2d, randn, read, softmax, type Tensor } from "../../engine/index.ts";
+import { logSoftmax, maxPool2d, randn, read, type Tensor } from "../../engine/index.ts";
 import {
   additive,
   buildNetwork,
@@ -153,7 +153,7 @@ class GroupHead extends Head {
   forward(features: Tensor): Tensor {
     const pooled = maxPool2d(this.norm.forward(features), { kernel: 3, stride: 2, padding: 1 });
     const logits = this.linear.forward(globalAveragePool(pooled));
-    return this.#isOdd ? softmax(logits, { dim: 1 }) : logits;
+    return this.#isOdd ? logSoftmax(logits, { dim: 1 }) : logits;
   }
 }
 
@@ -167,7 +167,7 @@ test("heads of a user's own agree where ONNX has forms of their ops, and are ref
   await agrees(grouped(false));
   const net = grouped(true);
   const refusal =
-    "export: every op must have a form in ONNX; got softmax, which has none here. Write a model file instead: leave --format out.";
+    "export: every op must have a form in ONNX; got logSoftmax, which has none here. Write a model file instead: leave --format out.";
   await failsWith(() => onnxOf(net, { version: "0", metadata: {} }), "SortieError", refusal);
   assert.is(describeStages(net.backbone).length, 3);
   net.dispose();

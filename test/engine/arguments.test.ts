@@ -6,6 +6,7 @@ import ts from "typescript";
 import * as engine from "../../engine/index.ts";
 import * as exits from "../../exits/index.ts";
 import * as answer from "../../exits/ops/answer.ts";
+import * as append from "../../exits/ops/append.ts";
 import * as pack from "../../exits/ops/pack.ts";
 import { adapterSuite } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
@@ -14,7 +15,7 @@ import { opRows } from "./op-table.ts";
 
 type Anything = (...args: readonly unknown[]) => unknown;
 
-const EXPORTS = { ...exits, ...answer, ...pack, ...engine } as Readonly<Record<string, unknown>>;
+const EXPORTS = { ...exits, ...answer, ...append, ...pack, ...engine } as Readonly<Record<string, unknown>>;
 
 const root = new URL("../../", import.meta.url);
 

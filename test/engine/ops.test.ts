@@ -18,7 +18,7 @@ const OPS = { ...engine, ...answer, ...append, ...decide, ...gate, ...pack, ...t
 /** Functions of these entries that are no ops on tensors, or are tested in a suite of their own. */
 const NOT_OPS = new Set(
   [
-    "createDevice defaultDevice defineOp dispatch single elementwise noGrad gradcheck scope openScope keep read tensor empty trace",
+    "createDevice defaultDevice paperDevice defineOp dispatch single elementwise noGrad gradcheck scope openScope keep read tensor empty trace",
     "backward grad valueAndGrad flatten capture liveRows positional addInto copyInto describe numel sameShape",
     "readSafetensors writeSafetensors decodeSafetensors encodeSafetensors",
     "packedWords fromHalf checkTensors checkOneOf checkActivation readOptions tallySize readTally decideError decisionText fitsAnswer bindsAll answerTail packUnit",

@@ -166,7 +166,7 @@ test("refuses stages, heads and features that do not fit", async () => {
   await failsWith(
     () => multiExit(backbone(), { after: ["stage1"], head: "gap" as HeadKind }),
     "ArgumentError",
-    'multiExit: head must be one of gap-linear, gap-norm-linear, pool-linear, conv-pool-linear, conv1d-linear, attention, msdnet, class-token, mean-token; got "gap".',
+    'multiExit: head must be one of gap-linear, gap-norm-linear, pool-linear, conv-pool-linear, conv1d-linear, prototype, attention, msdnet, class-token, mean-token; got "gap".',
   );
   await failsWith(
     () => multiExit(tokens(), { after: ["stage1"], head: "gap-linear" }),
