@@ -1,39 +1,3 @@
-// add(compute=f32,inner=10,out=f32,types=f32,f32,width=1)
-// on gpu, cpu, plain
-
-struct Uniforms {
-  n: u32,
-  num_a: f32,
-  num_b: f32,
-}
-@group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> in_a: array<f32>;
-@group(0) @binding(2) var<storage, read> in_b: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
-
-alias T = f32;
-alias U = u32;
-alias I = i32;
-alias B = bool;
-
-fn compute(i: u32) {
-  
-  
-  let a = in_a[i];
-let b = f32(in_b[0u]);
-  
-  let result = a + b;
-  out[i] = f32(result);
-}
-@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
-  let first = (wid.x + wid.y * nwg.x) * 256u + li;
-  if (first + 0u < u.n) { compute(first + 0u); }
-if (first + 64u < u.n) { compute(first + 64u); }
-if (first + 128u < u.n) { compute(first + 128u); }
-if (first + 192u < u.n) { compute(first + 192u); }
-}
-
-
 // add(compute=f32,inner=10,out=f32,types=f32,f32,width=4)
 // on gpu, cpu, plain
 
@@ -123,6 +87,39 @@ let c0 = rest;
 let b = f32(in_b[c0 * u.b_0 + c1 * u.b_1]);
   
   let result = angle_of(a, b);
+  out[i] = f32(result);
+}
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+  let first = (wid.x + wid.y * nwg.x) * 256u + li;
+  if (first + 0u < u.n) { compute(first + 0u); }
+if (first + 64u < u.n) { compute(first + 64u); }
+if (first + 128u < u.n) { compute(first + 128u); }
+if (first + 192u < u.n) { compute(first + 192u); }
+}
+
+
+// cast(compute=f32,inner=1,out=f32,types=u32,width=1)
+// on gpu, cpu, plain
+
+struct Uniforms {
+  n: u32,
+  num_x: f32,
+}
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> in_x: array<u32>;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+
+alias T = f32;
+alias U = u32;
+alias I = i32;
+alias B = bool;
+
+fn compute(i: u32) {
+  
+  
+  let x = T(in_x[i]);
+  
+  let result = x;
   out[i] = f32(result);
 }
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
