@@ -57,8 +57,8 @@ export async function readDetails(
 }
 
 /**
- * The rows of metrics.jsonl; of a run that still trains, what is no whole line yet is none. @throws Error that names the
- * file and the line.
+ * The rows of metrics.jsonl; of a run that still trains, what is no whole line yet is none. @throws Error that names
+ * the file and the line.
  */
 export function readHistory(path: string, exits: number, isTraining = false): readonly MetricsRow[] {
   const text = readText(path);

@@ -95,8 +95,8 @@ test("a data set is a file, its export and its record; its options are checked, 
       edit("data/sets/known.ts", (text) =>
         text
           .replace(
-            'import { npz } from "./npz.ts";',
-            'import { npz } from "./npz.ts";\nimport { TOY_SOURCE, toy } from "./toy.ts";',
+            'import { SVHN_SOURCE, svhn } from "./svhn.ts";',
+            'import { SVHN_SOURCE, svhn } from "./svhn.ts";\nimport { TOY_SOURCE, toy } from "./toy.ts";',
           )
           .replace(
             "  npz: {",
@@ -115,7 +115,7 @@ await toy({ train: -1 }).catch((error) => console.log(error.message));
   );
   assert.equal(said.trim().split("\n"), [
     "70 20 dir,download,train,validation,calibration,order",
-    "toy: train must be a whole number of at least 0; got -1.",
+    "toy: train must be a whole number of at least 0, or a share below 1; got -1.",
   ]);
 });
 
