@@ -18,5 +18,5 @@ export {
   type ReduceStep,
   type StridedAxis,
   type StridedReduceProblem,
-} from "./reduce-plan.ts";
-export type { ReduceOp } from "./reduction.ts";
+} from "./plan.ts";
+export type { ReduceOp } from "./states.ts";

@@ -9,7 +9,7 @@ import {
   type StridedReduceDims,
   type StridedReduceSpec,
 } from "./reduce.ts";
-import { isSum, type ReduceOp, stateWords } from "./reduction.ts";
+import { isSum, type ReduceOp, stateWords } from "./states.ts";
 
 /** What all reductions have to say. */
 interface Reducing {

@@ -3,7 +3,7 @@
 //   one line of `len` elements; `lanes` threads share it and merge their states in a fixed order, so results are equal
 //   bit for bit from run to run. Lanes run along the line (`across: "line"`) or over neighbouring lines (`"lines"`).
 //   Few long lines are cut into parts: stage `partial` writes states, `final` merges them. What a state is, and its
-//   numerics: reduction.ts.
+//   numerics: states.ts.
 
 import {
   ceilDiv,
@@ -27,7 +27,7 @@ import {
   reduction,
   registerType,
   stateWords,
-} from "./reduction.ts";
+} from "./states.ts";
 
 /** Structure of a reduction: what, on which type, and who shares a line. */
 export type ReduceSpec = {
