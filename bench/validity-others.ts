@@ -190,74 +190,71 @@ function nestedRow(repeats: number): OtherRow {
   return row("nested sets, true ratios", "label excluded at any exit", alpha, missed / samples, error, power);
 }
 
+/** What the monitors promise here. */
+const MONITORED = { alpha: 0.05, delta: 0.1 } as const;
+
+/** At which label a risk monitor raised its alarm, of 1000; -1: at none. So the other three, each on its own stream. */
+function riskAlarm(random: Random, risk: number): number {
+  const monitor = createRiskMonitor(MONITORED);
+  for (let t = 0; t < 1000 && !monitor.state.isAlarm; t++) monitor.observe(random.uniform() < risk);
+  return monitor.state.alarmAt;
+}
+
+function scoreAlarm(random: Random, shift: number, seed: number): number {
+  const calibration = Float64Array.from({ length: 500 }, () => random.normal());
+  const monitor = createExchangeabilityMonitor(calibration, { delta: MONITORED.delta, seed });
+  for (let t = 0; t < 500 && !monitor.state.isAlarm; t++) monitor.observe(random.normal() - shift);
+  return monitor.state.alarmAt;
+}
+
+function cascadeAlarm(random: Random, risk: number): number {
+  const monitor = createCascadeMonitor({ ...MONITORED, exits: 4 });
+  for (let t = 0; t < 1500 && !monitor.state.isAlarm; t++) monitor.observe(t % 4, random.uniform() < risk);
+  return monitor.state.isAlarm ? 0 : -1;
+}
+
+function batchAlarm(random: Random, shift: number, seed: number): number {
+  const draw = (n: number, by: number) =>
+    Float64Array.from({ length: n }, () => Math.round(4 * (random.normal() - by)));
+  const { pValue } = testExchangeability(draw(300, 0), draw(100, shift), { permutations: 99, seed });
+  return pValue <= MONITORED.delta ? 0 : -1;
+}
+
+/** How many of the runs end in an alarm, and after how much in the median. */
+function summary(repeats: number, run: (k: number) => number): { readonly rate: number; readonly noticed: string } {
+  const alarms = Array.from({ length: repeats }, (_, k) => run(k));
+  const raised = alarms.filter((t) => t >= 0).sort((a, b) => a - b);
+  const rate = raised.length / repeats;
+  const median = raised[Math.floor(raised.length / 2)] ?? Number.NaN;
+  return { rate, noticed: `${(100 * rate).toFixed(1)} % noticed, median after ${median}` };
+}
+
 /** False alarms over a long run while the promise holds, and how soon a break is noticed. */
 export function monitorRows(repeats: number): readonly OtherRow[] {
   const random = createRandom(31);
-  const delta = 0.1;
-  const alpha = 0.05;
+  const { alpha, delta } = MONITORED;
   const error = Math.sqrt((delta * (1 - delta)) / repeats);
-  const riskRun = (risk: number, steps: number) => {
-    const monitor = createRiskMonitor({ alpha, delta });
-    for (let t = 0; t < steps && !monitor.state.isAlarm; t++) monitor.observe(random.uniform() < risk);
-    return monitor.state.alarmAt;
-  };
-  const scoreRun = (shift: number, steps: number, seed: number) => {
-    const calibration = Float64Array.from({ length: 500 }, () => random.normal());
-    const monitor = createExchangeabilityMonitor(calibration, { delta, seed });
-    for (let t = 0; t < steps && !monitor.state.isAlarm; t++) monitor.observe(random.normal() - shift);
-    return monitor.state.alarmAt;
-  };
-  const summary = (run: (k: number) => number) => {
-    const alarms = Array.from({ length: repeats }, (_, k) => run(k));
-    const raised = alarms.filter((t) => t >= 0).sort((a, b) => a - b);
-    return { rate: raised.length / repeats, median: raised[Math.floor(raised.length / 2)] ?? Number.NaN };
-  };
-  const noticed = ({ rate, median }: { rate: number; median: number }) =>
-    `${(100 * rate).toFixed(1)} % noticed, median after ${median}`;
-  const doubled = summary(() => riskRun(2 * alpha, 1000));
-  const shifted = summary((k) => scoreRun(0.5, 500, k));
-  const quietRisk = summary(() => riskRun(alpha, 1000)).rate;
-  const quietScores = summary((k) => scoreRun(0, 500, k)).rate;
-  const cascadeRun = (risk: number) => {
-    const monitor = createCascadeMonitor({ alpha, delta, exits: 4 });
-    for (let t = 0; t < 1500 && !monitor.state.isAlarm; t++) monitor.observe(t % 4, random.uniform() < risk);
-    return monitor.state.isAlarm ? 0 : -1;
-  };
-  const quietExits = summary(() => cascadeRun(alpha)).rate;
-  const looseExits = summary(() => cascadeRun(3 * alpha)).rate;
-  const batchRun = (shift: number, seed: number) => {
-    const draw = (n: number, by: number) =>
-      Float64Array.from({ length: n }, () => Math.round(4 * (random.normal() - by)));
-    const { pValue } = testExchangeability(draw(300, 0), draw(100, shift), { permutations: 99, seed });
-    return pValue <= delta ? 0 : -1;
-  };
-  const quietBatch = summary((k) => batchRun(0, k)).rate;
-  const shiftedBatch = summary((k) => batchRun(0.5, k)).rate;
+  const doubled = summary(repeats, () => riskAlarm(random, 2 * alpha)).noticed;
+  const shifted = summary(repeats, (k) => scoreAlarm(random, 0.5, k)).noticed;
+  const quietRisk = summary(repeats, () => riskAlarm(random, alpha)).rate;
+  const quietScores = summary(repeats, (k) => scoreAlarm(random, 0, k)).rate;
+  const quietExits = summary(repeats, () => cascadeAlarm(random, alpha)).rate;
+  const looseExits = summary(repeats, () => cascadeAlarm(random, 3 * alpha)).rate;
+  const quietBatch = summary(repeats, (k) => batchAlarm(random, 0, k)).rate;
+  const shiftedBatch = summary(repeats, (k) => batchAlarm(random, 0.5, k)).rate;
+  const often = (rate: number) => `${(100 * rate).toFixed(1)} % noticed`;
+  const [labels, exits] = [
+    "risk = alpha = 0.05, 1000 labels; then 2 alpha",
+    "risk = alpha = 0.05 at all of 3 exits, 1125 labels; then 3 alpha",
+  ];
+  const [batch, stream] = [
+    "300 and 100 scores with ties, no shift; then half a sigma",
+    "no shift, 500 samples; then half a sigma",
+  ];
   return [
-    row("risk monitor", "risk = alpha = 0.05, 1000 labels; then 2 alpha", delta, quietRisk, error, noticed(doubled)),
-    row(
-      "cascade monitor",
-      "risk = alpha = 0.05 at all of 3 exits, 1125 labels; then 3 alpha",
-      delta,
-      quietExits,
-      error,
-      `${(100 * looseExits).toFixed(1)} % noticed`,
-    ),
-    row(
-      "exchangeability test",
-      "300 and 100 scores with ties, no shift; then half a sigma",
-      delta,
-      quietBatch,
-      error,
-      `${(100 * shiftedBatch).toFixed(1)} % noticed`,
-    ),
-    row(
-      "exchangeability monitor",
-      "no shift, 500 samples; then half a sigma",
-      delta,
-      quietScores,
-      error,
-      noticed(shifted),
-    ),
+    row("risk monitor", labels, delta, quietRisk, error, doubled),
+    row("cascade monitor", exits, delta, quietExits, error, often(looseExits)),
+    row("exchangeability test", batch, delta, quietBatch, error, often(shiftedBatch)),
+    row("exchangeability monitor", stream, delta, quietScores, error, shifted),
   ];
 }

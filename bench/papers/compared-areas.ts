@@ -2,8 +2,18 @@
 // threshold for all exits, on the same resampled test images.
 
 import type { Score } from "../../calibration/index.ts";
-import { curvesFigure, type Hypothesis, percent, pointsRange, type Sheet, verdictOf } from "./hypothesis.ts";
-import { areas, curveOf, differences, overDraws, poolOf, rangeOf, thresholdDecisions } from "./measures.ts";
+import { curvesFigure, type Hypothesis, type Network, percent, pointsRange, verdictOf } from "./hypothesis.ts";
+import {
+  areas,
+  curveOf,
+  differences,
+  type Operation,
+  overDraws,
+  poolOf,
+  type Range,
+  rangeOf,
+  thresholdDecisions,
+} from "./measures.ts";
 
 /** One such claim. */
 export interface AreaClaim extends Pick<Hypothesis, "name" | "title"> {
@@ -16,6 +26,17 @@ export interface AreaClaim extends Pick<Hypothesis, "name" | "title"> {
   readonly claim: string;
 }
 
+/** What is measured of the networks of a label, one for each seed. */
+interface Measured {
+  readonly label: string;
+  readonly networks: readonly {
+    readonly seed: number;
+    readonly figures: Network["figures"];
+    readonly areas: readonly number[];
+    readonly operations: readonly Operation[];
+  }[];
+}
+
 /** The claim and its test; networks of several seeds count in the mean, seed by seed. */
 export function comparedAreas({ name, title, score, of, against, beside, claim }: AreaClaim): Hypothesis {
   return {
@@ -24,7 +45,7 @@ export function comparedAreas({ name, title, score, of, against, beside, claim }
     needs: [of, ...against],
     study(study) {
       const labels = [of, ...against, ...beside].filter((label) => study.of(label).length > 0);
-      const measured = labels.map((label) => {
+      const measured = labels.map((label): Measured => {
         const networks = study.of(label).map((network) => ({
           seed: network.seed,
           figures: network.figures,
@@ -34,42 +55,20 @@ export function comparedAreas({ name, title, score, of, against, beside, claim }
         return { label, networks };
       });
       const [own, ...others] = measured;
-      const difference = (other: (typeof measured)[number]) => {
-        const pairs = own!.networks.flatMap((a) => {
-          const b = other.networks.find(({ seed }) => seed === a.seed);
-          return b ? [differences(a.areas, b.areas)] : [];
-        });
-        const [first] = pairs;
-        if (!first) return undefined;
-        return rangeOf(first.map((_, i) => pairs.reduce((sum, pair) => sum + pair[i]!, 0) / pairs.length));
-      };
-      const sheet: Sheet = {
-        title: "Areas",
-        text: `Leaving by ${score}. In percent and points of percent; certified: under thresholds at the levels above, means over draws.`,
-        head: ["run", "seeds", "exits", "area", `${of} has more by`, "certified accuracy", "certified cost"],
-        rows: measured.map((one) => {
-          const more = one === own ? undefined : difference(one);
-          const mean = (key: "accuracy" | "cost") =>
-            percent(rangeOf(one.networks.flatMap(({ operations }) => operations.map((each) => each[key]))).mean);
-          return [
-            one.label,
-            one.networks.map(({ seed }) => seed).join(", "),
-            one.networks
-              .map(({ figures }) => figures.exits.map((exit) => percent(exit.accuracy)).join(" / "))
-              .join("; "),
-            percent(rangeOf(one.networks.map((network) => network.areas[0]!)).mean, 2),
-            more ? pointsRange(more) : "-",
-            mean("accuracy"),
-            mean("cost"),
-          ];
-        }),
-      };
+      const more = new Map(others.map((other) => [other.label, difference(own!, other)]));
       return {
         verdicts: against.flatMap((label) => {
-          const more = difference(others.find((other) => other.label === label)!);
-          return more ? [verdictOf(`${claim} (${label})`, more, "above", "area")] : [];
+          const range = more.get(label);
+          return range ? [verdictOf(`${claim} (${label})`, range, "above", "area")] : [];
         }),
-        sheets: [sheet],
+        sheets: [
+          {
+            title: "Areas",
+            text: `Leaving by ${score}. In percent and points of percent; certified: under thresholds at the levels above, means over draws.`,
+            head: ["run", "seeds", "exits", "area", `${of} has more by`, "certified accuracy", "certified cost"],
+            rows: measured.map((one) => areaRow(one, more.get(one.label))),
+          },
+        ],
         figure: {
           about: `Accuracy against cost, leaving by ${score}`,
           spec: curvesFigure(
@@ -83,4 +82,29 @@ export function comparedAreas({ name, title, score, of, against, beside, claim }
       };
     },
   };
+}
+
+/** How much more area one has than another, in the mean over seeds that both have; undefined without such. */
+function difference(one: Measured, other: Measured): Range | undefined {
+  const pairs = one.networks.flatMap((a) => {
+    const b = other.networks.find(({ seed }) => seed === a.seed);
+    return b ? [differences(a.areas, b.areas)] : [];
+  });
+  const [first] = pairs;
+  if (!first) return undefined;
+  return rangeOf(first.map((_, i) => pairs.reduce((sum, pair) => sum + pair[i]!, 0) / pairs.length));
+}
+
+function areaRow({ label, networks }: Measured, more: Range | undefined): readonly string[] {
+  const mean = (key: "accuracy" | "cost") =>
+    percent(rangeOf(networks.flatMap(({ operations }) => operations.map((each) => each[key]))).mean);
+  return [
+    label,
+    networks.map(({ seed }) => seed).join(", "),
+    networks.map(({ figures }) => figures.exits.map((exit) => percent(exit.accuracy)).join(" / ")).join("; "),
+    percent(rangeOf(networks.map((network) => network.areas[0]!)).mean, 2),
+    more ? pointsRange(more) : "-",
+    mean("accuracy"),
+    mean("cost"),
+  ];
 }

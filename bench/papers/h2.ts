@@ -2,7 +2,7 @@
 // its text, and certified thresholds, on exits alone and on the samples that really reach them.
 
 import { learnThenTest, safeKdReleasedCode, safeKdText } from "../../calibration/index.ts";
-import { asScript, type Hypothesis, percent, type Verdict } from "./hypothesis.ts";
+import { type Answer, asScript, type Hypothesis, percent, type Sheet, type Verdict } from "./hypothesis.ts";
 import { certified, type Operation, overDraws, poolOf, rangeOf, type ThresholdRule } from "./measures.ts";
 
 const NETWORK = "safe-kd";
@@ -23,6 +23,15 @@ const RULES: Readonly<Record<string, ThresholdRule>> = {
   "certified, as the cascade runs": certified,
 };
 
+/** What a rule did at a target, draw by draw. */
+interface Found {
+  readonly alpha: number;
+  readonly rule: string;
+  /** The share of draws in which some exit's risk in operation is above the target. */
+  readonly broken: number;
+  readonly operations: readonly Operation[];
+}
+
 /** The claim and its test. */
 export const h2: Hypothesis = {
   name: "h2",
@@ -32,73 +41,77 @@ export const h2: Hypothesis = {
     const pool = poolOf(study.of(NETWORK)[0]!.logits);
     const levels = [study.alpha, 2 * study.alpha];
     const found = levels.flatMap((alpha) =>
-      Object.entries(RULES).map(([rule, make]) => {
+      Object.entries(RULES).map(([rule, make]): Found => {
         const operations = overDraws(pool, { ...study, alpha }, make);
         const isOver = ({ exitRisks }: Operation) => exitRisks.some((risk) => risk > alpha);
         const broken = operations.filter(isOver).length / operations.length;
         return { alpha, rule, broken, operations };
       }),
     );
-    const exitMeans = (operations: readonly Operation[], key: "exitRisks" | "aloneRisks") =>
-      operations[0]![key].map((_, j) => percent(rangeOf(operations.map((one) => one[key][j]!)).mean)).join(" / ");
-    // What chance alone leaves of so few draws.
-    const slack = 2 * Math.sqrt((study.delta * (1 - study.delta)) / study.draws);
-    const verdictsOf = (wanted: keyof typeof RULES, claim: string): Verdict => {
-      const worst = found.filter(({ rule }) => rule === wanted).reduce((a, b) => (a.broken > b.broken ? a : b));
-      return {
-        claim: `${claim} keep every exit's risk in operation with probability ${1 - study.delta}`,
-        held: worst.broken <= study.delta + slack ? "held" : "did not hold",
-        because: `some exit was above ${percent(worst.alpha)} % in ${percent(worst.broken)} % of the draws`,
-      };
-    };
     const verdicts = [
-      verdictsOf("its text", "Thresholds calibrated exit by exit, as the paper's text has them,"),
-      verdictsOf("certified, as the cascade runs", "Thresholds certified on the samples that really reach an exit"),
+      verdictOf(found, study, "its text", "Thresholds calibrated exit by exit, as the paper's text has them,"),
+      verdictOf(
+        found,
+        study,
+        "certified, as the cascade runs",
+        "Thresholds certified on the samples that really reach an exit",
+      ),
     ];
-    return {
-      verdicts,
-      sheets: [
-        {
-          title: "Risk of the early exits",
-          text: "In percent, means over draws. Alone: of all images that an exit is as sure of. In operation: of those that really leave there. Broken: draws in which some exit's risk in operation is above the target.",
-          head: ["target", "rule", "alone", "in operation", "broken", "leave early", "accuracy", "cost"],
-          rows: found.map(({ alpha, rule, broken, operations }) => [
-            percent(alpha),
-            rule,
-            exitMeans(operations, "aloneRisks"),
-            exitMeans(operations, "exitRisks"),
-            percent(broken),
-            ...(["early", "accuracy", "cost"] as const).map((key) =>
-              percent(rangeOf(operations.map((one) => one[key])).mean),
-            ),
-          ]),
-        },
-      ],
-      figure: {
-        about: "Risk of the last early exit in operation, draw by draw",
-        spec: {
-          width: 700,
-          height: 300,
-          data: {
-            values: found.flatMap(({ alpha, rule, operations }) =>
-              operations.map(({ exitRisks }) => ({
-                rule,
-                target: `target ${percent(alpha)} %`,
-                risk: exitRisks.at(-1),
-              })),
-            ),
-          },
-          mark: { type: "tick", thickness: 1.5 },
-          encoding: {
-            x: { field: "risk", type: "quantitative", axis: { title: "share of wrong answers", format: ".4~%" } },
-            y: { field: "rule", type: "nominal", title: null, sort: null, axis: { labelLimit: 0 } },
-            color: { field: "target", type: "nominal", sort: null, legend: { title: null, orient: "bottom" } },
-          },
-        },
-      },
-      numbers: found,
-    };
+    const figure = { about: "Risk of the last early exit in operation, draw by draw", spec: lastRisks(found) };
+    return { verdicts, sheets: [riskSheet(found)], figure, numbers: found };
   },
 };
+
+function verdictOf(
+  found: readonly Found[],
+  { draws, delta }: { readonly draws: number; readonly delta: number },
+  wanted: keyof typeof RULES,
+  claim: string,
+): Verdict {
+  // What chance alone leaves of so few draws.
+  const slack = 2 * Math.sqrt((delta * (1 - delta)) / draws);
+  const worst = found.filter(({ rule }) => rule === wanted).reduce((a, b) => (a.broken > b.broken ? a : b));
+  return {
+    claim: `${claim} keep every exit's risk in operation with probability ${1 - delta}`,
+    held: worst.broken <= delta + slack ? "held" : "did not hold",
+    because: `some exit was above ${percent(worst.alpha)} % in ${percent(worst.broken)} % of the draws`,
+  };
+}
+
+function riskSheet(found: readonly Found[]): Sheet {
+  const exitMeans = (operations: readonly Operation[], key: "exitRisks" | "aloneRisks") =>
+    operations[0]![key].map((_, j) => percent(rangeOf(operations.map((one) => one[key][j]!)).mean)).join(" / ");
+  return {
+    title: "Risk of the early exits",
+    text: "In percent, means over draws. Alone: of all images that an exit is as sure of. In operation: of those that really leave there. Broken: draws in which some exit's risk in operation is above the target.",
+    head: ["target", "rule", "alone", "in operation", "broken", "leave early", "accuracy", "cost"],
+    rows: found.map(({ alpha, rule, broken, operations }) => [
+      percent(alpha),
+      rule,
+      exitMeans(operations, "aloneRisks"),
+      exitMeans(operations, "exitRisks"),
+      percent(broken),
+      ...(["early", "accuracy", "cost"] as const).map((key) =>
+        percent(rangeOf(operations.map((one) => one[key])).mean),
+      ),
+    ]),
+  };
+}
+
+const lastRisks = (found: readonly Found[]): Answer["figure"]["spec"] => ({
+  width: 700,
+  height: 300,
+  data: {
+    values: found.flatMap(({ alpha, rule, operations }) =>
+      operations.map(({ exitRisks }) => ({ rule, target: `target ${percent(alpha)} %`, risk: exitRisks.at(-1) })),
+    ),
+  },
+  mark: { type: "tick", thickness: 1.5 },
+  encoding: {
+    x: { field: "risk", type: "quantitative", axis: { title: "share of wrong answers", format: ".4~%" } },
+    y: { field: "rule", type: "nominal", title: null, sort: null, axis: { labelLimit: 0 } },
+    color: { field: "target", type: "nominal", sort: null, legend: { title: null, orient: "bottom" } },
+  },
+});
 
 await asScript(import.meta.url, h2);
