@@ -1,5 +1,6 @@
 // Confidence-gated training against its baselines on the real Fashion-MNIST files: trains what is not trained yet, each
-// run by the command that a user would type, then writes what is finished to bench/results/fashion-mnist-cgt.md.
+// run by the command that a user would type, then writes what is finished to bench/results/fashion-mnist-cgt.md,
+// where its section Reading stays as it is.
 // `node scripts/run.mjs bench/fashion-mnist.ts --data-dir DIR`; stopped at any point, the same command goes on.
 // `--only joint-5` trains those whose names hold the text; `--only none` writes the page alone.
 
@@ -193,31 +194,80 @@ const table = (header: readonly string[], rows: readonly (readonly (string | num
 
 const mean = (values: readonly number[]): number => values.reduce((sum, x) => sum + x, 0) / values.length;
 
-/** What the runs of 2026-11-21 say; whoever runs others writes other words. */
-const READING = `## Reading
+/**
+ * What was read in the figures, which no program writes: it stands on the page, and stays there until somebody writes
+ * other words. The text from its heading to the next one.
+ */
+function readingOf(path: string): string {
+  const text = existsSync(path) ? readFileSync(path, "utf8") : "";
+  const [start, end] = [text.indexOf("## Reading\n"), text.indexOf("## Commands\n")];
+  return start < 0 ? "" : text.slice(start, end);
+}
 
-- \`joint\` ends 0.2 to 0.3 points below PyTorch's one run at the last exit: inside the 0.5 that count as seed noise, though on one side each time, and two
-  seeds here lie 0.1 apart. Exit 1 is 1.1 and 1.6 points below at 5 epochs, and 0.2 at 10.
-- Of the public code's forms none beats \`joint\` at any share of the MACs in these five epochs. Its soft gates lose 1.3 points at the last exit; half of
-  that their control loses too, which has the same schedule and label smoothing and no gate. Against the control the gates move accuracy forwards: 2.4
-  points more at exit 1, 0.7 fewer at the last, ahead by 0.3 at half of the MACs and behind by 0.4 to 0.6 above. With a kappa of 1 a gate lies between
-  0.475 and 0.711 whatever the sample, so this is a discount by depth more than a choice of samples.
-- The paper's printed form with a gate that looks at the sample (\`soft-cgt-plain\`, one seed) beats \`joint\`: 2.2 / 0.5 / 0.9 points at the exits, 90.2 %
-  certified for 59.2 % of the MACs against 89.4 % for 61.3 %. Most of this is the size of the gradients: \`joint-sum\`, which weighs each exit 1 instead of a
-  half, gains 1.2 / 0.2 / 0.7 points by that alone. What is left for the gates is 1.0 / 0.3 / 0.2 points and 2 % of the MACs, about the noise of seeds.
-- Hard gates spoil the deep exits (76 % at the last). Normalised weights let these learn only from images that an earlier exit got wrong or was unsure of,
-  and whether it was wrong is told by the label. At test time there is no label: images arrive that the first exit had right without being sure, and the
-  deep exits have learned to contradict it. So a higher threshold makes the cascade worse, from 84.6 % at 0.5, where it was trained, to 77.6 % at 0.9.
-- The certified error of early leavers was kept at every exit of every run (at most 5 %; found 1.7 to 4.9 %).
-- One small network, five epochs, one or two seeds: the paper trains others for 300. What holds beyond this table is not said here.
-`;
+const label = ({ plan: { method, epochs, seed } }: Result) => [method, epochs, seed];
+const atCosts = `at ${COSTS.map((cost) => 100 * cost).join(" / ")} % of the MACs, %`;
 
-function page(results: readonly Result[]): string {
-  const label = ({ plan: { method, epochs, seed } }: Result) => [method, epochs, seed];
-  const five = METHOD_NAMES.map((method) => ({
-    method,
-    of: results.filter(({ plan }) => plan.method === method && plan.epochs === 5),
-  })).filter(({ of }) => of.length > 0);
+const everyRun = (results: readonly Result[]): string =>
+  table(
+    [
+      ...["method", "epochs", "seed", "exits 1 / 2 / 3, %", "certified: accuracy, %", "leave at 1 / 2 / 3, %"],
+      ...["error of those, %", "average MACs, M", "of a full pass, %", "images/s in training"],
+    ],
+    results.map((result) => [
+      ...label(result),
+      list(result.accuracy),
+      percent(result.certified.accuracy),
+      list(result.certified.shares),
+      list(result.certified.exitRisk),
+      (result.certified.cost * result.macs).toFixed(2),
+      percent(result.certified.cost),
+      result.imagesPerSecond.toFixed(0),
+    ]),
+  );
+
+const oneThreshold = (results: readonly Result[]): string =>
+  table(
+    [
+      ...["method", "epochs", "seed", atCosts, "least MACs, chosen on test, %", "chosen on validation, %"],
+      ...["its accuracy, %", "last exit, %", ...BY_HAND.map((threshold) => `at ${threshold}`)],
+    ],
+    results.map((result) => [
+      ...label(result),
+      list(result.atCost),
+      percent(result.onTest),
+      percent(result.onValidation.cost),
+      percent(result.onValidation.accuracy),
+      percent(result.accuracy.at(-1)!),
+      ...result.byHand.map(({ accuracy, cost }) => `${percent(accuracy)} for ${percent(cost)}`),
+    ]),
+  );
+
+/** The runs of five epochs of a method. */
+interface Seeds {
+  readonly method: Method;
+  readonly of: readonly Result[];
+}
+
+const means = (five: readonly Seeds[]): string =>
+  table(
+    ["method", "seeds", "exits 1 / 2 / 3, %", "certified: accuracy, %", "average MACs, %", atCosts],
+    five.map(({ method, of }) => [
+      method,
+      of.length,
+      list([0, 1, 2].map((j) => mean(of.map(({ accuracy }) => accuracy[j]!)))),
+      percent(mean(of.map(({ certified }) => certified.accuracy))),
+      percent(mean(of.map(({ certified }) => certified.cost))),
+      list(COSTS.map((_, k) => mean(of.map(({ atCost }) => atCost[k]!)))),
+    ]),
+  );
+
+function page(results: readonly Result[], reading: string): string {
+  const five = METHOD_NAMES.map(
+    (method): Seeds => ({
+      method,
+      of: results.filter(({ plan }) => plan.method === method && plan.epochs === 5),
+    }),
+  ).filter(({ of }) => of.length > 0);
   const reference = results
     .filter(({ plan }) => plan.method === "joint" && plan.seed === 0)
     .map(({ plan, accuracy }) => [plan.epochs, list(accuracy), PYTORCH[plan.epochs]!.join(" / ")]);
@@ -239,30 +289,7 @@ ${table(["epochs", "exits 1 / 2 / 3, %", "PyTorch, %"], reference)}
 
 Certified: thresholds by Learn-then-Test, so that with probability 0.9 at most 5 % of the images that leave at an early exit are wrong, at each of them.
 
-${table(
-  [
-    "method",
-    "epochs",
-    "seed",
-    "exits 1 / 2 / 3, %",
-    "certified: accuracy, %",
-    "leave at 1 / 2 / 3, %",
-    "error of those, %",
-    "average MACs, M",
-    "of a full pass, %",
-    "images/s in training",
-  ],
-  results.map((result) => [
-    ...label(result),
-    list(result.accuracy),
-    percent(result.certified.accuracy),
-    list(result.certified.shares),
-    list(result.certified.exitRisk),
-    (result.certified.cost * result.macs).toFixed(2),
-    percent(result.certified.cost),
-    result.imagesPerSecond.toFixed(0),
-  ]),
-)}
+${everyRun(results)}
 
 ## One threshold on the top probability for all exits
 
@@ -270,52 +297,13 @@ As the papers compare. Accuracy at a share of the MACs; and the least share of t
 chosen on the test images themselves (as the reference figure, 59 % for PyTorch's joint at 10 epochs), and chosen on validation images. Last, accuracy and
 share of the MACs at thresholds set by hand.
 
-${table(
-  [
-    "method",
-    "epochs",
-    "seed",
-    `at ${COSTS.map((cost) => 100 * cost).join(" / ")} % of the MACs, %`,
-    "least MACs, chosen on test, %",
-    "chosen on validation, %",
-    "its accuracy, %",
-    "last exit, %",
-    ...BY_HAND.map((threshold) => `at ${threshold}`),
-  ],
-  results.map((result) => [
-    ...label(result),
-    list(result.atCost),
-    percent(result.onTest),
-    percent(result.onValidation.cost),
-    percent(result.onValidation.accuracy),
-    percent(result.accuracy.at(-1)!),
-    ...result.byHand.map(({ accuracy, cost }) => `${percent(accuracy)} for ${percent(cost)}`),
-  ]),
-)}
+${oneThreshold(results)}
 
 ## Means over seeds, 5 epochs
 
-${table(
-  [
-    "method",
-    "seeds",
-    "exits 1 / 2 / 3, %",
-    "certified: accuracy, %",
-    "average MACs, %",
-    `at ${COSTS.map((cost) => 100 * cost).join(" / ")} % of the MACs, %`,
-  ],
-  five.map(({ method, of }) => [
-    method,
-    of.length,
-    list([0, 1, 2].map((j) => mean(of.map(({ accuracy }) => accuracy[j]!)))),
-    percent(mean(of.map(({ certified }) => certified.accuracy))),
-    percent(mean(of.map(({ certified }) => certified.cost))),
-    list(COSTS.map((_, k) => mean(of.map(({ atCost }) => atCost[k]!)))),
-  ]),
-)}
+${means(five)}
 
-${READING}
-## Commands
+${reading}## Commands
 
 Each with \`npm start -- --data fashion-mnist --data-dir DIR\` in front:
 
@@ -331,5 +319,5 @@ if (flags.only !== "none") {
 }
 const results = plans.map(read).filter((result) => result !== undefined);
 if (results.length === 0) throw new Error(`bench/fashion-mnist: no finished run lies in ${flags.runs}.`);
-writeWholeSync(flags.out, page(results));
+writeWholeSync(flags.out, page(results, readingOf(flags.out)));
 console.log(`wrote ${flags.out}: ${results.length} of ${plans.length} runs`);
