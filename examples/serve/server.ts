@@ -38,6 +38,14 @@ interface Refusal {
   readonly error: string;
 }
 
+/** What the routes of a server work on. */
+interface Site {
+  readonly classifier: LoadedClassifier;
+  readonly batcher: Batcher;
+  readonly labels: Labels;
+  readonly measures: Measures;
+}
+
 /**
  * The server of a classifier. `close()` takes nothing more, answers what was taken, and disposes the classifier. It
  * reaches the first request with everything compiled.
@@ -45,7 +53,6 @@ interface Refusal {
 export async function buildServer(classifier: LoadedClassifier, options: ServeOptions): Promise<FastifyInstance> {
   const { model } = classifier;
   const { maxBytes, onFault = (error) => console.error(error), onAnswered } = options;
-  const input = model.architecture.input;
   const labels = new Labels(model, options.labels);
   const batcher = new Batcher(
     (images) => classifier.classify(images),
@@ -53,12 +60,27 @@ export async function buildServer(classifier: LoadedClassifier, options: ServeOp
     (images, ms) => measures.batch(images, ms),
   );
   const measures = new Measures(model, { batcher, labels });
+  const site = { classifier, batcher, labels, measures };
   const app = fastify({ bodyLimit: maxBytes, return503OnClosing: true, forceCloseConnections: "idle" });
-  let isReady = true;
-
   for (const type of [BODIES.bytes, BODIES.floats, BODIES.png])
     app.addContentTypeParser(type, { parseAs: "buffer" }, (_, body, done) => done(null, body));
+  refuseBySentences(app, onFault);
+  app.addHook("onResponse", async (request, reply) => {
+    if (request.routeOptions.url !== "/classify") return;
+    measures.request(reply.statusCode, reply.elapsedTime);
+    onAnswered?.(reply.statusCode);
+  });
+  takeImages(app, site);
+  takeLabels(app, site);
+  tellState(app, site);
+  app.addHook("onClose", async () => classifier.dispose());
+  const pixels = model.architecture.input.reduce((n, extent) => n * extent, 1);
+  await classifier.classify(new Uint8Array(pixels));
+  return app;
+}
 
+/** Every error is a status and a sentence; what only the server can mend is told to it alone. */
+function refuseBySentences(app: FastifyInstance, onFault: (error: Error) => void): void {
   app.setErrorHandler((error: Error & { readonly statusCode?: number }, _, reply) => {
     const status = error instanceof BusyError ? 503 : (error.statusCode ?? 500);
     if (error instanceof BusyError) reply.header("retry-after", error.retryAfter);
@@ -70,15 +92,12 @@ export async function buildServer(classifier: LoadedClassifier, options: ServeOp
     const error = "There are POST /classify and /labels, GET /, /health, /ready and /metrics.";
     return reply.status(404).send({ error } satisfies Refusal);
   });
-  app.addHook("onResponse", async (request, reply) => {
-    if (request.routeOptions.url !== "/classify") return;
-    measures.request(reply.statusCode, reply.elapsedTime);
-    onAnswered?.(reply.statusCode);
-  });
+}
 
+function takeImages(app: FastifyInstance, { classifier: { model }, batcher, labels, measures }: Site): void {
   app.post("/classify", async (request, reply) => {
     const type = (request.headers["content-type"] ?? "").split(";")[0]!.trim().toLowerCase();
-    const lot = lotOf(type, request.body, input);
+    const lot = lotOf(type, request.body, model.architecture.input);
     const { classes, exits, scores, macs } = await batcher.answer(lot, goneOf(reply));
     const answers = Array.from(classes, (answer, i): ImageAnswer => {
       const id = randomUUID();
@@ -92,7 +111,9 @@ export async function buildServer(classifier: LoadedClassifier, options: ServeOp
     });
     return { answers };
   });
+}
 
+function takeLabels(app: FastifyInstance, { classifier: { model }, labels }: Site): void {
   app.post("/labels", async (request) => {
     const told = readLabels(request.body, model.classes);
     let unknown = 0;
@@ -104,23 +125,23 @@ export async function buildServer(classifier: LoadedClassifier, options: ServeOp
     }
     return { labels: told.length - unknown, right, unknown, isAlarm: labels.monitor?.state.isAlarm ?? false };
   });
+}
 
+/** What runs here, and how it does; ready until the end begins. */
+function tellState(app: FastifyInstance, { classifier, batcher, measures }: Site): void {
+  let isReady = true;
   app.get("/", async () => {
-    const { classes, exits, guarantee, weights } = model;
-    return { input, classes, exits, guarantee, weights, runtimes: classifier.runtimes, plan: classifier.plan };
+    const { classes, exits, guarantee, weights, architecture } = classifier.model;
+    const { runtimes, plan } = classifier;
+    return { input: architecture.input, classes, exits, guarantee, weights, runtimes, plan };
   });
   app.get("/health", async () => ({ isAlive: true }));
   app.get("/ready", async (_, reply) => reply.status(isReady ? 200 : 503).send({ isReady }));
   app.get("/metrics", async (_, reply) => reply.type("text/plain; version=0.0.4").send(measures.text()));
-
   app.addHook("preClose", async () => {
     isReady = false;
     await batcher.drain();
   });
-  app.addHook("onClose", async () => classifier.dispose());
-  const pixels = input.reduce((n, extent) => n * extent, 1);
-  await classifier.classify(new Uint8Array(pixels));
-  return app;
 }
 
 /** Ends when the client has gone before it was answered. */

@@ -1,26 +1,15 @@
-// The server of examples/serve on the loopback: answers of every kind of body, batches within a deadline, a queue that
-// is full, labels and metrics, bad requests, and an end at which nothing is lost.
+// The server of examples/serve on the loopback: answers of every kind of body, a queue that is full, labels and
+// metrics, bad requests, and an end at which nothing is lost.
 
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { FastifyInstance } from "fastify";
 import type { PolicyFile } from "../../calibration/index.ts";
 import { encodePng } from "../../data/index.ts";
-import { Batcher, BusyError } from "../../examples/serve/batcher.ts";
-import { buildServer, type ImageAnswer, type ServeOptions } from "../../examples/serve/server.ts";
-import { type Answers as Answered, type LoadedClassifier, load, readModel } from "../../exits/index.ts";
-import { bars } from "../exits/small.ts";
-import { assert, atEnd, errorOf, suite } from "../harness.ts";
+import { buildServer, type ServeOptions } from "../../examples/serve/server.ts";
+import { type LoadedClassifier, load, readModel } from "../../exits/index.ts";
+import { assert, atEnd, suite } from "../harness.ts";
+import { Held, image, images, MODEL, measure, numbered, PIXELS, post, postBytes, postJson, until } from "./serving.ts";
 
-const root = fileURLToPath(new URL("../../", import.meta.url));
-const MODEL = join(root, "test/exits/files/model-1-resnet.sortie.safetensors");
 const OPTIONS: ServeOptions = { batch: 16, deadline: 5, queue: 64, maxBytes: 100_000, labels: 1000 };
-const PIXELS = 64;
-const { images } = bars(60, "test", 3000);
-const image = (i: number, count = 1): Uint8Array<ArrayBuffer> =>
-  images.slice(i * PIXELS, (i + count) * PIXELS) as Uint8Array<ArrayBuffer>;
 
 const test = suite("serve", { timeout: 60_000 });
 const open: FastifyInstance[] = [];
@@ -36,81 +25,6 @@ async function serve(classifier: LoadedClassifier, options: Partial<ServeOptions
 }
 
 const real = () => load(MODEL, { runtime: "wasm", batch: 16 });
-
-/** The status, and what was answered. */
-async function post(at: string, path: string, body: BodyInit, type: string, signal?: AbortSignal) {
-  const response = await fetch(`${at}${path}`, {
-    method: "POST",
-    body,
-    headers: { "content-type": type },
-    ...(signal && { signal }),
-  });
-  const said = (await response.json()) as { readonly answers: readonly ImageAnswer[]; readonly error: string };
-  return { status: response.status, said, retryAfter: response.headers.get("retry-after") };
-}
-const postBytes = (at: string, bytes: Uint8Array<ArrayBuffer>) =>
-  post(at, "/classify", bytes, "application/octet-stream");
-const postJson = (at: string, path: string, value: unknown) =>
-  post(at, path, JSON.stringify(value), "application/json");
-
-/** A value of /metrics. */
-async function measure(at: string, name: string): Promise<number> {
-  const text = await (await fetch(`${at}/metrics`)).text();
-  const line = text.split("\n").find((each) => each.startsWith(`${name} `));
-  return Number(line?.slice(name.length));
-}
-
-/** A classifier whose class is the first byte of the image, and which answers when it is let. */
-class Held {
-  readonly batches: number[] = [];
-  isDisposed = false;
-  #waiting: (() => void)[] = [];
-  #isOpen: boolean;
-  readonly #record: LoadedClassifier["model"];
-
-  constructor(record: LoadedClassifier["model"], isOpen = false) {
-    this.#record = record;
-    // The first, which warms up, is let through.
-    this.#isOpen = isOpen;
-  }
-
-  get classifier(): LoadedClassifier {
-    return {
-      model: this.#record,
-      runtimes: [],
-      plan: [],
-      isOriginChecked: true,
-      classify: (given: Uint8Array | Float32Array) => this.#classify(given),
-      dispose: () => {
-        this.isDisposed = true;
-      },
-    } as unknown as LoadedClassifier;
-  }
-
-  async #classify(given: Uint8Array | Float32Array): Promise<Answered> {
-    const count = given.length / PIXELS;
-    if (this.batches.push(count) > 1 && !this.#isOpen) await new Promise<void>((go) => this.#waiting.push(go));
-    const firsts = Array.from({ length: count }, (_, i) => given[i * PIXELS]!);
-    if (firsts.includes(9)) throw new Error("nine");
-    return {
-      classes: Int32Array.from(firsts),
-      exits: Int32Array.from(firsts, (first) => first % 3),
-      scores: Float32Array.from(firsts, () => 1),
-      macs: Float64Array.from(firsts, () => 10),
-    };
-  }
-
-  open(): void {
-    this.#isOpen = true;
-    for (const go of this.#waiting.splice(0)) go();
-  }
-}
-
-const numbered = (first: number): Uint8Array<ArrayBuffer> => new Uint8Array(PIXELS).fill(first);
-const until = async (is: () => boolean, seconds = 5): Promise<void> => {
-  for (let i = 0; i < 100 * seconds && !is(); i++) await new Promise((resolve) => setTimeout(resolve, 10));
-  assert.ok(is(), "it never came to that");
-};
 
 test("answers bytes, floats, JSON and pictures as the classifier does", async () => {
   using classifier = await real();
@@ -163,36 +77,6 @@ test("hundreds of requests at once are batched, and each gets its own answers", 
   );
   assert.is(await measure(at, 'sortie_requests_total{status="200"}'), 200);
   assert.is(await measure(at, "sortie_request_seconds_count"), 200);
-});
-
-test("a batch waits for others until its deadline, and no longer once it is full", async () => {
-  const batches: number[] = [];
-  const classify = async (given: Uint8Array | Float32Array): Promise<Answered> => {
-    const count = given.length;
-    batches.push(count);
-    return {
-      classes: new Int32Array(count),
-      exits: new Int32Array(count),
-      scores: new Float32Array(count),
-      macs: new Float64Array(count),
-    };
-  };
-  const batcher = new Batcher(classify, { batch: 4, deadline: 150, queue: 100 });
-  const one = { values: Uint8Array.of(1), count: 1 };
-  const start = performance.now();
-  await Promise.all([batcher.answer(one), batcher.answer(one)]);
-  const waited = performance.now() - start;
-  assert.ok(waited >= 145, `answered after ${waited} ms`);
-  const again = performance.now();
-  await Promise.all([1, 2, 3, 4].map(() => batcher.answer(one)));
-  assert.ok(performance.now() - again < 140, "a full batch waited");
-  // A lot that does not fit opens the next batch; lots of another kind have batches of their own.
-  const float = { values: Float32Array.of(1), count: 1 };
-  const three = { values: new Uint8Array(3), count: 3 };
-  await Promise.all([batcher.answer(three), batcher.answer(float), batcher.answer(three), batcher.answer(float)]);
-  assert.equal(batches, [2, 4, 3, 2, 3]);
-  await batcher.drain();
-  assert.instance(await errorOf(() => batcher.answer(one)), BusyError);
 });
 
 test("a full queue says when to come again, keeps its promise to those in it, and health goes on", async () => {
@@ -389,59 +273,4 @@ test("the end answers what was taken, takes nothing more, and frees the classifi
   );
   await closing;
   assert.is(held.isDisposed, true);
-});
-
-test("the program serves a file, and ends by SIGTERM with all answered", async () => {
-  const args = [
-    join(root, "examples/serve/main.ts"),
-    MODEL,
-    "--port",
-    "0",
-    "--runtime",
-    "wasm",
-    "--deadline-ms",
-    "400",
-  ];
-  const child = spawn(process.execPath, ["--import", "tsx", ...args], { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
-  atEnd(() => void child.kill("SIGKILL"));
-  let said = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    said += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    said += text;
-  });
-  await until(() => /listening on \S+\n/.test(said) || child.exitCode !== null, 40);
-  const at = /listening on (\S+)/.exec(said)?.[1] ?? said;
-  const asked = Array.from({ length: 10 }, (_, i) => postBytes(at, image(i)));
-  let queued = 0;
-  for (let i = 0; i < 100 && queued < 10; i++) queued = await measure(at, "sortie_queue_images");
-  assert.is(queued, 10);
-  child.kill("SIGTERM");
-  assert.equal(
-    (await Promise.all(asked)).map(({ status }) => status),
-    new Array(10).fill(200),
-  );
-  if (child.exitCode === null) await once(child, "exit");
-  assert.is(child.exitCode, 0, said);
-  assert.match(said, /^all that was taken has been answered: 10 requests$/m);
-});
-
-test("the program tells bad flags", async () => {
-  const refused = async (...args: string[]) => {
-    const child = spawn(process.execPath, ["--import", "tsx", join(root, "examples/serve/main.ts"), ...args], {
-      stdio: ["ignore", "ignore", "pipe"],
-    });
-    let text = "";
-    child.stderr.setEncoding("utf8").on("data", (part: string) => {
-      text += part;
-    });
-    const [code] = (await once(child, "close")) as [number];
-    return [code, text.trim()];
-  };
-  assert.equal(await refused(MODEL, "--queue", "0"), [
-    1,
-    "serve: --queue must be a whole number of at least 1; got 0.",
-  ]);
-  assert.equal(await refused(MODEL, "--runtime", "cpu"), [1, "load: runtime must be webgpu, wasm or auto; got cpu."]);
 });
