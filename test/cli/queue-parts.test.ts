@@ -1,0 +1,181 @@
+// What of a queue needs no server of one: ids, archives, addresses, refusals, and results in S3.
+
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { zipSync } from "fflate";
+import { waitFor } from "../../cli/compare/remote.ts";
+import { openArtefacts, packRun, unpackRun } from "../../cli/queue/artefacts.ts";
+import { openQueue } from "../../cli/queue/bullmq.ts";
+import { jobId, queueAddress } from "../../cli/queue/queue.ts";
+import { assert, errorOf, failsWith, suite } from "../harness.ts";
+import { run as sortie } from "./command-line.ts";
+import { readConfig } from "./read-config.ts";
+import { freePort, startS3 } from "./servers.ts";
+
+const shared = mkdtempSync(join(tmpdir(), "sortie-artefacts-"));
+const outer = { ...process.env };
+const configOf = (...flags: string[]) => readConfig("test", flags).config;
+
+const bucket = suite("cli queue: results in S3");
+bucket("are there whole or not at all, and what is wrong with a bucket is told", async () => {
+  const s3 = await startS3("runs");
+  Object.assign(process.env, s3.env);
+  try {
+    const results = await openArtefacts("worker", "s3://runs/a/b/");
+    assert.is(await results.get("x.zip"), undefined);
+    const content = Uint8Array.from({ length: 300_000 }, (_, i) => i % 251);
+    await results.put("x.zip", content);
+    assert.ok(Buffer.from(content).equals((await results.get("x.zip"))!));
+    await (await openArtefacts("worker", "s3://runs")).remove("a/b/x.zip");
+    assert.is(await results.get("x.zip"), undefined);
+    const none = await openArtefacts("worker", "s3://nowhere");
+    assert.match(
+      (await errorOf(() => none.get("x.zip"))).message,
+      /^worker: s3:\/\/nowhere must be reachable; got NoSuchBucket/,
+    );
+    await s3.stop();
+    assert.match(
+      (await errorOf(() => results.get("x.zip"))).message,
+      /^worker: s3:\/\/runs\/a\/b\/ must be reachable; got .*ECONNREFUSED/,
+    );
+  } finally {
+    for (const key of Object.keys(s3.env)) if (outer[key] === undefined) delete process.env[key];
+  }
+});
+
+bucket("a transfer that breaks off is begun again, and given up after the third", async () => {
+  let breaks = 2;
+  const server = createServer((_, answer) => {
+    answer.writeHead(200, { "content-length": "10" });
+    if (breaks-- > 0) answer.write("01234", () => answer.destroy());
+    else answer.end("0123456789");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const keys = { AWS_ACCESS_KEY_ID: "a", AWS_SECRET_ACCESS_KEY: "b", AWS_REGION: "us-east-1" };
+  const set = { ...keys, AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${port}` };
+  Object.assign(process.env, set);
+  try {
+    const results = await openArtefacts("worker", "s3://runs");
+    assert.is(Buffer.from((await results.get("x.zip"))!).toString(), "0123456789");
+    breaks = 3;
+    assert.match((await errorOf(() => results.get("x.zip"))).message, /^worker: s3:\/\/runs must be reachable; got /);
+    assert.is(breaks, 0);
+  } finally {
+    for (const key of Object.keys(set)) if (outer[key] === undefined) delete process.env[key];
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+const test = suite("cli queue: what needs no server");
+test.after(() => rmSync(shared, { recursive: true }));
+
+test("a run is named by what decides its results, not by where it lies", () => {
+  const id = jobId(configOf());
+  for (const flags of [
+    ["--out", "elsewhere"],
+    ["--name", "mine"],
+    ["--train.checkpointEvery", "3"],
+    ["--data-dir", "x"],
+  ])
+    if (flags[0] !== "--data-dir") assert.is(jobId(configOf(...flags)), id, flags.join(" "));
+  for (const flags of [
+    ["--seed", "2"],
+    ["--epochs", "9"],
+    ["--alpha", "0.5"],
+    ["--method", "joint"],
+  ])
+    assert.not.equal(jobId(configOf(...flags)), id, flags.join(" "));
+  assert.is(
+    jobId(readConfig("test", ["--data", "fashion-mnist", "--data-dir", "a"]).config),
+    jobId(readConfig("test", ["--data", "fashion-mnist", "--data-dir", "b"]).config),
+  );
+});
+
+test("a run folder travels whole, without its lock, and what makes it finished arrives last", () => {
+  const dir = mkdtempSync(join(tmpdir(), "sortie-pack-"));
+  const [from, to] = [join(dir, "from"), join(dir, "to")];
+  mkdirSync(join(from, "teacher"), { recursive: true });
+  const files = { "run.json": "{}", "zz.txt": "z", "lock.json": "me", "teacher/last.safetensors": "weights" };
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(from, name), text);
+  unpackRun(packRun(from), to, "run.json");
+  assert.is(readFileSync(join(to, "teacher", "last.safetensors"), "utf8"), "weights");
+  assert.not(existsSync(join(to, "lock.json")));
+
+  // A folder in the way of another file: what comes last is not there.
+  const hindered = join(dir, "hindered");
+  mkdirSync(join(hindered, "zz.txt"), { recursive: true });
+  assert.throws(() => unpackRun(packRun(from), hindered, "run.json"));
+  assert.not(existsSync(join(hindered, "run.json")));
+  for (const name of ["../evil", "/evil", "a/../../evil"])
+    assert.throws(
+      () => unpackRun(zipSync({ [name]: new Uint8Array(1) }), to, "run.json"),
+      /must stay within its folder/,
+    );
+  assert.not(existsSync(join(dir, "evil")));
+  rmSync(dir, { recursive: true });
+});
+
+test("a queue that is away for a while is waited for, and a run that is nowhere is told", async () => {
+  const states = [
+    () => Promise.reject(new Error("gone")),
+    async () => ({ kind: "active", said: "host: step 1" }) as const,
+    async () => ({ kind: "done" }) as const,
+  ];
+  const lines: string[] = [];
+  const run = { name: "mine", id: "run-1", config: configOf(), data: "d", backbone: "b", method: "m", seed: 1 };
+  const failed = await waitFor([run], {
+    queue: { state: () => states.shift()!() },
+    artefacts: await openArtefacts("compare", shared),
+    print: (line) => lines.push(line),
+  });
+  assert.equal(lines, ["mine  the queue is away: gone", "mine  at work, host: step 1", "mine  done"]);
+  assert.match(failed.get("mine") ?? "", /run-1\.zip must be in .*Give the worker the same --artefacts/);
+});
+
+test("addresses are told without what must not be seen", async () => {
+  assert.is(queueAddress("x", "postgres://me:hush@db/runs?sslmode=require").place, "postgres://db:5432/runs");
+  assert.is(queueAddress("x", "valkeys://:hush@db:7000").url, "rediss://:hush@db:7000");
+  const port = await freePort();
+  for (const scheme of ["postgres", "redis"]) {
+    const start = performance.now();
+    const { message } = await errorOf(() => openQueue("compare", `${scheme}://me:hush-hush@127.0.0.1:${port}/0`));
+    assert.match(
+      message,
+      `compare: the queue at ${scheme}://127.0.0.1:${port}/0 must answer; got connect ECONNREFUSED`,
+    );
+    assert.not.match(message, "hush");
+    assert.ok(performance.now() - start < 8000);
+  }
+});
+
+test("bad input is refused before anything is done", async () => {
+  const out = join(shared, "never");
+  for (const [args, message] of [
+    [["worker"], /worker: the address of one queue must be given; got 0/],
+    [
+      ["worker", "kafka://me:hush@h"],
+      /worker: the queue must be an address like .*; got the scheme kafka\. Known are postgres/,
+    ],
+    [["worker", "me:hush@h:5432"], /must be an address like/],
+    [["worker", "redis://h", "--lock", "0"], /--lock must be .*at least 1/],
+    [["compare", "--methods", "joint", "--queue", "redis://h"], /--queue and --artefacts must be given together/],
+    [["compare", "--methods", "joint", "--artefacts", "x"], /--queue and --artefacts must be given together/],
+    [["compare", "--methods", "joint", "--queue", "redis://h", "--artefacts", "x", "--index", "1"], /without --index/],
+  ] as const) {
+    const { code, text } = await sortie(...args, ...(args[0] === "compare" ? ["--out", out] : []));
+    assert.is(code, 1, text);
+    assert.match(text, message);
+    assert.not.match(text, "hush");
+  }
+  assert.not(existsSync(out));
+  await failsWith(
+    () => openArtefacts("compare", "gs://bucket/x"),
+    "SortieError",
+    "compare: --artefacts must be a folder or s3://BUCKET/PREFIX; got the scheme gs.",
+  );
+});
