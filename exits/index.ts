@@ -6,7 +6,7 @@ export { adapterName } from "./deploy/adapter-name.ts";
 export { type Answers, type ClassifyOptions, joinAnswers, type StreamOptions } from "./deploy/answers.ts";
 export { Classifier } from "./deploy/classifier.ts";
 export { type MeasureOptions, measureCosts } from "./deploy/costs.ts";
-export { type DeployOptions, deploy } from "./deploy/deploy.ts";
+export { CLASSIFY_BATCH, type DeployOptions, deploy } from "./deploy/deploy.ts";
 export type { Images, Normalisation, PixelImages } from "./deploy/given-images.ts";
 export type { Plan, TriedRoute } from "./deploy/plan.ts";
 export { type Decisions, type ExitPolicy, type PolicyOptions, readPolicy } from "./deploy/policy.ts";
@@ -156,5 +156,5 @@ export {
 export { RECIPE_OPTIONS, type Recipe } from "./training/recipe.ts";
 export { SCHEDULES, type ScheduleRecipe } from "./training/schedules.ts";
 export { START_OPTIONS, type Start, type StartReport } from "./training/start.ts";
-export { type TrainOptions, train } from "./training/train.ts";
+export { CADENCE, type TrainOptions, train } from "./training/train.ts";
 export { FINE_TUNING, isBeginning, type RateFactors } from "./training/tuning-options.ts";

@@ -1,8 +1,15 @@
 // `sortie classify`: answers of a model file for pictures. `sortie predict`: for a data set, held against its labels.
 
 import { readFileSync } from "node:fs";
-import { option, SortieError } from "../../base/index.ts";
-import { type Answers, joinAnswers, type LoadedClassifier, load, readModel } from "../../exits/index.ts";
+import { SortieError } from "../../base/index.ts";
+import {
+  type Answers,
+  CLASSIFY_BATCH,
+  joinAnswers,
+  type LoadedClassifier,
+  load,
+  readModel,
+} from "../../exits/index.ts";
 import { ofData } from "../bench/subject.ts";
 import { answersCsv, writeAnswers } from "../files/answers-file.ts";
 import { checkOutput } from "../files/outputs.ts";
@@ -12,7 +19,7 @@ import { type CommandSpec, path, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
 
 const SHARED = {
-  batch: option.whole(64, "images that run together", { min: 1 }),
+  batch: CLASSIFY_BATCH,
   out: path("a file for the answers: CSV where its name ends in .csv, else JSON"),
 } as const;
 

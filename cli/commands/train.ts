@@ -1,11 +1,13 @@
 // `sortie train`: trains a multi-exit network into a run folder, and caches the logits that calibration works on.
 
 import { existsSync } from "node:fs";
+import { only } from "../../base/index.ts";
 import { clopperPearson } from "../../calibration/index.ts";
 import type { ImageBytes, Splits } from "../../data/index.ts";
 import { createDevice, type Device } from "../../engine/index.ts";
 import {
   adapterName,
+  CADENCE,
   defaultReport,
   type FolderLock,
   lineReport,
@@ -24,7 +26,6 @@ import { type CommandSpec, NO_PATH, readCommand } from "../settings/command.ts";
 import { type Config, configHelp, configOf, RUN_FLAGS, RUN_SETTINGS } from "../settings/config.ts";
 import type { Print } from "../settings/flags.ts";
 import { loadData, makeNetwork, makePlan, makeRecipe, teacherConfig } from "../settings/model.ts";
-import { defined } from "../settings/sets.ts";
 
 export const trainSpec = {
   name: "train",
@@ -145,7 +146,6 @@ async function trainRun(config: Config, folder: RunFolder, context: RunContext):
   const record = (grows ? undefined : folder.recordOrNone()) ?? recordOf(net, data, device);
   for (const line of introduction(folder, record)) print(line);
   for (const line of tooFew(config, data.calibration.size)) print(line);
-  const { checkpointEvery, logEvery, evaluateEvery } = config.train;
   const report = reportTo(print);
   const run = await train(net, data, {
     ...makeRecipe(config),
@@ -154,9 +154,7 @@ async function trainRun(config: Config, folder: RunFolder, context: RunContext):
     dir: folder.dir,
     lock,
     made: record.made,
-    checkpointEvery,
-    logEvery,
-    ...defined({ evaluateEvery }),
+    ...only(CADENCE, config.train),
     ...(teacher && { teacher }),
     report(event) {
       // Everything has been checked by now: what is refused leaves no run behind.

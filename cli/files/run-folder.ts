@@ -3,7 +3,7 @@
 import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { json, SortieError } from "../../base/index.ts";
-import { firstDifference, isBeginning, RUN_FILES, type Split } from "../../exits/index.ts";
+import { CADENCE, firstDifference, isBeginning, RUN_FILES, type Split } from "../../exits/index.ts";
 import { type Config, completeConfig } from "../settings/config.ts";
 import { defined } from "../settings/sets.ts";
 import { inFile, type Plain } from "../settings/settings.ts";
@@ -171,6 +171,6 @@ const defaultName = ({ data, method, seed }: Config): string => `${data.name}-${
 /** The settings that make the weights what they are: neither how often is saved nor what calibration does. */
 export function trained({ seed, data, model, method, train }: Config): Plain {
   const { dir: _, download: __, ...parts } = data;
-  const { checkpointEvery: ___, logEvery: ____, evaluateEvery: _____, ...recipe } = train;
-  return { seed, data: parts, model, method, train: recipe };
+  const recipe = Object.entries(train).filter(([option]) => !Object.hasOwn(CADENCE, option));
+  return { seed, data: parts, model, method, train: Object.fromEntries(recipe) };
 }

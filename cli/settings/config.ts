@@ -11,6 +11,7 @@ import {
 import { RULE_OPTIONS } from "../../calibration/index.ts";
 import { AUGMENTATION, type DataSetName, type DataSetOptions } from "../../data/index.ts";
 import {
+  CADENCE,
   FINE_TUNING,
   HEADS,
   type HeadKind,
@@ -67,9 +68,7 @@ const TRAIN = {
   ...AUGMENTATION,
   optimizer: option.choice(Object.keys(OPTIMIZERS) as readonly (keyof typeof OPTIMIZERS)[], "optimiser"),
   schedule: option.choice(Object.keys(SCHEDULES) as readonly (keyof typeof SCHEDULES)[], "how the learning rate goes"),
-  evaluateEvery: option.whole(undefined, "steps between evaluations besides those after epochs", { min: 1 }),
-  checkpointEvery: option.whole(200, "steps between checkpoints besides those after epochs", { min: 1 }),
-  logEvery: option.whole(20, "steps between rows of metrics.jsonl", { min: 1 }),
+  ...CADENCE,
 } as const;
 
 const CALIBRATION = {

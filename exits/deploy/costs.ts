@@ -9,7 +9,7 @@ import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
 import { deviceOf } from "../training/evaluator.ts";
 import { adapterName } from "./adapter-name.ts";
 import { makeSite } from "./classifier.ts";
-import { checkPrecision } from "./deploy.ts";
+import { CLASSIFY_BATCH, checkPrecision } from "./deploy.ts";
 import type { Precision } from "./prepared.ts";
 import { type Behind, Route, type Site } from "./route.ts";
 import { UNREACHED } from "./thresholds.ts";
@@ -37,7 +37,11 @@ const PARTS = [1 / 8, 1 / 4, 1 / 2];
  */
 export async function measureCosts(net: MultiExit, options: MeasureOptions = {}): Promise<MeasuredCosts> {
   checkNetwork("measureCosts", net);
-  const { batch = 64, rounds = 5, precision = "f32" } = readOptions("measureCosts", options, MEASURE);
+  const {
+    batch = CLASSIFY_BATCH.default,
+    rounds = 5,
+    precision = "f32",
+  } = readOptions("measureCosts", options, MEASURE);
   const sizes: readonly number[] = typeof batch === "number" ? [batch] : batch;
   for (const [name, value] of [...sizes.map((size) => ["batch", size] as const), ["rounds", rounds] as const]) {
     if (!Number.isInteger(value) || value < 1)

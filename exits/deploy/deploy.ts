@@ -3,7 +3,7 @@
 // size of every later dispatch, so that nothing is read back until the answers are. A policy decides here as it does in
 // calibration/.
 
-import { type Kinds, what } from "../../base/index.ts";
+import { type Kinds, option, what } from "../../base/index.ts";
 import type { PolicyFile, Scaling } from "../../calibration/index.ts";
 import { FIT, type PictureFit } from "../../data/fit.ts";
 import { ArgumentError, readOptions } from "../../engine/functions.ts";
@@ -16,6 +16,9 @@ import { type ExitPolicy, readPolicy } from "./policy.ts";
 import type { Precision } from "./prepared.ts";
 import { BEHIND, type Behind } from "./route.ts";
 import { SLACK } from "./thresholds.ts";
+
+/** How many images a classifier runs together. */
+export const CLASSIFY_BATCH = option.whole(64, "images that run together", { min: 1 });
 
 /** Options of `deploy`. */
 export interface DeployOptions {
@@ -84,7 +87,7 @@ export async function deploy(
 ): Promise<Classifier> {
   checkNetwork("deploy", net);
   const {
-    batch = 64,
+    batch = CLASSIFY_BATCH.default,
     normalise,
     fit = {},
     precision = "f32",
@@ -113,8 +116,8 @@ export async function deploy(
 
 /** @throws ArgumentError for what is no number of images. @internal */
 export function checkBatch(op: string, batch = 1): void {
-  if (Number.isInteger(batch) && batch > 0) return;
-  throw new ArgumentError(`${op}: batch must be a whole number of at least 1; got ${batch}.`);
+  if (CLASSIFY_BATCH.fits(batch)) return;
+  throw new ArgumentError(`${op}: batch must be ${CLASSIFY_BATCH.must}; got ${batch}.`);
 }
 
 /** NaN there would make every pixel NaN, and every answer class 0. */

@@ -6,7 +6,7 @@ import { FIT, type PictureFit } from "../../data/fit.ts";
 import { ArgumentError, type Device, DeviceError, readOptions } from "../../engine/functions.ts";
 import type { Runtime as OnnxRuntime } from "../../onnx/index.ts";
 import type { Classifier } from "../deploy/classifier.ts";
-import { checkBatch, DEPLOY, type DeployOptions, deploy } from "../deploy/deploy.ts";
+import { CLASSIFY_BATCH, checkBatch, DEPLOY, type DeployOptions, deploy } from "../deploy/deploy.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { complete } from "../options.ts";
 import { ChosenClassifier, onlyRuntime, type RuntimeName, type RuntimePlan } from "../runtime/choice.ts";
@@ -70,7 +70,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   const { onProgress, cache, ...wanted } = readOptions("load", options, LOAD);
   checkRuntime(wanted);
   const file = await readModel(source, { ...(onProgress && { onProgress }), ...(cache !== undefined && { cache }) });
-  const { batch = 64, runtime = "webgpu" } = wanted;
+  const { batch = CLASSIFY_BATCH.default, runtime = "webgpu" } = wanted;
   if (runtime === "auto") return choose(file, wanted);
   if (runtime === "wasm") return told(await byWasm(file, wanted), file, onlyRuntime("wasm", batch, "as asked for"));
   return told(await byWebGpu(file, wanted), file, onlyRuntime("webgpu", batch, "as asked for"));
@@ -130,7 +130,10 @@ function owning(classifier: Classifier, net: MultiExit, place: Place): Classifie
   return Object.assign(classifier, { dispose });
 }
 
-async function byWasm(file: ModelFile, { onnxruntime, batch = 64, fit }: Wanted): Promise<WasmClassifier> {
+async function byWasm(
+  file: ModelFile,
+  { onnxruntime, batch = CLASSIFY_BATCH.default, fit }: Wanted,
+): Promise<WasmClassifier> {
   const runtime = await findRuntime(onnxruntime);
   const { WasmClassifier } = await import("../runtime/wasm.ts");
   return WasmClassifier.open(file, runtime, { batch, fit: fitOf(file, { fit }) });
@@ -138,7 +141,7 @@ async function byWasm(file: ModelFile, { onnxruntime, batch = 64, fit }: Wanted)
 
 /** Both runtimes, or the one that there is. @throws DeviceError for neither; what is wrong with the file or options. */
 async function choose(file: ModelFile, wanted: Wanted): Promise<LoadedClassifier> {
-  const { batch = 64 } = wanted;
+  const { batch = CLASSIFY_BATCH.default } = wanted;
   const webgpu = await byWebGpu(file, wanted).catch(orFault((error) => error instanceof DeviceError));
   let wasm: WasmClassifier | Error;
   try {

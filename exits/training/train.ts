@@ -2,7 +2,7 @@
 // - killed, interrupted, its device lost - goes on from its folder and ends with the weights, bit for bit, that it
 // would have ended with.
 
-import { type Kinds, SEED, what } from "../../base/index.ts";
+import { type Given, type Kinds, option, SEED, what } from "../../base/index.ts";
 import { ArgumentError, Generator, readOptions } from "../../engine/functions.ts";
 import { TrainingError } from "../errors.ts";
 import type { Method, TrainingPlan } from "../methods/method.ts";
@@ -35,8 +35,17 @@ import { makeTeacher, slowness, type TeacherRun } from "./teachers.ts";
 import { type Course, Teller } from "./telling.ts";
 import { FINE_TUNING } from "./tuning-options.ts";
 
+/** How often training looks up; the weights do not depend on it. */
+export const CADENCE = {
+  evaluateEvery: option.whole(undefined, "steps between evaluations besides those after epochs", { min: 1 }),
+  checkpointEvery: option.whole(200, "steps between checkpoints besides those after epochs", { min: 1 }),
+  logEvery: option.whole(20, "steps between rows of metrics.jsonl; nothing is read from the GPU in between", {
+    min: 1,
+  }),
+} as const;
+
 /** Options of `train`. */
-export interface TrainOptions extends Recipe, Start {
+export interface TrainOptions extends Recipe, Start, Given<typeof CADENCE> {
   /** One of `METHODS`, or one of your own, with its defaults or as `method.with(options)` makes it. */
   readonly method: Method | TrainingPlan;
   /** Of the order of the images and of all masks; default 0. */
@@ -61,12 +70,6 @@ export interface TrainOptions extends Recipe, Start {
   readonly made?: Readonly<Record<string, string>>;
   /** Generators that own random layers draw from, besides those that the network tells of (`Module.generators`). */
   readonly generators?: readonly Generator[];
-  /** Steps between two reports; default 20. Nothing is read from the GPU in between. */
-  readonly logEvery?: number;
-  /** Steps between two evaluations on the validation images, besides the one at the end of each epoch. */
-  readonly evaluateEvery?: number;
-  /** Steps between two checkpoints, besides the one at the end of each epoch; default 200. */
-  readonly checkpointEvery?: number;
   /** Default: a progress bar on a terminal, lines elsewhere. */
   readonly report?: Report;
   /** Stops the run after the step at hand, with a checkpoint. */
@@ -88,9 +91,7 @@ const TRAIN_OPTIONS: Kinds<TrainOptions> = {
   batches: "function",
   made: "any",
   generators: "any",
-  logEvery: "number",
-  evaluateEvery: "number",
-  checkpointEvery: "number",
+  ...CADENCE,
   report: "function",
   signal: "any",
   lock: "any",
@@ -235,9 +236,9 @@ class Trainer {
   /** Step `t` and what is due after it. */
   async #advance(t: number): Promise<void> {
     const {
-      logEvery = 20,
+      logEvery = CADENCE.logEvery.default,
       evaluateEvery = Number.POSITIVE_INFINITY,
-      checkpointEvery = 200,
+      checkpointEvery = CADENCE.checkpointEvery.default,
       signal,
     } = this.#made.options;
     const { source, spans, totals } = this.#made;

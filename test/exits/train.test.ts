@@ -165,6 +165,15 @@ test("one cycle moves the momentum of every step, where there is some", async ()
   assert.ok(new Set(given).size > 4, `momenta ${given}`);
 });
 
+test("what would never be due is refused", async () => {
+  for (const every of ["evaluateEvery", "checkpointEvery", "logEvery"])
+    await failsWith(
+      () => weightsAfter({ method: joint, [every]: 0 }),
+      "ArgumentError",
+      `train: ${every} must be a whole number of at least 1; got 0.`,
+    );
+});
+
 test("options of another optimiser are refused", () =>
   failsWith(
     () => weightsAfter({ method: joint, optimizer: { method: "sgd", beta1: 0.9 } }),
