@@ -1,6 +1,14 @@
 // Reductions over any axes.
 
 export {
+  planReduce,
+  planReduceStrided,
+  type ReduceProblem,
+  type ReduceStep,
+  type StridedAxis,
+  type StridedReduceProblem,
+} from "./plan.ts";
+export {
   MAX_STRIDED_AXES,
   type ReduceDims,
   type ReduceSpec,
@@ -11,12 +19,4 @@ export {
   type StridedReduceSpec,
   type StridedReduceUniform,
 } from "./reduce.ts";
-export {
-  planReduce,
-  planReduceStrided,
-  type ReduceProblem,
-  type ReduceStep,
-  type StridedAxis,
-  type StridedReduceProblem,
-} from "./plan.ts";
 export type { ReduceOp } from "./states.ts";
