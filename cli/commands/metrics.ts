@@ -1,12 +1,12 @@
 // `sortie metrics`: what was measured while runs trained, as CSV or as event files of TensorBoard; also of runs that
 // still train.
 
-import { existsSync } from "node:fs";
+import { appendFileSync, existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { option, SortieError } from "../../base/index.ts";
 import type { MetricsRow } from "../../exits/index.ts";
-import { encodeEvents, type ScalarEvent } from "../files/event-file.ts";
+import { encodeEvents, encodeMore, type ScalarEvent } from "../files/event-file.ts";
 import { checkOutput } from "../files/outputs.ts";
 import { RunFolder, type RunRecord } from "../files/run-folder.ts";
 import { writeWhole } from "../files/whole.ts";
@@ -62,8 +62,8 @@ export async function runMetrics(args: readonly string[], print: Print = console
       folders.flatMap((folder) => folder.sources()),
     );
   const names = namesOf(folders);
-  const write = (runs: readonly Measured[]): readonly string[] => {
-    const events = tensorboard === undefined ? [] : runs.map((run) => writeEvents(tensorboard, run));
+  const write = (runs: readonly Measured[], before: readonly Measured[] = []): readonly string[] => {
+    const events = tensorboard === undefined ? [] : runs.map((run, i) => writeEvents(tensorboard, run, before[i]));
     if (csv !== undefined) writeWhole(csv, table(runs));
     return [...events, ...(csv === undefined ? [] : [csv])];
   };
@@ -75,9 +75,9 @@ export async function runMetrics(args: readonly string[], print: Print = console
   for (const file of write(runs)) print(`wrote ${file}`);
   while (watch && runs.some(({ record }) => record.finished === undefined)) {
     await wait(WATCH_MS);
-    const before = sizes(runs);
+    const before = runs;
     runs = folders.map((folder, i) => measured(folder, names[i]!));
-    if (sizes(runs) !== before) write(runs);
+    if (sizes(runs) !== sizes(before)) write(runs, before);
   }
   return 0;
 }
@@ -121,11 +121,18 @@ function table(runs: readonly Measured[]): string {
   return [head, ...lines].map((line) => `${line.map(cell).join(",")}\n`).join("");
 }
 
-/** Writes the event file of a run, whole, and returns its path. */
-function writeEvents(folder: string, run: Measured): string {
+/**
+ * Writes the event file of a run, and returns its path. Where the rows of before are still the first ones, the others
+ * are written behind them: TensorBoard would go on reading a file that was replaced.
+ */
+function writeEvents(folder: string, run: Measured, before?: Measured): string {
   const began = Date.parse(run.record.started) / 1000;
   const file = join(folder, run.name, `events.out.tfevents.${Math.floor(began)}.sortie`);
-  writeWhole(file, encodeEvents(began, eventsOf(run, began)));
+  const events = eventsOf(run, began);
+  const known = before?.rows.length ?? 0;
+  const isBehind = known > 0 && JSON.stringify(run.rows.slice(0, known)) === JSON.stringify(before?.rows);
+  if (isBehind) appendFileSync(file, encodeMore(events.slice(known)));
+  else writeWhole(file, encodeEvents(began, events));
   return file;
 }
 

@@ -80,3 +80,6 @@ const encodeScalars = ({ time, step, scalars }: ScalarEvent): Uint8Array => {
 /** An event file, whole. @param began Seconds since 1970. */
 export const encodeEvents = (began: number, events: readonly ScalarEvent[]): Uint8Array =>
   Buffer.concat([encodeVersion(began), ...events.map(encodeScalars)]);
+
+/** What is written behind an event file that grows: readers keep it open. */
+export const encodeMore = (events: readonly ScalarEvent[]): Uint8Array => Buffer.concat(events.map(encodeScalars));

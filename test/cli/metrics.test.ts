@@ -1,6 +1,6 @@
 // `sortie metrics`: the CSV is read back, and the event file by TensorFlow's documented framing and message.
 
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runMetrics } from "../../cli/commands/metrics.ts";
@@ -119,13 +119,22 @@ test("a run that still trains is watched to its end; half a line is none", async
   const rows = readFileSync(join(going, "metrics.jsonl"), "utf8");
   appendFileSync(join(going, "metrics.jsonl"), '{"kind":"train","st');
   const csv = join(folder, "going.csv");
-  const watching = runMetrics([going, "--csv", csv, "--watch"], () => {});
+  const logs = join(folder, "going-logs");
+  const watching = runMetrics([going, "--csv", csv, "--tensorboard", logs, "--watch"], () => {});
   while (!readdirSync(folder).includes("going.csv")) await new Promise((resolve) => setTimeout(resolve, 10));
   assert.is(readFileSync(csv, "utf8").trim().split("\n").length, 4);
+  const events = join(logs, "going", readdirSync(join(logs, "going"))[0]!);
+  const { ino } = statSync(events);
+  assert.is(readEvents(readFileSync(events)).length, 4);
   writeFileSync(join(going, "metrics.jsonl"), rows + rows);
   writeFileSync(join(going, "run.json"), JSON.stringify({ ...record, finished }));
   assert.is(await watching, 0);
   assert.is(readFileSync(csv, "utf8").trim().split("\n").length, 7);
+  assert.equal(
+    [statSync(events).ino, readEvents(readFileSync(events)).length],
+    [ino, 7],
+    "it grows, as readers expect",
+  );
 });
 
 test("what is no run, and a table over a file of the run, are refused", async () => {
