@@ -5,12 +5,12 @@ import { check, readOptions } from "../errors.ts";
 import { sweepThresholds } from "../metrics/curves.ts";
 import { dot } from "../numeric/arrays.ts";
 import { clopperPearson } from "../numeric/bounds.ts";
-import { type PolicyOrigin, policyOrigin } from "../table/origin.ts";
-import { checkDistinct, type SampleMarks, usedSamples } from "../table/same-samples.ts";
+import { policyOrigin } from "../table/origin.ts";
+import { checkDistinct, usedSamples } from "../table/same-samples.ts";
 import { betweenScores, type Cascade, cascade, type Score, type Source } from "../table/scores.ts";
 import { budgetThresholds } from "./msdnet-budget.ts";
 import { achieved, decide } from "./policies.ts";
-import { type Guarantee, similarSamples } from "./result.ts";
+import { type ChosenThresholds, type Guarantee, similarSamples } from "./result.ts";
 
 /** What to reach: the least cost at an accuracy, or the best accuracy at a cost or at a mean latency. */
 export type BudgetGoal =
@@ -32,23 +32,14 @@ export type BudgetChoice = {
   readonly guarantee: Guarantee;
   readonly n: number;
 } & (
-  | {
+  | (ChosenThresholds & {
       readonly ok: true;
-      readonly score: Cascade["score"];
-      /** `[K-1]`. */
-      readonly thresholds: Float64Array;
       /** On the validation samples. */
       readonly accuracy: number;
       /** Share of the full network's cost; mean milliseconds where `isTime`. */
       readonly cost: number;
       readonly isTime: boolean;
-      /** Ids of the samples used, so that evaluating on them is refused. */
-      readonly ids: Cascade["ids"];
-      /** Marks by which the same samples are known again. */
-      readonly marks?: readonly SampleMarks[];
-      /** Of which network, scaled how. */
-      readonly origin: PolicyOrigin | undefined;
-    }
+    })
   | { readonly ok: false; readonly reason: string }
 );
 

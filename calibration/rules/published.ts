@@ -4,36 +4,25 @@
 import type { Kinds } from "../../base/index.ts";
 import { check, checkKind, readOptions } from "../errors.ts";
 import { betweenValues, sorted } from "../numeric/ranks.ts";
-import { type PolicyOrigin, policyOrigin } from "../table/origin.ts";
-import { checkDistinct, type SampleMarks, usedSamples } from "../table/same-samples.ts";
+import { policyOrigin } from "../table/origin.ts";
+import { checkDistinct, usedSamples } from "../table/same-samples.ts";
 import { type Cascade, cascade, type Score, type Source } from "../table/scores.ts";
 import { classPrecisionMargin, type PrecisionMarginOptions } from "./class-precision-margin.ts";
 import { achieved, decide } from "./policies.ts";
-import { type Guarantee, similarSamples } from "./result.ts";
+import { type ChosenThresholds, type Guarantee, similarSamples } from "./result.ts";
 
 /** Thresholds by a rule of a paper, ready to be used, written and deployed as a certified result is. */
-export interface PublishedChoice {
+export interface PublishedChoice extends ChosenThresholds {
   readonly ok: true;
   readonly method: "fixed threshold" | "class precision margin";
   readonly guarantee: Guarantee;
   /** Samples that it was looked at on. */
   readonly n: number;
-  readonly score: Score | "given";
-  /**
-   * `[K-1]`, or `[K-1, C]` of class precision margins; +Infinity closes an exit, or keeps a class from leaving there.
-   */
-  readonly thresholds: Float64Array;
   /** On those samples. */
   readonly accuracy: number;
   /** There, as a share of the full network's. */
   readonly cost: number;
   readonly isTime: false;
-  /** Ids of the samples used, so that evaluating on them is refused. */
-  readonly ids: Cascade["ids"];
-  /** Marks by which the same samples are known again. */
-  readonly marks?: readonly SampleMarks[];
-  /** Of which network, scaled how. */
-  readonly origin: PolicyOrigin | undefined;
 }
 
 /** Options of `fixedThreshold`. */

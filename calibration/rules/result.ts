@@ -49,12 +49,22 @@ interface Answer {
   readonly guarantee: Guarantee;
 }
 
-/** Thresholds that keep the promise. */
-export interface Certified extends Answer {
-  readonly ok: true;
+/** What a classifier decides by, and which samples and network it came from. */
+export interface ChosenThresholds {
   readonly score: Score | "given";
   /** `[K-1]`, or `[K-1, C]` for class-wise rules; leave when score >= threshold. +Infinity: the exit stays closed. */
   readonly thresholds: Float64Array;
+  /** Ids of the samples used, so that evaluating on them is refused. */
+  readonly ids: Table["ids"];
+  /** Of each set: marks by which the same samples are known again. */
+  readonly marks?: readonly SampleMarks[];
+  /** Of which network, scaled how; undefined for scores computed elsewhere. */
+  readonly origin: PolicyOrigin | undefined;
+}
+
+/** Thresholds that keep the promise. */
+export interface Certified extends Answer, ChosenThresholds {
+  readonly ok: true;
   /** The largest controlled risk as observed on the calibration samples (an estimate, not the bound). */
   readonly risk: number;
   /** Share of calibration samples that leave early. */
@@ -62,12 +72,6 @@ export interface Certified extends Answer {
   /** Mean cost on calibration samples as a share of the full network's. */
   readonly cost: number;
   readonly tests: readonly TestedGroup[];
-  /** Ids of the samples used, so that evaluating on them is refused. */
-  readonly ids: Table["ids"];
-  /** Of each set: marks by which the same samples are known again. */
-  readonly marks?: readonly SampleMarks[];
-  /** Of which network, scaled how; undefined for scores computed elsewhere. */
-  readonly origin: PolicyOrigin | undefined;
 }
 
 /** Nothing could be certified. */
