@@ -56,6 +56,17 @@ function choose(cases: readonly OpCase[]): OpCase[] {
   return small.length > 0 ? small.slice(0, MOST_CASES) : sorted.slice(-1);
 }
 
+/** Runs `fn`. @throws Error if it leaves buffers in use: what is forgotten would go some time, or not. */
+async function leavingNothing<T>(device: Device, what: string, fn: () => Promise<T>): Promise<T> {
+  await device.sync();
+  const before = device.memory().buffers;
+  const result = await fn();
+  await device.sync();
+  const left = device.memory().buffers - before;
+  if (left > 0) throw new Error(`${what}: leaves ${left} more buffers in use`);
+  return result;
+}
+
 /** Puts a `Page` for these rows on `globalThis.page`. */
 export function expose(rows: readonly OpRow[]): void {
   let device: Device | undefined;
@@ -68,12 +79,14 @@ export function expose(rows: readonly OpRow[]): void {
     ops: rows.map(({ op }) => op),
     async check(op) {
       const chosen = choose(rows.filter((row) => row.op === op).flatMap(({ cases }) => cases));
-      for (const [i, one] of chosen.entries()) await checkCase(device!, op, one, 2000 + i);
-      await device!.sync();
+      await leavingNothing(device!, op, async () => {
+        for (const [i, one] of chosen.entries()) await checkCase(device!, op, one, 2000 + i);
+      });
       return chosen.length;
     },
     async agree() {
-      for (const [name, score] of DEPLOYED) await agree(name, [score], device);
+      for (const [name, score] of DEPLOYED)
+        await leavingNothing(device!, name, () => agree(name, [score], device));
       return DEPLOYED.length;
     },
     async fetch(url) {

@@ -21,7 +21,7 @@ import {
   noGrad,
   read,
   scope,
-  type Tensor,
+  Tensor,
   tensor,
 } from "../../engine/functions.ts";
 import { type Answers, deploy, stackRecords } from "../../exits/index.ts";
@@ -234,7 +234,9 @@ export async function agree(name: string, wanted?: readonly OwnScore[], given?: 
         using classifier = await deploy(net, { thresholds, score }, options);
         for (const shift of [0, 17]) {
           const order = Array.from({ length: SAMPLES }, (_, i) => (i + shift) % SAMPLES);
-          const answers = await classifier.classify(fed(form, order, device));
+          const given = fed(form, order, device);
+          const answers = await classifier.classify(given);
+          if (given instanceof Tensor) given.dispose();
           compare(about, answers, all, thresholds, order);
           for (const exit of answers.exits) taken.add(exit);
         }
