@@ -19,6 +19,20 @@ import { exists } from "./files.ts";
 import { grown, type RunOptions } from "./identity.ts";
 import { encodeSealed, isIntact, writeSealed } from "./seal.ts";
 
+/** Where checkpoints lie that lie in no folder, such as IndexedDB in a page: whole files by name. */
+export interface CheckpointStore {
+  /** What was written under that name last, or undefined where nothing was. */
+  read(name: string): Promise<Blob | undefined>;
+  /** Puts a file there over what has that name, whole or not at all. */
+  write(name: string, file: Blob): Promise<void>;
+}
+
+/** A checkpoint's place: a path (Node), or a name in a store. */
+export type CheckpointPlace = string | { readonly store: CheckpointStore; readonly name: string };
+
+/** What a place is called in messages. */
+const placeName = (place: CheckpointPlace): string => (typeof place === "string" ? place : place.name);
+
 /** Where a run stands. */
 export interface Position {
   /** Steps done. */
@@ -49,14 +63,15 @@ const storedAs = (dtype: Tensor["dtype"]): "F32" | "I32" => (dtype === "f32" ? "
  * is not finite: nobody wants to go on from such a state.
  */
 export async function saveCheckpoint(
-  path: string,
+  place: CheckpointPlace,
   tensors: ReadonlyMap<string, Tensor>,
   { position, run }: { readonly position: Position; readonly run: RunOptions },
 ): Promise<boolean> {
   const values = await stored(tensors);
   if (!values) return false;
   const metadata = { format: FORMAT, version: VERSION, run: JSON.stringify(run), position: JSON.stringify(position) };
-  await writeSealed(path, values, metadata);
+  if (typeof place === "string") await writeSealed(place, values, metadata);
+  else await place.store.write(place.name, new Blob([await encodeSealed(values, metadata)]));
   return true;
 }
 
@@ -81,8 +96,11 @@ const nameOf = (source: SafetensorsSource): string =>
  * Reads and checks a checkpoint file. @throws CheckpointError if the file is not a checkpoint, or was damaged since it
  * was written.
  */
-async function open(source: SafetensorsSource, takes: (metadata: Metadata) => boolean): Promise<SafetensorsFile> {
-  const path = nameOf(source);
+async function open(
+  source: SafetensorsSource,
+  takes: (metadata: Metadata) => boolean,
+  path = nameOf(source),
+): Promise<SafetensorsFile> {
   let file: SafetensorsFile;
   try {
     file = await readSafetensors(source);
@@ -144,13 +162,16 @@ export interface Extent {
  * run.
  */
 export async function readCheckpoint(
-  path: string,
+  place: CheckpointPlace,
   run: RunOptions,
   extent: Extent,
   net: ReadonlyMap<string, Tensor>,
 ): Promise<Found | undefined> {
-  if (!(await exists(path))) return undefined;
-  const { tensors, metadata } = await open(path, isCheckpoint);
+  const path = placeName(place);
+  const source =
+    typeof place !== "string" ? await place.store.read(place.name) : (await exists(path)) ? path : undefined;
+  if (source === undefined) return undefined;
+  const { tensors, metadata } = await open(source, isCheckpoint, path);
   const here = JSON.parse(JSON.stringify(run)) as RunOptions;
   const difference = firstDifference(grown(parsed(path, "run", metadata) as RunOptions, here), here);
   if (difference) {

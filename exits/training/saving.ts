@@ -3,7 +3,15 @@
 import { diskFull, isDiskFull, leftovers } from "../../base/index.ts";
 import { DeviceError, type Tensor } from "../../engine/functions.ts";
 import { TrainingError } from "../errors.ts";
-import { type Extent, type Found, type Position, readCheckpoint, saveCheckpoint } from "../run/checkpoint.ts";
+import {
+  type CheckpointPlace,
+  type CheckpointStore,
+  type Extent,
+  type Found,
+  type Position,
+  readCheckpoint,
+  saveCheckpoint,
+} from "../run/checkpoint.ts";
 import { fileSystem } from "../run/files.ts";
 import type { RunOptions } from "../run/identity.ts";
 import { inFolder, RUN_FILES } from "../run/run.ts";
@@ -17,31 +25,40 @@ export async function prepareFolder(dir: string): Promise<void> {
   }
 }
 
-/** Checkpoints of one run; without a folder it keeps nothing. */
+/** Where a run keeps its checkpoints: a folder (Node), a store, or nowhere. */
+interface Keeping {
+  readonly dir?: string;
+  readonly store?: CheckpointStore;
+}
+
+/** Checkpoints of one run; without a folder or a store it keeps nothing. */
 export class Saver {
   readonly #dir: string | undefined;
+  readonly #store: CheckpointStore | undefined;
   readonly #identity: RunOptions;
   /** The step of the checkpoint that a resumed run starts from; 0 while there is none. */
   #saved = 0;
 
-  constructor(dir: string | undefined, identity: RunOptions) {
+  constructor({ dir, store }: Keeping, identity: RunOptions) {
     this.#dir = dir;
+    this.#store = store;
     this.#identity = identity;
   }
 
   /** The last checkpoint of a run of that length, if there is one; `net` are the network's tensors. */
   async find(extent: Extent, net: ReadonlyMap<string, Tensor>): Promise<Found | undefined> {
-    if (this.#dir === undefined) return undefined;
-    const found = await readCheckpoint(inFolder(this.#dir, RUN_FILES.last), this.#identity, extent, net);
+    const place = this.#placeOf("last");
+    if (place === undefined) return undefined;
+    const found = await readCheckpoint(place, this.#identity, extent, net);
     this.#saved = found?.position.step ?? 0;
     return found;
   }
 
   /** Saves everything that a step reads and changes, by name; false, with nothing written, if a value is not finite. */
   async save(which: "last" | "best", position: Position, tensors: ReadonlyMap<string, Tensor>): Promise<boolean> {
-    if (this.#dir === undefined) return true;
-    const state = { position, run: this.#identity };
-    const isSaved = await saveCheckpoint(inFolder(this.#dir, RUN_FILES[which]), tensors, state);
+    const place = this.#placeOf(which);
+    if (place === undefined) return true;
+    const isSaved = await saveCheckpoint(place, tensors, { position, run: this.#identity });
     if (isSaved && which === "last") this.#saved = position.step;
     return isSaved;
   }
@@ -51,14 +68,21 @@ export class Saver {
     return this.#saved > 0 ? ` The last checkpoint is from step ${this.#saved}.` : "";
   }
 
-  /** A sentence on how to go on, if there is a folder. */
+  /** A sentence on how to go on, if there is a folder or a store. */
   get howToResume(): string {
-    if (this.#dir === undefined) return "";
-    const where =
+    const where = this.#dir ?? (this.#store && "its checkpoints");
+    if (where === undefined) return "";
+    const how =
       this.#saved > 0
-        ? `resume at step ${this.#saved} from ${this.#dir}`
-        : `start over in ${this.#dir}: there is no checkpoint yet`;
-    return ` Run the same again to ${where}.`;
+        ? `resume at step ${this.#saved} from ${where}`
+        : `start over in ${where}: there is no checkpoint yet`;
+    return ` Run the same again to ${how}.`;
+  }
+
+  #placeOf(which: "last" | "best"): CheckpointPlace | undefined {
+    const name = RUN_FILES[which];
+    if (this.#dir !== undefined) return inFolder(this.#dir, name);
+    return this.#store && { store: this.#store, name };
   }
 
   /** The error as the user is to see it. */

@@ -7,7 +7,7 @@ import { ArgumentError, Generator, readOptions } from "../../engine/functions.ts
 import { TrainingError } from "../errors.ts";
 import type { Method, TrainingPlan } from "../methods/method.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
-import type { Position } from "../run/checkpoint.ts";
+import type { CheckpointStore, Position } from "../run/checkpoint.ts";
 import { identityOf } from "../run/identity.ts";
 import { type FolderLock, lockFolder } from "../run/lock.ts";
 import { digest } from "../run/logits.ts";
@@ -52,6 +52,8 @@ export interface TrainOptions extends Recipe, Start, Given<typeof CADENCE> {
   readonly seed?: number;
   /** Run folder for checkpoints, metrics and cached logits (Node). A run found there is resumed. */
   readonly dir?: string;
+  /** Where checkpoints lie instead of a folder, for pages: a run found there is resumed. */
+  readonly store?: CheckpointStore;
   /** The folder's lock, where the caller has taken it; else `train` takes it for as long as it runs. */
   readonly lock?: FolderLock;
   /**
@@ -86,6 +88,7 @@ const TRAIN_OPTIONS: Kinds<TrainOptions> = {
   method: "any!",
   seed: SEED,
   dir: "string",
+  store: "any",
   teacher: "any",
   keepBytes: "number",
   batches: "function",
@@ -114,6 +117,15 @@ function checkWraps({ name, wraps }: TrainingPlan, net: MultiExit): void {
   );
 }
 
+/** @throws ArgumentError for a store that is none, or stands beside a folder. */
+function checkStore(store: CheckpointStore | undefined, dir: string | undefined): void {
+  if (store === undefined) return;
+  if (typeof store?.read !== "function" || typeof store.write !== "function")
+    throw new ArgumentError(`train: store must have read(name) and write(name, file); got ${what(store)}.`);
+  if (dir !== undefined)
+    throw new ArgumentError(`train: checkpoints must lie in one place; got dir and store. Leave out one of them.`);
+}
+
 /**
  * Trains `net` on `data.train` and watches it on `data.validation`. Deterministic given the seed.
  * @throws TrainingError for a loss that is not finite (naming step and learning rate) and for an abort; DeviceError for
@@ -121,7 +133,8 @@ function checkWraps({ name, wraps }: TrainingPlan, net: MultiExit): void {
  *   trains into.
  */
 export async function train(net: MultiExit, data: ImageSplits, options: TrainOptions): Promise<Run> {
-  const { dir } = readOptions("train", options, TRAIN_OPTIONS);
+  const { dir, store } = readOptions("train", options, TRAIN_OPTIONS);
+  checkStore(store, dir);
   const lock = dir === undefined || options.lock ? undefined : await lockFolder("train", dir);
   try {
     return await trainLocked(net, data, options);
@@ -165,7 +178,7 @@ class Trainer {
     this.#made = made;
     this.#course = { epochs: Math.ceil(steps / batchesPerEpoch), steps, batchesPerEpoch, lr };
     this.#teller = new Teller(this.#course, options);
-    this.#saver = new Saver(options.dir, identity);
+    this.#saver = new Saver(options, identity);
     this.#pace = new Pace(deviceOf(net));
   }
 

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createDevice, readSafetensors } from "../../engine/index.ts";
 import {
+  type CheckpointStore,
   type MetricsRow,
   type MultiExit,
   multiExit,
@@ -47,6 +48,43 @@ test("an abort leaves a checkpoint, and the run goes on from it", async () => {
   assert.equal([events[0]?.kind, (events[0] as { step: number }).step], ["start", 4]);
   // What is done stays done.
   assert.equal(await weightsAfter({ ...options, dir }), undisturbed);
+});
+
+test("without a folder a store keeps checkpoints: an aborted run goes on from there to the same weights", async () => {
+  const method = softCgt.with({ kappa: 10 });
+  const options = { method, logEvery: 1 };
+  const undisturbed = await weightsAfter(options);
+  const files = new Map<string, Blob>();
+  const store: CheckpointStore = {
+    read: async (name) => files.get(name),
+    write: async (name, file) => void files.set(name, file),
+  };
+  const stop = new AbortController();
+  const report = (event: Progress) => {
+    if (event.kind === "train" && event.step === 3) stop.abort();
+  };
+  await failsWith(
+    () => weightsAfter({ ...options, store, report, signal: stop.signal }),
+    "TrainingError",
+    "train: it was stopped at step 4 of 8. Run the same again to resume at step 4 from its checkpoints.",
+  );
+  const events: Progress[] = [];
+  assert.equal(await weightsAfter({ ...options, store, report: (event) => void events.push(event) }), undisturbed);
+  const [{ resumedFrom } = {}] = events as { readonly resumedFrom?: string }[];
+  assert.equal([resumedFrom, [...files.keys()]], ["last.safetensors", ["best.safetensors", "last.safetensors"]]);
+  files.set("last.safetensors", new Blob(["no checkpoint"]));
+  const { name, message } = await errorOf(() => weightsAfter({ ...options, store }));
+  assert.match(`${name}: ${message}`, /^CheckpointError: checkpoint: last\.safetensors must be whole/);
+  await failsWith(
+    () => weightsAfter({ ...options, store: {} as CheckpointStore }),
+    "ArgumentError",
+    "train: store must have read(name) and write(name, file); got an object with nothing in it.",
+  );
+  await failsWith(
+    () => weightsAfter({ ...options, store, dir: join(folder, "both") }),
+    "ArgumentError",
+    "train: checkpoints must lie in one place; got dir and store. Leave out one of them.",
+  );
 });
 
 /** Interrupts a run after step 3, takes it up again, and compares the end with that of an undisturbed run. */
