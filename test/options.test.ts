@@ -187,6 +187,7 @@ function calls(): Calls {
       load: ["a", o()],
       readModel: ["a", o()],
       readPolicy: [network, { thresholds: [0.5] }, o()],
+      onnxFiles: [network, {}, o()],
       saveModel: ["a", network, o({ classes: [], normalise: {} })],
       dkd: [x, x, index, o({ temperature: 1 })],
       erdeLosses: [stacked, stacked, index, o()],

@@ -5,8 +5,7 @@ import { existsSync, readFileSync, renameSync, rmSync, statSync } from "node:fs"
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { partOf, SortieError } from "../../base/index.ts";
-import { encodePolicy } from "../../calibration/index.ts";
-import { cascadeOf, type ModelRecord, type MultiExit } from "../../exits/index.ts";
+import { cascadeOf, type ModelRecord, type MultiExit, onnxFiles } from "../../exits/index.ts";
 import type { CascadeAbout } from "../../onnx/index.ts";
 import { version } from "../files/versions.ts";
 import { toJson, writeWhole } from "../files/whole.ts";
@@ -54,20 +53,13 @@ export async function writeOnnx(target: string, net: MultiExit, model: ModelReco
 type Files = readonly (readonly [name: string, content: string | Uint8Array])[];
 
 async function filesOf(net: MultiExit, model: ModelRecord): Promise<Files> {
-  // The library is there for those who want these files.
-  const { onnxOf } = await import("../../onnx/index.ts");
-  const { weights, guarantee } = model;
   const about = await cascadeOf(net, model);
-  const { whole, stages } = await onnxOf(net, { version: version(), metadata: { weights, guarantee } });
-  const named = about.stages.map(({ file }, j) => [file, stages[j]!] as const);
+  const files = await onnxFiles(net, model, { version: version() });
   return [
-    ["network.onnx", whole],
-    ...named,
-    [MARK, toJson(about)],
-    ...(model.policy ? [["policy.json", encodePolicy(model.policy)] as const] : []),
+    ...files,
     ["cascade.py", python("cascade.py")],
     [`cascade.${runnerExtension()}`, readFileSync(runner(runnerExtension()))],
-    ...tritonFiles(about, stages),
+    ...tritonFiles(about, files),
   ];
 }
 
@@ -75,7 +67,7 @@ async function filesOf(net: MultiExit, model: ModelRecord): Promise<Files> {
 const TRITON_BATCH = 64;
 
 /** A model repository: a model for each stage, and one that asks them. */
-function tritonFiles(about: CascadeAbout, stages: readonly Uint8Array[]): Files {
+function tritonFiles(about: CascadeAbout, files: ReadonlyMap<string, Uint8Array | string>): Files {
   const nameOf = (file: string) => `cascade_${file.replace(/\.onnx$/, "")}`;
   const own = { ...about, stages: about.stages.map((stage) => ({ ...stage, file: nameOf(stage.file) })) };
   const [channels, height, width] = about.input.shape;
@@ -101,9 +93,9 @@ function tritonFiles(about: CascadeAbout, stages: readonly Uint8Array[]): Files 
     ["triton/cascade/1/model.py", python("triton.py")],
     ["triton/cascade/1/cascade.py", python("cascade.py")],
     ["triton/cascade/1/cascade.json", toJson(own)],
-    ...own.stages.flatMap(({ file }, j) => [
-      [`triton/${file}/config.pbtxt`, stageText(file)] as const,
-      [`triton/${file}/1/model.onnx`, stages[j]!] as const,
+    ...about.stages.flatMap(({ file }) => [
+      [`triton/${nameOf(file)}/config.pbtxt`, stageText(nameOf(file))] as const,
+      [`triton/${nameOf(file)}/1/model.onnx`, files.get(file) ?? ""] as const,
     ]),
   ];
 }
