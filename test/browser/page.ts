@@ -85,8 +85,7 @@ export function expose(rows: readonly OpRow[]): void {
       return chosen.length;
     },
     async agree() {
-      for (const [name, score] of DEPLOYED)
-        await leavingNothing(device!, name, () => agree(name, [score], device));
+      for (const [name, score] of DEPLOYED) await leavingNothing(device!, name, () => agree(name, [score], device));
       return DEPLOYED.length;
     },
     async fetch(url) {

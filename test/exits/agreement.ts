@@ -14,16 +14,7 @@ import {
   scaleLogits,
   type Table,
 } from "../../calibration/index.ts";
-import {
-  backward,
-  crossEntropy,
-  type Device,
-  noGrad,
-  read,
-  scope,
-  Tensor,
-  tensor,
-} from "../../engine/functions.ts";
+import { backward, crossEntropy, type Device, noGrad, read, scope, Tensor, tensor } from "../../engine/functions.ts";
 import { type Answers, deploy, stackRecords } from "../../exits/index.ts";
 import type { MultiExit } from "../../exits/network/multi-exit.ts";
 import { EVAL, SGD, TRAIN } from "../../nn/index.ts";
