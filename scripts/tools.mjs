@@ -18,3 +18,6 @@ export const KNIP = "node_modules/knip/bin/knip.js";
 
 /** What makes pages of the documentation comments; here it only says what is wrong with them. */
 export const TYPEDOC = "node_modules/typedoc/bin/typedoc";
+
+/** What makes the site of Markdown. */
+export const VITEPRESS = "node_modules/vitepress/bin/vitepress.js";

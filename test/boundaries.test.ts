@@ -6,7 +6,7 @@ import { assert, suite } from "./harness.ts";
 import { findFaults, parseImports, RULES } from "./imports.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const IGNORED = new Set(["node_modules", "dist", "runs"]);
+const IGNORED = new Set(["node_modules", "dist", "dist-site", "runs"]);
 
 function readTree(): Map<string, string> {
   const files = new Map<string, string>();

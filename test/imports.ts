@@ -42,8 +42,9 @@ export const RULES: Readonly<Record<string, Rule>> = {
   cli: { may: LIBRARY },
   examples: { may: LIBRARY },
   scripts: { may: [] },
+  site: { may: LIBRARY },
   bench: { may: [...LIBRARY, "cli"] },
-  test: { may: [...LIBRARY, "cli", "examples", "scripts", "bench"] },
+  test: { may: [...LIBRARY, "cli", "examples", "scripts", "bench", "site"] },
 };
 
 /**

@@ -1,0 +1,14 @@
+// The guides, in the order in which the site lists them.
+
+/** A page with its own text in `site/guides`. */
+export interface Guide {
+  /** Address in the site, without its beginning slash; the file is this with `.md`. */
+  readonly page: string;
+  readonly title: string;
+  /** What the list of guides says of it. */
+  readonly about: string;
+}
+
+const guide = (name: string, title: string, about: string): Guide => ({ page: `guides/${name}`, title, about });
+
+export const GUIDES: readonly Guide[] = [guide("memory", "Memory", "Who frees what, and how to see what is held.")];
