@@ -151,11 +151,13 @@ export {
   describeProgress,
   type LineStream,
   lineReport,
+  type Origin,
   type Progress,
   type Report,
 } from "./training/progress.ts";
 export { RECIPE_OPTIONS, type Recipe } from "./training/recipe.ts";
 export { SCHEDULES, type ScheduleRecipe } from "./training/schedules.ts";
+export type { TakenPhase } from "./training/shared-phase.ts";
 export { START_OPTIONS, type Start, type StartReport } from "./training/start.ts";
 export { CADENCE, type TrainOptions, train } from "./training/train.ts";
 export { FINE_TUNING, isBeginning, type RateFactors } from "./training/tuning-options.ts";

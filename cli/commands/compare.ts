@@ -33,7 +33,7 @@ import { inFlags, type Plain } from "../settings/settings.ts";
 import { runCalibrate } from "./calibrate.ts";
 import { CORRUPTION_FLAGS, type CorruptionRequest, corruptionRequest } from "./corruptions.ts";
 import { corruptRun, runEvaluate } from "./evaluate.ts";
-import { type TeacherPlace, trainInto } from "./train.ts";
+import { type SharedPlaces, trainInto } from "./train.ts";
 
 export const compareSpec = {
   name: "compare",
@@ -43,7 +43,7 @@ export const compareSpec = {
 evaluates it as the commands of these names do, and writes one page, one JSON and one text about all of them. Runs that
 are finished are not made again, and one that was stopped goes on: the same command again continues. Thresholds are
 chosen on validation images or certified on calibration images, never on test images. A larger network that runs learn
-from is trained once for all of a seed. Given folders of runs, it compares these, and trains nothing.`,
+from is trained once for all of a seed, and so is a plain backbone that their methods begin with. Given folders of runs, it compares these, and trains nothing.`,
   flags: {
     ...PLAN_FLAGS,
     config: path("all of these as JSON, as below"),
@@ -150,7 +150,7 @@ async function comparePlan(experiments: readonly Experiment[], context: PlanCont
   await chartLibraries();
   const isRemote = queue !== undefined && artefacts !== undefined;
   const failed = isRemote ? await doRemotely(experiments, { queue, artefacts, print }) : new Map<string, string>();
-  const teachers = join(context.out, "teachers");
+  const places = { teachers: join(context.out, "teachers"), phases: join(context.out, "phases") };
   const runs: RunFigures[] = [];
   const failures: Failure[] = [];
   const table = liveTable(experiments);
@@ -161,7 +161,7 @@ async function comparePlan(experiments: readonly Experiment[], context: PlanCont
     try {
       const reason = failed.get(name);
       if (reason) throw new SortieError(reason);
-      const code = await finish(experiment, { ...context, teachers }, `run ${i + 1} of ${count}: ${name}`);
+      const code = await finish(experiment, { ...context, ...places }, `run ${i + 1} of ${count}: ${name}`);
       if (code >= 128) return code;
       const run = await readRun(RunFolder.of(experiment.config), experiment, context);
       if (runs.push(run) === 1) print(`\n${table.head}`);
@@ -190,13 +190,13 @@ async function oneOf(experiments: readonly Experiment[], index: number, context:
 /** Trains, calibrates and evaluates what is not done yet; the exit code of what stopped. */
 async function finish(
   { config }: Experiment,
-  { print, teachers }: Context & TeacherPlace,
+  { print, teachers, phases }: Context & SharedPlaces,
   title: string,
 ): Promise<number> {
   const folder = RunFolder.of(config);
   if (!isFinished(folder, config)) {
     print(`\n${title}`);
-    const code = await trainInto(config, { isFresh: false, print, teachers });
+    const code = await trainInto(config, { isFresh: false, print, teachers, phases });
     if (code !== 0) return code;
   }
   if (!existsSync(folder.path("policy"))) runCalibrate([folder.dir], quiet);

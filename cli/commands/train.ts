@@ -26,6 +26,7 @@ import { type CommandSpec, NO_PATH, readCommand } from "../settings/command.ts";
 import { type Config, configHelp, configOf, RUN_FLAGS, RUN_SETTINGS } from "../settings/config.ts";
 import type { Print } from "../settings/flags.ts";
 import { loadData, makeNetwork, makePlan, makeRecipe, teacherConfig } from "../settings/model.ts";
+import { defined } from "../settings/sets.ts";
 
 export const trainSpec = {
   name: "train",
@@ -63,16 +64,18 @@ export interface TrainingContext {
   readonly print: Print;
 }
 
-/** Where a larger network that a run learns from is. */
-export interface TeacherPlace {
+/** Where runs find what others have trained for them. */
+export interface SharedPlaces {
   /** Folder of teachers that several runs learn from; none: each run has its own, in its own folder. */
   readonly teachers?: string | undefined;
+  /** Folder of first phases that several runs have; none: each run trains its own. */
+  readonly phases?: string | undefined;
 }
 
 /** Trains into the folder of the settings; the exit code. */
 export async function trainInto(
   config: Config,
-  { isFresh, print, teachers }: TrainingContext & TeacherPlace,
+  { isFresh, print, teachers, phases }: TrainingContext & SharedPlaces,
 ): Promise<number> {
   // Bad settings are found before anything is written.
   const { teacher } = makePlan(config);
@@ -89,7 +92,7 @@ export async function trainInto(
     const data = await loadData(config, print);
     interrupt.signal.throwIfAborted();
     lock ??= await lockFolder("train", folder.dir);
-    const context = { isFresh, print, data, device, signal: interrupt.signal };
+    const context = { isFresh, print, data, device, signal: interrupt.signal, phases };
     const taught = teaching && (await trainTeacher(teaching, context));
     await trainRun(config, folder, { ...context, lock, teacher: taught });
     print(`wrote ${folder.dir}: weights, metrics.jsonl, logits of ${LOGIT_SPLITS.join(", ")}`);
@@ -113,7 +116,7 @@ function sharedTeacher(own: Config, teachers: string): Config {
   return { ...own, out: teachers, name: `${own.method.name}-${jobId(own).slice(-8)}` };
 }
 
-interface RunContext extends TrainingContext {
+interface RunContext extends TrainingContext, Pick<SharedPlaces, "phases"> {
   readonly data: Splits<ImageBytes>;
   readonly device: Device;
   readonly signal: AbortSignal;
@@ -136,14 +139,14 @@ async function trainTeacher(config: Config, context: Omit<RunContext, "lock">): 
 
 /** Trains a network into its folder, whose lock is held, and caches its logits. */
 async function trainRun(config: Config, folder: RunFolder, context: RunContext): Promise<MultiExit> {
-  const { data, device, print, signal, lock, teacher, isFresh } = context;
+  const { data, device, print, signal, lock, teacher, isFresh, phases } = context;
   const laps = stopwatch();
   const net = makeNetwork(config, data, device);
   const grows = !isFresh && folder.grows(config);
   // What lies there must not be gone on with.
   if (isFresh) folder.claim(config, { isFresh });
   laps.end("data");
-  const record = (grows ? undefined : folder.recordOrNone()) ?? recordOf(net, data, device);
+  let record = (grows ? undefined : folder.recordOrNone()) ?? recordOf(net, data, device);
   for (const line of introduction(folder, record)) print(line);
   for (const line of tooFew(config, data.calibration.size)) print(line);
   const report = reportTo(print);
@@ -155,11 +158,12 @@ async function trainRun(config: Config, folder: RunFolder, context: RunContext):
     lock,
     made: record.made,
     ...only(CADENCE, config.train),
-    ...(teacher && { teacher }),
+    ...defined({ teacher, phases }),
     report(event) {
       // Everything has been checked by now: what is refused leaves no run behind.
       if (event.kind === "start") {
         folder.claim(config, { isFresh: false });
+        if (event.taken) record = { ...record, taken: event.taken };
         if (!record.finished) folder.write("record", toJson(record));
       }
       report(event);

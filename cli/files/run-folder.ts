@@ -3,7 +3,7 @@
 import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { json, SortieError } from "../../base/index.ts";
-import { CADENCE, firstDifference, isBeginning, RUN_FILES, type Split } from "../../exits/index.ts";
+import { CADENCE, firstDifference, isBeginning, RUN_FILES, type Split, type TakenPhase } from "../../exits/index.ts";
 import { type Config, completeConfig } from "../settings/config.ts";
 import { defined } from "../settings/sets.ts";
 import { inFile, type Plain } from "../settings/settings.ts";
@@ -38,6 +38,8 @@ export interface RunRecord {
   readonly samples: Readonly<Record<Split, number>>;
   readonly parameters: number;
   readonly exits: readonly { readonly stage: string; readonly macs: number }[];
+  /** A first phase that another run had done, and where that lies. */
+  readonly taken?: TakenPhase;
   readonly started: string;
   /** Absent while it trains. */
   readonly finished?: string;
@@ -55,6 +57,7 @@ const RECORD = {
   samples: json.record(SAMPLES),
   parameters: json.count,
   exits: json.filled(json.record(EXIT)),
+  taken: json.optional(json.record({ name: json.text, from: json.text })),
   started: json.text,
   finished: json.optional(json.text),
   seconds: json.optional(json.byName(json.finite)),

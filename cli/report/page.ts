@@ -71,6 +71,7 @@ function runSection({ run }: Content): string {
     ["folder", run.dir],
     ["data", record.protocol],
     ["network", `${config.model.backbone} ${config.model.depth}, ${record.parameters} parameters`],
+    ["taken over", record.taken ? `${record.taken.name}, from ${record.taken.from}` : "-"],
     ["started", record.started],
     ["finished", record.finished ?? "-"],
     ["time", seconds.join(", ") || "-"],

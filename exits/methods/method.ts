@@ -49,6 +49,11 @@ export interface Phase {
   /** Whether the method's teacher takes part; default true. Else it is neither asked nor moved. */
   readonly isTaught?: boolean;
   /**
+   * What several methods call the very same first phase by: all that decides its loss. The loss looks at nothing but
+   * what the phase trains, so that runs which are alike there have the same bits behind it (`TrainOptions.phases`).
+   */
+  readonly sharedAs?: string;
+  /**
    * Parameters that start anew when it begins, drawn as those of another network of the same form; a teacher has them
    * as they were.
    */

@@ -42,7 +42,8 @@ export const once = (track: Omit<Track, "trains">): readonly [Phase] => [{ name:
 export function plainBackbone(site: Pick<PhaseSite, "exits">, labelSmoothing = 0): Phase {
   const loss: Track["loss"] = ({ logits, labels, mixed }) =>
     mean(exitCrossEntropy({ logits: lastOf(logits), labels, mixed }, labelSmoothing));
-  return { name: "backbone", tracks: [{ trains: trunk(site), loss, control: loss }] };
+  const sharedAs = `plain backbone, label smoothing ${labelSmoothing}`;
+  return { name: "backbone", sharedAs, tracks: [{ trains: trunk(site), loss, control: loss }] };
 }
 
 /** sum_{j<K} mean CE_j: the loss of branches that are trained on a backbone which stays as it is. */

@@ -2,18 +2,21 @@
 
 import { readOptions } from "../../engine/functions.ts";
 import type { EvaluationRow, TrainingRow } from "../run/metrics.ts";
+import type { TakenPhase } from "./shared-phase.ts";
 import type { StartReport } from "./start.ts";
+
+/** What a run begins with. */
+export interface Origin {
+  readonly resumedFrom?: string | undefined;
+  /** Where the weights come from, if they were not drawn. */
+  readonly weights?: StartReport | undefined;
+  /** The first phase, if another run had done it. */
+  readonly taken?: TakenPhase | undefined;
+}
 
 /** Something that happened in a run. */
 export type Progress =
-  | {
-      readonly kind: "start";
-      readonly step: number;
-      readonly steps: number;
-      readonly resumedFrom?: string | undefined;
-      /** Where the weights come from, if they were not drawn. */
-      readonly weights?: StartReport | undefined;
-    }
+  | ({ readonly kind: "start"; readonly step: number; readonly steps: number } & Origin)
   | (TrainingRow & { readonly steps: number; readonly epochs: number; readonly secondsLeft: number })
   | { readonly kind: "note"; readonly step: number; readonly text: string }
   | (EvaluationRow & { readonly epochs: number })
@@ -45,7 +48,11 @@ export function describeProgress(event: Progress): string {
   switch (event.kind) {
     case "start":
       return event.resumedFrom === undefined
-        ? `${event.weights ? `${describeStart(event.weights)}\n` : ""}training: ${event.steps} steps`
+        ? [
+            ...(event.weights ? [describeStart(event.weights)] : []),
+            ...(event.taken ? [`${event.taken.name}: ${event.step} steps taken over from ${event.taken.from}`] : []),
+            `training: ${event.steps - event.step} steps`,
+          ].join("\n")
         : `resuming at step ${event.step} of ${event.steps} from ${event.resumedFrom}`;
     case "train": {
       const { epoch, epochs, step, steps, loss, exits, imagesPerSecond, secondsLeft } = event;

@@ -5,8 +5,7 @@ import { TrainingError } from "../errors.ts";
 import type { Tally } from "../ops/tally.ts";
 import { exitScores, Metrics, type MetricsRow } from "../run/metrics.ts";
 import { inFolder, RUN_FILES } from "../run/run.ts";
-import { defaultReport, type Report } from "./progress.ts";
-import type { StartReport } from "./start.ts";
+import { defaultReport, type Origin, type Report } from "./progress.ts";
 
 /** How long a run is, and how fast it learns. */
 export interface Course {
@@ -37,9 +36,9 @@ export class Teller {
   }
 
   /** The run begins at `step`, with weights from somewhere, or goes on there from a file. */
-  async start(step: number, resumedFrom: string | undefined, weights?: StartReport): Promise<void> {
+  async start(step: number, origin: Origin): Promise<void> {
     await this.#metrics.resume(step);
-    this.#report({ kind: "start", step, steps: this.#course.steps, resumedFrom, weights });
+    this.#report({ kind: "start", step, steps: this.#course.steps, ...origin });
     this.#began = performance.now();
     this.restart(step);
   }

@@ -29,6 +29,7 @@ import { layOut, phaseAt, type Span } from "./phases.ts";
 import type { Report } from "./progress.ts";
 import { completeRecipe, RECIPE_OPTIONS, type Recipe } from "./recipe.ts";
 import { prepareFolder, Saver } from "./saving.ts";
+import { SharedPhase } from "./shared-phase.ts";
 import { siteOf } from "./site.ts";
 import { loadStart, START_OPTIONS, type Start, type StartReport } from "./start.ts";
 import { makeTeacher, slowness, type TeacherRun } from "./teachers.ts";
@@ -54,6 +55,11 @@ export interface TrainOptions extends Recipe, Start, Given<typeof CADENCE> {
   readonly dir?: string;
   /** Where checkpoints lie instead of a folder, for pages: a run found there is resumed. */
   readonly store?: CheckpointStore;
+  /**
+   * Folder in which runs leave a first phase that other methods have too, and find it: `train` takes over, bit for bit,
+   * what a run of the same network, data, seed and recipe has done there.
+   */
+  readonly phases?: string;
   /** The folder's lock, where the caller has taken it; else `train` takes it for as long as it runs. */
   readonly lock?: FolderLock;
   /**
@@ -89,6 +95,7 @@ const TRAIN_OPTIONS: Kinds<TrainOptions> = {
   seed: SEED,
   dir: "string",
   store: "any",
+  phases: "string",
   teacher: "any",
   keepBytes: "number",
   batches: "function",
@@ -211,7 +218,11 @@ class Trainer {
       const note = slowness(plan.teacher, taughtSteps);
       const generators = [...new Set([...(options.generators ?? []), ...net.generators()])];
       const own = { ...options, generators };
-      const made = { net, data, options: own, source, spans, start, teacher, generator, totals, note };
+      const shared = await SharedPhase.of({
+        ...{ net, spans, identity, options, isTaught: teacher !== undefined },
+        generators: [generator, ...generators],
+      });
+      const made = { net, data, options: own, source, spans, start, teacher, generator, totals, note, shared };
       return new Trainer(made, identity);
     } catch (error) {
       teacher?.dispose();
@@ -220,17 +231,19 @@ class Trainer {
   }
 
   async run(): Promise<Run> {
-    const { net, data, spans, options, note } = this.#made;
+    const { net, data, spans, options, note, shared } = this.#made;
     const found = await this.#saver.find({ steps: this.#course.steps, phases: spans.length }, net.state());
-    this.#position = found?.position ?? this.#position;
+    const taken = found ? undefined : await shared?.take();
+    this.#position = found?.position ?? (taken ? { step: spans[1]!.first, phase: 1 } : this.#position);
     await this.#enter(found);
+    if (taken) await this.#save("last");
     const { step, phase } = this.#position;
     // A run that had ended goes on as it would have, had it been as long from the first.
     if (step < this.#course.steps && phaseAt(spans, step) > phase) {
       this.#position = { step, phase: phase + 1 };
       await this.#enter();
     }
-    await this.#teller.start(step, found?.path, this.#made.start);
+    await this.#teller.start(step, { resumedFrom: found?.path, weights: this.#made.start, taken });
     if (note !== undefined) this.#teller.note(note);
     for (let t = this.#position.step; t < this.#course.steps; t++) await this.#advance(t);
     this.#teller.end();
@@ -273,6 +286,7 @@ class Trainer {
       await this.#teller.trained(done, await totals.take(), this.#saver.last);
     if (evaluates) await this.#validate();
     if (isPhaseOver) {
+      if (this.#position.phase === 0) await this.#made.shared?.put();
       this.#position = { step: done, phase: this.#position.phase + 1 };
       await this.#enter();
     }
@@ -350,6 +364,8 @@ interface Made {
   readonly teacher: TeacherRun | undefined;
   /** What to tell at the start. */
   readonly note: string | undefined;
+  /** The first phase, where others have it too. */
+  readonly shared: SharedPhase | undefined;
   /** Where masks are drawn from. */
   readonly generator: Generator;
   readonly totals: Totals;

@@ -12,6 +12,7 @@ import { pairedDifference, settingsOf, spreadOf } from "../../cli/compare/statis
 import { type ComparisonSummary, summaryOf } from "../../cli/compare/summary.ts";
 import { trained } from "../../cli/files/run-folder.ts";
 import { main } from "../../cli/main.ts";
+import { readSafetensors } from "../../engine/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
 import { readConfig } from "./read-config.ts";
@@ -142,6 +143,23 @@ gpu(
     assert.not(last!.equals(same!), "each learns its own way");
   },
 );
+
+gpu("runs of a seed whose methods begin with the same backbone train it once, and say whose it is", async () => {
+  const shared = join(out, "phases");
+  const args = ["compare", "--methods", "disjoint,mixed", "--out", shared, "--no-timing", ...SMALL];
+  const { code, text } = await sortie(...args);
+  assert.is(code, 0, text);
+  const folders = ["disjoint", "mixed"].map((method) => join(shared, `glyphs-resnet-${method}-seed1`));
+  assert.match(text, `backbone: 4 steps taken over from ${folders[0]}`);
+  assert.is(readdirSync(join(shared, "phases")).length, 1);
+  const taken = folders.map((dir) => JSON.parse(readFileSync(join(dir, "run.json"), "utf8")).taken);
+  assert.equal(taken, [undefined, { name: "backbone", from: folders[0] }]);
+  const alone = await sortie("train", "--method", "mixed", "--out", shared, "--name", "alone", ...SMALL);
+  assert.is(alone.code, 0, alone.text);
+  const weights = (dir: string) => readSafetensors(join(dir, "last.safetensors"));
+  const [own, theirs] = [await weights(join(shared, "alone")), await weights(folders[1]!)];
+  for (const [name, { data }] of own.tensors) assert.equal(theirs.tensors.get(name)!.data, data, name);
+});
 
 const test = suite("cli compare: figures");
 
