@@ -34,6 +34,19 @@ function parameters(text: string, at: number): string {
   return text.slice(start, end - 1);
 }
 
+/** The parameters one by one; of what stands in brackets nothing is left. */
+export function parameterList(parameters: string): string[] {
+  let depth = 0;
+  const outside = [...parameters].filter((c) => {
+    depth += "([{<".includes(c) ? 1 : ")]}>".includes(c) ? -1 : 0;
+    return depth === 0;
+  });
+  return outside
+    .join("")
+    .split(",")
+    .map((one) => one.trim());
+}
+
 /** Whether these parameters hold an object of options, which a name may be wrong in. */
 export const takesOptions = (parameters: string): boolean =>
   /\boptions\b|\blevels: RiskLevels|Options\b|Recipe\b|: RandomSource|\binput: (Table|Scores)Input|\bfile: PolicyFile/.test(

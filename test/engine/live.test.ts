@@ -9,35 +9,13 @@ import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { BORDERS, countsUpTo, drawn, liveSets, runLive, type Verdict } from "./live.ts";
 import { opRows } from "./op-table.ts";
-import { type Draw, type OpCase, type OpRow, ref } from "./ops/row.ts";
+import { type Draw, type LiveRows, type OpCase, type OpRow, ref } from "./ops/row.ts";
 
 type Tensors = Readonly<Record<string, s.Tensor>>;
 
-/** What the cases of an op come to, over all sets of operands that may be live: rows in each, in some, in none. */
-type Expected = "rows" | "some" | "refused" | "no operand";
-
-/** Of all but pointwise ops. */
-const EXPECTED: readonly (readonly [Expected, string])[] = [
-  [
-    "rows",
-    "qkvAttention oneHot dropout cast reshape unsqueeze squeeze flattenAxes scaleGradient zerosLike onesLike full zeros ones",
-  ],
-  ["rows", "tril triu"],
-  ["some", "einsum norm conv1d argsort sort topk cumsum"],
-  ["some", "scaledDotProductAttention conv2d exitGates indexSelect gather embedding crossEntropy nllLoss mse klDiv"],
-  ["some", "binaryCrossEntropyWithLogits matmul linear batchNorm layerNorm groupNorm maxPool2d avgPool2d"],
-  ["some", "adaptiveAvgPool2d interpolate sum mean max min variance logsumexp argmax argmin sumTo permute slice"],
-  ["some", "flip expand pad concat stack softmax logSoftmax"],
-  ["refused", "exitDecide exitAnswer packRows scatterRows compact normaliseImages exitTally gradNorm scaleGrads"],
-  ["refused", "convTranspose2d appendRows"],
-  ["refused", "sgdStep adamStep rmspropStep emaStep"],
-  ["no operand", "advanceStep arange eye rand randn randint bernoulli permutation"],
-];
-const expected = new Map(EXPECTED.flatMap(([what, names]) => names.split(" ").map((name) => [name, what] as const)));
-
 /** A pointwise op keeps rows apart; one of several operands refuses those that it would stretch over all rows. */
-function expectedOf({ op, cases }: OpRow): Expected | undefined {
-  if (!Object.hasOwn(pointwise, op) && !Object.hasOwn(elementary, op)) return expected.get(op);
+function expectedOf({ op, live, cases }: OpRow): LiveRows | undefined {
+  if (!Object.hasOwn(pointwise, op) && !Object.hasOwn(elementary, op)) return live;
   return cases.every(({ inputs }) => Object.keys(inputs).length === 1) ? "rows" : "some";
 }
 
@@ -61,7 +39,7 @@ for (const row of rows) {
     }
     const found =
       verdicts.size > 1 ? "some" : verdicts.has("equal") ? "rows" : verdicts.size > 0 ? "refused" : "no operand";
-    assert.is(found, expectedOf(row), `${op} with live rows`);
+    assert.is(found, expectedOf(row), `${op} with live rows (\`live\` of its row)`);
   });
 }
 

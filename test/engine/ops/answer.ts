@@ -175,6 +175,7 @@ const every = (n: number, stays: (i: number) => boolean): number[] =>
 export const rows: readonly OpRow[] = [
   {
     op: "exitAnswer",
+    live: "refused",
     cases: [
       answer(5, 17, 12, 10),
       answer(3, 64, 64, 5, { normed: true }),
@@ -189,6 +190,7 @@ export const rows: readonly OpRow[] = [
   },
   {
     op: "appendRows",
+    live: "refused",
     cases: [
       append([every(33, (i) => i % 3 === 1), every(33, (i) => i > 20)], [4, 4], 70),
       append([every(65, () => true), every(65, () => false), every(65, (i) => i % 2 === 0)], [3, 5], 80),
@@ -197,6 +199,7 @@ export const rows: readonly OpRow[] = [
   },
   {
     op: "packRows",
+    live: "refused",
     cases: [
       pack(
         every(33, (i) => i % 3 === 1),

@@ -139,6 +139,7 @@ const packed = (shape: readonly number[], heads: number, causal = false): OpCase
 export const rows: OpRow[] = [
   {
     op: "scaledDotProductAttention",
+    live: "some",
     cases: [
       ...[1, 31, 32, 33, 65].map((n) => attention([2, 2, n, 16], n)),
       attention([1, 2, 33, 16], 33, { causal: true }),
@@ -156,6 +157,7 @@ export const rows: OpRow[] = [
   },
   {
     op: "qkvAttention",
+    live: "rows",
     cases: [packed([2, 9, 96], 2), packed([1, 33, 192], 4), packed([2, 10, 48], 1, true), packed([1, 6, 30], 2)],
   },
 ];

@@ -167,6 +167,7 @@ const PLAIN = { stride: 1, padding: 0, dilation: 1, groups: 1, outputPadding: 0 
 export const rows: readonly OpRow[] = [
   {
     op: "einsum",
+    live: "some",
     cases: [
       einsum("ij,jk->ik", { i: 5, j: 7, k: 3 }),
       einsum("bij,bjk->bik", { b: 2, i: 3, j: 33, k: 5 }),
@@ -180,10 +181,19 @@ export const rows: readonly OpRow[] = [
       einsum("ab,bc,cd->ad", { a: 2, b: 3, c: 4, d: 5 }),
     ],
   },
-  { op: "tril", cases: [triangle("tril", [5, 7], 0), triangle("tril", [2, 4, 3], -1), triangle("tril", [3, 33], 5)] },
-  { op: "triu", cases: [triangle("triu", [5, 7], 0), triangle("triu", [2, 4, 3], -1), triangle("triu", [33, 3], 1)] },
+  {
+    op: "tril",
+    live: "rows",
+    cases: [triangle("tril", [5, 7], 0), triangle("tril", [2, 4, 3], -1), triangle("tril", [3, 33], 5)],
+  },
+  {
+    op: "triu",
+    live: "rows",
+    cases: [triangle("triu", [5, 7], 0), triangle("triu", [2, 4, 3], -1), triangle("triu", [33, 3], 1)],
+  },
   {
     op: "norm",
+    live: "some",
     cases: [
       norm([257], 2),
       norm([3, 33], 2, -1),
@@ -195,6 +205,7 @@ export const rows: readonly OpRow[] = [
   },
   {
     op: "conv1d",
+    live: "some",
     cases: [
       conv1d([2, 9, 3], [3, 3, 4]),
       conv1d([2, 40, 4], [5, 2, 6], { stride: 2, padding: 2, groups: 2 }),
@@ -203,6 +214,7 @@ export const rows: readonly OpRow[] = [
   },
   {
     op: "convTranspose2d",
+    live: "refused",
     cases: [
       transposed([2, 3, 4, 3], [3, 3, 5, 3], [5, 6], PLAIN),
       transposed([1, 4, 4, 8], [3, 3, 4, 8], [8, 8], { ...PLAIN, stride: 2, padding: 1, outputPadding: 1 }),

@@ -84,6 +84,7 @@ const same = [1, 1, 1, 1] as const;
 export const rows: readonly OpRow[] = [
   {
     op: "conv2d",
+    live: "some",
     cases: [
       convCase({ x: [2, 6, 7, 4], k: [3, 3, 8], padding: same }),
       convCase({ x: [1, 5, 5, 3], k: [3, 3, 16], padding: same }, { bias: true }),

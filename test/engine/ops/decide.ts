@@ -95,6 +95,7 @@ function decide(
 export const rows: readonly OpRow[] = [
   {
     op: "exitDecide",
+    live: "refused",
     cases: [
       decide("maxProb", 65, 5, { threshold: [0.5] }),
       decide("maxProb", 33, 4, { threshold: [0.3, 0.5, 0.7, 0.9], temperature: 2 }),

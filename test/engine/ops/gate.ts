@@ -59,6 +59,7 @@ function gates(mode: (typeof MODES)[number], n: number, k: number, c: number, no
 export const rows: readonly OpRow[] = [
   {
     op: "exitGates",
+    live: "some",
     cases: [
       ...MODES.map((mode) => gates(mode, 65, 3, 5, false)),
       gates("hard", 1, 1, 2, true),

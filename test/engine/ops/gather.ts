@@ -143,6 +143,7 @@ function scattered(count?: number): OpCase {
 export const rows: readonly OpRow[] = [
   {
     op: "indexSelect",
+    live: "some",
     cases: [
       ...SIZES.map((n) => selected([5, 4], n, 0)),
       selected([3, 5, 7], 4, 1),
@@ -155,6 +156,7 @@ export const rows: readonly OpRow[] = [
   },
   {
     op: "gather",
+    live: "some",
     cases: [
       gathered([4, 5], [4, 1], 1),
       gathered([4, 5], [2, 5], 0),
@@ -166,6 +168,7 @@ export const rows: readonly OpRow[] = [
   },
   {
     op: "embedding",
+    live: "some",
     cases: [
       embedded(10, 4, [2, 3]),
       embedded(7, 3, []),
@@ -176,6 +179,7 @@ export const rows: readonly OpRow[] = [
   },
   {
     op: "oneHot",
+    live: "rows",
     cases: [[], [5], [2, 3], [0]].map((shape) => ({
       label: `[${shape}]`,
       inputs: { index: { shape, dtype: "i32", range: [-1, 5] } },
@@ -183,9 +187,10 @@ export const rows: readonly OpRow[] = [
       oracle: ({ index }) => ref([...shape, 4], (i) => Number((index as Ref).data[Math.floor(i / 4)] === i % 4)),
     })),
   },
-  { op: "scatterRows", cases: [scattered(), scattered(2), scattered(0)] },
+  { op: "scatterRows", live: "refused", cases: [scattered(), scattered(2), scattered(0)] },
   {
     op: "compact",
+    live: "refused",
     cases: [...SIZES, 1024, 1025, 5000].flatMap((n) => [compacted(n), compacted(n, Math.floor(n / 2))]),
   },
 ];

@@ -72,6 +72,7 @@ function tally(n: number, exits: number, classes: number): OpCase {
 export const rows: readonly OpRow[] = [
   {
     op: "normaliseImages",
+    live: "refused",
     cases: [
       images([2, 3, 5, 3], true),
       images([3, 4, 4, 1], false),
@@ -80,5 +81,5 @@ export const rows: readonly OpRow[] = [
       images([33, 2, 4, 1], true),
     ],
   },
-  { op: "exitTally", cases: [tally(65, 3, 5), tally(1, 1, 1), tally(200, 2, 10)] },
+  { op: "exitTally", live: "refused", cases: [tally(65, 3, 5), tally(1, 1, 1), tally(200, 2, 10)] },
 ];

@@ -77,6 +77,7 @@ const stacked: Loss = { logits: [6, 3, 10], isWeighted: true, reduction: "none" 
 
 const crossEntropies: OpRow = {
   op: "crossEntropy",
+  live: "some",
   cases: [
     ...[1, 31, 32, 33, 257].map((n) => crossEntropy({ logits: [n, 10] })),
     ...[1, 31, 32, 33, 257, 1000].map((c) => crossEntropy({ logits: [3, c], reduction: "none" })),
@@ -177,10 +178,19 @@ const bce = pair(
 
 export const rows: OpRow[] = [
   crossEntropies,
-  { op: "nllLoss", cases: [nll(1, 1, "mean"), nll(33, 7, "none"), nll(257, 10, "sum"), nll(5, 1000, "mean")] },
-  { op: "mse", cases: [mse([33], {}), mse([4, 5], { reduction: "none" }), mse([2, 3, 7], { reduction: "sum" })] },
+  {
+    op: "nllLoss",
+    live: "some",
+    cases: [nll(1, 1, "mean"), nll(33, 7, "none"), nll(257, 10, "sum"), nll(5, 1000, "mean")],
+  },
+  {
+    op: "mse",
+    live: "some",
+    cases: [mse([33], {}), mse([4, 5], { reduction: "none" }), mse([2, 3, 7], { reduction: "sum" })],
+  },
   {
     op: "klDiv",
+    live: "some",
     cases: [
       kl([4, 6], {}),
       kl([5, 7], { reduction: "batchMean" }),
@@ -193,6 +203,7 @@ export const rows: OpRow[] = [
   },
   {
     op: "binaryCrossEntropyWithLogits",
+    live: "some",
     cases: [
       bce([33], {}),
       bce([4, 5], { reduction: "none" }),

@@ -71,6 +71,7 @@ const both = { transposeA: true, transposeB: true };
 
 const products: OpRow = {
   op: "matmul",
+  live: "some",
   cases: [
     ...[1, 31, 32, 33, 257].map((n) => product([n, n === 257 ? 33 : n], [n === 257 ? 33 : n, 17], {}, { grads: [] })),
     product([33, 20], [20, 31]),
@@ -212,6 +213,7 @@ function linearCase(x: readonly number[], out: number, fused: FusedCase = {}): O
 
 const linears: OpRow = {
   op: "linear",
+  live: "some",
   cases: [
     linearCase([7], 5, { bias: true }),
     linearCase([33, 16], 10, { bias: true }),

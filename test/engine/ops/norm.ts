@@ -101,6 +101,7 @@ function batchNorm(one: Batch): OpCase {
 
 const batchNorms: OpRow = {
   op: "batchNorm",
+  live: "some",
   cases: [
     ...[31, 32, 33, 257].map((c) => batchNorm({ shape: [9, c], training: true })),
     batchNorm({ shape: [2, 5, 4, 7], training: true, isRelu: true }),
@@ -149,6 +150,7 @@ function layerNorm(
 
 const layerNorms: OpRow = {
   op: "layerNorm",
+  live: "some",
   cases: [
     ...[31, 32, 33, 257].map((n) => layerNorm([5, n], [n], "both")),
     layerNorm([2, 33, 64], [64], "both"),
@@ -186,6 +188,7 @@ function groupNorm(shape: readonly number[], numGroups: number, hasParameters = 
 
 const groupNorms: OpRow = {
   op: "groupNorm",
+  live: "some",
   cases: [
     groupNorm([2, 5, 4, 6], 3),
     groupNorm([2, 3, 3, 5], 1),

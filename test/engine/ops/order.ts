@@ -91,6 +91,7 @@ function summed(shape: readonly number[], dim: number, dtype: DType = "f32"): Op
 export const rows: readonly OpRow[] = [
   {
     op: "argsort",
+    live: "some",
     cases: [
       ...[0, 1, 31, 33, 257].map((n) => ordered([n], -1, n === 33)),
       ordered([3, 70, 5], 1, false),
@@ -103,6 +104,7 @@ export const rows: readonly OpRow[] = [
   },
   {
     op: "sort",
+    live: "some",
     cases: (
       [
         [[5, 33], 1],
@@ -125,6 +127,7 @@ export const rows: readonly OpRow[] = [
   },
   {
     op: "topk",
+    live: "some",
     cases: (
       [
         [[5, 33], 1, 5],
@@ -149,6 +152,7 @@ export const rows: readonly OpRow[] = [
   },
   {
     op: "cumsum",
+    live: "some",
     cases: [
       ...[0, 1, 4, 31, 256, 257, 1000].map((n) => summed([n], 0)),
       summed([3, 30], 1),

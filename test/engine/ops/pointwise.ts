@@ -267,6 +267,7 @@ export const rows: readonly OpRow[] = [
   },
   {
     op: "cast",
+    live: "rows",
     cases: (["i32", "u32", "bool", "f32"] as const).map((dtype) => ({
       label: dtype,
       inputs: { x: { shape: [3, 5], range: [0, 3] } },
@@ -291,6 +292,7 @@ export const rows: readonly OpRow[] = [
     const { call, shape } = calls[op];
     return {
       op,
+      live: "rows",
       cases: [
         {
           inputs: { x: { shape: [2, 1, 3] } },
@@ -303,6 +305,7 @@ export const rows: readonly OpRow[] = [
   }),
   {
     op: "scaleGradient",
+    live: "rows",
     // The gradient is no derivative, so that it is an output of the case.
     cases: [-0.25, 0, 3].map((factor) => ({
       label: `by ${factor}`,
@@ -322,6 +325,7 @@ export const rows: readonly OpRow[] = [
       op === "full" ? s.full(x.shape, 2.5) : op === "zeros" || op === "ones" ? s[op](x.shape) : s[op](x);
     return {
       op,
+      live: "rows",
       cases: SIZES.map((n) => ({
         inputs: { x: { shape: [n] } },
         call: ({ x }) => make(x as Tensor),
@@ -331,12 +335,14 @@ export const rows: readonly OpRow[] = [
   }),
   {
     op: "arange",
+    live: "no operand",
     cases: [
       { label: "2..9 by 3", inputs: {}, call: () => s.arange(2, 9, 3), oracle: () => ref([3], (i) => 2 + 3 * i) },
     ],
   },
   {
     op: "eye",
+    live: "no operand",
     cases: [{ label: "3", inputs: {}, call: () => s.eye(3), oracle: () => ref([3, 3], (i) => Number(i % 4 === 0)) }],
   },
 ];

@@ -133,6 +133,7 @@ const resizeCase = (shape: readonly number[], options: InterpolateOptions): OpCa
 export const rows: OpRow[] = [
   {
     op: "maxPool2d",
+    live: "some",
     cases: [
       maxCase([2, 6, 8, 4], { kernel: 2 }),
       maxCase([1, 7, 9, 33], { kernel: 3, stride: 2, padding: 1 }),
@@ -145,6 +146,7 @@ export const rows: OpRow[] = [
   },
   {
     op: "avgPool2d",
+    live: "some",
     cases: [
       avgCase([2, 6, 8, 4], { kernel: 2 }),
       avgCase([1, 7, 9, 33], { kernel: 3, stride: 2, padding: 1, countIncludePad: false }),
@@ -157,6 +159,7 @@ export const rows: OpRow[] = [
   },
   {
     op: "adaptiveAvgPool2d",
+    live: "some",
     cases: [
       adaptiveCase([2, 8, 8, 64], 1),
       adaptiveCase([1, 7, 5, 33], [1, 3]),
@@ -167,6 +170,7 @@ export const rows: OpRow[] = [
   },
   {
     op: "interpolate",
+    live: "some",
     cases: [
       resizeCase([2, 5, 3, 4], { scale: 2 }),
       resizeCase([2, 5, 3, 4], { scale: 2, mode: "bilinear" }),

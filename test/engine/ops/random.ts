@@ -42,6 +42,7 @@ const dropouts = (n: number, p: number): OpCase => ({
 export const rows: OpRow[] = [
   {
     op: "rand",
+    live: "no operand",
     cases: draws(
       (n) => rand([n], key),
       (n) => randomUniform(n, key),
@@ -49,6 +50,7 @@ export const rows: OpRow[] = [
   },
   {
     op: "randn",
+    live: "no operand",
     cases: draws(
       (n) => randn([n], key),
       (n) => randomNormal(n, key),
@@ -56,6 +58,7 @@ export const rows: OpRow[] = [
   },
   {
     op: "randint",
+    live: "no operand",
     cases: draws(
       (n) => randint([n], { low: -3, high: 9, ...key }),
       (n) => randomIntegers(n, -3, 9, key),
@@ -63,6 +66,7 @@ export const rows: OpRow[] = [
   },
   {
     op: "bernoulli",
+    live: "no operand",
     cases: draws(
       (n) => bernoulli([n], { p: 0.3, ...key }),
       (n) => randomBernoulli(n, 0.3, key),
@@ -70,10 +74,11 @@ export const rows: OpRow[] = [
   },
   {
     op: "permutation",
+    live: "no operand",
     cases: draws(
       (n) => permutation(n, key),
       (n) => randomPermutation(n, key),
     ),
   },
-  { op: "dropout", cases: [...SIZES.map((n) => dropouts(n, 0.4)), dropouts(33, 0), dropouts(64, 1)] },
+  { op: "dropout", live: "rows", cases: [...SIZES.map((n) => dropouts(n, 0.4)), dropouts(33, 0), dropouts(64, 1)] },
 ];

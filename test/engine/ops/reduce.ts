@@ -97,6 +97,7 @@ function row(
   const sizes = SIZES.filter((n) => n > 0).map((n) => one({ shape: [n] }, {}, false));
   return {
     op,
+    live: "some",
     cases: [
       ...sizes,
       ...CASES.map(([shape, options, hasGrads]) => one({ shape }, options, hasGrads && differs(shape))),
@@ -141,6 +142,7 @@ function argRow(op: "argmax" | "argmin", best: Lines): OpRow {
   });
   return {
     op,
+    live: "some",
     cases: [
       ...SIZES.filter((n) => n > 0).map((n) => one({ shape: [n] }, null, false)),
       one({ shape: [3, 5] }, -1, true),
@@ -206,6 +208,7 @@ export const rows: readonly OpRow[] = [
   argRow("argmin", smallest),
   {
     op: "sumTo",
+    live: "some",
     cases: ([[], [4], [3, 1], [1, 1, 1], [2, 3, 4]] as const).map((shape) => ({
       label: JSON.stringify(shape),
       inputs: { x: { shape: [2, 3, 4] } },

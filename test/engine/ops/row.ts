@@ -36,9 +36,14 @@ export interface OpCase {
 /** Whether a case needs an adapter that has halves. */
 export const isHalf = ({ inputs }: OpCase): boolean => Object.values(inputs).some(({ dtype }) => dtype === "f16");
 
+/** What the cases of an op come to, over all sets of operands that may be live: rows in each, in some, in none. */
+export type LiveRows = "rows" | "some" | "refused" | "no operand";
+
 /** All cases of one exported op; `op` is the name it is exported by. */
 export interface OpRow {
   readonly op: string;
+  /** What live rows make of it; of a pointwise op that follows from its operands. */
+  readonly live?: LiveRows;
   readonly cases: readonly OpCase[];
 }
 

@@ -177,6 +177,7 @@ const bits = Array.from({ length: 8 }, () => 2);
 export const rows: readonly OpRow[] = [
   {
     op: "permute",
+    live: "some",
     cases: cases([
       permuted([], []),
       permuted([3, 5], [1, 0]),
@@ -193,6 +194,7 @@ export const rows: readonly OpRow[] = [
   },
   {
     op: "slice",
+    live: "some",
     cases: cases([
       sliced([7], { starts: [2], ends: [-1] }, [4], [2], [1]),
       sliced([257], { starts: [1], steps: [3] }, [86], [1], [3]),
@@ -205,6 +207,7 @@ export const rows: readonly OpRow[] = [
   },
   {
     op: "flip",
+    live: "some",
     cases: cases([
       flipped([257], 0),
       flipped([3, 4], [0, 1]),
@@ -215,6 +218,7 @@ export const rows: readonly OpRow[] = [
   },
   {
     op: "expand",
+    live: "some",
     cases: cases([
       expanded([3, 1], [3, 4], [3, 4]),
       expanded([1, 4], [5, -1], [5, 4]),
@@ -228,6 +232,7 @@ export const rows: readonly OpRow[] = [
   },
   {
     op: "pad",
+    live: "some",
     cases: cases([
       padded([], []),
       padded([5], [[1, 2]]),
@@ -285,6 +290,7 @@ export const rows: readonly OpRow[] = [
   },
   {
     op: "concat",
+    live: "some",
     cases: [
       joined([2, 3], 0, [1, 2]),
       joined([2, 3], -1, [3, 1, 2]),
@@ -299,6 +305,7 @@ export const rows: readonly OpRow[] = [
   },
   {
     op: "stack",
+    live: "some",
     cases: [
       stacked([2, 3], 0, 2),
       stacked([2, 3], 1, 3),
