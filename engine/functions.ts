@@ -29,71 +29,7 @@ export {
   single,
 } from "./op.ts";
 export type { GivenOperands, Letters, MadeOutputs, OperandSizes, Operands, Outputs } from "./operands.ts";
-export { checkActivation, type FusedOptions } from "./ops/activation.ts";
-export { addInto, copyInto } from "./ops/assign.ts";
-export * from "./ops/attention.ts";
-export * from "./ops/batch-norm.ts";
-export { type CompactOptions, compact, type Survivors } from "./ops/compact.ts";
-export { type ConvOptions, conv2d } from "./ops/conv.ts";
-export {
-  type Conv1dOptions,
-  type ConvTransposeOptions,
-  conv1d,
-  convTranspose2d,
-} from "./ops/conv-transpose.ts";
-export * from "./ops/cross-entropy.ts";
-export { einsum } from "./ops/einsum.ts";
-export * from "./ops/elementary.ts";
-export { type Elementwise, elementwise, type Operand } from "./ops/elementwise.ts";
-export { full, ones, onesLike, zeros, zerosLike } from "./ops/fill.ts";
-export { embedding, gather, type IndexOptions, indexSelect, oneHot, scatterRows } from "./ops/gather.ts";
-export { type NormaliseOptions, normaliseImages, packedWords } from "./ops/images.ts";
-export { concat, type JoinOptions, stack } from "./ops/join.ts";
-export * from "./ops/losses.ts";
-export { linear, type MatmulOptions, matmul } from "./ops/matmul.ts";
-export { flip, type PadOptions, pad, permute, type SliceOptions, slice } from "./ops/move.ts";
-export { type GroupNormOptions, groupNorm, type LayerNormOptions, layerNorm, type NormOptions } from "./ops/norm.ts";
-export {
-  type AdamStepOptions,
-  adamStep,
-  advanceStep,
-  type ClipOptions,
-  emaStep,
-  gradNorm,
-  type RmspropStepOptions,
-  rmspropStep,
-  type StepTensors,
-  scaleGrads,
-  sgdStep,
-} from "./ops/optim.ts";
-export * from "./ops/order.ts";
-export * from "./ops/pointwise.ts";
-export {
-  type AdaptivePoolOptions,
-  type AvgPoolOptions,
-  adaptiveAvgPool2d,
-  avgPool2d,
-  type MaxPoolOptions,
-  maxPool2d,
-  type PoolOptions,
-} from "./ops/pool.ts";
-export {
-  bernoulli,
-  dropout,
-  Generator,
-  permutation,
-  type RandomSource,
-  rand,
-  randint,
-  randn,
-  type SeedOptions,
-} from "./ops/random.ts";
-export * from "./ops/reduce.ts";
-export { type InterpolateOptions, interpolate } from "./ops/resize.ts";
-export type { Reduction } from "./ops/rowwise.ts";
-export * from "./ops/softmax.ts";
-export { norm, type TriangleOptions, tril, triu, type VectorNormOptions } from "./ops/triangle.ts";
-export * from "./ops/view.ts";
+export * from "./ops/index.ts";
 export { paperDevice } from "./paper.ts";
 export { Profile, type ProfileRow } from "./profile.ts";
 export type { DTypeRule } from "./promote.ts";

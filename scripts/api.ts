@@ -1,5 +1,6 @@
-// `npm run api`: writes what each public entry exports, name by name with its declaration, to api/, so that a change of
-// it shows in the diff. test/scripts/api.test.ts compares.
+// `npm run api`: writes what follows from the sources: the indices that list files, what each public entry exports,
+// name by name with its declaration, to api/, and the texts of kernels, so that a change shows in the diff. Tests
+// compare.
 
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -7,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Exported, Modules, publicEntries } from "./exports.ts";
+import { writtenIndices } from "./indices.ts";
 import { TSC } from "./tools.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -19,7 +21,10 @@ export function apiReports(): Map<string, string> {
   const folder = mkdtempSync(join(tmpdir(), "sortie-api-"));
   try {
     const flags = ["--outDir", folder, "--removeComments"];
-    execFileSync(process.execPath, [TSC, "-p", "tsconfig.build.json", ...flags], { cwd: root, stdio: "pipe" });
+    execFileSync(process.execPath, [TSC, "-p", "tsconfig.build.json", ...flags], {
+      cwd: root,
+      stdio: ["ignore", "inherit", "inherit"],
+    });
     const modules = new Modules((file) => readFileSync(join(folder, file), "utf8"));
     const entries = publicEntries(readFileSync(join(root, "package.json"), "utf8"));
     const exported = [...entries].map(([entry, source]): Entry => {
@@ -66,8 +71,10 @@ function lines({ name, declarations, members }: Exported): string[] {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [file, text] of writtenIndices()) writeFileSync(join(root, file), text);
   const reports = apiReports();
   rmSync(join(root, "api"), { recursive: true, force: true });
   mkdirSync(join(root, "api"));
   for (const [file, text] of reports) writeFileSync(join(root, "api", file), text);
+  execFileSync(process.execPath, ["--import", "tsx", "test/run.ts", "kernels/texts", "--update"], { cwd: root });
 }

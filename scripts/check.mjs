@@ -2,12 +2,12 @@
 
 import { spawnSync } from "node:child_process";
 import { bootstrap } from "./bootstrap.mjs";
-import { KNIP, TSC } from "./tools.mjs";
+import { BIOME, KNIP, TSC } from "./tools.mjs";
 
 bootstrap({ adapter: false });
 const steps = [
   ["types", TSC, "--noEmit"],
-  ["lint and format", "node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings"],
+  ["lint and format", BIOME, "check", "--error-on-warnings"],
   ["unused files, exports and dependencies", KNIP],
   ["import boundaries", "--import", "tsx", "test/run.ts", "boundaries"],
   ["house style", "--import", "tsx", "test/run.ts", "style.test"],

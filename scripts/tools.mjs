@@ -13,6 +13,9 @@ export const ATTW = "node_modules/@arethetypeswrong/cli/dist/index.js";
 /** What counts the parts of the sources that a run of Node went through. */
 export const C8 = "node_modules/c8/bin/c8.js";
 
+/** What lints and formats. */
+export const BIOME = "node_modules/@biomejs/biome/bin/biome";
+
 /** What finds files, exports and dependencies that nothing uses. */
 export const KNIP = "node_modules/knip/bin/knip.js";
 

@@ -21,13 +21,14 @@ export interface FusedOptions {
   readonly residualAt?: "before" | "after";
 }
 
+/** @internal */
 export const FUSED: Kinds<FusedOptions> = { activation: "string", residual: "any", residualAt: "string" };
 
 /** Checks that the table has the activation. @throws ArgumentError */
 export const checkActivation = (op: string, activation: Activation): void =>
   checkOneOf(op, "activation", activation, ["none", ...Object.keys(ACTIVATIONS)]);
 
-/** A fused op's attributes. */
+/** A fused op's attributes. @internal */
 export interface FusedAttrs {
   readonly activation: Activation;
   readonly residual: "none" | "before" | "after";
@@ -40,6 +41,7 @@ const made = new Map<string, (g: Tensor, v: Tensor) => Tensor>();
 /**
  * Gradient at the activation's argument from the one at its value, of which the op keeps one: `pre` the argument, or
  * `y` the value.
+ * @internal
  */
 export function throughActivation(
   g: Tensor,
@@ -58,7 +60,7 @@ export function throughActivation(
   return op(g, v);
 }
 
-/** What a fused op takes besides its own operands. */
+/** What a fused op takes besides its own operands. @internal */
 export interface FusedOperands {
   readonly bias?: Tensor | undefined;
   readonly residual?: Tensor | undefined;
@@ -66,7 +68,7 @@ export interface FusedOperands {
 
 /**
  * Checks that the operands of a fused op have one float dtype, that the bias is as long as the last axis of `y`, and
- * the residual like `y`. @throws DTypeError or ShapeError
+ * the residual like `y`. @internal @throws DTypeError or ShapeError
  */
 export function checkFused(
   op: string,
@@ -88,7 +90,7 @@ export function checkFused(
 const needsArgument = (activation: Activation, residualAt: "none" | "before" | "after"): boolean =>
   activation !== "none" && (!("dy" in ACTIVATIONS[activation]) || residualAt === "after");
 
-/** Attributes of a fused op; the activation's argument is kept only where a gradient will ask for it. */
+/** Attributes of a fused op; the activation's argument is kept only where a gradient will ask for it. @internal */
 export function fusedAttrs(op: string, inputs: TensorsByName, options: FusedOptions): FusedAttrs {
   const { activation = "none", residual, residualAt = "before" } = options;
   checkOneOf(op, "residualAt", residualAt, ["before", "after"]);

@@ -58,7 +58,7 @@ export const compact = positional("compact(mask, options)", (mask: Tensor, optio
   return { indices, count };
 });
 
-/** A launch that may follow the rows: its grid for all of them, and how that depends on them. */
+/** A launch that may follow the rows: its grid for all of them, and how that depends on them. @internal */
 export interface LiveLaunch {
   readonly grid: Grid;
   readonly rows: RowAxis | undefined;
@@ -67,6 +67,7 @@ export interface LiveLaunch {
 /**
  * Indirect dispatch arguments (three u32 each, at the start of the result) of `launches` on the first `count` rows
  * (u32[1]) of `capacity`. One dispatch; engine internal.
+ * @internal
  */
 export function liveGrids(count: Tensor, launches: readonly LiveLaunch[], capacity: number): Tensor {
   const table = launches.flatMap(({ grid, rows }) => {

@@ -144,7 +144,7 @@ function comparedWithSign(expr: string, operands: readonly string[], signed: num
   return `select((${expr}), B((${constant})), (${own} > T(0x7fffffff)))`;
 }
 
-/** Dispatches a pointwise function into `out`, whose shape is the operands' common one. */
+/** Dispatches a pointwise function into `out`, whose shape is the operands' common one. @internal */
 export function launch(
   op: string,
   fn: PointwiseFunction,

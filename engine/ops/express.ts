@@ -108,6 +108,7 @@ const OPERATORS: readonly Readonly<Record<string, (a: never, b: never) => Value>
 /**
  * The expression `text` in the given operands; undefined if it uses what is known neither here nor to the caller, or is
  * a number.
+ * @internal
  */
 export function express(
   text: string,

@@ -1,7 +1,7 @@
 // Images as bytes on the way in: unpacked, mirrored and normalised on the GPU in one dispatch.
 
 import type { Kinds } from "../../base/index.ts";
-import { normaliseImagesKernel as kernel } from "../../kernels/images.ts";
+import { normaliseImagesKernel as kernel } from "../../kernels/image.ts";
 import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, single } from "../op.ts";
 import { checkList, describe, numel, type Shape } from "../shape.ts";

@@ -21,7 +21,7 @@ import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { reshape } from "./view.ts";
 
-/** Bits of `value` as kernels that move memory want them: of an f32 for floats, else of the integer. */
+/** Bits of `value` as kernels that move memory want them: of an f32 for floats, else of the integer. @internal */
 export function valueBits(value: number, dtype: DType): number {
   if (dtype === "bool") return value === 0 ? 0 : 1;
   return isFloat(dtype) ? floatBits(value) : value >>> 0;

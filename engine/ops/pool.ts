@@ -77,7 +77,7 @@ const AVERAGE: Kinds<AvgPoolOptions> = { ...POOL, countIncludePad: "boolean" };
 /** Attributes of a gradient: the sizes of the pool, and the shape that comes out. */
 type Grad<D> = { readonly dims: D; readonly to: Described };
 
-/** Batch, height, width and channels of an image tensor [B, H, W, C] or [H, W, C]. */
+/** Batch, height, width and channels of an image tensor [B, H, W, C] or [H, W, C]. @internal */
 export function imageOf(op: string, x: Tensor): { n: number; h: number; w: number; c: number } {
   checkTensors(op, { x });
   if (x.rank !== 4 && x.rank !== 3) {
@@ -87,7 +87,7 @@ export function imageOf(op: string, x: Tensor): { n: number; h: number; w: numbe
   return { n, h, w, c };
 }
 
-/** The image shape of `like` with other height and width. */
+/** The image shape of `like` with other height and width. @internal */
 export const resized = ({ shape, dtype }: Described, oh: number, ow: number): Described => {
   return { shape: [...shape.slice(0, -3), oh, ow, lastOf(shape)], dtype };
 };

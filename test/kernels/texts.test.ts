@@ -1,5 +1,5 @@
 // The texts of kernels as they were when last looked at: one file a family, so that a change of a kernel shows in the
-// diff. Rewrite them by `npm test -- kernels/texts --update`.
+// diff. `npm run api` rewrites them, or `npm test -- kernels/texts --update` them alone.
 
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { declaredKernels, type KernelText, nameOf } from "./texts.ts";
 
 const folder = new URL("./texts/", import.meta.url);
 const isUpdate = process.argv.includes("--update");
-const HINT = "run `npm test -- kernels/texts --update` and look at the diff";
+const HINT = "run `npm run api` and look at the diff";
 
 const kernels = await declaredKernels();
 const families = new Map<string, KernelText[]>();

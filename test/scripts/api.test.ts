@@ -1,7 +1,9 @@
-// The exports of every public entry are those that api/ says, declaration by declaration.
+// The exports of every public entry are those that api/ says, declaration by declaration, and the written indices list
+// what their folders hold.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { apiReports } from "../../scripts/api.ts";
+import { writtenIndices } from "../../scripts/indices.ts";
 import { assert, suite } from "../harness.ts";
 
 const folder = new URL("../../api/", import.meta.url);
@@ -25,6 +27,15 @@ test("are those that api/ says", () => {
     const i = at < 0 ? lines.length : at;
     throw new Error(`api/${file}, line ${i + 1} was:\n${committed[i] ?? ""}\nand is:\n${lines[i] ?? ""}\n${HINT}`);
   }
+});
+
+test("come from indices that list what is there", () => {
+  const indices = writtenIndices();
+  assert.equal([...indices.keys()], ["engine/ops/index.ts", "kernels/families.ts"]);
+  for (const [file, text] of indices)
+    assert.is(readFileSync(new URL(`../../${file}`, import.meta.url), "utf8"), text, `${file}: run \`npm run api\``);
+  assert.match(indices.get("engine/ops/index.ts") ?? "", "maxPool2d");
+  assert.not.match(indices.get("engine/ops/index.ts") ?? "", "imageOf");
 });
 
 test("hold no member that is for the package's own use", () => {
