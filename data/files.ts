@@ -85,7 +85,9 @@ export const FILES: Kinds<FileOptions> = {
   },
 };
 
+/** @internal */
 type NodeModule = keyof NodeModules;
+/** @internal */
 interface NodeModules {
   readonly "node:fs": typeof import("node:fs");
   readonly "node:fs/promises": typeof import("node:fs/promises");
@@ -97,7 +99,10 @@ interface NodeModules {
   readonly "node:tls": typeof import("node:tls");
 }
 
-/** A module of Node. @throws DataError elsewhere. */
+/**
+ * A module of Node. @throws DataError elsewhere.
+ * @internal
+ */
 export function node<Name extends NodeModule>(name: Name): NodeModules[Name] {
   const found = globalThis.process?.getBuiltinModule?.(name) as NodeModules[Name] | undefined;
   if (found) return found;

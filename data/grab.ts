@@ -11,7 +11,17 @@ export interface Rgba {
  * A picture: a canvas, an image, a bitmap, a video's frame, ImageData, or a file (JPEG or PNG; in a page what it
  * reads).
  */
-export type PictureSource = CanvasImageSource | Rgba | Blob;
+export type PictureSource = Drawable | Rgba | Blob;
+
+/** What a canvas draws; named one by one, since the declarations of a platform may lack some. */
+type Drawable =
+  | HTMLCanvasElement
+  | HTMLImageElement
+  | HTMLVideoElement
+  | ImageBitmap
+  | OffscreenCanvas
+  | SVGImageElement
+  | VideoFrame;
 
 const isRgba = (given: object): given is Rgba => "data" in given && given.data instanceof Uint8ClampedArray;
 

@@ -13,7 +13,7 @@ export interface AdapterOptions {
    * good: once it is garbage-collected, all that was made by it takes the process down, with or without sortie.
    */
   readonly instance?: GPU;
-  readonly powerPreference?: GPUPowerPreference;
+  readonly powerPreference?: "low-power" | "high-performance";
   /** Node only: options for Dawn's `create`, e.g. `["backend=null"]`. */
   readonly dawn?: readonly string[];
 }
@@ -81,11 +81,11 @@ async function findAdapter(options: AdapterOptions): Promise<GPUAdapter> {
     throw new DeviceError(noAdapter());
   }
   if (!isNode()) throw new DeviceError(noAdapter());
-  // A variable keeps bundlers from following the import into browser bundles.
+  // A variable, and words to each bundler, keep them from following the import into bundles for browsers.
   const name = "webgpu";
   let dawn: { create(options: string[]): GPU };
   try {
-    dawn = (await import(/* @vite-ignore */ name)) as typeof dawn;
+    dawn = (await import(/* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ name)) as typeof dawn;
   } catch (cause) {
     throw new DeviceError("createDevice: Node needs the package `webgpu`; it did not load. Run `npm install webgpu`.", {
       cause,

@@ -13,7 +13,7 @@ export interface Program {
   readonly bindings: readonly NamedBinding[];
   readonly uniformNames: readonly string[];
   readonly layout: GPUBindGroupLayout;
-  readonly descriptor: GPUComputePipelineDescriptor;
+  readonly descriptor: Parameters<GPUDevice["createComputePipeline"]>[0];
   pipeline: GPUComputePipeline | undefined;
 }
 

@@ -75,7 +75,7 @@ export interface Encoded {
 
 /** Told of every dispatch while `device.profile` runs; gives the pass descriptor that times it. */
 export interface PassTimer {
-  pass(encoded: Encoded): GPUComputePassDescriptor;
+  pass(encoded: Encoded): NonNullable<Parameters<GPUCommandEncoder["beginComputePass"]>[0]>;
   finish(encoder: GPUCommandEncoder): void;
 }
 

@@ -151,9 +151,9 @@ export {
   describeProgress,
   type LineStream,
   lineReport,
-  type Origin,
   type Progress,
   type Report,
+  type RunStart,
 } from "./training/progress.ts";
 export { RECIPE_OPTIONS, type Recipe } from "./training/recipe.ts";
 export { SCHEDULES, type ScheduleRecipe } from "./training/schedules.ts";

@@ -34,7 +34,7 @@ const masks = ({ live }: CompactSpec) => ({
 
 const SCAN = `
 var<workgroup> sums: array<u32, ${THREADS}>;
-// Sum of the values of threads 0..li (Hillis and Steele, 1986); afterwards sums[${THREADS - 1}] is the total.
+// Sum of the values of threads 0..li (Hillis and Steele, 1986); afterwards the last is the total.
 fn inclusive_scan(value: u32, li: u32) -> u32 {
   workgroupBarrier();
   sums[li] = value;

@@ -31,7 +31,12 @@ export function apiReports(): Map<string, string> {
       const file = source.replace(/\.ts$/, ".d.ts");
       return { entry, names: modules.exportsOf(file), added: modules.addedBy(file).map((one) => one.getText()) };
     });
-    return new Map(exported.map((one) => [`${one.entry.replaceAll("/", "-")}.md`, report(one, exported)]));
+    return new Map(
+      exported.map((one) => [
+        `${one.entry.replaceAll("/", "-") || "sortie"}.md`,
+        one.entry === "" ? rootReport(one, exported) : report(one, exported),
+      ]),
+    );
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -60,6 +65,27 @@ function report({ entry, names, added }: Entry, all: readonly Entry[]): string {
       ? [`They are those of \`sortie/${whole.entry}\`${lacks.length > 0 ? ` without ${lacks.join(", ")}` : ""}.`, ""]
       : []),
     ...(code.length > 0 ? ["```ts", ...code, "```", ""] : []),
+  ].join("\n");
+}
+
+/** The root declares nothing of its own: which names it passes on, and from which entry. */
+function rootReport({ names }: Entry, all: readonly Entry[]): string {
+  const by = new Map(all.filter(({ entry }) => entry !== "").map((one) => [one.entry, new Set<string>()]));
+  for (const { name, file } of names) {
+    const from = all.find((one) => one.entry !== "" && one.names.some((own) => own.name === name && own.file === file));
+    if (!from) throw new Error(`sortie: exports ${name} of ${file}, which no other entry does`);
+    by.get(from.entry)?.add(name);
+  }
+  const told = [...by]
+    .filter(([, passed]) => passed.size > 0)
+    .map(([entry, { size }]) => `${size} of \`sortie/${entry}\``);
+  return [
+    "# sortie",
+    "",
+    `Exports of \`sortie\`: ${names.length} names. Written by \`npm run api\`.`,
+    "",
+    `Each is that of another entry: ${told.join(", ")}.`,
+    "",
   ].join("\n");
 }
 

@@ -153,7 +153,9 @@ export function publicEntries(packageJson: string): Map<string, string> {
   const { exports } = JSON.parse(packageJson) as { exports: Record<string, { types?: string }> };
   return new Map(
     Object.entries(exports).flatMap(([name, { types }]) =>
-      types ? [[name.slice(2), types.replace(/^\.\/dist\//, "").replace(/\.d\.ts$/, ".ts")] as const] : [],
+      types && !name.endsWith(".min.js")
+        ? [[name.slice(2), types.replace(/^\.\/dist\//, "").replace(/\.d\.ts$/, ".ts")] as const]
+        : [],
     ),
   );
 }

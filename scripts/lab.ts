@@ -9,7 +9,7 @@ import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { type BuildOptions, build } from "esbuild";
-import { asBuilt } from "./pure.ts";
+import { asBuilt } from "./modules.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const lab = join(root, "site/lab");

@@ -2,27 +2,14 @@
 // keeps a part of a module must be told for each call, since it does not look into a function of another module.
 // Without the marks, one op of a file brings the others along, and their kernels.
 
-import { readFileSync } from "node:fs";
-import { type Plugin, transform } from "esbuild";
+import type { Edit } from "./edits.ts";
 
-/** `code`, an ES module without top-level effects, with `@__PURE__` before the calls that initialise its constants. */
-export function markPure(code: string): string {
-  return code
-    .replace(/^((?:export )?const \w+ = )((?:new )?\w+\()/gm, "$1/* @__PURE__ */ $2")
-    .replace(/(\bsingle\(\s*)(?=defineOp\()/g, "$1/* @__PURE__ */ ");
+/** Puts `@__PURE__` before the calls that initialise constants of `code`, an ES module without top-level effects. */
+export function pureMarks(code: string): Edit[] {
+  const inits = [...code.matchAll(/^((?:export )?const \w+ = )(?:new )?\w+\(/gm)];
+  const inner = [...code.matchAll(/(\bsingle\(\s*)defineOp\(/g)];
+  return [...inits, ...inner]
+    .map(({ index, 1: head = "" }) => index + head.length)
+    .sort((a, b) => a - b)
+    .map((at) => ({ start: at, end: at, text: "/* @__PURE__ */ " }));
 }
-
-/** Bundles the repository's sources as if they were the built package. */
-export const asBuilt: Plugin = {
-  name: "as-built",
-  setup(build) {
-    build.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
-      const { code } = await transform(readFileSync(path, "utf8"), {
-        loader: "ts",
-        target: "es2022",
-        sourcefile: path,
-      });
-      return { contents: markPure(code), loader: "js" };
-    });
-  },
-};

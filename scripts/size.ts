@@ -5,7 +5,7 @@
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
-import { asBuilt } from "./pure.ts";
+import { asBuilt } from "./modules.ts";
 
 /** Bytes after gzip that the engine's browser bundle shall have. */
 export const TARGET = 45_000;

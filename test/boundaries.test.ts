@@ -14,8 +14,9 @@ function readTree(): Map<string, string> {
     for (const entry of readdirSync(root + folder, { withFileTypes: true })) {
       const path = folder ? `${folder}/${entry.name}` : entry.name;
       if (entry.isDirectory() && !IGNORED.has(entry.name) && !entry.name.startsWith(".")) walk(path);
-      // Loose files at the root belong to no folder and are no part of the library.
-      if (folder && entry.isFile() && entry.name.endsWith(".ts")) files.set(path, readFileSync(root + path, "utf8"));
+      // Of loose files at the root only the entry of the whole is a part of the library.
+      if ((folder || path === "index.ts") && entry.isFile() && entry.name.endsWith(".ts"))
+        files.set(path, readFileSync(root + path, "utf8"));
     }
   };
   walk("");

@@ -2,13 +2,15 @@
 // reach, and those that failed before. A change during a run starts it anew. Ends with Ctrl-C.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, type FSWatcher, readdirSync, readFileSync, watch } from "node:fs";
+import { type FSWatcher, readdirSync, readFileSync, statSync, watch } from "node:fs";
 import { join, posix, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { RULES } from "./imports.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const FOLDERS = Object.keys(RULES).filter((folder) => existsSync(join(root, folder)));
+const FOLDERS = Object.keys(RULES).filter((folder) =>
+  statSync(join(root, folder), { throwIfNoEntry: false })?.isDirectory(),
+);
 /** Editors write a file in several steps, and a checkout writes many files. */
 const SETTLE_MS = 150;
 

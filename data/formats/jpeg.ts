@@ -155,6 +155,7 @@ async function codecMaker(): Promise<MakeCodec> {
 }
 
 function readCode(): Promise<Uint8Array<ArrayBuffer>> {
-  const { resolve } = process.getBuiltinModule("node:module").createRequire(import.meta.url);
-  return readWhole(resolve("@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm")) as Promise<Uint8Array<ArrayBuffer>>;
+  const codec = import.meta.resolve("@jsquash/jpeg/codec/dec/mozjpeg_dec.js");
+  const { fileURLToPath } = process.getBuiltinModule("node:url");
+  return readWhole(fileURLToPath(new URL("mozjpeg_dec.wasm", codec))) as Promise<Uint8Array<ArrayBuffer>>;
 }

@@ -13,7 +13,8 @@ interface Threads {
 const WEB = "onnxruntime-web";
 
 /** A variable keeps bundlers from looking for a package that need not be there. */
-const importByName = (name: string): Promise<OnnxRuntime> => import(/* @vite-ignore */ name);
+const importByName = (name: string): Promise<OnnxRuntime> =>
+  import(/* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ name);
 
 /** onnxruntime as it is given, by a function too, or from the packages at hand. @throws DeviceError without any. */
 export async function findRuntime(

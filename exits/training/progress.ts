@@ -6,7 +6,7 @@ import type { TakenPhase } from "./shared-phase.ts";
 import type { StartReport } from "./start.ts";
 
 /** What a run begins with. */
-export interface Origin {
+export interface RunStart {
   readonly resumedFrom?: string | undefined;
   /** Where the weights come from, if they were not drawn. */
   readonly weights?: StartReport | undefined;
@@ -16,7 +16,7 @@ export interface Origin {
 
 /** Something that happened in a run. */
 export type Progress =
-  | ({ readonly kind: "start"; readonly step: number; readonly steps: number } & Origin)
+  | ({ readonly kind: "start"; readonly step: number; readonly steps: number } & RunStart)
   | (TrainingRow & { readonly steps: number; readonly epochs: number; readonly secondsLeft: number })
   | { readonly kind: "note"; readonly step: number; readonly text: string }
   | (EvaluationRow & { readonly epochs: number })

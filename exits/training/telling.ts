@@ -5,7 +5,7 @@ import { TrainingError } from "../errors.ts";
 import type { Tally } from "../ops/tally.ts";
 import { exitScores, Metrics, type MetricsRow } from "../run/metrics.ts";
 import { inFolder, RUN_FILES } from "../run/run.ts";
-import { defaultReport, type Origin, type Report } from "./progress.ts";
+import { defaultReport, type Report, type RunStart } from "./progress.ts";
 
 /** How long a run is, and how fast it learns. */
 export interface Course {
@@ -36,7 +36,7 @@ export class Teller {
   }
 
   /** The run begins at `step`, with weights from somewhere, or goes on there from a file. */
-  async start(step: number, origin: Origin): Promise<void> {
+  async start(step: number, origin: RunStart): Promise<void> {
     await this.#metrics.resume(step);
     this.#report({ kind: "start", step, steps: this.#course.steps, ...origin });
     this.#began = performance.now();

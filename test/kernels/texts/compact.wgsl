@@ -10,7 +10,7 @@ struct Uniforms {
 @group(0) @binding(3) var<storage, read_write> count: array<u32>;
 
 var<workgroup> sums: array<u32, 64>;
-// Sum of the values of threads 0..li (Hillis and Steele, 1986); afterwards sums[63] is the total.
+// Sum of the values of threads 0..li (Hillis and Steele, 1986); afterwards the last is the total.
 fn inclusive_scan(value: u32, li: u32) -> u32 {
   workgroupBarrier();
   sums[li] = value;
@@ -77,7 +77,7 @@ struct Uniforms {
 @group(0) @binding(2) var<storage, read_write> counts: array<u32>;
 
 var<workgroup> sums: array<u32, 64>;
-// Sum of the values of threads 0..li (Hillis and Steele, 1986); afterwards sums[63] is the total.
+// Sum of the values of threads 0..li (Hillis and Steele, 1986); afterwards the last is the total.
 fn inclusive_scan(value: u32, li: u32) -> u32 {
   workgroupBarrier();
   sums[li] = value;
@@ -129,7 +129,7 @@ struct Uniforms {
 @group(0) @binding(2) var<storage, read_write> count: array<u32>;
 
 var<workgroup> sums: array<u32, 64>;
-// Sum of the values of threads 0..li (Hillis and Steele, 1986); afterwards sums[63] is the total.
+// Sum of the values of threads 0..li (Hillis and Steele, 1986); afterwards the last is the total.
 fn inclusive_scan(value: u32, li: u32) -> u32 {
   workgroupBarrier();
   sums[li] = value;
@@ -167,7 +167,7 @@ struct Uniforms {
 @group(0) @binding(3) var<storage, read_write> survivors: array<i32>;
 
 var<workgroup> sums: array<u32, 64>;
-// Sum of the values of threads 0..li (Hillis and Steele, 1986); afterwards sums[63] is the total.
+// Sum of the values of threads 0..li (Hillis and Steele, 1986); afterwards the last is the total.
 fn inclusive_scan(value: u32, li: u32) -> u32 {
   workgroupBarrier();
   sums[li] = value;
