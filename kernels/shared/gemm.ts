@@ -76,25 +76,35 @@ export function gemm(tile: GemmTile, parts: GemmParts): string {
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 const lines = (n: number, line: (i: number) => string): string => range(n).map(line).join("\n");
 
-/** The accumulator of row `j` and column quad `q`: an element of `acc` in the subgroup variant, else a variable. */
-const accumulator = ({ variant, cols }: GemmTile, j: number, q: number): string =>
-  variant === "subgroup" ? `acc[${(j * cols) / 4 + q}]` : `c${j}_${q}`;
-
 const accumulators = (tile: GemmTile): string =>
-  tile.variant === "subgroup"
-    ? `var acc = array<vec4f, ${(tile.rows * tile.cols) / 4}>();`
-    : lines(tile.rows, (j) => lines(tile.cols / 4, (q) => `var ${accumulator(tile, j, q)} = vec4f();`));
+  lines(tile.rows, (j) => lines(tile.cols / 4, (q) => `var c${j}_${q} = vec4f();`));
 
-/** Four steps of k: `b(kk, q)` is the quad of columns q at k + kk; A's quads are a0, a1, ... in either layout. */
+/** The value of row `j` at k + kk; A's quads are a0, a1, ... in either layout. */
+const valueOfA = (a: QuadAxis, j: number, kk: number): string =>
+  a === "k" ? `a${j}[${kk}]` : `a${(j >> 2) * 4 + kk}[${j & 3}]`;
+
+/** Four steps of k: `b(kk, q)` is the quad of columns q at k + kk. */
 function multiply(tile: GemmTile, a: QuadAxis, b: (kk: number, q: number) => string): string {
-  const value = (j: number, kk: number): string => (a === "k" ? `a${j}[${kk}]` : `a${(j >> 2) * 4 + kk}[${j & 3}]`);
   const sum = (j: number, q: number): string =>
-    range(4).reduce((total, kk) => `fma(vec4f(${value(j, kk)}), b${kk}_${q}, ${total})`, accumulator(tile, j, q));
+    range(4).reduce((total, kk) => `fma(vec4f(${valueOfA(a, j, kk)}), b${kk}_${q}, ${total})`, `c${j}_${q}`);
   return lines(
     tile.cols / 4,
     (q) =>
-      `${lines(4, (kk) => `let b${kk}_${q} = ${b(kk, q)};`)}\n${lines(tile.rows, (j) => `${accumulator(tile, j, q)} = ${sum(j, q)};`)}`,
+      `${lines(4, (kk) => `let b${kk}_${q} = ${b(kk, q)};`)}\n${lines(tile.rows, (j) => `c${j}_${q} = ${sum(j, q)};`)}`,
   );
+}
+
+/**
+ * The same column by column, for texts compiled to CPU code, where a value fills a register: four of B at a time stay
+ * there, and sixteen would not (measured on lavapipe: a sixth faster, and less to compile). `b(kk, o)` is a value.
+ */
+function multiplyColumns({ rows, cols }: GemmTile, a: QuadAxis, b: (kk: number, o: number) => string): string {
+  const sum = (acc: string, j: number, o: number): string =>
+    range(4).reduce((total, kk) => `fma(${valueOfA(a, j, kk)}, b${kk}_${o}, ${total})`, acc);
+  return lines(cols, (o) => {
+    const sums = lines(rows, (j) => `acc[${j * cols + o}] = ${sum(`acc[${j * cols + o}]`, j, o)};`);
+    return `${lines(4, (kk) => `let b${kk}_${o} = ${b(kk, o)};`)}\n${sums}`;
+  });
 }
 
 /** Rows of a thread, `stride` apart (quads of rows where A's quads lie along m), from the thread's first row `m`. */
@@ -105,10 +115,7 @@ const rowOf = (a: QuadAxis, j: number, stride: number): string =>
 function writeBack(tile: GemmTile, a: QuadAxis, stride: number): string {
   const { rows, cols } = tile;
   return lines(rows, (j) => {
-    const stores = lines(
-      cols / 4,
-      (q) => `if (n + ${4 * q}u < n_end) { store(at, n + ${4 * q}u, ${accumulator(tile, j, q)}); }`,
-    );
+    const stores = lines(cols / 4, (q) => `if (n + ${4 * q}u < n_end) { store(at, n + ${4 * q}u, c${j}_${q}); }`);
     return `if (${rowOf(a, j, stride)} < m_end) {\nlet at = c_row(${rowOf(a, j, stride)});\n${stores}\n}`;
   });
 }
@@ -119,14 +126,16 @@ function writeBack(tile: GemmTile, a: QuadAxis, stride: number): string {
  * the register allocator (measured on lavapipe: half the compile time at the same speed).
  */
 function writeBackLoop({ rows, cols, lanes }: GemmTile, a: QuadAxis): string {
-  const quads = cols / 4;
-  return `let quads = min(${quads}u, (n_end - n + 3u) / 4u);
+  return `let quads = min(${cols / 4}u, (n_end - n + 3u) / 4u);
 let m_last = min(m_end, ${a === "k" ? `m_first + ${rows * lanes}u` : "m + 4u"});
 var first = 0u;
 for (var r = m; r < m_last; r += ${a === "k" ? lanes : 1}u) {
 let at = c_row(r);
-for (var q = 0u; q < quads; q++) { store(at, n + 4u * q, acc[first + q]); }
-first += ${quads}u;
+for (var q = 0u; q < quads; q++) {
+let e = first + 4u * q;
+store(at, n + 4u * q, vec4f(acc[e], acc[e + 1u], acc[e + 2u], acc[e + 3u]));
+}
+first += ${cols}u;
 }`;
 }
 
@@ -161,10 +170,9 @@ function subgroupMain(tile: GemmTile, parts: GemmParts): string {
       ? `let s${i} = b_load(k + ${quad(i)} / ${cols / 4}u, n + 4u * (${quad(i)} % ${cols / 4}u));`
       : `let s${i} = b_load(k, n + ${quad(i)});`,
   );
-  const shared = (e: number): string => `subgroupBroadcast(s${Math.floor(e / lanes)}, ${e % lanes}u)`;
-  const columns = parts.b === "k" ? lines(cols, (o) => `let t${o} = ${shared(o)};`) : "";
-  const b = (kk: number, q: number): string =>
-    parts.b === "mn" ? shared((kk * cols) / 4 + q) : gather((o) => `t${o}`, kk, q);
+  const shared = (i: number, e: number): string => `subgroupBroadcast(s${Math.floor(i / lanes)}[${e}], ${i % lanes}u)`;
+  const b = (kk: number, o: number): string =>
+    parts.b === "mn" ? shared((kk * cols) / 4 + (o >> 2), o & 3) : shared(o, kk);
   const first = parts.a === "k" ? "lane" : "4u * lane";
   // Each subgroup leaves by itself; its trip counts depend on uniforms, and its index is assumed to be li / lanes.
   return `@diagnostic(off, subgroup_uniformity)
@@ -176,8 +184,8 @@ let m_first = m_tile + (li / ${lanes}u) * ${rows * lanes}u;
 if (m_first >= m_end) { return; }
 let m = m_first + ${first};
 ${state.rows}
-${accumulators(tile)}
-${parts.loops(state.enter, `${state.loads}\n${shareB}\n${columns}\n${multiply(tile, parts.a, b)}`, 4)}
+var acc = array<f32, ${rows * cols}>();
+${parts.loops(state.enter, `${state.loads}\n${shareB}\n${multiplyColumns(tile, parts.a, b)}`, 4)}
 ${writeBackLoop(tile, parts.a)}
 }`;
 }

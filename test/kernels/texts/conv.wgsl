@@ -87,7 +87,7 @@ if (m_first >= m_end) { return; }
 let m = m_first + lane;
 let row0 = a_row(m + 0u);
 let row1 = a_row(m + 8u);
-var acc = array<vec4f, 4>();
+var acc = array<f32, 16>();
 
 w_at = 0;
 for (var ty = 0; ty < u.kh; ty++) {
@@ -98,19 +98,54 @@ for (var k = 0u; k < u32(u.run); k += 4u) {
 let a0 = a_load(run0, k);
 let a1 = a_load(run1, k);
 let s0 = b_load(k + (lane + 0u) / 2u, n + 4u * ((lane + 0u) % 2u));
-
-let b0_0 = subgroupBroadcast(s0, 0u);
-let b1_0 = subgroupBroadcast(s0, 2u);
-let b2_0 = subgroupBroadcast(s0, 4u);
-let b3_0 = subgroupBroadcast(s0, 6u);
-acc[0] = fma(vec4f(a0[3]), b3_0, fma(vec4f(a0[2]), b2_0, fma(vec4f(a0[1]), b1_0, fma(vec4f(a0[0]), b0_0, acc[0]))));
-acc[2] = fma(vec4f(a1[3]), b3_0, fma(vec4f(a1[2]), b2_0, fma(vec4f(a1[1]), b1_0, fma(vec4f(a1[0]), b0_0, acc[2]))));
-let b0_1 = subgroupBroadcast(s0, 1u);
-let b1_1 = subgroupBroadcast(s0, 3u);
-let b2_1 = subgroupBroadcast(s0, 5u);
-let b3_1 = subgroupBroadcast(s0, 7u);
-acc[1] = fma(vec4f(a0[3]), b3_1, fma(vec4f(a0[2]), b2_1, fma(vec4f(a0[1]), b1_1, fma(vec4f(a0[0]), b0_1, acc[1]))));
-acc[3] = fma(vec4f(a1[3]), b3_1, fma(vec4f(a1[2]), b2_1, fma(vec4f(a1[1]), b1_1, fma(vec4f(a1[0]), b0_1, acc[3]))));
+let b0_0 = subgroupBroadcast(s0[0], 0u);
+let b1_0 = subgroupBroadcast(s0[0], 2u);
+let b2_0 = subgroupBroadcast(s0[0], 4u);
+let b3_0 = subgroupBroadcast(s0[0], 6u);
+acc[0] = fma(a0[3], b3_0, fma(a0[2], b2_0, fma(a0[1], b1_0, fma(a0[0], b0_0, acc[0]))));
+acc[8] = fma(a1[3], b3_0, fma(a1[2], b2_0, fma(a1[1], b1_0, fma(a1[0], b0_0, acc[8]))));
+let b0_1 = subgroupBroadcast(s0[1], 0u);
+let b1_1 = subgroupBroadcast(s0[1], 2u);
+let b2_1 = subgroupBroadcast(s0[1], 4u);
+let b3_1 = subgroupBroadcast(s0[1], 6u);
+acc[1] = fma(a0[3], b3_1, fma(a0[2], b2_1, fma(a0[1], b1_1, fma(a0[0], b0_1, acc[1]))));
+acc[9] = fma(a1[3], b3_1, fma(a1[2], b2_1, fma(a1[1], b1_1, fma(a1[0], b0_1, acc[9]))));
+let b0_2 = subgroupBroadcast(s0[2], 0u);
+let b1_2 = subgroupBroadcast(s0[2], 2u);
+let b2_2 = subgroupBroadcast(s0[2], 4u);
+let b3_2 = subgroupBroadcast(s0[2], 6u);
+acc[2] = fma(a0[3], b3_2, fma(a0[2], b2_2, fma(a0[1], b1_2, fma(a0[0], b0_2, acc[2]))));
+acc[10] = fma(a1[3], b3_2, fma(a1[2], b2_2, fma(a1[1], b1_2, fma(a1[0], b0_2, acc[10]))));
+let b0_3 = subgroupBroadcast(s0[3], 0u);
+let b1_3 = subgroupBroadcast(s0[3], 2u);
+let b2_3 = subgroupBroadcast(s0[3], 4u);
+let b3_3 = subgroupBroadcast(s0[3], 6u);
+acc[3] = fma(a0[3], b3_3, fma(a0[2], b2_3, fma(a0[1], b1_3, fma(a0[0], b0_3, acc[3]))));
+acc[11] = fma(a1[3], b3_3, fma(a1[2], b2_3, fma(a1[1], b1_3, fma(a1[0], b0_3, acc[11]))));
+let b0_4 = subgroupBroadcast(s0[0], 1u);
+let b1_4 = subgroupBroadcast(s0[0], 3u);
+let b2_4 = subgroupBroadcast(s0[0], 5u);
+let b3_4 = subgroupBroadcast(s0[0], 7u);
+acc[4] = fma(a0[3], b3_4, fma(a0[2], b2_4, fma(a0[1], b1_4, fma(a0[0], b0_4, acc[4]))));
+acc[12] = fma(a1[3], b3_4, fma(a1[2], b2_4, fma(a1[1], b1_4, fma(a1[0], b0_4, acc[12]))));
+let b0_5 = subgroupBroadcast(s0[1], 1u);
+let b1_5 = subgroupBroadcast(s0[1], 3u);
+let b2_5 = subgroupBroadcast(s0[1], 5u);
+let b3_5 = subgroupBroadcast(s0[1], 7u);
+acc[5] = fma(a0[3], b3_5, fma(a0[2], b2_5, fma(a0[1], b1_5, fma(a0[0], b0_5, acc[5]))));
+acc[13] = fma(a1[3], b3_5, fma(a1[2], b2_5, fma(a1[1], b1_5, fma(a1[0], b0_5, acc[13]))));
+let b0_6 = subgroupBroadcast(s0[2], 1u);
+let b1_6 = subgroupBroadcast(s0[2], 3u);
+let b2_6 = subgroupBroadcast(s0[2], 5u);
+let b3_6 = subgroupBroadcast(s0[2], 7u);
+acc[6] = fma(a0[3], b3_6, fma(a0[2], b2_6, fma(a0[1], b1_6, fma(a0[0], b0_6, acc[6]))));
+acc[14] = fma(a1[3], b3_6, fma(a1[2], b2_6, fma(a1[1], b1_6, fma(a1[0], b0_6, acc[14]))));
+let b0_7 = subgroupBroadcast(s0[3], 1u);
+let b1_7 = subgroupBroadcast(s0[3], 3u);
+let b2_7 = subgroupBroadcast(s0[3], 5u);
+let b3_7 = subgroupBroadcast(s0[3], 7u);
+acc[7] = fma(a0[3], b3_7, fma(a0[2], b2_7, fma(a0[1], b1_7, fma(a0[0], b0_7, acc[7]))));
+acc[15] = fma(a1[3], b3_7, fma(a1[2], b2_7, fma(a1[1], b1_7, fma(a1[0], b0_7, acc[15]))));
 }
 w_at += u.run;
 }
@@ -120,8 +155,11 @@ let m_last = min(m_end, m_first + 16u);
 var first = 0u;
 for (var r = m; r < m_last; r += 8u) {
 let at = c_row(r);
-for (var q = 0u; q < quads; q++) { store(at, n + 4u * q, acc[first + q]); }
-first += 2u;
+for (var q = 0u; q < quads; q++) {
+let e = first + 4u * q;
+store(at, n + 4u * q, vec4f(acc[e], acc[e + 1u], acc[e + 2u], acc[e + 3u]));
+}
+first += 8u;
 }
 }
 
