@@ -71,6 +71,15 @@ function whole<T extends number | undefined>(value: T, about: string, bounds: Bo
   };
 }
 
+/** A seed: anything else would be cut to 32 bits, and so be another seed in silence, 0 mostly. */
+export const SEED = {
+  must: "a whole number in 0..2^53 - 1",
+  fits: (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0,
+} as const;
+
+/** A seed. */
+const seed = (value: number, about: string): Option<number> => ({ kind: "number", about, default: value, ...SEED });
+
 /** Some numbers; `length`: so many. */
 function list<T extends readonly number[] | undefined>(
   value: T,
@@ -121,7 +130,7 @@ function text<T extends string | undefined>(value: T, about: string): Option<T |
 const basisOf = ({ basis }: Basis): Basis => (basis === undefined ? {} : { basis });
 
 /** Makers of options: first the default, or undefined; then what the option is. */
-export const option = { number, whole, list, words, choice, toggle, text } as const;
+export const option = { number, whole, seed, list, words, choice, toggle, text } as const;
 
 /**
  * A bound on bytes or milliseconds. One that is NaN is passed by whatever is compared with it, so that there would be
@@ -130,12 +139,6 @@ export const option = { number, whole, list, words, choice, toggle, text } as co
 export const LIMIT = {
   must: "a positive number or Infinity",
   fits: (value: unknown): boolean => typeof value === "number" && value > 0,
-} as const;
-
-/** A seed: anything else would be cut to 32 bits, and so be another seed in silence, 0 mostly. */
-export const SEED = {
-  must: "a whole number in 0..2^53 - 1",
-  fits: (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0,
 } as const;
 
 /** The same option with another default. */

@@ -37,7 +37,16 @@ export * from "./rules/learn-then-test.ts";
 export * from "./rules/losses.ts";
 export * from "./rules/msdnet-budget.ts";
 export { type Correction, rejectHypotheses } from "./rules/multiple-testing.ts";
-export { RULE_OPTIONS, SCALING_METHOD, SCORE } from "./rules/options.ts";
+export {
+  ANY_VALUES,
+  BUDGET_GOAL,
+  COSTED,
+  EVALUATION,
+  RULE_OPTIONS,
+  SAME_SAMPLES,
+  SCALING_METHOD,
+  SCORE,
+} from "./rules/options.ts";
 export { countGroups, designPath, type GroupCounts, type PathControl, type PathInput } from "./rules/path.ts";
 export * from "./rules/policies.ts";
 export * from "./rules/policy-file.ts";

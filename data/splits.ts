@@ -39,7 +39,7 @@ export const SPLIT = {
   train: amount(undefined, "training images (default: all that the others leave)"),
   validation: amount(5000, "images for choices"),
   calibration: amount(5000, "images for thresholds"),
-  seed: option.whole(1, "seed of the split", { min: 0 }),
+  seed: option.seed(1, "seed of the split"),
   order: option.choice(["shuffled", "file"], "how the official training images are split"),
 } as const satisfies Kinds<SplitOptions>;
 

@@ -5,7 +5,7 @@ export type { CascadeAbout, CascadeScore, Runtime as OnnxRuntime, Session as Onn
 export { adapterName } from "./deploy/adapter-name.ts";
 export { type Answers, type ClassifyOptions, joinAnswers, type StreamOptions } from "./deploy/answers.ts";
 export { Classifier } from "./deploy/classifier.ts";
-export { type MeasureOptions, measureCosts } from "./deploy/costs.ts";
+export { type MeasureOptions, measureCosts, ROUNDS } from "./deploy/costs.ts";
 export { CLASSIFY_BATCH, type DeployOptions, deploy } from "./deploy/deploy.ts";
 export type { Images, Normalisation, PixelImages } from "./deploy/given-images.ts";
 export type { Plan, TriedRoute } from "./deploy/plan.ts";
@@ -159,5 +159,5 @@ export { RECIPE_OPTIONS, type Recipe } from "./training/recipe.ts";
 export { SCHEDULES, type ScheduleRecipe } from "./training/schedules.ts";
 export type { TakenPhase } from "./training/shared-phase.ts";
 export { START_OPTIONS, type Start, type StartReport } from "./training/start.ts";
-export { CADENCE, type TrainOptions, train } from "./training/train.ts";
+export { CADENCE, RUN_SEED, type TrainOptions, train } from "./training/train.ts";
 export { FINE_TUNING, isBeginning, type RateFactors } from "./training/tuning-options.ts";

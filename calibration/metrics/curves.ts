@@ -6,6 +6,7 @@ import { dot } from "../numeric/arrays.ts";
 import { quantileOfSorted } from "../numeric/ranks.ts";
 import { classPrecisionMargin, type PrecisionMarginOptions } from "../rules/class-precision-margin.ts";
 import { budgetThresholds } from "../rules/msdnet-budget.ts";
+import { SAME_SAMPLES } from "../rules/options.ts";
 import { type Achieved, achieved, decide, decideByOracle, decideFixed } from "../rules/policies.ts";
 import type { Calibration } from "../rules/result.ts";
 import type { Cascade } from "../table/scores.ts";
@@ -45,7 +46,7 @@ const MARGINS: Kinds<Omit<PrecisionMarginOptions, "margin">> = {
   mode: "string",
   minSupport: "number",
   population: "string",
-  sameSamples: "boolean",
+  sameSamples: SAME_SAMPLES,
 };
 
 /** CalexNet's margin, swept: thresholds set on validation, applied to test. */

@@ -4,6 +4,7 @@ import { type Kinds, SEED, what } from "../../base/index.ts";
 import { check, readOptions } from "../errors.ts";
 import { addTo, column, sum } from "../numeric/arrays.ts";
 import { clopperPearson, type Interval } from "../numeric/bounds.ts";
+import { EVALUATION } from "../rules/options.ts";
 import { type Achieved, achieved, checkCertified, decide, isPolicy, type ThresholdPolicy } from "../rules/policies.ts";
 import { isLogitScaling, type Scaling, scaleConfidences, scaleLogits } from "../scalers/fit.ts";
 import { checkOrigin } from "../table/origin.ts";
@@ -84,7 +85,7 @@ interface ExitSamples {
 }
 
 const RESAMPLES: Kinds<{ readonly resamples?: number; readonly seed?: number }> = {
-  resamples: "number",
+  resamples: EVALUATION.resamples,
   seed: SEED,
 };
 const EVALUATE: Kinds<EvaluateOptions> = {
@@ -186,7 +187,7 @@ export interface EvaluatePolicyOptions {
   readonly sameSamples?: boolean;
 }
 
-const EVALUATE_POLICY: Kinds<EvaluatePolicyOptions> = { ...RESAMPLES, anyOrigin: "boolean", sameSamples: "boolean" };
+const EVALUATE_POLICY: Kinds<EvaluatePolicyOptions> = { ...RESAMPLES, ...EVALUATION };
 
 /**
  * Applies thresholds to a test table.
@@ -200,7 +201,7 @@ export function evaluatePolicy(
   options: EvaluatePolicyOptions = {},
 ): PolicyEvaluation {
   const read = readOptions("evaluatePolicy", options, EVALUATE_POLICY);
-  const { resamples = 500, seed = 0, anyOrigin = false, sameSamples = false } = read;
+  const { resamples = EVALUATION.resamples.default, seed = 0, anyOrigin = false, sameSamples = false } = read;
   checkCertified("evaluatePolicy", policy);
   check(
     isPolicy(policy),

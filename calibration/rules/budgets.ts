@@ -9,6 +9,7 @@ import { policyOrigin } from "../table/origin.ts";
 import { checkDistinct, usedSamples } from "../table/same-samples.ts";
 import { betweenScores, type Cascade, cascade, type Score, type Source } from "../table/scores.ts";
 import { budgetThresholds } from "./msdnet-budget.ts";
+import { BUDGET_GOAL, SAME_SAMPLES } from "./options.ts";
 import { achieved, decide } from "./policies.ts";
 import { type ChosenThresholds, type Guarantee, similarSamples } from "./result.ts";
 
@@ -18,13 +19,6 @@ export type BudgetGoal =
   | { readonly cost: number }
   /** `milliseconds[j]`: measured time of a sample that leaves at exit j; `budget`: mean milliseconds. */
   | { readonly milliseconds: ArrayLike<number>; readonly budget: number };
-
-interface GoalParts {
-  readonly accuracy?: number;
-  readonly cost?: number;
-  readonly milliseconds?: ArrayLike<number>;
-  readonly budget?: number;
-}
 
 /** Thresholds found, or why not. */
 export type BudgetChoice = {
@@ -51,20 +45,13 @@ const guarantee: Guarantee = {
 
 /** Checks that the goal is one of the three. @throws CalibrationError */
 function checkGoal(goal: BudgetGoal): void {
-  const kinds = { accuracy: "number", cost: "number", milliseconds: "any", budget: "number" } as const;
-  const given = Object.keys(readOptions<GoalParts>("meetBudget: the goal", goal, kinds))
-    .sort()
-    .join();
+  const read = readOptions<{ readonly [K in keyof typeof BUDGET_GOAL]?: unknown }>("meetBudget", goal, {
+    ...BUDGET_GOAL,
+    milliseconds: "any",
+  });
+  const given = Object.keys(read).sort().join();
   const isOne = given === "accuracy" || given === "cost" || given === "budget,milliseconds";
   check(isOne, "meetBudget", "the goal must be accuracy, cost, or milliseconds with budget", given || "none");
-  if ("accuracy" in goal) {
-    const isShare = goal.accuracy >= 0 && goal.accuracy <= 1;
-    check(isShare, "meetBudget", "accuracy must lie in [0, 1]", goal.accuracy);
-  } else {
-    const [name, limit] = "cost" in goal ? ["cost", goal.cost] : ["budget", goal.budget];
-    check(limit > 0, "meetBudget", `${name} must be positive`, limit);
-    check(name !== "cost" || limit <= 1, "meetBudget", "cost must be a share of the full network's, at most 1", limit);
-  }
 }
 
 /** Options of `meetBudget`. */
@@ -75,7 +62,7 @@ export interface BudgetOptions {
   readonly sameSamples?: boolean;
 }
 
-const BUDGET: Kinds<BudgetOptions> = { score: "any", sameSamples: "boolean" };
+const BUDGET: Kinds<BudgetOptions> = { score: "any", sameSamples: SAME_SAMPLES };
 
 /** Searches shared thresholds and MSDNet budgets for the best setting that meets the goal on validation samples. */
 export function meetBudget(validation: Source, goal: BudgetGoal, options: BudgetOptions = {}): BudgetChoice {

@@ -8,6 +8,7 @@ import { addTo, column, indices } from "../numeric/arrays.ts";
 import { correctness } from "../table/outcomes.ts";
 import { checkDistinct } from "../table/same-samples.ts";
 import { type Cascade, checkKnown, survivors } from "../table/scores.ts";
+import { SAME_SAMPLES } from "./options.ts";
 import { decide } from "./policies.ts";
 import { type Guarantee, similarSamples } from "./result.ts";
 
@@ -47,7 +48,7 @@ const MARGIN: Kinds<PrecisionMarginOptions> = {
   mode: "string",
   minSupport: "number",
   population: "string",
-  sameSamples: "boolean",
+  sameSamples: SAME_SAMPLES,
 };
 
 /** The last exit of the cascade is the backbone; the others are the branches, calibrated in order on survivors. */

@@ -30,6 +30,44 @@ export const SCALING_METHOD = option.choice(
 
 const BOUND = ["clopperPearson", "wsr", "hoeffdingBentkus"] as const;
 
+/** Of everything that calibrates. */
+export const SAME_SAMPLES = option.toggle(
+  false,
+  "use validation samples even where they are calibration samples; then no guarantee holds",
+);
+
+/** What evaluation takes. */
+export const EVALUATION = {
+  resamples: option.whole(500, "resamples for 95 % bootstrap intervals of every metric; 0: none", { min: 0 }),
+  anyOrigin: option.toggle(
+    false,
+    "take a policy of other weights, or of another scaling; its promise does not hold then",
+  ),
+  sameSamples: option.toggle(
+    false,
+    "evaluate even on samples that shaped the policy; what is seen there proves nothing",
+  ),
+} as const;
+
+/** What a budget is of: one of the first two, or the last two. */
+export const BUDGET_GOAL = {
+  accuracy: option.number(undefined, "the least cost at this accuracy", { min: 0, max: 1 }),
+  cost: option.number(undefined, "the best accuracy at this share of the full network's cost", { above: 0, max: 1 }),
+  milliseconds: option.list(undefined, "measured time up to each exit, with budget"),
+  budget: option.number(undefined, "the mean time allowed, in milliseconds", { above: 0 }),
+} as const;
+
+/** What costs are counted in. */
+export const COSTED = {
+  costs: option.choice(["macs", "milliseconds"], "what costs are counted in", { default: "milliseconds" }),
+  batch: option.whole(undefined, "milliseconds: images that run together (default: the first size that was timed)", {
+    min: 1,
+  }),
+} as const;
+
+/** Logits that look like probabilities. */
+export const ANY_VALUES = option.toggle(false, "the arrays hold logits, even where they look like probabilities");
+
 /** By rule; what all rules take, levels, score and samples, stands apart. */
 export const RULE_OPTIONS = {
   learnThenTest: {
@@ -61,6 +99,6 @@ export const RULE_OPTIONS = {
   levels: {
     alpha: option.number(0.05, "target risk", { above: 0, below: 1 }),
     delta: option.number(0.1, "failure probability", { above: 0, below: 1 }),
-    seed: option.whole(0, "seed of the split, where there is one", { min: 0 }),
+    seed: option.seed(0, "seed of the split, where there is one"),
   },
 } as const;

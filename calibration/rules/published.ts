@@ -8,6 +8,7 @@ import { policyOrigin } from "../table/origin.ts";
 import { checkDistinct, usedSamples } from "../table/same-samples.ts";
 import { type Cascade, cascade, type Score, type Source } from "../table/scores.ts";
 import { classPrecisionMargin, type PrecisionMarginOptions } from "./class-precision-margin.ts";
+import { SAME_SAMPLES } from "./options.ts";
 import { achieved, decide } from "./policies.ts";
 import { type ChosenThresholds, type Guarantee, similarSamples } from "./result.ts";
 
@@ -34,7 +35,7 @@ export interface FixedThresholdOptions {
   readonly sameSamples?: boolean;
 }
 
-const FIXED: Kinds<FixedThresholdOptions> = { threshold: "number!", score: "any", sameSamples: "boolean" };
+const FIXED: Kinds<FixedThresholdOptions> = { threshold: "number!", score: "any", sameSamples: SAME_SAMPLES };
 
 /** What a rule achieves, with where it comes from. */
 function choiceOf(

@@ -7,6 +7,7 @@ import { groupScores } from "../metrics/failure.ts";
 import { column } from "../numeric/arrays.ts";
 import { correctness, type Outcomes } from "../table/outcomes.ts";
 import { checkDistinct } from "../table/same-samples.ts";
+import { SAME_SAMPLES } from "./options.ts";
 import { complement, exchangeableSamples, type Guarantee } from "./result.ts";
 
 /** Options of both. */
@@ -16,7 +17,7 @@ export interface SafeKdOptions {
   readonly sameSamples?: boolean;
 }
 
-const SAFE_KD: Kinds<SafeKdOptions> = { delta: "number!", sameSamples: "boolean" };
+const SAFE_KD: Kinds<SafeKdOptions> = { delta: "number!", sameSamples: SAME_SAMPLES };
 
 /** Thresholds of the released code. */
 export interface SafeKdCode {

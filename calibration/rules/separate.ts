@@ -1,11 +1,12 @@
 // Keeps the samples that lay out what is tried apart from the samples that test it.
 
-import { type Kinds, SEED } from "../../base/index.ts";
+import type { Kinds } from "../../base/index.ts";
 import { check } from "../errors.ts";
 import { createRandom, randomOrder } from "../numeric/random.ts";
 import { checkSameOrigin } from "../table/origin.ts";
 import { checkDistinct, checkFresh, type UsedSamples, usedSamples } from "../table/same-samples.ts";
 import { type Cascade, cascade, type Score, type Source, selectFromCascade } from "../table/scores.ts";
+import { RULE_OPTIONS, SAME_SAMPLES } from "./options.ts";
 
 /** Where thresholds to try come from. */
 export interface LayoutOptions {
@@ -24,7 +25,12 @@ export interface LayoutOptions {
   readonly sameSamples?: boolean;
 }
 
-export const LAYOUT: Kinds<LayoutOptions> = { score: "any", validation: "any", seed: SEED, sameSamples: "boolean" };
+export const LAYOUT: Kinds<LayoutOptions> = {
+  score: "any",
+  validation: "any",
+  seed: RULE_OPTIONS.levels.seed,
+  sameSamples: SAME_SAMPLES,
+};
 
 /**
  * Calibration samples for tests and validation samples for the layout; the latter may be empty for tiny sets.

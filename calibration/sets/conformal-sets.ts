@@ -13,6 +13,7 @@ import {
   readOptions,
 } from "../errors.ts";
 import { softmaxInto } from "../numeric/softmax.ts";
+import { SAME_SAMPLES } from "../rules/options.ts";
 import { complement, exchangeableSamples, fixedBeforehand, type Guarantee } from "../rules/result.ts";
 import { checkDistinctLogits } from "../table/same-samples.ts";
 import type { Values } from "../table/table.ts";
@@ -28,7 +29,7 @@ export interface SetOptions {
 }
 
 const SETS: Kinds<SetOptions> = { method: "string!", alpha: "number!", lambda: "number", kReg: "number" };
-const CALIBRATE: Kinds<CalibrateSetOptions> = { ...SETS, sameSamples: "boolean" };
+const CALIBRATE: Kinds<CalibrateSetOptions> = { ...SETS, sameSamples: SAME_SAMPLES };
 
 /** Those of a function that calibrates: what belongs to the rule, and what does not. */
 export function readCalibration(op: string, options: CalibrateSetOptions) {

@@ -1,9 +1,10 @@
 // What leaving early costs in milliseconds, as a device was seen to take: costs of a table by it, and where a promised
 // saving goes.
 
-import { json, type Kinds, SortieError, what } from "../../base/index.ts";
+import { json, type Kinds, SortieError } from "../../base/index.ts";
 import { CalibrationError, check, checkKind, checkLengths, fail, readOptions } from "../errors.ts";
 import { dot } from "../numeric/arrays.ts";
+import { COSTED } from "../rules/options.ts";
 import type { Source } from "./scores.ts";
 import { relativeCosts } from "./table.ts";
 
@@ -84,7 +85,7 @@ export interface CostOptions {
   readonly batch?: number;
 }
 
-const COSTS: Kinds<CostOptions> = { costs: "string", measured: "any!", batch: "number" };
+const COSTS: Kinds<CostOptions> = { ...COSTED, measured: "any!" };
 
 /**
  * The same samples, with costs by measured time: what a sample that leaves at an exit takes of a full batch, as a share
@@ -92,9 +93,7 @@ const COSTS: Kinds<CostOptions> = { costs: "string", measured: "any!", batch: "n
  * then by time. Where an exit was measured to take less than one in front of it, it counts as much as that.
  */
 export function withCosts<S extends Source>(source: S, options: CostOptions): S {
-  const { costs = "milliseconds", measured, batch } = readOptions("withCosts", options, COSTS);
-  if (costs !== "milliseconds" && costs !== "macs")
-    fail("withCosts", "costs must be macs or milliseconds", what(costs));
+  const { costs = COSTED.costs.default, measured, batch } = readOptions("withCosts", options, COSTS);
   if (costs === "macs") return source;
   checkKind("withCosts", "source", source);
   checkKind("withCosts", "measured", measured, "costs");

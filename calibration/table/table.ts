@@ -4,6 +4,7 @@
 import { type Kinds, what } from "../../base/index.ts";
 import { check, checkKind, checkLengths, checkNotEmpty, fail, readOptions } from "../errors.ts";
 import { copyRows } from "../numeric/arrays.ts";
+import { ANY_VALUES } from "../rules/options.ts";
 import type { Origin } from "./origin.ts";
 
 /** Rows of logits, `[rows, K, C]` flattened. */
@@ -75,7 +76,7 @@ const TABLE: Kinds<TableInput> = {
   macs: "any",
   ids: "any",
   values: "string",
-  anyValues: "boolean",
+  anyValues: ANY_VALUES,
   weights: "string",
   confidence: "any",
 };

@@ -2,7 +2,7 @@
 
 import { option } from "../../base/index.ts";
 import { createDevice, type Device } from "../../engine/index.ts";
-import { adapterName, measureCosts } from "../../exits/index.ts";
+import { adapterName, measureCosts, ROUNDS } from "../../exits/index.ts";
 import { energyMeter } from "../bench/energy.ts";
 import { type CascadeTime, coldStart, joules, latencies, type Site, timeCascades } from "../bench/measure.ts";
 import { cascadeTable, crossover, latencyTable, savingTable, stageTable } from "../bench/show.ts";
@@ -33,7 +33,7 @@ the rest goes; energy where the system counts it. Every answer that is timed is 
     targets: option.list(undefined, "other target risks (default: half and twice the policy's)", shares),
     shares: option.list([0.25, 0.5, 0.75, 0.95], "shares that leave at the first exit", shares),
     images: option.whole(1024, "images that are classified in a round, at most", { min: 1 }),
-    rounds: option.whole(5, "rounds, of which the median counts", { min: 1 }),
+    rounds: ROUNDS,
     calls: option.whole(200, "calls with a single image", { min: 1 }),
     policy: path("another policy than the run's, or the file's, own"),
     dataDir: path("where the data set lies (default: where the run found it)"),

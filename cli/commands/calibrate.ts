@@ -3,6 +3,7 @@
 import { type Option, type OptionValues, option, type Readers, SortieError, unread } from "../../base/index.ts";
 import {
   applyScaling,
+  BUDGET_GOAL,
   type BudgetGoal,
   encodePolicy,
   explain,
@@ -15,6 +16,7 @@ import {
   type PublishedChoice,
   precisionMargins,
   RULE_OPTIONS,
+  SAME_SAMPLES,
   SCALING_METHOD,
   SCORE,
   type Scaling,
@@ -57,10 +59,10 @@ const LTT_FLAGS = {
 } as const;
 const RISK_FLAGS = { loss: of("crc, ucb", RISK.loss), bound: of("ucb", RISK.bound) } as const;
 const GOAL_FLAGS = {
-  accuracy: option.number(undefined, "budget: the least cost at this accuracy"),
-  cost: option.number(undefined, "budget: the best accuracy at this share of the full network's cost"),
-  milliseconds: option.list(undefined, "budget: measured time up to each exit, with --budget"),
-  budget: option.number(undefined, "budget: the mean time allowed, in milliseconds"),
+  accuracy: of("budget", BUDGET_GOAL.accuracy),
+  cost: of("budget", BUDGET_GOAL.cost),
+  milliseconds: of("budget", BUDGET_GOAL.milliseconds),
+  budget: of("budget", BUDGET_GOAL.budget),
 } as const;
 
 const METHOD = option.choice(["ltt", "crc", "ucb", "budget"], "what is promised");
@@ -96,10 +98,7 @@ Methods:
     scale: SCALING_METHOD,
     ...LOGITS_FLAGS,
     ...COST_FLAGS,
-    sameSamples: option.toggle(
-      false,
-      "use validation samples even where they are calibration samples; then no guarantee holds",
-    ),
+    sameSamples: SAME_SAMPLES,
     seed: LEVELS.seed,
     out: { ...path("the policy file (for a run: in its folder)"), default: "policy.json" },
   },

@@ -1,7 +1,8 @@
 // `sortie evaluate`: all metrics of a test table, and what a policy does on it, as a table and as JSON.
 
-import { option, SortieError } from "../../base/index.ts";
+import { preset, SortieError } from "../../base/index.ts";
 import {
+  EVALUATION,
   type Evaluation,
   explain,
   type Interval,
@@ -34,10 +35,7 @@ import { modelFindings } from "./evaluate-model.ts";
 /** Flags of commands that show a policy. */
 export const POLICY_FLAGS = {
   policy: path("a policy of sortie calibrate, whose scaling is applied first (for a run or a model: its own)"),
-  anyOrigin: option.toggle(
-    false,
-    "take a policy of other weights, or of another scaling; its promise does not hold then",
-  ),
+  anyOrigin: EVALUATION.anyOrigin,
 } as const;
 
 export const evaluateSpec = {
@@ -51,13 +49,10 @@ corrupted images do to all of this, into corruptions.json, which the report show
 same of the test images of the data set that it was trained on, by its network's own logits, its policy and its classifier.`,
   flags: {
     ...POLICY_FLAGS,
-    resamples: option.whole(0, "resamples for 95 % bootstrap intervals of every metric; 0: none", { min: 0 }),
+    resamples: preset(EVALUATION.resamples, 0),
     ...LOGITS_FLAGS,
     ...COST_FLAGS,
-    sameSamples: option.toggle(
-      false,
-      "evaluate even on samples that shaped the policy; what is seen there proves nothing",
-    ),
+    sameSamples: EVALUATION.sameSamples,
     ...CORRUPTION_FLAGS,
     dataDir: path("model: where the data set lies; drawn glyphs need none"),
     json: path("write everything as JSON too"),

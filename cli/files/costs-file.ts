@@ -1,9 +1,10 @@
 // Costs by measured time, for commands that read logits: what `sortie bench` wrote, put in the place of MACs.
 
 import { existsSync } from "node:fs";
-import { json, type OptionValues, option, SortieError } from "../../base/index.ts";
+import { json, type OptionValues, preset, SortieError } from "../../base/index.ts";
 import {
   CalibrationError,
+  COSTED,
   type MeasuredCosts,
   readCosts,
   type Saving,
@@ -16,11 +17,9 @@ import { readJson } from "./whole.ts";
 
 /** Flags of commands that choose, or tell, by cost. */
 export const COST_FLAGS = {
-  costs: option.choice(["macs", "milliseconds"], "what costs are counted in"),
+  costs: preset(COSTED.costs, "macs"),
   times: path("milliseconds: what sortie bench wrote (for a run: its own)"),
-  batch: option.whole(undefined, "milliseconds: images that run together (default: the first size that was timed)", {
-    min: 1,
-  }),
+  batch: COSTED.batch,
 } as const;
 
 /** What those flags say. */

@@ -5,7 +5,8 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { type OptionValues, option, SortieError } from "../../base/index.ts";
-import { CalibrationError, createTable, type Table } from "../../calibration/index.ts";
+import { ANY_VALUES, CalibrationError, createTable, type Table } from "../../calibration/index.ts";
+import { MAX_UNPACKED } from "../../data/index.ts";
 import { SEAL, type SealedTensor, sealedText } from "../../exits/index.ts";
 import { npzArrays, type StoredArrays } from "./npz-file.ts";
 import { bytesOf, readBytes, type StoredArray, storedArray } from "./stored-array.ts";
@@ -14,12 +15,8 @@ import { sizeOf } from "./whole.ts";
 /** Flags of commands that read logits. */
 export const LOGITS_FLAGS = {
   probabilities: option.toggle(false, "the arrays hold probabilities"),
-  anyValues: option.toggle(false, "the arrays hold logits, even where they look like probabilities"),
-  maxUnpacked: option.whole(
-    undefined,
-    "bytes that a compressed array may unpack to (default: 1,000 times the file, from 64 MiB to 4 GiB)",
-    { min: 1 },
-  ),
+  anyValues: ANY_VALUES,
+  maxUnpacked: MAX_UNPACKED,
 } as const;
 
 /** What those flags say to `readLogits`. */

@@ -5,6 +5,7 @@ import {
   type OptionSet,
   type OptionValues,
   option,
+  preset,
   SortieError,
   what,
 } from "../../base/index.ts";
@@ -19,6 +20,7 @@ import {
   OPTIMIZERS,
   type OptimizerRecipe,
   RECIPE_OPTIONS,
+  RUN_SEED,
   SCHEDULES,
   type ScheduleRecipe,
   START_OPTIONS,
@@ -50,7 +52,7 @@ const HEAD_NAMES = Object.keys(HEADS) as readonly HeadKind[];
 const TOP = {
   name: option.text(undefined, "name of the run's folder (default: data, method and seed)"),
   out: option.text("runs", "folder of all runs"),
-  seed: option.whole(1, "seed of weights, order and masks", { min: 0 }),
+  seed: preset(RUN_SEED, 1),
 } as const;
 
 const MODEL = {

@@ -3,7 +3,7 @@
 // out.
 
 import { Gunzip, Inflate } from "fflate";
-import { type Kinds, LIMIT } from "../../base/index.ts";
+import { type Kinds, LIMIT, option } from "../../base/index.ts";
 import { DataError, readOptions } from "../errors.ts";
 
 /** How much may come out of packed data. */
@@ -11,6 +11,13 @@ export interface UnpackOptions {
   /** Bytes at most; default 1,000 times the packed size, but at least 64 MiB and at most 4 GiB. */
   readonly maxBytes?: number | undefined;
 }
+
+/** The same as a flag. */
+export const MAX_UNPACKED = option.whole(
+  undefined,
+  "bytes that a compressed array may unpack to (default: 1,000 times the file, from 64 MiB to 4 GiB)",
+  { min: 1 },
+);
 
 export const UNPACK: Kinds<UnpackOptions> = { maxBytes: LIMIT };
 

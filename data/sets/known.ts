@@ -4,6 +4,7 @@
 import { type ImageBytes, type OptionSet, option } from "../../base/index.ts";
 import { DataError } from "../errors.ts";
 import { type FileOptions, PLACE, type SetSource } from "../files.ts";
+import { MAX_UNPACKED } from "../formats/unpack.ts";
 import { GLYPH_PARTS, glyphs } from "../glyphs.ts";
 import { amount, SPLIT, type SplitOptions, type Splits } from "../splits.ts";
 import { CIFAR10_SOURCE, CIFAR100_LABELS, CIFAR100_SOURCE, cifar10, cifar100 } from "./cifar.ts";
@@ -36,9 +37,7 @@ const FOLDER = {
 } as const;
 const NPZ = {
   file: option.text(undefined, "npz file, or folder of npy files"),
-  maxUnpacked: option.whole(undefined, "bytes that a compressed array may unpack to (default: 1,000 times the file)", {
-    min: 1,
-  }),
+  maxUnpacked: MAX_UNPACKED,
   ...LAYOUT,
   ...PARTS,
   validation: amount(undefined, "images for choices (default: a tenth, at most 5,000)"),

@@ -2,7 +2,7 @@
 // filled in part, and empty, as a classifier would run it. No image leaves, so the time up to each exit is known
 // whatever a policy lets leave.
 
-import type { Kinds } from "../../base/index.ts";
+import { type Kinds, misfit, option } from "../../base/index.ts";
 import type { MeasuredCosts, StageTimes } from "../../calibration/index.ts";
 import { ArgumentError, readOptions } from "../../engine/functions.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
@@ -24,7 +24,10 @@ export interface MeasureOptions {
   readonly precision?: Precision;
 }
 
-const MEASURE: Kinds<MeasureOptions> = { batch: "any", rounds: "number", precision: "string" };
+/** How often a time is measured. */
+export const ROUNDS = option.whole(5, "rounds, of which the median counts", { min: 1 });
+
+const MEASURE: Kinds<MeasureOptions> = { batch: "any", rounds: ROUNDS, precision: "string" };
 
 /** A round goes on for so many milliseconds. */
 const ROUND = 20;
@@ -39,14 +42,12 @@ export async function measureCosts(net: MultiExit, options: MeasureOptions = {})
   checkNetwork("measureCosts", net);
   const {
     batch = CLASSIFY_BATCH.default,
-    rounds = 5,
+    rounds = ROUNDS.default,
     precision = "f32",
   } = readOptions("measureCosts", options, MEASURE);
   const sizes: readonly number[] = typeof batch === "number" ? [batch] : batch;
-  for (const [name, value] of [...sizes.map((size) => ["batch", size] as const), ["rounds", rounds] as const]) {
-    if (!Number.isInteger(value) || value < 1)
-      throw new ArgumentError(`measureCosts: ${name} must be a whole number of at least 1; got ${value}.`);
-  }
+  for (const size of sizes)
+    if (!CLASSIFY_BATCH.fits(size)) throw new ArgumentError(`measureCosts: ${misfit("batch", CLASSIFY_BATCH, size)}`);
   const { info } = deviceOf(net);
   checkPrecision("measureCosts", precision, info);
   const times: StageTimes[] = [];

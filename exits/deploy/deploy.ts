@@ -4,7 +4,7 @@
 // calibration/.
 
 import { type Kinds, option, what } from "../../base/index.ts";
-import type { PolicyFile, Scaling } from "../../calibration/index.ts";
+import { EVALUATION, type PolicyFile, type Scaling } from "../../calibration/index.ts";
 import { FIT, type PictureFit } from "../../data/fit.ts";
 import { ArgumentError, readOptions } from "../../engine/functions.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
@@ -62,11 +62,11 @@ export interface DeployOptions {
 
 /** What `deploy` takes. */
 export const DEPLOY: Kinds<DeployOptions> = {
-  batch: "number",
+  batch: CLASSIFY_BATCH,
   normalise: "any",
   fit: "any",
   scaling: "any",
-  anyOrigin: "boolean",
+  anyOrigin: EVALUATION.anyOrigin,
   precision: "string",
   route: "any",
   orWhole: "boolean",

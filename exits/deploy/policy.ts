@@ -4,6 +4,7 @@
 import { type Kinds, what } from "../../base/index.ts";
 import {
   checkOrigin,
+  EVALUATION,
   type OwnScore,
   type PolicyFile,
   type PolicyOrigin,
@@ -61,7 +62,12 @@ export interface PolicyOptions {
   readonly weights?: string | undefined;
 }
 
-const POLICY: Kinds<PolicyOptions> = { scaling: "any", anyOrigin: "boolean", slack: "number", weights: "string" };
+const POLICY: Kinds<PolicyOptions> = {
+  scaling: "any",
+  anyOrigin: EVALUATION.anyOrigin,
+  slack: "number",
+  weights: "string",
+};
 
 /**
  * Reads a policy for a network. @throws ArgumentError, CalibrationError for one that cannot run here or promises

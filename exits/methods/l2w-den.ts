@@ -54,7 +54,7 @@ const OPTIONS = {
   }),
   metaLr: option.number(1e-4, "learning rate of the weighing network, by Adam", { above: 0, basis: "the public code" }),
   metaWeightDecay: option.number(1e-4, "weight decay of the weighing network", { min: 0, basis: "the public code" }),
-  seed: option.whole(0, "of the weighing network's first weights", { min: 0 }),
+  seed: option.seed(0, "of the weighing network's first weights"),
   labelSmoothing: labelSmoothing(0),
 } as const;
 

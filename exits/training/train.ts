@@ -2,7 +2,7 @@
 // - killed, interrupted, its device lost - goes on from its folder and ends with the weights, bit for bit, that it
 // would have ended with.
 
-import { type Given, type Kinds, option, SEED, what } from "../../base/index.ts";
+import { type Given, type Kinds, option, what } from "../../base/index.ts";
 import { ArgumentError, Generator, readOptions } from "../../engine/functions.ts";
 import { TrainingError } from "../errors.ts";
 import type { Method, TrainingPlan } from "../methods/method.ts";
@@ -44,6 +44,9 @@ export const CADENCE = {
     min: 1,
   }),
 } as const;
+
+/** Seed of a run. */
+export const RUN_SEED = option.seed(0, "seed of weights, order and masks");
 
 /** Options of `train`. */
 export interface TrainOptions extends Recipe, Start, Given<typeof CADENCE> {
@@ -92,7 +95,7 @@ const TRAIN_OPTIONS: Kinds<TrainOptions> = {
   optimizer: "any",
   schedule: "any",
   method: "any!",
-  seed: SEED,
+  seed: RUN_SEED,
   dir: "string",
   store: "any",
   phases: "string",

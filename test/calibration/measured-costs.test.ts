@@ -126,6 +126,6 @@ test("what was measured is read back, and refused where it is nothing of the kin
   );
   assert.throws(
     () => withCosts(samples(), { measured: MEASURED, costs: "seconds" as never }),
-    /withCosts: costs must be macs or milliseconds; got "seconds"\./,
+    /withCosts: costs must be one of macs, milliseconds; got "seconds"\./,
   );
 });

@@ -276,9 +276,9 @@ test("a budget search says whether its samples are too few, or no thresholds can
     "budget search: no thresholds stay within cost 0.2; the least is 0.5, and no threshold can do better, however many samples there are.",
   );
   for (const [goal, message] of [
-    [{ accuracy: 95 }, "accuracy must lie in [0, 1]; got 95."],
-    [{ cost: 0 }, "cost must be positive; got 0."],
-    [{ milliseconds: [1, 2], budget: -1 }, "budget must be positive; got -1."],
+    [{ accuracy: 95 }, "accuracy must be within 0 and 1; got 95."],
+    [{ cost: 0 }, "cost must be above 0 and at most 1; got 0."],
+    [{ milliseconds: [1, 2], budget: -1 }, "budget must be a number above 0; got -1."],
   ] as const) {
     await failsWith(() => meetBudget(searched(100, 0.9), goal), "CalibrationError", `meetBudget: ${message}`);
   }

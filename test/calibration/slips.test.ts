@@ -55,10 +55,7 @@ test("a promise of a table, or of a scaling, is told", async () => {
     [() => outcomes(promised), `outcomes: the table must be one of createTable; ${got}`],
     [() => applyScaling(promised, scaling), `applyScaling: the table must be one of createTable; ${got}`],
     [() => applyScaling(table, later), `applyScaling: the scaling must be one of fit; ${got}`],
-    [
-      () => meetBudget(table, { cost: 50 }),
-      "meetBudget: cost must be a share of the full network's, at most 1; got 50.",
-    ],
+    [() => meetBudget(table, { cost: 50 }), "meetBudget: cost must be above 0 and at most 1; got 50."],
   ];
   for (const [call, message] of cases) await failsWith(call, "CalibrationError", message);
 });

@@ -181,7 +181,7 @@ test("bad flags and files are named", async () => {
     failsWith(() => runCalibrate(args, () => {}), "SortieError", message);
   await fails([], "calibrate: one logits file or one folder of a run must be given; got 0.");
   await fails([path, "--alpha", "much"], 'calibrate: --alpha must be a number; got "much".');
-  await fails([path, "--seed", "0.5"], "calibrate: --seed must be a whole number of at least 0; got 0.5.");
+  await fails([path, "--seed", "0.5"], "calibrate: --seed must be a whole number in 0..2^53 - 1; got 0.5.");
   await failsWith(
     () => runEvaluate([path, "--resamples=-1"], () => {}),
     "SortieError",
