@@ -175,7 +175,7 @@ test("groups are named for people, from 1, with the index from 0; how a policy w
   );
 });
 
-test("bad flags and files are named", async () => {
+test("bad flags are named", async () => {
   const path = save("flags.safetensors", randomTable(20, 2, 3), 0);
   const fails = (args: readonly string[], message: string) =>
     failsWith(() => runCalibrate(args, () => {}), "SortieError", message);
@@ -214,6 +214,10 @@ test("bad flags and files are named", async () => {
     "SortieError",
     "calibrate: --alpha must be between 0 and 1; got 1.5.",
   );
+});
+
+test("bad files are named", async () => {
+  const path = save("files.safetensors", randomTable(20, 2, 3), 0);
   const copy = file("copy.safetensors");
   writeFileSync(copy, readFileSync(path));
   await failsWith(

@@ -18,8 +18,11 @@ import { failsWith } from "../harness.ts";
 
 const test = gpuSuite("exits: losses refuse");
 
-test("operands and options that do not fit", async () => {
-  const [z, y] = [zeros([6, 3, 5]), zeros([6], { dtype: "i32" })];
+/** Logits of three exits, and labels. */
+const some = () => ({ z: zeros([6, 3, 5]), y: zeros([6], { dtype: "i32" }) });
+
+test("what does not fit learning from other exits", async () => {
+  const { z, y } = some();
   await failsWith(
     () => erdeLosses(z, zeros([6, 2, 5]), y),
     "ShapeError",
@@ -50,6 +53,10 @@ test("operands and options that do not fit", async () => {
     "ArgumentError",
     "erdeLosses: temperature must be finite and above 0; got 0.",
   );
+});
+
+test("what does not fit losses of handled samples, costs and boosting", async () => {
+  const { z, y } = some();
   await failsWith(
     () => calexnetLosses(z, zeros([6, 5]), zeros([2, 5])),
     "ShapeError",
@@ -85,6 +92,10 @@ test("operands and options that do not fit", async () => {
     "ShapeError",
     "ztwEnsemble: weights must be f32[K, K]; got f32[3, 2] for logits f32[6, 3, 5].",
   );
+});
+
+test("what does not fit heads, gradients and gates", async () => {
+  const { z, y } = some();
   const head = { normWeight: ones([5]), normBias: zeros([5]), weight: zeros([8, 5]), bias: zeros([5]) };
   await failsWith(
     () => ztwHead(zeros([6, 4]), zeros([6, 5]), head),

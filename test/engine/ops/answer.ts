@@ -42,6 +42,26 @@ function tailOf(channels: number, classes: number, { vector = "mean", normed = f
   return { values, tail };
 }
 
+/** Logits of one sample's features [positions, channels]: their mean, normed if asked for, through the linear layer. */
+function logitsOf(features: Float64Array, values: ReturnType<typeof tailOf>["values"], normed: boolean): number[] {
+  const channels = values.gain.length;
+  const used = features.length / channels;
+  let v = Array.from({ length: channels }, (_, c) => {
+    let sum = 0;
+    for (let p = 0; p < used; p++) sum += features[p * channels + c]!;
+    return sum / used;
+  });
+  if (normed) {
+    const mean = v.reduce((sum, y) => sum + y, 0) / channels;
+    const variance = v.reduce((sum, y) => sum + (y - mean) ** 2, 0) / channels;
+    v = v.map((y, c) => ((y - mean) / Math.sqrt(variance + 1e-5)) * values.gain[c]! + values.offset[c]!);
+  }
+  const classes = values.bias.length;
+  return Array.from({ length: classes }, (_, k) =>
+    v.reduce((sum, y, c) => sum + y * values.weight[c * classes + k]!, values.bias[k]!),
+  );
+}
+
 /** Features [n, positions, channels] decided by the largest logit at threshold 0.4. */
 function answer(n: number, positions: number, channels: number, classes: number, options: Options = {}): OpCase {
   const {
@@ -82,19 +102,7 @@ function answer(n: number, positions: number, channels: number, classes: number,
       for (let i = 0; i < live; i++) {
         const own = (x as Ref).data.subarray(i * positions * channels, (i + 1) * positions * channels);
         const used = vector === "first" ? 1 : positions;
-        let v = Array.from({ length: channels }, (_, c) => {
-          let sum = 0;
-          for (let p = 0; p < used; p++) sum += own[p * channels + c]!;
-          return sum / used;
-        });
-        if (normed) {
-          const mean = v.reduce((sum, y) => sum + y, 0) / channels;
-          const variance = v.reduce((sum, y) => sum + (y - mean) ** 2, 0) / channels;
-          v = v.map((y, c) => ((y - mean) / Math.sqrt(variance + 1e-5)) * values.gain[c]! + values.offset[c]!);
-        }
-        const z = Array.from({ length: classes }, (_, k) =>
-          v.reduce((sum, y, c) => sum + y * values.weight[c * classes + k]!, values.bias[k]!),
-        );
+        const z = logitsOf(own.subarray(0, used * channels), values, normed);
         if (left(i)) continue;
         const best = z.indexOf(Math.max(...z));
         stays[i] = isLast || z[best]! >= 0.4 ? 0 : 1;
