@@ -24,6 +24,7 @@ export { guessOf, nearest } from "./nearest.ts";
 export {
   type Complete,
   completer,
+  defined,
   type Given,
   LIMIT,
   misfit,

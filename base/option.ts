@@ -61,14 +61,7 @@ function number<T extends number | undefined>(value: T, about: string, bounds: B
 /** A whole number. */
 function whole<T extends number | undefined>(value: T, about: string, bounds: Bounds = {}): Option<T | number> {
   const fits = (given: unknown) => within(bounds, given) && Number.isSafeInteger(given);
-  return {
-    kind: "number",
-    about,
-    default: value,
-    must: boundsText(bounds, "a whole number"),
-    fits,
-    ...basisOf(bounds),
-  };
+  return { ...number(value, about, bounds), must: boundsText(bounds, "a whole number"), fits };
 }
 
 /** A seed: anything else would be cut to 32 bits, and so be another seed in silence, 0 mostly. */
@@ -140,6 +133,11 @@ export const LIMIT = {
   must: "a positive number or Infinity",
   fits: (value: unknown): boolean => typeof value === "number" && value > 0,
 } as const;
+
+/** Without the keys whose value is undefined: exact optional properties do not take those. */
+export function defined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
+}
 
 /** The same option with another default. */
 export const preset = <T, D extends T>(of: Option<T>, value: D, rest: Basis = {}): Option<Exclude<T, undefined>> =>

@@ -173,3 +173,17 @@ export function normalize(images: Uint8Array, { mean, std }: Pick<DatasetMeta, "
 
 /** `[2, 3]` */
 export const printShape = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
+
+/**
+ * Mean and deviation of each channel: those that are given, else of the training part alone, so that no test value
+ * leaks into the scale. A channel without variation would divide by zero; one step of a byte is the least that can be
+ * told.
+ */
+export function scaleOf(
+  train: Parameters<typeof channelStatistics>[0],
+  { mean, std }: { readonly mean?: readonly number[] | undefined; readonly std?: readonly number[] | undefined },
+): { readonly mean: readonly number[]; readonly std: readonly number[] } {
+  if (mean && std) return { mean, std };
+  const found = channelStatistics(train);
+  return { mean: mean ?? found.mean, std: std ?? found.std.map((x) => Math.max(x, 1 / 255)) };
+}

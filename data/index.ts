@@ -67,7 +67,7 @@ export {
   openNpz,
 } from "./formats/npy.ts";
 export { decodePng, encodePng, type PngImage, type PngOptions } from "./formats/png.ts";
-export { gunzip, MAX_UNPACKED, type UnpackOptions } from "./formats/unpack.ts";
+export { crcBy, gunzip, MAX_UNPACKED, type UnpackOptions } from "./formats/unpack.ts";
 export { type ByteSource, type ZipEntry, type ZipOptions, zipEntries } from "./formats/zip.ts";
 export {
   drawGlyph,

@@ -68,21 +68,21 @@ export function ownFlat(parameters: ParameterList): Flat {
   return flat;
 }
 
+/** A check of several options that are numbers. */
+const numbers =
+  (must: string, fits: (value: number) => boolean) =>
+  (name: string, values: Readonly<Record<string, number>>): void => {
+    for (const [option, value] of Object.entries(values)) {
+      if (!(typeof value === "number" && fits(value)))
+        throw new ArgumentError(`${name}: ${option} must be ${must}; got ${what(value)}.`);
+    }
+  };
+
 /** Checks that the options are numbers of at least 0. @throws ArgumentError */
-export function atLeastZero(name: string, values: Readonly<Record<string, number>>): void {
-  for (const [option, value] of Object.entries(values)) {
-    if (!(typeof value === "number" && value >= 0))
-      throw new ArgumentError(`${name}: ${option} must be a number of at least 0; got ${what(value)}.`);
-  }
-}
+export const atLeastZero = numbers("a number of at least 0", (value) => value >= 0);
 
 /** Checks that the options are in [0, 1). @throws ArgumentError */
-export function belowOne(name: string, values: Readonly<Record<string, number>>): void {
-  for (const [option, value] of Object.entries(values)) {
-    if (!(typeof value === "number" && value >= 0 && value < 1))
-      throw new ArgumentError(`${name}: ${option} must be in [0, 1); got ${what(value)}.`);
-  }
-}
+export const belowOne = numbers("in [0, 1)", (value) => value >= 0 && value < 1);
 
 /** 1 for each block of 64 elements whose parameter decays, else 0. */
 function decayFactors({ values, segments }: FlatPart, decays: (parameter: Tensor) => boolean): Tensor {

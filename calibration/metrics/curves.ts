@@ -10,6 +10,7 @@ import { SAME_SAMPLES } from "../rules/options.ts";
 import { type Achieved, achieved, decide, decideByOracle, decideFixed } from "../rules/policies.ts";
 import type { Calibration } from "../rules/result.ts";
 import type { Cascade } from "../table/scores.ts";
+import { earlyScores } from "../table/scores.ts";
 
 /** One setting of the knob and what it achieves. */
 export interface CurvePoint extends Achieved {
@@ -25,7 +26,7 @@ export function thresholdCurve(test: Cascade, thresholds: ArrayLike<number>): re
 /** Thresholds at evenly spaced quantiles of all early confidences, from nobody early to everybody at the first exit. */
 export function sweepThresholds(cascade: Cascade, steps = 50): Float64Array {
   checkKind("sweepThresholds", "cascade", cascade);
-  const early = cascade.scores.filter((_, at) => at % cascade.exits !== cascade.exits - 1).sort();
+  const early = earlyScores(cascade);
   if (early.length === 0) return Float64Array.of(Number.POSITIVE_INFINITY);
   const inner = Float64Array.from({ length: steps }, (_, k) => quantileOfSorted(early, 1 - (k + 1) / steps));
   return Float64Array.of(Number.POSITIVE_INFINITY, ...inner);

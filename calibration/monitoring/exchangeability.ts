@@ -7,7 +7,7 @@ import { check, checkKind, checkLevel, checkNotEmpty, readOptions } from "../err
 import { firstWhere } from "../numeric/arrays.ts";
 import { createRandom, type Random, shuffle } from "../numeric/random.ts";
 import { argsort } from "../numeric/ranks.ts";
-import { RestartedBets } from "./restarted-bets.ts";
+import { alarmAfter, RestartedBets } from "./restarted-bets.ts";
 
 /** What the test says after an observation. */
 export interface ExchangeabilityState {
@@ -84,10 +84,7 @@ export function createExchangeabilityMonitor(
         const share = (JUMP * total) / FAIR_BETS.length;
         return ((1 - JUMP) * own + share) * FAIR_BETS[k]!(pValue);
       });
-      const n = state.n + 1;
-      const isAlarm = state.isAlarm || evidence >= goal;
-      const alarmAt = state.alarmAt >= 0 || !isAlarm ? state.alarmAt : n;
-      state = { n, pValue, eValue: Math.exp(evidence), isAlarm, alarmAt };
+      state = { ...alarmAfter(state, evidence, goal), pValue };
       return state;
     },
     get state() {

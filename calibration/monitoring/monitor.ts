@@ -6,7 +6,7 @@ import { what } from "../../base/index.ts";
 import { check, readOptions } from "../errors.ts";
 import type { RiskLevels } from "../rules/result.ts";
 import { checkLevels, LEVELS } from "../rules/selective-risk.ts";
-import { RestartedBets } from "./restarted-bets.ts";
+import { alarmAfter, RestartedBets } from "./restarted-bets.ts";
 
 /** What a monitor says after an observation. */
 export interface MonitorState {
@@ -58,10 +58,8 @@ export function createRiskMonitor(levels: RiskLevels): RiskMonitor {
       // stake b/alpha on "the loss is above alpha": wealth stays non-negative because b <= 1
       const evidence = bets.step((own, k) => own * (1 + (BETS[k]! / alpha) * (x - alpha)));
       sum += x;
-      const n = state.n + 1;
-      const isAlarm = state.isAlarm || evidence >= goal;
-      const alarmAt = state.alarmAt >= 0 || !isAlarm ? state.alarmAt : n;
-      state = { n, risk: sum / n, eValue: Math.exp(evidence), isAlarm, alarmAt };
+      const alarm = alarmAfter(state, evidence, goal);
+      state = { ...alarm, risk: sum / alarm.n };
       return state;
     },
     get state() {

@@ -10,6 +10,22 @@ import { change, sum } from "../numeric/arrays.ts";
  */
 const aside = (n: number) => (n === 0 ? 1 : (0.5 * Math.log(3)) / Math.log(n + 2));
 
+/** What a monitor tells at each step. */
+export interface Alarm {
+  readonly n: number;
+  readonly eValue: number;
+  readonly isAlarm: boolean;
+  readonly alarmAt: number;
+}
+
+/** What comes of the next step's `evidence`, a logarithm: an alarm from `goal` on, which stays and knows its step. */
+export function alarmAfter(before: Alarm, evidence: number, goal: number): Alarm {
+  const n = before.n + 1;
+  const isAlarm = before.isAlarm || evidence >= goal;
+  const alarmAt = before.alarmAt >= 0 || !isAlarm ? before.alarmAt : n;
+  return { n, eValue: Math.exp(evidence), isAlarm, alarmAt };
+}
+
 /**
  * The wealth of several bets, and what is aside. Starts at 1; by Ville's inequality it ever reaches 1/delta with
  * probability at most delta.

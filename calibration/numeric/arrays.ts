@@ -78,3 +78,7 @@ export function firstWhere(low: number, high: number, holds: (at: number) => boo
   }
   return from;
 }
+
+/** Whether these may be costs up to each exit: positive, finite, and never decreasing. */
+export const areCosts = (values: Float64Array): boolean =>
+  values.every((cost, j) => cost > 0 && Number.isFinite(cost) && cost >= (values[j - 1] ?? 0));

@@ -3,7 +3,7 @@
 import type { Kinds } from "../../base/index.ts";
 import { check, readOptions } from "../errors.ts";
 import { sweepThresholds } from "../metrics/curves.ts";
-import { dot } from "../numeric/arrays.ts";
+import { areCosts, dot } from "../numeric/arrays.ts";
 import { clopperPearson } from "../numeric/bounds.ts";
 import { policyOrigin } from "../table/origin.ts";
 import { checkDistinct, usedSamples } from "../table/same-samples.ts";
@@ -74,9 +74,8 @@ export function meetBudget(validation: Source, goal: BudgetGoal, options: Budget
   check(exits > 1, "meetBudget", "the table must have an early exit", `${exits} exit`);
   const costs = "milliseconds" in goal ? Float64Array.from(goal.milliseconds) : scored.costs;
   check(costs.length === exits, "meetBudget", `milliseconds must hold ${exits} values`, costs.length);
-  const grows = costs.every((cost, j) => cost > 0 && Number.isFinite(cost) && cost >= (costs[j - 1] ?? 0));
   const times = `[${costs.join(", ")}]`;
-  check(grows, "meetBudget", "milliseconds must be positive and must not decrease from exit to exit", times);
+  check(areCosts(costs), "meetBudget", "milliseconds must be positive and must not decrease from exit to exit", times);
   const limit = "budget" in goal ? goal.budget : "cost" in goal ? goal.cost : Number.POSITIVE_INFINITY;
   const wanted = "accuracy" in goal ? goal.accuracy : Number.NEGATIVE_INFINITY;
   const tried = candidates(scored).map((thresholds) => {

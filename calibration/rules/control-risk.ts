@@ -8,7 +8,7 @@ import { column, indices, sum } from "../numeric/arrays.ts";
 import { betweenValues, quantileOfSorted } from "../numeric/ranks.ts";
 import { fewestSamples, seenOf, smallestAlpha, type Trial } from "../numeric/sample-size.ts";
 import { policyOrigin } from "../table/origin.ts";
-import { type Cascade, cascade, type Source } from "../table/scores.ts";
+import { type Cascade, cascade, earlyScores, type Source } from "../table/scores.ts";
 import { conformalRiskControl, meanPValue, testOf, type UpperBound, ucbThreshold } from "./conformal-risk-control.ts";
 import { type ExitLoss, exitLosses, isBinaryLoss } from "./losses.ts";
 import { RULE_OPTIONS } from "./options.ts";
@@ -103,8 +103,8 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
 }
 
 /** Ascending: quantiles of all early validation scores, then +Infinity, under which nobody leaves early. */
-function thresholdGrid({ scores, exits }: Cascade, steps: number): Float64Array {
-  const early = scores.filter((_, at) => at % exits !== exits - 1).sort();
+function thresholdGrid(cascade: Cascade, steps: number): Float64Array {
+  const early = earlyScores(cascade);
   if (early.length === 0) return Float64Array.of(Number.POSITIVE_INFINITY);
   const inner = Float64Array.from({ length: steps }, (_, k) =>
     betweenValues(early, quantileOfSorted(early, k / steps)),

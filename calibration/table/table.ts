@@ -3,7 +3,7 @@
 
 import { type Kinds, what } from "../../base/index.ts";
 import { check, checkKind, checkLengths, checkNotEmpty, fail, readOptions } from "../errors.ts";
-import { copyRows } from "../numeric/arrays.ts";
+import { areCosts, copyRows } from "../numeric/arrays.ts";
 import { ANY_VALUES } from "../rules/options.ts";
 import type { Origin } from "./origin.ts";
 
@@ -210,8 +210,12 @@ const plainInteger = (value: bigint): string | number =>
 export function relativeCosts(macs: ArrayLike<number> | undefined, exits: number): Float64Array {
   const costs = Float64Array.from(macs ?? Array.from({ length: exits }, (_, j) => j + 1));
   checkLengths("table", "macs", costs.length, "exits", exits);
-  const grows = costs.every((cost, j) => cost > 0 && Number.isFinite(cost) && cost >= (costs[j - 1] ?? 0));
-  check(grows, "table", "macs must be positive and must not decrease from exit to exit", `[${costs.join(", ")}]`);
+  check(
+    areCosts(costs),
+    "table",
+    "macs must be positive and must not decrease from exit to exit",
+    `[${costs.join(", ")}]`,
+  );
   const full = Math.max(...costs);
   return costs.map((cost) => cost / full);
 }

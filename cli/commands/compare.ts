@@ -3,7 +3,7 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type OptionValues, option, SortieError } from "../../base/index.ts";
+import { defined, type OptionValues, option, SortieError } from "../../base/index.ts";
 import { figuresOf, type RunFigures } from "../compare/figures.ts";
 import { isFinished, liveTable, planLines } from "../compare/lines.ts";
 import { writeComparison } from "../compare/outcome.ts";
@@ -28,7 +28,6 @@ import { readCorruptions } from "../report/sections/corruptions.ts";
 import { type Asked, type CommandSpec, path, readCommand } from "../settings/command.ts";
 import { layered, RUN_SETTINGS, settingsOfFile } from "../settings/config.ts";
 import type { Print } from "../settings/flags.ts";
-import { defined } from "../settings/sets.ts";
 import { inFlags, type Plain } from "../settings/settings.ts";
 import { runCalibrate } from "./calibrate.ts";
 import { CORRUPTION_FLAGS, type CorruptionRequest, corruptionRequest } from "./corruptions.ts";

@@ -1,7 +1,7 @@
 // `sortie data`: which data sets there are, whether their files are whole, and how to get them.
 
 import { basename, join } from "node:path";
-import { SortieError } from "../../base/index.ts";
+import { defined, SortieError } from "../../base/index.ts";
 import {
   cacheFolder,
   channelStatistics,
@@ -16,7 +16,7 @@ import {
 import { type CommandSpec, readCommand } from "../settings/command.ts";
 import { DATA_SETTINGS, dataSettings } from "../settings/config.ts";
 import type { Print } from "../settings/flags.ts";
-import { defined, knownSet, SET_NAMES } from "../settings/sets.ts";
+import { knownSet, SET_NAMES } from "../settings/sets.ts";
 
 export const dataSpec = {
   name: "data",

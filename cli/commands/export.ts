@@ -2,7 +2,7 @@
 
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { json, type OptionValues, option, SortieError } from "../../base/index.ts";
+import { defined, json, type OptionValues, option, SortieError } from "../../base/index.ts";
 import type { PolicyFile } from "../../calibration/index.ts";
 import { createDevice, type Device } from "../../engine/index.ts";
 import {
@@ -25,7 +25,6 @@ import { checkOnnxTarget, runnerExtension, writeOnnx } from "../onnx/write.ts";
 import { type CommandSpec, flagOf, path, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
 import { makeNetwork } from "../settings/model.ts";
-import { defined } from "../settings/sets.ts";
 
 export const exportSpec = {
   name: "export",

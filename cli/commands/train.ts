@@ -1,7 +1,7 @@
 // `sortie train`: trains a multi-exit network into a run folder, and caches the logits that calibration works on.
 
 import { existsSync } from "node:fs";
-import { only } from "../../base/index.ts";
+import { defined, only } from "../../base/index.ts";
 import { clopperPearson } from "../../calibration/index.ts";
 import type { ImageBytes, Splits } from "../../data/index.ts";
 import { createDevice, type Device } from "../../engine/index.ts";
@@ -26,7 +26,6 @@ import { type CommandSpec, NO_PATH, readCommand } from "../settings/command.ts";
 import { type Config, configHelp, configOf, RUN_FLAGS, RUN_SETTINGS } from "../settings/config.ts";
 import type { Print } from "../settings/flags.ts";
 import { loadData, makeNetwork, makePlan, makeRecipe, teacherConfig } from "../settings/model.ts";
-import { defined } from "../settings/sets.ts";
 
 export const trainSpec = {
   name: "train",

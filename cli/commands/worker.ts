@@ -6,7 +6,7 @@ import { hostname, tmpdir, userInfo } from "node:os";
 import { extname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { leftovers, type OptionValues, option, partOf, SortieError } from "../../base/index.ts";
+import { defined, leftovers, type OptionValues, option, partOf, SortieError } from "../../base/index.ts";
 import { lookFor } from "../../data/index.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { version } from "../files/versions.ts";
@@ -19,7 +19,7 @@ import { startBound, withoutNoise } from "../quiet.ts";
 import { type CommandSpec, path, readCommand } from "../settings/command.ts";
 import { type Config, completeConfig } from "../settings/config.ts";
 import type { Print } from "../settings/flags.ts";
-import { defined, knownSet } from "../settings/sets.ts";
+import { knownSet } from "../settings/sets.ts";
 import { inFile } from "../settings/settings.ts";
 
 export const workerSpec = {

@@ -2,6 +2,8 @@
 // `Event` message with a time, a step and scalars. Fields are those of tensorflow/core/util/event.proto and
 // framework/summary.proto.
 
+import { crcBy } from "../../data/index.ts";
+
 /** Scalars of one step. */
 export interface ScalarEvent {
   /** Seconds since 1970. */
@@ -11,18 +13,8 @@ export interface ScalarEvent {
   readonly scalars: ReadonlyMap<string, number>;
 }
 
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
-  return crc;
-});
-
 /** CRC-32C (Castagnoli). */
-export function crc32c(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) crc = CRC_TABLE[(crc ^ byte) & 0xff]! ^ (crc >>> 8);
-  return (crc ^ 0xffffffff) >>> 0;
-}
+export const crc32c = crcBy(0x82f63b78);
 
 /** TFRecord's checksum, which may itself stand among checksummed bytes. */
 function maskedCrc(bytes: Uint8Array): number {

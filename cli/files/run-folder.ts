@@ -2,10 +2,9 @@
 
 import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { json, SortieError } from "../../base/index.ts";
+import { defined, json, SortieError } from "../../base/index.ts";
 import { CADENCE, firstDifference, isBeginning, RUN_FILES, type Split, type TakenPhase } from "../../exits/index.ts";
 import { type Config, completeConfig } from "../settings/config.ts";
-import { defined } from "../settings/sets.ts";
 import { inFile, type Plain } from "../settings/settings.ts";
 import type { Facts } from "./versions.ts";
 import { readJson, toJson, writeWhole } from "./whole.ts";

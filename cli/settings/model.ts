@@ -1,6 +1,6 @@
 // From settings to the things that train: data, network, objective, recipe.
 
-import { type Given, type OptionSet, only, SortieError } from "../../base/index.ts";
+import { defined, type Given, type OptionSet, only, SortieError } from "../../base/index.ts";
 import {
   AUGMENTATION,
   type AugmentOptions,
@@ -30,7 +30,7 @@ import { BACKBONES } from "../../nn/index.ts";
 import { decodeProgress, downloadProgress } from "../commands/data.ts";
 import { type Config, completeConfig } from "./config.ts";
 import type { Print } from "./flags.ts";
-import { defined, knownSet } from "./sets.ts";
+import { knownSet } from "./sets.ts";
 import { inFile, type Plain } from "./settings.ts";
 
 type NetworkTeacher = Extract<Teacher, { readonly kind: "network" }>;

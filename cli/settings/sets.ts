@@ -30,8 +30,3 @@ export function knownSet(command: string, name: string): DataSet {
   if (Object.hasOwn(SETS, name)) return SETS[name as DataSetName];
   throw new SortieError(`${command}: the data set must be one of ${SET_NAMES.join(", ")}; got "${name}".`);
 }
-
-/** Without the keys whose value is undefined: exact optional properties do not take those. */
-export function defined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
-}

@@ -205,18 +205,22 @@ export function bytesFor(count: number, file: string): Uint8Array {
   }
 }
 
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? 0xedb88320 ^ (crc >>> 1) : crc >>> 1;
-  return crc;
-});
-
-/** CRC-32 of gzip, zip and PNG, carried on from that of the bytes before. */
-export function crc32(bytes: Uint8Array, before = 0): number {
-  let crc = ~before;
-  for (let i = 0; i < bytes.length; i++) crc = CRC_TABLE[(crc ^ bytes[i]!) & 255]! ^ (crc >>> 8);
-  return ~crc >>> 0;
+/** A CRC of 32 bits by its reversed polynomial, carried on from that of the bytes before. */
+export function crcBy(polynomial: number): (bytes: Uint8Array, before?: number) => number {
+  const table = Uint32Array.from({ length: 256 }, (_, byte) => {
+    let crc = byte;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? polynomial ^ (crc >>> 1) : crc >>> 1;
+    return crc;
+  });
+  return (bytes, before = 0) => {
+    let crc = ~before;
+    for (let i = 0; i < bytes.length; i++) crc = table[(crc ^ bytes[i]!) & 255]! ^ (crc >>> 8);
+    return ~crc >>> 0;
+  };
 }
+
+/** CRC-32 of gzip, zip and PNG. */
+export const crc32 = crcBy(0xedb88320);
 
 function adler32(bytes: Uint8Array): number {
   let [a, b] = [1, 0];

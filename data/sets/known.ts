@@ -1,7 +1,7 @@
 // The data sets by name: what they are, their official files, their options, and how to load them. Commands take names,
 // flags, help and checks from here.
 
-import { type ImageBytes, type OptionSet, option } from "../../base/index.ts";
+import { defined, type ImageBytes, type OptionSet, option } from "../../base/index.ts";
 import { DataError } from "../errors.ts";
 import { type FileOptions, PLACE, type SetSource } from "../files.ts";
 import { MAX_UNPACKED } from "../formats/unpack.ts";
@@ -174,9 +174,4 @@ export const DATA_SETS: Readonly<Record<DataSetName, DataSet>> = {
 
 function toShares([train = 0, validation = 0, calibration = 0, test = 0]: readonly number[]) {
   return { train, validation, calibration, test };
-}
-
-/** Without the keys whose value is undefined: exact optional properties do not take those. */
-function defined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
 }

@@ -1,7 +1,7 @@
 // A data set of one's own: images and labels from an npz file, or from the npy files of a folder.
 
 import { type Kinds, only, option } from "../../base/index.ts";
-import { channelStatistics, createDataset, type ImageShape } from "../dataset.ts";
+import { createDataset, type ImageShape, scaleOf } from "../dataset.ts";
 import { complete, ensure, readOptions } from "../errors.ts";
 import { node, readBytes } from "../files.ts";
 import { toInt32 } from "../formats/bytes.ts";
@@ -170,12 +170,10 @@ async function openArrays(path: string, options: UnpackOptions): Promise<(name: 
   };
 }
 
-/** Nothing but the training part decides the scale, so that no test value leaks into it. */
-function withStatistics(splits: Splits, { mean, std }: NpzOptions): Splits {
+/** All parts on the scale of the training part. */
+function withStatistics(splits: Splits, options: NpzOptions): Splits {
   const { train, validation, calibration, test } = splits;
-  const found = channelStatistics(train);
-  // A channel without variation would divide by zero; one step of a byte is the least that can be told.
-  const scale = { mean: mean ?? found.mean, std: std ?? found.std.map((x) => Math.max(x, 1 / 255)) };
+  const scale = scaleOf(train, options);
   const scaled = (part: typeof train) => ({ ...part, meta: { ...part.meta, ...scale } });
   return {
     ...splits,

@@ -2,7 +2,7 @@
 // val and test.
 
 import { type ImageBytes, type Kinds, only, option } from "../../base/index.ts";
-import { channelStatistics, createDataset, type Dataset, type ImageShape, subset } from "../dataset.ts";
+import { createDataset, type Dataset, type ImageShape, scaleOf, subset } from "../dataset.ts";
 import { complete, ensure, readOptions } from "../errors.ts";
 import { node } from "../files.ts";
 import { FIT, type PictureFit } from "../fit.ts";
@@ -189,10 +189,9 @@ function notes({ files, others, classes }: Listing, digests: readonly string[], 
   return sentences.map((sentence) => `; ${sentence}`).join("");
 }
 
-/** Nothing but the training part decides the scale, so that no test value leaks into it. */
-function scaled(parts: Parts, { mean, std }: PictureFolderOptions): Parts {
-  const found = mean && std ? { mean, std } : channelStatistics(parts.train);
-  const scale = { mean: mean ?? found.mean, std: std ?? found.std.map((x) => Math.max(x, 1 / 255)) };
+/** All parts on the scale of the training part. */
+function scaled(parts: Parts, options: PictureFolderOptions): Parts {
+  const scale = scaleOf(parts.train, options);
   const entries = PARTS.map((part) => [part, { ...parts[part], meta: { ...parts[part].meta, ...scale } }]);
   return Object.fromEntries(entries) as Parts;
 }

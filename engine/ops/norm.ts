@@ -47,10 +47,10 @@ function layerSpec({ device, choose }: Launcher, x: Described, attrs: LayerAttrs
 const layerNormGradient = defineOp({
   name: "layerNormBackward",
   operands: { g: "float", x: "float", stats: "f32", "weight?": "f32" },
-  infer: ({ x, weight }, _: LayerAttrs) => ({ dx: x, dweight: weight, dbias: weight }),
+  infer: ({ x, weight }, _: LayerAttrs) => ({ x, weight, bias: weight }),
   run: (run) => {
     const { g, x, stats, weight } = run.inputs;
-    const { dx, dweight, dbias } = run.outputs;
+    const { x: dx, weight: dweight, bias: dbias } = run.outputs;
     const { len } = run.attrs;
     const rows = x.size / len;
     const spec = layerSpec(run, x, run.attrs, "backward");
@@ -81,11 +81,8 @@ const layerNormOp = single(
       run.dispatch(layerNormForward, spec, { ...run.inputs, ...run.outputs }, { rows: x.size / len, len, eps });
     },
     saves: ["x", "weight", "stats"],
-    vjp: (g, at) => {
-      const inputs = { g, x: at.value("x"), stats: at.value("stats"), weight: at.value("weight") };
-      const { dx, dweight, dbias } = layerNormGradient(inputs, at.attrs);
-      return { x: dx, weight: dweight, bias: dbias };
-    },
+    vjp: (g, at) =>
+      layerNormGradient({ g, x: at.value("x"), stats: at.value("stats"), weight: at.value("weight") }, at.attrs),
   }),
 );
 
@@ -145,10 +142,10 @@ function groupSpec({ device, choose }: Launcher, x: Described, { groups }: Group
 const groupNormGradient = defineOp({
   name: "groupNormBackward",
   operands: { g: "float", x: "float", stats: "f32", weight: "f32" },
-  infer: ({ x, weight }, _: GroupAttrs) => ({ dx: x, dweight: weight, dbias: weight }),
+  infer: ({ x, weight }, _: GroupAttrs) => ({ x, weight, bias: weight }),
   run: (run) => {
     const { g, x, stats, weight } = run.inputs;
-    const { dx, dweight, dbias } = run.outputs;
+    const { x: dx, weight: dweight, bias: dbias } = run.outputs;
     const sizes = groupSizes(x, run.attrs.groups);
     const spec = groupSpec(run, x, run.attrs, "backward");
     const chunk = groupNormChunk(sizes);
@@ -179,11 +176,8 @@ const groupNormOp = single(
       run.dispatch(groupNormForward, spec, { ...run.inputs, ...run.outputs }, dims);
     },
     saves: ["x", "weight", "stats"],
-    vjp: (g, at) => {
-      const inputs = { g, x: at.value("x"), stats: at.value("stats"), weight: at.value("weight") };
-      const { dx, dweight, dbias } = groupNormGradient(inputs, at.attrs);
-      return { x: dx, weight: dweight, bias: dbias };
-    },
+    vjp: (g, at) =>
+      groupNormGradient({ g, x: at.value("x"), stats: at.value("stats"), weight: at.value("weight") }, at.attrs),
   }),
 );
 

@@ -20,9 +20,10 @@ import {
   tensor,
 } from "../../engine/functions.ts";
 import { weighSamples } from "./eligibility.ts";
-import { exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
-import { checkOneLabel, earlyOf, exitCrossEntropy, exitMeans, labelSmoothing } from "./losses.ts";
+import { exitWeightsAt } from "./exit-weights.ts";
+import { checkOneLabel, earlyOf, exitCrossEntropy, exitMeans } from "./losses.ts";
 import { defineMethod, type Method, type Phase, type Seen } from "./method.ts";
+import { GATED_WEIGHTS } from "./parts.ts";
 
 const OPTIONS = {
   rounds: option.whole(3, "parts of the run; before each but the first, thresholds are certified anew", {
@@ -38,10 +39,7 @@ const OPTIONS = {
   right: option.toggle(true, "count a sample as handled only if the exit is right, as hard gates do", {
     basis: "ours",
   }),
-  exitWeights: exitWeightsOption(1, "ours"),
-  leak: option.number(1e-3, "added to every weight", { min: 0, basis: "the public code of CGT" }),
-  normalise: option.toggle(true, "divide each sample's weights by their sum", { basis: "the public code of CGT" }),
-  labelSmoothing: labelSmoothing(0),
+  ...GATED_WEIGHTS,
 } as const;
 
 /** A confidence that no sample has. */

@@ -5,10 +5,10 @@ import { option } from "../../base/index.ts";
 import { mul, sum } from "../../engine/functions.ts";
 import { weighSamples } from "./eligibility.ts";
 import { exitTargets } from "./exit-targets.ts";
-import { exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
-import { checkOneLabel, exitCrossEntropy, exitMeans, labelSmoothing, ramped } from "./losses.ts";
+import { exitWeightsAt } from "./exit-weights.ts";
+import { checkOneLabel, exitCrossEntropy, exitMeans, ramped } from "./losses.ts";
 import { defineMethod, type Method, type Seen } from "./method.ts";
-import { once } from "./parts.ts";
+import { GATED_WEIGHTS, once } from "./parts.ts";
 
 const OPTIONS = {
   soft: option.toggle(true, "gates between open and closed, by the probability of the label; else 0 or 1", {
@@ -20,10 +20,7 @@ const OPTIONS = {
     "share of the epochs over which gates close: while nobody has learned anything, every sample is hopeless",
     { above: 0, max: 1, basis: "ours" },
   ),
-  exitWeights: exitWeightsOption(1, "ours"),
-  leak: option.number(1e-3, "added to every weight", { min: 0, basis: "the public code of CGT" }),
-  normalise: option.toggle(true, "divide each sample's weights by their sum", { basis: "the public code of CGT" }),
-  labelSmoothing: labelSmoothing(0),
+  ...GATED_WEIGHTS,
 } as const;
 
 /** sum_j mean(W_j CE_j), W from gates h_j = g_j, the targets of failure prediction. */

@@ -2,7 +2,8 @@
 
 import { type Option, option } from "../../base/index.ts";
 import { mean, sum, type Tensor } from "../../engine/functions.ts";
-import { earlyOf, exitCrossEntropy, exitMeans, lastOf } from "./losses.ts";
+import { exitWeightsOption } from "./exit-weights.ts";
+import { earlyOf, exitCrossEntropy, exitMeans, labelSmoothing, lastOf } from "./losses.ts";
 import type { Paper, Part, Phase, PhaseSite, Seen, Track } from "./method.ts";
 
 /** The plain network: backbone and last exit. */
@@ -71,3 +72,11 @@ export const equalTotal: Option<boolean> = option.toggle(
 /** Phases one after the other, each as long as the run; where `isEqual`, all of them together. */
 export const shared = (isEqual: boolean, phases: readonly Phase[]): readonly [Phase, ...Phase[]] =>
   phases.map((phase) => (isEqual ? { ...phase, share: 1 / phases.length } : phase)) as unknown as readonly [Phase];
+
+/** What gates of this project's own make of exit weights, as those of CGT do. */
+export const GATED_WEIGHTS = {
+  exitWeights: exitWeightsOption(1, "ours"),
+  leak: option.number(1e-3, "added to every weight", { min: 0, basis: "the public code of CGT" }),
+  normalise: option.toggle(true, "divide each sample's weights by their sum", { basis: "the public code of CGT" }),
+  labelSmoothing: labelSmoothing(0),
+} as const;

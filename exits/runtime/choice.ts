@@ -9,7 +9,6 @@ import {
   type ClassifyOptions,
   joinAnswers,
   readNotFinite,
-  readStream,
   refuseStrange,
   StrangeLogits,
   type StreamOptions,
@@ -17,7 +16,7 @@ import {
 import type { Classifier } from "../deploy/classifier.ts";
 import { copyImages, type Images, type Normalisation, type PixelImages } from "../deploy/given-images.ts";
 import { bytesOfPictures } from "../deploy/given-pictures.ts";
-import { oneByOne } from "../deploy/in-order.ts";
+import { streamOneByOne } from "./one-by-one.ts";
 import type { WasmClassifier } from "./wasm.ts";
 
 /** What runs a classifier. */
@@ -116,8 +115,7 @@ export class ChosenClassifier {
     source: Iterable<Images> | AsyncIterable<Images>,
     options: StreamOptions = {},
   ): AsyncGenerator<Answers, void, undefined> {
-    const { patience: _, ...asked } = readStream(options);
-    return oneByOne(source, (images) => this.classify(images, asked));
+    return streamOneByOne(this, source, options);
   }
 
   dispose(): void {

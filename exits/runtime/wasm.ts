@@ -9,19 +9,18 @@ import {
   type Answers,
   type ClassifyOptions,
   readNotFinite,
-  readStream,
   refuseStrange,
   StrangeLogits,
   type StreamOptions,
 } from "../deploy/answers.ts";
 import { checkImages, copyImages, type Images, type Normalisation, type PixelImages } from "../deploy/given-images.ts";
 import { bytesOfPictures } from "../deploy/given-pictures.ts";
-import { oneByOne } from "../deploy/in-order.ts";
 import { ModelError } from "../errors.ts";
 import { cascadeOf } from "../file/cascade.ts";
 import type { ModelFile } from "../file/model-file.ts";
 import { networkOf } from "../file/network.ts";
 import { digestOf } from "../run/logits.ts";
+import { streamOneByOne } from "./one-by-one.ts";
 
 interface Parts {
   readonly cascade: Cascade;
@@ -99,8 +98,7 @@ export class WasmClassifier {
     source: Iterable<Images> | AsyncIterable<Images>,
     options: StreamOptions = {},
   ): AsyncGenerator<Answers, void, undefined> {
-    const { patience: _, ...asked } = readStream(options);
-    return oneByOne(source, (images) => this.classify(images, asked));
+    return streamOneByOne(this, source, options);
   }
 
   async #run(values: ImageBytes | Float32Array): Promise<Answers> {
