@@ -20,21 +20,18 @@ export const homePage = (name: string, classes: readonly string[]): string => `<
   <script type="module">
     import { load } from "./sortie.js";
     const answers = document.querySelector("#answers");
-    try {
-      const classifier = await load("model.sortie.safetensors");
-      document.querySelector("#promise").textContent = classifier.model.guarantee;
-      document.querySelector("input").addEventListener("change", async ({ target }) => {
-        const pictures = [...target.files];
-        const { classes, exits } = await classifier.classify(pictures);
-        answers.replaceChildren(...pictures.flatMap((picture, i) => {
-          const said = document.createElement("p");
-          said.textContent = \`\${classifier.model.classes[classes[i]]}, known at exit \${exits[i] + 1}\`;
-          return [Object.assign(new Image(), { src: URL.createObjectURL(picture), alt: picture.name }), said];
-        }));
-      });
-    } catch (error) {
-      answers.textContent = error.message;
-    }
+    const fail = (error) => { answers.textContent = error.message; };
+    const classifier = await load("model.sortie.safetensors").catch(fail);
+    document.querySelector("#promise").textContent = classifier?.model.guarantee ?? "";
+    const answer = async (pictures) => {
+      const { classes, exits } = await classifier.classify(pictures);
+      answers.replaceChildren(...pictures.flatMap((picture, i) => {
+        const said = document.createElement("p");
+        said.textContent = \`\${classifier.model.classes[classes[i]]}, known at exit \${exits[i] + 1}\`;
+        return [Object.assign(new Image(), { src: URL.createObjectURL(picture), alt: picture.name }), said];
+      }));
+    };
+    document.querySelector("input").addEventListener("change", ({ target }) => answer([...target.files]).catch(fail));
   </script>
 </html>
 `;

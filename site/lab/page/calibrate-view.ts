@@ -2,7 +2,7 @@
 
 import type { Calibrated, Subject } from "../protocol.ts";
 import { latest } from "./asking.ts";
-import { h, percent } from "./dom.ts";
+import { field, h, percent } from "./dom.ts";
 import { colourOf, nameOf } from "./exit-colours.ts";
 import type { Lab } from "./lab.ts";
 
@@ -24,12 +24,8 @@ function slider(label: string, about: string, value: number, changed: () => void
     },
   });
   input.setAttribute("aria-valuetext", percent(value));
-  const element = h(
-    "div",
-    { className: "field" },
-    h("label", {}, h("span", {}, label, " ", output), input),
-    h("p", { className: "hint" }, about),
-  );
+  const element = field(label, input, h("p", { className: "hint" }, about));
+  element.prepend(output);
   return { element, input };
 }
 

@@ -41,6 +41,15 @@ function apply(element: HTMLElement, { on, ...properties }: Properties): void {
   }
 }
 
+let fields = 0;
+
+/** A control with its label in front of it, and what it means behind it. */
+export function field(label: string | Node, control: HTMLElement, about?: HTMLElement): HTMLElement {
+  fields += 1;
+  control.id = `field-${fields}`;
+  return h("div", { className: "field" }, h("label", { for: control.id }, label), control, about);
+}
+
 /** A share as percent. */
 export const percent = (share: number, digits = 1): string =>
   Number.isFinite(share) ? `${(100 * share).toFixed(digits)} %` : "-";

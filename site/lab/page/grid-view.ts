@@ -59,7 +59,7 @@ export function gridView(lab: Lab): HTMLElement {
   const element = h(
     "div",
     { className: "grid-view" },
-    h("h3", {}, "Test images by exit"),
+    h("h2", {}, "Test images by exit"),
     button,
     summary,
     h("div", { className: "sheet" }, canvas),

@@ -40,11 +40,11 @@ export function runView(lab: Lab): RunView {
   const ways = h(
     "div",
     { className: "settings" },
-    h("h3", {}, "Draw"),
+    h("h2", {}, "Draw"),
     h("div", { className: "drawing" }, pad.element, clear),
-    h("h3", {}, "Or choose pictures, or drop them anywhere"),
+    h("h2", {}, "Or choose pictures, or drop them anywhere"),
     files,
-    h("h3", {}, "Or use the camera"),
+    h("h2", {}, "Or use the camera"),
     seen.element,
   );
   const empty = h("p", { className: "what" });

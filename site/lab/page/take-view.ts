@@ -30,7 +30,7 @@ export function takeView(lab: Lab): HTMLElement {
       { type: "button", className: "primary", on: { click: () => void take(what) } },
       `Download the ${title}`,
     );
-    return { button, card: h("div", { className: "card" }, h("h3", {}, title), h("p", {}, about), button) };
+    return { button, card: h("div", { className: "card" }, h("h2", {}, title), h("p", {}, about), button) };
   });
   const take = (what: TakeHome): Promise<void> =>
     lab.attempt(async () => {

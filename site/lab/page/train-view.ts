@@ -2,7 +2,7 @@
 
 import type { Choice, ImageSource, Settings } from "../protocol.ts";
 import { chart } from "./chart.ts";
-import { h } from "./dom.ts";
+import { field, h } from "./dom.ts";
 import type { Lab } from "./lab.ts";
 import { ownClasses } from "./own-classes.ts";
 import type { State } from "./state.ts";
@@ -16,11 +16,6 @@ const SAMPLES = [512, 2000, 8000] as const;
 
 const option = ({ name, title }: Pick<Choice, "name" | "title">): HTMLOptionElement =>
   h("option", { value: name }, title);
-
-/** A field with its label, and what it means. */
-function field(label: string, control: HTMLElement, about?: HTMLElement): HTMLElement {
-  return h("div", { className: "field" }, h("label", {}, h("span", {}, label), control), about);
-}
 
 export function trainView(lab: Lab): HTMLElement {
   const form = settingsForm(lab);

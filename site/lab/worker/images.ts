@@ -19,10 +19,11 @@ import { get } from "./kept.ts";
 /** Where classes of one's own are kept. */
 export const classesAt = (images: ImageSource): string => `classes/${images}`;
 
-/** Of glyphs, whatever is trained on: as many as a promise of a few percent takes. */
-const GLYPHS = { validation: 400, calibration: 1500, test: 1000, seed: 1 } as const;
-
-export const glyphOptions = (train: number): GlyphOptions => ({ ...GLYPHS, train });
+/** Of glyphs: held-out parts grow with what is trained on, to as many as a promise of a few percent takes. */
+export function glyphOptions(train: number): GlyphOptions {
+  const within = (least: number, most: number): number => Math.min(most, Math.max(least, train));
+  return { train, validation: within(200, 400), calibration: within(500, 1500), test: within(300, 1000), seed: 1 };
+}
 
 /** What a training works on. @throws Error where there are too few pictures of one's own */
 export async function imagesOf({ images, samples, seed }: Settings): Promise<Splits> {
