@@ -65,7 +65,10 @@ export interface OpRecord<I extends Operands, O extends Outputs, A> {
   readonly name: string;
   /** Operands by name, with dtypes and axes (see operands.ts). */
   readonly operands: I;
-  /** Checks what is not declared (throws at the user's call) and describes the outputs. */
+  /**
+   * Checks what is not declared (throws at the user's call) and describes the outputs. None has an operand's name: the
+   * tape keeps both in one record.
+   */
   readonly infer: (inputs: GivenOperands<I>, attrs: A, sizes: OperandSizes<I>) => O;
   /** Without a vjp: derivatives take the results for constants, as those of gates, instead of refusing them. */
   readonly isConstant?: boolean;

@@ -44,13 +44,18 @@ function layerSpec({ device, choose }: Launcher, x: Described, attrs: LayerAttrs
   return choose(`layerNorm.${pass}:${x.dtype}:${attrs.affine}:${sizeClass(rows, attrs.len)}`, candidates);
 }
 
+/** Gradients by the names of what they are of. */
+const ofOperands = <T>({ dx, dweight, dbias }: { readonly dx: Tensor; readonly dweight: T; readonly dbias: T }) => {
+  return { x: dx, weight: dweight, bias: dbias };
+};
+
 const layerNormGradient = defineOp({
   name: "layerNormBackward",
   operands: { g: "float", x: "float", stats: "f32", "weight?": "f32" },
-  infer: ({ x, weight }, _: LayerAttrs) => ({ x, weight, bias: weight }),
+  infer: ({ x, weight }, _: LayerAttrs) => ({ dx: x, dweight: weight, dbias: weight }),
   run: (run) => {
     const { g, x, stats, weight } = run.inputs;
-    const { x: dx, weight: dweight, bias: dbias } = run.outputs;
+    const { dx, dweight, dbias } = run.outputs;
     const { len } = run.attrs;
     const rows = x.size / len;
     const spec = layerSpec(run, x, run.attrs, "backward");
@@ -82,7 +87,9 @@ const layerNormOp = single(
     },
     saves: ["x", "weight", "stats"],
     vjp: (g, at) =>
-      layerNormGradient({ g, x: at.value("x"), stats: at.value("stats"), weight: at.value("weight") }, at.attrs),
+      ofOperands(
+        layerNormGradient({ g, x: at.value("x"), stats: at.value("stats"), weight: at.value("weight") }, at.attrs),
+      ),
   }),
 );
 
@@ -142,10 +149,10 @@ function groupSpec({ device, choose }: Launcher, x: Described, { groups }: Group
 const groupNormGradient = defineOp({
   name: "groupNormBackward",
   operands: { g: "float", x: "float", stats: "f32", weight: "f32" },
-  infer: ({ x, weight }, _: GroupAttrs) => ({ x, weight, bias: weight }),
+  infer: ({ x, weight }, _: GroupAttrs) => ({ dx: x, dweight: weight, dbias: weight }),
   run: (run) => {
     const { g, x, stats, weight } = run.inputs;
-    const { x: dx, weight: dweight, bias: dbias } = run.outputs;
+    const { dx, dweight, dbias } = run.outputs;
     const sizes = groupSizes(x, run.attrs.groups);
     const spec = groupSpec(run, x, run.attrs, "backward");
     const chunk = groupNormChunk(sizes);
@@ -177,7 +184,9 @@ const groupNormOp = single(
     },
     saves: ["x", "weight", "stats"],
     vjp: (g, at) =>
-      groupNormGradient({ g, x: at.value("x"), stats: at.value("stats"), weight: at.value("weight") }, at.attrs),
+      ofOperands(
+        groupNormGradient({ g, x: at.value("x"), stats: at.value("stats"), weight: at.value("weight") }, at.attrs),
+      ),
   }),
 );
 
