@@ -1,20 +1,16 @@
 // In headless Chromium: the engine, the same source, bundled, runs a part of the op table and deployed networks on the
-// browser's software adapter; and the report of a run opens as a page that needs nothing else.
+// browser's software adapter.
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { type Browser, type Page as BrowserPage, chromium } from "playwright-core";
 import { applyScaling, fit, learnThenTest } from "../calibration/index.ts";
-import { main } from "../cli/main.ts";
 import { encodeSafetensors } from "../engine/index.ts";
 import { deploy, encodeModel, train } from "../exits/index.ts";
 import type { Page } from "./browser/page.ts";
 import { bundle, CHROMIUM, FLAGS, isOptional, serve, skip } from "./browser/serving.ts";
-import { writeRun } from "./cli/synthetic-run.ts";
 import { barSplits, joint, quiet, smallNet } from "./exits/small.ts";
 import { gpuSuite } from "./gpu.ts";
 import { assert, suite } from "./harness.ts";
@@ -147,79 +143,4 @@ readme("its page loads the file that Node wrote, answers the same, and needs no 
   } finally {
     net.dispose();
   }
-});
-
-const reports = suite("report in a browser", { skip, isOptional, timeout: 120_000 });
-const run = mkdtempSync(join(tmpdir(), "sortie-browser-"));
-let viewer: Browser;
-
-reports.before(async () => {
-  writeRun(run);
-  viewer = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
-});
-
-reports.after(async () => {
-  await viewer?.close();
-  rmSync(run, { recursive: true });
-});
-
-/** What is wrong with a page, as text, and how much there is on it. Runs inside the browser. */
-function inspect(): { faults: string[]; plots: number; pictures: number } {
-  const faults: string[] = [];
-  const plots = [...document.querySelectorAll("svg")];
-  for (const plot of plots) {
-    const name = plot.getAttribute("aria-label");
-    const frame = plot.getBoundingClientRect();
-    if (frame.width < 100 || frame.height < 100) faults.push(`${name} is ${frame.width} x ${frame.height}`);
-    for (const text of plot.querySelectorAll("text")) {
-      const box = text.getBoundingClientRect();
-      const isInside =
-        box.left >= frame.left - 1 &&
-        box.right <= frame.right + 1 &&
-        box.top >= frame.top - 1 &&
-        box.bottom <= frame.bottom + 1;
-      if (!isInside) faults.push(`${name} cuts "${text.textContent}"`);
-    }
-  }
-  const pictures = [...document.querySelectorAll("img")];
-  for (const picture of pictures) if (picture.naturalWidth === 0) faults.push(`no picture of ${picture.alt}`);
-  const { scrollWidth, clientWidth } = document.documentElement;
-  if (scrollWidth > clientWidth) faults.push(`the page is ${scrollWidth} wide in a window of ${clientWidth}`);
-  return { faults, plots: plots.length, pictures: pictures.length };
-}
-
-/** Makes the run's report after `flags` of calibrate, and opens it in a window of a width. */
-async function openReport(flags: readonly string[], width: number) {
-  const silent = () => {};
-  await main(["calibrate", run, ...flags], silent);
-  const out = join(run, "report.html");
-  assert.is(await main(["report", run, "--out", out], silent), 0);
-  const tab = await viewer.newPage({ viewport: { width, height: 800 } });
-  const said: string[] = [];
-  tab.on("console", (message) => said.push(message.text()));
-  tab.on("pageerror", ({ message }) => said.push(message));
-  tab.on("request", (request) => said.push(`asks for ${request.url().slice(0, 80)}`));
-  await tab.goto(pathToFileURL(out).href, { waitUntil: "networkidle" });
-  const found = await tab.evaluate(inspect);
-  await tab.close();
-  // The page itself and the pictures within it are no requests to anywhere.
-  const own = [`asks for ${pathToFileURL(out).href.slice(0, 80)}`, "asks for data:image/png;base64,"];
-  return { ...found, said: said.filter((line) => !own.some((start) => line.startsWith(start))) };
-}
-
-reports("a report needs nothing but itself, and cuts nothing off", async () => {
-  for (const width of [1000, 420]) {
-    const { said, faults, plots, pictures } = await openReport(["--alpha", "0.2"], width);
-    assert.equal([...said, ...faults], []);
-    // shares, accuracy, two of targets, of difficulty and of learning, one of each exit's reliability
-    assert.is(plots, 11);
-    assert.ok(pictures > 10, `${pictures} pictures`);
-  }
-});
-
-reports("a report of a refusal does too", async () => {
-  const { said, faults, plots, pictures } = await openReport(["--alpha", "0.0005"], 1000);
-  assert.equal([...said, ...faults], []);
-  assert.is(plots, 9);
-  assert.is(pictures, 14);
 });

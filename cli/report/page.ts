@@ -1,10 +1,15 @@
 // The report as one HTML page: sections from findings, and from a run where there is one. No script, no network.
 
+import { existsSync } from "node:fs";
+import { SortieError } from "../../base/index.ts";
 import { explain } from "../../calibration/index.ts";
+import { exitNames } from "../exit-names.ts";
+import type { RunFolder } from "../files/run-folder.ts";
 import { type Findings, fullAccuracy } from "../findings.ts";
 import { percent } from "../format.ts";
+import type { Config } from "../settings/config.ts";
 import { escapeHtml, page, section, table } from "./html.ts";
-import type { RunDetails } from "./run-details.ts";
+import { type RunDetails, readHistory } from "./run-details.ts";
 import { type Content, unitOf } from "./sections/content.ts";
 import { corruptionSection } from "./sections/corruptions.ts";
 import { learningSection, metricSection, reliabilitySection } from "./sections/exits.ts";
@@ -16,7 +21,7 @@ import { timeSection } from "./sections/time.ts";
 export async function renderPage(found: Findings, run?: RunDetails): Promise<string> {
   const { samples, exits } = found.scored;
   const content = { found, run, taken: found.policy?.exits ?? new Int32Array(samples).fill(exits - 1) };
-  const title = run ? `${run.config.data.name}, ${run.config.method.name}` : "early exits";
+  const title = run ? titleOf(run.config) : "early exits";
   const sections = await Promise.all([
     exitSection(content),
     accuracySection(content),
@@ -24,7 +29,7 @@ export async function renderPage(found: Findings, run?: RunDetails): Promise<str
     targetSection(content),
     difficultySection(content),
     exampleSection(content),
-    learningSection(content),
+    learningSection(found.names, run),
     reliabilitySection(content),
     corruptionSection(content.run?.corruptions),
   ]);
@@ -32,7 +37,7 @@ export async function renderPage(found: Findings, run?: RunDetails): Promise<str
     title,
     brand: "sortie report",
     header: `${tiles(content)}\n${promise(found)}`,
-    body: [...sections.filter((text) => text !== ""), metricSection(content), runSection(content)].join("\n"),
+    body: [...sections.filter((text) => text !== ""), metricSection(content), runSection(run)].join("\n"),
   });
 }
 
@@ -52,18 +57,65 @@ function tiles(content: Content): string {
         [last, "accuracy of the last exit", `on ${samples} test images`],
         [percent(metrics.overthinking.oracleAccuracy), "accuracy of the oracle", "the first right exit"],
       ];
-  const tile = ([value, what, more]: [string, string, string]) =>
+  return tileRow(shown);
+}
+
+/** Numbers to see first: each with what it is, and more about it. */
+function tileRow(shown: readonly (readonly [value: string, what: string, more: string])[]): string {
+  const tile = ([value, what, more]: readonly [string, string, string]) =>
     `<div class="tile"><b>${value}</b><span>${what}</span><small>${more}</small></div>`;
   return `<div class="tiles">${shown.map(tile).join("")}</div>`;
 }
 
-function promise({ file }: Findings): string {
-  const text = file ? explain(file.result) : "No policy was given: this page describes the exits alone.";
-  const isPromise = file?.result.ok && file.result.guarantee.kind !== "none";
-  return `<p class="promise ${isPromise ? "kept" : "none"}">${escapeHtml(text)}</p>`;
+/** What there is to see of a run that has not come to its end. @throws SortieError where it has not begun to train. */
+export async function renderUnfinished(folder: RunFolder): Promise<string> {
+  const { dir, metrics } = folder;
+  const record = folder.recordOrNone();
+  if (!record) throw new SortieError(`report: ${dir} must have begun to train; it has no run.json yet.`);
+  const config = folder.config();
+  const names = exitNames(record.exits.length, folder);
+  const history = existsSync(metrics) ? readHistory(metrics, names.length, true) : [];
+  const evaluation = history.findLast(({ kind }) => kind === "evaluation");
+  const training = history.findLast((row) => row.kind === "train");
+  const rate = training?.kind === "train" ? Math.round(training.imagesPerSecond) : "-";
+  const accuracies = evaluation?.exits.map(({ accuracy }) => percent(accuracy)) ?? [];
+  const run = { dir, config, record, history };
+  return page({
+    title: titleOf(config),
+    brand: "sortie report",
+    header: [
+      tileRow([
+        [`step ${training?.step ?? 0}`, `of epoch ${training?.epoch ?? 1}`, `${rate} images a second`],
+        [
+          accuracies.at(-1) ?? "-",
+          "validation accuracy of the last exit",
+          `all exits: ${accuracies.join(", ") || "none was evaluated yet"}`,
+        ],
+      ]),
+      banner(
+        "This run has not come to its end: nothing is calibrated yet, and nothing can be promised. The same sortie train goes on from its last checkpoint.",
+        false,
+      ),
+    ].join("\n"),
+    body: [await learningSection(names, run), runSection(run)].join("\n"),
+  });
 }
 
-function runSection({ run }: Content): string {
+/** A page that says one thing alone. */
+export const messagePage = (text: string): string =>
+  page({ title: "nothing to see yet", brand: "sortie report", header: banner(text, false), body: "" });
+
+const titleOf = ({ data, method }: Pick<Config, "data" | "method">): string => `${data.name}, ${method.name}`;
+
+const banner = (text: string, isPromise: boolean): string =>
+  `<p class="promise ${isPromise ? "kept" : "none"}">${escapeHtml(text)}</p>`;
+
+function promise({ file }: Findings): string {
+  const text = file ? explain(file.result) : "No policy was given: this page describes the exits alone.";
+  return banner(text, file?.result.ok === true && file.result.guarantee.kind !== "none");
+}
+
+function runSection(run: Pick<RunDetails, "dir" | "record" | "config"> | undefined): string {
   if (!run) return "";
   const { record, config } = run;
   const seconds = Object.entries(record.seconds ?? {}).map(([name, value]) => `${name} ${value} s`);
@@ -78,6 +130,6 @@ function runSection({ run }: Content): string {
     ...Object.entries(record.made),
   ];
   const settings = escapeHtml(JSON.stringify(config, null, 2));
-  const details = `<details open><summary>config.json</summary><pre>${settings}</pre></details>`;
+  const details = `<details open><summary>config.json</summary><pre tabindex="0">${settings}</pre></details>`;
   return section("The run", "", `<div class="columns">${table(["", ""], facts)}${details}</div>`);
 }

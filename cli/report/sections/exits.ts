@@ -4,10 +4,14 @@ import { number, percent } from "../../format.ts";
 import { learningCurves, reliabilityDiagram } from "../figures/exits.ts";
 import { figures, section, table } from "../html.ts";
 import { drawPlot } from "../plots.ts";
+import type { RunDetails } from "../run-details.ts";
 import type { Content } from "./content.ts";
 
 /** Loss and accuracy over the steps, of runs. */
-export async function learningSection({ found: { names }, run }: Content): Promise<string> {
+export async function learningSection(
+  names: readonly string[],
+  run: Pick<RunDetails, "history" | "config"> | undefined,
+): Promise<string> {
   if (!run || run.history.length === 0) return "";
   const plots = [
     await drawPlot(learningCurves(run.history, names, "loss"), "loss over steps"),
@@ -31,7 +35,7 @@ export async function reliabilitySection({ found: { names, metrics, file } }: Co
   );
   return section(
     "Reliability",
-    `How often an exit is right, against how sure it is${file?.scaling ? ", after scaling" : ""}; all test images. Dark bars hold many images.`,
+    `How often an exit is right, against how sure it is${file?.scaling ? ", after scaling" : ""}; all test images. Strong bars hold many images.`,
     figures(plots, "thirds"),
   );
 }
