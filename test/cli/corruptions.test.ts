@@ -59,7 +59,7 @@ test("rows are what evaluation says of corrupted images, shifts are told against
   assert.ok(Math.abs(found.meanError.exits[2]! - error) < 1e-12, "speckle noise does not count");
   assert.match(corruptionLines(found)[0]!, /^mean corruption error \(images corrupted here, not divided/);
   const page = corruptionSection(found);
-  assert.match(page, /<td>fog<\/td>/);
+  assert.match(page, /<th scope="row">fog<\/th>/);
   assert.is(corruptionSection(undefined), "");
   await failsWith(
     () => corruptionFindings(net, images, { file, raw: { ...raw, origin: undefined } as never, names }, asked),
