@@ -63,6 +63,12 @@ export class Tuner {
     for (const [key, spec] of Object.entries(table)) this.#table.set(key, spec);
   }
 
+  /** Makes these the only choices: those that a result was made with, where it is to come out the same to the bit. */
+  replace(table: TuningTable): void {
+    this.#table.clear();
+    this.load(table);
+  }
+
   choose<S extends Spec>(key: string, candidates: readonly S[]): S {
     if (this.#requests) this.#asked.set(key, candidates);
     const chosen = this.#table.get(key);

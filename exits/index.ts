@@ -161,3 +161,4 @@ export type { TakenPhase } from "./training/shared-phase.ts";
 export { START_OPTIONS, type Start, type StartReport } from "./training/start.ts";
 export { CADENCE, RUN_SEED, type TrainOptions, train } from "./training/train.ts";
 export { FINE_TUNING, isBeginning, type RateFactors } from "./training/tuning-options.ts";
+export { VARIANT_OPTIONS, type Variants } from "./training/variants.ts";

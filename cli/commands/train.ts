@@ -87,7 +87,8 @@ export async function trainInto(
   const interrupt = interruption();
   let device: Device | undefined;
   try {
-    device = await createDevice();
+    // What was timed on this adapter before need not be timed again.
+    device = await createDevice({ tuning: config.train.tune === "once" ? "cached" : "off" });
     const data = await loadData(config, print);
     interrupt.signal.throwIfAborted();
     lock ??= await lockFolder("train", folder.dir);

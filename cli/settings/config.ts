@@ -24,6 +24,7 @@ import {
   SCHEDULES,
   type ScheduleRecipe,
   START_OPTIONS,
+  VARIANT_OPTIONS,
 } from "../../exits/index.ts";
 import { BACKBONES, type BackboneKind } from "../../nn/index.ts";
 import { readJson } from "../files/whole.ts";
@@ -66,6 +67,7 @@ const TRAIN = {
   ...RECIPE_OPTIONS,
   ...START_OPTIONS,
   ...FINE_TUNING,
+  ...VARIANT_OPTIONS,
   augment: option.choice(["none", "cgt"], "crops, RandAugment and erasing as in CGT's public code, or none"),
   ...AUGMENTATION,
   optimizer: option.choice(Object.keys(OPTIMIZERS) as readonly (keyof typeof OPTIMIZERS)[], "optimiser"),
@@ -99,7 +101,12 @@ const LAYOUT: Layout = {
 };
 
 /** Settings of training that have no default. */
-type Unset = "evaluateEvery" | keyof typeof AUGMENTATION | keyof typeof START_OPTIONS | keyof typeof FINE_TUNING;
+type Unset =
+  | "evaluateEvery"
+  | keyof typeof AUGMENTATION
+  | keyof typeof START_OPTIONS
+  | keyof typeof FINE_TUNING
+  | keyof typeof VARIANT_OPTIONS;
 
 /** All settings of a run. What a choice brings along is typed as what all of its things together take. */
 export type Config = {
@@ -131,6 +138,7 @@ const ALIASES: Aliases = {
   freeze: "train.freeze",
   "rate-factor": "train.rateFactor",
   "more-epochs": "train.moreEpochs",
+  tune: "train.tune",
   alpha: "calibration.alpha",
   delta: "calibration.delta",
 };

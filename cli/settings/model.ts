@@ -25,6 +25,7 @@ import {
   type Teacher,
   type TrainingPlan,
   type TrainOptions,
+  VARIANT_OPTIONS,
 } from "../../exits/index.ts";
 import { BACKBONES } from "../../nn/index.ts";
 import { decodeProgress, downloadProgress } from "../commands/data.ts";
@@ -94,8 +95,11 @@ export function teacherConfig(config: Config, { method, wider, deeper }: Network
   return teacher;
 }
 
+/** Options of `train` that are settings by the same names, without a default. */
+const SAME = { ...FINE_TUNING, ...START_OPTIONS, ...VARIANT_OPTIONS };
+
 /** How the weights are trained. */
-export function makeRecipe({ train, seed }: Config): Recipe & Pick<TrainOptions, "batches" | "weights" | "from"> {
+export function makeRecipe({ train, seed }: Config): Recipe & Pick<TrainOptions, "batches" | keyof typeof SAME> {
   const { epochs, batch, flip, augment, optimizer: method, schedule: kind } = train;
   const own = augmentationOf(only(AUGMENTATION, train as Given<typeof AUGMENTATION>));
   // The augmentation flips by itself.
@@ -107,7 +111,7 @@ export function makeRecipe({ train, seed }: Config): Recipe & Pick<TrainOptions,
     epochs,
     batch,
     flip: augmented ? 0 : flip,
-    ...only({ ...FINE_TUNING, ...START_OPTIONS }, train as Given<typeof FINE_TUNING & typeof START_OPTIONS>),
+    ...only(SAME, train as Given<typeof SAME>),
     optimizer: { method, ...among<OptimizerRecipe>(train, OPTIMIZERS[method].options) },
     schedule: { kind, ...among<ScheduleRecipe>(train, SCHEDULES[kind].options) },
     ...(augmented && {

@@ -12,6 +12,7 @@ import {
   type StoredTensor,
   sameShape,
   type Tensor,
+  type TuningTable,
 } from "../../engine/functions.ts";
 import { Module } from "../../nn/index.ts";
 import { CheckpointError } from "../errors.ts";
@@ -143,6 +144,25 @@ export function firstDifference(
   return undefined;
 }
 
+/** The file at a place; undefined where there is none. */
+async function sourceAt(place: CheckpointPlace): Promise<SafetensorsSource | undefined> {
+  if (typeof place !== "string") return place.store.read(place.name);
+  return (await exists(place)) ? place : undefined;
+}
+
+/**
+ * The kernels' variants that the run of a checkpoint is trained with; undefined where there is no file. @throws
+ * CheckpointError for a file that is no whole checkpoint.
+ */
+export async function checkpointVariants(place: CheckpointPlace): Promise<TuningTable | undefined> {
+  const path = placeName(place);
+  const source = await sourceAt(place);
+  if (source === undefined) return undefined;
+  const { metadata } = await open(source, isCheckpoint, path);
+  const { tuning } = (parsed(path, "run", metadata) ?? {}) as { readonly tuning?: TuningTable };
+  return tuning ?? {};
+}
+
 /** A checkpoint that was read, and is of this run. */
 export interface Found {
   readonly position: Position;
@@ -168,8 +188,7 @@ export async function readCheckpoint(
   net: ReadonlyMap<string, Tensor>,
 ): Promise<Found | undefined> {
   const path = placeName(place);
-  const source =
-    typeof place !== "string" ? await place.store.read(place.name) : (await exists(path)) ? path : undefined;
+  const source = await sourceAt(place);
   if (source === undefined) return undefined;
   const { tensors, metadata } = await open(source, isCheckpoint, path);
   const here = JSON.parse(JSON.stringify(run)) as RunOptions;

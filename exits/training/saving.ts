@@ -27,8 +27,14 @@ export async function prepareFolder(dir: string): Promise<void> {
 
 /** Where a run keeps its checkpoints: a folder (Node), a store, or nowhere. */
 interface Keeping {
-  readonly dir?: string;
-  readonly store?: CheckpointStore;
+  readonly dir?: string | undefined;
+  readonly store?: CheckpointStore | undefined;
+}
+
+/** Where a checkpoint lies; undefined where none are kept. */
+export function checkpointPlace({ dir, store }: Keeping, which: "last" | "best"): CheckpointPlace | undefined {
+  const name = RUN_FILES[which];
+  return dir !== undefined ? inFolder(dir, name) : store && { store, name };
 }
 
 /** Checkpoints of one run; without a folder or a store it keeps nothing. */
@@ -80,9 +86,7 @@ export class Saver {
   }
 
   #placeOf(which: "last" | "best"): CheckpointPlace | undefined {
-    const name = RUN_FILES[which];
-    if (this.#dir !== undefined) return inFolder(this.#dir, name);
-    return this.#store && { store: this.#store, name };
+    return checkpointPlace({ dir: this.#dir, store: this.#store }, which);
   }
 
   /** The error as the user is to see it. */

@@ -28,13 +28,14 @@ import { PhaseRun } from "./phase-run.ts";
 import { layOut, phaseAt, type Span } from "./phases.ts";
 import type { Report } from "./progress.ts";
 import { completeRecipe, RECIPE_OPTIONS, type Recipe } from "./recipe.ts";
-import { prepareFolder, Saver } from "./saving.ts";
+import { checkpointPlace, prepareFolder, Saver } from "./saving.ts";
 import { SharedPhase } from "./shared-phase.ts";
 import { siteOf } from "./site.ts";
 import { loadStart, START_OPTIONS, type Start, type StartReport } from "./start.ts";
 import { makeTeacher, slowness, type TeacherRun } from "./teachers.ts";
 import { type Course, Teller } from "./telling.ts";
 import { FINE_TUNING } from "./tuning-options.ts";
+import { setVariants, VARIANT_OPTIONS, type Variants } from "./variants.ts";
 
 /** How often training looks up; the weights do not depend on it. */
 export const CADENCE = {
@@ -49,7 +50,7 @@ export const CADENCE = {
 export const RUN_SEED = option.seed(0, "seed of weights, order and masks");
 
 /** Options of `train`. */
-export interface TrainOptions extends Recipe, Start, Given<typeof CADENCE> {
+export interface TrainOptions extends Recipe, Start, Variants, Given<typeof CADENCE> {
   /** One of `METHODS`, or one of your own, with its defaults or as `method.with(options)` makes it. */
   readonly method: Method | TrainingPlan;
   /** Of the order of the images and of all masks; default 0. */
@@ -91,6 +92,7 @@ const TRAIN_OPTIONS: Kinds<TrainOptions> = {
   ...RECIPE_OPTIONS,
   ...FINE_TUNING,
   ...START_OPTIONS,
+  ...VARIANT_OPTIONS,
   epochs: "number!",
   optimizer: "any",
   schedule: "any",
@@ -214,12 +216,13 @@ class Trainer {
       if (options.dir !== undefined) await prepareFolder(options.dir);
       const taught = given && (await digest(given.state().values()));
       const told = { start: start?.digest, teacher: taught };
+      const generators = [...new Set([...(options.generators ?? []), ...net.generators()])];
+      await setVariants({ net, batch: recipe.batch, generators }, checkpointPlace(options, "last"), options);
       const identity = identityOf({ ...options, net, data, plan, recipe, source, ...told });
       const generator = new Generator({ seed, stream: MASK_STREAM, device: deviceOf(net) });
       const totals = new Totals(net.exits, deviceOf(net));
       const taughtSteps = spans.reduce((sum, { phase, steps }) => sum + (phase.isTaught === false ? 0 : steps), 0);
       const note = slowness(plan.teacher, taughtSteps);
-      const generators = [...new Set([...(options.generators ?? []), ...net.generators()])];
       const own = { ...options, generators };
       const shared = await SharedPhase.of({
         ...{ net, spans, identity, options, isTaught: teacher !== undefined },

@@ -104,6 +104,7 @@ test("what cannot be started from is told before anything is written", async () 
     [["--from", join(out, "first"), "--freeze", "backbones."], /Did you mean backbone\.\?/],
     [["--from", join(out, "first"), "--rate-factor", "backbone.=0"], /numbers above 0 by beginnings of names/],
     [["--more-epochs", "0"], /whole numbers above 0/],
+    [["--tune", "always"], /--tune must be one of off, once; got "?always/],
   ] as const) {
     const { code, text } = await train("never", ...flags);
     assert.is(code, 1, text);

@@ -79,7 +79,7 @@ export async function weightsAfter(
 }
 
 /** All values of a network. */
-const weightsOf = async (net: MultiExit): Promise<number[][]> =>
+export const weightsOf = async (net: MultiExit): Promise<number[][]> =>
   Promise.all([...net.state().values()].map(async (tensor) => Array.from(await tensor.read())));
 
 /** Every image blended half and half, or as `share` says, with one of the next class. */
