@@ -1,0 +1,63 @@
+// Every block of code of the site's own pages runs: TypeScript as one program a page, live blocks each for itself as
+// the page would run them, and what a page says that they print is what they print.
+
+import { runProgram as runLive } from "../../site/live/program.ts";
+import { show } from "../../site/live/show.ts";
+import { type Block, blocksOf, missingLines, runProgram } from "../blocks.ts";
+import { gpuSuite } from "../gpu.ts";
+import { assert, suite } from "../harness.ts";
+import { PAGES } from "./pages.ts";
+
+const MODULES = {
+  "sortie/engine": () => import("../../engine/index.ts"),
+  "sortie/nn": () => import("../../nn/index.ts"),
+  "sortie/exits": () => import("../../exits/index.ts"),
+  "sortie/calibration": () => import("../../calibration/index.ts"),
+  "sortie/data": () => import("../../data/index.ts"),
+  "sortie/kernels": () => import("../../kernels/index.ts"),
+};
+
+const isLive = ({ info }: Block): boolean => /\blive\b/.test(info);
+
+/** What the pages say is printed by the blocks that `which` finds. */
+const saidBehind = (blocks: readonly Block[], which: (block: Block) => boolean): string =>
+  blocks.flatMap(({ language, text }, i) => (language === "text" && which(blocks[i - 1]!) ? [text] : [])).join("");
+
+const test = gpuSuite("guides", { timeout: 120_000 });
+
+for (const { file, text } of PAGES.filter((page) => page.file.startsWith("site/"))) {
+  const blocks = blocksOf(text);
+  const isProgram = (block: Block): boolean => block.language === "ts" && !isLive(block);
+  const program = blocks.flatMap((block) => (isProgram(block) ? [block.text] : [])).join("\n");
+  if (program !== "")
+    test(`${file}: its program runs, and prints what it says`, async () => {
+      const printed = await runProgram(program);
+      assert.equal(missingLines(saidBehind(blocks, isProgram), printed), [], printed);
+    });
+  for (const [i, block] of blocks.entries()) {
+    if (!isLive(block)) continue;
+    test(`${file}: its block ${i + 1} runs live, and prints what it says`, async () => {
+      const lines: string[] = [];
+      await runLive(block.text, MODULES, (...values) => lines.push(values.map(show).join(" ")));
+      assert.ok(lines.length > 0, "prints nothing");
+      const printed = lines.join("\n");
+      assert.equal(
+        missingLines(
+          saidBehind(blocks, (one) => one === block),
+          printed,
+        ),
+        [],
+        printed,
+      );
+    });
+  }
+}
+
+const lines = suite("lines that a page says are printed");
+
+lines("are found whatever their numbers, in their order, cut where the page cuts them", () => {
+  const printed = "loss 0.25 after 3 steps\nok\nby a very long sentence\n-1.5e-7";
+  assert.equal(missingLines("loss 12 after 40 steps\n...\nby a very ...\n3", printed), []);
+  assert.equal(missingLines("ok\nloss 1 after 1 steps", printed), ["loss 1 after 1 steps"]);
+  assert.equal(missingLines("by a very", printed), ["by a very"]);
+});
