@@ -12,6 +12,7 @@ export interface Guide {
 const guide = (name: string, title: string, about: string): Guide => ({ page: `guides/${name}`, title, about });
 
 export const GUIDES: readonly Guide[] = [
+  guide("guarantees", "What the guarantees mean", "Thresholds with a promise, in pictures; nothing is assumed known."),
   guide("ops", "Write an op and a kernel", "Own arithmetic with gradients, from one line to hand-written WGSL."),
   guide("memory", "Memory", "Who frees what, and how to see what is held."),
 ];
