@@ -33,8 +33,7 @@ const COLOURS = {
 export type Colour = keyof typeof COLOURS;
 
 /** Text as it may stand in SVG. */
-const escaped = (text: string): string =>
-  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
 const short = (value: number): string => String(Number(value.toFixed(1)));
 
