@@ -125,6 +125,9 @@ export function defineOp<const I extends Operands, const O extends Outputs, A = 
     for (const name in described) {
       const output = described[name];
       if (!output) continue;
+      if (name in named) {
+        throw new ArgumentError(`${record.name}: outputs must have other names than operands; got ${name} for both.`);
+      }
       outputs[name] = record.run ? allocate(output.shape, output.dtype, device) : view(given[0], output);
       first ??= outputs[name];
     }

@@ -55,7 +55,9 @@ export function throughActivation(
   // What was kept of the argument has no place on the tape.
   const again = keep ? undefined : at.express?.(expr, { g, [of]: v });
   if (again) return again;
-  const op = made.get(expr) ?? elementwise({ name: `${activation}Grad.${of}`, operands: ["g", of], y: expr });
+  const op =
+    made.get(expr) ??
+    elementwise({ name: `${activation}Grad.${of}`, operands: ["g", "v"], y: expr.replace(/\b[xy]\b/g, "v") });
   made.set(expr, op);
   return op(g, v);
 }

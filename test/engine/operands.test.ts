@@ -53,6 +53,18 @@ test("dtypes, axes and sizes are checked at the call, and told with what they we
   );
 });
 
+test("an output that is called like an operand is refused: the tape keeps both by name", () => {
+  const same = s.defineOp({
+    name: "same",
+    operands: { x: "float ..." },
+    infer: ({ x }) => ({ x: { shape: x.shape, dtype: x.dtype } }),
+  });
+  says(
+    () => same({ x: s.zeros([2]) }, {}),
+    "ArgumentError: same: outputs must have other names than operands; got x for both.",
+  );
+});
+
 test("a name that is not declared, or missing, is an error of types", () => {
   const logits = s.zeros([3, 2]);
   says(
