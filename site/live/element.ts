@@ -20,7 +20,7 @@ const STYLE = `
     font: 13px/20px var(--vp-font-family-mono); color: var(--vp-c-text-1); white-space: pre-wrap; overflow-wrap: anywhere; }
   pre:empty { display: none; }
   .fault { color: var(--vp-c-danger-1); }
-  @media (max-width: 639px) { :host { margin: 16px -24px; } .bar, pre { border-radius: 0; } }
+  @media (max-width: 639px) { .bar, pre { margin: 0 -24px; border-radius: 0; } }
 `;
 
 const MISSING =

@@ -2,6 +2,7 @@
 // is linked is exported.
 
 import { readFileSync } from "node:fs";
+import { posix } from "node:path";
 import ts from "typescript";
 import { Modules } from "../../scripts/exports.ts";
 import { DOCUMENTS, pageText, siteLink, textOf } from "../../site/documents.ts";
@@ -72,14 +73,21 @@ test("every guide is listed, and has its title", () => {
   }
 });
 
-test("includes name a file, and a heading of it", () => {
-  for (const { text, file, page } of PAGES) {
-    for (const [, path = "", , heading] of text.matchAll(/<!--\s*@include: \.\.\/([^#{\s]+)(#([^{\s]+))?\S*\s*-->/g)) {
-      const target = DOCUMENTS.find((one) => one.file === path.replace(/^(\.\.\/)*/, ""));
-      assert.ok(target, `${file}: ${path} is no document`);
-      if (heading) assert.ok(found.get(target?.page ?? page)?.anchors.has(heading), `${file}: no heading ${heading}`);
-    }
-  }
+test("includes name a part of a document that is marked there: VitePress would take all of it instead", () => {
+  const includes = PAGES.flatMap(({ text, file }) =>
+    [...text.matchAll(/<!--\s*@include: (\S+?)(?:#([^{\s]+))?(?:\{.*\})?\s*-->/g)].map(([, path = "", part]) => {
+      const target = posix.join(posix.dirname(file), path);
+      const document = DOCUMENTS.find((one) => one.file === target);
+      if (!document) return `${file}: ${target} is no document`;
+      const marks = new RegExp(`^<!-- #region ${part} -->$[\\s\\S]*^<!-- #endregion ${part} -->$`, "m");
+      return marks.test(textOf(document.file)) ? undefined : `${file}: ${target} marks no ${part}`;
+    }),
+  );
+  assert.ok(includes.length > 0);
+  assert.equal(
+    includes.filter((fault) => fault !== undefined),
+    [],
+  );
 });
 
 test("of documents become links of the site, or names of files", async () => {
