@@ -161,8 +161,11 @@ export function survivors(
 }
 
 /** All scores of early exits, ascending. @internal */
-export const earlyScores = ({ scores, exits }: Cascade): Float64Array =>
-  scores.filter((_, at) => at % exits !== exits - 1).sort();
+export function earlyScores(cascade: Cascade): Float64Array {
+  checkKind("earlyScores", "cascade", cascade);
+  const { scores, exits } = cascade;
+  return scores.filter((_, at) => at % exits !== exits - 1).sort();
+}
 
 /**
  * Moves thresholds `[K-1]` midway between scores: the same samples pass, and none of them barely; see `betweenValues`.
