@@ -1,5 +1,6 @@
 // `sortie report`: one HTML page to look at; see `page.ts` for what is on it.
 
+import { once } from "node:events";
 import { existsSync, statSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -11,6 +12,7 @@ import { checkOutput } from "../files/outputs.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { writeWhole } from "../files/whole.ts";
 import { findings } from "../findings.ts";
+import { interruption } from "../interruption.ts";
 import { serveLive } from "../report/live.ts";
 import { renderPage, renderUnfinished } from "../report/page.ts";
 import { chartLibraries } from "../report/plots.ts";
@@ -105,12 +107,10 @@ async function watch(folder: RunFolder | undefined, { render, out, port, print, 
     throw new SortieError(`report: --port must be free; got ${port}, and ${cause.code}. Leave it out.`, { cause });
   });
   print(`${folder.dir} at http://127.0.0.1:${(server.address() as AddressInfo).port}/; Ctrl-C ends it`);
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  await new Promise<void>((resolve) => {
-    const end = () => resolve();
-    for (const signal of signals) process.once(signal, end);
-    stop.addEventListener("abort", end);
-  });
+  const interrupt = interruption();
+  const ended = AbortSignal.any([interrupt.signal, stop]);
+  if (!ended.aborted) await once(ended, "abort");
+  interrupt.stop();
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
   return 0;
