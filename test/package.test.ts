@@ -12,13 +12,17 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { decode } from "@jridgewell/sourcemap-codec";
 import { build } from "esbuild";
+import { chromium } from "playwright-core";
+import { decodeJpeg } from "../data/index.ts";
 import { BUNDLES, measure } from "../scripts/size.ts";
 import { ATTW, PUBLINT, TSC } from "../scripts/tools.mjs";
+import { bundle, CHROMIUM, FLAGS, isOptional, serve, skip } from "./browser/serving.ts";
 import { adapterSuite } from "./gpu.ts";
 import { assert, atEnd, suite } from "./harness.ts";
 import { parseImports, RULES } from "./imports.ts";
@@ -373,4 +377,74 @@ running("the sortie command shows nothing that a native library prints of its ow
     encoding: "utf8",
   });
   assert.equal([status, stderr], [0, ""], stdout);
+});
+
+const paged = suite("package in a page", { skip, isOptional, timeout: 120_000 });
+
+/** Some steps of training, wider than a tile, and a JPEG file, by functions of a module: numbers. */
+const PROGRAM = (module: string): string => `
+import { backward, buildNetwork, createDevice, crossEntropy, decodeJpeg, randn, SGD, TRAIN, tensor } from "${module}";
+
+globalThis.numbers = async () => {
+  const device = await createDevice();
+  const shape = { input: [12, 12, 3], classes: 5, exits: ["stage1", "stage2"], head: "gap-norm-linear" };
+  const net = buildNetwork({ backbone: "resnet", options: { depth: 8, widths: [24, 40, 72] }, ...shape }, { seed: 1, device });
+  const optimizer = new SGD(net.flat(), { lr: 0.1, momentum: 0.9 });
+  const x = randn([16, 12, 12, 3], { seed: 2, device });
+  const labels = tensor(Int32Array.from({ length: 16 }, (_, i) => i % 5), { device });
+  const losses = [];
+  for (let step = 0; step < 3; step++) {
+    optimizer.zeroGrad();
+    const loss = crossEntropy(net.forward(x, TRAIN), labels);
+    backward(loss);
+    optimizer.step();
+    losses.push(await loss.item());
+  }
+  const { data } = await decodeJpeg(new Uint8Array(await (await fetch("/picture.jpg")).arrayBuffer()), { file: "picture.jpg", channels: 3 });
+  return { losses, pixels: [...data] };
+};
+`;
+
+/** What the engine's file adds: methods. */
+const METHODS = `
+import { createDevice, tensor } from "/engine.min.js";
+globalThis.methods = async () => {
+  const device = await createDevice();
+  const w = tensor([[1], [1]], { device }).requiresGrad();
+  tensor([[1, 2], [3, 4]], { device }).matmul(w).sum().backward();
+  return [...(await w.grad.read())];
+};
+`;
+
+paged("its one-file builds run as they are, and compute to the bit what the sources do", async () => {
+  install();
+  const picture = readFileSync(join(root, "test/data/pictures/base420.jpg"));
+  const parts = ["engine.min.js", "sortie.min.js", "mozjpeg_dec.wasm"].map((name) => {
+    const type = name.endsWith(".wasm") ? "application/wasm" : "text/javascript";
+    return [`/${name}`, [type, readFileSync(join(installed, "dist", name))]] as const;
+  });
+  const inline = (script: string) => ["text/html", `<!doctype html><script type="module">${script}</script>`] as const;
+  const server = await serve(await bundle(PROGRAM("../index.ts")), {
+    ...Object.fromEntries(parts),
+    "/picture.jpg": ["image/jpeg", picture],
+    "/engine": inline(METHODS),
+    "/sortie": inline(PROGRAM("/sortie.min.js")),
+  });
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  try {
+    const tab = await browser.newPage();
+    const at = async <T>(path: string, name: string): Promise<T> => {
+      await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`);
+      await tab.waitForFunction((name) => name in globalThis, name);
+      return tab.evaluate((name) => (globalThis as unknown as Record<string, () => Promise<T>>)[name]!(), name);
+    };
+    assert.equal(await at("/engine", "methods"), [4, 6]);
+    const found = await at<{ losses: number[]; pixels: number[] }>("/sortie", "numbers");
+    assert.equal(found, await at("/", "numbers"));
+    assert.ok(found.losses[2]! < found.losses[0]!, `losses ${found.losses}`);
+    assert.equal(found.pixels, [...(await decodeJpeg(picture, { file: "picture.jpg", channels: 3 })).data]);
+  } finally {
+    await browser.close();
+    server.close();
+  }
 });
