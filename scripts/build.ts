@@ -16,9 +16,11 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
 const read = (file: string): string => readFileSync(join(root, file), "utf8");
 const { include } = JSON.parse(read("tsconfig.build.json")) as { include: string[] };
-const { devDependencies } = JSON.parse(read("package.json")) as { devDependencies: Record<string, string> };
-/** What only some need: never in the package. */
-const { peerDependencies } = JSON.parse(read("package.json")) as { peerDependencies: Record<string, string> };
+/** Peers are what only some need: never in the package. */
+const { devDependencies, peerDependencies } = JSON.parse(read("package.json")) as Record<
+  "devDependencies" | "peerDependencies",
+  Record<string, string>
+>;
 
 const filesOf = (folder: string): string[] =>
   readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((file) => join(folder, file));

@@ -2,10 +2,10 @@
 // them into DIR. All addresses in it are relative: it may lie anywhere on a server.
 
 import { createHash } from "node:crypto";
-import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { createRequire } from "node:module";
-import { extname, join, normalize } from "node:path";
+import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { type BuildOptions, build } from "esbuild";
@@ -47,12 +47,16 @@ export async function buildLab(out: string): Promise<void> {
   await buildServiceWorker(out);
 }
 
-/** What answers without a network: it knows all files, and another version of any is another version of it. */
-async function buildServiceWorker(out: string): Promise<void> {
-  const files = readdirSync(out, { recursive: true, encoding: "utf8" })
+/** The files below a folder, by names with slashes. */
+const filesOf = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, encoding: "utf8" })
     .map((name) => name.replaceAll("\\", "/"))
     .filter((name) => extname(name) !== "")
     .sort();
+
+/** What answers without a network: it knows all files, and another version of any is another version of it. */
+async function buildServiceWorker(out: string): Promise<void> {
+  const files = filesOf(out);
   const hash = createHash("sha256");
   for (const name of files) hash.update(name).update(readFileSync(join(out, name)));
   const define = { FILES: JSON.stringify(["./", ...files]), VERSION: JSON.stringify(hash.digest("hex").slice(0, 16)) };
@@ -73,13 +77,15 @@ const TYPES: Readonly<Record<string, string>> = {
 
 /** Serves a folder on the loopback; port 0 is any that is free. */
 export function serveFolder(folder: string, port: number): Promise<Server> {
+  const files = new Set(filesOf(folder));
   const server = createServer(({ url = "/" }, response) => {
-    const { pathname } = new URL(url, "http://localhost");
-    const path = join(folder, normalize(decodeURIComponent(pathname)), pathname.endsWith("/") ? "index.html" : "");
-    if (!path.startsWith(folder) || !existsSync(path)) {
+    const [pathname = "/"] = url.split("?");
+    const name = pathname.slice(1) + (pathname.endsWith("/") ? "index.html" : "");
+    if (!files.has(name)) {
       response.writeHead(404).end();
       return;
     }
+    const path = join(folder, name);
     const type = TYPES[extname(path)] ?? "application/octet-stream";
     response.writeHead(200, { "content-type": type, "cache-control": "no-cache" }).end(readFileSync(path));
   });

@@ -2,11 +2,11 @@
 // [--base /PATH/] [--serve]
 
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
+import { buildLab } from "./lab.ts";
 import { TYPEDOC, VITEPRESS } from "./tools.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -37,10 +37,6 @@ await build({
   target: "es2022",
 });
 run(TYPEDOC, "--out", join(out, "reference"), "--logLevel", "Warn");
-const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: Record<string, string> };
-if (scripts["lab"]) {
-  const [, ...words] = scripts["lab"].split(" ");
-  run(...words, "--out", join(out, "lab"));
-}
+await buildLab(join(out, "lab"));
 console.log(`wrote ${out}`);
 if (values.serve) run(VITEPRESS, "serve", "site");
