@@ -1,5 +1,7 @@
 // The op table: every exported op against its float64 oracle, values and gradients. An op without a row is a failure.
 
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import * as engine from "../../engine/ops/index.ts";
 import { arange, eye } from "../../engine/tensor.ts";
 import * as answer from "../../exits/ops/answer.ts";
@@ -46,6 +48,16 @@ coverage("every exported op has a row", () => {
     [],
     "exported ops without a row in test/engine/ops",
   );
+});
+coverage("ops are defined in the folders that are looked at here", () => {
+  const root = fileURLToPath(new URL("../../", import.meta.url));
+  const elsewhere = ["base", "engine", "nn", "exits", "calibration", "data"].flatMap((folder) =>
+    readdirSync(root + folder, { recursive: true, encoding: "utf8" })
+      .map((file) => `${folder}/${file.replaceAll("\\", "/")}`)
+      .filter((file) => file.endsWith(".ts") && !/^(engine|exits)\/ops\//.test(file) && file !== "engine/op.ts")
+      .filter((file) => /\bdefineOp\(/.test(readFileSync(root + file, "utf8"))),
+  );
+  assert.equal(elsewhere, []);
 });
 coverage("every row is an exported op", () => {
   const unknown = rows.map(({ op }) => op).filter((op) => !(op in OPS));
