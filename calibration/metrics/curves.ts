@@ -9,8 +9,7 @@ import { budgetThresholds } from "../rules/msdnet-budget.ts";
 import { SAME_SAMPLES } from "../rules/options.ts";
 import { type Achieved, achieved, decide, decideByOracle, decideFixed } from "../rules/policies.ts";
 import type { Calibration } from "../rules/result.ts";
-import type { Cascade } from "../table/scores.ts";
-import { earlyScores } from "../table/scores.ts";
+import { type Cascade, earlyScores } from "../table/scores.ts";
 
 /** One setting of the knob and what it achieves. */
 export interface CurvePoint extends Achieved {

@@ -1,7 +1,6 @@
 // Lots from a source, for classifiers on which none waits for others.
 
-import type { Answers, ClassifyOptions, StreamOptions } from "../deploy/answers.ts";
-import { readStream } from "../deploy/answers.ts";
+import { type Answers, type ClassifyOptions, readStream, type StreamOptions } from "../deploy/answers.ts";
 import type { Images } from "../deploy/given-images.ts";
 import { oneByOne } from "../deploy/in-order.ts";
 

@@ -78,9 +78,11 @@ async function measured({ net, batch, generators }: Passes): Promise<void> {
         backward(sum(mul(logits, logits)));
       }),
     );
-    for (const [tensor, drawn] of states) copyInto(tensor, drawn);
   } finally {
-    for (const [, drawn] of states) drawn.dispose();
+    for (const [tensor, drawn] of states) {
+      copyInto(tensor, drawn);
+      drawn.dispose();
+    }
     for (const own of tensors.values()) own.dispose();
   }
 }

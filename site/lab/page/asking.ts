@@ -47,12 +47,15 @@ export function latest<T>(ask: (given: T) => Promise<void>): (given: T) => void 
   const go = async (): Promise<void> => {
     if (isBusy) return;
     isBusy = true;
-    while (next) {
-      const { given } = next;
-      next = undefined;
-      await ask(given);
+    try {
+      while (next) {
+        const { given } = next;
+        next = undefined;
+        await ask(given);
+      }
+    } finally {
+      isBusy = false;
     }
-    isBusy = false;
   };
   return (given) => {
     next = { given };
