@@ -20,6 +20,15 @@ export function eefpTargets(errors: Uint8Array, exits: number): Uint8Array {
   return target;
 }
 
+/** Who should leave at an exit: `oracle` = who is right here or never later (EEFP), `correct` = who is right here. */
+export type FailureTarget = "oracle" | "correct";
+
+/** `[N, K]`: 1 where a sample should leave, by the answers as they are. @internal */
+export function failureTargets(caller: string, errors: Uint8Array, exits: number, target: FailureTarget): Uint8Array {
+  checkOneOf(caller, "target", target, ["oracle", "correct"]);
+  return target === "oracle" ? eefpTargets(errors, exits) : errors.map((error) => 1 - error);
+}
+
 /** EEFP of each early exit and its mean over the exits where it is defined. */
 export interface Eefp {
   readonly target: Uint8Array;

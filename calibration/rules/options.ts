@@ -23,8 +23,8 @@ export const SCORE = option.choice(
 
 /** How logits or confidences are scaled. */
 export const SCALING_METHOD = option.choice(
-  ["temperature", "vector", "matrix", "dirichlet", "histogram", "isotonic", "beta"],
-  "scaling that is fitted on the validation logits first; the last three change the score maxProb only",
+  ["temperature", "vector", "failure", "matrix", "dirichlet", "histogram", "isotonic", "beta"],
+  "scaling that is fitted on the validation logits first; failure: vector, by what should leave as well as by labels; the last three change the score maxProb only",
   { default: undefined },
 );
 

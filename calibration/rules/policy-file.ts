@@ -4,6 +4,7 @@
 import { json, type Kinds, type Option, SortieError, what } from "../../base/index.ts";
 import { CalibrationError, check, fail, readOptions } from "../errors.ts";
 import type { Scaling } from "../scalers/fit.ts";
+import { parameterCount } from "../scalers/logit-scalers.ts";
 import type { PolicyOrigin } from "../table/origin.ts";
 import type { PlainScore, RunningScore, ToldScore } from "../table/scores.ts";
 import type { BudgetChoice } from "./budgets.ts";
@@ -235,7 +236,7 @@ function checkScalers({ scalers }: Scaling, origin: PolicyOrigin | undefined): v
   check(scalers.length === exits, "decodePolicy", `scaling.scalers must be ${exits}, one per exit`, scalers.length);
   scalers.forEach((scaler, j) => {
     if (!("parameters" in scaler)) return;
-    const wanted = scaler.method === "temperature" ? 1 : scaler.method === "vector" ? 2 * c : c * c + c;
+    const wanted = parameterCount(scaler.method, c);
     const { length } = scaler.parameters;
     check(length === wanted, "decodePolicy", `scaling.scalers[${j}].parameters must be ${wanted}`, length);
   });

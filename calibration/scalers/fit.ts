@@ -2,6 +2,7 @@
 
 import { type Kinds, misfit } from "../../base/index.ts";
 import { CalibrationError, check, checkKind, checkNotEmpty, checkRead, readOptions } from "../errors.ts";
+import { failureTargets } from "../metrics/eefp.ts";
 import { column, indices, rowsBelow } from "../numeric/arrays.ts";
 import { SCALING_METHOD } from "../rules/options.ts";
 import { scaledOrigin } from "../table/origin.ts";
@@ -60,10 +61,10 @@ export function fit(table: Table, options: ScalingOptions): Scaling {
   checkRead("fit", fitting, ["method", method], FIT_READERS);
   checkTable("fit", table);
   const isToLogits = isLogitMethod(method);
-  const all = survivorsOf || !isToLogits ? outcomes(table) : undefined;
+  const all = survivorsOf || !isToLogits || method === "failure" ? outcomes(table) : undefined;
   const alive = all && survivorsOf ? survivors(all, survivorsOf) : undefined;
   const scalers = isToLogits
-    ? fitToLogits(table, alive, method, fitting)
+    ? fitToLogits(table, { all, alive }, method, fitting)
     : fitToConfidences(all ?? outcomes(table), alive, method);
   const samples = scalers.map((_, j) => alive?.[j]?.length ?? table.samples);
   return { scalers, samples, converged: scalers.every((scaler) => scaler.converged) };
@@ -81,28 +82,33 @@ function survivors({ maxProb, exits, samples }: Outcomes, thresholds: ArrayLike<
 
 function fitToLogits(
   table: Table,
-  alive: readonly Int32Array[] | undefined,
+  { all, alive }: { readonly all: Outcomes | undefined; readonly alive: readonly Int32Array[] | undefined },
   method: LogitMethod,
   options: FitOptions,
 ): readonly LogitScaler[] {
   const { samples, exits, classes } = table;
+  const wanted =
+    method === "failure" && all ? failureTargets("fit", all.errors, exits, options.target ?? "oracle") : undefined;
   const group = Math.max(1, Math.floor(LARGEST_GROUP / (samples * classes)));
   const scalers: LogitScaler[] = [];
   for (let first = 0; first < exits; first += group) {
-    for (const own of readExits(table, first, Math.min(group, exits - first))) {
-      const rows = alive?.[scalers.length];
+    for (const read of readExits(table, first, Math.min(group, exits - first))) {
+      const exit = scalers.length;
+      const own = wanted ? { ...read, targets: Uint8Array.from(column(wanted, exits, exit)) } : read;
+      const rows = alive?.[exit];
       scalers.push(fitExitLogits(rows ? selectRows(own, rows) : own, method, options));
     }
   }
   return scalers;
 }
 
-function selectRows({ z, labels, classes }: ExitLogits, rows: Int32Array): ExitLogits {
+function selectRows({ z, labels, classes, targets }: ExitLogits, rows: Int32Array): ExitLogits {
   const own = new Float64Array(rows.length * classes);
   rows.forEach((row, i) => {
     own.set(z.subarray(row * classes, (row + 1) * classes), i * classes);
   });
-  return { z: own, labels: rows.map((row) => labels[row]!), classes };
+  const some = targets && { targets: Uint8Array.from(rows, (row) => targets[row]!) };
+  return { z: own, labels: rows.map((row) => labels[row]!), classes, ...some };
 }
 
 function fitToConfidences(
@@ -134,7 +140,7 @@ export function applyScaling(table: Table, scaling: Scaling): Table | Outcomes {
   return isLogitScaling(scaling) ? scaleLogits(table, scaling) : scaleConfidences(outcomes(table), scaling);
 }
 
-/** The table with every exit's logits scaled, computed as it is read. For temperature, vector, matrix and Dirichlet. */
+/** The table with every exit's logits scaled, computed as it is read. For the methods of `LogitMethod`. */
 export function scaleLogits(table: Table, scaling: Scaling): Table {
   checkKind("scaleLogits", "table", table);
   checkKind("scaleLogits", "scaling", scaling);
@@ -170,7 +176,7 @@ export function isLogitScaling(scaling: Scaling): boolean {
 }
 
 function isLogitMethod(method: LogitMethod | ConfidenceMethod): method is LogitMethod {
-  return method === "temperature" || method === "vector" || method === "matrix" || method === "dirichlet";
+  return method !== "histogram" && method !== "isotonic" && method !== "beta";
 }
 
 function checkCount({ exits }: { readonly exits: number }, { scalers }: Scaling): void {

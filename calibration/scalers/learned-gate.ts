@@ -2,8 +2,8 @@
 // A reconstruction of the correction step of *Rethinking Calibration for Early-Exit Neural Networks*
 // (arXiv 2508.21495 v3, details not published): BCE against the oracle's decision on held-out samples.
 
-import { check, checkKind, checkOneOf, readOptions } from "../errors.ts";
-import { eefpTargets } from "../metrics/eefp.ts";
+import { check, checkKind, readOptions } from "../errors.ts";
+import { type FailureTarget, failureTargets } from "../metrics/eefp.ts";
 import { addScaled, column, dot, sum } from "../numeric/arrays.ts";
 import { orderedSigmoid } from "../numeric/certainty.ts";
 import { minimise } from "../numeric/optimise.ts";
@@ -22,14 +22,12 @@ const RIDGE = 1e-4;
 
 /**
  * Fits one gate per exit on held-out outcomes, classes balanced.
- * `target`: "oracle" = leave if right here or never right later (EEFP); "correct" = leave if right here.
  */
-export function fitGate(held: Outcomes, options: { readonly target?: "oracle" | "correct" } = {}): Gate {
+export function fitGate(held: Outcomes, options: { readonly target?: FailureTarget } = {}): Gate {
   checkKind("fitGate", "outcomes", held);
   const { target = "oracle" } = readOptions("fitGate", options, { target: "string" });
-  checkOneOf("fitGate", "target", target, ["oracle", "correct"]);
   const { samples, exits } = held;
-  const wanted = target === "oracle" ? eefpTargets(held.errors, exits) : held.errors.map((e) => 1 - e);
+  const wanted = failureTargets("fitGate", held.errors, exits, target);
   const weights = new Float64Array(exits * FEATURES);
   const x = new Float64Array(FEATURES);
   let converged = true;

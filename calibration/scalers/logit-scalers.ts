@@ -1,20 +1,28 @@
-// Scalers that change logits: temperature, vector, matrix and Dirichlet. Each minimises the mean NLL (plus a stated
-// penalty) on the table given, per exit.
+// Scalers that change logits: temperature, vector, failure, matrix and Dirichlet. Each minimises the mean NLL (plus a
+// stated penalty, or what failure adds) on the table given, per exit.
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkOneOf, checkRead, readOptions } from "../errors.ts";
-import { addTo } from "../numeric/arrays.ts";
+import { type FailureTarget, failureTargets } from "../metrics/eefp.ts";
+import { addTo, column } from "../numeric/arrays.ts";
 import { increasingRoot, minimise } from "../numeric/optimise.ts";
 import { argmax, softmaxInto } from "../numeric/softmax.ts";
+import { outcomes } from "../table/outcomes.ts";
 import { forEachChunk, type Table, type Values } from "../table/table.ts";
 
-/** How logits are changed. */
-export type LogitMethod = "temperature" | "vector" | "matrix" | "dirichlet";
+/**
+ * How logits are changed. Failure is the change of vector, fitted so that confidence ranks as well: a reconstruction of
+ * the correction of *Rethinking Calibration for Early-Exit Neural Networks* (arXiv 2508.21495), whose details nobody
+ * has seen; the other one is `fitGate`.
+ */
+export type LogitMethod = "temperature" | "vector" | "failure" | "matrix" | "dirichlet";
 
 /** A fitted change of one exit's logits `[C]` to `A z + b` (for Dirichlet: `A log softmax(z) + b`). */
 export interface LogitScaler {
   readonly method: LogitMethod;
-  /** Temperature: `[T]`. Vector: `[a (C), b (C)]`. Matrix and Dirichlet: `[A (C x C, row-major), b (C)]`. */
+  /**
+   * Temperature: `[T]`. Vector and failure: `[a (C), b (C)]`. Matrix and Dirichlet: `[A (C x C, row-major), b (C)]`.
+   */
   readonly parameters: Float64Array;
   /** NLL before and after, on the samples fitted. */
   readonly nllBefore: number;
@@ -28,18 +36,30 @@ export interface LogitScaler {
   readonly note?: string;
 }
 
-/** Penalty on off-diagonal weights and on the shift (ODIR, Kull et al. 2019), for matrix and Dirichlet. */
+/** What some methods read. */
 export interface FitOptions {
+  /** On off-diagonal weights and on the shift (ODIR, Kull et al. 2019), for matrix and Dirichlet; default 1e-3. */
   readonly penalty?: number;
+  /** Of failure: how much ranking counts beside the NLL; default 1. */
+  readonly weight?: number;
+  /** Of failure: who should be sure; default `oracle`. */
+  readonly target?: FailureTarget;
   readonly maxIterations?: number;
 }
 
-export const FIT: Kinds<FitOptions> = { penalty: "number", maxIterations: "number" };
+export const FIT: Kinds<FitOptions> = {
+  penalty: "number",
+  weight: "number",
+  target: "string",
+  maxIterations: "number",
+};
 
 /** Which methods read them. */
 export const FIT_READERS = {
   penalty: ["matrix", "dirichlet"],
-  maxIterations: ["vector", "matrix", "dirichlet"],
+  weight: ["failure"],
+  target: ["failure"],
+  maxIterations: ["vector", "failure", "matrix", "dirichlet"],
 } as const;
 
 const LARGEST_LOG_TEMPERATURE = Math.log(1e4);
@@ -55,15 +75,27 @@ export interface ExitLogits {
   readonly z: Values;
   readonly labels: Int32Array;
   readonly classes: number;
+  /** For failure: 1 where a sample should leave here. */
+  readonly targets?: Uint8Array;
 }
+
+/** How many parameters a scaler of a method has. @internal */
+export const parameterCount = (method: LogitMethod, classes: number): number =>
+  method === "temperature" ? 1 : isVector(method) ? 2 * classes : classes * (classes + 1);
+
+const isVector = (method: LogitMethod): method is "vector" | "failure" => method === "vector" || method === "failure";
 
 /** Fits one exit of a table. */
 export function fitLogitScaler(table: Table, exit: number, method: LogitMethod, options: FitOptions = {}): LogitScaler {
   readOptions("fitLogitScaler", options, FIT);
-  checkOneOf("fitLogitScaler", "method", method, ["temperature", "vector", "matrix", "dirichlet"]);
+  checkOneOf("fitLogitScaler", "method", method, ["temperature", "vector", "failure", "matrix", "dirichlet"]);
   checkRead("fitLogitScaler", options, ["method", method], FIT_READERS);
   check(exit >= 0 && exit < table.exits, "fit", `exit must lie in 0..${table.exits - 1}`, exit);
-  return fitExitLogits(readExits(table, exit, 1)[0]!, method, options);
+  const own = readExits(table, exit, 1)[0]!;
+  if (method !== "failure") return fitExitLogits(own, method, options);
+  const { errors, exits } = outcomes(table);
+  const targets = column(failureTargets("fitLogitScaler", errors, exits, options.target ?? "oracle"), exits, exit);
+  return fitExitLogits({ ...own, targets: Uint8Array.from(targets) }, method, options);
 }
 
 /**
@@ -73,10 +105,9 @@ export function fitLogitScaler(table: Table, exit: number, method: LogitMethod, 
 export function fitExitLogits(own: ExitLogits, method: LogitMethod, options: FitOptions = {}): LogitScaler {
   if (errorsOf(own) === 0) return leftAlone(own, method);
   if (method === "temperature") return fitTemperature(own);
-  const fitted =
-    method === "vector"
-      ? fitVector(own, options)
-      : fitMatrix(method === "matrix" ? own : { ...own, z: logSoftmaxRows(own) }, method, options);
+  const fitted = isVector(method)
+    ? fitVector(own, method, options)
+    : fitMatrix(method === "matrix" ? own : { ...own, z: logSoftmaxRows(own) }, method, options);
   return errorsOf(own, fitted) === 0 ? leftAlone(own, method) : fitted;
 }
 
@@ -94,10 +125,9 @@ function errorsOf({ z, labels, classes }: ExitLogits, scaler?: LogitScaler): num
 function leftAlone(own: ExitLogits, method: LogitMethod): LogitScaler {
   const { classes, labels } = own;
   const nll = temperatureDerivatives(own, 1).loss;
-  const size = method === "temperature" ? 1 : method === "vector" ? 2 * classes : classes * (classes + 1);
-  const parameters = new Float64Array(size);
+  const parameters = new Float64Array(parameterCount(method, classes));
   if (method === "temperature") parameters[0] = 1;
-  else if (method === "vector") parameters.fill(1, 0, classes);
+  else if (isVector(method)) parameters.fill(1, 0, classes);
   else for (let c = 0; c < classes; c++) parameters[c * (classes + 1)] = 1;
   const note = `all right on ${labels.length} samples, which do not tell how sure it may be: it is left as it is`;
   return { method, parameters, nllBefore: nll, nll, gradient: Number.NaN, iterations: 0, converged: false, note };
@@ -178,27 +208,39 @@ function medianGap({ z, labels, classes }: ExitLogits): number {
   return gaps[gaps.length >> 1]!;
 }
 
-function fitVector({ z, labels, classes }: ExitLogits, { maxIterations = 500 }: FitOptions): LogitScaler {
+/** With targets (failure), what `addFailure` says of each sample counts too. */
+function fitVector(own: ExitLogits, method: LogitMethod, options: FitOptions): LogitScaler {
+  const { z, labels, classes, targets } = own;
+  const { maxIterations = 500, weight = 1 } = options;
   const n = labels.length;
   const residuals = new Float64Array(classes);
   const scaled = new Float64Array(classes);
+  let nll = 0;
   const objective = (x: Float64Array, g: Float64Array) => {
     g.fill(0);
-    let loss = 0;
+    nll = 0;
+    let failure = 0;
     for (let i = 0; i < n; i++) {
       const at = i * classes;
       applyVector(x, z, at, classes, scaled);
-      loss += crossEntropyInto(scaled, labels[i]!, residuals) / n;
+      nll += crossEntropyInto(scaled, labels[i]!, residuals) / n;
+      if (targets) failure += addFailure(scaled, argmax(z, at, classes), targets[i]!, weight, residuals) / n;
       for (let c = 0; c < classes; c++) {
         const d = residuals[c]! / n;
         addTo(g, c, d * z[at + c]!);
         addTo(g, classes + c, d);
       }
     }
-    return loss;
+    return nll + failure;
   };
   const start = new Float64Array(2 * classes).fill(1, 0, classes);
-  return finish("vector", objective, start, maxIterations);
+  const fitted = finish(method, objective, start, maxIterations);
+  if (!targets) return fitted;
+  const nllAt = (x: Float64Array) => {
+    objective(x, new Float64Array(x.length));
+    return nll;
+  };
+  return { ...fitted, nllBefore: nllAt(start), nll: nllAt(fitted.parameters) };
 }
 
 function fitMatrix(
@@ -258,7 +300,7 @@ export function applyLogitScaler(scaler: LogitScaler, z: Float64Array, at: numbe
   }
   const own = z.slice(at, at + classes);
   if (method === "dirichlet") logSoftmaxInPlace(own, 0, classes);
-  const apply = method === "vector" ? applyVector : applyMatrix;
+  const apply = isVector(method) ? applyVector : applyMatrix;
   apply(parameters, own, 0, classes, z.subarray(at, at + classes));
 }
 
@@ -282,6 +324,24 @@ function crossEntropyInto(z: Float64Array, label: number, g: Float64Array): numb
   const p = g[label]!;
   g[label] = p - 1;
   return -Math.log(Math.max(p, 1e-300));
+}
+
+/**
+ * Weight times the binary cross-entropy of one row's confidence against its target: -log p of the class that the exit
+ * answers where it should leave, -log(1 - p) where it should not. Adds its gradient to `g`.
+ */
+function addFailure(z: Float64Array, answer: number, target: number, weight: number, g: Float64Array): number {
+  const max = z[argmax(z, 0, z.length)]!;
+  const own = Math.exp(z[answer]! - max);
+  let rest = 0;
+  for (let c = 0; c < z.length; c++) if (c !== answer) rest += Math.exp(z[c]! - max);
+  const total = own + rest;
+  // the derivative in the odds of the answer, which those of the other classes share
+  const slope = weight * (own / total - target);
+  for (let c = 0; c < z.length; c++) {
+    addTo(g, c, c === answer ? slope : (-slope * Math.exp(z[c]! - max)) / Math.max(rest, 1e-300));
+  }
+  return -weight * Math.log(Math.max((target === 1 ? own : rest) / total, 1e-300));
 }
 
 /** The logits of `count` exits from `first` on, in one reading of the table, as precise as the table holds them. */

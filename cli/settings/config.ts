@@ -78,7 +78,7 @@ const TRAIN = {
 const CALIBRATION = {
   alpha: RULE_OPTIONS.levels.alpha,
   delta: RULE_OPTIONS.levels.delta,
-  scale: option.choice(["temperature", "vector", "none"], "scaling of the logits, fitted on validation"),
+  scale: option.choice(["temperature", "vector", "failure", "none"], "scaling of the logits, fitted on validation"),
   control: RULE_OPTIONS.learnThenTest.control,
 } as const;
 

@@ -1,11 +1,11 @@
 // The correction of early-exit failure prediction (Kubaty et al., ICML 2026): a light step behind training that
 // replaces calibration. An exit should let a sample go that it gets right, or that no later exit gets right; its
 // confidence is to rank those above the others. Of the procedure itself nothing was seen: both reconstructions are
-// here, a gate beside the answer (55 %) and a last layer fitted to answers and targets together. `fitGate` of the
-// calibration fits the gate behind training, to logits.
+// here, a gate beside the answer (55 %) and a last layer fitted to answers and targets together; each by steps on the
+// training images, or on the host from validation logits, as `fitGate` and the scaling `failure` of the calibration do.
 
 import { option } from "../../base/index.ts";
-import { fitGate, outcomes } from "../../calibration/index.ts";
+import { fit, fitGate, outcomes } from "../../calibration/index.ts";
 import {
   add,
   argmax,
@@ -27,8 +27,8 @@ import { failureGated } from "../network/heads/gated.ts";
 import { exitTargets } from "./exit-targets.ts";
 import { exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
 import { checkOneLabel, earlyOf, exitCrossEntropy, exitMeans, labelSmoothing, weightedCrossEntropy } from "./losses.ts";
-import { defineMethod, type Fits, type Method, type Phase, type Seen, type Track } from "./method.ts";
-import { adam, branches, only } from "./parts.ts";
+import { defineMethod, type Fits, type Method, type Part, type Phase, type Seen, type Track } from "./method.ts";
+import { adam, branches, headAt, only } from "./parts.ts";
 import { checkOperands } from "./stacked.ts";
 
 /** Stands for log 0. */
@@ -65,8 +65,8 @@ export function confidenceLosses(early: Tensor, targets: Tensor): Tensor {
 
 const OPTIONS = {
   correction: option.choice(
-    ["gate", "trained-gate", "classifier"],
-    "what is corrected behind training: a gate beside each early exit, fitted on validation by convex optimisation; the same gate, by Adam on the training images; or the last layer of each early exit, whose confidence is to rank too",
+    ["gate", "trained-gate", "vector", "classifier"],
+    "what is corrected behind training: a gate beside each early exit, fitted on validation by convex optimisation; the same gate, by Adam on the training images (trained-gate); the last layer of each early exit, whose confidence is to rank too: a factor and a shift of each class, fitted on validation (vector), or all of it by Adam on the training images (classifier)",
     { basis: "reconstructed, 55 %: of the procedure nothing was seen" },
   ),
   target: option.choice(
@@ -74,7 +74,7 @@ const OPTIONS = {
     "who should leave: samples that are right here or never, or those that are right here",
     { basis: "the paper's; correct is plain failure prediction" },
   ),
-  weight: option.number(1, "classifier: weight of the targets beside the labels", {
+  weight: option.number(1, "vector, classifier: weight of the targets beside the labels", {
     min: 0,
     basis: "reconstructed, 50 %",
   }),
@@ -86,8 +86,11 @@ const OPTIONS = {
 
 const isGate = only("gate");
 
+/** Whether the correction stands beside the answers. */
+const isBeside = (correction: string): boolean => correction === "gate" || correction === "trained-gate";
+
 /** The convex fit on validation. */
-const fitted = (exits: number, target: "oracle" | "correct"): Fits => ({
+const fittedGate = (exits: number, target: "oracle" | "correct"): Fits => ({
   part: isGate,
   async values(soFar) {
     const { weights } = fitGate(outcomes(await soFar.logits("validation")), { target });
@@ -101,6 +104,26 @@ const fitted = (exits: number, target: "oracle" | "correct"): Fits => ({
         [`heads.${j}.gate.bias`, gate.subarray(width - 1)],
       ]),
     );
+  },
+});
+
+/** Last layers whose answers are those of the scaling `failure`, fitted on validation. */
+const fittedVector = (
+  part: Part,
+  options: { readonly target: "oracle" | "correct"; readonly weight: number },
+): Fits => ({
+  part,
+  async values(soFar, held) {
+    const { scalers } = fit(await soFar.logits("validation"), { method: "failure", ...options });
+    const changed = [...held].map(([name, values]) => {
+      const scaler = scalers.find((_, exit) => headAt(exit)(name));
+      if (!scaler || !("parameters" in scaler)) return [name, values] as const;
+      const classes = scaler.parameters.length / 2;
+      const [factors, shifts] = [scaler.parameters.subarray(0, classes), scaler.parameters.subarray(classes)];
+      const shift = (at: number) => (name.endsWith("bias") ? (shifts[at] ?? 0) : 0);
+      return [name, values.map((x, i) => x * (factors[i % classes] ?? 1) + shift(i))] as const;
+    });
+    return Object.fromEntries(changed);
   },
 });
 
@@ -121,7 +144,7 @@ export const failurePrediction: Method<typeof OPTIONS> = defineMethod({
     code: "gmum/rethinking-calibration-for-eenns",
   },
   options: OPTIONS,
-  wraps: ({ correction }) => (correction === "classifier" ? [] : [failureGated()]),
+  wraps: ({ correction }) => (isBeside(correction) ? [failureGated()] : []),
   phases({ correction, target, weight, length, lr, exitWeights, labelSmoothing: smoothing }, site) {
     const weights: Pick<Track, "exitWeights"> = {
       exitWeights: (exits, at) => exitWeightsAt("eefp", exitWeights, exits, at),
@@ -130,8 +153,10 @@ export const failurePrediction: Method<typeof OPTIONS> = defineMethod({
       name: "network",
       tracks: [{ ...weights, trains: (name) => !isGate(name), loss: weightedCrossEntropy(smoothing) }],
     };
-    if (correction === "gate") return [{ ...network, fits: fitted(site.exits, target) }];
+    if (correction === "gate") return [{ ...network, fits: fittedGate(site.exits, target) }];
     const ofBranch = branches(site);
+    const lastLayers: Part = (name) => ofBranch(name) && only("linear")(name);
+    if (correction === "vector") return [{ ...network, fits: fittedVector(lastLayers, { target, weight }) }];
     const gates: Track["loss"] = (seen) =>
       balancedGateLoss({ gates: seen.out["confidence"]!, targets: targetsOf(seen, target) });
     const answers: Track["loss"] = (seen) => {
@@ -142,11 +167,11 @@ export const failurePrediction: Method<typeof OPTIONS> = defineMethod({
     const track: Track =
       correction === "trained-gate"
         ? { trains: isGate, loss: gates, control: gates }
-        : { trains: (name) => ofBranch(name) && only("linear")(name), loss: answers };
+        : { trains: lastLayers, loss: answers };
     return [network, { name: "correction", share: length, recipe: adam(lr), tracks: [track] }];
   },
   policy: ({ correction }) => ({
-    score: correction === "classifier" ? "maxProb" : "confidence",
+    score: isBeside(correction) ? "confidence" : "maxProb",
     rule: "learnThenTest",
   }),
 });

@@ -34,8 +34,11 @@ export type Numbers = Readonly<Record<string, { readonly data: Float32Array; rea
 /** What is fitted on the host when the steps are done, and not trained by them. */
 export interface Fits {
   readonly part: Part;
-  /** Values of parameters of the part, by name; finite. */
-  readonly values: (soFar: SoFar) => Promise<Readonly<Record<string, Float32Array>>>;
+  /** Values of parameters of the part, by name, from what they are; finite. */
+  readonly values: (
+    soFar: SoFar,
+    held: ReadonlyMap<string, Float32Array>,
+  ) => Promise<Readonly<Record<string, Float32Array>>>;
 }
 
 /** A part of a run, with optimisers of its own. */

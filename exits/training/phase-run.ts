@@ -134,9 +134,11 @@ export class PhaseRun {
     const { net, span } = this.#parts;
     const { name: phase, fits } = span.phase;
     if (!fits) return false;
-    const named = net.namedParameters();
-    for (const [name, values] of Object.entries(await fits.values(soFarOf(this.#parts)))) {
-      const parameter = fits.part(name) ? named.get(name) : undefined;
+    const named = new Map([...net.namedParameters()].filter(([name]) => fits.part(name)));
+    const held = [...named].map(async ([name, parameter]) => [name, await floatsOf(parameter)] as const);
+    const fitted = await fits.values(soFarOf(this.#parts), new Map(await Promise.all(held)));
+    for (const [name, values] of Object.entries(fitted)) {
+      const parameter = named.get(name);
       if (parameter?.size !== values.length || !values.every(Number.isFinite)) {
         const wanted = parameter ? `${parameter.size} finite numbers` : "a parameter of its part";
         throw new ArgumentError(`train: what ${phase} fits must be ${wanted}; got ${name} of ${values.length}.`);
@@ -203,6 +205,8 @@ function optimizerFor({ net, span }: PhaseParts, trains: Part | undefined, own: 
   });
   return new OptimizerGroup(members, clipNorm);
 }
+
+const floatsOf = async (tensor: Tensor): Promise<Float32Array> => Float32Array.from(await tensor.read(), Number);
 
 /** The network as it is, for what happens on the host. */
 const soFarOf = ({ net, data, evaluator }: PhaseParts): SoFar => ({

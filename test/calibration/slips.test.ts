@@ -177,7 +177,7 @@ test("an option that the choice made does not read is refused", async () => {
     ],
     [
       () => fitLogitScaler(table, 0, "temperature", { maxIterations: 3 }),
-      "fitLogitScaler: maxIterations goes with method vector, matrix or dirichlet; got method temperature.",
+      "fitLogitScaler: maxIterations goes with method vector, failure, matrix or dirichlet; got method temperature.",
     ],
     [
       () => fitConfidenceScaler([0.5, 0.6], [0, 1], "beta", { nBins: 3 }),

@@ -4,9 +4,18 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cascade, decide, fitGate, outcomes } from "../../calibration/index.ts";
+import { type Cascade, cascade, column, decide, fit, fitGate, outcomes, scaleLogits } from "../../calibration/index.ts";
 import { readSafetensors } from "../../engine/index.ts";
-import { buildNetwork, deploy, failurePrediction, type MultiExit, RUN_FILES, train } from "../../exits/index.ts";
+import {
+  type Architecture,
+  buildNetwork,
+  deploy,
+  failurePrediction,
+  joint,
+  type MultiExit,
+  RUN_FILES,
+  train,
+} from "../../exits/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, errorOf } from "../harness.ts";
 import { barSplits, quiet } from "./small.ts";
@@ -25,6 +34,14 @@ const gatedNet = (): MultiExit =>
     exits: ["stage1", "stage2"],
     wraps: ["failureGated"],
   });
+
+/** A threshold between the scores of samples, where rounding decides nothing. */
+function betweenScores({ scores, exits }: Cascade, exit: number): number {
+  const own = column(scores, exits, exit).sort();
+  const gap = (i: number) => own[i + 1]! - own[i]!;
+  const middle = Array.from({ length: 15 }, (_, i) => i + 7).reduce((best, i) => (gap(i) > gap(best) ? i : best));
+  return own[middle]! + gap(middle) / 2;
+}
 
 test("the gate is that of the calibration, in the network, in its file and on the device", async () => {
   using net = gatedNet();
@@ -53,17 +70,39 @@ test("the gate is that of the calibration, in the network, in its file and on th
       assert.ok(Math.abs(got - expected) < 1e-4, `sample ${i} at exit ${j}: ${got} for ${expected}`);
     }
   }
-  // Between the scores of samples, where rounding decides nothing.
-  const threshold = (j: number) => {
-    const sorted = Array.from({ length: said.samples }, (_, i) => said.scores[3 * i + j]!).sort((a, b) => a - b);
-    const gap = (i: number) => sorted[i + 1]! - sorted[i]!;
-    const middle = Array.from({ length: 15 }, (_, i) => i + 7).reduce((best, i) => (gap(i) > gap(best) ? i : best));
-    return sorted[middle]! + gap(middle) / 2;
-  };
-  const thresholds = [threshold(0), threshold(1)];
+  const thresholds = [0, 1].map((exit) => betweenScores(said, exit));
   const classifier = await deploy(net, { thresholds, score: "confidence" }, { normalise: data.test.meta });
   const { exits } = await classifier.classify(data.test.images);
   assert.equal(Array.from(exits), Array.from(decide(said, thresholds)));
+  classifier.dispose();
+});
+
+test("last layers fitted on validation answer as the scaling of the calibration, on the device too", async () => {
+  const architecture = {
+    backbone: "resnet",
+    options: { depth: 8, widths: [4, 8, 8] },
+    input: [8, 8, 1],
+    classes: 4,
+    exits: ["stage1", "stage2"],
+  } satisfies Architecture;
+  const options = { ...quiet, optimizer: { lr: 0.05 } };
+  using plain = buildNetwork(architecture);
+  using before = await train(plain, data, { ...options, method: joint.with({ exitWeights: 1 }) });
+  using net = buildNetwork(architecture);
+  using run = await train(net, data, { ...options, method: failurePrediction.with({ correction: "vector" }) });
+  const scaling = fit(await before.logits("validation"), { method: "failure" });
+  const scaled = outcomes(scaleLogits(await before.logits("test"), scaling));
+  const unscaled = outcomes(await before.logits("test"));
+  const found = outcomes(await run.logits("test"));
+  found.maxProb.forEach((got, at) => {
+    const want = (at % 3 === 2 ? unscaled : scaled).maxProb[at]!;
+    assert.ok(Math.abs(got - want) < 1e-4, `${at}: ${got} for ${want}`);
+  });
+  assert.ok(scaled.maxProb.some((p, at) => at % 3 < 2 && Math.abs(p - unscaled.maxProb[at]!) > 0.01));
+  const thresholds = [0, 1].map((exit) => betweenScores(cascade(found), exit));
+  const classifier = await deploy(net, { thresholds }, { normalise: data.test.meta });
+  const { exits } = await classifier.classify(data.test.images);
+  assert.equal(Array.from(exits), Array.from(decide(cascade(found), thresholds)));
   classifier.dispose();
 });
 
