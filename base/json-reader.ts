@@ -68,6 +68,16 @@ export const filled =
     return found.length > 0 ? found : refuse(place, "a list with something in it", value);
   };
 
+/** Two things of one kind. */
+export const pair =
+  <T>(item: Reader<T>): Reader<readonly [T, T]> =>
+  (value, place) => {
+    const [first, second, ...more] = list(item)(value, place);
+    return first === undefined || second === undefined || more.length > 0
+      ? refuse(place, "a list of two", value)
+      : [first, second];
+  };
+
 /** A list of numbers in a typed array. */
 export const floats =
   (item: Reader<number>): Reader<Float64Array> =>

@@ -5,7 +5,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { defined, type OptionValues, option, SortieError } from "../../base/index.ts";
 import { figuresOf, type RunFigures } from "../compare/figures.ts";
-import { isFinished, liveTable, planLines } from "../compare/lines.ts";
+import { type Known, readKnown } from "../compare/known.ts";
+import { isFinished, liveTable, planLines, progressOf } from "../compare/lines.ts";
 import { writeComparison } from "../compare/outcome.ts";
 import {
   completePlan,
@@ -21,7 +22,7 @@ import {
 import { doRemotely } from "../compare/remote.ts";
 import type { Failure } from "../compare/sheets.ts";
 import { timeRun } from "../compare/timing.ts";
-import { RunFolder } from "../files/run-folder.ts";
+import { RunFolder, runId } from "../files/run-folder.ts";
 import { type Findings, findings } from "../findings.ts";
 import { chartLibraries } from "../report/plots.ts";
 import { readCorruptions } from "../report/sections/corruptions.ts";
@@ -48,6 +49,8 @@ it compares these, and trains nothing.`,
     ...PLAN_FLAGS,
     config: path("all of these as JSON, as below"),
     list: option.toggle(false, "print the plan, a numbered line a run, and stop"),
+    known: path("comparison.json of runs that were made elsewhere or before: they are taken over, and not made again"),
+    finishedOnly: option.toggle(false, "compare what is finished or known, and make nothing"),
     index: option.whole(undefined, "make only this run of the plan and write no page: for arrays of jobs", { min: 1 }),
     noTiming: option.toggle(false, "do not measure milliseconds"),
     ...CORRUPTION_FLAGS,
@@ -137,33 +140,54 @@ interface PlanContext extends Context, Pick<Plan, "against" | "out"> {
   readonly values: Values;
 }
 
-async function comparePlan(experiments: readonly Experiment[], context: PlanContext): Promise<number> {
+async function comparePlan(planned: readonly Experiment[], context: PlanContext): Promise<number> {
   const { values, print } = context;
-  for (const line of planLines(experiments)) print(line);
+  const known: Known = values.known === undefined ? new Map() : readKnown(values.known);
+  for (const line of planLines(planned, known)) print(line);
   if (values.list) return 0;
-  const { index, queue, artefacts } = values;
+  const { index, queue, artefacts, finishedOnly } = values;
   if ((queue === undefined) !== (artefacts === undefined) || (queue !== undefined && index !== undefined))
     throw new SortieError("compare: --queue and --artefacts must be given together, and without --index.");
-  if (index !== undefined) return oneOf(experiments, index, context);
+  if (finishedOnly && (queue !== undefined || index !== undefined))
+    throw new SortieError("compare: --finished-only makes nothing; it must be given without --queue and --index.");
+  if (index !== undefined) return oneOf(planned, index, context);
 
   // What the last step needs must not be missed after a day of training.
   await chartLibraries();
+  const isToDo = (experiment: Experiment) => ["begun", "to do"].includes(progressOf(experiment, known));
+  const toDo = planned.filter(isToDo);
   const isRemote = queue !== undefined && artefacts !== undefined;
-  const failed = isRemote ? await doRemotely(experiments, { queue, artefacts, print }) : new Map<string, string>();
+  const failed = isRemote ? await doRemotely(toDo, { queue, artefacts, print }) : new Map<string, string>();
+  const experiments = finishedOnly ? planned.filter((experiment) => !toDo.includes(experiment)) : planned;
+  return makeAll(experiments, { ...context, known, failed, open: planned.length - experiments.length });
+}
+
+interface MakeContext extends PlanContext {
+  readonly known: Known;
+  /** Why some could not be made, by name. */
+  readonly failed: ReadonlyMap<string, string>;
+  /** How many others there are that are not made. */
+  readonly open: number;
+}
+
+async function makeAll(experiments: readonly Experiment[], context: MakeContext): Promise<number> {
+  const { print, known, failed } = context;
   const places = { teachers: join(context.out, "teachers"), phases: join(context.out, "phases") };
   const runs: RunFigures[] = [];
   const failures: Failure[] = [];
   const table = liveTable(experiments);
   const count = experiments.length;
   for (const [i, experiment] of experiments.entries()) {
-    const { name } = experiment;
-    const isMade = isFinished(RunFolder.of(experiment.config), experiment.config);
+    const { name, config, ...key } = experiment;
+    const progress = progressOf(experiment, known);
     try {
       const reason = failed.get(name);
       if (reason) throw new SortieError(reason);
-      const code = await finish(experiment, { ...context, ...places }, `run ${i + 1} of ${count}: ${name}`);
+      const before = progress === "known" ? known.get(runId(config)) : undefined;
+      const title = `run ${i + 1} of ${count}: ${name}`;
+      const code = before ? 0 : await finish(experiment, { ...context, ...places }, title);
       if (code >= 128) return code;
-      const run = await readRun(RunFolder.of(experiment.config), experiment, context);
+      const run = before ? { ...before, ...key } : await readRun(RunFolder.of(config), key, context);
       if (runs.push(run) === 1) print(`\n${table.head}`);
       print(table.of(run));
     } catch (error) {
@@ -172,10 +196,11 @@ async function comparePlan(experiments: readonly Experiment[], context: PlanCont
       print(`${name} FAILED: ${reason}`);
     }
     // Whoever looks in the meantime sees what there is.
-    const open = count - i - 1;
+    const open = count - i - 1 + context.open;
+    const isMade = progress === "finished" || progress === "known";
     if (!isMade && open > 0 && runs.length > 0) await writeComparison({ runs, failures, ...context, open });
   }
-  if (runs.length === 0) throw new SortieError(`compare: none of the ${count} runs came to its end.`);
+  if (runs.length === 0) throw new SortieError(`compare: none of the ${count + context.open} runs came to its end.`);
   print(`wrote ${(await writeComparison({ runs, failures, ...context })).join(", ")}`);
   return failures.length > 0 ? 1 : 0;
 }

@@ -16,12 +16,11 @@ import {
   type Report,
   train,
 } from "../../exits/index.ts";
-import { LOGIT_SPLITS, RunFolder, type RunRecord } from "../files/run-folder.ts";
+import { LOGIT_SPLITS, RunFolder, type RunRecord, runId } from "../files/run-folder.ts";
 import { versions } from "../files/versions.ts";
 import { toJson, withDisk } from "../files/whole.ts";
 import { level } from "../format.ts";
 import { interruption } from "../interruption.ts";
-import { jobId } from "../queue/queue.ts";
 import { type CommandSpec, NO_PATH, readCommand } from "../settings/command.ts";
 import { type Config, configHelp, configOf, RUN_FLAGS, RUN_SETTINGS } from "../settings/config.ts";
 import type { Print } from "../settings/flags.ts";
@@ -113,7 +112,7 @@ export async function trainInto(
 /** The same teacher where others find it, unless this run has begun one of its own. */
 function sharedTeacher(own: Config, teachers: string): Config {
   if (existsSync(RunFolder.of(own).dir)) return own;
-  return { ...own, out: teachers, name: `${own.method.name}-${jobId(own).slice(-8)}` };
+  return { ...own, out: teachers, name: `${own.method.name}-${runId(own).slice(-8)}` };
 }
 
 interface RunContext extends TrainingContext, Pick<SharedPlaces, "phases"> {

@@ -14,7 +14,7 @@ import {
 } from "../../calibration/index.ts";
 import type { CorruptionFindings } from "../commands/corruptions.ts";
 import { readLogits } from "../files/logits-file.ts";
-import type { RunFolder } from "../files/run-folder.ts";
+import { type Decisive, decisive, type RunFolder } from "../files/run-folder.ts";
 import { findings } from "../findings.ts";
 import { readCorruptions } from "../report/sections/corruptions.ts";
 import { type LossSize, lossSize } from "./loss-size.ts";
@@ -37,6 +37,8 @@ interface Point {
 /** One run. */
 export interface RunFigures extends RunKey {
   readonly dir: string;
+  /** All that decides what comes out of it. */
+  readonly settings: Decisive;
   readonly commit: string;
   readonly adapter: string;
   readonly samples: number;
@@ -112,7 +114,7 @@ const lastAccuracy = ({ errors, exits, samples }: Cascade): number =>
 /** The figures of a finished run. @throws Error for what is missing in its folder, by name. */
 export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
   const { policy, metrics, raw } = findings(folder.dir, undefined);
-  const record = folder.record();
+  const [record, config] = [folder.record(), folder.config()];
   const { made, exits, classes, seconds } = record;
   const split = (name: "validation" | "test"): Cascade => cascade(readLogits(folder.logits(name)));
   const [validation, test] = [split("validation"), split("test")];
@@ -121,6 +123,7 @@ export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
   return {
     ...key,
     dir: folder.dir,
+    settings: decisive(config),
     commit: made["commit"] ?? "",
     adapter: made["adapter"] ?? "",
     samples: test.samples,
@@ -140,7 +143,7 @@ export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
       shares: [...policy.fractions],
     },
     timing: readTiming(folder),
-    lossSize: lossSize(folder.config(), record),
+    lossSize: lossSize(config, record),
     corruptions: readCorruptions(folder, raw.origin?.weights),
     collapsed: collapseOf(
       metrics.exits.map(({ accuracy }) => accuracy),

@@ -1,9 +1,10 @@
 // What a comparison prints: its plan and what it will take, and a table that grows by a row with every run.
 
 import { existsSync } from "node:fs";
-import { RunFolder } from "../files/run-folder.ts";
+import { RunFolder, runId } from "../files/run-folder.ts";
 import { percent } from "../format.ts";
 import type { RunFigures } from "./figures.ts";
+import type { Known } from "./known.ts";
 import type { Experiment, RunKey } from "./plan.ts";
 
 /** Whether the run is there and trained. @throws Error if the folder holds a run of other settings. */
@@ -12,18 +13,28 @@ export function isFinished(folder: RunFolder, config: Experiment["config"]): boo
   return folder.recordOrNone()?.finished !== undefined;
 }
 
-/** The plan as lines, with what it will take as far as finished runs tell. */
-export function planLines(experiments: readonly Experiment[]): readonly string[] {
-  const lines = experiments.map((experiment, i) => {
-    const { config } = experiment;
-    const folder = RunFolder.of(config);
-    const state = isFinished(folder, config) ? "finished" : existsSync(folder.path("config")) ? "begun" : "to do";
-    return `${String(i + 1).padStart(4)}  ${experiment.name}  ${config.train.epochs} epochs  ${state}`;
-  });
-  return [`${experiments.length} runs:`, ...lines, expectedTime(experiments)];
+/** How far a run is, before anything is done. */
+export type Progress = "finished" | "known" | "begun" | "to do";
+
+/** How far a run is: finished in its folder, or known from elsewhere, or still to be made. */
+export function progressOf({ config }: Experiment, known: Known): Progress {
+  const folder = RunFolder.of(config);
+  if (isFinished(folder, config)) return "finished";
+  if (known.has(runId(config))) return "known";
+  return existsSync(folder.path("config")) ? "begun" : "to do";
 }
 
-function expectedTime(experiments: readonly Experiment[]): string {
+/** The plan as lines, with what it will take as far as finished runs tell. */
+export function planLines(experiments: readonly Experiment[], known: Known): readonly string[] {
+  const states = experiments.map((experiment) => progressOf(experiment, known));
+  const lines = experiments.map(
+    ({ name, config }, i) => `${String(i + 1).padStart(4)}  ${name}  ${config.train.epochs} epochs  ${states[i]!}`,
+  );
+  const open = experiments.filter((_, i) => states[i] === "begun" || states[i] === "to do");
+  return [`${experiments.length} runs:`, ...lines, expectedTime(experiments, open)];
+}
+
+function expectedTime(experiments: readonly Experiment[], open: readonly Experiment[]): string {
   const isAlike = (a: Experiment, b: Experiment) => a.data === b.data && a.backbone === b.backbone;
   const perEpoch = (like: Experiment): number | undefined => {
     const seconds = experiments.flatMap((other) => {
@@ -34,7 +45,6 @@ function expectedTime(experiments: readonly Experiment[]): string {
     });
     return seconds.sort((a, b) => a - b)[seconds.length >> 1];
   };
-  const open = experiments.filter(({ config }) => !isFinished(RunFolder.of(config), config));
   if (open.length === 0) return "all are finished";
   const known = open.flatMap((each) => {
     const seconds = perEpoch(each);

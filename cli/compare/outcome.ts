@@ -2,7 +2,6 @@
 
 import { join } from "node:path";
 import { plainJson } from "../../calibration/index.ts";
-import { RunFolder } from "../files/run-folder.ts";
 import { writeWhole } from "../files/whole.ts";
 import { level } from "../format.ts";
 import { corruptionSheets } from "./corruption-sheets.ts";
@@ -68,8 +67,8 @@ export async function writeComparison({ runs, failures, against, out, open = 0 }
 /** What is promised, if all runs promise the same. */
 function promiseOf(runs: readonly RunFigures[]): string {
   const promises = new Set(
-    runs.map(({ dir }) => {
-      const { alpha, delta } = new RunFolder(dir).config().calibration;
+    runs.map(({ settings }) => {
+      const { alpha, delta } = settings.calibration;
       return `At most ${level(alpha)} wrong of those that leave early, with probability ${level(1 - delta)}.`;
     }),
   );

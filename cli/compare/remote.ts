@@ -2,11 +2,11 @@
 
 import { existsSync } from "node:fs";
 import { lockFolder } from "../../exits/index.ts";
-import { RunFolder } from "../files/run-folder.ts";
+import { RunFolder, runId } from "../files/run-folder.ts";
 import { version } from "../files/versions.ts";
 import { type Artefacts, artefactNames, openArtefacts, unpackRun } from "../queue/artefacts.ts";
 import { openQueue } from "../queue/bullmq.ts";
-import { jobId, queueAddress, type RunQueue, type RunState } from "../queue/queue.ts";
+import { queueAddress, type RunQueue, type RunState } from "../queue/queue.ts";
 import type { Print } from "../settings/flags.ts";
 import type { Plain } from "../settings/settings.ts";
 import type { Experiment } from "./plan.ts";
@@ -37,7 +37,7 @@ export async function doRemotely(
     const artefacts = await openArtefacts("compare", address);
     const open: Wait[] = [];
     for (const experiment of experiments) {
-      const id = jobId(experiment.config);
+      const id = runId(experiment.config);
       if (isHere(experiment) || (await fetchRun({ ...experiment, id }, artefacts))) continue;
       await queue.add(id, { sortie: version(), config: asked(experiment), artefacts: artefacts.place });
       open.push({ ...experiment, id });

@@ -27,7 +27,8 @@ export interface Timing {
   readonly cascade: number;
 }
 
-const TIMING = {
+/** How the parts of a timing are read. */
+export const TIMING = {
   adapter: json.text,
   batch: json.count,
   images: json.count,

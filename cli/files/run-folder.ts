@@ -1,12 +1,13 @@
 // The folder of a run: what lies in it under which name, and what its record says.
 
+import { createHash } from "node:crypto";
 import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { defined, json, SortieError } from "../../base/index.ts";
 import { CADENCE, firstDifference, isBeginning, RUN_FILES, type Split, type TakenPhase } from "../../exits/index.ts";
 import { type Config, completeConfig } from "../settings/config.ts";
-import { inFile, type Plain } from "../settings/settings.ts";
-import type { Facts } from "./versions.ts";
+import { inFile, isPlain, type Plain } from "../settings/settings.ts";
+import { type Facts, version } from "./versions.ts";
 import { readJson, toJson, writeWhole } from "./whole.ts";
 
 /** Names in a run folder, besides those that training writes. */
@@ -175,4 +176,17 @@ export function trained({ seed, data, model, method, train }: Config): Plain {
   const { dir: _, download: __, ...parts } = data;
   const recipe = Object.entries(train).filter(([option]) => !Object.hasOwn(CADENCE, option));
   return { seed, data: parts, model, method, train: Object.fromEntries(recipe) };
+}
+
+/** The settings that decide what comes out of a run: of its weights, and of what is promised of them. */
+export type Decisive = Plain & Pick<Config, "calibration">;
+
+export const decisive = (config: Config): Decisive => ({ ...trained(config), calibration: config.calibration });
+
+/** Names a run by all that decides what comes out: one that is asked for twice is done once. */
+export function runId(config: Config): string {
+  const sorted = JSON.stringify({ sortie: version(), ...decisive(config) }, (_, value: unknown) =>
+    isPlain(value) ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value,
+  );
+  return `run-${createHash("sha256").update(sorted).digest("hex").slice(0, 32)}`;
 }

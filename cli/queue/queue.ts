@@ -1,11 +1,7 @@
 // Runs as jobs that any machine may do: what a job is, and what a queue must do, whoever serves it.
 
-import { createHash } from "node:crypto";
 import { json, SortieError } from "../../base/index.ts";
-import { trained } from "../files/run-folder.ts";
-import { version } from "../files/versions.ts";
-import type { Config } from "../settings/config.ts";
-import { isPlain, type Plain } from "../settings/settings.ts";
+import type { Plain } from "../settings/settings.ts";
 
 /** What a queue holds of a run. */
 export interface RunJob {
@@ -59,15 +55,6 @@ export interface RunQueue {
   /** Takes one run after the other until it is stopped. */
   work(handle: RunHandler, options: WorkOptions): Promise<void>;
   close(): Promise<void>;
-}
-
-/** Names a run by all that decides what comes out: one that is asked for twice is done once. */
-export function jobId(config: Config): string {
-  const identity = { sortie: version(), ...trained(config), calibration: config.calibration };
-  const sorted = JSON.stringify(identity, (_, value: unknown) =>
-    isPlain(value) ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value,
-  );
-  return `run-${createHash("sha256").update(sorted).digest("hex").slice(0, 32)}`;
 }
 
 /** Where a queue is. */

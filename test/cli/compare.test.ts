@@ -1,6 +1,6 @@
 // Methods held against each other: the plan, its runs, and what is said of them; finished runs as they lie; bad plans.
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { relativeError } from "../../cli/compare/corruption-sheets.ts";
@@ -88,6 +88,38 @@ gpu("a plan is trained once, compared, and found finished when it is asked for a
   assert.not(/training: /.test(again.text));
   assert.equal(written(join(out, "runs")).runs, runs);
 });
+
+gpu(
+  "runs that another comparison tells of are taken over, by their settings, and what is finished is told",
+  async () => {
+    const before = written(join(out, "runs"));
+    const known = join(out, "known.json");
+    copyFileSync(join(out, "runs", "comparison.json"), known);
+    const elsewhere = join(out, "elsewhere");
+    const args = ["compare", "--config", plan, "--out", elsewhere, "--known", known, "--finished-only", ...SMALL];
+
+    const { code, text } = await sortie(...args, "--seeds", "3");
+    assert.is(code, 0, text);
+    assert.match(text, /glyphs-resnet-joint-seed3 {2}1 epochs {2}known\n.*\nall are finished\n/);
+    assert.not.match(text, /training: /);
+    assert.equal({ ...written(elsewhere), open: 0 }, { ...before, open: 0 });
+    assert.equal(readdirSync(elsewhere).sort(), ["comparison.html", "comparison.json", "comparison.md"]);
+
+    const more = await sortie(...args, "--seeds", "3,4");
+    assert.is(more.code, 0, more.text);
+    assert.match(more.text, /2 to train/);
+    assert.match(readFileSync(join(elsewhere, "comparison.md"), "utf8"), "2 runs, 2 still to come");
+    const others = await sortie(...args, "--seeds", "3", "--lr", "0.0123");
+    assert.is(others.code, 1);
+    assert.match(others.text, "none of the 2 runs came to its end");
+
+    const [joint] = before.runs;
+    writeFileSync(known, JSON.stringify({ ...before, runs: [{ ...joint, near: { accuracy: "high", cost: 1 } }] }));
+    const broken = await sortie(...args, "--seeds", "3");
+    assert.is(broken.code, 1);
+    assert.match(broken.text, `${known}.runs[0].near.accuracy must be a number`);
+  },
+);
 
 gpu("the test images are corrupted too, once, and what comes of it is told of every run", async () => {
   const args = ["compare", "--config", plan, "--out", join(out, "runs"), "--seeds", "3", ...SMALL];

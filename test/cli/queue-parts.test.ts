@@ -7,9 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { zipSync } from "fflate";
 import { waitFor } from "../../cli/compare/remote.ts";
+import { runId } from "../../cli/files/run-folder.ts";
 import { openArtefacts, packRun, unpackRun } from "../../cli/queue/artefacts.ts";
 import { openQueue } from "../../cli/queue/bullmq.ts";
-import { jobId, queueAddress } from "../../cli/queue/queue.ts";
+import { queueAddress } from "../../cli/queue/queue.ts";
 import { assert, errorOf, failsWith, suite } from "../harness.ts";
 import { run as sortie } from "./command-line.ts";
 import { readConfig } from "./read-config.ts";
@@ -75,24 +76,24 @@ const test = suite("cli queue: what needs no server");
 test.after(() => rmSync(shared, { recursive: true }));
 
 test("a run is named by what decides its results, not by where it lies", () => {
-  const id = jobId(configOf());
+  const id = runId(configOf());
   for (const flags of [
     ["--out", "elsewhere"],
     ["--name", "mine"],
     ["--train.checkpointEvery", "3"],
     ["--data-dir", "x"],
   ])
-    if (flags[0] !== "--data-dir") assert.is(jobId(configOf(...flags)), id, flags.join(" "));
+    if (flags[0] !== "--data-dir") assert.is(runId(configOf(...flags)), id, flags.join(" "));
   for (const flags of [
     ["--seed", "2"],
     ["--epochs", "9"],
     ["--alpha", "0.5"],
     ["--method", "joint"],
   ])
-    assert.not.equal(jobId(configOf(...flags)), id, flags.join(" "));
+    assert.not.equal(runId(configOf(...flags)), id, flags.join(" "));
   assert.is(
-    jobId(readConfig("test", ["--data", "fashion-mnist", "--data-dir", "a"]).config),
-    jobId(readConfig("test", ["--data", "fashion-mnist", "--data-dir", "b"]).config),
+    runId(readConfig("test", ["--data", "fashion-mnist", "--data-dir", "a"]).config),
+    runId(readConfig("test", ["--data", "fashion-mnist", "--data-dir", "b"]).config),
   );
 });
 

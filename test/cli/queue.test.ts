@@ -6,10 +6,11 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { runId } from "../../cli/files/run-folder.ts";
 import { version } from "../../cli/files/versions.ts";
 import { type Artefacts, artefactNames, openArtefacts } from "../../cli/queue/artefacts.ts";
 import { openQueue } from "../../cli/queue/bullmq.ts";
-import { jobId, type RunQueue } from "../../cli/queue/queue.ts";
+import type { RunQueue } from "../../cli/queue/queue.ts";
 import type { Plain } from "../../cli/settings/settings.ts";
 import { adapterSuite } from "../gpu.ts";
 import { assert, atEnd } from "../harness.ts";
@@ -100,7 +101,7 @@ function queueSuite(name: string, skip: string | undefined, open: () => Promise<
       plan,
       JSON.stringify({ methods, seeds: [5], settings: { train: { epochs: EPOCHS, checkpointEvery: 8 } } }),
     );
-    const id = jobId(configOf(...LONG));
+    const id = runId(configOf(...LONG));
     const begun = async () => Buffer.from((await artefacts.get(artefactNames(id).begun)) ?? []);
     const compared = sortie(
       ...["compare", "--config", plan, "--out", out, "--no-timing", ...SMALL],

@@ -11,10 +11,14 @@ import { escapeHtml, section, table } from "../html.ts";
 export function readCorruptions(folder: RunFolder, weights: string | undefined): CorruptionFindings | undefined {
   const path = folder.path("corruptions");
   if (weights === undefined || !existsSync(path)) return undefined;
-  const found = readJson(path) as Partial<CorruptionFindings> | null;
-  return found?.weights === weights && Array.isArray(found.rows) && found.clean && found.meanError
-    ? (found as CorruptionFindings)
-    : undefined;
+  const found = corruptionFindings(readJson(path));
+  return found?.weights === weights ? found : undefined;
+}
+
+/** A parsed JSON, if it holds such findings. */
+export function corruptionFindings(json: unknown): CorruptionFindings | undefined {
+  const found = json as Partial<CorruptionFindings> | null | undefined;
+  return Array.isArray(found?.rows) && found.clean && found.meanError ? (found as CorruptionFindings) : undefined;
 }
 
 /** Accuracy from severity to severity, and what becomes of the policy. */
