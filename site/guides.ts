@@ -13,6 +13,11 @@ const guide = (name: string, title: string, about: string): Guide => ({ page: `g
 
 export const GUIDES: readonly Guide[] = [
   guide("guarantees", "What the guarantees mean", "Thresholds with a promise, in pictures; nothing is assumed known."),
+  guide(
+    "pytorch-logits",
+    "Calibrate PyTorch logits",
+    "From a network's saved answers to thresholds with a promise, and how Python uses them.",
+  ),
   guide("ops", "Write an op and a kernel", "Own arithmetic with gradients, from one line to hand-written WGSL."),
   guide("memory", "Memory", "Who frees what, and how to see what is held."),
 ];

@@ -1,14 +1,20 @@
-// The README's TypeScript blocks are one program, and it runs.
+// The README's TypeScript blocks are one program, and it runs; its lines of shell are commands that there are. Those
+// for own pictures run in `test/cli/pictures.test.ts`.
 
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { COMMANDS } from "../cli/main.ts";
+import { readCommand } from "../cli/settings/command.ts";
 import { blocksOf, runProgram } from "./blocks.ts";
 import { gpuSuite } from "./gpu.ts";
-import { assert } from "./harness.ts";
+import { assert, suite } from "./harness.ts";
+import { linesOf, saveLogits, sortieWords, walk } from "./walk.ts";
 
+const blocks = blocksOf(readFileSync(new URL("../README.md", import.meta.url), "utf8"));
 const test = gpuSuite("README", { timeout: 120_000 });
 
 test("its code runs and prints what it says", async () => {
-  const blocks = blocksOf(readFileSync(new URL("../README.md", import.meta.url), "utf8"));
   const program = blocks.flatMap(({ language, text }) => (language === "ts" ? [text] : [])).join("\n");
   assert.ok(program.length > 1000);
   const output = await runProgram(program);
@@ -28,4 +34,28 @@ test("its code runs and prints what it says", async () => {
   const [, points] = /([\d.]+) % of the points/.exec(output) ?? [];
   assert.ok(Number(points) > 95, `the training loop answers ${points} % of the points`);
   assert.match(output, /\d+ of 256 rows went on/);
+});
+
+const shell = suite("README: shell");
+
+shell("every command takes what it is given", () => {
+  const lines = blocks.flatMap(({ language, text }) => (language === "sh" ? linesOf(text) : []));
+  assert.ok(lines.length > 10);
+  for (const line of lines) {
+    const [name = "", ...args] = sortieWords(line) ?? [];
+    const command = COMMANDS[name];
+    assert.ok(command && readCommand(command[0], args, () => {}), line);
+  }
+});
+
+shell("logits that Python saved are calibrated, evaluated and shown", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "sortie-readme-"));
+  try {
+    saveLogits(folder, ["validation", "calibration", "test"]);
+    const own = blocks.filter(({ language, text }) => language === "sh" && text.includes("calibration.npz"));
+    const [step] = await walk(own, folder);
+    assert.match(step?.printed ?? "", /^promised: worst exit at most 5 %; on these samples [\d.]+ %$/m);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

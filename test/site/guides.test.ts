@@ -1,12 +1,18 @@
-// Every block of code of the site's own pages runs: TypeScript as one program a page, live blocks each for itself as
-// the page would run them, and what a page says that they print is what they print.
+// Every block of code of the site's own pages runs: shell, Python and TypeScript as who follows the page would run
+// them, live blocks each for itself as the page would run them, and what a page says that they print is what they
+// print.
 
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { runProgram as runLive } from "../../site/live/program.ts";
 import { show } from "../../site/live/show.ts";
-import { type Block, blocksOf, missingLines, runProgram } from "../blocks.ts";
+import { blocksOf, missingLines } from "../blocks.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
+import { isLive, isRun, saidBehind, walk } from "../walk.ts";
 import { PAGES } from "./pages.ts";
+import { PREPARED } from "./prepared.ts";
 
 const MODULES = {
   "sortie/engine": () => import("../../engine/index.ts"),
@@ -17,22 +23,20 @@ const MODULES = {
   "sortie/kernels": () => import("../../kernels/index.ts"),
 };
 
-const isLive = ({ info }: Block): boolean => /\blive\b/.test(info);
-
-/** What the pages say is printed by the blocks that `which` finds. */
-const saidBehind = (blocks: readonly Block[], which: (block: Block) => boolean): string =>
-  blocks.flatMap(({ language, text }, i) => (language === "text" && which(blocks[i - 1]!) ? [text] : [])).join("");
-
 const test = gpuSuite("guides", { timeout: 120_000 });
 
 for (const { file, text } of PAGES.filter((page) => page.file.startsWith("site/"))) {
   const blocks = blocksOf(text);
-  const isProgram = (block: Block): boolean => block.language === "ts" && !isLive(block);
-  const program = blocks.flatMap((block) => (isProgram(block) ? [block.text] : [])).join("\n");
-  if (program !== "")
-    test(`${file}: its program runs, and prints what it says`, async () => {
-      const printed = await runProgram(program);
-      assert.equal(missingLines(saidBehind(blocks, isProgram), printed), [], printed);
+  if (blocks.some(isRun))
+    test(`${file}: who follows it gets what it says`, async () => {
+      const folder = mkdtempSync(join(tmpdir(), "sortie-walk-"));
+      try {
+        const steps = await walk(blocks, folder, await PREPARED[file]?.(folder));
+        assert.ok(steps.length > 0);
+        for (const { code, printed, missing } of steps) assert.equal(missing, [], `${code}\nprinted\n${printed}`);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
     });
   for (const [i, block] of blocks.entries()) {
     if (!isLive(block)) continue;
@@ -41,14 +45,7 @@ for (const { file, text } of PAGES.filter((page) => page.file.startsWith("site/"
       await runLive(block.text, MODULES, (...values) => lines.push(values.map(show).join(" ")));
       assert.ok(lines.length > 0, "prints nothing");
       const printed = lines.join("\n");
-      assert.equal(
-        missingLines(
-          saidBehind(blocks, (one) => one === block),
-          printed,
-        ),
-        [],
-        printed,
-      );
+      assert.equal(missingLines(saidBehind(blocks, i), printed), [], printed);
     });
   }
 }
