@@ -15,6 +15,8 @@ export interface Prepared {
   readonly flags?: Readonly<Record<string, readonly string[]>>;
   /** Makes what the Python blocks would, where Python or a module of theirs is missing. */
   readonly withoutPython?: () => void;
+  /** Looks at what else the reader has by then, such as a page. */
+  readonly after?: () => Promise<void>;
 }
 
 /** What one step printed, and what the page says that it prints. */
@@ -44,17 +46,19 @@ export const saidBehind = (blocks: readonly Block[], at: number): string => {
 export async function walk(
   blocks: readonly Block[],
   folder: string,
-  { flags = {}, withoutPython }: Prepared = {},
+  { flags = {}, withoutPython, after }: Prepared = {},
 ): Promise<Step[]> {
   const runs = [...blocks.entries()].filter(([, block]) => isRun(block));
   const ofProgram = runs.filter(([, block]) => isProgram(block));
   const steps: Step[] = [];
+  for (const { info, text } of blocks) if (/\.\w+$/.test(info)) writeFileSync(join(folder, info), text);
   const before = process.cwd();
+  const { SORTIE_CACHE } = process.env;
   process.chdir(folder);
+  process.env["SORTIE_CACHE"] = join(folder, "cache");
   try {
     for (const [at, block] of runs) {
       const isPart = isProgram(block);
-      if (block.info !== "") writeFileSync(join(folder, block.info), block.text);
       if (isPart && at !== ofProgram.at(-1)?.[0]) continue;
       const parts: readonly (readonly [number, Block])[] = isPart ? ofProgram : [[at, block]];
       const code = parts.map(([, { text }]) => text).join("\n");
@@ -67,8 +71,11 @@ export async function walk(
         steps.push({ code, printed, missing: missingLines(said, printed) });
       }
     }
+    await after?.();
   } finally {
     process.chdir(before);
+    if (SORTIE_CACHE === undefined) delete process.env["SORTIE_CACHE"];
+    else process.env["SORTIE_CACHE"] = SORTIE_CACHE;
   }
   return steps;
 }
@@ -124,7 +131,7 @@ function python(text: string): string | undefined {
 }
 
 /** What is missing to run Python that imports these modules. */
-export function lackOfPython(modules: readonly string[]): string | undefined {
+function lackOfPython(modules: readonly string[]): string | undefined {
   const { status, stderr, error } = spawnSync("python3", ["-c", modules.map((name) => `import ${name}\n`).join("")]);
   return status === 0 ? undefined : (error?.message ?? String(stderr).trim().split("\n").at(-1));
 }
