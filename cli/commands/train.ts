@@ -16,6 +16,7 @@ import {
   type Report,
   train,
 } from "../../exits/index.ts";
+import { newFolders } from "../files/outputs.ts";
 import { LOGIT_SPLITS, RunFolder, type RunRecord, runId } from "../files/run-folder.ts";
 import { versions } from "../files/versions.ts";
 import { toJson, withDisk } from "../files/whole.ts";
@@ -82,6 +83,7 @@ export async function trainInto(
   const teaching = own && teachers !== undefined ? sharedTeacher(own, teachers) : own;
   if (!isFresh) folder.check(config);
   // A folder that is there is taken before the data are read; a new one is made only for data that can be read.
+  const made = newFolders(folder.dir);
   let lock = existsSync(folder.dir) ? await lockFolder("train", folder.dir) : undefined;
   const interrupt = interruption();
   let device: Device | undefined;
@@ -106,6 +108,7 @@ export async function trainInto(
     interrupt.stop();
     device?.dispose();
     await lock?.release();
+    made.removeEmpty();
   }
 }
 
@@ -127,12 +130,14 @@ interface RunContext extends TrainingContext, Pick<SharedPlaces, "phases"> {
 async function trainTeacher(config: Config, context: Omit<RunContext, "lock">): Promise<MultiExit> {
   const folder = RunFolder.of(config);
   if (!context.isFresh) folder.check(config);
+  const made = newFolders(folder.dir);
   const lock = await lockFolder("train", folder.dir);
   try {
     context.print(`teacher: ${config.method.name} into ${folder.dir}`);
     return await trainRun(config, folder, { ...context, lock });
   } finally {
     await lock.release();
+    made.removeEmpty();
   }
 }
 

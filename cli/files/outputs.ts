@@ -1,7 +1,8 @@
-// What a command writes must not take the place of what it reads.
+// What a command writes must not take the place of what it reads, and folders that it writes nothing into are not left
+// behind.
 
-import { existsSync, realpathSync, statSync } from "node:fs";
-import { sep } from "node:path";
+import { existsSync, realpathSync, rmdirSync, statSync } from "node:fs";
+import { dirname, resolve, sep } from "node:path";
 import { SortieError } from "../../base/index.ts";
 
 /** One file under whatever name: path, link, hard link. Empty where there is none. */
@@ -35,4 +36,21 @@ export function checkOutput(
   if (taken === undefined) return;
   const got = taken === output ? output : `${output}, which is or holds ${taken}`;
   throw new SortieError(`${command}: ${name} must be another file than those that are read; got ${got}.`);
+}
+
+/** What of a path is no folder yet; `removeEmpty` takes away what was made of that and holds nothing after all. */
+export function newFolders(dir: string): { removeEmpty(): void } {
+  const missing: string[] = [];
+  for (let at = resolve(dir); !existsSync(at); at = dirname(at)) missing.push(at);
+  return {
+    removeEmpty() {
+      for (const folder of missing) {
+        try {
+          rmdirSync(folder);
+        } catch {
+          // Something lies there, or it was never made.
+        }
+      }
+    },
+  };
 }

@@ -4,7 +4,7 @@
 import { completer, guessOf, json, SEED, SortieError } from "../../base/index.ts";
 import { ArgumentError, type Device, readOptions } from "../../engine/functions.ts";
 import { BACKBONES, type BackboneKind } from "../../nn/index.ts";
-import { multiExit } from "./attach.ts";
+import { multiExit, stagesOf } from "./attach.ts";
 import { HEADS, type HeadKind } from "./heads/index.ts";
 import { wrapOf } from "./heads/wraps.ts";
 import type { MultiExit } from "./multi-exit.ts";
@@ -61,7 +61,9 @@ export function buildNetwork(architecture: Architecture, options: BuildOptions =
   const kind = kindOf(backbone);
   const complete = completer(readOptions)(`buildNetwork: ${backbone}`, kind.options, own ?? {});
   const known = Object.fromEntries(Object.entries(complete).filter(([, value]) => value !== undefined));
-  const net = multiExit(kind.make(known, { input, classes, seed, ...(device && { device }) }), {
+  const body = kind.make(known, { input, classes, seed, ...(device && { device }) });
+  stagesOf(body, exits, "buildNetwork: exits");
+  const net = multiExit(body, {
     after: exits,
     ...(head !== undefined && { head }),
     ...(last !== "own" && { last }),

@@ -23,7 +23,11 @@ export interface MultiExitOptions {
   readonly seed?: number;
 }
 
-function stagesOf({ stages }: Backbone, after: readonly string[]): number[] {
+/**
+ * The places of the stages that exits follow, the last one too; `what` names them in messages. @throws ArgumentError
+ * @internal
+ */
+export function stagesOf({ stages }: Backbone, after: readonly string[], what: string): number[] {
   const names = stages.map(({ name }) => name);
   const last = names.length - 1;
   const found = after.map((name) => names.indexOf(name));
@@ -31,7 +35,7 @@ function stagesOf({ stages }: Backbone, after: readonly string[]): number[] {
   if (!isRising) {
     const early = names.slice(0, -1).join(", ");
     throw new ArgumentError(
-      `multiExit: after must name some of ${early}, in this order; got [${after.join(", ")}]. The last exit is always there.`,
+      `${what} must name some of ${early}, in this order; got [${after.join(", ")}]. The last exit is always there.`,
     );
   }
   return [...found, last];
@@ -49,7 +53,7 @@ export function multiExit(backbone: Backbone, options: MultiExitOptions): MultiE
   const { after, head, last, wraps = [], seed = 0 } = readOptions("multiExit", options, MULTI_EXIT);
   if (!Array.isArray(after))
     throw new ArgumentError(`multiExit: after must be a list of stages' names; got ${what(after)}.`);
-  const at = stagesOf(backbone, after);
+  const at = stagesOf(backbone, after, "multiExit: after");
   const kinds = Array.isArray(head) ? (head as readonly (HeadKind | HeadFactory)[]) : undefined;
   if (kinds && kinds.length !== after.length) {
     throw new ArgumentError(

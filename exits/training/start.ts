@@ -78,6 +78,8 @@ async function open(path: string): Promise<SafetensorsFile> {
   try {
     file = await readSafetensors(path);
   } catch (cause) {
+    if ((cause as { readonly code?: string }).code === "ENOENT")
+      throw new TrainingError(`train: weights must lie where they are said to be; there is no ${path}.`, { cause });
     const why = cause instanceof FormatError ? cause.message : ((cause as { readonly code?: string }).code ?? "");
     if (why === "") throw cause;
     throw new TrainingError(`train: weights must be a readable safetensors file; of ${path} it is said: ${why}`, {

@@ -100,7 +100,10 @@ test("what cannot be started from is told before anything is written", async () 
   writeFileSync(join(out, "resnet18.pth"), "pickled");
   for (const [flags, message] of [
     [["--weights", join(out, "resnet18.pth")], /which PyTorch pickles\. Convert it: python3 -c .*save_file/],
-    [["--weights", join(out, "none.safetensors")], /must be a readable safetensors file.*ENOENT/],
+    [
+      ["--weights", join(out, "none.safetensors")],
+      /must lie where they are said to be; there is no .*none\.safetensors\.$/,
+    ],
     [["--from", join(out, "first"), "--freeze", "backbones."], /Did you mean backbone\.\?/],
     [["--from", join(out, "first"), "--rate-factor", "backbone.=0"], /numbers above 0 by beginnings of names/],
     [["--more-epochs", "0"], /whole numbers above 0/],
