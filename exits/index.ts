@@ -14,7 +14,7 @@ export type { Precision } from "./deploy/prepared.ts";
 export type { Behind } from "./deploy/route.ts";
 export { CheckpointError, ModelError, TrainingError } from "./errors.ts";
 export { cascadeOf } from "./file/cascade.ts";
-export { type LoadedClassifier, type LoadOptions, load } from "./file/load.ts";
+export { CLASSIFY_RUNTIME, type LoadedClassifier, type LoadOptions, load } from "./file/load.ts";
 export { encodeModel, type ModelAbout, type ModelFile, type ModelRecord, saveModel } from "./file/model-file.ts";
 export { networkOf } from "./file/network.ts";
 export { type OnnxFilesOptions, onnxFiles } from "./file/onnx.ts";

@@ -1,10 +1,11 @@
 // `sortie classify`: answers of a model file for pictures. `sortie predict`: for a data set, held against its labels.
 
 import { readFileSync } from "node:fs";
-import { SortieError } from "../../base/index.ts";
+import { type OptionValues, SortieError } from "../../base/index.ts";
 import {
   type Answers,
   CLASSIFY_BATCH,
+  CLASSIFY_RUNTIME,
   joinAnswers,
   type LoadedClassifier,
   load,
@@ -20,8 +21,15 @@ import type { Print } from "../settings/flags.ts";
 
 const SHARED = {
   batch: CLASSIFY_BATCH,
+  runtime: CLASSIFY_RUNTIME,
   out: path("a file for the answers: CSV where its name ends in .csv, else JSON"),
 } as const;
+
+const loading = ({ batch, runtime }: Pick<OptionValues<typeof SHARED>, "batch" | "runtime">) => ({ batch, runtime });
+
+/** What ran the stages, where there was a choice. */
+const ranOn = ({ runtimes }: LoadedClassifier, { runtime }: Pick<OptionValues<typeof SHARED>, "runtime">) =>
+  runtime === "auto" ? runtimes.map(({ reason }) => `ran on ${reason}`) : [];
 
 export const classifySpec = {
   name: "classify",
@@ -43,7 +51,7 @@ export const predictSpec = {
 answer in a file, if one is named.`,
   flags: { ...SHARED, dataDir: path("where the data set lies; drawn glyphs need none") },
   more: `  sortie predict model.sortie.safetensors --out answers.csv
-  sortie predict model.sortie.safetensors --data-dir data/fashion-mnist
+  sortie predict model.sortie.safetensors --data-dir data/fashion-mnist --runtime auto
 `,
 } satisfies CommandSpec;
 
@@ -55,7 +63,7 @@ export async function runClassify(args: readonly string[], print: Print = consol
   const model = positionals[0]!;
   const files = positionals.slice(1);
   checkOutput("classify", "--out", values.out, positionals);
-  using classifier = await load(model, { batch: values.batch });
+  using classifier = await load(model, loading(values));
   const channels = classifier.model.architecture.input[2];
   if (channels !== 1 && channels !== 3)
     throw new SortieError(`classify: the model must take grey or colour pictures; it takes ${channels} channels.`);
@@ -65,6 +73,7 @@ export async function runClassify(args: readonly string[], print: Print = consol
   const told = { names: files, answers, ...namesOf(classifier) };
   if (values.out === undefined) for (const line of answersCsv(told).trimEnd().split("\r\n")) print(line);
   else {
+    for (const line of ranOn(classifier, values)) print(line);
     writeAnswers(values.out, told);
     print(`wrote ${values.out}: ${files.length} answers`);
   }
@@ -94,10 +103,10 @@ export async function runPredict(args: readonly string[], print: Print = console
   checkOutput("predict", "--out", values.out, [model]);
   const set = await ofData(await readModel(model), values.dataDir);
   if (typeof set === "string") throw new SortieError(`predict: the data set must be at hand; ${set}`);
-  using classifier = await load(model, { batch: values.batch });
+  using classifier = await load(model, loading(values));
   const answers = await classifier.classify(set.images);
   const names = namesOf(classifier);
-  for (const line of summaryOf(answers, set.labels, classifier)) print(line);
+  for (const line of [...summaryOf(answers, set.labels, classifier), ...ranOn(classifier, values)]) print(line);
   if (values.out !== undefined) {
     writeAnswers(values.out, { names: [...set.ids], answers, ...names, labels: set.labels });
     print(`wrote ${values.out}: ${set.size} answers`);

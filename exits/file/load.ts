@@ -1,7 +1,7 @@
 // From a model file to a classifier that answers, in one call: `deploy` of what the file says; or the same decisions by
 // onnxruntime, where that is asked for, or faster.
 
-import type { Kinds } from "../../base/index.ts";
+import { type Kinds, option } from "../../base/index.ts";
 import { FIT, type PictureFit } from "../../data/fit.ts";
 import { ArgumentError, type Device, DeviceError, readOptions } from "../../engine/functions.ts";
 import type { Runtime as OnnxRuntime } from "../../onnx/index.ts";
@@ -9,13 +9,19 @@ import type { Classifier } from "../deploy/classifier.ts";
 import { CLASSIFY_BATCH, checkBatch, DEPLOY, type DeployOptions, deploy } from "../deploy/deploy.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { complete } from "../options.ts";
-import { ChosenClassifier, onlyRuntime, type RuntimeName, type RuntimePlan } from "../runtime/choice.ts";
+import { ChosenClassifier, onlyRuntime, RUNTIMES, type RuntimeName, type RuntimePlan } from "../runtime/choice.ts";
 import { findRuntime } from "../runtime/onnxruntime.ts";
 import type { WasmClassifier } from "../runtime/wasm.ts";
 import type { ModelFile, ModelRecord } from "./model-file.ts";
 import { networkOf } from "./network.ts";
 import { type Place, placeOn } from "./place.ts";
 import { type ModelSource, type ReadModelOptions, readModel } from "./source.ts";
+
+/** What may run a model file. */
+export const CLASSIFY_RUNTIME = option.choice(
+  [...RUNTIMES, "auto"],
+  "what runs the stages: webgpu, wasm (onnxruntime on the CPU), or auto, the faster of those that are there, by measuring",
+);
 
 /** Options of `load`: those of `deploy` that a file does not settle, too. */
 export interface LoadOptions extends ReadModelOptions, Omit<DeployOptions, "normalise" | "scaling" | "anyOrigin"> {
@@ -49,7 +55,7 @@ const LOAD: Kinds<LoadOptions> = {
   onProgress: "function",
   cache: "any",
   device: "any",
-  runtime: "string",
+  runtime: CLASSIFY_RUNTIME,
   onnxruntime: "any",
   ...FREE,
 };
@@ -70,16 +76,14 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   const { onProgress, cache, ...wanted } = readOptions("load", options, LOAD);
   checkRuntime(wanted);
   const file = await readModel(source, { ...(onProgress && { onProgress }), ...(cache !== undefined && { cache }) });
-  const { batch = CLASSIFY_BATCH.default, runtime = "webgpu" } = wanted;
+  const { batch = CLASSIFY_BATCH.default, runtime = CLASSIFY_RUNTIME.default } = wanted;
   if (runtime === "auto") return choose(file, wanted);
   if (runtime === "wasm") return told(await byWasm(file, wanted), file, onlyRuntime("wasm", batch, "as asked for"));
   return told(await byWebGpu(file, wanted), file, onlyRuntime("webgpu", batch, "as asked for"));
 }
 
-/** @throws ArgumentError for a runtime that is none, and for options that it would pass over. */
-function checkRuntime({ runtime = "webgpu", onnxruntime, precision, batch, ...own }: Wanted): void {
-  if (runtime !== "webgpu" && runtime !== "wasm" && runtime !== "auto")
-    throw new ArgumentError(`load: runtime must be webgpu, wasm or auto; got ${String(runtime)}.`);
+/** @throws ArgumentError for options that a runtime would pass over. */
+function checkRuntime({ runtime = CLASSIFY_RUNTIME.default, onnxruntime, precision, batch, ...own }: Wanted): void {
   const stray = [
     ...(runtime === "webgpu" && onnxruntime !== undefined ? ["onnxruntime"] : []),
     ...(runtime !== "webgpu" && precision === "f16" ? ["precision f16"] : []),

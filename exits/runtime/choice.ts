@@ -20,7 +20,9 @@ import { streamOneByOne } from "./one-by-one.ts";
 import type { WasmClassifier } from "./wasm.ts";
 
 /** What runs a classifier. */
-export type RuntimeName = "webgpu" | "wasm";
+export const RUNTIMES = ["webgpu", "wasm"] as const;
+
+export type RuntimeName = (typeof RUNTIMES)[number];
 
 /** What batches of one size run on, and why. */
 export interface RuntimePlan {
@@ -35,7 +37,6 @@ export interface RuntimePlan {
   readonly reason: string;
 }
 
-const NAMES = ["webgpu", "wasm"] as const;
 /** Batches that are timed on each, behind a first one that is not. */
 const TIMED = 3;
 /** One is given up once it takes so many times as long as the other. */
@@ -177,7 +178,7 @@ export class ChosenClassifier {
   #note(trial: Trial, name: RuntimeName, ms: number, count: number): void {
     if (trial.runs[name] > 0) trial.times[name].push(ms);
     trial.runs[name] += 1;
-    const [gpu, wasm] = NAMES.map((each) => fastest(trial.times[each])) as [number, number];
+    const [gpu, wasm] = RUNTIMES.map((each) => fastest(trial.times[each])) as [number, number];
     if (!(trial.times.webgpu.length >= TIMED && trial.times.wasm.length >= TIMED)) return;
     // WebGPU tries ways of its own; only then is it known how fast it can be, unless that makes no difference.
     const size = this.#sizeOf(count);
@@ -203,7 +204,7 @@ export class ChosenClassifier {
 const fastest = (times: readonly number[]): number => (times.length === 0 ? Number.NaN : Math.min(...times));
 
 function planOf(upTo: number, { times, chosen }: Trial): RuntimePlan {
-  const tried = NAMES.map((runtime) => {
+  const tried = RUNTIMES.map((runtime) => {
     return { runtime, ms: upTo * fastest(times[runtime]), timed: times[runtime].length };
   });
   const told = tried.filter(({ timed }) => timed > 0).map(({ runtime, ms }) => `${runtime} ${ms.toFixed(2)} ms`);

@@ -92,5 +92,8 @@ test("the program tells bad flags", async () => {
     1,
     "serve: --queue must be a whole number of at least 1; got 0.",
   ]);
-  assert.equal(await refused(MODEL, "--runtime", "cpu"), [1, "load: runtime must be webgpu, wasm or auto; got cpu."]);
+  assert.equal(await refused(MODEL, "--runtime", "cpu"), [
+    1,
+    'load: runtime must be one of webgpu, wasm, auto; got "cpu".',
+  ]);
 });

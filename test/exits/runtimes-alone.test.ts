@@ -90,7 +90,7 @@ test("wasm answers a committed file as it did on WebGPU; auto falls back with a 
 test("options that a runtime would pass over are refused", async () => {
   const refuses = (options: object, message: string) =>
     failsWith(() => load(committed(), options), "ArgumentError", message);
-  await refuses({ runtime: "cpu" }, "load: runtime must be webgpu, wasm or auto; got cpu.");
+  await refuses({ runtime: "cpu" }, 'load: runtime must be one of webgpu, wasm, auto; got "cpu".');
   await refuses(
     { ...wasm, route: "measured", orWhole: true },
     "load: runtime wasm has no use for route, orWhole; leave it out.",
