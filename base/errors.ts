@@ -12,3 +12,12 @@ export class SortieError extends Error {
     super(printable(message), options);
   }
 }
+
+/** What the system calls an error: `ENOENT`; undefined for errors of others. */
+export function codeOf(error: unknown): string | undefined {
+  const isCoded = typeof error === "object" && error !== null && "code" in error;
+  return isCoded && typeof error.code === "string" ? error.code : undefined;
+}
+
+/** What whatever was thrown says. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,7 +1,7 @@
 // Files on disk (Node): read only where there is a file, written whole or not at all. Node's modules are asked of the
 // running process, never imported, so that everything that uses this also loads in a browser.
 
-import { SortieError } from "./errors.ts";
+import { codeOf, SortieError } from "./errors.ts";
 
 /** What of a file's handle is used; the types of Node are not for everyone who uses this library. */
 export interface OpenFile {
@@ -25,7 +25,7 @@ const fsSync = (): typeof import("node:fs") => process.getBuiltinModule("node:fs
 export const isNode = (): boolean => typeof globalThis.process?.getBuiltinModule === "function";
 
 /** Whether an error says that the disk is full. */
-export const isDiskFull = (error: unknown): boolean => (error as { readonly code?: unknown } | null)?.code === "ENOSPC";
+export const isDiskFull = (error: unknown): boolean => codeOf(error) === "ENOSPC";
 
 /** A full disk in words, without the end of the sentence: what to do next. */
 export const diskFull = (path: string, need: string, left = "Nothing half-written is left"): string =>
@@ -135,7 +135,7 @@ function isLeft(name: string, base: string): boolean {
     process.kill(pid, 0);
     return false;
   } catch (error) {
-    return (error as { readonly code?: string }).code === "ESRCH";
+    return codeOf(error) === "ESRCH";
   }
 }
 

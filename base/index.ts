@@ -1,7 +1,7 @@
 // The ground floor: what every folder needs and no user calls.
 
 export { firstTwice } from "./apart.ts";
-export { SortieError } from "./errors.ts";
+export { codeOf, messageOf, SortieError } from "./errors.ts";
 export {
   cacheFolder,
   diskFull,
@@ -20,7 +20,8 @@ export {
 } from "./files.ts";
 export type { ImageBytes } from "./image-bytes.ts";
 export * as json from "./json-reader.ts";
-export { guessOf, nearest } from "./nearest.ts";
+export { exactly, firstOf, inColumns, lastOf, median, take, transposed, zip } from "./lists.ts";
+export { guessOf, lookUp, nearest } from "./nearest.ts";
 export {
   type Complete,
   completer,
@@ -48,5 +49,6 @@ export {
   what,
   wordCheck,
 } from "./options.ts";
+export { permuted } from "./permuted.ts";
 export { highProduct, philox } from "./philox.ts";
 export { printable } from "./printable.ts";

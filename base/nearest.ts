@@ -1,4 +1,6 @@
-// The name that was probably meant: the nearest one by edit distance, for "Did you mean ...?".
+// Things by their names, and for a name that is unknown the one that was probably meant: the nearest by edit distance.
+
+import { SortieError } from "./errors.ts";
 
 /** Capitals and the marks between words say nothing: `keep_dim`, `keep-dim` and `keepDim` are one name. */
 const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, "");
@@ -39,4 +41,22 @@ export function nearest(name: string, names: Iterable<string>): string | undefin
 export function guessOf(name: string, names: Iterable<string>): string {
   const meant = nearest(name, names);
   return meant === undefined ? "" : ` Did you mean ${meant}?`;
+}
+
+/**
+ * What stands in a table under a name. `what` names it: `buildNetwork: backbone`. @throws SortieError, or `Failure`,
+ * that lists the names and guesses which was meant.
+ */
+export function lookUp<T>(
+  what: string,
+  table: Readonly<Record<string, T>>,
+  name: string,
+  Failure: new (message: string) => SortieError = SortieError,
+): T {
+  const found = Object.hasOwn(table, name) ? table[name] : undefined;
+  if (found !== undefined) return found;
+  const names = Object.keys(table);
+  throw new Failure(
+    `${what} must be one of ${names.join(", ")}; got ${JSON.stringify(name)}.${guessOf(String(name), names)}`,
+  );
 }

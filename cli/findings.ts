@@ -1,7 +1,7 @@
 // What test logits and a policy say, for all who show it: of a run, of files, of a network's own answers.
 
 import { existsSync } from "node:fs";
-import { SortieError } from "../base/index.ts";
+import { lastOf, SortieError } from "../base/index.ts";
 import {
   applyScaling,
   type Cascade,
@@ -125,4 +125,4 @@ function checkFits(requirement: string, { result, scaling }: PolicyFile, { exits
 }
 
 /** That of the last exit, which the full network answers at. */
-export const fullAccuracy = ({ exits }: Evaluation): number => exits[exits.length - 1]!.accuracy;
+export const fullAccuracy = ({ exits }: Evaluation): number => lastOf(exits).accuracy;

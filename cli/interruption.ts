@@ -1,7 +1,7 @@
 // What asks a command to stop before its end: a signal, or a standard output that takes nothing more.
 
 import { constants } from "node:os";
-import { SortieError } from "../base/index.ts";
+import { codeOf, SortieError } from "../base/index.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 type Signal = (typeof SIGNALS)[number];
@@ -13,17 +13,16 @@ type Signal = (typeof SIGNALS)[number];
 const ECHO_MS = 500;
 
 /** The exit code that shells give to a process which a signal has ended. */
-const codeOf = (signal: Signal | "SIGPIPE"): number => 128 + (constants.signals[signal] ?? 0);
+const exitCodeOf = (signal: Signal | "SIGPIPE"): number => 128 + (constants.signals[signal] ?? 0);
 
 /**
  * Exit code for a standard output that failed: as if by SIGPIPE where its reader is gone, 1 where it is full or broken.
  */
-export const outputCode = (error: unknown): number =>
-  (error as NodeJS.ErrnoException).code === "EPIPE" ? codeOf("SIGPIPE") : 1;
+export const outputCode = (error: unknown): number => (codeOf(error) === "EPIPE" ? exitCodeOf("SIGPIPE") : 1);
 
 /** What a standard output that failed reads like. */
 export const outputFault = (error: unknown): string =>
-  `standard output must take what is printed; got ${(error as NodeJS.ErrnoException).code ?? String(error)}.`;
+  `standard output must take what is printed; got ${codeOf(error) ?? String(error)}.`;
 
 /** Watches for wishes to stop, until `stop` is called. */
 export interface Interruption {
@@ -46,8 +45,8 @@ export function interruption(): Interruption {
     controller.abort(new SortieError(`train: ${why} The same command goes on from here.`));
   };
   const onSignal = (name: Signal) => {
-    if (performance.now() - first > ECHO_MS) process.exit(codeOf(name));
-    abort(`interrupted by ${name}.`, codeOf(name));
+    if (performance.now() - first > ECHO_MS) process.exit(exitCodeOf(name));
+    abort(`interrupted by ${name}.`, exitCodeOf(name));
   };
   const handlers = SIGNALS.map((name) => [name, () => onSignal(name)] as const);
   const onOutput = (error: unknown) => abort(outputFault(error), outputCode(error));

@@ -1,6 +1,6 @@
 // `sortie COMMAND ...`: finds the command, runs it, turns what it throws into one line and exit code 1.
 
-import { guessOf, printable } from "../base/index.ts";
+import { firstOf, guessOf, printable } from "../base/index.ts";
 import { benchSpec, runBench } from "./commands/bench.ts";
 import { calibrateSpec, runCalibrate } from "./commands/calibrate.ts";
 import { classifySpec, predictSpec, runClassify, runPredict } from "./commands/classify.ts";
@@ -60,7 +60,7 @@ export async function main(
     return 0;
   }
   // sortie help train: sortie train --help
-  const [name, given] = isHelp ? [rest[0]!, ["--help"]] : [first, rest];
+  const [name, given] = isHelp ? [firstOf(rest), ["--help"]] : [first, rest];
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (!command) {
     const guess = guessOf(String(name), Object.keys(COMMANDS));

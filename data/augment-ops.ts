@@ -2,7 +2,7 @@
 // what its `RandAugment` makes of a PIL image: magnitudes 0 to 30 are 31 even steps from nothing to the most; geometric
 // operations take the nearest pixel and fill with black.
 
-import type { Kinds } from "../base/index.ts";
+import { type Kinds, lookUp } from "../base/index.ts";
 import type { ImageShape } from "./dataset.ts";
 import { sinCos } from "./numeric.ts";
 import { luma } from "./pictures/channels.ts";
@@ -49,7 +49,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     const share = shareOf(m, sign);
     for (let i = 0; i < image.length; i += 3) {
       const grey = lumaAt(image, i);
-      for (let k = i; k < i + 3; k++) image[k] = blend(grey, image[k]!, share);
+      mapBytes(image.subarray(i, i + 3), (v) => blend(grey, v, share));
     }
   },
   contrast: (image, shape, m, sign) => {
@@ -59,7 +59,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   sharpness: (image, shape, m, sign) => {
     const smooth = smoothed(image, shape);
     const share = shareOf(m, sign);
-    for (let i = 0; i < image.length; i++) image[i] = blend(smooth[i]!, image[i]!, share);
+    image.set(smooth.map((v, i) => blend(v, image[i]!, share)));
   },
   posterize: (image, _, m) => {
     const mask = (0xff << Math.round(m * MOST_BITS_DROPPED)) & 0xff;
@@ -96,7 +96,7 @@ export function applyOperation(
   strength: number,
   sign: number,
 ): void {
-  OPERATIONS[name]!(image, shape, strength, sign);
+  lookUp("applyOperation: the name", OPERATIONS, name)(image, shape, strength, sign);
 }
 
 /**

@@ -2,7 +2,7 @@
 // happens to a sample is drawn from (seed, epoch, id) alone, so it does not depend on the batch that the sample is in,
 // nor on a resumed run.
 
-import { type Given, type Kinds, option } from "../base/index.ts";
+import { type Given, type Kinds, option, take, zip } from "../base/index.ts";
 import { applyOperation, MOST_BLEND, RAND_AUGMENT, type RandAugmentOptions, randAugment } from "./augment-ops.ts";
 import type { ImageShape } from "./dataset.ts";
 import { ensure, ensureCount, ensureWithin, readOptions } from "./errors.ts";
@@ -221,9 +221,9 @@ function zoomed(source: Uint8Array, [height, width, channels]: ImageShape, least
 const JITTERS = ["brightness", "contrast", "color"] as const;
 
 function jitterColours(image: Uint8Array, shape: ImageShape, most: readonly number[], stream: Stream): void {
-  for (const which of shuffledOrder(JITTERS.length, stream)) {
-    const change = stream.between(-most[which]!, most[which]!);
-    applyOperation(JITTERS[which]!, image, shape, Math.abs(change) / MOST_BLEND, Math.sign(change));
+  for (const [name, limit] of take(zip(JITTERS, most), shuffledOrder(JITTERS.length, stream))) {
+    const change = stream.between(-limit, limit);
+    applyOperation(name, image, shape, Math.abs(change) / MOST_BLEND, Math.sign(change));
   }
 }
 

@@ -1,7 +1,7 @@
 // Images in memory: bytes in NHWC order, labels, ids that stay with a sample through every split, and what is known of
 // each sample.
 
-import type { ImageBytes } from "../base/index.ts";
+import { type ImageBytes, zip } from "../base/index.ts";
 import { DataError, ensure } from "./errors.ts";
 import { StoredImages } from "./pictures/store.ts";
 
@@ -161,7 +161,7 @@ export function channelStatistics(data: Dataset<ImageBytes>): { readonly mean: n
   }
   const n = data.images.length / channels;
   const mean = Array.from(sums, (sum) => sum / n);
-  const std = Array.from(squares, (square, c) => Math.sqrt(Math.max(0, square / n - mean[c]! ** 2)) / 255);
+  const std = zip(squares, mean).map(([square, own]) => Math.sqrt(Math.max(0, square / n - own ** 2)) / 255);
   return { mean: mean.map((x) => x / 255), std };
 }
 

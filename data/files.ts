@@ -1,7 +1,7 @@
 // Files on disk: what is known of official ones, where they lie, whether they are intact. Node's modules are looked up
 // when called and never imported, so that `data` also loads in a browser.
 
-import { cacheFolder, type Kinds, LIMIT, option, readChunks, readWhole } from "../base/index.ts";
+import { cacheFolder, codeOf, type Kinds, LIMIT, option, readChunks, readWhole } from "../base/index.ts";
 import { DataError, readOptions } from "./errors.ts";
 
 /** A file as its publisher gives it out. */
@@ -159,7 +159,7 @@ export async function readBytes(path: string): Promise<Uint8Array> {
     return new Uint8Array(await readWhole(path));
   } catch (cause) {
     if (cause instanceof DataError) throw cause;
-    const code = (cause as NodeJS.ErrnoException).code ?? String(cause);
+    const code = codeOf(cause) ?? String(cause);
     throw new DataError(`readBytes: ${path} must be a readable file; got ${code}.`, { file: path, cause });
   }
 }

@@ -1,7 +1,7 @@
 // ConvNeXt (Liu et al., CVPR 2022) in torchvision's form and names. Each layer is a stage, `features.0` and so on:
 // patches, then blocks and downsampling in turn. torchvision's stochastic depth is left out.
 
-import type { Kinds } from "../base/index.ts";
+import { firstOf, type Kinds, lastOf } from "../base/index.ts";
 import {
   ArgumentError,
   add,
@@ -136,20 +136,20 @@ export class ConvNeXt extends Backbone {
       new LayerNorm(inputs, init, NORM),
       new Conv2d(inputs, outputs, init, { kernel: 2, stride: 2, padding: 0, bias: true }),
     ];
-    const first = new Conv2d(input[2], dims[0]!, init, {
+    const first = new Conv2d(input[2], firstOf(dims), init, {
       kernel: patch,
       stride: patch,
       padding: 0,
       bias: true,
     });
     this.layers = [
-      [first, new LayerNorm(dims[0]!, init, NORM)],
+      [first, new LayerNorm(firstOf(dims), init, NORM)],
       ...dims.flatMap((dim: number, i) => {
         const blocks = Array.from({ length: depths[i]! }, () => new ConvNeXtBlock(dim, init));
         return i === 0 ? [blocks] : [down(dims[i - 1]!, dim), blocks];
       }),
     ];
-    const last = dims.at(-1) as number;
+    const last = lastOf(dims);
     this.classifier = [new LayerNorm(last, init, NORM), undefined, new Linear(last, classes, init)];
     this.stages = featureStages(
       this.layers.map((_, i) => dims[i >> 1]!),

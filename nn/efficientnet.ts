@@ -1,7 +1,7 @@
 // EfficientNet-B0 and its scaled kin (Tan and Le, ICML 2019) in torchvision's form and names. Each layer is a stage,
 // `features.0` and so on. torchvision's dropout and stochastic depth are left out.
 
-import type { Kinds } from "../base/index.ts";
+import { firstOf, type Kinds, lastOf } from "../base/index.ts";
 import { type Device, readOptions, type Tensor } from "../engine/functions.ts";
 import { Backbone, checkClasses, checkScale, checkStemStride, featureStages, type Stage } from "./backbone.ts";
 import { Init } from "./init.ts";
@@ -77,9 +77,9 @@ export class EfficientNet extends Backbone {
     const init = new Init({ seed, scheme: "efficientnet", device });
     const act = { activation: "silu", norm: { eps: 1e-5, momentum: 0.1 } } as const;
     const widths = [32, ...B0.map(([, , , outputs]) => outputs)].map((channels) => roundChannels(channels * widthMult));
-    const last = widths.at(-1) as number;
+    const last = lastOf(widths);
     this.layers = [
-      new ConvNorm(input[2], widths[0]!, init, { kernel: 3, stride: stemStride, ...act }),
+      new ConvNorm(input[2], firstOf(widths), init, { kernel: 3, stride: stemStride, ...act }),
       ...B0.map(([expansion, kernel, stride, , count], i) =>
         Array.from({ length: Math.ceil(count * depthMult) }, (_, b) => {
           const inputs = widths[b === 0 ? i : i + 1]!;

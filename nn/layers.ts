@@ -1,6 +1,6 @@
 // Layers: parameters and a forward pass. Activations NHWC, convolution weights HWIO, linear weights [in, out].
 
-import { type Kinds, what } from "../base/index.ts";
+import { exactly, firstOf, type Kinds, what } from "../base/index.ts";
 import {
   type Activation,
   ArgumentError,
@@ -359,7 +359,7 @@ export class PatchEmbed extends Module {
     const proj = this.proj.pass(mode);
     return (x) => {
       const map = proj(x);
-      return reshape(map, [map.shape[0]!, -1, this.#dim]);
+      return reshape(map, [firstOf(map.shape), -1, this.#dim]);
     };
   }
 
@@ -372,6 +372,6 @@ export class PatchEmbed extends Module {
 export function globalAveragePool(x: Tensor): Tensor {
   checkTensors("globalAveragePool", { x });
   if (x.rank !== 4) throw new ShapeError(`globalAveragePool: x must be [B, H, W, C]; got ${describe(x)}.`);
-  const [batch, height, width, channels] = x.shape as unknown as readonly [number, number, number, number];
+  const [batch, height, width, channels] = exactly(x.shape, 4);
   return reshape(avgPool2d(x, { kernel: [height, width] }), [batch, channels]);
 }

@@ -1,5 +1,6 @@
 // Multiply-accumulates and parameters, counted from the ops that a forward pass really calls, without running it.
 
+import { firstOf } from "../base/index.ts";
 import {
   type Device,
   defaultDevice,
@@ -23,7 +24,7 @@ function macsOf({ name, inputs, outputs, attrs }: TracedOp): number {
     case "conv2d":
       return out * numel(w.slice(0, 3));
     case "linear":
-      return out * w[0]!;
+      return out * firstOf(w);
     case "matmul":
       return out * (x.at((attrs as { readonly ta: boolean }).ta && x.length > 1 ? -2 : -1) as number);
     // Scores and mixture: each output element costs a product with every key, twice.

@@ -1,7 +1,7 @@
 // What the mobile backbones are built of: convolution with norm and activation, squeeze and excitation, inverted
 // residual blocks. Field names are torchvision's; lists have holes where torchvision counts layers without parameters.
 
-import { type Kinds, what } from "../base/index.ts";
+import { exactly, type Kinds, what } from "../base/index.ts";
 import {
   type Activation,
   ArgumentError,
@@ -98,7 +98,7 @@ export class SqueezeExcitation extends Module {
     const { inner, gate } = this.#options;
     const [narrow, wide] = [this.fc1.pass(mode), this.fc2.pass(mode)];
     return (x) => {
-      const [, height, width] = x.shape as readonly [number, number, number];
+      const [, height, width] = exactly(x.shape, 3);
       const mean = avgPool2d(x, { kernel: [height, width] });
       return mul(x, wide(narrow(mean, { activation: inner }), { activation: gate }));
     };

@@ -1,7 +1,7 @@
 // MobileNetV3-Small (Howard et al., ICCV 2019) in torchvision's form and names. Each layer is a stage, `features.0` and
 // so on, so an exit can be attached after any of them. torchvision's dropout before the classifier is left out.
 
-import type { Kinds } from "../base/index.ts";
+import { type Kinds, lastOf } from "../base/index.ts";
 import { type Activation, type Device, hardswish, readOptions, type Tensor } from "../engine/functions.ts";
 import { Backbone, checkClasses, checkScale, checkStemStride, featureStages, type Stage } from "./backbone.ts";
 import { Init } from "./init.ts";
@@ -99,7 +99,7 @@ export class MobileNetV3 extends Backbone {
       const [inputs, outputs] = [widths[i]!, widths[i + 1]!];
       return new InvertedResidual({ inputs, expanded, outputs, kernel, stride, activation, norm, squeeze }, init);
     });
-    const last = widths.at(-1) as number;
+    const last = lastOf(widths);
     const act = { activation: "hardswish", norm } as const;
     this.layers = [
       new ConvNorm(input[2], stem, init, { kernel: 3, stride: stemStride, ...act }),

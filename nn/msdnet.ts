@@ -3,7 +3,7 @@
 // Layout and names as in the authors' public code (kalviny/MSDNet-PyTorch); lists have holes where it counts layers
 // without parameters.
 
-import type { Kinds } from "../base/index.ts";
+import { firstOf, type Kinds, lastOf } from "../base/index.ts";
 import { ArgumentError, concat, type Device, readOptions, reshape, slice, type Tensor } from "../engine/functions.ts";
 import { Backbone, checkClasses, type Stage } from "./backbone.ts";
 import { Init } from "./init.ts";
@@ -319,7 +319,7 @@ export class MSDNet extends Backbone {
     checkLayout({ blocks, base, step, channels, growth }, scales, reduction);
     const counts = countLayers(blocks, base, step, stepMode);
     const ends = counts.map((_, i) => counts.slice(0, i + 1).reduce((sum, count) => sum + count, 0));
-    const plans = planLayers(ends.at(-1) as number, channels, reduction, scales);
+    const plans = planLayers(lastOf(ends), channels, reduction, scales);
     const init = new Init({ seed, scheme: "he", device });
     this.blocks = ends.map((end, i) => {
       const first = i === 0 ? [new FirstLayer(input[2], channels, init, scales)] : [];
@@ -338,11 +338,11 @@ export class MSDNet extends Backbone {
     });
     this.stages = this.#maps.map((maps, i) => ({
       name: `block${i + 1}`,
-      channels: (maps.at(-1) as MapShape)[2],
+      channels: lastOf(maps)[2],
       reduction: 2 ** (factors.length - 1),
       kind: "map",
     }));
-    this.classifier = new MultiScaleClassifier((this.stages.at(-1) as Stage).channels, classes, init);
+    this.classifier = new MultiScaleClassifier(lastOf(this.stages).channels, classes, init);
     this.input = input;
     this.classes = classes;
   }
@@ -361,7 +361,7 @@ export class MSDNet extends Backbone {
 
   override view(i: number, features: Tensor): Tensor {
     const { length } = this.#maps[i]!;
-    return this.#unpack(i, features, length - 1)[0]!;
+    return firstOf(this.#unpack(i, features, length - 1));
   }
 
   override classifyPass(mode: Mode): Pass {
@@ -374,9 +374,9 @@ export class MSDNet extends Backbone {
 
   /** The maps behind block i, from a scale on. */
   #unpack(i: number, packed: Tensor, from = 0): Tensor[] {
-    const rows = packed.shape[0]!;
+    const rows = firstOf(packed.shape);
     const maps = this.#maps[i]!;
-    if (maps.length === 1) return [reshape(packed, [rows, ...maps[0]!])];
+    if (maps.length === 1) return [reshape(packed, [rows, ...firstOf(maps)])];
     const sizes = maps.map(([height, width, channels]) => height * width * channels);
     return maps.slice(from).map((shape, at) => {
       const start = sizes.slice(0, from + at).reduce((sum, size) => sum + size, 0);
@@ -388,8 +388,8 @@ export class MSDNet extends Backbone {
 
 /** Maps as one row a sample. */
 function pack(maps: readonly Tensor[]): Tensor {
-  const flat = maps.map((map) => reshape(map, [map.shape[0]!, -1]));
-  return flat.length === 1 ? flat[0]! : concat(flat, { dim: 1 });
+  const flat = maps.map((map) => reshape(map, [firstOf(map.shape), -1]));
+  return flat.length === 1 ? firstOf(flat) : concat(flat, { dim: 1 });
 }
 
 /** MSDNet for small images; see `MSDNetOptions`. */

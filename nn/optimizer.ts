@@ -1,6 +1,6 @@
 // What optimisers have in common: parameters in one flat buffer, state, clipping, and the numbers that schedules move.
 
-import { type Kinds, what } from "../base/index.ts";
+import { firstOf, type Kinds, what } from "../base/index.ts";
 import {
   ArgumentError,
   type ClipOptions,
@@ -205,7 +205,7 @@ export abstract class Optimizer {
   }
 
   get #device(): Device {
-    return this.flat.parts[0]!.values.device;
+    return firstOf(this.flat.parts).values.device;
   }
 
   #remember(name: string, made: Tensor): Tensor {

@@ -1,6 +1,7 @@
 // Cells of recurrent networks: one step in time, of products, slices and activations. A sequence is a loop in the
 // caller's hands, and what is captured of it is as long as the loop was.
 
+import { exactly, firstOf } from "../base/index.ts";
 import {
   add,
   checkTensors,
@@ -39,10 +40,10 @@ abstract class RecurrentCell extends Module {
   forward(x: Tensor, state?: Tensor): Tensor {
     const name = this.constructor.name;
     checkTensors(name, state ? { x, state } : { x });
-    const [inputs, hidden] = [this.weightIh.shape[0]!, this.weightHh.shape[0]!];
+    const [inputs, hidden] = [firstOf(this.weightIh.shape), firstOf(this.weightHh.shape)];
     if (x.rank !== 2 || x.shape[1] !== inputs)
       throw new ShapeError(`${name}: x must be [B, ${inputs}]; got ${describe(x)}.`);
-    const batch = x.shape[0]!;
+    const batch = firstOf(x.shape);
     if (state && (state.rank !== 2 || state.shape[0] !== batch || state.shape[1] !== hidden))
       throw new ShapeError(`${name}: the state must be [${batch}, ${hidden}]; got ${describe(state)}.`);
     const before = state ?? zeros([batch, hidden], { device: x.device });
@@ -74,7 +75,7 @@ export class GRUCell extends RecurrentCell {
   }
 
   protected override next(input: Tensor, recurrent: Tensor, state: Tensor): Tensor {
-    const [batch, hidden] = state.shape as readonly [number, number];
+    const [batch, hidden] = exactly(state.shape, 2);
     const gate = (of: Tensor, i: number): Tensor =>
       slice(of, { starts: [0, i * hidden], ends: [batch, (i + 1) * hidden] });
     const [r, z] = [0, 1].map((i) => sigmoid(add(gate(input, i), gate(recurrent, i)))) as [Tensor, Tensor];

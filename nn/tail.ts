@@ -1,6 +1,7 @@
 // The end of most classifiers, as data: one vector of each sample, normed or not, and a linear layer. As data, so that
 // who decides by the logits can compute them in the same dispatch.
 
+import { exactly } from "../base/index.ts";
 import { mean, reshape, slice, type Tensor } from "../engine/functions.ts";
 import { globalAveragePool, type LayerNorm, type Linear } from "./layers.ts";
 import type { Mode } from "./module.ts";
@@ -29,6 +30,6 @@ export function tailPass({ vector, norm, linear }: Tail, mode: Mode): Pass {
 /** The vector of each sample, [B, C], of a map or of tokens. */
 export function vectorOf(vector: Tail["vector"], x: Tensor): Tensor {
   if (vector === "mean") return x.rank === 4 ? globalAveragePool(x) : mean(x, { dim: 1 });
-  const [batch, , dim] = x.shape as readonly [number, number, number];
+  const [batch, , dim] = exactly(x.shape, 3);
   return reshape(slice(x, { starts: [0, 0, 0], ends: [batch, 1, dim] }), [batch, dim]);
 }

@@ -1,7 +1,7 @@
 // Vision transformers (Dosovitskiy et al. 2021) in timm's form and names: class token, learned positions, pre-norm
 // blocks.
 
-import type { Kinds } from "../base/index.ts";
+import { exactly, firstOf, type Kinds } from "../base/index.ts";
 import { ArgumentError, add, concat, type Device, expand, readOptions, type Tensor } from "../engine/functions.ts";
 import { Backbone, type Stage } from "./backbone.ts";
 import { checkLayer, Init } from "./init.ts";
@@ -188,10 +188,10 @@ export class VisionTransformer extends Backbone {
   }
 
   #embedding(mode: Mode): Pass {
-    const [, , dim] = this.clsToken.shape as readonly [number, number, number];
+    const [, , dim] = exactly(this.clsToken.shape, 3);
     const { prepare = (weight) => weight } = mode;
     const [token, positions, patches] = [prepare(this.clsToken), prepare(this.posEmbed), this.patchEmbed.pass(mode)];
-    return (x) => add(concat([expand(token, [x.shape[0]!, 1, dim]), patches(x)], { dim: 1 }), positions);
+    return (x) => add(concat([expand(token, [firstOf(x.shape), 1, dim]), patches(x)], { dim: 1 }), positions);
   }
 }
 

@@ -1,8 +1,8 @@
 // PyTorch state dicts in and out: torchvision's and timm's names and layouts against ours.
 // Names: runningMean is running_mean, and so on. Layouts: convolutions OIHW there, HWIO here; linear [out, in] there.
 
-import { type Kinds, what } from "../base/index.ts";
-import { ArgumentError, FormatError, numel, readOptions, type Shape, type StoredTensor } from "../engine/functions.ts";
+import { type Kinds, permuted, take, what } from "../base/index.ts";
+import { ArgumentError, FormatError, readOptions, type Shape, type StoredTensor } from "../engine/functions.ts";
 import { compareState, type LoadReport, Module, productAxes, refuseMisfits, type StateTensor } from "./module.ts";
 
 /** What a file calls otherwise than the model; on PyTorch's snake_case names, both ways. */
@@ -25,25 +25,10 @@ const camel = (name: string): string => name.replace(/_([a-z])/g, (_, letter: st
 const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 /** Transposes host data by `order` (output axis i is input axis order[i]). */
-function permuteHost({ shape, data }: StateTensor, order: readonly number[]): StateTensor {
-  const strides = shape.map((_, i) => numel(shape.slice(i + 1)));
-  const out = order.map((axis) => shape[axis]!);
-  const steps = order.map((axis) => strides[axis]!);
-  const result = new Float32Array(data.length);
-  const at = new Array<number>(out.length).fill(0);
-  let source = 0;
-  for (let i = 0; i < result.length; i++) {
-    result[i] = data[source]!;
-    for (let axis = out.length - 1; axis >= 0; axis--) {
-      at[axis] = at[axis]! + 1;
-      source += steps[axis]!;
-      if (at[axis]! < out[axis]!) break;
-      source -= steps[axis]! * out[axis]!;
-      at[axis] = 0;
-    }
-  }
-  return { shape: out, data: result };
-}
+const permuteHost = ({ shape, data }: StateTensor, order: readonly number[]): StateTensor => ({
+  shape: take(shape, order),
+  data: permuted(data, shape, order, new Float32Array(data.length)),
+});
 
 /**
  * From our layout to PyTorch's; `name` is ours or PyTorch's, and says what the tensor is. With the module that it is
@@ -86,7 +71,7 @@ function reportInFile(
   const name = (ours: string) => files.get(ours) ?? toTorchName(ours, isRenamed ? renames : SAME);
   const shape = (ours: string, found: Shape): Shape => {
     const axes = module.axesInTorch(ours);
-    return axes?.length === found.length ? axes.map((axis) => found[axis]!) : found;
+    return axes?.length === found.length ? take(found, axes) : found;
   };
   return {
     missing: report.missing.map(name),

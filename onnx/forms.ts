@@ -1,7 +1,7 @@
 // What each op is in ONNX, as PyTorch's exporter would write it. Ops are those that a forward pass really calls
 // (`trace`), so what a backbone or a head is made of need not be known.
 
-import { json } from "../base/index.ts";
+import { firstOf, json } from "../base/index.ts";
 import { axisOf, type Graph, inOnnx, refuse } from "./graph.ts";
 import type { Site } from "./site.ts";
 
@@ -236,7 +236,7 @@ const pad = form({ lo: NUMBERS, step: NUMBERS, value: json.number }, (site, { lo
 const concat = form(numbers("axis"), (site, { axis }) => {
   if (axis === 0) return refuse("concat", "one of batches");
   const parts = site.op.inputs.map((_, i) => site.value(i));
-  return parts.length === 1 ? parts[0]! : site.node("Concat", parts, { axis: axisOf(axis, site.out.length) });
+  return parts.length === 1 ? firstOf(parts) : site.node("Concat", parts, { axis: axisOf(axis, site.out.length) });
 });
 
 /** A weight for every sample. */

@@ -2,7 +2,7 @@
 // layouts it knows that our images are [B, H, W, C] and ONNX's [B, C, H, W]: a value of four axes goes under its ONNX
 // layout, and may be asked for in ours.
 
-import { SortieError } from "../base/index.ts";
+import { permuted, SortieError, take } from "../base/index.ts";
 import { toTorchName } from "../nn/index.ts";
 import { type Attribute, attributesOf, type Initializer, initializerOf, type Node } from "./schema.ts";
 
@@ -27,8 +27,7 @@ const TO_OURS = [0, 2, 3, 1];
 export const axisOf = (axis: number, rank: number): number => (rank === 4 ? TO_ONNX.indexOf(axis) : axis);
 
 /** A shape, or one number for each axis, in ONNX's order. */
-export const inOnnx = <T>(each: readonly T[]): T[] =>
-  each.length === 4 ? TO_ONNX.map((axis) => each[axis]!) : [...each];
+export const inOnnx = <T>(each: readonly T[]): T[] => (each.length === 4 ? take(each, TO_ONNX) : [...each]);
 
 /** Nodes and constants, as they are drawn. */
 export class Graph {
@@ -82,8 +81,8 @@ export class Graph {
     // One tensor may be needed in two layouts.
     const own = taken && taken.key !== key ? `${torch}:${key}` : torch;
     return this.#constant(own, key, () => {
-      const extents = order.map((axis) => shape[axis]!);
-      return initializerOf(own, as ?? extents, permuted(data, shape, order));
+      const values = permuted(data, shape, order, new Float32Array(data.length));
+      return initializerOf(own, as ?? take(shape, order), values);
     });
   }
 
@@ -133,25 +132,6 @@ export class Graph {
     this.#names.set(name, count + 1);
     return count === 0 ? name : `${name}_${count}`;
   }
-}
-
-/** Values with their axes in another order: output axis i is input axis order[i]. */
-function permuted(data: Float32Array, shape: readonly number[], order: readonly number[]): Float32Array {
-  if (order.every((axis, i) => axis === i)) return data;
-  const strideOf = (axis: number) => shape.slice(axis + 1).reduce((n, extent) => n * extent, 1);
-  const [extents, strides] = [order.map((axis) => shape[axis]!), order.map(strideOf)];
-  const at = extents.map(() => 0);
-  let place = 0;
-  return Float32Array.from(data, () => {
-    const value = data[place]!;
-    for (let axis = at.length - 1; axis >= 0; axis--) {
-      place += strides[axis]!;
-      if (++at[axis]! < extents[axis]!) break;
-      at[axis] = 0;
-      place -= strides[axis]! * extents[axis]!;
-    }
-    return value;
-  });
 }
 
 /** What ONNX has no form of here. */

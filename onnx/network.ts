@@ -1,7 +1,7 @@
 // A multi-exit network as ONNX files: one graph with all exits' logits, and one for each exit, from the features in
 // front of it.
 
-import { SortieError } from "../base/index.ts";
+import { firstOf, SortieError } from "../base/index.ts";
 import { type Device, empty, noGrad, read, type Tensor, type TracedOp, trace } from "../engine/functions.ts";
 import { EVAL, type Mode } from "../nn/index.ts";
 import { draw } from "./forms.ts";
@@ -86,7 +86,7 @@ async function open(net: StagedNet, about: OnnxAbout): Promise<Drawing> {
   const constants = state.map(
     ([name, tensor], i) => [tensor, { name, shape: tensor.shape, data: values[i]! }] as const,
   );
-  return { device: state[0]![1].device, constants: new Map(constants), about };
+  return { device: firstOf(state)[1].device, constants: new Map(constants), about };
 }
 
 function drawStages(net: StagedNet, drawing: Drawing): readonly Uint8Array[] {
@@ -154,7 +154,7 @@ function drawOp(graph: Graph, op: TracedOp, entries: Map<object, Entry>): void {
     const entry = input && entries.get(input);
     return input && !entry ? refuse(op.name, "a tensor that is no weight of the network") : entry;
   });
-  const result = op.outputs[0]!;
+  const result = firstOf(op.outputs);
   const [first] = given;
   // A weight in another shape is a weight.
   if (op.name === "reshape" && first && isConstant(first)) {

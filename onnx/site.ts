@@ -1,6 +1,7 @@
 // An op that a forward pass called, and the graph that its form is drawn in: operands as ONNX has them, weights by
 // name.
 
+import { firstOf } from "../base/index.ts";
 import type { TracedOp } from "../engine/functions.ts";
 import { type Constant, type Entry, type Graph, isConstant, refuse } from "./graph.ts";
 
@@ -23,7 +24,7 @@ export class Site {
   shape = (i: number): readonly number[] => this.op.inputs[i]?.shape ?? [];
 
   get out(): readonly number[] {
-    return this.op.outputs[0]!.shape;
+    return firstOf(this.op.outputs).shape;
   }
 
   has(i: number): boolean {

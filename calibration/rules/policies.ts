@@ -1,6 +1,6 @@
 // Policies as pure functions: confidences and thresholds in, exit per sample out; and what a policy achieves.
 
-import { what } from "../../base/index.ts";
+import { lastOf, what } from "../../base/index.ts";
 import { check, checkKind, checkLengths, fail } from "../errors.ts";
 import { eefpTargets } from "../metrics/eefp.ts";
 import { addTo, dot, sum } from "../numeric/arrays.ts";
@@ -148,7 +148,7 @@ export function achieved(cascade: Cascade, exits: Int32Array): Achieved {
 }
 
 /** Share of samples that leave before the last exit. @internal */
-export const earlyShare = (fractions: Float64Array): number => 1 - fractions[fractions.length - 1]!;
+export const earlyShare = (fractions: Float64Array): number => 1 - lastOf(fractions);
 
 /** The answer each sample is given. */
 export function predictionsAt(cascade: Cascade, exits: Int32Array): Int32Array {

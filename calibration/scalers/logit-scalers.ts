@@ -1,7 +1,7 @@
 // Scalers that change logits: temperature, vector, failure, matrix and Dirichlet. Each minimises the mean NLL (plus a
 // stated penalty, or what failure adds) on the table given, per exit.
 
-import type { Kinds } from "../../base/index.ts";
+import { firstOf, type Kinds } from "../../base/index.ts";
 import { check, checkOneOf, checkRead, readOptions } from "../errors.ts";
 import { type FailureTarget, failureTargets } from "../metrics/eefp.ts";
 import { addTo, column } from "../numeric/arrays.ts";
@@ -91,7 +91,7 @@ export function fitLogitScaler(table: Table, exit: number, method: LogitMethod, 
   checkOneOf("fitLogitScaler", "method", method, ["temperature", "vector", "failure", "matrix", "dirichlet"]);
   checkRead("fitLogitScaler", options, ["method", method], FIT_READERS);
   check(exit >= 0 && exit < table.exits, "fit", `exit must lie in 0..${table.exits - 1}`, exit);
-  const own = readExits(table, exit, 1)[0]!;
+  const own = firstOf(readExits(table, exit, 1));
   if (method !== "failure") return fitExitLogits(own, method, options);
   const { errors, exits } = outcomes(table);
   const targets = column(failureTargets("fitLogitScaler", errors, exits, options.target ?? "oracle"), exits, exit);

@@ -1,7 +1,7 @@
 // What leaving early costs in milliseconds, as a device was seen to take: costs of a table by it, and where a promised
 // saving goes.
 
-import { json, type Kinds, SortieError } from "../../base/index.ts";
+import { json, type Kinds, lastOf, SortieError } from "../../base/index.ts";
 import { CalibrationError, check, checkKind, checkLengths, fail, readOptions } from "../errors.ts";
 import { dot } from "../numeric/arrays.ts";
 import { COSTED } from "../rules/options.ts";
@@ -105,7 +105,7 @@ export function withCosts<S extends Source>(source: S, options: CostOptions): S 
 
 /** Of full batches, with noise that makes a later exit the faster one evened out. */
 function fullBatches(passing: StageTimes["passing"]): Float64Array {
-  const full = Float64Array.from(passing, last);
+  const full = Float64Array.from(passing, lastOf);
   for (let j = 1; j < full.length; j++) full[j] = Math.max(full[j]!, full[j - 1]!);
   return full;
 }
@@ -150,9 +150,9 @@ export function savingOf(times: StageTimes, seen: SeenSaving): Saving {
   checkLengths("savingOf", "fractions", fractions.length, "measured exits", exits);
   checkLengths("savingOf", "macs", macs.length, "measured exits", exits);
   const shares = Float64Array.from(fractions);
-  const full = last(alone);
+  const full = lastOf(alone);
   const byMacs = 1 - dot(shares, Float64Array.from(macs));
-  const decided = passing.map(last);
+  const decided = passing.map(lastOf);
   const byTimes = 1 - dot(shares, Float64Array.from(decided)) / full;
   const decisions = shares.reduce((sum, share, j) => sum + share * (decided[j]! - alone[j]!), 0) / full;
   const measured = 1 - cascade / whole;
@@ -189,5 +189,3 @@ function at(rows: readonly number[], times: readonly number[], n: number): numbe
   const [x0, x1] = [rows[above - 1]!, rows[above]!];
   return times[above - 1]! + ((n - x0) / (x1 - x0)) * (times[above]! - times[above - 1]!);
 }
-
-const last = (values: readonly number[]): number => values[values.length - 1]!;

@@ -2,7 +2,7 @@
 // Probabilities near 1 keep their order (certainty.ts), so that thresholds can tell apart what a rounded probability
 // could not.
 
-import type { Kinds } from "../../base/index.ts";
+import { firstOf, type Kinds } from "../../base/index.ts";
 import { check, checkFlags, checkKind, checkLengths, checkNotEmpty, fail, readOptions } from "../errors.ts";
 import { addTo, column, copyRows, rowsBelow } from "../numeric/arrays.ts";
 import { orderedProbability, orderedSigmoid } from "../numeric/certainty.ts";
@@ -153,7 +153,7 @@ export function survivors(
   rows: Int32Array,
   thresholds: Float64Array,
 ): Int32Array {
-  if (thresholds.length === 1) return rowsBelow(rows, scores, exits, exit, thresholds[0]!);
+  if (thresholds.length === 1) return rowsBelow(rows, scores, exits, exit, firstOf(thresholds));
   return rows.filter((i) => {
     const at = i * exits + exit;
     return scores[at]! < thresholds[predictions[at]!]!;

@@ -3,6 +3,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { codeOf } from "../../base/index.ts";
 import type { DeviceInfo } from "../../engine/index.ts";
 
 /** A counter of joules, or why there is none. */
@@ -21,7 +22,7 @@ export function energyMeter({ isSoftware }: Pick<DeviceInfo, "isSoftware">, root
     if (Number.isFinite(read())) return read;
     return `energy: ${what} shows a counter that is no number.`;
   } catch (error) {
-    return `energy: the counter of ${what} cannot be read (${(error as NodeJS.ErrnoException).code}).`;
+    return `energy: the counter of ${what} cannot be read (${codeOf(error)}).`;
   }
 }
 

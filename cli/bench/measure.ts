@@ -1,8 +1,15 @@
 // Times of the whole network and of cascades, which take turns. Every answer that is timed is held against the policy
 // on the network's own logits; where one differs, nothing is told.
 
-import { SortieError } from "../../base/index.ts";
-import { achieved, type MeasuredCosts, type Saving, savingOf, timesOf } from "../../calibration/index.ts";
+import { median, SortieError, transposed, zip } from "../../base/index.ts";
+import {
+  achieved,
+  type MeasuredCosts,
+  predictionsAt,
+  type Saving,
+  savingOf,
+  timesOf,
+} from "../../calibration/index.ts";
 import { createDevice } from "../../engine/index.ts";
 import { type Answers, type Classifier, deploy, type ImageSet, type MultiExit, type Plan } from "../../exits/index.ts";
 import { compareAnswers } from "../commands/agreement.ts";
@@ -42,8 +49,6 @@ export interface ColdStart {
   /** The difference: what compiling takes. */
   readonly compile: number;
 }
-
-const median = (values: readonly number[]): number => quantile(values, 0.5);
 
 function quantile(values: readonly number[], q: number): number {
   const sorted = values.toSorted((a, b) => a - b);
@@ -121,7 +126,7 @@ export class Contender {
     // A pass may be more than the images, which are then asked several times, or less: those that were not asked agree
     // with themselves.
     for (let first = 0; first < answers.exits.length; first += expected.exits.length) {
-      const got = { classes: ownAnswers(expected), exits: expected.exits.slice() };
+      const got = { classes: predictionsAt(expected.scored, expected.exits), exits: expected.exits.slice() };
       const last = Math.min(answers.exits.length, first + expected.exits.length);
       for (let i = first; i < last; i++) {
         got.classes[sample(i)] = answers.classes[i]!;
@@ -136,9 +141,6 @@ export class Contender {
     }
   }
 }
-
-const ownAnswers = ({ scored, exits }: Candidate["expected"]): Int32Array =>
-  exits.map((exit, i) => scored.predictions[i * scored.exits + exit]!);
 
 function pixelsOf({ images, size }: ImageSet, first: number, count: number): Uint8Array {
   const pixels = images.length / size;
@@ -170,18 +172,29 @@ export async function timeCascades(
   const all: Contender[] = [];
   try {
     for (const one of [whole, ...candidates]) all.push(await Contender.make(net, one, set, batch));
-    const times = all.map((): number[] => []);
-    for (let round = 0; round < rounds; round++)
-      for (const [i, contender] of all.entries()) times[i]!.push(await contender.seconds());
-    const wholeTime = median(times[0]!);
-    return all.slice(1).map(({ candidate: { name, expected }, plans }, i) => {
-      const { fractions, cost, accuracy } = achieved(expected.scored, expected.exits);
-      const seen = { fractions, macs: expected.scored.costs, whole: wholeTime, cascade: median(times[i + 1]!) };
-      const known = costs?.times.some((one) => one.batch === batch) ? timesOf(costs, batch) : undefined;
-      const parts = { batch, policy: name, fractions: [...fractions], macs: cost, accuracy };
-      const saving = known && savingOf(known, seen);
-      return { ...parts, whole: wholeTime, cascade: seen.cascade, saving, plan: plans[0]?.reason ?? "" };
-    });
+    const times: number[][] = [];
+    for (let round = 0; round < rounds; round++) {
+      const seconds: number[] = [];
+      for (const contender of all) seconds.push(await contender.seconds());
+      times.push(seconds);
+    }
+    const [wholeTime = Number.NaN, ...taken] = transposed(times).map(median);
+    return zip(all.slice(1), taken).map(
+      ([
+        {
+          candidate: { name, expected },
+          plans,
+        },
+        time,
+      ]) => {
+        const { fractions, cost, accuracy } = achieved(expected.scored, expected.exits);
+        const seen = { fractions, macs: expected.scored.costs, whole: wholeTime, cascade: time };
+        const known = costs?.times.some((one) => one.batch === batch) ? timesOf(costs, batch) : undefined;
+        const parts = { batch, policy: name, fractions: [...fractions], macs: cost, accuracy };
+        const saving = known && savingOf(known, seen);
+        return { ...parts, whole: wholeTime, cascade: seen.cascade, saving, plan: plans[0]?.reason ?? "" };
+      },
+    );
   } finally {
     for (const contender of all) contender.dispose();
   }

@@ -1,6 +1,7 @@
 // What was timed, for people: tables in Markdown, and one figure.
 
 import type { TopLevelSpec } from "vega-lite";
+import { firstOf, lastOf } from "../../base/index.ts";
 import type { MeasuredCosts, Saving } from "../../calibration/index.ts";
 import { percent } from "../format.ts";
 import { WHOLE } from "../report/figures/parts.ts";
@@ -31,7 +32,7 @@ export function cascadeTable(rows: readonly CascadeTime[]): readonly string[] {
   return table(
     head,
     rows.map(({ batch, policy, fractions, whole, cascade, macs, saving }) => {
-      const early = 1 - fractions[fractions.length - 1]!;
+      const early = 1 - lastOf(fractions);
       const [time, byMacs] = [cascade / whole, 1 - macs];
       const kept = (promised: number): string => (promised > 0 ? percent((1 - time) / promised) : "-");
       const shares = [percent(time), percent(macs), saving ? kept(saving.byTimes) : "-", kept(byMacs)];
@@ -74,9 +75,9 @@ export function stageTable({ times }: MeasuredCosts, names: readonly string[]): 
   return table(
     ["batch", ...names.map((name) => `to ${name}, ms`), "whole network, ms", "empty, ms", "compaction, ms"],
     times.map(({ batch, passing, alone, rows, compaction }) => {
-      const full = passing.map((each) => ms(each[each.length - 1]!));
-      const empty = rows[0] === 0 ? ms(passing[passing.length - 1]![0]!) : "-";
-      return [String(batch), ...full, ms(alone[alone.length - 1]!), empty, ms(compaction)];
+      const full = passing.map((each) => ms(lastOf(each)));
+      const empty = rows[0] === 0 ? ms(firstOf(lastOf(passing))) : "-";
+      return [String(batch), ...full, ms(lastOf(alone)), empty, ms(compaction)];
     }),
   );
 }
@@ -99,7 +100,7 @@ export function latencyTable(rows: readonly Latency[], starts: readonly ColdStar
  */
 export function crossover(rows: readonly CascadeTime[]): TopLevelSpec {
   const values = rows.map(({ batch, cascade, whole, fractions }) => {
-    return { batch, share: cascade / whole, leave: percent(1 - fractions[fractions.length - 1]!) };
+    return { batch, share: cascade / whole, leave: percent(1 - lastOf(fractions)) };
   });
   const batches = [...new Set(values.map(({ batch }) => batch))];
   const x = { field: "batch", type: "quantitative" as const, title: "batch", axis: { values: batches } };

@@ -3,7 +3,7 @@
 
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { SortieError } from "../../base/index.ts";
+import { lastOf, SortieError } from "../../base/index.ts";
 import {
   applyScaling,
   betweenScores,
@@ -203,8 +203,8 @@ function candidate(name: string, policy: Candidate["policy"], raw: Table, names:
 
 function ofShare(share: number, raw: Table, names: readonly string[]): Candidate {
   const scored = cascade(raw);
-  const at = Float64Array.from({ length: raw.samples }, (_, i) => scored.scores[i * raw.exits]!).sort();
-  const quantile = at[Math.min(raw.samples - 1, Math.max(0, Math.round((1 - share) * raw.samples)))]!;
+  const atFirst = scored.scores.filter((_, at) => at % raw.exits === 0).sort();
+  const quantile = lastOf(atFirst.subarray(0, 1 + Math.max(0, Math.round((1 - share) * raw.samples))));
   const closed = new Float64Array(raw.exits - 1).fill(Number.POSITIVE_INFINITY);
   const thresholds = betweenScores(scored)(closed.with(0, quantile));
   return candidate(`${percent(share)} leave at ${names[0]}`, { thresholds, score: "maxProb" }, raw, names);

@@ -3,6 +3,7 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { firstOf } from "../../base/index.ts";
 import {
   type Cascade,
   logEntropyOf,
@@ -146,7 +147,7 @@ function isBarely({ score, scores, exits, predictions }: Cascade, thresholds: Ar
   const at = i * exits + j;
   const perExit = thresholds.length / (exits - 1);
   const threshold =
-    thresholds.length === 1 ? thresholds[0]! : thresholds[j * perExit + (perExit > 1 ? predictions[at]! : 0)]!;
+    thresholds.length === 1 ? firstOf(thresholds) : thresholds[j * perExit + (perExit > 1 ? predictions[at]! : 0)]!;
   // Nobody is near a closed exit, or one that is open to all.
   if (!Number.isFinite(threshold)) return false;
   const of = (s: number) =>
@@ -161,7 +162,7 @@ function isBarely({ score, scores, exits, predictions }: Cascade, thresholds: Ar
 /** Two largest logits that are one, as far as a device can tell. */
 function isTie({ read, classes }: Table, i: number, exit: number): boolean {
   const row = Array.from(read(i, 1).subarray(exit * classes, (exit + 1) * classes)).sort((a, b) => b - a);
-  return isNear(row[1] ?? Number.NEGATIVE_INFINITY, row[0]!);
+  return isNear(row[1] ?? Number.NEGATIVE_INFINITY, firstOf(row));
 }
 
 /** For people; `logits` is what was compared with. */

@@ -1,6 +1,6 @@
 // `sortie bench`: what early exits save in time on this machine, as tables, a figure and JSON.
 
-import { option } from "../../base/index.ts";
+import { firstOf, option } from "../../base/index.ts";
 import { createDevice, type Device } from "../../engine/index.ts";
 import { adapterName, measureCosts, ROUNDS } from "../../exits/index.ts";
 import { energyMeter } from "../bench/energy.ts";
@@ -52,7 +52,7 @@ export async function runBench(args: readonly string[], print: Print = console.l
   const asked = readCommand(benchSpec, args, print);
   if (!asked) return 0;
   const { values, positionals } = asked;
-  const source = positionals[0]!;
+  const source = firstOf(positionals);
   await chartLibraries();
   const folder = RunFolder.at(source);
   const out = values.out ?? folder?.path("bench") ?? "bench.json";

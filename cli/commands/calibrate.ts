@@ -1,6 +1,14 @@
 // `sortie calibrate`: thresholds with a guarantee from cached logits, written as a policy file.
 
-import { type Option, type OptionValues, option, type Readers, SortieError, unread } from "../../base/index.ts";
+import {
+  firstOf,
+  type Option,
+  type OptionValues,
+  option,
+  type Readers,
+  SortieError,
+  unread,
+} from "../../base/index.ts";
 import {
   applyScaling,
   BUDGET_GOAL,
@@ -187,7 +195,7 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
   const asked = readCommand(calibrateSpec, args, print);
   if (!asked) return 0;
   const { given, positionals } = asked;
-  const source = positionals[0]!;
+  const source = firstOf(positionals);
   const folder = RunFolder.at(source);
   const published = publishedOf(source, folder, given);
   const chosen = { ...(folder && runDefaults(folder, published)), ...given };

@@ -1,7 +1,7 @@
 // `sortie classify`: answers of a model file for pictures. `sortie predict`: for a data set, held against its labels.
 
 import { readFileSync } from "node:fs";
-import { type OptionValues, SortieError } from "../../base/index.ts";
+import { firstOf, lastOf, type OptionValues, SortieError } from "../../base/index.ts";
 import {
   type Answers,
   CLASSIFY_BATCH,
@@ -60,7 +60,7 @@ export async function runClassify(args: readonly string[], print: Print = consol
   const asked = readCommand(classifySpec, args, print);
   if (!asked) return 0;
   const { values, positionals } = asked;
-  const model = positionals[0]!;
+  const model = firstOf(positionals);
   const files = positionals.slice(1);
   checkOutput("classify", "--out", values.out, positionals);
   using classifier = await load(model, loading(values));
@@ -99,7 +99,7 @@ export async function runPredict(args: readonly string[], print: Print = console
   const asked = readCommand(predictSpec, args, print);
   if (!asked) return 0;
   const { values, positionals } = asked;
-  const model = positionals[0]!;
+  const model = firstOf(positionals);
   checkOutput("predict", "--out", values.out, [model]);
   const set = await ofData(await readModel(model), values.dataDir);
   if (typeof set === "string") throw new SortieError(`predict: the data set must be at hand; ${set}`);
@@ -119,7 +119,7 @@ function summaryOf(answers: Answers, labels: Int32Array, { model }: LoadedClassi
   const { length } = labels;
   const right = (rows: readonly number[]) => rows.filter((i) => answers.classes[i] === labels[i]).length / rows.length;
   const all = Array.from(labels, (_, i) => i);
-  const full = model.exits[model.exits.length - 1]!.macs;
+  const full = lastOf(model.exits).macs;
   const cost = answers.macs.reduce((sum, macs) => sum + macs, 0) / (length * full);
   return [
     `${length} images: accuracy ${percent(right(all))}, cost ${percent(cost)} of the whole network's MACs`,

@@ -3,7 +3,7 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { defined, type OptionValues, option, SortieError } from "../../base/index.ts";
+import { defined, firstOf, type OptionValues, option, SortieError } from "../../base/index.ts";
 import { figuresOf, type RunFigures } from "../compare/figures.ts";
 import { type Known, readKnown } from "../compare/known.ts";
 import { isFinished, liveTable, planLines, progressOf } from "../compare/lines.ts";
@@ -249,7 +249,7 @@ async function compareFolders(
   }
   const table = liveTable(runs);
   for (const line of [table.head, ...runs.map(table.of)]) print(line);
-  print(`wrote ${(await writeComparison({ runs, failures: [], against: runs[0]!.method, out })).join(", ")}`);
+  print(`wrote ${(await writeComparison({ runs, failures: [], against: firstOf(runs).method, out })).join(", ")}`);
   return 0;
 }
 

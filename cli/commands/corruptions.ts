@@ -1,7 +1,7 @@
 // What corrupted images do to a run: accuracy and calibration of every exit, where images leave then, and whether what
 // was promised on clean images still holds.
 
-import { type OptionValues, option, SortieError } from "../../base/index.ts";
+import { lastOf, type OptionValues, option, SortieError, zip } from "../../base/index.ts";
 import {
   applyScaling,
   evaluate,
@@ -167,7 +167,7 @@ function figuresOf(
   const policy = evaluatePolicy(source, result, { anyOrigin: true, sameSamples: true });
   const fractions = Array.from(policy.fractions);
   const before = clean?.policy?.fractions ?? fractions;
-  const shift = fractions.reduce((sum, share, j) => sum + Math.abs(share - before[j]!), 0) / 2;
+  const shift = zip(fractions, before).reduce((sum, [share, clean]) => sum + Math.abs(share - clean), 0) / 2;
   const risk = request && "alpha" in result ? promisedRisk(request, source).observe(policy.exits) : undefined;
   const promise =
     risk === undefined || Number.isNaN(risk) || !("alpha" in result) ? {} : { risk, isBroken: risk > result.alpha };
@@ -257,9 +257,6 @@ export function bySeverity({ clean, rows }: Pick<CorruptionFindings, "clean" | "
   });
 }
 
-/** The last of all exits. */
-export const lastOf = <T>(exits: readonly T[]): T => exits[exits.length - 1]!;
-
 /** `fog: last exit 84.1 / 80.2 / ... %` */
 function rowLine(name: string, rows: readonly CorruptionRow[]): string {
   const last = rows.map(({ exits }) => percent(lastOf(exits).accuracy)).join(" / ");
@@ -276,7 +273,7 @@ function rowLine(name: string, rows: readonly CorruptionRow[]): string {
 export function corruptionLines(found: CorruptionFindings): readonly string[] {
   const { meanError, names, images, synthetic, rows, alpha } = found;
   const count = rows.filter(({ policy }) => policy?.isBroken).length;
-  const errors = names.map((name, j) => `${name} ${percent(meanError.exits[j]!)}`);
+  const errors = zip(names, meanError.exits).map(([name, error]) => `${name} ${percent(error)}`);
   const policy = meanError.policy === undefined ? [] : [`policy ${percent(meanError.policy)}`];
   return [
     `mean corruption error (${images === "official" ? "published images" : "images corrupted here"}, not divided by another network's): ${[...errors, ...policy].join(", ")}`,

@@ -1,6 +1,6 @@
 // `sortie evaluate`: all metrics of a test table, and what a policy does on it, as a table and as JSON.
 
-import { preset, SortieError } from "../../base/index.ts";
+import { firstOf, preset, SortieError, zip } from "../../base/index.ts";
 import {
   EVALUATION,
   type Evaluation,
@@ -72,7 +72,7 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
   const asked = readCommand(evaluateSpec, args, print);
   if (!asked) return 0;
   const { values, positionals } = asked;
-  const source = positionals[0]!;
+  const source = firstOf(positionals);
   if (isModelFile(source)) return evaluateModel(source, asked, print);
   if (values.dataDir !== undefined)
     throw new SortieError(`evaluate: --data-dir goes with a model file; got ${source}.`);
@@ -166,10 +166,10 @@ function metricLines({ samples, exits, overthinking }: Evaluation, names: readon
   return [
     `${samples} samples`,
     line("exit", columns),
-    ...exits.flatMap(({ intervals, ...exit }, j) => [
+    ...zip(names, exits).flatMap(([name, { intervals, ...exit }]) => [
       line(
-        names[j]!,
-        columns.map((name) => number(exit[name])),
+        name,
+        columns.map((column) => number(exit[column])),
       ),
       ...(["lower", "upper"] as const).flatMap((end) =>
         intervals
@@ -192,10 +192,10 @@ function policyLines({ names, metrics, source, file, policy }: Findings): readon
     return [explain(file.result), `the policy refuses: every sample runs the full network (accuracy ${full})`];
   }
   const { accuracy, cost, exitRisk, earlyRisk } = policy.intervals;
-  const lines = exitRisk.map((range, j) => {
-    const share = policy.fractions[j]!;
-    const risk = share > 0 ? `, error ${percent(policy.exitRisk[j]!)} ${interval(range)}` : "";
-    return `  ${names[j]}: ${percent(share)} leave${risk}`;
+  const exits = zip(names, policy.fractions, policy.exitRisk, exitRisk);
+  const lines = exits.map(([name, share, error, range]) => {
+    const risk = share > 0 ? `, error ${percent(error)} ${interval(range)}` : "";
+    return `  ${name}: ${percent(share)} leave${risk}`;
   });
   return [
     explain(file.result),

@@ -2,7 +2,7 @@
 
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { defined, json, type OptionValues, option, SortieError } from "../../base/index.ts";
+import { defined, json, messageOf, type OptionValues, option, SortieError } from "../../base/index.ts";
 import type { PolicyFile } from "../../calibration/index.ts";
 import { createDevice, type Device } from "../../engine/index.ts";
 import {
@@ -212,7 +212,7 @@ function imagesOf(run: json.Json, path: string): TrainedOn {
       std: numbers,
     }) as unknown as TrainedOn;
   } catch (cause) {
-    throw new SortieError(`export: ${path} must say what it was trained on; ${(cause as Error).message}`, { cause });
+    throw new SortieError(`export: ${path} must say what it was trained on; ${messageOf(cause)}`, { cause });
   }
 }
 

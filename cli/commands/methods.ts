@@ -1,6 +1,6 @@
 // `sortie methods`: which ways to train there are, and what each one takes.
 
-import { guessOf, type Option, SortieError } from "../../base/index.ts";
+import { lookUp, type Option } from "../../base/index.ts";
 import { CERTIFIED, METHODS, type Method, type PolicyPlan } from "../../exits/index.ts";
 import { type CommandSpec, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
@@ -23,15 +23,8 @@ export function runMethods(args: readonly string[], print: Print = console.log):
   const asked = readCommand(methodsSpec, args, print);
   if (!asked) return 0;
   const [name] = asked.positionals;
-  for (const line of name === undefined ? list() : explanation(methodOf(name))) print(line);
+  for (const line of name === undefined ? list() : explanation(lookUp("methods: the name", METHODS, name))) print(line);
   return 0;
-}
-
-function methodOf(name: string): Method {
-  if (Object.hasOwn(METHODS, name)) return METHODS[name]!;
-  const names = Object.keys(METHODS);
-  const guess = guessOf(name, names);
-  throw new SortieError(`methods: the name must be one of ${names.join(", ")}; got "${name}".${guess}`);
 }
 
 function list(): readonly string[] {

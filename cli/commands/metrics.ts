@@ -4,7 +4,7 @@
 import { appendFileSync, existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { option, SortieError } from "../../base/index.ts";
+import { option, SortieError, zip } from "../../base/index.ts";
 import type { MetricsRow } from "../../exits/index.ts";
 import { encodeEvents, encodeMore, type ScalarEvent } from "../files/event-file.ts";
 import { checkOutput } from "../files/outputs.ts";
@@ -67,7 +67,8 @@ export async function runMetrics(args: readonly string[], print: Print = console
     if (csv !== undefined) writeWhole(csv, table(runs));
     return [...events, ...(csv === undefined ? [] : [csv])];
   };
-  let runs = folders.map((folder, i) => measured(folder, names[i]!));
+  const look = () => zip(folders, names).map(([folder, name]) => measured(folder, name));
+  let runs = look();
   if (csv === undefined && tensorboard === undefined) {
     print(table(runs).trimEnd());
     return 0;
@@ -76,7 +77,7 @@ export async function runMetrics(args: readonly string[], print: Print = console
   while (watch && runs.some(({ record }) => record.finished === undefined)) {
     await wait(WATCH_MS);
     const before = runs;
-    runs = folders.map((folder, i) => measured(folder, names[i]!));
+    runs = look();
     if (sizes(runs) !== sizes(before)) write(runs, before);
   }
   return 0;

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { existsSync, statSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { type OptionValues, option, SortieError } from "../../base/index.ts";
+import { firstOf, type OptionValues, option, SortieError } from "../../base/index.ts";
 import { RUN_FILES } from "../../exits/index.ts";
 import { COST_FLAGS } from "../files/costs-file.ts";
 import { LOGITS_FLAGS, logitsOptions } from "../files/logits-file.ts";
@@ -58,7 +58,7 @@ export async function runReport(
   const asked = readCommand(reportSpec, args, print);
   if (!asked) return 0;
   const { values, positionals } = asked;
-  const source = positionals[0]!;
+  const source = firstOf(positionals);
   await chartLibraries();
   const folder = RunFolder.at(source);
   const render = () => renderReport(source, folder, values, print);

@@ -1,7 +1,7 @@
 // `sortie train`: trains a multi-exit network into a run folder, and caches the logits that calibration works on.
 
 import { existsSync } from "node:fs";
-import { defined, only } from "../../base/index.ts";
+import { defined, messageOf, only } from "../../base/index.ts";
 import { clopperPearson } from "../../calibration/index.ts";
 import type { ImageBytes, Splits } from "../../data/index.ts";
 import { createDevice, type Device } from "../../engine/index.ts";
@@ -102,7 +102,7 @@ export async function trainInto(
     const { reason } = interrupt.signal;
     const isInterrupted = reason !== undefined && (error === reason || (error as Error).cause === reason);
     if (!isInterrupted) throw withDisk(error, folder.dir);
-    print((error as Error).message);
+    print(messageOf(error));
     return interrupt.code;
   } finally {
     interrupt.stop();

@@ -6,7 +6,16 @@ import { hostname, tmpdir, userInfo } from "node:os";
 import { extname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { defined, leftovers, type OptionValues, option, partOf, SortieError } from "../../base/index.ts";
+import {
+  defined,
+  firstOf,
+  leftovers,
+  messageOf,
+  type OptionValues,
+  option,
+  partOf,
+  SortieError,
+} from "../../base/index.ts";
 import { lookFor } from "../../data/index.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { version } from "../files/versions.ts";
@@ -58,7 +67,7 @@ export async function runWorker(args: readonly string[], print: Print = console.
   const asked = readCommand(workerSpec, args, print);
   if (!asked) return 0;
   const { values, positionals } = asked;
-  const queue = await openQueue("worker", positionals[0]!);
+  const queue = await openQueue("worker", firstOf(positionals));
   const dir = await makeFolder();
   const interrupt = interruption();
   const ended = new AbortController();
@@ -69,7 +78,7 @@ export async function runWorker(args: readonly string[], print: Print = console.
     try {
       return await doRun(run, bench);
     } catch (error) {
-      print(`${run.id}: ${(error as Error).message}`);
+      print(`${run.id}: ${messageOf(error)}`);
       if (!(error instanceof Unfit)) throw error;
       unfit = error;
       ended.abort();

@@ -1,6 +1,7 @@
 // What corrupted images do to every setting, as tables: from severity to severity, and in one number.
 
-import { bySeverity, type CorruptionFindings, countedOf, lastOf } from "../commands/corruptions.ts";
+import { lastOf, transposed } from "../../base/index.ts";
+import { bySeverity, type CorruptionFindings, countedOf } from "../commands/corruptions.ts";
 import { namesOf, points, type Sheet, spread } from "./sheets.ts";
 import { type Setting, spreadOf } from "./statistics.ts";
 
@@ -40,6 +41,11 @@ function introductionOf({ images, samples, synthetic, rows }: CorruptionFindings
   );
 }
 
+type Means = ReturnType<typeof bySeverity>[number];
+
+const alongSeverities = (setting: Setting, of: (means: Means) => number) =>
+  transposed(foundOf(setting).map((found) => bySeverity(found).map(of))).map((all) => points(spreadOf(all).mean));
+
 /** The tables; empty where nothing was corrupted. */
 export function corruptionSheets(settings: readonly Setting[], against: string): readonly Sheet[] {
   const looked = settings.filter((setting) => foundOf(setting).length > 0);
@@ -49,14 +55,8 @@ export function corruptionSheets(settings: readonly Setting[], against: string):
   const severities = bySeverity(some).map(({ severity }) => severity);
   const over = (setting: Setting, of: (found: CorruptionFindings) => number) =>
     spread(spreadOf(foundOf(setting).map(of)));
-  const alongSeverities = (setting: Setting, of: (means: ReturnType<typeof bySeverity>[number]) => number) =>
-    severities.map((_, k) => points(spreadOf(foundOf(setting).map((found) => of(bySeverity(found)[k]!))).mean));
   const head = severities.map((severity) => (severity === 0 ? "clean" : `severity ${severity}`));
-  const bySeveritySheet = (
-    title: string,
-    text: string,
-    of: (means: ReturnType<typeof bySeverity>[number]) => number,
-  ) => ({
+  const bySeveritySheet = (title: string, text: string, of: (means: Means) => number) => ({
     ...{ title, text, head: [...names.head, ...head] },
     rows: looked.map((setting) => [...names.of(setting), ...alongSeverities(setting, of)]),
   });

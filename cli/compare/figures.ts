@@ -1,6 +1,7 @@
 // One finished run in the figures that methods are compared by. Every threshold is chosen on validation samples, or
 // certified on calibration samples; test samples are looked at once, with thresholds that are fixed.
 
+import { lastOf } from "../../base/index.ts";
 import {
   accuracyAtCost,
   achieved,
@@ -129,7 +130,7 @@ export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
     samples: test.samples,
     classes: classes.length,
     trainingSeconds: seconds?.["training"] ?? Number.NaN,
-    macs: exits[exits.length - 1]!.macs / 1e6,
+    macs: lastOf(exits).macs / 1e6,
     exits: metrics.exits.map(({ accuracy, ece, auroc, aurc, eefp }) => ({ accuracy, ece, auroc, aurc, eefp })),
     curve: curve.map(({ accuracy, cost }) => ({ accuracy, cost })),
     area: areaUnderCurve(costs, accuracies),
@@ -161,4 +162,4 @@ export const accuracyOfCurve = ({ curve }: Pick<RunFigures, "curve">, cost: numb
   );
 
 /** Of the last exit, on all test samples. */
-export const lastAccuracyOf = ({ exits }: Pick<RunFigures, "exits">): number => exits[exits.length - 1]!.accuracy;
+export const lastAccuracyOf = ({ exits }: Pick<RunFigures, "exits">): number => lastOf(exits).accuracy;

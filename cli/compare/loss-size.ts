@@ -1,6 +1,7 @@
 // How large the loss of a run is: the sum of its exit weights. It moves results as much as most methods do, so every
 // comparison shows it.
 
+import { lastOf } from "../../base/index.ts";
 import type { RunRecord } from "../files/run-folder.ts";
 import type { Config } from "../settings/config.ts";
 import { makePlan } from "../settings/model.ts";
@@ -14,7 +15,7 @@ export function lossSize(
   { exits, classes }: Pick<RunRecord, "exits" | "classes">,
 ): LossSize | undefined {
   const { epochs } = config.train;
-  const full = exits[exits.length - 1]!.macs;
+  const full = lastOf(exits).macs;
   const phases = makePlan(config).phases({
     exits: exits.length,
     classes: classes.length,
@@ -22,7 +23,7 @@ export function lossSize(
     // Which parameters are trained is not asked here.
     placeOf: () => ({ exit: 0, isHead: false }),
   });
-  const weights = phases[phases.length - 1]!.tracks.find((track) => track.exitWeights)?.exitWeights;
+  const weights = lastOf(phases).tracks.find((track) => track.exitWeights)?.exitWeights;
   if (!weights) return undefined;
   // Weights of samples that are divided by their sum.
   const { normalise, control } = config.method;

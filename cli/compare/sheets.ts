@@ -1,5 +1,6 @@
 // A comparison as tables of text, which the page and the text of results are both made of.
 
+import { firstOf, transposed } from "../../base/index.ts";
 import { percent } from "../format.ts";
 import { COSTS, LOSS, lastAccuracyOf, type RunFigures } from "./figures.ts";
 import { groupsOf, pairedDifference, proxyCorrelations, type Setting, type Spread, spreadOf } from "./statistics.ts";
@@ -39,7 +40,9 @@ function difference({ mean, deviation, n }: Spread): string {
 const over = ({ runs }: Setting, of: (run: RunFigures) => number): Spread => spreadOf(runs.map(of));
 
 const exitsOf = (setting: Setting, of: (exit: RunFigures["exits"][number]) => number): string =>
-  setting.runs[0]!.exits.map((_, j) => points(over(setting, ({ exits }) => of(exits[j]!)).mean)).join(" / ");
+  transposed(setting.runs.map(({ exits }) => exits.map(of)))
+    .map((values) => points(spreadOf(values).mean))
+    .join(" / ");
 
 /** Names of what varies: columns that all settings share are left out. A method that has collapsed says so. */
 export function namesOf(settings: readonly Setting[]): { readonly head: string[]; of(setting: Setting): string[] } {
@@ -76,7 +79,9 @@ export function accuracySheet(settings: readonly Setting[]): Sheet {
       ...names.of(setting),
       String(setting.runs.length),
       exitsOf(setting, ({ accuracy }) => accuracy),
-      ...COSTS.map((_, k) => spread(over(setting, ({ atCost }) => atCost[k]!.accuracy))),
+      ...transposed(setting.runs.map(({ atCost }) => atCost)).map((of) =>
+        spread(spreadOf(of.map(({ accuracy }) => accuracy))),
+      ),
       spread(over(setting, ({ near }) => near.cost)),
       spread(over(setting, ({ near }) => near.accuracy)),
       spread(over(setting, ({ area }) => area)),
@@ -99,7 +104,7 @@ export function differenceSheet(settings: readonly Setting[], against: string): 
       [
         ...names.of(setting),
         of(({ area }) => area),
-        of(({ exits }) => exits[0]!.accuracy),
+        of(({ exits }) => firstOf(exits).accuracy),
         of(lastAccuracyOf),
         of(({ atCost }) => atCost[1]!.accuracy),
       ],
@@ -137,14 +142,14 @@ export function certifiedSheet(settings: readonly Setting[], promise: string): S
     rows: settings.map((setting) => {
       const { runs } = setting;
       const certified = runs.flatMap((run) => (run.certified ? [run.certified] : []));
-      const shares = runs[0]!.exits.map((_, j) => points(spreadOf(certified.map((each) => each.shares[j]!)).mean));
+      const shares = transposed(certified.map((each) => each.shares)).map((of) => points(spreadOf(of).mean));
       return [
         ...names.of(setting),
         `${certified.length} of ${runs.length}`,
         spread(over(setting, (run) => run.certified?.accuracy ?? lastAccuracyOf(run))),
         spread(over(setting, (run) => run.certified?.cost ?? 1)),
         spread(spreadOf(certified.map(({ earlyRisk }) => earlyRisk))),
-        shares.join(" / "),
+        shares.join(" / ") || "-",
       ];
     }),
   };

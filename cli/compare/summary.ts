@@ -1,6 +1,7 @@
 // A comparison as data: every setting's means and spreads over seeds, its differences to the reference seed by seed,
 // and which measure goes with the area. What the tables round stands here whole.
 
+import { firstOf, transposed } from "../../base/index.ts";
 import { COSTS, lastAccuracyOf, type RunFigures } from "./figures.ts";
 import {
   groupsOf,
@@ -17,7 +18,7 @@ const EXIT_MEASURES = ["accuracy", "ece", "auroc", "aurc", "eefp"] as const;
 /** One number of a run each; NaN where it has none. */
 const MEASURES: Readonly<Record<string, (run: RunFigures) => number>> = {
   area: ({ area }) => area,
-  firstExit: ({ exits }) => exits[0]!.accuracy,
+  firstExit: ({ exits }) => firstOf(exits).accuracy,
   lastExit: lastAccuracyOf,
   ...Object.fromEntries(
     COSTS.map((cost, k) => [`accuracyAt${100 * cost}`, ({ atCost }: RunFigures) => atCost[k]!.accuracy]),
@@ -71,8 +72,8 @@ export function summaryOf(runs: readonly RunFigures[], against: string): Compari
         seeds: own.map(({ seed }) => seed),
         collapsedSeeds: own.flatMap(({ seed, collapsed }) => (collapsed.length > 0 ? [seed] : [])),
         measures: each((measure) => spreadOf(own.map(measure))),
-        exits: own[0]!.exits.map((_, j) =>
-          Object.fromEntries(EXIT_MEASURES.map((name) => [name, spreadOf(own.map(({ exits }) => exits[j]![name]))])),
+        exits: transposed(own.map(({ exits }) => exits)).map((of) =>
+          Object.fromEntries(EXIT_MEASURES.map((name) => [name, spreadOf(of.map((exit) => exit[name]))])),
         ),
         ...(reference &&
           reference !== setting && {

@@ -2,7 +2,7 @@
 // cascade. What is timed is compared with the cached logits first.
 
 import { existsSync } from "node:fs";
-import { json, SortieError } from "../../base/index.ts";
+import { firstOf, json, median, messageOf, SortieError } from "../../base/index.ts";
 import { selectFromCascade, selectSamples } from "../../calibration/index.ts";
 import { adapterName, deploy } from "../../exits/index.ts";
 import {
@@ -43,15 +43,13 @@ export function readTiming(folder: RunFolder): Timing | undefined {
   try {
     return json.parts(readJson(path), "timing", TIMING);
   } catch (cause) {
-    throw new SortieError(`${path}: ${(cause as Error).message} Remove it, and it is timed again.`, { cause });
+    throw new SortieError(`${path}: ${messageOf(cause)} Remove it, and it is timed again.`, { cause });
   }
 }
 
 const IMAGES = 1024;
 const BATCH = 64;
 const ROUNDS = 5;
-
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 
 /** Times a finished run and keeps the result in its folder; or says why that cannot be done here. */
 export function timeRun(folder: RunFolder, found: Found): Promise<Timing | string> {
@@ -86,7 +84,7 @@ export function timeRun(folder: RunFolder, found: Found): Promise<Timing | strin
       ofCascade.push(await time(cascade));
     }
     const timing: Timing = {
-      adapter: adapterName(net.parameters()[0]!.device.info),
+      adapter: adapterName(firstOf(net.parameters()).device.info),
       batch: BATCH,
       images: count,
       whole: median(ofWhole),

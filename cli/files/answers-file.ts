@@ -1,5 +1,6 @@
 // Answers of a classifier as a file or as text: JSON, or CSV with a row for each image.
 
+import { take, zip } from "../../base/index.ts";
 import type { Answers } from "../../exits/index.ts";
 import { toJson, writeWhole } from "./whole.ts";
 
@@ -27,14 +28,15 @@ interface AnswerRow {
 
 /** The rows of some answers. */
 function answerRows({ names, answers, classes, exits, labels }: Told): readonly AnswerRow[] {
-  return names.map((image, i) => ({
-    image,
-    class: classes[answers.classes[i]!]!,
-    exit: exits[answers.exits[i]!]!,
-    score: answers.scores[i]!,
-    macs: answers.macs[i]!,
-    ...(labels && { label: classes[labels[i]!]! }),
-  }));
+  const labelled = labels ? take(classes, labels).map((label) => ({ label })) : names.map(() => ({}));
+  return zip(
+    names,
+    take(classes, answers.classes),
+    take(exits, answers.exits),
+    answers.scores,
+    answers.macs,
+    labelled,
+  ).map(([image, name, exit, score, macs, label]) => ({ image, class: name, exit, score, macs, ...label }));
 }
 
 /** A field as RFC 4180 has it. */

@@ -4,7 +4,7 @@
 
 import { createHash } from "node:crypto";
 import * as v from "valibot";
-import { type OptionValues, option, SortieError } from "../../base/index.ts";
+import { exactly, type OptionValues, option, SortieError } from "../../base/index.ts";
 import { ANY_VALUES, CalibrationError, createTable, type Table } from "../../calibration/index.ts";
 import { MAX_UNPACKED } from "../../data/index.ts";
 import { SEAL, type SealedTensor, sealedText } from "../../exits/index.ts";
@@ -51,7 +51,7 @@ export function readLogits(path: string, options: LogitsOptions = {}): Table {
       `${path}: logits must have shape [samples, exits, classes]; got [${shape.join(", ")}]. One exit is [samples, 1, classes].`,
     );
   }
-  const [samples, exits, classes] = shape as [number, number, number];
+  const [samples, exits, classes] = exactly(shape, 3);
   const width = exits * classes;
   const macs = arrays.get("macs");
   const ids = arrays.get("ids");

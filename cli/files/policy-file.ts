@@ -1,6 +1,6 @@
 // Policy files of `sortie calibrate`.
 
-import { SortieError } from "../../base/index.ts";
+import { messageOf, SortieError } from "../../base/index.ts";
 import { decodePolicy, type PolicyFile } from "../../calibration/index.ts";
 import { readText } from "./whole.ts";
 
@@ -10,6 +10,6 @@ export function readPolicy(path: string): PolicyFile {
   try {
     return decodePolicy(text);
   } catch (cause) {
-    throw new SortieError(`${path} must be a policy of sortie calibrate; ${(cause as Error).message}`, { cause });
+    throw new SortieError(`${path} must be a policy of sortie calibrate; ${messageOf(cause)}`, { cause });
   }
 }

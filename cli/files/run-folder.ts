@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { defined, json, SortieError } from "../../base/index.ts";
+import { defined, json, messageOf, SortieError } from "../../base/index.ts";
 import { CADENCE, firstDifference, isBeginning, RUN_FILES, type Split, type TakenPhase } from "../../exits/index.ts";
 import { type Config, completeConfig } from "../settings/config.ts";
 import { inFile, isPlain, type Plain } from "../settings/settings.ts";
@@ -69,7 +69,7 @@ function readRecord(path: string): RunRecord {
   try {
     return json.parts(found, "record", RECORD);
   } catch (cause) {
-    throw new SortieError(`${path}: ${(cause as Error).message} Put the file back, or train again with --fresh.`, {
+    throw new SortieError(`${path}: ${messageOf(cause)} Put the file back, or train again with --fresh.`, {
       cause,
     });
   }

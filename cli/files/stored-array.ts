@@ -1,7 +1,7 @@
 // Numeric arrays that stay in their file: a range of values is a range of bytes, converted as it is read.
 
 import { closeSync, readSync } from "node:fs";
-import { openFileSync, SortieError } from "../../base/index.ts";
+import { lookUp, openFileSync, SortieError } from "../../base/index.ts";
 import type { Values } from "../../calibration/index.ts";
 import type { ByteSource } from "../../data/index.ts";
 import { fromHalf } from "../../engine/index.ts";
@@ -64,12 +64,12 @@ function wide(integers: BigInt64Array | BigUint64Array): Float64Array {
 
 /** Bytes of one value of a dtype as safetensors calls it; undefined for a dtype that is no number here. */
 export function bytesOf(dtype: string): number | undefined {
-  return Object.hasOwn(readers, dtype) ? readers[dtype]!.bytes : undefined;
+  return Object.hasOwn(readers, dtype) ? readers[dtype]?.bytes : undefined;
 }
 
 /** An array of a dtype that `bytesOf` knows, little-endian. */
 export function storedArray(dtype: string, shape: readonly number[], bytes: ReadBytes): StoredArray {
-  const reader = readers[dtype]!;
+  const reader = lookUp("the dtype of numbers", readers, dtype);
   const size = shape.reduce((a, b) => a * b, 1);
   const read = (first: number, count: number): Values => {
     const found = bytes(first * reader.bytes, count * reader.bytes);

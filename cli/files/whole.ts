@@ -2,7 +2,16 @@
 
 import { mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { diskFull, isDiskFull, kindOf, readWholeSync, SortieError, writeWholeSync } from "../../base/index.ts";
+import {
+  codeOf,
+  diskFull,
+  isDiskFull,
+  kindOf,
+  messageOf,
+  readWholeSync,
+  SortieError,
+  writeWholeSync,
+} from "../../base/index.ts";
 
 /**
  * Writes a file beside its place and then renames it: a kill or a full disk leaves the old file, or none, but no half.
@@ -18,7 +27,7 @@ export function writeWhole(path: string, content: string | Uint8Array): void {
 }
 
 function writeError(path: string, bytes: number, cause: unknown): Error {
-  const { code } = cause as NodeJS.ErrnoException;
+  const code = codeOf(cause);
   const message = isDiskFull(cause)
     ? `${diskFull(path, `${bytes} bytes`)} and run the command again.`
     : `${path} must be writable; got ${code ?? String(cause)}.`;
@@ -40,7 +49,7 @@ export function reading<T>(path: string, read: () => T): T {
   try {
     return read();
   } catch (cause) {
-    throw new SortieError(`${path} must be a readable file; got ${(cause as NodeJS.ErrnoException).code}.`, { cause });
+    throw new SortieError(`${path} must be a readable file; got ${codeOf(cause)}.`, { cause });
   }
 }
 
@@ -50,7 +59,7 @@ export function readJson(path: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new SortieError(`${path} must be JSON; ${(cause as Error).message}.`, { cause });
+    throw new SortieError(`${path} must be JSON; ${messageOf(cause)}.`, { cause });
   }
 }
 

@@ -4,7 +4,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 import { unzipSync, zipSync } from "fflate";
-import { readWholeSync, SortieError } from "../../base/index.ts";
+import { codeOf, readWholeSync, SortieError } from "../../base/index.ts";
 import { reading, writeWhole } from "../files/whole.ts";
 
 /** Files by name. */
@@ -24,7 +24,7 @@ export async function openArtefacts(command: string, address: string): Promise<A
   try {
     mkdirSync(folder, { recursive: true });
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
+    const code = codeOf(cause);
     throw new SortieError(`${command}: --artefacts must be a folder that can be written to; got ${folder}: ${code}.`, {
       cause,
     });
@@ -42,7 +42,7 @@ async function s3Library(command: string): Promise<typeof import("@aws-sdk/clien
   try {
     return await import("@aws-sdk/client-s3");
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw cause;
+    if (codeOf(cause) !== "ERR_MODULE_NOT_FOUND") throw cause;
     const needs = "@aws-sdk/client-s3, which is not installed. Run npm install @aws-sdk/client-s3.";
     throw new SortieError(`${command}: artefacts in S3 need ${needs}`, { cause });
   }
@@ -127,7 +127,7 @@ export function packRun(dir: string): Uint8Array {
       if (checkpointsOf(dir) === before) return zipSync(Object.fromEntries(files), { level: 0 });
     } catch (error) {
       // Renamed since it was listed.
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      if (codeOf(error) !== "ENOENT") throw error;
     }
   }
   throw new SortieError(`${dir} must be still for as long as it is read; got new checkpoints all the time.`);

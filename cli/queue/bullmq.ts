@@ -1,7 +1,7 @@
 // A queue of runs on BullMQ, in PostgreSQL or in Valkey or Redis.
 
 import type { Job, Queue, QueueBaseOptions, Worker } from "bullmq";
-import { SortieError } from "../../base/index.ts";
+import { codeOf, SortieError } from "../../base/index.ts";
 import type { Print } from "../settings/flags.ts";
 import {
   type QueueAddress,
@@ -31,7 +31,7 @@ async function library(command: string, driver: "pg" | "ioredis"): Promise<Libra
     const [bullmq] = await Promise.all([import("bullmq"), import(driver)]);
     return bullmq;
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw cause;
+    if (codeOf(cause) !== "ERR_MODULE_NOT_FOUND") throw cause;
     const needs = `bullmq and ${driver}, which are not installed. Run npm install bullmq@6 ${driver}.`;
     throw new SortieError(`${command}: a queue needs ${needs}`, { cause });
   }

@@ -1,6 +1,7 @@
 // A report that is looked at while its run trains: the page on the loopback, which takes over what is new by itself.
 
 import { createServer, type Server } from "node:http";
+import { messageOf } from "../../base/index.ts";
 import { messagePage } from "./page.ts";
 
 /** What is shown, and how one sees that there is something new. */
@@ -59,7 +60,7 @@ export async function serveLive({ render, state }: LiveReport, port = 0): Promis
   let shown: { readonly state: string; readonly page: Promise<string> } | undefined;
   const pageOf = (now: string): Promise<string> => {
     if (shown?.state !== now) {
-      const page = render().catch((error: unknown) => messagePage((error as Error).message));
+      const page = render().catch((error: unknown) => messagePage(messageOf(error)));
       shown = { state: now, page: page.then((text) => alive(text, now)) };
     }
     return shown.page;

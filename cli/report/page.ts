@@ -1,7 +1,7 @@
 // The report as one HTML page: sections from findings, and from a run where there is one. No script, no network.
 
 import { existsSync } from "node:fs";
-import { SortieError } from "../../base/index.ts";
+import { lastOf, SortieError } from "../../base/index.ts";
 import { explain } from "../../calibration/index.ts";
 import { exitNames } from "../exit-names.ts";
 import type { RunFolder } from "../files/run-folder.ts";
@@ -44,13 +44,13 @@ export async function renderPage(found: Findings, run?: RunDetails): Promise<str
 function tiles(content: Content): string {
   const { found } = content;
   const { metrics, policy, scored } = found;
-  const { samples, exits: nExits } = scored;
+  const { samples } = scored;
   const last = percent(fullAccuracy(metrics));
   const shown: [string, string, string][] = policy
     ? [
         [percent(policy.accuracy), "accuracy with early exits", `${last} without`],
         [percent(policy.cost), `of the full network's ${unitOf(content)}`, "on average"],
-        [percent(1 - policy.fractions[nExits - 1]!), "leave early", `of ${samples} test images`],
+        [percent(1 - lastOf(policy.fractions)), "leave early", `of ${samples} test images`],
         [percent(policy.earlyRisk), "of early answers are wrong", "on the test images"],
       ]
     : [

@@ -1,7 +1,7 @@
 // Plots as SVG text: vega-lite specifications drawn by vega in Node, all in one look. Loaded when first needed.
 
 import type { TopLevelSpec } from "vega-lite";
-import { SortieError } from "../../base/index.ts";
+import { codeOf, SortieError } from "../../base/index.ts";
 import { escapeHtml } from "./html.ts";
 
 /** Colours by meaning; exits go from light to dark with depth. */
@@ -71,7 +71,7 @@ export async function chartLibraries(): Promise<[typeof import("vega"), typeof i
   try {
     return await Promise.all([import("vega"), import("vega-lite")]);
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw cause;
+    if (codeOf(cause) !== "ERR_MODULE_NOT_FOUND") throw cause;
     throw new SortieError(
       "report: its charts need vega and vega-lite; they are not installed. Run npm install vega vega-lite@6.4.",
       {

@@ -2,7 +2,7 @@
 // folder.
 
 import { existsSync } from "node:fs";
-import { SortieError } from "../../base/index.ts";
+import { inColumns, messageOf, SortieError } from "../../base/index.ts";
 import { applyScaling, type Cascade, outcomes, type PolicyFile, type Source } from "../../calibration/index.ts";
 import type { Dataset, ImageBytes } from "../../data/index.ts";
 import type { MetricsRow } from "../../exits/index.ts";
@@ -94,15 +94,19 @@ export async function testImages(config: Config, test: Source): Promise<Dataset<
     const isSame = images.size === test.samples && test.ids?.every((id, i) => id === images.ids[i]);
     return isSame ? images : "The data set at hand is not the one of this run.";
   } catch (error) {
-    return (error as Error).message;
+    return messageOf(error);
   }
 }
 
 /** Everything about single samples that figures need, for samples that leave at `exits`. */
 export function departures(source: Source, scored: Cascade, exits: Int32Array): SampleDepartures {
-  const at = <T extends Int32Array | Float64Array | Uint8Array>(values: T) =>
-    Array.from(exits, (exit, i) => values[i * scored.exits + exit]!);
-  const alone = (exit: number) => Array.from(exits, (_, i) => scored.errors[i * scored.exits + exit]!);
+  const at = (values: ArrayLike<number>) => inColumns(values, scored.exits, exits);
+  const alone = (exit: number) =>
+    inColumns(
+      scored.errors,
+      scored.exits,
+      exits.map(() => exit),
+    );
   const { predictions, errors } = scored;
   return { exits, answers: at(predictions), confidences: at(probabilities(source, scored)), wrong: at(errors), alone };
 }

@@ -1,6 +1,7 @@
 // The rule of a policy asked again for other targets: which risk it promises, and what each answer does on test
 // samples.
 
+import { inColumns } from "../../base/index.ts";
 import {
   achieved,
   type Calibration,
@@ -65,7 +66,7 @@ export function promisedRisk(request: PolicyRequest, source: Source): PromisedRi
     const { exits: nExits } = source;
     const losses = exitLosses(source, loss, score);
     const observe = (exits: Int32Array) =>
-      exits.reduce((sum, exit, i) => sum + losses[i * nExits + exit]!, 0) / exits.length;
+      inColumns(losses, nExits, exits).reduce((sum, loss) => sum + loss, 0) / exits.length;
     return { what: `mean loss (${loss})`, meaning: `the mean loss (${loss}) over all samples`, observe };
   }
   const { control = "exit", score } = request;

@@ -101,9 +101,8 @@ export function readCommand<F extends OptionSet>(
   args: readonly string[],
   print: Print,
 ): Asked<F> | undefined {
-  const keys = Object.keys(spec.flags);
   const { leaves, aliases }: SettingFlags = spec.settings ?? { leaves: [], aliases: {} };
-  const types = keys.map((key) => [flagOf(key), { type: typeOf(spec.flags[key]!) }] as const);
+  const types = Object.entries(spec.flags).map(([key, option]) => [flagOf(key), { type: typeOf(option) }] as const);
   const { values: texts, positionals } = readFlags(spec.name, {
     args: [...args],
     allowPositionals: true,
@@ -114,8 +113,8 @@ export function readCommand<F extends OptionSet>(
     print(helpOf(spec));
     return undefined;
   }
-  const given = keys.flatMap((key) => {
-    const [flag, option] = [flagOf(key), spec.flags[key]!];
+  const given = Object.entries(spec.flags).flatMap(([key, option]) => {
+    const flag = flagOf(key);
     const text = found[flag];
     if (text === undefined) return [];
     const value = readValue(spec.name, flag, option, text);
@@ -125,11 +124,11 @@ export function readCommand<F extends OptionSet>(
   const { least = 0, most, must } = spec.paths;
   if (positionals.length < least || positionals.length > most)
     throw new SortieError(`${spec.name}: ${must} must be given; got ${positionals.length}.`);
-  const presets = keys.map((key) => [key, spec.flags[key]!.default] as const);
+  const presets = Object.entries(spec.flags).map(([key, option]) => [key, option.default] as const);
   return {
     values: Object.fromEntries([...presets, ...given]) as OptionValues<F>,
     given: Object.fromEntries(given) as Partial<OptionValues<F>>,
-    settings: settingsOfFlags(spec.name, without(found, keys.map(flagOf)), leaves, aliases),
+    settings: settingsOfFlags(spec.name, without(found, Object.keys(spec.flags).map(flagOf)), leaves, aliases),
     positionals,
   };
 }

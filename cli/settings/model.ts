@@ -1,6 +1,6 @@
 // From settings to the things that train: data, network, objective, recipe.
 
-import { defined, type Given, type OptionSet, only, SortieError } from "../../base/index.ts";
+import { defined, type Given, lookUp, type OptionSet, only, SortieError } from "../../base/index.ts";
 import {
   AUGMENTATION,
   type AugmentOptions,
@@ -63,7 +63,7 @@ export function makeNetwork(config: Config, { train }: { readonly train: ImageSp
 
 /** The method of a run, with its options. */
 export function makePlan({ method: { name, ...options } }: Config): TrainingPlan {
-  return METHODS[name]!.with(options);
+  return lookUp("train: method", METHODS, name).with(options);
 }
 
 /**
@@ -73,7 +73,7 @@ export function makePlan({ method: { name, ...options } }: Config): TrainingPlan
  */
 export function teacherConfig(config: Config, { method, wider, deeper }: NetworkTeacher, folder: string): Config {
   const { backbone, exits, head, last, ...options } = config.model;
-  const kind = BACKBONES[backbone]!;
+  const kind = lookUp("train: backbone", BACKBONES, backbone);
   if (!kind.enlarge)
     throw new SortieError(
       `train: a larger network must be known of the backbone; none is of ${backbone}. Choose another method.`,

@@ -1,6 +1,6 @@
 // The data sets that commands know by name, as runs take them.
 
-import { type Option, type OptionSet, SortieError } from "../../base/index.ts";
+import { lookUp, type Option, type OptionSet } from "../../base/index.ts";
 import { DATA_SETS, type DataSet, type DataSetName } from "../../data/index.ts";
 
 /** All names, for messages and choices. */
@@ -26,7 +26,4 @@ export const SETS = Object.fromEntries(
 ) as Readonly<Record<DataSetName, DataSet>>;
 
 /** The known set of a name. @throws SortieError that lists the names. */
-export function knownSet(command: string, name: string): DataSet {
-  if (Object.hasOwn(SETS, name)) return SETS[name as DataSetName];
-  throw new SortieError(`${command}: the data set must be one of ${SET_NAMES.join(", ")}; got "${name}".`);
-}
+export const knownSet = (command: string, name: string): DataSet => lookUp(`${command}: the data set`, SETS, name);

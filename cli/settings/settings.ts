@@ -2,7 +2,7 @@
 // by options alone; flags, help, checks and messages come from them. Knows nothing of what the settings mean.
 
 import type { ParseArgsConfig } from "node:util";
-import { guessOf, misfit, nearest, type Option, type OptionSet, SortieError, what } from "../../base/index.ts";
+import { firstOf, guessOf, misfit, nearest, type Option, type OptionSet, SortieError, what } from "../../base/index.ts";
 import { numberFlag } from "./flags.ts";
 import { columns } from "./help.ts";
 
@@ -66,13 +66,15 @@ export function leavesOf(layout: Layout): readonly Leaf[] {
 function ownLeaves(group: string, { of }: Choice): readonly Leaf[] {
   const keys = new Set(Object.values(of).flatMap(({ options }) => Object.keys(options)));
   return [...keys].map((key) => {
-    const owners = Object.keys(of).filter((name) => key in of[name]!.options);
-    const options = owners.map((name) => of[name]!.options[key]!);
+    const owned = Object.entries(of).flatMap(([name, { options }]) =>
+      options[key] ? [[name, options[key]] as const] : [],
+    );
+    const [owners, options] = [owned.map(([name]) => name), owned.map(([, option]) => option)];
     const about = [...new Set(options.map((option) => option.about))].join("; ");
     const others = Object.keys(of).filter((name) => !owners.includes(name));
     const whose =
       others.length === 0 ? "" : others.length < owners.length ? `not ${others.join(", ")}` : owners.join(", ");
-    return { path: pathOf(group, key), option: { ...options[0]!, about }, whose };
+    return { path: pathOf(group, key), option: { ...firstOf(options), about }, whose };
   });
 }
 
@@ -149,7 +151,7 @@ const inGroup = (layout: Layout, group: string, settings: Plain): Plain =>
 
 /** Which of a choice's things the settings name. */
 const chosenOf = ({ key, of }: Choice, given: Plain): OptionSet | undefined =>
-  Object.hasOwn(of, String(given[key])) ? of[String(given[key])]!.options : undefined;
+  Object.hasOwn(of, String(given[key])) ? of[String(given[key])]?.options : undefined;
 
 /**
  * Checks each key for itself: that there is such a one, and its value by what is chosen, or by what may still be
@@ -174,7 +176,7 @@ export function checkSettings(place: Place, layout: Layout, settings: Plain): vo
       if (value === undefined || fitting.some(({ fits }) => fits(value))) continue;
       const named = choices.find((choice) => choice.key === key);
       const guess = named && typeof value === "string" ? guessOf(value, Object.keys(named.of)) : "";
-      throw new SortieError(`${place.where}: ${misfit(place.name(path), fitting[0]!, value)}${guess}`);
+      throw new SortieError(`${place.where}: ${misfit(place.name(path), firstOf(fitting), value)}${guess}`);
     }
   }
 }
@@ -189,7 +191,7 @@ function unknownKey(where: string, path: string, known: readonly string[]): Sort
 function near(path: string, known: readonly string[]): readonly string[] {
   const parent = path.slice(0, path.lastIndexOf(".") + 1);
   const siblings = known.filter((each) => each.startsWith(parent));
-  return siblings.length > 0 ? siblings : [...new Set(known.map((each) => each.split(".", 1)[0]!))];
+  return siblings.length > 0 ? siblings : [...new Set(known.map((each) => firstOf(each.split(".", 1))))];
 }
 
 /**

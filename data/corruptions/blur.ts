@@ -1,6 +1,6 @@
 // Blurs, by the parameters published for CIFAR-10-C.
 
-import type { Corruption } from "./kind.ts";
+import { type Corruption, graded } from "./kind.ts";
 import { disk, filtered, gaussian, mapped, motion, type Pixels, zoomed } from "./pixels.ts";
 
 /** [radius, softness of the rim] */
@@ -41,16 +41,12 @@ export const BLUR: readonly Corruption[] = [
   {
     name: "defocus_blur",
     about: "a lens out of focus",
-    apply: (x, level) => {
-      const [radius, softness] = DEFOCUS[level]!;
-      return filtered(x, disk(radius, softness), "mirror");
-    },
+    apply: graded(DEFOCUS, (x, [radius, softness]) => filtered(x, disk(radius, softness), "mirror")),
   },
   {
     name: "glass_blur",
     about: "frosted glass: pixels are seen where neighbours are",
-    apply: (x, level, stream) => {
-      const [sigma, shift, rounds] = GLASS[level]!;
+    apply: graded(GLASS, (x, [sigma, shift, rounds], stream) => {
       const { height, width, channels, data } = inBytes(gaussian(x, sigma));
       for (let round = 0; round < rounds; round++) {
         for (let i = height - shift; i > shift; i--) {
@@ -64,30 +60,27 @@ export const BLUR: readonly Corruption[] = [
         }
       }
       return gaussian({ height, width, channels, data }, sigma);
-    },
+    }),
   },
   {
     name: "motion_blur",
     about: "a moved camera",
-    apply: (x, level, stream) => {
-      const [radius, sigma] = MOTION[level]!;
-      return motion(x, { radius, sigma, angle: stream.between(-45, 45) });
-    },
+    apply: graded(MOTION, (x, [radius, sigma], stream) => motion(x, { radius, sigma, angle: stream.between(-45, 45) })),
   },
   {
     name: "zoom_blur",
     about: "a camera that comes nearer",
-    apply: (x, level) => {
-      const steps = Array.from({ length: ZOOM[level]! + 1 }, (_, i) => zoomed(x, 1 + i / 100));
+    apply: graded(ZOOM, (x, most) => {
+      const steps = Array.from({ length: most + 1 }, (_, i) => zoomed(x, 1 + i / 100));
       return mapped(x, (value, _, at) => {
         return steps.reduce((sum, step) => sum + step.data[at]!, value) / (steps.length + 1);
       });
-    },
+    }),
   },
   {
     name: "gaussian_blur",
     about: "Gaussian blur",
     isExtra: true,
-    apply: (x, level) => gaussian(x, GAUSSIAN[level]!),
+    apply: graded(GAUSSIAN, (x, sigma) => gaussian(x, sigma)),
   },
 ];

@@ -1,8 +1,9 @@
 // Light, shape and compression, by the parameters published for CIFAR-10-C.
 
+import { exactly } from "../../base/index.ts";
 import type { Stream } from "../random.ts";
 import { jpegQuantised } from "./jpeg.ts";
-import type { Corruption } from "./kind.ts";
+import { type Corruption, graded } from "./kind.ts";
 import { blank, boxResized, clip, gaussian, mapped, type Pixels, sample } from "./pixels.ts";
 
 const BRIGHTNESS = [0.05, 0.1, 0.15, 0.2, 0.3];
@@ -32,15 +33,15 @@ function inHsv(x: Pixels, change: (s: number, v: number) => readonly [s: number,
   if (channels !== 3) return mapped(x, (value) => clip(change(0, value)[1]));
   const out = new Float64Array(data.length);
   for (let at = 0; at < data.length; at += 3) {
-    const pixel = [data[at]!, data[at + 1]!, data[at + 2]!];
+    const pixel = data.subarray(at, at + 3);
     const v = Math.max(...pixel);
     const chroma = v - Math.min(...pixel);
     const s = v === 0 ? 0 : chroma / v;
-    const [s2, v2] = change(s, v).map((each) => clip(each)) as [number, number];
+    const [s2, v2] = change(s, v);
     // The hue stays: each channel keeps its place between the largest and the smallest.
-    for (let c = 0; c < 3; c++) {
-      const below = chroma === 0 ? (c === 0 ? 0 : 1) : (v - pixel[c]!) / chroma;
-      out[at + c] = v2 * (1 - s2 * below);
+    for (const [c, value] of pixel.entries()) {
+      const below = chroma === 0 ? (c === 0 ? 0 : 1) : (v - value) / chroma;
+      out[at + c] = clip(v2) * (1 - clip(s2) * below);
     }
   }
   return { ...x, data: out };
@@ -72,10 +73,13 @@ function affine([p, q, r]: Triangle, [a, b, c]: Triangle): readonly [number, num
   return [...row(0), ...row(1)];
 }
 
-function elastic(x: Pixels, level: number, stream: Stream): Pixels {
+function elastic(x: Pixels, shares: (typeof ELASTIC)[number], stream: Stream): Pixels {
   const { height, width, channels } = x;
   const side = Math.min(height, width);
-  const [strength, smoothness, shift] = ELASTIC[level]!.map((part) => part * side) as [number, number, number];
+  const [strength, smoothness, shift] = exactly(
+    shares.map((share) => share * side),
+    3,
+  );
   const [cx, cy, third] = [Math.floor(width / 2), Math.floor(height / 2), Math.floor(side / 3)];
   const from: Triangle = [
     [cx + third, cy + third],
@@ -113,20 +117,20 @@ function pixelated(x: Pixels, share: number): Pixels {
 }
 
 export const DIGITAL: readonly Corruption[] = [
-  { name: "brightness", about: "more light", apply: (x, level) => inHsv(x, (s, v) => [s, v + BRIGHTNESS[level]!]) },
-  { name: "contrast", about: "less contrast", apply: (x, level) => contrasted(x, CONTRAST[level]!) },
-  { name: "elastic_transform", about: "small stretches", apply: elastic },
-  { name: "pixelate", about: "fewer pixels", apply: (x, level) => pixelated(x, PIXELATE[level]!) },
+  { name: "brightness", about: "more light", apply: graded(BRIGHTNESS, (x, by) => inHsv(x, (s, v) => [s, v + by])) },
+  { name: "contrast", about: "less contrast", apply: graded(CONTRAST, contrasted) },
+  { name: "elastic_transform", about: "small stretches", apply: graded(ELASTIC, elastic) },
+  { name: "pixelate", about: "fewer pixels", apply: graded(PIXELATE, pixelated) },
   {
     name: "jpeg_compression",
     about: "the losses of JPEG",
     synthetic: "JPEG's quantisation by an own cosine transform; its coding, which loses nothing, is left out",
-    apply: (x, level) => jpegQuantised(x, QUALITY[level]!),
+    apply: graded(QUALITY, jpegQuantised),
   },
   {
     name: "saturate",
     about: "paler, then stronger colours; images without colour stay",
     isExtra: true,
-    apply: (x, level) => inHsv(x, (s, v) => [s * SATURATE[level]![0] + SATURATE[level]![1], v]),
+    apply: graded(SATURATE, (x, [factor, shift]) => inHsv(x, (s, v) => [s * factor + shift, v])),
   },
 ];

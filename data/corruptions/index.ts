@@ -3,7 +3,7 @@
 // (hendrycks/robustness, ImageNet-C/create_c/make_cifar_c.py), in pixels of the image; what is not says so
 // (`synthetic`).
 
-import { guessOf, type ImageBytes, type Kinds, SEED } from "../../base/index.ts";
+import { type ImageBytes, type Kinds, lookUp, SEED } from "../../base/index.ts";
 import type { Dataset } from "../dataset.ts";
 import { DataError, ensure, readOptions } from "../errors.ts";
 import { Stream } from "../random.ts";
@@ -35,14 +35,7 @@ export interface CorruptOptions {
 const KINDS: Kinds<CorruptOptions> = { name: "string!", severity: "number!", seed: "number" };
 
 /** The record of a name. @throws DataError for a name that is none. */
-export function corruptionOf(name: string): Corruption {
-  const found = Object.hasOwn(CORRUPTIONS, name) ? CORRUPTIONS[name] : undefined;
-  if (found) return found;
-  throw new DataError(
-    `corrupt: the name must be one of ${Object.keys(CORRUPTIONS).join(", ")}; got ${JSON.stringify(name)}.` +
-      guessOf(name, Object.keys(CORRUPTIONS)),
-  );
-}
+export const corruptionOf = (name: string): Corruption => lookUp("corrupt: the name", CORRUPTIONS, name, DataError);
 
 /**
  * The set with every image corrupted; labels, ids and normalisation stay. @throws DataError for an unknown name or

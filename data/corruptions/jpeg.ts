@@ -1,6 +1,7 @@
 // What JPEG loses: the standard's tables applied to 8x8 cosine transforms, chroma at half the resolution. Its entropy
 // coding loses nothing, and is left out.
 
+import { exactly } from "../../base/index.ts";
 import { sinCos } from "../numeric.ts";
 import { blank, boxResized, clip, type Pixels } from "./pixels.ts";
 
@@ -101,7 +102,7 @@ export function jpegQuantised(x: Pixels, quality: number): Pixels {
     return boxResized(quantised(half, coarse), height, width);
   });
   return merged([quantised(luma, fine), ...chroma], (parts, c) => {
-    const [y, cb, cr] = parts as readonly [number, number, number];
+    const [y, cb, cr] = exactly(parts, 3);
     const [blue, red] = [cb - 128, cr - 128];
     return [y + 1.402 * red, y - 0.344136 * blue - 0.714136 * red, y + 1.772 * blue][c]!;
   });

@@ -19,3 +19,9 @@ export interface Corruption {
   /** A picture of values in 0..1 at a level from 0 to 4; the result is cut to 0..1. */
   readonly apply: (x: Pixels, level: number, stream: Stream) => Pixels;
 }
+
+/** A corruption by what it takes at each of the five levels. */
+export const graded =
+  <const P>(levels: readonly P[], apply: (x: Pixels, at: P, stream: Stream) => Pixels): Corruption["apply"] =>
+  (x, level, stream) =>
+    apply(x, levels[level]!, stream);

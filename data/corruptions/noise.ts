@@ -2,7 +2,7 @@
 
 import { log } from "../numeric.ts";
 import type { Stream } from "../random.ts";
-import type { Corruption } from "./kind.ts";
+import { type Corruption, graded } from "./kind.ts";
 import { mapped } from "./pixels.ts";
 
 const GAUSSIAN = [0.04, 0.06, 0.08, 0.09, 0.1];
@@ -44,23 +44,24 @@ export const NOISE: readonly Corruption[] = [
   {
     name: "gaussian_noise",
     about: "Gaussian noise on every value",
-    apply: (x, level, stream) => mapped(x, (value) => value + GAUSSIAN[level]! * stream.normal()),
+    apply: graded(GAUSSIAN, (x, sigma, stream) => mapped(x, (value) => value + sigma * stream.normal())),
   },
   {
     name: "shot_noise",
     about: "Poisson noise: few photons",
-    apply: (x, level, stream) => mapped(x, (value) => poisson(value * PHOTONS[level]!, stream) / PHOTONS[level]!),
+    apply: graded(PHOTONS, (x, most, stream) => mapped(x, (value) => poisson(value * most, stream) / most)),
   },
   {
     name: "impulse_noise",
     about: "salt and pepper",
-    apply: (x, level, stream) =>
-      mapped(x, (value) => (stream.chance(IMPULSES[level]!) ? (stream.chance(0.5) ? 1 : 0) : value)),
+    apply: graded(IMPULSES, (x, share, stream) =>
+      mapped(x, (value) => (stream.chance(share) ? (stream.chance(0.5) ? 1 : 0) : value)),
+    ),
   },
   {
     name: "speckle_noise",
     about: "Gaussian noise that grows with the value",
     isExtra: true,
-    apply: (x, level, stream) => mapped(x, (value) => value + value * SPECKLE[level]! * stream.normal()),
+    apply: graded(SPECKLE, (x, sigma, stream) => mapped(x, (value) => value + value * sigma * stream.normal())),
   },
 ];

@@ -2,7 +2,7 @@
 // folder with an array a corruption, `fog.npy` [50000, 32, 32, 3], its severities one after the other, and `labels.npy`
 // [50000].
 
-import type { ImageBytes } from "../../base/index.ts";
+import { firstOf, type ImageBytes } from "../../base/index.ts";
 import { createDataset, type Dataset, printShape } from "../dataset.ts";
 import { ensure } from "../errors.ts";
 import { node, readBytes } from "../files.ts";
@@ -33,11 +33,11 @@ export async function readCorrupted(
     data instanceof Uint8Array &&
       shape.length === 4 &&
       shape.slice(1).every((extent, i) => extent === clean.shape[i]) &&
-      shape[0]! % SEVERITIES.length === 0,
+      firstOf(shape) % SEVERITIES.length === 0,
     () => `${op}: ${file} must be ${wanted}; got ${printShape(shape)} of ${data.constructor.name}.`,
     of,
   );
-  const size = shape[0]! / SEVERITIES.length;
+  const size = firstOf(shape) / SEVERITIES.length;
   ensure(
     labels.data.length === shape[0],
     () => `${op}: ${labels.file} must have ${shape[0]} labels; got ${labels.data.length}.`,

@@ -2,7 +2,7 @@
 // code here.
 
 import type { Stream } from "../random.ts";
-import type { Corruption } from "./kind.ts";
+import { type Corruption, graded } from "./kind.ts";
 import { blank, clip, gaussian, grey, mapped, motion, type Pixels, zoomed } from "./pixels.ts";
 
 /** [mean, deviation, zoom, threshold, radius, deviation of the motion, share of the image] */
@@ -84,8 +84,11 @@ const noise = ({ height, width }: Pixels, mean: number, deviation: number, strea
 /** The same turned by half a turn. */
 const turned = (x: Pixels): Pixels => ({ ...x, data: x.data.slice().reverse() });
 
-function snow(x: Pixels, level: number, stream: Stream): Pixels {
-  const [mean, deviation, zoom, threshold, radius, sigma, share] = SNOW[level]!;
+function snow(
+  x: Pixels,
+  [mean, deviation, zoom, threshold, radius, sigma, share]: (typeof SNOW)[number],
+  stream: Stream,
+): Pixels {
   const flakes = mapped(zoomed(noise(x, mean, deviation, stream), zoom), (v) => (v < threshold ? 0 : clip(v)));
   const layer = motion(flakes, { radius, sigma, angle: stream.between(-135, -45) });
   const [white, back] = [grey(x), turned(layer)];
@@ -98,8 +101,7 @@ function snow(x: Pixels, level: number, stream: Stream): Pixels {
 
 const ICE = [0.85, 0.93, 1] as const;
 
-function frost(x: Pixels, level: number, stream: Stream): Pixels {
-  const [share, strength] = FROST[level]!;
+function frost(x: Pixels, [share, strength]: (typeof FROST)[number], stream: Stream): Pixels {
   const { height, width, channels } = x;
   // Ridges of two plasmas, coarse and fine: needles between bare patches.
   const [coarse, fine] = [plasma(height, width, 2, stream), plasma(height, width, 1.4, stream)];
@@ -110,8 +112,7 @@ function frost(x: Pixels, level: number, stream: Stream): Pixels {
   });
 }
 
-function fog(x: Pixels, level: number, stream: Stream): Pixels {
-  const [strength, decay] = FOG[level]!;
+function fog(x: Pixels, [strength, decay]: (typeof FOG)[number], stream: Stream): Pixels {
   const most = x.data.reduce((a, b) => Math.max(a, b), 0);
   const layer = plasma(x.height, x.width, decay, stream);
   return mapped(x, (value, _, at) => {
@@ -122,8 +123,11 @@ function fog(x: Pixels, level: number, stream: Stream): Pixels {
 const WATER = [175 / 255, 238 / 255, 238 / 255] as const;
 const MUD = [63 / 255, 42 / 255, 20 / 255] as const;
 
-function spatter(x: Pixels, level: number, stream: Stream): Pixels {
-  const [mean, deviation, blur, threshold, strength, isMud] = SPATTER[level]!;
+function spatter(
+  x: Pixels,
+  [mean, deviation, blur, threshold, strength, isMud]: (typeof SPATTER)[number],
+  stream: Stream,
+): Pixels {
   const liquid = mapped(gaussian(noise(x, mean, deviation, stream), blur), (v) => (v < threshold ? 0 : v));
   const { channels } = x;
   if (isMud) {
@@ -153,19 +157,19 @@ function spatter(x: Pixels, level: number, stream: Stream): Pixels {
 }
 
 export const WEATHER: readonly Corruption[] = [
-  { name: "snow", about: "falling snow", apply: snow },
+  { name: "snow", about: "falling snow", apply: graded(SNOW, snow) },
   {
     name: "frost",
     about: "ice on the lens",
     synthetic: "ice drawn by code, where photographs of frost were used",
-    apply: frost,
+    apply: graded(FROST, frost),
   },
-  { name: "fog", about: "plasma in front of everything", apply: fog },
+  { name: "fog", about: "plasma in front of everything", apply: graded(FOG, fog) },
   {
     name: "spatter",
     about: "drops of water, of mud from severity 4 on",
     isExtra: true,
     synthetic: "drops of water shaded by how wet their surroundings are, not by the distance to their rim",
-    apply: spatter,
+    apply: graded(SPATTER, spatter),
   },
 ];

@@ -1,6 +1,7 @@
 // The binary version of CIFAR-10 and CIFAR-100: records of 1 label byte (CIFAR-100: coarse, then fine), then 32 x 32
 // red, green and blue bytes, plane after plane.
 
+import { permuted } from "../../base/index.ts";
 import { ensure, readOptions } from "../errors.ts";
 
 /** Height and width of a CIFAR image. */
@@ -34,23 +35,12 @@ export function decodeCifar(
   );
   const count = bytes.length / record;
   const images = new Uint8Array(count * 3 * PIXELS);
-  const labels = Array.from({ length: labelBytes }, () => new Int32Array(count));
   for (let i = 0; i < count; i++) {
-    const start = i * record;
-    for (let k = 0; k < labelBytes; k++) labels[k]![i] = bytes[start + k]!;
-    interleave(
-      bytes.subarray(start + labelBytes, start + record),
-      images.subarray(i * 3 * PIXELS, (i + 1) * 3 * PIXELS),
-    );
+    const planes = bytes.subarray(i * record + labelBytes, (i + 1) * record);
+    permuted(planes, [3, PIXELS], [1, 0], images.subarray(i * 3 * PIXELS));
   }
+  const labels = Array.from({ length: labelBytes }, (_, k) =>
+    Int32Array.from({ length: count }, (_, i) => bytes[i * record + k]!),
+  );
   return { count, images, labels };
-}
-
-/** Planes to pixels: [3, 32, 32] to [32, 32, 3]. */
-function interleave(planes: Uint8Array, pixels: Uint8Array): void {
-  for (let p = 0; p < PIXELS; p++) {
-    pixels[3 * p] = planes[p]!;
-    pixels[3 * p + 1] = planes[p + PIXELS]!;
-    pixels[3 * p + 2] = planes[p + 2 * PIXELS]!;
-  }
 }

@@ -3,7 +3,7 @@
 // by `fast-png`.
 
 import { encode } from "fast-png";
-import type { Kinds } from "../../base/index.ts";
+import { firstOf, type Kinds } from "../../base/index.ts";
 import { DataError, ensure, readOptions } from "../errors.ts";
 import { luma } from "../pictures/channels.ts";
 import { bytesFor, crc32, UNPACK, type UnpackOptions, unpackLimit, unzlibWithin } from "./unpack.ts";
@@ -130,7 +130,7 @@ function partsOf(file: Uint8Array, fail: Fail): Parts {
 }
 
 function joined(chunks: readonly Uint8Array[]): Uint8Array {
-  if (chunks.length === 1) return chunks[0]!;
+  if (chunks.length === 1) return firstOf(chunks);
   const all = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const chunk of chunks) {

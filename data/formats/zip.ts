@@ -1,7 +1,7 @@
 // Zip archives, read where they lie: an entry is a range of the file, and only a packed one is unpacked, whole. Nothing
 // is allocated for a number in a header before the file was seen to be that long.
 
-import type { Kinds } from "../../base/index.ts";
+import { exactly, type Kinds } from "../../base/index.ts";
 import { DataError, readOptions } from "../errors.ts";
 import { crc32, inflateRaw, UNPACK, type UnpackOptions, unpackLimit } from "./unpack.ts";
 
@@ -123,7 +123,7 @@ function placeOf(view: DataView, at: number): Place | undefined {
     extra += 8;
     return extra <= extraEnd ? Number(view.getBigUint64(extra - 8, true)) : Number.NaN;
   });
-  const [size, packed, start] = numbers as [number, number, number];
+  const [size, packed, start] = exactly(numbers, 3);
   if (!numbers.every(Number.isSafeInteger)) return undefined;
   const name = new TextDecoder().decode(new Uint8Array(view.buffer, view.byteOffset + at + 46, half(28)));
   return { name, flags: half(8), method: half(10), crc: word(16), at: start, packed, size, next };

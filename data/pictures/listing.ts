@@ -1,5 +1,6 @@
 // What lies in a folder of pictures: a folder for each class or, above those, folders of parts.
 
+import { codeOf } from "../../base/index.ts";
 import { DataError, ensure } from "../errors.ts";
 import { node } from "../files.ts";
 
@@ -78,7 +79,7 @@ export async function listPictures(dir: string): Promise<Listing> {
 async function foldersIn(dir: string): Promise<string[]> {
   const { readdir, stat } = node("node:fs/promises");
   const entries = await readdir(dir, { withFileTypes: true }).catch((cause: unknown) => {
-    const { code } = cause as { readonly code?: string };
+    const code = codeOf(cause);
     throw new DataError(`pictures: ${dir} must be a folder that can be read; got ${code ?? String(cause)}.`, {
       file: dir,
       cause,

@@ -1,6 +1,7 @@
 // Draws the parts of a set of pictures: every class alike in each, by seed, and pictures that are there more than once
 // in one part only.
 
+import { firstOf } from "../../base/index.ts";
 import { Stream, shuffledOrder } from "../random.ts";
 
 /** The parts that are drawn, in the order in which they take. */
@@ -48,7 +49,7 @@ export function drawParts(
 function alike(groups: readonly number[][], labels: ArrayLike<number>, seed: number): number[][] {
   const byClass = new Map<number, number[][]>();
   for (const group of groups) {
-    const label = labels[group[0]!]!;
+    const label = labels[firstOf(group)]!;
     const same = byClass.get(label);
     if (same) same.push(group);
     else byClass.set(label, [group]);

@@ -1,7 +1,7 @@
 // CIFAR-10 and CIFAR-100, binary version (Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009):
 // 50,000 + 10,000 colour images of 32 x 32, read from the official archive or from its unpacked folder.
 
-import { option } from "../../base/index.ts";
+import { firstOf, option } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
 import { DataError, readOptions } from "../errors.ts";
 import { folderOf, lookFor, node, type OfficialFile, placeOf, readBytes, type SetSource } from "../files.ts";
@@ -158,7 +158,7 @@ async function readMembers({ op, source, members }: CifarSet, options: DataOptio
   if (unpacked && (unpacked.isWhole || !(files || options.download))) {
     return Promise.all(members.map((file) => readMember(op, file, join(unpacked.folder, file.name), options)));
   }
-  const [archive] = source.files as [OfficialFile];
+  const archive = firstOf(source.files);
   const { bytes, path } = await readOfficial(op, archive, folderOf(source, options), options);
   const found = new Map<string, Uint8Array>();
   for await (const { name, content } of readTar([await gunzip(bytes, path)], path)) {

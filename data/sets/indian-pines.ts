@@ -2,7 +2,7 @@
 // sample is the patch around a labelled pixel. Where parts are drawn at random, their patches overlap and the test part
 // is not unseen; `disjoint-block` cuts the scene into blocks, and no patch shows anything of another part's blocks.
 
-import { type Kinds, only, option } from "../../base/index.ts";
+import { type Kinds, only, option, permuted } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
 import { complete, DataError, ensure, readOptions } from "../errors.ts";
 import { FILES, type FileOptions, folderOf, type OfficialFile, type SetSource } from "../files.ts";
@@ -127,14 +127,14 @@ async function readScene(options: FileOptions): Promise<Scene> {
   };
   const cube = await read(CUBE, "indian_pines_corrected");
   const labels = await read(TRUTH, "indian_pines_gt");
-  const [height, width, bands] = cube.shape as [number, number, number];
+  const [height = 0, width = 0, bands = 0] = cube.shape;
   ensure(
     cube.shape.length === 3 && labels.shape[0] === height && labels.shape[1] === width,
     () => `indianPines: ${TRUTH.name} must be [${height}, ${width}] as the cube; got [${labels.shape.join(", ")}].`,
     { file: TRUTH.name },
   );
   const columnMajor = toInt32(labels.data, `indianPines: ${TRUTH.name}`);
-  const truth = Int32Array.from(columnMajor, (_, p) => columnMajor[Math.floor(p / width) + height * (p % width)]!);
+  const truth = permuted(columnMajor, [width, height], [1, 0], new Int32Array(columnMajor.length));
   if (!truth.some((label) => label > 0)) throw new DataError(`indianPines: ${TRUTH.name} must label pixels; got none.`);
   return { height, width, bands, truth, cube };
 }

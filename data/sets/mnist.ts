@@ -1,6 +1,7 @@
 // MNIST (LeCun, Cortes, Burges 1998) and Fashion-MNIST (Xiao, Rasul, Vollgraf 2017): four gzipped IDX files each,
 // 60,000 + 10,000 grey images of 28 x 28.
 
+import { exactly } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
 import { ensure, readOptions } from "../errors.ts";
 import { folderOf, type OfficialFile, type SetSource } from "../files.ts";
@@ -94,13 +95,11 @@ async function loadIdxSet(set: IdxSet, options: DataOptions): Promise<Splits> {
 }
 
 async function loadPart(set: IdxSet, split: "train" | "test", firstId: number, options: DataOptions): Promise<Dataset> {
-  const [imageFile, labelFile] = (split === "train" ? set.source.files.slice(0, 2) : set.source.files.slice(2)) as [
-    OfficialFile,
-    OfficialFile,
-  ];
+  const { files } = set.source;
+  const [imageFile, labelFile] = exactly(split === "train" ? files.slice(0, 2) : files.slice(2), 2);
   const images = await loadIdx(set, imageFile, 3, options);
   const labels = await loadIdx(set, labelFile, 1, options);
-  const [count, height, width] = images.shape as [number, number, number];
+  const [count, height, width] = exactly(images.shape, 3);
   ensure(
     labels.shape[0] === count,
     () => `${set.op}: ${labelFile.name} must have ${count} labels, one for each image; got ${labels.shape[0]}.`,

@@ -1,6 +1,6 @@
 // A data set of one's own: images and labels from an npz file, or from the npy files of a folder.
 
-import { type Kinds, only, option } from "../../base/index.ts";
+import { type Kinds, only, option, permuted, take } from "../../base/index.ts";
 import { createDataset, type ImageShape, scaleOf } from "../dataset.ts";
 import { complete, ensure, readOptions } from "../errors.ts";
 import { node, readBytes } from "../files.ts";
@@ -8,6 +8,9 @@ import { toInt32 } from "../formats/bytes.ts";
 import { decodeNpy, type NpyArray, openNpz } from "../formats/npy.ts";
 import { UNPACK, type UnpackOptions } from "../formats/unpack.ts";
 import { SPLIT, type SplitOptions, type Splits, splitOfficial } from "../splits.ts";
+
+/** Where [n, channels, height, width] have the axes of [n, height, width, channels]. */
+const LAST = [0, 2, 3, 1] as const;
 
 /** What is held under which name. */
 export interface NpzOptions extends SplitOptions, UnpackOptions {
@@ -81,7 +84,7 @@ export async function npz(path: string, options: NpzOptions = {}): Promise<Split
   const toDataset = async (name: string, split: string, values: Int32Array, firstId: number) => {
     const { shape: lying, data } = await get(name);
     const isFirst = options.layout === "nchw" && lying.length === 4;
-    const shape = isFirst ? [lying[0]!, lying[2]!, lying[3]!, lying[1]!] : lying;
+    const shape = isFirst ? take(lying, LAST) : lying;
     ensure(
       data instanceof Uint8Array && (shape.length === 3 || shape.length === 4) && shape[0] === values.length,
       () =>
@@ -89,13 +92,14 @@ export async function npz(path: string, options: NpzOptions = {}): Promise<Split
       { file: path },
     );
     checkLayout(shape, `${path}/${name}`, path, options);
-    const image: ImageShape = [shape[1]!, shape[2]!, shape[3] ?? 1];
+    const [, height = 1, width = 1, channels = 1] = shape;
+    const image: ImageShape = [height, width, channels];
     const ids = Int32Array.from(values, (_, i) => firstId + i);
     const each = <T>(value: T): T[] => new Array<T>(image[2]).fill(value);
     const { mean = each(0), std = each(1) } = options;
     const meta = { name: path.replace(/[/\\]+$/, "").replace(/^.*[/\\]|\.npz$/g, ""), split, mean, std };
     return createDataset({
-      images: isFirst ? channelsLast(data, image) : data,
+      images: isFirst ? permuted(data, lying, LAST, new Uint8Array(data.length)) : data,
       labels: values,
       ids,
       shape: image,
@@ -109,18 +113,6 @@ export async function npz(path: string, options: NpzOptions = {}): Promise<Split
   const most = (divisor: number) => Math.min(5000, Math.floor(training.size / divisor));
   const { validation = most(10), calibration = most(5) } = options;
   return withStatistics(splitOfficial("npz", training, test, { ...options, validation, calibration }), options);
-}
-
-/** [n, C, H, W] as [n, H, W, C]. */
-function channelsLast(planes: Uint8Array, [height, width, channels]: ImageShape): Uint8Array {
-  const pixels = height * width;
-  const images = new Uint8Array(planes.length);
-  for (let first = 0; first < planes.length; first += pixels * channels) {
-    for (let c = 0; c < channels; c++) {
-      for (let i = 0; i < pixels; i++) images[first + i * channels + c] = planes[first + c * pixels + i]!;
-    }
-  }
-  return images;
 }
 
 /** Labels that number classes; a class is made for every number up to the largest. */

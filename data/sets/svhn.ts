@@ -1,11 +1,12 @@
 // SVHN, cropped digits (Netzer et al. 2011): MAT level 5 files of colour images of 32 x 32; 73,257 training, 26,032
 // test and 531,131 extra samples. The file's label 10 is the digit 0.
 
+import { permuted } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
 import { ensure, readOptions } from "../errors.ts";
 import { folderOf, type OfficialFile, type SetSource } from "../files.ts";
 import { toInt32 } from "../formats/bytes.ts";
-import { decodeMat5, type MatArray, matArray } from "../formats/mat5.ts";
+import { decodeMat5, matArray } from "../formats/mat5.ts";
 import { readOfficial } from "../obtain.ts";
 import { type Splits, splitOfficial } from "../splits.ts";
 import { DATA, type DataOptions, DIGITS } from "./options.ts";
@@ -38,7 +39,7 @@ async function load(file: OfficialFile, split: string, firstId: number, options:
   const arrays = await decodeMat5(bytes, path);
   const images = matArray(arrays, "X", path);
   const labels = toInt32(matArray(arrays, "y", path).data, `svhn: ${path}: labels`);
-  const [height, width, channels, count] = images.shape as [number, number, number, number];
+  const [height = 0, width = 0, channels, count = 0] = images.shape;
   ensure(
     images.shape.length === 4 && channels === 3 && count === labels.length && images.data instanceof Uint8Array,
     () =>
@@ -46,26 +47,12 @@ async function load(file: OfficialFile, split: string, firstId: number, options:
     { file: path },
   );
   return createDataset({
-    images: toImages(images),
+    // Column-major: the last axis is the outermost.
+    images: permuted(images.data, [count, 3, width, height], [0, 3, 2, 1], new Uint8Array(images.data.length)),
     labels: labels.map((label) => (label === 10 ? 0 : label)),
     ids: Int32Array.from({ length: count }, (_, i) => firstId + i),
     shape: [height, width, 3],
     classes: DIGITS,
     meta: { name: "svhn", split, mean: [0.4377, 0.4438, 0.4728], std: [0.198, 0.201, 0.197] },
   });
-}
-
-/** Column-major [height, width, channels, count] to [count, height, width, channels]. */
-function toImages({ shape, data }: MatArray): Uint8Array {
-  const [height, width, channels, count] = shape as [number, number, number, number];
-  const images = new Uint8Array(data.length);
-  let to = 0;
-  for (let n = 0; n < count; n++) {
-    for (let y = 0; y < height; y++) {
-      for (let x = 0; x < width; x++) {
-        for (let c = 0; c < channels; c++) images[to++] = Number(data[y + height * (x + width * (c + channels * n))]);
-      }
-    }
-  }
-  return images;
 }

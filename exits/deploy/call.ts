@@ -1,5 +1,6 @@
 // One call of a classifier: its images, what was asked of them, and the answers that have come.
 
+import { take } from "../../base/index.ts";
 import type { Tensor } from "../../engine/functions.ts";
 import { type Answers, refuseStrange, StrangeLogits } from "./answers.ts";
 import type { GivenImages } from "./given-images.ts";
@@ -47,7 +48,7 @@ export class Call {
   /** What was looked at. @throws ArgumentError if pixels of the call are no numbers, and that is an error. */
   look([flags]: Found): void {
     if (!flags) return;
-    this.#strange = Array.from({ length: this.size }, (_, i) => i).filter((i) => flags[i]! > 0);
+    this.#strange = Array.from(flags).flatMap((flag, i) => (flag > 0 ? [i] : []));
     if (this.#isRefusing) refuseStrange(this.#strange);
   }
 
@@ -72,7 +73,7 @@ export class Call {
   async answers(macs: readonly number[]): Promise<Answers> {
     await Promise.all(this.#batches);
     const [classes, exits, scores] = [this.#classes, this.#exits, this.#scores];
-    const cost = Float64Array.from(exits, (exit) => macs[exit]!);
+    const cost = Float64Array.from(take(macs, exits));
     for (const i of this.#strange) {
       classes[i] = exits[i] = -1;
       scores[i] = Number.NaN;

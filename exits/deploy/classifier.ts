@@ -1,6 +1,7 @@
 // The classifier that apps run: images in, answers out, one batch after the other on the route that was found best.
 // Calls take turns, but for the time that answers are waited for: then the next one's batches are under way already.
 
+import { zip } from "../../base/index.ts";
 import type { PictureFit } from "../../data/fit.ts";
 import {
   ArgumentError,
@@ -202,7 +203,7 @@ async function planFor(site: Site, net: MultiExit, settled: Settled): Promise<Pl
   const { route, orWhole, remember } = settled;
   const early = site.open.slice(0, -1);
   const names = (way: Way): TriedRoute["route"] => {
-    const at = new Map(way === "whole" ? [] : early.map((exit, i) => [exit, way[i]!]));
+    const at = new Map(way === "whole" ? [] : zip(early, way));
     return Array.from({ length: net.exits - 1 }, (_, j) => at.get(j) ?? "closed");
   };
   const { batch, device, canKeep } = site;

@@ -2,7 +2,7 @@
 // filled in part, and empty, as a classifier would run it. No image leaves, so the time up to each exit is known
 // whatever a policy lets leave.
 
-import { type Kinds, misfit, option } from "../../base/index.ts";
+import { firstOf, type Kinds, lastOf, median, misfit, option } from "../../base/index.ts";
 import type { MeasuredCosts, StageTimes } from "../../calibration/index.ts";
 import { ArgumentError, readOptions } from "../../engine/functions.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
@@ -88,7 +88,7 @@ async function timesOf(net: MultiExit, batch: number, { rounds, precision }: Mea
     for (const j of exits) {
       const up = await record(exits.slice(0, j + 1), "keep");
       passing.push(rows.map((n) => timed(up, n)));
-      alone.push(j === 0 ? last(passing[0]!) : timed(await record([j], "keep"), batch));
+      alone.push(j === 0 ? lastOf(firstOf(passing)) : timed(await record([j], "keep"), batch));
     }
     const packed = early === 0 ? undefined : timed(await record(exits, "compact"), batch);
     for (let round = -1; round < rounds; round++) {
@@ -97,7 +97,7 @@ async function timesOf(net: MultiExit, batch: number, { rounds, precision }: Mea
         if (round >= 0) times.push(ms);
       }
     }
-    const kept = median(last(last(passing)));
+    const kept = median(lastOf(lastOf(passing)));
     return {
       batch,
       rows,
@@ -125,6 +125,3 @@ async function timeOf({ results }: Site, route: Route, n: number): Promise<numbe
   await before;
   return (performance.now() - start) / runs;
 }
-
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
-const last = <T>(values: readonly T[]): T => values[values.length - 1]!;

@@ -1,7 +1,7 @@
 // Images that a caller gives to be classified: checked, and copied at once, since the caller's own may change while the
 // answers are waited for.
 
-import { type ImageBytes, what } from "../../base/index.ts";
+import { firstOf, type ImageBytes, what } from "../../base/index.ts";
 import type { PictureSource, Rgba } from "../../data/grab.ts";
 import {
   ArgumentError,
@@ -189,7 +189,7 @@ function takeTensor(images: Tensor, { device, input, batch }: ImageSite): GivenI
       "classify: images must be on the network's device; got some of another. Read them, and give the array.",
     );
   }
-  const size = images.shape[0]!;
+  const size = firstOf(images.shape);
   // At least one row more: a copy, of whole batches.
   const extra = batch - (size % batch);
   const { copy, isStrange } = scope(() =>

@@ -1,5 +1,6 @@
 // Batches one after the other on one route: they are timed together, and undecided rows may wait for each other.
 
+import { firstOf } from "../../base/index.ts";
 import type { Call, Found } from "./call.ts";
 import type { Turn } from "./plan.ts";
 import type { WaitingRoom } from "./waiting.ts";
@@ -91,7 +92,7 @@ export class Group {
   join({ call, first, count, found }: Member): Promise<void> {
     const place = this.#waiting.length;
     const entered = found.then(([, , , counts = [], places = []]) => {
-      const length = counts[0]!;
+      const length = firstOf(counts);
       this.#most -= count - length;
       this.#known += length;
       return Int32Array.from({ length }, (_, k) => places[k]!);

@@ -1,6 +1,7 @@
 // Which route a classifier takes, chosen by measuring: each is tried on the batches that are classified anyway, so that
 // shares that leave, batch size and adapter are those of the work. Answers are the same on all routes.
 
+import { firstOf } from "../../base/index.ts";
 import type { Settlements } from "./remembered.ts";
 import type { Behind, Route } from "./route.ts";
 
@@ -56,15 +57,19 @@ interface Timed {
   readonly deepest: number | undefined;
 }
 
+/** What is known of a candidate. */
+interface Tried {
+  readonly way: Way;
+  readonly times: Timed[];
+  runs: number;
+}
+
 interface Trial {
   readonly upTo: number;
   readonly isFlow: boolean;
   /** The candidates that can be taken. */
-  readonly open: readonly number[];
-  /** Of each candidate. */
-  readonly times: readonly Timed[][];
-  readonly runs: number[];
-  chosen: number | undefined;
+  readonly open: readonly Tried[];
+  chosen: Tried | undefined;
   /** Whether it was chosen in another process. */
   readonly isRemembered: boolean;
 }
@@ -96,7 +101,7 @@ export class Planner {
   readonly #batch: number;
   readonly #candidates: readonly Way[];
   readonly #how: PlannerParts;
-  readonly #routes = new Map<number, Route>();
+  readonly #routes = new Map<Way, Route>();
   /** By size, and whether others follow. */
   readonly #trials = new Map<string, Trial>();
 
@@ -114,25 +119,25 @@ export class Planner {
   /** Records the route that will be taken first. */
   async prepare(): Promise<void> {
     const [first = this.#newTrial(this.#batch, false)] = this.#trials.values();
-    await this.#route(first.chosen ?? first.open[0]!);
+    await this.#route((first.chosen ?? firstOf(first.open)).way);
   }
 
   /** The route for the next batch, of n images; `isFlow`: others follow at once. */
   async next(n: number, isFlow = false): Promise<Turn> {
     const trial = this.#trial(this.#sizeOf(n), isFlow);
-    const i = trial.chosen ?? nextOf(trial);
-    const route = await this.#route(i);
+    const tried = trial.chosen ?? nextOf(trial);
+    const route = await this.#route(tried.way);
     if (trial.chosen !== undefined) return { route, note: undefined, batches: 1 };
     const note = (images: number, ms: number, deepest?: number): void => {
-      const isAlike = trial.isFlow || this.#candidates[i] === "whole";
-      if (trial.runs[i]! > 0) trial.times[i]!.push({ images, ms: ms / images, deepest: isAlike ? undefined : deepest });
-      trial.runs[i]! += 1;
+      const isAlike = trial.isFlow || tried.way === "whole";
+      if (tried.runs > 0) tried.times.push({ images, ms: ms / images, deepest: isAlike ? undefined : deepest });
+      tried.runs += 1;
       trial.chosen ??= chosenOf(trial);
       if (trial.chosen === undefined) return;
-      this.#how.memory?.settle(keyOf(trial), this.#how.names(this.#candidates[trial.chosen]!).join());
+      this.#how.memory?.settle(keyOf(trial), this.#how.names(trial.chosen.way).join());
       this.#forget();
     };
-    const isFirst = trial.runs[i] === 0;
+    const isFirst = tried.runs === 0;
     const batches = trial.isFlow && !isFirst ? Math.max(FEWEST, Math.ceil(IN_A_ROW / n)) : 1;
     return { route, note, batches };
   }
@@ -141,10 +146,10 @@ export class Planner {
   get plans(): readonly Plan[] {
     const met = [...this.#trials.values()].sort((a, b) => b.upTo - a.upTo || Number(b.isFlow) - Number(a.isFlow));
     const trials = met.length > 0 ? met : [this.#newTrial(this.#batch, false)];
-    return trials.map(({ upTo, isFlow, open, times, chosen, isRemembered }) => {
-      const named = (i: number): TriedRoute["route"] => this.#how.names(this.#candidates[i]!);
-      const tried = open.map((i) => ({ route: named(i), ms: upTo * timeOf(times, i), timed: times[i]!.length }));
-      const plan = { upTo, isFlow, route: named(chosen ?? open[0]!), isSettled: chosen !== undefined, tried };
+    return trials.map(({ upTo, isFlow, open, chosen, isRemembered }) => {
+      const named = ({ way }: Tried): TriedRoute["route"] => this.#how.names(way);
+      const tried = open.map((one) => ({ route: named(one), ms: upTo * timeOf(open, one), timed: one.times.length }));
+      const plan = { upTo, isFlow, route: named(chosen ?? firstOf(open)), isSettled: chosen !== undefined, tried };
       return { ...plan, reason: reasonOf(plan, isRemembered) };
     });
   }
@@ -159,9 +164,9 @@ export class Planner {
     return Math.min(this.#batch, 2 ** Math.ceil(Math.log2(n)));
   }
 
-  async #route(i: number): Promise<Route> {
-    const route = this.#routes.get(i) ?? (await this.#how.record(this.#candidates[i]!));
-    this.#routes.set(i, route);
+  async #route(way: Way): Promise<Route> {
+    const route = this.#routes.get(way) ?? (await this.#how.record(way));
+    this.#routes.set(way, route);
     return route;
   }
 
@@ -173,29 +178,23 @@ export class Planner {
   }
 
   #newTrial(upTo: number, isFlow: boolean): Trial {
-    const all = this.#candidates.map((_, i) => i);
-    const apart = all.filter((i) => !waits(this.#candidates[i]!));
+    const all = this.#candidates.map((way): Tried => ({ way, times: [], runs: 0 }));
+    const apart = all.filter(({ way }) => !waits(way));
     const open = isFlow || apart.length === 0 ? all : apart;
     const before = this.#how.memory?.known.get(keyOf({ upTo, isFlow }));
-    const found = open.find((i) => this.#how.names(this.#candidates[i]!).join() === before);
-    return {
-      ...{ upTo, isFlow, open },
-      isRemembered: found !== undefined,
-      times: all.map(() => []),
-      runs: all.map(() => 0),
-      chosen: open.length === 1 ? open[0] : found,
-    };
+    const found = open.find(({ way }) => this.#how.names(way).join() === before);
+    return { upTo, isFlow, open, isRemembered: found !== undefined, chosen: open.length === 1 ? open[0] : found };
   }
 
   /** Lets go of the memory of routes that nobody takes any more. */
   #forget(): void {
     const all = [...this.#trials.values()];
     if (all.some(({ chosen }) => chosen === undefined)) return;
-    const wanted = new Set(all.map(({ chosen }) => chosen));
-    for (const [i, route] of this.#routes) {
-      if (wanted.has(i)) continue;
+    const wanted = new Set(all.map(({ chosen }) => chosen?.way));
+    for (const [way, route] of this.#routes) {
+      if (wanted.has(way)) continue;
       route.dispose();
-      this.#routes.delete(i);
+      this.#routes.delete(way);
     }
   }
 }
@@ -205,22 +204,15 @@ const FLOW = "+";
 
 const keyOf = ({ upTo, isFlow }: Pick<Trial, "upTo" | "isFlow">): string => `${upTo}${isFlow ? FLOW : ""}`;
 
-type Times = Trial["times"];
-
 /** What noise leaves alone: it only ever adds. */
 const typical = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 2] ?? Number.NaN;
 
 /** Shares of the batches by the last exit that was reached, of all that were timed on whatever route. */
-function sharesOf(times: Times): ReadonlyMap<number, number> {
-  const counts = new Map<number, number>();
-  let all = 0;
-  for (const { deepest } of times.flat()) {
-    if (deepest === undefined) continue;
-    counts.set(deepest, (counts.get(deepest) ?? 0) + 1);
-    all += 1;
-  }
-  return new Map([...counts].map(([exit, count]) => [exit, count / all]));
+function sharesOf(open: readonly Tried[]): ReadonlyMap<number, number> {
+  const reached = open.flatMap(({ times }) => times.flatMap(({ deepest }) => deepest ?? []));
+  const shareOf = (exit: number): number => reached.filter((one) => one === exit).length / reached.length;
+  return new Map([...new Set(reached)].map((exit) => [exit, shareOf(exit)]));
 }
 
 /** The share of the batches that reach one of these and no further. */
@@ -228,66 +220,65 @@ const partOf = (shares: ReadonlyMap<number, number>, exits: readonly number[]): 
   exits.reduce((sum, exit) => sum + (shares.get(exit) ?? 0), 0);
 
 /** The times of a route on batches that reach an exit and no further; on all, where it takes none of these apart. */
-function timesAt(times: Times, i: number, exit: number): readonly number[] {
-  return times[i]!.flatMap(({ ms, deepest }) => (deepest === undefined || deepest === exit ? [ms] : []));
-}
+const timesAt = ({ times }: Tried, exit: number): readonly number[] =>
+  times.flatMap(({ ms, deepest }) => (deepest === undefined || deepest === exit ? [ms] : []));
 
 /** Milliseconds of an image on a route, on batches as they come; `among` some of the exits that they reach. */
-function timeOf(times: Times, i: number, among?: readonly number[]): number {
-  const shares = sharesOf(times);
-  const all = times[i]!.map(({ ms }) => ms);
+function timeOf(open: readonly Tried[], one: Tried, among?: readonly number[]): number {
+  const shares = sharesOf(open);
+  const all = one.times.map(({ ms }) => ms);
   if (all.length === 0 || shares.size === 0) return typical(all);
   const exits = among ?? [...shares.keys()];
   const part = partOf(shares, exits);
   // Of what a route has not met it is expected that it takes as long as the slowest that it has.
-  const slowest = Math.max(...exits.map((exit) => typical(timesAt(times, i, exit))).filter((ms) => !Number.isNaN(ms)));
+  const slowest = Math.max(...exits.map((exit) => typical(timesAt(one, exit))).filter((ms) => !Number.isNaN(ms)));
   return exits.reduce((sum, exit) => {
-    const ms = typical(timesAt(times, i, exit));
+    const ms = typical(timesAt(one, exit));
     return sum + (partOf(shares, [exit]) / part) * (Number.isNaN(ms) ? slowest : ms);
   }, 0);
 }
 
 /** Whether enough images were met to say how many reach an exit. */
-function isMixKnown(times: Times): boolean {
-  const met = times.flat().filter(({ deepest }) => deepest !== undefined);
+function isMixKnown(open: readonly Tried[]): boolean {
+  const met = open.flatMap(({ times }) => times.filter(({ deepest }) => deepest !== undefined));
   return met.length === 0 || met.reduce((sum, { images }) => sum + images, 0) >= KNOWN;
 }
 
 /**
- * Whether it is worth while to go on with candidate i: no other is so much faster on the batches that both have met.
+ * Whether it is worth while to go on with a candidate: no other is so much faster on the batches that both have met.
  */
-function isHopeful({ times, open }: Trial, i: number): boolean {
-  if (!isMixKnown(times)) return true;
-  const shares = sharesOf(times);
+function isHopeful(open: readonly Tried[], one: Tried): boolean {
+  if (!isMixKnown(open)) return true;
+  const shares = sharesOf(open);
   return !open.some((other) => {
-    if (times[i]!.length === 0 || times[other]!.length === 0) return false;
-    const met = (one: number, exit: number): boolean => timesAt(times, one, exit).length > 0;
-    const both = [...shares.keys()].filter((exit) => met(i, exit) && met(other, exit));
+    if (one.times.length === 0 || other.times.length === 0) return false;
+    const both = [...shares.keys()].filter((exit) => [one, other].every((met) => timesAt(met, exit).length > 0));
     const isTold = shares.size === 0 || partOf(shares, both) > 1 - COMMON;
-    return isTold && timeOf(times, i, both) > HOPELESS * timeOf(times, other, both);
+    return isTold && timeOf(open, one, both) > HOPELESS * timeOf(open, other, both);
   });
 }
 
-/** Whether candidate i was timed often enough on every kind of batch that is common. */
-function isTimed({ times }: Trial, i: number): boolean {
-  const common = [...sharesOf(times)].filter(([, share]) => share >= COMMON);
-  const isMet = common.every(([exit]) => timesAt(times, i, exit).length >= TIMED);
-  return isMet && times[i]!.length >= TIMED && isMixKnown(times);
+/** Whether a candidate was timed often enough on every kind of batch that is common. */
+function isTimed(open: readonly Tried[], one: Tried): boolean {
+  const common = [...sharesOf(open)].filter(([, share]) => share >= COMMON);
+  const isMet = common.every(([exit]) => timesAt(one, exit).length >= TIMED);
+  return isMet && one.times.length >= TIMED && isMixKnown(open);
 }
 
 /** The candidates that may be the best and were not timed enough. */
-const undecided = (trial: Trial): readonly number[] =>
-  trial.open.filter((i) => !isTimed(trial, i) && isHopeful(trial, i));
+const undecided = ({ open }: Trial): readonly Tried[] =>
+  open.filter((one) => !isTimed(open, one) && isHopeful(open, one));
 
 /** The one of them that was tried least. */
-const nextOf = (trial: Trial): number => undecided(trial).reduce((a, b) => (trial.runs[b]! < trial.runs[a]! ? b : a));
+const nextOf = (trial: Trial): Tried => undecided(trial).reduce((a, b) => (b.runs < a.runs ? b : a));
 
 /** The best candidate, once all that may be have been timed. */
-function chosenOf(trial: Trial): number | undefined {
+function chosenOf(trial: Trial): Tried | undefined {
   if (undecided(trial).length > 0) return undefined;
-  const [first] = trial.open as readonly [number];
-  const hopeful = trial.open.filter((i) => isHopeful(trial, i));
-  const time = (i: number): number => timeOf(trial.times, i);
+  const { open } = trial;
+  const first = firstOf(open);
+  const hopeful = open.filter((one) => isHopeful(open, one));
+  const time = (one: Tried): number => timeOf(open, one);
   const best = hopeful.reduce((a, b) => (time(b) < time(a) ? b : a));
   return hopeful.includes(first) && time(first) <= time(best) * (1 + WORTH) ? first : best;
 }

@@ -54,19 +54,18 @@ function recordsOf(
   { isOpen, isTold }: Wanted,
 ): { says(exit: number): boolean } & Pick<Passes, "carried"> {
   const last = net.exits - 1;
-  const reads = Array.from({ length: net.exits }, (_, j) => net.readsOf(j));
-  const readers = new Set<number>();
-  const isRead = (exit: number): boolean => [...readers].some((j) => j > exit && reads[j]!.from <= exit);
-  for (let j = last; j >= 0; j--) if (reads[j]!.fields.length > 0 && (isOpen(j) || isRead(j))) readers.add(j);
+  const reads = Array.from({ length: net.exits }, (_, at) => ({ at, ...net.readsOf(at) }));
+  const readers: typeof reads = [];
+  const isRead = (exit: number): boolean => readers.some(({ at, from }) => at > exit && from <= exit);
+  for (const read of reads.toReversed())
+    if (read.fields.length > 0 && (isOpen(read.at) || isRead(read.at))) readers.push(read);
   return {
-    says: (j) => readers.has(j) || isRead(j) || (isTold && j < last && isOpen(j)),
-    carried: (exit) => {
-      const fields = Array.from({ length: exit + 1 }, (_, e) => {
-        const later = [...readers].filter((j) => j > exit && reads[j]!.from <= e);
-        return [...new Set(later.flatMap((j) => reads[j]!.fields))].map((field) => [e, field] as const);
-      });
-      return fields.flat();
-    },
+    says: (j) => readers.some(({ at }) => at === j) || isRead(j) || (isTold && j < last && isOpen(j)),
+    carried: (exit) =>
+      Array.from({ length: exit + 1 }, (_, e) => {
+        const later = readers.filter(({ at, from }) => at > exit && from <= e);
+        return [...new Set(later.flatMap(({ fields }) => fields))].map((field) => [e, field] as const);
+      }).flat(),
   };
 }
 

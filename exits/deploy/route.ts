@@ -2,6 +2,7 @@
 // behind each. All that lies between two questions of the host is one capture, so that nothing is read back in between,
 // and memory is shared.
 
+import { firstOf } from "../../base/index.ts";
 import type { OwnScore } from "../../calibration/index.ts";
 import {
   type Capture,
@@ -281,7 +282,7 @@ function passExit(site: Site, i: number, given: Rows): { rows: Rows; stays: Tens
   exitAnswer(
     seen,
     answering.tail,
-    { ids, thresholds: levels.length > 1 ? thresholds : levels[0]!, stays, ...results },
+    { ids, thresholds: levels.length > 1 ? thresholds : firstOf(levels), stays, ...results },
     { ...options, masked: before !== undefined },
   );
   return { rows, stays };
@@ -289,7 +290,7 @@ function passExit(site: Site, i: number, given: Rows): { rows: Rows; stays: Tens
 
 /** Logits and behind them the confidence, [N, C + 1], as `exitDecide` reads them. */
 function withConfidence({ logits, confidence }: ExitRecord): Tensor {
-  return concat([logits, reshape(confidence as Tensor, [logits.shape[0]!, 1])], { dim: 1 });
+  return concat([logits, reshape(confidence as Tensor, [firstOf(logits.shape), 1])], { dim: 1 });
 }
 
 /** The rows that go on. */

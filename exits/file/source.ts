@@ -1,6 +1,6 @@
 // Where a model file comes from: bytes, a path, a Blob, a URL, a response; from a page's cache where that is asked for.
 
-import { isNode, type Kinds, what } from "../../base/index.ts";
+import { codeOf, isNode, type Kinds, messageOf, what } from "../../base/index.ts";
 import {
   ArgumentError,
   FormatError,
@@ -73,7 +73,7 @@ async function fetched(url: string): Promise<Response> {
   try {
     return await fetch(url);
   } catch (cause) {
-    throw new ModelError(`load: ${url} must be reachable; the fetch says: ${messageOf(cause)}.`, { cause });
+    throw new ModelError(`load: ${url} must be reachable; the fetch says: ${saying(cause)}.`, { cause });
   }
 }
 
@@ -91,20 +91,20 @@ async function decode(source: Awaited<ModelSource>, { onProgress }: ReadModelOpt
     file = await readSafetensors(source, { onProgress: report });
   } catch (cause) {
     // A transfer that broke off has a cause of its own, which says more.
-    const isTransfer = source instanceof Response && !(cause instanceof FormatError);
-    if (isTransfer && (cause as Error).cause !== undefined && loaded > 0) {
-      const why = `must arrive whole; it broke off after ${loaded} bytes: ${messageOf((cause as Error).cause)}.`;
+    const isTransfer = source instanceof Response && cause instanceof Error && !(cause instanceof FormatError);
+    if (isTransfer && cause.cause !== undefined && loaded > 0) {
+      const why = `must arrive whole; it broke off after ${loaded} bytes: ${saying(cause.cause)}.`;
       throw new ModelError(`load: ${name} ${why}`, { cause });
     }
     if (cause instanceof ArgumentError)
       throw new ModelError(cause.message.replace(/^readSafetensors/, "load"), { cause });
-    const { code } = cause as { readonly code?: string };
+    const code = codeOf(cause);
     const why =
       cause instanceof FormatError
         ? `must be a model file, and whole; it is not: ${cause.message}`
         : code !== undefined && !(source instanceof Response)
           ? `must be a readable file; got ${code}.`
-          : `must arrive whole; it broke off after ${loaded} bytes: ${messageOf(cause)}.`;
+          : `must arrive whole; it broke off after ${loaded} bytes: ${saying(cause)}.`;
     throw new ModelError(`load: ${name} ${why}`, { cause });
   }
   return decodeModel(name, file);
@@ -125,5 +125,5 @@ const nameOf = (source: Awaited<ModelSource>): string => {
   return "the file";
 };
 
-const messageOf = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
+/** What an error says, as a part of a sentence. */
+const saying = (error: unknown): string => messageOf(error).replace(/\.$/, "");

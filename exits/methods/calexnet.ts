@@ -2,7 +2,7 @@
 // samples that the branches before it would hand on. The published form of the weights was not seen: theirs here is
 // reconstructed (65 to 75 %).
 
-import { type Kinds, type OptionValues, option, preset } from "../../base/index.ts";
+import { exactly, firstOf, type Kinds, type OptionValues, option, preset } from "../../base/index.ts";
 import { cascade, classPrecisionMargin, type PrecisionMarginOptions, type Table } from "../../calibration/index.ts";
 import {
   add,
@@ -60,7 +60,7 @@ const UNREACHED = 1e30;
 
 /** log prod_{k<b} (1 - h_k) for h_k = sigmoid((confidence - tau of the predicted class) / kappa), [N, K]. */
 function logSurvival(logits: Tensor, tau: Tensor, kappa: number): Tensor {
-  const [n, exits] = logits.shape as readonly [number, number];
+  const [n, exits] = exactly(logits.shape, 3);
   const early = slice(logits, { ends: [n, exits - 1] });
   const predicted = permute(argmax(early, { dim: -1 }), [1, 0]);
   const bars = slice(clamp(tau, { max: UNREACHED }), { ends: [exits - 1] });
@@ -79,7 +79,7 @@ function cascadeWeights(logits: Tensor, tau: Tensor, kappa: number, floor: numbe
   return noGrad(() => {
     const log = logSurvival(logits, tau, kappa);
     // In logarithms, so that a batch none of which is likely to get so far still has weights.
-    const share = exp(add(sub(log, logsumexp(log, { dim: 0, keepdim: true })), Math.log(logits.shape[0]!)));
+    const share = exp(add(sub(log, logsumexp(log, { dim: 0, keepdim: true })), Math.log(firstOf(logits.shape))));
     return { survival: exp(log), weights: clamp(share, { min: floor }) };
   });
 }
@@ -136,7 +136,7 @@ type Options = OptionValues<typeof OPTIONS>;
 /** What samples weigh at branch `b`, [N, 1]: by how likely they are to reach it, or all the same. */
 function weightsAt(b: number, logits: Tensor, tau: Tensor | undefined, { kappa, floor }: Options): Tensor | 1 {
   if (!tau) return 1;
-  const { weights } = cascadeWeights(slice(logits, { ends: [logits.shape[0]!, b + 1] }), tau, kappa, floor);
+  const { weights } = cascadeWeights(slice(logits, { ends: [firstOf(logits.shape), b + 1] }), tau, kappa, floor);
   return slice(weights, { starts: [0, b] });
 }
 
@@ -144,7 +144,7 @@ function weightsAt(b: number, logits: Tensor, tau: Tensor | undefined, { kappa, 
 const branchLoss =
   (b: number, options: Options): Track["loss"] =>
   ({ logits, numbers }) => {
-    const [n, , classes] = logits.shape as readonly [number, number, number];
+    const [n, , classes] = exactly(logits.shape, 3);
     const own = slice(logits, { starts: [0, b], ends: [n, b + 1] });
     const backbone = lastOf(logits).detach();
     const losses = options.kl

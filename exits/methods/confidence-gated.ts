@@ -3,7 +3,7 @@
 // gradient, and are defined in exits/ops/gate.ts. Defaults are those of the authors' public code; the paper's plain
 // form is leak 0, normalise false, anneal false, labelSmoothing 0.
 
-import { type Kinds, type Option, type OptionValues, option, preset } from "../../base/index.ts";
+import { firstOf, type Kinds, type Option, type OptionValues, option, preset } from "../../base/index.ts";
 import { ArgumentError, mul, readOptions, reshape, slice, stack, sum, tensor } from "../../engine/functions.ts";
 import { exitGates, type GateMode } from "../ops/gate.ts";
 import {
@@ -126,7 +126,7 @@ function skipping(name: string, { gate, tau = 0, skip }: Gate, leak: number): Tr
         mode: "hard",
         tau,
       });
-      const n = logits.shape[0]!;
+      const n = firstOf(logits.shape);
       return reshape(slice(eligibility, { starts: [0, 1], ends: [n, 2] }), [n]);
     },
   };

@@ -1,7 +1,7 @@
 // Distillation losses between logits, per sample: KL at a temperature (Hinton et al. 2015) and its decoupled form (Zhao
 // et al., CVPR 2022). The teacher's side never carries a gradient. Sums are exact: no epsilon inside logarithms.
 
-import type { Kinds } from "../../base/index.ts";
+import { type Kinds, lastOf } from "../../base/index.ts";
 import {
   add,
   checkTensors,
@@ -76,7 +76,7 @@ export interface DkdParts {
 
 /** The two parts for logits [..., C] of a student and a teacher under labels i32 [N]; see `dkd`. */
 export function dkdParts(student: Tensor, teacher: Tensor, labels: Tensor, temperature: number): DkdParts {
-  const classes = student.shape.at(-1) as number;
+  const classes = lastOf(student.shape);
   const hot = oneHot(labels, { numClasses: classes });
   const between = student.shape.slice(1, -1).map(() => 1);
   const isTarget = ne(reshape(hot, [labels.size, ...between, classes]), 0);

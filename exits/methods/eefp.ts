@@ -24,6 +24,7 @@ import {
   where,
 } from "../../engine/functions.ts";
 import { failureGated } from "../network/heads/gated.ts";
+import { saidOf } from "../network/heads/head.ts";
 import { exitTargets } from "./exit-targets.ts";
 import { exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
 import { checkOneLabel, earlyOf, exitCrossEntropy, exitMeans, labelSmoothing, weightedCrossEntropy } from "./losses.ts";
@@ -158,7 +159,7 @@ export const failurePrediction: Method<typeof OPTIONS> = defineMethod({
     const lastLayers: Part = (name) => ofBranch(name) && only("linear")(name);
     if (correction === "vector") return [{ ...network, fits: fittedVector(lastLayers, { target, weight }) }];
     const gates: Track["loss"] = (seen) =>
-      balancedGateLoss({ gates: seen.out["confidence"]!, targets: targetsOf(seen, target) });
+      balancedGateLoss({ gates: saidOf(seen.out, "confidence"), targets: targetsOf(seen, target) });
     const answers: Track["loss"] = (seen) => {
       const early = { ...seen, logits: earlyOf(seen.logits) };
       const losses = mul(confidenceLosses(early.logits, targetsOf(seen, target)), weight);

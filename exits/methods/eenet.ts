@@ -5,6 +5,7 @@
 import { option } from "../../base/index.ts";
 import { add, argmax, binaryCrossEntropyWithLogits, cast, eq, mul, reshape, sum } from "../../engine/functions.ts";
 import { gated } from "../network/heads/gated.ts";
+import { saidOf } from "../network/heads/head.ts";
 import { kd } from "./distill.ts";
 import {
   checkOneLabel,
@@ -37,7 +38,7 @@ const scores: Track["loss"] = (seen) => {
   checkOneLabel("eenet", seen, "a score");
   const { logits, labels, out } = seen;
   const right = eq(argmax(earlyOf(logits), { dim: -1 }), reshape(labels, [labels.size, 1]));
-  return binaryCrossEntropyWithLogits(out["confidence"]!, cast(right, "f32"));
+  return binaryCrossEntropyWithLogits(saidOf(out, "confidence"), cast(right, "f32"));
 };
 
 /**

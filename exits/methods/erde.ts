@@ -1,7 +1,7 @@
 // ERDE (Guidez et al., arXiv 2510.04856): a small multi-exit network learns from a large one, exit by exit; where the
 // teacher is wrong, it learns doubt instead. Reconstructed: of the paper only the abstract and reviews were at hand.
 
-import { type Kinds, option } from "../../base/index.ts";
+import { type Kinds, lastOf, option } from "../../base/index.ts";
 import {
   ArgumentError,
   add,
@@ -72,7 +72,7 @@ function checkChoice(name: string, value: unknown, known: readonly unknown[]): v
 
 /** What is to be small where doubt is wanted, at temperature 1: [..., C] to [...]. */
 function doubtLoss(logits: Tensor, { entropySign: sign, entropyVariant }: Required<ErdeOptions>): Tensor {
-  const most = Math.log(logits.shape.at(-1) as number);
+  const most = Math.log(lastOf(logits.shape));
   if (entropyVariant === "normalisedEntropy") return mul(entropy(logits), -sign / most);
   return add(mul(mean(logSoftmax(logits), { dim: -1 }), -sign), -sign * most);
 }

@@ -2,7 +2,7 @@
 // gradient equilibrium; then, on what stays as it is, new classifiers that see the exit before (inline collaboration)
 // and learn from the first stage's last exit (one for all). Formula and stages of the public code.
 
-import { type OptionValues, option } from "../../base/index.ts";
+import { exactly, type OptionValues, option } from "../../base/index.ts";
 import { add, mul, pad, type Tensor } from "../../engine/functions.ts";
 import { inline } from "../network/heads/inline.ts";
 import { kd } from "./distill.ts";
@@ -58,7 +58,7 @@ const classifiers =
 
 /** (1 - g) CE_j + g T^2 KL(teacher's last || z_j) in front of the last exit, whose own is CE; [N, K]. */
 function oneForAllLosses(seen: Seen, { gamma, temperature, elementMean, labelSmoothing: smoothing }: Values): Tensor {
-  const [, exits, classes] = seen.logits.shape as readonly [number, number, number];
+  const [, exits, classes] = exactly(seen.logits.shape, 3);
   const share = matrix([1, exits], seen.logits, (_, j) => (j < exits - 1 ? 1 - gamma : 1));
   const soft = kd(earlyOf(seen.logits), lastOf(taught("imta", seen)), { temperature });
   const early = pad(mul(soft, elementMean ? gamma / classes : gamma), [

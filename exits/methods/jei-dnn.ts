@@ -2,7 +2,7 @@
 // samples their gates keep, trained in turn. Formulas of the public code, but for its ratio, whose gradient cancels the
 // gates (see `rescale`).
 
-import { type Kinds, option } from "../../base/index.ts";
+import { exactly, type Kinds, option } from "../../base/index.ts";
 import {
   ArgumentError,
   add,
@@ -34,6 +34,7 @@ import {
   where,
 } from "../../engine/functions.ts";
 import { gated } from "../network/heads/gated.ts";
+import { saidOf } from "../network/heads/head.ts";
 import { checkNumbers, checkOneLabel, checkPerExit, weightedCrossEntropy } from "./losses.ts";
 import { defineMethod, type Method, type Phase, type Track } from "./method.ts";
 import { adam, branches, only, plainBackbone, without } from "./parts.ts";
@@ -125,7 +126,7 @@ function gatedLosses(op: string, logits: Tensor, labels: Tensor, gates: Tensor, 
   if (rescale !== "detachedRatio" && rescale !== "none") {
     throw new ArgumentError(`${op}: rescale must be "detachedRatio" or "none"; got ${JSON.stringify(rescale)}.`);
   }
-  const [n, exits] = logits.shape as readonly [number, number, number];
+  const [n, exits] = exactly(logits.shape, 3);
   checkPerExit(op, "costs", costs, exits);
   const losses = crossEntropy(logits, labels, { reduction: "none" });
   const { probabilities, weights, targets } = noGrad(() => {
@@ -214,7 +215,7 @@ export const jeiDnn: Method<typeof OPTIONS> = defineMethod({
       (which: "classifierLoss" | "gateLoss"): Track["loss"] =>
       (seen) => {
         checkOneLabel("jei-dnn", seen, "a gate");
-        return gatedLosses("jei-dnn", seen.logits, seen.labels, seen.out["confidence"]!, {
+        return gatedLosses("jei-dnn", seen.logits, seen.labels, saidOf(seen.out, "confidence"), {
           costs,
           lambda,
           rescale,

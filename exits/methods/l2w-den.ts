@@ -3,7 +3,7 @@
 // is to be answered well. Here the step looks ahead in the exits' last layers, whose gradients have a closed form, so
 // that its result is differentiated exactly; the paper takes it in the whole network.
 
-import { type OptionValues, option } from "../../base/index.ts";
+import { exactly, firstOf, type OptionValues, option } from "../../base/index.ts";
 import { createRandom } from "../../calibration/index.ts";
 import {
   add,
@@ -97,7 +97,7 @@ function weightsOf([w1, b1, w2, b2]: Weigher, losses: Tensor, epsilon: number): 
  * target^j.
  */
 function allocation(logits: Tensor, target: number): Tensor {
-  const [m, exits] = logits.shape as readonly [number, number, number];
+  const [m, exits] = exactly(logits.shape, 3);
   const shares = Array.from({ length: exits }, (_, j) => target ** j);
   const all = shares.reduce((total, share) => total + share, 0);
   const sure = exp(max(logSoftmax(logits), { dim: -1 }));
@@ -148,14 +148,14 @@ function halvesOf({ logits, labels, exits }: Seen, losses: Tensor): readonly [Ha
  * / M sum_i w_i (f_i . f + 1) (p_i - y_i). Exits that do not say their features move by their bias alone.
  */
 function afterStep(own: Half, other: Half, weights: Tensor, { lookAhead, target }: Options): Tensor {
-  const [m, exits, classes] = own.logits.shape as readonly [number, number, number];
+  const [m, exits, classes] = exactly(own.logits.shape, 3);
   const wrong = sub(
     exp(logSoftmax(own.logits)),
     reshape(cast(oneHot(own.labels, { numClasses: classes }), "f32"), [m, 1, classes]),
   );
   const moved = Array.from({ length: exits }, (_, j) => {
     const at = (x: Tensor, width: number) =>
-      reshape(slice(x, { starts: [0, j], ends: [x.shape[0]!, j + 1] }), [x.shape[0]!, width]);
+      reshape(slice(x, { starts: [0, j], ends: [firstOf(x.shape), j + 1] }), [firstOf(x.shape), width]);
     const [f, g] = [own.features[j], other.features[j]];
     const step = mul(at(wrong, classes), at(weights, 1));
     const alike = f && g ? matmul(matmul(g, f, { transposeB: true }), step) : undefined;

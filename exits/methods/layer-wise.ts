@@ -1,6 +1,7 @@
 // Layer-wise training: an exit and the stages in front of it at a time, from shallow to deep, all before them as they
 // are.
 
+import { exactly } from "../../base/index.ts";
 import { mean, slice } from "../../engine/functions.ts";
 import { exitCrossEntropy, labelSmoothing } from "./losses.ts";
 import { defineMethod, type Method, type Phase } from "./method.ts";
@@ -26,7 +27,7 @@ export const layerWise: Method<typeof OPTIONS> = defineMethod({
             {
               trains: (name) => placeOf(name).exit === exit,
               loss: ({ logits, labels, mixed }) => {
-                const [n, , classes] = logits.shape as readonly [number, number, number];
+                const [n, , classes] = exactly(logits.shape, 3);
                 const own = slice(logits, { starts: [0, exit, 0], ends: [n, exit + 1, classes] });
                 return mean(exitCrossEntropy({ logits: own, labels, mixed }, smoothing));
               },

@@ -1,7 +1,7 @@
 // What losses of methods have in common: cross-entropy of all exits, sums over samples and exits, checks of what they
 // are given. Nothing in them runs on the host during a step.
 
-import { type Option, option, what as show } from "../../base/index.ts";
+import { exactly, type Option, option, what as show } from "../../base/index.ts";
 import {
   ArgumentError,
   add,
@@ -83,13 +83,13 @@ export function checkEpoch(op: string, at: Epoch): void {
 
 /** The last exit's logits [N, 1, C] of all exits' [N, K, C]: what every exit can be compared with. */
 export function lastOf(logits: Tensor): Tensor {
-  const [n, exits, classes] = logits.shape as readonly [number, number, number];
+  const [n, exits, classes] = exactly(logits.shape, 3);
   return slice(logits, { starts: [0, exits - 1, 0], ends: [n, exits, classes] });
 }
 
 /** The logits [N, K - 1, C] of all exits but the last. */
 export function earlyOf(logits: Tensor): Tensor {
-  const [n, exits, classes] = logits.shape as readonly [number, number, number];
+  const [n, exits, classes] = exactly(logits.shape, 3);
   return slice(logits, { ends: [n, exits - 1, classes] });
 }
 

@@ -2,7 +2,7 @@
 // trust it, from a mixture of all answers and its expected cost. Formula of the public code; here in logarithms, which
 // do not vanish.
 
-import { type Kinds, option } from "../../base/index.ts";
+import { exactly, type Kinds, option } from "../../base/index.ts";
 import {
   add,
   argmax,
@@ -27,6 +27,7 @@ import {
   tensor,
 } from "../../engine/functions.ts";
 import { confident } from "../network/heads/confident.ts";
+import { saidOf } from "../network/heads/head.ts";
 import { checkNumbers, checkOneLabel, checkPerExit, lastOf } from "./losses.ts";
 import { defineMethod, type Method, type Phase, type Seen } from "./method.ts";
 import { adam, branchCrossEntropy, branches, only, plainBackbone, without } from "./parts.ts";
@@ -124,12 +125,12 @@ const OPTIONS = {
 /** The loss of the mixture that begins at the first exit, or the mean over those that begin at each but the last. */
 function mixtureLoss(mixtures: "first" | "every", seen: Seen, target: Tensor, options: PteeOptions): Tensor {
   const { logits, out } = seen;
-  const [n, exits] = logits.shape as readonly [number, number, number];
+  const [n, exits] = exactly(logits.shape, 3);
   const first = mixtures === "first" ? 1 : exits - 1;
   const losses = Array.from({ length: first }, (_, j) => {
     const from = (x: Tensor) => (j === 0 ? x : slice(x, { starts: [0, j], ends: [n, x.shape[1]!] }));
     const costs = options.costs.slice(j);
-    return pteeLoss(from(logits), from(out["confidence"]!), target, { ...options, costs }).loss;
+    return pteeLoss(from(logits), from(saidOf(out, "confidence")), target, { ...options, costs }).loss;
   });
   const all = losses.reduce((sum, loss) => add(sum, loss));
   return losses.length > 1 ? mul(all, 1 / losses.length) : all;

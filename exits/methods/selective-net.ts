@@ -20,6 +20,7 @@ import {
   type Tensor,
 } from "../../engine/functions.ts";
 import { confident } from "../network/heads/confident.ts";
+import { saidOf } from "../network/heads/head.ts";
 import { exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
 import { checkNumbers, checkOneLabel, labelSmoothing, weighExits } from "./losses.ts";
 import { defineMethod, type Method } from "./method.ts";
@@ -108,7 +109,7 @@ export const selectiveNet: Method<typeof OPTIONS> = defineMethod({
       loss: (seen) => {
         checkOneLabel("selective-net", seen, "a selective risk");
         return weighExits(
-          selectiveLosses(seen.logits, seen.out["confidence"]!, seen.labels, options),
+          selectiveLosses(seen.logits, saidOf(seen.out, "confidence"), seen.labels, options),
           seen.exitWeights,
         );
       },

@@ -15,6 +15,7 @@ import {
   sum,
   type Tensor,
 } from "../../engine/functions.ts";
+import { saidOf } from "../network/heads/head.ts";
 import { hinted } from "../network/heads/hinted.ts";
 import { kd } from "./distill.ts";
 import { checkNumbers, checkOneLabel, exitMeans } from "./losses.ts";
@@ -95,7 +96,7 @@ export const byot: Method<typeof OPTIONS> = defineMethod({
     once({
       loss: (seen) => {
         checkOneLabel("byot", seen, "self-distillation");
-        return selfDistillation(seen.logits, seen.out["hint"]!, seen.labels, { a, b, temperature }).loss;
+        return selfDistillation(seen.logits, saidOf(seen.out, "hint"), seen.labels, { a, b, temperature }).loss;
       },
     }),
 });

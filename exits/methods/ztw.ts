@@ -16,6 +16,7 @@ import {
 } from "../../engine/functions.ts";
 import { cascaded } from "../network/heads/cascaded.ts";
 import { ensembled } from "../network/heads/ensembled.ts";
+import { saidOf } from "../network/heads/head.ts";
 import { exitCrossEntropy, exitMeans, labelSmoothing } from "./losses.ts";
 import { defineMethod, type Method, type Phase } from "./method.ts";
 import { adam, branchCrossEntropy, branches, only, plainBackbone, without } from "./parts.ts";
@@ -112,7 +113,7 @@ export const ztw: Method<typeof OPTIONS> = defineMethod({
         {
           trains: without(branches(site), only("ensemble")),
           loss: ({ out, labels, mixed }) =>
-            sum(exitMeans(exitCrossEntropy({ logits: out["own"]!, labels, mixed }, smoothing))),
+            sum(exitMeans(exitCrossEntropy({ logits: saidOf(out, "own"), labels, mixed }, smoothing))),
         },
       ],
     };

@@ -1,7 +1,7 @@
 // A multi-exit network as data: what run folders and model files keep of it, and how it is made again. The one place
 // where a name becomes a network.
 
-import { completer, guessOf, json, SEED, SortieError } from "../../base/index.ts";
+import { completer, json, lookUp, SEED, SortieError } from "../../base/index.ts";
 import { ArgumentError, type Device, readOptions } from "../../engine/functions.ts";
 import { BACKBONES, type BackboneKind } from "../../nn/index.ts";
 import { multiExit, stagesOf } from "./attach.ts";
@@ -84,13 +84,7 @@ export function buildNetwork(architecture: Architecture, options: BuildOptions =
   return net;
 }
 
-function kindOf(name: string): BackboneKind {
-  if (Object.hasOwn(BACKBONES, name)) return BACKBONES[name]!;
-  throw new ArgumentError(
-    `buildNetwork: backbone must be one of ${Object.keys(BACKBONES).join(", ")}; got ${JSON.stringify(name)}.` +
-      guessOf(name, Object.keys(BACKBONES)),
-  );
-}
+const kindOf = (name: string): BackboneKind => lookUp("buildNetwork: backbone", BACKBONES, name, ArgumentError);
 
 const HEAD_KINDS = Object.keys(HEADS) as HeadKind[];
 const readHead = json.oneOf(HEAD_KINDS);

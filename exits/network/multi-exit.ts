@@ -1,7 +1,7 @@
 // A backbone with several exits. All exits at once for training; one segment after the other for inference on fewer
 // rows.
 
-import { type Kinds, what } from "../../base/index.ts";
+import { exactly, type Kinds, what } from "../../base/index.ts";
 import {
   ArgumentError,
   checkTensors,
@@ -269,7 +269,7 @@ export class MultiExit extends Module {
 
   /** The last exit's logits, [N, C], of all exits', [N, K, C]. */
   lastOf(logits: Tensor): Tensor {
-    const [n, k, c] = logits.shape as readonly [number, number, number];
+    const [n, k, c] = exactly(logits.shape, 3);
     return reshape(slice(logits, { starts: [0, k - 1, 0], ends: [n, k, c] }), [n, c]);
   }
 

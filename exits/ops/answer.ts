@@ -6,7 +6,7 @@
 // not stay. With `masked`, rows whose `stays` is 0 have left before. A single threshold is a uniform: adapters need not
 // bind more than eight buffers at once.
 
-import type { Kinds } from "../../base/index.ts";
+import { exactly, type Kinds, lastOf } from "../../base/index.ts";
 import {
   ArgumentError,
   checkTensors,
@@ -54,7 +54,7 @@ const MOST_CLASSES = 1024;
 
 /** Whether a tail is small enough for `exitAnswer`. */
 export const fitsAnswer = ({ linear }: Tail): boolean => {
-  const [channels, classes] = linear.weight.shape as readonly [number, number];
+  const [channels, classes] = exactly(linear.weight.shape, 2);
   return channels <= MOST_CHANNELS && classes <= MOST_CLASSES && channels * classes <= MOST_WEIGHTS;
 };
 
@@ -281,7 +281,7 @@ export const exitAnswer = positional(
     const { thresholds, ...others } = places;
     const byClass = typeof thresholds === "number" ? undefined : thresholds;
     checkTensors(name, { x, "tail.parameters": parameters, ...others, "thresholds?": byClass, "rows?": rows });
-    const channels = x.shape.at(-1) as number;
+    const channels = lastOf(x.shape);
     const wanted = channels * classes + classes + (eps === undefined ? 0 : 2 * channels);
     if (x.rank < 2 || parameters.size !== wanted || wanted === 0)
       throw new ShapeError(

@@ -2,6 +2,7 @@
 // + k of `room` [size, ..]; then filled grows by count. Whoever launches it sees to it that there is room: rows beyond
 // `size` are dropped. A workgroup owns rows, its threads share out the elements.
 
+import { firstOf } from "../../base/index.ts";
 import {
   defineOp,
   describe,
@@ -107,6 +108,6 @@ export const appendRows = positional(
       append({ x, survivors: survivors.indices, count: survivors.count, ids, room, filled }, {}),
     );
     count({ count: survivors.count, filled }, {});
-    return entered[0]!;
+    return firstOf(entered);
   },
 );

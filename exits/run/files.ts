@@ -1,7 +1,7 @@
 // The run folder's plain files (Node). Node's modules are asked of the running process, never imported, so that a
 // browser bundle holds no trace of them.
 
-import { readWhole } from "../../base/index.ts";
+import { codeOf, readWhole } from "../../base/index.ts";
 import { TrainingError } from "../errors.ts";
 
 /** Node's file functions. @throws TrainingError on another platform. */
@@ -12,7 +12,7 @@ export function fileSystem(op: string): typeof import("node:fs/promises") {
 }
 
 /** Whether an error says that there is no such file. */
-const isMissing = (error: unknown): boolean => (error as { readonly code?: string }).code === "ENOENT";
+const isMissing = (error: unknown): boolean => codeOf(error) === "ENOENT";
 
 /** Whether there is something at a path. */
 export async function exists(path: string): Promise<boolean> {

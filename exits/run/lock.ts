@@ -1,7 +1,7 @@
 // One process a run folder: two that train into it would write each other's checkpoints. The lock is a file that says
 // who holds it; a process that died holds nothing, whatever it left behind.
 
-import { kindOf, what } from "../../base/index.ts";
+import { codeOf, kindOf, what } from "../../base/index.ts";
 import { TrainingError } from "../errors.ts";
 import { fileSystem, readText } from "./files.ts";
 
@@ -45,7 +45,7 @@ interface Holder {
   readonly since: string;
 }
 
-const isCode = (error: unknown, code: string): boolean => (error as { readonly code?: string }).code === code;
+const isCode = (error: unknown, code: string): boolean => codeOf(error) === code;
 
 /**
  * The beginning of a process: field 22 of /proc/PID/stat and the boot it counts from; "" where the system does not

@@ -2,6 +2,7 @@
 // `ids` [samples], `macs` [exits], where heads say how sure they are `scores` [samples, exits - 1], and in the metadata
 // what they were made from.
 
+import { exactly } from "../../base/index.ts";
 import { createTable, type Table } from "../../calibration/index.ts";
 import {
   FormatError,
@@ -84,7 +85,7 @@ export async function readLogits(
     tensorOf(file, path, "macs", "F64"),
   ];
   const scores = version === SCORED ? tensorOf(file, path, "scores", "F32") : undefined;
-  const [samples, exits, classes] = logits.shape as [number, number, number];
+  const [samples, exits, classes] = exactly(logits.shape, 3);
   if (logits.shape.length !== 3) fail("hold logits [samples, exits, classes]", `[${logits.shape.join(", ")}]`);
   for (const [name, { data }, count] of [
     ["labels", labels, samples],

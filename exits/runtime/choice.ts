@@ -1,7 +1,7 @@
 // WebGPU or WASM, chosen by measuring: each is tried on the first batches of a size, so that exits that are taken,
 // batch and machine are those of the work. Both decide alike, up to rounding.
 
-import type { ImageBytes } from "../../base/index.ts";
+import { firstOf, type ImageBytes } from "../../base/index.ts";
 import type { PictureFit } from "../../data/fit.ts";
 import { DisposedError, Tensor } from "../../engine/functions.ts";
 import {
@@ -146,7 +146,7 @@ export class ChosenClassifier {
     const found: Answers[] = [];
     for (let first = 0; first < size; ) {
       this.#checkAlive();
-      const lot = this.#lots(size, first)[0]![1];
+      const lot = firstOf(this.#lots(size, first))[1];
       const count = this.#trial(lot).chosen ? lot : Math.min(lot, this.#sides.batch);
       found.push(await this.#answer(values, size, [first, count], options));
       first += count;

@@ -1,7 +1,7 @@
 // A classifier whose stages onnxruntime runs on the CPU: the same policy on the same logits, decided on the host. Needs
 // no adapter; the network is drawn on paper.
 
-import type { ImageBytes } from "../../base/index.ts";
+import { type ImageBytes, messageOf, permuted } from "../../base/index.ts";
 import type { PictureFit } from "../../data/fit.ts";
 import { DeviceError, DisposedError, numel, paperDevice, Tensor } from "../../engine/functions.ts";
 import type { Cascade, Runtime as OnnxRuntime } from "../../onnx/index.ts";
@@ -65,7 +65,7 @@ export class WasmClassifier {
     const about = await cascadeOf(net, record, weights).catch(asLoad);
     const models = await onnxStages(net, { values }).catch(asLoad);
     const cascade = await openCascade(runtime, about, models, { executionProviders: ["cpu"] }).catch((cause) => {
-      throw new DeviceError(`load: onnxruntime must run the stages; it says: ${(cause as Error).message}`, { cause });
+      throw new DeviceError(`load: onnxruntime must run the stages; it says: ${messageOf(cause)}`, { cause });
     });
     const { policy, normalise, architecture } = record;
     const isOriginChecked = policy?.result.ok === true && policy.result.origin?.weights !== undefined;
@@ -142,13 +142,6 @@ const valuesOf = ({ tensors }: ModelFile, name: string): Float32Array<ArrayBuffe
 
 /** [N, H, W, C] as [N, C, H, W]. */
 function planesOf(values: Float32Array, input: readonly number[]): Float32Array {
-  const [pixels, channels] = [numel(input.slice(0, 2)), input[2]!];
-  if (channels === 1) return values;
-  const planes = new Float32Array(values.length);
-  for (let image = 0; image < values.length; image += pixels * channels) {
-    for (let c = 0; c < channels; c++) {
-      for (let i = 0; i < pixels; i++) planes[image + c * pixels + i] = values[image + i * channels + c]!;
-    }
-  }
-  return planes;
+  const shape = [values.length / numel(input), ...input];
+  return permuted(values, shape, [0, 3, 1, 2], new Float32Array(values.length));
 }

@@ -1,6 +1,7 @@
 // Images changed a little so that the network as it is answers them wrong: projected gradient steps (Madry et al., ICLR
 // 2018) on the mean cross-entropy of all exits. What adversarial training learns from.
 
+import { exactly } from "../../base/index.ts";
 import {
   ArgumentError,
   add,
@@ -54,7 +55,7 @@ export function attacked(net: MultiExit, images: Tensor, labels: Tensor, attack:
   const start = sub(mul(rand(images.shape, { generator: site.generator }), 2), 1);
   let x = within(add(original, mul(start, reach)));
   for (let i = 0; i < steps; i++) {
-    const [direction] = grad(loss)(x) as [Tensor];
+    const [direction] = exactly(grad(loss)(x), 1);
     x = within(add(x.detach(), mul(sign(direction), step)));
   }
   return x.detach();

@@ -1,5 +1,6 @@
 // All exits on a set of images, as a captured pass: totals of losses and right answers, or the logits themselves.
 
+import { firstOf } from "../../base/index.ts";
 import {
   type Capture,
   capture,
@@ -38,7 +39,7 @@ type ForwardCapture = Capture<Images, Record<string, number>, Said>;
 
 /** The device that a network lies on. */
 export function deviceOf(net: MultiExit): Device {
-  return net.parameters()[0]!.device;
+  return firstOf(net.parameters()).device;
 }
 
 /** Totals that steps add to, read now and then. */
@@ -132,7 +133,7 @@ export class Evaluator {
       const count = Math.min(this.#batch, set.size - first);
       const put = (all: Float32Array, found: ArrayLike<number>, width: number) =>
         all.set((found as Float32Array).subarray(0, count * width), first * width);
-      put(logits, answers[0]!, exits * classes);
+      put(logits, firstOf(answers), exits * classes);
       if (!sure) continue;
       confidence ??= new Float32Array(set.size * (exits - 1));
       put(confidence, sure, exits - 1);

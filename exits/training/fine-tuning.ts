@@ -1,7 +1,7 @@
 // What of a network is trained, and how fast, by how the names of its parameters begin: what fine-tuning adds to a
 // recipe.
 
-import { guessOf } from "../../base/index.ts";
+import { firstOf, guessOf, lastOf } from "../../base/index.ts";
 import { ArgumentError, gradNorm, mul, type Tensor } from "../../engine/functions.ts";
 import type { Optimizer, StepOptions } from "../../nn/index.ts";
 import type { Part, Phase } from "../methods/method.ts";
@@ -33,7 +33,7 @@ export function tunePhases(
   phases: readonly Phase[],
   { freeze = [], moreEpochs = [] }: { readonly freeze?: readonly string[]; readonly moreEpochs?: readonly number[] },
 ): readonly Phase[] {
-  const { share: _, ...last } = phases.at(-1) as Phase;
+  const { share: _, ...last } = lastOf(phases);
   const more = moreEpochs.map((epochs, i): Phase => ({ ...last, name: `${last.name}, ${i + 1} more`, epochs }));
   const all = [...phases, ...more];
   if (freeze.length === 0) return all;
@@ -84,7 +84,7 @@ export class OptimizerGroup implements Stepping {
   }
 
   get momentum(): number {
-    return this.#members[0]!.optimizer.momentum;
+    return firstOf(this.#members).optimizer.momentum;
   }
 
   set momentum(value: number) {

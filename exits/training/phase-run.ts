@@ -1,6 +1,7 @@
 // One phase of a run at work: an optimiser and a recorded step for each of its tracks, what it prepared, and what it
 // keeps.
 
+import { firstOf } from "../../base/index.ts";
 import { ArgumentError, type Generator, keep, type Tensor, tensor } from "../../engine/functions.ts";
 import type { Optimizer, Schedule } from "../../nn/index.ts";
 import type { Part, SoFar } from "../methods/method.ts";
@@ -248,7 +249,7 @@ function tensorsOf(
 ): ReadonlyMap<string, Tensor> {
   const within = (prefix: string, tensors: Iterable<readonly [string, Tensor]>) =>
     [...tensors].map(([name, tensor]) => [`${prefix}.${name}`, tensor] as const);
-  const random = [generator, ...(options.generators ?? [])].map((each, i) => [String(i), each.state[0]!] as const);
+  const random = [generator, ...(options.generators ?? [])].map((each, i) => [String(i), firstOf(each.state)] as const);
   return new Map([
     ...within("net", net.state()),
     ...optimizers.flatMap(({ moments }, i) => within(i === 0 ? "optimizer" : `optimizer${i + 1}`, moments)),

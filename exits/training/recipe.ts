@@ -1,7 +1,7 @@
 // How weights are trained, as plain data that can stand in a configuration file: optimiser, learning rate, batches,
 // epochs.
 
-import { type Complete, type Given, type OptionSet, only, option } from "../../base/index.ts";
+import { type Complete, type Given, lookUp, type OptionSet, only, option } from "../../base/index.ts";
 import { ArgumentError } from "../../engine/functions.ts";
 import { complete } from "../options.ts";
 import { type FullOptimizer, OPTIMIZERS, type OptimizerRecipe, SHARED_NAMES } from "./optimizers.ts";
@@ -56,9 +56,7 @@ function completeOf(
   name: string,
   given: object,
 ): ReturnType<Complete> {
-  if (!Object.hasOwn(all, name))
-    throw new ArgumentError(`train: ${part}.${key} must be one of ${Object.keys(all).join(", ")}; got ${name}.`);
-  const { options } = all[name]!;
+  const { options } = lookUp(`train: ${part}.${key}`, all, name, ArgumentError);
   const known = Object.values(all).flatMap((each) => Object.keys(each.options));
   const stranger = Object.keys(given).find((option) => !Object.hasOwn(options, option) && known.includes(option));
   if (stranger !== undefined) {

@@ -1,6 +1,7 @@
 // The first phase of a run, taken over where another run has done the very same: many methods begin with the same plain
 // backbone. What is taken over are the bits that training would have made.
 
+import { firstOf } from "../../base/index.ts";
 import { type Generator, readSafetensors, type SafetensorsFile, type Tensor } from "../../engine/functions.ts";
 import { adapterName } from "../deploy/adapter-name.ts";
 import { architectureOf } from "../network/architecture.ts";
@@ -58,7 +59,7 @@ export class SharedPhase {
   static async of(parts: SharedParts): Promise<SharedPhase | undefined> {
     const { net, spans, identity, isTaught, generators, options } = parts;
     const { dir, phases: folder, keepBytes, made } = options;
-    const [{ phase, recipe, steps }] = spans as [Span];
+    const { phase, recipe, steps } = firstOf(spans);
     const { sharedAs, isTaught: asks = true, tracks } = phase;
     const architecture = architectureOf(net);
     const isAlone = spans.length < 2 || (isTaught && asks) || identity["batches"] === "given";
@@ -67,7 +68,7 @@ export class SharedPhase {
     const trained = [...net.state()].filter(([name]) => tracks.some(({ trains }) => trains?.(name) ?? true));
     const tensors = new Map([
       ...trained.map(([name, tensor]) => [`net.${name}`, tensor] as const),
-      ...generators.map(({ state }, i) => [`random.${i}`, state[0]!] as const),
+      ...generators.map(({ state }, i) => [`random.${i}`, firstOf(state)] as const),
     ]);
     const { moreEpochs: _, ...own } = recipe;
     const { wraps: __, ...network } = architecture;

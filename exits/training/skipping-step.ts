@@ -1,6 +1,7 @@
 // A training step that leaves out what an exit has handled: the stages behind it, forwards and backwards, see the other
 // samples alone. Their number is read after each exit, so nothing is recorded; sizes are those of the step.
 
+import { firstOf } from "../../base/index.ts";
 import {
   ArgumentError,
   backward,
@@ -140,7 +141,7 @@ export class SkippingStep {
 function spread(before: Tensor, reached: Reached | undefined): Tensor {
   if (!reached) return before;
   const { places, logits } = reached;
-  const from = Int32Array.from({ length: before.shape[0]! }, (_, i) => places.length + i);
+  const from = Int32Array.from({ length: firstOf(before.shape) }, (_, i) => places.length + i);
   for (const [k, place] of places.entries()) from[place] = k;
   return indexSelect(concat([logits, before], { dim: 0 }), tensor(from, { device: before.device }));
 }

@@ -1,7 +1,7 @@
 // The weights that a run starts from: those of another run, of a model file, or of a network of PyTorch; whatever of
 // them fits.
 
-import { type Given, option } from "../../base/index.ts";
+import { codeOf, type Given, option } from "../../base/index.ts";
 import {
   ArgumentError,
   FormatError,
@@ -78,9 +78,9 @@ async function open(path: string): Promise<SafetensorsFile> {
   try {
     file = await readSafetensors(path);
   } catch (cause) {
-    if ((cause as { readonly code?: string }).code === "ENOENT")
+    if (codeOf(cause) === "ENOENT")
       throw new TrainingError(`train: weights must lie where they are said to be; there is no ${path}.`, { cause });
-    const why = cause instanceof FormatError ? cause.message : ((cause as { readonly code?: string }).code ?? "");
+    const why = cause instanceof FormatError ? cause.message : (codeOf(cause) ?? "");
     if (why === "") throw cause;
     throw new TrainingError(`train: weights must be a readable safetensors file; of ${path} it is said: ${why}`, {
       cause,

@@ -1,6 +1,7 @@
 // One training step as a capture: bytes in, or numbers of images whose features are kept; parameters changed, totals
 // moved.
 
+import { firstOf } from "../../base/index.ts";
 import {
   ArgumentError,
   add,
@@ -132,7 +133,7 @@ export function feedsOf(
 
 /** The images of a batch of bytes, normalised, some of them mirrored. */
 export function imagesOf({ set, batch, generator, flip }: StepParts, bytes: Tensor | Uint32Array): Tensor {
-  const packed = bytes instanceof Uint32Array ? tensor(bytes, { device: generator.state[0]!.device }) : bytes;
+  const packed = bytes instanceof Uint32Array ? tensor(bytes, { device: firstOf(generator.state).device }) : bytes;
   const flips = flip > 0 ? bernoulli([batch], { p: flip, generator }) : undefined;
   const { mean, std } = set.meta;
   return normaliseImages(packed, { shape: [batch, ...set.shape], mean, std, flips });

@@ -2,7 +2,7 @@
 // - killed, interrupted, its device lost - goes on from its folder and ends with the weights, bit for bit, that it
 // would have ended with.
 
-import { type Given, type Kinds, option, what } from "../../base/index.ts";
+import { type Given, type Kinds, lastOf, option, what } from "../../base/index.ts";
 import { ArgumentError, Generator, readOptions } from "../../engine/functions.ts";
 import { TrainingError } from "../errors.ts";
 import type { Method, TrainingPlan } from "../methods/method.ts";
@@ -181,7 +181,7 @@ class Trainer {
   private constructor(made: Made, identity: ReturnType<typeof identityOf>) {
     const { spans, source, options, net } = made;
     const { batchesPerEpoch } = source;
-    const { first, steps: length } = spans.at(-1) as Span;
+    const { first, steps: length } = lastOf(spans);
     const steps = first + length;
     const lr = (t: number) => {
       const span = spans[phaseAt(spans, t)]!;

@@ -1,6 +1,7 @@
 // Figures about the exits themselves: how they learned, and how far their confidence can be believed.
 
 import type { TopLevelSpec } from "vega-lite";
+import { zip } from "../../../base/index.ts";
 import type { ReliabilityBin } from "../../../calibration/index.ts";
 import type { MetricsRow } from "../../../exits/index.ts";
 import { COLOURS } from "../plots.ts";
@@ -13,7 +14,7 @@ export function learningCurves(
   what: "loss" | "accuracy",
 ): TopLevelSpec {
   const values = history.flatMap(({ kind, step, exits }) =>
-    exits.map((score, j) => ({ kind, step, exit: names[j]!, value: score[what] })),
+    zip(names, exits).map(([exit, score]) => ({ kind, step, exit, value: score[what] })),
   );
   const x = { field: "step", type: "quantitative" as const, axis: { title: "step", tickCount: 8 } };
   const y = {

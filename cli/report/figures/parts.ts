@@ -1,5 +1,6 @@
 // Pieces that figures share: sizes, axes, legends, marks for a target, tenths of a range.
 
+import { zip } from "../../../base/index.ts";
 import { COLOURS, exitColours } from "../plots.ts";
 
 /** Of a figure beside others, labels and legend included: equal sizes make equal scales on the page. */
@@ -40,8 +41,7 @@ export const colourOf = (field: string, colours: Readonly<Record<string, string>
 
 /** One colour per exit, in their order. */
 export function byExit(names: readonly string[]) {
-  const colours = exitColours(names.length);
-  return colourOf("exit", Object.fromEntries(names.map((name, j) => [name, colours[j]!])));
+  return colourOf("exit", Object.fromEntries(zip(names, exitColours(names.length))));
 }
 
 /** A faint upright line at a value of an x axis. */
@@ -55,9 +55,9 @@ export const ruleAt = <X extends { readonly field: string }>(x: X, value: number
 export function tenths(
   values: ArrayLike<number>,
 ): readonly { readonly from: number; readonly to: number; readonly samples: readonly number[] }[] {
-  const bins = Array.from({ length: 10 }, (_, b) => ({ from: b / 10, to: (b + 1) / 10, samples: [] as number[] }));
-  Array.from(values).forEach((value, i) => {
-    bins[Math.min(9, Math.floor(10 * value))]!.samples.push(i);
-  });
-  return bins.filter(({ samples }) => samples.length > 0);
+  const tenthOf = Array.from(values, (value) => Math.min(9, Math.floor(10 * value)));
+  const samplesOf = (tenth: number) => tenthOf.flatMap((own, i) => (own === tenth ? [i] : []));
+  return Array.from({ length: 10 }, (_, b) => ({ from: b / 10, to: (b + 1) / 10, samples: samplesOf(b) })).filter(
+    ({ samples }) => samples.length > 0,
+  );
 }

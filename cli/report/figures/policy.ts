@@ -1,6 +1,7 @@
 // Figures of what a policy does: accuracy against cost beside what else one could do, and where samples leave.
 
 import type { TopLevelSpec } from "vega-lite";
+import { zip } from "../../../base/index.ts";
 import type { Achieved } from "../../../calibration/index.ts";
 import { percent } from "../../format.ts";
 import { COLOURS } from "../plots.ts";
@@ -91,7 +92,7 @@ const pointOf =
 /** What stands alone, with its label. */
 function marksOf({ names, fixed, oracle, policy }: AccuracyCurve) {
   return [
-    ...fixed.map((exit, j) => ({ ...pointOf(FIXED)(exit), label: names[j]! })),
+    ...zip(names, fixed).map(([label, exit]) => ({ ...pointOf(FIXED)(exit), label })),
     { ...pointOf("oracle")(oracle), label: "oracle" },
     ...(policy ? [{ ...pointOf("policy")(policy), label: "policy" }] : []),
   ];
@@ -126,8 +127,7 @@ export function exitShares(
   risks: ArrayLike<number>,
 ): TopLevelSpec {
   const totals = Array.from(shares, (share, j) => ({ exit: names[j], share, label: percent(share) }));
-  const values = totals.flatMap(({ exit, share }, j) => {
-    const risk = risks[j]!;
+  const values = zip(totals, risks).flatMap(([{ exit, share }, risk]) => {
     const wrong = Number.isNaN(risk) ? 0 : share * risk;
     return [
       { exit, answer: "right", share: share - wrong, order: 0 },

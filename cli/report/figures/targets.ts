@@ -1,6 +1,7 @@
 // Figures of a sweep of targets: what was promised against what was seen, and what each target costs.
 
 import type { TopLevelSpec } from "vega-lite";
+import { exactly } from "../../../base/index.ts";
 import { COLOURS } from "../plots.ts";
 import type { TargetSweep } from "../targets.ts";
 import { colourOf, HALF, percentAxis, ruleAt, shareField } from "./parts.ts";
@@ -24,7 +25,7 @@ export function riskAgainstTarget(sweep: TargetSweep): TopLevelSpec {
     return ok ? seen.filter((point) => !Number.isNaN(point.risk)) : [];
   });
   const x = targetAxis(sweep);
-  const [low, high] = x.scale.domain as [number, number];
+  const [low, high] = exactly(x.scale.domain, 2);
   const y = shareField("risk", "observed on test images");
   const diagonal = [low, high].map((target) => ({ target, risk: target, over: high }));
   const hasEarly = points.some(({ early }) => early !== undefined);

@@ -1,7 +1,8 @@
 // The section about corrupted images: what `sortie evaluate --corruptions` found of the weights at hand.
 
 import { existsSync } from "node:fs";
-import { bySeverity, type CorruptionFindings, type CorruptionRow, lastOf } from "../../commands/corruptions.ts";
+import { lastOf, zip } from "../../../base/index.ts";
+import { bySeverity, type CorruptionFindings, type CorruptionRow } from "../../commands/corruptions.ts";
 import type { RunFolder } from "../../files/run-folder.ts";
 import { readJson } from "../../files/whole.ts";
 import { percent } from "../../format.ts";
@@ -61,7 +62,9 @@ export function corruptionSection(found: CorruptionFindings | undefined): string
       ),
     ),
   ];
-  const errors = names.map((name, j) => `${name} ${percent(meanError.exits[j]!)}`).join(", ");
+  const errors = zip(names, meanError.exits)
+    .map(([name, error]) => `${name} ${percent(error)}`)
+    .join(", ");
   const notes = Object.entries(synthetic).map(([name, why]) => `${name}: ${why}.`);
   const from =
     images === "official" ? "Published images" : "Images corrupted by code, by the parameters published for CIFAR-10-C";

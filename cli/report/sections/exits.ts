@@ -1,5 +1,6 @@
 // Sections about the exits themselves, each on all images: how they learned, reliability, all metrics.
 
+import { zip } from "../../../base/index.ts";
 import { number, percent } from "../../format.ts";
 import { learningCurves, reliabilityDiagram } from "../figures/exits.ts";
 import { figures, section, table } from "../html.ts";
@@ -29,8 +30,8 @@ export async function learningSection(
 /** Whether an exit is right as often as it is sure. */
 export async function reliabilitySection({ found: { names, metrics, file } }: Content): Promise<string> {
   const plots = await Promise.all(
-    metrics.exits.map(({ reliability, ece }, j) =>
-      drawPlot(reliabilityDiagram(reliability, `${names[j]}, ECE ${ece.toFixed(3)}`), `reliability of ${names[j]}`),
+    zip(names, metrics.exits).map(([name, { reliability, ece }]) =>
+      drawPlot(reliabilityDiagram(reliability, `${name}, ECE ${ece.toFixed(3)}`), `reliability of ${name}`),
     ),
   );
   return section(
@@ -58,7 +59,7 @@ const METRICS = {
 /** All numbers of every exit. */
 export function metricSection({ found: { names, metrics } }: Content): string {
   const keys = Object.keys(METRICS) as (keyof typeof METRICS)[];
-  const rows = metrics.exits.map((exit, j) => [names[j]!, ...keys.map((key) => number(exit[key]))]);
+  const rows = zip(names, metrics.exits).map(([name, exit]) => [name, ...keys.map((key) => number(exit[key]))]);
   const { wasteful, destructive } = metrics.overthinking;
   return section(
     "Every exit on all images",

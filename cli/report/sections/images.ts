@@ -1,5 +1,6 @@
 // Sections about single images: difficulty against exit, and examples of what leaves where. Of runs only.
 
+import { zip } from "../../../base/index.ts";
 import { spearman } from "../../../calibration/index.ts";
 import type { Dataset, ImageBytes } from "../../../data/index.ts";
 import { number } from "../../format.ts";
@@ -64,10 +65,10 @@ export async function exampleSection({ found, run, taken }: Content): Promise<st
     names.length,
     EXAMPLES,
   );
-  const rows = examples.map((own, j) => {
+  const rows = zip(names, examples).map(([name, own], j) => {
     const what = j === last ? "stay to the end: the least sure" : "leave here: from the middle";
     const pictures = own.length > 0 ? `<div class="examples">${own.map(picture).join("")}</div>` : "<p>none</p>";
-    return `<h3>${escapeHtml(names[j]!)} <small>${j === 0 ? "leave first: the surest" : what}</small></h3>${pictures}`;
+    return `<h3>${escapeHtml(name)} <small>${j === 0 ? "leave first: the surest" : what}</small></h3>${pictures}`;
   });
   const why = whyAllStay(found);
   return section(

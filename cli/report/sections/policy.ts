@@ -1,5 +1,6 @@
 // Sections about the policy: where samples leave, accuracy against cost, risk against target.
 
+import { lastOf, zip } from "../../../base/index.ts";
 import { baselines, scoreName, sweepThresholds, thresholdCurve } from "../../../calibration/index.ts";
 import { level, percent, percentRange, threshold } from "../../format.ts";
 import { accuracyCurve, exitShares } from "../figures/policy.ts";
@@ -14,22 +15,20 @@ export async function exitSection(content: Content): Promise<string> {
   const { found, run } = content;
   const { names, metrics, policy, file, scored } = found;
   const title = "Where images leave";
-  const macs = (j: number) => {
+  const about = zip(names, metrics.exits, scored.costs).map(([name, { accuracy }, cost], j) => {
     const count = scored.costUnit ? undefined : run?.record.exits[j]?.macs;
-    return count === undefined ? percent(scored.costs[j]!) : `${(count / 1e6).toFixed(2)} M`;
-  };
-  const about = metrics.exits.map(({ accuracy }, j) => [names[j]!, macs(j), percent(accuracy)]);
+    return [name, count === undefined ? percent(cost) : `${(count / 1e6).toFixed(2)} M`, percent(accuracy)];
+  });
   const head = ["exit", unitOf(content), "accuracy on all"];
   if (!policy || !file?.result.ok) {
-    const last = escapeHtml(names[names.length - 1]!);
+    const last = escapeHtml(lastOf(names));
     return section(title, `${whyAllStay(found)} Every image runs to the end, ${last}.`, table(head, about));
   }
   const { thresholds, score } = file.result;
-  const rows = policy.intervals.exitRisk.map((range, j) => {
-    const share = policy.fractions[j]!;
+  const exits = zip(about, policy.fractions, policy.exitRisk, policy.intervals.exitRisk);
+  const rows = exits.map(([exit, share, risk, range], j) => {
     const at = j < names.length - 1 ? thresholdAt(thresholds, j, names.length) : "";
-    const leavers = [percent(share), percent(policy.exitRisk[j]!), share > 0 ? percentRange(range) : ""];
-    return [...about[j]!, at, ...leavers];
+    return [...exit, at, percent(share), percent(risk), share > 0 ? percentRange(range) : ""];
   });
   const plot = await drawPlot(exitShares(names, policy.fractions, policy.exitRisk), "shares of images per exit");
   return section(

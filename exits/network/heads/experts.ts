@@ -19,7 +19,7 @@ import {
   type Tensor,
 } from "../../../engine/functions.ts";
 import type { Mode } from "../../../nn/index.ts";
-import { type ExitRecord, type Head, type HeadWrap, TellingHead, type WrapSite } from "./head.ts";
+import { type ExitRecord, type Head, type HeadWrap, saidOf, TellingHead, type WrapSite } from "./head.ts";
 
 class ExpertHead extends TellingHead {
   override readonly reads: readonly string[];
@@ -42,7 +42,7 @@ class ExpertHead extends TellingHead {
     const own = mul(exp(max(logSoftmax(logits), { dim: -1 })), this.#weight / this.#most);
     if (!before) return logit(own);
     const agree = eq(argmax(logits, { dim: -1 }), argmax(before.logits, { dim: -1 }));
-    return logit(add(own, mul(cast(agree, "f32"), sigmoid(before["confidence"]!))));
+    return logit(add(own, mul(cast(agree, "f32"), sigmoid(saidOf(before, "confidence")))));
   }
 }
 

@@ -1,6 +1,7 @@
 // Heads with a gate: how sure the exit is, as a linear function of four statistics of its answer, which get no
 // gradient; those of JEI-DNN (Regol et al., ICLR 2024), or those that failure prediction is fitted on.
 
+import { exactly } from "../../../base/index.ts";
 import { reshape, type Tensor } from "../../../engine/functions.ts";
 import { Linear } from "../../../nn/index.ts";
 import { exitStatistics, failureStatistics } from "../../methods/statistics.ts";
@@ -17,7 +18,7 @@ class GatedHead extends TellingHead {
   }
 
   tell(record: ExitRecord): ExitRecord {
-    const [n, classes] = record.logits.shape as readonly [number, number];
+    const [n, classes] = exactly(record.logits.shape, 2);
     const seen = reshape(this.#statistics(reshape(record.logits, [n, 1, classes])), [n, 4]);
     return { ...record, confidence: reshape(this.gate.forward(seen), [n]) };
   }

@@ -1,7 +1,7 @@
 // What an exit's head is: a module from the features in front of the exit, and from what earlier exits said, to what
 // this exit says.
 
-import { cast, type Tensor } from "../../../engine/functions.ts";
+import { ArgumentError, cast, type Tensor } from "../../../engine/functions.ts";
 import {
   EVAL,
   type Init,
@@ -197,6 +197,15 @@ export function readsOf(head: Head): { readonly fields: readonly string[]; reado
 
 /** A field of what an earlier exit said; its logits where it lacks the field. */
 export const heard = (record: ExitRecord, field: string): Tensor => record[field] ?? record.logits;
+
+/** A field that a head adds to what it says. @throws ArgumentError for a head that does not */
+export function saidOf(record: ExitRecord, field: string): Tensor {
+  const said = record[field];
+  if (said) return said;
+  throw new ArgumentError(
+    `exits: heads must say ${field}; got ${Object.keys(record).join(", ")}. A method's wraps add it.`,
+  );
+}
 
 /** A record as f32: what small layers behind a head, and decisions, are computed in. */
 export const inF32 = (record: ExitRecord): ExitRecord =>

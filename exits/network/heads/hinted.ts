@@ -4,7 +4,7 @@
 
 import { ArgumentError } from "../../../engine/functions.ts";
 import { Linear, type Mode } from "../../../nn/index.ts";
-import { type ExitRecord, type Head, type HeadWrap, TellingHead, type WrapSite, widthOf } from "./head.ts";
+import { type ExitRecord, type Head, type HeadWrap, saidOf, TellingHead, type WrapSite, widthOf } from "./head.ts";
 
 class HintedHead extends TellingHead {
   readonly adapter: Linear | undefined;
@@ -22,7 +22,7 @@ class HintedHead extends TellingHead {
 
   tell(record: ExitRecord, mode: Mode): ExitRecord {
     if (!mode.training) return record;
-    const features = record["features"]!;
+    const features = saidOf(record, "features");
     return { ...record, hint: this.adapter?.forward(features) ?? features };
   }
 }

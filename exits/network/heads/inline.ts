@@ -2,6 +2,7 @@
 // before too, beside the features. A linear layer on both, side by side, is the sum of one on each. The second starts
 // at 0: a network that has not learnt to listen answers as without.
 
+import { exactly } from "../../../base/index.ts";
 import { add, relu, reshape, type Tensor } from "../../../engine/functions.ts";
 import { BatchNorm2d, Linear, type Mode, Module } from "../../../nn/index.ts";
 import { type ExitRecord, type Head, type HeadWrap, modeOf, WrappedHead, type WrapSite, widthOf } from "./head.ts";
@@ -23,7 +24,7 @@ class Collaboration extends Module {
 
   forward(logits: Tensor, mode: Mode): Tensor {
     const heard = this.said.forward(logits);
-    const [n, width] = heard.shape as readonly [number, number];
+    const [n, width] = exactly(heard.shape, 2);
     const map = this.norm.forward(reshape(heard, [n, 1, 1, width]), modeOf(this.norm, mode));
     return this.mix.forward(relu(reshape(map, [n, width])));
   }

@@ -1,5 +1,6 @@
 // The heads that can be chosen by name: each ends in a linear layer on pooled features, or on a token.
 
+import { exactly, firstOf } from "../../../base/index.ts";
 import {
   add,
   avgPool2d,
@@ -82,7 +83,7 @@ class MixedPool extends Module {
   pass({ prepare }: Mode): Pass {
     const share = this.share && prepare ? prepare(this.share) : this.share;
     const length = this.shape.reduce((n, extent) => n * extent, 1);
-    return (x) => reshape(share ? this.#mix(x, share) : x, [x.shape[0]!, length]);
+    return (x) => reshape(share ? this.#mix(x, share) : x, [firstOf(x.shape), length]);
   }
 
   #mix(x: Tensor, share: Tensor): Tensor {
@@ -170,7 +171,7 @@ export class AttentionHead extends LinearHead {
     const [attention, norm] = [this.attention.pass(mode), this.norm.pass(mode)];
     const reduce = this.reduce.map((conv) => conv.pass(mode));
     return (features) => {
-      const [, height, width] = features.shape as readonly [number, number, number, number];
+      const [, height, width] = exactly(features.shape, 4);
       const small = norm(attention(features), RELU);
       const map = sigmoid(interpolate(small, { size: [height, width], mode: "bilinear" }));
       const reduced = reduce.reduce((x, pass) => pass(x), mul(features, map));

@@ -1,6 +1,7 @@
 // A head that pools by prototypes, which CalexNet names and does not show: what it looks for, where it found it, and
 // the average of all positions beside that. Reconstructed, 50 %; widths and sharpness are this project's.
 
+import { exactly } from "../../../base/index.ts";
 import {
   add,
   cast,
@@ -53,7 +54,7 @@ export class PrototypeHead extends LinearHead {
     return (x) => {
       // Behind the convolution all is f32: squares of f16 would not fit.
       const map = cast(conv(x, { activation: "relu" }), "f32");
-      const [rows, , , width] = map.shape as readonly [number, number, number, number];
+      const [rows, , , width] = exactly(map.shape, 4);
       const likeness = linear(unit(reshape(map, [rows, -1, width])), cast(prototypes, "f32"));
       const attention = softmax(likeness, { dim: 1 });
       const found = sum(mul(likeness, attention), { dim: 1 });

@@ -1,6 +1,7 @@
 // A head of 1-D convolutions, which the first version of CalexNet names. How features become a sequence was not
 // published: here it is the positions of a map in row order, as tokens have them (reconstructed, 50 %).
 
+import { exactly } from "../../../base/index.ts";
 import { conv2d, reshape, type Tensor } from "../../../engine/functions.ts";
 import { BatchNorm2d, globalAveragePool, type Init, Linear, type Mode, Module, type Pass } from "../../../nn/index.ts";
 import { type HeadSite, LinearHead } from "./head.ts";
@@ -52,7 +53,7 @@ export class SequenceHead extends LinearHead {
   embedPass(mode: Mode): Pass {
     const passes = this.convs.map((conv) => conv.pass(mode));
     return (x) => {
-      const [rows, , , channels] = x.shape as readonly [number, number, number, number];
+      const [rows, , , channels] = exactly(x.shape, 4);
       const sequence = reshape(x, [rows, 1, -1, channels]);
       return globalAveragePool(passes.reduce((y, pass) => pass(y), sequence));
     };
