@@ -2,7 +2,7 @@
 // from it with replacement, and every risk of every threshold pair is read off cumulative counts. For checking any
 // calibration rule, also one's own, by repetition.
 
-import { type Kinds, SEED } from "../base/index.ts";
+import { type Kinds, SEED, take, zip } from "../base/index.ts";
 import { check, readOptions } from "./errors.ts";
 import { addTo, column, dot, firstWhere, sum } from "./numeric/arrays.ts";
 import { createRandom, type Random } from "./numeric/random.ts";
@@ -189,7 +189,7 @@ function drawSamples(
 ): Outcomes {
   const rows = Int32Array.from({ length: n }, () => random.below(labels.length));
   const drawn = {
-    labels: rows.map((row) => labels[row]!),
+    labels: Int32Array.from(take(labels, rows)),
     predictions: new Int32Array(n * EXITS),
     errors: new Uint8Array(n * EXITS),
     maxProb: new Float64Array(n * EXITS),
@@ -264,7 +264,7 @@ function truthOf(
     }
     if (last === y) right += refusedTwice;
   }
-  const rates = (w: Float64Array, l: Float64Array) => Array.from(w, (v, c) => v / l[c]!);
+  const rates = (w: Float64Array, l: Float64Array) => zip(w, l).map(([v, n]) => v / n);
   const largest = (xs: readonly number[]) => Math.max(0, ...xs.filter((x) => !Number.isNaN(x)));
   const [left0, left1] = [sum(left[0]), sum(left[1])];
   const allWrong = sum(wrong[0]) + sum(wrong[1]);

@@ -3,7 +3,7 @@
 // here: training queues steps on the GPU and makes the next batch while they run, so neither waits for the other as
 // long as a batch takes less than a step.
 
-import { type ImageBytes, type Kinds, option, what } from "../base/index.ts";
+import { type ImageBytes, type Kinds, option, take, what } from "../base/index.ts";
 import { type AugmentOptions, augmentStream, createAugmenter, drawBeta } from "./augment.ts";
 import type { Dataset, ImageShape } from "./dataset.ts";
 import { ensure, ensureCount, readOptions } from "./errors.ts";
@@ -190,7 +190,7 @@ function cutAndMix(batch: Batch, alpha: number, stream: Stream, [height, width, 
     }
     return 1 - ((bottom - top) * (right - left)) / (height * width);
   });
-  const others = Int32Array.from(partners, (partner) => labels[partner]!);
+  const others = Int32Array.from(take(labels, partners));
   return { ...batch, images: mixed, mixed: { labels: others, share } };
 }
 
@@ -214,6 +214,6 @@ function mix(batch: Batch, alpha: number, seed: number, pixels: number): Batch {
   return {
     ...batch,
     images: mixed,
-    mixed: { labels: Int32Array.from(partners, (partner) => labels[partner]!), share },
+    mixed: { labels: Int32Array.from(take(labels, partners)), share },
   };
 }

@@ -1,7 +1,7 @@
 // ConvNeXt (Liu et al., CVPR 2022) in torchvision's form and names. Each layer is a stage, `features.0` and so on:
 // patches, then blocks and downsampling in turn. torchvision's stochastic depth is left out.
 
-import { firstOf, type Kinds, lastOf } from "../base/index.ts";
+import { firstOf, type Kinds, lastOf, zip } from "../base/index.ts";
 import {
   ArgumentError,
   add,
@@ -144,15 +144,16 @@ export class ConvNeXt extends Backbone {
     });
     this.layers = [
       [first, new LayerNorm(firstOf(dims), init, NORM)],
-      ...dims.flatMap((dim: number, i) => {
-        const blocks = Array.from({ length: depths[i]! }, () => new ConvNeXtBlock(dim, init));
-        return i === 0 ? [blocks] : [down(dims[i - 1]!, dim), blocks];
+      ...zip<[readonly number[], readonly number[]]>(dims, depths).flatMap(([dim, depth], i) => {
+        const before = dims[i - 1];
+        const blocks = Array.from({ length: depth }, () => new ConvNeXtBlock(dim, init));
+        return before === undefined ? [blocks] : [down(before, dim), blocks];
       }),
     ];
     const last = lastOf(dims);
     this.classifier = [new LayerNorm(last, init, NORM), undefined, new Linear(last, classes, init)];
     this.stages = featureStages(
-      this.layers.map((_, i) => dims[i >> 1]!),
+      dims.flatMap((dim: number) => [dim, dim]),
       this.layers.map((_, i) => (i === 0 ? patch : i % 2 === 0 ? 2 : 1)),
     );
     this.input = input;

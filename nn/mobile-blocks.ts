@@ -98,7 +98,7 @@ export class SqueezeExcitation extends Module {
     const { inner, gate } = this.#options;
     const [narrow, wide] = [this.fc1.pass(mode), this.fc2.pass(mode)];
     return (x) => {
-      const [, height, width] = exactly(x.shape, 3);
+      const [, height, width] = exactly(x.shape, 4);
       const mean = avgPool2d(x, { kernel: [height, width] });
       return mul(x, wide(narrow(mean, { activation: inner }), { activation: gate }));
     };

@@ -1,7 +1,7 @@
 // MobileNetV3-Small (Howard et al., ICCV 2019) in torchvision's form and names. Each layer is a stage, `features.0` and
 // so on, so an exit can be attached after any of them. torchvision's dropout before the classifier is left out.
 
-import { type Kinds, lastOf } from "../base/index.ts";
+import { type Kinds, lastOf, zip } from "../base/index.ts";
 import { type Activation, type Device, hardswish, readOptions, type Tensor } from "../engine/functions.ts";
 import { Backbone, checkClasses, checkScale, checkStemStride, featureStages, type Stage } from "./backbone.ts";
 import { Init } from "./init.ts";
@@ -91,12 +91,12 @@ export class MobileNetV3 extends Backbone {
     const width = (channels: number) => roundChannels(channels * widthMult);
     const stem = width(16);
     const widths = [stem, ...SMALL.map(([, , outputs]) => width(outputs))];
-    const blocks = SMALL.map(([kernel, wide, , squeezes, activation, stride], i) => {
+    const blocks = zip(SMALL, widths.slice(0, -1), widths.slice(1)).map(([row, inputs, outputs]) => {
+      const [kernel, wide, , squeezes, activation, stride] = row;
       const expanded = width(wide);
       const squeeze = squeezes
         ? ({ channels: roundChannels(Math.floor(expanded / 4)), inner: "relu", gate: "hardsigmoid" } as const)
         : undefined;
-      const [inputs, outputs] = [widths[i]!, widths[i + 1]!];
       return new InvertedResidual({ inputs, expanded, outputs, kernel, stride, activation, norm, squeeze }, init);
     });
     const last = lastOf(widths);

@@ -1,7 +1,7 @@
 // The optimisers: which state each keeps, and the engine's fused step it calls. Update rules and defaults are
 // PyTorch's.
 
-import { type Kinds, what } from "../base/index.ts";
+import { type Kinds, what, zip } from "../base/index.ts";
 import {
   ArgumentError,
   adamStep,
@@ -125,8 +125,7 @@ export class Adam extends Optimizer {
     const { hyper, weightDecay, decoupled } = this;
     const [beta2, eps] = [this.#beta2, this.#eps];
     const now = advanceStep({ hyper, lr, step: this.#step }, { beta2 });
-    parts.forEach((on, i) => {
-      const [m, v] = [this.#m[i]!, this.#v[i]!];
+    zip(parts, this.#m, this.#v).forEach(([on, m, v], i) => {
       adamStep({ ...on, m, v, top: this.#top?.[i], now }, { beta2, eps, weightDecay, decoupled });
     });
     now.dispose();
@@ -185,8 +184,8 @@ export class RMSprop extends Optimizer {
 
   protected override update(parts: readonly StepTensors[], lr: Tensor): void {
     const { momentum, weightDecay } = this;
-    parts.forEach((on, i) => {
-      const memory = { v: this.#v[i]!, m: this.#m?.[i], q: this.#q?.[i] };
+    zip(parts, this.#v).forEach(([on, v], i) => {
+      const memory = { v, m: this.#m?.[i], q: this.#q?.[i] };
       rmspropStep({ ...on, ...memory, lr }, { ...this.#options, momentum, weightDecay });
     });
   }
@@ -247,9 +246,7 @@ export class EMA {
 
   /** Moves the averages towards the source. */
   update(): void {
-    this.averages.forEach((average, i) => {
-      emaStep({ average, values: this.#source[i]!, hyper: this.#hyper });
-    });
+    for (const [average, values] of zip(this.averages, this.#source)) emaStep({ average, values, hyper: this.#hyper });
   }
 
   /** Frees the averages, unless they are someone else's. */

@@ -1,6 +1,6 @@
 // Accuracy against cost: sweeps of one knob, the area under the curve, and accuracy at a given cost.
 
-import type { Kinds } from "../../base/index.ts";
+import { type Kinds, zip } from "../../base/index.ts";
 import { checkKind, checkLengths, checkNotEmpty, readOptions } from "../errors.ts";
 import { dot } from "../numeric/arrays.ts";
 import { quantileOfSorted } from "../numeric/ranks.ts";
@@ -106,8 +106,7 @@ function frontier(cost: ArrayLike<number>, accuracy: ArrayLike<number>): readonl
   checkLengths("curve", "cost", cost.length, "accuracy", accuracy.length);
   checkNotEmpty("curve", "the curve", cost.length);
   const best = new Map<number, number>();
-  for (const [i, x] of Float64Array.from(cost).entries())
-    best.set(x, Math.max(best.get(x) ?? Number.NEGATIVE_INFINITY, accuracy[i]!));
+  for (const [x, y] of zip(cost, accuracy)) best.set(x, Math.max(best.get(x) ?? Number.NEGATIVE_INFINITY, y));
   return [...best].sort((a, b) => a[0] - b[0]);
 }
 

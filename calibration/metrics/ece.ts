@@ -1,10 +1,11 @@
 // Calibration errors by binning: uniform and equal-mass, l1, l2 and max, debiased, class-wise; reliability diagrams.
 
-import type { Kinds } from "../../base/index.ts";
+import { type Kinds, zip } from "../../base/index.ts";
 import { check, checkKind, checkOneOf, checkScored, readOptions } from "../errors.ts";
 import { addTo, firstWhere } from "../numeric/arrays.ts";
 import { quantileOfSorted, sorted } from "../numeric/ranks.ts";
 import { softmaxInto } from "../numeric/softmax.ts";
+import { Tally } from "../numeric/tally.ts";
 import { forEachChunk, type Table } from "../table/table.ts";
 
 /** How scores are cut into bins, `(lo, hi]` each. */
@@ -44,24 +45,18 @@ export function reliability(
   checkScored("ece", scores, correct);
   check(Number.isInteger(nBins) && nBins > 0, "ece", "nBins must be a positive whole number", nBins);
   const edges = binEdges(scores, nBins, binning);
-  const counts = new Float64Array(nBins);
-  const sums = new Float64Array(nBins);
-  const hits = new Float64Array(nBins);
+  const [sure, right] = [new Tally(nBins), new Tally(nBins)];
   for (let i = 0; i < scores.length; i++) {
-    const s = scores[i]!;
-    check(s >= 0 && s <= 1, "ece", "scores must be probabilities in [0, 1]", `${s} at ${i}`);
-    const bin = binning === "uniform" ? uniformBin(s, nBins) : binAmong(edges, s);
-    addTo(counts, bin, 1);
-    addTo(sums, bin, s);
-    addTo(hits, bin, correct[i]!);
+    const score = scores[i]!;
+    check(score >= 0 && score <= 1, "ece", "scores must be probabilities in [0, 1]", `${score} at ${i}`);
+    const bin = binning === "uniform" ? uniformBin(score, nBins) : binAmong(edges, score);
+    sure.add(bin, score);
+    right.add(bin, correct[i]!);
   }
-  return Array.from(counts, (count, b) => ({
-    lower: edges[b]!,
-    upper: edges[b + 1]!,
-    count,
-    confidence: sums[b]! / count,
-    accuracy: hits[b]! / count,
-  }));
+  const bounds = zip(edges.subarray(0, -1), edges.subarray(1));
+  return zip(bounds, sure.counts, sure.means, right.means).map(([[lower, upper], count, confidence, accuracy]) => {
+    return { lower, upper, count, confidence, accuracy };
+  });
 }
 
 /** Expected calibration error of scores in [0, 1] against correctness. Default: 15 uniform bins, l1. */

@@ -1,9 +1,10 @@
 // The last of the three steps: all metrics of a test table, exit by exit, and what a policy achieves on it.
 
-import { type Kinds, SEED, what } from "../../base/index.ts";
+import { inColumns, type Kinds, SEED, take, what, zip } from "../../base/index.ts";
 import { check, readOptions } from "../errors.ts";
-import { addTo, column, sum } from "../numeric/arrays.ts";
+import { column, sum } from "../numeric/arrays.ts";
 import { clopperPearson, type Interval } from "../numeric/bounds.ts";
+import { Tally } from "../numeric/tally.ts";
 import { EVALUATION } from "../rules/options.ts";
 import { type Achieved, achieved, checkCertified, decide, isPolicy, type ThresholdPolicy } from "../rules/policies.ts";
 import { isLogitScaling, type Scaling, scaleConfidences, scaleLogits } from "../scalers/fit.ts";
@@ -219,32 +220,29 @@ export function evaluatePolicy(
   if (!anyOrigin) checkOrigin("evaluatePolicy", policy.origin, scored);
   const { samples, costs, errors } = scored;
   const exits = decide(scored, policy.thresholds);
-  const left = new Float64Array(scored.exits);
-  const wrong = new Float64Array(scored.exits);
-  exits.forEach((j, i) => {
-    addTo(left, j, 1);
-    addTo(wrong, j, errors[i * scored.exits + j]!);
-  });
-  const leftEarly = sum(left.subarray(0, -1));
-  const wrongEarly = sum(wrong.subarray(0, -1));
+  const wrong = inColumns(errors, scored.exits, exits);
+  const macs = take(costs, exits);
+  const left = new Tally(scored.exits);
+  for (const [j, error] of zip(exits, wrong)) left.add(j, error);
+  const leftEarly = sum(left.counts.subarray(0, -1));
+  const wrongEarly = sum(left.sums.subarray(0, -1));
   const statistics = (rows: Int32Array) => {
     let right = 0;
     let cost = 0;
     for (const i of rows) {
-      const j = exits[i]!;
-      right += 1 - errors[i * scored.exits + j]!;
-      cost += costs[j]!;
+      right += 1 - wrong[i]!;
+      cost += macs[i]!;
     }
     return { accuracy: right / rows.length, cost: cost / rows.length };
   };
   return {
     ...achieved(scored, exits),
     exits,
-    exitRisk: wrong.map((count, j) => count / left[j]!),
+    exitRisk: left.means,
     earlyRisk: wrongEarly / leftEarly,
     intervals: {
       ...bootstrapAll(statistics, samples, { resamples, seed }),
-      exitRisk: Array.from(left, (n, j) => clopperPearson(wrong[j]!, n, { alpha: 0.05 })),
+      exitRisk: zip(left.sums, left.counts).map(([errors, n]) => clopperPearson(errors, n, { alpha: 0.05 })),
       earlyRisk: clopperPearson(wrongEarly, leftEarly, { alpha: 0.05 }),
     },
   };

@@ -4,7 +4,8 @@
 import type { Kinds } from "../../base/index.ts";
 import { check, checkKind, checkOneOf, readOptions } from "../errors.ts";
 import { groupScores } from "../metrics/failure.ts";
-import { addTo, column, indices } from "../numeric/arrays.ts";
+import { column, indices } from "../numeric/arrays.ts";
+import { Tally } from "../numeric/tally.ts";
 import { correctness } from "../table/outcomes.ts";
 import { checkDistinct } from "../table/same-samples.ts";
 import { type Cascade, checkKnown, survivors } from "../table/scores.ts";
@@ -105,13 +106,10 @@ function loosest(scores: Float64Array, correct: Uint8Array, precision: number, m
 }
 
 function precisions({ samples, exits, classes, predictions, errors }: Cascade, exit: number): Float64Array {
-  const right = new Float64Array(classes);
-  const given = new Float64Array(classes);
+  const right = new Tally(classes);
   for (let i = 0; i < samples; i++) {
     const at = i * exits + exit;
-    const c = predictions[at]!;
-    addTo(given, c, 1);
-    addTo(right, c, 1 - errors[at]!);
+    right.add(predictions[at]!, 1 - errors[at]!);
   }
-  return right.map((count, c) => count / given[c]!);
+  return right.means;
 }

@@ -4,11 +4,13 @@
 // section 2.2); that row has an exit above alpha, whose errors, given how many it accepts, are binomial, and all exits
 // must pass (Berger 1982).
 
+import { zip } from "../../base/index.ts";
 import { checkKind } from "../errors.ts";
 import { addTo, column, firstWhere } from "../numeric/arrays.ts";
 import { binomialPValue } from "../numeric/bounds.ts";
 import { fallingOrder } from "../numeric/ranks.ts";
 import { normalCdf } from "../numeric/special.ts";
+import { Tally } from "../numeric/tally.ts";
 import type { Cascade } from "../table/scores.ts";
 import type { RiskLevels } from "./result.ts";
 
@@ -45,8 +47,7 @@ export function countGroups(
 ): GroupCounts {
   checkKind("countGroups", "cascade", cascade);
   const { samples, exits, scores, errors, labels } = cascade;
-  const accepted = new Float64Array(groupCount(control, cascade));
-  const wrong = new Float64Array(accepted.length);
+  const counted = new Tally(groupCount(control, cascade));
   const left = new Float64Array(exits - 1);
   for (let i = 0; i < samples; i++) {
     const at = i * exits;
@@ -55,12 +56,11 @@ export function countGroups(
     if (j === exits - 1) continue;
     const group = control === "exit" ? j : control === "label" ? labels[i]! : 0;
     const error = errors[at + j]!;
-    addTo(accepted, group, 1);
-    addTo(wrong, group, error);
+    counted.add(group, error);
     addTo(left, j, 1);
     visit?.(group, error);
   }
-  return { accepted, errors: wrong, left };
+  return { accepted: counted.counts, errors: counted.sums, left };
 }
 
 /** Cost that is saved by samples that leave at each early exit, `[K-1]`, in runs of the full network. */
@@ -325,7 +325,7 @@ function firstPromising(rows: readonly Float64Array[], input: PathInput, forecas
   let bestSurety = Number.NEGATIVE_INFINITY;
   for (const [g, row] of rows.entries()) {
     const { accepted, errors } = countGroups(input.validation, row, input.control);
-    const sureties = Array.from(accepted, (n, group) => forecast.surety(errors[group]!, n));
+    const sureties = zip(accepted, errors).map(([n, wrong]) => forecast.surety(wrong, n));
     const surety = Math.min(...sureties);
     if (surety >= PROMISING) return g;
     if (surety > bestSurety) {
@@ -345,7 +345,9 @@ interface Prospect {
 
 function prospect(row: Ranks, thresholds: Float64Array, validation: Cascade, forecast: Forecast): Prospect {
   const { accepted, errors } = countGroups(validation, thresholds, "exit");
-  const chances = Array.from(accepted, (n, j) => (n === 0 ? 1 : 1 / (1 + Math.exp(-forecast.surety(errors[j]!, n)))));
+  const chances = zip(accepted, errors).map(([n, wrong]) =>
+    n === 0 ? 1 : 1 / (1 + Math.exp(-forecast.surety(wrong, n))),
+  );
   return { row, saving: savedCost(accepted, validation.costs), chances };
 }
 

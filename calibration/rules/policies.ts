@@ -1,10 +1,11 @@
 // Policies as pure functions: confidences and thresholds in, exit per sample out; and what a policy achieves.
 
-import { lastOf, what } from "../../base/index.ts";
+import { inColumns, lastOf, what, zip } from "../../base/index.ts";
 import { check, checkKind, checkLengths, fail } from "../errors.ts";
 import { eefpTargets } from "../metrics/eefp.ts";
 import { addTo, dot, sum } from "../numeric/arrays.ts";
 import { createRandom } from "../numeric/random.ts";
+import { Tally } from "../numeric/tally.ts";
 import { checkOrigin, type PolicyOrigin } from "../table/origin.ts";
 import type { SampleMarks } from "../table/same-samples.ts";
 import { type Cascade, checkKnown, type Score, scoreName } from "../table/scores.ts";
@@ -138,11 +139,8 @@ export function achieved(cascade: Cascade, exits: Int32Array): Achieved {
   checkKind("achieved", "list", exits, "exits");
   checkLengths("achieved", "decisions", exits.length, "samples", cascade.samples);
   const counts = new Float64Array(cascade.exits);
-  let right = 0;
-  exits.forEach((j, i) => {
-    addTo(counts, j, 1);
-    right += 1 - cascade.errors[i * cascade.exits + j]!;
-  });
+  for (const j of exits) addTo(counts, j, 1);
+  const right = inColumns(cascade.errors, cascade.exits, exits).reduce((sum, error) => sum + 1 - error, 0);
   const fractions = counts.map((count) => count / cascade.samples);
   return { accuracy: right / cascade.samples, cost: dot(fractions, cascade.costs), fractions };
 }
@@ -154,7 +152,7 @@ export const earlyShare = (fractions: Float64Array): number => 1 - lastOf(fracti
 export function predictionsAt(cascade: Cascade, exits: Int32Array): Int32Array {
   checkKind("predictionsAt", "cascade", cascade);
   checkKind("predictionsAt", "list", exits, "exits");
-  return exits.map((j, i) => cascade.predictions[i * cascade.exits + j]!);
+  return Int32Array.from(inColumns(cascade.predictions, cascade.exits, exits));
 }
 
 /** The error rates of a policy, `[K]` each; NaN where nobody is counted. */
@@ -175,27 +173,20 @@ export function exitRisks(cascade: Cascade, thresholds: ArrayLike<number>): Exit
   checkThresholds("exitRisks", thresholds);
   checkLengths("exitRisks", "thresholds", thresholds.length, "early exits", exits - 1);
   const taken = decide(cascade, thresholds);
-  const accepted = new Float64Array(exits);
-  const acceptedWrong = new Float64Array(exits);
-  const left = new Float64Array(exits);
-  const leftWrong = new Float64Array(exits);
+  const [accepted, left] = [new Tally(exits), new Tally(exits)];
   for (let i = 0; i < samples; i++) {
     for (let j = 0; j < exits; j++) {
       const at = i * exits + j;
       if (j < exits - 1 && scores[at]! < thresholds[j]!) continue;
-      addTo(accepted, j, 1);
-      addTo(acceptedWrong, j, errors[at]!);
+      accepted.add(j, errors[at]!);
     }
   }
-  taken.forEach((j, i) => {
-    addTo(left, j, 1);
-    addTo(leftWrong, j, errors[i * exits + j]!);
-  });
+  for (const [j, error] of zip(taken, inColumns(errors, exits, taken))) left.add(j, error);
   const early = (counts: Float64Array) => sum(counts.subarray(0, exits - 1));
   return {
-    fraction: left.map((count) => count / samples),
-    marginalRisk: acceptedWrong.map((wrong, j) => wrong / accepted[j]!),
-    operationalRisk: leftWrong.map((wrong, j) => wrong / left[j]!),
-    earlyRisk: early(leftWrong) / early(left),
+    fraction: left.counts.map((count) => count / samples),
+    marginalRisk: accepted.means,
+    operationalRisk: left.means,
+    earlyRisk: early(left.sums) / early(left.counts),
   };
 }

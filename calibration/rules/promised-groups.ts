@@ -1,7 +1,8 @@
 // Whose error rate a rule promises, and the counts of those groups.
 
+import { inColumns, zip } from "../../base/index.ts";
 import { checkKind } from "../errors.ts";
-import { addTo } from "../numeric/arrays.ts";
+import { Tally } from "../numeric/tally.ts";
 import type { Cascade } from "../table/scores.ts";
 import type { PathControl } from "./path.ts";
 import type { PromisedGroup } from "./result.ts";
@@ -32,15 +33,10 @@ export function promisedGroups(scored: Cascade, taken: Int32Array, control: Cont
       return { name: `exit ${exit + 1}, class ${key % classes}`, exit };
     },
   }[control];
-  const accepted = new Float64Array(exits * classes);
-  const wrong = new Float64Array(exits * classes);
-  taken.forEach((j, i) => {
-    if (j === exits - 1) return;
-    const key = keyOf(i, j);
-    addTo(accepted, key, 1);
-    addTo(wrong, key, errors[i * exits + j]!);
-  });
-  return Array.from(accepted).flatMap((n, key) =>
-    n === 0 ? [] : [{ ...describe(key), accepted: n, errors: wrong[key]! }],
+  const groups = new Tally(exits * classes);
+  for (const [i, [j, error]] of zip(taken, inColumns(errors, exits, taken)).entries())
+    if (j < exits - 1) groups.add(keyOf(i, j), error);
+  return zip(groups.counts, groups.sums).flatMap(([accepted, wrong], key) =>
+    accepted === 0 ? [] : [{ ...describe(key), accepted, errors: wrong }],
   );
 }

@@ -1,9 +1,11 @@
 // What to say when nothing can be certified: the smallest risk within reach, and the samples it would take.
 
+import { take, transposed, zip } from "../../base/index.ts";
 import { addTo, column } from "../numeric/arrays.ts";
 import { clopperPearson } from "../numeric/bounds.ts";
 import { sorted } from "../numeric/ranks.ts";
 import { fewestSamples, passes, type RiskTest, type Seen, smallestAlpha, type Trial } from "../numeric/sample-size.ts";
+import { Tally } from "../numeric/tally.ts";
 import type { Cascade } from "../table/scores.ts";
 import { designPath } from "./path.ts";
 import { decide } from "./policies.ts";
@@ -91,7 +93,7 @@ function lookAround(calibration: Cascade, tests: RefusedTests): Outlook {
       for (const group of seen) if (isWithin(group)) reach = Math.min(reach, smallestAlpha(trial, group.tested));
       factor = here.reduce((a, b) => Math.min(a, b), factor);
     }
-    factors = here.map((own, c) => Math.min(own, factors[c]!));
+    factors = Float64Array.from(zip(here, factors), ([own, least]) => Math.min(own, least));
   }
   return { reach, factor, factors };
 }
@@ -107,7 +109,12 @@ function* rowsToLookAt(calibration: Cascade, { alpha, delta, control }: RefusedT
   for (let j = 0; j < exits - 1; j++) {
     const ascending = sorted(column(scores, exits, j));
     const rank = (k: number) => samples - Math.ceil((samples * (k + 1)) / looks);
-    for (const threshold of new Set(Float64Array.from({ length: looks }, (_, k) => ascending[rank(k)]!))) {
+    for (const threshold of new Set(
+      take(
+        ascending,
+        Array.from({ length: looks }, (_, k) => rank(k)),
+      ),
+    )) {
       yield new Float64Array(exits - 1).fill(Number.POSITIVE_INFINITY).fill(threshold, j, j + 1);
     }
   }
@@ -134,17 +141,14 @@ function countGroups(
   groups: number,
 ): Group[] {
   const { exits, errors, labels, predictions } = calibration;
-  const accepted = new Float64Array(groups);
-  const wrong = new Float64Array(groups);
+  const counted = new Tally(groups);
   decide(calibration, row).forEach((j, i) => {
     if (j === exits - 1) return;
     const at = i * exits + j;
     const key = control === "label" ? labels[i]! : control === "predictedClass" ? predictions[at]! : 0;
-    addTo(accepted, key, 1);
-    addTo(wrong, key, errors[at]!);
+    counted.add(key, errors[at]!);
   });
-  return Array.from(accepted, (all, key) => {
-    const own = wrong[key]!;
+  return zip(counted.counts, counted.sums).map(([all, own]) => {
     const n = Math.floor(all * share);
     const sum = Math.min(n, Math.round(own * share));
     return { accepted: all, errors: own, tested: { n, sum, squares: sum } };
@@ -182,13 +186,14 @@ function shortClasses(calibration: Cascade, tests: RefusedTests, factors: Float6
   const counts = answers.map((keys) => {
     const count = new Float64Array(classes);
     for (const key of keys) addTo(count, key, 1);
-    return count;
+    return Array.from(count);
   });
   const fewest = Math.ceil(fewestSamples(trialAt(0, tests), 0) / tests.share);
-  const short = Array.from(factors, (factor, c) => {
-    const has = Math.max(...counts.map((count) => count[c]!));
-    return { c, has, needs: has < fewest ? Math.max(fewest, has * Math.min(factor, samples)) : has * factor };
-  })
+  const short = zip(factors, transposed(counts))
+    .map(([factor, own], c) => {
+      const has = Math.max(...own);
+      return { c, has, needs: has < fewest ? Math.max(fewest, has * Math.min(factor, samples)) : has * factor };
+    })
     .filter(({ has, needs }) => has < needs && needs < Number.POSITIVE_INFINITY)
     .sort((a, b) => a.has - b.has || a.c - b.c);
   const absent = short.filter(({ has }) => has === 0).map(({ c }) => c);

@@ -3,9 +3,10 @@
 
 import type { Kinds } from "../../base/index.ts";
 import { check, checkFlags, checkKind, checkLengths, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
-import { accumulate, addTo, column, firstWhere, indices, rowsBelow } from "../numeric/arrays.ts";
+import { accumulate, column, firstWhere, indices, rowsBelow } from "../numeric/arrays.ts";
 import { binomialPValue, smallestTestable } from "../numeric/bounds.ts";
 import { quantileOfSorted } from "../numeric/ranks.ts";
+import { Tally } from "../numeric/tally.ts";
 import { type Guarantee, highProbability, type RiskLevels } from "./result.ts";
 
 export const LEVELS: Kinds<RiskLevels> = { alpha: "number!", delta: "number!" };
@@ -24,18 +25,15 @@ export function countOnGrid(grid: ArrayLike<number>, scores: ArrayLike<number>, 
   checkKind("countOnGrid", "list", grid, "the grid");
   checkKind("countOnGrid", "list", scores, "scores");
   checkFlags("countOnGrid", "errors", errors);
-  const accepted = new Float64Array(grid.length);
-  const wrong = new Float64Array(grid.length);
+  const passed = new Tally(grid.length);
   for (let i = 0; i < scores.length; i++) {
     const score = scores[i]!;
     const first = firstWhere(0, grid.length, (g) => score >= grid[g]!);
-    if (first === grid.length) continue;
-    addTo(accepted, first, 1);
-    addTo(wrong, first, errors[i]!);
+    if (first < grid.length) passed.add(first, errors[i]!);
   }
-  accumulate(accepted);
-  accumulate(wrong);
-  return { accepted, errors: wrong };
+  accumulate(passed.counts);
+  accumulate(passed.sums);
+  return { accepted: passed.counts, errors: passed.sums };
 }
 
 /**
@@ -173,18 +171,17 @@ export function lttPooled(
   checkLengths("lttPooled", "scores", scores.length, "errors", errors.length);
   checkFlags("lttPooled", "errors", errors);
   const rows = grid.length / earlyExits;
-  const counts = { accepted: new Float64Array(rows), errors: new Float64Array(rows) };
+  const thresholds = Float64Array.from(grid);
+  const left = new Tally(rows);
   for (let g = 0; g < rows; g++) {
-    const row = Array.prototype.slice.call(grid, g * earlyExits, (g + 1) * earlyExits) as number[];
+    const row = thresholds.subarray(g * earlyExits, (g + 1) * earlyExits);
     for (let i = 0; i < scores.length; i += earlyExits) {
       let j = 0;
       while (j < earlyExits && !(scores[i + j]! >= row[j]!)) j++;
-      if (j === earlyExits) continue;
-      addTo(counts.accepted, g, 1);
-      addTo(counts.errors, g, errors[i + j]!);
+      if (j < earlyExits) left.add(g, errors[i + j]!);
     }
   }
-  const index = fixedSequence(counts, levels);
+  const index = fixedSequence({ accepted: left.counts, errors: left.sums }, levels);
   const guarantee = highProbability("the error rate of all that leave early", levels);
   const nMin = smallestTestable(levels.alpha, levels.delta);
   return { ok: index >= 0, index, nMin, n: scores.length / earlyExits, guarantee };

@@ -1,10 +1,12 @@
 // Scalers that change one confidence in [0, 1] into a better one: histogram, isotonic and beta. They leave predictions
 // alone. Histogram and isotonic make ties, so a threshold on their output is coarser.
 
+import { zip } from "../../base/index.ts";
 import { check, checkFlags, checkOneOf, checkRead, checkScored, readOptions } from "../errors.ts";
-import { addTo, sum } from "../numeric/arrays.ts";
+import { sum } from "../numeric/arrays.ts";
 import { type Minimum, minimise } from "../numeric/optimise.ts";
 import { argsort, firstAtLeast, quantileOfSorted, sorted } from "../numeric/ranks.ts";
+import { Tally } from "../numeric/tally.ts";
 
 /** How confidences are changed. */
 export type ConfidenceMethod = "histogram" | "isotonic" | "beta";
@@ -59,14 +61,9 @@ function fitHistogram(scores: ArrayLike<number>, correct: ArrayLike<number>, nBi
   const edges = Float64Array.from({ length: nBins }, (_, k) =>
     k === nBins - 1 ? 1 : quantileOfSorted(ascending, (k + 1) / nBins),
   );
-  const counts = new Float64Array(nBins);
-  const hits = new Float64Array(nBins);
-  for (let i = 0; i < scores.length; i++) {
-    const bin = Math.min(nBins - 1, firstAtLeast(edges, scores[i]!));
-    addTo(counts, bin, 1);
-    addTo(hits, bin, correct[i]!);
-  }
-  const values = edges.map((edge, k) => (counts[k] === 0 ? (edge + (edges[k - 1] ?? 0)) / 2 : hits[k]! / counts[k]!));
+  const hits = new Tally(nBins);
+  for (const [score, hit] of zip(scores, correct)) hits.add(Math.min(nBins - 1, firstAtLeast(edges, score)), hit);
+  const values = hits.means.map((mean, k) => (hits.counts[k] === 0 ? (edges[k]! + (edges[k - 1] ?? 0)) / 2 : mean));
   return { method: "histogram", knots: edges, values, converged: true };
 }
 
@@ -118,11 +115,11 @@ function fitBeta(scores: ArrayLike<number>, correct: ArrayLike<number>): Confide
 /** `[a, b, c]`, with a and b held at 0 where they are not free. */
 function betaRegression(scores: ArrayLike<number>, correct: ArrayLike<number>, isFree: readonly boolean[]): Minimum {
   const n = scores.length;
+  const samples = zip(correct, scores);
   const objective = (x: Float64Array, g: Float64Array) => {
     let [loss, da, db, dc] = [0, 0, 0, 0];
-    for (let i = 0; i < n; i++) {
-      const y = correct[i]!;
-      const [u, v] = logOdds(scores[i]!);
+    for (const [y, score] of samples) {
+      const [u, v] = logOdds(score);
       const logit = betaLogit(x, u, v);
       loss += (Math.max(logit, 0) - y * logit + Math.log1p(Math.exp(-Math.abs(logit)))) / n;
       const residual = (1 / (1 + Math.exp(-logit)) - y) / n;

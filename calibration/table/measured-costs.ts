@@ -1,7 +1,7 @@
 // What leaving early costs in milliseconds, as a device was seen to take: costs of a table by it, and where a promised
 // saving goes.
 
-import { json, type Kinds, lastOf, SortieError } from "../../base/index.ts";
+import { exactly, json, type Kinds, lastOf, SortieError, zip } from "../../base/index.ts";
 import { CalibrationError, check, checkKind, checkLengths, fail, readOptions } from "../errors.ts";
 import { dot } from "../numeric/arrays.ts";
 import { COSTED } from "../rules/options.ts";
@@ -105,9 +105,11 @@ export function withCosts<S extends Source>(source: S, options: CostOptions): S 
 
 /** Of full batches, with noise that makes a later exit the faster one evened out. */
 function fullBatches(passing: StageTimes["passing"]): Float64Array {
-  const full = Float64Array.from(passing, lastOf);
-  for (let j = 1; j < full.length; j++) full[j] = Math.max(full[j]!, full[j - 1]!);
-  return full;
+  let most = 0;
+  return Float64Array.from(passing, (times) => {
+    most = Math.max(most, lastOf(times));
+    return most;
+  });
 }
 
 /** What a cascade did. */
@@ -154,16 +156,18 @@ export function savingOf(times: StageTimes, seen: SeenSaving): Saving {
   const byMacs = 1 - dot(shares, Float64Array.from(macs));
   const decided = passing.map(lastOf);
   const byTimes = 1 - dot(shares, Float64Array.from(decided)) / full;
-  const decisions = shares.reduce((sum, share, j) => sum + share * (decided[j]! - alone[j]!), 0) / full;
+  const decisions =
+    zip(shares, decided, alone).reduce((sum, [share, deciding, plain]) => sum + share * (deciding - plain), 0) / full;
   const measured = 1 - cascade / whole;
   let [launches, filling, reach] = [0, 0, 1];
   // A batch of one is never filled in part.
-  for (let j = 0; j < exits && rows.length > 1; j++) {
-    const stage = (n: number) => at(rows, passing[j]!, n) - (j === 0 ? 0 : at(rows, passing[j - 1]!, n));
+  for (const [j, [share, times]] of rows.length > 1 ? zip(shares, passing).entries() : []) {
+    const before = passing[j - 1];
+    const stage = (n: number) => at(rows, times, n) - (before ? at(rows, before, n) : 0);
     const none = rows[0] === 0 ? stage(0) : 0;
     launches += ((1 - reach) * none) / full;
     filling += (stage(reach * batch) - reach * stage(batch) - (1 - reach) * none) / full;
-    reach -= shares[j]!;
+    reach -= share;
   }
   const compaction = times.compaction / full;
   const rest = byTimes - measured - launches - filling - compaction;
@@ -186,6 +190,7 @@ function at(rows: readonly number[], times: readonly number[], n: number): numbe
     1,
     rows.findIndex((each) => each >= n),
   );
-  const [x0, x1] = [rows[above - 1]!, rows[above]!];
-  return times[above - 1]! + ((n - x0) / (x1 - x0)) * (times[above]! - times[above - 1]!);
+  const [x0, x1] = exactly(rows.slice(above - 1, above + 1), 2);
+  const [y0, y1] = exactly(times.slice(above - 1, above + 1), 2);
+  return y0 + ((n - x0) / (x1 - x0)) * (y1 - y0);
 }

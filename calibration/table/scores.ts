@@ -2,7 +2,7 @@
 // Probabilities near 1 keep their order (certainty.ts), so that thresholds can tell apart what a rounded probability
 // could not.
 
-import { firstOf, type Kinds } from "../../base/index.ts";
+import { firstOf, type Kinds, take, zip } from "../../base/index.ts";
 import { check, checkFlags, checkKind, checkLengths, checkNotEmpty, fail, readOptions } from "../errors.ts";
 import { addTo, column, copyRows, rowsBelow } from "../numeric/arrays.ts";
 import { orderedProbability, orderedSigmoid } from "../numeric/certainty.ts";
@@ -142,8 +142,8 @@ export function selectFromCascade(all: Cascade, rows: ArrayLike<number>): Cascad
   copyRows(all.scores, picked, exits, scores);
   copyRows(all.predictions, picked, exits, predictions);
   copyRows(all.errors, picked, exits, errors);
-  const labels = picked.map((row) => all.labels[row]!);
-  return { ...all, samples, scores, predictions, errors, labels, ids: ids && Array.from(picked, (row) => ids[row]!) };
+  const labels = Int32Array.from(take(all.labels, picked));
+  return { ...all, samples, scores, predictions, errors, labels, ids: ids && take(ids, picked) };
 }
 
 /** Those of some samples that an exit refuses, by one threshold or by one per predicted class. @internal */
@@ -174,7 +174,7 @@ export function betweenScores(cascade: Cascade): (thresholds: Float64Array) => F
   checkKind("betweenScores", "cascade", cascade);
   const { scores, exits } = cascade;
   const early = Array.from({ length: exits - 1 }, (_, j) => sorted(column(scores, exits, j)));
-  return (thresholds) => Float64Array.from(early, (ascending, j) => betweenValues(ascending, thresholds[j]!));
+  return (thresholds) => Float64Array.from(zip(early, thresholds), ([ascending, own]) => betweenValues(ascending, own));
 }
 
 /** What a score is called. */

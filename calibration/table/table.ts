@@ -1,7 +1,7 @@
 // Cached logits: samples x exits x classes, labels and costs. The one thing calibration reads.
 // A table may be larger than memory: it then hands out rows through a reader, a chunk at a time.
 
-import { type Kinds, what } from "../../base/index.ts";
+import { type Kinds, take, what } from "../../base/index.ts";
 import { check, checkKind, checkLengths, checkNotEmpty, fail, readOptions } from "../errors.ts";
 import { areCosts, copyRows } from "../numeric/arrays.ts";
 import { ANY_VALUES } from "../rules/options.ts";
@@ -140,8 +140,8 @@ export function selectSamples(table: Table, rows: ArrayLike<number>): Table {
   return {
     ...table,
     samples: picked.length,
-    labels: picked.map((row) => table.labels[row]!),
-    ids: ids && Array.from(picked, (row) => ids[row]!),
+    labels: Int32Array.from(take(table.labels, picked)),
+    ids: ids && take(ids, picked),
     confidence: selectedConfidence(table, picked),
     read: (first, count) => {
       const out = new Float64Array(count * width);

@@ -1,7 +1,7 @@
 // Times of the whole network and of cascades, which take turns. Every answer that is timed is held against the policy
 // on the network's own logits; where one differs, nothing is told.
 
-import { median, SortieError, transposed, zip } from "../../base/index.ts";
+import { lastOf, median, SortieError, transposed, zip } from "../../base/index.ts";
 import {
   achieved,
   type MeasuredCosts,
@@ -52,7 +52,7 @@ export interface ColdStart {
 
 function quantile(values: readonly number[], q: number): number {
   const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!;
+  return lastOf(sorted.slice(0, Math.floor(q * sorted.length) + 1));
 }
 
 /** Passes that a classifier is given to find its way, at most. */

@@ -336,4 +336,4 @@ function thresholdLines(
 
 /** A group with the name of its exit as it is called here. */
 const groupName = ({ name, exit }: PromisedGroup, names: readonly string[]): string =>
-  exit === undefined ? name : name.replace(`exit ${exit + 1}`, names[exit]!);
+  exit === undefined ? name : name.replace(`exit ${exit + 1}`, names[exit] ?? name);

@@ -51,9 +51,7 @@ function halves(bits: Uint16Array): Float32Array {
 }
 
 function brainFloats(bits: Uint16Array): Float32Array {
-  const words = new Uint32Array(bits.length);
-  for (let i = 0; i < bits.length; i++) words[i] = bits[i]! << 16;
-  return new Float32Array(words.buffer);
+  return new Float32Array(Uint32Array.from(bits, (half) => half << 16).buffer);
 }
 
 function wide(integers: BigInt64Array | BigUint64Array): Float64Array {

@@ -1,7 +1,7 @@
 // Decoded pictures in a file: all of one size, one after the other, with what is known of each behind them. They are
 // read where they lie, so that a set need not fit into memory.
 
-import type { ImageBytes } from "../../base/index.ts";
+import { type ImageBytes, take } from "../../base/index.ts";
 import { node } from "../files.ts";
 
 /** A file that is closed when nobody reads it any more. */
@@ -47,11 +47,7 @@ export class StoredImages implements ImageBytes {
 
   /** The images at `indices`, in that order. */
   pick(indices: Int32Array): StoredImages {
-    return new StoredImages(
-      this.#store,
-      this.#pixels,
-      indices.map((index) => this.#rows[index]!),
-    );
+    return new StoredImages(this.#store, this.#pixels, Int32Array.from(take(this.#rows, indices)));
   }
 }
 

@@ -2,7 +2,7 @@
 // CIFAR-10 and ImageNet, in the classes of CIFAR-10. The official validation set gives the validation and the
 // calibration part.
 
-import { diskFull, isDiskFull, type Kinds, leftovers, partOf, readChunks } from "../../base/index.ts";
+import { diskFull, isDiskFull, type Kinds, leftovers, partOf, readChunks, take } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
 import { DataError, ensure, readOptions } from "../errors.ts";
 import {
@@ -125,7 +125,7 @@ async function loadImages(
 ): Promise<Dataset> {
   const pixels = SIZE * SIZE * 3;
   const images = new Uint8Array(indices.length * pixels);
-  const chosen = Array.from(indices, (index) => list[index]!);
+  const chosen = take(list, indices);
   for (const [i, { path }] of chosen.entries()) {
     const { width, height, data } = decodePng(await readBytes(path), { file: path, channels: 3 });
     ensure(

@@ -1,7 +1,7 @@
 // How the stages of a model decide where no GPU is asked: `cascade.json` of an ONNX export, and what `load` hands to
 // onnxruntime.
 
-import { SortieError } from "../../base/index.ts";
+import { SortieError, zip } from "../../base/index.ts";
 import type { CascadeAbout } from "../../onnx/index.ts";
 import { readPolicy } from "../deploy/policy.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
@@ -28,11 +28,11 @@ export async function cascadeOf(net: MultiExit, model: ModelRecord, known?: stri
     input: { shape: [channels, height, width], mean: normalise.mean, std: normalise.std },
     classes,
     score,
-    stages: exits.map(({ stage, macs }, j) => ({
+    stages: zip(exits, temperatures).map(([{ stage, macs }, temperature], j) => ({
       file: `stage${j + 1}.onnx`,
       exit: stage,
       macs,
-      temperature: temperatures[j]!,
+      temperature,
       thresholds: levels[j] ?? [],
     })),
     guarantee,

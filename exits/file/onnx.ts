@@ -1,7 +1,7 @@
 // A model for other runtimes: its graphs as ONNX, and what says how its exits decide. In Node and in a page; the
 // library for these files is loaded by the call.
 
-import type { Kinds } from "../../base/index.ts";
+import { type Kinds, zip } from "../../base/index.ts";
 import { encodePolicy } from "../../calibration/index.ts";
 import { readOptions } from "../../engine/functions.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
@@ -34,7 +34,10 @@ export async function onnxFiles(
   const { whole, stages } = await onnxOf(net, { ...(version && { version }), metadata: { weights, guarantee } });
   return new Map<string, Uint8Array | string>([
     ["network.onnx", whole],
-    ...about.stages.map(({ file }, j) => [file, stages[j]!] as const),
+    ...zip(
+      about.stages.map(({ file }) => file),
+      stages,
+    ),
     ["cascade.json", `${JSON.stringify(about, undefined, 2)}\n`],
     ...(policy ? [["policy.json", encodePolicy(policy)] as const] : []),
   ]);

@@ -1,6 +1,6 @@
 // What was measured while training: rows in memory and, with a run folder, lines of metrics.jsonl.
 
-import { writeWhole } from "../../base/index.ts";
+import { writeWhole, zip } from "../../base/index.ts";
 import type { Tally } from "../ops/tally.ts";
 import { fileSystem, readText } from "./files.ts";
 
@@ -38,7 +38,7 @@ export type MetricsRow = TrainingRow | EvaluationRow;
 
 /** Each exit's part of totals. */
 export const exitScores = ({ exitLosses, accuracies }: Tally): ExitFigures[] =>
-  exitLosses.map((loss, k) => ({ loss, accuracy: accuracies[k]! }));
+  zip(exitLosses, accuracies).map(([loss, accuracy]) => ({ loss, accuracy }));
 
 /** The rows of a run. */
 export class Metrics {

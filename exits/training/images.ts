@@ -1,6 +1,6 @@
 // What training needs of a data set - any object of this form will do - and its batches, in an order drawn per epoch.
 
-import { firstTwice, type ImageBytes, what } from "../../base/index.ts";
+import { firstTwice, type ImageBytes, take, what } from "../../base/index.ts";
 import { ArgumentError, randomPermutation } from "../../engine/functions.ts";
 
 /** Labelled images of one size, as bytes. `sortie/data` makes such sets. */
@@ -96,7 +96,7 @@ function pick({ images, labels, shape }: ImageSet, rows: Int32Array): ImageBatch
   rows.forEach((row, i) => {
     picked.set(images.subarray(row * pixels, (row + 1) * pixels), i * pixels);
   });
-  return { images: picked, labels: Int32Array.from(rows, (row) => labels[row]!), rows };
+  return { images: picked, labels: Int32Array.from(take(labels, rows)), rows };
 }
 
 /** The bytes of images as `words` 32-bit words, the last one filled with zeros. */

@@ -2,6 +2,7 @@
 // backbone that does not change, and the answers of a teacher that does not change. Where images are mirrored, both
 // ways.
 
+import { zip } from "../../base/index.ts";
 import {
   capture,
   indexSelect,
@@ -108,7 +109,7 @@ export class Kept {
         const images = normaliseImages(bytes, { shape, mean, std, flips });
         if (this.views) {
           const found = net.views(images, EVAL);
-          for (const [j, view] of this.views.entries()) scatterRows(view, rows, found[j]!);
+          for (const [view, own] of zip(this.views, found)) scatterRows(view, rows, own);
         }
         if (this.teacher && teacher) scatterRows(this.teacher, rows, teacher.logits(images));
       }),

@@ -1,7 +1,7 @@
 // One phase of a run at work: an optimiser and a recorded step for each of its tracks, what it prepared, and what it
 // keeps.
 
-import { firstOf } from "../../base/index.ts";
+import { firstOf, zip } from "../../base/index.ts";
 import { ArgumentError, type Generator, keep, type Tensor, tensor } from "../../engine/functions.ts";
 import type { Optimizer, Schedule } from "../../nn/index.ts";
 import type { Part, SoFar } from "../methods/method.ts";
@@ -91,8 +91,7 @@ export class PhaseRun {
       const kept = await keptFor(parts);
       if (kept) own(kept);
       const tracks: TrackRun[] = [];
-      for (const [i, track] of span.phase.tracks.entries()) {
-        const optimizer = optimizers[i]!;
+      for (const [track, optimizer] of zip(span.phase.tracks, optimizers)) {
         const of = stepParts(parts, { track, optimizer, numbers, kept });
         const step = own(track.skips ? new SkippingStep(of, track.skips) : await TrainingStep.record(of));
         const momentum = makeMomentum(span.recipe, optimizer, span.course.steps);

@@ -1,6 +1,7 @@
 // Whom a run learns from: averages of the network, a larger network that was trained before, or the network as it was.
 // All of them are other tensors than those that are trained: what happens to the student does not change their answers.
 
+import { zip } from "../../base/index.ts";
 import {
   ArgumentError,
   copy,
@@ -127,7 +128,7 @@ function itself(net: MultiExit): TeacherRun {
     state: twin.state,
     written: [],
     refresh: () => {
-      for (const [i, source] of sourcesOf(net).entries()) copyInto(twin.targets[i]!, source);
+      for (const [target, source] of zip(twin.targets, sourcesOf(net))) copyInto(target, source);
     },
     dispose: () => twin.dispose(),
   };
