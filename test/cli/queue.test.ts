@@ -73,143 +73,167 @@ function trainedAlone(): Promise<string> {
   return alone;
 }
 
+/** A server, and where results go. */
+interface Site {
+  readonly dir: string;
+  readonly server: Server;
+  readonly place: string;
+  readonly queue: RunQueue;
+  readonly artefacts: Artefacts;
+}
+
+/** What there is of a run that was begun. */
+const begunOf = async (artefacts: Artefacts, id: string): Promise<Buffer> =>
+  Buffer.from((await artefacts.get(artefactNames(id).begun)) ?? []);
+
+/** A worker takes the run and is killed; another goes on with it and is stopped, so that it waits again. */
+async function losesTwoWorkers({ server, queue, artefacts }: Site, id: string) {
+  const killed = startWorker(server.url, "--lock", "2");
+  await until("the first checkpoint", async () => (await begunOf(artefacts, id)).length > 0);
+  killed.child.kill("SIGKILL");
+  await killed.ended;
+  const left = foldersOfWorkers();
+  assert.ok(left.length > 0);
+
+  const stopped = startWorker(server.url, "--lock", "2");
+  await until("another worker", () => stopped.said.text.includes("goes on"));
+  const before = await begunOf(artefacts, id);
+  await until("its checkpoint", async () => !before.equals(await begunOf(artefacts, id)));
+  stopped.child.kill("SIGTERM");
+  assert.is(await stopped.ended, 143, stopped.said.text);
+  assert.match(stopped.said.text, `${id}: handed back`);
+  assert.equal(await queue.state(id), { kind: "waiting" });
+  return { killed, stopped, left };
+}
+
+/** A run that cannot be done anywhere fails with its reason, and the worker takes the next. */
+async function failsWithItsReason({ queue, artefacts }: Site): Promise<void> {
+  const { config, ...job } = jobOf(artefacts, "--epochs", "1");
+  await queue.add("run-none", { ...job, config: { ...config, train: { epochs: -1 } } });
+  await queue.add("run-nan", { ...job, config: { ...config, train: { ...(config["train"] as Plain), lr: 1e30 } } });
+  await until("the end of both", async () => (await queue.state("run-nan")).kind === "failed");
+  const [none, nan] = [await queue.state("run-none"), await queue.state("run-nan")];
+  assert.match(none.kind === "failed" ? none.reason : none.kind, /job run-none.*epochs/);
+  assert.match(nan.kind === "failed" ? nan.reason : nan.kind, /train: .*loss/);
+}
+
+async function isDoneOnce(site: Site): Promise<void> {
+  const { dir, server, place, queue, artefacts } = site;
+  const [out, plan] = [join(dir, "here"), join(dir, "plan.json")];
+  // Two names for one thing: it is done once.
+  const methods = ["joint", { label: "twin", name: "joint" }];
+  writeFileSync(
+    plan,
+    JSON.stringify({ methods, seeds: [5], settings: { train: { epochs: EPOCHS, checkpointEvery: 8 } } }),
+  );
+  const id = runId(configOf(...LONG));
+  const compared = sortie(
+    ...["compare", "--config", plan, "--out", out, "--no-timing", ...SMALL],
+    ...["--queue", server.url, "--artefacts", place],
+  );
+  const { killed, stopped, left } = await losesTwoWorkers(site, id);
+  const last = startWorker(server.url, "--lock", "2");
+  const { code, text } = await compared;
+  assert.is(code, 0, text);
+  assert.match(last.said.text, "goes on");
+  assert.is(
+    [killed, stopped, last]
+      .map(({ said }) => said.text)
+      .join()
+      .split(": done").length,
+    2,
+  );
+  assert.equal(await queue.state(id), { kind: "done" });
+  assert.is((await begunOf(artefacts, id)).length, 0, "what had begun is tidied away");
+
+  await failsWithItsReason(site);
+  last.child.kill("SIGTERM");
+  assert.is(await last.ended, 143);
+  assert.equal(
+    foldersOfWorkers().filter((name) => left.includes(name)),
+    [],
+    "what the killed one left is tidied away",
+  );
+
+  const wanted = await trainedAlone();
+  for (const label of ["joint", "twin"])
+    for (const file of ["last.safetensors", "best.safetensors", "logits.test.safetensors"]) {
+      const [one, other] = [join(wanted, file), join(out, `glyphs-resnet-${label}-seed5`, file)];
+      assert.ok(tensorBytes(one).equals(tensorBytes(other)), `${label}: ${file}`);
+    }
+}
+
+async function isFetchedAgain({ dir, server, place }: Site): Promise<void> {
+  const out = join(dir, "there");
+  const { code, text } = await sortie(
+    ...["compare", "--config", join(dir, "plan.json"), "--out", out, "--no-timing", ...SMALL],
+    ...["--queue", server.url, "--artefacts", place],
+  );
+  assert.is(code, 0, text);
+  assert.not.match(text, "in the queue");
+  const { config } = readConfig("test", ["--config", join(out, "glyphs-resnet-joint-seed5", "config.json")]);
+  assert.is(config.out, out, "the folder is one of this comparison");
+}
+
+async function isHandedBack({ dir, server, queue, artefacts }: Site): Promise<void> {
+  const old = { ...jobOf(artefacts, "--epochs", "1"), sortie: "0.0.1" };
+  const { config } = readConfig("test", ["--data", "fashion-mnist", "--data-dir", join(dir, "nowhere")]);
+  const foreign = { ...old, sortie: version(), config: config as unknown as Plain };
+  for (const [id, job, why] of [
+    ["run-old", old, /runs must be of sortie [\d.]+, which this is; got one of 0\.0\.1/],
+    ["run-foreign", foreign, /the 4 files of fashion-mnist must be in .*elsewhere.*; got 0 of them\. .*--data-dir/],
+  ] as const) {
+    await queue.add(id, job);
+    const { code, text } = await sortie("worker", server.url, "--data-dir", join(dir, "elsewhere"));
+    assert.is(code, 1, text);
+    assert.match(text, why);
+    assert.equal(await queue.state(id), { kind: "waiting" }, "another machine may do it");
+    assert.is(await takeOne(queue), id);
+  }
+}
+
+async function knowsWhatItLost({ queue, artefacts }: Site): Promise<void> {
+  await queue.add("run-deaf", jobOf(artefacts));
+  const stop = new AbortController();
+  let taken = 0;
+  await queue.work(
+    async ({ lost }) => {
+      taken += 1;
+      if (taken > 1) {
+        stop.abort();
+        return "done";
+      }
+      sleepDeaf(2500);
+      await until("knowing it", () => lost.aborted);
+      return "handed back";
+    },
+    { stop: stop.signal, lock: 1, print: () => {} },
+  );
+  assert.is(taken, 2);
+  assert.equal(await queue.state("run-deaf"), { kind: "done" });
+}
+
 /** The same tests on each server, with results in a folder or in a bucket. */
 function queueSuite(name: string, skip: string | undefined, open: () => Promise<readonly [Server, string]>): void {
   const test = adapterSuite(`cli queue: ${name}`, { timeout: 900_000, skip });
-  let dir: string;
-  let server: Server;
-  let place: string;
-  let queue: RunQueue;
-  let artefacts: Artefacts;
+  let site: Site;
   test.before(async () => {
-    dir = mkdtempSync(join(tmpdir(), "sortie-queue-"));
-    [server, place] = await open();
-    queue = await openQueue("test", server.url);
-    artefacts = await openArtefacts("test", place);
+    const [server, place] = await open();
+    const [queue, artefacts] = [await openQueue("test", server.url), await openArtefacts("test", place)];
+    site = { dir: mkdtempSync(join(tmpdir(), "sortie-queue-")), server, place, queue, artefacts };
   });
   test.after(async () => {
-    await queue.close();
-    await server.stop();
-    rmSync(dir, { recursive: true });
+    await site.queue.close();
+    await site.server.stop();
+    rmSync(site.dir, { recursive: true });
   });
 
-  test("a run that lost its worker to kill -9, and another to SIGTERM, is done once and ends in the same bits; one that cannot be done fails", async () => {
-    const [out, plan] = [join(dir, "here"), join(dir, "plan.json")];
-    // Two names for one thing: it is done once.
-    const methods = ["joint", { label: "twin", name: "joint" }];
-    writeFileSync(
-      plan,
-      JSON.stringify({ methods, seeds: [5], settings: { train: { epochs: EPOCHS, checkpointEvery: 8 } } }),
-    );
-    const id = runId(configOf(...LONG));
-    const begun = async () => Buffer.from((await artefacts.get(artefactNames(id).begun)) ?? []);
-    const compared = sortie(
-      ...["compare", "--config", plan, "--out", out, "--no-timing", ...SMALL],
-      ...["--queue", server.url, "--artefacts", place],
-    );
-    const killed = startWorker(server.url, "--lock", "2");
-    await until("the first checkpoint", async () => (await begun()).length > 0);
-    killed.child.kill("SIGKILL");
-    await killed.ended;
-    const left = foldersOfWorkers();
-    assert.ok(left.length > 0);
-
-    const stopped = startWorker(server.url, "--lock", "2");
-    await until("another worker", () => stopped.said.text.includes("goes on"));
-    const before = await begun();
-    await until("its checkpoint", async () => !before.equals(await begun()));
-    stopped.child.kill("SIGTERM");
-    assert.is(await stopped.ended, 143, stopped.said.text);
-    assert.match(stopped.said.text, `${id}: handed back`);
-    assert.equal(await queue.state(id), { kind: "waiting" });
-
-    const last = startWorker(server.url, "--lock", "2");
-    const { code, text } = await compared;
-    assert.is(code, 0, text);
-    assert.match(last.said.text, "goes on");
-    assert.is(
-      [killed, stopped, last]
-        .map(({ said }) => said.text)
-        .join()
-        .split(": done").length,
-      2,
-    );
-    assert.equal(await queue.state(id), { kind: "done" });
-    assert.is((await begun()).length, 0, "what had begun is tidied away");
-
-    // A run that cannot be done anywhere fails with its reason, and the worker takes the next.
-    const { config, ...job } = jobOf(artefacts, "--epochs", "1");
-    await queue.add("run-none", { ...job, config: { ...config, train: { epochs: -1 } } });
-    await queue.add("run-nan", { ...job, config: { ...config, train: { ...(config["train"] as Plain), lr: 1e30 } } });
-    await until("the end of both", async () => (await queue.state("run-nan")).kind === "failed");
-    const [none, nan] = [await queue.state("run-none"), await queue.state("run-nan")];
-    assert.match(none.kind === "failed" ? none.reason : none.kind, /job run-none.*epochs/);
-    assert.match(nan.kind === "failed" ? nan.reason : nan.kind, /train: .*loss/);
-    last.child.kill("SIGTERM");
-    assert.is(await last.ended, 143);
-    assert.equal(
-      foldersOfWorkers().filter((name) => left.includes(name)),
-      [],
-      "what the killed one left is tidied away",
-    );
-
-    const wanted = await trainedAlone();
-    for (const label of ["joint", "twin"])
-      for (const file of ["last.safetensors", "best.safetensors", "logits.test.safetensors"]) {
-        const [one, other] = [join(wanted, file), join(out, `glyphs-resnet-${label}-seed5`, file)];
-        assert.ok(tensorBytes(one).equals(tensorBytes(other)), `${label}: ${file}`);
-      }
-  });
-
-  test("what was done for one comparison is fetched for another, without any worker", async () => {
-    const out = join(dir, "there");
-    const { code, text } = await sortie(
-      ...["compare", "--config", join(dir, "plan.json"), "--out", out, "--no-timing", ...SMALL],
-      ...["--queue", server.url, "--artefacts", place],
-    );
-    assert.is(code, 0, text);
-    assert.not.match(text, "in the queue");
-    const { config } = readConfig("test", ["--config", join(out, "glyphs-resnet-joint-seed5", "config.json")]);
-    assert.is(config.out, out, "the folder is one of this comparison");
-  });
-
-  test("a run that this machine cannot do is handed back, and the worker says why and ends", async () => {
-    const old = { ...jobOf(artefacts, "--epochs", "1"), sortie: "0.0.1" };
-    const { config } = readConfig("test", ["--data", "fashion-mnist", "--data-dir", join(dir, "nowhere")]);
-    const foreign = { ...old, sortie: version(), config: config as unknown as Plain };
-    for (const [id, job, why] of [
-      ["run-old", old, /runs must be of sortie [\d.]+, which this is; got one of 0\.0\.1/],
-      ["run-foreign", foreign, /the 4 files of fashion-mnist must be in .*elsewhere.*; got 0 of them\. .*--data-dir/],
-    ] as const) {
-      await queue.add(id, job);
-      const { code, text } = await sortie("worker", server.url, "--data-dir", join(dir, "elsewhere"));
-      assert.is(code, 1, text);
-      assert.match(text, why);
-      assert.equal(await queue.state(id), { kind: "waiting" }, "another machine may do it");
-      assert.is(await takeOne(queue), id);
-    }
-  });
-
-  test("whoever was silent for longer than its lock knows that the run is no longer its own", async () => {
-    await queue.add("run-deaf", jobOf(artefacts));
-    const stop = new AbortController();
-    let taken = 0;
-    await queue.work(
-      async ({ lost }) => {
-        taken += 1;
-        if (taken > 1) {
-          stop.abort();
-          return "done";
-        }
-        sleepDeaf(2500);
-        await until("knowing it", () => lost.aborted);
-        return "handed back";
-      },
-      { stop: stop.signal, lock: 1, print: () => {} },
-    );
-    assert.is(taken, 2);
-    assert.equal(await queue.state("run-deaf"), { kind: "done" });
-  });
+  test("a run that lost its worker to kill -9, and another to SIGTERM, is done once and ends in the same bits; one that cannot be done fails", () =>
+    isDoneOnce(site));
+  test("what was done for one comparison is fetched for another, without any worker", () => isFetchedAgain(site));
+  test("a run that this machine cannot do is handed back, and the worker says why and ends", () => isHandedBack(site));
+  test("whoever was silent for longer than its lock knows that the run is no longer its own", () =>
+    knowsWhatItLost(site));
 }
 
 /** Keeps this process from doing anything, timers included. */

@@ -159,9 +159,8 @@ export interface Texts {
   readonly settings: readonly string[];
 }
 
-/** All readers. */
-export function targets({ policies, settings }: Texts): readonly Target[] {
-  const text = (each: string) => new TextEncoder().encode(each);
+/** Arrays of numpy, alone and in archives. */
+function archiveTargets(): readonly Target[] {
   const stored = [
     encodeNpy({ shape: [2, 3], data: pattern(6) }),
     encodeNpy({ shape: [3], data: Float64Array.of(1, 2, 3) }),
@@ -178,17 +177,6 @@ export function targets({ policies, settings }: Texts): readonly Target[] {
       { level: 0 },
     ),
   ];
-  const pngs = [
-    encode({ width: 7, height: 5, channels: 3, depth: 8, data: pattern(105) }),
-    encode({ width: 4, height: 4, channels: 1, depth: 16, data: Uint16Array.from(pattern(16)) }),
-  ];
-  const tar = tarFile([
-    ["a/one.bin", pattern(700)],
-    [`${"folder/".repeat(20)}x`, pattern(5)],
-  ]);
-  const mat = [matFile(matrices), matFile(matrices, { isLittle: false }), matFile(matrices, { isCompressed: true })];
-  const gz = [gzipSync(pattern(500)), Buffer.concat([gzipSync(pattern(300)), gzipSync(new Uint8Array(100_000))])];
-  const readPng = (bytes: Uint8Array, file: string) => decodePng(bytes, { file, channels: 3 });
   const readNpz = (bytes: Uint8Array, path: string) => {
     const archive = openNpz(bytes, path);
     for (const name of archive.names) archive.get(name);
@@ -231,49 +219,70 @@ export function targets({ policies, settings }: Texts): readonly Target[] {
         ),
       read: (_, path) => readTable(path),
     },
-    {
-      name: "safetensors",
-      file: "a.safetensors",
-      seeds: [logits, checkpoint],
-      read: async (_, path) => [...(await readSafetensors(path)).tensors.values()].map(({ data }) => data.length),
+  ];
+}
+
+/** Safetensors, and what is made of them. */
+const tensorTargets: readonly Target[] = [
+  {
+    name: "safetensors",
+    file: "a.safetensors",
+    seeds: [logits, checkpoint],
+    read: async (_, path) => [...(await readSafetensors(path)).tensors.values()].map(({ data }) => data.length),
+  },
+  {
+    name: "logits in safetensors",
+    file: "b.safetensors",
+    seeds: [encodeSafetensors(decodeSafetensors(logits).tensors)],
+    read: (_, path) => readTable(path),
+  },
+  {
+    name: "cached logits",
+    file: "c.safetensors",
+    seeds: [logits],
+    finish: sealed,
+    read: (_, path) => readLogits(path),
+  },
+  {
+    name: "cached logits in place",
+    file: "d.safetensors",
+    seeds: [logits],
+    finish: sealed,
+    read: (_, path) => readTable(path),
+  },
+  {
+    name: "checkpoint",
+    file: "e.safetensors",
+    seeds: [checkpoint],
+    finish: sealed,
+    read: async (_, path) => {
+      const found = await readCheckpoint(path, RUN, { steps: 9, phases: 1 }, new Map());
+      if (found) restore(found, NETWORK);
     },
-    {
-      name: "logits in safetensors",
-      file: "b.safetensors",
-      seeds: [encodeSafetensors(decodeSafetensors(logits).tensors)],
-      read: (_, path) => readTable(path),
-    },
-    {
-      name: "cached logits",
-      file: "c.safetensors",
-      seeds: [logits],
-      finish: sealed,
-      read: (_, path) => readLogits(path),
-    },
-    {
-      name: "cached logits in place",
-      file: "d.safetensors",
-      seeds: [logits],
-      finish: sealed,
-      read: (_, path) => readTable(path),
-    },
-    {
-      name: "checkpoint",
-      file: "e.safetensors",
-      seeds: [checkpoint],
-      finish: sealed,
-      read: async (_, path) => {
-        const found = await readCheckpoint(path, RUN, { steps: 9, phases: 1 }, new Map());
-        if (found) restore(found, NETWORK);
-      },
-    },
-    {
-      name: "weights",
-      file: "f.safetensors",
-      seeds: [checkpoint],
-      finish: sealed,
-      read: (_, path) => loadWeights(path, WEIGHTS),
-    },
+  },
+  {
+    name: "weights",
+    file: "f.safetensors",
+    seeds: [checkpoint],
+    finish: sealed,
+    read: (_, path) => loadWeights(path, WEIGHTS),
+  },
+];
+
+/** Files of data sets, and pictures. */
+function setTargets(): readonly Target[] {
+  const pngs = [
+    encode({ width: 7, height: 5, channels: 3, depth: 8, data: pattern(105) }),
+    encode({ width: 4, height: 4, channels: 1, depth: 16, data: Uint16Array.from(pattern(16)) }),
+  ];
+  const tar = tarFile([
+    ["a/one.bin", pattern(700)],
+    [`${"folder/".repeat(20)}x`, pattern(5)],
+  ]);
+  const mat = [matFile(matrices), matFile(matrices, { isLittle: false }), matFile(matrices, { isCompressed: true })];
+  const gz = [gzipSync(pattern(500)), Buffer.concat([gzipSync(pattern(300)), gzipSync(new Uint8Array(100_000))])];
+  const readPng = (bytes: Uint8Array, file: string) => decodePng(bytes, { file, channels: 3 });
+  return [
     {
       name: "idx",
       file: "a.idx",
@@ -304,6 +313,13 @@ export function targets({ policies, settings }: Texts): readonly Target[] {
     },
     { name: "png", file: "a.png", seeds: pngs, read: readPng },
     { name: "png with checksums", file: "b.png", seeds: pngs, finish: pngWithChecksums, read: readPng },
+  ];
+}
+
+/** Policies and settings. */
+function textTargets({ policies, settings }: Texts): readonly Target[] {
+  const text = (each: string) => new TextEncoder().encode(each);
+  return [
     { name: "policy", file: "a.json", seeds: policies.map(text), read: (_, path) => readPolicy(path) },
     {
       name: "policy text",
@@ -319,6 +335,14 @@ export function targets({ policies, settings }: Texts): readonly Target[] {
     },
   ];
 }
+
+/** All readers. */
+export const targets = (texts: Texts): readonly Target[] => [
+  ...archiveTargets(),
+  ...tensorTargets,
+  ...setTargets(),
+  ...textTargets(texts),
+];
 
 /** A header of a MAT file, and mutated elements in one that is packed. */
 function matOf(file: Uint8Array, elements: Uint8Array): Uint8Array {
