@@ -28,6 +28,11 @@ export const GUIDES: readonly Guide[] = [
     "From a torchvision checkpoint to a cascade",
     "Early exits on a network that is there, trained on your own pictures.",
   ),
+  guide(
+    "compare",
+    "Compare methods",
+    "Ways to train against each other, on one machine or many, and how to read what comes of it.",
+  ),
   guide("ops", "Write an op and a kernel", "Own arithmetic with gradients, from one line to hand-written WGSL."),
   guide("memory", "Memory", "Who frees what, and how to see what is held."),
 ];

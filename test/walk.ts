@@ -4,7 +4,8 @@
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { main } from "../cli/main.ts";
+import { COMMANDS, main } from "../cli/main.ts";
+import { readCommand } from "../cli/settings/command.ts";
 import { encodeNpz, type NpyArray } from "../data/index.ts";
 import { type Block, missingLines, runProgram } from "./blocks.ts";
 import { randomTable } from "./calibration/tables.ts";
@@ -85,12 +86,14 @@ export const linesOf = (text: string): string[] =>
   text
     .replace(/\\\n\s*/g, "")
     .split("\n")
-    .map((line) => line.replace(/(^|\s)#\s.*$/, "").trim())
+    .map((line) => line.replace(/^#.*$|\s#\s.*$/, "").trim())
     .filter((line) => line !== "");
 
-/** The words of a line, if it is a command of `sortie`. */
+/** The words of a line, if it is a command of `sortie`; variables are those of this process. */
 export function sortieWords(line: string): string[] | undefined {
-  const words = [...line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, a, b, c]) => a ?? b ?? c ?? "");
+  const words = [...line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)]
+    .map(([, a, b, c]) => (a ?? b ?? c ?? "").replace(/^\$(\w+)$/, (_, name: string) => process.env[name] ?? ""))
+    .filter((word, i) => !(i === 0 && word === "exec"));
   if (words[0] === "npx" && words[1] === "sortie") return words.slice(2);
   if (words[0] !== "npm" || words[1] !== "start") return undefined;
   const given = words.slice(2 + Number(words[2] === "--"));
@@ -100,11 +103,26 @@ export function sortieWords(line: string): string[] | undefined {
 /** Installing is the reader's: a test has it all, and downloads nothing. */
 const INSTALLS = /^(npm (i|install|create)|pip install) /;
 
+/** A machine that is the reader's, by the domain that is kept for such names: the command is read, and not run. */
+const IS_ELSEWHERE = /\.example\b/;
+
+/** @throws SortieError for a flag or a path that the command does not take; Error where there is no such command */
+export function readLine(line: string): void {
+  const [name = "", ...args] = sortieWords(line) ?? [];
+  const command = COMMANDS[name];
+  if (!command) throw new Error(`"${line}" must be a command of sortie`);
+  readCommand(command[0], args, () => {});
+}
+
 /** Runs lines one after the other, those of `sortie` in this process; what they printed. @throws Error for a failure */
 async function shell(text: string, flags: Readonly<Record<string, readonly string[]>>): Promise<string> {
   const printed: string[] = [];
   for (const line of linesOf(text)) {
     if (INSTALLS.test(line)) continue;
+    if (IS_ELSEWHERE.test(line)) {
+      readLine(line);
+      continue;
+    }
     const words = sortieWords(line);
     const lines: string[] = [];
     const code = words

@@ -135,7 +135,7 @@ export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
     curve: curve.map(({ accuracy, cost }) => ({ accuracy, cost })),
     area: areaUnderCurve(costs, accuracies),
     atCost: COSTS.map((cost) => met(validation, test, { cost })),
-    near: met(validation, test, { accuracy: lastAccuracy(validation) - LOSS }),
+    near: met(validation, test, { accuracy: Math.max(0, lastAccuracy(validation) - LOSS) }),
     certified: policy && {
       accuracy: policy.accuracy,
       cost: policy.cost,

@@ -142,6 +142,13 @@ gpu("the test images are corrupted too, once, and what comes of it is told of ev
   assert.not.match(known.text, "are corrupted");
 });
 
+gpu("a run whose last exit is never right on validation images is compared all the same", async () => {
+  const runs = [-30, 1.5].map((skill) => writeRun(join(out, `skill${skill}`), { skill }));
+  const { code, text } = await sortie("compare", ...runs, "--out", join(out, "never-right"), "--no-timing");
+  assert.is(code, 0, text);
+  assert.is(written(join(out, "never-right")).runs[0]!.exits.at(-1)!.accuracy, 0);
+});
+
 gpu("a run that fails is told, and the others are compared", async () => {
   const args = ["compare", "--config", plan, "--out", join(out, "runs"), "--seeds", "3", "--no-timing", ...SMALL];
   writeFileSync(join(out, "runs", "glyphs-resnet-joint-seed3", "logits.validation.safetensors"), "no logits");

@@ -14,7 +14,7 @@ import { type Prepared, saveLogits } from "../walk.ts";
 
 /** The smallest training of glyphs: a test has seconds. */
 const SMALL = [
-  ...["--data.train", "64", "--data.validation", "20", "--data.calibration", "20", "--data.test", "20"],
+  ...["--data.train", "64", "--data.validation", "50", "--data.calibration", "100", "--data.test", "50"],
   ...["--model.depth", "8", "--model.widths", "4,4,8", "--batch", "32", "--epochs", "1", "--train.warmup", "1"],
 ];
 
@@ -40,6 +40,14 @@ export const PREPARED: Readonly<Record<string, (folder: string) => Prepared | Pr
     await drawPictures(join(folder, "pictures"), 40);
     await saveTorchvision(join(folder, "mobilenet_v3_small.safetensors"));
     return { flags: { train: PICTURES, calibrate: ["--alpha", "0.95"] } };
+  },
+  "site/guides/compare.md": () => {
+    // What the scheduler tells a task.
+    process.env["SLURM_ARRAY_TASK_ID"] = "2";
+    return {
+      flags: { compare: [...SMALL, "--seeds", "0", "--alpha", "0.97", "--no-timing"] },
+      after: async () => void delete process.env["SLURM_ARRAY_TASK_ID"],
+    };
   },
   "site/guides/pytorch-logits.md": (folder) => ({
     withoutPython: () => saveLogits(folder, ["validation", "calibration", "test"]),
