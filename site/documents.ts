@@ -32,6 +32,7 @@ export const RESULTS: readonly Document[] = readdirSync(`${root}bench/results`)
 /** All of them. */
 export const DOCUMENTS: readonly Document[] = [
   document("README.md", "tutorial", "Tutorial"),
+  document("examples/README.md", "examples"),
   document("examples/serve/README.md", "serve"),
   document("docs/dtypes.md", "dtypes"),
   document("ARCHITECTURE.md", "architecture"),

@@ -23,12 +23,14 @@ export const blocksOf = (markdown: string): Block[] =>
   }));
 
 /**
- * Runs a program that imports `sortie/...`, in TypeScript, in this process; what it printed, one line a call.
+ * Runs a program that imports `sortie/...`, in TypeScript, in this process, with arguments; what it printed, one line a
+ * call.
  */
-export async function runProgram(program: string): Promise<string> {
+export async function runProgram(program: string, args: readonly string[] = []): Promise<string> {
   const folder = mkdtempSync(`${root}node_modules/.blocks-`);
   const lines: string[] = [];
   const { log } = console;
+  const { argv } = process;
   try {
     writeFileSync(`${folder}/program.ts`, program);
     const alias = Object.fromEntries(
@@ -49,10 +51,12 @@ export async function runProgram(program: string): Promise<string> {
       alias,
       logLevel: "error",
     });
+    process.argv = [...argv.slice(0, 1), `${folder}/program.mjs`, ...args];
     console.log = (...values: unknown[]) => lines.push(values.map(String).join(" "));
     await import(pathToFileURL(`${folder}/program.mjs`).href);
   } finally {
     console.log = log;
+    process.argv = argv;
     rmSync(folder, { recursive: true, force: true });
   }
   return lines.join("\n");

@@ -90,7 +90,7 @@ export const linesOf = (text: string): string[] =>
     .filter((line) => line !== "");
 
 /** The words of a line, if it is a command of `sortie`; variables are those of this process. */
-export function sortieWords(line: string): string[] | undefined {
+function sortieWords(line: string): string[] | undefined {
   const words = [...line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)]
     .map(([, a, b, c]) => (a ?? b ?? c ?? "").replace(/^\$(\w+)$/, (_, name: string) => process.env[name] ?? ""))
     .filter((word, i) => !(i === 0 && word === "exec"));
@@ -149,7 +149,7 @@ function python(text: string): string | undefined {
 }
 
 /** What is missing to run Python that imports these modules. */
-function lackOfPython(modules: readonly string[]): string | undefined {
+export function lackOfPython(modules: readonly string[]): string | undefined {
   const { status, stderr, error } = spawnSync("python3", ["-c", modules.map((name) => `import ${name}\n`).join("")]);
   return status === 0 ? undefined : (error?.message ?? String(stderr).trim().split("\n").at(-1));
 }
