@@ -30,17 +30,17 @@ export * from "./optim.ts";
 export { isMatrix, Optimizer, type OptimizerOptions, type ParameterList, type StepOptions } from "./optimizer.ts";
 export type { Fused, Pass, Prepare } from "./pass.ts";
 export { GRUCell, RNNCell } from "./recurrent.ts";
+export { type Renames, TORCHVISION } from "./renames.ts";
 export * from "./resnet.ts";
 export * from "./schedules.ts";
 export { type Layer, Sequential, type SequentialItem } from "./sequential.ts";
 export { type Tail, tailPass, throughTail, vectorOf } from "./tail.ts";
+export { timmRenames } from "./timm.ts";
 export * from "./vit.ts";
 export {
   fromTorchName,
   type LoadTorchOptions,
   loadTorch,
-  type Renames,
-  TORCHVISION,
   toTorch,
   toTorchName,
 } from "./weights.ts";

@@ -4,20 +4,8 @@
 import { type Kinds, permuted, take, what } from "../base/index.ts";
 import { ArgumentError, FormatError, readOptions, type Shape, type StoredTensor } from "../engine/functions.ts";
 import { compareState, type LoadReport, Module, productAxes, refuseMisfits, type StateTensor } from "./module.ts";
-
-/** What a file calls otherwise than the model; on PyTorch's snake_case names, both ways. */
-export interface Renames {
-  /** The model's name of what the file calls `name`. */
-  readonly fromFile: (name: string) => string;
-  /** The file's name of what the model calls `name`. */
-  readonly toFile: (name: string) => string;
-}
-
-/** torchvision calls a block's projection `downsample`, and the layers of its mobile networks `features`. */
-export const TORCHVISION: Renames = {
-  fromFile: (name) => name.replace(/\bdownsample\./, "shortcut.").replace(/\bfeatures\./, "layers."),
-  toFile: (name) => name.replace(/\bshortcut\./, "downsample.").replace(/\blayers\./, "features."),
-};
+import { type Renames, TORCHVISION } from "./renames.ts";
+import { timmRenames } from "./timm.ts";
 
 const SAME: Renames = { fromFile: (name) => name, toFile: (name) => name };
 
@@ -39,9 +27,17 @@ export function toTorch(name: string, tensor: StateTensor, module?: Module): Sta
   return axes ? permuteHost(tensor, axes) : tensor;
 }
 
-/** From PyTorch's layout to that of the module's tensor of this name. */
-function fromTorch(name: string, tensor: StateTensor, module: Module): StateTensor {
+const withoutOnes = (shape: Shape): string => shape.filter((size) => size !== 1).join();
+
+/**
+ * From PyTorch's layout to that of the module's tensor of this name, `wanted` its shape. A convolution of 1x1 is a
+ * linear layer, and one number a channel has as many axes as one likes: shapes that differ by axes of 1 are one.
+ */
+function fromTorch(name: string, given: StateTensor, module: Module, wanted: Shape | undefined): StateTensor {
   const axes = module.axesInTorch(name);
+  const there = wanted && (axes?.map((axis) => wanted[axis] as number) ?? wanted);
+  const isReshaped = there && there.length !== given.shape.length && withoutOnes(there) === withoutOnes(given.shape);
+  const tensor = isReshaped ? { ...given, shape: there } : given;
   const back = axes?.map((_, i) => axes.indexOf(i));
   return back && tensor.shape.length === back.length ? permuteHost(tensor, back) : tensor;
 }
@@ -88,7 +84,7 @@ function reportInFile(
 export interface LoadTorchOptions {
   /** Whether everything has to fit; default true. */
   readonly strict?: boolean;
-  /** Default `TORCHVISION`; timm needs none. */
+  /** Default `timmRenames`, or `TORCHVISION` for a file that is not timm's. */
   readonly renames?: Renames;
 }
 
@@ -105,13 +101,14 @@ export function loadTorch(
   tensors: ReadonlyMap<string, StoredTensor>,
   options: LoadTorchOptions = {},
 ): LoadReport {
-  const { strict = true, renames = TORCHVISION } = readOptions("loadTorch", options, LOAD_TORCH);
+  const { strict = true, renames: given } = readOptions("loadTorch", options, LOAD_TORCH);
   if (!(module instanceof Module)) throw new ArgumentError(`loadTorch: the module must be one; got ${what(module)}.`);
   if (!(tensors instanceof Map)) {
     throw new ArgumentError(
       `loadTorch: tensors must be those of a file, by name; got ${what(tensors)}. Pass (await readSafetensors(path)).tensors.`,
     );
   }
+  const renames = given ?? timmRenames([...tensors.keys()]) ?? TORCHVISION;
   const own = module.state();
   const state = new Map<string, StateTensor>();
   const files = new Map<string, string>();
@@ -122,7 +119,7 @@ export function loadTorch(
     const numbers = numbersOf(tensor);
     if (numbers) {
       files.set(ours, name);
-      state.set(ours, fromTorch(ours, numbers, module));
+      state.set(ours, fromTorch(ours, numbers, module, own.get(ours)?.shape));
     } else if (own.has(ours)) {
       const got = tensor.dtype === "raw" ? tensor.stored : "64-bit integers";
       throw new FormatError(`loadTorch: weights must be numbers; got ${got} for ${name}.`);

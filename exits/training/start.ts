@@ -9,7 +9,15 @@ import {
   type SafetensorsFile,
   type StoredTensor,
 } from "../../engine/functions.ts";
-import { type LoadReport, loadTorch, MSDNet, type Renames, type StateTensor, TORCHVISION } from "../../nn/index.ts";
+import {
+  type LoadReport,
+  loadTorch,
+  MSDNet,
+  type Renames,
+  type StateTensor,
+  TORCHVISION,
+  timmRenames,
+} from "../../nn/index.ts";
 import { TrainingError } from "../errors.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { under } from "../run/checkpoint.ts";
@@ -131,12 +139,13 @@ function renamesFor(net: MultiExit, tensors: ReadonlyMap<string, StoredTensor>):
   if (names.some((name) => /^(backbone\.|heads\.\d)/.test(name)))
     return { fromFile: (name) => TORCHVISION.fromFile(name.replace(WRAPPED, "")), toFile: TORCHVISION.toFile };
   if (net.backbone instanceof MSDNet) return ofMsdnet(net.exits - 1);
+  const timm = timmRenames(names);
   const isTransformer = names.includes("class_token");
   return {
     fromFile: (name) => {
       const bare = name.replace(WRAPPED, "");
-      const timm = isTransformer ? VIT.reduce((at, [there, here]) => at.replace(there, here), bare) : bare;
-      return `backbone.${TORCHVISION.fromFile(timm)}`;
+      const known = isTransformer ? VIT.reduce((at, [there, here]) => at.replace(there, here), bare) : bare;
+      return `backbone.${(timm ?? TORCHVISION).fromFile(known)}`;
     },
     toFile: (name) => TORCHVISION.toFile(name.replace(/^backbone\./, "")),
   };

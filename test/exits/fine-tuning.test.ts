@@ -17,7 +17,18 @@ import {
   type TrainOptions,
   train,
 } from "../../exits/index.ts";
-import { Dropout, globalAveragePool, Linear, type Mode, msdnet, resnet, toTorch, toTorchName } from "../../nn/index.ts";
+import { loadStart } from "../../exits/training/start.ts";
+import {
+  convnext,
+  Dropout,
+  globalAveragePool,
+  Linear,
+  type Mode,
+  msdnet,
+  resnet,
+  toTorch,
+  toTorchName,
+} from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith } from "../harness.ts";
 import { barSplits, joint, quiet, smallNet, weightsAfter } from "./small.ts";
@@ -204,6 +215,31 @@ test("a backbone of PyTorch fills the network's own, behind what wrappers put in
   assert.equal(found.after.get(name), Array.from(await tensor.read()));
 });
 
+test("timm's names of a network that torchvision calls otherwise are the backbone's", async () => {
+  const make = (seed: number) =>
+    multiExit(convnext({ dims: [4, 8], depths: [1, 1], patch: 2, classes: 4, input: [8, 8, 1], seed }), {
+      after: ["features.1"],
+    });
+  using from = make(1);
+  const path = join(folder, "timm.safetensors");
+  const saved = new Map<string, StoredTensor>();
+  for (const [name, theirs] of [
+    ["layers.1.0.layerScale", "module.stages.0.blocks.0.gamma"],
+    ["layers.0.0.weight", "module.stem.0.weight"],
+    ["layers.3.0.block.3.weight", "module.stages.1.blocks.0.mlp.fc1.weight"],
+  ] as const) {
+    const tensor = from.backbone.state().get(name)!;
+    const { shape, data } = toTorch(name, { shape: tensor.shape, data: await tensor.read() }, from.backbone);
+    saved.set(theirs, { dtype: "F32", shape, data: Float32Array.from(data) });
+  }
+  await writeSafetensors(path, saved);
+  using to = make(2);
+  const report = await loadStart(to, { weights: path });
+  assert.equal([report?.taken, report?.unexpected, report?.mismatched], [3, [], []]);
+  for (const name of ["layers.1.0.layerScale", "layers.0.0.weight", "layers.3.0.block.3.weight"])
+    assert.equal(await to.backbone.state().get(name)!.read(), await from.backbone.state().get(name)!.read());
+});
+
 test("files that are none, of which nothing fits, or that PyTorch pickles are refused before anything is trained", async () => {
   using net = smallNet();
   const of = (weights: string) => () => train(net, barSplits(), { ...quiet, method: joint, weights });
@@ -214,7 +250,7 @@ test("files that are none, of which nothing fits, or that PyTorch pickles are re
   );
   assert.match(
     (await errorOf(of(join(folder, "none.safetensors")))).message,
-    /must be a readable safetensors file.*ENOENT/,
+    /must lie where they are said to be; there is no .*none\.safetensors\.$/,
   );
   writeFileSync(join(folder, "text.safetensors"), "these are no weights");
   assert.match((await errorOf(of(join(folder, "text.safetensors")))).message, /must be a readable safetensors file/);

@@ -3,10 +3,13 @@
 
 import { randn, type StoredTensor } from "../../engine/index.ts";
 import {
+  convnext,
   EVAL,
+  efficientnet,
   fromTorchName,
   loadTorch,
   type Module,
+  mobilenetV3,
   type Renames,
   resnet,
   TORCHVISION,
@@ -65,6 +68,99 @@ test("a network that loads another's file answers as the other does", async () =
     const report = loadTorch(to, await stateDict(from, renames));
     assert.equal(report, { missing: [], unexpected: [], mismatched: [] });
     assert.equal(await to.forward(x, EVAL).read(), await from.forward(x, EVAL).read());
+  }
+});
+
+/** timm's prefixes of MobileNetV3-Small and EfficientNet-B0, in the order of computation. */
+function mobilePrefixes(stages: readonly (readonly ["ds" | "ir" | "cn", squeezes: boolean])[][]): string[] {
+  const squeezing = (at: string) => [`${at}.se.conv_reduce`, `${at}.se.conv_expand`];
+  const blocks = stages.flatMap((blocks, i) =>
+    blocks.flatMap(([kind, squeezes], j) => {
+      const at = `blocks.${i}.${j}`;
+      const se = squeezes ? squeezing(at) : [];
+      if (kind === "cn") return [`${at}.conv`, `${at}.bn1`];
+      if (kind === "ds") return [`${at}.conv_dw`, `${at}.bn1`, ...se, `${at}.conv_pw`, `${at}.bn2`];
+      const wide = [`${at}.conv_pw`, `${at}.bn1`, `${at}.conv_dw`, `${at}.bn2`];
+      return [...wide, ...se, `${at}.conv_pwl`, `${at}.bn3`];
+    }),
+  );
+  return ["conv_stem", "bn1", ...blocks];
+}
+
+const times = <T>(count: number, value: T): T[] => Array.from({ length: count }, () => value);
+
+/** Networks that timm names otherwise than torchvision, small, with its prefixes in the order of ours. */
+const TIMM = [
+  [
+    "mobilenetv3_small_100",
+    (seed: number) => mobilenetV3({ classes: 5, input: [16, 16, 3], widthMult: 0.25, stemStride: 1, seed }),
+    [
+      ...mobilePrefixes([
+        [["ds", true]],
+        times(2, ["ir", false] as const),
+        times(3, ["ir", true] as const),
+        times(2, ["ir", true] as const),
+        times(3, ["ir", true] as const),
+        [["cn", false]],
+      ]),
+      ...["conv_head", "classifier"],
+    ],
+  ],
+  [
+    "efficientnet_b0",
+    (seed: number) => efficientnet({ classes: 5, input: [16, 16, 3], widthMult: 0.25, stemStride: 1, seed }),
+    [
+      ...mobilePrefixes([[["ds", true]], ...[2, 2, 3, 3, 4, 1].map((count) => times(count, ["ir", true] as const))]),
+      ...["conv_head", "bn2", "classifier"],
+    ],
+  ],
+  [
+    "convnext_tiny",
+    (seed: number) => convnext({ classes: 5, input: [16, 16, 3], dims: [4, 8, 12], depths: [2, 1, 2], patch: 2, seed }),
+    [
+      ...["stem.0", "stem.1"],
+      ...[2, 1, 2].flatMap((count, i) => [
+        ...(i > 0 ? [`stages.${i}.downsample.0`, `stages.${i}.downsample.1`] : []),
+        ...Array.from({ length: count }, (_, j) => `stages.${i}.blocks.${j}`).flatMap((at) => [
+          ...[`${at}.conv_dw`, `${at}.norm`, `${at}.mlp.fc1`, `${at}.mlp.fc2`, at],
+        ]),
+      ]),
+      ...["head.norm", "head.fc"],
+    ],
+  ],
+] as const;
+
+/** What timm would save of one. */
+async function timmDict(net: Module, prefixes: readonly string[]): Promise<Map<string, StoredTensor>> {
+  const saved = await stateDict(net);
+  const parentOf = (name: string) => name.replace(/\.[^.]+$/, "");
+  const ours = [...new Set([...net.namedParameters().keys()].map((name) => toTorchName(parentOf(name))))];
+  assert.is(ours.length, prefixes.length);
+  const theirs = new Map(ours.map((name, i) => [name, prefixes[i] as string]));
+  return new Map(
+    [...saved].map(([name, tensor]) => {
+      const called = `${theirs.get(parentOf(name))}.${name.slice(parentOf(name).length + 1)}`;
+      if (called.endsWith(".layer_scale"))
+        return [called.replace(/layer_scale$/, "gamma"), { ...tensor, shape: [tensor.data.length] }];
+      const isConvolution = called === "conv_head.weight" && tensor.shape.length === 2;
+      return [called, isConvolution ? { ...tensor, shape: [...tensor.shape, 1, 1] } : tensor];
+    }),
+  );
+}
+
+test("timm's names of mobile networks and ConvNeXt are known, and what of them is missing or left over is told", async () => {
+  const x = randn([2, 16, 16, 3], { seed: 3 });
+  for (const [name, make, prefixes] of TIMM) {
+    const [from, to] = [make(1), make(2)];
+    const saved = await timmDict(from, prefixes);
+    assert.equal(loadTorch(to, saved), { missing: [], unexpected: [], mismatched: [] }, name);
+    for (const [key, tensor] of from.state()) assert.equal(await to.state().get(key)!.read(), await tensor.read(), key);
+    if (name === "convnext_tiny") assert.equal(await to.forward(x, EVAL).read(), await from.forward(x, EVAL).read());
+    const [gone] = [...saved.keys()].filter((key) => key.endsWith("weight")).slice(3);
+    saved.delete(gone as string);
+    saved.set("norm_pre.weight", { dtype: "F32", shape: [1], data: Float32Array.of(0) });
+    const report = loadTorch(to, saved, { strict: false });
+    assert.equal([report.missing.length, report.unexpected, report.mismatched], [1, ["norm_pre.weight"], []], name);
   }
 });
 
