@@ -35,7 +35,7 @@ const withoutOnes = (shape: Shape): string => shape.filter((size) => size !== 1)
  */
 function fromTorch(name: string, given: StateTensor, module: Module, wanted: Shape | undefined): StateTensor {
   const axes = module.axesInTorch(name);
-  const there = wanted && (axes?.map((axis) => wanted[axis] as number) ?? wanted);
+  const there = wanted && (axes?.map((axis) => wanted[axis]!) ?? wanted);
   const isReshaped = there && there.length !== given.shape.length && withoutOnes(there) === withoutOnes(given.shape);
   const tensor = isReshaped ? { ...given, shape: there } : given;
   const back = axes?.map((_, i) => axes.indexOf(i));
