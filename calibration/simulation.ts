@@ -76,7 +76,19 @@ const POPULATION: Kinds<PopulationOptions> = {
   levels: "number",
 };
 
-/** One sample is two levels and a cell of facts; counts are kept per (label, answer 1, answer 2, answer 3). */
+/**
+ * One sample is two levels and a cell of facts; counts are kept per (label, answer 1, answer 2, answer 3).
+ *
+ * @example
+ * ```ts
+ * import { createPopulation, createRandom } from "sortie/calibration";
+ *
+ * const population = createPopulation({ size: 5000 });
+ * const table = population.draw(100, createRandom(1));
+ * console.log(table.samples, table.exits); // 100 3
+ * console.log(population.truth([Infinity, Infinity]).coverage); // 0
+ * ```
+ */
 export function createPopulation(options: PopulationOptions = {}): Population {
   const read = readOptions("createPopulation", options, POPULATION);
   const { size = 1_000_000, classes = 3, levels = 256 } = read;

@@ -100,6 +100,14 @@ const GLYPH_OPTIONS = {
 /**
  * The embedded data set in four splits, balanced over the classes. Columns: see `GLYPH_FACTORS`.
  * @throws DataError for a count that is not a whole number, or a difficulty outside of 0 and 1.
+ *
+ * @example
+ * ```ts
+ * import { glyphs } from "sortie/data";
+ *
+ * const data = glyphs({ train: 100, validation: 20, calibration: 20, test: 20, seed: 1 });
+ * console.log(data.train.size, data.train.shape); // 100 [28, 28, 1]
+ * ```
  */
 export function glyphs(options: GlyphOptions = {}): Splits {
   const { train, validation, calibration, test, seed, difficulty } = complete("glyphs", GLYPH_OPTIONS, options);

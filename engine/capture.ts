@@ -25,6 +25,19 @@ export type TensorsOf<T> = { readonly [K in keyof T]: Tensor };
  * Records `step` (a synchronous function that neither reads nor writes tensors on the host) without running it,
  * compiles its pipelines, and returns the capture. Call `run` to execute. @throws CaptureError for what cannot be
  * recorded.
+ *
+ * @example
+ * ```ts
+ * import { capture, mul, sum } from "sortie/engine";
+ *
+ * const step = await capture(
+ *   { inputs: { x: { shape: [2], dtype: "f32" } }, scalars: { scale: 1 } },
+ *   ({ x }, { scale }) => sum(mul(x, scale)),
+ * );
+ * console.log(await step.run({ x: Float32Array.of(1, 2) }, { scale: 10 }).item()); // 30
+ * console.log(await step.run({ x: Float32Array.of(3, 4) }, { scale: 1 }).item()); // 7
+ * step.dispose();
+ * ```
  */
 export async function capture<I extends Record<string, Described>, S extends Record<string, number>, O>(
   options: CaptureOptions<I, S>,

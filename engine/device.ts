@@ -39,6 +39,16 @@ const OPTIONS: Kinds<DeviceOptions> = {
 /**
  * Makes a device. The first one made is the one that tensors are created on by default. @throws DeviceError without an
  * adapter.
+ *
+ * @example
+ * ```ts
+ * import { createDevice, tensor } from "sortie/engine";
+ *
+ * const device = await createDevice(); // the first one is where tensors are made
+ * const x = tensor([1, 2, 3], { device });
+ * console.log(await x.mul(2).read()); // Float32Array(3) [2, 4, 6]
+ * device.dispose();
+ * ```
  */
 export async function createDevice(options: DeviceOptions = {}): Promise<Device> {
   readOptions("createDevice", options, OPTIONS);

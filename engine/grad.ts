@@ -27,6 +27,15 @@ const GRAD: Kinds<GradOptions> = { createGraph: "boolean" };
  * Value and gradients of `fn` at its arguments, which need no `requiresGrad()`. `fn` returns a one-element tensor.
  * Leaves that it uses besides its arguments get no gradient. Nested, the gradients are differentiable:
  * `grad((x) => sum(square(grad(f)(x)[0])))`.
+ *
+ * @example
+ * ```ts
+ * import { mul, sum, tensor, valueAndGrad } from "sortie/engine";
+ *
+ * const { value, grads } = valueAndGrad((x) => sum(mul(x, x)))(tensor([1, 2]));
+ * console.log(await value.item()); // 5
+ * console.log(await grads[0].read()); // Float32Array(2) [2, 4]
+ * ```
  */
 export function valueAndGrad<T extends readonly Tensor[]>(
   fn: (...args: T) => Tensor,
@@ -65,7 +74,18 @@ export function valueAndGrad<T extends readonly Tensor[]>(
   };
 }
 
-/** Gradients of `fn` with respect to its arguments; see `valueAndGrad`. */
+/**
+ * Gradients of `fn` with respect to its arguments; see `valueAndGrad`.
+ *
+ * @example
+ * ```ts
+ * import { grad, mul, sum, tensor } from "sortie/engine";
+ *
+ * const cube = (x) => sum(mul(mul(x, x), x));
+ * const [slope] = grad(cube)(tensor([1, 2]));
+ * console.log(await slope.read()); // Float32Array(2) [3, 12]
+ * ```
+ */
 export function grad<T extends readonly Tensor[]>(
   fn: (...args: T) => Tensor,
   options: GradOptions = {},

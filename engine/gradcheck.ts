@@ -76,6 +76,14 @@ async function compare(
  * Compares the gradients of `fn` by all f32 `inputs` with central differences of fourth order; `fn` gives one tensor,
  * and the same for the same inputs. Takes four calls per element: use small tensors, away from kinks.
  * @throws GradientError naming the element that differs most.
+ *
+ * @example
+ * ```ts
+ * import { gradcheck, mul, randn } from "sortie/engine";
+ *
+ * await gradcheck((x) => mul(x, x), [randn([4], { seed: 1 })]); // throws where a gradient is wrong
+ * console.log("right"); // right
+ * ```
  */
 export const gradcheck = positional(
   "gradcheck(fn, inputs, options)",

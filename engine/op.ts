@@ -92,7 +92,19 @@ export type Op<I extends Operands, O extends Outputs, A> = (inputs: GivenOperand
 
 let gradDepth = 0;
 
-/** Runs `fn`, which must be synchronous, without recording anything for differentiation. */
+/**
+ * Runs `fn`, which must be synchronous, without recording anything for differentiation.
+ *
+ * @example
+ * ```ts
+ * import { mul, noGrad, sum, tensor } from "sortie/engine";
+ *
+ * const w = tensor([2]).requiresGrad();
+ * const y = mul(w, noGrad(() => mul(w, 3))); // the second factor counts as a constant
+ * sum(y).backward();
+ * console.log(await w.grad.read()); // Float32Array(1) [6]
+ * ```
+ */
 export function noGrad<T>(fn: () => T): T {
   checkFunction("noGrad", "fn", fn);
   gradDepth += 1;

@@ -63,6 +63,15 @@ export function openScope(): Scope {
 /**
  * Runs `fn` and frees every tensor it made, except those it returns (alone, or in arrays and plain objects) and leaf
  * gradients. `fn` must be synchronous: a scope that stayed open across an `await` would catch other code's tensors.
+ *
+ * @example
+ * ```ts
+ * import { exp, scope, sum, tensor } from "sortie/engine";
+ *
+ * const x = tensor([0, 0]);
+ * const total = scope(() => sum(exp(x))); // exp(x) is freed, the result stays
+ * console.log(await total.item()); // 2
+ * ```
  */
 export function scope<T>(fn: () => T): T {
   checkFunction("scope", "fn", fn);

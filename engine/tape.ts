@@ -33,6 +33,15 @@ const BACKWARD: Kinds<BackwardOptions> = { gradient: "any", retain: "boolean", c
 /**
  * Adds the gradients of `result` to every leaf it depends on. Frees the graph unless `retain` or `createGraph`.
  * @throws GradientError for what has no derivative.
+ *
+ * @example
+ * ```ts
+ * import { backward, mul, sum, tensor } from "sortie/engine";
+ *
+ * const w = tensor([1, -2, 3]).requiresGrad();
+ * backward(sum(mul(w, w)));
+ * console.log(await w.grad.read()); // Float32Array(3) [2, -4, 6]
+ * ```
  */
 export const backward = positional(
   "backward(result, options)",

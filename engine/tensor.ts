@@ -309,6 +309,15 @@ export type NumberArray =
  * A tensor of host data: nested arrays of numbers (dtype f32, or bool for booleans), or a typed array with a shape. A
  * typed array's dtype is kept where there is one (Float64Array becomes f32, small integers i32; 64-bit integers i32 or
  * u32, where they fit).
+ *
+ * @example
+ * ```ts
+ * import { tensor } from "sortie/engine";
+ *
+ * const x = tensor([[1, 2, 3], [4, 5, 6]]);
+ * console.log(x); // Tensor f32[2, 3]
+ * console.log(tensor(Int32Array.of(3, 1, 2))); // Tensor i32[3]
+ * ```
  */
 export const tensor = positional(
   "tensor(data, options)",

@@ -36,7 +36,18 @@ export interface LinearOptions {
 
 const LINEAR: Kinds<LinearOptions> = { bias: "boolean", part: "string" };
 
-/** y = x W + b over the last axis: [..., in] to [..., out]. */
+/**
+ * y = x W + b over the last axis: [..., in] to [..., out].
+ *
+ * @example
+ * ```ts
+ * import { ones } from "sortie/engine";
+ * import { Init, Linear } from "sortie/nn";
+ *
+ * const layer = new Linear(3, 2, new Init({ seed: 1 }));
+ * console.log(layer.forward(ones([4, 3])).shape); // [4, 2]
+ * ```
+ */
 export class Linear extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor | undefined;
@@ -89,7 +100,18 @@ const CONV: Kinds<ConvLayerOptions> = {
   bias: "boolean",
 };
 
-/** 2-D convolution, [B, H, W, in] to [B, H', W', out]. */
+/**
+ * 2-D convolution, [B, H, W, in] to [B, H', W', out].
+ *
+ * @example
+ * ```ts
+ * import { ones } from "sortie/engine";
+ * import { Conv2d, Init } from "sortie/nn";
+ *
+ * const layer = new Conv2d(3, 8, new Init({ seed: 1 }), { kernel: 3 });
+ * console.log(layer.forward(ones([1, 5, 5, 3])).shape); // [1, 5, 5, 8]
+ * ```
+ */
 export class Conv2d extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor | undefined;

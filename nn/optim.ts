@@ -48,7 +48,24 @@ const SGD_OPTIONS: Kinds<SgdOptions> = {
   dampening: "number",
 };
 
-/** Stochastic gradient descent with momentum; one dispatch a step, two with dampening. Clipping costs its own. */
+/**
+ * Stochastic gradient descent with momentum; one dispatch a step, two with dampening. Clipping costs its own.
+ *
+ * @example
+ * ```ts
+ * import { mean, mul, tensor } from "sortie/engine";
+ * import { SGD } from "sortie/nn";
+ *
+ * const w = tensor([1, 2]).requiresGrad();
+ * const sgd = new SGD([w], { lr: 0.5 });
+ * mean(mul(w, w)).backward();
+ * sgd.step();
+ * sgd.zeroGrad();
+ * console.log(await w.read()); // Float32Array(2) [0.5, 1]
+ * sgd.dispose();
+ * sgd.flat.dispose();
+ * ```
+ */
 export class SGD extends Optimizer {
   readonly #m: readonly Tensor[] | undefined;
   readonly #step: Tensor | undefined;
@@ -97,7 +114,23 @@ const ADAM_OPTIONS: Kinds<AdamOptions> = {
   amsgrad: "boolean",
 };
 
-/** Adam (Kingma and Ba, ICLR 2015); two dispatches a step. Weight decay joins the gradient. */
+/**
+ * Adam (Kingma and Ba, ICLR 2015); two dispatches a step. Weight decay joins the gradient.
+ *
+ * @example
+ * ```ts
+ * import { mean, mul, tensor } from "sortie/engine";
+ * import { Adam } from "sortie/nn";
+ *
+ * const w = tensor([1, 2]).requiresGrad();
+ * const adam = new Adam([w], { lr: 0.1 });
+ * mean(mul(w, w)).backward();
+ * adam.step();
+ * console.log(Array.from(await w.read(), (value) => value.toFixed(2))); // ["0.90", "1.90"]
+ * adam.dispose();
+ * adam.flat.dispose();
+ * ```
+ */
 export class Adam extends Optimizer {
   readonly #m: readonly Tensor[];
   readonly #v: readonly Tensor[];

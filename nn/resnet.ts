@@ -252,7 +252,19 @@ export class CifarResNet extends Backbone {
   }
 }
 
-/** A ResNet for small images; see `ResNetOptions`. */
+/**
+ * A ResNet for small images; see `ResNetOptions`.
+ *
+ * @example
+ * ```ts
+ * import { ones } from "sortie/engine";
+ * import { EVAL, resnet } from "sortie/nn";
+ *
+ * const net = resnet({ depth: 8, widths: [4, 4, 8], input: [8, 8, 1], classes: 10, seed: 1 });
+ * console.log(net.forward(ones([2, 8, 8, 1]), EVAL).shape); // [2, 10]
+ * console.log(net.stages.map(({ name }) => name)); // ["stage1", "stage2", "stage3"]
+ * ```
+ */
 export const resnet = (options: ResNetOptions): CifarResNet => new CifarResNet(options);
 
 /** Blocks per stage and their kind. */

@@ -19,7 +19,20 @@ export type SequentialItem = Layer | ((x: Tensor) => Tensor) | Activation;
 const fuses = (item: SequentialItem | undefined): boolean =>
   item instanceof Linear || item instanceof Conv2d || item instanceof BatchNorm2d;
 
-/** Layers, functions and activations in order. Tensors are named by the place of their layer, from 0, as in PyTorch. */
+/**
+ * Layers, functions and activations in order. Tensors are named by the place of their layer, from 0, as in PyTorch.
+ *
+ * @example
+ * ```ts
+ * import { ones } from "sortie/engine";
+ * import { EVAL, Init, Linear, Sequential } from "sortie/nn";
+ *
+ * const init = new Init({ seed: 1 });
+ * const net = new Sequential(new Linear(3, 16, init), "relu", new Linear(16, 2, init));
+ * console.log(net.forward(ones([4, 3]), EVAL).shape); // [4, 2]
+ * console.log(net.parameters().length); // 4
+ * ```
+ */
 export class Sequential extends Module {
   readonly #items: readonly SequentialItem[];
 

@@ -195,6 +195,16 @@ const EVALUATE_POLICY: Kinds<EvaluatePolicyOptions> = { ...RESAMPLES, ...EVALUAT
  * @throws CalibrationError if samples shaped the policy, or are there several times, by ids or, without, by content
  * (unless `sameSamples`), and if
  * the table is of another network than the policy, or scaled otherwise (unless `anyOrigin`).
+ *
+ * @example
+ * ```ts
+ * import { createPopulation, createRandom, evaluatePolicy } from "sortie/calibration";
+ *
+ * const population = createPopulation({ size: 20_000 }); // stands for your own logits, see createTable
+ * const table = population.draw(3000, createRandom(1));
+ * const { cost, fractions } = evaluatePolicy(table, { score: "maxProb", thresholds: [0.9, 0.8] });
+ * console.log(cost < 1, fractions.length); // true 3
+ * ```
  */
 export function evaluatePolicy(
   test: Source,

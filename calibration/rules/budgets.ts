@@ -64,7 +64,19 @@ export interface BudgetOptions {
 
 const BUDGET: Kinds<BudgetOptions> = { score: "any", sameSamples: SAME_SAMPLES };
 
-/** Searches shared thresholds and MSDNet budgets for the best setting that meets the goal on validation samples. */
+/**
+ * Searches shared thresholds and MSDNet budgets for the best setting that meets the goal on validation samples.
+ *
+ * @example
+ * ```ts
+ * import { createPopulation, createRandom, meetBudget } from "sortie/calibration";
+ *
+ * const population = createPopulation({ size: 20_000 }); // stands for your own logits, see createTable
+ * const table = population.draw(3000, createRandom(1));
+ * const choice = meetBudget(table, { cost: 0.6 }); // of the whole network's
+ * console.log(choice.cost <= 0.6); // true
+ * ```
+ */
 export function meetBudget(validation: Source, goal: BudgetGoal, options: BudgetOptions = {}): BudgetChoice {
   const { score, sameSamples = false } = readOptions("meetBudget", options, BUDGET);
   checkGoal(goal);

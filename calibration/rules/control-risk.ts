@@ -41,6 +41,16 @@ const CONTROL_RISK: Kinds<ControlRiskOptions> = {
 /**
  * The lowest shared threshold under which the expected loss is at most alpha. Losses are made monotone in the threshold
  * first (each replaced by its maximum over all stricter thresholds), so the promise needs no assumption on the exits.
+ *
+ * @example
+ * ```ts
+ * import { controlRisk, createPopulation, createRandom } from "sortie/calibration";
+ *
+ * const population = createPopulation({ size: 20_000 }); // stands for your own logits, see createTable
+ * const table = population.draw(3000, createRandom(1));
+ * const policy = controlRisk(table, { alpha: 0.05, loss: "acceptedAndWrong" });
+ * console.log(policy.ok); // true
+ * ```
  */
 export function controlRisk(source: Source, options: ControlRiskOptions): Calibration {
   const {

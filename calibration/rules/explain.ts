@@ -5,7 +5,18 @@ import type { BudgetChoice } from "./budgets.ts";
 import type { PublishedChoice } from "./published.ts";
 import type { Calibration } from "./result.ts";
 
-/** For reports and logs. */
+/**
+ * For reports and logs.
+ *
+ * @example
+ * ```ts
+ * import { createPopulation, createRandom, explain, learnThenTest } from "sortie/calibration";
+ *
+ * const few = createPopulation({ size: 20_000 }).draw(60, createRandom(1));
+ * const text = explain(learnThenTest(few, { alpha: 0.05, delta: 0.1 }));
+ * console.log(text.split(".")[0]); // Nothing is promised, and no sample should leave early
+ * ```
+ */
 export function explain(result: Calibration | BudgetChoice | PublishedChoice): string {
   checkKind("explain", "result", result);
   const { guarantee, method, n } = result;

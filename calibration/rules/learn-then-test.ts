@@ -54,6 +54,16 @@ const LEARN_THEN_TEST: Kinds<LearnThenTestOptions> = {
  * Certifies thresholds: with probability at least 1 - delta over the calibration samples, the error rate of every
  * promised group of early leavers is at most alpha. `ok: false` if nothing can be certified.
  * @throws CalibrationError for levels outside (0, 1), an empty table, a single exit, or shared sample ids.
+ *
+ * @example
+ * ```ts
+ * import { createPopulation, createRandom, learnThenTest } from "sortie/calibration";
+ *
+ * const population = createPopulation({ size: 20_000 }); // stands for your own logits, see createTable
+ * const table = population.draw(3000, createRandom(1));
+ * const policy = learnThenTest(table, { alpha: 0.1, delta: 0.1 });
+ * console.log(policy.ok ? policy.thresholds.length : policy.reason); // 2
+ * ```
  */
 export function learnThenTest(source: Source, options: LearnThenTestOptions): Calibration {
   const {

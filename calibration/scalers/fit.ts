@@ -54,6 +54,19 @@ const LARGEST_GROUP = 1 << 28;
 /**
  * Fits one scaler per exit, on as few readings of the table as memory allows. @throws CalibrationError if no sample
  * survives to an exit.
+ *
+ * @example
+ * ```ts
+ * import { applyScaling, createRandom, createTable, fit } from "sortie/calibration";
+ *
+ * const random = createRandom(1);
+ * const labels = Int32Array.from({ length: 500 }, () => random.below(2));
+ * const logits = Float32Array.from({ length: 1000 }, (_, at) => (at % 2 === labels[at >> 1] ? 4 : 0) + 4 * random.normal());
+ * const table = createTable({ logits, labels, shape: [500, 1, 2] });
+ * const scaling = fit(table, { method: "temperature" }); // one number for each exit
+ * console.log(scaling.scalers.length, scaling.converged); // 1 true
+ * console.log(applyScaling(table, scaling).samples); // 500
+ * ```
  */
 export function fit(table: Table, options: ScalingOptions): Scaling {
   const { method, survivorsOf, ...fitting } = readOptions("fit", options, SCALING);

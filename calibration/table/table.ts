@@ -86,6 +86,19 @@ const TABLE: Kinds<TableInput> = {
  * @throws CalibrationError for an empty table, lengths that disagree, labels outside 0 .. C-1, values that are not
  * finite, probabilities that do not sum to 1, logits that all look like probabilities, and costs that are not positive
  * and non-decreasing.
+ *
+ * @example
+ * ```ts
+ * import { createTable } from "sortie/calibration";
+ *
+ * const table = createTable({
+ *   logits: [2, 0, 3, 0, 0, 1, 0, 4], // of two samples, at two exits, for two classes
+ *   labels: [0, 1],
+ *   shape: [2, 2, 2],
+ *   macs: [1e6, 4e6],
+ * });
+ * console.log(table.samples, table.exits, table.classes); // 2 2 2
+ * ```
  */
 export function createTable(input: TableInput): Table {
   readOptions("createTable", input, TABLE);

@@ -40,6 +40,15 @@ export const corruptionOf = (name: string): Corruption => lookUp("corrupt: the n
 /**
  * The set with every image corrupted; labels, ids and normalisation stay. @throws DataError for an unknown name or
  * severity.
+ *
+ * @example
+ * ```ts
+ * import { corrupt, glyphs } from "sortie/data";
+ *
+ * const { test } = glyphs({ train: 0, validation: 0, calibration: 0, test: 8, seed: 1 });
+ * const foggy = corrupt(test, { name: "fog", severity: 5, seed: 1 });
+ * console.log(foggy.size, foggy.labels[0] === test.labels[0]); // 8 true
+ * ```
  */
 export function corrupt(data: Dataset<ImageBytes>, options: CorruptOptions): Dataset {
   const { name, severity, seed = 0 } = readOptions("corrupt", options, KINDS);

@@ -119,7 +119,17 @@ export function openNpz(bytes: Uint8Array, file: string, options: UnpackOptions 
   };
 }
 
-/** The bytes of an npy file (version 1.0). */
+/**
+ * The bytes of an npy file (version 1.0).
+ *
+ * @example
+ * ```ts
+ * import { decodeNpy, encodeNpy } from "sortie/data";
+ *
+ * const bytes = encodeNpy({ shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) }); // as np.save writes them
+ * console.log(decodeNpy(bytes, "x.npy").shape); // [2, 2]
+ * ```
+ */
 export function encodeNpy({ shape, data }: NpyArray): Uint8Array {
   const kind = kindOf(data);
   const order = kind[1] === "1" ? "|" : "<";

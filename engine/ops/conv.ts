@@ -237,6 +237,17 @@ function asLine(g: ConvGeometry): ConvGeometry {
  * O], with an optional bias [O], residual and activation in the same dispatch. OH = floor((H + top + bottom -
  * dilation*(kh - 1) - 1)/stride) + 1.
  * @throws ShapeError, DTypeError or ArgumentError for operands and options that do not fit.
+ *
+ * @example
+ * ```ts
+ * import { conv2d, ones } from "sortie/engine";
+ *
+ * const images = ones([1, 5, 5, 3]); // [N, H, W, C]
+ * const weights = ones([3, 3, 3, 8]); // [H, W, in, out]
+ * const y = conv2d(images, weights, undefined, { padding: 1 });
+ * console.log(y.shape); // [1, 5, 5, 8]
+ * console.log((await y.read())[0]); // 12
+ * ```
  */
 export const conv2d = positional(
   "conv2d(x, weight, bias, options)",

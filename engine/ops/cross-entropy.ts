@@ -185,6 +185,15 @@ function countedLoss(logits: Tensor, target: Tensor, options: CrossEntropyOption
  * Cross-entropy of logits [N, C], or of the stacked logits of K exits [N, K, C], against labels (i32 [N]) or
  * distributions (f32 [N, C]) of the samples: [N] or [N, K] without reduction. Labels outside 0..C-1 are refused
  * where they came from the host; those that the GPU made give their loss, and their row of the gradient, NaN.
+ *
+ * @example
+ * ```ts
+ * import { crossEntropy, tensor } from "sortie/engine";
+ *
+ * const logits = tensor([[2, 0], [0, 2]]);
+ * const loss = crossEntropy(logits, tensor(Int32Array.of(0, 1)));
+ * console.log((await loss.item()).toFixed(4)); // 0.1269
+ * ```
  */
 export const crossEntropy = positional(
   "crossEntropy(logits, target, options)",

@@ -92,6 +92,14 @@ function termsOf(equation: string, operands: readonly Tensor[]): { readonly term
  * The sum of products that `equation` names, as in NumPy and PyTorch: `einsum("bij,bjk->bik", [a, b])` is a batched
  * matrix product. Every axis has a letter; axes that the result leaves out are summed. Operands are multiplied from
  * left to right, each product a batched `matmul`.
+ *
+ * @example
+ * ```ts
+ * import { einsum, tensor } from "sortie/engine";
+ *
+ * const x = tensor([[1, 2], [3, 4]]);
+ * console.log(await einsum("ij,ij->i", [x, x]).read()); // Float32Array(2) [5, 25]
+ * ```
  */
 export const einsum = positional(
   "einsum(equation, operands)",

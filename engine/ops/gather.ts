@@ -107,7 +107,17 @@ const selectOp = (name: "indexSelect" | "embedding") =>
 const indexSelectOp = selectOp("indexSelect");
 const embeddingOp = selectOp("embedding");
 
-/** The slices `index[0], index[1], ...` (i32[n]) of x along `dim`. */
+/**
+ * The slices `index[0], index[1], ...` (i32[n]) of x along `dim`.
+ *
+ * @example
+ * ```ts
+ * import { indexSelect, tensor } from "sortie/engine";
+ *
+ * const rows = indexSelect(tensor([[1, 2], [3, 4], [5, 6]]), tensor(Int32Array.of(2, 0)));
+ * console.log(await rows.read()); // Float32Array(4) [5, 6, 1, 2]
+ * ```
+ */
 export const indexSelect = positional(
   "indexSelect(x, index, options)",
   (x: Tensor, index: Tensor, options: IndexOptions = {}): Tensor => {

@@ -87,7 +87,17 @@ function checkShapes(op: string, [first, ...others]: readonly Tensor[], axis?: n
 
 const JOIN: Kinds<JoinOptions> = { dim: "number" };
 
-/** Tensors one after another along `dim`, in the dtype in which they meet. */
+/**
+ * Tensors one after another along `dim`, in the dtype in which they meet.
+ *
+ * @example
+ * ```ts
+ * import { concat, tensor } from "sortie/engine";
+ *
+ * const both = concat([tensor([[1], [2]]), tensor([[3], [4]])], { dim: 1 });
+ * console.log(await both.read()); // Float32Array(4) [1, 3, 2, 4]
+ * ```
+ */
 export const concat = positional(
   "concat(tensors, options)",
   (tensors: readonly Tensor[], options: JoinOptions = {}): Tensor => {

@@ -221,6 +221,15 @@ function product(a: Tensor, b: Tensor, ta: boolean, tb: boolean): Tensor {
  * Matrix product by torch.matmul's rules: [.., m, k] x [.., k, n] -> [.., m, n] with broadcast batches; a vector is a
  * row on the left and a column on the right, and its axis is dropped. @throws ShapeError where extents do not meet,
  * DTypeError for integers.
+ *
+ * @example
+ * ```ts
+ * import { matmul, tensor } from "sortie/engine";
+ *
+ * const x = tensor([[1, 2], [3, 4]]);
+ * console.log(await matmul(x, x).read()); // Float32Array(4) [7, 10, 15, 22]
+ * console.log(await matmul(x, x, { transposeB: true }).read()); // Float32Array(4) [5, 11, 11, 25]
+ * ```
  */
 export const matmul = positional(
   "matmul(a, b, options)",

@@ -88,7 +88,18 @@ export const sort = positional("sort(x, options)", (x: Tensor, options: SortOpti
   return { values: gather(x, indices, { dim }), indices };
 });
 
-/** The k largest (or smallest) elements along `dim`, the first of them in front, and their places. */
+/**
+ * The k largest (or smallest) elements along `dim`, the first of them in front, and their places.
+ *
+ * @example
+ * ```ts
+ * import { tensor, topk } from "sortie/engine";
+ *
+ * const { values, indices } = topk(tensor([1, 9, 5]), 2);
+ * console.log(await values.read()); // Float32Array(2) [9, 5]
+ * console.log(await indices.read()); // Int32Array(2) [1, 2]
+ * ```
+ */
 export const topk = positional("topk(x, k, options)", (x: Tensor, k: number, options: TopkOptions = {}): Sorted => {
   const { dim = -1, largest = true } = readOptions("topk", options, TOPK);
   checkTensors("topk", { x });

@@ -200,7 +200,17 @@ const select = elementwise({
   grads: { a: "select(T(0.0), g, cond != T(0.0))", b: "select(g, T(0.0), cond != T(0.0))" },
 });
 
-/** a where the bool `cond` holds, else b. Two numbers give i32, or f32 if one has a fraction. */
+/**
+ * a where the bool `cond` holds, else b. Two numbers give i32, or f32 if one has a fraction.
+ *
+ * @example
+ * ```ts
+ * import { gt, tensor, where } from "sortie/engine";
+ *
+ * const x = tensor([-1, 2]);
+ * console.log(await where(gt(x, 0), x, 0).read()); // Float32Array(2) [0, 2]
+ * ```
+ */
 export const where = positional("where(cond, a, b)", (cond: Tensor, a: Operand, b: Operand): Tensor => {
   return select(cond, a, b);
 });

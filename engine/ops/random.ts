@@ -156,7 +156,18 @@ export const rand = positional(
   (shape: Shape, source: RandomSource): Tensor => uniforms(shape, sourceOf("rand", source)),
 );
 
-/** Standard normal numbers; f32. */
+/**
+ * Standard normal numbers; f32.
+ *
+ * @example
+ * ```ts
+ * import { randn } from "sortie/engine";
+ *
+ * const one = await randn([3], { seed: 1 }).read();
+ * const other = await randn([3], { seed: 1 }).read();
+ * console.log(one.every((value, i) => value === other[i])); // true
+ * ```
+ */
 export const randn = positional(
   "randn(shape, source)",
   (shape: Shape, source: RandomSource): Tensor => normals(shape, sourceOf("randn", source)),

@@ -265,7 +265,18 @@ function attrsOf(op: string, x: Tensor, options: VarOptions, kinds: Kinds<Reduce
   return { axes, keepdim, correction: kinds === VAR && unbiased ? 1 : 0 };
 }
 
-/** Sum over axes; 0 for an empty sum. Integers keep their dtype (and wrap), bools count as i32. */
+/**
+ * Sum over axes; 0 for an empty sum. Integers keep their dtype (and wrap), bools count as i32.
+ *
+ * @example
+ * ```ts
+ * import { sum, tensor } from "sortie/engine";
+ *
+ * const x = tensor([[1, 2], [3, 4]]);
+ * console.log(await sum(x).item()); // 10
+ * console.log(await sum(x, { dim: 1 }).read()); // Float32Array(2) [3, 7]
+ * ```
+ */
 export const sum = positional("sum(x, options)", (x: Tensor, options: ReduceOptions = {}): Tensor => {
   return sumOp({ x }, attrsOf("sum", x, options));
 });
@@ -307,6 +318,13 @@ function argAttrs(op: string, x: Tensor, options: ArgOptions): Attrs {
 /**
  * Index (i32) of the largest element along `dim`, or in the flattened tensor; the lowest of tied ones, the first NaN if
  * any.
+ *
+ * @example
+ * ```ts
+ * import { argmax, tensor } from "sortie/engine";
+ *
+ * console.log(await argmax(tensor([[1, 5], [4, 2]]), { dim: 1 }).read()); // Int32Array(2) [1, 0]
+ * ```
  */
 export const argmax = positional("argmax(x, options)", (x: Tensor, options: ArgOptions = {}): Tensor => {
   return argmaxOp({ x }, argAttrs("argmax", x, options));

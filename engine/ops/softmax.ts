@@ -85,7 +85,17 @@ function axisOf(op: string, x: Tensor, options: SoftmaxOptions): number {
   return normalizeAxis(op, readOptions(op, options, SOFTMAX).dim ?? -1, x.rank);
 }
 
-/** exp(x) / sum of exp(x) along an axis. A line that holds NaN or +inf, or only -inf, becomes NaN. */
+/**
+ * exp(x) / sum of exp(x) along an axis. A line that holds NaN or +inf, or only -inf, becomes NaN.
+ *
+ * @example
+ * ```ts
+ * import { softmax, tensor } from "sortie/engine";
+ *
+ * const p = softmax(tensor([[0, 0], [0, Math.log(3)]]), { dim: 1 });
+ * console.log(Array.from(await p.read(), (value) => value.toFixed(2))); // ["0.50", "0.50", "0.25", "0.75"]
+ * ```
+ */
 export const softmax = positional("softmax(x, options)", (x: Tensor, options: SoftmaxOptions = {}): Tensor => {
   return softmaxOp({ x }, { axis: axisOf("softmax", x, options), log: false });
 });

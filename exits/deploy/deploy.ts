@@ -79,6 +79,20 @@ export const DEPLOY: Kinds<DeployOptions> = {
  * answers, and it may be all that is kept. Once the network is disposed it throws a DisposedError.
  * @throws ArgumentError for what cannot run here; CalibrationError for a policy of other weights, another
  * scaling, other exits or classes.
+ *
+ * @example
+ * ```ts
+ * import { buildNetwork, deploy } from "sortie/exits";
+ *
+ * const architecture = { backbone: "resnet", options: { depth: 8, widths: [4, 4, 8] }, exits: ["stage1"] };
+ * const net = buildNetwork({ ...architecture, input: [8, 8, 1], classes: 10 });
+ * const normalise = { mean: [0.5], std: [0.25] };
+ * // In place of these thresholds: what learnThenTest gives.
+ * const classifier = await deploy(net, { score: "maxProb", thresholds: [0.9] }, { normalise });
+ * const { classes, exits } = await classifier.classify(new Uint8Array(4 * 8 * 8)); // bytes of four images
+ * console.log(classes.length, exits.length); // 4 4
+ * classifier.dispose();
+ * ```
  */
 export async function deploy(
   net: MultiExit,

@@ -71,6 +71,19 @@ type Wanted = Omit<LoadOptions, keyof ReadModelOptions>;
  * @throws ModelError if the file is not a model, is damaged or newer, or did not arrive; DeviceError without an
  * adapter, or without onnxruntime where it is asked for; SortieError for what has no form in ONNX; what `deploy`
  * throws.
+ *
+ * @example
+ * ```ts
+ * import { buildNetwork, encodeModel, load } from "sortie/exits";
+ *
+ * const architecture = { backbone: "resnet", options: { depth: 8, widths: [4, 4, 8] }, exits: ["stage1"] };
+ * const net = buildNetwork({ ...architecture, input: [8, 8, 1], classes: 2 });
+ * const file = await encodeModel(net, { classes: ["cat", "dog"], normalise: { mean: [0.5], std: [0.25] } });
+ * const classifier = await load(file); // in a page an address, in Node a path too
+ * console.log(classifier.model.classes); // ["cat", "dog"]
+ * console.log((await classifier.classify(new Uint8Array(3 * 8 * 8))).classes.length); // 3
+ * classifier.dispose();
+ * ```
  */
 export async function load(source: ModelSource, options: LoadOptions = {}): Promise<LoadedClassifier> {
   const { onProgress, cache, ...wanted } = readOptions("load", options, LOAD);

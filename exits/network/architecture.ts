@@ -45,6 +45,20 @@ export const architectureOf = (net: MultiExit): Architecture | undefined => made
 /**
  * Makes the network that a record describes, its weights drawn by a seed. @throws ArgumentError for a record that
  * describes none.
+ *
+ * @example
+ * ```ts
+ * import { buildNetwork } from "sortie/exits";
+ *
+ * const net = buildNetwork({
+ *   backbone: "resnet",
+ *   options: { depth: 8, widths: [4, 4, 8] },
+ *   input: [8, 8, 1],
+ *   classes: 10,
+ *   exits: ["stage1"],
+ * });
+ * console.log(net.exits); // 2
+ * ```
  */
 export function buildNetwork(architecture: Architecture, options: BuildOptions = {}): MultiExit {
   const { seed = 0, device } = readOptions("buildNetwork", options, { seed: SEED, device: "any" });

@@ -46,7 +46,21 @@ const HEAD_SEEDS = 2 ** 40;
 
 const MULTI_EXIT: Kinds<MultiExitOptions> = { after: "any!", head: "any", last: "any", wraps: "any", seed: SEED };
 
-/** Attaches exits to a backbone; see `MultiExitOptions`. The network owns the backbone. */
+/**
+ * Attaches exits to a backbone; see `MultiExitOptions`. The network owns the backbone.
+ *
+ * @example
+ * ```ts
+ * import { ones } from "sortie/engine";
+ * import { multiExit } from "sortie/exits";
+ * import { EVAL, resnet } from "sortie/nn";
+ *
+ * const backbone = resnet({ depth: 8, widths: [4, 4, 8], input: [8, 8, 1], classes: 10, seed: 1 });
+ * const net = multiExit(backbone, { after: ["stage1", "stage2"], head: "gap-norm-linear" });
+ * console.log(net.exits); // 3
+ * console.log(net.forward(ones([2, 8, 8, 1]), EVAL).shape); // [2, 3, 10]
+ * ```
+ */
 export function multiExit(backbone: Backbone, options: MultiExitOptions): MultiExit {
   if (!(backbone instanceof Backbone))
     throw new ArgumentError(`multiExit: the backbone must be one, such as resnet(...); got ${what(backbone)}.`);

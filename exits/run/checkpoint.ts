@@ -255,6 +255,18 @@ export async function checkpointRun(source: SafetensorsSource): Promise<RunOptio
 /**
  * A network's tensors as a safetensors file, which `loadWeights` takes: to offer as a download, keep in IndexedDB, or
  * write to disk by its bytes. @throws CheckpointError if a value is not finite
+ *
+ * @example
+ * ```ts
+ * import { loadWeights, saveWeights } from "sortie/exits";
+ * import { Init, Linear } from "sortie/nn";
+ *
+ * const layer = new Linear(3, 2, new Init({ seed: 1 }));
+ * const blob = await saveWeights(layer); // for a download, or for IndexedDB
+ * const other = new Linear(3, 2, new Init({ seed: 2 }));
+ * await loadWeights(blob, other.state());
+ * console.log((await other.weight.read())[0] === (await layer.weight.read())[0]); // true
+ * ```
  */
 export async function saveWeights(net: Module): Promise<Blob> {
   if (!(net instanceof Module)) throw new ArgumentError(`saveWeights: net must be a module; got ${what(net)}.`);

@@ -143,6 +143,21 @@ function checkStore(store: CheckpointStore | undefined, dir: string | undefined)
  * @throws TrainingError for a loss that is not finite (naming step and learning rate) and for an abort; DeviceError for
  *   a lost device; CheckpointError for a folder that holds another run; TrainingError for a folder that another process
  *   trains into.
+ *
+ * @example
+ * ```ts
+ * import { glyphs } from "sortie/data";
+ * import { buildNetwork, joint, train } from "sortie/exits";
+ *
+ * const data = glyphs({ train: 64, validation: 32, calibration: 32, test: 32, seed: 1 });
+ * const architecture = { backbone: "resnet", options: { depth: 8, widths: [4, 4, 8] }, exits: ["stage1"] };
+ * const net = buildNetwork({ ...architecture, input: [28, 28, 1], classes: 10 });
+ * const run = await train(net, data, { method: joint, epochs: 1, batch: 32, report: () => {} });
+ * const { samples, exits, classes } = await run.logits("test"); // what calibration works on
+ * console.log(samples, exits, classes); // 32 2 10
+ * run.dispose();
+ * net.dispose();
+ * ```
  */
 export async function train(net: MultiExit, data: ImageSplits, options: TrainOptions): Promise<Run> {
   const { dir, store } = readOptions("train", options, TRAIN_OPTIONS);

@@ -11,17 +11,9 @@ import { blocksOf, missingLines } from "../blocks.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
 import { isLive, isRun, saidBehind, walk } from "../walk.ts";
+import { MODULES } from "./modules.ts";
 import { PAGES } from "./pages.ts";
 import { PREPARED } from "./prepared.ts";
-
-const MODULES = {
-  "sortie/engine": () => import("../../engine/index.ts"),
-  "sortie/nn": () => import("../../nn/index.ts"),
-  "sortie/exits": () => import("../../exits/index.ts"),
-  "sortie/calibration": () => import("../../calibration/index.ts"),
-  "sortie/data": () => import("../../data/index.ts"),
-  "sortie/kernels": () => import("../../kernels/index.ts"),
-};
 
 const test = gpuSuite("guides", { timeout: 120_000 });
 
