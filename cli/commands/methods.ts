@@ -1,6 +1,6 @@
 // `sortie methods`: which ways to train there are, and what each one takes.
 
-import { lookUp, type Option } from "../../base/index.ts";
+import { lookUp, type Option, SortieError } from "../../base/index.ts";
 import { CERTIFIED, METHODS, type Method, type PolicyPlan } from "../../exits/index.ts";
 import { type CommandSpec, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
@@ -18,18 +18,29 @@ defaults, and where these come from.`,
 `,
 } satisfies CommandSpec;
 
+/** Methods that are asked for and are not among these, with the reason. */
+const ABSENT: Readonly<Record<string, string>> = {
+  racs: "no text, formula or code of it could be had, so nothing is trained by that name",
+};
+
 /** Runs the command; returns the exit code. @throws SortieError for an unknown name. */
 export function runMethods(args: readonly string[], print: Print = console.log): number {
   const asked = readCommand(methodsSpec, args, print);
   if (!asked) return 0;
   const [name] = asked.positionals;
+  if (name !== undefined && Object.hasOwn(ABSENT, name))
+    throw new SortieError(`methods: the name must be of a method that is here; got ${name}: ${ABSENT[name]}.`);
   for (const line of name === undefined ? list() : explanation(lookUp("methods: the name", METHODS, name))) print(line);
   return 0;
 }
 
 function list(): readonly string[] {
   const width = Math.max(...Object.keys(METHODS).map(({ length }) => length));
-  return Object.values(METHODS).map(({ name, about }) => `  ${name.padEnd(width)}  ${about}`);
+  const line = (name: string, about: string) => `  ${name.padEnd(width)}  ${about}`;
+  return [
+    ...Object.values(METHODS).map(({ name, about }) => line(name, about)),
+    ...Object.entries(ABSENT).map(([name, reason]) => line(name, `(not here: ${reason})`)),
+  ];
 }
 
 /** What the paper decides by; nothing where that is what `sortie calibrate` does anyway. */

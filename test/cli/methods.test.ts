@@ -24,7 +24,7 @@ function said(...args: string[]): readonly string[] {
 test("lists every method, and explains one with its paper, options, defaults and their basis", () => {
   assert.equal(
     said().map((line) => line.trim().split(" ", 1)[0]),
-    Object.keys(METHODS),
+    [...Object.keys(METHODS), "racs"],
   );
   const text = said("safe-kd").join("\n");
   for (const part of ["arXiv 2602.03043", "--method.temperature", "[4]", "[0.3,0.3,0.4, by the public code"])
@@ -37,6 +37,10 @@ test("an unknown method is refused with the nearest name", async () => {
   assert.is(
     message,
     `methods: the name must be one of ${Object.keys(METHODS).join(", ")}; got "soft-gct". Did you mean soft-cgt?`,
+  );
+  assert.is(
+    (await errorOf(() => said("racs"))).message,
+    "methods: the name must be of a method that is here; got racs: no text, formula or code of it could be had, so nothing is trained by that name.",
   );
   assert.match((await errorOf(() => said("joint", "safe-kd"))).message, /one name at most/);
 });
