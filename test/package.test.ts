@@ -1,7 +1,7 @@
 // The package as its users get it: built, packed, installed into an empty TypeScript project, run in Node, type-checked
 // in strict mode, bundled for browsers. Tools are linked from this repository, and dependencies come from npm's cache.
 
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -26,6 +26,7 @@ import { bundle, CHROMIUM, FLAGS, isOptional, serve, skip } from "./browser/serv
 import { adapterSuite } from "./gpu.ts";
 import { assert, atEnd, suite } from "./harness.ts";
 import { parseImports, RULES } from "./imports.ts";
+import { install, packed, printed } from "./packed.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const project = mkdtempSync(join(tmpdir(), "sortie-user-"));
@@ -100,21 +101,7 @@ import { gradient } from "./consumer.js";
 console.log(JSON.stringify(await gradient()));
 `;
 
-function run(command: string, ...args: string[]): string {
-  // Where CI is set, tools print in colours.
-  const env = { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0" };
-  return execFileSync(command, args, { cwd: project, env, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
-}
-
-/** All that a failed command printed, which is where tsc and npm say what is wrong. */
-function output(command: string, ...args: string[]): string {
-  try {
-    return run(command, ...args);
-  } catch (error) {
-    const { stdout, stderr } = error as { stdout: string; stderr: string };
-    throw new Error(`${command} ${args.join(" ")}: ${stdout}${stderr}`);
-  }
-}
+const output = (command: string, ...args: string[]): string => printed(project, command, ...args);
 
 function link(name: string): void {
   const target = join(project, "node_modules", name);
@@ -126,21 +113,21 @@ function link(name: string): void {
 const LINKED = ["webgpu", "typescript-5.7", "typescript-7", "@typescript", "@types", "@webgpu", "undici-types"];
 
 const test = suite("package", { timeout: 180_000 });
-let tarball = "";
+let tarball: string | undefined;
 atEnd(() => rmSync(project, { recursive: true }));
 
-/** Packs and installs, once. */
-function install(): void {
-  if (tarball !== "") return;
-  output("npm", "pack", root, "--pack-destination", project);
-  tarball = readdirSync(project).find((file) => file.endsWith(".tgz"))!;
+/** Installs, once, and gives what was packed. */
+function installOnce(): string {
+  if (tarball !== undefined) return tarball;
+  tarball = packed();
   writeFileSync(join(project, "package.json"), JSON.stringify({ name: "user", private: true, type: "module" }));
-  output("npm", "install", "--prefer-offline", "--no-audit", "--no-fund", `./${tarball}`);
+  install(project, tarball);
   for (const name of LINKED) link(name);
   writeFileSync(join(project, "consumer.ts"), CONSUMER);
   writeFileSync(join(project, "main.ts"), MAIN);
   writeFileSync(join(project, "plain.ts"), PLAIN);
   writeFileSync(join(project, "entries.ts"), ENTRIES);
+  return tarball;
 }
 
 /** A project's compiler, and how it is set. */
@@ -189,7 +176,7 @@ const PROJECTS: Readonly<Record<string, Project>> = {
   },
 };
 
-test.before(install);
+test.before(installOnce);
 
 test("is all that is installed", () => {
   assert.equal(
@@ -274,12 +261,12 @@ test("exports every library folder, and nothing that is not there", () => {
 });
 
 test("publint has nothing to say of it", () => {
-  assert.match(output(process.execPath, join(root, PUBLINT), "--strict", tarball), /^All good!$/m);
+  assert.match(output(process.execPath, join(root, PUBLINT), "--strict", installOnce()), /^All good!$/m);
 });
 
 test("types resolve to what runs, wherever modules are imported as modules", () => {
   const format = ["--profile", "esm-only", "--format", "ascii", "--no-emoji", "--no-definitely-typed"];
-  const found = output(process.execPath, join(root, ATTW), tarball, ...format);
+  const found = output(process.execPath, join(root, ATTW), installOnce(), ...format);
   for (const how of ["node10", "node16 (from ESM)", "bundler"]) {
     const answers = found.split("\n").filter((line) => line.startsWith(`${how}: `));
     assert.ok(answers.length >= 8, found);
@@ -359,7 +346,7 @@ for (const bundle of BUNDLES) {
 const running = adapterSuite("package in Node", { timeout: 180_000 });
 
 running.before(() => {
-  install();
+  installOnce();
   compile(APP);
 });
 
@@ -417,7 +404,7 @@ globalThis.methods = async () => {
 `;
 
 paged("its one-file builds run as they are, and compute to the bit what the sources do", async () => {
-  install();
+  installOnce();
   const picture = readFileSync(join(root, "test/data/pictures/base420.jpg"));
   const parts = ["engine.min.js", "sortie.min.js", "mozjpeg_dec.wasm"].map((name) => {
     const type = name.endsWith(".wasm") ? "application/wasm" : "text/javascript";
