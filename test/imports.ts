@@ -110,7 +110,7 @@ export function findFaults(files: ReadonlyMap<string, string>): string[] {
 function faultOf(file: string, target: string, entry: Import, files: ReadonlyMap<string, string>): string | undefined {
   const folder = file.split("/")[0]!;
   const [other, ...rest] = target.split("/");
-  if (!/\.(ts|mjs|js|json)$/.test(target)) return `${entry.specifier} must be written with its extension`;
+  if (!/\.(tsx?|mjs|js|json|css)$/.test(target)) return `${entry.specifier} must be written with its extension`;
   if (/\.ts$/.test(target) && !files.has(target)) return `${target} does not exist`;
   if (other === folder) return undefined;
   const rule = RULES[folder]!;

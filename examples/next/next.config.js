@@ -1,0 +1,2 @@
+// The hook is a package in TypeScript.
+export default { transpilePackages: ["use-classifier"] };
