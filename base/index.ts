@@ -39,6 +39,7 @@ export {
 } from "./option.ts";
 export {
   type Checked,
+  isCount,
   type KindOf,
   type Kinds,
   type OptionsReader,

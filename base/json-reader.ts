@@ -2,7 +2,7 @@
 // `false` are no numbers.
 
 import { SortieError } from "./errors.ts";
-import { what } from "./options.ts";
+import { isCount, what } from "./options.ts";
 
 /** Checks a value found at a place, and returns it as what it is. @throws SortieError that begins with the place. */
 export type Reader<T> = (value: unknown, place: string) => T;
@@ -23,7 +23,7 @@ const of =
 export const object = of<Json>("an object", (v) => typeof v === "object" && v !== null && !Array.isArray(v));
 export const text = of<string>("a text", (v) => typeof v === "string" && v !== "");
 export const flag = of<boolean>("true or false", (v) => typeof v === "boolean");
-export const count = of<number>("a whole number of at least 0", (v) => Number.isSafeInteger(v) && (v as number) >= 0);
+export const count = of<number>("a whole number of at least 0", isCount);
 export const finite = of<number>("a finite number", Number.isFinite);
 /** Sums of shares may be off by rounding. */
 export const share = of<number>("a number within 0 and 1", (v) => typeof v === "number" && v >= -1e-9 && v <= 1 + 1e-9);

@@ -1,7 +1,7 @@
 // An option said once: its type, default, check and help line in one record. Readers of options, flags, help,
 // configuration files and the identity of a run are derived from it.
 
-import { type Kinds, type OptionsReader, what } from "./options.ts";
+import { isCount, type Kinds, type OptionsReader, what } from "./options.ts";
 
 /** One option whose values are `T`; undefined among them means that it has no default of its own. */
 export interface Option<T = unknown> {
@@ -67,7 +67,7 @@ function whole<T extends number | undefined>(value: T, about: string, bounds: Bo
 /** A seed: anything else would be cut to 32 bits, and so be another seed in silence, 0 mostly. */
 export const SEED = {
   must: "a whole number in 0..2^53 - 1",
-  fits: (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0,
+  fits: (value: unknown): boolean => isCount(value),
 } as const;
 
 /** A seed. */

@@ -105,6 +105,10 @@ export function wordCheck(Failure: new (message: string) => SortieError): WordCh
   };
 }
 
+/** Whether it is a whole number of at least 0 that a float64 holds exactly. */
+export const isCount = (value: unknown): value is number =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+
 function isPlain(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   const parent = Object.getPrototypeOf(value);

@@ -4,7 +4,7 @@ import { exactly } from "../../base/index.ts";
 import type { Stream } from "../random.ts";
 import { jpegQuantised } from "./jpeg.ts";
 import { type Corruption, graded } from "./kind.ts";
-import { blank, boxResized, clip, gaussian, mapped, type Pixels, sample } from "./pixels.ts";
+import { blank, boxResized, clip, drawn, gaussian, mapped, type Pixels, sample } from "./pixels.ts";
 
 const BRIGHTNESS = [0.05, 0.1, 0.15, 0.2, 0.3];
 const CONTRAST = [0.75, 0.5, 0.4, 0.3, 0.15];
@@ -96,19 +96,13 @@ function elastic(x: Pixels, shares: (typeof ELASTIC)[number], stream: Stream): P
       { truncate: 3, edge: "reflect" },
     );
   const [dx, dy] = [field(), field()];
-  const moved = blank(height, width, channels);
-  for (let i = 0, at = 0; i < height; i++)
-    for (let j = 0; j < width; j++)
-      for (let c = 0; c < channels; c++, at++)
-        moved.data[at] = sample(x, yx * j + yy * i + y0, xx * j + xy * i + x0, c, "mirror");
-  const out = blank(height, width, channels);
-  for (let i = 0, at = 0; i < height; i++)
-    for (let j = 0; j < width; j++)
-      for (let c = 0; c < channels; c++, at++) {
-        const pixel = i * width + j;
-        out.data[at] = sample(moved, i + strength * dy.data[pixel]!, j + strength * dx.data[pixel]!, c);
-      }
-  return out;
+  const moved = drawn(height, width, channels, (i, j, c) =>
+    sample(x, yx * j + yy * i + y0, xx * j + xy * i + x0, c, "mirror"),
+  );
+  return drawn(height, width, channels, (i, j, c) => {
+    const pixel = i * width + j;
+    return sample(moved, i + strength * dy.data[pixel]!, j + strength * dx.data[pixel]!, c);
+  });
 }
 
 function pixelated(x: Pixels, share: number): Pixels {

@@ -3,7 +3,7 @@
 
 import { exactly } from "../../base/index.ts";
 import { sinCos } from "../numeric.ts";
-import { blank, boxResized, clip, type Pixels } from "./pixels.ts";
+import { blank, boxResized, clip, drawn, type Pixels } from "./pixels.ts";
 
 // biome-ignore format: a table as the standard prints it (ITU-T T.81, Annex K)
 const LUMINANCE = [
@@ -67,24 +67,13 @@ function quantised({ height, width, data }: Pixels, table: readonly number[]): P
 export function jpegQuantised(x: Pixels, quality: number): Pixels {
   const { height, width, channels } = x;
   const [fine, coarse] = [scaled(LUMINANCE, quality), scaled(CHROMINANCE, quality)];
-  const layer = (of: (at: number) => number): Pixels => {
-    const out = blank(height, width, 1);
-    for (let i = 0; i < out.data.length; i++) out.data[i] = of(i * channels);
-    return out;
-  };
+  const layer = (of: (at: number) => number) => drawn(height, width, 1, (i, j) => of((i * width + j) * channels));
   const value = (at: number) => 255 * clip(x.data[at]!);
-  const merged = (layers: readonly Pixels[], of: (parts: readonly number[], c: number) => number): Pixels => {
-    const out = blank(height, width, channels);
-    for (let at = 0; at < out.data.length; at++) {
-      const pixel = Math.floor(at / channels);
-      out.data[at] =
-        of(
-          layers.map(({ data }) => data[pixel]!),
-          at % channels,
-        ) / 255;
-    }
-    return out;
-  };
+  const merged = (layers: readonly Pixels[], of: (parts: readonly number[], c: number) => number) =>
+    drawn(height, width, channels, (i, j, c) => {
+      const parts = layers.map(({ data }) => data[i * width + j]!);
+      return of(parts, c) / 255;
+    });
   if (channels !== 3) {
     const layers = Array.from({ length: channels }, (_, c) =>
       quantised(

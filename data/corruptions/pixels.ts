@@ -1,5 +1,6 @@
 // An image as numbers in 0..1, and what corruptions do with it: filters, samples between pixels, zooms.
 
+import { permuted } from "../../base/index.ts";
 import { sinCos } from "../numeric.ts";
 
 /** One image, or one layer of it: [height, width, channels], values mostly in 0..1. */
@@ -18,6 +19,19 @@ export const blank = (height: number, width: number, channels: number): Pixels =
 });
 
 export const clip = (x: number, low = 0, high = 1): number => Math.min(high, Math.max(low, x));
+
+/** The picture of a function of every place: row, column and channel. */
+export function drawn(
+  height: number,
+  width: number,
+  channels: number,
+  fn: (i: number, j: number, c: number) => number,
+): Pixels {
+  const out = blank(height, width, channels);
+  for (let i = 0, at = 0; i < height; i++)
+    for (let j = 0; j < width; j++) for (let c = 0; c < channels; c++, at++) out.data[at] = fn(i, j, c);
+  return out;
+}
 
 /** The picture of a function of every value; `c` is the channel, `at` the place of the value. */
 export const mapped = (x: Pixels, fn: (value: number, c: number, at: number) => number): Pixels => ({
@@ -85,10 +99,7 @@ export function gaussian(x: Pixels, sigma: number, { truncate = 4, edge = "neare
 export function disk(radius: number, softness: number): (readonly [number, number, number])[] {
   const reach = Math.max(8, Math.ceil(radius)) + 1;
   const size = 2 * reach + 1;
-  const hard = blank(size, size, 1);
-  for (let i = 0; i < size; i++)
-    for (let j = 0; j < size; j++)
-      if ((i - reach) ** 2 + (j - reach) ** 2 <= radius * radius) hard.data[i * size + j] = 1;
+  const hard = drawn(size, size, 1, (i, j) => ((i - reach) ** 2 + (j - reach) ** 2 <= radius * radius ? 1 : 0));
   const count = hard.data.reduce((a, b) => a + b, 0);
   const weights = bell(softness, 1);
   const soft = filtered(
@@ -125,7 +136,6 @@ export function sample(x: Pixels, row: number, column: number, c: number, edge: 
 /** The middle of a picture, `factor` times as large, at the old size. */
 export function zoomed(x: Pixels, factor: number): Pixels {
   const { height, width, channels } = x;
-  const out = blank(height, width, channels);
   const cut = (size: number) => {
     const kept = Math.ceil(size / factor);
     // SciPy rounds as Python does: halves to even.
@@ -139,16 +149,9 @@ export function zoomed(x: Pixels, factor: number): Pixels {
     };
   };
   const [rows, columns] = [cut(height), cut(width)];
-  for (let i = 0, at = 0; i < height; i++)
-    for (let j = 0; j < width; j++)
-      for (let c = 0; c < channels; c++, at++)
-        out.data[at] = sample(
-          x,
-          rows.top + (i + rows.trim) * rows.step,
-          columns.top + (j + columns.trim) * columns.step,
-          c,
-        );
-  return out;
+  return drawn(height, width, channels, (i, j, c) =>
+    sample(x, rows.top + (i + rows.trim) * rows.step, columns.top + (j + columns.trim) * columns.step, c),
+  );
 }
 
 /**
@@ -161,11 +164,8 @@ export function boxResized(x: Pixels, height: number, width: number): Pixels {
 
 /** Rows become columns. */
 function transposed({ height, width, channels, data }: Pixels): Pixels {
-  const out = blank(width, height, channels);
-  for (let i = 0, at = 0; i < height; i++)
-    for (let j = 0; j < width; j++)
-      for (let c = 0; c < channels; c++, at++) out.data[(j * height + i) * channels + c] = data[at]!;
-  return out;
+  const shape = [height, width, channels];
+  return { height: width, width: height, channels, data: permuted(data, shape, [1, 0, 2], data.slice()) };
 }
 
 function boxColumns(x: Pixels, width: number): Pixels {
@@ -188,8 +188,8 @@ function boxColumns(x: Pixels, width: number): Pixels {
 /** The mean of the channels, [height, width, 1]; of three, weighted as eyes do. */
 export function grey({ height, width, channels, data }: Pixels): Pixels {
   const weights = channels === 3 ? [0.299, 0.587, 0.114] : new Array<number>(channels).fill(1 / channels);
-  const out = blank(height, width, 1);
-  for (let i = 0; i < out.data.length; i++)
-    for (let c = 0; c < channels; c++) out.data[i]! += weights[c]! * data[i * channels + c]!;
-  return out;
+  return drawn(height, width, 1, (i, j) => {
+    const first = (i * width + j) * channels;
+    return weights.reduce((sum, weight, c) => sum + weight * data[first + c]!, 0);
+  });
 }

@@ -3,7 +3,7 @@
 
 import type { Stream } from "../random.ts";
 import { type Corruption, graded } from "./kind.ts";
-import { blank, clip, gaussian, grey, mapped, motion, type Pixels, zoomed } from "./pixels.ts";
+import { blank, clip, drawn, gaussian, grey, mapped, motion, type Pixels, zoomed } from "./pixels.ts";
 
 /** [mean, deviation, zoom, threshold, radius, deviation of the motion, share of the image] */
 const SNOW = [
@@ -72,10 +72,7 @@ export function plasma(height: number, width: number, decay: number, stream: Str
   }
   const low = map.reduce((a, b) => Math.min(a, b));
   const span = map.reduce((a, b) => Math.max(a, b)) - low;
-  const out = blank(height, width, 1);
-  for (let i = 0; i < height; i++)
-    for (let j = 0; j < width; j++) out.data[i * width + j] = (map[i * size + j]! - low) / (span || 1);
-  return out;
+  return drawn(height, width, 1, (i, j) => (map[i * size + j]! - low) / (span || 1));
 }
 
 const noise = ({ height, width }: Pixels, mean: number, deviation: number, stream: Stream): Pixels =>

@@ -1,7 +1,7 @@
 // Checkpoints: one safetensors file with everything that a run needs to go on as if it had never stopped. It appears
 // under its name only when it is complete, so a process may be killed at any moment.
 
-import { what } from "../../base/index.ts";
+import { isCount, what } from "../../base/index.ts";
 import {
   ArgumentError,
   FormatError,
@@ -237,9 +237,9 @@ function parsed(path: string, key: string, metadata: Readonly<Record<string, str
 }
 
 function isPosition(value: unknown, { steps, phases }: Extent): value is Position {
-  const isStep = (step: unknown) => Number.isSafeInteger(step) && (step as number) >= 0 && (step as number) <= steps;
+  const isStep = (step: unknown) => isCount(step) && step <= steps;
   const { step, phase, best } = (value ?? {}) as Partial<Position>;
-  const isPhase = Number.isSafeInteger(phase) && (phase as number) >= 0 && (phase as number) < phases;
+  const isPhase = isCount(phase) && phase < phases;
   return isStep(step) && isPhase && (best === undefined || (isStep(best?.step) && Number.isFinite(best.accuracy)));
 }
 

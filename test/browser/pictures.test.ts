@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { fromPixels } from "../../data/index.ts";
-import { buildNetwork, deploy, encodeModel } from "../../exits/index.ts";
+import { buildNetwork, deploy, encodeModel, type MultiExit, type Normalisation } from "../../exits/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { bundle, CHROMIUM, FLAGS, isOptional, serve, skip } from "./serving.ts";
@@ -107,6 +107,47 @@ interface Pictures {
   classify(names: readonly string[]): Promise<{ classes: number[]; scores: number[]; alone: number[] }>;
 }
 
+const BLOBS = FILES.map((name) => new File([contentOf(name)], name));
+
+/** Calls a function of the page. */
+type Page = <Name extends keyof Pictures>(
+  name: Name,
+  ...args: Parameters<Pictures[Name]>
+) => ReturnType<Pictures[Name]>;
+
+/** Whatever a page has of a picture comes as the same bytes; the bytes of the canvas. */
+async function comeAsTheSameBytes(page: Page): Promise<number[]> {
+  const want = await Promise.all(BLOBS.map(async (blob) => [...(await fromPixels(blob, { input: INPUT }))]));
+  assert.equal(await page("files", FILES), want);
+
+  const { canvas, ...others } = await page("forms");
+  assert.equal(Object.keys(others), ["offscreen", "image", "bitmap", "data", "png", "frame"]);
+  for (const [name, found] of Object.entries(others)) assert.equal(found, canvas, name);
+  assert.ok(new Set(canvas).size > 50);
+  assert.ok((await page("video")).every((value) => Math.abs(value - 120) < 8));
+  assert.ok((await page("webp")).every((value, i) => Math.abs(value - [200, 100, 50][i % 3]!) < 4));
+  const [text, , video, number] = await page("refusals");
+  assert.equal(
+    [text, video, number],
+    [
+      "fromPixels: n.txt must be a picture that this browser reads; got another file.",
+      "fromPixels: the picture must have pixels; got 0 x 0 and 0 bytes.",
+      "fromPixels: the picture must be a canvas, an image, a bitmap, a video, ImageData or a file; got 7.",
+    ],
+  );
+  return canvas ?? [];
+}
+
+async function areClassified(page: Page, net: MultiExit, normalise: Normalisation, canvas: readonly number[]) {
+  using classifier = await deploy(net, { thresholds: [Number.POSITIVE_INFINITY] }, { normalise });
+  const here = await classifier.classify([{ data: rgba(canvas), width: 10, height: 12 }, ...BLOBS]);
+  const there = await page("classify", FILES);
+  assert.equal(there.classes, [...here.classes]);
+  for (const [i, score] of there.scores.entries())
+    assert.ok(Math.abs(score - here.scores[i]!) < 1e-4, `${score} of ${i}`);
+  assert.equal(there.alone, there.scores.slice(0, 1));
+}
+
 test("a page's pictures come to the network as Node's do, and a classifier takes them as they are", async () => {
   const net = buildNetwork(
     {
@@ -134,7 +175,7 @@ test("a page's pictures come to the network as Node's do, and a classifier takes
     const tab = await browser.newPage();
     await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
     await tab.waitForFunction(() => "pictures" in globalThis);
-    const page = <Name extends keyof Pictures>(name: Name, ...args: Parameters<Pictures[Name]>) =>
+    const page: Page = <Name extends keyof Pictures>(name: Name, ...args: Parameters<Pictures[Name]>) =>
       tab.evaluate(
         ([name, args]) =>
           (globalThis as unknown as { pictures: Record<string, (...args: readonly unknown[]) => unknown> }).pictures[
@@ -143,33 +184,7 @@ test("a page's pictures come to the network as Node's do, and a classifier takes
         [name, args] as const,
       ) as ReturnType<Pictures[Name]>;
 
-    const blobs = FILES.map((name) => new File([contentOf(name)], name));
-    const want = await Promise.all(blobs.map(async (blob) => [...(await fromPixels(blob, { input: INPUT }))]));
-    assert.equal(await page("files", FILES), want);
-
-    const { canvas, ...others } = await page("forms");
-    assert.equal(Object.keys(others), ["offscreen", "image", "bitmap", "data", "png", "frame"]);
-    for (const [name, found] of Object.entries(others)) assert.equal(found, canvas, name);
-    assert.ok(new Set(canvas).size > 50);
-    assert.ok((await page("video")).every((value) => Math.abs(value - 120) < 8));
-    assert.ok((await page("webp")).every((value, i) => Math.abs(value - [200, 100, 50][i % 3]!) < 4));
-    const [text, , video, number] = await page("refusals");
-    assert.equal(
-      [text, video, number],
-      [
-        "fromPixels: n.txt must be a picture that this browser reads; got another file.",
-        "fromPixels: the picture must have pixels; got 0 x 0 and 0 bytes.",
-        "fromPixels: the picture must be a canvas, an image, a bitmap, a video, ImageData or a file; got 7.",
-      ],
-    );
-
-    using classifier = await deploy(net, { thresholds: [Number.POSITIVE_INFINITY] }, { normalise });
-    const here = await classifier.classify([{ data: rgba(canvas!), width: 10, height: 12 }, ...blobs]);
-    const there = await page("classify", FILES);
-    assert.equal(there.classes, [...here.classes]);
-    for (const [i, score] of there.scores.entries())
-      assert.ok(Math.abs(score - here.scores[i]!) < 1e-4, `${score} of ${i}`);
-    assert.equal(there.alone, there.scores.slice(0, 1));
+    await areClassified(page, net, normalise, await comeAsTheSameBytes(page));
   } finally {
     await browser.close();
     server.close();

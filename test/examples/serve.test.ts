@@ -144,6 +144,14 @@ test("who goes away is forgotten before it runs; one that fails takes no other w
   assert.equal(held.batches, [1, 1, 1, 2, 1, 1]);
 });
 
+const NO_LABELS = [
+  null,
+  { id: 1, label: 0 },
+  { id: "a", label: 4 },
+  { id: "a", label: "nobody" },
+  { id: "a", label: 0.5 },
+];
+
 test("what is no image of the model is refused by a sentence, and reaches no batch", async () => {
   const { record: model } = await readModel(MODEL);
   const held = new Held(model, true);
@@ -197,13 +205,7 @@ test("what is no image of the model is refused by a sentence, and reaches no bat
     [nowhere.status, ((await nowhere.json()) as { error: string }).error.slice(0, 21)],
     [404, "There are POST /class"],
   );
-  for (const label of [
-    null,
-    { id: 1, label: 0 },
-    { id: "a", label: 4 },
-    { id: "a", label: "nobody" },
-    { id: "a", label: 0.5 },
-  ])
+  for (const label of NO_LABELS)
     assert.match((await postJson(at, "/labels", label)).said.error, /^A label must be \{ "id": of an answer, "label":/);
 });
 

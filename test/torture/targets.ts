@@ -159,6 +159,11 @@ export interface Texts {
   readonly settings: readonly string[];
 }
 
+const readNpz = (bytes: Uint8Array, path: string) => {
+  const archive = openNpz(bytes, path);
+  for (const name of archive.names) archive.get(name);
+};
+
 /** Arrays of numpy, alone and in archives. */
 function archiveTargets(): readonly Target[] {
   const stored = [
@@ -177,10 +182,6 @@ function archiveTargets(): readonly Target[] {
       { level: 0 },
     ),
   ];
-  const readNpz = (bytes: Uint8Array, path: string) => {
-    const archive = openNpz(bytes, path);
-    for (const name of archive.names) archive.get(name);
-  };
   return [
     { name: "npy", file: "a.npy", seeds: stored, read: decodeNpy },
     { name: "npz", file: "a.npz", seeds: archives, read: readNpz },
