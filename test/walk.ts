@@ -164,7 +164,7 @@ function spawned(command: string, args: readonly string[], lines: string[]): num
 export function saveLogits(folder: string, names: readonly string[]): void {
   const samples = 3000;
   for (const [i, name] of names.entries()) {
-    const table = randomTable(samples, 3, 10, { seed: 1 + i, skill: 6 });
+    const table = randomTable(samples, 3, 10, { seed: 1 + i, skill: 3 });
     const arrays: Readonly<Record<string, NpyArray>> = {
       logits: { shape: [samples, 3, 10], data: Float32Array.from(table.read(0, samples)) },
       labels: { shape: [samples], data: table.labels },
