@@ -21,9 +21,6 @@ interface Stats {
 const fs = (): typeof import("node:fs/promises") => process.getBuiltinModule("node:fs/promises");
 const fsSync = (): typeof import("node:fs") => process.getBuiltinModule("node:fs");
 
-/** Whether this is Node (or works as it does), which has files, threads and modules of its own; browsers have none. */
-export const isNode = (): boolean => typeof globalThis.process?.getBuiltinModule === "function";
-
 /** Whether an error says that the disk is full. */
 export const isDiskFull = (error: unknown): boolean => codeOf(error) === "ENOSPC";
 

@@ -6,7 +6,6 @@ export {
   cacheFolder,
   diskFull,
   isDiskFull,
-  isNode,
   kindOf,
   leftovers,
   openFile,
@@ -52,4 +51,5 @@ export {
 } from "./options.ts";
 export { permuted } from "./permuted.ts";
 export { highProduct, philox } from "./philox.ts";
+export { isNode } from "./platform.ts";
 export { printable } from "./printable.ts";

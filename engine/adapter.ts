@@ -1,5 +1,5 @@
-// The adapter: the only file that asks for one. Node (Dawn, loaded on demand) and browsers; what is wanted of it, what
-// it is, and what to do where there is none.
+// The adapter: the only file that asks for one. What is wanted of it, what it is, and what to do where there is none;
+// Node's part (dawn.ts) is loaded by Node alone.
 
 import { isNode } from "../base/index.ts";
 import { DeviceError } from "./errors.ts";
@@ -47,17 +47,6 @@ const WANTED_LIMITS = [
 ] as const;
 
 /**
- * Dawn's instances by their options, kept for good: one that is garbage-collected while anything made by it is still
- * reachable, a buffer of a disposed device included, takes the process down.
- */
-const instances = new Map<string, GPU>();
-/** Instances of the user's own, kept for the same reason. */
-const lent = new Set<GPU>();
-
-/** Keeps an instance of the user's own from being collected. */
-export const lend = (instance: GPU): void => void lent.add(instance);
-
-/**
  * A device of the adapter that `options` name, with all that sortie can use. @throws DeviceError without an adapter.
  */
 export async function requestDevice(options: AdapterOptions): Promise<GPUDevice> {
@@ -73,41 +62,27 @@ export async function requestDevice(options: AdapterOptions): Promise<GPUDevice>
 }
 
 async function findAdapter(options: AdapterOptions): Promise<GPUAdapter> {
-  const request = options.powerPreference ? { powerPreference: options.powerPreference } : {};
-  const own = options.instance ?? (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
-  if (own && !options.dawn) {
-    const adapter = await own.requestAdapter(request);
-    if (adapter) return adapter;
-    throw new DeviceError(noAdapter());
-  }
-  if (!isNode()) throw new DeviceError(noAdapter());
-  // A variable, and words to each bundler, keep them from following the import into bundles for browsers.
-  const name = "webgpu";
-  let dawn: { create(options: string[]): GPU };
-  try {
-    dawn = (await import(/* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ name)) as typeof dawn;
-  } catch (cause) {
-    throw new DeviceError("createDevice: Node needs the package `webgpu`; it did not load. Run `npm install webgpu`.", {
-      cause,
-    });
-  }
-  const key = (options.dawn ?? []).join(" ");
-  const instance = instances.get(key) ?? dawn.create([...(options.dawn ?? [])]);
-  instances.set(key, instance);
-  const adapter = await instance.requestAdapter(request);
-  if (!adapter) throw new DeviceError(noAdapter());
-  return adapter;
+  const { powerPreference } = options;
+  const request = powerPreference ? { powerPreference } : {};
+  const page = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
+  const own = options.dawn ? undefined : (options.instance ?? page);
+  const gpu = own ?? (isNode() ? await inNode(options) : undefined);
+  const adapter = await gpu?.requestAdapter(request);
+  if (adapter) return adapter;
+  const hint = isNode()
+    ? (await import("./dawn.ts")).hint()
+    : "Use a browser with WebGPU (Chrome or Edge 113, Safari 26, Firefox 141) over https or localhost.";
+  throw new DeviceError(`createDevice: a WebGPU adapter must exist; found none. ${hint}`);
 }
 
-/** What to do on this platform when there is no adapter. */
-function noAdapter(): string {
-  const what = "createDevice: a WebGPU adapter must exist; found none.";
-  if (!isNode())
-    return `${what} Use a browser with WebGPU (Chrome or Edge 113, Safari 26, Firefox 141) over https or localhost.`;
-  if (process.platform === "linux") {
-    return `${what} Install a Vulkan driver for your GPU, or the software one: \`apt-get install mesa-vulkan-drivers\` (Mesa 24 or newer; on Debian 12 add \`-t bookworm-backports\`).`;
+/** Dawn. @throws DeviceError where it does not load. */
+async function inNode(options: AdapterOptions): Promise<GPU> {
+  const { dawn } = await import("./dawn.ts");
+  try {
+    return await dawn(options.dawn);
+  } catch (cause) {
+    throw new DeviceError(`createDevice: ${(cause as Error).message}`, { cause });
   }
-  return `${what} Update the graphics driver${process.platform === "win32" ? " (Direct3D 12 is needed)" : ""}.`;
 }
 
 /** What a device is and can do. */

@@ -2,15 +2,14 @@
 // loss; which devices live, and on which of them a tensor is made when none is named.
 
 import { isNode, type Kinds, what } from "../base/index.ts";
-import { type AdapterOptions, type DeviceInfo, describeDevice, lend, requestDevice } from "./adapter.ts";
+import { type AdapterOptions, type DeviceInfo, describeDevice, requestDevice } from "./adapter.ts";
 import { BufferPool, type MemoryReport, MOST_MAPPED } from "./buffers.ts";
 import { ArgumentError, DeviceError, DisposedError, readOptions } from "./errors.ts";
-import { Patience } from "./patience.ts";
+import type { Wait } from "./patience.ts";
 import { PipelineCache } from "./pipelines.ts";
-import { type Profile, profile } from "./profile.ts";
+import type { Profile } from "./profile.ts";
 import { Stream } from "./stream.ts";
 import { Tuner } from "./tune.ts";
-import { loadTuning, saveTuning } from "./tune-cache.ts";
 
 /** Options of `createDevice`. */
 export interface DeviceOptions extends AdapterOptions {
@@ -52,11 +51,20 @@ const OPTIONS: Kinds<DeviceOptions> = {
  */
 export async function createDevice(options: DeviceOptions = {}): Promise<Device> {
   readOptions("createDevice", options, OPTIONS);
-  if (options.instance) lend(options.instance);
-  const device = new Device(options.device ?? (await requestDevice(options)), options);
+  const gpu = options.device ?? (await requestDevice(options));
+  const device = new Device(gpu, options, isNode() ? await waitInNode(gpu, options) : undefined);
   registerDevice(device);
-  if (options.tuning === "cached") device.tuner.load(await loadTuning(device.info));
+  if (options.tuning === "cached") {
+    const { loadTuning } = await import("./measuring.ts");
+    device.tuner.load(await loadTuning(device.info));
+  }
   return device;
+}
+
+/** How Node waits for a device, whose instance it is to keep. */
+async function waitInNode(gpu: GPUDevice, { instance }: AdapterOptions): Promise<Wait | undefined> {
+  if (instance) (await import("./dawn.ts")).lend(instance);
+  return describeDevice(gpu).isSoftware ? (await import("./patience.ts")).napping() : undefined;
 }
 
 /** The living ones, oldest first. */
@@ -104,17 +112,18 @@ export class Device {
   #leaked = 0;
 
   /** Use `createDevice`. @internal */
-  constructor(gpu: GPUDevice, options: DeviceOptions = {}) {
+  constructor(gpu: GPUDevice, options: DeviceOptions = {}, wait: Wait = (done) => done()) {
     this.gpu = gpu;
     this.info = describeDevice(gpu);
     this.pool = new BufferPool(gpu, this.info.isSoftware ? MOST_MAPPED : undefined);
-    const patience = new Patience(isNode() && this.info.isSoftware);
-    this.pipelines = new PipelineCache(gpu, patience);
-    this.stream = new Stream(gpu, this.pool, this.pipelines, patience);
+    this.pipelines = new PipelineCache(gpu, wait);
+    this.stream = new Stream(gpu, this.pool, this.pipelines, wait);
     this.tuner = new Tuner(
       () => this.sync(),
       (fn) => this.#watching("tune", fn),
-      options.tuning === "cached" ? (table) => saveTuning(this.info, table) : undefined,
+      options.tuning === "cached"
+        ? async (table) => (await import("./measuring.ts")).saveTuning(this.info, table)
+        : undefined,
     );
     this.#isOwn = options.device === undefined;
     this.#onError = options.onError ?? ((error) => console.error(error.message));
@@ -149,6 +158,7 @@ export class Device {
   /** Time per kernel, dispatches and bytes of the work that `fn` issues. Print with `console.log(profile.table())`. */
   async profile(fn: () => unknown): Promise<Profile> {
     this.check("profile");
+    const { profile } = await import("./measuring.ts");
     return profile(this, () => this.#watching("profile", fn));
   }
 

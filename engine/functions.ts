@@ -76,5 +76,7 @@ export {
   tensor,
 } from "./tensor.ts";
 export { trace } from "./trace.ts";
-export type { Tuner, TuningResult, TuningTable } from "./tune.ts";
+export type { Tuner } from "./tune.ts";
+export type { TuningTable } from "./tune-cache.ts";
+export type { TuningResult } from "./variant-times.ts";
 export type { TracedOp } from "./work.ts";

@@ -23,7 +23,7 @@ import {
 import { keep, synchronous } from "./scope.ts";
 import type { Described, Shape } from "./shape.ts";
 import { allocate, checkDevice, Tensor } from "./tensor.ts";
-import type { Rerun } from "./tune.ts";
+import type { Rerun } from "./variant-times.ts";
 
 /** What a call says of a launch besides its sizes. */
 export interface Launch {

@@ -23,20 +23,13 @@ const REAL: Clock = {
   next: (turn) => void setImmediate(turn),
 };
 
-/** Waits for the GPU; with naps if it is `isOn`. */
-export class Patience {
-  readonly #isOn: boolean;
-  readonly #clock: Clock;
+/** Waits for the GPU: resolves as `done()` does. */
+export type Wait = <T>(done: () => Promise<T>) => Promise<T>;
 
-  constructor(isOn: boolean, clock = REAL) {
-    this.#isOn = isOn;
-    this.#clock = clock;
-  }
-
-  /** Resolves as `done()` does. */
-  async wait<T>(done: () => Promise<T>): Promise<T> {
-    if (!this.#isOn) return done();
-    const { now, block, next } = this.#clock;
+/** Waits with naps. */
+export const napping =
+  ({ now, block, next }: Clock = REAL): Wait =>
+  async (done) => {
     const start = now();
     let isWaiting = true;
     const nap = () => {
@@ -50,5 +43,4 @@ export class Patience {
     } finally {
       isWaiting = false;
     }
-  }
-}
+  };

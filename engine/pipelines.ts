@@ -3,7 +3,7 @@
 import type { Kernel, NamedBinding, Spec } from "../kernels/index.ts";
 import { bindingsOf, pipelineKey, shaderText } from "../kernels/index.ts";
 import { DeviceError } from "./errors.ts";
-import type { Patience } from "./patience.ts";
+import type { Wait } from "./patience.ts";
 
 /** A kernel's text made ready for one device. `pipeline` is compiled at the first use, or ahead by `compileAll`. */
 export interface Program {
@@ -19,13 +19,13 @@ export interface Program {
 
 export class PipelineCache {
   readonly #device: GPUDevice;
-  readonly #patience: Patience;
+  readonly #wait: Wait;
   readonly #programs = new Map<string, Program>();
   readonly #layouts = new Map<string, { group: GPUBindGroupLayout; pipeline: GPUPipelineLayout }>();
 
-  constructor(device: GPUDevice, patience: Patience) {
+  constructor(device: GPUDevice, wait: Wait) {
     this.#device = device;
-    this.#patience = patience;
+    this.#wait = wait;
   }
 
   program(kernel: Kernel, spec: Spec): Program {
@@ -77,7 +77,7 @@ export class PipelineCache {
         throw new DeviceError(`${program.key}: the kernel must compile; the driver says: ${String(cause)}`, { cause });
       }
     };
-    await this.#patience.wait(() => Promise.all(missing.map(compile)));
+    await this.#wait(() => Promise.all(missing.map(compile)));
   }
 
   #layout(

@@ -3,7 +3,7 @@
 
 import { type BufferPool, KEPT_PER_SIZE, Storage, USAGE } from "./buffers.ts";
 import { CaptureError, DeviceError } from "./errors.ts";
-import type { Patience } from "./patience.ts";
+import type { Wait } from "./patience.ts";
 import type { PipelineCache, Program } from "./pipelines.ts";
 import {
   type Command,
@@ -40,13 +40,13 @@ export class Stream {
   readonly counters: StreamCounters = { dispatches: 0, submits: 0 };
   #recorder: Recorder | undefined;
   #timer: PassTimer | undefined;
-  readonly #patience: Patience;
+  readonly #wait: Wait;
   #pending: Work[] = [];
   #staging = new Map<number, GPUBuffer[]>();
 
-  constructor(device: GPUDevice, pool: BufferPool, pipelines: PipelineCache, patience: Patience) {
+  constructor(device: GPUDevice, pool: BufferPool, pipelines: PipelineCache, wait: Wait) {
     this.#device = device;
-    this.#patience = patience;
+    this.#wait = wait;
     this.#pool = pool;
     this.#pipelines = pipelines;
     this.uniforms = new UniformWriter(device);
@@ -206,7 +206,7 @@ export class Stream {
     });
     this.#device.queue.submit([encoder.finish()]);
     this.counters.submits += 1;
-    await this.#patience.wait(() => staging.mapAsync(1, 0, total)); // GPUMapMode.READ
+    await this.#wait(() => staging.mapAsync(1, 0, total)); // GPUMapMode.READ
     const mapped = staging.getMappedRange(0, total);
     const result = items.map(({ bytes }, i) => mapped.slice(offsets[i]!, offsets[i]! + bytes));
     staging.unmap();
@@ -229,7 +229,7 @@ export class Stream {
   /** Resolves when the GPU has finished everything so far. */
   async sync(): Promise<void> {
     this.flush();
-    await this.#patience.wait(() => this.#device.queue.onSubmittedWorkDone());
+    await this.#wait(() => this.#device.queue.onSubmittedWorkDone());
   }
 
   #refuseRecording(what: string, isFresh: boolean): void {

@@ -2,7 +2,9 @@
 
 import { cacheFolder, isNode, readWhole, writeWhole } from "../base/index.ts";
 import type { DeviceInfo } from "./adapter.ts";
-import type { TuningTable } from "./tune.ts";
+
+/** Choices by key, as kept between runs: the spec's text form. */
+export type TuningTable = Record<string, string>;
 
 /** Raised when kernels' candidates change their meaning, so that old tables are not read. */
 const FORMAT = 1;

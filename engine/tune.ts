@@ -1,34 +1,15 @@
-// Which variant of a kernel runs: measured on the adapter, remembered by key; the first candidate until then.
+// Which variant of a kernel runs: the choices by key, and who asks for them while `tune` listens; the first candidate
+// until then. The measuring is in measuring.ts, loaded where it is asked for.
 
 import type { Spec } from "../kernels/index.ts";
 import { specText } from "../kernels/index.ts";
-import { readOptions } from "./errors.ts";
+import type { TuningTable } from "./tune-cache.ts";
+import type { Rerun, TuningResult } from "./variant-times.ts";
 
-const REPEATS = {
-  must: "a whole number of at least 1",
-  fits: (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 1,
-};
-
-/** Choices by key, as kept between runs: the spec's text form. */
-export type TuningTable = Record<string, string>;
-
-/** An op that can be run again, on its own operands; it holds them until it is disposed. */
-export interface Rerun {
-  run(): void;
-  dispose(): void;
-}
-
+/** An op, and the variants that it asked for. */
 interface Request {
   readonly keys: ReadonlyMap<string, readonly Spec[]>;
   readonly op: Rerun;
-}
-
-/** What tuning did for one key. */
-export interface TuningResult {
-  readonly key: string;
-  readonly chosen: string;
-  /** Median milliseconds per candidate, in their order; NaN for one that fails on this adapter. */
-  readonly candidates: readonly { readonly spec: string; readonly ms: number }[];
 }
 
 /** Times candidates by running the ops that asked for them again, on their own operands. */
@@ -95,7 +76,8 @@ export class Tuner {
    * statistics) moves on: tune before training. Returns what was measured.
    */
   async tune(fn: () => unknown, options: { readonly repeats?: number } = {}): Promise<TuningResult[]> {
-    const { repeats = 5 } = readOptions("tune", options, { repeats: REPEATS });
+    const { readRepeats, timeVariants } = await import("./measuring.ts");
+    const repeats = readRepeats(options);
     const requests = new Map<string, Request>();
     const results: TuningResult[] = [];
     try {
@@ -105,7 +87,7 @@ export class Tuner {
       for (const { keys, op } of requests.values()) {
         for (const [key, candidates] of keys) {
           if (candidates.length > 1 && !this.#table.has(key))
-            results.push(await this.#measure(op, key, candidates, repeats));
+            results.push(await timeVariants(op, { key, candidates, repeats, table: this.#table, sync: this.#sync }));
         }
       }
     } finally {
@@ -115,33 +97,5 @@ export class Tuner {
     }
     if (results.length > 0) await this.#save?.(this.table);
     return results;
-  }
-
-  async #measure(op: Rerun, key: string, candidates: readonly Spec[], repeats: number): Promise<TuningResult> {
-    const measured: { spec: string; ms: number }[] = [];
-    let failure: unknown;
-    for (const candidate of candidates) {
-      const spec = specText(candidate);
-      this.#table.set(key, spec);
-      const times: number[] = [];
-      try {
-        for (let i = 0; i <= repeats; i++) {
-          const start = performance.now();
-          op.run();
-          await this.#sync();
-          if (i > 0) times.push(performance.now() - start);
-        }
-        times.sort((a, b) => a - b);
-        measured.push({ spec, ms: times[times.length >> 1]! });
-      } catch (error) {
-        failure = error;
-        // A variant that does not compile on this adapter is simply not chosen.
-        measured.push({ spec, ms: Number.NaN });
-      }
-    }
-    if (measured.every(({ ms }) => Number.isNaN(ms))) throw failure;
-    const best = measured.reduce((a, b) => (b.ms < a.ms || Number.isNaN(a.ms) ? b : a));
-    this.#table.set(key, best.spec);
-    return { key, chosen: best.spec, candidates: measured };
   }
 }

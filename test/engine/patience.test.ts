@@ -1,7 +1,7 @@
 // Waiting on an adapter that runs on the CPU: how long the event loop is blocked, and when it is left alone. On a clock
 // that the test moves.
 
-import { type Clock, Patience } from "../../engine/patience.ts";
+import { type Clock, napping } from "../../engine/patience.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("patience");
@@ -37,7 +37,7 @@ class Hand implements Clock {
 test("naps grow with the wait, to 2 ms, and end with it", async () => {
   const hand = new Hand();
   let end = (_: string) => {};
-  const waiting = new Patience(true, hand).wait(
+  const waiting = napping(hand)(
     () =>
       new Promise<string>((resolve) => {
         end = resolve;
@@ -56,14 +56,7 @@ test("naps grow with the wait, to 2 ms, and end with it", async () => {
 
 test("an error ends the naps too", async () => {
   const hand = new Hand();
-  const waiting = new Patience(true, hand).wait(() => Promise.reject(new Error("lost")));
+  const waiting = napping(hand)(() => Promise.reject(new Error("lost")));
   assert.is(await waiting.catch((error: Error) => error.message), "lost");
   assert.not(hand.pass(1));
-});
-
-test("off, it never naps", async () => {
-  const hand = new Hand();
-  assert.is(await new Patience(false, hand).wait(async () => 7), 7);
-  assert.not(hand.pass(1));
-  assert.equal(hand.naps, []);
 });

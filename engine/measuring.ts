@@ -1,0 +1,6 @@
+// What measures, and keeps what was measured: loaded where it is asked for, as one part, so that bundlers cut what all
+// pages load into few.
+
+export { profile } from "./profile.ts";
+export { loadTuning, saveTuning } from "./tune-cache.ts";
+export { readRepeats, timeVariants } from "./variant-times.ts";
