@@ -5,8 +5,9 @@
 //   as in PyTorch. cumsum: a workgroup per line, 256 elements a round; sums in f32, or exact.
 
 import { defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "./kernel.ts";
+import { mathTypes } from "./shared/functions.ts";
 import { itemGrid, itemLoop, itemRows } from "./shared/items.ts";
-import { mathFunctions, mathTypes } from "./shared/math.ts";
+import { mathFunctions } from "./shared/math.ts";
 
 /** Elements in memory. */
 type Element = "f32" | "f16" | "i32" | "u32";

@@ -20,9 +20,11 @@ import {
   updates,
   writes,
 } from "./kernel.ts";
-import { mathFunctions, mathTypes } from "./shared/math.ts";
+import { calledFunctions, mathTypes } from "./shared/functions.ts";
+import { MATH } from "./shared/math.ts";
 
 export { ELEMENTARY } from "./shared/elementary.ts";
+export { MATH } from "./shared/math.ts";
 export { POWERS } from "./shared/power.ts";
 
 /** A function of named operands; names are WGSL identifiers of one or more letters that `expr` uses. */
@@ -126,7 +128,7 @@ function source(fn: PointwiseFunction, rank: number, spec: PointwiseSpec): strin
   const kept = out === "bool" ? "min(result, U(1u))" : `${wide(stored(out), width)}(result)`;
   return `
 ${mathTypes(width, spec.compute)}
-${mathFunctions(fn.expr, fn.functions).join("\n")}
+${calledFunctions(fn.expr, fn.functions ?? {}).join("\n")}
 fn compute(i: u32) {
   ${rank > 0 ? "var rest = i;" : ""}
   ${coordinates(rank, width)}
@@ -160,7 +162,11 @@ const kernels = new Map<string, PointwiseKernel>();
 /**
  * The kernel of `fn` over `rank` broadcast axes (0: all operands are contiguous or one value), computed in `compute`.
  */
-export function pointwiseKernel(fn: PointwiseFunction, rank: number, compute: UniformType): PointwiseKernel {
+export const pointwiseKernel = (fn: PointwiseFunction, rank: number, compute: UniformType): PointwiseKernel =>
+  plainKernel({ ...fn, functions: { ...MATH, ...fn.functions } }, rank, compute);
+
+/** The same of an expression that calls no function but its own, not even of math.ts. */
+export function plainKernel(fn: PointwiseFunction, rank: number, compute: UniformType): PointwiseKernel {
   const { name, operands, expr, isTruth = false, inPlace = false } = fn;
   const id = `${compute}/${name}/${operands.join()}/${rank}/${isTruth}/${inPlace}: ${expr}`;
   const known = kernels.get(id);

@@ -1,10 +1,11 @@
 // From one line about a function (expression, derivatives) to an op: broadcasting, dtypes, the launch, the vjp.
 
 import {
+  MATH,
   type PointwiseFunction,
   type PointwiseSpec,
   type PointwiseUniform,
-  pointwiseKernel,
+  plainKernel,
 } from "../../kernels/pointwise.ts";
 import { type DType, fromHalf, isFloat, toHalf } from "../dtype.ts";
 import { ArgumentError, DTypeError } from "../errors.ts";
@@ -55,8 +56,9 @@ const uses = (expr: string, name: string): boolean => new RegExp(`\\b${name}\\b`
 
 /** The op of a function: call it with its operands in order. */
 export function elementwise(fn: Elementwise): (...operands: readonly Operand[]) => Tensor {
-  const { name, operands, y, grads, integer = y, compares = false, conditions, functions = {} } = fn;
+  const { name, operands, y, grads, integer = y, compares = false, conditions } = fn;
   const { rule = integer === null ? "float" : "any" } = fn;
+  const functions = { ...MATH, ...fn.functions };
   const isCondition = operands.map((operand) => conditions?.includes(operand) ?? false);
   const gradients = Object.entries(grads ?? {});
   const mentioned = (what: string) => gradients.some(([, expr]) => uses(expr, what));
@@ -144,7 +146,10 @@ function comparedWithSign(expr: string, operands: readonly string[], signed: num
   return `select((${expr}), B((${constant})), (${own} > T(0x7fffffff)))`;
 }
 
-/** Dispatches a pointwise function into `out`, whose shape is the operands' common one. @internal */
+/**
+ * Dispatches a pointwise function, with all the functions that it calls, into `out`, whose shape is the operands'
+ * common one. @internal
+ */
 export function launch(
   op: string,
   fn: PointwiseFunction,
@@ -175,7 +180,7 @@ export function launch(
   if (spec.compute !== "f32" && isFloat(out.dtype) && compute !== "bool") {
     throw new DTypeError(`${op}: an integer expression must have an integer result; got ${describe(out)}.`);
   }
-  dispatch(out.device, op, pointwiseKernel(fn, rank, spec.compute), spec, bindings, dims);
+  dispatch(out.device, op, plainKernel(fn, rank, spec.compute), spec, bindings, dims);
 }
 
 /** Merged extents and strides; rank 0 where every operand is contiguous or a single element. */

@@ -4,6 +4,8 @@
 import type { Kinds } from "../../base/index.ts";
 import {
   type EpilogueSpec,
+  linearKernel,
+  linearSmall,
   matmulKernel,
   matmulSmall,
   matmulSpecs,
@@ -119,12 +121,21 @@ interface Factors extends FusedOperands {
   readonly pre?: Tensor | undefined;
 }
 
+/** The kernels of products that end in one way, and the end. */
+interface End {
+  readonly large: typeof linearKernel;
+  readonly small: typeof linearSmall;
+  readonly epilogue: EpilogueSpec;
+}
+
+const PLAIN: End = { large: matmulKernel, small: matmulSmall, epilogue: NO_EPILOGUE };
+
 /** Dispatches one batched product into `c`. */
 function runMatmul(
   { device, dispatch, temporary, choose }: Launcher,
   plan: Plan,
   attrs: MatmulAttrs,
-  epilogue: EpilogueSpec,
+  { large, small, epilogue }: End,
   bindings: Factors,
 ): void {
   const { m, n, k } = plan;
@@ -134,7 +145,7 @@ function runMatmul(
   if (m * n * k * batch <= SMALL_PRODUCT) {
     const [a_m, a_k] = attrs.ta ? [1, m] : [k, 1];
     const [b_k, b_n] = attrs.tb ? [1, k] : [n, 1];
-    dispatch(matmulSmall, { ...epilogue, dtype }, bindings, { m, n, k, ...steps, a_m, a_k, b_k, b_n });
+    dispatch(small, { ...epilogue, dtype }, bindings, { m, n, k, ...steps, a_m, a_k, b_k, b_n });
     return;
   }
   const isPlain = batch === 1 && epilogue === NO_EPILOGUE;
@@ -148,11 +159,11 @@ function runMatmul(
   );
   const dims = { m, n, k, ...steps, splits, k_part: part };
   if (splits === 1) {
-    dispatch(matmulKernel, spec, bindings, dims);
+    dispatch(large, spec, bindings, dims);
     return;
   }
   const parts = temporary([splits, m, n]);
-  dispatch(matmulKernel, spec, { ...bindings, c: parts }, dims);
+  dispatch(large, spec, { ...bindings, c: parts }, dims);
   dispatch(
     sumParts,
     { out: dtype, isVec: (m * n) % 4 === 0 },
@@ -188,7 +199,7 @@ const matmulOp = single(
     },
     run: (run) => {
       const { a, b } = run.inputs;
-      runMatmul(run, planMatmul(a.shape, b.shape, run.attrs), run.attrs, NO_EPILOGUE, { a, b, c: run.outputs.c });
+      runMatmul(run, planMatmul(a.shape, b.shape, run.attrs), run.attrs, PLAIN, { a, b, c: run.outputs.c });
     },
     saves: ["a", "b"],
     vjp: (g, at) => {
@@ -277,7 +288,13 @@ const linearOp = (isActivated: boolean) =>
         const isPlain = !epilogue.bias && epilogue.activation === "none" && epilogue.residual === "none";
         const plan = { m: numel(x.shape.slice(0, -1)), n, k, batch: [], a: [], b: [] };
         const bindings = { a: x, b: weight, c: run.outputs.y, bias, residual, pre: run.outputs.pre };
-        runMatmul(run, plan, { ta: false, tb: false }, isPlain ? NO_EPILOGUE : epilogue, bindings);
+        runMatmul(
+          run,
+          plan,
+          { ta: false, tb: false },
+          isPlain ? PLAIN : { large: linearKernel, small: linearSmall, epilogue },
+          bindings,
+        );
       },
       saves: isActivated ? ["x", "weight", "y", "pre"] : ["x", "weight"],
       vjp: (g, at) => {

@@ -2,6 +2,7 @@
 // broadcasting.
 
 import type { Kinds } from "../../base/index.ts";
+import { MATH } from "../../kernels/pointwise.ts";
 import {
   MAX_STRIDED_AXES,
   planReduce,
@@ -191,7 +192,7 @@ function gradient(
   if (again) return expand(again, shape);
   const device = (values.g as Tensor).device;
   const dx = empty(shape, { dtype, device });
-  launch(name, { name: `${name}.dx`, operands: names, expr }, operands, dx, "f32");
+  launch(name, { name: `${name}.dx`, operands: names, expr, functions: MATH }, operands, dx, "f32");
   return dx;
 }
 

@@ -1,5 +1,6 @@
 // Ops that change a tensor's shape or dtype, or its gradient, and nothing else: all but cast and expand share memory.
 
+import { MATH } from "../../kernels/pointwise.ts";
 import { checkValue, FINITE } from "../checks.ts";
 import type { DType } from "../dtype.ts";
 import { checkDType, isFloat } from "../dtype.ts";
@@ -131,7 +132,13 @@ function convert(x: Tensor, y: Tensor, to: DType): void {
   const expr = isFloat(x.dtype) ? FROM_FLOAT[to] : to === "bool" ? "x != T(0)" : undefined;
   const compute = expr ? x.dtype : isFloat(to) ? "f32" : to;
   const name = expr ? `cast.${to}${isFloat(x.dtype) ? ".float" : ""}` : "cast";
-  launch("cast", { name, operands: ["x"], expr: expr ?? "x", isTruth: to === "bool" }, [x], y, compute);
+  launch(
+    "cast",
+    { name, operands: ["x"], expr: expr ?? "x", functions: MATH, isTruth: to === "bool" },
+    [x],
+    y,
+    compute,
+  );
 }
 
 /**

@@ -5,7 +5,8 @@
 // grid x, y hold the tiles of rows, z those of columns x groups. Sums are f32, upwards in (ky, kx, c).
 
 import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, uniformsOf, writes } from "../kernel.ts";
-import { type EpilogueSpec, epilogueBindings, epilogueText } from "../shared/epilogue.ts";
+import { epilogueBindings, epilogueText } from "../shared/epilogue.ts";
+import type { EpilogueSpec } from "../shared/finish.ts";
 import {
   arrayType,
   type GemmAdapter,

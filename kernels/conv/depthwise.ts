@@ -9,7 +9,8 @@
 // depthwiseWeight dw: a thread sums its taps over a share of the lines of output pixels; parts are added by `sumParts`.
 
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, unroll, writes } from "../kernel.ts";
-import { type EpilogueSpec, epilogueBindings, epilogueText } from "../shared/epilogue.ts";
+import { epilogueBindings, epilogueText } from "../shared/epilogue.ts";
+import type { EpilogueSpec } from "../shared/finish.ts";
 import { arrayType, type GemmAdapter } from "../shared/gemm.ts";
 import { CONV_UNIFORMS, type ConvDims, type ConvGeometry, convDims } from "./conv.ts";
 import { phaseTaps } from "./conv-grad.ts";

@@ -1,7 +1,8 @@
 // Matrix products, and what they and convolutions do on their way out.
 
-export { type EpilogueSpec, NO_EPILOGUE } from "../shared/epilogue.ts";
+export { type EpilogueSpec, NO_EPILOGUE, type PlainSpec } from "../shared/finish.ts";
 export type { GemmAdapter, GemmTile } from "../shared/gemm.ts";
+export { linearKernel, linearSmall } from "./linear.ts";
 export {
   type MatmulCall,
   type MatmulDims,

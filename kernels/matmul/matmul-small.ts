@@ -3,11 +3,11 @@
 // epilogue(A[b] B[b]) with any element strides. A thread owns one element of C; f32 sums upwards in k.
 
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, uniformsOf, writes } from "../kernel.ts";
-import { type EpilogueSpec, epilogueBindings, epilogueText } from "../shared/epilogue.ts";
+import { type EpilogueSpec, type Finish, PLAIN } from "../shared/finish.ts";
 import { arrayType } from "../shared/gemm.ts";
 
-/** Spec of `matmulSmall`: storage type and epilogue. */
-export type MatmulSmallSpec = EpilogueSpec & { readonly dtype: "f32" | "f16" };
+/** Spec of `matmulSmall`, besides how it ends: storage type. */
+export type MatmulSmallSpec = { readonly dtype: "f32" | "f16" };
 
 /** Uniforms of `matmulSmall`: as of `matmul`, and the element strides along the axes of A and B. */
 export type MatmulSmallDims = (typeof NAMES)[number];
@@ -35,19 +35,20 @@ const THREADS = 64;
 /** Multiply-adds up to which a product takes this kernel; beyond it, a tile's shared loads win by far. */
 export const SMALL_PRODUCT = 1e5;
 
-/** Batched matrix product of few elements; see the head of this file. */
-export const matmulSmall = defineKernel({
-  name: "matmulSmall",
-  uniforms: uniformsOf("u32", NAMES),
-  features: (spec) => (spec.dtype === "f16" ? ["f16"] : []),
-  bindings: (spec: MatmulSmallSpec) => ({
-    a: reads(arrayType(spec.dtype, false)),
-    b: reads(arrayType(spec.dtype, false)),
-    c: writes(arrayType(spec.dtype, false)),
-    ...epilogueBindings(spec, spec.dtype, false),
-  }),
-  source: (spec) => `
-${epilogueText(spec, spec.dtype, "one")}
+/** A kernel of batched matrix products of few elements that end in one way; see the head of this file. */
+export const smallProductKernel = <E extends EpilogueSpec>(name: string, { bindings, text }: Finish<E>) =>
+  defineKernel({
+    name,
+    uniforms: uniformsOf("u32", NAMES),
+    features: (spec) => (spec.dtype === "f16" ? ["f16"] : []),
+    bindings: (spec: MatmulSmallSpec & E) => ({
+      a: reads(arrayType(spec.dtype, false)),
+      b: reads(arrayType(spec.dtype, false)),
+      c: writes(arrayType(spec.dtype, false)),
+      ...bindings(spec, spec.dtype, false),
+    }),
+    source: (spec) => `
+${text(spec, spec.dtype, "one")}
 @compute @workgroup_size(${THREADS})
 fn main(${ENTRY}) {
 let at = ${LINEAR_GROUP} * ${THREADS}u + li;
@@ -68,9 +69,12 @@ b_at += u.b_k;
 }
 c[at] = ${spec.dtype}(finish(at, n, 1, sum));
 }`,
-  grid: (dims) => linearGrid(ceilDiv(dims.batch * dims.m * dims.n, THREADS)),
-  rows: ({ batch, m, n, a_k }) => {
-    const apart = { b: 1, bias: 1, ...(a_k > 1 && { a: 1 }) };
-    return batch === 1 ? { axis: 0, units: m * n, perGroup: THREADS, fold: true, blocks: m, apart } : undefined;
-  },
-});
+    grid: (dims) => linearGrid(ceilDiv(dims.batch * dims.m * dims.n, THREADS)),
+    rows: ({ batch, m, n, a_k }) => {
+      const apart = { b: 1, bias: 1, ...(a_k > 1 && { a: 1 }) };
+      return batch === 1 ? { axis: 0, units: m * n, perGroup: THREADS, fold: true, blocks: m, apart } : undefined;
+    },
+  });
+
+/** The batched matrix product of few elements as it is. */
+export const matmulSmall = smallProductKernel("matmulSmall", PLAIN);

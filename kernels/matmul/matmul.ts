@@ -4,7 +4,7 @@
 // upwards in k. With splits > 1 every split sums its share of k and `sumParts` adds the shares in order.
 
 import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, MAX_GROUPS, reads, uniformsOf, writes } from "../kernel.ts";
-import { type EpilogueSpec, epilogueBindings, epilogueText } from "../shared/epilogue.ts";
+import { type EpilogueSpec, type Finish, PLAIN } from "../shared/finish.ts";
 import {
   arrayType,
   type GemmAdapter,
@@ -17,20 +17,19 @@ import {
   tileSize,
 } from "../shared/gemm.ts";
 
-/** Spec of `matmul`: its tile, its epilogue, and how the operands lie. */
-export type MatmulSpec = GemmTile &
-  EpilogueSpec & {
-    /** Storage type of A, B, bias and residual. */
-    readonly dtype: "f32" | "f16";
-    /** Storage type of C: `dtype`, or f32 for parts still to be summed. */
-    readonly out: "f32" | "f16";
-    readonly ta: boolean;
-    readonly tb: boolean;
-    /** Whether the innermost extent of A, of B, of C is a multiple of 4, so that quads are loads of one vec4. */
-    readonly va: boolean;
-    readonly vb: boolean;
-    readonly vc: boolean;
-  };
+/** Spec of `matmul`, besides how it ends: its tile, and how the operands lie. */
+export type MatmulSpec = GemmTile & {
+  /** Storage type of A, B, bias and residual. */
+  readonly dtype: "f32" | "f16";
+  /** Storage type of C: `dtype`, or f32 for parts still to be summed. */
+  readonly out: "f32" | "f16";
+  readonly ta: boolean;
+  readonly tb: boolean;
+  /** Whether the innermost extent of A, of B, of C is a multiple of 4, so that quads are loads of one vec4. */
+  readonly va: boolean;
+  readonly vb: boolean;
+  readonly vc: boolean;
+};
 
 const NAMES = [
   "m",
@@ -71,14 +70,14 @@ ${
     : "fn b_load(k: u32, n: u32) -> vec4f { return quad_b(b_base + k * u.n + n, 4 * (k_end - i32(k))); }"
 }`;
 
-const functions = (spec: MatmulSpec): string => `
+const functions = (spec: MatmulSpec, finish: string): string => `
 var<private> a_base: u32;
 var<private> b_base: u32;
 var<private> c_base: u32;
 var<private> k_end: i32;
 ${loads(spec)}
 ${quadStore("quad_c", "c", spec.out, spec.vc)}
-${epilogueText(spec, spec.dtype, spec.vc ? "vec" : "quad")}
+${finish}
 fn c_row(m: u32) -> u32 { return c_base + m * u.n; }
 fn store(at: u32, n: u32, value: vec4f) {
   let left = i32(u.n) - i32(n);
@@ -112,41 +111,45 @@ c_base = part * u.m * u.n;`;
 const partsAlongZ = (parts: number, columns: number): number =>
   Math.max(1, Math.min(parts, Math.floor(MAX_GROUPS / columns)));
 
-/** Batched matrix product; see the head of this file. */
-export const matmulKernel = defineKernel({
-  name: "matmul",
-  uniforms: uniformsOf("u32", NAMES),
-  features: gemmFeatures,
-  bindings: (spec: MatmulSpec) => ({
-    a: reads(arrayType(spec.dtype, spec.va)),
-    b: reads(arrayType(spec.dtype, spec.vb)),
-    c: writes(arrayType(spec.out, spec.vc)),
-    ...epilogueBindings(spec, spec.dtype, spec.vc),
-  }),
-  source: (spec) =>
-    gemm(spec, {
-      a: spec.ta ? "mn" : "k",
-      b: spec.tb ? "k" : "mn",
-      functions: functions(spec),
-      place: place(tileSize(spec)),
-      loops: (enter, body, step) => `${enter}\nfor (var k = k_first; k < k_last; k += ${step}u) {\n${body}\n}`,
+/** A kernel of batched matrix products that end in one way; see the head of this file. */
+export const productKernel = <E extends EpilogueSpec>(name: string, { bindings, text }: Finish<E>) =>
+  defineKernel({
+    name,
+    uniforms: uniformsOf("u32", NAMES),
+    features: gemmFeatures,
+    bindings: (spec: MatmulSpec & E) => ({
+      a: reads(arrayType(spec.dtype, spec.va)),
+      b: reads(arrayType(spec.dtype, spec.vb)),
+      c: writes(arrayType(spec.out, spec.vc)),
+      ...bindings(spec, spec.dtype, spec.vc),
     }),
-  grid: (dims, spec) => {
-    const size = tileSize(spec);
-    const columns = ceilDiv(dims.n, size.n);
-    const parts = dims.batch * dims.splits;
-    const along = partsAlongZ(parts, columns);
-    const [x, y] = linearGrid(ceilDiv(dims.m, size.m) * ceilDiv(parts, along));
-    return [x, y, columns * along];
-  },
-  rows: ({ batch, splits, m, n }, spec) => {
-    const size = tileSize(spec);
-    // Shares of k that do not all lie along z are launched one behind the other, not row by row.
-    if (batch > 1 || partsAlongZ(splits, ceilDiv(n, size.n)) < splits) return undefined;
-    const apart = { b: 1, bias: 1, ...(spec.ta && { a: 1 }) };
-    return { axis: 0, units: m, perGroup: size.m, fold: true, blocks: m, apart };
-  },
-});
+    source: (spec) =>
+      gemm(spec, {
+        a: spec.ta ? "mn" : "k",
+        b: spec.tb ? "k" : "mn",
+        functions: functions(spec, text(spec, spec.dtype, spec.vc ? "vec" : "quad")),
+        place: place(tileSize(spec)),
+        loops: (enter, body, step) => `${enter}\nfor (var k = k_first; k < k_last; k += ${step}u) {\n${body}\n}`,
+      }),
+    grid: (dims, spec) => {
+      const size = tileSize(spec);
+      const columns = ceilDiv(dims.n, size.n);
+      const parts = dims.batch * dims.splits;
+      const along = partsAlongZ(parts, columns);
+      const [x, y] = linearGrid(ceilDiv(dims.m, size.m) * ceilDiv(parts, along));
+      return [x, y, columns * along];
+    },
+    rows: ({ batch, splits, m, n }, spec) => {
+      const size = tileSize(spec);
+      // Shares of k that do not all lie along z are launched one behind the other, not row by row.
+      if (batch > 1 || partsAlongZ(splits, ceilDiv(n, size.n)) < splits) return undefined;
+      const apart = { b: 1, bias: 1, ...(spec.ta && { a: 1 }) };
+      return { axis: 0, units: m, perGroup: size.m, fold: true, blocks: m, apart };
+    },
+  });
+
+/** The batched matrix product as it is. */
+export const matmulKernel = productKernel("matmul", PLAIN);
 
 /** Spec of `sumParts`: `isVec` where the length is a multiple of 4. */
 export type SumPartsSpec = { readonly out: "f32" | "f16"; readonly isVec: boolean };
@@ -182,7 +185,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
 });
 
 /** One product, as far as the choice of its spec depends on it. */
-export interface MatmulCall {
+export interface MatmulCall<E extends EpilogueSpec = EpilogueSpec> {
   readonly m: number;
   readonly n: number;
   readonly k: number;
@@ -190,13 +193,16 @@ export interface MatmulCall {
   readonly ta: boolean;
   readonly tb: boolean;
   readonly dtype: "f32" | "f16";
-  readonly epilogue: EpilogueSpec;
+  readonly epilogue: E;
   /** True if C is a set of parts for `sumParts`. */
   readonly isSplit: boolean;
 }
 
 /** Specs fit for a product on an adapter, the default first. */
-export function matmulSpecs(call: MatmulCall, adapter: GemmAdapter): readonly MatmulSpec[] {
+export function matmulSpecs<E extends EpilogueSpec>(
+  call: MatmulCall<E>,
+  adapter: GemmAdapter,
+): readonly (MatmulSpec & E)[] {
   const { m, n, k, batch, ta, tb, dtype } = call;
   const va = (ta ? m : k) % 4 === 0;
   const tiles = gemmTiles({ m, n, k, parts: batch, a: ta ? "mn" : "k", isVec: va }, adapter);

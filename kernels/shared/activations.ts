@@ -1,7 +1,8 @@
 // The activations, a line each: what plain ops, and what products and convolutions on their way out, compute and
 // differentiate.
 
-import { mathFunctions, mathTypes } from "./math.ts";
+import { mathTypes } from "./functions.ts";
+import { mathFunctions } from "./math.ts";
 
 /** An activation as text, for T: its value at x, and what becomes of the gradient g of the value. */
 export interface ActivationText {

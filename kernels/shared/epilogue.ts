@@ -2,29 +2,14 @@
 // y = activation(x W + bias [+ residual]) [+ residual]; everything in f32, rounded once when stored.
 
 import { reads, writes } from "../kernel.ts";
-import { ACTIVATIONS, type Activation } from "./activations.ts";
+import { ACTIVATIONS } from "./activations.ts";
+import type { EpilogueBindings, EpilogueSpec, EpilogueUnit, Finish } from "./finish.ts";
+import { mathTypes } from "./functions.ts";
 import { arrayType, quadLoad, quadStore } from "./gemm.ts";
-import { mathFunctions, mathTypes } from "./math.ts";
-
-/** The epilogue's part of a spec. */
-export type EpilogueSpec = {
-  /** Adds `bias[n]`. */
-  readonly bias: boolean;
-  readonly activation: Activation;
-  /** Adds `residual`, shaped like the output, before or after the activation. */
-  readonly residual: "none" | "before" | "after";
-  /**
-   * Also writes the activation's argument to `pre`, for the gradient of an activation that its value does not
-   * determine.
-   */
-  readonly keep: boolean;
-};
-
-/** No bias, no residual, no activation. */
-export const NO_EPILOGUE: EpilogueSpec = { bias: false, activation: "none", residual: "none", keep: false };
+import { mathFunctions } from "./math.ts";
 
 /** Bindings an epilogue needs, after the kernel's own. */
-export function epilogueBindings(spec: EpilogueSpec, dtype: "f32" | "f16", isVec: boolean) {
+export function epilogueBindings(spec: EpilogueSpec, dtype: "f32" | "f16", isVec: boolean): EpilogueBindings {
   const type = arrayType(dtype, isVec);
   return {
     bias: spec.bias ? reads(type) : undefined,
@@ -32,12 +17,6 @@ export function epilogueBindings(spec: EpilogueSpec, dtype: "f32" | "f16", isVec
     pre: spec.keep ? writes(type) : undefined,
   };
 }
-
-/**
- * What a kernel hands over at a time: quads from arrays of vec4 ("vec") or of elements ("quad"), or single elements
- * ("one").
- */
-export type EpilogueUnit = "vec" | "quad" | "one";
 
 const load = (name: string, buffer: string, unit: EpilogueUnit): string =>
   unit === "one"
@@ -76,3 +55,6 @@ export function epilogueText(spec: EpilogueSpec, dtype: "f32" | "f16", unit: Epi
     .filter(Boolean)
     .join("\n");
 }
+
+/** The epilogue as the end of a product. */
+export const EPILOGUE: Finish<EpilogueSpec> = { bindings: epilogueBindings, text: epilogueText };

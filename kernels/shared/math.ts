@@ -4,23 +4,14 @@
 // errors: bench/results/accuracy-*.md. Sources: exp, log, tanh: S. Moshier, Cephes (expf, logf, tanhf). erf: Taylor
 // series where it converges fast; erfc: Chebyshev fit, relative error 1.2e-7 (W. H. Press et al., Numerical Recipes).
 
-/** Aliases that the functions use: T of `compute`, and U, I, B of its width. */
-export function mathTypes(width: 1 | 4, compute = "f32"): string {
-  return [
-    ["T", compute],
-    ["U", "u32"],
-    ["I", "i32"],
-    ["B", "bool"],
-  ]
-    .map(([name, type]) => `alias ${name} = ${width === 4 ? `vec4<${type}>` : type};`)
-    .join("\n");
-}
+import { calledFunctions } from "./functions.ts";
 
 /** `c0 + x (c1 + x (c2 ...))` for coefficients from the highest down. */
 export const polynomial = (x: string, [first, ...rest]: readonly number[]): string =>
   rest.reduce((sum, c) => `(${sum} * ${x} + T(${c}))`, `T(${first})`);
 
-const FUNCTIONS: Readonly<Record<string, string>> = {
+/** The functions by name. */
+export const MATH: Readonly<Record<string, string>> = {
   // Infinity and NaN come from a variable, since constants of them do not compile.
   special: `var<private> infinity_bits: u32 = 0x7f800000u;
 fn special(more: u32) -> T { return T(bitcast<f32>(infinity_bits | more)); }`,
@@ -115,17 +106,5 @@ fn special(more: u32) -> T { return T(bitcast<f32>(infinity_bits | more)); }`,
   gelu_slope: "fn gelu_slope(x: T) -> T { return T(1.5957691216057308) * (T(1.0) + T(0.134145) * x * x); }",
 };
 
-/** Declarations of the functions that `expr` calls, of these and of its own, and of those that they call, in order. */
-export function mathFunctions(expr: string, own: Readonly<Record<string, string>> = {}): string[] {
-  const known = { ...FUNCTIONS, ...own };
-  const names = new Set<string>();
-  const add = (text: string, self?: string): void => {
-    for (const word of new Set(text.match(/\w+(?=\()/g))) {
-      if (word === self || names.has(word) || !Object.hasOwn(known, word)) continue;
-      add(known[word]!, word);
-      names.add(word);
-    }
-  };
-  add(expr);
-  return [...names].map((name) => known[name]!);
-}
+/** Declarations of the functions of the table that `expr` calls, and of those that they call, in order. */
+export const mathFunctions = (expr: string): string[] => calledFunctions(expr, MATH);

@@ -10,15 +10,8 @@ import {
   convWeightSpecs,
 } from "../../kernels/conv/conv-grad.ts";
 import { type Spec, shaderText, specText } from "../../kernels/kernel.ts";
-import {
-  type MatmulCall,
-  type MatmulSpec,
-  matmulKernel as matmul,
-  matmulSpecs,
-  splitK,
-  sumParts,
-} from "../../kernels/matmul/matmul.ts";
-import { NO_EPILOGUE } from "../../kernels/shared/epilogue.ts";
+import { type MatmulCall, matmulKernel as matmul, matmulSpecs, splitK, sumParts } from "../../kernels/matmul/matmul.ts";
+import { NO_EPILOGUE, type PlainSpec } from "../../kernels/shared/finish.ts";
 import type { GemmAdapter } from "../../kernels/shared/gemm.ts";
 import { conv2d } from "../engine/ops/conv.ts";
 import { matmul as product } from "../engine/ops/matmul.ts";
@@ -51,7 +44,7 @@ const dimsOf = ({ m, n, k, batch }: MatmulCall) => ({
   b_inner: k * n,
 });
 
-const call = (m: number, n: number, k: number, batch: number, ta: boolean, tb: boolean): MatmulCall => ({
+const call = (m: number, n: number, k: number, batch: number, ta: boolean, tb: boolean): MatmulCall<PlainSpec> => ({
   m,
   n,
   k,
@@ -81,7 +74,7 @@ for (const one of [
           return data[z * rows * columns + (isSwapped ? column * rows + row : row * columns + column)] as number;
         });
       const want = product(at(a, m, k, ta), at(b, k, n, tb)).data;
-      for (const spec of everywhere<MatmulSpec>((adapter) => matmulSpecs(one, adapter))) {
+      for (const spec of everywhere((adapter) => matmulSpecs(one, adapter))) {
         const { c } = await runKernel(matmul, spec, dimsOf(one), { a, b, c: want.length });
         close(c?.f32 ?? [], want, { rtol: 1e-5, atol: 2e-5, title: specText(spec) });
       }
@@ -210,7 +203,7 @@ choice("shares of k cover it, and an empty k has one", () => {
 });
 choice("more workgroups than an axis holds are folded", () => {
   const big = dimsOf(call(1, 1, 4, 5_000_000, false, false));
-  const spec = matmulSpecs(call(1, 1, 4, 5_000_000, false, false), cpu)[0] as MatmulSpec;
+  const spec = matmulSpecs(call(1, 1, 4, 5_000_000, false, false), cpu)[0]!;
   const grid = matmul.grid(big, spec);
   assert.ok(grid.every((groups) => groups <= 65_535) && grid[0] * grid[1] * grid[2] >= 5_000_000, `${grid}`);
 });
