@@ -77,12 +77,13 @@ async function findAdapter(options: AdapterOptions): Promise<GPUAdapter> {
 
 /** Dawn. @throws DeviceError where it does not load. */
 async function inNode(options: AdapterOptions): Promise<GPU> {
-  const { dawn } = await import("./dawn.ts");
-  try {
-    return await dawn(options.dawn);
-  } catch (cause) {
-    throw new DeviceError(`createDevice: ${(cause as Error).message}`, { cause });
-  }
+  const { load, instanceOf } = await import("./dawn.ts");
+  const dawn = await load().catch((cause: unknown) => {
+    throw new DeviceError("createDevice: Node needs the package `webgpu`; it did not load. Run `npm install webgpu`.", {
+      cause,
+    });
+  });
+  return instanceOf(dawn, options.dawn);
 }
 
 /** What a device is and can do. */

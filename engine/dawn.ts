@@ -12,20 +12,22 @@ const lent = new Set<GPU>();
 /** Keeps an instance of the user's own from being collected. */
 export const lend = (instance: GPU): void => void lent.add(instance);
 
-/** Dawn with these options. @throws Error where the package `webgpu` does not load. */
-export async function dawn(options: readonly string[] = []): Promise<GPU> {
+/** What of the package `webgpu` is used. */
+interface Dawn {
+  create(options: string[]): GPU;
+}
+
+/** The package. @throws Error where it is not there */
+export async function load(): Promise<Dawn> {
   // A variable, and words to each bundler, keep them from following the import into bundles for browsers.
   const name = "webgpu";
-  let found: { create(options: string[]): GPU };
-  try {
-    found = (await import(
-      /* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ name
-    )) as typeof found;
-  } catch (cause) {
-    throw new Error("Node needs the package `webgpu`; it did not load. Run `npm install webgpu`.", { cause });
-  }
+  return (await import(/* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ name)) as Dawn;
+}
+
+/** Its one instance with these options. */
+export function instanceOf(dawn: Dawn, options: readonly string[] = []): GPU {
   const key = options.join(" ");
-  const instance = instances.get(key) ?? found.create([...options]);
+  const instance = instances.get(key) ?? dawn.create([...options]);
   instances.set(key, instance);
   return instance;
 }

@@ -7,6 +7,7 @@ export {
   defineBackbone,
   type Enlargement,
 } from "./backbones/index.ts";
+export { BACKBONE_PARTS } from "./backbones/parts.ts";
 export * from "./convnext.ts";
 export * from "./efficientnet.ts";
 export { Init, type InitOptions, type InitScheme, type LinearPart } from "./init.ts";

@@ -13,7 +13,7 @@ import { ChosenClassifier, onlyRuntime, RUNTIMES, type RuntimeName, type Runtime
 import { findRuntime } from "../runtime/onnxruntime.ts";
 import type { WasmClassifier } from "../runtime/wasm.ts";
 import type { ModelFile, ModelRecord } from "./model-file.ts";
-import { networkOf } from "./network.ts";
+import { loadNetworkOf } from "./network.ts";
 import { type Place, placeOn } from "./place.ts";
 import { type ModelSource, type ReadModelOptions, readModel } from "./source.ts";
 
@@ -122,7 +122,7 @@ async function byWebGpu(file: ModelFile, { runtime: _, onnxruntime: __, device, 
   const place = await placeOn(device);
   let net: MultiExit | undefined;
   try {
-    net = networkOf(file, place.device);
+    net = await loadNetworkOf(file, place.device);
     const { record } = file;
     const policy = record.policy?.result.ok ? record.policy : { thresholds: [Number.POSITIVE_INFINITY] };
     const fit = fitOf(file, own);

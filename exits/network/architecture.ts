@@ -3,7 +3,7 @@
 
 import { completer, json, lookUp, SEED, SortieError } from "../../base/index.ts";
 import { ArgumentError, type Device, readOptions } from "../../engine/functions.ts";
-import { BACKBONES, type BackboneKind } from "../../nn/index.ts";
+import { BACKBONE_PARTS, BACKBONES, type BackboneKind } from "../../nn/index.ts";
 import { multiExit, stagesOf } from "./attach.ts";
 import { HEADS, type HeadKind } from "./heads/index.ts";
 import { wrapOf } from "./heads/wraps.ts";
@@ -36,11 +36,17 @@ export interface BuildOptions {
   readonly device?: Device;
 }
 
-/** What each network was made of. */
-const made = new WeakMap<MultiExit, Architecture>();
+/** What each network was made of, and what makes it again. */
+const made = new WeakMap<MultiExit, { readonly architecture: Architecture; readonly again: Maker }>();
+
+/** Makes a network with other weights. */
+type Maker = (options: BuildOptions) => MultiExit;
 
 /** What a network was made of, no option left to be preset; undefined for one that `buildNetwork` did not make. */
-export const architectureOf = (net: MultiExit): Architecture | undefined => made.get(net);
+export const architectureOf = (net: MultiExit): Architecture | undefined => made.get(net)?.architecture;
+
+/** What makes the same network again: so, whoever does not build networks brings no backbones. */
+export const makerOf = (net: MultiExit): Maker | undefined => made.get(net)?.again;
 
 /**
  * Makes the network that a record describes, its weights drawn by a seed. @throws ArgumentError for a record that
@@ -60,7 +66,16 @@ export const architectureOf = (net: MultiExit): Architecture | undefined => made
  * console.log(net.exits); // 2
  * ```
  */
-export function buildNetwork(architecture: Architecture, options: BuildOptions = {}): MultiExit {
+export const buildNetwork = (architecture: Architecture, options: BuildOptions = {}): MultiExit =>
+  build(architecture, options, (name) => named(BACKBONES, name));
+
+/** The same, for which the backbone is loaded alone. */
+export async function loadNetwork(architecture: Architecture, options: BuildOptions): Promise<MultiExit> {
+  const kind = await named(BACKBONE_PARTS, readArchitecture(architecture).backbone)();
+  return build(architecture, options, () => kind);
+}
+
+function build(architecture: Architecture, options: BuildOptions, kindOf: (name: string) => BackboneKind): MultiExit {
   const { seed = 0, device } = readOptions("buildNetwork", options, { seed: SEED, device: "any" });
   const {
     backbone,
@@ -73,8 +88,8 @@ export function buildNetwork(architecture: Architecture, options: BuildOptions =
     wraps = [],
   } = readArchitecture(architecture);
   const kind = kindOf(backbone);
-  const complete = completer(readOptions)(`buildNetwork: ${backbone}`, kind.options, own ?? {});
-  const known = Object.fromEntries(Object.entries(complete).filter(([, value]) => value !== undefined));
+  const given = completer(readOptions)(`buildNetwork: ${backbone}`, kind.options, own ?? {});
+  const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   const body = kind.make(known, { input, classes, seed, ...(device && { device }) });
   stagesOf(body, exits, "buildNetwork: exits");
   const net = multiExit(body, {
@@ -85,7 +100,7 @@ export function buildNetwork(architecture: Architecture, options: BuildOptions =
     seed,
   });
   const heads = net.describe().map((exit) => exit.head.kind as HeadKind);
-  made.set(net, {
+  const complete: Architecture = {
     backbone,
     options: known,
     input,
@@ -94,11 +109,13 @@ export function buildNetwork(architecture: Architecture, options: BuildOptions =
     head: heads.slice(0, exits.length),
     last,
     ...(wraps.length > 0 && { wraps }),
-  });
+  };
+  made.set(net, { architecture: complete, again: (options) => build(complete, options, kindOf) });
   return net;
 }
 
-const kindOf = (name: string): BackboneKind => lookUp("buildNetwork: backbone", BACKBONES, name, ArgumentError);
+const named = <T>(backbones: Readonly<Record<string, T>>, name: string): T =>
+  lookUp("buildNetwork: backbone", backbones, name, ArgumentError);
 
 const HEAD_KINDS = Object.keys(HEADS) as HeadKind[];
 const readHead = json.oneOf(HEAD_KINDS);

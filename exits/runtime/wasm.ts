@@ -18,7 +18,7 @@ import { bytesOfPictures } from "../deploy/given-pictures.ts";
 import { ModelError } from "../errors.ts";
 import { cascadeOf } from "../file/cascade.ts";
 import type { ModelFile } from "../file/model-file.ts";
-import { networkOf } from "../file/network.ts";
+import { loadNetworkOf } from "../file/network.ts";
 import { digestOf } from "../run/logits.ts";
 import { streamOneByOne } from "./one-by-one.ts";
 
@@ -57,7 +57,7 @@ export class WasmClassifier {
   ): Promise<WasmClassifier> {
     const { record } = file;
     using device = paperDevice();
-    const net = networkOf(file, device);
+    const net = await loadNetworkOf(file, device);
     const names = [...net.state().keys()];
     const values = new Map(names.map((name) => [name, valuesOf(file, name)] as const));
     const weights = await digestOf([...values.values()]);
@@ -136,7 +136,7 @@ function asLoad(cause: Error): never {
   throw new ModelError(`load: ${why} Use runtime webgpu.`, { cause });
 }
 
-/** What a file holds under a name of the network, all of which `networkOf` has checked. */
+/** What a file holds under a name of the network, all of which `loadNetworkOf` has checked. */
 const valuesOf = ({ tensors }: ModelFile, name: string): Float32Array<ArrayBuffer> =>
   tensors.get(name)?.data as Float32Array<ArrayBuffer>;
 

@@ -6,7 +6,7 @@ import { ArgumentError, type Generator, keep, type Tensor, tensor } from "../../
 import type { Optimizer, Schedule } from "../../nn/index.ts";
 import type { Part, SoFar } from "../methods/method.ts";
 import { trunk } from "../methods/parts.ts";
-import { architectureOf, buildNetwork } from "../network/architecture.ts";
+import { makerOf } from "../network/architecture.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { type Found, restore, under } from "../run/checkpoint.ts";
 import { toTable } from "../run/logits.ts";
@@ -157,12 +157,12 @@ export class PhaseRun {
 async function drawAnew({ net, span, options }: PhaseParts): Promise<void> {
   const { anew, name } = span.phase;
   if (!anew) return;
-  const architecture = architectureOf(net);
-  if (!architecture)
+  const again = makerOf(net);
+  if (!again)
     throw new ArgumentError(
       `train: the network must be made by buildNetwork(), as ${name} draws a part of it anew; got one that was not.`,
     );
-  const fresh = buildNetwork(architecture, { seed: (options.seed ?? 0) + 1, device: deviceOf(net) });
+  const fresh = again({ seed: (options.seed ?? 0) + 1, device: deviceOf(net) });
   const drawn = fresh.namedParameters();
   for (const [of, parameter] of net.namedParameters()) {
     const start = anew(of) ? drawn.get(of) : undefined;

@@ -3,7 +3,7 @@
 import { readOptions } from "../../engine/functions.ts";
 import type { EvaluationRow, TrainingRow } from "../run/metrics.ts";
 import type { TakenPhase } from "./shared-phase.ts";
-import type { StartReport } from "./start.ts";
+import type { StartReport } from "./start-file.ts";
 
 /** What a run begins with. */
 export interface RunStart {

@@ -9,7 +9,7 @@ import type { Method, TrainingPlan } from "../methods/method.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
 import type { CheckpointStore, Position } from "../run/checkpoint.ts";
 import { identityOf } from "../run/identity.ts";
-import { type FolderLock, lockFolder } from "../run/lock.ts";
+import type { FolderLock } from "../run/lock.ts";
 import { digest } from "../run/logits.ts";
 import { exitScores } from "../run/metrics.ts";
 import { Run } from "../run/run.ts";
@@ -31,7 +31,8 @@ import { completeRecipe, RECIPE_OPTIONS, type Recipe } from "./recipe.ts";
 import { checkpointPlace, prepareFolder, Saver } from "./saving.ts";
 import { SharedPhase } from "./shared-phase.ts";
 import { siteOf } from "./site.ts";
-import { loadStart, START_OPTIONS, type Start, type StartReport } from "./start.ts";
+import { loadStart, START_OPTIONS, type Start } from "./start.ts";
+import type { StartReport } from "./start-file.ts";
 import { makeTeacher, slowness, type TeacherRun } from "./teachers.ts";
 import { type Course, Teller } from "./telling.ts";
 import { FINE_TUNING } from "./tuning-options.ts";
@@ -162,12 +163,18 @@ function checkStore(store: CheckpointStore | undefined, dir: string | undefined)
 export async function train(net: MultiExit, data: ImageSplits, options: TrainOptions): Promise<Run> {
   const { dir, store } = readOptions("train", options, TRAIN_OPTIONS);
   checkStore(store, dir);
-  const lock = dir === undefined || options.lock ? undefined : await lockFolder("train", dir);
+  const lock = dir === undefined || options.lock ? undefined : await locked(dir);
   try {
     return await trainLocked(net, data, options);
   } finally {
     await lock?.release();
   }
+}
+
+/** Pages have no folders, and need no locks. */
+async function locked(dir: string): Promise<FolderLock> {
+  const { lockFolder } = await import("../run/lock.ts");
+  return lockFolder("train", dir);
 }
 
 async function trainLocked(net: MultiExit, data: ImageSplits, options: TrainOptions): Promise<Run> {

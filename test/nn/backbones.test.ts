@@ -2,7 +2,7 @@
 
 import { add, backward, Generator, keep, mean, noGrad, ones, randn, scope } from "../../engine/index.ts";
 import { type HeadKind, multiExit } from "../../exits/index.ts";
-import { BACKBONES, type Backbone, describeStages, EVAL, TRAIN } from "../../nn/index.ts";
+import { BACKBONE_PARTS, BACKBONES, type Backbone, describeStages, EVAL, TRAIN } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 
@@ -21,6 +21,11 @@ const SMALL: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 
 test("every kind is tried here", () => {
   assert.equal(Object.keys(SMALL).sort(), Object.keys(BACKBONES).sort());
+});
+
+test("each is loaded alone under its name", async () => {
+  const loaded = Object.entries(BACKBONE_PARTS).map(async ([name, load]) => [name, await load()] as const);
+  assert.equal(Object.fromEntries(await Promise.all(loaded)), BACKBONES);
 });
 
 for (const [name, { enlarge, make, exits }] of Object.entries(BACKBONES)) {
