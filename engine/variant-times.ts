@@ -35,7 +35,7 @@ export interface Timed {
   readonly sync: () => Promise<void>;
 }
 
-/** Times an op with each variant, and leaves the fastest in the table. @throws what all of them throw */
+/** Times an op with each variant, and leaves the fastest in the table. @throws Error of one, where all of them fail */
 export async function timeVariants(op: Rerun, timed: Timed): Promise<TuningResult> {
   const { key, candidates, repeats, table, sync } = timed;
   const measured: { spec: string; ms: number }[] = [];

@@ -1,21 +1,21 @@
-// `npm run size`: what a page loads - the engine alone and small apps, bundled, minified, gzipped - against budgets.
-// Why the target of the whole engine is out of reach: bench/results/size.md. A budget is a ratchet: lower it when its
-// figure falls.
+// `npm run size`: what a page loads - the engine alone and small apps, bundled, minified, gzipped - against budgets and
+// targets. What is behind `import()` counts where the app asks for it (`parts`). What is left where, and why:
+// bench/results/size.md. A budget is a ratchet: lower it when its figure falls.
 
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
 import { asBuilt } from "./modules.ts";
 
-/** Bytes after gzip that the engine's browser bundle shall have. */
-export const TARGET = 45_000;
-
-/** One bundle to measure: its entry, modules left out, and what it may weigh after gzip. */
+/** One bundle to measure: its entry, modules left out, and what it may and what it shall weigh after gzip. */
 export interface Measured {
   readonly what: string;
   readonly entry: string;
   readonly external?: readonly string[];
+  /** Ends of the names behind `import()` that the page loads. */
+  readonly parts?: readonly string[];
   readonly budget: number;
+  readonly target: number;
 }
 
 /** A bundle: bytes as they are and after gzip, and the share of each module before gzip. */
@@ -27,20 +27,40 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_300 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 99_300, target: 45_000 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",
     external: ["../kernels/*", "../../kernels/*"],
-    budget: 60_200,
+    budget: 58_900,
+    target: 45_000,
   },
-  { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 24_700 },
-  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 63_000 },
-  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 71_800 },
+  { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 20_200, target: 16_000 },
+  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 61_300, target: 40_000 },
+  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 68_500, target: 68_500 },
+  {
+    what: "app: a model file classifies",
+    entry: "bench/apps/classify.ts",
+    parts: ["./resnet.ts"],
+    budget: 107_800,
+    target: 60_000,
+  },
+  { what: "app: a method trains", entry: "bench/apps/trainer.ts", budget: 117_300, target: 100_000 },
 ];
 
+/** Leaves out what is behind `import()`, but for these parts. */
+export const without = (parts: readonly string[]): Plugin => ({
+  name: "without-parts",
+  setup(on) {
+    on.onResolve({ filter: /./ }, ({ kind, path }) =>
+      kind === "dynamic-import" && !parts.some((part) => path.endsWith(part)) ? { path, external: true } : undefined,
+    );
+  },
+});
+
 /** Bundles for browsers as an app of the built package would. */
-export async function measure({ entry, external = [] }: Omit<Measured, "what" | "budget">): Promise<BundleSize> {
+export async function measure(bundle: Pick<Measured, "entry" | "external" | "parts">): Promise<BundleSize> {
+  const { entry, external = [], parts = [] } = bundle;
   const { metafile, outputFiles } = await build({
     absWorkingDir: fileURLToPath(new URL("..", import.meta.url)),
     entryPoints: [entry],
@@ -53,7 +73,7 @@ export async function measure({ entry, external = [] }: Omit<Measured, "what" | 
     metafile: true,
     write: false,
     external: [...external],
-    plugins: [asBuilt],
+    plugins: [without(parts), asBuilt],
   });
   const { contents } = outputFiles[0]!;
   const { inputs } = metafile.outputs["bundle.js"]!;
@@ -69,11 +89,11 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const sizes = await Promise.all(BUNDLES.map(measure));
   for (const [name, bytes] of [...sizes[0]!.modules].sort((a, b) => b[1] - a[1]))
     console.log(`${String(bytes).padStart(8)}  ${name}`);
-  for (const [i, { what, budget }] of BUNDLES.entries()) {
+  for (const [i, { what, budget, target }] of BUNDLES.entries()) {
     const { bytes, gzip } = sizes[i]!;
     console.log(
       `${what.padEnd(28)} ${kB(bytes).padStart(9)} minified, ${kB(gzip)} after gzip; budget ${kB(budget)}, ` +
-        `target of ${kB(TARGET)} ${gzip > TARGET ? "not met" : "met"}${gzip > budget ? ". OVER BUDGET" : ""}`,
+        `target of ${kB(target)} ${gzip > target ? "not met" : "met"}${gzip > budget ? ". OVER BUDGET" : ""}`,
     );
     if (gzip > budget) process.exitCode = 1;
   }
