@@ -51,7 +51,7 @@ export {
 } from "./files.ts";
 export { FIT, type PictureFit } from "./fit.ts";
 export type { NumericArray } from "./formats/bytes.ts";
-export { type CifarRecords, decodeCifar } from "./formats/cifar.ts";
+export { type CifarRecords, decodeCifar, decodeCifarPickle } from "./formats/cifar.ts";
 export { decodeIdx, encodeIdx, type IdxArray } from "./formats/idx.ts";
 export { decodeJpeg, type JpegImage, type JpegOptions } from "./formats/jpeg.ts";
 export { decodeMat5, type MatArray } from "./formats/mat5.ts";

@@ -264,6 +264,7 @@ const dataCalls = ({ png }: Things): CallsOfEntry => ({
   createAugmenter: [o(), [2, 2, 1], [0]],
   createLoader: [{}, o({ batch: 1 })],
   drawCropFlip: [o(), new data.Stream(1, "test")],
+  decodeCifarPickle: [new Uint8Array(), o({ file: "a", labels: ["labels"] })],
   decodeCifar: [new Uint8Array(), o({ file: "a", labelBytes: 1 })],
   decodeIdx: [new Uint8Array(), o({ file: "a", rank: 1 })],
   decodeMat5: [new Uint8Array(), "a", o()],

@@ -1,11 +1,12 @@
-// CIFAR-10 and CIFAR-100, binary version (Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009):
-// 50,000 + 10,000 colour images of 32 x 32, read from the official archive or from its unpacked folder.
+// CIFAR-10 and CIFAR-100 (Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009): 50,000 + 10,000
+// colour images of 32 x 32, read from the official archive or from its unpacked folder: of the binary version, or where
+// only that is there, of the one for Python.
 
 import { firstOf, option } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
 import { DataError, readOptions } from "../errors.ts";
 import { folderOf, lookFor, node, type OfficialFile, placeOf, readBytes, type SetSource } from "../files.ts";
-import { CIFAR_SIZE, type CifarRecords, decodeCifar } from "../formats/cifar.ts";
+import { CIFAR_SIZE, type CifarRecords, decodeCifar, decodeCifarPickle } from "../formats/cifar.ts";
 import { readTar } from "../formats/tar.ts";
 import { gunzip } from "../formats/unpack.ts";
 import { checkFile, readOfficial } from "../obtain.ts";
@@ -21,6 +22,8 @@ interface CifarSet {
   readonly std: readonly number[];
   readonly source: SetSource;
   readonly members: readonly OfficialFile[];
+  /** The version for Python, and how it calls lists of labels, in the order of the binary one. */
+  readonly python: Pick<CifarSet, "source" | "members"> & { readonly labels: readonly string[] };
 }
 
 const archive = (name: string, bytes: number, md5: string): OfficialFile => ({
@@ -60,6 +63,23 @@ const CIFAR100_MEMBERS = [
   member("test.bin", 30740000, { algorithm: "md5", hex: "4499cfba6c016c1be1438163640a0898" }),
 ];
 
+const ofMd5 = (name: string, bytes: number, hex: string): OfficialFile =>
+  member(name, bytes, { algorithm: "md5", hex });
+
+const CIFAR10_PYTHON = [
+  ofMd5("data_batch_1", 31035704, "c99cafc152244af753f735de768cd75f"),
+  ofMd5("data_batch_2", 31035320, "d4bba439e000b95fd0a9bffe97cbabec"),
+  ofMd5("data_batch_3", 31035999, "54ebc095f3ab1f0389bbae665268c751"),
+  ofMd5("data_batch_4", 31035696, "634d18415352ddfa80567beed471001a"),
+  ofMd5("data_batch_5", 31035623, "482c414d41f54cd18b22e5b47cb7c3cb"),
+  ofMd5("test_batch", 31035526, "40351d587109b95175f43aff81a1287e"),
+];
+
+const CIFAR100_PYTHON = [
+  ofMd5("train", 155249918, "16019d7e3df5f24257cddd939b257f8d"),
+  ofMd5("test", 31049918, "f0ef6b0ae62326f3e7ffdfab6717acfc"),
+];
+
 /** The official file of CIFAR-10. */
 export const CIFAR10_SOURCE: SetSource = sourceOf(
   "cifar-10",
@@ -83,6 +103,16 @@ const CIFAR10: CifarSet = {
   std: [0.247, 0.2435, 0.2616],
   source: CIFAR10_SOURCE,
   members: CIFAR10_MEMBERS,
+  python: {
+    source: sourceOf(
+      "cifar-10",
+      archive("cifar-10-python.tar.gz", 170498071, "c58f30108f718f92721af3b95e74349a"),
+      "cifar-10-batches-py",
+      CIFAR10_PYTHON,
+    ),
+    members: CIFAR10_PYTHON,
+    labels: ["labels"],
+  },
 };
 
 const CIFAR100: CifarSet = {
@@ -92,11 +122,21 @@ const CIFAR100: CifarSet = {
   std: [0.2673, 0.2564, 0.2762],
   source: CIFAR100_SOURCE,
   members: CIFAR100_MEMBERS,
+  python: {
+    source: sourceOf(
+      "cifar-100",
+      archive("cifar-100-python.tar.gz", 169001437, "eb9058c3a382ffc7106e4002c42a8d85"),
+      "cifar-100-python",
+      CIFAR100_PYTHON,
+    ),
+    members: CIFAR100_PYTHON,
+    labels: ["coarse_labels", "fine_labels"],
+  },
 };
 
 /**
  * CIFAR-10: 32 x 32 x 3, ten classes, normalised by .4914 .4822 .4465 / .2470 .2435 .2616. `dir` holds
- * `cifar-10-binary.tar.gz` or what was unpacked from it.
+ * `cifar-10-binary.tar.gz` or what was unpacked from it, or `cifar-10-python.tar.gz` or its folder.
  * @throws DataError for a missing or damaged file, or parts that ask for more than 50,000 samples.
  */
 export async function cifar10(options: DataOptions = {}): Promise<Splits> {
@@ -125,8 +165,13 @@ async function loadCifar(
   label: number,
   options: DataOptions,
 ): Promise<Splits> {
-  const files = await readMembers(set, options);
-  const records = files.map(({ bytes, path }) => decodeCifar(bytes, { file: path, labelBytes: set.labelBytes }));
+  const isPython = await isOnlyPython(set, options);
+  const files = await readMembers(isPython ? { op: set.op, ...set.python } : set, options);
+  const records = files.map(({ bytes, path: file }) =>
+    isPython
+      ? decodeCifarPickle(bytes, { file, labels: set.python.labels })
+      : decodeCifar(bytes, { file, labelBytes: set.labelBytes }),
+  );
   const toDataset = (parts: readonly CifarRecords[], split: string, firstId: number): Dataset => {
     const count = parts.reduce((sum, part) => sum + part.count, 0);
     const images = new Uint8Array(count * CIFAR_SIZE * CIFAR_SIZE * 3);
@@ -151,8 +196,21 @@ interface Member {
   readonly path: string;
 }
 
+/** Whether the version for Python lies there, whole, and nothing of the binary one. */
+async function isOnlyPython({ source, python }: CifarSet, options: DataOptions): Promise<boolean> {
+  const [binary, pickled] = await Promise.all([
+    lookFor(source, placeOf(options)),
+    lookFor(python.source, placeOf(options)),
+  ]);
+  const isThere = pickled.files > 0 || pickled.unpacked?.isWhole === true;
+  return isThere && binary.files === 0 && binary.unpacked === undefined;
+}
+
 /** The set's files: from the unpacked folder if it is whole, or else from the archive. */
-async function readMembers({ op, source, members }: CifarSet, options: DataOptions): Promise<Member[]> {
+async function readMembers(
+  { op, source, members }: Pick<CifarSet, "op" | "source" | "members">,
+  options: DataOptions,
+): Promise<Member[]> {
   const { join } = node("node:path");
   const { files, unpacked } = await lookFor(source, placeOf(options));
   if (unpacked && (unpacked.isWhole || !(files || options.download))) {
