@@ -115,7 +115,7 @@ test("what only one backbone has is refused by the others", async () => {
   );
   await refuses(
     () => config("--model.backbone", "vit", "--model.widths", "8,16,32"),
-    "train: --model.widths is no setting of vit, which takes depth, dim, patch. Leave it out.",
+    "train: --model.widths is no setting of vit, which takes depth, dim, headDim, patch. Leave it out.",
   );
   await refuses(
     () => config("--model.dim", "32"),
@@ -300,7 +300,7 @@ networks("a network that cannot be made says why", async () => {
   );
   await refuses(
     () => network("--model.backbone", "vit", "--model.dim", "30"),
-    "vit: dim must be a multiple of 16; got 30.",
+    "vit: dim must be a multiple of headDim, 16; got 30.",
   );
   await refuses(
     () => network("--model.backbone", "vit", "--model.head", "attention"),

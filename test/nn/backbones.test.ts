@@ -72,3 +72,18 @@ for (const [name, kind] of Object.entries(BACKBONES)) {
     assert.equal(await again.parameters()[0]!.read(), await net.parameters()[0]!.read());
   });
 }
+
+test("vit: heads are as wide as is asked for, over the same weights", async () => {
+  const site = { input: [8, 8, 1], classes: 3, seed: 2 } as const;
+  using images = randn([2, 8, 8, 1], { generator: new Generator({ seed: 4 }) });
+  const answers = async (headDim?: number) => {
+    using net = BACKBONES["vit"]!.make({ depth: 3, dim: 32, ...(headDim && { headDim }) }, site);
+    const weights = (await net.parameters()[0]!.read()) as Float32Array;
+    using logits = noGrad(() => scope(() => net.forward(images, EVAL)));
+    return { weights: [...weights], logits: [...((await logits.read()) as Float32Array)] };
+  };
+  const [usual, narrow, wide] = [await answers(), await answers(16), await answers(32)];
+  assert.equal(usual, narrow);
+  assert.equal(wide.weights, narrow.weights);
+  assert.not.equal(wide.logits, narrow.logits);
+});
