@@ -117,7 +117,7 @@ test("pictures are classified as the library does; answers go to the terminal, t
   assert.equal([byWasm.code, byWasm.text], [0, predicted.text.split("\n").slice(0, -1).join("\n")]);
   const either = await run("predict", file, "--runtime", "auto");
   assert.match(either.text, /^ran on batches of up to 64: not settled yet$/m);
-  assert.match((await run("predict", file, "--runtime", "cpu")).text, "one of webgpu, wasm, auto; got cpu.");
+  assert.match((await run("predict", file, "--runtime", "cpu")).text, 'one of webgpu, wasm, auto; got "cpu".');
   const table = readFileSync(csv, "utf8").trimEnd().split("\r\n");
   assert.equal([table.length, table[0]], [49, "image,class,exit,score,macs,label"]);
   assert.ok(table[48]!.endsWith(`,${set.classes[set.labels[47]!]}`));

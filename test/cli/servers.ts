@@ -44,17 +44,19 @@ export function freePort(): Promise<number> {
   });
 }
 
-async function answers(port: number): Promise<void> {
+async function answers(port: number, isReady: () => boolean | Promise<boolean> = () => listens(port)): Promise<void> {
   for (let waited = 0; waited < 20_000; waited += 50) {
-    const isThere = await new Promise<boolean>((resolve) => {
-      const socket = connect(port, "127.0.0.1", () => resolve(true)).on("error", () => resolve(false));
-      socket.on("connect", () => socket.destroy());
-    });
-    if (isThere) return;
+    if (await isReady()) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error(`nothing listens on port ${port}`);
+  throw new Error(`nothing answers on port ${port}`);
 }
+
+const listens = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => resolve(true)).on("error", () => resolve(false));
+    socket.on("connect", () => socket.destroy());
+  });
 
 function ended(child: ChildProcess, signal: NodeJS.Signals, folder: string): () => Promise<void> {
   return () =>
@@ -80,7 +82,9 @@ export async function startPostgres(): Promise<Server> {
   const settings = ["fsync=off", `unix_socket_directories=${folder}`, "listen_addresses=127.0.0.1"];
   const args = ["-D", data, "-p", String(port), ...settings.flatMap((each) => ["-c", each])];
   const child = spawn(join(bin, "postgres"), args, { ...user, cwd: folder, stdio: "ignore" });
-  await answers(port);
+  // It listens before it is ready for anybody.
+  const asked = ["-q", "-h", "127.0.0.1", "-p", String(port)];
+  await answers(port, () => spawnSync(join(bin, "pg_isready"), asked).status === 0);
   return { url: `postgres://sortie:hush-hush@127.0.0.1:${port}/postgres`, stop: ended(child, "SIGINT", folder) };
 }
 
