@@ -20,9 +20,10 @@ import { streamOneByOne } from "./one-by-one.ts";
 import type { WasmClassifier } from "./wasm.ts";
 
 /** What runs a classifier. */
-export const RUNTIMES = ["webgpu", "wasm"] as const;
+export type RuntimeName = "webgpu" | "wasm";
 
-export type RuntimeName = (typeof RUNTIMES)[number];
+/** Both, the usual one first. */
+export const RUNTIMES = ["webgpu", "wasm"] as const satisfies readonly RuntimeName[];
 
 /** What batches of one size run on, and why. */
 export interface RuntimePlan {
