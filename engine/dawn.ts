@@ -18,9 +18,8 @@ interface Dawn {
 }
 
 /** The package. @throws Error where it is not there */
-export async function load(): Promise<Dawn> {
-  // A variable, and words to each bundler, keep them from following the import into bundles for browsers.
-  const name = "webgpu";
+export async function load(name = "webgpu"): Promise<Dawn> {
+  // A parameter, and words to each bundler, keep them from following the import into bundles for browsers.
   return (await import(/* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ name)) as Dawn;
 }
 

@@ -75,7 +75,8 @@ for (const [name, kind] of Object.entries(BACKBONES)) {
 
 test("vit: heads are as wide as is asked for, over the same weights", async () => {
   const site = { input: [8, 8, 1], classes: 3, seed: 2 } as const;
-  using images = randn([2, 8, 8, 1], { generator: new Generator({ seed: 4 }) });
+  using generator = new Generator({ seed: 4 });
+  using images = randn([2, 8, 8, 1], { generator });
   const answers = async (headDim?: number) => {
     using net = BACKBONES["vit"]!.make({ depth: 3, dim: 32, ...(headDim && { headDim }) }, site);
     const weights = (await net.parameters()[0]!.read()) as Float32Array;
