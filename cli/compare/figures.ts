@@ -1,6 +1,7 @@
 // One finished run in the figures that methods are compared by. Every threshold is chosen on validation samples, or
 // certified on calibration samples; test samples are looked at once, with thresholds that are fixed.
 
+import { basename } from "node:path";
 import { lastOf } from "../../base/index.ts";
 import {
   accuracyAtCost,
@@ -37,6 +38,7 @@ interface Point {
 
 /** One run. */
 export interface RunFigures extends RunKey {
+  /** The name of its folder; where that lies concerns nobody whom the figures are given to. */
   readonly dir: string;
   /** All that decides what comes out of it. */
   readonly settings: Decisive;
@@ -123,7 +125,7 @@ export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
   const [costs, accuracies] = [curve.map(({ cost }) => cost), curve.map(({ accuracy }) => accuracy)];
   return {
     ...key,
-    dir: folder.dir,
+    dir: basename(folder.dir),
     settings: decisive(config),
     commit: made["commit"] ?? "",
     adapter: made["adapter"] ?? "",

@@ -67,6 +67,7 @@ gpu("a plan is trained once, compared, and found finished when it is asked for a
   const { runs, against, failures, settings } = written(join(out, "runs"));
   assert.equal([runs.map(({ method }) => method), against, failures], [["joint", "steep"], "joint", []]);
   for (const run of runs) {
+    assert.is(run.dir, `glyphs-resnet-${run.method}-seed3`);
     assert.equal([run.exits.length, run.samples, run.classes, run.seed], [3, 100, 10, 3]);
     assert.ok(run.area > 0 && run.area < 1 && run.near.cost <= 1);
     assert.ok(run.timing!.whole > 0 && run.timing!.images === 100);
@@ -230,7 +231,7 @@ test("finished runs are compared as they lie", async () => {
     const { runs } = written(dir);
     assert.equal(
       runs.map(({ dir }) => dir),
-      [a, b],
+      ["a", "b"],
     );
     assert.ok(runs[1]!.method.includes(b), "two runs of one name are told apart by their folders");
     // Deeper exits know the label better, and the logits of both are the same.
