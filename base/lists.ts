@@ -63,5 +63,8 @@ export const transposed = <T>(rows: readonly (readonly T[])[]): T[][] =>
   (rows[0] ?? []).map((_, j) => rows.flatMap((row) => row.slice(j, j + 1)));
 
 /** Of each row of a flat [N, width] array the value in its own column. */
-export const inColumns = (values: ArrayLike<number>, width: number, columns: ArrayLike<number>): number[] =>
-  Array.from(columns, (column, i) => values[i * width + column]!);
+export function inColumns(values: ArrayLike<number>, width: number, columns: ArrayLike<number>): Float64Array {
+  const own = new Float64Array(columns.length);
+  for (let i = 0; i < own.length; i++) own[i] = values[i * width + columns[i]!]!;
+  return own;
+}

@@ -49,7 +49,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     const share = shareOf(m, sign);
     for (let i = 0; i < image.length; i += 3) {
       const grey = lumaAt(image, i);
-      mapBytes(image.subarray(i, i + 3), (v) => blend(grey, v, share));
+      for (let k = i; k < i + 3; k++) image[k] = blend(grey, image[k]!, share);
     }
   },
   contrast: (image, shape, m, sign) => {
@@ -59,7 +59,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   sharpness: (image, shape, m, sign) => {
     const smooth = smoothed(image, shape);
     const share = shareOf(m, sign);
-    image.set(smooth.map((v, i) => blend(v, image[i]!, share)));
+    for (let i = 0; i < image.length; i++) image[i] = blend(smooth[i]!, image[i]!, share);
   },
   posterize: (image, _, m) => {
     const mask = (0xff << Math.round(m * MOST_BITS_DROPPED)) & 0xff;

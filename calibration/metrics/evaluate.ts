@@ -233,7 +233,7 @@ export function evaluatePolicy(
   const wrong = inColumns(errors, scored.exits, exits);
   const macs = take(costs, exits);
   const left = new Tally(scored.exits);
-  for (const [j, error] of zip(exits, wrong)) left.add(j, error);
+  left.addAll(exits, wrong);
   const leftEarly = sum(left.counts.subarray(0, -1));
   const wrongEarly = sum(left.sums.subarray(0, -1));
   const statistics = (rows: Int32Array) => {

@@ -17,6 +17,11 @@ export class Tally {
     addTo(this.sums, group, value);
   }
 
+  /** Values of many groups, by hand: there are as many as samples, and curves count them again and again. */
+  addAll(groups: ArrayLike<number>, values: ArrayLike<number>): void {
+    for (let i = 0; i < groups.length; i++) this.add(groups[i]!, values[i]!);
+  }
+
   /** NaN where nothing was added. */
   get means(): Float64Array {
     return this.sums.map((sum, group) => sum / this.counts[group]!);

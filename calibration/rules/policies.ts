@@ -1,9 +1,9 @@
 // Policies as pure functions: confidences and thresholds in, exit per sample out; and what a policy achieves.
 
-import { inColumns, lastOf, what, zip } from "../../base/index.ts";
+import { inColumns, lastOf, what } from "../../base/index.ts";
 import { check, checkKind, checkLengths, fail } from "../errors.ts";
 import { eefpTargets } from "../metrics/eefp.ts";
-import { addTo, dot, sum } from "../numeric/arrays.ts";
+import { dot, sum } from "../numeric/arrays.ts";
 import { createRandom } from "../numeric/random.ts";
 import { Tally } from "../numeric/tally.ts";
 import { checkOrigin, type PolicyOrigin } from "../table/origin.ts";
@@ -138,10 +138,12 @@ export function achieved(cascade: Cascade, exits: Int32Array): Achieved {
   checkKind("achieved", "cascade", cascade);
   checkKind("achieved", "list", exits, "exits");
   checkLengths("achieved", "decisions", exits.length, "samples", cascade.samples);
-  const counts = new Float64Array(cascade.exits);
-  for (const j of exits) addTo(counts, j, 1);
-  const right = inColumns(cascade.errors, cascade.exits, exits).reduce((sum, error) => sum + 1 - error, 0);
-  const fractions = counts.map((count) => count / cascade.samples);
+  const left = new Tally(cascade.exits);
+  exits.forEach((j, i) => {
+    left.add(j, cascade.errors[i * cascade.exits + j]!);
+  });
+  const right = cascade.samples - sum(left.sums);
+  const fractions = left.counts.map((count) => count / cascade.samples);
   return { accuracy: right / cascade.samples, cost: dot(fractions, cascade.costs), fractions };
 }
 
@@ -181,7 +183,7 @@ export function exitRisks(cascade: Cascade, thresholds: ArrayLike<number>): Exit
       accepted.add(j, errors[at]!);
     }
   }
-  for (const [j, error] of zip(taken, inColumns(errors, exits, taken))) left.add(j, error);
+  left.addAll(taken, inColumns(errors, exits, taken));
   const early = (counts: Float64Array) => sum(counts.subarray(0, exits - 1));
   return {
     fraction: left.counts.map((count) => count / samples),

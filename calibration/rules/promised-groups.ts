@@ -1,6 +1,6 @@
 // Whose error rate a rule promises, and the counts of those groups.
 
-import { inColumns, zip } from "../../base/index.ts";
+import { zip } from "../../base/index.ts";
 import { checkKind } from "../errors.ts";
 import { Tally } from "../numeric/tally.ts";
 import type { Cascade } from "../table/scores.ts";
@@ -34,8 +34,9 @@ export function promisedGroups(scored: Cascade, taken: Int32Array, control: Cont
     },
   }[control];
   const groups = new Tally(exits * classes);
-  for (const [i, [j, error]] of zip(taken, inColumns(errors, exits, taken)).entries())
-    if (j < exits - 1) groups.add(keyOf(i, j), error);
+  taken.forEach((j, i) => {
+    if (j < exits - 1) groups.add(keyOf(i, j), errors[i * exits + j]!);
+  });
   return zip(groups.counts, groups.sums).flatMap(([accepted, wrong], key) =>
     accepted === 0 ? [] : [{ ...describe(key), accepted, errors: wrong }],
   );

@@ -1,7 +1,6 @@
 // Scalers that change one confidence in [0, 1] into a better one: histogram, isotonic and beta. They leave predictions
 // alone. Histogram and isotonic make ties, so a threshold on their output is coarser.
 
-import { zip } from "../../base/index.ts";
 import { check, checkFlags, checkOneOf, checkRead, checkScored, readOptions } from "../errors.ts";
 import { sum } from "../numeric/arrays.ts";
 import { type Minimum, minimise } from "../numeric/optimise.ts";
@@ -62,7 +61,7 @@ function fitHistogram(scores: ArrayLike<number>, correct: ArrayLike<number>, nBi
     k === nBins - 1 ? 1 : quantileOfSorted(ascending, (k + 1) / nBins),
   );
   const hits = new Tally(nBins);
-  for (const [score, hit] of zip(scores, correct)) hits.add(Math.min(nBins - 1, firstAtLeast(edges, score)), hit);
+  for (let i = 0; i < scores.length; i++) hits.add(Math.min(nBins - 1, firstAtLeast(edges, scores[i]!)), correct[i]!);
   const values = hits.means.map((mean, k) => (hits.counts[k] === 0 ? (edges[k]! + (edges[k - 1] ?? 0)) / 2 : mean));
   return { method: "histogram", knots: edges, values, converged: true };
 }
@@ -115,11 +114,11 @@ function fitBeta(scores: ArrayLike<number>, correct: ArrayLike<number>): Confide
 /** `[a, b, c]`, with a and b held at 0 where they are not free. */
 function betaRegression(scores: ArrayLike<number>, correct: ArrayLike<number>, isFree: readonly boolean[]): Minimum {
   const n = scores.length;
-  const samples = zip(correct, scores);
   const objective = (x: Float64Array, g: Float64Array) => {
     let [loss, da, db, dc] = [0, 0, 0, 0];
-    for (const [y, score] of samples) {
-      const [u, v] = logOdds(score);
+    for (let i = 0; i < n; i++) {
+      const y = correct[i]!;
+      const [u, v] = logOdds(scores[i]!);
       const logit = betaLogit(x, u, v);
       loss += (Math.max(logit, 0) - y * logit + Math.log1p(Math.exp(-Math.abs(logit)))) / n;
       const residual = (1 / (1 + Math.exp(-logit)) - y) / n;

@@ -1,6 +1,6 @@
 // The first of the three steps: fit scalers on validation samples, exit by exit, and apply them to other tables.
 
-import { type Kinds, misfit, take } from "../../base/index.ts";
+import { type Kinds, misfit } from "../../base/index.ts";
 import { CalibrationError, check, checkKind, checkNotEmpty, checkRead, readOptions } from "../errors.ts";
 import { failureTargets } from "../metrics/eefp.ts";
 import { column, indices, rowsBelow } from "../numeric/arrays.ts";
@@ -120,8 +120,8 @@ function selectRows({ z, labels, classes, targets }: ExitLogits, rows: Int32Arra
   rows.forEach((row, i) => {
     own.set(z.subarray(row * classes, (row + 1) * classes), i * classes);
   });
-  const some = targets && { targets: Uint8Array.from(take(targets, rows)) };
-  return { z: own, labels: Int32Array.from(take(labels, rows)), classes, ...some };
+  const some = targets && { targets: Uint8Array.from(rows, (row) => targets[row]!) };
+  return { z: own, labels: rows.map((row) => labels[row]!), classes, ...some };
 }
 
 function fitToConfidences(

@@ -114,9 +114,9 @@ export function departures(source: Source, scored: Cascade, exits: Int32Array): 
 /** What leaves where, with its errors. */
 export interface SampleDepartures extends Departures {
   /** 1 where the answer is wrong. */
-  readonly wrong: readonly number[];
+  readonly wrong: ArrayLike<number>;
   /** The same if every sample left at one exit. */
-  alone(exit: number): readonly number[];
+  alone(exit: number): ArrayLike<number>;
 }
 
 /** How sure an exit was, as a probability: the policy's score if it is one, else the exit's own largest. */

@@ -33,14 +33,14 @@ function inHsv(x: Pixels, change: (s: number, v: number) => readonly [s: number,
   if (channels !== 3) return mapped(x, (value) => clip(change(0, value)[1]));
   const out = new Float64Array(data.length);
   for (let at = 0; at < data.length; at += 3) {
-    const pixel = data.subarray(at, at + 3);
+    const pixel = [data[at]!, data[at + 1]!, data[at + 2]!];
     const v = Math.max(...pixel);
     const chroma = v - Math.min(...pixel);
     const s = v === 0 ? 0 : chroma / v;
     const [s2, v2] = change(s, v);
     // The hue stays: each channel keeps its place between the largest and the smallest.
-    for (const [c, value] of pixel.entries()) {
-      const below = chroma === 0 ? (c === 0 ? 0 : 1) : (v - value) / chroma;
+    for (let c = 0; c < 3; c++) {
+      const below = chroma === 0 ? (c === 0 ? 0 : 1) : (v - pixel[c]!) / chroma;
       out[at + c] = clip(v2) * (1 - clip(s2) * below);
     }
   }

@@ -50,7 +50,7 @@ test("lists are read side by side, and as columns", () => {
     ],
   );
   assert.equal(transposed([]), []);
-  assert.equal(inColumns([10, 11, 20, 21], 2, [1, 0]), [11, 20]);
+  assert.equal(inColumns([10, 11, 20, 21], 2, [1, 0]), Float64Array.of(11, 20));
 });
 
 test("a name that a table lacks is refused with the one that was meant", () => {
