@@ -2,7 +2,7 @@
 // claim held. Each is a config, which `sortie compare --config` trains, and a script, which reads what that has made
 // and writes its table, its figure and every number.
 
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import type { TopLevelSpec } from "vega-lite";
@@ -161,13 +161,14 @@ export async function testHypothesis(hypothesis: Hypothesis, options: TestOption
   const { draws, alpha, delta, resamples } = study;
   const runs = study.networks.map(({ label, backbone, seed }) => `${backbone} ${label} seed ${seed}`);
   const notes = [
+    `Made by bench/papers/${name}.ts, when runs of bench/papers/${name}.json have ended.`,
     `Runs: ${runs.join(", ")}. Commit of the runs: ${[...new Set(study.networks.map(({ commit }) => commit))].join(", ")}.`,
     `In parentheses the middle 95 % of ${draws} draws of calibration images, or of ${resamples} resamples of test images; another training is not in them. Levels: at most ${100 * alpha} % wrong, with probability ${1 - delta}.`,
     ...(study.missing.length > 0 ? [`Not finished, and left out: ${study.missing.join(", ")}.`] : []),
   ];
   const path = (ending: string) => join(out, `${name}.${ending}`);
   const made = {
-    networks: study.networks.map(({ logits: _, figures: __, ...network }) => network),
+    networks: study.networks.map(({ logits: _, figures: __, dir, ...network }) => ({ ...network, run: basename(dir) })),
     missing: study.missing,
   };
   writeWholeSync(
