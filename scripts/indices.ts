@@ -1,5 +1,5 @@
-// The indices that say nothing which their folders do not: every op of the engine, every family of kernels. `npm run
-// api` writes them, so that a new file is found by being there; test/scripts/api.test.ts compares.
+// The indices that say nothing which their folders do not: every op of the engine, every family of kernels and what is
+// in it. `npm run api` writes them, so that a new file is found by being there; test/scripts/api.test.ts compares.
 
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -18,9 +18,15 @@ const listed = (folder: string): string[] =>
 
 /** The written indices: path from the root -> text, as the formatter leaves it. */
 export function writtenIndices(): Map<string, string> {
-  const texts = { "engine/ops/index.ts": opsIndex(), "kernels/families.ts": familiesIndex() };
+  const modules = new Modules((file) => readFileSync(join(root, file), "utf8"));
+  const families = listed("kernels").filter((one) => one.endsWith("/") && !NO_FAMILIES.includes(one));
+  const texts = new Map([
+    ["engine/ops/index.ts", opsIndex(modules)],
+    ["kernels/families.ts", familiesIndex()],
+    ...families.map((one) => [`kernels/${one}index.ts`, familyIndex(modules, `kernels/${one}`)] as const),
+  ]);
   return new Map(
-    Object.entries(texts).map(([path, input]) => [
+    [...texts].map(([path, input]) => [
       path,
       execFileSync(process.execPath, [BIOME, "check", "--write", `--stdin-file-path=${path}`], {
         cwd: root,
@@ -31,23 +37,32 @@ export function writtenIndices(): Map<string, string> {
   );
 }
 
-/** All that the files of `engine/ops` export and do not mark as `@internal`. */
-function opsIndex(): string {
-  const modules = new Modules((file) => readFileSync(join(root, file), "utf8"));
-  const files = listed("engine/ops").filter((file) => file !== "index.ts");
-  const lines = files.flatMap((file) => {
-    const names = modules.exportsOf(`engine/ops/${file}`).flatMap(({ name, declarations }) => {
-      if (declarations.some(isInternal)) return [];
-      return [declarations.every(isType) ? `type ${name}` : name];
+/** All that the files of a folder export and do not mark as `@internal`, a line for each file. */
+const exportsOfFolder = (modules: Modules, folder: string): string[] =>
+  listed(folder)
+    .filter((file) => file !== "index.ts")
+    .flatMap((file) => {
+      const names = modules.exportsOf(`${folder}${file}`).flatMap(({ name, declarations }) => {
+        if (declarations.some(isInternal)) return [];
+        return [declarations.every(isType) ? `type ${name}` : name];
+      });
+      return names.length > 0 ? [`export { ${names.join(", ")} } from "./${file}";`] : [];
     });
-    return names.length > 0 ? [`export { ${names.join(", ")} } from "./${file}";`] : [];
-  });
-  return [
+
+const opsIndex = (modules: Modules): string =>
+  [
     "// What the files of this folder export, but for what they mark as internal. Written by `npm run api`.",
     "",
-    ...lines,
+    ...exportsOfFolder(modules, "engine/ops/"),
     "",
   ].join("\n");
+
+/** Of a family in several files; what it says of itself in its first line, and passes on of `shared/`, is kept. */
+function familyIndex(modules: Modules, folder: string): string {
+  const text = readFileSync(join(root, folder, "index.ts"), "utf8");
+  const about = text.slice(0, text.indexOf("\n")).replace(/ Written by `npm run api`\.$/, "");
+  const passedOn = text.match(/^export [^;]* from "\.\.\/[^;]*;$/gm) ?? [];
+  return [`${about} Written by \`npm run api\`.`, "", ...passedOn, ...exportsOfFolder(modules, folder), ""].join("\n");
 }
 
 const isInternal = (one: ts.Statement): boolean =>

@@ -31,10 +31,10 @@ import {
   tile,
 } from "./tile.ts";
 
-/** The WGSL type of q, k, v, o and the gradients of theirs. */
+/** The WGSL type of q, k, v, o and the gradients of theirs. @internal */
 export const attentionRows = ({ dtype, width }: AttentionSpec): string => bufferType(dtype, width);
 
-/** Launch over (batch, head, block of `group` rows of length `len`). */
+/** Launch over (batch, head, block of `group` rows of length `len`). @internal */
 export const attentionGrid = (units: number, len: number, spec: AttentionSpec): Grid =>
   linearGrid(units * ceilDiv(len, spec.group));
 
@@ -46,6 +46,7 @@ const rows = ({ units, heads, queries }: Dims<"units" | "heads" | "queries">, { 
 /**
  * Opens the entry point: `unit` = batch and head, `own` = the thread's row of `len`, clamped, `block` its workgroup's
  * first.
+ * @internal
  */
 export function attentionPlace(spec: AttentionSpec, len: string): string {
   return `${attentionEntry(spec)} {
@@ -58,7 +59,7 @@ export function attentionPlace(spec: AttentionSpec, len: string): string {
   let own = min(block + li, ${len} - 1u);`;
 }
 
-/** `a_0 . b_0 + a_1 . b_1 ...` of two rows in registers. */
+/** `a_0 . b_0 + a_1 . b_1 ...` of two rows in registers. @internal */
 export const dotRows = (spec: AttentionSpec, a: string, b: string): string =>
   Array.from({ length: spec.depth }, (_, d) => `dot(${a}_${d}, ${b}_${d})`).join(" + ");
 

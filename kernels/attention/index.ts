@@ -1,4 +1,4 @@
-// Attention without the score matrix in memory, forwards and backwards.
+// Attention without the score matrix in memory, forwards and backwards. Written by `npm run api`.
 
 export {
   type AttentionCase,
@@ -8,4 +8,4 @@ export {
   packedAttentionDims,
 } from "./attention.ts";
 export { type AttentionBackwardSpec, attentionBackwardKey, attentionBackwardQuery } from "./attention-grad.ts";
-export type { AttentionDims, AttentionSpec } from "./tile.ts";
+export type { AttentionDims, AttentionSpec, AttentionUniform } from "./tile.ts";

@@ -32,7 +32,7 @@ export type AttentionUniform = Size | "scale" | `${Layout}_${"offset" | "batch" 
 const strides = <L extends Layout>(layout: L) =>
   uniformsOf("u32", [`${layout}_offset`, `${layout}_batch`, `${layout}_head`, `${layout}_row`] as const);
 
-/** The uniforms of all attention kernels. */
+/** The uniforms of all attention kernels. @internal */
 export const attentionUniforms: Readonly<Record<AttentionUniform, UniformType>> = {
   units: "u32",
   heads: "u32",
@@ -48,21 +48,21 @@ export const attentionUniforms: Readonly<Record<AttentionUniform, UniformType>> 
 
 export type AttentionDims = Dims<AttentionUniform>;
 
-/** Features that a variant needs. */
+/** Features that a variant needs. @internal */
 export function attentionFeatures({ share, dtype }: AttentionSpec): KernelFeature[] {
   const subgroups: KernelFeature[] = share === "subgroup" ? ["subgroups"] : [];
   return dtype === "f16" ? ["f16", ...subgroups] : subgroups;
 }
 
-/** Entry point of `group` threads. */
+/** Entry point of `group` threads. @internal */
 export const attentionEntry = ({ group }: AttentionSpec): string =>
   `@compute @workgroup_size(${group}) fn main(${ENTRY})`;
 
-/** Address, in accesses of `width`, of row `row` of the operand laid out as `layout` (q, k, v or o). */
+/** Address, in accesses of `width`, of row `row` of the operand laid out as `layout` (q, k, v or o). @internal */
 export const rowAddress = ({ width }: AttentionSpec, layout: string, row: string): string =>
   `(u.${layout}_offset + unit / u.heads * u.${layout}_batch + unit % u.heads * u.${layout}_head + (${row}) * u.${layout}_row) / ${width}u`;
 
-/** Declares `load_NAME(at, d)`: the d-th vec4f of the row at `at` of the binding NAME. */
+/** Declares `load_NAME(at, d)`: the d-th vec4f of the row at `at` of the binding NAME. @internal */
 export function loadFunction({ width }: AttentionSpec, name: string): string {
   if (width === 4) return `fn load_${name}(at: u32, d: u32) -> vec4f { return vec4f(${name}[at + d]); }`;
   return `fn load_${name}(at: u32, d: u32) -> vec4f {
@@ -78,7 +78,7 @@ const isLooped = ({ share, depth }: AttentionSpec): boolean => share !== "workgr
 
 const eachVector = (body: string): string => `for (var d = 0u; d < (u.dim + 3u) / 4u; d++) { ${body} }`;
 
-/** Declares `AS_0, AS_1 ...`: the row at `at` of the binding `name`. */
+/** Declares `AS_0, AS_1 ...`: the row at `at` of the binding `name`. @internal */
 export function ownRow(spec: AttentionSpec, name: string, at: string, as = name): string {
   const { depth } = spec;
   if (!isLooped(spec)) return unroll(depth, (d) => `let ${as}_${d} = load_${name}(${at}, ${d}u);`);
@@ -87,7 +87,7 @@ export function ownRow(spec: AttentionSpec, name: string, at: string, as = name)
   ${unroll(depth, (d) => `let ${as}_${d} = ${as}_row[${d}];`)}`;
 }
 
-/** Writes a row of values to the binding `name` at address `at`. */
+/** Writes a row of values to the binding `name` at address `at`. @internal */
 export function storeRow(spec: AttentionSpec, name: string, at: string, value: (d: number) => string): string {
   const { depth, width, dtype } = spec;
   const put = (d: string, row: string) =>
@@ -103,6 +103,7 @@ export function storeRow(spec: AttentionSpec, name: string, at: string, value: (
 
 /**
  * The two operands of a tile by binding name, how each is laid out, the number of rows, and scalars per row, if any.
+ * @internal
  */
 export interface TileOperands {
   readonly first: string;
@@ -114,7 +115,7 @@ export interface TileOperands {
   readonly scalars?: readonly string[];
 }
 
-/** The text of a tile in pieces. */
+/** The text of a tile in pieces. @internal */
 export interface Tile {
   /** Module-scope declarations. */
   readonly declare: string;
@@ -126,7 +127,7 @@ export interface Tile {
   readonly read: (row: string, j: number) => string;
 }
 
-/** The tile of a variant. */
+/** The tile of a variant. @internal */
 export function tile(spec: AttentionSpec, operands: TileOperands): Tile {
   switch (spec.share) {
     case "subgroup":

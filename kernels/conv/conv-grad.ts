@@ -88,6 +88,7 @@ if (m_tile >= m_end) { return; }`;
  * Loops of `inner` over the taps (ty, tx) that reach the stride phase in the variable `phase`, with the shifts from an
  * input pixel (in units of the stride) to the output pixel. shift + rest/stride = (phase + padding -
  * tap*dilation)/stride is kept by subtraction: no division a tap.
+ * @internal
  */
 export const phaseTaps = (phase: string, inner: string): string => `
 let stride = vec2i(u.stride_w, u.stride_h);

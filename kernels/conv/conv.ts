@@ -64,7 +64,7 @@ const NAMES = [
 /** Uniforms shared by the kernels of a convolution, made by `convDims`. */
 export type ConvDims = (typeof NAMES)[number];
 
-/** The uniforms' types. */
+/** The uniforms' types. @internal */
 export const CONV_UNIFORMS = uniformsOf("i32", NAMES);
 
 /** Uniforms of a convolution. A kernel row is `taps_x` runs of `run` elements that lie together in x and in w. */
@@ -135,7 +135,7 @@ fn store(at: u32, n: u32, value: vec4f) {
   quad_y(at + n, left, finish(at + n, u32(o_first) + n, left, value));
 }`;
 
-/** A column no image has: elements of a row of the padding are all out of the window. */
+/** A column no image has: elements of a row of the padding are all out of the window. @internal */
 export const OUTSIDE = "-0x40000000";
 
 const place = (size: { m: number; n: number }): string => `
@@ -189,7 +189,7 @@ w_at += u.run;
   },
 });
 
-/** Whether quads of the channels of x and of y lie inside a group and are aligned. */
+/** Whether quads of the channels of x and of y lie inside a group and are aligned. @internal */
 export const convQuads = (g: ConvGeometry): { vx: boolean; vy: boolean } => ({
   vx: (g.c / g.groups) % 4 === 0,
   vy: (g.o / g.groups) % 4 === 0,

@@ -1,4 +1,4 @@
-// Convolutions and their gradients, depthwise ones too.
+// Convolutions and their gradients, depthwise ones too. Written by `npm run api`.
 
 export { type ConvDims, type ConvGeometry, type ConvSpec, conv, convDims, convSpecs } from "./conv.ts";
 export {

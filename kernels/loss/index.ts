@@ -1,4 +1,4 @@
-// Losses on class scores.
+// Losses on class scores. Written by `npm run api`.
 
 export {
   type CrossEntropyBackwardSpec,

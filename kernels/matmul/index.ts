@@ -1,4 +1,4 @@
-// Matrix products, and what they and convolutions do on their way out.
+// Matrix products, and what they and convolutions do on their way out. Written by `npm run api`.
 
 export { type EpilogueSpec, NO_EPILOGUE, type PlainSpec } from "../shared/finish.ts";
 export type { GemmAdapter, GemmTile } from "../shared/gemm.ts";

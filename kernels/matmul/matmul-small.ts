@@ -35,7 +35,7 @@ const THREADS = 64;
 /** Multiply-adds up to which a product takes this kernel; beyond it, a tile's shared loads win by far. */
 export const SMALL_PRODUCT = 1e5;
 
-/** A kernel of batched matrix products of few elements that end in one way; see the head of this file. */
+/** A kernel of batched matrix products of few elements that end in one way; see the head of this file. @internal */
 export const smallProductKernel = <E extends EpilogueSpec>(name: string, { bindings, text }: Finish<E>) =>
   defineKernel({
     name,

@@ -111,7 +111,7 @@ c_base = part * u.m * u.n;`;
 const partsAlongZ = (parts: number, columns: number): number =>
   Math.max(1, Math.min(parts, Math.floor(MAX_GROUPS / columns)));
 
-/** A kernel of batched matrix products that end in one way; see the head of this file. */
+/** A kernel of batched matrix products that end in one way; see the head of this file. @internal */
 export const productKernel = <E extends EpilogueSpec>(name: string, { bindings, text }: Finish<E>) =>
   defineKernel({
     name,

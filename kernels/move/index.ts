@@ -1,4 +1,4 @@
-// Elements that go from one place to another.
+// Elements that go from one place to another. Written by `npm run api`.
 
 export { type Axis, MAX_AXES, type MoveUnit, numberedDims, unitOf } from "../shared/items.ts";
 export {

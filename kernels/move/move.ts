@@ -158,7 +158,10 @@ export const blockTranspose = defineKernel({
   },
 });
 
-/** Most inputs of one concat launch: with the output, seven of the eight storage buffers that every adapter has. */
+/**
+ * Most inputs of one concat launch: with the output, seven of the eight storage buffers that every adapter has.
+ * @internal
+ */
 export const MAX_CONCAT = 6;
 
 /** `inputs` lie side by side in one launch. */

@@ -33,7 +33,7 @@ export type BatchNormShape = {
 /** A shape with what is fused. */
 export type BatchNormSpec = BatchNormShape & { readonly activation: Activation; readonly residual: boolean };
 
-/** `parts` blocks of `chunk` rows. */
+/** `parts` blocks of `chunk` rows. @internal */
 export const batchNormSizes = { rows: "u32", channels: "u32", parts: "u32", chunk: "u32" } as const;
 
 /** Row lanes that leave partial results of their own. */
@@ -53,22 +53,25 @@ export function batchNormParts(
 /** Rows of C floats in the buffer of partial moments: mean and M2 of each part. */
 export const batchNormMomentRows = (parts: number, shape: BatchNormShape): number => 2 * parts * splits(shape);
 
+/** @internal */
 export const batchNormGrid = (
   { channels, parts }: { readonly channels: number; readonly parts: number },
   { lanes, width }: BatchNormShape,
 ): Grid => [ceilDiv(channels, lanes * width), parts, 1];
 
+/** @internal */
 export const batchNormFeatures = ({ dtype }: BatchNormShape): KernelFeature[] => (dtype === "f16" ? ["f16"] : []);
 
-/** The WGSL type of what has x's shape. */
+/** The WGSL type of what has x's shape. @internal */
 export const activations = ({ dtype, width }: BatchNormShape): string => bufferType(dtype, width);
 
-/** The WGSL type of whole rows of C floats. */
+/** The WGSL type of whole rows of C floats. @internal */
 export const perChannel = ({ width }: BatchNormShape): string => bufferType("f32", width);
 
 /**
  * Opens the entry point: column `c` (clamped, `inside` if real), the thread's rows `first .. last` in steps of
  * `row_lanes`.
+ * @internal
  */
 export function batchNormPlace({ group, lanes, width, merge }: BatchNormShape): string {
   return `@compute @workgroup_size(${group})
@@ -84,7 +87,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: 
   let leaves = inside${merge ? " && row_lane == 0u" : ""};`;
 }
 
-/** Walks the thread's rows: `value` (a statement that declares it) of the element at `at` goes to `target`. */
+/**
+ * Walks the thread's rows: `value` (a statement that declares it) of the element at `at` goes to `target`. @internal
+ */
 export function batchNormRows(spec: BatchNormShape, target: string, value: string): string {
   return `if (inside) {
     for (var row = first; row < last; row += row_lanes) {
@@ -104,18 +109,20 @@ const storePair = (spec: BatchNormShape, target: string, a: string, b: string): 
     if (leaves) { ${target}[(2u * part + k) * columns + c] = pair[k]; }
   }`;
 
-/** Reads rows 2 p and 2 p + 1 of a part into `pair`. */
+/** Reads rows 2 p and 2 p + 1 of a part into `pair`. @internal */
 export const loadPair = (spec: BatchNormShape, source: string, p: string): string => `
     var pair = array<${valueType(spec.width)}, 2>();
     for (var k = wid.z; k < 2u; k++) { pair[k] = ${source}[(2u * ${p} + k) * columns + c]; }`;
 
-/** Header of a loop over all parts, spread over the row lanes if they merge. */
+/** Header of a loop over all parts, spread over the row lanes if they merge. @internal */
 export const eachPart = ({ group, lanes, merge }: BatchNormShape): string =>
   merge
     ? "for (var p = row_lane; p < u.parts; p += row_lanes)"
     : `for (var p = 0u; p < u.parts * ${group / lanes}u; p++)`;
 
-/** Declares `merge_TYPE(own, li)`: reduction over the row lanes through workgroup memory by `a, b -> combine`. */
+/**
+ * Declares `merge_TYPE(own, li)`: reduction over the row lanes through workgroup memory by `a, b -> combine`. @internal
+ */
 export function mergeRowLanes({ group, lanes, merge }: BatchNormShape, type: string, combine: string): string {
   if (!merge) return "";
   return `
@@ -136,7 +143,7 @@ fn merge_${type}(own: ${type}, li: u32) -> ${type} {
 }
 
 // Chan, Golub, LeVeque (1979): two sets of counts, means and sums of squared deviations become one.
-/** Declares `Moments`, `merged(a, b)` and, if row lanes merge, `merge_Moments`. */
+/** Declares `Moments`, `merged(a, b)` and, if row lanes merge, `merge_Moments`. @internal */
 export function momentFunctions(spec: BatchNormShape): string {
   const type = valueType(spec.width);
   return `
@@ -150,7 +157,7 @@ fn merged(a: Moments, b: Moments) -> Moments {
 ${mergeRowLanes(spec, "Moments", "merged(a, b)")}`;
 }
 
-/** Declares `mean` and `all`, the moments of all rows, from the buffer `moments`; needs x. */
+/** Declares `mean` and `all`, the moments of all rows, from the buffer `moments`; needs x. @internal */
 export function mergeMoments(spec: BatchNormShape): string {
   const { group, lanes, merge, width } = spec;
   const rows = "min(u.chunk, u.rows - block * u.chunk)";

@@ -1,4 +1,4 @@
-// Batch, group and layer norm, and the sums that their parameters' gradients are.
+// Batch, group and layer norm, and the sums that their parameters' gradients are. Written by `npm run api`.
 
 export {
   type BatchNormShape,

@@ -1,4 +1,4 @@
-// Optimiser steps on flat buffers, and the norm that clips gradients.
+// Optimiser steps on flat buffers, and the norm that clips gradients. Written by `npm run api`.
 
 export { clipCoefficient, type NormSpec, normPartials, partialCount, scaleByClip } from "./norm-clip.ts";
 export {
@@ -10,6 +10,7 @@ export {
   NOW,
   type OptimSpec,
   optimAdvance,
+  packHyper,
   type RmspropSpec,
   rmspropKernel,
   type SgdSpec,

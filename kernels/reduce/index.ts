@@ -1,4 +1,4 @@
-// Reductions over any axes.
+// Reductions over any axes. Written by `npm run api`.
 
 export {
   planReduce,

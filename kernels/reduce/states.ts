@@ -7,11 +7,11 @@ import type { StorageType } from "../kernel.ts";
 
 export type ReduceOp = "sum" | "mean" | "max" | "min" | "var" | "logsumexp" | "argmax" | "argmin";
 
-/** Whether a reduction adds floats up, so that the order matters. */
+/** Whether a reduction adds floats up, so that the order matters. @internal */
 export const isSum = (op: ReduceOp, dtype: StorageType): boolean =>
   isFloat(dtype) && (op === "sum" || op === "mean" || op === "var" || op === "logsumexp");
 
-/** WGSL types of registers. */
+/** WGSL types of registers. @internal */
 export type RegisterType = "f32" | "i32" | "u32";
 
 /** One 32-bit word of a state, and its value before any element. */
@@ -24,7 +24,7 @@ interface Field {
 /** `T`, or a vec4 of it: the type that texts are written for. */
 type Widen = (type: RegisterType) => string;
 
-/** A reduction's state and arithmetic, as WGSL expressions, one per field. */
+/** A reduction's state and arithmetic, as WGSL expressions, one per field. @internal */
 export interface Reduction {
   readonly fields: readonly Field[];
   /** The state `s` after the element `x` at position `k`. */
@@ -35,10 +35,10 @@ export interface Reduction {
   readonly finish: string;
 }
 
-/** Type of an element in registers. */
+/** Type of an element in registers. @internal */
 export const registerType = (dtype: StorageType): RegisterType => (dtype === "f16" ? "f32" : dtype);
 
-/** 32-bit words that a state takes in memory: a power of two. */
+/** 32-bit words that a state takes in memory: a power of two. @internal */
 export function stateWords(op: ReduceOp, dtype: StorageType): 1 | 2 | 4 {
   const n = reduction(op, dtype).fields.length;
   return n > 2 ? 4 : n === 2 ? 2 : 1;
@@ -46,6 +46,7 @@ export function stateWords(op: ReduceOp, dtype: StorageType): 1 | 2 | 4 {
 
 /**
  * Declarations that the texts below refer to. Infinities and NaN come from variables: constants of them do not compile.
+ * @internal
  */
 export const REDUCTION_CONSTANTS = `
 const MAGNITUDE = 0x7fffffffu;
@@ -166,7 +167,7 @@ function argument(dtype: StorageType, op: "argmax" | "argmin"): Reduction {
   };
 }
 
-/** The arithmetic of `op` on elements of `dtype`. */
+/** The arithmetic of `op` on elements of `dtype`. @internal */
 export function reduction(op: ReduceOp, dtype: StorageType): Reduction {
   switch (op) {
     case "sum":
