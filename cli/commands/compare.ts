@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { defined, firstOf, type OptionValues, option, SortieError } from "../../base/index.ts";
 import { figuresOf, type RunFigures } from "../compare/figures.ts";
-import { type Known, readKnown } from "../compare/known.ts";
+import { type Known, readKnown, untold } from "../compare/known.ts";
 import { isFinished, liveTable, planLines, progressOf } from "../compare/lines.ts";
 import { writeComparison } from "../compare/outcome.ts";
 import {
@@ -174,6 +174,7 @@ async function makeAll(experiments: readonly Experiment[], context: MakeContext)
   const { print, known, failed } = context;
   const places = { teachers: join(context.out, "teachers"), phases: join(context.out, "phases") };
   const runs: RunFigures[] = [];
+  const takenOver: RunFigures[] = [];
   const failures: Failure[] = [];
   const table = liveTable(experiments);
   const count = experiments.length;
@@ -188,6 +189,7 @@ async function makeAll(experiments: readonly Experiment[], context: MakeContext)
       const code = before ? 0 : await finish(experiment, { ...context, ...places }, title);
       if (code >= 128) return code;
       const run = before ? { ...before, ...key } : await readRun(RunFolder.of(config), key, context);
+      if (before) takenOver.push(run);
       if (runs.push(run) === 1) print(`\n${table.head}`);
       print(table.of(run));
     } catch (error) {
@@ -201,6 +203,7 @@ async function makeAll(experiments: readonly Experiment[], context: MakeContext)
     if (!isMade && open > 0 && runs.length > 0) await writeComparison({ runs, failures, ...context, open });
   }
   if (runs.length === 0) throw new SortieError(`compare: none of the ${count + context.open} runs came to its end.`);
+  for (const line of untold(takenOver, context)) print(line);
   print(`wrote ${(await writeComparison({ runs, failures, ...context })).join(", ")}`);
   return failures.length > 0 ? 1 : 0;
 }

@@ -43,6 +43,19 @@ const RUN = {
 /** Figures by the id of their run. */
 export type Known = ReadonlyMap<string, Omit<RunFigures, keyof RunKey>>;
 
+/** What is asked of all runs, and not told of some that are known: a line each. */
+export function untold(
+  known: readonly RunFigures[],
+  asked: { readonly isTimed: boolean; readonly corruptions: unknown },
+): readonly string[] {
+  const line = (what: string, runs: readonly RunFigures[]): string[] =>
+    runs.length === 0 ? [] : [`known without ${what}, shown as -: ${runs.map(({ dir }) => dir).join(", ")}`];
+  return [
+    ...(asked.isTimed ? line("measured times", known.filter(({ timing }) => !timing)) : []),
+    ...(asked.corruptions ? line("corruptions", known.filter(({ corruptions }) => !corruptions)) : []),
+  ];
+}
+
 /** The runs of a comparison's JSON. @throws SortieError that names file and key. */
 export function readKnown(path: string): Known {
   const { runs } = json.parts(readJson(path), path, { runs: json.list(json.record(RUN)) });

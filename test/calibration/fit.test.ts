@@ -1,43 +1,27 @@
-// Scalers, gates, budgets and curves: what each must achieve, and what happens where there is nothing to fit.
+// Scalers and gates: what each must achieve, and what happens where there is nothing to fit.
 
 import fc from "fast-check";
 import {
-  accuracyAtCost,
-  achieved,
   applyScaling,
   areaUnderCurve,
-  baselines,
-  budgetCurve,
-  budgetFractions,
-  budgetThresholds,
   cascade,
-  classPrecisionMargin,
   column,
   correctness,
   createRandom,
   createTable,
-  decideAtRandom,
   ece,
-  eefp,
-  eefpTargets,
   fit,
   fitConfidenceScaler,
   fitGate,
-  fitLogitScaler,
   type LogitMethod,
-  learnThenTest,
   mapLogits,
-  marginCurve,
-  meetBudget,
   nll,
   outcomes,
-  riskTargetCurve,
   scaleConfidence,
   scaleConfidences,
   scaleLogits,
   scalingNotes,
   sweepThresholds,
-  type Table,
   thresholdCurve,
 } from "../../calibration/index.ts";
 import { assert, failsWith, suite } from "../harness.ts";
@@ -99,78 +83,6 @@ test("the optimum of every logit scaler is stationary", () => {
     assert.ok(scaling.converged && scaler && "gradient" in scaler && scaler.gradient < 1e-5, method);
     assert.ok(method === "failure" || scaler.nll <= scaler.nllBefore, method);
   }
-});
-
-/**
- * Two exits of three classes; where the first calls class 0, it is sure, wrong half of the time, and the last right.
- */
-function misranked(samples: number) {
-  const random = createRandom(8);
-  const labels = new Int32Array(samples);
-  const logits = new Float64Array(samples * 6).map(() => 0.5 * random.normal());
-  labels.forEach((_, i) => {
-    const said = random.below(3);
-    const label = said > 0 || random.uniform() < 0.5 ? said : 1 + random.below(2);
-    labels[i] = label;
-    logits[6 * i + said] = (said === 0 ? 4 : 2) + random.normal();
-    logits[6 * i + 3 + label] = 5;
-  });
-  return createTable({ logits, labels, shape: [samples, 2, 3] });
-}
-
-test("failure minimises NLL and the cross-entropy of confidence against its targets, by the formula", () => {
-  const table = misranked(400);
-  const plain = outcomes(table);
-  for (const [target, weight] of [
-    ["oracle", 1],
-    ["correct", 2.5],
-  ] as const) {
-    const scaler = fitLogitScaler(table, 0, "failure", { target, weight });
-    assert.ok(scaler.converged);
-    const wanted = target === "oracle" ? eefpTargets(plain.errors, 2) : plain.errors.map((error) => 1 - error);
-    const objective = (x: Float64Array) => {
-      let loss = 0;
-      for (let i = 0; i < 400; i++) {
-        const e = [0, 1, 2].map((c) => Math.exp(x[c]! * table.read(i, 1)[c]! + x[3 + c]!));
-        const total = e[0]! + e[1]! + e[2]!;
-        const p = e[plain.predictions[2 * i]!]! / total;
-        loss -= Math.log(e[table.labels[i]!]! / total) + weight * Math.log(wanted[2 * i] === 1 ? p : 1 - p);
-      }
-      return loss / 400;
-    };
-    const least = objective(scaler.parameters);
-    for (let k = 0; k < 6; k++) {
-      const slope = [1e-4, -1e-4].map((step) => objective(scaler.parameters.with(k, scaler.parameters[k]! + step)));
-      assert.ok(slope[0]! > least && slope[1]! > least, `${target} ${k}`);
-      assert.ok(Math.abs(slope[0]! - slope[1]!) / 2e-4 < 1e-4, `${target} ${k}`);
-    }
-  }
-});
-
-test("failure ranks what should leave better than the logits and their vector scaling, on other samples", () => {
-  const [validation, fresh] = [misranked(300), misranked(1200)];
-  const of = (table: Table) => eefp(cascade(table)).mean;
-  const by = (method: LogitMethod) => of(scaleLogits(fresh, fit(validation, { method })));
-  const [unscaled, vector, failure] = [of(fresh), by("vector"), by("failure")];
-  assert.ok(unscaled < 0.6 && failure > unscaled + 0.2 && failure >= vector, `${unscaled} ${vector} ${failure}`);
-});
-
-test("failure of survivors is fitted on their own targets, and its options are checked", () => {
-  const table = randomTable(300, 3, 3);
-  const all = outcomes(table);
-  const survivors = Int32Array.from({ length: 300 }, (_, i) => i).filter((i) => all.maxProb[3 * i]! < 0.8);
-  const own = fit(table, { method: "failure", survivorsOf: [0.8, 0.9] }).scalers[1]!;
-  const logits = Float64Array.from([...survivors].flatMap((i) => [...table.read(i, 1)]));
-  const labels = survivors.map((i) => table.labels[i]!);
-  const alone = createTable({ logits, labels, shape: [survivors.length, 3, 3] });
-  const expected = fit(alone, { method: "failure" }).scalers[1]!;
-  assert.ok("parameters" in own && "parameters" in expected);
-  assert.equal(own.parameters, expected.parameters);
-  return failsWith(
-    () => fit(table, { method: "failure", target: "never" as "oracle" }),
-    "CalibrationError",
-    'fit: target must be one of oracle, correct; got "never".',
-  );
 });
 
 test("separable samples have no best temperature, and the fit says so", () => {
@@ -355,82 +267,6 @@ test("a gate learns the oracle's decision better than confidence ranks it, and k
     );
   };
   assert.ok(curve(gated) > curve(cascade(fresh)) - 0.01);
-});
-
-test("a curve runs from the full network to the first exit, below the oracle", () => {
-  const test = cascade(randomTable(800, 3, 4));
-  const points = thresholdCurve(test, sweepThresholds(test, 40));
-  const { oracle, fixed, random } = baselines(test, [0.5, 0, 0.5]);
-  assert.ok(Math.abs(random.cost - 2 / 3) < 1e-12);
-  assert.ok(Math.abs(random.accuracy - (fixed[0]!.accuracy + fixed[2]!.accuracy) / 2) < 1e-12);
-  assert.is(points[0]!.cost, 1);
-  assert.is(points[0]!.accuracy, fixed[2]!.accuracy);
-  const last = points.at(-1)!;
-  assert.ok(Math.abs(last.cost - 1 / 3) < 1e-12 && last.accuracy === fixed[0]!.accuracy);
-  points.forEach((point, k) => {
-    assert.ok(k === 0 || point.cost <= points[k - 1]!.cost + 1e-12, "looser is cheaper");
-    assert.ok(point.accuracy <= oracle.accuracy);
-  });
-});
-
-test("random exits with the same shares cost the same and answer worse than confidence", () => {
-  const test = cascade(randomTable(4000, 3, 4));
-  const { exits, expectedCost, fractions } = budgetThresholds(test, 1);
-  const random = achieved(test, decideAtRandom(test, fractions, 3));
-  assert.ok(Math.abs(random.cost - expectedCost) < 0.02);
-  assert.ok(achieved(test, exits).accuracy > random.accuracy + 0.03);
-});
-
-test("budget, margin and risk-target curves move with their knob", () => {
-  const validation = cascade(randomTable(1500, 3, 3));
-  const test = cascade(randomTable(1500, 3, 3, { seed: 5 }));
-  const budget = budgetCurve(validation, test);
-  assert.is(budget.length, 39);
-  assert.ok(budget[0]!.cost < budget[38]!.cost);
-  const margin = marginCurve(validation, test, [0, 0.05, 0.2]);
-  assert.ok(margin[0]!.cost >= margin[2]!.cost);
-  const target = riskTargetCurve((alpha) => learnThenTest(validation, { alpha, delta: 0.1 }), test, [0.001, 0.1, 0.3]);
-  assert.equal([target[0]!.ok, target[0]!.cost], [false, 1]);
-  assert.ok(target[2]!.ok && target[2]!.cost < target[1]!.cost);
-  assert.ok(Math.abs(budgetFractions(0.5, 4).reduce((a, b) => a + b, 0) - 1) < 1e-12);
-});
-
-test("areas and interpolation: duplicates keep the better, ends are held", () => {
-  assert.is(areaUnderCurve([1, 0.5, 0.5], [0.9, 0.7, 0.8]), 0.8500000000000001);
-  assert.is(areaUnderCurve([0.4], [0.7]), 0.7);
-  assert.ok(Math.abs(accuracyAtCost([0.5, 1], [0.8, 0.9], 0.75) - 0.85) < 1e-12);
-  assert.equal([accuracyAtCost([0.5, 1], [0.8, 0.9], 0.1), accuracyAtCost([0.5, 1], [0.8, 0.9], 2)], [0.8, 0.9]);
-});
-
-test("class precision margins: support counts, and a wider margin only loosens", () => {
-  const table = cascade(randomTable(600, 3, 3));
-  const strict = classPrecisionMargin(table, { margin: 0, minSupport: 20 });
-  const wide = classPrecisionMargin(table, { margin: 0.3, minSupport: 20 });
-  for (let c = 0; c < 3; c++) assert.ok(wide.thresholds[c]! <= strict.thresholds[c]!);
-  const all = classPrecisionMargin(table, { margin: 0.3, minSupport: 20, population: "all" });
-  const own = Array.from({ length: 3 }, (_, c) => table.predictions.filter((p, i) => i % 3 === 1 && p === c).length);
-  assert.equal([...all.support.subarray(3)], own);
-  assert.ok(wide.support.subarray(3).every((count, c) => count < own[c]!));
-  assert.equal(all.thresholds.subarray(0, 3), wide.thresholds.subarray(0, 3));
-  const none = classPrecisionMargin(table, { minSupport: 601 });
-  assert.ok(none.thresholds.every((t) => t === Number.POSITIVE_INFINITY) && none.exits.every((j) => j === 2));
-});
-
-test("budgets are met on validation, or refused with what is possible", () => {
-  const table = randomTable(900, 3, 3);
-  const cost = meetBudget(table, { cost: 0.6 });
-  assert.ok(cost.ok && cost.cost <= 0.6 && cost.guarantee.kind === "none");
-  const accuracy = meetBudget(table, { accuracy: cost.accuracy });
-  assert.ok(accuracy.ok && accuracy.cost <= cost.cost + 1e-12 && accuracy.accuracy >= cost.accuracy);
-  const latency = meetBudget(table, { milliseconds: [2, 5, 11], budget: 4 });
-  assert.ok(latency.ok && latency.cost <= 4);
-  const never = meetBudget(table, { cost: 0.1 });
-  assert.ok(
-    !never.ok && never.reason.startsWith("budget search: no thresholds stay within cost 0.1; the least is 0.333"),
-  );
-  const slow = meetBudget(table, { milliseconds: [2, 5, 11], budget: 1 });
-  const impossible = "and no threshold can do better, however many samples there are.";
-  assert.is(slow.ok || slow.reason, `budget search: no thresholds stay within 1 ms; the least is 2, ${impossible}`);
 });
 
 test("a table mapped as it is read leaves the original alone", () => {

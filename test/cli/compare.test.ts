@@ -114,6 +114,12 @@ gpu(
     assert.is(others.code, 1);
     assert.match(others.text, "none of the 2 runs came to its end");
 
+    const untimed = before.runs.map((run) => ({ ...run, timing: undefined }));
+    writeFileSync(known, JSON.stringify({ ...before, runs: untimed }));
+    const asked = await sortie(...args, "--seeds", "3", "--corruptions");
+    assert.is(asked.code, 0, asked.text);
+    for (const what of ["measured times", "corruptions"]) assert.match(asked.text, `known without ${what}, shown as -: `);
+
     const [joint] = before.runs;
     writeFileSync(known, JSON.stringify({ ...before, runs: [{ ...joint, near: { accuracy: "high", cost: 1 } }] }));
     const broken = await sortie(...args, "--seeds", "3");
