@@ -73,16 +73,22 @@ export const SEED = {
 /** A seed. */
 const seed = (value: number, about: string): Option<number> => ({ kind: "number", about, default: value, ...SEED });
 
-/** Some numbers; `length`: so many. */
+/** Some numbers; `length`: so many, or from .. to. */
 function list<T extends readonly number[] | undefined>(
   value: T,
   about: string,
-  bounds: Bounds & { readonly must?: string; readonly length?: number; readonly whole?: boolean } = {},
+  bounds: Bounds & {
+    readonly must?: string;
+    readonly length?: number | readonly [number, number];
+    readonly whole?: boolean;
+  } = {},
 ): Option<T | readonly number[]> {
-  const { must = "a list of numbers", length, whole: isWhole = false } = bounds;
+  const { must = "a list of numbers", length = [0, Infinity], whole: isWhole = false } = bounds;
+  const [fewest, most] = typeof length === "number" ? [length, length] : length;
   const fits = (given: unknown) =>
     Array.isArray(given) &&
-    (length === undefined || given.length === length) &&
+    given.length >= fewest &&
+    given.length <= most &&
     given.every((x) => within(bounds, x) && (isWhole ? Number.isSafeInteger(x) : Number.isFinite(x)));
   return { kind: "list", about, default: value, must, fits, ...basisOf(bounds) };
 }

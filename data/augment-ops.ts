@@ -100,6 +100,26 @@ export function applyOperation(
 }
 
 /**
+ * Turns the hues of `image`, in place, by a share of their circle; saturation and value stay. Grey images have none.
+ */
+export function turnHues(image: Uint8Array, [, , channels]: ImageShape, turn: number): void {
+  if (channels !== 3) return;
+  for (let i = 0; i < image.length; i += 3) {
+    const [r, g, b] = [image[i]!, image[i + 1]!, image[i + 2]!];
+    const value = Math.max(r, g, b);
+    const chroma = value - Math.min(r, g, b);
+    if (chroma === 0) continue;
+    // In sixths of the circle, from red.
+    const hue = value === r ? (g - b) / chroma : value === g ? 2 + (b - r) / chroma : 4 + (r - g) / chroma;
+    const turned = hue + 6 * turn;
+    for (let c = 0; c < 3; c++) {
+      const k = (((5 - 2 * c + turned) % 6) + 6) % 6;
+      image[i + c] = Math.round(value - chroma * Math.max(0, Math.min(k, 4 - k, 1)));
+    }
+  }
+}
+
+/**
  * `[a, b, c, d, e, f]`: what is shown at (x, y) comes from (a x + b y + c, d x + e y + f), in pixels from the upper
  * left corner.
  */

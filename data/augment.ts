@@ -3,7 +3,14 @@
 // nor on a resumed run.
 
 import { type Given, type Kinds, option, take, zip } from "../base/index.ts";
-import { applyOperation, MOST_BLEND, RAND_AUGMENT, type RandAugmentOptions, randAugment } from "./augment-ops.ts";
+import {
+  applyOperation,
+  MOST_BLEND,
+  RAND_AUGMENT,
+  type RandAugmentOptions,
+  randAugment,
+  turnHues,
+} from "./augment-ops.ts";
 import type { ImageShape } from "./dataset.ts";
 import { ensure, ensureCount, ensureWithin, readOptions } from "./errors.ts";
 import { exp, log } from "./numeric.ts";
@@ -22,7 +29,8 @@ export interface AugmentOptions {
    */
   readonly zoom?: number;
   /**
-   * How much brightness, contrast and saturation change, each by a factor from 1 - x to 1 + x, in random order: as
+   * How much brightness, contrast and saturation change, each by a factor from 1 - x to 1 + x, and, if there is a
+   * fourth number, how far hues turn either way, as a share of their circle, at most 0.5; in random order, as
    * torchvision's ColorJitter does it.
    */
   readonly jitter?: readonly number[];
@@ -58,9 +66,9 @@ export const AUGMENTATION = {
     ...{ above: 0, max: 1 },
     basis: "torchvision: 0.08",
   }),
-  jitter: option.list(undefined, "augmentation: how much brightness, contrast and saturation change", {
-    must: "three numbers within 0 and 1: 0.4,0.4,0.4",
-    ...{ min: 0, max: 1, length: 3 },
+  jitter: option.list(undefined, "augmentation: how much brightness, contrast, saturation and, if asked, hue change", {
+    must: "three or four numbers within 0 and 1: 0.4,0.4,0.4,0.1",
+    ...{ min: 0, max: 1, length: [3, 4] },
     basis: "torchvision",
   }),
   randAugment: option.list(undefined, "augmentation: operations of RandAugment, and their strength from 0 to 30", {
@@ -136,6 +144,7 @@ function checkOptions(options: AugmentOptions, shape: ImageShape): void {
     jitter === undefined || channels === 1 || channels === 3,
     () => `augment: jitter must have images of 1 or 3 channels; got ${channels}.`,
   );
+  ensureWithin("augment", "the fourth of jitter, for hue,", jitter?.[3] ?? 0, 0, 0.5);
   if (rand !== undefined) readOptions("augment: randAugment", rand, RAND_AUGMENT);
   if (erase !== undefined) readOptions("augment: erase", erase, ERASE);
   if (rand) {
@@ -218,12 +227,14 @@ function zoomed(source: Uint8Array, [height, width, channels]: ImageShape, least
   return source;
 }
 
-const JITTERS = ["brightness", "contrast", "color"] as const;
+const JITTERS = ["brightness", "contrast", "color", "hue"] as const;
 
 function jitterColours(image: Uint8Array, shape: ImageShape, most: readonly number[], stream: Stream): void {
-  for (const [name, limit] of take(zip(JITTERS, most), shuffledOrder(JITTERS.length, stream))) {
+  const asked = zip(JITTERS.slice(0, most.length), most);
+  for (const [name, limit] of take(asked, shuffledOrder(asked.length, stream))) {
     const change = stream.between(-limit, limit);
-    applyOperation(name, image, shape, Math.abs(change) / MOST_BLEND, Math.sign(change));
+    if (name === "hue") turnHues(image, shape, change);
+    else applyOperation(name, image, shape, Math.abs(change) / MOST_BLEND, Math.sign(change));
   }
 }
 

@@ -51,8 +51,18 @@ export function untold(
   const line = (what: string, runs: readonly RunFigures[]): string[] =>
     runs.length === 0 ? [] : [`known without ${what}, shown as -: ${runs.map(({ dir }) => dir).join(", ")}`];
   return [
-    ...(asked.isTimed ? line("measured times", known.filter(({ timing }) => !timing)) : []),
-    ...(asked.corruptions ? line("corruptions", known.filter(({ corruptions }) => !corruptions)) : []),
+    ...(asked.isTimed
+      ? line(
+          "measured times",
+          known.filter(({ timing }) => !timing),
+        )
+      : []),
+    ...(asked.corruptions
+      ? line(
+          "corruptions",
+          known.filter(({ corruptions }) => !corruptions),
+        )
+      : []),
   ];
 }
 

@@ -118,7 +118,8 @@ gpu(
     writeFileSync(known, JSON.stringify({ ...before, runs: untimed }));
     const asked = await sortie(...args, "--seeds", "3", "--corruptions");
     assert.is(asked.code, 0, asked.text);
-    for (const what of ["measured times", "corruptions"]) assert.match(asked.text, `known without ${what}, shown as -: `);
+    for (const what of ["measured times", "corruptions"])
+      assert.match(asked.text, `known without ${what}, shown as -: `);
 
     const [joint] = before.runs;
     writeFileSync(known, JSON.stringify({ ...before, runs: [{ ...joint, near: { accuracy: "high", cost: 1 } }] }));

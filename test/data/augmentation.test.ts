@@ -2,6 +2,7 @@
 // epoch and sample alone.
 
 import { createAugmenter } from "../../data/augment.ts";
+import { turnHues } from "../../data/augment-ops.ts";
 import {
   AUGMENTATION,
   augmentationOf,
@@ -90,6 +91,48 @@ test("colour jitter changes what it is told to, within its bounds", () => {
   ])
     assert.ok(new Set(changes(jitter).map(String)).size > 30, jitter.join());
   for (const target of changes([0, 0, 0])) assert.equal(target, source);
+});
+
+test("hues turn as Python's colorsys turns them, and jitter turns them no further than it is told to", async () => {
+  const turned = (colour: readonly number[], turn: number) => {
+    const image = Uint8Array.from(colour);
+    turnHues(image, [1, 1, 3], turn);
+    return [...image];
+  };
+  for (const [colour, turn, expected] of [
+    [[255, 0, 0], 1 / 3, [0, 255, 0]],
+    [[255, 0, 0], -1 / 3, [0, 0, 255]],
+    [[90, 90, 90], 0.3, [90, 90, 90]],
+    [[200, 120, 40], 0.1, [184, 200, 40]],
+    [[10, 180, 220], -0.3, [138, 220, 10]],
+    [[91, 90, 250], 0.5, [249, 250, 90]],
+    [[250, 249, 3], 0.01, [236, 250, 3]],
+  ] as const)
+    assert.equal(turned(colour, turn), [...expected], colour.join());
+
+  const source = image(2);
+  const target = new Uint8Array(PIXELS);
+  createAugmenter({ jitter: [0, 0, 0, 0.1] }, SHAPE, [0, 0, 0])(source, target, new Stream(1, "test", 3));
+  assert.not.equal(target, source);
+  for (let i = 0; i < PIXELS; i += 3) {
+    const [before, after] = [source.subarray(i, i + 3), target.subarray(i, i + 3)];
+    assert.is(Math.max(...after), Math.max(...before), "values stay");
+    assert.is(Math.min(...after), Math.min(...before), "saturation stays");
+    const turns = [-60, 60].map((step) =>
+      Math.min(
+        ...Array.from({ length: 61 }, (_, k) => {
+          const there = turned([...before], (0.1 * k) / step);
+          return Math.max(...there.map((value, c) => Math.abs(value - after[c]!)));
+        }),
+      ),
+    );
+    assert.ok(Math.min(...turns) <= 3, `${before} becomes ${after}`);
+  }
+  await failsWith(
+    () => createAugmenter({ jitter: [0, 0, 0, 0.6] }, SHAPE, [0, 0, 0]),
+    "DataError",
+    "augment: the fourth of jitter, for hue, must be within 0 and 0.5; got 0.6.",
+  );
 });
 
 test("cutmix shows a rectangle of another image, and says by its area how much of the own is left", () => {
