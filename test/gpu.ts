@@ -25,8 +25,8 @@ export function device(): Device {
  * that do.
  */
 export function adapterSuite(name: string, options: SuiteOptions = {}): Suite {
-  const skip = opened instanceof DeviceError ? opened.message : options.skip;
-  return suite(name, { ...options, skip, needsAdapter: true });
+  const missing = opened instanceof DeviceError ? opened.message : undefined;
+  return suite(name, { ...options, skip: missing ?? options.skip, lacksAdapter: missing !== undefined });
 }
 
 /**

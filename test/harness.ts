@@ -17,8 +17,10 @@ export interface SuiteOptions {
   readonly skip?: string | undefined;
   /** It needs something that no machine can be asked to have. */
   readonly isOptional?: boolean;
-  /** It needs a WebGPU adapter: where `--no-adapter` says that there may be none, it is skipped without a failure. */
-  readonly needsAdapter?: boolean;
+  /**
+   * It is skipped for want of a WebGPU adapter: where `--no-adapter` says that there may be none, that is no failure.
+   */
+  readonly lacksAdapter?: boolean;
   /** Milliseconds until a test of the suite fails; default 60 000. */
   readonly timeout?: number;
 }
@@ -45,7 +47,7 @@ interface SuiteRecord {
   readonly file: string;
   readonly skip: string | undefined;
   readonly isOptional: boolean;
-  readonly needsAdapter: boolean;
+  readonly lacksAdapter: boolean;
   readonly timeout: number;
   readonly tests: { readonly name: string; readonly body: Body }[];
   readonly hooks: Record<"before" | "after" | "beforeEach" | "afterEach", Body[]>;
@@ -78,7 +80,7 @@ export function draftSuite(name: string, options: SuiteOptions = {}): { record: 
     file: currentFile,
     skip: options.skip,
     isOptional: options.isOptional ?? false,
-    needsAdapter: options.needsAdapter ?? false,
+    lacksAdapter: options.lacksAdapter ?? false,
     timeout: options.timeout ?? 60_000,
     tests: [],
     hooks: { before: [], after: [], beforeEach: [], afterEach: [] },

@@ -5,6 +5,7 @@ import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { adapterSuite } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
 
 const cwd = fileURLToPath(new URL("../..", import.meta.url));
@@ -101,3 +102,19 @@ several("says that no test has such a name", () => {
   assert.is(status, 1, output);
   assert.match(output, /FAIL {2}nothing\n +no test has this in its name/);
 });
+
+const withAdapter = adapterSuite("runner with an adapter");
+
+withAdapter(
+  "does not say that an adapter is missing where a suite that needs one is skipped for something else",
+  () => {
+    const command = ["--import", "tsx", "test/run.ts", "cli/queue", "--only", "no test has this name"];
+    const env = { ...process.env, PATH: "/nonexistent", CI: "" };
+    const { stdout } = spawnSync(process.execPath, command, { cwd, encoding: "utf8", env });
+    assert.match(
+      stdout,
+      /^skip {2}cli\/queue\.test\.ts > cli queue: Valkey, .*: neither valkey-server nor redis-server/m,
+    );
+    assert.not.match(stdout, "WebGPU adapter");
+  },
+);
