@@ -1,7 +1,7 @@
 // `npm run house [-- DIR]`: counts what the house style is about, so that a change of it can be told from a change of
 // taste. Library folders only. DIR is another checkout, for figures of before.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, posix, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
@@ -106,7 +106,8 @@ function reachable(graph: ReadonlyMap<string, readonly string[]>, from: string):
 }
 
 function readLibrary(root: string): Map<string, string> {
-  const paths = LIBRARY.flatMap((folder) =>
+  const present = LIBRARY.filter((folder) => existsSync(join(root, folder)));
+  const paths = present.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((file) => posix.join(folder, file)),
   );
   const sources = paths.map((path) => path.replaceAll("\\", "/")).filter((path) => path.endsWith(".ts"));
