@@ -65,8 +65,9 @@ function familyIndex(modules: Modules, folder: string): string {
   return [`${about} Written by \`npm run api\`.`, "", ...passedOn, ...exportsOfFolder(modules, folder), ""].join("\n");
 }
 
+/** Declarations for users have what is `@hidden`, since others of them name it, and not what is `@internal`. */
 const isInternal = (one: ts.Statement): boolean =>
-  ts.getJSDocTags(one).some(({ tagName }) => tagName.text === "internal");
+  ts.getJSDocTags(one).some(({ tagName }) => ["internal", "hidden"].includes(tagName.text));
 const isType = (one: ts.Statement): boolean => ts.isInterfaceDeclaration(one) || ts.isTypeAliasDeclaration(one);
 
 /** Files of `kernels/` that are no family. */

@@ -8,4 +8,4 @@ export {
   packedAttentionDims,
 } from "./attention.ts";
 export { type AttentionBackwardSpec, attentionBackwardKey, attentionBackwardQuery } from "./attention-grad.ts";
-export type { AttentionDims, AttentionSpec, AttentionUniform } from "./tile.ts";
+export type { AttentionDims, AttentionSpec } from "./tile.ts";

@@ -26,7 +26,7 @@ export type AttentionSpec = {
 type Layout = "q" | "k" | "v" | "o";
 type Size = "units" | "heads" | "queries" | "keys" | "dim";
 
-/** `units` = batch * heads; strides and offsets in elements. */
+/** `units` = batch * heads; strides and offsets in elements. @hidden */
 export type AttentionUniform = Size | "scale" | `${Layout}_${"offset" | "batch" | "head" | "row"}`;
 
 const strides = <L extends Layout>(layout: L) =>
