@@ -44,6 +44,8 @@ export interface MobileNetV3Options {
   readonly widthMult?: number;
   /** Share of a batch in the running statistics; default 0.01, as torchvision's. */
   readonly momentum?: number;
+  /** Added to variances; default 0.001, as torchvision's. timm's `mobilenetv3_small_100` was trained with 0.00001. */
+  readonly eps?: number;
   /** Stride of the first convolution; 2 (default) as published, 1 for images of 32x32. */
   readonly stemStride?: 1 | 2;
   readonly seed: number;
@@ -55,6 +57,7 @@ const MOBILENET: Kinds<MobileNetV3Options> = {
   input: "any",
   widthMult: "number",
   momentum: "number",
+  eps: "number",
   stemStride: "number",
   seed: "number!",
   device: "any",
@@ -79,15 +82,16 @@ export class MobileNetV3 extends Backbone {
       input = [224, 224, 3],
       widthMult = 1,
       momentum = 0.01,
+      eps = 1e-3,
       stemStride = 2,
       seed,
       device,
     } = readOptions("mobilenetV3", options, MOBILENET);
     checkClasses("mobilenetV3", classes);
-    checkScale("mobilenetV3", { widthMult });
+    checkScale("mobilenetV3", { widthMult, eps });
     checkStemStride("mobilenetV3", stemStride);
     const init = new Init({ seed, scheme: "mobilenet", device });
-    const norm = { eps: 1e-3, momentum };
+    const norm = { eps, momentum };
     const width = (channels: number) => roundChannels(channels * widthMult);
     const stem = width(16);
     const widths = [stem, ...SMALL.map(([, , outputs]) => width(outputs))];

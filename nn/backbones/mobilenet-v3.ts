@@ -12,6 +12,9 @@ const OPTIONS = {
     above: 0,
     max: 1,
   }),
+  eps: option.number(1e-3, "added to variances: 0.001 as torchvision's; timm's mobilenetv3_small_100 has 0.00001", {
+    above: 0,
+  }),
 } as const;
 
 /** torchvision's form; early exits where SAFE-KD has them, after a third and two thirds of the layers. */

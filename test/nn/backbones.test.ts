@@ -73,6 +73,26 @@ for (const [name, kind] of Object.entries(BACKBONES)) {
   });
 }
 
+test("mobilenet-v3-small: eps is added to the variances of all its norms", async () => {
+  const site = { input: [32, 32, 3], classes: 3, seed: 2 } as const;
+  using images = randn([2, 32, 32, 3], { generator: new Generator({ seed: 4 }) });
+  const answers = async (variance: number, eps?: number) => {
+    using net = BACKBONES["mobilenet-v3-small"]!.make({ widthMult: 0.25, ...(eps && { eps }) }, site);
+    for (const [name, buffer] of net.namedBuffers())
+      if (name.endsWith("runningVar")) buffer.write(new Float32Array(buffer.size).fill(variance));
+    using logits = noGrad(() => scope(() => net.forward(images, EVAL)));
+    return [...((await logits.read()) as Float32Array)];
+  };
+  const usual = await answers(0.01);
+  assert.equal(await answers(0.01, 1e-3), usual);
+  const same = await answers(0.011 - 1e-5, 1e-5);
+  assert.ok(
+    same.every((value, i) => Math.abs(value - usual[i]!) < 1e-4 * (1 + Math.abs(value))),
+    `${same} and ${usual}`,
+  );
+  assert.not.equal(await answers(0.01, 1e-5), usual);
+});
+
 test("vit: heads are as wide as is asked for, over the same weights", async () => {
   const site = { input: [8, 8, 1], classes: 3, seed: 2 } as const;
   using generator = new Generator({ seed: 4 });
