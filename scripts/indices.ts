@@ -43,7 +43,7 @@ const exportsOfFolder = (modules: Modules, folder: string): string[] =>
     .filter((file) => file !== "index.ts")
     .flatMap((file) => {
       const names = modules.exportsOf(`${folder}${file}`).flatMap(({ name, declarations }) => {
-        if (declarations.some(isInternal)) return [];
+        if (declarations.some(isKeptBack)) return [];
         return [declarations.every(isType) ? `type ${name}` : name];
       });
       return names.length > 0 ? [`export { ${names.join(", ")} } from "./${file}";`] : [];
@@ -66,7 +66,7 @@ function familyIndex(modules: Modules, folder: string): string {
 }
 
 /** Declarations for users have what is `@hidden`, since others of them name it, and not what is `@internal`. */
-const isInternal = (one: ts.Statement): boolean =>
+const isKeptBack = (one: ts.Statement): boolean =>
   ts.getJSDocTags(one).some(({ tagName }) => ["internal", "hidden"].includes(tagName.text));
 const isType = (one: ts.Statement): boolean => ts.isInterfaceDeclaration(one) || ts.isTypeAliasDeclaration(one);
 

@@ -161,7 +161,7 @@ export async function testHypothesis(hypothesis: Hypothesis, options: TestOption
   const { draws, alpha, delta, resamples } = study;
   const runs = study.networks.map(({ label, backbone, seed }) => `${backbone} ${label} seed ${seed}`);
   const notes = [
-    `Made by bench/papers/${name}.ts, when runs of bench/papers/${name}.json have ended.`,
+    `Made by bench/papers/${name}.ts from the finished runs of bench/papers/${name}.json.`,
     `Runs: ${runs.join(", ")}. Commit of the runs: ${[...new Set(study.networks.map(({ commit }) => commit))].join(", ")}.`,
     `In parentheses the middle 95 % of ${draws} draws of calibration images, or of ${resamples} resamples of test images; another training is not in them. Levels: at most ${100 * alpha} % wrong, with probability ${1 - delta}.`,
     ...(study.missing.length > 0 ? [`Not finished, and left out: ${study.missing.join(", ")}.`] : []),

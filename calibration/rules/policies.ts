@@ -139,9 +139,7 @@ export function achieved(cascade: Cascade, exits: Int32Array): Achieved {
   checkKind("achieved", "list", exits, "exits");
   checkLengths("achieved", "decisions", exits.length, "samples", cascade.samples);
   const left = new Tally(cascade.exits);
-  exits.forEach((j, i) => {
-    left.add(j, cascade.errors[i * cascade.exits + j]!);
-  });
+  left.addAll(exits, inColumns(cascade.errors, cascade.exits, exits));
   const right = cascade.samples - sum(left.sums);
   const fractions = left.counts.map((count) => count / cascade.samples);
   return { accuracy: right / cascade.samples, cost: dot(fractions, cascade.costs), fractions };

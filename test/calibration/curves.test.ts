@@ -1,3 +1,5 @@
+// Curves of accuracy against cost, and thresholds that meet a budget: their ends, their order, their best point.
+
 import {
   accuracyAtCost,
   achieved,

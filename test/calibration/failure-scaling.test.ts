@@ -1,3 +1,5 @@
+// The scaling that predicts failures: what it minimises, what its ranking gains, and what it refuses.
+
 import {
   cascade,
   createRandom,
