@@ -75,7 +75,8 @@ for (const [name, kind] of Object.entries(BACKBONES)) {
 
 test("mobilenet-v3-small: eps is added to the variances of all its norms", async () => {
   const site = { input: [32, 32, 3], classes: 3, seed: 2 } as const;
-  using images = randn([2, 32, 32, 3], { generator: new Generator({ seed: 4 }) });
+  using generator = new Generator({ seed: 4 });
+  using images = randn([2, 32, 32, 3], { generator });
   const answers = async (variance: number, eps?: number) => {
     using net = BACKBONES["mobilenet-v3-small"]!.make({ widthMult: 0.25, ...(eps && { eps }) }, site);
     for (const [name, buffer] of net.namedBuffers())
