@@ -8,3 +8,14 @@ export interface ImageBytes {
   /** Those from `start` to before `end`, both where an image begins or ends. */
   subarray(start: number, end: number): Uint8Array;
 }
+
+/** Whether images are bytes that lie elsewhere than in an array. */
+export const isStored = (images: unknown): images is ImageBytes =>
+  typeof (images as Partial<ImageBytes> | null | undefined)?.subarray === "function" && !ArrayBuffer.isView(images);
+
+/** The bytes of images as `words` 32-bit words, the last one filled with zeros. */
+export function packBytes(images: Uint8Array, words: number): Uint32Array<ArrayBuffer> {
+  const bytes = new Uint8Array(words * 4);
+  bytes.set(images);
+  return new Uint32Array(bytes.buffer);
+}

@@ -49,11 +49,13 @@ const WANTED_LIMITS = [
 /**
  * A device of the adapter that `options` name, with all that sortie can use. @throws DeviceError without an adapter.
  */
-export async function requestDevice(options: AdapterOptions): Promise<GPUDevice> {
+export async function requestDevice(
+  options: AdapterOptions & { readonly isPortable?: boolean | undefined },
+): Promise<GPUDevice> {
   const adapter = options.adapter ?? (await findAdapter(options));
   const requiredLimits: Record<string, number> = {};
-  for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
-  const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
+  for (const name of options.isPortable ? [] : WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
+  const requiredFeatures = WANTED_FEATURES.filter((feature) => !options.isPortable && adapter.features.has(feature));
   try {
     return await adapter.requestDevice({ label: "sortie", requiredLimits, requiredFeatures });
   } catch (cause) {

@@ -3,6 +3,7 @@
 // constant; a write to anything else is refused. A capture owns what it touches (see replay.ts): a function may make
 // parameters, optimiser and step, and return the step alone.
 
+import { mapValues } from "../base/index.ts";
 import { type CaptureOptions, declare } from "./capture-options.ts";
 import { checkFunction } from "./checks.ts";
 import type { Device } from "./device.ts";
@@ -89,7 +90,8 @@ export function liveRows(count: Tensor, tensors: readonly Tensor[]): void {
   recorder.live(count, named);
 }
 
-interface Parts<O> {
+/** @internal */
+export interface CaptureParts<O> {
   readonly device: Device;
   readonly name: string;
   readonly replay: Replay;
@@ -122,14 +124,19 @@ function release(replay: Replay, tensors: readonly Tensor[]): void {
  * the step leaves at a leaf is the leaf's, in place of the one before, after each run.
  */
 export class Capture<I, S, O> {
-  readonly #parts: Parts<O>;
+  readonly #parts: CaptureParts<O>;
   #isDisposed = false;
 
   /** Use `capture`. @internal */
-  constructor(parts: Parts<O>) {
+  constructor(parts: CaptureParts<O>) {
     this.#parts = parts;
     const { device, replay, all, own } = parts;
     collected.register(this, { device, replay, slots: all.filter((tensor) => !own.includes(tensor)) }, this);
+  }
+
+  /** @internal */
+  get parts(): CaptureParts<O> {
+    return this.#parts;
   }
 
   /** Dispatches of one run. */
@@ -189,12 +196,6 @@ export class Capture<I, S, O> {
       `${name}: its outputs must be alive; got ${describe(gone)}, which was disposed. Every run writes it: dispose the capture instead.`,
     );
   }
-}
-
-function mapValues<T extends object, R>(object: T, fn: (value: T[keyof T]) => R): { [K in keyof T]: R } {
-  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, fn(value as T[keyof T])])) as {
-    [K in keyof T]: R;
-  };
 }
 
 function tensorsIn(value: unknown): Tensor[] {

@@ -21,6 +21,11 @@ export interface DeviceOptions extends AdapterOptions {
    * bit for bit.
    */
   readonly tuning?: "off" | "cached";
+  /**
+   * Asks the adapter for no more than every WebGPU adapter has, and takes the kernels of GPUs: what is captured on such
+   * a device and written by `encodeCaptures` runs anywhere. Not for speed here; default false.
+   */
+  readonly isPortable?: boolean;
   /** Called for GPU errors that no call can throw any more; default: `console.error`. */
   readonly onError?: (error: DeviceError) => void;
 }
@@ -32,6 +37,7 @@ const OPTIONS: Kinds<DeviceOptions> = {
   powerPreference: "string",
   dawn: "any",
   tuning: "string",
+  isPortable: "boolean",
   onError: "function",
 };
 
@@ -114,8 +120,9 @@ export class Device {
   /** Use `createDevice`. @internal */
   constructor(gpu: GPUDevice, options: DeviceOptions = {}, wait: Wait = (done) => done()) {
     this.gpu = gpu;
-    this.info = describeDevice(gpu);
-    this.pool = new BufferPool(gpu, this.info.isSoftware ? MOST_MAPPED : undefined);
+    const info = describeDevice(gpu);
+    this.info = options.isPortable ? { ...info, isSoftware: false } : info;
+    this.pool = new BufferPool(gpu, info.isSoftware ? MOST_MAPPED : undefined);
     this.pipelines = new PipelineCache(gpu, wait);
     this.stream = new Stream(gpu, this.pool, this.pipelines, wait);
     this.tuner = new Tuner(

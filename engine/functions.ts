@@ -18,6 +18,13 @@ export { type GradOptions, grad, valueAndGrad } from "./grad.ts";
 export { type GradcheckOptions, gradcheck } from "./gradcheck.ts";
 export type { Backward, Gradient, KnownFunctions, TensorsByName } from "./graph.ts";
 export {
+  type LoadCapturesOptions,
+  loadCaptures,
+  openCaptures,
+  type StoredCapture,
+  type StoredCaptures,
+} from "./load-captures.ts";
+export {
   defineOp,
   dispatch,
   type Launch,
@@ -57,6 +64,7 @@ export {
   type SafetensorsSource,
   writeSafetensors,
 } from "./safetensors-io.ts";
+export { type CapturesOptions, describeCaptures, encodeCaptures, saveCaptures } from "./save-captures.ts";
 export { keep, openScope, Scope, scope } from "./scope.ts";
 export { type Described, describe, numel, type Shape, sameShape } from "./shape.ts";
 export { positional } from "./signature.ts";

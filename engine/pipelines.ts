@@ -37,6 +37,16 @@ export class PipelineCache {
       }
       return known;
     }
+    return this.#add(key, key, kernel, spec);
+  }
+
+  /** That of a kernel with one text, from a file: known by the text, since others may have its name. */
+  stored(kernel: Kernel): Program {
+    const text = shaderText(kernel, {});
+    return this.#programs.get(text) ?? this.#add(text, kernel.name, kernel, {});
+  }
+
+  #add(id: string, key: string, kernel: Kernel, spec: Spec): Program {
     const bindings = bindingsOf(kernel, spec);
     const uniformNames = Object.keys(kernel.uniforms);
     const limit = this.#device.limits.maxStorageBuffersPerShaderStage;
@@ -57,7 +67,7 @@ export class PipelineCache {
       descriptor: { label: key, layout: layout.pipeline, compute: { module, entryPoint: "main" } },
       pipeline: undefined,
     };
-    this.#programs.set(key, program);
+    this.#programs.set(id, program);
     return program;
   }
 

@@ -62,6 +62,16 @@ interface Step {
   readonly uniformOffset: number;
 }
 
+/** What a replay does, and on which memory, to be written down. */
+export interface LaidOut {
+  readonly steps: readonly Pick<Step, "work" | "memory">[];
+  readonly indirect: ReadonlyMap<Work, Place>;
+  /** Whether what lies there before the first run matters: it came from outside, or from the host. */
+  isGiven(memory: Placed): boolean;
+  /** Gradients at leaves, which each run leaves. */
+  readonly left: number;
+}
+
 interface PlacedCopy {
   readonly from: Placed;
   readonly to: Placed;
@@ -114,6 +124,13 @@ export class Replay {
   /** Bytes of memory that is the capture's alone. */
   get bytes(): number {
     return this.#copies.reduce((sum, { place }) => sum + place.buffer.size, this.#recorded.memory.bytes);
+  }
+
+  get laidOut(): LaidOut {
+    const { indirect, held, owner, left } = this.#recorded;
+    const isGiven = (memory: Placed): boolean =>
+      memory instanceof Storage && (memory.owner !== owner || held.includes(memory));
+    return { steps: this.#steps, indirect, isGiven, left: left.filter(({ storage }) => storage).length };
   }
 
   /** Checks that no operand was disposed. @throws DisposedError */

@@ -35,9 +35,10 @@ const feedOf = ({ storage, bytes }: Tensor, from: Feed["from"]): Feed => ({
 export class Slots {
   readonly #device: Device;
   readonly #name: string;
-  readonly #inputs: Tensors;
-  readonly #scalars: Tensors;
-  readonly #values: Record<string, number>;
+  readonly inputs: Tensors;
+  readonly scalars: Tensors;
+  /** Of the scalars. */
+  readonly values: Record<string, number>;
   #isDirty = true;
 
   /** @param values Of the scalars, until others are given. */
@@ -49,9 +50,9 @@ export class Slots {
   ) {
     this.#device = device;
     this.#name = name;
-    this.#inputs = inputs;
-    this.#scalars = scalars;
-    this.#values = { ...values };
+    this.inputs = inputs;
+    this.scalars = scalars;
+    this.values = { ...values };
   }
 
   /**
@@ -59,9 +60,9 @@ export class Slots {
    * done.
    */
   take(inputs: Readonly<Record<string, unknown>>, scalars: Readonly<Record<string, unknown>>): Feeds {
-    this.#checkNames("input", inputs, this.#inputs, true);
-    this.#checkNames("scalar", scalars, this.#scalars, false);
-    const given = Object.entries(this.#inputs).flatMap(([name, slot]): Feed[] => {
+    this.#checkNames("input", inputs, this.inputs, true);
+    this.#checkNames("scalar", scalars, this.scalars, false);
+    const given = Object.entries(this.inputs).flatMap(([name, slot]): Feed[] => {
       const from = this.#source(name, slot, inputs[name]);
       // The step may return an input, and be fed with it.
       return slot.bytes === 0 || from === slot.storage ? [] : [feedOf(slot, from)];
@@ -123,10 +124,10 @@ export class Slots {
   }
 
   #numbers(scalars: Readonly<Record<string, unknown>>): Feed[] {
-    const feeds = Object.entries(this.#scalars).flatMap(([name, slot]): Feed[] => {
-      const value = (scalars[name] ?? this.#values[name]) as number;
-      if (Object.is(value, this.#values[name]) && !this.#isDirty) return [];
-      this.#values[name] = value;
+    const feeds = Object.entries(this.scalars).flatMap(([name, slot]): Feed[] => {
+      const value = (scalars[name] ?? this.values[name]) as number;
+      if (Object.is(value, this.values[name]) && !this.#isDirty) return [];
+      this.values[name] = value;
       return [feedOf(slot, Float32Array.of(value))];
     });
     this.#isDirty = false;

@@ -1,6 +1,6 @@
 // All exits on a set of images, as a captured pass: totals of losses and right answers, or the logits themselves.
 
-import { firstOf } from "../../base/index.ts";
+import { firstOf, packBytes } from "../../base/index.ts";
 import {
   type Capture,
   capture,
@@ -17,7 +17,7 @@ import { EVAL } from "../../nn/index.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { stackRecords } from "../network/output.ts";
 import { exitTally, readTally, type Tally, tallySize } from "../ops/tally.ts";
-import { type ImageSet, packBytes } from "./images.ts";
+import type { ImageSet } from "./images.ts";
 
 /** What all exits say of a set. */
 export interface ExitAnswers {

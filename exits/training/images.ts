@@ -1,6 +1,6 @@
 // What training needs of a data set - any object of this form will do - and its batches, in an order drawn per epoch.
 
-import { firstTwice, type ImageBytes, take, what } from "../../base/index.ts";
+import { firstTwice, type ImageBytes, isStored, take, what } from "../../base/index.ts";
 import { ArgumentError, randomPermutation } from "../../engine/functions.ts";
 
 /** Labelled images of one size, as bytes. `sortie/data` makes such sets. */
@@ -99,13 +99,6 @@ function pick({ images, labels, shape }: ImageSet, rows: Int32Array): ImageBatch
   return { images: picked, labels: Int32Array.from(take(labels, rows)), rows };
 }
 
-/** The bytes of images as `words` 32-bit words, the last one filled with zeros. */
-export function packBytes(images: Uint8Array, words: number): Uint32Array<ArrayBuffer> {
-  const bytes = new Uint8Array(words * 4);
-  bytes.set(images);
-  return new Uint32Array(bytes.buffer);
-}
-
 /**
  * Checks that the set is whole, the images are what the network takes, and its classes those of the set.
  * @throws ArgumentError
@@ -146,10 +139,6 @@ export function checkImages(
     `${op}: labels must be in 0..${net.classes - 1}; got ${set.labels[wrong]} for sample ${set.ids[wrong]} of ${name}/${split}.`,
   );
 }
-
-/** Whether images are bytes that lie elsewhere than in an array. */
-export const isStored = (images: unknown): images is ImageBytes =>
-  typeof (images as Partial<ImageBytes> | null | undefined)?.subarray === "function" && !ArrayBuffer.isView(images);
 
 /** Checks that a set's arrays are of their types: as bytes, pixels in 0..1 would all be black. @throws ArgumentError */
 function checkArrays(op: string, { images, labels, ids, meta: { name, split } }: ImageSet): void {

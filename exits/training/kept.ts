@@ -2,7 +2,7 @@
 // backbone that does not change, and the answers of a teacher that does not change. Where images are mirrored, both
 // ways.
 
-import { zip } from "../../base/index.ts";
+import { packBytes, zip } from "../../base/index.ts";
 import {
   capture,
   indexSelect,
@@ -20,7 +20,7 @@ import {
 import { countMacs, EVAL } from "../../nn/index.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { deviceOf } from "./evaluator.ts";
-import { type ImageSet, packBytes } from "./images.ts";
+import type { ImageSet } from "./images.ts";
 import type { TeacherRun } from "./teachers.ts";
 
 /** What may be kept. */

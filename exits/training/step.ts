@@ -1,7 +1,7 @@
 // One training step as a capture: bytes in, or numbers of images whose features are kept; parameters changed, totals
 // moved.
 
-import { firstOf } from "../../base/index.ts";
+import { firstOf, packBytes } from "../../base/index.ts";
 import {
   ArgumentError,
   add,
@@ -26,7 +26,7 @@ import { exitTally } from "../ops/tally.ts";
 import { attacked } from "./attack.ts";
 import { deviceOf, type Totals } from "./evaluator.ts";
 import type { Stepping } from "./fine-tuning.ts";
-import { type ImageBatch, type ImageSet, packBytes } from "./images.ts";
+import type { ImageBatch, ImageSet } from "./images.ts";
 import type { Kept } from "./kept.ts";
 import type { TeacherRun } from "./teachers.ts";
 

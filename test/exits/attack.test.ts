@@ -1,9 +1,9 @@
 // Images changed so as to be answered wrong: within their bounds, worse answered, and nothing of the network moves.
 
+import { packBytes } from "../../base/index.ts";
 import { Generator, mean, normaliseImages, read, type Tensor, tensor } from "../../engine/index.ts";
 import { exitCrossEntropy, neoKd, stackRecords, train } from "../../exits/index.ts";
 import { attacked } from "../../exits/training/attack.ts";
-import { packBytes } from "../../exits/training/images.ts";
 import { EVAL } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, failsWith } from "../harness.ts";
