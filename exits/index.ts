@@ -7,7 +7,7 @@ export { type Answers, type ClassifyOptions, joinAnswers, type StreamOptions } f
 export { Classifier } from "./deploy/classifier.ts";
 export { type MeasureOptions, measureCosts, ROUNDS } from "./deploy/costs.ts";
 export { CLASSIFY_BATCH, type DeployOptions, deploy } from "./deploy/deploy.ts";
-export type { Images, Normalisation, PixelImages } from "./deploy/given-images.ts";
+export type { Images, Normalisation, PixelImages } from "./deploy/images.ts";
 export type { Plan, TriedRoute } from "./deploy/plan.ts";
 export { type Decisions, type ExitPolicy, type PolicyOptions, readPolicy } from "./deploy/policy.ts";
 export type { Precision } from "./deploy/prepared.ts";
@@ -15,10 +15,17 @@ export type { Behind } from "./deploy/route.ts";
 export { CheckpointError, ModelError, TrainingError } from "./errors.ts";
 export { cascadeOf } from "./file/cascade.ts";
 export { CLASSIFY_RUNTIME, type LoadedClassifier, type LoadOptions, load } from "./file/load.ts";
-export { encodeModel, type ModelAbout, type ModelFile, type ModelRecord, saveModel } from "./file/model-file.ts";
+export {
+  encodeModel,
+  type ModelAbout,
+  type ModelFile,
+  type ModelRecord,
+  readModel,
+  saveModel,
+} from "./file/model-file.ts";
 export { networkOf } from "./file/network.ts";
 export { type OnnxFilesOptions, onnxFiles } from "./file/onnx.ts";
-export { type ModelSource, type ReadModelOptions, readModel } from "./file/source.ts";
+export type { ModelSource, ReadModelOptions } from "./file/source.ts";
 export { adaloss } from "./methods/adaloss.ts";
 export { beem } from "./methods/beem.ts";
 export { type BoostLosses, type BoostOptions, boost, boostedLogits, boostLosses } from "./methods/boost.ts";
@@ -135,6 +142,9 @@ export { type ExitOutput, stackRecords } from "./network/output.ts";
 export { type DecideOptions, decideError, type ExitResults, exitDecide } from "./ops/decide.ts";
 export { exitGates, type GateMode, type GateOptions } from "./ops/gate.ts";
 export { exitTally, readTally, type Tally, tallySize } from "./ops/tally.ts";
+export { type LoadRecordedOptions, loadRecorded, type RecordedClassifier } from "./recorded/classifier.ts";
+export type { RecordedModel } from "./recorded/form.ts";
+export { type RecordOptions, recordModel } from "./recorded/record.ts";
 export { type CheckpointStore, checkpointRun, firstDifference, loadWeights, saveWeights } from "./run/checkpoint.ts";
 export { type FolderLock, lockFolder } from "./run/lock.ts";
 export { type CachedLogits, digest as weightsDigest, readLogits, toTable, writeLogits } from "./run/logits.ts";

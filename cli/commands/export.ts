@@ -1,20 +1,23 @@
 // `sortie export`: a run as one file to hand over, checked by loading it before anything is written.
 
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { defined, json, messageOf, type OptionValues, option, SortieError } from "../../base/index.ts";
 import type { PolicyFile } from "../../calibration/index.ts";
 import { createDevice, type Device } from "../../engine/index.ts";
 import {
+  CLASSIFY_BATCH,
   checkpointRun,
   encodeModel,
   load,
+  loadRecorded,
   loadWeights,
   type ModelAbout,
   type ModelRecord,
   networkOf,
   RUN_FILES,
   readModel,
+  recordModel,
   weightsDigest,
 } from "../../exits/index.ts";
 import { checkOutput } from "../files/outputs.ts";
@@ -38,15 +41,24 @@ a page
 
 answers as the run's network deployed with its policy. TARGET is by default model.sortie.safetensors in the run's folder.
 
+With --format recorded it writes what the GPU does instead: every launch, the texts of its kernels, the weights as they
+are prepared, by default model.recorded.safetensors in the run's folder. A page that answers by it,
+
+  const classifier = await loadRecorded("model.recorded.safetensors");
+
+loads a fifth of the code of load, and nothing is traced there; batches are of up to --batch images, and nothing is
+tuned to the reader's adapter.
+
 With --format onnx it writes a folder, by default onnx in the run's folder: network.onnx with the logits of all exits;
 stage1.onnx and so on, one for each exit, from the features in front of it; cascade.json, which says how exits decide;
 policy.json; and what runs these elsewhere: cascade.py (numpy, onnxruntime), cascade.${runnerExtension()} (onnxruntime-node or
 onnxruntime-web), and triton, a model repository for Triton. They answer as the run's network deployed with its policy,
 up to rounding.
 
-Of a model file it makes that folder too: --format onnx with a TARGET.`,
+Of a model file it makes these two too: --format onnx or recorded with a TARGET.`,
   flags: {
-    format: option.choice(["safetensors", "onnx"], "what is written"),
+    format: option.choice(["safetensors", "recorded", "onnx"], "what is written"),
+    batch: option.whole(CLASSIFY_BATCH.default, "with --format recorded: images that run together", { min: 1 }),
     policy: path("another policy than the run's own"),
     noPolicy: option.toggle(false, "without one: every image runs to the last exit"),
     weights: option.choice(
@@ -60,6 +72,7 @@ Of a model file it makes that folder too: --format onnx with a TARGET.`,
 
   sortie export runs/glyphs-soft-cgt-1
   sortie export runs/glyphs-soft-cgt-1 model.sortie.safetensors --force
+  sortie export runs/glyphs-soft-cgt-1 glyphs.recorded.safetensors --format recorded
   sortie export runs/glyphs-soft-cgt-1 glyphs-onnx --format onnx
 `,
 } satisfies CommandSpec;
@@ -73,12 +86,14 @@ export async function runExport(args: readonly string[], print: Print = console.
   const { values, positionals } = asked;
   if (values.noPolicy && values.policy !== undefined)
     throw new SortieError("export: --policy and --no-policy exclude each other; got both.");
-  const isOnnx = values.format === "onnx";
-  if (isOnnx && isFile(positionals[0])) return exportFile(positionals, asked, print);
-  const { folder, target } = placesOf(positionals, isOnnx);
+  const { format = "safetensors" } = values;
+  if (asked.given.batch !== undefined && format !== "recorded")
+    throw new SortieError(`export: --batch goes with --format recorded; got ${format}.`);
+  if (format !== "safetensors" && isFile(positionals[0])) return exportFile(positionals, asked, print);
+  const { folder, target } = placesOf(positionals, format);
   checkOutput("export", "FILE", target, [values.policy, folder.path("policy"), ...folder.sources()]);
   checkFree(target, values);
-  if (isOnnx) checkOnnxTarget(target);
+  if (format === "onnx") checkOnnxTarget(target);
   const policy = values.noPolicy ? undefined : policyOf(folder, values.policy);
   const device = await createDevice();
   try {
@@ -88,14 +103,27 @@ export async function runExport(args: readonly string[], print: Print = console.
     const classifier = await load(bytes, { device });
     const { model } = classifier;
     classifier.dispose();
-    const written = isOnnx ? await writeOnnx(target, net, model) : bytes.length;
-    if (!isOnnx) writeWhole(target, bytes);
+    const written =
+      format === "onnx" ? await writeOnnx(target, net, model) : await writeFile(target, bytes, { values, device });
     for (const line of summary(model, which)) print(line);
     print(`wrote ${target}: ${(written / 1e6).toFixed(2)} MB`);
     return 0;
   } finally {
     device.dispose();
   }
+}
+
+/** Writes a model file, or what is recorded of it, which is opened once before; how many bytes. */
+async function writeFile(
+  target: string,
+  model: Uint8Array<ArrayBuffer>,
+  { values, device }: { readonly values: Flags; readonly device: Device },
+): Promise<number> {
+  const { format, batch } = values;
+  const bytes = format === "recorded" ? await recordModel(model, { batch }) : model;
+  if (format === "recorded") (await loadRecorded(bytes, { device })).dispose();
+  writeWhole(target, bytes);
+  return bytes.length;
 }
 
 const isFile = (path: string | undefined): path is string =>
@@ -106,24 +134,29 @@ function checkFree(target: string, { force }: Flags): void {
     throw new SortieError(`export: ${target} must not exist; it does. Choose another name, or replace it by --force.`);
 }
 
-/** The ONNX folder of a model file, which says all there is to say. */
+/** What is made of a model file, which says all there is to say: what is recorded of it, or its ONNX folder. */
 async function exportFile(
   [source, target]: readonly string[],
   { given, values }: { readonly given: Partial<Flags>; readonly values: Flags },
   print: Print,
 ): Promise<number> {
-  if (source === undefined || target === undefined)
-    throw new SortieError("export: a target must be given for the ONNX folder of a model file; got none.");
+  const isOnnx = values.format === "onnx";
+  if (source === undefined || target === undefined) {
+    const made = isOnnx ? "the ONNX folder" : "what is recorded";
+    throw new SortieError(`export: a target must be given for ${made} of a model file; got none.`);
+  }
   const stray = (["policy", "noPolicy", "weights"] as const).find((flag) => given[flag] !== undefined);
   if (stray !== undefined)
     throw new SortieError(`export: --${flagOf(stray)} goes with the folder of a run; got a model file.`);
   checkOutput("export", "FILE", target, [source]);
   checkFree(target, values);
-  checkOnnxTarget(target);
+  if (isOnnx) checkOnnxTarget(target);
   const file = await readModel(source);
   const device = await createDevice();
   try {
-    const written = await writeOnnx(target, networkOf(file, device), file.record);
+    const written = isOnnx
+      ? await writeOnnx(target, networkOf(file, device), file.record)
+      : await writeFile(target, readFileSync(source), { values, device });
     print(file.record.guarantee);
     print(`wrote ${target}: ${(written / 1e6).toFixed(2)} MB`);
     return 0;
@@ -134,10 +167,11 @@ async function exportFile(
 
 function placesOf(
   [run = "", target]: readonly string[],
-  isOnnx: boolean,
+  format: NonNullable<Flags["format"]>,
 ): { readonly folder: RunFolder; readonly target: string } {
   const folder = RunFolder.at(run);
-  if (folder) return { folder, target: target ?? folder.path(isOnnx ? "onnx" : "model") };
+  const name = ({ safetensors: "model", recorded: "recorded", onnx: "onnx" } as const)[format];
+  if (folder) return { folder, target: target ?? folder.path(name) };
   throw new SortieError(`export: ${run} must be the folder of a run; it is no folder. Make one by sortie train.`);
 }
 

@@ -21,6 +21,7 @@ const OWN = {
   bench: "bench.json",
   report: "report.html",
   model: "model.sortie.safetensors",
+  recorded: "model.recorded.safetensors",
   onnx: "onnx",
 } as const;
 

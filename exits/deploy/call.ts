@@ -3,7 +3,7 @@
 import { take } from "../../base/index.ts";
 import type { Tensor } from "../../engine/functions.ts";
 import { type Answers, refuseStrange, StrangeLogits } from "./answers.ts";
-import type { GivenImages } from "./given-images.ts";
+import type { GivenImages } from "./host-batches.ts";
 
 /** Answers, exits and scores, as they were read. */
 export type Found = readonly ArrayLike<number>[];

@@ -20,8 +20,9 @@ import { deviceOf } from "../training/evaluator.ts";
 import { adapterName } from "./adapter-name.ts";
 import { type Answers, type ClassifyOptions, readNotFinite, readStream, type StreamOptions } from "./answers.ts";
 import { Call } from "./call.ts";
-import { type Images, type Normalisation, type PixelImages, takeImages } from "./given-images.ts";
+import { takeImages } from "./given-images.ts";
 import { bytesOfPictures } from "./given-pictures.ts";
+import type { Images, Normalisation, PixelImages } from "./images.ts";
 import { AHEAD, type Begun, inOrder } from "./in-order.ts";
 import { candidateRoutes, type Plan, Planner, type TriedRoute, type Way } from "./plan.ts";
 import type { Decisions } from "./policy.ts";
@@ -169,8 +170,16 @@ export class Classifier {
 
 const gone = (): DisposedError => new DisposedError("classify: the classifier must be alive; it was disposed.");
 
-/** All that routes share; what is made for it is added to `owned`. @internal */
-export async function makeSite(net: MultiExit, settled: Wanted, owned: { dispose(): void }[]): Promise<Site> {
+/**
+ * All that routes share; what is made for it is added to `owned`. @param prepared Of another site of the same network
+ * and policy, whose weights it shares. @internal
+ */
+export async function makeSite(
+  net: MultiExit,
+  settled: Wanted,
+  owned: { dispose(): void }[],
+  prepared?: PreparedNet,
+): Promise<Site> {
   const { batch, precision, score, temperatures, levels } = settled;
   const device: Device = deviceOf(net);
   const own = <T extends { dispose(): void }>(made: T): T => {
@@ -192,7 +201,7 @@ export async function makeSite(net: MultiExit, settled: Wanted, owned: { dispose
   const open = exits.filter((j) => !levels[j]?.every(isClosed));
   const byClass = (j: number): boolean => (levels[j]?.length ?? 1) > 1;
   const wanted = { isOpen: (j: number) => open.includes(j), byClass, isTold: score === "confidence" };
-  const ready = own(await PreparedNet.make(net, device, precision, wanted));
+  const ready = prepared ?? own(await PreparedNet.make(net, device, precision, wanted));
   const canKeep = bindsAll(device) || open.every((j) => "tail" in ready.answers[j]! && !byClass(j));
   const common = { device, batch, precision, score, levels: [...levels, [0]], thresholds, temperatures, canKeep };
   return { net: ready, ...common, open, results, images, all, count };

@@ -11,7 +11,7 @@ import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
 import { complete } from "../options.ts";
 import { deviceOf } from "../training/evaluator.ts";
 import { Classifier } from "./classifier.ts";
-import type { Normalisation } from "./given-images.ts";
+import type { Normalisation } from "./images.ts";
 import { type ExitPolicy, readPolicy } from "./policy.ts";
 import type { Precision } from "./prepared.ts";
 import { BEHIND, type Behind } from "./route.ts";

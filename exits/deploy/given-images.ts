@@ -1,64 +1,30 @@
-// Images that a caller gives to be classified: checked, and copied at once, since the caller's own may change while the
-// answers are waited for.
+// Images that a caller gives to be classified, on their way to the GPU.
 
-import { firstOf, type ImageBytes, what } from "../../base/index.ts";
-import type { PictureSource, Rgba } from "../../data/grab.ts";
+import { firstOf } from "../../base/index.ts";
 import {
   ArgumentError,
   copyInto,
   type Device,
-  describe,
   elementwise,
   keep,
   max,
   noGrad,
   normaliseImages,
   numel,
-  packedWords,
   pad,
   reshape,
-  sameShape,
   scope,
   slice,
   Tensor,
   tensor,
 } from "../../engine/functions.ts";
-import { isStored, packBytes } from "../training/images.ts";
-
-/**
- * Images to classify: [N, H, W, C], normalised as f32, or as bytes where `deploy` was told how to normalise; or
- * pictures of any size, which are brought to the network's: canvases, images, videos, ImageData, files.
- */
-export type Images = PixelImages | PictureSource | readonly PictureSource[];
-
-/** Images of the network's size; a picture in RGBA for networks of four channels. */
-export type PixelImages = Tensor | Float32Array | Uint8Array | Uint8ClampedArray | ImageBytes | Rgba;
-
-/** Mean and standard deviation of each channel, for pixels in 0..1. */
-export interface Normalisation {
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
-}
+import { type GivenImages, giveHost } from "./host-batches.ts";
+import { checkImages, copyImages, type Normalisation, type PixelImages, type PixelSite } from "./images.ts";
 
 /** What images are for. */
-export interface ImageSite {
+export interface ImageSite extends PixelSite {
   readonly device: Device;
-  /** [H, W, C] */
-  readonly input: readonly number[];
   readonly batch: number;
-  readonly normalise?: Normalisation | undefined;
-}
-
-/** Some images, and where their pixels are no numbers. */
-export interface GivenImages {
-  readonly size: number;
-  /** Images with a NaN or infinite pixel, as far as they are known before anything ran. */
-  readonly strange: readonly number[];
-  /** On the GPU where only it can look: above 0 for such an image, [at least size]. */
-  readonly isStrange?: Tensor;
-  /** Puts `count` images into the batch [batch, H, W, C]; what lies behind them is not looked at. */
-  fill(batch: Tensor, first: number, count: number): void;
-  dispose(): void;
 }
 
 /** NaN and infinities by their bits, whatever a compiler takes for granted. */
@@ -71,115 +37,11 @@ const notFinite = elementwise({
 /** Takes images. @throws ArgumentError for images that the network does not take. */
 export function takeImages(given: PixelImages, site: ImageSite): GivenImages {
   if (given instanceof Tensor) return takeTensor(given, site);
-  const host = copyImages(given, site);
-  return host.values instanceof Float32Array ? giveFloats(host, site) : giveBytes(host, site);
-}
-
-/** Images on the host, [N, H, W, C]: a copy of those in memory, in which images that are no numbers are zeros. */
-export interface HostImages {
-  readonly size: number;
-  /** Normalised, or bytes. */
-  readonly values: Float32Array | ImageBytes;
-  readonly strange: readonly number[];
-}
-
-/** Copies images that are no tensor. @throws ArgumentError for images that the network does not take. */
-export function copyImages(
-  given: Exclude<PixelImages, Tensor>,
-  site: Pick<ImageSite, "input" | "normalise">,
-): HostImages {
-  const wanted = `[N, ${site.input.join(", ")}]`;
-  const bytes = bytesOf(given, site);
-  const pixels = numel(site.input);
-  const length = bytes ? bytes.length : given instanceof Float32Array ? given.length : undefined;
-  if (length === undefined) {
-    const kinds = "a Float32Array, a Uint8Array or a tensor";
-    throw new ArgumentError(`classify: images ${wanted} must be ${kinds}; got ${what(given)}.${hintFor(given)}`);
-  }
-  if (length % pixels !== 0)
-    throw new ArgumentError(`classify: images must be ${wanted}; got ${length} values, no multiple of ${pixels}.`);
-  const size = length / pixels;
-  // What lies in a file is not the caller's to change.
-  if (bytes) return { size, values: bytes instanceof Uint8Array ? bytes.slice() : bytes, strange: [] };
-  const values = (given as Float32Array).slice();
-  return { size, values, strange: zeroStrange(values, size) };
-}
-
-/** Puts zeros in the place of images with a NaN or infinite pixel; which these are. */
-function zeroStrange(values: Float32Array, size: number): readonly number[] {
-  const pixels = values.length / size;
-  const strange: number[] = [];
-  for (let i = 0; i < size; i++) {
-    const image = values.subarray(i * pixels, (i + 1) * pixels);
-    if (image.every(Number.isFinite)) continue;
-    strange.push(i);
-    image.fill(0);
-  }
-  return strange;
-}
-
-/** Pixels as bytes: of any bytes, and of a picture in RGBA where the network takes four channels. */
-function bytesOf(given: unknown, { input, normalise }: Pick<ImageSite, "input" | "normalise">): ImageBytes | undefined {
-  const picture = given as { readonly data?: unknown; readonly width?: unknown; readonly height?: unknown } | null;
-  const isPicture = typeof picture === "object" && picture?.data instanceof Uint8ClampedArray;
-  if (isPicture && (picture.height !== input[0] || picture.width !== input[1] || input[2] !== 4)) {
-    const size = `${String(picture.height)} x ${String(picture.width)}`;
-    throw new ArgumentError(
-      `classify: images must be [N, ${input.join(", ")}]; got a picture of ${size} pixels in RGBA. Scale it, and give its channels.`,
-    );
-  }
-  const values = isPicture ? picture.data : given;
-  const isArray = values instanceof Uint8Array || values instanceof Uint8ClampedArray;
-  if (!isArray && !isStored(values)) return undefined;
-  if (!normalise) {
-    throw new ArgumentError(
-      "classify: for bytes deploy must know how to normalise; it was not told. Pass { normalise: { mean, std } } there.",
-    );
-  }
-  return isArray ? new Uint8Array(values.buffer, values.byteOffset, values.length) : values;
-}
-
-function hintFor(given: unknown): string {
-  if (Array.isArray(given)) return " Use Float32Array.from(pixels.flat(Infinity)), or Uint8Array for bytes.";
-  return ArrayBuffer.isView(given) ? " Use Float32Array.from(pixels) for normalised pixels, Uint8Array for bytes." : "";
-}
-
-function giveBytes({ size, values, strange }: HostImages, { device, input, normalise }: ImageSite): GivenImages {
-  const pixels = numel(input);
-  return {
-    size,
-    strange,
-    fill(batch, first, count) {
-      const packed = packBytes(
-        (values as ImageBytes).subarray(first * pixels, (first + count) * pixels),
-        packedWords(batch.shape),
-      );
-      const { mean, std } = normalise as Normalisation;
-      copyInto(batch, normaliseImages(tensor(packed, { device }), { mean, std, shape: batch.shape }));
-    },
-    dispose() {},
-  };
-}
-
-function giveFloats({ size, values, strange }: HostImages, { input }: ImageSite): GivenImages {
-  const pixels = numel(input);
-  return {
-    size,
-    strange,
-    fill(batch, first, count) {
-      const padded = new Float32Array(batch.size);
-      padded.set(values.subarray(first * pixels, (first + count) * pixels));
-      batch.write(padded);
-    },
-    dispose() {},
-  };
-}
-
-/** @throws ArgumentError for a tensor that holds no images of that shape. */
-export function checkImages(images: Tensor, input: readonly number[]): void {
-  const isFit = images.rank === 4 && images.dtype === "f32" && sameShape(images.shape.slice(1), input);
-  if (isFit) return;
-  throw new ArgumentError(`classify: images must be f32[N, ${input.join(", ")}]; got ${describe(images)}.`);
+  const { device, input, normalise } = site;
+  return giveHost(copyImages(given, site), input, (batch, bytes) => {
+    const { mean, std } = normalise as Normalisation;
+    copyInto(batch, normaliseImages(tensor(bytes, { device }), { mean, std, shape: batch.shape }));
+  });
 }
 
 function takeTensor(images: Tensor, { device, input, batch }: ImageSite): GivenImages {

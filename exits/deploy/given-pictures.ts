@@ -3,13 +3,17 @@
 
 import type { PictureFit } from "../../data/fit.ts";
 import { grab, isPictureSource, type PictureSource, type Rgba } from "../../data/grab.ts";
-import type { Images } from "./given-images.ts";
+import type { Images } from "./images.ts";
+
+/** What pictures become. */
+export interface PictureSite {
+  /** [H, W, C] */
+  readonly input: readonly number[];
+  readonly fit: PictureFit;
+}
 
 /** Pictures that a call of `classify` is given, as bytes; undefined for images, which are then copied at once. */
-export function bytesOfPictures(
-  given: Images,
-  { input, fit }: { readonly input: readonly number[]; readonly fit: PictureFit },
-): Promise<Uint8Array> | undefined {
+export function bytesOfPictures(given: Images, { input, fit }: PictureSite): Promise<Uint8Array> | undefined {
   const pictures = picturesIn(given, input);
   return pictures && bytesOf(pictures.map(grab), input, fit);
 }

@@ -145,12 +145,12 @@ export class Route {
 
   /** Dispatches of one batch that runs to the end. */
   get dispatches(): number {
-    return this.#captures.reduce((sum, { dispatches }) => sum + dispatches, 0);
+    return this.captures.reduce((sum, { dispatches }) => sum + dispatches, 0);
   }
 
   /** Bytes of memory that is the route's alone. */
   get bytes(): number {
-    return this.#captures.reduce((sum, { bytes }) => sum + bytes, 0);
+    return this.captures.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /**
@@ -179,11 +179,12 @@ export class Route {
   }
 
   dispose(): void {
-    for (const capture of this.#captures) capture.dispose();
+    for (const capture of this.captures) capture.dispose();
     this.room?.dispose();
   }
 
-  get #captures(): readonly PartCapture[] {
+  /** What it runs, in their order. */
+  get captures(): readonly PartCapture[] {
     return [...this.#parts.map(({ run }) => run), ...(this.#late ? [this.#late.run] : [])];
   }
 }

@@ -5,7 +5,7 @@ import { SortieError, zip } from "../../base/index.ts";
 import type { CascadeAbout } from "../../onnx/index.ts";
 import { readPolicy } from "../deploy/policy.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
-import type { ModelRecord } from "./model-file.ts";
+import { decidingOf, type ModelRecord } from "./model-file.ts";
 
 /**
  * How exits decide, in the numbers that `deploy` compares. @throws SortieError for a policy that looks at more than
@@ -13,9 +13,8 @@ import type { ModelRecord } from "./model-file.ts";
  * @param known Digest of the network's weights, where they need not be read for it.
  */
 export async function cascadeOf(net: MultiExit, model: ModelRecord, known?: string): Promise<CascadeAbout> {
-  const { architecture, classes, normalise, policy, exits, guarantee, weights } = model;
-  const given = policy?.result.ok ? policy : { thresholds: [Number.POSITIVE_INFINITY] };
-  const { score, temperatures, levels } = await readPolicy(net, given, { weights: known });
+  const { architecture, classes, normalise, exits, guarantee, weights } = model;
+  const { score, temperatures, levels } = await readPolicy(net, decidingOf(model), { weights: known });
   if (score === "confidence") {
     throw new SortieError(
       "export: for ONNX policies must decide by logits; got one by the confidence of heads. Write a model file instead: leave --format out.",

@@ -12,10 +12,10 @@ import { complete } from "../options.ts";
 import { ChosenClassifier, onlyRuntime, RUNTIMES, type RuntimeName, type RuntimePlan } from "../runtime/choice.ts";
 import { findRuntime } from "../runtime/onnxruntime.ts";
 import type { WasmClassifier } from "../runtime/wasm.ts";
-import type { ModelFile, ModelRecord } from "./model-file.ts";
+import { decidingOf, type ModelFile, type ModelRecord, readModel } from "./model-file.ts";
 import { loadNetworkOf } from "./network.ts";
 import { type Place, placeOn } from "./place.ts";
-import { type ModelSource, type ReadModelOptions, readModel } from "./source.ts";
+import type { ModelSource, ReadModelOptions } from "./source.ts";
 
 /** What may run a model file. */
 export const CLASSIFY_RUNTIME = option.choice(
@@ -124,9 +124,8 @@ async function byWebGpu(file: ModelFile, { runtime: _, onnxruntime: __, device, 
   try {
     net = await loadNetworkOf(file, place.device);
     const { record } = file;
-    const policy = record.policy?.result.ok ? record.policy : { thresholds: [Number.POSITIVE_INFINITY] };
     const fit = fitOf(file, own);
-    return owning(await deploy(net, policy, { ...own, fit, normalise: record.normalise }), net, place);
+    return owning(await deploy(net, decidingOf(record), { ...own, fit, normalise: record.normalise }), net, place);
   } catch (error) {
     net?.dispose();
     place.release();

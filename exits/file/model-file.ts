@@ -12,13 +12,16 @@ import {
   type SafetensorsFile,
   type StoredTensor,
 } from "../../engine/functions.ts";
-import type { Normalisation } from "../deploy/given-images.ts";
+import type { Normalisation } from "../deploy/images.ts";
+import type { ExitPolicy } from "../deploy/policy.ts";
 import { ModelError } from "../errors.ts";
 import { type Architecture, architectureOf, readArchitecture } from "../network/architecture.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
 import { stored } from "../run/checkpoint.ts";
 import { digest } from "../run/logits.ts";
-import { encodeSealed, isIntact } from "../run/seal.ts";
+import { encodeSealed } from "../run/seal.ts";
+import { checkSealed } from "./sealed.ts";
+import { type ModelSource, type ReadModelOptions, readFrom } from "./source.ts";
 
 /** What a file says besides the weights. */
 export interface ModelAbout {
@@ -51,9 +54,18 @@ export interface ModelFile {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
 
+/** What decides who leaves: the policy, if it certifies something; else nobody leaves early. */
+export const decidingOf = ({ policy }: ModelRecord): PolicyFile | ExitPolicy =>
+  policy?.result.ok ? policy : { thresholds: [Number.POSITIVE_INFINITY] };
+
 const FORMAT = "sortie-model";
 /** Raised when a reader of the version before could no longer answer as the file means; it then stays readable here. */
 const VERSION = 1;
+
+const HINTS = {
+  "sortie-checkpoint": "sortie export RUN makes a model file of a run.",
+  "sortie-recorded": "loadRecorded opens it.",
+};
 
 const NO_POLICY = "There is no policy: every image runs to the last exit. Nothing is promised.";
 
@@ -108,24 +120,17 @@ export async function saveModel(path: string, net: MultiExit, about: ModelAbout)
  * What a safetensors file holds as a model. @throws ModelError if the file is not a model, is newer or damaged, or does
  * not fit itself.
  */
-export async function decodeModel(name: string, file: SafetensorsFile): Promise<ModelFile> {
-  const { format, version } = file.metadata;
-  if (format !== FORMAT) {
-    const hint = format === "sortie-checkpoint" ? " sortie export RUN makes a model file of a run." : "";
-    throw new ModelError(`load: ${name} must be a ${FORMAT}; got ${format ?? "a file that says no format"}.${hint}`);
-  }
-  if (!/^[1-9]\d{0,8}$/.test(version ?? "") || Number(version) > VERSION) {
-    throw new ModelError(
-      `load: ${name} must be of a version up to ${VERSION}; got ${version?.slice(0, 20) ?? "none"}. A newer sortie reads it.`,
-    );
-  }
-  if (!(await isIntact(file))) {
-    throw new ModelError(
-      `load: ${name} must hold what was written; its checksum is another. It is damaged: get it again, or export again.`,
-    );
-  }
+async function decodeModel(name: string, file: SafetensorsFile): Promise<ModelFile> {
+  await checkSealed(name, file, { format: FORMAT, version: VERSION, hints: HINTS });
   return { record: recordOf(`load: ${name}`, file.metadata), tensors: file.tensors };
 }
+
+/**
+ * Reads a model file and checks all of it. @throws ModelError if it is not a model file, is damaged or newer, or did
+ * not arrive.
+ */
+export const readModel = (source: ModelSource, options: ReadModelOptions = {}): Promise<ModelFile> =>
+  readFrom(source, options, decodeModel);
 
 const NUMBERS = json.filled(json.finite);
 const readPreprocessing = json.record({ mean: NUMBERS, std: NUMBERS, fit: json.optional(json.object) });

@@ -7,10 +7,10 @@ import {
   type ReadProgress,
   readOptions,
   readSafetensors,
+  type SafetensorsFile,
   type SafetensorsSource,
 } from "../../engine/functions.ts";
 import { ModelError } from "../errors.ts";
-import { decodeModel, type ModelFile } from "./model-file.ts";
 
 /** A path (Node), the address of a file, its bytes, a Blob or File, or what `fetch(url)` returned. */
 export type ModelSource = SafetensorsSource;
@@ -29,27 +29,28 @@ export interface ReadModelOptions {
 
 const READ: Kinds<ReadModelOptions> = { onProgress: "function", cache: "any" };
 
-/**
- * Reads a model file and checks all of it. @throws ModelError if it is not a model file, is damaged or newer, or did
- * not arrive.
- */
-export async function readModel(source: ModelSource, options: ReadModelOptions = {}): Promise<ModelFile> {
-  const { cache: wanted = false, ...read } = readOptions("readModel", options, READ);
+/** Makes something of a file that was read; `name` for messages. */
+type Decode<T> = (name: string, file: SafetensorsFile) => Promise<T>;
+
+/** Reads what `decode` makes of a file. @throws ModelError if it did not arrive; what `decode` throws. */
+export async function readFrom<T>(source: ModelSource, options: ReadModelOptions, decode: Decode<T>): Promise<T> {
+  const { cache: wanted = false, ...given } = readOptions("readModel", options, READ);
+  const read = async (from: Awaited<ModelSource>): Promise<T> => decode(...(await arrived(from, given)));
   const url = addressOf(source);
   if (url === undefined) {
     if (wanted !== false)
       throw new ArgumentError(`load: only what has an address can be cached; got ${what(source)}. Give the URL.`);
-    return decode(await source, read);
+    return read(await source);
   }
   const cache = wanted === false ? undefined : await openCache(wanted === true ? "sortie-models" : wanted);
   const kept = await cache?.match(url);
   // What was damaged in the cache is fetched again.
-  const found = kept && (await decode(kept, read).catch(() => undefined));
+  const found = kept && (await read(kept).catch(() => undefined));
   if (found) return found;
   const response = await fetched(url);
   const copy = cache && response.clone();
   try {
-    const model = await decode(response, read);
+    const model = await read(response);
     // A page that may store nothing more has its model all the same.
     if (copy) await cache?.put(url, copy).catch(() => {});
     return model;
@@ -77,8 +78,11 @@ async function fetched(url: string): Promise<Response> {
   }
 }
 
-/** Reads what a source gives; what goes wrong names it. */
-async function decode(source: Awaited<ModelSource>, { onProgress }: ReadModelOptions): Promise<ModelFile> {
+/** What a source gives, and its name; what goes wrong names it. */
+async function arrived(
+  source: Awaited<ModelSource>,
+  { onProgress }: ReadModelOptions,
+): Promise<readonly [name: string, file: SafetensorsFile]> {
   const name = nameOf(source);
   let loaded = 0;
   const report = (progress: ReadProgress): void => {
@@ -86,9 +90,8 @@ async function decode(source: Awaited<ModelSource>, { onProgress }: ReadModelOpt
     onProgress?.(progress);
   };
   if (source instanceof Response) refuseResponse(name, source);
-  let file: Awaited<ReturnType<typeof readSafetensors>>;
   try {
-    file = await readSafetensors(source, { onProgress: report });
+    return [name, await readSafetensors(source, { onProgress: report })];
   } catch (cause) {
     // A transfer that broke off has a cause of its own, which says more.
     const isTransfer = source instanceof Response && cause instanceof Error && !(cause instanceof FormatError);
@@ -107,7 +110,6 @@ async function decode(source: Awaited<ModelSource>, { onProgress }: ReadModelOpt
           : `must arrive whole; it broke off after ${loaded} bytes: ${saying(cause)}.`;
     throw new ModelError(`load: ${name} ${why}`, { cause });
   }
-  return decodeModel(name, file);
 }
 
 function refuseResponse(name: string, { ok, status, statusText, headers }: Response): void {

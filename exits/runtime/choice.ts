@@ -14,8 +14,8 @@ import {
   type StreamOptions,
 } from "../deploy/answers.ts";
 import type { Classifier } from "../deploy/classifier.ts";
-import { copyImages, type Images, type Normalisation, type PixelImages } from "../deploy/given-images.ts";
 import { bytesOfPictures } from "../deploy/given-pictures.ts";
+import { copyImages, type Images, type Normalisation, type PixelImages } from "../deploy/images.ts";
 import { streamOneByOne } from "./one-by-one.ts";
 import type { WasmClassifier } from "./wasm.ts";
 

@@ -1,7 +1,7 @@
 // Lots from a source, for classifiers on which none waits for others.
 
 import { type Answers, type ClassifyOptions, readStream, type StreamOptions } from "../deploy/answers.ts";
-import type { Images } from "../deploy/given-images.ts";
+import type { Images } from "../deploy/images.ts";
 import { oneByOne } from "../deploy/in-order.ts";
 
 /** What answers lots. */

@@ -3,7 +3,7 @@
 
 import { type ImageBytes, messageOf, permuted } from "../../base/index.ts";
 import type { PictureFit } from "../../data/fit.ts";
-import { DeviceError, DisposedError, numel, paperDevice, Tensor } from "../../engine/functions.ts";
+import { DeviceError, DisposedError, numel, paperDevice } from "../../engine/functions.ts";
 import type { Cascade, Runtime as OnnxRuntime } from "../../onnx/index.ts";
 import {
   type Answers,
@@ -13,8 +13,8 @@ import {
   StrangeLogits,
   type StreamOptions,
 } from "../deploy/answers.ts";
-import { checkImages, copyImages, type Images, type Normalisation, type PixelImages } from "../deploy/given-images.ts";
-import { bytesOfPictures } from "../deploy/given-pictures.ts";
+import type { Images, Normalisation } from "../deploy/images.ts";
+import { imagesOnHost } from "../deploy/on-host.ts";
 import { ModelError } from "../errors.ts";
 import { cascadeOf } from "../file/cascade.ts";
 import type { ModelFile } from "../file/model-file.ts";
@@ -76,12 +76,7 @@ export class WasmClassifier {
   async classify(images: Images, options: ClassifyOptions = {}): Promise<Answers> {
     const notFinite = readNotFinite(options);
     this.#checkAlive();
-    const { input, normalise } = this.#parts;
-    if (images instanceof Tensor) checkImages(images, input);
-    const pictures = bytesOfPictures(images, this.#parts);
-    const ready = pictures ? await pictures : (images as PixelImages);
-    const onHost = ready instanceof Tensor ? ((await ready.read()) as Float32Array) : ready;
-    const { values, strange } = copyImages(onHost, { input, normalise });
+    const { values, strange } = await imagesOnHost(images, this.#parts);
     if (notFinite === "error") refuseStrange(strange);
     const turn = this.#turn.then(() => this.#run(values));
     this.#turn = turn.catch(() => {});

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { decodePolicy, encodePolicy } from "../../calibration/index.ts";
 import { compareAnswers, findings } from "../../cli/index.ts";
 import { glyphs } from "../../data/index.ts";
-import { load, readModel } from "../../exits/index.ts";
+import { load, loadRecorded, readModel } from "../../exits/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { run } from "./command-line.ts";
@@ -87,6 +87,36 @@ test("evaluate of a file takes another policy, and tells what does not go with a
   const cut = join(out, "cut.safetensors");
   writeFileSync(cut, readFileSync(file).subarray(0, -5));
   await refuses([cut], /^load: .*cut\.safetensors must be a model file, and whole; it is not: .*truncated\.$/);
+});
+
+test("what is recorded of a run, or of its file, answers every test image as the file does", async () => {
+  const [ofRun, ofFile] = [join(out, "run.recorded.safetensors"), join(out, "file.recorded.safetensors")];
+  const made = await run("export", dir, ofRun, "--format", "recorded", "--batch", "16");
+  assert.is(made.code, 0, made.text);
+  assert.match(made.text, /^resnet, the last weights; exits after stage1, stage2, stage3; 10 classes$/m);
+  const again = await run("export", file, ofFile, "--format", "recorded", "--batch", "16");
+  assert.is(again.code, 0, again.text);
+  assert.ok(readFileSync(ofRun).equals(readFileSync(ofFile)));
+  const { test: images } = glyphs({ train: 0, validation: 0, calibration: 0, test: SIZES.test, seed: 1 });
+  using whole = await load(file);
+  using recorded = await loadRecorded(ofRun);
+  const [want, got] = [await whole.classify(images.images), await recorded.classify(images.images)];
+  assert.equal([got.classes, got.exits, got.macs], [want.classes, want.exits, want.macs]);
+  assert.is(recorded.model.guarantee, whole.model.guarantee);
+  const refuses = async (args: readonly string[], message: RegExp) => {
+    const { code, text } = await run("export", ...args);
+    assert.is(code, 1, text);
+    assert.match(text, message);
+  };
+  await refuses([dir, "--format", "recorded", "--batch", "0"], /--batch must be a whole number of at least 1; got 0/);
+  await refuses([dir, "--batch", "3"], /^export: --batch goes with --format recorded; got safetensors\.$/);
+  await refuses(
+    [file, "--format", "recorded"],
+    /a target must be given for what is recorded of a model file; got none/,
+  );
+  assert.not(existsSync(join(dir, "model.recorded.safetensors")));
+  assert.is((await run("export", dir, "--format", "recorded")).code, 0);
+  assert.ok(existsSync(join(dir, "model.recorded.safetensors")));
 });
 
 test("what is there is replaced only by force", async () => {
