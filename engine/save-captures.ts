@@ -52,9 +52,11 @@ const OPTIONS: Kinds<CapturesOptions> = { tensors: "any", metadata: "any" };
  * const weight = tensor([10, 100]);
  * const step = await capture({ inputs: { x: { shape: [2], dtype: "f32" } } }, ({ x }) => mul(x, weight));
  * const file = await encodeCaptures({ step });
- * const { captures } = await loadCaptures(file); // elsewhere, without the engine's ops
- * const { output } = captures.step.run({ x: [1, 2] });
+ * const stored = await loadCaptures(file); // elsewhere, without the engine's ops
+ * const { output } = stored.captures.step.run({ x: [1, 2] });
  * console.log(await output.read()); // Float32Array(2) [10, 200]
+ * stored.dispose();
+ * step.dispose();
  * ```
  */
 export async function encodeCaptures(

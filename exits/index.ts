@@ -151,7 +151,7 @@ export { type CachedLogits, digest as weightsDigest, readLogits, toTable, writeL
 export type { EvaluationRow, ExitFigures, MetricsRow, TrainingRow } from "./run/metrics.ts";
 export { RUN_FILES, Run, type RunParts } from "./run/run.ts";
 export { SEAL, type SealedTensor, sealedText } from "./run/seal.ts";
-export type { RuntimeName, RuntimePlan } from "./runtime/choice.ts";
+export type { RuntimeName, RuntimePlan } from "./runtime/plan.ts";
 export { Evaluator, type ExitAnswers } from "./training/evaluator.ts";
 export type { BatchSource, ImageBatch, ImageSet, ImageSplits, Split } from "./training/images.ts";
 export { OPTIMIZERS, type OptimizerRecipe } from "./training/optimizers.ts";

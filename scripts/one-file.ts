@@ -15,6 +15,7 @@ export interface OneFile {
 export const ONE_FILE: readonly OneFile[] = [
   { file: "engine.min", entries: ["./engine/index.js"] },
   { file: "sortie.min", entries: ["./index.js", "./engine/index.js"] },
+  { file: "recorded.min", entries: ["./exits/recorded/classifier.js"] },
 ];
 
 /** Writes it, its source map and its declarations. */

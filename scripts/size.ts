@@ -27,12 +27,12 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 99_300, target: 45_000 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_400, target: 45_000 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",
     external: ["../kernels/*", "../../kernels/*"],
-    budget: 58_900,
+    budget: 62_000,
     target: 45_000,
   },
   { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 20_200, target: 16_000 },
@@ -42,9 +42,16 @@ export const BUNDLES: readonly Measured[] = [
     what: "app: a model file classifies",
     entry: "bench/apps/classify.ts",
     parts: ["./resnet.ts"],
-    budget: 107_800,
+    budget: 106_700,
     target: 60_000,
   },
+  {
+    what: "app: inference of a CNN that was recorded",
+    entry: "bench/apps/captures.ts",
+    budget: 16_200,
+    target: 40_000,
+  },
+  { what: "app: a recorded model classifies", entry: "bench/apps/recorded.ts", budget: 21_600, target: 60_000 },
   { what: "app: a method trains", entry: "bench/apps/trainer.ts", budget: 117_300, target: 100_000 },
 ];
 

@@ -235,7 +235,7 @@ test("maps what runs to the sources, line by line", () => {
 });
 
 test("one-file builds need no other file but their WebAssembly", () => {
-  for (const name of ["engine.min.js", "sortie.min.js"]) {
+  for (const name of ["engine.min.js", "sortie.min.js", "recorded.min.js"]) {
     const text = readFileSync(join(installed, "dist", name), "utf8");
     const imported = parseImports(text).filter(({ specifier }) => !specifier.startsWith("$"));
     assert.equal(imported, []);
@@ -251,7 +251,7 @@ test("exports every library folder, and nothing that is not there", () => {
     `./${folder}`,
     ...(RULES[folder]!.entries ?? []).map((file) => `./${folder}/${file.replace(/\.ts$/, "")}`),
   ]);
-  const others = [".", "./engine.min.js", "./sortie.min.js", "./package.json"];
+  const others = [".", "./engine.min.js", "./sortie.min.js", "./recorded.min.js", "./package.json"];
   assert.equal(Object.keys(exports).sort(), [...entries, ...others].sort());
   for (const target of Object.values(exports).flatMap((entry) =>
     typeof entry === "string" ? entry : Object.values(entry),

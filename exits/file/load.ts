@@ -9,8 +9,7 @@ import type { Classifier } from "../deploy/classifier.ts";
 import { CLASSIFY_BATCH, checkBatch, DEPLOY, type DeployOptions, deploy } from "../deploy/deploy.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { complete } from "../options.ts";
-import { ChosenClassifier, onlyRuntime, RUNTIMES, type RuntimeName, type RuntimePlan } from "../runtime/choice.ts";
-import { findRuntime } from "../runtime/onnxruntime.ts";
+import { onlyRuntime, RUNTIMES, type RuntimeName, type RuntimePlan } from "../runtime/plan.ts";
 import type { WasmClassifier } from "../runtime/wasm.ts";
 import { decidingOf, type ModelFile, type ModelRecord, readModel } from "./model-file.ts";
 import { loadNetworkOf } from "./network.ts";
@@ -150,6 +149,7 @@ async function byWasm(
   file: ModelFile,
   { onnxruntime, batch = CLASSIFY_BATCH.default, fit }: Wanted,
 ): Promise<WasmClassifier> {
+  const { findRuntime } = await import("../runtime/onnxruntime.ts");
   const runtime = await findRuntime(onnxruntime);
   const { WasmClassifier } = await import("../runtime/wasm.ts");
   return WasmClassifier.open(file, runtime, { batch, fit: fitOf(file, { fit }) });
@@ -176,6 +176,7 @@ async function choose(file: ModelFile, wanted: Wanted): Promise<LoadedClassifier
     return told(webgpu, file, onlyRuntime("webgpu", batch, `wasm cannot run it; ${wasm.message}`));
   const { architecture, normalise } = file.record;
   const sides = { webgpu, wasm, input: architecture.input, normalise, fit: fitOf(file, wanted), batch };
+  const { ChosenClassifier } = await import("../runtime/choice.ts");
   return Object.assign(new ChosenClassifier(sides), { model: file.record });
 }
 

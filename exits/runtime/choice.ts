@@ -17,26 +17,8 @@ import type { Classifier } from "../deploy/classifier.ts";
 import { bytesOfPictures } from "../deploy/given-pictures.ts";
 import { copyImages, type Images, type Normalisation, type PixelImages } from "../deploy/images.ts";
 import { streamOneByOne } from "./one-by-one.ts";
+import { RUNTIMES, type RuntimeName, type RuntimePlan } from "./plan.ts";
 import type { WasmClassifier } from "./wasm.ts";
-
-/** What runs a classifier. */
-export type RuntimeName = "webgpu" | "wasm";
-
-/** Both, the usual one first. */
-export const RUNTIMES = ["webgpu", "wasm"] as const satisfies readonly RuntimeName[];
-
-/** What batches of one size run on, and why. */
-export interface RuntimePlan {
-  /** Batches of so many images, and of fewer down to half of it. */
-  readonly upTo: number;
-  readonly runtime: RuntimeName;
-  /** Whether it was chosen: asked for, the only one, or the faster. */
-  readonly isSettled: boolean;
-  /** Milliseconds of a batch on each that was tried, the fastest of those that were timed; NaN before the first. */
-  readonly tried: readonly { readonly runtime: RuntimeName; readonly ms: number; readonly timed: number }[];
-  /** The same in a sentence. */
-  readonly reason: string;
-}
 
 /** Batches that are timed on each, behind a first one that is not. */
 const TIMED = 3;
@@ -215,8 +197,3 @@ function planOf(upTo: number, { times, chosen }: Trial): RuntimePlan {
     : `${size}: not settled yet${told.length > 0 ? `; ${told.join(" and ")}` : ""}`;
   return { upTo, runtime: chosen ?? "webgpu", isSettled: chosen !== undefined, tried, reason };
 }
-
-/** The only runtime there is, or that was asked for. */
-export const onlyRuntime = (runtime: RuntimeName, batch: number, why: string): readonly RuntimePlan[] => [
-  { upTo: batch, runtime, isSettled: true, tried: [], reason: `${runtime}: ${why}` },
-];
