@@ -183,9 +183,9 @@ export function drawCropFlip(options: AugmentOptions, stream: Stream): CropFlip 
   return { dy, dx, isFlipped: flip > 0 && stream.chance(flip) };
 }
 
-/** The stream of everything that happens to sample `id` in `epoch`. */
-export const augmentStream = (seed: number, epoch: number, id: number): Stream =>
-  new Stream(seed, "augment", epoch, id);
+/** The stream of everything that happens to sample `id` in `epoch`, where it came `turn` times before. */
+export const augmentStream = (seed: number, epoch: number, id: number, turn = 0): Stream =>
+  new Stream(seed, turn === 0 ? "augment" : `augment ${turn}`, epoch, id);
 
 function cropFlip(source: Uint8Array, target: Uint8Array, shape: ImageShape, { dy, dx, isFlipped }: CropFlip): void {
   const [height, width, channels] = shape;

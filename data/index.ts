@@ -14,6 +14,7 @@ export {
   type EraseOptions,
 } from "./augment.ts";
 export { RAND_AUGMENT_OPERATIONS, type RandAugmentOptions } from "./augment-ops.ts";
+export { CLASS_WEIGHTS, type ClassWeights } from "./class-weights.ts";
 export {
   CORRUPTIONS,
   type Corruption,

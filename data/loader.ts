@@ -5,6 +5,7 @@
 
 import { type ImageBytes, type Kinds, option, take, what } from "../base/index.ts";
 import { type AugmentOptions, augmentStream, createAugmenter, drawBeta } from "./augment.ts";
+import { CLASS_WEIGHTS, type ClassWeights, type Order, weightedOrder } from "./class-weights.ts";
 import type { Dataset, ImageShape } from "./dataset.ts";
 import { ensure, ensureCount, readOptions } from "./errors.ts";
 import { Stream, shuffledOrder } from "./random.ts";
@@ -30,6 +31,8 @@ export interface LoaderOptions {
    */
   readonly last?: "keep" | "drop" | "pad";
   readonly augment?: AugmentOptions;
+  /** How often images of each class are drawn; default: each image once. Not without `shuffle`. */
+  readonly classWeights?: ClassWeights;
 }
 
 const LOADER: Kinds<LoaderOptions> = {
@@ -38,6 +41,7 @@ const LOADER: Kinds<LoaderOptions> = {
   shuffle: option.toggle(true, "a new order in each epoch"),
   last: option.choice(["keep", "drop", "pad"], "what becomes of a last batch that is not full"),
   augment: "any",
+  classWeights: CLASS_WEIGHTS,
 };
 
 /** Some samples of one epoch. */
@@ -51,6 +55,8 @@ export interface Batch {
   readonly labels: Int32Array;
   /** [B] */
   readonly ids: Int32Array;
+  /** [B]: numbers of the samples in the set, where their images are as they stand there. */
+  readonly rows?: Int32Array;
   /**
    * With mixup or cutmix: image i is `share[i]` of its own sample, at least half of it, and the rest of one labelled
    * `mixed.labels[i]`.
@@ -64,6 +70,8 @@ export interface Loader {
   readonly batchesPerEpoch: number;
   /** Whether batches are `mixed`. */
   readonly isMixed: boolean;
+  /** Whether batches have `rows`. */
+  readonly hasRows: boolean;
   /** All that decides what a batch holds, besides the data. */
   readonly options: Readonly<Record<string, unknown>>;
   /** The batch at a position. */
@@ -82,7 +90,8 @@ export function createLoader(data: Dataset<ImageBytes>, options: LoaderOptions):
     seed = 1,
     shuffle = true,
     last = "keep",
-    augment = {},
+    augment,
+    classWeights,
   } = readOptions("createLoader", options, LOADER);
   ensure(
     typeof data?.images?.subarray === "function",
@@ -95,7 +104,11 @@ export function createLoader(data: Dataset<ImageBytes>, options: LoaderOptions):
     () =>
       `createLoader: ${data.meta.name}/${data.meta.split} must fill a batch of ${batchSize}; got ${data.size} samples.`,
   );
-  const orderOf = epochOrder(data.size, options);
+  ensure(
+    shuffle || classWeights === undefined,
+    () => "createLoader: with classWeights the order must be drawn; got shuffle: false.",
+  );
+  const orderOf = epochOrder(data, options);
   const fill = batchFiller(data, options);
   const at = (position: Position): Batch => {
     ensureCount("loader", "epoch", position.epoch);
@@ -107,29 +120,35 @@ export function createLoader(data: Dataset<ImageBytes>, options: LoaderOptions):
     const order = orderOf(position.epoch);
     const start = position.batch * batchSize;
     const count = Math.min(batchSize, data.size - start);
-    const rows = order.subarray(start, start + count);
-    if (count === batchSize || last !== "pad") return fill(position, rows, count);
-    const padded = Int32Array.from({ length: batchSize }, (_, i) =>
-      i < count ? rows[i]! : order[(i - count) % data.size]!,
-    );
-    return fill(position, padded, count);
+    const length = last === "pad" ? batchSize : count;
+    const places = Int32Array.from({ length }, (_, i) => (i < count ? start + i : (i - count) % data.size));
+    return fill(position, order, places, count);
   };
   const next = ({ epoch, batch }: Position): Position =>
     batch + 1 < batchesPerEpoch ? { epoch, batch: batch + 1 } : { epoch: epoch + 1, batch: 0 };
   return {
     data,
     batchesPerEpoch,
-    isMixed: augment.mixup !== undefined || augment.cutmix !== undefined,
-    options: { batch: batchSize, seed, shuffle, last, augment },
+    isMixed: augment?.mixup !== undefined || augment?.cutmix !== undefined,
+    hasRows: augment === undefined,
+    options: { batch: batchSize, seed, shuffle, last, augment: augment ?? {}, ...(classWeights && { classWeights }) },
     at,
     next,
   };
 }
 
 /** The order of each epoch; the last one asked for is kept. */
-function epochOrder(size: number, { seed = 1, shuffle = true }: LoaderOptions): (epoch: number) => Int32Array {
-  const orderOf = (epoch: number): Int32Array =>
-    shuffle ? shuffledOrder(size, new Stream(seed, "shuffle", epoch)) : Int32Array.from({ length: size }, (_, i) => i);
+function epochOrder(
+  data: Dataset<ImageBytes>,
+  { seed = 1, shuffle = true, classWeights }: LoaderOptions,
+): (epoch: number) => Order {
+  const orderOf = (epoch: number): Order => {
+    if (!shuffle) return { rows: Int32Array.from({ length: data.size }, (_, i) => i) };
+    const stream = new Stream(seed, "shuffle", epoch);
+    return classWeights
+      ? weightedOrder("createLoader", data, classWeights, stream)
+      : { rows: shuffledOrder(data.size, stream) };
+  };
   let kept = { epoch: 0, order: orderOf(0) };
   return (epoch) => {
     if (shuffle && kept.epoch !== epoch) kept = { epoch, order: orderOf(epoch) };
@@ -140,10 +159,11 @@ function epochOrder(size: number, { seed = 1, shuffle = true }: LoaderOptions): 
 function batchFiller(
   data: Dataset<ImageBytes>,
   { seed = 1, augment }: LoaderOptions,
-): (position: Position, rows: Int32Array, count: number) => Batch {
+): (position: Position, order: Order, places: Int32Array, count: number) => Batch {
   const pixels = data.shape[0] * data.shape[1] * data.shape[2];
   const augmenter = augment && createAugmenter(augment, data.shape, data.meta.mean);
-  return (position, rows, count) => {
+  return (position, order, places, count) => {
+    const rows = Int32Array.from(take(order.rows, places));
     const images = new Uint8Array(rows.length * pixels);
     const labels = new Int32Array(rows.length);
     const ids = new Int32Array(rows.length);
@@ -153,10 +173,10 @@ function batchFiller(
       ids[i] = id;
       const source = data.images.subarray(row * pixels, (row + 1) * pixels);
       const target = images.subarray(i * pixels, (i + 1) * pixels);
-      if (augmenter) augmenter(source, target, augmentStream(seed, position.epoch, id));
+      if (augmenter) augmenter(source, target, augmentStream(seed, position.epoch, id, order.turns?.[places[i]!]));
       else target.set(source);
     });
-    const batch = { position, count, images, labels, ids };
+    const batch = { position, count, images, labels, ids, ...(!augment && { rows }) };
     return blended(batch, augment, seed, data.shape);
   };
 }

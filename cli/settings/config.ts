@@ -10,7 +10,7 @@ import {
   what,
 } from "../../base/index.ts";
 import { RULE_OPTIONS } from "../../calibration/index.ts";
-import { AUGMENTATION, type DataSetName, type DataSetOptions } from "../../data/index.ts";
+import { AUGMENTATION, CLASS_WEIGHTS, type DataSetName, type DataSetOptions } from "../../data/index.ts";
 import {
   CADENCE,
   FINE_TUNING,
@@ -70,6 +70,7 @@ const TRAIN = {
   ...VARIANT_OPTIONS,
   augment: option.choice(["none", "cgt"], "crops, RandAugment and erasing as in CGT's public code, or none"),
   ...AUGMENTATION,
+  classWeights: CLASS_WEIGHTS,
   optimizer: option.choice(Object.keys(OPTIMIZERS) as readonly (keyof typeof OPTIMIZERS)[], "optimiser"),
   schedule: option.choice(Object.keys(SCHEDULES) as readonly (keyof typeof SCHEDULES)[], "how the learning rate goes"),
   ...CADENCE,
@@ -103,6 +104,7 @@ const LAYOUT: Layout = {
 /** Settings of training that have no default. */
 type Unset =
   | "evaluateEvery"
+  | "classWeights"
   | keyof typeof AUGMENTATION
   | keyof typeof START_OPTIONS
   | keyof typeof FINE_TUNING

@@ -100,7 +100,7 @@ const SAME = { ...FINE_TUNING, ...START_OPTIONS, ...VARIANT_OPTIONS };
 
 /** How the weights are trained. */
 export function makeRecipe({ train, seed }: Config): Recipe & Pick<TrainOptions, "batches" | keyof typeof SAME> {
-  const { epochs, batch, flip, augment, optimizer: method, schedule: kind } = train;
+  const { epochs, batch, flip, augment, classWeights, optimizer: method, schedule: kind } = train;
   const own = augmentationOf(only(AUGMENTATION, train as Given<typeof AUGMENTATION>));
   // The augmentation flips by itself.
   const augmented: AugmentOptions | undefined =
@@ -114,9 +114,13 @@ export function makeRecipe({ train, seed }: Config): Recipe & Pick<TrainOptions,
     ...only(SAME, train as Given<typeof SAME>),
     optimizer: { method, ...among<OptimizerRecipe>(train, OPTIMIZERS[method].options) },
     schedule: { kind, ...among<ScheduleRecipe>(train, SCHEDULES[kind].options) },
-    ...(augmented && {
+    ...((augmented || classWeights) && {
       batches: (set) =>
-        createLoader(set as Splits<ImageBytes>["train"], { batch, seed, last: "drop", augment: augmented }),
+        createLoader(set as Splits<ImageBytes>["train"], {
+          ...{ batch, seed, last: "drop" },
+          ...(augmented && { augment: augmented }),
+          ...(classWeights && { classWeights }),
+        }),
     }),
   };
 }

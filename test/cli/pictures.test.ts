@@ -105,9 +105,10 @@ test("augmentation comes by flags, and a run says what its calibration pictures 
     "--data.train",
     "64",
   ];
+  const weighted = ["--train.classWeights", "1,2,0.5"];
   const few = ["--data.calibration", "20", "--alpha", "0.05", "--delta", "0.1", "--name", "few"];
   const own = ["train", "--data", "folder", "--dir", join(work, "pictures"), "--out", join(work, "runs"), ...SMALL];
-  const { code, text } = await run(...own, ...flags, ...blends, ...few);
+  const { code, text } = await run(...own, ...flags, ...blends, ...weighted, ...few);
   assert.is(code, 0, text);
   assert.match(
     text,
@@ -117,6 +118,10 @@ test("augmentation comes by flags, and a run says what its calibration pictures 
     readonly train: Readonly<Record<string, unknown>>;
   };
   assert.equal([train["zoom"], train["jitter"], train["randAugment"]], [0.5, [0.2, 0.2, 0.2], [1, 5]]);
+  assert.equal(train["classWeights"], [1, 2, 0.5]);
+  const unfit = await run(...own, "--train.classWeights", "1,2", "--name", "unfit");
+  assert.is(unfit.code, 1);
+  assert.match(unfit.text, /^createLoader: classWeights must be balanced, or 3 numbers, one for each class; got 2\.$/m);
   const wrong = await run(...own, "--train.jitter", "0.4", "--name", "wrong");
   assert.equal(wrong, {
     code: 1,

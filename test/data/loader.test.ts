@@ -101,6 +101,89 @@ test("a last batch is kept short, dropped or padded", () => {
   assert.equal([...padded.ids], [1048, 1049, 1000, 1001, 1002, 1003, 1004, 1005]);
 });
 
+/** 40 of a, 9 of b, 3 of c, none of d. */
+const SIZES = [40, 9, 3, 0];
+const uneven = createDataset({
+  images: pattern(52 * 108),
+  labels: Int32Array.from(SIZES.flatMap((count, c) => new Array<number>(count).fill(c))),
+  ids: Int32Array.from({ length: 52 }, (_, i) => 500 + i),
+  shape: SHAPE,
+  classes: [..."abcd"],
+  meta: { name: "uneven", split: "train", mean: [0.2, 0.4, 0.6], std: [1, 1, 1] },
+});
+
+/** How often each image came in an epoch. */
+function timesOf(classWeights: LoaderOptions["classWeights"], epoch: number): number[] {
+  const loader = createLoader(uneven, { batch: 10, seed: 4, ...(classWeights && { classWeights }) });
+  const times = new Array<number>(52).fill(0);
+  for (let batch = 0; batch < loader.batchesPerEpoch; batch++) {
+    const { ids, labels, rows, images } = loader.at({ epoch, batch });
+    ids.forEach((id, i) => {
+      times[id - 500]! += 1;
+      assert.equal([labels[i], rows![i]], [uneven.labels[id - 500], id - 500]);
+      assert.is(images[i * 108], uneven.images[(id - 500) * 108]);
+    });
+  }
+  assert.is(
+    times.reduce((a, b) => a + b, 0),
+    52,
+  );
+  return times;
+}
+
+test("with class weights classes come in their shares, none of an image's class more often than it by two", () => {
+  const perClass = (times: readonly number[]) =>
+    SIZES.map((_, c) => times.reduce((sum, count, i) => sum + (uneven.labels[i] === c ? count : 0), 0));
+  const mean = [0, 0, 0, 0];
+  const weights = [1, 2, 0, 5];
+  for (let epoch = 0; epoch < 60; epoch++) {
+    const times = timesOf("balanced", epoch);
+    perClass(times).forEach((count, c) => {
+      mean[c]! += count / 60;
+      assert.ok(Math.abs(count - (c < 3 ? 52 / 3 : 0)) < 1, `${count} of class ${c}`);
+    });
+    SIZES.forEach((size, c) => {
+      const own = times.filter((_, i) => uneven.labels[i] === c);
+      if (size > 0) assert.ok(Math.max(...own) - Math.min(...own) <= 1, `class ${c}: ${own}`);
+    });
+    // 40 of weight 1, 9 of weight 2, 3 of none.
+    const found = perClass(timesOf(weights, epoch));
+    [(52 * 40) / 58, (52 * 18) / 58, 0, 0].forEach((share, c) => {
+      assert.ok(Math.abs(found[c]! - share) < 1, `${found} for ${weights}`);
+    });
+  }
+  for (const c of [0, 1, 2]) assert.ok(Math.abs(mean[c]! - 52 / 3) < 0.2, `${mean}: chance must be fair`);
+  assert.equal(timesOf("balanced", 3), timesOf("balanced", 3));
+  assert.not.equal(timesOf("balanced", 3), timesOf("balanced", 4));
+  assert.equal(timesOf(undefined, 2), new Array<number>(52).fill(1));
+});
+
+test("an image that comes again is augmented anew", () => {
+  const { mixup: _, ...augment } = FULL;
+  const loader = createLoader(uneven, { batch: 52, augment, classWeights: "balanced" });
+  const { ids, images, rows } = loader.at({ epoch: 0, batch: 0 });
+  assert.equal([rows, loader.hasRows], [undefined, false]);
+  const same = [...ids].flatMap((id, i) => (id === 550 ? [[...images.subarray(i * 108, (i + 1) * 108)].join()] : []));
+  assert.ok(same.length >= 5, `${same.length}`);
+  assert.is(new Set(same).size, same.length);
+  assert.equal(loader.options["classWeights"], "balanced");
+});
+
+test("class weights that do not fit are refused", async () => {
+  const fails = (classWeights: unknown, message: string, more = {}) =>
+    failsWith(
+      () => createLoader(uneven, { batch: 8, classWeights, ...more } as LoaderOptions).at({ epoch: 0, batch: 0 }),
+      "DataError",
+      `createLoader: ${message}`,
+    );
+  const must = "classWeights must be balanced, or a number of at least 0 for each class, one of them above 0: 1,1,2.5";
+  await fails([1, 2], "classWeights must be balanced, or 4 numbers, one for each class; got 2.");
+  await fails([0, 0, 0, 1], "some class with a weight must have images; none of uneven/train has.");
+  await fails([0, 0, 0, 0], `${must}; got [0,0,0,0].`);
+  await fails("balance", `${must}; got "balance".`);
+  await fails("balanced", "with classWeights the order must be drawn; got shuffle: false.", { shuffle: false });
+});
+
 test("options out of range are refused", async () => {
   const fails = (options: LoaderOptions, message: string) =>
     failsWith(() => createLoader(data, options), "DataError", message);
