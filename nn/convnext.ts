@@ -1,5 +1,5 @@
 // ConvNeXt (Liu et al., CVPR 2022) in torchvision's form and names. Each layer is a stage, `features.0` and so on:
-// patches, then blocks and downsampling in turn. torchvision's stochastic depth is left out.
+// patches, then blocks and downsampling in turn.
 
 import { firstOf, type Kinds, lastOf, zip } from "../base/index.ts";
 import {
@@ -17,6 +17,7 @@ import { Init } from "./init.ts";
 import { Conv2d, LayerNorm, Linear } from "./layers.ts";
 import { EVAL, type Mode, Module } from "./module.ts";
 import type { Pass } from "./pass.ts";
+import { branchEnd, checkChances, depthChances, generatorOf, StochasticDepth } from "./stochastic-depth.ts";
 import { type Tail, throughTail } from "./tail.ts";
 
 const NORM = { eps: 1e-6 } as const;
@@ -29,8 +30,9 @@ export class ConvNeXtBlock extends Module {
   readonly block: readonly [Conv2d, undefined, LayerNorm, Linear, undefined, Linear];
   /** [C, 1, 1], as the published files have it. */
   readonly layerScale: Tensor;
+  readonly depth: StochasticDepth | undefined;
 
-  constructor(channels: number, init: Init) {
+  constructor(channels: number, init: Init, depth?: StochasticDepth) {
     super();
     this.block = [
       new Conv2d(channels, channels, init, { kernel: 7, groups: channels, bias: true }),
@@ -41,17 +43,18 @@ export class ConvNeXtBlock extends Module {
       new Linear(4 * channels, channels, init),
     ];
     this.layerScale = init.constant([channels, 1, 1], 1e-6);
+    this.depth = depth;
   }
 
   pass(mode: Mode): Pass {
     const [, , norm] = this.block;
     const [depthwise, wide] = [this.block[0].pass(mode), this.block[3].pass(mode)];
-    const narrow = this.#scaled(mode);
+    const narrow = branchEnd(this.#scaled(mode), this.depth, mode);
     return (x) => narrow(wide(norm.forward(depthwise(x)), { activation: "gelu" }), { residual: x });
   }
 
-  forward(x: Tensor): Tensor {
-    return this.pass(EVAL)(x);
+  forward(x: Tensor, mode: Mode = EVAL): Tensor {
+    return this.pass(mode)(x);
   }
 
   /** scale * linear(y) + residual; for inference the scale is a part of the linear layer. */
@@ -59,7 +62,12 @@ export class ConvNeXtBlock extends Module {
     const { prepare } = mode;
     const narrow = this.block[5];
     const scale = () => reshape(this.layerScale, [-1]);
-    if (!prepare) return (y, { residual } = {}) => add(residual as Tensor, mul(narrow.forward(y), scale()));
+    if (!prepare) {
+      return (y, { residual } = {}) => {
+        const scaled = mul(narrow.forward(y), scale());
+        return residual ? add(residual, scaled) : scaled;
+      };
+    }
     const [weight, bias] = [narrow.weight, narrow.bias as Tensor].map((one) => prepare(mul(one, scale())));
     return (y, fused) => linear(y, weight as Tensor, bias, fused);
   }
@@ -77,6 +85,11 @@ export interface ConvNeXtOptions {
   readonly depths?: readonly number[];
   /** Side of a patch; 4 (default) as published, 1 or 2 for images of 32x32. */
   readonly patch?: number;
+  /**
+   * Chance that a sample passes over the last block in training, evenly fewer over those before; default 0,
+   * torchvision's 0.1.
+   */
+  readonly stochasticDepth?: number;
   readonly seed: number;
   readonly device?: Device;
 }
@@ -87,6 +100,7 @@ const CONVNEXT: Kinds<ConvNeXtOptions> = {
   dims: "any",
   depths: "any",
   patch: "number",
+  stochasticDepth: "number",
   seed: "number!",
   device: "any",
 };
@@ -126,11 +140,16 @@ export class ConvNeXt extends Backbone {
       dims = [96, 192, 384, 768],
       depths = [3, 3, 9, 3],
       patch = 4,
+      stochasticDepth = 0,
       seed,
       device,
     } = readOptions("convnext", options, CONVNEXT);
     checkClasses("convnext", classes);
     checkLayout(dims, depths);
+    checkChances("convnext", { stochasticDepth });
+    const blockCount = depths.reduce((sum, depth) => sum + depth, 0);
+    const chances = depthChances(stochasticDepth, blockCount);
+    let block = 0;
     const init = new Init({ seed, scheme: "convnext", device });
     const down = (inputs: number, outputs: number): Downsampling => [
       new LayerNorm(inputs, init, NORM),
@@ -146,7 +165,10 @@ export class ConvNeXt extends Backbone {
       [first, new LayerNorm(firstOf(dims), init, NORM)],
       ...zip<[readonly number[], readonly number[]]>(dims, depths).flatMap(([dim, depth], i) => {
         const before = dims[i - 1];
-        const blocks = Array.from({ length: depth }, () => new ConvNeXtBlock(dim, init));
+        const blocks = Array.from({ length: depth }, () => {
+          const chance = chances[block++]!;
+          return new ConvNeXtBlock(dim, init, chance > 0 ? new StochasticDepth(chance, generatorOf(init)) : undefined);
+        });
         return before === undefined ? [blocks] : [down(before, dim), blocks];
       }),
     ];
@@ -171,8 +193,8 @@ export class ConvNeXt extends Backbone {
     return { vector: "mean", norm, linear };
   }
 
-  stage(i: number, x: Tensor): Tensor {
-    return this.pass(i, EVAL)(x);
+  stage(i: number, x: Tensor, mode: Mode): Tensor {
+    return this.pass(i, mode)(x);
   }
 
   classify(features: Tensor): Tensor {

@@ -1,15 +1,16 @@
 // EfficientNet-B0 and its scaled kin (Tan and Le, ICML 2019) in torchvision's form and names. Each layer is a stage,
-// `features.0` and so on. torchvision's dropout and stochastic depth are left out.
+// `features.0` and so on.
 
 import { firstOf, type Kinds, lastOf } from "../base/index.ts";
 import { type Device, readOptions, type Tensor } from "../engine/functions.ts";
 import { Backbone, checkClasses, checkScale, checkStemStride, featureStages, type Stage } from "./backbone.ts";
 import { Init } from "./init.ts";
-import { Linear } from "./layers.ts";
+import { Dropout, Linear } from "./layers.ts";
 import { ConvNorm, InvertedResidual, roundChannels } from "./mobile-blocks.ts";
 import type { Mode } from "./module.ts";
 import type { Pass } from "./pass.ts";
-import { type Tail, throughTail } from "./tail.ts";
+import { checkChances, generatorOf, StochasticDepth } from "./stochastic-depth.ts";
+import { type Tail, tailPass } from "./tail.ts";
 
 /** Table 1 of the paper: [expansion, kernel, stride, outputs, blocks]. */
 const B0 = [
@@ -34,6 +35,10 @@ export interface EfficientNetOptions {
   readonly depthMult?: number;
   /** Stride of the first convolution; 2 (default) as published, 1 for images of 32x32. */
   readonly stemStride?: 1 | 2;
+  /** Chance that a feature in front of the classifier is dropped in training; default 0, torchvision's 0.2. */
+  readonly dropout?: number;
+  /** Chance that a sample passes over the last block in training, evenly fewer over those before; as above. */
+  readonly stochasticDepth?: number;
   readonly seed: number;
   readonly device?: Device;
 }
@@ -44,6 +49,8 @@ const EFFICIENTNET: Kinds<EfficientNetOptions> = {
   widthMult: "number",
   depthMult: "number",
   stemStride: "number",
+  dropout: "number",
+  stochasticDepth: "number",
   seed: "number!",
   device: "any",
 };
@@ -55,7 +62,7 @@ const EFFICIENTNET: Kinds<EfficientNetOptions> = {
 export class EfficientNet extends Backbone {
   /** torchvision's `features`. */
   readonly layers: readonly (ConvNorm | readonly InvertedResidual[])[];
-  readonly classifier: readonly [undefined, Linear];
+  readonly classifier: readonly [Dropout | undefined, Linear];
   readonly stages: readonly Stage[];
   readonly input: readonly [number, number, number];
   readonly classes: number;
@@ -68,31 +75,40 @@ export class EfficientNet extends Backbone {
       widthMult = 1,
       depthMult = 1,
       stemStride = 2,
+      dropout = 0,
+      stochasticDepth = 0,
       seed,
       device,
     } = readOptions("efficientnet", options, EFFICIENTNET);
     checkClasses("efficientnet", classes);
     checkScale("efficientnet", { widthMult, depthMult });
     checkStemStride("efficientnet", stemStride);
+    checkChances("efficientnet", { dropout, stochasticDepth });
     const init = new Init({ seed, scheme: "efficientnet", device });
     const act = { activation: "silu", norm: { eps: 1e-5, momentum: 0.1 } } as const;
     const widths = [32, ...B0.map(([, , , outputs]) => outputs)].map((channels) => roundChannels(channels * widthMult));
     const last = lastOf(widths);
+    const counts = B0.map(([, , , , count]) => Math.ceil(count * depthMult));
+    const blocks = counts.reduce((sum, count) => sum + count, 0);
+    let block = 0;
     this.layers = [
       new ConvNorm(input[2], firstOf(widths), init, { kernel: 3, stride: stemStride, ...act }),
-      ...B0.map(([expansion, kernel, stride, , count], i) =>
-        Array.from({ length: Math.ceil(count * depthMult) }, (_, b) => {
+      ...B0.map(([expansion, kernel, stride], i) =>
+        Array.from({ length: counts[i]! }, (_, b) => {
+          const chance = (stochasticDepth * block++) / blocks;
+          const depth = chance > 0 ? new StochasticDepth(chance, generatorOf(init)) : undefined;
           const inputs = widths[b === 0 ? i : i + 1]!;
           const squeeze = { channels: Math.max(1, Math.floor(inputs / 4)), inner: "silu", gate: "sigmoid" } as const;
           const expanded = roundChannels(inputs * expansion);
           const outputs = widths[i + 1]!;
-          const shape = { inputs, expanded, outputs, kernel, stride: b === 0 ? stride : 1, squeeze };
+          const shape = { inputs, expanded, outputs, kernel, stride: b === 0 ? stride : 1, squeeze, depth };
           return new InvertedResidual({ ...shape, ...act }, init);
         }),
       ),
       new ConvNorm(last, 4 * last, init, { kernel: 1, ...act }),
     ];
-    this.classifier = [undefined, new Linear(4 * last, classes, init)];
+    const dropped = dropout > 0 ? new Dropout(dropout, generatorOf(init)) : undefined;
+    this.classifier = [dropped, new Linear(4 * last, classes, init)];
     this.stages = featureStages([...widths, 4 * last], [stemStride, ...B0.map(([, , stride]) => stride), 1]);
     this.input = input;
     this.classes = classes;
@@ -106,15 +122,16 @@ export class EfficientNet extends Backbone {
   }
 
   override get tail(): Tail {
-    return { vector: "mean", linear: this.classifier[1] };
+    const [dropout, linear] = this.classifier;
+    return { vector: "mean", dropout, linear };
   }
 
   stage(i: number, x: Tensor, mode: Mode): Tensor {
     return this.pass(i, mode)(x);
   }
 
-  classify(features: Tensor): Tensor {
-    return throughTail(this.tail, features);
+  classify(features: Tensor, mode: Mode): Tensor {
+    return tailPass(this.tail, mode)(features);
   }
 }
 

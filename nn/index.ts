@@ -35,6 +35,7 @@ export { type Renames, TORCHVISION } from "./renames.ts";
 export * from "./resnet.ts";
 export * from "./schedules.ts";
 export { type Layer, Sequential, type SequentialItem } from "./sequential.ts";
+export { StochasticDepth } from "./stochastic-depth.ts";
 export { type Tail, tailPass, throughTail, vectorOf } from "./tail.ts";
 export { timmRenames } from "./timm.ts";
 export * from "./vit.ts";

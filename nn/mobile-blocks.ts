@@ -15,6 +15,7 @@ import { checkLayer, type Init } from "./init.ts";
 import { BatchNorm2d, type BatchNormLayerOptions, Conv2d } from "./layers.ts";
 import { EVAL, type Mode, Module } from "./module.ts";
 import type { Pass } from "./pass.ts";
+import { branchEnd, type StochasticDepth } from "./stochastic-depth.ts";
 
 /** Options of `ConvNorm`. */
 export interface ConvNormOptions {
@@ -121,6 +122,8 @@ export interface InvertedResidualOptions {
   readonly norm: BatchNormLayerOptions;
   /** Squeeze and excitation after the depthwise convolution; `channels` are those in its middle. */
   readonly squeeze?: (SqueezeOptions & { readonly channels: number }) | undefined;
+  /** In training, where the input is added; default none. */
+  readonly depth?: StochasticDepth | undefined;
 }
 
 const INVERTED: Kinds<InvertedResidualOptions> = {
@@ -132,6 +135,7 @@ const INVERTED: Kinds<InvertedResidualOptions> = {
   activation: "string!",
   norm: "any!",
   squeeze: "any",
+  depth: "any",
 };
 
 /**
@@ -140,11 +144,12 @@ const INVERTED: Kinds<InvertedResidualOptions> = {
  */
 export class InvertedResidual extends Module {
   readonly block: readonly (ConvNorm | SqueezeExcitation)[];
+  readonly depth: StochasticDepth | undefined;
   readonly #isResidual: boolean;
 
   constructor(options: InvertedResidualOptions, init: Init) {
     super();
-    const { inputs, expanded, outputs, kernel, stride, activation, norm, squeeze } = readOptions(
+    const { inputs, expanded, outputs, kernel, stride, activation, norm, squeeze, depth } = readOptions(
       "InvertedResidual",
       options,
       INVERTED,
@@ -157,11 +162,12 @@ export class InvertedResidual extends Module {
       new ConvNorm(expanded, outputs, init, { kernel: 1, activation: "none", norm }),
     ];
     this.#isResidual = stride === 1 && inputs === outputs;
+    this.depth = this.#isResidual ? depth : undefined;
   }
 
   pass(mode: Mode): Pass {
     const passes = this.block.map((layer) => layer.pass(mode));
-    const last = passes.pop() as Pass;
+    const last = branchEnd(passes.pop() as Pass, this.depth, mode);
     return (x) =>
       last(
         passes.reduce((y, pass) => pass(y), x),

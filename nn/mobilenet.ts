@@ -1,14 +1,15 @@
 // MobileNetV3-Small (Howard et al., ICCV 2019) in torchvision's form and names. Each layer is a stage, `features.0` and
-// so on, so an exit can be attached after any of them. torchvision's dropout before the classifier is left out.
+// so on, so an exit can be attached after any of them.
 
 import { type Kinds, lastOf, zip } from "../base/index.ts";
 import { type Activation, type Device, hardswish, readOptions, type Tensor } from "../engine/functions.ts";
 import { Backbone, checkClasses, checkScale, checkStemStride, featureStages, type Stage } from "./backbone.ts";
 import { Init } from "./init.ts";
-import { globalAveragePool, Linear } from "./layers.ts";
+import { Dropout, globalAveragePool, Linear } from "./layers.ts";
 import { ConvNorm, InvertedResidual, roundChannels } from "./mobile-blocks.ts";
 import type { Mode } from "./module.ts";
 import type { Pass } from "./pass.ts";
+import { checkChances, generatorOf } from "./stochastic-depth.ts";
 
 type Row = readonly [
   kernel: number,
@@ -48,6 +49,8 @@ export interface MobileNetV3Options {
   readonly eps?: number;
   /** Stride of the first convolution; 2 (default) as published, 1 for images of 32x32. */
   readonly stemStride?: 1 | 2;
+  /** Chance that a feature in front of the last layer is dropped in training; default 0, torchvision's 0.2. */
+  readonly dropout?: number;
   readonly seed: number;
   readonly device?: Device;
 }
@@ -59,6 +62,7 @@ const MOBILENET: Kinds<MobileNetV3Options> = {
   momentum: "number",
   eps: "number",
   stemStride: "number",
+  dropout: "number",
   seed: "number!",
   device: "any",
 };
@@ -70,7 +74,7 @@ const MOBILENET: Kinds<MobileNetV3Options> = {
 export class MobileNetV3 extends Backbone {
   /** torchvision's `features`. */
   readonly layers: readonly (ConvNorm | InvertedResidual)[];
-  readonly classifier: readonly [Linear, undefined, undefined, Linear];
+  readonly classifier: readonly [Linear, undefined, Dropout | undefined, Linear];
   readonly stages: readonly Stage[];
   readonly input: readonly [number, number, number];
   readonly classes: number;
@@ -84,12 +88,14 @@ export class MobileNetV3 extends Backbone {
       momentum = 0.01,
       eps = 1e-3,
       stemStride = 2,
+      dropout = 0,
       seed,
       device,
     } = readOptions("mobilenetV3", options, MOBILENET);
     checkClasses("mobilenetV3", classes);
     checkScale("mobilenetV3", { widthMult, eps });
     checkStemStride("mobilenetV3", stemStride);
+    checkChances("mobilenetV3", { dropout });
     const init = new Init({ seed, scheme: "mobilenet", device });
     const norm = { eps, momentum };
     const width = (channels: number) => roundChannels(channels * widthMult);
@@ -111,7 +117,8 @@ export class MobileNetV3 extends Backbone {
       new ConvNorm(last, 6 * last, init, { kernel: 1, ...act }),
     ];
     const hidden = width(1024);
-    this.classifier = [new Linear(6 * last, hidden, init), undefined, undefined, new Linear(hidden, classes, init)];
+    const dropped = dropout > 0 ? new Dropout(dropout, generatorOf(init)) : undefined;
+    this.classifier = [new Linear(6 * last, hidden, init), undefined, dropped, new Linear(hidden, classes, init)];
     this.stages = featureStages([...widths, 6 * last], [stemStride, ...SMALL.map((row) => row[5]), 1]);
     this.input = input;
     this.classes = classes;
@@ -127,12 +134,14 @@ export class MobileNetV3 extends Backbone {
 
   override classifyPass(mode: Mode): Pass {
     const [hidden, out] = [this.classifier[0].pass(mode), this.classifier[3].pass(mode)];
-    return (x, fused) => out(hidden(globalAveragePool(x), { activation: "hardswish" }), fused);
+    const dropped = this.classifier[2]?.pass(mode) ?? ((x: Tensor) => x);
+    return (x, fused) => out(dropped(hidden(globalAveragePool(x), { activation: "hardswish" })), fused);
   }
 
-  classify(features: Tensor): Tensor {
-    const [hidden, , , out] = this.classifier;
-    return out.forward(hardswish(hidden.forward(globalAveragePool(features))));
+  classify(features: Tensor, mode: Mode): Tensor {
+    const [hidden, , dropout, out] = this.classifier;
+    const x = hardswish(hidden.forward(globalAveragePool(features)));
+    return out.forward(dropout ? dropout.forward(x, mode) : x);
   }
 }
 

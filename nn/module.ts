@@ -61,6 +61,9 @@ export interface StateTensor {
   readonly data: ArrayLike<number>;
 }
 
+/** Generators that were made for a network, and go with it. */
+export const ownGenerators = new WeakSet<Generator>();
+
 /** Base of all layers and networks. */
 export abstract class Module {
   /** Parameters (leaves that need gradients) by dotted name, in the order of the fields. */
@@ -129,9 +132,10 @@ export abstract class Module {
     return [...new Set(Object.values(this).flatMap(generatorsIn))];
   }
 
-  /** Frees all tensors of the module. */
+  /** Frees all tensors of the module, and what its layers draw from, if that was made for them. */
   dispose(): void {
     for (const [, tensor] of this.#named("")) tensor.dispose();
+    for (const generator of this.generators()) if (ownGenerators.has(generator)) generator.dispose();
   }
 
   [Symbol.dispose](): void {

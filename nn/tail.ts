@@ -3,7 +3,7 @@
 
 import { exactly } from "../base/index.ts";
 import { mean, reshape, slice, type Tensor } from "../engine/functions.ts";
-import { globalAveragePool, type LayerNorm, type Linear } from "./layers.ts";
+import { type Dropout, globalAveragePool, type LayerNorm, type Linear } from "./layers.ts";
 import type { Mode } from "./module.ts";
 import type { Pass } from "./pass.ts";
 
@@ -12,6 +12,8 @@ export interface Tail {
   /** The vector of a sample: the mean of all positions, or the first token. */
   readonly vector: "mean" | "first";
   readonly norm?: LayerNorm;
+  /** In training, in front of the linear layer. */
+  readonly dropout?: Dropout | undefined;
   readonly linear: Linear;
 }
 
@@ -19,11 +21,12 @@ export interface Tail {
 export const throughTail = (tail: Tail, features: Tensor): Tensor => tailPass(tail, { training: false })(features);
 
 /** The same as a pass. */
-export function tailPass({ vector, norm, linear }: Tail, mode: Mode): Pass {
+export function tailPass({ vector, norm, dropout, linear }: Tail, mode: Mode): Pass {
   const out = linear.pass(mode);
   return (x, fused) => {
     const row = vectorOf(vector, x);
-    return out(norm ? norm.forward(row) : row, fused);
+    const normed = norm ? norm.forward(row) : row;
+    return out(dropout ? dropout.forward(normed, mode) : normed, fused);
   };
 }
 

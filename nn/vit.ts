@@ -8,6 +8,7 @@ import { checkLayer, Init } from "./init.ts";
 import { LayerNorm, Linear, MultiHeadAttention, PatchEmbed } from "./layers.ts";
 import { EVAL, type Mode, Module } from "./module.ts";
 import type { Pass } from "./pass.ts";
+import { branchEnd, checkChances, depthChances, generatorOf, StochasticDepth } from "./stochastic-depth.ts";
 import { type Tail, throughTail } from "./tail.ts";
 
 /** The two-layer perceptron of a transformer block, [..., D] to [..., D], exact GELU between; timm's `fc1`, `fc2`. */
@@ -39,9 +40,11 @@ export interface TransformerBlockOptions {
   readonly hidden?: number;
   /** Of both layer norms; default 1e-6, as timm's. */
   readonly eps?: number;
+  /** Behind both branches, in training; default none. */
+  readonly depth?: StochasticDepth | undefined;
 }
 
-const BLOCK: Kinds<TransformerBlockOptions> = { hidden: "number", eps: "number" };
+const BLOCK: Kinds<TransformerBlockOptions> = { hidden: "number", eps: "number", depth: "any" };
 
 /** Pre-norm block on tokens [B, T, D]: x + attention(norm x), then x + mlp(norm x). timm's names. */
 export class TransformerBlock extends Module {
@@ -49,27 +52,30 @@ export class TransformerBlock extends Module {
   readonly attn: MultiHeadAttention;
   readonly norm2: LayerNorm;
   readonly mlp: Mlp;
+  readonly depth: StochasticDepth | undefined;
 
   constructor(dim: number, heads: number, init: Init, options: TransformerBlockOptions = {}) {
     super();
-    const { hidden = 4 * dim, eps = 1e-6 } = readOptions("TransformerBlock", options, BLOCK);
+    const { hidden = 4 * dim, eps = 1e-6, depth } = readOptions("TransformerBlock", options, BLOCK);
     checkLayer("TransformerBlock", init, { dim, heads, hidden });
     this.norm1 = new LayerNorm(dim, init, { eps });
     this.attn = new MultiHeadAttention(dim, heads, init);
     this.norm2 = new LayerNorm(dim, init, { eps });
     this.mlp = new Mlp(dim, hidden, init);
+    this.depth = depth;
   }
 
   pass(mode: Mode): Pass {
-    const [attention, mlp] = [this.attn.pass(mode), this.mlp.pass(mode)];
+    const attention = branchEnd(this.attn.pass(mode), this.depth, mode);
+    const mlp = branchEnd(this.mlp.pass(mode), this.depth, mode);
     return (x) => {
       const mixed = attention(this.norm1.forward(x), { residual: x });
       return mlp(this.norm2.forward(mixed), { residual: mixed });
     };
   }
 
-  forward(x: Tensor): Tensor {
-    return this.pass(EVAL)(x);
+  forward(x: Tensor, mode: Mode = EVAL): Tensor {
+    return this.pass(mode)(x);
   }
 }
 
@@ -89,6 +95,10 @@ export interface VitOptions {
   readonly layerNormEps?: number;
   /** Blocks after which a stage ends, counted from 1; the last one must be `depth`. Default: thirds. */
   readonly stageEnds?: readonly number[];
+  /**
+   * Chance that a sample passes over a branch of the last block in training, evenly fewer over those before; default 0.
+   */
+  readonly stochasticDepth?: number;
   readonly seed: number;
   readonly device?: Device;
 }
@@ -104,6 +114,7 @@ const VIT: Kinds<VitOptions> = {
   mlpRatio: "number",
   layerNormEps: "number",
   stageEnds: "any",
+  stochasticDepth: "number",
   seed: "number!",
   device: "any",
 };
@@ -133,21 +144,23 @@ export class VisionTransformer extends Backbone {
       channels = 3,
       mlpRatio = 4,
       layerNormEps: eps = 1e-6,
+      stochasticDepth = 0,
       seed,
       device,
     } = readOptions("vit", options, VIT);
     const thirds = [...new Set([Math.ceil(depth / 3), Math.ceil((2 * depth) / 3), depth])];
     const { stageEnds = thirds } = options;
     checkVit(options, stageEnds);
+    checkChances("vit", { stochasticDepth });
     const init = new Init({ seed, scheme: "vit", device });
     const tokens = (imgSize / patchSize) ** 2 + 1;
     this.clsToken = init.normal([1, 1, embedDim], 1e-6);
     this.posEmbed = init.truncatedNormal([1, tokens, embedDim], 0.02);
     this.patchEmbed = new PatchEmbed(patchSize, channels, embedDim, init);
-    this.blocks = Array.from(
-      { length: depth },
-      () => new TransformerBlock(embedDim, numHeads, init, { hidden: mlpRatio * embedDim, eps }),
-    );
+    this.blocks = depthChances(stochasticDepth, depth).map((chance) => {
+      const skips = chance > 0 ? new StochasticDepth(chance, generatorOf(init)) : undefined;
+      return new TransformerBlock(embedDim, numHeads, init, { hidden: mlpRatio * embedDim, eps, depth: skips });
+    });
     this.norm = new LayerNorm(embedDim, init, { eps });
     this.head = new Linear(embedDim, classes, init);
     this.stages = stageEnds.map((_, i) => ({
@@ -178,8 +191,8 @@ export class VisionTransformer extends Backbone {
     return { vector: "first", norm: this.norm, linear: this.head };
   }
 
-  stage(i: number, x: Tensor): Tensor {
-    return this.pass(i, EVAL)(x);
+  stage(i: number, x: Tensor, mode: Mode): Tensor {
+    return this.pass(i, mode)(x);
   }
 
   /** Logits from the normalised class token. */

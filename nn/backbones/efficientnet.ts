@@ -3,12 +3,14 @@
 import { completer, option } from "../../base/index.ts";
 import { readOptions } from "../../engine/functions.ts";
 import { efficientnet } from "../efficientnet.ts";
-import { type BackboneKind, defineBackbone, stemStride, widthMult } from "./kind.ts";
+import { type BackboneKind, defineBackbone, dropout, stemStride, stochasticDepth, widthMult } from "./kind.ts";
 
 const OPTIONS = {
   widthMult,
   depthMult: option.number(1, "factor of the blocks of a stage; 1 is B0", { above: 0 }),
   stemStride,
+  dropout,
+  stochasticDepth: stochasticDepth("torchvision: 0.2"),
 } as const;
 
 /** torchvision's form; early exits where SAFE-KD has them (timm's features 1 and 2). */

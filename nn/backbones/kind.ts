@@ -46,6 +46,21 @@ export const widthMult: Option<number> = option.number(1, "factor of all widths,
   above: 0,
 });
 
+const chance = { min: 0, below: 1 } as const;
+
+/** Of networks that torchvision trains with it. */
+export const dropout: Option<number> = option.number(
+  0,
+  "chance that a feature in front of the backbone's own classifier is dropped in training",
+  { ...chance, basis: "torchvision: 0.2" },
+);
+
+/** The same of whole samples and blocks. */
+export const stochasticDepth = (basis: string): Option<number> =>
+  option.number(0, "chance that a sample passes over the last block in training, evenly fewer over those before", {
+    ...{ ...chance, basis },
+  });
+
 /** Of networks made for large images. */
 export const stemStride: Option<number> = option.whole(
   1,

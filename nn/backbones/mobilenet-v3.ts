@@ -3,7 +3,7 @@
 import { completer, option } from "../../base/index.ts";
 import { readOptions } from "../../engine/functions.ts";
 import { mobilenetV3 } from "../mobilenet.ts";
-import { type BackboneKind, defineBackbone, stemStride, widthMult } from "./kind.ts";
+import { type BackboneKind, defineBackbone, dropout, stemStride, widthMult } from "./kind.ts";
 
 const OPTIONS = {
   widthMult,
@@ -15,6 +15,7 @@ const OPTIONS = {
   eps: option.number(1e-3, "added to variances: 0.001 as torchvision's; timm's mobilenetv3_small_100 has 0.00001", {
     above: 0,
   }),
+  dropout,
 } as const;
 
 /** torchvision's form; early exits where SAFE-KD has them, after a third and two thirds of the layers. */

@@ -309,3 +309,12 @@ test("random layers of the network draw on where they stood when a run is taken 
   await resumes("dropout", { method: joint }, make);
   for (const generator of generators) generator.dispose();
 });
+
+test("so do those of backbones made by name, with dropout and stochastic depth", async () => {
+  const options = { dims: [4, 4, 8, 8], depths: [1, 1, 2, 1], patch: 1, stochasticDepth: 0.5 };
+  const make = () =>
+    buildNetwork({ backbone: "convnext", options, input: [8, 8, 1], classes: 4, exits: ["features.1", "features.3"] });
+  using net = make();
+  assert.is(net.generators().length, 1);
+  await resumes("depth", { method: joint }, make);
+});
