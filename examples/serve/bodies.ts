@@ -1,7 +1,8 @@
 // What requests may hold: raw bytes, raw floats, JSON, a picture. What is no image of the model becomes a sentence, and
 // never reaches a batch.
 
-import { DataError, decodePng } from "../../data/index.ts";
+import { DataError, fromPixels } from "../../data/index.ts";
+import type { ModelRecord } from "../../exits/index.ts";
 import type { Lot } from "./batcher.ts";
 
 /** A request that cannot be answered, and why. */
@@ -23,13 +24,19 @@ export const BODIES = {
   floats: "application/x-f32",
   /** `{ "images": ..., "normalised": false }`, numbers in any nesting. */
   json: "application/json",
+  /** One picture of any size, which is brought to the model's as its training pictures were. */
   png: "image/png",
+  jpeg: "image/jpeg",
 } as const;
 
-/** The images of a body, of the size that a model takes, [H, W, C]. @throws BadRequest that says what is wrong */
-export function lotOf(type: string, body: unknown, input: readonly number[]): Lot {
+/** What is asked of a model. */
+type Model = Pick<ModelRecord, "architecture" | "fit">;
+
+/** The images of a body, of the size that a model takes. @throws BadRequest that says what is wrong */
+export async function lotOf(type: string, body: unknown, model: Model): Promise<Lot> {
+  const { input } = model.architecture;
   const pixels = input.reduce((n, extent) => n * extent, 1);
-  const values = valuesOf(type, body, input);
+  const values = await valuesOf(type, body, model);
   if (values.length === 0 || values.length % pixels !== 0) {
     throw new BadRequest(
       `The body must hold images of ${input.join(" x ")} (height, width, channels), ${pixels} values each; got ${values.length}.`,
@@ -44,7 +51,7 @@ export function lotOf(type: string, body: unknown, input: readonly number[]): Lo
   return { values, count: values.length / pixels };
 }
 
-function valuesOf(type: string, body: unknown, input: readonly number[]): Uint8Array | Float32Array {
+async function valuesOf(type: string, body: unknown, model: Model): Promise<Uint8Array | Float32Array> {
   switch (type) {
     case BODIES.json:
       return numbersOf(body);
@@ -58,7 +65,7 @@ function valuesOf(type: string, body: unknown, input: readonly number[]): Uint8A
       return new Float32Array(Uint8Array.from(bytes).buffer);
     }
     default:
-      return pictureOf(body as Uint8Array, input);
+      return pictureOf(body as Uint8Array<ArrayBuffer>, model);
   }
 }
 
@@ -80,18 +87,15 @@ function numbersOf(body: unknown): Uint8Array | Float32Array {
   return Uint8Array.from(numbers);
 }
 
-function pictureOf(bytes: Uint8Array, [height, width, channels]: readonly number[]): Uint8Array {
+async function pictureOf(bytes: Uint8Array<ArrayBuffer>, { architecture, fit }: Model): Promise<Uint8Array> {
+  const { input } = architecture;
+  const [, , channels] = input;
   if (channels !== 1 && channels !== 3)
     throw new BadRequest(`The model takes ${channels} channels, pictures have 1 or 3. Send raw values.`, 415);
-  let found: ReturnType<typeof decodePng>;
   try {
-    found = decodePng(bytes, { file: "the body", channels });
+    return await fromPixels(new File([bytes], "the body"), { input, ...fit });
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
-    throw new BadRequest(error.message.replace(/^decodePng: /, ""));
+    throw new BadRequest(error.message.replace(/^\w+: /, ""));
   }
-  if (found.width === width && found.height === height) return found.data;
-  throw new BadRequest(
-    `The picture must be ${width} x ${height}, as the model takes; it is ${found.width} x ${found.height}.`,
-  );
 }

@@ -62,7 +62,7 @@ export async function buildServer(classifier: LoadedClassifier, options: ServeOp
   const measures = new Measures(model, { batcher, labels });
   const site = { classifier, batcher, labels, measures };
   const app = fastify({ bodyLimit: maxBytes, return503OnClosing: true, forceCloseConnections: "idle" });
-  for (const type of [BODIES.bytes, BODIES.floats, BODIES.png])
+  for (const type of [BODIES.bytes, BODIES.floats, BODIES.png, BODIES.jpeg])
     app.addContentTypeParser(type, { parseAs: "buffer" }, (_, body, done) => done(null, body));
   refuseBySentences(app, onFault);
   app.addHook("onResponse", async (request, reply) => {
@@ -97,7 +97,7 @@ function refuseBySentences(app: FastifyInstance, onFault: (error: Error) => void
 function takeImages(app: FastifyInstance, { classifier: { model }, batcher, labels, measures }: Site): void {
   app.post("/classify", async (request, reply) => {
     const type = (request.headers["content-type"] ?? "").split(";")[0]!.trim().toLowerCase();
-    const lot = lotOf(type, request.body, model.architecture.input);
+    const lot = await lotOf(type, request.body, model);
     const { classes, exits, scores, macs } = await batcher.answer(lot, goneOf(reply));
     const answers = Array.from(classes, (answer, i): ImageAnswer => {
       const id = randomUUID();
