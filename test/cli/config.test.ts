@@ -115,7 +115,7 @@ test("what only one backbone has is refused by the others", async () => {
   );
   await refuses(
     () => config("--model.backbone", "vit", "--model.widths", "8,16,32"),
-    "train: --model.widths is no setting of vit, which takes depth, dim, headDim, patch. Leave it out.",
+    "train: --model.widths is no setting of vit, which takes depth, dim, headDim, patch, stochasticDepth. Leave it out.",
   );
   await refuses(
     () => config("--model.dim", "32"),

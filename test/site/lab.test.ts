@@ -1,5 +1,6 @@
 // The lab in headless Chromium: trained by mouse, paused, reloaded and its device destroyed on the way; calibrated, run
-// and taken home by keys alone; own drawings; without a network; without WebGPU; and what axe says of every step.
+// and taken home by keys alone, and by mouse; own drawings by keys; without a network; without WebGPU; and what axe
+// says of every step.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { Server } from "node:http";
@@ -17,6 +18,8 @@ import { assert, suite } from "../harness.ts";
 const folder = mkdtempSync(join(tmpdir(), "sortie-lab-"));
 const AXE = fileURLToPath(new URL("../../node_modules/axe-core/axe.min.js", import.meta.url));
 const test = suite("lab in a browser", { skip, isOptional, timeout: 240_000 });
+/** A camera that shows a moving picture, and needs no leave. */
+const CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
 const STEPS = ["Train", "Calibrate", "Run", "Take home"] as const;
 
 let server: Server;
@@ -64,7 +67,7 @@ async function download(press: () => Promise<void>): Promise<Uint8Array<ArrayBuf
 test.before(async () => {
   await buildLab(join(folder, "lab"));
   server = await serveFolder(join(folder, "lab"), 0);
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  browser = await chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, ...CAMERA] });
   context = await browser.newContext({ acceptDownloads: true, reducedMotion: "reduce" });
   page = await context.newPage();
   page.on("pageerror", (error) => complaints.push(String(error)));
@@ -186,6 +189,40 @@ test("is taken home by keys: a model that opens when it is dropped, ONNX, and a 
   }
 });
 
+/** Drags the mouse over an element, from one place in it to another, in shares of its sides. */
+async function drag(over: Locator, from: readonly [number, number], to: readonly [number, number]): Promise<void> {
+  await over.scrollIntoViewIfNeeded();
+  const { x, y, width, height } = (await over.boundingBox())!;
+  await page.mouse.move(x + from[0] * width, y + from[1] * height);
+  await page.mouse.down();
+  await page.mouse.move(x + to[0] * width, y + to[1] * height, { steps: 8 });
+  await page.mouse.up();
+}
+
+test("calibrates, runs what is drawn and what the camera sees, and is taken home by mouse", async () => {
+  await step("Calibrate").click();
+  const risk = page.getByLabel("Target risk");
+  const verdict = page.locator(".verdict");
+  await drag(risk, [0.98, 0.5], [0.01, 0.5]);
+  await verdict.filter({ hasText: "Nothing is safe" }).waitFor();
+  await drag(risk, [0.01, 0.5], [0.98, 0.5]);
+  await verdict.filter({ hasText: "Certified" }).waitFor();
+  await step("Run").click();
+  await button("Clear").click();
+  await drag(page.getByLabel(/^A sign to classify/), [0.3, 0.2], [0.7, 0.8]);
+  const answer = page.locator("#panel-run .answers li");
+  await answer.filter({ hasText: /exit \d.* stage\d/ }).waitFor();
+  await page.evaluate(() => document.querySelector("#panel-run .answer")?.replaceChildren());
+  await button("Start the camera").click();
+  await answer.filter({ hasText: /exit \d.* stage\d/ }).waitFor({ timeout: 60_000 });
+  assert.ok(await page.getByLabel("The camera").isVisible());
+  await button("Stop the camera").click();
+  assert.not(await page.getByLabel("The camera").isVisible());
+  await step("Take home").click();
+  const taken = await download(() => button("Download the Model file").click());
+  assert.is(taken.length, model.length);
+});
+
 test("opens a model that is dropped, from which nothing can be calibrated that it does not bring", async () => {
   const transfer = await page.evaluateHandle(
     (bytes) => {
@@ -213,6 +250,8 @@ test("axe finds nothing in any step, light or dark, wide or narrow", async () =>
   const source = readFileSync(AXE, "utf8");
   for (const [colorScheme, width] of [
     ["light", 1280],
+    ["dark", 1280],
+    ["light", 375],
     ["dark", 375],
   ] as const) {
     await page.emulateMedia({ colorScheme });
