@@ -139,6 +139,8 @@ export interface Place {
  */
 export class Storage {
   readonly bytes: number;
+  /** How many of the first bytes mean something; behind them may lie what was there before. */
+  readonly meant: number;
   #owner: object | undefined;
   /** The storage this one is a part of. */
   #parent: Storage | undefined;
@@ -150,8 +152,9 @@ export class Storage {
   #writes = 0;
   #release: (() => void) | undefined;
 
-  constructor(bytes: number, owner?: object) {
+  constructor(bytes: number, owner?: object, meant = bytes) {
     this.bytes = bytes;
+    this.meant = meant;
     this.#owner = owner;
   }
 

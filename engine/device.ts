@@ -23,7 +23,8 @@ export interface DeviceOptions extends AdapterOptions {
   readonly tuning?: "off" | "cached";
   /**
    * Asks the adapter for no more than every WebGPU adapter has, and takes the kernels of GPUs: what is captured on such
-   * a device and written by `encodeCaptures` runs anywhere. Not for speed here; default false.
+   * a device and written by `encodeCaptures` runs anywhere. It is nobody's default device: name it. Not with a device
+   * of one's own, nor with stored tuning; default false.
    */
   readonly isPortable?: boolean;
   /** Called for GPU errors that no call can throw any more; default: `console.error`. */
@@ -56,10 +57,14 @@ const OPTIONS: Kinds<DeviceOptions> = {
  * ```
  */
 export async function createDevice(options: DeviceOptions = {}): Promise<Device> {
-  readOptions("createDevice", options, OPTIONS);
+  const { isPortable = false, device: own, tuning } = readOptions("createDevice", options, OPTIONS);
+  if (isPortable && (own !== undefined || tuning === "cached")) {
+    const other = own === undefined ? 'tuning "cached"' : "a device of one's own";
+    throw new ArgumentError(`createDevice: isPortable must go without ${other}, which is of one adapter; got both.`);
+  }
   const gpu = options.device ?? (await requestDevice(options));
   const device = new Device(gpu, options, isNode() ? await waitInNode(gpu, options) : undefined);
-  registerDevice(device);
+  if (!isPortable) registerDevice(device);
   if (options.tuning === "cached") {
     const { loadTuning } = await import("./measuring.ts");
     device.tuner.load(await loadTuning(device.info));

@@ -69,26 +69,28 @@ export async function loadCaptures(
 
 /** The same of a file that was read. @throws FormatError, DeviceError */
 export async function openCaptures(file: SafetensorsFile, device: Device): Promise<StoredCaptures> {
+  device.check("loadCaptures");
   const form = formOf(file.metadata);
   checkFeatures(form, device);
   const programs = form.kernels.map((kernel) => device.pipelines.stored(kernelOf(kernel)));
   await device.pipelines.compileAll(programs);
   const roots: Storage[] = [];
   const owned: { dispose(): void }[] = [];
+  let memory: Ranges | undefined;
   try {
     for (const [i, buffer] of form.buffers.entries()) roots.push(filled(buffer, file, i, device));
-    const uniforms = wordsOf(file, UNIFORMS);
-    const memory = new Ranges(roots);
+    const uniforms = wordsOf(file, UNIFORMS, lastUniform(form));
+    const ranges = new Ranges(roots);
+    memory = ranges;
     const tensorOf = ({ at, shape, dtype }: TensorForm): Tensor =>
-      keep(new Tensor(device, memory.take(at), shape, dtype));
+      keep(new Tensor(device, ranges.take(at), shape, dtype));
     const captures = mapValues(form.captures, (capture) => {
-      const made = captureOf(capture, { device, programs, uniforms, memory, tensorOf });
+      const made = captureOf(capture, { device, programs, uniforms, memory: ranges, tensorOf });
       owned.push(made);
       return made;
     });
     const tensors = mapValues(form.tensors, tensorOf);
     owned.push(...Object.values(tensors));
-    memory.release();
     const { [FORM]: _, ...metadata } = file.metadata;
     const dispose = (): void => {
       for (const one of owned.splice(0)) one.dispose();
@@ -98,9 +100,19 @@ export async function openCaptures(file: SafetensorsFile, device: Device): Promi
     for (const one of owned) one.dispose();
     throw error;
   } finally {
+    memory?.release();
     for (const root of roots) root.release();
   }
 }
+
+/** How many uniforms there must be. */
+const lastUniform = ({ captures, kernels }: CapturesForm): number =>
+  Math.max(
+    0,
+    ...Object.values(captures).flatMap(({ work }) =>
+      work.map((one) => ("from" in one ? 0 : one.uniforms + kernels[one.kernel]!.uniforms.length)),
+    ),
+  );
 
 function checkFeatures({ kernels, subgroupSize }: CapturesForm, { info }: Device): void {
   const has = { f16: info.hasF16, subgroups: info.hasSubgroups };
@@ -125,17 +137,19 @@ const kernelOf = ({ name, features, uniforms, bindings, source }: KernelForm): K
 /** Memory with what the file says of it. @throws FormatError, DeviceError */
 function filled({ bytes, holds }: BufferForm, file: SafetensorsFile, i: number, device: Device): Storage {
   device.pool.check(bytes, `buffer ${i} of the captures`);
+  const words = Math.ceil(bytes / 4);
+  const held = holds === "tensor" ? wordsOf(file, String(i), words) : undefined;
   const storage = new Storage(bytes);
   device.stream.place(storage);
-  if (holds === "tensor") device.stream.write(storage, wordsOf(file, String(i)));
-  if (holds === "zeros") device.stream.write(storage, new Uint32Array(Math.ceil(bytes / 4)));
+  if (held) device.stream.write(storage, held);
+  if (holds === "zeros") device.stream.write(storage, new Uint32Array(words));
   return storage;
 }
 
-function wordsOf({ tensors }: SafetensorsFile, name: string): Uint32Array<ArrayBuffer> {
+function wordsOf({ tensors }: SafetensorsFile, name: string, least: number): Uint32Array<ArrayBuffer> {
   const found = tensors.get(name);
-  if (found?.dtype === "U32") return found.data as Uint32Array<ArrayBuffer>;
-  throw new FormatError(`loadCaptures: the file must be whole; it lacks tensor ${name} in u32.`);
+  if (found?.dtype === "U32" && found.data.length >= least) return found.data as Uint32Array<ArrayBuffer>;
+  throw new FormatError(`loadCaptures: the file must be whole; it lacks tensor ${name} of ${least} numbers in u32.`);
 }
 
 /** Parts of the buffers, each a storage of its own. */

@@ -42,8 +42,10 @@ const OPTIONS: Kinds<CapturesOptions> = { tensors: "any", metadata: "any" };
  * tape. The texts are those of the device at hand; made on one of `createDevice({ isPortable: true })` they run
  * anywhere. What the captures read from outside is in the file as it is now.
  *
- * Outputs are found again where the step returns tensors by name, or one tensor, which is then `output`.
- * @throws CaptureError for captures of several devices, and for steps that leave gradients at leaves
+ * Outputs are found again where the step returns tensors by name, or one tensor, which is then `output`. A training
+ * step must end by `zeroGrad()`.
+ * @throws CaptureError for captures of several devices, for steps that leave gradients at leaves, and for outputs that
+ * lie deeper
  *
  * @example
  * ```ts
@@ -76,10 +78,11 @@ export async function describeCaptures(
   const device = deviceOf(captures, tensors);
   const kernels = new Kernels();
   const uniforms = new Uniforms();
-  const memory = new Memory();
+  device.stream.flush();
+  const memory = new Memory(device);
   for (const capture of Object.values(captures)) memory.seeCapture(capture);
-  for (const { storage } of Object.values(tensors)) memory.see(storage, true);
-  const { buffers, held } = await memory.read(device);
+  for (const { storage } of Object.values(tensors)) memory.seeTensor(storage, true);
+  const { buffers, held } = await memory.read();
   const form: CapturesForm = {
     version: FORM_VERSION,
     captures: mapValues(captures, (capture) => captureForm(capture, { kernels, uniforms, memory })),
@@ -206,7 +209,8 @@ interface Span {
   readonly number: number;
   low: number;
   high: number;
-  isGiven: boolean;
+  /** What of it is given, from and to; nothing else of it is anybody's business. */
+  readonly meant: (readonly [from: number, to: number])[];
 }
 
 /** Bindings may begin there. */
@@ -214,13 +218,21 @@ const ALIGN = 256;
 
 /** Buffers, as far as they are used. */
 class Memory {
+  readonly #device: Device;
   readonly #spans = new Map<GPUBuffer, Span>();
+
+  constructor(device: Device) {
+    this.#device = device;
+  }
 
   /** All memory of a capture. What is written by each run anew, its slots, is not given. @throws CaptureError */
   seeCapture(capture: AnyCapture): void {
     const { name, replay, slots } = capture.parts;
     const { steps, indirect, isGiven, left } = replay.laidOut;
-    if (left > 0) throw new CaptureError(`encodeCaptures: ${name} must leave no gradients at leaves; it does.`);
+    if (left > 0) {
+      const hint = "Call zeroGrad() at the end of the step.";
+      throw new CaptureError(`encodeCaptures: ${name} must leave no gradients at leaves; it does. ${hint}`);
+    }
     const fed = new Set(
       [...Object.values(slots.inputs), ...Object.values(slots.scalars)].map(({ storage }) => storage),
     );
@@ -228,20 +240,29 @@ class Memory {
       for (const placed of memory) this.see(placed, isGiven(placed) && !fed.has(placed as Storage));
     for (const place of indirect.values()) this.see({ place, bytes: INDIRECT_BYTES }, false);
     for (const storage of fed) this.see(storage, false);
-    for (const { storage } of Object.values(outputsOf(capture))) this.see(storage, isGiven(storage));
+    for (const { storage } of Object.values(outputsOf(capture))) this.seeTensor(storage, isGiven(storage));
   }
 
-  see({ place: { buffer, offset }, bytes }: Placed, isGiven: boolean): void {
+  /** A tensor's memory, which it may not have yet. */
+  seeTensor(storage: Storage, isGiven: boolean): void {
+    this.#device.stream.place(storage);
+    this.see(storage, isGiven);
+  }
+
+  see(placed: Placed, isGiven: boolean): void {
+    const { place, bytes } = placed;
+    const { buffer, offset } = place;
     const span = this.#spanOf(buffer, offset);
     span.low = Math.min(span.low, Math.floor(offset / ALIGN) * ALIGN);
     span.high = Math.max(span.high, offset + bytes);
-    span.isGiven ||= isGiven;
+    if (!isGiven) return;
+    span.meant.push([offset, offset + (placed instanceof Storage ? placed.meant : bytes)]);
   }
 
   #spanOf(buffer: GPUBuffer, offset: number): Span {
     const known = this.#spans.get(buffer);
     if (known) return known;
-    const span = { number: this.#spans.size, low: offset, high: offset, isGiven: false };
+    const span: Span = { number: this.#spans.size, low: offset, high: offset, meant: [] };
     this.#spans.set(buffer, span);
     return span;
   }
@@ -260,17 +281,17 @@ class Memory {
   }
 
   /** The buffers, and what lies in those that are given. */
-  async read(device: Device): Promise<{ readonly buffers: BufferForm[]; readonly held: [string, StoredTensor][] }> {
+  async read(): Promise<{ readonly buffers: BufferForm[]; readonly held: [string, StoredTensor][] }> {
     const spans = [...this.#spans];
-    const given = spans.filter(([, { isGiven }]) => isGiven);
+    const given = spans.filter(([, { meant }]) => meant.length > 0);
     const items = given.map(([buffer, { low, high }]) => {
       const storage = new Storage(high - low);
       storage.putAt({ buffer, offset: low }, () => {});
       return { storage, bytes: high - low };
     });
-    const read = await device.readBytes(items);
+    const read = await this.#device.readBytes(items);
     const held: [string, StoredTensor][] = [];
-    const contents = new Map(given.map(([buffer], i) => [buffer, new Uint32Array(read[i]!)]));
+    const contents = new Map(given.map(([buffer, span], i) => [buffer, meantOf(new Uint8Array(read[i]!), span)]));
     const buffers = spans.map(([buffer, { number, low, high }]): BufferForm => {
       const bytes = high - low;
       const data = contents.get(buffer);
@@ -281,6 +302,13 @@ class Memory {
     });
     return { buffers, held };
   }
+}
+
+/** What is meant of what was read, zeros elsewhere. */
+function meantOf(read: Uint8Array, { low, high, meant }: Span): Uint32Array<ArrayBuffer> {
+  const bytes = new Uint8Array(4 * Math.ceil((high - low) / 4));
+  for (const [from, to] of meant) bytes.set(read.subarray(from - low, to - low), from - low);
+  return new Uint32Array(bytes.buffer);
 }
 
 /** Of the arguments of an indirect dispatch. */

@@ -286,7 +286,8 @@ export function allocate(shape: Shape, dtype: DType, device: Device): Tensor {
     );
   }
   device.pool.check(bytes, describe({ shape, dtype }));
-  return new Tensor(device, new Storage(bytes, device.stream.recorder), shape, dtype);
+  const meant = numel(shape) * elementBytes(dtype);
+  return new Tensor(device, new Storage(bytes, device.stream.recorder, meant), shape, dtype);
 }
 
 /** Numbers in rows of rows, to any depth. */

@@ -37,7 +37,7 @@ export interface EfficientNetOptions {
   readonly stemStride?: 1 | 2;
   /** Chance that a feature in front of the classifier is dropped in training; default 0, torchvision's 0.2. */
   readonly dropout?: number;
-  /** Chance that a sample passes over the last block in training, evenly fewer over those before; as above. */
+  /** Chance that a sample passes over block i of n in training, over n and times i; default 0, torchvision's 0.2. */
   readonly stochasticDepth?: number;
   readonly seed: number;
   readonly device?: Device;

@@ -302,6 +302,10 @@ export class Dropout extends Module {
     return [this.#generator];
   }
 
+  override chances(): number[] {
+    return [this.#p];
+  }
+
   pass(mode: Mode): (x: Tensor) => Tensor {
     return (x) => this.forward(x, mode);
   }

@@ -132,6 +132,11 @@ export abstract class Module {
     return [...new Set(Object.values(this).flatMap(generatorsIn))];
   }
 
+  /** Chances of the random layers, in the order of the fields: what they decide of a training. */
+  chances(): number[] {
+    return Object.values(this).flatMap(chancesIn);
+  }
+
   /** Frees all tensors of the module, and what its layers draw from, if that was made for them. */
   dispose(): void {
     for (const [, tensor] of this.#named("")) tensor.dispose();
@@ -187,6 +192,11 @@ export function productAxes(name: string, rank: number): readonly number[] | und
 function generatorsIn(value: unknown): Generator[] {
   if (value instanceof Module) return value.generators();
   return Array.isArray(value) ? value.flatMap(generatorsIn) : [];
+}
+
+function chancesIn(value: unknown): number[] {
+  if (value instanceof Module) return value.chances();
+  return Array.isArray(value) ? value.flatMap(chancesIn) : [];
 }
 
 function* named(value: unknown, path: string): Iterable<[string, Tensor]> {

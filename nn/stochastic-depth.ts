@@ -39,6 +39,10 @@ export class StochasticDepth extends Module {
     return [this.#generator];
   }
 
+  override chances(): number[] {
+    return [this.#p];
+  }
+
   /** Whether it does anything in a mode. */
   acts(mode: Mode): boolean {
     return mode.training && this.#p > 0;

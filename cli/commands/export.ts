@@ -46,8 +46,8 @@ are prepared, by default model.recorded.safetensors in the run's folder. A page 
 
   const classifier = await loadRecorded("model.recorded.safetensors");
 
-loads a fifth of the code of load, and nothing is traced there; batches are of up to --batch images, and nothing is
-tuned to the reader's adapter.
+loads a fifth of the code of load, and nothing is traced there. It needs WebGPU; batches are of up to --batch images, and
+nothing is tuned to the reader's adapter.
 
 With --format onnx it writes a folder, by default onnx in the run's folder: network.onnx with the logits of all exits;
 stage1.onnx and so on, one for each exit, from the features in front of it; cascade.json, which says how exits decide;
@@ -58,7 +58,7 @@ up to rounding.
 Of a model file it makes these two too: --format onnx or recorded with a TARGET.`,
   flags: {
     format: option.choice(["safetensors", "recorded", "onnx"], "what is written"),
-    batch: option.whole(CLASSIFY_BATCH.default, "with --format recorded: images that run together", { min: 1 }),
+    batch: CLASSIFY_BATCH,
     policy: path("another policy than the run's own"),
     noPolicy: option.toggle(false, "without one: every image runs to the last exit"),
     weights: option.choice(

@@ -51,6 +51,8 @@ export class Batcher {
   #waiting: Waiting[] = [];
   #timer: NodeJS.Timeout | undefined;
   readonly #underWay = new Set<Promise<void>>();
+  /** Lots that are still being made. */
+  readonly #making = new Set<Promise<unknown>>();
   #isClosing = false;
   /** Milliseconds of an image, as it has been lately. */
   #pace = 1;
@@ -66,9 +68,9 @@ export class Batcher {
     this.#told = told;
   }
 
-  /** Images that wait. */
+  /** Images that wait; a lot that is still being made counts as one. */
   get queued(): number {
-    return this.#waiting.reduce((sum, { count }) => sum + count, 0);
+    return this.#waiting.reduce((sum, { count }) => sum + count, this.#making.size);
   }
 
   get batchesUnderWay(): number {
@@ -77,12 +79,39 @@ export class Batcher {
 
   /** Answers for a lot. `gone` ends its waiting, if it has not begun to run. @throws BusyError where there is no room */
   answer(lot: Lot, gone?: AbortSignal): Promise<Answers> {
+    this.#checkRoom(lot.count);
+    return this.#enter(lot, gone);
+  }
+
+  /**
+   * Answers for a lot that `make` makes, as a picture is decoded. What was taken is answered, whatever happens until
+   * then. @throws BusyError where there is no room; what `make` throws
+   */
+  async answerMade(make: () => Promise<Lot>, gone?: AbortSignal): Promise<Answers> {
+    this.#checkRoom(1);
+    const making = make();
+    const settled = making.catch(() => {});
+    this.#making.add(settled);
+    try {
+      const lot = await making;
+      gone?.throwIfAborted();
+      this.#making.delete(settled);
+      if (!this.#isClosing) this.#checkRoom(lot.count);
+      return await this.#enter(lot, gone);
+    } finally {
+      this.#making.delete(settled);
+    }
+  }
+
+  #checkRoom(count: number): void {
     if (this.#isClosing) throw new BusyError("The server is going down.", 1);
     const room = this.#options.queue - this.queued;
-    if (lot.count > room) {
-      const wait = Math.max(1, Math.ceil((this.queued * this.#pace) / 1000));
-      throw new BusyError(`${lot.count} images must find room in the queue; there is room for ${room}.`, wait);
-    }
+    if (count <= room) return;
+    const wait = Math.max(1, Math.ceil((this.queued * this.#pace) / 1000));
+    throw new BusyError(`${count} images must find room in the queue; there is room for ${room}.`, wait);
+  }
+
+  #enter(lot: Lot, gone: AbortSignal | undefined): Promise<Answers> {
     return new Promise((resolve, reject) => {
       const entry = { ...lot, since: performance.now(), resolve, reject };
       this.#waiting.push(entry);
@@ -95,7 +124,7 @@ export class Batcher {
   async drain(): Promise<void> {
     this.#isClosing = true;
     this.#go();
-    while (this.#underWay.size > 0) await Promise.race(this.#underWay);
+    while (this.#making.size + this.#underWay.size > 0) await Promise.race([...this.#making, ...this.#underWay]);
   }
 
   #forget(entry: Waiting, reason: unknown): void {

@@ -97,8 +97,8 @@ function refuseBySentences(app: FastifyInstance, onFault: (error: Error) => void
 function takeImages(app: FastifyInstance, { classifier: { model }, batcher, labels, measures }: Site): void {
   app.post("/classify", async (request, reply) => {
     const type = (request.headers["content-type"] ?? "").split(";")[0]!.trim().toLowerCase();
-    const lot = await lotOf(type, request.body, model);
-    const { classes, exits, scores, macs } = await batcher.answer(lot, goneOf(reply));
+    const lot = () => lotOf(type, request.body, model);
+    const { classes, exits, scores, macs } = await batcher.answerMade(lot, goneOf(reply));
     const answers = Array.from(classes, (answer, i): ImageAnswer => {
       const id = randomUUID();
       const exit = exits[i]!;

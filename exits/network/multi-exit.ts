@@ -211,8 +211,9 @@ export class MultiExit extends Module {
 
   #say(j: number, seen: Tensor, mode: Mode, earlier: readonly ExitRecord[]): ExitRecord {
     const head = this.heads[j];
-    if (!head) return { logits: this.backbone.classify(seen, mode) };
-    return recordOf(head.forward(seen, head.isTrained ? mode : EVAL, earlier));
+    const isTrained = head ? head.isTrained : this.backbone.parameters().length > 0;
+    if (!head) return { logits: this.backbone.classify(seen, isTrained ? mode : EVAL) };
+    return recordOf(head.forward(seen, isTrained ? mode : EVAL, earlier));
   }
 
   /** Logits [N, C] of exit `j` from the features in front of it, for heads that look at no other exit. */

@@ -82,6 +82,8 @@ export class RecordedClassifier {
   readonly #sizes: readonly Size[];
   /** Ends when the calls before have been submitted. */
   #turn: Promise<unknown> = Promise.resolve();
+  /** Batches that were submitted, oldest first. */
+  readonly #underWay: Promise<unknown>[] = [];
   #isDisposed = false;
 
   /** Use `loadRecorded`. @internal */
@@ -122,9 +124,8 @@ export class RecordedClassifier {
   }
 
   async #submit(call: Call): Promise<void> {
-    const underWay: Promise<unknown>[] = [];
     for (let first = 0; first < call.size; ) {
-      if (underWay.length >= UNDER_WAY) await underWay.shift();
+      if (this.#underWay.length >= UNDER_WAY) await this.#underWay.shift();
       this.#checkAlive();
       const left = call.size - first;
       const { batch, images, count, route, results } =
@@ -135,7 +136,7 @@ export class RecordedClassifier {
       route.run();
       const answered = read(results).then((found) => call.take(found, n, (k) => from + k));
       call.expect(answered);
-      underWay.push(answered.catch(() => {}));
+      this.#underWay.push(answered.catch(() => {}));
       first += n;
     }
   }

@@ -59,6 +59,7 @@ export function identityOf({
     // Decides which weights are the best.
     validation: part(data.validation),
     ...(net.wraps.length > 0 && { wraps: net.wraps }),
+    ...(net.chances().length > 0 && { chances: net.chances() }),
     network: { classes: net.classes, ...Object.fromEntries(net.describe().map(({ stage, ...exit }) => [stage, exit])) },
     // Other variants of a kernel sum in another order.
     tuning: deviceOf(net).tuner.table,

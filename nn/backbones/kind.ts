@@ -57,7 +57,7 @@ export const dropout: Option<number> = option.number(
 
 /** The same of whole samples and blocks. */
 export const stochasticDepth = (basis: string): Option<number> =>
-  option.number(0, "chance that a sample passes over the last block in training, evenly fewer over those before", {
+  option.number(0, "chance that a sample passes over the deepest blocks in training, evenly less for those before", {
     ...{ ...chance, basis },
   });
 

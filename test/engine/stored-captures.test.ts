@@ -129,6 +129,49 @@ test("captures of a portable device need nothing that an adapter may lack", asyn
   });
 });
 
+test("tensors that nothing has placed yet are found, and nothing but what is meant is in the file", async () => {
+  // What lay in the memory before, to be seen behind two numbers of 16 bytes.
+  const before = Array.from({ length: 40 }, () => s.tensor([7, 7, 7, 7]));
+  await device().sync();
+  for (const one of before) one.dispose();
+  const weight = s.tensor([3, 4]);
+  const [zeros, pending] = [s.tensor([0, 0]), s.mul(weight, 2)];
+  using step = await s.capture({ state: [zeros] }, () => {
+    s.copyInto(zeros, s.add(zeros, weight));
+    return { sum: s.add(zeros, 0) };
+  });
+  const file = await s.encodeCaptures({ step }, { tensors: { zeros, pending } });
+  const { tensors, metadata } = s.decodeSafetensors(file);
+  const { buffers } = JSON.parse(metadata["captures"]!) as { buffers: { holds: string }[] };
+  assert.is(buffers.filter(({ holds }) => holds === "zeros").length, 1);
+  const floats = [...tensors]
+    .filter(([name]) => name !== "uniforms")
+    .map(([, { data }]) => {
+      return [...new Float32Array((data as Uint32Array<ArrayBuffer>).slice().buffer)];
+    });
+  assert.equal(
+    floats.flat().filter((value) => value === 7),
+    [],
+  );
+  await reopened(file, async ({ captures, tensors: found }) => {
+    assert.equal([...(await found["pending"]!.read())], [6, 8]);
+    captures["step"]!.run();
+    assert.equal([...(await captures["step"]!.run()["sum"]!.read())], [6, 8]);
+  });
+});
+
+test("a portable device is nobody's default, and goes without what is of one adapter", async () => {
+  using portable = await s.createDevice({ isPortable: true });
+  assert.not(s.defaultDevice() === portable);
+  const refuses = async (options: object, what: string) =>
+    assert.match(
+      String(await s.createDevice({ ...options, isPortable: true }).catch(String)),
+      new RegExp(`ArgumentError: createDevice: isPortable must go without ${what}`),
+    );
+  await refuses({ device: portable.gpu }, "a device of one's own");
+  await refuses({ tuning: "cached" }, 'tuning "cached"');
+});
+
 test("what cannot be written, or is no such file, is told", async () => {
   using weight = s.tensor([1, 2]).requiresGrad();
   const inputs = { x: { shape: [2], dtype: "f32" } } as const;
@@ -147,7 +190,10 @@ test("what cannot be written, or is no such file, is told", async () => {
     s.backward(s.sum(s.mul(x, weight)));
     return {};
   });
-  await refused(() => s.encodeCaptures({ left }), /must leave no gradients at leaves; it does/);
+  await refused(
+    () => s.encodeCaptures({ left }),
+    /must leave no gradients at leaves; it does. Call zeroGrad\(\) at the end of the step./,
+  );
   await refused(() => s.encodeCaptures({}), /there must be a capture; got none/);
   await refused(() => s.encodeCaptures({ x: 3 } as never), /x must be a capture; got 3/);
   using step = await s.capture({ inputs }, ({ x }) => s.mul(x, 2));
@@ -167,7 +213,23 @@ test("what cannot be written, or is no such file, is told", async () => {
   await refused(load(changed({ buffers: [] })), /of buffer \d are not there/);
   await refused(load(changed({ captures: { step: {} } })), /must be whole; it is not/);
   const bare = s.encodeSafetensors([], { captures: metadata["captures"]! });
-  await refused(load(bare), /must be whole; it lacks tensor uniforms/);
+  await refused(load(bare), /must be whole; it lacks tensor uniforms of \d+ numbers in u32/);
+  await device().sync();
+  const { buffers } = device().memory();
+  const given = await s.capture({ inputs }, ({ x }) => s.mul(x, weight.detach()));
+  const whole = s.decodeSafetensors(await s.encodeCaptures({ given }));
+  given.dispose();
+  const cut = (name: string) =>
+    s.encodeSafetensors(
+      [...whole.tensors].filter(([one]) => one !== name),
+      whole.metadata,
+    );
+  for (const name of whole.tensors.keys()) await refused(load(cut(name)), /must be whole; it lacks tensor/);
+  await device().sync();
+  assert.is(device().memory().buffers, buffers);
+  const gone = await s.createDevice();
+  gone.dispose();
+  await refused(() => s.loadCaptures(file, { device: gone }), /the device must be alive; it was disposed/);
   const asking = (features: string[], more: object = {}) =>
     changed({ kernels: form.kernels.map((kernel) => ({ ...kernel, features })), ...more });
   const size = device().info.subgroupSize + 1;

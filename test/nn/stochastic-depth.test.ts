@@ -2,7 +2,17 @@
 // gradients of what stayed; and nothing of them is left when a network goes.
 
 import { Generator, mul, randn, read, sum, type Tensor } from "../../engine/index.ts";
-import { BACKBONES, type Backbone, EVAL, Init, StochasticDepth, TRAIN, TransformerBlock } from "../../nn/index.ts";
+import { buildNetwork, type MultiExit } from "../../exits/index.ts";
+import {
+  BACKBONES,
+  type Backbone,
+  EVAL,
+  Init,
+  type Mode,
+  StochasticDepth,
+  TRAIN,
+  TransformerBlock,
+} from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, failsWith } from "../harness.ts";
 
@@ -91,3 +101,23 @@ for (const [name, [small, drops]] of Object.entries(FAMILIES)) {
     }
   });
 }
+
+test("it acts in a last exit that something is put around, and not in one that is frozen", async () => {
+  const options = { widthMult: 0.25, dropout: 0.6, stochasticDepth: 0.3 };
+  const made = { backbone: "efficientnet", options, ...SITE, exits: ["features.2", "features.3"] } as const;
+  using images = randn([6, 16, 16, 3], { seed: 7 });
+  const last = async (net: MultiExit, mode: Mode, trains?: (name: string) => boolean) => {
+    const { logits } = net.records(images, mode, trains ? { trains } : {}).at(-1)!;
+    return values(logits);
+  };
+  for (const wraps of [undefined, ["hinted"]] as const) {
+    using net = buildNetwork({ ...made, ...(wraps && { wraps }) }, { seed: 2 });
+    using plain = buildNetwork({ ...made, options: { widthMult: 0.25 }, ...(wraps && { wraps }) }, { seed: 2 });
+    assert.equal(await last(net, EVAL), await last(plain, EVAL));
+    assert.not.equal(await last(net, TRAIN), await last(plain, TRAIN));
+    assert.equal(await last(net, TRAIN, (name) => name.startsWith("heads.")), await last(net, EVAL));
+    // Blocks without a residual have none.
+    assert.ok(net.chances().includes(0.6) && net.chances().length > 5, `${net.chances()}`);
+    assert.equal(plain.chances(), []);
+  }
+});

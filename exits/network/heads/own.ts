@@ -36,8 +36,8 @@ export class OwnHead extends Head {
 
   forward(x: Tensor, mode: Mode): Tensor | ExitRecord {
     if (!this.tail) return this.#backbone.classify(x, mode);
-    const { norm, linear } = this.tail;
+    const { norm, dropout, linear } = this.tail;
     const features = norm?.forward(x) ?? x;
-    return { logits: linear.forward(features), features };
+    return { logits: linear.forward(dropout?.forward(features, mode) ?? features), features };
   }
 }
