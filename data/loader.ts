@@ -55,7 +55,7 @@ export interface Batch {
   readonly labels: Int32Array;
   /** [B] */
   readonly ids: Int32Array;
-  /** [B]: numbers of the samples in the set, where their images are as they stand there. */
+  /** Numbers of the samples in the set, [B], where their images are as they stand there. */
   readonly rows?: Int32Array;
   /**
    * With mixup or cutmix: image i is `share[i]` of its own sample, at least half of it, and the rest of one labelled

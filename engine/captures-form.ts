@@ -94,11 +94,11 @@ export function formOf(metadata: Readonly<Record<string, string>>): CapturesForm
   );
 }
 
-/** Everything that is named by number must be there. @throws Error for what is not */
+/** Everything that is named by number must be there. @throws FormatError for what is not */
 function checkNumbers({ kernels, buffers, captures, tensors }: CapturesForm): void {
   const checkRange = ([buffer, offset, bytes]: RangeForm): void => {
     const fits = offset % 256 === 0 && offset >= 0 && bytes >= 0 && offset + bytes <= (buffers[buffer]?.bytes ?? -1);
-    if (!fits) throw new RangeError(`bytes ${offset} to ${offset + bytes} of buffer ${buffer} are not there`);
+    if (!fits) throw new FormatError(`bytes ${offset} to ${offset + bytes} of buffer ${buffer} are not there`);
   };
   const named = [
     tensors,
@@ -112,8 +112,9 @@ function checkNumbers({ kernels, buffers, captures, tensors }: CapturesForm): vo
       continue;
     }
     const { kernel, memory, indirect } = work;
-    if (memory.length !== kernels[kernel]?.bindings.length) throw new RangeError(`kernel ${kernel} is not there`);
+    if (memory.length !== kernels[kernel]?.bindings.length) throw new FormatError(`kernel ${kernel} is not there`);
     memory.forEach(checkRange);
-    if (indirect && indirect[1] + 12 > (buffers[indirect[0]]?.bytes ?? -1)) throw new RangeError("a grid is not there");
+    if (indirect && indirect[1] + 12 > (buffers[indirect[0]]?.bytes ?? -1))
+      throw new FormatError("a grid is not there");
   }
 }

@@ -64,7 +64,13 @@ export {
   type SafetensorsSource,
   writeSafetensors,
 } from "./safetensors-io.ts";
-export { type CapturesOptions, describeCaptures, encodeCaptures, saveCaptures } from "./save-captures.ts";
+export {
+  type AnyCapture,
+  type CapturesOptions,
+  describeCaptures,
+  encodeCaptures,
+  saveCaptures,
+} from "./save-captures.ts";
 export { keep, openScope, Scope, scope } from "./scope.ts";
 export { type Described, describe, numel, type Shape, sameShape } from "./shape.ts";
 export { positional } from "./signature.ts";

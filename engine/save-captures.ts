@@ -25,7 +25,7 @@ import { checkDevice, checkTensor, Tensor } from "./tensor.ts";
 import { type Placed, uniformBytes, writeUniforms } from "./work.ts";
 
 /** Any capture. */
-type AnyCapture = Capture<object, object, unknown>;
+export type AnyCapture = Capture<object, object, unknown>;
 
 /** What is written besides the captures. */
 export interface CapturesOptions {
