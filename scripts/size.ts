@@ -27,32 +27,32 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_400, target: 45_000 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_900, target: 45_000 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",
     external: ["../kernels/*", "../../kernels/*"],
-    budget: 62_000,
+    budget: 62_600,
     target: 45_000,
   },
-  { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 20_200, target: 16_000 },
-  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 61_300, target: 40_000 },
-  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 68_600, target: 68_600 },
+  { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 20_300, target: 16_000 },
+  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 61_500, target: 40_000 },
+  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 68_800, target: 68_800 },
   {
     what: "app: a model file classifies",
     entry: "bench/apps/classify.ts",
     parts: ["./resnet.ts"],
-    budget: 106_700,
+    budget: 107_000,
     target: 60_000,
   },
   {
     what: "app: inference of a CNN that was recorded",
     entry: "bench/apps/captures.ts",
-    budget: 16_200,
+    budget: 16_500,
     target: 40_000,
   },
-  { what: "app: a recorded model classifies", entry: "bench/apps/recorded.ts", budget: 21_600, target: 60_000 },
-  { what: "app: a method trains", entry: "bench/apps/trainer.ts", budget: 117_300, target: 100_000 },
+  { what: "app: a recorded model classifies", entry: "bench/apps/recorded.ts", budget: 21_800, target: 60_000 },
+  { what: "app: a method trains", entry: "bench/apps/trainer.ts", budget: 117_700, target: 100_000 },
 ];
 
 /** Leaves out what is behind `import()`, but for these parts. */
