@@ -223,9 +223,7 @@ export async function read(tensors: readonly Tensor[]): Promise<TensorData[]> {
   checkTensorList("read", "tensors", tensors);
   const first = tensors[0];
   if (!first) return [];
-  for (const tensor of tensors) {
-    checkDevice("read", tensor, first.device);
-  }
+  for (const tensor of tensors) checkDevice("read", tensor, first.device);
   const buffers = await first.device.readBytes(tensors.map(({ storage, bytes }) => ({ storage, bytes })));
   return tensors.map((tensor, i) => decode(buffers[i]!, tensor.size, tensor.dtype));
 }
@@ -286,8 +284,8 @@ export function allocate(shape: Shape, dtype: DType, device: Device): Tensor {
     );
   }
   device.pool.check(bytes, describe({ shape, dtype }));
-  const meant = numel(shape) * elementBytes(dtype);
-  return new Tensor(device, new Storage(bytes, device.stream.recorder, meant), shape, dtype);
+  const storage = new Storage(bytes, device.stream.recorder, numel(shape) * elementBytes(dtype));
+  return new Tensor(device, storage, shape, dtype);
 }
 
 /** Numbers in rows of rows, to any depth. */

@@ -17,7 +17,7 @@ import { Init } from "./init.ts";
 import { Conv2d, LayerNorm, Linear } from "./layers.ts";
 import { EVAL, type Mode, Module } from "./module.ts";
 import type { Pass } from "./pass.ts";
-import { branchEnd, checkChances, depthChances, generatorOf, StochasticDepth } from "./stochastic-depth.ts";
+import { branchEnd, checkChances, depthChances, generatorOf, StochasticDepth } from "./random-layers.ts";
 import { type Tail, throughTail } from "./tail.ts";
 
 const NORM = { eps: 1e-6 } as const;

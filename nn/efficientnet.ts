@@ -5,11 +5,11 @@ import { firstOf, type Kinds, lastOf } from "../base/index.ts";
 import { type Device, readOptions, type Tensor } from "../engine/functions.ts";
 import { Backbone, checkClasses, checkScale, checkStemStride, featureStages, type Stage } from "./backbone.ts";
 import { Init } from "./init.ts";
-import { Dropout, Linear } from "./layers.ts";
+import { Linear } from "./layers.ts";
 import { ConvNorm, InvertedResidual, roundChannels } from "./mobile-blocks.ts";
 import type { Mode } from "./module.ts";
 import type { Pass } from "./pass.ts";
-import { checkChances, generatorOf, StochasticDepth } from "./stochastic-depth.ts";
+import { checkChances, Dropout, generatorOf, StochasticDepth } from "./random-layers.ts";
 import { type Tail, tailPass } from "./tail.ts";
 
 /** Table 1 of the paper: [expansion, kernel, stride, outputs, blocks]. */

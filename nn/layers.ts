@@ -1,6 +1,6 @@
 // Layers: parameters and a forward pass. Activations NHWC, convolution weights HWIO, linear weights [in, out].
 
-import { exactly, firstOf, type Kinds, what } from "../base/index.ts";
+import { exactly, firstOf, type Kinds } from "../base/index.ts";
 import {
   type Activation,
   ArgumentError,
@@ -9,10 +9,8 @@ import {
   checkTensors,
   conv2d,
   describe,
-  dropout,
   elementwise,
   embedding,
-  Generator,
   groupNorm,
   layerNorm,
   linear,
@@ -281,38 +279,6 @@ export class GroupNorm extends Module {
 
   forward(x: Tensor): Tensor {
     return groupNorm(x, this.weight, this.bias, this.#options);
-  }
-}
-
-/** Zeroes elements with probability p in training, and scales the others by 1 / (1 - p). */
-export class Dropout extends Module {
-  readonly #p: number;
-  readonly #generator: Generator;
-
-  constructor(p: number, generator: Generator) {
-    super();
-    if (!(p >= 0 && p <= 1)) throw new ArgumentError(`Dropout: p must be in 0..1; got ${what(p)}.`);
-    if (!(generator instanceof Generator))
-      throw new ArgumentError(`Dropout: generator must be a Generator; got ${what(generator)}.`);
-    this.#p = p;
-    this.#generator = generator;
-  }
-
-  override generators(): Generator[] {
-    return [this.#generator];
-  }
-
-  override chances(): number[] {
-    return [this.#p];
-  }
-
-  pass(mode: Mode): (x: Tensor) => Tensor {
-    return (x) => this.forward(x, mode);
-  }
-
-  forward(x: Tensor, mode: Mode): Tensor {
-    checkMode("Dropout", mode);
-    return mode.training && this.#p > 0 ? dropout(x, { p: this.#p, generator: this.#generator }) : x;
   }
 }
 

@@ -15,7 +15,7 @@ import { checkLayer, type Init } from "./init.ts";
 import { BatchNorm2d, type BatchNormLayerOptions, Conv2d } from "./layers.ts";
 import { EVAL, type Mode, Module } from "./module.ts";
 import type { Pass } from "./pass.ts";
-import { branchEnd, type StochasticDepth } from "./stochastic-depth.ts";
+import { branchEnd, type StochasticDepth } from "./random-layers.ts";
 
 /** Options of `ConvNorm`. */
 export interface ConvNormOptions {

@@ -5,11 +5,11 @@ import { type Kinds, lastOf, zip } from "../base/index.ts";
 import { type Activation, type Device, hardswish, readOptions, type Tensor } from "../engine/functions.ts";
 import { Backbone, checkClasses, checkScale, checkStemStride, featureStages, type Stage } from "./backbone.ts";
 import { Init } from "./init.ts";
-import { Dropout, globalAveragePool, Linear } from "./layers.ts";
+import { globalAveragePool, Linear } from "./layers.ts";
 import { ConvNorm, InvertedResidual, roundChannels } from "./mobile-blocks.ts";
 import type { Mode } from "./module.ts";
 import type { Pass } from "./pass.ts";
-import { checkChances, generatorOf } from "./stochastic-depth.ts";
+import { checkChances, Dropout, generatorOf } from "./random-layers.ts";
 
 type Row = readonly [
   kernel: number,

@@ -3,9 +3,10 @@
 
 import { exactly } from "../base/index.ts";
 import { mean, reshape, slice, type Tensor } from "../engine/functions.ts";
-import { type Dropout, globalAveragePool, type LayerNorm, type Linear } from "./layers.ts";
+import { globalAveragePool, type LayerNorm, type Linear } from "./layers.ts";
 import type { Mode } from "./module.ts";
 import type { Pass } from "./pass.ts";
+import type { Dropout } from "./random-layers.ts";
 
 /** From features - a map [B, H, W, C] or tokens [B, T, C] - to logits. */
 export interface Tail {

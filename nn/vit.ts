@@ -8,7 +8,7 @@ import { checkLayer, Init } from "./init.ts";
 import { LayerNorm, Linear, MultiHeadAttention, PatchEmbed } from "./layers.ts";
 import { EVAL, type Mode, Module } from "./module.ts";
 import type { Pass } from "./pass.ts";
-import { branchEnd, checkChances, depthChances, generatorOf, StochasticDepth } from "./stochastic-depth.ts";
+import { branchEnd, checkChances, depthChances, generatorOf, StochasticDepth } from "./random-layers.ts";
 import { type Tail, throughTail } from "./tail.ts";
 
 /** The two-layer perceptron of a transformer block, [..., D] to [..., D], exact GELU between; timm's `fc1`, `fc2`. */

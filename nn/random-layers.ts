@@ -1,8 +1,8 @@
-// Stochastic depth (Huang et al., ECCV 2016): in training a sample passes over the branch of a block with some
-// probability. Deeper blocks are passed over more often, by a rule of each family.
+// Layers that draw in training. Dropout leaves out single values; stochastic depth (Huang et al., ECCV 2016) the branch
+// of a block, for whole samples: deeper ones more often, by a rule of each family.
 
 import { what } from "../base/index.ts";
-import { ArgumentError, add, bernoulli, cast, Generator, mul, type Tensor } from "../engine/functions.ts";
+import { ArgumentError, add, bernoulli, cast, dropout, Generator, mul, type Tensor } from "../engine/functions.ts";
 import type { Init } from "./init.ts";
 import { checkMode, type Mode, Module, ownGenerators } from "./module.ts";
 import type { Pass } from "./pass.ts";
@@ -18,6 +18,38 @@ export function generatorOf(init: Init): Generator {
   generators.set(init, known);
   ownGenerators.add(known);
   return known;
+}
+
+/** Zeroes elements with probability p in training, and scales the others by 1 / (1 - p). */
+export class Dropout extends Module {
+  readonly #p: number;
+  readonly #generator: Generator;
+
+  constructor(p: number, generator: Generator) {
+    super();
+    if (!(p >= 0 && p <= 1)) throw new ArgumentError(`Dropout: p must be in 0..1; got ${what(p)}.`);
+    if (!(generator instanceof Generator))
+      throw new ArgumentError(`Dropout: generator must be a Generator; got ${what(generator)}.`);
+    this.#p = p;
+    this.#generator = generator;
+  }
+
+  override generators(): Generator[] {
+    return [this.#generator];
+  }
+
+  override chances(): number[] {
+    return [this.#p];
+  }
+
+  pass(mode: Mode): (x: Tensor) => Tensor {
+    return (x) => this.forward(x, mode);
+  }
+
+  forward(x: Tensor, mode: Mode): Tensor {
+    checkMode("Dropout", mode);
+    return mode.training && this.#p > 0 ? dropout(x, { p: this.#p, generator: this.#generator }) : x;
+  }
 }
 
 /** Zeroes samples of a batch with probability p in training, and scales the others by 1 / (1 - p). */
