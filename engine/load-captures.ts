@@ -56,7 +56,7 @@ const OPTIONS: Kinds<LoadCapturesOptions> = { device: "any", onProgress: "functi
 
 /**
  * Reads a file that `encodeCaptures` made. It must come from whom you trust, as a script must: its texts run as they
- * are.
+ * are. Its captures share their memory, which goes with the last of them: `bytes` of each is 0.
  * @throws FormatError for another file, or a newer one; DeviceError where the device lacks what its texts need
  */
 export async function loadCaptures(

@@ -129,12 +129,16 @@ export abstract class Module {
 
   /** What random layers draw from: a captured step declares them, and a checkpoint holds where they stand. */
   generators(): Generator[] {
-    return [...new Set(Object.values(this).flatMap(generatorsIn))];
+    return [...new Set(this.#inside.flatMap((module) => module.generators()))];
   }
 
   /** Chances of the random layers, in the order of the fields: what they decide of a training. */
   chances(): number[] {
-    return Object.values(this).flatMap(chancesIn);
+    return this.#inside.flatMap((module) => module.chances());
+  }
+
+  get #inside(): Module[] {
+    return Object.values(this).flatMap(modulesIn);
   }
 
   /** Frees all tensors of the module, and what its layers draw from, if that was made for them. */
@@ -189,14 +193,9 @@ export function productAxes(name: string, rank: number): readonly number[] | und
   return rank === 4 ? [3, 2, 0, 1] : rank === 2 ? [1, 0] : undefined;
 }
 
-function generatorsIn(value: unknown): Generator[] {
-  if (value instanceof Module) return value.generators();
-  return Array.isArray(value) ? value.flatMap(generatorsIn) : [];
-}
-
-function chancesIn(value: unknown): number[] {
-  if (value instanceof Module) return value.chances();
-  return Array.isArray(value) ? value.flatMap(chancesIn) : [];
+function modulesIn(value: unknown): Module[] {
+  if (value instanceof Module) return [value];
+  return Array.isArray(value) ? value.flatMap(modulesIn) : [];
 }
 
 function* named(value: unknown, path: string): Iterable<[string, Tensor]> {

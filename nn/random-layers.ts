@@ -2,7 +2,7 @@
 // of a block, for whole samples: deeper ones more often, by a rule of each family.
 
 import { what } from "../base/index.ts";
-import { ArgumentError, add, bernoulli, cast, dropout, Generator, mul, type Tensor } from "../engine/functions.ts";
+import { ArgumentError, add, dropout, Generator, mul, ones, type Tensor } from "../engine/functions.ts";
 import type { Init } from "./init.ts";
 import { checkMode, type Mode, Module, ownGenerators } from "./module.ts";
 import type { Pass } from "./pass.ts";
@@ -13,71 +13,46 @@ const generators = new WeakMap<Init, Generator>();
 
 /** What the random layers of a network draw from: one for all that an `Init` makes, which goes with the network. */
 export function generatorOf(init: Init): Generator {
+  const known = generators.get(init);
+  if (known) return known;
   const { seed, device } = init;
-  const known = generators.get(init) ?? new Generator({ seed, stream: LAYER_STREAM, ...(device && { device }) });
-  generators.set(init, known);
-  ownGenerators.add(known);
-  return known;
+  const made = new Generator({ seed, stream: LAYER_STREAM, ...(device && { device }) });
+  generators.set(init, made);
+  ownGenerators.add(made);
+  return made;
 }
 
-/** Zeroes elements with probability p in training, and scales the others by 1 / (1 - p). */
-export class Dropout extends Module {
-  readonly #p: number;
-  readonly #generator: Generator;
+/** What a layer draws by. */
+interface Coin {
+  readonly p: number;
+  readonly generator: Generator;
+}
 
-  constructor(p: number, generator: Generator) {
+/** A layer that acts in training alone, with a chance above 0. */
+abstract class RandomLayer extends Module {
+  readonly #name: string;
+  readonly #coin: Coin;
+
+  /** @param name For messages. */
+  constructor(name: string, coin: Coin) {
     super();
-    if (!(p >= 0 && p <= 1)) throw new ArgumentError(`Dropout: p must be in 0..1; got ${what(p)}.`);
-    if (!(generator instanceof Generator))
-      throw new ArgumentError(`Dropout: generator must be a Generator; got ${what(generator)}.`);
-    this.#p = p;
-    this.#generator = generator;
+    if (!(coin.generator instanceof Generator))
+      throw new ArgumentError(`${name}: generator must be a Generator; got ${what(coin.generator)}.`);
+    this.#name = name;
+    this.#coin = coin;
   }
 
   override generators(): Generator[] {
-    return [this.#generator];
+    return [this.#coin.generator];
   }
 
   override chances(): number[] {
-    return [this.#p];
-  }
-
-  pass(mode: Mode): (x: Tensor) => Tensor {
-    return (x) => this.forward(x, mode);
-  }
-
-  forward(x: Tensor, mode: Mode): Tensor {
-    checkMode("Dropout", mode);
-    return mode.training && this.#p > 0 ? dropout(x, { p: this.#p, generator: this.#generator }) : x;
-  }
-}
-
-/** Zeroes samples of a batch with probability p in training, and scales the others by 1 / (1 - p). */
-export class StochasticDepth extends Module {
-  readonly #p: number;
-  readonly #generator: Generator;
-
-  constructor(p: number, generator: Generator) {
-    super();
-    if (!(p >= 0 && p < 1))
-      throw new ArgumentError(`StochasticDepth: p must be at least 0 and below 1; got ${what(p)}.`);
-    if (!(generator instanceof Generator))
-      throw new ArgumentError(`StochasticDepth: generator must be a Generator; got ${what(generator)}.`);
-    this.#p = p;
-    this.#generator = generator;
-  }
-
-  override generators(): Generator[] {
-    return [this.#generator];
-  }
-
-  override chances(): number[] {
-    return [this.#p];
+    return [this.#coin.p];
   }
 
   /** Whether it does anything in a mode. */
   acts(mode: Mode): boolean {
-    return mode.training && this.#p > 0;
+    return mode.training && this.#coin.p > 0;
   }
 
   pass(mode: Mode): (x: Tensor) => Tensor {
@@ -86,11 +61,39 @@ export class StochasticDepth extends Module {
 
   /** [B, ...] to the same. */
   forward(x: Tensor, mode: Mode): Tensor {
-    checkMode("StochasticDepth", mode);
-    if (!this.acts(mode)) return x;
-    const shape = x.shape.map((extent, i) => (i === 0 ? extent : 1));
-    const stays = bernoulli(shape, { p: 1 - this.#p, generator: this.#generator });
-    return mul(x, mul(cast(stays, x.dtype), 1 / (1 - this.#p)));
+    checkMode(this.#name, mode);
+    return this.acts(mode) ? this.drawn(x, this.#coin) : x;
+  }
+
+  /** @internal */
+  protected abstract drawn(x: Tensor, coin: Coin): Tensor;
+}
+
+/** Zeroes elements with probability p in training, and scales the others by 1 / (1 - p). */
+export class Dropout extends RandomLayer {
+  constructor(p: number, generator: Generator) {
+    if (!(p >= 0 && p <= 1)) throw new ArgumentError(`Dropout: p must be in 0..1; got ${what(p)}.`);
+    super("Dropout", { p, generator });
+  }
+
+  /** @internal */
+  protected override drawn(x: Tensor, coin: Coin): Tensor {
+    return dropout(x, coin);
+  }
+}
+
+/** Zeroes samples of a batch with probability p in training, and scales the others by 1 / (1 - p). */
+export class StochasticDepth extends RandomLayer {
+  constructor(p: number, generator: Generator) {
+    checkChances("StochasticDepth", { p });
+    super("StochasticDepth", { p, generator });
+  }
+
+  /** @internal */
+  protected override drawn(x: Tensor, coin: Coin): Tensor {
+    const { dtype, device } = x;
+    const perSample = x.shape.map((extent, i) => (i === 0 ? extent : 1));
+    return mul(x, dropout(ones(perSample, { dtype, device }), coin));
   }
 }
 

@@ -1,6 +1,6 @@
 // `sortie export`: a run as one file to hand over, checked by loading it before anything is written.
 
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { defined, json, messageOf, type OptionValues, option, SortieError } from "../../base/index.ts";
 import type { PolicyFile } from "../../calibration/index.ts";
@@ -14,6 +14,7 @@ import {
   loadWeights,
   type ModelAbout,
   type ModelRecord,
+  type ModelSource,
   networkOf,
   RUN_FILES,
   readModel,
@@ -103,8 +104,10 @@ export async function runExport(args: readonly string[], print: Print = console.
     const classifier = await load(bytes, { device });
     const { model } = classifier;
     classifier.dispose();
-    const written =
-      format === "onnx" ? await writeOnnx(target, net, model) : await writeFile(target, bytes, { values, device });
+    let written = bytes.length;
+    if (format === "onnx") written = await writeOnnx(target, net, model);
+    else if (format === "recorded") ({ written } = await writeRecorded(target, bytes, { values, device }));
+    else writeWhole(target, bytes);
     for (const line of summary(model, which)) print(line);
     print(`wrote ${target}: ${(written / 1e6).toFixed(2)} MB`);
     return 0;
@@ -113,17 +116,30 @@ export async function runExport(args: readonly string[], print: Print = console.
   }
 }
 
-/** Writes a model file, or what is recorded of it, which is opened once before; how many bytes. */
-async function writeFile(
-  target: string,
-  model: Uint8Array<ArrayBuffer>,
-  { values, device }: { readonly values: Flags; readonly device: Device },
-): Promise<number> {
-  const { format, batch } = values;
-  const bytes = format === "recorded" ? await recordModel(model, { batch }) : model;
-  if (format === "recorded") (await loadRecorded(bytes, { device })).dispose();
+interface Site {
+  readonly values: Flags;
+  readonly device: Device;
+}
+
+/** How many bytes were written, and what the model promises. */
+interface Written {
+  readonly written: number;
+  readonly guarantee: string;
+}
+
+/** Writes what is recorded of a model file, opened once before. */
+async function writeRecorded(target: string, model: ModelSource, { values, device }: Site): Promise<Written> {
+  const bytes = await recordModel(model, { batch: values.batch });
+  using classifier = await loadRecorded(bytes, { device });
   writeWhole(target, bytes);
-  return bytes.length;
+  return { written: bytes.length, guarantee: classifier.model.guarantee };
+}
+
+/** Writes the ONNX folder of a model file. */
+async function writeOnnxOf(target: string, model: ModelSource, { device }: Site): Promise<Written> {
+  const file = await readModel(model);
+  const { guarantee } = file.record;
+  return { written: await writeOnnx(target, networkOf(file, device), file.record), guarantee };
 }
 
 const isFile = (path: string | undefined): path is string =>
@@ -151,13 +167,11 @@ async function exportFile(
   checkOutput("export", "FILE", target, [source]);
   checkFree(target, values);
   if (isOnnx) checkOnnxTarget(target);
-  const file = await readModel(source);
   const device = await createDevice();
   try {
-    const written = isOnnx
-      ? await writeOnnx(target, networkOf(file, device), file.record)
-      : await writeFile(target, readFileSync(source), { values, device });
-    print(file.record.guarantee);
+    const write = isOnnx ? writeOnnxOf : writeRecorded;
+    const { written, guarantee } = await write(target, source, { values, device });
+    print(guarantee);
     print(`wrote ${target}: ${(written / 1e6).toFixed(2)} MB`);
     return 0;
   } finally {

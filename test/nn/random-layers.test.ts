@@ -16,7 +16,7 @@ import {
 import { gpuSuite } from "../gpu.ts";
 import { assert, failsWith } from "../harness.ts";
 
-const test = gpuSuite("nn: stochastic depth");
+const test = gpuSuite("nn: layers that draw");
 
 const values = async (x: Tensor): Promise<number[]> => [...((await x.read()) as Float32Array)];
 
