@@ -89,7 +89,9 @@ async function openReport(flags: readonly string[], width: number, colorScheme: 
   tab.on("console", (message) => said.push(message.text()));
   tab.on("pageerror", ({ message }) => said.push(message));
   tab.on("request", (request) => said.push(`asks for ${request.url().slice(0, 80)}`));
-  await tab.goto(pathToFileURL(out).href, { waitUntil: "networkidle" });
+  // A quiet network alone would not do: on a busy machine it is quiet before the page is read to its end.
+  await tab.goto(pathToFileURL(out).href, { waitUntil: "load" });
+  await tab.waitForLoadState("networkidle");
   const found = await tab.evaluate(inspect);
   const kept = await barriers(tab);
   const stops = await stopsOf(tab);
