@@ -115,8 +115,8 @@ export { type SelectiveOptions, selectiveLosses, selectiveNet } from "./methods/
 export { byot, type SelfDistillation, type SelfDistillationOptions, selfDistillation } from "./methods/self-distill.ts";
 export { exitStatistics, failureStatistics } from "./methods/statistics.ts";
 export { type ZtwHeadParameters, ztw, ztwEnsemble, ztwHead } from "./methods/ztw.ts";
-export { type Architecture, architectureOf, type BuildOptions, buildNetwork } from "./network/architecture.ts";
-export { type MultiExitOptions, multiExit } from "./network/attach.ts";
+export { buildNetwork } from "./network/architecture.ts";
+export { type HeadChoice, type MultiExitOptions, multiExit } from "./network/attach.ts";
 export { additive } from "./network/heads/additive.ts";
 export { cascaded } from "./network/heads/cascaded.ts";
 export { confident } from "./network/heads/confident.ts";
@@ -127,6 +127,7 @@ export {
   type ExitRecord,
   Head,
   type HeadFactory,
+  type HeadRecord,
   type HeadSite,
   type HeadWrap,
   LinearHead,
@@ -135,9 +136,10 @@ export {
   type WrapSite,
 } from "./network/heads/head.ts";
 export { hinted } from "./network/heads/hinted.ts";
-export { HEADS, type HeadKind, type HeadRecord } from "./network/heads/index.ts";
+export { HEADS, type HeadKind } from "./network/heads/index.ts";
 export { inline } from "./network/heads/inline.ts";
 export { type ExitInfo, MultiExit, type PassOptions } from "./network/multi-exit.ts";
+export { type Architecture, architectureOf, type BuildOptions } from "./network/origin.ts";
 export { type ExitOutput, stackRecords } from "./network/output.ts";
 export { type DecideOptions, decideError, type ExitResults, exitDecide } from "./ops/decide.ts";
 export { exitGates, type GateMode, type GateOptions } from "./ops/gate.ts";

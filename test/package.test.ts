@@ -53,13 +53,13 @@ export const key: (kernel: never, spec: never) => string = pipelineKey;
 // What functions alone bring: nn and exits train without a single method on tensors.
 const PLAIN = `
 import { backward, createDevice, crossEntropy, randn, Tensor, tensor } from "sortie/engine/functions";
-import { multiExit } from "sortie/exits";
+import { HEADS, multiExit } from "sortie/exits";
 import { resnet, SGD, TRAIN, vit } from "sortie/nn";
 
 using device = await createDevice();
 const y = tensor([1, 2], { dtype: "i32" });
 const nets = [
-  multiExit(resnet({ depth: 8, classes: 3, seed: 1 }), { after: ["stage1"], head: "pool-linear", seed: 1 }),
+  multiExit(resnet({ depth: 8, classes: 3, seed: 1 }), { after: ["stage1"], head: HEADS["pool-linear"], seed: 1 }),
   multiExit(vit({ imgSize: 8, patchSize: 4, embedDim: 8, depth: 3, numHeads: 2, classes: 3, seed: 1 }), {
     after: ["stage1"],
     head: "mean-token",

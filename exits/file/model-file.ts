@@ -15,8 +15,9 @@ import {
 import type { Normalisation } from "../deploy/images.ts";
 import type { ExitPolicy } from "../deploy/policy.ts";
 import { ModelError } from "../errors.ts";
-import { type Architecture, architectureOf, readArchitecture } from "../network/architecture.ts";
+import { readArchitecture } from "../network/architecture.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
+import { type Architecture, architectureOf } from "../network/origin.ts";
 import { stored } from "../run/checkpoint.ts";
 import { digest } from "../run/logits.ts";
 import { encodeSealed } from "../run/seal.ts";

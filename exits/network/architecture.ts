@@ -1,52 +1,13 @@
-// A multi-exit network as data: what run folders and model files keep of it, and how it is made again. The one place
-// where a name becomes a network.
+// A network made of a record, which run folders and model files keep. The one place where a name becomes a network.
 
 import { completer, json, lookUp, SEED, SortieError } from "../../base/index.ts";
-import { ArgumentError, type Device, readOptions } from "../../engine/functions.ts";
+import { ArgumentError, readOptions } from "../../engine/functions.ts";
 import { BACKBONE_PARTS, BACKBONES, type BackboneKind } from "../../nn/index.ts";
 import { multiExit, stagesOf } from "./attach.ts";
 import { HEADS, type HeadKind } from "./heads/index.ts";
 import { wrapOf } from "./heads/wraps.ts";
 import type { MultiExit } from "./multi-exit.ts";
-
-/** A network as data; see `buildNetwork`. */
-export interface Architecture {
-  /** One of `BACKBONES`. */
-  readonly backbone: string;
-  /** Options of the backbone; what is left out is preset. */
-  readonly options?: Readonly<Record<string, unknown>>;
-  /** Shape of an image, [H, W, C]. */
-  readonly input: readonly [number, number, number];
-  readonly classes: number;
-  /** Stages that early exits follow, in order. */
-  readonly exits: readonly string[];
-  /** One of `HEADS` for all early exits, or one for each; default as in `multiExit`. */
-  readonly head?: HeadKind | readonly HeadKind[];
-  /** Of the last exit; default `own`, the backbone's classifier. */
-  readonly last?: HeadKind | "own";
-  /** What a method puts around the heads, by name, innermost first: `cascaded`, `additive(0.5)`. */
-  readonly wraps?: readonly string[];
-}
-
-/** Options of `buildNetwork`. */
-export interface BuildOptions {
-  /** Of the weights; default 0. */
-  readonly seed?: number;
-  /** Default: the default device. */
-  readonly device?: Device;
-}
-
-/** What each network was made of, and what makes it again. */
-const made = new WeakMap<MultiExit, { readonly architecture: Architecture; readonly again: Maker }>();
-
-/** Makes a network with other weights. */
-type Maker = (options: BuildOptions) => MultiExit;
-
-/** What a network was made of, no option left to be preset; undefined for one that `buildNetwork` did not make. */
-export const architectureOf = (net: MultiExit): Architecture | undefined => made.get(net)?.architecture;
-
-/** What makes the same network again: so, whoever does not build networks brings no backbones. */
-export const makerOf = (net: MultiExit): Maker | undefined => made.get(net)?.again;
+import { type Architecture, type BuildOptions, setOrigin } from "./origin.ts";
 
 /**
  * Makes the network that a record describes, its weights drawn by a seed. @throws ArgumentError for a record that
@@ -94,8 +55,8 @@ function build(architecture: Architecture, options: BuildOptions, kindOf: (name:
   stagesOf(body, exits, "buildNetwork: exits");
   const net = multiExit(body, {
     after: exits,
-    ...(head !== undefined && { head }),
-    ...(last !== "own" && { last }),
+    ...(head !== undefined && { head: typeof head === "string" ? HEADS[head] : head.map((name) => HEADS[name]) }),
+    ...(last !== "own" && { last: HEADS[last] }),
     wraps: wraps.map(wrapOf),
     seed,
   });
@@ -110,7 +71,7 @@ function build(architecture: Architecture, options: BuildOptions, kindOf: (name:
     last,
     ...(wraps.length > 0 && { wraps }),
   };
-  made.set(net, { architecture: complete, again: (options) => build(complete, options, kindOf) });
+  setOrigin(net, { architecture: complete, again: (options) => build(complete, options, kindOf) });
   return net;
 }
 

@@ -4,19 +4,22 @@
 import { type Kinds, SEED, what } from "../../base/index.ts";
 import { ArgumentError, readOptions } from "../../engine/functions.ts";
 import { Backbone, describeStages, Init } from "../../nn/index.ts";
-import type { Head, HeadFactory, HeadSite, HeadWrap } from "./heads/head.ts";
-import { type HeadKind, makeHead } from "./heads/index.ts";
+import type { Head, HeadFactory, HeadRecord, HeadSite, HeadWrap } from "./heads/head.ts";
 import { OwnHead } from "./heads/own.ts";
+import { TAILS, type TailKind } from "./heads/tails.ts";
 import { MultiExit } from "./multi-exit.ts";
+
+/** What an exit gets: a plain head by name, any other as data (one of `HEADS`, or your own), or what makes one. */
+export type HeadChoice = TailKind | HeadRecord | HeadFactory;
 
 /** Options of `multiExit`. */
 export interface MultiExitOptions {
   /** Names of the stages that early exits follow, in order; the last exit follows the last stage. */
   readonly after: readonly string[];
   /** One kind for all early exits, or one for each; default `gap-linear` on maps, `class-token` on tokens. */
-  readonly head?: HeadKind | HeadFactory | readonly (HeadKind | HeadFactory)[];
+  readonly head?: HeadChoice | readonly HeadChoice[];
   /** Default: the backbone's own classifier. */
-  readonly last?: HeadKind | HeadFactory;
+  readonly last?: HeadChoice;
   /** What a method puts around the heads, innermost first: `METHODS[name].with(options).wraps`. */
   readonly wraps?: readonly HeadWrap[];
   /** Of the heads' weights; default 0. */
@@ -68,7 +71,7 @@ export function multiExit(backbone: Backbone, options: MultiExitOptions): MultiE
   if (!Array.isArray(after))
     throw new ArgumentError(`multiExit: after must be a list of stages' names; got ${what(after)}.`);
   const at = stagesOf(backbone, after, "multiExit: after");
-  const kinds = Array.isArray(head) ? (head as readonly (HeadKind | HeadFactory)[]) : undefined;
+  const kinds = Array.isArray(head) ? (head as readonly HeadChoice[]) : undefined;
   if (kinds && kinds.length !== after.length) {
     throw new ArgumentError(
       `multiExit: there must be one head for each of ${after.length} early exits; got ${kinds.length}.`,
@@ -85,12 +88,11 @@ export function multiExit(backbone: Backbone, options: MultiExitOptions): MultiE
       init,
     }),
   );
-  const chosen = after.map((_, j) => (kinds ? kinds[j] : (head as HeadKind | HeadFactory | undefined)));
+  const chosen = after.map((_, j) => (kinds ? kinds[j] : (head as HeadChoice | undefined)));
   const all = last === undefined ? chosen : [...chosen, last];
   const made = all.map((given, j) => {
     const site = sites[j]!;
-    const kind = given ?? (site.stage.kind === "map" ? "gap-linear" : "class-token");
-    return { head: makeHead(kind, site), kind: typeof kind === "function" ? ("custom" as const) : kind };
+    return makeHead(given ?? (site.stage.kind === "map" ? "gap-linear" : "class-token"), site);
   });
   return new MultiExit(
     backbone,
@@ -108,6 +110,26 @@ export function multiExit(backbone: Backbone, options: MultiExitOptions): MultiE
     },
   );
 }
+
+/** A head for a site, and what it is called. @throws ArgumentError for none, or one for other features. */
+function makeHead(choice: HeadChoice, site: HeadSite): { head: Head; kind: string } {
+  if (typeof choice === "function") return { head: choice(site), kind: "custom" };
+  const record: HeadRecord | undefined = typeof choice === "string" ? TAILS[choice] : choice;
+  if (typeof record?.make !== "function") {
+    throw new ArgumentError(
+      `multiExit: head must be ${Object.keys(TAILS).join(", ")}, or data, such as HEADS.attention; got ${what(choice)}.`,
+    );
+  }
+  const { name, kind } = site.stage;
+  if (record.on !== kind) {
+    throw new ArgumentError(
+      `multiExit: head must fit the ${kind} of ${name}; got ${record.name}, which reads ${ON[record.on]}.`,
+    );
+  }
+  return { head: record.make(site), kind: record.name };
+}
+
+const ON = { map: "a map", tokens: "tokens" } as const;
 
 /** Heads with what a method puts around them; where that is around all, the last exit has one too. */
 function wrapped(

@@ -28,7 +28,6 @@ import {
 import { gradientEquilibrium } from "../methods/gradient-equilibrium.ts";
 import type { ParameterPlace } from "../methods/method.ts";
 import { type ExitRecord, type Head, type RecordPass, readsOf, recordOf } from "./heads/head.ts";
-import type { HeadKind } from "./heads/index.ts";
 import { stackRecords } from "./output.ts";
 
 /** How a network runs while some of it is trained. */
@@ -51,10 +50,10 @@ export interface ExitInfo {
   /** MACs of an image that leaves here, heads passed included. */
   readonly macs: number;
   /**
-   * Its kind (`own`: the backbone's classifier, `custom`: made by a factory), and MACs and parameters of the head
+   * Its name (`own`: the backbone's classifier, `custom`: made by a factory), and MACs and parameters of the head
    * alone.
    */
-  readonly head: { readonly kind: HeadKind | "own" | "custom"; readonly macs: number; readonly parameters: number };
+  readonly head: { readonly kind: string; readonly macs: number; readonly parameters: number };
 }
 
 /** Refuses what `multiExit` did not make. @throws ArgumentError */
@@ -66,7 +65,7 @@ export function checkNetwork(op: string, net: MultiExit): void {
 interface ExitPlaces {
   /** Stage in front of each exit. */
   readonly stages: readonly number[];
-  readonly kinds: readonly (HeadKind | "custom" | "own")[];
+  readonly kinds: readonly string[];
   readonly wraps: readonly string[];
   /** Parameters of each stage. */
   readonly used: readonly (readonly Tensor[])[];

@@ -6,8 +6,8 @@ import { ArgumentError, type Generator, keep, type Tensor, tensor } from "../../
 import type { Optimizer, Schedule } from "../../nn/index.ts";
 import type { Part, SoFar } from "../methods/method.ts";
 import { trunk } from "../methods/parts.ts";
-import { makerOf } from "../network/architecture.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
+import { makerOf } from "../network/origin.ts";
 import { type Found, restore, under } from "../run/checkpoint.ts";
 import { toTable } from "../run/logits.ts";
 import { deviceOf, type Evaluator, type Totals } from "./evaluator.ts";

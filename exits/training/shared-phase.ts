@@ -4,8 +4,8 @@
 import { firstOf } from "../../base/index.ts";
 import { type Generator, readSafetensors, type SafetensorsFile, type Tensor } from "../../engine/functions.ts";
 import { adapterName } from "../deploy/adapter-name.ts";
-import { architectureOf } from "../network/architecture.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
+import { architectureOf } from "../network/origin.ts";
 import { stored, writeAll } from "../run/checkpoint.ts";
 import { exists, fileSystem } from "../run/files.ts";
 import type { RunOptions } from "../run/identity.ts";

@@ -5,7 +5,7 @@ import { readdirSync } from "node:fs";
 import { create } from "webgpu";
 import { registerDevice, unregisterDevice } from "../../engine/device.ts";
 import * as s from "../../engine/index.ts";
-import { deploy, multiExit } from "../../exits/index.ts";
+import { deploy, HEADS, multiExit } from "../../exits/index.ts";
 import { resnet } from "../../nn/index.ts";
 import { bars } from "../exits/small.ts";
 import { device, gpuSuite } from "../gpu.ts";
@@ -202,7 +202,7 @@ test("a classifier answers alike on a device with default limits, whatever heads
       const answers = [];
       for (const on of [device(), own]) {
         const sizes = { depth: 8, classes: 4, input: [8, 8, 1], widths: [4, 8, 8], seed: 3, device: on } as const;
-        const net = multiExit(resnet(sizes), { after: ["stage1", "stage2"], head, seed: 3 });
+        const net = multiExit(resnet(sizes), { after: ["stage1", "stage2"], head: HEADS[head], seed: 3 });
         for (const step of ["compact", "keep", "ask"] as const) {
           using classifier = await deploy(net, { thresholds }, { batch: 8, route: [step, step], normalise });
           answers.push((await classifier.classify(images)).exits);

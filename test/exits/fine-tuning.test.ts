@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { Generator, read, type StoredTensor, type Tensor, writeSafetensors } from "../../engine/index.ts";
 import {
   buildNetwork,
+  HEADS,
   Head,
   type HeadSite,
   type MultiExit,
@@ -201,7 +202,7 @@ test("a backbone of PyTorch fills the network's own, behind what wrappers put in
   );
   assert.ok(told[0]!.missing.every((name) => name.startsWith("heads.")));
   const shape = { classes: 4, input: [8, 8, 1], blocks: 3, base: 1, step: 1, channels: 4, growth: 2 } as const;
-  const exits = { after: ["block1", "block2"], head: "msdnet" } as const;
+  const exits = { after: ["block1", "block2"], head: HEADS.msdnet } as const;
   using source = multiExit(msdnet({ ...shape, seed: 5 }), { ...exits, seed: 6 });
   const authors = (name: string) =>
     name.replace("backbone.classifier.", "classifier.2.").replace("backbone.", "").replace("heads.", "classifier.");

@@ -1,7 +1,7 @@
 // Heads and multi-exit networks: shapes, names, costs by hand, what each head computes, and what cannot be attached.
 
 import { avgPool2d, conv2d, interpolate, linear, maxPool2d, randn, read, type Tensor } from "../../engine/index.ts";
-import { type HeadKind, multiExit } from "../../exits/index.ts";
+import { HEADS, type HeadKind, type HeadRecord, multiExit } from "../../exits/index.ts";
 import { EVAL, resnet, TRAIN, vit } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, failsWith } from "../harness.ts";
@@ -38,7 +38,7 @@ test("all exits' logits are each exit's own, segment by segment", async () => {
 const onMaps: readonly HeadKind[] = ["gap-linear", "gap-norm-linear", "pool-linear", "conv-pool-linear", "attention"];
 for (const head of onMaps) {
   test(`${head} answers on maps of any size and learns`, async () => {
-    const net = multiExit(backbone(), { after: early, head, last: head });
+    const net = multiExit(backbone(), { after: early, head: HEADS[head], last: HEADS[head] });
     const logits = net.forward(randn([2, 8, 10, 3], { seed: 3 }), TRAIN);
     assert.equal(logits.shape, [2, 3, 5]);
     logits.square().sum().backward();
@@ -60,7 +60,7 @@ for (const head of ["class-token", "mean-token"] as const) {
 }
 
 test("mixed pooling is a share of the maximum and the rest of the mean", async () => {
-  const net = multiExit(backbone(), { after: ["stage1"], head: "pool-linear" });
+  const net = multiExit(backbone(), { after: ["stage1"], head: HEADS["pool-linear"] });
   const state = net.namedParameters();
   const [share, weight, bias] = ["pool.share", "linear.weight", "linear.bias"].map(
     (name) => state.get(`heads.0.${name}`) as Tensor,
@@ -97,7 +97,7 @@ test("costs count the heads passed, by hand", () => {
 });
 
 test("the attention head is four separable convolutions, a map and a linear layer", () => {
-  const net = multiExit(backbone(), { after: ["stage2"], head: "attention" });
+  const net = multiExit(backbone(), { after: ["stage2"], head: HEADS.attention });
   const { head } = net.describe()[0]!;
   // On [4, 5, 8]: the map's convolutions at [2, 3], then one that halves again and doubles the channels to 16.
   const separable = (pixels: number, channels: number, out: number) =>
@@ -106,7 +106,7 @@ test("the attention head is four separable convolutions, a map and a linear laye
 });
 
 test("the attention head weighs features by a map of half their size, then convolves and pools", async () => {
-  const net = multiExit(backbone(), { after: ["stage2"], head: "attention" });
+  const net = multiExit(backbone(), { after: ["stage2"], head: HEADS.attention });
   const parts = net.state();
   const part = (name: string) => parts.get(`heads.0.${name}`) as Tensor;
   const normed = (x: Tensor, name: string) => {
@@ -164,14 +164,19 @@ test("refuses stages, heads and features that do not fit", async () => {
     "multiExit: after must name some of stage1, stage2, in this order; got [stage2, stage1]. The last exit is always there.",
   );
   await failsWith(
-    () => multiExit(backbone(), { after: ["stage1"], head: "gap" as HeadKind }),
+    () => multiExit(backbone(), { after: ["stage1"], head: "gap" as "gap-linear" }),
     "ArgumentError",
-    'multiExit: head must be one of gap-linear, gap-norm-linear, pool-linear, conv-pool-linear, conv1d-linear, prototype, attention, msdnet, class-token, mean-token; got "gap".',
+    'multiExit: head must be gap-linear, gap-norm-linear, class-token, mean-token, or data, such as HEADS.attention; got "gap".',
+  );
+  await failsWith(
+    () => multiExit(backbone(), { after: ["stage1"], head: { name: "own" } as HeadRecord }),
+    "ArgumentError",
+    "multiExit: head must be gap-linear, gap-norm-linear, class-token, mean-token, or data, such as HEADS.attention; got an object with name.",
   );
   await failsWith(
     () => multiExit(tokens(), { after: ["stage1"], head: "gap-linear" }),
     "ArgumentError",
-    "multiExit: head must fit the tokens of stage1; got gap-linear. Use one of class-token, mean-token.",
+    "multiExit: head must fit the tokens of stage1; got gap-linear, which reads a map.",
   );
   await failsWith(
     () => multiExit(backbone(), { after: early, head: ["gap-linear"] }),

@@ -10,6 +10,8 @@ import {
   defineMethod,
   exitCrossEntropy,
   exitMeans,
+  HEADS,
+  type HeadChoice,
   type HeadWrap,
   kd,
   type MultiExit,
@@ -80,11 +82,7 @@ const staged = defineMethod({
   ],
 });
 
-const withWraps = (
-  wraps: readonly HeadWrap[],
-  seed = 1,
-  head: "gap-linear" | "conv-pool-linear" = "gap-linear",
-): MultiExit =>
+const withWraps = (wraps: readonly HeadWrap[], seed = 1, head: HeadChoice = "gap-linear"): MultiExit =>
   multiExit(resnet({ depth: 8, classes: 4, input: [8, 8, 1], widths: [4, 8, 8], seed }), {
     after: ["stage1", "stage2"],
     head,
@@ -112,7 +110,7 @@ async function after(options: Partial<TrainOptions> = {}, net = withWraps(staged
 test("what a phase does not train stays as it is to the bit, statistics too", async () => {
   const parts = { trunk: trunk({ exits: 3 }), heads: branches({ exits: 3 }) };
   const kept: Record<string, number[][]> = {};
-  const net = withWraps(staged.with().wraps, 1, "conv-pool-linear");
+  const net = withWraps(staged.with().wraps, 1, HEADS["conv-pool-linear"]);
   const before = await valuesOf(net, parts.heads);
   const phases: Phase[] = staged.with().phases(siteOf(net)).slice() as Phase[];
   const spied = phases.map((phase, i) => ({

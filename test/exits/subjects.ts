@@ -3,7 +3,7 @@
 
 import type { OwnScore } from "../../calibration/index.ts";
 import type { Device } from "../../engine/functions.ts";
-import { additive, cascaded, confident, ensembled, gated, inline } from "../../exits/index.ts";
+import { additive, cascaded, confident, ensembled, gated, HEADS, inline } from "../../exits/index.ts";
 import { multiExit } from "../../exits/network/attach.ts";
 import type { MultiExit } from "../../exits/network/multi-exit.ts";
 import { convnext, efficientnet, imageNetResnet, mobilenetV3, msdnet, resnet, vit } from "../../nn/index.ts";
@@ -55,11 +55,12 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
   },
   "resnet A, pool-linear and conv-pool-linear, trained": {
     steps: 6,
-    make: (device) => multiExit(convolutional(2, device, "A"), { after, head: ["pool-linear", "conv-pool-linear"] }),
+    make: (device) =>
+      multiExit(convolutional(2, device, "A"), { after, head: [HEADS["pool-linear"], HEADS["conv-pool-linear"]] }),
   },
   "resnet, attention, last of its own kind": {
     steps: 0,
-    make: (device) => multiExit(convolutional(3, device), { after, head: "attention", last: "gap-norm-linear" }),
+    make: (device) => multiExit(convolutional(3, device), { after, head: HEADS.attention, last: "gap-norm-linear" }),
   },
   "imageNetResnet of basic blocks": {
     steps: 0,
@@ -114,7 +115,8 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
   },
   "heads that add to what the one before said": {
     steps: 6,
-    make: (device) => multiExit(convolutional(9, device), { after, head: "conv-pool-linear", wraps: [additive(0.5)] }),
+    make: (device) =>
+      multiExit(convolutional(9, device), { after, head: HEADS["conv-pool-linear"], wraps: [additive(0.5)] }),
   },
   "heads that see the one before, with a gate around": {
     steps: 6,
@@ -128,7 +130,7 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
     make: (device) =>
       multiExit(convolutional(11, device), {
         after,
-        head: ["gap-norm-linear", "conv-pool-linear"],
+        head: ["gap-norm-linear", HEADS["conv-pool-linear"]],
         wraps: [confident()],
       }),
   },
@@ -144,17 +146,18 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
     make: (device) =>
       multiExit(msdnet({ ...small(device), blocks: 3, base: 2, step: 2, channels: 16 }), {
         after: ["block1", "block2"],
-        head: ["msdnet", "gap-linear"],
+        head: [HEADS.msdnet, "gap-linear"],
       }),
   },
   "resnet, conv1d-linear": {
     steps: 0,
     scores: ["energy", "maxLogit"],
-    make: (device) => multiExit(convolutional(8, device), { after, head: "conv1d-linear", last: "conv1d-linear" }),
+    make: (device) =>
+      multiExit(convolutional(8, device), { after, head: HEADS["conv1d-linear"], last: HEADS["conv1d-linear"] }),
   },
   "resnet, prototype": {
     steps: 6,
     scores: ["maxProb", "margin"],
-    make: (device) => multiExit(convolutional(9, device), { after, head: "prototype", last: "prototype" }),
+    make: (device) => multiExit(convolutional(9, device), { after, head: HEADS.prototype, last: HEADS.prototype }),
   },
 };

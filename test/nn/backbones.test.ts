@@ -1,7 +1,7 @@
 // Backbones by name: each makes a network of its own options, with exits and heads as it presets them.
 
 import { add, backward, Generator, keep, mean, noGrad, ones, randn, scope } from "../../engine/index.ts";
-import { type HeadKind, multiExit } from "../../exits/index.ts";
+import { HEADS, type HeadKind, multiExit } from "../../exits/index.ts";
 import { BACKBONE_PARTS, BACKBONES, type Backbone, describeStages, EVAL, TRAIN } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
@@ -52,7 +52,7 @@ for (const [name, kind] of Object.entries(BACKBONES)) {
     const site = { input: [16, 16, 3], classes: 5, seed: 3 } as const;
     const small = SMALL[name] ?? {};
     const after = kind.exits(small);
-    const head = kind.head === undefined ? {} : { head: kind.head as HeadKind };
+    const head = kind.head === undefined ? {} : { head: HEADS[kind.head as HeadKind] };
     using net = multiExit(kind.make(small, site), { after, ...head });
     assert.equal(net.exits, after.length + 1);
     assert.equal(net.describe().at(0)?.head.kind, kind.head ?? "gap-linear", "the preset head is the features' own");

@@ -2,7 +2,7 @@
 // wired.
 
 import { batchNorm, concat, conv2d, linear, mean, noGrad, randn, read, relu, type Tensor } from "../../engine/index.ts";
-import { type MultiExit, multiExit } from "../../exits/index.ts";
+import { HEADS, type MultiExit, multiExit } from "../../exits/index.ts";
 import { type Backbone, EVAL, type MSDNetOptions, msdnet, TRAIN, toTorchName } from "../../nn/index.ts";
 import { mulberry } from "../engine/ops/check.ts";
 import { device, gpuSuite } from "../gpu.ts";
@@ -11,7 +11,7 @@ import { assert, failsWith } from "../harness.ts";
 const test = gpuSuite("nn: msdnet", { timeout: 120_000 });
 
 const withExits = (backbone: Backbone): MultiExit =>
-  multiExit(backbone, { after: backbone.stages.slice(0, -1).map(({ name }) => name), head: "msdnet", seed: 2 });
+  multiExit(backbone, { after: backbone.stages.slice(0, -1).map(({ name }) => name), head: HEADS.msdnet, seed: 2 });
 
 test("has the work that is published of it: seven growing blocks on CIFAR-100", () => {
   using net = withExits(msdnet({ classes: 100, blocks: 7, base: 1, step: 1, stepMode: "linear", seed: 1 }));

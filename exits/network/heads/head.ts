@@ -114,6 +114,17 @@ export interface HeadSite {
 /** Makes a head for a site. */
 export type HeadFactory = (site: HeadSite) => Head;
 
+/** A kind of head, as data. */
+export interface HeadRecord {
+  /** As `HEADS` and the architectures of files name it. */
+  readonly name: string;
+  /** One line. */
+  readonly about: string;
+  /** Which features it reads: a map [H, W, C], or tokens [T, C]. */
+  readonly on: "map" | "tokens";
+  readonly make: HeadFactory;
+}
+
 /** The exit that a wrapped head answers for, from 0, of so many. */
 export interface WrapSite extends Omit<HeadSite, "behind"> {
   readonly exit: number;

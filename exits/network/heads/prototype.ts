@@ -16,7 +16,7 @@ import {
   type Tensor,
 } from "../../../engine/functions.ts";
 import { BatchNorm2d, Conv2d, globalAveragePool, Linear, type Mode, type Pass } from "../../../nn/index.ts";
-import { type HeadSite, LinearHead } from "./head.ts";
+import { type HeadRecord, type HeadSite, LinearHead } from "./head.ts";
 
 /** Channels in which features and prototypes are compared. */
 const WIDTH = 64;
@@ -33,7 +33,7 @@ const unit = (x: Tensor): Tensor => div(x, sqrt(add(sum(mul(x, x), { dim: -1, ke
  * 1x1 convolution, norm, relu; how much each prototype is like what is at the positions that are most like it; that
  * beside the average of all positions; linear.
  */
-export class PrototypeHead extends LinearHead {
+class PrototypeHead extends LinearHead {
   readonly conv: Conv2d;
   readonly norm: BatchNorm2d;
   /** [width, prototypes]; lengths are learned. */
@@ -62,3 +62,11 @@ export class PrototypeHead extends LinearHead {
     };
   }
 }
+
+/** The head that pools by prototypes. */
+export const prototype: HeadRecord = {
+  name: "prototype",
+  about: "pooling by prototypes beside the average of all positions, linear (CalexNet's, reconstructed, 50 %)",
+  on: "map",
+  make: (site) => new PrototypeHead(site),
+};

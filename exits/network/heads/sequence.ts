@@ -4,7 +4,7 @@
 import { exactly } from "../../../base/index.ts";
 import { conv2d, reshape, type Tensor } from "../../../engine/functions.ts";
 import { BatchNorm2d, globalAveragePool, type Init, Linear, type Mode, Module, type Pass } from "../../../nn/index.ts";
-import { type HeadSite, LinearHead } from "./head.ts";
+import { type HeadRecord, type HeadSite, LinearHead } from "./head.ts";
 
 /** Channels of the convolutions. */
 const WIDTH = 64;
@@ -37,7 +37,7 @@ class SequenceConv extends Module {
 }
 
 /** Two 1-D convolutions over all positions in order, their average, linear. */
-export class SequenceHead extends LinearHead {
+class SequenceHead extends LinearHead {
   readonly convs: readonly SequenceConv[];
   readonly linear: Linear;
 
@@ -59,3 +59,12 @@ export class SequenceHead extends LinearHead {
     };
   }
 }
+
+/** The head of 1-D convolutions. */
+export const conv1dLinear: HeadRecord = {
+  name: "conv1d-linear",
+  about:
+    "two 1-D convolutions over the positions in row order, average, linear (CalexNet's first version, reconstructed)",
+  on: "map",
+  make: (site) => new SequenceHead(site),
+};
