@@ -27,8 +27,19 @@ export {
   withTensors,
 } from "./module.ts";
 export * from "./msdnet.ts";
-export * from "./optim.ts";
-export { isMatrix, Optimizer, type OptimizerOptions, type ParameterList, type StepOptions } from "./optimizer.ts";
+export { Adam, type AdamOptions, AdamW } from "./optim/adam.ts";
+export { clipGradNorm } from "./optim/clip.ts";
+export { EMA, type EmaOptions } from "./optim/ema.ts";
+export {
+  isMatrix,
+  Optimizer,
+  type OptimizerOptions,
+  type ParameterList,
+  type StepOptions,
+} from "./optim/optimizer.ts";
+export { OPTIMIZER_PARTS } from "./optim/parts.ts";
+export { RMSprop, type RmspropOptions } from "./optim/rmsprop.ts";
+export { SGD, type SgdOptions } from "./optim/sgd.ts";
 export type { Fused, Pass, Prepare } from "./pass.ts";
 export { Dropout, StochasticDepth } from "./random-layers.ts";
 export { GRUCell, RNNCell } from "./recurrent.ts";

@@ -76,7 +76,6 @@ const FUNCTIONS: Readonly<Record<string, (...args: never[]) => Value>> = {
   abs: unary(p.abs, Math.abs),
   sign: (x: Real) => sub(select(0, 1, lt(0, x)), select(0, 1, lt(x, 0))),
   softplus: unary(p.softplus, (x) => Math.log1p(Math.exp(x))),
-  power: binary(p.pow, (a, b) => a ** b),
   max: maximum,
   highest: maximum,
   min: minimum,

@@ -1,5 +1,5 @@
 // Fused optimiser steps on flat tensors: one dispatch updates all parameters in place. What they update carries no
-// gradient. The classes in nn/optim.ts own the state; these functions own nothing.
+// gradient. The classes in nn/optim own the state; these functions own nothing.
 
 import type { Kinds } from "../../base/index.ts";
 import {

@@ -170,6 +170,7 @@ const power = elementwise({
   },
   integer: "int_power(a, b)",
   functions: POWERS,
+  known: () => ({ power: pow }),
   rule: "numeric",
 });
 

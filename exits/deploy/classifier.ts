@@ -15,7 +15,7 @@ import {
 } from "../../engine/functions.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { bindsAll } from "../ops/answer.ts";
-import { digest } from "../run/logits.ts";
+import { digest } from "../run/digest.ts";
 import { deviceOf } from "../training/evaluator.ts";
 import { adapterName } from "./adapter-name.ts";
 import { type Answers, type ClassifyOptions, readNotFinite, readStream, type StreamOptions } from "./answers.ts";

@@ -15,7 +15,7 @@ import {
 import { ArgumentError, readOptions } from "../../engine/functions.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { OWN_SCORES } from "../ops/decide.ts";
-import { digest } from "../run/logits.ts";
+import { digest } from "../run/digest.ts";
 import { levelFrom, SLACK, thresholdsPerExit } from "./thresholds.ts";
 
 /** What decides who leaves: a certified result of calibration, or thresholds set by hand. */

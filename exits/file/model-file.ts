@@ -19,7 +19,7 @@ import { readArchitecture } from "../network/architecture.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
 import { type Architecture, architectureOf } from "../network/origin.ts";
 import { stored } from "../run/checkpoint.ts";
-import { digest } from "../run/logits.ts";
+import { digest } from "../run/digest.ts";
 import { encodeSealed } from "../run/seal.ts";
 import { checkSealed } from "./sealed.ts";
 import { type ModelSource, type ReadModelOptions, readFrom } from "./source.ts";

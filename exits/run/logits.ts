@@ -4,17 +4,10 @@
 
 import { exactly } from "../../base/index.ts";
 import { createTable, type Table } from "../../calibration/index.ts";
-import {
-  FormatError,
-  read,
-  readSafetensors,
-  type SafetensorsFile,
-  type StoredTensor,
-  type Tensor,
-} from "../../engine/functions.ts";
+import { FormatError, readSafetensors, type SafetensorsFile, type StoredTensor } from "../../engine/functions.ts";
 import { CheckpointError } from "../errors.ts";
 import { checksum, type ImageSet } from "../training/images.ts";
-import { isIntact, sha256, writeSealed } from "./seal.ts";
+import { isIntact, writeSealed } from "./seal.ts";
 
 /** All exits' logits of a set of images. */
 export interface CachedLogits {
@@ -122,22 +115,6 @@ function tensorOf<D extends StoredTensor["dtype"]>(
   const found = file.tensors.get(name);
   if (found?.dtype === dtype) return found as Extract<StoredTensor, { dtype: D }>;
   throw new CheckpointError(`readLogits: ${path} must hold ${name} as ${dtype}; got ${found?.dtype ?? "none"}.`);
-}
-
-/** SHA-256 of the values of tensors, in hexadecimal: tells whether cached logits are of these weights. */
-export async function digest(tensors: Iterable<Tensor>): Promise<string> {
-  return digestOf((await read([...tensors])) as Float32Array<ArrayBuffer>[]);
-}
-
-/** The same of values that were read. */
-export function digestOf(data: readonly Float32Array<ArrayBuffer>[]): Promise<string> {
-  const bytes = new Uint8Array(data.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let at = 0;
-  for (const { buffer, byteOffset, byteLength } of data) {
-    bytes.set(new Uint8Array(buffer, byteOffset, byteLength), at);
-    at += byteLength;
-  }
-  return sha256(bytes);
 }
 
 /** What cached logits were made from; they are made again when any of it changes. */

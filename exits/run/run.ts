@@ -6,8 +6,9 @@ import type { MultiExit } from "../network/multi-exit.ts";
 import { Evaluator } from "../training/evaluator.ts";
 import { checkImages, type ImageSet, type ImageSplits, type Split } from "../training/images.ts";
 import { loadWeights } from "./checkpoint.ts";
+import { digest } from "./digest.ts";
 import { exists } from "./files.ts";
-import { aboutLogits, type CachedLogits, digest, readLogits, toTable, writeLogits } from "./logits.ts";
+import type { CachedLogits } from "./logits.ts";
 import { type ExitFigures, exitScores, type MetricsRow } from "./metrics.ts";
 
 /** Names of the files in a run folder. */
@@ -60,6 +61,7 @@ export class Run {
 
   /** All exits' logits on a part of the data, as the table that calibration works on. Kept in the run folder. */
   async logits(split: Split): Promise<Table> {
+    const { toTable } = await import("./logits.ts");
     return toTable(await this.cachedLogits(split));
   }
 
@@ -68,6 +70,7 @@ export class Run {
     const set = this.#set(split);
     const path = this.dir === undefined ? undefined : inFolder(this.dir, RUN_FILES.logits(split));
     const weights = await digest(this.net.state().values());
+    const { aboutLogits, writeLogits } = await import("./logits.ts");
     const about = { ...aboutLogits(set, weights), ...(this.net.saysConfidence && { says: "confidence" }) };
     const cached = path === undefined ? undefined : await findCached(path, about);
     if (cached) return cached;
@@ -121,6 +124,7 @@ const prefixed = (made: Readonly<Record<string, string>>): Record<string, string
 /** Cached logits of these weights and samples, if the file holds them; damaged ones are made again. */
 async function findCached(path: string, about: Readonly<Record<string, string>>): Promise<CachedLogits | undefined> {
   if (!(await exists(path))) return undefined;
+  const { readLogits } = await import("./logits.ts");
   const cached = await readLogits(path).catch((error: unknown) => {
     if (error instanceof CheckpointError) return undefined;
     throw error;

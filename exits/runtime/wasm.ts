@@ -19,7 +19,7 @@ import { ModelError } from "../errors.ts";
 import { cascadeOf } from "../file/cascade.ts";
 import type { ModelFile } from "../file/model-file.ts";
 import { loadNetworkOf } from "../file/network.ts";
-import { digestOf } from "../run/logits.ts";
+import { digestOf } from "../run/digest.ts";
 import { streamOneByOne } from "./one-by-one.ts";
 
 interface Parts {

@@ -3,7 +3,7 @@
 
 import { type Given, option, preset } from "../../base/index.ts";
 import type { Flat } from "../../engine/functions.ts";
-import { Adam, AdamW, isMatrix, type Optimizer, RMSprop, SGD } from "../../nn/index.ts";
+import { isMatrix, OPTIMIZER_PARTS, type Optimizer, SGD } from "../../nn/index.ts";
 
 const SHARED = {
   lr: option.number(1e-3, "learning rate", { above: 0 }),
@@ -47,22 +47,31 @@ export const OPTIMIZERS = {
   sgd: {
     about: "stochastic gradient descent with momentum",
     options: sgd,
-    make: (flat: Flat, options: Own<Given<typeof sgd>>): Optimizer => new SGD(flat, options),
+    make: async (flat: Flat, options: Own<Given<typeof sgd>>): Promise<Optimizer> => new SGD(flat, options),
   },
   adam: {
     about: "Adam; weight decay joins the gradient",
     options: adam,
-    make: (flat: Flat, options: Own<Given<typeof adam>>): Optimizer => new Adam(flat, options),
+    make: async (flat: Flat, options: Own<Given<typeof adam>>): Promise<Optimizer> => {
+      const { Adam } = await OPTIMIZER_PARTS.adam();
+      return new Adam(flat, options);
+    },
   },
   adamw: {
     about: "Adam with decoupled weight decay",
     options: adamw,
-    make: (flat: Flat, options: Own<Given<typeof adamw>>): Optimizer => new AdamW(flat, options),
+    make: async (flat: Flat, options: Own<Given<typeof adamw>>): Promise<Optimizer> => {
+      const { AdamW } = await OPTIMIZER_PARTS.adam();
+      return new AdamW(flat, options);
+    },
   },
   rmsprop: {
     about: "gradients over the root of their mean square",
     options: rmsprop,
-    make: (flat: Flat, options: Own<Given<typeof rmsprop>>): Optimizer => new RMSprop(flat, options),
+    make: async (flat: Flat, options: Own<Given<typeof rmsprop>>): Promise<Optimizer> => {
+      const { RMSprop } = await OPTIMIZER_PARTS.rmsprop();
+      return new RMSprop(flat, options);
+    },
   },
 } as const;
 
@@ -79,7 +88,7 @@ export interface OptimizerRecipe extends Given<typeof sgd & typeof adam & typeof
 export type FullOptimizer = OptimizerRecipe & Required<Pick<OptimizerRecipe, "method" | "lr" | "weightDecay">>;
 
 /** The optimiser of a recipe on parameters that lie in one buffer. */
-export function makeOptimizer(flat: Flat, { optimizer }: { readonly optimizer: FullOptimizer }): Optimizer {
+export function makeOptimizer(flat: Flat, { optimizer }: { readonly optimizer: FullOptimizer }): Promise<Optimizer> {
   const { method, decay, clipNorm, ...options } = optimizer;
   return OPTIMIZERS[method].make(flat, {
     ...options,

@@ -2,42 +2,25 @@
 // keeps.
 
 import { firstOf, zip } from "../../base/index.ts";
-import { ArgumentError, type Generator, keep, type Tensor, tensor } from "../../engine/functions.ts";
+import { ArgumentError, keep, type Tensor, tensor } from "../../engine/functions.ts";
 import type { Optimizer, Schedule } from "../../nn/index.ts";
-import type { Part, SoFar } from "../methods/method.ts";
+import type { Part } from "../methods/method.ts";
 import { trunk } from "../methods/parts.ts";
-import type { MultiExit } from "../network/multi-exit.ts";
-import { makerOf } from "../network/origin.ts";
 import { type Found, restore, under } from "../run/checkpoint.ts";
-import { toTable } from "../run/logits.ts";
-import { deviceOf, type Evaluator, type Totals } from "./evaluator.ts";
-import { factorOf, OptimizerGroup, type Stepping } from "./fine-tuning.ts";
-import type { BatchSource, ImageBatch, ImageSplits } from "./images.ts";
-import { Kept } from "./kept.ts";
+import { deviceOf } from "./evaluator.ts";
+import type { Stepping } from "./fine-tuning.ts";
+import type { ImageBatch } from "./images.ts";
+import type { Kept } from "./kept.ts";
 import { makeOptimizer } from "./optimizers.ts";
-import { epochNumbers, from, type Span, turnAt } from "./phases.ts";
+import type { PhaseParts } from "./phase-parts.ts";
+import { epochNumbers, from, turnAt } from "./phases.ts";
 import { makeMomentum } from "./schedules.ts";
-import { SkippingStep } from "./skipping-step.ts";
+import type { SkippingStep } from "./skipping-step.ts";
 import { type StepParts, TrainingStep } from "./step.ts";
 import type { TeacherRun } from "./teachers.ts";
 
 /** Bytes that are kept unless the user says otherwise. */
 const KEEP = 512 * 2 ** 20;
-
-/** What a phase works with. */
-export interface PhaseParts {
-  readonly net: MultiExit;
-  readonly data: ImageSplits;
-  readonly source: BatchSource;
-  readonly span: Span;
-  /** Of the run; it takes part where the phase does not say otherwise. */
-  readonly teacher: TeacherRun | undefined;
-  readonly generator: Generator;
-  readonly totals: Totals;
-  readonly options: { readonly seed?: number; readonly generators?: readonly Generator[]; readonly keepBytes?: number };
-  /** All exits as they are now. */
-  readonly evaluator: () => Promise<Evaluator>;
-}
 
 /** A track at work. */
 interface TrackRun {
@@ -79,10 +62,11 @@ export class PhaseRun {
       return made;
     };
     try {
-      const optimizers = span.phase.tracks.map(({ trains }) => optimizerFor(parts, trains, own));
+      const optimizers: Stepping[] = [];
+      for (const { trains } of span.phase.tracks) optimizers.push(await optimizerFor(parts, trains, own));
       if (!found) {
         teacher?.refresh?.();
-        await drawAnew(parts);
+        if (span.phase.anew) await (await import("./phase-on-host.ts")).drawAnew(parts, span.phase.anew);
       }
       const numbers = await numbersOf(parts, found);
       for (const tensor of numbers.values()) own(tensor);
@@ -93,7 +77,7 @@ export class PhaseRun {
       const tracks: TrackRun[] = [];
       for (const [track, optimizer] of zip(span.phase.tracks, optimizers)) {
         const of = stepParts(parts, { track, optimizer, numbers, kept });
-        const step = own(track.skips ? new SkippingStep(of, track.skips) : await TrainingStep.record(of));
+        const step = own(await stepOf(of));
         const momentum = makeMomentum(span.recipe, optimizer, span.course.steps);
         tracks.push({ optimizer, step, momentum: momentum && from(momentum, span.course.before) });
       }
@@ -131,44 +115,16 @@ export class PhaseRun {
    * that do not fit.
    */
   async fit(): Promise<boolean> {
-    const { net, span } = this.#parts;
-    const { name: phase, fits } = span.phase;
+    const { fits } = this.#parts.span.phase;
     if (!fits) return false;
-    const named = new Map([...net.namedParameters()].filter(([name]) => fits.part(name)));
-    const held = [...named].map(async ([name, parameter]) => [name, await floatsOf(parameter)] as const);
-    const fitted = await fits.values(soFarOf(this.#parts), new Map(await Promise.all(held)));
-    for (const [name, values] of Object.entries(fitted)) {
-      const parameter = named.get(name);
-      if (parameter?.size !== values.length || !values.every(Number.isFinite)) {
-        const wanted = parameter ? `${parameter.size} finite numbers` : "a parameter of its part";
-        throw new ArgumentError(`train: what ${phase} fits must be ${wanted}; got ${name} of ${values.length}.`);
-      }
-      parameter.write(values);
-    }
+    const { fit } = await import("./phase-on-host.ts");
+    await fit(this.#parts, fits);
     return true;
   }
 
   dispose(): void {
     for (const made of this.#owned.splice(0).reverse()) made.dispose();
   }
-}
-
-/** Gives what the phase begins anew other values; those of a network that the run's seed and one makes. */
-async function drawAnew({ net, span, options }: PhaseParts): Promise<void> {
-  const { anew, name } = span.phase;
-  if (!anew) return;
-  const again = makerOf(net);
-  if (!again)
-    throw new ArgumentError(
-      `train: the network must be made by buildNetwork(), as ${name} draws a part of it anew; got one that was not.`,
-    );
-  const fresh = again({ seed: (options.seed ?? 0) + 1, device: deviceOf(net) });
-  const drawn = fresh.namedParameters();
-  for (const [of, parameter] of net.namedParameters()) {
-    const start = anew(of) ? drawn.get(of) : undefined;
-    if (start) parameter.write(await start.read());
-  }
-  fresh.dispose();
 }
 
 /** The teacher, where it takes part in the phase. */
@@ -179,44 +135,38 @@ const askedOf = ({ span, teacher }: PhaseParts): TeacherRun | undefined =>
  * The optimiser of what a track trains, by the factors of its learning rate. @throws ArgumentError where that is
  * nothing.
  */
-function optimizerFor({ net, span }: PhaseParts, trains: Part | undefined, own: (made: Owned) => unknown): Stepping {
+async function optimizerFor(
+  { net, span }: PhaseParts,
+  trains: Part | undefined,
+  own: (made: Owned) => unknown,
+): Promise<Stepping> {
   const named = [...net.namedParameters()];
   const chosen = new Set(named.flatMap(([name, parameter]) => ((trains?.(name) ?? true) ? [parameter] : [])));
   if (chosen.size === 0)
     throw new ArgumentError(`train: ${span.phase.name} must train some parameter; this network has none of them.`);
-  const optimizerOf = (of: ReadonlySet<Tensor>, recipe: Parameters<typeof makeOptimizer>[1]): Optimizer => {
+  const optimizerOf = async (of: ReadonlySet<Tensor>, recipe: Parameters<typeof makeOptimizer>[1]) => {
     const isAll = of.size === named.length;
     const flat = isAll ? net.flat() : net.flat().select((parameter) => of.has(parameter));
     if (!isAll) {
       keep(flat.state);
       own(flat);
     }
-    const optimizer = makeOptimizer(flat, recipe);
+    const optimizer = await makeOptimizer(flat, recipe);
     own(optimizer);
     return optimizer;
   };
   const { rateFactor, optimizer } = span.recipe;
   if (!rateFactor) return optimizerOf(chosen, span.recipe);
+  const { factorOf, OptimizerGroup } = await import("./fine-tuning.ts");
   const factors = new Map(named.map(([name, parameter]) => [parameter, factorOf(name, rateFactor)] as const));
   const { clipNorm, ...unclipped } = optimizer;
-  const members = [...new Set([...chosen].map((parameter) => factors.get(parameter) as number))].map((factor) => {
+  const members: { readonly optimizer: Optimizer; readonly factor: number }[] = [];
+  for (const factor of new Set([...chosen].map((parameter) => factors.get(parameter) as number))) {
     const of = new Set([...chosen].filter((parameter) => factors.get(parameter) === factor));
-    return { optimizer: optimizerOf(of, { optimizer: unclipped }), factor };
-  });
+    members.push({ optimizer: await optimizerOf(of, { optimizer: unclipped }), factor });
+  }
   return new OptimizerGroup(members, clipNorm);
 }
-
-const floatsOf = async (tensor: Tensor): Promise<Float32Array> => Float32Array.from(await tensor.read(), Number);
-
-/** The network as it is, for what happens on the host. */
-const soFarOf = ({ net, data, evaluator }: PhaseParts): SoFar => ({
-  async logits(split) {
-    const set = data[split];
-    const answers = await (await evaluator()).answers(set);
-    const { labels, ids, size } = set;
-    return toTable({ shape: [size, net.exits, net.classes], ...answers, labels, ids, macs: net.macs() });
-  },
-});
 
 /**
  * What the phase prepared: now, or when the checkpoint's run began it. @throws ArgumentError for numbers that are not
@@ -231,12 +181,10 @@ async function numbersOf(parts: PhaseParts, found: Found | undefined): Promise<R
       made.set(name, keep(tensor(values as Float32Array, { shape, device })));
     return made;
   }
-  const numbers = (await span.phase.prepare?.(soFarOf(parts))) ?? {};
-  for (const [name, { data: values, shape }] of Object.entries(numbers)) {
-    if (!values.every(Number.isFinite))
-      throw new ArgumentError(`train: what ${span.phase.name} prepares must be finite; got another ${name}.`);
+  if (!span.phase.prepare) return made;
+  const { prepared } = await import("./phase-on-host.ts");
+  for (const [name, { data: values, shape }] of await prepared(parts, span.phase.prepare))
     made.set(name, keep(tensor(values, { shape, device })));
-  }
   return made;
 }
 
@@ -272,7 +220,18 @@ async function keptFor(parts: PhaseParts): Promise<Kept | undefined> {
     ({ trains, attack }) => !attack && trains && !names.some((name) => isTrunk(name) && trains(name)),
   );
   const { keepBytes: most = KEEP } = options;
-  return Kept.make({ net, set: data.train, flip: span.recipe.flip, most, isTrunkFixed, teacher: askedOf(parts) });
+  const teacher = askedOf(parts);
+  if (!isTrunkFixed && !teacher?.isFixed) return undefined;
+  const { Kept } = await import("./kept.ts");
+  return Kept.make({ net, set: data.train, flip: span.recipe.flip, most, isTrunkFixed, teacher });
+}
+
+/** The step of a track: recorded, or one that leaves out what exits have handled. */
+async function stepOf(parts: StepParts): Promise<TrainingStep | SkippingStep> {
+  const { skips } = parts.track;
+  if (!skips) return TrainingStep.record(parts);
+  const { SkippingStep } = await import("./skipping-step.ts");
+  return new SkippingStep(parts, skips);
 }
 
 /** What a step of a track consists of. */

@@ -7,9 +7,9 @@ import { adapterName } from "../deploy/adapter-name.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { architectureOf } from "../network/origin.ts";
 import { stored, writeAll } from "../run/checkpoint.ts";
+import { digest } from "../run/digest.ts";
 import { exists, fileSystem } from "../run/files.ts";
 import type { RunOptions } from "../run/identity.ts";
-import { digest } from "../run/logits.ts";
 import { inFolder } from "../run/run.ts";
 import { isIntact, sha256, writeSealed } from "../run/seal.ts";
 import { deviceOf } from "./evaluator.ts";
@@ -26,7 +26,7 @@ export interface TakenPhase {
 }
 
 /** What decides the bits of a phase. */
-interface SharedParts {
+export interface SharedParts {
   readonly net: MultiExit;
   readonly spans: readonly Span[];
   readonly identity: RunOptions;

@@ -15,7 +15,7 @@ import {
 import { TrainingError } from "../errors.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { under } from "../run/checkpoint.ts";
-import { digest } from "../run/logits.ts";
+import { digest } from "../run/digest.ts";
 import { isIntact } from "../run/seal.ts";
 
 /** What became of the weights that a run starts from; names are the file's. */

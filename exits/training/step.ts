@@ -23,7 +23,7 @@ import type { ExitRecord } from "../network/heads/head.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { stackRecords } from "../network/output.ts";
 import { exitTally } from "../ops/tally.ts";
-import { attacked } from "./attack.ts";
+import type { attacked } from "./attack.ts";
 import { deviceOf, type Totals } from "./evaluator.ts";
 import type { Stepping } from "./fine-tuning.ts";
 import type { ImageBatch, ImageSet } from "./images.ts";
@@ -153,7 +153,8 @@ function inputsOf({ net, set, batch, isMixed, kept, track }: StepParts) {
   };
 }
 
-function captureStep(parts: StepParts): Promise<StepCapture> {
+async function captureStep(parts: StepParts): Promise<StepCapture> {
+  const attack = parts.track.attack && (await import("./attack.ts")).attacked;
   const { net, track, optimizer, teacher, numbers, generator, generators = [], totals } = parts;
   const written = [...numbers.values(), ...(teacher?.written ?? [])];
   const state = [optimizer, generator, ...generators, ...net.buffers(), totals.tensor, ...written];
@@ -161,7 +162,7 @@ function captureStep(parts: StepParts): Promise<StepCapture> {
     { label: "training step", device: deviceOf(net), inputs: inputsOf(parts), scalars: { lr: 0 }, state },
     (given: StepInputs, { lr }) => {
       const { labels, exitWeights, ramp, otherLabels, share } = given;
-      const { exits, taught, attacked } = pass(parts, given);
+      const { exits, taught, attacked } = pass(parts, given, attack);
       const out = stackRecords(exits);
       const { logits } = out;
       const loss = track.loss({
@@ -192,7 +193,7 @@ interface Said {
   readonly attacked: Tensor | undefined;
 }
 
-function pass(parts: StepParts, { bytes, rows, labels }: StepInputs): Said {
+function pass(parts: StepParts, { bytes, rows, labels }: StepInputs, attack: typeof attacked | undefined): Said {
   const { net, track, set, batch, flip, generator, teacher, kept } = parts;
   const { trains, equilibrium = false } = track;
   const part = trains && { trains };
@@ -203,6 +204,6 @@ function pass(parts: StepParts, { bytes, rows, labels }: StepInputs): Said {
   const taught = at && kept?.teacher ? kept.teacherAt(at) : images && teacher?.logits(images);
   const say = (x: Tensor) => net.records(x, TRAIN, { ...part, equilibrium });
   const exits = at && kept?.views ? net.recordsOf(kept.viewsAt(at), TRAIN, { ...part }) : say(images as Tensor);
-  const fooled = track.attack && attacked(net, images as Tensor, labels, track.attack, { ...set.meta, generator });
+  const fooled = track.attack && attack?.(net, images as Tensor, labels, track.attack, { ...set.meta, generator });
   return { exits, taught, attacked: fooled && stackRecords(say(fooled)).logits };
 }

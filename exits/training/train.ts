@@ -8,13 +8,12 @@ import { TrainingError } from "../errors.ts";
 import type { Method, TrainingPlan } from "../methods/method.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
 import type { CheckpointStore, Position } from "../run/checkpoint.ts";
+import { digest } from "../run/digest.ts";
 import { identityOf } from "../run/identity.ts";
 import type { FolderLock } from "../run/lock.ts";
-import { digest } from "../run/logits.ts";
 import { exitScores } from "../run/metrics.ts";
 import { Run } from "../run/run.ts";
 import { deviceOf, Evaluator, Totals } from "./evaluator.ts";
-import { checkBeginnings, tunePhases } from "./fine-tuning.ts";
 import {
   type BatchSource,
   checkApart,
@@ -26,14 +25,14 @@ import {
 import { Pace } from "./pace.ts";
 import { PhaseRun } from "./phase-run.ts";
 import { layOut, phaseAt, type Span } from "./phases.ts";
+import { checkWraps, phasesOf, planOf } from "./plan.ts";
 import type { Report } from "./progress.ts";
 import { completeRecipe, RECIPE_OPTIONS, type Recipe } from "./recipe.ts";
 import { checkpointPlace, prepareFolder, Saver } from "./saving.ts";
-import { SharedPhase } from "./shared-phase.ts";
-import { siteOf } from "./site.ts";
+import type { SharedParts, SharedPhase } from "./shared-phase.ts";
 import { loadStart, START_OPTIONS, type Start } from "./start.ts";
 import type { StartReport } from "./start-file.ts";
-import { makeTeacher, slowness, type TeacherRun } from "./teachers.ts";
+import type { TeacherRun } from "./teachers.ts";
 import { type Course, Teller } from "./telling.ts";
 import { FINE_TUNING } from "./tuning-options.ts";
 import { setVariants, VARIANT_OPTIONS, type Variants } from "./variants.ts";
@@ -113,23 +112,6 @@ const TRAIN_OPTIONS: Kinds<TrainOptions> = {
   lock: "any",
 };
 
-/** The method with its options. @throws ArgumentError for anything else. */
-function planOf(method: Method | TrainingPlan): TrainingPlan {
-  if (typeof (method as Partial<Method> | undefined)?.with === "function") return (method as Method).with();
-  if (typeof (method as Partial<TrainingPlan> | undefined)?.phases === "function") return method as TrainingPlan;
-  throw new ArgumentError(`train: the method must be one of METHODS, or method.with(options); got ${what(method)}.`);
-}
-
-/** Checks that the network's heads have around them what the method puts there. @throws ArgumentError */
-function checkWraps({ name, wraps }: TrainingPlan, net: MultiExit): void {
-  const wanted = wraps.map((wrap) => wrap.name);
-  if (wanted.join() === net.wraps.join()) return;
-  const list = (names: readonly string[]) => (names.length > 0 ? `heads that are ${names.join(", ")}` : "plain heads");
-  throw new ArgumentError(
-    `train: ${name} needs ${list(wanted)}; the network has ${list(net.wraps)}. Pass { wraps: method.with(options).wraps } to multiExit.`,
-  );
-}
-
 /** @throws ArgumentError for a store that is none, or stands beside a folder. */
 function checkStore(store: CheckpointStore | undefined, dir: string | undefined): void {
   if (store === undefined) return;
@@ -175,6 +157,13 @@ export async function train(net: MultiExit, data: ImageSplits, options: TrainOpt
 async function locked(dir: string): Promise<FolderLock> {
   const { lockFolder } = await import("../run/lock.ts");
   return lockFolder("train", dir);
+}
+
+/** Where the run finds its first phase, or leaves it, if it may. */
+async function sharedPhase(parts: SharedParts): Promise<SharedPhase | undefined> {
+  if (parts.options.phases === undefined) return undefined;
+  const { SharedPhase } = await import("./shared-phase.ts");
+  return SharedPhase.of(parts);
 }
 
 async function trainLocked(net: MultiExit, data: ImageSplits, options: TrainOptions): Promise<Run> {
@@ -230,10 +219,10 @@ class Trainer {
     checkApart("train", data);
     checkWraps(plan, net);
     const source = batches(data.train, { batch: recipe.batch, seed });
-    checkBeginnings(net, recipe);
-    const spans = layOut(tunePhases(plan.phases(siteOf(net)), recipe), options, source.batchesPerEpoch);
+    const spans = layOut(await phasesOf(plan, net, recipe), options, source.batchesPerEpoch);
     const start = await loadStart(net, options);
-    const teacher = await makeTeacher(plan, net, given, data.validation);
+    const teaching = plan.teacher || given ? await import("./teachers.ts") : undefined;
+    const teacher = await teaching?.makeTeacher(plan, net, given, data.validation);
     try {
       if (options.dir !== undefined) await prepareFolder(options.dir);
       const taught = given && (await digest(given.state().values()));
@@ -244,9 +233,9 @@ class Trainer {
       const generator = new Generator({ seed, stream: MASK_STREAM, device: deviceOf(net) });
       const totals = new Totals(net.exits, deviceOf(net));
       const taughtSteps = spans.reduce((sum, { phase, steps }) => sum + (phase.isTaught === false ? 0 : steps), 0);
-      const note = slowness(plan.teacher, taughtSteps);
+      const note = teaching?.slowness(plan.teacher, taughtSteps);
       const own = { ...options, generators };
-      const shared = await SharedPhase.of({
+      const shared = await sharedPhase({
         ...{ net, spans, identity, options, isTaught: teacher !== undefined },
         generators: [generator, ...generators],
       });

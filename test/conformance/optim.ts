@@ -1,8 +1,8 @@
 // Conformance cases of kind "optim": optimisers through the tape, schedules, clipping and averages.
 
 import { add, backward, mul, openScope, read, sum, type Tensor, tensor } from "../../engine/index.ts";
-import { Adam, AdamW, clipGradNorm, EMA, RMSprop, SGD } from "../../nn/optim.ts";
-import { type Optimizer, ownFlat } from "../../nn/optimizer.ts";
+import { Adam, AdamW, clipGradNorm, EMA, RMSprop, SGD } from "../../nn/index.ts";
+import { type Optimizer, ownFlat } from "../../nn/optim/optimizer.ts";
 import {
   lrCosine,
   lrCosineWarmup,

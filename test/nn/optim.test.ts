@@ -18,8 +18,17 @@ import {
   type Tensor,
   tensor,
 } from "../../engine/index.ts";
-import { Adam, AdamW, clipGradNorm, EMA, RMSprop, SGD } from "../../nn/optim.ts";
-import { isMatrix, type Optimizer, type ParameterList } from "../../nn/optimizer.ts";
+import {
+  Adam,
+  AdamW,
+  clipGradNorm,
+  EMA,
+  isMatrix,
+  type Optimizer,
+  type ParameterList,
+  RMSprop,
+  SGD,
+} from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, failsWith } from "../harness.ts";
 

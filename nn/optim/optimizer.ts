@@ -1,6 +1,6 @@
 // What optimisers have in common: parameters in one flat buffer, state, clipping, and the numbers that schedules move.
 
-import { firstOf, type Kinds, what } from "../base/index.ts";
+import { firstOf, type Kinds, what } from "../../base/index.ts";
 import {
   ArgumentError,
   type ClipOptions,
@@ -18,7 +18,7 @@ import {
   type Tensor,
   tensor,
   zeros,
-} from "../engine/functions.ts";
+} from "../../engine/functions.ts";
 
 /** Options that all optimisers share. */
 export interface OptimizerOptions {

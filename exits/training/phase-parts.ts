@@ -1,0 +1,23 @@
+// What a phase of a run works with.
+
+import type { Generator } from "../../engine/functions.ts";
+import type { MultiExit } from "../network/multi-exit.ts";
+import type { Evaluator, Totals } from "./evaluator.ts";
+import type { BatchSource, ImageSplits } from "./images.ts";
+import type { Span } from "./phases.ts";
+import type { TeacherRun } from "./teachers.ts";
+
+/** What a phase works with. */
+export interface PhaseParts {
+  readonly net: MultiExit;
+  readonly data: ImageSplits;
+  readonly source: BatchSource;
+  readonly span: Span;
+  /** Of the run; it takes part where the phase does not say otherwise. */
+  readonly teacher: TeacherRun | undefined;
+  readonly generator: Generator;
+  readonly totals: Totals;
+  readonly options: { readonly seed?: number; readonly generators?: readonly Generator[]; readonly keepBytes?: number };
+  /** All exits as they are now. */
+  readonly evaluator: () => Promise<Evaluator>;
+}
