@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { firstOf } from "../../base/index.ts";
 import { readModel } from "../../exits/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
@@ -127,6 +128,28 @@ test("augmentation comes by flags, and a run says what its calibration pictures 
     code: 1,
     text: "train: --train.jitter must be three or four numbers within 0 and 1: 0.4,0.4,0.4,0.1; got [0.4].",
   });
+});
+
+test("200 pictures are enough to train on, and the run and its calibration say for what they are too few", async () => {
+  const drawn = await drawPictures(join(work, "few"), 67);
+  rmSync(firstOf(Object.values(drawn))[0] as string);
+  const [train = [], calibrate = []] = COMMANDS.slice(0, 2).map((command) =>
+    here(command).map((word) => word.replace(/pictures$/, "few").replace(/mine$/, "200")),
+  );
+  const flags = ["--out", join(work, "runs"), ...SMALL, "--epochs", "1", "--alpha", "0.05"];
+  const trained = await run(...train, ...flags);
+  assert.is(trained.code, 0, trained.text);
+  assert.match(trained.text, /^data: 100 train, 20 validation, 40 calibration and 40 test of 200 pictures/m);
+  assert.match(
+    trained.text,
+    /^note: 40 calibration images are too few for a risk of 5 %: .* no less than 5\.6 % could/m,
+  );
+  const calibrated = await run(...calibrate);
+  assert.is(calibrated.code, 2, "nothing could be certified of a network that has seen each picture once");
+  assert.match(
+    calibrated.text,
+    /^Nothing is promised, and no sample should leave early\. .* with 40 samples; .* about \d+ would be needed, \d+ more\.$/m,
+  );
 });
 
 test("the file answers for pictures of any size, JPEG and PNG, as for those it was trained on", async () => {
