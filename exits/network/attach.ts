@@ -122,8 +122,9 @@ function makeHead(choice: HeadChoice, site: HeadSite): { head: Head; kind: strin
   }
   const { name, kind } = site.stage;
   if (record.on !== kind) {
+    const fitting = Object.values(TAILS).flatMap((tail) => (tail.on === kind ? [tail.name] : []));
     throw new ArgumentError(
-      `multiExit: head must fit the ${kind} of ${name}; got ${record.name}, which reads ${ON[record.on]}.`,
+      `multiExit: head must fit the ${kind} of ${name}; got ${record.name}, which reads ${ON[record.on]}. Use one of ${fitting.join(", ")}.`,
     );
   }
   return { head: record.make(site), kind: record.name };

@@ -1,7 +1,7 @@
 // How weights are trained, as plain data that can stand in a configuration file: optimiser, learning rate, batches,
 // epochs.
 
-import { type Complete, type Given, lookUp, type OptionSet, only, option } from "../../base/index.ts";
+import { type Given, lookUp, type OptionSet, only, option } from "../../base/index.ts";
 import { ArgumentError } from "../../engine/functions.ts";
 import { complete } from "../options.ts";
 import { type FullOptimizer, OPTIMIZERS, type OptimizerRecipe, SHARED_NAMES } from "./optimizers.ts";
@@ -43,19 +43,19 @@ export function completeRecipe({ epochs, batch, optimizer = {}, schedule = {}, f
     ...(Object.fromEntries(Object.entries(tuning).filter(([, value]) => value !== undefined)) as Given<
       typeof FINE_TUNING
     >),
-    optimizer: { method, ...completeOf("optimizer", "method", OPTIMIZERS, method, given) } as FullOptimizer,
-    schedule: { kind, ...completeOf("schedule", "kind", SCHEDULES, kind, way) } as FullSchedule,
+    optimizer: completeOf("optimizer", "method", OPTIMIZERS, method, given) as FullOptimizer,
+    schedule: completeOf("schedule", "kind", SCHEDULES, kind, way) as FullSchedule,
   };
 }
 
-/** Options of the chosen one among several. */
+/** The chosen one among several, under its key, and its options. */
 function completeOf(
   part: string,
   key: string,
   all: Readonly<Record<string, { readonly options: OptionSet }>>,
   name: string,
   given: object,
-): ReturnType<Complete> {
+): unknown {
   const { options } = lookUp(`train: ${part}.${key}`, all, name, ArgumentError);
   const known = Object.values(all).flatMap((each) => Object.keys(each.options));
   const stranger = Object.keys(given).find((option) => !Object.hasOwn(options, option) && known.includes(option));
@@ -63,5 +63,6 @@ function completeOf(
     const own = Object.keys(options).filter((option) => !SHARED_NAMES.includes(option));
     throw new ArgumentError(`train: ${part}.${stranger} must be an option of ${name}; it has ${own.join(", ")}.`);
   }
-  return complete(`train: ${part}`, options, given);
+  const which = option.choice(Object.keys(all), "which one");
+  return complete(`train: ${part}`, { [key]: which, ...options }, { [key]: name, ...given });
 }

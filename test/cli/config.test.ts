@@ -304,7 +304,7 @@ networks("a network that cannot be made says why", async () => {
   );
   await refuses(
     () => network("--model.backbone", "vit", "--model.head", "attention"),
-    "multiExit: head must fit the tokens of stage1; got attention. Use one of class-token, mean-token.",
+    "multiExit: head must fit the tokens of stage1; got attention, which reads a map. Use one of class-token, mean-token.",
   );
   await refuses(
     () => network("--model.backbone", "imagenet-resnet", "--model.depth", "20"),

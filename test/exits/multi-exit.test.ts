@@ -176,7 +176,7 @@ test("refuses stages, heads and features that do not fit", async () => {
   await failsWith(
     () => multiExit(tokens(), { after: ["stage1"], head: "gap-linear" }),
     "ArgumentError",
-    "multiExit: head must fit the tokens of stage1; got gap-linear, which reads a map.",
+    "multiExit: head must fit the tokens of stage1; got gap-linear, which reads a map. Use one of class-token, mean-token.",
   );
   await failsWith(
     () => multiExit(backbone(), { after: early, head: ["gap-linear"] }),
