@@ -31,9 +31,6 @@ export interface CheckpointStore {
 /** A checkpoint's place: a path (Node), or a name in a store. */
 export type CheckpointPlace = string | { readonly store: CheckpointStore; readonly name: string };
 
-/** What a place is called in messages. */
-const placeName = (place: CheckpointPlace): string => (typeof place === "string" ? place : place.name);
-
 /** Where a run stands. */
 export interface Position {
   /** Steps done. */
@@ -144,21 +141,24 @@ export function firstDifference(
   return undefined;
 }
 
-/** The file at a place; undefined where there is none. */
-async function sourceAt(place: CheckpointPlace): Promise<SafetensorsSource | undefined> {
-  if (typeof place !== "string") return place.store.read(place.name);
-  return (await exists(place)) ? place : undefined;
+/** A checkpoint's file, whole: of which run, is not looked at yet. */
+export interface CheckpointFile extends SafetensorsFile {
+  readonly path: string;
 }
 
 /**
- * The kernels' variants that the run of a checkpoint is trained with; undefined where there is no file. @throws
- * CheckpointError for a file that is no whole checkpoint.
+ * Reads the checkpoint at a place; undefined where there is no file. @throws CheckpointError for a file that is no
+ * whole checkpoint.
  */
-export async function checkpointVariants(place: CheckpointPlace): Promise<TuningTable | undefined> {
-  const path = placeName(place);
-  const source = await sourceAt(place);
-  if (source === undefined) return undefined;
-  const { metadata } = await open(source, isCheckpoint, path);
+export async function openCheckpoint(place: CheckpointPlace): Promise<CheckpointFile | undefined> {
+  const isPath = typeof place === "string";
+  const path = isPath ? place : place.name;
+  const source = isPath ? ((await exists(place)) ? place : undefined) : await place.store.read(place.name);
+  return source === undefined ? undefined : { ...(await open(source, isCheckpoint, path)), path };
+}
+
+/** The kernels' variants that the run of a checkpoint is trained with. @throws CheckpointError */
+export function variantsOf({ path, metadata }: CheckpointFile): TuningTable {
   const { tuning } = (parsed(path, "run", metadata) ?? {}) as { readonly tuning?: TuningTable };
   return tuning ?? {};
 }
@@ -177,20 +177,15 @@ export interface Extent {
 }
 
 /**
- * Reads the checkpoint of a run; undefined where there is no file. @throws CheckpointError unless the run's options
- * agree - and, where its network does not, names the tensor of `net` that differs - and the position lies within the
- * run.
+ * Where the run of a checkpoint stands. @throws CheckpointError unless the run's options agree - and, where its network
+ * does not, names the tensor of `net` that differs - and the position lies within the run.
  */
-export async function readCheckpoint(
-  place: CheckpointPlace,
+export function readCheckpoint(
+  { path, tensors, metadata }: CheckpointFile,
   run: RunOptions,
   extent: Extent,
   net: ReadonlyMap<string, Tensor>,
-): Promise<Found | undefined> {
-  const path = placeName(place);
-  const source = await sourceAt(place);
-  if (source === undefined) return undefined;
-  const { tensors, metadata } = await open(source, isCheckpoint, path);
+): Found {
   const here = JSON.parse(JSON.stringify(run)) as RunOptions;
   const difference = firstDifference(grown(parsed(path, "run", metadata) as RunOptions, here), here);
   if (difference) {

@@ -1,9 +1,11 @@
 // When a run does what: the phases of a method laid out over its steps, each with a recipe and a learning rate of its
 // own.
 
+import { lastOf } from "../../base/index.ts";
 import { ArgumentError } from "../../engine/functions.ts";
 import type { Schedule } from "../../nn/index.ts";
 import type { Phase, Track } from "../methods/method.ts";
+import type { Extent } from "../run/checkpoint.ts";
 import { completeRecipe, type FullRecipe, type Recipe } from "./recipe.ts";
 import { makeSchedule } from "./schedules.ts";
 import type { EpochNumbers } from "./step.ts";
@@ -101,4 +103,10 @@ export function epochNumbers(
     exitWeights: exitWeights?.(exits, at) ?? new Array<number>(exits).fill(1),
     ...(ramp && { ramp: ramp(at) }),
   };
+}
+
+/** What a run is long. */
+export function extentOf(spans: readonly Span[]): Extent {
+  const { first, steps } = lastOf(spans);
+  return { steps: first + steps, phases: spans.length };
 }

@@ -1,17 +1,9 @@
 // What a run keeps on disk while it goes on: checkpoints, and how to go on from them.
 
-import { diskFull, isDiskFull, leftovers } from "../../base/index.ts";
-import { DeviceError, type Tensor } from "../../engine/functions.ts";
+import { diskFull, isDiskFull, leftovers, what } from "../../base/index.ts";
+import { ArgumentError, DeviceError, type Tensor } from "../../engine/functions.ts";
 import { TrainingError } from "../errors.ts";
-import {
-  type CheckpointPlace,
-  type CheckpointStore,
-  type Extent,
-  type Found,
-  type Position,
-  readCheckpoint,
-  saveCheckpoint,
-} from "../run/checkpoint.ts";
+import { type CheckpointPlace, type CheckpointStore, type Position, saveCheckpoint } from "../run/checkpoint.ts";
 import { fileSystem } from "../run/files.ts";
 import type { RunOptions } from "../run/identity.ts";
 import { inFolder, RUN_FILES } from "../run/run.ts";
@@ -31,6 +23,15 @@ interface Keeping {
   readonly store?: CheckpointStore | undefined;
 }
 
+/** @throws ArgumentError for a store that is none, or stands beside a folder. */
+export function checkStore({ store, dir }: Keeping): void {
+  if (store === undefined) return;
+  if (typeof store?.read !== "function" || typeof store.write !== "function")
+    throw new ArgumentError(`train: store must have read(name) and write(name, file); got ${what(store)}.`);
+  if (dir !== undefined)
+    throw new ArgumentError(`train: checkpoints must lie in one place; got dir and store. Leave out one of them.`);
+}
+
 /** Where a checkpoint lies; undefined where none are kept. */
 export function checkpointPlace({ dir, store }: Keeping, which: "last" | "best"): CheckpointPlace | undefined {
   const name = RUN_FILES[which];
@@ -43,21 +44,14 @@ export class Saver {
   readonly #store: CheckpointStore | undefined;
   readonly #identity: RunOptions;
   /** The step of the checkpoint that a resumed run starts from; 0 while there is none. */
-  #saved = 0;
+  #saved: number;
 
-  constructor({ dir, store }: Keeping, identity: RunOptions) {
+  /** @param saved The step that a resumed run starts from. */
+  constructor({ dir, store }: Keeping, identity: RunOptions, saved = 0) {
     this.#dir = dir;
     this.#store = store;
     this.#identity = identity;
-  }
-
-  /** The last checkpoint of a run of that length, if there is one; `net` are the network's tensors. */
-  async find(extent: Extent, net: ReadonlyMap<string, Tensor>): Promise<Found | undefined> {
-    const place = this.#placeOf("last");
-    if (place === undefined) return undefined;
-    const found = await readCheckpoint(place, this.#identity, extent, net);
-    this.#saved = found?.position.step ?? 0;
-    return found;
+    this.#saved = saved;
   }
 
   /** Saves everything that a step reads and changes, by name; false, with nothing written, if a value is not finite. */

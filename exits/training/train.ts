@@ -2,14 +2,14 @@
 // - killed, interrupted, its device lost - goes on from its folder and ends with the weights, bit for bit, that it
 // would have ended with.
 
-import { type Given, type Kinds, lastOf, option, what } from "../../base/index.ts";
+import { type Given, type Kinds, option, what } from "../../base/index.ts";
 import { ArgumentError, Generator, readOptions } from "../../engine/functions.ts";
 import { TrainingError } from "../errors.ts";
 import type { Method, TrainingPlan } from "../methods/method.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
-import type { CheckpointStore, Position } from "../run/checkpoint.ts";
+import { type CheckpointStore, type Found, openCheckpoint, type Position, readCheckpoint } from "../run/checkpoint.ts";
 import { digest } from "../run/digest.ts";
-import { identityOf } from "../run/identity.ts";
+import { identityOf, type RunOptions } from "../run/identity.ts";
 import type { FolderLock } from "../run/lock.ts";
 import { exitScores } from "../run/metrics.ts";
 import { Run } from "../run/run.ts";
@@ -24,11 +24,11 @@ import {
 } from "./images.ts";
 import { Pace } from "./pace.ts";
 import { PhaseRun } from "./phase-run.ts";
-import { layOut, phaseAt, type Span } from "./phases.ts";
+import { extentOf, layOut, phaseAt, type Span } from "./phases.ts";
 import { checkWraps, phasesOf, planOf } from "./plan.ts";
 import type { Report } from "./progress.ts";
 import { completeRecipe, RECIPE_OPTIONS, type Recipe } from "./recipe.ts";
-import { checkpointPlace, prepareFolder, Saver } from "./saving.ts";
+import { checkpointPlace, checkStore, prepareFolder, Saver } from "./saving.ts";
 import type { SharedParts, SharedPhase } from "./shared-phase.ts";
 import { loadStart, START_OPTIONS, type Start } from "./start.ts";
 import type { StartReport } from "./start-file.ts";
@@ -112,15 +112,6 @@ const TRAIN_OPTIONS: Kinds<TrainOptions> = {
   lock: "any",
 };
 
-/** @throws ArgumentError for a store that is none, or stands beside a folder. */
-function checkStore(store: CheckpointStore | undefined, dir: string | undefined): void {
-  if (store === undefined) return;
-  if (typeof store?.read !== "function" || typeof store.write !== "function")
-    throw new ArgumentError(`train: store must have read(name) and write(name, file); got ${what(store)}.`);
-  if (dir !== undefined)
-    throw new ArgumentError(`train: checkpoints must lie in one place; got dir and store. Leave out one of them.`);
-}
-
 /**
  * Trains `net` on `data.train` and watches it on `data.validation`. Deterministic given the seed.
  * @throws TrainingError for a loss that is not finite (naming step and learning rate) and for an abort; DeviceError for
@@ -144,7 +135,7 @@ function checkStore(store: CheckpointStore | undefined, dir: string | undefined)
  */
 export async function train(net: MultiExit, data: ImageSplits, options: TrainOptions): Promise<Run> {
   const { dir, store } = readOptions("train", options, TRAIN_OPTIONS);
-  checkStore(store, dir);
+  checkStore({ store, dir });
   const lock = dir === undefined || options.lock ? undefined : await locked(dir);
   try {
     return await trainLocked(net, data, options);
@@ -188,12 +179,13 @@ class Trainer {
   #phase: PhaseRun | undefined;
   #evaluator: Evaluator | undefined;
   #position: Position = { step: 0, phase: 0 };
+  /** Let go once its values are where they belong. */
+  #found: Found | undefined;
 
-  private constructor(made: Made, identity: ReturnType<typeof identityOf>) {
+  private constructor(made: Made, identity: RunOptions, found: Found | undefined) {
     const { spans, source, options, net } = made;
     const { batchesPerEpoch } = source;
-    const { first, steps: length } = lastOf(spans);
-    const steps = first + length;
+    const { steps } = extentOf(spans);
     const lr = (t: number) => {
       const span = spans[phaseAt(spans, t)]!;
       return span.lr(t - span.first);
@@ -201,7 +193,8 @@ class Trainer {
     this.#made = made;
     this.#course = { epochs: Math.ceil(steps / batchesPerEpoch), steps, batchesPerEpoch, lr };
     this.#teller = new Teller(this.#course, options);
-    this.#saver = new Saver(options, identity);
+    this.#saver = new Saver(options, identity, found?.position.step);
+    this.#found = found;
     this.#pace = new Pace(deviceOf(net));
   }
 
@@ -223,13 +216,18 @@ class Trainer {
     const start = await loadStart(net, options);
     const teaching = plan.teacher || given ? await import("./teachers.ts") : undefined;
     const teacher = await teaching?.makeTeacher(plan, net, given, data.validation);
+    const { tuner } = deviceOf(net);
+    const variants = tuner.table;
     try {
       if (options.dir !== undefined) await prepareFolder(options.dir);
       const taught = given && (await digest(given.state().values()));
       const told = { start: start?.digest, teacher: taught };
       const generators = [...new Set([...(options.generators ?? []), ...net.generators()])];
-      await setVariants({ net, batch: recipe.batch, generators }, checkpointPlace(options, "last"), options);
+      const place = checkpointPlace(options, "last");
+      const file = place === undefined ? undefined : await openCheckpoint(place);
+      await setVariants({ net, batch: recipe.batch, generators }, file, options);
       const identity = identityOf({ ...options, net, data, plan, recipe, source, ...told });
+      const found = file && readCheckpoint(file, identity, extentOf(spans), net.state());
       const generator = new Generator({ seed, stream: MASK_STREAM, device: deviceOf(net) });
       const totals = new Totals(net.exits, deviceOf(net));
       const taughtSteps = spans.reduce((sum, { phase, steps }) => sum + (phase.isTaught === false ? 0 : steps), 0);
@@ -240,16 +238,28 @@ class Trainer {
         generators: [generator, ...generators],
       });
       const made = { net, data, options: own, source, spans, start, teacher, generator, totals, note, shared };
-      return new Trainer(made, identity);
+      return new Trainer(made, identity, found);
     } catch (error) {
+      tuner.replace(variants);
       teacher?.dispose();
       throw error;
     }
   }
 
   async run(): Promise<Run> {
-    const { net, data, spans, options, note, shared } = this.#made;
-    const found = await this.#saver.find({ steps: this.#course.steps, phases: spans.length }, net.state());
+    await this.#begin();
+    for (let t = this.#position.step; t < this.#course.steps; t++) await this.#advance(t);
+    this.#teller.end();
+    const { net, data, options } = this.#made;
+    const { history } = this.#teller;
+    return new Run({ net, data, dir: options.dir, made: options.made, history, evaluator: this.#evaluator });
+  }
+
+  /** From a checkpoint, from a first phase that another run has done, or from the start. */
+  async #begin(): Promise<void> {
+    const { spans, note, shared } = this.#made;
+    const found = this.#found;
+    this.#found = undefined;
     const taken = found ? undefined : await shared?.take();
     this.#position = found?.position ?? (taken ? { step: spans[1]!.first, phase: 1 } : this.#position);
     await this.#enter(found);
@@ -262,10 +272,6 @@ class Trainer {
     }
     await this.#teller.start(step, { resumedFrom: found?.path, weights: this.#made.start, taken });
     if (note !== undefined) this.#teller.note(note);
-    for (let t = this.#position.step; t < this.#course.steps; t++) await this.#advance(t);
-    this.#teller.end();
-    const { history } = this.#teller;
-    return new Run({ net, data, dir: options.dir, made: options.made, history, evaluator: this.#evaluator });
   }
 
   /** Begins the phase of the position, or goes on in it from a checkpoint. */

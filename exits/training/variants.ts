@@ -16,7 +16,7 @@ import {
 } from "../../engine/functions.ts";
 import { TRAIN, withTensors } from "../../nn/index.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
-import { type CheckpointPlace, checkpointVariants } from "../run/checkpoint.ts";
+import { type CheckpointFile, variantsOf } from "../run/checkpoint.ts";
 import { deviceOf } from "./evaluator.ts";
 
 /** Options of how variants are chosen. */
@@ -42,16 +42,15 @@ interface Passes {
 /**
  * Sets the variants that a run is trained with: a run that is found in its place goes on with its own, whatever is
  * asked.
- * @throws CheckpointError for a file there that is no whole checkpoint; DeviceError if no variant of a kernel runs.
+ * @throws CheckpointError for a file that does not say what its run was; DeviceError if no variant of a kernel runs.
  */
 export async function setVariants(
   passes: Passes,
-  place: CheckpointPlace | undefined,
+  found: CheckpointFile | undefined,
   { tune = "off" }: Variants,
 ): Promise<void> {
   const { tuner } = deviceOf(passes.net);
-  const found = place && (await checkpointVariants(place));
-  if (found) tuner.replace(found);
+  if (found) tuner.replace(variantsOf(found));
   else if (tune === "once") await measured(passes);
 }
 

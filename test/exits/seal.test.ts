@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { readLogits as openLogits } from "../../cli/files/logits-file.ts";
 import { decodeSafetensors, type StoredTensor, type Tensor, tensor, zeros } from "../../engine/index.ts";
 import { loadWeights, readLogits, writeLogits } from "../../exits/index.ts";
-import { readCheckpoint, restore, saveCheckpoint } from "../../exits/run/checkpoint.ts";
+import { openCheckpoint, readCheckpoint, restore, saveCheckpoint } from "../../exits/run/checkpoint.ts";
 import { writeSealed } from "../../exits/run/seal.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith } from "../harness.ts";
@@ -19,7 +19,8 @@ const RUN = { data: { name: "toy" }, recipe: { epochs: 3 } };
 
 /** Takes up a run of nine steps; where it stood. */
 async function resume(path: string, tensors: ReadonlyMap<string, Tensor>) {
-  const found = await readCheckpoint(path, RUN, { steps: 9, phases: 1 }, new Map());
+  const file = await openCheckpoint(path);
+  const found = file && readCheckpoint(file, RUN, { steps: 9, phases: 1 }, new Map());
   if (found) restore(found, tensors);
   return found?.position;
 }

@@ -17,6 +17,11 @@ async function after(
   options: Partial<TrainOptions>,
 ): Promise<{ readonly weights: number[][]; readonly table: TuningTable }> {
   using device: Device = await createDevice();
+  return await on(device, table, options);
+}
+
+/** The same on a device at hand. */
+async function on(device: Device, table: TuningTable, options: Partial<TrainOptions>) {
   device.tuner.load(table);
   const net = buildNetwork(
     {
@@ -53,6 +58,13 @@ test("once: variants are timed before the first step, and nothing else moves", a
     const resumed = await after(stray, { dir });
     assert.equal(resumed.table, tuned.table, "the folder's choices are the only ones");
     assert.equal(resumed.weights, tuned.weights);
+    using device = await createDevice();
+    const refused = on(device, stray, { dir, seed: 7 });
+    assert.match(
+      await refused.then(String, (error: Error) => error.message),
+      "must be of the same run; seed 0 there, 7",
+    );
+    assert.equal(device.tuner.table, stray, "a folder that is refused leaves the device as it was");
   } finally {
     rmSync(dir, { recursive: true });
   }

@@ -31,7 +31,7 @@ import {
   type Tensor,
 } from "../../engine/index.ts";
 import { loadWeights, readLogits } from "../../exits/index.ts";
-import { readCheckpoint, restore } from "../../exits/run/checkpoint.ts";
+import { openCheckpoint, readCheckpoint, restore } from "../../exits/run/checkpoint.ts";
 import { SEAL, sealedText, sha256 } from "../../exits/run/seal.ts";
 import { readConfig } from "../cli/read-config.ts";
 import { idxFile, matFile, pattern, tarFile } from "../data/official.ts";
@@ -257,8 +257,8 @@ const tensorTargets: readonly Target[] = [
     seeds: [checkpoint],
     finish: sealed,
     read: async (_, path) => {
-      const found = await readCheckpoint(path, RUN, { steps: 9, phases: 1 }, new Map());
-      if (found) restore(found, NETWORK);
+      const file = await openCheckpoint(path);
+      if (file) restore(readCheckpoint(file, RUN, { steps: 9, phases: 1 }, new Map()), NETWORK);
     },
   },
   {
