@@ -27,7 +27,7 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_900, target: 45_000 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 103_100, target: 45_000 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",
@@ -35,9 +35,9 @@ export const BUNDLES: readonly Measured[] = [
     budget: 62_600,
     target: 45_000,
   },
-  { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 20_300, target: 16_000 },
-  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 61_500, target: 40_000 },
-  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 67_400, target: 67_400 },
+  { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 18_700, target: 16_000 },
+  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 61_700, target: 40_000 },
+  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 67_600, target: 67_600 },
   {
     what: "app: a model file classifies",
     entry: "bench/apps/classify.ts",

@@ -40,7 +40,7 @@ import {
 } from "./activation.ts";
 import { sumTo } from "./reduce.ts";
 import { floatStorage, sizeClass } from "./rowwise.ts";
-import { expand, reshape } from "./view.ts";
+import { reshape } from "./view.ts";
 
 /** Options of `matmul`: swap the last two axes of an operand first. A vector has none to swap. */
 export interface MatmulOptions {
@@ -55,7 +55,7 @@ interface MatmulAttrs {
   readonly tb: boolean;
 }
 
-/** Axes of batch that one launch can step through; more are expanded in memory. */
+/** Axes of batch that one launch can step through; of more, there is a launch for each place on the outer ones. */
 const MAX_BATCH_AXES = 3;
 
 /** Sizes of one launch, with the batch merged into as few axes as the operands' strides allow. */
@@ -131,16 +131,44 @@ interface End {
 const PLAIN: End = { large: matmulKernel, small: matmulSmall, epilogue: NO_EPILOGUE };
 
 /** Dispatches one batched product into `c`. */
-function runMatmul(
+function runMatmul(launcher: Launcher, plan: Plan, attrs: MatmulAttrs, end: End, bindings: Factors): void {
+  const { m, n, k, batch, a, b } = plan;
+  const split = Math.max(0, batch.length - MAX_BATCH_AXES);
+  const inner: Plan = { m, n, k, batch: batch.slice(split), a: a.slice(split), b: b.slice(split) };
+  const outer = batch.slice(0, split);
+  const each = numel(inner.batch) * m * n;
+  for (let place = 0; place < numel(outer); place++) {
+    const firsts = { a_first: offset(outer, a, place), b_first: offset(outer, b, place), c_first: place * each };
+    runBatches(launcher, inner, firsts, attrs, end, bindings);
+  }
+}
+
+/** Where the element at a place, counted row by row, lies under strides. */
+function offset(shape: Shape, strides: readonly number[], place: number): number {
+  let [rest, at] = [place, 0];
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    const extent = shape[axis]!;
+    at += (rest % extent) * strides[axis]!;
+    rest = Math.floor(rest / extent);
+  }
+  return at;
+}
+
+/** Where operands and result of a launch begin, in elements. */
+type Firsts = Readonly<Record<"a_first" | "b_first" | "c_first", number>>;
+
+/** Dispatches the products of as many axes of batch as one launch can step through. */
+function runBatches(
   { device, dispatch, temporary, choose }: Launcher,
   plan: Plan,
+  firsts: Firsts,
   attrs: MatmulAttrs,
   { large, small, epilogue }: End,
   bindings: Factors,
 ): void {
   const { m, n, k } = plan;
   const dtype = floatStorage(bindings.c);
-  const steps = batchSteps(plan);
+  const steps = { ...batchSteps(plan), ...firsts };
   const { batch } = steps;
   if (m * n * k * batch <= SMALL_PRODUCT) {
     const [a_m, a_k] = attrs.ta ? [1, m] : [k, 1];
@@ -221,12 +249,7 @@ const leadOf = (a: Described, b: Described): number[] =>
   );
 
 /** A product of operands that have at least two axes each. */
-function product(a: Tensor, b: Tensor, ta: boolean, tb: boolean): Tensor {
-  if (planMatmul(a.shape, b.shape, { ta, tb }).batch.length <= MAX_BATCH_AXES) return matmulOp({ a, b }, { ta, tb });
-  const lead = leadOf(a, b);
-  const whole = (x: Tensor): Tensor => expand(x, [...lead, ...x.shape.slice(-2)]);
-  return matmulOp({ a: whole(a), b: whole(b) }, { ta, tb });
-}
+const product = (a: Tensor, b: Tensor, ta: boolean, tb: boolean): Tensor => matmulOp({ a, b }, { ta, tb });
 
 /**
  * Matrix product by torch.matmul's rules: [.., m, k] x [.., k, n] -> [.., m, n] with broadcast batches; a vector is a

@@ -25,6 +25,9 @@ const NAMES = [
   "b_outer",
   "b_middle",
   "b_inner",
+  "a_first",
+  "b_first",
+  "c_first",
   "a_m",
   "a_k",
   "b_k",
@@ -59,15 +62,15 @@ if (batch >= u.batch) { return; }
 let i = batch % u.inner;
 let j = (batch / u.inner) % u.middle;
 let o = batch / (u.inner * u.middle);
-var a_at = o * u.a_outer + j * u.a_middle + i * u.a_inner + (row % u.m) * u.a_m;
-var b_at = o * u.b_outer + j * u.b_middle + i * u.b_inner + n * u.b_n;
+var a_at = u.a_first + o * u.a_outer + j * u.a_middle + i * u.a_inner + (row % u.m) * u.a_m;
+var b_at = u.b_first + o * u.b_outer + j * u.b_middle + i * u.b_inner + n * u.b_n;
 var sum = 0.0;
 for (var k = 0u; k < u.k; k++) {
 sum = fma(f32(a[a_at]), f32(b[b_at]), sum);
 a_at += u.a_k;
 b_at += u.b_k;
 }
-c[at] = ${spec.dtype}(finish(at, n, 1, sum));
+c[u.c_first + at] = ${spec.dtype}(finish(u.c_first + at, n, 1, sum));
 }`,
     grid: (dims) => linearGrid(ceilDiv(dims.batch * dims.m * dims.n, THREADS)),
     rows: ({ batch, m, n, a_k }) => {

@@ -46,11 +46,15 @@ const NAMES = [
   "b_outer",
   "b_middle",
   "b_inner",
+  "a_first",
+  "b_first",
+  "c_first",
 ] as const;
 
 /**
  * Uniforms of `matmul`. The batch index splits into (outer, middle, inner), inner fastest, and each operand has an
- * element stride for each (0 broadcasts). `splits` shares of `k_part` k each (a multiple of 32 if there are several).
+ * element stride for each (0 broadcasts), from `a_first` and `b_first` on; C begins at `c_first`. `splits` shares of
+ * `k_part` k each (a multiple of 32 if there are several).
  */
 export type MatmulDims = (typeof NAMES)[number];
 
@@ -103,9 +107,9 @@ let i = batch % u.inner;
 let j = (batch / u.inner) % u.middle;
 let o = batch / (u.inner * u.middle);
 k_end = i32(k_last);
-a_base = o * u.a_outer + j * u.a_middle + i * u.a_inner;
-b_base = o * u.b_outer + j * u.b_middle + i * u.b_inner;
-c_base = part * u.m * u.n;`;
+a_base = u.a_first + o * u.a_outer + j * u.a_middle + i * u.a_inner;
+b_base = u.b_first + o * u.b_outer + j * u.b_middle + i * u.b_inner;
+c_base = u.c_first + part * u.m * u.n;`;
 
 /** Parts (batch x splits) along z; the rest of them go to x and y. */
 const partsAlongZ = (parts: number, columns: number): number =>

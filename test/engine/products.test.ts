@@ -2,7 +2,7 @@
 // for.
 
 import * as s from "../../engine/index.ts";
-import { gpuSuite } from "../gpu.ts";
+import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { messageOf } from "./messages.ts";
 
@@ -108,8 +108,11 @@ test("rows past the end of k never reach the sum", async () => {
   assert.equal([...(await s.matmul(x, s.ones([5, 2])).read())], new Array(6).fill(5));
 });
 
-test("more than three alternating batch axes are expanded", async () => {
+test("more than three alternating batch axes are launched one after the other", async () => {
+  const before = device().stream.counters.dispatches;
   const y = s.matmul(s.ones([2, 1, 2, 1, 2, 3, 4]), s.ones([1, 3, 1, 2, 1, 4, 5]));
   assert.equal(y.shape, [2, 3, 2, 2, 2, 3, 5]);
   assert.ok((await y.read()).every((value) => value === 4));
+  // Two that were filled with ones, and 2 x 3 places on the outer two axes.
+  assert.is(device().stream.counters.dispatches - before, 8);
 });

@@ -42,6 +42,9 @@ const dimsOf = ({ m, n, k, batch }: MatmulCall) => ({
   b_outer: 0,
   b_middle: 0,
   b_inner: k * n,
+  a_first: 0,
+  b_first: 0,
+  c_first: 0,
 });
 
 const call = (m: number, n: number, k: number, batch: number, ta: boolean, tb: boolean): MatmulCall<PlainSpec> => ({

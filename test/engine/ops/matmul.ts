@@ -98,6 +98,8 @@ const products: OpRow = {
     product([40, 66], [40, 44], { transposeA: true }),
     product([33, 65], [63, 33], both),
     product([2, 1, 20, 36], [3, 36, 31]),
+    product([2, 1, 2, 1, 20, 36], [1, 3, 1, 2, 36, 31]),
+    product([2, 1, 2, 1, 40, 36], [1, 3, 1, 2, 32, 36], { transposeB: true }),
     product([3, 37, 40], [40, 30]),
     product([1200, 20], [1200, 12], { transposeA: true }, { label: "split along k", atol: 4e-4 }),
     product([12, 4800], [4800, 100], {}, { label: "split along k", grads: [], atol: 4e-4 }),

@@ -17,6 +17,9 @@ struct Uniforms {
   b_outer: u32,
   b_middle: u32,
   b_inner: u32,
+  a_first: u32,
+  b_first: u32,
+  c_first: u32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
@@ -106,9 +109,9 @@ let i = batch % u.inner;
 let j = (batch / u.inner) % u.middle;
 let o = batch / (u.inner * u.middle);
 k_end = i32(k_last);
-a_base = o * u.a_outer + j * u.a_middle + i * u.a_inner;
-b_base = o * u.b_outer + j * u.b_middle + i * u.b_inner;
-c_base = part * u.m * u.n;
+a_base = u.a_first + o * u.a_outer + j * u.a_middle + i * u.a_inner;
+b_base = u.b_first + o * u.b_outer + j * u.b_middle + i * u.b_inner;
+c_base = u.c_first + part * u.m * u.n;
 let n = n_tile;
 let m_first = m_tile + (li / 8u) * 16u;
 if (m_first >= m_end) { return; }
@@ -251,6 +254,9 @@ struct Uniforms {
   b_outer: u32,
   b_middle: u32,
   b_inner: u32,
+  a_first: u32,
+  b_first: u32,
+  c_first: u32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
@@ -341,9 +347,9 @@ let i = batch % u.inner;
 let j = (batch / u.inner) % u.middle;
 let o = batch / (u.inner * u.middle);
 k_end = i32(k_last);
-a_base = o * u.a_outer + j * u.a_middle + i * u.a_inner;
-b_base = o * u.b_outer + j * u.b_middle + i * u.b_inner;
-c_base = part * u.m * u.n;
+a_base = u.a_first + o * u.a_outer + j * u.a_middle + i * u.a_inner;
+b_base = u.b_first + o * u.b_outer + j * u.b_middle + i * u.b_inner;
+c_base = u.c_first + part * u.m * u.n;
 let x = li % 8u;
 let y = li / 8u;
 let n = n_tile + x * 4u;
@@ -415,6 +421,9 @@ struct Uniforms {
   b_outer: u32,
   b_middle: u32,
   b_inner: u32,
+  a_first: u32,
+  b_first: u32,
+  c_first: u32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
@@ -503,9 +512,9 @@ let i = batch % u.inner;
 let j = (batch / u.inner) % u.middle;
 let o = batch / (u.inner * u.middle);
 k_end = i32(k_last);
-a_base = o * u.a_outer + j * u.a_middle + i * u.a_inner;
-b_base = o * u.b_outer + j * u.b_middle + i * u.b_inner;
-c_base = part * u.m * u.n;
+a_base = u.a_first + o * u.a_outer + j * u.a_middle + i * u.a_inner;
+b_base = u.b_first + o * u.b_outer + j * u.b_middle + i * u.b_inner;
+c_base = u.c_first + part * u.m * u.n;
 let n = n_tile + (li % 8u) * 8u;
 let m = m_tile + (li / 8u);
 if (m >= m_end || n >= n_end) { return; }
@@ -584,6 +593,9 @@ struct Uniforms {
   b_outer: u32,
   b_middle: u32,
   b_inner: u32,
+  a_first: u32,
+  b_first: u32,
+  c_first: u32,
   a_m: u32,
   a_k: u32,
   b_k: u32,
@@ -612,13 +624,13 @@ if (batch >= u.batch) { return; }
 let i = batch % u.inner;
 let j = (batch / u.inner) % u.middle;
 let o = batch / (u.inner * u.middle);
-var a_at = o * u.a_outer + j * u.a_middle + i * u.a_inner + (row % u.m) * u.a_m;
-var b_at = o * u.b_outer + j * u.b_middle + i * u.b_inner + n * u.b_n;
+var a_at = u.a_first + o * u.a_outer + j * u.a_middle + i * u.a_inner + (row % u.m) * u.a_m;
+var b_at = u.b_first + o * u.b_outer + j * u.b_middle + i * u.b_inner + n * u.b_n;
 var sum = 0.0;
 for (var k = 0u; k < u.k; k++) {
 sum = fma(f32(a[a_at]), f32(b[b_at]), sum);
 a_at += u.a_k;
 b_at += u.b_k;
 }
-c[at] = f32(finish(at, n, 1, sum));
+c[u.c_first + at] = f32(finish(u.c_first + at, n, 1, sum));
 }

@@ -14,6 +14,9 @@ struct Uniforms {
   b_outer: u32,
   b_middle: u32,
   b_inner: u32,
+  a_first: u32,
+  b_first: u32,
+  c_first: u32,
   a_m: u32,
   a_k: u32,
   b_k: u32,
@@ -39,13 +42,13 @@ if (batch >= u.batch) { return; }
 let i = batch % u.inner;
 let j = (batch / u.inner) % u.middle;
 let o = batch / (u.inner * u.middle);
-var a_at = o * u.a_outer + j * u.a_middle + i * u.a_inner + (row % u.m) * u.a_m;
-var b_at = o * u.b_outer + j * u.b_middle + i * u.b_inner + n * u.b_n;
+var a_at = u.a_first + o * u.a_outer + j * u.a_middle + i * u.a_inner + (row % u.m) * u.a_m;
+var b_at = u.b_first + o * u.b_outer + j * u.b_middle + i * u.b_inner + n * u.b_n;
 var sum = 0.0;
 for (var k = 0u; k < u.k; k++) {
 sum = fma(f32(a[a_at]), f32(b[b_at]), sum);
 a_at += u.a_k;
 b_at += u.b_k;
 }
-c[at] = f32(finish(at, n, 1, sum));
+c[u.c_first + at] = f32(finish(u.c_first + at, n, 1, sum));
 }

@@ -17,6 +17,9 @@ struct Uniforms {
   b_outer: u32,
   b_middle: u32,
   b_inner: u32,
+  a_first: u32,
+  b_first: u32,
+  c_first: u32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
@@ -70,9 +73,9 @@ let i = batch % u.inner;
 let j = (batch / u.inner) % u.middle;
 let o = batch / (u.inner * u.middle);
 k_end = i32(k_last);
-a_base = o * u.a_outer + j * u.a_middle + i * u.a_inner;
-b_base = o * u.b_outer + j * u.b_middle + i * u.b_inner;
-c_base = part * u.m * u.n;
+a_base = u.a_first + o * u.a_outer + j * u.a_middle + i * u.a_inner;
+b_base = u.b_first + o * u.b_outer + j * u.b_middle + i * u.b_inner;
+c_base = u.c_first + part * u.m * u.n;
 let n = n_tile;
 let m_first = m_tile + (li / 8u) * 16u;
 if (m_first >= m_end) { return; }
@@ -215,6 +218,9 @@ struct Uniforms {
   b_outer: u32,
   b_middle: u32,
   b_inner: u32,
+  a_first: u32,
+  b_first: u32,
+  c_first: u32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
@@ -269,9 +275,9 @@ let i = batch % u.inner;
 let j = (batch / u.inner) % u.middle;
 let o = batch / (u.inner * u.middle);
 k_end = i32(k_last);
-a_base = o * u.a_outer + j * u.a_middle + i * u.a_inner;
-b_base = o * u.b_outer + j * u.b_middle + i * u.b_inner;
-c_base = part * u.m * u.n;
+a_base = u.a_first + o * u.a_outer + j * u.a_middle + i * u.a_inner;
+b_base = u.b_first + o * u.b_outer + j * u.b_middle + i * u.b_inner;
+c_base = u.c_first + part * u.m * u.n;
 let x = li % 8u;
 let y = li / 8u;
 let n = n_tile + x * 4u;
@@ -343,6 +349,9 @@ struct Uniforms {
   b_outer: u32,
   b_middle: u32,
   b_inner: u32,
+  a_first: u32,
+  b_first: u32,
+  c_first: u32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
@@ -395,9 +404,9 @@ let i = batch % u.inner;
 let j = (batch / u.inner) % u.middle;
 let o = batch / (u.inner * u.middle);
 k_end = i32(k_last);
-a_base = o * u.a_outer + j * u.a_middle + i * u.a_inner;
-b_base = o * u.b_outer + j * u.b_middle + i * u.b_inner;
-c_base = part * u.m * u.n;
+a_base = u.a_first + o * u.a_outer + j * u.a_middle + i * u.a_inner;
+b_base = u.b_first + o * u.b_outer + j * u.b_middle + i * u.b_inner;
+c_base = u.c_first + part * u.m * u.n;
 let n = n_tile + (li % 8u) * 8u;
 let m = m_tile + (li / 8u);
 if (m >= m_end || n >= n_end) { return; }

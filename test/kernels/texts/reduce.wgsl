@@ -64,7 +64,7 @@ fn put_all(s: State1, line: u32, part: u32, column: u32) {
 }
 
 
-// reduce-strided(across=lines,dtype=f32,group=64,kept=2,lanes=1,op=sum,reduced=2,shuffle=1,stage=whole,width=1)
+// reduce-strided(across=lines,dtype=f32,group=64,kept=3,lanes=1,op=sum,reduced=2,shuffle=1,stage=whole,width=1)
 // on gpu, cpu, plain
 
 struct Uniforms {
@@ -119,7 +119,8 @@ fn put_all(s: State1, line: u32, part: u32, column: u32) {
 fn kept_offset(index: u32) -> u32 {
   var rest = index;
   var offset = 0u;
-  offset += rest % u.n1 * u.s1; rest /= u.n1;
+  offset += rest % u.n2 * u.s2; rest /= u.n2;
+offset += rest % u.n1 * u.s1; rest /= u.n1;
   return offset + rest * u.s0;
 }fn reduced_offset(index: u32) -> u32 {
   var rest = index;
