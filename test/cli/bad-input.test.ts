@@ -58,7 +58,7 @@ test("a method that needs what the backbone, its exits or the pictures have not"
     ],
     [
       ["--method", "calexnet", "--model.backbone", "vit", "--model.head", "prototype"],
-      /head must fit the tokens of stage1; got prototype\. Use one of class-token, mean-token\.$/,
+      /head must fit the tokens of stage1; got prototype, which reads a map\. Use one of class-token, mean-token\.$/,
     ],
     [
       ["--method", "safe-kd", "--train.mixup", "0.2"],
