@@ -22,7 +22,6 @@ export * as json from "./json-reader.ts";
 export { exactly, firstOf, inColumns, lastOf, median, take, transposed, zip } from "./lists.ts";
 export { guessOf, lookUp, nearest } from "./nearest.ts";
 export {
-  type Complete,
   completer,
   defined,
   type Given,

@@ -138,6 +138,7 @@ export {
 export { hinted } from "./network/heads/hinted.ts";
 export { HEADS, type HeadKind } from "./network/heads/index.ts";
 export { inline } from "./network/heads/inline.ts";
+export type { TailKind } from "./network/heads/tails.ts";
 export { type ExitInfo, MultiExit, type PassOptions } from "./network/multi-exit.ts";
 export { type Architecture, architectureOf, type BuildOptions } from "./network/origin.ts";
 export { type ExitOutput, stackRecords } from "./network/output.ts";
