@@ -20,6 +20,7 @@ import {
   quadLoad,
   quadStore,
   quadWindow,
+  staysInside,
   tileSize,
 } from "../shared/gemm.ts";
 import {
@@ -41,7 +42,7 @@ var<private> c_first: i32;
 var<private> phase: vec2i;
 var<private> size: vec2i;
 ${quadLoad("quad_g", "g", spec.vy)}
-${quadLoad("quad_w", "weight", spec.vy)}
+${quadLoad("quad_w", "weight", spec.vy, staysInside(spec, spec.vy))}
 ${quadStore("quad_dx", "dx", spec.dtype, spec.vx)}
 fn a_row(m: u32) -> Row {
   let line = i32(m) / size.x;

@@ -17,6 +17,7 @@ import {
   quadLoad,
   quadStore,
   quadWindow,
+  staysInside,
   tileSize,
 } from "../shared/gemm.ts";
 
@@ -109,7 +110,7 @@ var<private> w_at: i32;
 var<private> o_first: i32;
 var<private> c_first: i32;
 ${quadWindow("quad_x", "x", spec.vx)}
-${quadLoad("quad_w", "weight", spec.vy)}
+${quadLoad("quad_w", "weight", spec.vy, staysInside(spec, spec.vx))}
 ${quadStore("quad_y", "y", spec.dtype, spec.vy)}
 ${epilogueText(spec, spec.dtype, spec.vy ? "vec" : "quad")}
 fn a_row(m: u32) -> Row {

@@ -14,6 +14,7 @@ import {
   gemmTiles,
   quadLoad,
   quadStore,
+  staysInside,
   tileSize,
 } from "../shared/gemm.ts";
 
@@ -58,9 +59,11 @@ const NAMES = [
  */
 export type MatmulDims = (typeof NAMES)[number];
 
-const loads = ({ ta, tb, va, vb }: MatmulSpec): string => `
-${quadLoad("quad_a", "a", va)}
-${quadLoad("quad_b", "b", vb)}
+const loads = ({ variant, ta, tb, va, vb }: MatmulSpec): string => {
+  const isInside = staysInside({ variant }, (!ta && va) || (tb && vb));
+  return `
+${quadLoad("quad_a", "a", va, isInside)}
+${quadLoad("quad_b", "b", vb, isInside)}
 ${
   ta
     ? `fn a_row(m: u32) -> u32 { return a_base + m; }
@@ -73,6 +76,7 @@ ${
     ? "fn b_load(k: u32, n: u32) -> vec4f { return quad_b(b_base + n * u.k + k, k_end - i32(k)); }"
     : "fn b_load(k: u32, n: u32) -> vec4f { return quad_b(b_base + k * u.n + n, 4 * (k_end - i32(k))); }"
 }`;
+};
 
 const functions = (spec: MatmulSpec, finish: string): string => `
 var<private> a_base: u32;

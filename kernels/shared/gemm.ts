@@ -160,6 +160,12 @@ const gather = (column: (o: number) => string, kk: number, q: number): string =>
     .map((o) => `${column(4 * q + o)}[${kk}]`)
     .join(", ")})`;
 
+/**
+ * Accumulators that nobody uses, behind those of 32 columns, which are 4 KiB on the stack of CPU code: what lies behind
+ * them would be taken for them by a processor that compares the last twelve bits of addresses (measured: an eighth).
+ */
+const APART = 16;
+
 function subgroupMain(tile: GemmTile, parts: GemmParts): string {
   const { lanes, rows, cols } = tile;
   const state = rowStates(tile, parts, lanes);
@@ -184,7 +190,7 @@ let m_first = m_tile + (li / ${lanes}u) * ${rows * lanes}u;
 if (m_first >= m_end) { return; }
 let m = m_first + ${first};
 ${state.rows}
-var acc = array<f32, ${rows * cols}>();
+var acc = array<f32, ${rows * cols + (cols > 16 ? APART : 0)}>();
 ${parts.loops(state.enter, `${state.loads}\n${shareB}\n${multiplyColumns(tile, parts.a, b)}`, 4)}
 ${writeBackLoop(tile, parts.a)}
 }`;
@@ -290,6 +296,13 @@ export const gemmFeatures = (spec: { variant: string; dtype: string }): readonly
   ...(spec.variant === "subgroup" ? (["subgroups"] as const) : []),
 ];
 
+/**
+ * Whether the loops never ask for what lies behind the end of a run, given that runs are multiples of 4: all variants
+ * but `tile` go four k at a time.
+ */
+export const staysInside = ({ variant }: Pick<GemmTile, "variant">, isRunByQuads: boolean): boolean =>
+  variant !== "tile" && isRunByQuads;
+
 /** WGSL type of a storage array, read by quads or by elements. */
 export const arrayType = (dtype: StorageType, isVec: boolean): string =>
   isVec ? `array<vec4<${dtype}>>` : `array<${dtype}>`;
@@ -297,13 +310,16 @@ export const arrayType = (dtype: StorageType, isVec: boolean): string =>
 /**
  * `fn <name>(at: u32, left: i32) -> vec4f`: the quad that begins at element `at` of `buffer`, as f32. Only its first
  * `left` values exist; the others read as 0. With `isVec`, `at` is a multiple of 4 and a quad exists wholly or not at
- * all.
+ * all; with `exists` it always does, which nobody has to look at then.
  */
-export function quadLoad(name: string, buffer: string, isVec: boolean): string {
+export function quadLoad(name: string, buffer: string, isVec: boolean, exists = false): string {
   const scalar = (e: number): string => `select(0.0, f32(${buffer}[at + ${e}u]), left > ${e})`;
-  const body = isVec
-    ? `select(vec4f(), vec4f(${buffer}[at / 4u]), left > 0)`
-    : `vec4f(${range(4).map(scalar).join(", ")})`;
+  const quad = `vec4f(${buffer}[at / 4u])`;
+  const body = !isVec
+    ? `vec4f(${range(4).map(scalar).join(", ")})`
+    : exists
+      ? quad
+      : `select(vec4f(), ${quad}, left > 0)`;
   return `fn ${name}(at: u32, left: i32) -> vec4f { return ${body}; }`;
 }
 
@@ -357,8 +373,10 @@ export function gemmTiles(sizes: GemmSizes, adapter: GemmAdapter): readonly Gemm
 
 const PLAIN: GemmTile = { variant: "plain", threads: 64, across: 8, rows: 4, cols: 8, lanes: 0, depth: 0 };
 
-// Four rows a lane and 16 columns: 256 multiply-adds for 6 loads, as many as lavapipe compiles and runs well (32
-// columns are within a tenth of it either way, and take twice the time to compile).
+// Four rows a lane: more do not stay in registers. What lavapipe makes of a load of a quad takes as long as 40
+// multiply-adds, most of it branches, and every load that the text has more makes the others slower. 32 columns, 512
+// multiply-adds for 8 loads, are a fifth faster than 16, 256 for 6, unless columns are left over (measured; 64 columns,
+// 6 or 8 rows, 8 k at a time, and a window that slides over a line are slower, and half as fast for the most part).
 function subgroupTiles({ m, n, k, parts, a, isVec }: GemmSizes, lanes: number): readonly GemmTile[] {
   const isSmall = m * n * k * parts < (isVec ? SMALL_WORK : SMALL_WORK_BY_ELEMENTS);
   const fitting = m <= lanes ? 1 : m <= 2 * lanes || isSmall ? 2 : 4;
@@ -369,7 +387,9 @@ function subgroupTiles({ m, n, k, parts, a, isVec }: GemmSizes, lanes: number): 
     const threads = groups < 4 ? lanes : 4 * lanes;
     return { variant: "subgroup", threads, across: 1, rows, cols: width, lanes, depth: 0 };
   };
-  return n < 32 || rows < 4 ? [tile(cols)] : [tile(cols), tile(2 * cols)];
+  if (n <= 16 || rows < 4) return [tile(cols)];
+  const isWaste = ceilDiv(n, 2 * cols) * 2 > ceilDiv(n, cols);
+  return a === "mn" || isWaste ? [tile(cols), tile(2 * cols)] : [tile(2 * cols), tile(cols)];
 }
 
 // Workgroup memory stays within the 16 KiB that every adapter has, padding included.

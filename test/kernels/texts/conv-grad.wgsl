@@ -37,7 +37,7 @@ var<private> c_first: i32;
 var<private> phase: vec2i;
 var<private> size: vec2i;
 fn quad_g(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(g[at / 4u]), left > 0); }
-fn quad_w(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(weight[at / 4u]), left > 0); }
+fn quad_w(at: u32, left: i32) -> vec4f { return vec4f(weight[at / 4u]); }
 fn quad_dx(at: u32, left: i32, value: vec4f) {
 if (left > 0) { dx[at + 0u] = f32(value[0]); }
 if (left > 1) { dx[at + 1u] = f32(value[1]); }
@@ -393,7 +393,7 @@ var<private> c_first: i32;
 var<private> phase: vec2i;
 var<private> size: vec2i;
 fn quad_g(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(g[at / 4u]), left > 0); }
-fn quad_w(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(weight[at / 4u]), left > 0); }
+fn quad_w(at: u32, left: i32) -> vec4f { return vec4f(weight[at / 4u]); }
 fn quad_dx(at: u32, left: i32, value: vec4f) {
 if (left > 0) { dx[at + 0u] = f32(value[0]); }
 if (left > 1) { dx[at + 1u] = f32(value[1]); }

@@ -34,8 +34,8 @@ var<private> b_base: u32;
 var<private> c_base: u32;
 var<private> k_end: i32;
 
-fn quad_a(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(a[at / 4u]), left > 0); }
-fn quad_b(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(b[at / 4u]), left > 0); }
+fn quad_a(at: u32, left: i32) -> vec4f { return vec4f(a[at / 4u]); }
+fn quad_b(at: u32, left: i32) -> vec4f { return vec4f(b[at / 4u]); }
 fn a_row(m: u32) -> u32 { return a_base + m * u.k; }
 fn a_load(row: u32, k: u32) -> vec4f { return quad_a(row + k, k_end - i32(k)); }
 fn b_load(k: u32, n: u32) -> vec4f { return quad_b(b_base + k * u.n + n, 4 * (k_end - i32(k))); }
@@ -438,8 +438,8 @@ var<private> b_base: u32;
 var<private> c_base: u32;
 var<private> k_end: i32;
 
-fn quad_a(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(a[at / 4u]), left > 0); }
-fn quad_b(at: u32, left: i32) -> vec4f { return select(vec4f(), vec4f(b[at / 4u]), left > 0); }
+fn quad_a(at: u32, left: i32) -> vec4f { return vec4f(a[at / 4u]); }
+fn quad_b(at: u32, left: i32) -> vec4f { return vec4f(b[at / 4u]); }
 fn a_row(m: u32) -> u32 { return a_base + m * u.k; }
 fn a_load(row: u32, k: u32) -> vec4f { return quad_a(row + k, k_end - i32(k)); }
 fn b_load(k: u32, n: u32) -> vec4f { return quad_b(b_base + k * u.n + n, 4 * (k_end - i32(k))); }
