@@ -41,7 +41,9 @@ export class Group {
   /** What is under way, since when, and the milliseconds of all earlier times that something was. */
   #running = 0;
   #since = 0;
+  #ended = 0;
   #ms = 0;
+  #call: Call | undefined;
   #deepest = 0;
 
   /** @param batch Rows of a full batch. */
@@ -79,11 +81,13 @@ export class Group {
   }
 
   /** Takes note of a batch. */
-  add({ count, found }: Pick<Member, "count" | "found">): void {
+  add({ call, count, found }: Pick<Member, "call" | "count" | "found">): void {
     this.#batches += 1;
     this.#images += count;
     this.#most += count;
-    this.#time(found);
+    // What the host does between two batches of a call is the route's own time; what a source takes is not.
+    this.#time(found, call === this.#call ? this.#ended : undefined);
+    this.#call = call;
     if (this.turn.note && !this.room)
       found.then(([, exits]) => this.#reach(exits as Int32Array, count)).catch(() => {});
   }
@@ -142,12 +146,13 @@ export class Group {
     this.#settle.reject(why);
   }
 
-  #time(work: Promise<unknown>): void {
-    if (this.#running === 0) this.#since = performance.now();
+  #time(work: Promise<unknown>, since = performance.now()): void {
+    if (this.#running === 0) this.#since = since;
     this.#running += 1;
     const end = (): void => {
       this.#running -= 1;
-      if (this.#running === 0) this.#ms += performance.now() - this.#since;
+      this.#ended = performance.now();
+      if (this.#running === 0) this.#ms += this.#ended - this.#since;
     };
     work.then(end, end);
   }

@@ -37,6 +37,9 @@ export interface Plan {
 
 /** How often a route is timed, behind a first batch that is not. */
 const TIMED = 3;
+/** Routes that are apart by no more than this share are timed on, so often at most: noise is as large. */
+const CLOSE = 0.15;
+const MOST = 9;
 /** Images of batches that are timed in a row, where others follow, and batches at least. */
 const IN_A_ROW = 48;
 const FEWEST = 2;
@@ -258,16 +261,27 @@ function isHopeful(open: readonly Tried[], one: Tried): boolean {
   });
 }
 
+/** The exits that many batches reach without going further. */
+const commonExits = (open: readonly Tried[]): readonly number[] =>
+  [...sharesOf(open)].filter(([, share]) => share >= COMMON).map(([exit]) => exit);
+
 /** Whether a candidate was timed often enough on every kind of batch that is common. */
 function isTimed(open: readonly Tried[], one: Tried): boolean {
-  const common = [...sharesOf(open)].filter(([, share]) => share >= COMMON);
-  const isMet = common.every(([exit]) => timesAt(one, exit).length >= TIMED);
+  const isMet = commonExits(open).every((exit) => timesAt(one, exit).length >= TIMED);
   return isMet && one.times.length >= TIMED && isMixKnown(open);
 }
 
 /** The candidates that may be the best and were not timed enough. */
-const undecided = ({ open }: Trial): readonly Tried[] =>
-  open.filter((one) => !isTimed(open, one) && isHopeful(open, one));
+function undecided({ open }: Trial): readonly Tried[] {
+  const hopeful = open.filter((one) => isHopeful(open, one));
+  const few = hopeful.filter((one) => !isTimed(open, one));
+  if (few.length > 0) return few;
+  const times = hopeful.map((one) => timeOf(open, one));
+  const best = Math.min(...times);
+  const close = hopeful.filter((_, i) => times[i]! <= best * (1 + CLOSE));
+  const most = MOST * Math.max(1, commonExits(open).length);
+  return close.length === 1 ? [] : close.filter((one) => one.times.length < most);
+}
 
 /** The one of them that was tried least. */
 const nextOf = (trial: Trial): Tried => undecided(trial).reduce((a, b) => (b.runs < a.runs ? b : a));

@@ -90,7 +90,7 @@ export class Runner {
     const newcomers = group?.room?.entered ?? [];
     const wanted = [results.answers, results.exits, results.scores, ...newcomers, ...call.lookedAt(first)];
     const found = route.run(count, wanted);
-    group?.add({ count, found });
+    group?.add({ call, count, found });
     if (group?.room) {
       this.#keep(found);
       call.expect(group.join({ call, first, count, found }));
