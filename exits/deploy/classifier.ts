@@ -24,11 +24,12 @@ import { takeImages } from "./given-images.ts";
 import { bytesOfPictures } from "./given-pictures.ts";
 import type { Images, Normalisation, PixelImages } from "./images.ts";
 import { AHEAD, type Begun, inOrder } from "./in-order.ts";
-import { candidateRoutes, type Plan, Planner, type TriedRoute, type Way } from "./plan.ts";
+import { type LaneSites, Lanes } from "./lanes.ts";
+import { candidateRoutes, type Plan, Planner, type TriedRoute } from "./plan.ts";
 import type { Decisions } from "./policy.ts";
 import { type Precision, PreparedNet } from "./prepared.ts";
 import { RememberedRoutes } from "./remembered.ts";
-import { type Behind, Route, type Site } from "./route.ts";
+import type { Behind, Site, Way } from "./route.ts";
 import { Runner } from "./runner.ts";
 import { isClosed, isOpenToAll } from "./thresholds.ts";
 
@@ -72,7 +73,7 @@ export class Classifier {
     this.isOriginChecked = isOriginChecked;
     this.#parts = parts;
     this.#macs = macs;
-    this.#runner = new Runner(parts.site, parts.planner);
+    this.#runner = new Runner(parts.site.batch, parts.planner);
   }
 
   /** Records all stages without running them; use `deploy`. @internal */
@@ -80,7 +81,12 @@ export class Classifier {
     const owned: { dispose(): void }[] = [];
     try {
       const site = await makeSite(net, settled, owned);
-      const planner = await planFor(site, net, settled);
+      let twin: Promise<Site> | undefined;
+      const beside = (): Promise<Site> => {
+        twin ??= makeSite(net, settled, owned, site.net);
+        return twin;
+      };
+      const planner = await planFor({ site, beside, last: net.exits - 1 }, net, settled);
       owned.push(planner);
       await planner.prepare();
       const parts = { site, input: net.input, normalise: settled.normalise, fit: settled.fit, planner, owned };
@@ -208,8 +214,9 @@ export async function makeSite(
 }
 
 /** The routes of a site: the one that was given, or those that are tried. */
-async function planFor(site: Site, net: MultiExit, settled: Settled): Promise<Planner> {
+async function planFor(sites: LaneSites, net: MultiExit, settled: Settled): Promise<Planner> {
   const { route, orWhole, remember } = settled;
+  const { site } = sites;
   const early = site.open.slice(0, -1);
   const names = (way: Way): TriedRoute["route"] => {
     const at = new Map(way === "whole" ? [] : zip(early, way));
@@ -226,8 +233,7 @@ async function planFor(site: Site, net: MultiExit, settled: Settled): Promise<Pl
           orWhole,
         })
       : [isWhole ? "whole" : early.map((exit) => openStep(route[exit]!, exit))];
-  const whole = { ...site, open: [net.exits - 1] };
-  const record = (way: Way): Promise<Route> => (way === "whole" ? Route.record(whole, []) : Route.record(site, way));
+  const record = (way: Way): Promise<Lanes> => Lanes.record(way, sites);
   const memory =
     remember && candidates.length > 1 ? await RememberedRoutes.open(await identity(net, settled)) : undefined;
   return new Planner(batch, candidates, { record, names, memory });

@@ -2,11 +2,9 @@
 // shares that leave, batch size and adapter are those of the work. Answers are the same on all routes.
 
 import { firstOf } from "../../base/index.ts";
+import type { Lanes } from "./lanes.ts";
 import type { Settlements } from "./remembered.ts";
-import type { Behind, Route } from "./route.ts";
-
-/** What happens behind each open exit; whole: nobody leaves, and no early exit is computed. */
-export type Way = readonly Behind[] | "whole";
+import type { Behind, Way } from "./route.ts";
 
 /** A way through the exits, and what a batch took on it. */
 export interface TriedRoute {
@@ -79,7 +77,7 @@ interface Trial {
 
 /** What a planner is given besides its candidates. */
 export interface PlannerParts {
-  readonly record: (way: Way) => Promise<Route>;
+  readonly record: (way: Way) => Promise<Lanes>;
   /** Adds the exits that are closed. */
   readonly names: (way: Way) => TriedRoute["route"];
   /** What was settled before, and who wants to be told what is settled now. */
@@ -88,7 +86,7 @@ export interface PlannerParts {
 
 /** What a batch is to be run on. */
 export interface Turn {
-  readonly route: Route;
+  readonly route: Lanes;
   /**
    * To be told what so many batches, or as many as come, took that had the GPU for themselves: images, milliseconds,
    * and the last exit that one of them reached.
@@ -104,7 +102,7 @@ export class Planner {
   readonly #batch: number;
   readonly #candidates: readonly Way[];
   readonly #how: PlannerParts;
-  readonly #routes = new Map<Way, Route>();
+  readonly #routes = new Map<Way, Lanes>();
   /** By size, and whether others follow. */
   readonly #trials = new Map<string, Trial>();
 
@@ -167,7 +165,7 @@ export class Planner {
     return Math.min(this.#batch, 2 ** Math.ceil(Math.log2(n)));
   }
 
-  async #route(way: Way): Promise<Route> {
+  async #route(way: Way): Promise<Lanes> {
     const route = this.#routes.get(way) ?? (await this.#how.record(way));
     this.#routes.set(way, route);
     return route;

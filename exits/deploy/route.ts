@@ -34,6 +34,9 @@ import { WaitingRoom } from "./waiting.ts";
  */
 export type Behind = "compact" | "keep" | "ask" | "wait";
 
+/** What happens behind each open exit; whole: nobody leaves, and no early exit is computed. */
+export type Way = readonly Behind[] | "whole";
+
 export const BEHIND: readonly string[] = ["compact", "keep", "ask", "wait"] satisfies readonly Behind[];
 
 /** What all routes of a classifier share. */
@@ -95,12 +98,13 @@ interface RouteParts {
 /** A recorded route. */
 export class Route {
   readonly behind: readonly Behind[];
-  readonly #site: Site;
+  /** Where batches are put that run on it, and their results come. */
+  readonly site: Site;
   readonly #parts: readonly Part[];
   readonly #late: RouteParts["late"];
 
   private constructor(site: Site, { behind, parts, late }: RouteParts) {
-    this.#site = site;
+    this.site = site;
     this.behind = behind;
     this.#parts = parts;
     this.#late = late;
@@ -133,7 +137,7 @@ export class Route {
     }
   }
 
-  /** Whether the host waits in the middle: then one batch must end before the next begins. */
+  /** Whether the host waits in the middle: then one batch must end before the next begins on the same site. */
   get asks(): boolean {
     return this.#parts.length > 1;
   }
@@ -158,7 +162,7 @@ export class Route {
    * asks.
    */
   async run(n: number, wanted: readonly Tensor[]): Promise<ArrayLike<number>[]> {
-    const { batch, count, net } = this.#site;
+    const { batch, count, net } = this.site;
     net.refresh();
     if (batch > 1) count.write([n]);
     for (const { run, left } of this.#parts) {

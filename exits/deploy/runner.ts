@@ -3,28 +3,29 @@
 import { scope } from "../../engine/functions.ts";
 import type { Call } from "./call.ts";
 import { Group } from "./group.ts";
+import type { Lanes } from "./lanes.ts";
 import type { Planner } from "./plan.ts";
-import type { Route, Site } from "./route.ts";
 
 /** Batches that may be under way at once: one runs while the host packs the next. */
 const UNDER_WAY = 2;
 
-/** Submits the batches of calls, which take turns: all share one set of buffers, and one queue. */
+/** Submits the batches of calls, which take turns: all share one queue. */
 export class Runner {
-  readonly #site: Site;
+  readonly #batch: number;
   readonly #planner: Planner;
   /** Ends when all batches of the calls before have been submitted. */
   #turn: Promise<unknown> = Promise.resolve();
   /** Batches that were submitted, oldest first. */
   readonly #underWay: Promise<unknown>[] = [];
-  /** Whether the last of them must end before another begins. */
-  #isAlone = false;
+  /** How the last of them went. */
+  #last: Lanes | undefined;
   /** Batches that are timed together, or whose rows wait for each other. */
   #group: Group | undefined;
   #ended: Error | undefined;
 
-  constructor(site: Site, planner: Planner) {
-    this.#site = site;
+  /** @param batch Images of a full batch. */
+  constructor(batch: number, planner: Planner) {
+    this.#batch = batch;
     this.#planner = planner;
   }
 
@@ -36,7 +37,7 @@ export class Runner {
   /** Submits all batches of a call, and lets it expect their answers. */
   submit(call: Call): Promise<void> {
     return this.#inTurn(async () => {
-      const { batch } = this.#site;
+      const batch = this.#batch;
       const isFlow = call.patience !== undefined || call.size > batch;
       for (let first = 0; first < call.size; first += batch) {
         const count = Math.min(batch, call.size - first);
@@ -68,23 +69,25 @@ export class Runner {
   }
 
   /** What the next batch runs on: what the others of its group do, or what is planned. */
-  async #next(count: number, isFlow: boolean): Promise<Route> {
+  async #next(count: number, isFlow: boolean): Promise<Lanes> {
     while (this.#group && !this.#group.hasRoom(count)) {
       if (this.#group.isFull || this.#underWay.length === 0) await this.#release();
       else await this.#room(this.#underWay.length);
     }
-    await this.#room(this.#isAlone ? 1 : UNDER_WAY);
+    await this.#room(Math.min(this.#last?.most ?? UNDER_WAY, UNDER_WAY));
     if (this.#group) return this.#group.turn.route;
     const turn = await this.#planner.next(count, isFlow);
     const { route, note } = turn;
-    if (note || route.asks) await this.#room(1);
-    this.#isAlone = route.asks;
-    if (note || route.room) this.#group = new Group(turn, this.#site.batch);
+    const isTurn = route !== this.#last && (route.asks || this.#last?.asks);
+    if (note || isTurn) await this.#room(1);
+    this.#last = route;
+    if (note || route.room) this.#group = new Group(turn, this.#batch);
     return route;
   }
 
-  #start(call: Call, route: Route, [first, count]: readonly [number, number]): void {
-    const { images, results } = this.#site;
+  #start(call: Call, lanes: Lanes, [first, count]: readonly [number, number]): void {
+    const route = lanes.take();
+    const { images, results } = route.site;
     const group = this.#group;
     scope(() => call.given.fill(images, first, count));
     const newcomers = group?.room?.entered ?? [];

@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Call } from "../../exits/deploy/call.ts";
 import { Group } from "../../exits/deploy/group.ts";
-import { candidateRoutes, Planner, type Way } from "../../exits/deploy/plan.ts";
-import type { Route } from "../../exits/deploy/route.ts";
+import type { Lanes } from "../../exits/deploy/lanes.ts";
+import { candidateRoutes, Planner } from "../../exits/deploy/plan.ts";
+import type { Way } from "../../exits/deploy/route.ts";
 import { deploy, type MultiExit } from "../../exits/index.ts";
 import { poisoned } from "../engine/live.ts";
 import { device, gpuSuite } from "../gpu.ts";
@@ -30,11 +31,11 @@ async function network(): Promise<{ readonly net: MultiExit; readonly policy: { 
 function fakes() {
   const made: string[] = [];
   const gone: string[] = [];
-  const record = async (way: Way): Promise<Route> => {
+  const record = async (way: Way): Promise<Lanes> => {
     const name = String(way);
     const behind = [way].flat();
     made.push(name);
-    return { behind, asks: false, dispose: () => gone.push(name) } as unknown as Route;
+    return { behind, asks: false, dispose: () => gone.push(name) } as unknown as Lanes;
   };
   return { made, gone, record };
 }
@@ -128,8 +129,10 @@ choice("what the host does between two batches of a call counts, what a source t
   try {
     const taken = async (calls: readonly Call[]): Promise<number> => {
       let told = Number.NaN;
-      const note = (_: number, ms: number): void => void (told = ms);
-      const group = new Group({ route: {} as Route, note, batches: calls.length }, 8);
+      const note = (_: number, ms: number): void => {
+        told = ms;
+      };
+      const group = new Group({ route: {} as Lanes, note, batches: calls.length }, 8);
       for (const call of calls) {
         const found = Promise.resolve().then(ended);
         group.add({ call, count: 1, found });
