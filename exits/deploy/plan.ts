@@ -41,8 +41,9 @@ const MOST = 9;
 /** Images of batches that are timed in a row, where others follow, and batches at least. */
 const IN_A_ROW = 48;
 const FEWEST = 2;
-/** A route is given up once it takes so many times as long as another. */
+/** A route is given up once it takes so many times as long as another, timed so often: the host is slow at first. */
 const HOPELESS = 1.5;
+const FAIR = 2;
 /** Another route than the first must be faster by this share, so that noise changes nothing. */
 const WORTH = 0.03;
 /** The share of batches from which on every route must have been timed on some that reach an exit and no further. */
@@ -252,7 +253,7 @@ function isHopeful(open: readonly Tried[], one: Tried): boolean {
   if (!isMixKnown(open)) return true;
   const shares = sharesOf(open);
   return !open.some((other) => {
-    if (one.times.length === 0 || other.times.length === 0) return false;
+    if (one.times.length < FAIR || other.times.length < FAIR) return false;
     const both = [...shares.keys()].filter((exit) => [one, other].every((met) => timesAt(met, exit).length > 0));
     const isTold = shares.size === 0 || partOf(shares, both) > 1 - COMMON;
     return isTold && timeOf(open, one, both) > HOPELESS * timeOf(open, other, both);
