@@ -206,9 +206,9 @@ const FLOW = "+";
 
 const keyOf = ({ upTo, isFlow }: Pick<Trial, "upTo" | "isFlow">): string => `${upTo}${isFlow ? FLOW : ""}`;
 
-/** What noise leaves alone: it only ever adds. */
+/** The middle: a route that is sometimes quick is not what batches take. */
 const typical = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[values.length >> 2] ?? Number.NaN;
+  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
 /** Shares of the batches by the last exit that was reached, of all that were timed on whatever route. */
 function sharesOf(open: readonly Tried[]): ReadonlyMap<number, number> {
