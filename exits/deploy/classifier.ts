@@ -55,6 +55,7 @@ interface Parts {
   readonly fit: PictureFit;
   readonly planner: Planner;
   readonly owned: { dispose(): void }[];
+  readonly life: { isOver: boolean };
 }
 
 /** A network with a policy, ready to run; make it by `deploy`. */
@@ -81,15 +82,18 @@ export class Classifier {
     const owned: { dispose(): void }[] = [];
     try {
       const site = await makeSite(net, settled, owned);
-      let twin: Promise<Site> | undefined;
-      const beside = (): Promise<Site> => {
-        twin ??= makeSite(net, settled, owned, site.net);
-        return twin;
+      const life = { isOver: false };
+      let twin: Site | undefined;
+      const beside = async (): Promise<Site> => {
+        twin ??= await makeSite(net, settled, owned, site.net);
+        if (!life.isOver) return twin;
+        for (const made of owned.splice(0).reverse()) made.dispose();
+        throw gone();
       };
       const planner = await planFor({ site, beside, last: net.exits - 1 }, net, settled);
       owned.push(planner);
       await planner.prepare();
-      const parts = { site, input: net.input, normalise: settled.normalise, fit: settled.fit, planner, owned };
+      const parts = { site, input: net.input, normalise: settled.normalise, fit: settled.fit, planner, owned, life };
       return new Classifier(parts, net.macs(), settled.isOriginChecked);
     } catch (error) {
       for (const made of owned.reverse()) made.dispose();
@@ -161,6 +165,7 @@ export class Classifier {
   }
 
   dispose(): void {
+    this.#parts.life.isOver = true;
     this.#runner.end(gone());
     for (const made of this.#parts.owned.splice(0).reverse()) made.dispose();
   }
@@ -170,7 +175,7 @@ export class Classifier {
   }
 
   #checkAlive(): void {
-    if (this.#parts.owned.length === 0) throw gone();
+    if (this.#parts.life.isOver) throw gone();
   }
 }
 

@@ -80,13 +80,13 @@ export class Group {
     if (this.room) this.#timer ??= setTimeout(release, patience);
   }
 
-  /** Takes note of a batch. */
-  add({ call, count, found }: Pick<Member, "call" | "count" | "found">): void {
+  /** Takes note of a batch that the host has worked on `since` then. */
+  add({ call, count, found }: Pick<Member, "call" | "count" | "found">, since: number): void {
     this.#batches += 1;
     this.#images += count;
     this.#most += count;
     // What the host does between two batches of a call is the route's own time; what a source takes is not.
-    this.#time(found, call === this.#call ? this.#ended : undefined);
+    this.#time(found, call === this.#call ? this.#ended : since);
     this.#call = call;
     if (this.turn.note && !this.room)
       found.then(([, exits]) => this.#reach(exits as Int32Array, count)).catch(() => {});
@@ -119,8 +119,9 @@ export class Group {
   /** Runs what lies behind the exit on all rows that wait. */
   async run(): Promise<void> {
     clearTimeout(this.#timer);
+    const since = performance.now();
     const running = this.#most === 0 ? Promise.resolve([]) : this.turn.route.runLate();
-    this.#time(running);
+    this.#time(running, since);
     try {
       const [waiting, found] = await Promise.all([Promise.all(this.#waiting), running]);
       let next = 0;
@@ -137,7 +138,7 @@ export class Group {
 
   /** Tells the planner what all took, when all have ended. */
   tell(): void {
-    this.turn.note?.(this.#images, this.#ms, this.room ? undefined : this.#deepest);
+    if (this.#images > 0) this.turn.note?.(this.#images, this.#ms, this.room ? undefined : this.#deepest);
   }
 
   /** Nobody who waits will be answered. */
@@ -146,7 +147,7 @@ export class Group {
     this.#settle.reject(why);
   }
 
-  #time(work: Promise<unknown>, since = performance.now()): void {
+  #time(work: Promise<unknown>, since: number): void {
     if (this.#running === 0) this.#since = since;
     this.#running += 1;
     const end = (): void => {

@@ -64,11 +64,19 @@ export class Lanes {
     return this.asks ? this.#routes.length : undefined;
   }
 
+  /** Whether weights will be prepared anew, which no batch may have in its middle. */
+  get isStale(): boolean {
+    return this.asks && firstOf(this.#routes).site.net.isStale;
+  }
+
   /** The route for the next batch. */
-  take(): Route {
-    const route = firstOf(this.#routes);
-    this.#routes = [...this.#routes.slice(1), route];
-    return route;
+  get next(): Route {
+    return firstOf(this.#routes);
+  }
+
+  /** A batch was begun on the next route: another one is the next. */
+  advance(): void {
+    this.#routes = [...this.#routes.slice(1), this.next];
   }
 
   dispose(): void {

@@ -35,7 +35,10 @@ export interface Plan {
 
 /** How often a route is timed, behind a first batch that is not. */
 const TIMED = 3;
-/** Routes that are apart by no more than this share are timed on, so often at most: noise is as large. */
+/**
+ * Routes that are apart by no more than this share are timed on, so often at most for each kind of batch that is
+ * common: noise is as large.
+ */
 const CLOSE = 0.15;
 const MOST = 9;
 /** Images of batches that are timed in a row, where others follow, and batches at least. */
@@ -106,6 +109,7 @@ export class Planner {
   readonly #routes = new Map<Way, Lanes>();
   /** By size, and whether others follow. */
   readonly #trials = new Map<string, Trial>();
+  #isOver = false;
 
   /** The first candidate is taken until another is known to be faster. */
   constructor(batch: number, candidates: readonly Way[], how: PlannerParts) {
@@ -130,17 +134,18 @@ export class Planner {
     const tried = trial.chosen ?? nextOf(trial);
     const route = await this.#route(tried.way);
     if (trial.chosen !== undefined) return { route, note: undefined, batches: 1 };
+    // The first batch on each lane is not timed.
+    const lanes = route.most ?? 1;
     const note = (images: number, ms: number, deepest?: number): void => {
       const isAlike = trial.isFlow || tried.way === "whole";
-      if (tried.runs > 0) tried.times.push({ images, ms: ms / images, deepest: isAlike ? undefined : deepest });
+      if (tried.runs >= lanes) tried.times.push({ images, ms: ms / images, deepest: isAlike ? undefined : deepest });
       tried.runs += 1;
       trial.chosen ??= chosenOf(trial);
       if (trial.chosen === undefined) return;
       this.#how.memory?.settle(keyOf(trial), this.#how.names(trial.chosen.way).join());
       this.#forget();
     };
-    const isFirst = tried.runs === 0;
-    const batches = trial.isFlow && !isFirst ? Math.max(FEWEST, Math.ceil(IN_A_ROW / n)) : 1;
+    const batches = trial.isFlow && tried.runs >= lanes ? Math.max(FEWEST, Math.ceil(IN_A_ROW / n)) : 1;
     return { route, note, batches };
   }
 
@@ -157,6 +162,7 @@ export class Planner {
   }
 
   dispose(): void {
+    this.#isOver = true;
     for (const route of this.#routes.values()) route.dispose();
     this.#routes.clear();
   }
@@ -168,7 +174,8 @@ export class Planner {
 
   async #route(way: Way): Promise<Lanes> {
     const route = this.#routes.get(way) ?? (await this.#how.record(way));
-    this.#routes.set(way, route);
+    if (this.#isOver) route.dispose();
+    else this.#routes.set(way, route);
     return route;
   }
 
@@ -206,9 +213,9 @@ const FLOW = "+";
 
 const keyOf = ({ upTo, isFlow }: Pick<Trial, "upTo" | "isFlow">): string => `${upTo}${isFlow ? FLOW : ""}`;
 
-/** The middle: a route that is sometimes quick is not what batches take. */
+/** The middle, of two the less: a route that is sometimes quick is not what batches take. */
 const typical = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+  values.toSorted((a, b) => a - b)[(values.length - 1) >> 1] ?? Number.NaN;
 
 /** Shares of the batches by the last exit that was reached, of all that were timed on whatever route. */
 function sharesOf(open: readonly Tried[]): ReadonlyMap<number, number> {

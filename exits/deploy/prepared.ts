@@ -130,10 +130,19 @@ export class PreparedNet implements Passes {
   refresh(): void {
     const gone = this.#state.find(([, tensor]) => tensor.endedBy === "dispose");
     if (gone) throw new DisposedError(`classify: the network must be alive; its ${gone[0]} was disposed.`);
-    const version = this.#state.reduce((sum, [, { storage }]) => sum + storage.version, 0);
-    if (version === this.#version) return;
+    if (!this.isStale) return;
     this.#fold.run({});
-    this.#version = version;
+    this.#version = this.#versionNow;
+  }
+
+  /** Whether the weights have changed since they were prepared. */
+  get isStale(): boolean {
+    return this.#versionNow !== this.#version;
+  }
+
+  get #versionNow(): number {
+    const living = this.#state.filter(([, { endedBy }]) => endedBy !== "dispose");
+    return living.reduce((sum, [, { storage }]) => sum + storage.version, 0);
   }
 
   dispose(): void {

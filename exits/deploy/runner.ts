@@ -42,6 +42,7 @@ export class Runner {
       for (let first = 0; first < call.size; first += batch) {
         const count = Math.min(batch, call.size - first);
         const route = await this.#next(count, isFlow);
+        if (route.isStale) await this.#room(1);
         this.#checkAlive();
         this.#start(call, route, [first, count]);
       }
@@ -86,14 +87,16 @@ export class Runner {
   }
 
   #start(call: Call, lanes: Lanes, [first, count]: readonly [number, number]): void {
-    const route = lanes.take();
+    const since = performance.now();
+    const route = lanes.next;
     const { images, results } = route.site;
     const group = this.#group;
     scope(() => call.given.fill(images, first, count));
     const newcomers = group?.room?.entered ?? [];
     const wanted = [results.answers, results.exits, results.scores, ...newcomers, ...call.lookedAt(first)];
     const found = route.run(count, wanted);
-    group?.add({ call, count, found });
+    lanes.advance();
+    group?.add({ call, count, found }, since);
     if (group?.room) {
       this.#keep(found);
       call.expect(group.join({ call, first, count, found }));

@@ -310,7 +310,7 @@ export const arrayType = (dtype: StorageType, isVec: boolean): string =>
 /**
  * `fn <name>(at: u32, left: i32) -> vec4f`: the quad that begins at element `at` of `buffer`, as f32. Only its first
  * `left` values exist; the others read as 0. With `isVec`, `at` is a multiple of 4 and a quad exists wholly or not at
- * all; with `exists` it always does, which nobody has to look at then.
+ * all; with `exists` it does wherever its result is stored, and nobody has to look.
  */
 export function quadLoad(name: string, buffer: string, isVec: boolean, exists = false): string {
   const scalar = (e: number): string => `select(0.0, f32(${buffer}[at + ${e}u]), left > ${e})`;
@@ -368,7 +368,7 @@ export function gemmTiles(sizes: GemmSizes, adapter: GemmAdapter): readonly Gemm
   const grouped = adapter.hasSubgroups && [4, 8, 16, 32].includes(adapter.subgroupSize);
   const cpu = grouped ? subgroupTiles(sizes, adapter.subgroupSize) : [];
   const staged = stagedTiles(sizes);
-  return adapter.isSoftware ? [...cpu, PLAIN] : [...staged, ...cpu.slice(0, 1), PLAIN];
+  return adapter.isSoftware ? [...cpu, PLAIN] : [...staged, ...cpu.filter(({ cols }) => cols <= 16), PLAIN];
 }
 
 const PLAIN: GemmTile = { variant: "plain", threads: 64, across: 8, rows: 4, cols: 8, lanes: 0, depth: 0 };

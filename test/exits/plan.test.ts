@@ -8,7 +8,7 @@ import { Group } from "../../exits/deploy/group.ts";
 import type { Lanes } from "../../exits/deploy/lanes.ts";
 import { candidateRoutes, Planner } from "../../exits/deploy/plan.ts";
 import type { Way } from "../../exits/deploy/route.ts";
-import { deploy, type MultiExit } from "../../exits/index.ts";
+import { type Answers, deploy, type MultiExit } from "../../exits/index.ts";
 import { poisoned } from "../engine/live.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, failsWith, suite } from "../harness.ts";
@@ -135,7 +135,7 @@ choice("what the host does between two batches of a call counts, what a source t
       const group = new Group({ route: {} as Lanes, note, batches: calls.length }, 8);
       for (const call of calls) {
         const found = Promise.resolve().then(ended);
-        group.add({ call, count: 1, found });
+        group.add({ call, count: 1, found }, performance.now());
         await found;
         await Promise.resolve();
         clock += 2;
@@ -273,6 +273,36 @@ test("every route gives the same answers, alone and in batches that are not full
     }
   }
   assert.equal(new Set((wanted as { exits: Int32Array }).exits).size, 3, "all exits are taken");
+  net.dispose();
+});
+
+test("weights that change while batches are under way change none of them in its middle", async () => {
+  const { net, policy } = await network();
+  using classifier = await deploy(net, policy, { batch: 1, route: ["ask", "ask"], normalise: set.meta });
+  const weights = [...net.namedParameters().values()];
+  const given = await Promise.all(weights.map((weight) => weight.read()));
+  const kinds = [given, given.map((values) => values.map((x) => 0.4 * x + 0.01))] as const;
+  const write = (kind: 0 | 1) => {
+    weights.forEach((weight, i) => {
+      weight.write(kinds[kind][i] as Float32Array);
+    });
+  };
+  const said = ({ classes, exits, scores }: Answers) =>
+    Array.from(classes, (c, i) => [c, exits[i], scores[i]?.toFixed(4)].join());
+  const alone: string[][] = [];
+  for (const kind of [1, 0] as const) {
+    write(kind);
+    alone[kind] = said(await classifier.classify(set.images));
+  }
+  for (let round = 0; round < 12; round++) {
+    const during = classifier.classify(set.images);
+    for (const kind of [1, 0, 1, 0] as const) {
+      await new Promise((resolve) => setTimeout(resolve, 3 + round));
+      write(kind);
+    }
+    for (const [i, answer] of said(await during).entries())
+      assert.ok(answer === alone[0]![i] || answer === alone[1]![i], `image ${i}: ${answer}`);
+  }
   net.dispose();
 });
 
