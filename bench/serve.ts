@@ -52,7 +52,7 @@ interface Row {
 /** A model of glyphs, trained for a minute, calibrated and exported. */
 function trained(): string {
   const sortie = (...args: string[]): void => {
-    const { status } = spawnSync(process.execPath, ["--import", "tsx", join(root, "cli/bin.ts"), ...args], {
+    const { status } = spawnSync(process.execPath, ["--import", import.meta.resolve("tsx"), join(root, "cli/bin.ts"), ...args], {
       cwd: work,
       stdio: ["ignore", "ignore", "inherit"],
     });
