@@ -26,6 +26,8 @@ const { values: flags, positionals } = parseArgs({
 });
 const root = fileURLToPath(new URL("..", import.meta.url));
 const work = mkdtempSync(join(tmpdir(), "sortie-serve-"));
+/** By its address: children run in folders that have no modules. */
+const LOADER = import.meta.resolve("tsx");
 const requests = Number(flags.requests);
 /** Servers that were started. */
 const servers: ChildProcess[] = [];
@@ -52,7 +54,7 @@ interface Row {
 /** A model of glyphs, trained for a minute, calibrated and exported. */
 function trained(): string {
   const sortie = (...args: string[]): void => {
-    const { status } = spawnSync(process.execPath, ["--import", import.meta.resolve("tsx"), join(root, "cli/bin.ts"), ...args], {
+    const { status } = spawnSync(process.execPath, ["--import", LOADER, join(root, "cli/bin.ts"), ...args], {
       cwd: work,
       stdio: ["ignore", "ignore", "inherit"],
     });
@@ -77,7 +79,7 @@ async function start(model: string, queue: number): Promise<{ child: ChildProces
     "--queue",
     String(queue),
   ];
-  const args = ["--import", "tsx", join(root, "examples/serve/main.ts"), model, ...own];
+  const args = ["--import", LOADER, join(root, "examples/serve/main.ts"), model, ...own];
   const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
   servers.push(child);
   let text = "";

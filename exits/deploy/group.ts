@@ -41,8 +41,9 @@ export class Group {
   /** What is under way, since when, and the milliseconds of all earlier times that something was. */
   #running = 0;
   #since = 0;
-  #ended = 0;
   #ms = 0;
+  /** When the last of it ended, and whose the last batch was. */
+  #ended = 0;
   #call: Call | undefined;
   #deepest = 0;
 

@@ -59,14 +59,14 @@ export class Lanes {
     return firstOf(this.#routes).runLate();
   }
 
-  /** Batches that may be under way at once; undefined: any number. */
+  /** Batches that may be under way at once, one a lane; undefined: the route does not say. */
   get most(): number | undefined {
     return this.asks ? this.#routes.length : undefined;
   }
 
   /** Whether weights will be prepared anew, which no batch may have in its middle. */
   get isStale(): boolean {
-    return this.asks && firstOf(this.#routes).site.net.isStale;
+    return (this.asks || this.room !== undefined) && firstOf(this.#routes).site.net.isStale;
   }
 
   /** The route for the next batch. */

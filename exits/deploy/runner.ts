@@ -41,8 +41,13 @@ export class Runner {
       const isFlow = call.patience !== undefined || call.size > batch;
       for (let first = 0; first < call.size; first += batch) {
         const count = Math.min(batch, call.size - first);
-        const route = await this.#next(count, isFlow);
-        if (route.isStale) await this.#room(1);
+        let route = await this.#next(count, isFlow);
+        // What was begun with the weights as they were ends with them.
+        if (route.isStale && (this.waiting > 0 || this.#underWay.length > 0)) {
+          await this.#release();
+          await this.#room(1);
+          route = await this.#next(count, isFlow);
+        }
         this.#checkAlive();
         this.#start(call, route, [first, count]);
       }
@@ -75,7 +80,7 @@ export class Runner {
       if (this.#group.isFull || this.#underWay.length === 0) await this.#release();
       else await this.#room(this.#underWay.length);
     }
-    await this.#room(Math.min(this.#last?.most ?? UNDER_WAY, UNDER_WAY));
+    await this.#room(this.#last?.most ?? UNDER_WAY);
     if (this.#group) return this.#group.turn.route;
     const turn = await this.#planner.next(count, isFlow);
     const { route, note } = turn;

@@ -278,7 +278,6 @@ test("every route gives the same answers, alone and in batches that are not full
 
 test("weights that change while batches are under way change none of them in its middle", async () => {
   const { net, policy } = await network();
-  using classifier = await deploy(net, policy, { batch: 1, route: ["ask", "ask"], normalise: set.meta });
   const weights = [...net.namedParameters().values()];
   const given = await Promise.all(weights.map((weight) => weight.read()));
   const kinds = [given, given.map((values) => values.map((x) => 0.4 * x + 0.01))] as const;
@@ -289,19 +288,26 @@ test("weights that change while batches are under way change none of them in its
   };
   const said = ({ classes, exits, scores }: Answers) =>
     Array.from(classes, (c, i) => [c, exits[i], scores[i]?.toFixed(4)].join());
-  const alone: string[][] = [];
-  for (const kind of [1, 0] as const) {
-    write(kind);
-    alone[kind] = said(await classifier.classify(set.images));
-  }
-  for (let round = 0; round < 12; round++) {
-    const during = classifier.classify(set.images);
-    for (const kind of [1, 0, 1, 0] as const) {
-      await new Promise((resolve) => setTimeout(resolve, 3 + round));
+  const ways = [
+    { batch: 1, route: ["ask", "ask"] },
+    { batch: 4, route: ["wait", "compact"] },
+  ] as const;
+  for (const way of ways) {
+    using classifier = await deploy(net, policy, { ...way, normalise: set.meta });
+    const alone: string[][] = [];
+    for (const kind of [1, 0] as const) {
       write(kind);
+      alone[kind] = said(await classifier.classify(set.images));
     }
-    for (const [i, answer] of said(await during).entries())
-      assert.ok(answer === alone[0]![i] || answer === alone[1]![i], `image ${i}: ${answer}`);
+    for (let round = 0; round < 12; round++) {
+      const during = classifier.classify(set.images);
+      for (const kind of [1, 0, 1, 0] as const) {
+        await new Promise((resolve) => setTimeout(resolve, 3 + round));
+        write(kind);
+      }
+      for (const [i, answer] of said(await during).entries())
+        assert.ok(answer === alone[0]![i] || answer === alone[1]![i], `${way.route}: image ${i}: ${answer}`);
+    }
   }
   net.dispose();
 });
