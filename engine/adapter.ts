@@ -46,18 +46,25 @@ const WANTED_LIMITS = [
   "minUniformBufferOffsetAlignment",
 ] as const;
 
-/**
- * A device of the adapter that `options` name, with all that sortie can use. @throws DeviceError without an adapter.
- */
+/** What is asked of an adapter. */
+type Wanted = NonNullable<Parameters<GPUAdapter["requestDevice"]>[0]>;
+
+/** All that sortie can use and the adapter has. */
+function wantedOf(adapter: GPUAdapter): Wanted {
+  return {
+    requiredLimits: Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]])),
+    requiredFeatures: WANTED_FEATURES.filter((feature) => adapter.features.has(feature)),
+  };
+}
+
+/** A device of the adapter that `options` name. @throws DeviceError without an adapter. */
 export async function requestDevice(
-  options: AdapterOptions & { readonly isPortable?: boolean | undefined },
+  options: AdapterOptions,
+  wanted: (adapter: GPUAdapter) => Wanted = wantedOf,
 ): Promise<GPUDevice> {
   const adapter = options.adapter ?? (await findAdapter(options));
-  const requiredLimits: Record<string, number> = {};
-  for (const name of options.isPortable ? [] : WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
-  const requiredFeatures = WANTED_FEATURES.filter((feature) => !options.isPortable && adapter.features.has(feature));
   try {
-    return await adapter.requestDevice({ label: "sortie", requiredLimits, requiredFeatures });
+    return await adapter.requestDevice({ label: "sortie", ...wanted(adapter) });
   } catch (cause) {
     throw new DeviceError(`createDevice: the adapter must give a device; it says: ${String(cause)}`, { cause });
   }

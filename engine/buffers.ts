@@ -141,12 +141,14 @@ export class Storage {
   readonly bytes: number;
   /** How many of the first bytes mean something; behind them may lie what was there before. */
   readonly meant: number;
-  #owner: object | undefined;
-  /** The storage this one is a part of. */
-  #parent: Storage | undefined;
-  #parts = 0;
+  /** The recording it was made in, if any: its memory stays out of the shared pool while that capture lives. */
+  owner: object | undefined;
+  /** The storage this one is a part of; see parts.ts. */
+  whole: Storage | undefined;
+  /** How many parts it has. */
+  parts = 0;
   /** What a move adds to the count of writes, so that versions go on from where they were. */
-  #skew = 0;
+  skew = 0;
   #place: Place | undefined;
   #references = 1;
   #writes = 0;
@@ -155,12 +157,7 @@ export class Storage {
   constructor(bytes: number, owner?: object, meant = bytes) {
     this.bytes = bytes;
     this.meant = meant;
-    this.#owner = owner;
-  }
-
-  /** The recording it was made in, if any: its memory stays out of the shared pool while that capture lives. */
-  get owner(): object | undefined {
-    return this.#owner;
+    this.owner = owner;
   }
 
   get placed(): boolean {
@@ -176,7 +173,7 @@ export class Storage {
    * Raised by each write, also to another part of the same whole; the tape refuses a saved value whose version moved.
    */
   get version(): number {
-    return this.root.#writes + this.#skew;
+    return this.root.#writes + this.skew;
   }
 
   /** To be called for each write. */
@@ -186,13 +183,15 @@ export class Storage {
 
   /** The whole that this storage is a part of; itself, if it is none. */
   get root(): Storage {
-    return this.#parent?.root ?? this;
+    return this.whole?.root ?? this;
   }
 
-  /** Puts the storage at `place`; `release` runs when the last reference goes. */
-  putAt(place: Place, release: () => void): void {
+  /** Puts the storage at `place`; `release` runs when the last reference goes. Returns what was to run before. */
+  putAt(place: Place, release: () => void): (() => void) | undefined {
+    const before = this.#release;
     this.#place = place;
     this.#release = release;
+    return before;
   }
 
   retain(): this {
@@ -206,43 +205,5 @@ export class Storage {
     this.#place = undefined;
     this.#release?.();
     this.#release = undefined;
-  }
-
-  /** A part of this storage as a storage of its own; `offset` must be a multiple of 256. */
-  slice(offset: number, bytes: number): Storage {
-    const part = new Storage(bytes, this.#owner);
-    part.#lieIn(this, offset);
-    return part;
-  }
-
-  /**
-   * Whether it is neither a part nor has parts. Others must not move: their parts, or their neighbours, would stay
-   * behind.
-   */
-  get isWhole(): boolean {
-    return !this.#parent && this.#parts === 0;
-  }
-
-  /**
-   * Makes this whole storage live inside `slot`, for all that refer to it. Memory that it had is let go: what lies
-   * there must have been copied by submitted work, and no pending command may use it.
-   */
-  moveInto(slot: Storage): void {
-    const { version } = this;
-    const leave = this.#release;
-    this.#owner = slot.#owner;
-    this.#lieIn(slot, 0);
-    this.#skew = version - this.root.#writes;
-    leave?.();
-  }
-
-  #lieIn(whole: Storage, offset: number): void {
-    const { buffer, offset: base } = whole.place;
-    whole.retain().#parts += 1;
-    this.#parent = whole;
-    this.putAt({ buffer, offset: base + offset }, () => {
-      whole.#parts -= 1;
-      whole.release();
-    });
   }
 }

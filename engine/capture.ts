@@ -6,15 +6,16 @@
 import { mapValues } from "../base/index.ts";
 import { type CaptureOptions, declare } from "./capture-options.ts";
 import { checkFunction } from "./checks.ts";
+import { compileAll } from "./compile.ts";
 import type { Device } from "./device.ts";
 import { CaptureError, DisposedError } from "./errors.ts";
-import { Node } from "./graph.ts";
 import type { HostData } from "./host-data.ts";
 import { Recording } from "./recording.ts";
 import type { Replay } from "./replay.ts";
 import { keep, Scope, synchronous } from "./scope.ts";
 import { type Described, describe } from "./shape.ts";
 import { Slots } from "./slots.ts";
+import { recording } from "./stream.ts";
 import { checkTensors, Tensor } from "./tensor.ts";
 
 /** What a run is given for each input. */
@@ -48,30 +49,30 @@ export async function capture<I extends Record<string, Described>, S extends Rec
   const { device, name, state } = declare(options);
   device.check(name);
   if (device.stream.recorder) throw new CaptureError(`${name}: captures must not be nested; got one inside another.`);
-  const recording = new Recording(device, name, state);
+  const recorder = new Recording(device, name, state);
   const frame = new Scope();
   try {
-    const { inputs, scalars, outputs, own } = device.stream.recording(recording, () => {
-      const inputs = mapValues(options.inputs ?? ({} as I), ({ shape, dtype }) => recording.slot(shape, dtype));
-      const scalars = mapValues(options.scalars ?? ({} as S), () => recording.slot([], "f32"));
-      if (options.rows) recording.live(options.rows, inputs);
+    const { inputs, scalars, outputs, own } = recording(device.stream, recorder, () => {
+      const inputs = mapValues(options.inputs ?? ({} as I), ({ shape, dtype }) => recorder.slot(shape, dtype));
+      const scalars = mapValues(options.scalars ?? ({} as S), () => recorder.slot([], "f32"));
+      if (options.rows) recorder.live(options.rows, inputs);
       const outputs = step(inputs as TensorsOf<I>, scalars as TensorsOf<S>);
       synchronous("capture", outputs);
-      const own = tensorsIn(outputs).filter((tensor) => recording.isOwn(tensor));
+      const own = tensorsIn(outputs).filter((tensor) => recorder.isOwn(tensor));
       for (const kept of [inputs, scalars, own]) keep(kept);
       frame.dispose();
-      recording.close();
+      recorder.close();
       return { inputs, scalars, outputs, own };
     });
-    recording.settleLeaves(own);
-    await device.pipelines.compileAll(recording.programs());
-    const isGraphAlive = own.some(({ source }) => source instanceof Node && !source.isFreed);
+    recorder.settleLeaves(own);
+    await compileAll(device, recorder.programs());
+    const isGraphAlive = own.some(({ source }) => source?.kind === "node" && !source.isFreed);
     const slots = new Slots({ device, name }, inputs, scalars, options.scalars ?? {});
     const all = [...Object.values<Tensor>(inputs), ...Object.values<Tensor>(scalars), ...own];
-    return new Capture({ device, name, replay: recording.layOut({ isGraphAlive }), slots, own, all, outputs });
+    return new Capture({ device, name, replay: recorder.layOut({ isGraphAlive }), slots, own, all, outputs });
   } catch (error) {
     frame.dispose();
-    recording.dispose();
+    recorder.dispose();
     throw error;
   }
 }

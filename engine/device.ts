@@ -2,6 +2,7 @@
 // loss; which devices live, and on which of them a tensor is made when none is named.
 
 import { isNode, type Kinds, what } from "../base/index.ts";
+import { loadUnstaged } from "../kernels/index.ts";
 import { type AdapterOptions, type DeviceInfo, describeDevice, requestDevice } from "./adapter.ts";
 import { BufferPool, type MemoryReport, MOST_MAPPED } from "./buffers.ts";
 import { ArgumentError, DeviceError, DisposedError, readOptions } from "./errors.ts";
@@ -21,12 +22,6 @@ export interface DeviceOptions extends AdapterOptions {
    * bit for bit.
    */
   readonly tuning?: "off" | "cached";
-  /**
-   * Asks the adapter for no more than every WebGPU adapter has, and takes the kernels of GPUs: what is captured on such
-   * a device and written by `encodeCaptures` runs anywhere. It is nobody's default device: name it. Not with a device
-   * of one's own, nor with stored tuning; default false.
-   */
-  readonly isPortable?: boolean;
   /** Called for GPU errors that no call can throw any more; default: `console.error`. */
   readonly onError?: (error: DeviceError) => void;
 }
@@ -38,7 +33,6 @@ const OPTIONS: Kinds<DeviceOptions> = {
   powerPreference: "string",
   dawn: "any",
   tuning: "string",
-  isPortable: "boolean",
   onError: "function",
 };
 
@@ -57,29 +51,29 @@ const OPTIONS: Kinds<DeviceOptions> = {
  * ```
  */
 export async function createDevice(options: DeviceOptions = {}): Promise<Device> {
-  const { isPortable = false, device: own, tuning } = readOptions("createDevice", options, OPTIONS);
-  if (isPortable && (own !== undefined || tuning === "cached")) {
-    const other = own === undefined ? 'tuning "cached"' : "a device of one's own";
-    throw new ArgumentError(`createDevice: isPortable must go without ${other}, which is of one adapter; got both.`);
-  }
+  readOptions("createDevice", options, OPTIONS);
   const gpu = options.device ?? (await requestDevice(options));
-  const device = new Device(gpu, options, isNode() ? await waitInNode(gpu, options) : undefined);
-  if (!isPortable) registerDevice(device);
+  const device = new Device(gpu, options, { wait: await waitFor(gpu, options) });
+  if (device.info.isSoftware) await loadUnstaged();
+  registerDevice(device);
   if (options.tuning === "cached") {
     const { loadTuning } = await import("./measuring.ts");
-    device.tuner.load(await loadTuning(device.info));
+    await device.tuner.load(await loadTuning(device.info));
   }
   return device;
 }
 
-/** How Node waits for a device, whose instance it is to keep. */
-async function waitInNode(gpu: GPUDevice, { instance }: AdapterOptions): Promise<Wait | undefined> {
+/** How this process waits for a device; Node keeps its instance. */
+export async function waitFor(gpu: GPUDevice, { instance }: AdapterOptions): Promise<Wait | undefined> {
+  if (!isNode()) return undefined;
   if (instance) (await import("./dawn.ts")).lend(instance);
   return describeDevice(gpu).isSoftware ? (await import("./patience.ts")).napping() : undefined;
 }
 
 /** The living ones, oldest first. */
 const devices = new Set<Device>();
+
+const livingDevices = (): Device[] => [...devices];
 
 export function registerDevice(device: Device): void {
   devices.add(device);
@@ -91,7 +85,7 @@ export function unregisterDevice(device: Device): void {
 
 /** The device that creation functions use when none is named: the oldest one that is neither disposed nor lost. */
 export function defaultDevice(): Device {
-  const all = [...devices];
+  const all = livingDevices();
   const device = all.find(({ isLost }) => !isLost) ?? all[0];
   if (!device) throw new DeviceError("tensor: a device must exist; got none. Call `await createDevice()` first.");
   return device;
@@ -102,6 +96,12 @@ export function deviceOr(op: string, given: Device | undefined): Device {
   const device = given ?? defaultDevice();
   if (typeof (device as Partial<Device>).check === "function") return device;
   throw new ArgumentError(`${op}: device must be what createDevice() resolves to; got ${what(device)}.`);
+}
+
+/** How a device is waited for, and what it shall be taken for, where that is not what it says. */
+interface Host {
+  readonly wait?: Wait | undefined;
+  readonly info?: Partial<DeviceInfo>;
 }
 
 /** One WebGPU device with everything that runs on it. Make it by `createDevice`. */
@@ -115,6 +115,8 @@ export class Device {
   /** @internal */
   readonly stream: Stream;
   readonly tuner: Tuner;
+  /** How this process waits for the GPU. @internal */
+  readonly wait: Wait;
   readonly #isOwn: boolean;
   readonly #onError: (error: DeviceError) => void;
   readonly #errors: DeviceError[] = [];
@@ -123,19 +125,17 @@ export class Device {
   #leaked = 0;
 
   /** Use `createDevice`. @internal */
-  constructor(gpu: GPUDevice, options: DeviceOptions = {}, wait: Wait = (done) => done()) {
+  constructor(gpu: GPUDevice, options: DeviceOptions = {}, { wait = (done) => done(), info }: Host = {}) {
     this.gpu = gpu;
-    const info = describeDevice(gpu);
-    this.info = options.isPortable ? { ...info, isSoftware: false } : info;
-    this.pool = new BufferPool(gpu, info.isSoftware ? MOST_MAPPED : undefined);
-    this.pipelines = new PipelineCache(gpu, wait);
+    this.wait = wait;
+    const found = describeDevice(gpu);
+    this.info = { ...found, ...info };
+    this.pool = new BufferPool(gpu, found.isSoftware ? MOST_MAPPED : undefined);
+    this.pipelines = new PipelineCache(gpu);
     this.stream = new Stream(gpu, this.pool, this.pipelines, wait);
-    this.tuner = new Tuner(
-      () => this.sync(),
-      (fn) => this.#watching("tune", fn),
-      options.tuning === "cached"
-        ? async (table) => (await import("./measuring.ts")).saveTuning(this.info, table)
-        : undefined,
+    const isStored = options.tuning === "cached";
+    this.tuner = new Tuner(async (fn, chosen) =>
+      (await import("./measuring.ts")).tune(this, fn, { options: chosen, isStored, living: livingDevices }),
     );
     this.#isOwn = options.device === undefined;
     this.#onError = options.onError ?? ((error) => console.error(error.message));
@@ -171,22 +171,7 @@ export class Device {
   async profile(fn: () => unknown): Promise<Profile> {
     this.check("profile");
     const { profile } = await import("./measuring.ts");
-    return profile(this, () => this.#watching("profile", fn));
-  }
-
-  /** Runs `fn`. @throws DeviceError if it worked on other devices only, of which nothing could be told */
-  async #watching(op: string, fn: () => unknown): Promise<void> {
-    const count = (device: Device) => {
-      if (!device.#isDisposed) device.stream.flush();
-      return device.stream.counters.dispatches;
-    };
-    const before = new Map(Array.from(devices, (device) => [device, count(device)]));
-    await fn();
-    const worked = Array.from(devices).filter((device) => count(device) > (before.get(device) ?? 0));
-    if (worked.length === 0 || worked.includes(this)) return;
-    throw new DeviceError(
-      `${op}: the work must run on this device; it ran on another one. Make its tensors with { device }.`,
-    );
+    return profile(this, fn, livingDevices);
   }
 
   /** Checks that the device can still run something. @throws DisposedError or DeviceError @internal */

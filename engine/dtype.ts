@@ -52,29 +52,19 @@ export function toHalf(value: number): number {
   const rest = bits & 0x7fffffff;
   if (rest > 0x7f800000) return sign | 0x7e00;
   if (rest >= 0x477ff000) return sign | 0x7c00;
-  if (rest < 0x38800000) {
-    // Subnormal half: a multiple of 2^-24.
-    return sign | roundHalfEven(Math.abs(Math.fround(value)) * 0x1000000);
-  }
+  // Subnormal: a multiple of 2^-24, to which f32 rounds what lies above 0.5.
+  if (rest < 0x38800000) return sign | (floatBits(Math.abs(Math.fround(value)) + 0.5) - 0x3f000000);
   const rounded = rest + 0x0fff + ((rest >>> 13) & 1);
   return sign | ((rounded - 0x38000000) >>> 13);
 }
 
-function roundHalfEven(x: number): number {
-  const floor = Math.floor(x);
-  const fraction = x - floor;
-  if (fraction !== 0.5) return Math.round(x);
-  return floor + (floor & 1);
-}
-
 /** The number that 16 bits of an IEEE half stand for. */
 export function fromHalf(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >>> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  // Exponent and fraction where an f32 has them, and the difference of the exponents' biases.
+  scratchBits[0] = (bits & 0x7fff) << 13;
+  const size = scratch[0]! * 2 ** 112;
+  const special = bits & 1023 ? Number.NaN : Number.POSITIVE_INFINITY;
+  return (bits & 0x8000 ? -1 : 1) * (size < 65536 ? size : special);
 }
 
 /** Typed array of the `n` elements that `bytes` hold. */

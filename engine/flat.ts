@@ -5,9 +5,10 @@ import type { Kinds } from "../base/index.ts";
 import type { Storage } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import { CaptureError, DTypeError, GradientError, readOptions } from "./errors.ts";
-import { Leaf } from "./graph.ts";
+import { type Leaf, zeroGrad } from "./graph.ts";
 import { copyInto } from "./ops/assign.ts";
 import { full } from "./ops/fill.ts";
+import { isWhole, moveInto, sliceOf } from "./parts.ts";
 import { describe } from "./shape.ts";
 import { checkDevice, checkTensorList, Tensor } from "./tensor.ts";
 
@@ -87,7 +88,7 @@ export class Flat {
 
   /** Drops all gradients, so that the next `backward` overwrites them. */
   zeroGrad(): void {
-    for (const { parameter } of this.segments) parameter.zeroGrad();
+    for (const { parameter } of this.segments) zeroGrad(parameter);
   }
 
   /**
@@ -140,13 +141,13 @@ export function flatten(parameters: readonly Tensor[], options: FlattenOptions =
   for (const parameter of parameters) {
     checkDevice("flatten", parameter, first.device);
     const { source } = parameter;
-    if (!(source instanceof Leaf))
+    if (source?.kind !== "leaf")
       throw new GradientError(
         `flatten: parameters must be leaves; got ${describe(parameter)}. Call requiresGrad() on it.`,
       );
     if (source.slot)
       throw new GradientError(`flatten: a parameter can be in one flat buffer; got ${describe(parameter)} twice.`);
-    if (!parameter.storage.isWhole || storages.has(parameter.storage)) {
+    if (!isWhole(parameter.storage) || storages.has(parameter.storage)) {
       throw new GradientError(
         `flatten: a parameter must have memory of its own; got ${describe(parameter)}, which shares that of another. Copy it first.`,
       );
@@ -180,7 +181,8 @@ function partOf({ values, grads }: FlatPart, run: readonly Segment[]): FlatPart 
   const { offset: first } = run[0]!;
   const { offset, parameter } = run.at(-1) as Segment;
   const size = offset + room(parameter) - first;
-  const view = ({ device, storage }: Tensor) => new Tensor(device, storage.slice(first * 4, size * 4), [size], "f32");
+  const view = ({ device, storage }: Tensor) =>
+    new Tensor(device, sliceOf(storage, first * 4, size * 4), [size], "f32");
   const segments = run.map((segment) => ({ ...segment, offset: segment.offset - first }));
   return { values: view(values), grads: view(grads), segments };
 }
@@ -190,18 +192,18 @@ function join(device: Device, size: number, segments: readonly Segment[]): FlatP
   const [values, grads] = [full([size], 0, { device }), full([size], 0, { device })];
   for (const flat of [values, grads]) device.stream.place(flat.storage);
   const slots = segments.map(({ parameter, offset }) => {
-    parameter.zeroGrad();
+    zeroGrad(parameter);
     const { bytes } = parameter.storage;
-    const slot = values.storage.slice(offset * 4, bytes);
+    const slot = sliceOf(values.storage, offset * 4, bytes);
     device.stream.push({ kind: "copy", from: parameter.storage, to: slot, bytes: parameter.bytes });
-    (parameter.source as Leaf).lieIn(grads.storage.slice(offset * 4, bytes));
+    (parameter.source as Leaf).lieIn(sliceOf(grads.storage, offset * 4, bytes));
     return slot;
   });
   // Pending work finds its memory where it was when it was queued.
   device.stream.flush();
   segments.forEach(({ parameter }, i) => {
     const slot = slots[i]!;
-    parameter.storage.moveInto(slot);
+    moveInto(parameter.storage, slot);
     slot.release();
   });
   return { values, grads, segments };

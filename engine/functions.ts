@@ -16,7 +16,16 @@ export * from "./errors.ts";
 export { Flat, type FlatPart, type FlattenOptions, flatten, SEGMENT_ALIGN, type Segment } from "./flat.ts";
 export { type GradOptions, grad, valueAndGrad } from "./grad.ts";
 export { type GradcheckOptions, gradcheck } from "./gradcheck.ts";
-export type { Backward, Gradient, KnownFunctions, TensorsByName } from "./graph.ts";
+export {
+  type Backward,
+  type Gradient,
+  gradOf,
+  hasGrad,
+  type KnownFunctions,
+  requiresGrad,
+  type TensorsByName,
+  zeroGrad,
+} from "./graph.ts";
 export {
   type LoadCapturesOptions,
   loadCaptures,
@@ -38,6 +47,7 @@ export {
 export type { GivenOperands, Letters, MadeOutputs, OperandSizes, Operands, Outputs } from "./operands.ts";
 export * from "./ops/index.ts";
 export { paperDevice } from "./paper.ts";
+export { createPortableDevice, type PortableOptions } from "./portable.ts";
 export { Profile, type ProfileRow } from "./profile.ts";
 export type { DTypeRule } from "./promote.ts";
 export {
@@ -92,5 +102,5 @@ export {
 export { trace } from "./trace.ts";
 export type { Tuner } from "./tune.ts";
 export type { TuningTable } from "./tune-cache.ts";
-export type { TuningResult } from "./variant-times.ts";
+export type { TuneOptions, TuningResult } from "./tuning.ts";
 export type { TracedOp } from "./work.ts";

@@ -3,7 +3,7 @@
 import { type Kinds, what } from "../base/index.ts";
 import { checkFunction } from "./checks.ts";
 import { ArgumentError, GradientError, readOptions } from "./errors.ts";
-import { CONSTANT, type Source } from "./graph.ts";
+import { CONSTANT, requiresGrad, type Source } from "./graph.ts";
 import { isRecording } from "./op.ts";
 import { full } from "./ops/fill.ts";
 import { reshape } from "./ops/view.ts";
@@ -49,7 +49,7 @@ export function valueAndGrad<T extends readonly Tensor[]>(
     try {
       // An argument that depends on others stays connected to them, through a node of its own.
       const isNested = (arg: Tensor): boolean => arg.isDifferentiable && isRecording();
-      const own = args.map((arg) => (isNested(arg) ? reshape(arg, arg.shape) : arg.detach().requiresGrad()));
+      const own = args.map((arg) => (isNested(arg) ? reshape(arg, arg.shape) : requiresGrad(arg.detach())));
       const value = synchronous("grad", fn(...(own as unknown as T)));
       if (!(value instanceof Tensor)) throw new ArgumentError(`grad: fn must return a tensor; got ${what(value)}.`);
       if (value.size !== 1) {

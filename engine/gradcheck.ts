@@ -3,6 +3,7 @@
 import type { Kinds } from "../base/index.ts";
 import { checkFunction } from "./checks.ts";
 import { ArgumentError, GradientError, readOptions } from "./errors.ts";
+import { gradOf, hasGrad, requiresGrad } from "./graph.ts";
 import { noGrad } from "./op.ts";
 import { positional } from "./signature.ts";
 import { backward } from "./tape.ts";
@@ -42,7 +43,7 @@ async function compare(
   inputs: readonly Tensor[],
   { step, atol, rtol }: Required<GradcheckOptions>,
 ): Promise<void> {
-  const leaves = inputs.map((x) => x.detach().requiresGrad());
+  const leaves = inputs.map((x) => requiresGrad(x.detach()));
   const y = fn(...leaves);
   const gradient = tensor(
     Float32Array.from({ length: y.size }, (_, i) => weightOf(i)),
@@ -52,7 +53,7 @@ async function compare(
   let worst = { excess: 0, text: "" };
   for (const [k, leaf] of leaves.entries()) {
     const values = await valuesOf(inputs[k]!);
-    const found = leaf.hasGrad ? await valuesOf(leaf.grad) : undefined;
+    const found = hasGrad(leaf) ? await valuesOf(gradOf(leaf)) : undefined;
     for (let i = 0; i < values.length; i++) {
       const h = step * Math.max(1, Math.abs(values[i]!));
       let quotient = 0;

@@ -1,10 +1,12 @@
 // The tape's data: Node (a result and how it came about) and Leaf (a tensor whose gradient is wanted).
 // References are counted, so saved values go when the last handle that could be differentiated goes.
+// `requiresGrad` is the way in: sources make nodes, so what never asks for a gradient brings nothing of this file.
 
 import type { Storage } from "./buffers.ts";
 import type { Device } from "./device.ts";
-import type { DType } from "./dtype.ts";
-import type { Described, Shape } from "./shape.ts";
+import { type DType, isFloat } from "./dtype.ts";
+import { DTypeError, GradientError } from "./errors.ts";
+import { type Described, describe, type Shape } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** Tensors by name. */
@@ -47,16 +49,36 @@ export interface Differentiable {
 
 export type Source = Node | Leaf | Constant;
 
+/** An op's call, for the node that it becomes. */
+export interface Call {
+  readonly record: Differentiable;
+  readonly attrs: unknown;
+  /** Of the inputs, in the order of their declaration. */
+  readonly names: readonly string[];
+  readonly inputs: readonly (Tensor | undefined)[];
+  /** The first is what gradients flow through. */
+  readonly outputs: Readonly<Record<string, Tensor>>;
+}
+
+/** What takes part in a call makes a node of it. */
+class Extensible {
+  extend(call: Call): Node {
+    return new Node(call);
+  }
+}
+
 /**
  * Where gradients lie that were made without a graph of their own: no derivative may flow through them unnoticed, since
  * it would take them for constants.
  */
-export class Constant {
+export class Constant extends Extensible {
+  readonly kind = "constant";
   readonly name = "backward";
   /** The op whose gradient cannot be differentiated; undefined where nobody asked for a graph. */
   readonly of: string | undefined;
 
   constructor(of?: string) {
+    super();
     this.of = of;
   }
 
@@ -81,7 +103,8 @@ export interface Saved {
 }
 
 /** A tensor whose gradient `backward` leaves behind. */
-export class Leaf {
+export class Leaf extends Extensible {
+  readonly kind = "leaf";
   readonly name = "leaf";
   readonly device: Device;
   readonly shape: Shape;
@@ -91,6 +114,7 @@ export class Leaf {
   #handles = 1;
 
   constructor({ device, shape, dtype }: { device: Device; shape: Shape; dtype: DType }) {
+    super();
     this.device = device;
     this.shape = shape;
     this.dtype = dtype;
@@ -155,27 +179,21 @@ export class Leaf {
 }
 
 /** One application of an op that gradients can flow through. */
-export class Node {
+export class Node extends Extensible {
+  readonly kind = "node";
   readonly record: Differentiable;
   readonly attrs: unknown;
   readonly device: Device;
-  /** Of the inputs, in the order of their declaration. */
   readonly names: readonly string[];
   readonly parents: readonly (Source | undefined)[];
   readonly inputs: readonly (Described | undefined)[];
-  /** The first is what gradients flow through. */
   readonly outputs: Readonly<Record<string, Described>>;
   readonly #saved = new Map<string, Saved>();
   #references = 1;
   #isFreed = false;
 
-  constructor(
-    record: Differentiable,
-    attrs: unknown,
-    names: readonly string[],
-    inputs: readonly (Tensor | undefined)[],
-    outputs: Readonly<Record<string, Tensor>>,
-  ) {
+  constructor({ record, attrs, names, inputs, outputs }: Call) {
+    super();
     const save = (name: string, tensor: Tensor | undefined): void => {
       if (!tensor || record.saves?.includes(name) === false) return;
       const { storage } = tensor;
@@ -234,7 +252,48 @@ export class Node {
     drop(this);
     for (let node = dying.pop(); node; node = dying.pop()) {
       node.free();
-      for (const parent of node.parents) if (parent instanceof Node) drop(parent);
+      for (const parent of node.parents) if (parent?.kind === "node") drop(parent);
     }
   }
+}
+
+/**
+ * Makes `x` a leaf, whose gradient `backward` computes, and returns it. @throws DTypeError for integers, GradientError
+ * for what was computed from leaves
+ */
+export function requiresGrad(x: Tensor): Tensor {
+  x.check("requiresGrad");
+  if (!isFloat(x.dtype)) throw new DTypeError(`requiresGrad: the dtype must be f32 or f16; got ${describe(x)}.`);
+  const { source } = x;
+  if (source && source.kind !== "leaf") {
+    throw new GradientError(
+      `requiresGrad: only a leaf can be made one; got the result of ${source.name}. Call detach() first.`,
+    );
+  }
+  if (!source) x.attach(new Leaf(x));
+  return x;
+}
+
+/** The gradient that `backward` left at the leaf `x`. @throws GradientError if there is none */
+export function gradOf(x: Tensor): Tensor {
+  x.check("grad");
+  const { source } = x;
+  if (source?.kind === "leaf" && source.grad) {
+    void x.storage; // which tells who records that it is used
+    return source.grad;
+  }
+  const why = source
+    ? source.kind === "leaf"
+      ? "backward() has not reached it"
+      : "it is not a leaf"
+    : "requiresGrad() was not called";
+  throw new GradientError(`grad: a gradient must exist; got none on ${describe(x)}: ${why}.`);
+}
+
+/** Whether `backward` has left a gradient at `x`. */
+export const hasGrad = (x: Tensor): boolean => x.source?.kind === "leaf" && x.source.grad !== undefined;
+
+/** Drops the gradient of `x`, so that the next `backward` starts afresh. */
+export function zeroGrad(x: Tensor): void {
+  if (x.source?.kind === "leaf") x.source.clear();
 }

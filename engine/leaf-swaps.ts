@@ -3,6 +3,7 @@
 
 import type { Storage } from "./buffers.ts";
 import type { Leaf } from "./graph.ts";
+import { isWhole, moveInto } from "./parts.ts";
 import { keep } from "./scope.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -80,7 +81,7 @@ export function liesIn({ grad }: Leaf, storage: Storage): boolean {
  */
 export function leaveGradient({ leaf, storage }: LeftGradient): void {
   if (leaf.isGone) return;
-  if (storage && leaf.slot && storage.isWhole) storage.moveInto(leaf.slot);
+  if (storage && leaf.slot && isWhole(storage)) moveInto(storage, leaf.slot);
   if (storage && liesIn(leaf, storage)) return;
   leaf.leave(storage && handleOn(storage, leaf));
 }

@@ -17,8 +17,10 @@ import {
   type TensorForm,
   UNIFORMS,
 } from "./captures-form.ts";
+import { compileAll } from "./compile.ts";
 import { type Device, deviceOr } from "./device.ts";
 import { DeviceError, FormatError, readOptions } from "./errors.ts";
+import { sliceOf } from "./parts.ts";
 import type { Program } from "./pipelines.ts";
 import { PrivateMemory } from "./private-memory.ts";
 import { Replay } from "./replay.ts";
@@ -73,7 +75,7 @@ export async function openCaptures(file: SafetensorsFile, device: Device): Promi
   const form = formOf(file.metadata);
   checkFeatures(form, device);
   const programs = form.kernels.map((kernel) => device.pipelines.stored(kernelOf(kernel)));
-  await device.pipelines.compileAll(programs);
+  await compileAll(device, programs);
   const roots: Storage[] = [];
   const owned: { dispose(): void }[] = [];
   let memory: Ranges | undefined;
@@ -117,7 +119,7 @@ const lastUniform = ({ captures, kernels }: CapturesForm): number =>
 function checkFeatures({ kernels, subgroupSize }: CapturesForm, { info }: Device): void {
   const has = { f16: info.hasF16, subgroups: info.hasSubgroups };
   const missing = kernels.flatMap(({ features }) => features).find((feature) => !has[feature]);
-  const hint = "Write the captures on a device of createDevice({ isPortable: true }).";
+  const hint = "Write the captures on a device of createPortableDevice().";
   if (missing) throw new DeviceError(`loadCaptures: the adapter must have ${missing}; it has not. ${hint}`);
   if (subgroupSize === undefined || subgroupSize === info.subgroupSize) return;
   throw new DeviceError(
@@ -167,7 +169,7 @@ class Ranges {
     let part = this.#parts.get(key);
     if (!part) {
       const [root, offset, bytes] = range;
-      part = this.#roots[root]!.slice(offset, bytes);
+      part = sliceOf(this.#roots[root]!, offset, bytes);
       this.#parts.set(key, part);
     }
     return part.retain();

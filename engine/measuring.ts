@@ -2,5 +2,5 @@
 // pages load into few.
 
 export { profile } from "./profile.ts";
-export { loadTuning, saveTuning } from "./tune-cache.ts";
-export { readRepeats, timeVariants } from "./variant-times.ts";
+export { loadTuning } from "./tune-cache.ts";
+export { addChoices, tune } from "./tuning.ts";

@@ -1,5 +1,6 @@
 // Ops as methods: `x.matmul(w)` is `matmul(x, w)`. Imported for its effect by the engine's entry.
 
+import { gradOf, hasGrad, requiresGrad, zeroGrad } from "./graph.ts";
 import * as elementary from "./ops/elementary.ts";
 import { gather, indexSelect } from "./ops/gather.ts";
 import { matmul } from "./ops/matmul.ts";
@@ -20,7 +21,7 @@ const methods = {
   ...elementary,
   ...reductions,
   ...view,
-  ...{ permute, slice, flip, pad, gather, indexSelect, matmul, softmax, logSoftmax, backward },
+  ...{ permute, slice, flip, pad, gather, indexSelect, matmul, softmax, logSoftmax, requiresGrad, zeroGrad, backward },
 };
 
 type Methods = {
@@ -30,8 +31,26 @@ type Methods = {
 };
 
 declare module "./tensor.ts" {
-  interface Tensor extends Methods {}
+  interface Tensor extends Methods {
+    /** The gradient that `backward` left at this leaf; throws GradientError if there is none. */
+    readonly grad: Tensor;
+    /** Whether `grad` has a value. */
+    readonly hasGrad: boolean;
+  }
 }
+
+Object.defineProperties(Tensor.prototype, {
+  grad: {
+    get(this: Tensor) {
+      return gradOf(this);
+    },
+  },
+  hasGrad: {
+    get(this: Tensor) {
+      return hasGrad(this);
+    },
+  },
+});
 
 for (const [name, fn] of Object.entries(methods)) {
   Object.defineProperty(Tensor.prototype, name, {

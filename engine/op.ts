@@ -8,7 +8,7 @@ import { checkFunction } from "./checks.ts";
 import type { Device } from "./device.ts";
 import { isFloat } from "./dtype.ts";
 import { ArgumentError, DeviceError } from "./errors.ts";
-import { type Backward, type Differentiable, type Gradient, Node, type TensorsByName } from "./graph.ts";
+import type { Backward, Differentiable, Gradient, TensorsByName } from "./graph.ts";
 import {
   checkNames,
   type Declared,
@@ -20,10 +20,9 @@ import {
   type Operands,
   type Outputs,
 } from "./operands.ts";
-import { keep, synchronous } from "./scope.ts";
+import { synchronous } from "./scope.ts";
 import type { Described, Shape } from "./shape.ts";
 import { allocate, checkDevice, Tensor } from "./tensor.ts";
-import type { Rerun } from "./variant-times.ts";
 
 /** What a call says of a launch besides its sizes. */
 export interface Launch {
@@ -147,9 +146,12 @@ export function defineOp<const I extends Operands, const O extends Outputs, A = 
     if (record.run) execute(record, { device, inputs, outputs: made, attrs, sizes });
     device.stream.recorder?.ran?.({ name: record.name, inputs: given, outputs: Object.values(outputs), attrs });
     if (!first || !isFloat(first.dtype) || record.isConstant) return made;
-    if (isRecording() && given.some((input) => input?.isDifferentiable)) {
+    const source = isRecording() ? given.find((input) => input?.isDifferentiable)?.source : undefined;
+    if (source) {
       const names = all.map(({ name }) => name);
-      first.attach(new Node(record as unknown as Differentiable, attrs, names, given, outputs));
+      first.attach(
+        source.extend({ record: record as unknown as Differentiable, attrs, names, inputs: given, outputs }),
+      );
     }
     return made;
   };
@@ -183,31 +185,11 @@ function execute<I extends Operands, O extends Outputs, A>(record: OpRecord<I, O
     choose: (key, candidates) => device.tuner.choose(key, candidates),
   });
   for (const made of temporaries) made.dispose();
-  if (device.tuner.isAsked) device.tuner.note(() => held(record, call));
-}
-
-/** The op on handles of its own, out of the scopes of the code under `tune`. */
-function held<I extends Operands, O extends Outputs, A>(record: OpRecord<I, O, A>, call: Call<I, O, A>): Rerun {
-  const own: Tensor[] = [];
-  const hold = <T extends object>(values: T): T => {
-    const handles = Object.entries(values as TensorsByName).map(([name, tensor]) => {
-      const handle = tensor && keep(tensor.detach());
-      if (handle) own.push(handle);
-      return [name, handle];
-    });
-    return Object.fromEntries(handles) as T;
-  };
-  const again = { ...call, inputs: hold(call.inputs), outputs: hold(call.outputs) };
-  return {
-    run: () => execute(record, again),
-    dispose: () => {
-      for (const tensor of own) tensor.dispose();
-    },
-  };
+  device.tuner.listener?.ran(call, (again) => execute(record, again));
 }
 
 /** Appends one dispatch of `kernel` on behalf of `op`. */
-export function dispatch<
+export const dispatch: <
   S extends Spec,
   U extends string,
   N extends string,
@@ -221,9 +203,7 @@ export function dispatch<
   bindings: Exactly<G, N>,
   dims: Exactly<D, U>,
   launch?: Launch,
-): void {
-  append(device, op, kernel, spec, bindings, dims, launch);
-}
+) => void = append;
 
 function append(
   device: Device,

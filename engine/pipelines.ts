@@ -3,7 +3,6 @@
 import type { Kernel, NamedBinding, Spec } from "../kernels/index.ts";
 import { bindingsOf, pipelineKey, shaderText } from "../kernels/index.ts";
 import { DeviceError } from "./errors.ts";
-import type { Wait } from "./patience.ts";
 
 /** A kernel's text made ready for one device. `pipeline` is compiled at the first use, or ahead by `compileAll`. */
 export interface Program {
@@ -19,13 +18,11 @@ export interface Program {
 
 export class PipelineCache {
   readonly #device: GPUDevice;
-  readonly #wait: Wait;
   readonly #programs = new Map<string, Program>();
   readonly #layouts = new Map<string, { group: GPUBindGroupLayout; pipeline: GPUPipelineLayout }>();
 
-  constructor(device: GPUDevice, wait: Wait) {
+  constructor(device: GPUDevice) {
     this.#device = device;
-    this.#wait = wait;
   }
 
   program(kernel: Kernel, spec: Spec): Program {
@@ -75,19 +72,6 @@ export class PipelineCache {
   pipeline(program: Program): GPUComputePipeline {
     program.pipeline ??= this.#device.createComputePipeline(program.descriptor);
     return program.pipeline;
-  }
-
-  /** Compiles all that are not compiled yet, in parallel where the driver can. */
-  async compileAll(programs: Iterable<Program>): Promise<void> {
-    const missing = [...new Set(programs)].filter((program) => !program.pipeline);
-    const compile = async (program: Program) => {
-      try {
-        program.pipeline = await this.#device.createComputePipelineAsync(program.descriptor);
-      } catch (cause) {
-        throw new DeviceError(`${program.key}: the kernel must compile; the driver says: ${String(cause)}`, { cause });
-      }
-    };
-    await this.#wait(() => Promise.all(missing.map(compile)));
   }
 
   #layout(

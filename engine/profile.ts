@@ -2,7 +2,8 @@
 
 import type { DeviceInfo } from "./adapter.ts";
 import { USAGE } from "./buffers.ts";
-import type { Stream } from "./stream.ts";
+import { DeviceError } from "./errors.ts";
+import { type Watched, watching } from "./watching.ts";
 import type { Encoded, PassTimer } from "./work.ts";
 
 /** One kernel's share of a profile. */
@@ -57,22 +58,26 @@ export class Profile {
 const MAX_QUERIES = 4096;
 
 /** What is profiled: a Device. */
-interface Profiled {
+interface Profiled extends Watched {
   readonly gpu: GPUDevice;
   readonly info: Pick<DeviceInfo, "hasTimestamps">;
-  readonly stream: Stream;
   sync(): Promise<void>;
 }
 
 /** Runs `fn` (which may be async) and attributes GPU time to kernels. @throws DeviceError inside another. */
-export async function profile(device: Profiled, fn: () => unknown): Promise<Profile> {
+export async function profile(device: Profiled, fn: () => unknown, living: () => readonly Watched[]): Promise<Profile> {
   await device.sync();
   const timer = new Timer(device);
   const start = performance.now();
-  await device.stream.timing(timer, async () => {
-    await fn();
+  const { stream } = device;
+  if (stream.timer) throw new DeviceError("profile: one must end before the next begins; got a second one.");
+  stream.timer = timer;
+  try {
+    await watching("profile", fn, { device, living });
     await device.sync();
-  });
+  } finally {
+    stream.timer = undefined;
+  }
   const wallMs = performance.now() - start;
   return new Profile(await timer.rows(), wallMs);
 }

@@ -4,7 +4,7 @@
 import type { Place, Storage } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import { CaptureError } from "./errors.ts";
-import { Leaf } from "./graph.ts";
+import type { Leaf } from "./graph.ts";
 import { LeafSwaps, type LeftGradient } from "./leaf-swaps.ts";
 import { LiveRows } from "./live-rows.ts";
 import { PrivateMemory } from "./private-memory.ts";
@@ -153,7 +153,7 @@ export class Recording implements Recorder {
     const leaves = new Map<Tensor, Leaf>();
     for (const [leaf, before] of this.#swaps.before) if (before) leaves.set(before, leaf);
     for (const { source } of this.#used.keys())
-      if (source instanceof Leaf && source.grad) leaves.set(source.grad, source);
+      if (source?.kind === "leaf" && source.grad) leaves.set(source.grad, source);
     const operands: Operand[] = [];
     for (const [tensor, storage] of this.#used) {
       const op = ops.get(storage.root);

@@ -39,7 +39,7 @@ const OPTIONS: Kinds<CapturesOptions> = { tensors: "any", metadata: "any" };
 
 /**
  * The bytes of a file of captures, which `loadCaptures` runs without the code that recorded them: no op, no kernel, no
- * tape. The texts are those of the device at hand; made on one of `createDevice({ isPortable: true })` they run
+ * tape. The texts are those of the device at hand; made on one of `createPortableDevice()` they run
  * anywhere. What the captures read from outside is in the file as it is now.
  *
  * Outputs are found again where the step returns tensors by name, or one tensor, which is then `output`. A training

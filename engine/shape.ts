@@ -76,16 +76,18 @@ export function normalizeAxes(op: string, axes: readonly number[] | null | undef
   return result;
 }
 
-/** NumPy's common shape of all operands. */
-export function broadcastShapes(op: string, operands: readonly Described[]): number[] {
-  const rank = Math.max(0, ...operands.map((operand) => operand.shape.length));
+/** NumPy's common shape of all operands, or of their batch axes, those before the last `inner`. @throws ShapeError */
+export function broadcastShapes(op: string, operands: readonly Described[], inner = 0): number[] {
+  const rank = Math.max(0, ...operands.map((operand) => operand.shape.length - inner));
   return Array.from({ length: rank }, (_, i) => {
     let common = 1;
     for (const { shape } of operands) {
-      const extent = shape[i - rank + shape.length] ?? 1;
+      const extent = shape[i - rank + shape.length - inner] ?? 1;
       if (extent !== 1 && common !== 1 && extent !== common) {
         const list = operands.map(describe).join(" x ");
-        throw new ShapeError(`${op}: shapes must broadcast; got ${list} (axis ${i - rank}: ${common} != ${extent}).`);
+        throw new ShapeError(
+          `${op}: ${inner > 0 ? "batch axes" : "shapes"} must broadcast; got ${list} (axis ${i - rank - inner}: ${common} != ${extent}).`,
+        );
       }
       if (extent !== 1) common = extent;
     }

@@ -2,7 +2,7 @@
 // Dispatches gather until a read, a budget or the end of a step; a recorder (see capture) may take them instead.
 
 import { type BufferPool, KEPT_PER_SIZE, Storage, USAGE } from "./buffers.ts";
-import { CaptureError, DeviceError } from "./errors.ts";
+import { CaptureError } from "./errors.ts";
 import type { Wait } from "./patience.ts";
 import type { PipelineCache, Program } from "./pipelines.ts";
 import {
@@ -39,7 +39,8 @@ export class Stream {
   readonly uniforms: UniformWriter;
   readonly counters: StreamCounters = { dispatches: 0, submits: 0 };
   #recorder: Recorder | undefined;
-  #timer: PassTimer | undefined;
+  /** Who is told of dispatches while `device.profile` runs. */
+  timer: PassTimer | undefined;
   readonly #wait: Wait;
   #pending: Work[] = [];
   #staging = new Map<number, GPUBuffer[]>();
@@ -64,28 +65,11 @@ export class Stream {
     return this.#recorder;
   }
 
-  /** Runs `fn`, whose work goes to `recorder`, after all that is pending. */
-  recording<T>(recorder: Recorder, fn: () => T): T {
+  /** Hands the work to come to a recorder, after all that is pending, or back to the queue. */
+  set recorder(recorder: Recorder | undefined) {
     this.flush();
     this.#recorder = recorder;
-    recorded = this;
-    try {
-      return fn();
-    } finally {
-      this.#recorder = undefined;
-      recorded = undefined;
-    }
-  }
-
-  /** Runs `fn`, of whose dispatches `timer` is told. @throws DeviceError inside another. */
-  async timing(timer: PassTimer, fn: () => Promise<unknown>): Promise<void> {
-    if (this.#timer) throw new DeviceError("profile: one must end before the next begins; got a second one.");
-    this.#timer = timer;
-    try {
-      await fn();
-    } finally {
-      this.#timer = undefined;
-    }
+    recorded = recorder && this;
   }
 
   /** Appends work. The stream holds a reference to every storage until the work is encoded. */
@@ -142,10 +126,10 @@ export class Stream {
   /** Submits what `fn` encodes, in one go. */
   submit(label: string, fn: (encoder: GPUCommandEncoder, passes: Passes) => void): void {
     const encoder = this.#device.createCommandEncoder({ label });
-    const passes = new Passes(encoder, this.#timer, this.counters);
+    const passes = new Passes(encoder, this.timer, this.counters);
     fn(encoder, passes);
     passes.end();
-    this.#timer?.finish(encoder);
+    this.timer?.finish(encoder);
     this.#device.queue.submit([encoder.finish()]);
     this.counters.submits += 1;
   }
@@ -261,6 +245,16 @@ export class Stream {
     if (buffer.size > 1 << 24) buffer.destroy();
     else if (list) list.push(buffer);
     else this.#staging.set(buffer.size, [buffer]);
+  }
+}
+
+/** Runs `fn`, whose work on `stream` goes to `recorder`. */
+export function recording<T>(stream: Stream, recorder: Recorder, fn: () => T): T {
+  stream.recorder = recorder;
+  try {
+    return fn();
+  } finally {
+    stream.recorder = undefined;
   }
 }
 

@@ -5,7 +5,7 @@ import type { Kinds } from "../base/index.ts";
 import type { Storage } from "./buffers.ts";
 import { isFloat } from "./dtype.ts";
 import { GradientError, readOptions, ShapeError } from "./errors.ts";
-import { type Backward, CONSTANT, Constant, Leaf, Node, type Saved, type Source } from "./graph.ts";
+import { type Backward, CONSTANT, Constant, type Leaf, type Node, type Saved, type Source } from "./graph.ts";
 import { noGrad } from "./op.ts";
 import { addInto, copyInto } from "./ops/assign.ts";
 import { express } from "./ops/express.ts";
@@ -13,6 +13,7 @@ import { full } from "./ops/fill.ts";
 import { add } from "./ops/pointwise.ts";
 import { sumTo } from "./ops/reduce.ts";
 import { cast } from "./ops/view.ts";
+import { moveInto } from "./parts.ts";
 import { keep, Scope, scope } from "./scope.ts";
 import { type Described, describe, sameShape } from "./shape.ts";
 import { positional } from "./signature.ts";
@@ -132,7 +133,7 @@ export class Sweep {
       if (seen.has(source)) return;
       seen.add(source);
       if (this.#targets?.has(source)) return;
-      if (source instanceof Constant) {
+      if (source.kind === "constant") {
         if (source.of) {
           throw new GradientError(
             `backward: the gradient of ${source.of} has no derivative; detach() it, or what goes into ${source.of}, to hold that constant.`,
@@ -142,7 +143,7 @@ export class Sweep {
           "backward: what a gradient depends on is known only if it was made with { createGraph: true }; got one that was not. detach() holds it constant.",
         );
       }
-      if (source instanceof Node) stack.push({ node: source, next: 0 });
+      if (source.kind === "node") stack.push({ node: source, next: 0 });
       else this.#isOpen = true;
     };
     enter(root);
@@ -228,7 +229,7 @@ export class Sweep {
         gradient.dispose();
       }
     }
-    if (waiting === 0 && source instanceof Leaf && !this.#targets) this.#settle(source);
+    if (waiting === 0 && source.kind === "leaf" && !this.#targets) this.#settle(source);
   }
 
   /** All of a leaf's gradient is there: leave it, in its slot if it has one. */
@@ -257,7 +258,7 @@ export class Sweep {
     this.#shared.add(storage);
     if (!isShared && !slot) return gradient;
     if (!isShared && slot && !storage.placed && storage.owner === device.stream.recorder) {
-      storage.moveInto(slot);
+      moveInto(storage, slot);
       return gradient;
     }
     const target = slot ? new Tensor(device, slot.retain(), shape, dtype) : empty(shape, { dtype, device });

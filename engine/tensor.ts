@@ -4,9 +4,9 @@
 import { type Kinds, what } from "../base/index.ts";
 import { Storage } from "./buffers.ts";
 import { type Device, deviceOr } from "./device.ts";
-import { checkDType, type DType, decode, elementBytes, isFloat, storageBytes, type TensorData } from "./dtype.ts";
-import { ArgumentError, DisposedError, DTypeError, GradientError, readOptions, ShapeError } from "./errors.ts";
-import { Leaf, type Source } from "./graph.ts";
+import { checkDType, type DType, decode, elementBytes, storageBytes, type TensorData } from "./dtype.ts";
+import { ArgumentError, DisposedError, DTypeError, readOptions, ShapeError } from "./errors.ts";
+import type { Source } from "./graph.ts";
 import { checkData, dtypeOf, encode, type HostData } from "./host-data.ts";
 import { noteRange } from "./ranges.ts";
 import { track, untrack } from "./scope.ts";
@@ -105,47 +105,6 @@ export class Tensor {
       );
     }
     this.device.check(op);
-  }
-
-  /** Makes this a leaf whose gradient `backward` computes; returns itself. */
-  requiresGrad(): this {
-    this.check("requiresGrad");
-    if (!isFloat(this.dtype))
-      throw new DTypeError(`requiresGrad: the dtype must be f32 or f16; got ${describe(this)}.`);
-    const { source } = this;
-    if (source && !(source instanceof Leaf)) {
-      throw new GradientError(
-        `requiresGrad: only a leaf can be made one; got the result of ${source.name}. Call detach() first.`,
-      );
-    }
-    if (!source) this.attach(new Leaf(this));
-    return this;
-  }
-
-  /** The gradient that `backward` left at this leaf; throws GradientError if there is none. */
-  get grad(): Tensor {
-    this.check("grad");
-    const { source } = this;
-    if (source instanceof Leaf && source.grad) {
-      this.device.stream.recorder?.used(this, this.#memory.storage);
-      return source.grad;
-    }
-    const why = source
-      ? source instanceof Leaf
-        ? "backward() has not reached it"
-        : "it is not a leaf"
-      : "requiresGrad() was not called";
-    throw new GradientError(`grad: a gradient must exist; got none on ${describe(this)}: ${why}.`);
-  }
-
-  /** Whether `grad` has a value. */
-  get hasGrad(): boolean {
-    return this.source instanceof Leaf && this.source.grad !== undefined;
-  }
-
-  /** Drops the gradient, so that the next `backward` starts afresh. */
-  zeroGrad(): void {
-    if (this.source instanceof Leaf) this.source.clear();
   }
 
   /** The same memory without its history. */

@@ -6,6 +6,7 @@ import { CaptureError } from "./errors.ts";
 import type { Leaf } from "./graph.ts";
 import { LeafSwaps } from "./leaf-swaps.ts";
 import { Scope } from "./scope.ts";
+import { recording } from "./stream.ts";
 import { type Recorder, storagesOf, type TracedOp } from "./work.ts";
 
 /** Calls `fn` without executing anything on the GPU; all tensors it makes are freed. Values must not be read inside. */
@@ -30,7 +31,7 @@ export function trace(device: Device, fn: () => unknown): TracedOp[] {
     ran: (op) => ops.push(op),
   };
   try {
-    stream.recording(recorder, fn);
+    recording(stream, recorder, fn);
   } finally {
     frame.dispose();
     leaves.undo();

@@ -9,6 +9,7 @@ import {
   randomNormal,
   randomUniform,
   readOptions,
+  requiresGrad,
   type Shape,
   type Tensor,
   tensor,
@@ -79,7 +80,7 @@ export class Init {
 
   /** A trainable tensor. */
   parameter(data: Float32Array, shape: Shape): Tensor {
-    return this.#make(data, shape).requiresGrad();
+    return requiresGrad(this.#make(data, shape));
   }
 
   constant(shape: Shape, value: number): Tensor {

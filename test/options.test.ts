@@ -91,6 +91,7 @@ const engineCalls = ({ x, row, one, adam, sgd }: Things): CallsOfEntry => ({
   capture: [o(), () => undefined],
   concat: [[x, x], o()],
   createDevice: [o()],
+  createPortableDevice: [o()],
   empty: [[2], o()],
   eye: [2, o()],
   full: [[2], 1, o()],

@@ -58,7 +58,7 @@ interface MatmulAttrs {
 /** Axes of batch that one launch can step through; of more, there is a launch for each place on the outer ones. */
 const MAX_BATCH_AXES = 3;
 
-/** Sizes of one launch, with the batch merged into as few axes as the operands' strides allow. */
+/** Sizes of a product, with the batch merged into as few axes as the operands' strides allow. */
 interface Plan {
   readonly m: number;
   readonly n: number;
@@ -74,20 +74,15 @@ const matrix = (shape: Shape, isSwapped: boolean): [rows: number, columns: numbe
   return isSwapped ? [columns, rows] : [rows, columns];
 };
 
-function planMatmul(a: Shape, b: Shape, { ta, tb }: MatmulAttrs): Plan {
-  const [m, k] = matrix(a, ta);
-  const n = matrix(b, tb)[1];
-  const lead = [a.slice(0, -2), b.slice(0, -2)] as const;
-  const shape = broadcastShapes(
-    "matmul",
-    lead.map((batch) => ({ shape: batch, dtype: "f32" as const })),
-  );
-  const steps = [
-    broadcastStrides(lead[0], shape).map((s) => s * m * k),
-    broadcastStrides(lead[1], shape).map((s) => s * n * k),
-  ];
-  const merged = collapse(shape, steps);
-  return { m, n, k, batch: merged.shape, a: merged.strides[0]!, b: merged.strides[1]! };
+/** The plan of a product, and the shape of the result. @throws ShapeError unless the batch axes broadcast */
+function planMatmul(a: Described, b: Described, { ta, tb }: MatmulAttrs): Plan & { readonly shape: Shape } {
+  const [m, k] = matrix(a.shape, ta);
+  const n = matrix(b.shape, tb)[1];
+  const lead = broadcastShapes("matmul", [a, b], 2);
+  const steps = ({ shape }: Described, size: number): number[] =>
+    broadcastStrides(shape.slice(0, -2), lead).map((s) => s * size);
+  const merged = collapse(lead, [steps(a, m * k), steps(b, n * k)]);
+  return { m, n, k, batch: merged.shape, a: merged.strides[0]!, b: merged.strides[1]!, shape: [...lead, m, n] };
 }
 
 function checkOperands(a: Described, b: Described): void {
@@ -97,15 +92,6 @@ function checkOperands(a: Described, b: Described): void {
   }
   if (a.shape.length === 0 || b.shape.length === 0) {
     throw new ShapeError(`matmul: operands must have at least one axis; got ${pair}. Use mul() for scalars.`);
-  }
-}
-
-/** Checks that the batch axes, those before the last two, broadcast. @throws ShapeError */
-function checkBatches(a: Described, b: Described, leadA: Shape, leadB: Shape): void {
-  for (let i = 1; i <= Math.min(leadA.length, leadB.length); i++) {
-    const [x, y] = [leadA[leadA.length - i]!, leadB[leadB.length - i]!];
-    if (x === y || x === 1 || y === 1) continue;
-    throw new ShapeError(`matmul: batch axes must broadcast; got ${describe(a)} x ${describe(b)} (${x} != ${y}).`);
   }
 }
 
@@ -221,13 +207,10 @@ const matmulOp = single(
   defineOp({
     name: "matmul",
     operands: { a: "float ... H V", b: "float ... R S" },
-    infer: ({ a, b }, attrs: MatmulAttrs) => {
-      const { m, n } = planMatmul(a.shape, b.shape, attrs);
-      return { c: { shape: [...leadOf(a, b), m, n], dtype: a.dtype } };
-    },
+    infer: ({ a, b }, attrs: MatmulAttrs) => ({ c: { shape: planMatmul(a, b, attrs).shape, dtype: a.dtype } }),
     run: (run) => {
       const { a, b } = run.inputs;
-      runMatmul(run, planMatmul(a.shape, b.shape, run.attrs), run.attrs, PLAIN, { a, b, c: run.outputs.c });
+      runMatmul(run, planMatmul(a, b, run.attrs), run.attrs, PLAIN, { a, b, c: run.outputs.c });
     },
     saves: ["a", "b"],
     vjp: (g, at) => {
@@ -240,13 +223,6 @@ const matmulOp = single(
     },
   }),
 );
-
-/** Common batch axes of two operands. */
-const leadOf = (a: Described, b: Described): number[] =>
-  broadcastShapes(
-    "matmul",
-    [a, b].map(({ shape, dtype }) => ({ shape: shape.slice(0, -2), dtype })),
-  );
 
 /** A product of operands that have at least two axes each. */
 const product = (a: Tensor, b: Tensor, ta: boolean, tb: boolean): Tensor => matmulOp({ a, b }, { ta, tb });
@@ -279,7 +255,6 @@ export const matmul = positional(
       const swapped = [ta ? "a" : "", tb ? "b" : ""].filter(Boolean).join(" and ");
       throw new ShapeError(innerMessage("matmul", a, b, ka, kb, swapped && ` with ${swapped} transposed`));
     }
-    checkBatches(a, b, left.shape.slice(0, -2), right.shape.slice(0, -2));
     // A matrix on the right multiplies all rows alike: one product, and its gradient comes summed.
     const isFlat = !ta && left.rank > 2 && right.rank === 2;
     const rows = isFlat ? reshape(left, [numel(left.shape.slice(0, -1)), ka]) : left;

@@ -7,7 +7,7 @@ import {
   type Capture,
   capture,
   copyInto,
-  createDevice,
+  createPortableDevice,
   type Device,
   describeCaptures,
   noGrad,
@@ -59,7 +59,7 @@ export async function recordModel(source: ModelSource, options: RecordOptions = 
   const { batch = CLASSIFY_BATCH.default, device: given } = readOptions("recordModel", options, OPTIONS);
   checkBatch("recordModel", batch);
   const file = await readModel(source);
-  const device = given ?? (await createDevice({ isPortable: true }));
+  const device = given ?? (await createPortableDevice());
   const owned: { dispose(): void }[] = given ? [] : [device];
   try {
     const net = await loadNetworkOf(file, device);

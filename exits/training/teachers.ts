@@ -10,6 +10,7 @@ import {
   flatten,
   keep,
   noGrad,
+  requiresGrad,
   type Tensor,
 } from "../../engine/functions.ts";
 import { EMA, EVAL, withTensors } from "../../nn/index.ts";
@@ -48,9 +49,7 @@ class NetworkCopy {
     this.#net = net;
     net.flat();
     const copyOf = (tensor: Tensor) => keep(copy(tensor.detach()));
-    const parameters = new Map(
-      [...net.namedParameters()].map(([name, p]) => [name, copyOf(p).requiresGrad()] as const),
-    );
+    const parameters = new Map([...net.namedParameters()].map(([name, p]) => [name, requiresGrad(copyOf(p))] as const));
     const buffers = new Map([...net.namedBuffers()].map(([name, b]) => [name, copyOf(b)] as const));
     this.state = new Map(
       [...net.state().keys()].map((name) => [name, (parameters.get(name) ?? buffers.get(name)) as Tensor] as const),

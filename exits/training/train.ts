@@ -240,7 +240,7 @@ class Trainer {
       const made = { net, data, options: own, source, spans, start, teacher, generator, totals, note, shared };
       return new Trainer(made, identity, found);
     } catch (error) {
-      tuner.replace(variants);
+      await tuner.replace(variants);
       teacher?.dispose();
       throw error;
     }

@@ -10,6 +10,7 @@ import {
   keep,
   mul,
   randn,
+  requiresGrad,
   scope,
   sum,
   type Tensor,
@@ -50,7 +51,7 @@ export async function setVariants(
   { tune = "off" }: Variants,
 ): Promise<void> {
   const { tuner } = deviceOf(passes.net);
-  if (found) tuner.replace(variantsOf(found));
+  if (found) await tuner.replace(variantsOf(found));
   else if (tune === "once") await measured(passes);
 }
 
@@ -65,7 +66,7 @@ async function measured({ net, batch, generators }: Passes): Promise<void> {
   const tensors = new Map(
     [...net.state()].map(([name, tensor]) => {
       const own = copyOf(tensor);
-      return [name, parameters.has(name) ? own.requiresGrad() : own] as const;
+      return [name, parameters.has(name) ? requiresGrad(own) : own] as const;
     }),
   );
   const states = generators.flatMap(({ state }) => state.map((tensor) => [tensor, copyOf(tensor)] as const));

@@ -11,18 +11,9 @@
 //             shares each writes its own part, and `sumParts` adds the parts in order.
 
 import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
-import {
-  arrayType,
-  type GemmAdapter,
-  gemm,
-  gemmFeatures,
-  gemmTiles,
-  quadLoad,
-  quadStore,
-  quadWindow,
-  staysInside,
-  tileSize,
-} from "../shared/gemm.ts";
+import { gemm, gemmFeatures, gemmTiles, staysInside } from "../shared/gemm.ts";
+import { type GemmAdapter, tileSize } from "../shared/gemm-tile.ts";
+import { arrayType, quadLoad, quadStore, quadWindow } from "../shared/quads.ts";
 import {
   CONV_UNIFORMS,
   type ConvDims,

@@ -7,19 +7,9 @@
 import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, uniformsOf, writes } from "../kernel.ts";
 import { epilogueBindings, epilogueText } from "../shared/epilogue.ts";
 import type { EpilogueSpec } from "../shared/finish.ts";
-import {
-  arrayType,
-  type GemmAdapter,
-  type GemmTile,
-  gemm,
-  gemmFeatures,
-  gemmTiles,
-  quadLoad,
-  quadStore,
-  quadWindow,
-  staysInside,
-  tileSize,
-} from "../shared/gemm.ts";
+import { gemm, gemmFeatures, gemmTiles, staysInside } from "../shared/gemm.ts";
+import { type GemmAdapter, type GemmTile, tileSize } from "../shared/gemm-tile.ts";
+import { arrayType, quadLoad, quadStore, quadWindow } from "../shared/quads.ts";
 
 /** Sizes of a convolution; a subset of what PyTorch calls its arguments, with the padding at top and left only. */
 export interface ConvGeometry {

@@ -11,7 +11,8 @@
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, unroll, writes } from "../kernel.ts";
 import { epilogueBindings, epilogueText } from "../shared/epilogue.ts";
 import type { EpilogueSpec } from "../shared/finish.ts";
-import { arrayType, type GemmAdapter } from "../shared/gemm.ts";
+import type { GemmAdapter } from "../shared/gemm-tile.ts";
+import { arrayType } from "../shared/quads.ts";
 import { CONV_UNIFORMS, type ConvDims, type ConvGeometry, convDims } from "./conv.ts";
 import { phaseTaps } from "./conv-grad.ts";
 

@@ -4,7 +4,7 @@
 
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, uniformsOf, writes } from "../kernel.ts";
 import { type EpilogueSpec, type Finish, PLAIN } from "../shared/finish.ts";
-import { arrayType } from "../shared/gemm.ts";
+import { arrayType } from "../shared/quads.ts";
 
 /** Spec of `matmulSmall`, besides how it ends: storage type. */
 export type MatmulSmallSpec = { readonly dtype: "f32" | "f16" };

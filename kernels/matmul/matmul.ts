@@ -3,20 +3,21 @@
 // grid x, y hold the row tiles (and what z cannot hold of the batch), z the column tiles x batch. Numerics: f32 sums
 // upwards in k. With splits > 1 every split sums its share of k and `sumParts` adds the shares in order.
 
-import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, MAX_GROUPS, reads, uniformsOf, writes } from "../kernel.ts";
-import { type EpilogueSpec, type Finish, PLAIN } from "../shared/finish.ts";
 import {
-  arrayType,
-  type GemmAdapter,
-  type GemmTile,
-  gemm,
-  gemmFeatures,
-  gemmTiles,
-  quadLoad,
-  quadStore,
-  staysInside,
-  tileSize,
-} from "../shared/gemm.ts";
+  ceilDiv,
+  defineKernel,
+  ENTRY,
+  LINEAR_GROUP,
+  linearGrid,
+  MAX_GROUPS,
+  reads,
+  uniformsOf,
+  writes,
+} from "../kernel.ts";
+import { type EpilogueSpec, type Finish, PLAIN } from "../shared/finish.ts";
+import { gemm, gemmFeatures, gemmTiles, staysInside } from "../shared/gemm.ts";
+import { type GemmAdapter, type GemmTile, tileSize } from "../shared/gemm-tile.ts";
+import { arrayType, quadLoad, quadStore } from "../shared/quads.ts";
 
 /** Spec of `matmul`, besides how it ends: its tile, and how the operands lie. */
 export type MatmulSpec = GemmTile & {
@@ -177,7 +178,7 @@ export const sumParts = defineKernel({
     const type = isVec ? "vec4f" : "f32";
     return `
 @compute @workgroup_size(${SUM_THREADS})
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+fn main(${ENTRY}) {
   let count = u.length${isVec ? " / 4u" : ""};
   let i = ${LINEAR_GROUP} * ${SUM_THREADS}u + li;
   if (i >= count) { return; }

@@ -5,8 +5,8 @@ import { reads, writes } from "../kernel.ts";
 import { ACTIVATIONS } from "./activations.ts";
 import type { EpilogueBindings, EpilogueSpec, EpilogueUnit, Finish } from "./finish.ts";
 import { mathTypes } from "./functions.ts";
-import { arrayType, quadLoad, quadStore } from "./gemm.ts";
 import { mathFunctions } from "./math.ts";
+import { arrayType, quadLoad, quadStore } from "./quads.ts";
 
 /** Bindings an epilogue needs, after the kernel's own. */
 export function epilogueBindings(spec: EpilogueSpec, dtype: "f32" | "f16", isVec: boolean): EpilogueBindings {

@@ -24,7 +24,7 @@ test("matmul names both operands and the extents", () => {
   );
   assert.is(
     messageOf(() => s.matmul(s.zeros([2, 3, 4]), s.zeros([5, 4, 3]))),
-    "ShapeError: matmul: batch axes must broadcast; got f32[2, 3, 4] x f32[5, 4, 3] (2 != 5).",
+    "ShapeError: matmul: batch axes must broadcast; got f32[2, 3, 4] x f32[5, 4, 3] (axis -3: 2 != 5).",
   );
   assert.is(
     messageOf(() => s.matmul(a, s.zeros([784, 10], { dtype: "i32" }))),

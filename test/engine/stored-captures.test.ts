@@ -110,7 +110,7 @@ test("captures of a portable device need nothing that an adapter may lack", asyn
   const [images] = [floats(5 * 20 * 20 * 3, 2)];
   using here = s.tensor(images, { shape: [5, 20, 20, 3] });
   const wanted = (await s.noGrad(() => net.forward(here, EVAL)).read()) as Float32Array;
-  using portable = await s.createDevice({ isPortable: true });
+  using portable = await s.createPortableDevice();
   const { limits } = portable.info;
   assert.is(limits.maxComputeInvocationsPerWorkgroup, 256);
   assert.is(limits.maxStorageBuffersPerShaderStage, 8);
@@ -161,15 +161,15 @@ test("tensors that nothing has placed yet are found, and nothing but what is mea
 });
 
 test("a portable device is nobody's default, and goes without what is of one adapter", async () => {
-  using portable = await s.createDevice({ isPortable: true });
+  using portable = await s.createPortableDevice();
   assert.not(s.defaultDevice() === portable);
-  const refuses = async (options: object, what: string) =>
+  assert.is(portable.info.hasF16 || portable.info.hasSubgroups || portable.info.isSoftware, false);
+  assert.is(portable.info.limits.maxStorageBuffersPerShaderStage, 8);
+  for (const options of [{ device: portable.gpu }, { tuning: "cached" }])
     assert.match(
-      String(await s.createDevice({ ...options, isPortable: true }).catch(String)),
-      new RegExp(`ArgumentError: createDevice: isPortable must go without ${what}`),
+      String(await s.createPortableDevice(options as object).catch(String)),
+      `ArgumentError: createPortableDevice: unknown option "${Object.keys(options)[0]}"`,
     );
-  await refuses({ device: portable.gpu }, "a device of one's own");
-  await refuses({ tuning: "cached" }, 'tuning "cached"');
 });
 
 test("what cannot be written, or is no such file, is told", async () => {
@@ -235,7 +235,7 @@ test("what cannot be written, or is no such file, is told", async () => {
   const size = device().info.subgroupSize + 1;
   if (device().info.hasSubgroups)
     await refused(load(asking(["subgroups"], { subgroupSize: size })), /subgroups must have \d+ lanes; they have \d+/);
-  using portable = await s.createDevice({ isPortable: true });
+  using portable = await s.createPortableDevice();
   const there = () => s.loadCaptures(asking(["f16"]), { device: portable });
-  await refused(there, /the adapter must have f16; it has not. Write the captures on a device of createDevice/);
+  await refused(there, /the adapter must have f16; it has not. Write the captures on a device of createPortableDevice/);
 });

@@ -22,7 +22,7 @@ async function after(
 
 /** The same on a device at hand. */
 async function on(device: Device, table: TuningTable, options: Partial<TrainOptions>) {
-  device.tuner.load(table);
+  await device.tuner.load(table);
   const net = buildNetwork(
     {
       ...{ backbone: "resnet", options: { depth: 8, widths: [4, 8, 8] } },

@@ -12,13 +12,16 @@ import {
 import { type Spec, shaderText, specText } from "../../kernels/kernel.ts";
 import { type MatmulCall, matmulKernel as matmul, matmulSpecs, splitK, sumParts } from "../../kernels/matmul/matmul.ts";
 import { NO_EPILOGUE, type PlainSpec } from "../../kernels/shared/finish.ts";
-import type { GemmAdapter } from "../../kernels/shared/gemm.ts";
+import { loadUnstaged } from "../../kernels/shared/gemm.ts";
+import type { GemmAdapter } from "../../kernels/shared/gemm-tile.ts";
 import { conv2d } from "../engine/ops/conv.ts";
 import { matmul as product } from "../engine/ops/matmul.ts";
 import { ref } from "../engine/ops/row.ts";
 import { adapterSuite, device } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
 import { close, runKernel, sample } from "./lab.ts";
+
+await loadUnstaged();
 
 /** All specs that any adapter with this one's subgroups would be offered. */
 function everywhere<S extends Spec>(specs: (adapter: GemmAdapter) => readonly S[]): readonly S[] {
