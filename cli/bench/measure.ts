@@ -24,7 +24,7 @@ export interface CascadeTime {
   /** Mean cost in MACs, as a share of the whole network's. */
   readonly macs: number;
   readonly accuracy: number;
-  /** Milliseconds of a batch. */
+  /** Milliseconds of a batch: the median of the rounds, and that times the median of the rounds' ratios. */
   readonly whole: number;
   readonly cascade: number;
   /** Only where stages were timed at this size. */
@@ -172,13 +172,16 @@ export async function timeCascades(
   const all: Contender[] = [];
   try {
     for (const one of [whole, ...candidates]) all.push(await Contender.make(net, one, set, batch));
-    const times: number[][] = [];
+    const wholeTimes: number[] = [];
+    const ratios: number[][] = [];
     for (let round = 0; round < rounds; round++) {
-      const seconds: number[] = [];
-      for (const contender of all) seconds.push(await contender.seconds());
-      times.push(seconds);
+      const [full = Number.NaN, ...others] = await inTurn(all);
+      wholeTimes.push(full);
+      ratios.push(others.map((time) => time / full));
     }
-    const [wholeTime = Number.NaN, ...taken] = transposed(times).map(median);
+    // A machine that drifts does so for both of a ratio.
+    const wholeTime = median(wholeTimes);
+    const taken = transposed(ratios).map((one) => wholeTime * median(one));
     return zip(all.slice(1), taken).map(
       ([
         {
@@ -198,6 +201,13 @@ export async function timeCascades(
   } finally {
     for (const contender of all) contender.dispose();
   }
+}
+
+/** Milliseconds of a batch with each contender, one after the other. */
+async function inTurn(all: readonly Contender[]): Promise<number[]> {
+  const times: number[] = [];
+  for (const contender of all) times.push(await contender.seconds());
+  return times;
 }
 
 /** Milliseconds of single images in a classifier of batch 1. */
