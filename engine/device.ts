@@ -55,7 +55,7 @@ export async function createDevice(options: DeviceOptions = {}): Promise<Device>
   const gpu = options.device ?? (await requestDevice(options));
   const device = new Device(gpu, options, { wait: await waitFor(gpu, options) });
   if (device.info.isSoftware) await loadUnstaged();
-  registerDevice(device);
+  devices.add(device);
   if (options.tuning === "cached") {
     const { loadTuning } = await import("./measuring.ts");
     await device.tuner.load(await loadTuning(device.info));
@@ -71,21 +71,11 @@ export async function waitFor(gpu: GPUDevice, { instance }: AdapterOptions): Pro
 }
 
 /** The living ones, oldest first. */
-const devices = new Set<Device>();
-
-const livingDevices = (): Device[] => [...devices];
-
-export function registerDevice(device: Device): void {
-  devices.add(device);
-}
-
-export function unregisterDevice(device: Device): void {
-  devices.delete(device);
-}
+export const devices = new Set<Device>();
 
 /** The device that creation functions use when none is named: the oldest one that is neither disposed nor lost. */
 export function defaultDevice(): Device {
-  const all = livingDevices();
+  const all = [...devices];
   const device = all.find(({ isLost }) => !isLost) ?? all[0];
   if (!device) throw new DeviceError("tensor: a device must exist; got none. Call `await createDevice()` first.");
   return device;
@@ -135,7 +125,7 @@ export class Device {
     this.stream = new Stream(gpu, this.pool, this.pipelines, wait);
     const isStored = options.tuning === "cached";
     this.tuner = new Tuner(async (fn, chosen) =>
-      (await import("./measuring.ts")).tune(this, fn, { options: chosen, isStored, living: livingDevices }),
+      (await import("./measuring.ts")).tune(this, fn, { options: chosen, isStored, living: devices }),
     );
     this.#isOwn = options.device === undefined;
     this.#onError = options.onError ?? ((error) => console.error(error.message));
@@ -171,7 +161,7 @@ export class Device {
   async profile(fn: () => unknown): Promise<Profile> {
     this.check("profile");
     const { profile } = await import("./measuring.ts");
-    return profile(this, fn, livingDevices);
+    return profile(this, fn, devices);
   }
 
   /** Checks that the device can still run something. @throws DisposedError or DeviceError @internal */
@@ -196,7 +186,7 @@ export class Device {
     this.#isDisposed = true;
     this.stream.destroy();
     this.pool.trim();
-    unregisterDevice(this);
+    devices.delete(this);
     if (this.#isOwn) this.gpu.destroy();
   }
 

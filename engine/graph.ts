@@ -7,7 +7,7 @@ import type { Device } from "./device.ts";
 import { type DType, isFloat } from "./dtype.ts";
 import { DTypeError, GradientError } from "./errors.ts";
 import { type Described, describe, type Shape } from "./shape.ts";
-import type { Tensor } from "./tensor.ts";
+import { checkTensor, Tensor } from "./tensor.ts";
 
 /** Tensors by name. */
 export type TensorsByName = Readonly<Record<string, Tensor | undefined>>;
@@ -262,7 +262,7 @@ export class Node extends Extensible {
  * for what was computed from leaves
  */
 export function requiresGrad(x: Tensor): Tensor {
-  x.check("requiresGrad");
+  checkTensor("requiresGrad", "x", x);
   if (!isFloat(x.dtype)) throw new DTypeError(`requiresGrad: the dtype must be f32 or f16; got ${describe(x)}.`);
   const { source } = x;
   if (source && source.kind !== "leaf") {
@@ -276,7 +276,7 @@ export function requiresGrad(x: Tensor): Tensor {
 
 /** The gradient that `backward` left at the leaf `x`. @throws GradientError if there is none */
 export function gradOf(x: Tensor): Tensor {
-  x.check("grad");
+  checkTensor("grad", "x", x);
   const { source } = x;
   if (source?.kind === "leaf" && source.grad) {
     void x.storage; // which tells who records that it is used
@@ -291,9 +291,15 @@ export function gradOf(x: Tensor): Tensor {
 }
 
 /** Whether `backward` has left a gradient at `x`. */
-export const hasGrad = (x: Tensor): boolean => x.source?.kind === "leaf" && x.source.grad !== undefined;
+export const hasGrad = (x: Tensor): boolean => leafOf("hasGrad", x)?.grad !== undefined;
 
 /** Drops the gradient of `x`, so that the next `backward` starts afresh. */
 export function zeroGrad(x: Tensor): void {
-  if (x.source?.kind === "leaf") x.source.clear();
+  leafOf("zeroGrad", x)?.clear();
+}
+
+/** The leaf that a tensor is, alive or not. @throws ArgumentError for what is no tensor */
+function leafOf(op: string, x: Tensor): Leaf | undefined {
+  if (!(x instanceof Tensor)) checkTensor(op, "x", x);
+  return x.source?.kind === "leaf" ? x.source : undefined;
 }

@@ -3,4 +3,4 @@
 
 export { profile } from "./profile.ts";
 export { loadTuning } from "./tune-cache.ts";
-export { addChoices, tune } from "./tuning.ts";
+export { tune } from "./tuning.ts";

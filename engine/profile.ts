@@ -65,7 +65,7 @@ interface Profiled extends Watched {
 }
 
 /** Runs `fn` (which may be async) and attributes GPU time to kernels. @throws DeviceError inside another. */
-export async function profile(device: Profiled, fn: () => unknown, living: () => readonly Watched[]): Promise<Profile> {
+export async function profile(device: Profiled, fn: () => unknown, living: ReadonlySet<Watched>): Promise<Profile> {
   await device.sync();
   const timer = new Timer(device);
   const start = performance.now();

@@ -1,18 +1,25 @@
 // Which variant of a kernel runs: the choices by key; the first candidate until there is one. Measuring them is
 // tuning.ts, loaded where it is asked for.
 
-import { type Spec, specText } from "../kernels/index.ts";
+import { loadUnstaged, type Spec, specText } from "../kernels/index.ts";
 import type { TuningTable } from "./tune-cache.ts";
 import type { Listener, TuneOptions, TuningResult } from "./tuning.ts";
 
 /** Measures what `fn` asks for. */
 type Measure = (fn: () => unknown, options: TuneOptions) => Promise<TuningResult[]>;
 
+/** Stored choices, once the texts that they may name are there. */
+async function ready(table: TuningTable): Promise<[key: string, spec: string][]> {
+  const choices = Object.entries(table);
+  if (choices.length > 0) await loadUnstaged();
+  return choices;
+}
+
 /** The choices among variants of one device. */
 export class Tuner {
   readonly #measure: Measure;
   /** Texts of specs by key. @internal */
-  readonly choices = new Map<string, string>();
+  choices = new Map<string, string>();
   /** Who is told, while `tune` runs, what ops ask for. @internal */
   listener: Listener | undefined;
 
@@ -28,13 +35,12 @@ export class Tuner {
 
   /** Adds stored choices. */
   async load(table: TuningTable): Promise<void> {
-    await (await import("./measuring.ts")).addChoices(this.choices, table);
+    for (const [key, spec] of await ready(table)) this.choices.set(key, spec);
   }
 
   /** Makes these the only choices: those that a result was made with, where it is to come out the same to the bit. */
   async replace(table: TuningTable): Promise<void> {
-    this.choices.clear();
-    await this.load(table);
+    this.choices = new Map(await ready(table));
   }
 
   /** What was chosen for `key`, if it is among the candidates; else the first of them. */

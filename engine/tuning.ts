@@ -52,7 +52,7 @@ interface TuneCall {
   readonly options: TuneOptions;
   readonly isStored: boolean;
   /** The devices that live. */
-  readonly living: () => readonly Watched[];
+  readonly living: ReadonlySet<Watched>;
 }
 
 /** A tensor, as far as an op that is kept holds it. */
@@ -77,12 +77,6 @@ const REPEATS = {
   must: "a whole number of at least 1",
   fits: (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 1,
 };
-
-/** Adds stored choices, and loads what they are made among. */
-export async function addChoices(choices: Map<string, string>, table: TuningTable): Promise<void> {
-  await loadUnstaged();
-  for (const [key, spec] of Object.entries(table)) choices.set(key, spec);
-}
 
 /**
  * Runs `fn` once, then times every variant that it asked for; with `isStored` the choices are kept beyond the process.

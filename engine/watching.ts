@@ -13,15 +13,15 @@ export interface Watched {
 export async function watching(
   op: string,
   fn: () => unknown,
-  { device, living }: { readonly device: Watched; readonly living: () => readonly Watched[] },
+  { device, living }: { readonly device: Watched; readonly living: ReadonlySet<Watched> },
 ): Promise<void> {
   const count = ({ isDisposed, stream }: Watched): number => {
     if (!isDisposed) stream.flush();
     return stream.counters.dispatches;
   };
-  const before = new Map(living().map((one) => [one, count(one)]));
+  const before = new Map(Array.from(living, (one) => [one, count(one)]));
   await fn();
-  const worked = living().filter((one) => count(one) > (before.get(one) ?? 0));
+  const worked = [...living].filter((one) => count(one) > (before.get(one) ?? 0));
   if (worked.length === 0 || worked.includes(device)) return;
   throw new DeviceError(
     `${op}: the work must run on this device; it ran on another one. Make its tensors with { device }.`,

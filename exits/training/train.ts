@@ -240,8 +240,8 @@ class Trainer {
       const made = { net, data, options: own, source, spans, start, teacher, generator, totals, note, shared };
       return new Trainer(made, identity, found);
     } catch (error) {
-      await tuner.replace(variants);
       teacher?.dispose();
+      await tuner.replace(variants);
       throw error;
     }
   }

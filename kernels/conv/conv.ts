@@ -1,8 +1,9 @@
 // 2-D convolution (cross-correlation), NHWC x HWIO, as an implicit matrix product: rows are output pixels, columns
 // output channels, k runs over (ky, kx, c); nothing is unfolded in memory. y[b, oy, ox, o] = epilogue(sum x[b, oy*sh -
 // top + ky*dh, ox*sw - left + kx*dw, c] * w[ky, kx, c, o]), channels of the group of o. A run of k is one tap, or all
-// of a kernel row where its pixels are neighbours in memory (no groups, no dilation along x). Threads: see gemm.ts;
-// grid x, y hold the tiles of rows, z those of columns x groups. Sums are f32, upwards in (ky, kx, c).
+// of a kernel row where its pixels are neighbours in memory (no groups, no dilation along x). Threads: see
+// gemm-staged.ts and gemm-unstaged.ts; grid x, y hold the tiles of rows, z those of columns x groups. Sums are f32,
+// upwards in (ky, kx, c).
 
 import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, uniformsOf, writes } from "../kernel.ts";
 import { epilogueBindings, epilogueText } from "../shared/epilogue.ts";
@@ -186,7 +187,9 @@ export const convQuads = (g: ConvGeometry): { vx: boolean; vy: boolean } => ({
   vy: (g.o / g.groups) % 4 === 0,
 });
 
-/** Specs of `conv` fit for a convolution on an adapter, the default first. */
+/**
+ * Specs of `conv` fit for a convolution on an adapter, the default first; of GPUs alone until `loadUnstaged` is done.
+ */
 export function convSpecs(
   g: ConvGeometry,
   dtype: "f32" | "f16",

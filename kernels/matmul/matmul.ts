@@ -1,7 +1,8 @@
 // C[b] = epilogue(op(A[b]) op(B[b])), op = identity or transpose of the last two axes, any batch broadcasting. Layout:
-// row-major, A [m, k] ([k, m] with `ta`), B [k, n] ([n, k] with `tb`), C [splits, batch, m, n]. Threads: see gemm.ts;
-// grid x, y hold the row tiles (and what z cannot hold of the batch), z the column tiles x batch. Numerics: f32 sums
-// upwards in k. With splits > 1 every split sums its share of k and `sumParts` adds the shares in order.
+// row-major, A [m, k] ([k, m] with `ta`), B [k, n] ([n, k] with `tb`), C [splits, batch, m, n]. Threads: see
+// gemm-staged.ts and gemm-unstaged.ts; grid x, y hold the row tiles (and what z cannot hold of the batch), z the column
+// tiles x batch. Numerics: f32 sums upwards in k. With splits > 1 every split sums its share of k and `sumParts` adds
+// the shares in order.
 
 import {
   ceilDiv,
@@ -207,7 +208,9 @@ export interface MatmulCall<E extends EpilogueSpec = EpilogueSpec> {
   readonly isSplit: boolean;
 }
 
-/** Specs fit for a product on an adapter, the default first. */
+/**
+ * Specs fit for a product on an adapter, the default first; those of GPUs alone until `loadUnstaged` has been awaited.
+ */
 export function matmulSpecs<E extends EpilogueSpec>(
   call: MatmulCall<E>,
   adapter: GemmAdapter,

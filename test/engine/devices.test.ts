@@ -3,7 +3,7 @@
 
 import { readdirSync } from "node:fs";
 import { create } from "webgpu";
-import { registerDevice, unregisterDevice } from "../../engine/device.ts";
+import { devices } from "../../engine/device.ts";
 import * as s from "../../engine/index.ts";
 import { deploy, HEADS, multiExit } from "../../exits/index.ts";
 import { resnet } from "../../nn/index.ts";
@@ -42,7 +42,7 @@ const spread = <T>(list: readonly T[], n: number): T[] =>
 test("the op table holds on a device without optional features", async () => {
   const own = await plain();
   // Rows make what they need besides their operands on the default device.
-  unregisterDevice(device());
+  devices.delete(device());
   try {
     assert.equal([own.info.hasSubgroups, own.info.hasF16, own.info.subgroupSize], [false, false, 0]);
     for (const { op, cases } of rows) {
@@ -59,7 +59,7 @@ test("the op table holds on a device without optional features", async () => {
     await own.sync();
   } finally {
     own.dispose();
-    registerDevice(device());
+    devices.add(device());
   }
 });
 

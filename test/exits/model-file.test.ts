@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { create } from "webgpu";
-import { registerDevice, unregisterDevice } from "../../engine/device.ts";
+import { devices } from "../../engine/device.ts";
 import { createDevice, decodeSafetensors, defaultDevice, type StoredTensor } from "../../engine/index.ts";
 import {
   buildNetwork,
@@ -326,7 +326,7 @@ places("runs on a device of the least limits, and refuses there what they do not
 });
 
 places("makes a device where there is none, one for all, which goes with the last classifier", async () => {
-  unregisterDevice(device());
+  devices.delete(device());
   try {
     const [first, second] = [await load(whole()), await load(whole())];
     const made = defaultDevice();
@@ -336,6 +336,6 @@ places("makes a device where there is none, one for all, which goes with the las
     assert.is(made.isDisposed, true);
     assert.throws(() => defaultDevice(), /a device must exist/);
   } finally {
-    registerDevice(device());
+    devices.add(device());
   }
 });

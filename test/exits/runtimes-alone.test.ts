@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as ort from "onnxruntime-web";
-import { registerDevice, unregisterDevice } from "../../engine/device.ts";
+import { devices } from "../../engine/device.ts";
 import { createDevice, type Device, DeviceError, defaultDevice, ones, paperDevice } from "../../engine/index.ts";
 import { load, type OnnxRuntime } from "../../exits/index.ts";
 import { findRuntime } from "../../exits/runtime/onnxruntime.ts";
@@ -27,7 +27,7 @@ async function withoutAdapter(body: () => Promise<void>): Promise<void> {
   try {
     await body();
   } finally {
-    for (const each of living) registerDevice(each);
+    for (const each of living) devices.add(each);
     if (before) Object.defineProperty(globalThis, "navigator", before);
     else Reflect.deleteProperty(globalThis, "navigator");
   }
@@ -42,7 +42,7 @@ function takeDevices(): Device[] {
     } catch {
       return found;
     }
-    unregisterDevice(found.at(-1) as Device);
+    devices.delete(found.at(-1) as Device);
   }
 }
 
