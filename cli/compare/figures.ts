@@ -2,7 +2,7 @@
 // certified on calibration samples; test samples are looked at once, with thresholds that are fixed.
 
 import { basename } from "node:path";
-import { lastOf } from "../../base/index.ts";
+import { lastOf, zip } from "../../base/index.ts";
 import {
   accuracyAtCost,
   achieved,
@@ -10,6 +10,7 @@ import {
   type Cascade,
   cascade,
   decide,
+  evaluate,
   meetBudget,
   sweepThresholds,
   thresholdCurve,
@@ -70,9 +71,11 @@ export interface RunFigures extends RunKey {
   readonly collapsed: readonly string[];
 }
 
-/** Of one exit on all test samples. */
+/** Of one exit on all test samples; confidences are those after the run's scaling. */
 interface ExitFigures {
   readonly accuracy: number;
+  /** ECE of the probabilities as they were trained, before scaling; absent in comparisons that did not tell it yet. */
+  readonly trainedEce?: number | undefined;
   readonly ece: number;
   readonly auroc: number;
   readonly aurc: number;
@@ -133,7 +136,10 @@ export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
     classes: classes.length,
     trainingSeconds: seconds?.["training"] ?? Number.NaN,
     macs: lastOf(exits).macs / 1e6,
-    exits: metrics.exits.map(({ accuracy, ece, auroc, aurc, eefp }) => ({ accuracy, ece, auroc, aurc, eefp })),
+    exits: zip(metrics.exits, evaluate(raw).exits).map(([scaled, trained]) => {
+      const { accuracy, ece, auroc, aurc, eefp } = scaled;
+      return { accuracy, trainedEce: trained.ece, ece, auroc, aurc, eefp };
+    }),
     curve: curve.map(({ accuracy, cost }) => ({ accuracy, cost })),
     area: areaUnderCurve(costs, accuracies),
     atCost: COSTS.map((cost) => met(validation, test, { cost })),

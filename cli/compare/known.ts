@@ -16,6 +16,7 @@ const NUMBERS = { accuracy: json.number, cost: json.number } as const;
 const POINT = json.record(NUMBERS);
 
 const EXIT = {
+  trainedEce: json.optional(json.number),
   ...{ accuracy: json.number, ece: json.number, auroc: json.number, aurc: json.number, eefp: json.number },
 } as const;
 

@@ -25,9 +25,8 @@ export function lossSize(
   });
   const weights = lastOf(phases).tracks.find((track) => track.exitWeights)?.exitWeights;
   if (!weights) return undefined;
-  // Weights of samples that are divided by their sum.
-  const { normalise, control } = config.method;
-  if (normalise === true && control !== true) return [1, 1];
+  // Weights of samples, or of exits, that are divided by their sum; those of a control are as well.
+  if (config.method["normalise"] === true) return [1, 1];
   const sumAt = (epoch: number) => weights(exits.length, { epoch, epochs }).reduce((sum, weight) => sum + weight, 0);
   return [sumAt(1), sumAt(epochs)];
 }

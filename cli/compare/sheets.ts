@@ -123,10 +123,11 @@ export function confidenceSheet(settings: readonly Setting[]): Sheet {
   const names = namesOf(settings);
   return {
     title: "Confidence of the exits",
-    text: "Of each exit's largest probability on all test images, in percent, means over seeds. ECE and AURC: less is better; AUROC and EEFP: more.",
-    head: [...names.head, "ECE", "EEFP", "AUROC", "AURC"],
+    text: "Of each exit's largest probability on all test images, in percent, means over seeds: as trained, then after temperature scaling where the run has it. ECE and AURC: less is better; AUROC and EEFP: more.",
+    head: [...names.head, "ECE as trained", "ECE", "EEFP", "AUROC", "AURC"],
     rows: settings.map((setting) => [
       ...names.of(setting),
+      exitsOf(setting, ({ trainedEce = Number.NaN }) => trainedEce),
       ...(["ece", "eefp", "auroc", "aurc"] as const).map((name) => exitsOf(setting, (exit) => exit[name])),
     ]),
   };

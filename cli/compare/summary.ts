@@ -13,7 +13,7 @@ import {
   spreadOf,
 } from "./statistics.ts";
 
-const EXIT_MEASURES = ["accuracy", "ece", "auroc", "aurc", "eefp"] as const;
+const EXIT_MEASURES = ["accuracy", "trainedEce", "ece", "auroc", "aurc", "eefp"] as const;
 
 /** One number of a run each; NaN where it has none. */
 const MEASURES: Readonly<Record<string, (run: RunFigures) => number>> = {
@@ -73,7 +73,7 @@ export function summaryOf(runs: readonly RunFigures[], against: string): Compari
         collapsedSeeds: own.flatMap(({ seed, collapsed }) => (collapsed.length > 0 ? [seed] : [])),
         measures: each((measure) => spreadOf(own.map(measure))),
         exits: transposed(own.map(({ exits }) => exits)).map((of) =>
-          Object.fromEntries(EXIT_MEASURES.map((name) => [name, spreadOf(of.map((exit) => exit[name]))])),
+          Object.fromEntries(EXIT_MEASURES.map((name) => [name, spreadOf(of.map((exit) => exit[name] ?? Number.NaN))])),
         ),
         ...(reference &&
           reference !== setting && {

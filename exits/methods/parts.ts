@@ -53,8 +53,14 @@ export const branchCrossEntropy =
   ({ logits, labels, mixed }: Pick<Seen, "logits" | "labels" | "mixed">): Tensor =>
     sum(exitMeans(exitCrossEntropy({ logits: earlyOf(logits), labels, mixed }, labelSmoothing)));
 
-/** Adam at a rate, whatever the run's optimiser is: how heads on a frozen backbone are trained. */
-export const adam = (lr: number): NonNullable<Phase["recipe"]> => ({ optimizer: { method: "adam", lr } });
+/**
+ * Adam at a rate, whatever the run's optimiser and schedule are: how heads on a frozen backbone are trained. The rate
+ * stays as it is unless a method's paper names a schedule.
+ */
+export const adam = (
+  lr: number,
+  schedule: NonNullable<Phase["recipe"]>["schedule"] = { kind: "constant", warmup: 0 },
+): NonNullable<Phase["recipe"]> => ({ optimizer: { method: "adam", lr }, schedule });
 
 /** Where the regimes of training are compared: joint, disjoint, mixed. */
 export const REGIMES: Paper = {

@@ -105,7 +105,7 @@ export const ztw: Method<typeof OPTIONS> = defineMethod({
   isPlain: true,
   wraps: () => [cascaded(), ensembled()],
   phases: ({ lr, labelSmoothing: smoothing }, site) => {
-    const recipe = { ...adam(lr), schedule: { kind: "cosine" } } as const;
+    const recipe = adam(lr, { kind: "cosine", warmup: 0 });
     const heads: Phase = {
       name: "heads",
       recipe,

@@ -294,6 +294,7 @@ test("the size of a loss is the sum of its exit weights, in the first and the la
   assert.equal(sizeOf("joint", "--method.normalise", "true"), [1, 1]);
   assert.equal(sizeOf("soft-cgt"), [1, 1], "each sample's weights are divided by their sum");
   assert.equal(sizeOf("soft-cgt", "--method.normalise", "false"), [1.65, 1.85]);
+  assert.equal(sizeOf("eefp-cgt", "--method.control", "true"), [1, 1], "its control divides them too");
   assert.equal(sizeOf("sdn"), [1.24, 2.1], "0.01 + a fifth of the shares of the MACs, up to these");
   assert.equal(
     [sizeOf("safe-kd"), sizeOf("erde"), sizeOf("boost")],
