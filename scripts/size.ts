@@ -27,7 +27,7 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_000, target: 45_000 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_400, target: 45_000 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",
@@ -42,7 +42,7 @@ export const BUNDLES: readonly Measured[] = [
     what: "app: a model file classifies",
     entry: "bench/apps/classify.ts",
     parts: ["./resnet.ts"],
-    budget: 106_300,
+    budget: 106_600,
     target: 60_000,
   },
   {

@@ -14,7 +14,7 @@ import {
 import type { Pass } from "../../nn/index.ts";
 import type { RecordPass } from "../network/heads/head.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
-import { type AnswerTail, answerTail, bindsAll, fitsAnswer } from "../ops/answer.ts";
+import { type AnswerTail, answerTail, bindsAll, fitsAnswer, loadLanes } from "../ops/answer.ts";
 
 /**
  * How an exit answers: by a tail, decided in the same dispatch, by a pass to logits, or by a whole record, where it
@@ -94,6 +94,7 @@ export class PreparedNet implements Passes {
   /** Records how the weights are prepared; `refresh` does it. */
   static async make(net: MultiExit, device: Device, precision: Precision, wanted: Wanted): Promise<PreparedNet> {
     const isRoomy = bindsAll(device);
+    await loadLanes(device);
     const { says, carried } = recordsOf(net, wanted);
     let passes: Passes | undefined;
     const fold = await capture({ label: "prepared weights", device, inputs: {}, scalars: {} }, () =>

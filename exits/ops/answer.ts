@@ -21,29 +21,15 @@ import {
   type Tensor,
   zeros,
 } from "../../engine/functions.ts";
-import { defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, updates } from "../../kernels/index.ts";
+import { defineKernel, ENTRY, LINEAR_GROUP, linearGrid } from "../../kernels/index.ts";
 import type { Tail } from "../../nn/index.ts";
-import {
-  DECISION_FUNCTIONS,
-  DECISION_RESULTS,
-  DECISION_UNIFORMS,
-  type DecideOptions,
-  type DecisionSpec,
-  decisionText,
-  type ExitResults,
-} from "./decide.ts";
+import { ANSWER_UNIFORMS, type AnswerSpec, answerBindings, GAINS } from "./answer-spec.ts";
+import { DECISION_FUNCTIONS, type DecideOptions, decisionText, type ExitResults } from "./decide.ts";
 
-/** Structure of an answer. */
-export type AnswerSpec = DecisionSpec & {
-  readonly dtype: "f32" | "f16";
-  /** Channels per load. */
-  readonly width: 1 | 4;
-  readonly normed: boolean;
-  readonly live: boolean;
-  readonly masked: boolean;
-  /** Channels and classes that workgroup memory has room for, powers of two. */
+/** Structure of an answer by a workgroup a row. */
+type GroupSpec = AnswerSpec & {
+  /** Channels that workgroup memory has room for, a power of two. */
   readonly room: number;
-  readonly classRoom: number;
 };
 
 const GROUP = 64;
@@ -62,7 +48,7 @@ export const fitsAnswer = ({ linear }: Tail): boolean => {
  * `pooled[c]`: the vector of row r. `own` is a thread's place among those side by side along channels, `part` its share
  * of the positions.
  */
-const vectorText = ({ width }: AnswerSpec): string => {
+const vectorText = ({ width }: GroupSpec): string => {
   const value = width === 4 ? "vec4f" : "f32";
   const store = width === 4 ? [0, 1, 2, 3].map((e) => `pooled[4u * q + ${e}u] = whole[${e}];`) : ["pooled[q] = whole;"];
   return `
@@ -94,7 +80,7 @@ const normText = `
   var squares = 0.0;
   for (var c = li; c < u.channels; c += ${GROUP}u) { let d = pooled[c] - mean; squares += d * d; }
   let rstd = inverseSqrt(sum_over(squares, li) / f32(u.channels) + u.eps);
-  let gains = u.channels * u.classes + u.classes;
+  let gains = ${GAINS};
   for (var c = li; c < u.channels; c += ${GROUP}u) {
     pooled[c] = (pooled[c] - mean) * (rstd * tail[gains + c]) + tail[gains + u.channels + c];
   }
@@ -134,17 +120,9 @@ fn sum_over(value: f32, li: u32) -> f32 {
 
 export const exitAnswerKernel = defineKernel({
   name: "exitAnswer",
-  uniforms: { ...DECISION_UNIFORMS, threshold: "f32", channels: "u32", positions: "u32", used: "u32", eps: "f32" },
-  features: ({ dtype }: AnswerSpec) => (dtype === "f16" ? ["f16"] : []),
-  bindings: ({ live, dtype, width, byClass }: AnswerSpec) => ({
-    x: reads(`array<${width === 4 ? `vec4<${dtype}>` : dtype}>`),
-    tail: reads("array<f32>"),
-    ids: reads("array<i32>"),
-    thresholds: byClass ? reads("array<f32>") : undefined,
-    live: live ? reads("array<u32>") : undefined,
-    stays: updates("array<u32>"),
-    ...DECISION_RESULTS,
-  }),
+  uniforms: ANSWER_UNIFORMS,
+  features: ({ dtype }: GroupSpec) => (dtype === "f16" ? ["f16"] : []),
+  bindings: (spec: GroupSpec) => answerBindings(spec),
   source: (spec) => `${DECISION_FUNCTIONS}
 var<workgroup> shares: array<${spec.width === 4 ? "vec4f" : "f32"}, ${GROUP}>;
 var<workgroup> pooled: array<f32, ${spec.room}>;
@@ -222,6 +200,14 @@ const ANSWER: Kinds<AnswerOptions> = {
   masked: "boolean",
 };
 
+/** What `loadLanes` has loaded. */
+let byLanes: typeof import("./answer-lanes.ts") | undefined;
+
+/** Loads the kernel that answers fastest on CPU adapters, where the device is of one. */
+export async function loadLanes({ info }: Device): Promise<void> {
+  if (info.isSoftware) byLanes ??= await import("./answer-lanes.ts");
+}
+
 const op = defineOp({
   name: "exitAnswer",
   operands: {
@@ -239,24 +225,33 @@ const op = defineOp({
     _,
     __: Required<Omit<AnswerOptions, "rows">> & Omit<AnswerTail, "parameters"> & { threshold: number },
   ) => ({}),
-  run: ({ inputs, attrs, sizes, dispatch }) => {
+  run: ({ device, inputs, attrs, sizes, dispatch, choose }) => {
     const { exit, isLast, score, temperature, masked, classes, vector, eps, threshold } = attrs;
     const { N: n, C: channels } = sizes;
     const { x } = inputs;
     const positions = n === 0 ? 1 : x.size / (n * channels);
-    const spec: AnswerSpec = {
+    const spec = {
       ...{ score, isLast, byClass: inputs.thresholds !== undefined, live: inputs.live !== undefined, masked },
       dtype: x.dtype === "f16" ? "f16" : "f32",
       width: channels % 4 === 0 ? 4 : 1,
       normed: eps !== undefined,
-      room: roomFor(channels),
-      classRoom: roomFor(classes),
-    };
+    } satisfies Omit<AnswerSpec, "classRoom">;
     const used = vector === "first" ? 1 : positions;
     const dims = { n, classes, exit, sharpness: 1 / temperature, threshold, channels, positions, used, eps: eps ?? 0 };
-    dispatch(exitAnswerKernel, spec, inputs, dims);
+    const group: GroupSpec = { ...spec, room: roomFor(channels), classRoom: roomFor(classes) };
+    const kernels = byLanes;
+    const lanes = kernels?.lanesFor(device.info, { n, channels, classes });
+    const chosen = choose(`exitAnswer:${sizeOf(n)}x${positions}x${channels}x${classes}`, [
+      ...(lanes ? [{ ...spec, ...lanes }] : []),
+      group,
+    ]);
+    if (kernels && "lanes" in chosen) dispatch(kernels.answerLanes, chosen, inputs, dims);
+    else if ("room" in chosen) dispatch(exitAnswerKernel, chosen, inputs, dims);
   },
 });
+
+/** Batches of about that size are tuned alike. */
+const sizeOf = (n: number): number => (n <= 1 ? n : 2 ** Math.ceil(Math.log2(n)));
 
 const roomFor = (n: number): number => Math.max(64, 2 ** Math.ceil(Math.log2(n)));
 

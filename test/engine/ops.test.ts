@@ -22,7 +22,7 @@ const OPS = { ...engine, arange, eye, ...answer, ...append, ...decide, ...gate, 
 const NOT_OPS = new Set(
   [
     "elementwise addInto copyInto packedWords checkActivation",
-    "tallySize readTally decideError decisionText fitsAnswer bindsAll answerTail packUnit",
+    "tallySize readTally decideError decisionText fitsAnswer bindsAll answerTail loadLanes packUnit",
   ].flatMap((names) => names.split(" ")),
 );
 

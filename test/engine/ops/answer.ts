@@ -1,12 +1,14 @@
 // Rows of an exit's answer in one dispatch, and of survivors moved together in place.
 
 import * as s from "../../../engine/index.ts";
-import { type AnswerTail, answerTail, exitAnswer } from "../../../exits/ops/answer.ts";
+import { type AnswerTail, answerTail, exitAnswer, loadLanes } from "../../../exits/ops/answer.ts";
 import { appendRows } from "../../../exits/ops/append.ts";
 import { packRows } from "../../../exits/ops/pack.ts";
 import type { Tail } from "../../../nn/index.ts";
 import { mulberry } from "./check.ts";
 import { type OpCase, type OpRow, type Ref, ref } from "./row.ts";
+
+await loadLanes({ info: { isSoftware: true } } as s.Device);
 
 const drawn = (n: number, seed: number): Float32Array => {
   const random = mulberry(seed);
@@ -24,6 +26,8 @@ interface Options {
   readonly masked?: boolean;
   /** The threshold is given for each class. */
   readonly byClass?: boolean;
+  /** A workgroup a row, as on GPUs, whatever the adapter would take. */
+  readonly isGroup?: boolean;
 }
 
 /** A tail with values of its own, and these values. */
@@ -72,6 +76,7 @@ function answer(n: number, positions: number, channels: number, classes: number,
     live = n,
     masked = false,
     byClass = false,
+    isGroup = false,
   } = options;
   const { values, tail } = tailOf(channels, classes, options);
   const left = (i: number): boolean => masked && i % 3 === 0;
@@ -93,7 +98,11 @@ function answer(n: number, positions: number, channels: number, classes: number,
         stays,
         ...results,
       };
+      const { tuner } = (x as s.Tensor).device;
+      const { choose } = tuner;
+      if (isGroup) tuner.choose = (_key, specs) => specs.at(-1)!;
       exitAnswer(x as s.Tensor, tail(), places, { exit: 1, isLast, score: "maxLogit", masked, rows });
+      tuner.choose = choose;
       return [stays, results.answers, results.exits, results.scores];
     },
     oracle: ({ x }) => {
@@ -185,7 +194,13 @@ export const rows: readonly OpRow[] = [
     op: "exitAnswer",
     live: "refused",
     cases: [
-      answer(5, 17, 12, 10),
+      ...[true, false].flatMap((isGroup) => [
+        answer(5, 17, 12, 10, { isGroup }),
+        answer(37, 40, 16, 10, { isGroup }),
+        answer(23, 9, 200, 33, { isGroup, normed: true, live: 19 }),
+        answer(33, 1, 48, 1, { isGroup, vector: "first", masked: true }),
+        answer(20, 6, 4, 5, { isGroup, byClass: true, dtype: "f16" }),
+      ]),
       answer(3, 64, 64, 5, { normed: true }),
       answer(67, 3, 5, 3),
       answer(4, 9, 520, 70, { vector: "first", normed: true, isLast: true }),
