@@ -1,12 +1,12 @@
 // Devices whose captures run on every adapter.
 
 import type { Kinds } from "../base/index.ts";
-import { type AdapterOptions, requestDevice } from "./adapter.ts";
+import { requestDevice } from "./adapter.ts";
 import { Device, type DeviceOptions, waitFor } from "./device.ts";
 import { readOptions } from "./errors.ts";
 
 /** Options of `createPortableDevice`; see `createDevice`. */
-export type PortableOptions = AdapterOptions & Pick<DeviceOptions, "onError">;
+export type PortableOptions = Omit<DeviceOptions, "device" | "tuning">;
 
 const OPTIONS: Kinds<PortableOptions> = {
   adapter: "any",

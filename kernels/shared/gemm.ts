@@ -23,8 +23,8 @@ export async function loadUnstaged(): Promise<void> {
 export function gemm(tile: GemmTile, parts: GemmParts): string {
   const main =
     tile.variant === "tile" ? stagedMain : tile.variant === "subgroup" ? unstaged?.subgroupMain : unstaged?.plainMain;
-  if (!main) throw new Error(`gemm: loadUnstaged() must come before a text of the variant ${tile.variant}.`);
-  return `${parts.functions}\n${main(tile, parts)}`;
+  // A text that the driver refuses, and that says why.
+  return `${parts.functions}\n${main?.(tile, parts) ?? "loadUnstaged() must come first"}`;
 }
 
 /** Features that a product's text needs. */
