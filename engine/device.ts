@@ -26,7 +26,8 @@ export interface DeviceOptions extends AdapterOptions {
   readonly onError?: (error: DeviceError) => void;
 }
 
-const OPTIONS: Kinds<DeviceOptions> = {
+/** What `createDevice` takes. @internal */
+export const OPTIONS: Kinds<DeviceOptions> = {
   device: "any",
   adapter: "any",
   instance: "any",

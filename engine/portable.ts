@@ -1,20 +1,13 @@
 // Devices whose captures run on every adapter.
 
-import type { Kinds } from "../base/index.ts";
 import { requestDevice } from "./adapter.ts";
-import { Device, type DeviceOptions, waitFor } from "./device.ts";
+import { Device, type DeviceOptions, OPTIONS, waitFor } from "./device.ts";
 import { readOptions } from "./errors.ts";
 
 /** Options of `createPortableDevice`; see `createDevice`. */
 export type PortableOptions = Omit<DeviceOptions, "device" | "tuning">;
 
-const OPTIONS: Kinds<PortableOptions> = {
-  adapter: "any",
-  instance: "any",
-  powerPreference: "string",
-  dawn: "any",
-  onError: "function",
-};
+const { device: _device, tuning: _tuning, ...PORTABLE } = OPTIONS;
 
 /**
  * A device that asks its adapter for no more than every WebGPU adapter has, and takes the kernels of GPUs: what is
@@ -22,7 +15,7 @@ const OPTIONS: Kinds<PortableOptions> = {
  * @throws DeviceError without an adapter.
  */
 export async function createPortableDevice(options: PortableOptions = {}): Promise<Device> {
-  readOptions("createPortableDevice", options, OPTIONS);
+  readOptions("createPortableDevice", options, PORTABLE);
   const gpu = await requestDevice(options, () => ({}));
   return new Device(gpu, options, { wait: await waitFor(gpu, options), info: { isSoftware: false } });
 }

@@ -4,7 +4,7 @@
 
 import type { DeviceInfo } from "../../engine/functions.ts";
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, unroll } from "../../kernels/index.ts";
-import { ANSWER_UNIFORMS, type AnswerSpec, answerBindings, GAINS } from "./answer-spec.ts";
+import { ANSWER_UNIFORMS, type AnswerSpec, answerBindings, GAINS, powerFor } from "./answer-spec.ts";
 import { DECISION_FUNCTIONS, decisionText } from "./decide.ts";
 
 /** Structure of an answer by lanes. */
@@ -18,8 +18,6 @@ export type LanesSpec = AnswerSpec & {
   /** Rows of a subgroup, at most its lanes. */
   readonly rows: number;
 };
-
-const powerFor = (n: number): number => 2 ** Math.ceil(Math.log2(n));
 
 /** Most quads a lane may own: their loops stand unrolled. */
 const MOST_QUADS = 8;

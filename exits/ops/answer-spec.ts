@@ -32,3 +32,6 @@ export const answerBindings = ({ live, dtype, width, byClass }: AnswerSpec) => (
 
 /** Where gain and offset of a norm lie in `tail`, behind W [C, K] and b [K]. */
 export const GAINS = "u.channels * u.classes + u.classes";
+
+/** The least power of two that is no less than n; n above 0. */
+export const powerFor = (n: number): number => 2 ** Math.ceil(Math.log2(n));

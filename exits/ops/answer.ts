@@ -23,7 +23,7 @@ import {
 } from "../../engine/functions.ts";
 import { defineKernel, ENTRY, LINEAR_GROUP, linearGrid } from "../../kernels/index.ts";
 import type { Tail } from "../../nn/index.ts";
-import { ANSWER_UNIFORMS, type AnswerSpec, answerBindings, GAINS } from "./answer-spec.ts";
+import { ANSWER_UNIFORMS, type AnswerSpec, answerBindings, GAINS, powerFor } from "./answer-spec.ts";
 import { DECISION_FUNCTIONS, type DecideOptions, decisionText, type ExitResults } from "./decide.ts";
 
 /** Structure of an answer by a workgroup a row. */
@@ -251,9 +251,9 @@ const op = defineOp({
 });
 
 /** Batches of about that size are tuned alike. */
-const sizeOf = (n: number): number => (n <= 1 ? n : 2 ** Math.ceil(Math.log2(n)));
+const sizeOf = (n: number): number => (n <= 1 ? n : powerFor(n));
 
-const roomFor = (n: number): number => Math.max(64, 2 ** Math.ceil(Math.log2(n)));
+const roomFor = (n: number): number => Math.max(64, powerFor(n));
 
 /**
  * Decides the rows of features x [n, .., C] by a tail's logits: `stays` (u32 [n]) becomes 1 where a row stays

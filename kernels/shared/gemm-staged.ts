@@ -1,9 +1,8 @@
 // The way of GPUs: a workgroup stages `depth` k of both operands in workgroup memory; a thread owns rows x cols.
 
-import { ceilDiv, ENTRY } from "../kernel.ts";
+import { ceilDiv, ENTRY, unroll } from "../kernel.ts";
 import { accumulators, gather, multiply, writeBack } from "./gemm-text.ts";
 import { type GemmParts, type GemmSizes, type GemmTile, type QuadAxis, tileSize } from "./gemm-tile.ts";
-import { lines } from "./lines.ts";
 
 export function stagedMain(tile: GemmTile, parts: GemmParts): string {
   const { across, rows, cols, threads, depth } = tile;
@@ -16,20 +15,20 @@ export function stagedMain(tile: GemmTile, parts: GemmParts): string {
   const stageB = stage(threads, size.n, depth, parts.b);
   const run = parts.run;
   const state = run ? "run" : "row";
-  const setup = lines(stageA.slots, (i) => `let row${i} = a_row(m_tile + ${stageA.mn(i)});`);
-  const enter = run ? lines(stageA.slots, (i) => `let run${i} = ${run(`row${i}`)};`) : "";
+  const setup = unroll(stageA.slots, (i) => `let row${i} = a_row(m_tile + ${stageA.mn(i)});`);
+  const enter = run ? unroll(stageA.slots, (i) => `let run${i} = ${run(`row${i}`)};`) : "";
   const fill = [
-    lines(stageA.slots, (i) => stageA.guard(i, `tile_a[${stageA.at(i)}] = a_load(${state}${i}, k + ${stageA.k(i)});`)),
-    lines(stageB.slots, (i) =>
+    unroll(stageA.slots, (i) => stageA.guard(i, `tile_a[${stageA.at(i)}] = a_load(${state}${i}, k + ${stageA.k(i)});`)),
+    unroll(stageB.slots, (i) =>
       stageB.guard(i, `tile_b[${stageB.at(i)}] = b_load(k + ${stageB.k(i)}, n_tile + ${stageB.mn(i)});`),
     ),
   ].join("\n");
   const loadA =
     parts.a === "k"
-      ? lines(rows, (j) => `let a${j} = tile_a[(y + ${j * down}u) * ${deep + 1}u + kq];`)
-      : lines(rows, (i) => `let a${i} = tile_a[(4u * kq + ${i & 3}u) * ${size.m / 4}u + y + ${(i >> 2) * down}u];`);
+      ? unroll(rows, (j) => `let a${j} = tile_a[(y + ${j * down}u) * ${deep + 1}u + kq];`)
+      : unroll(rows, (i) => `let a${i} = tile_a[(4u * kq + ${i & 3}u) * ${size.m / 4}u + y + ${(i >> 2) * down}u];`);
   const columns =
-    parts.b === "k" ? lines(cols, (o) => `let t${o} = tile_b[(x * ${cols}u + ${o}u) * ${deep + 1}u + kq];`) : "";
+    parts.b === "k" ? unroll(cols, (o) => `let t${o} = tile_b[(x * ${cols}u + ${o}u) * ${deep + 1}u + kq];`) : "";
   const b = (kk: number, q: number): string =>
     parts.b === "mn"
       ? `tile_b[(4u * kq + ${kk}u) * ${size.n / 4}u + x * ${cols / 4}u + ${q}u]`

@@ -1,10 +1,11 @@
 // What the ways to loop over a product have in common: rows, loads, sums and stores of one thread.
 
+import { unroll } from "../kernel.ts";
 import type { GemmTile, QuadAxis } from "./gemm-tile.ts";
-import { lines, range } from "./lines.ts";
+import { QUAD } from "./quads.ts";
 
 export const accumulators = (tile: GemmTile): string =>
-  lines(tile.rows, (j) => lines(tile.cols / 4, (q) => `var c${j}_${q} = vec4f();`));
+  unroll(tile.rows, (j) => unroll(tile.cols / 4, (q) => `var c${j}_${q} = vec4f();`));
 
 /** The value of row `j` at k + kk; A's quads are a0, a1, ... in either layout. */
 export const valueOfA = (a: QuadAxis, j: number, kk: number): string =>
@@ -13,11 +14,11 @@ export const valueOfA = (a: QuadAxis, j: number, kk: number): string =>
 /** Four steps of k: `b(kk, q)` is the quad of columns q at k + kk. */
 export function multiply(tile: GemmTile, a: QuadAxis, b: (kk: number, q: number) => string): string {
   const sum = (j: number, q: number): string =>
-    range(4).reduce((total, kk) => `fma(vec4f(${valueOfA(a, j, kk)}), b${kk}_${q}, ${total})`, `c${j}_${q}`);
-  return lines(
+    QUAD.reduce((total, kk) => `fma(vec4f(${valueOfA(a, j, kk)}), b${kk}_${q}, ${total})`, `c${j}_${q}`);
+  return unroll(
     tile.cols / 4,
     (q) =>
-      `${lines(4, (kk) => `let b${kk}_${q} = ${b(kk, q)};`)}\n${lines(tile.rows, (j) => `c${j}_${q} = ${sum(j, q)};`)}`,
+      `${unroll(4, (kk) => `let b${kk}_${q} = ${b(kk, q)};`)}\n${unroll(tile.rows, (j) => `c${j}_${q} = ${sum(j, q)};`)}`,
   );
 }
 
@@ -28,14 +29,12 @@ export const rowOf = (a: QuadAxis, j: number, stride: number): string =>
 /** Writes what the thread owns; rows and columns past the end are dropped. */
 export function writeBack(tile: GemmTile, a: QuadAxis, stride: number): string {
   const { rows, cols } = tile;
-  return lines(rows, (j) => {
-    const stores = lines(cols / 4, (q) => `if (n + ${4 * q}u < n_end) { store(at, n + ${4 * q}u, c${j}_${q}); }`);
+  return unroll(rows, (j) => {
+    const stores = unroll(cols / 4, (q) => `if (n + ${4 * q}u < n_end) { store(at, n + ${4 * q}u, c${j}_${q}); }`);
     return `if (${rowOf(a, j, stride)} < m_end) {\nlet at = c_row(${rowOf(a, j, stride)});\n${stores}\n}`;
   });
 }
 
 /** The four values of column quad `q` at `kk`, picked out of column-wise quads along k. */
 export const gather = (column: (o: number) => string, kk: number, q: number): string =>
-  `vec4f(${range(4)
-    .map((o) => `${column(4 * q + o)}[${kk}]`)
-    .join(", ")})`;
+  `vec4f(${QUAD.map((o) => `${column(4 * q + o)}[${kk}]`).join(", ")})`;

@@ -4,10 +4,10 @@
 //           are loaded once by all lanes together and handed round by subgroupBroadcast. For CPU adapters, where a load costs ten FMAs.
 // plain     A thread owns rows x cols and shares nothing. Where there are no subgroups and no fast workgroup memory.
 
-import { ceilDiv, ENTRY } from "../kernel.ts";
+import { ceilDiv, ENTRY, unroll } from "../kernel.ts";
 import { accumulators, gather, multiply, rowOf, valueOfA, writeBack } from "./gemm-text.ts";
 import type { GemmAdapter, GemmParts, GemmSizes, GemmTile, QuadAxis } from "./gemm-tile.ts";
-import { lines, range } from "./lines.ts";
+import { QUAD } from "./quads.ts";
 
 /** States of the rows a thread loads, and their states inside a run. */
 function rowStates(tile: GemmTile, parts: GemmParts, stride: number): { rows: string; enter: string; loads: string } {
@@ -15,12 +15,14 @@ function rowStates(tile: GemmTile, parts: GemmParts, stride: number): { rows: st
   const row = (i: number): string => rowOf(parts.a, parts.a === "k" ? i : 4 * i, stride);
   const run = parts.run;
   return {
-    rows: lines(quads, (i) => `let row${i} = a_row(${row(i)});`),
-    enter: run ? lines(quads, (i) => `let run${i} = ${run(`row${i}`)};`) : "",
+    rows: unroll(quads, (i) => `let row${i} = a_row(${row(i)});`),
+    enter: run ? unroll(quads, (i) => `let run${i} = ${run(`row${i}`)};`) : "",
     loads:
       parts.a === "k"
-        ? lines(quads, (i) => `let a${i} = a_load(${run ? "run" : "row"}${i}, k);`)
-        : lines(quads, (i) => lines(4, (kk) => `let a${4 * i + kk} = a_load(${run ? "run" : "row"}${i}, k + ${kk}u);`)),
+        ? unroll(quads, (i) => `let a${i} = a_load(${run ? "run" : "row"}${i}, k);`)
+        : unroll(quads, (i) =>
+            unroll(4, (kk) => `let a${4 * i + kk} = a_load(${run ? "run" : "row"}${i}, k + ${kk}u);`),
+          ),
   };
 }
 
@@ -31,10 +33,10 @@ function rowStates(tile: GemmTile, parts: GemmParts, stride: number): { rows: st
  */
 function multiplyColumns({ rows, cols }: GemmTile, a: QuadAxis, b: (kk: number, o: number) => string): string {
   const sum = (acc: string, j: number, o: number): string =>
-    range(4).reduce((total, kk) => `fma(${valueOfA(a, j, kk)}, b${kk}_${o}, ${total})`, acc);
-  return lines(cols, (o) => {
-    const sums = lines(rows, (j) => `acc[${j * cols + o}] = ${sum(`acc[${j * cols + o}]`, j, o)};`);
-    return `${lines(4, (kk) => `let b${kk}_${o} = ${b(kk, o)};`)}\n${sums}`;
+    QUAD.reduce((total, kk) => `fma(${valueOfA(a, j, kk)}, b${kk}_${o}, ${total})`, acc);
+  return unroll(cols, (o) => {
+    const sums = unroll(rows, (j) => `acc[${j * cols + o}] = ${sum(`acc[${j * cols + o}]`, j, o)};`);
+    return `${unroll(4, (kk) => `let b${kk}_${o} = ${b(kk, o)};`)}\n${sums}`;
   });
 }
 
@@ -68,7 +70,7 @@ export function subgroupMain(tile: GemmTile, parts: GemmParts): string {
   const state = rowStates(tile, parts, lanes);
   const loads = ceilDiv(cols, lanes); // B's step is `cols` quads
   const quad = (i: number): string => (lanes * (i + 1) > cols ? `(lane % ${cols}u)` : `(lane + ${i * lanes}u)`);
-  const shareB = lines(loads, (i) =>
+  const shareB = unroll(loads, (i) =>
     parts.b === "mn"
       ? `let s${i} = b_load(k + ${quad(i)} / ${cols / 4}u, n + 4u * (${quad(i)} % ${cols / 4}u));`
       : `let s${i} = b_load(k, n + ${quad(i)});`,
@@ -97,7 +99,7 @@ export function plainMain(tile: GemmTile, parts: GemmParts): string {
   const { across, cols, threads } = tile;
   const down = threads / across;
   const state = rowStates(tile, parts, down);
-  const columns = parts.b === "k" ? lines(cols, (o) => `let t${o} = b_load(k, n + ${o}u);`) : "";
+  const columns = parts.b === "k" ? unroll(cols, (o) => `let t${o} = b_load(k, n + ${o}u);`) : "";
   const b = (kk: number, q: number): string =>
     parts.b === "mn" ? `b_load(k + ${kk}u, n + ${4 * q}u)` : gather((o) => `t${o}`, kk, q);
   return `@compute @workgroup_size(${threads})

@@ -1,7 +1,9 @@
 // Loads and stores of four neighbours, as WGSL functions.
 
-import type { StorageType } from "../kernel.ts";
-import { lines, range } from "./lines.ts";
+import { type StorageType, unroll } from "../kernel.ts";
+
+/** Places in a quad. */
+export const QUAD = [0, 1, 2, 3] as const;
 
 /** WGSL type of a storage array, read by quads or by elements. */
 export const arrayType = (dtype: StorageType, isVec: boolean): string =>
@@ -15,11 +17,7 @@ export const arrayType = (dtype: StorageType, isVec: boolean): string =>
 export function quadLoad(name: string, buffer: string, isVec: boolean, exists = false): string {
   const scalar = (e: number): string => `select(0.0, f32(${buffer}[at + ${e}u]), left > ${e})`;
   const quad = `vec4f(${buffer}[at / 4u])`;
-  const body = !isVec
-    ? `vec4f(${range(4).map(scalar).join(", ")})`
-    : exists
-      ? quad
-      : `select(vec4f(), ${quad}, left > 0)`;
+  const body = !isVec ? `vec4f(${QUAD.map(scalar).join(", ")})` : exists ? quad : `select(vec4f(), ${quad}, left > 0)`;
   return `fn ${name}(at: u32, left: i32) -> vec4f { return ${body}; }`;
 }
 
@@ -32,7 +30,7 @@ export function quadWindow(name: string, buffer: string, isVec: boolean): string
     `select(0.0, f32(${buffer}[u32(at${e > 0 ? ` + ${e}` : ""})]), first <= ${e} && last > ${e})`;
   const body = isVec
     ? `select(vec4f(), vec4f(${buffer}[u32(at) / 4u]), first <= 0 && last > 0)`
-    : `vec4f(${range(4).map(scalar).join(", ")})`;
+    : `vec4f(${QUAD.map(scalar).join(", ")})`;
   return `fn ${name}(at: i32, first: i32, last: i32) -> vec4f { return ${body}; }`;
 }
 
@@ -43,6 +41,6 @@ export function quadWindow(name: string, buffer: string, isVec: boolean): string
 export function quadStore(name: string, buffer: string, dtype: StorageType, isVec: boolean): string {
   const body = isVec
     ? `${buffer}[at / 4u] = vec4<${dtype}>(value);`
-    : lines(4, (e) => `if (left > ${e}) { ${buffer}[at + ${e}u] = ${dtype}(value[${e}]); }`);
+    : unroll(4, (e) => `if (left > ${e}) { ${buffer}[at + ${e}u] = ${dtype}(value[${e}]); }`);
   return `fn ${name}(at: u32, left: i32, value: vec4f) {\n${body}\n}`;
 }
