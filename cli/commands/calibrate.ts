@@ -16,13 +16,10 @@ import {
   encodePolicy,
   explain,
   fit,
-  fixedThreshold,
   meetBudget,
   type PolicyFile,
   type PolicyRequest,
   type PromisedGroup,
-  type PublishedChoice,
-  precisionMargins,
   RULE_OPTIONS,
   SAME_SAMPLES,
   SCALING_METHOD,
@@ -42,6 +39,7 @@ import { checkOutput, isSameFile } from "../files/outputs.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { writeWhole } from "../files/whole.ts";
 import { percent, threshold } from "../format.ts";
+import { byPublished, isPlain } from "../published.ts";
 import { calibrateBy } from "../report/targets.ts";
 import { type CommandSpec, flagOf, ONE_SOURCE, path, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
@@ -122,7 +120,7 @@ Methods:
 type Flags = OptionValues<typeof calibrateSpec.flags>;
 
 /** What the flags are for the folder of a run, unless given. */
-function runDefaults(folder: RunFolder, published: Published | undefined): Partial<Flags> {
+function runDefaults(folder: RunFolder, published: PolicyPlan | undefined): Partial<Flags> {
   const { alpha, delta, control, scale } = folder.config().calibration;
   return {
     ...{ alpha, delta, control },
@@ -150,11 +148,8 @@ const READERS: Readers = {
   ...allOf(GOAL_FLAGS, ["budget"]),
 };
 
-/** What is promised by a rule of a paper. */
-type Published = Pick<PolicyPlan, "score" | "rule" | "precision">;
-
 /** The rule of a run's method, where it is asked for. @throws SortieError for logits that are of no run. */
-function publishedOf(source: string, folder: RunFolder | undefined, given: Partial<Flags>): Published | undefined {
+function publishedOf(source: string, folder: RunFolder | undefined, given: Partial<Flags>): PolicyPlan | undefined {
   if (given.asPublished !== true) return undefined;
   if (!folder)
     throw new SortieError(
@@ -168,13 +163,9 @@ function publishedOf(source: string, folder: RunFolder | undefined, given: Parti
   return makePlan(folder.config()).policy;
 }
 
-/** Whether a rule is one that tests nothing and is found on validation alone. */
-const isPlain = (published: Published | undefined): boolean =>
-  published !== undefined && (published.rule === "classPrecisionMargin" || typeof published.rule === "object");
-
 /** A flag that the method does not read would be passed over in silence: refuse it. */
-function checkMethodFlags(given: Partial<Flags>, { method, scale }: Flags, published: Published | undefined): void {
-  if (isPlain(published)) {
+function checkMethodFlags(given: Partial<Flags>, { method, scale }: Flags, published: PolicyPlan | undefined): void {
+  if (published && isPlain(published)) {
     const stray = Object.keys(READERS).find((flag) => given[flag as keyof Flags] !== undefined);
     if (stray === undefined) return;
     throw new SortieError(
@@ -233,12 +224,6 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
 function originNote({ origin }: Pick<Table, "origin">, path: string): string | undefined {
   if (origin?.weights !== undefined) return undefined;
   return `note: ${path} does not say which weights its logits are of, so the policy is not refused on another network's; see that it is not used there.`;
-}
-
-/** Thresholds by a rule of a paper that tests nothing. */
-function byPublished(validation: Source, { score, rule, precision }: Published, sameSamples: boolean): PublishedChoice {
-  if (typeof rule === "object") return fixedThreshold(validation, { ...rule, score, sameSamples });
-  return precisionMargins(validation, { ...precision, sameSamples });
 }
 
 /** One file for both sets, under whatever name. */

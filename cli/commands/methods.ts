@@ -2,6 +2,7 @@
 
 import { lookUp, type Option, SortieError } from "../../base/index.ts";
 import { CERTIFIED, METHODS, type Method, type PolicyPlan } from "../../exits/index.ts";
+import { isUsual, ruleName } from "../published.ts";
 import { type CommandSpec, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
 import { describeOption } from "../settings/settings.ts";
@@ -44,11 +45,11 @@ function list(): readonly string[] {
 }
 
 /** What the paper decides by; nothing where that is what `sortie calibrate` does anyway. */
-function decision({ score, rule }: PolicyPlan): readonly string[] {
-  if (score === CERTIFIED.score && rule === CERTIFIED.rule) return [];
+function decision(plan: PolicyPlan): readonly string[] {
+  if (isUsual(plan)) return [];
+  const { score } = plan;
   const flag = score === CERTIFIED.score ? "" : `; certified thresholds on it: sortie calibrate RUN --score ${score}`;
-  const way = typeof rule === "string" ? `by ${rule}` : `from ${rule.threshold} on`;
-  return [`  published rule: leave ${way}, score ${score}: sortie calibrate RUN --as-published${flag}`];
+  return [`  published rule: leave ${ruleName(plan)}, score ${score}: sortie calibrate RUN --as-published${flag}`];
 }
 
 function explanation({ name, about, paper, options, ...method }: Method): readonly string[] {

@@ -13,13 +13,19 @@ import {
   evaluate,
   meetBudget,
   sweepThresholds,
+  type Table,
   thresholdCurve,
 } from "../../calibration/index.ts";
+import type { MetricsRow } from "../../exits/index.ts";
 import type { CorruptionFindings } from "../commands/corruptions.ts";
 import { readLogits } from "../files/logits-file.ts";
 import { type Decisive, decisive, type RunFolder } from "../files/run-folder.ts";
 import { findings } from "../findings.ts";
+import { decidedBy, isUsual, ruleName } from "../published.ts";
+import { readHistory } from "../report/run-details.ts";
 import { readCorruptions } from "../report/sections/corruptions.ts";
+import type { Config } from "../settings/config.ts";
+import { makePlan } from "../settings/model.ts";
 import { type LossSize, lossSize } from "./loss-size.ts";
 import type { RunKey } from "./plan.ts";
 import { readTiming, type Timing } from "./timing.ts";
@@ -62,12 +68,14 @@ export interface RunFigures extends RunKey {
   readonly near: Point;
   /** Absent: nothing could be certified. */
   readonly certified: Certified | undefined;
+  /** Absent for methods whose papers decide by nothing else, and in comparisons that did not tell it yet. */
+  readonly published?: PublishedFigures | undefined;
   readonly timing: Timing | undefined;
   /** Absent for losses that are not weighed by exit. */
   readonly lossSize: LossSize | undefined;
   /** What corrupted images do to it, where that was looked at. */
   readonly corruptions: CorruptionFindings | undefined;
-  /** Exits that answer by chance, or clearly worse than one before them, in words; see `collapseOf`. */
+  /** Exits that answer by chance, or clearly worse than one before them or than they did before, in words. */
   readonly collapsed: readonly string[];
 }
 
@@ -91,17 +99,48 @@ interface Certified extends Point {
   readonly shares: readonly number[];
 }
 
-/** How much worse than an exit before it an exit may be without being called collapsed. */
+/** What the rule of a method's paper does, on the score that it names. */
+interface PublishedFigures {
+  readonly score: string;
+  /** In words: "from 0.5 on". */
+  readonly rule: string;
+  /** As the area of the run, by thresholds on this score. */
+  readonly area: number;
+  /** Absent where nothing could be certified, and for a budget, which wants a goal. */
+  readonly decided?: (Point & Pick<Certified, "earlyRisk">) | undefined;
+}
+
+/** How much worse than an exit before it, or than it was itself, an exit may be without being called collapsed. */
 const SETBACK = 0.05;
 
+/** What is known of an exit that may have collapsed. */
+interface Standing {
+  /** On test samples. */
+  readonly accuracy: number;
+  /** On validation samples, with the weights that were kept; none: not known. */
+  readonly validation?: number;
+  /** There, the best that it reached while the network was trained. */
+  readonly best?: number;
+}
+
 /** Which exits have collapsed. */
-export function collapseOf(accuracies: readonly number[], classes: number): readonly string[] {
-  return accuracies.flatMap((accuracy, j) => {
-    const said = `exit ${j + 1} at ${(100 * accuracy).toFixed(1)} %`;
+export function collapseOf(exits: readonly Standing[], classes: number): readonly string[] {
+  return exits.flatMap(({ accuracy, validation = 0, best = 0 }, j) => {
+    const said = `exit ${j + 1} at ${points1(accuracy)} %`;
     if (accuracy < 1.5 / classes) return [`${said}, by chance`];
-    const best = Math.max(Number.NEGATIVE_INFINITY, ...accuracies.slice(0, j));
-    return accuracy < best - SETBACK ? [`${said}, below an earlier exit`] : [];
+    const before = Math.max(Number.NEGATIVE_INFINITY, ...exits.slice(0, j).map((exit) => exit.accuracy));
+    if (accuracy < before - SETBACK) return [`${said}, below an earlier exit`];
+    if (validation >= best - SETBACK) return [];
+    return [`${said}, fell from ${points1(best)} to ${points1(validation)} % of the validation images while trained`];
   });
+}
+
+const points1 = (value: number): string => (100 * value).toFixed(1);
+
+/** The best accuracy of each exit at any evaluation of the run. */
+function bestOf(history: readonly MetricsRow[], exits: number): readonly number[] {
+  const rows = history.filter(({ kind }) => kind === "evaluation");
+  return Array.from({ length: exits }, (_, j) => Math.max(0, ...rows.map((row) => row.exits[j]!.accuracy)));
 }
 
 const NOWHERE: Point = { accuracy: Number.NaN, cost: Number.NaN };
@@ -114,24 +153,51 @@ function met(validation: Cascade, test: Cascade, goal: Parameters<typeof meetBud
   return { accuracy, cost };
 }
 
-const lastAccuracy = ({ errors, exits, samples }: Cascade): number =>
-  1 - errors.reduce((sum, error, at) => (at % exits === exits - 1 ? sum + error : sum), 0) / samples;
+/** Accuracy against cost by one threshold for all exits; the thresholds are laid out on validation samples. */
+function curveOf(validation: Cascade, test: Cascade): readonly Point[] {
+  const thresholds = [...sweepThresholds(validation, 100), Number.NEGATIVE_INFINITY];
+  return thresholdCurve(test, thresholds).map(({ accuracy, cost }) => ({ accuracy, cost }));
+}
+
+function areaOf(curve: readonly Point[]): number {
+  return areaUnderCurve(
+    curve.map(({ cost }) => cost),
+    curve.map(({ accuracy }) => accuracy),
+  );
+}
+
+function publishedFigures(config: Config, tables: Parameters<typeof decidedBy>[2]): PublishedFigures | undefined {
+  const { policy } = makePlan(config);
+  if (isUsual(policy)) return undefined;
+  const { score } = policy;
+  const decided = decidedBy(policy, config.calibration, tables);
+  return {
+    score,
+    rule: ruleName(policy),
+    area: areaOf(curveOf(cascade(tables.validation, score), cascade(tables.test, score))),
+    decided: decided && { accuracy: decided.accuracy, cost: decided.cost, earlyRisk: decided.earlyRisk },
+  };
+}
+
+const accuracyAt = ({ errors, exits, samples }: Cascade, exit: number): number =>
+  1 - errors.reduce((sum, error, at) => (at % exits === exit ? sum + error : sum), 0) / samples;
 
 /** The figures of a finished run. @throws Error for what is missing in its folder, by name. */
 export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
   const { policy, metrics, raw } = findings(folder.dir, undefined);
   const [record, config] = [folder.record(), folder.config()];
   const { made, exits, classes, seconds } = record;
-  const split = (name: "validation" | "test"): Cascade => cascade(readLogits(folder.logits(name)));
-  const [validation, test] = [split("validation"), split("test")];
-  const curve = thresholdCurve(test, [...sweepThresholds(validation, 100), Number.NEGATIVE_INFINITY]);
-  const [costs, accuracies] = [curve.map(({ cost }) => cost), curve.map(({ accuracy }) => accuracy)];
+  const split = (name: "validation" | "calibration"): Table => readLogits(folder.logits(name));
+  const tables = { validation: split("validation"), calibration: split("calibration"), test: raw };
+  const [validation, test] = [cascade(tables.validation), cascade(raw)];
+  const curve = curveOf(validation, test);
+  const best = bestOf(readHistory(folder.metrics, test.exits), test.exits);
   return {
     ...key,
     dir: basename(folder.dir),
     settings: decisive(config),
-    commit: made["commit"] ?? "",
-    adapter: made["adapter"] ?? "",
+    commit: made["commit"] ?? "unknown",
+    adapter: made["adapter"] ?? "unknown",
     samples: test.samples,
     classes: classes.length,
     trainingSeconds: seconds?.["training"] ?? Number.NaN,
@@ -140,10 +206,10 @@ export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
       const { accuracy, ece, auroc, aurc, eefp } = scaled;
       return { accuracy, trainedEce: trained.ece, ece, auroc, aurc, eefp };
     }),
-    curve: curve.map(({ accuracy, cost }) => ({ accuracy, cost })),
-    area: areaUnderCurve(costs, accuracies),
+    curve,
+    area: areaOf(curve),
     atCost: COSTS.map((cost) => met(validation, test, { cost })),
-    near: met(validation, test, { accuracy: Math.max(0, lastAccuracy(validation) - LOSS) }),
+    near: met(validation, test, { accuracy: Math.max(0, accuracyAt(validation, validation.exits - 1) - LOSS) }),
     certified: policy && {
       accuracy: policy.accuracy,
       cost: policy.cost,
@@ -151,11 +217,12 @@ export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
       exitRisk: [...policy.exitRisk],
       shares: [...policy.fractions],
     },
+    published: publishedFigures(config, tables),
     timing: readTiming(folder),
     lossSize: lossSize(config, record),
     corruptions: readCorruptions(folder, raw.origin?.weights),
     collapsed: collapseOf(
-      metrics.exits.map(({ accuracy }) => accuracy),
+      metrics.exits.map(({ accuracy }, j) => ({ accuracy, validation: accuracyAt(validation, j), best: best[j]! })),
       classes.length,
     ),
   };

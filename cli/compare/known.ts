@@ -20,6 +20,11 @@ const EXIT = {
   ...{ accuracy: json.number, ece: json.number, auroc: json.number, aurc: json.number, eefp: json.number },
 } as const;
 
+const PUBLISHED = {
+  ...{ score: json.text, rule: json.text, area: json.number },
+  decided: json.optional(json.record({ ...NUMBERS, earlyRisk: json.number })),
+} as const;
+
 /** What is asked of a run in the JSON of a comparison; data, backbone, method and seed are those of the plan. */
 const RUN = {
   settings: json.object,
@@ -36,6 +41,7 @@ const RUN = {
   atCost: json.list(POINT),
   near: POINT,
   certified: json.optional(json.record({ ...NUMBERS, earlyRisk: json.number, exitRisk: numbers, shares: numbers })),
+  published: json.optional(json.record(PUBLISHED)),
   timing: json.optional(json.record(TIMING)),
   lossSize: json.optional(json.pair(json.number)),
   collapsed: json.list(json.text),

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { relativeError } from "../../cli/compare/corruption-sheets.ts";
 import { collapseOf, type RunFigures } from "../../cli/compare/figures.ts";
+import { readKnown } from "../../cli/compare/known.ts";
 import { lossSize } from "../../cli/compare/loss-size.ts";
 import { experimentsOfFile } from "../../cli/compare/plan.ts";
 import { confidenceSheet } from "../../cli/compare/sheets.ts";
@@ -250,6 +251,51 @@ test("finished runs are compared as they lie", async () => {
   }
 });
 
+test("beside the common rule a method is told as its own paper decides", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "sortie-own-rules-"));
+  try {
+    const trainedBy = (name: string, options = {}) => {
+      const made = writeRun(join(dir, name));
+      const path = join(made, "config.json");
+      const config = JSON.parse(readFileSync(path, "utf8"));
+      writeFileSync(path, JSON.stringify({ ...config, method: { name, ...options } }));
+      return made;
+    };
+    const dirs = [trainedBy("joint"), trainedBy("calexnet", { margin: 0.3, minSupport: 5 }), trainedBy("branchynet")];
+    for (const made of dirs) assert.is((await sortie("calibrate", made)).code, 0);
+    assert.is((await sortie("compare", ...dirs, "--no-timing", "--out", dir)).code, 0);
+    const [joint, margins, entropy] = written(dir).runs;
+    assert.is(joint!.published, undefined);
+    assert.equal([margins!.published!.score, margins!.published!.rule], ["maxProb", "by classPrecisionMargin"]);
+    assert.is(margins!.published!.area, margins!.area, "thresholds on the same score");
+    assert.is(entropy!.published!.score, "entropy");
+    assert.not.equal(entropy!.published!.area, entropy!.area);
+    // What the commands say of the same rule, one after the other.
+    for (const [i, { published }] of [margins!, entropy!].entries()) {
+      assert.is((await sortie("calibrate", dirs[i + 1]!, "--as-published")).code, 0);
+      assert.is((await sortie("evaluate", dirs[i + 1]!)).code, 0);
+      const { policy } = JSON.parse(readFileSync(join(dirs[i + 1]!, "evaluation.json"), "utf8"));
+      const { accuracy, cost, earlyRisk } = published!.decided!;
+      assert.equal([accuracy, cost, earlyRisk], [policy.accuracy, policy.cost, policy.earlyRisk]);
+    }
+    const told = readFileSync(join(dir, "comparison.md"), "utf8").split("## As their papers decide")[1]!;
+    const rows = told
+      .split("\n## ")[0]!
+      .split("\n")
+      .filter((line) => line.startsWith("| "));
+    assert.is(rows.length, 2 + 2, "the head, and those two");
+    // Known from there, they are told again.
+    const known = readKnown(join(dir, "comparison.json"));
+    assert.equal([...known.values()].map(({ published }) => published?.rule).sort(), [
+      "by classPrecisionMargin",
+      "by learnThenTest",
+      undefined,
+    ]);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+});
+
 test("a method that collapses at any seed is called so wherever it is named", () => {
   const exits = [0.7, 0.9].map((accuracy) => ({ accuracy, ece: 0, auroc: 0.8, aurc: 0.1, eefp: 0.9 }));
   const run = (seed: number, collapsed: readonly string[]) =>
@@ -258,11 +304,19 @@ test("a method that collapses at any seed is called so wherever it is named", ()
   assert.is(row![0], "hard (collapsed at seed 1)");
 });
 
-test("an exit by chance, or behind one before it, is collapsed", () => {
-  assert.equal(collapseOf([0.8, 0.85, 0.9], 10), []);
-  assert.equal(collapseOf([0.8, 0.76, 0.9], 10), []);
-  assert.equal(collapseOf([0.81, 0.66, 0.78], 10), ["exit 2 at 66.0 %, below an earlier exit"]);
-  assert.equal(collapseOf([0.1, 0.9], 10), ["exit 1 at 10.0 %, by chance"]);
+test("an exit by chance, behind one before it, or behind itself is collapsed", () => {
+  const fallen = (...accuracies: number[]) =>
+    collapseOf(
+      accuracies.map((accuracy) => ({ accuracy })),
+      10,
+    );
+  assert.equal(fallen(0.8, 0.85, 0.9), []);
+  assert.equal(fallen(0.8, 0.76, 0.9), []);
+  assert.equal(fallen(0.81, 0.66, 0.78), ["exit 2 at 66.0 %, below an earlier exit"]);
+  assert.equal(fallen(0.1, 0.9), ["exit 1 at 10.0 %, by chance"]);
+  const trained = (best: number) => collapseOf([{ accuracy: 0.55, validation: 0.57, best }, { accuracy: 0.9 }], 10);
+  assert.equal(trained(0.61), []);
+  assert.equal(trained(0.63), ["exit 1 at 55.0 %, fell from 63.0 to 57.0 % of the validation images while trained"]);
 });
 
 test("a plan that extends another takes over what it does not say itself", async () => {
