@@ -312,6 +312,7 @@ class Trainer {
       if (this.#position.phase === 0) await this.#made.shared?.put();
       this.#position = { step: done, phase: this.#position.phase + 1 };
       await this.#enter();
+      this.#teller.restart(done);
     }
     if (saves) await this.#save("last");
     if (isStopped && done < steps) {

@@ -266,6 +266,10 @@ test("beside the common rule a method is told as its own paper decides", async (
     assert.is((await sortie("compare", ...dirs, "--no-timing", "--out", dir)).code, 0);
     const [joint, margins, entropy] = written(dir).runs;
     assert.is(joint!.published, undefined);
+    assert.ok(
+      joint!.exits.every(({ ece, trainedEce }) => trainedEce !== ece),
+      "as trained, and after scaling",
+    );
     assert.equal([margins!.published!.score, margins!.published!.rule], ["maxProb", "by classPrecisionMargin"]);
     assert.is(margins!.published!.area, margins!.area, "thresholds on the same score");
     assert.is(entropy!.published!.score, "entropy");

@@ -80,6 +80,27 @@ schedules("phases one after the other are as long as the run, or all of them tog
   assert.is(shares("branchynet", { pretrained: true }).length, 2);
 });
 
+schedules(
+  "heads on a frozen backbone are trained by Adam, at a rate that stays unless the paper names a schedule",
+  () => {
+    const site = { exits: 3, classes: 4, costs: [0.3, 0.6, 1], placeOf: () => ({ exit: 0, isHead: true }) };
+    const recipes = (name: string, options = {}) =>
+      METHODS[name]!.with(options)
+        .phases(site)
+        .flatMap(({ recipe }) => (recipe ? [recipe] : []));
+    const adam = (lr: number, kind = "constant") => ({
+      ...{ optimizer: { method: "adam", lr }, schedule: { kind, warmup: 0 } },
+    });
+    assert.equal(recipes("calexnet"), [adam(1e-3), adam(1e-3)]);
+    assert.equal(recipes("calexnet-reference", { lr: 0.1 }), [adam(0.1), adam(0.1)]);
+    assert.equal(recipes("ptee"), [adam(1e-3), adam(1e-3)]);
+    assert.equal(new Set(recipes("jei-dnn").map((recipe) => JSON.stringify(recipe))).size, 1);
+    assert.equal(recipes("jei-dnn")[0], adam(1e-2));
+    assert.equal(recipes("ztw"), [adam(1e-2, "cosine"), adam(1e-2, "cosine")]);
+    assert.equal(recipes("joint"), [], "everybody else trains as the run does");
+  },
+);
+
 schedules("one exit alone is refused by all methods in which exits learn from others", async () => {
   const site = { exits: 1, classes: 4, costs: [1], placeOf: () => ({ exit: 0, isHead: true }) };
   for (const [name, method] of Object.entries(METHODS)) {
