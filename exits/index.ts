@@ -150,7 +150,7 @@ export type { RecordedModel } from "./recorded/form.ts";
 export { type RecordOptions, recordModel } from "./recorded/record.ts";
 export { type CheckpointStore, checkpointRun, firstDifference, loadWeights, saveWeights } from "./run/checkpoint.ts";
 export { digest as weightsDigest } from "./run/digest.ts";
-export { type FolderLock, lockFolder } from "./run/lock.ts";
+export { type FolderLock, lockFolder, lockIfFree } from "./run/lock.ts";
 export { type CachedLogits, readLogits, toTable, writeLogits } from "./run/logits.ts";
 export type { EvaluationRow, ExitFigures, MetricsRow, TrainingRow } from "./run/metrics.ts";
 export { RUN_FILES, Run, type RunParts } from "./run/run.ts";

@@ -172,7 +172,7 @@ interface MakeContext extends PlanContext {
 
 async function makeAll(experiments: readonly Experiment[], context: MakeContext): Promise<number> {
   const { print, known, failed } = context;
-  const places = { teachers: join(context.out, "teachers"), phases: join(context.out, "phases") };
+  const places = placesIn(context.out);
   const runs: RunFigures[] = [];
   const takenOver: RunFigures[] = [];
   const failures: Failure[] = [];
@@ -212,8 +212,11 @@ async function oneOf(experiments: readonly Experiment[], index: number, context:
   const experiment = experiments[index - 1];
   if (!experiment)
     throw new SortieError(`compare: --index must be one of 1..${experiments.length}; got ${index}. See --list.`);
-  return finish(experiment, context, experiment.name);
+  return finish(experiment, { ...context, ...placesIn(context.out) }, experiment.name);
 }
+
+/** Where runs find what others of the comparison have made. */
+const placesIn = (out: string) => ({ teachers: join(out, "teachers"), phases: join(out, "phases") });
 
 /** Trains, calibrates and evaluates what is not done yet; the exit code of what stopped. */
 async function finish(

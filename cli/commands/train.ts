@@ -12,6 +12,7 @@ import {
   type FolderLock,
   lineReport,
   lockFolder,
+  lockIfFree,
   type MultiExit,
   type Report,
   train,
@@ -80,7 +81,6 @@ export async function trainInto(
   const { teacher } = makePlan(config);
   const folder = RunFolder.of(config);
   const own = teacher?.kind === "network" ? teacherConfig(config, teacher, folder.dir) : undefined;
-  const teaching = own && teachers !== undefined ? sharedTeacher(own, teachers) : own;
   if (!isFresh) folder.check(config);
   // A folder that is there is taken before the data are read; a new one is made only for data that can be read.
   const made = newFolders(folder.dir);
@@ -94,7 +94,7 @@ export async function trainInto(
     interrupt.signal.throwIfAborted();
     lock ??= await lockFolder("train", folder.dir);
     const context = { isFresh, print, data, device, signal: interrupt.signal, phases };
-    const taught = teaching && (await trainTeacher(teaching, context));
+    const taught = own && (await trainTeacher(own, teachers, context));
     await trainRun(config, folder, { ...context, lock, teacher: taught });
     print(`wrote ${folder.dir}: weights, metrics.jsonl, logits of ${LOGIT_SPLITS.join(", ")}`);
     return 0;
@@ -112,12 +112,6 @@ export async function trainInto(
   }
 }
 
-/** The same teacher where others find it, unless this run has begun one of its own. */
-function sharedTeacher(own: Config, teachers: string): Config {
-  if (existsSync(RunFolder.of(own).dir)) return own;
-  return { ...own, out: teachers, name: `${own.method.name}-${runId(own).slice(-8)}` };
-}
-
 interface RunContext extends TrainingContext, Pick<SharedPlaces, "phases"> {
   readonly data: Splits<ImageBytes>;
   readonly device: Device;
@@ -126,12 +120,19 @@ interface RunContext extends TrainingContext, Pick<SharedPlaces, "phases"> {
   readonly teacher?: MultiExit | undefined;
 }
 
-/** The network that another learns from, trained into a folder of its own, or as it was trained there before. */
-async function trainTeacher(config: Config, context: Omit<RunContext, "lock">): Promise<MultiExit> {
-  const folder = RunFolder.of(config);
-  if (!context.isFresh) folder.check(config);
-  const made = newFolders(folder.dir);
-  const lock = await lockFolder("train", folder.dir);
+/**
+ * The network that another learns from, trained into a folder of its own, or as it was trained there before. Where
+ * others find it, unless this run has begun one of its own, or another process is at that one just now.
+ */
+async function trainTeacher(
+  own: Config,
+  teachers: string | undefined,
+  context: Omit<RunContext, "lock">,
+): Promise<MultiExit> {
+  const wanted = teachers === undefined || existsSync(RunFolder.of(own).dir) ? undefined : sharedTeacher(own, teachers);
+  const shared = wanted && (await takeTeacher(wanted, context, lockIfFree));
+  if (wanted && !shared) context.print("teacher: another process is at the shared one; this run trains its own");
+  const { config, folder, lock, made } = shared ?? (await takeTeacher(own, context, lockFolder));
   try {
     context.print(`teacher: ${config.method.name} into ${folder.dir}`);
     return await trainRun(config, folder, { ...context, lock });
@@ -139,6 +140,25 @@ async function trainTeacher(config: Config, context: Omit<RunContext, "lock">): 
     await lock.release();
     made.removeEmpty();
   }
+}
+
+/** The same teacher where others find it. */
+const sharedTeacher = (own: Config, teachers: string): Config => ({
+  ...own,
+  ...{ out: teachers, name: `${own.method.name}-${runId(own).slice(-8)}` },
+});
+
+/** The folder of a teacher, for this process; undefined where the lock is not to be had. */
+async function takeTeacher<L extends FolderLock | undefined>(
+  config: Config,
+  { isFresh }: Pick<RunContext, "isFresh">,
+  lockIt: (op: string, dir: string) => Promise<L>,
+) {
+  const folder = RunFolder.of(config);
+  if (!isFresh) folder.check(config);
+  const made = newFolders(folder.dir);
+  const lock = await lockIt("train", folder.dir);
+  return lock && { config, folder, made, lock };
 }
 
 /** Trains a network into its folder, whose lock is held, and caches its logits. */

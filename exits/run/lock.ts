@@ -88,6 +88,26 @@ function parse(text: string): Holder | undefined {
  * @throws TrainingError that names the process that holds the folder.
  */
 export async function lockFolder(op: string, dir: string): Promise<FolderLock> {
+  const taken = await take(op, dir);
+  if (isLock(taken)) return taken;
+  throw busy(op, dir, taken.holder, taken.here);
+}
+
+/** The same; undefined where another process holds the folder. */
+export async function lockIfFree(op: string, dir: string): Promise<FolderLock | undefined> {
+  const taken = await take(op, dir);
+  return isLock(taken) ? taken : undefined;
+}
+
+/** Who has the folder, and who wanted it. */
+interface Held {
+  readonly holder: Holder;
+  readonly here: Holder;
+}
+
+const isLock = (taken: FolderLock | Held): taken is FolderLock => "release" in taken;
+
+async function take(op: string, dir: string): Promise<FolderLock | Held> {
   const fs = fileSystem(op);
   await makeFolder(op, dir);
   const path = `${dir.replace(/[\\/]+$/, "")}/${LOCK_FILE}`;
@@ -103,7 +123,7 @@ export async function lockFolder(op: string, dir: string): Promise<FolderLock> {
       const text = await readText(path);
       if (text === undefined) continue;
       const holder = parse(text);
-      if (holder && !(await isGone(holder, here))) throw busy(op, dir, holder, here);
+      if (holder && !(await isGone(holder, here))) return { holder, here };
       await removeIf(path, text, `${aside}.old`);
     }
   } finally {

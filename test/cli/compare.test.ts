@@ -14,6 +14,7 @@ import { type ComparisonSummary, summaryOf } from "../../cli/compare/summary.ts"
 import { trained } from "../../cli/files/run-folder.ts";
 import { main } from "../../cli/main.ts";
 import { readSafetensors } from "../../engine/index.ts";
+import { lockFolder } from "../../exits/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
 import { readConfig } from "./read-config.ts";
@@ -189,6 +190,20 @@ gpu(
     for (const dir of learned) assert.not(existsSync(join(dir, "teacher")));
     const [last, same] = learned.map((dir) => readFileSync(join(dir, "last.safetensors")));
     assert.not(last!.equals(same!), "each learns its own way");
+    // Jobs of an array find it too; where another process is at it, they do not wait.
+    writeFileSync(plan, JSON.stringify({ methods, runs: [{ methods: ["last", "same"], seeds: [4, 5] }] }));
+    const job = async (index: number) => {
+      const done = await sortie("compare", "--config", plan, "--out", shared, "--index", String(index), ...SMALL);
+      assert.is(done.code, 0, done.text);
+      return done.text;
+    };
+    assert.match(await job(3), "teacher: joint into");
+    const other = readdirSync(join(shared, "teachers")).find((name) => !teachers.includes(name))!;
+    const lock = await lockFolder("test", join(shared, "teachers", other));
+    assert.match(await job(4), "teacher: another process is at the shared one; this run trains its own");
+    await lock.release();
+    const own = readFileSync(join(shared, "glyphs-resnet-same-seed5", "teacher", "last.safetensors"));
+    assert.ok(own.equals(readFileSync(join(shared, "teachers", other, "last.safetensors"))), "the same bits");
   },
 );
 
