@@ -47,9 +47,16 @@ export class Kept {
   readonly views: readonly Tensor[] | undefined;
   /** A teacher's logits, [rows, K, C]. */
   readonly teacher: Tensor | undefined;
+  readonly #isMirrored: boolean;
 
-  private constructor(size: number, views: readonly Tensor[] | undefined, teacher: Tensor | undefined) {
+  private constructor(
+    size: number,
+    isMirrored: boolean,
+    views: readonly Tensor[] | undefined,
+    teacher: Tensor | undefined,
+  ) {
     this.size = size;
+    this.#isMirrored = isMirrored;
     this.views = views;
     this.teacher = teacher;
   }
@@ -67,7 +74,12 @@ export class Kept {
     if (!answers && !views) return undefined;
     const device = deviceOf(net);
     const empty = (list: readonly Shape[]) => list.map((shape) => keep(zeros(shape, { device })));
-    const kept = new Kept(set.size, views ? empty(views) : undefined, answers ? empty(answers)[0] : undefined);
+    const kept = new Kept(
+      set.size,
+      mirrors > 1,
+      views ? empty(views) : undefined,
+      answers ? empty(answers)[0] : undefined,
+    );
     try {
       for (let mirror = 0; mirror < mirrors; mirror++) await kept.#fill(keeping, mirror, rows - 1);
     } catch (error) {
@@ -75,6 +87,17 @@ export class Kept {
       throw error;
     }
     return kept;
+  }
+
+  /** Whether this is what would be computed, of a network and a teacher that have not changed. */
+  isOf({ flip, isTrunkFixed, teacher }: Keeping): boolean {
+    const isMirrored = flip > 0;
+    const hasTeacher = teacher?.isFixed === true;
+    return (
+      this.#isMirrored === isMirrored &&
+      (this.views !== undefined) === isTrunkFixed &&
+      (this.teacher !== undefined) === hasTeacher
+    );
   }
 
   /** What each exit reads of the images at these rows. */

@@ -10,10 +10,10 @@ import { type Found, restore, under } from "../run/checkpoint.ts";
 import { deviceOf } from "./evaluator.ts";
 import type { Stepping } from "./fine-tuning.ts";
 import type { ImageBatch } from "./images.ts";
-import type { Kept } from "./kept.ts";
+import type { Keeping, Kept } from "./kept.ts";
 import { makeOptimizer } from "./optimizers.ts";
 import type { PhaseParts } from "./phase-parts.ts";
-import { epochNumbers, from, turnAt } from "./phases.ts";
+import { epochNumbers, from, type Span, turnAt } from "./phases.ts";
 import { makeMomentum } from "./schedules.ts";
 import type { SkippingStep } from "./skipping-step.ts";
 import { type StepParts, TrainingStep } from "./step.ts";
@@ -40,27 +40,34 @@ export class PhaseRun {
   /** Everything that a step reads and changes, by the names of checkpoints. */
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly #owned: Owned[];
+  readonly #kept: Kept | undefined;
 
   private constructor(
     parts: PhaseParts,
     tracks: readonly TrackRun[],
     tensors: ReadonlyMap<string, Tensor>,
     owned: Owned[],
+    kept: Kept | undefined,
   ) {
     this.#parts = parts;
     this.#tracks = tracks;
     this.tensors = tensors;
     this.#owned = owned;
+    this.#kept = kept;
   }
 
-  /** Begins a phase, or goes on from a checkpoint in it. */
-  static async start(parts: PhaseParts, found?: Found): Promise<PhaseRun> {
+  /** Begins a phase, behind another one that it takes the place of, or goes on from a checkpoint in it. */
+  static async start(parts: PhaseParts, found?: Found, before?: PhaseRun): Promise<PhaseRun> {
     const { span, teacher } = parts;
     const owned: Owned[] = [];
     const own = <T extends Owned>(made: T): T => {
       owned.push(made);
       return made;
     };
+    const keeping = keepingOf(parts);
+    const handed = before?.handOver(span, keeping);
+    if (handed) own(handed);
+    before?.dispose();
     try {
       const optimizers: Stepping[] = [];
       for (const { trains } of span.phase.tracks) optimizers.push(await optimizerFor(parts, trains, own));
@@ -72,8 +79,8 @@ export class PhaseRun {
       for (const tensor of numbers.values()) own(tensor);
       const tensors = tensorsOf(parts, optimizers, numbers);
       if (found) restore(found, tensors);
-      const kept = await keptFor(parts);
-      if (kept) own(kept);
+      const made = handed ?? (keeping && (await (await import("./kept.ts")).Kept.make(keeping)));
+      const kept = made && made !== handed ? own(made) : made;
       const tracks: TrackRun[] = [];
       for (const [track, optimizer] of zip(span.phase.tracks, optimizers)) {
         const of = stepParts(parts, { track, optimizer, numbers, kept });
@@ -81,7 +88,7 @@ export class PhaseRun {
         const momentum = makeMomentum(span.recipe, optimizer, span.course.steps);
         tracks.push({ optimizer, step, momentum: momentum && from(momentum, span.course.before) });
       }
-      return new PhaseRun(parts, tracks, tensors, owned);
+      return new PhaseRun(parts, tracks, tensors, owned, kept);
     } catch (error) {
       for (const made of owned.reverse()) made.dispose();
       throw error;
@@ -120,6 +127,15 @@ export class PhaseRun {
     const { fit } = await import("./phase-on-host.ts");
     await fit(this.#parts, fits);
     return true;
+  }
+
+  /** What this phase keeps, if it is what the next one wants and nothing in between changes it. */
+  handOver({ phase }: Span, keeping: Keeping | undefined): Kept | undefined {
+    const kept = this.#kept;
+    const isChanged = this.#parts.span.phase.fits !== undefined || phase.anew !== undefined;
+    if (!kept || !keeping || isChanged || !kept.isOf(keeping)) return undefined;
+    this.#owned.splice(this.#owned.indexOf(kept), 1);
+    return kept;
   }
 
   dispose(): void {
@@ -207,7 +223,7 @@ function tensorsOf(
 }
 
 /** What can be computed once: only of images that come as they stand, and only if it is used more than once. */
-async function keptFor(parts: PhaseParts): Promise<Kept | undefined> {
+function keepingOf(parts: PhaseParts): Keeping | undefined {
   const { net, data, source, span, options } = parts;
   const { tracks } = span.phase;
   if (!source.hasRows || source.isMixed || span.epochs < 2) return undefined;
@@ -222,8 +238,7 @@ async function keptFor(parts: PhaseParts): Promise<Kept | undefined> {
   const { keepBytes: most = KEEP } = options;
   const teacher = askedOf(parts);
   if (!isTrunkFixed && !teacher?.isFixed) return undefined;
-  const { Kept } = await import("./kept.ts");
-  return Kept.make({ net, set: data.train, flip: span.recipe.flip, most, isTrunkFixed, teacher });
+  return { net, set: data.train, flip: span.recipe.flip, most, isTrunkFixed, teacher };
 }
 
 /** The step of a track: recorded, or one that leaves out what exits have handled. */

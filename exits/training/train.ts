@@ -276,10 +276,10 @@ class Trainer {
 
   /** Begins the phase of the position, or goes on in it from a checkpoint. */
   async #enter(found?: Parameters<typeof PhaseRun.start>[1]): Promise<void> {
-    this.#phase?.dispose();
+    const before = this.#phase;
     this.#phase = undefined;
     const span = this.#made.spans[this.#position.phase]!;
-    this.#phase = await PhaseRun.start({ ...this.#made, span, evaluator: () => this.#evaluate() }, found);
+    this.#phase = await PhaseRun.start({ ...this.#made, span, evaluator: () => this.#evaluate() }, found, before);
   }
 
   /** Step `t` and what is due after it. */

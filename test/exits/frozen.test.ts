@@ -58,7 +58,12 @@ for (const name of FROZEN) {
     const plan = METHODS[name]!.with();
     const net = netFor(plan);
     const passes: string[] = [];
-    const [records, recordsOf] = [net.records.bind(net), net.recordsOf.bind(net)];
+    let looks = 0;
+    const [records, recordsOf, views] = [net.records.bind(net), net.recordsOf.bind(net), net.views.bind(net)];
+    net.views = (x, mode) => {
+      looks += 1;
+      return views(x, mode);
+    };
     net.records = (x, mode, options) => {
       if (mode.training) passes.push("whole");
       return records(x, mode, options);
@@ -71,6 +76,7 @@ for (const name of FROZEN) {
     const tracks = plan.phases({ ...SITE, classes: 4 }).map((phase) => phase.tracks.length);
     const behind = tracks.slice(1).reduce((sum, count) => sum + count, 0);
     assert.equal(passes, ["whole", ...new Array<string>(behind).fill("heads")]);
+    assert.is(looks, 3, "once for shapes, once for images, once for mirrored ones, whatever phases follow");
     net.dispose();
   });
 }
