@@ -140,7 +140,15 @@ export async function openCascade(
   if (models.length !== about.stages.length)
     throw new RangeError(`cascade: there must be ${about.stages.length} models, one a stage; got ${models.length}.`);
   const sessions: Session[] = [];
-  for (const model of models) sessions.push(await ort.InferenceSession.create(model as never, options as never));
+  const release = async (): Promise<void> => {
+    for (const session of sessions.splice(0)) await session.release?.();
+  };
+  try {
+    for (const model of models) sessions.push(await ort.InferenceSession.create(model as never, options as never));
+  } catch (error) {
+    await release().catch(() => {});
+    throw error;
+  }
   return {
     async classify(images, { batch = 64 } = {}) {
       const values = prepare(images, about.input);
@@ -162,9 +170,7 @@ export async function openCascade(
       }
       return found;
     },
-    async release() {
-      for (const session of sessions.splice(0)) await session.release?.();
-    },
+    release,
   };
 }
 

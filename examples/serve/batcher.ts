@@ -2,6 +2,7 @@
 // ever; who finds it full is told when to come again. Once drained, everything that was taken has been answered.
 
 import type { Answers } from "../../exits/index.ts";
+import { BadRequest } from "./bodies.ts";
 
 /** Images of one request: bytes, or normalised floats, [count, H, W, C]. */
 export interface Lot {
@@ -77,7 +78,8 @@ export class Batcher {
     return this.#underWay.size;
   }
 
-  /** Answers for a lot. `gone` ends its waiting, if it has not begun to run. @throws BusyError where there is no room */
+  /** Answers for a lot. `gone` ends its waiting, if it has not begun to run. @throws BusyError where there is no
+   * room, BadRequest for more than there ever is */
   answer(lot: Lot, gone?: AbortSignal): Promise<Answers> {
     this.#checkRoom(lot.count);
     return this.#enter(lot, gone);
@@ -105,6 +107,9 @@ export class Batcher {
 
   #checkRoom(count: number): void {
     if (this.#isClosing) throw new BusyError("The server is going down.", 1);
+    // No waiting helps.
+    if (count > this.#options.queue)
+      throw new BadRequest(`A request must have at most ${this.#options.queue} images; got ${count}. Send fewer.`, 413);
     const room = this.#options.queue - this.queued;
     if (count <= room) return;
     const wait = Math.max(1, Math.ceil((this.queued * this.#pace) / 1000));

@@ -2,6 +2,7 @@
 
 import { randomUUID } from "node:crypto";
 import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
+import { DeviceError } from "../../engine/index.ts";
 import type { LoadedClassifier } from "../../exits/index.ts";
 import { Batcher, type BatchingOptions, BusyError } from "./batcher.ts";
 import { BadRequest, BODIES, lotOf } from "./bodies.ts";
@@ -44,6 +45,8 @@ interface Site {
   readonly batcher: Batcher;
   readonly labels: Labels;
   readonly measures: Measures;
+  /** Whether the device has failed. */
+  readonly state: { isBroken: boolean };
 }
 
 /**
@@ -54,13 +57,22 @@ export async function buildServer(classifier: LoadedClassifier, options: ServeOp
   const { model } = classifier;
   const { maxBytes, onFault = (error) => console.error(error), onAnswered } = options;
   const labels = new Labels(model, options.labels);
+  const state = { isBroken: false };
   const batcher = new Batcher(
-    (images) => classifier.classify(images),
+    async (images) => {
+      try {
+        return await classifier.classify(images);
+      } catch (error) {
+        // A device that is lost stays so: whoever watches over the process is to start another one.
+        state.isBroken ||= error instanceof DeviceError;
+        throw error;
+      }
+    },
     options,
     (images, ms) => measures.batch(images, ms),
   );
   const measures = new Measures(model, { batcher, labels });
-  const site = { classifier, batcher, labels, measures };
+  const site = { classifier, batcher, labels, measures, state };
   const app = fastify({ bodyLimit: maxBytes, return503OnClosing: true, forceCloseConnections: "idle" });
   for (const type of [BODIES.bytes, BODIES.floats, BODIES.png, BODIES.jpeg])
     app.addContentTypeParser(type, { parseAs: "buffer" }, (_, body, done) => done(null, body));
@@ -127,16 +139,18 @@ function takeLabels(app: FastifyInstance, { classifier: { model }, labels }: Sit
   });
 }
 
-/** What runs here, and how it does; ready until the end begins. */
-function tellState(app: FastifyInstance, { classifier, batcher, measures }: Site): void {
+/** What runs here, and how it does; ready until the end begins, alive until the device fails. */
+function tellState(app: FastifyInstance, { classifier, batcher, measures, state }: Site): void {
   let isReady = true;
   app.get("/", async () => {
     const { classes, exits, guarantee, weights, architecture } = classifier.model;
     const { runtimes, plan } = classifier;
     return { input: architecture.input, classes, exits, guarantee, weights, runtimes, plan };
   });
-  app.get("/health", async () => ({ isAlive: true }));
-  app.get("/ready", async (_, reply) => reply.status(isReady ? 200 : 503).send({ isReady }));
+  const tell = (path: string, name: string, is: () => boolean) =>
+    app.get(path, async (_, reply) => reply.status(is() ? 200 : 503).send({ [name]: is() }));
+  tell("/health", "isAlive", () => !state.isBroken);
+  tell("/ready", "isReady", () => isReady && !state.isBroken);
   app.get("/metrics", async (_, reply) => reply.type("text/plain; version=0.0.4").send(measures.text()));
   app.addHook("preClose", async () => {
     isReady = false;

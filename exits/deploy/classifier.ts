@@ -46,6 +46,10 @@ interface Settled extends Wanted, Pick<Decisions, "isOriginChecked"> {
 interface Wanted extends Omit<Decisions, "isOriginChecked"> {
   readonly batch: number;
   readonly precision: Precision;
+  /** Whether it has copies of the weights; see `PreparedNet`. */
+  readonly isApart: boolean;
+  /** Whether the whole network may be a route; default false. */
+  readonly orWhole?: boolean;
 }
 
 interface Parts {
@@ -191,7 +195,7 @@ export async function makeSite(
   owned: { dispose(): void }[],
   prepared?: PreparedNet,
 ): Promise<Site> {
-  const { batch, precision, score, temperatures, levels } = settled;
+  const { batch, precision, score, temperatures, levels, isApart, orWhole = false } = settled;
   const device: Device = deviceOf(net);
   const own = <T extends { dispose(): void }>(made: T): T => {
     owned.push(made);
@@ -211,7 +215,9 @@ export async function makeSite(
   const exits = Array.from({ length: reached < 0 ? net.exits : reached + 1 }, (_, j) => j);
   const open = exits.filter((j) => !levels[j]?.every(isClosed));
   const byClass = (j: number): boolean => (levels[j]?.length ?? 1) > 1;
-  const wanted = { isOpen: (j: number) => open.includes(j), byClass, isTold: score === "confidence" };
+  // The whole network ends at its last exit, whoever lets all leave before.
+  const isOpen = (j: number): boolean => open.includes(j) || (orWhole && j === net.exits - 1);
+  const wanted = { isOpen, byClass, isTold: score === "confidence", isApart };
   const ready = prepared ?? own(await PreparedNet.make(net, device, precision, wanted));
   const canKeep = bindsAll(device) || open.every((j) => "tail" in ready.answers[j]! && !byClass(j));
   const common = { device, batch, precision, score, levels: [...levels, [0]], thresholds, temperatures, canKeep };

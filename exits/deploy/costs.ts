@@ -70,7 +70,11 @@ async function timesOf(net: MultiExit, batch: number, { rounds, precision }: Mea
     const [early, exits] = [net.exits - 1, Array.from({ length: net.exits }, (_, j) => j)];
     const levels = Array.from({ length: early }, () => [UNREACHED]);
     const temperatures = exits.map(() => 1);
-    const site = await makeSite(net, { batch, precision, score: "maxProb", levels, temperatures }, owned);
+    const site = await makeSite(
+      net,
+      { batch, precision, score: "maxProb", levels, temperatures, isApart: false },
+      owned,
+    );
     const record = async (open: readonly number[], behind: Behind): Promise<Route> => {
       const route = await Route.record({ ...site, open }, new Array<Behind>(open.length - 1).fill(behind));
       owned.push(route);

@@ -76,7 +76,8 @@ export const DEPLOY: Kinds<DeployOptions> = {
 /**
  * Makes a classifier of a trained network and a policy: a certified result, a whole decoded policy file, or thresholds
  * set by hand. The classifier holds the network's tensors and follows them: training that comes later changes its
- * answers, and it may be all that is kept. Once the network is disposed it throws a DisposedError.
+ * answers, batch by batch, and it may be all that is kept. Where a route asks or waits, it has copies of the weights,
+ * so that no batch meets new ones in its middle. Once the network is disposed it throws a DisposedError.
  * @throws ArgumentError for what cannot run here; CalibrationError for a policy of other weights, another
  * scaling, other exits or classes.
  *
@@ -94,10 +95,24 @@ export const DEPLOY: Kinds<DeployOptions> = {
  * classifier.dispose();
  * ```
  */
-export async function deploy(
+export const deploy = (
   net: MultiExit,
   policy: ExitPolicy | PolicyFile,
   options: DeployOptions = {},
+): Promise<Classifier> => deployed(net, policy, options, false);
+
+/** The same of a network that nobody else has, and nobody writes to. @internal */
+export const deployOwn = (
+  net: MultiExit,
+  policy: ExitPolicy | PolicyFile,
+  options: DeployOptions = {},
+): Promise<Classifier> => deployed(net, policy, options, true);
+
+async function deployed(
+  net: MultiExit,
+  policy: ExitPolicy | PolicyFile,
+  options: DeployOptions,
+  isOwn: boolean,
 ): Promise<Classifier> {
   checkNetwork("deploy", net);
   const {
@@ -124,6 +139,7 @@ export async function deploy(
     route,
     orWhole,
     remember,
+    isApart: !isOwn && (route === "measured" || route.includes("ask") || route.includes("wait")),
     ...decisions,
   });
 }

@@ -121,9 +121,9 @@ export class Group {
   async run(): Promise<void> {
     clearTimeout(this.#timer);
     const since = performance.now();
-    const running = this.#most === 0 ? Promise.resolve([]) : this.turn.route.runLate();
-    this.#time(running, since);
     try {
+      const running = this.#most === 0 ? Promise.resolve([]) : this.turn.route.runLate();
+      this.#time(running, since);
       const [waiting, found] = await Promise.all([Promise.all(this.#waiting), running]);
       let next = 0;
       const starts = waiting.map(({ length }) => {

@@ -29,9 +29,10 @@ export async function* inOrder<I, A>(source: Source<I>, { begin, ahead, hurry }:
   const waiting: Promise<A>[] = [];
   let asked: Promise<void> | undefined;
   let submitted: Promise<void> | undefined;
-  /** Whether the source has ended by itself, and whether no further lot is begun. */
+  /** Whether the source has ended by itself, whether no further lot is begun, and whether nobody wants answers. */
   let hasEnded = false;
   let isOver = false;
+  let hasLeft = false;
   let failure: { readonly error: unknown } | undefined;
   const next = async (): Promise<I | undefined> => {
     hasEnded = true;
@@ -42,8 +43,8 @@ export async function* inOrder<I, A>(source: Source<I>, { begin, ahead, hurry }:
   const ask = async (): Promise<void> => {
     try {
       const lot = await next();
-      isOver = hasEnded;
-      if (!hasEnded) {
+      isOver = hasEnded || hasLeft;
+      if (!isOver) {
         const begun = begin(lot as I);
         begun.answers.catch(() => {});
         waiting.push(begun.answers);
@@ -74,6 +75,7 @@ export async function* inOrder<I, A>(source: Source<I>, { begin, ahead, hurry }:
     }
     if (failure) throw failure.error;
   } finally {
+    hasLeft = true;
     await hurry();
     await Promise.allSettled(waiting);
     // A source that has been asked may never answer.

@@ -2,6 +2,7 @@
 // shares that leave, batch size and adapter are those of the work. Answers are the same on all routes.
 
 import { firstOf } from "../../base/index.ts";
+import { DeviceError } from "../../engine/functions.ts";
 import type { Lanes } from "./lanes.ts";
 import type { Settlements } from "./remembered.ts";
 import type { Behind, Way } from "./route.ts";
@@ -73,7 +74,7 @@ interface Trial {
   readonly upTo: number;
   readonly isFlow: boolean;
   /** The candidates that can be taken. */
-  readonly open: readonly Tried[];
+  open: readonly Tried[];
   chosen: Tried | undefined;
   /** Whether it was chosen in another process. */
   readonly isRemembered: boolean;
@@ -104,7 +105,7 @@ const waits = (way: Way): boolean => way.includes("wait");
 /** Remembers what was tried, and records routes when they are wanted. */
 export class Planner {
   readonly #batch: number;
-  readonly #candidates: readonly Way[];
+  #candidates: readonly Way[];
   readonly #how: PlannerParts;
   readonly #routes = new Map<Way, Lanes>();
   /** By size, and whether others follow. */
@@ -132,7 +133,14 @@ export class Planner {
   async next(n: number, isFlow = false): Promise<Turn> {
     const trial = this.#trial(this.#sizeOf(n), isFlow);
     const tried = trial.chosen ?? nextOf(trial);
-    const route = await this.#route(tried.way);
+    let route: Lanes;
+    try {
+      route = await this.#route(tried.way);
+    } catch (error) {
+      // What this device has no room for is no way here; the others are.
+      if (!(error instanceof DeviceError) || !this.#giveUp(tried.way)) throw error;
+      return this.next(n, isFlow);
+    }
     if (trial.chosen !== undefined) return { route, note: undefined, batches: 1 };
     // The first batch on each lane is not timed.
     const lanes = route.most ?? 1;
@@ -177,6 +185,21 @@ export class Planner {
     if (this.#isOver) route.dispose();
     else this.#routes.set(way, route);
     return route;
+  }
+
+  /** Takes a way from the candidates; false where a trial would be left with none. */
+  #giveUp(way: Way): boolean {
+    const trials = [...this.#trials.values()].map((trial) => ({
+      ...{ trial, open: trial.open.filter((one) => one.way !== way) },
+    }));
+    if (trials.some(({ open }) => open.length === 0)) return false;
+    this.#candidates = this.#candidates.filter((one) => one !== way);
+    for (const { trial, open } of trials) {
+      trial.open = open;
+      if (trial.chosen?.way === way) trial.chosen = undefined;
+      trial.chosen ??= open.length === 1 ? open[0] : chosenOf(trial);
+    }
+    return true;
   }
 
   #trial(upTo: number, isFlow: boolean): Trial {

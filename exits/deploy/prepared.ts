@@ -1,17 +1,20 @@
 // A network made ready for inference: passes on weights that are folded once, and once more whenever the network's own
 // have changed. The network itself is only read.
 
+import { zip } from "../../base/index.ts";
 import {
   type Capture,
   capture,
   cast,
+  copyInto,
   type Device,
   DisposedError,
   keep,
   noGrad,
   type Tensor,
+  zeros,
 } from "../../engine/functions.ts";
-import type { Pass } from "../../nn/index.ts";
+import { type Pass, withTensors } from "../../nn/index.ts";
 import type { RecordPass } from "../network/heads/head.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { type AnswerTail, answerTail, bindsAll, fitsAnswer, loadLanes } from "../ops/answer.ts";
@@ -43,6 +46,11 @@ export interface Wanted {
   byClass(exit: number): boolean;
   /** Whether exits decide by what their heads say of themselves. */
   readonly isTold: boolean;
+  /**
+   * Whether passes are on copies of the weights: where the host may pause in the middle of a batch, and somebody may
+   * write to the network meanwhile, all of a batch is answered with the weights as they were at its beginning.
+   */
+  readonly isApart: boolean;
 }
 
 /**
@@ -69,6 +77,9 @@ function recordsOf(
   };
 }
 
+/** Copies of a network's tensors, by name. */
+type Copies = ReadonlyMap<string, Tensor>;
+
 type Fold = Capture<Record<string, never>, Record<string, never>, unknown>;
 
 /** Passes of a network for inference. */
@@ -78,12 +89,14 @@ export class PreparedNet implements Passes {
   readonly seen: Passes["seen"];
   readonly carried: Passes["carried"];
   readonly #fold: Fold;
+  readonly #copies: Copies;
   /** The network's own, by name. */
   readonly #state: readonly (readonly [string, Tensor])[];
   #version = -1;
 
-  private constructor(net: MultiExit, fold: Fold, { segments, answers, seen, carried }: Passes) {
+  private constructor(net: MultiExit, fold: Fold, copies: Copies, { segments, answers, seen, carried }: Passes) {
     this.#fold = fold;
+    this.#copies = copies;
     this.segments = segments;
     this.answers = answers;
     this.seen = seen;
@@ -97,34 +110,53 @@ export class PreparedNet implements Passes {
     await loadLanes(device);
     const { says, carried } = recordsOf(net, wanted);
     let passes: Passes | undefined;
-    const fold = await capture({ label: "prepared weights", device, inputs: {}, scalars: {} }, () =>
-      noGrad(() => {
-        const made: Tensor[] = [];
-        const prepare = (weight: Tensor): Tensor => {
-          const stored = precision === "f16" ? cast(weight, "f16") : weight;
-          made.push(stored);
-          return stored;
-        };
-        const mode = { training: false, prepare };
-        const exits = Array.from({ length: net.exits }, (_, j) => j);
-        const answering = (j: number): Answering => {
-          if (says(j)) return { say: net.recordPass(j, mode) };
-          const tail = net.tailOf(j);
-          if (!tail || !fitsAnswer(tail) || (wanted.byClass(j) && !isRoomy)) return { pass: net.answerPass(j, mode) };
-          const found = answerTail(tail);
-          made.push(found.parameters);
-          return { tail: found };
-        };
-        passes = {
-          segments: exits.map((j) => net.segmentPass(j, mode)),
-          answers: exits.map(answering),
-          seen: (j, features) => net.seen(j, features),
-          carried,
-        };
-        return made;
-      }),
+    const own = wanted.isApart ? [...net.state()] : [];
+    const copies: Copies = new Map(
+      own.map(([name, { shape, dtype }]) => [name, keep(zeros(shape, { dtype, device }))] as const),
     );
-    return new PreparedNet(net, keep(fold), passes as Passes);
+    const apart =
+      <A extends readonly unknown[], R>(pass: (...given: A) => R) =>
+      (...given: A): R =>
+        withTensors(net, copies, () => pass(...given));
+    const prepared = apart((): readonly Tensor[] => {
+      const made: Tensor[] = [];
+      const prepare = (weight: Tensor): Tensor => {
+        const stored = precision === "f16" ? cast(weight, "f16") : weight;
+        made.push(stored);
+        return stored;
+      };
+      const mode = { training: false, prepare };
+      const exits = Array.from({ length: net.exits }, (_, j) => j);
+      const answering = (j: number): Answering => {
+        if (says(j)) return { say: apart(net.recordPass(j, mode)) };
+        const tail = net.tailOf(j);
+        if (!tail || !fitsAnswer(tail) || (wanted.byClass(j) && !isRoomy))
+          return { pass: apart(net.answerPass(j, mode)) };
+        const found = answerTail(tail);
+        made.push(found.parameters);
+        return { tail: found };
+      };
+      passes = {
+        segments: exits.map((j) => apart(net.segmentPass(j, mode))),
+        answers: exits.map(answering),
+        seen: apart((j, features) => net.seen(j, features)),
+        carried,
+      };
+      return made;
+    });
+    try {
+      const state = [...copies.values()];
+      const fold = await capture({ label: "prepared weights", device, inputs: {}, scalars: {}, state }, () =>
+        noGrad(() => {
+          for (const [copy, [, tensor]] of zip(state, own)) copyInto(copy, tensor);
+          return prepared();
+        }),
+      );
+      return new PreparedNet(net, keep(fold), copies, passes as Passes);
+    } catch (error) {
+      for (const copy of copies.values()) copy.dispose();
+      throw error;
+    }
   }
 
   /** Prepares the weights if they have changed. @throws DisposedError once the network is disposed. */
@@ -148,5 +180,6 @@ export class PreparedNet implements Passes {
 
   dispose(): void {
     this.#fold.dispose();
+    for (const copy of this.#copies.values()) copy.dispose();
   }
 }

@@ -176,7 +176,7 @@ export class Route {
   }
 
   /** Answers, exits and scores of the rows that wait, in their order. */
-  runLate(): Promise<ArrayLike<number>[]> {
+  async runLate(): Promise<ArrayLike<number>[]> {
     const { room, run } = this.#late as NonNullable<RouteParts["late"]>;
     run.run({});
     return room.answers();
@@ -273,13 +273,15 @@ function passExit(site: Site, i: number, given: Rows): { rows: Rows; stays: Tens
   const { features, said } = goTo(site, i, given);
   const thresholds = site.thresholds[exit]!;
   const temperature = site.temperatures[exit]!;
-  const options = { exit, isLast: i === open.length - 1, score, temperature, rows: live };
+  // Only the network's last exit says nothing of itself; another one where everybody leaves is told like the rest.
+  const isTold = score === "confidence" && exit < net.answers.length - 1;
+  const options = { exit, isLast: i === open.length - 1 && !isTold, score, temperature, rows: live };
   const answering = net.answers[exit]!;
   const rows = { features, ids, live, before, said };
   const seen = net.seen(exit, features);
   if (!("tail" in answering)) {
     const record = "say" in answering ? said[exit]! : { logits: cast(answering.pass(seen), "f32") };
-    const logits = score === "confidence" && !options.isLast ? withConfidence(record) : record.logits;
+    const logits = isTold ? withConfidence(record) : record.logits;
     return { rows, stays: exitDecide(logits, ids, thresholds, results, { ...options, before }) };
   }
   const stays = before ?? empty([batch], { dtype: "u32", device });

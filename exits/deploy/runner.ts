@@ -82,7 +82,10 @@ export class Runner {
     }
     await this.#room(this.#last?.most ?? UNDER_WAY);
     if (this.#group) return this.#group.turn.route;
-    const turn = await this.#planner.next(count, isFlow);
+    const turn = await this.#planner.next(count, isFlow).catch((error) => {
+      // A route that was being recorded when its memory went says less.
+      throw this.#ended ?? error;
+    });
     const { route, note } = turn;
     const isTurn = route !== this.#last && (route.asks || this.#last?.asks);
     if (note || isTurn) await this.#room(1);
@@ -122,6 +125,7 @@ export class Runner {
     this.#group = undefined;
     if (group.room) {
       await this.#room(UNDER_WAY);
+      if (this.#ended) return group.fail(this.#ended);
       this.#keep(group.run());
     }
     if (!group.turn.note) return;

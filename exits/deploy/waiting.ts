@@ -67,7 +67,10 @@ export class WaitingRoom {
   /** Makes room for what a capture leaves in batches of `batch`. */
   static async make(device: Device, batch: number, { from, survivors, ids }: Newcomers): Promise<WaitingRoom> {
     const bytes = from.reduce((sum, x) => sum + x.bytes, 0) / batch;
-    const size = Math.max(batch, Math.min(BATCHES * batch, Math.floor(MOST_BYTES / bytes)));
+    // One binding holds all rows of a tensor.
+    const widest = Math.max(...from.map((x) => x.bytes)) / batch;
+    const rows = Math.min(MOST_BYTES / bytes, device.pool.mostBytes / widest);
+    const size = Math.max(batch, Math.min(BATCHES * batch, Math.floor(rows)));
     const made: Tensor[] = [];
     const own = (one: Tensor): Tensor => {
       made.push(keep(one));

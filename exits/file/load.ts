@@ -6,7 +6,7 @@ import { FIT, type PictureFit } from "../../data/fit.ts";
 import { ArgumentError, type Device, DeviceError, readOptions } from "../../engine/functions.ts";
 import type { Runtime as OnnxRuntime } from "../../onnx/index.ts";
 import type { Classifier } from "../deploy/classifier.ts";
-import { CLASSIFY_BATCH, checkBatch, DEPLOY, type DeployOptions, deploy } from "../deploy/deploy.ts";
+import { CLASSIFY_BATCH, checkBatch, DEPLOY, type DeployOptions, deployOwn } from "../deploy/deploy.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { complete } from "../options.ts";
 import { onlyRuntime, RUNTIMES, type RuntimeName, type RuntimePlan } from "../runtime/plan.ts";
@@ -124,7 +124,7 @@ async function byWebGpu(file: ModelFile, { runtime: _, onnxruntime: __, device, 
     net = await loadNetworkOf(file, place.device);
     const { record } = file;
     const fit = fitOf(file, own);
-    return owning(await deploy(net, decidingOf(record), { ...own, fit, normalise: record.normalise }), net, place);
+    return owning(await deployOwn(net, decidingOf(record), { ...own, fit, normalise: record.normalise }), net, place);
   } catch (error) {
     net?.dispose();
     place.release();

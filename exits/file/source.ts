@@ -34,16 +34,16 @@ type Decode<T> = (name: string, file: SafetensorsFile) => Promise<T>;
 
 /** Reads what `decode` makes of a file. @throws ModelError if it did not arrive; what `decode` throws. */
 export async function readFrom<T>(source: ModelSource, options: ReadModelOptions, decode: Decode<T>): Promise<T> {
-  const { cache: wanted = false, ...given } = readOptions("readModel", options, READ);
-  const read = async (from: Awaited<ModelSource>): Promise<T> => decode(...(await arrived(from, given)));
+  const { cache: wanted = false, ...rest } = readOptions("readModel", options, READ);
+  const read = async (from: Awaited<ModelSource>): Promise<T> => decode(...(await arrived(from, rest)));
   const url = addressOf(source);
   if (url === undefined) {
     if (wanted !== false)
       throw new ArgumentError(`load: only what has an address can be cached; got ${what(source)}. Give the URL.`);
-    return read(await source);
+    return read(await given(source));
   }
   const cache = wanted === false ? undefined : await openCache(wanted === true ? "sortie-models" : wanted);
-  const kept = await cache?.match(url);
+  const kept = await cache?.match(url).catch(() => undefined);
   // What was damaged in the cache is fetched again.
   const found = kept && (await read(kept).catch(() => undefined));
   if (found) return found;
@@ -68,7 +68,23 @@ function addressOf(source: ModelSource): string | undefined {
   return isNode() ? undefined : new URL(source, globalThis.location?.href).href;
 }
 
-const openCache = (name: string): Promise<Cache> | undefined => globalThis.caches?.open(name);
+/** A page may be refused its caches, as in a frame that is sandboxed; it has its model all the same. */
+async function openCache(name: string): Promise<Cache | undefined> {
+  try {
+    return await globalThis.caches?.open(name);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What was promised. @throws ModelError for a fetch that failed */
+async function given(source: ModelSource): Promise<Awaited<ModelSource>> {
+  try {
+    return await source;
+  } catch (cause) {
+    throw new ModelError(`load: what is given must be there; its promise says: ${saying(cause)}.`, { cause });
+  }
+}
 
 async function fetched(url: string): Promise<Response> {
   try {

@@ -68,7 +68,9 @@ export async function recordModel(source: ModelSource, options: RecordOptions = 
     const { isOriginChecked, ...decisions } = await readPolicy(net, decidingOf(record), { weights: record.weights });
     const sites: Site[] = [];
     for (const size of sizesOf(batch))
-      sites.push(await makeSite(net, { ...decisions, precision: "f32", batch: size }, owned, sites[0]?.net));
+      sites.push(
+        await makeSite(net, { ...decisions, precision: "f32", batch: size, isApart: false }, owned, sites[0]?.net),
+      );
     const parts: Recorded[] = [];
     for (const site of sites) parts.push(await recordSite(site, record, owned));
     sites[0]?.net.refresh();

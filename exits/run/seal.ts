@@ -7,6 +7,7 @@ import {
   type StoredTensor,
   writeSafetensors,
 } from "../../engine/functions.ts";
+import { ModelError } from "../errors.ts";
 
 /** The metadata's key. */
 export const SEAL = "sha256";
@@ -29,9 +30,16 @@ export function sealedText(
   return JSON.stringify([Object.entries(said).sort(byName), held.sort((a, b) => (a[0] < b[0] ? -1 : 1))]);
 }
 
-/** SHA-256 in hexadecimal. */
+/** SHA-256 in hexadecimal. @throws ModelError in a page whose address is not a secure one */
 export async function sha256(bytes: Uint8Array): Promise<string> {
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>));
+  const { subtle } = globalThis.crypto as Partial<Crypto>;
+  if (!subtle) {
+    const where = globalThis.location?.origin ?? "a runtime without it";
+    throw new ModelError(
+      `load: digests need crypto.subtle, which pages have over https and on localhost; got ${where}. Serve the page so.`,
+    );
+  }
+  const hash = new Uint8Array(await subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>));
   return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 

@@ -115,8 +115,8 @@ export class WasmClassifier {
   dispose(): void {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
-    // A call that is under way comes to its end.
-    void this.#turn.then(() => this.#parts.cascade.release());
+    // A call that is under way comes to its end. Nobody waits for what a release says.
+    this.#turn.then(() => this.#parts.cascade.release()).catch(() => {});
   }
 
   [Symbol.dispose](): void {

@@ -151,6 +151,23 @@ test("who goes away is forgotten before it runs; one that fails takes no other w
   assert.equal(held.batches, [1, 1, 1, 2, 1, 1]);
 });
 
+test("a request of more than the queue ever holds is told so, not to come again", async () => {
+  const { record: model } = await readModel(MODEL);
+  const { at } = await serve(new Held(model, true).classifier, { queue: 3 });
+  const { status, said, retryAfter } = await postBytes(at, image(0, 4));
+  assert.equal([status, retryAfter], [413, null]);
+  assert.match(said.error, /^A request must have at most 3 images; got 4\. Send fewer\.$/);
+  assert.is((await postBytes(at, image(0, 3))).status, 200);
+});
+
+test("once the device is lost it is neither ready nor alive", async () => {
+  const { record: model } = await readModel(MODEL);
+  const { at } = await serve(new Held(model, true).classifier, { onFault: () => {} });
+  const states = () => Promise.all(["health", "ready"].map(async (path) => (await fetch(`${at}/${path}`)).status));
+  assert.equal([(await postBytes(at, numbered(9))).status, await states()], [500, [200, 200]], "an image's own fault");
+  assert.equal([(await postBytes(at, numbered(8))).status, await states()], [500, [503, 503]]);
+});
+
 const NO_LABELS = [
   null,
   { id: 1, label: 0 },

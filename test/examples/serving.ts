@@ -3,6 +3,7 @@
 
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { DeviceError } from "../../engine/index.ts";
 import type { ImageAnswer } from "../../examples/serve/server.ts";
 import type { Answers as Answered, LoadedClassifier } from "../../exits/index.ts";
 import { bars } from "../exits/small.ts";
@@ -70,6 +71,7 @@ export class Held {
     if (this.batches.push(count) > 1 && !this.#isOpen) await new Promise<void>((go) => this.#waiting.push(go));
     const firsts = Array.from({ length: count }, (_, i) => given[i * PIXELS]!);
     if (firsts.includes(9)) throw new Error("nine");
+    if (firsts.includes(8)) throw new DeviceError("classify: the device was lost.");
     return {
       classes: Int32Array.from(firsts),
       exits: Int32Array.from(firsts, (first) => first % 3),

@@ -304,7 +304,45 @@ damage("comes over the network whole, or not at all", async () => {
   await refuses(address("half"), /\/half must arrive whole; it broke off after \d+ bytes: /);
   await refuses(address("short"), /\/short must be a model file, and whole; it is not: .* The file is truncated\.$/);
   await refuses("http://127.0.0.1:1/model", /must be reachable; the fetch says: /);
+  await refuses(
+    fetch("http://127.0.0.1:1/model"),
+    /^load: what is given must be there; its promise says: fetch failed\.$/,
+  );
   await refused(() => readModel(path, { cache: true }), "ArgumentError", /only what has an address can be cached/);
+});
+
+damage("a page that is refused its caches has its model all the same; one without digests is told why", async () => {
+  const put = (name: string, descriptor: PropertyDescriptor) =>
+    Object.defineProperty(globalThis, name, { configurable: true, ...descriptor });
+  const denied = new Error("The operation is insecure.");
+  const before = Object.getOwnPropertyDescriptor(globalThis, "caches");
+  const refusing = [
+    () => {
+      throw denied;
+    },
+    () => ({ open: () => Promise.reject(denied) }),
+    () => ({ open: async () => ({ match: () => Promise.reject(denied), put: () => Promise.reject(denied) }) }),
+  ];
+  try {
+    for (const get of refusing) {
+      put("caches", { get });
+      assert.is((await readModel(address("model"), { cache: true })).record.classes.length, 4);
+    }
+  } finally {
+    if (before) put("caches", before);
+    else Reflect.deleteProperty(globalThis, "caches");
+  }
+  const own = Object.getOwnPropertyDescriptor(globalThis, "crypto")!;
+  try {
+    put("crypto", { value: {} });
+    await refused(
+      () => readModel(join(files, "model-1-resnet.sortie.safetensors")),
+      "ModelError",
+      /^load: digests need crypto\.subtle, which pages have over https and on localhost; got .*\. Serve the page so\.$/,
+    );
+  } finally {
+    put("crypto", own);
+  }
 });
 
 const places = adapterSuite("exits: devices of model files", { timeout: 120_000 });

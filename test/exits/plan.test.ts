@@ -1,11 +1,12 @@
 // The choice of a route: by what batches took, for each of their sizes.
 
+import { DeviceError } from "../../engine/index.ts";
 import type { Call } from "../../exits/deploy/call.ts";
 import { Group } from "../../exits/deploy/group.ts";
 import type { Lanes } from "../../exits/deploy/lanes.ts";
 import { candidateRoutes, Planner } from "../../exits/deploy/plan.ts";
 import type { Way } from "../../exits/deploy/route.ts";
-import { assert, suite } from "../harness.ts";
+import { assert, failsWith, suite } from "../harness.ts";
 
 const choice = suite("exits: plans");
 
@@ -73,6 +74,31 @@ choice("the fastest route is taken, for each size of batches; hopeless ones are 
   );
   assert.is((await planner.next(64)).route.behind.join(), "compact,keep");
   assert.is((await planner.next(4)).route.behind.join(), "keep,keep");
+});
+
+choice("a way that the device has no room for is none; where it is the only one, that is told", async () => {
+  const { made, record } = fakes();
+  const full = new DeviceError("allocate: a buffer must fit.");
+  const narrow =
+    (...ways: readonly string[]) =>
+    async (way: Way) => {
+      if (ways.includes(String(way))) throw full;
+      return record(way);
+    };
+  const all = candidateRoutes(1, { asksFirst: false, canWait: true });
+  const planner = new Planner(8, all, { record: narrow("wait", "keep"), names });
+  const taken = await settle(planner, 8, { compact: 10, ask: 12 }, true);
+  assert.equal([...new Set(taken)].sort(), ["ask", "compact"]);
+  assert.equal([planner.plans[0]!.isSettled, planner.plans[0]!.tried.length], [true, 2]);
+  await settle(planner, 2, { compact: 10, ask: 12 });
+  assert.ok(!made.includes("keep"), "nor at another size");
+  const alone = new Planner(8, ["whole"], { record: narrow("whole"), names });
+  await failsWith(() => alone.next(8), "DeviceError", full.message);
+  const none = new Planner(8, all, { record: narrow(...all.map(String)), names });
+  await failsWith(() => none.next(8, true), "DeviceError", full.message);
+  const other = new Planner(8, all, { record: () => Promise.reject(new TypeError("a fault")), names });
+  await failsWith(() => other.next(8), "TypeError", "a fault");
+  assert.is(other.plans[0]!.tried.length, all.length - 1, "what is no matter of room gives nothing up");
 });
 
 choice("noise changes nothing: the first route stands unless another is clearly faster", async () => {

@@ -2,6 +2,7 @@
 // drawn, in poisoned memory.
 
 import { capture, noGrad, read, stack, type Tensor } from "../../engine/functions.ts";
+import { PreparedNet } from "../../exits/deploy/prepared.ts";
 import { SLACK } from "../../exits/deploy/thresholds.ts";
 import type { ExitRecord, MultiExit } from "../../exits/index.ts";
 import { EVAL } from "../../nn/index.ts";
@@ -49,6 +50,41 @@ function preparedLogits(net: MultiExit, x: Tensor, prepare: (weight: Tensor) => 
     all.push(areAlone ? net.answerPass(j, mode)(seen) : said[j]!.logits);
   }
   return stack(all, { dim: 1 });
+}
+
+/** Logits, or what the answering of every exit says, by a prepared network. */
+function passesOf(net: PreparedNet, exits: number, x: Tensor): Tensor[] {
+  const said: ExitRecord[] = [];
+  let features = x;
+  return Array.from({ length: exits }, (_, j) => {
+    features = net.segments[j]!(features);
+    const answering = net.answers[j]!;
+    const seen = net.seen(j, features);
+    if ("tail" in answering) return answering.tail.parameters;
+    if ("pass" in answering) return answering.pass(seen);
+    said[j] = answering.say(seen, said.slice());
+    return said[j].logits;
+  }).concat(features);
+}
+
+const APART = /^(vit, mean|convnext|msdnet|heads that|resnet, attention)/;
+for (const [name, subject] of Object.entries(SUBJECTS).filter(([name]) => APART.test(name))) {
+  test(`what is begun ends with the same weights, whatever becomes of the network's: ${name}`, async () => {
+    using net = subject.make(device());
+    const wanted = { isOpen: () => true, byClass: () => false, isTold: false, isApart: true };
+    const prepared = await PreparedNet.make(net, device(), "f32", wanted);
+    const inputs = { x: { shape: [2, 12, 12, 3], dtype: "f32" } } as const;
+    using run = await capture({ inputs }, ({ x }) => noGrad(() => passesOf(prepared, net.exits, x)));
+    const images = Float32Array.from({ length: 2 * 432 }, (_, i) => Math.sin(i));
+    prepared.refresh();
+    const want = await read(run.run({ x: images }));
+    const weights = [...net.state().values()];
+    for (const weight of weights) weight.write(new Float32Array(weight.size).fill(0.3));
+    assert.equal(await read(run.run({ x: images })), want, "not prepared anew yet");
+    prepared.refresh();
+    assert.not.equal(await read(run.run({ x: images })), want);
+    prepared.dispose();
+  });
 }
 
 for (const [name, subject] of Object.entries(SUBJECTS)) {

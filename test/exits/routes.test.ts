@@ -4,7 +4,7 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Answers, deploy, type MultiExit } from "../../exits/index.ts";
+import { type Answers, buildNetwork, deploy, type MultiExit } from "../../exits/index.ts";
 import { poisoned } from "../engine/live.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, failsWith } from "../harness.ts";
@@ -111,6 +111,31 @@ test("the whole network as a route answers as the last exit; where an exit lets 
   await tried.classify(set.images);
   assert.is(tried.plan[0]!.tried.length, 8);
   const first = { thresholds: [Number.NEGATIVE_INFINITY, 0.3] };
+  // A last head that reads those before, behind a middle exit that lets all leave.
+  const summing = buildNetwork({
+    ...{ backbone: "resnet", options: { depth: 8, widths: [4, 8, 8] }, input: [8, 8, 1], classes: 4 },
+    ...{ exits: ["stage1", "stage2"], wraps: ["additive(0.5)"] },
+  });
+  const open = { thresholds: [0.9, Number.NEGATIVE_INFINITY] };
+  using sum = await deploy(summing, open, { ...options, route: ["closed", "closed"], orWhole: true });
+  using end = await deploy(summing, { thresholds: [Number.POSITIVE_INFINITY] }, options);
+  const [reached, wantSum] = [await sum.classify(set.images), await end.classify(set.images)];
+  assert.equal([reached.classes, reached.scores], [wantSum.classes, wantSum.scores]);
+  summing.dispose();
+  // Where all leave by what heads say of themselves, that is told as anywhere else.
+  const confident = buildNetwork({
+    ...{ backbone: "resnet", options: { depth: 8, widths: [4, 8, 8] }, input: [8, 8, 1], classes: 4 },
+    ...{ exits: ["stage1", "stage2"], wraps: ["confident"] },
+  });
+  const toldFrom = async (threshold: number) => {
+    const told = { score: "confidence", thresholds: [threshold, 0.5] } as const;
+    using classifier = await deploy(confident, told, options);
+    return await classifier.classify(set.images);
+  };
+  const [anybody, nearly] = [await toldFrom(0), await toldFrom(1e-6)];
+  assert.equal([anybody.exits, anybody.scores], [nearly.exits, nearly.scores]);
+  assert.ok(anybody.scores.every((score) => score > 0 && score < 1));
+  confident.dispose();
   using all = await deploy(net, first, options);
   assert.ok((await all.classify(set.images)).exits.every((exit) => exit === 0));
   assert.equal(

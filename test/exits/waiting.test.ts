@@ -173,6 +173,20 @@ test("a classifier that is disposed tells those who wait; streams need no more m
   await waiting;
   assert.match(String(told), /^DisposedError: classify: the classifier must be alive; it was disposed/);
 
+  // And at whatever moment: some of these while a route is recorded, or while what waits is about to run.
+  for (let ms = 0; ms < 24; ms += 2) {
+    const isTrying = ms % 4 === 0;
+    const thresholds = [0.395, 0.32];
+    const one = isTrying
+      ? await deploy(net, { thresholds }, { batch: 8, normalise: set.meta })
+      : await classifierOf({ batch: 8 });
+    const calls = Promise.allSettled([one.classify(lot(0, 64)), one.classify(lot(0, 11))]);
+    await wait(ms);
+    one.dispose();
+    for (const call of await calls)
+      if (call.status === "rejected") assert.match(String(call.reason), /^DisposedError: /, `after ${ms} ms`);
+  }
+
   using classifier = await classifierOf({ batch: 8 });
   const run = async (lots: number): Promise<void> => {
     const all = Array.from({ length: lots }, (_, i) => lot(8 * (i % 9), 8));

@@ -33,6 +33,6 @@ export function wrapOf(name: string): HeadWrap {
   const names = Object.keys(WRAPS);
   throw new ArgumentError(
     `buildNetwork: wraps must be some of ${names.join(", ")}, numbers in parentheses; got ${JSON.stringify(name)}.` +
-      guessOf(kind, names),
+      (wrap ? ` Say ${wrap.name}.` : guessOf(kind, names)),
   );
 }
