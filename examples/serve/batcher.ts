@@ -2,7 +2,7 @@
 // ever; who finds it full is told when to come again. Once drained, everything that was taken has been answered.
 
 import type { Answers } from "../../exits/index.ts";
-import { BadRequest } from "./bodies.ts";
+import { BadRequest, BusyError } from "./errors.ts";
 
 /** Images of one request: bytes, or normalised floats, [count, H, W, C]. */
 export interface Lot {
@@ -22,18 +22,6 @@ export interface BatchingOptions {
 
 /** What runs a batch. */
 export type Classify = (images: Uint8Array | Float32Array) => Promise<Answers>;
-
-/** The queue is full, or closed. */
-export class BusyError extends Error {
-  override readonly name = "BusyError";
-  /** Seconds after which to try again. */
-  readonly retryAfter: number;
-
-  constructor(message: string, retryAfter: number) {
-    super(message);
-    this.retryAfter = retryAfter;
-  }
-}
 
 interface Waiting extends Lot {
   readonly since: number;

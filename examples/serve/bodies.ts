@@ -4,17 +4,7 @@
 import { DataError, fromPixels } from "../../data/index.ts";
 import type { ModelRecord } from "../../exits/index.ts";
 import type { Lot } from "./batcher.ts";
-
-/** A request that cannot be answered, and why. */
-export class BadRequest extends Error {
-  override readonly name = "BadRequest";
-  readonly statusCode: number;
-
-  constructor(message: string, statusCode = 400) {
-    super(message);
-    this.statusCode = statusCode;
-  }
-}
+import { BadRequest } from "./errors.ts";
 
 /** Kinds of bodies, by their type; a type may be followed by parameters. */
 export const BODIES = {

@@ -4,8 +4,9 @@ import { randomUUID } from "node:crypto";
 import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import { DeviceError } from "../../engine/index.ts";
 import type { LoadedClassifier } from "../../exits/index.ts";
-import { Batcher, type BatchingOptions, BusyError } from "./batcher.ts";
-import { BadRequest, BODIES, lotOf } from "./bodies.ts";
+import { Batcher, type BatchingOptions } from "./batcher.ts";
+import { BODIES, lotOf } from "./bodies.ts";
+import { BadRequest, BusyError } from "./errors.ts";
 import { Labels } from "./labels.ts";
 import { Measures } from "./measures.ts";
 
