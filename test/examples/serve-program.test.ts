@@ -3,7 +3,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { Batcher, BusyError } from "../../examples/serve/batcher.ts";
+import { Batcher } from "../../examples/serve/batcher.ts";
+import { BusyError } from "../../examples/serve/errors.ts";
 import type { Answers as Answered } from "../../exits/index.ts";
 import { assert, atEnd, errorOf, suite } from "../harness.ts";
 import { image, MODEL, measure, postBytes, root, until } from "./serving.ts";
