@@ -1,72 +1,132 @@
 // Claims that one way to train gives more accuracy at the same cost than others: areas under the curves of one
-// threshold for all exits, on the same resampled test images.
+// threshold for all exits, on the same resampled test images; and what leaves at equal risk.
 
 import type { Score } from "../../calibration/index.ts";
-import { curvesFigure, type Hypothesis, type Network, percent, pointsRange, verdictOf } from "./hypothesis.ts";
 import {
+  curvesFigure,
+  type Hypothesis,
+  type Network,
+  percent,
+  pointsRange,
+  promiseVerdict,
+  type Verdict,
+  verdictOf,
+} from "./hypothesis.ts";
+import {
+  type AtRisk,
   areas,
+  atRisk,
   curveOf,
   differences,
   type Operation,
   overDraws,
+  overSeeds,
   poolOf,
-  type Range,
   rangeOf,
+  resampled,
   thresholdDecisions,
 } from "./measures.ts";
 
-/** One such claim. */
-export interface AreaClaim extends Pick<Hypothesis, "name" | "title"> {
-  readonly score: Extract<Score, string>;
+/** One way against another that differs in what is claimed. */
+interface Pair {
   readonly of: string;
-  /** It must beat each of them. */
-  readonly against: readonly string[];
-  /** Shown where they are there. */
-  readonly beside: readonly string[];
+  readonly against: string;
   readonly claim: string;
 }
 
-/** What is measured of the networks of a label, one for each seed. */
-interface Measured {
-  readonly label: string;
-  readonly networks: readonly {
-    readonly seed: number;
-    readonly figures: Network["figures"];
-    readonly areas: readonly number[];
-    readonly operations: readonly Operation[];
-  }[];
+/** Such claims. */
+export interface AreaClaims extends Pick<Hypothesis, "name" | "title"> {
+  readonly score: Extract<Score, string>;
+  readonly pairs: readonly Pair[];
+  /** Whose certified thresholds are to keep their promise. */
+  readonly promised?: string;
+  /** Shown where they are there. */
+  readonly beside: readonly string[];
 }
 
-/** The claim and its test; networks of several seeds count in the mean, seed by seed. */
-export function comparedAreas({ name, title, score, of, against, beside, claim }: AreaClaim): Hypothesis {
+/** What is measured of a network. */
+interface Measured {
+  /** Of all images first, then of resamples. */
+  readonly areas: readonly number[];
+  /** The same, where the share of wrong early leavers is the target. */
+  readonly atRisk: readonly AtRisk[];
+  /** Under certified thresholds, draw by draw. */
+  readonly operations: readonly Operation[];
+}
+
+/** The claims and their tests; networks of several seeds count in the mean, seed by seed. */
+export function comparedAreas({ name, title, score, pairs, promised, beside }: AreaClaims): Hypothesis {
+  const needs = [...new Set(pairs.flatMap(({ of, against }) => [of, against]))];
   return {
     name,
     title,
-    needs: [of, ...against],
+    needs,
     study(study) {
-      const labels = [of, ...against, ...beside].filter((label) => study.of(label).length > 0);
-      const measured = labels.map((label): Measured => {
-        const networks = study.of(label).map((network) => ({
-          seed: network.seed,
-          figures: network.figures,
-          areas: areas(thresholdDecisions(network.logits, score), study.resamples),
-          operations: overDraws(poolOf(network.logits, score), study),
-        }));
-        return { label, networks };
+      const { alpha, resamples } = study;
+      const labels = [...needs, ...beside].filter((label) => study.of(label).length > 0);
+      const measured = new Map(
+        labels.flatMap((label) =>
+          study.of(label).map((network): [Network, Measured] => {
+            const pool = poolOf(network.logits, score);
+            return [
+              network,
+              {
+                areas: areas(thresholdDecisions(network.logits, score), resamples),
+                atRisk: atRisk(pool, alpha, resamples),
+                operations: overDraws(pool, study),
+              },
+            ];
+          }),
+        ),
+      );
+      const of = (network: Network) => measured.get(network) as Measured;
+      const over = (label: string, pick: (one: Measured) => readonly number[]) =>
+        resampled(overSeeds(study.of(label).map((network) => pick(of(network)))));
+      const compared = pairs.flatMap(({ of: own, against, claim }) => {
+        const seeds = study.together(own, against);
+        if (seeds.length === 0) return [];
+        const more = (pick: (one: Measured) => readonly number[]) =>
+          resampled(overSeeds(seeds.map(([a, b]) => differences(pick(of(a)), pick(of(b))))));
+        const cost = more(({ atRisk: at }) => at.map((one) => one.cost));
+        return [{ own, against, claim, area: more((one) => one.areas), cost, seeds: seeds.length }];
       });
-      const [own, ...others] = measured;
-      const more = new Map(others.map((other) => [other.label, difference(own!, other)]));
+      const kept = promised === undefined ? [] : [keptBy(promised, study.of(promised).map(of), study)];
       return {
-        verdicts: against.flatMap((label) => {
-          const range = more.get(label);
-          return range ? [verdictOf(`${claim} (${label})`, range, "above", "area")] : [];
-        }),
+        verdicts: [...compared.map(({ claim, area }) => verdictOf(claim, area, "above", "area")), ...kept],
         sheets: [
           {
-            title: "Areas",
-            text: `Leaving by ${score}. In percent and points of percent; certified: under thresholds at the levels above, means over draws.`,
-            head: ["run", "seeds", "exits", "area", `${of} has more by`, "certified accuracy", "certified cost"],
-            rows: measured.map((one) => areaRow(one, more.get(one.label))),
+            title: "Compared",
+            text: `Leaving by ${score}, in points of percent. Area: under accuracy against cost, by probabilities as they were trained. Cost: where ${percent(alpha)} % of those that leave early are wrong, less being better.`,
+            head: ["run", "against", "seeds", "more area by", "more cost at equal risk by"],
+            rows: compared.map(({ own, against, seeds, area, cost }) => [
+              ...[own, against, String(seeds)],
+              ...[pointsRange(area), pointsRange(cost)],
+            ]),
+          },
+          {
+            title: "Networks",
+            text: `In percent. At equal risk: where ${percent(alpha)} % of those that leave early are wrong, by one threshold for all exits. Certified: under thresholds at the levels above, means over draws. Both after temperature scaling.`,
+            head: [
+              ...["run", "seeds", "exits", "area", "cost at equal risk", "its accuracy"],
+              ...["certified cost", "its accuracy", "its error of early leavers"],
+            ],
+            rows: labels.map((label) => {
+              const networks = study.of(label);
+              const draws = (key: "accuracy" | "cost" | "earlyRisk") =>
+                percent(rangeOf(networks.flatMap((network) => of(network).operations.map((one) => one[key]))).mean);
+              return [
+                label,
+                networks.map(({ seed }) => seed).join(", "),
+                networks
+                  .map(({ figures }) => figures.exits.map((exit) => percent(exit.accuracy)).join(" / "))
+                  .join("; "),
+                percent(over(label, (one) => one.areas).mean, 2),
+                ...(["cost", "accuracy"] as const).map((key) =>
+                  percent(over(label, ({ atRisk: at }) => at.map((one) => one[key])).mean),
+                ),
+                ...[draws("cost"), draws("accuracy"), draws("earlyRisk")],
+              ];
+            }),
           },
         ],
         figure: {
@@ -75,36 +135,20 @@ export function comparedAreas({ name, title, score, of, against, beside, claim }
             new Map(labels.map((label) => [label, curveOf(thresholdDecisions(study.of(label)[0]!.logits, score))])),
           ),
         },
-        numbers: measured.map(({ label, networks }) => ({
-          label,
-          networks: networks.map(({ figures: _, ...numbers }) => numbers),
-        })),
+        numbers: [...measured].map(([{ label, seed }, numbers]) => ({ label, seed, ...numbers })),
       };
     },
   };
 }
 
-/** How much more area one has than another, in the mean over seeds that both have; undefined without such. */
-function difference(one: Measured, other: Measured): Range | undefined {
-  const pairs = one.networks.flatMap((a) => {
-    const b = other.networks.find(({ seed }) => seed === a.seed);
-    return b ? [differences(a.areas, b.areas)] : [];
-  });
-  const [first] = pairs;
-  if (!first) return undefined;
-  return rangeOf(first.map((_, i) => pairs.reduce((sum, pair) => sum + pair[i]!, 0) / pairs.length));
-}
-
-function areaRow({ label, networks }: Measured, more: Range | undefined): readonly string[] {
-  const mean = (key: "accuracy" | "cost") =>
-    percent(rangeOf(networks.flatMap(({ operations }) => operations.map((each) => each[key]))).mean);
-  return [
-    label,
-    networks.map(({ seed }) => seed).join(", "),
-    networks.map(({ figures }) => figures.exits.map((exit) => percent(exit.accuracy)).join(" / ")).join("; "),
-    percent(rangeOf(networks.map((network) => network.areas[0]!)).mean, 2),
-    more ? pointsRange(more) : "-",
-    mean("accuracy"),
-    mean("cost"),
-  ];
+/** Whether certified thresholds of all networks kept the risk of every exit. */
+function keptBy(
+  label: string,
+  measured: readonly Measured[],
+  { alpha, ...levels }: { readonly alpha: number; readonly draws: number; readonly delta: number },
+): Verdict {
+  const isOver = ({ exitRisks }: Operation) => exitRisks.some((risk) => risk > alpha);
+  const shares = measured.map(({ operations }) => operations.filter(isOver).length / operations.length);
+  const claim = `With certified thresholds on top, ${label} keeps every exit's risk with probability ${1 - levels.delta}`;
+  return promiseVerdict(claim, Math.max(...shares), levels, `some exit was above ${percent(alpha)} %`);
 }

@@ -34,12 +34,20 @@ interface Repeats {
   readonly resamples: number;
 }
 
-/** Everything that a study looks at. */
+/** Everything that a study looks at: networks of one backbone. */
 interface Study extends Repeats {
   readonly networks: readonly Network[];
   /** Networks of a label, by seed. */
   of(label: string): readonly Network[];
+  /** Networks of several labels, seed by seed: the seeds that all of them have. */
+  together<L extends readonly string[]>(...labels: L): readonly { readonly [K in keyof L]: Network }[];
 }
+
+/** The backbone of all hypotheses; of another one accuracies and costs are others. */
+const BACKBONE = "resnet";
+
+/** Seeds without which a verdict speaks of the networks at hand alone. */
+const SEEDS = 3;
 
 /** Rows of text under a head. */
 export interface Sheet {
@@ -90,6 +98,19 @@ export function verdictOf(claim: string, difference: Range, wanted: "below" | "a
   return { claim, held, because: `${what}: ${pointsRange(difference)} points${sure}` };
 }
 
+/** A promise that was to hold in a share 1 - delta of the draws, and was broken in a share of them. */
+export function promiseVerdict(
+  claim: string,
+  broken: number,
+  { draws, delta }: Pick<Repeats, "draws" | "delta">,
+  what: string,
+): Verdict {
+  // What chance alone leaves of so few draws.
+  const slack = 2 * Math.sqrt((delta * (1 - delta)) / draws);
+  const held = broken <= delta - slack ? "held" : broken > delta + slack ? "did not hold" : "undecided";
+  return { claim, held, because: `${what} in ${percent(broken)} % of ${draws} draws` };
+}
+
 /** Curves by name, as one picture. */
 export function curvesFigure(curves: ReadonlyMap<string, Curve>): TopLevelSpec {
   const values = [...curves].flatMap(([network, { costs, accuracies }]) =>
@@ -117,7 +138,8 @@ export function curvesFigure(curves: ReadonlyMap<string, Curve>): TopLevelSpec {
 /** The finished runs of a config; the labels of those that are not. */
 function readStudy(config: string, repeats: Repeats, dataDir?: string): Study & { readonly missing: string[] } {
   const missing: string[] = [];
-  const networks = experimentsOfFile(config, dataDir).flatMap(({ config: { out, name }, ...key }): Network[] => {
+  const experiments = experimentsOfFile(config, dataDir).filter(({ backbone }) => backbone === BACKBONE);
+  const networks = experiments.flatMap(({ config: { out, name }, ...key }): Network[] => {
     const folder = RunFolder.at(join(out, name ?? ""));
     if (folder?.recordOrNone()?.finished === undefined) {
       missing.push(`${key.backbone} ${key.method} seed ${key.seed}`);
@@ -133,7 +155,15 @@ function readStudy(config: string, repeats: Repeats, dataDir?: string): Study & 
       },
     ];
   });
-  return { ...repeats, networks, missing, of: (label) => networks.filter((network) => network.label === label) };
+  const of = (label: string) => networks.filter((network) => network.label === label);
+  const together: Study["together"] = (...labels) => {
+    const seeds = of(labels[0] ?? "").map(({ seed }) => seed);
+    const found = seeds.map((seed) => labels.map((label) => of(label).find((network) => network.seed === seed)));
+    return found.filter((all) => all.every((network) => network !== undefined)) as unknown as ReturnType<
+      typeof together<typeof labels>
+    >;
+  };
+  return { ...repeats, networks, missing, of, together };
 }
 
 const REPEATS: Repeats = { draws: 100, alpha: 0.05, delta: 0.1, resamples: 200 };
@@ -159,11 +189,17 @@ export async function testHypothesis(hypothesis: Hypothesis, options: TestOption
   const { verdicts, sheets, figure, numbers } = answer;
   const said = verdicts.map(({ claim, held, because }) => `${claim}: **${held}** here (${because}).`);
   const { draws, alpha, delta, resamples } = study;
+  const seeds = new Set(study.networks.map(({ seed }) => seed)).size;
   const runs = study.networks.map(({ label, backbone, seed }) => `${backbone} ${label} seed ${seed}`);
   const notes = [
     `Made by bench/papers/${name}.ts from the finished runs of bench/papers/${name}.json.`,
     `Runs: ${runs.join(", ")}. Commit of the runs: ${[...new Set(study.networks.map(({ commit }) => commit))].join(", ")}.`,
-    `In parentheses the middle 95 % of ${draws} draws of calibration images, or of ${resamples} resamples of test images; another training is not in them. Levels: at most ${100 * alpha} % wrong, with probability ${1 - delta}.`,
+    `In parentheses the middle 95 % of ${draws} draws of calibration images, or of ${resamples} resamples of images. Levels: at most ${100 * alpha} % wrong, with probability ${1 - delta}.`,
+    ...(seeds < SEEDS
+      ? [
+          `Trained with ${seeds} ${seeds === 1 ? "seed" : "seeds"}: "held" and "did not hold" are said of these networks. What another training would give is not in the ranges; two trainings of one method differ by 0.3 points of area and more.`,
+        ]
+      : []),
     ...(study.missing.length > 0 ? [`Not finished, and left out: ${study.missing.join(", ")}.`] : []),
   ];
   const path = (ending: string) => join(out, `${name}.${ending}`);

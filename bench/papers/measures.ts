@@ -1,7 +1,8 @@
-// What the hypotheses are measured by: certified cascades over many draws of calibration images, and curves of accuracy
-// against cost on resampled test images. Draws and resamples are the same for every network, so
-// that differences between networks are paired.
+// What the hypotheses are measured by: certified cascades over many draws of calibration images, what leaves at a given
+// risk, and curves of accuracy against cost, both on resampled images. Draws and resamples are the same for every
+// network, so that differences between networks are paired.
 
+import { firstOf } from "../../base/index.ts";
 import {
   achieved,
   applyScaling,
@@ -39,6 +40,29 @@ export function rangeOf(values: readonly number[]): Range {
   const known = values.filter((value) => !Number.isNaN(value)).sort((a, b) => a - b);
   const at = (share: number) => known[Math.round(share * (known.length - 1))] ?? Number.NaN;
   return { mean: known.reduce((sum, value) => sum + value, 0) / known.length, lower: at(0.025), upper: at(0.975) };
+}
+
+/** The value on all images, which comes first, with the middle 95 % of those on resampled ones. */
+export const resampled = ([whole = Number.NaN, ...drawn]: readonly number[]): Range => ({
+  ...rangeOf(drawn),
+  mean: whole,
+});
+
+/** Seeds from which on they are resampled as well. */
+const SEEDS = 3;
+
+/** Means over seeds of lists as `resampled` takes them; where seeds are enough, each resample draws among them, too. */
+export function overSeeds(lists: readonly (readonly number[])[]): number[] {
+  const mean = (rows: readonly (readonly number[])[], i: number) =>
+    rows.reduce((sum, row) => sum + row[i]!, 0) / rows.length;
+  return firstOf(lists).map((_, i) => {
+    if (i === 0 || lists.length < SEEDS) return mean(lists, i);
+    const random = createRandom(i);
+    return mean(
+      lists.map(() => lists[random.below(lists.length)]!),
+      i,
+    );
+  });
 }
 
 /** Differences of two lists of paired repetitions. */
@@ -212,20 +236,88 @@ export function curveOf({ test, exits }: Decisions, weights?: ArrayLike<number>)
   return { costs: points.map(([cost]) => cost), accuracies: points.map(([, accuracy]) => accuracy) };
 }
 
-/** The area under the curve, by its span of cost: of all images first, then of resamples. */
-export function areas(decisions: Decisions, resamples: number): readonly number[] {
-  const { samples } = decisions.test;
-  const area = (weights?: ArrayLike<number>) => {
-    const { costs, accuracies } = curveOf(decisions, weights);
-    return areaUnderCurve(costs, accuracies);
+/** How often each of so many images is in a resample. */
+function weightsIn(samples: number, resample: number): Uint16Array {
+  const random = createRandom(resample);
+  const weights = new Uint16Array(samples);
+  for (let i = 0; i < samples; i++) weights[random.below(samples)]! += 1;
+  return weights;
+}
+
+/** A measure of all images first, then of resamples. */
+export const overResamples = <T>(
+  samples: number,
+  resamples: number,
+  measure: (weights: ArrayLike<number> | undefined, resample: number | undefined) => T,
+): readonly T[] => [
+  measure(undefined, undefined),
+  ...Array.from({ length: resamples }, (_, resample) => measure(weightsIn(samples, resample), resample)),
+];
+
+/** The area under the curve of decisions, by its span of cost. */
+export function areaOf(decisions: Decisions, weights?: ArrayLike<number>): number {
+  const { costs, accuracies } = curveOf(decisions, weights);
+  return areaUnderCurve(costs, accuracies);
+}
+
+/** The same of all images first, then of resamples. */
+export const areas = (decisions: Decisions, resamples: number): readonly number[] =>
+  overResamples(decisions.test.samples, resamples, (weights) => areaOf(decisions, weights));
+
+/** What a cascade does where so many of its early leavers are wrong. */
+export interface AtRisk {
+  /** Mean exit, counted from 1, as a share of the last. */
+  readonly depth: number;
+  /** Share that leaves early. */
+  readonly early: number;
+  readonly cost: number;
+  readonly accuracy: number;
+}
+
+const AT_RISK = ["depth", "early", "cost", "accuracy"] as const;
+
+/**
+ * What a cascade does where a share `risk` of those that leave early is wrong: read off between neighbours among the
+ * thresholds, one for all exits, that are laid out on validation images; the loosest where the risk crosses that value
+ * more than once. Of the whole pool first, then of resamples.
+ */
+export function atRisk({ validation, all }: Pool, risk: number, resamples: number): readonly AtRisk[] {
+  const steps = [...sweepThresholds(validation, 100), Number.NEGATIVE_INFINITY].map((step) => decide(all, step));
+  return overResamples(all.samples, resamples, (weights) => {
+    const met = steps.map((decisions) => weighed(all, decisions, weights));
+    const last = met.findLastIndex((one) => !(one.risk > risk));
+    const [within, beyond] = [met[Math.max(0, last)]!, met[last + 1]];
+    if (!beyond || last < 0) return within;
+    const from = within.risk || 0;
+    const share = Math.min(1, Math.max(0, (risk - from) / (beyond.risk - from)));
+    const between = (key: (typeof AT_RISK)[number]) => within[key] + share * (beyond[key] - within[key]);
+    return Object.fromEntries(AT_RISK.map((key) => [key, between(key)])) as unknown as AtRisk;
+  });
+}
+
+/**
+ * Images counted where they leave, each `weights` times; the risk is that of early leavers, NaN where there are none.
+ */
+function weighed(
+  { samples, exits, errors, costs }: Cascade,
+  decisions: Int32Array,
+  weights: ArrayLike<number> | undefined,
+): AtRisk & { readonly risk: number } {
+  let [total, early, wrongEarly, right, cost, depth] = [0, 0, 0, 0, 0, 0];
+  for (let i = 0; i < samples; i++) {
+    const weight = weights?.[i] ?? 1;
+    const j = decisions[i]!;
+    const wrong = weight * errors[i * exits + j]!;
+    total += weight;
+    right += weight - wrong;
+    cost += weight * costs[j]!;
+    depth += (weight * (j + 1)) / exits;
+    if (j === exits - 1) continue;
+    early += weight;
+    wrongEarly += wrong;
+  }
+  return {
+    ...{ depth: depth / total, early: early / total, cost: cost / total, accuracy: right / total },
+    risk: wrongEarly / early,
   };
-  return [
-    area(),
-    ...Array.from({ length: resamples }, (_, resample) => {
-      const random = createRandom(resample);
-      const weights = new Uint16Array(samples);
-      for (let i = 0; i < samples; i++) weights[random.below(samples)]! += 1;
-      return area(weights);
-    }),
-  ];
 }
