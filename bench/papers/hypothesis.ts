@@ -2,6 +2,7 @@
 // claim held. Each is a config, which `sortie compare --config` trains, and a script, which reads what that has made
 // and writes its table, its figure and every number.
 
+import { mkdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
@@ -185,6 +186,8 @@ export async function testHypothesis(hypothesis: Hypothesis, options: TestOption
     throw new Error(
       `${name}: finished runs of ${lacking.join(", ")} must be there. Make them: sortie compare --config ${config}`,
     );
+  // What cannot be written is found before minutes of work.
+  mkdirSync(out, { recursive: true });
   const answer = hypothesis.study(study);
   const { verdicts, sheets, figure, numbers } = answer;
   const said = verdicts.map(({ claim, held, because }) => `${claim}: **${held}** here (${because}).`);
