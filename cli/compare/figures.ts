@@ -37,10 +37,15 @@ export const COSTS = [0.25, 0.5, 0.6, 0.75] as const;
 export const LOSS = 0.003;
 
 /** An accuracy and what it cost, of test samples. */
-interface Point {
+export interface Point {
   readonly accuracy: number;
   /** In full passes. */
   readonly cost: number;
+}
+
+interface CurvePoint extends Point {
+  /** Accuracy under the same threshold on validation samples; absent in comparisons that did not tell it yet. */
+  readonly validation?: number | undefined;
 }
 
 /** One run. */
@@ -58,8 +63,8 @@ export interface RunFigures extends RunKey {
   readonly macs: number;
   /** Of each exit, on all test samples. */
   readonly exits: readonly ExitFigures[];
-  /** By one threshold for all exits, from everybody at the first exit to everybody at the last. */
-  readonly curve: readonly Point[];
+  /** By one threshold for all exits, from everybody at the last exit to everybody at the first. */
+  readonly curve: readonly CurvePoint[];
   /** Under that curve, by its span of cost. */
   readonly area: number;
   /** At `COSTS`; the cost is the one met on test samples. NaN where the first exit costs more already. */
@@ -154,9 +159,10 @@ function met(validation: Cascade, test: Cascade, goal: Parameters<typeof meetBud
 }
 
 /** Accuracy against cost by one threshold for all exits; the thresholds are laid out on validation samples. */
-function curveOf(validation: Cascade, test: Cascade): readonly Point[] {
+function curveOf(validation: Cascade, test: Cascade): readonly CurvePoint[] {
   const thresholds = [...sweepThresholds(validation, 100), Number.NEGATIVE_INFINITY];
-  return thresholdCurve(test, thresholds).map(({ accuracy, cost }) => ({ accuracy, cost }));
+  const curves = [test, validation].map((samples) => thresholdCurve(samples, thresholds)) as [Curve, Curve];
+  return zip(...curves).map(([{ accuracy, cost }, looked]) => ({ accuracy, cost, validation: looked.accuracy }));
 }
 
 function areaOf(curve: readonly Point[]): number {
@@ -178,6 +184,8 @@ function publishedFigures(config: Config, tables: Parameters<typeof decidedBy>[2
     decided: decided && { accuracy: decided.accuracy, cost: decided.cost, earlyRisk: decided.earlyRisk },
   };
 }
+
+type Curve = ReturnType<typeof thresholdCurve>;
 
 const accuracyAt = ({ errors, exits, samples }: Cascade, exit: number): number =>
   1 - errors.reduce((sum, error, at) => (at % exits === exit ? sum + error : sum), 0) / samples;
@@ -235,6 +243,16 @@ export const accuracyOfCurve = ({ curve }: Pick<RunFigures, "curve">, cost: numb
     curve.map((point) => point.accuracy),
     cost,
   );
+
+/**
+ * The least cost, of the thresholds of its curve, at which a run is within `LOSS` of another's last exit on validation
+ * samples; undefined where that is out of reach, or not told.
+ */
+export function costToReach(run: Pick<RunFigures, "curve">, reference: Pick<RunFigures, "curve">): Point | undefined {
+  const target = (reference.curve[0]?.validation ?? Number.NaN) - LOSS;
+  const within = run.curve.filter(({ validation = Number.NaN }) => validation >= target);
+  return within.length === 0 ? undefined : within.reduce((a, b) => (b.cost < a.cost ? b : a));
+}
 
 /** Of the last exit, on all test samples. */
 export const lastAccuracyOf = ({ exits }: Pick<RunFigures, "exits">): number => lastOf(exits).accuracy;

@@ -36,7 +36,7 @@ const RUN = {
   trainingSeconds: json.number,
   macs: json.finite,
   exits: json.filled(json.record(EXIT)),
-  curve: json.filled(POINT),
+  curve: json.filled(json.record({ ...NUMBERS, validation: json.optional(json.number) })),
   area: json.number,
   atCost: json.list(POINT),
   near: POINT,

@@ -40,7 +40,7 @@ export interface Outcome {
 export async function writeComparison({ runs, failures, against, out, open = 0 }: Outcome): Promise<readonly string[]> {
   const settings = settingsOf(runs);
   const sheets: readonly Sheet[] = [
-    accuracySheet(settings),
+    accuracySheet(settings, against),
     differenceSheet(settings, against),
     certifiedSheet(settings, promiseOf(runs)),
     publishedSheet(settings),

@@ -2,7 +2,7 @@
 
 import { firstOf, transposed } from "../../base/index.ts";
 import { percent } from "../format.ts";
-import { COSTS, LOSS, lastAccuracyOf, type RunFigures } from "./figures.ts";
+import { COSTS, costToReach, LOSS, lastAccuracyOf, type Point, type RunFigures } from "./figures.ts";
 import { groupsOf, pairedDifference, proxyCorrelations, type Setting, type Spread, spreadOf } from "./statistics.ts";
 
 /** One table. */
@@ -58,14 +58,21 @@ export function namesOf(settings: readonly Setting[]): { readonly head: string[]
 }
 
 /** What all settings reach. */
-export function accuracySheet(settings: readonly Setting[]): Sheet {
+export function accuracySheet(settings: readonly Setting[], against: string): Sheet {
   const names = namesOf(settings);
+  const reached = (setting: Setting): readonly Point[] => {
+    const reference = referenceOf(settings, setting, against);
+    return setting.runs.flatMap((run) => {
+      const other = reference?.runs.find(({ seed }) => seed === run.seed);
+      return (other && costToReach(run, other)) ?? [];
+    });
+  };
   return {
     title: "Accuracy and cost",
     text:
       `Percent of test images, means over seeds ± standard deviation of single runs. Cost is the mean share of a full pass's MACs. At ${COSTS.map(points0).join(" / ")} % of the cost: ` +
       `thresholds that meet it on validation images, and the accuracy that they have on test images; - where the first exit costs more. Least cost: thresholds within ${points(LOSS)} points of the last ` +
-      "exit on validation images, cost and accuracy on test images. Area: under accuracy against cost, one threshold for all exits, divided by the span of cost.",
+      `exit on validation images, cost and accuracy on test images. As ${against}: the cost of thresholds within as much of ${against}'s last exit there, the same aim for all; - where that is out of reach or not known. Area: under accuracy against cost, one threshold for all exits, divided by the span of cost.`,
     head: [
       ...names.head,
       "seeds",
@@ -73,6 +80,7 @@ export function accuracySheet(settings: readonly Setting[]): Sheet {
       ...COSTS.map((cost) => `at ${points0(cost)} %`),
       "least cost",
       "its accuracy",
+      `as ${against}`,
       "area",
     ],
     rows: settings.map((setting) => [
@@ -84,6 +92,7 @@ export function accuracySheet(settings: readonly Setting[]): Sheet {
       ),
       spread(over(setting, ({ near }) => near.cost)),
       spread(over(setting, ({ near }) => near.accuracy)),
+      spread(spreadOf(reached(setting).map(({ cost }) => cost))),
       spread(over(setting, ({ area }) => area)),
     ]),
   };
@@ -91,13 +100,15 @@ export function accuracySheet(settings: readonly Setting[]): Sheet {
 
 const points0 = (value: number): string => points(value, 0);
 
+/** The setting that another one is held against. */
+const referenceOf = (settings: readonly Setting[], { data, backbone }: Setting, against: string): Setting | undefined =>
+  settings.find((one) => one.data === data && one.backbone === backbone && one.method === against);
+
 /** Against the reference, seed by seed. */
 export function differenceSheet(settings: readonly Setting[], against: string): Sheet {
   const names = namesOf(settings);
   const rows = settings.flatMap((setting) => {
-    const reference = settings.find(
-      ({ data, backbone, method }) => data === setting.data && backbone === setting.backbone && method === against,
-    );
+    const reference = referenceOf(settings, setting, against);
     if (!reference || reference === setting) return [];
     const of = (figure: (run: RunFigures) => number) => difference(pairedDifference(setting, reference, figure));
     return [
@@ -216,7 +227,7 @@ export function proxySheet(runs: readonly RunFigures[]): Sheet {
   const first = several[0]?.runs;
   return {
     title: "What goes with the area",
-    text: "Spearman's correlation, over runs, of each measure (its mean over the exits) with the area under accuracy against cost. Few runs: a hint, no proof.",
+    text: "Spearman's correlation, over runs, of each measure (its mean over the early exits) with the area under accuracy against cost. Few runs: a hint, no proof.",
     head: ["measure", ...several.map(({ data, backbone, runs: of }) => `${data}, ${backbone} (${of.length} runs)`)],
     rows: first
       ? [...proxyCorrelations(first).keys()].map((measure) => [

@@ -65,20 +65,23 @@ export function pairedDifference({ runs }: Setting, reference: Setting, of: (run
 }
 
 const meanOf = (run: RunFigures, of: (exit: RunFigures["exits"][number]) => number): number =>
-  spreadOf(run.exits.map(of)).mean;
+  spreadOf(run.exits.slice(0, -1).map(of)).mean;
 
-/** Measures that might tell a good cascade without running it: means over the exits, of runs. */
+/** Measures that might tell a good cascade without running it: means over the early exits, of runs. */
 const PROXIES: Readonly<Record<string, (run: RunFigures) => number>> = {
   EEFP: (run) => meanOf(run, ({ eefp }) => eefp),
   AUROC: (run) => meanOf(run, ({ auroc }) => auroc),
   AURC: (run) => meanOf(run, ({ aurc }) => aurc),
   ECE: (run) => meanOf(run, ({ ece }) => ece),
-  "accuracy of all exits": (run) => meanOf(run, ({ accuracy }) => accuracy),
+  "ECE as trained": (run) => meanOf(run, ({ trainedEce = Number.NaN }) => trainedEce),
+  "accuracy of the early exits": (run) => meanOf(run, ({ accuracy }) => accuracy),
   "accuracy of the last exit": (run) => lastAccuracyOf(run),
 };
 
-/** Spearman's correlation of each proxy with the area, over runs; NaN where one of them does not vary. */
+/** Spearman's correlation of each proxy with the area, over runs; NaN where one of them does not vary, or is not
+ * known of all. */
 export function proxyCorrelations(runs: readonly RunFigures[]): ReadonlyMap<string, number> {
   const areas = runs.map(({ area }) => area);
-  return new Map(Object.entries(PROXIES).map(([name, of]) => [name, spearman(runs.map(of), areas)]));
+  const rank = (values: readonly number[]) => (values.some(Number.isNaN) ? Number.NaN : spearman(values, areas));
+  return new Map(Object.entries(PROXIES).map(([name, of]) => [name, rank(runs.map(of))]));
 }

@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { relativeError } from "../../cli/compare/corruption-sheets.ts";
-import { collapseOf, type RunFigures } from "../../cli/compare/figures.ts";
+import { collapseOf, costToReach, type RunFigures } from "../../cli/compare/figures.ts";
 import { readKnown } from "../../cli/compare/known.ts";
 import { lossSize } from "../../cli/compare/loss-size.ts";
 import { experimentsOfFile } from "../../cli/compare/plan.ts";
@@ -313,6 +313,18 @@ test("beside the common rule a method is told as its own paper decides", async (
   } finally {
     rmSync(dir, { recursive: true });
   }
+});
+
+test("the cost of the same aim for all: within 0.3 points of the reference's last exit on validation images", () => {
+  const run = (...points: readonly (readonly [cost: number, validation: number | undefined])[]) => ({
+    curve: points.map(([cost, validation]) => ({ cost, validation, accuracy: (validation ?? 0) - 0.01 })),
+  });
+  const reference = run([1, 0.9], [0.7, 0.899], [0.5, 0.8]);
+  assert.is(costToReach(reference, reference)!.cost, 0.7);
+  assert.is(costToReach(run([1, 0.95], [0.6, 0.9], [0.4, 0.8975], [0.3, 0.89]), reference)!.cost, 0.4);
+  assert.is(costToReach(run([1, 0.8], [0.3, 0.79]), reference), undefined, "out of reach, however cheap");
+  assert.is(costToReach(run([1, undefined]), reference), undefined);
+  assert.is(costToReach(reference, run([1, undefined])), undefined);
 });
 
 test("a method that collapses at any seed is called so wherever it is named", () => {
