@@ -10,8 +10,10 @@ import {
   type Evaluation,
   evaluate,
   evaluatePolicy,
+  explain,
   type PolicyEvaluation,
   type PolicyFile,
+  type PolicyOrigin,
   type Source,
   type Table,
 } from "../calibration/index.ts";
@@ -33,6 +35,8 @@ export interface Findings {
   /** By the policy's score, or the largest probability without one. */
   readonly scored: Cascade;
   readonly file: PolicyFile | undefined;
+  /** Whether the policy is of another network or scaling, and was taken all the same: its promise says nothing here. */
+  readonly isForeign: boolean;
   /** Undefined without a policy, or if the policy refuses: then everything runs to the end. */
   readonly policy: PolicyEvaluation | undefined;
 }
@@ -98,7 +102,8 @@ export function findingsOf(
   const { result, scaling, request } = file ?? {};
   const source = scaling ? applyScaling(raw, scaling) : raw;
   const score = result?.ok ? result.score : request?.score;
-  if (policy && result?.ok && !anyOrigin) checkOrigin(policy.name, result.origin, source, HINTS);
+  const isForeign =
+    policy !== undefined && result?.ok === true && !isOwn(policy.name, result.origin, source, anyOrigin);
   return {
     names,
     metrics: evaluate(raw, { resamples, ...(scaling && { scaling }) }),
@@ -106,8 +111,26 @@ export function findingsOf(
     source,
     scored: cascade(source, score === "given" ? undefined : score),
     file,
+    isForeign,
     policy: result?.ok ? evaluatePolicy(source, result, { anyOrigin: true, sameSamples }) : undefined,
   };
+}
+
+/** Whether a policy is of these samples' weights and scaling. @throws CalibrationError where it must be */
+function isOwn(name: string, origin: PolicyOrigin | undefined, source: Source, isAnyTaken: boolean): boolean {
+  try {
+    checkOrigin(name, origin, source, HINTS);
+    return true;
+  } catch (error) {
+    if (!isAnyTaken) throw error;
+    return false;
+  }
+}
+
+/** What a policy promises here, in words. @throws TypeError without one */
+export function promiseOf({ file, isForeign }: Pick<Findings, "file" | "isForeign">): string {
+  const { result } = file as PolicyFile;
+  return `${isForeign ? "Of another network or scaling, so that this promise says nothing here: " : ""}${explain(result)}`;
 }
 
 function checkFits(requirement: string, { result, scaling }: PolicyFile, { exits, classes }: Table): void {

@@ -25,8 +25,9 @@ export interface MonitorState {
 /** Watches a stream of losses in [0, 1]. */
 export interface RiskMonitor {
   /**
-   * Adds the loss of one early leaver: 1 or true = wrong. Labels may arrive late and in any order not chosen by
-   * outcome.
+   * Adds the loss of one early leaver: 1 or true = wrong. Labels may arrive late, in any order and of any part of the
+   * answers, as long as neither is chosen by outcome: where wrong answers are labelled more often than right ones, the
+   * alarm is of the labels; where right ones are, a break is hidden.
    */
   observe(loss: number | boolean): MonitorState;
   readonly state: MonitorState;

@@ -12,7 +12,9 @@ import {
   wsrPValue,
   wsrUpperBound,
 } from "../numeric/bounds.ts";
+import { createRandom, randomOrder } from "../numeric/random.ts";
 import { fewestSamples, type RiskTest, seenOf } from "../numeric/sample-size.ts";
+import { RULE_OPTIONS } from "./options.ts";
 import { type Guarantee, highProbability, onAverage, type RiskLevels } from "./result.ts";
 import { checkLevels, LEVELS } from "./selective-risk.ts";
 
@@ -60,7 +62,9 @@ const CRC: Kinds<RiskControlOptions> = { alpha: "number!", lossBound: "number", 
 export function conformalRiskControl(table: LossTable, options: RiskControlOptions): KnobChoice {
   const { alpha, lossBound = 1, monotonize = false } = readOptions("conformalRiskControl", options, CRC);
   checkLevel("conformalRiskControl", "alpha", alpha);
-  const { n, m } = extents("conformalRiskControl", table);
+  check(lossBound > 0 && Number.isFinite(lossBound), "conformalRiskControl", "lossBound must be above 0", lossBound);
+  const { n, m } = extents("conformalRiskControl", table, lossBound);
+  if (!monotonize) checkMonotone(table, m);
   const sums = new Float64Array(m);
   for (let i = 0; i < n; i++) {
     let worst = Number.NEGATIVE_INFINITY;
@@ -73,7 +77,7 @@ export function conformalRiskControl(table: LossTable, options: RiskControlOptio
   const bound = sums.map((sum) => (sum + lossBound) / (n + 1));
   const index = bound.findIndex((b) => b <= alpha);
   const guarantee = onAverage("the expected loss", alpha);
-  const { assumptions } = guarantee;
+  const assumptions = [...guarantee.assumptions, within(lossBound)];
   const needed = monotonize ? assumptions : [...assumptions, "no sample's loss increases in lambda"];
   const trial = { test: "expectation", alpha: alpha / lossBound, level: 1, delta: 1 } as const;
   const neededSamples = fewestSamples(trial, sums[m - 1]! / (n * lossBound));
@@ -83,18 +87,29 @@ export function conformalRiskControl(table: LossTable, options: RiskControlOptio
 /** Betting or Hoeffding-Bentkus for any losses in [0, 1]; Clopper-Pearson, exact and the tightest, for 0/1 losses. */
 export type UpperBound = "wsr" | "hoeffdingBentkus" | "clopperPearson";
 
+/** Options of `ucbThreshold`. */
+export interface UpperBoundOptions extends RiskLevels {
+  /** Default wsr. */
+  readonly bound?: UpperBound;
+  /** Of the order in which wsr bets: samples often come sorted. Default 0. */
+  readonly seed?: number;
+}
+
+const UCB: Kinds<UpperBoundOptions> = { ...LEVELS, bound: "string", seed: RULE_OPTIONS.levels.seed };
+
 /**
  * Smallest lambda such that it and all larger ones have an upper bound of at most alpha. For losses in [0, 1] whose
  * mean does not increase in lambda, `P(risk > alpha) <= delta`.
  */
-export function ucbThreshold(table: LossTable, options: RiskLevels & { readonly bound?: UpperBound }): KnobChoice {
-  const { alpha, delta, bound = "wsr" } = readOptions("ucbThreshold", options, { ...LEVELS, bound: "string" });
+export function ucbThreshold(table: LossTable, options: UpperBoundOptions): KnobChoice {
+  const { alpha, delta, bound = "wsr", seed = 0 } = readOptions("ucbThreshold", options, UCB);
   checkLevels("ucbThreshold", { alpha, delta });
-  const { n, m } = extents("ucbThreshold", table);
-  const ucb = Float64Array.from({ length: m }, (_, k) => upperBound(column(table.losses, m, k), delta, bound));
+  const { n, m } = extents("ucbThreshold", table, 1);
+  const order = randomOrder(n, createRandom(seed));
+  const ucb = Float64Array.from({ length: m }, (_, k) => upperBound(column(table.losses, m, k, order), delta, bound));
   const index = ucb.findLastIndex((upper) => !(upper <= alpha)) + 1;
   const guarantee = highProbability("the expected loss", { alpha, delta });
-  const assumptions = [...guarantee.assumptions, "the expected loss does not increase in lambda"];
+  const assumptions = [...guarantee.assumptions, within(1), "the expected loss does not increase in lambda"];
   const safest = seenOf(column(table.losses, m, m - 1));
   const trial = { test: testOf(bound), alpha, level: delta, delta };
   const neededSamples = fewestSamples(trial, safest.sum / n, safest.squares / n);
@@ -137,12 +152,30 @@ function choose(
   return { ok: index >= 0, index, lambda: index >= 0 ? lambdas[index] : undefined, bound };
 }
 
-function extents(op: string, { losses, lambdas }: LossTable): { readonly n: number; readonly m: number } {
+const within = (lossBound: number): string => `every loss lies in 0..${lossBound}`;
+
+/** @throws CalibrationError where a sample's loss increases in lambda */
+function checkMonotone({ losses, lambdas }: LossTable, m: number): void {
+  let wrong = -1;
+  for (let at = 1; at < losses.length && wrong < 0; at++) if (at % m > 0 && losses[at]! > losses[at - 1]!) wrong = at;
+  const place = `at sample ${Math.floor(wrong / m)} ${losses[wrong - 1]} before ${losses[wrong]}, lambda ${lambdas[wrong % m]}`;
+  const must = "losses must not increase in lambda (monotonize: true makes them so)";
+  check(wrong < 0, "conformalRiskControl", must, place);
+}
+
+function extents(
+  op: string,
+  { losses, lambdas }: LossTable,
+  lossBound: number,
+): { readonly n: number; readonly m: number } {
   const m = lambdas.length;
   checkNotEmpty(op, "losses", losses.length);
   check(losses.length % m === 0, op, `losses must hold ${m} values a sample`, losses.length);
   const values = Float64Array.from(lambdas);
   const falling = values.findIndex((lambda, k) => k > 0 && !(lambda >= values[k - 1]!));
   check(falling < 0, op, "lambdas must ascend", `${lambdas[falling - 1]} before ${lambdas[falling]}`);
+  const strange = Array.from(losses).findIndex((loss) => !(loss >= 0 && loss <= lossBound));
+  const place = `${losses[strange]} at sample ${Math.floor(strange / m)} (counted from 0)`;
+  check(strange < 0, op, `losses must lie in 0..${lossBound}`, place);
   return { n: losses.length / m, m };
 }

@@ -7,6 +7,7 @@ import { check, checkLevel, checkNotEmpty, checkRead, readOptions } from "../err
 import { column, indices, sum } from "../numeric/arrays.ts";
 import { betweenValues, quantileOfSorted } from "../numeric/ranks.ts";
 import { fewestSamples, seenOf, smallestAlpha, type Trial } from "../numeric/sample-size.ts";
+import { checkUnfitted } from "../table/fitted.ts";
 import { policyOrigin } from "../table/origin.ts";
 import { type Cascade, cascade, earlyScores, type Source } from "../table/scores.ts";
 import { conformalRiskControl, meanPValue, testOf, type UpperBound, ucbThreshold } from "./conformal-risk-control.ts";
@@ -14,7 +15,7 @@ import { type ExitLoss, exitLosses, isBinaryLoss } from "./losses.ts";
 import { RULE_OPTIONS } from "./options.ts";
 import { achieved, decide, earlyShare } from "./policies.ts";
 import { outlook, type RefusedSets } from "./refusal.ts";
-import { type Calibration, highProbability, onAverage, type Refused, type RiskLevels } from "./result.ts";
+import { type Calibration, highProbability, onAverage, provenUnless, type Refused, type RiskLevels } from "./result.ts";
 import { LAYOUT, type LayoutOptions, separate } from "./separate.ts";
 
 /** Options of `controlRisk`. */
@@ -66,6 +67,7 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
   if (method !== "crc") checkLevel("controlRisk", "delta", delta ?? Number.NaN);
   const all = cascade(source, options.score);
   checkNotEmpty("controlRisk", "the calibration set", all.samples);
+  if (!options.sameSamples) checkUnfitted("controlRisk", all, all.fittedOn ?? []);
   check(all.exits > 1, "controlRisk", "the table must have an early exit", `${all.exits} exit`);
   // losses travel with their samples through the split, in the place of labels
   const perExit = exitLosses(source, loss, options.score);
@@ -87,7 +89,8 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
     n: calibration.samples,
   };
   const what = `the expected loss (${loss}) over all samples`;
-  const guarantee = method === "crc" ? onAverage(what, alpha) : highProbability(what, levels);
+  const promise = method === "crc" ? onAverage(what, alpha) : highProbability(what, levels);
+  const guarantee = provenUnless(options.sameSamples === true, promise);
   const threshold = lambdas[index] ?? Number.POSITIVE_INFINITY;
   if (threshold === Number.POSITIVE_INFINITY) {
     const test = method === "crc" ? "expectation" : testOf(bound);

@@ -6,6 +6,7 @@ import { check, checkNotEmpty, checkRead, readOptions } from "../errors.ts";
 import { binomialPValue, hoeffdingBentkusPValue, wsrPValue } from "../numeric/bounds.ts";
 import { createRandom } from "../numeric/random.ts";
 import type { RiskTest } from "../numeric/sample-size.ts";
+import { checkUnfitted } from "../table/fitted.ts";
 import { policyOrigin } from "../table/origin.ts";
 import { betweenScores, type Cascade, cascade, checkKnown, type Source } from "../table/scores.ts";
 import { chainLevel, chainShare, runChain } from "./chains.ts";
@@ -22,6 +23,7 @@ import {
   fixedBeforehand,
   type Guarantee,
   independentSamples,
+  provenUnless,
   type RiskLevels,
 } from "./result.ts";
 import { checkLevels, harmlessReuse, LEVELS } from "./selective-risk.ts";
@@ -73,11 +75,13 @@ export function learnThenTest(source: Source, options: LearnThenTestOptions): Ca
     test = PRESET.test.default,
     steps = PRESET.steps.default,
     seed = 0,
+    sameSamples = false,
   } = readOptions("learnThenTest", options, LEARN_THEN_TEST);
   const { procedure = control === "predictedClass" ? "split" : "path" } = options;
   checkLevels("learnThenTest", { alpha, delta });
   const all = cascade(source, options.score);
   checkNotEmpty("learnThenTest", "the calibration set", all.samples);
+  if (!sameSamples) checkUnfitted("learnThenTest", all, all.fittedOn ?? []);
   check(all.exits > 1, "learnThenTest", "the table must have an early exit", `${all.exits} exit`);
   checkCombination(control, procedure, test);
   checkRead("learnThenTest", options, ["procedure", procedure], { correction: ["path"] });
@@ -86,7 +90,7 @@ export function learnThenTest(source: Source, options: LearnThenTestOptions): Ca
   const { calibration, validation, used } = separate("learnThenTest", source, all, options);
   const about = {
     method: `learn then test (${procedure}, ${test})`,
-    guarantee: describe(procedure, control, { alpha, delta }),
+    guarantee: provenUnless(sameSamples, describe(procedure, control, { alpha, delta })),
   };
   const shared = { calibration, validation, steps, alpha, delta };
   let thresholds: Float64Array | undefined;
@@ -214,10 +218,10 @@ function certify(
 function describe(procedure: Procedure, control: Control, { alpha, delta }: RiskLevels): Guarantee {
   const few = `at most ${alpha} of`;
   const wrong = {
-    exit: `for each early exit, ${few} the samples that really leave there are answered wrongly`,
-    early: `${few} the samples that leave early are answered wrongly`,
-    label: `for each label, ${few} its samples that leave early are answered wrongly`,
-    predictedClass: `for each early exit and each class, ${few} the samples that really leave there with this answer are answered wrongly`,
+    exit: `for each early exit, ${few} the samples that really leave there are answered wrongly in the long run`,
+    early: `${few} the samples that leave early are answered wrongly in the long run`,
+    label: `for each label, ${few} its samples that leave early are answered wrongly in the long run`,
+    predictedClass: `for each early exit and each class, ${few} the samples that really leave there with this answer are answered wrongly in the long run`,
   }[control];
   const chance = `With probability at least ${complement(delta)} over the calibration samples`;
   if (procedure === "allSamples") {

@@ -110,6 +110,14 @@ export const similarSamples = "the samples used and future samples come from one
 /** Thresholds and scores were fixed without the labels of the tested samples. */
 export const fixedBeforehand = "the model, its scaling and the tried thresholds were fixed without the tested samples";
 
+/** A promise, or what is left of it where samples were used twice, or are there several times: nothing. */
+export function provenUnless(isReused: boolean, guarantee: Guarantee): Guarantee {
+  if (!isReused) return guarantee;
+  const { promise, assumptions } = guarantee;
+  const known = `nothing is proven, since samples were used twice or are there several times; otherwise this would hold: ${promise}`;
+  return { kind: "none", promise: known, assumptions };
+}
+
 /** The promise of a high-probability rule about `what`, for instance "the mean loss". */
 export function highProbability(what: string, { alpha, delta }: RiskLevels): Guarantee {
   return {

@@ -5,6 +5,7 @@ import { CalibrationError, check, checkKind, checkNotEmpty, checkRead, readOptio
 import { failureTargets } from "../metrics/eefp.ts";
 import { column, indices, rowsBelow } from "../numeric/arrays.ts";
 import { SCALING_METHOD } from "../rules/options.ts";
+import { fittedBy, rememberFit } from "../table/fitted.ts";
 import { scaledOrigin } from "../table/origin.ts";
 import { correctness, type Outcomes, outcomes } from "../table/outcomes.ts";
 import { checkTable, mapLogits, type Table } from "../table/table.ts";
@@ -80,7 +81,9 @@ export function fit(table: Table, options: ScalingOptions): Scaling {
     ? fitToLogits(table, { all, alive }, method, fitting)
     : fitToConfidences(all ?? outcomes(table), alive, method);
   const samples = scalers.map((_, j) => alive?.[j]?.length ?? table.samples);
-  return { scalers, samples, converged: scalers.every((scaler) => scaler.converged) };
+  const scaling = { scalers, samples, converged: scalers.every((scaler) => scaler.converged) };
+  rememberFit(scaling, table);
+  return scaling;
 }
 
 /** The samples that reach each exit under thresholds on the largest probability. */
@@ -166,7 +169,7 @@ export function scaleLogits(table: Table, scaling: Scaling): Table {
       applyLogitScaler(scaler, values, at + j * classes, classes);
     }
   });
-  return { ...scaled, origin: scaledOrigin(table.origin, scaling) };
+  return { ...scaled, origin: scaledOrigin(table.origin, scaling), fittedOn: fittedBy(scaling, table.fittedOn) };
 }
 
 /** Outcomes with every exit's largest probability scaled. For histogram, isotonic and beta. */
@@ -179,7 +182,7 @@ export function scaleConfidences(all: Outcomes, scaling: Scaling): Outcomes {
     check("knots" in scaler, "scaleConfidences", "scalers must change confidences", scaler.method, "Use scaleLogits.");
     return scaleConfidence(scaler, score);
   });
-  return { ...all, maxProb, origin: scaledOrigin(all.origin, scaling) };
+  return { ...all, maxProb, origin: scaledOrigin(all.origin, scaling), fittedOn: fittedBy(scaling, all.fittedOn) };
 }
 
 /** True for scalings of logits, false for scalings of confidences. */

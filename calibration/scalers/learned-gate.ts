@@ -7,6 +7,7 @@ import { type FailureTarget, failureTargets } from "../metrics/eefp.ts";
 import { addScaled, column, dot, sum } from "../numeric/arrays.ts";
 import { orderedSigmoid } from "../numeric/certainty.ts";
 import { minimise } from "../numeric/optimise.ts";
+import { rememberFit } from "../table/fitted.ts";
 import type { Outcomes } from "../table/outcomes.ts";
 
 /** Weights `[K, 5]`: maxProb, margin, normalised entropy, log sum exp, bias. */
@@ -52,7 +53,9 @@ export function fitGate(held: Outcomes, options: { readonly target?: FailureTarg
     weights.set(found.x, j * FEATURES);
     converged &&= found.converged;
   }
-  return { kind: "gate", weights, converged };
+  const gate = { kind: "gate", weights, converged } as const;
+  rememberFit(gate, held);
+  return gate;
 }
 
 /** The gate's probability of leaving, `[N, K]`, ordered near 1 (certainty.ts). */

@@ -14,7 +14,7 @@ import {
 } from "../errors.ts";
 import { softmaxInto } from "../numeric/softmax.ts";
 import { SAME_SAMPLES } from "../rules/options.ts";
-import { complement, exchangeableSamples, fixedBeforehand, type Guarantee } from "../rules/result.ts";
+import { complement, exchangeableSamples, fixedBeforehand, type Guarantee, provenUnless } from "../rules/result.ts";
 import { checkDistinctLogits } from "../table/same-samples.ts";
 import type { Values } from "../table/table.ts";
 
@@ -68,6 +68,10 @@ export interface SetRule extends SetOptions {
   /** False if rank > n: the sets are complete and say nothing. */
   readonly ok: boolean;
   readonly n: number;
+  /** Exits that have a set at once; absent: one. */
+  readonly exits?: number;
+  /** Whether it was made with `u`, and is read with it. */
+  readonly isRandomised?: boolean;
   /** Fewest calibration samples at which sets can exclude anything at this alpha. */
   readonly neededSamples: number;
   readonly guarantee: Guarantee;
@@ -123,7 +127,9 @@ export function calibrateSets(
     check(isClass, "calibrateSets", `labels must lie in 0..${input.classes - 1}`, label);
     return all[i * input.classes + label]!;
   });
-  return setRule(own, kept, "the set contains the label");
+  const rule = setRule(own, kept, "the set contains the label");
+  const guarantee = provenUnless(sameSamples, rule.guarantee);
+  return { ...rule, guarantee, isRandomised: input.u !== undefined && kept.method !== "thr" };
 }
 
 /** The rule from the nonconformity scores of labels on calibration samples. */
@@ -141,6 +147,13 @@ export function setRule(labelScores: Float64Array, options: SetOptions, event: s
 /** 1 where a class belongs to the set, `[N, C]`. A set may be empty. */
 export function predictSets(input: SetInput, rule: SetRule): Uint8Array {
   checkKind("predictSets", "rule", rule);
+  const { exits = 1, isRandomised = false } = rule;
+  check(exits === 1, "predictSets", "the rule must be of one exit (calibrateSets)", `a rule of ${exits}`);
+  const rows = input.logits.length / input.classes;
+  if (input.u) checkLengths("predictSets", "u", input.u.length, "logits / classes", rows);
+  const must = `u must ${isRandomised ? "be there" : "be left out"}, as it was when the rule was calibrated`;
+  const isAlike = rule.method === "thr" || (input.u !== undefined) === isRandomised;
+  check(isAlike, "predictSets", must, input.u ? "u" : "none");
   return Uint8Array.from(nonconformity(input, rule), (score) => (score <= rule.quantile ? 1 : 0));
 }
 

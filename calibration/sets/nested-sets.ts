@@ -3,7 +3,7 @@
 // model (Jazbec et al., UAI 2024), and conformal, which needs no model.
 
 import { check, checkKind, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
-import type { Guarantee } from "../rules/result.ts";
+import { type Guarantee, provenUnless } from "../rules/result.ts";
 import { checkDistinct } from "../table/same-samples.ts";
 import { cascade } from "../table/scores.ts";
 import { forEachChunk, type Table } from "../table/table.ts";
@@ -63,7 +63,8 @@ export function calibrateNestedSets(table: Table, options: CalibrateSetOptions):
       own[i] = Math.max(own[i]!, scores[row * classes + labels[i]!]!);
     }
   });
-  return setRule(own, kept, "the sets of all exits contain the label");
+  const rule = setRule(own, kept, "the sets of all exits contain the label");
+  return { ...rule, exits, guarantee: provenUnless(sameSamples, rule.guarantee) };
 }
 
 /** The sets of every sample at every exit. */
@@ -72,6 +73,9 @@ export function predictNestedSets(table: Table, rule: SetRule): NestedSets {
   checkKind("predictNestedSets", "rule", rule);
   const { samples, exits, classes } = table;
   checkNotEmpty("predictNestedSets", "the table", samples);
+  const calibrated = rule.exits ?? 1;
+  const must = `the rule must be of as many exits as the table, ${exits} (calibrateNestedSets)`;
+  check(calibrated === exits, "predictNestedSets", must, `a rule of ${calibrated}`);
   const sets = new Uint8Array(samples * exits * classes);
   const size = new Int32Array(samples * exits);
   forEachChunk(table, (logits, first) => {

@@ -14,6 +14,7 @@ export interface Outcomes {
   readonly costUnit?: Table["costUnit"];
   readonly ids: Table["ids"];
   readonly origin?: Table["origin"];
+  readonly fittedOn?: Table["fittedOn"];
   readonly confidence?: Table["confidence"];
   readonly predictions: Int32Array;
   /** 1 where the prediction is wrong. */
@@ -38,7 +39,7 @@ export interface Outcomes {
 /** Reads a table once. */
 export function outcomes(table: Table): Outcomes {
   checkTable("outcomes", table);
-  const { samples, exits, classes, labels, costs, costUnit, ids, origin, confidence } = table;
+  const { samples, exits, classes, labels, costs, costUnit, ids, origin, fittedOn, confidence } = table;
   const size = samples * exits;
   const result = {
     samples,
@@ -49,6 +50,7 @@ export function outcomes(table: Table): Outcomes {
     costUnit,
     ids,
     origin,
+    fittedOn,
     confidence,
     predictions: new Int32Array(size),
     errors: new Uint8Array(size),

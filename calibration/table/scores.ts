@@ -9,6 +9,7 @@ import { orderedProbability, orderedSigmoid } from "../numeric/certainty.ts";
 import { betweenValues, sorted } from "../numeric/ranks.ts";
 import { argmax, softmaxInto } from "../numeric/softmax.ts";
 import { type Gate, gateScores } from "../scalers/learned-gate.ts";
+import { fittedBy } from "./fitted.ts";
 import { type Outcomes, outcomes } from "./outcomes.ts";
 import { forEachChunk, readIds, relativeCosts, type Table, type Values } from "./table.ts";
 
@@ -42,6 +43,7 @@ export interface Cascade {
   readonly costUnit?: Table["costUnit"];
   readonly ids: Table["ids"];
   readonly origin?: Table["origin"];
+  readonly fittedOn?: Table["fittedOn"];
 }
 
 /** Anything a score can be read from. */
@@ -110,10 +112,11 @@ export function cascadeFromScores(input: ScoresInput): Cascade {
   const { predictions, labels, ids } = input;
   if (predictions) checkLengths("cascade", "predictions", predictions.length, "scores", scores.length);
   if (labels) checkLengths("cascade", "labels", labels.length, "samples", samples);
+  const classes = classesOf(input);
   return {
     samples,
     exits,
-    classes: input.classes ?? 2,
+    classes,
     score: "given",
     scores,
     predictions: Int32Array.from(predictions ?? new Int32Array(scores.length).fill(-1)),
@@ -122,6 +125,23 @@ export function cascadeFromScores(input: ScoresInput): Cascade {
     costs: relativeCosts(input.macs, exits),
     ids: readIds("cascade", ids, samples),
   };
+}
+
+/**
+ * As many classes as are said, or as answers and labels tell. @throws CalibrationError for one that is none of them;
+ * -1, for unknown, may stand for all of them alone
+ */
+function classesOf({ predictions, labels, classes: said }: ScoresInput): number {
+  const given = { predictions, labels };
+  const largest = (values: ArrayLike<number> = []) => Array.from(values).reduce((a, b) => Math.max(a, b), -1);
+  const classes = said ?? Math.max(2, largest(predictions) + 1, largest(labels) + 1);
+  for (const [name, values] of Object.entries(given)) {
+    if (!values || largest(values) === -1) continue;
+    const wrong = Array.from(values).findIndex((c) => !Number.isInteger(c) || c < 0 || c >= classes);
+    const must = `${name} must lie in 0..${classes - 1}, or all be -1 where they are unknown`;
+    check(wrong < 0, "cascade", must, `${values[wrong]} at place ${wrong} (counted from 0)`);
+  }
+  return classes;
 }
 
 /** Refuses a cascade from given scores that lacks what a rule is about. */
@@ -322,5 +342,20 @@ function pick(
   errors: Uint8Array,
 ): Cascade {
   const { samples, exits, classes, labels, costs, costUnit, ids, origin } = from;
-  return { samples, exits, classes, score, scores, predictions, errors, labels, costs, costUnit, ids, origin };
+  const fittedOn = fittedBy(score, from.fittedOn);
+  return {
+    samples,
+    exits,
+    classes,
+    score,
+    scores,
+    predictions,
+    errors,
+    labels,
+    costs,
+    costUnit,
+    ids,
+    origin,
+    fittedOn,
+  };
 }

@@ -13,6 +13,12 @@ export type Values = Float32Array | Float64Array;
 /** Reads rows `first .. first + count - 1` of a table that does not fit in memory. Synchronous. */
 export type RowReader = (first: number, count: number) => Values;
 
+/** The samples that something was fitted on; labels are theirs alone, so that a table is known again by them. */
+export interface FittedOn {
+  readonly ids: Table["ids"];
+  readonly labels: Int32Array;
+}
+
 /** Cached logits with labels and costs. Make one with `createTable`. */
 export interface Table {
   /** N. */
@@ -31,6 +37,8 @@ export interface Table {
   readonly ids: readonly (string | number)[] | undefined;
   /** Which network, scaled how. */
   readonly origin?: Origin | undefined;
+  /** What scalings that were applied were fitted on. */
+  readonly fittedOn?: readonly FittedOn[] | undefined;
   /** `[N, K-1]`: how sure each early exit is by what its head says of itself, before the sigmoid; if heads do. */
   readonly confidence?: Float64Array | undefined;
   /** Rows of finite logits. */

@@ -168,9 +168,12 @@ function figuresOf(
   const fractions = Array.from(policy.fractions);
   const before = clean?.policy?.fractions ?? fractions;
   const shift = zip(fractions, before).reduce((sum, [share, clean]) => sum + Math.abs(share - clean), 0) / 2;
-  const risk = request && "alpha" in result ? promisedRisk(request, source).observe(policy.exits) : undefined;
+  const promised = request && "alpha" in result ? promisedRisk(request, source) : undefined;
+  const risk = promised?.observe(policy.exits);
   const promise =
-    risk === undefined || Number.isNaN(risk) || !("alpha" in result) ? {} : { risk, isBroken: risk > result.alpha };
+    promised === undefined || risk === undefined || Number.isNaN(risk) || !("alpha" in result)
+      ? {}
+      : { risk, isBroken: promised.isBroken(policy.exits, result) };
   const { accuracy, cost, earlyRisk } = policy;
   return { ...about, policy: { accuracy, cost, fractions, shift, earlyRisk, ...promise } };
 }
@@ -265,7 +268,7 @@ function rowLine(name: string, rows: readonly CorruptionRow[]): string {
   const all = (of: (policy: NonNullable<CorruptionRow["policy"]>) => number) =>
     policies.map((policy) => percent(of(policy))).join(" / ");
   const broken = policies.filter(({ isBroken }) => isBroken).length;
-  const promise = broken > 0 ? `; promised risk exceeded at ${broken} of ${policies.length}` : "";
+  const promise = broken > 0 ? `; promise broken at ${broken} of ${policies.length}` : "";
   return `${name}: last exit ${last}; policy ${all(({ accuracy }) => accuracy)}; leave elsewhere ${all(({ shift }) => shift)}${promise}`;
 }
 

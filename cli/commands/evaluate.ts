@@ -17,7 +17,7 @@ import { isModelFile } from "../files/model-kind.ts";
 import { checkOutput } from "../files/outputs.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { writeWhole } from "../files/whole.ts";
-import { type Findings, findings, fullAccuracy } from "../findings.ts";
+import { type Findings, findings, fullAccuracy, promiseOf } from "../findings.ts";
 import { level, number, percent } from "../format.ts";
 import { promisedRisk } from "../report/targets.ts";
 import { type Asked, type CommandSpec, flagOf, ONE_SOURCE, path, readCommand } from "../settings/command.ts";
@@ -185,7 +185,8 @@ function metricLines({ samples, exits, overthinking }: Evaluation, names: readon
 }
 
 /** What is promised, and what the policy does, if there is one. */
-function policyLines({ names, metrics, source, file, policy }: Findings): readonly string[] {
+function policyLines(found: Findings): readonly string[] {
+  const { names, metrics, source, file, policy } = found;
   if (!file) return [];
   const full = percent(fullAccuracy(metrics));
   if (!policy) {
@@ -198,7 +199,7 @@ function policyLines({ names, metrics, source, file, policy }: Findings): readon
     return `  ${name}: ${percent(share)} leave${risk}`;
   });
   return [
-    explain(file.result),
+    promiseOf(found),
     `policy: accuracy ${percent(policy.accuracy)} ${interval(accuracy)} (full network ${full}), ` +
       `cost ${percent(policy.cost)} ${interval(cost)}, early error ${percent(policy.earlyRisk)} ${interval(earlyRisk)}`,
     ...lines,

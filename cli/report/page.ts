@@ -2,10 +2,9 @@
 
 import { existsSync } from "node:fs";
 import { lastOf, SortieError } from "../../base/index.ts";
-import { explain } from "../../calibration/index.ts";
 import { exitNames } from "../exit-names.ts";
 import type { RunFolder } from "../files/run-folder.ts";
-import { type Findings, fullAccuracy } from "../findings.ts";
+import { type Findings, fullAccuracy, promiseOf } from "../findings.ts";
 import { percent } from "../format.ts";
 import type { Config } from "../settings/config.ts";
 import { escapeHtml, page, section, table } from "./html.ts";
@@ -110,9 +109,10 @@ const titleOf = ({ data, method }: Pick<Config, "data" | "method">): string => `
 const banner = (text: string, isPromise: boolean): string =>
   `<p class="promise ${isPromise ? "kept" : "none"}">${escapeHtml(text)}</p>`;
 
-function promise({ file }: Findings): string {
-  const text = file ? explain(file.result) : "No policy was given: this page describes the exits alone.";
-  return banner(text, file?.result.ok === true && file.result.guarantee.kind !== "none");
+function promise(found: Findings): string {
+  const { file, isForeign } = found;
+  const text = file ? promiseOf(found) : "No policy was given: this page describes the exits alone.";
+  return banner(text, file?.result.ok === true && file.result.guarantee.kind !== "none" && !isForeign);
 }
 
 function runSection(run: Pick<RunDetails, "dir" | "record" | "config"> | undefined): string {

@@ -7,10 +7,12 @@ import {
   type Calibration,
   type Cascade,
   cascade,
+  clopperPearson,
   complement,
   controlRisk,
   decide,
   exitLosses,
+  hoeffdingBentkusUpperBound,
   learnThenTest,
   type PolicyFile,
   type PolicyRequest,
@@ -50,6 +52,11 @@ export interface PromisedRisk {
   /** What is at most alpha. */
   readonly meaning: string;
   observe(exits: Int32Array): number;
+  /**
+   * Whether the samples show more than chance explains that the true risk is above alpha, of each group together at a
+   * level delta. A promise on average is of all calibrations: a single one cannot break it.
+   */
+  isBroken(exits: Int32Array, levels: { readonly alpha: number; readonly delta: number | undefined }): boolean;
 }
 
 const GROUPS = {
@@ -67,7 +74,14 @@ export function promisedRisk(request: PolicyRequest, source: Source): PromisedRi
     const losses = exitLosses(source, loss, score);
     const observe = (exits: Int32Array) =>
       inColumns(losses, nExits, exits).reduce((sum, loss) => sum + loss, 0) / exits.length;
-    return { what: `mean loss (${loss})`, meaning: `the mean loss (${loss}) over all samples`, observe };
+    return {
+      ...{ what: `mean loss (${loss})`, meaning: `the mean loss (${loss}) over all samples`, observe },
+      isBroken: (exits, { alpha, delta }) => {
+        if (request.method === "crc" || request.method === undefined || delta === undefined) return false;
+        const kept = 1 - observe(exits);
+        return 1 - hoeffdingBentkusUpperBound(kept, exits.length, delta) > alpha;
+      },
+    };
   }
   const { control = "exit", score } = request;
   const scored = cascade(source, score);
@@ -76,7 +90,12 @@ export function promisedRisk(request: PolicyRequest, source: Source): PromisedRi
     return groups.length > 0 ? Math.max(...groups.map(({ errors, accepted }) => errors / accepted)) : Number.NaN;
   };
   const [what, meaning] = GROUPS[control];
-  return { what, meaning, observe };
+  const isBroken: PromisedRisk["isBroken"] = (exits, { alpha, delta = 0.1 }) => {
+    const groups = promisedGroups(scored, exits, control);
+    const least = { alpha: delta / groups.length, side: "lower" } as const;
+    return groups.some(({ errors, accepted }) => clopperPearson(errors, accepted, least).lower > alpha);
+  };
+  return { what, meaning, observe, isBroken };
 }
 
 /** Multiples of one target that are tried: dense where they are hard to keep. */

@@ -64,18 +64,13 @@ interface Parts {
 
 /** A network with a policy, ready to run; make it by `deploy`. */
 export class Classifier {
-  /**
-   * Whether the policy names the weights that it was calibrated on, and they are this network's. false: thresholds set
-   * by hand, a policy made of logits that did not say of which weights they are, or one taken with `anyOrigin`; nothing
-   * was compared then, and whether its promise holds here is for the caller to know.
-   */
-  readonly isOriginChecked: boolean;
   readonly #parts: Parts;
   readonly #macs: readonly number[];
   readonly #runner: Runner;
+  readonly #isOriginChecked: boolean;
 
   private constructor(parts: Parts, macs: readonly number[], isOriginChecked: boolean) {
-    this.isOriginChecked = isOriginChecked;
+    this.#isOriginChecked = isOriginChecked;
     this.#parts = parts;
     this.#macs = macs;
     this.#runner = new Runner(parts.site.batch, parts.planner);
@@ -103,6 +98,15 @@ export class Classifier {
       for (const made of owned.reverse()) made.dispose();
       throw error;
     }
+  }
+
+  /**
+   * Whether the policy names the weights that it was calibrated on, and they are this network's. false: thresholds set
+   * by hand, a policy made of logits that did not say of which weights they are, one taken with `anyOrigin`, or a
+   * network that was trained on since; whether its promise holds here is then for the caller to know.
+   */
+  get isOriginChecked(): boolean {
+    return this.#isOriginChecked && !this.#parts.site.net.isOfOthers;
   }
 
   /**

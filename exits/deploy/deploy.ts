@@ -33,7 +33,8 @@ export interface DeployOptions {
   /**
    * What weights and activations are stored in; sums are f32 in any case. Default f32. f16, where the adapter has it,
    * halves the memory; logits are then off by some thousandths, and thresholds are raised by as much, so that nobody
-   * leaves early for it.
+   * leaves an exit for it whom that exit keeps in f32; who is kept by one may still leave at the next, and a promise of
+   * exits was tested without those.
    */
   readonly precision?: Precision;
   /**

@@ -92,6 +92,8 @@ export class PreparedNet implements Passes {
   readonly #copies: Copies;
   /** The network's own, by name. */
   readonly #state: readonly (readonly [string, Tensor])[];
+  /** What the weights were when this was made, and when they were prepared last. */
+  readonly #first: number;
   #version = -1;
 
   private constructor(net: MultiExit, fold: Fold, copies: Copies, { segments, answers, seen, carried }: Passes) {
@@ -102,6 +104,7 @@ export class PreparedNet implements Passes {
     this.seen = seen;
     this.carried = carried;
     this.#state = [...net.state()];
+    this.#first = this.#versionNow;
   }
 
   /** Records how the weights are prepared; `refresh` does it. */
@@ -171,6 +174,11 @@ export class PreparedNet implements Passes {
   /** Whether the weights have changed since they were prepared. */
   get isStale(): boolean {
     return this.#versionNow !== this.#version;
+  }
+
+  /** Whether the network has been written to since this was made. */
+  get isOfOthers(): boolean {
+    return this.#versionNow !== this.#first;
   }
 
   get #versionNow(): number {

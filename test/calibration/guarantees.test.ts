@@ -227,7 +227,7 @@ test("the report says what is promised in two sentences", () => {
   assert.is(
     explain(result),
     "By learn then test (path, binomial) on 600 samples: with probability at least 0.9 over the calibration samples, " +
-      "for each early exit, at most 0.1 of the samples that really leave there are answered wrongly. This assumes that " +
+      "for each early exit, at most 0.1 of the samples that really leave there are answered wrongly in the long run. This assumes that " +
       "calibration and future samples are independent draws from one distribution, and that the model, its scaling and " +
       "the tried thresholds were fixed without the tested samples.",
   );

@@ -40,6 +40,10 @@ async function checkDevice(method: Method, choose: (run: Run) => Promise<ReturnT
   const { exits } = await classifier.classify(data.test.images);
   const table = await run.logits("test");
   assert.equal(Array.from(exits), Array.from(decide(cascade(table, result.score as "maxProb"), result)));
+  assert.ok(classifier.isOriginChecked);
+  const [weight] = net.namedParameters().values();
+  weight!.write((await weight!.read()).map((x) => 2 * x) as Float32Array);
+  assert.not(classifier.isOriginChecked, "other weights than the policy was made of");
   classifier.dispose();
   return result;
 }

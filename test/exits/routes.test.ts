@@ -65,6 +65,7 @@ test("weights that change while batches are under way change none of them in its
   ] as const;
   for (const way of ways) {
     using classifier = await deploy(net, policy, { ...way, normalise: set.meta });
+    assert.not(classifier.isOriginChecked, "thresholds by hand");
     const alone: string[][] = [];
     for (const kind of [1, 0] as const) {
       write(kind);

@@ -71,7 +71,7 @@ export function corruptionSection(found: CorruptionFindings | undefined): string
   return section(
     "Corrupted images",
     `${from}; ${samples} of each. Accuracy of the last exit, and over all severities what the policy does: its promise was made for
-clean images. Mean corruption error, not divided by another network's: ${escapeHtml(errors)}. ${escapeHtml(notes.join(" "))}`,
+clean images, and is broken where the observed risk is above the target by more than chance explains. Mean corruption error, not divided by another network's: ${escapeHtml(errors)}. ${escapeHtml(notes.join(" "))}`,
     table(head, body) + severityTable(found),
   );
 }

@@ -72,7 +72,8 @@ export async function targetSection({ run }: Content): Promise<string> {
   return section(
     title,
     `This run calibrated for other targets by the policy's method, ${escapeHtml(sweep.method)}. The promise, which holds
-${sweep.holds}: ${escapeHtml(sweep.risk.meaning)} is at most the target. So a point may lie in the shaded half now and then. The
+${sweep.holds}: ${escapeHtml(sweep.risk.meaning)} is at most the target. So a point may lie in the shaded half now and then,
+and by the chance of the test images, which is greater where they fall into many groups. The
 dotted line is the policy's target.${refusals(sweep)}`,
     figures(plots),
   );
