@@ -64,7 +64,9 @@ export async function requestDevice(
 ): Promise<GPUDevice> {
   const adapter = options.adapter ?? (await findAdapter(options));
   try {
-    return await adapter.requestDevice({ label: "sortie", ...wanted(adapter) });
+    const gpu = await adapter.requestDevice({ label: "sortie", ...wanted(adapter) });
+    adapters.set(gpu, adapter);
+    return gpu;
   } catch (cause) {
     throw new DeviceError(`createDevice: the adapter must give a device; it says: ${String(cause)}`, { cause });
   }
@@ -95,16 +97,20 @@ async function inNode(options: AdapterOptions): Promise<GPU> {
   return instanceOf(dawn, options.dawn);
 }
 
-/** What a device is and can do. */
+/** Of devices that do not say themselves what they are of: Chrome before 132, the first Safari 26. */
+const adapters = new WeakMap<GPUDevice, GPUAdapter>();
+
+/** What a device is and can do; texts are empty where nobody says. */
 export function describeDevice(gpu: GPUDevice): DeviceInfo {
-  const info = gpu.adapterInfo;
+  const info: Partial<GPUAdapterInfo> = gpu.adapterInfo ?? adapters.get(gpu)?.info ?? {};
+  const { vendor = "", architecture = "", device = "", description = "" } = info;
   const { subgroupMinSize = 0, subgroupMaxSize = 0 } = info;
   const hasSubgroups = gpu.features.has("subgroups");
-  const names = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`.toLowerCase();
+  const names = `${vendor} ${architecture} ${device} ${description}`.toLowerCase();
   return {
-    vendor: info.vendor,
-    architecture: info.architecture,
-    description: info.description || info.device,
+    vendor,
+    architecture,
+    description: description || device,
     isSoftware: /llvmpipe|lavapipe|swiftshader|basic render|\bcpu\b/.test(names),
     hasF16: gpu.features.has("shader-f16"),
     hasSubgroups,

@@ -232,7 +232,7 @@ export class Stream {
   }
 
   #takeStaging(bytes: number): GPUBuffer {
-    const size = 2 ** Math.ceil(Math.log2(Math.max(bytes, 256)));
+    const size = Math.min(2 ** Math.ceil(Math.log2(Math.max(bytes, 256))), this.#device.limits.maxBufferSize);
     return (
       this.#staging.get(size)?.pop() ??
       this.#device.createBuffer({ label: "read-back", size, usage: USAGE.mapRead | USAGE.copyDst })

@@ -18,6 +18,7 @@ import type { MultiExit } from "../network/multi-exit.ts";
 import { stackRecords } from "../network/output.ts";
 import { exitTally, readTally, type Tally, tallySize } from "../ops/tally.ts";
 import type { ImageSet } from "./images.ts";
+import { Pace } from "./pace.ts";
 
 /** What all exits say of a set. */
 export interface ExitAnswers {
@@ -66,6 +67,7 @@ export class Totals {
 export class Evaluator {
   readonly #capture: ForwardCapture;
   readonly #totals: Totals;
+  readonly #pace: Pace;
   readonly #batch: number;
   readonly #words: number;
   readonly #net: MultiExit;
@@ -74,6 +76,7 @@ export class Evaluator {
     this.#net = net;
     this.#batch = batch;
     this.#totals = totals;
+    this.#pace = new Pace(deviceOf(net));
     this.#capture = captured;
     this.#words = words;
   }
@@ -110,7 +113,11 @@ export class Evaluator {
   /** Losses and accuracies of all exits on a set. */
   async tally(set: ImageSet): Promise<Tally> {
     await this.#totals.take();
-    for (let first = 0; first < set.size; first += this.#batch) this.#run(set, first);
+    // Images that were handed over are held until the GPU has taken them.
+    for (let first = 0; first < set.size; first += this.#batch) {
+      this.#run(set, first);
+      await this.#pace.keep();
+    }
     return this.#totals.take();
   }
 

@@ -126,6 +126,9 @@ export interface AttentionCase {
   readonly pass: "forward" | "backward";
 }
 
+/** Quads of a head that tiles have room for. */
+const DEEPEST = 120;
+
 /** Variants for heads of `dim` elements, best guess first. */
 export function attentionCandidates(
   { dim, dtype, causal, isAligned, pass }: AttentionCase,
@@ -141,9 +144,11 @@ export function attentionCandidates(
   const rows = Math.max(4, Math.min(32, 2 ** Math.floor(Math.log2(256 / depth))));
   const workgroup: AttentionSpec = { ...base, share: "workgroup", group: 64, rows, step: 4 };
   const none: AttentionSpec = { ...base, share: "none", group: 64, rows: 1, step: 1 };
-  if (!hasSubgroups || subgroupSize < 4) return isNarrow(traits) ? [none, workgroup] : [workgroup, none];
+  // Two tiles of the fewest rows, and what stands beside them, must fit the 16 KiB that every device has.
+  const tiled = depth > DEEPEST ? [] : [workgroup];
+  if (!hasSubgroups || subgroupSize < 4) return isNarrow(traits) ? [none, ...tiled] : [...tiled, none];
   const subgroup: AttentionSpec = { ...base, share: "subgroup", group: subgroupSize, rows: step, step };
-  return isNarrow(traits) ? [subgroup, none, workgroup] : [workgroup, subgroup, none];
+  return isNarrow(traits) ? [subgroup, none, ...tiled] : [...tiled, subgroup, none];
 }
 
 /** Dims of attention over contiguous [B, H, L, D] tensors. */

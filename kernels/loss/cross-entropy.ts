@@ -119,8 +119,8 @@ ${rowEntry(spec)} {
         : ""
     }
     var value = ${lossValue(spec)};
-    ${isLabels ? "if (label < 0 || label >= i32(u.len)) { value = not_a_number(); }" : ""}
-    loss[row] = value${spec.weighted ? " * weight[row]" : ""};
+    ${spec.weighted ? "value *= weight[row];" : ""}
+    loss[row] = ${isLabels ? "select(value, not_a_number(), label < 0 || label >= i32(u.len))" : "value"};
     saved[row] = top;
     saved[u.rows + row] = 1.0 / total;
     saved[2u * u.rows + row] = ${spec.smooth ? "mix(mass, 1.0, u.smoothing)" : "mass"};
@@ -138,17 +138,20 @@ function backwardSource(spec: CrossEntropyBackwardSpec): string {
     target === "labels"
       ? `select(${type}(), ${type}(${keep}), ${own} == ${classes(j)})`
       : `${keep} * distribution[sample * n + ${j}]`;
+  // NaN is chosen where it is stored: of arithmetic with it some compilers make anything.
+  const given = (value: string): string =>
+    target === "labels" ? `select(${value}, ${type}(not_a_number()), is_none)` : value;
   const floor = smooth ? " - u.smoothing / f32(u.len)" : "";
   return `${NAN_FUNCTION}
 ${rowEntry(spec)} {
   ${locate(spec)}
-  var factor = ${spec.upstream === "scalar" ? "g[0] * u.scale" : "g[row] * u.scale"}${spec.weighted ? " * weight[row]" : ""};
-  ${target === "labels" ? "let label = labels[sample]; if (label < 0 || label >= i32(u.len)) { factor = not_a_number(); }" : ""}
+  let factor = ${spec.upstream === "scalar" ? "g[0] * u.scale" : "g[row] * u.scale"}${spec.weighted ? " * weight[row]" : ""};
+  ${target === "labels" ? "let label = labels[sample]; let is_none = label < 0 || label >= i32(u.len);" : ""}
   let top = saved[row];
   let gain = saved[u.rows + row] * ${target === "labels" ? "1.0" : "saved[2u * u.rows + row]"};
   ${loadRow(spec, ["z"])}
   if (exists) {
-    ${sweepStore(spec, ["z"], "dz", ([z], j) => `factor * (gain * exp(${z} - top) - ${hit(j)}${floor})`)}
+    ${sweepStore(spec, ["z"], "dz", ([z], j) => given(`factor * (gain * exp(${z} - top) - ${hit(j)}${floor})`))}
   }
 }`;
 }

@@ -29,6 +29,27 @@ test("a device of the user's own is taken", async () => {
   );
 });
 
+test("a browser whose devices do not say what adapter they are of is no hindrance", async () => {
+  const instance = create([]);
+  const adapter = (await instance.requestAdapter()) as GPUAdapter;
+  const without = (gpu: GPUDevice): GPUDevice =>
+    new Proxy(gpu, {
+      get: (of, name) => {
+        if (name === "adapterInfo") return undefined;
+        const value = Reflect.get(of, name, of);
+        return typeof value === "function" ? value.bind(of) : value;
+      },
+    });
+  const silent = {
+    ...{ limits: adapter.limits, features: adapter.features, info: adapter.info },
+    requestDevice: async (wanted: GPUDeviceDescriptor) => without(await adapter.requestDevice(wanted)),
+  } as unknown as GPUAdapter;
+  using own = await s.createDevice({ adapter: silent, instance });
+  assert.equal([own.info.vendor, own.info.isSoftware], [device().info.vendor, device().info.isSoftware]);
+  using bare = await s.createDevice({ device: without(device().gpu) });
+  assert.equal([bare.info.vendor, bare.info.description, bare.info.isSoftware], ["", "", false]);
+});
+
 test("an adapter of the user's own is taken", async () => {
   const instance = create([]);
   const adapter = (await instance.requestAdapter()) as GPUAdapter;

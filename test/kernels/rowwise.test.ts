@@ -286,3 +286,19 @@ for (const [dim, causal] of [
     }
   });
 }
+
+test("tiles of attention fit the memory that every device has, however deep a head is", () => {
+  for (const dim of [64, 256, 480, 512, 1024])
+    for (const pass of ["forward", "backward"] as const)
+      for (const spec of everywhere((t) =>
+        attentionCandidates({ dim, dtype: "f32", causal: false, isAligned: true, pass }, t),
+      ))
+        for (const kernel of [attentionForward, attentionBackwardQuery, attentionBackwardKey]) {
+          const text = kernel.source({ ...spec, packed: false } as never);
+          const bytes = [...text.matchAll(/var<workgroup> \w+: array<(vec4f|f32), (\d+)>/g)].reduce(
+            (sum, [, type, count]) => sum + Number(count) * (type === "f32" ? 4 : 16),
+            0,
+          );
+          assert.ok(bytes <= 16_384, `${kernel.name}, ${specText(spec)}: ${bytes} bytes`);
+        }
+});

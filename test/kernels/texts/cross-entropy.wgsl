@@ -55,8 +55,8 @@ let higher = max(line_chain.top, z_j); let e = exp(z_j - higher);
     let picked = f32(z[row * u.len + at]);
     mass = 1.0;
     var value = ((top - picked) + log_total);
-    if (label < 0 || label >= i32(u.len)) { value = not_a_number(); }
-    loss[row] = value;
+    
+    loss[row] = select(value, not_a_number(), label < 0 || label >= i32(u.len));
     saved[row] = top;
     saved[u.rows + row] = 1.0 / total;
     saved[2u * u.rows + row] = mass;
@@ -160,8 +160,8 @@ if (lane + 384u < n) { let j = lane + 384u; let higher = max(line.top, z_3); let
     let picked = f32(z[row * u.len + at]);
     mass = 1.0;
     var value = ((top - picked) + log_total);
-    if (label < 0 || label >= i32(u.len)) { value = not_a_number(); }
-    loss[row] = value;
+    
+    loss[row] = select(value, not_a_number(), label < 0 || label >= i32(u.len));
     saved[row] = top;
     saved[u.rows + row] = 1.0 / total;
     saved[2u * u.rows + row] = mass;
@@ -223,8 +223,8 @@ if (lane + 32u < n) { let j = lane + 32u; let higher = max(line.top, z_1); let e
     let picked = f32(z[row * u.len + at]);
     mass = 1.0;
     var value = ((top - picked) + log_total);
-    if (label < 0 || label >= i32(u.len)) { value = not_a_number(); }
-    loss[row] = value;
+    
+    loss[row] = select(value, not_a_number(), label < 0 || label >= i32(u.len));
     saved[row] = top;
     saved[u.rows + row] = 1.0 / total;
     saved[2u * u.rows + row] = mass;
@@ -290,8 +290,8 @@ let higher = max(line_chain.top, z_j); let e = exp(z_j - higher);
     let picked = f32(z[row * u.len + at]);
     mass = 1.0;
     var value = ((top - picked) + log_total);
-    if (label < 0 || label >= i32(u.len)) { value = not_a_number(); }
-    loss[row] = value;
+    
+    loss[row] = select(value, not_a_number(), label < 0 || label >= i32(u.len));
     saved[row] = top;
     saved[u.rows + row] = 1.0 / total;
     saved[2u * u.rows + row] = mass;
@@ -324,14 +324,14 @@ fn not_a_number() -> f32 { return bitcast<f32>(nan_bits); }
   let n = u.len / 1u;
   let base = row * n;
   let sample = row / u.exits;
-  var factor = g[0] * u.scale;
-  let label = labels[sample]; if (label < 0 || label >= i32(u.len)) { factor = not_a_number(); }
+  let factor = g[0] * u.scale;
+  let label = labels[sample]; let is_none = label < 0 || label >= i32(u.len);
   let top = saved[row];
   let gain = saved[u.rows + row] * 1.0;
   
   if (exists) {
     for (var j = lane; j < n; j += 1u) { let z_j = f32(z[base + j]);
-dz[base + j] = factor * (gain * exp(z_j - top) - select(f32(), f32(1.0), label == i32(j))); }
+dz[base + j] = select(factor * (gain * exp(z_j - top) - select(f32(), f32(1.0), label == i32(j))), f32(not_a_number()), is_none); }
   }
 }
 
@@ -362,8 +362,8 @@ fn not_a_number() -> f32 { return bitcast<f32>(nan_bits); }
   let n = u.len / 1u;
   let base = row * n;
   let sample = row / u.exits;
-  var factor = g[row] * u.scale;
-  let label = labels[sample]; if (label < 0 || label >= i32(u.len)) { factor = not_a_number(); }
+  let factor = g[row] * u.scale;
+  let label = labels[sample]; let is_none = label < 0 || label >= i32(u.len);
   let top = saved[row];
   let gain = saved[u.rows + row] * 1.0;
   var z_0 = f32(); if (lane + 0u < n) { z_0 = f32(z[base + lane + 0u]); }
@@ -371,10 +371,10 @@ var z_1 = f32(); if (lane + 128u < n) { z_1 = f32(z[base + lane + 128u]); }
 var z_2 = f32(); if (lane + 256u < n) { z_2 = f32(z[base + lane + 256u]); }
 var z_3 = f32(); if (lane + 384u < n) { z_3 = f32(z[base + lane + 384u]); }
   if (exists) {
-    if (lane + 0u < n) { let j = lane + 0u; dz[base + j] = factor * (gain * exp(z_0 - top) - select(f32(), f32(1.0), label == i32(j))); }
-if (lane + 128u < n) { let j = lane + 128u; dz[base + j] = factor * (gain * exp(z_1 - top) - select(f32(), f32(1.0), label == i32(j))); }
-if (lane + 256u < n) { let j = lane + 256u; dz[base + j] = factor * (gain * exp(z_2 - top) - select(f32(), f32(1.0), label == i32(j))); }
-if (lane + 384u < n) { let j = lane + 384u; dz[base + j] = factor * (gain * exp(z_3 - top) - select(f32(), f32(1.0), label == i32(j))); }
+    if (lane + 0u < n) { let j = lane + 0u; dz[base + j] = select(factor * (gain * exp(z_0 - top) - select(f32(), f32(1.0), label == i32(j))), f32(not_a_number()), is_none); }
+if (lane + 128u < n) { let j = lane + 128u; dz[base + j] = select(factor * (gain * exp(z_1 - top) - select(f32(), f32(1.0), label == i32(j))), f32(not_a_number()), is_none); }
+if (lane + 256u < n) { let j = lane + 256u; dz[base + j] = select(factor * (gain * exp(z_2 - top) - select(f32(), f32(1.0), label == i32(j))), f32(not_a_number()), is_none); }
+if (lane + 384u < n) { let j = lane + 384u; dz[base + j] = select(factor * (gain * exp(z_3 - top) - select(f32(), f32(1.0), label == i32(j))), f32(not_a_number()), is_none); }
   }
 }
 
@@ -405,15 +405,15 @@ fn not_a_number() -> f32 { return bitcast<f32>(nan_bits); }
   let n = u.len / 1u;
   let base = row * n;
   let sample = row / u.exits;
-  var factor = g[row] * u.scale;
-  let label = labels[sample]; if (label < 0 || label >= i32(u.len)) { factor = not_a_number(); }
+  let factor = g[row] * u.scale;
+  let label = labels[sample]; let is_none = label < 0 || label >= i32(u.len);
   let top = saved[row];
   let gain = saved[u.rows + row] * 1.0;
   var z_0 = f32(); if (lane + 0u < n) { z_0 = f32(z[base + lane + 0u]); }
 var z_1 = f32(); if (lane + 32u < n) { z_1 = f32(z[base + lane + 32u]); }
   if (exists) {
-    if (lane + 0u < n) { let j = lane + 0u; dz[base + j] = factor * (gain * exp(z_0 - top) - select(f32(), f32(1.0), label == i32(j))); }
-if (lane + 32u < n) { let j = lane + 32u; dz[base + j] = factor * (gain * exp(z_1 - top) - select(f32(), f32(1.0), label == i32(j))); }
+    if (lane + 0u < n) { let j = lane + 0u; dz[base + j] = select(factor * (gain * exp(z_0 - top) - select(f32(), f32(1.0), label == i32(j))), f32(not_a_number()), is_none); }
+if (lane + 32u < n) { let j = lane + 32u; dz[base + j] = select(factor * (gain * exp(z_1 - top) - select(f32(), f32(1.0), label == i32(j))), f32(not_a_number()), is_none); }
   }
 }
 
@@ -444,13 +444,13 @@ fn not_a_number() -> f32 { return bitcast<f32>(nan_bits); }
   let n = u.len / 1u;
   let base = row * n;
   let sample = row / u.exits;
-  var factor = g[row] * u.scale;
-  let label = labels[sample]; if (label < 0 || label >= i32(u.len)) { factor = not_a_number(); }
+  let factor = g[row] * u.scale;
+  let label = labels[sample]; let is_none = label < 0 || label >= i32(u.len);
   let top = saved[row];
   let gain = saved[u.rows + row] * 1.0;
   
   if (exists) {
     for (var j = lane; j < n; j += 8u) { let z_j = f32(z[base + j]);
-dz[base + j] = factor * (gain * exp(z_j - top) - select(f32(), f32(1.0), label == i32(j))); }
+dz[base + j] = select(factor * (gain * exp(z_j - top) - select(f32(), f32(1.0), label == i32(j))), f32(not_a_number()), is_none); }
   }
 }

@@ -57,7 +57,8 @@ fn scale(x: T, n: T) -> T {
 fn exact_exp(x: T) -> T {
   let inside = clamp(x, T(-104.0), T(89.0));
   let n = round(inside * T(1.44269504));
-  let r = (inside - n * T(0.693145752)) - n * T(1.42860677e-6);
+  // The clamp changes nothing, and keeps the two parts of log 2 from being added to each other.
+  let r = clamp(inside - n * T(0.693145752), T(-1.0), T(1.0)) - n * T(1.42860677e-6);
   let p = (((((T(0.000198756915) * r + T(0.00139819995)) * r + T(0.00833345191)) * r + T(0.0416657959)) * r + T(0.166666655)) * r + T(0.5));
   return any_nan(scale(T(1.0) + (r + r * r * p), n), x);
 }
@@ -294,7 +295,8 @@ fn scale(x: T, n: T) -> T {
 fn exact_exp(x: T) -> T {
   let inside = clamp(x, T(-104.0), T(89.0));
   let n = round(inside * T(1.44269504));
-  let r = (inside - n * T(0.693145752)) - n * T(1.42860677e-6);
+  // The clamp changes nothing, and keeps the two parts of log 2 from being added to each other.
+  let r = clamp(inside - n * T(0.693145752), T(-1.0), T(1.0)) - n * T(1.42860677e-6);
   let p = (((((T(0.000198756915) * r + T(0.00139819995)) * r + T(0.00833345191)) * r + T(0.0416657959)) * r + T(0.166666655)) * r + T(0.5));
   return any_nan(scale(T(1.0) + (r + r * r * p), n), x);
 }
@@ -461,7 +463,8 @@ fn scale(x: T, n: T) -> T {
 fn exact_exp(x: T) -> T {
   let inside = clamp(x, T(-104.0), T(89.0));
   let n = round(inside * T(1.44269504));
-  let r = (inside - n * T(0.693145752)) - n * T(1.42860677e-6);
+  // The clamp changes nothing, and keeps the two parts of log 2 from being added to each other.
+  let r = clamp(inside - n * T(0.693145752), T(-1.0), T(1.0)) - n * T(1.42860677e-6);
   let p = (((((T(0.000198756915) * r + T(0.00139819995)) * r + T(0.00833345191)) * r + T(0.0416657959)) * r + T(0.166666655)) * r + T(0.5));
   return any_nan(scale(T(1.0) + (r + r * r * p), n), x);
 }

@@ -20,7 +20,8 @@ fn add(at: u32, x: f32) {
   let term = x - totals[rounding];
   let after = bitcast<f32>(bitcast<u32>(before + term) ^ (u.n >> 31u));
   totals[at] = after;
-  totals[rounding] = (after - before) - term;
+  let moved = bitcast<f32>(bitcast<u32>(after - before) ^ (u.n >> 31u));
+  totals[rounding] = moved - term;
 }
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
   let exit = wid.x;
