@@ -73,10 +73,14 @@ async function figuresOf(method: TrainingPlan): Promise<Figures> {
     const bytes = await Promise.all(
       [...net.state().values()].map(async (tensor) => new Uint8Array((await tensor.read()).buffer)),
     );
-    // Marks are of the samples, by which these are known again, and no part of what was found.
-    const { marks: _, ...policy } = learnThenTest(table, { alpha: 0.6, delta: 0.2 }) as ReturnType<
-      typeof learnThenTest
-    > & { readonly marks?: unknown };
+    // Marks are of the samples, by which these are known again, and words of the promise: no part of what was found.
+    const {
+      marks: _,
+      guarantee: __,
+      ...policy
+    } = learnThenTest(table, { alpha: 0.6, delta: 0.2 }) as ReturnType<typeof learnThenTest> & {
+      readonly marks?: unknown;
+    };
     return {
       weights: hash(bytes),
       logits: hash([Float64Array.from(table.read(0, table.samples)).toString()]),

@@ -91,7 +91,7 @@ export type UpperBound = "wsr" | "hoeffdingBentkus" | "clopperPearson";
 export interface UpperBoundOptions extends RiskLevels {
   /** Default wsr. */
   readonly bound?: UpperBound;
-  /** Of the order in which wsr bets: samples often come sorted. Default 0. */
+  /** Draws the order in which wsr bets. Default: as the samples come, which must not be sorted by their losses. */
   readonly seed?: number;
 }
 
@@ -102,14 +102,20 @@ const UCB: Kinds<UpperBoundOptions> = { ...LEVELS, bound: "string", seed: RULE_O
  * mean does not increase in lambda, `P(risk > alpha) <= delta`.
  */
 export function ucbThreshold(table: LossTable, options: UpperBoundOptions): KnobChoice {
-  const { alpha, delta, bound = "wsr", seed = 0 } = readOptions("ucbThreshold", options, UCB);
+  const { alpha, delta, bound = "wsr", seed } = readOptions("ucbThreshold", options, UCB);
   checkLevels("ucbThreshold", { alpha, delta });
   const { n, m } = extents("ucbThreshold", table, 1);
-  const order = randomOrder(n, createRandom(seed));
+  const order = seed === undefined ? undefined : randomOrder(n, createRandom(seed));
   const ucb = Float64Array.from({ length: m }, (_, k) => upperBound(column(table.losses, m, k, order), delta, bound));
   const index = ucb.findLastIndex((upper) => !(upper <= alpha)) + 1;
   const guarantee = highProbability("the expected loss", { alpha, delta });
-  const assumptions = [...guarantee.assumptions, within(1), "the expected loss does not increase in lambda"];
+  const assumptions = [
+    ...guarantee.assumptions,
+    ...(bound === "wsr" && order === undefined
+      ? ["the samples come in an order that their losses did not choose"]
+      : []),
+    ...[within(1), "the expected loss does not increase in lambda"],
+  ];
   const safest = seenOf(column(table.losses, m, m - 1));
   const trial = { test: testOf(bound), alpha, level: delta, delta };
   const neededSamples = fewestSamples(trial, safest.sum / n, safest.squares / n);

@@ -96,7 +96,7 @@ test("what is certified on samples that were used twice promises nothing, in kin
   );
 });
 
-test("losses outside their bound, or that rise with the knob, are refused; bets do not depend on the order", async () => {
+test("losses outside their bound, or that rise with the knob, are refused; bets in an order that is drawn see through a sorted one", async () => {
   const lambdas = [0, 1];
   const zeros = Array.from({ length: 200 }, () => 0);
   const refuses = (call: () => unknown, message: string) => failsWith(call, "CalibrationError", message);
@@ -121,8 +121,10 @@ test("losses outside their bound, or that rise with the knob, are refused; bets 
     "ucbThreshold: losses must lie in 0..1; got 40 at sample 99 (counted from 0).",
   );
   const sorted = Array.from({ length: 1000 }, (_, i) => Number(i >= 800));
-  const { ok, bound } = ucbThreshold({ losses: sorted, lambdas: [0] }, { alpha: 0.1, delta: 0.1 });
+  const { ok, bound } = ucbThreshold({ losses: sorted, lambdas: [0] }, { alpha: 0.1, delta: 0.1, seed: 0 });
   assert.ok(!ok && bound[0]! > 0.2, `a fifth is lost, the bound says ${bound[0]}`);
+  const { guarantee } = ucbThreshold({ losses: sorted, lambdas: [0] }, { alpha: 0.1, delta: 0.1 });
+  assert.ok(guarantee.assumptions.includes("the samples come in an order that their losses did not choose"));
 });
 
 test("a rule of sets is read as it was made", async () => {
