@@ -131,7 +131,12 @@ export function curvesFigure(curves: ReadonlyMap<string, Curve>): TopLevelSpec {
     encoding: {
       x: quantitative("cost", "mean cost, share of a full pass"),
       y: quantitative("accuracy", "accuracy on test images"),
-      color: { field: "network", type: "nominal", sort: null, legend: { title: null, orient: "bottom", columns: 4 } },
+      color: {
+        field: "network",
+        type: "nominal",
+        sort: null,
+        legend: { title: null, orient: "bottom", columns: 2, symbolLimit: 0 },
+      },
     },
   };
 }

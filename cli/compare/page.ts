@@ -45,7 +45,7 @@ function curvesFigure(settings: readonly Setting[]): TopLevelSpec {
     sort: null,
     scale: { scheme: "tableau20" as const },
     // Of the line, not of the band behind it.
-    legend: { ...legendBelow(), columns: 6, symbolOpacity: 1, symbolType: "square" },
+    legend: { ...legendBelow(), columns: 4, symbolLimit: 0, symbolOpacity: 1, symbolType: "square" },
   };
   const layer = [
     {
