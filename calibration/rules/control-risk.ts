@@ -67,7 +67,7 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
   if (method !== "crc") checkLevel("controlRisk", "delta", delta ?? Number.NaN);
   const all = cascade(source, options.score);
   checkNotEmpty("controlRisk", "the calibration set", all.samples);
-  if (!options.sameSamples) checkUnfitted("controlRisk", all, all.fittedOn ?? []);
+  if (!options.sameSamples) checkUnfitted("controlRisk", all);
   check(all.exits > 1, "controlRisk", "the table must have an early exit", `${all.exits} exit`);
   // losses travel with their samples through the split, in the place of labels
   const perExit = exitLosses(source, loss, options.score);

@@ -81,7 +81,7 @@ export function learnThenTest(source: Source, options: LearnThenTestOptions): Ca
   checkLevels("learnThenTest", { alpha, delta });
   const all = cascade(source, options.score);
   checkNotEmpty("learnThenTest", "the calibration set", all.samples);
-  if (!sameSamples) checkUnfitted("learnThenTest", all, all.fittedOn ?? []);
+  if (!sameSamples) checkUnfitted("learnThenTest", all);
   check(all.exits > 1, "learnThenTest", "the table must have an early exit", `${all.exits} exit`);
   checkCombination(control, procedure, test);
   checkRead("learnThenTest", options, ["procedure", procedure], { correction: ["path"] });

@@ -4,6 +4,7 @@
 
 import { check, checkKind, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
 import { type Guarantee, provenUnless } from "../rules/result.ts";
+import { checkUnfitted } from "../table/fitted.ts";
 import { checkDistinct } from "../table/same-samples.ts";
 import { cascade } from "../table/scores.ts";
 import { forEachChunk, type Table } from "../table/table.ts";
@@ -53,7 +54,10 @@ export function nestedSets(
 export function calibrateNestedSets(table: Table, options: CalibrateSetOptions): SetRule {
   checkKind("calibrateNestedSets", "table", table);
   const { own: kept, sameSamples } = readCalibration("calibrateNestedSets", options);
-  if (!sameSamples) checkDistinct("calibrateNestedSets", cascade(table), "calibration");
+  if (!sameSamples) {
+    checkDistinct("calibrateNestedSets", cascade(table), "calibration");
+    checkUnfitted("calibrateNestedSets", table);
+  }
   const { exits, classes, labels } = table;
   const own = new Float64Array(table.samples).fill(Number.NEGATIVE_INFINITY);
   forEachChunk(table, (logits, first, count) => {

@@ -2,7 +2,7 @@
 // looks better than it is.
 
 import { check } from "../errors.ts";
-import { checkDisjoint, type FittedOn } from "./table.ts";
+import { checkDisjoint, type FittedOn, type Table } from "./table.ts";
 
 const FITTED = new WeakMap<object, FittedOn>();
 
@@ -18,8 +18,8 @@ export function fittedBy(made: unknown, before: readonly FittedOn[] = []): reado
 }
 
 /** Refuses samples on which their own scores were fitted. @throws CalibrationError */
-export function checkUnfitted(op: string, { ids, labels }: FittedOn, fitted: readonly FittedOn[]): void {
-  for (const on of fitted) {
+export function checkUnfitted(op: string, { ids, labels, fittedOn = [] }: FittedOn & Pick<Table, "fittedOn">): void {
+  for (const on of fittedOn) {
     const must = "scaling and gates must be fitted on other samples than those that test thresholds";
     check(on.labels !== labels, op, must, "the very same table", "Fit them on validation samples.");
     checkDisjoint(op, on, { ids }, ["scaling", "calibration"]);

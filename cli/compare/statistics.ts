@@ -78,8 +78,10 @@ const PROXIES: Readonly<Record<string, (run: RunFigures) => number>> = {
   "accuracy of the last exit": (run) => lastAccuracyOf(run),
 };
 
-/** Spearman's correlation of each proxy with the area, over runs; NaN where one of them does not vary, or is not
- * known of all. */
+/**
+ * Spearman's correlation of each proxy with the area, over runs; NaN where one of them does not vary, or is not known
+ * of all.
+ */
 export function proxyCorrelations(runs: readonly RunFigures[]): ReadonlyMap<string, number> {
   const areas = runs.map(({ area }) => area);
   const rank = (values: readonly number[]) => (values.some(Number.isNaN) ? Number.NaN : spearman(values, areas));

@@ -66,8 +66,10 @@ export class Batcher {
     return this.#underWay.size;
   }
 
-  /** Answers for a lot. `gone` ends its waiting, if it has not begun to run. @throws BusyError where there is no
-   * room, BadRequest for more than there ever is */
+  /**
+   * Answers for a lot. `gone` ends its waiting, if it has not begun to run. @throws BusyError where there is no room,
+   * BadRequest for more than there ever is
+   */
   answer(lot: Lot, gone?: AbortSignal): Promise<Answers> {
     this.#checkRoom(lot.count);
     return this.#enter(lot, gone);

@@ -106,7 +106,7 @@ export class Classifier {
    * network that was trained on since; whether its promise holds here is then for the caller to know.
    */
   get isOriginChecked(): boolean {
-    return this.#isOriginChecked && !this.#parts.site.net.isOfOthers;
+    return this.#isOriginChecked && !this.#parts.site.net.hasChanged;
   }
 
   /**

@@ -177,7 +177,7 @@ export class PreparedNet implements Passes {
   }
 
   /** Whether the network has been written to since this was made. */
-  get isOfOthers(): boolean {
+  get hasChanged(): boolean {
     return this.#versionNow !== this.#first;
   }
 

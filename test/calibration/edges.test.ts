@@ -80,6 +80,8 @@ test("scaling and gates that were fitted on the calibration samples are refused,
   const gate = fitGate(outcomes(calibration));
   await refuses(() => learnThenTest(calibration, { ...levels, score: gate }), must);
   await refuses(() => learnThenTest(cascade(calibration, gate), levels), must);
+  const sets = { method: "aps", alpha: 0.1 } as const;
+  await refuses(() => calibrateNestedSets(scaled(calibration) as Table, sets), must);
   const right = fit(validation, { method: "temperature" });
   const options = { ...levels, validation: scaled(validation, right) };
   assert.ok(learnThenTest(scaled(calibration, right), options).ok);

@@ -1,0 +1,277 @@
+// What a comparison says of finished runs as they lie: figures, rules of the papers, collapses, plans, bad plans.
+
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { collapseOf, costToReach, type RunFigures } from "../../cli/compare/figures.ts";
+import { readKnown } from "../../cli/compare/known.ts";
+import { lossSize } from "../../cli/compare/loss-size.ts";
+import { experimentsOfFile } from "../../cli/compare/plan.ts";
+import { confidenceSheet } from "../../cli/compare/sheets.ts";
+import { pairedDifference, settingsOf, spreadOf } from "../../cli/compare/statistics.ts";
+import { summaryOf } from "../../cli/compare/summary.ts";
+import { trained } from "../../cli/files/run-folder.ts";
+import { assert, suite } from "../harness.ts";
+import { run as sortie } from "./command-line.ts";
+import { readConfig } from "./read-config.ts";
+import { writeRun } from "./synthetic-run.ts";
+import { written } from "./written.ts";
+
+const test = suite("cli compare: figures");
+const out = mkdtempSync(join(tmpdir(), "sortie-figures-"));
+test.after(() => rmSync(out, { recursive: true }));
+
+test("the comparison of the papers has the recipe of the published one", () => {
+  const path = join(import.meta.dirname, "../../bench/papers/fashion-mnist.json");
+  const experiments = experimentsOfFile(path);
+  const recipe = ["--data", "fashion-mnist", "--method", "joint", "--method.exitWeights", "0.5", "--epochs", "5"];
+  const { config } = readConfig("test", [...recipe, "--seed", "0"]);
+  assert.equal(trained(experiments[0]!.config), trained(config));
+  const { train, model, data } = config;
+  assert.equal(
+    [train.optimizer, train["lr"], train["momentum"], train["nesterov"], train["weightDecay"], train["warmup"]],
+    ["sgd", 0.1, 0.9, true, 0.0005, 200],
+  );
+  assert.equal([train.batch, train.flip, train.schedule, train["minLr"]], [128, 0.5, "cosine", 0]);
+  assert.equal([model["widths"], model.depth, model.head, data.validation], [[16, 32, 64], 8, "gap-linear", 5000]);
+  assert.equal([data.calibration, data["order"]], [5000, "file"]);
+  for (const { name, config: each } of experiments.filter(({ backbone }) => backbone === "resnet"))
+    assert.equal([each.train, each.data, each.model], [train, data, model] as unknown[], name);
+});
+
+test("finished runs are compared as they lie", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "sortie-compared-"));
+  try {
+    const [a, b] = ["a", "b"].map((name) => writeRun(join(dir, name))) as [string, string];
+    const { code, text } = await sortie("compare", a, b, "--out", dir);
+    assert.is(code, 0, text);
+    assert.match(text, /not timed; .*last\.safetensors is not there/);
+    const { runs } = written(dir);
+    assert.equal(
+      runs.map(({ dir }) => dir),
+      ["a", "b"],
+    );
+    assert.ok(runs[1]!.method.includes(b), "two runs of one name are told apart by their folders");
+    // Deeper exits know the label better, and the logits of both are the same.
+    assert.ok(runs[0]!.exits[2]!.accuracy > runs[0]!.exits[0]!.accuracy);
+    assert.is(runs[0]!.area, runs[1]!.area);
+    assert.ok(runs[0]!.atCost[3]!.cost < 0.8, "thresholds meet the cost, about");
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+});
+
+test("beside the common rule a method is told as its own paper decides", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "sortie-own-rules-"));
+  try {
+    const trainedBy = (name: string, options = {}) => {
+      const made = writeRun(join(dir, name));
+      const path = join(made, "config.json");
+      const config = JSON.parse(readFileSync(path, "utf8"));
+      writeFileSync(path, JSON.stringify({ ...config, method: { name, ...options } }));
+      return made;
+    };
+    const dirs = [trainedBy("joint"), trainedBy("calexnet", { margin: 0.3, minSupport: 5 }), trainedBy("branchynet")];
+    for (const made of dirs) assert.is((await sortie("calibrate", made)).code, 0);
+    assert.is((await sortie("compare", ...dirs, "--no-timing", "--out", dir)).code, 0);
+    const [joint, margins, entropy] = written(dir).runs;
+    assert.is(joint!.published, undefined);
+    assert.ok(
+      joint!.exits.every(({ ece, trainedEce }) => trainedEce !== ece),
+      "as trained, and after scaling",
+    );
+    assert.equal([margins!.published!.score, margins!.published!.rule], ["maxProb", "by classPrecisionMargin"]);
+    assert.is(margins!.published!.area, margins!.area, "thresholds on the same score");
+    assert.is(entropy!.published!.score, "entropy");
+    assert.not.equal(entropy!.published!.area, entropy!.area);
+    // What the commands say of the same rule, one after the other.
+    for (const [i, { published }] of [margins!, entropy!].entries()) {
+      assert.is((await sortie("calibrate", dirs[i + 1]!, "--as-published")).code, 0);
+      assert.is((await sortie("evaluate", dirs[i + 1]!)).code, 0);
+      const { policy } = JSON.parse(readFileSync(join(dirs[i + 1]!, "evaluation.json"), "utf8"));
+      const { accuracy, cost, earlyRisk } = published!.decided!;
+      assert.equal([accuracy, cost, earlyRisk], [policy.accuracy, policy.cost, policy.earlyRisk]);
+    }
+    const told = readFileSync(join(dir, "comparison.md"), "utf8").split("## As their papers decide")[1]!;
+    const rows = told
+      .split("\n## ")[0]!
+      .split("\n")
+      .filter((line) => line.startsWith("| "));
+    assert.is(rows.length, 2 + 2, "the head, and those two");
+    // Known from there, they are told again.
+    const known = readKnown(join(dir, "comparison.json"));
+    assert.equal([...known.values()].map(({ published }) => published?.rule).sort(), [
+      "by classPrecisionMargin",
+      "by learnThenTest",
+      undefined,
+    ]);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+});
+
+test("the cost of the same aim for all: within 0.3 points of the reference's last exit on validation images", () => {
+  const run = (...points: readonly (readonly [cost: number, validation: number | undefined])[]) => ({
+    curve: points.map(([cost, validation]) => ({ cost, validation, accuracy: (validation ?? 0) - 0.01 })),
+  });
+  const reference = run([1, 0.9], [0.7, 0.899], [0.5, 0.8]);
+  assert.is(costToReach(reference, reference)!.cost, 0.7);
+  assert.is(costToReach(run([1, 0.95], [0.6, 0.9], [0.4, 0.8975], [0.3, 0.89]), reference)!.cost, 0.4);
+  assert.is(costToReach(run([1, 0.8], [0.3, 0.79]), reference), undefined, "out of reach, however cheap");
+  assert.is(costToReach(run([1, undefined]), reference), undefined);
+  assert.is(costToReach(reference, run([1, undefined])), undefined);
+});
+
+test("a method that collapses at any seed is called so wherever it is named", () => {
+  const exits = [0.7, 0.9].map((accuracy) => ({ accuracy, ece: 0, auroc: 0.8, aurc: 0.1, eefp: 0.9 }));
+  const run = (seed: number, collapsed: readonly string[]) =>
+    ({ data: "d", backbone: "b", method: "hard", seed, exits, collapsed }) as unknown as RunFigures;
+  const [row] = confidenceSheet(settingsOf([run(0, []), run(1, ["exit 2"])])).rows;
+  assert.is(row![0], "hard (collapsed at seed 1)");
+});
+
+test("an exit by chance, behind one before it, or behind itself is collapsed", () => {
+  const fallen = (...accuracies: number[]) =>
+    collapseOf(
+      accuracies.map((accuracy) => ({ accuracy })),
+      10,
+    );
+  assert.equal(fallen(0.8, 0.85, 0.9), []);
+  assert.equal(fallen(0.8, 0.76, 0.9), []);
+  assert.equal(fallen(0.81, 0.66, 0.78), ["exit 2 at 66.0 %, below an earlier exit"]);
+  assert.equal(fallen(0.1, 0.9), ["exit 1 at 10.0 %, by chance"]);
+  const trained = (best: number) => collapseOf([{ accuracy: 0.55, validation: 0.57, best }, { accuracy: 0.9 }], 10);
+  assert.equal(trained(0.61), []);
+  assert.equal(trained(0.63), ["exit 1 at 55.0 %, fell from 63.0 to 57.0 % of the validation images while trained"]);
+});
+
+test("a plan that extends another takes over what it does not say itself", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "sortie-plans-"));
+  const put = (name: string, plan: object) => {
+    writeFileSync(join(dir, name), JSON.stringify(plan));
+    return join(dir, name);
+  };
+  put("base.json", { methods: ["joint", "sdn"], seeds: [1], out: "elsewhere", settings: { train: { epochs: 2 } } });
+  const own = put("own.json", { extends: "base.json", methods: ["sdn"], against: "sdn" });
+  const [experiment, ...more] = experimentsOfFile(own);
+  assert.equal([experiment!.name, experiment!.config.train.epochs, more], ["glyphs-resnet-sdn-seed1", 2, []]);
+  assert.is(experiment!.config.out, "elsewhere");
+  const { text } = await sortie("compare", "--config", put("round.json", { extends: "round.json" }));
+  assert.match(text, /round\.json: a comparison must not extend itself/);
+  const none = await sortie("compare", "--config", put("none.json", { extends: "nowhere.json" }));
+  assert.match(none.text, /nowhere\.json/);
+  rmSync(dir, { recursive: true });
+});
+
+test("the size of a loss is the sum of its exit weights, in the first and the last epoch", () => {
+  const record = { exits: [40, 70, 100].map((macs) => ({ stage: "s", macs })), classes: ["a", "b"] };
+  const sizeOf = (...flags: string[]) => {
+    const { config } = readConfig("test", ["--data", "fashion-mnist", "--epochs", "5", "--method", ...flags]);
+    return lossSize(config, record)?.map((size) => Number(size.toFixed(3)));
+  };
+  assert.equal(sizeOf("joint"), [3, 3]);
+  assert.equal(sizeOf("joint", "--method.exitWeights", "0.5"), [1.5, 1.5]);
+  assert.equal(sizeOf("joint", "--method.normalise", "true"), [1, 1]);
+  assert.equal(sizeOf("soft-cgt"), [1, 1], "each sample's weights are divided by their sum");
+  assert.equal(sizeOf("soft-cgt", "--method.normalise", "false"), [1.65, 1.85]);
+  assert.equal(sizeOf("eefp-cgt", "--method.control", "true"), [1, 1], "its control divides them too");
+  assert.equal(sizeOf("sdn"), [1.24, 2.1], "0.01 + a fifth of the shares of the MACs, up to these");
+  assert.equal(
+    [sizeOf("safe-kd"), sizeOf("erde"), sizeOf("boost")],
+    [
+      [1, 1],
+      [1, 1],
+      [3, 3],
+    ],
+  );
+  assert.is(sizeOf("calexnet"), undefined, "one branch at a time");
+});
+
+test("spreads are of single runs, differences are seed by seed", () => {
+  assert.equal(spreadOf([1, 3, Number.NaN]), { mean: 2, deviation: Math.SQRT2, n: 2 });
+  assert.ok(Number.isNaN(spreadOf([1]).deviation));
+  const run = (method: string, seed: number, area: number) =>
+    ({ data: "d", backbone: "b", method, seed, area }) as RunFigures;
+  const settings = settingsOf([run("x", 0, 1), run("y", 0, 3), run("x", 1, 2), run("y", 1, 6), run("y", 2, 100)]);
+  assert.equal(
+    settings.map(({ method, runs }) => [method, runs.length]),
+    [
+      ["x", 2],
+      ["y", 3],
+    ],
+  );
+  assert.equal(
+    pairedDifference(settings[1]!, settings[0]!, ({ area }) => area),
+    { mean: 3, deviation: Math.SQRT2, n: 2 },
+  );
+});
+
+test("the summary has means, spreads and differences of all that is measured, and ranks measures", () => {
+  const figures = (method: string, seed: number, area: number) => {
+    const exits = [0.7, 0.9].map((accuracy) => ({ accuracy: accuracy * area, ece: 1 - area, auroc: 0.8, aurc: 0.1 }));
+    const point = { accuracy: area, cost: 0.5 };
+    const run = {
+      data: "d",
+      backbone: "b",
+      method,
+      seed,
+      area,
+      exits,
+      near: point,
+      atCost: [point, point, point, point],
+    };
+    return { ...run, collapsed: area < 0.5 ? ["exit 1"] : [] } as unknown as RunFigures;
+  };
+  const runs = [figures("x", 0, 0.9), figures("y", 0, 0.8), figures("x", 1, 0.7), figures("y", 1, 0.4)];
+  const { settings, proxies } = summaryOf(runs, "x");
+  const [x, y] = settings;
+  assert.equal([x!.differences, x!.collapsedSeeds, y!.collapsedSeeds], [undefined, [], [1]]);
+  assert.ok(Math.abs(y!.differences!["area"]!.mean + 0.2) < 1e-12 && y!.differences!["accuracyAt50"]!.n === 2);
+  assert.is(y!.differences!["certifiedCost"]!.mean, 0, "nothing certified counts with the full cost");
+  assert.ok(Math.abs(x!.exits[1]!["accuracy"]!.mean - 0.72) < 1e-12);
+  assert.equal([proxies[0]!.runs, proxies[0]!.correlations["ECE"]], [4, -1]);
+});
+
+test("a plan that cannot be is refused by name, before anything is made", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "sortie-plan-"));
+  const badPlan = join(folder, "bad.json");
+  writeFileSync(badPlan, JSON.stringify({ methods: ["joint"], settings: { train: { epocs: 3 } } }));
+  let count = 0;
+  const listed = (runs: unknown) => {
+    const path = join(folder, `listed-${count++}.json`);
+    writeFileSync(path, JSON.stringify({ methods: ["joint"], runs }));
+    return path;
+  };
+  for (const [args, message] of [
+    [[], /methods must be given, such as --methods joint,soft-cgt/],
+    [["--methods", "joint,joint"], /methods must have labels of their own; got joint twice/],
+    [["--methods", "jiont"], /jiont/],
+    [["--methods", "joint", "--against", "soft-cgt"], /against must be one of joint; got "soft-cgt"/],
+    [["--methods", "joint", "--seeds", "1,1"], /seeds must be different whole numbers/],
+    [["--methods", "joint", "--seeds", "x"], /--seeds must be a number/],
+    [["--methods", "joint", "--index", "9"], /--index must be one of 1\.\.1; got 9/],
+    [["--methods", "joint", "--name", "mine"], /--name is the plan's to set/],
+    [["--method.kappa", "3", "--methods", "joint"], /kappa/],
+    [["no-such-folder"], /no-such-folder must be the folder of a run/],
+    [["--methods", "joint", "."], /cannot both be given/],
+    [["--methods", "joint", "--corruption-samples", "5"], /--corruptions must be there for flags about corruptions/],
+    [["--methods", "joint", "--corruptions", "--corruption-names", "fgo"], /must be one of .*fog/],
+    [
+      ["--methods", "joint", "--corruptions", "--corruption-samples", "0"],
+      /--corruption-samples must be a whole number/,
+    ],
+    [["--metods", "joint"], /Did you mean --methods\?/],
+    [["--config", listed({})], /runs must be a list of objects; got an object/],
+    [["--config", listed([{ methods: ["jiont"] }])], /runs\[0\]\.methods must be among joint; got "jiont".*joint\?/],
+    [["--config", listed([{ seed: 1 }])], /unknown key runs\[0\]\.seed\. It may have data, backbones, methods, seeds/],
+    [["--config", listed([{ seeds: [1.5] }])], /runs\[0\]\.seeds must be different whole numbers/],
+    [["--config", listed([{}]), "--seeds", "1"], /seeds must stand in runs/],
+    [["--config", badPlan], /bad\.json: settings.*train\.epocs|bad\.json.*epocs/],
+  ] as const) {
+    const { code, text } = await sortie("compare", ...args, "--out", join(out, "never"));
+    assert.is(code, 1, text);
+    assert.match(text, message);
+  }
+  assert.not(existsSync(join(out, "never")));
+  rmSync(folder, { recursive: true });
+});
