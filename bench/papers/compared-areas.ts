@@ -12,20 +12,8 @@ import {
   type Verdict,
   verdictOf,
 } from "./hypothesis.ts";
-import {
-  type AtRisk,
-  areas,
-  atRisk,
-  curveOf,
-  differences,
-  type Operation,
-  overDraws,
-  overSeeds,
-  poolOf,
-  rangeOf,
-  resampled,
-  thresholdDecisions,
-} from "./measures.ts";
+import { atEqualRisk, exitsText, type Measured, measuring, riskList, underCertified } from "./measured.ts";
+import { areas, curveOf, differences, type Operation, overSeeds, resampled, thresholdDecisions } from "./measures.ts";
 
 /** One way against another that differs in what is claimed. */
 interface Pair {
@@ -44,14 +32,9 @@ export interface AreaClaims extends Pick<Hypothesis, "name" | "title"> {
   readonly beside: readonly string[];
 }
 
-/** What is measured of a network. */
-interface Measured {
-  /** Of all images first, then of resamples. */
+/** What is measured of a network, and its area: of all images first, then of resamples. */
+interface WithArea extends Measured {
   readonly areas: readonly number[];
-  /** The same, where the share of wrong early leavers is the target. */
-  readonly atRisk: readonly AtRisk[];
-  /** Under certified thresholds, draw by draw. */
-  readonly operations: readonly Operation[];
 }
 
 /** The claims and their tests; networks of several seeds count in the mean, seed by seed. */
@@ -64,30 +47,22 @@ export function comparedAreas({ name, title, score, pairs, promised, beside }: A
     study(study) {
       const { alpha, resamples } = study;
       const labels = [...needs, ...beside].filter((label) => study.of(label).length > 0);
+      const measure = measuring(study, score);
       const measured = new Map(
-        labels.flatMap((label) =>
-          study.of(label).map((network): [Network, Measured] => {
-            const pool = poolOf(network.logits, score);
-            return [
-              network,
-              {
-                areas: areas(thresholdDecisions(network.logits, score), resamples),
-                atRisk: atRisk(pool, alpha, resamples),
-                operations: overDraws(pool, study),
-              },
-            ];
-          }),
-        ),
+        labels
+          .flatMap((label) => study.of(label))
+          .map((network): [Network, WithArea] => [
+            network,
+            { ...measure(network), areas: areas(thresholdDecisions(network.logits, score), resamples) },
+          ]),
       );
-      const of = (network: Network) => measured.get(network) as Measured;
-      const over = (label: string, pick: (one: Measured) => readonly number[]) =>
-        resampled(overSeeds(study.of(label).map((network) => pick(of(network)))));
+      const of = (network: Network) => measured.get(network) as WithArea;
       const compared = pairs.flatMap(({ of: own, against, claim }) => {
         const seeds = study.together(own, against);
         if (seeds.length === 0) return [];
-        const more = (pick: (one: Measured) => readonly number[]) =>
+        const more = (pick: (one: WithArea) => readonly number[]) =>
           resampled(overSeeds(seeds.map(([a, b]) => differences(pick(of(a)), pick(of(b))))));
-        const cost = more(({ atRisk: at }) => at.map((one) => one.cost));
+        const cost = more((one) => riskList(one, "cost"));
         return [{ own, against, claim, area: more((one) => one.areas), cost, seeds: seeds.length }];
       });
       const kept = promised === undefined ? [] : [keptBy(promised, study.of(promised).map(of), study)];
@@ -111,20 +86,14 @@ export function comparedAreas({ name, title, score, pairs, promised, beside }: A
               ...["certified cost", "its accuracy", "its error of early leavers"],
             ],
             rows: labels.map((label) => {
-              const networks = study.of(label);
-              const draws = (key: "accuracy" | "cost" | "earlyRisk") =>
-                percent(rangeOf(networks.flatMap((network) => of(network).operations.map((one) => one[key]))).mean);
+              const own = study.of(label).map(of);
               return [
                 label,
-                networks.map(({ seed }) => seed).join(", "),
-                networks
-                  .map(({ figures }) => figures.exits.map((exit) => percent(exit.accuracy)).join(" / "))
-                  .join("; "),
-                percent(over(label, (one) => one.areas).mean, 2),
-                ...(["cost", "accuracy"] as const).map((key) =>
-                  percent(over(label, ({ atRisk: at }) => at.map((one) => one[key])).mean),
-                ),
-                ...[draws("cost"), draws("accuracy"), draws("earlyRisk")],
+                own.map(({ network }) => network.seed).join(", "),
+                exitsText(own),
+                percent(resampled(overSeeds(own.map((one) => one.areas))).mean, 2),
+                ...(["cost", "accuracy"] as const).map((key) => percent(atEqualRisk(own, key).mean)),
+                ...(["cost", "accuracy", "earlyRisk"] as const).map((key) => percent(underCertified(own, key).mean)),
               ];
             }),
           },
@@ -135,7 +104,11 @@ export function comparedAreas({ name, title, score, pairs, promised, beside }: A
             new Map(labels.map((label) => [label, curveOf(thresholdDecisions(study.of(label)[0]!.logits, score))])),
           ),
         },
-        numbers: [...measured].map(([{ label, seed }, numbers]) => ({ label, seed, ...numbers })),
+        numbers: [...measured.values()].map(({ network: { label, seed }, ...numbers }) => ({
+          label,
+          seed,
+          ...numbers,
+        })),
       };
     },
   };

@@ -2,27 +2,9 @@
 // two terms crossed; depth is read where the same share of early leavers is wrong. The average is followed at the
 // published decay, which keeps much of its first weights in so short a run, and at one that does not.
 
-import {
-  asScript,
-  curvesFigure,
-  type Hypothesis,
-  type Network,
-  percent,
-  pointsRange,
-  verdictOf,
-} from "./hypothesis.ts";
-import {
-  atRisk,
-  curveOf,
-  differences,
-  type Operation,
-  overDraws,
-  overSeeds,
-  poolOf,
-  rangeOf,
-  resampled,
-  thresholdDecisions,
-} from "./measures.ts";
+import { asScript, curvesFigure, type Hypothesis, percent, pointsRange, verdictOf } from "./hypothesis.ts";
+import { atEqualRisk, exitsText, measuring, riskList, underCertified } from "./measured.ts";
+import { curveOf, differences, overSeeds, resampled, thresholdDecisions } from "./measures.ts";
 
 /** By decay of the average: both terms, the teacher's alone, consistency alone, neither. */
 const DESIGNS = {
@@ -40,39 +22,18 @@ const TERMS = [
 
 const half = (a: readonly number[], b: readonly number[]) => a.map((value, i) => (value + b[i]!) / 2);
 
-/** What is measured of a network. */
-interface Measured {
-  readonly network: Network;
-  /** At the target risk: of all images first, then of resamples. */
-  readonly depths: readonly number[];
-  readonly costs: readonly number[];
-  /** Under certified thresholds, draw by draw. */
-  readonly operations: readonly Operation[];
-}
-
 /** The claim and its test. */
 export const h1: Hypothesis = {
   name: "h1",
   title: "SAFE-KD: distillation and consistency lower the expected depth at equal risk",
   needs: DESIGNS["0.999"],
   study(study) {
-    const { alpha, resamples } = study;
-    const measured = new Map<Network, Measured>();
-    const measure = (network: Network): Measured => {
-      const known = measured.get(network);
-      if (known) return known;
-      const pool = poolOf(network.logits);
-      const at = atRisk(pool, alpha, resamples);
-      const own = { depths: at.map(({ depth }) => depth), costs: at.map(({ cost }) => cost) };
-      const found = { network, ...own, operations: overDraws(pool, study) };
-      measured.set(network, found);
-      return found;
-    };
+    const measure = measuring(study);
     const designs = Object.entries(DESIGNS).flatMap(([decay, labels]) => {
       const seeds = study.together(...labels).map((networks) => networks.map(measure));
       if (seeds.length === 0) return [];
       const effect = (of: (depths: readonly (readonly number[])[]) => readonly number[]) =>
-        resampled(overSeeds(seeds.map((cells) => of(cells.map(({ depths }) => depths)))));
+        resampled(overSeeds(seeds.map((cells) => of(cells.map((one) => riskList(one, "depth"))))));
       const effects = {
         both: effect(([both, , , neither]) => differences(both!, neither!)),
         teacher: effect(([both, teacher, consistency, neither]) =>
@@ -100,20 +61,16 @@ export const h1: Hypothesis = {
         const of = (k: number) => seeds.map((cells) => cells[k]!);
         const head = ["run", "teacher", "consistency"];
         const cell = (k: number) => [labels[k]!, ...TERMS[k]!.map((is) => (is ? "yes" : "no"))];
-        const draws = (k: number, key: "depth" | "cost" | "accuracy" | "earlyRisk") =>
-          rangeOf(of(k).flatMap(({ operations }) => operations.map((one) => one[key])));
         return [
           {
             title: `The two terms crossed, decay ${decay}: at equal risk`,
-            text: `Depth is the mean exit that images leave at, as a share of the last, where ${percent(alpha)} % of those that leave early are wrong, by one threshold for all exits. In percent.`,
+            text: `Depth is the mean exit that images leave at, as a share of the last, where ${percent(study.alpha)} % of those that leave early are wrong, by one threshold for all exits. In percent.`,
             head: [...head, "depth", "cost", "exits"],
             rows: labels.map((_, k) => [
               ...cell(k),
-              pointsRange(resampled(overSeeds(of(k).map(({ depths }) => depths))), 1),
-              percent(resampled(overSeeds(of(k).map(({ costs }) => costs))).mean),
-              of(k)
-                .map(({ network }) => network.figures.exits.map(({ accuracy }) => percent(accuracy)).join(" / "))
-                .join("; "),
+              pointsRange(atEqualRisk(of(k), "depth"), 1),
+              percent(atEqualRisk(of(k), "cost").mean),
+              exitsText(of(k)),
             ]),
           },
           {
@@ -122,8 +79,8 @@ export const h1: Hypothesis = {
             head: [...head, "depth", "cost", "accuracy", "error of early leavers"],
             rows: labels.map((_, k) => [
               ...cell(k),
-              pointsRange(draws(k, "depth"), 1),
-              ...(["cost", "accuracy", "earlyRisk"] as const).map((key) => percent(draws(k, key).mean)),
+              pointsRange(underCertified(of(k), "depth"), 1),
+              ...(["cost", "accuracy", "earlyRisk"] as const).map((key) => percent(underCertified(of(k), key).mean)),
             ]),
           },
         ];
@@ -131,7 +88,11 @@ export const h1: Hypothesis = {
       figure: {
         about: "Accuracy against cost",
         spec: curvesFigure(
-          new Map([...measured.keys()].map(({ label, logits }) => [label, curveOf(thresholdDecisions(logits))])),
+          new Map(
+            designs
+              .flatMap(({ seeds }) => seeds[0]!)
+              .map(({ network: { label, logits } }) => [label, curveOf(thresholdDecisions(logits))]),
+          ),
         ),
       },
       numbers: designs.map(({ decay, effects, seeds, labels }) => ({

@@ -1,28 +1,9 @@
 // H8: distillation between exits lowers the share that can leave at equal risk. Each way to distil against the same
 // loss without it, where the same share of early leavers is wrong.
 
-import {
-  asScript,
-  curvesFigure,
-  type Hypothesis,
-  type Network,
-  percent,
-  pointsRange,
-  verdictOf,
-} from "./hypothesis.ts";
-import {
-  type AtRisk,
-  atRisk,
-  curveOf,
-  differences,
-  type Operation,
-  overDraws,
-  overSeeds,
-  poolOf,
-  rangeOf,
-  resampled,
-  thresholdDecisions,
-} from "./measures.ts";
+import { asScript, curvesFigure, type Hypothesis, percent, pointsRange, verdictOf } from "./hypothesis.ts";
+import { atEqualRisk, exitsText, type Measured, measuring, riskList, underCertified } from "./measured.ts";
+import { curveOf, differences, overSeeds, resampled, thresholdDecisions } from "./measures.ts";
 
 /** With, and without. */
 const PAIRS = [
@@ -32,30 +13,17 @@ const PAIRS = [
   ["distil-last", "joint-mean"],
 ] as const;
 
-/** What is measured of a network. */
-interface Measured {
-  readonly network: Network;
-  readonly atRisk: readonly AtRisk[];
-  readonly operations: readonly Operation[];
-}
-
-const sharesOf = ({ atRisk: at }: Measured): readonly number[] => at.map(({ early }) => early);
-
 /** The claim and its test; pairs of which runs are missing are left out. */
 export const h8: Hypothesis = {
   name: "h8",
   title: "Distillation between exits lowers the share that can leave at equal risk",
   needs: ["safe-kd", "safe-kd-no-consistency"],
   study(study) {
-    const { alpha, resamples } = study;
-    const measure = (network: Network): Measured => {
-      const pool = poolOf(network.logits);
-      return { network, atRisk: atRisk(pool, alpha, resamples), operations: overDraws(pool, study) };
-    };
+    const measure = measuring(study);
     const pairs = PAIRS.flatMap(([using, without]) => {
       const seeds = study.together(using, without).map((networks) => networks.map(measure) as [Measured, Measured]);
       if (seeds.length === 0) return [];
-      const more = resampled(overSeeds(seeds.map(([a, b]) => differences(sharesOf(a), sharesOf(b)))));
+      const more = resampled(overSeeds(seeds.map(([a, b]) => differences(riskList(a, "early"), riskList(b, "early")))));
       return [{ using, without, seeds, more }];
     });
     return {
@@ -65,7 +33,7 @@ export const h8: Hypothesis = {
       sheets: [
         {
           title: "Shares that leave early",
-          text: `In percent. At equal risk: where ${percent(alpha)} % of them are wrong, by one threshold for all exits. Certified: under thresholds at the levels above, means over draws, which stay below the risk by different amounts.`,
+          text: `In percent. At equal risk: where ${percent(study.alpha)} % of them are wrong, by one threshold for all exits. Certified: under thresholds at the levels above, means over draws, which stay below the risk by different amounts.`,
           head: [
             ...["run", "leave early at equal risk", "more than without"],
             ...["certified: leave early", "their error", "accuracy", "exits"],
@@ -73,16 +41,12 @@ export const h8: Hypothesis = {
           rows: pairs.flatMap(({ using, without, seeds, more }) =>
             [using, without].map((label, k) => {
               const own = seeds.map((pair) => pair[k]!);
-              const draws = (key: "early" | "earlyRisk" | "accuracy") =>
-                percent(rangeOf(own.flatMap(({ operations }) => operations.map((one) => one[key]))).mean);
               return [
                 label,
-                pointsRange(resampled(overSeeds(own.map(sharesOf))), 1),
+                pointsRange(atEqualRisk(own, "early"), 1),
                 k === 0 ? pointsRange(more) : "-",
-                ...[draws("early"), draws("earlyRisk"), draws("accuracy")],
-                own
-                  .map(({ network }) => network.figures.exits.map(({ accuracy }) => percent(accuracy)).join(" / "))
-                  .join("; "),
+                ...(["early", "earlyRisk", "accuracy"] as const).map((key) => percent(underCertified(own, key).mean)),
+                exitsText(own),
               ];
             }),
           ),

@@ -36,7 +36,7 @@ interface Repeats {
 }
 
 /** Everything that a study looks at: networks of one backbone. */
-interface Study extends Repeats {
+export interface Study extends Repeats {
   readonly networks: readonly Network[];
   /** Networks of a label, by seed. */
   of(label: string): readonly Network[];
