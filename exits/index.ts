@@ -45,6 +45,7 @@ export {
   hardCgt,
   plainCgt,
   scheduleOnly,
+  shuffledCgt,
   softCgt,
 } from "./methods/confidence-gated.ts";
 export { disjoint } from "./methods/disjoint.ts";

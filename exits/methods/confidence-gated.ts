@@ -4,7 +4,19 @@
 // form is leak 0, normalise false, anneal false, labelSmoothing 0.
 
 import { firstOf, type Kinds, type Option, type OptionValues, option, preset } from "../../base/index.ts";
-import { ArgumentError, mul, readOptions, reshape, slice, stack, sum, tensor } from "../../engine/functions.ts";
+import {
+  ArgumentError,
+  concat,
+  mul,
+  noGrad,
+  readOptions,
+  reshape,
+  slice,
+  stack,
+  sum,
+  type Tensor,
+  tensor,
+} from "../../engine/functions.ts";
 import { exitGates, type GateMode } from "../ops/gate.ts";
 import {
   checkEpoch,
@@ -108,7 +120,14 @@ const SKIP = option.choice(
 );
 
 type Skip = "survivors" | "frozen" | undefined;
-type Gate = { readonly gate: GateMode; readonly tau?: number; readonly kappa?: number; readonly skip?: Skip };
+type Gate = {
+  readonly gate: GateMode;
+  readonly tau?: number;
+  readonly kappa?: number;
+  readonly skip?: Skip;
+  /** Each sample under the gates of its neighbour in the batch, which is another one in each epoch. */
+  readonly isShuffled?: boolean;
+};
 
 /** The part of hard gates that is known before later exits are: which samples an exit leaves to them. */
 function skipping(name: string, { gate, tau = 0, skip }: Gate, leak: number): Track["skips"] {
@@ -132,14 +151,21 @@ function skipping(name: string, { gate, tau = 0, skip }: Gate, leak: number): Tr
   };
 }
 
+/** Rows one place further, the last in front. */
+function shifted(rows: Tensor): Tensor {
+  const n = firstOf(rows.shape);
+  return concat([slice(rows, { starts: [n - 1] }), slice(rows, { ends: [n - 1] })]);
+}
+
 /** One phase under gates. */
 function gatedPhase(name: string, given: Gate, options: OptionValues<typeof OPEN>) {
-  const { gate, tau = 0.9, kappa = 1 } = given;
+  const { gate, tau = 0.9, kappa = 1, isShuffled = false } = given;
   const { leak, normalise, anneal, labelSmoothing: smoothing } = options;
   const under = (mode: GateMode) => (seen: Seen) => {
     if (mode === "hard" || mode === "soft") checkOneLabel(name, seen, `a ${mode} gate`);
     const gates = { mode, tau, kappa, leak, normalise };
-    const { weights } = exitGates(seen.logits.detach(), seen.labels, seen.exitWeights, gates);
+    const { weights: own } = exitGates(seen.logits.detach(), seen.labels, seen.exitWeights, gates);
+    const weights = isShuffled ? noGrad(() => shifted(own)) : own;
     // Per exit first: the same sums as the reported ones, of few terms each.
     return sum(exitMeans(mul(exitCrossEntropy(seen, smoothing), weights)));
   };
@@ -188,6 +214,9 @@ export const confidenceCgt: Method<typeof OPEN> = defineMethod({
   phases: (options) => gatedPhase("confidence-cgt", { gate: "confidence" }, options),
 });
 
+/** Confidence that counts as handled, unless it is given. */
+const tauOf = (gate: GateMode): number => (gate === "hard" ? 0.5 : 0.9);
+
 const plain = {
   gate: option.choice(["soft", "hard", "confidence"], "what counts as handled", {
     basis: "the public code's; the paper's first version prints confidence (60 %)",
@@ -204,13 +233,24 @@ const plain = {
   skip: SKIP,
 } as const;
 
+const shuffled = { gate: plain.gate, tau: plain.tau, kappa: KAPPA, ...OPEN } as const;
+
+/** The control whose gates say nothing of their samples. */
+export const shuffledCgt: Method<typeof shuffled> = defineMethod({
+  name: "shuffled-cgt",
+  about: "every sample under the gates of another one of its batch: as much is gated, at random; a control of CGT",
+  options: shuffled,
+  phases: ({ gate, tau = tauOf(gate), kappa, ...open }) =>
+    gatedPhase("shuffled-cgt", { gate, tau, kappa, isShuffled: true }, open),
+});
+
 /** CGT as the paper prints it. */
 export const plainCgt: Method<typeof plain> = defineMethod({
   name: "plain-cgt",
   about: "gates as the paper prints them: no leak, no normalisation, no moving exit weights, no smoothing of labels",
   paper,
   options: plain,
-  phases: ({ gate, tau = gate === "hard" ? 0.5 : 0.9, kappa, skip }) =>
+  phases: ({ gate, tau = tauOf(gate), kappa, skip }) =>
     gatedPhase(
       "plain-cgt",
       { gate, tau, kappa, skip },

@@ -68,7 +68,10 @@ const OPTIONS = {
   correction: option.choice(
     ["gate", "trained-gate", "vector", "classifier"],
     "what is corrected behind training: a gate beside each early exit, fitted on validation by convex optimisation; the same gate, by Adam on the training images (trained-gate); the last layer of each early exit, whose confidence is to rank too: a factor and a shift of each class, fitted on validation (vector), or all of it by Adam on the training images (classifier)",
-    { basis: "reconstructed, 55 %: of the procedure nothing was seen" },
+    {
+      basis:
+        "reconstructed, 55 %: of the procedure nothing was seen; a held-out split is likelier than the training images",
+    },
   ),
   target: option.choice(
     ["oracle", "correct"],

@@ -73,7 +73,8 @@ export const eenet: Method<typeof OPTIONS> = defineMethod({
           ...(scheduler > 0 && { trains: (name: string) => !isGate(name) }),
           loss,
           exitWeights: (exits) => Array.from({ length: exits }, (_, j) => (j + 1) / (exits * (exits + 1))),
-          ramp: ({ epoch, epochs }) => Number(epoch > after * epochs),
+          // The public code counts epochs from 0.
+          ramp: ({ epoch, epochs }) => Number(epoch - 1 > after * epochs),
         },
       ],
     };

@@ -6,7 +6,7 @@ import { boost } from "./boost.ts";
 import { branchynet } from "./branchynet.ts";
 import { calexnet, calexnetReference } from "./calexnet.ts";
 import { certifiedCgt } from "./certified-cgt.ts";
-import { confidenceCgt, hardCgt, plainCgt, scheduleOnly, softCgt } from "./confidence-gated.ts";
+import { confidenceCgt, hardCgt, plainCgt, scheduleOnly, shuffledCgt, softCgt } from "./confidence-gated.ts";
 import { disjoint } from "./disjoint.ts";
 import { distilLast, distilLater, distilNext } from "./distil-exits.ts";
 import { decoupledDistillation } from "./dkd.ts";
@@ -49,6 +49,7 @@ const ALL = [
   confidenceCgt,
   plainCgt,
   scheduleOnly,
+  shuffledCgt,
   certifiedCgt,
   eefpCgt,
 

@@ -1,6 +1,6 @@
 // JEI-DNN (Regol et al., ICLR 2024): gates that decide where a sample leaves, and classifiers that learn from the
 // samples their gates keep, trained in turn. Formulas of the public code, but for its ratio, whose gradient cancels the
-// gates (see `rescale`).
+// gates (see `rescale`); the frozen last exit takes its part in both, where the public code has early exits alone.
 
 import { exactly, type Kinds, option } from "../../base/index.ts";
 import {

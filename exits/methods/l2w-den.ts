@@ -22,7 +22,9 @@ import {
   max,
   mean,
   mul,
+  noGrad,
   oneHot,
+  relu,
   reshape,
   slice,
   sqrt,
@@ -40,8 +42,9 @@ import { matrix } from "./stacked.ts";
 
 const OPTIONS = {
   hidden: option.whole(100, "hidden units of the weighing network", { min: 1, basis: "the public code" }),
-  epsilon: option.number(0.3, "how far weights may be from 1, in units of its answers", {
+  epsilon: option.number(0.3, "how far weights may be from 1, in units of its answers, which are within -1 and 1", {
     min: 0,
+    max: 0.5,
     basis: "the public code",
   }),
   target: option.number(0.75, "share of samples at each next exit, as a factor, that the weights are to serve", {
@@ -50,7 +53,7 @@ const OPTIONS = {
   }),
   lookAhead: option.number(0.1, "learning rate of the step that is looked at", {
     above: 0,
-    basis: "ours: the recipe's",
+    basis: "ours: the recipe's at its start; the public code's follows the schedule",
   }),
   metaLr: option.number(1e-4, "learning rate of the weighing network, by Adam", { above: 0, basis: "the public code" }),
   metaWeightDecay: option.number(1e-4, "weight decay of the weighing network", { min: 0, basis: "the public code" }),
@@ -60,7 +63,7 @@ const OPTIONS = {
 
 type Options = OptionValues<typeof OPTIONS>;
 
-/** Tensors of the weighing network, a layer of tanh and a linear one. */
+/** Tensors of the weighing network, a layer of ReLU and one of tanh. */
 const NAMES = ["w1", "b1", "w2", "b2"] as const;
 type Weigher = readonly [w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor];
 
@@ -86,10 +89,10 @@ function firstNumbers(exits: number, { hidden, seed }: Options): Numbers {
   return { ...made, ...Object.fromEntries(still), steps: { data: new Float32Array(1), shape: [1] } };
 }
 
-/** Weights [N, K] of samples by their losses [N, K]: 1 + epsilon (out - mean out), and not below 0. */
+/** Weights [N, K] of samples by their losses [N, K]: 1 + epsilon (out - mean out), out within -1 and 1. */
 function weightsOf([w1, b1, w2, b2]: Weigher, losses: Tensor, epsilon: number): Tensor {
-  const out = linear(tanh(linear(losses, w1, b1)), w2, b2);
-  return clamp(add(mul(sub(out, mean(out)), epsilon), 1), { min: 0 });
+  const out = tanh(linear(relu(linear(losses, w1, b1)), w2, b2));
+  return add(mul(sub(out, mean(out)), epsilon), 1);
 }
 
 /**
@@ -110,7 +113,7 @@ function allocation(logits: Tensor, target: number): Tensor {
     // How many of those left are surer, or as sure and in front.
     const isAhead = add(cast(gt(others, own), "f32"), mul(cast(eq(others, own), "f32"), earlier));
     const rank = matmul(isAhead, left);
-    const here = mul(left, cast(lt(rank, Math.round((share / all) * m)), "f32"));
+    const here = mul(left, cast(lt(rank, Math.floor((share / all) * m)), "f32"));
     left = sub(left, here);
     return here;
   });
@@ -144,8 +147,9 @@ function halvesOf({ logits, labels, exits }: Seen, losses: Tensor): readonly [Ha
 }
 
 /**
- * Loss of `other` after a step on `own` under weights [M, K]: in an exit's last layer, the step moves its logits by -lr
- * / M sum_i w_i (f_i . f + 1) (p_i - y_i). Exits that do not say their features move by their bias alone.
+ * Loss of `other` after a step on `own` under weights [M, K], at each exit that of the samples that it is to answer by
+ * then: in an exit's last layer, the step moves its logits by -lr / M sum_i w_i (f_i . f + 1) (p_i - y_i). Exits that
+ * do not say their features move by their bias alone.
  */
 function afterStep(own: Half, other: Half, weights: Tensor, { lookAhead, target }: Options): Tensor {
   const [m, exits, classes] = exactly(own.logits.shape, 3);
@@ -162,8 +166,11 @@ function afterStep(own: Half, other: Half, weights: Tensor, { lookAhead, target 
     const bias = sum(step, { dim: 0, keepdim: true });
     return sub(at(other.logits, classes), mul(alike ? add(alike, bias) : bias, lookAhead / m));
   });
-  const losses = crossEntropy(stack(moved, { dim: 1 }), other.labels, { reduction: "none" });
-  return mul(sum(mul(losses, allocation(other.logits, target))), 1 / other.labels.size);
+  const after = stack(moved, { dim: 1 });
+  const served = noGrad(() => allocation(after.detach(), target));
+  const losses = mul(crossEntropy(after, other.labels, { reduction: "none" }), served);
+  // Exits count the same, however few they serve.
+  return sum(div(sum(losses, { dim: 0 }), clamp(sum(served, { dim: 0 }), { min: 1 })));
 }
 
 /** A step of Adam on the weighing network. */

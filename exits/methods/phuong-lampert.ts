@@ -32,10 +32,7 @@ const OPTIONS = {
     max: 1,
     basis: "the public code",
   }),
-  scale: option.number(2, "what the loss is multiplied by", {
-    above: 0,
-    basis: "the public code, 10 / exits, at five exits",
-  }),
+  scale: option.number(10, "what the mean over exits is multiplied by", { above: 0, basis: "the public code" }),
   temperature: option.number(1, "temperature at the start", { above: 0, basis: "the public code" }),
   growth: option.number(1.05, "factor by which the temperature rises in a step; 1: it stays", {
     min: 1,
@@ -60,7 +57,7 @@ function anneal(temperature: Tensor, logits: Tensor, { growth, sureness }: { gro
   });
 }
 
-/** scale sum_j w_j mean((1 - c) CE_j + c [j < K] T^2 KL(sg z_K / T || z_j / T)), T as it is before the step. */
+/** scale / K sum_j w_j mean((1 - c) CE_j + c [j < K] T^2 KL(sg z_K / T || z_j / T)), T as it is before the step. */
 export const phuongLampert: Method<typeof OPTIONS> = defineMethod({
   name: "phuong-lampert",
   about:
@@ -89,7 +86,7 @@ export const phuongLampert: Method<typeof OPTIONS> = defineMethod({
             ]);
             anneal(kept, lastOf(logits), rising);
             const losses = add(mul(exitCrossEntropy(seen, smoothing), 1 - c), mul(soft, c));
-            return mul(weighExits(exitMeans(losses), seen.exitWeights), scale);
+            return mul(weighExits(exitMeans(losses), seen.exitWeights), scale / seen.exits.length);
           },
         },
       ],

@@ -5,7 +5,7 @@
 import { option } from "../../base/index.ts";
 import { add, mul, pad, type Tensor } from "../../engine/functions.ts";
 import { dkd, kd } from "./distill.ts";
-import { exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
+import { type ExitWeights, exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
 import { LARGER_TEACHER, largerTeacher } from "./larger-teacher.ts";
 import {
   checkOneLabel,
@@ -21,8 +21,14 @@ import {
 import { defineMethod, type Method, type Seen, type Track } from "./method.ts";
 import { once } from "./parts.ts";
 
+/** The public code's exit weights, for three exits; other numbers of exits count the same there. */
+const RELEASED = [0.3, 0.3, 0.4] as const;
+
 const OPTIONS = {
-  exitWeights: exitWeightsOption([0.3, 0.3, 0.4], "the public code, for three exits"),
+  exitWeights: exitWeightsOption(
+    RELEASED,
+    "the public code, for three exits; as there, others count the same and add up to 1",
+  ),
   alpha: option.number(1, "weight of the teacher's term", { min: 0 }),
   beta: option.number(1, "weight of agreement with the own last exit", { min: 0 }),
   temperature: option.number(4, "temperature of the softened answers", { above: 0 }),
@@ -44,6 +50,12 @@ const OPTIONS = {
   labelSmoothing: labelSmoothing(0),
   ...LARGER_TEACHER,
 } as const;
+
+/** Those weights; where they are the default's and there are not three exits, the same for all, adding up to 1. */
+function forExits(given: ExitWeights, exits: number): ExitWeights {
+  const isDefault = String(given) === String(RELEASED);
+  return isDefault && exits !== RELEASED.length ? 1 / exits : given;
+}
 
 /** beta [j < K] KL_T(sg z_K || z_j), [N, K]. */
 function agreement(logits: Tensor, beta: number, temperature: number): Tensor {
@@ -76,7 +88,7 @@ export const safeKd: Method<typeof OPTIONS> = defineMethod({
     labelSmoothing: smoothing,
   }) => {
     const weights: Pick<Track, "exitWeights"> = {
-      exitWeights: (exits, at) => exitWeightsAt("safe-kd", exitWeights, exits, at),
+      exitWeights: (exits, at) => exitWeightsAt("safe-kd", forExits(exitWeights, exits), exits, at),
     };
     const loss = (seen: Seen) => {
       const { logits, labels } = seen;

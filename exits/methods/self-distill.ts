@@ -78,7 +78,7 @@ const PORT = "a widely used port, luanyunteng/pytorch-be-your-own-teacher";
 
 const OPTIONS = {
   a: option.number(0.1, "share of the last exit's answers against the labels'", { min: 0, max: 1, basis: PORT }),
-  b: option.number(1e-6, "weight of the features", { min: 0, basis: PORT }),
+  b: option.number(1e-6, "weight of the features", { min: 0, basis: `${PORT}, which sums over the batch` }),
   temperature: option.number(3, "temperature of the softened answers", { above: 0, basis: PORT }),
 } as const;
 

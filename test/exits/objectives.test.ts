@@ -40,6 +40,16 @@ schedules("joint weights: one for all, given, linear, Shallow-Deep Networks, nor
   close(exitWeightsAt(joint.with({ exitWeights: { sdn: [0.4, 0.015] } }), 3, at), [0.21, 0.015, 1]);
 });
 
+schedules(
+  "SAFE-KD's exit weights are the public code's for three exits, and the same for other numbers of them",
+  () => {
+    const at = { epoch: 1, epochs: 2 };
+    close(exitWeightsAt(safeKd.with(), 3, at), [0.3, 0.3, 0.4]);
+    close(exitWeightsAt(safeKd.with(), 4, at), [0.25, 0.25, 0.25, 0.25]);
+    assert.throws(() => exitWeightsAt(safeKd.with({ exitWeights: [1, 2, 3] }), 4, at), /exitWeights/);
+  },
+);
+
 schedules("the released exit weights of gated training, at their four exits and between", () => {
   const exitWeights = (exits: number, at: { epoch: number; epochs: number }) =>
     exitWeightsAt(softCgt.with(), exits, at);
@@ -93,7 +103,7 @@ schedules(
     });
     assert.equal(recipes("calexnet"), [adam(1e-3), adam(1e-3)]);
     assert.equal(recipes("calexnet-reference", { lr: 0.1 }), [adam(0.1), adam(0.1)]);
-    assert.equal(recipes("ptee"), [adam(1e-3), adam(1e-3)]);
+    assert.equal(recipes("ptee"), [adam(1e-2), adam(1e-3)]);
     assert.equal(new Set(recipes("jei-dnn").map((recipe) => JSON.stringify(recipe))).size, 1);
     assert.equal(recipes("jei-dnn")[0], adam(1e-2));
     assert.equal(recipes("ztw"), [adam(1e-2, "cosine"), adam(1e-2, "cosine")]);
@@ -185,6 +195,19 @@ test("a control is cross-entropy under the same exit weights, without a teacher 
   assert.equal(await lossOf(control), await lossOf(open));
   assert.not.equal((await lossOf(control)).loss, (await lossOf(gated)).loss);
   assert.ok(!("control" in joint.with().options));
+});
+
+test("shuffled gates are those of the sample in front", async () => {
+  const { loss } = await lossOf(METHODS["shuffled-cgt"]!.with({ gate: "hard", anneal: false, labelSmoothing: 0 }));
+  const options = { mode: "hard", tau: 0.5, kappa: 1, leak: 1e-3, normalise: true } as const;
+  const weights = await weightsOf([1, 1, 1], options);
+  const shifted = [...weights.slice(-3), ...weights.slice(0, -3)];
+  const own = await drawn().logSoftmax().read();
+  const classes = own.length / 18;
+  const each = labels.flatMap((label, i) => [0, 1, 2].map((j) => -own[(3 * i + j) * classes + label]!));
+  const expected = each.reduce((sum, ce, at) => sum + ce * shifted[at]!, 0) / labels.length;
+  assert.ok(Math.abs(loss - expected) < 1e-5, `${loss} for ${expected}`);
+  assert.not.equal(shifted, [...weights]);
 });
 
 test("the gates as printed: weights of 1 at the first exit, and products of what earlier ones leave", async () => {

@@ -54,7 +54,7 @@ test("exit weights by depth: a share of all for experts, half of that for EENet,
   close(exitWeightsAt(beem.with(), 3), [1 / 6, 2 / 6, 3 / 6]);
   close(exitWeightsAt(eenet.with(), 3), [1 / 12, 2 / 12, 3 / 12]);
   const ramp = (epoch: number) => trackOf(eenet.with(), 3).ramp!({ epoch, epochs: 8 });
-  assert.equal([1, 6, 7, 8].map(ramp), [0, 0, 1, 1]);
+  assert.equal([1, 6, 7, 8].map(ramp), [0, 0, 0, 1]);
   assert.equal(
     eenet
       .with({ scheduler: 0 })
@@ -193,9 +193,9 @@ function metaLoss(z: readonly Row[][], f: readonly Row[][], y: Row, w: Record<st
   const losses = z.map((rows, i) => rows.map((row) => ce(row, y[i]!)));
   const out = (row: Row) => {
     const h = Array.from({ length: hidden }, (_, a) => {
-      return Math.tanh(total(row.map((l, k) => l * w["w1"]![k * hidden + a]!)) + w["b1"]![a]!);
+      return Math.max(0, total(row.map((l, k) => l * w["w1"]![k * hidden + a]!)) + w["b1"]![a]!);
     });
-    return row.map((_, k) => total(h.map((v, a) => v * w["w2"]![a * K + k]!)) + w["b2"]![k]!);
+    return row.map((_, k) => Math.tanh(total(h.map((v, a) => v * w["w2"]![a * K + k]!)) + w["b2"]![k]!));
   };
   const middle = Math.floor(M / 2);
   const halves = [
@@ -205,7 +205,7 @@ function metaLoss(z: readonly Row[][], f: readonly Row[][], y: Row, w: Record<st
   const after = (own: readonly number[], other: readonly number[]) => {
     const outs = own.map((i) => out(losses[i]!));
     const mean = total(outs.flat()) / (own.length * K);
-    const weights = outs.map((row) => row.map((o) => Math.max(0, 1 + 0.3 * (o - mean))));
+    const weights = outs.map((row) => row.map((o) => 1 + 0.3 * (o - mean)));
     const moved = other.map((m) =>
       z[m]!.map((row, j) =>
         row.map((v, c) => {
@@ -221,14 +221,14 @@ function metaLoss(z: readonly Row[][], f: readonly Row[][], y: Row, w: Record<st
     // The surest of those left, as many as an exit's share.
     const left = new Set(other.map((_, at) => at));
     const shares = [1, 0.75, 0.75 ** 2];
-    const answered = shares.flatMap((share, j) => {
-      const sure = (at: number) => Math.max(...logP(z[other[at]!]![j]!));
+    const answered = shares.map((share, j) => {
+      const sure = (at: number) => Math.max(...logP(moved[at]![j]!));
       const sorted = [...left].sort((a, b) => sure(b) - sure(a));
-      const chosen = j === K - 1 ? sorted : sorted.slice(0, Math.round((share / total(shares)) * other.length));
+      const chosen = j === K - 1 ? sorted : sorted.slice(0, Math.floor((share / total(shares)) * other.length));
       for (const at of chosen) left.delete(at);
-      return chosen.map((at) => ce(moved[at]![j]!, y[other[at]!]!));
+      return total(chosen.map((at) => ce(moved[at]![j]!, y[other[at]!]!))) / Math.max(1, chosen.length);
     });
-    return total(answered) / other.length;
+    return total(answered);
   };
   return after(halves[0], halves[1]) + after(halves[1], halves[0]);
 }
