@@ -4,6 +4,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { defined, firstOf, type OptionValues, option, SortieError } from "../../base/index.ts";
+import { firstDifference } from "../../exits/index.ts";
+import { policyFault } from "../compare/asked-policy.ts";
 import { figuresOf, type RunFigures } from "../compare/figures.ts";
 import { type Known, readKnown, untold } from "../compare/known.ts";
 import { isFinished, liveTable, planLines, progressOf } from "../compare/lines.ts";
@@ -22,11 +24,11 @@ import {
 import { doRemotely } from "../compare/remote.ts";
 import type { Failure } from "../compare/sheets.ts";
 import { timeRun } from "../compare/timing.ts";
-import { RunFolder, runId } from "../files/run-folder.ts";
+import { type Decisive, decisive, RunFolder, runId } from "../files/run-folder.ts";
 import { type Findings, findings } from "../findings.ts";
 import { chartLibraries } from "../report/plots.ts";
 import { readCorruptions } from "../report/sections/corruptions.ts";
-import { type Asked, type CommandSpec, path, readCommand } from "../settings/command.ts";
+import { type Asked, type CommandSpec, flagOf, path, readCommand } from "../settings/command.ts";
 import { layered, RUN_SETTINGS, settingsOfFile } from "../settings/config.ts";
 import type { Print } from "../settings/flags.ts";
 import { inFlags, type Plain } from "../settings/settings.ts";
@@ -90,9 +92,13 @@ export async function runCompare(args: readonly string[], print: Print = console
   const { values, given, positionals } = asked;
   const context = { isTimed: !values.noTiming, corruptions: corruptionRequest("compare", values), print };
   if (positionals.length > 0) {
-    if (given.methods !== undefined || given.config !== undefined)
-      throw new SortieError("compare: folders of runs and a plan cannot both be given; got both.");
-    return compareFolders(positionals, { settings: asked.settings, out: given.out, ...context });
+    const stray = Object.keys(given).find((flag) => !OF_FOLDERS.includes(flag));
+    if (stray !== undefined)
+      throw new SortieError(
+        `compare: --${flagOf(stray)} goes with a plan, and folders of runs are compared as they are; got both.`,
+      );
+    const { out, against } = given;
+    return compareFolders(positionals, { settings: asked.settings, out, against, ...context });
   }
   const { plan, notes } = planOf(asked);
   for (const note of notes) print(note);
@@ -102,6 +108,9 @@ export async function runCompare(args: readonly string[], print: Print = console
 }
 
 const PLACE = inFlags("compare", {});
+
+/** Flags that go with folders of runs. */
+const OF_FOLDERS: readonly string[] = ["out", "against", "noTiming", ...Object.keys(CORRUPTION_FLAGS)];
 
 /** The plan that flags ask for, over that of a file. */
 function planOf({ values, given, settings: flags }: Asked<typeof compareSpec.flags>) {
@@ -230,16 +239,28 @@ async function finish(
     const code = await trainInto(config, { isFresh: false, print, teachers, phases });
     if (code !== 0) return code;
   }
-  if (!existsSync(folder.path("policy"))) runCalibrate([folder.dir], quiet);
-  if (!existsSync(folder.path("evaluation"))) await runEvaluate([folder.dir], quiet);
+  const fault = policyFault(folder, config);
+  if (fault !== undefined) {
+    if (existsSync(folder.path("policy"))) print(`${folder.dir} was ${fault} than is planned; it is calibrated again`);
+    // Its settings are those of this plan, whatever calibration was asked for before.
+    folder.claim(config, { isFresh: false });
+    runCalibrate([folder.dir], quiet);
+  }
+  if (fault !== undefined || !existsSync(folder.path("evaluation"))) await runEvaluate([folder.dir], quiet);
   return 0;
 }
 
 const quiet: Print = () => {};
 
+interface FoldersContext extends Context {
+  readonly settings: Plain;
+  readonly out: string | undefined;
+  readonly against: string | undefined;
+}
+
 async function compareFolders(
   dirs: readonly string[],
-  { settings, out = ".", ...context }: Context & { readonly settings: Plain; readonly out: string | undefined },
+  { settings, out = ".", against, ...context }: FoldersContext,
 ): Promise<number> {
   const { print } = context;
   const [strange] = Object.keys(settings);
@@ -249,22 +270,39 @@ async function compareFolders(
   for (const dir of dirs) {
     const folder = RunFolder.at(dir);
     if (!folder) throw new SortieError(`compare: ${dir} must be the folder of a run; there is no such folder.`);
-    const { data, model, method, seed } = folder.config();
-    const key = { data: data.name, backbone: model.backbone, method: method.name, seed };
-    runs.push(await readRun(folder, labelled(key, runs, dir), context));
+    runs.push(await readRun(folder, labelled(folder, runs), context));
   }
+  const methods = [...new Set(runs.map(({ method }) => method))];
+  if (against !== undefined && !methods.includes(against))
+    throw new SortieError(`compare: --against must be one of ${methods.join(", ")}; got ${against}.`);
   const table = liveTable(runs);
   for (const line of [table.head, ...runs.map(table.of)]) print(line);
-  print(`wrote ${(await writeComparison({ runs, failures: [], against: firstOf(runs).method, out })).join(", ")}`);
+  print(
+    `wrote ${(await writeComparison({ runs, failures: [], against: against ?? firstOf(methods), out })).join(", ")}`,
+  );
   return 0;
 }
 
-/** Two runs of one method and seed differ by something that their names tell. */
-function labelled(key: RunKey, before: readonly RunKey[], dir: string): RunKey {
-  const isSame = (other: RunKey) =>
-    (["data", "backbone", "method", "seed"] as const).every((part) => other[part] === key[part]);
-  return before.some(isSame) ? { ...key, method: `${key.method} (${dir})` } : key;
+/**
+ * What a run is called among others: by its method; where one of the same name was made otherwise, by the first setting
+ * that differs too; and by its folder where even that, with the seed, is there already.
+ */
+function labelled(folder: RunFolder, before: readonly RunFigures[]): RunKey {
+  const config = folder.config();
+  const { data, model, method, seed } = config;
+  const key = { data: data.name, backbone: model.backbone, method: method.name, seed };
+  const own = withoutSeed(decisive(config));
+  const isOther = (run: RunFigures) => firstDifference(withoutSeed(run.settings), own) !== undefined;
+  const named = (label: string) =>
+    before.filter((run) => run.data === key.data && run.backbone === key.backbone && run.method === label);
+  const [first] = named(method.name);
+  const difference = first && firstDifference(withoutSeed(first.settings), own);
+  const label = difference ? `${method.name} (${difference[0]} ${JSON.stringify(difference[2])})` : method.name;
+  const isTaken = named(label).some((run) => run.seed === seed || isOther(run));
+  return { ...key, method: isTaken ? `${label} (${folder.dir})` : label };
 }
+
+const withoutSeed = ({ seed: _, ...settings }: Decisive): Plain => settings;
 
 async function readRun(folder: RunFolder, key: RunKey, { isTimed, corruptions, print }: Context): Promise<RunFigures> {
   if (isTimed && !existsSync(folder.path("timing"))) {
@@ -281,9 +319,9 @@ async function readRun(folder: RunFolder, key: RunKey, { isTimed, corruptions, p
   return figuresOf(folder, key);
 }
 
-/** Whether these corruptions of these weights were looked at before. */
-function areThere(folder: RunFolder, { raw }: Pick<Findings, "raw">, asked: Corrupting): boolean {
-  const found = readCorruptions(folder, raw.origin?.weights);
+/** Whether these corruptions of these weights were looked at before, under this policy. */
+function areThere(folder: RunFolder, { raw, file }: Findings, asked: Corrupting): boolean {
+  const found = readCorruptions(folder, { raw, file });
   const images = asked.dir === undefined ? "made" : "official";
   const samples = Math.min(asked.samples ?? raw.samples, raw.samples);
   if (found?.samples !== samples || found.images !== images) return false;

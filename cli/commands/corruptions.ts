@@ -21,6 +21,7 @@ import {
   SEVERITIES,
 } from "../../data/index.ts";
 import { Evaluator, type MultiExit, toTable } from "../../exits/index.ts";
+import { policyDigest } from "../files/policy-file.ts";
 import { number, percent } from "../format.ts";
 import { promisedRisk } from "../report/targets.ts";
 import { path } from "../settings/command.ts";
@@ -60,8 +61,9 @@ export interface CorruptionRow {
 
 /** What all of them do. */
 export interface CorruptionFindings {
-  /** Of the weights that were looked at. */
+  /** Of the weights that were looked at, and of the policy (see `policyDigest`). */
   readonly weights: string;
+  readonly policy: string;
   readonly samples: number;
   /** `official`: the published files; `made`: drawn here, by their parameters. */
   readonly images: "official" | "made";
@@ -186,9 +188,41 @@ export function countedOf(rows: readonly CorruptionRow[]): readonly CorruptionRo
   return main.length > 0 ? main : rows;
 }
 
-function summary({ weights, images, names, clean, rows, found, isOfficial }: Summed): CorruptionFindings {
+/** Of each exit, and of the policy, over the corruptions that count and all severities. */
+function meanErrorOf({ clean, rows }: Pick<CorruptionFindings, "clean" | "rows">): CorruptionFindings["meanError"] {
   const counted = countedOf(rows);
   const error = (of: (row: CorruptionRow) => number) => mean(counted.map((row) => 1 - of(row)));
+  return {
+    exits: clean.exits.map((_, j) => error(({ exits }) => exits[j]!.accuracy)),
+    ...(clean.policy && { policy: error(({ policy }) => policy?.accuracy ?? Number.NaN) }),
+  };
+}
+
+/** The same findings with other rows. */
+const withRows = (found: CorruptionFindings, rows: readonly CorruptionRow[]): CorruptionFindings => ({
+  ...found,
+  rows,
+  meanError: meanErrorOf({ clean: found.clean, rows }),
+});
+
+/** Of some corruptions alone. */
+export const amongCorruptions = (found: CorruptionFindings, names: ReadonlySet<string>): CorruptionFindings =>
+  withRows(
+    found,
+    found.rows.filter(({ name }) => names.has(name)),
+  );
+
+/** What was found before, and now of further corruptions of the same images; now alone where those are others. */
+export function joinedFindings(before: CorruptionFindings | undefined, now: CorruptionFindings): CorruptionFindings {
+  if (before?.samples !== now.samples || before.images !== now.images) return now;
+  const isNew = new Set(now.rows.map(({ name }) => name));
+  const rows = [...before.rows.filter(({ name }) => !isNew.has(name)), ...now.rows];
+  const order = Object.keys(CORRUPTIONS);
+  const sorted = rows.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name) || a.severity - b.severity);
+  return withRows({ ...now, synthetic: { ...before.synthetic, ...now.synthetic } }, sorted);
+}
+
+function summary({ weights, images, names, clean, rows, found, isOfficial }: Summed): CorruptionFindings {
   const used = new Set(rows.map(({ name }) => name));
   const synthetic = Object.entries(CORRUPTIONS).flatMap(([name, { synthetic }]) =>
     !isOfficial && used.has(name) && synthetic !== undefined ? [[name, synthetic] as const] : [],
@@ -196,6 +230,7 @@ function summary({ weights, images, names, clean, rows, found, isOfficial }: Sum
   const result = found.file?.result;
   return {
     weights,
+    policy: policyDigest(found.file),
     samples: images.size,
     images: isOfficial ? "official" : "made",
     names,
@@ -203,10 +238,7 @@ function summary({ weights, images, names, clean, rows, found, isOfficial }: Sum
     ...(result?.ok && "alpha" in result && { alpha: result.alpha }),
     clean,
     rows,
-    meanError: {
-      exits: clean.exits.map((_, j) => error(({ exits }) => exits[j]!.accuracy)),
-      ...(clean.policy && { policy: error(({ policy }) => policy?.accuracy ?? Number.NaN) }),
-    },
+    meanError: meanErrorOf({ clean, rows }),
   };
 }
 

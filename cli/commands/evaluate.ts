@@ -19,6 +19,7 @@ import { RunFolder } from "../files/run-folder.ts";
 import { writeWhole } from "../files/whole.ts";
 import { type Findings, findings, fullAccuracy, promiseOf } from "../findings.ts";
 import { level, number, percent } from "../format.ts";
+import { readCorruptions } from "../report/sections/corruptions.ts";
 import { promisedRisk } from "../report/targets.ts";
 import { type Asked, type CommandSpec, flagOf, ONE_SOURCE, path, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
@@ -29,6 +30,7 @@ import {
   corruptionFindings,
   corruptionLines,
   corruptionRequest,
+  joinedFindings,
 } from "./corruptions.ts";
 import { modelFindings } from "./evaluate-model.ts";
 
@@ -153,7 +155,7 @@ export async function corruptRun(
   );
   if (typeof told === "string") throw new SortieError(`evaluate: images must be at hand to be corrupted; ${told}`);
   for (const line of corruptionLines(told)) print(line);
-  writeWhole(folder.path("corruptions"), plainJson(told));
+  writeWhole(folder.path("corruptions"), plainJson(joinedFindings(readCorruptions(folder, found), told)));
 }
 
 const columns = ["accuracy", "nll", "brier", "ece", "smoothEce", "auroc", "fprAt95Tpr", "aurc", "eefp"] as const;

@@ -195,6 +195,8 @@ async function trainRun(config: Config, folder: RunFolder, context: RunContext):
     signal,
   });
   laps.end("training");
+  // Of a finished run that was trained further there may be some of what it was.
+  if (!record.finished) folder.forgetFindings();
   for (const split of LOGIT_SPLITS) {
     signal.throwIfAborted();
     await run.logits(split);

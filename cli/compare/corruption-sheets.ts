@@ -1,102 +1,152 @@
 // What corrupted images do to every setting, as tables: from severity to severity, and in one number.
 
 import { lastOf, transposed } from "../../base/index.ts";
-import { bySeverity, type CorruptionFindings, countedOf } from "../commands/corruptions.ts";
+import { SEVERITIES } from "../../data/index.ts";
+import { amongCorruptions, bySeverity, type CorruptionFindings, countedOf } from "../commands/corruptions.ts";
 import { namesOf, points, type Sheet, spread } from "./sheets.ts";
 import { type Setting, spreadOf } from "./statistics.ts";
 
-/** A setting's runs of which it was looked at. */
-const foundOf = ({ runs }: Setting): readonly CorruptionFindings[] =>
-  runs.flatMap(({ corruptions }) => corruptions ?? []);
+/** What was found of a run. */
+interface Found {
+  readonly seed: number;
+  readonly found: CorruptionFindings;
+}
 
-/** Error of the last exit under each corruption that counts, over its severities. */
-function errorsOf({ rows }: CorruptionFindings): ReadonlyMap<string, number> {
+/** A setting with what was found of its runs. */
+interface Looked extends Setting {
+  readonly seeds: readonly Found[];
+}
+
+/** Error of the last exit under each corruption that counts, over its severities, or at one of them. */
+function errorsOf({ rows }: CorruptionFindings, at?: number): ReadonlyMap<string, number> {
   const errors = new Map<string, number[]>();
-  for (const { name, exits } of countedOf(rows))
+  for (const { name, severity, exits } of countedOf(rows)) {
+    if (at !== undefined && severity !== at) continue;
     errors.set(name, [...(errors.get(name) ?? []), 1 - lastOf(exits).accuracy]);
+  }
   return new Map([...errors].map(([name, of]) => [name, of.reduce((sum, error) => sum + error, 0) / of.length]));
 }
 
 /**
  * Mean corruption error (Hendrycks and Dietterich, ICLR 2019): each corruption's error over that of a reference, then
- * their mean; NaN where the reference does not have them all.
+ * their mean; NaN where the reference does not have them all. Over all severities, or at one.
  */
-export function relativeError(found: CorruptionFindings, reference: CorruptionFindings): number {
-  const [own, other] = [errorsOf(found), errorsOf(reference)];
+export function relativeError(found: CorruptionFindings, reference: CorruptionFindings, severity?: number): number {
+  const [own, other] = [errorsOf(found, severity), errorsOf(reference, severity)];
   const ratios = [...own].map(([name, error]) => error / (other.get(name) ?? Number.NaN));
   return ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length;
 }
 
 /** What the first table says of itself. */
-function introductionOf({ images, samples, synthetic, rows }: CorruptionFindings, severities: number, against: string) {
+function introductionOf(all: readonly CorruptionFindings[], names: ReadonlySet<string>, against: string): string {
+  const [{ images }] = all as [CorruptionFindings];
   const from =
     images === "official"
       ? "Published images"
       : "Images corrupted by code, with the steps and parameters of the public code of CIFAR-10-C";
-  const notes = Object.entries(synthetic).map(([name, why]) => `${name} (synthetic): ${why}.`);
+  const samples = [...new Set(all.map(({ samples }) => samples))].join(" or ");
+  const synthetic = Object.entries(Object.assign({}, ...all.map((each) => each.synthetic)) as Record<string, string>);
+  const notes = synthetic.filter(([name]) => names.has(name)).map(([name, why]) => `${name} (synthetic): ${why}.`);
+  const left = [...new Set(all.flatMap(({ rows }) => rows.map(({ name }) => name)))].filter((name) => !names.has(name));
   return (
-    `${from}; ${samples} of each of ${countedOf(rows).length / severities} corruptions that count. In percent, means over seeds: the last exit's error over ` +
-    `corruptions and severities; the same over ${against}'s, corruption by corruption (mCE); the certified policy's accuracy; how many images leave elsewhere than clean ` +
-    `ones do; in how many cases the risk that was promised for clean images is exceeded. ${notes.join(" ")}`
+    `${from}; ${samples} of each of ${names.size} corruptions${left.length > 0 ? ` that all runs were looked at under (not all: ${left.join(", ")})` : ""}. In percent, means over seeds: the last exit's error over ` +
+    `corruptions that count and severities; the same over ${against}'s of the same seed, corruption by corruption (mCE); the policy's accuracy; how many images leave elsewhere than clean ` +
+    `ones do; in how many cases the risk that was promised for clean images is exceeded by more than chance. ${notes.join(" ")}`
   );
+}
+
+/** Settings of which it was looked at, all under the corruptions that they have in common. */
+function lookedAt(settings: readonly Setting[]) {
+  const found = settings.flatMap(({ runs }) => runs.flatMap(({ corruptions }) => corruptions ?? []));
+  const each = found.map(({ rows }) => new Set(rows.map(({ name }) => name)));
+  const names = new Set([...(each[0] ?? [])].filter((name) => each.every((set) => set.has(name))));
+  const looked = settings.map((setting): Looked => {
+    const seeds = setting.runs.flatMap(({ seed, corruptions }) =>
+      corruptions ? [{ seed, found: amongCorruptions(corruptions, names) }] : [],
+    );
+    return { ...setting, seeds };
+  });
+  return { found, names, looked: looked.filter(({ seeds }) => seeds.length > 0) };
 }
 
 type Means = ReturnType<typeof bySeverity>[number];
 
-const alongSeverities = (setting: Setting, of: (means: Means) => number) =>
-  transposed(foundOf(setting).map((found) => bySeverity(found).map(of))).map((all) => points(spreadOf(all).mean));
-
 /** The tables; empty where nothing was corrupted. */
 export function corruptionSheets(settings: readonly Setting[], against: string): readonly Sheet[] {
-  const looked = settings.filter((setting) => foundOf(setting).length > 0);
-  const [some] = looked.flatMap(foundOf);
-  if (!some) return [];
+  const { found, names: common, looked } = lookedAt(settings);
+  if (common.size === 0) return [];
   const names = namesOf(settings);
-  const severities = bySeverity(some).map(({ severity }) => severity);
-  const over = (setting: Setting, of: (found: CorruptionFindings) => number) =>
-    spread(spreadOf(foundOf(setting).map(of)));
-  const head = severities.map((severity) => (severity === 0 ? "clean" : `severity ${severity}`));
-  const bySeveritySheet = (title: string, text: string, of: (means: Means) => number) => ({
+  const head = [0, ...SEVERITIES].map((severity) => (severity === 0 ? "clean" : `severity ${severity}`));
+  const mean = (values: readonly number[]) => points(spreadOf(values).mean);
+  const bySeveritySheet = (title: string, text: string, cell: (setting: Looked, all: readonly Means[]) => string) => ({
     ...{ title, text, head: [...names.head, ...head] },
-    rows: looked.map((setting) => [...names.of(setting), ...alongSeverities(setting, of)]),
+    rows: looked.map((setting) => {
+      const along = transposed(setting.seeds.map((one) => bySeverity(one.found)));
+      return [...names.of(setting), ...along.map((all) => cell(setting, all))];
+    }),
   });
+  /** mCE of each run whose seed the reference has, too. */
+  const relative = (setting: Looked, severity?: number): readonly number[] => {
+    const reference = looked.find(
+      ({ data, backbone, method }) => data === setting.data && backbone === setting.backbone && method === against,
+    );
+    return setting.seeds.flatMap(({ seed, found: own }) => {
+      const other = reference?.seeds.find((one) => one.seed === seed);
+      return other ? [relativeError(own, other.found, severity)] : [];
+    });
+  };
+  const broken = (count: number, of: number) => (of === 0 ? "-" : `${count} of ${of}`);
   return [
     {
       title: "Corrupted images",
-      text: introductionOf(some, severities.length - 1, against),
+      text: introductionOf(found, common, against),
       head: [...names.head, "mean error", "mCE", "policy", "leave elsewhere", "promise broken"],
       rows: looked.map((setting) => {
-        const reference = looked.find(
-          ({ data, backbone, method }) => data === setting.data && backbone === setting.backbone && method === against,
+        const policies = setting.seeds.flatMap((one) =>
+          countedOf(one.found.rows).flatMap(({ policy }) => policy ?? []),
         );
-        const of = reference && foundOf(reference)[0];
-        const policies = foundOf(setting).flatMap(({ rows }) => countedOf(rows).flatMap(({ policy }) => policy ?? []));
-        const mean = (pick: (policy: (typeof policies)[number]) => number) => points(spreadOf(policies.map(pick)).mean);
         return [
           ...names.of(setting),
-          over(setting, ({ meanError }) => lastOf(meanError.exits)),
-          over(setting, (found) => (of ? relativeError(found, of) : Number.NaN)),
-          mean(({ accuracy }) => accuracy),
-          mean(({ shift }) => shift),
-          `${policies.filter(({ isBroken }) => isBroken).length} of ${policies.length}`,
+          spread(spreadOf(setting.seeds.map((one) => lastOf(one.found.meanError.exits)))),
+          spread(spreadOf(relative(setting))),
+          mean(policies.map(({ accuracy }) => accuracy)),
+          mean(policies.map(({ shift }) => shift)),
+          broken(policies.filter(({ isBroken }) => isBroken).length, policies.length),
         ];
       }),
     },
-    bySeveritySheet(
-      "Accuracy under corruption",
-      "Of the last exit, in percent, from severity to severity.",
-      ({ accuracy }) => accuracy,
+    bySeveritySheet("Accuracy under corruption", "Of the last exit, in percent, from severity to severity.", (_, all) =>
+      mean(all.map(({ accuracy }) => accuracy)),
     ),
-    bySeveritySheet("ECE under corruption", "Of the last exit, in percent.", ({ ece }) => ece),
+    bySeveritySheet(
+      "Mean corruption error",
+      `The last exit's error over ${against}'s of the same seed at that severity, corruption by corruption, in percent.`,
+      (setting, [first]) => mean(first?.severity === 0 ? [] : relative(setting, first?.severity)),
+    ),
+    bySeveritySheet("ECE under corruption", "Of the last exit, in percent.", (_, all) =>
+      mean(all.map(({ ece }) => ece)),
+    ),
     bySeveritySheet(
       "Where corrupted images leave",
       "Percent of images that leave elsewhere than clean ones do: half the sum of the shares' differences.",
-      ({ policy }) => policy?.shift ?? Number.NaN,
+      (_, all) => mean(all.map(({ policy }) => policy?.shift ?? Number.NaN)),
     ),
     bySeveritySheet(
       "Promised risk under corruption",
       "The risk that the policy promises for clean images, as observed, in percent.",
-      ({ policy }) => policy?.risk ?? Number.NaN,
+      (_, all) => mean(all.map(({ policy }) => policy?.risk ?? Number.NaN)),
+    ),
+    bySeveritySheet(
+      "Promises broken under corruption",
+      "Under how many corruptions, over seeds, the promised risk is exceeded by more than chance.",
+      (_, all) => {
+        const told = all.filter(({ policy }) => policy);
+        const count = told.reduce((sum, { policy }) => sum + (policy?.broken ?? 0), 0);
+        return broken(
+          count,
+          told.reduce((sum, { corruptions }) => sum + corruptions, 0),
+        );
+      },
     ),
   ];
 }

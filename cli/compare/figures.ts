@@ -26,6 +26,7 @@ import { readHistory } from "../report/run-details.ts";
 import { readCorruptions } from "../report/sections/corruptions.ts";
 import type { Config } from "../settings/config.ts";
 import { makePlan } from "../settings/model.ts";
+import { policyFault } from "./asked-policy.ts";
 import { type LossSize, lossSize } from "./loss-size.ts";
 import type { RunKey } from "./plan.ts";
 import { readTiming, type Timing } from "./timing.ts";
@@ -71,8 +72,10 @@ export interface RunFigures extends RunKey {
   readonly atCost: readonly Point[];
   /** The least cost within `LOSS` of the last exit. */
   readonly near: Point;
-  /** Absent: nothing could be certified. */
+  /** Absent: nothing could be certified, unless `uncertified` says otherwise. */
   readonly certified: Certified | undefined;
+  /** Why the run's policy says nothing of what can be certified by its settings. */
+  readonly uncertified?: string | undefined;
   /** Absent for methods whose papers decide by nothing else, and in comparisons that did not tell it yet. */
   readonly published?: PublishedFigures | undefined;
   readonly timing: Timing | undefined;
@@ -84,11 +87,17 @@ export interface RunFigures extends RunKey {
   readonly collapsed: readonly string[];
 }
 
-/** Of one exit on all test samples; confidences are those after the run's scaling. */
+/**
+ * Of one exit on all test samples; confidences are those after the run's scaling, and beside them of the probabilities
+ * as they were trained, which the curve is of; these are absent in comparisons that did not tell them yet.
+ */
 interface ExitFigures {
   readonly accuracy: number;
-  /** ECE of the probabilities as they were trained, before scaling; absent in comparisons that did not tell it yet. */
   readonly trainedEce?: number | undefined;
+  readonly trainedAuroc?: number | undefined;
+  readonly trainedAurc?: number | undefined;
+  /** NaN at the last exit. */
+  readonly trainedEefp?: number | undefined;
   readonly ece: number;
   readonly auroc: number;
   readonly aurc: number;
@@ -128,11 +137,20 @@ interface Standing {
   readonly best?: number;
 }
 
-/** Which exits have collapsed. */
-export function collapseOf(exits: readonly Standing[], classes: number): readonly string[] {
+/** The share of the most frequent label: what an exit is right in that always answers alike. */
+function chanceOf({ labels, classes }: Pick<Table, "labels" | "classes">): number {
+  const counts = new Array<number>(classes).fill(0);
+  for (const label of labels) counts[label]! += 1;
+  return Math.max(...counts) / labels.length;
+}
+
+/** Which exits have collapsed, where whoever always answers alike is right in a share `chance`. */
+export function collapseOf(exits: readonly Standing[], chance: number): readonly string[] {
+  // Above it by less than half of it, and than a twentieth of what there is to gain.
+  const little = chance + Math.min(chance / 2, (1 - chance) / 20);
   return exits.flatMap(({ accuracy, validation = 0, best = 0 }, j) => {
     const said = `exit ${j + 1} at ${points1(accuracy)} %`;
-    if (accuracy < 1.5 / classes) return [`${said}, by chance`];
+    if (accuracy < little) return [`${said}, by chance`];
     const before = Math.max(Number.NEGATIVE_INFINITY, ...exits.slice(0, j).map((exit) => exit.accuracy));
     if (accuracy < before - SETBACK) return [`${said}, below an earlier exit`];
     if (validation >= best - SETBACK) return [];
@@ -192,7 +210,14 @@ const accuracyAt = ({ errors, exits, samples }: Cascade, exit: number): number =
 
 /** The figures of a finished run. @throws Error for what is missing in its folder, by name. */
 export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
-  const { policy, metrics, raw } = findings(folder.dir, undefined);
+  const uncertified = policyFault(folder);
+  const {
+    policy: found,
+    metrics,
+    raw,
+    file,
+  } = findings(folder.dir, undefined, { anyOrigin: uncertified !== undefined });
+  const policy = uncertified === undefined ? found : undefined;
   const [record, config] = [folder.record(), folder.config()];
   const { made, exits, classes, seconds } = record;
   const split = (name: "validation" | "calibration"): Table => readLogits(folder.logits(name));
@@ -212,12 +237,17 @@ export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
     macs: lastOf(exits).macs / 1e6,
     exits: zip(metrics.exits, evaluate(raw).exits).map(([scaled, trained]) => {
       const { accuracy, ece, auroc, aurc, eefp } = scaled;
-      return { accuracy, trainedEce: trained.ece, ece, auroc, aurc, eefp };
+      return {
+        ...{ accuracy, ece, auroc, aurc, eefp },
+        ...{ trainedEce: trained.ece, trainedAuroc: trained.auroc },
+        ...{ trainedAurc: trained.aurc, trainedEefp: trained.eefp },
+      };
     }),
     curve,
     area: areaOf(curve),
     atCost: COSTS.map((cost) => met(validation, test, { cost })),
     near: met(validation, test, { accuracy: Math.max(0, accuracyAt(validation, validation.exits - 1) - LOSS) }),
+    uncertified,
     certified: policy && {
       accuracy: policy.accuracy,
       cost: policy.cost,
@@ -228,10 +258,10 @@ export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
     published: publishedFigures(config, tables),
     timing: readTiming(folder),
     lossSize: lossSize(config, record),
-    corruptions: readCorruptions(folder, raw.origin?.weights),
+    corruptions: readCorruptions(folder, { raw, file }),
     collapsed: collapseOf(
       metrics.exits.map(({ accuracy }, j) => ({ accuracy, validation: accuracyAt(validation, j), best: best[j]! })),
-      classes.length,
+      chanceOf(raw),
     ),
   };
 }
@@ -252,6 +282,15 @@ export function costToReach(run: Pick<RunFigures, "curve">, reference: Pick<RunF
   const target = (reference.curve[0]?.validation ?? Number.NaN) - LOSS;
   const within = run.curve.filter(({ validation = Number.NaN }) => validation >= target);
   return within.length === 0 ? undefined : within.reduce((a, b) => (b.cost < a.cost ? b : a));
+}
+
+/**
+ * What certified thresholds do: with nothing certified everybody runs to the end; NaN where the run's policy is not
+ * what its settings ask for.
+ */
+export function certifiedOf(run: Pick<RunFigures, "certified" | "uncertified" | "exits">): Point {
+  if (run.certified) return run.certified;
+  return run.uncertified === undefined ? { accuracy: lastAccuracyOf(run), cost: 1 } : NOWHERE;
 }
 
 /** Of the last exit, on all test samples. */

@@ -16,7 +16,8 @@ const NUMBERS = { accuracy: json.number, cost: json.number } as const;
 const POINT = json.record(NUMBERS);
 
 const EXIT = {
-  trainedEce: json.optional(json.number),
+  ...{ trainedEce: json.optional(json.number), trainedAuroc: json.optional(json.number) },
+  ...{ trainedAurc: json.optional(json.number), trainedEefp: json.optional(json.number) },
   ...{ accuracy: json.number, ece: json.number, auroc: json.number, aurc: json.number, eefp: json.number },
 } as const;
 
@@ -41,6 +42,7 @@ const RUN = {
   atCost: json.list(POINT),
   near: POINT,
   certified: json.optional(json.record({ ...NUMBERS, earlyRisk: json.number, exitRisk: numbers, shares: numbers })),
+  uncertified: json.optional(json.text),
   published: json.optional(json.record(PUBLISHED)),
   timing: json.optional(json.record(TIMING)),
   lossSize: json.optional(json.pair(json.number)),

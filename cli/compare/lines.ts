@@ -7,10 +7,10 @@ import type { RunFigures } from "./figures.ts";
 import type { Known } from "./known.ts";
 import type { Experiment, RunKey } from "./plan.ts";
 
-/** Whether the run is there and trained. @throws Error if the folder holds a run of other settings. */
+/** Whether the run is there and trained to its end. @throws Error if the folder holds a run of other settings. */
 export function isFinished(folder: RunFolder, config: Experiment["config"]): boolean {
   folder.check(config);
-  return folder.recordOrNone()?.finished !== undefined;
+  return !folder.grows(config) && folder.recordOrNone()?.finished !== undefined;
 }
 
 /** How far a run is, before anything is done. */
@@ -69,7 +69,8 @@ export function liveTable(names: readonly Omit<RunKey, "seed">[]) {
     of(run: RunFigures): string {
       const accuracies = run.exits.map(({ accuracy }) => (100 * accuracy).toFixed(1)).join(" / ");
       const { certified, collapsed } = run;
-      const promise = certified ? [percent(certified.accuracy), percent(certified.cost)] : ["nothing", "-"];
+      const none = [run.uncertified === undefined ? "nothing" : "-", "-"];
+      const promise = certified ? [percent(certified.accuracy), percent(certified.cost)] : none;
       const fallen = collapsed.length > 0 ? `  COLLAPSED: ${collapsed.join("; ")}` : "";
       return row(nameOf(run), [String(run.seed), accuracies, (100 * run.area).toFixed(1), ...promise]) + fallen;
     },

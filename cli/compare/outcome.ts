@@ -66,13 +66,18 @@ export async function writeComparison({ runs, failures, against, out, open = 0 }
   return Object.values(OUT).map(path);
 }
 
+/** Of whom, by what is controlled. */
+const PER: Readonly<Record<RunFigures["settings"]["calibration"]["control"], string>> = {
+  ...{ exit: ", at each exit", early: "", label: ", of each class" },
+  predictedClass: ", of each answered class at each exit",
+};
+
 /** What is promised, if all runs promise the same. */
 function promiseOf(runs: readonly RunFigures[]): string {
-  const promises = new Set(
-    runs.map(({ settings }) => {
-      const { alpha, delta } = settings.calibration;
-      return `At most ${level(alpha)} wrong of those that leave early, with probability ${level(1 - delta)}.`;
-    }),
-  );
-  return [...promises].join(" Or: ");
+  const calibrated = runs.filter(({ uncertified }) => uncertified === undefined);
+  const promises = calibrated.map(({ settings }) => {
+    const { alpha, delta, control } = settings.calibration;
+    return `At most ${level(alpha)} wrong of those that leave early${PER[control]}, with probability ${level(1 - delta)}.`;
+  });
+  return [...new Set(promises)].join(" Or: ") || "No run is calibrated as its settings ask for.";
 }

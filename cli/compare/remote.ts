@@ -9,6 +9,7 @@ import { openQueue } from "../queue/bullmq.ts";
 import { queueAddress, type RunQueue, type RunState } from "../queue/queue.ts";
 import type { Print } from "../settings/flags.ts";
 import type { Plain } from "../settings/settings.ts";
+import { isFinished } from "./lines.ts";
 import type { Experiment } from "./plan.ts";
 
 const POLL = 1000;
@@ -52,7 +53,7 @@ export async function doRemotely(
 
 const isHere = ({ config }: Experiment): boolean => {
   const folder = RunFolder.of(config);
-  return folder.recordOrNone()?.finished !== undefined && existsSync(folder.path("evaluation"));
+  return isFinished(folder, config) && existsSync(folder.path("evaluation"));
 };
 
 /** What a worker needs to know: folders and names are its own. */

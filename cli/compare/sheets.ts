@@ -2,7 +2,7 @@
 
 import { firstOf, transposed } from "../../base/index.ts";
 import { percent } from "../format.ts";
-import { COSTS, costToReach, LOSS, lastAccuracyOf, type Point, type RunFigures } from "./figures.ts";
+import { COSTS, certifiedOf, costToReach, LOSS, lastAccuracyOf, type Point, type RunFigures } from "./figures.ts";
 import { groupsOf, pairedDifference, proxyCorrelations, type Setting, type Spread, spreadOf } from "./statistics.ts";
 
 /** One table. */
@@ -144,12 +144,20 @@ export function confidenceSheet(settings: readonly Setting[]): Sheet {
   };
 }
 
+/** `1 of 2`, and why others do not count. */
+function certifiedCount(runs: readonly RunFigures[]): string {
+  const faults = runs.flatMap(({ uncertified }) => uncertified ?? []);
+  const others = [...new Set(faults)].map((fault) => `${faults.filter((one) => one === fault).length} ${fault}`);
+  const count = `${runs.filter(({ certified }) => certified).length} of ${runs.length - faults.length}`;
+  return others.length > 0 ? `${count}; ${others.join(", ")}` : count;
+}
+
 /** What can be promised. */
 export function certifiedSheet(settings: readonly Setting[], promise: string): Sheet {
   const names = namesOf(settings);
   return {
     title: "Certified",
-    text: `${promise} What these thresholds do on test images, in percent; a run for which nothing can be certified counts with its last exit and the full cost.`,
+    text: `${promise} What these thresholds do on test images, in percent; a run for which nothing can be certified counts with its last exit and the full cost; one whose policy is another than its settings ask for does not count.`,
     head: [...names.head, "certified", "accuracy", "cost", "error of early leavers", "leave at each exit"],
     rows: settings.map((setting) => {
       const { runs } = setting;
@@ -157,9 +165,9 @@ export function certifiedSheet(settings: readonly Setting[], promise: string): S
       const shares = transposed(certified.map((each) => each.shares)).map((of) => points(spreadOf(of).mean));
       return [
         ...names.of(setting),
-        `${certified.length} of ${runs.length}`,
-        spread(over(setting, (run) => run.certified?.accuracy ?? lastAccuracyOf(run))),
-        spread(over(setting, (run) => run.certified?.cost ?? 1)),
+        certifiedCount(runs),
+        spread(over(setting, (run) => certifiedOf(run).accuracy)),
+        spread(over(setting, (run) => certifiedOf(run).cost)),
         spread(spreadOf(certified.map(({ earlyRisk }) => earlyRisk))),
         shares.join(" / ") || "-",
       ];
@@ -209,7 +217,7 @@ export function timeSheet(settings: readonly Setting[]): Sheet {
     head: [...names.head, "whole", "cascade", "cascade of whole, %", "cost promises, %"],
     rows: settings.map((setting) => {
       const ratio = over(setting, ({ timing }) => (timing ? timing.cascade / timing.whole : Number.NaN));
-      const promised = over(setting, ({ certified }) => certified?.cost ?? 1);
+      const promised = over(setting, (run) => certifiedOf(run).cost);
       return [
         ...names.of(setting),
         ms(setting, "whole"),
@@ -223,21 +231,17 @@ export function timeSheet(settings: readonly Setting[]): Sheet {
 
 /** Which measure goes with the area, over the runs of each data set and backbone. */
 export function proxySheet(runs: readonly RunFigures[]): Sheet {
-  const several = groupsOf(runs).filter((group) => group.runs.length > 2);
-  const first = several[0]?.runs;
+  const groups = groupsOf(runs).map(({ data, backbone, runs: of }) => ({ data, backbone, ...proxyCorrelations(of) }));
+  const several = groups.filter((group) => group.runs.length > 2);
+  const cell = (value = Number.NaN) => (Number.isNaN(value) ? "-" : value.toFixed(2));
   return {
     title: "What goes with the area",
-    text: "Spearman's correlation, over runs, of each measure (its mean over the early exits) with the area under accuracy against cost. Few runs: a hint, no proof.",
+    text: "Spearman's correlation, over runs, of each measure (its mean over the early exits, of probabilities as they were trained) with the area under accuracy against cost. Few runs: a hint, no proof. Runs of which not all of it is known are left out.",
     head: ["measure", ...several.map(({ data, backbone, runs: of }) => `${data}, ${backbone} (${of.length} runs)`)],
-    rows: first
-      ? [...proxyCorrelations(first).keys()].map((measure) => [
-          measure,
-          ...several.map(({ runs: of }) => {
-            const value = proxyCorrelations(of).get(measure) ?? Number.NaN;
-            return Number.isNaN(value) ? "-" : value.toFixed(2);
-          }),
-        ])
-      : [],
+    rows: [...(several[0]?.correlations.keys() ?? [])].map((measure) => [
+      measure,
+      ...several.map(({ correlations }) => cell(correlations.get(measure))),
+    ]),
   };
 }
 
@@ -260,7 +264,7 @@ export function runSheet(runs: readonly RunFigures[], failures: readonly Failure
         `${run.data}-${run.backbone}-${run.method}-seed${run.seed}`,
         run.exits.map(({ accuracy }) => points(accuracy)).join(" / "),
         points(run.area),
-        run.certified ? percent(run.certified.cost) : "nothing certified",
+        run.certified ? percent(run.certified.cost) : (run.uncertified ?? "nothing certified"),
         sizeOf(run),
         Number.isNaN(run.trainingSeconds) ? "-" : run.trainingSeconds.toFixed(0),
         run.collapsed.join("; ") || "no",

@@ -64,26 +64,27 @@ export function pairedDifference({ runs }: Setting, reference: Setting, of: (run
   return spreadOf(differences);
 }
 
-const meanOf = (run: RunFigures, of: (exit: RunFigures["exits"][number]) => number): number =>
-  spreadOf(run.exits.slice(0, -1).map(of)).mean;
+const meanOf = (run: RunFigures, of: (exit: RunFigures["exits"][number]) => number | undefined): number =>
+  spreadOf(run.exits.slice(0, -1).map((exit) => of(exit) ?? Number.NaN)).mean;
 
-/** Measures that might tell a good cascade without running it: means over the early exits, of runs. */
+/**
+ * Measures that might tell a good cascade without running it: means over the early exits, of runs. Probabilities are as
+ * they were trained, as those of the curve: scaling by a temperature does not keep the order of samples.
+ */
 const PROXIES: Readonly<Record<string, (run: RunFigures) => number>> = {
-  EEFP: (run) => meanOf(run, ({ eefp }) => eefp),
-  AUROC: (run) => meanOf(run, ({ auroc }) => auroc),
-  AURC: (run) => meanOf(run, ({ aurc }) => aurc),
-  ECE: (run) => meanOf(run, ({ ece }) => ece),
-  "ECE as trained": (run) => meanOf(run, ({ trainedEce = Number.NaN }) => trainedEce),
+  EEFP: (run) => meanOf(run, ({ trainedEefp }) => trainedEefp),
+  AUROC: (run) => meanOf(run, ({ trainedAuroc }) => trainedAuroc),
+  AURC: (run) => meanOf(run, ({ trainedAurc }) => trainedAurc),
+  ECE: (run) => meanOf(run, ({ trainedEce }) => trainedEce),
   "accuracy of the early exits": (run) => meanOf(run, ({ accuracy }) => accuracy),
   "accuracy of the last exit": (run) => lastAccuracyOf(run),
 };
 
-/**
- * Spearman's correlation of each proxy with the area, over runs; NaN where one of them does not vary, or is not known
- * of all.
- */
-export function proxyCorrelations(runs: readonly RunFigures[]): ReadonlyMap<string, number> {
+/** Spearman's correlation of each proxy with the area, over the runs that have all; NaN where one does not vary. */
+export function proxyCorrelations(all: readonly RunFigures[]) {
+  const proxies = Object.entries(PROXIES);
+  const runs = all.filter((run) => proxies.every(([, of]) => !Number.isNaN(of(run))));
   const areas = runs.map(({ area }) => area);
-  const rank = (values: readonly number[]) => (values.some(Number.isNaN) ? Number.NaN : spearman(values, areas));
-  return new Map(Object.entries(PROXIES).map(([name, of]) => [name, rank(runs.map(of))]));
+  const correlations = proxies.map(([name, of]) => [name, spearman(runs.map(of), areas)] as const);
+  return { runs, correlations: new Map(correlations) };
 }

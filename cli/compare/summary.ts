@@ -2,7 +2,7 @@
 // and which measure goes with the area. What the tables round stands here whole.
 
 import { firstOf, transposed } from "../../base/index.ts";
-import { COSTS, lastAccuracyOf, type RunFigures } from "./figures.ts";
+import { COSTS, certifiedOf, lastAccuracyOf, type RunFigures } from "./figures.ts";
 import {
   groupsOf,
   pairedDifference,
@@ -13,7 +13,10 @@ import {
   spreadOf,
 } from "./statistics.ts";
 
-const EXIT_MEASURES = ["accuracy", "trainedEce", "ece", "auroc", "aurc", "eefp"] as const;
+const EXIT_MEASURES = [
+  ...(["accuracy", "ece", "auroc", "aurc", "eefp"] as const),
+  ...(["trainedEce", "trainedAuroc", "trainedAurc", "trainedEefp"] as const),
+] as const;
 
 /** One number of a run each; NaN where it has none. */
 const MEASURES: Readonly<Record<string, (run: RunFigures) => number>> = {
@@ -25,8 +28,8 @@ const MEASURES: Readonly<Record<string, (run: RunFigures) => number>> = {
   ),
   leastCost: ({ near }) => near.cost,
   leastCostAccuracy: ({ near }) => near.accuracy,
-  certifiedAccuracy: (run) => run.certified?.accuracy ?? lastAccuracyOf(run),
-  certifiedCost: ({ certified }) => certified?.cost ?? 1,
+  certifiedAccuracy: (run) => certifiedOf(run).accuracy,
+  certifiedCost: (run) => certifiedOf(run).cost,
   earlyRisk: ({ certified }) => certified?.earlyRisk ?? Number.NaN,
   wholeMs: ({ timing }) => timing?.whole ?? Number.NaN,
   cascadeMs: ({ timing }) => timing?.cascade ?? Number.NaN,
@@ -47,7 +50,7 @@ interface SettingSummary extends Pick<Setting, "data" | "backbone" | "method"> {
 /** All that a comparison says besides its runs. */
 export interface ComparisonSummary {
   readonly settings: readonly SettingSummary[];
-  /** Spearman's correlation of each measure with the area, over the runs of a data set and backbone. */
+  /** Spearman's correlation of each measure with the area, over the runs of a data set and backbone that have all. */
   readonly proxies: readonly {
     readonly data: string;
     readonly backbone: string;
@@ -81,9 +84,9 @@ export function summaryOf(runs: readonly RunFigures[], against: string): Compari
           }),
       };
     }),
-    proxies: groupsOf(runs).map(({ data, backbone, runs: of }) => ({
-      ...{ data, backbone, runs: of.length },
-      correlations: Object.fromEntries(proxyCorrelations(of)),
-    })),
+    proxies: groupsOf(runs).map(({ data, backbone, runs: of }) => {
+      const { runs, correlations } = proxyCorrelations(of);
+      return { data, backbone, runs: runs.length, correlations: Object.fromEntries(correlations) };
+    }),
   };
 }

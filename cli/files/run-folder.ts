@@ -162,11 +162,21 @@ export class RunFolder {
     writeWhole(this.path(name), content);
   }
 
+  /** Removes what is said of the run's weights, which are others now; what was exported says whose it is. */
+  forgetFindings(): void {
+    this.#remove(
+      (["policy", "evaluation", "corruptions", "timing", "bench", "report"] as const).map((name) => OWN[name]),
+    );
+  }
+
   /** Removes what a run leaves, and nothing else that may lie there. */
   #clear(): void {
     const names = [...Object.values(OWN), RUN_FILES.last, RUN_FILES.best, RUN_FILES.metrics];
-    for (const name of [...names, ...LOGIT_SPLITS.map(RUN_FILES.logits)])
-      rmSync(join(this.dir, name), { force: true, recursive: true });
+    this.#remove([...names, ...LOGIT_SPLITS.map(RUN_FILES.logits)]);
+  }
+
+  #remove(names: readonly string[]): void {
+    for (const name of names) rmSync(join(this.dir, name), { force: true, recursive: true });
   }
 }
 

@@ -50,7 +50,7 @@ export async function readDetails(
     record: folder.record(),
     history: readHistory(folder.metrics, source.exits),
     targets: sweepTargets(file, { validation, calibration, test: source }),
-    corruptions: readCorruptions(folder, source.origin?.weights),
+    corruptions: readCorruptions(folder, { raw: source, file }),
     images: await testImages(config, source),
     bench: existsSync(folder.path("bench")) ? readBench(folder.path("bench")) : undefined,
   };

@@ -52,10 +52,89 @@ test("finished runs are compared as they lie", async () => {
       ["a", "b"],
     );
     assert.ok(runs[1]!.method.includes(b), "two runs of one name are told apart by their folders");
+    assert.equal(
+      runs.map(({ certified, uncertified }) => [certified, uncertified]),
+      [a, b].map(() => [undefined, "not calibrated"]),
+    );
     // Deeper exits know the label better, and the logits of both are the same.
     assert.ok(runs[0]!.exits[2]!.accuracy > runs[0]!.exits[0]!.accuracy);
     assert.is(runs[0]!.area, runs[1]!.area);
     assert.ok(runs[0]!.atCost[3]!.cost < 0.8, "thresholds meet the cost, about");
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+});
+
+test("only what a run's settings ask for counts as certified", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "sortie-promised-"));
+  try {
+    const folders = ["asked", "budget", "looser", "mean", "never"].map((name) => writeRun(join(dir, name)));
+    for (const [i, flags] of [
+      [],
+      ["--method", "budget", "--cost", "0.5"],
+      ["--alpha", "0.6"],
+      ["--method", "crc"],
+    ].entries())
+      assert.is((await sortie("calibrate", folders[i]!, ...flags)).code, 0);
+    const { code, text } = await sortie("compare", ...folders, "--no-timing", "--out", dir);
+    assert.is(code, 0, text);
+    const { runs, settings } = written(dir);
+    const other = "calibrated in another way";
+    assert.equal(
+      runs.map(({ uncertified }) => uncertified),
+      [undefined, other, other, other, "not calibrated"],
+    );
+    assert.ok(runs[0]!.certified && runs[0]!.certified.earlyRisk < 0.2);
+    assert.ok(runs.slice(1).every(({ certified }) => certified === undefined));
+    assert.ok(Number.isNaN(Number(settings[1]!.measures["certifiedCost"]!.mean)), "no full cost is counted for it");
+    const told = readFileSync(join(dir, "comparison.md"), "utf8");
+    assert.match(told, "At most 20 % wrong of those that leave early, at each exit, with probability 90 %.");
+    assert.match(told, `0 of 0; 1 ${other}`);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+});
+
+test("runs of other settings are no seeds of one another; folders go with few flags", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "sortie-alike-"));
+  try {
+    const made = (name: string, seed: number, method: object) => {
+      const folder = writeRun(join(dir, name));
+      const path = join(folder, "config.json");
+      const config = JSON.parse(readFileSync(path, "utf8"));
+      writeFileSync(path, JSON.stringify({ ...config, seed, method }));
+      return folder;
+    };
+    const soft = { name: "soft-cgt" };
+    const folders = [
+      made("a", 1, soft),
+      made("b", 2, { ...soft, kappa: 3 }),
+      made("c", 3, soft),
+      made("d", 3, { ...soft, kappa: 3 }),
+      made("e", 3, { ...soft, kappa: 3 }),
+    ];
+    const args = [...folders, "--no-timing", "--out", dir];
+    const { code, text } = await sortie("compare", ...args, "--against", "soft-cgt (method.kappa 3)");
+    assert.is(code, 0, text);
+    const { settings, against } = written(dir);
+    assert.equal(
+      settings.map(({ method, seeds }) => [method, seeds]),
+      [
+        ["soft-cgt", [1, 3]],
+        ["soft-cgt (method.kappa 3)", [2, 3]],
+        [`soft-cgt (method.kappa 3) (${folders[4]})`, [3]],
+      ],
+    );
+    assert.is(against, "soft-cgt (method.kappa 3)");
+    for (const [flags, message] of [
+      [["--against", "joint"], "compare: --against must be one of soft-cgt, soft-cgt (method.kappa 3)"],
+      [["--seeds", "7"], "compare: --seeds goes with a plan"],
+      [["--list"], "compare: --list goes with a plan"],
+    ] as const) {
+      const refused = await sortie("compare", ...args, ...flags);
+      assert.is(refused.code, 1, refused.text);
+      assert.match(refused.text, message);
+    }
   } finally {
     rmSync(dir, { recursive: true });
   }
@@ -77,7 +156,7 @@ test("beside the common rule a method is told as its own paper decides", async (
     const [joint, margins, entropy] = written(dir).runs;
     assert.is(joint!.published, undefined);
     assert.ok(
-      joint!.exits.every(({ ece, trainedEce }) => trainedEce !== ece),
+      joint!.exits.every(({ ece, trainedEce, aurc, trainedAurc }) => trainedEce !== ece && trainedAurc !== aurc),
       "as trained, and after scaling",
     );
     assert.equal([margins!.published!.score, margins!.published!.rule], ["maxProb", "by classPrecisionMargin"]);
@@ -131,16 +210,21 @@ test("a method that collapses at any seed is called so wherever it is named", ()
 });
 
 test("an exit by chance, behind one before it, or behind itself is collapsed", () => {
-  const fallen = (...accuracies: number[]) =>
+  const among = (chance: number, ...accuracies: number[]) =>
     collapseOf(
       accuracies.map((accuracy) => ({ accuracy })),
-      10,
+      chance,
     );
+  const fallen = (...accuracies: number[]) => among(0.1, ...accuracies);
+  assert.equal(among(1 / 2, 0.72, 0.74), [], "two classes");
+  assert.equal(among(1 / 3, 0.48), []);
+  assert.equal(among(1 / 2, 0.51, 0.74), ["exit 1 at 51.0 %, by chance"]);
+  assert.equal(among(0.7, 0.7), ["exit 1 at 70.0 %, by chance"], "always the most frequent label");
   assert.equal(fallen(0.8, 0.85, 0.9), []);
   assert.equal(fallen(0.8, 0.76, 0.9), []);
   assert.equal(fallen(0.81, 0.66, 0.78), ["exit 2 at 66.0 %, below an earlier exit"]);
   assert.equal(fallen(0.1, 0.9), ["exit 1 at 10.0 %, by chance"]);
-  const trained = (best: number) => collapseOf([{ accuracy: 0.55, validation: 0.57, best }, { accuracy: 0.9 }], 10);
+  const trained = (best: number) => collapseOf([{ accuracy: 0.55, validation: 0.57, best }, { accuracy: 0.9 }], 0.1);
   assert.equal(trained(0.61), []);
   assert.equal(trained(0.63), ["exit 1 at 55.0 %, fell from 63.0 to 57.0 % of the validation images while trained"]);
 });
@@ -208,7 +292,10 @@ test("spreads are of single runs, differences are seed by seed", () => {
 
 test("the summary has means, spreads and differences of all that is measured, and ranks measures", () => {
   const figures = (method: string, seed: number, area: number) => {
-    const exits = [0.7, 0.9].map((accuracy) => ({ accuracy: accuracy * area, ece: 1 - area, auroc: 0.8, aurc: 0.1 }));
+    const exits = [0.7, 0.9].map((accuracy) => ({
+      ...{ accuracy: accuracy * area, ece: 0, auroc: 0, aurc: 0, eefp: 0 },
+      ...{ trainedEce: 1 - area, trainedAuroc: 0.8, trainedAurc: 0.1, trainedEefp: 0.6 },
+    }));
     const point = { accuracy: area, cost: 0.5 };
     const run = {
       data: "d",
@@ -229,7 +316,12 @@ test("the summary has means, spreads and differences of all that is measured, an
   assert.ok(Math.abs(y!.differences!["area"]!.mean + 0.2) < 1e-12 && y!.differences!["accuracyAt50"]!.n === 2);
   assert.is(y!.differences!["certifiedCost"]!.mean, 0, "nothing certified counts with the full cost");
   assert.ok(Math.abs(x!.exits[1]!["accuracy"]!.mean - 0.72) < 1e-12);
-  assert.equal([proxies[0]!.runs, proxies[0]!.correlations["ECE"]], [4, -1]);
+  assert.equal([proxies[0]!.runs, proxies[0]!.correlations["ECE"]], [4, -1], "of probabilities as the curve's");
+  // A run of a comparison that did not tell all of it is left out, not the measure.
+  const [older] = runs as [RunFigures];
+  const { trainedEefp: _, ...exit } = older.exits[0]!;
+  const [without] = summaryOf([...runs, { ...older, seed: 2, exits: [exit, older.exits[1]!] }], "x").proxies;
+  assert.equal([without!.runs, without!.correlations["ECE"]], [4, -1]);
 });
 
 test("a plan that cannot be is refused by name, before anything is made", async () => {
@@ -253,7 +345,7 @@ test("a plan that cannot be is refused by name, before anything is made", async 
     [["--methods", "joint", "--name", "mine"], /--name is the plan's to set/],
     [["--method.kappa", "3", "--methods", "joint"], /kappa/],
     [["no-such-folder"], /no-such-folder must be the folder of a run/],
-    [["--methods", "joint", "."], /cannot both be given/],
+    [["--methods", "joint", "."], /goes with a plan, and folders of runs are compared as they are/],
     [["--methods", "joint", "--corruption-samples", "5"], /--corruptions must be there for flags about corruptions/],
     [["--methods", "joint", "--corruptions", "--corruption-names", "fgo"], /must be one of .*fog/],
     [

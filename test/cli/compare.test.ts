@@ -126,6 +126,42 @@ gpu("the test images are corrupted too, once, and what comes of it is told of ev
   assert.match(told, /\| joint(?: \(collapsed[^|]*\))? \| \d+\.\d \| 100\.0 \|/, "the reference's mCE");
   const known = await sortie(...args, ...flags);
   assert.not.match(known.text, "are corrupted");
+  // Further ones stand beside them; under another policy all are looked at again.
+  const one = join(out, "runs", "glyphs-resnet-joint-seed3");
+  const few = ["--corruptions", "--corruption-samples", "20"];
+  assert.is((await sortie("evaluate", one, ...few, "--corruption-names", "fog")).code, 0);
+  const names = async () => {
+    const { text } = await sortie("compare", one, "--no-timing", "--out", join(out, "one"));
+    const [run] = written(join(out, "one")).runs;
+    return [...new Set(run!.corruptions?.rows.map(({ name }) => name)), text].slice(0, -1);
+  };
+  assert.equal(await names(), ["frost", "fog", "saturate"]);
+  assert.is((await sortie("calibrate", one, "--alpha", "0.96")).code, 0);
+  assert.equal(await names(), []);
+});
+
+gpu("other levels, and further epochs, make runs unfinished again, and nothing of before is told of them", async () => {
+  const args = ["compare", "--methods", "joint", "--out", join(out, "changed"), "--no-timing", ...SMALL];
+  const folder = join(out, "changed", "glyphs-resnet-joint-seed1");
+  const read = (name: string) => JSON.parse(readFileSync(join(folder, name), "utf8"));
+  const of = async (...flags: string[]) => {
+    const { code, text } = await sortie(...args, ...flags);
+    assert.is(code, 0, text);
+    return text;
+  };
+  await of("--alpha", "0.97");
+  assert.is(read("policy.json").result.alpha, 0.97);
+  assert.match(await of("--alpha", "0.95"), `${folder} was calibrated in another way than is planned`);
+  assert.is(read("policy.json").result.alpha, 0.95);
+  assert.match(readFileSync(join(out, "changed", "comparison.md"), "utf8"), "At most 95 % wrong");
+  assert.is(read("config.json").calibration.alpha, 0.95);
+  const weights = read("policy.json").result.origin.weights;
+  assert.match((await sortie(...args, "--alpha", "0.95", "--more-epochs", "1", "--list")).text, "begun");
+  await of("--alpha", "0.95", "--more-epochs", "1");
+  const grown = read("policy.json").result.origin.weights;
+  assert.not.equal(grown, weights);
+  assert.match(await of("--alpha", "0.95", "--more-epochs", "1"), "all are finished");
+  assert.is(read("policy.json").result.origin.weights, grown);
 });
 
 gpu("a run whose last exit is never right on validation images is compared all the same", async () => {

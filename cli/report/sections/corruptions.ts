@@ -3,17 +3,22 @@
 import { existsSync } from "node:fs";
 import { lastOf, zip } from "../../../base/index.ts";
 import { bySeverity, type CorruptionFindings, type CorruptionRow } from "../../commands/corruptions.ts";
+import { policyDigest } from "../../files/policy-file.ts";
 import type { RunFolder } from "../../files/run-folder.ts";
 import { readJson } from "../../files/whole.ts";
+import type { Findings } from "../../findings.ts";
 import { percent } from "../../format.ts";
 import { escapeHtml, section, table } from "../html.ts";
 
-/** What was found of these weights, if it was. */
-export function readCorruptions(folder: RunFolder, weights: string | undefined): CorruptionFindings | undefined {
-  const path = folder.path("corruptions");
+/** What was found of these weights under this policy, if it was. */
+export function readCorruptions(
+  folder: RunFolder,
+  { raw, file }: Pick<Findings, "file"> & { readonly raw: Pick<Findings["raw"], "origin"> },
+): CorruptionFindings | undefined {
+  const [path, weights] = [folder.path("corruptions"), raw.origin?.weights];
   if (weights === undefined || !existsSync(path)) return undefined;
   const found = corruptionFindings(readJson(path));
-  return found?.weights === weights ? found : undefined;
+  return found?.weights === weights && found.policy === policyDigest(file) ? found : undefined;
 }
 
 /** A parsed JSON, if it holds such findings. */
