@@ -68,6 +68,8 @@ export function normalizeAxis(op: string, axis: number, rank: number): number {
 export function normalizeAxes(op: string, axes: readonly number[] | null | undefined, rank: number): number[] {
   if (axes === null || axes === undefined) return Array.from({ length: rank }, (_, i) => i);
   checkList(op, "dim", axes);
+  // The last axis of a scalar is none, as in PyTorch.
+  if (rank === 0 && axes.length === 1 && (axes[0] === 0 || axes[0] === -1)) return [];
   const result = axes.map((axis) => normalizeAxis(op, axis, rank)).sort((a, b) => a - b);
   const repeated = result.find((axis, i) => axis === result[i - 1]);
   if (repeated !== undefined) {

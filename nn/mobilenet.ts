@@ -1,8 +1,8 @@
-// MobileNetV3-Small (Howard et al., ICCV 2019) in torchvision's form and names. Each layer is a stage, `features.0` and
-// so on, so an exit can be attached after any of them.
+// MobileNetV3, Small and Large (Howard et al., ICCV 2019) in torchvision's form and names. Each layer is a stage,
+// `features.0` and so on, so an exit can be attached after any of them.
 
 import { type Kinds, lastOf, zip } from "../base/index.ts";
-import { type Activation, type Device, hardswish, readOptions, type Tensor } from "../engine/functions.ts";
+import { type Activation, checkOneOf, type Device, hardswish, readOptions, type Tensor } from "../engine/functions.ts";
 import { Backbone, checkClasses, checkScale, checkStemStride, featureStages, type Stage } from "./backbone.ts";
 import { Init } from "./init.ts";
 import { globalAveragePool, Linear } from "./layers.ts";
@@ -20,6 +20,12 @@ type Row = readonly [
   stride: number,
 ];
 
+/** A table of the paper, and how wide the hidden linear layer is. */
+interface Plan {
+  readonly rows: readonly Row[];
+  readonly hidden: number;
+}
+
 /** Table 2 of the paper. */
 const SMALL: readonly Row[] = [
   [3, 16, 16, true, "relu", 2],
@@ -35,8 +41,34 @@ const SMALL: readonly Row[] = [
   [5, 576, 96, true, "hardswish", 1],
 ];
 
-/** Options of MobileNetV3-Small. */
+/** Table 1 of the paper. */
+const LARGE: readonly Row[] = [
+  [3, 16, 16, false, "relu", 1],
+  [3, 64, 24, false, "relu", 2],
+  [3, 72, 24, false, "relu", 1],
+  [5, 72, 40, true, "relu", 2],
+  [5, 120, 40, true, "relu", 1],
+  [5, 120, 40, true, "relu", 1],
+  [3, 240, 80, false, "hardswish", 2],
+  [3, 200, 80, false, "hardswish", 1],
+  [3, 184, 80, false, "hardswish", 1],
+  [3, 184, 80, false, "hardswish", 1],
+  [3, 480, 112, true, "hardswish", 1],
+  [3, 672, 112, true, "hardswish", 1],
+  [5, 672, 160, true, "hardswish", 2],
+  [5, 960, 160, true, "hardswish", 1],
+  [5, 960, 160, true, "hardswish", 1],
+];
+
+const PLANS: Readonly<Record<"small" | "large", Plan>> = {
+  small: { rows: SMALL, hidden: 1024 },
+  large: { rows: LARGE, hidden: 1280 },
+};
+
+/** Options of MobileNetV3. */
 export interface MobileNetV3Options {
+  /** Default "small". */
+  readonly size?: keyof typeof PLANS;
   /** Default 1000. */
   readonly classes?: number;
   /** Shape of an image, [H, W, C]; default [224, 224, 3]. */
@@ -56,6 +88,7 @@ export interface MobileNetV3Options {
 }
 
 const MOBILENET: Kinds<MobileNetV3Options> = {
+  size: "string",
   classes: "number",
   input: "any",
   widthMult: "number",
@@ -68,8 +101,8 @@ const MOBILENET: Kinds<MobileNetV3Options> = {
 };
 
 /**
- * MobileNetV3-Small: a stem, eleven inverted residual blocks, a 1x1 convolution, pool, two linear layers. Stages
- * `features.0` to `features.12`.
+ * MobileNetV3: a stem, eleven inverted residual blocks (Large: fifteen), a 1x1 convolution, pool, two linear layers.
+ * Stages `features.0` to `features.12` (`features.16`).
  */
 export class MobileNetV3 extends Backbone {
   /** torchvision's `features`. */
@@ -82,6 +115,7 @@ export class MobileNetV3 extends Backbone {
   constructor(options: MobileNetV3Options) {
     super();
     const {
+      size = "small",
       classes = 1000,
       input = [224, 224, 3],
       widthMult = 1,
@@ -92,18 +126,20 @@ export class MobileNetV3 extends Backbone {
       seed,
       device,
     } = readOptions("mobilenetV3", options, MOBILENET);
+    checkOneOf("mobilenetV3", "size", size, Object.keys(PLANS));
     checkClasses("mobilenetV3", classes);
     checkScale("mobilenetV3", { widthMult, eps });
     checkStemStride("mobilenetV3", stemStride);
     checkChances("mobilenetV3", { dropout });
+    const { rows, hidden: wide } = PLANS[size];
     const init = new Init({ seed, scheme: "mobilenet", device });
     const norm = { eps, momentum };
     const width = (channels: number) => roundChannels(channels * widthMult);
     const stem = width(16);
-    const widths = [stem, ...SMALL.map(([, , outputs]) => width(outputs))];
-    const blocks = zip(SMALL, widths.slice(0, -1), widths.slice(1)).map(([row, inputs, outputs]) => {
-      const [kernel, wide, , squeezes, activation, stride] = row;
-      const expanded = width(wide);
+    const widths = [stem, ...rows.map(([, , outputs]) => width(outputs))];
+    const blocks = zip(rows, widths.slice(0, -1), widths.slice(1)).map(([row, inputs, outputs]) => {
+      const [kernel, inner, , squeezes, activation, stride] = row;
+      const expanded = width(inner);
       const squeeze = squeezes
         ? ({ channels: roundChannels(Math.floor(expanded / 4)), inner: "relu", gate: "hardsigmoid" } as const)
         : undefined;
@@ -116,10 +152,10 @@ export class MobileNetV3 extends Backbone {
       ...blocks,
       new ConvNorm(last, 6 * last, init, { kernel: 1, ...act }),
     ];
-    const hidden = width(1024);
+    const hidden = width(wide);
     const dropped = dropout > 0 ? new Dropout(dropout, generatorOf(init)) : undefined;
     this.classifier = [new Linear(6 * last, hidden, init), undefined, dropped, new Linear(hidden, classes, init)];
-    this.stages = featureStages([...widths, 6 * last], [stemStride, ...SMALL.map((row) => row[5]), 1]);
+    this.stages = featureStages([...widths, 6 * last], [stemStride, ...rows.map((row) => row[5]), 1]);
     this.input = input;
     this.classes = classes;
   }
@@ -145,5 +181,5 @@ export class MobileNetV3 extends Backbone {
   }
 }
 
-/** MobileNetV3-Small; see `MobileNetV3Options`. */
+/** MobileNetV3; see `MobileNetV3Options`. */
 export const mobilenetV3 = (options: MobileNetV3Options): MobileNetV3 => new MobileNetV3(options);

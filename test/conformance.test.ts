@@ -1,12 +1,20 @@
 // The conformance cases beside this repository, where there are any, and the runner itself on cases made up here.
 
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { randn, type StoredTensor, writeSafetensors } from "../engine/index.ts";
+import {
+  backward,
+  crossEntropy,
+  randn,
+  type StoredTensor,
+  type Tensor,
+  tensor,
+  writeSafetensors,
+} from "../engine/index.ts";
 import * as exits from "../exits/index.ts";
-import { EVAL, resnet, toTorch, toTorchName } from "../nn/index.ts";
+import { EVAL, imageNetResnet, resnet, TORCHVISION, TRAIN, toTorch, toTorchName } from "../nn/index.ts";
 import type { CaseTensor } from "./conformance/case.ts";
 import { compareTensor } from "./conformance/compare.ts";
 import { KINDS } from "./conformance/kinds.ts";
@@ -109,25 +117,70 @@ made("fails an attribute that its runner does not look at", async () => {
     await verdictOf({ attrs }, { "in.x": x, "out.y": y }),
     "attribute power is not used; attribute base is not used",
   );
-  const result: StoredTensor = { dtype: "F32", shape: [], data: Float32Array.of(8) };
-  const optim = { kind: "optim", op: "adam", attrs: { lr: 0.1, amsgrad: true, steps: 1 } };
-  assert.is(
-    await verdictOf(optim, { "in.w": x, "in.grads.w": x, "out.w": result }),
-    "Error: attribute amsgrad must be false; got true",
+  const given = { "in.x": x, "in.mask": x, "out.y": y };
+  assert.is(await verdictOf({}, given), "Error: input mask is not used");
+  const metric = { kind: "calibration", op: "areaUnderCurve", attrs: {} };
+  const curve = { "in.cost": x, "in.accuracy": x, "in.weights": x };
+  assert.is(await verdictOf(metric, curve), "Error: input weights is not used");
+});
+
+made("reads numbers as Python writes them, and weights that lie beside a case", async () => {
+  const text = JSON.stringify({ kind: "op", op: "clamp", attrs: { min: 0, max: 0.5 }, rtol: 0, atol: 0 });
+  const bare = text
+    .replace("0.5", "Infinity")
+    .replace('"min":0', '"min":-Infinity')
+    .replace(/}$/, ',"note":"-Infinity, NaN"}');
+  await writeSafetensors(join(folder, "bare.safetensors"), Object.entries({ "in.x": x, "out.y": x }), { case: bare });
+  const verdict = await runFile(folder, "bare");
+  assert.equal(verdict, { status: "passed" }, "a text stays a text");
+});
+
+made("weights that an index names are no cases", () => {
+  const deep = mkdtempSync(join(folder, "indexed-"));
+  mkdirSync(join(deep, "model"));
+  for (const name of ["a", "b"]) writeFileSync(join(deep, "model", `${name}.safetensors`), "");
+  writeFileSync(join(deep, "index.json"), JSON.stringify({ cases: [{ weights: "model/b.safetensors" }, {}] }));
+  assert.equal(findCases(deep), ["model/a"]);
+});
+
+/** A network's weights as PyTorch has them. */
+const stored = (state: Iterable<readonly [string, Tensor]>, toFile: (name: string) => string) =>
+  Promise.all(
+    [...state].map(async ([name, value]): Promise<[string, StoredTensor]> => {
+      const there = toTorch(name, { shape: value.shape, data: await value.read() });
+      return [toFile(name), { dtype: "F32", shape: there.shape, data: Float32Array.from(there.data) }];
+    }),
   );
+
+made("a training step of a ResNet goes by torchvision's names", async () => {
+  using net = imageNetResnet({ depth: 18, classes: 4, input: [32, 32, 3], seed: 3 });
+  const name = (of: string) => toTorchName(of, TORCHVISION);
+  await writeSafetensors(join(folder, "resnet.weights.safetensors"), await stored(net.state(), name));
+  const images = randn([2, 32, 32, 3], { seed: 4 });
+  const labels: StoredTensor = { dtype: "I32", shape: [2], data: Int32Array.of(1, 0) };
+  const loss = crossEntropy(net.forward(images, TRAIN), tensor(labels.data as Int32Array));
+  backward(loss);
+  const projection = [...net.namedParameters()].find(([of]) => of.startsWith("layer2.0.shortcut"))!;
+  const [[called, grad]] = (await stored([[projection[0], projection[1].grad]], name)) as [[string, StoredTensor]];
+  assert.match(called, /^layer2\.0\.downsample\.0/);
+  const tensors = {
+    "in.x": { dtype: "F32", shape: images.shape, data: (await images.read()) as Float32Array<ArrayBuffer> },
+    "in.labels": labels,
+    "out.loss": { dtype: "F32", shape: [], data: Float32Array.of(await loss.item()) },
+    [`grad.param.${called}`]: grad,
+  } as const;
+  const attrs = { arch: "resnet18", naming: "torchvision", numClasses: 4, mode: "train", loss: "crossEntropy" };
+  const head = { kind: "model", op: "resnet18", weights: "resnet.weights.safetensors", attrs };
+  assert.is(await verdictOf(head, tensors), "passed");
+  images.dispose();
+  loss.dispose();
 });
 
 made("runs the architecture that a case names", async () => {
   const net = resnet({ depth: 14, classes: 10, input: [8, 8, 3], shortcut: "A", seed: 3 });
   const images = randn([2, 8, 8, 3], { seed: 4 });
   const logits = net.forward(images, EVAL);
-  const weights = await Promise.all(
-    [...net.state()].map(async ([name, value]): Promise<[string, StoredTensor]> => {
-      const there = toTorch(name, { shape: value.shape, data: await value.read() });
-      return [toTorchName(name), { dtype: "F32", shape: there.shape, data: Float32Array.from(there.data) }];
-    }),
-  );
-  await writeSafetensors(join(folder, "net.weights.safetensors"), weights);
+  await writeSafetensors(join(folder, "net.weights.safetensors"), await stored(net.state(), toTorchName));
   const tensors = {
     "in.x": { dtype: "F32", shape: images.shape, data: (await images.read()) as Float32Array<ArrayBuffer> },
     "out.logits": { dtype: "F32", shape: logits.shape, data: (await logits.read()) as Float32Array<ArrayBuffer> },
@@ -199,7 +252,7 @@ made("fails what it cannot run", async () => {
   assert.is(await verdictOf({}, { "out.y": x }), "Error: the case has no input x");
   assert.is(
     await verdictOf({ weights: "nowhere.weights.safetensors" }, { "in.x": x, "out.y": x }),
-    "Error: its weights nowhere.weights.safetensors are in no folder above it",
+    "Error: its weights nowhere.weights.safetensors are in no folder above it, nor beside it",
   );
 });
 

@@ -2,7 +2,7 @@
 // `[n, M]` over M settings of one knob in ascending order, larger = safer.
 
 import type { Kinds } from "../../base/index.ts";
-import { check, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
+import { check, checkNotEmpty, readOptions } from "../errors.ts";
 import { addTo, column, sum } from "../numeric/arrays.ts";
 import {
   binomialPValue,
@@ -15,7 +15,7 @@ import {
 import { createRandom, randomOrder } from "../numeric/random.ts";
 import { fewestSamples, type RiskTest, seenOf } from "../numeric/sample-size.ts";
 import { RULE_OPTIONS } from "./options.ts";
-import { type Guarantee, highProbability, onAverage, type RiskLevels } from "./result.ts";
+import { type Guarantee, highProbability, onAverage, type RiskLevels, unproven } from "./result.ts";
 import { checkLevels, LEVELS } from "./selective-risk.ts";
 
 /** Losses of n samples at M knob settings. */
@@ -45,14 +45,22 @@ export interface KnobChoice {
 
 /** Options of `conformalRiskControl`. */
 export interface RiskControlOptions {
+  /** Above 0 and below `lossBound`. */
   readonly alpha: number;
   /** Losses lie in [0, lossBound]; default 1. */
   readonly lossBound?: number;
   /** Default false. */
   readonly monotonize?: boolean;
+  /** Take losses that increase in lambda as they are, of which nothing is promised then; default false. */
+  readonly anyLosses?: boolean;
 }
 
-const CRC: Kinds<RiskControlOptions> = { alpha: "number!", lossBound: "number", monotonize: "boolean" };
+const CRC: Kinds<RiskControlOptions> = {
+  alpha: "number!",
+  lossBound: "number",
+  monotonize: "boolean",
+  anyLosses: "boolean",
+};
 
 /**
  * Smallest lambda with `n/(n+1) * mean + B/(n+1) <= alpha`. For losses in [0, B] that do not increase in lambda the
@@ -60,11 +68,12 @@ const CRC: Kinds<RiskControlOptions> = { alpha: "number!", lossBound: "number", 
  * `monotonize` replaces each loss by its maximum over all larger lambdas first: valid for any losses, conservative.
  */
 export function conformalRiskControl(table: LossTable, options: RiskControlOptions): KnobChoice {
-  const { alpha, lossBound = 1, monotonize = false } = readOptions("conformalRiskControl", options, CRC);
-  checkLevel("conformalRiskControl", "alpha", alpha);
-  check(lossBound > 0 && Number.isFinite(lossBound), "conformalRiskControl", "lossBound must be above 0", lossBound);
-  const { n, m } = extents("conformalRiskControl", table, lossBound);
-  if (!monotonize) checkMonotone(table, m);
+  const op = "conformalRiskControl";
+  const { alpha, lossBound = 1, monotonize = false, anyLosses = false } = readOptions(op, options, CRC);
+  check(lossBound > 0 && Number.isFinite(lossBound), op, "lossBound must be above 0", lossBound);
+  check(alpha > 0 && alpha < lossBound, op, `alpha must lie strictly between 0 and ${lossBound}`, alpha);
+  const { n, m } = extents(op, table, lossBound);
+  const isProven = monotonize || isMonotone(table, m, anyLosses);
   const sums = new Float64Array(m);
   for (let i = 0; i < n; i++) {
     let worst = Number.NEGATIVE_INFINITY;
@@ -81,7 +90,11 @@ export function conformalRiskControl(table: LossTable, options: RiskControlOptio
   const needed = monotonize ? assumptions : [...assumptions, "no sample's loss increases in lambda"];
   const trial = { test: "expectation", alpha: alpha / lossBound, level: 1, delta: 1 } as const;
   const neededSamples = fewestSamples(trial, sums[m - 1]! / (n * lossBound));
-  return { ...choose(table, bound, index), n, neededSamples, guarantee: { ...guarantee, assumptions: needed } };
+  const promised = { ...guarantee, assumptions: needed };
+  return {
+    ...choose(table, bound, index),
+    ...{ n, neededSamples, guarantee: isProven ? promised : unproven(promised, "some loss increases in lambda") },
+  };
 }
 
 /** Betting or Hoeffding-Bentkus for any losses in [0, 1]; Clopper-Pearson, exact and the tightest, for 0/1 losses. */
@@ -160,13 +173,14 @@ function choose(
 
 const within = (lossBound: number): string => `every loss lies in 0..${lossBound}`;
 
-/** @throws CalibrationError where a sample's loss increases in lambda */
-function checkMonotone({ losses, lambdas }: LossTable, m: number): void {
+/** Whether no sample's loss increases in lambda. @throws CalibrationError where one does, unless all are taken */
+function isMonotone({ losses, lambdas }: LossTable, m: number, areAllTaken: boolean): boolean {
   let wrong = -1;
   for (let at = 1; at < losses.length && wrong < 0; at++) if (at % m > 0 && losses[at]! > losses[at - 1]!) wrong = at;
   const place = `at sample ${Math.floor(wrong / m)} ${losses[wrong - 1]} before ${losses[wrong]}, lambda ${lambdas[wrong % m]}`;
   const must = "losses must not increase in lambda (monotonize: true makes them so)";
-  check(wrong < 0, "conformalRiskControl", must, place);
+  check(wrong < 0 || areAllTaken, "conformalRiskControl", must, place);
+  return wrong < 0;
 }
 
 function extents(

@@ -111,10 +111,12 @@ export const similarSamples = "the samples used and future samples come from one
 export const fixedBeforehand = "the model, its scaling and the tried thresholds were fixed without the tested samples";
 
 /** A promise, or what is left of it where samples were used twice, or are there several times: nothing. */
-export function provenUnless(isReused: boolean, guarantee: Guarantee): Guarantee {
-  if (!isReused) return guarantee;
-  const { promise, assumptions } = guarantee;
-  const known = `nothing is proven, since samples were used twice or are there several times; otherwise this would hold: ${promise}`;
+export const provenUnless = (isReused: boolean, guarantee: Guarantee): Guarantee =>
+  isReused ? unproven(guarantee, "samples were used twice or are there several times") : guarantee;
+
+/** What is left of a promise for a reason: nothing. */
+export function unproven({ promise, assumptions }: Guarantee, why: string): Guarantee {
+  const known = `nothing is proven, since ${why}; otherwise this would hold: ${promise}`;
   return { kind: "none", promise: known, assumptions };
 }
 

@@ -17,16 +17,7 @@ import { type DType, isFloat, storageType } from "../dtype.ts";
 import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import type { Backward } from "../graph.ts";
 import { defineOp, type Launcher, single } from "../op.ts";
-import {
-  broadcastAxes,
-  checkShape,
-  describe,
-  normalizeAxes,
-  normalizeAxis,
-  type Shape,
-  sameShape,
-  strides,
-} from "../shape.ts";
+import { broadcastAxes, checkShape, describe, normalizeAxes, type Shape, sameShape, strides } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, empty, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
@@ -312,7 +303,7 @@ export const logsumexp = positional("logsumexp(x, options)", (x: Tensor, options
 function argAttrs(op: string, x: Tensor, options: ArgOptions): Attrs {
   checkTensors(op, { x });
   const { dim = null, keepdim = false } = readOptions<ArgOptions>(op, options, ARG);
-  const axes = dim === null ? normalizeAxes(op, null, x.rank) : [normalizeAxis(op, dim, x.rank)];
+  const axes = normalizeAxes(op, dim === null ? null : [dim], x.rank);
   return { axes, keepdim, correction: 0 };
 }
 

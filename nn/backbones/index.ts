@@ -4,7 +4,7 @@ import { convnextKind } from "./convnext.ts";
 import { efficientnetKind } from "./efficientnet.ts";
 import { imageNetResnetKind } from "./imagenet-resnet.ts";
 import type { BackboneKind } from "./kind.ts";
-import { mobilenetV3Kind } from "./mobilenet-v3.ts";
+import { mobilenetV3LargeKind, mobilenetV3SmallKind } from "./mobilenet-v3.ts";
 import { msdnetKind } from "./msdnet.ts";
 import { resnetKind } from "./resnet.ts";
 import { vitKind } from "./vit.ts";
@@ -19,7 +19,8 @@ export const BACKBONES: Readonly<Record<string, BackboneKind>> = Object.fromEntr
       resnetKind,
       imageNetResnetKind,
       vitKind,
-      mobilenetV3Kind,
+      mobilenetV3SmallKind,
+      mobilenetV3LargeKind,
       efficientnetKind,
       convnextKind,
       msdnetKind,

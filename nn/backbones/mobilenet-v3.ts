@@ -1,8 +1,8 @@
-// MobileNetV3-Small, by options.
+// MobileNetV3, Small and Large, by options.
 
 import { completer, option } from "../../base/index.ts";
 import { readOptions } from "../../engine/functions.ts";
-import { mobilenetV3 } from "../mobilenet.ts";
+import { type MobileNetV3Options, mobilenetV3 } from "../mobilenet.ts";
 import { type BackboneKind, defineBackbone, dropout, stemStride, widthMult } from "./kind.ts";
 
 const OPTIONS = {
@@ -19,19 +19,26 @@ const OPTIONS = {
 } as const;
 
 /** torchvision's form; early exits where SAFE-KD has them, after a third and two thirds of the layers. */
-export const mobilenetV3Kind: BackboneKind<typeof OPTIONS> = defineBackbone({
-  name: "mobilenet-v3-small",
-  about: "MobileNetV3-Small as in torchvision: inverted residual blocks with squeeze-and-excitation",
-  options: OPTIONS,
-  exits: () => ["features.4", "features.8"],
-  // Its blocks are the paper's table, which has no depths: all that is wanted of work goes into the widths, by whose
-  // square it grows.
-  enlarge: ({ widthMult = 1, ...rest }, { wider, deeper }) => ({
-    ...rest,
-    widthMult: widthMult * wider * Math.sqrt(deeper),
-  }),
-  make: (given, site) => {
-    const { stemStride, ...options } = completer(readOptions)("mobilenetV3", OPTIONS, given);
-    return mobilenetV3({ ...options, stemStride: stemStride as 1 | 2, ...site });
-  },
-});
+const kindOf = (size: NonNullable<MobileNetV3Options["size"]>, exits: readonly string[]) =>
+  defineBackbone({
+    name: `mobilenet-v3-${size}`,
+    about: `MobileNetV3-${size === "small" ? "Small" : "Large"} as in torchvision: inverted residual blocks with squeeze-and-excitation`,
+    options: OPTIONS,
+    exits: () => exits,
+    // Its blocks are the paper's table, which has no depths: all that is wanted of work goes into the widths, by whose
+    // square it grows.
+    enlarge: ({ widthMult = 1, ...rest }, { wider, deeper }) => ({
+      ...rest,
+      widthMult: widthMult * wider * Math.sqrt(deeper),
+    }),
+    make: (given, site) => {
+      const { stemStride, ...options } = completer(readOptions)("mobilenetV3", OPTIONS, given);
+      return mobilenetV3({ ...options, size, stemStride: stemStride as 1 | 2, ...site });
+    },
+  });
+
+/** MobileNetV3-Small. */
+export const mobilenetV3SmallKind: BackboneKind<typeof OPTIONS> = kindOf("small", ["features.4", "features.8"]);
+
+/** MobileNetV3-Large. */
+export const mobilenetV3LargeKind: BackboneKind<typeof OPTIONS> = kindOf("large", ["features.5", "features.11"]);

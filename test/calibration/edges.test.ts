@@ -118,6 +118,16 @@ test("losses outside their bound, or that rise with the knob, are refused; bets 
     "conformalRiskControl: losses must not increase in lambda (monotonize: true makes them so); got at sample 99 0 before 1, lambda 1.",
   );
   assert.ok(conformalRiskControl({ losses: rising, lambdas }, { alpha: 0.1, monotonize: true }).ok);
+  const taken = conformalRiskControl({ losses: rising, lambdas }, { alpha: 0.1, anyLosses: true });
+  assert.equal([taken.ok, taken.guarantee.kind], [true, "none"]);
+  assert.match(taken.guarantee.promise, /^nothing is proven, since some loss increases in lambda/);
+  const falling = conformalRiskControl({ losses: zeros, lambdas }, { alpha: 0.1, anyLosses: true });
+  assert.is(falling.guarantee.kind, "marginal");
+  await refuses(
+    () => conformalRiskControl({ losses: tall, lambdas }, { alpha: 40, lossBound: 40 }),
+    "conformalRiskControl: alpha must lie strictly between 0 and 40; got 40.",
+  );
+  assert.ok(conformalRiskControl({ losses: tall, lambdas }, { alpha: 1.5, lossBound: 40 }).ok);
   await refuses(
     () => ucbThreshold({ losses: tall, lambdas }, { alpha: 0.1, delta: 0.1 }),
     "ucbThreshold: losses must lie in 0..1; got 40 at sample 99 (counted from 0).",

@@ -35,6 +35,7 @@ const OPTIONS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   vit: { depth: 3, dim: 32, patch: 8 },
   convnext: { dims: [8, 16, 16, 24], depths: [1, 1, 1, 1] },
   "mobilenet-v3-small": { widthMult: 0.3 },
+  "mobilenet-v3-large": { widthMult: 0.3 },
   efficientnet: { depthMult: 0.3, widthMult: 0.25 },
   msdnet: { blocks: 3, base: 1, step: 2, channels: 4, growth: 2 },
 };

@@ -1,17 +1,22 @@
-// Attributes of a case, watched: one that its runner never looks at would be a promise that nobody checked.
+// Attributes and inputs of a case, watched: one that its runner never looks at would be a promise that nobody checked.
 
 import type { CaseAttrs } from "./case.ts";
 
-/** The same attributes, and which of them nobody has read so far. Listing keys is no reading. */
-export function watched(attrs: CaseAttrs): { readonly attrs: CaseAttrs; unread(): string[] } {
+/** The same things by name, and which of them nobody has read so far. Listing keys is no reading. */
+export function watched<T extends object>(given: T): { readonly seen: T; unread(): string[] } {
   const read = new Set<PropertyKey>();
-  const proxy = new Proxy(attrs, {
+  const seen = new Proxy(given, {
     get(target, key) {
       read.add(key);
       return Reflect.get(target, key);
     },
   });
-  return { attrs: proxy, unread: () => Object.keys(attrs).filter((name) => !read.has(name)) };
+  return { seen, unread: () => Object.keys(given).filter((name) => !read.has(name)) };
+}
+
+/** @throws Error where an input was not read. */
+export function checkInputs(unread: readonly string[]): void {
+  if (unread.length > 0) throw new Error(`input ${unread.join(", ")} is not used`);
 }
 
 /** The named attributes that the case has: what is handed on as options. */

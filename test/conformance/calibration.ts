@@ -43,6 +43,10 @@ function table(inputs: Inputs, name = "logits", macs?: number[]): cal.Table {
   return cal.createTable({ logits: data as cal.Values, labels, shape: [n, k, c], ...(macs && { macs }) });
 }
 
+/** A value of each exit; a scalar where the logits have no exits. */
+const perExit = (inputs: Inputs, values: ArrayLike<number>): CaseTensor =>
+  get(inputs, "logits").shape.length === 2 ? scalar(values[0]!) : tensor(values);
+
 /** Scores and correctness, given or from single-exit logits. */
 function scored(inputs: Inputs): { scores: ArrayLike<number>; correct: ArrayLike<number> } {
   if (inputs["scores"]) return { scores: inputs["scores"].data, correct: data(inputs, "correct") };
@@ -59,8 +63,8 @@ const fromGroups =
   };
 
 const metrics: Record<string, CaseFunction> = {
-  nll: (inputs) => ({ value: scalar(cal.nll(cal.outcomes(table(inputs)))[0]!) }),
-  brier: (inputs) => ({ value: scalar(cal.brier(cal.outcomes(table(inputs)))[0]!) }),
+  nll: (inputs) => ({ value: perExit(inputs, cal.nll(cal.outcomes(table(inputs)))) }),
+  brier: (inputs) => ({ value: perExit(inputs, cal.brier(cal.outcomes(table(inputs)))) }),
   ece: (inputs, attrs) => {
     const { scores, correct } = scored(inputs);
     return { value: scalar(cal.ece(scores, correct, attrs as cal.EceOptions)) };
@@ -69,7 +73,9 @@ const metrics: Record<string, CaseFunction> = {
     const { scores, correct } = scored(inputs);
     return { value: scalar(cal.mce(scores, correct, number(attrs, "nBins"))) };
   },
-  classwiseEce: (inputs, attrs) => ({ value: scalar(cal.classwiseEce(table(inputs), number(attrs, "nBins"))[0]!) }),
+  classwiseEce: (inputs, attrs) => ({
+    value: perExit(inputs, cal.classwiseEce(table(inputs), number(attrs, "nBins"))),
+  }),
   auroc: fromGroups(cal.groupAuroc),
   auprSuccess: fromGroups((groups) => cal.groupAupr(groups, "success")),
   auprError: fromGroups((groups) => cal.groupAupr(groups, "error")),
@@ -193,7 +199,8 @@ function knob(choice: cal.KnobChoice): Record<string, CaseTensor> {
 const riskControl: Record<string, CaseFunction> = {
   conformalRiskControl: (inputs, attrs) => {
     const losses = { losses: data(inputs, "losses"), lambdas: data(inputs, "lambdas") };
-    const choice = cal.conformalRiskControl(losses, attrs as { alpha: number });
+    // The reference takes losses as they are.
+    const choice = cal.conformalRiskControl(losses, { ...(attrs as { alpha: number }), anyLosses: true });
     return { ...knob(choice), bound: tensor(choice.bound) };
   },
   ucbThreshold: (inputs, attrs) => {

@@ -1,7 +1,7 @@
 // A conformance case: what a file says, and what the maps from op names to functions agree on.
 
 import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { readSafetensors, type StoredTensor } from "../../engine/index.ts";
 
 /** One named tensor of a case. Scalars have shape `[]`. */
@@ -55,7 +55,7 @@ export function prefixed(prefix: "out" | "grad", tensors: CaseTensors): CaseTens
 export async function readCase(path: string, name: string): Promise<Case> {
   const { tensors, metadata } = await readSafetensors(path);
   if (metadata["case"] === undefined) throw new Error("the file has no `case` in its metadata");
-  const head = JSON.parse(metadata["case"]) as Omit<Case, "name" | "tensors">;
+  const head = parsed(metadata["case"]) as Omit<Case, "name" | "tensors">;
   return {
     ...head,
     name,
@@ -65,6 +65,19 @@ export async function readCase(path: string, name: string): Promise<Case> {
     tensors: Object.fromEntries([...tensors].map(([key, tensor]) => [key, toCaseTensor(key, tensor)])),
   };
 }
+
+/** JSON as Python writes it: infinities and NaN stand in it bare. Behind a string they are left as they are. */
+function parsed(text: string): unknown {
+  const quoted = text.replace(/"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g, (part) =>
+    part.startsWith('"') ? part : `"${NUMBER}${part}"`,
+  );
+  return JSON.parse(quoted, (_, value: unknown) =>
+    typeof value === "string" && value.startsWith(NUMBER) ? Number(value.slice(NUMBER.length)) : value,
+  );
+}
+
+/** Marks a number that JSON has not. */
+const NUMBER = "number:";
 
 function toCaseTensor(name: string, { dtype, shape, data }: StoredTensor): CaseTensor {
   if (dtype === "F32" || dtype === "I32" || dtype === "U8" || dtype === "F64")
@@ -77,5 +90,7 @@ function findWeights(file: string, weights: string): string {
   for (let folder = dirname(file); folder !== dirname(folder); folder = dirname(folder)) {
     if (existsSync(join(folder, weights))) return join(folder, weights);
   }
-  throw new Error(`its weights ${weights} are in no folder above it`);
+  const beside = join(dirname(file), basename(weights));
+  if (existsSync(beside)) return beside;
+  throw new Error(`its weights ${weights} are in no folder above it, nor beside it`);
 }

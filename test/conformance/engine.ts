@@ -2,6 +2,7 @@
 // out.
 
 import { backward, type DType, openScope, read, type Tensor, tensor } from "../../engine/index.ts";
+import { checkInputs, watched } from "./attrs.ts";
 import {
   type Case,
   type CaseAttrs,
@@ -69,7 +70,9 @@ export function onEngine(fn: EngineFunction): CaseRunner {
       Object.entries(tensorsOf(one, "in")).map(([name, value]) => [name, toDevice(value)]),
     );
     for (const name of wanted) inputs[name]!.requiresGrad();
-    const outputs = fn(operands(inputs), one.attrs);
+    const { seen, unread } = watched(inputs);
+    const outputs = fn(operands(seen), one.attrs);
+    checkInputs(unread());
     const cotangents = Object.entries(tensorsOf(one, "cotangent"));
     for (const [name, value] of cotangents) {
       const output = outputs[name];

@@ -1,6 +1,6 @@
 // Which function runs a case: one map per kind, from the op's name in the case to a runner through the public API.
 
-import { watched } from "./attrs.ts";
+import { checkInputs, watched } from "./attrs.ts";
 import { calibrationCases } from "./calibration.ts";
 import { type Case, type CaseFunction, type CaseRunner, type CaseTensors, prefixed, tensorsOf } from "./case.ts";
 import { compareCase } from "./compare.ts";
@@ -17,8 +17,12 @@ function runners<F>(functions: Readonly<Record<string, F>>, runner: (fn: F) => C
 
 const onHost =
   (fn: CaseFunction): CaseRunner =>
-  async (one: Case): Promise<CaseTensors> =>
-    prefixed("out", fn(tensorsOf(one, "in"), one.attrs));
+  async (one: Case): Promise<CaseTensors> => {
+    const { seen, unread } = watched(tensorsOf(one, "in"));
+    const outputs = fn(seen, one.attrs);
+    checkInputs(unread());
+    return prefixed("out", outputs);
+  };
 
 /** The kinds of cases that can be run, and their ops. */
 export const KINDS: Readonly<Record<string, ReadonlyMap<string, CaseRunner>>> = {
@@ -47,9 +51,14 @@ export async function runCase(one: Case): Promise<Verdict> {
   const runner = KINDS[one.kind]?.get(one.op);
   if (!runner) return { status: "failed", reasons: [`unknown op ${one.kind}/${one.op}`] };
   try {
-    const { attrs, unread } = watched(one.attrs);
-    const faults = compareCase(one, await runner({ ...one, attrs }));
-    const reasons = [...faults, ...unread().map((name) => `attribute ${name} is not used`)];
+    const [attrs, tensors] = [watched(one.attrs), watched(one.tensors)];
+    const faults = compareCase(one, await runner({ ...one, attrs: attrs.seen, tensors: tensors.seen }));
+    const inputs = tensors.unread().filter((name) => name.startsWith("in."));
+    const reasons = [
+      ...faults,
+      ...attrs.unread().map((name) => `attribute ${name} is not used`),
+      ...inputs.map((name) => `${name} is not used`),
+    ];
     return reasons.length > 0 ? { status: "failed", reasons } : { status: "passed" };
   } catch (error) {
     const { name, message } = error as Error;

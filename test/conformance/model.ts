@@ -17,6 +17,8 @@ import { safeKd } from "../../exits/methods/safe-kd.ts";
 import { multiExit } from "../../exits/network/attach.ts";
 import type { MultiExit } from "../../exits/network/multi-exit.ts";
 import {
+  Adam,
+  AdamW,
   Backbone,
   BatchNorm2d,
   type CifarResNet,
@@ -43,6 +45,7 @@ import {
   type VisionTransformer,
   vit,
 } from "../../nn/index.ts";
+import type { Optimizer } from "../../nn/optim/optimizer.ts";
 import { exitWeightsAt, lossOf, lossPerExit } from "../exits/track.ts";
 import { demand, pick } from "./attrs.ts";
 import type { Case, CaseAttrs, CaseRunner, CaseTensor, CaseTensors } from "./case.ts";
@@ -57,6 +60,8 @@ type Taps = (x: Tensor) => (module: string) => Tensor;
 interface Subject<N extends Backbone> {
   readonly make: (attrs: CaseAttrs, input: Size) => N;
   readonly taps: (net: N) => Taps;
+  /** What the case calls a tensor of ours. */
+  readonly toFile?: (name: string) => string;
 }
 
 const get = (one: Case, name: string): CaseTensor => {
@@ -76,6 +81,7 @@ function blockTap(
   name: string,
   start: Tensor,
 ): Tensor {
+  if (!/^layer\d+(\.\d+)?$/.test(name)) throw new Error(`the tap ${name} is not among layerL and layerL.B`);
   const [layer, block] = name.replace("layer", "").split(".").map(Number) as [number, number | undefined];
   return layers.slice(0, layer).reduce((x, blocks, i) => {
     const count = i === layer - 1 && block !== undefined ? block + 1 : blocks.length;
@@ -103,6 +109,7 @@ const cifar: Subject<CifarResNet> = {
 };
 
 const imageNet: Subject<ImageNetResNet> = {
+  toFile: (name) => toTorchName(name, TORCHVISION),
   make: (attrs, input) => {
     demand(attrs, "naming", "torchvision");
     const depth = depthOf(attrs, "resnet") as 18 | 34 | 50;
@@ -122,7 +129,7 @@ const imageNet: Subject<ImageNetResNet> = {
 };
 
 const transformer: Subject<VisionTransformer> = {
-  make: (attrs, [height, width]) => {
+  make: (attrs, [height, width, channels]) => {
     demand(attrs, "naming", "timm");
     // The name of a published size says what the sizes beside it say.
     const [, patch, image] = /_patch(\d+)_(\d+)$/.exec(String(attrs["arch"])) ?? [];
@@ -131,9 +138,11 @@ const transformer: Subject<VisionTransformer> = {
     if (height !== width) throw new Error(`images must be square; got ${height} x ${width}`);
     const sizes = ["imgSize", "patchSize", "embedDim", "depth", "numHeads", "mlpRatio", "layerNormEps"];
     type Sizes = Omit<Parameters<typeof vit>[0], "classes" | "seed">;
-    return vit({ ...pick<Sizes>(attrs, ...sizes), classes: attrs["numClasses"] as number, seed: 1 });
+    const classes = attrs["numClasses"] as number;
+    return vit({ ...pick<Sizes>(attrs, ...sizes), classes, channels, seed: 1 });
   },
   taps: (net) => (x) => (name) => {
+    if (!/^(norm|blocks\.\d+)$/.test(name)) throw new Error(`the tap ${name} is not among norm and blocks.B`);
     const last = name === "norm" ? net.blocks.length : Number(name.replace("blocks.", "")) + 1;
     const tokens = net.blocks.slice(0, last).reduce((y, block) => block.forward(y), net.embed(x));
     return name === "norm" ? net.norm.forward(tokens) : tokens;
@@ -154,24 +163,46 @@ const byStage = <N extends Backbone>(make: Subject<N>["make"]): Subject<N> => ({
 });
 
 const mobile = byStage((attrs, input) => {
-  demand(attrs, "arch", "mobilenet_v3_small");
+  demand(attrs, "arch", "mobilenet_v3_small", "mobilenet_v3_large");
+  const size = attrs["arch"] === "mobilenet_v3_large" ? "large" : "small";
   const classes = attrs["numClasses"] as number;
+  const scale = pick<{ widthMult: number }>(attrs, "widthMult");
   // The cases were made with this momentum; torchvision's own is 0.01.
-  return mobilenetV3({ ...pick<{ widthMult: number }>(attrs, "widthMult"), classes, input, momentum: 0.1, seed: 1 });
+  return mobilenetV3({ ...scale, size, classes, input, momentum: 0.1, seed: 1 });
 });
+
+/** Factors of widths and depths, by torchvision's names; from B5 on its norms have another eps. */
+const EFFICIENTNETS = {
+  efficientnet_b0: { widthMult: 1, depthMult: 1 },
+  efficientnet_b1: { widthMult: 1, depthMult: 1.1 },
+  efficientnet_b2: { widthMult: 1.1, depthMult: 1.2 },
+  efficientnet_b3: { widthMult: 1.2, depthMult: 1.4 },
+  efficientnet_b4: { widthMult: 1.4, depthMult: 1.8 },
+};
 
 const efficient = byStage((attrs, input) => {
-  demand(attrs, "arch", "efficientnet_b0");
+  demand(attrs, "arch", ...Object.keys(EFFICIENTNETS));
   type Scale = { widthMult: number; depthMult: number };
+  const named = EFFICIENTNETS[attrs["arch"] as keyof typeof EFFICIENTNETS];
   const classes = attrs["numClasses"] as number;
-  return efficientnet({ ...pick<Scale>(attrs, "widthMult", "depthMult"), classes, input, seed: 1 });
+  return efficientnet({ ...named, ...pick<Scale>(attrs, "widthMult", "depthMult"), classes, input, seed: 1 });
 });
 
+/** Widths and depths of the stages, by torchvision's names. */
+const CONVNEXTS = {
+  convnext: {},
+  convnext_tiny: { dims: [96, 192, 384, 768], depths: [3, 3, 9, 3] },
+  convnext_small: { dims: [96, 192, 384, 768], depths: [3, 3, 27, 3] },
+  convnext_base: { dims: [128, 256, 512, 1024], depths: [3, 3, 27, 3] },
+  convnext_large: { dims: [192, 384, 768, 1536], depths: [3, 3, 27, 3] },
+};
+
 const convNext = byStage((attrs, input) => {
-  demand(attrs, "arch", "convnext");
+  demand(attrs, "arch", ...Object.keys(CONVNEXTS));
   type Layout = { dims: number[]; depths: number[] };
+  const named = CONVNEXTS[attrs["arch"] as keyof typeof CONVNEXTS];
   const classes = attrs["numClasses"] as number;
-  return convnext({ ...pick<Layout>(attrs, "dims", "depths"), classes, input, seed: 1 });
+  return convnext({ ...named, ...pick<Layout>(attrs, "dims", "depths"), classes, input, seed: 1 });
 });
 
 /** Host tensors of ours under PyTorch's names and in its layouts. */
@@ -191,7 +222,7 @@ function inTorch(prefix: string, tensors: CaseTensors, rename: (name: string) =>
 const toFile = (name: string): string => toTorchName(name).replace(/^layers\./, "features.");
 
 /** One training step's loss, gradients and running statistics. */
-async function trained(net: Backbone, one: Case): Promise<CaseTensors> {
+async function trained(net: Backbone, one: Case, rename: (name: string) => string): Promise<CaseTensors> {
   const x = toDevice(get(one, "x")).requiresGrad();
   const logits = net.forward(x, TRAIN);
   demand(one.attrs, "loss", "crossEntropy");
@@ -201,19 +232,19 @@ async function trained(net: Backbone, one: Case): Promise<CaseTensors> {
   const grads = Object.fromEntries([...net.namedParameters()].map(([name, parameter]) => [name, parameter.grad]));
   return {
     ...(await toHost({ "out.loss": loss, "out.logits": logits, "grad.x": x.grad })),
-    ...inTorch("grad.param.", await toHost(grads), toFile),
-    ...inTorch("out.buffer.", await toHost(Object.fromEntries(net.namedBuffers())), toFile),
+    ...inTorch("grad.param.", await toHost(grads), rename),
+    ...inTorch("out.buffer.", await toHost(Object.fromEntries(net.namedBuffers())), rename),
   };
 }
 
-function forwardCase<N extends Backbone>({ make, taps }: Subject<N>): CaseRunner {
+function forwardCase<N extends Backbone>({ make, taps, toFile: rename = toFile }: Subject<N>): CaseRunner {
   return async (one) => {
     using _ = openScope();
     const weights = await weightsOf(one);
     const net = make(one.attrs, get(one, "x").shape.slice(1) as unknown as Size);
     loadTorch(net, weights, { renames: TORCHVISION });
     demand(one.attrs, "mode", "train", "eval");
-    if (one.attrs["mode"] === "train") return await trained(net, one);
+    if (one.attrs["mode"] === "train") return await trained(net, one, rename);
     return await noGradHost(() => {
       const x = toDevice(get(one, "x"));
       const at = taps(net)(x);
@@ -273,16 +304,26 @@ const toCase = (name: string): string => toTorchName(name, RENAMES);
 interface TrainingAttrs {
   readonly objective: "jointCrossEntropy" | "safeKd";
   readonly steps: number;
+  readonly strides: readonly number[];
   readonly exitWeights: number[];
   readonly labelSmoothing: number;
-  readonly lr: number;
-  readonly momentum: number;
-  readonly nesterov: boolean;
-  readonly weightDecay: number;
   readonly alpha: number;
   readonly beta: number;
   readonly T: number;
   readonly emaDecay: number;
+}
+
+/** Optimisers of training cases, and which attributes are their options. */
+const OPTIMIZERS = {
+  sgd: [SGD, ["lr", "weightDecay", "momentum", "nesterov", "dampening"]],
+  adam: [Adam, ["lr", "weightDecay", "beta1", "beta2", "eps", "amsgrad"]],
+  adamw: [AdamW, ["lr", "weightDecay", "beta1", "beta2", "eps", "amsgrad"]],
+} as const;
+
+function optimizerOf(attrs: CaseAttrs, parameters: readonly Tensor[]): Optimizer {
+  demand(attrs, "optimizer", ...Object.keys(OPTIMIZERS));
+  const [Made, names] = OPTIMIZERS[(attrs["optimizer"] ?? "sgd") as keyof typeof OPTIMIZERS];
+  return new Made(parameters, pick(attrs, ...names));
 }
 
 function objectiveOf({
@@ -318,14 +359,14 @@ function overSteps(steps: readonly CaseTensors[]): CaseTensors {
 const multiExitTraining: CaseRunner = async (one) => {
   using _ = openScope();
   demand(one.attrs, "arch", "multiExitCnn");
-  demand(one.attrs, "optimizer", "sgd");
   demand(one.attrs, "objective", "jointCrossEntropy", "safeKd");
   const attrs = one.attrs as unknown as TrainingAttrs;
   const weights = await weightsOf(one);
   const input = get(one, "x").shape.slice(2) as unknown as Size;
+  const after = attrs.strides.slice(1).map((_, i) => `stage${i + 1}`);
   const make = (): MultiExit => {
     const backbone = new PlainCnn(one.attrs as never, input);
-    const net = multiExit(backbone, { after: ["stage1", "stage2"], head: "gap-linear", last: "gap-linear" });
+    const net = multiExit(backbone, { after, head: "gap-linear", last: "gap-linear" });
     loadTorch(net, weights, { renames: RENAMES });
     return net;
   };
@@ -333,10 +374,7 @@ const multiExitTraining: CaseRunner = async (one) => {
   const objective = objectiveOf(attrs);
   const everything = (of: Module) => [...of.state().values()];
   const teacher = objective.teacher ? make() : undefined;
-  using optimizer = new SGD(
-    net.parameters(),
-    pick(one.attrs, "lr", "momentum", "nesterov", "weightDecay", "dampening"),
-  );
+  using optimizer = optimizerOf(one.attrs, net.parameters());
   using _flat = optimizer.flat;
   using average = teacher && new EMA(everything(net), { decay: attrs.emaDecay, target: everything(teacher) });
   const exitWeights = tensor(Float32Array.from(exitWeightsAt(objective, net.exits)));
@@ -350,6 +388,7 @@ const multiExitTraining: CaseRunner = async (one) => {
     const batch = { logits, labels, exitWeights, teacher: answers };
     const loss = lossOf(objective, batch);
     const exitLosses = noGrad(() => lossPerExit(objective, batch));
+    optimizer.lr = one.tensors["in.lr"]?.data[t] ?? optimizer.lr;
     optimizer.zeroGrad();
     backward(loss);
     optimizer.step();
@@ -366,16 +405,17 @@ const multiExitTraining: CaseRunner = async (one) => {
   };
 };
 
+/** One runner for all names that a family goes by: `arch` says which of it. */
+const ofNames = <N extends Backbone>(subject: Subject<N>, ...names: readonly string[]): Record<string, CaseRunner> =>
+  Object.fromEntries(names.map((name) => [name, forwardCase(subject)]));
+
 /** Op name to runner. */
 export const modelCases: Record<string, CaseRunner> = {
   cifarResNet: forwardCase(cifar),
-  resnet18: forwardCase(imageNet),
-  resnet34: forwardCase(imageNet),
-  resnet50: forwardCase(imageNet),
-  vit: forwardCase(transformer),
-  vitTiny: forwardCase(transformer),
-  mobilenetV3: forwardCase(mobile),
-  efficientnet: forwardCase(efficient),
-  convnext: forwardCase(convNext),
+  ...ofNames(imageNet, "resnet", "resnet18", "resnet34", "resnet50"),
+  ...ofNames(transformer, "vit", "vitTiny", "vitSmall", "vitBase"),
+  ...ofNames(mobile, "mobilenetV3", "mobilenetV3Small", "mobilenetV3Large"),
+  ...ofNames(efficient, "efficientnet", "efficientnetB0", "efficientnetB1", "efficientnetB2"),
+  ...ofNames(convNext, "convnext", "convnextTiny", "convnextSmall"),
   multiExitTraining,
 };

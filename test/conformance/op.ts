@@ -109,7 +109,7 @@ const norms: Named = {
     y: engine.layerNorm(at("x"), at.maybe("weight"), at.maybe("bias"), as<engine.LayerNormOptions>(attrs)),
   }),
   groupNorm: (at, attrs) => ({
-    y: engine.groupNorm(at("x"), at("weight"), at("bias"), as<engine.GroupNormOptions>(attrs)),
+    y: engine.groupNorm(at("x"), at.maybe("weight"), at.maybe("bias"), as<engine.GroupNormOptions>(attrs)),
   }),
 };
 

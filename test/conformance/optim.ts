@@ -19,10 +19,7 @@ import { toDevice, toHost } from "./engine.ts";
 const as = <T>(attrs: CaseAttrs): T => attrs as T;
 
 /** The options of an optimiser: all but how many steps the case has. */
-const settings = <T>(attrs: CaseAttrs): T => {
-  demand(attrs, "amsgrad", false);
-  return without(attrs, "steps", "amsgrad");
-};
+const settings = <T>(attrs: CaseAttrs): T => without(attrs, "steps");
 
 /** Row `i` of a tensor over steps. */
 function row({ dtype, shape, data }: CaseTensor, i: number): CaseTensor {
@@ -133,8 +130,10 @@ export const optimCases: Record<string, CaseRunner> = {
   // How many values the case lists.
   lrMultiStep: schedule((attrs) => ({ lr: lrMultiStep(without(attrs, "steps")) })),
   lrOneCycle: schedule((attrs) => {
-    // For information: what the other two give.
-    demand(attrs, "baseLr", (attrs["maxLr"] as number) / (attrs["divFactor"] as number));
+    // For information, and rounded: what the other two give.
+    const base = (attrs["maxLr"] as number) / (attrs["divFactor"] as number);
+    const said = (attrs["baseLr"] ?? base) as number;
+    if (!(Math.abs(said - base) <= 1e-3 * base)) demand(attrs, "baseLr", base);
     const options = without<Parameters<typeof lrOneCycle>[0]>(attrs, "baseLr");
     return { lr: lrOneCycle(options), momentum: momentumOneCycle(options) };
   }),

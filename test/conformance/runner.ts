@@ -1,16 +1,27 @@
 // Runs every conformance case under a folder through the public API: one line a failure, then `N passed, N failed`.
 // Usage: npm run conformance -- DIR [part of a case's name ...]
 
-import { readdirSync } from "node:fs";
-import { join, sep } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
+import { basename, dirname, join, sep } from "node:path";
 import { createDevice } from "../../engine/index.ts";
 import { readCase } from "./case.ts";
 import { runCase, type Verdict } from "./kinds.ts";
 
+/** Weights that an index.json names, relative to its folder: they are no cases, whatever they are called. */
+function indexedWeights(folder: string, index: string): readonly string[] {
+  const { cases = [] } = JSON.parse(readFileSync(join(folder, index), "utf8")) as {
+    readonly cases?: readonly { readonly weights?: string }[];
+  };
+  return cases.flatMap(({ weights }) => (weights === undefined ? [] : [join(dirname(index), weights)]));
+}
+
 /** Names of the case files under `folder`, without their ending; weights are no cases. */
 export function findCases(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, encoding: "utf8" })
-    .filter((file) => file.endsWith(".safetensors") && !file.endsWith(".weights.safetensors"))
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" });
+  const indices = files.filter((file) => basename(file) === "index.json");
+  const weights = new Set(indices.flatMap((index) => indexedWeights(folder, index)));
+  return files
+    .filter((file) => file.endsWith(".safetensors") && !file.endsWith(".weights.safetensors") && !weights.has(file))
     .map((file) => file.slice(0, -".safetensors".length).split(sep).join("/"))
     .sort();
 }

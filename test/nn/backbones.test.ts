@@ -14,6 +14,7 @@ const SMALL: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "imagenet-resnet": {},
   vit: { depth: 3, dim: 32, patch: 4 },
   "mobilenet-v3-small": { widthMult: 0.25 },
+  "mobilenet-v3-large": { widthMult: 0.25 },
   efficientnet: { widthMult: 0.25, depthMult: 0.3 },
   convnext: { dims: [8, 16, 16, 24], depths: [1, 1, 2, 1] },
   msdnet: { blocks: 3, base: 1, step: 1, channels: 4, growth: 2 },

@@ -293,21 +293,19 @@ function convNextParameters(dims: readonly number[], depths: readonly number[], 
   return 49 * dims[0]! + norm(dims[0]!) + sum(groups) + sum(downs) + norm(last) + (last + 1) * classes;
 }
 
-work(
-  "MobileNetV3-Small, EfficientNet-B0 and ConvNeXt-Tiny have torchvision's sizes, the first two its work too",
-  () => {
-    const giga = (net: Backbone) => Math.round(macs(net) / 1e6) / 1e3;
-    const sizes = (net: Backbone) => [net.countParameters(), giga(net)];
-    assert.equal(sizes(mobilenetV3({ seed: 1 })), [2_542_856, 0.057]);
-    assert.equal(sizes(efficientnet({ seed: 1 })), [5_288_548, 0.386]);
-    // The large one is too slow to draw: its formula by hand, held against a net of half the widths.
-    const tiny = [96, 192, 384, 768];
-    const narrow = tiny.map((dim) => dim / 2);
-    assert.is(convNextParameters(tiny, [3, 3, 9, 3], 1000), 28_589_128);
-    const half = convnext({ seed: 1, classes: 100, dims: narrow });
-    assert.is(half.countParameters(), convNextParameters(narrow, [3, 3, 9, 3], 100));
-  },
-);
+work("MobileNetV3, EfficientNet-B0 and ConvNeXt-Tiny have torchvision's sizes, the first its work too", () => {
+  const giga = (net: Backbone) => Math.round(macs(net) / 1e6) / 1e3;
+  const sizes = (net: Backbone) => [net.countParameters(), giga(net)];
+  assert.equal(sizes(mobilenetV3({ seed: 1 })), [2_542_856, 0.057]);
+  assert.equal(sizes(mobilenetV3({ size: "large", seed: 1 })), [5_483_032, 0.217]);
+  assert.equal(sizes(efficientnet({ seed: 1 })), [5_288_548, 0.386]);
+  // The large one is too slow to draw: its formula by hand, held against a net of half the widths.
+  const tiny = [96, 192, 384, 768];
+  const narrow = tiny.map((dim) => dim / 2);
+  assert.is(convNextParameters(tiny, [3, 3, 9, 3], 1000), 28_589_128);
+  const half = convnext({ seed: 1, classes: 100, dims: narrow });
+  assert.is(half.countParameters(), convNextParameters(narrow, [3, 3, 9, 3], 100));
+});
 
 work("mobile backbones: a stage is what torchvision calls features.i", () => {
   for (const net of [
@@ -332,6 +330,11 @@ work("mobile backbones refuse what they cannot be", async () => {
     () => mobilenetV3({ seed: 1, classes: 0 }),
     "ArgumentError",
     "mobilenetV3: classes must be a positive integer; got 0.",
+  );
+  await failsWith(
+    () => mobilenetV3({ seed: 1, size: "medium" as "small" }),
+    "ArgumentError",
+    'mobilenetV3: size must be one of small, large; got "medium".',
   );
   await failsWith(
     () => mobilenetV3({ seed: 1, widthMult: 0 }),

@@ -65,6 +65,7 @@ const SITE = { input: [16, 16, 3], classes: 5, seed: 3 } as const;
 const FAMILIES = {
   efficientnet: [{ widthMult: 0.25 }, { dropout: 0.4, stochasticDepth: 0.6 }],
   "mobilenet-v3-small": [{ widthMult: 0.25 }, { dropout: 0.4 }],
+  "mobilenet-v3-large": [{ widthMult: 0.25 }, { dropout: 0.4 }],
   convnext: [{ dims: [8, 8, 16, 16], depths: [1, 1, 2, 1] }, { stochasticDepth: 0.6 }],
   vit: [{ depth: 3, dim: 32 }, { stochasticDepth: 0.6 }],
 } as const;
