@@ -3,7 +3,7 @@
 import type { Table } from "../../calibration/index.ts";
 import { CheckpointError, TrainingError } from "../errors.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
-import { Evaluator } from "../training/evaluator.ts";
+import { LazyEvaluator } from "../training/evaluator.ts";
 import { checkImages, type ImageSet, type ImageSplits, type Split } from "../training/images.ts";
 import { loadWeights } from "./checkpoint.ts";
 import { digest } from "./digest.ts";
@@ -30,7 +30,8 @@ export interface RunParts {
   /** What is written beside cached logits: versions, adapter, commit. */
   readonly made?: Readonly<Record<string, string>> | undefined;
   readonly history: readonly MetricsRow[];
-  readonly evaluator?: Evaluator | undefined;
+  /** Of the network, where there is one. */
+  readonly evaluator?: LazyEvaluator | undefined;
 }
 
 /** The end of training, or a folder opened again. */
@@ -42,7 +43,7 @@ export class Run {
   /** Everything that was measured. */
   readonly history: readonly MetricsRow[];
   readonly #made: Readonly<Record<string, string>>;
-  #evaluator: Evaluator | undefined;
+  readonly #evaluator: LazyEvaluator;
 
   /** Use `train`. @internal */
   constructor({ net, data, dir, made = {}, history, evaluator }: RunParts) {
@@ -51,12 +52,12 @@ export class Run {
     this.dir = dir;
     this.#made = made;
     this.history = history;
-    this.#evaluator = evaluator;
+    this.#evaluator = evaluator ?? new LazyEvaluator(net, data.train);
   }
 
   /** Loss and accuracy of every exit on a part of the data. */
   async evaluate(split: Split): Promise<ExitFigures[]> {
-    return exitScores(await (await this.#evaluate()).tally(this.#set(split)));
+    return exitScores(await (await this.#evaluator.get()).tally(this.#set(split)));
   }
 
   /** All exits' logits on a part of the data, as the table that calibration works on. Kept in the run folder. */
@@ -74,7 +75,7 @@ export class Run {
     const about = { ...aboutLogits(set, weights), ...(this.net.saysConfidence && { says: "confidence" }) };
     const cached = path === undefined ? undefined : await findCached(path, about);
     if (cached) return cached;
-    const answers = await (await this.#evaluate()).answers(set);
+    const answers = await (await this.#evaluator.get()).answers(set);
     const { labels, ids, size } = set;
     const made: CachedLogits = {
       shape: [size, this.net.exits, this.net.classes],
@@ -97,17 +98,11 @@ export class Run {
 
   /** Frees what evaluation holds; the network stays. */
   dispose(): void {
-    this.#evaluator?.dispose();
-    this.#evaluator = undefined;
+    this.#evaluator.dispose();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
-  }
-
-  async #evaluate(): Promise<Evaluator> {
-    this.#evaluator ??= await Evaluator.record(this.net, this.data.train);
-    return this.#evaluator;
   }
 
   #set(split: Split): ImageSet {

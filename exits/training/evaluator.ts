@@ -71,6 +71,8 @@ export class Evaluator {
   readonly #batch: number;
   readonly #words: number;
   readonly #net: MultiExit;
+  /** Ends when the questions before have ended: all of them add to the same totals. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(net: MultiExit, batch: number, totals: Totals, captured: ForwardCapture, words: number) {
     this.#net = net;
@@ -110,15 +112,17 @@ export class Evaluator {
     }
   }
 
-  /** Losses and accuracies of all exits on a set. */
-  async tally(set: ImageSet): Promise<Tally> {
-    await this.#totals.take();
-    // Images that were handed over are held until the GPU has taken them.
-    for (let first = 0; first < set.size; first += this.#batch) {
-      this.#run(set, first);
-      await this.#pace.keep();
-    }
-    return this.#totals.take();
+  /** Losses and accuracies of all exits on a set. Waits for what was asked before, as all questions do. */
+  tally(set: ImageSet): Promise<Tally> {
+    return this.#inTurn(async () => {
+      await this.#totals.take();
+      // Images that were handed over are held until the GPU has taken them.
+      for (let first = 0; first < set.size; first += this.#batch) {
+        this.#run(set, first);
+        await this.#pace.keep();
+      }
+      return this.#totals.take();
+    });
   }
 
   /** Logits [size, K, C] of a set. */
@@ -129,7 +133,11 @@ export class Evaluator {
   /**
    * Logits [size, K, C] of a set and, where all early exits say it, their confidence [size, K - 1] before the sigmoid.
    */
-  async answers(set: ImageSet): Promise<ExitAnswers> {
+  answers(set: ImageSet): Promise<ExitAnswers> {
+    return this.#inTurn(() => this.#answers(set));
+  }
+
+  async #answers(set: ImageSet): Promise<ExitAnswers> {
     const { exits, classes } = this.#net;
     const logits = new Float32Array(set.size * exits * classes);
     let confidence: Float32Array<ArrayBuffer> | undefined;
@@ -146,6 +154,13 @@ export class Evaluator {
       put(confidence, sure, exits - 1);
     }
     return { logits, ...(confidence && { confidence }) };
+  }
+
+  /** Does the work when all that was asked before is answered, or refused. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work);
+    this.#turn = turn.catch(() => {});
+    return turn;
   }
 
   /** Encodes one batch; what is missing at the end is padded and counts nothing. */
@@ -167,5 +182,40 @@ export class Evaluator {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+}
+
+/** The evaluator of a network, recorded when it is first asked for: once, however many ask at the same time. */
+export class LazyEvaluator {
+  readonly #record: () => Promise<Evaluator>;
+  #recording: Promise<Evaluator> | undefined;
+  #made: Evaluator | undefined;
+
+  /** `set` gives the images' shape and normalisation. */
+  constructor(net: MultiExit, set: Pick<ImageSet, "shape" | "meta">) {
+    this.#record = () => Evaluator.record(net, set);
+  }
+
+  async get(): Promise<Evaluator> {
+    if (this.#made) return this.#made;
+    this.#recording ??= this.#record();
+    const recording = this.#recording;
+    try {
+      const made = await recording;
+      // Who disposed of it in the meantime has nobody left who would.
+      if (this.#recording === recording) this.#made = made;
+      else made.dispose();
+      return made;
+    } catch (error) {
+      if (this.#recording === recording) this.#recording = undefined;
+      throw error;
+    }
+  }
+
+  /** The next call records again. */
+  dispose(): void {
+    this.#made?.dispose();
+    this.#made = undefined;
+    this.#recording = undefined;
   }
 }

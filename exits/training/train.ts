@@ -13,7 +13,7 @@ import { identityOf, type RunOptions } from "../run/identity.ts";
 import type { FolderLock } from "../run/lock.ts";
 import { exitScores } from "../run/metrics.ts";
 import { Run } from "../run/run.ts";
-import { deviceOf, Evaluator, Totals } from "./evaluator.ts";
+import { deviceOf, LazyEvaluator, Totals } from "./evaluator.ts";
 import {
   type BatchSource,
   checkApart,
@@ -176,14 +176,14 @@ class Trainer {
   readonly #teller: Teller;
   readonly #saver: Saver;
   readonly #pace: Pace;
+  readonly #evaluator: LazyEvaluator;
   #phase: PhaseRun | undefined;
-  #evaluator: Evaluator | undefined;
   #position: Position = { step: 0, phase: 0 };
   /** Let go once its values are where they belong. */
   #found: Found | undefined;
 
   private constructor(made: Made, identity: RunOptions, found: Found | undefined) {
-    const { spans, source, options, net } = made;
+    const { spans, source, options, net, data } = made;
     const { batchesPerEpoch } = source;
     const { steps } = extentOf(spans);
     const lr = (t: number) => {
@@ -196,6 +196,7 @@ class Trainer {
     this.#saver = new Saver(options, identity, found?.position.step);
     this.#found = found;
     this.#pace = new Pace(deviceOf(net));
+    this.#evaluator = new LazyEvaluator(net, data.validation);
   }
 
   static async start(net: MultiExit, data: ImageSplits, options: TrainOptions): Promise<Trainer> {
@@ -279,7 +280,7 @@ class Trainer {
     const before = this.#phase;
     this.#phase = undefined;
     const span = this.#made.spans[this.#position.phase]!;
-    this.#phase = await PhaseRun.start({ ...this.#made, span, evaluator: () => this.#evaluate() }, found, before);
+    this.#phase = await PhaseRun.start({ ...this.#made, span, evaluator: () => this.#evaluator.get() }, found, before);
   }
 
   /** Step `t` and what is due after it. */
@@ -322,11 +323,6 @@ class Trainer {
     }
   }
 
-  async #evaluate(): Promise<Evaluator> {
-    this.#evaluator ??= await Evaluator.record(this.#made.net, this.#made.data.validation);
-    return this.#evaluator;
-  }
-
   /**
    * Looks at the validation images, and keeps the weights if they are the best of the phase: by the last exit or, where
    * that does not change, by the mean of all.
@@ -334,7 +330,7 @@ class Trainer {
   async #validate(): Promise<void> {
     const { validation } = this.#made.data;
     const { step, phase, best } = this.#position;
-    const exits = exitScores(await (await this.#evaluate()).tally(validation));
+    const exits = exitScores(await (await this.#evaluator.get()).tally(validation));
     // The update after the last loss that was looked at may have been the bad one; such weights are not kept.
     if (!exits.every(({ loss }) => Number.isFinite(loss))) throw this.#notFinite("the loss on validation");
     const looked = this.#phase?.movesLastExit ? exits.slice(-1) : exits;
@@ -364,7 +360,7 @@ class Trainer {
 
   /** Frees the evaluator, which a successful run passes on. */
   forget(): void {
-    this.#evaluator?.dispose();
+    this.#evaluator.dispose();
   }
 
   dispose(): void {
