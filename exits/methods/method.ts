@@ -77,6 +77,11 @@ export interface Phase {
    * same.
    */
   readonly prepare?: (soFar: SoFar) => Promise<Numbers>;
+  /**
+   * Whether it is the phase before for longer: it has that one's numbers, and a teacher that is the network as it was
+   * stays. @internal
+   */
+  readonly continues?: boolean;
   /** On the host, behind the last step. */
   readonly fits?: Fits;
 }

@@ -28,13 +28,18 @@ export function checkBeginnings(
   }
 }
 
-/** A method's phases without what is frozen, and with the last one again for what further epochs there are. */
+/**
+ * A method's phases without what is frozen, and with the last one going on for what further epochs there are: each with
+ * a schedule of its own, but with the numbers, the teacher and the weights that it had.
+ */
 export function tunePhases(
   phases: readonly Phase[],
   { freeze = [], moreEpochs = [] }: { readonly freeze?: readonly string[]; readonly moreEpochs?: readonly number[] },
 ): readonly Phase[] {
-  const { share: _, ...last } = lastOf(phases);
-  const more = moreEpochs.map((epochs, i): Phase => ({ ...last, name: `${last.name}, ${i + 1} more`, epochs }));
+  const { share: _, goesOn: __, anew: ___, prepare: ____, ...last } = lastOf(phases);
+  const more = moreEpochs.map(
+    (epochs, i): Phase => ({ ...last, name: `${last.name}, ${i + 1} more`, epochs, continues: true }),
+  );
   const all = [...phases, ...more];
   if (freeze.length === 0) return all;
   const unfrozen = (part: Part | undefined): Part => {

@@ -33,6 +33,14 @@ interface Owned {
   dispose(): void;
 }
 
+/** What a phase may leave to the next one. */
+interface PassedOn {
+  /** What it keeps, if it is what the next one wants and nothing in between changes it. */
+  readonly kept: Kept | undefined;
+  /** What it prepared, as it is by now, if the next one is this phase for longer. */
+  readonly numbers: ReadonlyMap<string, Tensor>;
+}
+
 /** A phase from its first step, or from a checkpoint, to its last. */
 export class PhaseRun {
   readonly #parts: PhaseParts;
@@ -40,20 +48,20 @@ export class PhaseRun {
   /** Everything that a step reads and changes, by the names of checkpoints. */
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly #owned: Owned[];
-  readonly #kept: Kept | undefined;
+  readonly #passedOn: PassedOn;
 
   private constructor(
     parts: PhaseParts,
     tracks: readonly TrackRun[],
     tensors: ReadonlyMap<string, Tensor>,
     owned: Owned[],
-    kept: Kept | undefined,
+    passedOn: PassedOn,
   ) {
     this.#parts = parts;
     this.#tracks = tracks;
     this.tensors = tensors;
     this.#owned = owned;
-    this.#kept = kept;
+    this.#passedOn = passedOn;
   }
 
   /** Begins a phase, behind another one that it takes the place of, or goes on from a checkpoint in it. */
@@ -61,26 +69,26 @@ export class PhaseRun {
     const { span, teacher } = parts;
     const owned: Owned[] = [];
     const own = <T extends Owned>(made: T): T => {
-      owned.push(made);
+      if (!owned.includes(made)) owned.push(made);
       return made;
     };
     const keeping = keepingOf(parts);
-    const handed = before?.handOver(span, keeping);
-    if (handed) own(handed);
+    const handed = before?.handOver(span, keeping) ?? {};
+    for (const made of [handed.kept, ...(handed.numbers?.values() ?? [])]) if (made) own(made);
     before?.dispose();
     try {
       const optimizers: Stepping[] = [];
       for (const { trains } of span.phase.tracks) optimizers.push(await optimizerFor(parts, trains, own));
       if (!found) {
-        teacher?.refresh?.();
+        if (!span.phase.continues) teacher?.refresh?.();
         if (span.phase.anew) await (await import("./phase-on-host.ts")).drawAnew(parts, span.phase.anew);
       }
-      const numbers = await numbersOf(parts, found);
+      const numbers = handed.numbers ?? (await numbersOf(parts, found));
       for (const tensor of numbers.values()) own(tensor);
       const tensors = tensorsOf(parts, optimizers, numbers);
       if (found) restore(found, tensors);
-      const made = handed ?? (keeping && (await (await import("./kept.ts")).Kept.make(keeping)));
-      const kept = made && made !== handed ? own(made) : made;
+      const kept = handed.kept ?? (keeping && (await (await import("./kept.ts")).Kept.make(keeping)));
+      if (kept) own(kept);
       const tracks: TrackRun[] = [];
       for (const [track, optimizer] of zip(span.phase.tracks, optimizers)) {
         const of = stepParts(parts, { track, optimizer, numbers, kept });
@@ -88,7 +96,7 @@ export class PhaseRun {
         const momentum = makeMomentum(span.recipe, optimizer, span.course.steps);
         tracks.push({ optimizer, step, momentum: momentum && from(momentum, span.course.before) });
       }
-      return new PhaseRun(parts, tracks, tensors, owned, kept);
+      return new PhaseRun(parts, tracks, tensors, owned, { kept, numbers });
     } catch (error) {
       for (const made of owned.reverse()) made.dispose();
       throw error;
@@ -129,13 +137,15 @@ export class PhaseRun {
     return true;
   }
 
-  /** What this phase keeps, if it is what the next one wants and nothing in between changes it. */
-  handOver({ phase }: Span, keeping: Keeping | undefined): Kept | undefined {
-    const kept = this.#kept;
+  /** What the next phase has of this one, which lets go of it. */
+  handOver({ phase }: Span, keeping: Keeping | undefined): Partial<PassedOn> {
+    const { kept, numbers } = this.#passedOn;
     const isChanged = this.#parts.span.phase.fits !== undefined || phase.anew !== undefined;
-    if (!kept || !keeping || isChanged || !kept.isOf(keeping)) return undefined;
-    this.#owned.splice(this.#owned.indexOf(kept), 1);
-    return kept;
+    const isSame = kept !== undefined && keeping !== undefined && !isChanged && kept.isOf(keeping);
+    const passed: Partial<PassedOn> = { ...(isSame && { kept }), ...(phase.continues && { numbers }) };
+    const gone = new Set<Owned | undefined>([passed.kept, ...(passed.numbers?.values() ?? [])]);
+    for (const made of this.#owned.splice(0)) if (!gone.has(made)) this.#owned.push(made);
+    return passed;
   }
 
   dispose(): void {

@@ -60,9 +60,10 @@ export class SharedPhase {
     const { net, spans, identity, isTaught, generators, options } = parts;
     const { dir, phases: folder, keepBytes, made } = options;
     const { phase, recipe, steps } = firstOf(spans);
-    const { sharedAs, isTaught: asks = true, tracks } = phase;
+    const { sharedAs, isTaught: asks = true, tracks, prepare } = phase;
     const architecture = architectureOf(net);
-    const isAlone = spans.length < 2 || (isTaught && asks) || identity["batches"] === "given";
+    // What it prepares lies in no shared file.
+    const isAlone = spans.length < 2 || prepare || (isTaught && asks) || identity["batches"] === "given";
     if (folder === undefined || dir === undefined || sharedAs === undefined || !architecture || isAlone)
       return undefined;
     const trained = [...net.state()].filter(([name]) => tracks.some(({ trains }) => trains?.(name) ?? true));
