@@ -140,7 +140,9 @@ export class PhaseRun {
   /** What the next phase has of this one, which lets go of it. */
   handOver({ phase }: Span, keeping: Keeping | undefined): Partial<PassedOn> {
     const { kept, numbers } = this.#passedOn;
-    const isChanged = this.#parts.span.phase.fits !== undefined || phase.anew !== undefined;
+    // A teacher that is the network as it was is another one by then.
+    const isMoved = keeping?.teacher?.refresh !== undefined && !phase.continues;
+    const isChanged = this.#parts.span.phase.fits !== undefined || phase.anew !== undefined || isMoved;
     const isSame = kept !== undefined && keeping !== undefined && !isChanged && kept.isOf(keeping);
     const passed: Partial<PassedOn> = { ...(isSame && { kept }), ...(phase.continues && { numbers }) };
     const gone = new Set<Owned | undefined>([passed.kept, ...(passed.numbers?.values() ?? [])]);

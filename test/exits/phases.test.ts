@@ -211,6 +211,37 @@ test("a teacher that is given stays as it is, and its answers are kept or comput
   for (const net of [teacher, other]) net.dispose();
 });
 
+const selfTaught = defineMethod({
+  name: "self-taught",
+  about: "a test's",
+  options: {},
+  teacher: () => ({ kind: "self" }),
+  phases: () =>
+    (["one", "two"] as const).map((name) => ({
+      name,
+      tracks: [
+        {
+          loss: (seen: Seen) => mean(kd(seen.logits, seen.teacher as Tensor, { temperature: 2 })).add(weighted(seen)),
+        },
+      ],
+    })) as unknown as readonly [Phase],
+});
+
+test("answers that were kept of the network as it was go when it is another: a resumed second phase has the same", async () => {
+  const options = { method: selfTaught.with(), logEvery: 1, optimizer: { lr: 0.2 } };
+  const whole = await weightsAfter(options);
+  const dir = join(folder, "self-taught");
+  const halt = new AbortController();
+  const report = (event: Progress) => {
+    if (event.kind === "train" && event.step === 10) halt.abort();
+  };
+  assert.match(
+    (await errorOf(() => weightsAfter({ ...options, dir, report, signal: halt.signal }))).message,
+    /stopped/,
+  );
+  assert.equal(await weightsAfter({ ...options, dir }), whole);
+});
+
 test("teachers that do not fit are refused", async () => {
   const net = smallNet();
   const refuses = (teacher: MultiExit | undefined, message: string, method = pupil.with()) =>
