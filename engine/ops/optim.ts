@@ -174,18 +174,19 @@ export const adamStep = positional(
 export interface RmspropStepOptions {
   readonly alpha: number;
   readonly eps: number;
-  readonly momentum?: number;
   readonly weightDecay?: number;
 }
 
 const RMSPROP: Kinds<RmspropStepOptions> = {
   alpha: "number!",
   eps: "number!",
-  momentum: "number",
   weightDecay: "number",
 };
 
-/** RMSprop; `m` holds the momentum, `q` the mean gradient of the centered form. The first element of `lr` counts. */
+/**
+ * RMSprop; `m` holds the momentum, `q` the mean gradient of the centered form. The first element of `lr` counts and,
+ * where there is `m`, the second as its factor. @throws ShapeError where that is missing.
+ */
 export const rmspropStep = positional(
   "rmspropStep(on, options)",
   (
@@ -197,11 +198,13 @@ export const rmspropStep = positional(
     },
     options: RmspropStepOptions,
   ): void => {
-    const { alpha, eps, momentum = 0, weightDecay = 0 } = readOptions("rmspropStep", options, RMSPROP);
+    const { alpha, eps, weightDecay = 0 } = readOptions("rmspropStep", options, RMSPROP);
     const { values, v, m, q, lr } = on;
     const { spec, bindings } = common("rmspropStep", on, { v, m, q }, weightDecay);
     check("rmspropStep", { lr });
-    const dims = { n: values.size, eps, weightDecay, alpha, rest: 1 - alpha, momentum };
+    if (m && lr.size < 2)
+      throw new ShapeError(`rmspropStep: with m, lr must be [learning rate, momentum]; got ${describe(lr)}.`);
+    const dims = { n: values.size, eps, weightDecay, alpha, rest: 1 - alpha };
     const full = { ...spec, momentum: m !== undefined, centered: q !== undefined };
     dispatch(values.device, "rmspropStep", rmspropKernel, full, { ...bindings, lr }, dims);
   },

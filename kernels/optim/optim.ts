@@ -157,7 +157,10 @@ export const adamKernel = defineKernel({
   },
 });
 
-/** RMSprop. State v [n], with momentum m [n], centered q [n]. `rest` = 1 - alpha. */
+/**
+ * RMSprop. State v [n], with momentum m [n], centered q [n]. `rest` = 1 - alpha. With momentum, `lr` is [lr, momentum]:
+ * `hyper` beside it would be one binding too many.
+ */
 export const rmspropKernel = defineKernel({
   name: "rmsprop",
   bindings: (spec: RmspropSpec) => ({
@@ -166,7 +169,7 @@ export const rmspropKernel = defineKernel({
     m: spec.momentum ? updates(flat(spec)) : undefined,
     q: spec.centered ? updates(flat(spec)) : undefined,
   }),
-  uniforms: { n: "u32", eps: "f32", weightDecay: "f32", alpha: "f32", rest: "f32", momentum: "f32" },
+  uniforms: { n: "u32", eps: "f32", weightDecay: "f32", alpha: "f32", rest: "f32" },
   grid,
   source: (spec) => {
     const { momentum, centered } = spec;
@@ -174,13 +177,13 @@ export const rmspropKernel = defineKernel({
     return loop(
       spec.width,
       ["w", "v", ...(momentum ? ["m"] : []), ...(centered ? ["q"] : [])],
-      `let step_size = lr[0]; ${coefficient(spec)}`,
+      `let step_size = lr[0]; ${momentum ? "let momentum = lr[1];" : ""} ${coefficient(spec)}`,
       `${gradient(spec)}
     ${coupled(spec)}
     v_new = u.alpha * v_new + u.rest * d * d;
     ${centered ? "q_new += u.rest * (d - q_new);" : ""}
     d /= sqrt(${spread}) + u.eps;
-    ${momentum ? "m_new = u.momentum * m_new + d; d = m_new;" : ""}
+    ${momentum ? "m_new = momentum * m_new + d; d = m_new;" : ""}
     w_new -= step_size * d;`,
     );
   },

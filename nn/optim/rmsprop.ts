@@ -1,7 +1,16 @@
 // RMSprop, its state and the engine's fused step. Update rule and defaults are PyTorch's.
 
 import { type Kinds, zip } from "../../base/index.ts";
-import { readOptions, rmspropStep, type StepTensors, type Tensor } from "../../engine/functions.ts";
+import {
+  concat,
+  readOptions,
+  reshape,
+  rmspropStep,
+  type StepTensors,
+  scope,
+  slice,
+  type Tensor,
+} from "../../engine/functions.ts";
 import { atLeastZero, belowOne, OPTIMIZER, Optimizer, type OptimizerOptions, type ParameterList } from "./optimizer.ts";
 
 export interface RmspropOptions extends OptimizerOptions {
@@ -22,7 +31,7 @@ const RMSPROP_OPTIONS: Kinds<RmspropOptions> = {
   centered: "boolean",
 };
 
-/** RMSprop (Tieleman and Hinton, 2012); one dispatch a step. */
+/** RMSprop (Tieleman and Hinton, 2012); one dispatch a step; two more with momentum and a rate of the step's own. */
 export class RMSprop extends Optimizer {
   readonly #v: readonly Tensor[];
   readonly #m: readonly Tensor[] | undefined;
@@ -46,10 +55,19 @@ export class RMSprop extends Optimizer {
   }
 
   protected override update(parts: readonly StepTensors[], lr: Tensor): void {
-    const { momentum, weightDecay } = this;
-    zip(parts, this.#v).forEach(([on, v], i) => {
-      const memory = { v, m: this.#m?.[i], q: this.#q?.[i] };
-      rmspropStep({ ...on, ...memory, lr }, { ...this.#options, momentum, weightDecay });
+    const { weightDecay } = this;
+    scope(() => {
+      const rates = this.#m ? this.#rates(lr) : lr;
+      zip(parts, this.#v).forEach(([on, v], i) => {
+        const memory = { v, m: this.#m?.[i], q: this.#q?.[i] };
+        rmspropStep({ ...on, ...memory, lr: rates }, { ...this.#options, weightDecay });
+      });
     });
+  }
+
+  /** [lr, momentum], as they are at the step. */
+  #rates(lr: Tensor): Tensor {
+    if (lr === this.hyper) return lr;
+    return concat([reshape(lr, [1]), slice(this.hyper, { starts: [1], ends: [2] })]);
   }
 }

@@ -63,7 +63,7 @@ async function check(row: Check, n: number): Promise<void> {
     const lr = 0.1 / t;
     buffers["g"] = sample(n, 10 + t);
     buffers["hyper"] = packHyper(lr, momentum);
-    buffers["lr"] = Float32Array.of(lr);
+    buffers["lr"] = Float32Array.of(lr, momentum);
     const advanced = await runByName(
       optimAdvance,
       {},
@@ -120,7 +120,7 @@ const rmsprop = (alpha: number, eps: number, momentum: number, centered: boolean
 const sgdSpec = { decay: "none", clip: false, momentum: false, nesterov: false, dampening: false } as const;
 const adamSpec = { decay: "none", clip: false, decoupled: false, amsgrad: false } as const;
 const rmsSpec = { decay: "none", clip: false, momentum: false, centered: false } as const;
-const rms = { eps: 1e-8, alpha: 0.9, rest: 0.1, momentum: 0.9 };
+const rms = { eps: 1e-8, alpha: 0.9, rest: 0.1 };
 const betas = (beta2: number) => ({ beta2, rest2: 1 - beta2 });
 
 const checks: readonly Check[] = [

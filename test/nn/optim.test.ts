@@ -53,24 +53,32 @@ const makers: Readonly<Record<string, (list: ParameterList) => Optimizer>> = {
   Adam: (list) => new Adam(list, { lr: 0.1, amsgrad: true }),
   AdamW: (list) => new AdamW(list, { lr: 0.1, decays: isMatrix, clip: { maxNorm: 0.5, normType: "inf" } }),
   RMSprop: (list) => new RMSprop(list, { lr: 0.05, momentum: 0.5, centered: true }),
+  "RMSprop with all it can have": (list) =>
+    new RMSprop(list, {
+      ...{ lr: 0.05, momentum: 0.5, centered: true, weightDecay: 0.01 },
+      ...{ decays: isMatrix, clip: { maxNorm: 1 } },
+    }),
 };
 
 for (const [name, make] of Object.entries(makers)) {
-  test(`${name}: captured steps equal eager ones bit for bit while the rate changes`, async () => {
+  test(`${name}: captured steps equal eager ones bit for bit while rate and momentum change`, async () => {
     const rate = (t: number) => 0.1 / (t + 1);
-    const run = async (isCaptured: boolean): Promise<ArrayLike<number>[]> => {
+    const run = async (isCaptured: boolean, isScalar = false): Promise<ArrayLike<number>[]> => {
       const list = parameters();
       const optimizer = make(list);
-      const step = () => {
+      const step = (lr?: Tensor) => {
         optimizer.zeroGrad();
         descend(list);
-        optimizer.step();
+        optimizer.step(lr ? { lr } : {});
       };
-      const captured = isCaptured ? await capture({ state: [optimizer] }, step) : undefined;
+      const captured = isCaptured
+        ? await capture({ state: [optimizer], scalars: { lr: 1 } }, (_, { lr }) => step(isScalar ? lr : undefined))
+        : undefined;
       for (let t = 0; t < 4; t++) {
-        optimizer.lr = rate(t);
-        if (captured) captured.run({});
-        else scope(step);
+        if (!isScalar) optimizer.lr = rate(t);
+        optimizer.momentum = 0.3 + 0.1 * t;
+        if (captured) captured.run({}, { lr: rate(t) });
+        else scope(() => step());
       }
       const values = await Promise.all(list.map((w) => w.read()));
       captured?.dispose();
@@ -79,6 +87,7 @@ for (const [name, make] of Object.entries(makers)) {
     };
     const [eager, replayed] = [await run(false), await run(true)];
     assert.equal(replayed, eager);
+    assert.equal(await run(true, true), eager);
     assert.ok(Array.from(eager[0] as ArrayLike<number>).every(Number.isFinite));
   });
 

@@ -75,10 +75,7 @@ const advance: OpCase = {
 const rmsprop = (n: number): OpCase => ({
   inputs: { values: { shape: [n] }, grads: { shape: [n] }, v: positive(n), m: { shape: [n] } },
   call: ({ values, grads, v, m }) => {
-    rmspropStep(
-      { values: values!, grads: grads!, v: v!, m, lr: tensor([LR]) },
-      { alpha: 0.9, eps: 1e-8, momentum: 0.5 },
-    );
+    rmspropStep({ values: values!, grads: grads!, v: v!, m, lr: tensor([LR, 0.5]) }, { alpha: 0.9, eps: 1e-8 });
     return [values!, v!, m!];
   },
   oracle: ({ values, grads, v, m }) => {

@@ -102,7 +102,6 @@ struct Uniforms {
   weightDecay: f32,
   alpha: f32,
   rest: f32,
-  momentum: f32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read_write> w: array<f32>;
@@ -114,7 +113,7 @@ struct Uniforms {
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
   let first = (wid.x + wid.y * nwg.x) * 256u + li;
   let end = min(first + 256u, u.n / 1u);
-  let step_size = lr[0]; 
+  let step_size = lr[0]; let momentum = lr[1]; 
   for (var i = first; i < end; i += 64u) {
     var w_new = w[i];
     var v_new = v[i];
@@ -125,7 +124,7 @@ struct Uniforms {
     v_new = u.alpha * v_new + u.rest * d * d;
     
     d /= sqrt(v_new) + u.eps;
-    m_new = u.momentum * m_new + d; d = m_new;
+    m_new = momentum * m_new + d; d = m_new;
     w_new -= step_size * d;
     w[i] = w_new;
     v[i] = v_new;
