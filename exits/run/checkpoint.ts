@@ -16,7 +16,7 @@ import {
 import { Module } from "../../nn/index.ts";
 import { CheckpointError } from "../errors.ts";
 import { exists } from "./files.ts";
-import { grown, type RunOptions } from "./identity.ts";
+import { comparable, grown, type RunOptions } from "./identity.ts";
 import { readAll } from "./read-all.ts";
 import { encodeSealed, isIntact, writeSealed } from "./seal.ts";
 
@@ -187,7 +187,8 @@ export function readCheckpoint(
   net: ReadonlyMap<string, Tensor>,
 ): Found {
   const here = JSON.parse(JSON.stringify(run)) as RunOptions;
-  const difference = firstDifference(grown(parsed(path, "run", metadata) as RunOptions, here), here);
+  const there = grown(parsed(path, "run", metadata) as RunOptions, here);
+  const difference = firstDifference(...comparable(there, here));
   if (difference) {
     const [key, there, here] = difference;
     // A tensor of another shape says more than the network's costs do.

@@ -3,6 +3,7 @@
 
 import type { TrainingPlan } from "../methods/method.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
+import { architectureOf } from "../network/origin.ts";
 import { deviceOf } from "../training/evaluator.ts";
 import { type BatchSource, checksum, type ImageSet, type ImageSplits } from "../training/images.ts";
 import type { FullRecipe } from "../training/recipe.ts";
@@ -23,6 +24,8 @@ export interface RunSubject {
   readonly seed?: number;
   /** Present where batches are not plain shuffled ones. */
   readonly batches?: unknown;
+  /** Decides what is computed once, in batches of another size. */
+  readonly keepBytes: number;
   readonly recipe: FullRecipe;
   readonly source: BatchSource;
 }
@@ -36,9 +39,11 @@ export function identityOf({
   teacher,
   seed = 0,
   batches,
+  keepBytes,
   recipe,
   source,
 }: RunSubject): RunOptions {
+  const architecture = architectureOf(net);
   const part = (set: ImageSet) => ({
     name: set.meta.name,
     split: set.meta.split,
@@ -61,9 +66,23 @@ export function identityOf({
     ...(net.wraps.length > 0 && { wraps: net.wraps }),
     ...(net.chances().length > 0 && { chances: net.chances() }),
     network: { classes: net.classes, ...Object.fromEntries(net.describe().map(({ stage, ...exit }) => [stage, exit])) },
+    // Networks of the same costs may differ in heads of attention, or in what norms add.
+    ...(architecture && { architecture }),
+    keepBytes,
     // Other variants of a kernel sum in another order.
     tuning: deviceOf(net).tuner.table,
   };
+}
+
+/** What older checkpoints do not say, or not of every network. */
+const NOT_ALWAYS = ["architecture", "keepBytes"] as const;
+
+/** What both say of two runs: what one of them lacks is compared with nothing. */
+export function comparable(there: RunOptions, here: RunOptions): readonly [there: RunOptions, here: RunOptions] {
+  const lacking = new Set<string>(NOT_ALWAYS.filter((name) => !(name in there && name in here)));
+  const without = (run: RunOptions): RunOptions =>
+    Object.fromEntries(Object.entries(run).filter(([name]) => !lacking.has(name)));
+  return [without(there), without(here)];
 }
 
 /** What a run was, as if it had been meant to be as long as this one; another where it cannot go on as this one. */

@@ -20,7 +20,7 @@ import { type StepParts, TrainingStep } from "./step.ts";
 import type { TeacherRun } from "./teachers.ts";
 
 /** Bytes that are kept unless the user says otherwise. */
-const KEEP = 512 * 2 ** 20;
+export const KEEP = 512 * 2 ** 20;
 
 /** A track at work. */
 interface TrackRun {

@@ -23,7 +23,7 @@ import {
   shuffledBatches,
 } from "./images.ts";
 import { Pace } from "./pace.ts";
-import { PhaseRun } from "./phase-run.ts";
+import { KEEP, PhaseRun } from "./phase-run.ts";
 import { extentOf, layOut, phaseAt, type Span } from "./phases.ts";
 import { checkWraps, phasesOf, planOf } from "./plan.ts";
 import type { Report } from "./progress.ts";
@@ -202,7 +202,7 @@ class Trainer {
   static async start(net: MultiExit, data: ImageSplits, options: TrainOptions): Promise<Trainer> {
     checkNetwork("train", net);
     const plan = planOf(readOptions("train", options, TRAIN_OPTIONS).method);
-    const { teacher: given, seed = 0, batches = shuffledBatches } = options;
+    const { teacher: given, seed = 0, batches = shuffledBatches, keepBytes = KEEP } = options;
     const recipe = completeRecipe(options);
     // All parts now: a fault in the test images must not show after hours of training.
     for (const part of ["train", "validation", "calibration", "test"] as const) {
@@ -227,7 +227,7 @@ class Trainer {
       const place = checkpointPlace(options, "last");
       const file = place === undefined ? undefined : await openCheckpoint(place);
       await setVariants({ net, batch: recipe.batch, generators }, file, options);
-      const identity = identityOf({ ...options, net, data, plan, recipe, source, ...told });
+      const identity = identityOf({ ...options, net, data, plan, keepBytes, recipe, source, ...told });
       const found = file && readCheckpoint(file, identity, extentOf(spans), net.state());
       const generator = new Generator({ seed, stream: MASK_STREAM, device: deviceOf(net) });
       const totals = new Totals(net.exits, deviceOf(net));

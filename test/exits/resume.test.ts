@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createDevice, readSafetensors } from "../../engine/index.ts";
 import {
+  buildNetwork,
   type CheckpointStore,
   type MetricsRow,
   type MultiExit,
@@ -18,6 +19,7 @@ import {
   type TrainOptions,
   train,
 } from "../../exits/index.ts";
+import { writeSealed } from "../../exits/run/seal.ts";
 import { resnet } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith } from "../harness.ts";
@@ -163,6 +165,38 @@ test("a lost device is named, and another one resumes", async () => {
   assert.match(error.message, /the GPU device was lost .* Run the same again to resume at step 4 from /);
   other.dispose();
   assert.equal(await weightsAfter({ method: joint, dir }), undisturbed);
+});
+
+test("a network of the same costs, or another room for features, is another run; older checkpoints say neither", async () => {
+  const vision = (headDim: number) =>
+    buildNetwork({
+      backbone: "vit",
+      options: { depth: 3, dim: 16, headDim, patch: 4 },
+      input: [8, 8, 1],
+      classes: 4,
+      exits: ["stage1"],
+    });
+  const dir = join(folder, "costs");
+  const path = join(dir, "last.safetensors");
+  const undisturbed = await weightsAfter({ method: joint, epochs: 1, dir }, vision(4));
+  const refusal = (key: string) =>
+    `checkpoint: ${path} must be of the same run; ${key}. Use another folder, or the same options.`;
+  await failsWith(
+    () => weightsAfter({ method: joint, epochs: 1, dir }, vision(8)),
+    "CheckpointError",
+    refusal("architecture.options.headDim 4 there, 8 here"),
+  );
+  await failsWith(
+    () => weightsAfter({ method: joint, epochs: 1, dir, keepBytes: 0 }, vision(4)),
+    "CheckpointError",
+    refusal("keepBytes 536870912 there, 0 here"),
+  );
+  const { tensors, metadata } = await readSafetensors(path);
+  const { architecture, keepBytes, ...run } = JSON.parse(metadata["run"]!) as Record<string, unknown>;
+  assert.ok(architecture !== undefined && keepBytes !== undefined);
+  const { sha256: _, ...said } = metadata;
+  await writeSealed(path, [...tensors], { ...said, run: JSON.stringify(run) });
+  assert.equal(await weightsAfter({ method: joint, epochs: 1, dir, keepBytes: 0 }, vision(4)), undisturbed);
 });
 
 test("a folder of another run, another network or a broken file is refused", async () => {
