@@ -165,6 +165,22 @@ export function checkApart(op: string, { train, validation, calibration, test }:
   );
 }
 
+/**
+ * Checks that all parts are normalised as the training images are: a network answers to what it was trained on.
+ * @throws ArgumentError
+ */
+export function checkNormalised(op: string, { train, ...others }: ImageSplits): void {
+  const list = (values: readonly number[]) => `[${values.join(", ")}]`;
+  for (const { meta } of Object.values(others)) {
+    for (const field of ["mean", "std"] as const) {
+      if (list(meta[field]) === list(train.meta[field])) continue;
+      throw new ArgumentError(
+        `${op}: all parts must have the ${field} of the training images, ${list(train.meta[field])}; got ${list(meta[field])} in ${meta.name}/${meta.split}. Give every part that of train.`,
+      );
+    }
+  }
+}
+
 /** A number that changes with what a set holds - pixels, labels, ids - or its order: FNV-1a. */
 export function checksum({ images, labels, ids, size }: ImageSet): number {
   let hash = 0x811c9dc5;

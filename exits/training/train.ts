@@ -18,6 +18,7 @@ import {
   type BatchSource,
   checkApart,
   checkImages,
+  checkNormalised,
   type ImageSet,
   type ImageSplits,
   shuffledBatches,
@@ -196,7 +197,7 @@ class Trainer {
     this.#saver = new Saver(options, identity, found?.position.step);
     this.#found = found;
     this.#pace = new Pace(deviceOf(net));
-    this.#evaluator = new LazyEvaluator(net, data.validation);
+    this.#evaluator = new LazyEvaluator(net, data.train);
   }
 
   static async start(net: MultiExit, data: ImageSplits, options: TrainOptions): Promise<Trainer> {
@@ -211,6 +212,7 @@ class Trainer {
       checkImages("train", data[part], net);
     }
     checkApart("train", data);
+    checkNormalised("train", data);
     checkWraps(plan, net);
     const source = batches(data.train, { batch: recipe.batch, seed });
     const spans = layOut(await phasesOf(plan, net, recipe), options, source.batchesPerEpoch);

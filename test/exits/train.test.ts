@@ -310,6 +310,18 @@ test("images and classes must be the network's", async () => {
       `train: train, validation, calibration and test must not share a sample; ${message}. Ids are unique over all parts.`,
     );
   }
+  const { meta } = splits.test;
+  for (const [field, given] of [
+    ["mean", "[0.5]; got [0.25]"],
+    ["std", "[0.25]; got [0.125]"],
+  ] as const) {
+    const other = { ...splits.test, meta: { ...meta, [field]: meta[field].map((x) => x / 2) } };
+    await failsWith(
+      () => train(net, { ...splits, test: other }, { ...quiet, method: joint }),
+      "ArgumentError",
+      `train: all parts must have the ${field} of the training images, ${given} in bars/test. Give every part that of train.`,
+    );
+  }
   assert.match(String(await errorOf(() => train(net, barSplits(), undefined as never))), /^ArgumentError: train: /);
   net.dispose();
 });
