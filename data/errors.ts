@@ -7,16 +7,21 @@ export interface DataErrorDetails {
   /** The file at fault, if it is one. */
   readonly file?: string | undefined;
   readonly cause?: unknown;
+  /** Whether it is refused for its size alone: a larger limit would let it pass. */
+  readonly isTooLarge?: boolean;
 }
 
 /** A missing, damaged or unfitting data file, or a data set that is asked for something it has not. */
 export class DataError extends SortieError {
   override readonly name = "DataError";
   readonly file: string | undefined;
+  /** Whether the file is refused for its size alone: a larger limit would let it pass. */
+  readonly isTooLarge: boolean;
 
-  constructor(message: string, { file, cause }: DataErrorDetails = {}) {
+  constructor(message: string, { file, cause, isTooLarge = false }: DataErrorDetails = {}) {
     super(message, cause === undefined ? undefined : { cause });
     this.file = file;
+    this.isTooLarge = isTooLarge;
   }
 }
 

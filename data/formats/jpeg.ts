@@ -7,10 +7,11 @@ import { DataError, readOptions } from "../errors.ts";
 import { fromRgba } from "../pictures/channels.ts";
 import { orientationOf } from "../pictures/orientation.ts";
 import type { Raster } from "../pictures/resize.ts";
-import { UNPACK, type UnpackOptions, unpackLimit } from "./unpack.ts";
+import { ensurePixels, PICTURE_LIMITS, type PictureLimits } from "./picture-limits.ts";
+import { unpackLimit } from "./unpack.ts";
 
 /** How a file is called, what is wanted of it, and what may come out of it. */
-export interface JpegOptions extends UnpackOptions {
+export interface JpegOptions extends PictureLimits {
   readonly file: string;
   readonly channels: 1 | 3;
 }
@@ -21,7 +22,7 @@ export interface JpegImage extends Raster {
   readonly orientation: number;
 }
 
-const JPEG: Kinds<JpegOptions> = { ...UNPACK, file: "string!", channels: "number!" };
+const JPEG: Kinds<JpegOptions> = { ...PICTURE_LIMITS, file: "string!", channels: "number!" };
 
 /** What the head of a file says. */
 interface Head {
@@ -36,7 +37,8 @@ type Fail = (must: string, got: string) => never;
  * Decodes a JPEG file, baseline or progressive, grey or in colour; of colours comes luma where 1 channel is asked for.
  * To the byte as Pillow does it, but for files of half the vertical colour resolution alone (4:4:0), where libjpeg
  * interpolates since 2.1.
- * @throws DataError naming `file` if it is damaged, ends early, is in CMYK, or holds more than `maxBytes`.
+ * @throws DataError naming `file` if it is damaged, ends early, is in CMYK, or holds more than `maxBytes` or
+ * `maxPixels`.
  */
 export async function decodeJpeg(bytes: Uint8Array, options: JpegOptions): Promise<JpegImage> {
   const { file, channels, ...limits } = readOptions("decodeJpeg", options, JPEG);
@@ -44,11 +46,12 @@ export async function decodeJpeg(bytes: Uint8Array, options: JpegOptions): Promi
     throw new DataError(`decodeJpeg: ${file} must be ${must}; got ${got}`, { file });
   };
   const { width, height, orientation } = headOf(bytes, fail);
+  ensurePixels("decodeJpeg", file, [height, width], limits.maxPixels);
   const limit = unpackLimit(bytes.length, limits);
   if (3 * width * height > limit)
-    fail(
-      `at most ${limit} bytes unpacked`,
-      `an image of [${height}, ${width}]. If it is to be trusted, raise maxBytes.`,
+    throw new DataError(
+      `decodeJpeg: ${file} must be at most ${limit} bytes unpacked; got an image of [${height}, ${width}]. If it is to be trusted, raise maxBytes.`,
+      { file, isTooLarge: true },
     );
   const found = await decodeRgba(bytes);
   if (!found.rgba) return fail("an intact JPEG file", `"${found.fault}".`);

@@ -6,7 +6,8 @@ import { encode } from "fast-png";
 import { firstOf, type Kinds } from "../../base/index.ts";
 import { DataError, ensure, readOptions } from "../errors.ts";
 import { luma } from "../pictures/channels.ts";
-import { bytesFor, crc32, UNPACK, type UnpackOptions, unpackLimit, unzlibWithin } from "./unpack.ts";
+import { ensurePixels, PICTURE_LIMITS, type PictureLimits } from "./picture-limits.ts";
+import { bytesFor, crc32, unpackLimit, unzlibWithin } from "./unpack.ts";
 
 /** An image of bytes. */
 export interface PngImage {
@@ -18,12 +19,12 @@ export interface PngImage {
 }
 
 /** How an image is called, what is wanted of it, and what may come out of it. */
-export interface PngOptions extends UnpackOptions {
+export interface PngOptions extends PictureLimits {
   readonly file: string;
   readonly channels: 1 | 3;
 }
 
-const PNG: Kinds<PngOptions> = { ...UNPACK, file: "string!", channels: "number!" };
+const PNG: Kinds<PngOptions> = { ...PICTURE_LIMITS, file: "string!", channels: "number!" };
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 /** Samples of a pixel, by colour type: grey, colour, palette, grey with alpha, colour with alpha. */
@@ -61,7 +62,7 @@ interface Parts {
 /**
  * Decodes a PNG file. Grey becomes three equal channels where 3 are asked for, colours become luma (Rec. 601) where 1
  * is; transparency is dropped, 16 bits are cut to 8, and grey of 1, 2 or 4 bits is spread over 0 to 255.
- * @throws DataError naming `file` if it is damaged, or holds more than `maxBytes`.
+ * @throws DataError naming `file` if it is damaged, or holds more than `maxBytes` or `maxPixels`.
  */
 export function decodePng(bytes: Uint8Array, options: PngOptions): PngImage {
   const { file, channels, ...limits } = readOptions("decodePng", options, PNG);
@@ -70,6 +71,7 @@ export function decodePng(bytes: Uint8Array, options: PngOptions): PngImage {
   };
   const parts = partsOf(bytes, fail);
   const { width, height } = parts;
+  ensurePixels("decodePng", file, [height, width], limits.maxPixels);
   const passes = passesOf(parts);
   const raw = passes.reduce((sum, { rows, bytes }) => sum + rows * (1 + bytes), 0);
   const size = `[${height}, ${width}]`;
@@ -78,6 +80,7 @@ export function decodePng(bytes: Uint8Array, options: PngOptions): PngImage {
     const hint = "If it is to be trusted, raise maxBytes.";
     throw new DataError(`decodePng: ${file} must unpack to at most ${limit} bytes; got an image of ${size}. ${hint}`, {
       file,
+      isTooLarge: true,
     });
   }
   // Deflate makes at most 1,032 bytes of one: nothing is allocated for a size that the data cannot fill.

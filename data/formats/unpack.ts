@@ -182,7 +182,7 @@ function tooMuch(where: string, file: string, limit: number): DataError {
   const hint =
     "So few packed bytes rarely hold so much. If the file is to be trusted, raise maxBytes (--max-unpacked), or unpack it first.";
   const at = where.includes(file) ? where : `${where}: ${file}`;
-  return new DataError(`${at} must unpack to at most ${limit} bytes; got more. ${hint}`, { file });
+  return new DataError(`${at} must unpack to at most ${limit} bytes; got more. ${hint}`, { file, isTooLarge: true });
 }
 
 function joined(chunks: readonly Uint8Array[], file: string): Uint8Array {

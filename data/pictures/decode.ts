@@ -3,18 +3,18 @@
 import type { Kinds } from "../../base/index.ts";
 import { DataError, readOptions } from "../errors.ts";
 import { decodeJpeg } from "../formats/jpeg.ts";
+import { PICTURE_LIMITS, type PictureLimits } from "../formats/picture-limits.ts";
 import { decodePng } from "../formats/png.ts";
-import { UNPACK, type UnpackOptions } from "../formats/unpack.ts";
 import { orientationOf, upright } from "./orientation.ts";
 import type { Raster } from "./resize.ts";
 
 /** How a file is called, and the channels wanted of it. */
-export interface DecodeOptions extends UnpackOptions {
+export interface DecodeOptions extends PictureLimits {
   readonly file: string;
   readonly channels: 1 | 3;
 }
 
-const DECODE: Kinds<DecodeOptions> = { ...UNPACK, file: "string!", channels: "number!" };
+const DECODE: Kinds<DecodeOptions> = { ...PICTURE_LIMITS, file: "string!", channels: "number!" };
 
 /** The format that a file's first bytes say. */
 export function formatOf(bytes: Uint8Array): "jpeg" | "png" | undefined {

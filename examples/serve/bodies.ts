@@ -22,11 +22,11 @@ export const BODIES = {
 /** What is asked of a model. */
 type Model = Pick<ModelRecord, "architecture" | "fit">;
 
-/** The images of a body, of the size that a model takes. @throws BadRequest that says what is wrong */
-export async function lotOf(type: string, body: unknown, model: Model): Promise<Lot> {
+/** The images of a body, of the size that a model takes; a picture may have `maxPixels`. @throws BadRequest that says what is wrong */
+export async function lotOf(type: string, body: unknown, model: Model, maxPixels: number): Promise<Lot> {
   const { input } = model.architecture;
   const pixels = input.reduce((n, extent) => n * extent, 1);
-  const values = await valuesOf(type, body, model);
+  const values = await valuesOf(type, body, model, maxPixels);
   if (values.length === 0 || values.length % pixels !== 0) {
     throw new BadRequest(
       `The body must hold images of ${input.join(" x ")} (height, width, channels), ${pixels} values each; got ${values.length}.`,
@@ -41,7 +41,12 @@ export async function lotOf(type: string, body: unknown, model: Model): Promise<
   return { values, count: values.length / pixels };
 }
 
-async function valuesOf(type: string, body: unknown, model: Model): Promise<Uint8Array | Float32Array> {
+async function valuesOf(
+  type: string,
+  body: unknown,
+  model: Model,
+  maxPixels: number,
+): Promise<Uint8Array | Float32Array> {
   switch (type) {
     case BODIES.json:
       return numbersOf(body);
@@ -55,7 +60,7 @@ async function valuesOf(type: string, body: unknown, model: Model): Promise<Uint
       return new Float32Array(Uint8Array.from(bytes).buffer);
     }
     default:
-      return pictureOf(body as Uint8Array<ArrayBuffer>, model);
+      return pictureOf(body as Uint8Array<ArrayBuffer>, model, maxPixels);
   }
 }
 
@@ -77,15 +82,21 @@ function numbersOf(body: unknown): Uint8Array | Float32Array {
   return Uint8Array.from(numbers);
 }
 
-async function pictureOf(bytes: Uint8Array<ArrayBuffer>, { architecture, fit }: Model): Promise<Uint8Array> {
+async function pictureOf(
+  bytes: Uint8Array<ArrayBuffer>,
+  { architecture, fit }: Model,
+  maxPixels: number,
+): Promise<Uint8Array> {
   const { input } = architecture;
   const [, , channels] = input;
   if (channels !== 1 && channels !== 3)
     throw new BadRequest(`The model takes ${channels} channels, pictures have 1 or 3. Send raw values.`, 415);
   try {
-    return await fromPixels(new File([bytes], "the body"), { input, ...fit });
+    return await fromPixels(new File([bytes], "the body"), { input, maxPixels, ...fit });
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
-    throw new BadRequest(error.message.replace(/^\w+: /, ""));
+    // What the reader would be asked to raise is the server's.
+    const message = error.message.replace(/^\w+: /, "").replace(/, or raise maxPixels\.$/, ".");
+    throw new BadRequest(message, error.isTooLarge ? 413 : 400);
   }
 }

@@ -14,6 +14,7 @@ const { values, positionals } = parseArgs({
     "deadline-ms": { type: "string", default: "5" },
     queue: { type: "string", default: "1024" },
     "max-bytes": { type: "string", default: "8388608" },
+    "max-pixels": { type: "string", default: "16777216" },
     labels: { type: "string", default: "100000" },
     runtime: { type: "string", default: "webgpu" },
   },
@@ -37,7 +38,7 @@ async function serve(): Promise<void> {
       if (status === 200) answered += 1;
     },
     ...{ batch, deadline: count("deadline-ms", 0), queue: count("queue", 1) },
-    ...{ maxBytes: count("max-bytes", 1), labels: count("labels", 0) },
+    ...{ maxBytes: count("max-bytes", 1), maxPixels: count("max-pixels", 1), labels: count("labels", 0) },
   };
   const port = count("port", 0);
   // What is no runtime is refused by `load`.

@@ -14,6 +14,8 @@ import { Measures } from "./measures.ts";
 export interface ServeOptions extends BatchingOptions {
   /** Bytes that a body may have. */
   readonly maxBytes: number;
+  /** Pixels that a picture may have: few bytes may hold very many, and who decodes them answers nobody else. */
+  readonly maxPixels: number;
   /** Answers that wait for their labels; the oldest are forgotten first. */
   readonly labels: number;
   /** Tells of faults that are nobody's fault but the server's; default `console.error`. */
@@ -46,6 +48,7 @@ interface Site {
   readonly batcher: Batcher;
   readonly labels: Labels;
   readonly measures: Measures;
+  readonly maxPixels: number;
   /** Whether the device has failed. */
   readonly state: { isBroken: boolean };
 }
@@ -56,7 +59,7 @@ interface Site {
  */
 export async function buildServer(classifier: LoadedClassifier, options: ServeOptions): Promise<FastifyInstance> {
   const { model } = classifier;
-  const { maxBytes, onFault = (error) => console.error(error), onAnswered } = options;
+  const { maxBytes, maxPixels, onFault = (error) => console.error(error), onAnswered } = options;
   const labels = new Labels(model, options.labels);
   const state = { isBroken: false };
   const batcher = new Batcher(
@@ -73,7 +76,7 @@ export async function buildServer(classifier: LoadedClassifier, options: ServeOp
     (images, ms) => measures.batch(images, ms),
   );
   const measures = new Measures(model, { batcher, labels });
-  const site = { classifier, batcher, labels, measures, state };
+  const site = { classifier, batcher, labels, measures, maxPixels, state };
   const app = fastify({ bodyLimit: maxBytes, return503OnClosing: true, forceCloseConnections: "idle" });
   for (const type of [BODIES.bytes, BODIES.floats, BODIES.png, BODIES.jpeg])
     app.addContentTypeParser(type, { parseAs: "buffer" }, (_, body, done) => done(null, body));
@@ -107,10 +110,10 @@ function refuseBySentences(app: FastifyInstance, onFault: (error: Error) => void
   });
 }
 
-function takeImages(app: FastifyInstance, { classifier: { model }, batcher, labels, measures }: Site): void {
+function takeImages(app: FastifyInstance, { classifier: { model }, batcher, labels, measures, maxPixels }: Site): void {
   app.post("/classify", async (request, reply) => {
     const type = (request.headers["content-type"] ?? "").split(";")[0]!.trim().toLowerCase();
-    const lot = () => lotOf(type, request.body, model);
+    const lot = () => lotOf(type, request.body, model, maxPixels);
     const { classes, exits, scores, macs } = await batcher.answerMade(lot, goneOf(reply));
     const answers = Array.from(classes, (answer, i): ImageAnswer => {
       const id = randomUUID();

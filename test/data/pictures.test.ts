@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import {
   countClasses,
   createLoader,
+  type DataError,
   type Dataset,
   decodePicture,
   encodePng,
@@ -132,6 +133,36 @@ test("a damaged file, one in CMYK and one of another kind are refused by name, a
   assert.match(
     (await errorOf(bad("e.jpg", huge))).message,
     /^decodeJpeg: e\.jpg must be at most \d+ bytes unpacked; got an image of \[65535, 65535\]\./,
+  );
+});
+
+test("more pixels than are allowed are refused by the header, before anything is unpacked", async () => {
+  const input = [4, 4, 1];
+  const [png, jpeg] = [plain(7, [6, 5]), fileOf("base420.jpg")];
+  const [width, height] = pictures["base420.jpg"]!.size;
+  // What is packed is nothing: whoever unpacked it would say so.
+  const hollow = Buffer.from(jpeg.subarray(0, jpeg.indexOf(Buffer.from([0xff, 0xda]))));
+  for (const [bytes, size, op] of [
+    [png, [6, 5], "decodePng"],
+    [hollow, [height, width], "decodeJpeg"],
+  ] as const) {
+    const pixels = size[0] * size[1];
+    const file = new File([bytes as Uint8Array<ArrayBuffer>], "a");
+    const { message, isTooLarge } = (await errorOf(() =>
+      fromPixels(file, { input, maxPixels: pixels - 1 }),
+    )) as DataError;
+    assert.is(
+      message,
+      `${op}: a must have at most ${pixels - 1} pixels; got an image of [${size.join(", ")}]. Make it smaller, or raise maxPixels.`,
+    );
+    assert.ok(isTooLarge);
+  }
+  assert.is((await fromPixels(new File([png as Uint8Array<ArrayBuffer>], "a"), { input, maxPixels: 30 })).length, 16);
+  const drawn = { data: new Uint8ClampedArray(4 * 8 * 4), width: 8, height: 4 };
+  await failsWith(
+    () => fromPixels(drawn, { input, maxPixels: 31 }),
+    "DataError",
+    "fromPixels: the picture must have at most 31 pixels; got an image of [4, 8]. Make it smaller, or raise maxPixels.",
   );
 });
 

@@ -10,7 +10,14 @@ import { type LoadedClassifier, load, readModel } from "../../exits/index.ts";
 import { assert, atEnd, suite } from "../harness.ts";
 import { Held, image, images, MODEL, measure, numbered, PIXELS, post, postBytes, postJson, until } from "./serving.ts";
 
-const OPTIONS: ServeOptions = { batch: 16, deadline: 5, queue: 64, maxBytes: 100_000, labels: 1000 };
+const OPTIONS: ServeOptions = {
+  batch: 16,
+  deadline: 5,
+  queue: 64,
+  maxBytes: 100_000,
+  maxPixels: 1_000_000,
+  labels: 1000,
+};
 
 const test = suite("serve", { timeout: 60_000 });
 const open: FastifyInstance[] = [];
@@ -168,6 +175,18 @@ test("once the device is lost it is neither ready nor alive", async () => {
   assert.equal([(await postBytes(at, numbered(8))).status, await states()], [500, [503, 503]]);
 });
 
+/** A black picture: few bytes, many pixels. */
+const bomb = (height: number, width: number) =>
+  encodePng({ height, width, channels: 1, data: new Uint8Array(height * width) }) as Uint8Array<ArrayBuffer>;
+
+/** A JPEG whose head says that it is larger than it is. */
+function hugeJpeg(): Uint8Array<ArrayBuffer> {
+  const bytes = Uint8Array.from(readFileSync(new URL("../data/pictures/base420.jpg", import.meta.url)));
+  const frame = bytes.findIndex((byte, i) => byte === 0xff && bytes[i + 1] === 0xc0);
+  bytes.set([0x10, 0, 0x10, 0], frame + 5);
+  return bytes;
+}
+
 const NO_LABELS = [
   null,
   { id: 1, label: 0 },
@@ -196,6 +215,14 @@ test("what is no image of the model is refused by a sentence, and reaches no bat
     [image(0).subarray(1), "application/x-f32", 400, /^Floats must have four bytes each; got 63 bytes/],
     [png.subarray(0, 40), "image/png", 400, /^the body must be an intact PNG file/],
     [image(0), "image/png", 400, /^the body must be a JPEG or PNG file; got another kind\.$/],
+    [
+      bomb(1001, 1000),
+      "image/png",
+      413,
+      /^the body must have at most 1000000 pixels; got an image of \[1001, 1000\]\. Make it smaller\.$/,
+    ],
+    [bomb(1000, 1000), "image/png", 200, /^undefined$/],
+    [hugeJpeg(), "image/jpeg", 413, /at most 1000000 pixels; got an image of \[4096, 4096\]/],
     [Uint8Array.of(0xff, 0xd8, 0xff, 1, 2, 3), "image/jpeg", 400, /^the body must be an intact JPEG file/],
     [image(0), "image/gif", 415, /Unsupported Media Type/],
     ["{", "application/json", 400, /JSON/],
@@ -220,9 +247,9 @@ test("what is no image of the model is refused by a sentence, and reaches no bat
   for (const [body, type, status, message] of cases) {
     const got = await post(at, "/classify", body, type);
     assert.is(got.status, status, `${type}: ${got.said.error}`);
-    assert.match(got.said.error, message);
+    assert.match(String(got.said.error), message);
   }
-  assert.equal(held.batches, [1]);
+  assert.equal(held.batches, [1, 1]);
   const nowhere = await fetch(`${at}/nothing`);
   assert.equal(
     [nowhere.status, ((await nowhere.json()) as { error: string }).error.slice(0, 21)],
