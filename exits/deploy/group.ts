@@ -33,6 +33,8 @@ export class Group {
   readonly #late: Promise<Late>;
   #settle: { readonly resolve: (late: Late) => void; readonly reject: (why: unknown) => void };
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** When it ends, in milliseconds of `performance.now()`. */
+  #due = Infinity;
   #batches = 0;
   /** Rows that are known to wait, and rows that wait at most. */
   #known = 0;
@@ -78,7 +80,11 @@ export class Group {
 
   /** Calls `release` in so many milliseconds if rows wait, unless it is to be called earlier. */
   hurry(patience: number, release: () => void): void {
-    if (this.room) this.#timer ??= setTimeout(release, patience);
+    const due = performance.now() + patience;
+    if (!this.room || due >= this.#due) return;
+    clearTimeout(this.#timer);
+    this.#due = due;
+    this.#timer = setTimeout(release, patience);
   }
 
   /** Takes note of a batch that the host has worked on `since` then. */

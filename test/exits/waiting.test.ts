@@ -89,6 +89,20 @@ test("nobody waits longer than the stream's patience, though the source says not
     );
 });
 
+test("whose patience ends first is answered first, whoever began to wait before", async () => {
+  using classifier = await classifierOf({ batch: 16 });
+  await classifier.classify(lot(0, 16));
+  async function* silent() {
+    yield lot(0, 2);
+    await new Promise(() => {});
+  }
+  const patient = classifier.stream(silent(), { patience: 60_000 }).next();
+  await wait(50);
+  const hasty = classifier.stream(silent(), { patience: 20 }).next();
+  const answered = await Promise.race([Promise.all([patient, hasty]), wait(10_000)]);
+  assert.ok(answered, "the second stream waited for the first one's patience");
+});
+
 test("an error of the source comes behind the answers to the lots in front of it, one of a lot in its place", async () => {
   using classifier = await classifierOf({ batch: 8 });
   const seen: number[] = [];
