@@ -13,6 +13,12 @@ export interface ImageBytes {
 export const isStored = (images: unknown): images is ImageBytes =>
   typeof (images as Partial<ImageBytes> | null | undefined)?.subarray === "function" && !ArrayBuffer.isView(images);
 
+/** Some of the images, from `start` to before `end`: those that lie elsewhere are not read yet. */
+export function imagesWithin(images: ImageBytes | Float32Array, start: number, end: number): ImageBytes | Float32Array {
+  if (!isStored(images)) return images.subarray(start, end);
+  return { length: end - start, subarray: (from: number, to: number) => images.subarray(start + from, start + to) };
+}
+
 /** The bytes of images as `words` 32-bit words, the last one filled with zeros. */
 export function packBytes(images: Uint8Array, words: number): Uint32Array<ArrayBuffer> {
   const bytes = new Uint8Array(words * 4);

@@ -17,7 +17,7 @@ export {
   writeWhole,
   writeWholeSync,
 } from "./files.ts";
-export { type ImageBytes, isStored, packBytes } from "./image-bytes.ts";
+export { type ImageBytes, imagesWithin, isStored, packBytes } from "./image-bytes.ts";
 export * as json from "./json-reader.ts";
 export { exactly, firstOf, inColumns, lastOf, median, take, transposed, zip } from "./lists.ts";
 export { guessOf, lookUp, nearest } from "./nearest.ts";

@@ -66,16 +66,20 @@ interface CascadeAnswers {
   readonly macs: Float64Array;
 }
 
+/** Images one after the other: an array, or whatever gives those of each batch when their turn comes. */
+export interface CascadeImages {
+  readonly length: number;
+  /** From `start` to before `end`, both where an image begins or ends. */
+  subarray(start: number, end: number): Uint8Array | Uint8ClampedArray | Float32Array;
+}
+
 /** Stages that are ready to run. */
 export interface Cascade {
   /**
    * Bytes [N, H, W, C], or floats [N, C, H, W] that are normalised. @throws RangeError for others, for what is not
    * finite, and, with its number as `image`, for an image whose logits are NaN.
    */
-  classify(
-    images: Uint8Array | Uint8ClampedArray | Float32Array,
-    options?: { readonly batch?: number },
-  ): Promise<CascadeAnswers>;
+  classify(images: CascadeImages, options?: { readonly batch?: number }): Promise<CascadeAnswers>;
   /** Frees the sessions. */
   release(): Promise<void>;
 }
@@ -151,9 +155,8 @@ export async function openCascade(
   }
   return {
     async classify(images, { batch = 64 } = {}) {
-      const values = prepare(images, about.input);
       const each = about.input.shape.reduce((n, extent) => n * extent, 1);
-      const n = values.length / each;
+      const n = countOf(images, each);
       const found = {
         classes: new Int32Array(n),
         exits: new Int32Array(n),
@@ -162,10 +165,9 @@ export async function openCascade(
       };
       for (let first = 0; first < n; first += batch) {
         const count = Math.min(batch, n - first);
-        const rows = {
-          data: values.subarray(first * each, (first + count) * each),
-          dims: [count, ...about.input.shape],
-        };
+        // Floats take four times the room of bytes: a batch at a time.
+        const data = prepare(images.subarray(first * each, (first + count) * each), about.input);
+        const rows = { data, dims: [count, ...about.input.shape] };
         await runStages(ort, { about, sessions }, rows, first, found);
       }
       return found;
@@ -227,7 +229,17 @@ function taken({ data, dims }: Values, rows: readonly number[]): Values {
   return { data: kept, dims: [rows.length, ...dims.slice(1)] };
 }
 
-/** Images as the first stage takes them, [N, C, H, W]. */
+/** How many images there are, of `each` values. @throws RangeError for what is none */
+function countOf(images: CascadeImages, each: number): number {
+  if (typeof (images as Partial<CascadeImages> | null | undefined)?.subarray !== "function")
+    throw new RangeError(KINDS);
+  if (images.length % each === 0) return images.length / each;
+  throw new RangeError(`cascade: images must be a multiple of ${each} values; got ${images.length}.`);
+}
+
+const KINDS = "cascade: images must be a Uint8Array of bytes or a Float32Array of normalised values.";
+
+/** Images as the first stage takes them, [N, C, H, W]. @throws RangeError for others, and for what is not finite */
 export function prepare(
   images: Uint8Array | Uint8ClampedArray | Float32Array,
   input: CascadeAbout["input"],
@@ -235,9 +247,8 @@ export function prepare(
   const [channels = 1, height = 1, width = 1] = input.shape;
   const [plane, each] = [height * width, channels * height * width];
   if (!(images instanceof Uint8Array || images instanceof Uint8ClampedArray || images instanceof Float32Array))
-    throw new RangeError("cascade: images must be a Uint8Array of bytes or a Float32Array of normalised values.");
-  if (images.length % each !== 0)
-    throw new RangeError(`cascade: images must be a multiple of ${each} values; got ${images.length}.`);
+    throw new RangeError(KINDS);
+  countOf(images, each);
   if (images instanceof Float32Array) {
     if (images.every(Number.isFinite)) return images;
     throw new RangeError("cascade: pixels must be finite; got NaN or infinity.");

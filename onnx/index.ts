@@ -3,6 +3,7 @@
 export {
   type Cascade,
   type CascadeAbout,
+  type CascadeImages,
   type CascadeScore,
   decide,
   openCascade,

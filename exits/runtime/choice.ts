@@ -1,9 +1,9 @@
 // WebGPU or WASM, chosen by measuring: each is tried on the first batches of a size, so that exits that are taken,
 // batch and machine are those of the work. Both decide alike, up to rounding.
 
-import { firstOf, type ImageBytes } from "../../base/index.ts";
+import { firstOf, type ImageBytes, imagesWithin } from "../../base/index.ts";
 import type { PictureFit } from "../../data/fit.ts";
-import { DisposedError, Tensor } from "../../engine/functions.ts";
+import { DeviceError, DisposedError, Tensor } from "../../engine/functions.ts";
 import {
   type Answers,
   type ClassifyOptions,
@@ -17,7 +17,7 @@ import type { Classifier } from "../deploy/classifier.ts";
 import { bytesOfPictures } from "../deploy/given-pictures.ts";
 import { copyImages, type Images, type Normalisation, type PixelImages } from "../deploy/images.ts";
 import { streamOneByOne } from "./one-by-one.ts";
-import { RUNTIMES, type RuntimeName, type RuntimePlan } from "./plan.ts";
+import { onlyRuntime, RUNTIMES, type RuntimeName, type RuntimePlan } from "./plan.ts";
 import type { WasmClassifier } from "./wasm.ts";
 
 /** Batches that are timed on each, behind a first one that is not. */
@@ -48,6 +48,8 @@ export class ChosenClassifier {
   readonly #trials = new Map<number, Trial>();
   /** Ends when the calls before have ended: who is timed has the machine for itself. */
   #turn: Promise<unknown> = Promise.resolve();
+  /** Why the GPU answers no more. */
+  #fault: string | undefined;
   #isDisposed = false;
 
   constructor(sides: Sides) {
@@ -61,11 +63,12 @@ export class ChosenClassifier {
 
   /** The ways through the exits on WebGPU. */
   get plan(): Classifier["plan"] {
-    return this.#sides.webgpu.plan;
+    return this.#fault === undefined ? this.#sides.webgpu.plan : [];
   }
 
   /** What is known by now, the largest batches first. */
   get runtimes(): readonly RuntimePlan[] {
+    if (this.#fault !== undefined) return onlyRuntime("wasm", this.#sides.batch, `WebGPU failed; ${this.#fault}`);
     const sizes = [...this.#trials.keys()].sort((a, b) => b - a);
     return sizes.map((upTo) => planOf(upTo, this.#trials.get(upTo) as Trial));
   }
@@ -85,7 +88,7 @@ export class ChosenClassifier {
     // As they were given: the runtimes mark them.
     if (values instanceof Float32Array) for (const i of strange) values[(i * values.length) / size] = Number.NaN;
     const lots = this.#lots(size);
-    if (lots.every(([, count]) => this.#trial(count).chosen)) {
+    if (lots.every(([, count]) => this.#chosen(count))) {
       const answers = await Promise.all(lots.map((lot) => this.#answer(values, size, lot, options)));
       return joinAnswers(answers);
     }
@@ -130,7 +133,7 @@ export class ChosenClassifier {
     for (let first = 0; first < size; ) {
       this.#checkAlive();
       const lot = firstOf(this.#lots(size, first))[1];
-      const count = this.#trial(lot).chosen ? lot : Math.min(lot, this.#sides.batch);
+      const count = this.#chosen(lot) ? lot : Math.min(lot, this.#sides.batch);
       found.push(await this.#answer(values, size, [first, count], options));
       first += count;
     }
@@ -145,17 +148,28 @@ export class ChosenClassifier {
     options: ClassifyOptions,
   ): Promise<Answers> {
     const trial = this.#trial(count);
-    const name = trial.chosen ?? (trial.runs.wasm < trial.runs.webgpu ? "wasm" : "webgpu");
+    const chosen = this.#chosen(count);
+    const name = chosen ?? (trial.runs.wasm < trial.runs.webgpu ? "wasm" : "webgpu");
     const pixels = values.length / Math.max(1, size);
     const start = performance.now();
     try {
-      const part = values.subarray(first * pixels, (first + count) * pixels);
+      const part = imagesWithin(values, first * pixels, (first + count) * pixels);
       const answers = await this.#sides[name].classify(part, options);
-      if (!trial.chosen) this.#note(trial, name, (performance.now() - start) / count, count);
+      if (!chosen) this.#note(trial, name, (performance.now() - start) / count, count);
       return answers;
     } catch (error) {
+      if (name === "webgpu" && error instanceof DeviceError) {
+        // A device that is lost stays so.
+        this.#fault ??= error.message;
+        return this.#answer(values, size, [first, count], options);
+      }
       throw error instanceof StrangeLogits ? new StrangeLogits(first + error.image) : error;
     }
+  }
+
+  /** What images of so many run on, once that is settled. */
+  #chosen(count: number): RuntimeName | undefined {
+    return this.#fault === undefined ? this.#trial(count).chosen : "wasm";
   }
 
   #note(trial: Trial, name: RuntimeName, ms: number, count: number): void {

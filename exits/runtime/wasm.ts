@@ -4,7 +4,7 @@
 import { type ImageBytes, messageOf, permuted } from "../../base/index.ts";
 import type { PictureFit } from "../../data/fit.ts";
 import { DeviceError, DisposedError, numel, paperDevice } from "../../engine/functions.ts";
-import type { Cascade, Runtime as OnnxRuntime } from "../../onnx/index.ts";
+import type { Cascade, CascadeImages, Runtime as OnnxRuntime } from "../../onnx/index.ts";
 import {
   type Answers,
   type ClassifyOptions,
@@ -100,8 +100,7 @@ export class WasmClassifier {
     this.#checkAlive();
     const { cascade, input, batch } = this.#parts;
     try {
-      const given = values instanceof Float32Array ? planesOf(values, input) : values.subarray(0, values.length);
-      return await cascade.classify(given, { batch });
+      return await cascade.classify(values instanceof Float32Array ? inPlanes(values, input) : values, { batch });
     } catch (error) {
       const { image } = error as { readonly image?: number };
       throw image === undefined ? error : new StrangeLogits(image);
@@ -135,8 +134,11 @@ function asLoad(cause: Error): never {
 const valuesOf = ({ tensors }: ModelFile, name: string): Float32Array<ArrayBuffer> =>
   tensors.get(name)?.data as Float32Array<ArrayBuffer>;
 
-/** [N, H, W, C] as [N, C, H, W]. */
-function planesOf(values: Float32Array, input: readonly number[]): Float32Array {
-  const shape = [values.length / numel(input), ...input];
-  return permuted(values, shape, [0, 3, 1, 2], new Float32Array(values.length));
-}
+/** [N, H, W, C] as [N, C, H, W], made of those images that are asked for. */
+const inPlanes = (values: Float32Array, input: readonly number[]): CascadeImages => ({
+  length: values.length,
+  subarray(start, end) {
+    const shape = [(end - start) / numel(input), ...input];
+    return permuted(values.subarray(start, end), shape, [0, 3, 1, 2], new Float32Array(end - start));
+  },
+});

@@ -2,6 +2,7 @@
 // and what cannot run somewhere says so.
 
 import * as ort from "onnxruntime-web";
+import { createDevice } from "../../engine/index.ts";
 import { encodeModel, load, type OnnxRuntime } from "../../exits/index.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith } from "../harness.ts";
@@ -132,6 +133,32 @@ test("auto settles on one of both by measuring, size by size, and tells which", 
   net.dispose();
 });
 
+test("images that lie elsewhere are read batch by batch, also by wasm, and by auto once it has settled", async () => {
+  const { net, about } = await modelOf("resnet");
+  const bytes = await encodeModel(net, about);
+  const { images } = bars(48, "test", 3000);
+  const pieces: number[] = [];
+  const stored = {
+    length: 10 * images.length,
+    subarray(start: number, end: number): Uint8Array {
+      pieces.push((end - start) / 64);
+      return Uint8Array.from({ length: end - start }, (_, i) => images[(start + i) % images.length]!);
+    },
+  };
+  using webgpu = await load(bytes, { batch: 16, route: ["compact", "compact"] });
+  const want = await webgpu.classify(stored);
+  for (const runtime of ["wasm", "auto"] as const) {
+    using classifier = await load(bytes, { runtime, batch: 16 });
+    const isSettled = () => classifier.runtimes.every((each) => each.isSettled);
+    for (let round = 0; round < 60 && !isSettled(); round++) await classifier.classify(images);
+    assert.ok(isSettled());
+    pieces.splice(0);
+    assert.equal((await classifier.classify(stored)).exits, want.exits);
+    assert.ok(Math.max(...pieces) <= 16, `${runtime} asked for ${Math.max(...pieces)} images at once`);
+  }
+  net.dispose();
+});
+
 test("auto stays on WebGPU where onnxruntime cannot, and says why; wasm refuses", async () => {
   const { net, about } = await modelOf("resnet, heads that see the one before");
   const bytes = await encodeModel(net, about);
@@ -141,6 +168,25 @@ test("auto stays on WebGPU where onnxruntime cannot, and says why; wasm refuses"
   using classifier = await load(bytes, { runtime: "auto" });
   const [only] = classifier.runtimes;
   assert.equal([only?.runtime, only?.reason], ["webgpu", `webgpu: wasm cannot run it; ${why}`]);
+  net.dispose();
+});
+
+test("auto answers by wasm once the GPU is lost, whatever was chosen before, and says so", async () => {
+  const { net, about } = await modelOf("resnet");
+  const bytes = await encodeModel(net, about);
+  const { images } = bars(48, "test", 3000);
+  const gpu = await createDevice();
+  using classifier = await load(bytes, { runtime: "auto", batch: 16, device: gpu });
+  const want = await classifier.classify(images);
+  gpu.gpu.destroy();
+  await gpu.gpu.lost;
+  for (let round = 0; round < 4; round++) {
+    assert.equal((await classifier.classify(images)).exits, want.exits, `call ${round}`);
+    assert.equal((await classifier.classify(images.subarray(0, 64))).exits, want.exits.subarray(0, 1));
+  }
+  const [only, ...others] = classifier.runtimes;
+  assert.equal([only?.runtime, only?.isSettled, others, classifier.plan], ["wasm", true, [], []]);
+  assert.match(only!.reason, /^wasm: WebGPU failed; .*lost/);
   net.dispose();
 });
 
