@@ -118,7 +118,10 @@ async function ofFile(file: ModelFile, options: SubjectOptions): Promise<Subject
   };
 }
 
-/** The test images of the data set that a file says it was trained on; or why there are none. */
+/**
+ * The test images of the data set that a file says it was trained on, prepared as the file says, whatever the data set
+ * at hand does; or why there are none.
+ */
 export async function ofData({ record }: ModelFile, dir: string | undefined): Promise<ImageSet | string> {
   const settings = record.training?.["settings"] as Partial<Config> | undefined;
   const data = settings?.data;
@@ -128,7 +131,7 @@ export async function ofData({ record }: ModelFile, dir: string | undefined): Pr
   const { test } = await loadData(movedTo({ ...settings, data: { ...data, ...parts } } as Config, dir), () => {});
   const [got, wanted] = [test.shape.join(" x "), record.architecture.input.join(" x ")];
   if (got !== wanted) return `Images of ${data.name} are ${got}; the network takes ${wanted}.`;
-  return test;
+  return { ...test, meta: { ...test.meta, ...record.normalise } };
 }
 
 const movedTo = (config: Config, dir: string | undefined): Config =>

@@ -30,15 +30,13 @@ export async function modelFindings(
   const { record } = file;
   const name = policy ?? path;
   const chosen = policy === undefined ? record.policy : readPolicy(policy);
-  const set = await ofData(file, dataDir);
-  if (typeof set === "string") throw new SortieError(`evaluate: the model's test images must be at hand; ${set}`);
-  // Images are prepared as the file says, whatever the data set at hand does.
-  const images = { ...set, meta: { ...set.meta, ...record.normalise } };
+  const images = await ofData(file, dataDir);
+  if (typeof images === "string") throw new SortieError(`evaluate: the model's test images must be at hand; ${images}`);
   using device = await createDevice();
   const net = networkOf(file, device);
   const raw = costed(await tableOf(net, images));
   const names = record.exits.map(({ stage }) => stage);
   const found = findingsOf({ name: path, raw, names }, chosen && { name, file: chosen }, asked);
   using classifier = await deploy(net, ...deployArguments(found, images, { anyOrigin: asked.anyOrigin }));
-  return { found, deployed: compareAnswers(decidedBy(found), await classifier.classify(set.images)) };
+  return { found, deployed: compareAnswers(decidedBy(found), await classifier.classify(images.images)) };
 }

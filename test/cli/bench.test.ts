@@ -75,6 +75,15 @@ test("a model file: by its own data set where that is drawn, else by noise, whic
   const plain = join(out, "plain.safetensors");
   writeFileSync(plain, await encodeModel(net, { classes, normalise }));
   net.dispose();
+  // Images are prepared as the file says, not as the data set at hand does.
+  const other = join(out, "other.safetensors");
+  const { training = {} } = record;
+  const own = { mean: [0.9], std: [0.1] };
+  const again = networkOf({ record, tensors }, device());
+  writeFileSync(other, await encodeModel(again, { classes, normalise: own, training }));
+  again.dispose();
+  const { images } = await openSubject(other, { policy: undefined, dataDir: undefined, images: 20 });
+  assert.equal([images.meta.name, images.meta.mean, images.meta.std], ["glyphs", own.mean, own.std]);
   const noisy = await run("bench", plain, ...FEW, "--batches", "2", "--out", target);
   assert.is(noisy.code, 0, noisy.text);
   assert.match(noisy.text, /^note: the images are noise; The file does not say what it was trained on\./m);
