@@ -4,7 +4,7 @@
 
 import { json, SortieError, writeWhole } from "../../base/index.ts";
 import { decodePolicy, encodePolicy, explain, type PolicyFile } from "../../calibration/index.ts";
-import type { PictureFit } from "../../data/fit.ts";
+import { FIT, type PictureFit } from "../../data/fit.ts";
 import {
   ArgumentError,
   type Kinds,
@@ -13,11 +13,12 @@ import {
   type StoredTensor,
 } from "../../engine/functions.ts";
 import type { Normalisation } from "../deploy/images.ts";
-import type { ExitPolicy } from "../deploy/policy.ts";
+import { type ExitPolicy, readPolicy } from "../deploy/policy.ts";
 import { ModelError } from "../errors.ts";
 import { readArchitecture } from "../network/architecture.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
 import { type Architecture, architectureOf } from "../network/origin.ts";
+import { complete } from "../options.ts";
 import { stored } from "../run/checkpoint.ts";
 import { digest } from "../run/digest.ts";
 import { encodeSealed } from "../run/seal.ts";
@@ -74,7 +75,8 @@ const ABOUT: Kinds<ModelAbout> = { classes: "any!", normalise: "any!", fit: "any
 
 /**
  * The bytes of a model file of a network that `buildNetwork` made.
- * @throws ArgumentError for another network, ModelError for what does not fit it.
+ * @throws ArgumentError for another network, ModelError for what does not fit it, and for two classes of one name; what
+ *   `deploy` throws for a policy that `load` would refuse.
  */
 export async function encodeModel(net: MultiExit, about: ModelAbout): Promise<Uint8Array<ArrayBuffer>> {
   checkNetwork("encodeModel", net);
@@ -85,25 +87,34 @@ export async function encodeModel(net: MultiExit, about: ModelAbout): Promise<Ui
       "encodeModel: the network must be made by buildNetwork(), so that a file can say what it is; got another one.",
     );
   }
+  const { mean, std } = (normalise ?? {}) as Partial<Normalisation>;
+  complete("encodeModel: fit", FIT, fit ?? {});
+  const weights = await digest(net.state().values());
   const metadata = {
     architecture: JSON.stringify(architecture),
     exits: JSON.stringify(net.describe().map(({ stage, macs }) => ({ stage, macs }))),
     preprocessing: JSON.stringify({
       input: net.input,
       scale: "bytes / 255",
-      mean: normalise.mean,
-      std: normalise.std,
+      mean,
+      std,
       fit,
     }),
     classes: JSON.stringify(classes),
     ...(policy && { policy: encodePolicy(policy) }),
     guarantee: policy ? explain(policy.result) : NO_POLICY,
     training: JSON.stringify(training),
-    weights: await digest(net.state().values()),
+    weights,
     format: FORMAT,
     version: String(VERSION),
   };
-  recordOf("encodeModel", metadata);
+  const record = recordOf("encodeModel", metadata);
+  const twice = classes.find((name, i) => classes.indexOf(name) !== i);
+  if (twice !== undefined)
+    throw new ModelError(
+      `encodeModel: class names must differ, since answers and labels are told by them; got "${twice}" twice.`,
+    );
+  await readPolicy(net, decidingOf(record), { weights });
   const tensors = await stored(net.state());
   if (!tensors) throw new ModelError("encodeModel: weights must be finite; got NaN or infinity. Train again.");
   return encodeSealed(tensors, metadata);
@@ -111,7 +122,7 @@ export async function encodeModel(net: MultiExit, about: ModelAbout): Promise<Ui
 
 /**
  * Writes a model file (Node), whole or not at all, over what is there.
- * @throws ModelError as `encodeModel` does.
+ * @throws SortieError as `encodeModel` does.
  */
 export async function saveModel(path: string, net: MultiExit, about: ModelAbout): Promise<void> {
   await writeWhole(path, await encodeModel(net, about));

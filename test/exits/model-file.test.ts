@@ -8,9 +8,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { create } from "webgpu";
+import { encodePolicy, type PolicyFile } from "../../calibration/index.ts";
 import { devices } from "../../engine/device.ts";
 import { createDevice, decodeSafetensors, defaultDevice, type StoredTensor } from "../../engine/index.ts";
 import {
+  type Architecture,
   buildNetwork,
   deploy,
   encodeModel,
@@ -114,7 +116,7 @@ test("without a policy, or with one that refuses, nothing leaves early, and the 
 test("frees the network with the classifier, and leaves nothing behind where it fails", async () => {
   const { net, about } = await modelOf("resnet");
   const bytes = await encodeModel(net, about);
-  const other = await encodeModel(buildNetwork(ARCHITECTURES.resnet, { seed: 9 }), about);
+  const other = await withPolicyOf(about.policy, ARCHITECTURES.resnet);
   await device().sync();
   const before = device().memory().buffers;
   const loaded = await load(bytes);
@@ -138,6 +140,11 @@ test("what does not fit the network is refused when a file is made, and what is 
     /mean of channels must be 1, as the network has; got 2\.$/,
   );
   await refuses({ normalise: { mean: [0], std: [0] } }, /std must be above 0; got 0\.$/);
+  await refuses({ normalise: null }, /^encodeModel: preprocessing\.mean must be /);
+  await refuses(
+    { classes: ["a", "b", "a", "c"] },
+    /^encodeModel: class names must differ, since answers and labels are told by them; got "a" twice\.$/,
+  );
   const made = multiExit(resnet({ depth: 8, classes: 4, input: [8, 8, 1], seed: 1 }), { after: [] });
   await refused(() => encodeModel(made, about), "ArgumentError", /must be made by buildNetwork\(\)/);
   using loaded = await load(await encodeModel(net, about));
@@ -149,6 +156,24 @@ test("what does not fit the network is refused when a file is made, and what is 
   );
   await refused(() => loaded.classify(new Float32Array(64).fill(Number.NaN)), "ArgumentError", /pixels must be finite/);
   net.dispose();
+});
+
+test("a policy that load would refuse is refused when a file is made", async () => {
+  const { net, about } = await modelOf("resnet");
+  const other = buildNetwork(ARCHITECTURES.resnet, { seed: 9 });
+  const { result } = about.policy;
+  const refuses = (part: object, name: string, message: RegExp) =>
+    refused(() => encodeModel(net, { ...about, ...part }), name, message);
+  const by = (part: object) => ({ policy: { ...about.policy, result: { ...result, ...part } } });
+  await refused(() => encodeModel(other, about), "CalibrationError", /the policy must be of this network's weights/);
+  await refuses(by({ score: "patience" }), "ArgumentError", /the score must be one of .*; got patience\./);
+  await refuses(
+    by({ thresholds: Float64Array.of(1, 2, 3), origin: undefined }),
+    "ArgumentError",
+    /there must be 1, 2 or 8 thresholds for 2 early exits; got 3\.$/,
+  );
+  await refuses({ fit: { fit: "bogus" } }, "ArgumentError", /^encodeModel: fit: fit must be one of .*"bogus"/);
+  for (const one of [net, other]) one.dispose();
 });
 
 test("an architecture says what is wrong with it", async () => {
@@ -166,6 +191,16 @@ test("an architecture says what is wrong with it", async () => {
   await refused(of({ head: "gap" }), "ArgumentError", /architecture\.head must be one of gap-linear, .*; got "gap"\.$/);
   await refused(of({ options: { deep: 8 } }), "ArgumentError", /^buildNetwork: resnet: unknown option "deep"/);
 });
+
+/** A file that nobody writes any more: its policy is of other weights. */
+async function withPolicyOf(policy: PolicyFile, architecture: Architecture): Promise<Uint8Array> {
+  const { about } = await modelOf("resnet");
+  const net = buildNetwork(architecture, { seed: 9 });
+  const { policy: _, ...rest } = about;
+  const { tensors, metadata } = decodeSafetensors(await encodeModel(net, rest));
+  net.dispose();
+  return encodeSealed([...tensors], { ...metadata, policy: encodePolicy(policy) });
+}
 
 const damage = suite("exits: damaged model files");
 const whole = () => readFileSync(join(files, "model-1-resnet.sortie.safetensors"));
@@ -372,6 +407,11 @@ places("makes a device where there is none, one for all, which goes with the las
     assert.equal((await answersOf(second)).exits, recorded("resnet")!.exits);
     second.dispose();
     assert.is(made.isDisposed, true);
+    assert.throws(() => defaultDevice(), /a device must exist/);
+    // At once, too.
+    const together = await Promise.all([load(whole()), load(whole()), load(whole())]);
+    assert.is(devices.size, 1);
+    for (const one of together) one.dispose();
     assert.throws(() => defaultDevice(), /a device must exist/);
   } finally {
     devices.add(device());

@@ -2,8 +2,10 @@
 // and what cannot run somewhere says so.
 
 import * as ort from "onnxruntime-web";
-import { createDevice } from "../../engine/index.ts";
+import { encodePolicy } from "../../calibration/index.ts";
+import { createDevice, decodeSafetensors } from "../../engine/index.ts";
 import { encodeModel, load, type OnnxRuntime } from "../../exits/index.ts";
+import { encodeSealed } from "../../exits/run/seal.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith } from "../harness.ts";
 import { agreesWith, fileOf, KINDS, MANY, SCORES, takesAlike } from "./alike.ts";
@@ -193,7 +195,9 @@ test("auto answers by wasm once the GPU is lost, whatever was chosen before, and
 test("a policy of other weights is refused by each", async () => {
   const { net, about } = await modelOf("resnet");
   const other = await modelOf("resnet", 9);
-  const bytes = await encodeModel(other.net, { ...about });
+  const { policy, ...rest } = about;
+  const { tensors, metadata } = decodeSafetensors(await encodeModel(other.net, rest));
+  const bytes = await encodeSealed([...tensors], { ...metadata, policy: encodePolicy(policy) });
   for (const runtime of ["webgpu", "wasm", "auto"] as const)
     assert.match(
       String(await errorOf(() => load(bytes, { runtime }))),
