@@ -99,8 +99,8 @@ export function decide(score: CascadeScore, row: ArrayLike<number>, temperature:
   const top = Math.max(...z);
   const answer = z.indexOf(top);
   const others = z.filter((_, i) => i !== answer);
-  // A single class has no rival.
-  if (others.length === 0) others.push(-1e308);
+  // A single class has no rival; a closed exit stays closed to it.
+  if (others.length === 0) others.push(top - 1e30);
   const second = Math.max(...others);
   const gap = second - top;
   // All but the largest, relative to the second: 1 .. classes - 1, so that no difference to 1 is taken.

@@ -4,6 +4,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import * as ort from "onnxruntime-web";
 import { encodeNpy, openNpz } from "../../data/formats/npy.ts";
 import { type CascadeAbout, openCascade, prepare, type Runtime } from "../../onnx/index.ts";
@@ -72,6 +73,20 @@ export function pythonFault(): string | undefined {
   const { status } = spawnSync(PYTHON, ["-c", "import numpy, onnxruntime"], { stdio: "ignore" });
   if (status === 0) return undefined;
   return `${PYTHON} has no numpy and onnxruntime; install them there, or name another by SORTIE_PYTHON`;
+}
+
+/** Why Python cannot even decide here, if it cannot. */
+export const numpyFault = (): string | undefined =>
+  spawnSync(PYTHON, ["-c", "import numpy"], { stdio: "ignore" }).status === 0 ? undefined : `${PYTHON} has no numpy`;
+
+/** What a script prints that has numpy, the runners' folder in its path and their functions. */
+export function pythonSays(script: string): string {
+  const folder = fileURLToPath(new URL("../../cli/onnx/runners", import.meta.url));
+  const head = `import sys\nsys.dont_write_bytecode = True\nsys.path.insert(0, ${JSON.stringify(folder)})\n`;
+  const imports = "import numpy as np\nfrom cascade import run_stages\n";
+  const { status, stdout, stderr } = spawnSync(PYTHON, ["-c", `${head}${imports}${script}`], { encoding: "utf8" });
+  if (status !== 0) throw new Error(`${PYTHON}: ${stderr}`);
+  return stdout.trim();
 }
 
 function python(script: string, args: readonly string[], { images, shape, size }: Pixels, work: string): Answers {

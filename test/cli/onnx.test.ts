@@ -20,7 +20,15 @@ import {
 } from "../../exits/index.ts";
 import { BACKBONES, describeStages, EVAL, GroupNorm, globalAveragePool, Linear, resnet } from "../../nn/index.ts";
 import { type CascadeAbout, decide, type OnnxFiles, onnxOf, openCascade } from "../../onnx/index.ts";
-import { byPython, byTriton, byTypeScript, pythonFault, runtime } from "../agreement/runners.ts";
+import {
+  byPython,
+  byTriton,
+  byTypeScript,
+  numpyFault,
+  pythonFault,
+  pythonSays,
+  runtime,
+} from "../agreement/runners.ts";
 import { mulberry } from "../engine/ops/check.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, atEnd, failsWith, suite } from "../harness.ts";
@@ -208,9 +216,84 @@ decisions("scores and levels are those of calibration, for sure and unsure sampl
       );
     }
   }
-  assert.equal(decide("maxProb", [3], 1), { answer: 0, score: 1, level: 1e308 });
+  assert.equal(decide("maxProb", [3], 1), { answer: 0, score: 1, level: 1e30 });
+  // A closed exit stays closed to a network of one class.
+  assert.ok(decide("maxProb", [3], 1).level < 3.4e38);
   assert.is(decide("maxProb", [0, -5000], 1).level, 5000);
   assert.is(decide("energy", [4, 2], 2).level, 2 + Math.log1p(Math.exp(-1)));
+});
+
+const inPython = suite("onnx: decisions in Python", { skip: numpyFault(), isOptional: true, timeout: 60_000 });
+
+/** Rows of logits that are no numbers, or make none, by their names. */
+const STRANGE = {
+  nan: "[0.0, nan, 1.0]",
+  "two infinite": "[inf, inf, 0.0]",
+  "all minus infinite": "[-inf, -inf, -inf]",
+  "others minus infinite": "[0.0, -inf, -inf]",
+};
+
+inPython("logits that are no numbers are refused with the image's number, at every exit", () => {
+  for (const [name, row] of Object.entries(STRANGE)) {
+    const at = (exit: number) =>
+      pythonSays(`
+inf, nan = np.inf, np.nan
+stage = {"temperature": 1.0, "thresholds": [50.0]}
+about = {"score": "maxProb", "stages": [stage, {"temperature": 1.0, "thresholds": []}]}
+def run(j, x):
+    logits = np.tile(np.array([2.0, 1.0, 0.0]), (len(x), 1))
+    if j == ${exit}:
+        logits[1] = ${row}
+    return logits, x
+try:
+    print(run_stages(about, run, np.zeros((3, 1)), 64))
+except ValueError as error:
+    print(error)
+`);
+    for (const exit of [0, 1])
+      assert.is(
+        at(exit),
+        "cascade: logits must be numbers; got NaN for image 65 (counted from 0).",
+        `${name} at exit ${exit}`,
+      );
+  }
+});
+
+inPython("a network of one class stays at a closed exit", () => {
+  const text = pythonSays(`
+stages = [{"temperature": 1.0, "thresholds": [3.4e38]}, {"temperature": 1.0, "thresholds": []}]
+classes, exits, scores = run_stages({"score": "maxProb", "stages": stages}, lambda j, x: (np.zeros((len(x), 1)), x), np.zeros((2, 1)))
+print(exits.tolist(), scores.tolist())
+`);
+  assert.is(text, "[1, 1] [1.0, 1.0]");
+});
+
+inPython("in Triton a request that fails leaves the others of its call alone", () => {
+  const text = pythonSays(`
+import types
+backend = types.ModuleType("triton_python_backend_utils")
+class InferenceResponse:
+    def __init__(self, output_tensors, error=None):
+        self.tensors, self.error = output_tensors, error
+backend.InferenceResponse, backend.TritonError, backend.Tensor = InferenceResponse, str, lambda name, values: (name, values)
+backend.get_input_tensor_by_name = lambda request, name: request
+sys.modules["triton_python_backend_utils"] = backend
+from triton import TritonPythonModel
+model = TritonPythonModel()
+model.about = {"score": "maxProb", "input": {"shape": [1, 1, 1], "mean": [0.0], "std": [1.0]}, "stages": [{"temperature": 1.0, "thresholds": []}]}
+model.run = lambda j, x: (np.stack([x[:, 0, 0, 0], -x[:, 0, 0, 0]], 1), None)
+class Request:
+    def __init__(self, values):
+        self.values = values
+    def as_numpy(self):
+        return self.values
+good = Request(np.zeros((2, 1, 1, 1), np.uint8))
+print([response.error for response in model.execute([good, None, Request(np.zeros((1, 2), np.uint8)), good])])
+`);
+  assert.is(
+    text,
+    `[None, "'NoneType' object has no attribute 'as_numpy'", 'cascade: bytes must be [N, 1, 1, 1]; got [1, 2].', None]`,
+  );
 });
 
 /** The level that belongs to a score. */

@@ -18,11 +18,9 @@ import numpy as np
 def decide(score, logits, temperature):
     """Of logits [N, C]: answers, scores, and the levels that thresholds are compared with, which keep their digits near certainty."""
     z = np.asarray(logits, np.float64) / temperature
-    if np.isnan(z).any():
-        raise ValueError("cascade: logits must be numbers; got NaN.")
     n, classes = z.shape
-    if classes == 1:  # which has no rival
-        z = np.hstack([z, np.full((n, 1), -1e308)])
+    if classes == 1:  # which has no rival; a closed exit stays closed to it
+        z = np.hstack([z, z - 1e30])
     answers = np.argmax(z, axis=1)
     top = z[np.arange(n), answers]
     others = z[np.arange(z.shape[1])[None, :] != answers[:, None]].reshape(n, z.shape[1] - 1)
@@ -51,8 +49,11 @@ def decide(score, logits, temperature):
     raise ValueError(f"cascade: the score must be a known one; got {score}.")
 
 
-def run_stages(about, run, images):
-    """Takes prepared images through the stages; run(j, x) gives logits and, but for the last, features. Classes, exits, scores."""
+def run_stages(about, run, images, first=0):
+    """Takes prepared images through the stages; run(j, x) gives logits and, but for the last, features. Classes, exits, scores.
+
+    Messages count images from `first` on.
+    """
     n = len(images)
     classes, exits, scores = np.zeros(n, np.int32), np.zeros(n, np.int32), np.zeros(n, np.float32)
     left, x = np.arange(n), images
@@ -60,7 +61,12 @@ def run_stages(about, run, images):
         if len(left) == 0:
             break
         logits, features = run(j, x)
-        answers, values, levels = decide(about["score"], logits, stage["temperature"])
+        with np.errstate(all="ignore"):
+            answers, values, levels = decide(about["score"], logits, stage["temperature"])
+        strange = np.flatnonzero(np.isnan(levels))
+        if len(strange) > 0:
+            image = first + left[strange[0]]
+            raise ValueError(f"cascade: logits must be numbers; got NaN for image {image} (counted from 0).")
         thresholds = np.asarray(stage["thresholds"] or [-np.inf])
         leaves = levels >= (thresholds[answers] if len(thresholds) > 1 else thresholds[0])
         gone = left[leaves]
@@ -116,10 +122,12 @@ class Cascade:
 
     def classify(self, images, batch=64):
         """Classes, exits (from 0) and scores of images: uint8 [N, H, W, C], or normalised float32 [N, C, H, W]."""
-        x = prepare(self.about, images)
-        parts = [run_stages(self.about, self.run, x[first : first + batch]) for first in range(0, len(x), batch)]
-        empty = np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32)
-        return tuple(np.concatenate(each) for each in zip(*(parts or [empty])))
+        images = np.asarray(images)
+        firsts = range(0, max(1, len(images)), batch)
+        # Floats take four times the room of bytes: a batch at a time.
+        lots = ((first, prepare(self.about, images[first : first + batch])) for first in firsts)
+        parts = [run_stages(self.about, self.run, x, first) for first, x in lots]
+        return tuple(np.concatenate(each) for each in zip(*parts))
 
 
 if __name__ == "__main__":

@@ -26,8 +26,9 @@ class TritonPythonModel:
     def answer(self, request):
         try:
             x = prepare(self.about, pb_utils.get_input_tensor_by_name(request, "IMAGES").as_numpy())
-            parts = [run_stages(self.about, self.run, x[first : first + BATCH]) for first in range(0, max(1, len(x)), BATCH)]
-        except (ValueError, RuntimeError) as error:
+            firsts = range(0, max(1, len(x)), BATCH)
+            parts = [run_stages(self.about, self.run, x[first : first + BATCH], first) for first in firsts]
+        except Exception as error:  # whatever it is, it is this request's alone
             return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(str(error)))
         found = zip(("CLASSES", "EXITS", "SCORES"), zip(*parts))
         return pb_utils.InferenceResponse([pb_utils.Tensor(name, np.concatenate(values)) for name, values in found])
