@@ -143,7 +143,11 @@ export interface Saving {
   readonly rest: number;
 }
 
-/** Where a saving goes. @throws CalibrationError for numbers of exits that disagree. */
+/**
+ * Where a saving goes. Of a policy that has closed exits give times, fractions and costs of the open ones alone
+ * (`measureCosts` with `open`): what never runs costs nothing. @throws CalibrationError
+ * for numbers of exits that disagree.
+ */
 export function savingOf(times: StageTimes, seen: SeenSaving): Saving {
   checkKind("savingOf", "stages", times, "times");
   const { passing, alone, rows, batch } = times;

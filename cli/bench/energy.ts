@@ -9,21 +9,48 @@ import type { DeviceInfo } from "../../engine/index.ts";
 /** A counter of joules, or why there is none. */
 export type Meter = (() => number) | string;
 
-const GPU_DRIVERS = ["i915", "xe", "amdgpu"];
+/** Drivers that count, by the vendor of their GPUs. */
+const GPU_DRIVERS: Readonly<Record<string, readonly string[]>> = { intel: ["i915", "xe"], amd: ["amdgpu"] };
 
 /** The counter that counts what this adapter spends. `root`: where the system shows its files. */
-export function energyMeter({ isSoftware }: Pick<DeviceInfo, "isSoftware">, root = "/sys/class"): Meter {
-  const [paths, what] = isSoftware
+export function energyMeter(
+  { isSoftware, vendor }: Pick<DeviceInfo, "isSoftware" | "vendor">,
+  root = "/sys/class",
+): Meter {
+  // Power that is sampled and added up would be an estimate.
+  if (!isSoftware && vendor === "nvidia")
+    return "energy: NVIDIA's total counter is in the library NVML alone, which nothing here reads; nvidia-smi shows power, no total.";
+  const [counters, what] = isSoftware
     ? [packages(root), "the processor (RAPL)"]
-    : [gpus(root), "the GPU's driver (hwmon)"];
-  if (paths.length === 0) return `energy: ${what} shows no total counter here.`;
+    : [gpus(root, GPU_DRIVERS[vendor] ?? []), "the GPU's driver (hwmon)"];
+  if (counters.length === 0) return `energy: ${what} shows no total counter here.`;
   try {
-    const read = () => paths.reduce((sum, path) => sum + Number(readFileSync(path, "utf8")) / 1e6, 0);
+    const totals = counters.map(totalOf);
+    const read = () => totals.reduce((sum, total) => sum + total(), 0) / 1e6;
     if (Number.isFinite(read())) return read;
     return `energy: ${what} shows a counter that is no number.`;
   } catch (error) {
     return `energy: the counter of ${what} cannot be read (${codeOf(error)}).`;
   }
+}
+
+/** A file that counts microjoules, and the one that says at which it begins again from 0, if it ever does. */
+interface Counter {
+  readonly path: string;
+  readonly range?: string;
+}
+
+/** Microjoules, carried on where the counter has begun again; once, since whoever reads comes more often than that. */
+function totalOf({ path, range }: Counter): () => number {
+  const read = (file: string) => Number(readFileSync(file, "utf8"));
+  const most = range === undefined ? 0 : read(range);
+  let [before, carried] = [read(path), 0];
+  return () => {
+    const now = read(path);
+    if (now < before) carried += most;
+    before = now;
+    return carried + now;
+  };
 }
 
 const entries = (folder: string): readonly string[] => {
@@ -35,17 +62,18 @@ const entries = (folder: string): readonly string[] => {
 };
 
 /** Whole packages alone: what they hold is counted in them. */
-const packages = (root: string): readonly string[] =>
+const packages = (root: string): readonly Counter[] =>
   entries(join(root, "powercap"))
     .filter((name) => /^intel-rapl:\d+$/.test(name))
-    .map((name) => join(root, "powercap", name, "energy_uj"));
+    .map((name) => join(root, "powercap", name))
+    .map((folder) => ({ path: join(folder, "energy_uj"), range: join(folder, "max_energy_range_uj") }));
 
-function gpus(root: string): readonly string[] {
+function gpus(root: string, drivers: readonly string[]): readonly Counter[] {
   return entries(join(root, "hwmon")).flatMap((name) => {
     const folder = join(root, "hwmon", name);
     try {
-      const isGpu = GPU_DRIVERS.includes(readFileSync(join(folder, "name"), "utf8").trim());
-      return isGpu && entries(folder).includes("energy1_input") ? [join(folder, "energy1_input")] : [];
+      const isGpu = drivers.includes(readFileSync(join(folder, "name"), "utf8").trim());
+      return isGpu && entries(folder).includes("energy1_input") ? [{ path: join(folder, "energy1_input") }] : [];
     } catch {
       return [];
     }

@@ -1,17 +1,25 @@
 // Times of the whole network and of cascades, which take turns. Every answer that is timed is held against the policy
 // on the network's own logits; where one differs, nothing is told.
 
-import { lastOf, median, SortieError, transposed, zip } from "../../base/index.ts";
+import { firstOf, lastOf, median, SortieError, transposed, zip } from "../../base/index.ts";
 import {
   achieved,
   type MeasuredCosts,
   predictionsAt,
   type Saving,
+  type StageTimes,
   savingOf,
-  timesOf,
 } from "../../calibration/index.ts";
 import { createDevice } from "../../engine/index.ts";
-import { type Answers, type Classifier, deploy, type ImageSet, type MultiExit, type Plan } from "../../exits/index.ts";
+import {
+  type Answers,
+  type Classifier,
+  deploy,
+  type ImageSet,
+  type MultiExit,
+  measureCosts,
+  type Plan,
+} from "../../exits/index.ts";
 import { compareAnswers } from "../commands/agreement.ts";
 import type { Candidate, Subject } from "./subject.ts";
 
@@ -24,6 +32,8 @@ export interface CascadeTime {
   /** Mean cost in MACs, as a share of the whole network's. */
   readonly macs: number;
   readonly accuracy: number;
+  /** The exits that decide, from 0: those that the policy has closed are not run. */
+  readonly open: readonly number[];
   /** Milliseconds of a batch: the median of the rounds, and that times the median of the rounds' ratios. */
   readonly whole: number;
   readonly cascade: number;
@@ -79,7 +89,7 @@ export class Contender {
     const made = new Contender(candidate, classifier, set, batch);
     try {
       for (let i = 0; i < FINDING; i++) {
-        await made.seconds();
+        await made.pass();
         if (made.plans.every(({ isSettled }) => isSettled)) break;
       }
       return made;
@@ -93,17 +103,32 @@ export class Contender {
     return this.#classifier.plan;
   }
 
-  /** Milliseconds of a batch: all images once, in whole batches where there are enough of them. */
-  async seconds(): Promise<number> {
+  /** The exits that decide, the network's last among them. */
+  get open(): readonly number[] {
+    const early = firstOf(this.plans).route.flatMap((step, j) => (step === "closed" ? [] : [j]));
+    return [...early, this.candidate.expected.scored.exits - 1];
+  }
+
+  /** Milliseconds of a batch. */
+  async time(): Promise<number> {
+    const { ms, images } = await this.pass();
+    return (ms * this.#batch) / images;
+  }
+
+  /**
+   * All images once, in whole batches where there are enough of them, else as often as fill one: how many were
+   * classified, and the milliseconds that it took.
+   */
+  async pass(): Promise<{ readonly ms: number; readonly images: number }> {
     const { size } = this.#set;
     const count = size >= this.#batch ? size - (size % this.#batch) : size;
     const times = Math.max(1, Math.ceil(this.#batch / count));
     const images = repeated(pixelsOf(this.#set, 0, count), times);
     const start = performance.now();
     const answers = await this.#classifier.classify(images);
-    const taken = performance.now() - start;
+    const ms = performance.now() - start;
     this.#check(answers, (i) => i % count);
-    return (taken * this.#batch) / (times * count);
+    return { ms, images: times * count };
   }
 
   /** Milliseconds of one image alone. */
@@ -182,31 +207,45 @@ export async function timeCascades(
     // A machine that drifts does so for both of a ratio.
     const wholeTime = median(wholeTimes);
     const taken = transposed(ratios).map((one) => wholeTime * median(one));
-    return zip(all.slice(1), taken).map(
-      ([
-        {
-          candidate: { name, expected },
-          plans,
-        },
-        time,
-      ]) => {
-        const { fractions, cost, accuracy } = achieved(expected.scored, expected.exits);
-        const seen = { fractions, macs: expected.scored.costs, whole: wholeTime, cascade: time };
-        const known = costs?.times.some((one) => one.batch === batch) ? timesOf(costs, batch) : undefined;
-        const parts = { batch, policy: name, fractions: [...fractions], macs: cost, accuracy };
-        const saving = known && savingOf(known, seen);
-        return { ...parts, whole: wholeTime, cascade: seen.cascade, saving, plan: plans[0]?.reason ?? "" };
-      },
-    );
+    const known = costs?.times.find((one) => one.batch === batch);
+    const stages = known && stagesOf({ net, rounds }, known);
+    const rows: CascadeTime[] = [];
+    for (const [contender, cascade] of zip(all.slice(1), taken)) {
+      const { open, plans, candidate } = contender;
+      const { scored, exits } = candidate.expected;
+      const { fractions, cost, accuracy } = achieved(scored, exits);
+      const at = (values: ArrayLike<number>) => open.map((j) => values[j]!);
+      const seen = { fractions: at(fractions), macs: at(scored.costs), whole: wholeTime, cascade };
+      const parts = { batch, policy: candidate.name, fractions: [...fractions], macs: cost, accuracy, open };
+      const saving = stages && savingOf(await stages(open), seen);
+      rows.push({ ...parts, whole: wholeTime, cascade, saving, plan: plans[0]?.reason ?? "" });
+    }
+    return rows;
   } finally {
     for (const contender of all) contender.dispose();
   }
 }
 
+/** Times of stages where these exits alone decide, each pattern measured once; `known` are those where all do. */
+function stagesOf(
+  { net, rounds }: Pick<Site, "net" | "rounds">,
+  known: StageTimes,
+): (open: readonly number[]) => Promise<StageTimes> {
+  const found = new Map<string, Promise<StageTimes>>();
+  return (open) => {
+    if (open.length === net.exits) return Promise.resolve(known);
+    const key = open.join();
+    const { batch } = known;
+    const times = found.get(key) ?? measureCosts(net, { batch, rounds, open }).then((one) => firstOf(one.times));
+    found.set(key, times);
+    return times;
+  };
+}
+
 /** Milliseconds of a batch with each contender, one after the other. */
 async function inTurn(all: readonly Contender[]): Promise<number[]> {
   const times: number[] = [];
-  for (const contender of all) times.push(await contender.seconds());
+  for (const contender of all) times.push(await contender.time());
   return times;
 }
 
@@ -272,8 +311,7 @@ export async function joules(
     const start = performance.now();
     let batches = 0;
     for (let i = 0; i < rounds || performance.now() - start < 1000; i++) {
-      await contender.seconds();
-      batches += Math.max(1, Math.floor(set.size / batch));
+      batches += (await contender.pass()).images / batch;
     }
     found[candidate.name] = (meter() - before - perMillisecond * (performance.now() - start)) / batches;
     contender.dispose();

@@ -2,7 +2,7 @@
 // filled in part, and empty, as a classifier would run it. No image leaves, so the time up to each exit is known
 // whatever a policy lets leave.
 
-import { firstOf, type Kinds, lastOf, median, misfit, option } from "../../base/index.ts";
+import { firstOf, type Kinds, lastOf, median, misfit, option, what } from "../../base/index.ts";
 import type { MeasuredCosts, StageTimes } from "../../calibration/index.ts";
 import { ArgumentError, readOptions } from "../../engine/functions.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
@@ -22,12 +22,17 @@ export interface MeasureOptions {
   readonly rounds?: number;
   /** As in `deploy`; default f32. */
   readonly precision?: Precision;
+  /**
+   * The exits that decide, ascending from 0, the last of the network among them; default all. Of the others, which a
+   * policy has closed, nothing is run, and the times are those of these exits alone.
+   */
+  readonly open?: readonly number[];
 }
 
 /** How often a time is measured. */
 export const ROUNDS = option.whole(5, "rounds, of which the median counts", { min: 1 });
 
-const MEASURE: Kinds<MeasureOptions> = { batch: "any", rounds: ROUNDS, precision: "string" };
+const MEASURE: Kinds<MeasureOptions> = { batch: "any", rounds: ROUNDS, precision: "string", open: "any" };
 
 /** A round goes on for so many milliseconds. */
 const ROUND = 20;
@@ -44,18 +49,32 @@ export async function measureCosts(net: MultiExit, options: MeasureOptions = {})
     batch = CLASSIFY_BATCH.default,
     rounds = ROUNDS.default,
     precision = "f32",
+    open = Array.from({ length: net.exits }, (_, j) => j),
   } = readOptions("measureCosts", options, MEASURE);
   const sizes: readonly number[] = typeof batch === "number" ? [batch] : batch;
   for (const size of sizes)
     if (!CLASSIFY_BATCH.fits(size)) throw new ArgumentError(`measureCosts: ${misfit("batch", CLASSIFY_BATCH, size)}`);
+  checkOpen(open, net.exits);
   const { info } = deviceOf(net);
   checkPrecision("measureCosts", precision, info);
   const times: StageTimes[] = [];
-  for (const size of sizes) times.push(await timesOf(net, size, { rounds, precision }));
+  for (const size of sizes) times.push(await timesOf(net, size, { rounds, precision, open }));
   return { adapter: adapterName(info), times };
 }
 
-type Measured = { readonly rounds: number; readonly precision: Precision };
+/** @throws ArgumentError for what is no pattern of exits. */
+function checkOpen(open: readonly number[], exits: number): void {
+  const isPattern =
+    Array.isArray(open) &&
+    open.every((j, k) => Number.isInteger(j) && j >= 0 && (k === 0 || j > open[k - 1]!)) &&
+    open.at(-1) === exits - 1;
+  if (isPattern) return;
+  throw new ArgumentError(
+    `measureCosts: open must be exits, ascending from 0, the last one (${exits - 1}) among them; got ${what(open)}.`,
+  );
+}
+
+type Measured = { readonly rounds: number; readonly precision: Precision; readonly open: readonly number[] };
 
 /** A route and how many images of its batch count. */
 interface Timed {
@@ -64,19 +83,18 @@ interface Timed {
   readonly times: number[];
 }
 
-async function timesOf(net: MultiExit, batch: number, { rounds, precision }: Measured): Promise<StageTimes> {
+async function timesOf(net: MultiExit, batch: number, { rounds, precision, open }: Measured): Promise<StageTimes> {
   const owned: { dispose(): void }[] = [];
   try {
-    const [early, exits] = [net.exits - 1, Array.from({ length: net.exits }, (_, j) => j)];
-    const levels = Array.from({ length: early }, () => [UNREACHED]);
-    const temperatures = exits.map(() => 1);
+    const levels = Array.from({ length: net.exits - 1 }, () => [UNREACHED]);
+    const temperatures = new Array<number>(net.exits).fill(1);
     const site = await makeSite(
       net,
       { batch, precision, score: "maxProb", levels, temperatures, isApart: false },
       owned,
     );
-    const record = async (open: readonly number[], behind: Behind): Promise<Route> => {
-      const route = await Route.record({ ...site, open }, new Array<Behind>(open.length - 1).fill(behind));
+    const record = async (exits: readonly number[], behind: Behind): Promise<Route> => {
+      const route = await Route.record({ ...site, open: exits }, new Array<Behind>(exits.length - 1).fill(behind));
       owned.push(route);
       return route;
     };
@@ -89,12 +107,12 @@ async function timesOf(net: MultiExit, batch: number, { rounds, precision }: Mea
     };
     const passing: number[][][] = [];
     const alone: number[][] = [];
-    for (const j of exits) {
-      const up = await record(exits.slice(0, j + 1), "keep");
+    for (const [k, j] of open.entries()) {
+      const up = await record(open.slice(0, k + 1), "keep");
       passing.push(rows.map((n) => timed(up, n)));
-      alone.push(j === 0 ? lastOf(firstOf(passing)) : timed(await record([j], "keep"), batch));
+      alone.push(k === 0 ? lastOf(firstOf(passing)) : timed(await record([j], "keep"), batch));
     }
-    const packed = early === 0 ? undefined : timed(await record(exits, "compact"), batch);
+    const packed = open.length === 1 ? undefined : timed(await record(open, "compact"), batch);
     for (let round = -1; round < rounds; round++) {
       for (const { route, n, times } of all) {
         const ms = await timeOf(site, route, n);

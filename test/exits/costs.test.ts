@@ -37,6 +37,23 @@ test("every exit has its milliseconds, for full, filled and empty batches; memor
   net.dispose();
 });
 
+test("exits that are closed are not run, and have no times", async () => {
+  const net = smallNet(2);
+  const [times] = (await measureCosts(net, { batch: [8], rounds: 1, open: [0, 2] })).times;
+  assert.equal([times!.passing.length, times!.alone.length], [2, 2]);
+  const [last] = (await measureCosts(net, { batch: 8, rounds: 1, open: [2] })).times;
+  assert.equal([last!.passing.length, last!.compaction], [1, 0]);
+  // Nobody decides in front of it.
+  assert.is(last!.alone[0], last!.passing[0]!.at(-1));
+  for (const open of [[0, 1], [2, 0], [-1, 2], [], 2])
+    await failsWith(
+      () => measureCosts(net, { open: open as number[] }),
+      "ArgumentError",
+      `measureCosts: open must be exits, ascending from 0, the last one (2) among them; got ${JSON.stringify(open)}.`,
+    );
+  net.dispose();
+});
+
 test("costs that a device measured order thresholds; sizes and storage are checked", async () => {
   const net = smallNet(2);
   const measured = await measureCosts(net, { batch: 8, rounds: 1 });
