@@ -11,6 +11,7 @@ import {
   createRandom,
   decide,
   type PolicyFile,
+  type PolicyRequest,
   type Score,
   scaleLogits,
   type Table,
@@ -47,8 +48,8 @@ export interface Subject {
   /** Why they are noise, where they are. */
   readonly noise: string | undefined;
   readonly policy: PolicyFile | undefined;
-  /** The policy's rule asked for another target, where calibration samples are at hand. */
-  readonly again: ((alpha: number) => PolicyFile) | undefined;
+  /** The policy's rule asked for another target; or why it cannot be. */
+  readonly again: ((alpha: number) => PolicyFile) | string;
 }
 
 /** Options of `openSubject`. */
@@ -83,12 +84,12 @@ async function ofRun(folder: RunFolder, options: SubjectOptions): Promise<Subjec
     return scaling ? applyScaling(table, scaling) : table;
   };
   const delta = result && "delta" in result ? result.delta : undefined;
-  const again =
-    request &&
-    ((alpha: number): PolicyFile => {
-      const sources = { calibration: scaled("calibration"), validation: scaled("validation") };
-      return { result: calibrateBy(request, { alpha, delta }, sources), ...(scaling && { scaling }), request };
-    });
+  const again = (alpha: number): PolicyFile => {
+    const sources = { calibration: scaled("calibration"), validation: scaled("validation") };
+    const asked = request as PolicyRequest;
+    return { result: calibrateBy(asked, { alpha, delta }, sources), ...(scaling && { scaling }), request: asked };
+  };
+  const why = policy ? "a policy that does not say what was asked of calibration" : "a run without a policy";
   return {
     names: record.exits.map(({ stage }) => stage),
     make: async (device) => {
@@ -99,7 +100,7 @@ async function ofRun(folder: RunFolder, options: SubjectOptions): Promise<Subjec
     images: first(found, options.images),
     noise: undefined,
     policy,
-    again,
+    again: request ? again : why,
   };
 }
 
@@ -114,7 +115,7 @@ async function ofFile(file: ModelFile, options: SubjectOptions): Promise<Subject
     images: isNoise ? noise(file, options.images) : first(found, options.images),
     noise: isNoise ? found : undefined,
     policy,
-    again: undefined,
+    again: "a model file, which holds no calibration samples",
   };
 }
 
@@ -191,7 +192,7 @@ export function candidates(
     policies.push(candidate(name, { ...result, score: result.score, ...(scaling && { scaling }) }, raw, names));
   };
   if (policy) add("alpha" in policy.result ? `risk ${level(policy.result.alpha)}` : "policy", policy);
-  for (const target of again ? targets : []) {
+  for (const target of typeof again === "string" ? [] : targets) {
     const name = `risk ${level(target)}`;
     if (policies.every((known) => known.name !== name)) add(name, (again as (alpha: number) => PolicyFile)(target));
   }

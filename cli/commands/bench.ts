@@ -1,6 +1,6 @@
 // `sortie bench`: what early exits save in time on this machine, as tables, a figure and JSON.
 
-import { firstOf, option } from "../../base/index.ts";
+import { firstOf, option, SortieError } from "../../base/index.ts";
 import { createDevice, type Device } from "../../engine/index.ts";
 import { adapterName, measureCosts, ROUNDS } from "../../exits/index.ts";
 import { energyMeter } from "../bench/energy.ts";
@@ -9,6 +9,7 @@ import { cascadeTable, crossover, latencyTable, savingTable, stageTable } from "
 import { candidates, openSubject, tableOf, whole } from "../bench/subject.ts";
 import { checkOutput } from "../files/outputs.ts";
 import { RunFolder } from "../files/run-folder.ts";
+import { stampOf } from "../files/stamp.ts";
 import { versions } from "../files/versions.ts";
 import { toJson, writeWhole } from "../files/whole.ts";
 import { chartLibraries, drawPlot } from "../report/plots.ts";
@@ -56,6 +57,10 @@ export async function runBench(args: readonly string[], print: Print = console.l
   await chartLibraries();
   const folder = RunFolder.at(source);
   const out = values.out ?? folder?.path("bench") ?? "bench.json";
+  if (folder && values.policy !== undefined && values.out === undefined)
+    throw new SortieError(
+      "bench: with --policy --out must say where what is measured goes; got none, and the run's own bench.json is of the run's own policy.",
+    );
   const figure = `${out.replace(/\.json$/, "")}.svg`;
   for (const one of [out, figure])
     checkOutput("bench", "--out", one, [source, values.policy, folder?.path("policy"), ...(folder?.sources() ?? [])]);
@@ -79,7 +84,11 @@ type Values = NonNullable<ReturnType<typeof readCommand<typeof benchSpec.flags>>
 /** Everything that is measured. */
 async function benchOf(source: string, values: Values, device: Device, print: Print) {
   const subject = await openSubject(source, values);
-  const { names, images, noise, policy } = subject;
+  const { names, images, noise, policy, again } = subject;
+  if (values.targets !== undefined && typeof again === "string")
+    throw new SortieError(
+      `bench: --targets must go with the folder of a run whose policy can be calibrated again; got ${again}. Leave it out, or calibrate a run.`,
+    );
   if (noise !== undefined)
     print(`note: the images are noise; ${noise} Shares that leave under a policy mean nothing then.`);
   const net = await subject.make(device);
@@ -124,6 +133,7 @@ async function benchOf(source: string, values: Values, device: Device, print: Pr
   ];
   const json = {
     made: versions(),
+    ...stampOf(raw, policy),
     images: images.size,
     set: images.meta.name,
     costs,

@@ -23,8 +23,9 @@ import {
 } from "../compare/plan.ts";
 import { doRemotely } from "../compare/remote.ts";
 import type { Failure } from "../compare/sheets.ts";
-import { timeRun } from "../compare/timing.ts";
+import { readTiming, timeRun } from "../compare/timing.ts";
 import { type Decisive, decisive, RunFolder, runId } from "../files/run-folder.ts";
+import { stampOf } from "../files/stamp.ts";
 import { type Findings, findings } from "../findings.ts";
 import { chartLibraries } from "../report/plots.ts";
 import { readCorruptions } from "../report/sections/corruptions.ts";
@@ -305,8 +306,9 @@ function labelled(folder: RunFolder, before: readonly RunFigures[]): RunKey {
 const withoutSeed = ({ seed: _, ...settings }: Decisive): Plain => settings;
 
 async function readRun(folder: RunFolder, key: RunKey, { isTimed, corruptions, print }: Context): Promise<RunFigures> {
-  if (isTimed && !existsSync(folder.path("timing"))) {
-    const timing = await timeRun(folder, findings(folder.dir, undefined));
+  if (isTimed) {
+    const found = findings(folder.dir, undefined);
+    const timing = readTiming(folder, stampOf(found.raw, found.file)) ?? (await timeRun(folder, found));
     if (typeof timing === "string") print(`${folder.dir}: not timed; ${timing}`);
   }
   if (corruptions) {

@@ -21,7 +21,7 @@ import {
   SEVERITIES,
 } from "../../data/index.ts";
 import { Evaluator, type MultiExit, toTable } from "../../exits/index.ts";
-import { policyDigest } from "../files/policy-file.ts";
+import { type Stamp, stampOf } from "../files/stamp.ts";
 import { number, percent } from "../format.ts";
 import { promisedRisk } from "../report/targets.ts";
 import { path } from "../settings/command.ts";
@@ -60,10 +60,7 @@ export interface CorruptionRow {
 }
 
 /** What all of them do. */
-export interface CorruptionFindings {
-  /** Of the weights that were looked at, and of the policy (see `policyDigest`). */
-  readonly weights: string;
-  readonly policy: string;
+export interface CorruptionFindings extends Stamp {
   readonly samples: number;
   /** `official`: the published files; `made`: drawn here, by their parameters. */
   readonly images: "official" | "made";
@@ -152,7 +149,8 @@ export async function corruptionFindings(
     }
     print(rowLine(name, rows.slice(-SEVERITIES.length)));
   }
-  return summary({ weights, images, names: found.names, clean, rows, found, isOfficial: request.dir !== undefined });
+  const stamp = stampOf(found.raw, found.file);
+  return summary({ stamp, images, names: found.names, clean, rows, found, isOfficial: request.dir !== undefined });
 }
 
 /** All that is told of the logits of some images. */
@@ -222,15 +220,14 @@ export function joinedFindings(before: CorruptionFindings | undefined, now: Corr
   return withRows({ ...now, synthetic: { ...before.synthetic, ...now.synthetic } }, sorted);
 }
 
-function summary({ weights, images, names, clean, rows, found, isOfficial }: Summed): CorruptionFindings {
+function summary({ stamp, images, names, clean, rows, found, isOfficial }: Summed): CorruptionFindings {
   const used = new Set(rows.map(({ name }) => name));
   const synthetic = Object.entries(CORRUPTIONS).flatMap(([name, { synthetic }]) =>
     !isOfficial && used.has(name) && synthetic !== undefined ? [[name, synthetic] as const] : [],
   );
   const result = found.file?.result;
   return {
-    weights,
-    policy: policyDigest(found.file),
+    ...stamp,
     samples: images.size,
     images: isOfficial ? "official" : "made",
     names,
@@ -242,7 +239,8 @@ function summary({ weights, images, names, clean, rows, found, isOfficial }: Sum
   };
 }
 
-interface Summed extends Pick<CorruptionFindings, "weights" | "names" | "clean" | "rows"> {
+interface Summed extends Pick<CorruptionFindings, "names" | "clean" | "rows"> {
+  readonly stamp: Stamp;
   readonly images: Dataset<ImageBytes>;
   readonly found: Pick<Looked, "file">;
   readonly isOfficial: boolean;

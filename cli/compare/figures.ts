@@ -20,6 +20,7 @@ import type { MetricsRow } from "../../exits/index.ts";
 import type { CorruptionFindings } from "../commands/corruptions.ts";
 import { readLogits } from "../files/logits-file.ts";
 import { type Decisive, decisive, type RunFolder } from "../files/run-folder.ts";
+import { stampOf } from "../files/stamp.ts";
 import { findings } from "../findings.ts";
 import { decidedBy, isUsual, ruleName } from "../published.ts";
 import { readHistory } from "../report/run-details.ts";
@@ -256,7 +257,7 @@ export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
       shares: [...policy.fractions],
     },
     published: publishedFigures(config, tables),
-    timing: readTiming(folder),
+    timing: readTiming(folder, stampOf(raw, file)),
     lossSize: lossSize(config, record),
     corruptions: readCorruptions(folder, { raw, file }),
     collapsed: collapseOf(

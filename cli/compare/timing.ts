@@ -14,6 +14,7 @@ import {
   withNetwork,
 } from "../commands/agreement.ts";
 import type { RunFolder } from "../files/run-folder.ts";
+import { changedSince, STAMP, type Stamp, stampOf } from "../files/stamp.ts";
 import { readJson, toJson } from "../files/whole.ts";
 
 /** Milliseconds an image, medians of warm rounds that took turns. */
@@ -25,6 +26,8 @@ export interface Timing {
   /** Through every stage. */
   readonly whole: number;
   readonly cascade: number;
+  /** Of which weights and policy it is; undefined in files of earlier versions. */
+  readonly stamp?: Stamp | undefined;
 }
 
 /** How the parts of a timing are read. */
@@ -34,14 +37,19 @@ export const TIMING = {
   images: json.count,
   whole: json.finite,
   cascade: json.finite,
+  stamp: json.optional(json.record(STAMP)),
 } as const satisfies Readonly<Record<keyof Timing, json.Reader<unknown>>>;
 
-/** What was timed before, if anything was. @throws Error that names the file where it is none of ours. */
-export function readTiming(folder: RunFolder): Timing | undefined {
+/**
+ * What was timed before of these weights and this policy, if it was. @throws Error that names the file where it is none
+ * of ours.
+ */
+export function readTiming(folder: RunFolder, now: Stamp): Timing | undefined {
   const path = folder.path("timing");
   if (!existsSync(path)) return undefined;
   try {
-    return json.parts(readJson(path), "timing", TIMING);
+    const found = json.parts(readJson(path), "timing", TIMING);
+    return found.stamp && !changedSince(found.stamp, now) ? found : undefined;
   } catch (cause) {
     throw new SortieError(`${path}: ${messageOf(cause)} Remove it, and it is timed again.`, { cause });
   }
@@ -89,6 +97,7 @@ export function timeRun(folder: RunFolder, found: Found): Promise<Timing | strin
       images: count,
       whole: median(ofWhole),
       cascade: median(ofCascade),
+      stamp: stampOf(found.raw, found.file),
     };
     folder.write("timing", toJson(timing));
     return timing;

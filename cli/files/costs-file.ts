@@ -13,6 +13,7 @@ import {
 } from "../../calibration/index.ts";
 import { path } from "../settings/command.ts";
 import type { RunFolder } from "./run-folder.ts";
+import { STAMP, type Stamp } from "./stamp.ts";
 import { readJson } from "./whole.ts";
 
 /** Flags of commands that choose, or tell, by cost. */
@@ -27,6 +28,8 @@ export type CostChoice = OptionValues<typeof COST_FLAGS>;
 
 /** What `sortie bench` wrote, as far as others read it. */
 export interface BenchFile {
+  /** Of which weights and policy it is; undefined in files of earlier versions. */
+  readonly stamp: Stamp | undefined;
   readonly costs: MeasuredCosts;
   readonly rows: readonly { readonly batch: number; readonly policy: string; readonly saving: Saving }[];
 }
@@ -38,9 +41,10 @@ const ROWS = json.list(json.record(ROW));
 export function readBench(file: string): BenchFile {
   const found = readJson(file);
   try {
-    const { costs, rows } = json.object(found, "the file");
+    const { costs, rows, weights, policy } = json.object(found, "the file");
     const told = ROWS(rows, "rows").filter((row) => row["saving"] !== undefined);
-    return { costs: readCosts(costs), rows: told as unknown as BenchFile["rows"] };
+    const stamp = weights === undefined ? undefined : json.parts({ weights, policy }, "the file", STAMP);
+    return { stamp, costs: readCosts(costs), rows: told as unknown as BenchFile["rows"] };
   } catch (cause) {
     if (!(cause instanceof SortieError)) throw cause;
     const hint = "Make it by sortie bench.";

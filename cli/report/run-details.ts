@@ -3,13 +3,21 @@
 
 import { existsSync } from "node:fs";
 import { inColumns, messageOf, SortieError } from "../../base/index.ts";
-import { applyScaling, type Cascade, outcomes, type PolicyFile, type Source } from "../../calibration/index.ts";
+import {
+  applyScaling,
+  type Cascade,
+  outcomes,
+  type PolicyFile,
+  type Source,
+  type Table,
+} from "../../calibration/index.ts";
 import type { Dataset, ImageBytes } from "../../data/index.ts";
 import type { MetricsRow } from "../../exits/index.ts";
 import type { CorruptionFindings } from "../commands/corruptions.ts";
 import { type BenchFile, readBench } from "../files/costs-file.ts";
 import { readLogits } from "../files/logits-file.ts";
 import type { RunFolder, RunRecord } from "../files/run-folder.ts";
+import { type Stamp, stampOf } from "../files/stamp.ts";
 import { readText } from "../files/whole.ts";
 import type { Config } from "../settings/config.ts";
 import { loadData } from "../settings/model.ts";
@@ -31,12 +39,14 @@ export interface RunDetails {
   readonly images: Dataset<ImageBytes> | string;
   /** What sortie bench measured, if it did. */
   readonly bench: BenchFile | undefined;
+  /** What the policy and weights that are told of go by. */
+  readonly stamp: Stamp;
 }
 
 /** Reads everything. Images that are no longer there leave a reason instead of an error. */
 export async function readDetails(
   folder: RunFolder,
-  { file, source }: { readonly file: PolicyFile | undefined; readonly source: Source },
+  { file, source, raw }: { readonly file: PolicyFile | undefined; readonly source: Source; readonly raw: Table },
 ): Promise<RunDetails> {
   const config = folder.config();
   const scaled = (path: string) => {
@@ -52,6 +62,7 @@ export async function readDetails(
     targets: sweepTargets(file, { validation, calibration, test: source }),
     corruptions: readCorruptions(folder, { raw: source, file }),
     images: await testImages(config, source),
+    stamp: stampOf(raw, file),
     bench: existsSync(folder.path("bench")) ? readBench(folder.path("bench")) : undefined,
   };
 }

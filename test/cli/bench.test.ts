@@ -58,9 +58,29 @@ test("a run: tables, a figure, and JSON with everything", async () => {
     assert.ok(Math.abs(byTimes - launches - filling - compaction - rest - measured) < 1e-9);
   }
   assert.equal([json.crossing.length, json.images], [2, 20]);
+  // What is closed is not run, so a promise by times counts no decision there.
+  assert.equal(
+    json.crossing.map(({ open }: { open: readonly number[] }) => open),
+    [
+      [0, 2],
+      [0, 2],
+    ],
+  );
+  for (const { open, fractions } of json.rows)
+    for (const [exit, share] of fractions.entries()) assert.ok(share === 0 || open.includes(exit), `${open}`);
   assert.ok(json.starts.every((start: { cold: number; warm: number }) => start.cold > 0 && start.warm > 0));
   assert.ok(json.single.every((one: { p50: number; p99: number }) => one.p99 >= one.p50 && one.p50 > 0));
   assert.match(readFileSync(join(dir, "bench.svg"), "utf8"), /^<svg .*whole network/);
+  // The report tells whose times these are.
+  const page = async () => {
+    assert.is((await run("report", dir)).code, 0);
+    return readFileSync(join(dir, "report.html"), "utf8");
+  };
+  assert.not.match(await page(), /Measured with another policy/);
+  const policy = readFileSync(join(dir, "policy.json"));
+  assert.is((await run("calibrate", dir, "--alpha", "0.8")).code, 0);
+  assert.match(await page(), /Measured with another policy than that of this page: run sortie bench again\./);
+  writeFileSync(join(dir, "policy.json"), policy);
 });
 
 test("a model file: by its own data set where that is drawn, else by noise, which is said", async () => {
@@ -168,7 +188,7 @@ test("an answer that is not the policy's stops everything, and nothing is told",
   assert.match(String(error?.message), /^bench: every answer must be the policy's .* in batches of 8 [1-9]\d* differ/);
   // More images than there are: they are asked again, and checked again.
   const large = await Contender.make(net, half!, subject.images, 64);
-  assert.ok((await large.seconds()) > 0);
+  assert.ok((await large.time()) > 0);
   large.dispose();
   let counter = 0;
   const meter = () => (counter += 1);
@@ -176,6 +196,22 @@ test("an answer that is not the policy's stops everything, and nothing is told",
   const spent = await joules(meter, site, 8, [half!]);
   assert.equal(Object.keys(spent!), ["whole network", half!.name]);
   assert.is(await joules("energy: none.", site, 8, []), undefined);
+  // A joule an image: a batch costs as many as it has images, however often they are asked to fill it.
+  let classified = 0;
+  const { pass } = Contender.prototype;
+  Contender.prototype.pass = async function (this: Contender) {
+    const found = await pass.call(this);
+    classified += found.images;
+    return found;
+  };
+  try {
+    for (const batch of [7, 20, 38]) {
+      const found = await joules(() => classified, site, batch, []);
+      assert.ok(Math.abs(found!["whole network"]! - batch) < 1e-9, `${found!["whole network"]} J for ${batch} images`);
+    }
+  } finally {
+    Contender.prototype.pass = pass;
+  }
   net.dispose();
 });
 
@@ -189,6 +225,14 @@ test("bad input is refused before anything is written", async () => {
     (await run("bench", file, "--out", file)).text,
     /^bench: --out must be another file than those that are read/,
   );
+  assert.equal(await run("bench", file, "--targets", "0.5"), {
+    code: 1,
+    text: "bench: --targets must go with the folder of a run whose policy can be calibrated again; got a model file, which holds no calibration samples. Leave it out, or calibrate a run.",
+  });
+  assert.match(
+    (await run("bench", dir, "--policy", join(dir, "policy.json"))).text,
+    /^bench: with --policy --out must say where what is measured goes; got none/,
+  );
   assert.match((await run("bench")).text, /^bench: one folder of a run or one model file must be given; got 0\.$/);
 });
 
@@ -196,20 +240,37 @@ const meters = suite("cli bench: energy");
 
 meters("joules are read where a driver counts them, and a reason is given where not", () => {
   const root = mkdtempSync(join(tmpdir(), "sortie-energy-"));
-  assert.is(energyMeter({ isSoftware: true }, root), "energy: the processor (RAPL) shows no total counter here.");
-  assert.is(energyMeter({ isSoftware: false }, root), "energy: the GPU's driver (hwmon) shows no total counter here.");
+  assert.is(
+    energyMeter({ isSoftware: true, vendor: "mesa" }, root),
+    "energy: the processor (RAPL) shows no total counter here.",
+  );
+  assert.is(
+    energyMeter({ isSoftware: false, vendor: "amd" }, root),
+    "energy: the GPU's driver (hwmon) shows no total counter here.",
+  );
   for (const [i, uj] of [4_000_000, 2_500_000].entries()) {
     mkdirSync(join(root, "powercap", `intel-rapl:${i}`), { recursive: true });
     writeFileSync(join(root, "powercap", `intel-rapl:${i}`, "energy_uj"), `${uj}\n`);
   }
   // A part of a package, which is counted in it.
   mkdirSync(join(root, "powercap", "intel-rapl:0:0"));
-  const meter = energyMeter({ isSoftware: true }, root);
+  const cpu = { isSoftware: true, vendor: "mesa" };
+  assert.is(energyMeter(cpu, root), "energy: the counter of the processor (RAPL) cannot be read (ENOENT).");
+  for (const i of [0, 1]) writeFileSync(join(root, "powercap", `intel-rapl:${i}`, "max_energy_range_uj"), "4000001\n");
+  const meter = energyMeter(cpu, root);
   assert.is(typeof meter === "function" ? meter() : meter, 6.5);
+  // The first counter begins again from 0.
+  writeFileSync(join(root, "powercap", "intel-rapl:0", "energy_uj"), "500000\n");
+  assert.is(typeof meter === "function" ? meter() : meter, 7.000001);
+  writeFileSync(join(root, "powercap", "intel-rapl:0", "energy_uj"), "600000\n");
+  assert.is(typeof meter === "function" ? meter() : meter, 7.100001);
   mkdirSync(join(root, "hwmon", "hwmon3"), { recursive: true });
   writeFileSync(join(root, "hwmon", "hwmon3", "name"), "amdgpu\n");
   writeFileSync(join(root, "hwmon", "hwmon3", "energy1_input"), "1500000\n");
-  const gpu = energyMeter({ isSoftware: false }, root);
+  const gpu = energyMeter({ isSoftware: false, vendor: "amd" }, root);
   assert.is(typeof gpu === "function" ? gpu() : gpu, 1.5);
+  // Another GPU's counter is not this one's.
+  assert.match(String(energyMeter({ isSoftware: false, vendor: "intel" }, root)), /shows no total counter here/);
+  assert.match(String(energyMeter({ isSoftware: false, vendor: "nvidia" }, root)), /^energy: NVIDIA's total counter/);
   rmSync(root, { recursive: true });
 });

@@ -59,12 +59,25 @@ gpu("a plan is trained once, compared, and found finished when it is asked for a
   const [joint, steepest] = settings;
   assert.equal([joint!.differences, joint!.seeds], [undefined, [3]]);
   assert.is(steepest!.differences!["area"]!.mean, runs[1]!.area - runs[0]!.area);
-  const kept = JSON.parse(readFileSync(join(out, "runs", "glyphs-resnet-steep-seed3", "config.json"), "utf8"));
-  assert.is(kept.method.kappa, 10);
+  const settled = JSON.parse(readFileSync(join(out, "runs", "glyphs-resnet-steep-seed3", "config.json"), "utf8"));
+  assert.is(settled.method.kappa, 10);
 
   const again = await sortie(...args);
   assert.match(again.text, /all are finished\n/);
   assert.not(/training: /.test(again.text));
+  assert.equal(written(join(out, "runs")).runs, runs);
+
+  // Another policy is timed again.
+  const other = join(out, "runs", "glyphs-resnet-steep-seed3");
+  const policy = readFileSync(join(other, "policy.json"));
+  assert.is((await sortie("calibrate", other, "--alpha", "0.96")).code, 0);
+  assert.is((await sortie(...args)).code, 0);
+  const [kept, timed] = written(join(out, "runs")).runs.map((run) => run.timing!);
+  assert.equal([kept, timed!.stamp!.weights], [runs[0]!.timing, runs[1]!.timing!.stamp!.weights]);
+  assert.not.equal(timed!.stamp!.policy, runs[1]!.timing!.stamp!.policy);
+  writeFileSync(join(other, "policy.json"), policy);
+  writeFileSync(join(other, "timing.json"), JSON.stringify(runs[1]!.timing));
+  assert.is((await sortie(...args)).code, 0);
   assert.equal(written(join(out, "runs")).runs, runs);
 });
 

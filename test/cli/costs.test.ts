@@ -75,6 +75,7 @@ test("the report counts time, and sets promised beside measured saving", async (
   const page = readFileSync(join(dir, "report.html"), "utf8");
   assert.match(page, "of the full network&#39;s time".replace("&#39;", "'"));
   assert.match(page, /<h2>Time saved<\/h2>[\s\S]*a fast one/);
+  assert.match(page, /The file does not say of which weights and policy it is/);
   assert.match(page, /<tr><th scope="row">8<\/th><td>risk 20 %<\/td><td>12\.3 %<\/td>/);
   assert.not.match(page, /<th scope="row">16<\/th><td>risk/);
   assert.is((await run("report", dir)).code, 0);

@@ -3,8 +3,8 @@
 import { existsSync } from "node:fs";
 import { lastOf, zip } from "../../../base/index.ts";
 import { bySeverity, type CorruptionFindings, type CorruptionRow } from "../../commands/corruptions.ts";
-import { policyDigest } from "../../files/policy-file.ts";
 import type { RunFolder } from "../../files/run-folder.ts";
+import { changedSince, stampOf } from "../../files/stamp.ts";
 import { readJson } from "../../files/whole.ts";
 import type { Findings } from "../../findings.ts";
 import { percent } from "../../format.ts";
@@ -15,10 +15,10 @@ export function readCorruptions(
   folder: RunFolder,
   { raw, file }: Pick<Findings, "file"> & { readonly raw: Pick<Findings["raw"], "origin"> },
 ): CorruptionFindings | undefined {
-  const [path, weights] = [folder.path("corruptions"), raw.origin?.weights];
-  if (weights === undefined || !existsSync(path)) return undefined;
+  const path = folder.path("corruptions");
+  if (!existsSync(path)) return undefined;
   const found = corruptionFindings(readJson(path));
-  return found?.weights === weights && found.policy === policyDigest(file) ? found : undefined;
+  return found && changedSince(found, stampOf(raw, file)) === undefined ? found : undefined;
 }
 
 /** A parsed JSON, if it holds such findings. */
