@@ -169,9 +169,9 @@ export function checkApart(op: string, { train, validation, calibration, test }:
  * Checks that all parts are normalised as the training images are: a network answers to what it was trained on.
  * @throws ArgumentError
  */
-export function checkNormalised(op: string, { train, ...others }: ImageSplits): void {
+export function checkNormalised(op: string, { train, validation, calibration, test }: ImageSplits): void {
   const list = (values: readonly number[]) => `[${values.join(", ")}]`;
-  for (const { meta } of Object.values(others)) {
+  for (const { meta } of [validation, calibration, test]) {
     for (const field of ["mean", "std"] as const) {
       if (list(meta[field]) === list(train.meta[field])) continue;
       throw new ArgumentError(
