@@ -143,7 +143,7 @@ export type { TailKind } from "./network/heads/tails.ts";
 export { type ExitInfo, MultiExit, type PassOptions } from "./network/multi-exit.ts";
 export { type Architecture, architectureOf, type BuildOptions } from "./network/origin.ts";
 export { type ExitOutput, stackRecords } from "./network/output.ts";
-export { type DecideOptions, decideError, type ExitResults, exitDecide } from "./ops/decide.ts";
+export { type DecideOptions, decideError, type ExitResults, exitDecide, OWN_SCORES } from "./ops/decide.ts";
 export { exitGates, type GateMode, type GateOptions } from "./ops/gate.ts";
 export { exitTally, readTally, type Tally, tallySize } from "./ops/tally.ts";
 export { type LoadRecordedOptions, loadRecorded, type RecordedClassifier } from "./recorded/classifier.ts";

@@ -26,12 +26,13 @@ import {
   SCORE,
   type Scaling,
   type ScalingOptions,
+  type Score,
   type Source,
   scalingNotes,
   scoreName,
   type Table,
 } from "../../calibration/index.ts";
-import type { PolicyPlan } from "../../exits/index.ts";
+import { OWN_SCORES, type PolicyPlan } from "../../exits/index.ts";
 import { exitNames } from "../exit-names.ts";
 import { COST_FLAGS, costed } from "../files/costs-file.ts";
 import { LOGITS_FLAGS, logitsOptions, readLogits } from "../files/logits-file.ts";
@@ -216,6 +217,8 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
   for (const line of summary(result, names)) print(line);
   const note = originNote(calibration, paths.calibration);
   if (result.ok && note !== undefined) print(note);
+  const tablesOnly = result.ok ? tablesOnlyNote(result.score, scaling) : undefined;
+  if (tablesOnly !== undefined) print(tablesOnly);
   print(`wrote ${values.out}`);
   return result.ok ? 0 : 2;
 }
@@ -224,6 +227,18 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
 function originNote({ origin }: Pick<Table, "origin">, path: string): string | undefined {
   if (origin?.weights !== undefined) return undefined;
   return `note: ${path} does not say which weights its logits are of, so the policy is not refused on another network's; see that it is not used there.`;
+}
+
+/** What of a policy no device runs, if anything: it decides on tables alone, and cannot be exported. */
+function tablesOnlyNote(score: Score | "given", scaling: Scaling | undefined): string | undefined {
+  const method = scaling?.scalers.find((scaler) => scaler.method !== "temperature")?.method;
+  const isOwn = (OWN_SCORES as readonly unknown[]).includes(score);
+  if (isOwn && method === undefined) return undefined;
+  const what = [
+    ...(isOwn ? [] : [`the score ${scoreName(score)} (those that run: ${OWN_SCORES.join(", ")})`]),
+    ...(method === undefined ? [] : [`scaling by ${method} (that which runs: temperature)`]),
+  ];
+  return `note: no device runs ${what.join(", nor ")}: evaluate and report take this policy, while deploy, export and bench refuse it.`;
 }
 
 /** One file for both sets, under whatever name. */

@@ -192,7 +192,7 @@ export interface DecideOptions {
   readonly before?: Tensor | undefined;
 }
 
-/** By name. */
+/** The scores that devices decide by: what `deploy`, model files and ONNX take. Others are for calibration tables only. */
 export const OWN_SCORES: readonly OwnScore[] = [
   "maxProb",
   "margin",

@@ -61,6 +61,22 @@ test("budgets and scaled confidences make policies too", async () => {
   runEvaluate([fresh, "--policy", policy, "--resamples", "5"], print);
   assert.ok(lines.some((line) => line.startsWith("      lower")) && lines.some((line) => line.startsWith("policy: ")));
 
+  // What no device runs is said, where it is certified and where it is not.
+  const noteOf = (...flags: readonly string[]) => {
+    lines.length = 0;
+    assert.is(runCalibrate([calibration, "--method", "budget", "--cost", "0.9", "--out", policy, ...flags], print), 0);
+    return lines.find((line) => line.startsWith("note: no device"));
+  };
+  assert.is(
+    noteOf("--score", "geometricEnsemble"),
+    "note: no device runs the score geometricEnsemble (those that run: maxProb, margin, entropy, normalisedEntropy, energy, maxLogit, confidence): evaluate and report take this policy, while deploy, export and bench refuse it.",
+  );
+  assert.is(
+    noteOf("--validation", validation, "--scale", "vector"),
+    "note: no device runs scaling by vector (that which runs: temperature): evaluate and report take this policy, while deploy, export and bench refuse it.",
+  );
+  assert.is(noteOf("--score", "margin", "--validation", validation, "--scale", "temperature"), undefined);
+
   const latency = ["--method", "budget", "--milliseconds", "2,3,5", "--budget", "3", "--out", policy];
   lines.length = 0;
   assert.is(runCalibrate([validation, ...latency], print), 0);
