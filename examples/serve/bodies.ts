@@ -26,6 +26,11 @@ type Model = Pick<ModelRecord, "architecture" | "fit">;
 export async function lotOf(type: string, body: unknown, model: Model, maxPixels: number): Promise<Lot> {
   const { input } = model.architecture;
   const pixels = input.reduce((n, extent) => n * extent, 1);
+  if (!(Object.values(BODIES) as string[]).includes(type)) {
+    const types = Object.values(BODIES).join(", ");
+    throw new BadRequest(`A body must be of one of the types ${types}; got ${type || "none"}.`, 415);
+  }
+  if (body === null || body === undefined) throw new BadRequest("The body must hold images; got none.");
   const values = await valuesOf(type, body, model, maxPixels);
   if (values.length === 0 || values.length % pixels !== 0) {
     throw new BadRequest(
@@ -64,16 +69,28 @@ async function valuesOf(
   }
 }
 
-/** Numbers of JSON, in any nesting. */
+/** Lists in lists that a body may have: more than [N, H, W, C] and a few of one, and fewer than a stack holds. */
+const DEEPEST = 16;
+
+/** A value of JSON in few words: how deep one goes is up to whoever sent it. */
+export function shown(value: unknown): string {
+  if (Array.isArray(value)) return "a list";
+  return typeof value === "object" && value !== null ? "an object" : String(JSON.stringify(value));
+}
+
+/** Numbers of JSON, in any nesting that is usual. */
 function numbersOf(body: unknown): Uint8Array | Float32Array {
   const { images, normalised = false, ...rest } = (body ?? {}) as Readonly<Record<string, unknown>>;
   if (!Array.isArray(images) || typeof normalised !== "boolean")
     throw new BadRequest('JSON must be { "images": [numbers, in any nesting], "normalised": true or false }.');
   const [stray] = Object.keys(rest);
   if (stray !== undefined) throw new BadRequest(`JSON may hold images and normalised; got "${stray}".`);
-  const flat: readonly unknown[] = images.flat(Number.POSITIVE_INFINITY);
+  const flat: readonly unknown[] = images.flat(DEEPEST);
   const odd = flat.findIndex((value) => typeof value !== "number");
-  if (odd >= 0) throw new BadRequest(`Pixels must be numbers; got ${JSON.stringify(flat[odd])}.`);
+  if (odd >= 0) {
+    const got = Array.isArray(flat[odd]) ? `lists in more than ${DEEPEST} lists` : shown(flat[odd]);
+    throw new BadRequest(`Pixels must be numbers; got ${got}.`);
+  }
   const numbers = flat as readonly number[];
   if (normalised) return Float32Array.from(numbers);
   const wrong = numbers.find((value) => !Number.isInteger(value) || value < 0 || value > 255);

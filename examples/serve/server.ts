@@ -5,7 +5,7 @@ import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import { DeviceError } from "../../engine/index.ts";
 import type { LoadedClassifier } from "../../exits/index.ts";
 import { Batcher, type BatchingOptions } from "./batcher.ts";
-import { BODIES, lotOf } from "./bodies.ts";
+import { BODIES, lotOf, shown } from "./bodies.ts";
 import { BadRequest, BusyError } from "./errors.ts";
 import { Labels } from "./labels.ts";
 import { Measures } from "./measures.ts";
@@ -171,6 +171,13 @@ function goneOf({ raw }: FastifyReply): AbortSignal {
   return gone.signal;
 }
 
+/** What was sent in place of a label, its id and label alone. */
+function shownLabel(each: unknown): string {
+  if (typeof each !== "object" || each === null || Array.isArray(each)) return shown(each);
+  const { id, label } = each as { readonly id?: unknown; readonly label?: unknown };
+  return `id ${shown(id)} and label ${shown(label)}`;
+}
+
 /** `{ id, label }`, or a list of them; labels by index or name. @throws BadRequest for what is none */
 function readLabels(
   body: unknown,
@@ -183,7 +190,7 @@ function readLabels(
     const isClass = typeof index === "number" && Number.isInteger(index) && index >= 0 && index < classes.length;
     if (typeof id !== "string" || !isClass) {
       throw new BadRequest(
-        `A label must be { "id": of an answer, "label": name or index of a class }; got ${JSON.stringify(each)}.`,
+        `A label must be { "id": of an answer, "label": name or index of a class }; got ${shownLabel(each)}.`,
       );
     }
     return { id, label: index };

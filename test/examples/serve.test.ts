@@ -242,6 +242,13 @@ test("what is no image of the model is refused by a sentence, and reaches no bat
       400,
       /^Pixels must be finite; got Infinity in image 0/,
     ],
+    [
+      `{"images":${"[".repeat(20_000)}${"]".repeat(20_000)}}`,
+      "application/json",
+      400,
+      /^Pixels must be numbers; got lists in more than 16 lists\.$/,
+    ],
+    [`{"images":[${'{"a":'.repeat(9000)}1${"}".repeat(9000)}]}`, "application/json", 400, /got an object\.$/],
     [new Uint8Array(200_000), bytes, 413, /too large/],
   ];
   for (const [body, type, status, message] of cases) {
@@ -250,6 +257,17 @@ test("what is no image of the model is refused by a sentence, and reaches no bat
     assert.match(String(got.said.error), message);
   }
   assert.equal(held.batches, [1, 1]);
+  // Without a type, and without a body.
+  const bare = async (headers: Readonly<Record<string, string>>) => {
+    const response = await fetch(`${at}/classify`, { method: "POST", headers });
+    return [response.status, ((await response.json()) as { readonly error: string }).error];
+  };
+  const types = "application/octet-stream, application/x-f32, application/json, image/png, image/jpeg";
+  assert.equal(await bare({}), [415, `A body must be of one of the types ${types}; got none.`]);
+  assert.equal(await bare({ "content-type": bytes }), [
+    400,
+    "The body must hold images of 8 x 8 x 1 (height, width, channels), 64 values each; got 0.",
+  ]);
   const nowhere = await fetch(`${at}/nothing`);
   assert.equal(
     [nowhere.status, ((await nowhere.json()) as { error: string }).error.slice(0, 21)],
