@@ -45,6 +45,11 @@ export function copyImages(given: Exclude<PixelImages, Tensor>, site: PixelSite)
     const kinds = "a Float32Array, a Uint8Array or a tensor";
     throw new ArgumentError(`classify: images ${wanted} must be ${kinds}; got ${what(given)}.${hintFor(given)}`);
   }
+  if (isRgba(given, site.input)) {
+    throw new ArgumentError(
+      `classify: images must be ${wanted}; got a Uint8ClampedArray of ${length} bytes, the RGBA of one picture. Give the ImageData that it is of, or, if they are images, a Uint8Array.`,
+    );
+  }
   if (length % pixels !== 0)
     throw new ArgumentError(`classify: images must be ${wanted}; got ${length} values, no multiple of ${pixels}.`);
   const size = length / pixels;
@@ -53,6 +58,10 @@ export function copyImages(given: Exclude<PixelImages, Tensor>, site: PixelSite)
   const values = (given as Float32Array).slice();
   return { size, values, strange: zeroStrange(values, size) };
 }
+
+/** Whether values are the `data` of an ImageData of the network's size, which has other channels. */
+const isRgba = (given: unknown, [height = 0, width = 0, channels]: readonly number[]): boolean =>
+  given instanceof Uint8ClampedArray && channels !== 4 && given.length === 4 * height * width;
 
 /** Puts zeros in the place of images with a NaN or infinite pixel; which these are. */
 function zeroStrange(values: Float32Array, size: number): readonly number[] {

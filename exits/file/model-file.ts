@@ -101,7 +101,7 @@ export async function encodeModel(net: MultiExit, about: ModelAbout): Promise<Ui
       fit,
     }),
     classes: JSON.stringify(classes),
-    ...(policy && { policy: encodePolicy(policy) }),
+    ...(policy && { policy: encodePolicy(handedOver(policy)) }),
     guarantee: policy ? explain(policy.result) : NO_POLICY,
     training: JSON.stringify(training),
     weights,
@@ -118,6 +118,17 @@ export async function encodeModel(net: MultiExit, about: ModelAbout): Promise<Ui
   const tensors = await stored(net.state());
   if (!tensors) throw new ModelError("encodeModel: weights must be finite; got NaN or infinity. Train again.");
   return encodeSealed(tensors, metadata);
+}
+
+/**
+ * A policy without the names of the samples that shaped it, which are nobody's business elsewhere, and most of its
+ * bytes; a few hashes of what the network answered them stay, by which `evaluate` knows them again.
+ */
+function handedOver(policy: PolicyFile): PolicyFile {
+  const { result } = policy;
+  if (!result.ok) return policy;
+  const marks = result.marks?.map(({ named: _, ...each }) => each);
+  return { ...policy, result: { ...result, ids: undefined, ...(marks && { marks }) } };
 }
 
 /**

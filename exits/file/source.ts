@@ -33,14 +33,15 @@ const READ: Kinds<ReadModelOptions> = { onProgress: "function", cache: "any" };
 type Decode<T> = (name: string, file: SafetensorsFile) => Promise<T>;
 
 /** Reads what `decode` makes of a file. @throws ModelError if it did not arrive; what `decode` throws. */
-export async function readFrom<T>(source: ModelSource, options: ReadModelOptions, decode: Decode<T>): Promise<T> {
+export async function readFrom<T>(given: ModelSource, options: ReadModelOptions, decode: Decode<T>): Promise<T> {
   const { cache: wanted = false, ...rest } = readOptions("readModel", options, READ);
   const read = async (from: Awaited<ModelSource>): Promise<T> => decode(...(await arrived(from, rest)));
+  const source = usual(given);
   const url = addressOf(source);
   if (url === undefined) {
     if (wanted !== false)
       throw new ArgumentError(`load: only what has an address can be cached; got ${what(source)}. Give the URL.`);
-    return read(await given(source));
+    return read(await promised(source));
   }
   const cache = wanted === false ? undefined : await openCache(wanted === true ? "sortie-models" : wanted);
   const kept = await cache?.match(url).catch(() => undefined);
@@ -58,6 +59,13 @@ export async function readFrom<T>(source: ModelSource, options: ReadModelOptions
     await copy?.body?.cancel().catch(() => {});
     throw error;
   }
+}
+
+/** The address of a file as a URL; bytes that others may write to, which no digest takes, as bytes of their own. */
+function usual(source: ModelSource): ModelSource {
+  if (typeof source === "string" && /^file:/i.test(source)) return new URL(source);
+  if (!ArrayBuffer.isView(source) || source.buffer instanceof ArrayBuffer) return source;
+  return new Uint8Array(source.buffer, source.byteOffset, source.byteLength).slice();
 }
 
 /** The address that a source is; undefined for a path, and for what is there already. */
@@ -78,7 +86,7 @@ async function openCache(name: string): Promise<Cache | undefined> {
 }
 
 /** What was promised. @throws ModelError for a fetch that failed */
-async function given(source: ModelSource): Promise<Awaited<ModelSource>> {
+async function promised(source: ModelSource): Promise<Awaited<ModelSource>> {
   try {
     return await source;
   } catch (cause) {

@@ -222,6 +222,11 @@ test("arrays of other kinds are taken where they are clear, and named where they
   using classifier = await deploy(net, open, { normalise });
   const want = await classifier.classify(set.images);
   assert.equal(await classifier.classify(new Uint8ClampedArray(set.images)), want);
+  await failsWith(
+    () => classifier.classify(new Uint8ClampedArray(8 * 8 * 4)),
+    "ArgumentError",
+    "classify: images must be [N, 8, 8, 1]; got a Uint8ClampedArray of 256 bytes, the RGBA of one picture. Give the ImageData that it is of, or, if they are images, a Uint8Array.",
+  );
   assert.equal(await classifier.classify(Buffer.from(set.images)), want);
   const kinds = "classify: images [N, 8, 8, 1] must be a Float32Array, a Uint8Array or a tensor; got";
   const make = "Use Float32Array.from(pixels) for normalised pixels, Uint8Array for bytes.";
