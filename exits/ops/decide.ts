@@ -192,7 +192,9 @@ export interface DecideOptions {
   readonly before?: Tensor | undefined;
 }
 
-/** The scores that devices decide by: what `deploy`, model files and ONNX take. Others are for calibration tables only. */
+/**
+ * The scores that devices decide by: what `deploy`, model files and ONNX take. Others are for calibration tables only.
+ */
 export const OWN_SCORES: readonly OwnScore[] = [
   "maxProb",
   "margin",
