@@ -32,7 +32,7 @@ export interface MemoryReport {
  * Free buffers kept of one size. Thousands of tiny ones are no use, and each is a memory mapping on some drivers:
  * lavapipe runs into the kernel's limit of 65,530.
  */
-export const KEPT_PER_SIZE = 1024;
+const KEPT_PER_SIZE = 1024;
 
 /** Buffers on an adapter whose driver maps each into the process, short of that limit: beyond it the process dies. */
 export const MOST_MAPPED = 50_000;
@@ -43,16 +43,28 @@ function sizeClass(bytes: number): number {
   return Math.ceil(bytes / step) * step;
 }
 
+/** Free bytes that are kept beside the most that lived at once of late, as a share of it. */
+const KEPT_SHARE = 2;
+/** Free bytes that are kept whatever lives. */
+export const KEPT_BYTES = 2 ** 26;
+/** What is left of that most after each flush: half of it after 350 flushes, ten thousand dispatches. */
+const FADE = 0.998;
+
 /** Buffers by size class. Freed ones are reused; reuse is safe because one queue runs everything in order. */
 export class BufferPool {
   readonly #device: GPUDevice;
+  /** Sizes that were freed last come last. */
   readonly #free = new Map<number, GPUBuffer[]>();
+  /** Buffers that there are, and whether each is sound as far as one knows. */
+  readonly #all = new Map<GPUBuffer, boolean>();
+  /** Free ones that are not used again. */
+  readonly #gone: GPUBuffer[] = [];
   #live = 0;
   #liveBuffers = 0;
   #pooled = 0;
   #peak = 0;
-  /** Buffers that there are, live and free, and most that there may be. */
-  #made = 0;
+  /** Most bytes that lived of late. */
+  #recent = 0;
   readonly #most: number;
 
   constructor(device: GPUDevice, most = Number.POSITIVE_INFINITY) {
@@ -77,10 +89,10 @@ export class BufferPool {
         `${label}: a tensor must fit in one binding of the device (maxStorageBufferBindingSize, maxBufferSize); got ${bytes} bytes, the limit is ${this.mostBytes}. Use smaller batches, or split it.`,
       );
     }
-    if (this.#made < this.#most) return;
+    if (this.#all.size < this.#most) return;
     // What is free now may be used by work that was submitted, and by no other.
     this.trim();
-    if (this.#made < this.#most) return;
+    if (this.#all.size < this.#most) return;
     throw new DeviceError(
       `${label}: at most ${this.#most} tensors can live at once on this adapter; got one more. Free what is done with by scope() or dispose(); what is forgotten goes only at an await.`,
     );
@@ -90,23 +102,31 @@ export class BufferPool {
     const size = Math.max(bytes, Math.min(sizeClass(bytes), this.#device.limits.maxBufferSize));
     this.#live += size;
     this.#liveBuffers += 1;
+    this.#recent = Math.max(this.#recent, this.#live);
     const free = this.#free.get(size)?.pop();
     if (free) {
       this.#pooled -= size;
       return free;
     }
     this.#peak = Math.max(this.#peak, this.#live + this.#pooled);
-    this.#made += 1;
-    return this.#device.createBuffer({ size, usage: TENSOR_USAGE, label: `tensor ${size} B` });
+    const made = this.#device.createBuffer({ size, usage: TENSOR_USAGE, label: `tensor ${size} B` });
+    this.#all.set(made, true);
+    return made;
   }
 
   give(buffer: GPUBuffer): void {
-    this.#live -= buffer.size;
+    const { size } = buffer;
+    this.#live -= size;
     this.#liveBuffers -= 1;
-    this.#pooled += buffer.size;
-    const free = this.#free.get(buffer.size);
+    // What was encoded with those that are not used again is submitted first.
+    if (!this.#all.get(buffer)) {
+      this.#gone.push(buffer);
+      return;
+    }
+    this.#pooled += size;
+    const free = this.#free.get(size);
     if (free) free.push(buffer);
-    else this.#free.set(buffer.size, [buffer]);
+    else this.#free.set(size, [buffer]);
   }
 
   /** The free buffers, for tests that fill them with garbage. */
@@ -114,15 +134,41 @@ export class BufferPool {
     return [...this.#free.values()].flat();
   }
 
-  /** Destroys the free buffers, or those beyond `keep` of each size; all encoded work must have been submitted. */
-  trim(keep = 0): void {
-    for (const list of this.#free.values()) {
-      for (const buffer of list.splice(keep)) {
-        this.#pooled -= buffer.size;
-        this.#made -= 1;
-        buffer.destroy();
+  /**
+   * Destroys the free buffers, or those beyond `keep` of each size and `most` bytes in all; all encoded work must have
+   * been submitted.
+   */
+  trim(keep = 0, most = 0): void {
+    for (const [size, list] of this.#free) {
+      while (list.length > keep || (list.length > 0 && this.#pooled > most)) {
+        this.#pooled -= size;
+        this.#gone.push(list.pop() as GPUBuffer);
       }
+      if (list.length === 0) this.#free.delete(size);
     }
+    for (const buffer of this.#gone.splice(0)) {
+      this.#all.delete(buffer);
+      buffer.destroy();
+    }
+  }
+
+  /** After each flush: lets go of what is far more than what lived of late, sizes that nobody asks for first. */
+  settle(): void {
+    this.#recent = Math.max(this.#recent * FADE, this.#live);
+    this.trim(KEPT_PER_SIZE, Math.max(KEPT_BYTES, KEPT_SHARE * this.#recent));
+  }
+
+  /** An error came up: any buffer may be invalid, as without memory, and none is used again once it is free. */
+  doubt(): void {
+    this.trim();
+    for (const buffer of this.#all.keys()) this.#all.set(buffer, false);
+  }
+
+  /** Destroys all buffers, live ones too. */
+  dispose(): void {
+    for (const buffer of this.#all.keys()) buffer.destroy();
+    this.#all.clear();
+    this.trim();
   }
 }
 

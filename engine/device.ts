@@ -111,6 +111,10 @@ export class Device {
   readonly #isOwn: boolean;
   readonly #onError: (error: DeviceError) => void;
   readonly #errors: DeviceError[] = [];
+  readonly #onUncaptured = (event: Event): void => {
+    this.#errors.push(new DeviceError(`GPU error: ${(event as GPUUncapturedErrorEvent).error.message}`));
+    this.pool.doubt();
+  };
   #lost: DeviceError | undefined;
   #isDisposed = false;
   #leaked = 0;
@@ -130,10 +134,7 @@ export class Device {
     );
     this.#isOwn = options.device === undefined;
     this.#onError = options.onError ?? ((error) => console.error(error.message));
-    gpu.addEventListener("uncapturederror", (event) => {
-      const { error } = event as GPUUncapturedErrorEvent;
-      this.#errors.push(new DeviceError(`GPU error: ${error.message}`));
-    });
+    gpu.addEventListener("uncapturederror", this.#onUncaptured);
     void gpu.lost.then(({ reason, message }) => {
       if (this.#isDisposed) return;
       const hint = "All its tensors are gone; make a new device and reload from the last checkpoint.";
@@ -144,6 +145,16 @@ export class Device {
   /** Bytes and buffers on the GPU. */
   memory(): MemoryReport & { readonly leaked: number } {
     return { ...this.pool.report, leaked: this.#leaked };
+  }
+
+  /**
+   * Gives back the memory that is free: what was freed stays for reuse, up to twice what lived at once of late.
+   * @throws DisposedError, or DeviceError for a lost device.
+   */
+  trim(): void {
+    this.check("trim");
+    this.stream.flush();
+    this.pool.trim();
   }
 
   /** Resolves when all work so far is done. @throws DeviceError for GPU errors since the last wait. */
@@ -185,8 +196,9 @@ export class Device {
   dispose(): void {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
+    this.gpu.removeEventListener("uncapturederror", this.#onUncaptured);
     this.stream.destroy();
-    this.pool.trim();
+    this.pool.dispose();
     devices.delete(this);
     if (this.#isOwn) this.gpu.destroy();
   }

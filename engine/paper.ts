@@ -43,6 +43,7 @@ const gpu = {
   lost: new Promise<never>(nothing),
   queue: { writeBuffer: nothing, submit: nothing, onSubmittedWorkDone: async () => {} },
   addEventListener: nothing,
+  removeEventListener: nothing,
   destroy: nothing,
   createBuffer: bufferOf,
   createBindGroup: () => ({}),

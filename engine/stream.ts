@@ -1,7 +1,7 @@
 // The order of GPU work: pending commands, their placement in memory, encoding, submission and read-back.
 // Dispatches gather until a read, a budget or the end of a step; a recorder (see capture) may take them instead.
 
-import { type BufferPool, KEPT_PER_SIZE, Storage, USAGE } from "./buffers.ts";
+import { type BufferPool, Storage, USAGE } from "./buffers.ts";
 import { CaptureError } from "./errors.ts";
 import type { Wait } from "./patience.ts";
 import type { PipelineCache, Program } from "./pipelines.ts";
@@ -120,7 +120,7 @@ export class Stream {
       uniforms.upload();
     });
     for (const storage of temporaries) storage.release();
-    this.#pool.trim(KEPT_PER_SIZE);
+    this.#pool.settle();
   }
 
   /** Submits what `fn` encodes, in one go. */

@@ -1,7 +1,7 @@
 // Ownership: scopes, use after dispose, no growth, reuse of memory, the leak count.
 
 import { inspect } from "node:util";
-import { BufferPool, MOST_MAPPED } from "../../engine/buffers.ts";
+import { BufferPool, KEPT_BYTES, MOST_MAPPED } from "../../engine/buffers.ts";
 import * as s from "../../engine/index.ts";
 import { collect } from "../collect.ts";
 import { device, gpuSuite } from "../gpu.ts";
@@ -157,6 +157,69 @@ test("the pool lets go of what is far too much", async () => {
   s.scope(() => s.full([3], 1));
   await device().sync();
   assert.ok(device().memory().pooled <= 1024 * 256, `${device().memory().pooled} bytes pooled`);
+});
+
+/** A device that only counts: bytes of buffers that were made and not destroyed. */
+function countingDevice() {
+  const held = new Set<object>();
+  const createBuffer = ({ size }: { readonly size: number }) => {
+    const buffer = { size, destroy: () => void held.delete(buffer) };
+    held.add(buffer);
+    return buffer;
+  };
+  const limits = { maxBufferSize: 2 ** 31, maxStorageBufferBindingSize: 2 ** 31 };
+  return { gpu: { limits, createBuffer } as unknown as GPUDevice, held };
+}
+
+const MB = 2 ** 20;
+
+test("free bytes are bounded by what lived of late, and sizes that nobody asks for go first", () => {
+  const { gpu, held } = countingDevice();
+  const pool = new BufferPool(gpu);
+  const sizes = [100, 101, 102, 103].map((each) => each * MB);
+  for (const bytes of sizes) {
+    pool.give(pool.take(bytes));
+    pool.settle();
+  }
+  // Twice the 103 MB that lived.
+  assert.ok(pool.report.pooled <= 206 * MB * 1.125, `${pool.report.pooled} bytes pooled`);
+  const left = pool.report.pooled;
+  pool.give(pool.take(103 * MB));
+  assert.is(pool.report.pooled, left);
+  // Long after, on little memory, the rest goes too.
+  for (let i = 0; i < 2000; i++) {
+    pool.give(pool.take(256));
+    pool.settle();
+  }
+  assert.ok(pool.report.pooled <= KEPT_BYTES, `${pool.report.pooled} bytes pooled`);
+  pool.trim();
+  assert.equal([held.size, pool.report.pooled], [0, 0]);
+});
+
+test("buffers that were made before an error came up are not used again, those made after it are", () => {
+  const { gpu, held } = countingDevice();
+  const pool = new BufferPool(gpu);
+  const [live, idle] = [pool.take(1000), pool.take(1000)];
+  pool.give(idle);
+  pool.doubt();
+  assert.is(held.has(idle), false);
+  pool.give(live);
+  // What was encoded with it may not have been submitted yet.
+  assert.is(held.has(live), true);
+  pool.settle();
+  assert.equal([held.size, pool.report.pooled, pool.report.bytes], [0, 0, 0]);
+  const next = pool.take(2000);
+  pool.give(next);
+  assert.is(pool.take(2000), next);
+  pool.dispose();
+  assert.is(held.size, 0);
+  pool.give(next);
+});
+
+test("trim gives back what is free", async () => {
+  s.scope(() => s.full([1000], 1));
+  device().trim();
+  assert.is(device().memory().pooled, 0);
 });
 
 test("more buffers than the driver can map are refused while there is time", () => {
