@@ -31,7 +31,7 @@ export interface Checked {
   readonly fits: (value: unknown) => boolean;
 }
 
-/** Checks the options `given` to `op` and returns them. */
+/** Checks the options `given` to `op` and returns them, without those that are undefined: they hide no default. */
 export type OptionsReader = <O extends object>(op: string, given: O, kinds: Kinds<O>) => O;
 
 /** A reader that throws errors of the class `Failure`. */
@@ -44,7 +44,9 @@ export function optionsReader(Failure: new (message: string) => SortieError): Op
     };
     if (!isPlain(given)) refuse(`options must be a plain object; got ${what(given)}`);
     const values = given as Readonly<Record<string, unknown>>;
+    let isWhole = true;
     for (const name of Object.keys(values)) {
+      isWhole &&= values[name] !== undefined;
       if (Object.hasOwn(takes, name)) continue;
       const meant = nearest(name, names);
       refuse(`unknown option "${name}"${meant ? `. Did you mean "${meant}"?` : ""}`);
@@ -64,7 +66,8 @@ export function optionsReader(Failure: new (message: string) => SortieError): Op
         throw new Failure(`${op}: ${name} must be a ${type}; got ${what(value)}.`);
       }
     }
-    return given;
+    if (isWhole) return given;
+    return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as O;
   };
 }
 

@@ -58,6 +58,11 @@ test("takes what fits, and gives back the same object", () => {
   assert.equal(refusal(Object.assign(Object.create(null), { seed: 1 })), "taken");
 });
 
+test("what is undefined is as if it were not given", () => {
+  const given = { seed: 1, momentum: undefined, keepdim: true };
+  assert.equal(Object.keys(read("op", given as unknown as Options, KINDS)), ["seed", "keepdim"]);
+});
+
 test("names an unknown option, the nearest one, and all", () => {
   assert.equal(refusal({ seed: 1, momentun: 0.9 }), `f: unknown option "momentun". Did you mean "momentum"? ${ALL}`);
   assert.equal(refusal({ seed: 1, keep_dim: true }), `f: unknown option "keep_dim". Did you mean "keepdim"? ${ALL}`);
