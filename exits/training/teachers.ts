@@ -48,7 +48,7 @@ class NetworkCopy {
   constructor(net: MultiExit) {
     this.#net = net;
     net.flat();
-    const copyOf = (tensor: Tensor) => keep(copy(tensor.detach()));
+    const copyOf = (tensor: Tensor) => noGrad(() => keep(copy(tensor)));
     const parameters = new Map([...net.namedParameters()].map(([name, p]) => [name, requiresGrad(copyOf(p))] as const));
     const buffers = new Map([...net.namedBuffers()].map(([name, b]) => [name, copyOf(b)] as const));
     this.state = new Map(

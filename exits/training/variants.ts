@@ -9,6 +9,7 @@ import {
   type Generator,
   keep,
   mul,
+  noGrad,
   randn,
   requiresGrad,
   scope,
@@ -62,7 +63,7 @@ export async function setVariants(
 async function measured({ net, batch, generators }: Passes): Promise<void> {
   const device = deviceOf(net);
   const parameters = net.namedParameters();
-  const copyOf = (tensor: Tensor): Tensor => keep(copy(tensor.detach()));
+  const copyOf = (tensor: Tensor): Tensor => noGrad(() => keep(copy(tensor)));
   const tensors = new Map(
     [...net.state()].map(([name, tensor]) => {
       const own = copyOf(tensor);

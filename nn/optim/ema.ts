@@ -7,6 +7,7 @@ import {
   copy,
   emaStep,
   keep,
+  noGrad,
   packHyper,
   readOptions,
   type Tensor,
@@ -47,7 +48,7 @@ export class EMA {
     this.#source = source;
     this.#decay = decay;
     this.#isOwner = target === undefined;
-    this.averages = target ?? source.map((tensor) => keep(copy(tensor.detach())));
+    this.averages = target ?? source.map((tensor) => noGrad(() => keep(copy(tensor))));
     this.#hyper = keep(tensor(packHyper(0, decay), { device: first.device }));
   }
 

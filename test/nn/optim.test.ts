@@ -29,7 +29,7 @@ import {
   RMSprop,
   SGD,
 } from "../../nn/index.ts";
-import { gpuSuite } from "../gpu.ts";
+import { device, gpuSuite } from "../gpu.ts";
 import { assert, failsWith } from "../harness.ts";
 
 const test = gpuSuite("optimisers");
@@ -296,4 +296,16 @@ test("errors name the method, the rule and what came", async () => {
     "gradNorm: maxNorm must be a number of at least 0; got -1.",
   );
   release(optimizer);
+});
+
+// The suite counts what lives on.
+test("an average that is gone holds nothing of what it followed", async () => {
+  const w = tensor([1, 2]).requiresGrad();
+  await w.read();
+  const { buffers } = device().memory();
+  const average = new EMA([w], { decay: 0.9 });
+  average.dispose();
+  w.dispose();
+  await device().sync();
+  assert.is(device().memory().buffers, buffers - 1);
 });
