@@ -13,6 +13,7 @@ import {
   type Generator,
   mul,
   normaliseImages,
+  numel,
   packedWords,
   type Tensor,
   tensor,
@@ -121,11 +122,16 @@ export function feedsOf(
     throw new ArgumentError(
       `train: a batch must be mixed if and only if its source says so; got ${mixed ? "a mixed" : "a plain"} one. Set isMixed there.`,
     );
+  const bytes = kept?.views ? undefined : numel([batch, ...set.shape]);
+  if (bytes !== undefined && images?.length !== bytes)
+    throw new ArgumentError(
+      `train: every batch must have ${bytes} bytes of images, ${batch} of [${set.shape.join(", ")}]; got ${images?.length}. A source gives pixels as bytes, one after the other.`,
+    );
   return {
     labels,
     exitWeights,
     ...(ramp !== undefined && { ramp: [ramp] }),
-    ...(!kept?.views && { bytes: packBytes(images, packedWords([batch, ...set.shape])) }),
+    ...(bytes !== undefined && { bytes: packBytes(images, packedWords([batch, ...set.shape])) }),
     ...(kept && { rows: rows as Int32Array }),
     ...(mixed && { otherLabels: mixed.labels, share: mixed.share }),
   };

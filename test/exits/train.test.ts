@@ -218,6 +218,11 @@ test("batches that are short, or not what their source says, are refused", async
     "train: every batch must have 16 images; got 5. Drop the last batch of an epoch if it is not full.",
   );
   await failsWith(
+    () => weightsAfter({ method: joint, batches: change({ images: new Uint8Array(1000) }) }),
+    "ArgumentError",
+    "train: every batch must have 1024 bytes of images, 16 of [8, 8, 1]; got 1000. A source gives pixels as bytes, one after the other.",
+  );
+  await failsWith(
     () => weightsAfter({ method: joint, batches: change({}, false) }),
     "ArgumentError",
     "train: a batch must be mixed if and only if its source says so; got a mixed one. Set isMixed there.",
