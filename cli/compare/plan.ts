@@ -6,6 +6,7 @@ import { guessOf, option, SortieError, what } from "../../base/index.ts";
 import { readJson } from "../files/whole.ts";
 import { path } from "../settings/command.ts";
 import { type Config, completeConfig, settingsOfFile } from "../settings/config.ts";
+import { type Digests, withContents } from "../settings/contents.ts";
 import { inFile, isPlain, merge, type Place, type Plain } from "../settings/settings.ts";
 
 /** One of the things that are compared: what it is called here, and what it sets. */
@@ -183,12 +184,14 @@ export function completePlan(place: Place, given: GivenPlan, settings: Plain): P
 /** All runs of a plan, each with complete settings. @throws Error that names the setting that a run cannot have. */
 export function experimentsOf(place: Place, { runs, out, settings }: Plan): Experiment[] {
   const experiments = new Map<string, Experiment>();
+  const digests: Digests = new Map();
   for (const [seed, set, backbone, method] of runs.flatMap(combinations)) {
     const key = { data: set.label, backbone: backbone.label, method: method.label, seed };
     const name = folderName(key);
     if (experiments.has(name)) continue;
     const varied = [set, backbone, method].reduce((all, each) => merge(all, each.settings), settings);
-    experiments.set(name, { ...key, name, config: completeConfig(place, merge(varied, { out, seed, name })) });
+    const config = completeConfig(place, merge(varied, { out, seed, name }));
+    experiments.set(name, { ...key, name, config: withContents(place, config, digests) });
   }
   return [...experiments.values()];
 }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { defined, json, messageOf, SortieError } from "../../base/index.ts";
 import { CADENCE, firstDifference, isBeginning, RUN_FILES, type Split, type TakenPhase } from "../../exits/index.ts";
 import { type Config, completeConfig } from "../settings/config.ts";
+import { comparable, withoutPlaces } from "../settings/contents.ts";
 import { inFile, isPlain, type Plain } from "../settings/settings.ts";
 import { type Facts, version } from "./versions.ts";
 import { readJson, toJson, writeWhole } from "./whole.ts";
@@ -121,10 +122,10 @@ export class RunFolder {
   /** @throws Error if the folder holds a run of other settings, naming the first that differs. Writes nothing. */
   check(config: Config): void {
     if (!existsSync(this.path("config"))) return;
-    const own = this.config();
+    const [own, asked] = comparable(this.config(), config);
     const { moreEpochs } = config.train;
     const there = this.grows(config) ? { ...own, train: { ...own.train, ...defined({ moreEpochs }) } } : own;
-    const difference = firstDifference(trained(there), trained(config));
+    const difference = firstDifference(trained(there), trained(asked));
     if (!difference) return;
     const [key, before, now] = difference;
     const values = `${key} ${JSON.stringify(before)}; now it is ${JSON.stringify(now)}`;
@@ -184,9 +185,9 @@ const defaultName = ({ data, method, seed }: Config): string => `${data.name}-${
 
 /** The settings that make the weights what they are: neither how often is saved nor what calibration does. */
 export function trained({ seed, data, model, method, train }: Config): Plain {
-  const { dir: _, download: __, ...parts } = data;
+  const { download: _, ...parts } = data;
   const recipe = Object.entries(train).filter(([option]) => !Object.hasOwn(CADENCE, option));
-  return { seed, data: parts, model, method, train: Object.fromEntries(recipe) };
+  return { seed, data: withoutPlaces(parts), model, method, train: Object.fromEntries(recipe) };
 }
 
 /** The settings that decide what comes out of a run: of its weights, and of what is promised of them. */

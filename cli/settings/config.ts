@@ -29,6 +29,7 @@ import {
 import { BACKBONES, type BackboneKind } from "../../nn/index.ts";
 import { readJson } from "../files/whole.ts";
 import { path, type SettingFlags } from "./command.ts";
+import { withContents } from "./contents.ts";
 import { FORMER, formerLeaves, inWordsOfToday, isFormer } from "./former.ts";
 import { wrapped } from "./help.ts";
 import { SET_NAMES, SETS } from "./sets.ts";
@@ -115,7 +116,7 @@ export type Config = {
   readonly name?: string;
   readonly out: string;
   readonly seed: number;
-  readonly data: { readonly name: DataSetName } & DataSetOptions;
+  readonly data: { readonly name: DataSetName; readonly content?: string } & DataSetOptions;
   readonly model: OptionValues<typeof MODEL> & { readonly depth: number } & Plain;
   readonly method: { readonly name: string } & Plain;
   readonly train: Omit<OptionValues<typeof TRAIN>, Unset> &
@@ -194,12 +195,13 @@ interface Given<S> {
 
 /**
  * The settings of a command line: what is preset for the data set, under those of a file, under those of flags.
- * @throws Error that names the key or flag.
+ * @throws Error that names the key or flag, or the digest that one's own files do not have.
  */
 export function configOf(command: string, flags: Plain, file: string | undefined): Given<Config> {
   const under = file === undefined ? undefined : { path: file, settings: readSettingsFile(file) };
   const { config, notes } = layered(command, flags, under);
-  return { config: completeConfig(inFlags(command, ALIASES), config), notes };
+  const place = inFlags(command, ALIASES);
+  return { config: withContents(place, completeConfig(place, config)), notes };
 }
 
 /** Flags over a file, in words of today, nothing filled. @throws Error that names the key or flag. */

@@ -38,7 +38,7 @@ type NetworkTeacher = Extract<Teacher, { readonly kind: "network" }>;
 
 /** Loads the data set of a run. @throws DataError that names a missing or damaged file. */
 export async function loadData({ data, seed }: Config, print: Print): Promise<Splits<ImageBytes>> {
-  const { name, ...options } = data;
+  const { name, content: _, ...options } = data;
   return knownSet("train", name).load({
     ...defined({ ...options, seed }),
     onProgress: downloadProgress(print),

@@ -1,6 +1,6 @@
 // The data sets that commands know by name, as runs take them.
 
-import { lookUp, type Option, type OptionSet } from "../../base/index.ts";
+import { lookUp, type Option, type OptionSet, option } from "../../base/index.ts";
 import { DATA_SETS, type DataSet, type DataSetName } from "../../data/index.ts";
 
 /** All names, for messages and choices. */
@@ -20,9 +20,22 @@ function filled(options: OptionSet): OptionSet {
   );
 }
 
+/** What tells runs on one's own files apart, see `contents.ts`; official files have checksums. */
+const CONTENT = {
+  content: option.text(
+    undefined,
+    "digest of the files: of pictures by names and sizes, of arrays by all bytes; found, or given where they must be these",
+  ),
+} as const;
+
+const isOwn = ({ source, options }: DataSet): boolean => !source && ("dir" in options || "file" in options);
+
 /** By the name that `--data` takes. */
 export const SETS = Object.fromEntries(
-  Object.entries(DATA_SETS).map(([name, set]) => [name, { ...set, options: filled(set.options) }]),
+  Object.entries(DATA_SETS).map(([name, set]) => [
+    name,
+    { ...set, options: { ...filled(set.options), ...(isOwn(set) && CONTENT) } },
+  ]),
 ) as Readonly<Record<DataSetName, DataSet>>;
 
 /** The known set of a name. @throws SortieError that lists the names. */

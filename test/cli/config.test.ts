@@ -58,7 +58,12 @@ test("settings hold what their data set takes, and other keys are refused", asyn
     ["mnist", "test", "5", official],
     ["svhn", "labels", "coarse", official],
     ["glyphs", "dir", "x", "train, validation, calibration, test. Leave it out."],
-    ["npz", "download", "false", "file, maxUnpacked, layout, train, validation, calibration, order. Leave it out."],
+    [
+      "npz",
+      "download",
+      "false",
+      "file, maxUnpacked, layout, train, validation, calibration, order, content. Leave it out.",
+    ],
   ] as const) {
     const flag = { dir: "data-dir", download: "download" }[key as string] ?? `data.${key}`;
     const message = `train: --${flag} is no setting of ${set}, which takes ${takes}`;
@@ -93,7 +98,7 @@ test("help says what is preset, and for which data set otherwise", () => {
   );
   // What only some take says whose it is, or whose it is not.
   const lineOf = (flag: string) => lines.find((line) => line.includes(`${flag} `));
-  assert.match(lineOf("--method.kappa")!, / \(soft-cgt, plain-cgt, calexnet, calexnet-reference\)$/);
+  assert.match(lineOf("--method.kappa")!, / \(soft-cgt, plain-cgt, shuffled-cgt, calexnet, calexnet-reference\)$/);
   assert.match(lineOf("--data.train")!, / \(not indian-pines\)$/);
   assert.ok(
     lines.includes(

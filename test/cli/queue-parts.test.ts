@@ -4,13 +4,16 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { zipSync } from "fflate";
+import { readKnown } from "../../cli/compare/known.ts";
 import { waitFor } from "../../cli/compare/remote.ts";
-import { runId } from "../../cli/files/run-folder.ts";
+import { RunFolder, runId } from "../../cli/files/run-folder.ts";
 import { openArtefacts, packRun, unpackRun } from "../../cli/queue/artefacts.ts";
 import { openQueue } from "../../cli/queue/bullmq.ts";
 import { queueAddress } from "../../cli/queue/queue.ts";
+import type { Config } from "../../cli/settings/config.ts";
 import { assert, errorOf, failsWith, suite } from "../harness.ts";
 import { run as sortie } from "./command-line.ts";
 import { readConfig } from "./read-config.ts";
@@ -81,9 +84,8 @@ test("a run is named by what decides its results, not by where it lies", () => {
     ["--out", "elsewhere"],
     ["--name", "mine"],
     ["--train.checkpointEvery", "3"],
-    ["--data-dir", "x"],
   ])
-    if (flags[0] !== "--data-dir") assert.is(runId(configOf(...flags)), id, flags.join(" "));
+    assert.is(runId(configOf(...flags)), id, flags.join(" "));
   for (const flags of [
     ["--seed", "2"],
     ["--epochs", "9"],
@@ -94,6 +96,57 @@ test("a run is named by what decides its results, not by where it lies", () => {
   assert.is(
     runId(readConfig("test", ["--data", "fashion-mnist", "--data-dir", "a"]).config),
     runId(readConfig("test", ["--data", "fashion-mnist", "--data-dir", "b"]).config),
+  );
+});
+
+test("a run on files of one's own is named by what they are, not by where they lie", () => {
+  const dir = mkdtempSync(join(tmpdir(), "sortie-own-"));
+  const at = (name: string, text: string) => {
+    mkdirSync(dirname(join(dir, name)), { recursive: true });
+    writeFileSync(join(dir, name), text);
+  };
+  for (const set of ["cats", "moved", "dogs"])
+    for (const file of ["big/1.png", "small/2.JPG"]) at(`${set}/${file}`, set === "dogs" ? "woof woof" : "meow");
+  at("moved/big/notes.txt", "no picture");
+  at("moved/.hidden/3.png", "no picture either");
+  const ofFolder = (set: string, ...more: string[]) => configOf("--data", "folder", "--dir", join(dir, set), ...more);
+  assert.is(runId(ofFolder("moved")), runId(ofFolder("cats")));
+  assert.not.equal(runId(ofFolder("dogs")), runId(ofFolder("cats")));
+  assert.not.equal(runId(ofFolder("nowhere")), runId(ofFolder("nowhere else")));
+
+  // Arrays of one shape are as long as each other.
+  for (const [file, text] of Object.entries({ a: "12", b: "12", c: "21" })) at(`${file}.npz`, text);
+  const ofFile = (file: string) => configOf("--data", "npz", "--file", join(dir, `${file}.npz`));
+  assert.is(runId(ofFile("a")), runId(ofFile("b")));
+  assert.not.equal(runId(ofFile("a")), runId(ofFile("c")));
+
+  const folder = new RunFolder(join(dir, "run"));
+  folder.claim(ofFolder("cats"), { isFresh: false });
+  folder.check(ofFolder("moved"));
+  assert.throws(() => folder.check(ofFolder("dogs")), /holds a run with data\.content "/);
+  // Of a run from before there were digests, the files tell as they are now.
+  const { content, ...data } = folder.config().data;
+  writeFileSync(folder.path("config"), JSON.stringify({ ...folder.config(), data }));
+  folder.check(ofFolder("cats"));
+  assert.throws(() => folder.check(ofFolder("dogs")), /holds a run with data\.content "/);
+  // What was finished is still that run where its pictures are gone.
+  folder.claim(ofFolder("cats"), { isFresh: false });
+  rmSync(join(dir, "cats"), { recursive: true });
+  folder.check(ofFolder("cats"));
+  assert.throws(
+    () => ofFolder("dogs", "--data.content", String(content)),
+    /^test: --data\.content must be the digest of .*dogs, [0-9a-f]{64}; got "[0-9a-f]{64}"\. These are other files/,
+  );
+  rmSync(dir, { recursive: true });
+});
+
+test("known runs on official files keep their ids", () => {
+  const path = fileURLToPath(new URL("../../bench/results/compare-fashion-mnist.json", import.meta.url));
+  const { runs } = JSON.parse(readFileSync(path, "utf8")) as { readonly runs: readonly { settings: Config }[] };
+  const known = [...readKnown(path).values()];
+  assert.equal(
+    known.map(({ settings }) => settings["data"]),
+    runs.map(({ settings }) => settings.data),
   );
 });
 
