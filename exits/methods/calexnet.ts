@@ -182,6 +182,11 @@ function phasesOf(options: Options, site: PhaseSite): readonly [Phase, ...Phase[
   return [plainBackbone(site), ...Array.from({ length: site.exits - 1 }, branch)];
 }
 
+const READERS = {
+  survivorWeights: { kappa: ["true"], floor: ["true"] },
+  kl: { temperature: ["true"] },
+} as const;
+
 /** What decides: the thresholds of all branches, found as while they are trained. */
 const policyOf = (options: Options): PolicyPlan => ({
   score: "maxProb",
@@ -202,6 +207,7 @@ export const calexnet: Method<typeof OPTIONS> = defineMethod({
   about: "branches on a frozen backbone learn its answers one after the other, each from what those before it hand on",
   paper,
   options: OPTIONS,
+  readers: READERS,
   phases: phasesOf,
   policy: policyOf,
 });
@@ -219,6 +225,7 @@ export const calexnetReference: Method<typeof UNALIGNED> = defineMethod({
   about: "CalexNet without its three alignments: branches learn the classes of a frozen backbone; its control",
   paper,
   options: UNALIGNED,
+  readers: READERS,
   phases: phasesOf,
   policy: policyOf,
 });

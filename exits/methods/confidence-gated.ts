@@ -233,6 +233,9 @@ const plain = {
   skip: SKIP,
 } as const;
 
+/** Gates by confidence have neither. */
+const GATES = { gate: { tau: ["soft", "hard"], kappa: ["soft"] } } as const;
+
 const shuffled = { gate: plain.gate, tau: plain.tau, kappa: KAPPA, ...OPEN } as const;
 
 /** The control whose gates say nothing of their samples. */
@@ -240,6 +243,7 @@ export const shuffledCgt: Method<typeof shuffled> = defineMethod({
   name: "shuffled-cgt",
   about: "every sample under the gates of another one of its batch: as much is gated, at random; a control of CGT",
   options: shuffled,
+  readers: GATES,
   phases: ({ gate, tau = tauOf(gate), kappa, ...open }) =>
     gatedPhase("shuffled-cgt", { gate, tau, kappa, isShuffled: true }, open),
 });
@@ -250,6 +254,7 @@ export const plainCgt: Method<typeof plain> = defineMethod({
   about: "gates as the paper prints them: no leak, no normalisation, no moving exit weights, no smoothing of labels",
   paper,
   options: plain,
+  readers: GATES,
   phases: ({ gate, tau = tauOf(gate), kappa, skip }) =>
     gatedPhase(
       "plain-cgt",

@@ -148,6 +148,12 @@ export const failurePrediction: Method<typeof OPTIONS> = defineMethod({
     code: "gmum/rethinking-calibration-for-eenns",
   },
   options: OPTIONS,
+  readers: {
+    correction: {
+      weight: ["vector", "classifier"],
+      ...{ length: ["trained-gate", "classifier"], lr: ["trained-gate", "classifier"] },
+    },
+  },
   wraps: ({ correction }) => (isBeside(correction) ? [failureGated()] : []),
   phases({ correction, target, weight, length, lr, exitWeights, labelSmoothing: smoothing }, site) {
     const weights: Pick<Track, "exitWeights"> = {

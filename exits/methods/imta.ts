@@ -79,6 +79,11 @@ export const imta: Method<typeof OPTIONS> = defineMethod({
     code: "kalviny/IMTA",
   },
   options: OPTIONS,
+  readers: { oneForAll: { gamma: ["true"], temperature: ["true"], elementMean: ["true"] } },
+  refuses: ({ collaboration, oneForAll, newClassifiers, equalTotal: isEqual }) =>
+    !collaboration && !oneForAll && (!newClassifiers || isEqual)
+      ? "newClassifiers and equalTotal are of the second stage, which collaboration or oneForAll make; got neither"
+      : undefined,
   wraps: ({ collaboration }) => (collaboration ? [inline()] : []),
   teacher: ({ oneForAll }) => (oneForAll ? { kind: "self" } : undefined),
   phases: (options, site) => {

@@ -2,7 +2,7 @@
 // at the end. Training, checkpoints, flags, help and the identity of a run are read from this record; nothing else
 // knows a method by name.
 
-import { type Given, type OptionSet, type OptionValues, option } from "../../base/index.ts";
+import { type Given, type OptionSet, type OptionValues, option, type Readers, unread } from "../../base/index.ts";
 import type { PrecisionMarginOptions, Table } from "../../calibration/index.ts";
 import { ArgumentError } from "../../engine/functions.ts";
 import type { HeadWrap } from "../network/heads/head.ts";
@@ -152,6 +152,13 @@ export interface MethodRecord<S extends OptionSet> {
    * false.
    */
   readonly isPlain?: boolean;
+  /**
+   * Options that not every value of another one reads, by that one: `{ teacher: { wider: ["network"] } }`. Where it is
+   * not read, anything but the default is refused.
+   */
+  readonly readers?: {
+    readonly [By in keyof S]?: { readonly [K in keyof S]?: readonly string[] };
+  };
   /** Why options make no sense together, if they do not. */
   readonly refuses?: (options: OptionValues<S>) => string | undefined;
   /** What stands around the heads that the user chose, innermost first. */
@@ -206,6 +213,17 @@ function checkExits(name: string, exits: number, fewest: number): void {
   );
 }
 
+/** What to say of an option that differs from its default and is not read. */
+function strayOf<S extends OptionSet>({ options, readers = {} }: MethodRecord<S>, own: OptionValues<S>) {
+  const isChanged = ([key, value]: readonly [string, unknown]) =>
+    JSON.stringify(value) !== JSON.stringify(options[key]?.default);
+  const changed = Object.fromEntries(Object.entries(own).filter(isChanged));
+  const all = Object.entries<Readers | undefined>(readers as Readonly<Record<string, Readers>>);
+  return all
+    .map(([by, of = {}]) => unread(changed, [by, String(own[by])], of)?.replace(/\.$/, ""))
+    .find((sentence) => sentence !== undefined);
+}
+
 /** A method from what it says of itself, whose functions see its options typed. */
 export function defineMethod<const S extends OptionSet>(record: MethodRecord<S>): Method<S> {
   const { name, about, paper, fewest = 2, isPlain = false } = record;
@@ -220,7 +238,7 @@ export function defineMethod<const S extends OptionSet>(record: MethodRecord<S>)
       const { control, ...rest } = all as Readonly<Record<string, unknown>>;
       const { labelSmoothing } = rest;
       const own = rest as OptionValues<S>;
-      const reason = record.refuses?.(own);
+      const reason = strayOf(record, own) ?? record.refuses?.(own);
       if (reason !== undefined) throw new ArgumentError(`${name}: options must make sense together; ${reason}.`);
       return {
         name,

@@ -160,6 +160,7 @@ export const ptee: Method<typeof OPTIONS> = defineMethod({
     code: "spokV/PTEENET",
   },
   options: OPTIONS,
+  readers: { headsFirst: { headsLr: ["true"] } },
   wraps: () => [confident()],
   phases: ({ lambda, target, headsFirst, headsLr, mixtures, lr }, site) => {
     const heads: Phase = {

@@ -73,6 +73,13 @@ export const safeKd: Method<typeof OPTIONS> = defineMethod({
   paper: { title: "SAFE-KD", venue: "2026", arxiv: "2602.03043", code: "salimkhazem/safe-kd" },
   options: OPTIONS,
   fewest: 1,
+  readers: {
+    consistency: { beta: ["true"] },
+    teacher: {
+      ...{ emaDecay: ["average"], emaWarmup: ["average"] },
+      ...{ teacherMethod: ["network"], wider: ["network"], deeper: ["network"] },
+    },
+  },
   teacher: ({ teacher, emaDecay, emaWarmup, ...larger }) => {
     if (teacher === "network") return largerTeacher(larger);
     return teacher === "self" ? { kind: "self" } : { kind: "average", decay: emaDecay, warmup: emaWarmup };
