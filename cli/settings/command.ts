@@ -3,14 +3,23 @@
 import { misfit, type Option, type OptionSet, type OptionValues, SortieError } from "../../base/index.ts";
 import { type Print, readFlags } from "./flags.ts";
 import { columns, paragraphs } from "./help.ts";
-import { type Aliases, flagOptions, type Leaf, type Plain, readValue, settingsOfFlags } from "./settings.ts";
+import {
+  type Aliases,
+  type Chosen,
+  chosenBy,
+  flagOptions,
+  type Leaf,
+  type Plain,
+  readValue,
+  settingsOfFlags,
+} from "./settings.ts";
 
 /** Settings of runs that a command takes as flags too. */
 export interface SettingFlags {
   readonly leaves: readonly Leaf[];
   readonly aliases: Aliases;
-  /** Below the command's own flags. */
-  readonly help?: string;
+  /** Below the command's own flags, for what other flags choose. */
+  readonly help?: (chosen: Chosen) => string;
 }
 
 /** What stands behind a command besides flags: files and folders mostly. */
@@ -84,10 +93,11 @@ function rowOf([key, option]: readonly [key: string, option: Option]): readonly 
 /** The first line of help. */
 export const titleOf = ({ name, usage }: CommandSpec): string => `sortie ${name} ${usage}`;
 
-/** The page of `sortie NAME --help`. */
-export function helpOf(spec: CommandSpec): string {
+/** The page of `sortie NAME --help`, of settings those that what is chosen takes. */
+export function helpOf(spec: CommandSpec, chosen: Chosen = {}): string {
   const rows = Object.entries(spec.flags).map(rowOf);
-  const flags = [...(rows.length > 0 ? [columns(rows)] : []), ...(spec.settings?.help ? [spec.settings.help] : [])];
+  const settings = spec.settings?.help?.(chosen);
+  const flags = [...(rows.length > 0 ? [columns(rows)] : []), ...(settings ? [settings] : [])];
   const parts = [titleOf(spec), paragraphs(spec.about), flags.join("\n"), paragraphs(spec.more)];
   return parts.filter((part) => part !== "").join("\n\n");
 }
@@ -110,7 +120,7 @@ export function readCommand<F extends OptionSet>(
   });
   const found: Readonly<Record<string, string | boolean | undefined>> = texts;
   if (found["help"] === true) {
-    print(helpOf(spec));
+    print(helpOf(spec, chosenBy(found, aliases)));
     return undefined;
   }
   const given = Object.entries(spec.flags).flatMap(([key, option]) => {

@@ -35,6 +35,7 @@ import { wrapped } from "./help.ts";
 import { SET_NAMES, SETS } from "./sets.ts";
 import {
   type Aliases,
+  type Chosen,
   checkSettings,
   completeSettings,
   describeSettings,
@@ -42,6 +43,7 @@ import {
   inFlags,
   isPlain,
   type Layout,
+  leavesFor,
   leavesOf,
   merge,
   type Place,
@@ -67,6 +69,7 @@ const MODEL = {
 const TRAIN = {
   ...RECIPE_OPTIONS,
   ...START_OPTIONS,
+  start: option.text(undefined, "digest of the file to start from; found, or given where it must be this one"),
   ...FINE_TUNING,
   ...VARIANT_OPTIONS,
   augment: option.choice(["none", "cgt"], "crops, RandAugment and erasing as in CGT's public code, or none"),
@@ -106,6 +109,7 @@ const LAYOUT: Layout = {
 type Unset =
   | "evaluateEvery"
   | "classWeights"
+  | "start"
   | keyof typeof AUGMENTATION
   | keyof typeof START_OPTIONS
   | keyof typeof FINE_TUNING
@@ -271,7 +275,7 @@ const DATA_ALIASES = Object.fromEntries(Object.entries(ALIASES).filter(([, path]
 export const DATA_SETTINGS: SettingFlags = {
   leaves: DATA_LEAVES,
   aliases: DATA_ALIASES,
-  help: describeSettings(DATA_LEAVES, DATA_ALIASES),
+  help: (chosen) => describeSettings(leavesFor(DATA_LEAVES, chosen), DATA_ALIASES),
 };
 
 /** What those flags and the presets say of a data set. @throws Error that names the flag or key. */
@@ -290,23 +294,28 @@ const BASE: Plain = Object.entries(LAYOUT).reduce(
   {},
 );
 
-/** What each thing of a choice presets, as flags. */
-const presetLines = Object.entries(LAYOUT).flatMap(([group, { choices = [] }]) =>
-  choices.flatMap(({ of }) =>
-    Object.entries(of).map(([name, { options }]) => {
-      const own: Plain = { [group]: defaultsOf(options) };
-      const more =
-        group === "model" ? backbonePreset(name) : group === "data" ? (PRESETS[name as DataSetName] ?? {}) : {};
-      return `  ${wrapped(`${name}: ${settingsAsFlags(merge(own, more), ALIASES).join(" ")}`.trimEnd(), 4)}`;
+/** What each thing of a choice presets besides, as flags; where one is chosen, that one. */
+const presetLines = (chosen: Chosen) =>
+  Object.entries(LAYOUT).flatMap(([group, { choices = [] }]) =>
+    choices.flatMap(({ key, of }) => {
+      const name = chosen[`${group}.${key}`];
+      const things = Object.entries(of).filter(([thing]) => !name || !Object.hasOwn(of, name) || thing === name);
+      return things.map(([thing, { options }]) => {
+        const own: Plain = { [group]: defaultsOf(options) };
+        const more =
+          group === "model" ? backbonePreset(thing) : group === "data" ? (PRESETS[thing as DataSetName] ?? {}) : {};
+        return `  ${wrapped(`${thing}: ${settingsAsFlags(merge(own, more), ALIASES).join(" ")}`.trimEnd(), 4)}`;
+      });
     }),
-  ),
-);
+  );
 
 /** The settings as help: one line each, with what is preset; then what a choice presets besides. */
-export const configHelp = [
-  describeSettings(LEAVES, ALIASES, BASE),
-  "",
-  "In brackets is what is preset, in parentheses what alone takes a setting, or does not. Preset besides:",
-  "",
-  ...presetLines,
-].join("\n");
+export const configHelp = (chosen: Chosen = {}): string =>
+  [
+    describeSettings(leavesFor(LEAVES, chosen), ALIASES, BASE),
+    "",
+    "In brackets is what is preset, in parentheses what alone takes a setting, or does not. With --method, --data,",
+    "--model.backbone, --train.optimizer or --train.schedule help tells only what that takes. Preset besides:",
+    "",
+    ...presetLines(chosen),
+  ].join("\n");

@@ -1,7 +1,7 @@
 // Names of settings in earlier versions, as those of this one: old files, folders and commands go on.
 
 import { option, SortieError } from "../../base/index.ts";
-import { isPlain, type Leaf, type Place, type Plain } from "./settings.ts";
+import { isPlain, type Leaf, leafOf, type Place, type Plain } from "./settings.ts";
 
 /** Told once, where an old name is used. */
 export const FORMER =
@@ -22,7 +22,7 @@ export const formerLeaves = (leaves: readonly Leaf[]): readonly Leaf[] => [
       ? [{ ...leaf, path: leaf.path.replace("method", "objective") }]
       : [],
   ),
-  ...Object.entries(SPECIAL).map(([key, of]) => ({ path: `objective.${key}`, option: of, whose: "" })),
+  ...Object.entries(SPECIAL).map(([key, of]) => leafOf(`objective.${key}`, of)),
 ];
 
 /** Whether settings use old names. */

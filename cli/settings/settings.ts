@@ -29,9 +29,16 @@ export interface Leaf {
   /** With dots: `train.epochs`. */
   readonly path: string;
   readonly option: Option;
-  /** What alone takes it, or what does not; empty: every run has it. */
+  /** For help: what it is, and what it must be. */
+  readonly text: string;
+  /** What alone takes it, or what does not; empty: every run has it, or the text says it. */
   readonly whose: string;
+  /** Where not every run has it: the key that chooses, and what each of its things takes by this name. */
+  readonly choice?: { readonly path: string; readonly options: Readonly<Record<string, Option | undefined>> };
 }
+
+/** What was chosen, by the paths of keys: `{ "method.name": "joint" }`. */
+export type Chosen = Readonly<Record<string, string>>;
 
 /** Short flags for keys: `{ epochs: "train.epochs" }`. */
 export type Aliases = Readonly<Record<string, string>>;
@@ -58,25 +65,65 @@ const pathOf = (group: string, key: string): string => (group === "" ? key : `${
 /** All keys that hold values, in order. */
 export function leavesOf(layout: Layout): readonly Leaf[] {
   return Object.entries(layout).flatMap(([group, { options, choices = [] }]) => {
-    const shared = Object.entries(options).map(([key, option]) => ({ path: pathOf(group, key), option, whose: "" }));
+    const shared = Object.entries(options).map(([key, option]) => leafOf(pathOf(group, key), option));
     return [...shared, ...choices.flatMap((choice) => ownLeaves(group, choice))];
   });
 }
 
-function ownLeaves(group: string, { of }: Choice): readonly Leaf[] {
+/** A key that every run has. */
+export const leafOf = (path: string, option: Option): Leaf => ({
+  path,
+  option,
+  text: describeOption(option),
+  whose: "",
+});
+
+function ownLeaves(group: string, { key: name, of }: Choice): readonly Leaf[] {
   const keys = new Set(Object.values(of).flatMap(({ options }) => Object.keys(options)));
   return [...keys].map((key) => {
-    const owned = Object.entries(of).flatMap(([name, { options }]) =>
-      options[key] ? [[name, options[key]] as const] : [],
-    );
-    const [owners, options] = [owned.map(([name]) => name), owned.map(([, option]) => option)];
-    const about = [...new Set(options.map((option) => option.about))].join("; ");
-    const others = Object.keys(of).filter((name) => !owners.includes(name));
+    const options = Object.fromEntries(Object.entries(of).map(([thing, each]) => [thing, each.options[key]]));
+    const owned = Object.entries(options).flatMap(([thing, option]) => (option ? [[thing, option] as const] : []));
+    const owners = owned.map(([thing]) => thing);
+    const others = Object.keys(of).filter((thing) => !owners.includes(thing));
     const whose =
       others.length === 0 ? "" : others.length < owners.length ? `not ${others.join(", ")}` : owners.join(", ");
-    return { path: pathOf(group, key), option: { ...firstOf(options), about }, whose };
+    const ways = waysOf(owned);
+    const text = ways.map((way) => `${way.text}${ways.length > 1 ? ` (${way.owners.join(", ")})` : ""}`).join("; ");
+    const choice = { path: pathOf(group, name), options };
+    return {
+      ...{ path: pathOf(group, key), option: firstOf(owned.map(([, option]) => option)), text, choice },
+      whose: ways.length > 1 ? "" : whose,
+    };
   });
 }
+
+/** The different things that an option of one name must be, each with whose it is. */
+function waysOf(owned: readonly (readonly [thing: string, option: Option])[]) {
+  return [...new Set(owned.map(([, { must }]) => must))].map((must) => {
+    const alike = owned.filter(([, option]) => option.must === must);
+    const about = [...new Set(alike.map(([, option]) => option.about))].join("; ");
+    return { text: `${about}: ${must}`, owners: alike.map(([thing]) => thing) };
+  });
+}
+
+/** Keys without those that what is chosen does not take. */
+export function leavesFor(leaves: readonly Leaf[], chosen: Chosen): readonly Leaf[] {
+  return leaves.flatMap((leaf) => {
+    const { path, choice } = leaf;
+    const name = choice && chosen[choice.path];
+    if (name === undefined || !Object.hasOwn(choice?.options ?? {}, name)) return [leaf];
+    const own = choice?.options[name];
+    return own ? [leafOf(path, own)] : [];
+  });
+}
+
+/** What flags choose, by paths. */
+export const chosenBy = (values: Readonly<Record<string, unknown>>, aliases: Aliases): Chosen =>
+  Object.fromEntries(
+    Object.entries(values).flatMap(([flag, value]) =>
+      typeof value === "string" ? [[aliases[flag] ?? flag, value] as const] : [],
+    ),
+  );
 
 /**
  * What `parseArgs` is told: a flag for each key by its dotted name, and one for each alias; an alias of a boolean
@@ -98,14 +145,39 @@ export function settingsOfFlags(
   leaves: readonly Leaf[],
   aliases: Aliases,
 ): Plain {
-  const options = new Map(leaves.map(({ path, option }) => [path, option]));
+  const chosen = chosenBy(values, aliases);
+  const byPath = new Map(leaves.map((leaf) => [leaf.path, leaf]));
   return Object.entries(values).reduce((settings: Plain, [flag, value]) => {
     const path = aliases[flag] ?? flag;
-    const option = options.get(path);
-    return option === undefined || value === undefined
+    const leaf = byPath.get(path);
+    return leaf === undefined || value === undefined
       ? settings
-      : merge(settings, nest(path, readValue(command, flag, option, value as string | boolean)));
+      : merge(settings, nest(path, readLeaf(command, flag, { ...leaf, chosen }, value as string | boolean)));
   }, {});
+}
+
+/**
+ * A flag's text as its option reads it: that of what is chosen, or where a file may choose, the first of those by this
+ * name that the value fits.
+ */
+function readLeaf(
+  command: string,
+  flag: string,
+  { option, choice, chosen }: Leaf & { readonly chosen: Chosen },
+  text: string | boolean,
+): unknown {
+  const read = (of: Option) => readValue(command, flag, of, text);
+  const isFor = (of: Option): boolean => {
+    try {
+      return of.fits(read(of));
+    } catch (error) {
+      if (error instanceof SortieError) return false;
+      throw error;
+    }
+  };
+  const own = choice?.options[chosen[choice.path] ?? ""];
+  const possible = Object.values(choice?.options ?? {}).filter((each) => each !== undefined);
+  return read(own ?? possible.find(isFor) ?? option);
 }
 
 /**
@@ -237,10 +309,10 @@ export function describeSettings(leaves: readonly Leaf[], aliases: Aliases, pres
   const names = shortNames(aliases);
   const values = new Map(entriesOf(preset));
   return columns(
-    leaves.map(({ path, option, whose }) => {
+    leaves.map(({ path, text, whose }) => {
       const short = names.get(path);
       const now = values.has(path) ? ` [${values.get(path)}]` : "";
-      return [`--${short ? `${short}, --` : ""}${path}`, `${describeOption(option)}${whose && ` (${whose})`}${now}`];
+      return [`--${short ? `${short}, --` : ""}${path}`, `${text}${whose && ` (${whose})`}${now}`];
     }),
   );
 }

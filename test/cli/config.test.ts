@@ -89,7 +89,9 @@ test("the learning rate has risen long before training ends, whatever the data s
 });
 
 test("help says what is preset, and for which data set otherwise", () => {
-  const lines = configHelp.replace(/\n {4,}/g, " ").split("\n");
+  const lines = configHelp()
+    .replace(/\n {4,}/g, " ")
+    .split("\n");
   assert.ok(lines.some((line) => /--batch, --train\.batch +images a step; .* \[128\]$/.test(line)));
   assert.ok(
     lines.includes(
@@ -98,7 +100,10 @@ test("help says what is preset, and for which data set otherwise", () => {
   );
   // What only some take says whose it is, or whose it is not.
   const lineOf = (flag: string) => lines.find((line) => line.includes(`${flag} `));
-  assert.match(lineOf("--method.kappa")!, / \(soft-cgt, plain-cgt, shuffled-cgt, calexnet, calexnet-reference\)$/);
+  assert.match(
+    lineOf("--method.kappa")!,
+    / \(soft-cgt, plain-cgt, shuffled-cgt\); .* \(calexnet, calexnet-reference\)$/,
+  );
   assert.match(lineOf("--data.train")!, / \(not indian-pines\)$/);
   assert.ok(
     lines.includes(

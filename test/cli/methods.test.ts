@@ -1,8 +1,9 @@
 // What `sortie methods` says, and that every method in the list can be made by its defaults and by each of its options.
 
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Option } from "../../base/index.ts";
 import { runMethods } from "../../cli/commands/methods.ts";
 import { makePlan, teacherConfig } from "../../cli/settings/model.ts";
 import { METHODS, type Teacher } from "../../exits/index.ts";
@@ -61,11 +62,97 @@ test("every method is named with all its options, told by flags or not", () => {
     const { config } = readConfig("train", ["--data", "mnist", "--method", name]);
     const made = makePlan(config).options;
     for (const [key, { default: value }] of Object.entries(options)) assert.equal(made[key], value, `${name}.${key}`);
-    // Each option is a flag that reaches the method.
-    if (!("labelSmoothing" in options)) continue;
-    const { config: smooth } = readConfig("train", ["--method", name, "--method.labelSmoothing", "0.25"]);
-    assert.is(makePlan(smooth).options["labelSmoothing"], 0.25);
+    for (const [key, option] of Object.entries(options)) {
+      const values = [option.default, ...someOf(option)].filter((value) => value !== undefined && option.fits(value));
+      for (const value of values) {
+        const { config } = readConfig("train", ["--method", name, `--method.${key}`, String(value)]);
+        assert.equal(config.method[key], value, `--method ${name} --method.${key} ${value}`);
+      }
+    }
   }
+});
+
+/** Values besides its default that an option may have. */
+function someOf({ kind, must, default: value }: Option): readonly unknown[] {
+  if (kind === "number") return value === undefined ? [1] : [];
+  return kind === "text" && must.startsWith("one of ") ? must.slice("one of ".length).split(", ") : [];
+}
+
+test("the method may stand in a file, and its flags are read as its own options", () => {
+  const dir = mkdtempSync(join(tmpdir(), "sortie-methods-"));
+  const path = join(dir, "my.json");
+  for (const [name, target] of [
+    ["eefp", "correct"],
+    ["l2w-den", 0.5],
+  ] as const) {
+    writeFileSync(path, JSON.stringify({ method: { name } }));
+    assert.is(
+      readConfig("train", ["--config", path, "--method.target", String(target)]).config.method["target"],
+      target,
+    );
+  }
+  rmSync(dir, { recursive: true });
+});
+
+test("help of a chosen method tells its own options alone, and that of all tells whose must be what", async () => {
+  const helpOf = async (...flags: string[]) => (await run("train", ...flags, "--help")).text.replace(/\n {4,}/g, " ");
+  const own = await helpOf("--method", "calexnet", "--model.backbone", "vit");
+  const flags = [...own.matchAll(/^ {2}--(method|model)\.(\w+) /gm)].map(([, group, key]) => `${group}.${key}`);
+  assert.equal(
+    flags.filter((flag) => flag.startsWith("method.")).sort(),
+    Object.keys(METHODS["calexnet"]!.options)
+      .map((key) => `method.${key}`)
+      .sort(),
+  );
+  assert.not.ok(flags.includes("model.widths"));
+  assert.match(own, /--method\.kappa +width of the soft thresholds, in units of confidence: a number above 0$/m);
+  assert.not.match(own, /^ {2}joint: /m);
+
+  const all = await helpOf();
+  assert.match(
+    all,
+    /--method\.target .*a number above 0 \(l2w-den\); .* one of backbone, labels \(ptee\); .*\(eefp\)$/m,
+  );
+  assert.match(all, /--method\.alpha .*between 0 and 1 \(certified-cgt\); .*a number of at least 0 \([^)]*safe-kd/);
+  assert.not.equal(all, own);
+  // A name that is none chooses nothing.
+  assert.is(await helpOf("--method", "calexnot"), all);
+});
+
+test("an option that is not read is refused, and one at its default, or that is read, is not", async () => {
+  for (const [name, given, message] of [
+    ["safe-kd", { wider: 3 }, "wider goes with teacher network; got teacher average"],
+    ["safe-kd", { consistency: false, beta: 7 }, "beta goes with consistency true; got consistency false"],
+    ["safe-kd", { teacher: "self", emaDecay: 0.5 }, "emaDecay goes with teacher average; got teacher self"],
+    ["plain-cgt", { gate: "confidence", tau: 0.2 }, "tau goes with gate soft or hard; got gate confidence"],
+    ["shuffled-cgt", { gate: "hard", kappa: 9 }, "kappa goes with gate soft; got gate hard"],
+    ["calexnet", { kl: false, temperature: 9 }, "temperature goes with kl true; got kl false"],
+    [
+      "calexnet",
+      { survivorWeights: false, kappa: 9 },
+      "kappa goes with survivorWeights true; got survivorWeights false",
+    ],
+    ["calexnet-reference", { floor: 0.1 }, "floor goes with survivorWeights true; got survivorWeights false"],
+    [
+      "eefp",
+      { correction: "vector", lr: 3 },
+      "lr goes with correction trained-gate or classifier; got correction vector",
+    ],
+    ["eefp", { weight: 3 }, "weight goes with correction vector or classifier; got correction gate"],
+    ["imta", { oneForAll: false, gamma: 0.5 }, "gamma goes with oneForAll true; got oneForAll false"],
+    [
+      "imta",
+      { oneForAll: false, collaboration: false, equalTotal: true },
+      "newClassifiers and equalTotal are of the second stage, which collaboration or oneForAll make; got neither",
+    ],
+    ["ptee", { headsFirst: false, headsLr: 0.5 }, "headsLr goes with headsFirst true; got headsFirst false"],
+  ] as const) {
+    const { with: plan, options } = METHODS[name]!;
+    assert.is((await errorOf(() => plan(given))).message, `${name}: options must make sense together; ${message}.`);
+    const key = Object.keys(given).at(-1)!;
+    plan({ ...given, [key]: options[key]!.default });
+  }
+  assert.is(METHODS["safe-kd"]!.with({ teacher: "network", wider: 3 }).options["wider"], 3);
 });
 
 /** The settings of the teacher of a run with these flags. */
