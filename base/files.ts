@@ -24,9 +24,12 @@ const fsSync = (): typeof import("node:fs") => process.getBuiltinModule("node:fs
 /** Whether an error says that the disk is full. */
 export const isDiskFull = (error: unknown): boolean => codeOf(error) === "ENOSPC";
 
+/** How messages say that a disk is full. */
+export const FULL_DISK = "got a full disk";
+
 /** A full disk in words, without the end of the sentence: what to do next. */
 export const diskFull = (path: string, need: string, left = "Nothing half-written is left"): string =>
-  `${path} must have room for ${need}; got a full disk. ${left}; free space`;
+  `${path} must have room for ${need}; ${FULL_DISK}. ${left}; free space`;
 
 /** `$SORTIE_CACHE`, or `sortie` in the user's cache folder: `$XDG_CACHE_HOME`, else Windows' own, else `~/.cache`. */
 export function cacheFolder(): string {

@@ -5,6 +5,7 @@ export { codeOf, messageOf, SortieError } from "./errors.ts";
 export {
   cacheFolder,
   diskFull,
+  FULL_DISK,
   isDiskFull,
   kindOf,
   leftovers,

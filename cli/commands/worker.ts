@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import {
   defined,
+  FULL_DISK,
   firstOf,
   leftovers,
   messageOf,
@@ -17,6 +18,7 @@ import {
   SortieError,
 } from "../../base/index.ts";
 import { lookFor } from "../../data/index.ts";
+import { createDevice } from "../../engine/index.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { version } from "../files/versions.ts";
 import { toJson, writeWhole } from "../files/whole.ts";
@@ -27,6 +29,7 @@ import { readJob, type TakenRun } from "../queue/queue.ts";
 import { startBound, withoutNoise } from "../quiet.ts";
 import { type CommandSpec, path, readCommand } from "../settings/command.ts";
 import { type Config, completeConfig } from "../settings/config.ts";
+import { missingFile, withContents } from "../settings/contents.ts";
 import type { Print } from "../settings/flags.ts";
 import { knownSet } from "../settings/sets.ts";
 import { inFile } from "../settings/settings.ts";
@@ -45,7 +48,8 @@ start one worker for each.`,
     lock: option.number(30, "seconds of silence after which another worker gets the run", { min: 1 }),
   },
   more: `It runs until it is stopped. SIGTERM, SIGINT and SIGHUP: it lets the run write a checkpoint, hands it back, and ends with 143, 130, 129. Exit code 1:
-bad input, or a run that this machine cannot do, which was handed back: of another version of sortie, or without its data set here.
+bad input, no adapter, or a run that this machine cannot do, which was handed back: of another version of sortie, without its data set or the
+weights that it starts from here, without room on the disk, or with results where this machine cannot put them.
 
   sortie worker postgres://worker@db.example:5432/sortie
   sortie worker redis://queue.example:6379 --artefacts /mnt/runs`,
@@ -62,25 +66,42 @@ interface Bench extends OptionValues<typeof workerSpec.flags> {
 /** This machine cannot do a run, and another may. */
 class Unfit extends SortieError {}
 
+/** A full disk is told by whoever met it, in another process mostly. */
+const isUnfit = (error: unknown): boolean => error instanceof Unfit || messageOf(error).includes(FULL_DISK);
+
+/** What `work` returns; where it fails, another machine may do better. @throws Unfit */
+async function orUnfit<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    throw new Unfit(messageOf(cause), { cause });
+  }
+}
+
+/** @throws Unfit where no device can be made. */
+const checkAdapter = (): Promise<void> => orUnfit(async () => (await createDevice()).dispose());
+
 /** Runs the command; returns the exit code. @throws SortieError for bad input. */
 export async function runWorker(args: readonly string[], print: Print = console.log): Promise<number> {
   const asked = readCommand(workerSpec, args, print);
   if (!asked) return 0;
   const { values, positionals } = asked;
+  // Without an adapter every run of the queue would fail here within seconds.
+  await checkAdapter();
   const queue = await openQueue("worker", firstOf(positionals));
   const dir = await makeFolder();
   const interrupt = interruption();
   const ended = new AbortController();
   const stop = AbortSignal.any([interrupt.signal, ended.signal]);
   const bench: Bench = { ...values, stop, dir, print };
-  let unfit: Unfit | undefined;
+  let unfit = false;
   const handle = async (run: TakenRun) => {
     try {
       return await doRun(run, bench);
     } catch (error) {
       print(`${run.id}: ${messageOf(error)}`);
-      if (!(error instanceof Unfit)) throw error;
-      unfit = error;
+      if (!isUnfit(error)) throw error;
+      unfit = true;
       ended.abort();
       return "handed back";
     }
@@ -111,11 +132,11 @@ async function doRun(run: TakenRun, { stop, dir, print, ...flags }: Bench): Prom
   if (job.sortie !== version())
     throw new Unfit(`worker: runs must be of sortie ${version()}, which this is; got one of ${job.sortie}.`);
   const config = await configHere(id, job.config, dir, flags.dataDir);
-  const artefacts = await openArtefacts("worker", flags.artefacts ?? job.artefacts);
+  const artefacts = await orUnfit(() => openArtefacts("worker", flags.artefacts ?? job.artefacts));
   const folder = RunFolder.of(config);
   const names = artefactNames(id);
-  if (await artefacts.get(names.whole)) return "done";
-  const begun = await artefacts.get(names.begun);
+  if (await orUnfit(() => artefacts.get(names.whole))) return "done";
+  const begun = await orUnfit(() => artefacts.get(names.begun));
   if (begun) unpackRun(begun, folder.dir, "run.json");
   print(`${id}: ${config.method.name} on ${config.data.name}, seed ${config.seed}${begun ? ", goes on" : ""}`);
 
@@ -127,7 +148,9 @@ async function doRun(run: TakenRun, { stop, dir, print, ...flags }: Bench): Prom
     for (const [args, isMade] of stepsOf(folder, settings)) {
       if (isStopped() || isMade()) continue;
       const complaint = await start(args, AbortSignal.any([stop, run.lost]), keeper.tell);
-      if (!isMade() && !isStopped()) throw new SortieError(complaint);
+      if (isMade() || isStopped()) continue;
+      await checkAdapter();
+      throw new SortieError(complaint);
     }
   } finally {
     await keeper.end();
@@ -135,7 +158,7 @@ async function doRun(run: TakenRun, { stop, dir, print, ...flags }: Bench): Prom
   const outcome = isStopped() ? "handed back" : "done";
   if (outcome === "handed back") await keeper.keep();
   else {
-    await artefacts.put(names.whole, packRun(folder.dir));
+    await orUnfit(() => artefacts.put(names.whole, packRun(folder.dir)));
     await artefacts.remove(names.begun);
   }
   rmSync(folder.dir, { recursive: true, force: true });
@@ -151,21 +174,25 @@ const stepsOf = (folder: RunFolder, settings: string) =>
     [["evaluate", folder.dir], () => existsSync(folder.path("evaluation"))],
   ] as const;
 
-/** The settings of a run as this machine does it. @throws Error where the data set is not here. */
+/** The settings of a run as this machine does it. @throws Unfit where files of it are not here, or are others. */
 async function configHere(id: string, given: object, out: string, dataDir: string | undefined): Promise<Config> {
-  const config = completeConfig(inFile(`job ${id}`), { ...given, out, name: id });
-  const { source, options } = knownSet("worker", config.data.name);
-  const data = dataDir !== undefined && "dir" in options ? { ...config.data, dir: dataDir } : config.data;
-  const { name, dir, download, file } = data;
+  const place = inFile(`job ${id}`);
+  const asked = completeConfig(place, { ...given, out, name: id });
+  const { source, options } = knownSet("worker", asked.data.name);
+  const isElsewhere = dataDir !== undefined && "dir" in options;
+  const config = isElsewhere ? { ...asked, data: { ...asked.data, dir: dataDir } } : asked;
+  const { name, dir, download } = config.data;
   const hint = "The run was handed back: give --data-dir, or start a worker where the files are.";
-  if (file !== undefined && !existsSync(file)) throw new Unfit(`worker: ${file} must be here. ${hint}`);
-  if (source && file === undefined && download !== true) {
+  const missing = missingFile(config);
+  if (missing)
+    throw new Unfit(`worker: what ${place.name(missing.key)} names must be here; there is no ${missing.path}. ${hint}`);
+  if (source && download !== true) {
     const { folder, files, unpacked } = await lookFor(source, defined({ dir }));
     const count = source.files.length;
     if (files < count && !unpacked?.isWhole)
       throw new Unfit(`worker: the ${count} files of ${name} must be in ${folder}; got ${files} of them. ${hint}`);
   }
-  return { ...config, data };
+  return orUnfit(async () => withContents(place, config));
 }
 
 interface Kept {

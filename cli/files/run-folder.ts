@@ -184,10 +184,11 @@ export class RunFolder {
 const defaultName = ({ data, method, seed }: Config): string => `${data.name}-${method.name}-${seed}`;
 
 /** The settings that make the weights what they are: neither how often is saved nor what calibration does. */
-export function trained({ seed, data, model, method, train }: Config): Plain {
-  const { download: _, ...parts } = data;
-  const recipe = Object.entries(train).filter(([option]) => !Object.hasOwn(CADENCE, option));
-  return { seed, data: withoutPlaces(parts), model, method, train: Object.fromEntries(recipe) };
+export function trained(config: Config): Plain {
+  const { seed, model, method } = config;
+  const { download: _, ...data } = withoutPlaces(config, "data");
+  const recipe = Object.entries(withoutPlaces(config, "train")).filter(([key]) => !Object.hasOwn(CADENCE, key));
+  return { seed, data, model, method, train: Object.fromEntries(recipe) };
 }
 
 /** The settings that decide what comes out of a run: of its weights, and of what is promised of them. */

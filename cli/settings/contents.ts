@@ -1,29 +1,51 @@
-// What a run reads of the user's own: pictures and arrays. A path says where they lie, not what they are, so the
-// settings of a run hold a digest too: by that runs are told apart, wherever the files lie.
+// What a run reads of the user's own: pictures, arrays, weights to start from. A path says where they lie, not what
+// they are, so the settings of a run hold digests too: by these runs are told apart, wherever the files lie.
 
 import { createHash, type Hash } from "node:crypto";
 import { closeSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { defined, SortieError } from "../../base/index.ts";
+import { SortieError } from "../../base/index.ts";
+import { RUN_FILES } from "../../exits/index.ts";
 import { reading } from "../files/whole.ts";
 import { knownSet } from "./sets.ts";
-import { inFile, type Place, type Plain } from "./settings.ts";
+import type { Place, Plain } from "./settings.ts";
 
-/** What of a run's settings says where its data lie. */
+/** Settings with what says where a run's files lie. */
 interface Located {
-  readonly data: {
-    readonly name: string;
-    readonly dir?: string;
-    readonly file?: string;
-    readonly content?: string;
-  };
+  readonly data: { readonly name: string };
+  readonly train: object;
 }
+
+const groupOf = (config: Located, group: keyof Located): Plain => config[group] as Plain;
 
 /** Pictures that are read. */
 const PICTURE = /\.(jpe?g|png)$/i;
 
 /** Bytes that are read at once. */
 const BLOCK = 1 << 22;
+
+/** Paths of one's own files in a group of settings, and the setting that holds their digest. */
+const OWN = [
+  { group: "data", digest: "content", paths: { dir: digestOfPictures, file: digestOfFiles } },
+  { group: "train", digest: "start", paths: { weights: digestOfFiles, from: digestOfWeights } },
+] as const satisfies readonly {
+  readonly group: keyof Located;
+  readonly digest: string;
+  /** Undefined where nothing is there. */
+  readonly paths: Readonly<Record<string, (path: string) => string | undefined>>;
+}[];
+
+type Own = (typeof OWN)[number];
+
+/** Official files have checksums, wherever they lie. */
+const isOfficial = ({ group }: Own, { data }: Located): boolean =>
+  group === "data" && knownSet("run", data.name).source !== undefined;
+
+const pathsOf = ({ paths }: Own, settings: Plain) =>
+  Object.entries<(path: string) => string | undefined>(paths).flatMap(([key, digestOf]) => {
+    const path = settings[key];
+    return typeof path === "string" ? [{ key, path: resolve(path), digestOf }] : [];
+  });
 
 /** Digests by path, for as long as they may be taken for true. */
 export type Digests = Map<string, string | undefined>;
@@ -33,18 +55,37 @@ export type Digests = Map<string, string | undefined>;
  * a digest is given, and the files are others.
  */
 export function withContents<C extends Located>(place: Place, config: C, digests: Digests = new Map()): C {
-  const { content } = config.data;
-  const path = ownPath(config);
-  if (path === undefined) return config;
-  if (!digests.has(path)) digests.set(path, digestOf(config, path));
-  const found = digests.get(path);
-  if (found !== undefined && content !== undefined && found !== content)
+  const filled = withDigests(config, digests);
+  for (const own of OWN) {
+    const given = groupOf(config, own.group)[own.digest];
+    const [first] = pathsOf(own, groupOf(filled, own.group));
+    const found = first && digests.get(first.path);
+    if (given === undefined || found === undefined || given === found || isOfficial(own, config)) continue;
+    const name = place.name(`${own.group}.${own.digest}`);
     throw new SortieError(
-      `${place.where}: ${place.name("data.content")} must be the digest of ${path}, ${found}; got "${content}". These are other files than those of the run: leave it out for a run of its own.`,
+      `${place.where}: ${name} must be the digest of ${first?.path}, ${found}; got "${given}". These are other files than those of the run: leave it out for a run of its own.`,
     );
-  const { dir, file } = config.data;
-  const known = defined({ dir: dir && resolve(dir), file: file && resolve(file), content: content ?? found });
-  return { ...config, data: { ...config.data, ...known } };
+  }
+  return filled;
+}
+
+function withDigests<C extends Located>(config: C, digests: Digests): C {
+  return OWN.reduce((all: C, own) => {
+    const { group, digest } = own;
+    if (isOfficial(own, config)) return all;
+    const places = pathsOf(own, groupOf(all, group));
+    for (const { path, digestOf } of places) if (!digests.has(path)) digests.set(path, digestOf(path));
+    const found = places[0] && digests.get(places[0].path);
+    const at = Object.fromEntries(places.map(({ key, path }) => [key, path]));
+    return { ...all, [group]: { ...(found && { [digest]: found }), ...all[group], ...at } };
+  }, config);
+}
+
+/** The first of one's own files that is not here, if one is not: the setting that names it, and where it should be. */
+export function missingFile(config: Located): { readonly key: string; readonly path: string } | undefined {
+  return OWN.filter((own) => !isOfficial(own, config))
+    .flatMap((own) => pathsOf(own, groupOf(config, own.group)).map((at) => ({ ...at, key: `${own.group}.${at.key}` })))
+    .find(({ path, digestOf }) => digestOf(path) === undefined);
 }
 
 /**
@@ -52,23 +93,32 @@ export function withContents<C extends Located>(place: Place, config: C, digests
  * or its files are gone, it has the other's if the paths are the same, and else that of the files as they are now.
  */
 export function comparable<C extends Located>(before: C, now: C): readonly [before: C, now: C] {
-  const filled = before.data.content === undefined ? withContents(inFile("run"), before) : before;
-  const { dir, file, content } = filled.data;
-  const isSame = now.data.content === undefined && now.data.dir === dir && now.data.file === file;
-  return [filled, isSame ? { ...now, data: { ...now.data, ...defined({ content }) } } : now];
+  const there = withDigests(before, new Map());
+  const here = OWN.reduce((all: C, own) => {
+    const { group, digest } = own;
+    const [was, is] = [there, all].map((config) => JSON.stringify(pathsOf(own, groupOf(config, group))));
+    const known = groupOf(there, group)[digest];
+    if (known === undefined || groupOf(all, group)[digest] !== undefined || was !== is) return all;
+    return { ...all, [group]: { ...all[group], [digest]: known } };
+  }, now);
+  return [there, here];
 }
 
-/** A data set without the paths of what is known by its digest, or by the checksums of official files. */
-export function withoutPlaces({ dir, file, ...data }: Located["data"]): Plain {
-  const isKnown = data.content !== undefined || knownSet("run", data.name).source !== undefined;
-  return isKnown ? data : { ...data, ...defined({ dir, file }) };
+/** A group of settings without the paths of what is known by a digest, or by the checksums of official files. */
+export function withoutPlaces(config: Located, group: Own["group"]): Plain {
+  return OWN.reduce(
+    (settings: Plain, own) => {
+      if (own.group !== group || !(settings[own.digest] !== undefined || isOfficial(own, config))) return settings;
+      return Object.fromEntries(Object.entries(settings).filter(([key]) => !(key in own.paths)));
+    },
+    groupOf(config, group),
+  );
 }
 
-const ownPath = ({ data: { name, dir, file } }: Located): string | undefined =>
-  knownSet("run", name).source ? undefined : (file ?? dir);
-
-const digestOf = ({ data: { file } }: Located, path: string): string | undefined =>
-  file === undefined ? digestOfPictures(path) : digestOfArrays(path);
+/** Of the last weights of a run. */
+function digestOfWeights(run: string): string | undefined {
+  return digestOfFiles(join(run, RUN_FILES.last));
+}
 
 /** Of names and sizes: who would read all of a large folder at every command? Training looks at the pixels too. */
 function digestOfPictures(dir: string): string | undefined {
@@ -93,8 +143,8 @@ function picturesIn(dir: string, below: readonly string[] = []): readonly (reado
     });
 }
 
-/** Of the bytes of an npz file, or of the npy files in a folder: arrays of one shape have one size. */
-function digestOfArrays(path: string): string | undefined {
+/** Of the bytes of a file, or of the npy files in a folder: arrays of one shape have one size. */
+function digestOfFiles(path: string): string | undefined {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (!stat) return undefined;
   const hash = createHash("sha256");

@@ -84,7 +84,7 @@ export function teacherConfig(config: Config, { method, wider, deeper }: Network
     model,
     method: { name: method },
     // It starts from nothing, and all of it is trained.
-    train: without(config.train, { ...FINE_TUNING, ...START_OPTIONS }),
+    train: without(config.train, { ...FINE_TUNING, ...START_OPTIONS, start: true }),
     out: folder,
     name: "teacher",
   });
@@ -126,7 +126,7 @@ export function makeRecipe({ train, seed }: Config): Recipe & Pick<TrainOptions,
 }
 
 /** Those of the settings that are no options of a set. */
-const without = (settings: Plain, options: OptionSet): Plain =>
+const without = (settings: Plain, options: object): Plain =>
   Object.fromEntries(Object.entries(settings).filter(([key]) => !Object.hasOwn(options, key)));
 
 /** Those of the settings that are options of a set. */

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { zipSync } from "fflate";
 import { readKnown } from "../../cli/compare/known.ts";
@@ -119,6 +119,14 @@ test("a run on files of one's own is named by what they are, not by where they l
   const ofFile = (file: string) => configOf("--data", "npz", "--file", join(dir, `${file}.npz`));
   assert.is(runId(ofFile("a")), runId(ofFile("b")));
   assert.not.equal(runId(ofFile("a")), runId(ofFile("c")));
+
+  // Weights to start from are files too, of one's own or the last of a run.
+  at("one/last.safetensors", "weights");
+  at("two/last.safetensors", "others");
+  const from = (run: string) => runId(configOf("--from", join(dir, run)));
+  assert.is(from("one"), runId(configOf("--weights", relative(".", join(dir, "one", "last.safetensors")))));
+  assert.not.equal(from("one"), from("two"));
+  assert.is(configOf("--from", relative(".", join(dir, "one"))).train.from, join(dir, "one"), "wherever it is read");
 
   const folder = new RunFolder(join(dir, "run"));
   folder.claim(ofFolder("cats"), { isFresh: false });

@@ -34,8 +34,11 @@ interface WorkerProcess {
   readonly ended: Promise<number | null>;
 }
 
-function startWorker(...args: string[]): WorkerProcess {
-  const child = spawn(process.execPath, ["--import", "tsx", "cli/bin.ts", "worker", ...args], { cwd: root });
+const startWorker = (...args: string[]): WorkerProcess => startWorkerWith({}, ...args);
+
+function startWorkerWith(variables: NodeJS.ProcessEnv, ...args: string[]): WorkerProcess {
+  const env = { ...process.env, ...variables };
+  const child = spawn(process.execPath, ["--import", "tsx", "cli/bin.ts", "worker", ...args], { cwd: root, env });
   const said = { text: "" };
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding("utf8").on("data", (text: string) => {
@@ -179,14 +182,22 @@ async function isHandedBack({ dir, server, queue, artefacts }: Site): Promise<vo
   const old = { ...jobOf(artefacts, "--epochs", "1"), sortie: "0.0.1" };
   const { config } = readConfig("test", ["--data", "fashion-mnist", "--data-dir", join(dir, "nowhere")]);
   const foreign = { ...old, sortie: version(), config: config as unknown as Plain };
-  for (const [id, job, why] of [
+  const own = (...flags: string[]) => jobOf(artefacts, "--epochs", "1", ...flags);
+  const pictures = readConfig("test", ["--data", "folder", "--dir", join(dir, "pictures")]).config as unknown as Plain;
+  const [elsewhere, noFolder] = [join(dir, "elsewhere"), join(dir, "no-folder")];
+  writeFileSync(noFolder, "");
+  for (const [id, job, why, env = {}] of [
     ["run-old", old, /runs must be of sortie [\d.]+, which this is; got one of 0\.0\.1/],
     ["run-foreign", foreign, /the 4 files of fashion-mnist must be in .*elsewhere.*; got 0 of them\. .*--data-dir/],
+    ["run-pictures", { ...own(), config: pictures }, /what data\.dir names must be here; there is no .*elsewhere\. /],
+    ["run-start", own("--from", join(dir, "none")), /what train\.from names must be here; there is no .*none\. /],
+    ["run-results", { ...own(), artefacts: noFolder }, /worker: --artefacts must be a folder that can be/],
+    ["run-adapter", own(), /createDevice: a WebGPU adapter must exist/, { VK_DRIVER_FILES: "/none" }],
   ] as const) {
     await queue.add(id, job);
-    const { code, text } = await sortie("worker", server.url, "--data-dir", join(dir, "elsewhere"));
-    assert.is(code, 1, text);
-    assert.match(text, why);
+    const worker = startWorkerWith(env, server.url, "--data-dir", elsewhere);
+    assert.is(await worker.ended, 1, worker.said.text);
+    assert.match(worker.said.text, why);
     assert.equal(await queue.state(id), { kind: "waiting" }, "another machine may do it");
     assert.is(await takeOne(queue), id);
   }
