@@ -44,9 +44,7 @@ export function optionsReader(Failure: new (message: string) => SortieError): Op
     };
     if (!isPlain(given)) refuse(`options must be a plain object; got ${what(given)}`);
     const values = given as Readonly<Record<string, unknown>>;
-    let isWhole = true;
     for (const name of Object.keys(values)) {
-      isWhole &&= values[name] !== undefined;
       if (Object.hasOwn(takes, name)) continue;
       const meant = nearest(name, names);
       refuse(`unknown option "${name}"${meant ? `. Did you mean "${meant}"?` : ""}`);
@@ -66,7 +64,7 @@ export function optionsReader(Failure: new (message: string) => SortieError): Op
         throw new Failure(`${op}: ${name} must be a ${type}; got ${what(value)}.`);
       }
     }
-    if (isWhole) return given;
+    if (!Object.values(values).includes(undefined)) return given;
     return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as O;
   };
 }

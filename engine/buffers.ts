@@ -43,28 +43,25 @@ function sizeClass(bytes: number): number {
   return Math.ceil(bytes / step) * step;
 }
 
-/** Free bytes that are kept beside the most that lived at once of late, as a share of it. */
+/** Free bytes that are kept, as a share of the most that ever lived at once. */
 const KEPT_SHARE = 2;
-/** Free bytes that are kept whatever lives. */
+/** Free bytes that are kept whatever lived. */
 export const KEPT_BYTES = 2 ** 26;
-/** What is left of that most after each flush: half of it after 350 flushes, ten thousand dispatches. */
-const FADE = 0.998;
 
 /** Buffers by size class. Freed ones are reused; reuse is safe because one queue runs everything in order. */
 export class BufferPool {
   readonly #device: GPUDevice;
-  /** Sizes that were freed last come last. */
+  /** Sizes that were freed last come last; under 0 those that nobody asks for. */
   readonly #free = new Map<number, GPUBuffer[]>();
-  /** Buffers that there are, and whether each is sound as far as one knows. */
-  readonly #all = new Map<GPUBuffer, boolean>();
-  /** Free ones that are not used again. */
-  readonly #gone: GPUBuffer[] = [];
+  /** Buffers that there are. */
+  readonly #all = new Set<GPUBuffer>();
+  /** Those among them that are not used again once they are free. */
+  #doubtful = new Set<GPUBuffer>();
   #live = 0;
-  #liveBuffers = 0;
   #pooled = 0;
   #peak = 0;
-  /** Most bytes that lived of late. */
-  #recent = 0;
+  /** Most bytes that lived at once. */
+  #mostLive = 0;
   readonly #most: number;
 
   constructor(device: GPUDevice, most = Number.POSITIVE_INFINITY) {
@@ -73,7 +70,8 @@ export class BufferPool {
   }
 
   get report(): MemoryReport {
-    return { bytes: this.#live, buffers: this.#liveBuffers, pooled: this.#pooled, peak: this.#peak };
+    const buffers = this.#all.size - this.free.length;
+    return { bytes: this.#live, buffers, pooled: this.#pooled, peak: this.#peak };
   }
 
   /** Bytes of the largest tensor: it is one buffer, and one binding. */
@@ -89,9 +87,8 @@ export class BufferPool {
         `${label}: a tensor must fit in one binding of the device (maxStorageBufferBindingSize, maxBufferSize); got ${bytes} bytes, the limit is ${this.mostBytes}. Use smaller batches, or split it.`,
       );
     }
-    if (this.#all.size < this.#most) return;
     // What is free now may be used by work that was submitted, and by no other.
-    this.trim();
+    if (this.#all.size >= this.#most) this.trim();
     if (this.#all.size < this.#most) return;
     throw new DeviceError(
       `${label}: at most ${this.#most} tensors can live at once on this adapter; got one more. Free what is done with by scope() or dispose(); what is forgotten goes only at an await.`,
@@ -101,8 +98,7 @@ export class BufferPool {
   take(bytes: number): GPUBuffer {
     const size = Math.max(bytes, Math.min(sizeClass(bytes), this.#device.limits.maxBufferSize));
     this.#live += size;
-    this.#liveBuffers += 1;
-    this.#recent = Math.max(this.#recent, this.#live);
+    this.#mostLive = Math.max(this.#mostLive, this.#live);
     const free = this.#free.get(size)?.pop();
     if (free) {
       this.#pooled -= size;
@@ -110,19 +106,13 @@ export class BufferPool {
     }
     this.#peak = Math.max(this.#peak, this.#live + this.#pooled);
     const made = this.#device.createBuffer({ size, usage: TENSOR_USAGE, label: `tensor ${size} B` });
-    this.#all.set(made, true);
+    this.#all.add(made);
     return made;
   }
 
   give(buffer: GPUBuffer): void {
-    const { size } = buffer;
-    this.#live -= size;
-    this.#liveBuffers -= 1;
-    // What was encoded with those that are not used again is submitted first.
-    if (!this.#all.get(buffer)) {
-      this.#gone.push(buffer);
-      return;
-    }
+    this.#live -= buffer.size;
+    const size = this.#doubtful.has(buffer) ? 0 : buffer.size;
     this.#pooled += size;
     const free = this.#free.get(size);
     if (free) free.push(buffer);
@@ -140,35 +130,30 @@ export class BufferPool {
    */
   trim(keep = 0, most = 0): void {
     for (const [size, list] of this.#free) {
-      while (list.length > keep || (list.length > 0 && this.#pooled > most)) {
+      while (list.length > (size && keep) || (list.length > 0 && this.#pooled > most)) {
+        const buffer = list.pop() as GPUBuffer;
         this.#pooled -= size;
-        this.#gone.push(list.pop() as GPUBuffer);
+        this.#all.delete(buffer);
+        buffer.destroy();
       }
       if (list.length === 0) this.#free.delete(size);
     }
-    for (const buffer of this.#gone.splice(0)) {
-      this.#all.delete(buffer);
-      buffer.destroy();
-    }
   }
 
-  /** After each flush: lets go of what is far more than what lived of late, sizes that nobody asks for first. */
+  /** After each flush: lets go of what is far more than what ever lived, sizes that nobody asks for first. */
   settle(): void {
-    this.#recent = Math.max(this.#recent * FADE, this.#live);
-    this.trim(KEPT_PER_SIZE, Math.max(KEPT_BYTES, KEPT_SHARE * this.#recent));
+    this.trim(KEPT_PER_SIZE, Math.max(KEPT_BYTES, KEPT_SHARE * this.#mostLive));
   }
 
   /** An error came up: any buffer may be invalid, as without memory, and none is used again once it is free. */
   doubt(): void {
     this.trim();
-    for (const buffer of this.#all.keys()) this.#all.set(buffer, false);
+    this.#doubtful = new Set(this.#all);
   }
 
   /** Destroys all buffers, live ones too. */
   dispose(): void {
-    for (const buffer of this.#all.keys()) buffer.destroy();
-    this.#all.clear();
-    this.trim();
+    for (const buffer of this.#all) buffer.destroy();
   }
 }
 

@@ -148,7 +148,7 @@ export class Device {
   }
 
   /**
-   * Gives back the memory that is free: what was freed stays for reuse, up to twice what lived at once of late.
+   * Gives back the memory that is free: what was freed stays for reuse, up to twice what ever lived at once.
    * @throws DisposedError, or DeviceError for a lost device.
    */
   trim(): void {

@@ -27,35 +27,35 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_400, target: 45_000 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_700, target: 45_000 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",
     external: ["../kernels/*", "../../kernels/*"],
-    budget: 62_200,
+    budget: 62_500,
     target: 45_000,
   },
-  { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 16_000, target: 16_000 },
-  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 60_300, target: 40_000 },
-  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 66_200, target: 66_200 },
+  { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 16_200, target: 16_000 },
+  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 60_500, target: 40_000 },
+  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 66_500, target: 66_200 },
   {
     what: "app: a model file classifies",
     entry: "bench/apps/classify.ts",
     parts: ["./resnet.ts"],
-    budget: 107_500,
+    budget: 107_800,
     target: 60_000,
   },
   {
     what: "app: inference of a CNN that was recorded",
     entry: "bench/apps/captures.ts",
-    budget: 15_500,
+    budget: 15_700,
     target: 40_000,
   },
-  { what: "app: a recorded model classifies", entry: "bench/apps/recorded.ts", budget: 21_200, target: 60_000 },
+  { what: "app: a recorded model classifies", entry: "bench/apps/recorded.ts", budget: 21_400, target: 60_000 },
   {
     what: "app: a method trains",
     entry: "bench/apps/trainer.ts",
-    budget: 99_000,
+    budget: 100_000,
     target: 100_000,
   },
 ];
