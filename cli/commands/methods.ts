@@ -1,8 +1,9 @@
 // `sortie methods`: which ways to train there are, and what each one takes.
 
-import { lookUp, type Option, SortieError } from "../../base/index.ts";
+import { lookUp, type Option } from "../../base/index.ts";
 import { CERTIFIED, METHODS, type Method, type PolicyPlan } from "../../exits/index.ts";
 import { isUsual, ruleName } from "../published.ts";
+import { ABSENT, refuseAbsent } from "../settings/absent.ts";
 import { type CommandSpec, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
 import { describeOption } from "../settings/settings.ts";
@@ -19,18 +20,12 @@ defaults, and where these come from.`,
 `,
 } satisfies CommandSpec;
 
-/** Methods that are asked for and are not among these, with the reason. */
-const ABSENT: Readonly<Record<string, string>> = {
-  racs: "no text, formula or code of it could be had, so nothing is trained by that name",
-};
-
 /** Runs the command; returns the exit code. @throws SortieError for an unknown name. */
 export function runMethods(args: readonly string[], print: Print = console.log): number {
   const asked = readCommand(methodsSpec, args, print);
   if (!asked) return 0;
   const [name] = asked.positionals;
-  if (name !== undefined && Object.hasOwn(ABSENT, name))
-    throw new SortieError(`methods: the name must be of a method that is here; got ${name}: ${ABSENT[name]}.`);
+  refuseAbsent("methods: the name", name);
   for (const line of name === undefined ? list() : explanation(lookUp("methods: the name", METHODS, name))) print(line);
   return 0;
 }
@@ -48,8 +43,11 @@ function list(): readonly string[] {
 function decision(plan: PolicyPlan): readonly string[] {
   if (isUsual(plan)) return [];
   const { score } = plan;
+  const goal = plan.rule === "budget" ? " --cost N (or another goal)" : "";
   const flag = score === CERTIFIED.score ? "" : `; certified thresholds on it: sortie calibrate RUN --score ${score}`;
-  return [`  published rule: leave ${ruleName(plan)}, score ${score}: sortie calibrate RUN --as-published${flag}`];
+  return [
+    `  published rule: leave ${ruleName(plan)}, score ${score}: sortie calibrate RUN --as-published${goal}${flag}`,
+  ];
 }
 
 function explanation({ name, about, paper, options, ...method }: Method): readonly string[] {
@@ -62,10 +60,12 @@ function explanation({ name, about, paper, options, ...method }: Method): readon
     ...(paper ? [`  ${paper.title} (${paper.venue}${arxiv}${code})`] : []),
     ...decision(method.with().policy),
     ...lines.map(([flag, text]) => `  ${flag.padEnd(width)}  ${text}`),
+    `  In brackets defaults, and where they come from; without a source they are ${paper ? "the paper's" : "the usual"}.`,
   ];
 }
 
 function explain(option: Option): string {
-  const basis = option.basis === undefined ? "" : `, by ${option.basis}`;
-  return `${describeOption(option)} [${String(option.default)}${basis}]`;
+  const { default: value, basis } = option;
+  const parts = [...(value === undefined ? [] : [String(value)]), ...(basis === undefined ? [] : [`by ${basis}`])];
+  return `${describeOption(option)}${parts.length > 0 ? ` [${parts.join(", ")}]` : ""}`;
 }

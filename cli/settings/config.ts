@@ -28,6 +28,7 @@ import {
 } from "../../exits/index.ts";
 import { BACKBONES, type BackboneKind } from "../../nn/index.ts";
 import { readJson } from "../files/whole.ts";
+import { refuseAbsent } from "./absent.ts";
 import { path, type SettingFlags } from "./command.ts";
 import { withContents } from "./contents.ts";
 import { FORMER, formerLeaves, inWordsOfToday, isFormer } from "./former.ts";
@@ -237,6 +238,7 @@ export function settingsOfFile(file: string, settings: unknown): Plain {
  */
 export function completeConfig(place: Place, given: Plain): Config {
   const settings = inWordsOfToday(place, given);
+  refuseAbsent(`${place.where}: ${place.name("method.name")}`, (settings["method"] as Plain | undefined)?.["name"]);
   checkSettings(place, LAYOUT, settings);
   return completeSettings(place, LAYOUT, merge(presetFor(settings), settings)) as unknown as Config;
 }

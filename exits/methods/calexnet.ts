@@ -128,7 +128,7 @@ const OPTIONS = {
     basis: "reconstructed, 65 %",
   }),
   floor: option.number(1e-3, "least weight of a sample", { min: 0, basis: "reconstructed, 75 %" }),
-  lr: option.number(1e-3, "learning rate of the branches, by Adam", { above: 0 }),
+  lr: option.number(1e-3, "learning rate of the branches, by Adam", { above: 0, basis: "ours" }),
 } as const;
 
 type Options = OptionValues<typeof OPTIONS>;

@@ -53,11 +53,15 @@ function parseAnneal(text: string): unknown {
   return isWeights(from) && isWeights(to) && more.length === 0 ? { from, to } : text;
 }
 
+/** Where defaults come from that the paper does not have. */
+const CODE = "the public code";
+
 const anneal: Option<boolean | Anneal> = {
   kind: "parsed",
   about:
     "move the exit weights to later exits over the epochs: as the public code does (between its four exits linearly), not at all, or from and to these",
   default: true,
+  basis: CODE,
   must: "true, false, or the exit weights of the first and the last epoch, 1,0.7,0.1:0.2,0.5,1",
   fits: (value) => {
     if (typeof value !== "object" || value === null) return typeof value === "boolean";
@@ -69,19 +73,17 @@ const anneal: Option<boolean | Anneal> = {
 
 /** Of every gate, and of none. */
 const OPEN = {
-  leak: option.number(1e-3, "added to every weight", { min: 0 }),
-  normalise: option.toggle(true, "divide each sample's weights by their sum"),
+  leak: option.number(1e-3, "added to every weight", { min: 0, basis: CODE }),
+  normalise: option.toggle(true, "divide each sample's weights by their sum", { basis: CODE }),
   anneal,
-  labelSmoothing: labelSmoothing(0.1),
+  labelSmoothing: labelSmoothing(0.1, CODE),
 } as const;
 
 const TAU = option.number(undefined, "confidence that counts as handled", { min: 0, max: 1 });
 const KAPPA = option.number(
   1,
   "steepness of the gate: at 1 it hardly depends on the sample, 10 to 20 make a real one",
-  {
-    min: 0,
-  },
+  { min: 0, basis: CODE },
 );
 
 /** Values at `exits` depths of a list given at its own, linearly between. */
@@ -184,8 +186,8 @@ const paper = {
   code: "gunki-geek/CG-Training",
 } as const;
 
-const soft = { tau: preset(TAU, 0.9), kappa: KAPPA, ...OPEN } as const;
-const hard = { tau: preset(TAU, 0.5), ...OPEN, skip: SKIP } as const;
+const soft = { tau: preset(TAU, 0.9, { basis: CODE }), kappa: KAPPA, ...OPEN } as const;
+const hard = { tau: preset(TAU, 0.5, { basis: CODE }), ...OPEN, skip: SKIP } as const;
 
 /** CGT with soft gates. */
 export const softCgt: Method<typeof soft> = defineMethod({

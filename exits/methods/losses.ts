@@ -22,8 +22,11 @@ import type { Epoch, Seen, Track } from "./track.ts";
 type Labelled = Pick<Seen, "logits" | "labels" | "mixed">;
 
 /** The option of that name, which every method has. */
-export const labelSmoothing = (value: number): Option<number> =>
-  option.number(value, "share of the target that is spread over all classes", { min: 0, max: 1 });
+export const labelSmoothing = (value: number, basis?: string): Option<number> =>
+  option.number(value, "share of the target that is spread over all classes", {
+    ...{ min: 0, max: 1 },
+    ...(basis !== undefined && { basis }),
+  });
 
 /** Cross-entropy of every sample at every exit, [N, K]; of a blend, the mean under both labels by their shares. */
 export function exitCrossEntropy({ logits, labels, mixed }: Labelled, labelSmoothing: number): Tensor {

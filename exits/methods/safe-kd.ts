@@ -24,6 +24,9 @@ import { once } from "./parts.ts";
 /** The public code's exit weights, for three exits; other numbers of exits count the same there. */
 const RELEASED = [0.3, 0.3, 0.4] as const;
 
+/** Where the paper gives no value. */
+const CONFIGURED = "the public code's configuration";
+
 const OPTIONS = {
   exitWeights: exitWeightsOption(
     RELEASED,
@@ -31,7 +34,7 @@ const OPTIONS = {
   ),
   alpha: option.number(1, "weight of the teacher's term", { min: 0 }),
   beta: option.number(1, "weight of agreement with the own last exit", { min: 0 }),
-  temperature: option.number(4, "temperature of the softened answers", { above: 0 }),
+  temperature: option.number(4, "temperature of the softened answers", { above: 0, basis: CONFIGURED }),
   teacher: option.choice(
     ["average", "network", "self"],
     "whose last exit teaches: the network's own averages; a larger network that is trained first; or the network as it is after half of the run, in which it learns from the labels alone",
@@ -41,7 +44,7 @@ const OPTIONS = {
   emaDecay: option.number(
     0.999,
     "decay of the teacher's averages; a run of fewer than log 0.01 / log decay steps, 4603 at 0.999, ends with a teacher that still holds some of the first weights",
-    { min: 0, below: 1 },
+    { min: 0, below: 1, basis: CONFIGURED },
   ),
   emaWarmup: option.toggle(
     false,

@@ -28,7 +28,12 @@ test("lists every method, and explains one with its paper, options, defaults and
     [...Object.keys(METHODS), "racs"],
   );
   const text = said("safe-kd").join("\n");
-  for (const part of ["arXiv 2602.03043", "--method.temperature", "[4]", "[0.3,0.3,0.4, by the public code"])
+  for (const part of [
+    "arXiv 2602.03043",
+    "--method.temperature",
+    "[4, by the public code's configuration]",
+    "[0.3,0.3,0.4, by the public code",
+  ])
     assert.ok(text.includes(part), part);
   assert.match(said("--help").join(), /sortie methods \[NAME\]/);
 });
@@ -43,7 +48,21 @@ test("an unknown method is refused with the nearest name", async () => {
     (await errorOf(() => said("racs"))).message,
     "methods: the name must be of a method that is here; got racs: no text, formula or code of it could be had, so nothing is trained by that name.",
   );
+  assert.match(
+    (await errorOf(() => readConfig("train", ["--method", "racs"]))).message,
+    /^train: --method must be of a method that is here; got racs: no text/,
+  );
   assert.match((await errorOf(() => said("joint", "safe-kd"))).message, /one name at most/);
+});
+
+test("a default says where it comes from, or that it is the paper's, and what has none shows none", () => {
+  const soft = said("soft-cgt").join("\n");
+  for (const key of ["tau", "kappa", "leak", "normalise", "anneal", "labelSmoothing"])
+    assert.match(soft, new RegExp(`--method\\.${key} .*, by the public code\\]$`, "m"));
+  assert.match(soft, /without a source they are the paper's\.$/);
+  assert.match(said("joint").join("\n"), /without a source they are the usual\.$/);
+  for (const name of Object.keys(METHODS)) assert.not.match(said(name).join("\n"), "[undefined");
+  assert.match(said("eenet").join("\n"), "sortie calibrate RUN --as-published --cost N (or another goal)");
 });
 
 test("what a paper decides by is told, where it is another rule than the command's own", () => {
