@@ -46,7 +46,7 @@ function sizeClass(bytes: number): number {
 /** Free bytes that are kept, as a share of the most that ever lived at once. */
 const KEPT_SHARE = 2;
 /** Free bytes that are kept whatever lived. */
-export const KEPT_BYTES = 2 ** 26;
+const KEPT_BYTES = 2 ** 26;
 
 /** Buffers by size class. Freed ones are reused; reuse is safe because one queue runs everything in order. */
 export class BufferPool {

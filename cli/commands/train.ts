@@ -173,6 +173,7 @@ async function trainRun(config: Config, folder: RunFolder, context: RunContext):
   let record = (grows ? undefined : folder.recordOrNone()) ?? recordOf(net, data, device);
   for (const line of introduction(folder, record)) print(line);
   for (const line of tooFew(config, data.calibration.size)) print(line);
+  for (const line of foreignClassifiers(config, net, data)) print(line);
   const report = reportTo(print);
   const run = await train(net, data, {
     ...makeRecipe(config),
@@ -228,6 +229,20 @@ function introduction({ dir }: RunFolder, { made, protocol, exits, parameters }:
     `data: ${protocol}`,
     `network: ${parameters} parameters; exits after ${exits.map(({ stage }) => stage).join(", ")}, ` +
       `${exits.map(({ macs }) => millions(macs)).join(" / ")} million MACs`,
+  ];
+}
+
+/** Classifiers that come from a run of other classes, and are not trained: they answer with those. */
+function foreignClassifiers({ train: { from, freeze = [] } }: Config, net: MultiExit, data: Splits<ImageBytes>) {
+  const { classes } = data.train;
+  const before = from === undefined ? undefined : RunFolder.at(from)?.recordOrNone()?.classes;
+  if (!before || before.join() === classes.join()) return [];
+  const frozen = [...net.namedParameters()].flatMap(([name, { shape }]) =>
+    shape.at(-1) === classes.length && freeze.some((beginning) => name.startsWith(beginning)) ? [name] : [],
+  );
+  if (before.length !== classes.length || frozen.length === 0) return [];
+  return [
+    `note: ${frozen.join(", ")} of ${from} tell ${before.slice(0, 3).join(", ")}, ... apart, not ${classes.slice(0, 3).join(", ")}, ..., and --freeze keeps them so.`,
   ];
 }
 

@@ -69,7 +69,7 @@ class Unfit extends SortieError {}
 /** A full disk is told by whoever met it, in another process mostly. */
 const isUnfit = (error: unknown): boolean => error instanceof Unfit || messageOf(error).includes(FULL_DISK);
 
-/** What `work` returns; where it fails, another machine may do better. @throws Unfit */
+/** What `work` returns; where it fails, another machine may do better. @throws SortieError, an Unfit */
 async function orUnfit<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -78,7 +78,7 @@ async function orUnfit<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** @throws Unfit where no device can be made. */
+/** @throws SortieError, an Unfit, where no device can be made. */
 const checkAdapter = (): Promise<void> => orUnfit(async () => (await createDevice()).dispose());
 
 /** Runs the command; returns the exit code. @throws SortieError for bad input. */
@@ -174,7 +174,10 @@ const stepsOf = (folder: RunFolder, settings: string) =>
     [["evaluate", folder.dir], () => existsSync(folder.path("evaluation"))],
   ] as const;
 
-/** The settings of a run as this machine does it. @throws Unfit where files of it are not here, or are others. */
+/**
+ * The settings of a run as this machine does it. @throws SortieError, an Unfit, where files of it are not here, or are
+ * others.
+ */
 async function configHere(id: string, given: object, out: string, dataDir: string | undefined): Promise<Config> {
   const place = inFile(`job ${id}`);
   const asked = completeConfig(place, { ...given, out, name: id });

@@ -16,7 +16,7 @@ interface Located {
   readonly train: object;
 }
 
-const groupOf = (config: Located, group: keyof Located): Plain => config[group] as Plain;
+const groupOf = ({ data, train }: Located, group: keyof Located): Plain => ({ ...(group === "data" ? data : train) });
 
 /** Pictures that are read. */
 const PICTURE = /\.(jpe?g|png)$/i;
@@ -70,15 +70,17 @@ export function withContents<C extends Located>(place: Place, config: C, digests
 }
 
 function withDigests<C extends Located>(config: C, digests: Digests): C {
-  return OWN.reduce((all: C, own) => {
+  let filled = config;
+  for (const own of OWN) {
     const { group, digest } = own;
-    if (isOfficial(own, config)) return all;
-    const places = pathsOf(own, groupOf(all, group));
+    if (isOfficial(own, config)) continue;
+    const places = pathsOf(own, groupOf(config, group));
     for (const { path, digestOf } of places) if (!digests.has(path)) digests.set(path, digestOf(path));
     const found = places[0] && digests.get(places[0].path);
     const at = Object.fromEntries(places.map(({ key, path }) => [key, path]));
-    return { ...all, [group]: { ...(found && { [digest]: found }), ...all[group], ...at } };
-  }, config);
+    filled = { ...filled, [group]: { ...(found && { [digest]: found }), ...groupOf(config, group), ...at } };
+  }
+  return filled;
 }
 
 /** The first of one's own files that is not here, if one is not: the setting that names it, and where it should be. */
@@ -94,13 +96,15 @@ export function missingFile(config: Located): { readonly key: string; readonly p
  */
 export function comparable<C extends Located>(before: C, now: C): readonly [before: C, now: C] {
   const there = withDigests(before, new Map());
-  const here = OWN.reduce((all: C, own) => {
+  let here = now;
+  for (const own of OWN) {
     const { group, digest } = own;
-    const [was, is] = [there, all].map((config) => JSON.stringify(pathsOf(own, groupOf(config, group))));
+    const [was, is] = [there, now].map((config) => JSON.stringify(pathsOf(own, groupOf(config, group))));
     const known = groupOf(there, group)[digest];
-    if (known === undefined || groupOf(all, group)[digest] !== undefined || was !== is) return all;
-    return { ...all, [group]: { ...all[group], [digest]: known } };
-  }, now);
+    const settings = groupOf(now, group);
+    if (known !== undefined && settings[digest] === undefined && was === is)
+      here = { ...here, [group]: { ...settings, [digest]: known } };
+  }
   return [there, here];
 }
 

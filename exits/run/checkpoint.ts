@@ -157,6 +157,13 @@ export async function openCheckpoint(place: CheckpointPlace): Promise<Checkpoint
   return source === undefined ? undefined : { ...(await open(source, isCheckpoint, path)), path };
 }
 
+/**
+ * The digest of the weights that the run of a checkpoint started from, unless they were drawn. @throws CheckpointError
+ */
+export function startDigest({ path, metadata }: CheckpointFile): string | undefined {
+  return ((parsed(path, "run", metadata) ?? {}) as { readonly start?: string }).start;
+}
+
 /** The kernels' variants that the run of a checkpoint is trained with. @throws CheckpointError */
 export function variantsOf({ path, metadata }: CheckpointFile): TuningTable {
   const { tuning } = (parsed(path, "run", metadata) ?? {}) as { readonly tuning?: TuningTable };

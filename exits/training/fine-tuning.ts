@@ -28,6 +28,17 @@ export function checkBeginnings(
   }
 }
 
+/** Refuses to freeze all that a phase trains, before the phases in front of it are done. @throws ArgumentError */
+export function checkUnfrozen(net: MultiExit, phases: readonly Phase[], freeze: readonly string[] = []): void {
+  const names = [...net.namedParameters().keys()];
+  const idle = phases.find(({ tracks }) => tracks.some(({ trains }) => trains && !names.some(trains)));
+  if (freeze.length === 0 || !idle) return;
+  const given = freeze.map((beginning) => JSON.stringify(beginning)).join(", ");
+  throw new ArgumentError(
+    `train: freeze must leave every phase of the method something to train; got ${given}, which leaves nothing to ${idle.name}.`,
+  );
+}
+
 /**
  * A method's phases without what is frozen, and with the last one going on for what further epochs there are: each with
  * a schedule of its own, but with the numbers, the teacher and the weights that it had.

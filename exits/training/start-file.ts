@@ -75,14 +75,19 @@ async function open(path: string): Promise<SafetensorsFile> {
   return file;
 }
 
-const CHECKPOINT = "sortie-checkpoint";
-const isOwn = ({ metadata: { format } }: SafetensorsFile): boolean =>
-  format === CHECKPOINT || format === "sortie-model";
+/** Formats of this project, by what stands in front of the network's names there. */
+const OWN: Readonly<Record<string, string>> = {
+  "sortie-checkpoint": "net.",
+  "sortie-weights": "net.",
+  "sortie-model": "",
+};
+const isOwn = ({ metadata: { format = "" } }: SafetensorsFile): boolean => Object.hasOwn(OWN, format);
 
 function read(net: MultiExit, file: SafetensorsFile): LoadReport {
   const { tensors, metadata } = file;
   if (isOwn(file)) {
-    const own = metadata["format"] === CHECKPOINT ? under(tensors, "net.") : tensors;
+    const prefix = OWN[metadata["format"] ?? ""] ?? "";
+    const own = prefix === "" ? tensors : under(tensors, prefix);
     return net.loadState(own as ReadonlyMap<string, StateTensor>, { strict: false });
   }
   return loadTorch(net, tensors, { strict: false, renames: renamesFor(net, tensors) });

@@ -2,12 +2,20 @@
 // - killed, interrupted, its device lost - goes on from its folder and ends with the weights, bit for bit, that it
 // would have ended with.
 
-import { type Given, type Kinds, option, what } from "../../base/index.ts";
+import { codeOf, type Given, type Kinds, option, what } from "../../base/index.ts";
 import { ArgumentError, Generator, readOptions } from "../../engine/functions.ts";
 import { TrainingError } from "../errors.ts";
 import type { Method, TrainingPlan } from "../methods/method.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
-import { type CheckpointStore, type Found, openCheckpoint, type Position, readCheckpoint } from "../run/checkpoint.ts";
+import {
+  type CheckpointFile,
+  type CheckpointStore,
+  type Found,
+  openCheckpoint,
+  type Position,
+  readCheckpoint,
+  startDigest,
+} from "../run/checkpoint.ts";
 import { digest } from "../run/digest.ts";
 import { identityOf, type RunOptions } from "../run/identity.ts";
 import type { FolderLock } from "../run/lock.ts";
@@ -151,6 +159,24 @@ async function locked(dir: string): Promise<FolderLock> {
   return lockFolder("train", dir);
 }
 
+/**
+ * What the run starts from; where that is gone, and a checkpoint of the run is there, the digest of what it started
+ * from: a run needs no longer what its checkpoint has taken the place of.
+ */
+async function startOf(
+  net: MultiExit,
+  options: Start,
+  file: CheckpointFile | undefined,
+): Promise<StartReport | string | undefined> {
+  try {
+    return await loadStart(net, options);
+  } catch (error) {
+    const digest = file && startDigest(file);
+    if (digest === undefined || codeOf((error as Error).cause) !== "ENOENT") throw error;
+    return digest;
+  }
+}
+
 /** Where the run finds its first phase, or leaves it, if it may. */
 async function sharedPhase(parts: SharedParts): Promise<SharedPhase | undefined> {
   if (parts.options.phases === undefined) return undefined;
@@ -216,7 +242,9 @@ class Trainer {
     checkWraps(plan, net);
     const source = batches(data.train, { batch: recipe.batch, seed });
     const spans = layOut(await phasesOf(plan, net, recipe), options, source.batchesPerEpoch);
-    const start = await loadStart(net, options);
+    const place = checkpointPlace(options, "last");
+    const file = place === undefined ? undefined : await openCheckpoint(place);
+    const start = await startOf(net, options, file);
     const teaching = plan.teacher || given ? await import("./teachers.ts") : undefined;
     const teacher = await teaching?.makeTeacher(plan, net, given, data.validation);
     const { tuner } = deviceOf(net);
@@ -224,10 +252,8 @@ class Trainer {
     try {
       if (options.dir !== undefined) await prepareFolder(options.dir);
       const taught = given && (await digest(given.state().values()));
-      const told = { start: start?.digest, teacher: taught };
+      const told = { start: typeof start === "string" ? start : start?.digest, teacher: taught };
       const generators = [...new Set([...(options.generators ?? []), ...net.generators()])];
-      const place = checkpointPlace(options, "last");
-      const file = place === undefined ? undefined : await openCheckpoint(place);
       await setVariants({ net, batch: recipe.batch, generators }, file, options);
       const identity = identityOf({ ...options, net, data, plan, keepBytes, recipe, source, ...told });
       const found = file && readCheckpoint(file, identity, extentOf(spans), net.state());
@@ -240,7 +266,8 @@ class Trainer {
         ...{ net, spans, identity, options, isTaught: teacher !== undefined },
         generators: [generator, ...generators],
       });
-      const made = { net, data, options: own, source, spans, start, teacher, generator, totals, note, shared };
+      const read = typeof start === "string" ? undefined : start;
+      const made = { net, data, options: own, source, spans, start: read, teacher, generator, totals, note, shared };
       return new Trainer(made, identity, found);
     } catch (error) {
       teacher?.dispose();

@@ -15,7 +15,8 @@ const isFactors = (value: unknown): boolean =>
 function parseFactors(text: string): unknown {
   const pairs = text.split(",").map((pair) => pair.trim().split("="));
   if (!pairs.every(({ length }) => length === 2)) return text;
-  return Object.fromEntries(pairs.map(([beginning, factor]) => [beginning, Number(factor)]));
+  const factors = pairs.map(([beginning, factor = ""]) => [beginning, factor.trim() === "" ? NaN : Number(factor)]);
+  return factors.some(([, factor]) => Number.isNaN(factor)) ? text : Object.fromEntries(factors);
 }
 
 const rateFactor: Option<RateFactors | undefined> = {

@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readSafetensors, type StoredTensor, writeSafetensors } from "../../engine/index.ts";
+import { buildNetwork, saveWeights } from "../../exits/index.ts";
 import { toTorch, toTorchName } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
@@ -94,6 +95,51 @@ test("a file under PyTorch's names is taken, and says what is left over and of a
   assert.match(text, /heads\.0\./, "missing");
   const config = JSON.parse(readFileSync(join(out, "third", "config.json"), "utf8"));
   assert.equal(config.train.rateFactor, { "backbone.": 0.5 });
+});
+
+test("what a run started from may be gone once its checkpoint is there, and what saveWeights made is a start", async () => {
+  const base = await train("base", "--data.train", "128");
+  assert.is(base.code, 0, base.text);
+  const { tensors } = await readSafetensors(join(out, "base", "last.safetensors"));
+  const network = buildNetwork({
+    ...{ backbone: "resnet", options: { depth: 8, widths: [4, 4, 8] }, exits: ["stage1", "stage2"] },
+    ...{ input: [28, 28, 1] as const, classes: 10, head: "gap-norm-linear", last: "pool-linear" },
+  });
+  assert.ok(tensors.size > 0);
+  const saved = join(out, "saved.safetensors");
+  writeFileSync(saved, new Uint8Array(await (await saveWeights(network)).arrayBuffer()));
+  network.dispose();
+  const flags = ["--weights", saved];
+  const begun = await train("after", ...flags);
+  assert.is(begun.code, 0, begun.text);
+  assert.match(begun.text, /weights: \d+ of \d+ tensors from .*saved\.safetensors/);
+  rmSync(saved);
+  const again = await train("after", ...flags);
+  assert.is(again.code, 0, again.text);
+  const longer = await train("after", ...flags, "--more-epochs", "1");
+  assert.is(longer.code, 0, longer.text);
+  const other = await train("afresh", ...flags);
+  assert.match(other.text, /there is no .*saved\.safetensors/);
+});
+
+test("what freezes all that a phase trains is refused before the phases in front of it", async () => {
+  for (const [freeze, method, phase] of [
+    ["heads.", "calexnet", "branch 1"],
+    ["", "joint", "training"],
+  ] as const) {
+    const { code, text } = await train("frozen", "--method", method, "--freeze", freeze);
+    assert.is(code, 1);
+    assert.match(
+      text,
+      `train: freeze must leave every phase of the method something to train; got "${freeze}", which leaves nothing to ${phase}.`,
+    );
+    assert.not.match(text, "epoch 1");
+  }
+});
+
+test("a factor that is no number is refused as it was typed", async () => {
+  const { text } = await train("factor", "--rate-factor", "backbone.=x");
+  assert.match(text, 'must be numbers above 0 by beginnings of names, backbone.=0.1,heads.=2; got "backbone.=x".');
 });
 
 test("what cannot be started from is told before anything is written", async () => {

@@ -1,7 +1,7 @@
 // Ownership: scopes, use after dispose, no growth, reuse of memory, the leak count.
 
 import { inspect } from "node:util";
-import { BufferPool, KEPT_BYTES, MOST_MAPPED } from "../../engine/buffers.ts";
+import { BufferPool, MOST_MAPPED } from "../../engine/buffers.ts";
 import * as s from "../../engine/index.ts";
 import { collect } from "../collect.ts";
 import { device, gpuSuite } from "../gpu.ts";
@@ -173,7 +173,7 @@ function countingDevice() {
 
 const MB = 2 ** 20;
 
-test("free bytes are bounded by what lived of late, and sizes that nobody asks for go first", () => {
+test("free bytes are bounded by what lived at once, and sizes that nobody asks for go first", () => {
   const { gpu, held } = countingDevice();
   const pool = new BufferPool(gpu);
   const sizes = [100, 101, 102, 103].map((each) => each * MB);
@@ -186,12 +186,6 @@ test("free bytes are bounded by what lived of late, and sizes that nobody asks f
   const left = pool.report.pooled;
   pool.give(pool.take(103 * MB));
   assert.is(pool.report.pooled, left);
-  // Long after, on little memory, the rest goes too.
-  for (let i = 0; i < 2000; i++) {
-    pool.give(pool.take(256));
-    pool.settle();
-  }
-  assert.ok(pool.report.pooled <= KEPT_BYTES, `${pool.report.pooled} bytes pooled`);
   pool.trim();
   assert.equal([held.size, pool.report.pooled], [0, 0]);
 });
