@@ -242,7 +242,7 @@ function told({ confidence, samples, exits }: Outcomes): Float64Array {
       "cascade",
       "score confidence needs a table with the confidences of its heads",
       "logits only",
-      "Heads say them after training by ptee or jei-dnn.",
+      "Heads say them after training by ptee, jei-dnn, selective-net, eenet, beem or eefp.",
     );
   return Float64Array.from({ length: samples * exits }, (_, at) => {
     const exit = at % exits;

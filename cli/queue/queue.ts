@@ -82,12 +82,14 @@ const KINDS: Readonly<
 export function queueAddress(command: string, text: string): QueueAddress {
   const wanted = `${command}: the queue must be an address like postgres://HOST:5432/DATABASE or redis://HOST:6379`;
   if (!URL.canParse(text)) throw new SortieError(`${wanted}; got something that is no address.`);
-  const { protocol, hostname, port, pathname } = new URL(text);
+  const { protocol, username, password, hostname, port, pathname } = new URL(text);
   const known = KINDS[protocol];
   if (!known) {
     const schemes = Object.keys(KINDS).map((scheme) => scheme.slice(0, -1));
     throw new SortieError(`${wanted}; got the scheme ${protocol.slice(0, -1)}. Known are ${schemes.join(", ")}.`);
   }
+  if (/%(?![0-9a-f]{2})/i.test(username + password))
+    throw new SortieError(`${wanted}; got a user or password with a bare % in it. Write %25 for it.`);
   const path = pathname === "/" ? "" : pathname;
   return {
     kind: known.kind,

@@ -202,6 +202,11 @@ test("a queue that is away for a while is waited for, and a run that is nowhere 
 test("addresses are told without what must not be seen", async () => {
   assert.is(queueAddress("x", "postgres://me:hush@db/runs?sslmode=require").place, "postgres://db:5432/runs");
   assert.is(queueAddress("x", "valkeys://:hush@db:7000").url, "rediss://:hush@db:7000");
+  await failsWith(
+    () => queueAddress("x", "postgres://me:sec%ZZ@db/runs"),
+    "SortieError",
+    "x: the queue must be an address like postgres://HOST:5432/DATABASE or redis://HOST:6379; got a user or password with a bare % in it. Write %25 for it.",
+  );
   const port = await freePort();
   for (const scheme of ["postgres", "redis"]) {
     const start = performance.now();

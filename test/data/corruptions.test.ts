@@ -294,6 +294,13 @@ test("published folders give five severities of the clean images' labels, and ar
     found.map(({ images, ids, labels }) => [images[5], ids, labels]),
     [0, 10, 20, 30, 40].map((byte) => [byte, clean.ids, clean.labels]),
   );
+  // Another set's images, more of them: an SVHN run given CIFAR-10-C.
+  const wrong = pictures(6, 8, 8, 3);
+  await failsWith(
+    () => readCorrupted(folder, "fog", { ...wrong, labels: wrong.labels.map((label) => 1 - label) }),
+    "DataError",
+    `readCorrupted: ${join(folder, "labels.npy")} must have the clean images' labels; got 0 for 1 at image 0 of severity 1.`,
+  );
   put(
     "labels",
     [20],
