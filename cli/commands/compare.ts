@@ -8,7 +8,7 @@ import { firstDifference } from "../../exits/index.ts";
 import { policyFault } from "../compare/asked-policy.ts";
 import { figuresOf, type RunFigures } from "../compare/figures.ts";
 import { type Known, readKnown, untold } from "../compare/known.ts";
-import { isFinished, liveTable, planLines, progressOf } from "../compare/lines.ts";
+import { expectedTime, isFinished, liveTable, planLines, progressOf } from "../compare/lines.ts";
 import { writeComparison } from "../compare/outcome.ts";
 import {
   completePlan,
@@ -160,7 +160,7 @@ async function comparePlan(planned: readonly Experiment[], context: PlanContext)
     throw new SortieError("compare: --queue and --artefacts must be given together, and without --index.");
   if (finishedOnly && (queue !== undefined || index !== undefined))
     throw new SortieError("compare: --finished-only makes nothing; it must be given without --queue and --index.");
-  if (index !== undefined) return oneOf(planned, index, context);
+  if (index !== undefined) return oneOf(planned, index, { ...context, known });
 
   // What the last step needs must not be missed after a day of training.
   await chartLibraries();
@@ -202,6 +202,8 @@ async function makeAll(experiments: readonly Experiment[], context: MakeContext)
       if (before) takenOver.push(run);
       if (runs.push(run) === 1) print(`\n${table.head}`);
       print(table.of(run));
+      const rest = experiments.slice(i + 1).filter((each) => ["begun", "to do"].includes(progressOf(each, known)));
+      if (!before && progress !== "finished" && rest.length > 0) print(expectedTime(experiments, rest));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       failures.push({ name, reason });
@@ -218,10 +220,15 @@ async function makeAll(experiments: readonly Experiment[], context: MakeContext)
   return failures.length > 0 ? 1 : 0;
 }
 
-async function oneOf(experiments: readonly Experiment[], index: number, context: PlanContext): Promise<number> {
+async function oneOf(
+  experiments: readonly Experiment[],
+  index: number,
+  context: PlanContext & Pick<MakeContext, "known">,
+): Promise<number> {
   const experiment = experiments[index - 1];
   if (!experiment)
     throw new SortieError(`compare: --index must be one of 1..${experiments.length}; got ${index}. See --list.`);
+  if (progressOf(experiment, context.known) === "known") return 0;
   return finish(experiment, { ...context, ...placesIn(context.out) }, experiment.name);
 }
 
@@ -315,7 +322,11 @@ async function readRun(folder: RunFolder, key: RunKey, { isTimed, corruptions, p
     const found = findings(folder.dir, undefined);
     if (!areThere(folder, found, corruptions)) {
       print(`${folder.dir}: test images are corrupted`);
-      await corruptRun(folder, found, corruptions, quiet);
+      await corruptRun(folder, found, corruptions, quiet).catch((error: unknown) => {
+        // A run of which it cannot be looked at is compared all the same.
+        if (!(error instanceof SortieError)) throw error;
+        print(`${folder.dir}: not corrupted; ${error.message}`);
+      });
     }
   }
   return figuresOf(folder, key);

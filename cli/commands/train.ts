@@ -170,7 +170,12 @@ async function trainRun(config: Config, folder: RunFolder, context: RunContext):
   // What lies there must not be gone on with.
   if (isFresh) folder.claim(config, { isFresh });
   laps.end("data");
-  let record = (grows ? undefined : folder.recordOrNone()) ?? recordOf(net, data, device);
+  const before = folder.recordOrNone();
+  let record = (grows ? undefined : before) ?? recordOf(net, data, device);
+  const isAnew = record.finished === undefined;
+  /** Those of earlier processes included. */
+  const seconds = () => addedUp(before?.seconds, laps.seconds);
+  let isBegun = false;
   for (const line of introduction(folder, record)) print(line);
   for (const line of tooFew(config, data.calibration.size)) print(line);
   for (const line of foreignClassifiers(config, net, data)) print(line);
@@ -189,25 +194,40 @@ async function trainRun(config: Config, folder: RunFolder, context: RunContext):
       if (event.kind === "start") {
         folder.claim(config, { isFresh: false });
         if (event.taken) record = { ...record, taken: event.taken };
-        if (!record.finished) folder.write("record", toJson(record));
+        if (isAnew) folder.write("record", toJson(record));
+        isBegun = true;
       }
       report(event);
     },
     signal,
+  }).catch((error: unknown) => {
+    laps.end("training");
+    if (isAnew && isBegun) folder.write("record", toJson({ ...record, seconds: seconds() }));
+    throw error;
   });
   laps.end("training");
   // Of a finished run that was trained further there may be some of what it was.
-  if (!record.finished) folder.forgetFindings();
+  if (isAnew) folder.forgetFindings();
   for (const split of LOGIT_SPLITS) {
     signal.throwIfAborted();
     await run.logits(split);
   }
   laps.end("logits");
   run.dispose();
-  const ended = { ...record, finished: new Date().toISOString(), seconds: laps.seconds };
-  if (!record.finished) folder.write("record", toJson(ended));
+  if (isAnew) folder.write("record", toJson({ ...record, finished: new Date().toISOString(), seconds: seconds() }));
   return net;
 }
+
+type Seconds = Readonly<Record<string, number>>;
+
+/** What was spent on each part, in whole hundredths. */
+const addedUp = (before: Seconds = {}, now: Seconds): Seconds =>
+  Object.fromEntries(
+    [...new Set([...Object.keys(before), ...Object.keys(now)])].map((part) => [
+      part,
+      Math.round(100 * ((before[part] ?? 0) + (now[part] ?? 0))) / 100,
+    ]),
+  );
 
 function recordOf(net: MultiExit, { protocol, ...parts }: Splits<ImageBytes>, device: Device): RunRecord {
   const { train: images, validation, calibration, test } = parts;

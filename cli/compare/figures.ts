@@ -61,6 +61,8 @@ export interface RunFigures extends RunKey {
   readonly samples: number;
   readonly classes: number;
   readonly trainingSeconds: number;
+  /** A first phase that another run had done, whose seconds are not among these. */
+  readonly taken?: string | undefined;
   /** Million MACs of a full pass. */
   readonly macs: number;
   /** Of each exit, on all test samples. */
@@ -235,6 +237,7 @@ export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
     samples: test.samples,
     classes: classes.length,
     trainingSeconds: seconds?.["training"] ?? Number.NaN,
+    taken: record.taken?.name,
     macs: lastOf(exits).macs / 1e6,
     exits: zip(metrics.exits, evaluate(raw).exits).map(([scaled, trained]) => {
       const { accuracy, ece, auroc, aurc, eefp } = scaled;

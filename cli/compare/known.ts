@@ -35,6 +35,7 @@ const RUN = {
   samples: json.count,
   classes: json.count,
   trainingSeconds: json.number,
+  taken: json.optional(json.text),
   macs: json.finite,
   exits: json.filled(json.record(EXIT)),
   curve: json.filled(json.record({ ...NUMBERS, validation: json.optional(json.number) })),

@@ -9,7 +9,7 @@ import type { Experiment, RunKey } from "./plan.ts";
 
 /** Whether the run is there and trained to its end. @throws Error if the folder holds a run of other settings. */
 export function isFinished(folder: RunFolder, config: Experiment["config"]): boolean {
-  folder.check(config);
+  folder.check(config, "Choose another --out, or remove that folder.");
   return !folder.grows(config) && folder.recordOrNone()?.finished !== undefined;
 }
 
@@ -34,15 +34,19 @@ export function planLines(experiments: readonly Experiment[], known: Known): rea
   return [`${experiments.length} runs:`, ...lines, expectedTime(experiments, open)];
 }
 
-function expectedTime(experiments: readonly Experiment[], open: readonly Experiment[]): string {
-  const isAlike = (a: Experiment, b: Experiment) => a.data === b.data && a.backbone === b.backbone;
+/** What those that are open will take, as far as finished ones tell: of the same method if there are, else of others. */
+export function expectedTime(experiments: readonly Experiment[], open: readonly Experiment[]): string {
+  const ended = experiments.flatMap((experiment) => {
+    const record = RunFolder.of(experiment.config).recordOrNone();
+    const training = record?.finished === undefined ? undefined : record.seconds?.["training"];
+    return training === undefined ? [] : [{ experiment, seconds: training / experiment.config.train.epochs }];
+  });
   const perEpoch = (like: Experiment): number | undefined => {
-    const seconds = experiments.flatMap((other) => {
-      if (!isAlike(other, like)) return [];
-      const record = RunFolder.of(other.config).recordOrNone();
-      const training = record?.finished === undefined ? undefined : record.seconds?.["training"];
-      return training === undefined ? [] : [training / other.config.train.epochs];
-    });
+    const alike = ended.filter(
+      ({ experiment: { data, backbone } }) => data === like.data && backbone === like.backbone,
+    );
+    const same = alike.filter(({ experiment }) => experiment.config.method.name === like.config.method.name);
+    const seconds = (same.length > 0 ? same : alike).map((one) => one.seconds);
     return seconds.sort((a, b) => a - b)[seconds.length >> 1];
   };
   if (open.length === 0) return "all are finished";

@@ -188,7 +188,12 @@ export function experimentsOf(place: Place, { runs, out, settings }: Plan): Expe
   for (const [seed, set, backbone, method] of runs.flatMap(combinations)) {
     const key = { data: set.label, backbone: backbone.label, method: method.label, seed };
     const name = folderName(key);
-    if (experiments.has(name)) continue;
+    const before = experiments.get(name);
+    if (before && (before.data !== key.data || before.backbone !== key.backbone || before.method !== key.method))
+      throw new SortieError(
+        `${place.where}: labels must give every run a folder of its own; got ${name} for ${before.backbone} by ${before.method} and for ${key.backbone} by ${key.method}.`,
+      );
+    if (before) continue;
     const varied = [set, backbone, method].reduce((all, each) => merge(all, each.settings), settings);
     const config = completeConfig(place, merge(varied, { out, seed, name }));
     experiments.set(name, { ...key, name, config: withContents(place, config, digests) });

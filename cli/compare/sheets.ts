@@ -1,7 +1,9 @@
 // A comparison as tables of text, which the page and the text of results are both made of.
 
 import { firstOf, transposed } from "../../base/index.ts";
+import { METHODS, type Method } from "../../exits/index.ts";
 import { percent } from "../format.ts";
+import type { Plain } from "../settings/settings.ts";
 import { COSTS, certifiedOf, costToReach, LOSS, lastAccuracyOf, type Point, type RunFigures } from "./figures.ts";
 import { groupsOf, pairedDifference, proxyCorrelations, type Setting, type Spread, spreadOf } from "./statistics.ts";
 
@@ -251,14 +253,29 @@ function sizeOf({ lossSize }: RunFigures): string {
   return first === last ? first : `${first} to ${last}`;
 }
 
+const secondsOf = ({ trainingSeconds, taken }: RunFigures): string =>
+  Number.isNaN(trainingSeconds) ? "-" : `${trainingSeconds.toFixed(0)}${taken ? ` (${taken} taken over)` : ""}`;
+
+/** Options of the method that are not its defaults: `kappa 10, anneal false`. */
+function optionsOf({ settings }: RunFigures): string {
+  const { name, ...given } = settings["method"] as Plain;
+  const { options = {} }: Partial<Method> = METHODS[name as string] ?? {};
+  const own = Object.entries(given).filter(([key, value]) => !isSame(value, options[key]?.default));
+  return (
+    own.map(([key, value]) => `${key} ${typeof value === "string" ? value : JSON.stringify(value)}`).join(", ") || "-"
+  );
+}
+
+const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
 /** Every run by itself; collapsed ones are said to be. */
 export function runSheet(runs: readonly RunFigures[], failures: readonly Failure[]): Sheet {
   return {
     title: "Every run",
     text:
       "Accuracy of the exits, in percent. Collapsed is an exit that answers by chance, or more than 5 points worse than one before it or than it was itself while trained. Size of the loss: the sum of the " +
-      "exit weights, in the last epoch where it moves; runs of another size differ by that alone already.",
-    head: ["run", "exits", "area", "certified cost", "size of the loss", "training, s", "collapsed"],
+      "exit weights, in the last epoch where it moves; runs of another size differ by that alone already. Seconds of training go without a first phase that is taken over from another run. Options: those of the method that are not its defaults.",
+    head: ["run", "exits", "area", "certified cost", "size of the loss", "training, s", "options", "collapsed"],
     rows: [
       ...runs.map((run) => [
         `${run.data}-${run.backbone}-${run.method}-seed${run.seed}`,
@@ -266,10 +283,11 @@ export function runSheet(runs: readonly RunFigures[], failures: readonly Failure
         points(run.area),
         run.certified ? percent(run.certified.cost) : (run.uncertified ?? "nothing certified"),
         sizeOf(run),
-        Number.isNaN(run.trainingSeconds) ? "-" : run.trainingSeconds.toFixed(0),
+        secondsOf(run),
+        optionsOf(run),
         run.collapsed.join("; ") || "no",
       ]),
-      ...failures.map(({ name, reason }) => [name, "failed", "-", "-", "-", "-", reason]),
+      ...failures.map(({ name, reason }) => [name, "failed", "-", "-", "-", "-", "-", reason]),
     ],
   };
 }

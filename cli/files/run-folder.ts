@@ -45,7 +45,7 @@ export interface RunRecord {
   readonly started: string;
   /** Absent while it trains. */
   readonly finished?: string;
-  /** Of this process: data, training, logits. */
+  /** Data, training, logits, over the processes that it took; what one spent that was killed is not known. */
   readonly seconds?: Readonly<Record<string, number>>;
 }
 
@@ -120,7 +120,7 @@ export class RunFolder {
   }
 
   /** @throws Error if the folder holds a run of other settings, naming the first that differs. Writes nothing. */
-  check(config: Config): void {
+  check(config: Config, hint = "Choose another --name, or start over by --fresh."): void {
     if (!existsSync(this.path("config"))) return;
     const [own, asked] = comparable(this.config(), config);
     const { moreEpochs } = config.train;
@@ -129,7 +129,7 @@ export class RunFolder {
     if (!difference) return;
     const [key, before, now] = difference;
     const values = `${key} ${JSON.stringify(before)}; now it is ${JSON.stringify(now)}`;
-    throw new SortieError(`${this.dir} holds a run with ${values}. Choose another --name, or start over by --fresh.`);
+    throw new SortieError(`${this.dir} holds a run with ${values}. ${hint}`);
   }
 
   /** Whether these settings are those of the run that the folder holds, but for further epochs. */

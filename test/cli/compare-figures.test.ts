@@ -324,6 +324,28 @@ test("the summary has means, spreads and differences of all that is measured, an
   assert.equal([without!.runs, without!.correlations["ECE"]], [4, -1]);
 });
 
+test("labels that would share a folder are refused", () => {
+  const path = join(out, "clash.json");
+  const plan = {
+    ...{
+      data: "glyphs",
+      methods: [
+        { label: "b-c", name: "joint" },
+        { label: "c", name: "joint" },
+      ],
+    },
+    backbones: [
+      { label: "a", backbone: "resnet" },
+      { label: "a-b", backbone: "resnet" },
+    ],
+  };
+  writeFileSync(path, JSON.stringify(plan));
+  assert.throws(
+    () => experimentsOfFile(path),
+    /labels must give every run a folder of its own; got glyphs-a-b-c-seed1 for a by b-c and for a-b by c\./,
+  );
+});
+
 test("a plan that cannot be is refused by name, before anything is made", async () => {
   const folder = mkdtempSync(join(tmpdir(), "sortie-plan-"));
   const badPlan = join(folder, "bad.json");

@@ -42,6 +42,10 @@ gpu("a plan is trained once, compared, and found finished when it is asked for a
   const { code, text } = await sortie(...args);
   assert.is(code, 0, text);
   assert.match(text, /about \d+ min/, "what is left is foretold by what has ended");
+  assert.match(
+    readFileSync(join(out, "runs", "comparison.md"), "utf8"),
+    /steep-seed3 .*\| kappa 10, normalise false, .* \|/,
+  );
   const { runs, against, failures, settings } = written(join(out, "runs"));
   assert.equal([runs.map(({ method }) => method), against, failures], [["joint", "steep"], "joint", []]);
   for (const run of runs) {
@@ -97,6 +101,9 @@ gpu(
     assert.equal({ ...written(elsewhere), open: 0 }, { ...before, open: 0 });
     assert.equal(readdirSync(elsewhere).sort(), ["comparison.html", "comparison.json", "comparison.md"]);
 
+    const known3 = ["compare", "--config", plan, "--out", elsewhere, "--known", known, ...SMALL, "--seeds", "3"];
+    assert.is((await sortie(...known3, "--index", "1")).code, 0);
+    assert.not(existsSync(join(elsewhere, "glyphs-resnet-joint-seed3")), "what is known is not made by a job either");
     const more = await sortie(...args, "--seeds", "3,4");
     assert.is(more.code, 0, more.text);
     assert.match(more.text, /2 to train/);

@@ -123,7 +123,7 @@ test("a network whose heads say no confidence is not deployed by it, and its tab
   await failsWith(
     () => cascade(createTable(plain), "confidence"),
     "CalibrationError",
-    "cascade: score confidence needs a table with the confidences of its heads; got logits only. Heads say them after training by ptee or jei-dnn.",
+    "cascade: score confidence needs a table with the confidences of its heads; got logits only. Heads say them after training by ptee, jei-dnn, selective-net, eenet, beem or eefp.",
   );
   await failsWith(
     () => createTable({ ...plain, confidence: [1, Number.NaN] }),

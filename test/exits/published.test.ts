@@ -98,6 +98,6 @@ test("what does not fit is refused", async () => {
   await failsWith(
     () => fixedThreshold(table, { threshold: 0.5, score: "confidence" }),
     "CalibrationError",
-    "cascade: score confidence needs a table with the confidences of its heads; got logits only. Heads say them after training by ptee or jei-dnn.",
+    "cascade: score confidence needs a table with the confidences of its heads; got logits only. Heads say them after training by ptee, jei-dnn, selective-net, eenet, beem or eefp.",
   );
 });
