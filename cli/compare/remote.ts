@@ -7,6 +7,7 @@ import { version } from "../files/versions.ts";
 import { type Artefacts, artefactNames, openArtefacts, unpackRun } from "../queue/artefacts.ts";
 import { openQueue } from "../queue/bullmq.ts";
 import { queueAddress, type RunQueue, type RunState } from "../queue/queue.ts";
+import { withAbsolutePaths } from "../settings/contents.ts";
 import type { Print } from "../settings/flags.ts";
 import type { Plain } from "../settings/settings.ts";
 import { isFinished } from "./lines.ts";
@@ -58,7 +59,7 @@ const isHere = ({ config }: Experiment): boolean => {
 
 /** What a worker needs to know: folders and names are its own. */
 function asked({ config }: Experiment): Plain {
-  const { out: _, name: __, ...settings } = config;
+  const { out: _, name: __, ...settings } = withAbsolutePaths(config);
   return settings;
 }
 

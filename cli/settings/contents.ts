@@ -51,8 +51,8 @@ const pathsOf = ({ paths }: Own, settings: Plain) =>
 export type Digests = Map<string, string | undefined>;
 
 /**
- * The settings with absolute paths of one's own files, and the digest of each that is there. @throws SortieError where
- * a digest is given, and the files are others.
+ * The settings with the digest of each of one's own files that is there. @throws SortieError where a digest is given,
+ * and the files are others.
  */
 export function withContents<C extends Located>(place: Place, config: C, digests: Digests = new Map()): C {
   const filled = withDigests(config, digests);
@@ -77,10 +77,20 @@ function withDigests<C extends Located>(config: C, digests: Digests): C {
     const places = pathsOf(own, groupOf(config, group));
     for (const { path, digestOf } of places) if (!digests.has(path)) digests.set(path, digestOf(path));
     const found = places[0] && digests.get(places[0].path);
-    const at = Object.fromEntries(places.map(({ key, path }) => [key, path]));
-    filled = { ...filled, [group]: { ...(found && { [digest]: found }), ...groupOf(config, group), ...at } };
+    filled = { ...filled, [group]: { ...(found && { [digest]: found }), ...groupOf(config, group) } };
   }
   return filled;
+}
+
+/** The settings with absolute paths of one's own files, for a process that runs in another folder. */
+export function withAbsolutePaths<C extends Located>(config: C): C {
+  let located = config;
+  for (const own of OWN.filter((each) => !isOfficial(each, config))) {
+    const settings = groupOf(config, own.group);
+    const at = Object.fromEntries(pathsOf(own, settings).map(({ key, path }) => [key, path]));
+    located = { ...located, [own.group]: { ...settings, ...at } };
+  }
+  return located;
 }
 
 /** The first of one's own files that is not here, if one is not: the setting that names it, and where it should be. */

@@ -14,6 +14,7 @@ import { openArtefacts, packRun, unpackRun } from "../../cli/queue/artefacts.ts"
 import { openQueue } from "../../cli/queue/bullmq.ts";
 import { queueAddress } from "../../cli/queue/queue.ts";
 import type { Config } from "../../cli/settings/config.ts";
+import { withAbsolutePaths } from "../../cli/settings/contents.ts";
 import { assert, errorOf, failsWith, suite } from "../harness.ts";
 import { run as sortie } from "./command-line.ts";
 import { readConfig } from "./read-config.ts";
@@ -126,7 +127,9 @@ test("a run on files of one's own is named by what they are, not by where they l
   const from = (run: string) => runId(configOf("--from", join(dir, run)));
   assert.is(from("one"), runId(configOf("--weights", relative(".", join(dir, "one", "last.safetensors")))));
   assert.not.equal(from("one"), from("two"));
-  assert.is(configOf("--from", relative(".", join(dir, "one"))).train.from, join(dir, "one"), "wherever it is read");
+  const near = relative(".", join(dir, "one"));
+  const sent = withAbsolutePaths(configOf("--from", near));
+  assert.equal([configOf("--from", near).train.from, sent.train.from], [near, join(dir, "one")]);
 
   const folder = new RunFolder(join(dir, "run"));
   folder.claim(ofFolder("cats"), { isFresh: false });
