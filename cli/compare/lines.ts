@@ -34,7 +34,9 @@ export function planLines(experiments: readonly Experiment[], known: Known): rea
   return [`${experiments.length} runs:`, ...lines, expectedTime(experiments, open)];
 }
 
-/** What those that are open will take, as far as finished ones tell: of the same method if there are, else of others. */
+/**
+ * What those that are open will take, as far as finished ones tell: of the same method if there are, else of others.
+ */
 export function expectedTime(experiments: readonly Experiment[], open: readonly Experiment[]): string {
   const ended = experiments.flatMap((experiment) => {
     const record = RunFolder.of(experiment.config).recordOrNone();
