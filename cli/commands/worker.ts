@@ -86,9 +86,12 @@ export async function runWorker(args: readonly string[], print: Print = console.
   const asked = readCommand(workerSpec, args, print);
   if (!asked) return 0;
   const { values, positionals } = asked;
-  // Without an adapter every run of the queue would fail here within seconds.
-  await checkAdapter();
   const queue = await openQueue("worker", firstOf(positionals));
+  // Without an adapter every run of the queue would fail here within seconds.
+  await checkAdapter().catch(async (error: unknown) => {
+    await queue.close();
+    throw error;
+  });
   const dir = await makeFolder();
   const interrupt = interruption();
   const ended = new AbortController();
