@@ -124,7 +124,7 @@ made("fails an attribute that its runner does not look at", async () => {
   assert.is(await verdictOf(metric, curve), "Error: input weights is not used");
 });
 
-made("reads numbers as Python writes them, and weights that lie beside a case", async () => {
+made("reads numbers as Python writes them", async () => {
   const text = JSON.stringify({ kind: "op", op: "clamp", attrs: { min: 0, max: 0.5 }, rtol: 0, atol: 0 });
   const bare = text
     .replace("0.5", "Infinity")
@@ -188,6 +188,8 @@ made("runs the architecture that a case names", async () => {
   const attrs = { arch: "cifarResNet14", numClasses: 10, shortcut: "A", mode: "eval" };
   const head = { kind: "model", op: "cifarResNet", weights: "net.weights.safetensors" };
   assert.is(await verdictOf({ ...head, attrs }, tensors), "passed");
+  const beside = { ...head, weights: "elsewhere/net.weights.safetensors" };
+  assert.is(await verdictOf({ ...beside, attrs }, tensors), "passed", "weights that lie beside the case");
   assert.match(await verdictOf({ ...head, attrs: { ...attrs, arch: "cifarResNet20" } }, tensors), /missing/);
   assert.match(await verdictOf({ ...head, attrs: { ...attrs, arch: "wide" } }, tensors), /attribute arch must be/);
   images.dispose();

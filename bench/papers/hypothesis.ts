@@ -145,9 +145,9 @@ export function curvesFigure(curves: ReadonlyMap<string, Curve>): TopLevelSpec {
 function readStudy(config: string, repeats: Repeats, dataDir?: string): Study & { readonly missing: string[] } {
   const missing: string[] = [];
   const experiments = experimentsOfFile(config, dataDir).filter(({ backbone }) => backbone === BACKBONE);
-  const networks = experiments.flatMap(({ config: { out, name }, ...key }): Network[] => {
-    const folder = RunFolder.at(join(out, name ?? ""));
-    if (folder?.recordOrNone()?.finished === undefined) {
+  const networks = experiments.flatMap(({ config, ...key }): Network[] => {
+    const folder = RunFolder.of(config);
+    if (folder.recordOrNone()?.finished === undefined) {
       missing.push(`${key.backbone} ${key.method} seed ${key.seed}`);
       return [];
     }

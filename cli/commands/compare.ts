@@ -8,7 +8,7 @@ import { firstDifference } from "../../exits/index.ts";
 import { policyFault } from "../compare/asked-policy.ts";
 import { figuresOf, type RunFigures } from "../compare/figures.ts";
 import { type Known, readKnown, untold } from "../compare/known.ts";
-import { expectedTime, isFinished, liveTable, planLines, progressOf } from "../compare/lines.ts";
+import { expectedTime, isFinished, isOpen, liveTable, planLines, progressOf } from "../compare/lines.ts";
 import { writeComparison } from "../compare/outcome.ts";
 import {
   completePlan,
@@ -164,8 +164,7 @@ async function comparePlan(planned: readonly Experiment[], context: PlanContext)
 
   // What the last step needs must not be missed after a day of training.
   await chartLibraries();
-  const isToDo = (experiment: Experiment) => ["begun", "to do"].includes(progressOf(experiment, known));
-  const toDo = planned.filter(isToDo);
+  const toDo = planned.filter((experiment) => isOpen(experiment, known));
   const isRemote = queue !== undefined && artefacts !== undefined;
   const failed = isRemote ? await doRemotely(toDo, { queue, artefacts, print }) : new Map<string, string>();
   const experiments = finishedOnly ? planned.filter((experiment) => !toDo.includes(experiment)) : planned;
@@ -188,8 +187,10 @@ async function makeAll(experiments: readonly Experiment[], context: MakeContext)
   const failures: Failure[] = [];
   const table = liveTable(experiments);
   const count = experiments.length;
+  const toDo = experiments.filter((experiment) => isOpen(experiment, known));
   for (const [i, experiment] of experiments.entries()) {
     const { name, config, ...key } = experiment;
+    const isToDo = toDo.includes(experiment);
     const progress = progressOf(experiment, known);
     try {
       const reason = failed.get(name);
@@ -202,8 +203,8 @@ async function makeAll(experiments: readonly Experiment[], context: MakeContext)
       if (before) takenOver.push(run);
       if (runs.push(run) === 1) print(`\n${table.head}`);
       print(table.of(run));
-      const rest = experiments.slice(i + 1).filter((each) => ["begun", "to do"].includes(progressOf(each, known)));
-      if (!before && progress !== "finished" && rest.length > 0) print(expectedTime(experiments, rest));
+      const rest = toDo.slice(toDo.indexOf(experiment) + 1);
+      if (isToDo && rest.length > 0) print(expectedTime(experiments, rest));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       failures.push({ name, reason });
@@ -211,8 +212,7 @@ async function makeAll(experiments: readonly Experiment[], context: MakeContext)
     }
     // Whoever looks in the meantime sees what there is.
     const open = count - i - 1 + context.open;
-    const isMade = progress === "finished" || progress === "known";
-    if (!isMade && open > 0 && runs.length > 0) await writeComparison({ runs, failures, ...context, open });
+    if (isToDo && open > 0 && runs.length > 0) await writeComparison({ runs, failures, ...context, open });
   }
   if (runs.length === 0) throw new SortieError(`compare: none of the ${count + context.open} runs came to its end.`);
   for (const line of untold(takenOver, context)) print(line);
@@ -313,21 +313,22 @@ function labelled(folder: RunFolder, before: readonly RunFigures[]): RunKey {
 const withoutSeed = ({ seed: _, ...settings }: Decisive): Plain => settings;
 
 async function readRun(folder: RunFolder, key: RunKey, { isTimed, corruptions, print }: Context): Promise<RunFigures> {
-  if (isTimed) {
-    const found = findings(folder.dir, undefined);
+  const found = findings(folder.dir, undefined, { anyOrigin: true });
+  // A policy of other weights is none that could be timed, or that corrupted images could break.
+  const isOwn = !found.isForeign;
+  if (!isOwn && (isTimed || corruptions))
+    print(`${folder.dir}: neither timed nor corrupted; its policy is of other weights. Calibrate it again.`);
+  if (isOwn && isTimed) {
     const timing = readTiming(folder, stampOf(found.raw, found.file)) ?? (await timeRun(folder, found));
     if (typeof timing === "string") print(`${folder.dir}: not timed; ${timing}`);
   }
-  if (corruptions) {
-    const found = findings(folder.dir, undefined);
-    if (!areThere(folder, found, corruptions)) {
-      print(`${folder.dir}: test images are corrupted`);
-      await corruptRun(folder, found, corruptions, quiet).catch((error: unknown) => {
-        // A run of which it cannot be looked at is compared all the same.
-        if (!(error instanceof SortieError)) throw error;
-        print(`${folder.dir}: not corrupted; ${error.message}`);
-      });
-    }
+  if (isOwn && corruptions && !areThere(folder, found, corruptions)) {
+    print(`${folder.dir}: test images are corrupted`);
+    await corruptRun(folder, found, corruptions, quiet).catch((error: unknown) => {
+      // A run of which it cannot be looked at is compared all the same.
+      if (!(error instanceof SortieError)) throw error;
+      print(`${folder.dir}: not corrupted; ${error.message}`);
+    });
   }
   return figuresOf(folder, key);
 }

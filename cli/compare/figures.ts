@@ -214,12 +214,7 @@ const accuracyAt = ({ errors, exits, samples }: Cascade, exit: number): number =
 /** The figures of a finished run. @throws Error for what is missing in its folder, by name. */
 export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
   const uncertified = policyFault(folder);
-  const {
-    policy: found,
-    metrics,
-    raw,
-    file,
-  } = findings(folder.dir, undefined, { anyOrigin: uncertified !== undefined });
+  const { policy: found, metrics, raw, file } = findings(folder.dir, undefined, { anyOrigin: true });
   const policy = uncertified === undefined ? found : undefined;
   const [record, config] = [folder.record(), folder.config()];
   const { made, exits, classes, seconds } = record;

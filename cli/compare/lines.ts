@@ -24,6 +24,10 @@ export function progressOf({ config }: Experiment, known: Known): Progress {
   return existsSync(folder.path("config")) ? "begun" : "to do";
 }
 
+/** Whether the run is still to be made. */
+export const isOpen = (experiment: Experiment, known: Known): boolean =>
+  ["begun", "to do"].includes(progressOf(experiment, known));
+
 /** The plan as lines, with what it will take as far as finished runs tell. */
 export function planLines(experiments: readonly Experiment[], known: Known): readonly string[] {
   const states = experiments.map((experiment) => progressOf(experiment, known));

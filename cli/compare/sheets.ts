@@ -3,7 +3,6 @@
 import { firstOf, transposed } from "../../base/index.ts";
 import { METHODS, type Method } from "../../exits/index.ts";
 import { percent } from "../format.ts";
-import type { Config } from "../settings/config.ts";
 import { COSTS, certifiedOf, costToReach, LOSS, lastAccuracyOf, type Point, type RunFigures } from "./figures.ts";
 import { groupsOf, pairedDifference, proxyCorrelations, type Setting, type Spread, spreadOf } from "./statistics.ts";
 
@@ -258,7 +257,7 @@ const secondsOf = ({ trainingSeconds, taken }: RunFigures): string =>
 
 /** Options of the method that are not its defaults: `kappa 10, anneal false`. */
 function optionsOf({ settings }: RunFigures): string {
-  const { name, ...given }: Config["method"] = (settings as unknown as Config).method;
+  const { name, ...given } = settings.method;
   const { options = {} }: Partial<Method> = METHODS[name] ?? {};
   const own = Object.entries(given).filter(([key, value]) => !isSame(value, options[key]?.default));
   return (

@@ -192,9 +192,12 @@ export function trained(config: Config): Plain {
 }
 
 /** The settings that decide what comes out of a run: of its weights, and of what is promised of them. */
-export type Decisive = Plain & Pick<Config, "calibration">;
+export type Decisive = Plain & Pick<Config, "method" | "calibration">;
 
-export const decisive = (config: Config): Decisive => ({ ...trained(config), calibration: config.calibration });
+export const decisive = (config: Config): Decisive => {
+  const { method, calibration } = config;
+  return { ...trained(config), method, calibration };
+};
 
 /** Names a run by all that decides what comes out: one that is asked for twice is done once. */
 export function runId(config: Config): string {

@@ -69,9 +69,9 @@ export function withContents<C extends Located>(place: Place, config: C, digests
   return filled;
 }
 
-function withDigests<C extends Located>(config: C, digests: Digests): C {
+function withDigests<C extends Located>(config: C, digests: Digests, owns: readonly Own[] = OWN): C {
   let filled = config;
-  for (const own of OWN) {
+  for (const own of owns) {
     const { group, digest } = own;
     if (isOfficial(own, config)) continue;
     const places = pathsOf(own, groupOf(config, group));
@@ -105,7 +105,8 @@ export function missingFile(config: Located): { readonly key: string; readonly p
  * or its files are gone, it has the other's if the paths are the same, and else that of the files as they are now.
  */
 export function comparable<C extends Located>(before: C, now: C): readonly [before: C, now: C] {
-  const there = withDigests(before, new Map());
+  const unknown = OWN.filter(({ group, digest }) => groupOf(before, group)[digest] === undefined);
+  const there = withDigests(before, new Map(), unknown);
   let here = now;
   for (const own of OWN) {
     const { group, digest } = own;

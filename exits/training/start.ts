@@ -1,6 +1,6 @@
 // Where the weights of a run start: drawn from the seed, or from another run or a file, which start-file.ts reads.
 
-import { type Given, option } from "../../base/index.ts";
+import { codeOf, type Given, option } from "../../base/index.ts";
 import { ArgumentError } from "../../engine/functions.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { inFolder, RUN_FILES } from "../run/run.ts";
@@ -18,15 +18,35 @@ export const START_OPTIONS = {
 /** Where weights start. */
 export type Start = Given<typeof START_OPTIONS>;
 
+/** What a run starts from. */
+export interface Started {
+  /** Of the weights. */
+  readonly digest: string;
+  /** Absent where they are gone, and a checkpoint has taken their place. */
+  readonly report?: StartReport;
+}
+
 /**
- * Reads what a run starts from into the network, if anything is asked for. @throws ArgumentError for two places;
+ * Reads what a run starts from into the network, if anything is asked for. Where that is gone, `digestBefore` is asked
+ * what a checkpoint of the run started from, for the run needs it no longer. @throws ArgumentError for two places;
  * TrainingError for a file that does not serve.
  */
-export async function loadStart(net: MultiExit, { weights, from }: Start): Promise<StartReport | undefined> {
+export async function loadStart(
+  net: MultiExit,
+  { weights, from }: Start,
+  digestBefore: () => string | undefined,
+): Promise<Started | undefined> {
   if (weights !== undefined && from !== undefined)
     throw new ArgumentError(`train: weights must start from a file or from a run; got ${weights} and ${from}.`);
   const path = weights ?? (from === undefined ? undefined : inFolder(from, RUN_FILES.last));
   if (path === undefined) return undefined;
   const { readStart } = await import("./start-file.ts");
-  return readStart(net, path);
+  try {
+    const report = await readStart(net, path);
+    return { digest: report.digest, report };
+  } catch (error) {
+    const digest = codeOf((error as Error).cause) === "ENOENT" ? digestBefore() : undefined;
+    if (digest === undefined) throw error;
+    return { digest };
+  }
 }

@@ -2,13 +2,12 @@
 // - killed, interrupted, its device lost - goes on from its folder and ends with the weights, bit for bit, that it
 // would have ended with.
 
-import { codeOf, type Given, type Kinds, option, what } from "../../base/index.ts";
+import { type Given, type Kinds, option, what } from "../../base/index.ts";
 import { ArgumentError, Generator, readOptions } from "../../engine/functions.ts";
 import { TrainingError } from "../errors.ts";
 import type { Method, TrainingPlan } from "../methods/method.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
 import {
-  type CheckpointFile,
   type CheckpointStore,
   type Found,
   openCheckpoint,
@@ -159,24 +158,6 @@ async function locked(dir: string): Promise<FolderLock> {
   return lockFolder("train", dir);
 }
 
-/**
- * What the run starts from; where that is gone, and a checkpoint of the run is there, the digest of what it started
- * from: a run needs no longer what its checkpoint has taken the place of.
- */
-async function startOf(
-  net: MultiExit,
-  options: Start,
-  file: CheckpointFile | undefined,
-): Promise<StartReport | string | undefined> {
-  try {
-    return await loadStart(net, options);
-  } catch (error) {
-    const digest = file && startDigest(file);
-    if (digest === undefined || codeOf((error as Error).cause) !== "ENOENT") throw error;
-    return digest;
-  }
-}
-
 /** Where the run finds its first phase, or leaves it, if it may. */
 async function sharedPhase(parts: SharedParts): Promise<SharedPhase | undefined> {
   if (parts.options.phases === undefined) return undefined;
@@ -244,7 +225,7 @@ class Trainer {
     const spans = layOut(await phasesOf(plan, net, recipe), options, source.batchesPerEpoch);
     const place = checkpointPlace(options, "last");
     const file = place === undefined ? undefined : await openCheckpoint(place);
-    const start = await startOf(net, options, file);
+    const start = await loadStart(net, options, () => file && startDigest(file));
     const teaching = plan.teacher || given ? await import("./teachers.ts") : undefined;
     const teacher = await teaching?.makeTeacher(plan, net, given, data.validation);
     const { tuner } = deviceOf(net);
@@ -252,7 +233,7 @@ class Trainer {
     try {
       if (options.dir !== undefined) await prepareFolder(options.dir);
       const taught = given && (await digest(given.state().values()));
-      const told = { start: typeof start === "string" ? start : start?.digest, teacher: taught };
+      const told = { start: start?.digest, teacher: taught };
       const generators = [...new Set([...(options.generators ?? []), ...net.generators()])];
       await setVariants({ net, batch: recipe.batch, generators }, file, options);
       const identity = identityOf({ ...options, net, data, plan, keepBytes, recipe, source, ...told });
@@ -266,8 +247,8 @@ class Trainer {
         ...{ net, spans, identity, options, isTaught: teacher !== undefined },
         generators: [generator, ...generators],
       });
-      const read = typeof start === "string" ? undefined : start;
-      const made = { net, data, options: own, source, spans, start: read, teacher, generator, totals, note, shared };
+      const from = start?.report;
+      const made = { net, data, options: own, source, spans, from, teacher, generator, totals, note, shared };
       return new Trainer(made, identity, found);
     } catch (error) {
       teacher?.dispose();
@@ -300,7 +281,7 @@ class Trainer {
       this.#position = { step, phase: phase + 1 };
       await this.#enter();
     }
-    await this.#teller.start(step, { resumedFrom: found?.path, weights: this.#made.start, taken });
+    await this.#teller.start(step, { resumedFrom: found?.path, weights: this.#made.from, taken });
     if (note !== undefined) this.#teller.note(note);
   }
 
@@ -409,7 +390,7 @@ interface Made {
   readonly source: BatchSource;
   readonly spans: readonly Span[];
   /** Where the weights came from, if they were not drawn. */
-  readonly start: StartReport | undefined;
+  readonly from: StartReport | undefined;
   readonly teacher: TeacherRun | undefined;
   /** What to tell at the start. */
   readonly note: string | undefined;

@@ -1,7 +1,7 @@
 // The claims of the papers, each from its config to its verdict: over runs that were drawn, better or worse as each
 // claim would have it, and once over runs that are trained.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { h1 } from "../../bench/papers/h1.ts";
@@ -95,6 +95,9 @@ test("h4: ranks networks by what they are worth, and needs enough of them", asyn
 
 test("what is not finished is named, with the command that makes it", async () => {
   const config = small("h1", { out: join(out, "nothing") });
+  // A run whose teacher comes first has a folder before it has settings.
+  const [begun] = experimentsOfFile(config);
+  mkdirSync(join(out, "nothing", begun!.name, "teacher"), { recursive: true });
   const { message } = await errorOf(() => testHypothesis(h1, { config, out, ...FEW }));
   assert.match(
     message,

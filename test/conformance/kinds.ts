@@ -9,6 +9,7 @@ import { lossCases } from "./loss.ts";
 import { modelCases } from "./model.ts";
 import { opCases } from "./op.ts";
 import { optimCases } from "./optim.ts";
+import { multiExitTraining } from "./training.ts";
 
 /** A map of functions as a map of runners. */
 function runners<F>(functions: Readonly<Record<string, F>>, runner: (fn: F) => CaseRunner): Map<string, CaseRunner> {
@@ -28,7 +29,7 @@ const onHost =
 export const KINDS: Readonly<Record<string, ReadonlyMap<string, CaseRunner>>> = {
   op: runners(opCases, onEngine),
   optim: new Map(Object.entries(optimCases)),
-  model: new Map(Object.entries(modelCases)),
+  model: new Map(Object.entries({ ...modelCases, multiExitTraining })),
   loss: runners(lossCases, onEngine),
   calibration: runners(calibrationCases, onHost),
 };

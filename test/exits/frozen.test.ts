@@ -10,13 +10,11 @@ import { argmax, randn, read, reshape, slice, type Tensor, tensor } from "../../
 import {
   boost,
   boostLosses,
-  buildNetwork,
   deploy,
   type Given,
   jeiDnn,
   jeiDnnLosses,
   METHODS,
-  type MultiExit,
   type OptionSet,
   type PhaseSite,
   pteeLoss,
@@ -24,14 +22,13 @@ import {
   readLogits,
   type Seen,
   stackRecords,
-  type TrainingPlan,
   train,
 } from "../../exits/index.ts";
 import { layOut, turnAt } from "../../exits/training/phases.ts";
 import { EVAL } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, failsWith, suite } from "../harness.ts";
-import { barSplits, quiet } from "./small.ts";
+import { barSplits, planNet, quiet } from "./small.ts";
 
 const test = gpuSuite("exits: methods on frozen backbones", { timeout: 120_000 });
 const FROZEN = ["calexnet", "calexnet-reference", "ptee", "ztw", "jei-dnn"] as const;
@@ -43,20 +40,10 @@ const SITE: PhaseSite = {
   placeOf: () => ({ exit: 0, isHead: true }),
 };
 
-const netFor = ({ wraps }: TrainingPlan): MultiExit =>
-  buildNetwork({
-    backbone: "resnet",
-    options: { depth: 8, widths: [4, 8, 8] },
-    input: [8, 8, 1],
-    classes: 4,
-    exits: ["stage1", "stage2"],
-    wraps: wraps.map(({ name }) => name),
-  });
-
 for (const name of FROZEN) {
   test(`${name}: behind the backbone's phase no step computes the backbone`, async () => {
     const plan = METHODS[name]!.with();
-    const net = netFor(plan);
+    const net = planNet(plan, 0);
     const passes: string[] = [];
     let looks = 0;
     const [records, recordsOf, views] = [net.records.bind(net), net.recordsOf.bind(net), net.views.bind(net)];
@@ -85,7 +72,7 @@ for (const name of ["ptee", "jei-dnn"] as const) {
   test(`${name}: what heads say of themselves is cached, calibrated and decided by, on the device as on the table`, async () => {
     const dir = mkdtempSync(join(tmpdir(), "sortie-told-"));
     const plan = METHODS[name]!.with({ lr: 0.05 });
-    const net = netFor(plan);
+    const net = planNet(plan, 0);
     try {
       assert.ok(net.saysConfidence);
       using run = await train(net, barSplits(), { ...quiet, epochs: 3, dir, method: plan });
@@ -112,7 +99,7 @@ for (const name of ["ptee", "jei-dnn"] as const) {
 }
 
 test("a network whose heads say no confidence is not deployed by it, and its table is refused", async () => {
-  const net = netFor(METHODS["joint"]!.with());
+  const net = planNet(METHODS["joint"]!.with(), 0);
   await failsWith(
     () => deploy(net, { thresholds: [0.5], score: "confidence" }),
     "ArgumentError",
@@ -237,7 +224,7 @@ test("JEI-DNN's turns are its two losses, with gates that heads carry", async ()
 });
 
 test("BoostNet's heads and loss are its additive model", async () => {
-  const net = netFor(boost.with());
+  const net = planNet(boost.with(), 0);
   const images = randn([6, 8, 8, 1], { seed: 2 });
   const exits = net.records(images, EVAL);
   const increments = stackRecords(exits.map(({ logits, own = logits }) => ({ logits: own })));

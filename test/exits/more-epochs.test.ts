@@ -4,13 +4,11 @@
 import type { StoredTensor } from "../../engine/index.ts";
 import { readSafetensors } from "../../engine/index.ts";
 import {
-  buildNetwork,
   type CheckpointStore,
   defineMethod,
   exitCrossEntropy,
   exitMeans,
   METHODS,
-  type MultiExit,
   type TrainingPlan,
   type TrainOptions,
   train,
@@ -22,22 +20,9 @@ import { layOut } from "../../exits/training/phases.ts";
 import { siteOf } from "../../exits/training/site.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
-import { barSplits, quiet, smallNet, weightsOf } from "./small.ts";
+import { barSplits, planNet, quiet, smallNet, weightsOf } from "./small.ts";
 
 const test = gpuSuite("exits: further epochs", { timeout: 180_000 });
-
-const networkOf = ({ wraps }: Pick<TrainingPlan, "wraps">): MultiExit =>
-  buildNetwork(
-    {
-      backbone: "resnet",
-      options: { depth: 8, widths: [4, 8, 8] },
-      input: [8, 8, 1],
-      classes: 4,
-      exits: ["stage1", "stage2"],
-      wraps: wraps.map(({ name }) => name),
-    },
-    { seed: 1 },
-  );
 
 /** Files in memory, and what the last of them holds. */
 function storeOf() {
@@ -52,7 +37,7 @@ function storeOf() {
 }
 
 async function after(plan: TrainingPlan, options: Partial<TrainOptions>): Promise<number[][]> {
-  using net = networkOf(plan);
+  using net = planNet(plan);
   const teacher = plan.teacher?.kind === "network" ? smallNet(7) : undefined;
   const given = { ...quiet, epochs: 1, ...options, ...(teacher && { teacher }), method: plan };
   try {
@@ -66,7 +51,7 @@ async function after(plan: TrainingPlan, options: Partial<TrainOptions>): Promis
 for (const method of Object.values(METHODS)) {
   const plan = method.with();
   test(`${plan.name}: a longer run begins as the shorter one, and one that is made longer ends as it`, async () => {
-    using net = networkOf(plan);
+    using net = planNet(plan);
     const phases = plan.phases(siteOf(net));
     const recipe = { epochs: 3 };
     const [short, long] = [undefined, [2]].map((moreEpochs) =>

@@ -46,6 +46,20 @@ export const barSplits = (): ImageSplits<Uint8Array> => ({
   test: bars(30, "test", 3000),
 });
 
+/** Three exits, a few thousand weights, with heads that say what a plan asks for. */
+export const planNet = ({ wraps }: Pick<TrainingPlan, "wraps">, seed = 1): MultiExit =>
+  buildNetwork(
+    {
+      backbone: "resnet",
+      options: { depth: 8, widths: [4, 8, 8] },
+      input: [8, 8, 1],
+      classes: 4,
+      exits: ["stage1", "stage2"],
+      wraps: wraps.map(({ name }) => name),
+    },
+    { seed },
+  );
+
 /** Three exits, a few thousand weights. */
 export const smallNet = (seed = 1): MultiExit =>
   buildNetwork(
