@@ -182,6 +182,14 @@ gpu("other levels, and further epochs, make runs unfinished again, and nothing o
   assert.not.equal(grown, weights);
   assert.match(await of("--alpha", "0.95", "--more-epochs", "1"), "all are finished");
   assert.is(read("policy.json").result.origin.weights, grown);
+  // A policy of another run stops no comparison, and counts for nothing in it.
+  copyFileSync(join(out, "runs", "glyphs-resnet-joint-seed3", "policy.json"), join(folder, "policy.json"));
+  const { code, text } = await sortie("compare", folder, "--out", join(out, "foreign"));
+  assert.is(code, 0, text);
+  assert.match(text, "neither timed nor corrupted; its policy is of other weights");
+  const [foreign] = written(join(out, "foreign")).runs;
+  assert.equal([foreign!.certified, foreign!.timing], [undefined, undefined]);
+  assert.match(foreign!.uncertified!, /^calibrated /);
 });
 
 gpu("a run whose last exit is never right on validation images is compared all the same", async () => {
