@@ -9,6 +9,7 @@ import { readCommand } from "../cli/settings/command.ts";
 import { encodeNpz, type NpyArray } from "../data/index.ts";
 import { type Block, missingLines, runProgram } from "./blocks.ts";
 import { randomTable } from "./calibration/tables.ts";
+import { lackOfPython, PYTHON } from "./python.ts";
 
 /** What a page needs besides its own words. */
 export interface Prepared {
@@ -143,15 +144,9 @@ function python(text: string): string | undefined {
     return undefined;
   }
   const lines: string[] = [];
-  const code = spawned("python3", ["-c", text], lines);
+  const code = spawned(PYTHON, ["-c", text], lines);
   if (code !== 0) throw new Error(`Python must succeed; it ended with ${code}:\n${lines.join("\n")}`);
   return lines.join("\n");
-}
-
-/** What is missing to run Python that imports these modules. */
-export function lackOfPython(modules: readonly string[]): string | undefined {
-  const { status, stderr, error } = spawnSync("python3", ["-c", modules.map((name) => `import ${name}\n`).join("")]);
-  return status === 0 ? undefined : (error?.message ?? String(stderr).trim().split("\n").at(-1));
 }
 
 function spawned(command: string, args: readonly string[], lines: string[]): number | null {

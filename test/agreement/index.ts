@@ -13,7 +13,8 @@ import { parseArgs } from "node:util";
 import { compareAnswers, findings, loadData, RunFolder } from "../../cli/index.ts";
 import { main } from "../../cli/main.ts";
 import { load } from "../../exits/index.ts";
-import { type Answers, byPython, byTriton, byTypeScript, logitsOf, type Pixels, pythonFault } from "./runners.ts";
+import { lackOfPython } from "../python.ts";
+import { type Answers, byPython, byTriton, byTypeScript, logitsOf, type Pixels } from "./runners.ts";
 
 const SHARED = fileURLToPath(new URL("../../../shared/data/fashion-mnist", import.meta.url));
 const { values } = parseArgs({
@@ -42,6 +43,7 @@ const OF_WEBGPU = [
   { method: "ztw", flags: ["--method", "budget", "--cost", "0.6"], why: /own features alone/ },
 ];
 
+const pythonFault = lackOfPython(["numpy", "onnxruntime"]);
 const out = mkdtempSync(join(tmpdir(), "sortie-agreement-"));
 const dir = join(out, "run");
 const isReal = existsSync(values["data-dir"]);
@@ -75,7 +77,7 @@ async function agreement(flags: readonly string[], pixels: Pixels): Promise<void
     ["model file", () => classifier.classify(pixels.images)],
     ["model file, wasm", () => wasm.classify(pixels.images)],
     ["cascade.ts", () => byTypeScript(target, pixels)],
-    ...(pythonFault() === undefined
+    ...(pythonFault === undefined
       ? [
           ["cascade.py", () => byPython(target, pixels, out)] as const,
           ["triton", () => byTriton(target, pixels, join(out, "work"))] as const,
@@ -129,7 +131,7 @@ try {
   await sortie([0], "train", ...shared, "--name", "run");
   const { test: stored } = await loadData(RunFolder.at(dir)!.config(), () => {});
   const test = { ...stored, images: stored.images.subarray(0, stored.images.length) };
-  console.log(`${test.size} images of ${test.meta.name}; Python: ${pythonFault() ?? "runs"}`);
+  console.log(`${test.size} images of ${test.meta.name}; Python: ${pythonFault ?? "runs"}`);
   for (const flags of POLICIES) await agreement(flags, test);
   for (const each of OF_WEBGPU) await onWebGpu(each, test);
   const cached = findings(dir, undefined).raw;

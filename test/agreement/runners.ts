@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import * as ort from "onnxruntime-web";
 import { encodeNpy, openNpz } from "../../data/formats/npy.ts";
 import { type CascadeAbout, openCascade, prepare, type Runtime } from "../../onnx/index.ts";
+import { PYTHON } from "../python.ts";
 
 // One thread: a pool of workers would keep the process alive.
 ort.env.wasm.numThreads = 1;
@@ -64,20 +65,6 @@ export async function logitsOf(
   }, 0);
   return all;
 }
-
-/** The interpreter: `$SORTIE_PYTHON`, or `python3`. */
-const PYTHON = process.env["SORTIE_PYTHON"] ?? "python3";
-
-/** Why Python cannot run here, if it cannot. */
-export function pythonFault(): string | undefined {
-  const { status } = spawnSync(PYTHON, ["-c", "import numpy, onnxruntime"], { stdio: "ignore" });
-  if (status === 0) return undefined;
-  return `${PYTHON} has no numpy and onnxruntime; install them there, or name another by SORTIE_PYTHON`;
-}
-
-/** Why Python cannot even decide here, if it cannot. */
-export const numpyFault = (): string | undefined =>
-  spawnSync(PYTHON, ["-c", "import numpy"], { stdio: "ignore" }).status === 0 ? undefined : `${PYTHON} has no numpy`;
 
 /** What a script prints that has numpy, the runners' folder in its path and their functions. */
 export function pythonSays(script: string): string {

@@ -20,18 +20,11 @@ import {
 } from "../../exits/index.ts";
 import { BACKBONES, describeStages, EVAL, GroupNorm, globalAveragePool, Linear, resnet } from "../../nn/index.ts";
 import { type CascadeAbout, decide, type OnnxFiles, onnxOf, openCascade } from "../../onnx/index.ts";
-import {
-  byPython,
-  byTriton,
-  byTypeScript,
-  numpyFault,
-  pythonFault,
-  pythonSays,
-  runtime,
-} from "../agreement/runners.ts";
+import { byPython, byTriton, byTypeScript, pythonSays, runtime } from "../agreement/runners.ts";
 import { mulberry } from "../engine/ops/check.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, atEnd, failsWith, suite } from "../harness.ts";
+import { lackOfPython } from "../python.ts";
 import { run } from "./command-line.ts";
 
 const test = gpuSuite("onnx: logits", { timeout: 240_000 });
@@ -223,7 +216,11 @@ decisions("scores and levels are those of calibration, for sure and unsure sampl
   assert.is(decide("energy", [4, 2], 2).level, 2 + Math.log1p(Math.exp(-1)));
 });
 
-const inPython = suite("onnx: decisions in Python", { skip: numpyFault(), isOptional: true, timeout: 60_000 });
+const inPython = suite("onnx: decisions in Python", {
+  skip: lackOfPython(["numpy"]),
+  isOptional: true,
+  timeout: 60_000,
+});
 
 /** Rows of logits that are no numbers, or make none, by their names. */
 const STRANGE = {
@@ -390,7 +387,11 @@ folder("replaces an export by force, and nothing else", async () => {
   assert.equal(readdirSync(out).sort(), ["exported", "mine", "small"]);
 });
 
-const elsewhere = gpuSuite("onnx: the folder in Python", { skip: pythonFault(), isOptional: true, timeout: 240_000 });
+const elsewhere = gpuSuite("onnx: the folder in Python", {
+  skip: lackOfPython(["numpy", "onnxruntime"]),
+  isOptional: true,
+  timeout: 240_000,
+});
 
 elsewhere("cascade.py answers as the deployed classifier", () =>
   compare(() => Promise.resolve(byPython(target, images, out))),

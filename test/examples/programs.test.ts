@@ -9,7 +9,7 @@ import { missingLines, runProgram } from "../blocks.ts";
 import { writeRun } from "../cli/synthetic-run.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, suite } from "../harness.ts";
-import { lackOfPython } from "../walk.ts";
+import { lackOfPython, PYTHON } from "../python.ts";
 
 const folder = fileURLToPath(new URL("../../examples/", import.meta.url));
 const work = mkdtempSync(join(tmpdir(), "sortie-examples-"));
@@ -67,7 +67,7 @@ others("read_run.py reads a run folder by Python alone", () => {
   const run = mkdtempSync(join(tmpdir(), "sortie-run-"));
   try {
     writeRun(run);
-    const { status, stdout, stderr } = spawnSync("python3", [join(folder, "read_run.py"), run], { encoding: "utf8" });
+    const { status, stdout, stderr } = spawnSync(PYTHON, [join(folder, "read_run.py"), run], { encoding: "utf8" });
     assert.is(status, 0, stderr);
     const lines = stdout.trim().split("\n");
     assert.is(lines[0], "epoch 1: validation accuracy of the exits 50.0 / 60.0 / 70.0 %");

@@ -56,6 +56,18 @@ export const ARCHITECTURES = {
     exits: ["block1", "block2"],
     head: "msdnet",
   },
+  "mobilenet-v3-small": {
+    backbone: "mobilenet-v3-small",
+    options: { widthMult: 0.1 },
+    ...IMAGES,
+    exits: ["features.3", "features.6"],
+  },
+  efficientnet: {
+    backbone: "efficientnet",
+    options: { depthMult: 0.1, widthMult: 0.1 },
+    ...IMAGES,
+    exits: ["features.3", "features.6"],
+  },
 } as const satisfies Record<string, Architecture>;
 
 /** The images that answers are compared on. */
@@ -100,6 +112,9 @@ function tempered(scaling: Scaling): Scaling {
   return { ...scaling, scalers: scalers as unknown as Scaling["scalers"] };
 }
 
+/** How many times as large the weights are made as they are drawn, or what images differ in fades on the way. */
+const LARGER: Readonly<Record<string, number>> = { vit: 5, "mobilenet-v3-small": 2, efficientnet: 2.5 };
+
 /** A network, and what its model file is to say. */
 export async function modelOf(
   name: keyof typeof ARCHITECTURES,
@@ -108,7 +123,7 @@ export async function modelOf(
   const net = buildNetwork(ARCHITECTURES[name], { seed });
   for (const [tensor, weight] of net.namedParameters()) {
     const isHead = /(linear|head)\.weight$/.test(tensor);
-    const larger = isHead ? 6 : name === "vit" && weight.rank > 1 ? 5 : 1;
+    const larger = isHead ? 6 : weight.rank > 1 ? (LARGER[name] ?? 1) : 1;
     if (larger > 1) weight.write((await weight.read()).map((x) => larger * x) as Float32Array);
   }
   const raw = await tableOf(net, bars(80, "calibration", 2000));
