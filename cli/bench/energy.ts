@@ -1,10 +1,11 @@
-// Joules, where the system has a counter that adds them up: hwmon of a GPU's driver, or RAPL where the processor is the
-// adapter.
+// Joules, where the system has a counter that adds them up: NVML or hwmon of a GPU's driver, or RAPL where the
+// processor is the adapter. Power that is sampled and added up would be an estimate.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { codeOf } from "../../base/index.ts";
 import type { DeviceInfo } from "../../engine/index.ts";
+import { nvmlCounters } from "./nvml.ts";
 
 /** A counter of joules, or why there is none. */
 export type Meter = (() => number) | string;
@@ -12,14 +13,19 @@ export type Meter = (() => number) | string;
 /** Drivers that count, by the vendor of their GPUs. */
 const GPU_DRIVERS: Readonly<Record<string, readonly string[]>> = { intel: ["i915", "xe"], amd: ["amdgpu"] };
 
-/** The counter that counts what this adapter spends. `root`: where the system shows its files. */
-export function energyMeter(
+/**
+ * The counter that counts what this adapter spends: of all GPUs of its vendor, whose idle power is subtracted with its
+ * own. `root`: where the system shows its files; `nvml`: NVIDIA's library, if not the driver's.
+ */
+export async function energyMeter(
   { isSoftware, vendor }: Pick<DeviceInfo, "isSoftware" | "vendor">,
-  root = "/sys/class",
-): Meter {
-  // Power that is sampled and added up would be an estimate.
-  if (!isSoftware && vendor === "nvidia")
-    return "energy: NVIDIA's total counter is in the library NVML alone, which nothing here reads; nvidia-smi shows power, no total.";
+  { root = "/sys/class", nvml }: { readonly root?: string; readonly nvml?: string } = {},
+): Promise<Meter> {
+  if (!isSoftware && vendor === "nvidia") {
+    const counters = await nvmlCounters(nvml);
+    if (typeof counters === "string") return `energy: ${counters}`;
+    return () => counters.reduce((sum, millijoules) => sum + millijoules(), 0) / 1e3;
+  }
   const [counters, what] = isSoftware
     ? [packages(root), "the processor (RAPL)"]
     : [gpus(root, GPU_DRIVERS[vendor] ?? []), "the GPU's driver (hwmon)"];

@@ -112,7 +112,7 @@ async function benchOf(source: string, values: Values, device: Device, print: Pr
   const single = await latencies(site, policies, values.calls);
   const starts = [await coldStart(subject, site.whole)];
   for (const one of policies.slice(0, 1)) starts.push(await coldStart(subject, one));
-  const meter = energyMeter(device.info);
+  const meter = await energyMeter(device.info);
   const largest = Math.max(...values.batches);
   const energy = (await joules(meter, site, largest, policies)) ?? (meter as string);
   net.dispose();

@@ -1,5 +1,6 @@
 // `sortie bench`: times of a run and of a model file, each answer checked; what stops it leaves nothing written.
 
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -238,14 +239,14 @@ test("bad input is refused before anything is written", async () => {
 
 const meters = suite("cli bench: energy");
 
-meters("joules are read where a driver counts them, and a reason is given where not", () => {
+meters("joules are read where a driver counts them, and a reason is given where not", async () => {
   const root = mkdtempSync(join(tmpdir(), "sortie-energy-"));
   assert.is(
-    energyMeter({ isSoftware: true, vendor: "mesa" }, root),
+    await energyMeter({ isSoftware: true, vendor: "mesa" }, { root }),
     "energy: the processor (RAPL) shows no total counter here.",
   );
   assert.is(
-    energyMeter({ isSoftware: false, vendor: "amd" }, root),
+    await energyMeter({ isSoftware: false, vendor: "amd" }, { root }),
     "energy: the GPU's driver (hwmon) shows no total counter here.",
   );
   for (const [i, uj] of [4_000_000, 2_500_000].entries()) {
@@ -255,9 +256,9 @@ meters("joules are read where a driver counts them, and a reason is given where 
   // A part of a package, which is counted in it.
   mkdirSync(join(root, "powercap", "intel-rapl:0:0"));
   const cpu = { isSoftware: true, vendor: "mesa" };
-  assert.is(energyMeter(cpu, root), "energy: the counter of the processor (RAPL) cannot be read (ENOENT).");
+  assert.is(await energyMeter(cpu, { root }), "energy: the counter of the processor (RAPL) cannot be read (ENOENT).");
   for (const i of [0, 1]) writeFileSync(join(root, "powercap", `intel-rapl:${i}`, "max_energy_range_uj"), "4000001\n");
-  const meter = energyMeter(cpu, root);
+  const meter = await energyMeter(cpu, { root });
   assert.is(typeof meter === "function" ? meter() : meter, 6.5);
   // The first counter begins again from 0.
   writeFileSync(join(root, "powercap", "intel-rapl:0", "energy_uj"), "500000\n");
@@ -267,10 +268,63 @@ meters("joules are read where a driver counts them, and a reason is given where 
   mkdirSync(join(root, "hwmon", "hwmon3"), { recursive: true });
   writeFileSync(join(root, "hwmon", "hwmon3", "name"), "amdgpu\n");
   writeFileSync(join(root, "hwmon", "hwmon3", "energy1_input"), "1500000\n");
-  const gpu = energyMeter({ isSoftware: false, vendor: "amd" }, root);
+  const gpu = await energyMeter({ isSoftware: false, vendor: "amd" }, { root });
   assert.is(typeof gpu === "function" ? gpu() : gpu, 1.5);
   // Another GPU's counter is not this one's.
-  assert.match(String(energyMeter({ isSoftware: false, vendor: "intel" }, root)), /shows no total counter here/);
-  assert.match(String(energyMeter({ isSoftware: false, vendor: "nvidia" }, root)), /^energy: NVIDIA's total counter/);
+  assert.match(
+    String(await energyMeter({ isSoftware: false, vendor: "intel" }, { root })),
+    /shows no total counter here/,
+  );
   rmSync(root, { recursive: true });
+});
+
+/** Two GPUs that have spent what their index and the number of readings say; none if built with `NONE`. */
+const NVML = `
+typedef struct { unsigned index; unsigned long long reads; } Gpu;
+static Gpu gpus[2] = {{0, 0}, {1, 0}};
+static int ready = 0;
+const char *nvmlErrorString(int code) { return code == 1 ? "Uninitialized" : "Not Supported"; }
+int nvmlInit_v2(void) { ready = 1; return 0; }
+#ifdef NONE
+int nvmlDeviceGetCount_v2(unsigned *count) { *count = 0; return 0; }
+#else
+int nvmlDeviceGetCount_v2(unsigned *count) { *count = 2; return ready ? 0 : 1; }
+#endif
+int nvmlDeviceGetHandleByIndex_v2(unsigned i, Gpu **gpu) { *gpu = &gpus[i]; return ready ? 0 : 1; }
+int nvmlDeviceGetTotalEnergyConsumption(Gpu *gpu, unsigned long long *energy) {
+#ifdef OLD
+  return 3;
+#endif
+  *energy = 5000000000000ULL * gpu->index + 1500 * gpu->reads++;
+  return 0;
+}
+`;
+
+const hasCompiler = spawnSync("cc", ["--version"], { stdio: "ignore" }).status === 0;
+const nvidia = suite("cli bench: energy of NVIDIA", {
+  skip: hasCompiler ? undefined : "there is no compiler for a library in NVML's place",
+  isOptional: true,
+});
+
+nvidia("the counters of all GPUs are added, and a reason is given where NVML has none", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "sortie-nvml-"));
+  writeFileSync(join(folder, "nvml.c"), NVML);
+  const meterOf = (name: string, ...flags: readonly string[]) => {
+    const nvml = join(folder, `${name}.so`);
+    const { status } = spawnSync("cc", ["-shared", "-fPIC", ...flags, "-o", nvml, join(folder, "nvml.c")]);
+    assert.is(status, 0);
+    return energyMeter({ isSoftware: false, vendor: "nvidia" }, { nvml });
+  };
+  const meter = await meterOf("two");
+  if (typeof meter === "string") throw new Error(meter);
+  // Both were read once when they were found.
+  assert.equal([meter(), meter()], [5_000_000_003, 5_000_000_006]);
+  assert.is(await meterOf("none", "-DNONE"), "energy: NVML finds no GPU.");
+  assert.is(
+    await meterOf("old", "-DOLD"),
+    `energy: NVML tells no total counter here (${join(folder, "old.so")}: Not Supported).`,
+  );
+  const missing = await energyMeter({ isSoftware: false, vendor: "nvidia" }, { nvml: join(folder, "missing.so") });
+  assert.match(String(missing), /^energy: NVML tells no total counter here \(.*missing\.so/);
+  rmSync(folder, { recursive: true });
 });
