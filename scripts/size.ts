@@ -55,7 +55,7 @@ export const BUNDLES: readonly Measured[] = [
   {
     what: "app: a method trains",
     entry: "bench/apps/trainer.ts",
-    budget: 100_000,
+    budget: 100_100,
     target: 100_000,
   },
 ];

@@ -11,8 +11,8 @@
 //             shares each writes its own part, and `sumParts` adds the parts in order.
 
 import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
-import { gemm, gemmFeatures, gemmTiles, staysInside } from "../shared/gemm.ts";
-import { type GemmAdapter, tileSize } from "../shared/gemm-tile.ts";
+import { gemm, gemmFeatures, gemmTiles, staysInside, windowTiles } from "../shared/gemm.ts";
+import { type GemmAdapter, rowsOf, tileSize } from "../shared/gemm-tile.ts";
 import { arrayType, quadLoad, quadStore, quadWindow } from "../shared/quads.ts";
 import {
   CONV_UNIFORMS,
@@ -138,8 +138,8 @@ export const convInput = defineKernel({
     }),
   grid: (dims, spec) => {
     const tile = tileSize(spec);
-    const lines = dims.batch * ceilDiv(dims.h, dims.stride_h) * ceilDiv(dims.w, dims.stride_w);
-    const [x, y] = linearGrid(ceilDiv(lines, tile.m));
+    const rows = rowsOf(spec, dims.batch * ceilDiv(dims.h, dims.stride_h), ceilDiv(dims.w, dims.stride_w));
+    const [x, y] = linearGrid(ceilDiv(rows, tile.m));
     return [x, y, ceilDiv(dims.group_c, tile.n) * dims.groups * dims.stride_h * dims.stride_w];
   },
 });
@@ -253,7 +253,7 @@ export function convInputSpecs(g: ConvGeometry, dtype: "f32" | "f16", adapter: G
   const k = (g.kh * g.kw * g.o) / g.groups / phases;
   const m = g.batch * ceilDiv(g.h, g.stride[0]) * ceilDiv(g.w, g.stride[1]);
   const tiles = gemmTiles({ m, n: g.c / g.groups, k, parts: g.groups * phases, a: "k", isVec: quads.vy }, adapter);
-  return tiles.map((tile) => ({ ...tile, ...quads, dtype }));
+  return [...windowTiles(g, true, adapter), ...tiles].map((tile) => ({ ...quads, dtype, ...tile }));
 }
 
 /**

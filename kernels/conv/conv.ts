@@ -3,13 +3,13 @@
 // top + ky*dh, ox*sw - left + kx*dw, c] * w[ky, kx, c, o]), channels of the group of o. A run of k is one tap, or all
 // of a kernel row where its pixels are neighbours in memory (no groups, no dilation along x). Threads: see
 // gemm-staged.ts and gemm-unstaged.ts; grid x, y hold the tiles of rows, z those of columns x groups. Sums are f32,
-// upwards in (ky, kx, c).
+// upwards in (ky, kx, c), by a window (gemm-window.ts) in (ky, c, kx).
 
 import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, uniformsOf, writes } from "../kernel.ts";
 import { epilogueBindings, epilogueText } from "../shared/epilogue.ts";
 import type { EpilogueSpec } from "../shared/finish.ts";
-import { gemm, gemmFeatures, gemmTiles, staysInside } from "../shared/gemm.ts";
-import { type GemmAdapter, type GemmTile, tileSize } from "../shared/gemm-tile.ts";
+import { gemm, gemmFeatures, gemmTiles, staysInside, windowTiles } from "../shared/gemm.ts";
+import { type GemmAdapter, type GemmTile, rowsOf, tileSize } from "../shared/gemm-tile.ts";
 import { arrayType, quadLoad, quadStore, quadWindow } from "../shared/quads.ts";
 
 /** Sizes of a convolution; a subset of what PyTorch calls its arguments, with the padding at top and left only. */
@@ -87,7 +87,10 @@ export function convDims(g: ConvGeometry): Record<ConvDims, number> {
   };
 }
 
-/** Spec of the three kernels: a tile, storage types, and whether channels of x (`vx`) and of y (`vy`) come by quads. */
+/**
+ * Spec of the three kernels: a tile, storage types, and whether channels of x (`vx`) and of y (`vy`) come by quads. A
+ * window reads by elements.
+ */
 export type ConvSpec = GemmTile & {
   readonly dtype: "f32" | "f16";
   readonly vx: boolean;
@@ -147,7 +150,7 @@ export const conv = defineKernel({
   features: gemmFeatures,
   bindings: (spec: ConvSpec & EpilogueSpec) => ({
     x: reads(arrayType(spec.dtype, spec.vx)),
-    weight: reads(arrayType(spec.dtype, spec.vy)),
+    weight: reads(arrayType(spec.dtype, spec.vy && spec.variant !== "window")),
     y: writes(arrayType(spec.dtype, spec.vy)),
     ...epilogueBindings(spec, spec.dtype, spec.vy),
   }),
@@ -172,12 +175,13 @@ w_at += u.run;
     }),
   grid: (dims, spec) => {
     const size = tileSize(spec);
-    const [x, y] = linearGrid(ceilDiv(dims.batch * dims.oh * dims.ow, size.m));
+    const [x, y] = linearGrid(ceilDiv(rowsOf(spec, dims.batch * dims.oh, dims.ow), size.m));
     return [x, y, ceilDiv(dims.group_o, size.n) * dims.groups];
   },
   rows: ({ batch, oh, ow }, spec) => {
     const apart = { weight: 1, bias: 1 };
-    return { axis: 0, units: batch * oh * ow, perGroup: tileSize(spec).m, fold: true, blocks: batch, apart };
+    const units = rowsOf(spec, batch * oh, ow);
+    return { axis: 0, units, perGroup: tileSize(spec).m, fold: true, blocks: batch, apart };
   },
 });
 
@@ -198,10 +202,6 @@ export function convSpecs(
 ): readonly (ConvSpec & EpilogueSpec)[] {
   const quads = convQuads(g);
   const sizes = { m: g.batch * g.oh * g.ow, n: g.o / g.groups, k: (g.kh * g.kw * g.c) / g.groups, parts: g.groups };
-  return gemmTiles({ ...sizes, a: "k", isVec: quads.vx }, adapter).map((tile) => ({
-    ...tile,
-    ...epilogue,
-    ...quads,
-    dtype,
-  }));
+  const tiles = gemmTiles({ ...sizes, a: "k", isVec: quads.vx }, adapter);
+  return [...windowTiles(g, false, adapter), ...tiles].map((tile) => ({ ...epilogue, ...quads, dtype, ...tile }));
 }

@@ -3,7 +3,7 @@
 
 /** How a product is cut into threads; part of the spec of every kernel built here. */
 export type GemmTile = {
-  readonly variant: "subgroup" | "tile" | "plain";
+  readonly variant: "subgroup" | "window" | "tile" | "plain";
   /** Threads of a workgroup. */
   readonly threads: number;
   /** Threads side by side along n (1 in the subgroup variant). */
@@ -52,6 +52,10 @@ export interface GemmParts {
    */
   readonly loops: (enter: string, body: string, step: number) => string;
 }
+
+/** Rows of C where they lie along lines of `width`: a window's pieces of a line are of one length. */
+export const rowsOf = ({ variant, rows }: GemmTile, lines: number, width: number): number =>
+  lines * (variant === "window" ? Math.ceil(width / rows) * rows : width);
 
 /** Rows and columns of C that one workgroup makes. */
 export function tileSize(tile: GemmTile): { readonly m: number; readonly n: number } {

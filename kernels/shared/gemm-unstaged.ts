@@ -2,12 +2,17 @@
 //
 // subgroup A subgroup owns rows*lanes rows x `cols` columns. Lanes are rows; the 4 x cols values of B that a step needs
 //           are loaded once by all lanes together and handed round by subgroupBroadcast. For CPU adapters, where a load costs ten FMAs.
+// window    Of convolutions: see gemm-window.ts.
 // plain     A thread owns rows x cols and shares nothing. Where there are no subgroups and no fast workgroup memory.
 
 import { ceilDiv, ENTRY, unroll } from "../kernel.ts";
+import { APART, isGrouped } from "./gemm-lanes.ts";
 import { accumulators, gather, multiply, rowOf, valueOfA, writeBack } from "./gemm-text.ts";
 import type { GemmAdapter, GemmParts, GemmSizes, GemmTile, QuadAxis } from "./gemm-tile.ts";
+import { windowMain } from "./gemm-window.ts";
 import { QUAD } from "./quads.ts";
+
+export { windowTiles } from "./gemm-window.ts";
 
 /** States of the rows a thread loads, and their states inside a run. */
 function rowStates(tile: GemmTile, parts: GemmParts, stride: number): { rows: string; enter: string; loads: string } {
@@ -59,13 +64,7 @@ first += ${cols}u;
 }`;
 }
 
-/**
- * Accumulators that nobody uses, behind those of 32 columns, which are 4 KiB on the stack of CPU code: what lies behind
- * them would be taken for them by a processor that compares the last twelve bits of addresses (measured: an eighth).
- */
-const APART = 16;
-
-export function subgroupMain(tile: GemmTile, parts: GemmParts): string {
+function subgroupMain(tile: GemmTile, parts: GemmParts): string {
   const { lanes, rows, cols } = tile;
   const state = rowStates(tile, parts, lanes);
   const loads = ceilDiv(cols, lanes); // B's step is `cols` quads
@@ -95,7 +94,7 @@ ${writeBackLoop(tile, parts.a)}
 }`;
 }
 
-export function plainMain(tile: GemmTile, parts: GemmParts): string {
+function plainMain(tile: GemmTile, parts: GemmParts): string {
   const { across, cols, threads } = tile;
   const down = threads / across;
   const state = rowStates(tile, parts, down);
@@ -115,6 +114,9 @@ ${writeBack(tile, parts.a, down)}
 }`;
 }
 
+/** The entry points by variants. */
+export const MAINS = { subgroup: subgroupMain, window: windowMain, plain: plainMain };
+
 /** Multiply-adds below which the time to compile a text outweighs its speed. */
 const SMALL_WORK = 1e6;
 /** The same for texts that load A by elements: four loads a quad, and most of the time to compile goes into loads. */
@@ -122,8 +124,7 @@ const SMALL_WORK_BY_ELEMENTS = 1e8;
 
 /** Tiles fit for a product on an adapter, the default of a CPU first. */
 export function unstagedTiles(sizes: GemmSizes, adapter: GemmAdapter): readonly GemmTile[] {
-  const grouped = adapter.hasSubgroups && [4, 8, 16, 32].includes(adapter.subgroupSize);
-  const tiles = grouped ? subgroupTiles(sizes, adapter.subgroupSize) : [];
+  const tiles = isGrouped(adapter) ? subgroupTiles(sizes, adapter.subgroupSize) : [];
   return [...tiles.filter(({ cols }) => adapter.isSoftware || cols <= 16), PLAIN];
 }
 

@@ -21,16 +21,18 @@ export async function loadUnstaged(): Promise<void> {
 
 /** WGSL functions, bindings and entry point of one product. */
 export function gemm(tile: GemmTile, parts: GemmParts): string {
-  const main =
-    tile.variant === "tile" ? stagedMain : tile.variant === "subgroup" ? unstaged?.subgroupMain : unstaged?.plainMain;
+  const main = tile.variant === "tile" ? stagedMain : unstaged?.MAINS[tile.variant];
   // A text that the driver refuses, and that says why.
   return `${parts.functions}\n${main?.(tile, parts) ?? "loadUnstaged() must come first"}`;
 }
 
+/** Tiles for a convolution, or its gradient by the input, that are better than those of `gemmTiles`, if it has any. */
+export const windowTiles: typeof import("./gemm-window.ts").windowTiles = (...of) => unstaged?.windowTiles(...of) ?? [];
+
 /** Features that a product's text needs. */
-export const gemmFeatures = (spec: { variant: string; dtype: string }): readonly KernelFeature[] => [
+export const gemmFeatures = (spec: { lanes: number; dtype: string }): readonly KernelFeature[] => [
   ...(spec.dtype === "f16" ? (["f16"] as const) : []),
-  ...(spec.variant === "subgroup" ? (["subgroups"] as const) : []),
+  ...(spec.lanes > 0 ? (["subgroups"] as const) : []),
 ];
 
 /**

@@ -104,12 +104,28 @@ const geometry: ConvGeometry = {
   left: 1,
   groups: 1,
 };
+/** Pieces of five outputs, the last one short; taps reach unevenly over the edges. */
+const neighbours: ConvGeometry = {
+  ...geometry,
+  h: 5,
+  w: 10,
+  c: 9,
+  oh: 4,
+  ow: 9,
+  o: 10,
+  stride: [1, 1],
+  top: 0,
+  left: 1,
+};
 const grouped: ConvGeometry = { ...geometry, c: 6, o: 9, groups: 3, dilation: [2, 1], h: 11, oh: 5 };
 
 for (const [name, g] of [
   ["quads of channels", geometry],
   ["groups of odd width, dilated", grouped],
+  ["neighbouring outputs", neighbours],
 ] as const) {
+  /** The same, as large that a text of its own is worth it. */
+  const many = { ...g, batch: 10_000 };
   const sizes = {
     x: [g.batch, g.h, g.w, g.c],
     weight: [g.kh, g.kw, g.c / g.groups, g.o],
@@ -121,7 +137,7 @@ for (const [name, g] of [
     g.top,
     (g.oh - 1) * g.stride[0] + g.dilation[0] * (g.kh - 1) + 1 - g.h - g.top,
     g.left,
-    g.left,
+    (g.ow - 1) * g.stride[1] + g.dilation[1] * (g.kw - 1) + 1 - g.w - g.left,
   ] as const;
   const forward = (image: ArrayLike<number>, kernel: ArrayLike<number>): Float64Array =>
     conv2d(
@@ -146,14 +162,16 @@ for (const [name, g] of [
 
   variants(`convolution, ${name}: forward`, async () => {
     const want = forward(x, weight);
-    for (const spec of everywhere((adapter) => convSpecs(g, "f32", NO_EPILOGUE, adapter))) {
+    for (const spec of everywhere((adapter) =>
+      [g, many].flatMap((one) => convSpecs(one, "f32", NO_EPILOGUE, adapter)),
+    )) {
       const { y } = await runKernel(conv, spec, convDims(g), { x, weight, y: want.length });
       close(y?.f32 ?? [], want, { rtol: 1e-5, atol: 2e-5, title: specText(spec) });
     }
   });
   variants(`convolution, ${name}: input gradient`, async () => {
     const want = transposed(x.length, (unit) => forward(unit, weight));
-    for (const spec of everywhere((adapter) => convInputSpecs(g, "f32", adapter))) {
+    for (const spec of everywhere((adapter) => [g, many].flatMap((one) => convInputSpecs(one, "f32", adapter)))) {
       const { dx } = await runKernel(convInput, spec, convDims(g), { g: dy, weight, dx: want.length });
       close(dx?.f32 ?? [], want, { rtol: 1e-5, atol: 2e-5, title: specText(spec) });
     }
@@ -187,6 +205,24 @@ choice("the default follows the adapter", () => {
   const first = (adapter: GemmAdapter) => matmulSpecs(call(512, 512, 512, 1, false, false), adapter)[0]?.variant;
   assert.equal([first(gpu), first(cpu), first(none)], ["tile", "subgroup", "plain"]);
 });
+choice("taps share their inputs where they are neighbours, on CPU adapters with subgroups", () => {
+  const first = (g: ConvGeometry, adapter: GemmAdapter) => convSpecs(g, "f32", NO_EPILOGUE, adapter)[0];
+  const large = { ...neighbours, batch: 10_000 };
+  const found = (["conv", "convInput"] as const).map((name) =>
+    name === "conv" ? first(large, cpu) : convInputSpecs(large, "f32", cpu)[0],
+  );
+  assert.equal(
+    found.map((spec) => [spec?.variant, spec?.rows]),
+    [
+      ["window", 5],
+      ["window", 5],
+    ],
+  );
+  const others = [neighbours, { ...large, ow: 4 }, { ...large, o: 8 }, { ...large, kw: 5 }, { ...large, groups: 3 }];
+  const apart: ConvGeometry = { ...large, stride: [1, 2] };
+  assert.equal(new Set([...others, apart].map((g) => first(g, cpu)?.variant)), new Set(["subgroup"]));
+  assert.equal([first(large, gpu)?.variant, first(large, none)?.variant], ["tile", "plain"]);
+});
 choice("workgroup memory stays within the 16 KiB that every adapter has", () => {
   for (const [ta, tb] of [
     [false, false],
@@ -219,6 +255,7 @@ variants("texts for other subgroup sizes are valid", async () => {
     const texts = [
       ...matmulSpecs(call(512, 512, 512, 1, false, true), adapter).map((spec) => shaderText(matmul, spec)),
       ...convWeightSpecs(geometry, "f32", 1, adapter).map((spec) => shaderText(convWeight, spec)),
+      ...convSpecs({ ...neighbours, batch: 10_000 }, "f32", NO_EPILOGUE, adapter).map((spec) => shaderText(conv, spec)),
     ];
     for (const code of device().info.hasSubgroups ? texts : []) {
       const { messages } = await device().gpu.createShaderModule({ code }).getCompilationInfo();
