@@ -54,6 +54,27 @@ test("naps grow with the wait, to 2 ms, and end with it", async () => {
   assert.not(hand.pass(1));
 });
 
+test("waits as long as the last two begin with naps for them, and a short one among long ones does not", async () => {
+  const hand = new Hand();
+  const wait = napping(hand);
+  /** The first nap of a wait. */
+  const firstOf = async (ms: number): Promise<number> => {
+    const naps = hand.naps.length;
+    let end = () => {};
+    const waiting = wait(() => new Promise<void>((resolve) => (end = resolve)));
+    hand.pass(ms);
+    end();
+    await waiting;
+    hand.pass(1);
+    return hand.naps[naps]!;
+  };
+  assert.ok((await firstOf(8)) < 0.01);
+  assert.ok((await firstOf(8)) < 0.01);
+  const third = await firstOf(0.5);
+  assert.ok(third > 0.45 && third < 0.6, `the first nap is ${third}`);
+  assert.ok((await firstOf(8)) < 0.05);
+});
+
 test("an error ends the naps too", async () => {
   const hand = new Hand();
   const waiting = napping(hand)(() => Promise.reject(new Error("lost")));
