@@ -227,7 +227,7 @@ export const convWeight = defineKernel({
   features: gemmFeatures,
   bindings: (spec: ConvWeightSpec) => ({
     x: reads(arrayType(spec.dtype, spec.vx)),
-    g: reads(arrayType(spec.dtype, spec.vy)),
+    g: reads(arrayType(spec.dtype, spec.vy && spec.variant !== "window")),
     dw: writes(arrayType(spec.out, spec.vy)),
   }),
   source: (spec) =>
@@ -241,7 +241,11 @@ export const convWeight = defineKernel({
     }),
   grid: (dims, spec) => {
     const tile = tileSize(spec);
-    const rows = dims.kh * dims.taps_x * ceilDiv(dims.run, 4) * 4;
+    // A window owns all taps of a line.
+    const rows =
+      spec.variant === "window"
+        ? dims.kh * ceilDiv(dims.c, tile.m) * tile.m
+        : dims.kh * dims.taps_x * ceilDiv(dims.run, 4) * 4;
     return [ceilDiv(rows, tile.m), ceilDiv(dims.group_o, tile.n) * dims.groups, dims.splits];
   },
 });
@@ -253,7 +257,7 @@ export function convInputSpecs(g: ConvGeometry, dtype: "f32" | "f16", adapter: G
   const k = (g.kh * g.kw * g.o) / g.groups / phases;
   const m = g.batch * ceilDiv(g.h, g.stride[0]) * ceilDiv(g.w, g.stride[1]);
   const tiles = gemmTiles({ m, n: g.c / g.groups, k, parts: g.groups * phases, a: "k", isVec: quads.vy }, adapter);
-  return [...windowTiles(g, true, adapter), ...tiles].map((tile) => ({ ...quads, dtype, ...tile }));
+  return [...windowTiles(g, "input", adapter), ...tiles].map((tile) => ({ ...quads, dtype, ...tile }));
 }
 
 /**
@@ -283,5 +287,5 @@ export function convWeightSpecs(
   const out = splits > 1 ? "f32" : dtype;
   const quads = convQuads(g);
   const tiles = gemmTiles({ ...sizes, a: "mn", isVec: quads.vx }, adapter);
-  return tiles.map((tile) => ({ ...tile, ...quads, dtype, out }));
+  return [...windowTiles(g, "weight", adapter), ...tiles].map((tile) => ({ ...quads, dtype, out, ...tile }));
 }

@@ -203,5 +203,5 @@ export function convSpecs(
   const quads = convQuads(g);
   const sizes = { m: g.batch * g.oh * g.ow, n: g.o / g.groups, k: (g.kh * g.kw * g.c) / g.groups, parts: g.groups };
   const tiles = gemmTiles({ ...sizes, a: "k", isVec: quads.vx }, adapter);
-  return [...windowTiles(g, false, adapter), ...tiles].map((tile) => ({ ...epilogue, ...quads, dtype, ...tile }));
+  return [...windowTiles(g, "forward", adapter), ...tiles].map((tile) => ({ ...epilogue, ...quads, dtype, ...tile }));
 }

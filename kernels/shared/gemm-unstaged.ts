@@ -2,7 +2,7 @@
 //
 // subgroup A subgroup owns rows*lanes rows x `cols` columns. Lanes are rows; the 4 x cols values of B that a step needs
 //           are loaded once by all lanes together and handed round by subgroupBroadcast. For CPU adapters, where a load costs ten FMAs.
-// window    Of convolutions: see gemm-window.ts.
+// window    Of convolutions: see gemm-window.ts and gemm-window-weight.ts.
 // plain     A thread owns rows x cols and shares nothing. Where there are no subgroups and no fast workgroup memory.
 
 import { ceilDiv, ENTRY, unroll } from "../kernel.ts";
@@ -10,6 +10,7 @@ import { APART, isGrouped } from "./gemm-lanes.ts";
 import { accumulators, gather, multiply, rowOf, valueOfA, writeBack } from "./gemm-text.ts";
 import type { GemmAdapter, GemmParts, GemmSizes, GemmTile, QuadAxis } from "./gemm-tile.ts";
 import { windowMain } from "./gemm-window.ts";
+import { windowWeightMain } from "./gemm-window-weight.ts";
 import { QUAD } from "./quads.ts";
 
 export { windowTiles } from "./gemm-window.ts";
@@ -115,7 +116,11 @@ ${writeBack(tile, parts.a, down)}
 }
 
 /** The entry points by variants. */
-export const MAINS = { subgroup: subgroupMain, window: windowMain, plain: plainMain };
+export const MAINS = {
+  subgroup: subgroupMain,
+  window: (tile: GemmTile, parts: GemmParts) => (parts.a === "mn" ? windowWeightMain : windowMain)(tile, parts),
+  plain: plainMain,
+};
 
 /** Multiply-adds below which the time to compile a text outweighs its speed. */
 const SMALL_WORK = 1e6;

@@ -96,24 +96,28 @@ e += ${cols}u;
 }`;
 }
 
+/** Which of the three products of a convolution. */
+export type Windowed = "forward" | "input" | "weight";
+
 /**
- * The tile of a convolution, or of its gradient, on a CPU adapter, if it has one: lines are cut into pieces of one
- * length, since outputs past their end are computed, too. What is read comes by elements, so that one text serves all
- * channels.
+ * The tile of a convolution, or of one of its gradients, on a CPU adapter, if it has one: lines are cut into pieces of
+ * one length, since outputs past their end are computed, too. What is read comes by elements, so that one text serves
+ * all channels.
  */
 export function windowTiles(
   { batch, h, w, c, oh, ow, o, kh, kw, groups, stride, dilation }: ConvGeometry,
-  isGradient: boolean,
+  product: Windowed,
   adapter: GemmAdapter,
 ): readonly (GemmTile & { readonly vx?: boolean; readonly vy?: boolean })[] {
   if (!adapter.isSoftware || !isGrouped(adapter)) return [];
   if (kw !== TAPS || groups > 1 || [...stride, ...dilation].some((step) => step > 1)) return [];
-  const [lines, width, n] = isGradient ? [batch * h, w, c] : [batch * oh, ow, o];
-  const rows = ceilDiv(width, ceilDiv(width, MOST_ROWS));
-  if (rows <= MOST_ROWS / 2 || n <= COLS / 2 || batch * oh * ow * kh * kw * c * o < LEAST_WORK) return [];
   const lanes = adapter.subgroupSize;
-  const workgroups = ceilDiv(lines * ceilDiv(width, rows), 4 * lanes) * ceilDiv(n, COLS);
+  const [lines, width, n] = product === "input" ? [batch * h, w, c] : [batch * oh, ow, o];
+  const piece = ceilDiv(width, ceilDiv(width, MOST_ROWS));
+  if (piece <= MOST_ROWS / 2 || n <= COLS / 2 || batch * oh * ow * kh * kw * c * o < LEAST_WORK) return [];
+  const tile = { variant: "window", across: 1, cols: COLS, lanes, depth: 0 } as const;
+  if (product === "weight") return c < lanes ? [] : [{ ...tile, threads: lanes, rows: c > lanes ? 2 : 1, vx: false }];
+  const workgroups = ceilDiv(lines * ceilDiv(width, piece), 4 * lanes) * ceilDiv(n, COLS);
   const threads = workgroups < 4 ? lanes : 4 * lanes;
-  const tile = { variant: "window", threads, across: 1, rows, cols: COLS, lanes, depth: 0 } as const;
-  return [isGradient ? { ...tile, vy: false } : { ...tile, vx: false }];
+  return [{ ...tile, threads, rows: piece, ...(product === "input" ? { vy: false } : { vx: false }) }];
 }

@@ -117,12 +117,15 @@ const neighbours: ConvGeometry = {
   top: 0,
   left: 1,
 };
+/** Two blocks of channels at a time, the last one short. */
+const wide: ConvGeometry = { ...neighbours, batch: 1, c: 35, o: 10, h: 3, oh: 2 };
 const grouped: ConvGeometry = { ...geometry, c: 6, o: 9, groups: 3, dilation: [2, 1], h: 11, oh: 5 };
 
 for (const [name, g] of [
   ["quads of channels", geometry],
   ["groups of odd width, dilated", grouped],
   ["neighbouring outputs", neighbours],
+  ["neighbouring outputs, many channels", wide],
 ] as const) {
   /** The same, as large that a text of its own is worth it. */
   const many = { ...g, batch: 10_000 };
@@ -183,7 +186,9 @@ for (const [name, g] of [
       share: 3,
       splits: 4,
     };
-    for (const spec of everywhere((adapter) => convWeightSpecs(g, "f32", dims.splits, adapter))) {
+    for (const spec of everywhere((adapter) =>
+      [g, many].flatMap((one) => convWeightSpecs(one, "f32", dims.splits, adapter)),
+    )) {
       const { dw } = await runKernel(convWeight, spec, dims, { x, g: dy, dw: dims.splits * want.length });
       const sums = await runKernel(
         sumParts,
@@ -196,6 +201,7 @@ for (const [name, g] of [
   });
 }
 
+const large = { ...neighbours, batch: 10_000 };
 const choice = suite("choice of tiles");
 const gpu: GemmAdapter = { hasSubgroups: true, subgroupSize: 32, isSoftware: false };
 const cpu: GemmAdapter = { hasSubgroups: true, subgroupSize: 8, isSoftware: true };
@@ -207,15 +213,13 @@ choice("the default follows the adapter", () => {
 });
 choice("taps share their inputs where they are neighbours, on CPU adapters with subgroups", () => {
   const first = (g: ConvGeometry, adapter: GemmAdapter) => convSpecs(g, "f32", NO_EPILOGUE, adapter)[0];
-  const large = { ...neighbours, batch: 10_000 };
-  const found = (["conv", "convInput"] as const).map((name) =>
-    name === "conv" ? first(large, cpu) : convInputSpecs(large, "f32", cpu)[0],
-  );
+  const found = [first(large, cpu), convInputSpecs(large, "f32", cpu)[0], convWeightSpecs(large, "f32", 4, cpu)[0]];
   assert.equal(
     found.map((spec) => [spec?.variant, spec?.rows]),
     [
       ["window", 5],
       ["window", 5],
+      ["window", 2],
     ],
   );
   const others = [neighbours, { ...large, ow: 4 }, { ...large, o: 8 }, { ...large, kw: 5 }, { ...large, groups: 3 }];
@@ -255,7 +259,8 @@ variants("texts for other subgroup sizes are valid", async () => {
     const texts = [
       ...matmulSpecs(call(512, 512, 512, 1, false, true), adapter).map((spec) => shaderText(matmul, spec)),
       ...convWeightSpecs(geometry, "f32", 1, adapter).map((spec) => shaderText(convWeight, spec)),
-      ...convSpecs({ ...neighbours, batch: 10_000 }, "f32", NO_EPILOGUE, adapter).map((spec) => shaderText(conv, spec)),
+      ...convSpecs(large, "f32", NO_EPILOGUE, adapter).map((spec) => shaderText(conv, spec)),
+      ...convWeightSpecs({ ...large, c: 40 }, "f32", 4, adapter).map((spec) => shaderText(convWeight, spec)),
     ];
     for (const code of device().info.hasSubgroups ? texts : []) {
       const { messages } = await device().gpu.createShaderModule({ code }).getCompilationInfo();
