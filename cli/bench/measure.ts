@@ -37,6 +37,8 @@ export interface CascadeTime {
   /** Milliseconds of a batch: the median of the rounds, and that times the median of the rounds' ratios. */
   readonly whole: number;
   readonly cascade: number;
+  /** How far the quartiles of the whole network's rounds are apart, as a share of their median: how calm it was. */
+  readonly spread: number;
   /** Only where stages were timed at this size. */
   readonly saving: Saving | undefined;
   /** How the classifier ran. */
@@ -207,6 +209,7 @@ export async function timeCascades(
     // A machine that drifts does so for both of a ratio.
     const wholeTime = median(wholeTimes);
     const taken = transposed(ratios).map((one) => wholeTime * median(one));
+    const spread = (quantile(wholeTimes, 0.75) - quantile(wholeTimes, 0.25)) / wholeTime;
     const known = costs?.times.find((one) => one.batch === batch);
     const stages = known && stagesOf({ net, rounds }, known);
     const rows: CascadeTime[] = [];
@@ -218,7 +221,7 @@ export async function timeCascades(
       const seen = { fractions: at(fractions), macs: at(scored.costs), whole: wholeTime, cascade };
       const parts = { batch, policy: candidate.name, fractions: [...fractions], macs: cost, accuracy, open };
       const saving = stages && savingOf(await stages(open), seen);
-      rows.push({ ...parts, whole: wholeTime, cascade, saving, plan: plans[0]?.reason ?? "" });
+      rows.push({ ...parts, whole: wholeTime, cascade, spread, saving, plan: plans[0]?.reason ?? "" });
     }
     return rows;
   } finally {
