@@ -3,10 +3,10 @@
 import type { Kinds } from "../../base/index.ts";
 import { normaliseImagesKernel as kernel } from "../../kernels/image.ts";
 import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
-import { defineOp, single } from "../op.ts";
+import { defineOp, dispatch, single } from "../op.ts";
 import { checkList, describe, numel, type Shape } from "../shape.ts";
 import { positional } from "../signature.ts";
-import { checkTensors, type Tensor, tensor } from "../tensor.ts";
+import { checkDevice, checkTensors, type Tensor, tensor } from "../tensor.ts";
 
 /** Options of `normaliseImages`. */
 export interface NormaliseOptions {
@@ -17,12 +17,19 @@ export interface NormaliseOptions {
   readonly std: readonly number[];
   /** [B], bool or u32: images to mirror left to right. */
   readonly flips?: Tensor | undefined;
+  /** Where the images go, f32 of this shape, instead of a tensor of their own. */
+  readonly into?: Tensor | undefined;
 }
 
-const NORMALISE: Kinds<NormaliseOptions> = { shape: "any!", mean: "any!", std: "any!", flips: "any" };
+const NORMALISE: Kinds<NormaliseOptions> = { shape: "any!", mean: "any!", std: "any!", flips: "any", into: "any" };
 
 /** Words that hold the bytes of images [B, H, W, C]: what `normaliseImages` takes. */
 export const packedWords = (shape: Shape): number => Math.ceil(numel(shape) / 4);
+
+function dimsOf(shape: Shape) {
+  const [height = 0, width = 0, channels = 0] = shape.slice(1);
+  return { n: numel(shape), width, channels, pixels: height * width * channels };
+}
 
 const op = single(
   defineOp({
@@ -30,23 +37,21 @@ const op = single(
     operands: { bytes: "u32", affine: "f32", "flips?": "bool|u32" },
     infer: (_, { shape }: { readonly shape: Shape }) => ({ y: { shape, dtype: "f32" } }),
     run: ({ inputs, outputs, attrs: { shape }, dispatch }) => {
-      const [height = 0, width = 0, channels = 0] = shape.slice(1);
-      const dims = { n: numel(shape), width, channels, pixels: height * width * channels };
-      dispatch(kernel, { flips: inputs.flips !== undefined }, { ...inputs, ...outputs }, dims);
+      dispatch(kernel, { flips: inputs.flips !== undefined }, { ...inputs, ...outputs }, dimsOf(shape));
     },
   }),
 );
 
 /**
  * `(byte / 255 - mean) / std` of images given as bytes, four to a word in the order of the shape (u32, little-endian,
- * as a Uint32Array on the bytes has them): f32 [B, H, W, C]. No gradient.
+ * as a Uint32Array on the bytes has them): f32 [B, H, W, C], `into` if it is given. No gradient.
  */
 export const normaliseImages = positional(
   "normaliseImages(bytes, options)",
   (bytes: Tensor, options: NormaliseOptions): Tensor => {
     const name = "normaliseImages";
-    const { shape, mean, std, flips } = readOptions(name, options, NORMALISE);
-    checkTensors(name, { bytes, "flips?": flips });
+    const { shape, mean, std, flips, into } = readOptions(name, options, NORMALISE);
+    checkTensors(name, { bytes, "flips?": flips, "into?": into });
     for (const [what, list] of Object.entries({ shape, mean, std })) checkList(name, what, list);
     const [batch, , , channels] = shape;
     if (shape.length !== 4) throw new ShapeError(`${name}: the shape must be [B, H, W, C]; got [${shape.join(", ")}].`);
@@ -65,9 +70,17 @@ export const normaliseImages = positional(
     if (flips && (flips.rank !== 1 || flips.size !== batch || (flips.dtype !== "bool" && flips.dtype !== "u32"))) {
       throw new ShapeError(`${name}: flips must be bool [${batch}]; got ${describe(flips)}.`);
     }
+    if (into) checkDevice(name, into, bytes.device);
+    if (into && (into.dtype !== "f32" || into.shape.join() !== shape.join())) {
+      throw new ShapeError(`${name}: into must be f32 [${shape.join(", ")}]; got ${describe(into)}.`);
+    }
     const affine = mean.flatMap((m, c) => [1 / (255 * std[c]!), -m / std[c]!]);
     const factors = tensor(Float32Array.from(affine), { device: bytes.device });
-    const y = op({ bytes, affine: factors, flips }, { shape });
+    if (into) {
+      const found = { ...{ bytes, affine: factors, y: into }, ...(flips && { flips }) };
+      dispatch(into.device, name, kernel, { flips: flips !== undefined }, found, dimsOf(shape));
+    }
+    const y = into ?? op({ bytes, affine: factors, flips }, { shape });
     factors.dispose();
     return y;
   },

@@ -40,7 +40,7 @@ export function takeImages(given: PixelImages, site: ImageSite): GivenImages {
   const { device, input, normalise } = site;
   return giveHost(copyImages(given, site), input, (batch, bytes) => {
     const { mean, std } = normalise as Normalisation;
-    copyInto(batch, normaliseImages(tensor(bytes, { device }), { mean, std, shape: batch.shape }));
+    normaliseImages(tensor(bytes, { device }), { mean, std, shape: batch.shape, into: batch });
   });
 }
 

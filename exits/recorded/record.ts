@@ -6,7 +6,6 @@ import { FIT } from "../../data/fit.ts";
 import {
   type Capture,
   capture,
-  copyInto,
   createPortableDevice,
   type Device,
   describeCaptures,
@@ -117,7 +116,7 @@ async function recordSite(
   const unpack = own(
     await capture({ label: "bytes", device, inputs, state: [images] }, ({ bytes }) =>
       noGrad(() => {
-        copyInto(images, normaliseImages(bytes, { mean, std, shape }));
+        normaliseImages(bytes, { mean, std, shape, into: images });
         return {};
       }),
     ),

@@ -122,6 +122,11 @@ const HOT: Readonly<
     shapes({ x: [17, 3, 4, 8], w: [3, 3, 8, n], b: [n], r: [17, 3, 4, n] }),
     ({ x, w, b, r }) => s.conv2d(x!, w!, b, { padding: 1, activation: "relu", residual: r }),
   ],
+  "conv2d, taps that share their inputs": (n) => [
+    ["x", "r"],
+    shapes({ x: [17, 5, 9, 6], w: [3, 3, 6, n], b: [n], r: [17, 5, 9, n] }),
+    ({ x, w, b, r }) => s.conv2d(x!, w!, b, { padding: 1, activation: "relu", residual: r }),
+  ],
   "conv2d, strided, by elements": (n) => [
     ["x"],
     shapes({ x: [33, 5, 5, 3], w: [3, 3, 3, n + 1] }),

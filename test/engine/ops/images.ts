@@ -5,14 +5,14 @@ import * as s from "../../../engine/index.ts";
 import { exitTally, tallySize } from "../../../exits/index.ts";
 import { type OpCase, type OpRow, type Ref, ref } from "./row.ts";
 
-/** Images [B, H, W, C] of bytes; `flips` mirrors some of them. */
-function images(shape: readonly [number, number, number, number], flips: boolean): OpCase {
+/** Images [B, H, W, C] of bytes; `flips` mirrors some of them; into a tensor that is there, if wanted. */
+function images(shape: readonly [number, number, number, number], flips: boolean, isInto = false): OpCase {
   const [batch, height, width, channels] = shape;
   const mean = [0.286, 0.4, 0.1].slice(0, channels);
   const std = [0.353, 0.2, 0.5].slice(0, channels);
   const words = s.packedWords(shape);
   return {
-    label: `[${shape}]${flips ? " mirrored" : ""}`,
+    label: `[${shape}]${flips ? " mirrored" : ""}${isInto ? " into a tensor" : ""}`,
     inputs: {
       bytes: { shape: [words, 4], dtype: "u32", range: [0, 256] },
       ...(flips && { flips: { shape: [batch], dtype: "bool" } }),
@@ -21,7 +21,7 @@ function images(shape: readonly [number, number, number, number], flips: boolean
       // Powers of two, so that a sum of products packs four bytes exactly.
       const places = s.tensor(Uint32Array.of(1, 256, 65536, 16777216));
       const packed = s.sum(s.mul(bytes as Tensor, places), { dim: 1 });
-      return s.normaliseImages(packed, { shape, mean, std, flips: mirrored });
+      return s.normaliseImages(packed, { shape, mean, std, flips: mirrored, into: isInto ? s.ones(shape) : undefined });
     },
     oracle: ({ bytes, flips: mirrored }) =>
       ref(shape, (i) => {
@@ -79,6 +79,8 @@ export const rows: readonly OpRow[] = [
       images([1, 1, 1, 1], true),
       images([0, 2, 2, 1], false),
       images([33, 2, 4, 1], true),
+      images([3, 3, 5, 2], true, true),
+      images([33, 3, 4, 1], false, true),
     ],
   },
   { op: "exitTally", live: "refused", cases: [tally(65, 3, 5), tally(1, 1, 1), tally(200, 2, 10)] },
