@@ -77,7 +77,9 @@ async function opened(): Promise<{
 const CALM = 0.1;
 const TRIES = 4;
 
-/** Measures until the machine was calm: whether it was is told by the whole network alone, whatever the cascades took. */
+/**
+ * Measures until the machine was calm: whether it was is told by the whole network alone, whatever the cascades took.
+ */
 async function calmest<T>(measure: () => Promise<T>, spreadOf: (found: T) => number): Promise<T> {
   let best = await measure();
   for (let tries = 1; tries < TRIES && spreadOf(best) > CALM; tries++) {

@@ -6,29 +6,14 @@
 // upwards in (ky, kx, c), by a window (gemm-window.ts) in (ky, c, kx).
 
 import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, uniformsOf, writes } from "../kernel.ts";
+import type { ConvGeometry } from "../shared/conv-geometry.ts";
 import { epilogueBindings, epilogueText } from "../shared/epilogue.ts";
 import type { EpilogueSpec } from "../shared/finish.ts";
 import { gemm, gemmFeatures, gemmTiles, staysInside, windowTiles } from "../shared/gemm.ts";
 import { type GemmAdapter, type GemmTile, rowsOf, tileSize } from "../shared/gemm-tile.ts";
 import { arrayType, quadLoad, quadStore, quadWindow } from "../shared/quads.ts";
 
-/** Sizes of a convolution; a subset of what PyTorch calls its arguments, with the padding at top and left only. */
-export interface ConvGeometry {
-  readonly batch: number;
-  readonly h: number;
-  readonly w: number;
-  readonly c: number;
-  readonly oh: number;
-  readonly ow: number;
-  readonly o: number;
-  readonly kh: number;
-  readonly kw: number;
-  readonly stride: readonly [h: number, w: number];
-  readonly dilation: readonly [h: number, w: number];
-  readonly top: number;
-  readonly left: number;
-  readonly groups: number;
-}
+export type { ConvGeometry };
 
 const NAMES = [
   "batch",

@@ -1,11 +1,11 @@
 // The way of convolutions three taps wide whose outputs are as far apart as their inputs, for CPU adapters, loaded with
-// the others of gemm-unstaged.ts. A lane owns up to eight outputs side by side in a line x `cols` columns; all taps of a
-// line share its ten inputs, where a product would load 24. k goes one by one: with more of it in the text, the loop
+// the others of gemm-unstaged.ts. A lane owns up to eight outputs side by side in a line x `cols` columns; all taps of
+// a line share its ten inputs, where a product would load 24. k goes one by one: with more of it in the text, the loop
 // leaves the instruction cache (measured on lavapipe: a fifth to a third faster than `subgroup` with 8 x 16, at any
 // width that rows divide; 8 x 32 as fast, two of k at a time, 4 or 10 rows and outputs two apart slower).
 
-import type { ConvGeometry } from "../conv/conv.ts";
 import { ceilDiv, ENTRY, LINEAR_GROUP, unroll } from "../kernel.ts";
+import type { ConvGeometry } from "./conv-geometry.ts";
 import { APART, isGrouped } from "./gemm-lanes.ts";
 import type { GemmAdapter, GemmParts, GemmTile } from "./gemm-tile.ts";
 
