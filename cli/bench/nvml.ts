@@ -1,7 +1,7 @@
 // The total counters of NVIDIA's GPUs, which only the driver's library NVML tells; it is called by `koffi`, an optional
 // peer.
 
-import { messageOf } from "../../base/index.ts";
+import { messageOf, SortieError } from "../../base/index.ts";
 
 /** As the driver installs it. */
 const LIBRARY = process.platform === "win32" ? "nvml.dll" : "libnvidia-ml.so.1";
@@ -24,7 +24,7 @@ export async function nvmlCounters(library: string = LIBRARY): Promise<readonly 
       const f = nvml.func(`int ${declaration}`);
       return (...args: readonly unknown[]) => {
         const code = f(...args);
-        if (code !== 0) throw new Error(textOf(code));
+        if (code !== 0) throw new SortieError(textOf(code));
       };
     };
     const [count, handle, energy] = [
