@@ -2,6 +2,7 @@
 
 import type { Kinds } from "../../base/index.ts";
 import { normaliseImagesKernel as kernel } from "../../kernels/image.ts";
+import { checkIs } from "../checks.ts";
 import { ArgumentError, DTypeError, readOptions, ShapeError } from "../errors.ts";
 import { defineOp, dispatch, single } from "../op.ts";
 import { checkList, describe, numel, type Shape } from "../shape.ts";
@@ -71,16 +72,14 @@ export const normaliseImages = positional(
       throw new ShapeError(`${name}: flips must be bool [${batch}]; got ${describe(flips)}.`);
     }
     if (into) checkDevice(name, into, bytes.device);
-    if (into && (into.dtype !== "f32" || into.shape.join() !== shape.join())) {
-      throw new ShapeError(`${name}: into must be f32 [${shape.join(", ")}]; got ${describe(into)}.`);
-    }
+    checkIs(name, "into", into, { shape, dtype: "f32" });
     const affine = mean.flatMap((m, c) => [1 / (255 * std[c]!), -m / std[c]!]);
     const factors = tensor(Float32Array.from(affine), { device: bytes.device });
+    const inputs = { bytes, affine: factors, flips };
     if (into) {
-      const found = { ...{ bytes, affine: factors, y: into }, ...(flips && { flips }) };
-      dispatch(into.device, name, kernel, { flips: flips !== undefined }, found, dimsOf(shape));
+      dispatch(into.device, name, kernel, { flips: flips !== undefined }, { ...inputs, y: into }, dimsOf(shape));
     }
-    const y = into ?? op({ bytes, affine: factors, flips }, { shape });
+    const y = into ?? op(inputs, { shape });
     factors.dispose();
     return y;
   },
