@@ -33,7 +33,6 @@ interface Lane {
   readonly times: number[];
   readonly cpuTimes: number[];
   runs: number;
-  lastMs: number;
   warm: Counts;
   error: string | undefined;
 }
@@ -64,7 +63,6 @@ async function timed(lane: Lane): Promise<{ readonly ms: number; readonly cpuMs:
   const { user, system } = process.cpuUsage(cpuStart);
   lane.warm = since(before);
   lane.runs++;
-  lane.lastMs = ms;
   return { ms, cpuMs: (user + system) / 1000 / cpus().length };
 }
 
@@ -102,7 +100,6 @@ async function open(engine: BenchEngine, workload: Workload, inputs: Inputs): Pr
       times: [],
       cpuTimes: [],
       runs: 1,
-      lastMs: firstMs,
       warm: since(before),
       error: undefined,
     };
@@ -158,7 +155,7 @@ export async function measure(
     const turn = lanes.map((_, i) => lanes[(i + round) % lanes.length] as Lane);
     for (const lane of turn) {
       await attempt(lane, async () => {
-        if (lane.lastMs < SHORT_MS) await timed(lane);
+        if ((lane.times.at(-1) ?? lane.firstMs) < SHORT_MS) await timed(lane);
         if (round === rounds - 1) await lane.prepared.poison?.();
         const { ms, cpuMs } = await timed(lane);
         lane.times.push(ms);

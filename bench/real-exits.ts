@@ -16,6 +16,7 @@ import {
   type Site,
   type Subject,
   savingTable,
+  spreadOf,
   stageTable,
   tableOf,
   timeCascades,
@@ -207,11 +208,9 @@ async function resnetPart(): Promise<readonly string[]> {
         await classifier.classify(images);
         times.push(performance.now() - start);
       }
-      return times.sort((a, b) => a - b);
+      return times;
     };
-    const quarter = Math.floor((10 * rounds) / 4);
-    const times = await calmest(timed, (sorted) => (sorted.at(-quarter)! - sorted[quarter]!) / median(sorted));
-    const own = median(times);
+    const own = median(await calmest(timed, spreadOf));
     const peer = fastestPeer(`infer.resnet20.b${batch}`, device);
     const beside = peer ? [peer.name, ms(peer.ms), (peer.ms / own).toFixed(1), peer.date] : ["-", "-", "-", "-"];
     rows.push(`| ${[batch, dispatches, ms(own), ...beside].join(" | ")} |`);

@@ -7,7 +7,7 @@
 import { parseArgs } from "node:util";
 import { zip } from "../base/index.ts";
 import { fashionMnist } from "../data/index.ts";
-import { createDevice, type Device } from "../engine/index.ts";
+import { copyInto, createDevice, type Device } from "../engine/index.ts";
 import {
   type Architecture,
   adapterName,
@@ -95,7 +95,7 @@ for (const [name, architecture] of Object.entries(NETWORKS)) {
   ).dispose();
   for (const [how, method] of Object.entries(METHODS)) {
     const net = buildNetwork(architecture, { seed: 1, device });
-    for (const [[, from], [, to]] of zip([...start.state()], [...net.state()])) to.write(await from.read());
+    for (const [[, to], [, from]] of zip([...net.state()], [...start.state()])) copyInto(to, from);
     const { seconds, accuracies } = await measured(net, method);
     net.dispose();
     if (how === "masks") masks = seconds;

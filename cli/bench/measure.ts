@@ -37,7 +37,7 @@ export interface CascadeTime {
   /** Milliseconds of a batch: the median of the rounds, and that times the median of the rounds' ratios. */
   readonly whole: number;
   readonly cascade: number;
-  /** How far the quartiles of the whole network's rounds are apart, as a share of their median: how calm it was. */
+  /** `spreadOf` the whole network's rounds. */
   readonly spread: number;
   /** Only where stages were timed at this size. */
   readonly saving: Saving | undefined;
@@ -66,6 +66,10 @@ function quantile(values: readonly number[], q: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return lastOf(sorted.slice(0, Math.floor(q * sorted.length) + 1));
 }
+
+/** How far the quartiles of times are apart, as a share of their median: how calm the machine was. */
+export const spreadOf = (times: readonly number[]): number =>
+  (quantile(times, 0.75) - quantile(times, 0.25)) / median(times);
 
 /** Passes that a classifier is given to find its way, at most. */
 const FINDING = 60;
@@ -209,7 +213,7 @@ export async function timeCascades(
     // A machine that drifts does so for both of a ratio.
     const wholeTime = median(wholeTimes);
     const taken = transposed(ratios).map((one) => wholeTime * median(one));
-    const spread = (quantile(wholeTimes, 0.75) - quantile(wholeTimes, 0.25)) / wholeTime;
+    const spread = spreadOf(wholeTimes);
     const known = costs?.times.find((one) => one.batch === batch);
     const stages = known && stagesOf({ net, rounds }, known);
     const rows: CascadeTime[] = [];

@@ -22,6 +22,7 @@ import {
   convDims,
   convQuads,
   OUTSIDE,
+  readsQuads,
 } from "./conv.ts";
 
 const inputFunctions = (spec: ConvSpec): string => `
@@ -160,7 +161,7 @@ var<private> c_first: i32;
 var<private> g_at: i32;
 var<private> part: u32;
 ${quadWindow("quad_x", "x", spec.vx)}
-${quadLoad("quad_g", "g", spec.vy)}
+${quadLoad("quad_g", "g", readsQuads(spec))}
 ${quadStore("quad_dw", "dw", spec.out, spec.vy)}
 fn padded() -> i32 { return (u.run + 3) / 4 * 4; }
 fn a_row(m: u32) -> Row {
@@ -227,7 +228,7 @@ export const convWeight = defineKernel({
   features: gemmFeatures,
   bindings: (spec: ConvWeightSpec) => ({
     x: reads(arrayType(spec.dtype, spec.vx)),
-    g: reads(arrayType(spec.dtype, spec.vy && spec.variant !== "window")),
+    g: reads(arrayType(spec.dtype, readsQuads(spec))),
     dw: writes(arrayType(spec.out, spec.vy)),
   }),
   source: (spec) =>

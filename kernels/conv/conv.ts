@@ -82,6 +82,9 @@ export type ConvSpec = GemmTile & {
   readonly vy: boolean;
 };
 
+/** Whether what has the channels of y is read by quads. @internal */
+export const readsQuads = ({ vy, variant }: ConvSpec): boolean => vy && variant !== "window";
+
 const functions = (spec: ConvSpec & EpilogueSpec): string => `
 struct Row { image: i32, y: i32, x: i32 }
 struct Run { at: i32, x: i32 }
@@ -89,7 +92,7 @@ var<private> w_at: i32;
 var<private> o_first: i32;
 var<private> c_first: i32;
 ${quadWindow("quad_x", "x", spec.vx)}
-${quadLoad("quad_w", "weight", spec.vy, staysInside(spec, spec.vx))}
+${quadLoad("quad_w", "weight", readsQuads(spec), staysInside(spec, spec.vx))}
 ${quadStore("quad_y", "y", spec.dtype, spec.vy)}
 ${epilogueText(spec, spec.dtype, spec.vy ? "vec" : "quad")}
 fn a_row(m: u32) -> Row {
@@ -135,7 +138,7 @@ export const conv = defineKernel({
   features: gemmFeatures,
   bindings: (spec: ConvSpec & EpilogueSpec) => ({
     x: reads(arrayType(spec.dtype, spec.vx)),
-    weight: reads(arrayType(spec.dtype, spec.vy && spec.variant !== "window")),
+    weight: reads(arrayType(spec.dtype, readsQuads(spec))),
     y: writes(arrayType(spec.dtype, spec.vy)),
     ...epilogueBindings(spec, spec.dtype, spec.vy),
   }),

@@ -6,13 +6,16 @@ export type GemmTile = {
   readonly variant: "subgroup" | "window" | "tile" | "plain";
   /** Threads of a workgroup. */
   readonly threads: number;
-  /** Threads side by side along n (1 in the subgroup variant). */
+  /** Threads side by side along n (1 in the subgroup variant and in a window). */
   readonly across: number;
-  /** Rows of C a thread owns; where A's quads lie along m a multiple of 4, and 4 in the subgroup variant. */
+  /**
+   * Rows of C a thread owns; where A's quads lie along m a multiple of 4, and 4 in the subgroup variant. In a window
+   * neighbours of a line, and of the weights' gradient channels, each with all taps of a line.
+   */
   readonly rows: number;
-  /** Columns of C a thread (subgroup variant: a subgroup) owns; a multiple of 4. */
+  /** Columns of C a thread (subgroup variant and window: a subgroup) owns; a multiple of 4. */
   readonly cols: number;
-  /** Subgroup size the text is made for (subgroup variant). */
+  /** Subgroup size the text is made for (subgroup variant and window; 0: any). */
   readonly lanes: number;
   /** k staged at a time (tile variant); a multiple of 4. */
   readonly depth: number;

@@ -5,9 +5,10 @@
 import { ceilDiv, ENTRY, unroll } from "../kernel.ts";
 import { APART } from "./gemm-lanes.ts";
 import type { GemmParts, GemmTile } from "./gemm-tile.ts";
+import { TAPS } from "./gemm-window.ts";
+import { QUAD } from "./quads.ts";
 
-const TAPS = 3;
-const PIXELS = 4;
+const PIXELS = QUAD.length;
 
 /** Entry point; `place` says which lines of outputs (`line_first`, `line_last`) and columns (`n_tile`) are whose. */
 export function windowWeightMain({ rows, cols, lanes, threads }: GemmTile, { place }: GemmParts): string {
@@ -17,7 +18,7 @@ export function windowWeightMain({ rows, cols, lanes, threads }: GemmTile, { pla
     unroll(rows, (r) => unroll(TAPS, (tap) => line(r, tap)));
   const at = (r: number, tap: number, o: number): string => `acc[${(r * TAPS + tap) * cols + o}]`;
   const sums = (r: number, tap: number, o: number): string =>
-    [0, 1, 2, 3].reduce((sum, p) => `fma(a${r}_${p + tap}, b${p}_${o}, ${sum})`, at(r, tap, o));
+    QUAD.reduce((sum, p) => `fma(a${r}_${p + tap}, b${p}_${o}, ${sum})`, at(r, tap, o));
   return `@diagnostic(off, subgroup_uniformity)
 @compute @workgroup_size(${threads})
 fn main(${ENTRY}, @builtin(subgroup_invocation_id) lane: u32) {

@@ -9,16 +9,21 @@ import type { ConvGeometry } from "./conv-geometry.ts";
 import { APART, isGrouped } from "./gemm-lanes.ts";
 import type { GemmAdapter, GemmParts, GemmTile } from "./gemm-tile.ts";
 
-const TAPS = 3;
+/** Taps of a line. @internal */
+export const TAPS = 3;
+const TAP_NUMBERS = Array.from({ length: TAPS }, (_, tap) => tap);
 const MOST_ROWS = 8;
 const COLS = 16;
 
 /** Multiply-adds from which on a text of its own is worth it; one serves all convolutions of a network. */
 const LEAST_WORK = 250_000;
 
-/** What is read and written, and where the weight of the first line of taps and k = 0 lies, of a tap and a column. */
+/**
+ * WGSL over i32: what is read `from`, lines, columns and channels of an image on either side, how far the first tap
+ * reaches over the first output, and where the weight of a tap and a column lies at the first line of taps and k = 0.
+ */
 const FORWARD = {
-  names: ["x", "weight"],
+  from: "x",
   input: { h: "u.h", w: "u.w", c: "u.c" },
   output: { h: "u.oh", w: "u.ow", c: "u.o" },
   top: "u.top",
@@ -30,7 +35,7 @@ const FORWARD = {
 
 /** The gradient is the convolution of g with the taps in reverse and the channels exchanged. */
 const GRADIENT = {
-  names: ["g", "weight"],
+  from: "g",
   input: FORWARD.output,
   output: FORWARD.input,
   top: "(u.kh - 1 - u.top)",
@@ -42,12 +47,12 @@ const GRADIENT = {
 
 /** Entry point of one convolution. */
 export function windowMain({ rows, cols, lanes, threads }: GemmTile, { b: axis }: GemmParts): string {
-  const { names, input, output, top, left, weight, nextLine, nextK } = axis === "k" ? GRADIENT : FORWARD;
+  const { from, input, output, top, left, weight, nextLine, nextK } = axis === "k" ? GRADIENT : FORWARD;
   const inputs = rows + TAPS - 1;
   const loads = ceilDiv(TAPS * cols, lanes);
   const shared = (i: number): string => `subgroupBroadcast(s${Math.floor(i / lanes)}, ${i % lanes}u)`;
   const sums = (o: number, r: number): string =>
-    [0, 1, 2].reduce((sum, tap) => `fma(a${r + tap}, b${tap}_${o}, ${sum})`, `acc[${r * cols + o}]`);
+    TAP_NUMBERS.reduce((sum, tap) => `fma(a${r + tap}, b${tap}_${o}, ${sum})`, `acc[${r * cols + o}]`);
   return `@diagnostic(off, subgroup_uniformity)
 @compute @workgroup_size(${threads})
 fn main(${ENTRY}, @builtin(subgroup_invocation_id) lane: u32) {
@@ -71,9 +76,9 @@ let is_line = u32(above + ty) < u32(${input.h});
 let at = ((image * ${input.h} + above + ty) * ${input.w} + left) * ${input.c};
 ${unroll(inputs, (i) => `let is${i} = is_line && is_in${i};\nlet at${i} = at + ${i} * ${input.c};`)}
 for (var k = 0; k < ${input.c}; k++) {
-${unroll(inputs, (i) => `let a${i} = select(0.0, f32(${names[0]}[u32(at${i} + k)]), is${i});`)}
+${unroll(inputs, (i) => `let a${i} = select(0.0, f32(${from}[u32(at${i} + k)]), is${i});`)}
 let w_at = ty * (${nextLine}) + k * ${nextK};
-${unroll(loads, (i) => `let s${i} = f32(${names[1]}[u32(w_at + w${i})]);`)}
+${unroll(loads, (i) => `let s${i} = f32(weight[u32(w_at + w${i})]);`)}
 ${unroll(
   cols,
   (o) =>

@@ -32,7 +32,7 @@ import {
 } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith } from "../harness.ts";
-import { barSplits, joint, quiet, smallNet, weightsAfter } from "./small.ts";
+import { barNet, barSplits, joint, quiet, smallNet, weightsAfter } from "./small.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sortie-tuning-"));
 const test = gpuSuite("exits: fine-tuning", { timeout: 180_000 });
@@ -139,18 +139,7 @@ test("a finished run goes on for more epochs as if it had been as long from the 
 test("a run starts from another's weights, and says what did not fit; a folder knows where its run started", async () => {
   const from = join(folder, "first");
   await weightsAfter({ method: joint, dir: from });
-  const wide = () =>
-    buildNetwork(
-      {
-        backbone: "resnet",
-        options: { depth: 8, widths: [4, 8, 8] },
-        input: [8, 8, 1],
-        classes: 4,
-        exits: ["stage1", "stage2"],
-        head: "gap-norm-linear",
-      },
-      { seed: 9 },
-    );
+  const wide = () => barNet({ head: "gap-norm-linear" }, 9);
   const dir = join(folder, "second");
   const { told, before } = await around({ method: joint, from, dir, freeze: ["backbone."] }, wide());
   const norms = [0, 1].flatMap((j) => [`heads.${j}.norm.weight`, `heads.${j}.norm.bias`]);

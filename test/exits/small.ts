@@ -2,6 +2,7 @@
 // images.
 
 import {
+  type Architecture,
   type BatchSource,
   buildNetwork,
   type ImageSet,
@@ -46,8 +47,8 @@ export const barSplits = (): ImageSplits<Uint8Array> => ({
   test: bars(30, "test", 3000),
 });
 
-/** Three exits, a few thousand weights, with heads that say what a plan asks for. */
-export const planNet = ({ wraps }: Pick<TrainingPlan, "wraps">, seed = 1): MultiExit =>
+/** Three exits, a few thousand weights, and the heads named. */
+export const barNet = (heads: Pick<Architecture, "head" | "wraps">, seed = 1): MultiExit =>
   buildNetwork(
     {
       backbone: "resnet",
@@ -55,24 +56,17 @@ export const planNet = ({ wraps }: Pick<TrainingPlan, "wraps">, seed = 1): Multi
       input: [8, 8, 1],
       classes: 4,
       exits: ["stage1", "stage2"],
-      wraps: wraps.map(({ name }) => name),
+      ...heads,
     },
     { seed },
   );
 
-/** Three exits, a few thousand weights. */
-export const smallNet = (seed = 1): MultiExit =>
-  buildNetwork(
-    {
-      backbone: "resnet",
-      options: { depth: 8, widths: [4, 8, 8] },
-      input: [8, 8, 1],
-      classes: 4,
-      exits: ["stage1", "stage2"],
-      head: "gap-linear",
-    },
-    { seed },
-  );
+/** The same with heads that say what a plan asks for. */
+export const planNet = ({ wraps }: Pick<TrainingPlan, "wraps">, seed = 1): MultiExit =>
+  barNet({ wraps: wraps.map(({ name }) => name) }, seed);
+
+/** The same with plain heads. */
+export const smallNet = (seed = 1): MultiExit => barNet({ head: "gap-linear" }, seed);
 
 /** Options of a short run that says nothing. */
 export const quiet = { epochs: 2, batch: 16, schedule: { warmup: 3 }, report: () => {} } as const;
