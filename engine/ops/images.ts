@@ -27,19 +27,18 @@ const NORMALISE: Kinds<NormaliseOptions> = { shape: "any!", mean: "any!", std: "
 /** Words that hold the bytes of images [B, H, W, C]: what `normaliseImages` takes. */
 export const packedWords = (shape: Shape): number => Math.ceil(numel(shape) / 4);
 
-function dimsOf(shape: Shape) {
-  const [height = 0, width = 0, channels = 0] = shape.slice(1);
-  return { n: numel(shape), width, channels, pixels: height * width * channels };
+interface Attrs {
+  readonly shape: Shape;
+  readonly dims: Readonly<Record<"n" | "width" | "channels" | "pixels", number>>;
 }
 
 const op = single(
   defineOp({
     name: "normaliseImages",
     operands: { bytes: "u32", affine: "f32", "flips?": "bool|u32" },
-    infer: (_, { shape }: { readonly shape: Shape }) => ({ y: { shape, dtype: "f32" } }),
-    run: ({ inputs, outputs, attrs: { shape }, dispatch }) => {
-      dispatch(kernel, { flips: inputs.flips !== undefined }, { ...inputs, ...outputs }, dimsOf(shape));
-    },
+    infer: (_, { shape }: Attrs) => ({ y: { shape, dtype: "f32" } }),
+    run: ({ inputs, outputs, attrs: { dims }, dispatch }) =>
+      dispatch(kernel, { flips: !!inputs.flips }, { ...inputs, ...outputs }, dims),
   }),
 );
 
@@ -54,7 +53,7 @@ export const normaliseImages = positional(
     const { shape, mean, std, flips, into } = readOptions(name, options, NORMALISE);
     checkTensors(name, { bytes, "flips?": flips, "into?": into });
     for (const [what, list] of Object.entries({ shape, mean, std })) checkList(name, what, list);
-    const [batch, , , channels] = shape;
+    const [batch, height = 0, width = 0, channels = 0] = shape;
     if (shape.length !== 4) throw new ShapeError(`${name}: the shape must be [B, H, W, C]; got [${shape.join(", ")}].`);
     if (bytes.dtype !== "u32") throw new DTypeError(`${name}: bytes must be packed in u32; got ${describe(bytes)}.`);
     if (bytes.size !== packedWords(shape)) {
@@ -76,10 +75,9 @@ export const normaliseImages = positional(
     const affine = mean.flatMap((m, c) => [1 / (255 * std[c]!), -m / std[c]!]);
     const factors = tensor(Float32Array.from(affine), { device: bytes.device });
     const inputs = { bytes, affine: factors, flips };
-    if (into) {
-      dispatch(into.device, name, kernel, { flips: flips !== undefined }, { ...inputs, y: into }, dimsOf(shape));
-    }
-    const y = into ?? op(inputs, { shape });
+    const dims = { n: numel(shape), width, channels, pixels: height * width * channels };
+    const y = into ?? op(inputs, { shape, dims });
+    if (into) dispatch(y.device, name, kernel, { flips: !!flips }, { ...inputs, y }, dims);
     factors.dispose();
     return y;
   },

@@ -243,11 +243,9 @@ export const convWeight = defineKernel({
   grid: (dims, spec) => {
     const tile = tileSize(spec);
     // A window owns all taps of a line.
-    const rows =
-      spec.variant === "window"
-        ? dims.kh * ceilDiv(dims.c, tile.m) * tile.m
-        : dims.kh * dims.taps_x * ceilDiv(dims.run, 4) * 4;
-    return [ceilDiv(rows, tile.m), ceilDiv(dims.group_o, tile.n) * dims.groups, dims.splits];
+    const [lines, rows] =
+      spec.variant === "window" ? [dims.kh, dims.c] : [1, dims.kh * dims.taps_x * ceilDiv(dims.run, 4) * 4];
+    return [lines * ceilDiv(rows, tile.m), ceilDiv(dims.group_o, tile.n) * dims.groups, dims.splits];
   },
 });
 

@@ -166,11 +166,14 @@ w_at += u.run;
     const [x, y] = linearGrid(ceilDiv(rowsOf(spec, dims.batch * dims.oh, dims.ow), size.m));
     return [x, y, ceilDiv(dims.group_o, size.n) * dims.groups];
   },
-  rows: ({ batch, oh, ow }, spec) => {
-    const apart = { weight: 1, bias: 1 };
-    const units = rowsOf(spec, batch * oh, ow);
-    return { axis: 0, units, perGroup: tileSize(spec).m, fold: true, blocks: batch, apart };
-  },
+  rows: ({ batch, oh, ow }, spec) => ({
+    axis: 0,
+    units: rowsOf(spec, batch * oh, ow),
+    perGroup: tileSize(spec).m,
+    fold: true,
+    blocks: batch,
+    apart: { weight: 1, bias: 1 },
+  }),
 });
 
 /** Whether quads of the channels of x and of y lie inside a group and are aligned. @internal */

@@ -1,6 +1,8 @@
 // What a product is to the loops of gemm.ts: how it is cut into threads, what the adapter offers, and the kernel's
 // side.
 
+import { ceilDiv } from "../kernel.ts";
+
 /** How a product is cut into threads; part of the spec of every kernel built here. */
 export type GemmTile = {
   readonly variant: "subgroup" | "window" | "tile" | "plain";
@@ -58,7 +60,7 @@ export interface GemmParts {
 
 /** Rows of C where they lie along lines of `width`: a window's pieces of a line are of one length. */
 export const rowsOf = ({ variant, rows }: GemmTile, lines: number, width: number): number =>
-  lines * (variant === "window" ? Math.ceil(width / rows) * rows : width);
+  lines * (variant === "window" ? ceilDiv(width, rows) * rows : width);
 
 /** Rows and columns of C that one workgroup makes. */
 export function tileSize(tile: GemmTile): { readonly m: number; readonly n: number } {
