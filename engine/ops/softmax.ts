@@ -25,8 +25,9 @@ interface Attrs {
 
 const nameOf = ({ log }: Attrs): string => (log ? "logSoftmax" : "softmax");
 
+// A scalar is one line of one number.
 function planOf(shape: Shape, { axis }: Attrs) {
-  return { outer: numel(shape.slice(0, axis)), len: shape[axis]!, inner: numel(shape.slice(axis + 1)) };
+  return { outer: numel(shape.slice(0, axis)), len: shape[axis] ?? 1, inner: numel(shape.slice(axis + 1)) };
 }
 
 function specOf({ device, choose }: Launcher, x: Described, attrs: Attrs, pass: string): SoftmaxSpec {
@@ -82,7 +83,7 @@ const SOFTMAX: Kinds<SoftmaxOptions> = { dim: "number" };
 
 function axisOf(op: string, x: Tensor, options: SoftmaxOptions): number {
   checkTensors(op, { x });
-  return normalizeAxis(op, readOptions(op, options, SOFTMAX).dim ?? -1, x.rank);
+  return normalizeAxis(op, readOptions(op, options, SOFTMAX).dim ?? -1, Math.max(1, x.rank));
 }
 
 /**

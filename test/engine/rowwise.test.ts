@@ -19,6 +19,20 @@ test("softmax names axis and dtype", () => {
   );
 });
 
+test("a scalar is a line of one number", async () => {
+  const x = s.tensor(3, { dtype: "f32" });
+  for (const dim of [undefined, 0, -1]) {
+    const options = dim === undefined ? {} : { dim };
+    assert.equal(await s.read([s.softmax(x, options), s.logSoftmax(x, options)]), [
+      Float32Array.of(1),
+      Float32Array.of(0),
+    ]);
+    const [slope] = s.grad((z) => s.softmax(z as s.Tensor, options))(x);
+    assert.equal(await slope!.read(), Float32Array.of(0));
+  }
+  says(() => s.softmax(x, { dim: 1 }), "ShapeError: softmax: axis must be in -1..0; got 1.");
+});
+
 test("crossEntropy describes logits and target", () => {
   const z = s.zeros([4, 10]);
   const labels = s.zeros([4], { dtype: "i32" });
