@@ -15,6 +15,7 @@ import {
   type TrainingPlan,
   train,
 } from "../../exits/index.ts";
+import { trialOf } from "./plan.ts";
 import { verdictOf } from "./verdict.ts";
 
 /** Seconds that a method may take, its teacher's training not counted. */
@@ -65,12 +66,7 @@ function accuraciesOf({ logits, labels }: { readonly logits: Float32Array; reado
 
 /** Trains a method; whether all was well. */
 async function tryOut(method: Method): Promise<boolean> {
-  // Published rates are for thousands of steps. Where heads have a rate of their own to begin with, it alone is raised:
-  // behind it ptee's mixture trains an exit on samples that it is trusted with, and nowhere else, so that at fifty
-  // times its rate an exit that is not worth it forgets the other classes (10 % of 500 images; 26 % before the
-  // mixture).
-  const raised = ["headsLr", "lr"].find((rate) => rate in method.options);
-  const plan = method.with(raised === undefined ? {} : { [raised]: 0.05 });
+  const plan = trialOf(method);
   const teacher = await teacherOf(plan);
   const net = networkOf(plan, [8, 16, 24]);
   const began = performance.now();
