@@ -11,4 +11,4 @@ export { RunFolder } from "./files/run-folder.ts";
 export { findings } from "./findings.ts";
 export * as html from "./report/html.ts";
 export { drawPlot } from "./report/plots.ts";
-export { loadData, makeNetwork } from "./settings/model.ts";
+export { loadData, makeNetwork, makeRecipe } from "./settings/model.ts";
