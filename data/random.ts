@@ -1,7 +1,8 @@
-// Random numbers from a counter: Philox 4x32-10 (Salmon et al., SC 2011), bit for bit the same on every platform. block
-//   i of stream (seed, purpose, a, b) = philox(counter = (i, a, b, hash(purpose)), key = (seed mod 2^32, seed / 2^32))
-//   There is no state beyond the position in a stream: what belongs to sample 17 of epoch 3 is drawn from the stream
-//   ("augment", 3, 17) whatever was drawn before, so a run that is resumed continues as if it had never stopped.
+// Random numbers from a counter: Philox 4x32-10 (Salmon et al., SC 2011), bit for bit the same on every platform.
+//   block i of stream (seed, purpose, a, b) =
+//     philox(counter = (i, a, b, hash(purpose)), key = (seed mod 2^32, seed / 2^32))
+// There is no state beyond the position in a stream: what belongs to sample 17 of epoch 3 is drawn from the stream
+// ("augment", 3, 17) whatever was drawn before, so a run that is resumed continues as if it had never stopped.
 
 import { philox, SEED, what } from "../base/index.ts";
 import { ensure } from "./errors.ts";

@@ -1,9 +1,9 @@
-// Rows that stay: the indices of the rows whose mask is set, in order, and their number, on the GPU alone. survivors[0
-//   .. count) = { i : mask[i] != 0 } ascending Up to 1024 rows take one workgroup and one launch (`compactSmall`).
-//   Beyond: `countBlocks` counts per block of 1024 rows, `scanBlocks` (one workgroup) turns counts into offsets and the
-//   total, `writeBlocks` ranks rows within their block. A thread owns 16 neighbouring rows; ranks come from a scan over
-//   64 threads in workgroup memory. With `live`, only the first live[0] rows exist. `liveGrids` turns a row count into
-//   the workgroup counts of a list of launches.
+// Rows that stay: the indices of the rows whose mask is set, in order, and their number, on the GPU alone.
+//   survivors[0 .. count) = { i : mask[i] != 0 }, ascending
+// Up to 1024 rows take one workgroup and one launch (`compactSmall`). Beyond: `countBlocks` counts per block of 1024
+// rows, `scanBlocks` (one workgroup) turns counts into offsets and the total, `writeBlocks` ranks rows within their
+// block. A thread owns 16 neighbouring rows; ranks come from a scan over 64 threads in workgroup memory. With `live`,
+// only the first live[0] rows exist. `liveGrids` turns a row count into the workgroup counts of a list of launches.
 
 import {
   ceilDiv,

@@ -1,10 +1,11 @@
-// Rows and elements picked by index, and what flows back to where they came from. gatherRows y[o, k, i] = x[o,
-//   index[k], i] indexSelect, embedding gatherElements y[p] = x[p with its coordinate along one axis replaced by
-//   index[p]] oneHot y[k, c] = 1 if index[k] = c else 0 An index out of range reads `missing` (NaN for floats).
-//   Backwards, repeated indices accumulate: every element of dx is owned by one thread, which adds its contributions in
-//   the order of the index list, so results are equal bit for bit from run to run. Short lists are scanned whole
-//   (`sumRowsScanned`); for long ones `markRows` and `linkRows` chain the equal indices first, and `sumRowsLinked`
-//   walks the chains. A thread per element, or per four neighbours along i.
+// Rows and elements picked by index, and what flows back to where they came from.
+//   gatherRows      y[o, k, i] = x[o, index[k], i]: indexSelect, embedding
+//   gatherElements  y[p] = x[p with its coordinate along one axis replaced by index[p]]
+//   oneHot          y[k, c] = 1 if index[k] = c, else 0
+// An index out of range reads `missing` (NaN for floats). Backwards, repeated indices accumulate: every element of dx
+// is owned by one thread, which adds its contributions in the order of the index list, so results are equal bit for bit
+// from run to run. Short lists are scanned whole (`sumRowsScanned`); for long ones `markRows` and `linkRows` chain the
+// equal indices first, and `sumRowsLinked` walks the chains. A thread per element, or per four neighbours along i.
 
 import { type Dims, defineKernel, type KernelFeature, reads, updates, writes } from "./kernel.ts";
 import {

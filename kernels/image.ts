@@ -1,7 +1,8 @@
-// Bytes of images to normalised numbers: packed NHWC u8, four to a word, to f32 [B, H, W, C]. y[b, r, x, c] = (p / 255
-//   - mean_c) / std_c, p the byte at (b, r, x', c), x' = W - 1 - x where flips[b] is set, else x A thread owns four
-//   neighbouring outputs; with flips it gathers their bytes one by one. The division by 255 and by std is one
-//   multiplication and one addition with factors the host made in f64: y = p scale_c + shift_c.
+// Bytes of images to normalised numbers: packed NHWC u8, four to a word, to f32 [B, H, W, C].
+//   y[b, r, x, c] = (p / 255 - mean_c) / std_c
+//   p the byte at (b, r, x', c),  x' = W - 1 - x where flips[b] is set, else x
+// A thread owns four neighbouring outputs; with flips it gathers their bytes one by one. The division by 255 and by std
+// is one multiplication and one addition with factors the host made in f64: y = p scale_c + shift_c.
 
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "./kernel.ts";
 

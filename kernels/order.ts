@@ -1,8 +1,9 @@
-// Along one axis of x [outer, len, inner]: where elements stand in order, and running sums. order index[o, r, i] =
-//   place of the element of rank r < count, ascending or descending; equal elements keep their order cumsum y[o, j, i]
-//   = x[o, 0, i] + ... + x[o, j, i], or from the other end order: a thread per element counts those in front of it, len
-//   reads each: no swaps, one launch, any length, fit for rows of up to some thousands. NaN is larger than all numbers,
-//   as in PyTorch. cumsum: a workgroup per line, 256 elements a round; sums in f32, or exact.
+// Along one axis of x [outer, len, inner]: where elements stand in order, and running sums.
+//   order   index[o, r, i] = place of the element of rank r < count, up or down; equal ones keep their order
+//   cumsum  y[o, j, i] = x[o, 0, i] + ... + x[o, j, i], or from the other end
+// order: a thread per element counts those in front of it, len reads each: no swaps, one launch, any length, fit for
+// rows of up to some thousands. NaN is larger than all numbers, as in PyTorch. cumsum: a workgroup per line, 256
+// elements a round; sums in f32, or exact.
 
 import { defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "./kernel.ts";
 import { mathTypes } from "./shared/functions.ts";

@@ -1,7 +1,7 @@
-// Pooling over images x [n, h, w, c] -> y [n, oh, ow, c], and its gradients. max: y = max of the window, whose cells
-//   may be apart (dilation), where padding counts as -inf; the first maximum in row-major window order wins, and
-//             a NaN wins over every number. Its place in the window is kept for the gradient.
-//   average: y = sum of the window / cells; fixed windows, or (adaptive) windows floor(i n/m) .. ceil((i+1) n/m) - 1.
+// Pooling over images x [n, h, w, c] -> y [n, oh, ow, c], and its gradients.
+//   max      y = max of the window, whose cells may be apart (dilation), where padding counts as -inf; the first
+//            maximum in row-major order wins, and a NaN over every number; its place is kept for the gradient
+//   average  y = sum of the window / cells; fixed windows, or (adaptive) windows floor(i n/m) .. ceil((i+1) n/m) - 1
 // Mapping: a thread per output value of `width` channels; gradients: a thread per row of `width` channels, which
 // gathers over the windows that cover each cell, so they need no atomics and are deterministic. `split` > 1 shares a
 // large window among that many threads through workgroup memory.

@@ -1,13 +1,15 @@
 // Random numbers from a counter: Philox 4x32-10 (Salmon et al., SC 2011). Element i takes word i % 4 of the block
-//   philox(counter = (i / 4, call, step, seed >> 32), key = (seed, stream)), so every element can be computed anywhere,
-//   again (a dropout mask in the backward pass), and alike on the CPU: the twin in engine/random.ts gives the same bits
-//   for words, uniforms, integers and masks, and normals equal to float rounding. seed, stream and step lie in a
-//   buffer, `state` = [seed, stream, step, seed >> 32]; a replayed step draws anew once `randomAdvance` has counted
-//   `step` up. `call` numbers the draws within a step. uniform: (word >> 8) 2^-24, in [0, 1) integer: low + (word span
-//   >> 32); bias below span / 2^32 bernoulli: (word >> 8) < threshold = p 2^24 dropout: y = x scale where (word >> 8)
-//   >= threshold, else 0 normal: Box-Muller on words (0, 1) and (2, 3), by polynomials (Cephes) and not by WGSL's log
-//   and cos, whose error
-//              varies from device to device; |z| <= 5.77, since a uniform has 24 bits
+//   philox(counter = (i / 4, call, step, seed >> 32), key = (seed, stream)),
+// so every element can be computed anywhere, again (a dropout mask in the backward pass), and alike on the CPU: the
+// twin in engine/random.ts gives the same bits for words, uniforms, integers and masks, and normals equal to float
+// rounding. seed, stream and step lie in a buffer, `state` = [seed, stream, step, seed >> 32]; a replayed step draws
+// anew once `randomAdvance` has counted `step` up. `call` numbers the draws within a step.
+//   uniform    (word >> 8) 2^-24, in [0, 1)
+//   integer    low + (word span >> 32); bias below span / 2^32
+//   bernoulli  (word >> 8) < threshold = p 2^24
+//   dropout    y = x scale where (word >> 8) >= threshold, else 0
+//   normal     Box-Muller on words (0, 1) and (2, 3), by polynomials (Cephes), not by WGSL's log and cos, whose
+//              error varies from device to device; |z| <= 5.77, since a uniform has 24 bits
 // Mapping: a thread per block of 4 elements.
 
 import {

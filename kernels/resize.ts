@@ -1,9 +1,10 @@
 // Resizing images x [n, h, w, c] -> y [n, oh, ow, c], nearest or bilinear, and the gradients. Along an axis, output o
-//   reads at the source position (o step + offset) / unit, kept as whole numbers, so positions are exact on every
-//   device (f32 rounds 3 * (1/3) to either side of 1, and a nearest neighbour would flip). nearest: y =
-//   x[floor(position)] bilinear: positions below 0 count as 0; y = (1 - t) x[i] + t x[min(i + 1, h - 1)], i =
-//   floor(position), t = the rest Mapping: a thread per output value of `width` channels. The gradient gathers over the
-//   outputs that read a cell, the exact inverse of the same whole-number positions: no atomics, deterministic.
+// reads at the source position (o step + offset) / unit, kept as whole numbers, so positions are exact on every device
+// (f32 rounds 3 * (1/3) to either side of 1, and a nearest neighbour would flip).
+//   nearest   y = x[floor(position)]
+//   bilinear  y = (1 - t) x[i] + t x[min(i + 1, h - 1)],  i = floor(position), t the rest; below 0 counts as 0
+// Mapping: a thread per output value of `width` channels. The gradient gathers over the outputs that read a cell, the
+// exact inverse of the same whole-number positions: no atomics, deterministic.
 
 import {
   ceilDiv,

@@ -1,9 +1,10 @@
-// Softmax and log-softmax over one axis, and their gradients. y_j = exp(x_j - m) / s, log: y_j = x_j - m - log s, with
-//   m = max_j x_j and s = sum_j exp(x_j - m) dx_j = y_j (g_j - sum_k g_k y_k), log: dx_j = g_j - exp(y_j) sum_k g_k
-//   Layout: [outer, len, inner]. inner = 1: a team per row (row.ts). inner > 1 (`strided`): a thread per line, or per 4
-//   neighbouring lines. Statistics in f32, max and sum in one pass (the sum is rescaled when the maximum grows). A row
-//   that holds NaN or +inf, or nothing but -inf, becomes NaN, as in PyTorch: 0/0 and inf - inf are left to the
-//   arithmetic.
+// Softmax and log-softmax over one axis, and their gradients.
+//   y_j = exp(x_j - m) / s,  log: y_j = x_j - m - log s,  with m = max_j x_j and s = sum_j exp(x_j - m)
+//   dx_j = y_j (g_j - sum_k g_k y_k),  log: dx_j = g_j - exp(y_j) sum_k g_k
+// Layout: [outer, len, inner]. inner = 1: a team per row (row.ts). inner > 1 (`strided`): a thread per line, or per 4
+// neighbouring lines. Statistics in f32, max and sum in one pass (the sum is rescaled when the maximum grows). A row
+// that holds NaN or +inf, or nothing but -inf, becomes NaN, as in PyTorch: 0/0 and inf - inf are left to the
+// arithmetic.
 
 import { ceilDiv, defineKernel, linearGrid, reads, writes } from "./kernel.ts";
 import { chained, type Sum, sumsOf } from "./shared/chain.ts";

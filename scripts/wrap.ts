@@ -15,7 +15,10 @@ interface Block {
   readonly lines: readonly string[];
 }
 
-/** The lines of a block, paragraphs that are too wide wrapped anew. */
+/** Begins an item of a list, or a tag of a docstring: its further lines are indented. */
+const ITEM = /^\s*([-*] |\d+\. |@)/;
+
+/** The lines of a block, paragraphs that are too wide wrapped anew; indented lines, formulas for instance, stay. */
 function wrapBlock({ mark, lines }: Block): string[] {
   const out: string[] = [];
   let paragraph: string[] = [];
@@ -26,8 +29,10 @@ function wrapBlock({ mark, lines }: Block): string[] {
   };
   for (const line of lines) {
     if (/^\s*```/.test(line)) isCode = !isCode;
-    const isFixed = isCode || /^\s*(```|\||#|<|$)/.test(line) || /^ {4}/.test(line);
-    if (isFixed || /^\s*([-*] |\d+\. |@)/.test(line)) end();
+    const isOfItem = ITEM.test(line) || ITEM.test(paragraph[0] ?? "");
+    const isFixed =
+      isCode || /^\s*(```|\||#|<|$)/.test(line) || /^ {4}/.test(line) || (!isOfItem && /^ {2}/.test(line));
+    if (isFixed || ITEM.test(line)) end();
     if (isFixed) out.push(line);
     else paragraph.push(line);
   }

@@ -81,6 +81,9 @@ test("only paragraphs that are too wide are wrapped, by the words, with their ma
   const item = wrapMarkdown(`# ${long}\n\n- ${long}\n- short\n\n| ${long} |`).split("\n");
   assert.equal([item[0], item.at(-1)], [`# ${long}`, `| ${long} |`]);
   assert.ok(item.slice(2, -2).every((line) => line.length <= 120 && /^(- | {2})/.test(line)));
+  const formula = `  y = ${words(3)}`;
+  const around = wrapComments("a.ts", `// ${long}\n// ${formula}\n// ${long}`).split("\n");
+  assert.equal(around.indexOf(`// ${formula}`), around.length >> 1, "formulas stay on lines of their own");
   const code = wrapMarkdown(`${words(16)} \`a piece of code stays whole\` ${words(3)}`);
   assert.ok(code.includes("`a piece of code stays whole`"));
 });

@@ -1,10 +1,10 @@
 // An exit's answer from features to decision in one dispatch: x [n, P, C] to a vector of each row, normed or not, to
-// logits, to what exitDecide does with them (decide.ts). v = mean over P of x[r, p], or x[r, 0]; v = (v - mean v) /
-// sqrt(var v + eps) g + h, with `normed`; z = v W + b A workgroup owns a row. Threads share out the positions, then the
-// channels of each class, through workgroup memory; one decides. W [C, K], b [K] and, normed, g [C] and h [C] lie side
-// by side in `tail`. Sums are f32, of few parts each. With `live`, only the first live[0] rows exist, and the others do
-// not stay. With `masked`, rows whose `stays` is 0 have left before. A single threshold is a uniform: adapters need not
-// bind more than eight buffers at once.
+// logits, to what exitDecide does with them (decide.ts).
+//   v = mean over P of x[r, p], or x[r, 0];  v = (v - mean v) / sqrt(var v + eps) g + h, with `normed`;  z = v W + b
+// A workgroup owns a row. Threads share out the positions, then the channels of each class, through workgroup memory;
+// one decides. W [C, K], b [K] and, normed, g [C] and h [C] lie side by side in `tail`. Sums are f32, of few parts
+// each. With `live`, only the first live[0] rows exist, and the others do not stay. With `masked`, rows whose `stays`
+// is 0 have left before. A single threshold is a uniform: adapters need not bind more than eight buffers at once.
 
 import { exactly, type Kinds, lastOf } from "../../base/index.ts";
 import {

@@ -1,6 +1,7 @@
-// Rows that stay, put behind those that wait already: row survivors[k] of x [n, ..], for k < count, goes to row filled
-// + k of `room` [size, ..]; then filled grows by count. Whoever launches it sees to it that there is room: rows beyond
-// `size` are dropped. A workgroup owns rows, its threads share out the elements.
+// Rows that stay, put behind those that wait already; whoever launches it sees to it that there is room.
+//   row filled + k of `room` [size, ..] = row survivors[k] of x [n, ..], for k < count; dropped from `size` on
+//   filled += count
+// A workgroup owns rows, its threads share out the elements.
 
 import { firstOf } from "../../base/index.ts";
 import {

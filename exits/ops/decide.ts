@@ -1,15 +1,20 @@
 // An exit's decision on the rows that are still undecided: logits z [n, C] to a confidence s, a prediction, and stay or
-//   leave. s by score, of p = softmax(z / T): maxProb max p · margin p(1) - p(2) · entropy -H(p) · normalisedEntropy
-//   -H(p) / log C · energy log sum exp(z / T) · maxLogit max z / T · confidence sigmoid(t), t the head's own, which
-//   follows the logits: [n, C + 1] Compared is a level, which rises with s and keeps its digits where s has none left
-//   (an f32 probability of 1 - 1e-9 is 1): maxProb log(p / (1 - p)) · margin -log(1 - s) · entropy, normalisedEntropy
-//   -log H · confidence t · the others s stays[r] = 0 if level >= threshold (one, or one per predicted class) or this
-//   is the last exit, else 1 With `live`, only the first live[0] rows exist, and the others do not stay: all are
-//   launched, so that nothing is left of an earlier run. With `masked`, rows whose `before` is 0 have left before: they
-//   do not stay, and write nothing. A row that leaves writes its prediction, the exit and s to the results at ids[r],
-//   the place of its sample. A thread owns a row. With g = (z(2) - z(1)) / T <= 0, all but the largest are summed
-//   relative to the second: R = sum exp((z - z(2)) / T) within 1..C-1, so that log(p / (1 - p)) = -g - log R never
-//   cancels. `decideError` bounds how far a level is from the exact one.
+// leave. s by score, of p = softmax(z / T), and the level that is compared, which rises with s and keeps its digits
+// where s has none left (an f32 probability of 1 - 1e-9 is 1):
+//   maxProb            s = max p                  level = log(p / (1 - p))
+//   margin             s = p(1) - p(2)            level = -log(1 - s)
+//   entropy            s = -H(p)                  level = -log H
+//   normalisedEntropy  s = -H(p) / log C          level = -log H
+//   energy             s = log sum exp(z / T)     level = s
+//   maxLogit           s = max z / T              level = s
+//   confidence         s = sigmoid(t)             level = t, the head's own, which follows the logits: [n, C + 1]
+//   stays[r] = 0 if level >= threshold (one, or one per predicted class) or this is the last exit, else 1
+// With `live`, only the first live[0] rows exist, and the others do not stay: all are launched, so that nothing is left
+// of an earlier run. With `masked`, rows whose `before` is 0 have left before: they do not stay, and write nothing. A
+// row that leaves writes its prediction, the exit and s to the results at ids[r], the place of its sample. A thread
+// owns a row. With g = (z(2) - z(1)) / T <= 0, all but the largest are summed relative to the second: R = sum exp((z -
+// z(2)) / T) within 1..C-1, so that log(p / (1 - p)) = -g - log R never cancels. `decideError` bounds how far a level
+// is from the exact one.
 
 import type { Kinds } from "../../base/index.ts";
 import type { OwnScore } from "../../calibration/index.ts";

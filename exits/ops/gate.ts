@@ -4,9 +4,10 @@
 //     soft        1 - sigmoid(kappa (softmax(z_k)_y - tau))
 //     confidence  1 - c_k
 //     open        1: no gate, the exit weights alone
-//   eligibility_e = prod_{k<e} r_k; weight_e = exit_weights_e eligibility_e + leak, divided by the sum over exits +
-// 1e-12 if normalised A thread owns a sample and walks its exits from shallow to deep. Softmax is max-subtracted, sums
-// are f32. Gates carry no gradient: the op has no vjp.
+//   eligibility_e = prod_{k<e} r_k
+//   weight_e = exit_weights_e eligibility_e + leak, divided by the sum over exits + 1e-12 if normalised
+// A thread owns a sample and walks its exits from shallow to deep. Softmax is max-subtracted, sums are f32. Gates carry
+// no gradient: the op has no vjp.
 
 import type { Kinds } from "../../base/index.ts";
 import {

@@ -1,8 +1,9 @@
 // Rows that stay, moved together in place: of n rows of which `count` stay, those among the first `count` stay where
 // they are, and the others fill the gaps between them, in order. No row that is in its place is touched, and no row is
-// read that is written. row k < count comes from k, if k stays, else from the m-th survivor from `count` on, k being
-// the m-th gap Gaps are found by bisection of the ascending list of survivors. A workgroup owns rows, its threads share
-// out the elements.
+// read that is written.
+//   row k < count comes from k, if k stays, else from the m-th survivor from `count` on, k being the m-th gap
+// Gaps are found by bisection of the ascending list of survivors. A workgroup owns rows, its threads share out the
+// elements.
 
 import { defineOp, positional, type Survivors, single, type Tensor } from "../../engine/functions.ts";
 import { defineKernel, ENTRY, LINEAR_GROUP, reads, updates, writes } from "../../kernels/index.ts";

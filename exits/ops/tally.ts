@@ -1,10 +1,14 @@
 // Running totals of a multi-exit network, so that training and evaluation read nothing back per step. Adds one batch in
-//   place: totals[0] += samples counted totals[1] += loss totals[2] += 1 (steps) totals[3] = the number of the first
-//   step (from 1) whose loss is not finite, or 0 totals[4 + 2k] += sum of -log softmax(z[i, k])[y_i] totals[5 + 2k] +=
-//   number of i with argmax z[i, k] = y_i over samples whose label is not negative (a negative one marks padding). A
-//   workgroup owns an exit; its threads stride over the samples and add up in a fixed tree, so that totals are the same
-//   on every run. The second half of `totals` holds what rounding took from the first (Kahan, 1965), so that thousands
-//   of steps lose no digits.
+// place:
+//   totals[0] += samples counted
+//   totals[1] += loss
+//   totals[2] += 1 (steps)
+//   totals[3] = the number of the first step (from 1) whose loss is not finite, or 0
+//   totals[4 + 2k] += sum of -log softmax(z[i, k])[y_i]
+//   totals[5 + 2k] += number of i with argmax z[i, k] = y_i
+// over samples whose label is not negative (a negative one marks padding). A workgroup owns an exit; its threads stride
+// over the samples and add up in a fixed tree, so that totals are the same on every run. The second half of `totals`
+// holds what rounding took from the first (Kahan, 1965), so that thousands of steps lose no digits.
 
 import type { Kinds } from "../../base/index.ts";
 import {

@@ -1,9 +1,10 @@
-// Scaled dot-product attention without the score matrix in memory: gradients. p_ij = exp(scale q_i . k_j - lse_i),
-//   delta_i = do_i . o_i, ds_ij = scale p_ij (do_i . v_j - delta_i) dq_i = sum_j ds_ij k_j, dk_j = sum_i ds_ij q_i,
-//   dv_j = sum_i p_ij do_i Two dispatches, no atomics: a thread per query makes delta and dq while keys and values pass
-//   by; then a thread per key makes dk and dv while queries and output gradients pass by. Scores are computed again
-//   from q and k. Sharing and addressing as in attention-tile.ts; gradients have the layouts of what they belong to, so
-//   a packed projection gets a packed gradient (`packed`: dk and dv are one binding). f32.
+// Scaled dot-product attention without the score matrix in memory: gradients.
+//   p_ij = exp(scale q_i . k_j - lse_i),  delta_i = do_i . o_i,  ds_ij = scale p_ij (do_i . v_j - delta_i)
+//   dq_i = sum_j ds_ij k_j,  dk_j = sum_i ds_ij q_i,  dv_j = sum_i p_ij do_i
+// Two dispatches, no atomics: a thread per query makes delta and dq while keys and values pass by; then a thread per
+// key makes dk and dv while queries and output gradients pass by. Scores are computed again from q and k. Sharing and
+// addressing as in tile.ts; gradients have the layouts of what they belong to, so a packed projection gets a packed
+// gradient (`packed`: dk and dv are one binding). f32.
 
 import { defineKernel, reads, unroll, writes } from "../kernel.ts";
 import { attentionGrid, attentionPlace, attentionRows, dotRows } from "./attention.ts";

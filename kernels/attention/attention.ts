@@ -1,9 +1,9 @@
-// Scaled dot-product attention without the score matrix in memory: forward. o_i = sum_j softmax_j(scale q_i . k_j) v_j,
-//   lse_i = log sum_j exp(scale q_i . k_j); causal: j <= i A thread owns a query: its row of q, the running maximum,
-//   the running sum and its row of o stay in registers while keys and values pass by in tiles (Milakov & Gimelshein
-//   2018; Dao et al. 2022). How a tile is shared is the variant, see attention-tile.ts. q, k, v and o are addressed by
-//   strides, so that [B, H, L, D] tensors and a packed [B, T, 3, H, D] projection need no copies. f32 arithmetic;
-//   scores are scaled before the maximum is taken.
+// Scaled dot-product attention without the score matrix in memory: forward.
+//   o_i = sum_j softmax_j(scale q_i . k_j) v_j,  lse_i = log sum_j exp(scale q_i . k_j);  causal: j <= i
+// A thread owns a query: its row of q, the running maximum, the running sum and its row of o stay in registers while
+// keys and values pass by in tiles (Milakov & Gimelshein 2018; Dao et al. 2022). How a tile is shared is the variant,
+// see tile.ts. q, k, v and o are addressed by strides, so that [B, H, L, D] tensors and a packed [B, T, 3, H, D]
+// projection need no copies. f32 arithmetic; scores are scaled before the maximum is taken.
 
 import {
   ceilDiv,

@@ -1,9 +1,11 @@
 // What the attention kernels share: the spec, strided addresses, and the tile of rows that passes by a thread's own
 // row. A tile is `rows` rows of two operands (keys and values, or queries and output gradients), shared in one of three
-// ways: subgroup a workgroup is one subgroup; its lanes load the tile together, `subgroupBroadcast` spreads it (CPU
-// adapters) workgroup the workgroup loads the tile into workgroup memory (GPUs) none every thread loads every row
-// itself (no subgroups) A row of D elements is `depth` vec4f; D that is no multiple of 4, or unaligned strides, are
-// read element by element and padded with zeros. Rows past the end are clamped; the caller masks their effect.
+// ways:
+//   subgroup   a workgroup is one subgroup; its lanes load the tile, `subgroupBroadcast` spreads it: CPU adapters
+//   workgroup  the workgroup loads the tile into workgroup memory: GPUs
+//   none       every thread loads every row itself: no subgroups
+// A row of D elements is `depth` vec4f; D that is no multiple of 4, or unaligned strides, are read element by element
+// and padded with zeros. Rows past the end are clamped; the caller masks their effect.
 
 import { type Dims, ENTRY, type KernelFeature, type UniformType, uniformsOf, unroll } from "../kernel.ts";
 import { type FloatStorage, stored } from "../shared/row.ts";

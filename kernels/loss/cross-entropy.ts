@@ -1,10 +1,10 @@
 // Cross-entropy of logits z [N, K, C] (sample, exit, class) against class indices or distributions of the samples, per
-// (sample, exit), with label smoothing s and optional weights w [N, K]; K = 1 for plain [N, C]. loss = w sum_c t'_c
-// (lse(z) - z_c), t' = (1 - s) t + s/C; dz_c = g w (softmax(z)_c sum_k t'_k - t'_c) A team per row of C logits
-// (row.ts); row r belongs to target r / K. The forward pass reads the row once (running maximum and rescaled sum) and
-// keeps maximum, 1 / sum and sum of t' per row for the backward pass: a logsumexp alone would round away what tells
-// large logits apart. f32 accumulation. A label outside 0..C-1 gives a NaN loss and a NaN gradient row instead of an
-// access out of bounds.
+// (sample, exit), with label smoothing s and optional weights w [N, K]; K = 1 for plain [N, C].
+//   loss = w sum_c t'_c (lse(z) - z_c),  t' = (1 - s) t + s/C;  dz_c = g w (softmax(z)_c sum_k t'_k - t'_c)
+// A team per row of C logits (row.ts); row r belongs to target r / K. The forward pass reads the row once (running
+// maximum and rescaled sum) and keeps maximum, 1 / sum and sum of t' per row for the backward pass: a logsumexp alone
+// would round away what tells large logits apart. f32 accumulation. A label outside 0..C-1 gives a NaN loss and a NaN
+// gradient row instead of an access out of bounds.
 
 import { ceilDiv, defineKernel, linearGrid, type RowAxis, reads, writes } from "../kernel.ts";
 import { sumsOf } from "../shared/chain.ts";

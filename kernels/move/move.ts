@@ -1,9 +1,10 @@
-// Data movement: elements go from one place to another, bit for bit, whatever they stand for. copy y[o + sum i_d t_d] =
-//   x[p + sum i_d s_d] permute, slice, flip, expand, and writing a region of y place y[i] = x[(i_d - lo_d) / step_d]
-//   where that is a whole index of x, else `value` pad; slice backwards transpose y[b, c, r] = x[b, r, c] in 4 x 4
-//   blocks kept in registers concat y[r, offset + j] = x_k[r, j - start_k]: up to six inputs side by side in one launch
-//   A thread per element, or per four neighbours (`width` 4: offsets and strides then count vec4s). Four-byte types
-//   travel as u32, so that NaN payloads and denormals survive.
+// Data movement: elements go from one place to another, bit for bit, whatever they stand for.
+//   copy       y[o + sum i_d t_d] = x[p + sum i_d s_d]: permute, slice, flip, expand, and writing a region of y
+//   place      y[i] = x[(i_d - lo_d) / step_d] where that is a whole index of x, else `value`: pad; slice backwards
+//   transpose  y[b, c, r] = x[b, r, c] in 4 x 4 blocks kept in registers
+//   concat     y[r, offset + j] = x_k[r, j - start_k]: up to six inputs side by side in one launch
+// A thread per element, or per four neighbours (`width` 4: offsets and strides then count vec4s). Four-byte types
+// travel as u32, so that NaN payloads and denormals survive.
 
 import {
   type Binding,

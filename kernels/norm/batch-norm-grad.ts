@@ -1,11 +1,12 @@
-// Batch norm over x [rows, C]: gradients. With dz = g act'(z), z the argument of the activation, and xhat = (x - mean)
-//   rstd: dbias = sum dz, dweight = sum dz xhat, dresidual = dz training: dx = weight rstd (dz - dbias/rows - xhat
-//   dweight/rows); evaluation: dx = weight rstd dz Two dispatches: sums over blocks of rows, then an apply kernel that
-//   merges the few partial sums itself and whose first block's threads write dweight and dbias. Mean and rstd come from
-//   the forward pass's partial moments (training) or from the running statistics; the first dispatch leaves them, and
-//   the bias, in three rows after its sums for the second. z follows from x, which is read anyway, and the residual;
-//   where y tells as much, it is read in place of the residual. With a residual dz is written on the way. Threads and
-//   numerics as in batch-norm.ts.
+// Batch norm over x [rows, C]: gradients. With dz = g act'(z), z the argument of the activation, xhat = (x - mean)
+// rstd:
+//   dbias = sum dz,  dweight = sum dz xhat,  dresidual = dz
+//   training: dx = weight rstd (dz - dbias/rows - xhat dweight/rows);  evaluation: dx = weight rstd dz
+// Two dispatches: sums over blocks of rows, then an apply kernel that merges the few partial sums itself and whose
+// first block's threads write dweight and dbias. Mean and rstd come from the forward pass's partial moments (training)
+// or from the running statistics; the first dispatch leaves them, and the bias, in three rows after its sums for the
+// second. z follows from x, which is read anyway, and the residual; where y tells as much, it is read in place of the
+// residual. With a residual dz is written on the way. Threads and numerics as in batch-norm.ts.
 
 import { defineKernel, reads, writes } from "../kernel.ts";
 import { ACTIVATIONS, type ActivationText, activationFunction } from "../shared/activations.ts";

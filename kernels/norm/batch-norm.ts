@@ -1,11 +1,11 @@
-// Batch norm over x [rows, C] (NHWC, channel last), with optional residual r and activation fused: forward. y = act((x
-//   - mean) rstd weight + bias + r) Training takes two dispatches: moments of `parts` blocks of rows, then an apply
-//   kernel in which every workgroup merges the few partial moments itself; the first block's threads also move the
-//   running statistics. A workgroup is `lanes` channel columns (of `width` channels) by group / lanes row lanes, which
-//   meet in workgroup memory (`merge`, GPUs) or leave a partial result each (CPU adapters, where every load and store
-//   in the text costs tens of milliseconds of compilation). The backward kernels (batch-norm-grad.ts) start from the
-//   same partial moments. Numerics: f32; Welford updates of x - x[0, c] and Chan's merge, so neither a large mean nor a
-//   constant channel hurts.
+// Batch norm over x [rows, C] (NHWC, channel last), with optional residual r and activation fused: forward.
+//   y = act((x - mean) rstd weight + bias + r)
+// Training takes two dispatches: moments of `parts` blocks of rows, then an apply kernel in which every workgroup
+// merges the few partial moments itself; the first block's threads also move the running statistics. A workgroup is
+// `lanes` channel columns (of `width` channels) by group / lanes row lanes, which meet in workgroup memory (`merge`,
+// GPUs) or leave a partial result each (CPU adapters, where every load and store in the text costs tens of milliseconds
+// of compilation). The backward kernels (batch-norm-grad.ts) start from the same partial moments. Numerics: f32;
+// Welford updates of x - x[0, c] and Chan's merge, so neither a large mean nor a constant channel hurts.
 
 import {
   ceilDiv,

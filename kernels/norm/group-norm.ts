@@ -1,10 +1,12 @@
 // Group norm of x [N, S, C] (NHWC, S = H W): statistics per sample and group of C / groups consecutive channels, affine
-// parameters per channel. y = (x - mean) rstd w + b; with h = g w: dx = rstd (h - mean(h) - xhat mean(h xhat)), dw =
-// sum g xhat, db = sum g Forward: a team (row.ts) per sample and group; it walks the group's S rows of channels with an
-// incremental index (no division per element), twice. Backward: sums of g and g xhat per channel and block of samples,
-// [parts, 2, C]; then a team per sample and group folds its channels' sums (or, where blocks hold several samples,
-// walks its elements) and writes dx; `columnSums` over the parts gives dw and db. Numerics: f32; Welford on deviations
-// from the group's first element, Chan's merge.
+// parameters per channel.
+//   y = (x - mean) rstd w + b
+//   dx = rstd (h - mean(h) - xhat mean(h xhat)) with h = g w,  dw = sum g xhat,  db = sum g
+// Forward: a team (row.ts) per sample and group; it walks the group's S rows of channels with an incremental index (no
+// division per element), twice. Backward: sums of g and g xhat per channel and block of samples, [parts, 2, C]; then a
+// team per sample and group folds its channels' sums (or, where blocks hold several samples, walks its elements) and
+// writes dx; `columnSums` over the parts gives dw and db. Numerics: f32; Welford on deviations from the group's first
+// element, Chan's merge.
 
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, type RowAxis, reads, writes } from "../kernel.ts";
 import { chained, type Sum, sumsOf } from "../shared/chain.ts";

@@ -1,10 +1,11 @@
-// Layer norm of rows x [rows, len] with optional weight and bias [len]. y = (x - mean) rstd w + b; with h = g w: dx =
-//   rstd (h - mean(h) - xhat mean(h xhat)), dw = sum g xhat, db = sum g A team (row.ts) takes `span` consecutive rows;
-//   where a row fits its registers (`slots`) x is read once, weight and bias once per span, and the backward pass keeps
-//   its share of dw and db in registers: [teams, 2, len] partial sums, which `columnSums` adds up. Longer rows are
-//   streamed and dw, db come from `layerNormParameterSums`. Numerics: f32; deviations from the row's first element,
-//   then two passes (registers) or Welford and Chan (streamed): neither large means nor constant rows lose digits.
-//   `stats` holds (mean, rstd) per row.
+// Layer norm of rows x [rows, len] with optional weight and bias [len].
+//   y = (x - mean) rstd w + b
+//   dx = rstd (h - mean(h) - xhat mean(h xhat)) with h = g w,  dw = sum g xhat,  db = sum g
+// A team (row.ts) takes `span` consecutive rows; where a row fits its registers (`slots`) x is read once, weight and
+// bias once per span, and the backward pass keeps its share of dw and db in registers: [teams, 2, len] partial sums,
+// which `columnSums` adds up. Longer rows are streamed and dw, db come from `layerNormParameterSums`. Numerics: f32;
+// deviations from the row's first element, then two passes (registers) or Welford and Chan (streamed): neither large
+// means nor constant rows lose digits. `stats` holds (mean, rstd) per row.
 
 import { ceilDiv, defineKernel, type Grid, linearGrid, type RowAxis, reads, unroll, writes } from "../kernel.ts";
 import { chained, sumsOf } from "../shared/chain.ts";

@@ -1,8 +1,8 @@
-// Norm of a flat gradient, and the coefficient that clips it, in two dispatches; deterministic. norm = sqrt(sum g_i^2)
-//   or max |g_i|; coefficient = min(1, maxNorm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_: a NaN in g makes
-//   both NaN, an infinite norm makes the coefficient 0. Mapping: up to GROUPS workgroups take every GROUPS-th stretch,
-//   each leaves one partial result; one workgroup combines them. The order of additions depends on n alone. |g| is
-//   compared by its bits, in which NaN lies above infinity.
+// Norm of a flat gradient, and the coefficient that clips it, in two dispatches; deterministic.
+//   norm = sqrt(sum g_i^2) or max |g_i|;  coefficient = min(1, maxNorm / (norm + 1e-6)), as clip_grad_norm_ of torch
+// A NaN in g makes both NaN, an infinite norm makes the coefficient 0. Mapping: up to GROUPS workgroups take every
+// GROUPS-th stretch, each leaves one partial result; one workgroup combines them. The order of additions depends on n
+// alone. |g| is compared by its bits, in which NaN lies above infinity.
 
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, updates, writes } from "../kernel.ts";
 import { chained, sumsOf } from "../shared/chain.ts";

@@ -1,15 +1,15 @@
 // Optimisers over one flat buffer of n parameters: one dispatch updates all of them. PyTorch's update rules
-// (torch.optim); with g the gradient, times the clip coefficient if there is one: sgd g += d w; m = mu m + (1 -
-// dampening) g, at the first step m = g; w -= lr (nesterov ? g + mu m : m) adam g += d w (adamw: w *= 1 - lr d); m +=
-// (1 - b1)(g - m); v = b2 v + (1 - b2) g^2
+// (torch.optim); with g the gradient, times the clip coefficient if there is one:
+//   sgd      g += d w;  m = mu m + (1 - dampening) g, at the first step m = g;  w -= lr (nesterov ? g + mu m : m)
+//   adam     g += d w (adamw: w *= 1 - lr d);  m += (1 - b1)(g - m);  v = b2 v + (1 - b2) g^2
 //            w -= lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps);  amsgrad: the largest v so far instead of v
 //   rmsprop  g += d w;  v = a v + (1 - a) g^2;  centered: q += (1 - a)(g - q);  r = g / (sqrt(v - q^2) + eps)
 //            with momentum: m = mu m + r, r = m;  w -= lr r
-//   ema s += (1 - decay)(w - s) What schedules move is read from small buffers, never from uniforms, so that a replayed
-// step can change it: `hyper` and `lr`, written by the host, and for Adam (and dampening) `now`, which `optimAdvance`
-// computes once a step from those and a step counter on the GPU. 1 - beta and log beta come from the host in double: 1
-// - f32(0.999) is off by 5e-5. Mapping: a thread per `width` parameters, TRIPS times, so that the constants are loaded
-// once for several.
+//   ema      s += (1 - decay)(w - s)
+// What schedules move is read from small buffers, never from uniforms, so that a replayed step can change it: `hyper`
+// and `lr`, written by the host, and for Adam (and dampening) `now`, which `optimAdvance` computes once a step from
+// those and a step counter on the GPU. 1 - beta and log beta come from the host in double: 1 - f32(0.999) is off by
+// 5e-5. Mapping: a thread per `width` parameters, TRIPS times, so that the constants are loaded once for several.
 
 import {
   type Bindings,

@@ -1,9 +1,9 @@
-// Reductions of x [outer, len, inner] over its middle axis, or over scattered axes of a strided tensor. sum, mean, max,
-//   min, var, logsumexp -> f32 or the stored type; argmax, argmin -> i32 A unit of work is one part (`chunk` steps) of
-//   one line of `len` elements; `lanes` threads share it and merge their states in a fixed order, so results are equal
-//   bit for bit from run to run. Lanes run along the line (`across: "line"`) or over neighbouring lines (`"lines"`).
-//   Few long lines are cut into parts: stage `partial` writes states, `final` merges them. What a state is, and its
-//   numerics: states.ts.
+// Reductions of x [outer, len, inner] over its middle axis, or over scattered axes of a strided tensor.
+//   sum, mean, max, min, var, logsumexp -> f32 or the stored type;  argmax, argmin -> i32
+// A unit of work is one part (`chunk` steps) of one line of `len` elements; `lanes` threads share it and merge their
+// states in a fixed order, so results are equal bit for bit from run to run. Lanes run along the line (`across:
+// "line"`) or over neighbouring lines (`"lines"`). Few long lines are cut into parts: stage `partial` writes states,
+// `final` merges them. What a state is, and its numerics: states.ts.
 
 import {
   ceilDiv,
