@@ -59,8 +59,8 @@ export interface Attack {
 /** How samples that an exit has handled are left out behind it. */
 export interface Skipping {
   /**
-   * What batch norms behind the first exit do: take the statistics of the samples that are left, or keep their running
-   * ones, in evaluation mode.
+   * What batch norms behind the first exit do: take the statistics of the samples that are left, if there are several,
+   * or keep their running ones, in evaluation mode.
    */
   readonly norms: "survivors" | "frozen";
   /** f32 [n]: 0 for samples that an exit of logits [n, C] handles, so that none behind it learns from them; else 1. */

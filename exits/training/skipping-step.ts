@@ -43,6 +43,10 @@ export class SkippingStep {
     const reader = Array.from({ length: net.exits }, (_, j) => j).find((j) => net.readsOf(j).fields.length > 0);
     if (reader !== undefined)
       throw new ArgumentError(`train: with skip no exit must look at others; got exit ${reader + 1}, which does.`);
+    if (parts.isMixed)
+      throw new ArgumentError(
+        "train: with skip images must have one label, by which an exit has handled them; got images blended by mixup. Train without mixup, or without skip.",
+      );
     this.#parts = parts;
     this.#skips = skips;
   }
@@ -98,7 +102,9 @@ export class SkippingStep {
     places: Int32Array,
   ): { readonly features: Tensor; readonly logits: Tensor; readonly stays: Tensor | undefined } {
     const { net } = this.#parts;
-    const mode = exit > 0 && this.#skips.norms === "frozen" ? EVAL : TRAIN;
+    // One sample tells a norm over the batch nothing.
+    const isFrozen = this.#skips.norms === "frozen" || places.length === 1;
+    const mode = exit > 0 && isFrozen ? EVAL : TRAIN;
     const x = given instanceof Uint32Array ? imagesOf(this.#parts, given) : given;
     const features = net.segment(exit, x, mode);
     const { logits } = net.say(exit, features, mode, []);

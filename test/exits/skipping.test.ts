@@ -4,10 +4,12 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { tensor } from "../../engine/index.ts";
 import {
   type Architecture,
   buildNetwork,
   hardCgt,
+  type ImageSet,
   type MultiExit,
   type Progress,
   plainCgt,
@@ -19,7 +21,7 @@ import {
 } from "../../exits/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, failsWith } from "../harness.ts";
-import { barSplits, quiet, smallNet, weightsAfter } from "./small.ts";
+import { barSplits, blends, quiet, smallNet, weightsAfter, weightsOf } from "./small.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sortie-skipping-"));
 const test = gpuSuite("exits: training without handled samples", { timeout: 120_000 });
@@ -38,21 +40,29 @@ const vit = (): MultiExit => buildNetwork(VIT, { seed: 2 });
 const hard = { gate: "hard", tau: 0.26 } as const;
 const steps = { ...quiet, epochs: 3, flip: 0.5, optimizer: { method: "sgd", lr: 0.1 } } as const;
 
-/** The plan, and how many samples each early exit was asked about, step by step. */
-function watched(plan: TrainingPlan): { readonly plan: TrainingPlan; readonly asked: number[] } {
-  const asked: number[] = [];
-  const watch = (track: Track): Track => {
-    const stays: Skipping["stays"] = (logits, labels) => {
-      asked.push(logits.shape[0]!);
-      return (track.skips as Skipping).stays(logits, labels);
-    };
-    return { ...track, skips: { ...(track.skips as Skipping), stays } };
+/** The plan with another judgement of what stays. */
+function judging(plan: TrainingPlan, change: (stays: Skipping["stays"]) => Skipping["stays"]): TrainingPlan {
+  const judged = ({ skips, ...track }: Track): Track => {
+    const own = skips as Skipping;
+    return { ...track, skips: { ...own, stays: change(own.stays) } };
   };
   const phases: TrainingPlan["phases"] = (site) => {
     const [{ tracks, ...phase }] = plan.phases(site);
-    return [{ ...phase, tracks: [watch(tracks[0])] }];
+    return [{ ...phase, tracks: [judged(tracks[0])] }];
   };
-  return { plan: { ...plan, phases }, asked };
+  return { ...plan, phases };
+}
+
+/** The plan, and how many samples each early exit was asked about, step by step. */
+function watched(plan: TrainingPlan): { readonly plan: TrainingPlan; readonly asked: number[] } {
+  const asked: number[] = [];
+  const watch = (stays: Skipping["stays"]): Skipping["stays"] => {
+    return (logits, labels) => {
+      asked.push(logits.shape[0]!);
+      return stays(logits, labels);
+    };
+  };
+  return { plan: judging(plan, watch), asked };
 }
 
 type Row = Extract<Progress, { readonly kind: "train" }>;
@@ -112,6 +122,30 @@ test("batch norms take what is left or stay as they are, and who leaves out noth
   assert.ok(furthest < 1e-4, `${furthest}`);
 });
 
+test("a single sample that is left is no batch: norms over one pixel take their running statistics", async () => {
+  const small = (set: ImageSet<Uint8Array>): ImageSet<Uint8Array> => ({
+    ...{ ...set, shape: [4, 4, 1], images: set.images.subarray(0, 16 * set.size) },
+  });
+  const { train: shown, validation, calibration, test: fresh } = barSplits();
+  const data = {
+    train: small(shown),
+    validation: small(validation),
+    calibration: small(calibration),
+    test: small(fresh),
+  };
+  const exits = { head: "gap-linear", exits: ["stage1", "stage2"] } as const;
+  const net = buildNetwork({
+    ...{ ...exits, backbone: "resnet", options: { depth: 8, widths: [4, 8, 8] } },
+    ...{ input: [4, 4, 1], classes: 4 },
+  });
+  const first: Skipping["stays"] = ({ shape: [n = 0] }) =>
+    tensor(Float32Array.from({ length: n }, (_, i) => +(i === 0)));
+  const method = judging(plainCgt.with({ ...hard, skip: "survivors" }), () => first);
+  (await train(net, data, { ...steps, epochs: 1, method })).dispose();
+  assert.ok((await weightsOf(net)).flat().every(Number.isFinite));
+  net.dispose();
+});
+
 test("it goes on to the same bits after a pause", async () => {
   const options = { ...steps, method: plainCgt.with({ ...hard, skip: "survivors" }) } as const;
   const undisturbed = await weightsAfter(options, vit());
@@ -149,6 +183,11 @@ test("what must see all samples is refused", async () => {
     () => run({ method: hardCgt.with({ skip: "frozen", leak: 0 }), freeze: ["backbone.conv1"] }),
     "ArgumentError",
     "train: with skip all of the network must be trained, by labels alone; got one that is frozen in part, attacked or taught.",
+  );
+  await failsWith(
+    () => run({ method: plainCgt.with({ ...hard, skip: "survivors" }), batches: blends(0.7) }),
+    "ArgumentError",
+    "train: with skip images must have one label, by which an exit has handled them; got images blended by mixup. Train without mixup, or without skip.",
   );
   // The control has no gates, so it leaves out nobody.
   (await run({ epochs: 1, method: hardCgt.with({ skip: "survivors", leak: 0, control: true }) })).dispose();
