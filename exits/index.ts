@@ -74,11 +74,11 @@ export { l2wDen } from "./methods/l2w-den.ts";
 export { layerWise } from "./methods/layer-wise.ts";
 export { linearWeights } from "./methods/linear.ts";
 export {
-  earlyOf,
+  earlyExits,
   exitCrossEntropy,
   exitMeans,
   labelSmoothing,
-  lastOf,
+  lastExit,
   weighExits,
   weightedCrossEntropy,
 } from "./methods/losses.ts";

@@ -28,7 +28,7 @@ import {
   type Tensor,
 } from "../../engine/functions.ts";
 import { kd } from "./distill.ts";
-import { checkNumbers, exitMeans, lastOf } from "./losses.ts";
+import { checkNumbers, exitMeans, lastExit } from "./losses.ts";
 import { defineMethod, type Method, type Phase, type PhaseSite, type PolicyPlan, type Track } from "./method.ts";
 import { adam, headAt, plainBackbone } from "./parts.ts";
 import { beforeEach, checkOperands, checkPositive } from "./stacked.ts";
@@ -146,7 +146,7 @@ const branchLoss =
   ({ logits, numbers }) => {
     const [n, , classes] = exactly(logits.shape, 3);
     const own = slice(logits, { starts: [0, b], ends: [n, b + 1] });
-    const backbone = lastOf(logits).detach();
+    const backbone = lastExit(logits).detach();
     const losses = options.kl
       ? kd(own, backbone, { temperature: options.temperature })
       : reshape(

@@ -21,7 +21,7 @@ import {
 } from "../../engine/functions.ts";
 import { weighSamples } from "./eligibility.ts";
 import { exitWeightsAt } from "./exit-weights.ts";
-import { checkOneLabel, earlyOf, exitCrossEntropy, exitMeans } from "./losses.ts";
+import { checkOneLabel, earlyExits, exitCrossEntropy, exitMeans } from "./losses.ts";
 import { defineMethod, type Method, type Phase, type Seen } from "./method.ts";
 import { GATED_WEIGHTS } from "./parts.ts";
 
@@ -59,7 +59,7 @@ function certified(table: Table, levels: { readonly alpha: number; readonly delt
 /** [N, K - 1]: 1 where an early exit is surer than its threshold, and right if it must be; no gradient. */
 function handledBy({ logits, labels }: Pick<Seen, "logits" | "labels">, tau: Tensor, mustBeRight: boolean): Tensor {
   return noGrad(() => {
-    const early = earlyOf(logits);
+    const early = earlyExits(logits);
     const sure = cast(ge(exp(max(logSoftmax(early), { dim: -1 })), tau), "f32");
     if (!mustBeRight) return sure;
     return mul(sure, cast(eq(argmax(early, { dim: -1 }), reshape(labels, [labels.size, 1])), "f32"));

@@ -27,7 +27,14 @@ import { failureGated } from "../network/heads/gated.ts";
 import { saidOf } from "../network/heads/head.ts";
 import { exitTargets } from "./exit-targets.ts";
 import { exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
-import { checkOneLabel, earlyOf, exitCrossEntropy, exitMeans, labelSmoothing, weightedCrossEntropy } from "./losses.ts";
+import {
+  checkOneLabel,
+  earlyExits,
+  exitCrossEntropy,
+  exitMeans,
+  labelSmoothing,
+  weightedCrossEntropy,
+} from "./losses.ts";
 import { defineMethod, type Fits, type Method, type Part, type Phase, type Seen, type Track } from "./method.ts";
 import { adam, branches, headAt, only } from "./parts.ts";
 import { checkOperands } from "./stacked.ts";
@@ -170,7 +177,7 @@ export const failurePrediction: Method<typeof OPTIONS> = defineMethod({
     const gates: Track["loss"] = (seen) =>
       balancedGateLoss({ gates: saidOf(seen.out, "confidence"), targets: targetsOf(seen, target) });
     const answers: Track["loss"] = (seen) => {
-      const early = { ...seen, logits: earlyOf(seen.logits) };
+      const early = { ...seen, logits: earlyExits(seen.logits) };
       const losses = mul(confidenceLosses(early.logits, targetsOf(seen, target)), weight);
       return sum(exitMeans(add(exitCrossEntropy(early, smoothing), losses)));
     };

@@ -9,11 +9,11 @@ import { saidOf } from "../network/heads/head.ts";
 import { kd } from "./distill.ts";
 import {
   checkOneLabel,
-  earlyOf,
+  earlyExits,
   exitCrossEntropy,
   exitMeans,
   labelSmoothing,
-  lastOf,
+  lastExit,
   ramped,
   weighExits,
 } from "./losses.ts";
@@ -37,7 +37,7 @@ const OPTIONS = {
 const scores: Track["loss"] = (seen) => {
   checkOneLabel("eenet", seen, "a score");
   const { logits, labels, out } = seen;
-  const right = eq(argmax(earlyOf(logits), { dim: -1 }), reshape(labels, [labels.size, 1]));
+  const right = eq(argmax(earlyExits(logits), { dim: -1 }), reshape(labels, [labels.size, 1]));
   return binaryCrossEntropyWithLogits(saidOf(out, "confidence"), cast(right, "f32"));
 };
 
@@ -62,7 +62,7 @@ export const eenet: Method<typeof OPTIONS> = defineMethod({
     const loss = (seen: Seen) => {
       const { logits } = seen;
       const hard = weighExits(exitMeans(exitCrossEntropy(seen, smoothing)), seen.exitWeights);
-      const soft = sum(exitMeans(kd(earlyOf(logits), lastOf(logits), { temperature })));
+      const soft = sum(exitMeans(kd(earlyExits(logits), lastExit(logits), { temperature })));
       // The public code takes the mean over classes too.
       return add(hard, ramped(mul(soft, alpha / classes), seen));
     };

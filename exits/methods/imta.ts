@@ -8,11 +8,11 @@ import { inline } from "../network/heads/inline.ts";
 import { kd } from "./distill.ts";
 import { exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
 import {
-  earlyOf,
+  earlyExits,
   exitCrossEntropy,
   exitMeans,
   labelSmoothing,
-  lastOf,
+  lastExit,
   taught,
   weighExits,
   weightedCrossEntropy,
@@ -60,7 +60,7 @@ const classifiers =
 function oneForAllLosses(seen: Seen, { gamma, temperature, elementMean, labelSmoothing: smoothing }: Values): Tensor {
   const [, exits, classes] = exactly(seen.logits.shape, 3);
   const share = matrix([1, exits], seen.logits, (_, j) => (j < exits - 1 ? 1 - gamma : 1));
-  const soft = kd(earlyOf(seen.logits), lastOf(taught("imta", seen)), { temperature });
+  const soft = kd(earlyExits(seen.logits), lastExit(taught("imta", seen)), { temperature });
   const early = pad(mul(soft, elementMean ? gamma / classes : gamma), [
     [0, 0],
     [0, 1],

@@ -3,7 +3,7 @@
 
 import { type OptionValues, option } from "../../base/index.ts";
 import type { Tensor } from "../../engine/functions.ts";
-import { lastOf, taught } from "./losses.ts";
+import { lastExit, taught } from "./losses.ts";
 import type { Seen, Teacher } from "./method.ts";
 
 /** Options of a larger teacher. */
@@ -30,5 +30,5 @@ export const TEACHER_EXIT = option.choice(
 /** The logits that teach each exit: those of the teacher's last exit, [N, 1, C], or of all, [N, K, C]. */
 export function teachingLogits(op: string, seen: Pick<Seen, "teacher">, exit: "last" | "same"): Tensor {
   const teacher = taught(op, seen);
-  return exit === "last" ? lastOf(teacher) : teacher;
+  return exit === "last" ? lastExit(teacher) : teacher;
 }

@@ -85,13 +85,13 @@ export function checkEpoch(op: string, at: Epoch): void {
 }
 
 /** The last exit's logits [N, 1, C] of all exits' [N, K, C]: what every exit can be compared with. */
-export function lastOf(logits: Tensor): Tensor {
+export function lastExit(logits: Tensor): Tensor {
   const [n, exits, classes] = exactly(logits.shape, 3);
   return slice(logits, { starts: [0, exits - 1, 0], ends: [n, exits, classes] });
 }
 
 /** The logits [N, K - 1, C] of all exits but the last. */
-export function earlyOf(logits: Tensor): Tensor {
+export function earlyExits(logits: Tensor): Tensor {
   const [n, exits, classes] = exactly(logits.shape, 3);
   return slice(logits, { ends: [n, exits - 1, classes] });
 }

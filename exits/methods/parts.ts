@@ -3,7 +3,7 @@
 import { type Option, option } from "../../base/index.ts";
 import { mean, sum, type Tensor } from "../../engine/functions.ts";
 import { exitWeightsOption } from "./exit-weights.ts";
-import { earlyOf, exitCrossEntropy, exitMeans, labelSmoothing, lastOf } from "./losses.ts";
+import { earlyExits, exitCrossEntropy, exitMeans, labelSmoothing, lastExit } from "./losses.ts";
 import type { Paper, Part, Phase, PhaseSite, Seen, Track } from "./method.ts";
 
 /** The plain network: backbone and last exit. */
@@ -42,7 +42,7 @@ export const once = (track: Omit<Track, "trains">): readonly [Phase] => [{ name:
 /** The plain network, trained by the cross-entropy of its last exit, whatever the branches say. */
 export function plainBackbone(site: Pick<PhaseSite, "exits">, labelSmoothing = 0): Phase {
   const loss: Track["loss"] = ({ logits, labels, mixed }) =>
-    mean(exitCrossEntropy({ logits: lastOf(logits), labels, mixed }, labelSmoothing));
+    mean(exitCrossEntropy({ logits: lastExit(logits), labels, mixed }, labelSmoothing));
   const sharedAs = `plain backbone, label smoothing ${labelSmoothing}`;
   return { name: "backbone", sharedAs, tracks: [{ trains: trunk(site), loss, control: loss }] };
 }
@@ -51,7 +51,7 @@ export function plainBackbone(site: Pick<PhaseSite, "exits">, labelSmoothing = 0
 export const branchCrossEntropy =
   (labelSmoothing = 0) =>
   ({ logits, labels, mixed }: Pick<Seen, "logits" | "labels" | "mixed">): Tensor =>
-    sum(exitMeans(exitCrossEntropy({ logits: earlyOf(logits), labels, mixed }, labelSmoothing)));
+    sum(exitMeans(exitCrossEntropy({ logits: earlyExits(logits), labels, mixed }, labelSmoothing)));
 
 /**
  * Adam at a rate, whatever the run's optimiser and schedule are: how heads on a frozen backbone are trained. The rate

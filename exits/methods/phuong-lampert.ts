@@ -22,7 +22,7 @@ import {
 } from "../../engine/functions.ts";
 import { kd } from "./distill.ts";
 import { exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
-import { earlyOf, exitCrossEntropy, exitMeans, labelSmoothing, lastOf, weighExits } from "./losses.ts";
+import { earlyExits, exitCrossEntropy, exitMeans, labelSmoothing, lastExit, weighExits } from "./losses.ts";
 import { defineMethod, type Method } from "./method.ts";
 
 const OPTIONS = {
@@ -79,12 +79,12 @@ export const phuongLampert: Method<typeof OPTIONS> = defineMethod({
             const { logits, numbers } = seen;
             const kept = numbers["temperature"]!;
             const t = copy(kept);
-            const [early, last] = [div(earlyOf(logits), t), div(lastOf(logits), t)];
+            const [early, last] = [div(earlyExits(logits), t), div(lastExit(logits), t)];
             const soft = pad(mul(kd(early, last, { temperature: 1 }), square(t)), [
               [0, 0],
               [0, 1],
             ]);
-            anneal(kept, lastOf(logits), rising);
+            anneal(kept, lastExit(logits), rising);
             const losses = add(mul(exitCrossEntropy(seen, smoothing), 1 - c), mul(soft, c));
             return mul(weighExits(exitMeans(losses), seen.exitWeights), scale / seen.exits.length);
           },

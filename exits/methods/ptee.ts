@@ -28,7 +28,7 @@ import {
 } from "../../engine/functions.ts";
 import { confident } from "../network/heads/confident.ts";
 import { saidOf } from "../network/heads/head.ts";
-import { checkNumbers, checkOneLabel, checkPerExit, lastOf } from "./losses.ts";
+import { checkNumbers, checkOneLabel, checkPerExit, lastExit } from "./losses.ts";
 import { defineMethod, type Method, type Phase, type Seen } from "./method.ts";
 import { adam, branchCrossEntropy, branches, only, plainBackbone, without } from "./parts.ts";
 import { beforeEach, checkOperands } from "./stacked.ts";
@@ -141,7 +141,8 @@ function mixtureLoss(mixtures: "first" | "every", seen: Seen, target: Tensor, op
 
 /** What the branches are to answer, i32 [N]. */
 function targetOf(target: "backbone" | "labels", seen: Pick<Seen, "logits" | "labels" | "mixed">): Tensor {
-  if (target === "backbone") return noGrad(() => reshape(argmax(lastOf(seen.logits), { dim: -1 }), [seen.labels.size]));
+  if (target === "backbone")
+    return noGrad(() => reshape(argmax(lastExit(seen.logits), { dim: -1 }), [seen.labels.size]));
   checkOneLabel("ptee", seen, "the mixture of the exits");
   return seen.labels;
 }

@@ -9,11 +9,11 @@ import { type ExitWeights, exitWeightsAt, exitWeightsOption } from "./exit-weigh
 import { LARGER_TEACHER, largerTeacher } from "./larger-teacher.ts";
 import {
   checkOneLabel,
-  earlyOf,
+  earlyExits,
   exitCrossEntropy,
   exitMeans,
   labelSmoothing,
-  lastOf,
+  lastExit,
   taught,
   weighExits,
   weightedCrossEntropy,
@@ -62,7 +62,7 @@ function forExits(given: ExitWeights, exits: number): ExitWeights {
 
 /** beta [j < K] KL_T(sg z_K || z_j), [N, K]. */
 function agreement(logits: Tensor, beta: number, temperature: number): Tensor {
-  const early = pad(kd(earlyOf(logits), lastOf(logits), { temperature }), [
+  const early = pad(kd(earlyExits(logits), lastExit(logits), { temperature }), [
     [0, 0],
     [0, 1],
   ]);
@@ -103,7 +103,7 @@ export const safeKd: Method<typeof OPTIONS> = defineMethod({
     const loss = (seen: Seen) => {
       const { logits, labels } = seen;
       if (decoupled) checkOneLabel("safe-kd", seen, "decoupled distillation");
-      const teacher = lastOf(taught("safe-kd", seen));
+      const teacher = lastExit(taught("safe-kd", seen));
       const soft = decoupled
         ? dkd(logits, teacher, labels, { temperature, alpha: 1, beta: 1 })
         : kd(logits, teacher, { temperature });
