@@ -18,7 +18,7 @@ import type { ExitRecord } from "../network/heads/head.ts";
 import { stackRecords } from "../network/output.ts";
 import { exitTally } from "../ops/tally.ts";
 import type { ImageBatch } from "./images.ts";
-import { type EpochNumbers, feedsOf, imagesOf, type StepParts } from "./step.ts";
+import { type EpochNumbers, feedsOf, flipsOf, imagesOf, type StepParts } from "./step.ts";
 
 /** What an exit says of the samples that reach it. */
 interface Reached {
@@ -105,7 +105,7 @@ export class SkippingStep {
     // One sample tells a norm over the batch nothing.
     const isFrozen = this.#skips.norms === "frozen" || places.length === 1;
     const mode = exit > 0 && isFrozen ? EVAL : TRAIN;
-    const x = given instanceof Uint32Array ? imagesOf(this.#parts, given) : given;
+    const x = given instanceof Uint32Array ? this.#images(given) : given;
     const features = net.segment(exit, x, mode);
     const { logits } = net.say(exit, features, mode, []);
     if (exit === net.exits - 1) return { features, logits, stays: undefined };
@@ -114,6 +114,11 @@ export class SkippingStep {
       { device: x.device },
     );
     return { features, logits, stays: noGrad(() => this.#skips.stays(logits.detach(), own)) };
+  }
+
+  #images(bytes: Uint32Array): Tensor {
+    const { device } = this.#parts.totals.tensor;
+    return imagesOf(this.#parts, tensor(bytes, { device }), flipsOf(this.#parts));
   }
 
   #learn(reached: readonly Reached[], given: Int32Array, { exitWeights, ramp }: EpochNumbers, lr: number): void {

@@ -1,7 +1,7 @@
 // One training step as a capture: bytes in, or numbers of images whose features are kept; parameters changed, totals
 // moved.
 
-import { firstOf, packBytes } from "../../base/index.ts";
+import { packBytes } from "../../base/index.ts";
 import {
   ArgumentError,
   add,
@@ -16,7 +16,6 @@ import {
   numel,
   packedWords,
   type Tensor,
-  tensor,
 } from "../../engine/functions.ts";
 import { TRAIN } from "../../nn/index.ts";
 import type { Track } from "../methods/method.ts";
@@ -137,12 +136,14 @@ export function feedsOf(
   };
 }
 
+/** Which images of a batch are mirrored, f32 [batch]; undefined: none. */
+export const flipsOf = ({ flip, batch, generator }: StepParts): Tensor | undefined =>
+  flip > 0 ? bernoulli([batch], { p: flip, generator }) : undefined;
+
 /** The images of a batch of bytes, normalised, some of them mirrored. */
-export function imagesOf({ set, batch, generator, flip }: StepParts, bytes: Tensor | Uint32Array): Tensor {
-  const packed = bytes instanceof Uint32Array ? tensor(bytes, { device: firstOf(generator.state).device }) : bytes;
-  const flips = flip > 0 ? bernoulli([batch], { p: flip, generator }) : undefined;
+export function imagesOf({ set, batch }: StepParts, bytes: Tensor, flips: Tensor | undefined): Tensor {
   const { mean, std } = set.meta;
-  return normaliseImages(packed, { shape: [batch, ...set.shape], mean, std, flips });
+  return normaliseImages(bytes, { shape: [batch, ...set.shape], mean, std, flips });
 }
 
 function inputsOf({ net, set, batch, isMixed, kept, track }: StepParts) {
@@ -200,12 +201,11 @@ interface Said {
 }
 
 function pass(parts: StepParts, { bytes, rows, labels }: StepInputs, attack: typeof attacked | undefined): Said {
-  const { net, track, set, batch, flip, generator, teacher, kept } = parts;
+  const { net, track, set, generator, teacher, kept } = parts;
   const { trains, equilibrium = false } = track;
   const part = trains && { trains };
-  const flips = flip > 0 ? bernoulli([batch], { p: flip, generator }) : undefined;
-  const images =
-    bytes && normaliseImages(bytes, { shape: [batch, ...set.shape], mean: set.meta.mean, std: set.meta.std, flips });
+  const flips = flipsOf(parts);
+  const images = bytes && imagesOf(parts, bytes, flips);
   const at = kept && rows && (flips ? add(rows, mul(cast(flips, "i32"), kept.size)) : rows);
   const taught = at && kept?.teacher ? kept.teacherAt(at) : images && teacher?.logits(images);
   const say = (x: Tensor) => net.records(x, TRAIN, { ...part, equilibrium });
