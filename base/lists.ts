@@ -33,9 +33,12 @@ export function firstOf<T>(list: ArrayLike<T>): T {
   throw new SortieError("firstOf: the list must have entries; got none.");
 }
 
-/** The value in the middle, the upper one of two. @throws SortieError for an empty list */
-export const median = (values: readonly number[]): number =>
-  firstOf(values.toSorted((a, b) => a - b).slice(values.length >> 1));
+/** The value in the middle, or between the two there. @throws SortieError for an empty list */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const upper = firstOf(sorted.slice(sorted.length >> 1));
+  return sorted.length % 2 === 1 ? upper : (upper + firstOf(sorted.slice((sorted.length >> 1) - 1))) / 2;
+}
 
 /** What stands at places of a list, in their order. @throws SortieError for a place that is none of its */
 export function take<T>(list: ArrayLike<T>, places: ArrayLike<number>): T[] {

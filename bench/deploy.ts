@@ -7,11 +7,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { median } from "../base/index.ts";
 import { cascade, decide, decodePolicy, type Score, scaleLogits } from "../calibration/index.ts";
 import { compareAnswers, loadData, makeNetwork, RunFolder } from "../cli/index.ts";
 import { createDevice } from "../engine/index.ts";
 import { type Answers, type Classifier, deploy, Evaluator, loadWeights, RUN_FILES, toTable } from "../exits/index.ts";
-import { median } from "./measure.ts";
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,

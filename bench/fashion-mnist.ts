@@ -8,7 +8,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { writeWholeSync } from "../base/index.ts";
+import { median, writeWholeSync } from "../base/index.ts";
 import { accuracyAtCost, type Cascade, cascade, thresholdCurve } from "../calibration/index.ts";
 import { findings, readLogits } from "../cli/index.ts";
 import { RUN_FILES } from "../exits/index.ts";
@@ -182,8 +182,7 @@ function medianRate(path: string): number {
     .split("\n")
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line) as { readonly kind: string; readonly imagesPerSecond: number });
-  const rates = rows.filter(({ kind }) => kind === "train").map(({ imagesPerSecond }) => imagesPerSecond);
-  return rates.sort((a, b) => a - b)[rates.length >> 1]!;
+  return median(rows.filter(({ kind }) => kind === "train").map(({ imagesPerSecond }) => imagesPerSecond));
 }
 
 const percent = (x: number): string => (100 * x).toFixed(1);

@@ -1,6 +1,7 @@
 // Times one workload on several engines that take turns, and checks what they computed.
 
 import { cpus } from "node:os";
+import { median, messageOf } from "../base/index.ts";
 import { type Counts, since, snapshot } from "./counters.ts";
 import type { BenchEngine, Prepared } from "./engine.ts";
 import type { Inputs, Workload } from "./workloads/workload.ts";
@@ -42,16 +43,6 @@ interface Lane {
  * stays below it comes after one that is not timed, since the other engines have been through the caches.
  */
 const SHORT_MS = 40;
-
-/** The middle value. */
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
-}
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Runs once; returns wall and processor milliseconds and keeps the calls that reached WebGPU. */
 async function timed(lane: Lane): Promise<{ readonly ms: number; readonly cpuMs: number }> {

@@ -3,10 +3,10 @@
 //   tsx bench/probe.ts ENGINE overhead   median of a warm step on Dawn's null backend
 // Prints one line of JSON.
 
+import { median } from "../base/index.ts";
 import { installCounters, memory, since, snapshot } from "./counters.ts";
 import { loadEngine } from "./engines.ts";
 import { installWebGPU } from "./gpu.ts";
-import { median } from "./measure.ts";
 import type { Probe } from "./report.ts";
 import { workloads } from "./workloads/index.ts";
 

@@ -7,6 +7,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { median } from "../base/index.ts";
 import type { MeasuredCosts } from "../calibration/index.ts";
 import {
   type CascadeTime,
@@ -26,7 +27,6 @@ import { createDevice, type Device } from "../engine/index.ts";
 import { adapterName, buildNetwork, deploy, measureCosts } from "../exits/index.ts";
 import { installCounters, since, snapshot } from "./counters.ts";
 import { installWebGPU } from "./gpu.ts";
-import { median } from "./measure.ts";
 
 const PARTS = ["cascade", "first", "resnet20"] as const;
 type Part = (typeof PARTS)[number];

@@ -1,6 +1,7 @@
 // Tuning: the variants of a kernel timed on the adapter by running the ops that asked for them again, on their own
 // operands. `device.tuner.tune` loads this file when it is called.
 
+import { median } from "../base/index.ts";
 import { loadUnstaged, type Spec, specText } from "../kernels/index.ts";
 import type { DeviceInfo } from "./adapter.ts";
 import { readOptions } from "./errors.ts";
@@ -172,8 +173,7 @@ async function timeVariants(op: Rerun, timed: Timed): Promise<TuningResult> {
         await sync();
         if (i > 0) times.push(performance.now() - start);
       }
-      times.sort((a, b) => a - b);
-      measured.push({ spec, ms: times[times.length >> 1]! });
+      measured.push({ spec, ms: median(times) });
     } catch (error) {
       failure = error;
       // A variant that does not compile on this adapter is simply not chosen.
