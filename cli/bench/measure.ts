@@ -152,6 +152,10 @@ export class Contender {
     this.#classifier.dispose();
   }
 
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
   #check(answers: Answers, sample: (i: number) => number): void {
     const { expected, name } = this.candidate;
     // A pass may be more than the images, which are then asked several times, or less: those that were not asked agree
@@ -264,14 +268,10 @@ export async function latencies(
 ): Promise<readonly Latency[]> {
   const found: Latency[] = [];
   for (const candidate of [whole, ...candidates]) {
-    const contender = await Contender.make(net, candidate, set, 1);
-    try {
-      const times: number[] = [];
-      for (let i = 0; i < calls; i++) times.push(await contender.one(i));
-      found.push({ policy: candidate.name, p50: quantile(times, 0.5), p99: quantile(times, 0.99) });
-    } finally {
-      contender.dispose();
-    }
+    using contender = await Contender.make(net, candidate, set, 1);
+    const times: number[] = [];
+    for (let i = 0; i < calls; i++) times.push(await contender.one(i));
+    found.push({ policy: candidate.name, p50: quantile(times, 0.5), p99: quantile(times, 0.99) });
   }
   return found;
 }
@@ -313,7 +313,7 @@ export async function joules(
   const perMillisecond = await idleFor(1000);
   const found: Record<string, number> = {};
   for (const candidate of [whole, ...candidates]) {
-    const contender = await Contender.make(net, candidate, set, batch);
+    using contender = await Contender.make(net, candidate, set, batch);
     const before = meter();
     const start = performance.now();
     let batches = 0;
@@ -321,7 +321,6 @@ export async function joules(
       batches += (await contender.pass()).images / batch;
     }
     found[candidate.name] = (meter() - before - perMillisecond * (performance.now() - start)) / batches;
-    contender.dispose();
   }
   return found;
 }
