@@ -59,6 +59,8 @@ export interface Rule {
   readonly name: string;
   readonly claims: "exit" | "early" | "label" | "class" | "acceptedAndWrong" | "disagreement" | "gap";
   readonly kind: "high probability" | "mean";
+  /** Whether it is tried in every setting, not in those alone where variants differ. */
+  readonly isEverywhere?: true;
   /** A rule that promises more than it keeps; it must fail somewhere. */
   readonly isWrong?: boolean;
   readonly run: (
@@ -111,20 +113,28 @@ const plugInOnAll: Rule["run"] = (calibration, _, { alpha }) =>
     ),
   );
 
-/** Risk of each exit in operation. The first four run in every setting. */
+/** Risk of each exit in operation. */
 export const exitRules: readonly Rule[] = [
-  { name: "LTT path (default)", claims: "exit", kind: "high probability", run: ltt({}) },
+  { name: "LTT path (default)", claims: "exit", kind: "high probability", isEverywhere: true, run: ltt({}) },
   {
     name: "LTT union over earlier thresholds",
     claims: "exit",
     kind: "high probability",
+    isEverywhere: true,
     run: ltt({ procedure: "union" }),
   },
-  { name: "LTT split calibration", claims: "exit", kind: "high probability", run: ltt({ procedure: "split" }) },
+  {
+    name: "LTT split calibration",
+    claims: "exit",
+    kind: "high probability",
+    isEverywhere: true,
+    run: ltt({ procedure: "split" }),
+  },
   {
     name: "LTT sequential (not strict)",
     claims: "exit",
     kind: "high probability",
+    isEverywhere: true,
     run: ltt({ procedure: "sequential" }),
   },
   {

@@ -182,7 +182,7 @@ const meanSettings: readonly Setting[] = [
 function settingsOf(rule: Rule): readonly Setting[] {
   if (rule.claims === "exit") {
     if (rule.isWrong) return fewSettings;
-    return exitRules.indexOf(rule) < 4 ? [...sharpSettings, ...powerSettings] : variantSettings;
+    return rule.isEverywhere ? [...sharpSettings, ...powerSettings] : variantSettings;
   }
   if (rule.claims === "early") return exitSettings;
   return rule.claims === "label" || rule.claims === "class" ? classSettings : meanSettings;

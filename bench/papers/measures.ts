@@ -109,7 +109,9 @@ export function poolOf({ validation, calibration, test }: Logits, score?: Score)
 
 /** Two cascades of one network, the samples of the second behind those of the first. */
 function joined([a, b]: readonly [Cascade, Cascade]): Cascade {
-  const scores = Float64Array.of(...[a, b].flatMap(({ scores }) => Array.from(scores)));
+  const scores = new Float64Array(a.scores.length + b.scores.length);
+  scores.set(a.scores);
+  scores.set(b.scores, a.scores.length);
   const integers = (of: (one: Cascade) => Int32Array) => Int32Array.from([...of(a), ...of(b)]);
   return {
     ...a,
