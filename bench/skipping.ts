@@ -10,12 +10,12 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { median, writeWholeSync } from "../base/index.ts";
 import { loadData, makeNetwork, makeRecipe, RunFolder } from "../cli/index.ts";
+import { head } from "../data/index.ts";
 import { createDevice, mean, tensor } from "../engine/index.ts";
 import {
   adapterName,
   Evaluator,
   exitGates,
-  type ImageSet,
   loadWeights,
   type MultiExit,
   plainCgt,
@@ -58,17 +58,6 @@ const waysOf = (net: MultiExit): readonly (readonly [string, TrainingPlan])[] =>
         ["left out, statistics of survivors", survivors],
         ["left out, norms frozen", frozen],
       ];
-
-/** The first `most` images of a set. */
-function beginning<S extends ImageSet>(set: S, most: number): S {
-  const size = Math.min(most, set.size);
-  const { images, labels, ids } = set;
-  const pixels = images.length / set.size;
-  return {
-    ...{ ...set, size, images: images.subarray(0, size * pixels) },
-    ...{ labels: labels.subarray(0, size), ids: ids.slice(0, size) },
-  };
-}
 
 const device = await createDevice();
 
@@ -168,7 +157,7 @@ const rows: string[] = [];
 for (const path of runs) {
   const run = opened(path);
   const whole = await loadData(run.config, () => {});
-  const data = { ...whole, train: beginning(whole.train, Number(flags.images)) };
+  const data = { ...whole, train: head(whole.train, Number(flags.images)) };
   for (const start of flags.only.split(",")) {
     if (start !== "more" && start !== "new")
       throw new Error(`bench/skipping: --only must be more or new; got ${start}.`);

@@ -16,6 +16,7 @@ import {
   scaleLogits,
   type Table,
 } from "../../calibration/index.ts";
+import { head } from "../../data/index.ts";
 import type { Device } from "../../engine/index.ts";
 import {
   Evaluator,
@@ -97,7 +98,7 @@ async function ofRun(folder: RunFolder, options: SubjectOptions): Promise<Subjec
       await loadWeights(join(folder.dir, RUN_FILES.last), net.state());
       return net;
     },
-    images: first(found, options.images),
+    images: head(found, options.images),
     noise: undefined,
     policy,
     again: request ? again : why,
@@ -112,7 +113,7 @@ async function ofFile(file: ModelFile, options: SubjectOptions): Promise<Subject
   return {
     names: record.exits.map(({ stage }) => stage),
     make: async (device) => networkOf(file, device),
-    images: isNoise ? noise(file, options.images) : first(found, options.images),
+    images: isNoise ? noise(file, options.images) : head(found, options.images),
     noise: isNoise ? found : undefined,
     policy,
     again: "a model file, which holds no calibration samples",
@@ -146,19 +147,6 @@ function noise({ record }: ModelFile, size: number): ImageSet {
   const ids = Int32Array.from({ length: size }, (_, i) => i);
   const meta = { name: "noise", split: "test", ...record.normalise };
   return { size, shape, images, labels: new Int32Array(size), ids, classes: record.classes, meta };
-}
-
-/** The first `most` images of a set. */
-function first(set: ImageSet, most: number): ImageSet {
-  const size = Math.min(most, set.size);
-  const pixels = set.images.length / set.size;
-  return {
-    ...set,
-    size,
-    images: set.images.subarray(0, size * pixels),
-    labels: set.labels.subarray(0, size),
-    ids: set.ids.slice(0, size),
-  };
 }
 
 /** Thresholds under a name, and what they must answer. */
