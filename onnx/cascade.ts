@@ -1,7 +1,9 @@
 // Runs the ONNX stages of a cascade (cascade.json and what it names) by onnxruntime-node or onnxruntime-web: each stage
-// on the images that are still undecided. Needs nothing but this file: const about = await (await
-// fetch("cascade.json")).json(); const models = about.stages.map(({ file }) => file); // addresses or paths, or the
-// bytes of the files const { classes, exits } = await (await openCascade(ort, about, models)).classify(pixels);
+// on the images that are still undecided. Needs nothing but this file:
+//
+//   const about = await (await fetch("cascade.json")).json();
+//   const models = about.stages.map(({ file }) => file); // addresses or paths, or the bytes of the files
+//   const { classes, exits } = await (await openCascade(ort, about, models)).classify(pixels);
 
 /** What of onnxruntime is used; both packages have it. */
 export interface Runtime {

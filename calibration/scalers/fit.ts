@@ -62,7 +62,10 @@ const LARGEST_GROUP = 1 << 28;
  *
  * const random = createRandom(1);
  * const labels = Int32Array.from({ length: 500 }, () => random.below(2));
- * const logits = Float32Array.from({ length: 1000 }, (_, at) => (at % 2 === labels[at >> 1] ? 4 : 0) + 4 * random.normal());
+ * const logits = Float32Array.from(
+ *   { length: 1000 },
+ *   (_, at) => (at % 2 === labels[at >> 1] ? 4 : 0) + 4 * random.normal(),
+ * );
  * const table = createTable({ logits, labels, shape: [500, 1, 2] });
  * const scaling = fit(table, { method: "temperature" }); // one number for each exit
  * console.log(scaling.scalers.length, scaling.converged); // 1 true

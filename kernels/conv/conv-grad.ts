@@ -1,14 +1,15 @@
 // Gradients of a convolution as implicit matrix products over the same tensors as conv.ts, none of them transposed or
 // dilated.
 //
-// convInput dx[b, y, x, c] = sum of g[b, (y + top - ky*dh)/sh, (x + left - kx*dw)/sw, o] * w[ky, kx, c, o] over the
-// taps
-//             that divide. Rows are the input pixels of one stride phase (y mod sh, x mod sw), so the taps that reach them are the
-//             same for a whole workgroup, and only those are visited. Columns are c, k is o. Grid z: column tiles x groups x phases.
-// convWeight dw[ky, kx, c, o] = sum over output pixels of x[pixel of the tap, c] * g[pixel, o]. Rows are (ky, kx, c),
-// columns o, and
-//             k runs along lines of output pixels. Grid: x row tiles, y column tiles x groups, z shares of the lines; with several
-//             shares each writes its own part, and `sumParts` adds the parts in order.
+// convInput, over the taps that divide:
+//   dx[b, y, x, c] = sum g[b, (y + top - ky*dh)/sh, (x + left - kx*dw)/sw, o] * w[ky, kx, c, o]
+// Rows are the input pixels of one stride phase (y mod sh, x mod sw), so the taps that reach them are the same for a
+// whole workgroup, and only those are visited. Columns are c, k is o. Grid z: column tiles x groups x phases.
+//
+// convWeight, over output pixels:
+//   dw[ky, kx, c, o] = sum x[pixel of the tap, c] * g[pixel, o]
+// Rows are (ky, kx, c), columns o, and k runs along lines of output pixels. Grid: x row tiles, y column tiles x groups,
+// z shares of the lines; with several shares each writes its own part, and `sumParts` adds the parts in order.
 
 import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
 import { gemm, gemmFeatures, gemmTiles, staysInside, windowTiles } from "../shared/gemm.ts";

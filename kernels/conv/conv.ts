@@ -1,9 +1,10 @@
 // 2-D convolution (cross-correlation), NHWC x HWIO, as an implicit matrix product: rows are output pixels, columns
-// output channels, k runs over (ky, kx, c); nothing is unfolded in memory. y[b, oy, ox, o] = epilogue(sum x[b, oy*sh -
-// top + ky*dh, ox*sw - left + kx*dw, c] * w[ky, kx, c, o]), channels of the group of o. A run of k is one tap, or all
-// of a kernel row where its pixels are neighbours in memory (no groups, no dilation along x). Threads: see
-// gemm-staged.ts and gemm-unstaged.ts; grid x, y hold the tiles of rows, z those of columns x groups. Sums are f32,
-// upwards in (ky, kx, c), by a window (gemm-window.ts) in (ky, c, kx).
+// output channels, k runs over (ky, kx, c); nothing is unfolded in memory.
+//   y[b, oy, ox, o] = epilogue(sum x[b, oy*sh - top + ky*dh, ox*sw - left + kx*dw, c] * w[ky, kx, c, o])
+// over the channels c of the group of o. A run of k is one tap, or all of a kernel row where its pixels are neighbours
+// in memory (no groups, no dilation along x). Threads: see gemm-staged.ts and gemm-unstaged.ts; grid x, y hold the
+// tiles of rows, z those of columns x groups. Sums are f32, upwards in (ky, kx, c), by a window (gemm-window.ts) in
+// (ky, c, kx).
 
 import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, uniformsOf, writes } from "../kernel.ts";
 import type { ConvGeometry } from "../shared/conv-geometry.ts";

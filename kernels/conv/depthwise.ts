@@ -2,11 +2,12 @@
 //
 // A thread owns one quad of channels (one channel without `isVec`) and a strip of output pixels along x; where the
 // kernel's width, its stride and no dilation are in the spec, the strip's input window is loaded once and slides
-// through registers. depthwise y = epilogue(sum over (ky, kx) of x * w), in that order; with `isFlipped` w is turned
-// around, which for stride 1 and
-//                  padding k - 1 - p gives the input gradient.
-// depthwiseInput dx for any stride: one grid z per stride phase, only the taps that reach it (as in conv-grad.ts).
-// depthwiseWeight dw: a thread sums its taps over a share of the lines of output pixels; parts are added by `sumParts`.
+// through registers.
+//   depthwise        y = epilogue(sum over (ky, kx) of x * w), in that order; with `isFlipped` w is turned around,
+//                    which for stride 1 and padding k - 1 - p gives the input gradient
+//   depthwiseInput   dx for any stride: one grid z per stride phase, only the taps that reach it (as in conv-grad.ts)
+//   depthwiseWeight  dw: a thread sums its taps over a share of the lines of output pixels; parts are added by
+//                    `sumParts`
 
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, unroll, writes } from "../kernel.ts";
 import { epilogueBindings, epilogueText } from "../shared/epilogue.ts";

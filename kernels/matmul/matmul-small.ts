@@ -1,6 +1,8 @@
 // The matrix product for the smallest sizes (the head of a small classifier and its gradients), where the time to
-// compile and launch counts and arithmetic does not: one short text for all transposes and alignments. C[b] =
-// epilogue(A[b] B[b]) with any element strides. A thread owns one element of C; f32 sums upwards in k.
+// compile and launch counts and arithmetic does not: one short text for all transposes and alignments, any element
+// strides.
+//   C[b] = epilogue(A[b] B[b])
+// A thread owns one element of C; f32 sums upwards in k.
 
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, uniformsOf, writes } from "../kernel.ts";
 import { type EpilogueSpec, type Finish, PLAIN } from "../shared/finish.ts";

@@ -1,5 +1,6 @@
-// C[b] = epilogue(op(A[b]) op(B[b])), op = identity or transpose of the last two axes, any batch broadcasting. Layout:
-// row-major, A [m, k] ([k, m] with `ta`), B [k, n] ([n, k] with `tb`), C [splits, batch, m, n]. Threads: see
+// Matrix products, op = identity or transpose of the last two axes, any batch broadcasting:
+//   C[b] = epilogue(op(A[b]) op(B[b]))
+// Layout: row-major, A [m, k] ([k, m] with `ta`), B [k, n] ([n, k] with `tb`), C [splits, batch, m, n]. Threads: see
 // gemm-staged.ts and gemm-unstaged.ts; grid x, y hold the row tiles (and what z cannot hold of the batch), z the column
 // tiles x batch. Numerics: f32 sums upwards in k. With splits > 1 every split sums its share of k and `sumParts` adds
 // the shares in order.

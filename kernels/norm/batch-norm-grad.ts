@@ -1,5 +1,5 @@
-// Batch norm over x [rows, C]: gradients. With dz = g act'(z), z the argument of the activation, xhat = (x - mean)
-// rstd:
+// Batch norm over x [rows, C]: gradients. With z the argument of the activation:
+//   dz = g act'(z),  xhat = (x - mean) rstd
 //   dbias = sum dz,  dweight = sum dz xhat,  dresidual = dz
 //   training: dx = weight rstd (dz - dbias/rows - xhat dweight/rows);  evaluation: dx = weight rstd dz
 // Two dispatches: sums over blocks of rows, then an apply kernel that merges the few partial sums itself and whose

@@ -40,7 +40,8 @@ export const ELEMENTARY: Readonly<Record<string, string>> = {
   let other = (a & low) * (b >> U(16u)) + (middle & low);
   return (a >> U(16u)) * (b >> U(16u)) + (middle >> U(16u)) + (other >> U(16u));
 }`,
-  // |x| = (quarters + rest) pi / 2: the product modulo 4 as 2 bits and a signed fraction of 64 bits, of which the rest is made.
+  // |x| = (quarters + rest) pi / 2: the product modulo 4 as 2 bits and a signed fraction of 64 bits, of which the rest
+  // is made.
   turned: `struct Turned { quarters: U, angle: T }
 fn turned(x: T) -> Turned {
   let bits = magnitude(x);

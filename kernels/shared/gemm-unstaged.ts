@@ -1,9 +1,9 @@
 // The ways without workgroup memory, loaded by loadUnstaged() of gemm.ts.
-//
-// subgroup A subgroup owns rows*lanes rows x `cols` columns. Lanes are rows; the 4 x cols values of B that a step needs
-//           are loaded once by all lanes together and handed round by subgroupBroadcast. For CPU adapters, where a load costs ten FMAs.
-// window    Of convolutions: see gemm-window.ts and gemm-window-weight.ts.
-// plain     A thread owns rows x cols and shares nothing. Where there are no subgroups and no fast workgroup memory.
+//   subgroup  A subgroup owns rows*lanes rows x `cols` columns. Lanes are rows; the 4 x cols values of B that a step
+//             needs are loaded once by all lanes together and handed round by subgroupBroadcast. For CPU adapters,
+//             where a load costs ten FMAs.
+//   window    Of convolutions: see gemm-window.ts and gemm-window-weight.ts.
+//   plain     A thread owns rows x cols and shares nothing. Where there are no subgroups and no fast workgroup memory.
 
 import { ceilDiv, ENTRY, unroll } from "../kernel.ts";
 import { APART, isGrouped } from "./gemm-lanes.ts";

@@ -9,9 +9,9 @@ import { polynomial } from "./math.ts";
 export const POWERS: Readonly<Record<string, string>> = {
   // The upper half of the digits.
   upper: `fn upper(x: T) -> T { return bitcast<T>(bitcast<U>(x) & U(0xfffff000u)); }`,
-  // |a|^b for finite a that is not 0. |a| = x 2^e with x in [sqrt(3)/2, sqrt(3)), near 1 or 3/2; s = (x - near) / (x + near) in two
-  // parts, log2(x / near) = 2 / ln 2 (s + s^3 / 3 + ...) in two parts, lh + ll the whole logarithm, head + rest its
-  // product with b.
+  // |a|^b for finite a that is not 0. |a| = x 2^e with x in [sqrt(3)/2, sqrt(3)), near 1 or 3/2;
+  // s = (x - near) / (x + near) in two parts, log2(x / near) = 2 / ln 2 (s + s^3 / 3 + ...) in two parts, lh + ll the
+  // whole logarithm, head + rest its product with b.
   power_of: `fn power_of(a: T, b: T) -> T {
   let small = magnitude(a) < U(0x00800000u);
   let bits = bitcast<I>(select(abs(a), abs(a) * T(16777216.0), small));
