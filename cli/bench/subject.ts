@@ -16,7 +16,7 @@ import {
   scaleLogits,
   type Table,
 } from "../../calibration/index.ts";
-import { head } from "../../data/index.ts";
+import { type Dataset, head, type ImageBytes } from "../../data/index.ts";
 import type { Device } from "../../engine/index.ts";
 import {
   Evaluator,
@@ -124,7 +124,7 @@ async function ofFile(file: ModelFile, options: SubjectOptions): Promise<Subject
  * The test images of the data set that a file says it was trained on, prepared as the file says, whatever the data set
  * at hand does; or why there are none.
  */
-export async function ofData({ record }: ModelFile, dir: string | undefined): Promise<ImageSet | string> {
+export async function ofData({ record }: ModelFile, dir: string | undefined): Promise<Dataset<ImageBytes> | string> {
   const settings = record.training?.["settings"] as Partial<Config> | undefined;
   const data = settings?.data;
   if (!data?.name) return "The file does not say what it was trained on.";
