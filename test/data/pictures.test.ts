@@ -2,7 +2,16 @@
 // names, and folders of pictures as data sets.
 
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -260,6 +269,61 @@ test("pictures are decoded once, until a file changes; a loader reads them where
   writeFileSync(join(cache, name), readFileSync(join(cache, name)).subarray(0, 500));
   assert.equal(reds((await load()).train).length, 30);
   assert.is(decoded, 180);
+});
+
+test("what is kept of pictures is read whole, and what damage leaves of it is nothing kept", async () => {
+  const dir = pets();
+  const cache = join(work, "hurt cache");
+  let decoded = 0;
+  const load = () => pictureFolder(dir, { size: [4], cache, onDecoded: () => void decoded++ });
+  const { train } = await load();
+  const wanted = reds(train);
+  const fs = process.getBuiltinModule("node:fs");
+  const { readSync, openSync, closeSync } = fs;
+  const path = join(cache, readdirSync(cache)[0]!);
+  const bytes = readFileSync(path);
+  // A system may give less than it was asked for.
+  const few = (fd: number, into: Uint8Array, offset: number, length: number, at: number) =>
+    readSync(fd, into, offset, Math.min(length, 7), at);
+  fs.readSync = few as typeof readSync;
+  try {
+    assert.equal([reds(train), reds((await load()).train), decoded], [wanted, wanted, 60]);
+  } finally {
+    fs.readSync = readSync;
+  }
+  truncateSync(path, 48 * 3);
+  const { name, message } = await errorOf(() => reds(train));
+  assert.is(name, "DataError");
+  assert.match(message, `pictures: ${path} must stay as it was written; got `);
+
+  const open = new Set<number>();
+  fs.openSync = ((...args: Parameters<typeof openSync>) => {
+    const fd = openSync(...args);
+    if (args[0] === path) open.add(fd);
+    return fd;
+  }) as typeof openSync;
+  fs.closeSync = (fd) => {
+    open.delete(fd);
+    closeSync(fd);
+  };
+  try {
+    const index = bytes.indexOf('{"key"');
+    for (const [at, value] of [
+      [index, 0x5b],
+      [bytes.indexOf('"digests"') + 1, 0x44],
+    ] as const) {
+      const damaged = Buffer.from(bytes);
+      damaged[at] = value;
+      writeFileSync(path, damaged);
+      const before = decoded;
+      assert.equal(reds((await load()).train), wanted);
+      assert.is(decoded - before, 60);
+    }
+    // Open is what was written anew, and nothing of what was damaged.
+    assert.ok(open.size <= 2, `${open.size} are open`);
+  } finally {
+    Object.assign(fs, { openSync, closeSync });
+  }
 });
 
 test("copies of a picture stay in one part; in given parts they are told, as are two labels of one picture", async () => {
