@@ -10,6 +10,7 @@ import {
   readFileSync,
   rmSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,10 +19,12 @@ import { fileURLToPath } from "node:url";
 import {
   countClasses,
   createLoader,
+  DATA_SETS,
   type DataError,
   type Dataset,
   decodePicture,
   encodePng,
+  type FileCheck,
   fromPixels,
   type ImageBytes,
   imageAt,
@@ -323,6 +326,37 @@ test("what is kept of pictures is read whole, and what damage leaves of it is no
     assert.ok(open.size <= 2, `${open.size} are open`);
   } finally {
     Object.assign(fs, { openSync, closeSync });
+  }
+});
+
+test("who asks what was checked gets every picture decoded, whatever is kept", async () => {
+  const dir = write("kept", Object.fromEntries([..."abcdefghij"].map((x, i) => [`${i % 2}/${x}.png`, plain(i)])));
+  const before = process.env["SORTIE_CACHE"];
+  process.env["SORTIE_CACHE"] = join(work, "verify cache");
+  try {
+    const load = DATA_SETS.folder.load;
+    const checks: FileCheck[] = [];
+    const options = { dir, size: [4] };
+    const path = join(dir, "0/a.png");
+    utimesSync(path, 1, 1);
+    await load(options);
+    // Damage that neither size nor date tells.
+    const bytes = readFileSync(path);
+    bytes[bytes.length - 20]! ^= 0x55;
+    writeFileSync(path, bytes);
+    utimesSync(path, 1, 1);
+    await load(options);
+    const onChecked = (check: FileCheck) => void checks.push(check);
+    const { name, message } = await errorOf(() => load({ ...options, onChecked }));
+    assert.is(name, "DataError");
+    assert.match(message, path);
+    assert.equal(checks, []);
+    writeFileSync(path, plain(0));
+    await load({ ...options, onChecked });
+    assert.equal(checks, [{ file: dir, by: "content" }]);
+  } finally {
+    if (before === undefined) delete process.env["SORTIE_CACHE"];
+    else process.env["SORTIE_CACHE"] = before;
   }
 });
 
